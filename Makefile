@@ -1,0 +1,40 @@
+# Two commands matter: `make demo` and `make test`. Both set everything up in .venv first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+DEMO_OUT ?= demo
+
+.PHONY: help demo test lint bench docs clean
+.DEFAULT_GOAL := help
+
+help:  ## show this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "polymgnet needs Python 3.11 or newer, found " + sys.version.split()[0])'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+demo: $(INSTALLED)  ## derive, train, analyse and plot on the bundled digits (about 4 minutes on 2 cores)
+	$(BIN)/polymgnet demo --out $(DEMO_OUT)
+
+test: lint  ## lint, types and all tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+lint: $(INSTALLED)  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(INSTALLED)  ## tables of ratios against peers, measured side by side
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,bench]'
+	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+
+docs: $(INSTALLED)  ## reference pages from the docstrings, in build/docs
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,docs]'
+	$(BIN)/pdoc --docformat numpy --math --output-directory build/docs mgtheory nets analysis figures polymgnet
+
+clean:  ## remove the environment and everything built
+	rm -rf $(VENV) build *.egg-info
