@@ -21,7 +21,7 @@ from __future__ import annotations
 import cmath
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar
 
 import numpy as np
@@ -207,5 +207,5 @@ def factor_from_dict(data: dict[str, Any]) -> Factor:
     try:
         return FACTORS[kind](**{k: tuple(v) if isinstance(v, list) else v for k, v in parameters.items()})
     except TypeError as error:
-        expected = ", ".join(FACTORS[kind].__dataclass_fields__)
+        expected = ", ".join(field.name for field in fields(FACTORS[kind]))
         raise ValueError(f"{kind} factor: got the parameters {sorted(parameters)}, needs {expected}") from error

@@ -251,8 +251,7 @@ class ResidualPolynomial:
     @classmethod
     def from_factors(cls, factors: Iterable[Factor]) -> Self:
         """The product of real factors, in any order and mixture."""
-        roots = [factor.roots for factor in factors]
-        return cls(np.concatenate(roots) if roots else np.empty(0))
+        return cls(np.concatenate([np.empty(0, dtype=complex), *(factor.roots for factor in factors)]))
 
     @classmethod
     def from_coefficients(cls, coefficients: Sequence[float] | NDArray[np.float64]) -> Self:
