@@ -1,0 +1,326 @@
+"""The mission's product: initial coefficients derived from a problem, a family and a degree, with their provenance.
+
+`derive` runs the chain problem -> spectrum -> interval -> polynomial. What it returns is written as JSON by `save`, given to the
+networks as ``file:init.json``, kept in the run folder and read again by the analysis.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mgtheory import spectrum
+from mgtheory.families import Family, get_family
+from mgtheory.files import read_json, write_atomically
+from mgtheory.polynomial import ResidualPolynomial, check_degree
+from mgtheory.spectrum import Interval
+
+if TYPE_CHECKING:
+    from mgtheory.problems import Problem
+
+__all__ = ["InitialCoefficients", "derive"]
+
+SCHEMA = 1
+KIND = "initial_coefficients"
+
+
+@dataclass(frozen=True)
+class InitialCoefficients:
+    """A residual polynomial derived from theory, on its interval and relative to it.
+
+    Attributes
+    ----------
+    polynomial
+        q on `interval`, for the operator as it is applied.
+    interval
+        (a, b), the part of the spectrum q was made for, in units of the operator; a = 0 for a family that needs b alone.
+    family, degree
+        The formula and the degree of q.
+    provenance
+        Source (problem, interval, operator or points), the formula's citation, versions.
+    """
+
+    polynomial: ResidualPolynomial
+    interval: tuple[float, float]
+    family: str
+    provenance: dict[str, Any] = field(compare=False)
+
+    def __post_init__(self) -> None:
+        a, b = (float(end) for end in self.interval)
+        if not 0 <= a < b < np.inf:
+            raise ValueError(f"interval is ({a:g}, {b:g}), must have 0 <= a < b")
+        object.__setattr__(self, "interval", (a, b))
+
+    @property
+    def degree(self) -> int:
+        """Degree of q; for a family that adds copies of roots it may exceed the one asked for."""
+        return self.polynomial.degree
+
+    @property
+    def relative(self) -> ResidualPolynomial:
+        """The same polynomial on (0, 1]: roots divided by b, ready to be scaled to any operator."""
+        return self.polynomial.scaled(1.0 / self.interval[1])
+
+    @property
+    def roots(self) -> NDArray[np.complex128]:
+        """Roots of `polynomial`, complex, shape (degree,), in Leja order."""
+        return self.polynomial.roots
+
+    @property
+    def weights(self) -> NDArray[np.complex128]:
+        """Step sizes 1/r_i in the order of the roots."""
+        return self.polynomial.weights
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types; the polynomial is kept exactly, weights stand beside it for the reader."""
+        return {
+            "kind": KIND,
+            "schema": SCHEMA,
+            "family": self.family,
+            "degree": self.degree,
+            "interval": list(self.interval),
+            "polynomial": self.polynomial.to_dict(),
+            "weights": [[w.real, w.imag] for w in self.weights.tolist()],
+            "provenance": self.provenance,
+        }
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Self:
+        """The inverse of `to_dict`.
+
+        Raises
+        ------
+        ValueError
+            If the kind or the schema is another one, or a part is missing.
+        """
+        if not isinstance(data, dict) or data.get("kind") != KIND:
+            raise ValueError(f"not a file of initial coefficients: 'kind' must be {KIND!r}, as `derive` writes it")
+        if data.get("schema") != SCHEMA:
+            raise ValueError(f"initial coefficients have schema {data.get('schema')!r}, this version reads {SCHEMA}")
+        try:
+            polynomial = ResidualPolynomial.from_dict(data["polynomial"])
+            a, b = data["interval"]
+            result = cls(polynomial, (float(a), float(b)), str(data["family"]), dict(data["provenance"]))
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"initial coefficients are damaged: {error}") from error
+        if data.get("degree") != result.degree:
+            raise ValueError(f"initial coefficients are damaged: degree {data.get('degree')!r} with {result.degree} roots")
+        return result
+
+    def to_json(self) -> str:
+        """`to_dict` as indented JSON text; numbers round-trip exactly."""
+        return json.dumps(self.to_dict(), indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """The inverse of `to_json`."""
+        try:
+            return cls.from_dict(json.loads(text))
+        except json.JSONDecodeError as error:
+            raise ValueError(f"not a file of initial coefficients: {error}") from error
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the JSON file, whole or not at all."""
+        write_atomically(path, self.to_json())
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read what `save` wrote; FileNotFoundError or ValueError with one line where it cannot."""
+        document = read_json(path, "initial coefficients")
+        try:
+            return cls.from_dict(document)
+        except ValueError as error:
+            raise ValueError(f"{Path(path)}: {error}") from error
+
+
+def derive(
+    family: str,
+    degree: int,
+    *,
+    problem: Problem | None = None,
+    interval: tuple[float, float] | Interval | None = None,
+    lmax: float | None = None,
+    operator: Any = None,
+    start: ArrayLike | None = None,
+    points: ArrayLike | None = None,
+    **options: Any,
+) -> InitialCoefficients:
+    """Initial coefficients of one family and degree from the first source given that the family can use.
+
+    Parameters
+    ----------
+    family
+        A name in `mgtheory.families.FAMILIES`.
+    degree
+        Degree of q, 1 to 256.
+    problem
+        A model problem: its exact spectrum gives the interval (high frequencies for families on an interval), b, the operator, or the symbol.
+    interval
+        (a, b) of the operator as it is applied; families that need b alone take b.
+    lmax
+        Largest eigenvalue b, for families that need it alone.
+    operator, start
+        Matrix or LinearOperator, and the start vector: for `harmonic_ritz`. Families that need b alone take it from Lanczos on a symmetric
+        operator, with the safety factor documented there.
+    points
+        Points of a spectrum, complex allowed, for `minimax`.
+    **options
+        Further keywords of the family's own function.
+
+    Raises
+    ------
+    ValueError
+        For an unknown family or option, a degree it does not allow, or no source that it can use.
+
+    Examples
+    --------
+    >>> start = derive("chebyshev", 2, interval=(2.0, 8.0))
+    >>> start.weights.real.round(4).tolist()
+    [0.1398, 0.3473]
+    """
+    entry = get_family(family)
+    check_degree(degree, family=family)
+    _check_options(entry, options)
+    sources = {
+        "problem": problem,
+        "interval": None if interval is None else _interval(interval),
+        "lmax": lmax,
+        "operator": operator,
+        "start": start,
+        "points": points,
+    }
+    for name, make in _SOURCES[entry.needs].items():
+        if sources[name] is not None:
+            (a, b), arguments, description = make(sources)
+            polynomial = entry.function(degree, **arguments, **options)
+            provenance = {
+                "source": {name: description},
+                "formula": entry.citation,
+                "options": {key: value for key, value in options.items() if isinstance(value, int | float | str)},
+                "degree_asked": degree,
+                "versions": _versions(),
+            }
+            return InitialCoefficients(polynomial, (float(a), float(b)), family, provenance)
+    raise ValueError(f"family {family} got no source for its polynomial, needs one of: {', '.join(_SOURCES[entry.needs])}")
+
+
+Sources = dict[str, Any]
+Derived = tuple[
+    tuple[float, float], dict[str, Any], Any
+]  # the interval, the arguments of the family's function, what goes into the provenance
+
+
+def _describe(problem: Problem) -> dict[str, Any]:
+    return {"name": problem.name, "shape": list(problem.shape), "boundary": str(problem.boundary)}
+
+
+def _interval(interval: tuple[float, float] | Interval) -> tuple[float, float]:
+    a, b = interval
+    return float(a), float(b)
+
+
+def _smoothing_interval_of_problem(given: Sources) -> Derived:
+    ends = _interval(given["problem"].smoothing_interval())
+    return ends, {"interval": ends}, _describe(given["problem"])
+
+
+def _given_interval(given: Sources) -> Derived:
+    return given["interval"], {"interval": given["interval"]}, list(given["interval"])
+
+
+def _lmax_of_problem(given: Sources) -> Derived:
+    b = _interval(given["problem"].spectrum())[1]
+    return (0.0, b), {"lmax": b}, _describe(given["problem"])
+
+
+def _lmax_of_interval(given: Sources) -> Derived:
+    b = given["interval"][1]
+    return (0.0, b), {"lmax": b}, list(given["interval"])
+
+
+def _given_lmax(given: Sources) -> Derived:
+    return (0.0, given["lmax"]), {"lmax": given["lmax"]}, given["lmax"]
+
+
+def _lmax_of_operator(given: Sources) -> Derived:
+    b = spectrum.lanczos(given["operator"]).upper
+    return (0.0, b), {"lmax": b}, {"shape": list(given["operator"].shape), "lmax": f"Lanczos with safety factor, {b:.6g}"}
+
+
+def _krylov_of_operator(given: Sources) -> Derived:
+    if given["start"] is None:
+        raise ValueError("start is missing: a Krylov family needs the operator and the start vector b")
+    b = spectrum.arnoldi(given["operator"]).radius
+    return (0.0, b), {"operator": given["operator"], "start": given["start"]}, {"shape": list(given["operator"].shape)}
+
+
+def _krylov_of_problem(given: Sources) -> Derived:
+    problem = given["problem"]
+    start = problem.b if given["start"] is None else given["start"]
+    return (0.0, _interval(problem.spectrum())[1]), {"operator": problem.A, "start": start}, _describe(problem)
+
+
+def _given_points(given: Sources) -> Derived:
+    points = np.atleast_1d(np.asarray(given["points"]))
+    modulus = np.abs(points)
+    if points.size < 2 or not np.isfinite(modulus).all():
+        raise ValueError(f"points: {points.size} given, at least two finite ones are needed")
+    return (float(modulus.min()), float(modulus.max())), {"points": points}, {"count": points.size}
+
+
+def _points_of_interval(given: Sources) -> Derived:
+    a, b = given["interval"]
+    return (a, b), {"points": np.array(given["interval"])}, list(given["interval"])
+
+
+def _points_of_problem(given: Sources) -> Derived:
+    ends = tuple(given["problem"].smoothing_interval())
+    return ends, {"points": np.array(ends)}, _describe(given["problem"])
+
+
+def _the_problem(given: Sources) -> Derived:
+    problem = given["problem"]
+    return (0.0, problem.spectrum().b), {"problem": problem}, _describe(problem)
+
+
+_SOURCES: dict[str, dict[str, Callable[[Sources], Derived]]] = {
+    "interval": {"interval": _given_interval, "problem": _smoothing_interval_of_problem},
+    "lmax": {"lmax": _given_lmax, "interval": _lmax_of_interval, "problem": _lmax_of_problem, "operator": _lmax_of_operator},
+    "operator": {"operator": _krylov_of_operator, "problem": _krylov_of_problem},
+    "points": {"points": _given_points, "interval": _points_of_interval, "problem": _points_of_problem},
+    "problem": {"problem": _the_problem},
+}
+
+
+def _check_options(entry: Family, options: dict[str, Any]) -> None:
+    """Refuse keywords that the family's own function does not have."""
+    sources = {"interval", "lmax", "operator", "start", "points", "problem"}
+    allowed = [name for name, p in inspect.signature(entry.function).parameters.items() if p.kind is p.KEYWORD_ONLY and name not in sources]
+    for name in options:
+        if name not in allowed:
+            raise ValueError(f"family {entry.name} got the unknown option {name!r}, allowed are: {', '.join(allowed) or 'none'}")
+
+
+def _versions() -> dict[str, str]:
+    """Versions of what took part, for the provenance."""
+    names = ("polymgnet", "numpy", "scipy")
+    installed = {name: metadata.version(name) for name in names if _is_installed(name)}
+    return {"python": platform.python_version(), **installed}
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
