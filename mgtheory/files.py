@@ -11,7 +11,7 @@ __all__ = ["read_json", "write_atomically"]
 
 
 def write_atomically(path: str | os.PathLike[str], data: str | bytes) -> None:
-    """Write through a temporary file in the same folder, flushed to the disk, and an atomic rename; an interrupted write leaves the old file."""
+    """Write through a temporary file in the same folder, flushed to the disk, and an atomic rename: interrupted, it leaves the old file."""
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

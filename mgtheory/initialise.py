@@ -164,7 +164,7 @@ def derive(
     degree
         Degree of q, 1 to 256.
     problem
-        A model problem: its exact spectrum gives the interval (high frequencies for families on an interval), b, the operator, or the symbol.
+        A model problem: its exact spectrum gives the interval (the high frequencies), b, the operator or the symbol.
     interval
         (a, b) of the operator as it is applied; families that need b alone take b.
     lmax
@@ -186,7 +186,7 @@ def derive(
     --------
     >>> start = derive("chebyshev", 2, interval=(2.0, 8.0))
     >>> start.weights.real.round(4).tolist()
-    [0.1398, 0.3473]
+    [0.1404, 0.3474]
     """
     entry = get_family(family)
     check_degree(degree, family=family)

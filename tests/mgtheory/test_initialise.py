@@ -1,0 +1,112 @@
+"""derive: every source a family can use, the JSON chain, and refusals."""
+
+import json
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+import mgtheory
+from mgtheory import InitialCoefficients, derive
+from mgtheory.families import FAMILIES
+from mgtheory.problems import create
+
+
+def test_chebyshev_from_poisson_takes_the_high_frequencies():
+    problem = create("poisson2d", n=63)
+    lmax = problem.spectrum().b
+    start = derive("chebyshev", 3, problem=problem)
+    np.testing.assert_allclose(start.interval, (lmax / 4, lmax))
+    expected = lmax * (0.625 + 0.375 * np.cos(np.pi * (np.arange(1, 4) - 0.5) / 3))
+    np.testing.assert_allclose(np.sort(start.roots.real), np.sort(expected), rtol=1e-13)
+    assert start.provenance["source"]["problem"]["shape"] == [63, 63]
+
+
+def test_relative_is_the_same_polynomial_on_the_unit_interval():
+    start = derive("chebyshev4", 3, lmax=8.0)
+    i = np.arange(1, 4)
+    np.testing.assert_allclose(np.sort(start.relative.roots.real), 0.5 * (1 - np.cos(2 * np.pi * i / 7)), rtol=1e-13)
+    t = np.linspace(0, 1, 9)
+    np.testing.assert_allclose(start.relative(t), start.polynomial(8.0 * t), rtol=1e-12, atol=1e-14)
+
+
+def test_every_source_of_b_gives_the_same_polynomial():
+    problem = create("poisson2d", n=7)
+    lmax = problem.spectrum().b
+    by_lmax = derive("chebyshev4", 2, lmax=lmax)
+    for other in (derive("chebyshev4", 2, interval=(1.0, lmax)), derive("chebyshev4", 2, problem=problem)):
+        np.testing.assert_allclose(other.roots, by_lmax.roots, rtol=1e-13)
+    by_lanczos = derive("chebyshev4", 2, operator=problem.A)
+    assert 1.0 <= by_lanczos.interval[1] / lmax <= 1.12  # never below, and not above the documented safety factor
+
+
+def test_harmonic_ritz_solves_like_gmres():
+    A = sp.diags_array(np.array([1.0, 2.0, 4.0, 7.0]))
+    b = np.ones(4)
+    start = derive("harmonic_ritz", 4, operator=A, start=b)
+    np.testing.assert_allclose(A @ start.polynomial.apply(A, b), b, atol=1e-10)  # four steps are exact for four eigenvalues
+
+
+@pytest.mark.parametrize("family", [name for name, entry in FAMILIES.items() if entry.needs in ("interval", "lmax", "points")])
+def test_json_round_trip_is_exact(family, tmp_path):
+    degree = 4  # allowed in every family
+    start = derive(family, degree, interval=(2.0, 8.0))
+    path = tmp_path / "init.json"
+    start.save(path)
+    again = InitialCoefficients.load(path)
+    assert again == start
+    assert again.provenance == json.loads(json.dumps(start.provenance))
+    assert again.provenance["formula"] == FAMILIES[family].citation
+    assert again.provenance["versions"]["numpy"] == np.__version__
+
+
+def test_a_flipped_sign_in_the_file_is_not_the_same_polynomial(tmp_path):
+    start = derive("chebyshev", 2, interval=(2.0, 8.0))
+    data = start.to_dict()
+    data["polynomial"] = {"roots": [[-re, im] for re, im in data["polynomial"]["roots"]]}
+    assert InitialCoefficients.from_dict(data) != start
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("jacoby", 2, {"lmax": 1.0}), "unknown family 'jacoby'; known: richardson, chebyshev"),
+        (("chebyshev", 0, {"interval": (1, 2)}), "degree is 0"),
+        (("chebyshev", 1000, {"interval": (1, 2)}), "degree is 1000"),
+        (("chebyshev", 2.5, {"interval": (1, 2)}), "degree is 2.5"),
+        (("chebyshev", 2, {}), "needs one of: interval, problem"),
+        (("chebyshev", 2, {"lmax": 8.0}), "needs one of: interval, problem"),
+        (("chebyshev", 2, {"interval": (2, 1)}), "a < b"),
+        (("chebyshev", 2, {"interval": (0, 1)}), "0 < a < b"),
+        (("chebyshev4", 2, {"lmax": -1.0}), "> 0"),
+        (("chebyshev4", 2, {"lmax": 8.0, "shift": 1}), "unknown option 'shift'"),
+        (("harmonic_ritz", 2, {"operator": np.eye(3)}), "start is missing"),
+    ],
+)
+def test_refusals_say_what_is_allowed(arguments, message):
+    family, degree, sources = arguments
+    with pytest.raises(ValueError, match=message):
+        derive(family, degree, **sources)
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "message"),
+    [
+        (None, FileNotFoundError, "no file"),
+        ('{"kind": "initial_coef', ValueError, "truncated"),
+        ('{"kind": "config"}', ValueError, "not a file of initial coefficients"),
+        ("[1, 2]", ValueError, "must be an object"),
+        ('{"kind": "initial_coefficients", "schema": 99}', ValueError, "schema 99"),
+        ('{"kind": "initial_coefficients", "schema": 1, "degree": 2}', ValueError, "damaged"),
+    ],
+)
+def test_a_foreign_file_is_refused(text, error, message, tmp_path):
+    path = tmp_path / "init.json"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(error, match=message):
+        InitialCoefficients.load(path)
+
+
+def test_one_name_for_each_public_object():
+    assert all(hasattr(mgtheory, name) for name in mgtheory.__all__)
