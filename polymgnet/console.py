@@ -1,0 +1,129 @@
+"""What the user sees: one JSON document or tables on stdout, progress and notes on stderr."""
+
+import json
+import math
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+Step = Callable[..., None]  # step(done) or step(done, text)
+INFINITE = {math.inf: "inf", -math.inf: "-inf"}
+
+
+def plain(value: Any) -> Any:
+    """JSON-able twin of a value: complex -> [re, im], arrays -> lists, not a number -> null, infinite -> "inf" or "-inf"."""
+    if value is None or isinstance(value, bool | str | int):
+        return value
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    if isinstance(value, complex):
+        return [plain(value.real), plain(value.imag)]
+    if isinstance(value, float):
+        return None if math.isnan(value) else INFINITE.get(value, value)
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(item) for item in value]
+    if hasattr(value, "to_dict"):
+        return plain(value.to_dict())
+    raise TypeError(f"no JSON form for {type(value).__name__}")
+
+
+def emit(document: Any) -> None:
+    """Print exactly one JSON document on stdout."""
+    print(json.dumps(plain(document), indent=2, allow_nan=False, ensure_ascii=False))
+
+
+def note(text: str) -> None:
+    """One line for the reader on stderr, beside the result."""
+    print(" ".join(text.split()), file=sys.stderr)
+
+
+def number(value: Any, digits: int = 4) -> str:
+    """Short text of a real or complex number; a dash where there is none."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "–"
+    if isinstance(value, complex):
+        if value.imag == 0 or not math.isfinite(value.real):
+            return number(value.real, digits)
+        return f"{value.real:.{digits}g} {'+' if value.imag >= 0 else '-'} {abs(value.imag):.{digits}g}i"
+    if isinstance(value, bool | str):
+        return str(value)
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.{digits}g}"
+
+
+def numbers(values: Any, digits: int = 6) -> str:
+    """Several numbers in one line."""
+    return "  ".join(number(complex(v) if isinstance(v, complex) else float(v), digits) for v in plain_numbers(values))
+
+
+def plain_numbers(values: Any) -> list[Any]:
+    """Python numbers of an array or a sequence."""
+    return list(values.tolist()) if hasattr(values, "tolist") else list(values)
+
+
+def _console(*, stderr: bool = False) -> Any:
+    from rich.console import Console
+
+    console = Console(stderr=stderr, highlight=False)
+    # piped into a file or a pager, a table keeps its columns instead of being cut at 80
+    return console if console.is_terminal or "COLUMNS" in os.environ else Console(stderr=stderr, highlight=False, width=160)
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, caption: str = "") -> None:
+    """Print a table on stdout; the first column is left-aligned, numbers are right-aligned."""
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    grid = Table(title=escape(title), caption=escape(caption) or None, box=box.SIMPLE_HEAD, title_justify="left", caption_justify="left")
+    for k, column in enumerate(columns):
+        texts = all(isinstance(row[k], str) for row in rows)
+        grid.add_column(escape(column), justify="left" if k == 0 or texts else "right", overflow="fold")
+    for row in rows:
+        grid.add_row(*(escape(cell if isinstance(cell, str) else number(cell)) for cell in row))
+    _console().print(grid)
+
+
+def facts(title: str, pairs: Sequence[tuple[str, str]]) -> None:
+    """Print a title and name: value lines on stdout."""
+    width = max(len(name) for name, _ in pairs)
+    print(title)
+    for name, text in pairs:
+        print(f"  {name:<{width}}  {text}")
+
+
+def _silent(done: int, state: str = "") -> None:
+    pass
+
+
+@contextmanager
+def progress(text: str, total: int | None = None, *, show: bool = True) -> Iterator[Step]:
+    """Progress bar on stderr, on a terminal alone; yields step(done, text)."""
+    console = _console(stderr=True) if show else None
+    if console is None or not console.is_terminal:
+        yield _silent
+        return
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[state]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(text, total=total, state="")
+
+        def step(done: int, state: str = "") -> None:
+            bar.update(task, completed=done, state=state)
+
+        yield step

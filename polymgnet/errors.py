@@ -1,0 +1,86 @@
+"""A wrong value ends with exit status 2 and one line on stderr: what was given, what is allowed."""
+
+import os
+import sys
+import traceback
+from collections.abc import Callable
+
+import typer
+
+TRACEBACK = "POLYMGNET_TRACEBACK"
+EXTRAS = {"numba": "fast", "submitit": "slurm", "pyamg": "bench"}
+# a wrong value, file or folder of the user; everything else is a fault of the program and says so
+WRONG_VALUE = (ValueError, FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError)
+CLICK = typer.BadParameter.__mro__[2]  # the common base of all usage errors, wherever this typer keeps it
+
+
+class Failure(Exception):
+    """The work itself failed although every value was right; ends with one line and exit status 1."""
+
+
+def one_line(error: BaseException) -> str:
+    """What happened in one line, without the name of the exception."""
+    fields = getattr(error, "errors", None)
+    if callable(fields):  # pydantic's ValidationError
+        parts = [f"{'.'.join(str(part) for part in e['loc']) or 'value'}: {e['msg']} (got {e.get('input')!r:.80})" for e in fields()]
+        return "; ".join(parts)
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename or ''}: {error.strerror}".lstrip(": ")
+    if isinstance(error, KeyError):
+        return str(error.args[0]) if error.args else "KeyError"
+    text = error.format_message() if hasattr(error, "format_message") else str(error)
+    return " ".join(text.split()) or type(error).__name__
+
+
+def _say(text: str, *, command: str) -> None:
+    print(f"{command}: {text}", file=sys.stderr)
+
+
+def guarded(work: Callable[[], int | None], *, command: str = "polymgnet", full: bool = False) -> int:
+    """Run the work and turn every way it can end into an exit status, with one line on stderr where it is not 0.
+
+    Parameters
+    ----------
+    work
+        Returns an exit status, None for 0.
+    command
+        What the line begins with.
+    full
+        Show the whole traceback; the environment variable POLYMGNET_TRACEBACK asks for it too.
+    """
+    full = full or os.environ.get(TRACEBACK, "") not in ("", "0")
+    try:
+        return work() or 0
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 1
+    except BrokenPipeError:  # the reader of stdout (head, less) has gone
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  (stays open on purpose: the interpreter flushes stdout at exit)
+        return 141
+    except (KeyboardInterrupt, typer.Abort):
+        _say("interrupted; finished work is kept, the same command goes on", command=command)
+        return 130
+    except Exception as error:
+        if full:
+            traceback.print_exc()
+        if isinstance(error, CLICK):
+            _say(f"{one_line(error)} (see {_path(error, command)} --help)", command=command)
+            return int(getattr(error, "exit_code", 2))
+        if isinstance(error, Failure):
+            _say(one_line(error), command=command)
+            return 1
+        if isinstance(error, WRONG_VALUE):
+            _say(one_line(error), command=command)
+            return 2
+        if isinstance(error, ModuleNotFoundError) and error.name in EXTRAS:
+            _say(f"this needs {error.name}: pip install 'polymgnet[{EXTRAS[error.name]}]'", command=command)
+            return 2
+        if isinstance(error, OSError | MemoryError):
+            _say(one_line(error), command=command)
+            return 1
+        _say(f"internal error, {type(error).__name__}: {one_line(error)}; --traceback shows where, please report it", command=command)
+        return 70
+
+
+def _path(error: Exception, command: str) -> str:
+    context = getattr(error, "ctx", None)
+    return str(context.command_path) if context is not None else command

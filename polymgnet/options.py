@@ -1,0 +1,57 @@
+"""Options that several subcommands share, with help that lists the registered names when it is asked for."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+
+def _families() -> str:
+    from mgtheory.families import FAMILIES
+
+    return ", ".join(FAMILIES)
+
+
+def _problems() -> str:
+    from mgtheory.problems import PROBLEMS
+
+    return ", ".join(PROBLEMS)
+
+
+# {name} in a help text -> the registered names; asked only when help is shown, so that starting stays quick
+NAMES: dict[str, Callable[[], str]] = {"families": _families, "problems": _problems}
+
+
+def _filled(text: str | None) -> str | None:
+    for name, names in NAMES.items():
+        if text and "{" + name + "}" in text:
+            text = text.replace("{" + name + "}", names())
+    return text
+
+
+class Command(TyperCommand):
+    """A subcommand whose help may name a registry, as in `{families}`."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help with the registries' names filled in."""
+        self.help = _filled(self.help)
+        for param in self.params:
+            if hasattr(param, "help"):
+                param.help = _filled(param.help)
+        super().format_help(ctx, formatter)
+
+
+Family = Annotated[str, typer.Option("--family", metavar="NAME", help="Polynomial family: {families}.")]
+Degree = Annotated[
+    int, typer.Option("--degree", metavar="K", help="Degree of the residual polynomial q = products with A per smoothing; 1 to 256.")
+]
+Problem = Annotated[str, typer.Option("--problem", metavar="NAME", help="Model problem: {problems}.")]
+Points = Annotated[int, typer.Option("--n", metavar="N", help="Unknowns per axis (for dirichlet the mesh width is 1/(N+1)).")]
+Boundary = Annotated[str, typer.Option("--boundary", metavar="KIND", help="dirichlet, neumann or periodic.")]
+Pre = Annotated[int, typer.Option("--pre", metavar="V1", help="Smoothings before the coarse-grid correction.")]
+Post = Annotated[int, typer.Option("--post", metavar="V2", help="Smoothings after the coarse-grid correction.")]
+Init = Annotated[Path | None, typer.Option("--init", metavar="FILE", help="Take the polynomial from a file that `derive --out` wrote.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout instead of tables; complex numbers are [re, im].")]

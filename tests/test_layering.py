@@ -1,0 +1,112 @@
+"""Imports go one way, mgtheory <- nets <- analysis <- figures <- polymgnet, and nothing heavy is loaded before it is needed."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+ROOMS = ("mgtheory", "nets", "analysis", "figures", "polymgnet")
+MGTHEORY_MAY_USE = {"numpy", "scipy", "sympy", "numba"}
+
+
+def sources(room):
+    return sorted((ROOT / room).rglob("*.py"))
+
+
+def imported(path):
+    """Yield (line, full name, whether it runs at import) of everything the file imports, also inside functions."""
+    tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+    inside = {id(n) for f in ast.walk(tree) if isinstance(f, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) for n in ast.walk(f)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node.lineno, alias.name, id(node) not in inside
+        elif isinstance(node, ast.ImportFrom):
+            package = path.relative_to(ROOT).with_suffix("").parts[: -node.level or None] if node.level else ()
+            yield node.lineno, ".".join([*package, *([node.module] if node.module else [])]), id(node) not in inside
+
+
+def top(name):
+    return name.split(".")[0]
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_direction(room):
+    above = set(ROOMS[ROOMS.index(room) + 1 :])
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line} imports {name}"
+        for path in sources(room)
+        for line, name, _ in imported(path)
+        if top(name) in above
+    ]
+    assert not wrong
+
+
+def test_rooms_have_files():
+    assert all(sources(room) for room in ROOMS)
+
+
+def test_mgtheory_uses_numpy_scipy_sympy_alone():
+    allowed = MGTHEORY_MAY_USE | {"mgtheory"} | set(sys.stdlib_module_names)
+    wrong = [f"{p.name}:{line} imports {name}" for p in sources("mgtheory") for line, name, _ in imported(p) if top(name) not in allowed]
+    assert not wrong
+
+
+def test_numba_only_in_matrixfree():
+    wrong = [
+        f"{p.relative_to(ROOT)}:{line}"
+        for room in ROOMS
+        for p in sources(room)
+        for line, name, _ in imported(p)
+        if top(name) == "numba" and "matrixfree" not in str(p.relative_to(ROOT))
+    ]
+    assert not wrong
+
+
+def test_matplotlib_only_in_figures():
+    wrong = [
+        f"{p.relative_to(ROOT)}:{line}"
+        for room in set(ROOMS) - {"figures"}
+        for p in sources(room)
+        for line, name, _ in imported(p)
+        if top(name) == "matplotlib"
+    ]
+    assert not wrong
+
+
+def test_cli_defers_heavy_imports():
+    """The command line imports the other rooms inside the functions that use them, so that --help is quick."""
+    light = {"polymgnet", "typer", "rich"} | set(sys.stdlib_module_names)
+    wrong = [
+        f"{p.relative_to(ROOT)}:{line} imports {name}"
+        for p in sources("polymgnet")
+        for line, name, at_import in imported(p)
+        if at_import and top(name) not in light
+    ]
+    assert not wrong
+
+
+def loaded_after(code):
+    """Top-level modules in sys.modules after running the code in a fresh process."""
+    end = "\nimport sys; print('|'.join(sorted({m.split('.')[0] for m in sys.modules})))"
+    done = subprocess.run([sys.executable, "-c", code + end], cwd=ROOT, capture_output=True, text=True, timeout=120, check=True)
+    return set(done.stdout.splitlines()[-1].split("|"))
+
+
+def test_import_mgtheory_is_light():
+    assert not loaded_after("import mgtheory") & {"torch", "matplotlib", "numba", "rich", "pandas", "sklearn"}
+
+
+def test_cli_help_is_light():
+    loaded = loaded_after("from polymgnet.cli import main; assert main(['--help']) == 0")
+    assert not loaded & {"torch", "matplotlib", "numba", "numpy", "scipy", "sympy"}
+
+
+def test_derive_is_light():
+    loaded = loaded_after(
+        "from polymgnet.cli import main; assert main('derive --family chebyshev4 --degree 3 --interval 0.1 8 --json'.split()) == 0"
+    )
+    assert not loaded & {"torch", "matplotlib", "numba", "lightning_fabric", "kornia", "pandas", "sklearn"}
