@@ -1,0 +1,381 @@
+"""Poisson model problems on the unit interval, square and cube: matrix, right-hand side, exact solution, exact spectrum.
+
+    -sum_j a_j d^2 u/dx_j^2 = f    or    -div(k grad u) = f
+
+Schemes (`SCHEMES`), each a multi-affine polynomial in the second differences K_j (see `mgtheory.assembly`) for the matrix and another one
+for the right-hand side, so that adding one is one entry:
+
+* **3-point, 5-point, 7-point**: ``sum_j a_j K_j``, order 2.
+* **9-point, 19-point** (compact, Mehrstellen): ``sum_j a_j K_j - sum_{i<j} (a_i h_j^2 + a_j h_i^2)/12 K_i K_j``, order 4 with the right-hand side
+  ``f - sum_j h_j^2/12 K_j f``, which needs f on the boundary. On a square grid the stencil is ``(20, -4, -1)/6``. [Collatz 1960]
+* **q1**: (bi-, tri-)linear finite elements divided by the cell's volume, ``sum_j a_j K_j prod_{i != j} M_i`` with the mass matrix
+  ``M = 1 - h^2/6 K``; right-hand side ``prod_j M_j f``. Order 2.
+
+Variable coefficients are finite volumes with averaged face coefficients (harmonic by default), order 2 where k is smooth. Boundary values
+other than zero go to the right-hand side. Neumann conditions are homogeneous, on cell-centred unknowns, by even reflection; the compact
+scheme keeps order 4 there only if the normal derivative of f vanishes on the boundary too. Neumann and periodic problems are singular:
+their nullspace is the constants, `b` is made compatible (its mean removed) and `exact` has mean zero.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import scipy.sparse.linalg as sla
+from numpy.typing import NDArray
+
+from mgtheory import assembly, manufactured
+from mgtheory.assembly import Boundary, Polynomial, Shape
+from mgtheory.spectrum import Interval
+from mgtheory.stencils import Stencil
+
+__all__ = ["PROBLEMS", "SCHEMES", "Boundary", "Problem", "Scheme", "create", "poisson"]
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """A discretisation: the dimensions it exists in, its order, and the polynomials in K_j of the matrix and of the right-hand side."""
+
+    dims: tuple[int, ...]
+    order: int
+    matrix: Callable[[Sequence[float], Sequence[float]], Polynomial]
+    load: Callable[[Sequence[float]], Polynomial]
+
+
+def _standard(a: Sequence[float], h: Sequence[float]) -> Polynomial:
+    return {(j,): a_j for j, a_j in enumerate(a)}
+
+
+def _compact(a: Sequence[float], h: Sequence[float]) -> Polynomial:
+    mixed = {(i, j): -(a[i] * h[j] ** 2 + a[j] * h[i] ** 2) / 12.0 for i, j in itertools.combinations(range(len(a)), 2)}
+    return {**_standard(a, h), **mixed}
+
+
+def _compact_load(h: Sequence[float]) -> Polynomial:
+    return {(): 1.0, **{(j,): -(h_j**2) / 12.0 for j, h_j in enumerate(h)}}
+
+
+def _elements(a: Sequence[float], h: Sequence[float]) -> Polynomial:
+    result: dict[tuple[int, ...], float] = {}
+    for j, a_j in enumerate(a):
+        for axes, c in _mass([h_i for i, h_i in enumerate(h) if i != j]).items():
+            key = tuple(sorted((j, *(i + (i >= j) for i in axes))))
+            result[key] = result.get(key, 0.0) + a_j * c
+    return result
+
+
+def _mass(h: Sequence[float]) -> Polynomial:
+    subsets = itertools.chain.from_iterable(itertools.combinations(range(len(h)), m) for m in range(len(h) + 1))
+    return {axes: math.prod((-(h[j] ** 2) / 6.0 for j in axes), start=1.0) for axes in subsets}
+
+
+def _plain_load(h: Sequence[float]) -> Polynomial:
+    return {(): 1.0}
+
+
+SCHEMES: dict[str, Scheme] = {
+    "3-point": Scheme((1,), 2, _standard, _plain_load),
+    "5-point": Scheme((2,), 2, _standard, _plain_load),
+    "7-point": Scheme((3,), 2, _standard, _plain_load),
+    "9-point": Scheme((2,), 4, _compact, _compact_load),
+    "19-point": Scheme((3,), 4, _compact, _compact_load),
+    "q1": Scheme((1, 2, 3), 2, _elements, _mass),
+}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Problem:
+    """A u = b on a tensor grid, unknowns in C order.
+
+    Attributes
+    ----------
+    A
+        Sparse CSR array, shape (n, n), n = prod(shape), symmetric; carries 1/h^2.
+    b
+        Right-hand side, shape (n,); boundary values included, mean removed where A is singular.
+    exact
+        The continuous solution at the unknowns, shape (n,), mean zero where A is singular; None where it is not known.
+    shape, h
+        Unknowns and mesh width per axis.
+    order
+        Order of convergence of the scheme in h.
+    nullspace
+        Orthonormal basis, shape (n, 1), where A is singular, else None.
+    """
+
+    name: str
+    A: sp.csr_array
+    b: NDArray[np.float64]
+    exact: NDArray[np.float64] | None
+    shape: Shape
+    boundary: Boundary
+    scheme: str
+    weights: tuple[float, ...]
+    coefficient: Callable[..., NDArray[Any]] | None
+    average: str
+
+    @property
+    def dim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    @property
+    def h(self) -> tuple[float, ...]:
+        """Mesh width per axis on the unit interval."""
+        return tuple(assembly.mesh_width(n, self.boundary) for n in self.shape)
+
+    @property
+    def order(self) -> int:
+        """Order of convergence of the scheme in h."""
+        return SCHEMES[self.scheme].order
+
+    @property
+    def grid(self) -> tuple[NDArray[np.float64], ...]:
+        """Coordinates of the unknowns, one array of shape `shape` per axis."""
+        return tuple(np.meshgrid(*(assembly.coordinates(n, self.boundary) for n in self.shape), indexing="ij"))
+
+    @property
+    def nullspace(self) -> NDArray[np.float64] | None:
+        """The constants, normalised, shape (n, 1), for Neumann and periodic boundaries; None for Dirichlet."""
+        n = math.prod(self.shape)
+        return None if self.boundary is Boundary.DIRICHLET else np.full((n, 1), n**-0.5)
+
+    @property
+    def polynomial(self) -> Polynomial | None:
+        """The operator as a polynomial in the second differences K_j; None with variable coefficients."""
+        return None if self.coefficient is not None else SCHEMES[self.scheme].matrix(self.weights, self.h)
+
+    @property
+    def stencil(self) -> Stencil | None:
+        """The interior stencil multiplied by h_0^2, so that the 5-point Laplacian has diagonal 4; None with variable coefficients."""
+        polynomial = self.polynomial
+        return None if polynomial is None else Stencil.from_array(assembly.stencil_array(polynomial, self.h) * self.h[0] ** 2)
+
+    @cached_property
+    def _extremes(self) -> tuple[float, float]:
+        polynomial = self.polynomial
+        if polynomial is not None:
+            return assembly.extremes(polynomial, [[assembly.eigenvalue_range(n, self.boundary) for n in self.shape]])
+        start = np.random.default_rng(0).standard_normal(self.A.shape[0])
+        b = float(sla.eigsh(self.A, k=1, which="LA", v0=start, tol=1e-10, return_eigenvectors=False)[0])
+        if self.nullspace is not None:
+            return 0.0, b
+        return float(sla.eigsh(self.A, k=1, sigma=0.0, v0=start, tol=1e-10, return_eigenvectors=False)[0]), b
+
+    def spectrum(self) -> Interval:
+        """The extreme eigenvalues of A: in closed form with constant coefficients, else by Lanczos iteration to 1e-10 relative.
+
+        Raises
+        ------
+        ValueError
+            If A has a single eigenvalue (one unknown), which is no interval.
+        """
+        return Interval(*self._extremes)
+
+    def smoothing_interval(self, axes: Sequence[int] | None = None) -> Interval:
+        """The range of A's symbol on the high frequencies, those with some |theta_j| >= pi/2 on a coarsened axis.
+
+        Exact with constant coefficients; the 5- and 7-point Laplacian on a square grid give [b/(2d), b]. With variable coefficients
+        [b/(2d), b], b the largest eigenvalue.
+
+        Parameters
+        ----------
+        axes
+            The axes that are coarsened; all of them by default.
+        """
+        polynomial = self.polynomial
+        chosen = range(self.dim) if axes is None else axes
+        if polynomial is None:
+            b = self._extremes[1]
+            return Interval(b / (2 * self.dim), b)
+        boxes = [[((2.0 if i == j else 0.0) / h**2, 4.0 / h**2) for i, h in enumerate(self.h)] for j in chosen]
+        return Interval(*assembly.extremes(polynomial, boxes))
+
+    def operator(self, shape: Shape) -> sp.csr_array:
+        """The same equation discretised on another shape: A of a coarse level."""
+        return _operator(shape, self.boundary, SCHEMES[self.scheme], self.weights, self.coefficient, self.average)
+
+    def error(self, x: NDArray[Any], norm: str = "max") -> float:
+        """||x - exact|| in the grid, "max" or "l2" (root mean square); the mean of x is removed first where A is singular.
+
+        Raises
+        ------
+        ValueError
+            If the exact solution is not known, or the norm.
+        """
+        if self.exact is None:
+            raise ValueError(f"{self.name}: the exact solution is not known")
+        if norm not in ("max", "l2"):
+            raise ValueError(f"unknown norm {norm!r}, known are: max, l2")
+        e = x - self.exact if self.nullspace is None else x - x.mean() - self.exact
+        return float(np.max(np.abs(e)) if norm == "max" else np.sqrt(np.mean(np.abs(e) ** 2)))
+
+    def __repr__(self) -> str:
+        size = "x".join(map(str, self.shape))
+        return f"Problem({self.name}, {size}, {self.boundary}, {self.scheme}, {self.A.nnz} non-zeros)"
+
+
+def _operator(
+    shape: Shape,
+    boundary: Boundary,
+    scheme: Scheme,
+    weights: Sequence[float],
+    coefficient: Callable[..., NDArray[Any]] | None,
+    average: str,
+) -> sp.csr_array:
+    if coefficient is not None:
+        diagonals = assembly.variable_diagonals(coefficient, shape, boundary, average=average)
+        return assembly.diagonals_to_csr(diagonals, shape)
+    h = [assembly.mesh_width(n, boundary) for n in shape]
+    return assembly.assemble(scheme.matrix(weights, h), shape, boundary)
+
+
+def poisson(
+    shape: int | Sequence[int],
+    *,
+    stencil: str | None = None,
+    boundary: str = "dirichlet",
+    weights: Sequence[float] | None = None,
+    coefficient: Callable[..., NDArray[Any]] | None = None,
+    average: str = "harmonic",
+    solution: str | None = None,
+    f: Callable[..., NDArray[Any]] | None = None,
+    name: str | None = None,
+) -> Problem:
+    """A Poisson model problem on (0, 1)^d with its right-hand side and exact solution.
+
+    Parameters
+    ----------
+    shape
+        Unknowns per axis, 1 to 3 of them; any sizes.
+    stencil
+        A name of `SCHEMES`; by default the (2d + 1)-point one.
+    boundary
+        ``"dirichlet"``, ``"neumann"`` or ``"periodic"``, on all sides.
+    weights
+        One positive a_j per axis (anisotropy); 1 by default.
+    coefficient
+        k(x, y, ...) > 0 for -div(k grad u), instead of `weights`. `SmoothCoefficient` has an exact solution.
+    average
+        Face coefficients: ``"harmonic"`` or ``"arithmetic"``.
+    solution
+        A name of `mgtheory.manufactured.SOLUTIONS`; by default one that is no eigenfunction.
+    f
+        A right-hand side f(x, y, ...) of your own, with homogeneous boundary values; `exact` is then None.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name, a shape or weights that do not fit, or a coefficient that is not positive.
+    """
+    kind = assembly.check_boundary(boundary)
+    shape = assembly.check_shape(shape, kind)
+    dim = len(shape)
+    chosen = f"{2 * dim + 1}-point" if stencil is None else stencil
+    fitting = [key for key, entry in SCHEMES.items() if dim in entry.dims]
+    if chosen not in fitting:
+        raise ValueError(f"unknown stencil {stencil!r} in {dim} dimensions, known are: {', '.join(fitting)}")
+    a = (1.0,) * dim if weights is None else tuple(float(w) for w in weights)
+    if len(a) != dim or not all(math.isfinite(w) and w > 0 for w in a):
+        raise ValueError(f"weights are {weights!r}, must be {dim} positive numbers")
+    if average not in ("harmonic", "arithmetic"):
+        raise ValueError(f"unknown average {average!r}, known are: harmonic, arithmetic")
+    if coefficient is not None and (weights is not None or chosen != f"{2 * dim + 1}-point"):
+        raise ValueError(f"a variable coefficient goes with the {2 * dim + 1}-point stencil and without weights")
+    scheme = SCHEMES[chosen]
+    manufactured_solution = manufactured.check_solution(solution, kind)
+    A = _operator(shape, kind, scheme, a, coefficient, average)
+    h = [assembly.mesh_width(n, kind) for n in shape]
+
+    points = [assembly.coordinates(n, kind, extended=True) for n in shape]
+    x = np.meshgrid(*points, indexing="ij", sparse=True)
+    known = f is None and (coefficient is None or isinstance(coefficient, manufactured.SmoothCoefficient))
+    if f is not None:
+        source = f(*x)
+    elif isinstance(coefficient, manufactured.SmoothCoefficient):
+        source = manufactured.variable_right_hand_side(manufactured_solution, coefficient, x)
+    elif known:
+        source = manufactured.right_hand_side(manufactured_solution, a, x)
+    else:
+        source = np.ones(())
+    everywhere = np.broadcast_to(np.asarray(source, dtype=float), [n + 2 for n in shape])
+    inner = tuple(slice(1, -1) for _ in shape)
+    if kind is not Boundary.DIRICHLET:
+        everywhere = np.pad(everywhere[inner], 1, mode="wrap" if kind is Boundary.PERIODIC else "symmetric")
+    b = assembly.apply_extended(scheme.load(h), everywhere, h)
+    exact = None
+    if known:
+        u = np.broadcast_to(manufactured_solution.u(*x), everywhere.shape)
+        exact = u[inner].reshape(-1).copy()
+        if kind is Boundary.DIRICHLET:
+            b -= _boundary_values(u, shape, h, scheme.matrix(a, h), coefficient, average)
+    b = b.reshape(-1)
+    if kind is not Boundary.DIRICHLET:
+        b = b - b.mean()
+        exact = None if exact is None else exact - exact.mean()
+    return Problem(name or f"poisson{dim}d", A, b, exact, shape, kind, chosen, a, coefficient, average)
+
+
+def _boundary_values(
+    u: NDArray[Any],
+    shape: Shape,
+    h: Sequence[float],
+    polynomial: Polynomial,
+    coefficient: Callable[..., NDArray[Any]] | None,
+    average: str,
+) -> NDArray[Any]:
+    """A applied to the boundary values alone, to be taken off the right-hand side."""
+    shell = u.copy()
+    shell[tuple(slice(1, -1) for _ in shape)] = 0.0
+    if coefficient is None:
+        return assembly.apply_extended(polynomial, shell, h)
+    return assembly.variable_boundary(coefficient, shell, average=average)
+
+
+@dataclass(frozen=True)
+class ProblemEntry:
+    """A problem of the command line: its dimension and the options of `poisson`."""
+
+    dim: int
+    summary: str
+    stencil: str | None = None
+    weights: tuple[float, ...] | None = None
+    coefficient: Callable[..., NDArray[Any]] | None = None
+
+
+PROBLEMS: dict[str, ProblemEntry] = {
+    "poisson1d": ProblemEntry(1, "3 points, order 2"),
+    "poisson2d": ProblemEntry(2, "5 points, order 2"),
+    "poisson3d": ProblemEntry(3, "7 points, order 2"),
+    "poisson2d-9point": ProblemEntry(2, "compact 9 points, order 4", stencil="9-point"),
+    "poisson3d-19point": ProblemEntry(3, "compact 19 points, order 4", stencil="19-point"),
+    "poisson2d-q1": ProblemEntry(2, "bilinear finite elements, order 2", stencil="q1"),
+    "anisotropic2d": ProblemEntry(2, "-u_xx - 0.01 u_yy, 5 points", weights=(1.0, 0.01)),
+    "variable2d": ProblemEntry(2, "-div(k grad u), k smooth between exp(-2) and exp(2)", coefficient=manufactured.SmoothCoefficient()),
+    "jump2d": ProblemEntry(2, "-div(k grad u), k = 1000 in an inclusion, else 1", coefficient=manufactured.JumpCoefficient()),
+}
+
+
+def create(name: str, n: int | Sequence[int] = 63, *, boundary: str = "dirichlet", solution: str | None = None) -> Problem:
+    """A problem by its name in `PROBLEMS`, with n unknowns per axis (or a whole shape).
+
+    Raises
+    ------
+    ValueError
+        For an unknown name, or a shape of another dimension.
+    """
+    if name not in PROBLEMS:
+        raise ValueError(f"unknown problem {name!r}, known are: {', '.join(PROBLEMS)}")
+    entry = PROBLEMS[name]
+    shape = (n,) * entry.dim if isinstance(n, int | np.integer) else tuple(n)
+    if len(shape) != entry.dim:
+        raise ValueError(f"{name} has {entry.dim} axes, got the shape {shape}")
+    options: dict[str, Any] = {key: getattr(entry, key) for key in ("stencil", "weights", "coefficient")}
+    return poisson(shape, boundary=boundary, solution=solution, name=name, **options)
