@@ -1,41 +1,37 @@
 """Polynomial families: name -> function(degree, ...) -> ResidualPolynomial, with what each needs and where it comes from.
 
 Every function returns the residual polynomial q, q(0) = 1, of the asked degree (degree of q = products with A in one smoothing).
-``interval`` is an interval of BA in the scaling in which BA is applied, ``lmax`` its largest eigenvalue.
+``interval`` is an interval of BA in the scaling in which BA is applied, ``lmax`` its largest eigenvalue. A new family is one function
+and one entry of `FAMILIES`; the tests and the command line then cover it unasked.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
+from mgtheory.fourthkind import fourth_kind_recurrence, optimised_beta, optimised_roots
+from mgtheory.krylov import harmonic_ritz
 from mgtheory.polynomial import MAX_DEGREE, Recurrence, ResidualPolynomial, check_degree
 from mgtheory.spectrum import Interval
 
-IntervalLike = Interval | tuple[float, float]
+__all__ = [
+    "FAMILIES",
+    "Family",
+    "chebyshev",
+    "chebyshev4",
+    "chebyshev4_opt",
+    "get_family",
+    "harmonic_ritz",
+    "mls",
+    "richardson",
+]
 
-
-def check_lmax(lmax: float, *, family: str) -> float:
-    """The largest eigenvalue as a float > 0, or a ValueError that names the family."""
-    value = float(lmax)
-    if not (math.isfinite(value) and value > 0):
-        raise ValueError(f"{family}: lmax, the largest eigenvalue of BA, must be finite and > 0, got {value:g}")
-    return value
-
-
-def check_interval(interval: IntervalLike, *, family: str) -> tuple[float, float]:
-    """The ends 0 < a < b as floats, or a ValueError that names the family and what was given."""
-    try:
-        a, b = (float(end) for end in interval)
-    except (TypeError, ValueError):
-        raise ValueError(f"{family}: an interval is a pair (a, b) with 0 < a < b, got {interval!r}") from None
-    if not (math.isfinite(b) and 0 < a < b):
-        raise ValueError(f"{family}: an interval (a, b) needs 0 < a < b, got a = {a:g}, b = {b:g}")
-    return a, b
+IntervalLike = Interval | Iterable[float]
 
 
 def richardson(degree: int, *, interval: IntervalLike) -> ResidualPolynomial:
@@ -45,11 +41,18 @@ def richardson(degree: int, *, interval: IntervalLike) -> ResidualPolynomial:
 
     Parameters
     ----------
-    degree : k, products with A.
-    interval : the pair (a, b), 0 < a < b, of eigenvalues of BA to damp.
+    degree
+        k, products with A.
+    interval
+        The pair (a, b), 0 < a < b, of eigenvalues of BA to damp.
+
+    Examples
+    --------
+    >>> richardson(1, interval=(2, 8)).weights.real.tolist()  # 0.8/4: damped Jacobi with 4/5 on the 5-point Laplacian
+    [0.2]
     """
     check_degree(degree, family="richardson")
-    a, b = check_interval(interval, family="richardson")
+    a, b = _check_interval(interval, family="richardson")
     return ResidualPolynomial(np.full(degree, 0.5 * (a + b), dtype=complex))
 
 
@@ -60,13 +63,15 @@ def chebyshev(degree: int, *, interval: IntervalLike) -> ResidualPolynomial:
 
     Parameters
     ----------
-    degree : k, products with A.
-    interval : the pair (a, b), 0 < a < b, of eigenvalues of BA to damp. For smoothing the 5- and 7-point Laplacian in d dimensions
+    degree
+        k, products with A.
+    interval
+        The pair (a, b), 0 < a < b, of eigenvalues of BA to damp. For smoothing the 5- and 7-point Laplacian in d dimensions
         a = b/(2d), the high frequencies.
 
     Notes
     -----
-    Saad, Iterative Methods for Sparse Linear Systems, 2nd ed. (2003), algorithm 12.1.
+    Y. Saad, Iterative Methods for Sparse Linear Systems, 2nd ed. (2003), algorithm 12.1.
 
     Examples
     --------
@@ -74,12 +79,13 @@ def chebyshev(degree: int, *, interval: IntervalLike) -> ResidualPolynomial:
     [1.0, -2.12121212, 1.45454545, -0.32323232]
     """
     check_degree(degree, family="chebyshev")
-    a, b = check_interval(interval, family="chebyshev")
+    a, b = _check_interval(interval, family="chebyshev")
     centre, half = 0.5 * (a + b), 0.5 * (b - a)
     i = np.arange(1, degree + 1)
-    # b - (b - a) sin^2(.) and a + (b - a) sin^2(.): each root from the nearer end, without cancellation where a << b
-    low, high = np.sin(0.25 * np.pi * (2 * (degree - i) + 1) / degree) ** 2, np.sin(0.25 * np.pi * (2 * i - 1) / degree) ** 2
-    roots = np.where(low < 0.5, a + 2 * half * low, b - 2 * half * high)
+    # From the nearer end, a + (b - a) sin^2 or b - (b - a) sin^2, no digits are lost where a << b; in the middle from the centre.
+    from_a, from_b = (2 * half * np.sin(0.25 * np.pi * (2 * n - 1) / degree) ** 2 for n in (degree + 1 - i, i))
+    middle = centre + half * np.sin(0.5 * np.pi * (degree + 1 - 2 * i) / degree)
+    roots = np.select([from_a < 0.5 * half, from_b < 0.5 * half], [a + from_a, b - from_b], middle)
     sigma = centre / half
     rho = np.empty(degree)
     rho[0] = 1 / sigma
@@ -95,12 +101,14 @@ def chebyshev4(degree: int, *, lmax: float) -> ResidualPolynomial:
     """q(t) = W_k(1 - 2t/lmax)/(2k + 1): Chebyshev of the fourth kind; sup over (0, lmax] of t q^2/lmax = 1/(2k + 1)^2.
 
     Needs no lower bound of the spectrum. Roots lmax/2 (1 - cos(2 pi i/(2k + 1))), i = 1..k; 1/gamma = (4/3) k (k + 1). It carries the
-    recurrence z_i = (2i - 3)/(2i + 1) z_{i-1} + (8i - 4)/((2i + 1) lmax) B r_{i-1}.
+    recurrence of `mgtheory.fourthkind.fourth_kind_recurrence` with beta = 1.
 
     Parameters
     ----------
-    degree : k, products with A.
-    lmax : the largest eigenvalue of BA.
+    degree
+        k, products with A.
+    lmax
+        The largest eigenvalue of BA.
 
     Notes
     -----
@@ -108,30 +116,99 @@ def chebyshev4(degree: int, *, lmax: float) -> ResidualPolynomial:
 
     Examples
     --------
-    >>> chebyshev4(1, lmax=8).roots
-    array([6.+0.j])
+    >>> chebyshev4(2, lmax=1).roots.real.round(4).tolist()
+    [0.9045, 0.3455]
     """
     check_degree(degree, family="chebyshev4")
-    lmax = check_lmax(lmax, family="chebyshev4")
-    i = np.arange(1, degree + 1)
-    roots = lmax * np.sin(np.pi * i / (2 * degree + 1)) ** 2
-    return ResidualPolynomial(roots.astype(complex), recurrence=fourth_kind_recurrence(np.ones(degree), lmax=lmax))
+    lmax = _check_lmax(lmax, family="chebyshev4")
+    recurrence = fourth_kind_recurrence(np.ones(degree), lmax=lmax)
+    return ResidualPolynomial(lmax * _fourth_kind_roots(degree).astype(complex), recurrence=recurrence)
 
 
-def fourth_kind_recurrence(beta: np.ndarray, *, lmax: float) -> Recurrence:
-    """z_i = (2i - 3)/(2i + 1) z_{i-1} + (8i - 4)/((2i + 1) lmax) B s_{i-1}; x += beta_i z_i; s_i = s_{i-1} - A z_i, i = 1..len(beta).
+def chebyshev4_opt(degree: int, *, lmax: float) -> ResidualPolynomial:
+    """The q of degree k with the smallest gamma = sup t q^2/(1 - q^2) over (0, lmax] (t scaled by lmax): the optimised fourth kind.
 
-    beta = 1 is the fourth kind itself; the weights of ``chebyshev4_opt`` optimise it.
+    1/gamma = 3, 5 + 2 sqrt(5), .. for k = 1, 2, ..; about (4/pi^2)(2k + 1)^2 - 2/3 for large k. Computed for any degree; carries the
+    recurrence of the fourth kind with its weights beta. The bound it minimises targets poor coarse spaces: on 2D Poisson with full
+    coarsening it can lose to `chebyshev` on [lmax/4, lmax].
+
+    Parameters
+    ----------
+    degree
+        k, products with A.
+    lmax
+        The largest eigenvalue of BA.
+
+    Notes
+    -----
+    J. Lottes, Numer. Linear Algebra Appl. 30(6) (2023) e2518, arXiv 2202.08830; computed as `mgtheory.fourthkind` says.
+
+    Examples
+    --------
+    >>> chebyshev4_opt(2, lmax=1).recurrence.beta
+    (1.0238728757..., 1.2640890537...)
     """
-    i = np.arange(1, len(beta) + 1)
-    keep = np.where(i == 1, 0.0, (2 * i - 3) / (2 * i + 1))
-    step = (8 * i - 4) / ((2 * i + 1) * lmax)
-    return Recurrence(tuple(keep.tolist()), tuple(step.tolist()), tuple(np.asarray(beta, dtype=float).tolist()))
+    check_degree(degree, family="chebyshev4_opt")
+    lmax = _check_lmax(lmax, family="chebyshev4_opt")
+    recurrence = fourth_kind_recurrence(optimised_beta(degree), lmax=lmax)
+    return ResidualPolynomial(lmax * optimised_roots(degree).astype(complex), recurrence=recurrence)
+
+
+def mls(degree: int, *, lmax: float) -> ResidualPolynomial:
+    """(1 - (2d + 1)^2/lmax t S(t)^2) S(t), S the fourth kind of degree d: the smoothed-aggregation (MLS) smoother, degree 3d + 1.
+
+    Roots in closed form: the d of S; lmax/2 (1 - cos((2i - 1) pi/(2d + 1))), i = 1..d, each twice; lmax once.
+
+    Parameters
+    ----------
+    degree
+        3d + 1 = 4, 7, 10, .., products with A.
+    lmax
+        The largest eigenvalue of BA (rho in the source).
+
+    Notes
+    -----
+    M. Adams, M. Brezina, J. Hu, R. Tuminaro, J. Comput. Phys. 188 (2003) 593-610.
+
+    Examples
+    --------
+    >>> mls(4, lmax=1).roots.real.round(6).tolist()
+    [1.0, 0.25, 0.75, 0.25]
+    """
+    check_degree(degree, family="mls")
+    d, rest = divmod(int(degree) - 1, 3)
+    if rest or d < 1:
+        raise ValueError(f"degree is {degree}, mls allows 3d + 1: 4, 7, 10, .., {MAX_DEGREE}")
+    lmax = _check_lmax(lmax, family="mls")
+    double = np.sin(0.5 * np.pi * (2 * np.arange(1, d + 1) - 1) / (2 * d + 1)) ** 2
+    return ResidualPolynomial(lmax * np.concatenate([_fourth_kind_roots(d), double, double, [1.0]]).astype(complex))
+
+
+def _fourth_kind_roots(degree: int) -> np.ndarray:
+    """1/2 (1 - cos(2 pi i/(2k + 1))), i = 1..k, as squares of sines."""
+    return np.sin(np.pi * np.arange(1, degree + 1) / (2 * degree + 1)) ** 2
+
+
+def _check_lmax(lmax: float, *, family: str) -> float:
+    value = float(lmax)
+    if not (math.isfinite(value) and value > 0):
+        raise ValueError(f"lmax is {value:g}, {family} needs the largest eigenvalue of BA, finite and > 0")
+    return value
+
+
+def _check_interval(interval: IntervalLike, *, family: str) -> tuple[float, float]:
+    try:
+        a, b = (float(end) for end in interval)
+    except (TypeError, ValueError):
+        raise ValueError(f"interval is {interval!r}, {family} needs a pair (a, b) with 0 < a < b") from None
+    if not (math.isfinite(b) and 0 < a < b):
+        raise ValueError(f"interval is ({a:g}, {b:g}), {family} needs 0 < a < b, both finite")
+    return a, b
 
 
 @dataclass(frozen=True)
 class Family:
-    """One entry of the registry: a function, what it needs beside the degree, which degrees it has, and its source."""
+    """One entry of the registry: a function, what it needs beside the degree, its source, and which degrees it has."""
 
     name: str
     function: Callable[..., ResidualPolynomial]
@@ -140,12 +217,29 @@ class Family:
     degrees: str = f"1 to {MAX_DEGREE}"
 
 
+_LOTTES = "J. Lottes, Numer. Linear Algebra Appl. 30(6) (2023) e2518, arXiv 2202.08830"
+
 FAMILIES: dict[str, Family] = {
-    entry.name: entry
-    for entry in (
+    family.name: family
+    for family in (
         Family("richardson", richardson, "interval", "L. F. Richardson, Phil. Trans. R. Soc. A 210 (1911) 307-357"),
         Family("chebyshev", chebyshev, "interval", "Y. Saad, Iterative Methods for Sparse Linear Systems, 2nd ed., SIAM (2003), alg. 12.1"),
-        Family("chebyshev4", chebyshev4, "lmax", "J. Lottes, Numer. Linear Algebra Appl. 30(6) (2023) e2518, arXiv 2202.08830"),
+        Family("chebyshev4", chebyshev4, "lmax", _LOTTES),
+        Family("chebyshev4_opt", chebyshev4_opt, "lmax", _LOTTES),
+        Family(
+            "mls",
+            mls,
+            "lmax",
+            "M. Adams, M. Brezina, J. Hu, R. Tuminaro, J. Comput. Phys. 188 (2003) 593-610",
+            f"3d + 1: 4, 7, 10, .., {MAX_DEGREE}",
+        ),
+        Family(
+            "harmonic_ritz",
+            harmonic_ritz,
+            "operator",
+            "J. A. Loe, R. B. Morgan, Numer. Linear Algebra Appl. 29 (2022) e2427",
+            f"1 to {MAX_DEGREE}, below the grade of the start",
+        ),
     )
 }
 
@@ -155,4 +249,4 @@ def get_family(name: str) -> Family:
     try:
         return FAMILIES[name]
     except (KeyError, TypeError):
-        raise ValueError(f"unknown family {name!r}; known: {', '.join(FAMILIES)}") from None
+        raise ValueError(f"family is {name!r}, known are {', '.join(FAMILIES)}") from None
