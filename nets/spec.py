@@ -1,0 +1,114 @@
+"""What rebuilds a model: its registered name and its options as JSON types, and how options are spelled out per level."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["ModelSpec", "level_channels", "per_level"]
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A model by name and options; ``spec.build()`` gives the same architecture again.
+
+    Attributes
+    ----------
+    name
+        Registered name, e.g. ``q2``.
+    overrides
+        Options given to `create_model`, as JSON types.
+    """
+
+    name: str
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        try:
+            plain = json.loads(json.dumps(dict(self.overrides)))
+        except TypeError as error:
+            raise ValueError(f"model options must be JSON types: {error}") from error
+        object.__setattr__(self, "overrides", plain)
+
+    def build(self) -> nn.Module:
+        """A new model, weights at torch's default start."""
+        from nets.models import create_model
+
+        return create_model(self.name, **self.overrides)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types."""
+        return {"name": self.name, "overrides": dict(self.overrides)}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> ModelSpec:
+        """The inverse of `to_dict`."""
+        if not isinstance(data, Mapping) or not isinstance(data.get("name"), str):
+            raise ValueError("not a model's description: needs a name and overrides")
+        return cls(data["name"], data.get("overrides") or {})
+
+
+def level_channels(default: Sequence[int], *, channels: Sequence[int] | None, width: float | None, levels: int | None) -> tuple[int, ...]:
+    """Channels of every level from the options of a model.
+
+    Parameters
+    ----------
+    default
+        The published channels.
+    channels
+        All of them, or None.
+    width
+        An int is the channels of the first level, a float a factor for all; the proportions of `default` are kept. Not with `channels`.
+    levels
+        How many: the first of them; beyond the default's, the last is repeated. Not with `channels`.
+
+    Raises
+    ------
+    ValueError
+        For values that are not positive, or options that exclude one another.
+    """
+    if channels is not None:
+        if width is not None or levels is not None:
+            raise ValueError("channels gives the width of every level: width and levels cannot be given as well")
+        if not channels or any(isinstance(c, bool) or int(c) != c or c < 1 for c in channels):
+            raise ValueError(f"channels is {list(channels)}, must be positive whole numbers, one per level")
+        return tuple(int(c) for c in channels)
+    count = len(default) if levels is None else levels
+    if isinstance(count, bool) or int(count) != count or not 1 <= count <= 16:
+        raise ValueError(f"levels is {levels}, must be a whole number from 1 to 16")
+    if width is None:
+        first = default[0]
+    elif isinstance(width, bool) or not width > 0 or (isinstance(width, float) and round(width * default[0]) < 1):
+        raise ValueError(f"width is {width}, must be a whole number of channels >= 1 or a float factor that leaves at least one channel")
+    else:
+        first = width if isinstance(width, int) else round(width * default[0])
+    padded = [*default[:count], *[default[-1]] * (int(count) - len(default))]
+    return tuple(max(1, first * c // default[0]) for c in padded)
+
+
+def per_level(value: Any, levels: int, *, what: str) -> tuple[Any, ...]:
+    """One entry per level from one for all: sequences of names for `factors`, numbers for anything else.
+
+    Raises
+    ------
+    ValueError
+        If a list has not one entry per level, or an entry is empty.
+    """
+    if what == "factors":
+        if isinstance(value, str) or not value:
+            raise ValueError(f"factors is {value!r}, must be a list of kinds for all levels or one list per level")
+        entries: list[Any] = [tuple(value)] * levels if all(isinstance(v, str) for v in value) else [tuple(v) for v in value]
+        if not all(entries):
+            raise ValueError("factors: a level has no step, it needs at least one")
+    else:
+        entries = [value] * levels if isinstance(value, int) else list(value)
+        if any(isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in entries):
+            raise ValueError(f"{what} is {value!r}, must be positive whole numbers, one for all levels or one per level")
+    if len(entries) != levels:
+        raise ValueError(f"{what} has {len(entries)} entries for {levels} levels, must have one per level")
+    return tuple(entries)
