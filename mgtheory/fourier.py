@@ -12,28 +12,34 @@ frequencies have some |theta_j| >= pi/2, ends included; sample counts that are m
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from mgtheory.localcycle import NEAR, LocalCycle, directions
 from mgtheory.relaxation import GaussSeidel, Jacobi, Polynomial, Relaxation, as_relaxation
 from mgtheory.stencils import Stencil
 from mgtheory.symbols import Complex, Float, channel_eigenvalues, grid_frequencies, spectral_radius, symbol, the_stencil
 
 SAMPLES = {1: 256, 2: 64, 3: 32}  # frequencies an axis, by dimension
+STARTS, ROUNDS = 3, 24  # refinement: the samples it starts from, and how often it halves the distance (2^-24: quadratic maxima to rounding)
 
 __all__ = [
     "FourierFactor",
     "GaussSeidel",
     "Jacobi",
+    "LocalCycle",
     "Polynomial",
     "channel_eigenvalues",
+    "cycle_factor",
     "grid_frequencies",
     "smoothing_factor",
     "symbol",
+    "three_grid_factor",
+    "two_grid_factor",
 ]
 
 
@@ -93,6 +99,7 @@ def smoothing_factor(
     steps: int = 1,
     scaling: str = "identity",
     samples: int | Sequence[int] | None = None,
+    refine: bool = True,
 ) -> FourierFactor:
     """mu = sup over high frequencies of the spectral radius of the smoother's symbol, q(Ahat(theta)) for a polynomial.
 
@@ -109,6 +116,8 @@ def smoothing_factor(
         B of a polynomial in BA: `identity`, or `diagonal` for its inverse.
     samples
         Frequencies per axis, 2 pi m / n in (-pi, pi]; multiples of 4 contain the ends pi/2 and pi.
+    refine
+        Search between the samples too, around the largest of them, so that the factor is the supremum and not that of the samples.
 
     Examples
     --------
@@ -119,29 +128,153 @@ def smoothing_factor(
     if steps < 1:
         raise ValueError(f"steps must be at least 1, got {steps}")
     stencil, relaxation = the_stencil(operator), as_relaxation(smoother, scaling)
+    evaluate = _coupled if relaxation.couples else _uncoupled
     theta = grid_frequencies(sample_shape(samples, stencil.dim))
     flat = theta.reshape(-1, stencil.dim)
     high = high_frequencies(flat)
-    radius, norm, damping = (_coupled if relaxation.couples else _uncoupled)(stencil, relaxation, flat, high, steps)
-    worst = int(np.argmax(np.where(high, radius, -1.0)))
-    grid = theta.shape[:-1]
+    radius, norm, damping = evaluate(stencil, relaxation, flat, steps)
+    radius = np.where(high, radius, -1.0)
+    worst = int(np.argmax(radius))
+    factor, frequency, grid = float(radius[worst]), flat[worst], theta.shape[:-1]
+    if refine:
+
+        def local(points: Float) -> Float:
+            return np.where(high_frequencies(points), evaluate(stencil, relaxation, points, steps)[0], -1.0)
+
+        factor, frequency = _refined(local, flat, radius, 2 * np.pi / np.array(grid))
     return FourierFactor(
-        float(radius[worst]), float(norm[high].max()), tuple(flat[worst].tolist()), theta, damping.reshape(grid), high.reshape(grid)
+        factor, max(factor, float(norm[high].max())), tuple(frequency.tolist()), theta, damping.reshape(grid), high.reshape(grid)
     )
 
 
-def _uncoupled(stencil: Stencil, relaxation: Relaxation, theta: Float, high: Any, steps: int) -> tuple[Float, Float, Float]:
+def two_grid_factor(
+    operator: Any,
+    smoother: Any,
+    *,
+    samples: int | Sequence[int] | None = None,
+    refine: bool = True,
+    zero: str = "limit",
+    **options: Any,
+) -> FourierFactor:
+    """The factor of a cycle with two grids, from the 2^d harmonics; `options` are those of `LocalCycle`.
+
+    Examples
+    --------
+    >>> from mgtheory.stencils import laplacian
+    >>> round(two_grid_factor(laplacian(2), Jacobi(0.8), pre=1, post=1).factor, 9)
+    0.36
+    """
+    return cycle_factor(LocalCycle(operator, smoother, levels=2, **options), samples=samples, refine=refine, zero=zero)
+
+
+def three_grid_factor(
+    operator: Any,
+    smoother: Any,
+    *,
+    samples: int | Sequence[int] | None = None,
+    refine: bool = True,
+    zero: str = "limit",
+    **options: Any,
+) -> FourierFactor:
+    """The factor of a cycle with three grids, from the 4^d harmonics; `options` are those of `LocalCycle`, `cycle="W"` among them."""
+    return cycle_factor(LocalCycle(operator, smoother, levels=3, **options), samples=samples, refine=refine, zero=zero)
+
+
+def cycle_factor(
+    cycle: LocalCycle,
+    *,
+    samples: int | Sequence[int] | None = None,
+    refine: bool = True,
+    zero: str = "limit",
+) -> FourierFactor:
+    """sup over theta of the spectral radius of the cycle's error operator on the harmonics of theta.
+
+    Parameters
+    ----------
+    cycle
+        The cycle, with any number of grids.
+    samples
+        Points per axis of the finest grid whose frequencies are sampled; multiples of 2^levels contain the ends.
+    refine
+        Search between the samples too, around the largest of them.
+    zero
+        What stands for theta = 0: `limit`, the limits along many directions; or `remove`, the other harmonics of 0 once the
+        constants in the kernel of A are removed. With `remove` and `refine=False` the factor is exactly that of the periodic grid.
+
+    Raises
+    ------
+    ValueError
+        For an unknown `zero`, or samples that do not allow that many grids.
+    """
+    if zero not in ("limit", "remove"):
+        raise ValueError(f"unknown zero {zero!r}; known: limit, remove")
+    theta = cycle.base_frequencies(sample_shape(samples, cycle.dim, 2 ** (cycle.levels - 1)))
+    grid, flat = theta.shape[:-1], theta.reshape(-1, cycle.dim)
+    origin = int(np.flatnonzero((flat == 0).all(axis=1))[0])
+    partner = _mirrored(grid) if cycle.is_real else np.arange(len(flat))
+    solved = np.flatnonzero((np.arange(len(flat)) <= partner) & (np.arange(len(flat)) != origin))
+    radius, norm = np.zeros(len(flat)), np.zeros(len(flat))
+    batch = max(1, 2**19 // (cycle.stencils[0].channels * 2 ** (cycle.dim * (cycle.levels - 1))) ** 2)
+    for chosen in (solved[i : i + batch] for i in range(0, len(solved), batch)):
+        matrices = cycle.error_operator(flat[chosen])
+        radius[chosen], norm[chosen] = spectral_radius(matrices), spectral_norm(matrices)
+    radius, norm = np.maximum(radius, radius[partner]), np.maximum(norm, norm[partner])
+    if zero == "limit":
+        near = cycle.error_operator(NEAR * directions(cycle.dim))
+    else:
+        basis = cycle.kernel_complement()
+        near = basis.conj().T @ cycle.error_operator(flat[origin : origin + 1], removed=True) @ basis
+    radius[origin], norm[origin] = spectral_radius(near).max(), spectral_norm(near).max()
+    norm[norm > 1e-2 / NEAR] = np.inf
+    worst = int(np.argmax(radius))
+    factor, frequency = float(radius[worst]), flat[worst]
+    if refine and worst != origin and np.isfinite(factor):
+
+        def local(points: Float) -> Float:
+            points = np.where(np.linalg.norm(points, axis=1, keepdims=True) < NEAR, NEAR, points)
+            return spectral_radius(cycle.error_operator(points))
+
+        factor, frequency = _refined(local, flat, radius, 2 * np.pi / 2 ** (cycle.levels - 1) / np.array(grid))
+    return FourierFactor(factor, float(norm.max()), tuple(frequency.tolist()), theta, radius.reshape(grid), np.ones(grid, bool))
+
+
+def _mirrored(grid: Sequence[int]) -> npt.NDArray[np.int64]:
+    """For each point of `grid_frequencies(grid)`, flattened, the place of -theta modulo 2 pi."""
+    index = np.arange(int(np.prod(grid))).reshape(grid)
+    return index[np.ix_(*[(2 * ((n - 1) // 2) - np.arange(n)) % n for n in grid])].ravel()
+
+
+def _refined(function: Callable[[Float], Float], theta: Float, values: Float, spacing: Float) -> tuple[float, Float]:
+    """The maximum of a function near the best `STARTS` samples: a 5^d pattern around each, shrunk until it has no width."""
+    best = np.argsort(values)[::-1][: STARTS * 2 : 2] if len(values) > STARTS * 2 else np.argsort(values)[::-1][:STARTS]
+    best[0] = int(np.argmax(values))
+    centres, heights = theta[best], values[best]
+    pattern = np.stack(np.meshgrid(*[np.arange(-2.0, 3.0)] * theta.shape[1], indexing="ij"), axis=-1).reshape(-1, theta.shape[1])
+    width = spacing / 2
+    for _ in range(ROUNDS):
+        points = centres[:, None] + width * pattern
+        found = function(points.reshape(-1, theta.shape[1])).reshape(len(centres), -1)
+        top = found.argmax(axis=1)
+        better = found[np.arange(len(top)), top] > heights * (1 + 1e-13)
+        centres = np.where(better[:, None], points[np.arange(len(top)), top], centres)
+        heights = np.maximum(heights, found.max(axis=1))
+        width = width / 2
+    first = int(np.argmax(heights))
+    return float(heights[first]), centres[first]
+
+
+def _uncoupled(stencil: Stencil, relaxation: Relaxation, theta: Float, steps: int) -> tuple[Float, Float, Float]:
     symbols = relaxation.symbols(stencil, theta, np.zeros((1, stencil.dim), np.int64), 2)[:, 0]
     radius = spectral_radius(symbols)
     return radius, spectral_norm(symbols), radius
 
 
-def _coupled(stencil: Stencil, relaxation: Relaxation, theta: Float, high: Any, steps: int) -> tuple[Float, Float, Float]:
+def _coupled(stencil: Stencil, relaxation: Relaxation, theta: Float, steps: int) -> tuple[Float, Float, Float]:
     """Pairs theta, theta + (pi, ..., pi), the low one of which Q removes."""
     turns = np.stack([np.zeros(stencil.dim, np.int64), np.ones(stencil.dim, np.int64)])
     step = relaxation.symbols(stencil, theta, turns, 2)
     partner = np.where(theta > 1e-12, theta - np.pi, theta + np.pi)
-    kept = np.repeat(np.stack([high, high_frequencies(partner)], axis=1), stencil.channels, axis=1)
+    kept = np.repeat(np.stack([high_frequencies(theta), high_frequencies(partner)], axis=1), stencil.channels, axis=1)
     projected = np.linalg.matrix_power(step, steps) * kept[:, :, None]
     image = spectral_norm(step[:, :, : stencil.channels])
     return spectral_radius(projected) ** (1 / steps), spectral_norm(projected) ** (1 / steps), image
@@ -151,6 +284,6 @@ def spectral_norm(matrices: Complex) -> Float:
     """Largest singular value of each matrix of a stack; infinite where an entry is not finite."""
     if matrices.shape[-2:] == (1, 1):
         return spectral_radius(matrices)
-    finite = np.isfinite(matrices).all(axis=(-2, -1))
+    finite = np.asarray(np.isfinite(matrices).all(axis=(-2, -1)))
     safe = matrices if finite.all() else np.where(finite[..., None, None], matrices, 0.0)
     return np.where(finite, np.linalg.norm(safe, 2, axis=(-2, -1)), np.inf)

@@ -179,13 +179,13 @@ def inverse(matrices: Complex) -> Complex:
     """The inverse of each matrix of a stack; infinite where a matrix is singular."""
     if matrices.shape[-1] == 1:
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(matrices == 0, np.inf, 1.0 / matrices)
+            return np.asarray(np.where(matrices == 0, np.inf, 1.0 / matrices), np.complex128)
     try:
-        return np.linalg.inv(matrices)
+        return np.asarray(np.linalg.inv(matrices), np.complex128)
     except np.linalg.LinAlgError:
         regular = np.linalg.svd(matrices, compute_uv=False)[..., -1] > 0
         safe = np.where(regular[..., None, None], matrices, np.eye(matrices.shape[-1]))
-        return np.where(regular[..., None, None], np.linalg.inv(safe), np.inf)
+        return np.asarray(np.where(regular[..., None, None], np.linalg.inv(safe), np.inf), np.complex128)
 
 
 def _check_omega(omega: float) -> None:
