@@ -122,7 +122,7 @@ def chebyshev4(degree: int, *, lmax: float) -> ResidualPolynomial:
     check_degree(degree, family="chebyshev4")
     lmax = _check_lmax(lmax, family="chebyshev4")
     recurrence = fourth_kind_recurrence(np.ones(degree), lmax=lmax)
-    return ResidualPolynomial(lmax * _fourth_kind_roots(degree).astype(complex), recurrence=recurrence)
+    return ResidualPolynomial((lmax * _fourth_kind_roots(degree)).astype(complex), recurrence=recurrence)
 
 
 def chebyshev4_opt(degree: int, *, lmax: float) -> ResidualPolynomial:
@@ -151,7 +151,7 @@ def chebyshev4_opt(degree: int, *, lmax: float) -> ResidualPolynomial:
     check_degree(degree, family="chebyshev4_opt")
     lmax = _check_lmax(lmax, family="chebyshev4_opt")
     recurrence = fourth_kind_recurrence(optimised_beta(degree), lmax=lmax)
-    return ResidualPolynomial(lmax * optimised_roots(degree).astype(complex), recurrence=recurrence)
+    return ResidualPolynomial((lmax * optimised_roots(degree)).astype(complex), recurrence=recurrence)
 
 
 def mls(degree: int, *, lmax: float) -> ResidualPolynomial:
@@ -181,7 +181,7 @@ def mls(degree: int, *, lmax: float) -> ResidualPolynomial:
         raise ValueError(f"degree is {degree}, mls allows 3d + 1: 4, 7, 10, .., {MAX_DEGREE}")
     lmax = _check_lmax(lmax, family="mls")
     double = np.sin(0.5 * np.pi * (2 * np.arange(1, d + 1) - 1) / (2 * d + 1)) ** 2
-    return ResidualPolynomial(lmax * np.concatenate([_fourth_kind_roots(d), double, double, [1.0]]).astype(complex))
+    return ResidualPolynomial((lmax * np.concatenate([_fourth_kind_roots(d), double, double, [1.0]])).astype(complex))
 
 
 def _fourth_kind_roots(degree: int) -> np.ndarray:
