@@ -20,8 +20,14 @@ def _problems() -> str:
     return ", ".join(PROBLEMS)
 
 
+def _smoothers() -> str:
+    from mgtheory.relaxation import SMOOTHERS
+
+    return ", ".join(SMOOTHERS)
+
+
 # {name} in a help text -> the registered names; asked only when help is shown, so that starting stays quick
-NAMES: dict[str, Callable[[], str]] = {"families": _families, "problems": _problems}
+NAMES: dict[str, Callable[[], str]] = {"families": _families, "problems": _problems, "smoothers": _smoothers}
 
 
 def _filled(text: str | None) -> str | None:
@@ -47,6 +53,13 @@ Family = Annotated[str, typer.Option("--family", metavar="NAME", help="Polynomia
 Degree = Annotated[
     int, typer.Option("--degree", metavar="K", help="Degree of the residual polynomial q = products with A per smoothing; 1 to 256.")
 ]
+OptionalFamily = Annotated[
+    str | None, typer.Option("--family", metavar="NAME", help="Polynomial family: {families}; chebyshev4 if nothing is given.")
+]
+OptionalDegree = Annotated[
+    int | None, typer.Option("--degree", metavar="K", help="Degree of q = products with A per smoothing, 1 to 256; 2 if nothing is given.")
+]
+Smoother = Annotated[str | None, typer.Option("--smoother", metavar="NAME", help="A classical smoother instead: {smoothers}.")]
 Problem = Annotated[str, typer.Option("--problem", metavar="NAME", help="Model problem: {problems}.")]
 Points = Annotated[int, typer.Option("--n", metavar="N", help="Unknowns per axis (for dirichlet the mesh width is 1/(N+1)).")]
 Boundary = Annotated[str, typer.Option("--boundary", metavar="KIND", help="dirichlet, neumann or periodic.")]

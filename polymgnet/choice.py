@@ -1,0 +1,68 @@
+"""Which smoother the user asked for: a family and degree, a file that `derive` wrote, or a classical one by name."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A smoother with what to call it.
+
+    Attributes
+    ----------
+    label
+        Family or name, for tables.
+    degree
+        Degree of q, the products with A per smoothing; 1 for a classical smoother.
+    smoother
+        A `ResidualPolynomial` or a name that the room takes.
+    """
+
+    label: str
+    degree: int
+    smoother: Any
+
+
+def polynomial_for(problem: Any, family: str, degree: int, *, unit: bool) -> Any:
+    """The family's polynomial for a model problem.
+
+    Parameters
+    ----------
+    unit
+        True: for the stencil on the infinite grid, scaled to h = 1; False: for the problem's own A.
+    """
+    import mgtheory
+    from mgtheory.families import get_family
+
+    scale = problem.h[0] ** 2
+    if unit and problem.stencil is not None and get_family(family).needs in ("interval", "lmax"):
+        a, b = problem.smoothing_interval()
+        return mgtheory.derive(family, degree, interval=(a * scale, b * scale)).polynomial
+    polynomial = mgtheory.derive(family, degree, problem=problem).polynomial
+    return polynomial.scaled(scale) if unit else polynomial
+
+
+def polynomial_from_file(problem: Any, path: Path, *, unit: bool) -> Any:
+    """The polynomial of a file that `derive` wrote, moved from its own spectrum to the problem's."""
+    import mgtheory
+
+    b = problem.smoothing_interval().b if unit else problem.spectrum().b
+    return mgtheory.InitialCoefficients.load(path).relative.scaled(b * problem.h[0] ** 2 if unit else b)
+
+
+def choose(problem: Any, *, family: str | None, degree: int | None, init: Path | None, smoother: str | None, unit: bool) -> Choice:
+    """The one smoother that was asked for; chebyshev4 of degree 2 if none was."""
+    given = [name for name, value in (("--family", family), ("--init", init), ("--smoother", smoother)) if value is not None]
+    if len(given) > 1:
+        raise ValueError(f"{' and '.join(given)} are given; only one of --family, --init, --smoother is allowed")
+    if degree is not None and (init is not None or smoother is not None):
+        raise ValueError(f"--degree belongs to --family; {given[0]} has a degree of its own")
+    if init is not None:
+        polynomial = polynomial_from_file(problem, init, unit=unit)
+        return Choice(str(init), polynomial.degree, polynomial)
+    if smoother is not None:
+        return Choice(smoother, 1, smoother)
+    name = family or "chebyshev4"
+    polynomial = polynomial_for(problem, name, 2 if degree is None else degree, unit=unit)
+    return Choice(name, polynomial.degree, polynomial)

@@ -1,0 +1,50 @@
+"""The command `polymgnet`: derive, solve, lfa, compare-smoothers, train, analyze, figures, study and demo."""
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from polymgnet import __version__
+from polymgnet.errors import guarded
+
+app = typer.Typer(
+    name="polymgnet",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Start with: polymgnet demo --out demo     Every subcommand explains itself: polymgnet derive --help",
+)
+
+
+@app.callback(invoke_without_command=True)
+def start(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+    traceback: Annotated[bool, typer.Option("--traceback", help="For developers: show where an error came from.")] = False,
+) -> None:
+    """Multigrid theory and neural networks joined.
+
+    Derive polynomial smoothers, check them by Fourier analysis, solve Poisson problems with them, start networks from
+    them, and see what training made of them.
+    """
+    if version:
+        print(f"polymgnet {__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+        raise typer.Exit
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status: 0 done, 1 the work failed, 2 a wrong value, 130 interrupted."""
+    from polymgnet import commands
+
+    commands.register(app)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    end = given.index("--") if "--" in given else len(given)
+    full = "--traceback" in given[:end]
+    kept = [word for k, word in enumerate(given) if k >= end or word != "--traceback"]
+    return guarded(lambda: app(args=kept, prog_name="polymgnet", standalone_mode=False), full=full)

@@ -1,0 +1,91 @@
+"""`derive`: the coefficients of a polynomial smoother, and the file that carries them on."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from polymgnet import console
+from polymgnet.files import refuse_existing
+from polymgnet.options import Boundary, Degree, Family, Force, Json, Points
+
+
+def _read_points(path: Path) -> Any:
+    """Complex sample points from a text file: a line a point, real part and, optionally, imaginary part."""
+    import numpy as np
+
+    if not path.is_file():
+        raise FileNotFoundError(f"points file {path} does not exist")
+    try:
+        values = np.loadtxt(path, delimiter="," if path.suffix == ".csv" else None, ndmin=2, dtype=float)
+    except ValueError as error:
+        raise ValueError(f"points file {path}: {error}; a line is a real part and, optionally, an imaginary part") from None
+    if values.size == 0 or values.shape[1] not in (1, 2):
+        raise ValueError(f"points file {path} has shape {values.shape}, allowed are 1 or 2 columns and at least one line")
+    return values[:, 0] + 1j * (values[:, 1] if values.shape[1] == 2 else 0.0)
+
+
+def derive(
+    family: Family,
+    degree: Degree,
+    problem: Annotated[str | None, typer.Option("--problem", metavar="NAME", help="Derive for a model problem: {problems}.")] = None,
+    n: Points = 63,
+    boundary: Boundary = "dirichlet",
+    interval: Annotated[
+        tuple[float, float] | None, typer.Option("--interval", metavar="A B", help="Derive for a spectrum in [A, B], 0 < A < B.")
+    ] = None,
+    lmax: Annotated[
+        float | None, typer.Option("--lmax", metavar="B", help="Derive for a spectrum in (0, B]; fourth kinds and mls need no more.")
+    ] = None,
+    points: Annotated[
+        Path | None,
+        typer.Option("--points", metavar="FILE", help="Derive for the points of a spectrum in a text or .csv file: real [imaginary]."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", metavar="FILE", help="Write the coefficients and where they come from to a JSON file, for train --init file:FILE."
+        ),
+    ] = None,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Derive the coefficients of a polynomial smoother.
+
+    From a model problem, an interval or a set of points that hold the spectrum. Without any of them: poisson2d.
+
+    Example: polymgnet derive --family chebyshev4_opt --degree 3 --problem poisson2d --out init.json
+    """
+    import mgtheory
+    from mgtheory import problems, scores
+
+    sources = {"--problem": problem, "--interval": interval, "--lmax": lmax, "--points": points}
+    given = [name for name, value in sources.items() if value is not None]
+    if len(given) > 1:
+        raise ValueError(f"{' and '.join(given)} are given; only one of {', '.join(sources)} is allowed")
+    if out is not None:
+        refuse_existing(out, force=force)
+    if interval is not None:
+        source: dict[str, Any] = {"interval": interval}
+    elif lmax is not None:
+        source = {"lmax": lmax}
+    elif points is not None:
+        source = {"points": _read_points(points)}
+    else:
+        source = {"problem": problems.create(problem or "poisson2d", n=n, boundary=boundary)}
+    coefficients = mgtheory.derive(family, degree, **source)
+    gamma = scores.gamma(coefficients.relative)
+    if out is not None:
+        coefficients.save(out)
+    if as_json:
+        document = {name: getattr(coefficients, name) for name in ("family", "degree", "interval", "roots", "weights")}
+        factors = [factor.to_dict() for factor in coefficients.polynomial.factors]
+        console.emit({**document, "gamma": gamma, "factors": factors, "provenance": coefficients.provenance, "out": out})
+        return
+    pairs = [
+        ("spectrum", "[{}, {}]".format(*(console.number(end, 6) for end in coefficients.interval))),
+        ("roots", console.numbers(coefficients.roots)),
+        ("weights", console.numbers(coefficients.weights)),
+        ("gamma", f"{console.number(gamma, 6)}   (smaller is better; the V-cycle contracts the energy norm by at most C/(C + 1/gamma))"),
+    ]
+    console.facts(f"{coefficients.family}, degree {coefficients.degree}", [*pairs, *([("written to", str(out))] if out else [])])

@@ -1,0 +1,106 @@
+"""`lfa`: what Fourier analysis predicts for a smoother and the cycle around it, and whether a run confirms it."""
+
+from typing import Annotated, Any
+
+import typer
+
+from polymgnet import console
+from polymgnet.errors import Failure
+from polymgnet.options import Init, Json, OptionalDegree, OptionalFamily, Post, Pre, Problem, Smoother
+
+SIZE = {1: 64, 2: 64, 3: 16}  # points per axis of the periodic grid, by dimension
+AGREEMENT = 0.01  # predicted and measured factor, relative; lexicographic Gauss-Seidel is not circulant on a periodic grid: 10 %
+LOOSE = {"gauss-seidel": 0.10}
+
+
+def lfa(
+    problem: Problem = "poisson2d",
+    family: OptionalFamily = None,
+    degree: OptionalDegree = None,
+    init: Init = None,
+    smoother: Smoother = None,
+    pre: Pre = 1,
+    post: Post = 1,
+    cycle: Annotated[str, typer.Option("--cycle", metavar="KIND", help="V or W, for the three-grid factor.")] = "V",
+    coarsening: Annotated[
+        str, typer.Option("--coarsening", metavar="KIND", help="Coarse operator: galerkin or rediscretise.")
+    ] = "galerkin",
+    restriction: Annotated[str, typer.Option("--restriction", metavar="KIND", help="full or half weighting, or injection.")] = "full",
+    verify: Annotated[bool, typer.Option("--verify", help="Run the two-grid cycle on a periodic grid and compare.")] = False,
+    n: Annotated[int | None, typer.Option("--n", metavar="N", help="Points per axis of the periodic grid for --verify.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Predict how a smoother and its multigrid cycle converge (local Fourier analysis).
+
+    On the infinite grid with mesh width 1: the smoothing factor (what one smoothing leaves of the high frequencies) and
+    the two- and three-grid factors (what one cycle leaves of the error). Smaller is better, 1 or more does not converge.
+
+    Example: polymgnet lfa --problem poisson2d --family chebyshev4 --degree 3 --pre 1 --post 1 --verify
+    """
+    import numpy as np
+
+    from mgtheory import fourier, periodic, problems
+    from mgtheory.localcycle import LocalCycle
+    from polymgnet.choice import choose
+
+    model = problems.create(
+        problem, n=n or SIZE[problems.PROBLEMS[problem].dim if problem in problems.PROBLEMS else 2], boundary="periodic"
+    )
+    if model.stencil is None:
+        raise ValueError(f"{problem} has variable coefficients; Fourier analysis needs constant ones, e.g. poisson2d")
+    choice = choose(model, family=family, degree=degree, init=init, smoother=smoother, unit=True)
+    options: dict[str, Any] = {"pre": pre, "post": post, "coarsening": coarsening, "restriction": restriction}
+    mu = fourier.smoothing_factor(model, choice.smoother)
+    two = fourier.two_grid_factor(model, choice.smoother, **options)
+    three = fourier.three_grid_factor(model, choice.smoother, cycle=cycle, **options)
+    document = {
+        "problem": problem,
+        "family": choice.label,
+        "degree": choice.degree,
+        "roots": getattr(choice.smoother, "roots", None),
+        **options,
+        "cycle": cycle,
+        "smoothing_factor": mu.factor,
+        "two_grid_factor": two.factor,
+        "two_grid_norm": two.norm,
+        "three_grid_factor": three.factor,
+        "worst_frequency": mu.frequency,
+    }
+    if verify:
+        local = LocalCycle(model, choice.smoother, **options)
+        with console.progress("run the cycle on a periodic grid", show=not as_json):
+            run = periodic.verify(local, model.shape, rng=np.random.default_rng(0))
+        document["verification"] = {
+            "grid": run.shape,
+            "predicted": run.predicted,
+            "measured": run.measured,
+            "difference": run.difference,
+            "agree": run.difference <= LOOSE.get(choice.label, AGREEMENT),
+        }
+    if as_json:
+        console.emit(document)
+    else:
+        _show(document)
+    if verify and not document["verification"]["agree"]:
+        raise Failure(f"predicted {run.predicted:.4g} and measured {run.measured:.4g} differ by {run.difference:.1%}")
+
+
+def _show(document: dict[str, Any]) -> None:
+    cycle = f"{document['cycle']}({document['pre']},{document['post']})"
+    what = f"{document['coarsening']}, {document['restriction']} weighting"
+    pairs = [
+        ("smoothing factor", f"{document['smoothing_factor']:.4f}   what one smoothing leaves of the high frequencies"),
+        ("two-grid factor", f"{document['two_grid_factor']:.4f}   what one cycle leaves of the error; {cycle}, {what}"),
+        ("three-grid factor", f"{document['three_grid_factor']:.4f}   the same with three grids"),
+    ]
+    if document["roots"] is not None:
+        pairs.insert(0, ("roots", console.numbers(document["roots"])))
+    run = document.get("verification")
+    if run is not None:
+        grid = " x ".join(str(n) for n in run["grid"])
+        verdict = "they agree" if run["agree"] else "they do NOT agree"
+        pairs.append(("verified", f"{grid} periodic: predicted {run['predicted']:.4f}, measured {run['measured']:.4f}; {verdict}"))
+    title = f"{document['family']}, degree {document['degree']}, on {document['problem']} (mesh width 1)"
+    if document["two_grid_factor"] >= 1:
+        pairs.append(("verdict", "does not converge: a factor is 1 or more"))
+    console.facts(title, pairs)

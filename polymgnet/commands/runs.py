@@ -1,0 +1,99 @@
+"""`study` and `demo`: many runs from one file, and the whole chain on the bundled digits."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from polymgnet import console
+from polymgnet.errors import Failure
+from polymgnet.options import Force, Json
+
+
+class Engine(StrEnum):
+    """Where the runs of a study are trained."""
+
+    LOCAL = "local"
+    SLURM = "slurm"
+
+
+def study(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="TOML or JSON: config, out, [set], [grid] and, for slurm, [slurm].")],
+    engine: Annotated[Engine, typer.Option("--engine", help="Train here, or submit to Slurm and wait.")] = Engine.LOCAL,
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Folder of the runs instead of the file's.")] = None,
+    jobs: Annotated[int, typer.Option("--jobs", metavar="N", min=1, help="Local runs at a time; they share the cores.")] = 1,
+    as_json: Json = False,
+) -> None:
+    """Train a grid of runs and report mean and spread.
+
+    The file names a recipe, settings for every run, and lists; every combination of the lists is one run:
+
+        config = "q2"
+        out = "runs/starts"
+        [set]
+        data = "digits"
+        [grid]
+        init = ["xavier", "constant", "chebyshev4"]
+        seed = [0, 1, 2]
+
+    Runs that differ in the seed alone are averaged. Started again, finished runs are kept and interrupted ones go on;
+    a larger grid adds its new runs alone.
+    """
+    from polymgnet import study as work
+
+    plan = work.load_study(file, out=out)
+    with console.progress("train", total=len(plan.runs), show=not as_json) as step:
+        failed = work.run_local(plan, jobs=jobs, report=step) if engine is Engine.LOCAL else work.run_slurm(plan, report=step)
+    rows = work.summarise(plan.runs)
+    if as_json:
+        runs = [{"folder": run.folder, "point": run.point, "summary": run.summary() if run.finished else None} for run in plan.runs]
+        console.emit({"out": plan.out, "runs": runs, "table": [row.to_dict() for row in rows], "failed": failed})
+    elif rows:
+        keys = list(rows[0].point)
+        columns = [*keys, "runs", *(work.MEASURES[name] for name in rows[0].measures)]
+        body = [
+            [*(_cell(row.point[key]) for key in keys), row.runs, *(_spread(row.measures.get(name)) for name in rows[0].measures)]
+            for row in rows
+        ]
+        console.table(
+            f"{len(plan.runs) - len(plan.missing)} of {len(plan.runs)} runs in {plan.out}",
+            columns,
+            body,
+            caption="mean ± sample standard deviation over the seeds",
+        )
+    if failed:
+        first = next(iter(failed))
+        raise Failure(f"{len(failed)} of {len(plan.runs)} runs failed, first {first}: {failed[first]}; the same command tries them again")
+
+
+def _cell(value: object) -> str:
+    return value if isinstance(value, str) else str(console.plain(value))
+
+
+def _spread(measure: tuple[float, float | None] | None) -> str:
+    if measure is None:
+        return "–"
+    mean, spread = measure
+    return console.number(mean) if spread is None else f"{console.number(mean)} ± {console.number(spread, 2)}"
+
+
+def demo(
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of everything the demo makes.")] = Path("demo"),
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Derive, train, analyse and plot: the whole chain on the bundled digits, in a few minutes.
+
+    Derives coefficients from the 2D Poisson problem, trains a Poly-MgNet from them, from a constant and from the
+    published random start, and a ResNet of similar cost, and ends with a table and figures. Killed at any moment and
+    started again it goes on where it was; finished, it prints the table again.
+    """
+    from polymgnet import demo as work
+
+    with console.progress("demo", total=work.STAGES, show=not as_json) as step:
+        result = work.run(out, force=force, report=step)
+    if as_json:
+        console.emit(result)
+        return
+    work.show(result)

@@ -1,0 +1,107 @@
+"""`train`, `analyze` and `figures`: networks, what training did to their polynomials, and pictures of it."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from polymgnet import console
+from polymgnet.options import Json
+
+Runs = Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders that train wrote.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change one value of the configuration: a dotted key (optim.lr) or a short one (lr, epochs, seed, width). May be repeated.",
+    ),
+]
+
+
+def train(
+    out: Annotated[
+        Path, typer.Option("--out", metavar="RUN", help="Folder of the run: configuration, log, checkpoints, weights, summary.")
+    ],
+    config: Annotated[
+        str, typer.Option("--config", metavar="NAME|FILE", help="A shipped recipe ({recipes}) or a JSON or TOML file.")
+    ] = "q2",
+    settings: Settings = None,
+    data: Annotated[str | None, typer.Option("--data", metavar="NAME", help="Data set: {data}.")] = None,
+    init: Annotated[
+        str | None,
+        typer.Option("--init", metavar="SCHEME", help="How the coefficients start: {schemes}; options as chebyshev4:name=value."),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where the run was; without a run, start one.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Delete the run that is there and start again.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Train a network and keep everything about it in one folder.
+
+    Killed at any moment, the same command with --resume ends with the same weights.
+
+    Example: polymgnet train --config q2 --data digits --init file:init.json --set epochs=30 --out runs/q2
+    """
+    import nets
+
+    if resume and force:
+        raise ValueError("--resume and --force are given; only one is allowed (force starts again, resume goes on)")
+    sets = [*(f"{name}={value}" for name, value in (("data.name", data), ("init.scheme", init)) if value is not None), *(settings or [])]
+    checked = nets.load_config(config, sets)
+    summary = nets.train(checked, out, resume=resume, force=force, progress=not as_json).to_dict()
+    if as_json:
+        console.emit({**summary, "run": out})
+        return
+    console.facts(
+        f"{checked.model.name} on {checked.data.name}, started by {checked.init.scheme}", [(k, _short(v)) for k, v in summary.items()]
+    )
+    print(f"Next: polymgnet analyze {out}")
+
+
+def _short(value: Any) -> str:
+    return console.number(value, 6) if isinstance(value, int | float | str) else str(console.plain(value))
+
+
+def analyze(runs: Runs, as_json: Json = False) -> None:
+    """Report what training did to the polynomials of a run.
+
+    Smoothing factors and largest |q| on each level's true spectrum at the start and learned, effective coefficients, and
+    which coefficients cannot be identified. Writes RUN/analysis/.
+
+    Example: polymgnet analyze runs/q2
+    """
+    import analysis
+
+    reports = []
+    with console.progress("analyse", total=len(runs), show=not as_json) as step:
+        for k, run in enumerate(runs):
+            step(k, run.name)
+            reports.append(analysis.analyse(run))
+    if as_json:
+        documents = [report.to_dict() for report in reports]
+        console.emit(documents[0] if len(documents) == 1 else documents)
+        return
+    for run, report in zip(runs, reports, strict=True):
+        print(f"{run}\n{report}\nwritten to {run / 'analysis'}\n")
+
+
+def figures(
+    runs: Runs,
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Folder of the figures; RUN/figures without it.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Draw runs: polynomials on the spectrum, eigenvalues with roots, damping, training curves. PNG and PDF.
+
+    Several runs are drawn beside one another.
+
+    Example: polymgnet figures runs/theory runs/xavier --out pictures
+    """
+    import figures as room
+
+    folder = out if out is not None else runs[0] / "figures"
+    paths = room.make(runs, folder)
+    if as_json:
+        console.emit({"figures": paths})
+        return
+    for path in paths:
+        print(path)

@@ -1,0 +1,280 @@
+"""A study: a grid of training runs from one file, run here or by Slurm, resumable, with mean and spread at the end.
+
+The file is TOML or JSON::
+
+    config = "q2"                                # a recipe or a file, as for `train --config`
+    out = "runs/starts"                          # where the run folders go
+    [set]                                        # the same for every run, as for `train --set`
+    data = "digits"
+    epochs = 10
+    [grid]                                       # every combination is one run
+    init = ["xavier", "constant", "chebyshev4"]
+    seed = [0, 1, 2]                             # what differs only in the seed is averaged
+    [slurm]                                      # for --engine slurm: submitit's parameters
+    timeout_min = 120
+
+A run's folder is named after its settings, so a study that is started again, or whose grid has grown, does what is missing alone.
+"""
+
+import hashlib
+import itertools
+import json
+import os
+import statistics
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from polymgnet.files import write_json
+
+KEYS = ("config", "out", "set", "grid", "slurm")
+AVERAGED = "seed"
+# what summary.json holds -> heading of the table
+MEASURES = {"test_accuracy": "test accuracy", "val_accuracy": "validation accuracy", "seconds": "seconds", "images_per_second": "images/s"}
+MAX_RUNS = 10_000
+Report = Callable[[int, str], None]
+
+
+def silent(done: int, text: str) -> None:
+    """Report nothing."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run: the point of the grid it stands for, all of its settings, and its folder."""
+
+    point: Mapping[str, Any]
+    config: str
+    settings: Mapping[str, Any]
+    folder: Path
+
+    @property
+    def finished(self) -> bool:
+        """Whether its summary is there; that is the last file a run writes."""
+        return (self.folder / "summary.json").is_file()
+
+    def summary(self) -> dict[str, Any]:
+        """What the finished run measured."""
+        from mgtheory.files import read_json
+
+        return read_json(self.folder / "summary.json", "run summary")
+
+    def train_config(self) -> Any:
+        """The validated configuration; ValueError for a wrong key or value."""
+        import nets
+
+        return nets.load_config(self.config, [f"{key}={json.dumps(value)}" for key, value in self.settings.items()])
+
+    def __call__(self) -> None:
+        """Train, or go on where the run was."""
+        import nets
+
+        nets.train(self.train_config(), self.folder, resume=True, progress=False)
+
+    def checkpoint(self) -> Any:
+        """Submit the same call again when Slurm takes the machine away; training goes on from its last checkpoint."""
+        from submitit.helpers import DelayedSubmission
+
+        return DelayedSubmission(self)
+
+
+@dataclass(frozen=True)
+class Study:
+    """A checked study: the runs it asks for."""
+
+    out: Path
+    runs: tuple[Run, ...]
+    slurm: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def missing(self) -> tuple[Run, ...]:
+        """The runs that are not finished."""
+        return tuple(run for run in self.runs if not run.finished)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise FileNotFoundError(f"study file {path} does not exist")
+    try:
+        data = json.loads(path.read_text(encoding="utf-8")) if path.suffix == ".json" else tomllib.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"study file {path} is neither TOML nor (named .json) JSON: {error}") from None
+    if not isinstance(data, dict):
+        raise ValueError(f"study file {path} holds a {type(data).__name__}, must be a table with {', '.join(KEYS)}")
+    unknown = [key for key in data if key not in KEYS]
+    if unknown:
+        raise ValueError(f"study file {path}: unknown key {unknown[0]!r}, allowed are {', '.join(KEYS)}")
+    for key in ("set", "grid", "slurm"):
+        if not isinstance(data.setdefault(key, {}), dict):
+            raise ValueError(f"study file {path}: {key} is {data[key]!r}, must be a table")
+    if not isinstance(data.get("config"), str):
+        raise ValueError(f"study file {path}: config is {data.get('config')!r}, must be the name of a recipe or a file")
+    return data
+
+
+def _name(point: Mapping[str, Any], config: str, settings: Mapping[str, Any]) -> str:
+    """Readable and unique: the grid point, and eight digits of a hash over all settings."""
+    digest = hashlib.sha256(json.dumps([config, dict(settings)], sort_keys=True).encode()).hexdigest()[:8]
+    words = [f"{key.split('.')[-1]}-{_text(value)}" for key, value in point.items()]
+    safe = "_".join("".join(c if c.isalnum() or c in "-.=" else "-" for c in word)[:40] for word in words)
+    return f"{safe[:120]}_{digest}" if safe else digest
+
+
+def load_study(path: Path, *, out: Path | None = None) -> Study:
+    """Read and check a study file; every run's configuration is built once, so that a wrong value is found before training starts."""
+    data = _read(path)
+    where = out or (Path(data["out"]) if isinstance(data.get("out"), str) else None)
+    if where is None:
+        raise ValueError(f"study file {path}: out is {data.get('out')!r}, must name a folder (or give --out)")
+    grid = {key: value if isinstance(value, list) else [value] for key, value in data["grid"].items()}
+    empty = [key for key, values in grid.items() if not values]
+    if empty:
+        raise ValueError(f"study file {path}: grid {empty[0]} is an empty list, needs at least one value")
+    twice = [key for key in grid if key in data["set"]]
+    if twice:
+        raise ValueError(f"study file {path}: {twice[0]} stands in both set and grid; only one is allowed")
+    runs = []
+    for values in itertools.product(*grid.values()):
+        point = dict(zip(grid, values, strict=True))
+        settings = {**data["set"], **point}
+        config = str(settings.pop("config", data["config"]))
+        runs.append(Run(point, config, settings, where / _name(point, config, settings)))
+        if len(runs) > MAX_RUNS:
+            raise ValueError(f"study file {path} asks for more than {MAX_RUNS} runs")
+    if len({run.folder for run in runs}) < len(runs):
+        raise ValueError(f"study file {path}: the grid holds the same run twice; every value of a list must differ")
+    for run in runs:
+        run.train_config()
+    return Study(where, tuple(runs), data["slurm"])
+
+
+def run_local(study: Study, *, jobs: int = 1, report: Report = silent) -> dict[str, str]:
+    """Train what is missing here, or in `jobs` processes that share the cores; returns name -> reason of the runs that failed."""
+    missing = study.missing
+    failed: dict[str, str] = {}
+    done = len(study.runs) - len(missing)
+    report(done, "")
+    if jobs == 1:
+        for run in missing:
+            report(done, run.folder.name)
+            _try(run, failed, name=run.folder.name)
+            done += 1
+        report(done, "")
+        return failed
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor, as_completed
+
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_limit_threads, initargs=(threads,)) as pool:
+        futures = {pool.submit(run): run for run in missing}
+        try:
+            for future in as_completed(futures):
+                _try(future.result, failed, name=futures[future].folder.name)
+                done += 1
+                report(done, futures[future].folder.name)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return failed
+
+
+def _try(work: Callable[[], Any], failed: dict[str, str], *, name: str) -> None:
+    """One run's failure is recorded and leaves the others running."""
+    from polymgnet.errors import one_line
+
+    try:
+        work()
+    except Exception as error:
+        failed[name] = f"{type(error).__name__}: {one_line(error)}"
+
+
+def _limit_threads(threads: int) -> None:
+    import torch
+
+    torch.set_num_threads(threads)
+
+
+def run_slurm(study: Study, *, cluster: str = "slurm", poll: float = 10.0, report: Report = silent) -> dict[str, str]:
+    """Submit what is missing through submitit and wait; jobs that an earlier call submitted and that still run are waited for, not doubled.
+
+    Parameters
+    ----------
+    cluster
+        submitit's name of the executor; "local" runs the same path in processes of this machine.
+    poll
+        Seconds between two looks at the queue.
+    """
+    import time
+
+    import submitit
+
+    executor = submitit.AutoExecutor(folder=study.out / "jobs", cluster=cluster)
+    try:
+        executor.update_parameters(name="polymgnet", **study.slurm)
+    except (NameError, TypeError) as error:  # submitit's own error for an unknown parameter is a NameError
+        raise ValueError(f"slurm: {error}") from None
+    book = study.out / "jobs.json"
+    known = json.loads(book.read_text(encoding="utf-8")) if book.is_file() else {}
+    job_class = executor._executor.job_class
+    waiting = {}
+    for run in study.missing:
+        name = run.folder.name
+        if name in known:
+            earlier = job_class(folder=executor.folder, job_id=known[name])
+            if not earlier.done():
+                waiting[name] = earlier
+                continue
+        waiting[name] = executor.submit(run)
+        known[name] = waiting[name].job_id
+        write_json(book, known)
+    failed: dict[str, str] = {}
+    done = len(study.runs) - len(waiting)
+    report(done, "")
+    while waiting:
+        for name in [name for name, job in waiting.items() if job.done()]:
+            _try(waiting.pop(name).result, failed, name=name)
+            done += 1
+            report(done, name)
+        if waiting:
+            time.sleep(poll)
+    return failed
+
+
+@dataclass(frozen=True)
+class Row:
+    """What was measured for one point of the grid over its seeds: (mean, sample standard deviation or None) of each measure."""
+
+    point: Mapping[str, Any]
+    runs: int
+    measures: Mapping[str, tuple[float, float | None]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types; a spread is null where there is one run."""
+        measures = {name: {"mean": mean, "std": spread} for name, (mean, spread) in self.measures.items()}
+        return {"point": dict(self.point), "runs": self.runs, **measures}
+
+
+def summarise(runs: Sequence[Run]) -> list[Row]:
+    """Mean and spread over the seeds, a row for every other point of the grid; finished runs alone."""
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        if run.finished:
+            point = {key: value for key, value in run.point.items() if key.split(".")[-1] != AVERAGED}
+            groups.setdefault(json.dumps(point), []).append(run)
+    rows = []
+    for key, members in groups.items():
+        summaries = [run.summary() for run in members]
+        measures: dict[str, tuple[float, float | None]] = {}
+        for name in MEASURES:
+            values = [float(summary[name]) for summary in summaries if summary.get(name) is not None]
+            if values:
+                measures[name] = (statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None)
+        rows.append(Row(json.loads(key), len(members), measures))
+    return rows
