@@ -179,7 +179,11 @@ class Problem:
         """
         return Interval(*self._extremes)
 
-    def smoothing_interval(self, axes: Sequence[int] | None = None) -> Interval:
+    def couplings(self, shape: Shape | None = None) -> tuple[float, ...]:
+        """a_j/h_j^2 per axis, on this or another shape; constant coefficients only (a_j = 1 else)."""
+        return tuple(w / assembly.mesh_width(n, self.boundary) ** 2 for w, n in zip(self.weights, shape or self.shape, strict=True))
+
+    def smoothing_interval(self, axes: Sequence[int] | None = None, *, shape: Shape | None = None) -> Interval:
         """The range of A's symbol on the high frequencies, those with some |theta_j| >= pi/2 on a coarsened axis.
 
         Exact with constant coefficients; the 5- and 7-point Laplacian on a square grid give [b/(2d), b]. With variable coefficients
@@ -189,13 +193,16 @@ class Problem:
         ----------
         axes
             The axes that are coarsened; all of them by default.
+        shape
+            Of the same scheme on another shape (a coarse level); this one by default.
         """
-        polynomial = self.polynomial
         chosen = range(self.dim) if axes is None else axes
-        if polynomial is None:
+        if self.coefficient is not None:
             b = self._extremes[1]
             return Interval(b / (2 * self.dim), b)
-        boxes = [[((2.0 if i == j else 0.0) / h**2, 4.0 / h**2) for i, h in enumerate(self.h)] for j in chosen]
+        widths = [assembly.mesh_width(n, self.boundary) for n in shape or self.shape]
+        polynomial = SCHEMES[self.scheme].matrix(self.weights, widths)
+        boxes = [[((2.0 if i == j else 0.0) / h**2, 4.0 / h**2) for i, h in enumerate(widths)] for j in chosen]
         return Interval(*assembly.extremes(polynomial, boxes))
 
     def operator(self, shape: Shape) -> sp.csr_array:
@@ -301,10 +308,8 @@ def poisson(
         source = f(*x)
     elif isinstance(coefficient, manufactured.SmoothCoefficient):
         source = manufactured.variable_right_hand_side(manufactured_solution, coefficient, x)
-    elif known:
-        source = manufactured.right_hand_side(manufactured_solution, a, x)
     else:
-        source = np.ones(())
+        source = manufactured.right_hand_side(manufactured_solution, a, x)
     everywhere = np.broadcast_to(np.asarray(source, dtype=float), [n + 2 for n in shape])
     inner = tuple(slice(1, -1) for _ in shape)
     if kind is not Boundary.DIRICHLET:

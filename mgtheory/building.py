@@ -1,0 +1,201 @@
+"""Steps of `Hierarchy.build`: checking the matrix, choosing what is coarsened, transfers, Galerkin products, nullspaces."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from mgtheory import transfer
+from mgtheory.assembly import Boundary, Shape
+from mgtheory.levels import Level, couplings
+from mgtheory.problems import Problem
+from mgtheory.smoothers import Smoothing, make_smoother
+
+STRONG = 0.5  # an axis is coarsened where its coupling is at least this part of the strongest one
+TYPES = ("float32", "float64", "complex64", "complex128")
+SINGULAR = 1e-3  # A 1 is taken for zero below this part of what rounding of its row sums could give, times 1e4
+
+
+def check_dtype(dtype: Any) -> np.dtype[Any]:
+    """The type as a NumPy dtype: float32, float64, complex64 or complex128."""
+    given = np.dtype(dtype)
+    if given.name not in TYPES:
+        raise ValueError(f"type is {given.name}, allowed are: {', '.join(TYPES)}")
+    return given
+
+
+def check_matrix(A: Any) -> sp.csr_array:
+    """A as a canonical CSR array; integers become float64.
+
+    Raises
+    ------
+    ValueError
+        If A is not a sparse square matrix with finite entries of a supported type.
+    """
+    if not sp.issparse(A):
+        raise ValueError(f"A is a {type(A).__name__}, must be a sparse array or matrix")
+    if A.ndim != 2 or A.shape[0] != A.shape[1] or A.shape[0] == 0:
+        raise ValueError(f"A has shape {A.shape}, must be square")
+    if np.issubdtype(A.dtype, np.integer):
+        A = A.astype(np.float64)
+    check_dtype(A.dtype)
+    matrix = sp.csr_array(A)
+    if not matrix.has_canonical_format:
+        matrix = matrix.copy()
+        matrix.sum_duplicates()
+    if not np.isfinite(matrix.data).all():
+        raise ValueError("A has entries that are infinite or not a number")
+    return matrix
+
+
+def find_nullspace(A: sp.csr_array, problem: Any, nullspace: NDArray[Any] | str | None) -> NDArray[Any] | None:
+    """An orthonormal basis of A's nullspace, shape (n, m), or None: given, the problem's, or the constants where A 1 = 0 to rounding."""
+    n = A.shape[0]
+    if isinstance(nullspace, str):
+        if nullspace != "auto":
+            raise ValueError(f"nullspace is {nullspace!r}, must be 'auto', None or an array of shape ({n}, m)")
+        if isinstance(problem, Problem):
+            basis = problem.nullspace
+            return None if basis is None else basis.astype(A.dtype)
+        row_sums = np.abs(A @ np.ones(n, dtype=A.dtype))
+        scale = float(np.max(np.abs(A.data), initial=0.0))
+        singular = bool(np.max(row_sums) <= 100 * np.finfo(A.dtype).eps * scale)
+        return np.full((n, 1), n**-0.5, dtype=A.dtype) if singular else None
+    if nullspace is None:
+        return None
+    given = np.asarray(nullspace).reshape(n, -1) if np.size(nullspace) % n == 0 and np.size(nullspace) else np.empty((0, 0))
+    if given.shape[1] == 0 or not np.isfinite(given).all():
+        raise ValueError(f"nullspace has shape {np.shape(nullspace)}, must be finite and of shape ({n}, m)")
+    basis, _ = np.linalg.qr(given)
+    scale = float(np.max(np.abs(A.data), initial=0.0))
+    if np.max(np.abs(A @ basis)) > 1e-6 * scale * np.max(np.abs(basis)):
+        raise ValueError("nullspace: A times the given basis is not zero")
+    return basis.astype(A.dtype)
+
+
+def coarse_nullspace(basis: NDArray[Any] | None, levels: Sequence[Level]) -> NDArray[Any] | None:
+    """The nullspace on the coarsest level: the constants for the constants, else what R makes of the basis."""
+    if basis is None:
+        return None
+    coarse = basis.astype(levels[0].operator.dtype)
+    for level in levels[:-1]:
+        coarse = level.R @ coarse
+    if basis.shape[1] == 1 and np.ptp(np.abs(basis)) <= 1e-6 * np.max(np.abs(basis)):
+        coarse = np.ones_like(coarse)
+    return np.linalg.qr(coarse)[0]
+
+
+def choose_axes(level: Level, problem: Any, axes: Sequence[int] | str) -> tuple[int, ...]:
+    """The axes to coarsen: the strongly coupled ones, all, or the given ones."""
+    dim = len(level.shape)
+    if isinstance(axes, str):
+        if axes not in ("auto", "all"):
+            raise ValueError(f"axes are {axes!r}, allowed are: auto, all, or numbers from 0 to {dim - 1}")
+        if axes == "all":
+            return tuple(range(dim))
+        if isinstance(problem, Problem) and problem.polynomial is not None:
+            strength = problem.couplings(level.shape)
+        else:
+            strength = couplings(level.A, level.shape)
+        largest = max((s for s, n in zip(strength, level.shape, strict=True) if n >= 3), default=0.0)
+        return tuple(j for j, s in enumerate(strength) if s >= STRONG * largest)
+    if not all(isinstance(j, int) and 0 <= j < dim for j in axes) or not axes:
+        raise ValueError(f"axes are {axes!r}, allowed are: auto, all, or numbers from 0 to {dim - 1}")
+    return tuple(sorted(set(axes)))
+
+
+def add_transfers(
+    level: Level, problem: Any, boundary: Boundary, axes: Sequence[int] | str, interpolation: str, restriction: str, dtype: np.dtype[Any]
+) -> Shape:
+    """Give the level its P, R, axes and full multigrid interpolation; the coarse shape, or its own where nothing is coarsened."""
+    chosen = choose_axes(level, problem, axes)
+    coarse = tuple(transfer.coarse_size(n, boundary) if j in chosen else n for j, n in enumerate(level.shape))
+    level.axes = tuple(j for j, (n, m) in enumerate(zip(level.shape, coarse, strict=True)) if n != m)
+    real = np.zeros(0, dtype=dtype).real.dtype
+    P = transfer.interpolation(level.shape, coarse, boundary, kind=interpolation)
+    R = transfer.restriction(level.shape, coarse, boundary, kind=restriction)
+    if coarse != level.shape:
+        level.P, level.R = P.astype(real), R.astype(real)
+        level.interpolation = transfer.interpolation(level.shape, coarse, boundary, kind="cubic").astype(real)
+    return coarse
+
+
+def own_transfers(level: Level, transfers: Callable[[Level], tuple[Any, Any, Shape]]) -> Shape:
+    """Give the level the user's P and R; the coarse shape, or the level's own where this is the coarsest."""
+    P, R, shape = transfers(level)
+    coarse = tuple(int(n) for n in shape)
+    if coarse == level.shape:
+        return coarse
+    n, m = level.size, int(np.prod(coarse))
+    if tuple(P.shape) != (n, m) or tuple(R.shape) != (m, n):
+        raise ValueError(f"level {level.index}: P and R have shapes {P.shape} and {R.shape}, must be {(n, m)} and {(m, n)}")
+    level.P, level.R, level.interpolation = P, R, P
+    level.axes = tuple(j for j, (a, b) in enumerate(zip(level.shape, coarse, strict=False)) if a != b)
+    return coarse
+
+
+def galerkin(level: Level) -> sp.csr_array:
+    """R A P as a CSR array in A's type."""
+    R, P = (T.tocsr() if hasattr(T, "tocsr") else sp.csr_array(T) for T in (level.R, level.P))
+    real = np.zeros(0, dtype=level.A.dtype).real.dtype
+    coarse = sp.csr_array(R.astype(np.promote_types(R.dtype, real)) @ level.A @ P)
+    coarse.data[np.abs(coarse.data) <= 1e-14 * np.max(np.abs(coarse.data), initial=0.0)] = 0.0
+    coarse.eliminate_zeros()
+    coarse.sort_indices()
+    return coarse.astype(level.A.dtype)
+
+
+def count(counts: int | Sequence[int] | Callable[[int], int], index: int, name: str) -> int:
+    """The number of smoothings on a level: a number, one per level (the last goes on), or a callable of the index."""
+    value = counts(index) if callable(counts) else counts if isinstance(counts, int | np.integer) else counts[min(index, len(counts) - 1)]
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:
+        raise ValueError(f"{name} is {value!r} on level {index}, must be a whole number from 0 on")
+    return int(value)
+
+
+class _Wrapped(Smoothing):
+    """A user's object with ``correct(r)`` alone."""
+
+    def __init__(self, A: Any, own: Any) -> None:
+        super().__init__(A)
+        self.own = own
+        self.label = type(own).__name__
+
+    def correct(self, r: NDArray[Any]) -> NDArray[Any]:
+        return np.asarray(self.own.correct(r))
+
+
+def smoothing(smoother: Any, level: Level) -> Smoothing:
+    """What a smoother, or a callable of a level, gives on this level, as a `Smoothing`."""
+    made = smoother if hasattr(smoother, "setup") or not callable(smoother) else make_smoother_or_smoothing(smoother(level))
+    if hasattr(made, "setup"):
+        made = made.setup(level)
+    if isinstance(made, Smoothing):
+        return made
+    if hasattr(made, "correct"):
+        return _Wrapped(level.operator, made)
+    raise ValueError(f"level {level.index}: the smoother gave {made!r}, which has neither setup(level) nor correct(r)")
+
+
+def make_smoother_or_smoothing(made: Any) -> Any:
+    """A callable's answer: a smoothing is kept, anything else is read like the `smoother` of `Hierarchy.build`."""
+    return made if hasattr(made, "correct") else make_smoother(made)
+
+
+def check_symmetry(matvec: Callable[[NDArray[Any]], NDArray[Any]], n: int, complex_: bool, tolerance: float) -> None:
+    """<M x, y> = <x, M y> for two seeded random vectors, or a ValueError."""
+    generator = np.random.default_rng(0)
+    x, y = generator.standard_normal(n), generator.standard_normal(n)
+    if complex_:
+        x, y = x + 1j * generator.standard_normal(n), y + 1j * generator.standard_normal(n)
+    Mx, My = matvec(x), matvec(y)
+    difference = abs(np.vdot(Mx, y) - np.vdot(x, My)) / (np.linalg.norm(Mx) * np.linalg.norm(y))
+    if not difference <= tolerance:
+        raise ValueError(
+            f"the cycle is not symmetric (relative difference {difference:.1e}): needs R = c P^T, symmetric A and coarse solver; "
+            "for gmres pass symmetric=False"
+        )

@@ -1,0 +1,175 @@
+"""The loop of `Hierarchy.solve`: cycles on the true residual, the stopping test, and what goes wrong put into words."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mgtheory.cycle import cycle_products, full_multigrid, run_cycle
+from mgtheory.levels import Level
+from mgtheory.solution import Cycle, Reason, Solution
+
+if TYPE_CHECKING:
+    from mgtheory.hierarchy import Hierarchy
+
+__all__ = ["iterate"]
+
+GROWTH = 1e3  # the residual may grow to this multiple of its smallest value
+WINDOW = 20  # cycles in which the residual must fall by 1 %
+SLOW = 0.9  # from this reduction per cycle on, smoothings are watched
+
+
+class Watch:
+    """Notices smoothings that amplify the residual: |q| > 1 somewhere on the spectrum, so lmax is too small or A indefinite."""
+
+    def __init__(self) -> None:
+        self.worst: dict[int, float] = {}
+
+    def __call__(self, level: Level, before: NDArray[Any], after: NDArray[Any]) -> None:
+        B = getattr(level.pre, "B", None)
+        weight = 1.0 if B is None else np.sqrt(np.abs(B))
+        start = float(np.linalg.norm(weight * before))
+        growth = float(np.linalg.norm(weight * after)) / start if start > 0.0 else 0.0
+        if hasattr(level.pre, "polynomial") and not growth <= 1.0 + 1e-3:
+            self.worst[level.index] = max(growth, self.worst.get(level.index, 0.0))
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """One sentence per level on which it happened."""
+        return tuple(
+            f"level {index}: the polynomial smoother multiplied the residual by {growth:.3g}; "
+            "its lmax (or interval) is too small for this A, or A is not positive definite"
+            for index, growth in sorted(self.worst.items())
+        )
+
+
+def _vector(given: ArrayLike, n: int, dtype: Any, name: str) -> NDArray[Any]:
+    vector = np.asarray(given)
+    if vector.shape not in ((n,), (n, 1)):
+        raise ValueError(f"{name} has shape {vector.shape}, must be ({n},)")
+    kind = np.promote_types(vector.dtype, dtype)
+    if kind.name not in ("float32", "float64", "complex64", "complex128"):
+        raise ValueError(f"{name} has type {vector.dtype}, must be real or complex floating")
+    vector = vector.reshape(n).astype(kind)
+    if not np.isfinite(vector).all():
+        raise ValueError(f"{name} has entries that are infinite or not a number")
+    return vector
+
+
+def iterate(
+    hierarchy: Hierarchy,
+    b: ArrayLike,
+    x0: ArrayLike | None,
+    *,
+    tol: float,
+    maxiter: int,
+    cycle: Cycle,
+    inner: Cycle = Cycle.V,
+    cycles: int = 1,
+    callback: Callable[[int, float], None] | None,
+) -> Solution:
+    """See `Hierarchy.solve` and `Hierarchy.full_multigrid`; `inner` and `cycles` are those of a full multigrid pass."""
+    start = time.perf_counter()
+    if not (np.isfinite(tol) and tol >= 0.0):
+        raise ValueError(f"tol is {tol!r}, must be a number from 0 on")
+    for name, value, least in (("maxiter", maxiter, 0), ("cycles", cycles, 1)):
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+            raise ValueError(f"{name} is {value!r}, must be a whole number from {least} on")
+    finest = hierarchy.levels[0]
+    right = _vector(b, finest.size, finest.A.dtype, "b")
+    x = np.zeros_like(right) if x0 is None else _vector(x0, finest.size, right.dtype, "x0")
+    right = right.astype(x.dtype)
+    N = hierarchy.nullspace
+    missing = 0.0
+    if N is not None:
+        outside = N.conj().T @ right
+        missing = float(np.linalg.norm(outside))
+        if missing <= 1e2 * np.finfo(right.dtype).eps * float(np.linalg.norm(right)):
+            missing = 0.0
+        right = right - N @ outside
+        x = x - N @ (N.conj().T @ x)
+    target = tol * float(np.hypot(np.linalg.norm(right), missing))
+    watch = Watch()
+    norms: list[float] = []
+    work = 0.0
+    residual = right.copy() if x0 is None else right - finest.apply(x)
+    inside = float(np.linalg.norm(residual))
+    norms.append(float(np.hypot(inside, missing)))
+    if callback is not None:
+        callback(0, norms[0])
+    reason = None if inside > target else (Reason.CONVERGED if norms[0] <= target else Reason.INCOMPATIBLE)
+    while reason is None and len(norms) <= maxiter:  # overflow on the way to DIVERGED is part of the answer
+        slow = len(norms) > 1 and norms[-1] > SLOW * norms[-2]
+        full = cycle is Cycle.FMG and len(norms) == 1
+        x = x + _correction(hierarchy, residual, inner if cycle is Cycle.FMG else cycle, cycles if full else 0, watch if slow else None)
+        work += cycle_products(hierarchy.levels, Cycle.FMG if full else (inner if cycle is Cycle.FMG else cycle)) + 1.0
+        if N is not None:
+            x = x - N @ (N.conj().T @ x)
+        residual = right - finest.apply(x)
+        inside = float(np.linalg.norm(residual))
+        norms.append(float(np.hypot(inside, missing)))
+        if callback is not None:
+            callback(len(norms) - 1, norms[-1])
+        reason = _reason(norms, inside, target)
+    reason = reason or Reason.MAXITER
+    return Solution(
+        x,
+        tuple(norms),
+        reason,
+        _message(reason, hierarchy, x, norms, target, missing, watch.warnings),
+        watch.warnings,
+        work,
+        missing,
+        hierarchy.setup_seconds,
+        time.perf_counter() - start,
+    )
+
+
+def _correction(hierarchy: Hierarchy, r: NDArray[Any], cycle: Cycle, full: int, watch: Watch | None) -> NDArray[Any]:
+    """The correction of one cycle (or a full multigrid pass with `full` cycles per level), computed in the hierarchy's type."""
+    work = hierarchy.levels[0].operator.dtype
+    if np.iscomplexobj(r) and not np.issubdtype(work, np.complexfloating):
+        return _correction(hierarchy, r.real, cycle, full, watch) + 1j * _correction(hierarchy, r.imag, cycle, full, watch)
+    same = work == np.promote_types(r.dtype, work)
+    size = 1.0 if same else float(np.max(np.abs(r), initial=0.0)) or 1.0
+    right = r.astype(work, copy=False) if same else np.multiply(r, 1.0 / size).astype(work)
+    if full:
+        e = full_multigrid(hierarchy.levels, hierarchy.coarse_solver, right, cycle, full, observe=watch)
+    else:
+        e = run_cycle(hierarchy.levels, hierarchy.coarse_solver, right, cycle, observe=watch)
+    return e if same else e.astype(r.dtype) * size
+
+
+def _reason(norms: list[float], inside: float, target: float) -> Reason | None:
+    if inside <= target:
+        return Reason.CONVERGED if norms[-1] <= target else Reason.INCOMPATIBLE
+    if not np.isfinite(norms[-1]) or norms[-1] > GROWTH * min(norms):
+        return Reason.DIVERGED
+    if len(norms) > WINDOW and norms[-1] > 0.99 * norms[-1 - WINDOW]:
+        return Reason.STAGNATED
+    return None
+
+
+def _message(
+    reason: Reason, hierarchy: Hierarchy, x: NDArray[Any], norms: list[float], target: float, missing: float, warnings: tuple[str, ...]
+) -> str:
+    count = len(norms) - 1
+    match reason:
+        case Reason.CONVERGED:
+            text = f"residual {norms[-1]:.2e} <= {target:.2e} after {count} cycles"
+        case Reason.INCOMPATIBLE:
+            text = f"A is singular and b has a component of norm {missing:.2e} outside its range; x is the least-squares solution"
+        case Reason.DIVERGED:
+            text = f"the residual grew from {min(norms):.2e} to {norms[-1]:.2e} in {count} cycles"
+        case Reason.STAGNATED:
+            A = hierarchy.levels[0].A
+            floor = float(np.finfo(x.dtype).eps * np.max(np.abs(A.data)) * np.linalg.norm(x))
+            cause = "rounding allows no less" if norms[-1] <= 100 * floor else "the cycle does not reduce it"
+            text = f"the residual stays at {norms[-1]:.2e} (wanted {target:.2e}); {cause}"
+        case Reason.MAXITER:
+            text = f"residual {norms[-1]:.2e} (wanted {target:.2e}) after the {count} cycles allowed"
+    return "; ".join([text, *warnings])
