@@ -16,6 +16,7 @@ import numpy as np
 
 from mgtheory.fourthkind import fourth_kind_recurrence, optimised_beta, optimised_roots
 from mgtheory.krylov import harmonic_ritz
+from mgtheory.minimax import minimax
 from mgtheory.polynomial import MAX_DEGREE, Recurrence, ResidualPolynomial, check_degree
 from mgtheory.spectrum import Interval
 
@@ -27,6 +28,7 @@ __all__ = [
     "chebyshev4_opt",
     "get_family",
     "harmonic_ritz",
+    "minimax",
     "mls",
     "richardson",
 ]
@@ -240,6 +242,7 @@ FAMILIES: dict[str, Family] = {
             "J. A. Loe, R. B. Morgan, Numer. Linear Algebra Appl. 29 (2022) e2427",
             f"1 to {MAX_DEGREE}, below the grade of the start",
         ),
+        Family("minimax", minimax, "points", "B. Fischer, R. Freund, J. Approx. Theory 65 (1991) 261-272"),
     )
 }
 

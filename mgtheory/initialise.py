@@ -10,7 +10,7 @@ import inspect
 import json
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -152,7 +152,7 @@ def derive(
     lmax: float | None = None,
     operator: Any = None,
     start: ArrayLike | None = None,
-    points: ArrayLike | None = None,
+    points: ArrayLike | Interval | Sequence[Interval] | None = None,
     **options: Any,
 ) -> InitialCoefficients:
     """Initial coefficients of one family and degree from the first source given that the family can use.
@@ -173,7 +173,7 @@ def derive(
         Matrix or LinearOperator, and the start vector: for `harmonic_ritz`. Families that need b alone take it from Lanczos on a symmetric
         operator, with the safety factor documented there.
     points
-        Points of a spectrum, complex allowed, for `minimax`.
+        Points of a spectrum, complex allowed, or intervals, for `minimax`.
     **options
         Further keywords of the family's own function.
 
@@ -271,7 +271,11 @@ def _krylov_of_problem(given: Sources) -> Derived:
 
 
 def _given_points(given: Sources) -> Derived:
-    points = np.atleast_1d(np.asarray(given["points"]))
+    points = [given["points"]] if isinstance(given["points"], Interval) else given["points"]
+    if isinstance(points, list | tuple) and points and all(isinstance(part, Interval) for part in points):
+        ends = [abs(end) for part in points for end in part]
+        return (min(ends), max(ends)), {"points": points}, {"intervals": [list(part) for part in points]}
+    points = np.atleast_1d(np.asarray(points))
     modulus = np.abs(points)
     if points.size < 2 or not np.isfinite(modulus).all():
         raise ValueError(f"points: {points.size} given, at least two finite ones are needed")
@@ -280,12 +284,12 @@ def _given_points(given: Sources) -> Derived:
 
 def _points_of_interval(given: Sources) -> Derived:
     a, b = given["interval"]
-    return (a, b), {"points": np.array(given["interval"])}, list(given["interval"])
+    return (a, b), {"points": Interval(a, b)}, list(given["interval"])
 
 
 def _points_of_problem(given: Sources) -> Derived:
     ends = tuple(given["problem"].smoothing_interval())
-    return ends, {"points": np.array(ends)}, _describe(given["problem"])
+    return ends, {"points": Interval(*ends)}, _describe(given["problem"])
 
 
 def _the_problem(given: Sources) -> Derived:
