@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -31,6 +31,7 @@ __all__ = [
     "minimax",
     "mls",
     "richardson",
+    "two_grid_optimal",
 ]
 
 IntervalLike = Interval | Iterable[float]
@@ -186,6 +187,24 @@ def mls(degree: int, *, lmax: float) -> ResidualPolynomial:
     return ResidualPolynomial((lmax * np.concatenate([_fourth_kind_roots(d), double, double, [1.0]])).astype(complex))
 
 
+def two_grid_optimal(
+    degree: int,
+    *,
+    problem: Any,
+    pre: int = 1,
+    post: int = 1,
+    coarsening: str = "galerkin",
+    restriction: str = "full",
+    interpolation: str = "linear",
+    scaling: str = "identity",
+) -> ResidualPolynomial:
+    """The q of degree k with the smallest two-grid factor for a problem, by numerical optimisation; see `mgtheory.optimal`."""
+    from mgtheory import optimal  # on use: it starts from the families above
+
+    options = {"coarsening": coarsening, "restriction": restriction, "interpolation": interpolation, "scaling": scaling}
+    return optimal.two_grid_optimal(degree, problem=problem, pre=pre, post=post, **options)
+
+
 def _fourth_kind_roots(degree: int) -> np.ndarray:
     """1/2 (1 - cos(2 pi i/(2k + 1))), i = 1..k, as squares of sines."""
     return np.sin(np.pi * np.arange(1, degree + 1) / (2 * degree + 1)) ** 2
@@ -243,6 +262,13 @@ FAMILIES: dict[str, Family] = {
             f"1 to {MAX_DEGREE}, below the grade of the start",
         ),
         Family("minimax", minimax, "points", "B. Fischer, R. Freund, J. Approx. Theory 65 (1991) 261-272"),
+        Family(
+            "two_grid_optimal",
+            two_grid_optimal,
+            "problem",
+            "method of K. Madsen, J. Inst. Math. Appl. 16 (1975) 321-328, on the two-grid factor",
+            "1 to 16",
+        ),
     )
 }
 
