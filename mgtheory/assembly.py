@@ -126,8 +126,8 @@ def tensor_diagonals(polynomial: Polynomial, shape: Shape, boundary: Boundary) -
     return result
 
 
-def diagonals_to_csr(diagonals: Diagonals, shape: Shape) -> sp.csr_array:
-    """The CSR array of an operator given by `tensor_diagonals`, rows and columns in C order; indices int32 where they fit."""
+def diagonals_to_dia(diagonals: Diagonals, shape: Shape, dtype: Any = np.float64) -> sp.dia_array:
+    """The DIA array of an operator given by `tensor_diagonals`, rows and columns in C order."""
     strides = [math.prod(shape[j + 1 :]) for j in range(len(shape))]
     size = math.prod(shape)
     flat: dict[int, NDArray[Any]] = {}
@@ -135,17 +135,18 @@ def diagonals_to_csr(diagonals: Diagonals, shape: Shape) -> sp.csr_array:
         step = sum(o * s for o, s in zip(offset, strides, strict=True))
         flat[step] = flat[step] + values if step in flat else values
     offsets = sorted(flat)
-    data = np.zeros((len(offsets), size))
+    data = np.empty((len(offsets), size), dtype=dtype)
     for row, step in zip(data, offsets, strict=True):
         # SciPy stores diagonals by column: data[k, j] = A[j - offset, j]
-        values = np.broadcast_to(flat[step], shape).reshape(-1)
-        row[max(step, 0) : size + min(step, 0)] = values[max(-step, 0) : size - max(step, 0)]
-    return sp.csr_array(sp.dia_array((data, offsets), shape=(size, size)))
+        first, last = max(step, 0), size + min(step, 0)
+        row[:first] = row[last:] = 0.0
+        row[first:last] = np.broadcast_to(flat[step], shape).reshape(-1)[max(-step, 0) : size - max(step, 0)]
+    return sp.dia_array((data, offsets), shape=(size, size))
 
 
 def assemble(polynomial: Polynomial, shape: Shape, boundary: Boundary) -> sp.csr_array:
     """sum_S c_S prod_{j in S} K_j as a CSR array, shape (prod(shape), prod(shape)), unknowns in C order."""
-    return diagonals_to_csr(tensor_diagonals(polynomial, shape, boundary), shape)
+    return sp.csr_array(diagonals_to_dia(tensor_diagonals(polynomial, shape, boundary), shape))
 
 
 def stencil_array(polynomial: Polynomial, h: Sequence[float]) -> NDArray[np.float64]:

@@ -11,13 +11,12 @@ from numpy.typing import NDArray
 
 from mgtheory import transfer
 from mgtheory.assembly import Boundary, Shape
-from mgtheory.levels import Level, couplings
+from mgtheory.levels import STORED, Level, couplings, diagonal_storage
 from mgtheory.problems import Problem
 from mgtheory.smoothers import Smoothing, make_smoother
 
 STRONG = 0.5  # an axis is coarsened where its coupling is at least this part of the strongest one
 TYPES = ("float32", "float64", "complex64", "complex128")
-SINGULAR = 1e-3  # A 1 is taken for zero below this part of what rounding of its row sums could give, times 1e4
 
 
 def check_dtype(dtype: Any) -> np.dtype[Any]:
@@ -50,6 +49,14 @@ def check_matrix(A: Any) -> sp.csr_array:
     if not np.isfinite(matrix.data).all():
         raise ValueError("A has entries that are infinite or not a number")
     return matrix
+
+
+def storage(A: sp.csr_array, problem: Problem | None, shape: Shape) -> Any:
+    """A in the storage that is applied fastest; by diagonals straight from a problem that is known to give this A."""
+    known = None if problem is None else problem.diagonals(shape, A.dtype)
+    if known is None or known.data.size > STORED * A.nnz + 64:
+        return diagonal_storage(A)
+    return known
 
 
 def find_nullspace(A: sp.csr_array, problem: Any, nullspace: NDArray[Any] | str | None) -> NDArray[Any] | None:

@@ -1,4 +1,4 @@
-"""V-, W- and F-cycles and full multigrid in correction form: the residual goes down, the correction comes up.
+"""V-, W- and F-cycles in correction form: the residual goes down, the correction comes up.
 
 A cycle from a given residual needs, with smoothings of degree k, k products with A before and k after the coarse-grid correction (and one for
 the residual between them if it smooths afterwards): every smoothing hands on the residual that it leaves.
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mgtheory.levels import Level
 from mgtheory.solution import Cycle
 
-__all__ = ["cycle_products", "full_multigrid", "run_cycle", "visits"]
+__all__ = ["cycle_products", "full_pass_products", "run_cycle", "visits"]
 
 Vector = NDArray[Any]
 Observer = Callable[[Level, Vector, Vector], None]
@@ -65,41 +65,29 @@ def run_cycle(
     return e
 
 
-def full_multigrid(
-    levels: Sequence[Level], solve: Callable[[Vector], Vector], b: Vector, cycle: Cycle, cycles: int, *, observe: Observer | None = None
-) -> Vector:
-    """x from the coarsest level upwards: interpolate the solution, then `cycles` cycles on each level."""
-    if len(levels) == 1:
-        return solve(b)
-    x = levels[0].interpolation @ full_multigrid(levels[1:], solve, levels[0].R @ b, cycle, cycles, observe=observe)
-    for _ in range(cycles):
-        x += run_cycle(levels, solve, b - levels[0].operator @ x, cycle, observe=observe)
-    return x
-
-
 def visits(count: int, cycle: Cycle) -> list[int]:
     """How often each of `count` levels is visited in one cycle; the coarsest is solved once per visit of the level above it."""
     result = []
     for l in range(count):
         depth = l if l + 1 < count else max(l - 1, 0)
-        if cycle is Cycle.FMG:
-            result.append(l + 1)
-        else:
-            result.append({Cycle.V: 1, Cycle.W: 2**depth, Cycle.F: depth + 1}[cycle])
+        result.append({Cycle.V: 1, Cycle.W: 2**depth, Cycle.F: depth + 1, Cycle.FMG: l + 1}[cycle])
     return result
 
 
 def cycle_products(levels: Sequence[Level], cycle: Cycle) -> float:
     """Products with A in one cycle, on all levels, in units of one on the finest (weighted by non-zeros); the coarsest solve not counted."""
+    if cycle is Cycle.FMG:
+        return full_pass_products(levels, Cycle.V, 1)
+    times = visits(len(levels), cycle)
     total = 0.0
-    for level, times, outer in zip(levels[:-1], visits(len(levels), cycle), [0, *visits(len(levels), cycle)], strict=False):
-        products = 0.0
-        if level.pre_count and level.pre is not None:
-            products += level.pre_count * level.pre.products
-        if level.post_count and level.post is not None:
-            products += level.post_count * level.post.products
-        again = float(times - outer) if level.index and cycle in (Cycle.W, Cycle.F) else 0.0
-        if cycle is Cycle.FMG:
-            again = 1.0
-        total += (times * products + again) * level.A.nnz
+    for level, often, above in zip(levels[:-1], times, [0, *times], strict=False):
+        sweeps = (s.products * n for s, n in ((level.pre, level.pre_count), (level.post, level.post_count)) if s is not None)
+        again = often - above if level is not levels[0] and cycle is not Cycle.V else 0  # second visits start from a new residual
+        total += (often * sum(sweeps) + again) * level.A.nnz
     return total / levels[0].A.nnz
+
+
+def full_pass_products(levels: Sequence[Level], cycle: Cycle, cycles: int) -> float:
+    """The same for a full multigrid pass with `cycles` cycles on each level, each from a new residual."""
+    parts = (cycles * (cycle_products(levels[l:], cycle) + 1.0) * level.A.nnz for l, level in enumerate(levels[:-1]))
+    return sum(parts) / levels[0].A.nnz

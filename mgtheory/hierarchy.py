@@ -25,9 +25,9 @@ from scipy.sparse.linalg import LinearOperator
 from mgtheory import building
 from mgtheory.assembly import Shape, check_boundary, check_shape
 from mgtheory.coarse import DirectSolver
-from mgtheory.cycle import cycle_products, run_cycle, visits
-from mgtheory.iterate import iterate
-from mgtheory.levels import Level, diagonal_storage
+from mgtheory.cycle import cycle_products, visits
+from mgtheory.iterate import in_cycle_type, iterate
+from mgtheory.levels import Level
 from mgtheory.problems import Problem
 from mgtheory.smoothers import make_smoother
 from mgtheory.solution import Cycle, Solution, check_cycle
@@ -148,7 +148,9 @@ class Hierarchy:
 
         levels: list[Level] = []
         while True:
-            level = Level(len(levels), A, grid, diagonal_storage(A, work), reference=levels[0] if levels else None)
+            known = problem if constant and (rule == "rediscretise" or not levels) else None
+            exact = building.storage(A, known, grid)
+            level = Level(len(levels), A, grid, exact, exact.astype(work, copy=False), reference=levels[0] if levels else None)
             levels.append(level)
             coarse = grid
             if len(levels) < max_levels and (transfers is not None or level.size > coarsest):
@@ -223,16 +225,7 @@ class Hierarchy:
 
     def apply(self, r: NDArray[Any], cycle: str = "V") -> NDArray[Any]:
         """The correction of one cycle for the residual r, shape (n,): a linear map, zero start."""
-        kind = check_cycle(cycle, without=(Cycle.FMG,))
-        work = self.levels[0].operator.dtype
-        if np.iscomplexobj(r) and not np.issubdtype(work, np.complexfloating):
-            return self.apply(r.real, cycle) + 1j * self.apply(r.imag, cycle)
-        size = float(np.max(np.abs(r), initial=0.0))
-        if size == 0.0 or not np.isfinite(size):
-            return np.zeros_like(r) + r
-        same = work == r.dtype
-        e = run_cycle(self.levels, self.coarse_solver, r if same else (r / size).astype(work), kind)
-        return e if same else e.astype(r.dtype) * size
+        return in_cycle_type(self, check_cycle(cycle, without=(Cycle.FMG,)), None)(np.asarray(r))
 
     def as_preconditioner(self, cycle: str = "V", *, symmetric: bool = True) -> LinearOperator:
         """One cycle as a LinearOperator M for SciPy's Krylov methods.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mgtheory.cycle import cycle_products, full_multigrid, run_cycle
+from mgtheory.cycle import cycle_products, full_pass_products, run_cycle
 from mgtheory.levels import Level
 from mgtheory.solution import Cycle, Reason, Solution
 
@@ -96,7 +96,7 @@ def iterate(
     watch = Watch()
     norms: list[float] = []
     work = 0.0
-    residual = right.copy() if x0 is None else right - finest.apply(x)
+    residual = right.copy() if x0 is None else right - finest.exact @ x
     inside = float(np.linalg.norm(residual))
     norms.append(float(np.hypot(inside, missing)))
     if callback is not None:
@@ -105,11 +105,15 @@ def iterate(
     while reason is None and len(norms) <= maxiter:  # overflow on the way to DIVERGED is part of the answer
         slow = len(norms) > 1 and norms[-1] > SLOW * norms[-2]
         full = cycle is Cycle.FMG and len(norms) == 1
-        x = x + _correction(hierarchy, residual, inner if cycle is Cycle.FMG else cycle, cycles if full else 0, watch if slow else None)
-        work += cycle_products(hierarchy.levels, Cycle.FMG if full else (inner if cycle is Cycle.FMG else cycle)) + 1.0
+        if full:
+            x = x + full_pass(hierarchy, residual, inner, cycles, None)
+            work += full_pass_products(hierarchy.levels, inner, cycles) + 1.0
+        else:
+            x = x + in_cycle_type(hierarchy, inner if cycle is Cycle.FMG else cycle, watch if slow else None)(residual)
+            work += cycle_products(hierarchy.levels, inner if cycle is Cycle.FMG else cycle) + 1.0
         if N is not None:
             x = x - N @ (N.conj().T @ x)
-        residual = right - finest.apply(x)
+        residual = right - finest.exact @ x
         inside = float(np.linalg.norm(residual))
         norms.append(float(np.hypot(inside, missing)))
         if callback is not None:
@@ -129,19 +133,34 @@ def iterate(
     )
 
 
-def _correction(hierarchy: Hierarchy, r: NDArray[Any], cycle: Cycle, full: int, watch: Watch | None) -> NDArray[Any]:
-    """The correction of one cycle (or a full multigrid pass with `full` cycles per level), computed in the hierarchy's type."""
-    work = hierarchy.levels[0].operator.dtype
-    if np.iscomplexobj(r) and not np.issubdtype(work, np.complexfloating):
-        return _correction(hierarchy, r.real, cycle, full, watch) + 1j * _correction(hierarchy, r.imag, cycle, full, watch)
-    same = work == np.promote_types(r.dtype, work)
-    size = 1.0 if same else float(np.max(np.abs(r), initial=0.0)) or 1.0
-    right = r.astype(work, copy=False) if same else np.multiply(r, 1.0 / size).astype(work)
-    if full:
-        e = full_multigrid(hierarchy.levels, hierarchy.coarse_solver, right, cycle, full, observe=watch)
-    else:
-        e = run_cycle(hierarchy.levels, hierarchy.coarse_solver, right, cycle, observe=watch)
-    return e if same else e.astype(r.dtype) * size
+def in_cycle_type(hierarchy: Hierarchy, cycle: Cycle, watch: Watch | None, first: int = 0) -> Callable[[NDArray[Any]], NDArray[Any]]:
+    """One cycle from level `first` on, as a map of residuals of any type: scaled, computed in the hierarchy's type, scaled back."""
+    levels, work = hierarchy.levels[first:], hierarchy.levels[0].operator.dtype
+
+    def correct(r: NDArray[Any]) -> NDArray[Any]:
+        if np.iscomplexobj(r) and not np.issubdtype(work, np.complexfloating):
+            return correct(r.real) + 1j * correct(r.imag)
+        if r.dtype == work:
+            return run_cycle(levels, hierarchy.coarse_solver, r, cycle, observe=watch)
+        size = float(np.max(np.abs(r), initial=0.0))
+        if size == 0.0 or not np.isfinite(size):
+            return r.copy()
+        e = run_cycle(levels, hierarchy.coarse_solver, np.multiply(r, 1.0 / size, dtype=r.dtype).astype(work), cycle, observe=watch)
+        return np.multiply(e, size, dtype=r.dtype)
+
+    return correct
+
+
+def full_pass(hierarchy: Hierarchy, b: NDArray[Any], cycle: Cycle, cycles: int, watch: Watch | None, first: int = 0) -> NDArray[Any]:
+    """Full multigrid from level `first` on: the coarse solution interpolated, then `cycles` cycles; residuals in A's type on all levels."""
+    level = hierarchy.levels[first]
+    correct = in_cycle_type(hierarchy, cycle, watch, first)
+    if level.P is None:
+        return correct(b)
+    x = level.interpolation @ full_pass(hierarchy, level.R @ b, cycle, cycles, watch, first + 1)
+    for _ in range(cycles):
+        x = x + correct(b - level.exact @ x)
+    return x
 
 
 def _reason(norms: list[float], inside: float, target: float) -> Reason | None:

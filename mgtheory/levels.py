@@ -21,6 +21,7 @@ __all__ = ["Level", "couplings", "diagonal_storage", "largest_eigenvalue"]
 SAFETY = 1.05  # on estimated largest eigenvalues: Lanczos approaches them from below
 LANCZOS_TOLERANCE = 1e-2
 MAX_DIAGONALS = 27
+STORED = 1.5  # a matrix is stored by diagonals if that stores at most this many numbers per non-zero
 
 
 @dataclass(eq=False, repr=False)
@@ -33,8 +34,8 @@ class Level:
         0 is the finest.
     A
         Sparse CSR array, shape (n, n).
-    operator
-        The same matrix in the type and storage in which the cycle applies it.
+    exact, operator
+        The same matrix in the storage in which it is applied fastest: in A's type for residuals, and in the type of the cycle.
     P, R
         Interpolation (n, m) from and restriction (m, n) to the next coarser level; None on the coarsest.
     interpolation
@@ -50,6 +51,7 @@ class Level:
     index: int
     A: sp.csr_array
     shape: Shape
+    exact: Any
     operator: Any
     axes: tuple[int, ...] = ()
     interval: tuple[float, float] | None = None
@@ -106,10 +108,6 @@ class Level:
         axes = self.axes or tuple(j for j, s_j in enumerate(s) if s_j > 0)
         return (b * min(s[j] for j in axes) / (2.0 * sum(s)) if axes else b / 2.0), b
 
-    def apply(self, x: NDArray[Any]) -> NDArray[Any]:
-        """A x, in the precision of A."""
-        return (self.operator if self.operator.dtype == self.A.dtype else self.A) @ x
-
 
 def couplings(A: sp.csr_array, shape: Shape) -> tuple[float, ...]:
     """Mean |A[x, x + e_j]| for each axis j: how strongly neighbours along that axis are coupled; 0 along an axis of one unknown."""
@@ -147,18 +145,18 @@ def _hermitian(A: sp.csr_array) -> bool:
     return bool(abs(np.vdot(x, Ay) - np.vdot(Ax, y)) <= 100 * np.finfo(A.dtype).eps * scale)
 
 
-def diagonal_storage(A: sp.csr_array, dtype: Any) -> Any:
-    """A as the fastest of SciPy's storages for products: by diagonals where it has few of them, else CSR; entries of type dtype.
+def diagonal_storage(A: sp.csr_array) -> Any:
+    """A as the faster of SciPy's storages for products: by diagonals where it has few of them and they are full, else A itself.
 
     On 5 diagonals and a million unknowns a product by diagonals takes 0.6 of the time of a CSR one, in float32 0.3.
     """
     n = A.shape[0]
     rows = np.unique(np.linspace(0, n - 1, 9).astype(int))
     offsets = sorted({int(c) - int(i) for i in rows for c in A.indices[A.indptr[i] : A.indptr[i + 1]]})
-    if 0 < len(offsets) <= MAX_DIAGONALS and len(offsets) * n <= 1.5 * A.nnz + 64:
-        data = np.zeros((len(offsets), n), dtype=dtype)
+    if 0 < len(offsets) <= MAX_DIAGONALS and len(offsets) * n <= STORED * A.nnz + 64:
+        data = np.zeros((len(offsets), n), dtype=A.dtype)
         for row, k in zip(data, offsets, strict=True):
             row[max(k, 0) : n + min(k, 0)] = A.diagonal(k)
         if np.count_nonzero(data) == np.count_nonzero(A.data):
             return sp.dia_array((data, offsets), shape=A.shape)
-    return A if A.dtype == np.dtype(dtype) else A.astype(dtype)
+    return A

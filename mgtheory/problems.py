@@ -209,6 +209,14 @@ class Problem:
         """The same equation discretised on another shape: A of a coarse level."""
         return _operator(shape, self.boundary, SCHEMES[self.scheme], self.weights, self.coefficient, self.average)
 
+    def diagonals(self, shape: Shape, dtype: Any) -> sp.dia_array | None:
+        """`operator` stored by diagonals; None with variable coefficients."""
+        if self.coefficient is not None:
+            return None
+        widths = [assembly.mesh_width(n, self.boundary) for n in shape]
+        polynomial = SCHEMES[self.scheme].matrix(self.weights, widths)
+        return assembly.diagonals_to_dia(assembly.tensor_diagonals(polynomial, shape, self.boundary), shape, dtype)
+
     def error(self, x: NDArray[Any], norm: str = "max") -> float:
         """||x - exact|| in the grid, "max" or "l2" (root mean square); the mean of x is removed first where A is singular.
 
@@ -239,7 +247,7 @@ def _operator(
 ) -> sp.csr_array:
     if coefficient is not None:
         diagonals = assembly.variable_diagonals(coefficient, shape, boundary, average=average)
-        return assembly.diagonals_to_csr(diagonals, shape)
+        return sp.csr_array(assembly.diagonals_to_dia(diagonals, shape))
     h = [assembly.mesh_width(n, boundary) for n in shape]
     return assembly.assemble(scheme.matrix(weights, h), shape, boundary)
 

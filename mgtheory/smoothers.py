@@ -24,6 +24,7 @@ import scipy.sparse as sp
 import scipy.sparse.linalg as sla
 from numpy.typing import NDArray
 
+from mgtheory.factors import Factor, Linear, RealPair
 from mgtheory.families import FAMILIES
 from mgtheory.polynomial import ResidualPolynomial, check_degree
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["SMOOTHERS", "GaussSeidel", "Jacobi", "Polynomial", "Smoother", "Smoothing", "make_smoother"]
 
 Vector = NDArray[Any]
+PRODUCT_DEGREE = 4  # up to here the ordered product is as accurate as the recurrence, and makes fewer passes over the vectors
 
 
 class Smoothing(ABC):
@@ -77,9 +79,9 @@ class PolynomialSmoothing(Smoothing):
         real = np.zeros(0, dtype=A.dtype).real.dtype.type
         recurrence = polynomial.recurrence
         self._steps: list[tuple[Any, Any]] | None = None
-        if recurrence is not None and all(beta == 1.0 for beta in recurrence.beta):
+        if recurrence is not None and all(beta == 1.0 for beta in recurrence.beta) and polynomial.degree > PRODUCT_DEGREE:
             self._steps = [(real(a), real(b)) for a, b in zip(recurrence.a, recurrence.b, strict=True)]
-        self._factors = [[real(c) for c in factor.correction_coefficients] for factor in polynomial.factors]
+        self._factors = [[real(c) for c in factor.correction_coefficients] for factor in _in_pairs(polynomial)]
 
     def correct(self, r: Vector) -> Vector:
         return self._apply(r, False)[0]
@@ -134,6 +136,18 @@ class PolynomialSmoothing(Smoothing):
     def adjoint(self) -> PolynomialSmoothing:
         """Itself: p(BA) B is symmetric for a symmetric A and a real p."""
         return self
+
+
+def _in_pairs(polynomial: ResidualPolynomial) -> list[Factor]:
+    """The factors in Leja order, two successive linear ones as one real pair: fewer passes over the vectors for the same products."""
+    factors: list[Factor] = []
+    for factor in polynomial.factors:
+        last = factors[-1] if factors else None
+        if isinstance(factor, Linear) and isinstance(last, Linear) and factor.w != 0.0 and last.w != 0.0:
+            factors[-1] = RealPair(1.0 / last.w, 1.0 / factor.w)
+        else:
+            factors.append(factor)
+    return factors
 
 
 def _minus(s: Vector, product: Vector) -> Vector:
