@@ -245,11 +245,11 @@ def _mirrored(grid: Sequence[int]) -> npt.NDArray[np.int64]:
 
 
 def _refined(function: Callable[[Float], Float], theta: Float, values: Float, spacing: Float) -> tuple[float, Float]:
-    """The maximum of a function near the best `STARTS` samples: a 5^d pattern around each, shrunk until it has no width."""
-    best = np.argsort(values)[::-1][: STARTS * 2 : 2] if len(values) > STARTS * 2 else np.argsort(values)[::-1][:STARTS]
-    best[0] = int(np.argmax(values))
+    """The maximum of a function near the `STARTS` largest samples: a pattern around each (5^d, 3^d in 3D), shrunk until it has no width."""
+    best = np.argsort(-values, kind="stable")[:STARTS]
     centres, heights = theta[best], values[best]
-    pattern = np.stack(np.meshgrid(*[np.arange(-2.0, 3.0)] * theta.shape[1], indexing="ij"), axis=-1).reshape(-1, theta.shape[1])
+    reach = np.arange(-2.0, 3.0) if theta.shape[1] < 3 else np.arange(-1.0, 2.0)
+    pattern = np.stack(np.meshgrid(*[reach] * theta.shape[1], indexing="ij"), axis=-1).reshape(-1, theta.shape[1])
     width = spacing / 2
     for _ in range(ROUNDS):
         points = centres[:, None] + width * pattern

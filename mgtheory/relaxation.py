@@ -63,13 +63,13 @@ class Polynomial:
         """A polynomial in a constant-coefficient operator keeps every mode."""
         return False
 
-    def _scale(self, stencil: Stencil, values: Complex) -> Complex:
+    def scaled_symbols(self, stencil: Stencil, values: Complex) -> Complex:
         """B Ahat: rows divided by the diagonal of the centre tap, if asked."""
         return values if self.scaling == "identity" else values / _diagonal(stencil)[:, None]
 
     def symbols(self, stencil: Stencil, theta: Float, turns: Turns, order: int) -> Complex:
         """q(B Ahat), shape (F, m, c, c)."""
-        t = self._scale(stencil, harmonic_symbols(stencil, theta, turns, order))
+        t = self.scaled_symbols(stencil, harmonic_symbols(stencil, theta, turns, order))
         if stencil.channels == 1:
             return np.asarray(self.polynomial.q(t), dtype=np.complex128)
         identity = np.eye(stencil.channels)
@@ -81,7 +81,7 @@ class Polynomial:
     def radius(self, stencil: Stencil, samples: int = 16) -> float:
         """max over `samples` frequencies an axis (theta = pi among them) of the spectral radius of B Ahat."""
         theta = grid_frequencies((samples,) * stencil.dim).reshape(-1, stencil.dim)
-        return float(spectral_radius(self._scale(stencil, harmonic_symbols(stencil, theta)[:, 0])).max())
+        return float(spectral_radius(self.scaled_symbols(stencil, harmonic_symbols(stencil, theta)[:, 0])).max())
 
     def on_level(self, fine: Stencil, coarse: Stencil) -> Polynomial:
         """The polynomial with its roots moved by the ratio of the spectral radii."""

@@ -1,0 +1,288 @@
+"""The polynomial smoother of degree k that minimises the two-grid factor of a given problem, by numerical optimisation.
+
+With the same smoother q before and after, the two-grid operator is similar to K q(A)^nu, nu = pre + post, where the coarse-grid correction
+K does not depend on q. The unknowns are the k coefficients c of q(t) = 1 + (t / b) sum_i c_i T_i(2 t / b - 1), so q(0) = 1 always and
+roots may become complex. Minimised is the largest |lambda|^(1/nu) over frequencies and eigenvalues, a maximum of smooth functions, by
+sequential quadratic programming on "minimise s, all of them <= s", with derivatives from left and right eigenvectors. Frequencies start
+as a coarse sample; the worst ones between them are added until the supremum over all frequencies is within `GAP` of the sampled maximum.
+The problem is not convex: the result is a local minimum, the best from several starts (all of them reach the same one for the model
+problems), and never worse than its starts.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.polynomial import chebyshev as cheb
+from scipy.optimize import minimize
+
+from mgtheory.families import chebyshev, chebyshev4
+from mgtheory.fourier import cycle_factor
+from mgtheory.localcycle import NEAR, LocalCycle, directions
+from mgtheory.polynomial import ResidualPolynomial
+from mgtheory.relaxation import Polynomial
+from mgtheory.symbols import Complex, Float, harmonic_symbols, the_stencil
+
+MAX_OPTIMAL_DEGREE = 16
+SAMPLES = {1: 64, 2: 32, 3: 16}  # points per axis whose frequencies the optimisation sees first, by dimension
+PIECES = 3  # eigenvalues per frequency that take part, largest first
+GAP, ROUNDS = 1e-3, 12  # relative excess of the supremum over the sampled maximum that is accepted, and how often frequencies are added
+
+__all__ = ["MAX_OPTIMAL_DEGREE", "OptimalTwoGrid", "optimise_two_grid", "two_grid_optimal"]
+
+
+@dataclass(frozen=True)
+class OptimalTwoGrid:
+    """The outcome of the optimisation.
+
+    Attributes
+    ----------
+    polynomial
+        The minimiser found, on the h = 1 scale.
+    factor
+        Its two-grid factor, the supremum over all frequencies.
+    start_factor
+        The smallest two-grid factor among the starting polynomials (Chebyshev of the first and fourth kind).
+    iterations
+        Steps of the optimisation, over all starts and rounds.
+    converged
+        Whether the optimisation stopped by its own criterion and the supremum is within `GAP` of the maximum over the sampled frequencies.
+    """
+
+    polynomial: ResidualPolynomial
+    factor: float
+    start_factor: float
+    iterations: int
+    converged: bool
+
+
+def two_grid_optimal(
+    degree: int,
+    *,
+    problem: Any,
+    pre: int = 1,
+    post: int = 1,
+    coarsening: str = "galerkin",
+    restriction: str = "full",
+    interpolation: str = "linear",
+    scaling: str = "identity",
+) -> ResidualPolynomial:
+    """The q of the given degree with the smallest two-grid factor for a problem, pre and post.
+
+    Parameters
+    ----------
+    degree
+        Degree of q, 1 to 16.
+    problem
+        A problem with constant coefficients (the roots then refer to its matrix A, which carries 1/h^2), or a `Stencil` (h = 1).
+    pre, post
+        Smoothing steps before and after; only their sum matters.
+    coarsening, restriction, interpolation, scaling
+        As in `mgtheory.localcycle.LocalCycle`.
+    """
+    options: dict[str, Any] = {"coarsening": coarsening, "restriction": restriction, "interpolation": interpolation, "scaling": scaling}
+    best = optimise_two_grid(degree, problem, pre=pre, post=post, **options).polynomial
+    h = getattr(problem, "h", None)
+    return best if h is None or scaling == "diagonal" else best.scaled(float(np.ravel(h)[0]) ** -2)
+
+
+def optimise_two_grid(
+    degree: int,
+    operator: Any,
+    *,
+    pre: int = 1,
+    post: int = 1,
+    iterations: int = 200,
+    **options: Any,
+) -> OptimalTwoGrid:
+    """Minimise the two-grid factor over all residual polynomials of one degree; see the module.
+
+    Parameters
+    ----------
+    degree
+        Degree of q, 1 to 16.
+    operator
+        A `Stencil`, a problem with one, or a centred odd array; c coupled channels are allowed.
+    pre, post
+        Smoothing steps before and after.
+    iterations
+        Largest number of steps of one optimisation.
+    **options
+        Further options of `LocalCycle`: coarsening, restriction, interpolation, order, scaling.
+    """
+    if int(degree) != degree or not 1 <= degree <= MAX_OPTIMAL_DEGREE:
+        raise ValueError(f"two_grid_optimal allows degrees 1 to {MAX_OPTIMAL_DEGREE}, got {degree}")
+    if pre < 0 or post < 0 or pre + post < 1:
+        raise ValueError(f"pre and post must not be negative and not both 0, got {pre} and {post}")
+    stencil, steps = the_stencil(operator), pre + post
+
+    def cycle_with(polynomial: ResidualPolynomial) -> LocalCycle:
+        return LocalCycle(stencil, polynomial, pre=pre, post=post, **options)
+
+    correction = LocalCycle(stencil, ResidualPolynomial.from_weights([0.0]), pre=0, post=0, **options)
+    theta = correction.base_frequencies((SAMPLES[stencil.dim],) * stencil.dim).reshape(-1, stencil.dim)
+    symmetries = _symmetries(correction)
+    theta = _representatives(np.concatenate([theta[(theta != 0).any(axis=1)], NEAR * directions(stencil.dim)]), symmetries)
+    sampled = _Sampled(correction, theta, steps)
+    starts = [sampled.polynomial(c) for c in _starts(degree, sampled)]
+    factors = [cycle_factor(cycle_with(start)).factor for start in starts]
+    best, least, total = starts[int(np.argmin(factors))], min(factors), 0
+    tried = [_minimise(sampled, sampled.coefficients(start), iterations) for start in starts]
+    settled = False
+    for _ in range(ROUNDS):
+        value, c, settled, _ = min(tried, key=lambda entry: entry[0])
+        total += sum(entry[3] for entry in tried)
+        found = cycle_factor(cycle_with(sampled.polynomial(c)))
+        if found.factor < least:
+            best, least = sampled.polynomial(c), found.factor
+        bound = value**steps * (1 + GAP) + 1e-12
+        settled = settled and found.factor <= bound
+        if found.factor <= bound:
+            break
+        worse = np.concatenate([found.frequencies[found.damping > bound].reshape(-1, stencil.dim), [found.frequency]])
+        sampled = _Sampled(correction, np.concatenate([sampled.theta, _representatives(worse, symmetries)]), steps)
+        tried = [_minimise(sampled, c, iterations)]
+    return OptimalTwoGrid(best, least, min(factors), total, settled)
+
+
+class _Sampled:
+    """K and the eigenvalues t of BA on the harmonics of each sampled frequency, in the eigenvectors of BA."""
+
+    def __init__(self, correction: LocalCycle, theta: Float, steps: int) -> None:
+        self.theta, self.steps = theta, steps
+        stencil, smoother = correction.stencils[0], correction.relaxations[0][0]
+        assert isinstance(smoother, Polynomial)
+        turns = np.stack(np.meshgrid(*[np.arange(2)] * stencil.dim, indexing="ij"), axis=-1).reshape(-1, stencil.dim)
+        symbols = smoother.scaled_symbols(stencil, harmonic_symbols(stencil, theta, turns, 2))
+        self.K = correction.error_operator(theta)
+        size = self.K.shape[-1]
+        if stencil.channels == 1:
+            self.t: Complex = symbols.reshape(len(theta), size)
+        else:
+            values, vectors = np.linalg.eig(symbols)
+            self.t = values.reshape(len(theta), size)
+            blocks = np.zeros((len(theta), len(turns), stencil.channels, len(turns), stencil.channels), np.complex128)
+            for mode in range(len(turns)):
+                blocks[:, mode, :, mode] = vectors[:, mode]
+            basis = blocks.reshape(self.K.shape)
+            self.K = np.asarray(np.linalg.solve(basis, self.K @ basis), np.complex128)
+        self.b = float(np.abs(self.t).max())
+        high = self.t[:, stencil.channels :]
+        self.low = float(high.real.min()) if np.abs(high.imag).max() < 1e-12 * self.b else 0.0
+
+    def basis(self, degree: int) -> Complex:
+        """(t / b) T_i(2 t / b - 1), i < degree, shape (F, m, degree)."""
+        s: Complex = np.asarray(2 * self.t / self.b - 1)
+        table: list[Complex] = [np.ones_like(s), s]
+        for _ in range(degree - 2):
+            table.append(np.asarray(2 * s * table[-1] - table[-2]))
+        return (self.t / self.b)[..., None] * np.stack(table[:degree], axis=-1)
+
+    def largest(self, c: Float) -> float:
+        """max |lambda|^(1/nu)."""
+        q = 1 + self.basis(len(c)) @ c
+        return float(np.abs(np.linalg.eigvals(self.K * (q**self.steps)[:, None, :])).max() ** (1 / self.steps))
+
+    def pieces(self, c: Float) -> tuple[Float, Float]:
+        """The `PIECES` largest |lambda|^(1/nu) of each frequency, shape (F * PIECES,), and their gradients, shape (F * PIECES, degree)."""
+        basis = self.basis(len(c))
+        q = 1 + basis @ c
+        values, right = np.linalg.eig(self.K * (q**self.steps)[:, None, :])
+        moduli = np.abs(values) ** (1 / self.steps)
+        order = np.argsort(moduli, axis=1)[:, ::-1][:, :PIECES]
+        frequency, which = np.repeat(np.arange(len(values)), order.shape[1]), order.ravel()
+        left = np.linalg.pinv(right)[frequency, which]
+        x = right[frequency, :, which]
+        weight = np.einsum("na,nab->nb", left, self.K[frequency]) * x * self.steps * q[frequency] ** (self.steps - 1)
+        slopes = np.einsum("nb,nbi->ni", weight, basis[frequency])
+        chosen, size = values[frequency, which], moduli[frequency, which]
+        return size, size[:, None] / self.steps * (slopes / np.where(chosen == 0, 1.0, chosen)[:, None]).real
+
+    def coefficients(self, polynomial: ResidualPolynomial) -> Float:
+        """c of a residual polynomial: q at Chebyshev points, b (q - 1) / t expanded in T_i."""
+        k = polynomial.degree
+        nodes = np.cos(np.pi * (np.arange(k) + 0.5) / k)
+        t = self.b * (nodes + 1) / 2
+        return np.asarray(np.linalg.solve(cheb.chebvander(nodes, k - 1), (np.real(polynomial.q(t)) - 1) * self.b / t))
+
+    def polynomial(self, c: Float) -> ResidualPolynomial:
+        """The residual polynomial of the coefficients c."""
+        series = cheb.chebmul([0.5, 0.5], c)
+        series[0] += 1.0
+        return ResidualPolynomial(np.asarray(self.b * (cheb.chebroots(series) + 1) / 2, np.complex128))
+
+
+def _symmetries(cycle: LocalCycle) -> list[tuple[list[int], Float]]:
+    """The exchanges and reflections of axes that keep all stencils, and theta -> -theta for real ones (conjugate spectra)."""
+    used = [dict(zip(s.offsets, s.matrices)) for s in (*cycle.stencils, cycle.R, cycle.P)]
+
+    def keeps(axes: tuple[int, ...], signs: tuple[int, ...]) -> bool:
+        for taps in used:
+            images = [tuple(sign * k[j] for sign, j in zip(signs, axes)) for k in taps]
+            if any(k not in taps for k in images):
+                return False
+            if not np.allclose(np.stack([taps[k] for k in images]), np.stack(list(taps.values()))):
+                return False
+        return True
+
+    every = itertools.product(itertools.permutations(range(cycle.dim)), itertools.product((1, -1), repeat=cycle.dim))
+    allowed = [(list(axes), np.array(signs, dtype=float)) for axes, signs in every if keeps(axes, signs)]
+    return allowed + [(axes, -signs) for axes, signs in allowed] if cycle.is_real else allowed
+
+
+def _representatives(theta: Float, symmetries: list[tuple[list[int], Float]]) -> Float:
+    """One frequency of each class with the same spectrum; compared modulo pi (harmonics) to 1e-6, near 0 to 1e-6 of `NEAR`."""
+    images = np.stack([theta[:, axes] * signs for axes, signs in symmetries])
+    images = np.where(images <= -np.pi / 2 + 1e-9, images + np.pi, images)
+    small = np.abs(theta).max(axis=1) < 1e3 * NEAR
+    keys = np.round(images / np.where(small, NEAR, 1.0)[:, None] * 1e6).astype(np.int64)
+    largest = [(*max(map(tuple, keys[:, i].tolist())), int(small[i])) for i in range(len(theta))]
+    _, first = np.unique(np.array(largest), axis=0, return_index=True)
+    return theta[np.sort(first)]
+
+
+def _starts(degree: int, sampled: _Sampled) -> Iterator[Float]:
+    """Chebyshev of the first kind on the high frequencies and on [b/4, b], and of the fourth kind on (0, b]."""
+    b = sampled.b
+    for a in {round(float(np.clip(sampled.low, b / 16, 0.9 * b)), 12), round(b / 4, 12)}:
+        yield sampled.coefficients(chebyshev(degree, interval=(a, b)))
+    yield sampled.coefficients(chebyshev4(degree, lmax=b))
+
+
+def _minimise(sampled: _Sampled, c: Float, iterations: int) -> tuple[float, Float, bool, int]:
+    """Sequential quadratic programming on: minimise s, all pieces <= s. Returns (value, coefficients, converged, iterations)."""
+    evaluated: dict[bytes, tuple[Float, Float]] = {}
+
+    def pieces(z: Float) -> tuple[Float, Float]:
+        key = z[:-1].tobytes()
+        if key not in evaluated:
+            evaluated.clear()
+            evaluated[key] = sampled.pieces(z[:-1])
+        return evaluated[key]
+
+    def slack(z: Float) -> Float:
+        return z[-1] - pieces(z)[0]
+
+    def slack_slopes(z: Float) -> Float:
+        slopes = pieces(z)[1]
+        return np.hstack([-slopes, np.ones((len(slopes), 1))])
+
+    initial = sampled.largest(c)
+    result = minimize(
+        lambda z: z[-1],
+        np.append(c, initial),
+        jac=lambda z: np.append(np.zeros(len(c)), 1.0),
+        constraints=[{"type": "ineq", "fun": slack, "jac": slack_slopes}],
+        method="SLSQP",
+        options={"maxiter": iterations, "ftol": 1e-10},
+    )
+    found = np.asarray(result.x[:-1], dtype=np.float64)
+    value = sampled.largest(found) if np.isfinite(found).all() else math.inf
+    if value < initial:
+        return value, found, bool(result.status == 0), int(result.nit)
+    return initial, c, bool(result.status == 0), int(result.nit)
