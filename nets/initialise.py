@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from inspect import signature
 from typing import Any, cast
 
 import numpy as np
@@ -23,7 +22,7 @@ from mgtheory.factors import Factor, factor_from_dict
 from mgtheory.polynomial import ResidualPolynomial
 from nets.blocks import Level
 from nets.coefficients import Coefficients, root_warnings
-from nets.operators import OPERATOR_STARTS, LevelSpectrum, level_grids, operator_spectra, start_operator
+from nets.operators import LevelSpectrum, level_grids, start_operators, start_options
 from nets.polymgnet import MultigridClassifier
 from nets.schemes import SCHEMES, Scheme, Source, factors_from_roots, find_scheme
 
@@ -176,11 +175,9 @@ def initialise(
     ValueError
         For an unknown scheme, operator or option, and where a scheme cannot serve the model, with the reason.
     """
-    if operator not in OPERATOR_STARTS:
-        raise ValueError(f"unknown operator start {operator!r}, known are: {', '.join(OPERATOR_STARTS)}")
+    extra = start_options(operator)
     chosen, given, initial = (None, {}, None) if scheme == "none" else find_scheme(scheme)
     height, width = (int(n) for n in size)
-    extra = set(signature(OPERATOR_STARTS[operator]).parameters) - {"operator", "grid", "generator"}
     for_operator = {key: value for key, value in options.items() if key in extra}
     for_scheme = given | {key: value for key, value in options.items() if key not in extra}
     merged = _checked_options(chosen, for_scheme, operator, extra)
@@ -191,10 +188,9 @@ def initialise(
     if not levels and operator not in ("random", "keep"):
         raise ValueError(f"operator {operator} starts the operators A of multigrid levels and {_name(model)} has none; use random")
     grids = level_grids((height, width), len(levels))
-    for level, grid in zip(levels, grids):
-        start_operator(level.A, operator, grid, generator=generator, **for_operator)
+    spectra = start_operators([level.A for level in levels], operator, grids, generator=generator, **for_operator)
     sources = []
-    for level, spectrum in zip(levels, operator_spectra([level.A for level in levels], grids)):
+    for level, spectrum in zip(levels, spectra):
         sources.append(Source(level.A, spectrum, generator, merged))
         if chosen is not None and has_coefficients:
             _start_coefficients(level, chosen, sources[-1])

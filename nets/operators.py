@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from inspect import signature
 
 import numpy as np
 import torch
@@ -18,9 +19,19 @@ from numpy.typing import NDArray
 from scipy.sparse.linalg import LinearOperator
 from torch import Tensor, nn
 
-from mgtheory.symbols import channel_eigenvalues, grid_frequencies
+from mgtheory.stencils import Stencil
+from mgtheory.symbols import grid_frequencies, symbol
 
-__all__ = ["MINIMUM_GRID", "OPERATOR_STARTS", "LevelSpectrum", "level_grids", "operator_matrix", "operator_spectra", "start_operator"]
+__all__ = [
+    "MINIMUM_GRID",
+    "OPERATOR_STARTS",
+    "LevelSpectrum",
+    "level_grids",
+    "operator_matrix",
+    "operator_spectra",
+    "start_operators",
+    "start_options",
+]
 
 MINIMUM_GRID = 16  # points per axis at least: on fewer the sampled spectrum misses the extremes
 
@@ -60,20 +71,47 @@ def level_grids(size: Sequence[int], levels: int) -> list[tuple[int, int]]:
 
 
 def operator_spectra(operators: Sequence[nn.Conv2d], grids: Sequence[tuple[int, int]]) -> list[LevelSpectrum]:
-    """The exact spectra of the periodic convolutions: one eigenproblem of the group's width per frequency and group, levels in parallel.
+    """The exact spectra of the periodic convolutions: one eigenproblem of the group's width per frequency and group.
 
-    256 channels on 16 x 16 take about 8 s on one core, 64 channels on 32 x 32 about 1 s.
+    Equal to `mgtheory.symbols.channel_eigenvalues`; the frequencies are shared among threads (LAPACK runs outside of Python's lock). Of
+    theta and -theta one is solved, the other is its conjugate. A level of 256 channels on 16 x 16 costs about 8 s of one core, one of 64
+    channels on 32 x 32 about 1 s.
     """
+    spectra, jobs = [], []
+    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+        for operator, grid in zip(operators, grids):
+            kernel = operator.weight.detach().double().cpu().numpy()
+            width = kernel.shape[1]
+            flat = grid_frequencies(grid).reshape(-1, 2)
+            values = np.empty((len(flat), operator.out_channels), complex)
+            index = np.arange(len(flat)).reshape(grid)
+            partner = index[np.ix_(*[(2 * ((n - 1) // 2) - np.arange(n)) % n for n in grid])].ravel()  # where -theta stands
+            pairs = np.flatnonzero(np.arange(len(flat)) < partner)
+            own = np.flatnonzero(np.arange(len(flat)) == partner)  # theta = -theta modulo 2 pi: a real symbol
+            for group, part in enumerate(np.split(kernel, operator.groups)):
+                stencil, columns = Stencil.from_array(part, channels=True), slice(group * width, (group + 1) * width)
+                size = max(1, 2**19 // width**2)
+                for chosen in [own, *(pairs[i : i + size] for i in range(0, len(pairs), size))]:
+                    jobs.append(pool.submit(_solve, values, columns, stencil, flat, chosen, partner))
+            spectra.append(LevelSpectrum(grid, values.reshape(*grid, -1)))
+    for job in jobs:
+        job.result()
+    return spectra
 
-    def one(operator: nn.Conv2d, grid: tuple[int, int]) -> LevelSpectrum:
-        kernel = operator.weight.detach().double().cpu().numpy()
-        parts = [channel_eigenvalues(part, grid) for part in np.split(kernel, operator.groups)]
-        return LevelSpectrum(grid, np.concatenate(parts, axis=-1))
 
-    order = sorted(range(len(operators)), key=lambda i: -operators[i].out_channels)
-    with ThreadPoolExecutor(max_workers=max(1, min(len(operators), os.cpu_count() or 1))) as pool:
-        jobs = {i: pool.submit(one, operators[i], grids[i]) for i in order}
-        return [jobs[i].result() for i in range(len(operators))]
+def _solve(
+    values: NDArray[np.complex128],
+    columns: slice,
+    stencil: Stencil,
+    theta: NDArray[np.float64],
+    chosen: NDArray[np.int64],
+    partner: NDArray[np.int64],
+) -> None:
+    """Eigenvalues at the chosen frequencies and, conjugate, at their partners, into `values`."""
+    matrices = symbol(stencil, theta[chosen])
+    found = np.linalg.eigvals(matrices.real if (partner[chosen] == chosen).all() else matrices)
+    values[partner[chosen], columns] = found.conj()
+    values[chosen, columns] = found
 
 
 def operator_matrix(operator: nn.Conv2d, grid: tuple[int, int]) -> LinearOperator:
@@ -105,13 +143,11 @@ def _centre(weight: Tensor) -> tuple[Tensor, Tensor, int]:
     return own, own % per_group, k // 2
 
 
-def _start_random(operator: nn.Conv2d, grid: tuple[int, int], generator: torch.Generator | None) -> Tensor:
+def _start_random(operator: nn.Conv2d, generator: torch.Generator | None) -> Tensor:
     return _random(operator.weight, generator)
 
 
-def _start_laplacian(
-    operator: nn.Conv2d, grid: tuple[int, int], generator: torch.Generator | None, *, small: float = 0.1, scale: float = 1.0
-) -> Tensor:
+def _start_laplacian(operator: nn.Conv2d, generator: torch.Generator | None, *, small: float = 0.1, scale: float = 1.0) -> Tensor:
     weight = operator.weight
     if weight.shape[-1] < 3:
         raise ValueError("operator laplacian needs a kernel of size 3 or more")
@@ -125,43 +161,58 @@ def _start_laplacian(
     return start
 
 
-def _start_shifted(operator: nn.Conv2d, grid: tuple[int, int], generator: torch.Generator | None, *, margin: float = 0.1) -> Tensor:
+def _start_shifted(operator: nn.Conv2d, generator: torch.Generator | None, *, margin: float = 0.1) -> Tensor:
     if margin <= 0:
         raise ValueError(f"operator shifted: margin is {margin}, must be positive")
-    start = _random(operator.weight, generator)
-    trial = nn.Conv2d(operator.in_channels, operator.out_channels, operator.kernel_size[0], groups=operator.groups, bias=False)
-    with torch.no_grad():
-        trial.weight.copy_(start)
-    spectrum = operator_spectra([trial], [grid])[0]
-    own, within, m = _centre(start)
-    start[own, within, m, m] += float(margin * spectrum.radius - spectrum.values.real.min())
-    return start
+    return _random(operator.weight, generator)
 
 
-def _start_keep(operator: nn.Conv2d, grid: tuple[int, int], generator: torch.Generator | None) -> Tensor:
+def _start_keep(operator: nn.Conv2d, generator: torch.Generator | None) -> Tensor:
     return operator.weight.detach()
 
 
 OPERATOR_STARTS: dict[str, Callable[..., Tensor]] = {
     "random": _start_random,  # uniform in ±1/sqrt(fan_in)
     "laplacian": _start_laplacian,  # scale/8 times the 5-point Laplacian per channel (spectrum (0, scale]) plus `small` times a random part
-    "shifted": _start_shifted,  # random, the centre tap moved so that Re >= margin * radius on the whole spectrum
+    "shifted": _start_shifted,  # random, then the centre tap moved so that Re >= margin * radius on the whole spectrum
     "keep": _start_keep,  # as it is
 }
 
 
-def start_operator(
-    operator: nn.Conv2d, name: str, grid: tuple[int, int], *, generator: torch.Generator | None = None, **options: float
-) -> None:
-    """Set the weights of one A by the start of that name, in place.
+def start_options(name: str) -> set[str]:
+    """The options of an operator start; ValueError for an unknown one."""
+    if name not in OPERATOR_STARTS:
+        raise ValueError(f"unknown operator start {name!r}, known are: {', '.join(OPERATOR_STARTS)}")
+    return set(signature(OPERATOR_STARTS[name]).parameters) - {"operator", "generator"}
+
+
+def start_operators(
+    operators: Sequence[nn.Conv2d],
+    name: str,
+    grids: Sequence[tuple[int, int]],
+    *,
+    generator: torch.Generator | None = None,
+    **options: float,
+) -> list[LevelSpectrum]:
+    """Set the weights of every A by the start of that name, in place, and return their spectra on the grids.
 
     Raises
     ------
     ValueError
-        For an unknown name or option, or a value that does not fit.
+        For an unknown name, or an option's value that does not fit.
     """
-    if name not in OPERATOR_STARTS:
-        raise ValueError(f"unknown operator start {name!r}, known are: {', '.join(OPERATOR_STARTS)}")
-    weight = OPERATOR_STARTS[name](operator, grid, generator, **options)
+    start_options(name)
     with torch.no_grad():
-        operator.weight.copy_(weight)
+        for operator in operators:
+            operator.weight.copy_(OPERATOR_STARTS[name](operator, generator, **options))
+    spectra = operator_spectra(operators, grids)
+    if name != "shifted":
+        return spectra
+    moved = []
+    for operator, spectrum in zip(operators, spectra):
+        shift = float(options.get("margin", 0.1) * spectrum.radius - spectrum.values.real.min())
+        own, within, m = _centre(operator.weight)
+        with torch.no_grad():
+            operator.weight[own, within, m, m] += shift
+        moved.append(LevelSpectrum(spectrum.grid, spectrum.values + shift))  # a multiple of the identity moves every eigenvalue
+    return moved
