@@ -1,0 +1,388 @@
+"""Data sets by name: found or downloaded, verified, decoded once, cached, memory-mapped as uint8, and split by seed.
+
+A source is one entry of `SOURCES`: files with their published MD5, a reader, and the augmentation natural to it. The test part is the
+source's own (or a fixed stratified fifth where it has none); the validation part is cut out of the training part by `split_seed` alone,
+stratified, so that it is the same for every run, model and rank. Selection looks at validation only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nets.readers import Arrays, Split, is_archive, read_cifar, read_folder, read_idx
+
+__all__ = ["SOURCES", "DataSet", "Remote", "Source", "cache_folder", "load_data", "stratified"]
+
+TEST_FRACTION = 0.2  # of a source that has no test part of its own
+TEST_SEED = 20230  # fixed: the test part of such a source never moves with the run's seeds
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A published file: where it is, what it is called and its MD5."""
+
+    url: str
+    md5: str
+
+    @property
+    def name(self) -> str:
+        """The file's name, the last part of the address."""
+        return self.url.rsplit("/", 1)[1]
+
+
+@dataclass(frozen=True)
+class Source:
+    """One data set as data: `choices` are alternative sets of files (the first is downloaded), `read` turns found paths into arrays."""
+
+    name: str
+    read: Callable[[list[Path]], Arrays]
+    choices: tuple[tuple[Remote, ...], ...] = ((),)
+    flip: str = "none"
+    crop: int = 0
+    rotate: float = 0.0
+    scale: float = 0.0
+    about: str = ""
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """All images of a data set with its split.
+
+    Attributes
+    ----------
+    images, labels
+        uint8 (N, C, H, W), possibly memory-mapped, and int64 (N,).
+    train, validation, test
+        Indices into them; disjoint.
+    mean, std
+        Per channel, of pixels scaled to [0, 1], measured on the training part.
+    """
+
+    name: str
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    train: NDArray[np.int64]
+    validation: NDArray[np.int64]
+    test: NDArray[np.int64]
+    classes: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    source: Source
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(channels, height, width) of an image."""
+        return self.images.shape[1], self.images.shape[2], self.images.shape[3]
+
+
+def _digits(_: list[Path]) -> Arrays:
+    """The 1,797 handwritten digits of 8x8 pixels, values 0 to 16, that scikit-learn carries [Alpaydin, Kaynak 1998]."""
+    from sklearn.datasets import load_digits
+
+    pixels, labels = load_digits(return_X_y=True)
+    images = np.round(pixels.reshape(-1, 1, 8, 8) * (255 / 16)).astype(np.uint8)
+    return Arrays({"all": Split(images, labels.astype(np.int64))}, tuple("0123456789"))
+
+
+def _idx(classes: tuple[str, ...]) -> Callable[[list[Path]], Arrays]:
+    def read(paths: list[Path]) -> Arrays:
+        arrays = [read_idx(path) for path in paths]
+        splits = {}
+        for part, images, labels in (("train", arrays[0], arrays[1]), ("test", arrays[2], arrays[3])):
+            if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels) or labels.max(initial=0) >= len(classes):
+                raise ValueError(f"{paths[0].name}: images {images.shape} and labels {labels.shape} do not belong together")
+            splits[part] = Split(images[:, None], labels.astype(np.int64))
+        return Arrays(splits, classes)
+
+    return read
+
+
+_KRIZ = "https://www.cs.toronto.edu/~kriz/"
+_MNIST = "https://ossci-datasets.s3.amazonaws.com/mnist/"
+_FASHION = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
+
+
+def _four(base: str, *md5: str) -> tuple[Remote, ...]:
+    names = ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz", "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz")
+    return tuple(Remote(base + name, digest) for name, digest in zip(names, md5, strict=True))
+
+
+SOURCES: dict[str, Source] = {
+    source.name: source
+    for source in (
+        Source("digits", _digits, crop=1, rotate=8.0, scale=0.08, about="1,797 handwritten digits, 8x8, bundled with scikit-learn"),
+        Source(
+            "cifar10",
+            lambda paths: read_cifar(paths[0], classes=10),
+            (
+                (Remote(_KRIZ + "cifar-10-binary.tar.gz", "c32a1d4ab5d03f1284b67883e8d87530"),),
+                (Remote(_KRIZ + "cifar-10-python.tar.gz", "c58f30108f718f92721af3b95e74349a"),),
+            ),
+            flip="random",
+            crop=4,
+            about="60,000 colour images, 32x32, 10 classes [Krizhevsky 2009]",
+        ),
+        Source(
+            "cifar100",
+            lambda paths: read_cifar(paths[0], classes=100),
+            (
+                (Remote(_KRIZ + "cifar-100-binary.tar.gz", "03b5dce01913d631647c71ecec9e9cb8"),),
+                (Remote(_KRIZ + "cifar-100-python.tar.gz", "eb9058c3a382ffc7106e4002c42a8d85"),),
+            ),
+            flip="random",
+            crop=4,
+            about="60,000 colour images, 32x32, 100 classes [Krizhevsky 2009]",
+        ),
+        Source(
+            "mnist",
+            _idx(tuple("0123456789")),
+            (
+                _four(
+                    _MNIST,
+                    "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+                    "d53e105ee54ea40749a09fcbcd1e9432",
+                    "9fb629c4189551a2d022fa330f9573f3",
+                    "ec29112dd5afa0611ce80d1b7f02629c",
+                ),
+            ),
+            crop=2,
+            about="70,000 handwritten digits, 28x28 [LeCun et al. 1998]",
+        ),
+        Source(
+            "fashion_mnist",
+            _idx(("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")),
+            (
+                _four(
+                    _FASHION,
+                    "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+                    "25c81989df183df01b3e8a0aad5dffbe",
+                    "bef4ecab320f06d8554ea6380940ec79",
+                    "bb300cfdad3c16e7a12a480ee83cd310",
+                ),
+            ),
+            flip="random",
+            crop=2,
+            about="70,000 grey images of clothes, 28x28 [Xiao, Rasul, Vollgraf 2017]",
+        ),
+        Source(
+            "tiny_imagenet",
+            lambda paths: read_folder(paths[0]),
+            ((Remote("http://cs231n.stanford.edu/tiny-imagenet-200.zip", "90528d7ca1a48142e341f4ef8d21d0de"),),),
+            flip="random",
+            crop=8,
+            about="110,000 labelled colour images, 64x64, 200 classes",
+        ),
+    )
+}
+
+
+def cache_folder() -> Path:
+    """Where downloads and decoded arrays are kept: $POLYMGNET_CACHE, else the user's cache folder."""
+    import pooch
+
+    return Path(os.environ.get("POLYMGNET_CACHE") or pooch.os_cache("polymgnet"))
+
+
+def find_source(name: str) -> Source:
+    """The entry of a name, or one made for `folder:PATH`; an unknown name lists the known ones."""
+    if name.startswith("folder:"):
+        return Source(name, lambda paths: read_folder(paths[0]), flip="random", about="images in class folders")
+    if name not in SOURCES:
+        raise ValueError(
+            f"unknown data set {name!r}; known are {', '.join(SOURCES)} and folder:PATH (a directory, .tar, .tar.gz, .tar.xz or .zip)"
+        )
+    return SOURCES[name]
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "md5").hexdigest()
+
+
+def _locate(source: Source, root: Path, *, download: bool) -> list[Path]:
+    """The verified files of a source: those of the first complete choice in `root`, else downloaded there."""
+    for files in source.choices:
+        paths = [root / file.name for file in files]
+        if all(path.is_file() for path in paths):
+            for path, file in zip(paths, files, strict=True):
+                if (found := _digest(path)) != file.md5:
+                    raise ValueError(f"{path}: MD5 is {found}, published is {file.md5}; the file is damaged or another one, delete it")
+            return paths
+    wanted = source.choices[0]
+    advice = f"put {' and '.join(file.name for file in wanted)} (from {wanted[0].url.rsplit('/', 1)[0]}/) into {root}"
+    if not download:
+        raise FileNotFoundError(f"{source.name}: not found, and data.download is off; {advice}")
+    import pooch
+
+    paths = []
+    for file in wanted:
+        try:
+            paths.append(Path(pooch.retrieve(file.url, known_hash=f"md5:{file.md5}", fname=file.name, path=root, progressbar=False)))
+        except ValueError as error:
+            raise ValueError(f"{file.url}: what arrived does not have the published MD5 {file.md5}; try again, or {advice}") from error
+        except (OSError, ImportError) as error:  # requests' errors are OSErrors
+            raise FileNotFoundError(
+                f"{source.name}: could not be downloaded ({type(error).__name__}); without a network, {advice}"
+            ) from error
+    return paths
+
+
+def _folder_mark(path: Path) -> str:
+    """A digest of names, sizes and times under a path: what the cache of an image folder is filed under."""
+    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    lines = [f"{file} {(stat := file.stat()).st_size} {stat.st_mtime_ns}" for file in files]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+class _Pool(NamedTuple):
+    """All parts of a source in one array: images (N, C, H, W), labels (N,), first and last+1 index of every part, class names."""
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    parts: dict[str, tuple[int, int]]
+    classes: tuple[str, ...]
+
+
+def _pool(arrays: Arrays) -> _Pool:
+    ends = np.cumsum([len(split.labels) for split in arrays.splits.values()]).tolist()
+    parts = {part: (end - len(split.labels), end) for end, (part, split) in zip(ends, arrays.splits.items(), strict=True)}
+    images, labels = (np.concatenate([split[i] for split in arrays.splits.values()]) for i in (0, 1))
+    return _Pool(images, labels, parts, arrays.classes)
+
+
+def _cached(key: str, make: Callable[[], Arrays]) -> _Pool:
+    """The pool filed under `key`, memory-mapped; made, written to a temporary folder and renamed into place where it is missing."""
+    folder = cache_folder() / "decoded" / key
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # missing, or damaged: made anew
+        return _read_cache(folder)
+    pool = _pool(make())
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f"{key}.", dir=folder.parent))
+    try:
+        np.save(temporary / "images.npy", pool.images)
+        np.save(temporary / "labels.npy", pool.labels)
+        (temporary / "meta.json").write_text(json.dumps({"parts": pool.parts, "classes": pool.classes}))
+        shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(OSError):  # another process was first: its copy is as good
+            temporary.rename(folder)
+        return _read_cache(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _read_cache(folder: Path) -> _Pool:
+    meta = json.loads((folder / "meta.json").read_text())
+    images = np.load(folder / "images.npy", mmap_mode="c")  # copy on write: torch wants writable memory, the file stays as it is
+    return _Pool(images, np.load(folder / "labels.npy"), {k: (v[0], v[1]) for k, v in meta["parts"].items()}, tuple(meta["classes"]))
+
+
+def stratified(labels: NDArray[np.int64], fraction: float, *, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(rest, chosen): of every class the same fraction is chosen (rounded; at least one remains), by seed alone; both sorted.
+
+    Raises
+    ------
+    ValueError
+        A fraction outside [0, 1).
+    """
+    if not 0 <= fraction < 1:
+        raise ValueError(f"fraction is {fraction}; allowed is 0 <= fraction < 1")
+    rng = np.random.Generator(np.random.PCG64(seed))
+    chosen = np.zeros(len(labels), bool)
+    for label in np.unique(labels):
+        members = rng.permutation(np.flatnonzero(labels == label))
+        chosen[members[: min(round(fraction * len(members)), len(members) - 1)]] = True
+    return np.flatnonzero(~chosen), np.flatnonzero(chosen)
+
+
+def load_data(
+    name: str,
+    *,
+    root: Path | str | None = None,
+    validation: float = 0.1,
+    split_seed: int = 0,
+    size: int | None = None,
+    download: bool = True,
+) -> DataSet:
+    """The data set of a name, with its train / validation / test indices.
+
+    Parameters
+    ----------
+    name
+        A key of `SOURCES`, or `folder:PATH` for images in class folders, a directory or an archive.
+    root
+        Where the published files lie or are downloaded to; default `cache_folder()`.
+    validation, split_seed
+        The fraction of the training part set aside where the source has no validation part, and the seed that chooses it.
+    size
+        For image folders: the side all images are scaled and cropped to.
+    download
+        Whether a missing file may be fetched.
+
+    Raises
+    ------
+    ValueError
+        Unknown name, wrong MD5, damaged or unsafe archive.
+    FileNotFoundError
+        Files missing and no network: the message names them and their place.
+    """
+    source = find_source(name)
+    if name.startswith("folder:"):
+        path = Path(name.removeprefix("folder:")).expanduser()
+        if not path.is_dir() and not (path.is_file() and is_archive(path)):
+            raise FileNotFoundError(f"{path}: no directory or archive (.tar, .tar.gz, .tar.xz, .zip) there")
+        pool = _cached(f"folder-{_folder_mark(path)}-{size or 'asis'}", lambda: read_folder(path, size=size))
+    elif size is not None:
+        raise ValueError(f"data.size is for folder:PATH; {name} has its own size")
+    elif source.choices == ((),):
+        pool = _pool(source.read([]))
+    else:
+        paths = _locate(source, Path(root).expanduser() if root else cache_folder(), download=download)
+        pool = _cached(f"{name}-{hashlib.md5(''.join(map(_digest, paths)).encode()).hexdigest()[:12]}", lambda: source.read(paths))
+    return _assemble(name, source, pool, validation, split_seed)
+
+
+def _assemble(name: str, source: Source, pool: _Pool, validation: float, split_seed: int) -> DataSet:
+    """The pool with indices; see the module's text for how missing parts are cut."""
+    index = {part: np.arange(start, stop) for part, (start, stop) in pool.parts.items()}
+    if "test" not in index and "validation" in index and "train" in index:
+        index["test"] = index.pop("validation")  # ImageNet's convention: results are reported on the published validation part
+    rest = index.get("train", index.get("all"))
+    if rest is None:
+        raise ValueError(f"{name}: there is no training part; found {', '.join(index)}")
+    test = index.get("test")
+    if test is None:
+        rest, test = _cut(rest, pool.labels, TEST_FRACTION, TEST_SEED)
+    train, held = (rest, index["validation"]) if "validation" in index else _cut(rest, pool.labels, validation, split_seed)
+    mean, std = _moments(pool.images, train)
+    return DataSet(name, pool.images, pool.labels, train, held, test, pool.classes, mean, std, source)
+
+
+def _cut(pool: NDArray[np.int64], labels: NDArray[np.int64], fraction: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    rest, chosen = stratified(labels[pool], fraction, seed=seed)
+    return pool[rest], pool[chosen]
+
+
+def _moments(images: NDArray[np.uint8], train: NDArray[np.int64]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Exact per-channel mean and standard deviation of pixels / 255, from a histogram of the bytes in pieces of 4,096 images."""
+    counts = np.zeros((images.shape[1], 256), np.int64)
+    for start in range(0, len(train), 4096):
+        block = images[train[start : start + 4096]]
+        for channel in range(len(counts)):
+            counts[channel] += np.bincount(block[:, channel].ravel(), minlength=256)
+    levels = np.arange(256) / 255
+    weights = counts / counts.sum(1, keepdims=True)
+    mean = weights @ levels
+    std = np.sqrt(np.maximum(weights @ levels**2 - mean**2, 1e-12))
+    return tuple(mean.tolist()), tuple(std.tolist())

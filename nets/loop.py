@@ -1,0 +1,246 @@
+"""A run on its way: from the newest state to the end or the next signal, with its files, its progress bar and its TensorBoard."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from nets.checkpoint import Checkpoints, save_model, write_atomic
+from nets.config import TrainConfig
+from nets.models import count_parameters
+from nets.runs import Summary, environment, write_metrics
+from nets.trainer import Trainer
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+    from rich.progress import Progress
+
+__all__ = ["Run", "StopRequest"]
+
+
+class StopRequest:
+    """Notes SIGTERM and SIGUSR1; the loop looks at it between steps and does the saving, the handler does nothing else."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._before: dict[int, Any] = {}
+
+    def __call__(self) -> bool:
+        """Whether a signal came."""
+        return self.asked
+
+    def __enter__(self) -> StopRequest:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, *([signal.SIGUSR1] if hasattr(signal, "SIGUSR1") else [])):
+                self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, *_: object) -> None:
+        self.asked = True
+
+
+class Run:
+    """A run on its way: the trainer, its folder, and what is told to the world."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        out: Path,
+        fabric: Fabric,
+        trainer: Trainer,
+        report: dict[str, Any],
+        *,
+        progress: bool,
+        callback: Callable[[dict[str, Any]], None] | None,
+    ) -> None:
+        self.config, self.out, self.fabric, self.trainer, self.report, self.callback = config, out, fabric, trainer, report, callback
+        self.first = fabric.global_rank == 0
+        self.bar: Progress | None = None
+        self.verbose = progress and self.first
+        self.notes: list[str] = []
+        self.checkpoints = Checkpoints(out / "checkpoint", report=self._note)
+        self.environment = environment(fabric.device)
+        self.flops = _flops(trainer)
+
+    def execute(self) -> Summary:
+        """From the newest state to the end, or to the next signal."""
+        trainer, config = self.trainer, self.config
+        state = self.checkpoints.load() if (self.out / "config.json").exists() else None
+        if self.first and state is None:
+            write_atomic(self.out / "config.json", json.dumps(config.to_dict(), indent=2) + "\n")
+            write_atomic(self.out / "init.json", json.dumps(self.report, indent=2) + "\n")
+            save_model(self.out / "start.safetensors", trainer.raw)
+        if state is not None:
+            trainer.restore(state)
+        if self.first:
+            write_metrics(self.out / "metrics.csv", trainer.rows)
+        self.began = time.perf_counter() - trainer.seconds
+        self._say(self.heading())
+        with StopRequest() as stop, self._progress() as tick, self._tensorboard() as board:
+            while trainer.epoch < config.train.epochs:
+                halted = trainer.run_epoch(stop=stop, tick=tick, save=self.save)
+                if not halted:
+                    self._close_epoch(board)
+                    halted = trainer.agreed(stop, now=True) and trainer.epoch < config.train.epochs
+                    if halted and trainer.epoch % config.train.checkpoint_epochs:
+                        self.save()
+                if halted:
+                    self._say(f"stopped as asked after step {trainer.step}; the state is saved, resume goes on")
+                    return self.summary(finished=False)
+        return self.finish()
+
+    def _close_epoch(self, board: Any) -> None:
+        trainer = self.trainer
+        row = trainer.end_epoch()
+        row["seconds"] = round(time.perf_counter() - self.began, 3)
+        row["images_per_second"] = round(trainer.trained_images / max(trainer.train_seconds, 1e-9), 1)
+        if trainer.epoch % self.config.train.checkpoint_epochs == 0 or trainer.epoch == self.config.train.epochs:
+            self.save()
+        if not self.first:
+            return
+        write_metrics(self.out / "metrics.csv", trainer.rows)
+        if board is not None:
+            for key, value in row.items():
+                if key not in ("epoch", "step") and value is not None:
+                    board.add_scalar(key, value, trainer.epoch)
+            for name, value in _coefficients(trainer.raw):
+                board.add_scalar(f"coefficients/{name}", value, trainer.epoch)
+        if self.bar is not None:
+            accuracy = row["val_accuracy"] if row["val_accuracy"] is not None else row["train_accuracy"]
+            self.bar.update(self.task, note=f"epoch {trainer.epoch}: loss {row['train_loss']:.3f}, validation {100 * accuracy:.2f} %")
+        if self.callback is not None:
+            self.callback(dict(row))
+
+    def save(self) -> None:
+        """The state to disk, by the first rank, after the running statistics are shared and the losses found finite."""
+        trainer = self.trainer
+        trainer.share_buffers()
+        trainer.check_finite()
+        trainer.seconds = time.perf_counter() - self.began
+        state = trainer.state()
+        if self.first:
+            self.checkpoints.save(state, step=trainer.step)
+        self.fabric.barrier("saved")
+
+    def finish(self) -> Summary:
+        """The chosen weights, one look at the test part, and the summary, which marks the run as finished."""
+        trainer = self.trainer
+        weights = trainer.best or trainer.weights()
+        loss, accuracy = trainer.evaluate(trainer.test, weights)
+        trainer.seconds = time.perf_counter() - self.began
+        chosen = trainer.best_row or trainer.rows[-1]
+        summary = self.summary(finished=True, test_loss=loss, test_accuracy=accuracy, best_epoch=chosen["epoch"])
+        if self.first:
+            save_model(self.out / "model.safetensors", trainer.raw, weights=weights)
+            write_atomic(self.out / "summary.json", json.dumps(summary.to_dict(), indent=2) + "\n")
+        self.fabric.barrier("finished")
+        if accuracy is not None:
+            self._say(f"test accuracy {100 * accuracy:.2f} % after {trainer.epoch} epochs, {trainer.seconds:.1f} s; {self.out}")
+        return summary
+
+    def summary(self, *, finished: bool, **values: Any) -> Summary:
+        """The present numbers; validation and training loss are those of the chosen epoch."""
+        trainer, config = self.trainer, self.config
+        row = trainer.best_row or (trainer.rows[-1] if trainer.rows else {})
+        return Summary(
+            finished=finished,
+            parameters=count_parameters(trainer.raw),
+            epochs=trainer.epoch,
+            **{key: row.get(key) for key in ("val_accuracy", "val_loss", "train_loss")},
+            steps=trainer.step,
+            seconds=round(trainer.seconds, 3),
+            images_per_second=round(trainer.trained_images / max(trainer.train_seconds, 1e-9), 1),
+            flops_per_image=self.flops,
+            model=config.model.name,
+            data=config.data.name,
+            scheme=config.init.scheme,
+            seed=config.train.seed,
+            resumed=trainer.resumed,
+            notes=list(self.notes),
+            environment=self.environment,
+            **values,
+        )
+
+    def heading(self) -> str:
+        """One line: what is trained on what, on which device, by which code."""
+        env, trainer, config = self.environment, self.trainer, self.config
+        start = f"from step {trainer.step}" if trainer.step else "from the start"
+        what = f"{config.model.name} on {config.data.name}, init {config.init.scheme}: {count_parameters(trainer.raw):,} weights"
+        where = f"{env['device']} x {trainer.world}, {env['threads']} threads, torch {env['torch']}, revision {env['revision']}"
+        return f"{what}, {self.flops / 1e6:.1f} MFLOP an image forward; {where}; {start}"
+
+    def _note(self, line: str) -> None:
+        self.notes.append(line)
+        self._say(line)
+        if not self.verbose and self.first:
+            warnings.warn(line, stacklevel=2)
+
+    def _say(self, line: str) -> None:
+        if self.verbose:
+            print(line, file=sys.stderr)
+
+    @contextmanager
+    def _progress(self) -> Iterator[Callable[[], None]]:
+        if not self.verbose:
+            yield lambda: None
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (BarColumn(), MofNCompleteColumn(), TextColumn("steps"), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
+        with Progress(*columns, console=Console(stderr=True), refresh_per_second=4) as bar:
+            self.bar = bar
+            self.task = bar.add_task("", total=self.trainer.total_steps, completed=self.trainer.step, note="")
+            yield lambda: bar.advance(self.task)
+        self.bar = None
+
+    @contextmanager
+    def _tensorboard(self) -> Iterator[Any]:
+        if not self.first or not self.config.train.tensorboard:
+            yield None
+            return
+        from torch.utils.tensorboard import SummaryWriter
+
+        board = SummaryWriter(str(self.out / "tensorboard"), purge_step=self.trainer.epoch + 1 if self.trainer.epoch else None)
+        try:
+            yield board
+        finally:
+            board.close()
+
+
+def _coefficients(model: nn.Module) -> Iterator[tuple[str, float]]:
+    from nets.coefficients import Coefficients
+
+    for path, module in model.named_modules():
+        if isinstance(module, Coefficients):
+            for name, value in module.named_parameters():
+                for i, entry in enumerate(value.detach().reshape(-1).tolist()):
+                    yield f"{path}.{name}" + (f".{i}" if value.numel() > 1 else ""), entry
+
+
+@torch.no_grad()
+def _flops(trainer: Trainer) -> int:
+    """Floating-point operations of the forward pass of one image (a multiplication and an addition are two)."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    was_training = trainer.raw.training
+    trainer.raw.eval()
+    with FlopCounterMode(display=False) as counter:
+        trainer.raw(torch.zeros(1, *trainer.data.shape, device=trainer.device, dtype=trainer.dtype))
+    trainer.raw.train(was_training)
+    return counter.get_total_flops()

@@ -1,0 +1,159 @@
+"""Optimisers, learning-rate schedules, parameter groups, and the running mean of weights (EMA).
+
+A schedule is one entry of `SCHEDULES`: a function of the progress p in [0, 1) of the run that returns the factor on the peak learning rate.
+It is evaluated on the host from the step number alone, so a resumed run needs no scheduler state and a step needs no synchronisation.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nets.config import OptimSection
+
+__all__ = ["SCHEDULES", "Ema", "GhostBatchNorm2d", "convert_ghost_batchnorm", "learning_rate", "make_optimizer", "parameter_groups"]
+
+Schedule = Callable[[float, OptimSection], float]
+
+
+def _cosine(p: float, _: OptimSection) -> float:
+    return 0.5 * (1 + math.cos(math.pi * p))
+
+
+def _onecycle(p: float, _: OptimSection) -> float:
+    """Cosine from 1/25 up to 1 over the first 30 %, then cosine down to 1e-4 [Smith, Topin 2019]."""
+    start, end, peak = 1 / 25, 1e-4, 0.3
+    low, x = (start, p / peak) if p < peak else (end, (1 - p) / (1 - peak))
+    return low + (1 - low) * 0.5 * (1 - math.cos(math.pi * x))
+
+
+def _step(p: float, section: OptimSection) -> float:
+    return section.gamma ** sum(p >= milestone for milestone in section.milestones)
+
+
+SCHEDULES: dict[str, Schedule] = {
+    "cosine": _cosine,
+    "onecycle": _onecycle,
+    "step": _step,
+    "linear": lambda p, _: 1 - p,
+    "constant": lambda p, _: 1.0,
+}
+
+
+def learning_rate(section: OptimSection, step: int, *, steps: int, steps_per_epoch: int) -> float:
+    """lr(step) = peak * schedule(progress), after `warmup` epochs of linear rise; milestones of "step" are fractions of the run.
+
+    Parameters
+    ----------
+    step
+        0-based optimiser step of the whole run.
+    steps, steps_per_epoch
+        Of the whole run, and of an epoch.
+    """
+    warm = section.warmup * steps_per_epoch
+    if step < warm:
+        return section.lr * (step + 1) / (warm + 1)
+    return section.lr * SCHEDULES[section.schedule]((step - warm) / max(steps - warm, 1), section)
+
+
+def parameter_groups(model: nn.Module, section: OptimSection) -> list[dict[str, object]]:
+    """Three groups: weights (with decay), norms and biases (without), polynomial coefficients (without, `lr_factor` their own).
+
+    Coefficients are the parameters of `nets.coefficients.Coefficients` modules; norms and biases are those of at most one axis.
+    """
+    from nets.coefficients import Coefficients
+
+    special = {id(p) for module in model.modules() if isinstance(module, Coefficients) for p in module.parameters()}
+    trained = [p for p in model.parameters() if p.requires_grad]
+    split: tuple[list[Tensor], list[Tensor], list[Tensor]] = ([], [], [])
+    for p in trained:
+        split[2 if id(p) in special else 0 if p.ndim > 1 else 1].append(p)
+    described = (
+        {"name": "weights", "weight_decay": section.weight_decay, "lr_factor": 1.0},
+        {"name": "norms", "weight_decay": 0.0, "lr_factor": 1.0},
+        {"name": "coefficients", "weight_decay": 0.0, "lr_factor": section.coefficient_lr},
+    )
+    return [{"params": members, **group} for members, group in zip(split, described, strict=True) if members]
+
+
+def make_optimizer(model: nn.Module, section: OptimSection, *, fused: bool = False) -> torch.optim.Optimizer:
+    """SGD with Nesterov momentum, or AdamW, over `parameter_groups`; `fused` is for CUDA."""
+    groups = parameter_groups(model, section)
+    kind = {"fused": True} if fused else {"foreach": True}
+    if section.name == "adamw":
+        return torch.optim.AdamW(groups, lr=section.lr, betas=section.betas, **kind)
+    return torch.optim.SGD(groups, lr=section.lr, momentum=section.momentum, nesterov=section.nesterov and section.momentum > 0, **kind)
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    """lr times each group's `lr_factor`."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr * group["lr_factor"]
+
+
+class Ema:
+    """w_ema <- d w_ema + (1 - d) w over all floating parameters and buffers, d = min(decay, (1 + n)/(10 + n)) after n updates.
+
+    The ramp lets the mean forget the start; integer buffers are copied. `weights` is a state dict for evaluation and saving.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.updates = 0
+        self.weights = {name: value.detach().clone() for name, value in model.state_dict().items()}
+        self._live = list(model.state_dict(keep_vars=True).items())
+
+    def update(self) -> None:
+        """One update from the live weights, batched, without synchronisation."""
+        rate = 1 - min(self.decay, (1 + self.updates) / (10 + self.updates))
+        self.updates += 1
+        pairs = [(self.weights[name], live.detach()) for name, live in self._live]
+        floating = [(mean, live) for mean, live in pairs if mean.is_floating_point()]
+        torch._foreach_lerp_([mean for mean, _ in floating], [live for _, live in floating], rate)
+        for mean, live in pairs:
+            if not mean.is_floating_point():
+                mean.copy_(live)
+
+
+class GhostBatchNorm2d(nn.BatchNorm2d):
+    """Batch norm over `groups` parts of the batch by themselves, as on so many devices without synchronisation.
+
+    The parts are those of `torch.tensor_split`, which is how the trainer cuts a batch among processes; the running statistics become the
+    mean of what each part alone would have made of them. [Hoffer, Hubara, Soudry 2017]
+    """
+
+    groups: int = 1
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The normalised batch, every part by its own mean and variance; in eval mode the ordinary batch norm."""
+        if not self.training or self.groups == 1 or self.running_mean is None or self.running_var is None or self.momentum is None:
+            return super().forward(x)
+        momentum = self.momentum
+        means, variances, out = [], [], []
+        for part in x.tensor_split(self.groups):
+            mean, var = self.running_mean.clone(), self.running_var.clone()
+            out.append(F.batch_norm(part, mean, var, self.weight, self.bias, True, momentum, self.eps))
+            means.append(mean)
+            variances.append(var)
+        with torch.no_grad():
+            self.running_mean.copy_(torch.stack(means).mean(0))
+            self.running_var.copy_(torch.stack(variances).mean(0))
+            if self.num_batches_tracked is not None:
+                self.num_batches_tracked.add_(1)
+        return torch.cat(out)
+
+
+def convert_ghost_batchnorm(model: nn.Module, groups: int) -> nn.Module:
+    """The model itself with every BatchNorm2d turned into a ghost batch norm of `groups` parts; names and weights stay."""
+    for module in _batch_norms(model):
+        module.__class__ = GhostBatchNorm2d
+        module.groups = groups  # type: ignore[assignment]
+    return model
+
+
+def _batch_norms(model: nn.Module) -> Iterator[nn.Module]:
+    return (module for module in model.modules() if type(module) in (nn.BatchNorm2d, GhostBatchNorm2d))

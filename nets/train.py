@@ -1,0 +1,169 @@
+"""`train(config, out)`: a run from configuration to run folder, resumable at any moment, stopped cleanly by SIGTERM and SIGUSR1."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from nets.config import TrainConfig, TrainSection
+from nets.data import DataSet, load_data
+from nets.initialise import initialise
+from nets.loop import Run
+from nets.models import create_model
+from nets.optim import convert_ghost_batchnorm
+from nets.runs import Summary, lock_run, prepare_run, read_summary
+from nets.trainer import Trainer
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+__all__ = ["build", "train"]
+
+
+def train(
+    config: TrainConfig,
+    out: str | Path,
+    *,
+    resume: bool = False,
+    force: bool = False,
+    progress: bool = True,
+    callback: Callable[[dict[str, Any]], None] | None = None,
+) -> Summary:
+    """Trains as configured and leaves a run folder; returns its summary.
+
+    Parameters
+    ----------
+    out
+        The run folder, see `nets.runs`.
+    resume
+        Go on where a begun run stopped (the weights that come out are those of an uninterrupted run, bit by bit on a CPU); start one where
+        there is none; return the summary of a finished one without touching it.
+    force
+        Remove the run that is there first.
+    progress
+        A progress bar and the run's particulars on stderr.
+    callback
+        Called after every epoch with its row of metrics.csv.
+
+    Returns
+    -------
+    Summary
+        With `finished` False where a signal asked to stop: the state is saved, `resume` goes on.
+
+    Raises
+    ------
+    ValueError, FileNotFoundError, FileExistsError
+        Wrong input: nothing was written.
+    FloatingPointError
+        The loss was not finite; the message names the step, the last good checkpoint is kept.
+    OSError
+        A file could not be written (disk full, say); the last good checkpoint is kept.
+    """
+    out = Path(out)
+    if force and resume:
+        raise ValueError("resume and force exclude one another")
+    with torch.random.fork_rng(devices=[]), _settings(config.train):
+        torch.manual_seed(config.train.seed)
+        if (done := _finished(config, out, resume=resume, force=force)) is not None:
+            return done
+        fabric = _fabric(config.train)
+        if fabric.global_rank > 0:  # the first rank decodes and caches the data, the others read the cache
+            fabric.barrier("data")
+        data = load_data(**config.data.model_dump(include={"name", "root", "validation", "split_seed", "size", "download"}))
+        if fabric.global_rank == 0:
+            fabric.barrier("data")
+        model, report = build(config, data)
+        if config.train.select == "best" and not len(data.validation):
+            raise ValueError("train.select is best, but there are no validation images; set data.validation > 0")
+        trainer = Trainer(config, fabric, _with_norms(model, config.train), data)
+        state = prepare_run(out, config, resume=resume, force=force) if fabric.global_rank == 0 else ""
+        fabric.barrier("folder")
+        with lock_run(out) if fabric.global_rank == 0 else nullcontext():
+            if state == "finished":  # another process finished it meanwhile
+                return read_summary(out)
+            return Run(config, out, fabric, trainer, report, progress=progress, callback=callback).execute()
+
+
+def build(config: TrainConfig, data: DataSet) -> tuple[nn.Module, dict[str, Any]]:
+    """(model, report): the model of a configuration for a data set, started by its seed, and how it was started."""
+    generator = torch.Generator().manual_seed(config.train.seed)
+    channels, height, width = data.shape
+    given = {"in_channels": channels, "num_classes": len(data.classes)} | config.model.overrides()
+    model = create_model(config.model.name, generator=generator, **given)
+    if given["in_channels"] != channels or given["num_classes"] < len(data.classes):
+        raise ValueError(f"{data.name} has {channels} channels and {len(data.classes)} classes; the model options say otherwise")
+    init = config.init
+    report = initialise(model, init.scheme, operator=init.operator, generator=generator, size=(height, width), **init.options)
+    return model, report.to_dict()
+
+
+def _with_norms(model: nn.Module, section: TrainSection) -> nn.Module:
+    if section.sync_batchnorm:
+        if not torch.cuda.is_available():
+            raise ValueError("train.sync_batchnorm needs CUDA devices; on CPUs use train.ghost_groups or neither")
+        return nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    return convert_ghost_batchnorm(model, section.ghost_groups) if section.ghost_groups > 1 else model
+
+
+def _finished(config: TrainConfig, out: Path, *, resume: bool, force: bool) -> Summary | None:
+    """The summary of a finished run that is to be resumed; refuses early what `prepare_run` would refuse, without writing anything."""
+    if force or not (out / "config.json").exists():
+        if out.exists() and not force:
+            _refuse_foreign(out)
+        return None
+    return read_summary(out) if prepare_run(out, config, resume=resume, force=False) == "finished" else None
+
+
+def _refuse_foreign(out: Path) -> None:
+    if not out.is_dir() or any(not entry.name.endswith(".tmp") for entry in out.iterdir()):
+        prepare_run(out, TrainConfig(), resume=False, force=False)
+
+
+def _fabric(section: TrainSection) -> Fabric:
+    """A launched Fabric for the section's devices; several CPUs or GPUs run as DDP, started here or by torchrun or Slurm."""
+    from lightning_fabric import Fabric
+    from lightning_fabric.strategies import DDPStrategy
+
+    if section.accelerator == "cuda" and not torch.cuda.is_available():
+        raise ValueError("train.accelerator is cuda; no CUDA device is available here, allowed are auto, cpu")
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    several = world > 1 or section.nodes > 1 or section.devices not in (1,)
+    if world > 1 and section.devices != "auto" and world != section.devices * section.nodes:
+        raise ValueError(f"train.devices is {section.devices} on {section.nodes} nodes, but {world} processes were started")
+    precision = {"32": "32-true", "bf16": "bf16-mixed", "64": "64-true"}[section.precision]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # advice about machines that have more devices than are asked for
+        fabric = Fabric(
+            accelerator=section.accelerator,
+            devices=section.devices,
+            num_nodes=section.nodes,
+            precision=precision,  # type: ignore[arg-type]
+            strategy=DDPStrategy(broadcast_buffers=False) if several else "auto",
+        )
+        fabric.launch()
+    return fabric
+
+
+@contextmanager
+def _settings(section: TrainSection) -> Iterator[None]:
+    """The backend's switches for a run, put back afterwards."""
+    before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark, torch.get_float32_matmul_precision()
+    if section.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = torch.cuda.is_available() and not section.deterministic
+    if torch.cuda.is_available():
+        torch.set_float32_matmul_precision("high")
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0])
+        torch.backends.cudnn.benchmark = before[1]
+        torch.set_float32_matmul_precision(before[2])

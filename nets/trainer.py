@@ -1,0 +1,319 @@
+"""The training loop: steps without host synchronisation, epochs, evaluation, states to save and go on from, over Lightning Fabric.
+
+Everything random is addressed by (seed, epoch, sample), so the position in the run is two integers, and a state is weights, optimiser,
+running means and that position. Loss and hits are summed on the device and read once an epoch; a loss that is not finite is noted on the
+device with its step and stops the run before anything is saved after it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nets.augment import Augment, normalise
+from nets.checkpoint import State, load_optimizer, optimizer_state
+from nets.config import TrainConfig
+from nets.counter import keyed_order
+from nets.data import DataSet
+from nets.optim import Ema, learning_rate, make_optimizer, set_learning_rate
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+__all__ = ["Trainer"]
+
+EVAL_BATCH = 1000
+AGREE_EVERY = 16  # steps between the ranks' agreement on stopping
+
+
+class Trainer:
+    """One run's moving parts on one rank.
+
+    Parameters
+    ----------
+    fabric
+        Launched.
+    model
+        Started, on the CPU.
+    data
+        The whole data set; it goes to the device as uint8 where it fits.
+    """
+
+    def __init__(self, config: TrainConfig, fabric: Fabric, model: nn.Module, data: DataSet) -> None:
+        self.config, self.fabric, self.data = config, fabric, data
+        section = config.train
+        self.device = fabric.device
+        self.world, self.rank = fabric.world_size, fabric.global_rank
+        mean, std = config.data.mean or data.mean, config.data.std or data.std
+        if not len(mean) == len(std) == data.shape[0]:
+            raise ValueError(f"data.mean and data.std have {len(mean)} and {len(std)} entries; {data.name} has {data.shape[0]} channels")
+        self.augment = Augment.resolve(config.augment, data.source, seed=section.seed, classes=len(data.classes), mean=mean, std=std)
+        self.steps_per_epoch = self._count_steps()
+        self.format = torch.channels_last if section.channels_last else torch.contiguous_format
+        self.raw = model.to(self.device, memory_format=self.format)
+        if section.precision == "64":
+            self.raw = self.raw.double()
+        self.dtype = next(self.raw.parameters()).dtype
+        self.optimizer = make_optimizer(self.raw, config.optim, fused=self.device.type == "cuda")
+        wrapped = torch.compile(self.raw, mode=section.compile_mode) if section.compile else self.raw
+        self.model, self.prepared = fabric.setup(wrapped, self.optimizer)
+        self.ema = Ema(self.raw, config.optim.ema) if config.optim.ema else None
+        self.images, self.labels = self._place(data)
+        self.train, self.validation, self.test = (torch.from_numpy(i).to(self.device) for i in (data.train, data.validation, data.test))
+        self.step, self.epoch, self.within = 0, 0, 0
+        self.rows: list[dict[str, Any]] = []
+        self.best: dict[str, Tensor] = {}
+        self.best_row: dict[str, Any] = {}
+        self.seconds, self.train_seconds, self.trained_images, self.resumed = 0.0, 0.0, 0, 0
+        self.sums = self._no_sums()
+
+    def _count_steps(self) -> int:
+        """Steps an epoch: the last, smaller batch counts unless it is dropped or leaves a rank or ghost group less than two images."""
+        section, count = self.config.train, len(self.data.train)
+        parts = self.world * section.ghost_groups
+        if section.batch_size < 2 * parts:
+            raise ValueError(f"train.batch_size is {section.batch_size}; {parts} ranks and ghost groups need at least 2 images each")
+        full, tail = divmod(count, section.batch_size)
+        steps = full + (section.last_batch == "keep" and tail >= 2 * parts)
+        if not steps:
+            raise ValueError(
+                f"the training part has {count} images: no batch of {section.batch_size} with train.last_batch={section.last_batch}"
+            )
+        return steps
+
+    def _place(self, data: DataSet) -> tuple[Tensor, Tensor]:
+        """Images and labels: on the device, or images left in (mapped) host memory where they would take over half of what is free."""
+        images, labels = torch.from_numpy(data.images), torch.from_numpy(data.labels).to(self.device)
+        choice = self.config.data.on_device
+        if choice == "auto":
+            room = torch.cuda.mem_get_info(self.device)[0] / 2 if self.device.type == "cuda" else float("inf")
+            choice = "always" if images.nbytes <= room else "never"
+        return (images.to(self.device) if choice == "always" else images), labels
+
+    def _no_sums(self) -> dict[str, Tensor]:
+        kind = torch.float32 if self.device.type == "mps" else torch.float64
+        zero = torch.zeros((), dtype=torch.int64, device=self.device)
+        return {"loss": zero.to(kind), "hits": zero.clone(), "seen": zero.clone(), "bad": zero - 1}
+
+    # one step ---------------------------------------------------------------------------------------------------
+
+    def batch(self, samples: Tensor, partners: Tensor) -> tuple[Tensor, Tensor]:
+        """Augmented images and targets (labels, or probabilities where images are mixed) of a step."""
+        x, labels = self._augmented(samples), self.labels[samples]
+        if self.augment.mixes:
+            x, labels = self.augment.mix(x, labels, self._augmented(partners), self.labels[partners], samples, self.epoch)
+            labels = labels.to(self.dtype)
+        return x.to(dtype=self.dtype, memory_format=self.format), labels
+
+    def _augmented(self, samples: Tensor) -> Tensor:
+        if self.images.device == self.device:
+            return self.augment.images(self.images, samples, self.epoch)
+        block = self.images[samples.cpu()].to(self.device, non_blocking=True)
+        return self.augment.images(block, samples, self.epoch, rows=torch.arange(len(samples), device=self.device))
+
+    def train_step(self, samples: Tensor, partners: Tensor, total: int) -> None:
+        """Forward, backward and update on this rank's share of a batch of `total` images; no wait for the device."""
+        config = self.config.optim
+        lr = learning_rate(config, self.step, steps=self.total_steps, steps_per_epoch=self.steps_per_epoch)
+        set_learning_rate(self.optimizer, lr)
+        x, target = self.batch(samples, partners)
+        scores = self.model(x)
+        loss = F.cross_entropy(scores, target, label_smoothing=config.label_smoothing, reduction="sum")
+        self.fabric.backward(loss * (self.world / total))  # the ranks' gradients are averaged: together, the mean over the batch
+        if config.clip:
+            self.fabric.clip_gradients(self.model, self.prepared, max_norm=config.clip, error_if_nonfinite=False)
+        self.prepared.step()
+        self.prepared.zero_grad(set_to_none=True)
+        if self.ema:
+            self.ema.update()
+        with torch.no_grad():
+            sums = self.sums
+            sums["loss"] += loss.detach()
+            sums["hits"] += (scores.detach().argmax(1) == self.labels[samples]).sum()
+            sums["seen"] += len(samples)
+            sums["bad"] = torch.where((sums["bad"] < 0) & ~torch.isfinite(loss.detach()), self.step, sums["bad"])
+        self.step += 1
+
+    @property
+    def total_steps(self) -> int:
+        """Of the whole run."""
+        return self.steps_per_epoch * self.config.train.epochs
+
+    def batches(self) -> Iterator[tuple[Tensor, Tensor, int]]:
+        """(this rank's samples, their partners, size of the whole batch) from the present position to the end of the epoch."""
+        size = self.config.train.batch_size
+        order = keyed_order(self.train, seed=self.config.train.seed, epoch=self.epoch)
+        partners = order.roll(-1)
+        while self.within < self.steps_per_epoch:
+            start = self.within * size
+            block, following = order[start : start + size], partners[start : start + size]
+            yield block.tensor_split(self.world)[self.rank], following.tensor_split(self.world)[self.rank], len(block)
+            self.within += 1
+
+    # an epoch ---------------------------------------------------------------------------------------------------
+
+    def run_epoch(self, *, stop: Callable[[], bool], tick: Callable[[], None], save: Callable[[], None]) -> bool:
+        """The rest of the present epoch; True when asked to stop in between. `save` is called at the configured steps."""
+        self.model.train()
+        every = self.config.train.checkpoint_steps
+        began = time.perf_counter()
+        seen = 0
+        try:
+            for samples, partners, total in self.batches():
+                self.train_step(samples, partners, total)
+                seen += total
+                tick()
+                if self.device.type == "cpu":
+                    self.check_finite()
+                position = self.within + 1
+                if position < self.steps_per_epoch:
+                    halt = self.agreed(stop)
+                    if halt or (every and self.step % every == 0):
+                        self.within = position
+                        self._account(began, seen)
+                        began, seen = time.perf_counter(), 0
+                        save()
+                        if halt:
+                            return True
+                        self.within = position - 1  # the generator counts this step itself
+        finally:
+            if self.device.type == "cuda":
+                torch.cuda.synchronize(self.device)
+        self._account(began, seen)
+        return False
+
+    def _account(self, began: float, seen: int) -> None:
+        self.train_seconds += time.perf_counter() - began
+        self.trained_images += seen
+
+    def agreed(self, stop: Callable[[], bool], *, now: bool = False) -> bool:
+        """Whether any rank wants to stop; several ranks ask each other every `AGREE_EVERY` steps, or `now`."""
+        if self.world == 1:
+            return stop()
+        if self.step % AGREE_EVERY and not now:
+            return False
+        return self._reduced(torch.tensor(float(stop()), device=self.device)) > 0
+
+    def check_finite(self) -> None:
+        """FloatingPointError naming the first step whose loss was not finite."""
+        bad = int(self._reduced(self.sums["bad"], "max"))
+        if bad >= 0:
+            epoch = bad // self.steps_per_epoch + 1
+            raise FloatingPointError(
+                f"the loss is not finite at step {bad + 1} (epoch {epoch}); the last good checkpoint is kept, try a smaller lr"
+            )
+
+    def _reduced(self, value: Tensor, how: str = "sum") -> float:
+        if self.world > 1:
+            value = self.fabric.all_reduce(value.clone().double() if value.device.type != "mps" else value.float(), reduce_op=how)
+        return float(value)
+
+    def end_epoch(self) -> dict[str, Any]:
+        """Evaluates, adds a row to `rows`, moves to the next epoch and returns the row."""
+        self.share_buffers()
+        self.check_finite()
+        seen = self._reduced(self.sums["seen"])
+        row: dict[str, Any] = {
+            "epoch": self.epoch + 1,
+            "step": self.step,
+            "lr": self.optimizer.param_groups[0]["lr"],
+            "train_loss": self._reduced(self.sums["loss"]) / seen,
+            "train_accuracy": self._reduced(self.sums["hits"]) / seen,
+        }
+        loss, accuracy = self.evaluate(self.validation)
+        if loss is not None and not loss < float("inf"):
+            raise FloatingPointError(
+                f"the validation loss is {loss} after step {self.step} (epoch {self.epoch + 1}); the last good checkpoint is kept"
+            )
+        row |= {"val_loss": loss, "val_accuracy": accuracy}
+        if self.config.train.select == "best" and self._is_better(row):
+            self.best_row = row
+            self.best = {name: value.clone() for name, value in self.weights().items()}
+        self.epoch, self.within, self.sums = self.epoch + 1, 0, self._no_sums()
+        self.rows.append(row)
+        return row
+
+    def _is_better(self, row: dict[str, Any]) -> bool:
+        if not self.best_row:
+            return True
+        new, old = ((r["val_accuracy"], -r["val_loss"]) for r in (row, self.best_row))
+        return new > old
+
+    def weights(self) -> dict[str, Tensor]:
+        """The weights that count: their running mean where there is one, else the live ones."""
+        return self.ema.weights if self.ema else self.raw.state_dict()
+
+    def share_buffers(self) -> None:
+        """The mean over ranks of running statistics, live and averaged: as their updates are linear, that is a ghost batch norm's."""
+        if self.world == 1:
+            return
+        buffers = [value for _, value in self.raw.named_buffers()]
+        buffers += [self.ema.weights[name] for name, _ in self.raw.named_buffers()] if self.ema else []
+        for value in buffers:
+            if value.is_floating_point():
+                value.copy_(self.fabric.all_reduce(value, reduce_op="mean"))
+
+    @torch.no_grad()
+    def evaluate(self, indices: Tensor, weights: dict[str, Tensor] | None = None) -> tuple[float | None, float | None]:
+        """(mean cross-entropy, accuracy) on images as they are, of `weights`, default those of `weights()`; (None, None) without images."""
+        if not len(indices):
+            return None, None
+        weights = self.weights() if weights is None else weights
+        live = {name: value.clone() for name, value in self.raw.state_dict().items()}
+        self.raw.load_state_dict(weights)
+        was_training = self.raw.training
+        self.raw.eval()
+        sums = self._no_sums()
+        try:
+            for part in indices.tensor_split(self.world)[self.rank].split(EVAL_BATCH):
+                x = self.images[part.to(self.images.device)].to(self.device)
+                x = normalise(x, self.augment.mean, self.augment.std).to(dtype=self.dtype, memory_format=self.format)
+                with self.fabric.autocast():
+                    scores = self.raw(x)
+                labels = self.labels[part]
+                sums["loss"] += F.cross_entropy(scores.to(self.dtype), labels, reduction="sum")
+                sums["hits"] += (scores.argmax(1) == labels).sum()
+        finally:
+            self.raw.load_state_dict(live)
+            self.raw.train(was_training)
+        return self._reduced(sums["loss"]) / len(indices), self._reduced(sums["hits"]) / len(indices)
+
+    # states -----------------------------------------------------------------------------------------------------
+
+    def state(self) -> State:
+        """All that going on needs."""
+        tensors = {f"model.{name}": value for name, value in self.raw.state_dict().items()}
+        moments, scalars = optimizer_state(self.optimizer)
+        tensors |= {f"optim.{name}": value for name, value in moments.items()}
+        tensors |= {f"ema.{name}": value for name, value in self.ema.weights.items()} if self.ema else {}
+        tensors |= {f"best.{name}": value for name, value in self.best.items()}
+        tensors |= {f"sums.{name}": self._total(name, value) for name, value in self.sums.items()}
+        info = {
+            key: getattr(self, key) for key in ("step", "epoch", "within", "rows", "best_row", "seconds", "train_seconds", "trained_images")
+        }
+        return State(tensors, info | {"optim": scalars, "ema_updates": self.ema.updates if self.ema else 0, "resumed": self.resumed})
+
+    def _total(self, name: str, value: Tensor) -> Tensor:
+        """A sum over the ranks, for the state: on resuming, the first rank starts from it and the others from none."""
+        return torch.tensor(self._reduced(value, "max" if name == "bad" else "sum")).to(value.dtype)
+
+    def restore(self, state: State) -> None:
+        """Goes back to a state, in place: parameters keep their memory format and their place in optimiser and compiled code."""
+        info = state.info
+        self.raw.load_state_dict(state.part("model"))
+        load_optimizer(self.optimizer, state.part("optim"), info["optim"])
+        if self.ema:
+            for name, value in state.part("ema").items():
+                self.ema.weights[name].copy_(value)
+            self.ema.updates = info["ema_updates"]
+        self.best = {name: value.to(self.device) for name, value in state.part("best").items()}
+        for key in ("step", "epoch", "within", "rows", "best_row", "seconds", "train_seconds", "trained_images"):
+            setattr(self, key, info[key])
+        self.resumed = info["resumed"] + 1
+        fresh = self._no_sums()
+        self.sums = fresh if self.rank else {name: value.to(fresh[name]) for name, value in state.part("sums").items()}
