@@ -45,6 +45,7 @@ __all__ = [
 ]
 
 ROOT_GUARD = 1e-3  # a hundredth of the smallest size the published uniform start draws from, sqrt(3/256)
+TINY_SQUARE = 1e-24  # a^2 + b^2 below which a pair has no direction
 FAR_ROOT = 1e6  # farther out a factor is the identity to single precision on any spectrum of order 1
 MAX_GENERAL_DEGREE = 10  # the power basis loses half of a double's digits above it, see mgtheory.polynomial
 PARAMETERISATIONS = ("weights", "roots")
@@ -199,9 +200,12 @@ class ComplexPairCoefficients(Coefficients):
     def terms(self) -> tuple[Tensor, ...]:
         if self.parameterisation == "weights":
             return (2.0 * self.x, -(self.x * self.x + self.y * self.y))
-        square = (self.a * self.a + self.b * self.b).clamp_min(1e-30)
+        zero = self.a * self.a + self.b * self.b < TINY_SQUARE  # without a direction: to the positive side
+        a = torch.where(zero, torch.full_like(self.a, ROOT_GUARD), self.a)
+        b = torch.where(zero, torch.zeros_like(self.b), self.b)
+        square = a * a + b * b
         out = (ROOT_GUARD * square.rsqrt()).clamp_min(1.0)  # the push along the root's own direction, 1 outside of the guard
-        return (2.0 * self.a / (out * square), -1.0 / (out * out * square))
+        return (2.0 * a / (out * square), -1.0 / (out * out * square))
 
     def factor(self) -> Factor:
         first, second = self._values()
@@ -210,7 +214,9 @@ class ComplexPairCoefficients(Coefficients):
             if square == 0.0:
                 return General((0.0, 0.0))
             return ComplexPair(first / square, second / square)
-        out = max(1.0, ROOT_GUARD / max(math.hypot(first, second), 1e-15))
+        if first * first + second * second < TINY_SQUARE:
+            return ComplexPair(ROOT_GUARD, 0.0)
+        out = max(1.0, ROOT_GUARD / math.hypot(first, second))
         return ComplexPair(out * first, out * second)
 
     def set_factor(self, factor: Factor) -> None:
