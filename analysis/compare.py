@@ -1,0 +1,226 @@
+"""Several runs in one table: a row a run, a row a configuration with mean and spread over its seeds, and paired differences.
+
+`compare(runs)` reads or computes the report of each run. Runs that differ in the seed alone make up one configuration
+(`stats.configuration_key`); two configurations are compared over the seeds they share.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis.records import REFERENCE
+from analysis.report import SpectralReport, analyse
+from analysis.stats import all_pairs, configuration_key, estimate, groups_of
+from analysis.tables import markdown
+from analysis.verdict import TOLERANCE
+from mgtheory.files import write_atomically
+from nets.runs import read_config
+
+__all__ = ["RunComparison", "compare", "compare_reports"]
+
+MEASURE = "test_accuracy"
+CONFIDENCE = 0.95
+DISTINGUISHING = ("model", "scheme", "operator", "placement", "data", "epochs")
+
+
+@dataclass(frozen=True, eq=False)
+class RunComparison:
+    """Several runs side by side.
+
+    Attributes
+    ----------
+    runs
+        One row a run: model, scheme, operator, placement, seed, weights, accuracies, smoothing factors, words.
+    groups
+        One row a configuration: number of runs, mean, standard deviation and confidence interval of the test accuracy, and the mean of
+        the largest smoothing factor of its levels at the start and learned.
+    pairs
+        One row for every two configurations with shared seeds: mean difference of test accuracy, its interval, p-values (paired t-test
+        and the same adjusted by Holm; signed-rank from 6 seeds on), wins and losses.
+    """
+
+    runs: pd.DataFrame
+    groups: pd.DataFrame
+    pairs: pd.DataFrame
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types; empty cells are null."""
+        return {name: _rows(getattr(self, name)) for name in ("runs", "groups", "pairs")}
+
+    def text(self) -> str:
+        """All tables as markdown."""
+        parts = ["## Runs", "", markdown(self.runs.drop(columns=["run"]))]
+        if (self.groups["n"] > 1).any():
+            parts += [
+                "",
+                f"## Configurations (test accuracy in fractions, {CONFIDENCE:.0%} interval of the mean)",
+                "",
+                markdown(self.groups),
+            ]
+        if not self.pairs.empty and (self.pairs["seeds"] > 1).any():
+            parts += ["", "## Differences, paired by seed", "", markdown(self.pairs)]
+        return "\n".join([*parts, ""])
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def save(self, folder: str | os.PathLike[str]) -> list[Path]:
+        """Write runs.csv, groups.csv, pairs.csv and comparison.md, each whole or not at all."""
+        where = Path(folder)
+        where.mkdir(parents=True, exist_ok=True)
+        contents = {f"{name}.csv": getattr(self, name).to_csv(index=False, lineterminator="\n") for name in ("runs", "groups", "pairs")}
+        contents["comparison.md"] = self.text()
+        for name, content in contents.items():
+            write_atomically(where / name, content)
+        return [where / name for name in contents]
+
+
+def compare(
+    runs: Sequence[str | os.PathLike[str]],
+    *,
+    reference: str = REFERENCE,
+    tolerance: float = TOLERANCE,
+    progress: Callable[[int, str], None] | None = None,
+) -> RunComparison:
+    """The comparison of finished runs; each run's own report is written to its folder.
+
+    Parameters
+    ----------
+    runs
+        Run folders, at least one.
+    reference, tolerance
+        As in `analyse`.
+    progress
+        Called with the number of runs done and the name of the next.
+    """
+    if not runs:
+        raise ValueError("no run given, at least one run folder is needed")
+    reports, keys = [], []
+    for done, run in enumerate(runs):
+        if progress:
+            progress(done, Path(run).name)
+        reports.append(analyse(run, reference=reference, tolerance=tolerance))
+        keys.append(configuration_key(read_config(Path(run)).to_dict()))
+    return compare_reports(reports, keys)
+
+
+def compare_reports(reports: Sequence[SpectralReport], keys: Sequence[str]) -> RunComparison:
+    """The comparison of reports, grouped by the keys of their configurations."""
+    if len(reports) != len(keys) or not reports:
+        raise ValueError(f"{len(reports)} reports and {len(keys)} keys given, must be equally many and at least one")
+    grouped = groups_of(zip(reports, keys), lambda item: item[1])
+    names = dict(zip(grouped, unique_labels([members[0][0] for members in grouped.values()])))
+    rows = pd.DataFrame([{"configuration": names[key], **_row(report)} for report, key in zip(reports, keys)])
+    groups, accuracies = [], {}
+    for key, members in grouped.items():
+        found = [report for report, _ in members]
+        groups.append({"configuration": names[key], **_group(found)})
+        by_seed = {report.facts["seed"]: report.facts[MEASURE] for report in found if report.facts[MEASURE] is not None}
+        if by_seed:
+            accuracies[names[key]] = by_seed
+    pairs = [
+        {
+            "first": first,
+            "second": second,
+            "seeds": comparison.difference.n,
+            "difference": comparison.difference.mean,
+            "low": comparison.difference.low,
+            "high": comparison.difference.high,
+            "p_value": comparison.p_value,
+            "p_holm": adjusted,
+            "p_signed_rank": comparison.wilcoxon_p,
+            "wins": comparison.wins,
+            "losses": comparison.losses,
+        }
+        for (first, second), (comparison, adjusted) in all_pairs(accuracies, confidence=CONFIDENCE).items()
+    ]
+    return RunComparison(rows, pd.DataFrame(groups), pd.DataFrame(pairs))
+
+
+def unique_labels(reports: Sequence[SpectralReport]) -> list[str]:
+    """A short name for each configuration: its label, with those facts added in which equal labels differ, else a number."""
+    labels = [report.label for report in reports]
+    for fact in DISTINGUISHING:
+        counts = Counter(labels)
+        values = [report.model if fact == "model" else report.facts[fact] for report in reports]
+        differing = {label for label in counts if len({str(v) for v, own in zip(values, labels) if own == label}) > 1}
+        labels = [f"{label} {value}" if label in differing and value is not None else label for label, value in zip(labels, values)]
+    seen: Counter[str] = Counter()
+    total = Counter(labels)
+    result = []
+    for label in labels:
+        seen[label] += 1
+        result.append(f"{label} #{seen[label]}" if total[label] > 1 else label)
+    return result
+
+
+def _row(report: SpectralReport) -> dict[str, Any]:
+    facts = report.facts
+    verdicts = [level.effective_verdict or level.verdict for level in report.levels if level.kind == "polynomial"]
+    counted = Counter(verdict.word for verdict in verdicts)
+    return {
+        "run": report.run,
+        "model": report.model,
+        **{
+            name: facts[name]
+            for name in ("scheme", "operator", "placement", "seed", "parameters", "val_accuracy", "test_accuracy", "seconds")
+        },
+        "mu_start": _worst(report, "start"),
+        "mu_learned": _worst(report, "learned"),
+        "mu_effective": _worst(report, "effective"),
+        "smoother": _smoother(report),
+        "training": ", ".join(f"{word} {count}" if len(counted) > 1 else word for word, count in counted.items()) or "no polynomial",
+        "not_identifiable": sum(len(level.not_identifiable) for level in report.levels),
+    }
+
+
+def _group(reports: Sequence[SpectralReport]) -> dict[str, Any]:
+    values = [report.facts[MEASURE] for report in reports if report.facts[MEASURE] is not None]
+    found = estimate(values, confidence=CONFIDENCE) if values else None
+    return {
+        "n": len(reports),
+        "parameters": reports[0].facts["parameters"],
+        "mean": None if found is None else found.mean,
+        "std": None if found is None else found.std,
+        "low": None if found is None else found.low,
+        "high": None if found is None else found.high,
+        "mu_start": _mean([_worst(report, "start") for report in reports]),
+        "mu_learned": _mean([_worst(report, "learned") for report in reports]),
+        "seconds": _mean([report.facts["seconds"] for report in reports]),
+    }
+
+
+def _worst(report: SpectralReport, role: str) -> float | None:
+    """The largest smoothing factor of the levels, None where no level has that role."""
+    return max((level.views[role].smoothing.smoothing_factor for level in report.levels if role in level.views), default=None)
+
+
+def _smoother(report: SpectralReport) -> str:
+    """How many levels' learned steps smooth, norms folded in where there are any."""
+    if not report.levels:
+        return ""
+    views = [level.views.get("effective", level.views["learned"]) for level in report.levels]
+    return f"{sum(view.smoothing.verdict == 'smoother' for view in views)} of {len(views)} levels"
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    present = [value for value in values if value is not None]
+    return sum(present) / len(present) if present else None
+
+
+def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [
+        {str(name): None if not isinstance(value, str) and pd.isna(value) else _plain(value) for name, value in row.items()}
+        for row in table.to_dict(orient="records")
+    ]
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if hasattr(value, "item") else value

@@ -1,0 +1,243 @@
+"""Reading run folders safely: configuration, start, history, summary and weights, with one clear line where something is wrong.
+
+Weights are read through `nets.load`, which takes safetensors files alone, checks their digest and executes nothing in them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import nets
+import nets.runs
+from analysis.states import LevelState, level_states
+from mgtheory.files import read_json
+from mgtheory.polynomial import ResidualPolynomial
+from nets.config import TrainConfig
+from nets.initialise import InitReport
+from nets.runs import Summary, read_config, read_summary
+from nets.schemes import Source, factors_from_roots, find_scheme
+
+__all__ = ["REFERENCE", "RunRecord", "Theory", "read_metrics", "read_run", "read_runs", "theory_of"]
+
+REFERENCE = "chebyshev4"  # the theory a run is measured by that did not start from a family: it needs no lower end of the spectrum
+WEIGHTS = ("start.safetensors", "model.safetensors")
+METRIC_COLUMNS = ("epoch",)
+
+
+@dataclass(frozen=True)
+class Theory:
+    """The polynomials a run's levels are measured by.
+
+    Attributes
+    ----------
+    origin
+        "start" where the run started from them, "reference" where it started elsewhere; "none" without polynomials.
+    name
+        Of the scheme or family.
+    polynomials
+        On (0, 1], one per level; None where a level has none.
+    fitted
+        Why some roots are not what the family gives by itself.
+    """
+
+    origin: str
+    name: str
+    polynomials: tuple[ResidualPolynomial | None, ...]
+    fitted: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class RunRecord:
+    """All of a finished run but its images.
+
+    Attributes
+    ----------
+    path
+        The folder.
+    config, init, summary, metrics
+        Configuration, report of the start, summary, and a row an epoch.
+    start, learned
+        The levels as arrays; empty for a ResNet.
+    theory
+        What they are measured by.
+    fingerprint
+        SHA-256 over the files the analysis depends on.
+    """
+
+    path: Path
+    config: TrainConfig
+    init: InitReport
+    summary: Summary
+    metrics: pd.DataFrame
+    start: tuple[LevelState, ...]
+    learned: tuple[LevelState, ...]
+    theory: Theory
+    fingerprint: str
+
+    @property
+    def label(self) -> str:
+        """Model and scheme, e.g. ``q2 chebyshev4``; the model alone where it has no polynomial."""
+        return f"{self.config.model.name} {self.scheme}" if self.theory.origin != "none" else self.config.model.name
+
+    @property
+    def scheme(self) -> str:
+        """The scheme of the coefficients; of a file, the family in it."""
+        if self.config.init.scheme.startswith("file:") and self.init.sources:
+            return self.init.sources[0].family
+        return self.config.init.scheme
+
+    @property
+    def seed(self) -> int:
+        """The seed of the run."""
+        return self.config.train.seed
+
+
+def read_run(run: str | os.PathLike[str], *, reference: str = REFERENCE) -> RunRecord:
+    """The record of a finished run.
+
+    Parameters
+    ----------
+    run
+        The folder that `nets.train` wrote.
+    reference
+        Family (a scheme with its options) to measure a run by that did not start from one.
+
+    Raises
+    ------
+    FileNotFoundError
+        No such folder, or a part of it is missing: one line says which, and what to do.
+    ValueError
+        A part is truncated, damaged or of another program.
+    """
+    path = Path(run)
+    if not path.is_dir():
+        raise FileNotFoundError(f"run {path}: there is no such folder")
+    if not (path / "config.json").is_file():
+        raise FileNotFoundError(f"run {path}: not a run folder, config.json is missing")
+    if not (path / "summary.json").is_file() or not (path / "model.safetensors").is_file():
+        raise FileNotFoundError(f"run {path}: not finished, summary.json or model.safetensors is missing; train --resume goes on with it")
+    config, summary = read_config(path), read_summary(path)
+    try:
+        init = InitReport.from_dict(read_json(path / "init.json", "start of the run"))
+    except ValueError as error:
+        raise ValueError(f"{path / 'init.json'}: {error}" if str(path) not in str(error) else str(error)) from error
+    models = {which: nets.runs.load(path, which=which) for which in ("start", "learned")}
+    if models["start"].spec != models["learned"].spec:
+        raise ValueError(f"run {path}: start.safetensors and model.safetensors hold different models; the folder is a mixture of two runs")
+    start, learned = (level_states(models[which], init.size) for which in ("start", "learned"))
+    if len(init.levels) != len(start):
+        raise ValueError(
+            f"run {path}: init.json has {len(init.levels)} levels and the model {len(start)}; the folder is a mixture of two runs"
+        )
+    return RunRecord(
+        path=path,
+        config=config,
+        init=init,
+        summary=summary,
+        metrics=read_metrics(path),
+        start=start,
+        learned=learned,
+        theory=theory_of(models["start"], init, reference=reference),
+        fingerprint=_fingerprint(path, reference),
+    )
+
+
+def read_runs(runs: Iterable[str | os.PathLike[str]], *, reference: str = REFERENCE) -> tuple[RunRecord, ...]:
+    """The records of several runs, in their order; ValueError if none is given."""
+    records = tuple(read_run(run, reference=reference) for run in runs)
+    if not records:
+        raise ValueError("no run given, at least one run folder is needed")
+    return records
+
+
+def read_metrics(run: str | os.PathLike[str]) -> pd.DataFrame:
+    """metrics.csv of a run folder: a row an epoch, numbers alone.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        It is missing; it is truncated or another kind of file.
+    """
+    path = Path(run) / "metrics.csv"
+    if not path.is_file():
+        raise FileNotFoundError(f"run {path.parent}: metrics.csv is missing")
+    try:
+        text = path.read_text(encoding="utf-8")
+        frame = pd.read_csv(io.StringIO(text)) if text else pd.DataFrame(columns=list(METRIC_COLUMNS))
+    except (ValueError, UnicodeDecodeError) as error:  # pandas' parser errors are ValueErrors
+        raise ValueError(f"{path}: truncated or not a table ({str(error).splitlines()[0]})") from error
+    missing = [name for name in METRIC_COLUMNS if name not in frame.columns]
+    if missing:
+        raise ValueError(f"{path}: no column {missing[0]!r} there; truncated or not the metrics of a run")
+    if text and (not text.endswith("\n") or not np.isfinite(pd.to_numeric(frame["epoch"], errors="coerce")).all()):
+        raise ValueError(f"{path}: the last row is cut off or an epoch is no number; the file is truncated")
+    return frame
+
+
+def theory_of(model: Any, init: InitReport, *, reference: str = REFERENCE) -> Theory:
+    """The theory's polynomials of every level on (0, 1]: those the run started from, or those of the reference family.
+
+    Parameters
+    ----------
+    model
+        The model at the start, for the kinds of its steps.
+    init
+        The report of the start: a scheme with initial coefficients is its own theory.
+    reference
+        Family for all other runs, e.g. "chebyshev4" or "chebyshev:lower=0.1".
+    """
+    levels = list(model.levels) if nets.is_multigrid(model) else []
+    if not levels or not init.levels[0].factors:
+        return Theory("none", "", (None,) * len(levels))
+    if init.sources:
+        polynomials = tuple(_scaled(ResidualPolynomial.from_factors(level.factors), level.radius) for level in init.levels)
+        reasons = dict.fromkeys(reason for level in init.levels for reason in level.reasons)
+        return Theory("start", init.sources[0].family, polynomials, tuple(reasons))
+    scheme, options, _ = find_scheme(reference)
+    if not scheme.family:
+        raise ValueError(f"reference is {reference!r}, must be a family of polynomials, e.g. {REFERENCE}")
+    source = Source(None, _UnitSpectrum(), None, {**scheme.options, **options})  # type: ignore[arg-type]
+    return Theory(
+        "reference", scheme.name, tuple(_reference(level, scheme, source) for level in levels), tuple(dict.fromkeys(source.reasons))
+    )
+
+
+class _UnitSpectrum:
+    """Stands for an operator with spectral radius 1: reference polynomials are wanted on (0, 1]."""
+
+    radius = 1.0
+
+
+def _reference(level: Any, scheme: Any, source: Source) -> ResidualPolynomial:
+    """The family's factors for the kinds of a level's steps, as `nets.initialise` would set them."""
+    modules = list(dict.fromkeys(step.coefficients for step in level.steps))
+    groups: dict[tuple[str, int], list[Any]] = {}
+    for module in modules:
+        groups.setdefault((module.kind, module.degree), []).append(module)
+    chosen = {
+        module: factor
+        for (kind, degree), members in groups.items()
+        for module, factor in zip(members, factors_from_roots(scheme, source, kind, len(members), degree), strict=True)
+    }
+    return ResidualPolynomial.from_factors([chosen[step.coefficients] for step in level.steps])
+
+
+def _scaled(q: ResidualPolynomial, radius: float) -> ResidualPolynomial:
+    return q.scaled(1.0 / radius) if radius > 0 else q
+
+
+def _fingerprint(path: Path, reference: str) -> str:
+    mark = hashlib.sha256(reference.encode())
+    for name in ("config.json", "init.json", "summary.json", *WEIGHTS):
+        mark.update(name.encode())
+        mark.update((path / name).read_bytes())
+    return mark.hexdigest()

@@ -1,0 +1,209 @@
+"""Mean, spread and confidence over runs that differ in the seed alone, and paired comparisons of two configurations.
+
+A single run says little: accuracies of equal configurations differ from seed to seed. Runs are grouped by everything in their
+configuration but the seed; a group gives mean, standard deviation (n - 1 in the denominator) and the confidence interval of the mean by
+Student's t. Two groups that share seeds are compared in pairs, which removes what the seed does to both; the p-values of many comparisons
+are adjusted by Holm.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats
+
+__all__ = ["VOLATILE", "Comparison", "Estimate", "all_pairs", "configuration_key", "estimate", "groups_of", "holm", "paired"]
+
+Item = TypeVar("Item")
+Key = TypeVar("Key", bound=Hashable)
+
+# of a configuration: what may differ between runs that count as one; the seed, where files lie, and how the run was recorded
+VOLATILE = frozenset({"seed", "root", "download", "accelerator", "checkpoint_epochs", "checkpoint_steps", "tensorboard"})
+WILCOXON_AT_LEAST = 6  # below, the signed-rank test cannot reach p < 0.05 two-sided
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Mean and spread of a number over n runs.
+
+    Attributes
+    ----------
+    n, mean
+        Number of runs and their mean.
+    std
+        Standard deviation with n - 1 in the denominator; None for one run.
+    low, high
+        Ends of the confidence interval of the mean (Student's t, n - 1 degrees of freedom); None for one run.
+    confidence
+        Its level.
+    minimum, maximum
+        Of the runs.
+    """
+
+    n: int
+    mean: float
+    std: float | None
+    low: float | None
+    high: float | None
+    confidence: float
+    minimum: float
+    maximum: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types."""
+        return asdict(self)
+
+    def text(self, *, digits: int = 2, factor: float = 1.0) -> str:
+        """Mean ± std (n), multiplied by `factor` (100 for percent); the mean alone for one run."""
+        mean = f"{factor * self.mean:.{digits}f}"
+        return mean if self.std is None else f"{mean} ± {factor * self.std:.{digits}f} (n = {self.n})"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The difference a - b over runs paired by seed.
+
+    Attributes
+    ----------
+    difference
+        Mean and spread of a - b over the pairs.
+    p_value
+        Of the two-sided paired t-test; 1 where all differences are 0; None for fewer than two pairs, or where all pairs differ by
+        the same amount (no spread to measure against).
+    wilcoxon_p
+        Of the two-sided signed-rank test, which assumes no normal distribution; None below 6 pairs that differ.
+    wins, losses, ties
+        Pairs with a > b, a < b, a = b.
+    """
+
+    difference: Estimate
+    p_value: float | None
+    wilcoxon_p: float | None
+    wins: int
+    losses: int
+    ties: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types."""
+        return asdict(self)
+
+
+def estimate(values: ArrayLike, *, confidence: float = 0.95) -> Estimate:
+    """Mean ± t_{n-1} std / sqrt(n): mean, spread and confidence interval of a sample.
+
+    Raises
+    ------
+    ValueError
+        For no values, values that are not finite, or a confidence outside (0, 1).
+    """
+    sample = np.atleast_1d(np.asarray(values, dtype=float))
+    if sample.ndim != 1 or not sample.size or not np.isfinite(sample).all():
+        raise ValueError(f"statistics need at least one finite number in one dimension, got {sample.tolist()}")
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence is {confidence}, must lie between 0 and 1")
+    n, mean = sample.size, float(sample.mean())
+    std = low = high = None
+    if n > 1:
+        std = float(sample.std(ddof=1))
+        reach = float(stats.t.ppf(0.5 + confidence / 2, n - 1)) * std / math.sqrt(n)
+        low, high = mean - reach, mean + reach
+    return Estimate(n, mean, std, low, high, confidence, float(sample.min()), float(sample.max()))
+
+
+def paired(a: Mapping[Key, float], b: Mapping[Key, float], *, confidence: float = 0.95) -> Comparison:
+    """a - b over the seeds both have: estimate, paired t-test, signed-rank test and the count of wins.
+
+    Parameters
+    ----------
+    a, b
+        Seed -> value. Seeds that only one of them has are left out.
+
+    Raises
+    ------
+    ValueError
+        If they share no seed.
+    """
+    shared = [seed for seed in a if seed in b]
+    if not shared:
+        raise ValueError(f"paired comparison: the seeds {sorted(map(str, a))} and {sorted(map(str, b))} have none in common")
+    first, second = (np.array([side[seed] for seed in shared], dtype=float) for side in (a, b))
+    difference = first - second
+    different = int(np.count_nonzero(difference))
+    p_value = wilcoxon = None
+    if difference.size > 1:
+        if np.ptp(difference) > 0:
+            p_value = float(stats.ttest_rel(first, second).pvalue)
+        elif not different:
+            p_value = 1.0
+    if different >= WILCOXON_AT_LEAST:
+        wilcoxon = float(stats.wilcoxon(first, second).pvalue)
+    return Comparison(
+        estimate(difference, confidence=confidence),
+        p_value,
+        wilcoxon,
+        wins=int((difference > 0).sum()),
+        losses=int((difference < 0).sum()),
+        ties=int(difference.size - different),
+    )
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's step-down adjustment: the j-th smallest of m p-values times (m - j + 1), made monotone, at most 1."""
+    p = np.asarray(p_values, dtype=float)
+    order = np.argsort(p, kind="stable")
+    adjusted = np.minimum(1.0, np.maximum.accumulate((p.size - np.arange(p.size)) * p[order]))
+    result = np.empty_like(adjusted)
+    result[order] = adjusted
+    return [float(value) for value in result]
+
+
+def configuration_key(config: Mapping[str, Any]) -> str:
+    """The configuration without what differs between equal runs (seed, folders, devices), as canonical JSON text."""
+    return json.dumps(_without_volatile(config), sort_keys=True, default=str)
+
+
+def groups_of(items: Iterable[Item], key: Callable[[Item], str]) -> dict[str, list[Item]]:
+    """The items by key, in the order of their first appearance."""
+    groups: dict[str, list[Item]] = {}
+    for item in items:
+        groups.setdefault(key(item), []).append(item)
+    return groups
+
+
+def all_pairs(
+    groups: Mapping[str, Mapping[Key, float]], *, confidence: float = 0.95
+) -> dict[tuple[str, str], tuple[Comparison, float | None]]:
+    """Every two groups compared over their shared seeds, with the p-value adjusted by Holm for the number of tests made.
+
+    Parameters
+    ----------
+    groups
+        Name -> (seed -> value). Pairs of groups without a shared seed are left out.
+
+    Returns
+    -------
+    (first, second) -> (comparison of first - second, adjusted p-value or None where no test was possible).
+    """
+    found = {
+        (first, second): paired(groups[first], groups[second], confidence=confidence)
+        for first, second in combinations(groups, 2)
+        if set(groups[first]) & set(groups[second])
+    }
+    tested = {names: comparison.p_value for names, comparison in found.items() if comparison.p_value is not None}
+    adjusted = dict(zip(tested, holm(list(tested.values()))))
+    return {names: (comparison, adjusted.get(names)) for names, comparison in found.items()}
+
+
+def _without_volatile(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_volatile(item) for key, item in value.items() if key not in VOLATILE}
+    if isinstance(value, list | tuple):
+        return [_without_volatile(item) for item in value]
+    return value

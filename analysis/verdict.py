@@ -1,0 +1,207 @@
+"""Did training keep, leave or rediscover the theory's polynomial? Distances between polynomials, and the nearest classical one.
+
+Polynomials are compared on (0, 1], each scaled by the spectral radius b of the operator it smooths: there the theory's polynomial is the
+same object at every level, at the start and after training. The distance is ``max |q1(b1 t) - q2(b2 t)|`` over t in (0, 1]; beside it
+stands the distance of the weights, ``sqrt(sum |b1 w_i - b2 v_i|^2 / sum |b2 v_i|^2)`` under the best assignment of one set to the other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment, minimize_scalar
+
+from mgtheory.families import FAMILIES
+from mgtheory.polynomial import ResidualPolynomial
+
+__all__ = ["TOLERANCE", "WORDS", "Nearest", "Verdict", "distance", "judge", "nearest_classical", "shape_distance", "weight_distance"]
+
+TOLERANCE = 0.1  # of q, whose values on (0, 1] are of order 1: curves that close are hard to tell apart in a figure
+POINTS = np.sin(0.5 * np.pi * np.arange(1, 513) / 512) ** 2  # (0, 1], denser at both ends
+LOWER_ENDS = {"1/4": 0.25, "1/10": 0.1, "1/30": 1.0 / 30.0}  # relative lower ends tried for the families that need an interval
+
+KEPT, LEFT, REDISCOVERED, ELSEWHERE = "kept", "left", "rediscovered", "elsewhere"
+NOT_IDENTIFIABLE = "not identifiable"
+NO_POLYNOMIAL = "no polynomial"
+WORDS = {
+    KEPT: "started at the theory's polynomial and is still within the tolerance of it",
+    LEFT: "started at the theory's polynomial and is no longer within the tolerance of it",
+    REDISCOVERED: "started elsewhere and came within the tolerance of the theory's polynomial",
+    ELSEWHERE: "started elsewhere and is still not within the tolerance of the theory's polynomial",
+    NOT_IDENTIFIABLE: "a batch norm takes the meaning of at least one coefficient away, so nothing is said about the polynomial",
+    NO_POLYNOMIAL: "the steps are convolutions, not polynomials in A",
+}
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """The classical polynomial closest to a given one.
+
+    Attributes
+    ----------
+    family, degree
+        Its name and its degree as a polynomial in A.
+    lower
+        Relative lower end a/b of its interval; None where the family needs none.
+    squared
+        Whether it is the family's polynomial in A^2, as symmetric pairs take it.
+    distance
+        max |difference| on (0, 1].
+    """
+
+    family: str
+    degree: int
+    lower: str | None
+    squared: bool
+    distance: float
+
+    def __str__(self) -> str:
+        return f"{self.family}({self.degree}{f', a/b = {self.lower}' if self.lower else ''}{', in A^2' if self.squared else ''})"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What training did to one level's polynomial.
+
+    Attributes
+    ----------
+    word
+        One of `WORDS`.
+    start_distance, learned_distance
+        max |q - q_theory| on (0, 1] before and after training; None where nothing may be said.
+    moved
+        max |q_learned - q_start| on (0, 1].
+    weight_distance
+        Relative distance of the learned weights from the theory's; None where the degrees differ.
+    shape_distance, shape_scale
+        The smallest max |q_learned(s t) - q_theory(t)| over all scalings s > 0 of the axis, and that s: small where the learned
+        polynomial is the theory's for another upper end of the spectrum, b s.
+    nearest
+        The classical polynomial nearest to the learned one.
+    tolerance
+        The distance up to which the two count as the same.
+    """
+
+    word: str
+    start_distance: float | None = None
+    learned_distance: float | None = None
+    moved: float | None = None
+    weight_distance: float | None = None
+    shape_distance: float | None = None
+    shape_scale: float | None = None
+    nearest: Nearest | None = None
+    tolerance: float = TOLERANCE
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types, the word's meaning beside it."""
+        return {**asdict(self), "meaning": WORDS[self.word]}
+
+
+def distance(q: ResidualPolynomial, other: ResidualPolynomial) -> float:
+    """max |q(t) - other(t)| over t in (0, 1], both scaled to it; on 512 points denser at the ends."""
+    return float(np.abs(q(POINTS) - other(POINTS)).max())
+
+
+def weight_distance(q: ResidualPolynomial, other: ResidualPolynomial) -> float | None:
+    """sqrt(sum |w_i - v_i|^2 / sum |v_i|^2) with the weights of `q` assigned to those v of `other`; None for different degrees."""
+    if q.degree != other.degree:
+        return None
+    cost = np.abs(q.weights[:, None] - other.weights[None, :]) ** 2
+    rows, columns = linear_sum_assignment(cost)
+    size = float((np.abs(other.weights) ** 2).sum())
+    return float(np.sqrt(cost[rows, columns].sum() / size)) if size else None
+
+
+def shape_distance(q: ResidualPolynomial, other: ResidualPolynomial) -> tuple[float, float]:
+    """(distance, s): the smallest max |q(s t) - other(t)| over t in (0, 1] and s in [1/100, 100], found to 1e-6 in s."""
+    target = other(POINTS)
+
+    def measure(exponent: float) -> float:
+        return float(np.abs(q(np.exp(exponent) * POINTS) - target).max())
+
+    grid = np.linspace(-np.log(100.0), np.log(100.0), 185)  # steps of 5 %
+    values = [measure(exponent) for exponent in grid]
+    best = int(np.argmin(values))
+    low, high = grid[max(best - 1, 0)], grid[min(best + 1, grid.size - 1)]
+    found = minimize_scalar(measure, bounds=(low, high), method="bounded", options={"xatol": 1e-6})
+    return (float(found.fun), float(np.exp(found.x))) if found.fun < values[best] else (values[best], float(np.exp(grid[best])))
+
+
+def nearest_classical(q: ResidualPolynomial) -> Nearest:
+    """The classical polynomial with the smallest `distance` from q, among all degrees up to that of q.
+
+    Every family that needs an interval or b alone is tried, in A and in A^2, on (0, 1] and with the lower ends 1/4, 1/10 and 1/30.
+    """
+    values = q(POINTS)
+    found = [Nearest(*names, float(np.abs(values - curve).max())) for names, curve in _classical(q.degree)]
+    return min(found, key=lambda entry: (entry.distance, entry.degree))
+
+
+def judge(
+    start: ResidualPolynomial | None,
+    learned: ResidualPolynomial | None,
+    theory: ResidualPolynomial | None,
+    *,
+    identifiable: bool = True,
+    tolerance: float = TOLERANCE,
+) -> Verdict:
+    """Keep, leave or rediscover, from the three polynomials scaled to (0, 1].
+
+    Parameters
+    ----------
+    start, learned, theory
+        On (0, 1]; None where the steps are no polynomials.
+    identifiable
+        Whether every coefficient is; if not, nothing is said.
+    tolerance
+        Distance up to which a polynomial counts as the theory's.
+    """
+    if not tolerance > 0:
+        raise ValueError(f"tolerance is {tolerance}, must be positive")
+    if start is None or learned is None or theory is None:
+        return Verdict(NO_POLYNOMIAL, tolerance=tolerance)
+    if not identifiable:
+        return Verdict(NOT_IDENTIFIABLE, tolerance=tolerance)
+    before, after = distance(start, theory), distance(learned, theory)
+    near = after <= tolerance
+    word = (KEPT if near else LEFT) if before <= tolerance else (REDISCOVERED if near else ELSEWHERE)
+    return Verdict(
+        word,
+        before,
+        after,
+        distance(learned, start),
+        weight_distance(learned, theory),
+        *shape_distance(learned, theory),
+        nearest=nearest_classical(learned),
+        tolerance=tolerance,
+    )
+
+
+@lru_cache(maxsize=32)
+def _classical(highest: int) -> tuple[tuple[tuple[str, int, str | None, bool], NDArray[np.float64]], ...]:
+    """(family, degree, lower end, in A^2) and values on the points, of the closed-form families up to a degree, on (0, 1]."""
+    found: list[tuple[tuple[str, int, str | None, bool], NDArray[np.float64]]] = []
+    for name, family in FAMILIES.items():
+        ends: dict[str | None, dict[str, Any]]
+        if family.needs == "lmax":
+            ends = {None: {"lmax": 1.0}}
+        elif family.needs == "interval":
+            ends = {text: {"interval": (lower, 1.0)} for text, lower in LOWER_ENDS.items()}
+        else:
+            continue
+        for degree in range(1, highest + 1):
+            for text, arguments in ends.items():
+                try:
+                    q = family.function(degree, **arguments)
+                except ValueError:  # a degree that the family does not have (mls has 4, 7, 10, ...)
+                    continue
+                if q.degree != degree:
+                    continue
+                found.append(((name, degree, text, False), q(POINTS)))
+                if 2 * degree <= highest:
+                    found.append(((name, 2 * degree, text, True), q(POINTS**2)))
+    return tuple(found)

@@ -1,0 +1,153 @@
+"""Curves against epochs, cycles, degree, work and size: training, convergence histories, factors, time per unknown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from numpy.typing import ArrayLike
+
+from figures.style import GREY, ROLES, legend_above, look
+
+__all__ = ["draw_convergence", "draw_factors", "draw_time_per_unknown", "draw_training"]
+
+
+def draw_training(
+    ax: Axes,
+    runs: Mapping[str, Sequence[ArrayLike]],
+    *,
+    ylabel: str,
+    factor: float = 1.0,
+    log: bool = False,
+    columns: int = 2,
+    legend: bool = True,
+) -> Axes:
+    """A quantity against the epoch: one curve per label, the mean of its runs, with a band from the lowest to the highest run.
+
+    Parameters
+    ----------
+    runs
+        Label -> one array per run (seed), one value per epoch. Runs of one label may differ in length: the curve ends with the shortest.
+    ylabel
+        With its unit.
+    factor
+        Multiplies the values (100 for percent).
+    log
+        Logarithmic vertical axis.
+    """
+    single = True
+    for k, (label, given) in enumerate(runs.items()):
+        arrays = [np.asarray(values, dtype=float) * factor for values in given]
+        length = min(values.size for values in arrays)
+        if not length:
+            continue
+        stack = np.stack([values[:length] for values in arrays])
+        epochs = np.arange(1, length + 1)
+        single = single and length == 1
+        every, name = max(1, length // 8), label if len(arrays) == 1 else f"{label} ({len(arrays)} runs)"
+        ax.plot(epochs, stack.mean(axis=0), label=name, markevery=every, **look(k).marked)
+        if len(arrays) > 1:
+            ax.fill_between(epochs, stack.min(axis=0), stack.max(axis=0), color=look(k).colour, alpha=0.18, linewidth=0)
+    if log:
+        ax.set_yscale("log")
+        _plain_labels(ax)
+    if single:
+        ax.set_xlim(0.5, 1.5)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.set_xlabel("epoch")
+    ax.set_ylabel(ylabel)
+    if legend:
+        legend_above(ax, columns=columns)
+    return ax
+
+
+def draw_convergence(
+    ax: Axes, histories: Mapping[str, ArrayLike], *, work: Mapping[str, float] | None = None, columns: int = 2, legend: bool = True
+) -> Axes:
+    """Residual norms relative to the first, on a logarithmic axis, against cycles or against work.
+
+    Parameters
+    ----------
+    histories
+        Label -> true residual 2-norms, one more than cycles.
+    work
+        Label -> work units of a cycle (fine-grid products with A); without it the axis counts cycles.
+    """
+    for k, (label, given) in enumerate(histories.items()):
+        norms = np.asarray(given, dtype=float)
+        if norms.size < 1 or not norms[0] > 0:
+            raise ValueError(f"history {label!r} starts with {norms[:1].tolist()}, must start with a residual norm > 0")
+        x = np.arange(norms.size) * (1.0 if work is None else work[label])
+        ax.semilogy(x, norms / norms[0], label=label, markevery=max(1, norms.size // 12), **ROLES.get(label, look(k)).marked)
+    if work is None:
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.set_xlabel("cycles" if work is None else "work (fine-grid products with A)")
+    ax.set_ylabel("residual norm ‖b − Ax‖₂, relative")
+    if legend:
+        legend_above(ax, columns=columns)
+    return ax
+
+
+def draw_factors(
+    ax: Axes,
+    factors: Mapping[str, tuple[ArrayLike, ArrayLike]],
+    *,
+    xlabel: str,
+    ylabel: str,
+    log: bool = True,
+    columns: int = 2,
+    legend: bool = True,
+) -> Axes:
+    """Smoothing, two-grid or other factors against degree or work, one curve per family.
+
+    Parameters
+    ----------
+    factors
+        Label -> (horizontal values, factors).
+    xlabel, ylabel
+        With units.
+    log
+        Logarithmic vertical axis.
+    """
+    for k, (label, (x, y)) in enumerate(factors.items()):
+        ax.plot(np.asarray(x, dtype=float), np.asarray(y, dtype=float), label=label, **look(k).marked)
+    if log:
+        ax.set_yscale("log")
+    largest = max((float(np.max(y)) for _, y in factors.values()), default=0.0)
+    if largest >= 1.0:
+        ax.axhline(1.0, color=GREY, linewidth=0.8, linestyle=(0, (3, 2)), zorder=1)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.set_xlabel(xlabel)
+    ax.set_ylabel(ylabel)
+    if legend:
+        legend_above(ax, columns=columns)
+    return ax
+
+
+def draw_time_per_unknown(ax: Axes, timings: Mapping[str, tuple[ArrayLike, ArrayLike]], *, columns: int = 2, legend: bool = True) -> Axes:
+    """Nanoseconds per unknown against the number of unknowns, both logarithmic: flat where the method is of optimal order.
+
+    Parameters
+    ----------
+    timings
+        Label -> (unknowns, seconds).
+    """
+    for k, (label, (unknowns, seconds)) in enumerate(timings.items()):
+        n = np.asarray(unknowns, dtype=float)
+        ax.loglog(n, 1e9 * np.asarray(seconds, dtype=float) / n, label=label, **look(k).marked)
+    ax.set_xlabel("unknowns")
+    ax.set_ylabel("time per unknown (ns)")
+    if legend:
+        legend_above(ax, columns=columns)
+    return ax
+
+
+def _plain_labels(ax: Axes) -> None:
+    """On a logarithmic axis of less than two decades: labels at 1, 2 and 5 of each decade, written as plain numbers."""
+    low, high = ax.get_ylim()
+    if high / low < 100.0:
+        ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, position: f"{value:g}"))
+        ax.yaxis.set_minor_formatter(NullFormatter())

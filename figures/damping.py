@@ -1,0 +1,111 @@
+"""Damping of each Fourier mode as a heat map: what one smoothing leaves, over the frequencies (theta_1, theta_2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
+from matplotlib.colorbar import Colorbar
+from matplotlib.colors import FuncNorm, Normalize
+from matplotlib.patches import Rectangle
+from numpy.typing import ArrayLike, NDArray
+
+from figures.style import BLACK, heat_map, heat_map_above_one
+from mgtheory.fourier import grid_frequencies
+
+__all__ = ["colour_bar", "colour_limit", "draw_damping"]
+
+ABOVE_ONE = 1.0 + 1e-9  # q(0) = 1 exactly at the constant mode: rounding there is no amplification
+LOWER_PART = 0.6  # of the colour scale goes to [0, 1] where there is amplification, the rest to the logarithm above 1
+
+
+def draw_damping(ax: Axes, damping: ArrayLike, *, limit: float | None = None, title: str = "", mark: bool = True) -> Axes:
+    """|q| of each mode in colour, linear from 0 to 1; amplified modes (above 1) in reds by their logarithm, with a black outline.
+
+    Parameters
+    ----------
+    damping
+        Shape (H, W), both at least 2: what one smoothing leaves of the modes of a periodic grid, in the order of
+        `mgtheory.fourier.grid_frequencies`, ascending in (-pi, pi]. The modes at pi are drawn at -pi too.
+    limit
+        Upper end of the colour scale, so that several panels share one: `colour_limit` of all of them. By default that of this one.
+    title
+        A short line above the panel.
+    mark
+        Whether the border |theta_j| = pi/2 between low and high frequencies is drawn.
+    """
+    values = np.asarray(damping, dtype=float)
+    if values.ndim != 2 or min(values.shape) < 2:
+        raise ValueError(f"damping has shape {values.shape}, must be (H, W) with at least 2 modes an axis")
+    upper = colour_limit([values]) if limit is None else limit
+    centres = []
+    for axis, n in enumerate(values.shape):
+        theta = grid_frequencies(n)[:, 0] / np.pi
+        if n % 2 == 0:  # theta = pi is theta = -pi
+            theta = np.concatenate([[-1.0], theta])
+            values = np.concatenate([np.take(values, [-1], axis=axis), values], axis=axis)
+        centres.append(theta)
+    edges = [np.append(theta, 2 * theta[-1] - theta[-2]) - 0.5 * (theta[1] - theta[0]) for theta in centres]
+    colours = heat_map() if upper <= 1.0 else heat_map_above_one(LOWER_PART)
+    ax.grid(False)
+    ax.pcolormesh(edges[1], edges[0], values, cmap=colours, norm=_norm(upper), rasterized=True)
+    if values.min() < ABOVE_ONE < values.max():
+        ax.contour(centres[1], centres[0], values, levels=[ABOVE_ONE], colors=[BLACK], linewidths=0.7)
+    if mark:
+        ax.add_patch(Rectangle((-0.5, -0.5), 1.0, 1.0, fill=False, edgecolor="white", linewidth=1.2))
+        ax.add_patch(Rectangle((-0.5, -0.5), 1.0, 1.0, fill=False, edgecolor=BLACK, linewidth=1.2, linestyle=(0, (3, 3))))
+    ticks, labels = (-1.0, 0.0, 1.0), ("−π", "0", "π")
+    ax.set_xticks(ticks, labels)
+    ax.set_yticks(ticks, labels)
+    ax.set_xlim(-1.0, 1.0)
+    ax.set_ylim(-1.0, 1.0)
+    ax.set_aspect("equal")
+    ax.set_xlabel("θ₂ (rad)", labelpad=1.0)
+    ax.set_ylabel("θ₁ (rad)", labelpad=1.0)
+    if title:
+        ax.set_title(title)
+    return ax
+
+
+def colour_limit(dampings: Sequence[ArrayLike]) -> float:
+    """1 if nothing is amplified, else the power of ten at or above the largest modulus."""
+    largest = max(float(np.max(values)) for values in dampings)
+    return 1.0 if largest <= ABOVE_ONE else float(10.0 ** max(1, int(np.ceil(np.log10(largest) - 1e-12))))
+
+
+def colour_bar(axes: Sequence[Axes]) -> Colorbar:
+    """One scale beside the panels of `draw_damping`."""
+    mesh = next(c for c in axes[0].collections if isinstance(c, QuadMesh))
+    made = axes[0].get_figure()
+    if made is None:
+        raise ValueError("the axes belong to no figure")
+    bar = made.colorbar(mesh, ax=list(axes), shrink=0.9, aspect=22, pad=0.01)
+    upper = float(np.max(mesh.norm.vmax or 1.0))
+    if upper > 1.0:
+        powers = np.arange(1, round(np.log10(upper)) + 1)
+        powers = powers[:: -(-powers.size // 4)] if powers.size > 4 else powers
+        bar.set_ticks([0.0, 0.5, 1.0, *(10.0**powers)], labels=["0", "0.5", "1", *(f"$10^{{{p}}}$" for p in powers)])
+        bar.ax.axhline(1.0, color=BLACK, linewidth=0.8)
+    bar.minorticks_off()
+    bar.set_label("remaining amplitude |q|")
+    return bar
+
+
+def _norm(upper: float) -> Normalize:
+    if upper <= 1.0:
+        return Normalize(0.0, 1.0)
+    decades = np.log10(upper)
+
+    def forward(value: NDArray[np.float64]) -> NDArray[np.float64]:
+        value = np.asarray(value, dtype=float)
+        above = LOWER_PART + (1.0 - LOWER_PART) * np.log10(np.maximum(value, 1.0)) / decades
+        return np.where(value <= 1.0, LOWER_PART * value, above)
+
+    def inverse(position: NDArray[np.float64]) -> NDArray[np.float64]:
+        position = np.asarray(position, dtype=float)
+        above = 10.0 ** (decades * (np.maximum(position, LOWER_PART) - LOWER_PART) / (1.0 - LOWER_PART))
+        return np.where(position <= LOWER_PART, position / LOWER_PART, above)
+
+    return FuncNorm((forward, inverse), vmin=0.0, vmax=upper)

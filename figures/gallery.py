@@ -1,0 +1,196 @@
+"""The pictures of the theory, computed from mgtheory alone: families, factors against degree and work, spectra with roots, heat maps.
+
+Every entry of `GALLERY` computes its numbers and returns a finished figure. All are for the 2D Poisson problem with 5 points on the
+h = 1 scale (spectrum in (0, 8], high frequencies in [2, 8]) unless a panel says otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from figures.curves import draw_convergence, draw_factors
+from figures.damping import colour_bar, draw_damping
+from figures.polynomials import draw_polynomials
+from figures.spectra import draw_spectrum
+from figures.style import DOUBLE, figure, figure_legend, panel_letters
+from mgtheory.families import FAMILIES
+from mgtheory.fourier import grid_frequencies, smoothing_factor, symbol, two_grid_factor
+from mgtheory.hierarchy import Hierarchy
+from mgtheory.initialise import derive
+from mgtheory.polynomial import ResidualPolynomial
+from mgtheory.problems import Problem, create
+from mgtheory.stencils import Stencil, laplacian
+
+__all__ = ["GALLERY", "families_of_degree", "family_polynomial"]
+
+B, HIGH = 8.0, (2.0, 8.0)  # of the 5-point Laplacian with h = 1
+SAMPLES = 64
+DEGREES = tuple(range(1, 9))
+SHOWN_DEGREE = 4  # every family has it
+EXPENSIVE, EXPENSIVE_DEGREES = "two_grid_optimal", 3  # a numerical optimisation for each degree
+SIZE, TOLERANCE = 127, 1e-10
+CONVECTION = 2.0
+
+
+@cache
+def family_polynomial(family: str, degree: int) -> ResidualPolynomial | None:
+    """A family's q for the 2D Poisson problem on the h = 1 scale; None where the family does not have that degree.
+
+    `harmonic_ritz` starts from a random vector with seed 0: from a smooth right-hand side it would see the low frequencies alone.
+    """
+    problem = _problem()
+    options = {"start": np.random.default_rng(0).standard_normal(problem.A.shape[0])} if FAMILIES[family].needs == "operator" else {}
+    try:
+        found = derive(family, degree, problem=problem, **options).polynomial
+    except ValueError:
+        return None
+    return found.scaled(problem.h[0] ** 2) if found.degree == degree else None
+
+
+def families_of_degree(degree: int) -> dict[str, ResidualPolynomial]:
+    """Every family that has this degree, by name."""
+    return {name: q for name in FAMILIES if (q := family_polynomial(name, degree)) is not None}
+
+
+def families() -> Figure:
+    """(a), (b): q of every family that has degree 4, on (0, 8]."""
+    curves = families_of_degree(SHOWN_DEGREE)
+    names = list(curves)
+    half = -(-len(names) // 2)
+    made, axes = figure(1, 2, width=DOUBLE, height=2.7, sharey=True)
+    for ax, chosen in zip(axes.flat, (names[:half], names[half:])):
+        draw_polynomials(
+            ax,
+            {name: curves[name] for name in chosen},
+            interval=(0.0, B),
+            high=HIGH,
+            xlabel="eigenvalue λ of the 5-point Laplacian (h = 1)",
+            columns=3,
+        )
+    axes[0, 1].set_ylabel("")
+    panel_letters(axes)
+    return made
+
+
+def smoothing_against_degree() -> Figure:
+    """mu of every family against the degree of q."""
+    made, axes = figure(1, 1, height=3.2)
+    draw_factors(
+        axes[0, 0],
+        _against_degree(lambda q: smoothing_factor(laplacian(2), q).factor),
+        xlabel="degree of q (products with A)",
+        ylabel="smoothing factor µ",
+        legend=False,
+    )
+    figure_legend(made)
+    return made
+
+
+def two_grid_against_work() -> Figure:
+    """(a) The factor of a V(1,1) cycle with two grids against its work; (b) that factor for each product with A."""
+    made, axes = figure(1, 2, width=DOUBLE, height=3.0)
+    factors = _against_degree(lambda q: two_grid_factor(laplacian(2), q, pre=1, post=1).factor)
+    work = {name: (2.0 * degrees + 1.0, values) for name, (degrees, values) in factors.items()}
+    label = "fine-grid products with A in one V(1,1) cycle, 2k + 1"
+    draw_factors(axes[0, 0], work, xlabel=label, ylabel="two-grid factor ρ", legend=False)
+    each = {name: (products, values ** (1.0 / products)) for name, (products, values) in work.items()}
+    draw_factors(axes[0, 1], each, xlabel=label, ylabel="factor per product, ρ^(1/(2k + 1))", log=False, legend=False)
+    figure_legend(made)
+    panel_letters(axes)
+    return made
+
+
+def spectra_with_roots() -> Figure:
+    """(a) The symmetric 5-point Laplacian with fourth-kind roots; (b) upwind convection and diffusion with minimax roots."""
+    made, axes = figure(1, 2, width=DOUBLE, height=3.1)
+    theta = grid_frequencies((24, 24))
+    high = (np.abs(theta) >= np.pi / 2 - 1e-12).any(axis=-1)
+    fourth = derive("chebyshev4", 3, lmax=B).polynomial
+    draw_spectrum(axes[0, 0], symbol(laplacian(2), theta), high=high, roots={"chebyshev4": fourth.roots}, polynomial=fourth, legend=False)
+    values = symbol(_upwind(), theta)
+    optimal = derive("minimax", 3, points=values[high]).polynomial
+    draw_spectrum(axes[0, 1], values, high=high, roots={"minimax": optimal.roots}, polynomial=optimal, legend=False)
+    axes[0, 0].set_title("5-point Laplacian, degree 3")
+    axes[0, 1].set_title("−Δu + 2u_x + u_y upwind, degree 3")
+    figure_legend(made)
+    panel_letters(axes)
+    return made
+
+
+def damping_maps() -> Figure:
+    """Heat maps of degree 3: one panel for each of four families."""
+    chosen = [name for name in ("richardson", "chebyshev", "chebyshev4", "chebyshev4_opt") if name in FAMILIES]
+    made, axes = figure(1, len(chosen), width=DOUBLE, height=2.1)
+    values = symbol(laplacian(2), grid_frequencies((SAMPLES, SAMPLES))).real
+    for ax, name in zip(axes.flat, chosen):
+        q = family_polynomial(name, 3)
+        assert q is not None
+        draw_damping(ax, np.abs(q(values)), title=f"{name}\nµ = {smoothing_factor(laplacian(2), q).factor:.3f}")
+    for ax in axes.flat[1:]:
+        ax.set_ylabel("")
+        ax.set_yticklabels([])
+    colour_bar(list(axes.flat))
+    return made
+
+
+def convergence() -> Figure:
+    """(a) Residuals of V(1,1) cycles on the 2D Poisson problem with 127 x 127 unknowns, degree 4, against cycles; (b) every family at its
+    best degree up to 4 against fine-grid products with A."""
+    made, axes = figure(1, 2, width=DOUBLE, height=3.0)
+    by_degree = {degree: {name: _history(q) for name, q in families_of_degree(degree).items()} for degree in (1, 2, 3, 4)}
+    by_degree = {degree: {name: norms for name, norms in found.items() if norms[-1] < norms[0]} for degree, found in by_degree.items()}
+    draw_convergence(axes[0, 0], by_degree[SHOWN_DEGREE], legend=False)
+    axes[0, 0].set_title(f"degree {SHOWN_DEGREE}")
+    best, work = {}, {}
+    for name in by_degree[SHOWN_DEGREE]:
+        costs = {d: (2 * d + 1) * (len(found[name]) - 1) for d, found in by_degree.items() if name in found}
+        degree = min(costs, key=lambda d: costs[d])
+        best[name], work[name] = by_degree[degree][name], 2.0 * degree + 1.0
+    draw_convergence(axes[0, 1], best, work=work, legend=False)
+    axes[0, 1].set_title("each at the degree (1 to 4) that costs it least")
+    figure_legend(made)
+    panel_letters(axes)
+    return made
+
+
+GALLERY: dict[str, Callable[[], Figure]] = {
+    "families": families,
+    "smoothing_against_degree": smoothing_against_degree,
+    "two_grid_against_work": two_grid_against_work,
+    "spectra_with_roots": spectra_with_roots,
+    "damping_maps": damping_maps,
+    "convergence": convergence,
+}
+
+
+@cache
+def _problem() -> Problem:
+    return create("poisson2d", 31)
+
+
+def _history(q: ResidualPolynomial) -> NDArray[np.float64]:
+    problem = create("poisson2d", SIZE)
+    hierarchy = Hierarchy.build(problem, smoother=q.scaled(problem.h[0] ** -2))
+    return np.asarray(hierarchy.solve(problem.b, tol=TOLERANCE, maxiter=60).residual_norms)
+
+
+def _against_degree(measure: Callable[[ResidualPolynomial], float]) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    curves = {}
+    for family in FAMILIES:
+        highest = EXPENSIVE_DEGREES if family == EXPENSIVE else DEGREES[-1]
+        pairs = [(k, measure(q)) for k in DEGREES if k <= highest and (q := family_polynomial(family, k)) is not None]
+        if pairs:
+            degrees, values = zip(*pairs)
+            curves[family] = (np.array(degrees, dtype=float), np.array(values, dtype=float))
+    return curves
+
+
+def _upwind() -> Stencil:
+    """-laplace u + 2 u_x + u_y with first-order upwind differences, h = 1."""
+    c = CONVECTION
+    return laplacian(2) + Stencil.from_array(np.array([[0.0, -0.5 * c, 0.0], [-c, 1.5 * c, 0.0], [0.0, 0.0, 0.0]]))

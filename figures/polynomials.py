@@ -1,0 +1,100 @@
+"""Residual polynomials on the real spectrum: families of theory side by side, and theory, start and learned of one level."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import ArrayLike
+
+from figures.style import GREY, ROLES, Look, legend_above, look
+from mgtheory.polynomial import ResidualPolynomial
+
+__all__ = ["draw_polynomials"]
+
+LINEAR_UP_TO = 2.0  # larger values of |q| are drawn on an axis that is linear up to 1 and logarithmic beyond
+SHOWN_POINTS = 4000
+
+
+def draw_polynomials(
+    ax: Axes,
+    polynomials: Mapping[str, ResidualPolynomial],
+    *,
+    interval: tuple[float, float] = (0.0, 1.0),
+    high: tuple[float, float] | None = None,
+    eigenvalues: ArrayLike | None = None,
+    spectrum_of: str | None = None,
+    xlabel: str = "λ / b",
+    columns: int = 3,
+    legend: bool = True,
+) -> Axes:
+    """q(t) against t for each polynomial, on one scale.
+
+    Parameters
+    ----------
+    polynomials
+        Label -> q, all scaled to the same operator. The labels theory, start, learned and effective have looks of their own.
+    interval
+        The range of t.
+    high
+        The part of it that the high frequencies fill, shaded.
+    eigenvalues
+        A true spectrum, complex allowed, in units of t: each lambda is drawn as the point (|lambda|, |q(lambda)|), at most 4000 of them.
+    spectrum_of
+        The label of the polynomial to take there; by default the last.
+    xlabel
+        Label of the axis, with its unit.
+    columns
+        Of the legend, which stands above the axes.
+    """
+    t = np.linspace(*interval, 1001)
+    curves = {label: np.real(q(t)) for label, q in polynomials.items()}
+    reach = max((float(np.abs(values).max()) for values in curves.values()), default=1.0)
+    if high is not None:
+        ax.axvspan(*high, color="#EEEEEE", zorder=0, linewidth=0, label="high frequencies")
+    ax.axhline(0.0, color=GREY, linewidth=0.6, zorder=1)
+    if eigenvalues is not None and polynomials:
+        chosen = spectrum_of or list(polynomials)[-1]
+        points = _thinned(np.ravel(np.asarray(eigenvalues)))
+        size = np.abs(polynomials[chosen](points.astype(complex)))
+        reach = max(reach, float(size.max()))
+        ax.plot(
+            np.abs(points),
+            size,
+            linestyle="none",
+            marker=".",
+            markersize=2.0,
+            color=GREY,
+            alpha=0.6,
+            markeredgewidth=0,
+            rasterized=True,
+            zorder=2,
+            label="_points",
+        )
+        ax.plot([], [], linestyle="none", marker="o", markersize=3.5, color=GREY, label=f"|q(λ)| on the spectrum of A, {chosen}")
+    for k, (label, values) in enumerate(curves.items()):
+        ax.plot(t, values, label=label, zorder=3 + k, **role_or(label, k).line)
+    if reach > LINEAR_UP_TO:
+        ax.set_yscale("symlog", linthresh=1.0)
+        for level in (-1.0, 1.0):
+            ax.axhline(level, color=GREY, linewidth=0.6, linestyle=(0, (3, 2)), zorder=1)
+    ax.set_xlim(*interval)
+    ax.set_xlabel(xlabel)
+    ax.set_ylabel("residual polynomial q")
+    if legend:
+        legend_above(ax, columns=columns)
+    return ax
+
+
+def role_or(label: str, index: int) -> Look:
+    """The look of a role where the label is one, else that of the curve's number."""
+    return ROLES.get(label, look(index))
+
+
+def _thinned(points: np.ndarray) -> np.ndarray:
+    """At most 4000 of the points, evenly chosen and always with the largest."""
+    if points.size <= SHOWN_POINTS:
+        return points
+    order = np.argsort(np.abs(points), kind="stable")
+    return np.asarray(points[order[np.round(np.linspace(0, points.size - 1, SHOWN_POINTS)).astype(int)]])

@@ -1,0 +1,124 @@
+"""Eigenvalues of an operator in the complex plane, with the roots that are to damp them and the region where |q| < 1."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patheffects import withStroke
+from numpy.typing import ArrayLike
+
+from figures.polynomials import role_or
+from figures.style import BLACK, GREY, LIGHT_GREY, SKY, legend_above
+from mgtheory.polynomial import ResidualPolynomial
+
+__all__ = ["draw_spectrum"]
+
+MARGIN = 1.25  # roots up to this many spectral radii from 0 widen the view; others are drawn at its edge
+FLAT = 0.15  # a spectrum less high than this part of its width is drawn in a flat panel, any other in a square one
+SHOWN_POINTS = 6000
+ROOT_SIZE = 5.5
+Ends = tuple[float, float]
+
+
+def draw_spectrum(
+    ax: Axes,
+    eigenvalues: ArrayLike,
+    *,
+    high: ArrayLike | None = None,
+    roots: Mapping[str, ArrayLike] | None = None,
+    polynomial: ResidualPolynomial | None = None,
+    columns: int = 2,
+    legend: bool = True,
+) -> Axes:
+    """Eigenvalues and roots in the complex plane; where q is given, the region |q| < 1 is shaded.
+
+    Parameters
+    ----------
+    eigenvalues
+        Complex, shape (H, W, c) by frequency, or any shape.
+    high
+        The high frequencies, shape (H, W); drawn in a colour and a marker of their own.
+    roots
+        Label -> complex roots. Those out of view are drawn at the edge, as triangles that point to them; infinite ones on the right.
+    polynomial
+        q, on the scale of the eigenvalues: inside of the curve |q| = 1 it damps, outside it amplifies.
+    columns
+        Of the legend, which stands above the axes.
+    """
+    values = np.asarray(eigenvalues, dtype=complex)
+    given = {label: np.ravel(np.asarray(z, dtype=complex)) for label, z in (roots or {}).items()}
+    x, y = _view(values, given)
+    if polynomial is not None:
+        _draw_damped(ax, polynomial, x, y)
+    groups = {"eigenvalues": (values.ravel(), SKY, "o")}
+    if high is not None:
+        mask = np.broadcast_to(np.asarray(high, dtype=bool)[(...,) + (None,) * (values.ndim - np.ndim(high))], values.shape)
+        groups = {"low frequencies": (values[~mask], LIGHT_GREY, "s"), "high frequencies": (values[mask], SKY, "o")}
+    for k, (label, (points, colour, marker)) in enumerate(groups.items()):
+        shown = points if points.size <= SHOWN_POINTS else points[:: -(-points.size // SHOWN_POINTS)]
+        style: dict[str, Any] = {"linestyle": "none", "marker": marker, "markeredgewidth": 0, "color": colour}
+        ax.plot(shown.real, shown.imag, markersize=1.8, alpha=0.6, rasterized=True, zorder=2 + k, label=f"_{label}", **style)
+        ax.plot([], [], markersize=4.0, label=label, **style)
+    for k, (label, found) in enumerate(given.items()):
+        _draw_roots(ax, found, label, k, x, y)
+    ax.axhline(0.0, color=GREY, linewidth=0.6, zorder=1)
+    ax.axvline(0.0, color=GREY, linewidth=0.6, zorder=1)
+    ax.set_xlim(*x)
+    ax.set_ylim(*y)
+    ax.set_aspect("equal", adjustable="box")
+    ax.set_xlabel("Re λ")
+    ax.set_ylabel("Im λ")
+    if legend:
+        legend_above(ax, columns=columns)
+    return ax
+
+
+def _view(values: np.ndarray, roots: Mapping[str, np.ndarray]) -> tuple[Ends, Ends]:
+    """Limits of both axes: around the spectrum and the near roots, symmetric about the real axis, square unless the spectrum is flat."""
+    radius = float(np.abs(values).max()) or 1.0
+    near = [z for found in roots.values() for z in found if abs(z) <= MARGIN * radius]
+    points = np.concatenate([values.ravel(), np.array(near, dtype=complex), [0.0]])
+    pad = 0.12 * radius
+    low, high = float(points.real.min()) - pad, float(points.real.max()) + pad
+    reach = float(np.abs(points.imag).max()) + pad
+    if np.abs(points.imag).max() <= FLAT * (high - low):
+        reach = max(reach, (high - low) / 6)
+        return (low, high), (-reach, reach)
+    half, middle = max(reach, 0.5 * (high - low)), 0.5 * (low + high)
+    return (middle - half, middle + half), (-half, half)
+
+
+def _draw_damped(ax: Axes, polynomial: ResidualPolynomial, x_ends: Ends, y_ends: Ends) -> None:
+    x, y = np.meshgrid(np.linspace(*x_ends, 301), np.linspace(*y_ends, 301))
+    size = np.abs(polynomial(x + 1j * y))
+    ax.contourf(x, y, size, levels=[0.0, 1.0], colors=["#FFF3D6"], zorder=0)
+    border = ax.contour(x, y, size, levels=[1.0], colors=[BLACK], linewidths=0.9, zorder=5)
+    border.set_path_effects([withStroke(linewidth=2.2, foreground="white")])
+    ax.plot([], [], color=BLACK, linewidth=0.9, label="|q| = 1")
+
+
+def _draw_roots(ax: Axes, roots: np.ndarray, label: str, index: int, x: Ends, y: Ends) -> None:
+    look = role_or(label, index)
+    inside = np.isfinite(roots) & (roots.real >= x[0]) & (roots.real <= x[1]) & (np.abs(roots.imag) <= y[1])
+    style: dict[str, Any] = {"linestyle": "none", "color": look.colour, "markersize": ROOT_SIZE, "zorder": 6 + index}
+    halo = [withStroke(linewidth=3.0, foreground="white")]
+    ax.plot(
+        roots[inside].real,
+        roots[inside].imag,
+        marker=look.marker,
+        markerfacecolor="none" if look.marker != "x" else look.colour,
+        markeredgewidth=1.4,
+        path_effects=halo,
+        label=f"roots, {label}",
+        **style,
+    )
+    middle, half = 0.5 * (x[0] + x[1]), 0.5 * (x[1] - x[0])
+    for z in roots[~inside]:
+        direction = z - middle if np.isfinite(z) else 1.0 + 0.0j
+        scale = min(half / abs(direction.real) if direction.real else np.inf, y[1] / abs(direction.imag) if direction.imag else np.inf)
+        edge = middle + 0.95 * scale * direction
+        arrow = (3, 0, float(np.degrees(np.angle(direction))) - 90.0)
+        ax.plot(edge.real, edge.imag, marker=arrow, markeredgewidth=1.0, path_effects=halo, label="_edge", **style)

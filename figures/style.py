@@ -1,0 +1,223 @@
+"""One look for all figures: paper sizes, 8 pt type, colours that differ for colour-blind readers and in grey, PNG and PDF at once.
+
+Every curve gets a colour, a line style and a marker together, so that none depends on colour alone. Colours are those of Okabe and Ito
+(2008), ordered so that neighbours differ in lightness too; heat maps use cividis, which is monotone in grey. Legends stand above the axes,
+where they cover no data.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import Colormap, ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.legend import Legend
+from numpy.typing import NDArray
+
+__all__ = [
+    "COLOURS",
+    "DOUBLE",
+    "ROLES",
+    "SINGLE",
+    "Look",
+    "figure",
+    "figure_legend",
+    "heat_map",
+    "heat_map_above_one",
+    "legend_above",
+    "look",
+    "panel_letters",
+    "paper",
+    "save",
+]
+
+SINGLE, DOUBLE = 3.35, 7.0  # widths of one and two columns of a paper, in inches (85 and 178 mm)
+DPI = 300
+
+BLACK, BLUE, VERMILION, GREEN, SKY, ORANGE, PURPLE, GREY, LIGHT_GREY = (
+    "#000000",
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#56B4E9",
+    "#E69F00",
+    "#CC79A7",
+    "#8C8C8C",
+    "#B8B8B8",
+)
+COLOURS = (BLUE, VERMILION, BLACK, GREEN, ORANGE, PURPLE, SKY)
+DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1.2, 1, 1.2)), (0, (3, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (2, 2)))
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+
+_RC: Any = {
+    "font.family": "DejaVu Sans",
+    "font.size": 8.0,
+    "axes.labelsize": 8.0,
+    "axes.titlesize": 8.0,
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
+    "legend.fontsize": 7.5,
+    "legend.frameon": False,
+    "legend.handlelength": 2.4,
+    "legend.columnspacing": 1.2,
+    "legend.handletextpad": 0.5,
+    "axes.linewidth": 0.6,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#DDDDDD",
+    "grid.linewidth": 0.5,
+    "lines.linewidth": 1.3,
+    "lines.markersize": 4.0,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.minor.width": 0.4,
+    "ytick.minor.width": 0.4,
+    "savefig.dpi": DPI,
+    "figure.dpi": 100,
+    "pdf.fonttype": 42,
+    "svg.fonttype": "none",
+    "axes.unicode_minus": True,
+}
+
+
+@dataclass(frozen=True)
+class Look:
+    """Colour, line style and marker of one curve."""
+
+    colour: str
+    dashes: Any
+    marker: str
+
+    @property
+    def line(self) -> dict[str, Any]:
+        """Keywords of `Axes.plot` for a line without markers."""
+        return {"color": self.colour, "linestyle": self.dashes}
+
+    @property
+    def marked(self) -> dict[str, Any]:
+        """Keywords of `Axes.plot` for a line with markers."""
+        return {**self.line, "marker": self.marker, "markerfacecolor": "white", "markeredgewidth": 1.0}
+
+
+ROLES = {
+    "theory": Look(BLACK, (0, (1, 1)), "x"),
+    "start": Look(ORANGE, (0, (5, 1.5)), "s"),
+    "learned": Look(BLUE, "-", "D"),
+    "effective": Look(PURPLE, (0, (5, 1.2, 1, 1.2)), "^"),
+}
+
+
+def look(index: int) -> Look:
+    """The look of the curve number `index`; all three properties repeat with a period of 7."""
+    k = index % len(COLOURS)
+    return Look(COLOURS[k], DASHES[k], MARKERS[k])
+
+
+@contextmanager
+def paper() -> Iterator[None]:
+    """The settings of all figures, within a with block; nothing is left changed behind it."""
+    with mpl.rc_context(_RC):
+        yield
+
+
+def figure(
+    rows: int = 1, columns: int = 1, *, width: float = SINGLE, height: float | None = None, **options: Any
+) -> tuple[Figure, NDArray[Any]]:
+    """A figure that fits its labels by itself, and its axes as an array of shape (rows, columns); no window, no global state.
+
+    Parameters
+    ----------
+    width, height
+        In inches; by default the height is 0.72 of a panel's width for each row.
+    **options
+        Of `Figure.subplots`.
+    """
+    tall = height if height is not None else 0.72 * width / columns * rows + 0.25
+    made = Figure(figsize=(width, tall), layout="constrained")
+    FigureCanvasAgg(made)
+    return made, made.subplots(rows, columns, squeeze=False, **options)
+
+
+def legend_above(ax: Axes, *, columns: int = 2, **options: Any) -> Legend:
+    """The legend over one axes, outside of it; for a panel that stands alone."""
+    return ax.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=columns, borderaxespad=0.2, **options)
+
+
+def figure_legend(made: Figure, axes: Iterable[Axes] | None = None, **options: Any) -> Legend:
+    """One legend over all panels, each label once, in as many columns as the width of the figure allows.
+
+    Parameters
+    ----------
+    axes
+        Whose curves are named; by default all of the figure.
+    """
+    entries: dict[str, Any] = {}
+    for ax in made.axes if axes is None else axes:
+        handles, labels = ax.get_legend_handles_labels()
+        for handle, label in zip(handles, labels):
+            entries.setdefault(label, handle)
+    if not entries:
+        raise ValueError("the figure has no labelled curve, so there is nothing for a legend")
+    available = made.get_figwidth() * made.dpi * 0.98
+    for columns in range(len(entries), 0, -1):
+        legend = made.legend(list(entries.values()), list(entries), loc="outside upper center", ncols=columns, **options)
+        if columns == 1 or legend.get_window_extent().width <= available:
+            break
+        legend.remove()
+    return legend
+
+
+def panel_letters(axes: NDArray[Any]) -> None:
+    """(a), (b), ... inside the upper left corner of each panel's outside margin."""
+    for k, ax in enumerate(axes.flat):
+        ax.annotate(f"({chr(97 + k)})", (0, 1), (-26, 4), xycoords="axes fraction", textcoords="offset points", fontweight="bold")
+
+
+def heat_map() -> Colormap:
+    """cividis: monotone in lightness, alike for all kinds of colour vision."""
+    return mpl.colormaps["cividis"]
+
+
+def heat_map_above_one(lower: float) -> Colormap:
+    """cividis on the first part of the scale, then from light to dark red: `lower` is the part that cividis gets."""
+    count = 512
+    first = round(lower * count)
+    reds = mpl.colormaps["Reds"](np.linspace(0.35, 1.0, count - first))
+    return ListedColormap(np.vstack([heat_map()(np.linspace(0.0, 1.0, first)), reds]), name="cividis_reds")
+
+
+def save(made: Figure, path: str | os.PathLike[str]) -> list[Path]:
+    """Write PNG (300 dpi) and PDF next to each other, without dates, so that equal data give equal files.
+
+    Parameters
+    ----------
+    path
+        Without suffix; missing folders are made.
+
+    Returns
+    -------
+    The two paths, PNG first.
+    """
+    base = Path(path)
+    base.parent.mkdir(parents=True, exist_ok=True)
+    written = []
+    dateless = {".png": ("Software",), ".pdf": ("CreationDate", "ModDate", "Producer", "Creator")}
+    for suffix, keys in dateless.items():
+        target = base.with_name(base.name + suffix)
+        temporary = base.with_name(f".{base.name}.{os.getpid()}{suffix}")
+        try:
+            made.savefig(temporary, metadata=dict.fromkeys(keys))
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+        written.append(target)
+    return written
