@@ -63,7 +63,7 @@ def _digest(tensors: Mapping[str, Tensor], info: str) -> str:
     for name in sorted(tensors):
         value = tensors[name].detach().cpu().contiguous()
         mark.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
-        mark.update(value.reshape(-1).view(torch.uint8).numpy() if value.numel() else b"")
+        mark.update(value.reshape(-1).view(torch.uint8).numpy().data if value.numel() else b"")
     return mark.hexdigest()
 
 

@@ -50,7 +50,7 @@ class DataSection(_Section):
     root: str | None = None
     size: Count | None = None
     validation: Fraction = 0.1
-    split_seed: int = Field(0, ge=0)
+    split_seed: int = Field(default=0, ge=0)
     download: bool = True
     on_device: Literal["auto", "always", "never"] = "auto"
     mean: tuple[float, ...] | None = None
@@ -60,15 +60,15 @@ class DataSection(_Section):
 class AugmentSection(_Section):
     """What is done to training images; None takes what is natural to the data set (see `nets.data.SOURCES`)."""
 
-    crop: int | None = Field(None, ge=0)
+    crop: int | None = Field(default=None, ge=0)
     pad: Literal["zeros", "reflect"] = "zeros"
     flip: Literal["none", "random", "alternating"] | None = None
     rotate: NonNegative | None = None
     scale: Fraction | None = None
     policy: Literal["none", "autoaugment", "randaugment"] = "none"
     randaugment_ops: Count = 2
-    randaugment_magnitude: float = Field(9.0, ge=0, le=30)
-    cutout: int = Field(0, ge=0)
+    randaugment_magnitude: float = Field(default=9.0, ge=0, le=30)
+    cutout: int = Field(default=0, ge=0)
     mixup: NonNegative = 0.0
     cutmix: NonNegative = 0.0
 
@@ -104,9 +104,9 @@ class TrainSection(_Section):
     """How long, on what, and how safely."""
 
     epochs: Count = 100
-    batch_size: int = Field(128, ge=2)
+    batch_size: int = Field(default=128, ge=2)
     last_batch: Literal["keep", "drop"] = "keep"
-    seed: int = Field(0, ge=0)
+    seed: int = Field(default=0, ge=0)
     select: Literal["last", "best"] = "last"
     accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     devices: Count | Literal["auto"] = 1
@@ -119,7 +119,7 @@ class TrainSection(_Section):
     sync_batchnorm: bool = False
     ghost_groups: Count = 1
     checkpoint_epochs: Count = 1
-    checkpoint_steps: int = Field(0, ge=0)
+    checkpoint_steps: int = Field(default=0, ge=0)
     tensorboard: bool = True
 
 
@@ -153,7 +153,7 @@ class TrainConfig(_Section):
 
 
 RECIPES = Path(__file__).with_name("recipes")
-SECTIONS: dict[str, type[_Section]] = {name: field.annotation for name, field in TrainConfig.model_fields.items() if field.annotation}
+SECTIONS: dict[str, type[_Section]] = {name: type(field.default) for name, field in TrainConfig.model_fields.items()}
 
 
 def list_recipes() -> tuple[str, ...]:

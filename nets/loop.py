@@ -243,4 +243,4 @@ def _flops(trainer: Trainer) -> int:
     with FlopCounterMode(display=False) as counter:
         trainer.raw(torch.zeros(1, *trainer.data.shape, device=trainer.device, dtype=trainer.dtype))
     trainer.raw.train(was_training)
-    return counter.get_total_flops()
+    return int(counter.get_total_flops())

@@ -237,14 +237,15 @@ def environment(device: torch.device) -> dict[str, Any]:
 
 def _revision() -> str:
     """The git revision of the sources, with a plus where they were changed; the installed version outside a repository."""
-    here = Path(__file__).resolve().parent
+
+    def git(*words: str) -> str:
+        done = subprocess.run(["git", *words], cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10, check=True)
+        return str(done.stdout).strip()
+
     try:
-        run = {"cwd": here, "capture_output": True, "text": True, "timeout": 10, "check": True}
-        if not (here.parent / ".git").exists():
+        if not (Path(__file__).resolve().parent.parent / ".git").exists():
             raise FileNotFoundError
-        head = subprocess.run(["git", "rev-parse", "--short=12", "HEAD"], **run).stdout.strip()
-        changed = subprocess.run(["git", "status", "--porcelain", "--untracked-files=no"], **run).stdout.strip()
-        return head + ("+" if changed else "")
+        return git("rev-parse", "--short=12", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")
     except (OSError, subprocess.SubprocessError):
         from importlib.metadata import PackageNotFoundError, version
 

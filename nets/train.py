@@ -108,7 +108,8 @@ def _with_norms(model: nn.Module, section: TrainSection) -> nn.Module:
     if section.sync_batchnorm:
         if not torch.cuda.is_available():
             raise ValueError("train.sync_batchnorm needs CUDA devices; on CPUs use train.ghost_groups or neither")
-        return nn.SyncBatchNorm.convert_sync_batchnorm(model)
+        converted: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
+        return converted
     return convert_ghost_batchnorm(model, section.ghost_groups) if section.ghost_groups > 1 else model
 
 
@@ -129,7 +130,7 @@ def _refuse_foreign(out: Path) -> None:
 def _fabric(section: TrainSection) -> Fabric:
     """A launched Fabric for the section's devices; several CPUs or GPUs run as DDP, started here or by torchrun or Slurm."""
     from lightning_fabric import Fabric
-    from lightning_fabric.strategies import DDPStrategy
+    from lightning_fabric.strategies.ddp import DDPStrategy
 
     if section.accelerator == "cuda" and not torch.cuda.is_available():
         raise ValueError("train.accelerator is cuda; no CUDA device is available here, allowed are auto, cpu")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -55,12 +55,14 @@ class Trainer:
         self.augment = Augment.resolve(config.augment, data.source, seed=section.seed, classes=len(data.classes), mean=mean, std=std)
         self.steps_per_epoch = self._count_steps()
         self.format = torch.channels_last if section.channels_last else torch.contiguous_format
-        self.raw = model.to(self.device, memory_format=self.format)
+        self.raw = model.to(device=self.device)
+        if section.channels_last:
+            self.raw = self.raw.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if section.precision == "64":
             self.raw = self.raw.double()
         self.dtype = next(self.raw.parameters()).dtype
         self.optimizer = make_optimizer(self.raw, config.optim, fused=self.device.type == "cuda")
-        wrapped = torch.compile(self.raw, mode=section.compile_mode) if section.compile else self.raw
+        wrapped: Any = torch.compile(self.raw, mode=section.compile_mode) if section.compile else self.raw
         self.model, self.prepared = fabric.setup(wrapped, self.optimizer)
         self.ema = Ema(self.raw, config.optim.ema) if config.optim.ema else None
         self.images, self.labels = self._place(data)
@@ -210,7 +212,7 @@ class Trainer:
 
     def _reduced(self, value: Tensor, how: str = "sum") -> float:
         if self.world > 1:
-            value = self.fabric.all_reduce(value.clone().double() if value.device.type != "mps" else value.float(), reduce_op=how)
+            value = cast("Tensor", self.fabric.all_reduce(value.clone().double(), reduce_op=how))
         return float(value)
 
     def end_epoch(self) -> dict[str, Any]:
@@ -256,7 +258,7 @@ class Trainer:
         buffers += [self.ema.weights[name] for name, _ in self.raw.named_buffers()] if self.ema else []
         for value in buffers:
             if value.is_floating_point():
-                value.copy_(self.fabric.all_reduce(value, reduce_op="mean"))
+                value.copy_(cast("Tensor", self.fabric.all_reduce(value, reduce_op="mean")))
 
     @torch.no_grad()
     def evaluate(self, indices: Tensor, weights: dict[str, Tensor] | None = None) -> tuple[float | None, float | None]:
@@ -270,7 +272,7 @@ class Trainer:
         self.raw.eval()
         sums = self._no_sums()
         try:
-            for part in indices.tensor_split(self.world)[self.rank].split(EVAL_BATCH):
+            for part in torch.split(indices.tensor_split(self.world)[self.rank], EVAL_BATCH):
                 x = self.images[part.to(self.images.device)].to(self.device)
                 x = normalise(x, self.augment.mean, self.augment.std).to(dtype=self.dtype, memory_format=self.format)
                 with self.fabric.autocast():
