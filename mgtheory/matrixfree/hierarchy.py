@@ -1,0 +1,326 @@
+"""`StencilHierarchy`: multigrid on constant-coefficient stencils without matrices, the same cycle as `mgtheory.Hierarchy` and much faster.
+
+    hierarchy = StencilHierarchy.build(poisson((1023, 1023)))
+    solution = hierarchy.solve(problem.b, cycle="FMG")
+
+Supported: 1 to 3 axes of any length, Dirichlet boundaries, real constant coefficients, stencils that reach one point and are symmetric
+in every axis (3, 5, 7, 9, 19 and 27 points, finite elements, anisotropy); polynomial smoothers of any roots, complex pairs included, and
+damped Jacobi. Other boundaries, variable coefficients and Gauss-Seidel are the task of `mgtheory.Hierarchy`. The arithmetic is float64.
+
+A V-cycle visits the memory of x and b twice, whatever the degree (see `mgtheory.matrixfree.sweep`), with ``pre=0`` once: the sweep that
+smooths also restricts the residual for the next cycle and takes its norm. Beside x and b it needs the coarser grids (2/3 of a vector in
+two dimensions) and a few planes per thread. A hierarchy owns this workspace: no two Python threads may use it at the same time.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.sparse.linalg import LinearOperator
+
+from mgtheory import building
+from mgtheory.assembly import Boundary
+from mgtheory.matrixfree.cycle import cycle_products, iterate, run_cycle
+from mgtheory.matrixfree.levels import SineSolver, StencilLevel, compile_kernels, places, smoothing_steps, thread_count
+from mgtheory.matrixfree.setup import Smoothers, make_operator
+from mgtheory.matrixfree.tables import KEEP
+from mgtheory.problems import Problem
+from mgtheory.solution import Cycle, Reason, Solution, check_cycle
+from mgtheory.stencils import Stencil
+from mgtheory.transfer import coarse_size
+
+__all__ = ["StencilHierarchy"]
+
+Array = NDArray[np.float64]
+Counts = int | Sequence[int] | Callable[[int], int]
+
+
+class StencilHierarchy:
+    """Grids from fine to coarse with constant stencils; made by `StencilHierarchy.build`.
+
+    Attributes
+    ----------
+    levels
+        `StencilLevel` objects, the finest first.
+    setup_seconds, compile_seconds
+        Wall-clock time of `build`, and of compiling (or loading) the kernels, which happens once in a process and is not part of it.
+    """
+
+    def __init__(self, levels: Sequence[StencilLevel], *, setup_seconds: float = 0.0, compile_seconds: float = 0.0) -> None:
+        self.levels = list(levels)
+        self.setup_seconds, self.compile_seconds = setup_seconds, compile_seconds
+
+    @classmethod
+    def build(
+        cls,
+        problem: Problem | Stencil,
+        *,
+        shape: int | Sequence[int] | None = None,
+        h: float | None = None,
+        smoother: Any = "chebyshev",
+        degree: int | None = None,
+        pre: Counts = 1,
+        post: Counts = 1,
+        coarsening: str = "rediscretise",
+        axes: Sequence[int] | str = "auto",
+        coarsest: int = 1024,
+        max_levels: int = 64,
+        threads: int | None = None,
+    ) -> Self:
+        """Set up a hierarchy; the problem's matrix is not touched.
+
+        Parameters
+        ----------
+        problem
+            A `Problem`, or a `Stencil` (scaled to h = 1) for the operator stencil/h^2 with zero boundary values.
+        shape, h
+            For a `Stencil`: unknowns per axis, and the mesh width, 1/(shape[0] + 1) by default.
+        smoother, degree
+            A family's name with its degree, a `ResidualPolynomial` (for A on the finest level; its roots are scaled on the others), a
+            `mgtheory.smoothers.Polynomial` or `Jacobi`, or a callable of the level's index that returns its `ResidualPolynomial`.
+        pre, post
+            Smoothings per level before and after: a number, one per level (the last goes on), or a callable of the level's index.
+            ``pre=0`` is the cheapest cycle; a symmetric preconditioner needs pre = post.
+        coarsening
+            ``"rediscretise"``, or ``"galerkin"`` (R A P; with odd sizes on the coarsened axes, else the coarse stencil is not constant).
+        axes
+            ``"auto"`` (strongly coupled ones), ``"all"``, or the axes that are coarsened.
+        coarsest, max_levels
+            Coarsening ends when at most this many unknowns are left, or at this many levels; the rest is solved by a sine transform.
+        threads
+            Numba threads; all of numba's by default.
+
+        Raises
+        ------
+        ValueError
+            For what is not supported (see above), or an unknown name.
+        ImportError
+            Without numba.
+        """
+        compile_seconds = compile_kernels()
+        start = time.perf_counter()
+        operator = make_operator(problem, shape, h, coarsening)
+        smoothers = Smoothers.make(smoother, degree)
+        workers = thread_count(threads)
+        levels: list[StencilLevel] = []
+        while True:
+            index, fine = len(levels), operator.shape
+            coarse = fine
+            if index + 1 < max_levels and math.prod(fine) > coarsest:
+                chosen = operator.choose_axes(axes)
+                coarse = tuple(coarse_size(n, Boundary.DIRICHLET) if j in chosen else n for j, n in enumerate(fine))
+            level = StencilLevel(fine, operator.c, None if coarse == fine else coarse, workers)
+            if coarse != fine:
+                coarsened = [places(len(fine))[j] for j, (n, m) in enumerate(zip(fine, coarse, strict=True)) if n != m]
+                steps = smoothing_steps(smoothers.polynomial(index, operator.c, coarsened))
+                level.set_smoothing(steps, building.count(pre, index, "pre"), building.count(post, index, "post"))
+            if index:
+                level.allocate()
+            levels.append(level)
+            if coarse == fine:
+                level.direct = SineSolver(operator.c, level.grid)
+                break
+            operator = operator.coarsen(coarse)
+        return cls(levels, setup_seconds=time.perf_counter() - start, compile_seconds=compile_seconds)
+
+    def solve(
+        self,
+        b: ArrayLike,
+        x0: ArrayLike | None = None,
+        *,
+        tol: float = 1e-8,
+        maxiter: int = 100,
+        cycle: str = "V",
+        callback: Callable[[int, float], None] | None = None,
+    ) -> Solution:
+        """Cycles until ||b - A x||_2 <= tol ||b||_2.
+
+        Parameters
+        ----------
+        b, x0
+            Right-hand side and start (0 by default), real, shape (n,) or that of the grid; neither is changed. x has the shape of b.
+        tol, maxiter
+            Relative tolerance on the true residual's 2-norm, and the most cycles allowed.
+        cycle
+            ``"V"``, ``"W"``, ``"F"``, or ``"FMG"``: a full multigrid pass as the first cycle, then V-cycles; it starts from 0.
+        callback
+            Called with the number of cycles done (0 first) and the true residual norm ||b - A x||_2.
+
+        Raises
+        ------
+        ValueError
+            For a right-hand side or start of another shape or with infinite entries, or an option out of range.
+        """
+        kind = check_cycle(cycle)
+        return self._iterate(b, x0, tol=tol, maxiter=maxiter, cycle=kind, inner=Cycle.V, cycles=1, callback=callback)
+
+    def full_multigrid(self, b: ArrayLike, *, cycles: int = 1, cycle: str = "V") -> Solution:
+        """One full multigrid pass: from the coarsest level upwards, cubic interpolation and `cycles` cycles per level.
+
+        On smooth problems the error of second-order schemes is then that of the discretisation. The result says `maxiter` unless the pass
+        reaches 1e-8.
+        """
+        kind = check_cycle(cycle, without=(Cycle.FMG,))
+        return self._iterate(b, None, tol=1e-8, maxiter=1, cycle=Cycle.FMG, inner=kind, cycles=cycles, callback=None)
+
+    def _iterate(
+        self,
+        b: ArrayLike,
+        x0: ArrayLike | None,
+        *,
+        tol: float,
+        maxiter: int,
+        cycle: Cycle,
+        inner: Cycle,
+        cycles: int,
+        callback: Callable[[int, float], None] | None,
+    ) -> Solution:
+        began = time.perf_counter()
+        if not (math.isfinite(tol) and tol >= 0.0):
+            raise ValueError(f"tol is {tol!r}, must be a number from 0 on")
+        for name, value, least in (("maxiter", maxiter, 0), ("cycles", cycles, 1)):
+            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+                raise ValueError(f"{name} is {value!r}, must be a whole number from {least} on")
+        if cycle is Cycle.FMG and x0 is not None:
+            raise ValueError("an FMG cycle starts from 0, x0 must be None; with x0 take V, W or F")
+        finest = self.levels[0]
+        right = self._grid_array(b, "b")
+        x = np.empty(finest.grid) if x0 is None else self._grid_array(x0, "x0", copy=True)
+        finest.x, finest.b = x, right
+        try:
+            norms, reason = iterate(
+                self.levels, zero=x0 is None, tol=tol, maxiter=maxiter, cycle=cycle, inner=inner, cycles=cycles, callback=callback
+            )
+        finally:
+            finest.release()
+        first = [Cycle.FMG] if cycle is Cycle.FMG and len(norms) > 1 else []
+        rest = [Cycle.V if cycle is Cycle.FMG else cycle] * (len(norms) - 1 - len(first))
+        return Solution(
+            x.reshape(np.shape(b)),
+            tuple(norms),
+            reason,
+            self._message(reason, norms, x, tol * math.sqrt(float(np.vdot(right, right)))),
+            work_units=sum(cycle_products(self.levels, kind) for kind in [*first, *rest]),
+            setup_seconds=self.setup_seconds,
+            solve_seconds=time.perf_counter() - began,
+        )
+
+    def _grid_array(self, given: ArrayLike, name: str, *, copy: bool = False) -> Array:
+        """The vector as float64 in the shape of the finest grid; b itself where it is fit to be read by the kernels."""
+        finest = self.levels[0]
+        array = np.asarray(given)
+        if array.shape not in (finest.shape, (finest.size,)):
+            raise ValueError(f"{name} has shape {array.shape}, must be ({finest.size},) or {finest.shape}")
+        if not (np.issubdtype(array.dtype, np.floating) or np.issubdtype(array.dtype, np.integer)):
+            raise ValueError(f"{name} has type {array.dtype}, must be real")
+        fit = np.array(array, dtype=np.float64, order="C") if copy else np.require(array, np.float64, ["C", "A", "W"])
+        return fit.reshape(finest.grid)
+
+    def _message(self, reason: Reason, norms: list[float], x: Array, target: float) -> str:
+        count = len(norms) - 1
+        match reason:
+            case Reason.CONVERGED:
+                return f"residual {norms[-1]:.2e} <= {target:.2e} after {count} cycles"
+            case Reason.DIVERGED:
+                return f"the residual grew from {min(norms):.2e} to {norms[-1]:.2e} in {count} cycles"
+            case Reason.STAGNATED:
+                floor = float(np.finfo(float).eps * np.abs(self.levels[0].c).max() * np.linalg.norm(x))
+                cause = "rounding allows no less" if norms[-1] <= 100 * floor else "the cycle does not reduce it"
+                return f"the residual stays at {norms[-1]:.2e} (wanted {target:.2e}); {cause}"
+            case _:
+                return f"residual {norms[-1]:.2e} (wanted {target:.2e}) after the {count} cycles allowed"
+
+    def smooth(self, x: ArrayLike, b: ArrayLike, *, out: Array | None = None) -> Array:
+        """x + p(A) (b - A x) on the finest grid: what is done before the coarse-grid correction, or after it where nothing is before.
+
+        Parameters
+        ----------
+        x, b
+            Shape (n,) or that of the grid; not changed.
+        out
+            A float64 array in C order for the result; x itself smooths in place. A new one by default.
+        """
+        finest = self.levels[0]
+        right = self._grid_array(b, "b")
+        if out is None:
+            target = self._grid_array(x, "x", copy=True)
+        else:
+            target = self._grid_array(out, "out")
+            if not np.may_share_memory(target, out):
+                raise ValueError("out must be a writeable float64 array in C order")
+            if out is not x:
+                target[...] = self._grid_array(x, "x")
+        finest.x, finest.b = target, right
+        try:
+            finest.sweep(KEEP, finest.before if finest.smooths_before else finest.after)
+        finally:
+            finest.release()
+        return target.reshape(np.shape(x)) if out is None else out
+
+    def apply(self, r: ArrayLike, cycle: str = "V") -> Array:
+        """The correction of one cycle for the residual r, a linear map with zero start; shape of r."""
+        kind = check_cycle(cycle, without=(Cycle.FMG,))
+        finest = self.levels[0]
+        finest.x, finest.b = np.empty(finest.grid), self._grid_array(r, "r")
+        try:
+            run_cycle(self.levels, kind)
+            return finest.x.reshape(np.shape(r))
+        finally:
+            finest.release()
+
+    def as_preconditioner(self, cycle: str = "V", *, symmetric: bool = True) -> LinearOperator:
+        """One cycle as a LinearOperator M for SciPy's Krylov methods.
+
+        Parameters
+        ----------
+        symmetric
+            Refuse a cycle that is not symmetric, for cg and minres. False for gmres.
+
+        Raises
+        ------
+        ValueError
+            If M is not symmetric: an F-cycle, or different smoothing before and after.
+        """
+        kind = check_cycle(cycle, without=(Cycle.FMG,))
+        if symmetric:
+            if kind is Cycle.F:
+                raise ValueError("an F-cycle is not symmetric, allowed are V and W; for gmres pass symmetric=False")
+            for index, level in enumerate(self.levels[:-1]):
+                if level.counts[0] != level.counts[1] or level.counts[0] == 0:
+                    raise ValueError(
+                        f"level {index}: {level.counts[0]} smoothings before and {level.counts[1]} after, "
+                        "a symmetric cycle needs equally many, at least 1; for gmres pass symmetric=False"
+                    )
+        n = self.levels[0].size
+        return LinearOperator((n, n), matvec=lambda r: self.apply(np.asarray(r).reshape(-1), kind), dtype=np.dtype(np.float64))
+
+    @property
+    def memory_bytes(self) -> int:
+        """What the hierarchy holds beside x and b: the coarser grids, the workspace of the sweeps, the tables."""
+        return sum(level.memory_bytes for level in self.levels)
+
+    @property
+    def grid_complexity(self) -> float:
+        """Unknowns on all levels over those on the finest."""
+        return sum(level.size for level in self.levels) / self.levels[0].size
+
+    def work_units(self, cycle: str = "V") -> float:
+        """Products with A in one cycle on all levels, the residuals included, in units of one on the finest."""
+        return cycle_products(self.levels, check_cycle(cycle))
+
+    def __str__(self) -> str:
+        lines = [
+            f"StencilHierarchy: {len(self.levels)} levels, grid complexity {self.grid_complexity:.3f}, {self.memory_bytes / 1e6:.1f} MB"
+        ]
+        lines.append(f"{'level':>5} {'grid':>14} {'unknowns':>10} {'threads':>7}  smoothing")
+        for index, level in enumerate(self.levels):
+            degrees = "sine transform" if level.coarse is None else f"degree {sum(map(len, level.before))} + {sum(map(len, level.after))}"
+            lines.append(f"{index:>5} {'x'.join(map(str, level.shape)):>14} {level.size:>10} {level.blocks:>7}  {degrees}")
+        return "\n".join(lines)
+
+    __repr__ = __str__

@@ -1,0 +1,161 @@
+"""Row kernels of the matrix-free cycle: everything that is done to one contiguous row of a grid, compiled by numba.
+
+A row of the workspace is ``PAD + n + PAD`` values long; its n grid values start at index `PAD` and have zeros beside them, which is the
+Dirichlet boundary. Whoever calls passes views shifted by one value (w west, c centre, e east), so that the compiler sees plain vector
+loops without index arithmetic. Additions may be reordered and fused (nothing else of "fast math": NaN and infinity keep their meaning).
+"""
+
+# mypy: disable-error-code="no-untyped-def, untyped-decorator"
+from __future__ import annotations
+
+from numba import njit
+
+__all__ = [
+    "PAD",
+    "add_pair",
+    "add_row",
+    "compiled",
+    "copy_row",
+    "expand",
+    "expand_cubic",
+    "full_weight",
+    "gather",
+    "mix2",
+    "mix3",
+    "mix4",
+    "scale_row",
+    "square_sum",
+    "step3",
+    "step5",
+    "step7",
+    "three_term",
+]
+
+PAD = 8  # one cache line of doubles, so that the grid values of every workspace row start on one
+
+compiled = njit(cache=True, nogil=True, fastmath={"contract", "reassoc", "nsz"}, error_model="numpy")
+
+
+@compiled
+def step3(out, c, w, e, b, kc, kx, omega):
+    """out = kc c + kx (w + e) + omega b: the part of a step that stays within the row."""
+    for j in range(out.size):
+        out[j] = kc * c[j] + kx * (w[j] + e[j]) + omega * b[j]
+
+
+@compiled
+def step5(out, c, w, e, s, n, b, kc, kx, ky, omega):
+    """out = kc c + kx (w + e) + ky (s + n) + omega b: a step with a 5-point stencil."""
+    for j in range(out.size):
+        out[j] = kc * c[j] + kx * (w[j] + e[j]) + ky * (s[j] + n[j]) + omega * b[j]
+
+
+@compiled
+def step7(out, c, w, e, s, n, d, u, b, kc, kx, ky, kz, omega):
+    """out = kc c + kx (w + e) + ky (s + n) + kz (d + u) + omega b: a step with a 7-point stencil."""
+    for j in range(out.size):
+        out[j] = kc * c[j] + kx * (w[j] + e[j]) + ky * (s[j] + n[j]) + kz * (d[j] + u[j]) + omega * b[j]
+
+
+@compiled
+def add_pair(out, c, w, e, c2, w2, e2, kc, kx):
+    """out += kc (c + c2) + kx (w + e + w2 + e2): two rows at mirrored offsets."""
+    for j in range(out.size):
+        out[j] += kc * (c[j] + c2[j]) + kx * ((w[j] + e[j]) + (w2[j] + e2[j]))
+
+
+@compiled
+def three_term(out, c, p, mu):
+    """out += mu (c - p): the momentum of a complex pair, from the iterate c and the one before it, p."""
+    for j in range(out.size):
+        out[j] += mu * (c[j] - p[j])
+
+
+@compiled
+def scale_row(out, a, factor):
+    """out = factor a."""
+    for j in range(out.size):
+        out[j] = factor * a[j]
+
+
+@compiled
+def copy_row(out, a):
+    """out = a."""
+    for j in range(out.size):
+        out[j] = a[j]
+
+
+@compiled
+def add_row(out, a):
+    """out += a."""
+    for j in range(out.size):
+        out[j] += a[j]
+
+
+@compiled
+def mix2(out, a, b, p, q):
+    """out = p a + q b."""
+    for j in range(out.size):
+        out[j] = p * a[j] + q * b[j]
+
+
+@compiled
+def mix3(out, a, b, c, p, q, r):
+    """out = p a + q b + r c."""
+    for j in range(out.size):
+        out[j] = p * a[j] + q * b[j] + r * c[j]
+
+
+@compiled
+def mix4(out, a, b, c, d, p, q, r, s):
+    """out = p a + q b + r c + s d."""
+    for j in range(out.size):
+        out[j] = p * a[j] + q * b[j] + r * c[j] + s * d[j]
+
+
+@compiled
+def square_sum(a):
+    """The sum of the squares of a row."""
+    total = 0.0
+    for j in range(a.size):
+        total += a[j] * a[j]
+    return total
+
+
+@compiled
+def gather(out, v, first, weights):
+    """out_j = sum_q weights[q, j] v[first[j] + q], q = 0 .. 3: any interpolation or restriction along a row."""
+    w0, w1, w2, w3 = weights[0], weights[1], weights[2], weights[3]
+    for j in range(out.size):
+        i = first[j]
+        out[j] = w0[j] * v[i] + w1[j] * v[i + 1] + w2[j] * v[i + 2] + w3[j] * v[i + 3]
+
+
+@compiled
+def expand(out, v):
+    """Linear interpolation along a row from m to 2 m + 1 values, nested; v is padded by one zero at either end."""
+    m = v.size - 2
+    west, east = v[: m + 1], v[1 : m + 2]
+    for j in range(m):
+        out[2 * j] = 0.5 * (west[j] + east[j])
+        out[2 * j + 1] = east[j]
+    out[2 * m] = 0.5 * v[m]
+
+
+@compiled
+def expand_cubic(out, v):
+    """Cubic interpolation along a row, nested, v padded as in `expand`; out[0], [2], [2 m - 2] and [2 m] are not its task."""
+    m = v.size - 2
+    a, b, c, d = v[1 : m - 2], v[2 : m - 1], v[3:m], v[4 : m + 1]
+    for j in range(m - 3):
+        out[2 * j + 4] = 0.5625 * (b[j] + c[j]) - 0.0625 * (a[j] + d[j])
+        out[2 * j + 5] = c[j]
+    out[1], out[3] = v[1], v[2]
+    out[2 * m - 1] = v[m]
+
+
+@compiled
+def full_weight(out, a):
+    """out_j = (a_2j + 2 a_2j+1 + a_2j+2) / 4: restriction along a row, nested, from 2 m + 1 to m values."""
+    for j in range(out.size):
+        out[j] = 0.25 * a[2 * j] + 0.5 * a[2 * j + 1] + 0.25 * a[2 * j + 2]

@@ -1,0 +1,150 @@
+"""Set-up of the matrix-free hierarchy: the stencil on every grid, what is coarsened, and each level's smoothing polynomial."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mgtheory import assembly
+from mgtheory.assembly import Boundary, Shape, check_shape
+from mgtheory.building import STRONG
+from mgtheory.families import FAMILIES
+from mgtheory.matrixfree.levels import eight_numbers, galerkin, places, symbol_range
+from mgtheory.polynomial import ResidualPolynomial
+from mgtheory.problems import SCHEMES, Problem
+from mgtheory.smoothers import Jacobi, Polynomial, make_smoother
+from mgtheory.stencils import Stencil
+
+__all__ = ["Operator", "Smoothers", "make_operator"]
+
+Array = NDArray[np.float64]
+COARSENINGS = ("rediscretise", "galerkin")
+
+
+@dataclass(frozen=True, eq=False)
+class Operator:
+    """A constant stencil on one grid: its eight numbers c (1/h^2 included), and how it looks on the next grid.
+
+    `problem` is None for a bare stencil, whose coarse operators have the same numbers over the coarse h^2.
+    """
+
+    shape: Shape
+    c: Array
+    coarsening: str
+    problem: Problem | None = None
+
+    @property
+    def couplings(self) -> tuple[float, ...]:
+        """The strength of the coupling along each axis."""
+        if self.problem is not None:
+            return self.problem.couplings(self.shape)
+        unit = [tuple(int(a == p) for a in range(3)) for p in places(len(self.shape))]
+        return tuple(abs(float(self.c[u])) for u in unit)
+
+    def choose_axes(self, axes: Sequence[int] | str) -> tuple[int, ...]:
+        """The axes to coarsen: the strongly coupled ones, all, or the given ones."""
+        dim = len(self.shape)
+        if isinstance(axes, str):
+            if axes not in ("auto", "all"):
+                raise ValueError(f"axes are {axes!r}, allowed are: auto, all, or numbers from 0 to {dim - 1}")
+            largest = max((s for s, n in zip(self.couplings, self.shape, strict=True) if n >= 3), default=0.0)
+            return tuple(j for j, s in enumerate(self.couplings) if axes == "all" or s >= STRONG * largest)
+        if not axes or not all(isinstance(j, int) and 0 <= j < dim for j in axes):
+            raise ValueError(f"axes are {axes!r}, allowed are: auto, all, or numbers from 0 to {dim - 1}")
+        return tuple(sorted(set(axes)))
+
+    def coarsen(self, coarse: Shape) -> Operator:
+        """The operator on the grid of the coarse shape."""
+        pairs = list(zip(self.shape, coarse, strict=True))
+        axes = [j for j, (n, m) in enumerate(pairs) if n != m]
+        ratios = {(n + 1) / (m + 1) for n, m in pairs}
+        if self.coarsening == "galerkin":
+            if any(pairs[j][0] != 2 * pairs[j][1] + 1 for j in axes):
+                raise ValueError(f"galerkin from {self.shape} to {coarse} gives no constant stencil; take odd sizes, or rediscretise")
+            c = galerkin(self.c, [places(len(coarse))[j] for j in axes])
+        elif self.problem is not None:
+            c = problem_numbers(self.problem, coarse)
+        elif len(ratios) > 1:
+            raise ValueError(f"a bare stencil on {self.shape} has no twin on {coarse} (unequal ratios); give a Problem, or galerkin")
+        else:
+            c = self.c / ratios.pop() ** 2
+        return replace(self, shape=coarse, c=c)
+
+
+def problem_numbers(problem: Problem, shape: Shape) -> Array:
+    """The eight numbers of the problem's scheme on a shape."""
+    h = [assembly.mesh_width(n, problem.boundary) for n in shape]
+    return eight_numbers(assembly.stencil_array(SCHEMES[problem.scheme].matrix(problem.weights, h), h))
+
+
+def make_operator(problem: Any, shape: int | Sequence[int] | None, h: float | None, coarsening: str) -> Operator:
+    """The finest operator, or a ValueError that says what is not supported."""
+    if coarsening not in COARSENINGS:
+        raise ValueError(f"unknown coarsening {coarsening!r}, known are: {', '.join(COARSENINGS)}")
+    if isinstance(problem, Problem):
+        if shape is not None or h is not None:
+            raise ValueError("shape and h belong to a bare stencil, a Problem brings its own")
+        if problem.boundary is not Boundary.DIRICHLET:
+            raise ValueError(f"the matrix-free cycle takes dirichlet boundaries, got {problem.boundary}; mgtheory.Hierarchy takes all")
+        if problem.polynomial is None:
+            raise ValueError("the matrix-free cycle takes constant coefficients; mgtheory.Hierarchy takes variable ones")
+        return Operator(problem.shape, problem_numbers(problem, problem.shape), coarsening, problem)
+    if not isinstance(problem, Stencil):
+        raise ValueError(f"got a {type(problem).__name__}, the matrix-free cycle takes a Problem or a Stencil")
+    if shape is None:
+        raise ValueError("a bare stencil needs the shape of its grid")
+    if problem.channels != 1 or np.iscomplexobj(problem.values):
+        raise ValueError("the matrix-free cycle takes real stencils of one channel")
+    grid = check_shape(shape, Boundary.DIRICHLET)
+    if problem.dim != len(grid):
+        raise ValueError(f"the stencil has {problem.dim} axes, the shape {grid} has {len(grid)}")
+    width = 1.0 / (grid[0] + 1) if h is None else float(h)
+    if not (math.isfinite(width) and width > 0.0):
+        raise ValueError(f"h is {h!r}, must be a positive number")
+    return Operator(grid, eight_numbers(problem.to_array().astype(float)) / width**2, coarsening)
+
+
+@dataclass
+class Smoothers:
+    """Each level's polynomial for A itself, from what `StencilHierarchy.build` was given."""
+
+    smoother: Any
+    reference: float | None = None
+
+    @classmethod
+    def make(cls, smoother: Any, degree: int | None) -> Smoothers:
+        """Read the option, or refuse it."""
+        made = make_smoother(smoother, degree)
+        if isinstance(made, Polynomial) and made.family is not None and FAMILIES[made.family].needs == "operator":
+            raise ValueError(f"{made.family} needs the level's matrix; derive it first and pass its polynomial")
+        if not isinstance(made, Polynomial | Jacobi) and (hasattr(made, "setup") or not callable(made)):
+            raise ValueError(f"the matrix-free cycle smooths by polynomials or Jacobi, got {smoother!r}")
+        return cls(made)
+
+    def polynomial(self, index: int, c: Array, axes: Sequence[int]) -> ResidualPolynomial:
+        """The polynomial for a level's A, B = 1/diagonal absorbed into its roots; `axes` are the coarsened places."""
+        made = self.smoother
+        diagonal = float(c[0, 0, 0])
+        if diagonal == 0.0:
+            raise ValueError(f"level {index}: the stencil has a zero diagonal")
+        if isinstance(made, Jacobi):
+            return ResidualPolynomial.from_weights([made.omega / diagonal])
+        if not isinstance(made, Polynomial):
+            own = made(index)
+            if not isinstance(own, ResidualPolynomial):
+                raise ValueError(f"level {index}: the smoother gave a {type(own).__name__}, must be a ResidualPolynomial")
+            return own
+        scale = diagonal if made.scaling == "diagonal" else 1.0
+        a, b = (value / scale for value in symbol_range(c, axes))
+        if made.polynomial is not None:
+            self.reference = b if self.reference is None else self.reference
+            return made.polynomial.scaled(scale * b / self.reference)
+        assert made.family is not None
+        entry = FAMILIES[made.family]
+        q = entry.function(made.degree, interval=(a, b)) if entry.needs == "interval" else entry.function(made.degree, lmax=b)
+        return q.scaled(scale)

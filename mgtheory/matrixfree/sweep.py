@@ -1,0 +1,276 @@
+"""The one sweep of the matrix-free cycle: interpolate, smooth several degrees, form the residual, restrict it, in one pass over memory.
+
+A grid is a stack of planes, a plane a stack of rows: shape (planes, rows, columns); a two-dimensional grid has one row per plane (it is
+`flat`). The sweep is a wavefront along the planes. At time t it loads plane t of the start (stage 0), computes plane t - 1 of the first
+smoothing step (stage 1), ..., plane t - k of the last, which is written back in place, then plane t - k - 1 of the residual, whose square
+sum is taken and which is restricted. Three planes of every stage are kept, so main memory sees x and b once, 24 bytes an unknown,
+whatever the degree (as long as these planes fit into the cache). Each thread takes a block of planes and recomputes what it needs of its
+neighbours' planes, k + 4 at most at either side, from copies made before anything is overwritten.
+"""
+
+# mypy: disable-error-code="no-untyped-def, untyped-decorator"
+from __future__ import annotations
+
+import numpy as np
+from numba import njit, prange
+
+from mgtheory.matrixfree.rows import (
+    PAD,
+    add_pair,
+    add_row,
+    compiled,
+    copy_row,
+    expand,
+    expand_cubic,
+    full_weight,
+    gather,
+    mix2,
+    mix3,
+    mix4,
+    scale_row,
+    square_sum,
+    step3,
+    step5,
+    step7,
+    three_term,
+)
+from mgtheory.matrixfree.tables import ADD, COPY, GENERAL, KEEP, NESTED, ZERO
+
+__all__ = ["sweep"]
+
+
+@compiled
+def blend(out, v, first, weights, i, end):
+    """out = sum_q weights[q, i] v[first[i] + q]: row v of a stack of `end` rows (or planes of them), few terms where weights vanish."""
+    k = first[i]
+    p0, p1, p2, p3 = weights[0, i], weights[1, i], weights[2, i], weights[3, i]
+    if p2 == 0.0 and p3 == 0.0:
+        if p1 == 0.0:
+            scale_row(out, v[k], p0)
+        else:
+            mix2(out, v[k], v[min(k + 1, end - 1)], p0, p1)
+    else:
+        mix4(out, v[k], v[min(k + 1, end - 1)], v[min(k + 2, end - 1)], v[min(k + 3, end - 1)], p0, p1, p2, p3)
+
+
+@compiled
+def interpolate_plane(out, n2, e, t, coarse, py, first, weights, kind):
+    """Plane t of the interpolant of e into the n2 columns of the padded plane out; `coarse` is a padded plane, its row m1 scratch."""
+    m0, m1, m2 = e.shape
+    n1 = out.shape[0] - 2 * py
+    for y in range(m1):
+        blend(coarse[y, PAD : PAD + m2], e[:, y], first[0], weights[0], t, m0)
+    for y in range(n1):
+        target = out[y + py, PAD : PAD + n2]
+        if weights[1, 0, y] == 1.0:
+            row = coarse[first[1, y]]
+        else:
+            row = coarse[m1]
+            blend(row[PAD : PAD + m2], coarse[:m1, PAD : PAD + m2], first[1], weights[1], y, m1)
+        if kind == NESTED:
+            expand(target, row[PAD - 1 : PAD + m2 + 1])
+        elif kind == COPY:
+            copy_row(target, row[PAD : PAD + n2])
+        elif kind == GENERAL:
+            gather(target, row[PAD:], first[2], weights[2])
+        else:
+            expand_cubic(target, row[PAD - 1 : PAD + m2 + 1])
+            for j in (0, 2, n2 - 3, n2 - 1):
+                gather(target[j : j + 1], row[PAD:], first[2, j : j + 1], weights[2, :, j : j + 1])
+
+
+@compiled
+def restrict_plane(out, planes, i, py, scratch, first, weights, kind):
+    """Coarse plane i of the restriction, from a ring of four padded residual planes; `scratch` holds two rows."""
+    n2 = planes.shape[2] - 2 * PAD
+    m2 = out.shape[1]
+    total, row = scratch[0], scratch[1]
+    k = first[0, i]
+    a, b, c, d = planes[k % 4], planes[(k + 1) % 4], planes[(k + 2) % 4], planes[(k + 3) % 4]
+    for y in range(out.shape[0]):
+        for q in range(4):
+            w = weights[1, q, y]
+            if w == 0.0:
+                continue
+            r = first[1, y] + q + py
+            target = (row if q > 0 else total)[PAD:-PAD]
+            p0, p1, p2, p3 = w * weights[0, 0, i], w * weights[0, 1, i], w * weights[0, 2, i], w * weights[0, 3, i]
+            if p3 == 0.0 and p2 == 0.0 and p1 == 0.0:
+                scale_row(target, a[r, PAD:-PAD], p0)
+            elif p3 == 0.0:
+                mix3(target, a[r, PAD:-PAD], b[r, PAD:-PAD], c[r, PAD:-PAD], p0, p1, p2)
+            else:
+                mix4(target, a[r, PAD:-PAD], b[r, PAD:-PAD], c[r, PAD:-PAD], d[r, PAD:-PAD], p0, p1, p2, p3)
+            if q > 0:
+                add_row(total[PAD:-PAD], row[PAD:-PAD])
+        if kind == NESTED:
+            full_weight(out[y], total[PAD : PAD + n2])
+        elif kind == COPY:
+            copy_row(out[y], total[PAD : PAD + m2])
+        else:
+            gather(out[y], total[PAD:], first[2], weights[2])
+
+
+@compiled
+def last_tap(first, weights, i):
+    """The last fine plane that coarse plane i is made of."""
+    q = 3
+    while q > 0 and weights[0, q, i] == 0.0:
+        q -= 1
+    return first[0, i] + q
+
+
+@compiled
+def stencil_plane(out, below, plane, above, b, py, stencil, factor, omega, centre):
+    """out = centre plane + factor (stencil applied to the three planes) + omega b, on padded planes; out may be without padding."""
+    n1, n2 = b.shape
+    off = out.shape[1] - n2  # 0 for a plane of x itself, 2 PAD for one of the workspace
+    first, top = (PAD, py) if off else (0, 0)
+    kc, kx = centre + factor * stencil[0, 0, 0], factor * stencil[0, 0, 1]
+    ky, kxy = factor * stencil[0, 1, 0], factor * stencil[0, 1, 1]
+    kz, kxz = factor * stencil[1, 0, 0], factor * stencil[1, 0, 1]
+    kyz, kxyz = factor * stencil[1, 1, 0], factor * stencil[1, 1, 1]
+    a, z = PAD, PAD + n2
+    for y in range(n1):
+        i = y + py
+        row = out[y + top, first : first + n2]
+        c, w, e = plane[i, a:z], plane[i, a - 1 : z - 1], plane[i, a + 1 : z + 1]
+        d, u = below[i, a:z], above[i, a:z]
+        if kxz == 0.0 and kxy == 0.0 and kyz == 0.0 and kxyz == 0.0:
+            if py == 0:
+                step5(row, c, w, e, d, u, b[y], kc, kx, kz, omega)
+            else:
+                step7(row, c, w, e, plane[i - 1, a:z], plane[i + 1, a:z], d, u, b[y], kc, kx, ky, kz, omega)
+            continue
+        step3(row, c, w, e, b[y], kc, kx, omega)
+        add_pair(row, d, below[i, a - 1 : z - 1], below[i, a + 1 : z + 1], u, above[i, a - 1 : z - 1], above[i, a + 1 : z + 1], kz, kxz)
+        if py:
+            for p, q, k, kk in ((plane, plane, ky, kxy), (below, below, kyz, kxyz), (above, above, kyz, kxyz)):
+                s, n = p[i - 1], q[i + 1]
+                add_pair(row, s[a:z], s[a - 1 : z - 1], s[a + 1 : z + 1], n[a:z], n[a - 1 : z - 1], n[a + 1 : z + 1], k, kk)
+
+
+@compiled
+def load_plane(out, t, start, x, halo, lo, hi, e, coarse, py, first, weights, kind):
+    """Plane t of the start, stage 0, into the padded plane out; planes of x outside [lo, hi) come from the copies in `halo`."""
+    n1, n2 = x.shape[1:]
+    if start >= ADD:
+        interpolate_plane(out, n2, e, t, coarse, py, first, weights, kind)
+    if start in (KEEP, ADD):
+        depth = halo.shape[1]
+        source = halo[0, t - lo + depth] if t < lo else (halo[1, t - hi] if t >= hi else x[t])
+        for y in range(n1):
+            if start == KEEP:
+                copy_row(out[y + py, PAD : PAD + n2], source[y])
+            else:
+                add_row(out[y + py, PAD : PAD + n2], source[y])
+
+
+@compiled
+def store_plane(out, plane, py):
+    """out = plane without its padding."""
+    for y in range(out.shape[0]):
+        copy_row(out[y], plane[y + py, PAD : PAD + out.shape[1]])
+
+
+@compiled
+def smooth_plane(target, ring, i, r, start, b, stencil, omega, mu):
+    """Stage i of plane r, from the planes of stage i - 1 (and i - 2) in the ring, into target."""
+    n1, n2 = b.shape
+    py = 1 if ring.shape[2] > 1 else 0
+    off, top = (PAD, py) if target.shape[1] > n2 else (0, 0)
+    before = ring[i - 1]
+    if i == 1 and start == ZERO:
+        for y in range(n1):
+            scale_row(target[y + top, off : off + n2], b[y], omega)
+    else:
+        stencil_plane(target, before[(r - 1) % 3], before[r % 3], before[(r + 1) % 3], b, py, stencil, -omega, omega, 1.0)
+    if mu != 0.0:
+        c, p = before[r % 3], ring[i - 2, r % 3]
+        for y in range(n1):
+            i0 = y + py
+            three_term(target[y + top, off : off + n2], c[i0, PAD : PAD + n2], p[i0, PAD : PAD + n2], mu)
+
+
+@compiled
+def sweep_block(x, b, e, rc, start, stencil, steps, write, norm, pi, pw, pk, ri, rw, rk, lo, hi, j0, j1, ring, coarse, halo):
+    """The sweep on the planes lo .. hi - 1 and the coarse planes j0 .. j1 - 1; the square sum of their residual (0 unless `norm`)."""
+    n0, n1, n2 = x.shape
+    py = 1 if n1 > 1 else 0
+    k, restrict = steps.shape[0], j1 > j0
+    residual = 1 if (restrict or norm) else 0
+    last = max(hi - 1, last_tap(ri, rw, j1 - 1)) if restrict else hi - 1  # the last plane whose residual is needed
+    skip = start == ZERO and k > 0 and (k == 1 or steps[1, 1] == 0.0)  # no stage needs the zero planes of stage 0
+    final = ring[ring.shape[0] - 1]
+    total = 0.0
+    for t in range(max(lo - residual - k, -1), last + residual + k + 1):
+        for i in range(1 if skip else 0, k + 1):
+            r = t - i
+            if r < max(lo - residual - (k - i), -1) or r > min(last + residual + k - i, n0):
+                continue
+            plane = ring[i, r % 3]
+            if r == -1 or r == n0:
+                plane[:] = 0.0
+                continue
+            mine = write and i == k and lo <= r < hi
+            if i == 0:
+                if start == ZERO:
+                    plane[:] = 0.0
+                else:
+                    load_plane(plane, r, start, x, halo, lo, hi, e, coarse, py, pi, pw, pk)
+            elif mine and not residual:
+                smooth_plane(x[r], ring, i, r, start, b[r], stencil, steps[i - 1, 0], steps[i - 1, 1])
+                continue
+            else:
+                smooth_plane(plane, ring, i, r, start, b[r], stencil, steps[i - 1, 0], steps[i - 1, 1])
+            if mine:
+                store_plane(x[r], plane, py)
+        r = t - k - 1
+        if residual and lo <= r <= last:
+            plane, before = final[r % 4], ring[k]
+            stencil_plane(plane, before[(r - 1) % 3], before[r % 3], before[(r + 1) % 3], b[r], py, stencil, -1.0, 1.0, 0.0)
+            if norm and r < hi:
+                for y in range(n1):
+                    total += square_sum(plane[y + py, PAD : PAD + n2])
+            while j0 < j1 and last_tap(ri, rw, j0) <= r:
+                restrict_plane(rc[j0], final, j0, py, coarse[-2:], ri, rw, rk)
+                j0 += 1
+    return total
+
+
+@njit(cache=True, nogil=True, parallel=True, error_model="numpy")
+def sweep(x, b, e, rc, start, stencil, steps, write, norm, blocks, pi, pw, pk, ri, rw, rk, ring, coarse, halo):
+    """Smooth x in place and restrict its residual; returns the square sum of the residual.
+
+    x, b            (n0, n1, n2), C order; x is overwritten if `write`. Rows and planes beyond the ends count as zero.
+    e               correction or start on the coarse grid, (m0, m1, m2); read where `start` says so.
+    rc              receives the restricted residual; with first extent 0, nothing is restricted.
+    start           KEEP, ZERO, ADD or SET.
+    stencil         (2, 2, 2): the coefficient by the absolute offsets along planes, rows, columns.
+    steps           (k, 2): omega and mu of x_i = x_{i-1} + omega (b - A x_{i-1}) + mu (x_{i-1} - x_{i-2}).
+    pi, pw, pk      interpolation, for axis a and fine index i: first coarse index pi[a, i], four weights pw[a, :, i]; kind along a row.
+    ri, rw, rk      restriction, for axis a and coarse index i: first fine index ri[a, i], four weights rw[a, :, i]; kind along a row.
+    ring            (blocks, >= k + 2, 4, n1 padded, n2 padded), zero in the padding.
+    coarse, halo    (blocks, m1 + 3, n2 padded), zero in the padding; (blocks, 2, >= k + 4, n1, n2).
+    """
+    n0, m0 = x.shape[0], rc.shape[0]
+    depth = min(steps.shape[0] + 4, halo.shape[2])
+    bounds = np.empty((blocks + 1, 2), np.int64)
+    for p in range(blocks + 1):
+        bounds[p, 1] = p * m0 // blocks
+        bounds[p, 0] = ri[0, bounds[p, 1]] if m0 > 0 and 0 < p < blocks else p * n0 // blocks
+    if start in (KEEP, ADD):
+        for p in prange(blocks):
+            lo, hi = bounds[p, 0], bounds[p + 1, 0]
+            for q in range(depth):
+                if lo - depth + q >= 0:
+                    halo[p, 0, q] = x[lo - depth + q]
+                if hi + q < n0:
+                    halo[p, 1, q] = x[hi + q]
+    total = 0.0
+    for p in prange(blocks):
+        lo, hi, j0, j1 = bounds[p, 0], bounds[p + 1, 0], bounds[p, 1], bounds[p + 1, 1]
+        total += sweep_block(
+            x, b, e, rc, start, stencil, steps, write, norm, pi, pw, pk, ri, rw, rk, lo, hi, j0, j1, ring[p], coarse[p], halo[p, :, :depth]
+        )
+    return total
