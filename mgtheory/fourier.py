@@ -6,8 +6,10 @@ the largest spectral radius of these matrices over the sampled theta: the asympt
 spectral norm stands beside it. Sources: Brandt 1977; Stueben, Trottenberg 1982; Trottenberg, Oosterlee, Schueller 2001; Wienands,
 Joppich 2005.
 
-Everything is on the h = 1 scale, as are the roots of a polynomial smoother: the 5-point Laplacian has the spectrum [0, 8]. High
-frequencies have some |theta_j| >= pi/2, ends included; sample counts that are multiples of 4 contain these ends and pi exactly.
+Everything is on the h = 1 scale, as are the roots of a polynomial smoother: the 5-point Laplacian has the spectrum [0, 8]. A polynomial
+derived for a problem's matrix, which carries 1/h^2, comes to this scale by `on_unit_scale`. High frequencies have some |theta_j| >= pi/2,
+ends included; sample counts that are multiples of 4 contain these ends and pi exactly. How theta -> 0 is taken stands in
+`mgtheory.localcycle`.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mgtheory.localcycle import NEAR, LocalCycle, directions
+from mgtheory.polynomial import ResidualPolynomial
 from mgtheory.relaxation import GaussSeidel, Jacobi, Polynomial, Relaxation, as_relaxation
 from mgtheory.stencils import Stencil
 from mgtheory.symbols import Complex, Float, channel_eigenvalues, grid_frequencies, spectral_radius, symbol, the_stencil
@@ -36,6 +39,7 @@ __all__ = [
     "channel_eigenvalues",
     "cycle_factor",
     "grid_frequencies",
+    "on_unit_scale",
     "smoothing_factor",
     "symbol",
     "three_grid_factor",
@@ -74,6 +78,11 @@ class FourierFactor:
 
     def __float__(self) -> float:
         return self.factor
+
+
+def on_unit_scale(polynomial: ResidualPolynomial, problem: Any) -> ResidualPolynomial:
+    """A polynomial derived for `problem.A`, which carries 1/h^2, as one for `problem.stencil` (h = 1): its roots times h_0^2."""
+    return polynomial.scaled(float(np.ravel(problem.h)[0]) ** 2)
 
 
 def sample_shape(samples: int | Sequence[int] | None, dim: int, multiple: int = 1) -> tuple[int, ...]:
@@ -225,7 +234,7 @@ def cycle_factor(
         basis = cycle.kernel_complement()
         near = basis.conj().T @ cycle.error_operator(flat[origin : origin + 1], removed=True) @ basis
     radius[origin], norm[origin] = spectral_radius(near).max(), spectral_norm(near).max()
-    norm[norm > 1e-2 / NEAR] = np.inf
+    norm[norm > 0.1 / NEAR] = np.inf
     worst = int(np.argmax(radius))
     factor, frequency = float(radius[worst]), flat[worst]
     if refine and worst != origin and np.isfinite(factor):

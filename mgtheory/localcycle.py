@@ -27,7 +27,7 @@ from mgtheory.relaxation import Relaxation, Turns, as_relaxation, inverse
 from mgtheory.stencils import Stencil, tensor
 from mgtheory.symbols import Complex, Float, grid_frequencies, harmonic_symbols, the_stencil
 
-NEAR = 1e-6  # distance at which theta -> 0 is sampled: the limits are reached to NEAR^2
+NEAR = 1e-5  # distance at which theta -> 0 is sampled: the limits are reached to about NEAR^2
 CYCLES = {"V": 1, "W": 2}
 
 __all__ = ["COARSENINGS", "CYCLES", "INTERPOLATIONS", "NEAR", "RESTRICTIONS", "LocalCycle"]
