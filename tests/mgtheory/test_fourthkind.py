@@ -48,7 +48,7 @@ def test_equioscillation_at_every_degree(k):
     assert equioscillation(k) < 1e-10
     roots = optimised_roots(k)
     assert np.all(np.diff(roots) > 0)
-    assert 0 < roots[0]
+    assert roots[0] > 0
     assert roots[-1] < 1
 
 
@@ -67,7 +67,9 @@ def test_gamma_in_closed_form(k, inverse):
 @pytest.mark.parametrize("k", [8, 16, 32, 64, 128])
 def test_gamma_for_large_degree(k):
     measured = 2 * np.sum(1 / optimised_roots(k))
-    assert measured == pytest.approx(4 / np.pi**2 * (2 * k + 1) ** 2 - 2 / 3, abs=0.045 / k**2)  # the remainder is near 0.0405/k^2 (measured)
+    assert measured == pytest.approx(
+        4 / np.pi**2 * (2 * k + 1) ** 2 - 2 / 3, abs=0.045 / k**2
+    )  # the remainder is near 0.0405/k^2 (measured)
 
 
 @pytest.mark.parametrize("k", [1, 2, 4, 17, 64, 256])

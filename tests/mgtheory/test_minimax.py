@@ -1,0 +1,164 @@
+"""Minimax polynomials against known answers (interval, two intervals, disc, ellipse), their lower bounds, and refused sets."""
+
+import time
+
+import numpy as np
+import pytest
+
+from mgtheory.families import chebyshev
+from mgtheory.minimax import minimax, minimax_report
+from mgtheory.polynomial import ResidualPolynomial
+from mgtheory.spectrum import Interval
+
+PHI = 2 * np.pi * np.arange(400) / 400
+
+
+def T(k, x):
+    return np.cosh(k * np.arccosh(x))
+
+
+def ellipse(centre, along, across, phi=PHI):
+    return centre + along * np.cos(phi) + 1j * across * np.sin(phi)
+
+
+def chebyshev_on_ellipse(k, z, centre, along, across):
+    """max |T_k((c - z)/f)/T_k(c/f)|, f the distance of the foci, which is imaginary for a tall ellipse."""
+    f = np.sqrt(complex(along**2 - across**2))
+    return np.abs(np.cosh(k * np.arccosh((centre - z) / f)) / np.cosh(k * np.arccosh(centre / f))).max()
+
+
+@pytest.mark.parametrize(("a", "b"), [(1, 2), (2, 8), (0.01, 1)])
+@pytest.mark.parametrize("k", [1, 2, 3, 8, 16])
+def test_interval_gives_chebyshev(k, a, b):
+    result = minimax_report(k, points=Interval(a, b))
+    assert result.converged
+    assert result.value == pytest.approx(1 / T(k, (b + a) / (b - a)), rel=1e-9)
+    np.testing.assert_allclose(np.sort(result.polynomial.roots), np.sort(chebyshev(k, interval=(a, b)).roots), rtol=1e-6)
+
+
+def test_samples_of_an_interval_give_nearly_chebyshev():
+    result = minimax_report(6, points=np.linspace(1, 4, 2001))
+    assert result.value == pytest.approx(1 / T(6, 5 / 3), rel=1e-4)  # samples miss maxima by the square of their distance
+    assert result.value <= (1 + 1e-9) / T(6, 5 / 3)
+
+
+def test_negative_interval_mirrors_the_positive_one():
+    np.testing.assert_allclose(
+        np.sort(-minimax(4, points=Interval(-3, -1)).roots.real), np.sort(minimax(4, points=Interval(1, 3)).roots.real)
+    )
+
+
+@pytest.mark.parametrize("k", [2, 4, 8, 16])
+def test_symmetric_intervals_give_chebyshev_of_the_square(k):
+    result = minimax_report(k, points=[Interval(-2, -1), Interval(1, 2)])  # q(t) = c(t^2), c minimax on [1, 4]
+    assert result.value == pytest.approx(1 / T(k // 2, 5 / 3), rel=1e-8)
+    odd = minimax_report(k + 1, points=[Interval(-2, -1), Interval(1, 2)])
+    assert odd.value == pytest.approx(result.value, rel=1e-8)  # an odd degree gains nothing
+
+
+@pytest.mark.parametrize("parts", [[(-2, -1), (0.5, 3)], [(1, 1.1), (3, 3.5), (9, 10)]])
+@pytest.mark.parametrize("k", [3, 6, 16])
+def test_separate_intervals_are_proved_optimal_and_equioscillate(parts, k):
+    result = minimax_report(k, points=[Interval(*part) for part in parts])
+    assert result.converged
+    t = np.concatenate([np.linspace(*part, 20001) for part in parts])
+    q = result.polynomial(t)
+    assert np.abs(q).max() <= result.value * (1 + 1e-9)
+    level = np.abs(q) > result.value * (1 - 1e-4)
+    signs = np.sign(q[level])
+    jumps = np.count_nonzero(np.diff(signs) != 0) + 1
+    across_zero = np.sign(t[level][1:]) != np.sign(t[level][:-1])
+    kept = np.count_nonzero(across_zero & (np.diff(signs) == 0))  # where 0 lies between, the sign stays
+    assert jumps + kept >= k + 1
+
+
+@pytest.mark.parametrize(("centre", "rho"), [(2, 1), (1, 0.9)])
+@pytest.mark.parametrize("k", [1, 2, 4, 8, 16])
+def test_disc_value(k, centre, rho):
+    assert minimax_report(k, points=centre + rho * np.exp(1j * PHI)).value == pytest.approx((rho / centre) ** k, rel=1e-8)
+
+
+def test_filled_disc_is_its_circle():
+    r = np.sqrt(np.linspace(0, 1, 20))
+    z = 2 + np.outer(r, np.exp(1j * PHI[::4])).ravel()
+    assert minimax_report(5, points=z).value == pytest.approx(2.0**-5, rel=1e-6)  # 100 points on the circle
+
+
+@pytest.mark.parametrize(("along", "across"), [(1, 0.5), (0.5, 1), (1.4, 0.3)])
+@pytest.mark.parametrize("k", [1, 2, 4, 8, 16])
+def test_ellipse_is_at_most_chebyshev(k, along, across):
+    z = ellipse(1.5, along, across)
+    result = minimax_report(k, points=z)
+    chebyshev_value = chebyshev_on_ellipse(k, z, 1.5, along, across)
+    assert result.converged
+    assert result.value <= chebyshev_value * (1 + 1e-9)
+    if (along, across) == (1, 0.5):
+        assert result.value == pytest.approx(chebyshev_value, rel=1e-8)  # optimal far from 0 [Fischer, Freund 1991]
+
+
+def test_chebyshev_is_not_optimal_on_a_tall_ellipse():
+    z = ellipse(1.5, 0.5, 1)
+    assert minimax_report(1, points=z).value < 0.9 * chebyshev_on_ellipse(1, z, 1.5, 0.5, 1)
+
+
+@pytest.mark.parametrize("k", [1, 3, 7])
+def test_nothing_random_gets_below_the_lower_bound(k):
+    rng = np.random.default_rng(k)
+    z = 2 + rng.normal(size=200) * 0.4 + 1j * rng.normal(size=200) * 0.5
+    result = minimax_report(k, points=z)
+    assert result.lower <= result.value <= result.lower * (1 + 1e-8)
+    roots = result.polynomial.roots
+    for _ in range(50):
+        q = ResidualPolynomial.from_weights((1 / roots) * (1 + 1e-3 * rng.normal()))
+        assert np.abs(q(z)).max() >= result.lower
+    for _ in range(50):
+        perturbed = np.poly(roots).real * (1 + 1e-3 * np.append(rng.normal(size=k), 0))
+        assert np.abs(np.polyval(perturbed / perturbed[-1], z)).max() >= result.lower
+
+
+def test_points_need_not_be_symmetric_but_the_result_is():
+    z = 2 + np.exp(1j * np.linspace(0, np.pi, 200))  # the upper half alone
+    q = minimax(4, points=z)
+    assert np.abs(q(z.conj())).max() == pytest.approx(0.5**4, rel=1e-4)
+    np.testing.assert_allclose(np.sort_complex(q.roots), np.sort_complex(q.roots.conj()))
+
+
+def test_degree_16_takes_less_than_5_seconds():
+    rng = np.random.default_rng(0)
+    start = time.perf_counter()
+    minimax(16, points=2 + rng.normal(size=500) * 0.3 + 1j * rng.normal(size=500) * 0.4)
+    assert time.perf_counter() - start < 5
+
+
+@pytest.mark.parametrize(
+    ("points", "message"),
+    [
+        (np.exp(1j * PHI), "surround 0 .*widest gap"),
+        (0.3 + np.exp(1j * PHI), "surround 0"),
+        (np.exp(1j * np.linspace(0.5, np.pi, 300)), "no q of degree 4 .*surround 0, or lie on opposite sides"),
+        ([0.0, 1.0, 2.0], "points contain 0"),
+        (Interval(-1, 1), "interval contains 0"),
+        ([Interval(1, 2), Interval(-1, 0)], "interval contains 0"),
+        ([1.0, 2.0], "a polynomial of degree 2 vanishes on the 2 points"),
+        ([1.0, 2.0 + 1j], "a polynomial of degree 3 vanishes on the 3 points"),
+        ([], "0 given"),
+        ([1.0, np.nan, 3.0], "finite"),
+    ],
+)
+def test_refused_sets(points, message):
+    with pytest.raises(ValueError, match=message):
+        minimax(4, points=points)
+
+
+def test_one_step_of_opposite_intervals_needs_a_higher_degree():
+    parts = [Interval(-2, -1), Interval(1, 2)]
+    with pytest.raises(ValueError, match="need a higher degree"):
+        minimax(1, points=parts)
+    assert minimax_report(2, points=parts).value == pytest.approx(0.6, rel=1e-9)
+
+
+def test_points_are_not_changed():
+    z = ellipse(2, 1, 0.5)
+    before = z.copy()
+    minimax(3, points=z)
+    np.testing.assert_array_equal(z, before)
