@@ -32,11 +32,19 @@ def polynomial_for(problem: Any, family: str, degree: int, *, unit: bool) -> Any
     unit
         True: for the stencil on the infinite grid, scaled to h = 1; False: for the problem's own A.
     """
+    import numpy as np
+
     import mgtheory
     from mgtheory.families import get_family
 
-    scale = problem.h[0] ** 2
-    if unit and problem.stencil is not None and get_family(family).needs in ("interval", "lmax"):
+    scale, needs = problem.h[0] ** 2, get_family(family).needs
+    if needs == "operator":
+        # a random start, as the hierarchy takes it on its finest level: the right-hand side of a model problem is smooth
+        start = np.random.default_rng(0).standard_normal(problem.b.size)
+        start -= start.mean() if problem.nullspace is not None else 0.0
+        polynomial = mgtheory.derive(family, degree, operator=problem.A, start=start).polynomial
+        return polynomial.scaled(scale) if unit else polynomial
+    if unit and problem.stencil is not None and needs in ("interval", "lmax", "points"):
         a, b = problem.smoothing_interval()
         return mgtheory.derive(family, degree, interval=(a * scale, b * scale)).polynomial
     polynomial = mgtheory.derive(family, degree, problem=problem).polynomial
@@ -66,3 +74,18 @@ def choose(problem: Any, *, family: str | None, degree: int | None, init: Path |
     name = family or "chebyshev4"
     polynomial = polynomial_for(problem, name, 2 if degree is None else degree, unit=unit)
     return Choice(name, polynomial.degree, polynomial)
+
+
+def for_solver(problem: Any, *, family: str | None, degree: int | None, init: Path | None, smoother: str | None) -> Choice:
+    """The smoother for a hierarchy: a family by its name, so that every level derives its own, else a polynomial or a classical name."""
+    from mgtheory.families import FAMILIES, get_family
+    from mgtheory.polynomial import check_degree
+
+    if init is None and smoother is None and get_family(family or "chebyshev4").needs in ("interval", "lmax", "operator"):
+        name, wanted = family or "chebyshev4", 2 if degree is None else degree
+        check_degree(wanted, family=name)
+        return Choice(name, wanted, name)
+    if smoother in FAMILIES:
+        raise ValueError(f"{smoother!r} is a polynomial family; write --family {smoother}")
+    choice = choose(problem, family=family, degree=degree, init=init, smoother=smoother, unit=False)
+    return choice if smoother is None else Choice(smoother, 1, smoother.replace("-", "_"))

@@ -83,13 +83,16 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, 
     from rich.markup import escape
     from rich.table import Table
 
-    grid = Table(title=escape(title), caption=escape(caption) or None, box=box.SIMPLE_HEAD, title_justify="left", caption_justify="left")
+    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for k, column in enumerate(columns):
         texts = all(isinstance(row[k], str) for row in rows)
         grid.add_column(escape(column), justify="left" if k == 0 or texts else "right", overflow="fold")
     for row in rows:
         grid.add_row(*(escape(cell if isinstance(cell, str) else number(cell)) for cell in row))
+    print(title)
     _console().print(grid)
+    if caption:
+        print(caption)
 
 
 def facts(title: str, pairs: Sequence[tuple[str, str]]) -> None:

@@ -26,8 +26,40 @@ def _smoothers() -> str:
     return ", ".join(SMOOTHERS)
 
 
+def _recipes() -> str:
+    from nets.config import list_recipes
+
+    return ", ".join(list_recipes())
+
+
+def _data() -> str:
+    from nets.data import SOURCES
+
+    return ", ".join([*SOURCES, "folder:PATH"])
+
+
+def _schemes() -> str:
+    from nets.initialise import list_schemes
+
+    return ", ".join([*list_schemes(), "file:PATH"])
+
+
+def _backends() -> str:
+    from polymgnet.solving import BACKENDS
+
+    return ", ".join(BACKENDS)
+
+
 # {name} in a help text -> the registered names; asked only when help is shown, so that starting stays quick
-NAMES: dict[str, Callable[[], str]] = {"families": _families, "problems": _problems, "smoothers": _smoothers}
+NAMES: dict[str, Callable[[], str]] = {
+    "families": _families,
+    "problems": _problems,
+    "smoothers": _smoothers,
+    "backends": _backends,
+    "recipes": _recipes,
+    "data": _data,
+    "schemes": _schemes,
+}
 
 
 def _filled(text: str | None) -> str | None:

@@ -5,13 +5,15 @@ from typing import Any
 
 import typer
 
-from polymgnet.commands import derive, lfa, runs, training
+from polymgnet.commands import compare, derive, lfa, runs, solve, training
 from polymgnet.options import Command
 
 # name -> (function, heading under which --help lists it)
 COMMANDS: dict[str, tuple[Callable[..., Any], str]] = {
     "derive": (derive.derive, "Multigrid"),
+    "solve": (solve.solve, "Multigrid"),
     "lfa": (lfa.lfa, "Multigrid"),
+    "compare-smoothers": (compare.compare_smoothers, "Multigrid"),
     "train": (training.train, "Networks"),
     "analyze": (training.analyze, "Networks"),
     "figures": (training.figures, "Networks"),

@@ -39,7 +39,7 @@ def lfa(
     """
     import numpy as np
 
-    from mgtheory import fourier, periodic, problems
+    from mgtheory import fourier, problems, verification
     from mgtheory.localcycle import LocalCycle
     from polymgnet.choice import choose
 
@@ -69,7 +69,7 @@ def lfa(
     if verify:
         local = LocalCycle(model, choice.smoother, **options)
         with console.progress("run the cycle on a periodic grid", show=not as_json):
-            run = periodic.verify(local, model.shape, rng=np.random.default_rng(0))
+            run = verification.verify(local, model.shape, rng=np.random.default_rng(0))
         document["verification"] = {
             "grid": run.shape,
             "predicted": run.predicted,

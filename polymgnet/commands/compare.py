@@ -1,0 +1,102 @@
+"""`compare-smoothers`: every family and degree on one problem in one table, and which is fastest."""
+
+from typing import Annotated
+
+import typer
+
+from polymgnet import console
+from polymgnet.options import Boundary, Json, Post, Pre, Problem
+
+
+def parse_degrees(text: str) -> list[int]:
+    """Degrees from `1,2,3` or `1-4`, or both mixed."""
+    degrees: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        try:
+            degrees += range(int(first), int(last if dash else first) + 1)
+        except ValueError:
+            raise ValueError(f"degrees is {text!r}, allowed are whole numbers such as 1,2,3 or 1-4") from None
+    if not degrees or len(set(degrees)) < len(degrees):
+        raise ValueError(f"degrees is {text!r}, must be at least one degree, each once")
+    return degrees
+
+
+def compare_smoothers(
+    problem: Problem = "poisson2d",
+    n: Annotated[
+        int | None, typer.Option("--n", metavar="N", help="Unknowns per axis; 1023 in 1D, 255 in 2D, 31 in 3D by default.")
+    ] = None,
+    boundary: Boundary = "dirichlet",
+    families: Annotated[
+        list[str] | None,
+        typer.Option("--family", metavar="NAME", help="Only this family; may be repeated. All of them by default: {families}."),
+    ] = None,
+    degrees: Annotated[str, typer.Option("--degrees", metavar="LIST", help="Degrees as 1,2,3 or 1-4.")] = "1-4",
+    pre: Pre = 1,
+    post: Post = 1,
+    cycle: Annotated[str, typer.Option("--cycle", metavar="KIND", help="V, W or F.")] = "V",
+    backend: Annotated[str, typer.Option("--backend", metavar="NAME", help="{backends}.")] = "sparse",
+    repeats: Annotated[int, typer.Option("--repeats", metavar="N", min=1, help="Timed runs of each smoother; the median counts.")] = 3,
+    as_json: Json = False,
+) -> None:
+    """Compare smoothers on a problem: predicted, measured, and timed.
+
+    One row for every family and degree, and for Jacobi and Gauss-Seidel beside them. The winner is the fastest per digit,
+    here and now; where the optimised fourth kind loses to another family, that is said.
+
+    Example: polymgnet compare-smoothers --problem poisson2d --n 255 --degrees 1-4
+    """
+    from mgtheory import problems
+    from mgtheory.families import FAMILIES, get_family
+    from mgtheory.polynomial import check_degree
+    from mgtheory.solution import Cycle, check_cycle
+    from polymgnet import smoothers, solving
+
+    wanted = [get_family(name).name for name in families or FAMILIES]
+    several = parse_degrees(degrees)
+    for degree in several:
+        check_degree(degree)
+    check_cycle(cycle, without=(Cycle.FMG,))
+    if backend not in solving.BACKENDS:
+        raise ValueError(f"unknown backend {backend!r}, known are: {', '.join(solving.BACKENDS)}")
+    dim = problems.PROBLEMS[problem].dim if problem in problems.PROBLEMS else 2
+    model = problems.create(problem, n=n or {1: 1023, 2: 255, 3: 31}[dim], boundary=boundary)
+    with console.progress("compare", total=len(wanted) * len(several) + len(smoothers.CLASSICAL), show=not as_json) as step:
+        result = smoothers.compare(
+            model, families=wanted, degrees=several, pre=pre, post=post, cycle=cycle, backend=backend, repeats=repeats, report=step
+        )
+    if as_json:
+        console.emit({**result.to_dict(), "cycle": cycle, "pre": pre, "post": post, "backend": backend, "boundary": boundary})
+        return
+    columns = ["family", "degree", "smoothing", "two-grid", "gamma", "bound", "measured", "work/cycle", "ms/cycle", "ms/digit"]
+    body = []
+    for row in result.rows:
+        if not row.refused:
+            times = [None if t is None else 1e3 * t for t in (row.seconds_per_cycle, row.seconds_per_digit)]
+            body.append(
+                [
+                    row.family,
+                    row.degree,
+                    row.smoothing_factor,
+                    row.two_grid_factor,
+                    row.gamma,
+                    row.bound,
+                    row.measured_factor,
+                    row.work_units,
+                    *times,
+                ]
+            )
+    grid = " x ".join(map(str, result.shape))
+    console.table(f"{problem}, {grid}, {boundary}, {cycle}({pre},{post}), backend {backend}", columns, body)
+    for row in result.rows:
+        if row.refused:
+            print(f"left out: {row.family} {row.degree}: {row.refused}")
+    if result.winner is not None and result.winner.seconds_per_digit is not None:
+        print(
+            f"fastest here: {result.winner.family} of degree {result.winner.degree}, {1e3 * result.winner.seconds_per_digit:.3g} ms per digit"
+        )
+    for line in result.losses:
+        print(line)
+    if smoothers.OPTIMISED in wanted and not result.losses:
+        print(f"{smoothers.OPTIMISED} does not lose to another family of the same degree here")

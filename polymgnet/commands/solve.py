@@ -1,0 +1,125 @@
+"""`solve`: a Poisson problem by multigrid with a polynomial smoother, with its history and its times."""
+
+from typing import Annotated, Any
+
+import typer
+
+from polymgnet import console
+from polymgnet.errors import Failure
+from polymgnet.options import Boundary, Init, Json, OptionalDegree, OptionalFamily, Points, Post, Pre, Problem, Smoother
+
+
+def solve(
+    problem: Problem = "poisson2d",
+    n: Points = 255,
+    boundary: Boundary = "dirichlet",
+    family: OptionalFamily = None,
+    degree: OptionalDegree = None,
+    init: Init = None,
+    smoother: Smoother = None,
+    cycle: Annotated[str, typer.Option("--cycle", metavar="KIND", help="V, W, F, or FMG (one full multigrid pass, then V-cycles).")] = "V",
+    pre: Pre = 1,
+    post: Post = 1,
+    coarsening: Annotated[
+        str | None,
+        typer.Option("--coarsening", metavar="KIND", help="Coarse operators: rediscretise or galerkin; by default what suits the problem."),
+    ] = None,
+    tol: Annotated[float, typer.Option("--tol", metavar="T", help="Stop at ||b - A x|| <= T ||b||, 2-norms.")] = 1e-8,
+    maxiter: Annotated[int, typer.Option("--maxiter", metavar="N", help="Most cycles (or Krylov steps) allowed.")] = 100,
+    backend: Annotated[
+        str,
+        typer.Option(
+            "--backend", metavar="NAME", help="{backends}: sparse matrices, compiled stencils without matrices (needs numba), or torch."
+        ),
+    ] = "sparse",
+    krylov: Annotated[
+        str | None, typer.Option("--krylov", metavar="NAME", help="Use the cycle as preconditioner of cg, minres or gmres.")
+    ] = None,
+    levels: Annotated[
+        bool, typer.Option("--levels", help="Print the levels, their sizes and smoothers, and the cycle's cost too.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Solve a Poisson problem by multigrid.
+
+    Prints the residual after every cycle, the times of set-up and solve, and the distance to the exact solution. Ends with
+    exit status 1, and the reason, when it does not converge.
+
+    Example: polymgnet solve --problem poisson2d --n 1023 --family chebyshev4 --degree 3 --cycle V --tol 1e-8
+    """
+    import numpy as np
+
+    from mgtheory import problems
+    from polymgnet import solving
+    from polymgnet.choice import for_solver
+
+    model = problems.create(problem, n=n, boundary=boundary)
+    choice = for_solver(model, family=family, degree=degree, init=init, smoother=smoother)
+    options: dict[str, Any] = {"pre": pre, "post": post, "coarsening": coarsening}
+    setup = solving.set_up(
+        backend, model, choice.smoother, choice.degree if isinstance(choice.smoother, str) and smoother is None else None, options
+    )
+    with console.progress("solve", total=maxiter, show=not as_json) as step:
+
+        def watch(done: int, norm: float) -> None:
+            step(done, f"residual {norm:.1e}")
+
+        if krylov is None:
+            solution = setup.solve(model.b, tol=tol, maxiter=maxiter, cycle=cycle, callback=watch)
+        else:
+            solution = solving.krylov(setup, model, method=krylov, tol=tol, maxiter=maxiter, cycle=cycle, callback=watch)
+    error = None
+    if model.exact is not None:
+        error = float(np.linalg.norm(solution.x - model.exact) / np.linalg.norm(model.exact))
+    document = {
+        "problem": problem,
+        "boundary": boundary,
+        "shape": model.shape,
+        "unknowns": int(model.b.size),
+        "family": choice.label,
+        "degree": choice.degree,
+        "cycle": cycle,
+        "pre": pre,
+        "post": post,
+        "backend": backend,
+        "krylov": krylov,
+        "iterations": solution.iterations,
+        "residual_norms": solution.residual_norms,
+        "converged": solution.converged,
+        "reason": str(solution.reason),
+        "message": solution.message,
+        "warnings": solution.warnings,
+        "factor": solution.factor,
+        "work_units": solution.work_units or None,
+        "setup_seconds": solution.setup_seconds,
+        "solve_seconds": solution.solve_seconds,
+        "compile_seconds": getattr(setup.hierarchy, "compile_seconds", None),
+        "error": error,
+    }
+    if as_json:
+        console.emit(document)
+    else:
+        if levels:
+            print(setup.hierarchy)
+        _show(document)
+    if not solution.converged:
+        raise Failure(f"{solution.reason}: {solution.message}")
+
+
+def _show(result: dict[str, Any]) -> None:
+    norms = result["residual_norms"]
+    rows = [[k, f"{norm:.3e}", "" if k == 0 or not norms[k - 1] else f"{norm / norms[k - 1]:.4f}"] for k, norm in enumerate(norms)]
+    grid = " x ".join(str(n) for n in result["shape"])
+    method = f"{result['cycle']}({result['pre']},{result['post']}), {result['family']} of degree {result['degree']}"
+    method += f", preconditioning {result['krylov']}" if result["krylov"] else ""
+    console.table(f"{result['problem']}, {grid}, {result['boundary']}: {method}", ["cycle", "||b - A x||", "ratio"], rows)
+    pairs = [("result", f"{result['reason']}: {result['message']}")]
+    if result["error"] is not None:
+        pairs.append(("error", f"{result['error']:.3e}   ||x - u|| / ||u||, u the exact solution of the differential equation"))
+    if result["work_units"]:
+        pairs.append(("work", f"{result['work_units']:.1f} products with A on the finest grid"))
+    if result["compile_seconds"]:
+        pairs.append(("compiling", f"{result['compile_seconds']:.3f} s, once in a process"))
+    pairs += [("set-up", f"{result['setup_seconds']:.3f} s"), ("solve", f"{result['solve_seconds']:.3f} s")]
+    pairs += [("warning", text) for text in result["warnings"]]
+    console.facts(f"{result['unknowns']:,} unknowns, backend {result['backend']}", pairs)

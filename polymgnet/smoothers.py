@@ -1,0 +1,235 @@
+"""The comparison of smoothers: every family and degree on one problem, predicted by theory and measured side by side."""
+
+import math
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+CLASSICAL = ("jacobi", "gauss-seidel", "red-black")
+OPTIMISED = "chebyshev4_opt"
+TOLERANCE = 1e-11  # of the measured runs: low enough for the asymptotic factor, above rounding
+CYCLES = 60
+CONSTANT_SIZE = {1: 63, 2: 31, 3: 15}  # largest grid on which the approximation constant is computed; it hardly depends on h
+Report = Callable[[int, str], None]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One smoother: what theory predicts and what was measured; None where something does not exist.
+
+    Attributes
+    ----------
+    smoothing_factor, two_grid_factor
+        Of Fourier analysis, on the infinite grid; two grids with the given numbers of smoothings.
+    gamma, bound
+        Of scores: gamma of the polynomial, and C/(C + 1/gamma), which holds for one smoothing before and one after.
+    measured_factor
+        Geometric mean of the residual's reduction over the second half of the cycles, from a random right-hand side.
+    work_units
+        Products with A on all levels in one cycle, in units of one on the finest grid.
+    seconds_per_cycle, seconds_per_digit
+        Median over the repeats; a digit is a factor of 10 in the residual.
+    refused
+        Why there is no such smoother or no result.
+    """
+
+    family: str
+    degree: int
+    smoothing_factor: float | None = None
+    two_grid_factor: float | None = None
+    gamma: float | None = None
+    bound: float | None = None
+    measured_factor: float | None = None
+    work_units: float | None = None
+    seconds_per_cycle: float | None = None
+    seconds_per_digit: float | None = None
+    refused: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All rows and what follows from them."""
+
+    problem: str
+    shape: tuple[int, ...]
+    constant: float | None
+    rows: tuple[Row, ...]
+
+    @property
+    def winner(self) -> Row | None:
+        """The row with the least time per digit."""
+        timed = [row for row in self.rows if row.seconds_per_digit is not None]
+        return min(timed, key=lambda row: row.seconds_per_digit or math.inf) if timed else None
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """Where the optimised fourth kind loses to another family of the same degree, in words; a sentence if it never does."""
+        lines = []
+        for mine in self.rows:
+            if mine.family != OPTIMISED or mine.refused:
+                continue
+            rivals = [
+                row for row in self.rows if row.degree == mine.degree and row.family not in (OPTIMISED, *CLASSICAL) and not row.refused
+            ]
+            for name, title in LOSABLE.items():
+                own = getattr(mine, name)
+                better = [
+                    row
+                    for row in rivals
+                    if own is not None and getattr(row, name) is not None and getattr(row, name) < own * (1 - MARGIN[name])
+                ]
+                if better:
+                    best = min(better, key=lambda row: float(getattr(row, name)))
+                    values = [f"{1e3 * v:.3g} ms" if name == "seconds_per_digit" else f"{v:.4g}" for v in (own, getattr(best, name))]
+                    lines.append(f"degree {mine.degree}: {OPTIMISED} loses in {title}, {values[0]} against {values[1]} of {best.family}")
+        return tuple(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types."""
+        return {
+            "problem": self.problem,
+            "shape": list(self.shape),
+            "approximation_constant": self.constant,
+            "rows": [row.to_dict() for row in self.rows],
+            "winner": None if self.winner is None else self.winner.to_dict(),
+            "optimised_fourth_kind_loses": list(self.losses),
+        }
+
+
+LOSABLE = {"two_grid_factor": "two-grid factor", "measured_factor": "measured factor", "seconds_per_digit": "time per digit"}
+MARGIN = {"two_grid_factor": 1e-6, "measured_factor": 1e-3, "seconds_per_digit": 0.05}  # relative: rounding, power iteration, timing noise
+
+
+@dataclass
+class _Entry:
+    """A smoother on its way: what was asked, its set-up, and its timings."""
+
+    row: dict[str, Any]
+    setup: Any
+    seconds: list[float]
+
+
+def compare(
+    problem: Any,
+    *,
+    families: Sequence[str],
+    degrees: Sequence[int],
+    pre: int = 1,
+    post: int = 1,
+    cycle: str = "V",
+    backend: str = "sparse",
+    repeats: int = 3,
+    report: Report = lambda done, text: None,
+) -> Comparison:
+    """Predict and measure every family at every degree, and classical smoothers beside them.
+
+    The repeats go round all smoothers in turn, so that a slow moment of the machine meets all of them.
+    """
+    from polymgnet import solving
+
+    constant = approximation(problem) if pre == post == 1 else None
+    entries: list[_Entry] = []
+    asked = [(family, degree) for degree in degrees for family in families] + [(name, 1) for name in CLASSICAL]
+    for done, (family, degree) in enumerate(asked):
+        report(done, f"{family} {degree}")
+        row: dict[str, Any] = {"family": family, "degree": degree}
+        try:
+            row |= predict(problem, family, degree, pre=pre, post=post, constant=constant)
+            smoother = solver_smoother(problem, family, degree)
+            own = degree if isinstance(smoother, str) and family not in CLASSICAL else None
+            setup = solving.set_up(backend, problem, smoother, own, {"pre": pre, "post": post})
+        except (ValueError, NotImplementedError) as error:
+            entries.append(_Entry(row | {"refused": " ".join(str(error).split())}, None, []))
+            continue
+        entries.append(_Entry(row | {"work_units": setup.hierarchy.work_units(cycle)}, setup, []))
+    b = right_hand_side(problem)
+    for repeat in range(repeats):
+        for entry in entries:
+            if entry.setup is not None:
+                report(len(asked), f"{entry.row['family']} {entry.row['degree']}, run {repeat + 1} of {repeats}")
+                measure(entry, b, cycle)
+    return Comparison(problem.name, problem.shape, constant, tuple(finished(entry) for entry in entries))
+
+
+def right_hand_side(problem: Any) -> Any:
+    """A seeded random right-hand side, compatible where A is singular: it holds every frequency."""
+    import numpy as np
+
+    b = np.random.default_rng(0).standard_normal(problem.b.size)
+    return b if problem.nullspace is None else b - b.mean()
+
+
+def approximation(problem: Any) -> float | None:
+    """The largest C of the levels, on a grid small enough for an eigenvalue problem; None where there is none."""
+    from mgtheory import problems
+    from mgtheory.approximation import approximation_constants
+    from mgtheory.hierarchy import Hierarchy
+
+    n = min(CONSTANT_SIZE[problem.dim], min(problem.shape))
+    try:
+        small = problems.create(problem.name, n=n, boundary=str(problem.boundary))
+        return max(approximation_constants(Hierarchy.build(small, coarsening="galerkin")))
+    except ValueError:
+        return None
+
+
+def predict(problem: Any, family: str, degree: int, *, pre: int, post: int, constant: float | None) -> dict[str, Any]:
+    """What Fourier analysis and the scores say; nothing without a stencil, no scores for a classical smoother."""
+    from mgtheory import fourier, scores
+    from polymgnet.choice import polynomial_for
+
+    if problem.stencil is None:
+        return {}
+    smoother = family if family in CLASSICAL else polynomial_for(problem, family, degree, unit=True)
+    found = {
+        "smoothing_factor": fourier.smoothing_factor(problem, smoother).factor,
+        "two_grid_factor": fourier.two_grid_factor(problem, smoother, pre=pre, post=post).factor,
+    }
+    if family in CLASSICAL:
+        return found
+    lmax = problem.smoothing_interval().b * problem.h[0] ** 2
+    found["gamma"] = scores.gamma(smoother, lmax=lmax)
+    if constant is not None:
+        found["bound"] = scores.v_cycle_bound(smoother, constant=constant, lmax=lmax)
+    return found
+
+
+def solver_smoother(problem: Any, family: str, degree: int) -> Any:
+    """What a hierarchy takes: a name where it derives on every level itself, else the polynomial."""
+    from mgtheory.families import FAMILIES
+    from polymgnet.choice import polynomial_for
+
+    if family in CLASSICAL:
+        return family.replace("-", "_")
+    if FAMILIES[family].needs in ("interval", "lmax", "operator"):
+        return family
+    return polynomial_for(problem, family, degree, unit=False)
+
+
+def measure(entry: _Entry, b: Any, cycle: str) -> None:
+    """One run to `TOLERANCE`; the factor from its second half, the time from all of it."""
+    solution = entry.setup.solve(b, tol=TOLERANCE, maxiter=CYCLES, cycle=cycle)
+    norms = solution.residual_norms
+    if solution.iterations < 2 or str(solution.reason) in ("diverged", "stagnated") or not all(map(math.isfinite, norms)):
+        entry.row["refused"] = str(solution.message)
+        entry.setup = None
+        return
+    middle = solution.iterations // 2
+    entry.row["measured_factor"] = (norms[-1] / norms[middle]) ** (1 / (solution.iterations - middle))
+    entry.seconds.append(solution.solve_seconds / solution.iterations)
+
+
+def finished(entry: _Entry) -> Row:
+    """The row with its times."""
+    row = dict(entry.row)
+    factor = row.get("measured_factor")
+    if entry.seconds and factor is not None and not row.get("refused"):
+        row["seconds_per_cycle"] = statistics.median(entry.seconds)
+        if 0 < factor < 1:
+            row["seconds_per_digit"] = row["seconds_per_cycle"] / -math.log10(factor)
+    return Row(**row)
