@@ -2,8 +2,8 @@
 
 Every constant-coefficient model operator of this package is multi-affine in the matrices ``K_j`` (``-u''`` along axis j, three points,
 with 1/h_j^2 and the boundary built in): ``A = sum_S c_S prod_{j in S} K_j``. The dictionary ``{S: c_S}``, S a tuple of axes, is the whole
-scheme. It gives the matrix, the h = 1 stencil and the eigenvalues: those of K_j are known, all K_j commute, and a multi-affine function on a box
-is extreme in a corner, so the ends of the spectrum are exact and cost 2^d evaluations.
+scheme. It gives the matrix, the h = 1 stencil and the eigenvalues: those of K_j are known, all K_j commute, and a multi-affine function
+on a box is extreme in a corner, so the ends of the spectrum are exact and cost 2^d evaluations.
 
 Grids on the unit interval with n unknowns:
 
@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 
 Polynomial = Mapping[tuple[int, ...], float]
 Diagonals = dict[tuple[int, ...], NDArray[Any]]
+Bands = dict[int, NDArray[Any]]
 Shape = tuple[int, ...]
 
 
@@ -68,7 +69,7 @@ def coordinates(n: int, boundary: Boundary, *, extended: bool = False) -> NDArra
     """Positions of the unknowns in (0, 1), shape (n,); `extended` adds one neighbour on each side, shape (n + 2,)."""
     first = {Boundary.DIRICHLET: 1.0, Boundary.NEUMANN: 0.5, Boundary.PERIODIC: 0.0}[boundary]
     i = np.arange(-1, n + 1) if extended else np.arange(n)
-    return (i + first) * mesh_width(n, boundary)
+    return (i + first) * np.float64(mesh_width(n, boundary))
 
 
 def eigenvalue(k: float | NDArray[Any], n: int, boundary: Boundary) -> Any:
@@ -83,7 +84,7 @@ def eigenvalue_range(n: int, boundary: Boundary) -> tuple[float, float]:
     return float(eigenvalue(first, n, boundary)), float(eigenvalue(last, n, boundary))
 
 
-def second_difference(n: int, boundary: Boundary) -> dict[int, NDArray[np.float64]]:
+def second_difference(n: int, boundary: Boundary) -> Bands:
     """K as {offset: values}, values[i] = K[i, i + offset]; entries outside the matrix are 0."""
     scale = mesh_width(n, boundary) ** -2
     diagonal, left, right = np.full(n, 2.0 * scale), np.full(n, -scale), np.full(n, -scale)
@@ -110,20 +111,26 @@ def extremes(polynomial: Polynomial, boxes: Iterable[Sequence[tuple[float, float
     return min(values), max(values)
 
 
-def tensor_diagonals(polynomial: Polynomial, shape: Shape, boundary: Boundary) -> Diagonals:
-    """The operator as {offset per axis: values on the grid (broadcastable)}: values[x] couples x to x + offset."""
-    dim = len(shape)
-    k = [second_difference(n, boundary) for n in shape]
+def tensor_diagonals(polynomial: Polynomial, K: Sequence[Bands], M: Sequence[Bands]) -> Diagonals:
+    """sum_S c_S (x)_{j in S} K_j (x)_{j not in S} M_j as {offset per axis: values on the grid (broadcastable)}.
+
+    values[x] couples x to x + offset; K and M are {offset: values} per axis, as from `second_difference`.
+    """
+    dim = len(K)
     result: Diagonals = {}
     for axes, c in polynomial.items():
-        for combination in itertools.product(*(k[j].items() for j in axes)):
-            offset, value = [0] * dim, np.full((1,) * dim, float(c))
-            for axis, (step, values) in zip(axes, combination, strict=True):
-                offset[axis] = step
-                value = value * values.reshape([-1 if i == axis else 1 for i in range(dim)])
-            key = tuple(offset)
+        for combination in itertools.product(*((K if j in axes else M)[j].items() for j in range(dim))):
+            value: NDArray[Any] = np.full((1,) * dim, float(c))
+            for axis, (_, values) in enumerate(combination):
+                if values.size > 1:
+                    values = values.reshape([-1 if i == axis else 1 for i in range(dim)])
+                value = value * values
+            key = tuple(step for step, _ in combination)
             result[key] = result[key] + value if key in result else value
     return result
+
+
+IDENTITY: Bands = {0: np.ones(1)}
 
 
 def diagonals_to_dia(diagonals: Diagonals, shape: Shape, dtype: Any = np.float64) -> sp.dia_array:
@@ -146,7 +153,8 @@ def diagonals_to_dia(diagonals: Diagonals, shape: Shape, dtype: Any = np.float64
 
 def assemble(polynomial: Polynomial, shape: Shape, boundary: Boundary) -> sp.csr_array:
     """sum_S c_S prod_{j in S} K_j as a CSR array, shape (prod(shape), prod(shape)), unknowns in C order."""
-    return sp.csr_array(diagonals_to_dia(tensor_diagonals(polynomial, shape, boundary), shape))
+    K = [second_difference(n, boundary) for n in shape]
+    return sp.csr_array(diagonals_to_dia(tensor_diagonals(polynomial, K, [IDENTITY] * len(shape)), shape))
 
 
 def stencil_array(polynomial: Polynomial, h: Sequence[float]) -> NDArray[np.float64]:

@@ -14,6 +14,7 @@ from mgtheory.assembly import Boundary, Shape
 from mgtheory.levels import STORED, Level, couplings, diagonal_storage
 from mgtheory.problems import Problem
 from mgtheory.smoothers import Smoothing, make_smoother
+from mgtheory.tensorform import TensorForm
 
 STRONG = 0.5  # an axis is coarsened where its coupling is at least this part of the strongest one
 TYPES = ("float32", "float64", "complex64", "complex128")
@@ -51,12 +52,23 @@ def check_matrix(A: Any) -> sp.csr_array:
     return matrix
 
 
-def storage(A: sp.csr_array, problem: Problem | None, shape: Shape) -> Any:
-    """A in the storage that is applied fastest; by diagonals straight from a problem that is known to give this A."""
-    known = None if problem is None else problem.diagonals(shape, A.dtype)
+def storage(A: sp.csr_array, form: TensorForm | None) -> Any:
+    """A in the storage that is applied fastest; by diagonals straight from the tensor form where there is one."""
+    known = None if form is None else form.todia(A.dtype)
     if known is None or known.data.size > STORED * A.nnz + 64:
         return diagonal_storage(A)
     return known
+
+
+def coarse_operator(level: Level, form: TensorForm | None, problem: Any, shape: Shape, rule: str) -> tuple[sp.csr_array, TensorForm | None]:
+    """A of the next coarser level, and its tensor form where it has one."""
+    if rule == "rediscretise":
+        form = problem.form(shape)
+        return (problem.operator(shape) if form is None else sp.csr_array(form.todia())), form
+    if form is None or not (isinstance(level.P, transfer.TensorOperator) and isinstance(level.R, transfer.TensorOperator)):
+        return galerkin(level), None
+    coarse = form.galerkin(level.R.factors, level.P.factors)
+    return sp.csr_array(coarse.todia()), coarse
 
 
 def find_nullspace(A: sp.csr_array, problem: Any, nullspace: NDArray[Any] | str | None) -> NDArray[Any] | None:
@@ -115,20 +127,23 @@ def choose_axes(level: Level, problem: Any, axes: Sequence[int] | str) -> tuple[
     return tuple(sorted(set(axes)))
 
 
-def add_transfers(
-    level: Level, problem: Any, boundary: Boundary, axes: Sequence[int] | str, interpolation: str, restriction: str, dtype: np.dtype[Any]
-) -> Shape:
+def add_transfers(level: Level, problem: Any, boundary: Boundary, axes: Sequence[int] | str, interpolation: str, restriction: str) -> Shape:
     """Give the level its P, R, axes and full multigrid interpolation; the coarse shape, or its own where nothing is coarsened."""
     chosen = choose_axes(level, problem, axes)
     coarse = tuple(transfer.coarse_size(n, boundary) if j in chosen else n for j, n in enumerate(level.shape))
     level.axes = tuple(j for j, (n, m) in enumerate(zip(level.shape, coarse, strict=True)) if n != m)
-    real = np.zeros(0, dtype=dtype).real.dtype
     P = transfer.interpolation(level.shape, coarse, boundary, kind=interpolation)
     R = transfer.restriction(level.shape, coarse, boundary, kind=restriction)
     if coarse != level.shape:
-        level.P, level.R = P.astype(real), R.astype(real)
-        level.interpolation = transfer.interpolation(level.shape, coarse, boundary, kind="cubic").astype(real)
+        level.P, level.R = P, R
+        level.interpolation = transfer.interpolation(level.shape, coarse, boundary, kind="cubic")
     return coarse
+
+
+def cast_transfers(level: Level, dtype: np.dtype[Any]) -> None:
+    """P and R in the (real) type of the cycle."""
+    real = np.zeros(0, dtype=dtype).real.dtype
+    level.P, level.R = level.P.astype(real), level.R.astype(real)
 
 
 def own_transfers(level: Level, transfers: Callable[[Level], tuple[Any, Any, Shape]]) -> Shape:
@@ -148,8 +163,7 @@ def own_transfers(level: Level, transfers: Callable[[Level], tuple[Any, Any, Sha
 def galerkin(level: Level) -> sp.csr_array:
     """R A P as a CSR array in A's type."""
     R, P = (T.tocsr() if hasattr(T, "tocsr") else sp.csr_array(T) for T in (level.R, level.P))
-    real = np.zeros(0, dtype=level.A.dtype).real.dtype
-    coarse = sp.csr_array(R.astype(np.promote_types(R.dtype, real)) @ level.A @ P)
+    coarse = sp.csr_array(R @ level.A @ P)
     coarse.data[np.abs(coarse.data) <= 1e-14 * np.max(np.abs(coarse.data), initial=0.0)] = 0.0
     coarse.eliminate_zeros()
     coarse.sort_indices()

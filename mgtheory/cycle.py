@@ -1,7 +1,7 @@
 """V-, W- and F-cycles in correction form: the residual goes down, the correction comes up.
 
-A cycle from a given residual needs, with smoothings of degree k, k products with A before and k after the coarse-grid correction (and one for
-the residual between them if it smooths afterwards): every smoothing hands on the residual that it leaves.
+A cycle from a given residual needs, with smoothings of degree k, k products with A before and k after the coarse-grid correction (and one
+for the residual between them if it smooths afterwards): every smoothing hands on the residual that it leaves.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def visits(count: int, cycle: Cycle) -> list[int]:
 
 
 def cycle_products(levels: Sequence[Level], cycle: Cycle) -> float:
-    """Products with A in one cycle, on all levels, in units of one on the finest (weighted by non-zeros); the coarsest solve not counted."""
+    """Products with A in one cycle on all levels, in units of one on the finest (by non-zeros); the coarsest solve is not counted."""
     if cycle is Cycle.FMG:
         return full_pass_products(levels, Cycle.V, 1)
     times = visits(len(levels), cycle)

@@ -3,10 +3,11 @@
     hierarchy = Hierarchy.build(poisson((1023, 1023)))
     solution = hierarchy.solve(problem.b)
 
-* **Coarsening.** Every axis is halved (any size, see `mgtheory.transfer`), except weakly coupled ones: an axis is coarsened where its coupling
-  a_j/h_j^2 is at least half of the strongest, so that point smoothing works on anisotropic problems and on shapes that differ per axis.
-* **Coarse operators.** ``"rediscretise"``: the same scheme on the coarser grid, the default for constant coefficients. ``"galerkin"``: R A P, the
-  default for variable coefficients and for a bare matrix.
+* **Coarsening.** Every axis is halved (any size, see `mgtheory.transfer`), except weakly coupled ones: an axis is coarsened where its
+  coupling a_j/h_j^2 is at least half of the strongest, so that point smoothing works on anisotropic problems and on shapes that differ
+  per axis.
+* **Coarse operators.** ``"rediscretise"``: the same scheme on the coarser grid, the default for constant coefficients. ``"galerkin"``: R
+  A P, the default for variable coefficients and for a bare matrix.
 * **Smoother.** By default Chebyshev of the first kind and degree 2 on the level's high frequencies, once before and once after.
 * **Coarsest level.** Solved directly; a singular one by its pseudo-inverse.
 * **Singular operators** (Neumann, periodic). The nullspace is the problem's, or the constants where A 1 = 0; see `Hierarchy.solve`.
@@ -97,12 +98,14 @@ class Hierarchy:
         shape, boundary
             Unknowns per axis (C order) and boundary of a bare matrix.
         smoother, degree
-            A family's name with its degree, a name of `mgtheory.smoothers.SMOOTHERS`, a `ResidualPolynomial` (for BA on the finest level; its roots
-            are scaled on the others), an object with ``setup(level)``, or a callable of a `Level` that returns any of these or a `Smoothing`.
+            A family's name with its degree, a name of `mgtheory.smoothers.SMOOTHERS`, a `ResidualPolynomial` (for BA on the finest level;
+            its roots are scaled on the others), an object with ``setup(level)``, or a callable of a `Level` that returns any of these or
+            a `Smoothing`.
         post_smoother
             Another one after the coarse-grid correction; the same by default.
         pre, post
-            Smoothings per level before and after: a number, one per level (the last goes on), or a callable of the level's index. 0 is allowed.
+            Smoothings per level before and after: a number, one per level (the last goes on), or a callable of the level's index. 0 is
+            allowed.
         coarsening
             ``"rediscretise"`` or ``"galerkin"``; by default the first where the problem has constant coefficients.
         axes
@@ -110,7 +113,8 @@ class Hierarchy:
         interpolation, restriction
             Names of `mgtheory.transfer`: ``"linear"`` (``"cubic"``), ``"full"`` (``"half"``, ``"injection"``).
         transfers
-            Own transfers: a callable of a `Level` that returns P, R and the coarse shape (equal to the fine shape: this is the coarsest level).
+            Own transfers: a callable of a `Level` that returns P, R and the coarse shape (equal to the fine shape: this is the coarsest
+            level).
         coarse_solver
             Own solver of the coarsest level: a callable of its A that returns a callable of a right-hand side.
         nullspace
@@ -118,8 +122,8 @@ class Hierarchy:
         max_levels, coarsest
             Coarsening ends at this many levels, or when at most this many unknowns are left.
         dtype
-            Type in which the cycle computes; A's own by default. float32 is about twice as fast, and the residuals stay in A's type; it converges like
-            float64 as long as cond(A) is below about 1e6 (1023 unknowns per axis in 2D).
+            Type in which the cycle computes; A's own by default. float32 is about twice as fast, and the residuals stay in A's type; it
+            converges like float64 as long as cond(A) is below about 1e6 (1023 unknowns per axis in 2D).
 
         Raises
         ------
@@ -146,10 +150,10 @@ class Hierarchy:
             raise ValueError(f"A is {A.dtype}, the cycle's type {work} must be complex too")
         basis = building.find_nullspace(A, problem, nullspace)
 
+        form = problem.form() if isinstance(problem, Problem) else None
         levels: list[Level] = []
         while True:
-            known = problem if constant and (rule == "rediscretise" or not levels) else None
-            exact = building.storage(A, known, grid)
+            exact = building.storage(A, form)
             level = Level(len(levels), A, grid, exact, exact.astype(work, copy=False), reference=levels[0] if levels else None)
             levels.append(level)
             coarse = grid
@@ -157,14 +161,16 @@ class Hierarchy:
                 if transfers is not None:
                     coarse = building.own_transfers(level, transfers)
                 else:
-                    coarse = building.add_transfers(level, problem, kind, axes, interpolation, restriction, work)
+                    coarse = building.add_transfers(level, problem, kind, axes, interpolation, restriction)
             if coarse == grid:
                 break
-            if constant and (rule == "rediscretise" or not level.index):
-                level.interval = problem.smoothing_interval(level.axes, shape=grid).as_tuple
-            A = problem.operator(coarse) if rule == "rediscretise" else building.galerkin(level)
+            level.interval = None if form is None else form.smoothing_interval(level.axes)
+            A, form = building.coarse_operator(level, form, problem, coarse, rule)
             grid = coarse
 
+        if transfers is None:
+            for level in levels[:-1]:
+                building.cast_transfers(level, work)
         own = make_smoother(smoother, degree)
         after = own if post_smoother is None else make_smoother(post_smoother)
         for level in levels[:-1]:
@@ -198,14 +204,15 @@ class Hierarchy:
         tol, maxiter
             Relative tolerance on the true residual's 2-norm, and the most cycles allowed.
         cycle
-            ``"V"``, ``"W"``, ``"F"``, or ``"FMG"``: a full multigrid pass as the first cycle, then V-cycles (with x0, passes on its residual).
+            ``"V"``, ``"W"``, ``"F"``, or ``"FMG"``: a full multigrid pass as the first cycle, then V-cycles (with x0, passes on its
+            residual).
         callback
             Called with the number of cycles done (0 first) and the true residual norm ||b - A x||_2.
 
         Notes
         -----
-        Where A is singular, cycles run on b without its component outside the range (its norm is `Solution.incompatibility`), x is orthogonal to
-        the nullspace, and the residual norms are still those of the given b. Non-convergence is no error; see `Reason`.
+        Where A is singular, cycles run on b without its component outside the range (its norm is `Solution.incompatibility`), x is
+        orthogonal to the nullspace, and the residual norms are still those of the given b. Non-convergence is no error; see `Reason`.
 
         Raises
         ------
@@ -233,8 +240,8 @@ class Hierarchy:
         Parameters
         ----------
         symmetric
-            For cg and minres: post-smoothing is replaced by the adjoint of pre-smoothing, so that M is symmetric, and this is checked. False for gmres:
-            the hierarchy's own cycle.
+            For cg and minres: post-smoothing is replaced by the adjoint of pre-smoothing, so that M is symmetric, and this is checked.
+            False for gmres: the hierarchy's own cycle.
 
         Raises
         ------

@@ -74,6 +74,22 @@ def iterate(
 ) -> Solution:
     """See `Hierarchy.solve` and `Hierarchy.full_multigrid`; `inner` and `cycles` are those of a full multigrid pass."""
     start = time.perf_counter()
+    with np.errstate(over="ignore", invalid="ignore"):  # a cycle that diverges may overflow; that is an answer, not an error
+        return _iterate(hierarchy, b, x0, tol, maxiter, cycle, inner, cycles, callback, start)
+
+
+def _iterate(
+    hierarchy: Hierarchy,
+    b: ArrayLike,
+    x0: ArrayLike | None,
+    tol: float,
+    maxiter: int,
+    cycle: Cycle,
+    inner: Cycle,
+    cycles: int,
+    callback: Callable[[int, float], None] | None,
+    start: float,
+) -> Solution:
     if not (np.isfinite(tol) and tol >= 0.0):
         raise ValueError(f"tol is {tol!r}, must be a number from 0 on")
     for name, value, least in (("maxiter", maxiter, 0), ("cycles", cycles, 1)):
@@ -102,7 +118,7 @@ def iterate(
     if callback is not None:
         callback(0, norms[0])
     reason = None if inside > target else (Reason.CONVERGED if norms[0] <= target else Reason.INCOMPATIBLE)
-    while reason is None and len(norms) <= maxiter:  # overflow on the way to DIVERGED is part of the answer
+    while reason is None and len(norms) <= maxiter:
         slow = len(norms) > 1 and norms[-1] > SLOW * norms[-2]
         full = cycle is Cycle.FMG and len(norms) == 1
         if full:

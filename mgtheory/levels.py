@@ -118,8 +118,8 @@ def couplings(A: sp.csr_array, shape: Shape) -> tuple[float, ...]:
 def largest_eigenvalue(A: sp.csr_array, B: NDArray[Any] | None = None, *, compact: bool = False) -> float:
     """An upper bound or safe estimate of the spectral radius of BA.
 
-    Gershgorin's bound, which is sharp for `compact` stencils with non-positive couplings (2d + 1 points); else the smaller one of it and 1.05
-    times a Lanczos estimate to 1 %, if A is Hermitian and B positive.
+    Gershgorin's bound, which is sharp for `compact` stencils with non-positive couplings (2d + 1 points); else the smaller one of it and
+    1.05 times a Lanczos estimate to 1 %, if A is Hermitian and B positive.
     """
     row_sums = np.asarray(abs(A).sum(axis=1)).reshape(-1)
     bound = float(np.max(row_sums if B is None else np.abs(B) * row_sums))

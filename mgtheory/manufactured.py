@@ -84,6 +84,7 @@ class SmoothCoefficient:
     c: float = 2.0
 
     def __call__(self, *x: NDArray[Any]) -> NDArray[Any]:
+        """k at the points x."""
         return np.exp(self.c * math.prod((np.sin(2 * PI * t) for t in x), start=np.ones(())))
 
     def gradient(self, axis: int, *x: NDArray[Any]) -> NDArray[Any]:
@@ -99,6 +100,7 @@ class JumpCoefficient:
     inside: float = 1000.0
 
     def __call__(self, *x: NDArray[Any]) -> NDArray[Any]:
+        """k at the points x."""
         within = math.prod(((t > 0.25) & (t < 0.75) for t in x), start=np.ones((), dtype=bool))
         return np.where(within, self.inside, 1.0)
 

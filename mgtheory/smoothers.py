@@ -1,32 +1,32 @@
 """Smoothers in two steps: a description (`Smoother`) is set up once on a level, the result (`Smoothing`) is applied many times.
 
-A smoothing is a fixed linear map r -> c from a residual to a correction, x <- x + c(b - A x). It also returns the residual that is left, which
-a polynomial has almost for free: smoothing of degree k from a residual, with the residual after it, costs k products with A.
+A smoothing is a fixed linear map r -> c from a residual to a correction, x <- x + c(b - A x). It also returns the residual that is left,
+which a polynomial has almost for free: smoothing of degree k from a residual, with the residual after it, costs k products with A.
 
 * `Polynomial`: any `ResidualPolynomial`, or a family of `mgtheory.families` derived on each level's own interval; B is the identity or the
   inverse diagonal. By a recurrence where the family has one whose s_i are the true residuals, by Leja-ordered factors else.
 * `Jacobi`: c = omega D^-1 r.
-* `GaussSeidel`: lexicographic (c = (D - L)^-1 r) or by colours (red-black: parity of the index sum; `multicolour`: parity of every index, 2^d
-  colours, exact Gauss-Seidel for compact stencils). The adjoint runs the other way round.
+* `GaussSeidel`: lexicographic (c = (D - L)^-1 r) or by colours (red-black: parity of the index sum; `multicolour`: parity of every index,
+  2^d colours, exact Gauss-Seidel for compact stencils). The adjoint runs the other way round.
 
-An object of your own is a smoother if it has ``setup(level)``, and a smoothing if it has ``correct(r)``; deriving from `Smoothing` adds the rest.
+An object of your own is a smoother if it has ``setup(level)``, and a smoothing if it has ``correct(r)``; deriving from `Smoothing` adds
+the rest.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import scipy.sparse as sp
-import scipy.sparse.linalg as sla
 from numpy.typing import NDArray
 
 from mgtheory.factors import Factor, Linear, RealPair
 from mgtheory.families import FAMILIES
 from mgtheory.polynomial import ResidualPolynomial, check_degree
+from mgtheory.smoothing import ColourSmoothing, DiagonalSmoothing, Smoothing, TriangularSmoothing
 
 if TYPE_CHECKING:
     from mgtheory.levels import Level
@@ -35,31 +35,6 @@ __all__ = ["SMOOTHERS", "GaussSeidel", "Jacobi", "Polynomial", "Smoother", "Smoo
 
 Vector = NDArray[Any]
 PRODUCT_DEGREE = 4  # up to here the ordered product is as accurate as the recurrence, and makes fewer passes over the vectors
-
-
-class Smoothing(ABC):
-    """A smoother set up on a matrix A: r -> c, linear, the same every time."""
-
-    products: float = 1.0  # with A (or of its cost) in `correct_with_residual`; `correct` costs one less
-    label: str = "user"
-
-    def __init__(self, A: Any) -> None:
-        self.A = A
-
-    @abstractmethod
-    def correct(self, r: Vector) -> Vector:
-        """The correction c for the residual r; r is left as it is and c is a new array."""
-
-    def correct_with_residual(self, r: Vector) -> tuple[Vector, Vector]:
-        """The correction c and what is left, s = r - A c."""
-        c = self.correct(r)
-        s = self.A @ c
-        np.subtract(r, s, out=s)
-        return c, s
-
-    def adjoint(self) -> Smoothing:
-        """The smoothing whose map is the adjoint of this one; needed for symmetric cycles."""
-        raise NotImplementedError(f"{self.label}: this smoothing has no adjoint")
 
 
 class Smoother(Protocol):
@@ -191,7 +166,8 @@ class Polynomial:
         usable = [name for name, entry in FAMILIES.items() if entry.needs in ("interval", "lmax", "operator")]
         if self.family not in usable:
             raise ValueError(
-                f"unknown family {self.family!r} for a smoother, known are: {', '.join(usable)}; derive any other one first and pass its polynomial"
+                f"unknown family {self.family!r} for a smoother, known are: {', '.join(usable)}; "
+                "derive any other one first and pass its polynomial"
             )
         check_degree(self.degree, family=self.family)
 
@@ -216,20 +192,6 @@ class Polynomial:
         return PolynomialSmoothing(level.operator, q, B, f"{self.family}({q.degree})")
 
 
-class DiagonalSmoothing(Smoothing):
-    """c = d * r with a fixed diagonal d."""
-
-    def __init__(self, A: Any, diagonal: Vector, label: str) -> None:
-        super().__init__(A)
-        self.diagonal, self.label = diagonal, label
-
-    def correct(self, r: Vector) -> Vector:
-        return self.diagonal * r
-
-    def adjoint(self) -> Smoothing:
-        return DiagonalSmoothing(self.A, np.conj(self.diagonal), self.label)
-
-
 @dataclass(frozen=True)
 class Jacobi:
     """c = omega D^-1 r: damped Jacobi, omega = 4/5 by default (best for the 5-point Laplacian, smoothing factor 0.6)."""
@@ -241,54 +203,6 @@ class Jacobi:
         diagonal = level.inverse_diagonal("diagonal")
         assert diagonal is not None
         return DiagonalSmoothing(level.operator, np.asarray(self.omega * diagonal, dtype=diagonal.dtype), f"jacobi({self.omega:g})")
-
-
-class TriangularSmoothing(Smoothing):
-    """c = (D - L)^-1 r, or (D - U)^-1 r backward: lexicographic Gauss-Seidel, by SciPy's triangular factor object."""
-
-    def __init__(self, A: Any, backward: bool) -> None:
-        super().__init__(A)
-        self.backward = backward
-        self.label = "gauss_seidel(lexicographic, backward)" if backward else "gauss_seidel(lexicographic)"
-        self._factorise()
-
-    def _factorise(self) -> None:
-        triangle = sp.csc_array(sp.triu(self.A) if self.backward else sp.tril(self.A))
-        triangle.indices, triangle.indptr = triangle.indices.astype(np.int32), triangle.indptr.astype(np.int32)
-        self._lu = sla.splu(triangle, permc_spec="NATURAL", diag_pivot_thresh=0.0)
-
-    def correct(self, r: Vector) -> Vector:
-        return self._lu.solve(r)
-
-    def adjoint(self) -> Smoothing:
-        return TriangularSmoothing(self.A, not self.backward)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in self.__dict__.items() if key != "_lu"}  # a SuperLU object does not pickle
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._factorise()
-
-
-class ColourSmoothing(Smoothing):
-    """Gauss-Seidel by colours: within one colour all unknowns at once, the colours one after the other."""
-
-    def __init__(self, A: Any, colours: list[NDArray[np.intp]], label: str) -> None:
-        super().__init__(A)
-        self.label, self.colours = label, colours
-        matrix, diagonal = sp.csr_array(A), A.diagonal()
-        self._rows = [matrix[colour] for colour in colours]
-        self._inverse = [1.0 / diagonal[colour] for colour in colours]
-
-    def correct(self, r: Vector) -> Vector:
-        c = np.zeros(r.shape, dtype=np.result_type(r, self.A.dtype))
-        for i, (colour, rows, inverse) in enumerate(zip(self.colours, self._rows, self._inverse, strict=True)):
-            c[colour] = inverse * (r[colour] if i == 0 else r[colour] - rows @ c)
-        return c
-
-    def adjoint(self) -> Smoothing:
-        return ColourSmoothing(self.A, self.colours[::-1], self.label)
 
 
 @dataclass(frozen=True)

@@ -33,8 +33,8 @@ class Reason(StrEnum):
     """Why a solve ended.
 
     CONVERGED: ||b - A x||_2 <= tol ||b||_2. MAXITER: the allowed cycles are used up. DIVERGED: the residual grew to 1000 times its smallest
-    value, or is not finite. STAGNATED: in 20 cycles it did not fall by 1 % (`message` says whether rounding is the cause). INCOMPATIBLE: A is
-    singular and b has a component outside its range, so no x reaches the tolerance; x is then the least-squares solution.
+    value, or is not finite. STAGNATED: in 20 cycles it did not fall by 1 % (`message` says whether rounding is the cause). INCOMPATIBLE:
+    A is singular and b has a component outside its range, so no x reaches the tolerance; x is then the least-squares solution.
     """
 
     CONVERGED = "converged"

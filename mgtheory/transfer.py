@@ -1,9 +1,9 @@
 """Interpolation and restriction between tensor grids of any shape and boundary, as products of one-dimensional matrices.
 
-Coarse unknowns lie on the uniform grid of the coarse size; interpolation is piecewise linear (or cubic) *in the coordinates*. For n = 2m + 1
-(Dirichlet) or n = 2m (periodic) that is the usual nested one with weights 1, 1/2; for every other size the coarse points lie between the
-fine ones, all levels keep a constant stencil, and no thin last cell appears. Restriction is the transpose times h/H per axis, which is full
-weighting (1/4, 1/2, 1/4) on nested grids.
+Coarse unknowns lie on the uniform grid of the coarse size; interpolation is piecewise linear (or cubic) *in the coordinates*. For n = 2m
++ 1 (Dirichlet) or n = 2m (periodic) that is the usual nested one with weights 1, 1/2; for every other size the coarse points lie between
+the fine ones, all levels keep a constant stencil, and no thin last cell appears. Restriction is the transpose times h/H per axis, which
+is full weighting (1/4, 1/2, 1/4) on nested grids.
 
 An operator of d axes is applied axis by axis (`TensorOperator`): less arithmetic than its Kronecker product, and nothing to set up.
 """
@@ -37,17 +37,22 @@ class TensorOperator:
         self.factors = tuple(sp.csr_array(factor) for factor in factors)
         self.shape = (math.prod(f.shape[0] for f in self.factors), math.prod(f.shape[1] for f in self.factors))
         self.dtype = np.result_type(*(f.dtype for f in self.factors))
+
+    @functools.cached_property
+    def _stages(self) -> list[tuple[sp.csr_array, int]]:
+        """(I x T_j, unknowns behind axis j) per axis, in the order of application."""
         rows, columns = [f.shape[0] for f in self.factors], [f.shape[1] for f in self.factors]
         # axes that shrink go from the first to the last, axes that grow backwards: large arrays meet only contiguous lines
         order = range(len(rows)) if self.shape[0] <= self.shape[1] else range(len(rows) - 1, -1, -1)
-        current, self._stages = list(columns), []
+        current, stages = list(columns), []
         for axis in order:
             factor = self.factors[axis]
             if factor.shape[0] == factor.shape[1] and (factor != sp.eye_array(factor.shape[0])).nnz == 0:
                 continue
             before, after = math.prod(current[:axis]), math.prod(current[axis + 1 :])
-            self._stages.append((_repeat(factor, before), after))
+            stages.append((_repeat(factor, before), after))
             current[axis] = rows[axis]
+        return stages
 
     def __matmul__(self, x: Any) -> Any:
         if sp.issparse(x):
@@ -91,19 +96,27 @@ def _repeat(factor: sp.csr_array, times: int) -> sp.csr_array:
     if times == 1:
         return factor
     (rows, columns), nnz = factor.shape, factor.nnz
-    small = times * max(nnz, columns) < np.iinfo(np.int32).max
-    index = np.int32 if small else np.int64
+    index = np.dtype(np.int32 if times * max(nnz, columns) < np.iinfo(np.int32).max else np.int64)
     block = np.arange(times, dtype=index)[:, None]
-    indices = (block * index(columns) + factor.indices.astype(index)).reshape(-1)
-    indptr = np.append((block * index(nnz) + factor.indptr[:-1].astype(index)).reshape(-1), index(times * nnz))
+    indices = (block * np.array(columns, index) + factor.indices.astype(index)).reshape(-1)
+    indptr = np.append((block * np.array(nnz, index) + factor.indptr[:-1].astype(index)).reshape(-1), np.array(times * nnz, index))
     return sp.csr_array((np.tile(factor.data, times), indices, indptr), shape=(times * rows, times * columns))
 
 
 def coarse_size(n: int, boundary: Boundary) -> int:
-    """Unknowns of the next coarser grid: (n - 1)/2 or n/2 for Dirichlet, n/2 rounded up else; n itself where n is too small."""
-    if boundary is Boundary.DIRICHLET:
-        return n // 2 if n >= 3 else n
-    return (n + 1) // 2 if n >= 3 else n
+    """Unknowns of the next coarser grid; n itself where n < 3.
+
+    The number of mesh intervals N is halved. Where it is odd, Dirichlet and periodic grids take that number between 0.48 N and 0.56 N
+    with the most factors 2 (the nearest to N/2 of them), so that the grids below are nested; cells (Neumann) take (n + 1)/2.
+    """
+    if n < 3:
+        return n
+    intervals = n + 1 if boundary is Boundary.DIRICHLET else n
+    coarse = (intervals + 1) // 2
+    if intervals % 2 and boundary is not Boundary.NEUMANN:
+        nearby = range(math.ceil(0.48 * intervals), math.floor(0.56 * intervals) + 1)
+        coarse = max(nearby, key=lambda m: (m & -m, -abs(2 * m - intervals)), default=coarse)
+    return coarse - 1 if boundary is Boundary.DIRICHLET else coarse
 
 
 def _positions(n: int, m: int, boundary: Boundary) -> NDArray[np.float64]:
@@ -138,7 +151,7 @@ def linear(n: int, m: int, boundary: Boundary) -> sp.csr_array:
 
 
 def cubic(n: int, m: int, boundary: Boundary) -> sp.csr_array:
-    """Four-point Lagrange interpolation from m to n unknowns, shape (n, m); one-sided at a boundary, so that it holds for any boundary values.
+    """Four-point Lagrange interpolation from m to n unknowns, shape (n, m); one-sided at a boundary, so it holds for any boundary values.
 
     Exact for cubic polynomials (of lower degree where m < 4). For the solution itself in full multigrid, not for corrections.
     """

@@ -1,0 +1,73 @@
+"""The table that every benchmark prints: what, our time, the peer's time, their ratio, and what was asked; medians of several runs.
+
+Runs of all contestants are interleaved, so that a change of the machine's load meets all of them alike.
+"""
+
+from __future__ import annotations
+
+import platform
+import statistics
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line: seconds of ours and of the peer (medians), the ratio asked for (0: reported only), and a note."""
+
+    what: str
+    ours: float
+    peer: float
+    peer_name: str
+    asked: float = 0.0
+    note: str = ""
+
+    @property
+    def ratio(self) -> float:
+        """The peer's time over ours."""
+        return self.peer / self.ours
+
+
+def interleaved(contestants: Mapping[str, Callable[[], Any]], *, repeats: int = 5) -> tuple[dict[str, float], dict[str, Any]]:
+    """Median seconds of each contestant, runs interleaved, and the last result of each."""
+    seconds: dict[str, list[float]] = {name: [] for name in contestants}
+    results: dict[str, Any] = {}
+    for _ in range(repeats):
+        for name, run in contestants.items():
+            start = time.perf_counter()
+            results[name] = run()
+            seconds[name].append(time.perf_counter() - start)
+    return {name: statistics.median(values) for name, values in seconds.items()}, results
+
+
+def relative_residual(A: Any, x: np.ndarray, b: np.ndarray) -> float:
+    """||b - A x||_2 / ||b||_2, computed from A, x and b alone."""
+    return float(np.linalg.norm(b - A @ x) / np.linalg.norm(b))
+
+
+def machine() -> str:
+    """The processor and the versions that the numbers belong to."""
+    cpu = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        cpu = next((line.split(":")[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")), cpu)
+    return f"{cpu}; Python {platform.python_version()}, " + ", ".join(f"{name} {version(name)}" for name in ("numpy", "scipy", "pyamg"))
+
+
+def print_rows(title: str, rows: Iterable[Row]) -> None:
+    """The table on standard output."""
+    print(f"\n{title}")
+    print(f"{'what':<58} {'ours [s]':>10} {'peer [s]':>10} {'ratio':>8} {'asked':>6}  peer; note")
+    for row in rows:
+        asked = f"{row.asked:g}" if row.asked else "-"
+        mark = "" if not row.asked or row.ratio >= row.asked else "  (missed)"
+        print(
+            f"{row.what:<58} {row.ours:>10.4f} {row.peer:>10.4f} {row.ratio:>8.2f} {asked:>6}  {row.peer_name}; {row.note}{mark}",
+            flush=True,
+        )

@@ -1,0 +1,119 @@
+"""Constant-coefficient operators as sums of tensor products, A = sum_S c_S (x)_{j in S} K_j (x)_{j not in S} M_j, on every level.
+
+On the finest level K_j is the second difference and M_j the identity. A Galerkin product keeps the form: since P and R are tensor products,
+R A P has the same coefficients c_S with R_j K_j P_j and R_j M_j P_j. Coarse operators so cost a few one-dimensional products.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from mgtheory import assembly
+from mgtheory.assembly import Bands, Boundary, Polynomial, Shape
+
+__all__ = ["TensorForm"]
+
+ANGLES = 33  # per axis on [0, pi], with pi/2 among them
+
+
+def _bands(matrix: sp.csr_array) -> Bands:
+    """{offset: values} with values[i] = matrix[i, i + offset], 0 outside."""
+    n = matrix.shape[0]
+    rows = np.repeat(np.arange(n), np.diff(matrix.indptr))
+    result: Bands = {}
+    for offset in np.unique(matrix.indices - rows):
+        chosen = matrix.indices - rows == offset
+        result[int(offset)] = np.zeros(n)
+        result[int(offset)][rows[chosen]] = matrix.data[chosen]
+    return result
+
+
+def _matrix(bands: Bands, n: int) -> sp.csr_array:
+    return sp.csr_array(assembly.diagonals_to_dia({(offset,): values for offset, values in bands.items()}, (n,)))
+
+
+@dataclass(frozen=True, eq=False)
+class TensorForm:
+    """sum_S c_S (x)_{j in S} K_j (x)_{j not in S} M_j with one-dimensional sparse arrays K_j and M_j."""
+
+    polynomial: Polynomial
+    K: tuple[sp.csr_array, ...]
+    M: tuple[sp.csr_array, ...]
+
+    @classmethod
+    def finest(cls, polynomial: Polynomial, shape: Shape, boundary: Boundary) -> TensorForm:
+        """The form of `mgtheory.assembly.assemble`: second differences and identities."""
+        K = tuple(_matrix(assembly.second_difference(n, boundary), n) for n in shape)
+        return cls(polynomial, K, tuple(sp.eye_array(n, format="csr") for n in shape))
+
+    @property
+    def shape(self) -> Shape:
+        """Unknowns per axis."""
+        return tuple(int(K.shape[0]) for K in self.K)
+
+    def galerkin(self, R: Sequence[sp.csr_array], P: Sequence[sp.csr_array]) -> TensorForm:
+        """The form of R A P for tensor products R and P, given by their factors."""
+
+        def product(matrices: tuple[sp.csr_array, ...]) -> tuple[sp.csr_array, ...]:
+            result = []
+            for r, matrix, p in zip(R, matrices, P, strict=True):
+                coarse = sp.csr_array(r @ matrix @ p)
+                coarse.data[np.abs(coarse.data) < 1e-13 * np.max(np.abs(coarse.data), initial=0.0)] = 0.0
+                coarse.eliminate_zeros()
+                coarse.sort_indices()
+                result.append(coarse)
+            return tuple(result)
+
+        return TensorForm(self.polynomial, product(self.K), product(self.M))
+
+    def todia(self, dtype: Any = np.float64) -> sp.dia_array:
+        """A by diagonals, unknowns in C order."""
+        K, M = [_bands(matrix) for matrix in self.K], [_bands(matrix) for matrix in self.M]
+        return assembly.diagonals_to_dia(assembly.tensor_diagonals(self.polynomial, K, M), self.shape, dtype)
+
+    def smoothing_interval(self, axes: Sequence[int]) -> tuple[float, float] | None:
+        """The range of the symbol on the frequencies that are high along some axis of `axes`, on a grid of frequencies.
+
+        None where the rows inside the grid are not all alike (grids that are not nested): there is no symbol.
+        """
+        theta = np.linspace(0.0, np.pi, ANGLES)
+        symbols = [[_symbol(matrix, theta) for matrix in matrices] for matrices in (self.K, self.M)]
+        if any(symbol is None for line in symbols for symbol in line):
+            return None
+        dim = len(self.K)
+        total: NDArray[Any] = np.zeros((ANGLES,) * dim)
+        for S, c in self.polynomial.items():
+            term: NDArray[Any] = np.full((1,) * dim, c)
+            for j in range(dim):
+                line = symbols[0 if j in S else 1][j]
+                assert line is not None
+                term = term * line.reshape([-1 if i == j else 1 for i in range(dim)])
+            total = total + term
+        high = np.zeros((ANGLES,) * dim, dtype=bool)
+        for j in axes:
+            high |= (theta >= np.pi / 2 - 1e-12).reshape([-1 if i == j else 1 for i in range(dim)])
+        return float(total[high].min()), float(total.max())
+
+
+def _symbol(matrix: sp.csr_array, theta: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """sum_o a_o cos(o theta) of the rows in the middle, if neighbouring ones agree."""
+    n = matrix.shape[0]
+    if n < 8:
+        return None
+    rows = [{int(c) - i: float(v) for c, v in zip(*_row(matrix, i), strict=True)} for i in (n // 2 - 1, n // 2, n // 2 + 1, n // 4)]
+    scale = max(abs(v) for v in rows[0].values())
+    for row in rows[1:]:
+        if row.keys() != rows[0].keys() or any(abs(row[o] - v) > 1e-10 * scale for o, v in rows[0].items()):
+            return None
+    return np.sum([v * np.cos(o * theta) for o, v in rows[0].items()], axis=0)
+
+
+def _row(matrix: sp.csr_array, i: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    part = slice(int(matrix.indptr[i]), int(matrix.indptr[i + 1]))
+    return matrix.indices[part], matrix.data[part]
