@@ -24,13 +24,15 @@ class Choice:
     smoother: Any
 
 
-def polynomial_for(problem: Any, family: str, degree: int, *, unit: bool) -> Any:
+def polynomial_for(problem: Any, family: str, degree: int, *, unit: bool, cycle: dict[str, Any] | None = None) -> Any:
     """The family's polynomial for a model problem.
 
     Parameters
     ----------
     unit
         True: for the stencil on the infinite grid, scaled to h = 1; False: for the problem's own A.
+    cycle
+        pre, post, coarsening and restriction, for a family that is made for a cycle.
     """
     import numpy as np
 
@@ -47,7 +49,8 @@ def polynomial_for(problem: Any, family: str, degree: int, *, unit: bool) -> Any
     if unit and problem.stencil is not None and needs in ("interval", "lmax", "points"):
         a, b = problem.smoothing_interval()
         return mgtheory.derive(family, degree, interval=(a * scale, b * scale)).polynomial
-    polynomial = mgtheory.derive(family, degree, problem=problem).polynomial
+    options = cycle if needs == "problem" and cycle is not None else {}
+    polynomial = mgtheory.derive(family, degree, problem=problem, **options).polynomial
     return polynomial.scaled(scale) if unit else polynomial
 
 
@@ -59,7 +62,16 @@ def polynomial_from_file(problem: Any, path: Path, *, unit: bool) -> Any:
     return mgtheory.InitialCoefficients.load(path).relative.scaled(b * problem.h[0] ** 2 if unit else b)
 
 
-def choose(problem: Any, *, family: str | None, degree: int | None, init: Path | None, smoother: str | None, unit: bool) -> Choice:
+def choose(
+    problem: Any,
+    *,
+    family: str | None,
+    degree: int | None,
+    init: Path | None,
+    smoother: str | None,
+    unit: bool,
+    cycle: dict[str, Any] | None = None,
+) -> Choice:
     """The one smoother that was asked for; chebyshev4 of degree 2 if none was."""
     given = [name for name, value in (("--family", family), ("--init", init), ("--smoother", smoother)) if value is not None]
     if len(given) > 1:
@@ -72,7 +84,7 @@ def choose(problem: Any, *, family: str | None, degree: int | None, init: Path |
     if smoother is not None:
         return Choice(smoother, 1, smoother)
     name = family or "chebyshev4"
-    polynomial = polynomial_for(problem, name, 2 if degree is None else degree, unit=unit)
+    polynomial = polynomial_for(problem, name, 2 if degree is None else degree, unit=unit, cycle=cycle)
     return Choice(name, polynomial.degree, polynomial)
 
 

@@ -23,7 +23,7 @@ class Row:
     smoothing_factor, two_grid_factor
         Of Fourier analysis, on the infinite grid; two grids with the given numbers of smoothings.
     gamma, bound
-        Of scores: gamma of the polynomial, and C/(C + 1/gamma), which holds for one smoothing before and one after.
+        Of scores: gamma of the polynomial, and C/(C + 1/gamma), proved for Galerkin coarsening, one smoothing before and one after.
     measured_factor
         Geometric mean of the residual's reduction over the second half of the cycles, from a random right-hand side.
     work_units
@@ -121,6 +121,7 @@ def compare(
     degrees: Sequence[int],
     pre: int = 1,
     post: int = 1,
+    coarsening: str | None = None,
     cycle: str = "V",
     backend: str = "sparse",
     repeats: int = 3,
@@ -132,6 +133,8 @@ def compare(
     """
     from polymgnet import solving
 
+    rule = coarsening or ("rediscretise" if problem.polynomial is not None else "galerkin")
+    around = {"pre": pre, "post": post, "coarsening": rule}
     constant = approximation(problem) if pre == post == 1 else None
     entries: list[_Entry] = []
     asked = [(family, degree) for degree in degrees for family in families] + [(name, 1) for name in CLASSICAL]
@@ -139,10 +142,10 @@ def compare(
         report(done, f"{family} {degree}")
         row: dict[str, Any] = {"family": family, "degree": degree}
         try:
-            row |= predict(problem, family, degree, pre=pre, post=post, constant=constant)
-            smoother = solver_smoother(problem, family, degree)
+            row |= predict(problem, family, degree, around=around, constant=constant)
+            smoother = solver_smoother(problem, family, degree, around=around)
             own = degree if isinstance(smoother, str) and family not in CLASSICAL else None
-            setup = solving.set_up(backend, problem, smoother, own, {"pre": pre, "post": post})
+            setup = solving.set_up(backend, problem, smoother, own, cycle, around)
         except (ValueError, NotImplementedError) as error:
             entries.append(_Entry(row | {"refused": " ".join(str(error).split())}, None, []))
             continue
@@ -178,28 +181,29 @@ def approximation(problem: Any) -> float | None:
         return None
 
 
-def predict(problem: Any, family: str, degree: int, *, pre: int, post: int, constant: float | None) -> dict[str, Any]:
+def predict(problem: Any, family: str, degree: int, *, around: dict[str, Any], constant: float | None) -> dict[str, Any]:
     """What Fourier analysis and the scores say; nothing without a stencil, no scores for a classical smoother."""
     from mgtheory import fourier, scores
     from polymgnet.choice import polynomial_for
 
     if problem.stencil is None:
         return {}
-    smoother = family if family in CLASSICAL else polynomial_for(problem, family, degree, unit=True)
+    q = None if family in CLASSICAL else polynomial_for(problem, family, degree, unit=True, cycle=around)
+    smoother = family if q is None else q
     found = {
         "smoothing_factor": fourier.smoothing_factor(problem, smoother).factor,
-        "two_grid_factor": fourier.two_grid_factor(problem, smoother, pre=pre, post=post).factor,
+        "two_grid_factor": fourier.two_grid_factor(problem, smoother, **around).factor,
     }
-    if family in CLASSICAL:
+    if q is None:
         return found
     lmax = problem.smoothing_interval().b * problem.h[0] ** 2
-    found["gamma"] = scores.gamma(smoother, lmax=lmax)
+    found["gamma"] = scores.gamma(q, lmax=lmax)
     if constant is not None:
-        found["bound"] = scores.v_cycle_bound(smoother, constant=constant, lmax=lmax)
+        found["bound"] = scores.v_cycle_bound(q, constant=constant, lmax=lmax)
     return found
 
 
-def solver_smoother(problem: Any, family: str, degree: int) -> Any:
+def solver_smoother(problem: Any, family: str, degree: int, *, around: dict[str, Any]) -> Any:
     """What a hierarchy takes: a name where it derives on every level itself, else the polynomial."""
     from mgtheory.families import FAMILIES
     from polymgnet.choice import polynomial_for
@@ -208,7 +212,7 @@ def solver_smoother(problem: Any, family: str, degree: int) -> Any:
         return family.replace("-", "_")
     if FAMILIES[family].needs in ("interval", "lmax", "operator"):
         return family
-    return polynomial_for(problem, family, degree, unit=False)
+    return polynomial_for(problem, family, degree, unit=False, cycle=around)
 
 
 def measure(entry: _Entry, b: Any, cycle: str) -> None:

@@ -1,5 +1,6 @@
 """Solving a model problem by name: the backends, and Krylov methods with a cycle as preconditioner."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,30 +25,105 @@ class Setup:
     solve: Callable[..., Any]
 
 
-def _sparse(problem: Any, smoother: Any, degree: int | None, options: dict[str, Any]) -> Setup:
+def _sparse(problem: Any, smoother: Any, degree: int | None, cycle: str, options: dict[str, Any]) -> Setup:
     from mgtheory.hierarchy import Hierarchy
 
     hierarchy = Hierarchy.build(problem, smoother=smoother, degree=degree, **options)
     return Setup(hierarchy, hierarchy.solve)
 
 
-def _stencil(problem: Any, smoother: Any, degree: int | None, options: dict[str, Any]) -> Setup:
+def _stencil(problem: Any, smoother: Any, degree: int | None, cycle: str, options: dict[str, Any]) -> Setup:
     from mgtheory.matrixfree import StencilHierarchy
 
     hierarchy = StencilHierarchy.build(problem, smoother=smoother, degree=degree, **options)
     return Setup(hierarchy, hierarchy.solve)
 
 
+def _torch(problem: Any, smoother: Any, degree: int | None, cycle: str, options: dict[str, Any]) -> Setup:
+    bridge = TorchHierarchy(problem, smoother, degree, cycle, options)
+    return Setup(bridge, bridge.solve)
+
+
+class TorchHierarchy:
+    """The cycle as a torch module (`nets.MultigridCycle`), with the solving loop of a hierarchy around it."""
+
+    def __init__(self, problem: Any, smoother: Any, degree: int | None, cycle: str, options: dict[str, Any]) -> None:
+        import nets
+
+        start = time.perf_counter()
+        self.problem, self.kind = problem, cycle
+        self.module = nets.MultigridCycle(problem, smoother=smoother, degree=degree, cycle=cycle, **options)
+        self.setup_seconds = time.perf_counter() - start
+
+    def work_units(self, cycle: str) -> float:
+        """Products with A in one cycle on all levels, in units of one on the finest."""
+        return float(self.module.hierarchy().work_units(cycle))
+
+    def solve(self, b: Any, *, tol: float, maxiter: int, cycle: str, callback: Callback | None = None) -> Any:
+        """Cycles from 0 until ||b - A x||_2 <= tol ||b||_2."""
+        import numpy as np
+        import torch
+
+        from mgtheory.solution import Reason, Solution
+
+        if not (math.isfinite(tol) and tol >= 0):
+            raise ValueError(f"tol is {tol!r}, must be a number from 0 on")
+        if maxiter < 0:
+            raise ValueError(f"maxiter is {maxiter!r}, must be a whole number from 0 on")
+        start = time.perf_counter()
+        right = torch.from_numpy(np.array(b, dtype=np.float64).reshape(self.problem.shape))
+        x = torch.zeros_like(right)
+        norms, reason = [float(right.norm())], Reason.MAXITER
+        with torch.no_grad():
+            for done in range(maxiter + 1):
+                if callback is not None:
+                    callback(done, norms[-1])
+                if norms[-1] <= tol * norms[0]:
+                    reason = Reason.CONVERGED
+                elif not norms[-1] <= 1e3 * min(norms):
+                    reason = Reason.DIVERGED
+                if reason is not Reason.MAXITER or done == maxiter:
+                    break
+                x = self.module(right, x)
+                if self.problem.nullspace is not None:
+                    x = x - x.mean()
+                norms.append(float(self.module.residual(right, x).norm()))
+        message = f"residual {norms[-1]:.2e} (wanted {tol * norms[0]:.2e}) after {len(norms) - 1} cycles"
+        seconds, work = time.perf_counter() - start, (len(norms) - 1) * (self.work_units(cycle) + 1)
+        return Solution(
+            x.numpy().reshape(np.shape(b)),
+            tuple(norms),
+            reason,
+            message,
+            work_units=work,
+            setup_seconds=self.setup_seconds,
+            solve_seconds=seconds,
+        )
+
+    def as_preconditioner(self, cycle: str, *, symmetric: bool = True) -> Any:
+        """The sparse twin of the module as a preconditioner of SciPy's methods."""
+        return self.module.hierarchy().as_preconditioner(cycle, symmetric=symmetric)
+
+    def __str__(self) -> str:
+        return str(self.module.hierarchy())
+
+
 # --backend -> how its hierarchy is set up
-BACKENDS: dict[str, Callable[..., Setup]] = {"sparse": _sparse, "stencil": _stencil}
+BACKENDS: dict[str, Callable[..., Setup]] = {"sparse": _sparse, "stencil": _stencil, "torch": _torch}
 KRYLOV = ("cg", "minres", "gmres")
 
 
-def set_up(backend: str, problem: Any, smoother: Any, degree: int | None, options: dict[str, Any]) -> Setup:
-    """The hierarchy of a backend; ValueError for an unknown one or what it does not support."""
+def check_backend(backend: str) -> str:
+    """The name, or a ValueError that lists the known ones."""
     if backend not in BACKENDS:
         raise ValueError(f"unknown backend {backend!r}, known are: {', '.join(BACKENDS)}")
-    return BACKENDS[backend](problem, smoother, degree, {name: value for name, value in options.items() if value is not None})
+    return backend
+
+
+def set_up(backend: str, problem: Any, smoother: Any, degree: int | None, cycle: str, options: dict[str, Any]) -> Setup:
+    """The hierarchy of a backend; ValueError for an unknown one or what it does not support."""
+    given = {name: value for name, value in options.items() if value is not None}
+    return BACKENDS[check_backend(backend)](problem, smoother, degree, cycle, given)
 
 
 def krylov(setup: Setup, problem: Any, *, method: str, tol: float, maxiter: int, cycle: str, callback: Callback) -> Any:

@@ -35,6 +35,9 @@ def compare_smoothers(
     degrees: Annotated[str, typer.Option("--degrees", metavar="LIST", help="Degrees as 1,2,3 or 1-4.")] = "1-4",
     pre: Pre = 1,
     post: Post = 1,
+    coarsening: Annotated[
+        str | None, typer.Option("--coarsening", metavar="KIND", help="rediscretise or galerkin; by default what suits the problem.")
+    ] = None,
     cycle: Annotated[str, typer.Option("--cycle", metavar="KIND", help="V, W or F.")] = "V",
     backend: Annotated[str, typer.Option("--backend", metavar="NAME", help="{backends}.")] = "sparse",
     repeats: Annotated[int, typer.Option("--repeats", metavar="N", min=1, help="Timed runs of each smoother; the median counts.")] = 3,
@@ -58,8 +61,7 @@ def compare_smoothers(
     for degree in several:
         check_degree(degree)
     check_cycle(cycle, without=(Cycle.FMG,))
-    if backend not in solving.BACKENDS:
-        raise ValueError(f"unknown backend {backend!r}, known are: {', '.join(solving.BACKENDS)}")
+    solving.check_backend(backend)
     dim = problems.PROBLEMS[problem].dim if problem in problems.PROBLEMS else 2
     model = problems.create(problem, n=n or {1: 1023, 2: 255, 3: 31}[dim], boundary=boundary)
     with console.progress("compare", total=len(wanted) * len(several) + len(smoothers.CLASSICAL), show=not as_json) as step:
@@ -92,10 +94,9 @@ def compare_smoothers(
     for row in result.rows:
         if row.refused:
             print(f"left out: {row.family} {row.degree}: {row.refused}")
-    if result.winner is not None and result.winner.seconds_per_digit is not None:
-        print(
-            f"fastest here: {result.winner.family} of degree {result.winner.degree}, {1e3 * result.winner.seconds_per_digit:.3g} ms per digit"
-        )
+    best = result.winner
+    if best is not None and best.seconds_per_digit is not None:
+        print(f"fastest here: {best.family} of degree {best.degree}, {1e3 * best.seconds_per_digit:.3g} ms per digit")
     for line in result.losses:
         print(line)
     if smoothers.OPTIMISED in wanted and not result.losses:

@@ -48,8 +48,8 @@ def lfa(
     )
     if model.stencil is None:
         raise ValueError(f"{problem} has variable coefficients; Fourier analysis needs constant ones, e.g. poisson2d")
-    choice = choose(model, family=family, degree=degree, init=init, smoother=smoother, unit=True)
     options: dict[str, Any] = {"pre": pre, "post": post, "coarsening": coarsening, "restriction": restriction}
+    choice = choose(model, family=family, degree=degree, init=init, smoother=smoother, unit=True, cycle=options)
     mu = fourier.smoothing_factor(model, choice.smoother)
     two = fourier.two_grid_factor(model, choice.smoother, **options)
     three = fourier.three_grid_factor(model, choice.smoother, cycle=cycle, **options)

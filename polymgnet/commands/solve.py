@@ -50,15 +50,15 @@ def solve(
     import numpy as np
 
     from mgtheory import problems
+    from mgtheory.families import FAMILIES
     from polymgnet import solving
     from polymgnet.choice import for_solver
 
     model = problems.create(problem, n=n, boundary=boundary)
     choice = for_solver(model, family=family, degree=degree, init=init, smoother=smoother)
     options: dict[str, Any] = {"pre": pre, "post": post, "coarsening": coarsening}
-    setup = solving.set_up(
-        backend, model, choice.smoother, choice.degree if isinstance(choice.smoother, str) and smoother is None else None, options
-    )
+    own = choice.degree if isinstance(choice.smoother, str) and choice.smoother in FAMILIES else None
+    setup = solving.set_up(backend, model, choice.smoother, own, cycle, options)
     with console.progress("solve", total=maxiter, show=not as_json) as step:
 
         def watch(done: int, norm: float) -> None:
