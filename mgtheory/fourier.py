@@ -14,6 +14,7 @@ ends included; sample counts that are multiples of 4 contain these ends and pi e
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -117,10 +118,10 @@ def smoothing_factor(
     operator
         A `Stencil`, a problem with one, or a centred odd array.
     smoother
-        A `ResidualPolynomial` with roots on the h = 1 scale, a name (`jacobi`, `gauss-seidel`, `red-black`) or a smoother object.
+        A `ResidualPolynomial` with roots on the h = 1 scale, a name in `relaxation.SMOOTHERS` or a smoother object.
     steps
-        Steps taken before the low frequencies are removed; the factor is per step. It matters for red-black alone, where it is
-        (rho(Q S^steps))^(1/steps) with the projection Q onto high frequencies.
+        Steps taken before the low frequencies are removed; the factor is per step. It matters where modes are coupled
+        (red-black), where it is (rho(Q S^steps))^(1/steps) with the projection Q onto high frequencies.
     scaling
         B of a polynomial in BA: `identity`, or `diagonal` for its inverse.
     samples
@@ -279,11 +280,12 @@ def _uncoupled(stencil: Stencil, relaxation: Relaxation, theta: Float, steps: in
 
 
 def _coupled(stencil: Stencil, relaxation: Relaxation, theta: Float, steps: int) -> tuple[Float, Float, Float]:
-    """Pairs theta, theta + (pi, ..., pi), the low one of which Q removes."""
-    turns = np.stack([np.zeros(stencil.dim, np.int64), np.ones(stencil.dim, np.int64)])
+    """The modes theta + pi alpha, the low one of which Q removes."""
+    turns = np.array(list(itertools.product(range(2), repeat=stencil.dim)), dtype=np.int64)
     step = relaxation.symbols(stencil, theta, turns, 2)
-    partner = np.where(theta > 1e-12, theta - np.pi, theta + np.pi)
-    kept = np.repeat(np.stack([high_frequencies(theta), high_frequencies(partner)], axis=1), stencil.channels, axis=1)
+    opposite = np.where(theta > 1e-12, theta - np.pi, theta + np.pi)
+    modes = np.where(turns[None] == 1, opposite[:, None], theta[:, None])
+    kept = np.repeat(high_frequencies(modes), stencil.channels, axis=1)
     projected = np.linalg.matrix_power(step, steps) * kept[:, :, None]
     image = spectral_norm(step[:, :, : stencil.channels])
     return spectral_radius(projected) ** (1 / steps), spectral_norm(projected) ** (1 / steps), image

@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from mgtheory.relaxation import Relaxation, Turns, as_relaxation, inverse
 from mgtheory.stencils import Stencil, tensor
-from mgtheory.symbols import Complex, Float, grid_frequencies, harmonic_symbols, the_stencil
+from mgtheory.symbols import ROW_SUM, Complex, Float, grid_frequencies, harmonic_symbols, the_stencil
 
 NEAR = 1e-5  # distance at which theta -> 0 is sampled: the limits are reached to about NEAR^2
 CYCLES = {"V": 1, "W": 2}
@@ -78,7 +78,8 @@ class LocalCycle:
     cycle
         `V` or `W`.
     coarsening
-        `galerkin` (R A P), `rediscretise` (the stencil of A over 2^order), or one stencil per coarser level, on the scale of R A P.
+        `rediscretise` (the stencil of A over 2^order), `galerkin` (R A P), or one stencil per coarser level, on the scale of R A P. None:
+        rediscretise a scalar stencil whose values sum to zero, a differential operator, and take the Galerkin operator of all others.
     restriction, interpolation
         Names in `RESTRICTIONS` and `INTERPOLATIONS`, or stencils (with c x c values for c channels, if you like).
     order
@@ -103,7 +104,7 @@ class LocalCycle:
     post: int = 1
     levels: int = 2
     cycle: str = "V"
-    coarsening: str | Stencil | Sequence[Stencil] = "galerkin"
+    coarsening: str | Stencil | Sequence[Stencil] | None = None
     restriction: str | Stencil = "full"
     interpolation: str | Stencil = "linear"
     order: int = 2
@@ -123,6 +124,9 @@ class LocalCycle:
             raise ValueError(f"unknown cycle {self.cycle!r}; known: {', '.join(CYCLES)}")
         object.__setattr__(self, "R", _transfer(self.restriction, RESTRICTIONS, fine, "restriction"))
         object.__setattr__(self, "P", _transfer(self.interpolation, INTERPOLATIONS, fine, "interpolation"))
+        if self.coarsening is None:
+            zero_sum = abs(fine.matrices.sum()) <= ROW_SUM * np.abs(fine.matrices).sum()
+            object.__setattr__(self, "coarsening", "rediscretise" if fine.channels == 1 and zero_sum else "galerkin")
         object.__setattr__(self, "stencils", (fine, *self._coarse_stencils(fine)))
         before = as_relaxation(self.smoother, self.scaling)
         after = before if self.post_smoother is None else as_relaxation(self.post_smoother, self.scaling)
@@ -133,7 +137,7 @@ class LocalCycle:
 
     def _coarse_stencils(self, fine: Stencil) -> list[Stencil]:
         if not isinstance(self.coarsening, str):
-            given = [self.coarsening] if isinstance(self.coarsening, Stencil) else list(self.coarsening)
+            given = [self.coarsening] if isinstance(self.coarsening, Stencil) else list(self.coarsening or ())
             if len(given) != self.levels - 1 or any((s.dim, s.channels) != (fine.dim, fine.channels) for s in given):
                 raise ValueError(f"coarsening needs {self.levels - 1} stencils of the operator's dimension and channels, got {len(given)}")
             return given

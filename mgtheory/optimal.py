@@ -67,7 +67,7 @@ def two_grid_optimal(
     problem: Any,
     pre: int = 1,
     post: int = 1,
-    coarsening: str = "galerkin",
+    coarsening: str | None = None,
     restriction: str = "full",
     interpolation: str = "linear",
     scaling: str = "identity",

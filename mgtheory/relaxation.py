@@ -1,8 +1,9 @@
 """Smoothers as Fourier analysis sees them: the symbol of one smoothing step on the harmonics of a frequency.
 
 A step is x <- x + M (b - A x) with error operator S = I - M A. For polynomials and Jacobi, S keeps each Fourier mode; lexicographic
-Gauss-Seidel does so on an infinite grid, where "earlier points" is a stencil too; red-black couples the modes theta and
-theta + (pi, ..., pi), since the colours are a mode themselves. A smoother is data plus `symbols`; `SMOOTHERS` names the defaults.
+Gauss-Seidel does so on an infinite grid, where "earlier points" is a stencil too; Gauss-Seidel by colours couples the modes
+theta + pi alpha, since a colour, a function of the parities of the indices, is a sum of such modes itself. A smoother is data plus
+`symbols`; `SMOOTHERS` has the names of `mgtheory.smoothers.SMOOTHERS`, where the same smoothers act on matrices.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from mgtheory import smoothers
 from mgtheory.polynomial import ResidualPolynomial
 from mgtheory.stencils import Stencil
 from mgtheory.symbols import Complex, Float, grid_frequencies, harmonic_symbols, spectral_radius
@@ -21,9 +23,24 @@ from mgtheory.symbols import Complex, Float, grid_frequencies, harmonic_symbols,
 Turns = npt.NDArray[np.int64]
 
 SCALINGS = ("identity", "diagonal")
-ORDERS = ("lexicographic", "red-black")
+COLOURINGS: dict[str, Callable[[npt.NDArray[np.int64]], npt.NDArray[np.int64]]] = {
+    "red-black": lambda parity: parity.sum(axis=0) % 2,
+    "multicolour": lambda parity: 2 ** np.arange(len(parity)) @ parity.reshape(len(parity), -1),
+}
+ORDERINGS = ("lexicographic", *COLOURINGS)
 
-__all__ = ["SCALINGS", "SMOOTHERS", "GaussSeidel", "Jacobi", "Polynomial", "Relaxation", "as_relaxation", "inverse"]
+__all__ = [
+    "COLOURINGS",
+    "ORDERINGS",
+    "SCALINGS",
+    "SMOOTHERS",
+    "GaussSeidel",
+    "Jacobi",
+    "Polynomial",
+    "Relaxation",
+    "as_relaxation",
+    "inverse",
+]
 
 
 @runtime_checkable
@@ -32,12 +49,12 @@ class Relaxation(Protocol):
 
     @property
     def couples(self) -> bool:
-        """Whether theta and theta + (pi, ..., pi) are coupled."""
+        """Whether the modes theta + pi alpha, alpha in {0, 1}^d, are coupled."""
 
     def symbols(self, stencil: Stencil, theta: Float, turns: Turns, order: int) -> Complex:
         """Error operator of one step on the harmonics theta + 2 pi alpha / order, alpha in the m rows of `turns`.
 
-        Shape (F, m, c, c), one block a mode, or (F, m c, m c) if modes are coupled (then `turns` contains each mode's partner).
+        Shape (F, m, c, c), one block a mode, or (F, m c, m c) if modes are coupled (then `turns` contains all that are).
         """
 
     def on_level(self, fine: Stencil, coarse: Stencil) -> Relaxation:
@@ -114,32 +131,32 @@ class Jacobi:
 
 @dataclass(frozen=True)
 class GaussSeidel:
-    """Point by point (block by block for c channels): in C order of the grid, or the even points of a chessboard, then the odd ones.
+    """Point by point (block by block for c channels), in C order of the grid or one colour after the other.
 
     Parameters
     ----------
-    order
-        `lexicographic` or `red-black` (red: the sum of the indices is even). A colour is relaxed at once, which for stencils that
-        couple points of one colour (9-point) is a Jacobi step on that colour.
+    ordering
+        `lexicographic`; `red-black`, the parity of the sum of the indices, even first; or `multicolour`, the 2^d parities of the indices.
+        A colour is relaxed at once, which for stencils that couple points of one colour (9-point, red-black) is a Jacobi step on it.
+    backward
+        The reverse order of points or colours.
     omega
         Over-relaxation: (D / omega + L) instead of (D + L).
-    backward
-        Reverse order; red-black then takes black first.
     """
 
-    order: str = "lexicographic"
-    omega: float = 1.0
+    ordering: str = "lexicographic"
     backward: bool = False
+    omega: float = 1.0
 
     def __post_init__(self) -> None:
         _check_omega(self.omega)
-        if self.order not in ORDERS:
-            raise ValueError(f"unknown order {self.order!r}; known: {', '.join(ORDERS)}")
+        if self.ordering not in ORDERINGS:
+            raise ValueError(f"unknown ordering {self.ordering!r}; known: {', '.join(ORDERINGS)}")
 
     @property
     def couples(self) -> bool:
-        """The chessboard colouring couples theta and theta + (pi, ..., pi)."""
-        return self.order == "red-black"
+        """Colours couple modes, lexicographic order does not."""
+        return self.ordering != "lexicographic"
 
     def splitting(self, stencil: Stencil) -> Stencil:
         """D / omega + L, with L the points that lexicographic order visits before x (after x if backward)."""
@@ -148,30 +165,41 @@ class GaussSeidel:
         taps = np.concatenate([stencil.matrices[kept], stencil.diagonal[None] / self.omega])
         return Stencil((*(stencil.offsets[i] for i in kept), origin), taps)
 
+    def masks(self, shape: tuple[int, ...]) -> list[npt.NDArray[np.bool_]]:
+        """The points of each colour in the order in which they are relaxed, each of shape (prod(shape),)."""
+        colour = COLOURINGS[self.ordering](np.indices(shape).reshape(len(shape), -1) % 2)
+        return [colour == value for value in sorted(set(colour.tolist()), reverse=self.backward)]
+
     def symbols(self, stencil: Stencil, theta: Float, turns: Turns, order: int) -> Complex:
-        """I - (D / omega + L)^-1 Ahat, shape (F, m, c, c); for red-black the product of the two half steps, (F, m c, m c)."""
-        if self.order == "lexicographic":
+        """I - (D / omega + L)^-1 Ahat, shape (F, m, c, c); with colours the product of their partial steps, (F, m c, m c)."""
+        if not self.couples:
             earlier = harmonic_symbols(self.splitting(stencil), theta, turns, order)
             return np.eye(stencil.channels) - inverse(earlier) @ harmonic_symbols(stencil, theta, turns, order)
         jacobi = Jacobi(self.omega).symbols(stencil, theta, turns, order)
-        first, second = (-1.0, 1.0) if self.backward else (1.0, -1.0)
-        return _half_step(jacobi, turns, order, second) @ _half_step(jacobi, turns, order, first)
+        size = len(turns) * stencil.channels
+        result = np.eye(size, dtype=np.complex128)
+        for mask in self.masks((2,) * stencil.dim):
+            result = _partial_step(jacobi, mask, turns, order) @ result
+        return result
 
     def on_level(self, fine: Stencil, coarse: Stencil) -> GaussSeidel:
         """The same on every level."""
         return self
 
 
-def _half_step(jacobi: Complex, turns: Turns, order: int, colour: float) -> Complex:
-    """Jacobi on one colour, (1 + colour (-1)^(x_1 + ... + x_d)) / 2 = 1 there: (J + I)/2 to theta, colour (J - I)/2 to its partner."""
+def _partial_step(jacobi: Complex, mask: npt.NDArray[np.bool_], turns: Turns, order: int) -> Complex:
+    """Jacobi at the points of a colour: I + m (J - I), where m(x) = sum_s m_s exp(i pi s.x) takes theta to the theta + pi s."""
     count, modes, channels = jacobi.shape[:3]
+    shifts = np.stack(np.unravel_index(np.arange(len(mask)), (2,) * turns.shape[1]), axis=1)
+    coefficients = (-1.0) ** (shifts @ shifts.T) @ mask / len(mask)
     places = {tuple(alpha): i for i, alpha in enumerate(turns.tolist())}
-    partner = [places[tuple((alpha + order // 2) % order)] for alpha in turns]
-    identity = np.eye(channels)
+    change = jacobi - np.eye(channels)
     step = np.zeros((count, modes, channels, modes, channels), np.complex128)
-    for column in range(modes):
-        step[:, column, :, column] += (jacobi[:, column] + identity) / 2
-        step[:, partner[column], :, column] += colour * (jacobi[:, column] - identity) / 2
+    for column, alpha in enumerate(turns):
+        step[:, column, :, column] += np.eye(channels)
+        for shift, coefficient in zip(shifts, coefficients):
+            if coefficient:
+                step[:, places[tuple((alpha + order // 2 * shift) % order)], :, column] += coefficient * change[:, column]
     return step.reshape(count, modes * channels, modes * channels)
 
 
@@ -209,27 +237,36 @@ def _centre_inverse(stencil: Stencil) -> npt.NDArray[np.inexact]:
 
 SMOOTHERS: dict[str, Callable[[], Relaxation]] = {
     "jacobi": Jacobi,
-    "gauss-seidel": GaussSeidel,
-    "red-black": lambda: GaussSeidel("red-black"),
+    "gauss_seidel": GaussSeidel,
+    "red_black": lambda: GaussSeidel("red-black"),
+    "multicolour": lambda: GaussSeidel("multicolour"),
 }
 
 
 def as_relaxation(smoother: Any, scaling: str = "identity") -> Relaxation:
-    """The analysable form of a `ResidualPolynomial`, a name in `SMOOTHERS`, or a smoother object.
+    """The analysable form of a `ResidualPolynomial`, a name in `SMOOTHERS` (`-` for `_` is fine), or a smoother object.
 
     Parameters
     ----------
     smoother
-        A polynomial (in BA), a name, an object of this module, or any object with `symbols`, `couples` and `on_level`.
+        A polynomial (in BA), a name, an object of this module or of `mgtheory.smoothers` (a polynomial given by its family must be
+        derived first), or any object with `symbols`, `couples` and `on_level`.
     scaling
         B for a polynomial: `identity` or `diagonal` (its inverse).
     """
     if isinstance(smoother, ResidualPolynomial):
         return Polynomial(smoother, scaling)
     if isinstance(smoother, str):
-        if smoother not in SMOOTHERS:
+        name = smoother.replace("-", "_")
+        if name not in SMOOTHERS:
             raise ValueError(f"unknown smoother {smoother!r}; known: {', '.join(SMOOTHERS)}, or a ResidualPolynomial")
-        return SMOOTHERS[smoother]()
+        return SMOOTHERS[name]()
+    if isinstance(smoother, smoothers.Jacobi):
+        return Jacobi(smoother.omega)
+    if isinstance(smoother, smoothers.GaussSeidel):
+        return GaussSeidel(smoother.ordering, smoother.backward)
+    if isinstance(smoother, smoothers.Polynomial) and smoother.polynomial is not None:
+        return Polynomial(smoother.polynomial, "identity" if smoother.scaling == "auto" else smoother.scaling)
     if isinstance(smoother, Relaxation) and not isinstance(smoother, type):
         return smoother
     raise ValueError(f"a smoother is a ResidualPolynomial, a smoother object or one of {', '.join(SMOOTHERS)}; got {smoother!r}")

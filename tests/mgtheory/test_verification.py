@@ -19,13 +19,13 @@ def run(shape, *args, cycles=200, **options):
 
 
 @pytest.mark.parametrize("name", STENCILS)
-@pytest.mark.parametrize("smoother", ["jacobi", "red-black"])
+@pytest.mark.parametrize("smoother", ["jacobi", "red_black", "multicolour"])
 @pytest.mark.parametrize("coarsening", ["galerkin", "rediscretise"])
 def test_every_stencil(name, smoother, coarsening):
     found = run(GRIDS[named(name).dim], named(name), smoother, coarsening=coarsening)
     assert found.difference < 0.01
     assert found.measured < 1
-    assert found.measured > 0.01 or (name, smoother) == ("3-point", "red-black")  # which is exact
+    assert found.measured > 0.01 or (name == "3-point" and smoother != "jacobi")  # which is exact
 
 
 @pytest.mark.parametrize(
@@ -36,13 +36,13 @@ def test_every_stencil(name, smoother, coarsening):
         {"smoother": chebyshev(3, interval=(2, 8)), "post_smoother": chebyshev4(2, lmax=8.0), "post": 2},
         {"smoother": chebyshev4(2, lmax=2.0), "scaling": "diagonal"},
         {"smoother": COMPLEX},
-        {"smoother": "red-black", "restriction": "half"},
-        {"smoother": "red-black", "restriction": "half", "coarsening": "rediscretise"},
+        {"smoother": "red_black", "restriction": "half"},
+        {"smoother": "red_black", "restriction": "half", "coarsening": "rediscretise"},
         {"smoother": "jacobi", "restriction": "injection", "coarsening": "rediscretise", "cycles": 1200},
-        {"smoother": "red-black", "interpolation": "cubic"},
+        {"smoother": "red_black", "interpolation": "cubic"},
         {"smoother": "jacobi", "post_smoother": GaussSeidel("red-black", omega=1.1, backward=True)},
-        {"smoother": "red-black", "levels": 3},
-        {"smoother": "red-black", "levels": 3, "cycle": "W", "coarsening": "rediscretise"},
+        {"smoother": "red_black", "levels": 3},
+        {"smoother": "red_black", "levels": 3, "cycle": "W", "coarsening": "rediscretise"},
         {"smoother": chebyshev(2, interval=(2, 8)), "levels": 4},
     ],
     ids=str,
@@ -62,18 +62,19 @@ def test_polynomial_smoothing_in_every_dimension(dim, shape):
 
 @pytest.mark.parametrize(("dim", "shape"), [(1, 64), (2, 64), (3, 12)])
 def test_lexicographic_gauss_seidel_to_ten_percent(dim, shape):
-    found = run(shape, laplacian(dim), "gauss-seidel", coarsening="rediscretise", cycles=60)
-    assert found.difference < 0.1
+    found = run(shape, laplacian(dim), "gauss_seidel", coarsening="rediscretise", cycles=60)
+    assert found.tolerance == 0.1
+    assert found.agrees
     assert found.measured < found.predicted
 
 
 def test_lexicographic_difference_shrinks_with_the_grid():
-    small, large = (run(n, L2, "gauss-seidel", pre=0, cycles=100).difference for n in (16, 32))
+    small, large = (run(n, L2, "gauss_seidel", pre=0, cycles=100).difference for n in (16, 32))
     assert large < 0.7 * small
 
 
 def test_one_sided_red_black_is_exact_in_one_dimension():
-    found = run(32, laplacian(1), "red-black", post=0)
+    found = run(32, laplacian(1), "red_black", post=0)
     assert found.predicted < 1e-7
     assert found.measured < 1e-7
     assert found.difference < 1e-7
@@ -90,7 +91,7 @@ class TestSystems:
 
     # kernel of A: all constants, one of the two, none
     @pytest.mark.parametrize(("shift", "rank"), [((0.0, 0.0), 2), ((0.0, 0.5), 1), ((0.4, 0.5), 0)])
-    @pytest.mark.parametrize("smoother", [chebyshev4(2, lmax=8.5), "red-black", "jacobi"], ids=["chebyshev4", "red-black", "jacobi"])
+    @pytest.mark.parametrize("smoother", [chebyshev4(2, lmax=8.5), "red_black", "jacobi"], ids=["chebyshev4", "red_black", "jacobi"])
     def test_coupled_channels(self, shift, rank, smoother):
         cycle = LocalCycle(self.kernel(shift), smoother)
         assert PeriodicCycle(cycle, (8, 8)).kernel.shape[1] == rank
@@ -123,7 +124,7 @@ def test_a_flipped_sign_is_seen():
 
 
 def test_right_hand_side_is_solved():
-    cycle = LocalCycle(L2, "red-black", levels=3)
+    cycle = LocalCycle(L2, "red_black", levels=3)
     run_ = PeriodicCycle(cycle, (16, 16))
     x = run_.without_kernel(np.random.default_rng(0).standard_normal(256))
     found = np.zeros(256)
