@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import ArrayLike
 
-from figures.style import GREY, ROLES, legend_above, look
+from figures.style import GREY, legend_above, look_of
 
 __all__ = ["draw_convergence", "draw_factors", "draw_time_per_unknown", "draw_training"]
 
@@ -47,9 +47,9 @@ def draw_training(
         epochs = np.arange(1, length + 1)
         single = single and length == 1
         every, name = max(1, length // 8), label if len(arrays) == 1 else f"{label} ({len(arrays)} runs)"
-        ax.plot(epochs, stack.mean(axis=0), label=name, markevery=every, **look(k).marked)
+        ax.plot(epochs, stack.mean(axis=0), label=name, markevery=every, **look_of(label, k).marked)
         if len(arrays) > 1:
-            ax.fill_between(epochs, stack.min(axis=0), stack.max(axis=0), color=look(k).colour, alpha=0.18, linewidth=0)
+            ax.fill_between(epochs, stack.min(axis=0), stack.max(axis=0), color=look_of(label, k).colour, alpha=0.18, linewidth=0)
     if log:
         ax.set_yscale("log")
         _plain_labels(ax)
@@ -80,7 +80,7 @@ def draw_convergence(
         if norms.size < 1 or not norms[0] > 0:
             raise ValueError(f"history {label!r} starts with {norms[:1].tolist()}, must start with a residual norm > 0")
         x = np.arange(norms.size) * (1.0 if work is None else work[label])
-        ax.semilogy(x, norms / norms[0], label=label, markevery=max(1, norms.size // 12), **ROLES.get(label, look(k)).marked)
+        ax.semilogy(x, norms / norms[0], label=label, markevery=max(1, norms.size // 12), **look_of(label, k).marked)
     if work is None:
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_xlabel("cycles" if work is None else "work (fine-grid products with A)")
@@ -112,9 +112,10 @@ def draw_factors(
         Logarithmic vertical axis.
     """
     for k, (label, (x, y)) in enumerate(factors.items()):
-        ax.plot(np.asarray(x, dtype=float), np.asarray(y, dtype=float), label=label, **look(k).marked)
+        ax.plot(np.asarray(x, dtype=float), np.asarray(y, dtype=float), label=label, **look_of(label, k).marked)
     if log:
         ax.set_yscale("log")
+        _plain_labels(ax)
     largest = max((float(np.max(y)) for _, y in factors.values()), default=0.0)
     if largest >= 1.0:
         ax.axhline(1.0, color=GREY, linewidth=0.8, linestyle=(0, (3, 2)), zorder=1)
@@ -136,7 +137,7 @@ def draw_time_per_unknown(ax: Axes, timings: Mapping[str, tuple[ArrayLike, Array
     """
     for k, (label, (unknowns, seconds)) in enumerate(timings.items()):
         n = np.asarray(unknowns, dtype=float)
-        ax.loglog(n, 1e9 * np.asarray(seconds, dtype=float) / n, label=label, **look(k).marked)
+        ax.loglog(n, 1e9 * np.asarray(seconds, dtype=float) / n, label=label, **look_of(label, k).marked)
     ax.set_xlabel("unknowns")
     ax.set_ylabel("time per unknown (ns)")
     if legend:

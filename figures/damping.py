@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.collections import QuadMesh
+from matplotlib.collections import LineCollection, QuadMesh
 from matplotlib.colorbar import Colorbar
 from matplotlib.colors import FuncNorm, Normalize
 from matplotlib.patches import Rectangle
@@ -39,6 +39,7 @@ def draw_damping(ax: Axes, damping: ArrayLike, *, limit: float | None = None, ti
     values = np.asarray(damping, dtype=float)
     if values.ndim != 2 or min(values.shape) < 2:
         raise ValueError(f"damping has shape {values.shape}, must be (H, W) with at least 2 modes an axis")
+    values = np.where((values > 1.0) & (values <= ABOVE_ONE), 1.0, values)
     upper = colour_limit([values]) if limit is None else limit
     centres = []
     for axis, n in enumerate(values.shape):
@@ -51,8 +52,7 @@ def draw_damping(ax: Axes, damping: ArrayLike, *, limit: float | None = None, ti
     colours = heat_map() if upper <= 1.0 else heat_map_above_one(LOWER_PART)
     ax.grid(False)
     ax.pcolormesh(edges[1], edges[0], values, cmap=colours, norm=_norm(upper), rasterized=True)
-    if values.min() < ABOVE_ONE < values.max():
-        ax.contour(centres[1], centres[0], values, levels=[ABOVE_ONE], colors=[BLACK], linewidths=0.7)
+    _outline(ax, values > 1.0, edges)
     if mark:
         ax.add_patch(Rectangle((-0.5, -0.5), 1.0, 1.0, fill=False, edgecolor="white", linewidth=1.2))
         ax.add_patch(Rectangle((-0.5, -0.5), 1.0, 1.0, fill=False, edgecolor=BLACK, linewidth=1.2, linestyle=(0, (3, 3))))
@@ -67,6 +67,14 @@ def draw_damping(ax: Axes, damping: ArrayLike, *, limit: float | None = None, ti
     if title:
         ax.set_title(title)
     return ax
+
+
+def _outline(ax: Axes, amplified: NDArray[np.bool_], edges: Sequence[NDArray[np.float64]]) -> None:
+    """The border of the amplified cells, along their edges."""
+    x, y = edges[1], edges[0]
+    upright = [[(x[j + 1], y[i]), (x[j + 1], y[i + 1])] for i, j in zip(*np.nonzero(amplified[:, 1:] != amplified[:, :-1]))]
+    level = [[(x[j], y[i + 1]), (x[j + 1], y[i + 1])] for i, j in zip(*np.nonzero(amplified[1:] != amplified[:-1]))]
+    ax.add_collection(LineCollection(upright + level, colors=BLACK, linewidths=0.7, capstyle="projecting"))
 
 
 def colour_limit(dampings: Sequence[ArrayLike]) -> float:

@@ -32,7 +32,6 @@ B, HIGH = 8.0, (2.0, 8.0)  # of the 5-point Laplacian with h = 1
 SAMPLES = 64
 DEGREES = tuple(range(1, 9))
 SHOWN_DEGREE = 4  # every family has it
-EXPENSIVE, EXPENSIVE_DEGREES = "two_grid_optimal", 3  # a numerical optimisation for each degree
 SIZE, TOLERANCE = 127, 1e-10
 CONVECTION = 2.0
 
@@ -62,7 +61,7 @@ def families() -> Figure:
     curves = families_of_degree(SHOWN_DEGREE)
     names = list(curves)
     half = -(-len(names) // 2)
-    made, axes = figure(1, 2, width=DOUBLE, height=2.7, sharey=True)
+    made, axes = figure(1, 2, width=DOUBLE, height=2.9, sharey=True)
     for ax, chosen in zip(axes.flat, (names[:half], names[half:])):
         draw_polynomials(
             ax,
@@ -70,9 +69,10 @@ def families() -> Figure:
             interval=(0.0, B),
             high=HIGH,
             xlabel="eigenvalue λ of the 5-point Laplacian (h = 1)",
-            columns=3,
+            legend=False,
         )
     axes[0, 1].set_ylabel("")
+    figure_legend(made)
     panel_letters(axes)
     return made
 
@@ -116,7 +116,7 @@ def spectra_with_roots() -> Figure:
     optimal = derive("minimax", 3, points=values[high]).polynomial
     draw_spectrum(axes[0, 1], values, high=high, roots={"minimax": optimal.roots}, polynomial=optimal, legend=False)
     axes[0, 0].set_title("5-point Laplacian, degree 3")
-    axes[0, 1].set_title("−Δu + 2u_x + u_y upwind, degree 3")
+    axes[0, 1].set_title("$-\\Delta u + 2u_x + u_y$, upwind, degree 3")
     figure_legend(made)
     panel_letters(axes)
     return made
@@ -182,8 +182,7 @@ def _history(q: ResidualPolynomial) -> NDArray[np.float64]:
 def _against_degree(measure: Callable[[ResidualPolynomial], float]) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
     curves = {}
     for family in FAMILIES:
-        highest = EXPENSIVE_DEGREES if family == EXPENSIVE else DEGREES[-1]
-        pairs = [(k, measure(q)) for k in DEGREES if k <= highest and (q := family_polynomial(family, k)) is not None]
+        pairs = [(k, measure(q)) for k in DEGREES if (q := family_polynomial(family, k)) is not None]
         if pairs:
             degrees, values = zip(*pairs)
             curves[family] = (np.array(degrees, dtype=float), np.array(values, dtype=float))

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
-from figures.style import GREY, ROLES, Look, legend_above, look
+from figures.style import GREY, legend_above, look_of
 from mgtheory.polynomial import ResidualPolynomial
 
 __all__ = ["draw_polynomials"]
@@ -74,7 +74,7 @@ def draw_polynomials(
         )
         ax.plot([], [], linestyle="none", marker="o", markersize=3.5, color=GREY, label=f"|q(λ)| on the spectrum of A, {chosen}")
     for k, (label, values) in enumerate(curves.items()):
-        ax.plot(t, values, label=label, zorder=3 + k, **role_or(label, k).line)
+        ax.plot(t, values, label=label, zorder=3 + k, **look_of(label, k).line)
     if reach > LINEAR_UP_TO:
         ax.set_yscale("symlog", linthresh=1.0)
         for level in (-1.0, 1.0):
@@ -85,11 +85,6 @@ def draw_polynomials(
     if legend:
         legend_above(ax, columns=columns)
     return ax
-
-
-def role_or(label: str, index: int) -> Look:
-    """The look of a role where the label is one, else that of the curve's number."""
-    return ROLES.get(label, look(index))
 
 
 def _thinned(points: np.ndarray) -> np.ndarray:

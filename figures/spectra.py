@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike
 
-from figures.polynomials import role_or
-from figures.style import BLACK, GREY, LIGHT_GREY, SKY, legend_above
+from figures.style import BLACK, GREY, LIGHT_GREY, ROLES, SKY, legend_above
+from figures.style import look as numbered
 from mgtheory.polynomial import ResidualPolynomial
 
 __all__ = ["draw_spectrum"]
@@ -101,7 +101,7 @@ def _draw_damped(ax: Axes, polynomial: ResidualPolynomial, x_ends: Ends, y_ends:
 
 
 def _draw_roots(ax: Axes, roots: np.ndarray, label: str, index: int, x: Ends, y: Ends) -> None:
-    look = role_or(label, index)
+    look = ROLES.get(label, numbered(index + 1))  # the first look is too near to the colour of the points
     inside = np.isfinite(roots) & (roots.real >= x[0]) & (roots.real <= x[1]) & (np.abs(roots.imag) <= y[1])
     style: dict[str, Any] = {"linestyle": "none", "color": look.colour, "markersize": ROOT_SIZE, "zorder": 6 + index}
     halo = [withStroke(linewidth=3.0, foreground="white")]

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
 from analysis.stats import estimate
-from figures.style import BLACK, GREY, ROLES, legend_above, look
+from figures.style import BLACK, GREY, legend_above, look, look_of
 
 __all__ = ["draw_accuracies", "draw_level_factors"]
 
@@ -59,7 +59,7 @@ def draw_level_factors(
         numbers = np.array([np.nan if value is None else value for value in values], dtype=float)
         largest = max(largest, float(np.nanmax(numbers, initial=1.0)))
         offset = 0.12 * (k - 0.5 * (len(factors) - 1))
-        style = ROLES.get(label, look(k))
+        style = look_of(label, k)
         ax.plot(
             np.arange(1, numbers.size + 1) + offset,
             numbers,

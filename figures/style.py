@@ -23,6 +23,8 @@ from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from numpy.typing import NDArray
 
+from mgtheory.families import FAMILIES
+
 __all__ = [
     "COLOURS",
     "DOUBLE",
@@ -35,6 +37,7 @@ __all__ = [
     "heat_map_above_one",
     "legend_above",
     "look",
+    "look_of",
     "panel_letters",
     "paper",
     "save",
@@ -54,9 +57,19 @@ BLACK, BLUE, VERMILION, GREEN, SKY, ORANGE, PURPLE, GREY, LIGHT_GREY = (
     "#8C8C8C",
     "#B8B8B8",
 )
-COLOURS = (BLUE, VERMILION, BLACK, GREEN, ORANGE, PURPLE, SKY)
-DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1.2, 1, 1.2)), (0, (3, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (2, 2)))
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+BROWN = "#7A5230"
+COLOURS = (BLUE, VERMILION, BLACK, GREEN, ORANGE, PURPLE, SKY, BROWN)
+DASHES: tuple[Any, ...] = (
+    "-",
+    (0, (5, 1.5)),
+    (0, (1, 1)),
+    (0, (5, 1.2, 1, 1.2)),
+    (0, (3, 1, 1, 1, 1, 1)),
+    (0, (8, 2)),
+    (0, (2, 2)),
+    (0, (6, 1, 1, 1)),
+)
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
 
 _RC: Any = {
     "font.family": "DejaVu Sans",
@@ -117,9 +130,16 @@ ROLES = {
 
 
 def look(index: int) -> Look:
-    """The look of the curve number `index`; all three properties repeat with a period of 7."""
+    """The look of the curve number `index`; all three properties repeat with a period of 8."""
     k = index % len(COLOURS)
     return Look(COLOURS[k], DASHES[k], MARKERS[k])
+
+
+def look_of(label: str, index: int) -> Look:
+    """The look that belongs to a role (theory, start, learned, effective) or a family in all figures, else that of the curve's number."""
+    if label in ROLES:
+        return ROLES[label]
+    return look(list(FAMILIES).index(label) if label in FAMILIES else index)
 
 
 @contextmanager
@@ -190,7 +210,7 @@ def heat_map() -> Colormap:
 def heat_map_above_one(lower: float) -> Colormap:
     """cividis on the first part of the scale, then from light to dark red: `lower` is the part that cividis gets."""
     count = 512
-    first = round(lower * count)
+    first = int(lower * count) + 1  # so that 1 itself is the last colour of cividis
     reds = mpl.colormaps["Reds"](np.linspace(0.35, 1.0, count - first))
     return ListedColormap(np.vstack([heat_map()(np.linspace(0.0, 1.0, first)), reds]), name="cividis_reds")
 
@@ -216,6 +236,7 @@ def save(made: Figure, path: str | os.PathLike[str]) -> list[Path]:
         temporary = base.with_name(f".{base.name}.{os.getpid()}{suffix}")
         try:
             made.savefig(temporary, metadata=dict.fromkeys(keys))
+            made.set_layout_engine("none")  # the second file has the same layout, without working it out again
             temporary.replace(target)
         finally:
             temporary.unlink(missing_ok=True)

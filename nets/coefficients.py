@@ -252,7 +252,7 @@ class GeneralCoefficients(Coefficients):
         if len(values) != self.degree:
             raise ValueError(f"a factor of degree {len(values)} does not fit a general step of degree {self.degree}")
         with torch.no_grad():
-            self.c.copy_(torch.tensor(values))
+            self.c.copy_(torch.tensor(values, dtype=torch.float64))
 
 
 def _expect(factor: Factor, kind: type[F]) -> F:

@@ -1,0 +1,155 @@
+"""What is called not identifiable leaves the network's function as it is when it changes; what is called identifiable does not."""
+
+import pytest
+import torch
+
+import nets
+from analysis.identifiability import readings
+from analysis.states import level_states
+from mgtheory import ComplexPair, General, Linear, RealPair, SymmetricPair
+from nets.placements import PLACEMENTS
+
+SIZE = (8, 8)
+STARTS = {
+    "linear": Linear(0.7),
+    "real_pair": RealPair(1.5, 3.0),
+    "symmetric_pair": SymmetricPair(0.6),
+    "complex_pair": ComplexPair(1.2, 0.8),
+    "general2": General((0.8, -0.3)),
+    "general3": General((0.8, -0.3, 0.1)),
+}
+QUADRATIC = ("real_pair", "symmetric_pair", "complex_pair", "general2")
+CASES = [
+    (placement, kind, residual)
+    for placement, entry in PLACEMENTS.items()
+    for kind in STARTS
+    if kind in QUADRATIC or not entry.is_quadratic
+    for residual in ("bn_relu", "identity")
+]
+
+
+def build(placement, kind, residual="bn_relu"):
+    """Two levels, one step on the first and two on the second, in float64; batch norms almost without eps."""
+    model = nets.create_model(
+        "q2",
+        factors=[[kind], [kind, kind]],
+        channels=(3, 3),
+        placement=placement,
+        residual=residual,
+        in_channels=1,
+        generator=torch.Generator().manual_seed(0),
+    )
+    model.double().train()
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.eps = 1e-14
+            with torch.no_grad():
+                module.weight.copy_(torch.linspace(0.6, 1.4, 3))
+                module.bias.copy_(torch.linspace(-0.2, 0.3, 3))
+    for level in model.levels:
+        for step in level.steps:
+            step.coefficients.set_factor(STARTS[kind])
+    return model
+
+
+IMAGES = torch.rand(6, 1, *SIZE, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+
+
+def output(model):
+    with torch.no_grad():
+        return model(IMAGES)
+
+
+def changed(factor, name):
+    """The factor with one coefficient multiplied by 1.3."""
+    if isinstance(factor, General):
+        j = int(name[2:])
+        return General(tuple(1.3 * c if i == j else c for i, c in enumerate(factor.c)))
+    return type(factor)(**{**vars(factor), name: 1.3 * vars(factor)[name]})
+
+
+def changed_within(factor, keeps):
+    """Another factor with the same kept combinations."""
+    if "k1" in keeps:
+        c0, c1 = factor.correction_coefficients
+        if isinstance(factor, General):
+            return General((c0, 1.4 * c1))
+        if isinstance(factor, SymmetricPair):
+            return SymmetricPair(1.4 * factor.kappa)
+        if isinstance(factor, RealPair):
+            return RealPair(1 / (1 / factor.r1 + 0.1), 1 / (1 / factor.r2 - 0.1))
+        x, y = factor.a / (factor.a**2 + factor.b**2), 0.9
+        return ComplexPair(x / (x * x + y * y), y / (x * x + y * y))
+    if isinstance(factor, RealPair):
+        return RealPair(factor.r1 + 0.3, factor.r2 - 0.3)
+    if isinstance(factor, ComplexPair):
+        return ComplexPair(factor.a, 1.5 * factor.b)
+    if isinstance(factor, General):
+        return General(tuple(1.7 * c for c in factor.c))
+    return type(factor)(*(1.7 * value for value in vars(factor).values()))
+
+
+@pytest.mark.parametrize(("placement", "kind", "residual"), CASES)
+def test_readings_are_true_of_the_network(placement, kind, residual):
+    model = build(placement, kind, residual)
+    expected = output(model)
+    for level, state in zip(model.levels, level_states(model, SIZE)):
+        for reading in readings(state):
+            coefficients = level.steps[reading.step - 1].coefficients
+            factor = coefficients.factor()
+            coefficients.set_factor(changed(factor, reading.name) if reading.identifiable else changed_within(factor, reading.keeps))
+            difference = (output(model) - expected).abs().max().item()
+            coefficients.set_factor(factor)
+            if reading.identifiable:
+                assert difference > 1e-5, str(reading)
+            else:
+                assert difference < 1e-9, str(reading)  # eps = 1e-14 over variances above 1e-4
+
+
+@pytest.mark.parametrize("placement", ["regular", "bn_correction", "relu_outside"])
+def test_sign_is_a_symmetry_with_gamma(placement):
+    model = build(placement, "linear")
+    expected = output(model)
+    for level in model.levels:
+        for step in level.steps:
+            step.coefficients.set_factor(Linear(-0.7))
+            with torch.no_grad():
+                step.norm.weight.neg_()
+    torch.testing.assert_close(output(model), expected, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("placement", ["relu_outside_nobn", "plain", "outside"])
+def test_shared_scale_with_the_residual_norm(placement):
+    model = build(placement, "linear")
+    step, state = model.levels[1].steps[0], level_states(model, SIZE)[1]
+    assert all(reading.identifiable and reading.shares_scale for reading in readings(state))
+    expected = output(model)
+    step.coefficients.set_factor(Linear(0.7 / 2.5))
+    with torch.no_grad():
+        step.residual_norm.weight.mul_(2.5)
+        step.residual_norm.bias.mul_(2.5)
+    torch.testing.assert_close(output(model), expected, rtol=0, atol=1e-12)
+
+
+def test_reasons_name_what_is_lost():
+    def lost(placement, kind, level=1):
+        state = level_states(build(placement, kind), SIZE)[level]
+        return {reading.name: reading for reading in readings(state) if reading.step == 1 and not reading.identifiable}
+
+    assert set(lost("regular", "linear")) == {"w"}
+    assert set(lost("regular", "symmetric_pair")) == {"kappa"}
+    pair = lost("regular", "real_pair")
+    assert set(pair) == {"r1", "r2"}
+    assert pair["r1"].keeps["r1 + r2"] == pytest.approx(4.5, rel=1e-12)
+    assert "product is lost" in pair["r1"].reason
+    complex_pair = lost("regular", "complex_pair")
+    assert set(complex_pair) == {"b"}
+    assert complex_pair["b"].keeps["r1 + r2"] == pytest.approx(2.4, rel=1e-12)
+    general = lost("regular", "general3")
+    assert set(general) == {"c_0", "c_1", "c_2"}
+    assert general["c_1"].keeps["c_1 / c_0"] == pytest.approx(-0.375, rel=1e-12)
+    assert lost("bn_operator", "real_pair")["r1"].keeps["k1"] == pytest.approx(1.0, rel=1e-12)
+    assert lost("relu_outside_nobn", "linear") == {}
+    assert "u = 0 before this step" in lost("outside", "linear", level=0)["w"].reason
+    assert lost("outside", "linear", level=1) == {}
+    assert "only step" in lost("outside_level", "linear", level=0)["w"].reason
