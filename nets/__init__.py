@@ -2,25 +2,32 @@
 
 from nets.checkpoint import load_model, save_model
 from nets.config import TrainConfig, list_recipes, load_config
+from nets.cycle import MultigridCycle
 from nets.data import load_data
 from nets.initialise import InitReport, LevelReport, initialise, list_schemes, roots_at_guard
+from nets.learn import LearnedSmoother, learn_smoother
 from nets.models import count_parameters, create_model, is_multigrid, list_models, reset_weights
 from nets.polymgnet import coefficient_parameters, operator_products
+from nets.published import from_published_state
 from nets.runs import Summary, load, read_config, read_summary
 from nets.spec import ModelSpec
 from nets.train import train
 
 __all__ = [
     "InitReport",
+    "LearnedSmoother",
     "LevelReport",
     "ModelSpec",
+    "MultigridCycle",
     "Summary",
     "TrainConfig",
     "coefficient_parameters",
     "count_parameters",
     "create_model",
+    "from_published_state",
     "initialise",
     "is_multigrid",
+    "learn_smoother",
     "list_models",
     "list_recipes",
     "list_schemes",

@@ -180,11 +180,11 @@ class Level(nn.Module):
         Coefficients that belong to several steps, by name.
     last
         Whether no level follows: then no residual is returned (the plain form computes it and drops it).
+    final_relu
+        Whether the residual for the next level is relu(f - A u), or f - A u as it is.
     form
         ``correction`` or ``plain``.
     """
-
-    final_relu = True  # the residual for the next level is relu(f - A u)
 
     def __init__(
         self,
@@ -194,12 +194,14 @@ class Level(nn.Module):
         *,
         shared: dict[str, nn.Module] | None = None,
         last: bool = False,
+        final_relu: bool = True,
         form: str = "correction",
     ) -> None:
         super().__init__()
         if form not in FORMS:
             raise ValueError(f"form is {form!r}, allowed are: {', '.join(FORMS)}")
         self.A: nn.Conv2d = operator
+        self.final_relu = final_relu
         self.form: str
         self.steps = nn.ModuleList(steps)
         if shared:

@@ -42,8 +42,6 @@ class MgNetLevel(Level):
     Its residual at the end is f - A u without a relu: the relu of MgNet stands behind R.
     """
 
-    final_relu = False
-
     def __init__(
         self,
         operator: nn.Conv2d,
@@ -57,7 +55,7 @@ class MgNetLevel(Level):
     ) -> None:
         chosen = [corrections[i % len(corrections)] for i in range(steps)]
         made = [SmoothingStep(B, operator.out_channels, placement, residual=residual, shared=True) for B in chosen]
-        super().__init__(operator, made, [placement] * steps, last=last, form=form)
+        super().__init__(operator, made, [placement] * steps, last=last, final_relu=False, form=form)
         self.B = nn.ModuleList(corrections)
 
 
