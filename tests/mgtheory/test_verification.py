@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from mgtheory.families import chebyshev, chebyshev4
-from mgtheory.fourier import GaussSeidel, LocalCycle
+from mgtheory.fourier import GaussSeidel, LocalCycle, cycle_factor, on_unit_scale
+from mgtheory.hierarchy import Hierarchy
 from mgtheory.polynomial import ResidualPolynomial
+from mgtheory.problems import PROBLEMS, create
 from mgtheory.stencils import STENCILS, Stencil, laplacian, named
 from mgtheory.verification import PeriodicCycle, verify
 
@@ -138,3 +140,27 @@ def test_wrong_input_is_refused():
         run(10, L2, "jacobi", levels=3)
     with pytest.raises(ValueError, match="cycles"):
         run(8, L2, "jacobi", cycles=1)
+
+
+@pytest.mark.parametrize("levels", [2, 3])
+@pytest.mark.parametrize("coarsening", ["rediscretise", "galerkin"])
+@pytest.mark.parametrize("name", ["poisson1d", "poisson2d", "poisson2d-9point", "poisson2d-q1"])
+@pytest.mark.parametrize("kind", ["chebyshev", "jacobi", "multicolour"])
+def test_the_solver_converges_as_predicted(kind, name, coarsening, levels):
+    """The project's own hierarchy, written without a thought of Fourier, on a periodic problem."""
+    problem = create(name, {1: 64, 2: 32}[PROBLEMS[name].dim], boundary="periodic")
+    q = chebyshev(2, interval=problem.smoothing_interval())
+    own, local = (q, on_unit_scale(q, problem)) if kind == "chebyshev" else (kind, kind)
+    hierarchy = Hierarchy.build(problem, smoother=own, coarsening=coarsening, max_levels=levels, coarsest=1, axes="all")
+    error, reductions = np.random.default_rng(0).standard_normal(len(problem.b)), []
+    for _ in range(120):
+        error = error - error.mean()
+        error = error / np.linalg.norm(error)
+        error = error - hierarchy.apply(problem.A @ error)
+        reductions.append(np.linalg.norm(error - error.mean()))
+        if reductions[-1] < 1e-12:
+            break
+    cycle = LocalCycle(problem, local, coarsening=coarsening, levels=levels)
+    predicted = cycle_factor(cycle, samples=problem.shape, refine=False, zero="remove").factor
+    measured = np.exp(np.mean(np.log(reductions[len(reductions) // 2 :])))
+    assert measured == pytest.approx(predicted, rel=0.01, abs=1e-7)
