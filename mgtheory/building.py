@@ -63,8 +63,8 @@ def storage(A: sp.csr_array, form: TensorForm | None) -> Any:
 def coarse_operator(level: Level, form: TensorForm | None, problem: Any, shape: Shape, rule: str) -> tuple[sp.csr_array, TensorForm | None]:
     """A of the next coarser level, and its tensor form where it has one."""
     if rule == "rediscretise":
-        form = problem.form(shape)
-        return (problem.operator(shape) if form is None else sp.csr_array(form.todia())), form
+        form = problem.equation.form(shape)
+        return (problem.equation.operator(shape) if form is None else sp.csr_array(form.todia())), form
     if form is None or not (isinstance(level.P, transfer.TensorOperator) and isinstance(level.R, transfer.TensorOperator)):
         return galerkin(level), None
     coarse = form.galerkin(level.R.factors, level.P.factors)
@@ -136,7 +136,7 @@ def add_transfers(level: Level, problem: Any, boundary: Boundary, axes: Sequence
     R = transfer.restriction(level.shape, coarse, boundary, kind=restriction)
     if coarse != level.shape:
         level.P, level.R = P, R
-        level.interpolation = transfer.interpolation(level.shape, coarse, boundary, kind="cubic")
+        level.interpolation = transfer.interpolation(level.shape, coarse, boundary, kind="quintic")
     return coarse
 
 

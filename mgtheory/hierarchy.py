@@ -150,7 +150,7 @@ class Hierarchy:
             raise ValueError(f"A is {A.dtype}, the cycle's type {work} must be complex too")
         basis = building.find_nullspace(A, problem, nullspace)
 
-        form = problem.form() if isinstance(problem, Problem) else None
+        form = problem.equation.form(grid) if isinstance(problem, Problem) else None
         levels: list[Level] = []
         while True:
             exact = building.storage(A, form)
@@ -193,6 +193,7 @@ class Hierarchy:
         tol: float = 1e-8,
         maxiter: int = 100,
         cycle: str = "V",
+        loads: Callable[[Shape], ArrayLike] | None = None,
         callback: Callable[[int, float], None] | None = None,
     ) -> Solution:
         """Cycles until ||b - A x||_2 <= tol ||b||_2.
@@ -206,6 +207,9 @@ class Hierarchy:
         cycle
             ``"V"``, ``"W"``, ``"F"``, or ``"FMG"``: a full multigrid pass as the first cycle, then V-cycles (with x0, passes on its
             residual).
+        loads
+            For a full multigrid pass: right-hand sides on the coarser shapes, such as ``problem.equation.load``; restricted ones by
+            default.
         callback
             Called with the number of cycles done (0 first) and the true residual norm ||b - A x||_2.
 
@@ -219,16 +223,19 @@ class Hierarchy:
         ValueError
             For a right-hand side or start of another shape or with infinite entries, or an option out of range.
         """
-        return iterate(self, b, x0, tol=tol, maxiter=maxiter, cycle=check_cycle(cycle), callback=callback)
+        return iterate(self, b, x0, tol=tol, maxiter=maxiter, cycle=check_cycle(cycle), loads=loads, callback=callback)
 
-    def full_multigrid(self, b: ArrayLike, *, cycles: int = 1, cycle: str = "V") -> Solution:
-        """One full multigrid pass: from the coarsest level upwards, cubic interpolation and `cycles` cycles per level.
+    def full_multigrid(
+        self, b: ArrayLike, *, cycles: int = 2, cycle: str = "V", loads: Callable[[Shape], ArrayLike] | None = None
+    ) -> Solution:
+        """One full multigrid pass: from the coarsest level upwards, interpolation of the solution and `cycles` cycles per level.
 
-        On smooth problems the error of second-order schemes is then that of the discretisation. The result says `maxiter` unless the pass
-        reaches 1e-8.
+        With a smoother of degree 3 and `loads` (``problem.equation.load``) the error is at most 1.1 times the direct solution's after two
+        cycles per level for second-order schemes, three for the compact ones. Without loads, coarse right-hand sides are restricted ones,
+        which serves smooth b with zero boundary values. The result's reason is ``maxiter`` unless the pass reaches 1e-8.
         """
         kind = check_cycle(cycle, without=(Cycle.FMG,))
-        return iterate(self, b, None, tol=1e-8, maxiter=1, cycle=Cycle.FMG, inner=kind, cycles=cycles, callback=None)
+        return iterate(self, b, None, tol=1e-8, maxiter=1, cycle=Cycle.FMG, inner=kind, cycles=cycles, loads=loads, callback=None)
 
     def apply(self, r: NDArray[Any], cycle: str = "V") -> NDArray[Any]:
         """The correction of one cycle for the residual r, shape (n,): a linear map, zero start."""

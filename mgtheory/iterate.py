@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mgtheory.assembly import Shape
 from mgtheory.cycle import cycle_products, full_pass_products, run_cycle
 from mgtheory.levels import Level
 from mgtheory.solution import Cycle, Reason, Solution
@@ -70,12 +71,13 @@ def iterate(
     cycle: Cycle,
     inner: Cycle = Cycle.V,
     cycles: int = 1,
+    loads: Callable[[Shape], ArrayLike] | None = None,
     callback: Callable[[int, float], None] | None,
 ) -> Solution:
     """See `Hierarchy.solve` and `Hierarchy.full_multigrid`; `inner` and `cycles` are those of a full multigrid pass."""
     start = time.perf_counter()
     with np.errstate(over="ignore", invalid="ignore"):  # a cycle that diverges may overflow; that is an answer, not an error
-        return _iterate(hierarchy, b, x0, tol, maxiter, cycle, inner, cycles, callback, start)
+        return _iterate(hierarchy, b, x0, tol, maxiter, cycle, inner, cycles, loads, callback, start)
 
 
 def _iterate(
@@ -87,6 +89,7 @@ def _iterate(
     cycle: Cycle,
     inner: Cycle,
     cycles: int,
+    loads: Callable[[Shape], ArrayLike] | None,
     callback: Callable[[int, float], None] | None,
     start: float,
 ) -> Solution:
@@ -122,7 +125,7 @@ def _iterate(
         slow = len(norms) > 1 and norms[-1] > SLOW * norms[-2]
         full = cycle is Cycle.FMG and len(norms) == 1
         if full:
-            x = x + full_pass(hierarchy, residual, inner, cycles, None)
+            x = x + full_pass(hierarchy, residual, inner, cycles, loads if x0 is None else None)
             work += full_pass_products(hierarchy.levels, inner, cycles) + 1.0
         else:
             x = x + in_cycle_type(hierarchy, inner if cycle is Cycle.FMG else cycle, watch if slow else None)(residual)
@@ -167,13 +170,17 @@ def in_cycle_type(hierarchy: Hierarchy, cycle: Cycle, watch: Watch | None, first
     return correct
 
 
-def full_pass(hierarchy: Hierarchy, b: NDArray[Any], cycle: Cycle, cycles: int, watch: Watch | None, first: int = 0) -> NDArray[Any]:
+def full_pass(
+    hierarchy: Hierarchy, b: NDArray[Any], cycle: Cycle, cycles: int, loads: Callable[[Shape], ArrayLike] | None, first: int = 0
+) -> NDArray[Any]:
     """Full multigrid from level `first` on: the coarse solution interpolated, then `cycles` cycles; residuals in A's type on all levels."""
     level = hierarchy.levels[first]
-    correct = in_cycle_type(hierarchy, cycle, watch, first)
+    correct = in_cycle_type(hierarchy, cycle, None, first)
     if level.P is None:
         return correct(b)
-    x = level.interpolation @ full_pass(hierarchy, level.R @ b, cycle, cycles, watch, first + 1)
+    below = hierarchy.levels[first + 1]
+    coarse = level.R @ b if loads is None else _vector(loads(below.shape), below.size, b.dtype, f"loads({below.shape})").astype(b.dtype)
+    x = level.interpolation @ full_pass(hierarchy, coarse, cycle, cycles, loads, first + 1)
     for _ in range(cycles):
         x = x + correct(b - level.exact @ x)
     return x

@@ -2,10 +2,11 @@
 
     -sum_j a_j d^2 u/dx_j^2 = f    or    -div(k grad u) = f
 
-The schemes are listed in `mgtheory.schemes`. Variable coefficients are finite volumes with averaged face coefficients (harmonic by default),
-order 2 where k is smooth. Boundary values other than zero go to the right-hand side. Neumann conditions are homogeneous, on cell-centred
-unknowns, by even reflection; the compact scheme keeps order 4 there only if the normal derivative of f vanishes on the boundary too. Neumann
-and periodic problems are singular: their nullspace is the constants, `b` is made compatible (its mean removed) and `exact` has mean zero.
+The schemes are listed in `mgtheory.schemes`. Variable coefficients are finite volumes with averaged face coefficients (harmonic by
+default), order 2 where k is smooth. Boundary values other than zero go to the right-hand side. Neumann conditions are homogeneous, on
+cell-centred unknowns, by even reflection; the compact scheme keeps order 4 there only if the normal derivative of f vanishes on the
+boundary too. Neumann and periodic problems are singular: their nullspace is the constants, `b` is made compatible (its mean removed) and
+`exact` has mean zero.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ from numpy.typing import NDArray
 
 from mgtheory import assembly, manufactured
 from mgtheory.assembly import Boundary, Polynomial, Shape
+from mgtheory.equation import Equation
 from mgtheory.schemes import SCHEMES, Scheme
 from mgtheory.spectrum import Interval
 from mgtheory.stencils import Stencil
-from mgtheory.tensorform import TensorForm
 
 __all__ = ["PROBLEMS", "SCHEMES", "Boundary", "Problem", "Scheme", "create", "poisson"]
 
@@ -37,30 +38,29 @@ class Problem:
 
     Attributes
     ----------
+    equation
+        The equation and its scheme, on any shape.
     A
         Sparse CSR array, shape (n, n), n = prod(shape), symmetric; carries 1/h^2.
     b
         Right-hand side, shape (n,); boundary values included, mean removed where A is singular.
     exact
         The continuous solution at the unknowns, shape (n,), mean zero where A is singular; None where it is not known.
-    shape, h
-        Unknowns and mesh width per axis.
-    order
-        Order of convergence of the scheme in h.
-    nullspace
-        Orthonormal basis, shape (n, 1), where A is singular, else None.
+    shape
+        Unknowns per axis.
     """
 
     name: str
+    equation: Equation
     A: sp.csr_array
     b: NDArray[np.float64]
     exact: NDArray[np.float64] | None
     shape: Shape
-    boundary: Boundary
-    scheme: str
-    weights: tuple[float, ...]
-    coefficient: Callable[..., NDArray[Any]] | None
-    average: str
+
+    @property
+    def boundary(self) -> Boundary:
+        """What holds at both ends of every axis."""
+        return self.equation.boundary
 
     @property
     def dim(self) -> int:
@@ -70,12 +70,12 @@ class Problem:
     @property
     def h(self) -> tuple[float, ...]:
         """Mesh width per axis on the unit interval."""
-        return tuple(assembly.mesh_width(n, self.boundary) for n in self.shape)
+        return self.equation.widths(self.shape)
 
     @property
     def order(self) -> int:
         """Order of convergence of the scheme in h."""
-        return SCHEMES[self.scheme].order
+        return SCHEMES[self.equation.scheme].order
 
     @property
     def grid(self) -> tuple[NDArray[np.float64], ...]:
@@ -91,7 +91,7 @@ class Problem:
     @property
     def polynomial(self) -> Polynomial | None:
         """The operator as a polynomial in the second differences K_j; None with variable coefficients."""
-        return None if self.coefficient is not None else SCHEMES[self.scheme].matrix(self.weights, self.h)
+        return self.equation.polynomial(self.shape)
 
     @property
     def stencil(self) -> Stencil | None:
@@ -122,7 +122,9 @@ class Problem:
 
     def couplings(self, shape: Shape | None = None) -> tuple[float, ...]:
         """a_j/h_j^2 per axis, on this or another shape; constant coefficients only (a_j = 1 else)."""
-        return tuple(w / assembly.mesh_width(n, self.boundary) ** 2 for w, n in zip(self.weights, shape or self.shape, strict=True))
+        return tuple(
+            w / assembly.mesh_width(n, self.boundary) ** 2 for w, n in zip(self.equation.weights, shape or self.shape, strict=True)
+        )
 
     def smoothing_interval(self, axes: Sequence[int] | None = None, *, shape: Shape | None = None) -> Interval:
         """The range of A's symbol on the high frequencies, those with some |theta_j| >= pi/2 on a coarsened axis.
@@ -138,25 +140,13 @@ class Problem:
             Of the same scheme on another shape (a coarse level); this one by default.
         """
         chosen = range(self.dim) if axes is None else axes
-        if self.coefficient is not None:
+        polynomial = self.equation.polynomial(shape or self.shape)
+        if polynomial is None:
             b = self._extremes[1]
             return Interval(b / (2 * self.dim), b)
-        widths = [assembly.mesh_width(n, self.boundary) for n in shape or self.shape]
-        polynomial = SCHEMES[self.scheme].matrix(self.weights, widths)
+        widths = self.equation.widths(shape or self.shape)
         boxes = [[((2.0 if i == j else 0.0) / h**2, 4.0 / h**2) for i, h in enumerate(widths)] for j in chosen]
         return Interval(*assembly.extremes(polynomial, boxes))
-
-    def operator(self, shape: Shape) -> sp.csr_array:
-        """The same equation discretised on another shape: A of a coarse level."""
-        return _operator(shape, self.boundary, SCHEMES[self.scheme], self.weights, self.coefficient, self.average)
-
-    def form(self, shape: Shape | None = None) -> TensorForm | None:
-        """The operator as a sum of tensor products, on this or another shape; None with variable coefficients."""
-        if self.coefficient is not None:
-            return None
-        chosen = self.shape if shape is None else shape
-        widths = [assembly.mesh_width(n, self.boundary) for n in chosen]
-        return TensorForm.finest(SCHEMES[self.scheme].matrix(self.weights, widths), chosen, self.boundary)
 
     def error(self, x: NDArray[Any], norm: str = "max") -> float:
         """||x - exact|| in the grid, "max" or "l2" (root mean square); the mean of x is removed first where A is singular.
@@ -175,22 +165,7 @@ class Problem:
 
     def __repr__(self) -> str:
         size = "x".join(map(str, self.shape))
-        return f"Problem({self.name}, {size}, {self.boundary}, {self.scheme}, {self.A.nnz} non-zeros)"
-
-
-def _operator(
-    shape: Shape,
-    boundary: Boundary,
-    scheme: Scheme,
-    weights: Sequence[float],
-    coefficient: Callable[..., NDArray[Any]] | None,
-    average: str,
-) -> sp.csr_array:
-    if coefficient is not None:
-        diagonals = assembly.variable_diagonals(coefficient, shape, boundary, average=average)
-        return sp.csr_array(assembly.diagonals_to_dia(diagonals, shape))
-    h = [assembly.mesh_width(n, boundary) for n in shape]
-    return assembly.assemble(scheme.matrix(weights, h), shape, boundary)
+        return f"Problem({self.name}, {size}, {self.boundary}, {self.equation.scheme}, {self.A.nnz} non-zeros)"
 
 
 def poisson(
@@ -245,52 +220,9 @@ def poisson(
         raise ValueError(f"unknown average {average!r}, known are: harmonic, arithmetic")
     if coefficient is not None and (weights is not None or chosen != f"{2 * dim + 1}-point"):
         raise ValueError(f"a variable coefficient goes with the {2 * dim + 1}-point stencil and without weights")
-    scheme = SCHEMES[chosen]
-    manufactured_solution = manufactured.check_solution(solution, kind)
-    A = _operator(shape, kind, scheme, a, coefficient, average)
-    h = [assembly.mesh_width(n, kind) for n in shape]
-
-    points = [assembly.coordinates(n, kind, extended=True) for n in shape]
-    x = np.meshgrid(*points, indexing="ij", sparse=True)
-    known = f is None and (coefficient is None or isinstance(coefficient, manufactured.SmoothCoefficient))
-    if f is not None:
-        source = f(*x)
-    elif isinstance(coefficient, manufactured.SmoothCoefficient):
-        source = manufactured.variable_right_hand_side(manufactured_solution, coefficient, x)
-    else:
-        source = manufactured.right_hand_side(manufactured_solution, a, x)
-    everywhere = np.broadcast_to(np.asarray(source, dtype=float), [n + 2 for n in shape])
-    inner = tuple(slice(1, -1) for _ in shape)
-    if kind is not Boundary.DIRICHLET:
-        everywhere = np.pad(everywhere[inner], 1, mode="wrap" if kind is Boundary.PERIODIC else "symmetric")
-    b = assembly.apply_extended(scheme.load(h), everywhere, h)
-    exact = None
-    if known:
-        u = np.broadcast_to(manufactured_solution.u(*x), everywhere.shape)
-        exact = u[inner].reshape(-1).copy()
-        if kind is Boundary.DIRICHLET:
-            b -= _boundary_values(u, shape, h, scheme.matrix(a, h), coefficient, average)
-    b = b.reshape(-1)
-    if kind is not Boundary.DIRICHLET:
-        b = b - b.mean()
-        exact = None if exact is None else exact - exact.mean()
-    return Problem(name or f"poisson{dim}d", A, b, exact, shape, kind, chosen, a, coefficient, average)
-
-
-def _boundary_values(
-    u: NDArray[Any],
-    shape: Shape,
-    h: Sequence[float],
-    polynomial: Polynomial,
-    coefficient: Callable[..., NDArray[Any]] | None,
-    average: str,
-) -> NDArray[Any]:
-    """A applied to the boundary values alone, to be taken off the right-hand side."""
-    shell = u.copy()
-    shell[tuple(slice(1, -1) for _ in shape)] = 0.0
-    if coefficient is None:
-        return assembly.apply_extended(polynomial, shell, h)
-    return assembly.variable_boundary(coefficient, shell, average=average)
+    manufactured.check_solution(solution, kind)
+    equation = Equation(kind, chosen, a, coefficient, average, solution, f)
+    return Problem(name or f"poisson{dim}d", equation, equation.operator(shape), equation.load(shape), equation.exact(shape), shape)
 
 
 @dataclass(frozen=True)

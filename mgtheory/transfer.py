@@ -151,13 +151,24 @@ def linear(n: int, m: int, boundary: Boundary) -> sp.csr_array:
 
 
 def cubic(n: int, m: int, boundary: Boundary) -> sp.csr_array:
-    """Four-point Lagrange interpolation from m to n unknowns, shape (n, m); one-sided at a boundary, so it holds for any boundary values.
+    """Four-point Lagrange interpolation from m to n unknowns, see `lagrange`."""
+    return lagrange(n, m, boundary, points=4)
 
-    Exact for cubic polynomials (of lower degree where m < 4). For the solution itself in full multigrid, not for corrections.
+
+def quintic(n: int, m: int, boundary: Boundary) -> sp.csr_array:
+    """Six-point Lagrange interpolation from m to n unknowns, see `lagrange`."""
+    return lagrange(n, m, boundary, points=6)
+
+
+def lagrange(n: int, m: int, boundary: Boundary, *, points: int) -> sp.csr_array:
+    """Lagrange interpolation in the nearest `points` unknowns (an even number), shape (n, m): exact for polynomials of degree points - 1.
+
+    One-sided at a boundary, so that it holds for any boundary values; of lower degree where m < points. For the solution itself in full
+    multigrid, not for corrections.
     """
     position = _positions(n, m, boundary)
-    count = min(4, m)
-    first = np.floor(position).astype(int) - 1
+    count = min(points, m)
+    first = np.floor(position).astype(int) + 1 - points // 2
     if boundary is not Boundary.PERIODIC:
         first = np.clip(first, 0, m - count)
     nodes = [first + i for i in range(count)]
@@ -175,7 +186,11 @@ def injection(n: int, m: int, boundary: Boundary) -> sp.csr_array:
     return at_points
 
 
-INTERPOLATIONS: dict[str, Callable[[int, int, Boundary], sp.csr_array]] = {"linear": linear, "cubic": cubic}
+INTERPOLATIONS: dict[str, Callable[[int, int, Boundary], sp.csr_array]] = {
+    "linear": linear,
+    "cubic": cubic,
+    "quintic": quintic,
+}
 
 
 def interpolation(fine: Shape, coarse: Shape, boundary: Boundary, *, kind: str = "linear") -> TensorOperator:
