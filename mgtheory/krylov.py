@@ -125,7 +125,8 @@ def harmonic_ritz(degree: int, *, operator: Any, start: ArrayLike, copies: bool 
     start
         b, shape (n,), real. A random one serves all right-hand sides.
     copies
-        Repeat roots where the product of the other factors exceeds 1e4, for stability.
+        Repeat roots where the product of the other factors exceeds 1e4. Without, an eigenvalue far outside of the others amplifies rounding
+        by that product: the asked degree is kept, and `ResidualPolynomial.amplification` says what it costs.
 
     Raises
     ------

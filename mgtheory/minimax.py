@@ -49,7 +49,7 @@ class Minimax:
     value
         max |q| over the points, evaluated from the roots.
     lower
-        No polynomial of that degree stays below this on the points (from the dual of a linear program).
+        No polynomial of that degree stays below this on the points: the optimum of a relaxed linear program, solved to 1e-10.
     exchanges
         Linear programs solved.
     converged

@@ -187,7 +187,7 @@ class FieldOfValues:
 
     @property
     def contains_zero(self) -> bool:
-        """False proves that 0 is outside W(A): some support line separates it. Then some q with q(0) = 1 is below 1 on all of W(A)."""
+        """False, if converged, proves 0 outside W(A): a support line separates it, and some q with q(0) = 1 is below 1 on all of W(A)."""
         return bool((self.support >= 0).all())
 
 

@@ -102,6 +102,19 @@ def test_outstanding_eigenvalues_get_copies():
     assert not {root for root, _ in result.copies} & set(small)
 
 
+@pytest.mark.parametrize(("outlier", "k"), [(50.0, 15), (1e3, 10), (1e5, 5), (1e6, 15)])
+def test_copies_restore_the_gmres_residual(outlier, k):
+    Q, _ = np.linalg.qr(np.random.default_rng(3).standard_normal((N, N)))
+    A = (Q * np.append(np.linspace(1, 2, N - 1), outlier)) @ Q.T
+
+    def residual(copies):
+        return np.linalg.norm(START - A @ harmonic_ritz(k, operator=A, start=START, copies=copies).apply(A, START)) / np.linalg.norm(START)
+
+    expected = gmres_polynomial(k, operator=A, start=START).residual_norm
+    assert residual(copies=False) > 1e3 * expected  # rounding is amplified by up to 60 digits
+    assert residual(copies=True) < 2 * expected
+
+
 def test_copies_keep_conjugates_together():
     A = OPERATORS["cyclic shift"] + np.diag(np.append(np.zeros(N - 2), [40.0, 40.0]))
     A[N - 2, N - 1], A[N - 1, N - 2] = 30.0, -30.0

@@ -141,6 +141,7 @@ def test_degree_16_takes_less_than_5_seconds():
         ([Interval(1, 2), Interval(-1, 0)], "interval contains 0"),
         ([1.0, 2.0], "a polynomial of degree 2 vanishes on the 2 points"),
         ([1.0, 2.0 + 1j], "a polynomial of degree 3 vanishes on the 3 points"),
+        ([1.0, 2.0 + 1j, 2.0 - 1j], "a polynomial of degree 3 vanishes on the 3 points"),
         ([], "0 given"),
         ([1.0, np.nan, 3.0], "finite"),
     ],
