@@ -1,24 +1,58 @@
 """Multigrid theory: residual polynomials, Poisson problems, multigrid cycles, Fourier analysis, and initial coefficients from them.
 
 >>> import mgtheory
->>> start = mgtheory.derive("chebyshev4", 2, lmax=8.0)
->>> start.roots.real.round(4).tolist()
-[7.2361, 2.7639]
+>>> problem = mgtheory.poisson((63, 63))
+>>> start = mgtheory.derive("chebyshev4", 3, problem=problem)
+>>> hierarchy = mgtheory.Hierarchy.build(problem, smoother=start.polynomial)
+>>> hierarchy.solve(problem.b, tol=1e-8).converged
+True
+
+A map of this room. Names in brackets are internal to their group.
+
+* **One object.** `polynomial` the residual polynomial q; `factors` its real factors; (`roots`).
+* **Families of it.** `families` the registry and the closed forms; `fourthkind` the optimised fourth kind; `krylov` the GMRES polynomial;
+  `minimax`; `optimal` for the two-grid factor; `initialise` problem + family + degree -> initial coefficients.
+* **What is it worth?** `scores` gamma, the V-cycle bound, the nearest classical family; `approximation` the constant of a coarse space;
+  `spectrum` where eigenvalues are; (`ritz`, `peaks`).
+* **Fourier analysis.** `stencils`; `fourier` smoothing, two-grid and three-grid factors; `verification` against real cycles; `symbolic` in
+  exact arithmetic; (`symbols`, `relaxation`, `localcycle`).
+* **Problems.** `problems` by name and on a grid; `equation`, `schemes`, `manufactured` what they are made of; (`assembly`, `tensorform`).
+* **Multigrid.** `hierarchy` builds and solves; `smoothers`, `transfer`, `coarse` its replaceable parts; `solution` the result; (`building`,
+  `levels`, `smoothing`, `cycle`, `iterate`). `matrixfree` the same cycle without matrices.
+* (`files`: atomic writing, JSON with clear errors.)
 """
 
 from mgtheory.factors import ComplexPair, Factor, General, Linear, RealPair, SymmetricPair
+from mgtheory.fourier import smoothing_factor, symbol, three_grid_factor, two_grid_factor
+from mgtheory.hierarchy import Hierarchy
 from mgtheory.initialise import InitialCoefficients, derive
+from mgtheory.matrixfree import StencilHierarchy
 from mgtheory.polynomial import Recurrence, ResidualPolynomial
+from mgtheory.problems import Problem, poisson
+from mgtheory.solution import Solution
+from mgtheory.spectrum import Interval
+from mgtheory.stencils import Stencil
 
 __all__ = [
     "ComplexPair",
     "Factor",
     "General",
+    "Hierarchy",
     "InitialCoefficients",
+    "Interval",
     "Linear",
+    "Problem",
     "RealPair",
     "Recurrence",
     "ResidualPolynomial",
+    "Solution",
+    "Stencil",
+    "StencilHierarchy",
     "SymmetricPair",
     "derive",
+    "poisson",
+    "smoothing_factor",
+    "symbol",
+    "three_grid_factor",
+    "two_grid_factor",
 ]
