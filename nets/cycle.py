@@ -227,12 +227,12 @@ class MultigridCycle(nn.Module):
         if tuple(r.shape[-len(grid) :]) != grid:
             raise ValueError(f"got a tensor of shape {tuple(r.shape)}, needs (..., {', '.join(map(str, grid))})")
         e = self._run(0, r.reshape(-1, 1, *grid), self.kind).reshape(r.shape)
-        return cast("Tensor", e if x is None else x + e)
+        return e if x is None else x + e
 
     def residual(self, b: Tensor, x: Tensor) -> Tensor:
         """b - A x on the finest grid."""
         grid = self.shapes[0]
-        return b - self._level(self.down, 0).A(x.reshape(-1, 1, *grid)).reshape(x.shape)
+        return b - cast("Tensor", self._level(self.down, 0).A(x.reshape(-1, 1, *grid))).reshape(x.shape)
 
     def _level(self, legs: nn.ModuleList, i: int) -> Level:
         return cast("Level", legs[i])
