@@ -193,7 +193,7 @@ def two_grid_optimal(
     problem: Any,
     pre: int = 1,
     post: int = 1,
-    coarsening: str = "galerkin",
+    coarsening: str | None = None,
     restriction: str = "full",
     interpolation: str = "linear",
     scaling: str = "identity",
@@ -201,8 +201,16 @@ def two_grid_optimal(
     """The q of degree k with the smallest two-grid factor for a problem, by numerical optimisation; see `mgtheory.optimal`."""
     from mgtheory import optimal  # on use: it starts from the families above
 
-    options = {"coarsening": coarsening, "restriction": restriction, "interpolation": interpolation, "scaling": scaling}
-    return optimal.two_grid_optimal(degree, problem=problem, pre=pre, post=post, **options)
+    return optimal.two_grid_optimal(
+        degree,
+        problem=problem,
+        pre=pre,
+        post=post,
+        coarsening=coarsening,
+        restriction=restriction,
+        interpolation=interpolation,
+        scaling=scaling,
+    )
 
 
 def _fourth_kind_roots(degree: int) -> np.ndarray:

@@ -138,14 +138,17 @@ def smoothing_factor(
     if steps < 1:
         raise ValueError(f"steps must be at least 1, got {steps}")
     stencil, relaxation = the_stencil(operator), as_relaxation(smoother, scaling)
-    evaluate = _coupled if relaxation.couples else _uncoupled
+    evaluate = _in_batches(_coupled if relaxation.couples else _uncoupled)
     theta = grid_frequencies(sample_shape(samples, stencil.dim))
     flat = theta.reshape(-1, stencil.dim)
-    high = high_frequencies(flat)
-    radius, norm, damping = evaluate(stencil, relaxation, flat, steps)
+    high, grid = high_frequencies(flat), theta.shape[:-1]
+    # a real stencil's symbols at theta and -theta are conjugate
+    partner = np.arange(len(flat)) if np.iscomplexobj(stencil.values) else np.minimum(np.arange(len(flat)), _mirrored(grid))
+    solved, place = np.unique(partner, return_inverse=True)
+    radius, norm, damping = (values[place] for values in evaluate(stencil, relaxation, flat[solved], steps))
     radius = np.where(high, radius, -1.0)
     worst = int(np.argmax(radius))
-    factor, frequency, grid = float(radius[worst]), flat[worst], theta.shape[:-1]
+    factor, frequency = float(radius[worst]), flat[worst]
     if refine:
 
         def local(points: Float) -> Float:
@@ -271,6 +274,22 @@ def _refined(function: Callable[[Float], Float], theta: Float, values: Float, sp
         width = width / 2
     first = int(np.argmax(heights))
     return float(heights[first]), centres[first]
+
+
+Evaluation = Callable[[Stencil, Relaxation, Float, int], tuple[Float, Float, Float]]  # (spectral radius, norm, damping) at each theta
+
+
+def _in_batches(evaluate: Evaluation) -> Evaluation:
+    """The same evaluation, so many frequencies at a time that their matrices take about 64 MiB."""
+
+    def batched(stencil: Stencil, relaxation: Relaxation, theta: Float, steps: int) -> tuple[Float, Float, Float]:
+        size = stencil.channels * (2**stencil.dim if relaxation.couples else 1)
+        count = max(1, 2**22 // size**2)
+        parts = [evaluate(stencil, relaxation, theta[i : i + count], steps) for i in range(0, len(theta), count)]
+        radius, norm, damping = (np.concatenate(part) for part in zip(*parts))
+        return radius, norm, damping
+
+    return batched
 
 
 def _uncoupled(stencil: Stencil, relaxation: Relaxation, theta: Float, steps: int) -> tuple[Float, Float, Float]:

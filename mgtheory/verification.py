@@ -5,8 +5,8 @@ of these, the coarsest equation is solved by a sparse LU factorisation, and the 
 periodic grid all but one of these steps are exactly what the analysis assumes, so that prediction (on the frequencies of this very grid)
 and measurement agree as well as the power iteration has converged. The exception is lexicographic Gauss-Seidel, which has a first point:
 forward before and after, the measured factor tends to the predicted one like 1/n (on 64 x 64 points, for the 5-point Laplacian and V(1,1),
-3 % below it with rediscretisation, 5 % with the Galerkin operator); forward before and backward after, modes along the seam stay and
-the measured 0.26 does not tend to the predicted 0.20.
+3 % below it with rediscretisation, 5 % with the Galerkin operator); forward before and backward after, modes along the seam stay, and
+the measured 0.26 (Galerkin) does not tend to the predicted 0.20.
 
 Where A is singular, its kernel consists of constants. The error is followed without it (its mean removed), and so predicts `verify`.
 """

@@ -163,6 +163,12 @@ class TestTwoGrids:
         assert found.frequency == (0.0, 0.0)
         assert two_grid_factor(L2, "jacobi", restriction="half").norm == np.inf
 
+    def test_a_singular_coarse_operator_gives_infinity(self):
+        assert two_grid_factor(L2, "jacobi", coarsening=0 * L2).factor == np.inf
+        assert three_grid_factor(L2, "red_black", coarsening=[L2 / 4, 0 * L2], samples=16).factor == np.inf
+        pair = Stencil(L2.offsets, L2.values[:, None, None] * np.eye(2))
+        assert two_grid_factor(pair, "red_black", coarsening=0 * pair, samples=8).factor == np.inf
+
     def test_strong_anisotropy_defeats_point_smoothing(self):
         factors = [two_grid_factor(anisotropic((1, e)), "gauss_seidel").factor for e in (1.0, 0.1, 0.01)]
         assert factors[0] < 0.2 < factors[1] < factors[2] < 1
