@@ -5,8 +5,8 @@ K does not depend on q. The unknowns are the k coefficients c of q(t) = 1 + (t /
 roots may become complex. Minimised is the largest |lambda|^(1/nu) over frequencies and eigenvalues, a maximum of smooth functions, by
 sequential quadratic programming on "minimise s, all of them <= s", with derivatives from left and right eigenvectors. Frequencies start
 as a coarse sample; the worst ones between them are added until the supremum over all frequencies is within `GAP` of the sampled maximum.
-The problem is not convex: the result is a local minimum, the best from several starts (all of them reach the same one for the 5- and 7-point
-Laplacian), and never worse than its starts.
+The problem is not convex: the result is a local minimum, the best from several starts, and never worse than these. For the 5- and
+7-point Laplacian all starts reach the same one; for the 3-point one and V(1,1) it is the fourth kind, with the factor 1/(2k+1)^2.
 """
 
 from __future__ import annotations

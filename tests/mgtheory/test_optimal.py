@@ -30,6 +30,14 @@ def test_one_dimension_has_an_exact_two_grid_method():
     assert found.factor < 1e-6
 
 
+@pytest.mark.parametrize("degree", [1, 2, 3, 5])
+def test_fourth_kind_is_optimal_in_one_dimension(degree):
+    # t/4 q(t)^2 + (4-t)/4 q(4-t)^2 is the constant 1/(2k+1)^2: W_k^2 weighted by 1 - x and 1 + x is a square of sine and cosine
+    fourth = chebyshev4(degree, lmax=4.0)
+    assert two_grid_factor(laplacian(1), fourth).factor == pytest.approx((2 * degree + 1) ** -2, abs=1e-9)
+    assert optimise_two_grid(degree, laplacian(1)).factor == pytest.approx((2 * degree + 1) ** -2, rel=1e-3)
+
+
 @pytest.mark.parametrize(
     ("stencil", "degree", "options"),
     [
