@@ -6,6 +6,8 @@ networks as ``file:init.json``, kept in the run folder and read again by the ana
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import inspect
 import json
 import os
@@ -14,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -208,7 +211,7 @@ def derive(
                 "formula": entry.citation,
                 "options": {key: value for key, value in options.items() if isinstance(value, int | float | str)},
                 "degree_asked": degree,
-                "versions": _versions(),
+                "versions": dict(_versions()),
             }
             return InitialCoefficients(polynomial, (float(a), float(b)), family, provenance)
     raise ValueError(f"family {family} got no source for its polynomial, needs one of: {', '.join(_SOURCES[entry.needs])}")
@@ -315,16 +318,11 @@ def _check_options(entry: Family, options: dict[str, Any]) -> None:
             raise ValueError(f"family {entry.name} got the unknown option {name!r}, allowed are: {', '.join(allowed) or 'none'}")
 
 
-def _versions() -> dict[str, str]:
-    """Versions of what took part, for the provenance."""
-    names = ("polymgnet", "numpy", "scipy")
-    installed = {name: metadata.version(name) for name in names if _is_installed(name)}
-    return {"python": platform.python_version(), **installed}
-
-
-def _is_installed(name: str) -> bool:
-    try:
-        metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return False
-    return True
+@functools.cache
+def _versions() -> MappingProxyType[str, str]:
+    """Versions of what took part, for the provenance; read once, for the metadata of installed packages is slow to parse."""
+    found = {"python": platform.python_version()}
+    for name in ("polymgnet", "numpy", "scipy"):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return MappingProxyType(found)

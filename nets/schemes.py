@@ -10,6 +10,7 @@ A source gives n roots for A, or for A^2 (a symmetric pair 1 - kappa t^2 is a li
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from mgtheory import InitialCoefficients, derive
+from mgtheory import InitialCoefficients, derive, problems
 from mgtheory.factors import ComplexPair, Factor, General, Linear, RealPair, SymmetricPair
 from mgtheory.families import FAMILIES
 from mgtheory.polynomial import ResidualPolynomial
@@ -154,6 +155,14 @@ def _harmonic_ritz(source: Source, n: int, squared: bool) -> Roots:
     return source.guarded(used.roots, scale * scale if squared else scale)
 
 
+@functools.lru_cache(maxsize=256)
+def _derived(name: str, degree: int, lower: float, options: tuple[tuple[str, Any], ...]) -> InitialCoefficients:
+    """The family on (lower, 1], or for the 2D Poisson problem where it needs one; once for all levels."""
+    if FAMILIES[name].needs == "problem":
+        return derive(name, degree, problem=problems.create("poisson2d", 63), **dict(options))
+    return derive(name, degree, interval=(lower, 1.0), **dict(options))
+
+
 def _family(name: str) -> Callable[[Source, int, bool], Roots]:
     """Roots of a family derived on (0, 1] with the relative lower end of its source problem, times b (for A^2: lower^2 and b^2)."""
 
@@ -162,14 +171,9 @@ def _family(name: str) -> Callable[[Source, int, bool], Roots]:
         lower = float(options.pop("lower", 0.25))
         if not 0.0 < lower < 1.0:
             raise ValueError(f"{name}: lower is {lower:g}, the relative lower end must be between 0 and 1")
-        if FAMILIES[name].needs == "problem":
-            if squared:
-                raise ValueError(f"{name} is made for the problem's operator and has none for A^2: it cannot start symmetric pairs")
-            from mgtheory import problems
-
-            used = derive(name, n, problem=problems.create("poisson2d", 63), **options)
-        else:
-            used = derive(name, n, interval=(lower * lower if squared else lower, 1.0), **options)
+        if FAMILIES[name].needs == "problem" and squared:
+            raise ValueError(f"{name} is made for the problem's operator and has none for A^2: it cannot start symmetric pairs")
+        used = _derived(name, n, lower * lower if squared else lower, tuple(sorted(options.items())))
         if used.degree != n:
             raise ValueError(f"{name} gives degree {used.degree} where the level needs {n}")
         source.used.append(used)
