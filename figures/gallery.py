@@ -42,13 +42,16 @@ def family_polynomial(family: str, degree: int) -> ResidualPolynomial | None:
 
     `harmonic_ritz` starts from a random vector with seed 0: from a smooth right-hand side it would see the low frequencies alone.
     """
-    problem = _problem()
-    options = {"start": np.random.default_rng(0).standard_normal(problem.A.shape[0])} if FAMILIES[family].needs == "operator" else {}
+    problem, needs = _problem(), FAMILIES[family].needs
+    start = np.random.default_rng(0).standard_normal(problem.A.shape[0]) if needs == "operator" else None
     try:
-        found = derive(family, degree, problem=problem, **options).polynomial
+        if needs in ("interval", "lmax", "points"):
+            found = derive(family, degree, interval=HIGH).polynomial
+        else:
+            found = derive(family, degree, problem=problem, start=start).polynomial.scaled(problem.h[0] ** 2)
     except ValueError:
         return None
-    return found.scaled(problem.h[0] ** 2) if found.degree == degree else None
+    return found if found.degree == degree else None
 
 
 def families_of_degree(degree: int) -> dict[str, ResidualPolynomial]:

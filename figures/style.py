@@ -125,7 +125,7 @@ ROLES = {
     "theory": Look(BLACK, (0, (1, 1)), "x"),
     "start": Look(ORANGE, (0, (5, 1.5)), "s"),
     "learned": Look(BLUE, "-", "D"),
-    "effective": Look(PURPLE, (0, (5, 1.2, 1, 1.2)), "^"),
+    "effective": Look(GREEN, (0, (5, 1.2, 1, 1.2)), "^"),
 }
 
 

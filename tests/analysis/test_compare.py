@@ -1,0 +1,68 @@
+"""Several runs in one table: grouped by configuration, spread over seeds, paired differences."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from analysis.compare import compare
+from analysis.tables import markdown, number
+
+from .conftest import planted_model, write_run
+
+ACCURACIES = {"good": (0.95, 0.96, 0.955), "bad": (0.90, 0.92, 0.905)}
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("study")
+    found = []
+    for name, w in (("good", 0.2), ("bad", -0.2)):
+        model = planted_model([[w], [w, w]])
+        for seed, accuracy in enumerate(ACCURACIES[name]):
+            scheme = "constant" if name == "good" else "uniform"
+            found.append(write_run(folder / f"{name}-{seed}", model, model, scheme=scheme, seed=seed, accuracy=accuracy))
+    return found
+
+
+def test_groups_and_pairs(runs, tmp_path):
+    found = compare(runs)
+    assert found.runs["seed"].tolist() == [0, 1, 2, 0, 1, 2]
+    assert found.groups["configuration"].tolist() == ["q2 constant", "q2 uniform"]
+    assert found.groups["n"].tolist() == [3, 3]
+    assert found.groups["mean"].tolist() == pytest.approx([0.955, 0.90833333])
+    assert found.groups["std"].iloc[0] == pytest.approx(0.005)
+    assert found.groups["mu_learned"].iloc[0] == pytest.approx(0.6)
+    assert found.runs["smoother"].tolist() == ["2 of 2 levels"] * 3 + ["0 of 2 levels"] * 3
+    (pair,) = found.pairs.to_dict(orient="records")
+    assert (pair["first"], pair["second"], pair["seeds"], pair["wins"], pair["losses"]) == ("q2 constant", "q2 uniform", 3, 3, 0)
+    assert pair["difference"] == pytest.approx((0.05 + 0.04 + 0.05) / 3)
+    assert 0 < pair["p_value"] < 0.01
+    assert pair["p_holm"] == pair["p_value"]  # a single test needs no adjustment
+    text = str(found)
+    assert "## Configurations" in text
+    assert "## Differences, paired by seed" in text
+    assert json.loads(json.dumps(found.to_dict()))["pairs"][0]["p_signed_rank"] is None
+    assert [path.name for path in found.save(tmp_path)] == ["runs.csv", "groups.csv", "pairs.csv", "comparison.md"]
+    assert len(pd.read_csv(tmp_path / "runs.csv")) == 6
+
+
+def test_one_run_alone(runs):
+    found = compare(runs[:1])
+    assert found.pairs.empty
+    assert "Differences" not in str(found)
+    assert found.groups["std"].isna().all()
+    json.dumps(found.to_dict(), allow_nan=False)
+
+
+def test_no_run():
+    with pytest.raises(ValueError, match="at least one"):
+        compare([])
+
+
+def test_numbers_as_text():
+    assert [number(v) for v in (None, float("nan"), 3, 0.123456, 1 - 2j, complex(float("inf"), 0), "a|b", True)] == [
+        *("", "", "3", "0.1235", "1−2i", "∞", "a|b", "True"),
+    ]
+    table = markdown(pd.DataFrame({"name": ["a|b", "c"], "value": [1.5, None]}))
+    assert table.splitlines() == ["| name | value |", "|------|------:|", "| a\\|b |   1.5 |", "| c    |       |"]

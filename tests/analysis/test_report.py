@@ -1,0 +1,137 @@
+"""The whole chain on planted truth: mu = 0.6 and the roots come back, one flipped sign is noticed, files round-trip."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+import analysis
+import nets
+from analysis.report import SpectralReport, analyse
+from mgtheory import derive
+
+from .conftest import SIZE, planted_model, write_run
+
+
+@pytest.fixture(scope="module")
+def report(planted):
+    return analyse(planted)
+
+
+def test_planted_truth_comes_back(report):
+    first, second = report.levels
+    for role in ("start", "learned", "effective"):
+        # the norms in rho divide by sqrt(1 + 1e-5): the effective numbers are off by that, the others by rounding
+        tolerance = 2e-5 if role == "effective" else 1e-13
+        assert first.views[role].smoothing.smoothing_factor == pytest.approx(0.6, rel=tolerance)
+        assert second.views[role].smoothing.smoothing_factor == pytest.approx(0.36, rel=tolerance)
+        np.testing.assert_allclose(first.views[role].polynomial.roots, [5.0], rtol=tolerance)
+        np.testing.assert_allclose(second.views[role].polynomial.roots, [5.0, 5.0], rtol=tolerance)
+        assert first.views[role].smoothing.verdict == "smoother"
+        assert first.views[role].smoothing.max_modulus == pytest.approx(1.0)
+    assert first.operators["learned"].radius == pytest.approx(8.0, rel=1e-14)
+    assert first.operators["learned"].positive
+    assert first.arrays["eigenvalues/learned"].shape == (*SIZE, 3)
+    np.testing.assert_allclose(first.arrays["effective/step1"], np.full((3, 1), 0.2 / np.sqrt(1 + 1e-5)), rtol=1e-14)
+    assert all(reading.identifiable for level in report.levels for reading in level.readings)
+    assert report.levels[0].coefficients_moved == 0.0
+
+
+def test_one_flipped_sign_is_noticed(tmp_path):
+    run = write_run(tmp_path / "flipped", planted_model([[0.2], [0.2, 0.2]]), planted_model([[0.2], [0.2, -0.2]]))
+    first, second = analyse(run, write=False).levels
+    assert first.views["learned"].smoothing.verdict == "smoother"
+    assert second.views["learned"].smoothing.verdict == "not a smoother"
+    assert second.views["learned"].smoothing.smoothing_factor == pytest.approx(0.6 * 2.6)  # |1 - 64/25| at lambda = 8
+    assert sorted(second.views["learned"].polynomial.roots.real) == pytest.approx([-5.0, 5.0])
+    assert second.coefficients_moved == pytest.approx(np.sqrt(2.0))
+    assert "not a smoother" in str(analyse(run, write=False))
+
+
+def test_kept_left_rediscovered_and_elsewhere(tmp_path):
+    theory = derive("chebyshev4", 2, lmax=8.0)
+    good, bad = theory.weights.real.tolist(), [0.05, 0.02]
+    cases = {"kept": (good, good, (theory,)), "left": (good, bad, (theory,)), "rediscovered": (bad, good, ()), "elsewhere": (bad, bad, ())}
+    for word, (start, learned, sources) in cases.items():
+        run = write_run(tmp_path / word, planted_model([start, start]), planted_model([learned, learned]), sources=sources)
+        found = analyse(run, write=False)
+        assert [level.verdict.word for level in found.levels] == [word, word]
+        assert found.theory["origin"] == ("start" if sources else "reference")
+        assert found.levels[0].verdict.nearest.family == "chebyshev4" if learned == good else True
+        np.testing.assert_allclose(np.sort(found.levels[0].views["theory"].polynomial.roots.real), np.sort(theory.roots.real), rtol=1e-12)
+
+
+def test_nothing_is_read_into_lost_coefficients(tmp_path):
+    weights = [[0.2], [0.2, 0.2]]
+    run = write_run(tmp_path / "lost", planted_model(weights, placement="regular"), planted_model(weights, placement="regular"))
+    found = analyse(run, write=False)
+    assert [level.verdict.word for level in found.levels] == ["not identifiable"] * 2
+    assert found.levels[0].verdict.learned_distance is None
+    assert found.levels[0].effective_verdict.word == "elsewhere"  # what the norms make of it does have a meaning
+    assert found.to_dict()["levels"][1]["not_identifiable"] == ["step 1: w", "step 2: w"]
+    assert "Not identifiable: level 1 step 1 w, level 2 step 1 w, level 2 step 2 w: a batch norm follows" in str(found)
+
+
+def test_files_and_reading_them_again(report, planted):
+    folder = planted / "analysis"
+    assert sorted(path.name for path in folder.iterdir()) == ["report.json", "spectra.npz", "table.csv", "table.md"]
+    document = json.loads((folder / "report.json").read_text())
+    assert document["schema"] == 1
+    assert document["levels"][0]["views"]["learned"]["roots"] == [[5.0, 0.0]]
+    rows = list(csv.DictReader((folder / "table.csv").open()))
+    assert [(row["level"], row["role"]) for row in rows if row["level"] == "1"] == [
+        ("1", role) for role in ("theory", "start", "learned", "effective")
+    ]
+    assert float(next(row for row in rows if row["role"] == "learned")["smoothing_factor"]) == pytest.approx(0.6)
+    again = SpectralReport.load(folder)
+    assert again.to_json() == report.to_json()
+    np.testing.assert_array_equal(again.levels[1].arrays["eigenvalues/learned"], report.levels[1].arrays["eigenvalues/learned"])
+
+
+def test_a_fresh_report_is_kept_and_an_old_or_damaged_one_replaced(tmp_path):
+    weights = [[0.2], [0.2, 0.2]]
+    run = write_run(tmp_path / "run", planted_model(weights), planted_model(weights))
+    first = analyse(run)
+    path = run / "analysis" / "report.json"
+    stamp = path.stat().st_mtime_ns
+    assert analyse(run).to_json() == first.to_json()
+    assert path.stat().st_mtime_ns == stamp
+    path.write_text(path.read_text()[:200])
+    assert analyse(run).to_json() == first.to_json()
+    write_run(run, planted_model(weights), planted_model([[0.2], [0.2, -0.2]]))
+    assert analyse(run).levels[1].views["learned"].smoothing.verdict == "not a smoother"
+    path.write_text(path.read_text().replace('"schema": 1', '"schema": 7'))
+    with pytest.raises(ValueError, match="schema 7"):
+        SpectralReport.load(run / "analysis")
+
+
+@pytest.mark.parametrize(("name", "options"), [("mgnet", {"channels": (3, 4), "steps": 2}), ("resnet20", {"width": 4})])
+def test_models_without_a_polynomial(tmp_path, name, options):
+    model = nets.create_model(name, in_channels=1, **options)
+    found = analyse(write_run(tmp_path / name, model, model, scheme="none"))
+    assert not found.has_polynomial
+    document = json.loads(found.to_json())
+    if name == "mgnet":
+        level = found.levels[0]
+        assert level.verdict.word == "no polynomial"
+        assert set(level.operators) == {"start", "learned", "B1"}
+        assert level.arrays["eigenvalues/B1"].shape == (16, 16, 3)
+        assert document["levels"][0]["views"]["learned"]["roots"] is None
+    else:
+        assert found.levels == ()
+        assert "accuracies only" in str(found)
+        assert "90.00 %" in str(found)
+
+
+@pytest.mark.parametrize("name", ["q2", "g4", "g6", "g8", "r4", "p3"])
+def test_every_polynomial_model_is_analysed(tmp_path, name):
+    model = nets.create_model(name, in_channels=1, channels=(2, 4))
+    nets.initialise(model, "chebyshev4", operator="laplacian", size=SIZE)
+    found = analyse(write_run(tmp_path / name, model, model), write=False)
+    for level, built in zip(found.levels, model.levels):
+        learned = level.views["learned"]
+        assert learned.polynomial.degree == built.degree == level.views["theory"].polynomial.degree
+        spectrum = analysis.convolution_spectrum(built.A.weight.detach().double().numpy(), SIZE)
+        assert learned.smoothing.max_modulus == pytest.approx(np.abs(built.polynomial()(spectrum.eigenvalues)).max(), rel=1e-6)
+        assert learned.smoothing.smoothing_norm >= learned.smoothing.smoothing_factor * (1 - 1e-12)

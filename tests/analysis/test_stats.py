@@ -1,0 +1,102 @@
+"""Estimates and tests against textbook numbers and scipy's own twins."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from analysis.stats import all_pairs, configuration_key, estimate, groups_of, holm, paired
+
+
+def test_estimate_of_four_numbers():
+    found = estimate([1.0, 2.0, 3.0, 4.0])
+    assert (found.n, found.mean, found.minimum, found.maximum) == (4, 2.5, 1.0, 4.0)
+    assert found.std == pytest.approx(np.sqrt(5 / 3))
+    reach = 3.182446305284263 * np.sqrt(5 / 3) / 2  # t_3 at 97.5 %
+    assert (found.low, found.high) == pytest.approx((2.5 - reach, 2.5 + reach), rel=1e-12)
+    assert found.text() == "2.50 ± 1.29 (n = 4)"
+    assert estimate([0.5]).text(factor=100) == "50.00"
+
+
+def test_one_run_has_no_spread():
+    found = estimate([0.9])
+    assert (found.std, found.low, found.high) == (None, None, None)
+
+
+def test_the_interval_covers_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    covered = [estimate(sample, confidence=0.8) for sample in rng.standard_normal((2000, 5))]
+    share = np.mean([found.low <= 0.0 <= found.high for found in covered])
+    assert share == pytest.approx(0.8, abs=0.03)  # 3.4 standard deviations of 2000 draws
+
+
+@pytest.mark.parametrize("values", [[], [np.nan, 1.0], [[1.0, 2.0]]])
+def test_estimate_refuses(values):
+    with pytest.raises(ValueError, match="finite number"):
+        estimate(values)
+
+
+def test_confidence_is_checked():
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        estimate([1.0, 2.0], confidence=95)
+
+
+def test_paired_removes_what_the_seeds_share():
+    rng = np.random.default_rng(1)
+    seeds = range(8)
+    common = dict(zip(seeds, rng.normal(0.9, 0.05, 8)))
+    gain = dict(zip(seeds, rng.normal(0.01, 0.002, 8)))
+    a, b = {s: common[s] + gain[s] for s in seeds}, common
+    found = paired(a, b)
+    x, y = np.array(list(a.values())), np.array(list(b.values()))
+    assert found.p_value == pytest.approx(stats.ttest_rel(x, y).pvalue)
+    assert found.wilcoxon_p == pytest.approx(stats.wilcoxon(x, y).pvalue)
+    assert found.p_value < 1e-5 < stats.ttest_ind(x, y).pvalue
+    assert (found.wins, found.losses, found.ties) == (8, 0, 0)
+    assert found.difference.low > 0
+    reverse = paired(b, a)
+    assert reverse.difference.mean == -found.difference.mean
+    assert (reverse.wins, reverse.losses) == (0, 8)
+
+
+def test_paired_uses_shared_seeds_alone():
+    found = paired({0: 1.0, 1: 2.0, 7: 100.0}, {1: 1.0, 0: 1.0, 3: -5.0})
+    assert (found.difference.n, found.difference.mean, found.wins, found.ties) == (2, 0.5, 1, 1)
+    with pytest.raises(ValueError, match="none in common"):
+        paired({0: 1.0}, {1: 1.0})
+
+
+def test_paired_without_spread_claims_nothing():
+    assert paired({0: 1.0}, {0: 0.5}).p_value is None
+    assert paired({0: 1.0, 1: 1.0}, {0: 0.5, 1: 0.5}).p_value is None
+    assert paired({0: 1.0, 1: 2.0}, {0: 1.0, 1: 2.0}).p_value == 1.0
+
+
+def test_holm():
+    # the example of Holm (1979): sorted p (m - j + 1), made monotone
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+def test_all_pairs_adjusts_for_the_tests_made():
+    rng = np.random.default_rng(3)
+    groups = {name: dict(enumerate(rng.normal(mean, 0.01, 5))) for name, mean in (("a", 0.9), ("b", 0.93), ("c", 0.9))}
+    groups["other seeds"] = {10: 0.5}
+    found = all_pairs(groups)
+    assert set(found) == {("a", "b"), ("a", "c"), ("b", "c")}
+    plain = [comparison.p_value for comparison, _ in found.values()]
+    assert [adjusted for _, adjusted in found.values()] == pytest.approx(holm(plain))
+
+
+def test_configuration_key_forgets_the_seed_alone():
+    config = {"model": {"name": "q2"}, "train": {"seed": 0, "epochs": 3, "accelerator": "cpu"}, "data": {"split_seed": 0, "root": "x"}}
+    same = {"data": {"root": "y", "split_seed": 0}, "train": {"epochs": 3, "seed": 5, "accelerator": "cuda"}, "model": {"name": "q2"}}
+    assert configuration_key(config) == configuration_key(same)
+    for section, key, value in (("train", "epochs", 4), ("data", "split_seed", 1), ("model", "name", "g4")):
+        other = {name: dict(part) for name, part in config.items()}
+        other[section][key] = value
+        assert configuration_key(other) != configuration_key(config)
+
+
+def test_groups_keep_the_order():
+    assert groups_of([3, 1, 4, 1, 5], lambda n: "odd" if n % 2 else "even") == {"odd": [3, 1, 1, 5], "even": [4]}

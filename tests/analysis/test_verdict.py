@@ -1,0 +1,80 @@
+"""Distances between polynomials and the words for what training did to them."""
+
+import numpy as np
+import pytest
+
+from analysis.verdict import WORDS, distance, judge, nearest_classical, shape_distance, weight_distance
+from mgtheory import ResidualPolynomial, SymmetricPair
+from mgtheory.families import FAMILIES, chebyshev, chebyshev4, richardson
+
+THEORY = chebyshev4(3, lmax=1.0)
+
+
+def test_distance_of_known_polynomials():
+    assert distance(THEORY, THEORY) == 0.0
+    assert distance(ResidualPolynomial([1.0]), ResidualPolynomial([-1.0])) == pytest.approx(2.0)  # |(1 - t) - (1 + t)| at t = 1
+
+
+def test_weight_distance_ignores_the_order():
+    q, other = ResidualPolynomial.from_weights([1.0, 2.0]), ResidualPolynomial.from_weights([2.0, 1.0])
+    assert weight_distance(q, other) == 0.0
+    flipped = ResidualPolynomial.from_weights([1.0, -2.0])
+    assert weight_distance(flipped, q) == pytest.approx(np.sqrt(2))  # best assignment: 1 to 2 and -2 to 1, (1 + 9) / 5
+    assert weight_distance(q, THEORY) is None
+    assert weight_distance(ResidualPolynomial.from_weights([0.0]), ResidualPolynomial.from_weights([1.0])) == pytest.approx(1.0)
+
+
+def test_shape_distance_finds_the_scaling():
+    found, scale = shape_distance(THEORY.scaled(2.7), THEORY)
+    assert found < 1e-5  # the scaling is found to 1e-6, |q'| is at most 8 on (0, 1]
+    assert scale == pytest.approx(2.7, rel=1e-5)
+    assert distance(THEORY.scaled(2.7), THEORY) > 0.3
+
+
+@pytest.mark.parametrize("name", [name for name, family in FAMILIES.items() if family.needs in ("lmax", "interval")])
+def test_nearest_classical_recognises_every_family(name):
+    family, degree = FAMILIES[name], 4  # the smallest degree that all have
+    q = family.function(degree, lmax=1.0) if family.needs == "lmax" else family.function(degree, interval=(0.25, 1.0))
+    found = nearest_classical(q)
+    assert (found.family, found.degree, found.squared, found.distance) == (name, degree, False, 0.0)
+    assert found.lower == (None if family.needs == "lmax" else "1/4")
+
+
+def test_nearest_classical_in_the_square():
+    kappas = 1.0 / chebyshev4(2, lmax=1.0).roots.real
+    found = nearest_classical(ResidualPolynomial.from_factors([SymmetricPair(kappa) for kappa in kappas]))
+    assert (found.family, found.degree, found.squared) == ("chebyshev4", 4, True)
+    assert found.distance < 1e-14
+    assert str(found) == "chebyshev4(4, in A^2)"
+
+
+def test_words():
+    far, near = richardson(3, interval=(0.25, 1.0)), THEORY.scaled(1.01)
+    assert judge(THEORY, near, THEORY).word == "kept"
+    assert judge(THEORY, far, THEORY).word == "left"
+    assert judge(far, near, THEORY).word == "rediscovered"
+    assert judge(far, far, THEORY).word == "elsewhere"
+    lost = judge(THEORY, near, THEORY, identifiable=False)
+    assert (lost.word, lost.learned_distance, lost.nearest) == ("not identifiable", None, None)
+    assert judge(None, None, None).word == "no polynomial"
+    assert set(WORDS) == {"kept", "left", "rediscovered", "elsewhere", "not identifiable", "no polynomial"}
+
+
+def test_numbers_beside_the_word():
+    learned = chebyshev(3, interval=(0.25, 1.0))
+    found = judge(THEORY, learned, THEORY)
+    assert found.learned_distance == pytest.approx(distance(learned, THEORY))
+    assert found.moved == found.learned_distance
+    assert found.start_distance == 0.0
+    assert found.nearest.family == "chebyshev"
+    assert found.to_dict()["meaning"] == WORDS["left"]
+
+
+def test_a_flipped_sign_is_far():
+    assert judge(THEORY, ResidualPolynomial(-THEORY.roots), THEORY).word == "left"
+
+
+def test_tolerance_is_checked():
+    assert judge(THEORY, THEORY.scaled(1.2), THEORY, tolerance=0.5).word == "kept"
+    with pytest.raises(ValueError, match="tolerance is 0"):
+        judge(THEORY, THEORY, THEORY, tolerance=0)

@@ -1,0 +1,209 @@
+"""What is drawn is the data: curves equal the theory's numbers, axes have names and units, legends name every curve."""
+
+import numpy as np
+import pytest
+from matplotlib.collections import QuadMesh
+
+from figures import (
+    draw_accuracies,
+    draw_convergence,
+    draw_damping,
+    draw_factors,
+    draw_level_factors,
+    draw_polynomials,
+    draw_spectrum,
+    draw_time_per_unknown,
+    draw_training,
+)
+from figures.damping import colour_bar, colour_limit
+from figures.gallery import GALLERY
+from figures.style import ROLES, look_of
+from mgtheory import ResidualPolynomial
+from mgtheory.families import FAMILIES, chebyshev, chebyshev4
+from mgtheory.fourier import grid_frequencies, symbol
+from mgtheory.stencils import laplacian
+
+
+def line(ax, label):
+    (found,) = [one for one in ax.lines if one.get_label() == label]
+    return found
+
+
+def legend_texts(ax):
+    return [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+def test_polynomials(ax):
+    curves = {"theory": chebyshev4(2, lmax=1.0), "learned": chebyshev(2, interval=(0.25, 1.0))}
+    assert draw_polynomials(ax, curves, high=(0.25, 1.0)) is ax
+    for label, q in curves.items():
+        t, values = line(ax, label).get_data()
+        np.testing.assert_array_equal(values, q(t))
+        assert (t[0], t[-1], values[0]) == (0.0, 1.0, 1.0)
+    assert legend_texts(ax) == ["high frequencies", "theory", "learned"]
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("λ / b", "residual polynomial q")
+    assert ax.get_yscale() == "linear"
+    assert line(ax, "theory").get_color() == ROLES["theory"].colour
+
+
+def test_polynomials_on_a_complex_spectrum(ax):
+    q, values = ResidualPolynomial([-0.5]), np.array([0.5 + 0.5j, -1.0, 0.25])
+    draw_polynomials(ax, {"learned": q}, eigenvalues=values)
+    x, y = line(ax, "_points").get_data()
+    np.testing.assert_allclose(x, np.abs(values))
+    np.testing.assert_allclose(y, np.abs(1 + 2 * values))
+    assert ax.get_yscale() == "symlog"  # |q| reaches 3
+    assert "|q(λ)| on the spectrum of A, learned" in legend_texts(ax)
+
+
+def test_spectrum(ax):
+    theta = grid_frequencies((8, 8))
+    values = symbol(laplacian(2), theta)
+    high = (np.abs(theta) >= np.pi / 2 - 1e-12).any(axis=-1)
+    q = chebyshev4(3, lmax=8.0)
+    assert draw_spectrum(ax, values, high=high, roots={"theory": q.roots}, polynomial=q) is ax
+    drawn = line(ax, "_high frequencies")
+    np.testing.assert_array_equal(np.sort(drawn.get_xdata()), np.sort(values[high].real))
+    np.testing.assert_array_equal(np.sort(line(ax, "_low frequencies").get_xdata()), np.sort(values[~high].real))
+    np.testing.assert_array_equal(line(ax, "roots, theory").get_xdata(), q.roots.real)
+    assert legend_texts(ax) == ["|q| = 1", "low frequencies", "high frequencies", "roots, theory"]
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("Re λ", "Im λ")
+    assert ax.get_aspect() == 1.0
+    low, top = ax.get_xlim()
+    assert low < 0 < 8 < top
+
+
+def test_spectrum_shows_roots_that_are_far_away(ax):
+    draw_spectrum(ax, np.array([1.0 + 1.0j, 1.0 - 1.0j]), roots={"learned": np.array([50.0, np.inf, 0.5, -40j, 40j])})
+    np.testing.assert_array_equal(line(ax, "roots, learned").get_xdata(), [0.5])
+    edges = [one for one in ax.lines if one.get_label() == "_edge"]
+    assert len(edges) == 4
+    right = [one.get_xdata()[0] for one in edges[:2]]
+    assert all(0.9 * ax.get_xlim()[1] < x < ax.get_xlim()[1] for x in right)
+    assert edges[2].get_ydata()[0] < -1.0 < 1.0 < edges[3].get_ydata()[0]
+
+
+def mesh_of(ax):
+    return next(c for c in ax.collections if isinstance(c, QuadMesh))
+
+
+def test_damping(ax):
+    q = ResidualPolynomial([5.0])
+    values = np.abs(q(symbol(laplacian(2), grid_frequencies((16, 16))).real))
+    assert draw_damping(ax, values, title="Jacobi 4/5") is ax
+    drawn = mesh_of(ax).get_array()
+    np.testing.assert_array_equal(drawn[1:, 1:], values)
+    np.testing.assert_array_equal(drawn[0, 1:], values[-1])  # theta = -pi is theta = pi
+    assert drawn[8, 8] == 1.0  # theta = 0, in the middle
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("θ₂ (rad)", "θ₁ (rad)")
+    bar = colour_bar([ax])
+    assert "|q|" in bar.ax.get_ylabel()
+    assert (mesh_of(ax).norm.vmin, mesh_of(ax).norm.vmax) == (0.0, 1.0)
+
+
+def test_damping_above_one_has_its_own_colours(ax):
+    values = np.full((4, 4), 0.5)
+    values[0, 0], values[1, 1], values[2, 2] = 30.0, 1.0, 1.0 + 1e-12
+    draw_damping(ax, values)
+    mesh = mesh_of(ax)
+    assert colour_limit([values]) == mesh.norm.vmax == 100.0
+    colours = mesh.cmap(mesh.norm(np.array([0.5, 1.0, 1.5, 30.0])))
+    assert colours[1][2] < 0.5 < colours[1][0]  # 1 is still the yellow end of cividis
+    assert (colours[2:, 0] > 2 * colours[2:, 2]).all()  # reds
+    np.testing.assert_allclose(mesh.norm.inverse(mesh.norm(np.array([0.2, 1.0, 7.0, 100.0]))), [0.2, 1.0, 7.0, 100.0], rtol=1e-12)
+    assert colour_limit([[0.3], [1.0 + 1e-12]]) == 1.0
+
+
+def test_damping_refuses_other_shapes(ax):
+    with pytest.raises(ValueError, match=r"must be \(H, W\)"):
+        draw_damping(ax, np.ones(5))
+
+
+def test_training(ax):
+    runs = {"q2 theory": [[0.5, 0.7, 0.9], [0.6, 0.8, 0.8]], "q2 xavier": [[0.1, 0.2]]}
+    assert draw_training(ax, runs, ylabel="validation accuracy (%)", factor=100.0) is ax
+    epochs, mean = line(ax, "q2 theory (2 runs)").get_data()
+    np.testing.assert_array_equal(epochs, [1, 2, 3])
+    np.testing.assert_allclose(mean, [55.0, 75.0, 85.0])
+    (band,) = ax.collections
+    low, high = band.get_paths()[0].vertices[:, 1].min(), band.get_paths()[0].vertices[:, 1].max()
+    assert (low, high) == pytest.approx((50.0, 90.0))
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("epoch", "validation accuracy (%)")
+    assert legend_texts(ax) == ["q2 theory (2 runs)", "q2 xavier"]
+
+
+def test_convergence(ax):
+    histories = {"chebyshev": [8.0, 2.0, 0.5], "richardson": [4.0, 2.0, 1.0, 0.5]}
+    assert draw_convergence(ax, histories) is ax
+    x, y = line(ax, "chebyshev").get_data()
+    np.testing.assert_array_equal(x, [0, 1, 2])
+    np.testing.assert_array_equal(y, [1.0, 0.25, 0.0625])
+    assert ax.get_yscale() == "log"
+    assert "‖b − Ax‖₂" in ax.get_ylabel()
+    assert ax.get_xlabel() == "cycles"
+    assert legend_texts(ax) == list(histories)
+
+
+def test_convergence_against_work(ax):
+    draw_convergence(ax, {"a": [1.0, 0.1, 0.01]}, work={"a": 7.0})
+    np.testing.assert_array_equal(line(ax, "a").get_xdata(), [0, 7, 14])
+    assert "products with A" in ax.get_xlabel()
+
+
+def test_convergence_refuses_what_has_no_scale(ax):
+    with pytest.raises(ValueError, match="residual norm > 0"):
+        draw_convergence(ax, {"a": [0.0, 1.0]})
+
+
+def test_factors(ax):
+    assert draw_factors(ax, {"chebyshev": ([1, 2], [0.6, 0.2]), "xavier": ([1, 2], [3.0, 4.0])}, xlabel="degree", ylabel="µ") is ax
+    np.testing.assert_array_equal(line(ax, "chebyshev").get_ydata(), [0.6, 0.2])
+    assert any(np.allclose(one.get_ydata(), 1.0) for one in ax.lines)  # the border of convergence
+    assert legend_texts(ax) == ["chebyshev", "xavier"]
+
+
+def test_time_per_unknown(ax):
+    assert draw_time_per_unknown(ax, {"ours": ([1e4, 1e6], [1e-4, 5e-3])}) is ax
+    np.testing.assert_allclose(line(ax, "ours").get_ydata(), [10.0, 5.0])
+    assert "(ns)" in ax.get_ylabel()
+    assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
+
+
+def test_accuracies(ax):
+    assert draw_accuracies(ax, {"theory": [0.98, 0.99, 1.0], "xavier": [0.5]}) is ax
+    np.testing.assert_allclose(line(ax, "theory").get_xdata(), [98.0, 99.0, 100.0])
+    (interval,) = [one for one in ax.lines if one.get_label() == "_interval"]
+    reach = 4.302652729911275 / np.sqrt(3)  # t_2 at 97.5 %, standard deviation 1
+    np.testing.assert_allclose(interval.get_xdata(), [99 - reach, 99 + reach])
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["theory", "xavier"]
+    assert "(%)" in ax.get_xlabel()
+
+
+def test_level_factors(ax):
+    assert draw_level_factors(ax, {"start": [0.3, 0.4], "learned": [5.0, None]}) is ax
+    np.testing.assert_array_equal(line(ax, "start").get_ydata(), [0.3, 0.4])
+    assert np.isnan(line(ax, "learned").get_ydata()[1])
+    assert ax.get_yscale() == "log"
+    assert legend_texts(ax) == ["start", "learned"]
+
+
+def test_every_look_differs_in_all_three():
+    looks = [look_of(name, 0) for name in FAMILIES]
+    for part in ("colour", "marker"):
+        assert len({getattr(look, part) for look in looks}) == len(FAMILIES)
+    assert len({str(look.dashes) for look in looks}) == len(FAMILIES)
+    luminance = [sum(w * int(look.colour[i : i + 2], 16) for w, i in ((0.299, 1), (0.587, 3), (0.114, 5))) for look in ROLES.values()]
+    assert np.diff(np.sort(luminance)).min() > 15  # of 255: the roles differ in grey
+
+
+def test_gallery_draws_the_numbers_of_theory(monkeypatch):
+    monkeypatch.setattr("figures.gallery.DEGREES", (1, 2, 3))
+    smoothing = GALLERY["smoothing_against_degree"]()
+    (ax,) = smoothing.axes
+    np.testing.assert_allclose(line(ax, "chebyshev").get_ydata()[:3], [0.6, 0.2195, 0.0740], atol=5e-5)
+    np.testing.assert_allclose(line(ax, "chebyshev4").get_ydata()[:3], [2 / 3, 0.25, 0.233], atol=5e-4)
+    assert [text.get_text() for text in smoothing.legends[0].get_texts()] == [
+        name for name in FAMILIES if name != "mls"
+    ]  # from degree 4 on
+    maps = GALLERY["damping_maps"]()
+    assert maps.axes[0].get_title() == "richardson\nµ = 0.216"

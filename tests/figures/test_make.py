@@ -1,0 +1,137 @@
+"""Figures of real runs: every one is written twice, shows the report's numbers, has legends inside the page, and equals itself."""
+
+import numpy as np
+import pytest
+
+import analysis
+from figures.gallery import GALLERY
+from figures.make import COMMON_FIGURES, RUN_FIGURES, _file_names, make, make_gallery
+from figures.style import DOUBLE, SINGLE, figure, figure_legend, paper, save
+
+
+def line(ax, label):
+    (found,) = [one for one in ax.lines if one.get_label() == label]
+    return found
+
+
+def inside_and_apart(made):
+    """The legend lies on the page and over no axes; every visible axes lies on the page."""
+    made.canvas.draw()
+    page = made.bbox
+    boxes = [legend.get_window_extent() for legend in made.legends]
+    for box in [*boxes, *(ax.get_tightbbox() for ax in made.axes if ax.get_visible())]:
+        assert page.x0 - 2 <= box.x0 < box.x1 <= page.x1 + 2
+        assert page.y0 - 2 <= box.y0 < box.y1 <= page.y1 + 2
+    for box in boxes:
+        assert not any(box.overlaps(ax.get_window_extent()) for ax in made.axes if ax.get_visible())
+
+
+@pytest.mark.parametrize("name", RUN_FIGURES)
+@pytest.mark.parametrize("run", ["theory", "regular", "mgnet", "resnet"])
+def test_every_figure_of_every_kind_of_run(runs, run, name):
+    report = analysis.analyse(runs[run])
+    with paper():
+        made = RUN_FIGURES[name](report)
+        if made is None:
+            assert not report.levels or (not report.has_polynomial and name in ("polynomials", "convergence"))
+            return
+        inside_and_apart(made)
+        assert made.get_figwidth() in (SINGLE, DOUBLE, DOUBLE / 2)
+        sizes = [text.get_fontsize() for ax in made.axes for text in (ax.xaxis.label, ax.yaxis.label, ax.title)]
+        assert min(sizes) >= 7.5
+
+
+def test_polynomials_show_the_report(runs):
+    report = analysis.analyse(runs["theory"])
+    with paper():
+        made = RUN_FIGURES["polynomials"](report)
+    for ax, level in zip(made.axes, report.levels):
+        t, values = line(ax, "learned").get_data()
+        np.testing.assert_allclose(values, level.views["learned"].polynomial(t * level.operators["learned"].radius), rtol=1e-10, atol=1e-12)
+        t, values = line(ax, "start").get_data()
+        np.testing.assert_allclose(values, level.views["theory"].polynomial(t * level.operators["learned"].radius), atol=1e-6)  # float32
+        assert ax.get_title().startswith(f"level {level.level}, b = ")
+
+
+def test_spectra_show_the_report(runs):
+    report = analysis.analyse(runs["regular"])
+    with paper():
+        made = RUN_FIGURES["spectra"](report)
+    level = report.levels[1]
+    drawn = sum(line(made.axes[1], f"_{name} frequencies").get_xdata().size for name in ("high", "low"))
+    assert drawn == level.arrays["eigenvalues/learned"].size
+    assert "not identifiable" in made.axes[1].get_title()
+
+
+def test_convergence_uses_effective_where_coefficients_are_lost(runs):
+    with paper():
+        labels = {
+            name: {one.get_label() for one in RUN_FIGURES["convergence"](analysis.analyse(runs[name])).axes[0].lines}
+            for name in ("theory", "regular")
+        }
+    assert labels["theory"] == {"theory", "start", "learned"}
+    assert labels["regular"] == {"theory", "start", "effective"}
+
+
+def test_make_writes_everything_and_equal_runs_give_equal_files(runs, tmp_path, monkeypatch):
+    for name in ("polynomials", "damping", "convergence"):  # drawn above; what is left shows the rules
+        monkeypatch.delitem(RUN_FIGURES, name)
+    first = make([runs["theory"], runs["resnet"]], tmp_path / "a")
+    names = [path.name for path in first]
+    assert names == [f"{name}.{kind}" for name in [*(f"theory_{n}" for n in RUN_FIGURES), *COMMON_FIGURES] for kind in ("png", "pdf")]
+    assert all(path.stat().st_size > 5000 for path in first)
+    assert first[0].read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    assert first[1].read_bytes()[:5] == b"%PDF-"
+    assert not [path for path in (tmp_path / "a").iterdir() if path not in first]
+    second = make([runs["theory"]], tmp_path / "b")
+    assert [path.name for path in second] == [f"{name}.{kind}" for name in [*RUN_FIGURES, "training"] for kind in ("png", "pdf")]
+    for one, other in zip(first[:4], second[:4]):
+        assert one.read_bytes() == other.read_bytes()
+
+
+def test_equal_names_are_told_apart(tmp_path):
+    assert _file_names([tmp_path / "a" / "q2", tmp_path / "b" / "q2", tmp_path / "g4"]) == ["q2-1", "q2-2", "g4"]
+
+
+def test_make_refuses(tmp_path):
+    with pytest.raises(ValueError, match="at least one"):
+        make([], tmp_path / "out")
+    with pytest.raises(FileNotFoundError, match="no such folder"):
+        make([tmp_path / "nowhere"], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(ValueError, match=", ".join(GALLERY)):
+        make_gallery(tmp_path, names=["zebra"])
+
+
+def test_gallery_on_paper(tmp_path, monkeypatch):
+    monkeypatch.setattr("figures.gallery.DEGREES", (1, 2))
+    with paper():
+        for name in ("families", "two_grid_against_work", "spectra_with_roots"):
+            inside_and_apart(GALLERY[name]())
+    assert [path.name for path in make_gallery(tmp_path, names=["damping_maps"])] == ["damping_maps.png", "damping_maps.pdf"]
+
+
+def test_legend_takes_as_many_columns_as_fit():
+    with paper():
+        made, axes = figure(1, 2, width=DOUBLE)
+        for ax in axes.flat:
+            for k in range(9):
+                ax.plot([0, 1], [0, k], label=f"a curve with a rather long name, number {k}")
+        legend = figure_legend(made)
+        assert len(legend.get_texts()) == 9
+        assert legend.get_window_extent().width <= made.bbox.width
+        empty, _ = figure()
+        with pytest.raises(ValueError, match="no labelled curve"):
+            figure_legend(empty)
+
+
+def test_style_leaves_nothing_behind(tmp_path):
+    import matplotlib as mpl
+
+    before = dict(mpl.rcParams)
+    with paper():
+        made, axes = figure()
+        axes[0, 0].plot([0, 1], [0, 1])
+        paths = save(made, tmp_path / "new" / "folder" / "x")
+    assert dict(mpl.rcParams) == before
+    assert [path.suffix for path in paths] == [".png", ".pdf"]
