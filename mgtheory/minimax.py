@@ -96,10 +96,7 @@ def minimax_report(degree: int, *, points: Points) -> Minimax:
     for exchanges in range(1, MAX_EXCHANGES + 1):
         c, bound = _solve(basis, cuts)
         if bound < 1 / USELESS:
-            raise ValueError(
-                f"no q of degree {degree} with q(0) = 1 is below 1 on these points: they surround 0, or lie on opposite sides of it "
-                "and need a higher degree"
-            )
+            raise _useless(degree)
         q = ResidualPolynomial(basis.roots(c))
         candidates = np.concatenate([z, *(_peaks(q, interval) for interval in intervals)])
         values = basis.evaluate(candidates) @ c
@@ -107,6 +104,8 @@ def minimax_report(degree: int, *, points: Points) -> Minimax:
         if value <= (1 + GAP) / bound or exchanges == MAX_EXCHANGES:
             break
         cuts = np.vstack([cuts, _new_cuts(basis, candidates, values)])
+    if value > USELESS:
+        raise _useless(degree)
     return Minimax(q, value, 1 / bound, exchanges, value <= (1 + 10 * GAP) / bound)
 
 
@@ -128,6 +127,10 @@ class _Basis:
                 w = w - h @ phi
                 H[: j + 1, j] += h
             H[j + 1, j] = np.linalg.norm(w) / np.sqrt(z.size)
+            if H[j + 1, j] <= 1e-13 * np.abs(z).max():
+                raise ValueError(
+                    f"degree is {degree}, but a polynomial of degree {j + 1} vanishes on the points up to rounding: give more of them"
+                )
             phi = np.vstack([phi, w / H[j + 1, j]])
         basis = cls(H, np.empty(0))
         return cls(H, basis.evaluate(np.zeros(1, dtype=complex))[0].real)
@@ -148,6 +151,13 @@ class _Basis:
         top, bottom = scipy.linalg.eigvals(M, N, homogeneous_eigvals=True)
         infinite = np.abs(bottom) <= 1e-12 * np.abs(top) / np.abs(self.H).max()
         return np.where(infinite, complex(np.inf, 0.0), top / np.where(infinite, 1.0, bottom))
+
+
+def _useless(degree: int) -> ValueError:
+    return ValueError(
+        f"no q of degree {degree} with q(0) = 1 is below 1 on these points: they surround 0, or lie on opposite sides of it and need "
+        "a higher degree"
+    )
 
 
 def _solve(basis: _Basis, cuts: Array) -> tuple[Array, float]:

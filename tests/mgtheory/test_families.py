@@ -55,15 +55,15 @@ def test_application_equals_the_root_product_at_degree_4(family):
 
 
 @every_family
-def test_deriving_is_fast(family):
+def test_deriving_is_fast(family):  # in processor time, so that a busy machine does not matter
     k = first_degrees(family, 16)[-1]
     make(family, k)  # imports
     seconds = []
     for _ in range(1 if family.name in SLOW else 5):
         fourthkind._optimised_angles.cache_clear()
-        start = time.perf_counter()
+        start = time.process_time()
         make(family, k)
-        seconds.append(time.perf_counter() - start)
+        seconds.append(time.process_time() - start)
     assert min(seconds) < SLOW.get(family.name, 0.05)
 
 

@@ -52,11 +52,11 @@ def test_equioscillation_at_every_degree(k):
     assert roots[-1] < 1
 
 
-def test_degree_64_takes_less_than_a_second():
+def test_degree_64_takes_less_than_a_second():  # of processor time, so that a busy machine does not matter
     fourthkind._optimised_angles.cache_clear()
-    start = time.perf_counter()
+    start = time.process_time()
     chebyshev4_opt(64, lmax=1.0)
-    assert time.perf_counter() - start < 1.0
+    assert time.process_time() - start < 1.0
 
 
 @pytest.mark.parametrize(("k", "inverse"), [(1, 3.0), (2, 5 + 2 * math.sqrt(5))])

@@ -123,11 +123,11 @@ def test_points_need_not_be_symmetric_but_the_result_is():
     np.testing.assert_allclose(np.sort_complex(q.roots), np.sort_complex(q.roots.conj()))
 
 
-def test_degree_16_takes_less_than_5_seconds():
+def test_degree_16_takes_less_than_5_seconds():  # of processor time, so that a busy machine does not matter
     rng = np.random.default_rng(0)
-    start = time.perf_counter()
+    start = time.process_time()
     minimax(16, points=2 + rng.normal(size=500) * 0.3 + 1j * rng.normal(size=500) * 0.4)
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 @pytest.mark.parametrize(
@@ -142,6 +142,7 @@ def test_degree_16_takes_less_than_5_seconds():
         ([1.0, 2.0], "a polynomial of degree 2 vanishes on the 2 points"),
         ([1.0, 2.0 + 1j], "a polynomial of degree 3 vanishes on the 3 points"),
         ([1.0, 2.0 + 1j, 2.0 - 1j], "a polynomial of degree 3 vanishes on the 3 points"),
+        (1 + 1e-15 * np.arange(9), "vanishes on the points up to rounding"),
         ([], "0 given"),
         ([1.0, np.nan, 3.0], "finite"),
     ],
