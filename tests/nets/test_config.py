@@ -1,0 +1,111 @@
+"""Configurations: recipes by name, files, settings by dotted and short keys, and one line for everything that is wrong."""
+
+import json
+
+import pytest
+from pydantic import ValidationError
+
+from nets import list_models
+from nets.config import SECTIONS, TrainConfig, config_from_dict, list_recipes, load_config
+from nets.data import find_source
+
+
+@pytest.mark.parametrize("name", list_recipes())
+def test_recipe_is_complete(name):
+    config = load_config(name)
+    assert config.model.name in list_models()
+    find_source(config.data.name)
+    assert config_from_dict(config.to_dict()) == config
+    assert config_from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+def test_shipped_names():
+    assert {"q2", "g6", "resnet18", "mgnet", "paper", "fast", "digits"} <= set(list_recipes())
+
+
+def test_paper_recipe_is_the_papers():
+    c = load_config("paper")
+    assert (c.optim.name, c.optim.lr, c.optim.momentum, c.optim.weight_decay, c.optim.schedule) == ("sgd", 0.1, 0.9, 1e-4, "cosine")
+    assert (c.train.batch_size, c.train.epochs, c.augment.policy) == (128, 400, "autoaugment")
+
+
+def test_settings_by_dotted_short_and_section_keys():
+    sets = [
+        "epochs=7",
+        "optim.lr=0.25",
+        "seed=3",
+        "width=12",
+        "data=fashion_mnist",
+        "init=chebyshev4:degree=3",
+        "model.options.groups=2",
+        "ema=0.5",
+    ]
+    c = load_config("q2", sets)
+    assert (c.train.epochs, c.optim.lr, c.train.seed, c.model.width) == (7, 0.25, 3, 12)
+    assert (c.data.name, c.init.scheme, c.optim.ema) == ("fashion_mnist", "chebyshev4:degree=3", 0.5)
+    assert c.model.overrides() == {"width": 12, "groups": 2}
+    assert load_config("q2", ["lr=1", "lr=2"]).optim.lr == 2  # the last one counts
+
+
+def test_short_keys_are_the_unique_ones():
+    names = [field for model in SECTIONS.values() for field in model.model_fields]
+    assert {"epochs", "seed", "lr", "width", "batch_size", "scheme", "operator"} <= {n for n in names if names.count(n) == 1}
+
+
+def test_file_with_base(tmp_path):
+    path = tmp_path / "mine.json"
+    path.write_text(json.dumps({"base": "q2", "optim": {"lr": 0.5}}))
+    c, base = load_config(path), load_config("q2")
+    assert c.optim.lr == 0.5
+    assert c.optim.label_smoothing == base.optim.label_smoothing
+    assert c.train == base.train
+    toml = tmp_path / "mine.toml"
+    toml.write_text('base = "q2"\n[optim]\nlr = 0.5\n')
+    assert load_config(toml) == c
+
+
+def test_frozen():
+    with pytest.raises(ValidationError):
+        TrainConfig().train.epochs = 3
+
+
+WRONG = [
+    (["lr=-1"], r"optim.lr is -1; allowed is greater than 0"),
+    (["lr=nan"], r"optim.lr is 'nan'|optim.lr is nan"),
+    (["epoch=3"], r"unknown key 'epoch'; did you mean epochs"),
+    (["name=q2"], r"not unique; give one of model.name, data.name, optim.name"),
+    (["optim=rmsprop"], r"optim.name is 'rmsprop'; allowed is 'sgd' or 'adamw'"),
+    (["optim.rate=1"], r"unknown key 'optim.rate'; known in optim are name, lr"),
+    (["epochs"], r"setting 'epochs' is not key=value"),
+    (["epochs=0"], r"train.epochs is 0; allowed is greater than or equal to 1"),
+    (["epochs=2.5"], r"train.epochs is 2.5"),
+    (["warmup=1000"], r"at most train.epochs"),
+    (["batch_size=4", "ghost_groups=4"], r"need at least 2 images each"),
+    (["data.mean=[0.5]"], r"together"),
+    (["momentum=0"], r"Nesterov"),
+    (["validation=1"], r"data.validation is 1; allowed is less than 1"),
+]
+
+
+@pytest.mark.parametrize(("sets", "message"), WRONG, ids=[s[0] for s, _ in WRONG])
+def test_wrong_setting_is_one_line(sets, message):
+    with pytest.raises(ValueError, match=message) as error:
+        load_config("q2", sets)
+    assert "\n" not in str(error.value)
+
+
+def test_wrong_files(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"neither a file nor a shipped name; known names are .*q2"):
+        load_config("q17")
+    cases = {"a.json": ("{", "not valid JSON"), "b.json": ("[1]", "sections"), "c.json": ('{"optim": 3}', "sections")}
+    cases |= {"d.json": ('{"solver": {}}', "unknown key 'solver'; known are model, data"), "e.toml": ("a =", "not valid TOML")}
+    for name, (text, message) in cases.items():
+        path = tmp_path / name
+        path.write_text(text)
+        with pytest.raises(ValueError, match=message) as error:
+            load_config(path)
+        assert "\n" not in str(error.value)
+    loop = tmp_path / "loop.json"
+    loop.write_text(json.dumps({"base": str(loop)}))
+    with pytest.raises(ValueError, match="refers back"):
+        load_config(loop)
