@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 import numpy as np
-import scipy.linalg
 import scipy.sparse as sp
 import scipy.sparse.linalg as sla
 from numpy.typing import NDArray
@@ -49,8 +48,8 @@ class DirectSolver:
             whole = sp.csc_array(sp.block_array([[whole, scale * sp.csc_array(N)], [scale * sp.csc_array(N.conj().T), None]]))
         if n <= DENSE:
             try:
-                inverse = scipy.linalg.inv(whole.toarray())
-            except scipy.linalg.LinAlgError:
+                inverse = np.linalg.inv(whole.toarray())
+            except np.linalg.LinAlgError:
                 inverse = np.full((1, 1), np.nan)
             if not (np.isfinite(inverse).all() and np.abs(inverse).max() * scale < 1e14):
                 raise ValueError("the coarsest A is singular; give its nullspace, or fewer levels")

@@ -63,6 +63,21 @@ class Problem:
         return self.equation.boundary
 
     @property
+    def scheme(self) -> str:
+        """The name of the scheme in `mgtheory.schemes.SCHEMES`."""
+        return self.equation.scheme
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """a_j per axis."""
+        return self.equation.weights
+
+    @property
+    def coefficient(self) -> Callable[..., NDArray[Any]] | None:
+        """k(x, y, ...), or None with constant coefficients."""
+        return self.equation.coefficient
+
+    @property
     def dim(self) -> int:
         """Number of axes."""
         return len(self.shape)

@@ -168,7 +168,7 @@ def lagrange(n: int, m: int, boundary: Boundary, *, points: int) -> sp.csr_array
     """
     position = _positions(n, m, boundary)
     count = min(points, m)
-    first = np.floor(position).astype(int) + 1 - points // 2
+    first = np.floor(position).astype(int) + 1 - count // 2
     if boundary is not Boundary.PERIODIC:
         first = np.clip(first, 0, m - count)
     nodes = [first + i for i in range(count)]

@@ -1,0 +1,278 @@
+"""Hierarchies: what build makes of problems and matrices, Galerkin twins, intervals, complexity, own parts, types, pickling."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from mgtheory.assembly import Boundary
+from mgtheory.coarse import DirectSolver
+from mgtheory.hierarchy import Hierarchy
+from mgtheory.levels import couplings, diagonal_storage, largest_eigenvalue
+from mgtheory.problems import PROBLEMS, create, poisson
+from mgtheory.smoothers import Jacobi
+from mgtheory.smoothing import Smoothing
+
+CASES = [(name, boundary) for name in PROBLEMS for boundary in Boundary]
+SIDE = {1: 40, 2: 20, 3: 9}
+
+
+@pytest.mark.parametrize(("name", "boundary"), CASES)
+def test_levels_fit(name, boundary):
+    """Shapes of A, P, R; A in its storage is A; the interval lies below a true bound and the largest eigenvalue below its estimate."""
+    for coarsening in ("galerkin", "rediscretise"):
+        hierarchy = Hierarchy.build(create(name, SIDE[PROBLEMS[name].dim], boundary=boundary), coarsening=coarsening)
+        for level, below in zip(hierarchy.levels, hierarchy.levels[1:], strict=False):
+            assert level.P.shape == (level.size, below.size)
+            assert level.R.shape == (below.size, level.size)
+            assert abs(level.operator - level.A).max() == 0.0
+            B = level.inverse_diagonal("auto")
+            a, b = level.smoothing_interval(B)
+            matrix = level.A.toarray() if B is None else np.sqrt(B)[:, None] * level.A.toarray() * np.sqrt(B)
+            largest = np.linalg.eigvalsh(matrix)[-1]
+            assert 0 < a < b
+            assert largest * (1 - 1e-12) <= b <= 2.0 * largest, level.index
+        assert hierarchy.levels[-1].size <= 64
+
+
+@pytest.mark.parametrize("boundary", Boundary)
+@pytest.mark.parametrize("name", ["poisson1d", "poisson2d-9point", "poisson3d", "anisotropic2d", "poisson2d-q1"])
+def test_tensor_galerkin_is_the_triple_product(name, boundary):
+    """The coarse operator from one-dimensional products equals R A P, entry by entry, on every level and for odd and even sizes."""
+    for n in (17, 18):
+        hierarchy = Hierarchy.build(create(name, n if "3d" not in name else n // 2, boundary=boundary), coarsening="galerkin", coarsest=10)
+        for level, below in zip(hierarchy.levels, hierarchy.levels[1:], strict=False):
+            product = level.R.tocsr() @ level.A @ level.P.tocsr()
+            assert abs(product - below.A).max() <= 1e-12 * abs(below.A).max()
+
+
+def test_bare_matrix_gives_the_same_levels():
+    problem = poisson((15, 20))
+    known, bare = Hierarchy.build(problem, coarsening="galerkin"), Hierarchy.build(sp.csr_matrix(problem.A), shape=(15, 20))
+    assert [level.shape for level in known.levels] == [level.shape for level in bare.levels]
+    for one, two in zip(known.levels, bare.levels, strict=True):
+        assert abs(one.A - two.A).max() <= 1e-12 * abs(one.A).max()
+
+
+def test_weakly_coupled_axes_are_not_coarsened():
+    """h_x/h_y = 1/8 makes the couplings differ by 64: x is halved three times before y is; anisotropy likewise; "all" halves both."""
+    shapes = [level.shape for level in Hierarchy.build(poisson((127, 15))).levels]
+    assert shapes[:5] == [(127, 15), (63, 15), (31, 15), (15, 15), (7, 7)]
+    shapes = [level.shape for level in Hierarchy.build(create("anisotropic2d", 63)).levels]
+    assert shapes[:4] == [(63, 63), (31, 63), (15, 63), (7, 63)]
+    assert Hierarchy.build(poisson((127, 15)), axes="all").levels[1].shape == (63, 7)
+    assert Hierarchy.build(poisson((31, 31)), axes=[1]).levels[1].shape == (31, 15)
+    A = create("anisotropic2d", 31).A
+    assert couplings(A, (31, 31)) == pytest.approx([1024, 10.24], rel=0.05)
+    assert Hierarchy.build(A, shape=(31, 31)).levels[1].shape == (15, 31)
+
+
+def test_complexities_and_printout():
+    """Numbers by hand for 31 x 31, 15 x 15, 7 x 7: 5 n^2 - 4 n non-zeros; degree 2 costs 2 products before and 2 after."""
+    hierarchy = Hierarchy.build(poisson((31, 31)))
+    nonzeros = np.array([5 * n * n - 4 * n for n in (31, 15, 7)])
+    assert hierarchy.operator_complexity == pytest.approx(nonzeros.sum() / nonzeros[0])
+    assert hierarchy.grid_complexity == pytest.approx((31**2 + 15**2 + 7**2) / 31**2)
+    assert hierarchy.cycle_complexity("V") == pytest.approx((2 * nonzeros[0] + 2 * nonzeros[1] + nonzeros[2]) / nonzeros[0])
+    assert hierarchy.cycle_complexity("W") == pytest.approx((2 * nonzeros[0] + 4 * nonzeros[1] + 2 * nonzeros[2]) / nonzeros[0])
+    assert hierarchy.work_units("V") == pytest.approx(4 * (nonzeros[0] + nonzeros[1]) / nonzeros[0])
+    assert hierarchy.work_units("W") == pytest.approx(4 + 9 * nonzeros[1] / nonzeros[0])
+    assert hierarchy.work_units("F") == hierarchy.work_units("W")
+    text = str(hierarchy)
+    for part in ("3 levels", "31x31", str(nonzeros[0]), "1 + 1 chebyshev(2)", f"operator complexity {hierarchy.operator_complexity:.3f}"):
+        assert part in text
+
+
+class Counting:
+    """A x with products counted."""
+
+    def __init__(self, A):
+        self.A, self.dtype, self.shape, self.format, self.count = A, A.dtype, A.shape, "csr", 0
+
+    def __matmul__(self, x):
+        self.count += 1
+        return self.A @ x
+
+    def diagonal(self):
+        return self.A.diagonal()
+
+
+@pytest.mark.parametrize("smoother", [("chebyshev", 3), ("chebyshev4_opt", 2), ("chebyshev", 8), ("jacobi", None)])
+@pytest.mark.parametrize(("pre", "post"), [(1, 1), (2, 1), (0, 2), (1, 0)])
+@pytest.mark.parametrize("cycle", ["V", "W", "F"])
+def test_work_units_are_what_is_done(cycle, pre, post, smoother):
+    hierarchy = Hierarchy.build(poisson((31, 31)), smoother=smoother[0], degree=smoother[1], pre=pre, post=post)
+    for level in hierarchy.levels:
+        level.operator = Counting(level.operator)
+        for smoothing in (level.pre, level.post):
+            if smoothing is not None:
+                smoothing.A = level.operator
+    hierarchy.apply(np.ones(961), cycle)
+    done = sum(level.operator.count * level.A.nnz for level in hierarchy.levels) / hierarchy.levels[0].A.nnz
+    assert hierarchy.work_units(cycle) == pytest.approx(done)
+
+
+def test_counts_per_level():
+    hierarchy = Hierarchy.build(poisson((63, 63)), pre=[1, 2], post=lambda l: l)
+    assert [(level.pre_count, level.post_count) for level in hierarchy.levels[:-1]] == [(1, 0), (2, 1), (2, 2)]
+    assert hierarchy.levels[0].post is None
+
+
+class Half(Smoothing):
+    """An own smoothing: half of Jacobi."""
+
+    def correct(self, r):
+        return 0.5 * r / self.A.diagonal()
+
+
+class Minimal:
+    """The least that a smoothing needs."""
+
+    def __init__(self, level):
+        self.diagonal = level.A.diagonal()
+
+    def correct(self, r):
+        return 0.5 * r / self.diagonal
+
+
+def test_own_parts():
+    """Smoother on one level, transfers, coarse solver: replaced by own objects, the cycle is the same linear map."""
+    problem = poisson((15, 15))
+    r = np.random.default_rng(0).standard_normal(225)
+    plain = Hierarchy.build(problem, smoother=Jacobi(0.5), coarsest=20, coarsening="galerkin")
+    mixed = Hierarchy.build(problem, smoother=lambda l: Jacobi(0.5) if l.index else Half(l.operator), coarsest=20, coarsening="galerkin")
+    minimal = Hierarchy.build(problem, smoother=Minimal, coarsest=20, coarsening="galerkin")
+    calls = []
+
+    def solver(A):
+        dense = np.linalg.inv(A.toarray())
+        return lambda v: calls.append(v.size) or dense @ v
+
+    def transfers(level):
+        if level.index == len(plain.levels) - 1:
+            return None, None, level.shape
+        twin = plain.levels[level.index]
+        return twin.P.tocsr(), twin.R.tocsr(), plain.levels[level.index + 1].shape
+
+    own = Hierarchy.build(problem, smoother=Jacobi(0.5), transfers=transfers, coarse_solver=solver)
+    for other in (mixed, minimal, own):
+        for cycle in "VWF":
+            np.testing.assert_allclose(other.apply(r, cycle), plain.apply(r, cycle), atol=1e-13)
+    assert calls == [9] * 5  # one in V, two in W and F on three levels
+    assert "Minimal" in str(minimal)
+
+
+def test_types_and_formats():
+    """Sparse arrays and matrices of any format, int32 and int64 indices, int, float32, float64 and complex entries."""
+    A = poisson((20, 20)).A
+    wide = A.copy()
+    wide.indices, wide.indptr = wide.indices.astype(np.int64), wide.indptr.astype(np.int64)
+    integer = sp.csr_array((np.rint(A.data / 441).astype(np.int64), A.indices, A.indptr), shape=A.shape)
+    b = np.random.default_rng(0).standard_normal(400)
+    for matrix in (A, wide, sp.csr_matrix(A), sp.csc_array(A), A.tocoo(), A.astype(np.complex128), integer, A.todia(), A.tolil()):
+        solution = Hierarchy.build(matrix, shape=(20, 20)).solve(b)
+        assert solution.converged
+        assert np.linalg.norm(b - matrix @ solution.x) <= 1e-8 * np.linalg.norm(b)
+    single = Hierarchy.build(A.astype(np.float32), shape=(20, 20))
+    assert single.levels[1].A.dtype == np.float32
+    assert single.solve(b.astype(np.float32), tol=1e-5).x.dtype == np.float32
+    assert single.solve(b, tol=1e-5).converged
+    for bad in (A.astype(np.longdouble), A.astype(bool)):
+        with pytest.raises(ValueError, match="allowed are: float32, float64, complex64, complex128"):
+            Hierarchy.build(bad, shape=(20, 20))
+
+
+def test_entries_are_not_changed():
+    A = poisson((20, 20)).A
+    data, indices = A.data.copy(), A.indices.copy()
+    twice = sp.csr_array((np.append(A.data, 0.0), np.append(A.indices, 3), np.append(A.indptr[:-1], A.indptr[-1] + 1)), shape=A.shape)
+    before = twice.nnz
+    for matrix in (A, twice):
+        Hierarchy.build(matrix, shape=(20, 20)).solve(np.ones(400))
+    assert np.array_equal(A.data, data)
+    assert np.array_equal(A.indices, indices)
+    assert twice.nnz == before
+
+
+def test_nullspaces():
+    """Known for problems, recognised for matrices with A 1 = 0, taken if given, refused if wrong."""
+    neumann = poisson((12, 12), boundary="neumann")
+    assert Hierarchy.build(neumann.A, shape=(12, 12), boundary="neumann").nullspace is not None
+    assert Hierarchy.build(poisson((12, 12))).nullspace is None
+    assert Hierarchy.build(neumann.A, shape=(12, 12), boundary="neumann", nullspace=5 * np.ones(144)).nullspace == pytest.approx(-1 / 12)
+    with pytest.raises(ValueError, match="not zero"):
+        Hierarchy.build(neumann, nullspace=np.arange(144.0))
+    with pytest.raises(ValueError, match="the coarsest A is singular; give its nullspace"):
+        Hierarchy.build(neumann, nullspace=None)
+
+
+@pytest.mark.parametrize("side", [8, 23])
+@pytest.mark.parametrize("boundary", ["dirichlet", "periodic"])
+def test_direct_solver_is_the_pseudo_inverse(side, boundary):
+    """Dense (64 unknowns) and sparse (529), regular and singular, against numpy's pinv; and after pickling."""
+    problem = poisson((side, side), boundary=boundary)
+    solver = DirectSolver(problem.A, problem.nullspace)
+    r = np.random.default_rng(0).standard_normal(side**2)
+    expected = np.linalg.pinv(problem.A.toarray(), rcond=1e-12) @ r
+    np.testing.assert_allclose(solver(r), expected, atol=1e-11 * np.abs(expected).max())
+    np.testing.assert_allclose(pickle.loads(pickle.dumps(solver))(r), solver(r), rtol=1e-12)
+
+
+def test_pickle_and_copy():
+    problem = create("variable2d", 20)
+    for smoother in ("chebyshev", "gauss_seidel", "red_black"):
+        hierarchy = Hierarchy.build(problem, smoother=smoother)
+        for twin in (pickle.loads(pickle.dumps(hierarchy)), copy.deepcopy(hierarchy)):
+            assert np.array_equal(twin.solve(problem.b).x, hierarchy.solve(problem.b).x)
+            assert str(twin) == str(hierarchy)
+
+
+def test_estimates_of_the_largest_eigenvalue():
+    """Not below the true one; Gershgorin where couplings are non-positive and compact, Lanczos with 5 % else; non-symmetric: Gershgorin."""
+    A = create("poisson2d-q1", 20).A
+    true = np.linalg.eigvalsh(A.toarray())[-1]
+    assert true <= largest_eigenvalue(A) <= 1.06 * true
+    assert largest_eigenvalue(A, compact=True) == pytest.approx(16 / 3 * 441)
+    skew = sp.csr_array(A + 50 * sp.diags_array(np.ones(399), offsets=1, shape=(400, 400)))
+    assert largest_eigenvalue(skew) >= np.abs(np.linalg.eigvals(skew.toarray())).max()
+    turn = sp.diags_array(np.exp(1j * np.arange(400.0)))  # a unitary diagonal: Hermitian, the same spectrum
+    assert true <= largest_eigenvalue(sp.csr_array(turn.conj() @ A @ turn)) <= 1.06 * true
+
+
+def test_storage_by_diagonals():
+    A = poisson((30, 31)).A
+    assert diagonal_storage(A).format == "dia"
+    assert abs(diagonal_storage(A) - A).max() == 0
+    disturbed = sp.csr_array(A + sp.coo_array(([1.0], ([17], [700])), shape=A.shape))
+    assert diagonal_storage(disturbed).format == "csr"
+    random = sp.random_array((300, 300), density=0.05, rng=np.random.default_rng(0), format="csr")
+    assert diagonal_storage(random).format == "csr"
+
+
+GRID = poisson((9, 9))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"problem": np.eye(4), "shape": 4}, "must be a sparse array"),
+        ({"problem": GRID.A}, "needs its grid's shape"),
+        ({"problem": GRID.A, "shape": (9, 8)}, "A has 81 rows, the grid .* has 72"),
+        ({"problem": GRID.A[:80], "shape": (9, 9)}, "must be square"),
+        ({"problem": GRID.A * np.nan, "shape": (9, 9)}, "not a number"),
+        ({"coarsening": "smoothed"}, "unknown coarsening 'smoothed', allowed: rediscretise and galerkin"),
+        ({"problem": GRID.A, "shape": (9, 9), "coarsening": "rediscretise"}, "needs a Problem"),
+        ({"axes": "some"}, "allowed are: auto, all"),
+        ({"axes": [2], "coarsest": 5}, "numbers from 0 to 1"),
+        ({"pre": -1}, "pre is -1 on level 0"),
+        ({"dtype": np.int32}, "allowed are: float32"),
+        ({"smoother": lambda level: 3.0}, "must be a name"),
+        ({"nullspace": np.ones(7)}, r"nullspace has shape \(7,\)"),
+        ({"interpolation": "cubics"}, "known are: linear"),
+    ],
+)
+def test_refusals(arguments, words):
+    with pytest.raises(ValueError, match=words):
+        Hierarchy.build(**{"problem": GRID, **arguments})

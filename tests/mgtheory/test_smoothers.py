@@ -1,0 +1,147 @@
+"""Smoothings against dense twins: the correction, the residual left, the adjoint; roots on the levels; what is refused."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from mgtheory.families import FAMILIES, chebyshev
+from mgtheory.hierarchy import Hierarchy
+from mgtheory.manufactured import SmoothCoefficient
+from mgtheory.polynomial import ResidualPolynomial
+from mgtheory.problems import create, poisson
+from mgtheory.smoothers import SMOOTHERS, GaussSeidel, Jacobi, Polynomial, make_smoother
+
+FOR_LEVELS = [name for name, entry in FAMILIES.items() if entry.needs in ("interval", "lmax", "operator")]
+
+
+def level_of(problem):
+    """The finest of two levels."""
+    return Hierarchy.build(problem, max_levels=2, coarsest=1).levels[0]
+
+
+def matrix_of(smoothing):
+    """The dense matrix of r -> c."""
+    return np.column_stack([smoothing.correct(e) for e in np.eye(smoothing.A.shape[0])])
+
+
+def check_smoothing(smoothing):
+    """It is linear, hands on r - A c, leaves r alone, has its adjoint, and pickles."""
+    r = np.random.default_rng(1).standard_normal(smoothing.A.shape[0])
+    before = r.copy()
+    M, A = matrix_of(smoothing), smoothing.A.toarray()
+    c, s = smoothing.correct_with_residual(r)
+    assert np.array_equal(r, before)
+    np.testing.assert_allclose(c, M @ r, atol=1e-12 * np.abs(c).max())
+    np.testing.assert_allclose(s, r - A @ c, atol=1e-11 * np.abs(r).max())
+    np.testing.assert_allclose(matrix_of(smoothing.adjoint()), M.T, atol=1e-13 * np.abs(M).max())
+    np.testing.assert_allclose(pickle.loads(pickle.dumps(smoothing)).correct(r), c, rtol=1e-14)
+    np.testing.assert_allclose(copy.deepcopy(smoothing).correct(r), c, rtol=1e-14)
+
+
+@pytest.mark.parametrize("name", SMOOTHERS)
+def test_registry(name):
+    for problem in (poisson((4, 5)), poisson((6,), boundary="periodic"), create("poisson2d-9point", 5)):
+        check_smoothing(make_smoother(name).setup(level_of(problem)))
+
+
+@pytest.mark.parametrize("degree", [1, 2, 3, 4, 5, 12])
+@pytest.mark.parametrize("family", FOR_LEVELS)
+def test_polynomials(family, degree):
+    """c = p(BA) B r for every family, by ordered factors (low degree) and by recurrence, with and without the diagonal."""
+    if family == "mls":
+        degree = {1: 4, 2: 4, 3: 4, 4: 4, 5: 7, 12: 13}[degree]  # 3d + 1
+    for problem, diagonal in ((poisson((5, 4)), False), (poisson((5, 4), coefficient=SmoothCoefficient()), True)):
+        smoothing = make_smoother(family, degree).setup(level_of(problem))
+        check_smoothing(smoothing)
+        assert (smoothing.B is not None) == diagonal
+        A = smoothing.A.toarray()
+        B = np.eye(20) if smoothing.B is None else np.diag(smoothing.B)
+        assert smoothing.polynomial.degree >= degree
+        expected = np.column_stack([smoothing.polynomial.apply(A, e, B) for e in np.eye(20)])
+        np.testing.assert_allclose(matrix_of(smoothing), expected, atol=1e-11 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("roots", [[3.0], [3.0, 7.0], [2.0 + 1.0j, 2.0 - 1.0j, 5.0], [np.inf, 4.0], [3.0, 5.0, 7.0, 8.0, 2.0]])
+def test_own_polynomial(roots):
+    q = ResidualPolynomial(np.array(roots) * 36.0)
+    smoothing = make_smoother(q).setup(level_of(poisson((5, 5))))
+    check_smoothing(smoothing)
+    values, vectors = np.linalg.eigh(smoothing.A.toarray())
+    c, s = smoothing.correct_with_residual(vectors[:, 7].copy())
+    np.testing.assert_allclose(s, q(values[7]) * vectors[:, 7], atol=1e-12)
+    np.testing.assert_allclose(c, q.p(values[7]) * vectors[:, 7], atol=1e-13)
+
+
+def test_triangles_and_colours():
+    """Gauss-Seidel is the inverse of the lower triangle; by colours, of the lower triangle in the order of the colours."""
+    level = level_of(create("poisson2d-q1", 5))
+    A = level.A.toarray()
+    np.testing.assert_allclose(matrix_of(GaussSeidel().setup(level)), np.linalg.inv(np.tril(A)), atol=1e-14)
+    np.testing.assert_allclose(matrix_of(GaussSeidel(backward=True).setup(level)), np.linalg.inv(np.triu(A)), atol=1e-14)
+    index = np.indices((5, 5)).reshape(2, -1)
+    for ordering, colour in (("red-black", index.sum(axis=0) % 2), ("multicolour", index[0] % 2 + 2 * (index[1] % 2))):
+        lower = np.where(colour[:, None] > colour[None, :], A, 0.0) + np.diag(np.diag(A))
+        np.testing.assert_allclose(matrix_of(GaussSeidel(ordering).setup(level)), np.linalg.inv(lower), atol=1e-14)
+    np.testing.assert_allclose(matrix_of(Jacobi(0.7).setup(level)), 0.7 * np.diag(1 / np.diag(A)), atol=1e-15)
+
+
+def test_multicolour_is_gauss_seidel_for_compact_stencils():
+    """With 2^d colours no two unknowns of a colour are coupled: the residual of the last colour vanishes."""
+    level = level_of(create("poisson2d-9point", 7))
+    smoothing = GaussSeidel("multicolour").setup(level)
+    _, s = smoothing.correct_with_residual(np.random.default_rng(0).standard_normal(49))
+    index = np.indices((7, 7)).reshape(2, -1)
+    assert np.abs(s[(index % 2).sum(axis=0) == 2]).max() <= 1e-13
+    assert np.abs(s).max() > 0.1
+
+
+def test_roots_follow_the_levels():
+    """A polynomial given for the finest level is scaled by the level's largest eigenvalue: 1/4 per level when rediscretised."""
+    problem = poisson((31, 31))
+    q = chebyshev(2, interval=problem.smoothing_interval())
+    hierarchy = Hierarchy.build(problem, smoother=q)
+    for level in hierarchy.levels[:-1]:
+        np.testing.assert_allclose(level.pre.polynomial.roots, q.roots / 4**level.index, rtol=1e-12)
+    named = Hierarchy.build(problem, smoother="chebyshev", degree=2)
+    np.testing.assert_allclose(named.levels[1].pre.polynomial.roots, q.roots / 4, rtol=1e-12)
+
+
+@pytest.mark.parametrize(("degree", "factor"), [(1, 0.6), (2, 0.2195), (3, 0.0740)])
+def test_high_frequencies_are_damped_as_theory_says(degree, factor):
+    """Chebyshev on [2, 8]: no high mode of a 5-point Laplacian is reduced by less than 1/T_k(5/3), and some mode nearly attains it."""
+    problem = poisson((31, 31))
+    smoothing = make_smoother("chebyshev", degree).setup(level_of(problem))
+    x, y = problem.grid
+    left = []
+    for k in range(1, 32):
+        for l in (16, 23, 31):
+            mode = (np.sin(k * np.pi * x) * np.sin(l * np.pi * y)).reshape(-1)
+            left.append(np.linalg.norm(smoothing.correct_with_residual(mode)[1]) / np.linalg.norm(mode))
+    assert max(left) <= factor + 1e-4
+    assert max(left) >= 0.95 * factor
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: make_smoother("sor"), "unknown smoother 'sor', known are: richardson"),
+        (lambda: make_smoother("jacobi", 2), "belongs to a polynomial family"),
+        (lambda: make_smoother(3.0), "must be a name"),
+        (lambda: make_smoother("minimax", 2), "unknown smoother 'minimax'"),
+        (lambda: make_smoother("chebyshev", 0), "degree"),
+        (lambda: Polynomial("chebyshev", scaling="row"), "known are: auto, identity, diagonal"),
+        (lambda: Polynomial(), "either a family or a polynomial"),
+        (lambda: Polynomial("two_grid_optimal"), "derive any other one first"),
+        (lambda: GaussSeidel("zebra"), "known are: lexicographic, red-black, multicolour"),
+        (lambda: Jacobi().setup(level_of(poisson((3, 3))).__class__(0, ZERO, (4,), ZERO, ZERO)), "4 zeros"),
+    ],
+)
+def test_refusals(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()
+
+
+ZERO = sp.csr_array((4, 4))
