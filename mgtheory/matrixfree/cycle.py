@@ -12,18 +12,19 @@ import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from mgtheory.iterate import GROWTH, WINDOW
 from mgtheory.matrixfree.levels import StencilLevel
 from mgtheory.matrixfree.tables import ADD, KEEP, SET, ZERO
 from mgtheory.solution import Cycle, Reason
 
-__all__ = ["NOTHING", "cycle_products", "iterate", "run_cycle", "run_full_multigrid"]
+__all__ = ["NOTHING", "Loads", "cycle_products", "iterate", "run_cycle", "run_full_multigrid"]
 
 NOTHING = [np.empty((0, 2))]  # one sweep without smoothing steps
 Levels = Sequence[StencilLevel]
 Array = NDArray[np.float64]
+Loads = Callable[[tuple[int, ...]], ArrayLike]
 
 
 def _down(levels: Levels, l: int, start: int, *, full: bool = False) -> int:
@@ -70,10 +71,13 @@ def _one_sweep(levels: Levels, l: int) -> bool:
     return l + 1 < len(levels) and not levels[l].smooths_before
 
 
-def run_full_multigrid(levels: Levels, kind: Cycle, cycles: int, *, norm: bool = False) -> float:
+def run_full_multigrid(levels: Levels, kind: Cycle, cycles: int, *, loads: Loads | None = None, norm: bool = False) -> float:
     """x from the coarsest grid upwards: cubic interpolation of the solution, then `cycles` cycles on each grid."""
     for level, below in itertools.pairwise(levels):
-        level.sweep(ZERO, NOTHING, write=False, to=below.b)
+        if loads is None:
+            level.sweep(ZERO, NOTHING, write=False, to=below.b)
+        else:
+            below.b[...] = np.reshape(loads(below.shape), below.grid)
     levels[-1].solve_directly()
     square = 0.0
     for l in reversed(range(len(levels) - 1)):
@@ -94,6 +98,7 @@ def iterate(
     cycle: Cycle,
     inner: Cycle,
     cycles: int,
+    loads: Loads | None,
     callback: Callable[[int, float], None] | None,
 ) -> tuple[list[float], Reason]:
     """Cycles on the finest x and b until the tolerance, with the true residual norms before the first and after each.
@@ -117,7 +122,7 @@ def iterate(
     reason = Reason.CONVERGED if norms[0] <= target else None
     while reason is None and len(norms) <= maxiter:
         if cycle is Cycle.FMG and len(norms) == 1:
-            square = run_full_multigrid(levels, inner, cycles, norm=True)
+            square = run_full_multigrid(levels, inner, cycles, loads=loads, norm=True)
         else:
             kind = Cycle.V if cycle is Cycle.FMG else cycle
             square = run_cycle(levels, kind, start=start, norm=True, restricted=restricted)

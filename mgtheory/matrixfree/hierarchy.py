@@ -25,7 +25,7 @@ from scipy.sparse.linalg import LinearOperator
 
 from mgtheory import building
 from mgtheory.assembly import Boundary
-from mgtheory.matrixfree.cycle import cycle_products, iterate, run_cycle
+from mgtheory.matrixfree.cycle import Loads, cycle_products, iterate, run_cycle
 from mgtheory.matrixfree.levels import SineSolver, StencilLevel, compile_kernels, places, smoothing_steps, thread_count
 from mgtheory.matrixfree.setup import Smoothers, make_operator
 from mgtheory.matrixfree.tables import KEEP
@@ -136,6 +136,7 @@ class StencilHierarchy:
         tol: float = 1e-8,
         maxiter: int = 100,
         cycle: str = "V",
+        loads: Loads | None = None,
         callback: Callable[[int, float], None] | None = None,
     ) -> Solution:
         """Cycles until ||b - A x||_2 <= tol ||b||_2.
@@ -148,6 +149,9 @@ class StencilHierarchy:
             Relative tolerance on the true residual's 2-norm, and the most cycles allowed.
         cycle
             ``"V"``, ``"W"``, ``"F"``, or ``"FMG"``: a full multigrid pass as the first cycle, then V-cycles; it starts from 0.
+        loads
+            For FMG: a callable of a shape that gives the right-hand side of that grid, such as ``problem.equation.load``; by default the
+            restricted right-hand side, which serves smooth b with zero boundary values.
         callback
             Called with the number of cycles done (0 first) and the true residual norm ||b - A x||_2.
 
@@ -157,16 +161,16 @@ class StencilHierarchy:
             For a right-hand side or start of another shape or with infinite entries, or an option out of range.
         """
         kind = check_cycle(cycle)
-        return self._iterate(b, x0, tol=tol, maxiter=maxiter, cycle=kind, inner=Cycle.V, cycles=1, callback=callback)
+        return self._iterate(b, x0, tol=tol, maxiter=maxiter, cycle=kind, inner=Cycle.V, cycles=1, loads=loads, callback=callback)
 
-    def full_multigrid(self, b: ArrayLike, *, cycles: int = 1, cycle: str = "V") -> Solution:
+    def full_multigrid(self, b: ArrayLike, *, cycles: int = 1, cycle: str = "V", loads: Loads | None = None) -> Solution:
         """One full multigrid pass: from the coarsest level upwards, cubic interpolation and `cycles` cycles per level.
 
         On smooth problems the error of second-order schemes is then that of the discretisation. The result says `maxiter` unless the pass
         reaches 1e-8.
         """
         kind = check_cycle(cycle, without=(Cycle.FMG,))
-        return self._iterate(b, None, tol=1e-8, maxiter=1, cycle=Cycle.FMG, inner=kind, cycles=cycles, callback=None)
+        return self._iterate(b, None, tol=1e-8, maxiter=1, cycle=Cycle.FMG, inner=kind, cycles=cycles, loads=loads, callback=None)
 
     def _iterate(
         self,
@@ -178,6 +182,7 @@ class StencilHierarchy:
         cycle: Cycle,
         inner: Cycle,
         cycles: int,
+        loads: Loads | None,
         callback: Callable[[int, float], None] | None,
     ) -> Solution:
         began = time.perf_counter()
@@ -194,7 +199,15 @@ class StencilHierarchy:
         finest.x, finest.b = x, right
         try:
             norms, reason = iterate(
-                self.levels, zero=x0 is None, tol=tol, maxiter=maxiter, cycle=cycle, inner=inner, cycles=cycles, callback=callback
+                self.levels,
+                zero=x0 is None,
+                tol=tol,
+                maxiter=maxiter,
+                cycle=cycle,
+                inner=inner,
+                cycles=cycles,
+                loads=loads,
+                callback=callback,
             )
         finally:
             finest.release()

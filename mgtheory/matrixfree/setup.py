@@ -16,7 +16,7 @@ from mgtheory.building import STRONG
 from mgtheory.families import FAMILIES
 from mgtheory.matrixfree.levels import eight_numbers, galerkin, places, symbol_range
 from mgtheory.polynomial import ResidualPolynomial
-from mgtheory.problems import SCHEMES, Problem
+from mgtheory.problems import Problem
 from mgtheory.smoothers import Jacobi, Polynomial, make_smoother
 from mgtheory.stencils import Stencil
 
@@ -78,8 +78,9 @@ class Operator:
 
 def problem_numbers(problem: Problem, shape: Shape) -> Array:
     """The eight numbers of the problem's scheme on a shape."""
-    h = [assembly.mesh_width(n, problem.boundary) for n in shape]
-    return eight_numbers(assembly.stencil_array(SCHEMES[problem.scheme].matrix(problem.weights, h), h))
+    polynomial = problem.equation.polynomial(shape)
+    assert polynomial is not None
+    return eight_numbers(assembly.stencil_array(polynomial, problem.equation.widths(shape)))
 
 
 def make_operator(problem: Any, shape: int | Sequence[int] | None, h: float | None, coarsening: str) -> Operator:

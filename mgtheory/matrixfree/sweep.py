@@ -21,6 +21,7 @@ from mgtheory.matrixfree.rows import (
     compiled,
     copy_row,
     expand,
+    expand_add,
     expand_cubic,
     full_weight,
     gather,
@@ -31,7 +32,9 @@ from mgtheory.matrixfree.rows import (
     square_sum,
     step3,
     step5,
+    step5_load,
     step7,
+    step7_load,
     three_term,
 )
 from mgtheory.matrixfree.tables import ADD, COPY, GENERAL, KEEP, NESTED, ZERO
@@ -54,7 +57,7 @@ def blend(out, v, first, weights, i, end):
 
 
 @compiled
-def interpolate_plane(out, n2, e, t, coarse, py, first, weights, kind):
+def interpolate_plane(out, n2, e, t, coarse, py, first, weights, kind, add, source):
     """Plane t of the interpolant of e into the n2 columns of the padded plane out; `coarse` is a padded plane, its row m1 scratch."""
     m0, m1, m2 = e.shape
     n1 = out.shape[0] - 2 * py
@@ -67,6 +70,9 @@ def interpolate_plane(out, n2, e, t, coarse, py, first, weights, kind):
         else:
             row = coarse[m1]
             blend(row[PAD : PAD + m2], coarse[:m1, PAD : PAD + m2], first[1], weights[1], y, m1)
+        if kind == NESTED and add:
+            expand_add(target, row[PAD - 1 : PAD + m2 + 1], source[y])
+            continue
         if kind == NESTED:
             expand(target, row[PAD - 1 : PAD + m2 + 1])
         elif kind == COPY:
@@ -77,6 +83,8 @@ def interpolate_plane(out, n2, e, t, coarse, py, first, weights, kind):
             expand_cubic(target, row[PAD - 1 : PAD + m2 + 1])
             for j in (0, 2, n2 - 3, n2 - 1):
                 gather(target[j : j + 1], row[PAD:], first[2, j : j + 1], weights[2, :, j : j + 1])
+        if add:
+            add_row(target, source[y])
 
 
 @compiled
@@ -151,19 +159,39 @@ def stencil_plane(out, below, plane, above, b, py, stencil, factor, omega, centr
 
 
 @compiled
-def load_plane(out, t, start, x, halo, lo, hi, e, coarse, py, first, weights, kind):
-    """Plane t of the start, stage 0, into the padded plane out; planes of x outside [lo, hi) come from the copies in `halo`."""
-    n1, n2 = x.shape[1:]
-    if start >= ADD:
-        interpolate_plane(out, n2, e, t, coarse, py, first, weights, kind)
-    if start in (KEEP, ADD):
-        depth = halo.shape[1]
-        source = halo[0, t - lo + depth] if t < lo else (halo[1, t - hi] if t >= hi else x[t])
-        for y in range(n1):
-            if start == KEEP:
-                copy_row(out[y + py, PAD : PAD + n2], source[y])
-            else:
-                add_row(out[y + py, PAD : PAD + n2], source[y])
+def source_plane(x, halo, lo, hi, t):
+    """Plane t of x; from the copies in `halo` outside [lo, hi), where another thread may have overwritten it."""
+    if t < lo:
+        return halo[0, t - lo + halo.shape[1]]
+    return halo[1, t - hi] if t >= hi else x[t]
+
+
+@compiled
+def load_plane(out, n2, t, start, source, e, coarse, py, first, weights, kind):
+    """Plane t of the start, stage 0, into the padded plane out; `source` is that plane of x."""
+    if start == KEEP:
+        for y in range(out.shape[0] - 2 * py):
+            copy_row(out[y + py, PAD : PAD + n2], source[y])
+    else:
+        interpolate_plane(out, n2, e, t, coarse, py, first, weights, kind, start == ADD, source)
+
+
+@compiled
+def load_and_step(out, keep, new, below, plane, b, py, stencil, omega):
+    """The first smoothing step of a plane with a (2 d + 1)-point stencil, which loads the plane above it, `new`, into the ring."""
+    n1, n2 = b.shape
+    off, top = (PAD, py) if out.shape[1] > n2 else (0, 0)
+    kc, kx = 1.0 - omega * stencil[0, 0, 0], -omega * stencil[0, 0, 1]
+    ky, kz = -omega * stencil[0, 1, 0], -omega * stencil[1, 0, 0]
+    a, z = PAD, PAD + n2
+    for y in range(n1):
+        i = y + py
+        row, kept = out[y + top, off : off + n2], keep[i, a:z]
+        c, w, e, d = plane[i, a:z], plane[i, a - 1 : z - 1], plane[i, a + 1 : z + 1], below[i, a:z]
+        if py == 0:
+            step5_load(row, kept, new[y], c, w, e, d, b[y], kc, kx, kz, omega)
+        else:
+            step7_load(row, kept, new[y], c, w, e, plane[i - 1, a:z], plane[i + 1, a:z], d, b[y], kc, kx, ky, kz, omega)
 
 
 @compiled
@@ -201,9 +229,12 @@ def sweep_block(x, b, e, rc, start, stencil, steps, write, norm, pi, pw, pk, ri,
     residual = 1 if (restrict or norm) else 0
     last = max(hi - 1, last_tap(ri, rw, j1 - 1)) if restrict else hi - 1  # the last plane whose residual is needed
     skip = start == ZERO and k > 0 and (k == 1 or steps[1, 1] == 0.0)  # no stage needs the zero planes of stage 0
+    cross = stencil[0, 1, 1] == 0.0 and stencil[1, 0, 1] == 0.0 and stencil[1, 1, 0] == 0.0 and stencil[1, 1, 1] == 0.0
     final = ring[ring.shape[0] - 1]
     total = 0.0
     for t in range(max(lo - residual - k, -1), last + residual + k + 1):
+        # the first step of plane t - 1 loads plane t of x, where both exist
+        loads = start == KEEP and cross and k > 0 and max(lo - residual - k + 1, 0) < t <= min(last + residual + k, n0 - 1)
         for i in range(1 if skip else 0, k + 1):
             r = t - i
             if r < max(lo - residual - (k - i), -1) or r > min(last + residual + k - i, n0):
@@ -216,14 +247,16 @@ def sweep_block(x, b, e, rc, start, stencil, steps, write, norm, pi, pw, pk, ri,
             if i == 0:
                 if start == ZERO:
                     plane[:] = 0.0
-                else:
-                    load_plane(plane, r, start, x, halo, lo, hi, e, coarse, py, pi, pw, pk)
-            elif mine and not residual:
-                smooth_plane(x[r], ring, i, r, start, b[r], stencil, steps[i - 1, 0], steps[i - 1, 1])
-                continue
+                elif not loads:
+                    load_plane(plane, n2, r, start, source_plane(x, halo, lo, hi, r), e, coarse, py, pi, pw, pk)
             else:
-                smooth_plane(plane, ring, i, r, start, b[r], stencil, steps[i - 1, 0], steps[i - 1, 1])
-            if mine:
+                target = x[r] if (mine and not residual) else plane
+                if i == 1 and loads:
+                    source, before = source_plane(x, halo, lo, hi, t), ring[0]
+                    load_and_step(target, before[t % 3], source, before[(r - 1) % 3], before[r % 3], b[r], py, stencil, steps[0, 0])
+                else:
+                    smooth_plane(target, ring, i, r, start, b[r], stencil, steps[i - 1, 0], steps[i - 1, 1])
+            if mine and (residual or k == 0):
                 store_plane(x[r], plane, py)
         r = t - k - 1
         if residual and lo <= r <= last:
