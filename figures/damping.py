@@ -109,7 +109,7 @@ def _norm(upper: float) -> Normalize:
     def forward(value: NDArray[np.float64]) -> NDArray[np.float64]:
         value = np.asarray(value, dtype=float)
         above = LOWER_PART + (1.0 - LOWER_PART) * np.log10(np.maximum(value, 1.0)) / decades
-        return np.where(value <= 1.0, LOWER_PART * value, above)
+        return np.where(value <= 1.0, np.minimum(LOWER_PART * value, LOWER_PART - 1e-9), above)  # 1 is the last colour of the lower part
 
     def inverse(position: NDArray[np.float64]) -> NDArray[np.float64]:
         position = np.asarray(position, dtype=float)

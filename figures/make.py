@@ -110,9 +110,10 @@ def polynomials(report: SpectralReport) -> Figure | None:
         return None
     made, axes = _grid(len(levels), height=2.3)
     for ax, level in zip(axes.flat, levels):
-        curves = {role: q for role, q in _relative(level).items() if role != "effective"}
+        curves = _meaningful(_relative(level), level)
         values = level.arrays["eigenvalues/learned"] / level.operators["learned"].radius
-        draw_polynomials(ax, curves, eigenvalues=values, spectrum_of="learned", xlabel="|λ| / b", legend=False)
+        chosen = "learned" if "learned" in curves else "effective"
+        draw_polynomials(ax, curves, eigenvalues=values, spectrum_of=chosen, xlabel="|λ| / b", legend=False)
         ax.set_title(_title(level))
     _finish(made, axes, len(levels))
     return made
@@ -124,13 +125,13 @@ def spectra(report: SpectralReport) -> Figure | None:
         return None
     made, axes = _grid(len(report.levels), height=2.5)
     for ax, level in zip(axes.flat, report.levels):
-        views = {role: view.polynomial for role, view in level.views.items() if view.polynomial is not None and role != "effective"}
+        views = _meaningful({role: view.polynomial for role, view in level.views.items() if view.polynomial is not None}, level)
         draw_spectrum(
             ax,
             level.arrays["eigenvalues/learned"],
             high=_high(level),
             roots={role: q.roots for role, q in views.items()},
-            polynomial=views.get("learned"),
+            polynomial=views.get("learned", views.get("effective")),
             legend=False,
         )
         ax.set_title(_title(level))
@@ -151,7 +152,7 @@ def damping(report: SpectralReport) -> Figure | None:
     for k, column in enumerate(columns):
         for row, (title, values, mu) in enumerate(column):
             ax = axes[2 * (k // wide) + row, k % wide]
-            draw_damping(ax, values, limit=limit, title=f"{title}\nµ = {mu:.3g}")
+            draw_damping(ax, values, limit=limit, title=f"{title}\nµ = {_short(mu)}")
             drawn.append(ax)
     for ax in axes.flat:
         ax.set_visible(ax in drawn)
@@ -181,10 +182,7 @@ def convergence(report: SpectralReport) -> Figure | None:
     levels = _polynomial_levels(report)
     if not levels:
         return None
-    identifiable = not levels[0].not_identifiable
-    chosen = {
-        role: q for role, q in _relative(levels[0]).items() if role in ("theory", "start", "learned" if identifiable else "effective")
-    }
+    chosen = _meaningful(_relative(levels[0]), levels[0])
     problem = create("poisson2d", POISSON_SIZE)
     upper = problem.spectrum().as_tuple[1]
     made, axes = figure(1, 1, height=2.6)
@@ -311,9 +309,19 @@ def _high(level: LevelReport) -> np.ndarray:
     return np.asarray((np.abs(level.arrays["theta"]) >= np.pi / 2 - 1e-12).any(axis=-1))
 
 
+def _meaningful(polynomials: dict[str, ResidualPolynomial], level: LevelReport) -> dict[str, ResidualPolynomial]:
+    """Without the learned polynomial where a coefficient of it is not identifiable; the effective one stands for it."""
+    lost = bool(level.not_identifiable) and "effective" in polynomials
+    return {role: q for role, q in polynomials.items() if not (lost and role == "learned")}
+
+
 def _title(level: LevelReport) -> str:
-    lost = "; not identifiable" if level.not_identifiable else ""
-    return f"level {level.level}, b = {level.operators['learned'].radius:.3g}{lost}"
+    return f"level {level.level}, b = {level.operators['learned'].radius:.3g}"
+
+
+def _short(mu: float) -> str:
+    """Three significant digits, without an exponent below a million."""
+    return f"{mu:.3g}" if mu < 1000 else f"{mu:.0f}" if mu < 1e6 else f"{mu:.1e}"
 
 
 def _grid(panels: int, *, height: float) -> tuple[Figure, np.ndarray]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike
 
-from figures.style import BLACK, GREY, LIGHT_GREY, ROLES, SKY, legend_above
-from figures.style import look as numbered
+from figures.style import BLACK, GREY, LIGHT_GREY, SKY, VERMILION, legend_above, look_of
 from mgtheory.polynomial import ResidualPolynomial
 
 __all__ = ["draw_spectrum"]
@@ -101,7 +101,9 @@ def _draw_damped(ax: Axes, polynomial: ResidualPolynomial, x_ends: Ends, y_ends:
 
 
 def _draw_roots(ax: Axes, roots: np.ndarray, label: str, index: int, x: Ends, y: Ends) -> None:
-    look = ROLES.get(label, numbered(index + 1))  # the first look is too near to the colour of the points
+    look = look_of(label, index)
+    if look.colour == SKY:  # the colour of the points
+        look = replace(look, colour=VERMILION)
     inside = np.isfinite(roots) & (roots.real >= x[0]) & (roots.real <= x[1]) & (np.abs(roots.imag) <= y[1])
     style: dict[str, Any] = {"linestyle": "none", "color": look.colour, "markersize": ROOT_SIZE, "zorder": 6 + index}
     halo = [withStroke(linewidth=3.0, foreground="white")]

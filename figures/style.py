@@ -209,8 +209,8 @@ def heat_map() -> Colormap:
 
 def heat_map_above_one(lower: float) -> Colormap:
     """cividis on the first part of the scale, then from light to dark red: `lower` is the part that cividis gets."""
-    count = 512
-    first = int(lower * count) + 1  # so that 1 itself is the last colour of cividis
+    count = 500
+    first = round(lower * count)
     reds = mpl.colormaps["Reds"](np.linspace(0.35, 1.0, count - first))
     return ListedColormap(np.vstack([heat_map()(np.linspace(0.0, 1.0, first)), reds]), name="cividis_reds")
 
