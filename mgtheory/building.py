@@ -14,7 +14,7 @@ from mgtheory.assembly import Boundary, Shape
 from mgtheory.levels import STORED, Level, couplings, diagonal_storage
 from mgtheory.problems import Problem
 from mgtheory.smoothers import Smoothing, make_smoother
-from mgtheory.tensorform import TensorForm
+from mgtheory.tensorform import TensorForm, recognise
 
 STRONG = 0.5  # an axis is coarsened where its coupling is at least this part of the strongest one
 TYPES = ("float32", "float64", "complex64", "complex128")
@@ -60,15 +60,21 @@ def storage(A: sp.csr_array, form: TensorForm | None) -> Any:
     return known
 
 
+def finest_storage(A: sp.csr_array, problem: Any, shape: Shape, boundary: Boundary) -> tuple[Any, TensorForm | None]:
+    """A in the storage that is applied fastest, and its tensor form: the problem's, or recognised."""
+    form = problem.equation.form(shape) if isinstance(problem, Problem) else recognise(A, shape, boundary)
+    return storage(A, form), form
+
+
 def coarse_operator(level: Level, form: TensorForm | None, problem: Any, shape: Shape, rule: str) -> tuple[sp.csr_array, TensorForm | None]:
     """A of the next coarser level, and its tensor form where it has one."""
     if rule == "rediscretise":
         form = problem.equation.form(shape)
-        return (problem.equation.operator(shape) if form is None else sp.csr_array(form.todia())), form
+        return (problem.equation.operator(shape) if form is None else sp.csr_array(form.todia(level.A.dtype))), form
     if form is None or not (isinstance(level.P, transfer.TensorOperator) and isinstance(level.R, transfer.TensorOperator)):
         return galerkin(level), None
     coarse = form.galerkin(level.R.factors, level.P.factors)
-    return sp.csr_array(coarse.todia()), coarse
+    return sp.csr_array(coarse.todia(level.A.dtype)), coarse
 
 
 def find_nullspace(A: sp.csr_array, problem: Any, nullspace: NDArray[Any] | str | None) -> NDArray[Any] | None:

@@ -150,10 +150,9 @@ class Hierarchy:
             raise ValueError(f"A is {A.dtype}, the cycle's type {work} must be complex too")
         basis = building.find_nullspace(A, problem, nullspace)
 
-        form = problem.equation.form(grid) if isinstance(problem, Problem) else None
+        exact, form = building.finest_storage(A, problem, grid, kind)
         levels: list[Level] = []
         while True:
-            exact = building.storage(A, form)
             level = Level(len(levels), A, grid, exact, exact.astype(work, copy=False), reference=levels[0] if levels else None)
             levels.append(level)
             coarse = grid
@@ -166,6 +165,7 @@ class Hierarchy:
                 break
             level.interval = None if form is None else form.smoothing_interval(level.axes)
             A, form = building.coarse_operator(level, form, problem, coarse, rule)
+            exact = building.storage(A, form)
             grid = coarse
 
         if transfers is None:

@@ -130,7 +130,7 @@ def largest_eigenvalue(A: sp.csr_array, B: NDArray[Any] | None = None, *, compac
     operator = A if root is None else sla.LinearOperator(A.shape, matvec=lambda v: root * (A @ (root * v)), dtype=A.dtype)
     start = np.random.default_rng(0).standard_normal(n).astype(A.dtype)
     try:
-        found = sla.eigsh(operator, k=1, which="LM", v0=start, tol=LANCZOS_TOLERANCE, maxiter=10, return_eigenvectors=False)
+        found = sla.eigsh(operator, k=1, which="LM", v0=start, ncv=12, tol=LANCZOS_TOLERANCE, maxiter=15, return_eigenvectors=False)
     except sla.ArpackNoConvergence:
         return bound
     return min(bound, SAFETY * float(np.abs(found[0])))

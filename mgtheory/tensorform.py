@@ -6,6 +6,7 @@ R A P has the same coefficients c_S with R_j K_j P_j and R_j M_j P_j. Coarse ope
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from mgtheory import assembly
 from mgtheory.assembly import Bands, Boundary, Polynomial, Shape
 
-__all__ = ["TensorForm"]
+__all__ = ["TensorForm", "recognise"]
 
 ANGLES = 33  # per axis on [0, pi], with pi/2 among them
 
@@ -99,6 +100,42 @@ class TensorForm:
         for j in axes:
             high |= (theta >= np.pi / 2 - 1e-12).reshape([-1 if i == j else 1 for i in range(dim)])
         return float(total[high].min()), float(total.max())
+
+
+def recognise(A: sp.csr_array, shape: Shape, boundary: Boundary) -> TensorForm | None:
+    """The tensor form of a matrix, if every entry is that of one stencil of 3^d points, even along each axis, with this boundary.
+
+    Such a stencil has 2^d free values, as many as a multi-affine polynomial in the K_j has coefficients; the candidate read from a row in the
+    middle is then compared entry by entry.
+    """
+    if min(shape) < 4 or np.iscomplexobj(A.data):
+        return None
+    dim, middle = len(shape), tuple(n // 2 for n in shape)
+    columns, values = _row(A, int(np.ravel_multi_index(middle, shape)))
+    steps = np.stack(np.unravel_index(columns, shape)) - np.array(middle)[:, None] + 1
+    if steps.min() < 0 or steps.max() > 2:
+        return None
+    stencil = np.zeros((3,) * dim)
+    stencil[tuple(steps)] = values
+    scale = float(np.abs(stencil).max())
+    for axis, n in enumerate(shape):
+        before, centre, after = (stencil.take(i, axis=axis) for i in range(3))
+        if np.abs(before - after).max() > 1e-6 * scale:
+            return None
+        # (s_1, s_0, s_1) = (s_0 + 2 s_1) delta - h^2 s_1 K, h^2 K = (-1, 2, -1)
+        stencil = np.stack([centre + 2.0 * after, -after * assembly.mesh_width(n, boundary) ** 2], axis=axis)
+    weights = [assembly.mesh_width(n, boundary) ** -2 for n in shape]
+    sizes = {axes: np.prod([4.0 * weights[j] for j in axes]) for axes in _subsets(dim)}
+    polynomial = {axes: float(stencil[tuple(int(j in axes) for j in range(dim))]) for axes in sizes}
+    tolerance = 20.0 * float(np.finfo(A.dtype).eps) * scale
+    form = TensorForm.finest({axes: c for axes, c in polynomial.items() if abs(c) * sizes[axes] > tolerance}, shape, boundary)
+    twin = sp.csr_array(form.todia(A.dtype))
+    alike = np.array_equal(twin.indptr, A.indptr) and np.array_equal(twin.indices, A.indices)
+    return form if alike and np.abs(twin.data - A.data).max() <= tolerance else None
+
+
+def _subsets(dim: int) -> list[tuple[int, ...]]:
+    return [axes for count in range(dim + 1) for axes in itertools.combinations(range(dim), count)]
 
 
 def _symbol(matrix: sp.csr_array, theta: NDArray[np.float64]) -> NDArray[np.float64] | None:

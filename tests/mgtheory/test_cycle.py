@@ -263,7 +263,7 @@ def test_float32_cycle_reaches_float64_residuals():
 
 
 def test_complex():
-    """Real A with complex b, Hermitian A, and a complex symmetric A (a mass term i): all converge; a real cycle for complex A is refused."""
+    """Real A with complex b, Hermitian A, complex symmetric A (an imaginary mass term): all converge; a real cycle is refused."""
     problem = poisson((31, 31))
     generator = np.random.default_rng(0)
     b = generator.standard_normal(961) + 1j * generator.standard_normal(961)

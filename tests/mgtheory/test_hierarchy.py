@@ -14,6 +14,7 @@ from mgtheory.levels import couplings, diagonal_storage, largest_eigenvalue
 from mgtheory.problems import PROBLEMS, create, poisson
 from mgtheory.smoothers import Jacobi
 from mgtheory.smoothing import Smoothing
+from mgtheory.tensorform import recognise
 
 CASES = [(name, boundary) for name in PROBLEMS for boundary in Boundary]
 SIDE = {1: 40, 2: 20, 3: 9}
@@ -54,6 +55,23 @@ def test_bare_matrix_gives_the_same_levels():
     assert [level.shape for level in known.levels] == [level.shape for level in bare.levels]
     for one, two in zip(known.levels, bare.levels, strict=True):
         assert abs(one.A - two.A).max() <= 1e-12 * abs(one.A).max()
+
+
+@pytest.mark.parametrize("boundary", Boundary)
+@pytest.mark.parametrize("name", [name for name in PROBLEMS if PROBLEMS[name].coefficient is None])
+def test_constant_stencils_are_recognised(name, boundary):
+    """A bare matrix with a constant stencil, with a mass term too, gets its tensor form; one changed entry, or k(x), and it has none."""
+    problem = create(name, SIDE[PROBLEMS[name].dim] // 2 + 4, boundary=boundary)
+    shifted = sp.csr_array(problem.A + 7.0 * sp.eye_array(problem.A.shape[0]))
+    for A in (problem.A, shifted):
+        form = recognise(A, problem.shape, boundary)
+        assert form is not None
+        assert abs(form.todia() - A).max() <= 1e-12 * abs(A).max()
+    changed = problem.A.copy()
+    changed.data[0] *= 1.0 + 1e-9
+    assert recognise(changed, problem.shape, boundary) is None
+    other = create("variable2d", 12, boundary=boundary)
+    assert recognise(other.A, other.shape, boundary) is None
 
 
 def test_weakly_coupled_axes_are_not_coarsened():
