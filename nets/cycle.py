@@ -275,7 +275,7 @@ class MultigridCycle(nn.Module):
     def convergence_factor(self, *, cycles: int = 30, generator: torch.Generator | None = None) -> float:
         """The measured factor: the error's reduction per cycle, geometric mean of the last third of `cycles` from a random error."""
         with torch.no_grad():
-            e = torch.randn(self.shapes[0], generator=generator, dtype=torch.float64).to(self.coarse_inverse.device)
+            e = torch.randn(self.shapes[0], generator=generator, dtype=torch.float64).to(self.coarse_inverse)  # its device and type
             if self.problem.nullspace is not None:
                 e = e - e.mean()
             norms = []

@@ -3,6 +3,7 @@
 import copy
 import io
 import json
+import shutil
 
 import pytest
 import torch
@@ -186,6 +187,20 @@ def test_compiled_equals_eager(name):
     torch.testing.assert_close(loss, expected, rtol=1e-5, atol=1e-6)
     for p, q in zip(compiled.parameters(), model.parameters(), strict=True):
         torch.testing.assert_close(p.grad, q.grad, rtol=1e-3, atol=1e-5)  # float32, fused differently
+
+
+@pytest.mark.skipif(shutil.which("g++") is None and shutil.which("clang++") is None, reason="inductor needs a C++ compiler")
+def test_inductor_equals_eager():
+    """The smallest network with every kind of operation; generated code, forward and backward."""
+    torch._dynamo.reset()
+    model, x = nets.create_model("p2", channels=[2], generator=torch.Generator().manual_seed(0)), images(2, 4)
+    compiled = torch.compile(copy.deepcopy(model))
+    losses = [loss_of(m, x) for m in (compiled, model)]
+    for loss in losses:
+        loss.backward()
+    torch.testing.assert_close(*losses, rtol=1e-5, atol=1e-6)
+    for p, q in zip(compiled.parameters(), model.parameters(), strict=True):
+        torch.testing.assert_close(p.grad, q.grad, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", NAMES)
