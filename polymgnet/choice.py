@@ -82,7 +82,8 @@ def choose(
         polynomial = polynomial_from_file(problem, init, unit=unit)
         return Choice(str(init), polynomial.degree, polynomial)
     if smoother is not None:
-        return Choice(smoother, 1, smoother)
+        name = smoother.replace("-", "_")
+        return Choice(name, 1, name)
     name = family or "chebyshev4"
     polynomial = polynomial_for(problem, name, 2 if degree is None else degree, unit=unit, cycle=cycle)
     return Choice(name, polynomial.degree, polynomial)
@@ -99,5 +100,4 @@ def for_solver(problem: Any, *, family: str | None, degree: int | None, init: Pa
         return Choice(name, wanted, name)
     if smoother in FAMILIES:
         raise ValueError(f"{smoother!r} is a polynomial family; write --family {smoother}")
-    choice = choose(problem, family=family, degree=degree, init=init, smoother=smoother, unit=False)
-    return choice if smoother is None else Choice(smoother, 1, smoother.replace("-", "_"))
+    return choose(problem, family=family, degree=degree, init=init, smoother=smoother, unit=False)

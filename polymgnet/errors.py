@@ -3,7 +3,7 @@
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import typer
 
@@ -26,8 +26,6 @@ def one_line(error: BaseException) -> str:
         return "; ".join(parts)
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename or ''}: {error.strerror}".lstrip(": ")
-    if isinstance(error, KeyError):
-        return str(error.args[0]) if error.args else "KeyError"
     text = error.format_message() if hasattr(error, "format_message") else str(error)
     return " ".join(text.split()) or type(error).__name__
 
@@ -36,7 +34,17 @@ def _say(text: str, *, command: str) -> None:
     print(f"{command}: {text}", file=sys.stderr)
 
 
-def guarded(work: Callable[[], int | None], *, command: str = "polymgnet", full: bool = False) -> int:
+def _given(error: BaseException, words: Sequence[str]) -> str:
+    """What stood on the command line for the option that a usage error is about, where its own message does not say."""
+    for name in getattr(getattr(error, "param", None), "opts", ()):
+        for k, word in enumerate(words):
+            value = word.partition("=")[2] if word.startswith(f"{name}=") else words[k + 1] if word == name and k + 1 < len(words) else ""
+            if value and value not in str(error):
+                return f", got {value!r}"
+    return ""
+
+
+def guarded(work: Callable[[], int | None], *, command: str = "polymgnet", full: bool = False, words: Sequence[str] = ()) -> int:
     """Run the work and turn every way it can end into an exit status, with one line on stderr where it is not 0.
 
     Parameters
@@ -45,6 +53,8 @@ def guarded(work: Callable[[], int | None], *, command: str = "polymgnet", full:
         Returns an exit status, None for 0.
     command
         What the line begins with.
+    words
+        The command line, to name what was given.
     full
         Show the whole traceback; the environment variable POLYMGNET_TRACEBACK asks for it too.
     """
@@ -63,9 +73,9 @@ def guarded(work: Callable[[], int | None], *, command: str = "polymgnet", full:
         if full:
             traceback.print_exc()
         if isinstance(error, CLICK):
-            _say(f"{one_line(error)} (see {_path(error, command)} --help)", command=command)
+            _say(f"{one_line(error)}{_given(error, words)} (see {_path(error, command)} --help)", command=command)
             return int(getattr(error, "exit_code", 2))
-        if isinstance(error, Failure):
+        if isinstance(error, Failure | FloatingPointError):
             _say(one_line(error), command=command)
             return 1
         if isinstance(error, WRONG_VALUE):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-CLASSICAL = ("jacobi", "gauss-seidel", "red-black")
+CLASSICAL = ("jacobi", "gauss_seidel", "red_black")
 OPTIMISED = "chebyshev4_opt"
 TOLERANCE = 1e-11  # of the measured runs: low enough for the asymptotic factor, above rounding
 CYCLES = 60
@@ -209,7 +209,7 @@ def solver_smoother(problem: Any, family: str, degree: int, *, around: dict[str,
     from polymgnet.choice import polynomial_for
 
     if family in CLASSICAL:
-        return family.replace("-", "_")
+        return family
     if FAMILIES[family].needs in ("interval", "lmax", "operator"):
         return family
     return polynomial_for(problem, family, degree, unit=False, cycle=around)

@@ -66,7 +66,16 @@ def compare_smoothers(
     model = problems.create(problem, n=n or {1: 1023, 2: 255, 3: 31}[dim], boundary=boundary)
     with console.progress("compare", total=len(wanted) * len(several) + len(smoothers.CLASSICAL), show=not as_json) as step:
         result = smoothers.compare(
-            model, families=wanted, degrees=several, pre=pre, post=post, cycle=cycle, backend=backend, repeats=repeats, report=step
+            model,
+            families=wanted,
+            degrees=several,
+            pre=pre,
+            post=post,
+            coarsening=coarsening,
+            cycle=cycle,
+            backend=backend,
+            repeats=repeats,
+            report=step,
         )
     if as_json:
         console.emit({**result.to_dict(), "cycle": cycle, "pre": pre, "post": post, "backend": backend, "boundary": boundary})

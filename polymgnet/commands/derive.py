@@ -1,5 +1,6 @@
 """`derive`: the coefficients of a polynomial smoother, and the file that carries them on."""
 
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +17,8 @@ def _read_points(path: Path) -> Any:
 
     if not path.is_file():
         raise FileNotFoundError(f"points file {path} does not exist")
+    if not path.read_text(encoding="utf-8", errors="replace").strip():
+        raise ValueError(f"points file {path} is empty; a line is a real part and, optionally, an imaginary part")
     try:
         values = np.loadtxt(path, delimiter="," if path.suffix == ".csv" else None, ndmin=2, dtype=float)
     except ValueError as error:
@@ -66,6 +69,9 @@ def derive(
     if out is not None:
         refuse_existing(out, force=force)
     if interval is not None:
+        a, b = interval
+        if not 0 <= a < b < math.inf:
+            raise ValueError(f"interval is [{a:g}, {b:g}], allowed is 0 < a < b (a = 0 too for a family that needs b alone)")
         source: dict[str, Any] = {"interval": interval}
     elif lmax is not None:
         source = {"lmax": lmax}

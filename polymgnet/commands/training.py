@@ -86,20 +86,26 @@ def analyze(runs: Runs, as_json: Json = False) -> None:
 
 
 def figures(
-    runs: Runs,
-    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Folder of the figures; RUN/figures without it.")] = None,
+    runs: Annotated[list[Path] | None, typer.Argument(metavar="[RUN...]", help="Run folders that train wrote.")] = None,
+    theory: Annotated[bool, typer.Option("--theory", help="Draw the figures of the theory instead of runs; needs --out.")] = False,
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Folder of the figures; without it FIRST_RUN/figures.")] = None,
     as_json: Json = False,
 ) -> None:
     """Draw runs: polynomials on the spectrum, eigenvalues with roots, damping, training curves. PNG and PDF.
 
-    Several runs are drawn beside one another.
+    Several runs are drawn beside one another. With --theory: all families, smoothing and two-grid factors, spectra.
 
     Example: polymgnet figures runs/theory runs/xavier --out pictures
     """
-    import figures as room
+    if theory == bool(runs) or (theory and out is None):
+        raise ValueError("give run folders, or --theory with --out")
+    folder = out or (runs or [])[0] / "figures"
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"{folder} is a file; --out names a folder")
+    from figures.make import make, make_gallery
 
-    folder = out if out is not None else runs[0] / "figures"
-    paths = room.make(runs, folder)
+    with console.progress("draw", show=not as_json) as step:
+        paths = make_gallery(folder, progress=step) if theory else make(runs or [], folder, progress=step)
     if as_json:
         console.emit({"figures": paths})
         return

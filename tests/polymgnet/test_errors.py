@@ -22,7 +22,11 @@ def fail(error):
         (FileExistsError("run exists"), 2, "polymgnet: run exists"),
         (Failure("did not converge"), 1, "polymgnet: did not converge"),
         (OSError(errno.ENOSPC, "No space left on device"), 1, "polymgnet: No space left on device"),
-        (ModuleNotFoundError("No module named 'submitit'", name="submitit"), 2, "polymgnet: this needs submitit: pip install 'polymgnet[slurm]'"),
+        (
+            ModuleNotFoundError("No module named 'submitit'", name="submitit"),
+            2,
+            "polymgnet: this needs submitit: pip install 'polymgnet[slurm]'",
+        ),
         (KeyboardInterrupt(), 130, "polymgnet: interrupted; finished work is kept, the same command goes on"),
         (TypeError("bad"), 70, "polymgnet: internal error, TypeError: bad; --traceback shows where, please report it"),
     ],

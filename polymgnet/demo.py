@@ -1,0 +1,263 @@
+"""The demo: derive, train, analyse, draw and compare on the bundled digits, in stages that survive being killed.
+
+    DIR/demo.json        what this demo is: its settings, written first
+    DIR/init.json        fourth-kind Chebyshev coefficients derived from the 2D Poisson problem
+    DIR/runs/NAME        a run folder each: theory, constant, xavier, resnet
+    DIR/figures          pictures of all runs
+    DIR/result.json      the table and the paths, written last
+
+Every file appears whole or not at all, and a stage whose file is there is not done again; a run that was interrupted goes on from its last
+checkpoint. All networks see the same data in the same order: one seed, one configuration but for what is compared.
+"""
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from polymgnet import console
+from polymgnet.files import write_json
+
+KIND, SCHEMA = "polymgnet demo", 1
+CONTENT = ("demo.json", "init.json", "runs", "figures", "result.json")
+NETWORKS = ("theory", "constant", "xavier", "resnet")
+STAGES = 1 + 2 * len(NETWORKS) + 2
+Report = Callable[[int, str], None]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How large the demo is; the defaults are what `polymgnet demo` runs."""
+
+    epochs: int = 30
+    width: int = 16
+    resnet_width: int = 8
+    seed: int = 0
+    degree: int = 2
+    grid: int = 63
+
+
+def silent(done: int, text: str) -> None:
+    """Report nothing."""
+
+
+def run(out: Path, *, force: bool = False, report: Report = silent, settings: Settings | None = None) -> dict[str, Any]:
+    """Do what is missing of the demo and return its result; a finished one is read and nothing is done again.
+
+    Parameters
+    ----------
+    out
+        The folder; made if missing.
+    force
+        Remove what a demo left there and start again.
+
+    Raises
+    ------
+    ValueError, FileExistsError
+        The folder holds something else, another demo, or damaged files; nothing is changed.
+    """
+    chosen = settings or Settings()
+    folder = prepare(out, chosen, force=force)
+    result = folder / "result.json"
+    if result.exists():
+        return read_result(result)
+    derive_coefficients(folder / "init.json", chosen)
+    report(1, "")
+    for done, name in enumerate(NETWORKS, start=1):
+        train_network(folder, name, chosen, tell=partial(report, done))
+    reports = {}
+    for done, name in enumerate(NETWORKS, start=1 + len(NETWORKS)):
+        report(done, f"analyse {name}")
+        reports[name] = analyse(folder / "runs" / name)
+    report(STAGES - 2, "draw")
+    figures = draw(folder)
+    report(STAGES - 1, "nearest neighbour")
+    floor = nearest_neighbour()
+    document = {
+        "kind": KIND,
+        "schema": SCHEMA,
+        "settings": asdict(chosen),
+        "table": [row(name, folder / "runs" / name, reports[name]) for name in NETWORKS],
+        "nearest_neighbour": floor,
+        "figures": [str(path.relative_to(folder)) for path in figures],
+    }
+    write_json(result, document)
+    return {**document, "folder": str(out)}
+
+
+def prepare(out: Path, settings: Settings, *, force: bool) -> Path:
+    """The folder, marked as a demo's; refuses foreign ones and other settings, clears a demo's files if forced."""
+    from mgtheory.files import read_json
+
+    folder = out.expanduser().absolute()
+    if folder.exists() and not folder.is_dir():
+        raise FileExistsError(f"{out} is a file; give a folder for the demo")
+    present = sorted(entry.name for entry in folder.iterdir() if not entry.name.endswith(".tmp")) if folder.is_dir() else []
+    foreign = [name for name in present if name not in CONTENT]
+    if present and ("demo.json" not in present or foreign):
+        raise FileExistsError(f"{out} is not a demo's folder, it holds {(foreign or present)[0]}; nothing was changed, give another folder")
+    if force:
+        for name in reversed(CONTENT):
+            path = folder / name
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        present = []
+    mark = {"kind": KIND, "schema": SCHEMA, "settings": asdict(settings)}
+    if not present:
+        write_json(folder / "demo.json", mark)
+    elif read_json(folder / "demo.json", "demo") != mark:
+        raise ValueError(f"{out} holds a demo of another version or with other settings; give another folder, or --force to start it again")
+    return folder
+
+
+def read_result(path: Path) -> dict[str, Any]:
+    """What a finished demo wrote; ValueError for a damaged file."""
+    from mgtheory.files import read_json
+
+    document = read_json(path, "demo result")
+    if document.get("kind") != KIND or document.get("schema") != SCHEMA or "table" not in document:
+        raise ValueError(f"demo result: {path} is not this demo's; --force starts the demo again")
+    return {**document, "folder": str(path.parent)}
+
+
+def derive_coefficients(path: Path, settings: Settings) -> None:
+    """init.json: fourth-kind Chebyshev for the 5-point Laplacian on the unit square."""
+    import mgtheory
+    from mgtheory import problems
+
+    if path.exists():
+        mgtheory.InitialCoefficients.load(path)
+    else:
+        mgtheory.derive("chebyshev4", settings.degree, problem=problems.create("poisson2d", n=settings.grid)).save(path)
+
+
+def network_settings(folder: Path, name: str, settings: Settings) -> tuple[str, list[str]]:
+    """Recipe and `--set` values of one network: all alike but for the start, or the model."""
+    common = ["data=digits", f"epochs={settings.epochs}", f"seed={settings.seed}", "accelerator=cpu"]
+    if name == "resnet":
+        return "resnet20", [*common, f"width={settings.resnet_width}"]
+    scheme = f"file:{folder / 'init.json'}" if name == "theory" else name
+    return "q2", [*common, f"width={settings.width}", "placement=relu_outside_nobn", f"init.scheme={scheme}"]
+
+
+def train_network(folder: Path, name: str, settings: Settings, *, tell: Callable[[str], None]) -> None:
+    """Train one network, or go on where it was; a finished one is left alone."""
+    import nets
+
+    recipe, sets = network_settings(folder, name, settings)
+    config = nets.load_config(recipe, sets)
+    (folder / "runs").mkdir(exist_ok=True)
+
+    def epoch(values: dict[str, Any]) -> None:
+        tell(f"train {name}, epoch {int(values['epoch'])} of {settings.epochs}")
+
+    tell(f"train {name}")
+    nets.train(config, folder / "runs" / name, resume=True, progress=False, callback=epoch)
+
+
+def analyse(path: Path) -> Any:
+    """The spectral report of a run; one that is there and fits the run is read."""
+    import analysis
+
+    return analysis.analyse(path)
+
+
+def draw(folder: Path) -> list[Path]:
+    """All figures of the runs, and the histories of a multigrid solve; drawn anew, for they are quick."""
+    from figures.make import make
+
+    return [Path(path) for path in make([folder / "runs" / name for name in NETWORKS], folder / "figures")]
+
+
+def nearest_neighbour() -> dict[str, Any]:
+    """Test accuracy of the 1-nearest-neighbour classifier on the raw pixels of the same training part."""
+    from sklearn.neighbors import KNeighborsClassifier
+
+    import nets
+
+    data = nets.load_data("digits")
+    classifier = KNeighborsClassifier(n_neighbors=1).fit(*pixels(data, data.train))
+    images, labels = pixels(data, data.test)
+    return {"test_accuracy": float(classifier.score(images, labels)), "trained_on": len(data.train), "tested_on": len(data.test)}
+
+
+def pixels(data: Any, part: Any) -> tuple[Any, Any]:
+    """Flattened images and labels of one part of a data set."""
+    import numpy as np
+
+    return np.asarray(data.images[part], dtype=float).reshape(len(part), -1), np.asarray(data.labels[part])
+
+
+def row(name: str, path: Path, report: Any) -> dict[str, Any]:
+    """One line of the table: cost, accuracy, and the largest smoothing factor of the levels at the start and learned."""
+    import nets
+
+    summary = nets.read_summary(path)
+    factors = {role: smoothing_factors(report, role) for role in ("start", "learned")}
+    return {
+        "name": name,
+        "model": summary.model,
+        "run": str(path),
+        "parameters": summary.parameters,
+        "flops_per_image": summary.flops_per_image,
+        "test_accuracy": summary.test_accuracy,
+        "val_accuracy": summary.val_accuracy,
+        "seconds": summary.seconds,
+        "smoothing_factors": factors,
+        "smoothing_factor_start": max(factors["start"], default=None),
+        "smoothing_factor_learned": max(factors["learned"], default=None),
+    }
+
+
+def smoothing_factors(report: Any, role: str) -> list[float]:
+    """Of every level that has a polynomial, on the spectrum of its own convolution."""
+    return [level.views[role].smoothing.smoothing_factor for level in report.levels if role in level.views]
+
+
+def verdict(table: Sequence[dict[str, Any]], floor: float) -> list[str]:
+    """What was measured, whoever won."""
+    best = max(entry["test_accuracy"] for entry in table)
+    first = [entry["name"] for entry in table if entry["test_accuracy"] == best]
+    above = [entry["name"] for entry in table if entry["test_accuracy"] > floor]
+    lines = [f"Best test accuracy: {' and '.join(first)}, {100 * best:.2f} %.", f"Above the floor: {', '.join(above) or 'none'}."]
+    for entry in table:
+        mu, before = entry["smoothing_factor_learned"], entry["smoothing_factor_start"]
+        if mu is not None:
+            word = "smooths its own operator on every level" if mu < 1 else "is not a smoother on at least one level"
+            lines.append(f"{entry['name']}: the learned polynomial {word} (largest smoothing factor {mu:.3g}, at the start {before:.3g}).")
+    return lines
+
+
+def show(result: dict[str, Any]) -> None:
+    """Print the table, what follows from it, and where the figures are."""
+    table, floor = result["table"], result["nearest_neighbour"]["test_accuracy"]
+    percent = [f"{100 * entry['test_accuracy']:.2f} %" for entry in table]
+    body = []
+    for entry, accuracy in zip(table, percent, strict=True):
+        mega = None if entry["flops_per_image"] is None else entry["flops_per_image"] / 1e6
+        factors = [entry["smoothing_factor_start"], entry["smoothing_factor_learned"]]
+        body.append(
+            [
+                entry["name"],
+                entry["model"],
+                entry["parameters"],
+                mega,
+                accuracy,
+                f"{100 * entry['val_accuracy']:.2f} %",
+                *factors,
+                entry["seconds"],
+            ]
+        )
+    body.append(["1-nearest neighbour", "–", 0, None, f"{100 * floor:.2f} %", "–", None, None, None])
+    columns = ["start", "model", "weights", "MFLOP/image", "test accuracy", "validation", "mu start", "mu learned", "seconds"]
+    settings = result["settings"]
+    console.table(
+        f"Handwritten digits, {settings['epochs']} epochs, seed {settings['seed']}, everything in {result['folder']}", columns, body
+    )
+    print("mu: largest smoothing factor of the levels on their own spectra; below 1 the polynomial smooths.")
+    print("\n".join(verdict(table, floor)))
+    print("Figures:")
+    for name in result["figures"]:
+        if name.endswith(".png"):
+            print(f"  {Path(result['folder']) / name}")

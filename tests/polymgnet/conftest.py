@@ -1,0 +1,50 @@
+"""Run the command line in this process and look at what it says."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from polymgnet.cli import main
+
+
+@pytest.fixture
+def run(capsys):
+    """run("derive", "--degree", "3", ...) -> status, out, err; options separated as a shell would."""
+
+    def call(*words):
+        capsys.readouterr()
+        status = main([str(word) for word in words])
+        captured = capsys.readouterr()
+        return SimpleNamespace(status=status, out=captured.out, err=captured.err)
+
+    return call
+
+
+@pytest.fixture
+def document(run):
+    """The one JSON document that a command prints with --json."""
+
+    def call(*words, status=0):
+        result = run(*words, "--json")
+        assert result.status == status, result.err
+        return json.loads(result.out)
+
+    return call
+
+
+@pytest.fixture
+def refused(run):
+    """The one line of a command that must end with exit status 2 and print nothing else."""
+
+    def call(*words):
+        result = run(*words)
+        assert result.status == 2, (result.status, result.err)
+        assert result.out == ""
+        assert result.err.count("\n") == 1, result.err
+        assert result.err.endswith("\n")
+        assert "Traceback" not in result.err
+        assert "internal error" not in result.err
+        return result.err
+
+    return call

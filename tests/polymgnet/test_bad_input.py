@@ -1,0 +1,169 @@
+"""A wrong value ends with exit status 2 and one line that says what was given and what is allowed; nothing is written or overwritten."""
+
+import json
+
+import pytest
+
+WRONG = {
+    "derive --family nonsense --degree 3": ("nonsense", "chebyshev4"),
+    "derive --family chebyshev --degree 0": ("0", "1 to 256"),
+    "derive --family chebyshev --degree 1000": ("1000", "256"),
+    "derive --family chebyshev --degree 2.5": ("2.5",),
+    "derive --family mls --degree 5": ("5", "4, 7, 10"),
+    "derive --family chebyshev --degree 3 --interval 8 2": ("8", "2", "a < b"),
+    "derive --family chebyshev --degree 3 --interval 2 2": ("2", "a < b"),
+    "derive --family chebyshev --degree 3 --interval 0 2": ("0", "a < b"),
+    "derive --family chebyshev --degree 3 --interval -1 2": ("-1",),
+    "derive --family chebyshev4 --degree 3 --interval 3 1": ("3", "a < b"),
+    "derive --family chebyshev4 --degree 3 --interval -1 2": ("-1", "a < b"),
+    "derive --family chebyshev --degree 3 --interval nan 2": ("nan",),
+    "derive --family chebyshev4 --degree 3 --lmax -8": ("-8",),
+    "derive --family chebyshev4 --degree 3 --lmax inf": ("inf",),
+    "derive --family chebyshev --degree 3 --lmax 8": ("interval",),
+    "derive --family chebyshev --degree 3 --interval 1 2 --lmax 8": ("--interval and --lmax", "only one"),
+    "derive --family chebyshev --degree 3 --problem nonsense": ("nonsense", "poisson2d"),
+    "derive --family chebyshev --degree 3 --n 0": ("0", "at least 1"),
+    "derive --family chebyshev --degree 3 --boundary open": ("open", "dirichlet, neumann, periodic"),
+    "derive --family minimax --degree 3 --points missing.txt": ("missing.txt",),
+    "derive --family chebyshev --degree 3 --out missing/folder/init.json": ("missing/folder",),
+    "derive --family chebyshev": ("--degree",),
+    "derive --family": ("--family",),
+    "derive --nonsense": ("--nonsense",),
+    "nonsense": ("nonsense",),
+    "--nonsense": ("--nonsense",),
+    "lfa --problem variable2d": ("variable2d", "constant"),
+    "lfa --problem nonsense": ("nonsense", "poisson2d"),
+    "lfa --family chebyshev --smoother jacobi": ("--family and --smoother",),
+    "lfa --smoother jacobi --degree 2": ("--degree",),
+    "lfa --smoother nonsense": ("nonsense", "red_black"),
+    "lfa --pre -1": ("-1",),
+    "lfa --restriction nonsense": ("nonsense", "full"),
+    "lfa --coarsening nonsense": ("nonsense", "galerkin"),
+    "lfa --cycle X": ("X", "V"),
+    "lfa --verify --n 7": ("7",),
+    "lfa --init missing.json": ("missing.json",),
+    "solve --problem nonsense": ("nonsense", "poisson2d"),
+    "solve --n 15 --family nonsense": ("nonsense", "chebyshev"),
+    "solve --n 15 --degree 0": ("0", "256"),
+    "solve --n 15 --smoother nonsense": ("nonsense",),
+    "solve --n 15 --smoother chebyshev": ("--family chebyshev",),
+    "solve --n 15 --cycle X": ("X", "V"),
+    "solve --n 15 --cycle X --backend torch": ("X", "V"),
+    "solve --n 15 --pre -1": ("-1",),
+    "solve --n 15 --tol -1": ("tol",),
+    "solve --n 15 --tol nan": ("tol",),
+    "solve --n 15 --maxiter -1": ("maxiter", "-1"),
+    "solve --n 15 --backend nonsense": ("nonsense", "sparse, stencil, torch"),
+    "solve --n 15 --krylov nonsense": ("nonsense", "cg, minres, gmres"),
+    "solve --n 15 --krylov cg --pre 1 --post 0": ("symmetric",),
+    "solve --n 15 --krylov cg --tol -1": ("tol",),
+    "solve --n 15 --krylov cg --maxiter -1": ("maxiter", "-1"),
+    "solve --n 16 --backend torch": ("16",),
+    "solve --n 15 --boundary neumann --backend stencil": ("neumann",),
+    "compare-smoothers --degrees x": ("'x'", "1-4"),
+    "compare-smoothers --degrees 0": ("0", "256"),
+    "compare-smoothers --degrees 3-1": ("'3-1'",),
+    "compare-smoothers --family nonsense": ("nonsense", "chebyshev"),
+    "compare-smoothers --repeats 0": ("0",),
+    "compare-smoothers --cycle FMG": ("FMG", "V, W, F"),
+    "compare-smoothers --backend nonsense": ("nonsense",),
+    "train --config q2": ("--out",),
+    "train --out run --config nonsense": ("nonsense", "q2"),
+    "train --out run --set nonsense=1": ("nonsense", "known"),
+    "train --out run --set epochs": ("epochs", "key=value"),
+    "train --out run --set epochs=0": ("epochs", "0"),
+    "train --out run --set epochs=many": ("epochs", "many"),
+    "train --out run --set optim.name=nonsense": ("nonsense", "sgd"),
+    "train --out run --set model.name=nonsense": ("nonsense", "q2"),
+    "train --out run --set placement=nonsense": ("nonsense", "regular"),
+    "train --out run --data nonsense": ("nonsense", "digits"),
+    "train --out run --data folder:missing": ("missing",),
+    "train --out run --init nonsense": ("nonsense", "xavier"),
+    "train --out run --init file:missing.json": ("missing.json",),
+    "train --out run --resume --force": ("--resume and --force",),
+    "analyze": ("RUN",),
+    "analyze missing": ("missing",),
+    "figures": ("--theory",),
+    "figures missing": ("missing",),
+    "figures --theory": ("--out",),
+    "study": ("FILE",),
+    "study missing.toml": ("missing.toml",),
+    "study missing.toml --engine nonsense": ("nonsense", "slurm"),
+    "demo --nonsense": ("--nonsense",),
+}
+
+
+@pytest.mark.parametrize("line", WRONG)
+def test_wrong_value(refused, monkeypatch, tmp_path, line):
+    monkeypatch.chdir(tmp_path)
+    said = refused(*line.split())
+    assert all(part in said for part in WRONG[line]), said
+    assert list(tmp_path.iterdir()) == []
+
+
+FOREIGN = {"empty": "", "truncated": '{"kind": "initial_coeff', "list": "[1, 2]", "other": '{"kind": "something"}', "number": "3"}
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_foreign_init_file(refused, tmp_path, kind):
+    path = tmp_path / "init.json"
+    path.write_text(FOREIGN[kind])
+    for words in (
+        ["lfa", "--init", path],
+        ["solve", "--n", 15, "--init", path],
+        ["train", "--out", tmp_path / "run", "--init", f"file:{path}"],
+    ):
+        assert "init.json" in refused(*words)
+    assert path.read_text() == FOREIGN[kind]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["init.json"]
+
+
+@pytest.mark.parametrize("kind", ["empty", "truncated", "list", "number"])
+def test_foreign_config(refused, tmp_path, kind):
+    path = tmp_path / "config.json"
+    path.write_text(FOREIGN[kind])
+    assert "config.json" in refused("train", "--config", path, "--out", tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("command", ["analyze", "figures"])
+@pytest.mark.parametrize(
+    "content", [{}, {"notes.txt": "mine"}, {"config.json": "{"}, {"config.json": "{}"}, {"summary.json": "[]", "config.json": "[]"}]
+)
+def test_foreign_run_folder(refused, tmp_path, command, content):
+    for name, text in content.items():
+        (tmp_path / name).write_text(text)
+    assert str(tmp_path) in refused(command, tmp_path)
+    assert {entry.name: entry.read_text() for entry in tmp_path.iterdir()} == content
+
+
+def test_train_leaves_foreign_folder(refused, tmp_path):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    for extra in ([], ["--resume"], ["--force"]):
+        assert "thesis.tex" in refused("train", "--out", tmp_path, "--set", "epochs=1", "--set", "width=2", *extra)
+    assert (tmp_path / "thesis.tex").read_text() == "years of work"
+
+
+def test_points_file(refused, tmp_path):
+    path = tmp_path / "points.txt"
+    for text in ("a b\n", "1 2 3\n", ""):
+        path.write_text(text)
+        assert "points.txt" in refused("derive", "--family", "minimax", "--degree", 1, "--points", path)
+
+
+def test_json_of_an_error_is_empty(run):
+    result = run("derive", "--family", "nonsense", "--degree", 1, "--json")
+    assert (result.status, result.out) == (2, "")
+
+
+def test_traceback_for_developers(run):
+    for words in (["--traceback", "derive"], ["derive", "--traceback"]):
+        assert "Traceback" in run(*words, "--family", "nonsense", "--degree", 1).err
+
+
+def test_fault_of_the_program_is_named(run, monkeypatch):
+    monkeypatch.setattr("mgtheory.derive", lambda *a, **k: json.dumps(object()))
+    result = run("derive", "--family", "chebyshev", "--degree", 1)
+    assert result.status == 70
+    assert result.err.startswith("polymgnet: internal error, TypeError: ")
+    assert result.err.count("\n") == 1

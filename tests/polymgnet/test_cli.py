@@ -1,0 +1,170 @@
+"""derive, lfa, solve and compare-smoothers: the numbers of theory, one JSON document, and help that names the registries."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+import mgtheory
+from mgtheory.families import FAMILIES
+from mgtheory.problems import PROBLEMS
+from polymgnet.commands import COMMANDS
+
+SMALL = ("--problem", "poisson2d", "--n", "31")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_every_command(run, command):
+    result = run(command, "--help")
+    assert result.status == 0
+    assert "Usage: polymgnet " + command in result.out
+    assert "--json" in result.out
+    assert "{" not in result.out.replace("{FILE}", "").replace("{RUN...}", "")
+
+
+def test_help_lists_every_command(run):
+    out = run("--help").out
+    assert all(name in out for name in COMMANDS)
+    assert run().out == out
+
+
+def test_help_names_the_registries(run):
+    out = " ".join(run("derive", "--help").out.replace("│", " ").split())
+    assert ", ".join(FAMILIES) in out
+    assert ", ".join(PROBLEMS) in out
+
+
+def test_version(run):
+    from polymgnet import __version__
+
+    assert run("--version").out == f"polymgnet {__version__}\n"
+
+
+def test_derive_chebyshev(document):
+    """The oracle on [1, 2], k = 3: ascending coefficients of q are [1, -2.12121212, 1.45454545, -0.32323232]."""
+    data = document("derive", "--family", "chebyshev", "--degree", 3, "--interval", 1, 2)
+    roots = np.array([complex(*pair) for pair in data["roots"]])
+    q = np.poly1d(np.poly(1 / roots)).coef.real  # prod (s - 1/r), descending in s = ascending in t
+    np.testing.assert_allclose(q, [1, -2.12121212, 1.45454545, -0.32323232], atol=1e-8)
+    weights = np.array([complex(*pair) for pair in data["weights"]])
+    np.testing.assert_allclose(weights * roots, 1, rtol=1e-14)
+    assert (data["family"], data["degree"], data["interval"]) == ("chebyshev", 3, [1.0, 2.0])
+
+
+def test_derive_gamma_of_the_fourth_kind(document):
+    """1/gamma = (4/3) k (k + 1)."""
+    assert document("derive", "--family", "chebyshev4", "--degree", 3, "--lmax", 8)["gamma"] == pytest.approx(1 / 16, rel=1e-9)
+
+
+def test_derive_defaults_to_poisson2d(document):
+    data = document("derive", "--family", "chebyshev4", "--degree", 2)
+    assert data["provenance"]["source"]["problem"]["name"] == "poisson2d"
+    assert data["interval"][1] == pytest.approx(8 * 64**2 * math.cos(math.pi / 128) ** 2, rel=1e-12)
+
+
+def test_derive_writes_what_load_reads(run, refused, tmp_path):
+    path = tmp_path / "init.json"
+    assert run("derive", "--family", "chebyshev4_opt", "--degree", 3, "--out", path).status == 0
+    before = path.read_bytes()
+    assert mgtheory.InitialCoefficients.load(path).family == "chebyshev4_opt"
+    assert "--force" in refused("derive", "--family", "chebyshev", "--degree", 2, "--out", path)
+    assert path.read_bytes() == before
+    assert run("derive", "--family", "chebyshev", "--degree", 2, "--out", path, "--force").status == 0
+    assert mgtheory.InitialCoefficients.load(path).family == "chebyshev"
+
+
+def test_derive_from_points(document, tmp_path):
+    """The best q of degree 1 on the circle |z - 2| = 1 has the root 2 and the maximum 1/2."""
+    angles = 2 * np.pi * np.arange(48) / 48
+    path = tmp_path / "circle.csv"
+    np.savetxt(path, np.column_stack([2 + np.cos(angles), np.sin(angles)]), delimiter=",")
+    data = document("derive", "--family", "minimax", "--degree", 1, "--points", path)
+    assert complex(*data["roots"][0]) == pytest.approx(2.0, abs=1e-3)
+
+
+@pytest.mark.parametrize(("degree", "mu"), [(1, 2 / 3), (2, 0.25), (3, 0.233)])
+def test_lfa_smoothing_factor(document, degree, mu):
+    data = document("lfa", "--family", "chebyshev4", "--degree", degree)
+    assert data["smoothing_factor"] == pytest.approx(mu, abs=5e-4)
+    assert 0 < data["two_grid_factor"] < 1
+
+
+def test_lfa_verify_agrees(document):
+    run = document("lfa", "--family", "chebyshev", "--degree", 2, "--verify", "--n", 32)["verification"]
+    assert run["agree"]
+    assert run["measured"] == pytest.approx(run["predicted"], rel=0.01)
+
+
+@pytest.mark.parametrize(("options", "factor"), [(("--restriction", "half"), 0.125), (("--restriction", "full"), 0.074)])
+def test_lfa_red_black(document, options, factor):
+    data = document("lfa", "--smoother", "red-black", "--coarsening", "rediscretise", *options)
+    assert data["two_grid_factor"] == pytest.approx(factor, abs=5e-4)
+
+
+def test_lfa_takes_derived_coefficients(run, document, tmp_path):
+    """Derived on another grid, moved to the infinite one: the fourth kind is the fourth kind."""
+    path = tmp_path / "init.json"
+    run("derive", "--family", "chebyshev4", "--degree", 2, "--out", path)
+    assert document("lfa", "--init", path)["smoothing_factor"] == pytest.approx(0.25, abs=1e-9)
+
+
+@pytest.mark.parametrize("backend", ["sparse", "stencil", "torch"])
+def test_solve_backends(document, backend):
+    """Every backend runs the same cycle: as many iterations, the discretisation's error, residuals that are true."""
+    if backend == "stencil":
+        pytest.importorskip("numba")
+    data = document("solve", *SMALL, "--degree", 2, "--backend", backend, "--tol", "1e-9")
+    norms = data["residual_norms"]
+    assert data["converged"]
+    assert data["iterations"] == len(norms) - 1
+    assert norms[-1] <= 1e-9 * norms[0] < norms[-2]
+    assert data["error"] == pytest.approx(5.3e-4, rel=0.05)  # h^2 scheme at h = 1/32, smooth solution
+    assert data["setup_seconds"] > 0
+    assert data["solve_seconds"] > 0
+
+
+@pytest.mark.parametrize("method", ["cg", "minres", "gmres"])
+def test_solve_krylov(document, method):
+    data = document("solve", *SMALL, "--boundary", "neumann", "--krylov", method)
+    assert data["converged"]
+    assert data["residual_norms"][-1] <= 1e-8 * data["residual_norms"][0]
+
+
+def test_solve_says_why_it_did_not_converge(run):
+    result = run("solve", *SMALL, "--maxiter", 2, "--json")
+    assert result.status == 1
+    assert not json.loads(result.out)["converged"]
+    assert result.err.startswith("polymgnet: maxiter: ")
+    assert result.err.count("\n") == 1
+
+
+def test_solve_prints_history(run):
+    out = run("solve", *SMALL, "--levels").out
+    assert "converged" in out
+    assert "||b - A x||" in out
+    assert "operator complexity" in out
+
+
+def test_compare_smoothers(document):
+    data = document("compare-smoothers", *SMALL, "--degrees", "1,3", "--repeats", 1)
+    rows = {(row["family"], row["degree"]): row for row in data["rows"]}
+    assert {family for family, _ in rows} >= set(FAMILIES) | {"jacobi", "gauss_seidel", "red_black"}
+    chebyshev = rows["chebyshev", 3]
+    assert chebyshev["smoothing_factor"] == pytest.approx(0.0740, abs=1e-4)
+    assert 1 / rows["chebyshev4", 3]["gamma"] == pytest.approx(16.0)
+    assert rows["jacobi", 1]["two_grid_factor"] == pytest.approx(0.36, abs=1e-6)
+    assert chebyshev["measured_factor"] < chebyshev["bound"] < 1
+    assert "3d + 1" in rows["mls", 3]["refused"]
+    for row in rows.values():
+        assert row["refused"] or row["seconds_per_digit"] == pytest.approx(row["seconds_per_cycle"] / -math.log10(row["measured_factor"]))
+    assert data["winner"]["seconds_per_digit"] == min(row["seconds_per_digit"] for row in rows.values() if not row["refused"])
+    assert any("degree 3: chebyshev4_opt loses in two-grid factor" in line for line in data["optimised_fourth_kind_loses"])
+
+
+def test_compare_smoothers_without_stencil(document):
+    """Variable coefficients: measured alone."""
+    data = document("compare-smoothers", "--problem", "variable2d", "--n", 31, "--degrees", 2, "--family", "chebyshev", "--repeats", 1)
+    row = data["rows"][0]
+    assert row["two_grid_factor"] is None
+    assert 0 < row["measured_factor"] < 1

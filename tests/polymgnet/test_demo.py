@@ -1,0 +1,167 @@
+"""The demo goes on where it was after a kill at any moment, redoes nothing when finished, and never touches what is not its own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from polymgnet import demo
+
+ROOT = Path(__file__).resolve().parents[2]
+TINY = demo.Settings(epochs=2, width=2, resnet_width=2, grid=15)
+START = "from pathlib import Path; from polymgnet import demo; demo.run(Path({!r}), settings=demo.Settings(**{!r}))"
+
+
+def contents(folder):
+    """Every file with its bytes and time of change."""
+    return {path.relative_to(folder): (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.rglob("*") if path.is_file()}
+
+
+def no_figures(monkeypatch):
+    """Drawing is tested with the figures; here a text stands for each."""
+
+    def draw(folder):
+        (folder / "figures").mkdir(exist_ok=True)
+        (folder / "figures" / "training.png").write_text("drawn")
+        return [folder / "figures" / "training.png"]
+
+    monkeypatch.setattr(demo, "draw", draw)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A finished tiny demo, drawn without pictures."""
+    folder = tmp_path_factory.mktemp("demo") / "demo"
+    with pytest.MonkeyPatch.context() as patch:
+        no_figures(patch)
+        result = demo.run(folder, settings=TINY)
+    return folder, result
+
+
+def test_table(finished):
+    folder, result = finished
+    table = {entry["name"]: entry for entry in result["table"]}
+    assert tuple(table) == demo.NETWORKS
+    for entry in table.values():
+        assert 0 <= entry["test_accuracy"] <= 1
+        assert entry["parameters"] > 0
+    assert len(table["theory"]["smoothing_factors"]["start"]) == 4
+    assert table["resnet"]["smoothing_factor_start"] is None
+    assert result["nearest_neighbour"]["test_accuracy"] > 0.95
+    assert all((folder / name).is_file() for name in result["figures"])
+
+
+def test_networks_differ_in_their_start_alone(finished):
+    folder, _ = finished
+    configs = [json.loads((folder / "runs" / name / "config.json").read_text()) for name in ("theory", "constant", "xavier")]
+    for config in configs:
+        assert config["model"]["placement"] == "relu_outside_nobn"
+        config["init"].pop("scheme")
+    assert configs[0] == configs[1] == configs[2]
+
+
+def test_theory_starts_from_the_derived_coefficients(finished):
+    """Level 1: the learned network's start is the fourth kind on (0, b], b the radius of A: roots b sin^2(pi i/5)."""
+    import math
+
+    import nets
+
+    folder, _ = finished
+    level = nets.load(folder / "runs" / "theory", which="start").levels[0]
+    radius = json.loads((folder / "runs" / "theory" / "init.json").read_text())["levels"][0]["radius"]
+    roots = sorted(level.polynomial().roots.real)
+    assert roots == pytest.approx([radius * math.sin(math.pi * i / 5) ** 2 for i in (1, 2)], rel=1e-5)
+
+
+def test_finished_demo_is_left_alone(finished, monkeypatch):
+    folder, result = finished
+    before = contents(folder)
+    for name in ("train_network", "analyse", "draw", "nearest_neighbour"):
+        monkeypatch.setattr(demo, name, None)
+    assert demo.run(folder, settings=TINY) == {**result, "folder": str(folder)}
+    assert contents(folder) == before
+
+
+def test_show_prints_everything(finished, capsys):
+    folder, result = finished
+    demo.show(result)
+    out = capsys.readouterr().out
+    assert all(
+        name in out for name in (*demo.NETWORKS, "1-nearest neighbour", "Best test accuracy", str(folder / "figures" / "training.png"))
+    )
+
+
+def test_killed_demo_goes_on(finished, tmp_path):
+    """kill -9 again and again while it trains: the weights that come out are those of the demo that was never killed."""
+    from dataclasses import asdict
+
+    folder, kills = tmp_path / "demo", 0
+    reference, _ = finished
+    command = [sys.executable, "-c", START.format(str(folder), asdict(TINY))]
+    marks = ["init.json", "runs/theory/checkpoint", "runs/constant/start.safetensors"]
+    for mark in marks:
+        process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
+        while not (folder / mark).exists() and process.poll() is None:
+            time.sleep(0.02)
+        os.kill(process.pid, signal.SIGKILL)
+        kills += process.wait() == -signal.SIGKILL
+        assert not (folder / "result.json").exists()
+    assert kills == len(marks)
+    with pytest.MonkeyPatch.context() as patch:
+        no_figures(patch)
+        demo.run(folder, settings=TINY)
+    for name in demo.NETWORKS:
+        weights = Path("runs", name, "model.safetensors")
+        assert (folder / weights).read_bytes() == (reference / weights).read_bytes(), name
+
+
+def test_force_starts_again(finished, monkeypatch, tmp_path):
+    import shutil
+
+    folder = tmp_path / "demo"
+    shutil.copytree(finished[0], folder)
+    done = []
+    monkeypatch.setattr(
+        demo, "derive_coefficients", lambda path, settings: done.append(sorted(p.name for p in path.parent.iterdir())) or 1 / 0
+    )
+    with pytest.raises(ZeroDivisionError):
+        demo.run(folder, settings=TINY, force=True)
+    assert done == [["demo.json"]]
+
+
+@pytest.mark.parametrize("extra", [[], ["--force"]])
+def test_foreign_folder(refused, tmp_path, extra):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    assert "thesis.tex" in refused("demo", "--out", tmp_path, *extra)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_other_settings(refused, finished):
+    before = contents(finished[0])
+    assert "--force" in refused("demo", "--out", finished[0])
+    assert contents(finished[0]) == before
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}"])
+def test_damaged_result(finished, tmp_path, text):
+    (tmp_path / "demo.json").write_bytes((finished[0] / "demo.json").read_bytes())
+    (tmp_path / "result.json").write_text(text)
+    with pytest.raises(ValueError, match="demo result"):
+        demo.run(tmp_path, settings=TINY)
+
+
+def test_commands_on_a_run(finished, run, document, tmp_path):
+    """analyze reads the run of the demo; train refuses to overwrite it and returns its summary with --resume."""
+    path = finished[0] / "runs" / "theory"
+    report = document("analyze", path)
+    assert report["model"] == "q2"
+    assert len(report["levels"]) == 4
+    assert "level" in run("analyze", path).out
+    result = run("train", "--out", path, "--set", "epochs=1", "--set", "width=2")
+    assert result.status == 2
+    assert "finished run" in result.err

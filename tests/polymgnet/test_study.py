@@ -1,0 +1,140 @@
+"""A study trains every combination once, goes on where it was, averages over seeds, and refuses a wrong file before training."""
+
+import json
+
+import pytest
+
+from polymgnet import study
+
+FILE = """
+config = "q2"
+out = "{out}"
+[set]
+epochs = 1
+width = 2
+tensorboard = false
+"optim.lr" = 0.05
+[grid]
+"init.scheme" = ["constant", "chebyshev4"]
+seed = [0, 1]
+"""
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "study.toml"
+    path.write_text(FILE.format(out=tmp_path / "runs"))
+    return path
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """nets.train replaced: writes a summary whose accuracy is a known function of the settings."""
+    calls = []
+
+    def train(config, out, *, resume, progress):
+        calls.append(out.name)
+        out.mkdir(parents=True)
+        accuracy = 0.5 + 0.1 * config.train.seed + (0.2 if config.init.scheme == "constant" else 0.0)
+        summary = {"test_accuracy": accuracy, "val_accuracy": None, "seconds": 2.0, "images_per_second": 10.0}
+        (out / "summary.json").write_text(json.dumps(summary))
+
+    monkeypatch.setattr("nets.train", train)
+    return calls
+
+
+def test_every_combination(document, file, trained):
+    data = document("study", file)
+    assert len(trained) == len(set(trained)) == len(data["runs"]) == 4
+    table = {row["point"]["init.scheme"]: row for row in data["table"]}
+    assert table["constant"]["test_accuracy"] == {"mean": pytest.approx(0.75), "std": pytest.approx(0.1 / 2**0.5)}
+    assert table["chebyshev4"]["test_accuracy"]["mean"] == pytest.approx(0.55)
+    assert "val_accuracy" not in table["constant"]
+    assert table["constant"]["runs"] == 2
+
+
+def test_finished_runs_are_kept_and_new_ones_added(document, file, trained):
+    document("study", file)
+    first = list(trained)
+    document("study", file)
+    assert trained == first
+    file.write_text(file.read_text().replace("[0, 1]", "[0, 1, 2]"))
+    assert document("study", file)["table"][0]["runs"] == 3
+    assert len(trained) == 6
+
+
+def test_one_failure_leaves_the_others(run, file, trained, monkeypatch):
+    import nets
+
+    good = nets.train
+
+    def train(config, out, **options):
+        if config.train.seed == 1 and config.init.scheme == "constant":
+            raise FloatingPointError("loss is nan at step 3")
+        good(config, out, **options)
+
+    monkeypatch.setattr("nets.train", train)
+    result = run("study", file, "--json")
+    assert result.status == 1
+    assert result.err.count("\n") == 1
+    assert "1 of 4 runs failed" in result.err
+    assert "nan at step 3" in result.err
+    assert len(json.loads(result.out)["table"]) == 2
+
+
+def test_table_is_printed(run, file, trained):
+    out = run("study", file).out
+    assert "0.75 ± 0.071" in out
+    assert "4 of 4 runs" in out
+
+
+def test_real_training_in_processes(document, file, tmp_path):
+    """Two processes train for real; a second call finds everything done."""
+    file.write_text(file.read_text().replace('"constant", "chebyshev4"', '"constant"'))
+    data = document("study", file, "--jobs", 2)
+    assert data["failed"] == {}
+    assert all(0 <= entry["summary"]["test_accuracy"] <= 1 for entry in data["runs"])
+    assert study.load_study(file).missing == ()
+
+
+def test_slurm_path_in_local_processes(file, monkeypatch):
+    """The Slurm engine with submitit's executor for this machine: submits once, waits, and finds everything done the second time."""
+    pytest.importorskip("submitit")
+    file.write_text(file.read_text().replace('"constant", "chebyshev4"', '"constant"').replace("[0, 1]", "[0]"))
+    plan = study.load_study(file)
+    assert study.run_slurm(plan, cluster="local", poll=0.2) == {}
+    assert plan.missing == ()
+    book = (plan.out / "jobs.json").read_text()
+    assert study.run_slurm(plan, cluster="local", poll=0.2) == {}
+    assert (plan.out / "jobs.json").read_text() == book
+
+
+WRONG = {
+    "not toml": ("config = ", "neither TOML nor"),
+    "unknown key": ('config = "q2"\nout = "x"\nnonsense = 1', "nonsense"),
+    "no config": ('out = "x"', "config is None"),
+    "no out": ('config = "q2"', "out is None"),
+    "unknown recipe": ('config = "nonsense"\nout = "x"', "nonsense"),
+    "unknown setting": ('config = "q2"\nout = "x"\n[set]\nnonsense = 1', "nonsense"),
+    "wrong value": ('config = "q2"\nout = "x"\n[grid]\nepochs = [1, 0]', "epochs is 0"),
+    "empty list": ('config = "q2"\nout = "x"\n[grid]\nseed = []', "seed is an empty list"),
+    "twice": ('config = "q2"\nout = "x"\n[grid]\nseed = [1, 1]', "same run twice"),
+    "set and grid": ('config = "q2"\nout = "x"\n[set]\nseed = 1\n[grid]\nseed = [1]', "both set and grid"),
+    "not a table": ('config = "q2"\nout = "x"\ngrid = 1', "must be a table"),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG)
+def test_wrong_file(refused, monkeypatch, tmp_path, kind):
+    monkeypatch.chdir(tmp_path)
+    text, said = WRONG[kind]
+    path = tmp_path / "study.toml"
+    path.write_text(text)
+    assert said in refused("study", path)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["study.toml"]
+
+
+def test_json_file(document, tmp_path, trained):
+    path = tmp_path / "study.json"
+    path.write_text(json.dumps({"config": "q2", "grid": {"seed": [0]}}))
+    assert document("study", path, "--out", tmp_path / "elsewhere")["out"] == str(tmp_path / "elsewhere")
