@@ -7,8 +7,11 @@
   coupling a_j/h_j^2 is at least half of the strongest, so that point smoothing works on anisotropic problems and on shapes that differ
   per axis.
 * **Coarse operators.** ``"rediscretise"``: the same scheme on the coarser grid, the default for constant coefficients. ``"galerkin"``: R
-  A P, the default for variable coefficients and for a bare matrix.
-* **Smoother.** By default Chebyshev of the first kind and degree 2 on the level's high frequencies, once before and once after.
+  A P, the default for variable coefficients and for a bare matrix. Constant stencils, recognised in a bare matrix too, keep a tensor form
+  and cost next to nothing.
+* **Smoother.** By default Chebyshev of the first kind and degree 2 on the level's high frequencies, once before and once after: of the
+  degrees the one with the most digits per work unit on the 5-point Laplacian (factors 0.35, 0.147 and 0.10 of V(1,1) for degrees 1, 2,
+  3).
 * **Coarsest level.** Solved directly; a singular one by its pseudo-inverse.
 * **Singular operators** (Neumann, periodic). The nullspace is the problem's, or the constants where A 1 = 0; see `Hierarchy.solve`.
 """
@@ -52,6 +55,16 @@ class Hierarchy:
         Orthonormal basis of A's nullspace, shape (n, m), or None.
     setup_seconds
         Wall-clock time of `build`.
+
+    Examples
+    --------
+    >>> from mgtheory import poisson
+    >>> problem = poisson((31, 31))
+    >>> hierarchy = Hierarchy.build(problem, smoother="chebyshev", degree=2)
+    >>> [level.shape for level in hierarchy.levels]
+    [(31, 31), (15, 15), (7, 7)]
+    >>> hierarchy.solve(problem.b, tol=1e-6).converged
+    True
     """
 
     def __init__(

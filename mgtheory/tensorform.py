@@ -24,14 +24,15 @@ ANGLES = 33  # per axis on [0, pi], with pi/2 among them
 
 
 def _bands(matrix: sp.csr_array) -> Bands:
-    """{offset: values} with values[i] = matrix[i, i + offset], 0 outside."""
+    """{offset: values} with values[i] = matrix[i, i + offset], 0 outside; one value where they are all equal."""
     n = matrix.shape[0]
     rows = np.repeat(np.arange(n), np.diff(matrix.indptr))
     result: Bands = {}
     for offset in np.unique(matrix.indices - rows):
         chosen = matrix.indices - rows == offset
-        result[int(offset)] = np.zeros(n)
-        result[int(offset)][rows[chosen]] = matrix.data[chosen]
+        values = np.zeros(n)
+        values[rows[chosen]] = matrix.data[chosen]
+        result[int(offset)] = values[:1] if np.ptp(values) == 0.0 else values  # one number is broadcast: no array of the grid's size
     return result
 
 
@@ -103,10 +104,10 @@ class TensorForm:
 
 
 def recognise(A: sp.csr_array, shape: Shape, boundary: Boundary) -> TensorForm | None:
-    """The tensor form of a matrix, if every entry is that of one stencil of 3^d points, even along each axis, with this boundary.
+    """The tensor form of a matrix whose entries are those of one stencil of 3^d points, even along each axis, with this boundary.
 
-    Such a stencil has 2^d free values, as many as a multi-affine polynomial in the K_j has coefficients; the candidate read from a row in the
-    middle is then compared entry by entry.
+    None for any other matrix. Such a stencil has 2^d free values, as many as a multi-affine polynomial in the K_j has coefficients; the
+    candidate read from a row in the middle is then compared entry by entry.
     """
     if min(shape) < 4 or np.iscomplexobj(A.data):
         return None
