@@ -68,7 +68,7 @@ class StencilHierarchy:
         post: Counts = 1,
         coarsening: str = "rediscretise",
         axes: Sequence[int] | str = "auto",
-        coarsest: int = 1024,
+        coarsest: int = 4096,
         max_levels: int = 64,
         threads: int | None = None,
     ) -> Self:
@@ -91,7 +91,8 @@ class StencilHierarchy:
         axes
             ``"auto"`` (strongly coupled ones), ``"all"``, or the axes that are coarsened.
         coarsest, max_levels
-            Coarsening ends when at most this many unknowns are left, or at this many levels; the rest is solved by a sine transform.
+            Coarsening ends when at most this many unknowns are left, or at this many levels; the rest is solved by a sine transform. A full
+            multigrid pass gains from a fine coarsest grid: there V-cycles reduce smooth errors least.
         threads
             Numba threads; all of numba's by default.
 
@@ -110,9 +111,8 @@ class StencilHierarchy:
         levels: list[StencilLevel] = []
         while True:
             index, fine = len(levels), operator.shape
-            coarse = fine
+            coarse, chosen = fine, operator.choose_axes(axes)
             if index + 1 < max_levels and math.prod(fine) > coarsest:
-                chosen = operator.choose_axes(axes)
                 coarse = tuple(coarse_size(n, Boundary.DIRICHLET) if j in chosen else n for j, n in enumerate(fine))
             level = StencilLevel(fine, operator.c, None if coarse == fine else coarse, workers)
             if coarse != fine:
