@@ -67,7 +67,7 @@ def sparse_rows(problem: Problem, what: str, asked: float, repeats: int) -> list
     reached = [name for name in seconds if name.startswith("pyamg") and residuals[name] <= TOL]
     best = min(reached, key=seconds.__getitem__)
     for name, value in seconds.items():
-        print(f"  {what}: {name:<36} {value:8.4f} s   residual {residuals[name]:.1e}")
+        print(f"  {what}: {name:<36} {value:8.4f} s   residual {residuals[name]:.1e}", flush=True)
     rows = [
         Row(f"{what}, {name}", seconds[name], seconds[best], best, asked if i == 0 else 0.0, f"residual {residuals[name]:.1e}")
         for i, name in enumerate(ours)
