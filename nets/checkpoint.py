@@ -44,17 +44,17 @@ def write_atomic(path: Path, data: bytes | str) -> None:
             handle.flush()
             os.fsync(handle.fileno())
         temporary.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)  # the new name is on the disk
+        finally:
+            os.close(folder)
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise OSError(
-            error.errno, f"could not write {path} ({error.strerror}); what was there before is intact, free space and go on"
+            error.errno, f"could not write {path} ({error.strerror}); the last good state is intact; free space and resume"
         ) from error
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _digest(tensors: Mapping[str, Tensor], info: str) -> str:
@@ -70,7 +70,7 @@ def _digest(tensors: Mapping[str, Tensor], info: str) -> str:
 def _pack(tensors: Mapping[str, Tensor], info: dict[str, Any]) -> bytes:
     """One safetensors file; a single metadata entry, because the order of several is not fixed."""
     plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    text = json.dumps(info, sort_keys=True)
+    text = json.dumps(info)
     return save(plain, metadata={"polymgnet": json.dumps({"digest": _digest(plain, text), "info": text}, sort_keys=True)})
 
 
@@ -95,7 +95,12 @@ def save_model(path: Path, model: nn.Module, *, weights: Mapping[str, Tensor] | 
     spec = getattr(model, "spec", None)
     if not isinstance(spec, ModelSpec):
         raise ValueError("the model has no spec; only models from create_model can be saved so that they can be rebuilt")
-    write_atomic(path, _pack(dict(weights if weights is not None else model.state_dict()), {"kind": "model", "spec": spec.to_dict()}))
+    write_atomic(
+        path,
+        _pack(
+            dict(weights if weights is not None else model.state_dict()), {"kind": "model", "spec": dict(sorted(spec.to_dict().items()))}
+        ),
+    )
 
 
 def load_model(path: Path) -> nn.Module:

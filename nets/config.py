@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 __all__ = ["TrainConfig", "config_from_dict", "list_recipes", "load_config"]
 
@@ -66,7 +66,7 @@ class AugmentSection(_Section):
     rotate: NonNegative | None = None
     scale: Fraction | None = None
     policy: Literal["none", "autoaugment", "randaugment"] = "none"
-    randaugment_ops: Count = 2
+    randaugment_ops: int = Field(default=2, ge=1, le=8)
     randaugment_magnitude: float = Field(default=9.0, ge=0, le=30)
     cutout: int = Field(default=0, ge=0)
     mixup: NonNegative = 0.0
@@ -111,7 +111,7 @@ class TrainSection(_Section):
     accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     devices: Count | Literal["auto"] = 1
     nodes: Count = 1
-    precision: Literal["32", "bf16", "64"] = "32"
+    precision: Annotated[Literal["32", "bf16", "64"], BeforeValidator(lambda v: str(v) if isinstance(v, int) else v)] = "32"
     channels_last: bool = False
     compile: bool = False
     compile_mode: Literal["default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"] = "default"

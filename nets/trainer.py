@@ -302,7 +302,7 @@ class Trainer:
 
     def _total(self, name: str, value: Tensor) -> Tensor:
         """A sum over the ranks, for the state: on resuming, the first rank starts from it and the others from none."""
-        return torch.tensor(self._reduced(value, "max" if name == "bad" else "sum")).to(value.dtype)
+        return torch.tensor(self._reduced(value, "max" if name == "bad" else "sum"), dtype=torch.float64).to(value.dtype)
 
     def restore(self, state: State) -> None:
         """Goes back to a state, in place: parameters keep their memory format and their place in optimiser and compiled code."""

@@ -1,0 +1,45 @@
+"""Runs in forked processes of their own: to be killed, signalled, or joined to one distributed run."""
+
+import multiprocessing
+import os
+import socket
+import traceback
+
+import pytest
+import torch
+
+
+def _child(function, arguments, environment):
+    os.environ.update(environment)
+    torch.set_num_threads(1)  # a thread pool does not survive a fork
+    try:
+        function(*arguments)
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
+    os._exit(0)
+
+
+@pytest.fixture
+def forked():
+    """start(function, *arguments, **environment) -> process; all are killed at the end of the test."""
+    processes = []
+
+    def start(function, *arguments, **environment):
+        process = multiprocessing.get_context("fork").Process(target=_child, args=(function, arguments, environment))
+        process.start()
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.join()
+
+
+@pytest.fixture
+def free_port():
+    """A TCP port that was free a moment ago, as text."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])

@@ -1,0 +1,214 @@
+"""Faults: kills at any moment, signals, a loss that is not finite, a full disk, a damaged checkpoint, two writers."""
+
+import csv
+import errno
+import os
+import random
+import signal
+import time
+import warnings
+
+import pytest
+import torch
+
+import nets
+from nets import checkpoint as checkpoint_module
+from nets.config import load_config
+from nets.runs import lock_run, prepare_run
+from nets.trainer import Trainer
+
+SETS = [
+    "width=4",
+    "levels=2",
+    "batch_size=128",
+    "epochs=4",
+    "checkpoint_steps=3",
+    "tensorboard=false",
+    "ema=0.9",
+    "cutmix=1",
+    "select=best",
+]
+
+
+def config(*sets):
+    return load_config("digits", [*SETS, *sets])
+
+
+def run(out, *sets, **options):
+    return nets.train(config(*sets), out, resume=True, progress=False, **options)
+
+
+def finish(process, seconds=120):
+    process.join(seconds)
+    return process.exitcode
+
+
+def rows(out):
+    """metrics.csv without what a clock wrote."""
+    with (out / "metrics.csv").open() as handle:
+        return [{k: v for k, v in row.items() if k not in ("seconds", "images_per_second")} for row in csv.DictReader(handle)]
+
+
+def assert_same(one, two):
+    assert (one / "model.safetensors").read_bytes() == (two / "model.safetensors").read_bytes()
+    assert (one / "start.safetensors").read_bytes() == (two / "start.safetensors").read_bytes()
+    assert rows(one) == rows(two)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """An uninterrupted run, in a process like the others'."""
+    import multiprocessing
+
+    out = tmp_path_factory.mktemp("whole") / "run"
+    began = time.perf_counter()
+    process = multiprocessing.get_context("fork").Process(target=single_thread, args=(out,))
+    process.start()
+    process.join(120)
+    assert process.exitcode == 0
+    return out, time.perf_counter() - began
+
+
+def single_thread(out):
+    torch.set_num_threads(1)
+    run(out)
+
+
+def test_killed_at_random_moments_ends_with_the_same_bits(tmp_path, forked, whole):
+    reference, seconds = whole
+    rng = random.Random()
+    for _ in range(4):
+        process = forked(run, tmp_path / "run")
+        time.sleep(rng.uniform(0.1, 0.9) * seconds)
+        process.kill()
+        process.join()
+    assert finish(forked(run, tmp_path / "run")) == 0
+    assert_same(tmp_path / "run", reference)
+
+
+def die_at_sync(out, count):
+    """A run that kills itself at its `count`-th fsync: between writing a file aside and renaming it, or after it."""
+    sync, left = os.fsync, [count]
+
+    def fsync(handle):
+        left[0] -= 1
+        if left[0] == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        sync(handle)
+
+    os.fsync = fsync
+    run(out)
+
+
+def test_killed_inside_every_kind_of_write_ends_with_the_same_bits(tmp_path, forked, whole):
+    for count in (2, 7, 12, 17):  # config.json, a first state, its folder, later ones
+        assert finish(forked(die_at_sync, tmp_path / "run", count)) == -signal.SIGKILL
+    assert finish(forked(run, tmp_path / "run")) == 0
+    assert_same(tmp_path / "run", whole[0])
+
+
+def slowly(out):
+    """A run with a pause in every step, long enough for a signal to arrive in it; writes what it returned beside the folder."""
+    step = Trainer.train_step
+
+    def train_step(self, *args):
+        step(self, *args)
+        (out.parent / "started").touch()
+        time.sleep(0.05)
+
+    Trainer.train_step = train_step
+    summary = run(out)
+    (out.parent / "returned").write_text(f"{summary.finished} {summary.steps}")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_signal_saves_and_returns_in_the_loop(tmp_path, forked, whole, number):
+    out = tmp_path / "run"
+    process = forked(slowly, out)
+    while not (tmp_path / "started").exists():
+        time.sleep(0.01)
+    time.sleep(0.2)
+    os.kill(process.pid, number)
+    assert finish(process) == 0
+    finished, steps = (tmp_path / "returned").read_text().split()
+    assert finished == "False"
+    assert 0 < int(steps) < 44
+    assert not (out / "summary.json").exists()
+    assert (out / "checkpoint" / f"step-{int(steps):09d}.safetensors").exists()
+    assert finish(forked(run, out)) == 0
+    assert_same(out, whole[0])
+
+
+def test_callers_signal_handlers_come_back(tmp_path):
+    before = [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGUSR1)]
+    run(tmp_path / "run", "epochs=1")
+    assert [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGUSR1)] == before
+
+
+def test_loss_that_is_not_finite_stops_and_names_the_step(tmp_path, monkeypatch):
+    step = Trainer.train_step
+
+    def poisoned(self, *args):
+        if self.step == 14:
+            with torch.no_grad():
+                next(self.raw.parameters()).fill_(float("nan"))
+        step(self, *args)
+
+    monkeypatch.setattr(Trainer, "train_step", poisoned)
+    with pytest.raises(FloatingPointError, match=r"not finite at step 15 \(epoch 2\); the last good checkpoint is kept"):
+        run(tmp_path / "run")
+    state = checkpoint_module.Checkpoints(tmp_path / "run" / "checkpoint").load()
+    assert state.info["step"] == 12
+    assert all(torch.isfinite(value).all() for value in state.tensors.values())
+    monkeypatch.undo()
+    assert run(tmp_path / "run").finished  # what was saved is good: the run goes on
+
+
+def test_diverging_run_stops_by_itself(tmp_path):
+    with pytest.raises(FloatingPointError, match=r"step \d+|after step"):
+        run(tmp_path / "run", "lr=1e30", "placement=relu_outside_nobn", "optim=sgd", "schedule=constant")
+
+
+def test_full_disk_stops_with_the_last_good_checkpoint(tmp_path, monkeypatch, whole):
+    sync, left = os.fsync, [16]
+
+    def fsync(handle):
+        left[0] -= 1
+        if left[0] <= 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(OSError, match=r"could not write .*No space left on device.*intact"):
+        run(tmp_path / "run")
+    assert not list((tmp_path / "run").rglob("*.tmp"))
+    monkeypatch.undo()
+    torch_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    assert run(tmp_path / "run").finished
+    torch.set_num_threads(torch_threads)
+    assert_same(tmp_path / "run", whole[0])
+
+
+def test_damaged_checkpoint_falls_back_says_so_and_ends_the_same(tmp_path, forked, whole):
+    out = tmp_path / "run"
+    assert finish(forked(die_at_sync, out, 20)) == -signal.SIGKILL
+    newest = checkpoint_module.Checkpoints(out / "checkpoint").files()[0]
+    newest.write_bytes(newest.read_bytes()[:-100])
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        summary = run(out)
+    torch.set_num_threads(threads)
+    assert any("going back to step-" in str(w.message) for w in caught)
+    assert any(newest.name in note for note in summary.notes)
+    assert summary.resumed == 1
+    assert_same(out, whole[0])
+
+
+def test_two_writers_are_refused(tmp_path):
+    prepare_run(tmp_path / "run", config(), resume=True, force=False)
+    with lock_run(tmp_path / "run"), pytest.raises(FileExistsError, match="another process is training"):
+        run(tmp_path / "run")
+    assert run(tmp_path / "run", "epochs=1").finished

@@ -1,0 +1,385 @@
+"""Training: what a run leaves behind, schedules and groups, equality of ranks and restarts, and refusals that write nothing."""
+
+import csv
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+import nets
+from nets.checkpoint import load_model
+from nets.config import OptimSection, load_config
+from nets.data import load_data
+from nets.loop import _coefficients
+from nets.optim import SCHEDULES, Ema, convert_ghost_batchnorm, learning_rate, make_optimizer, parameter_groups
+from nets.train import _fabric, build
+from nets.trainer import Trainer
+
+TINY = [
+    "width=4",
+    "levels=2",
+    "batch_size=256",
+    "epochs=2",
+    "tensorboard=false",
+    "init=chebyshev4",
+    "placement=relu_outside_nobn",
+    "optim=sgd",
+]
+
+
+def config(*sets):
+    return load_config("digits", [*TINY, *sets])
+
+
+def run(out, *sets, **options):
+    return nets.train(config(*sets), out, progress=False, **options)
+
+
+def weights(out, which="learned"):
+    return nets.load(out, which=which).state_dict()
+
+
+def trainer(*sets):
+    c = config(*sets)
+    data = load_data(c.data.name, validation=c.data.validation)
+    model, _ = build(c, data)
+    return Trainer(c, _fabric(c.train), convert_ghost_batchnorm(model, c.train.ghost_groups), data)
+
+
+def rows(out):
+    with (out / "metrics.csv").open() as handle:
+        return list(csv.DictReader(handle))
+
+
+def test_run_folder(tmp_path):
+    out, seen = tmp_path / "run", []
+    summary = run(out, "tensorboard=true", "epochs=3", callback=seen.append)
+    names = {
+        "config.json",
+        "init.json",
+        "start.safetensors",
+        "metrics.csv",
+        "checkpoint",
+        "tensorboard",
+        "model.safetensors",
+        "summary.json",
+    }
+    assert {path.name for path in out.iterdir()} == names
+    assert nets.read_config(out) == config("tensorboard=true", "epochs=3")
+    assert nets.read_summary(out) == summary
+    assert json.loads((out / "init.json").read_text())["scheme"] == "chebyshev4"
+    table = rows(out)
+    assert [row["epoch"] for row in table] == ["1", "2", "3"]
+    assert [row["epoch"] for row in seen] == [1, 2, 3]
+    assert summary.finished
+    assert summary.epochs == 3
+    assert summary.steps == 3 * 6 == int(table[-1]["step"])  # 1,295 images in batches of 256
+    assert summary.parameters == sum(p.numel() for p in nets.load(out).parameters())
+    assert summary.images_per_second > 0
+    assert any((out / "tensorboard").iterdir())
+    data, model = load_data("digits"), nets.load(out)
+    x = (torch.from_numpy(data.images).double() / 255 - data.mean[0]) / data.std[0]
+    labels = torch.from_numpy(data.labels)
+    for part, accuracy in ((data.test, summary.test_accuracy), (data.validation, summary.val_accuracy)):
+        with torch.no_grad():
+            hits = (model(x[part].float()).argmax(1) == labels[part]).double().mean()
+        assert hits.item() == pytest.approx(accuracy, abs=1.1 / len(part))  # one image may sit on the boundary
+    start = nets.load(out, which="start")
+    torch.manual_seed(0)
+    fresh, _ = build(config(), data)
+    assert all(torch.equal(a, b) for a, b in zip(start.state_dict().values(), fresh.state_dict().values(), strict=True))
+
+
+def test_learns_in_a_few_epochs(tmp_path):
+    summary = run(tmp_path / "run", "epochs=8", "width=8", "batch_size=64", "placement=regular")
+    table = rows(tmp_path / "run")
+    assert float(table[-1]["train_loss"]) < 0.6 * float(table[0]["train_loss"])
+    assert summary.val_accuracy > 0.8  # chance is 0.1
+
+
+def test_equal_runs_are_equal_to_the_bit_and_seeds_matter(tmp_path):
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        run(tmp_path / name, f"seed={seed}")
+    files = [(tmp_path / name / "model.safetensors").read_bytes() for name in "abc"]
+    assert files[0] == files[1] != files[2]
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    run(tmp_path / "d")
+    assert torch.equal(torch.get_rng_state(), before)  # the caller's generator is the caller's
+
+
+def test_finished_begun_and_foreign_folders(tmp_path):
+    out = tmp_path / "run"
+    first = run(out)
+    content = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    with pytest.raises(FileExistsError, match="holds a finished run; resume goes on with it, force starts it anew"):
+        run(out)
+    assert run(out, resume=True) == first
+    with pytest.raises(ValueError, match=r"another configuration: optim.lr is .* there and 0.5 here"):
+        run(out, "lr=0.5", resume=True)
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == content
+    (out / "summary.json").unlink()
+    with pytest.raises(FileExistsError, match="holds a begun run"):
+        run(out)
+    assert run(out, "lr=0.5", force=True).finished
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "thesis.tex").write_text("years of work")
+    for options in ({}, {"resume": True}, {"force": True}):
+        with pytest.raises(FileExistsError, match=r"not a run folder \(it holds thesis.tex\)"):
+            run(other, **options)
+    (out / "notes.txt").write_text("mine")
+    with pytest.raises(FileExistsError, match=r"holds notes\.txt, which no run writes"):
+        run(out, force=True)
+    assert (out / "model.safetensors").exists()
+    with pytest.raises(ValueError, match="exclude one another"):
+        run(out, resume=True, force=True)
+
+
+@pytest.mark.parametrize(
+    ("sets", "message"),
+    [
+        (["model=q0x"], "unknown model 'q0x', known are"),
+        (["data=imagenet"], "unknown data set 'imagenet'"),
+        (["init=chebyshov"], "chebyshov"),
+        (["init=chebyshev4", "model=resnet20", "model.placement=null"], "none"),
+        (["select=best", "validation=0"], "no validation images"),
+        (["batch_size=2000", "last_batch=drop"], "no batch of 2000"),
+        (["data.mean=[0.5,0.5]", "data.std=[1,1]"], "digits has 1 channels"),
+        (["accelerator=cuda"], "no CUDA device is available"),
+        (["sync_batchnorm=true"], "needs CUDA devices"),
+        (["randaugment_ops=99", "policy=randaugment"], "augment.randaugment_ops is 99"),
+    ],
+)
+def test_wrong_input_writes_nothing(tmp_path, sets, message):
+    if "cuda" in message.lower() and torch.cuda.is_available():
+        sets, message = ["model=q0x"], "unknown model"
+    with pytest.raises(ValueError, match=message) as error:
+        run(tmp_path / "run", *sets)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_broken_run_folders_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no config.json there; not a run folder"):
+        nets.load(tmp_path)
+    out = tmp_path / "run"
+    run(out)
+    with pytest.raises(ValueError, match="which is 'best'; allowed are learned, start"):
+        nets.load(out, which="best")
+    for name, function in (("config.json", nets.read_config), ("summary.json", nets.read_summary), ("model.safetensors", nets.load)):
+        content = (out / name).read_bytes()
+        (out / name).write_bytes(content[: len(content) // 2])
+        with pytest.raises(ValueError, match=name) as error:
+            function(out)
+        assert "\n" not in str(error.value)
+        (out / name).write_bytes(content)
+
+
+# steps ---------------------------------------------------------------------------------------------------------
+
+
+def test_first_step_is_the_formula():
+    """Weights after one SGD step with Nesterov momentum against autograd and the definition, from the very batch of the epoch's order."""
+    t = trainer("lr=0.5", "precision=64", "schedule=constant", "weight_decay=0.01", "coefficient_lr=0.1", "momentum=0.9")
+    samples, partners, total = next(t.batches())
+    twin = nets.create_model("q2", width=4, levels=2, in_channels=1, placement="relu_outside_nobn").double()
+    twin.load_state_dict(t.raw.state_dict())
+    x, y = t.batch(samples, partners)
+    F.cross_entropy(twin(x), y, label_smoothing=t.config.optim.label_smoothing).backward()
+    special = {name for name, _ in twin.named_parameters() if "coefficients" in name}
+    assert special
+    expected = {}
+    for name, p in twin.named_parameters():
+        g = p.grad + (0.01 * p if p.ndim > 1 else 0)
+        expected[name] = p - (0.5 * 0.1 if name in special else 0.5) * (1 + 0.9) * g
+    t.train_step(samples, partners, total)
+    for name, p in t.raw.named_parameters():
+        torch.testing.assert_close(p, expected[name], atol=1e-12, rtol=1e-12, msg=name)  # float64, two orders of summation
+
+
+def test_epoch_sees_every_image_once_and_a_last_one_alone_does_not_crash():
+    t = trainer("batch_size=647", "epochs=1")  # 1,295 = 2 * 647 + 1
+    seen = torch.cat([samples for samples, _, _ in t.batches()])
+    assert len(seen) == 1294
+    t.within = 0
+    assert not t.run_epoch(stop=lambda: False, tick=lambda: None, save=lambda: None)
+    t = trainer("batch_size=500")
+    seen = torch.cat([samples for samples, _, _ in t.batches()])
+    assert torch.equal(seen.sort().values, t.train.sort().values)
+    assert t.steps_per_epoch == 3
+    assert trainer("batch_size=500", "last_batch=drop").steps_per_epoch == 2
+
+
+@pytest.mark.parametrize(
+    "sets",
+    [
+        ["mixup=0.2", "cutmix=1"],
+        ["policy=randaugment", "cutout=3", "flip=alternating"],
+        ["policy=autoaugment", "pad=reflect"],
+        ["channels_last=true", "precision=bf16"],
+        ["ema=0.9", "clip=0.5"],
+        ["optim=adamw", "lr=0.01", "schedule=step"],
+        ["model=g6", "placement=null", "optim=adamw", "lr=0.01"],
+        ["model=resnet20", "placement=null", "init=none", "levels=null"],
+    ],
+    ids=lambda sets: sets[0],
+)
+def test_every_option_trains(sets):
+    t = trainer("batch_size=432", "epochs=1", "rotate=0", "scale=0", *sets)
+    t.run_epoch(stop=lambda: False, tick=lambda: None, save=lambda: None)
+    row = t.end_epoch()
+    assert row["train_loss"] < 5
+    assert all(math.isfinite(p.sum().item()) for p in t.raw.parameters())
+
+
+def test_compiled_step_equals_eager():
+    ends = []
+    for compile_it in (False, True):
+        t = trainer("precision=64")
+        if compile_it:
+            t.model = torch.compile(t.raw, backend="aot_eager")
+            t.fabric.backward = lambda loss: loss.backward()
+        t.train_step(*next(t.batches()))
+        ends.append(t.raw.state_dict())
+    for name in ends[0]:
+        torch.testing.assert_close(*(end[name] for end in ends), atol=1e-10, rtol=1e-10, msg=name)
+
+
+def test_images_in_host_memory_give_the_same_steps(monkeypatch):
+    ends = []
+    for choice in ("always", "never"):
+        t = trainer(f"on_device={choice}", "crop=1", "rotate=0", "scale=0")
+        if choice == "never":  # on a CPU both memories are one: take the path through rows
+            monkeypatch.setattr(t, "_augmented", lambda s, t=t: t.augment.images(t.images[s], s, t.epoch, rows=torch.arange(len(s))))
+        t.train_step(*next(t.batches()))
+        ends.append(t.raw.state_dict())
+    assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
+
+
+def test_best_epoch_is_kept(tmp_path):
+    summary = run(tmp_path / "run", "epochs=6", "select=best", "batch_size=128", "lr=0.3", "schedule=constant")
+    accuracies = [(float(r["val_accuracy"]), -float(r["val_loss"])) for r in rows(tmp_path / "run")]
+    assert summary.best_epoch == 1 + int(np.argmax([a for a, _ in accuracies])) or accuracies[summary.best_epoch - 1] == max(accuracies)
+    assert summary.val_accuracy == max(a for a, _ in accuracies)
+
+
+# two processes ---------------------------------------------------------------------------------------------------
+
+
+def distributed(out, sets):
+    run(out, *sets, "devices=2")
+
+
+def test_two_processes_equal_one_with_ghost_batch_norm(tmp_path, forked, free_port):
+    sets = ["batch_size=200", "epochs=2", "placement=regular", "ema=0.5", "mixup=0.2", "last_batch=keep"]
+    env = {
+        "WORLD_SIZE": "2",
+        "LOCAL_WORLD_SIZE": "2",
+        "GROUP_RANK": "0",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": free_port,
+        "TORCHELASTIC_RUN_ID": "t",
+    }
+    ranks = [forked(distributed, tmp_path / "two", sets, RANK=str(r), LOCAL_RANK=str(r), **env) for r in range(2)]
+    run(tmp_path / "one", *sets, "ghost_groups=2")
+    for process in ranks:
+        process.join(120)
+        assert process.exitcode == 0
+    one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
+    for name in one:
+        torch.testing.assert_close(two[name], one[name], atol=1e-5, rtol=1e-5, msg=name)
+    for a, b in zip(rows(tmp_path / "one"), rows(tmp_path / "two"), strict=True):
+        for key in ("train_loss", "val_loss", "train_accuracy", "val_accuracy"):
+            assert float(a[key]) == pytest.approx(float(b[key]), abs=1e-5)
+
+
+def test_ghost_batch_norm_is_batch_norm_of_the_parts():
+    x = torch.randn(7, 3, 4, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    plain, net = nn.BatchNorm2d(3).double(), nn.Sequential(nn.BatchNorm2d(3)).double()
+    ghost = convert_ghost_batchnorm(net, 2)[0]
+    parts = x.tensor_split(2)
+    torch.testing.assert_close(ghost(x), torch.cat([plain(part) for part in parts]))
+    mean = 0.1 * torch.stack([part.mean((0, 2, 3)) for part in parts]).mean(0)
+    torch.testing.assert_close(ghost.running_mean, mean)
+    var = 0.9 + 0.1 * torch.stack([part.var((0, 2, 3)) for part in parts]).mean(0)
+    torch.testing.assert_close(ghost.running_var, var)
+    assert ghost.num_batches_tracked == 1
+    ghost.eval()
+    torch.testing.assert_close(ghost(x), F.batch_norm(x, mean, var, eps=ghost.eps))
+
+
+# optimiser -------------------------------------------------------------------------------------------------------
+
+
+def test_groups_decay_weights_alone_and_coefficients_have_their_own_rate():
+    model = nets.create_model("g6", width=4, levels=2)
+    groups = {g["name"]: g for g in parameter_groups(model, OptimSection(weight_decay=0.1, coefficient_lr=0.25))}
+    assert {name: (g["weight_decay"], g["lr_factor"]) for name, g in groups.items()} == {
+        "weights": (0.1, 1.0),
+        "norms": (0.0, 1.0),
+        "coefficients": (0.0, 0.25),
+    }
+    assert all(p.ndim > 1 for p in groups["weights"]["params"])
+    assert sum(p.numel() for p in groups["coefficients"]["params"]) == 2 * (1 + 1 + 2)
+    assert sum(len(g["params"]) for g in groups.values()) == len(list(model.parameters()))
+    assert len(list(_coefficients(model))) == 8
+    frozen = parameter_groups(nets.create_model("g6", width=4, levels=2, train_coefficients=False), OptimSection())
+    assert [g["name"] for g in frozen] == ["weights", "norms"]
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_schedule_starts_peaks_and_ends_where_it_should(name):
+    section = OptimSection(lr=2.0, schedule=name)
+    values = [learning_rate(section, step, steps=1000, steps_per_epoch=100) for step in range(1000)]
+    first, end = {"cosine": (2, 0), "linear": (2, 0), "constant": (2, 2), "step": (2, 0.02), "onecycle": (0.08, 0)}[name]
+    assert values[0] == pytest.approx(first)
+    assert values[-1] == pytest.approx(end, abs=0.003)
+    assert max(values) == pytest.approx(2, rel=1e-3)
+    if name == "onecycle":
+        assert int(np.argmax(values)) == 300
+    if name == "cosine":
+        assert values[500] == pytest.approx(1)
+
+
+def test_warm_up_rises_linearly_then_the_schedule_begins():
+    section = OptimSection(lr=1.0, schedule="cosine", warmup=2)
+    values = [learning_rate(section, step, steps=100, steps_per_epoch=10) for step in range(100)]
+    np.testing.assert_allclose(np.diff(values[:20]), 1 / 21, rtol=1e-9)
+    assert values[20] == 1
+    assert values[60] == pytest.approx(0.5)
+
+
+def test_ema_is_the_weighted_mean():
+    net = nn.Linear(1, 1, bias=False)
+    ema, mean = Ema(net, 0.9), net.weight.item()
+    for n in range(60):
+        with torch.no_grad():
+            net.weight.fill_(float(n))
+        ema.update()
+        d = min(0.9, (1 + n) / (10 + n))
+        mean = d * mean + (1 - d) * n
+    assert ema.weights["weight"].item() == pytest.approx(mean, rel=1e-5)
+
+
+def test_no_decay_where_there_is_none():
+    """A step with zero gradients moves the decayed weights and nothing else."""
+    model = nets.create_model("q2", width=4, levels=2)
+    optimizer = make_optimizer(model, OptimSection(weight_decay=0.5, lr=0.1))
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    for p in model.parameters():
+        p.grad = torch.zeros_like(p)
+    optimizer.step()
+    moved = {name for name, p in model.named_parameters() if not torch.equal(p, before[name])}
+    assert moved == {name for name, p in model.named_parameters() if p.ndim > 1}
+
+
+def test_loaded_start_is_a_model_of_its_own(tmp_path):
+    run(tmp_path / "run")
+    start = load_model(tmp_path / "run" / "start.safetensors")
+    assert not start.training
+    assert any(not torch.equal(a, b) for a, b in zip(weights(tmp_path / "run").values(), start.state_dict().values(), strict=True))
