@@ -43,8 +43,8 @@ MAX_STEPS = 8  # in one sweep: beyond, the recomputed planes of the neighbours c
 SMALL = 2**14  # unknowns below which a second thread costs more than it brings
 
 
-def kernel() -> Callable[..., float]:
-    """The compiled sweep; imports numba, and only here.
+def kernels() -> tuple[Callable[..., float], Callable[..., float]]:
+    """The compiled sweeps, by all threads and by one; imports numba, and only here.
 
     Raises
     ------
@@ -52,12 +52,12 @@ def kernel() -> Callable[..., float]:
         If numba is not installed.
     """
     try:
-        from mgtheory.matrixfree.sweep import sweep
+        from mgtheory.matrixfree.sweep import sweep, sweep_alone
     except ModuleNotFoundError as error:
         if error.name != "numba":
             raise
         raise ImportError("the matrix-free cycle needs numba, which is not installed: pip install 'polymgnet[fast]'") from None
-    return sweep
+    return sweep, sweep_alone
 
 
 def thread_count(threads: int | None) -> int:
@@ -78,10 +78,12 @@ def compile_kernels() -> float:
     They are cached beside the source, or, where that is not writable, in numba's directory for the user (NUMBA_CACHE_DIR).
     """
     start = time.perf_counter()
-    kernel()
+    kernels()
     level = StencilLevel((3,), np.ones((2, 2, 2)), None, 1)
     level.allocate()
-    level.residual_square()
+    for level.blocks in (2, 1):
+        level.set_smoothing([], 0, 0)
+        level.residual_square()
     return time.perf_counter() - start
 
 
@@ -295,16 +297,18 @@ class StencilLevel:
         norm: bool = False,
     ) -> float:
         """Run the sweeps from `start`, the last with restriction to `to` and the residual's square sum."""
-        run = kernel()
+        together, alone = kernels()
         tables, nothing = self.P if P is None else P, self._nothing
         total = 0.0
         for i, steps in enumerate(sweeps):
             last = i + 1 == len(sweeps)
             target = to if last and to is not None else nothing
-            total = run(
-                self.x, self.b, nothing if e is None else e, target, start, self.c, steps, write, norm and last, self.blocks,
-                tables.first, tables.weights, tables.kind, self.R.first, self.R.weights, self.R.kind, self.ring, self.scratch, self.halo,
-            )  # fmt: skip
+            task = (self.x, self.b, nothing if e is None else e, target, start, self.c, steps, write, norm and last)
+            transfers = (tables.first, tables.weights, tables.kind, self.R.first, self.R.weights, self.R.kind)
+            if self.blocks == 1:
+                total = alone(*task, *transfers, self.ring, self.scratch, self.halo)
+            else:
+                total = together(*task, self.blocks, *transfers, self.ring, self.scratch, self.halo)
             start = KEEP
         return total
 

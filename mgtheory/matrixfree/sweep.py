@@ -39,7 +39,7 @@ from mgtheory.matrixfree.rows import (
 )
 from mgtheory.matrixfree.tables import ADD, COPY, GENERAL, KEEP, NESTED, ZERO
 
-__all__ = ["sweep"]
+__all__ = ["sweep", "sweep_alone"]
 
 
 @compiled
@@ -307,3 +307,12 @@ def sweep(x, b, e, rc, start, stencil, steps, write, norm, blocks, pi, pw, pk, r
             x, b, e, rc, start, stencil, steps, write, norm, pi, pw, pk, ri, rw, rk, lo, hi, j0, j1, ring[p], coarse[p], halo[p, :, :depth]
         )
     return total
+
+
+@compiled
+def sweep_alone(x, b, e, rc, start, stencil, steps, write, norm, pi, pw, pk, ri, rw, rk, ring, coarse, halo):
+    """`sweep` in one block, by the calling thread alone: on small grids, waking other threads costs more than the sweep."""
+    block = halo[0, :, :0]  # never read
+    return sweep_block(
+        x, b, e, rc, start, stencil, steps, write, norm, pi, pw, pk, ri, rw, rk, 0, x.shape[0], 0, rc.shape[0], ring[0], coarse[0], block
+    )
