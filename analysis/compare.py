@@ -37,7 +37,8 @@ class RunComparison:
     Attributes
     ----------
     runs
-        One row a run: model, scheme, operator, placement, seed, weights, accuracies, smoothing factors, words.
+        One row a run: model, scheme, operator, placement, seed, weights, accuracies, smoothing factors (learned only where the coefficients
+        are identifiable; effective always), words.
     groups
         One row a configuration: number of runs, mean, standard deviation and confidence interval of the test accuracy, and the mean of
         the largest smoothing factor of its levels at the start and learned.
@@ -198,7 +199,9 @@ def _group(reports: Sequence[SpectralReport]) -> dict[str, Any]:
 
 
 def _worst(report: SpectralReport, role: str) -> float | None:
-    """The largest smoothing factor of the levels, None where no level has that role."""
+    """The largest smoothing factor of the levels; None where no level has that role, or learned coefficients are not identifiable."""
+    if role == "learned" and any(level.not_identifiable for level in report.levels):
+        return None
     return max((level.views[role].smoothing.smoothing_factor for level in report.levels if role in level.views), default=None)
 
 

@@ -33,7 +33,7 @@ SAMPLES = 64
 DEGREES = tuple(range(1, 9))
 SHOWN_DEGREE = 4  # every family has it
 SIZE, TOLERANCE = 127, 1e-10
-CONVECTION = 2.0
+CONVECTION = 8.0  # strong enough for a conjugate pair of roots
 
 
 @cache
@@ -109,7 +109,7 @@ def two_grid_against_work() -> Figure:
 
 
 def spectra_with_roots() -> Figure:
-    """(a) The symmetric 5-point Laplacian with fourth-kind roots; (b) upwind convection and diffusion with minimax roots."""
+    """(a) The symmetric 5-point Laplacian with fourth-kind roots; (b) upwind convection and diffusion with minimax roots, two complex."""
     made, axes = figure(1, 2, width=DOUBLE, height=3.1)
     theta = grid_frequencies((24, 24))
     high = (np.abs(theta) >= np.pi / 2 - 1e-12).any(axis=-1)
@@ -119,7 +119,7 @@ def spectra_with_roots() -> Figure:
     optimal = derive("minimax", 3, points=values[high]).polynomial
     draw_spectrum(axes[0, 1], values, high=high, roots={"minimax": optimal.roots}, polynomial=optimal, legend=False)
     axes[0, 0].set_title("5-point Laplacian, degree 3")
-    axes[0, 1].set_title("$-\\Delta u + 2u_x + u_y$, upwind, degree 3")
+    axes[0, 1].set_title(f"$-\\Delta u + {CONVECTION:g}u_x + {CONVECTION / 2:g}u_y$, upwind, degree 3")
     figure_legend(made)
     panel_letters(axes)
     return made
@@ -193,6 +193,6 @@ def _against_degree(measure: Callable[[ResidualPolynomial], float]) -> dict[str,
 
 
 def _upwind() -> Stencil:
-    """-laplace u + 2 u_x + u_y with first-order upwind differences, h = 1."""
+    """-laplace u + c u_x + (c/2) u_y with first-order upwind differences, h = 1."""
     c = CONVECTION
     return laplacian(2) + Stencil.from_array(np.array([[0.0, -0.5 * c, 0.0], [-c, 1.5 * c, 0.0], [0.0, 0.0, 0.0]]))

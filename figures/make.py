@@ -10,6 +10,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -78,8 +79,8 @@ def make(runs: Sequence[str | os.PathLike[str]], out: str | os.PathLike[str], *,
     jobs: list[tuple[str, Callable[[], Figure | None]]] = []
     for run in loaded:
         prefix = f"{run.name}_" if len(loaded) > 1 else ""
-        jobs += [(prefix + name, lambda draw=draw, run=run: draw(run.report)) for name, draw in RUN_FIGURES.items()]  # type: ignore[misc]
-    jobs += [(name, lambda draw=draw: draw(loaded)) for name, draw in COMMON_FIGURES.items()]  # type: ignore[misc]
+        jobs += [(prefix + name, partial(draw, run.report)) for name, draw in RUN_FIGURES.items()]
+    jobs += [(name, partial(draw, loaded)) for name, draw in COMMON_FIGURES.items()]
     return _draw(jobs, Path(out), progress)
 
 
@@ -172,6 +173,7 @@ def levels(report: SpectralReport) -> Figure | None:
     made, axes = figure(1, 1, height=2.4)
     roles = [role for role in ("theory", "start", "learned", "effective") if any(role in level.views for level in report.levels)]
     factors = {role: [_mu(level, role) for level in report.levels] for role in roles}
+    factors = {role: values for role, values in factors.items() if any(value is not None for value in values)}
     draw_level_factors(axes[0, 0], factors, legend=False)
     figure_legend(made)
     return made
@@ -302,7 +304,10 @@ def _level_column(level: LevelReport) -> list[Panel]:
 
 
 def _mu(level: LevelReport, role: str) -> float | None:
-    return level.views[role].smoothing.smoothing_factor if role in level.views else None
+    """mu, None where the level has no such role or a batch norm takes the meaning of its coefficients away."""
+    if role not in level.views or (role == "learned" and level.not_identifiable):
+        return None
+    return level.views[role].smoothing.smoothing_factor
 
 
 def _high(level: LevelReport) -> np.ndarray:
