@@ -31,7 +31,7 @@ Report = Callable[[int, str], None]
 class Settings:
     """How large the demo is; the defaults are what `polymgnet demo` runs."""
 
-    epochs: int = 30
+    epochs: int = 60
     width: int = 16
     resnet_width: int = 8
     seed: int = 0
