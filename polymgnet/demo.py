@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from polymgnet import console
+from polymgnet.errors import Failure
 from polymgnet.files import write_json
 
 KIND, SCHEMA = "polymgnet demo", 1
@@ -153,7 +154,8 @@ def train_network(folder: Path, name: str, settings: Settings, *, tell: Callable
         tell(f"train {name}, epoch {int(values['epoch'])} of {settings.epochs}")
 
     tell(f"train {name}")
-    nets.train(config, folder / "runs" / name, resume=True, progress=False, callback=epoch)
+    if not nets.train(config, folder / "runs" / name, resume=True, progress=False, callback=epoch).finished:
+        raise Failure(f"stopped as asked while training {name}; the state is saved, the same command goes on")
 
 
 def analyse(path: Path) -> Any:

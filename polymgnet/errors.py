@@ -64,7 +64,7 @@ def guarded(work: Callable[[], int | None], *, command: str = "polymgnet", full:
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 1
     except BrokenPipeError:  # the reader of stdout (head, less) has gone
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  (stays open on purpose: the interpreter flushes stdout at exit)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered goes nowhere at exit
         return 141
     except (KeyboardInterrupt, typer.Abort):
         _say("interrupted; finished work is kept, the same command goes on", command=command)

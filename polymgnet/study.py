@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from polymgnet.errors import Failure, one_line
 from polymgnet.files import write_json
 
 KEYS = ("config", "out", "set", "grid", "slurm")
@@ -72,6 +73,8 @@ class Run:
         import nets
 
         nets.train(self.train_config(), self.folder, resume=True, progress=False)
+        if not self.finished:
+            raise Failure("stopped as asked; its state is saved")
 
     def checkpoint(self) -> Any:
         """Submit the same call again when Slurm takes the machine away; training goes on from its last checkpoint."""
@@ -187,12 +190,10 @@ def run_local(study: Study, *, jobs: int = 1, report: Report = silent) -> dict[s
 
 def _try(work: Callable[[], Any], failed: dict[str, str], *, name: str) -> None:
     """One run's failure is recorded and leaves the others running."""
-    from polymgnet.errors import one_line
-
     try:
         work()
     except Exception as error:
-        failed[name] = f"{type(error).__name__}: {one_line(error)}"
+        failed[name] = one_line(error) if isinstance(error, Failure) else f"{type(error).__name__}: {one_line(error)}"
 
 
 def _limit_threads(threads: int) -> None:

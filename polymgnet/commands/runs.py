@@ -1,4 +1,4 @@
-"""`study` and `demo`: many runs from one file, and the whole chain on the bundled digits."""
+"""`study` and `demo`: many runs from one file, and the whole chain from Poisson to pictures on the bundled digits."""
 
 from enum import StrEnum
 from pathlib import Path

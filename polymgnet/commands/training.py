@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from polymgnet import console
+from polymgnet.errors import Failure
 from polymgnet.options import Json
 
 Runs = Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders that train wrote.")]
@@ -48,7 +49,10 @@ def train(
         raise ValueError("--resume and --force are given; only one is allowed (force starts again, resume goes on)")
     sets = [*(f"{name}={value}" for name, value in (("data.name", data), ("init.scheme", init)) if value is not None), *(settings or [])]
     checked = nets.load_config(config, sets)
-    summary = nets.train(checked, out, resume=resume, force=force, progress=not as_json).to_dict()
+    result = nets.train(checked, out, resume=resume, force=force, progress=not as_json)
+    if not result.finished:
+        raise Failure(f"stopped as asked after {result.epochs} epochs; the state is saved, --resume goes on")
+    summary = result.to_dict()
     if as_json:
         console.emit({**summary, "run": out})
         return
