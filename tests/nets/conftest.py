@@ -5,8 +5,12 @@ import os
 import socket
 import traceback
 
+import lightning_fabric
 import pytest
+import sklearn.datasets
 import torch
+
+PRELOADED = (lightning_fabric, sklearn.datasets)  # here once: every forked run would import them again
 
 
 def _child(function, arguments, environment):

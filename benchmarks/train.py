@@ -1,0 +1,281 @@
+"""Training speed beside plain loops in one run: images/s, ratio, memory, FLOP utilisation; on a GPU also synchronisation and accuracy.
+
+    python benchmarks/train.py                                  CPU rows, and the GPU's step rows where there is one
+    python benchmarks/train.py --rows accuracy --data folder:cifar10-jpeg.tar.xz --out runs      the table of accuracies (GPU, 9 minutes)
+
+The accuracy rows go on where an earlier call of the same command stopped. The step rows take random images: speed does not depend on them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from plain import PlainImages, PlainQ2, PlainStep, plain_loader
+from torch import nn
+
+import nets
+from nets.config import TrainConfig, load_config
+from nets.data import SOURCES, DataSet
+from nets.runs import environment
+from nets.train import _fabric, build
+from nets.trainer import Trainer
+
+PEAK = {"NVIDIA H200": 989e12, "NVIDIA H100": 989e12, "NVIDIA A100": 312e12}  # dense bf16 FLOP/s of the data sheets
+
+
+def synthetic(count: int, side: int) -> DataSet:
+    """Random images of CIFAR-10's kind."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (count, 3, side, side), dtype=np.uint8)
+    index, none = np.arange(count), np.arange(0)
+    names = tuple(map(str, range(10)))
+    source = replace(SOURCES["cifar10"], name="random")
+    return DataSet("random", images, rng.integers(0, 10, count), index, none, none, names, (0.5,) * 3, (0.25,) * 3, source)
+
+
+def trainer(config: TrainConfig, data: DataSet) -> Trainer:
+    """Our trainer on its device, ready to step."""
+    model, _ = build(config, data)
+    return Trainer(config, _fabric(config.train), model, data)
+
+
+def stepper(t: Trainer) -> Callable[[], None]:
+    """One step of ours on the next batch, epochs without end; the last, smaller batch is dropped."""
+
+    def endless() -> Any:
+        while True:
+            yield from t.batches()
+            t.epoch, t.within = t.epoch + 1, 0
+
+    batches = endless()
+    t.model.train()
+    return lambda: t.train_step(*next(batches))
+
+
+def timed(contestants: dict[str, Callable[[], Any]], device: torch.device, *, steps: int, repeats: int) -> dict[str, float]:
+    """Median seconds a step of each, blocks of steps interleaved, after a warm-up of each."""
+
+    def block(run: Callable[[], Any], count: int) -> float:
+        begin = time.perf_counter()
+        for _ in range(count):
+            run()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        return (time.perf_counter() - begin) / count
+
+    for run in contestants.values():
+        block(run, 3)
+    seconds: dict[str, list[float]] = {name: [] for name in contestants}
+    for _ in range(repeats):
+        for name, run in contestants.items():
+            seconds[name].append(block(run, steps))
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def convolutions(t: Trainer, batch: int) -> Callable[[], None]:
+    """The convolutions of a step alone, forward and backward (inputs and weights), at their shapes, in the step's precision and format."""
+    dtype = torch.bfloat16 if t.config.train.precision == "bf16" else torch.float32
+    shapes: list[tuple[nn.Conv2d, torch.Size]] = []
+    hooks = [
+        module.register_forward_hook(lambda m, inputs, _: shapes.append((m, inputs[0].shape)))
+        for module in t.raw.modules()
+        if isinstance(module, nn.Conv2d)
+    ]
+    with torch.no_grad():
+        t.raw.eval()(torch.zeros(2, *t.data.shape, device=t.device))
+        t.raw.train()
+    for hook in hooks:
+        hook.remove()
+    work = []
+    for i, (module, shape) in enumerate(shapes):
+        x = (
+            torch.randn(batch, *shape[1:], device=t.device, dtype=dtype).to(memory_format=t.format).requires_grad_(i > 0)
+        )  # images: no gradient
+        w = module.weight.detach().to(dtype).to(memory_format=t.format).requires_grad_()
+        call = (module.stride, module.padding, module.dilation, module.groups)
+        with torch.no_grad():
+            work.append((x, w, call, torch.randn_like(nn.functional.conv2d(x, w, None, *call))))
+
+    def run() -> None:
+        for x, w, call, g in work:
+            torch.autograd.grad(nn.functional.conv2d(x, w, None, *call), [x, w] if x.requires_grad else [w], g)
+
+    return run
+
+
+def peak_flops(device: torch.device) -> tuple[float, str]:
+    """FLOP/s that utilisation refers to: the data sheet's on known GPUs, else a measured matrix product's."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
+    if name in PEAK:
+        return PEAK[name], f"{PEAK[name] / 1e12:.0f} TFLOP/s, data sheet bf16 dense"
+    a = torch.randn(2048, 2048, device=device)
+    seconds = timed({"mm": lambda: a @ a}, device, steps=3, repeats=3)["mm"]
+    return 2 * 2048**3 / seconds, f"{2 * 2048**3 / seconds / 1e9:.0f} GFLOP/s, measured float32 matrix product"
+
+
+def print_table(title: str, seconds: dict[str, float], batch: int, flops: int, peak: float, asked: dict[str, float], note: str) -> None:
+    """images/s, time of each over ours, and utilisation (three forward passes' worth of operations of our network for a step)."""
+    ours = seconds["ours"]
+    print(f"\n{title}; batch {batch}; {note}")
+    print(f"{'':<44}{'images/s':>12}{'ms/step':>10}{'time/ours':>11}{'asked':>7}{'MFU':>8}")
+    for name, value in seconds.items():
+        goal = asked.get(name)
+        mark = "" if goal is None else f"{goal:>7g}" + ("" if value / ours >= goal else "  (missed)")
+        mfu = f"{3 * flops * batch / value / peak:>8.1%}"
+        print(f"{name:<44}{batch / value:>12,.0f}{1e3 * value:>10.2f}{value / ours:>11.2f}{mark or '       '}{mfu}")
+
+
+def same_function(model: nn.Module, side: int) -> None:
+    """Our network and the plain one agree: outputs to 1e-4 of their size in float32 (another order of sums), in training mode."""
+    x = torch.randn(4, 3, side, side, device=next(model.parameters()).device)
+    with torch.no_grad():
+        scores = [net.train()(x) for net in (model, PlainQ2(model), PlainQ2(model, skip=True))]
+    for other in scores[1:]:
+        torch.testing.assert_close(other, scores[0], atol=1e-4 * scores[0].abs().max().item(), rtol=1e-3)
+
+
+def step_rows(args: argparse.Namespace, device: torch.device) -> None:
+    """Training steps of q2 at full width against plain loops."""
+    gpu = device.type == "cuda"
+    fast = gpu or "avx512_bf16" in Path("/proc/cpuinfo").read_text() or "amx_bf16" in Path("/proc/cpuinfo").read_text()
+    precision = args.precision or ("bf16" if fast else "32")
+    batch = args.batch or (1024 if gpu else 64)
+    side, data = 32, synthetic(max(8 * batch, 4096 if gpu else 256), 32)
+    sets = ["train.accelerator=" + device.type, f"batch_size={batch}", "placement=regular", "init=xavier", "ema=0", "cutout=0", "lr=0.01"]
+    sets += [
+        "epochs=1000000",
+        "schedule=constant",
+        f"compile={str(not args.eager).lower()}",
+        "channels_last=true",
+    ]
+    t = trainer(load_config("fast", [*sets, f"precision={precision}"]), data)
+    reference = trainer(load_config("fast", [*sets, "precision=32", "compile=false", "channels_last=false"]), data)
+    flops = _flops(t)
+    peak, peak_note = peak_flops(device)
+    with torch.backends.cudnn.flags(allow_tf32=False):
+        same_function(reference.raw, side)
+    x, y = torch.randn(batch, 3, side, side, device=device), torch.randint(0, 10, (batch,), device=device)
+    contestants: dict[str, Callable[[], Any]] = {"ours": stepper(t)}
+    for name, skip in (("plain loop, 15 convolutions", False), ("plain loop, 13 convolutions (honest)", True)):
+        twin = nets.create_model("q2", placement="regular").to(device)
+        twin.load_state_dict(reference.raw.state_dict())
+        plain = PlainStep(PlainQ2(twin, skip=skip))
+        contestants[name] = lambda plain=plain: plain(x, y)
+    contestants["ours, eager float32"] = stepper(reference)
+    contestants["convolutions alone, as in ours"] = convolutions(t, batch)
+    if gpu:
+        torch.cuda.reset_peak_memory_stats()
+    seconds = timed(contestants, device, steps=args.steps or (30 if gpu else 3), repeats=args.repeats)
+    asked = {"plain loop, 15 convolutions": 5.0 if gpu else 2.5}
+    print_table(
+        f"training step, q2 full width, {side}x{side}, {device}, ours in {precision}", seconds, batch, flops, peak, asked, peak_note
+    )
+    over = seconds["ours"] / seconds["convolutions alone, as in ours"]
+    print(f"step over its convolutions alone: {over:.2f} (asked on the GPU: <= 2.0)")
+    if gpu:
+        rate = batch / seconds["ours"]
+        memory = torch.cuda.max_memory_allocated() / 2**30
+        print(f"ours: {rate:,.0f} images/s (asked: >= 80,000, aim 100,000); peak memory of all {memory:.2f} GiB")
+        gpu_extras(t, data, contestants["ours"], batch, device, args)
+
+
+def _flops(t: Trainer) -> int:
+    from nets.loop import _flops as count
+
+    return count(t)
+
+
+def gpu_extras(t: Trainer, data: DataSet, step: Callable[[], Any], batch: int, device: torch.device, args: argparse.Namespace) -> None:
+    """No synchronisation in a step; end to end against a DataLoader with as many workers as cores."""
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for _ in range(3):
+            step()
+        verdict = "passes"
+    except RuntimeError as error:
+        verdict = f"FAILS: {str(error).splitlines()[0]}"
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    print(f'set_sync_debug_mode("error") over three steps: {verdict}')
+    torch.cuda.reset_peak_memory_stats()
+    step()
+    print(f"peak memory of our step: {torch.cuda.max_memory_allocated() / 2**30:.2f} GiB")
+    workers = os.cpu_count() or 1
+    loader = plain_loader(PlainImages(data.images, data.labels, data.mean, data.std), batch, workers, device)
+    plain = PlainStep(PlainQ2(nets.create_model("q2", placement="regular").to(device)))
+    runs = {"ours": step, f"plain loop with DataLoader, {workers} workers": lambda: plain(*next(loader))}
+    seconds = timed(runs, device, steps=20, repeats=3)
+    name = list(runs)[1]
+    print_table("end to end (augmentation included)", seconds, batch, _flops(t), peak_flops(device)[0], {name: 8.0}, "images from memory")
+
+
+def accuracy_rows(args: argparse.Namespace) -> None:
+    """The fast recipe with an equal budget of epochs: q2 at two placements from four starts, and resnet18; mean and spread over seeds."""
+    end = time.perf_counter() + 60 * args.minutes
+    starts = {"xavier": [], "abs_xavier": [], "constant": [], "chebyshev4": [], "chebyshev4, laplacian": ["operator=laplacian"]}
+    cases: dict[str, list[str]] = {
+        f"q2 {placement}, {start}": ["model=q2", f"placement={placement}", f"init={start.split(',')[0]}", *more]
+        for (start, more), placement in itertools.product(starts.items(), ("regular", "relu_outside_nobn"))
+    }
+    cases["resnet18"] = ["model=resnet18", "init=none"]
+    table: dict[str, list[float]] = {name: [] for name in cases}
+    for seed, (name, sets) in itertools.product(range(args.seeds), cases.items()):
+        out = Path(args.out) / f"{name.replace(' ', '_').replace(',', '')}_{seed}"
+        config = load_config("fast", [*sets, f"data={args.data}", f"epochs={args.epochs}", f"seed={seed}", "tensorboard=false", *args.set])
+        if time.perf_counter() > end and not (out / "summary.json").exists():
+            continue
+        try:
+            summary = nets.train(config, out, resume=True, progress=False)
+        except FloatingPointError as error:
+            print(f"{name}, seed {seed}: {error}", flush=True)
+            table[name].append(float("nan"))
+            continue
+        table[name].append(100 * (summary.test_accuracy or 0))
+        print(json.dumps({"case": name, "seed": seed, **summary.to_dict()}), flush=True)
+    label = "CIFAR-10 (JPEG)" if "cifar10-jpeg" in args.data else args.data
+    print(f"\n{label}, fast recipe, {args.epochs} epochs; test accuracy in %, mean +- standard deviation over seeds (n)")
+    for name, values in table.items():
+        spread = statistics.stdev(values) if len(values) > 1 else float("nan")
+        print(f"{name:<44}{statistics.mean(values) if values else float('nan'):>8.2f} +- {spread:.2f}  ({len(values)} of {args.seeds})")
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", choices=("steps", "accuracy"), default="steps")
+    parser.add_argument("--batch", type=int, default=0)
+    parser.add_argument("--steps", type=int, default=0)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--eager", action="store_true", help="do not compile our step")
+    parser.add_argument("--precision", choices=("32", "bf16"), help="of our step; default bf16 where the processor computes in it")
+    parser.add_argument("--data", default="cifar10")
+    parser.add_argument("--out", default="runs")
+    parser.add_argument("--epochs", type=int, default=16)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--minutes", type=float, default=9.0)
+    parser.add_argument("--set", action="append", default=[], help="key=value for every accuracy run")
+    args = parser.parse_args()
+    gpu = torch.cuda.is_available()
+    print(environment(torch.device("cuda" if gpu else "cpu")))
+    if args.rows == "accuracy":
+        accuracy_rows(args)
+        return
+    step_rows(args, torch.device("cpu"))
+    if gpu:
+        step_rows(args, torch.device("cuda"))
+
+
+if __name__ == "__main__":
+    main()
