@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DEMO_OUT ?= demo
 
-.PHONY: help demo test lint bench docs clean
+.PHONY: help demo test lint bench docs figures clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -32,9 +32,12 @@ bench: $(INSTALLED)  ## tables of ratios against peers, measured side by side
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,bench]'
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
 
-docs: $(INSTALLED)  ## reference pages from the docstrings, in build/docs
+docs: $(INSTALLED)  ## the theory page and reference pages from the docstrings, in build/docs
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,docs]'
-	$(BIN)/pdoc --docformat numpy --math --output-directory build/docs mgtheory nets analysis figures polymgnet
+	$(BIN)/pdoc --docformat numpy --math --output-directory build/docs docs/theory.py mgtheory nets analysis figures polymgnet
+
+figures: $(INSTALLED)  ## draw the figures of docs/theory.md again
+	OMP_NUM_THREADS=1 $(BIN)/python -m docs.draw
 
 clean:  ## remove the environment and everything built
 	rm -rf $(VENV) build *.egg-info
