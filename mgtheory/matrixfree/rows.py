@@ -28,9 +28,9 @@ __all__ = [
     "square_sum",
     "step3",
     "step5",
-    "step5_load",
+    "step5_bare",
     "step7",
-    "step7_load",
+    "step7_bare",
     "three_term",
 ]
 
@@ -54,21 +54,14 @@ def step5(out, c, w, e, s, n, b, kc, kx, ky, omega):
 
 
 @compiled
-def step5_load(out, keep, new, c, w, e, s, b, kc, kx, ky, omega):
-    """`step5` with the row `new` as its last neighbour, which is read here for the first time and kept: one loop less over memory."""
-    for j in range(out.size):
-        v = new[j]
-        keep[j] = v
-        out[j] = kc * c[j] + kx * (w[j] + e[j]) + ky * (s[j] + v) + omega * b[j]
-
-
-@compiled
-def step7_load(out, keep, new, c, w, e, s, n, d, b, kc, kx, ky, kz, omega):
-    """`step7` with the row `new` as its last neighbour, which is read here for the first time and kept."""
-    for j in range(out.size):
-        v = new[j]
-        keep[j] = v
-        out[j] = kc * c[j] + kx * (w[j] + e[j]) + ky * (s[j] + n[j]) + kz * (d[j] + v) + omega * b[j]
+def step5_bare(out, c, s, n, b, kc, kx, ky, omega):
+    """`step5` on rows without padding: the two ends apart."""
+    last = out.size - 1
+    if last > 0:
+        out[0] = kc * c[0] + kx * c[1] + ky * (s[0] + n[0]) + omega * b[0]
+        step5(out[1:last], c[1:last], c[: last - 1], c[2:], s[1:last], n[1:last], b[1:last], kc, kx, ky, omega)
+    west = c[last - 1] if last > 0 else 0.0
+    out[last] = kc * c[last] + kx * west + ky * (s[last] + n[last]) + omega * b[last]
 
 
 @compiled
@@ -76,6 +69,18 @@ def step7(out, c, w, e, s, n, d, u, b, kc, kx, ky, kz, omega):
     """out = kc c + kx (w + e) + ky (s + n) + kz (d + u) + omega b: a step with a 7-point stencil."""
     for j in range(out.size):
         out[j] = kc * c[j] + kx * (w[j] + e[j]) + ky * (s[j] + n[j]) + kz * (d[j] + u[j]) + omega * b[j]
+
+
+@compiled
+def step7_bare(out, c, s, n, d, u, b, kc, kx, ky, kz, omega):
+    """`step7` on rows without padding: the two ends apart."""
+    last = out.size - 1
+    if last > 0:
+        out[0] = kc * c[0] + kx * c[1] + ky * (s[0] + n[0]) + kz * (d[0] + u[0]) + omega * b[0]
+        i, w, e = slice(1, last), slice(0, last - 1), slice(2, last + 1)
+        step7(out[i], c[i], c[w], c[e], s[i], n[i], d[i], u[i], b[i], kc, kx, ky, kz, omega)
+    west = c[last - 1] if last > 0 else 0.0
+    out[last] = kc * c[last] + kx * west + ky * (s[last] + n[last]) + kz * (d[last] + u[last]) + omega * b[last]
 
 
 @compiled

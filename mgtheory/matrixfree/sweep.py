@@ -32,9 +32,9 @@ from mgtheory.matrixfree.rows import (
     square_sum,
     step3,
     step5,
-    step5_load,
+    step5_bare,
     step7,
-    step7_load,
+    step7_bare,
     three_term,
 )
 from mgtheory.matrixfree.tables import ADD, COPY, GENERAL, KEEP, NESTED, ZERO
@@ -177,21 +177,23 @@ def load_plane(out, n2, t, start, source, e, coarse, py, first, weights, kind):
 
 
 @compiled
-def load_and_step(out, keep, new, below, plane, b, py, stencil, omega):
-    """The first smoothing step of a plane with a (2 d + 1)-point stencil, which loads the plane above it, `new`, into the ring."""
-    n1, n2 = b.shape
-    off, top = (PAD, py) if out.shape[1] > n2 else (0, 0)
-    kc, kx = 1.0 - omega * stencil[0, 0, 0], -omega * stencil[0, 0, 1]
-    ky, kz = -omega * stencil[0, 1, 0], -omega * stencil[1, 0, 0]
-    a, z = PAD, PAD + n2
+def bare_plane(out, x, halo, lo, hi, r, b, zero, stencil, factor, omega, centre):
+    """`stencil_plane` for plane r with a (2 d + 1)-point stencil, straight from x; `zero` is a row of zeros, out a padded plane or not."""
+    n0, n1, n2 = x.shape
+    off, top = (PAD, 1 if n1 > 1 else 0) if out.shape[1] > n2 else (0, 0)
+    kc, kx = centre + factor * stencil[0, 0, 0], factor * stencil[0, 0, 1]
+    ky, kz = factor * stencil[0, 1, 0], factor * stencil[1, 0, 0]
+    plane = source_plane(x, halo, lo, hi, r)
+    below = source_plane(x, halo, lo, hi, r - 1) if r > 0 else plane
+    above = source_plane(x, halo, lo, hi, r + 1) if r + 1 < n0 else plane
     for y in range(n1):
-        i = y + py
-        row, kept = out[y + top, off : off + n2], keep[i, a:z]
-        c, w, e, d = plane[i, a:z], plane[i, a - 1 : z - 1], plane[i, a + 1 : z + 1], below[i, a:z]
-        if py == 0:
-            step5_load(row, kept, new[y], c, w, e, d, b[y], kc, kx, kz, omega)
+        row = out[y + top, off : off + n2]
+        d, u = below[y] if r > 0 else zero, above[y] if r + 1 < n0 else zero
+        if n1 == 1:
+            step5_bare(row, plane[y], d, u, b[y], kc, kx, kz, omega)
         else:
-            step7_load(row, kept, new[y], c, w, e, plane[i - 1, a:z], plane[i + 1, a:z], d, b[y], kc, kx, ky, kz, omega)
+            s, n = plane[y - 1] if y > 0 else zero, plane[y + 1] if y + 1 < n1 else zero
+            step7_bare(row, plane[y], s, n, d, u, b[y], kc, kx, ky, kz, omega)
 
 
 @compiled
@@ -228,14 +230,19 @@ def sweep_block(x, b, e, rc, start, stencil, steps, write, norm, pi, pw, pk, ri,
     k, restrict = steps.shape[0], j1 > j0
     residual = 1 if (restrict or norm) else 0
     last = max(hi - 1, last_tap(ri, rw, j1 - 1)) if restrict else hi - 1  # the last plane whose residual is needed
-    skip = start == ZERO and k > 0 and (k == 1 or steps[1, 1] == 0.0)  # no stage needs the zero planes of stage 0
+    skip = start == ZERO and (k < 2 or steps[1, 1] == 0.0)  # no stage needs the zero planes of stage 0
     cross = stencil[0, 1, 1] == 0.0 and stencil[1, 0, 1] == 0.0 and stencil[1, 1, 0] == 0.0 and stencil[1, 1, 1] == 0.0
+    # stage 0 is read straight from x where neither corner values of the stencil nor a complex pair need it padded; x is overwritten from
+    # stage 2 on, and stage 1, as the last one, is stored a plane later
+    bare = start == KEEP and cross and (k < 2 or steps[1, 1] == 0.0)
+    pending = -1
+    zero = ring[0, 0, 0, PAD : PAD + n2]
+    if bare:
+        zero[:] = 0.0
     final = ring[ring.shape[0] - 1]
     total = 0.0
     for t in range(max(lo - residual - k, -1), last + residual + k + 1):
-        # the first step of plane t - 1 loads plane t of x, where both exist
-        loads = start == KEEP and cross and k > 0 and max(lo - residual - k + 1, 0) < t <= min(last + residual + k, n0 - 1)
-        for i in range(1 if skip else 0, k + 1):
+        for i in range(1 if skip or bare else 0, k + 1):
             r = t - i
             if r < max(lo - residual - (k - i), -1) or r > min(last + residual + k - i, n0):
                 continue
@@ -247,27 +254,38 @@ def sweep_block(x, b, e, rc, start, stencil, steps, write, norm, pi, pw, pk, ri,
             if i == 0:
                 if start == ZERO:
                     plane[:] = 0.0
-                elif not loads:
+                else:
                     load_plane(plane, n2, r, start, source_plane(x, halo, lo, hi, r), e, coarse, py, pi, pw, pk)
+            elif i == 1 and bare:
+                bare_plane(plane, x, halo, lo, hi, r, b[r], zero, stencil, -steps[0, 0], steps[0, 0], 1.0)
+                if k == 1:
+                    if pending >= 0:
+                        store_plane(x[pending], ring[1, pending % 3], py)
+                    pending = r if mine else -1
+                    continue
             else:
                 target = x[r] if (mine and not residual) else plane
-                if i == 1 and loads:
-                    source, before = source_plane(x, halo, lo, hi, t), ring[0]
-                    load_and_step(target, before[t % 3], source, before[(r - 1) % 3], before[r % 3], b[r], py, stencil, steps[0, 0])
-                else:
-                    smooth_plane(target, ring, i, r, start, b[r], stencil, steps[i - 1, 0], steps[i - 1, 1])
+                smooth_plane(target, ring, i, r, start, b[r], stencil, steps[i - 1, 0], steps[i - 1, 1])
             if mine and (residual or k == 0):
                 store_plane(x[r], plane, py)
         r = t - k - 1
         if residual and lo <= r <= last:
             plane, before = final[r % 4], ring[k]
-            stencil_plane(plane, before[(r - 1) % 3], before[r % 3], before[(r + 1) % 3], b[r], py, stencil, -1.0, 1.0, 0.0)
+            if bare and k == 0:
+                bare_plane(plane, x, halo, lo, hi, r, b[r], zero, stencil, -1.0, 1.0, 0.0)
+            elif start == ZERO and k == 0:
+                for y in range(n1):
+                    copy_row(plane[y + py, PAD : PAD + n2], b[r, y])
+            else:
+                stencil_plane(plane, before[(r - 1) % 3], before[r % 3], before[(r + 1) % 3], b[r], py, stencil, -1.0, 1.0, 0.0)
             if norm and r < hi:
                 for y in range(n1):
                     total += square_sum(plane[y + py, PAD : PAD + n2])
             while j0 < j1 and last_tap(ri, rw, j0) <= r:
                 restrict_plane(rc[j0], final, j0, py, coarse[-2:], ri, rw, rk)
                 j0 += 1
+    if pending >= 0:
+        store_plane(x[pending], ring[1, pending % 3], py)
     return total
 
 
@@ -287,7 +305,7 @@ def sweep(x, b, e, rc, start, stencil, steps, write, norm, blocks, pi, pw, pk, r
     coarse, halo    (blocks, m1 + 3, n2 padded), zero in the padding; (blocks, 2, >= k + 4, n1, n2).
     """
     n0, m0 = x.shape[0], rc.shape[0]
-    depth = min(steps.shape[0] + 4, halo.shape[2])
+    depth = halo.shape[2]
     bounds = np.empty((blocks + 1, 2), np.int64)
     for p in range(blocks + 1):
         bounds[p, 1] = p * m0 // blocks
@@ -304,15 +322,14 @@ def sweep(x, b, e, rc, start, stencil, steps, write, norm, blocks, pi, pw, pk, r
     for p in prange(blocks):
         lo, hi, j0, j1 = bounds[p, 0], bounds[p + 1, 0], bounds[p, 1], bounds[p + 1, 1]
         total += sweep_block(
-            x, b, e, rc, start, stencil, steps, write, norm, pi, pw, pk, ri, rw, rk, lo, hi, j0, j1, ring[p], coarse[p], halo[p, :, :depth]
+            x, b, e, rc, start, stencil, steps, write, norm, pi, pw, pk, ri, rw, rk, lo, hi, j0, j1, ring[p], coarse[p], halo[p]
         )
     return total
 
 
 @compiled
 def sweep_alone(x, b, e, rc, start, stencil, steps, write, norm, pi, pw, pk, ri, rw, rk, ring, coarse, halo):
-    """`sweep` in one block, by the calling thread alone: on small grids, waking other threads costs more than the sweep."""
-    block = halo[0, :, :0]  # never read
+    """`sweep` in one block, by the calling thread alone: on small grids, waking others costs more (halo is not read)."""
     return sweep_block(
-        x, b, e, rc, start, stencil, steps, write, norm, pi, pw, pk, ri, rw, rk, 0, x.shape[0], 0, rc.shape[0], ring[0], coarse[0], block
+        x, b, e, rc, start, stencil, steps, write, norm, pi, pw, pk, ri, rw, rk, 0, x.shape[0], 0, rc.shape[0], ring[0], coarse[0], halo[0]
     )
