@@ -95,7 +95,7 @@ def test_run_folder(tmp_path):
 
 
 def test_learns_in_a_few_epochs(tmp_path):
-    summary = run(tmp_path / "run", "epochs=8", "width=8", "batch_size=64", "placement=regular")
+    summary = run(tmp_path / "run", "epochs=8", "width=8", "batch_size=64", "placement=regular", "lr=0.1", "coefficient_lr=1")
     table = rows(tmp_path / "run")
     assert float(table[-1]["train_loss"]) < 0.6 * float(table[0]["train_loss"])
     assert summary.val_accuracy > 0.8  # chance is 0.1
