@@ -106,10 +106,10 @@ def figures(
     folder = out or (runs or [])[0] / "figures"
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"{folder} is a file; --out names a folder")
-    from figures.make import make, make_gallery
+    import figures as room
 
     with console.progress("draw", show=not as_json) as step:
-        paths = make_gallery(folder, progress=step) if theory else make(runs or [], folder, progress=step)
+        paths = room.make_gallery(folder, progress=step) if theory else room.make(runs or [], folder, progress=step)
     if as_json:
         console.emit({"figures": paths})
         return

@@ -165,3 +165,21 @@ def test_commands_on_a_run(finished, run, document, tmp_path):
     result = run("train", "--out", path, "--set", "epochs=1", "--set", "width=2")
     assert result.status == 2
     assert "finished run" in result.err
+
+
+def test_figures_command(finished, document, monkeypatch, tmp_path):
+    path = finished[0] / "runs" / "theory"
+    monkeypatch.setattr("figures.make", lambda runs, out, progress: [out / f"{run.name}.png" for run in runs])
+    assert document("figures", path)["figures"] == [str(path / "figures" / "theory.png")]
+    assert document("figures", path, "--out", tmp_path)["figures"] == [str(tmp_path / "theory.png")]
+
+
+def test_train_command(run, document, tmp_path):
+    """A run from the command line, its summary, and the same summary from --resume, which changes nothing."""
+    words = ["train", "--out", tmp_path / "run", "--data", "digits", "--init", "chebyshev4", "--set", "epochs=1", "--set", "width=2"]
+    made = document(*words, "--set", "tensorboard=false")
+    assert {"parameters", "test_accuracy", "val_accuracy", "epochs", "seconds", "images_per_second"} <= set(made)
+    before = contents(tmp_path)
+    assert document(*words, "--set", "tensorboard=false", "--resume") == made
+    assert "analyze" in run(*words, "--set", "tensorboard=false", "--resume").out
+    assert contents(tmp_path) == before
