@@ -12,6 +12,7 @@ from numba import njit
 
 __all__ = [
     "PAD",
+    "REORDERED",
     "add_pair",
     "add_row",
     "compiled",
@@ -36,7 +37,8 @@ __all__ = [
 
 PAD = 8  # one cache line of doubles, so that the grid values of every workspace row start on one
 
-compiled = njit(cache=True, nogil=True, fastmath={"contract", "reassoc", "nsz"}, error_model="numpy")
+REORDERED = {"contract", "reassoc", "nsz"}  # fused multiply-add and vector sums, nothing that changes NaN or infinity
+compiled = njit(cache=True, nogil=True, forceinline=True, fastmath=REORDERED, error_model="numpy")
 
 
 @compiled

@@ -16,9 +16,9 @@ from numba import njit, prange
 
 from mgtheory.matrixfree.rows import (
     PAD,
+    REORDERED,
     add_pair,
     add_row,
-    compiled,
     copy_row,
     expand,
     expand_add,
@@ -39,10 +39,12 @@ from mgtheory.matrixfree.rows import (
 )
 from mgtheory.matrixfree.tables import ADD, COPY, GENERAL, KEEP, NESTED, ZERO
 
+planewise = njit(cache=True, nogil=True, fastmath=REORDERED, error_model="numpy")
+
 __all__ = ["sweep", "sweep_alone"]
 
 
-@compiled
+@planewise
 def blend(out, v, first, weights, i, end):
     """out = sum_q weights[q, i] v[first[i] + q]: row v of a stack of `end` rows (or planes of them), few terms where weights vanish."""
     k = first[i]
@@ -56,7 +58,7 @@ def blend(out, v, first, weights, i, end):
         mix4(out, v[k], v[min(k + 1, end - 1)], v[min(k + 2, end - 1)], v[min(k + 3, end - 1)], p0, p1, p2, p3)
 
 
-@compiled
+@planewise
 def interpolate_plane(out, n2, e, t, coarse, py, first, weights, kind, add, source):
     """Plane t of the interpolant of e into the n2 columns of the padded plane out; `coarse` is a padded plane, its row m1 scratch."""
     m0, m1, m2 = e.shape
@@ -87,7 +89,7 @@ def interpolate_plane(out, n2, e, t, coarse, py, first, weights, kind, add, sour
             add_row(target, source[y])
 
 
-@compiled
+@planewise
 def restrict_plane(out, planes, i, py, scratch, first, weights, kind):
     """Coarse plane i of the restriction, from a ring of four padded residual planes; `scratch` holds two rows."""
     n2 = planes.shape[2] - 2 * PAD
@@ -119,7 +121,7 @@ def restrict_plane(out, planes, i, py, scratch, first, weights, kind):
             gather(out[y], total[PAD:], first[2], weights[2])
 
 
-@compiled
+@planewise
 def last_tap(first, weights, i):
     """The last fine plane that coarse plane i is made of."""
     q = 3
@@ -128,7 +130,7 @@ def last_tap(first, weights, i):
     return first[0, i] + q
 
 
-@compiled
+@planewise
 def stencil_plane(out, below, plane, above, b, py, stencil, factor, omega, centre):
     """out = centre plane + factor (stencil applied to the three planes) + omega b, on padded planes; out may be without padding."""
     n1, n2 = b.shape
@@ -158,7 +160,7 @@ def stencil_plane(out, below, plane, above, b, py, stencil, factor, omega, centr
                 add_pair(row, s[a:z], s[a - 1 : z - 1], s[a + 1 : z + 1], n[a:z], n[a - 1 : z - 1], n[a + 1 : z + 1], k, kk)
 
 
-@compiled
+@planewise
 def source_plane(x, halo, lo, hi, t):
     """Plane t of x; from the copies in `halo` outside [lo, hi), where another thread may have overwritten it."""
     if t < lo:
@@ -166,7 +168,7 @@ def source_plane(x, halo, lo, hi, t):
     return halo[1, t - hi] if t >= hi else x[t]
 
 
-@compiled
+@planewise
 def load_plane(out, n2, t, start, source, e, coarse, py, first, weights, kind):
     """Plane t of the start, stage 0, into the padded plane out; `source` is that plane of x."""
     if start == KEEP:
@@ -176,7 +178,7 @@ def load_plane(out, n2, t, start, source, e, coarse, py, first, weights, kind):
         interpolate_plane(out, n2, e, t, coarse, py, first, weights, kind, start == ADD, source)
 
 
-@compiled
+@planewise
 def bare_plane(out, x, halo, lo, hi, r, b, zero, stencil, factor, omega, centre):
     """`stencil_plane` for plane r with a (2 d + 1)-point stencil, straight from x; `zero` is a row of zeros, out a padded plane or not."""
     n0, n1, n2 = x.shape
@@ -196,14 +198,14 @@ def bare_plane(out, x, halo, lo, hi, r, b, zero, stencil, factor, omega, centre)
             step7_bare(row, plane[y], s, n, d, u, b[y], kc, kx, ky, kz, omega)
 
 
-@compiled
+@planewise
 def store_plane(out, plane, py):
     """out = plane without its padding."""
     for y in range(out.shape[0]):
         copy_row(out[y], plane[y + py, PAD : PAD + out.shape[1]])
 
 
-@compiled
+@planewise
 def smooth_plane(target, ring, i, r, start, b, stencil, omega, mu):
     """Stage i of plane r, from the planes of stage i - 1 (and i - 2) in the ring, into target."""
     n1, n2 = b.shape
@@ -222,7 +224,7 @@ def smooth_plane(target, ring, i, r, start, b, stencil, omega, mu):
             three_term(target[y + top, off : off + n2], c[i0, PAD : PAD + n2], p[i0, PAD : PAD + n2], mu)
 
 
-@compiled
+@planewise
 def sweep_block(x, b, e, rc, start, stencil, steps, write, norm, pi, pw, pk, ri, rw, rk, lo, hi, j0, j1, ring, coarse, halo):
     """The sweep on the planes lo .. hi - 1 and the coarse planes j0 .. j1 - 1; the square sum of their residual (0 unless `norm`)."""
     n0, n1, n2 = x.shape
@@ -327,7 +329,7 @@ def sweep(x, b, e, rc, start, stencil, steps, write, norm, blocks, pi, pw, pk, r
     return total
 
 
-@compiled
+@planewise
 def sweep_alone(x, b, e, rc, start, stencil, steps, write, norm, pi, pw, pk, ri, rw, rk, ring, coarse, halo):
     """`sweep` in one block, by the calling thread alone: on small grids, waking others costs more (halo is not read)."""
     return sweep_block(
