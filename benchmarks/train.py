@@ -99,10 +99,10 @@ def convolutions(t: Trainer, batch: int) -> Callable[[], None]:
         hook.remove()
     work = []
     for i, (module, shape) in enumerate(shapes):
-        x = (
-            torch.randn(batch, *shape[1:], device=t.device, dtype=dtype).to(memory_format=t.format).requires_grad_(i > 0)
-        )  # images: no gradient
-        w = module.weight.detach().to(dtype).to(memory_format=t.format).requires_grad_()
+        kind = torch.float32 if module.groups > 1 and t.device.type == "cpu" else dtype  # as the trainer does
+        x = torch.randn(batch, *shape[1:], device=t.device, dtype=kind).to(memory_format=t.format)
+        x.requires_grad_(i > 0)  # images need no gradient
+        w = module.weight.detach().to(kind).to(memory_format=t.format).requires_grad_()
         call = (module.stride, module.padding, module.dilation, module.groups)
         with torch.no_grad():
             work.append((x, w, call, torch.randn_like(nn.functional.conv2d(x, w, None, *call))))

@@ -5,15 +5,15 @@ import json
 import pytest
 from pydantic import ValidationError
 
-from nets import list_models
 from nets.config import SECTIONS, TrainConfig, config_from_dict, list_recipes, load_config
 from nets.data import find_source
+from nets.models import model_entry
 
 
 @pytest.mark.parametrize("name", list_recipes())
 def test_recipe_is_complete(name):
     config = load_config(name)
-    assert config.model.name in list_models()
+    model_entry(config.model.name)
     find_source(config.data.name)
     assert config_from_dict(config.to_dict()) == config
     assert config_from_dict(json.loads(json.dumps(config.to_dict()))) == config
