@@ -39,6 +39,7 @@ from mgtheory.matrixfree.rows import (
 )
 from mgtheory.matrixfree.tables import ADD, COPY, GENERAL, KEEP, NESTED, ZERO
 
+inlined = njit(cache=True, nogil=True, forceinline=True, fastmath=REORDERED, error_model="numpy")
 planewise = njit(cache=True, nogil=True, fastmath=REORDERED, error_model="numpy")
 
 __all__ = ["sweep", "sweep_alone"]
@@ -130,7 +131,7 @@ def last_tap(first, weights, i):
     return first[0, i] + q
 
 
-@planewise
+@inlined
 def stencil_plane(out, below, plane, above, b, py, stencil, factor, omega, centre):
     """out = centre plane + factor (stencil applied to the three planes) + omega b, on padded planes; out may be without padding."""
     n1, n2 = b.shape
@@ -160,7 +161,7 @@ def stencil_plane(out, below, plane, above, b, py, stencil, factor, omega, centr
                 add_pair(row, s[a:z], s[a - 1 : z - 1], s[a + 1 : z + 1], n[a:z], n[a - 1 : z - 1], n[a + 1 : z + 1], k, kk)
 
 
-@planewise
+@inlined
 def source_plane(x, halo, lo, hi, t):
     """Plane t of x; from the copies in `halo` outside [lo, hi), where another thread may have overwritten it."""
     if t < lo:
@@ -178,7 +179,7 @@ def load_plane(out, n2, t, start, source, e, coarse, py, first, weights, kind):
         interpolate_plane(out, n2, e, t, coarse, py, first, weights, kind, start == ADD, source)
 
 
-@planewise
+@inlined
 def bare_plane(out, x, halo, lo, hi, r, b, zero, stencil, factor, omega, centre):
     """`stencil_plane` for plane r with a (2 d + 1)-point stencil, straight from x; `zero` is a row of zeros, out a padded plane or not."""
     n0, n1, n2 = x.shape
@@ -205,7 +206,7 @@ def store_plane(out, plane, py):
         copy_row(out[y], plane[y + py, PAD : PAD + out.shape[1]])
 
 
-@planewise
+@inlined
 def smooth_plane(target, ring, i, r, start, b, stencil, omega, mu):
     """Stage i of plane r, from the planes of stage i - 1 (and i - 2) in the ring, into target."""
     n1, n2 = b.shape

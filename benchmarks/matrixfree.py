@@ -1,0 +1,248 @@
+"""The matrix-free cycle beside PyAMG, scipy.fft's sine transform and the copy bandwidth of the machine; time per unknown against size.
+
+Compiling (or loading) the kernels happens once in a process and is reported apart. Problems are 5- and 7-point Laplacians with zero
+boundary values and a smooth solution that is no eigenfunction; residuals are recomputed from A, x and b. PyAMG's time is that of the
+fastest of ruge_stuben and smoothed_aggregation, with and without cg, set-up included on both sides.
+
+    python benchmarks/matrixfree.py [--quick] [--repeats 7] [--plot FILE] [--largest 8191]
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tracemalloc
+import warnings
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import scipy.fft
+from table import Row, interleaved, machine, print_rows, relative_residual
+
+from mgtheory.matrixfree import StencilHierarchy
+from mgtheory.matrixfree.levels import compile_kernels
+from mgtheory.problems import poisson
+from mgtheory.stencils import Stencil
+
+TOL = 1e-8
+CYCLE = {2: {"pre": 0, "degree": 4}, 3: {"pre": 0, "degree": 3, "coarsest": 32768}}  # fastest to 1e-8 of degrees 1 to 6 here, by dimension
+
+
+def laplacian(dim: int) -> Stencil:
+    """The (2 d + 1)-point stencil."""
+    kernel = np.zeros((3,) * dim)
+    for j in range(dim):
+        for step in (0, 2):
+            kernel[tuple(step if i == j else 1 for i in range(dim))] = -1.0
+    kernel[(1,) * dim] = 2.0 * dim
+    return Stencil.from_array(kernel, channels=False)
+
+
+def smooth_problem(n: int, dim: int) -> tuple[np.ndarray, np.ndarray]:
+    """u = prod t (1 - t) exp(t), and b = -Laplace u, on n^dim points."""
+    t = np.arange(1, n + 1) / (n + 1)
+    u, f = t * (1.0 - t) * np.exp(t), t * (3.0 + t) * np.exp(t)
+    lines = [[(f if i == j else u).reshape([-1 if a == i else 1 for a in range(dim)]) for i in range(dim)] for j in range(dim)]
+    exact = _outer([u.reshape([-1 if a == i else 1 for a in range(dim)]) for i in range(dim)])
+    return exact, np.ascontiguousarray(sum(_outer(line) for line in lines))
+
+
+def _outer(lines: list[np.ndarray]) -> np.ndarray:
+    result = lines[0]
+    for line in lines[1:]:
+        result = result * line
+    return result
+
+
+def sine_solver(n: int, dim: int) -> Callable[[np.ndarray, int], np.ndarray]:
+    """b, workers -> A^-1 b by scipy.fft; its eigenvalues are prepared here, outside the measured time."""
+    k = 4.0 * (n + 1) ** 2 * np.sin(np.pi * np.arange(1, n + 1) / (2 * n + 2)) ** 2
+    inverse = 1.0 / sum(k.reshape([-1 if a == j else 1 for a in range(dim)]) for j in range(dim))
+
+    def solve(b: np.ndarray, workers: int) -> np.ndarray:
+        v = scipy.fft.dstn(b, type=1, workers=workers)
+        v *= inverse
+        return scipy.fft.idstn(v, type=1, workers=workers, overwrite_x=True)
+
+    return solve
+
+
+def solve_rows(n: int, dim: int, asked: float, repeats: int) -> list[Row]:
+    """Set-up + solve to 1e-8 beside PyAMG (each contestant once in 3D) and the sine transform."""
+    from solve import peers
+
+    what = f"{dim}D Poisson {'x'.join([str(n)] * dim)} to 1e-8, matrix-free"
+    problem = poisson((n,) * dim)
+    _, b = smooth_problem(n, dim)
+    sine = sine_solver(n, dim)
+    fast = {
+        f"{what}, {cycle}": (lambda cycle=cycle: StencilHierarchy.build(problem, **CYCLE[dim]).solve(b, tol=TOL, cycle=cycle).x)
+        for cycle in ("FMG", "V")
+    }
+    direct = {f"sine transform, {w} worker(s)": (lambda w=w: sine(b, w)) for w in (1, 2)}
+    theirs = peers(problem.A, b.reshape(-1))
+    seconds, solutions = interleaved({**fast, **direct, **theirs}, repeats=repeats if dim == 2 else 1)
+    if dim == 3:
+        seconds.update(interleaved({**fast, **direct}, repeats=repeats)[0])
+    residual = {name: relative_residual(problem.A, np.reshape(x, -1), b.reshape(-1)) for name, x in solutions.items()}
+    assert all(residual[name] <= TOL for name in fast), residual
+    reached = [name for name in theirs if residual[name] <= TOL]
+    best = min(reached, key=seconds.__getitem__)
+    transform = min(direct, key=seconds.__getitem__)
+    first, second = fast
+    note = f"residual {residual[first]:.1e}"
+    return [
+        Row(first, seconds[first], seconds[best], best, asked, note),
+        Row(second, seconds[second], seconds[best], best, 0.0, f"residual {residual[second]:.1e}"),
+        Row(first, seconds[first], seconds[transform], transform, 0.0, note),
+    ]
+
+
+def full_multigrid_row(n: int, repeats: int) -> Row:
+    """One full multigrid pass, set-up included, beside the sine transform; the error against the exact solution in the note."""
+    exact, b = smooth_problem(n, 2)
+    sine = sine_solver(n, 2)
+    contestants = {f"sine transform, {w} worker(s)": (lambda w=w: sine(b, w)) for w in (1, 2)}
+    stencil = laplacian(2)
+    ours = "full multigrid"
+    contestants[ours] = lambda: StencilHierarchy.build(stencil, shape=(n, n), pre=0, degree=2).full_multigrid(b).x
+    seconds, solutions = interleaved(contestants, repeats=repeats)
+    direct = min((name for name in seconds if name != ours), key=seconds.__getitem__)
+    error = {name: float(np.max(np.abs(x - exact))) for name, x in solutions.items()}
+    assert error[ours] <= 1.1 * error[direct], error
+    note = f"error {error[ours] / error[direct]:.3f} x the direct solution's"
+    return Row(f"2D {n}x{n}, matrix-free full multigrid", seconds[ours], seconds[direct], direct, 4.0, note)
+
+
+def copies(source: np.ndarray, target: np.ndarray) -> dict[str, Callable[[], Any]]:
+    """Copies of one array to another by one and by two threads."""
+    half = source.shape[0] // 2
+    pool = ThreadPoolExecutor(2)
+
+    def together() -> None:
+        parts = [pool.submit(np.copyto, target[part], source[part]) for part in (slice(0, half), slice(half, None))]
+        for part in parts:
+            part.result()
+
+    return {"copy, 1 thread": lambda: np.copyto(target, source), "copy, 2 threads": together}
+
+
+def smoother_rows(n: int, repeats: int) -> list[Row]:
+    """Bandwidth of one degree of the smoother against a copy, and degree 4 against degree 1, in place on n x n."""
+    x, b, other = (np.random.default_rng(seed).standard_normal((n, n)) for seed in range(3))
+    levels = {k: StencilHierarchy.build(laplacian(2), shape=(n, n), smoother="chebyshev", degree=k) for k in (1, 2, 4, 8)}
+    contestants: dict[str, Callable[[], Any]] = {f"degree {k}": (lambda k=k: levels[k].smooth(x, b, out=x)) for k in levels}
+    seconds, _ = interleaved({**contestants, **copies(b, other)}, repeats=repeats)
+    copy = min((name for name in seconds if name.startswith("copy")), key=seconds.__getitem__)
+    one, four = seconds["degree 1"], seconds["degree 4"]
+    rate = {"smoother": 24e-9 * n * n / one, "copy": 16e-9 * n * n / seconds[copy]}
+    note = f"{rate['smoother']:.1f} of {rate['copy']:.1f} GB/s; the ratio is that of bandwidths"
+    longer = ", ".join(f"degree {k}: {seconds[f'degree {k}'] / one:.2f}" for k in (2, 4, 8))
+    return [
+        Row(f"one degree of the smoother, {n}x{n}", one, 1.5 * seconds[copy], f"{copy}, 24 bytes an unknown", 0.8, note),
+        Row(f"smoothing of degree 4, {n}x{n}", four, one, "degree 1", 0.4, f"time over degree 1: {longer}"),
+    ]
+
+
+def memory_rows() -> list[Row]:
+    """Peak of all arrays that set-up and solve allocate beside x and b, in fine-grid vectors in place of seconds."""
+    rows = []
+    for n, dim in ((1023, 2), (127, 3)):
+        _, b = smooth_problem(n, dim)
+        tracemalloc.start()
+        solution = StencilHierarchy.build(laplacian(dim), shape=(n,) * dim, **CYCLE[dim]).solve(b, tol=TOL)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        vectors = (peak - solution.x.nbytes) / b.nbytes
+        rows.append(
+            Row(
+                f"peak memory beside x and b, {'x'.join([str(n)] * dim)}, in vectors",
+                vectors,
+                4.0,
+                "allowed",
+                1.0,
+                f"{vectors:.2f} vectors",
+            )
+        )
+    return rows
+
+
+def rows(quick: bool = False, repeats: int = 7) -> list[Row]:
+    """The rows of the speed table; `quick` leaves out three dimensions."""
+    table = solve_rows(1023, 2, 30.0, repeats)
+    table.append(full_multigrid_row(2047, repeats))
+    table += smoother_rows(4095, max(repeats, 9))
+    table += memory_rows()
+    if not quick:
+        table += solve_rows(127, 3, 100.0, repeats)
+    return [replace(row, note=row.note.strip()) for row in table]
+
+
+def scaling(largest: int, repeats: int) -> dict[int, list[tuple[int, float, float]]]:
+    """Per dimension (n, nanoseconds per unknown to 1e-8, and of one full multigrid pass), set-up included."""
+    result: dict[int, list[tuple[int, float, float]]] = {}
+    for dim, sizes in ((2, (255, 511, 1023, 2047, 4095, 8191)), (3, (31, 63, 127, 255))):
+        result[dim] = []
+        for n in [n for n in sizes if dim == 3 or n <= largest]:
+            _, b = smooth_problem(n, dim)
+            stencil = laplacian(dim)
+            runs = {
+                "solve": lambda stencil=stencil, b=b, dim=dim: StencilHierarchy.build(stencil, shape=b.shape, **CYCLE[dim]).solve(
+                    b, cycle="FMG", tol=TOL
+                ),
+                "pass": lambda stencil=stencil, b=b, dim=dim: StencilHierarchy.build(stencil, shape=b.shape, **CYCLE[dim]).full_multigrid(
+                    b
+                ),
+            }
+            seconds, solutions = interleaved(runs, repeats=repeats if b.size < 2**23 else 3)
+            nanoseconds = [1e9 * seconds[name] / b.size for name in ("solve", "pass")]
+            result[dim].append((n, nanoseconds[0], nanoseconds[1]))
+            text = f"{nanoseconds[0]:8.2f} ns an unknown to 1e-8 ({solutions['solve'].iterations} cycles), {nanoseconds[1]:6.2f} ns for one pass"
+            print(f"  {dim}D {n:>5}: {text}", flush=True)
+    return result
+
+
+def plot(result: dict[int, list[tuple[int, float, float]]], path: str) -> None:
+    """Time per unknown against the number of unknowns, as PNG or PDF."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, ax = plt.subplots(figsize=(5.0, 3.4), layout="constrained")
+    for dim, series in result.items():
+        n = [size**dim for size, _, _ in series]
+        ax.loglog(n, [solve for _, solve, _ in series], "o-", label=f"{dim}D, solved to 1e-8")
+        ax.loglog(n, [single for _, _, single in series], "s--", label=f"{dim}D, one full multigrid pass")
+    ax.set(xlabel="unknowns", ylabel="time per unknown [ns]")
+    ax.legend()
+    ax.grid(True, which="both", alpha=0.3)
+    figure.savefig(path, dpi=150)
+
+
+def main() -> None:
+    """Print the table and the time per unknown."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="two dimensions, without the series over sizes")
+    parser.add_argument("--repeats", type=int, default=7, help="runs of which the median is taken")
+    parser.add_argument("--largest", type=int, default=8191, help="largest n of the series in 2D")
+    parser.add_argument("--plot", default="", metavar="FILE", help="draw the series to this file")
+    options = parser.parse_args()
+    warnings.filterwarnings("ignore", module="pyamg")
+    print(machine())
+    print(f"kernels compiled or loaded in {compile_kernels():.2f} s (once; not part of any time below)")
+    print_rows("matrix-free backend, set-up + solve", rows(options.quick, options.repeats))
+    if not options.quick:
+        print("\ntime per unknown, matrix-free, set-up included (median)")
+        series = scaling(options.largest, options.repeats)
+        spread = {dim: max(s[1] for s in line) / statistics.median(s[1] for s in line) for dim, line in series.items()}
+        print("  largest over median: " + ", ".join(f"{dim}D {value:.2f}" for dim, value in spread.items()))
+        if options.plot:
+            plot(series, options.plot)
+
+
+if __name__ == "__main__":
+    main()
