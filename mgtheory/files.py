@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -11,7 +12,14 @@ __all__ = ["read_json", "write_atomically"]
 
 
 def write_atomically(path: str | os.PathLike[str], data: str | bytes) -> None:
-    """Write through a temporary file in the same folder, flushed to the disk, and an atomic rename: interrupted, it leaves the old file."""
+    """The file has either its old content or all of the new, whatever happens: temporary file, fsync, rename, fsync of the folder.
+
+    Raises
+    ------
+    OSError
+        Of the kind of the failure (FileNotFoundError for a missing folder, say), with the path in one line, when the disk is full or the
+        write fails otherwise; nothing is left half written.
+    """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -20,8 +28,17 @@ def write_atomically(path: str | os.PathLike[str], data: str | bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+        if os.name == "posix":  # elsewhere a folder cannot be opened, and the rename is the system's own affair
+            folder = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)  # the new name is on the disk
+            finally:
+                os.close(folder)
+    except OSError as error:
+        raise OSError(error.errno, f"could not write {path} ({error.strerror}); nothing is half written, the old file is intact") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
 
 
 def read_json(path: str | os.PathLike[str], what: str) -> dict[str, Any]:

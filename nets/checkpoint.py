@@ -6,10 +6,8 @@ states of a run; a kill at any instruction leaves at least one whole, and a dama
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
 import re
 import warnings
 from collections.abc import Callable, Mapping
@@ -22,39 +20,12 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from mgtheory.files import write_atomically
 from nets.spec import ModelSpec
 
-__all__ = ["Checkpoints", "State", "load_model", "load_optimizer", "optimizer_state", "save_model", "write_atomic"]
+__all__ = ["Checkpoints", "State", "load_model", "load_optimizer", "optimizer_state", "save_model"]
 
 _NAME = re.compile(r"step-(\d{9})\.safetensors")
-
-
-def write_atomic(path: Path, data: bytes | str) -> None:
-    """The file has either its old content or all of the new, whatever happens: temporary file, fsync, rename, fsync of the folder.
-
-    Raises
-    ------
-    OSError
-        With the path and what to do, when the disk is full or the write fails otherwise; the old content is intact.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as handle:
-            handle.write(data.encode() if isinstance(data, str) else data)
-            handle.flush()
-            os.fsync(handle.fileno())
-        temporary.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)  # the new name is on the disk
-        finally:
-            os.close(folder)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise OSError(
-            error.errno, f"could not write {path} ({error.strerror}); the last good state is intact; free space and resume"
-        ) from error
 
 
 def _digest(tensors: Mapping[str, Tensor], info: str) -> str:
@@ -95,7 +66,7 @@ def save_model(path: Path, model: nn.Module, *, weights: Mapping[str, Tensor] | 
     spec = getattr(model, "spec", None)
     if not isinstance(spec, ModelSpec):
         raise ValueError("the model has no spec; only models from create_model can be saved so that they can be rebuilt")
-    write_atomic(
+    write_atomically(
         path,
         _pack(
             dict(weights if weights is not None else model.state_dict()), {"kind": "model", "spec": dict(sorted(spec.to_dict().items()))}
@@ -181,7 +152,7 @@ class Checkpoints:
         """Writes the state of a step, then removes all but the newest `keep` and what a killed writer left behind."""
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"step-{step:09d}.safetensors"
-        write_atomic(path, _pack(state.tensors, {"kind": "checkpoint", **state.info}))
+        write_atomically(path, _pack(state.tensors, {"kind": "checkpoint", **state.info}))
         for old in (*self.files()[self.keep :], *self.folder.glob(".*.tmp")):
             old.unlink(missing_ok=True)
         return path

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from nets.checkpoint import Checkpoints, save_model, write_atomic
+from mgtheory.files import write_atomically
+from nets.checkpoint import Checkpoints, save_model
 from nets.config import TrainConfig
 from nets.models import count_parameters
 from nets.runs import Summary, environment, write_metrics
@@ -82,8 +83,8 @@ class Run:
         trainer, config = self.trainer, self.config
         state = self.checkpoints.load() if (self.out / "config.json").exists() else None
         if self.first and state is None:
-            write_atomic(self.out / "config.json", json.dumps(config.to_dict(), indent=2) + "\n")
-            write_atomic(self.out / "init.json", json.dumps(self.report, indent=2) + "\n")
+            write_atomically(self.out / "config.json", json.dumps(config.to_dict(), indent=2) + "\n")
+            write_atomically(self.out / "init.json", json.dumps(self.report, indent=2) + "\n")
             save_model(self.out / "start.safetensors", trainer.raw)
         if state is not None:
             trainer.restore(state)
@@ -147,7 +148,7 @@ class Run:
         summary = self.summary(finished=True, test_loss=loss, test_accuracy=accuracy, best_epoch=chosen["epoch"])
         if self.first:
             save_model(self.out / "model.safetensors", trainer.raw, weights=weights)
-            write_atomic(self.out / "summary.json", json.dumps(summary.to_dict(), indent=2) + "\n")
+            write_atomically(self.out / "summary.json", json.dumps(summary.to_dict(), indent=2) + "\n")
         self.fabric.barrier("finished")
         if accuracy is not None:
             self._say(f"test accuracy {100 * accuracy:.2f} % after {trainer.epoch} epochs, {trainer.seconds:.1f} s; {self.out}")

@@ -15,25 +15,26 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
 
-from nets.checkpoint import load_model, write_atomic
+from mgtheory.files import read_json, write_atomically
+from nets.checkpoint import load_model
 from nets.config import TrainConfig, config_from_dict
 
 __all__ = ["CONTENT", "Summary", "environment", "load", "lock_run", "prepare_run", "read_config", "read_summary", "write_metrics"]
 
+T = TypeVar("T")
 CONTENT = (
     *("config.json", "init.json", "start.safetensors", "metrics.csv", "checkpoint", "tensorboard"),
     *("model.safetensors", "summary.json", "analysis", "figures"),
@@ -88,34 +89,26 @@ class Summary:
             raise ValueError(f"not a summary ({error})") from error
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _read(run: str | Path, name: str, what: str, build: Callable[[dict[str, Any]], T]) -> T:
+    """What `build` makes of a JSON file of a run folder; FileNotFoundError or ValueError, one line with the path, where it cannot."""
+    path = Path(run) / name
+    if not path.is_file():
+        raise FileNotFoundError(f"{run}: no {name} there; not a run folder, or a run that has not come so far")
+    document = read_json(path, what)
     try:
-        data = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{path.parent}: no {path.name} there; not a run folder, or a run that has not come so far") from None
-    except (ValueError, OSError) as error:
-        raise ValueError(f"{path}: truncated or not JSON ({error})") from error
-    if not isinstance(data, dict):
-        raise ValueError(f"{path}: expected a JSON object")
-    return data
+        return build(document)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def read_config(run: str | Path) -> TrainConfig:
     """The configuration of a run folder; FileNotFoundError or ValueError, one line, where there is none or it is damaged."""
-    path = Path(run) / "config.json"
-    try:
-        return config_from_dict(_read_json(path))
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}" if str(path) not in str(error) else str(error)) from error
+    return _read(run, "config.json", "configuration of a run", config_from_dict)
 
 
 def read_summary(run: str | Path) -> Summary:
     """The summary of a finished run; FileNotFoundError or ValueError, one line, else."""
-    path = Path(run) / "summary.json"
-    try:
-        return Summary.from_dict(_read_json(path))
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}" if str(path) not in str(error) else str(error)) from error
+    return _read(run, "summary.json", "summary of a run", Summary.from_dict)
 
 
 def load(run: str | Path, *, which: str = "learned") -> nn.Module:
@@ -219,7 +212,7 @@ def write_metrics(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-    write_atomic(path, text.getvalue())
+    write_atomically(path, text.getvalue())
 
 
 def environment(device: torch.device) -> dict[str, Any]:

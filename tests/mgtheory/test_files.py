@@ -1,0 +1,68 @@
+"""Files appear whole or not at all; JSON that is not what was promised is refused in one line."""
+
+import os
+import resource
+import signal
+import stat
+
+import pytest
+
+from mgtheory.files import read_json, write_atomically
+
+
+@pytest.mark.parametrize("data", ["z\u00fcgig\n", b"\x00\xff", ""])
+def test_write_replaces_and_leaves_nothing_else(tmp_path, data):
+    path = tmp_path / "file"
+    for content in (b"an older and longer one", data):
+        write_atomically(path, content)
+    assert path.read_bytes() == (data.encode() if isinstance(data, str) else data)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_content_and_name_are_synced_in_this_order(tmp_path, monkeypatch):
+    """The data before the rename, the folder after it: a loss of power between the two leaves one whole file."""
+    path, seen, sync = tmp_path / "file", [], os.fsync
+
+    def fsync(handle):
+        seen.append((stat.S_ISDIR(os.fstat(handle).st_mode), path.exists()))
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    write_atomically(path, b"new")
+    assert seen == [(False, False), (True, True)]
+
+
+def test_full_disk_keeps_what_was_there(tmp_path):
+    """The operating system refuses to let the file grow, as on a full disk: the error names the file, the old content stays."""
+    path = tmp_path / "file"
+    write_atomically(path, b"old")
+    limits, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+        with pytest.raises(OSError, match=r"could not write .*file .*is intact"):
+            write_atomically(path, b"x" * 5000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_missing_folder_keeps_its_kind_of_error(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"could not write .*none/file \(No such file or directory\)"):
+        write_atomically(tmp_path / "none" / "file", b"")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [(b'{"a": 1', "not JSON"), (b"\xff\xfe", "not JSON"), (b"[1]", "holds a JSON list, must be an object")]
+)
+def test_json_is_read_or_refused_in_one_line(tmp_path, content, message):
+    path = tmp_path / "file.json"
+    with pytest.raises(FileNotFoundError, match=r"record: there is no file .*file\.json"):
+        read_json(path, "record")
+    write_atomically(path, '{"a": 1}')
+    assert read_json(path, "record") == {"a": 1}
+    write_atomically(path, content)
+    with pytest.raises(ValueError, match=rf"record: .*file\.json .*{message}") as error:
+        read_json(path, "record")
+    assert "\n" not in str(error.value)
