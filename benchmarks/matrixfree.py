@@ -200,7 +200,8 @@ def scaling(largest: int, repeats: int) -> dict[int, list[tuple[int, float, floa
             seconds, solutions = interleaved(runs, repeats=repeats if b.size < 2**23 else 3)
             nanoseconds = [1e9 * seconds[name] / b.size for name in ("solve", "pass")]
             result[dim].append((n, nanoseconds[0], nanoseconds[1]))
-            text = f"{nanoseconds[0]:8.2f} ns an unknown to 1e-8 ({solutions['solve'].iterations} cycles), {nanoseconds[1]:6.2f} ns for one pass"
+            cycles = solutions["solve"].iterations
+            text = f"{nanoseconds[0]:8.2f} ns an unknown to 1e-8 ({cycles} cycles), {nanoseconds[1]:6.2f} ns for one pass"
             print(f"  {dim}D {n:>5}: {text}", flush=True)
     return result
 
