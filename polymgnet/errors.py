@@ -1,4 +1,4 @@
-"""A wrong value ends with exit status 2 and one line on stderr: what was given, what is allowed."""
+"""Every way a command can end: an exit status and, where it is not 0, one line on stderr that says what was given and what is allowed."""
 
 import os
 import sys
@@ -16,6 +16,10 @@ CLICK = typer.BadParameter.__mro__[2]  # the common base of all usage errors, wh
 
 class Failure(Exception):
     """The work itself failed although every value was right; ends with one line and exit status 1."""
+
+
+class Stopped(Failure):
+    """A signal asked the work to stop and its state is saved; whatever was to follow is not begun."""
 
 
 def one_line(error: BaseException) -> str:
@@ -75,7 +79,7 @@ def guarded(work: Callable[[], int | None], *, command: str = "polymgnet", full:
         if isinstance(error, CLICK):
             _say(f"{one_line(error)}{_given(error, words)} (see {_path(error, command)} --help)", command=command)
             return int(getattr(error, "exit_code", 2))
-        if isinstance(error, Failure | FloatingPointError):
+        if isinstance(error, Failure | FloatingPointError | MemoryError) or type(error) in (ArithmeticError, _out_of_memory()):
             _say(one_line(error), command=command)
             return 1
         if isinstance(error, WRONG_VALUE):
@@ -84,11 +88,16 @@ def guarded(work: Callable[[], int | None], *, command: str = "polymgnet", full:
         if isinstance(error, ModuleNotFoundError) and error.name in EXTRAS:
             _say(f"this needs {error.name}: pip install 'polymgnet[{EXTRAS[error.name]}]'", command=command)
             return 2
-        if isinstance(error, OSError | MemoryError):
+        if isinstance(error, OSError):  # a full disk, a broken device
             _say(one_line(error), command=command)
             return 1
         _say(f"internal error, {type(error).__name__}: {one_line(error)}; --traceback shows where, please report it", command=command)
         return 70
+
+
+def _out_of_memory() -> type[BaseException] | None:
+    """torch's error for a device whose memory is used up; None where torch was not needed."""
+    return getattr(sys.modules.get("torch"), "OutOfMemoryError", None)
 
 
 def _path(error: Exception, command: str) -> str:

@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from polymgnet.errors import Failure, one_line
+from polymgnet.errors import Failure, Stopped, one_line
 from polymgnet.files import write_json
 
 KEYS = ("config", "out", "set", "grid", "slurm")
@@ -74,7 +74,7 @@ class Run:
 
         nets.train(self.train_config(), self.folder, resume=True, progress=False)
         if not self.finished:
-            raise Failure("stopped as asked; its state is saved")
+            raise Stopped(f"stopped as asked in {self.folder}; its state is saved, the same command goes on")
 
     def checkpoint(self) -> Any:
         """Submit the same call again when Slurm takes the machine away; training goes on from its last checkpoint."""
@@ -189,9 +189,11 @@ def run_local(study: Study, *, jobs: int = 1, report: Report = silent) -> dict[s
 
 
 def _try(work: Callable[[], Any], failed: dict[str, str], *, name: str) -> None:
-    """One run's failure is recorded and leaves the others running."""
+    """One run's failure is recorded and leaves the others running; a stop ends the study."""
     try:
         work()
+    except Stopped:
+        raise
     except Exception as error:
         failed[name] = one_line(error) if isinstance(error, Failure) else f"{type(error).__name__}: {one_line(error)}"
 

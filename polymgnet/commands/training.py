@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from polymgnet import console
-from polymgnet.errors import Failure
+from polymgnet.errors import Stopped
 from polymgnet.options import Json
 
 Runs = Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders that train wrote.")]
@@ -51,7 +51,7 @@ def train(
     checked = nets.load_config(config, sets)
     result = nets.train(checked, out, resume=resume, force=force, progress=not as_json)
     if not result.finished:
-        raise Failure(f"stopped as asked after {result.epochs} epochs; the state is saved, --resume goes on")
+        raise Stopped(f"stopped as asked after {result.epochs} epochs; the state is saved, the same command with --resume goes on")
     summary = result.to_dict()
     if as_json:
         console.emit({**summary, "run": out})

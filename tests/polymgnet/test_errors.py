@@ -3,8 +3,9 @@
 import errno
 
 import pytest
+import torch
 
-from polymgnet.errors import TRACEBACK, Failure, guarded
+from polymgnet.errors import TRACEBACK, Failure, Stopped, guarded
 
 
 def fail(error):
@@ -21,6 +22,17 @@ def fail(error):
         (FileNotFoundError(errno.ENOENT, "No such file or directory", "x.json"), 2, "polymgnet: x.json: No such file or directory"),
         (FileExistsError("run exists"), 2, "polymgnet: run exists"),
         (Failure("did not converge"), 1, "polymgnet: did not converge"),
+        (FloatingPointError("the loss is nan\nat step 3"), 1, "polymgnet: the loss is nan at step 3"),
+        (ArithmeticError("the iteration did not converge"), 1, "polymgnet: the iteration did not converge"),
+        (
+            ZeroDivisionError("a fault"),
+            70,
+            "polymgnet: internal error, ZeroDivisionError: a fault; --traceback shows where, please report it",
+        ),
+        (MemoryError("Unable to allocate 8. EiB"), 1, "polymgnet: Unable to allocate 8. EiB"),
+        (torch.OutOfMemoryError("out of memory,\ntried 2 GiB"), 1, "polymgnet: out of memory, tried 2 GiB"),
+        (Stopped("stopped as asked; --resume goes on"), 1, "polymgnet: stopped as asked; --resume goes on"),
+        (OSError(errno.ENOSPC, "No space left on device", "run/model.tmp"), 1, "polymgnet: run/model.tmp: No space left on device"),
         (OSError(errno.ENOSPC, "No space left on device"), 1, "polymgnet: No space left on device"),
         (
             ModuleNotFoundError("No module named 'submitit'", name="submitit"),
