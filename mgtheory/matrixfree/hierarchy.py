@@ -94,7 +94,7 @@ class StencilHierarchy:
             Coarsening ends when at most this many unknowns are left, or at this many levels; the rest is solved by a sine transform. A full
             multigrid pass gains from a fine coarsest grid: there V-cycles reduce smooth errors least.
         threads
-            Numba threads; all of numba's by default.
+            Threads that share a sweep of a large grid; by default as many as the process has processors.
 
         Raises
         ------

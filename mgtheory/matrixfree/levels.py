@@ -10,8 +10,10 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+import os
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -19,7 +21,7 @@ import scipy.fft
 from numpy.typing import NDArray
 
 from mgtheory.factors import ComplexPair, Factor, Linear
-from mgtheory.matrixfree.tables import KEEP, Tables, cubic, linear, restriction
+from mgtheory.matrixfree.tables import ADD, KEEP, Tables, cubic, linear, restriction
 from mgtheory.polynomial import ResidualPolynomial
 
 __all__ = [
@@ -43,8 +45,8 @@ MAX_STEPS = 8  # in one sweep: beyond, the recomputed planes of the neighbours c
 SMALL = 2**14  # unknowns below which a second thread costs more than it brings
 
 
-def kernels() -> tuple[Callable[..., float], Callable[..., float]]:
-    """The compiled sweeps, by all threads and by one; imports numba, and only here.
+def kernel() -> Callable[..., float]:
+    """The compiled sweep; imports numba, and only here.
 
     Raises
     ------
@@ -52,23 +54,31 @@ def kernels() -> tuple[Callable[..., float], Callable[..., float]]:
         If numba is not installed.
     """
     try:
-        from mgtheory.matrixfree.sweep import sweep, sweep_alone
+        from mgtheory.matrixfree.sweep import sweep
     except ModuleNotFoundError as error:
         if error.name != "numba":
             raise
         raise ImportError("the matrix-free cycle needs numba, which is not installed: pip install 'polymgnet[fast]'") from None
-    return sweep, sweep_alone
+    return sweep
 
 
 def thread_count(threads: int | None) -> int:
-    """The number of blocks a large sweep is divided into: as many as numba has threads by default."""
-    import numba
-
+    """The number of blocks a large sweep is divided into: one for each processor this process may use by default."""
     if threads is None:
-        return int(numba.get_num_threads())
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
         raise ValueError(f"threads is {threads!r}, must be a whole number from 1 on")
     return threads
+
+
+@functools.cache
+def _pool(workers: int) -> ThreadPoolExecutor:
+    """Threads that wait without spinning, unlike OpenMP's: on a shared machine those cost more than they bring."""
+    return ThreadPoolExecutor(workers, thread_name_prefix="sweep")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.cache_clear)  # threads do not survive a fork
 
 
 @functools.cache
@@ -78,12 +88,10 @@ def compile_kernels() -> float:
     They are cached beside the source, or, where that is not writable, in numba's directory for the user (NUMBA_CACHE_DIR).
     """
     start = time.perf_counter()
-    kernels()
+    kernel()
     level = StencilLevel((3,), np.ones((2, 2, 2)), None, 1)
     level.allocate()
-    for level.blocks in (2, 1):
-        level.set_smoothing([], 0, 0)
-        level.residual_square()
+    level.residual_square()
     return time.perf_counter() - start
 
 
@@ -233,7 +241,7 @@ class StencilLevel:
         self.P, self.R, self.C = linear(self.grid, below), restriction(self.grid, below), cubic(self.grid, below)
         self.blocks = 1 if self.size < SMALL else max(1, min(threads, self.grid[0] // 8))
         self.direct: SineSolver | None = None
-        self._nothing = np.empty((0, 1, 1))
+        self._nothing, self._no_halo = np.empty((0, 1, 1)), np.empty((2, 0, 1, 1))
         self.release()
         self.set_smoothing([], 0, 0)
 
@@ -297,20 +305,40 @@ class StencilLevel:
         norm: bool = False,
     ) -> float:
         """Run the sweeps from `start`, the last with restriction to `to` and the residual's square sum."""
-        together, alone = kernels()
-        tables, nothing = self.P if P is None else P, self._nothing
+        run, tables = kernel(), self.P if P is None else P
         total = 0.0
         for i, steps in enumerate(sweeps):
             last = i + 1 == len(sweeps)
-            target = to if last and to is not None else nothing
-            task = (self.x, self.b, nothing if e is None else e, target, start, self.c, steps, write, norm and last)
+            target = to if last and to is not None else self._nothing
+            task = (self.x, self.b, self._nothing if e is None else e, target, start, self.c, steps, write, norm and last)
             transfers = (tables.first, tables.weights, tables.kind, self.R.first, self.R.weights, self.R.kind)
-            if self.blocks == 1:
-                total = alone(*task, *transfers, self.ring, self.scratch, self.halo)
-            else:
-                total = together(*task, self.blocks, *transfers, self.ring, self.scratch, self.halo)
+            bounds = self._bounds(target.shape[0])
+            if start in (KEEP, ADD):
+                self._copy_neighbours(bounds, len(steps) + 4)
+            blocks = [(*task, *transfers, *limits, *self._workspace(p)) for p, limits in enumerate(bounds)]
+            others = [_pool(self.blocks - 1).submit(run, *block) for block in blocks[1:]]
+            total = run(*blocks[0]) + sum(other.result() for other in others)
             start = KEEP
         return total
+
+    def _bounds(self, m: int) -> list[tuple[int, int, int, int]]:
+        """For each block its planes lo .. hi - 1, and the j0 .. j1 - 1 of the m coarse planes that it restricts to."""
+        coarse = [p * m // self.blocks for p in range(self.blocks + 1)]
+        fine = [p * self.grid[0] // self.blocks for p in range(self.blocks + 1)]
+        if m:
+            fine[1:-1] = [int(self.R.first[0, j]) for j in coarse[1:-1]]
+        return list(zip(fine[:-1], fine[1:], coarse[:-1], coarse[1:], strict=True))
+
+    def _copy_neighbours(self, bounds: list[tuple[int, int, int, int]], depth: int) -> None:
+        """Copy `depth` planes of x on either side of each block, before anything is overwritten."""
+        n, most = self.grid[0], self.halo.shape[2]
+        for p, (lo, hi, _, _) in enumerate(bounds[: self.halo.shape[0]]):
+            first, end = max(lo - depth, 0), min(hi + depth, n)
+            self.halo[p, 0, most - (lo - first) :] = self.x[first:lo]
+            self.halo[p, 1, : end - hi] = self.x[hi:end]
+
+    def _workspace(self, p: int) -> tuple[Array, Array, Array]:
+        return self.ring[p], self.scratch[p], self.halo[p] if self.blocks > 1 else self._no_halo
 
     def residual_square(self, start: int = KEEP) -> float:
         """||b - A x||_2^2 (||b||_2^2 from ZERO)."""

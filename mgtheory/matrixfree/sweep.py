@@ -11,8 +11,7 @@ neighbours' planes, k + 4 at most at either side, from copies made before anythi
 # mypy: disable-error-code="no-untyped-def, untyped-decorator"
 from __future__ import annotations
 
-import numpy as np
-from numba import njit, prange
+from numba import njit
 
 from mgtheory.matrixfree.rows import (
     PAD,
@@ -42,7 +41,7 @@ from mgtheory.matrixfree.tables import ADD, COPY, GENERAL, KEEP, NESTED, ZERO
 inlined = njit(cache=True, nogil=True, forceinline=True, fastmath=REORDERED, error_model="numpy")
 planewise = njit(cache=True, nogil=True, fastmath=REORDERED, error_model="numpy")
 
-__all__ = ["sweep", "sweep_alone"]
+__all__ = ["sweep"]
 
 
 @planewise
@@ -226,8 +225,23 @@ def smooth_plane(target, ring, i, r, start, b, stencil, omega, mu):
 
 
 @planewise
-def sweep_block(x, b, e, rc, start, stencil, steps, write, norm, pi, pw, pk, ri, rw, rk, lo, hi, j0, j1, ring, coarse, halo):
-    """The sweep on the planes lo .. hi - 1 and the coarse planes j0 .. j1 - 1; the square sum of their residual (0 unless `norm`)."""
+def sweep(x, b, e, rc, start, stencil, steps, write, norm, pi, pw, pk, ri, rw, rk, lo, hi, j0, j1, ring, coarse, halo):
+    """Smooth the planes lo .. hi - 1 of x in place, restrict to the coarse planes j0 .. j1 - 1; returns their residual's square sum.
+
+    Threads can sweep blocks of planes at the same time (Python's lock is released): what is read of x beyond a block is in `halo`.
+
+    x, b            (n0, n1, n2), C order; x is overwritten if `write`. Rows and planes beyond the ends count as zero.
+    e               correction or start on the coarse grid, (m0, m1, m2); read where `start` says so.
+    rc              receives the restricted residual, if j1 > j0.
+    start           KEEP, ZERO, ADD or SET.
+    stencil         (2, 2, 2): the coefficient by the absolute offsets along planes, rows, columns.
+    steps           (k, 2): omega and mu of x_i = x_{i-1} + omega (b - A x_{i-1}) + mu (x_{i-1} - x_{i-2}).
+    pi, pw, pk      interpolation, for axis a and fine index i: first coarse index pi[a, i], four weights pw[a, :, i]; kind along a row.
+    ri, rw, rk      restriction, for axis a and coarse index i: first fine index ri[a, i], four weights rw[a, :, i]; kind along a row.
+    ring            (>= k + 2, 4, n1 padded, n2 padded), zero in the padding.
+    coarse          (m1 + 3, n2 padded), zero in the padding.
+    halo            (2, >= k + 4, n1, n2): copies of the planes of x that end below lo, and of those from hi on.
+    """
     n0, n1, n2 = x.shape
     py = 1 if n1 > 1 else 0
     k, restrict = steps.shape[0], j1 > j0
@@ -290,49 +304,3 @@ def sweep_block(x, b, e, rc, start, stencil, steps, write, norm, pi, pw, pk, ri,
     if pending >= 0:
         store_plane(x[pending], ring[1, pending % 3], py)
     return total
-
-
-@njit(cache=True, nogil=True, parallel=True, error_model="numpy")
-def sweep(x, b, e, rc, start, stencil, steps, write, norm, blocks, pi, pw, pk, ri, rw, rk, ring, coarse, halo):
-    """Smooth x in place and restrict its residual; returns the square sum of the residual.
-
-    x, b            (n0, n1, n2), C order; x is overwritten if `write`. Rows and planes beyond the ends count as zero.
-    e               correction or start on the coarse grid, (m0, m1, m2); read where `start` says so.
-    rc              receives the restricted residual; with first extent 0, nothing is restricted.
-    start           KEEP, ZERO, ADD or SET.
-    stencil         (2, 2, 2): the coefficient by the absolute offsets along planes, rows, columns.
-    steps           (k, 2): omega and mu of x_i = x_{i-1} + omega (b - A x_{i-1}) + mu (x_{i-1} - x_{i-2}).
-    pi, pw, pk      interpolation, for axis a and fine index i: first coarse index pi[a, i], four weights pw[a, :, i]; kind along a row.
-    ri, rw, rk      restriction, for axis a and coarse index i: first fine index ri[a, i], four weights rw[a, :, i]; kind along a row.
-    ring            (blocks, >= k + 2, 4, n1 padded, n2 padded), zero in the padding.
-    coarse, halo    (blocks, m1 + 3, n2 padded), zero in the padding; (blocks, 2, >= k + 4, n1, n2).
-    """
-    n0, m0 = x.shape[0], rc.shape[0]
-    depth = halo.shape[2]
-    bounds = np.empty((blocks + 1, 2), np.int64)
-    for p in range(blocks + 1):
-        bounds[p, 1] = p * m0 // blocks
-        bounds[p, 0] = ri[0, bounds[p, 1]] if m0 > 0 and 0 < p < blocks else p * n0 // blocks
-    if start in (KEEP, ADD):
-        for p in prange(blocks):
-            lo, hi = bounds[p, 0], bounds[p + 1, 0]
-            for q in range(depth):
-                if lo - depth + q >= 0:
-                    halo[p, 0, q] = x[lo - depth + q]
-                if hi + q < n0:
-                    halo[p, 1, q] = x[hi + q]
-    total = 0.0
-    for p in prange(blocks):
-        lo, hi, j0, j1 = bounds[p, 0], bounds[p + 1, 0], bounds[p, 1], bounds[p + 1, 1]
-        total += sweep_block(
-            x, b, e, rc, start, stencil, steps, write, norm, pi, pw, pk, ri, rw, rk, lo, hi, j0, j1, ring[p], coarse[p], halo[p]
-        )
-    return total
-
-
-@planewise
-def sweep_alone(x, b, e, rc, start, stencil, steps, write, norm, pi, pw, pk, ri, rw, rk, ring, coarse, halo):
-    """`sweep` in one block, by the calling thread alone: on small grids, waking others costs more (halo is not read)."""
-    return sweep_block(
-        x, b, e, rc, start, stencil, steps, write, norm, pi, pw, pk, ri, rw, rk, 0, x.shape[0], 0, rc.shape[0], ring[0], coarse[0], halo[0]
-    )
