@@ -9,8 +9,8 @@ from nets.resnet import BasicBlock, Shortcut
 
 
 @pytest.mark.parametrize(
-    ("name", "count"),
-    [("resnet20", 269_722), ("resnet32", 464_154), ("resnet44", 658_586), ("resnet56", 853_018), ("resnet110", 1_727_962)],
+    ("depth", "count"),
+    [(20, 269_722), (32, 464_154), (44, 658_586), (56, 853_018), (110, 1_727_962)],
 )
 def test_sizes_of_the_6n_plus_2_family(depth, count):
     assert nets.count_parameters(nets.create_model(f"resnet{depth}")) == count
