@@ -17,6 +17,13 @@ def refuse_existing(path: Path, *, force: bool) -> None:
         raise FileNotFoundError(f"folder {path.parent} does not exist; make it first")
 
 
+def check_folder(folder: Path) -> None:
+    """NotADirectoryError if a file lies where the folder, or a folder above it, is or would be made."""
+    for path in (folder, *folder.parents):
+        if path.exists() and not path.is_dir():
+            raise NotADirectoryError(f"{path} is a file; give the name of a folder")
+
+
 def write_json(path: Path, document: Any) -> None:
     """Write one JSON document, whole or not at all."""
     from mgtheory.files import write_atomically

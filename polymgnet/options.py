@@ -70,7 +70,15 @@ def _filled(text: str | None) -> str | None:
 
 
 class Command(TyperCommand):
-    """A subcommand whose help may name a registry, as in `{families}`."""
+    """A subcommand whose help may name a registry, as in `{families}`, and whose options are not empty."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run it; ValueError for an option with an empty value, as an unset variable of a shell leaves it."""
+        for param in self.params:
+            value = ctx.params.get(param.name)
+            if value == "" or (isinstance(value, list) and "" in value):
+                raise ValueError(f"{param.opts[0]} has an empty value; give one, or leave the option out")
+        return super().invoke(ctx)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help with the registries' names filled in."""
@@ -95,8 +103,15 @@ Smoother = Annotated[str | None, typer.Option("--smoother", metavar="NAME", help
 Problem = Annotated[str, typer.Option("--problem", metavar="NAME", help="Model problem: {problems}.")]
 Points = Annotated[int, typer.Option("--n", metavar="N", help="Unknowns per axis (for dirichlet the mesh width is 1/(N+1)).")]
 Boundary = Annotated[str, typer.Option("--boundary", metavar="KIND", help="dirichlet, neumann or periodic.")]
-Pre = Annotated[int, typer.Option("--pre", metavar="V1", help="Smoothings before the coarse-grid correction.")]
-Post = Annotated[int, typer.Option("--post", metavar="V2", help="Smoothings after the coarse-grid correction.")]
+Pre = Annotated[int, typer.Option("--pre", metavar="V1", min=0, help="Smoothings before the coarse-grid correction.")]
+Post = Annotated[int, typer.Option("--post", metavar="V2", min=0, help="Smoothings after the coarse-grid correction.")]
 Init = Annotated[Path | None, typer.Option("--init", metavar="FILE", help="Take the polynomial from a file that `derive --out` wrote.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout instead of tables; complex numbers are [re, im].")]
+
+
+def size(problem: str, n: int | None, default: dict[int, int]) -> int:
+    """n, or the default of the problem's dimension where none was given; an unknown problem is refused where it is made."""
+    from mgtheory.problems import PROBLEMS
+
+    return n if n is not None else default[PROBLEMS[problem].dim if problem in PROBLEMS else 2]

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from polymgnet.errors import Failure, Stopped, one_line
-from polymgnet.files import write_json
+from polymgnet.files import check_folder, write_json
 
 KEYS = ("config", "out", "set", "grid", "slurm")
 AVERAGED = "seed"
@@ -135,6 +135,7 @@ def load_study(path: Path, *, out: Path | None = None) -> Study:
     where = out or (Path(data["out"]) if isinstance(data.get("out"), str) else None)
     if where is None:
         raise ValueError(f"study file {path}: out is {data.get('out')!r}, must name a folder (or give --out)")
+    check_folder(where)
     grid = {key: value if isinstance(value, list) else [value] for key, value in data["grid"].items()}
     empty = [key for key, values in grid.items() if not values]
     if empty:

@@ -1,22 +1,30 @@
 """`compare-smoothers`: every family and degree on one problem in one table, and which is fastest."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from polymgnet import console
-from polymgnet.options import Boundary, Json, Post, Pre, Problem
+from polymgnet.errors import Failure
+from polymgnet.options import Boundary, Json, Post, Pre, Problem, size
+
+SIZE = {1: 1023, 2: 255, 3: 31}  # unknowns per axis, by dimension
 
 
 def parse_degrees(text: str) -> list[int]:
     """Degrees from `1,2,3` or `1-4`, or both mixed."""
+    from mgtheory.polynomial import check_degree
+
     degrees: list[int] = []
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
         try:
-            degrees += range(int(first), int(last if dash else first) + 1)
+            ends = int(first), int(last if dash else first)
         except ValueError:
             raise ValueError(f"degrees is {text!r}, allowed are whole numbers such as 1,2,3 or 1-4") from None
+        for end in ends:
+            check_degree(end)
+        degrees += range(ends[0], ends[1] + 1)
     if not degrees or len(set(degrees)) < len(degrees):
         raise ValueError(f"degrees is {text!r}, must be at least one degree, each once")
     return degrees
@@ -52,18 +60,14 @@ def compare_smoothers(
     """
     from mgtheory import problems
     from mgtheory.families import FAMILIES, get_family
-    from mgtheory.polynomial import check_degree
     from mgtheory.solution import Cycle, check_cycle
     from polymgnet import smoothers, solving
 
     wanted = [get_family(name).name for name in families or FAMILIES]
     several = parse_degrees(degrees)
-    for degree in several:
-        check_degree(degree)
     check_cycle(cycle, without=(Cycle.FMG,))
     solving.check_backend(backend)
-    dim = problems.PROBLEMS[problem].dim if problem in problems.PROBLEMS else 2
-    model = problems.create(problem, n=n or {1: 1023, 2: 255, 3: 31}[dim], boundary=boundary)
+    model = problems.create(problem, n=size(problem, n, SIZE), boundary=boundary)
     with console.progress("compare", total=len(wanted) * len(several) + len(smoothers.CLASSICAL), show=not as_json) as step:
         result = smoothers.compare(
             model,
@@ -79,34 +83,31 @@ def compare_smoothers(
         )
     if as_json:
         console.emit({**result.to_dict(), "cycle": cycle, "pre": pre, "post": post, "backend": backend, "boundary": boundary})
-        return
+    else:
+        _show(result, f"{problem}, {' x '.join(map(str, result.shape))}, {boundary}, {cycle}({pre},{post}), backend {backend}")
+    if result.winner is None:
+        raise Failure(f"nothing was measured; {result.rows[0].family} of degree {result.rows[0].degree}: {result.rows[0].refused}")
+
+
+def _show(result: Any, title: str) -> None:
+    from polymgnet import smoothers
+
     columns = ["family", "degree", "smoothing", "two-grid", "gamma", "bound", "measured", "work/cycle", "ms/cycle", "ms/digit"]
+    names = ["family", "degree", "smoothing_factor", "two_grid_factor", "gamma", "bound", "measured_factor", "work_units"]
     body = []
     for row in result.rows:
         if not row.refused:
             times = [None if t is None else 1e3 * t for t in (row.seconds_per_cycle, row.seconds_per_digit)]
-            body.append(
-                [
-                    row.family,
-                    row.degree,
-                    row.smoothing_factor,
-                    row.two_grid_factor,
-                    row.gamma,
-                    row.bound,
-                    row.measured_factor,
-                    row.work_units,
-                    *times,
-                ]
-            )
-    grid = " x ".join(map(str, result.shape))
-    console.table(f"{problem}, {grid}, {boundary}, {cycle}({pre},{post}), backend {backend}", columns, body)
+            body.append([*(getattr(row, name) for name in names), *times])
+    if body:
+        console.table(title, columns, body)
     for row in result.rows:
         if row.refused:
             print(f"left out: {row.family} {row.degree}: {row.refused}")
     best = result.winner
-    if best is not None and best.seconds_per_digit is not None:
+    if best is not None:
         print(f"fastest here: {best.family} of degree {best.degree}, {1e3 * best.seconds_per_digit:.3g} ms per digit")
     for line in result.losses:
         print(line)
-    if smoothers.OPTIMISED in wanted and not result.losses:
+    if not result.losses and any(row.family == smoothers.OPTIMISED and not row.refused for row in result.rows):
         print(f"{smoothers.OPTIMISED} does not lose to another family of the same degree here")

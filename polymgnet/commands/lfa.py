@@ -6,7 +6,7 @@ import typer
 
 from polymgnet import console
 from polymgnet.errors import Failure
-from polymgnet.options import Init, Json, OptionalDegree, OptionalFamily, Post, Pre, Problem, Smoother
+from polymgnet.options import Init, Json, OptionalDegree, OptionalFamily, Post, Pre, Problem, Smoother, size
 
 SIZE = {1: 64, 2: 64, 3: 16}  # points per axis of the periodic grid, by dimension
 
@@ -25,7 +25,9 @@ def lfa(
     ] = None,
     restriction: Annotated[str, typer.Option("--restriction", metavar="KIND", help="full or half weighting, or injection.")] = "full",
     verify: Annotated[bool, typer.Option("--verify", help="Run the two-grid cycle on a periodic grid and compare.")] = False,
-    n: Annotated[int | None, typer.Option("--n", metavar="N", help="Points per axis of the periodic grid for --verify.")] = None,
+    n: Annotated[
+        int | None, typer.Option("--n", metavar="N", help="Points per axis of the periodic grid for --verify; 64, in 3D 16, by default.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Predict how a smoother and its multigrid cycle converge (local Fourier analysis).
@@ -41,9 +43,7 @@ def lfa(
     from mgtheory.localcycle import LocalCycle
     from polymgnet.choice import choose
 
-    model = problems.create(
-        problem, n=n or SIZE[problems.PROBLEMS[problem].dim if problem in problems.PROBLEMS else 2], boundary="periodic"
-    )
+    model = problems.create(problem, n=size(problem, n, SIZE), boundary="periodic")
     if model.stencil is None:
         raise ValueError(f"{problem} has variable coefficients; Fourier analysis needs constant ones, e.g. poisson2d")
     options: dict[str, Any] = {"pre": pre, "post": post, "coarsening": coarsening, "restriction": restriction}

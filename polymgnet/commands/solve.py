@@ -25,7 +25,7 @@ def solve(
         typer.Option("--coarsening", metavar="KIND", help="Coarse operators: rediscretise or galerkin; by default what suits the problem."),
     ] = None,
     tol: Annotated[float, typer.Option("--tol", metavar="T", help="Stop at ||b - A x|| <= T ||b||, 2-norms.")] = 1e-8,
-    maxiter: Annotated[int, typer.Option("--maxiter", metavar="N", help="Most cycles (or Krylov steps) allowed.")] = 100,
+    maxiter: Annotated[int, typer.Option("--maxiter", metavar="N", min=0, help="Most cycles (or Krylov steps) allowed.")] = 100,
     backend: Annotated[
         str,
         typer.Option(

@@ -7,6 +7,7 @@ import typer
 
 from polymgnet import console
 from polymgnet.errors import Stopped
+from polymgnet.files import check_folder
 from polymgnet.options import Json
 
 Runs = Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders that train wrote.")]
@@ -104,8 +105,7 @@ def figures(
     if theory == bool(runs) or (theory and out is None):
         raise ValueError("give run folders, or --theory with --out")
     folder = out or (runs or [])[0] / "figures"
-    if folder.exists() and not folder.is_dir():
-        raise NotADirectoryError(f"{folder} is a file; --out names a folder")
+    check_folder(folder)
     import figures as room
 
     with console.progress("draw", show=not as_json) as step:

@@ -173,6 +173,25 @@ def test_compare_smoothers_takes_the_coarse_operator(document):
     assert found["galerkin"]["measured_factor"] < 0.8 * found["rediscretise"]["measured_factor"]
 
 
+@pytest.mark.parametrize(("options", "reason"), [(("--pre", 0, "--post", 0), "does not reduce"), (("--n", 7), "one cycle")])
+def test_compare_smoothers_measures_nothing(run, options, reason):
+    """No table without a row: the reasons, and exit status 1."""
+    result = run("compare-smoothers", *SMALL, "--degrees", 1, "--family", "chebyshev4", "--repeats", 1, *options)
+    assert result.status == 1
+    assert "two-grid" not in result.out
+    assert result.out.count("left out: ") == 4
+    assert reason in result.err
+
+
+def test_compare_smoothers_bound(document):
+    """C = 2 in 1D and for the finite elements, 4 for the 5-point stencil; bound = C/(C + 1/gamma) with 1/gamma = 8/3."""
+    for problem, constant in (("poisson1d", 2), ("poisson2d-q1", 2), ("poisson2d", 4)):
+        words = ("--problem", problem, "--n", 127, "--degrees", 1, "--family", "chebyshev4", "--repeats", 1)
+        data = document("compare-smoothers", *words)
+        assert data["approximation_constant"] == pytest.approx(constant, abs=1e-9)
+        assert data["rows"][0]["bound"] == pytest.approx(constant / (constant + 8 / 3), abs=1e-6)
+
+
 def test_compare_smoothers_without_stencil(document):
     """Variable coefficients: measured alone."""
     data = document("compare-smoothers", "--problem", "variable2d", "--n", 31, "--degrees", 2, "--family", "chebyshev", "--repeats", 1)

@@ -1,0 +1,65 @@
+"""Every option and argument of every command refuses wrong values: one line, exit status 2, nothing written. New ones are covered unasked."""
+
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, get_args, get_origin, get_type_hints
+
+import pytest
+from typer.models import OptionInfo
+
+from polymgnet.commands import COMMANDS
+from polymgnet.commands.runs import Engine
+
+# what the command needs beside the option in question, so that this one alone is wrong
+BASE = {
+    "derive": "--family chebyshev --degree 2",
+    "solve": "--n 7",
+    "compare-smoothers": "--n 7 --degrees 1 --repeats 1",
+    "train": "--out run --set epochs=1 --set width=2",
+    "figures": "--theory --out pictures",
+    "study": "study.toml",
+}
+FILES = {
+    "notes.txt": "neither a folder nor a file of this program",
+    "study.toml": 'config = "q2"\nout = "runs"\n[set]\nepochs = 1\nwidth = 2\n',
+}
+# by what the option takes; a path is wrong when something else lies there
+WRONG = {
+    int: ["x", "1.5", "", "-7"],
+    float: ["x", "", "nan", "-1"],
+    str: ["nonsense", ""],
+    Path: ["notes.txt", "notes.txt/below"],
+    Engine: ["nonsense", ""],
+    bool: [],
+}
+
+
+def taken(annotation):
+    """(type, how many values) of `list[int] | None`, `tuple[float, float]` and the like."""
+    if isinstance(annotation, UnionType):
+        annotation = next(part for part in get_args(annotation) if part is not type(None))
+    parts = get_args(annotation)
+    return (parts[0], len(parts)) if parts else (annotation, 1)
+
+
+def cases():
+    """(command, option or argument, wrong value) over the whole registry."""
+    for command, (function, _) in COMMANDS.items():
+        for hint in get_type_hints(function, include_extras=True).values():
+            if get_origin(hint) is Annotated:
+                annotation, info = get_args(hint)
+                kind, count = taken(annotation)
+                option = [info.default] if isinstance(info, OptionInfo) else []  # in Annotated the first name stands there
+                for value in WRONG[kind]:
+                    words = [*option, *[value] * count]
+                    yield pytest.param(command, words, id=" ".join([command, *(word or "''" for word in words)]))
+
+
+@pytest.mark.parametrize(("command", "words"), cases())
+def test_wrong_value(refused, monkeypatch, tmp_path, command, words):
+    monkeypatch.chdir(tmp_path)
+    for name, text in FILES.items():
+        (tmp_path / name).write_text(text)
+    base = BASE.get(command, "").split() if words[0].startswith("--") else []
+    refused(command, *base, *words)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == FILES
