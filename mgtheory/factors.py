@@ -103,6 +103,12 @@ class Linear(Factor):
         return reciprocals(np.array([self.w], dtype=complex))
 
 
+def _check_product(kind: str, product: float) -> None:
+    """Refuse a pair of roots whose product, or its reciprocal, is no double: its correction would silently be another one."""
+    if not 1e-300 <= abs(product) <= 1e300:
+        raise ValueError(f"{kind} factor: the product of the roots is {product:g}, allowed are moduli from 1e-300 to 1e300")
+
+
 @dataclass(frozen=True)
 class RealPair(Factor):
     """q_f(t) = (1 - t/r1)(1 - t/r2) with two real roots, neither of them zero."""
@@ -115,6 +121,7 @@ class RealPair(Factor):
         super().__post_init__()
         if self.r1 == 0.0 or self.r2 == 0.0:
             raise ValueError(f"real_pair factor: roots are {self.r1} and {self.r2}, must not be zero (q(0) = 1)")
+        _check_product(self.kind, float(self.r1) * float(self.r2))
 
     @property
     def correction_coefficients(self) -> tuple[float, ...]:
@@ -154,6 +161,7 @@ class ComplexPair(Factor):
         super().__post_init__()
         if self.a == 0.0 and self.b == 0.0:
             raise ValueError("complex_pair factor: a and b are both 0, a^2 + b^2 must be positive (q(0) = 1)")
+        _check_product(self.kind, float(self.a) * float(self.a) + float(self.b) * float(self.b))
 
     @property
     def correction_coefficients(self) -> tuple[float, ...]:
@@ -202,7 +210,7 @@ def factor_from_dict(data: dict[str, Any]) -> Factor:
     """
     parameters = dict(data)
     kind = parameters.pop("kind", None)
-    if kind not in FACTORS:
+    if not isinstance(kind, str) or kind not in FACTORS:
         raise ValueError(f"unknown factor kind {kind!r}, known are: {', '.join(FACTORS)}")
     try:
         return FACTORS[kind](**{k: tuple(v) if isinstance(v, list) else v for k, v in parameters.items()})

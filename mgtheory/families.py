@@ -219,7 +219,10 @@ def _fourth_kind_roots(degree: int) -> np.ndarray:
 
 
 def _check_lmax(lmax: float, *, family: str) -> float:
-    value = float(lmax)
+    try:
+        value = float(lmax)
+    except (TypeError, ValueError):
+        raise ValueError(f"lmax is {lmax!r}, {family} needs the largest eigenvalue of BA, a number > 0") from None
     if not (math.isfinite(value) and value > 0):
         raise ValueError(f"lmax is {value:g}, {family} needs the largest eigenvalue of BA, finite and > 0")
     return value

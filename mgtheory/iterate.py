@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,8 +34,8 @@ class Watch:
     def __call__(self, level: Level, before: NDArray[Any], after: NDArray[Any]) -> None:
         B = getattr(level.pre, "B", None)
         weight = 1.0 if B is None else np.sqrt(np.abs(B))
-        start = float(np.linalg.norm(weight * before))
-        growth = float(np.linalg.norm(weight * after)) / start if start > 0.0 else 0.0
+        start = _norm(weight * before)
+        growth = _norm(weight * after) / start if start > 0.0 else 0.0
         if hasattr(level.pre, "polynomial") and not growth <= 1.0 + 1e-3:
             self.worst[level.index] = max(growth, self.worst.get(level.index, 0.0))
 
@@ -46,6 +47,18 @@ class Watch:
             "its lmax (or interval) is too small for this A, or A is not positive definite"
             for index, growth in sorted(self.worst.items())
         )
+
+
+def _norm(v: NDArray[Any]) -> float:
+    """||v||_2, with v scaled where its squares leave the range of its type: a right-hand side of size 1e-200 is not 0."""
+    value = float(np.linalg.norm(v))
+    range_ = np.finfo(v.dtype)
+    if (range_.tiny / range_.eps) ** 0.5 <= value < np.inf:
+        return value
+    size = float(np.max(np.abs(v), initial=0.0))
+    if size == 0.0 or not np.isfinite(size):
+        return size
+    return size * float(np.linalg.norm(v.astype(np.promote_types(v.dtype, np.float64)) / size))
 
 
 def _vector(given: ArrayLike, n: int, dtype: Any, name: str) -> NDArray[Any]:
@@ -93,7 +106,7 @@ def _iterate(
     callback: Callable[[int, float], None] | None,
     start: float,
 ) -> Solution:
-    if not (np.isfinite(tol) and tol >= 0.0):
+    if not (isinstance(tol, Real) and 0.0 <= tol < np.inf):
         raise ValueError(f"tol is {tol!r}, must be a number from 0 on")
     for name, value, least in (("maxiter", maxiter, 0), ("cycles", cycles, 1)):
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
@@ -106,17 +119,17 @@ def _iterate(
     missing = 0.0
     if N is not None:
         outside = N.conj().T @ right
-        missing = float(np.linalg.norm(outside))
-        if missing <= 1e2 * np.finfo(right.dtype).eps * float(np.linalg.norm(right)):
+        missing = _norm(outside)
+        if missing <= 1e2 * np.finfo(right.dtype).eps * _norm(right):
             missing = 0.0
         right = right - N @ outside
         x = x - N @ (N.conj().T @ x)
-    target = tol * float(np.hypot(np.linalg.norm(right), missing))
+    target = tol * float(np.hypot(_norm(right), missing))
     watch = Watch()
     norms: list[float] = []
     work = 0.0
     residual = right.copy() if x0 is None else right - finest.exact @ x
-    inside = float(np.linalg.norm(residual))
+    inside = _norm(residual)
     norms.append(float(np.hypot(inside, missing)))
     if callback is not None:
         callback(0, norms[0])
@@ -133,7 +146,7 @@ def _iterate(
         if N is not None:
             x = x - N @ (N.conj().T @ x)
         residual = right - finest.exact @ x
-        inside = float(np.linalg.norm(residual))
+        inside = _norm(residual)
         norms.append(float(np.hypot(inside, missing)))
         if callback is not None:
             callback(len(norms) - 1, norms[-1])

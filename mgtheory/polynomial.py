@@ -31,6 +31,7 @@ __all__ = ["MAX_DEGREE", "POWER_BASIS_DEGREE", "Recurrence", "ResidualPolynomial
 
 MAX_DEGREE = 256
 POWER_BASIS_DEGREE = 10  # on (0, 1] the coefficients grow like (3 + sqrt 8)^k: 4e7 at k = 10, where half of a double's digits are left
+REAL_RANGE, PAIR_RANGE = 1e300, 1e150  # largest modulus, and reciprocal of the smallest, of a real root and of a pair: doubles hold 1/|r|^2
 RECURRENCE_TOLERANCE = 1e-8  # a recurrence of degree 256 and its roots agree to about 1e-11; another polynomial differs by far more
 
 
@@ -108,7 +109,9 @@ class ResidualPolynomial:
         check_degree(roots.size)
         if np.isnan(roots).any() or (roots == 0).any():
             raise ValueError("a root is 0 or not a number; roots must be non-zero, because q(0) = 1")
-        roots = leja_order(symmetrised(roots))
+        roots = symmetrised(roots)
+        _check_moduli(roots)
+        roots = leja_order(roots)
         roots.flags.writeable = False
         object.__setattr__(self, "roots", roots)
         if self.recurrence is not None:
@@ -117,7 +120,7 @@ class ResidualPolynomial:
     def _check_recurrence(self, recurrence: Recurrence) -> None:
         if len(recurrence.a) != self.degree:
             raise ValueError(f"the recurrence has {len(recurrence.a)} steps, the polynomial degree {self.degree}; they must be equal")
-        largest = float(np.abs(self.roots[np.isfinite(self.roots)]).max(initial=1.0))
+        largest = float(np.abs(self.roots[np.isfinite(self.roots)]).max(initial=0.0)) or 1.0
         t = largest * np.linspace(0.0, 1.0, 2 * self.degree + 2)[1:]
         other = 1.0 - t * recurrence.correction(lambda z: t * z, lambda s: s, np.ones_like(t))
         difference = float(np.max(np.abs(other - self(t)) / np.maximum(1.0, np.abs(self(t)))))
@@ -306,7 +309,7 @@ class ResidualPolynomial:
         return np.array_equal(self.roots, other.roots) and self.recurrence == other.recurrence
 
     def __hash__(self) -> int:
-        return hash((self.roots.tobytes(), self.recurrence))
+        return hash(((self.roots + 0.0).tobytes(), self.recurrence))  # -0.0 equals 0.0
 
     def __repr__(self) -> str:
         shown = self.roots.real if self.is_real_rooted else self.roots
@@ -319,8 +322,21 @@ def check_degree(degree: int, *, family: str = "a residual polynomial") -> None:
         raise ValueError(f"degree is {degree!r}, {family} allows whole numbers from 1 to {MAX_DEGREE}")
 
 
+def _check_moduli(roots: NDArray[np.complex128]) -> None:
+    """Refuse finite roots whose factors leave the range of double precision."""
+    for chosen, limit, what in ((roots.imag == 0, REAL_RANGE, "root"), (roots.imag != 0, PAIR_RANGE, "complex root")):
+        for modulus in np.abs(roots[chosen & np.isfinite(roots)]):
+            if not 1 / limit <= modulus <= limit:
+                raise ValueError(f"a {what} has modulus {modulus:.1e}, allowed are {1 / limit:g} to {limit:g}: scale the operator")
+
+
 def _scaled_roots(roots: NDArray[np.complex128], factor: float) -> NDArray[np.complex128]:
-    return np.where(np.isfinite(roots), np.where(np.isfinite(roots), roots, 0.0) * factor, complex(np.inf, 0.0))
+    finite = np.isfinite(roots)
+    with np.errstate(over="ignore"):
+        scaled = np.where(finite, roots, 1.0) * factor
+    if not np.isfinite(scaled).all():
+        raise ValueError(f"scale factor is {factor:g}, with it a finite root leaves the range of double precision")
+    return np.where(finite, scaled, complex(np.inf, 0.0))
 
 
 def _multiplication(B: Any) -> Callable[[Any], Any]:

@@ -56,7 +56,7 @@ class PolynomialSmoothing(Smoothing):
         self._steps: list[tuple[Any, Any]] | None = None
         if recurrence is not None and all(beta == 1.0 for beta in recurrence.beta) and polynomial.degree > PRODUCT_DEGREE:
             self._steps = [(real(a), real(b)) for a, b in zip(recurrence.a, recurrence.b, strict=True)]
-        self._factors = [[real(c) for c in factor.correction_coefficients] for factor in _in_pairs(polynomial)]
+        self._factors = [[real(c) for c in factor.correction_coefficients] for factor in _in_pairs(polynomial, real)]
 
     def correct(self, r: Vector) -> Vector:
         return self._apply(r, False)[0]
@@ -113,12 +113,16 @@ class PolynomialSmoothing(Smoothing):
         return self
 
 
-def _in_pairs(polynomial: ResidualPolynomial) -> list[Factor]:
-    """The factors in Leja order, two successive linear ones as one real pair: fewer passes over the vectors for the same products."""
+def _in_pairs(polynomial: ResidualPolynomial, real: Any = np.float64) -> list[Factor]:
+    """The factors in Leja order, two successive linear ones as one real pair: fewer passes over the vectors for the same products.
+
+    Only where the product of the weights is a normal number of the type `real`.
+    """
+    smallest = float(np.finfo(real).tiny)
     factors: list[Factor] = []
     for factor in polynomial.factors:
         last = factors[-1] if factors else None
-        if isinstance(factor, Linear) and isinstance(last, Linear) and factor.w != 0.0 and last.w != 0.0:
+        if isinstance(factor, Linear) and isinstance(last, Linear) and smallest < abs(factor.w * last.w) < 1 / smallest:
             factors[-1] = RealPair(1.0 / last.w, 1.0 / factor.w)
         else:
             factors.append(factor)

@@ -229,6 +229,32 @@ def test_stagnation_and_maxiter():
     assert zero.iterations == 0
 
 
+@pytest.mark.parametrize(
+    ("dtype", "scale", "tol"),
+    [("float64", 1e-290, 1e-8), ("float64", 1e-170, 1e-8), ("float64", 1e290, 1e-8), ("float32", 1e-28, 1e-4), ("float32", 1e25, 1e-4)],
+)
+def test_tiny_and_huge_right_hand_sides(dtype, scale, tol):
+    """A b whose squares underflow is not 0, and one whose squares overflow is not solved by x = 0."""
+    problem = poisson((31, 31))
+    A = problem.A.astype(dtype)
+    solution = Hierarchy.build(A, shape=(31, 31)).solve((problem.b * scale).astype(dtype), tol=tol)
+    assert solution.converged
+    x = solution.x.astype(float) / scale
+    residual = np.linalg.norm(problem.b - problem.A @ x) / np.linalg.norm(problem.b)
+    assert residual < 3 * tol  # float32 itself leaves 1e-5 here
+    assert solution.residual_norms[0] == pytest.approx(scale * np.linalg.norm(problem.b), rel=1e-6)
+
+
+@pytest.mark.parametrize("scale", [1e-290, 1e-160, 1e160, 1e290])
+@pytest.mark.parametrize("smoother", ["chebyshev", "chebyshev4"])
+@pytest.mark.parametrize("degree", [2, 6])
+def test_tiny_and_huge_operators(smoother, degree, scale):
+    problem = poisson((31, 31))
+    plain, scaled = (Hierarchy.build(problem.A * s, shape=(31, 31), smoother=smoother, degree=degree) for s in (1.0, scale))
+    expected = plain.solve(problem.b).residual_norms
+    np.testing.assert_allclose(scaled.solve(problem.b).residual_norms, expected, rtol=1e-2)  # rounding in the last, smallest ones
+
+
 def test_start_and_arguments():
     """A start x0 is used and kept; the exact solution as start needs no cycle."""
     problem = poisson((31, 31))
@@ -286,6 +312,7 @@ def test_complex():
         (lambda h: h.solve(np.full(961, np.nan)), "not a number"),
         (lambda h: h.solve(np.ones(961), cycle="X"), "unknown cycle 'X', allowed are: V, W, F, FMG"),
         (lambda h: h.solve(np.ones(961), tol=-1.0), "tol is -1.0"),
+        (lambda h: h.solve(np.ones(961), tol=None), "tol is None"),
         (lambda h: h.solve(np.ones(961), maxiter=-1), "maxiter is -1"),
         (lambda h: h.apply(np.ones(961), "FMG"), "allowed are: V, W, F"),
         (lambda h: h.full_multigrid(np.ones(961), cycles=0), "cycles is 0"),

@@ -89,7 +89,7 @@ def test_bad_intervals_are_refused(family, interval):
 
 
 @pytest.mark.parametrize("family", ["chebyshev4", "chebyshev4_opt", "mls"])
-@pytest.mark.parametrize("lmax", [0, -1, np.inf, np.nan])
+@pytest.mark.parametrize("lmax", [0, -1, np.inf, np.nan, None, "eight"])
 def test_bad_lmax_is_refused(family, lmax):
     with pytest.raises(ValueError, match=rf"^lmax is .*{family} needs"):
         FAMILIES[family].function(4, lmax=lmax)
@@ -174,6 +174,17 @@ def test_mls_is_its_definition(d):
     expected = (1 - (2 * d + 1) ** 2 / LMAX * t * S(t) ** 2) * S(t)
     np.testing.assert_allclose(q(t), expected, atol=1e-12)
     np.testing.assert_allclose(q(q.roots), 0, atol=1e-13)
+
+
+@pytest.mark.parametrize("lmax", [1e-290, 1e-6, 1e290])
+@pytest.mark.parametrize("degree", [3, 64, 256])
+def test_every_scale_of_the_operator(degree, lmax):
+    """Roots and recurrence scale with the operator, however small or large it is."""
+    for family in (chebyshev4, chebyshev4_opt):
+        q, unit = family(degree, lmax=lmax), family(degree, lmax=1.0)
+        np.testing.assert_allclose(q.roots, lmax * unit.roots, rtol=1e-12)
+        np.testing.assert_allclose(q(0.3 * lmax), unit(0.3), rtol=0, atol=1e-10)  # rounding of the order of the product, at degree 256
+    assert chebyshev(degree, interval=(0.25 * lmax, lmax)).recurrence is not None
 
 
 def test_recurrences_and_scaling():

@@ -187,6 +187,9 @@ def test_flags_and_equality():
     assert POLYNOMIALS["complex"] == ResidualPolynomial([-4.0, 1 - 2j, 3.0, 1 + 2j])
     assert POLYNOMIALS["complex"] != POLYNOMIALS["double"]
     assert len({ResidualPolynomial([1.0, 2.0]), ResidualPolynomial([2.0, 1.0])}) == 1
+    imaginary = [ResidualPolynomial([complex(zero, 1.0), complex(zero, -1.0)]) for zero in (0.0, -0.0)]
+    assert imaginary[0] == imaginary[1]
+    assert len(set(imaginary)) == 1
     assert POLYNOMIALS["complex"].factors[0] == Linear(-0.25)
     assert {type(f) for f in POLYNOMIALS["complex"].factors} == {Linear, ComplexPair}
     assert POLYNOMIALS["with infinity"].factors[-1] == Linear(0.0)
@@ -211,6 +214,9 @@ def test_mixed_factors_multiply():
         (lambda: ResidualPolynomial([1.0, 0.0]), "must be non-zero"),
         (lambda: ResidualPolynomial([math.nan]), "must be non-zero|not a number"),
         (lambda: ResidualPolynomial([[1.0]]), "one-dimensional"),
+        (lambda: ResidualPolynomial([1e-320]), "a root has modulus 1.0e-320, allowed are 1e-300 to 1e.300"),
+        (lambda: ResidualPolynomial([1e-200 * (1 + 1j), 1e-200 * (1 - 1j)]), "a complex root has modulus 1.4e-200"),
+        (lambda: ResidualPolynomial([1e200]).scaled(1e200), "leaves the range of double precision"),
         (lambda: ResidualPolynomial([1 + 1j]), "no conjugate partner"),
         (lambda: ResidualPolynomial([1 + 1j, 1 - 1.1j]), "no conjugate partner"),
         (lambda: ResidualPolynomial([1.0]).scaled(-2.0), "must be positive"),
