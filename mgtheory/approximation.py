@@ -61,7 +61,10 @@ def approximation_constant(A: Any, P: Any, *, B: ArrayLike | None = None, lmax: 
         raise ValueError(f"B must be a positive diagonal of shape ({n},)")
     if lmax is None:
         lmax = _largest(matrix, mass)
-    coarse = splu(scipy.sparse.csc_array(prolongation.T @ (mass[:, None] * prolongation)))
+    try:
+        coarse = splu(scipy.sparse.csc_array(prolongation.T @ (mass[:, None] * prolongation)))
+    except RuntimeError:
+        raise ValueError(f"P of shape {prolongation.shape} must have full rank") from None
 
     def complement(v: NDArray[np.float64]) -> NDArray[np.float64]:
         v = v.reshape(n, -1)

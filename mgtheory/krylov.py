@@ -74,9 +74,10 @@ def arnoldi_process(apply: Callable[[Any], Any], start: NDArray[Any], steps: int
     scale = 0.0
     for j in range(steps):
         w = np.array(apply(V[j]) if j else first, dtype=dtype)
-        scale = max(scale, float(np.linalg.norm(w)))
-        if not math.isfinite(scale):
+        size = float(np.linalg.norm(w))
+        if not math.isfinite(size):
             raise ValueError("the operator gives values that are not finite")
+        scale = max(scale, size)
         for _ in range(2):
             h = V[: j + 1].conj() @ w
             w -= h @ V[: j + 1]

@@ -89,6 +89,7 @@ def test_levels_of_a_hierarchy():
         (np.eye(3), np.eye(3), {}, "0 < m < n"),
         (np.eye(3), np.ones((3, 1)), {"B": [1, -1, 1]}, "positive diagonal"),
         (-np.eye(3), np.ones((3, 1)), {}, "positive definite"),
+        (np.eye(3), np.ones((3, 2)), {}, "full rank"),
     ],
 )
 def test_bad_input(A, P, options, message):

@@ -158,6 +158,7 @@ def test_singular_operator_is_served_after_projection():
         (1j * np.eye(3), np.ones(3), "must be real"),
         (np.eye(3), 1j * np.ones(3), "must be real"),
         (np.diag([1.0, np.inf, 2.0]), np.ones(3), "not finite"),
+        (np.diag([1.0, np.nan, 2.0]), np.ones(3), "not finite"),
     ],
 )
 def test_bad_input_is_refused(operator, start, message):
