@@ -161,6 +161,25 @@ def test_same_in_channels_last_and_bf16(name):
     assert (close - expected).norm() < 0.05 * expected.norm()
 
 
+@pytest.mark.parametrize("compiled", [False, True])
+def test_depthwise_transfers_leave_a_cpus_autocast(compiled):
+    """Values and gradients of float32 from bfloat16 features, exactly; other convolutions do compute in bfloat16."""
+    transfer = nets.create_model("q2", width=6, levels=2).transfers[0]
+    function = torch.compile(transfer, backend="aot_eager") if compiled else transfer
+    u, r = (images(channels=6, seed=s).bfloat16() for s in (1, 2))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = function(u, r)
+        assert torch.conv2d(u, torch.randn(6, 6, 3, 3)).dtype == torch.bfloat16
+        weights = (transfer.Pi.weight, transfer.R.weight)
+        gradients = torch.autograd.grad(sum(out.square().sum() for out in found), weights)
+    expected = transfer(u.float(), r.float())
+    for one, other in zip(found, expected, strict=True):
+        assert one.dtype == torch.float32
+        torch.testing.assert_close(one, other)
+    for one, other in zip(gradients, torch.autograd.grad(sum(out.square().sum() for out in expected), weights), strict=True):
+        torch.testing.assert_close(one, other)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_copies_state_and_spec(name):
     model, x = small(name).eval(), images()
