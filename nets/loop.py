@@ -19,7 +19,9 @@ from torch import nn
 from mgtheory.files import write_atomically
 from nets.checkpoint import Checkpoints, save_model
 from nets.config import TrainConfig
+from nets.initialise import InitReport, roots_at_guard
 from nets.models import count_parameters
+from nets.polymgnet import coefficient_parameters
 from nets.runs import Summary, environment, write_metrics
 from nets.trainer import Trainer
 
@@ -145,24 +147,29 @@ class Run:
         loss, accuracy = trainer.evaluate(trainer.test, weights)
         trainer.seconds = time.perf_counter() - self.began
         chosen = trainer.best_row or trainer.rows[-1]
-        summary = self.summary(finished=True, test_loss=loss, test_accuracy=accuracy, best_epoch=chosen["epoch"])
+        with trainer.at(weights) as model:
+            events = roots_at_guard(model, InitReport.from_dict(self.report))
+        summary = self.summary(finished=True, test_loss=loss, test_accuracy=accuracy, best_epoch=chosen["epoch"], roots_at_guard=events)
         if self.first:
             save_model(self.out / "model.safetensors", trainer.raw, weights=weights)
             write_atomically(self.out / "summary.json", json.dumps(summary.to_dict(), indent=2) + "\n")
         self.fabric.barrier("finished")
         if accuracy is not None:
             self._say(f"test accuracy {100 * accuracy:.2f} % after {trainer.epoch} epochs, {trainer.seconds:.1f} s; {self.out}")
+        if coefficient_parameters(trainer.raw):
+            self._say(_about_roots(events))
         return summary
 
     def summary(self, *, finished: bool, **values: Any) -> Summary:
         """The present numbers; validation and training loss are those of the chosen epoch."""
         trainer, config = self.trainer, self.config
         row = trainer.best_row or (trainer.rows[-1] if trainer.rows else {})
+        values |= {key: row.get(key) for key in ("val_accuracy", "val_loss", "train_loss")}
         return Summary(
             finished=finished,
             parameters=count_parameters(trainer.raw),
             epochs=trainer.epoch,
-            **{key: row.get(key) for key in ("val_accuracy", "val_loss", "train_loss")},
+            **values,
             steps=trainer.step,
             seconds=round(trainer.seconds, 3),
             images_per_second=round(trainer.trained_images / max(trainer.train_seconds, 1e-9), 1),
@@ -174,7 +181,6 @@ class Run:
             resumed=trainer.resumed,
             notes=list(self.notes),
             environment=self.environment,
-            **values,
         )
 
     def heading(self) -> str:
@@ -197,7 +203,7 @@ class Run:
 
     @contextmanager
     def _progress(self) -> Iterator[Callable[[], None]]:
-        if not self.verbose:
+        if not (self.verbose and sys.stderr.isatty()):
             yield lambda: None
             return
         from rich.console import Console
@@ -232,6 +238,14 @@ def _coefficients(model: nn.Module) -> Iterator[tuple[str, float]]:
             for name, value in module.named_parameters():
                 for i, entry in enumerate(value.detach().reshape(-1).tolist()):
                     yield f"{path}.{name}" + (f".{i}" if value.numel() > 1 else ""), entry
+
+
+def _about_roots(events: list[dict[str, Any]]) -> str:
+    """One line on the roots that lost their meaning."""
+    if not events:
+        return "roots: every one kept its meaning"
+    first, more = events[0], f"; {len(events) - 1} more in summary.json" if len(events) > 1 else ""
+    return f"roots: level {first['level']}, step {first['step']} ({first['kind']}): {first['message']}{more}"
 
 
 @torch.no_grad()

@@ -32,7 +32,18 @@ from mgtheory.files import read_json, write_atomically
 from nets.checkpoint import load_model
 from nets.config import TrainConfig, config_from_dict
 
-__all__ = ["CONTENT", "Summary", "environment", "load", "lock_run", "prepare_run", "read_config", "read_summary", "write_metrics"]
+__all__ = [
+    "CONTENT",
+    "Summary",
+    "check_run",
+    "environment",
+    "load",
+    "lock_run",
+    "prepare_run",
+    "read_config",
+    "read_summary",
+    "write_metrics",
+]
 
 T = TypeVar("T")
 CONTENT = (
@@ -53,6 +64,9 @@ class Summary:
         Wall time of all parts of the run together, and training images per second of training time.
     test_accuracy, val_accuracy
         Fractions in [0, 1]; None where the part is empty or the run is not finished.
+    roots_at_guard
+        Of the weights of a finished run: the steps whose roots reached a guard or infinity or changed sign, see `nets.roots_at_guard`;
+        empty where every root kept its meaning.
     """
 
     finished: bool
@@ -74,6 +88,7 @@ class Summary:
     seed: int = 0
     resumed: int = 0
     notes: list[str] = field(default_factory=list)
+    roots_at_guard: list[dict[str, Any]] = field(default_factory=list)
     environment: dict[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -136,8 +151,8 @@ def load(run: str | Path, *, which: str = "learned") -> nn.Module:
     return load_model(path)
 
 
-def prepare_run(out: Path, config: TrainConfig, *, resume: bool, force: bool) -> str:
-    """ "new", "resume" or "finished": what is to be done in a folder; it is made, or cleared by `force`, but nothing else is touched.
+def check_run(out: Path, config: TrainConfig, *, resume: bool, force: bool) -> str:
+    """ "new", "clear", "resume" or "finished": what is to be done in a folder; nothing is touched.
 
     Raises
     ------
@@ -150,7 +165,6 @@ def prepare_run(out: Path, config: TrainConfig, *, resume: bool, force: bool) ->
         raise FileExistsError(f"{out} is a file; give a folder for the run")
     present = [entry.name for entry in out.iterdir() if not entry.name.endswith(".tmp")] if out.is_dir() else []
     if not present:
-        out.mkdir(parents=True, exist_ok=True)
         return "new"
     foreign = sorted(set(present) - set(CONTENT))
     if "config.json" not in present:
@@ -162,10 +176,7 @@ def prepare_run(out: Path, config: TrainConfig, *, resume: bool, force: bool) ->
             raise FileExistsError(
                 f"{out} holds {foreign[0]}, which no run writes; nothing was changed, move it away or give another folder"
             )
-        for name in ("summary.json", *(name for name in reversed(CONTENT) if name != "summary.json")):
-            path = out / name
-            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
-        return "new"
+        return "clear"
     finished = "summary.json" in present
     if not resume:
         raise FileExistsError(f"{out} holds a {'finished' if finished else 'begun'} run; resume goes on with it, force starts it anew")
@@ -173,6 +184,19 @@ def prepare_run(out: Path, config: TrainConfig, *, resume: bool, force: bool) ->
     if difference:
         raise ValueError(f"{out} holds a run with another configuration: {difference}; give its configuration, another folder, or force")
     return "finished" if finished else "resume"
+
+
+def prepare_run(out: Path, config: TrainConfig, *, resume: bool, force: bool) -> str:
+    """ "new", "resume" or "finished" after the refusals of `check_run`; the folder is made, or cleared where `force` was given."""
+    state = check_run(out, config, resume=resume, force=force)
+    if state == "new":
+        out.mkdir(parents=True, exist_ok=True)
+    if state != "clear":
+        return state
+    for name in ("summary.json", *(name for name in reversed(CONTENT) if name != "summary.json")):
+        path = out / name
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
+    return "new"
 
 
 def _difference(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
@@ -186,12 +210,13 @@ def _difference(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
 
 @contextmanager
 def lock_run(out: Path) -> Iterator[None]:
-    """Holds the folder for one process (one job); a kill releases it. FileExistsError where another one is at work."""
+    """Holds the folder (made if missing) for one process (one job); a kill releases it. FileExistsError where another is at work."""
     try:
         import fcntl
     except ImportError:  # no such locks on this platform
         yield
         return
+    out.mkdir(parents=True, exist_ok=True)
     handle = os.open(out, os.O_RDONLY)
     try:
         try:

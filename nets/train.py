@@ -18,7 +18,7 @@ from nets.initialise import initialise
 from nets.loop import Run
 from nets.models import create_model
 from nets.optim import convert_ghost_batchnorm
-from nets.runs import Summary, lock_run, prepare_run, read_summary
+from nets.runs import Summary, check_run, lock_run, prepare_run, read_summary
 from nets.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def train(
     force
         Remove the run that is there first.
     progress
-        A progress bar and the run's particulars on stderr.
+        The run's particulars on stderr and, where that is a terminal, a progress bar.
     callback
         Called after every epoch with its row of metrics.csv.
 
@@ -71,8 +71,8 @@ def train(
         raise ValueError("resume and force exclude one another")
     with torch.random.fork_rng(devices=[]), _settings(config.train):
         torch.manual_seed(config.train.seed)
-        if (done := _finished(config, out, resume=resume, force=force)) is not None:
-            return done
+        if check_run(out, config, resume=resume, force=force) == "finished":
+            return read_summary(out)
         fabric = _fabric(config.train)
         if fabric.global_rank > 0:  # the first rank decodes and caches the data, the others read the cache
             fabric.barrier("data")
@@ -83,9 +83,9 @@ def train(
         if config.train.select == "best" and not len(data.validation):
             raise ValueError("train.select is best, but there are no validation images; set data.validation > 0")
         trainer = Trainer(config, fabric, _with_norms(model, config.train), data)
-        state = prepare_run(out, config, resume=resume, force=force) if fabric.global_rank == 0 else ""
-        fabric.barrier("folder")
         with lock_run(out) if fabric.global_rank == 0 else nullcontext():
+            state = prepare_run(out, config, resume=resume, force=force) if fabric.global_rank == 0 else ""
+            fabric.barrier("folder")
             if state == "finished":  # another process finished it meanwhile
                 return read_summary(out)
             return Run(config, out, fabric, trainer, report, progress=progress, callback=callback).execute()
@@ -111,20 +111,6 @@ def _with_norms(model: nn.Module, section: TrainSection) -> nn.Module:
         converted: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
         return converted
     return convert_ghost_batchnorm(model, section.ghost_groups) if section.ghost_groups > 1 else model
-
-
-def _finished(config: TrainConfig, out: Path, *, resume: bool, force: bool) -> Summary | None:
-    """The summary of a finished run that is to be resumed; refuses early what `prepare_run` would refuse, without writing anything."""
-    if force or not (out / "config.json").exists():
-        if out.exists() and not force:
-            _refuse_foreign(out)
-        return None
-    return read_summary(out) if prepare_run(out, config, resume=resume, force=False) == "finished" else None
-
-
-def _refuse_foreign(out: Path) -> None:
-    if not out.is_dir() or any(not entry.name.endswith(".tmp") for entry in out.iterdir()):
-        prepare_run(out, TrainConfig(), resume=False, force=False)
 
 
 def _fabric(section: TrainSection) -> Fabric:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -62,8 +62,6 @@ class Trainer:
         if section.precision == "64":
             self.raw = self.raw.double()
         self.dtype = next(self.raw.parameters()).dtype
-        if section.precision == "bf16" and self.device.type == "cpu":
-            _keep_depthwise_in_float32(self.raw)
         self.optimizer = make_optimizer(self.raw, config.optim, fused=self.device.type == "cuda")
         wrapped: Any = torch.compile(self.raw, mode=section.compile_mode) if section.compile else self.raw
         self.model, self.prepared = fabric.setup(wrapped, self.optimizer)
@@ -263,18 +261,26 @@ class Trainer:
             if value.is_floating_point():
                 value.copy_(cast("Tensor", self.fabric.all_reduce(value, reduce_op="mean")))
 
+    @contextmanager
+    def at(self, weights: dict[str, Tensor]) -> Iterator[nn.Module]:
+        """The model at other weights, in eval mode; its own and its mode come back at the end."""
+        live = {name: value.clone() for name, value in self.raw.state_dict().items()}
+        was_training = self.raw.training
+        self.raw.load_state_dict(weights)
+        self.raw.eval()
+        try:
+            yield self.raw
+        finally:
+            self.raw.load_state_dict(live)
+            self.raw.train(was_training)
+
     @torch.no_grad()
     def evaluate(self, indices: Tensor, weights: dict[str, Tensor] | None = None) -> tuple[float | None, float | None]:
         """(mean cross-entropy, accuracy) on images as they are, of `weights`, default those of `weights()`; (None, None) without images."""
         if not len(indices):
             return None, None
-        weights = self.weights() if weights is None else weights
-        live = {name: value.clone() for name, value in self.raw.state_dict().items()}
-        self.raw.load_state_dict(weights)
-        was_training = self.raw.training
-        self.raw.eval()
         sums = self._no_sums()
-        try:
+        with self.at(self.weights() if weights is None else weights):
             for part in torch.split(indices.tensor_split(self.world)[self.rank], EVAL_BATCH):
                 x = self.images[part.to(self.images.device)].to(self.device)
                 x = normalise(x, self.augment.mean, self.augment.std).to(dtype=self.dtype, memory_format=self.format)
@@ -283,9 +289,6 @@ class Trainer:
                 labels = self.labels[part]
                 sums["loss"] += F.cross_entropy(scores.to(self.dtype), labels, reduction="sum")
                 sums["hits"] += (scores.argmax(1) == labels).sum()
-        finally:
-            self.raw.load_state_dict(live)
-            self.raw.train(was_training)
         return self._reduced(sums["loss"]) / len(indices), self._reduced(sums["hits"]) / len(indices)
 
     # states -----------------------------------------------------------------------------------------------------
@@ -322,15 +325,3 @@ class Trainer:
         self.resumed = info["resumed"] + 1
         fresh = self._no_sums()
         self.sums = fresh if self.rank else {name: value.to(fresh[name]) for name, value in state.part("sums").items()}
-
-
-def _keep_depthwise_in_float32(model: nn.Module) -> None:
-    """Grouped convolutions leave a CPU's autocast: their bfloat16 backward pass there takes three times that of float32 (measured)."""
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d) and module.groups > 1:
-            module.forward = partial(_in_float32, module.forward)  # type: ignore[method-assign]
-
-
-def _in_float32(forward: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    with torch.autocast(x.device.type, enabled=False):
-        return forward(x.float())

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -94,6 +95,27 @@ def test_run_folder(tmp_path):
     assert all(torch.equal(a, b) for a, b in zip(start.state_dict().values(), fresh.state_dict().values(), strict=True))
 
 
+def test_roots_that_lost_their_meaning_are_in_the_summary_and_said(tmp_path, monkeypatch, capsys):
+    step = Trainer.train_step
+
+    def turned(self, *args):
+        step(self, *args)
+        with torch.no_grad():
+            weight = self.raw.levels[1].steps[0].coefficients.w
+            weight.copy_(-weight.abs())
+
+    plain = run(tmp_path / "plain", "coefficient_lr=0")
+    assert plain.roots_at_guard == []
+    monkeypatch.setattr(Trainer, "train_step", turned)
+    summary = nets.train(config("coefficient_lr=0", "ema=0.5"), tmp_path / "turned")
+    (event,) = nets.read_summary(tmp_path / "turned").roots_at_guard
+    assert summary.roots_at_guard == [event]
+    assert (event["level"], event["step"], event["kind"]) == (2, 1, "linear")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[-1] == f"roots: level 2, step 1 (linear): {event['message']}"
+    assert len(lines) == 3  # what is trained, its accuracy, its roots: no progress bar off a terminal
+
+
 def test_learns_in_a_few_epochs(tmp_path):
     summary = run(tmp_path / "run", "epochs=8", "width=8", "batch_size=64", "placement=regular", "lr=0.1", "coefficient_lr=1")
     table = rows(tmp_path / "run")
@@ -112,7 +134,7 @@ def test_equal_runs_are_equal_to_the_bit_and_seeds_matter(tmp_path):
     assert torch.equal(torch.get_rng_state(), before)  # the caller's generator is the caller's
 
 
-def test_finished_begun_and_foreign_folders(tmp_path):
+def test_finished_begun_and_foreign_folders(tmp_path, monkeypatch):
     out = tmp_path / "run"
     first = run(out)
     content = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
@@ -129,12 +151,14 @@ def test_finished_begun_and_foreign_folders(tmp_path):
     other = tmp_path / "other"
     other.mkdir()
     (other / "thesis.tex").write_text("years of work")
-    for options in ({}, {"resume": True}, {"force": True}):
-        with pytest.raises(FileExistsError, match=r"not a run folder \(it holds thesis.tex\)"):
-            run(other, **options)
     (out / "notes.txt").write_text("mine")
-    with pytest.raises(FileExistsError, match=r"holds notes\.txt, which no run writes"):
-        run(out, force=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(sys.modules["nets.train"], "load_data", None)  # refused before anything is read or started
+        for options in ({}, {"resume": True}, {"force": True}):
+            with pytest.raises(FileExistsError, match=r"not a run folder \(it holds thesis.tex\)"):
+                run(other, **options)
+        with pytest.raises(FileExistsError, match=r"holds notes\.txt, which no run writes"):
+            run(out, force=True)
     assert (out / "model.safetensors").exists()
     with pytest.raises(ValueError, match="exclude one another"):
         run(out, resume=True, force=True)
