@@ -109,4 +109,4 @@ def test_derive_is_light():
     loaded = loaded_after(
         "from polymgnet.cli import main; assert main('derive --family chebyshev4 --degree 3 --interval 0.1 8 --json'.split()) == 0"
     )
-    assert not loaded & {"torch", "matplotlib", "numba", "lightning_fabric", "kornia", "pandas", "sklearn"}
+    assert not loaded & {"torch", "matplotlib", "numba", "lightning_fabric", "pandas", "sklearn"}
