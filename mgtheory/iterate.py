@@ -118,11 +118,12 @@ def _iterate(
     N = hierarchy.nullspace
     missing = 0.0
     if N is not None:
-        outside = N.conj().T @ right
-        missing = _norm(outside)
-        if missing <= 1e2 * np.finfo(right.dtype).eps * _norm(right):
-            missing = 0.0
-        right = right - N @ outside
+        if _ranges_complement(finest.A, N):
+            outside = N.conj().T @ right
+            missing = _norm(outside)
+            if missing <= 1e2 * np.finfo(right.dtype).eps * _norm(right):
+                missing = 0.0
+            right = right - N @ outside
         x = x - N @ (N.conj().T @ x)
     target = tol * float(np.hypot(_norm(right), missing))
     watch = Watch()
@@ -163,6 +164,12 @@ def _iterate(
         hierarchy.setup_seconds,
         time.perf_counter() - start,
     )
+
+
+def _ranges_complement(A: Any, N: NDArray[Any]) -> bool:
+    """Whether N is orthogonal to A's range too, A^* N = 0: so for every Hermitian A. If not, b is left as it is."""
+    scale = float(np.max(np.abs(A.data), initial=0.0)) * float(np.max(np.abs(N)))
+    return bool(np.max(np.abs(A.conj().T @ N)) <= 1e-6 * scale)
 
 
 def in_cycle_type(hierarchy: Hierarchy, cycle: Cycle, watch: Watch | None, first: int = 0) -> Callable[[NDArray[Any]], NDArray[Any]]:

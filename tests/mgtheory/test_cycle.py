@@ -132,6 +132,20 @@ def test_full_multigrid_with_restricted_loads():
     assert start.iterations <= hierarchy.solve(problem.b).iterations - 3
 
 
+def test_singular_and_not_symmetric():
+    """Rows scaled by D: A 1 = 0, but the range is orthogonal to D^-1 1, so taking the mean off a compatible b would spoil it."""
+    n = 64
+    problem = poisson((n,), boundary="neumann")
+    A = sp.csr_array(sp.diags_array(np.linspace(1, 3, n)) @ problem.A)
+    b = A @ problem.exact
+    hierarchy = Hierarchy.build(A, shape=(n,), boundary="neumann", coarsest=8)
+    solution = hierarchy.solve(b)
+    assert solution.converged
+    np.testing.assert_allclose(solution.x, problem.exact, atol=1e-6)  # tol = 1e-8 times the condition number
+    assert solution.residual_norms[-1] == pytest.approx(np.linalg.norm(b - A @ solution.x), rel=1e-3, abs=1e-12)
+    assert hierarchy.solve(b + 1.0).reason is Reason.STAGNATED
+
+
 def test_incompatible_right_hand_side():
     """b + c has no solution: the reason says so, x is the least-squares solution, and the norms are those of b - A x."""
     problem = poisson((20, 20), boundary="neumann")
