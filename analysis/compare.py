@@ -10,6 +10,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import pandas as pd
 
 from analysis.records import REFERENCE
 from analysis.report import SpectralReport, analyse
-from analysis.stats import all_pairs, configuration_key, estimate, groups_of
+from analysis.stats import configuration_key, estimate, groups_of, pair_rows
 from analysis.tables import markdown
 from analysis.verdict import TOLERANCE
 from mgtheory.files import write_atomically
@@ -45,14 +46,17 @@ class RunComparison:
     pairs
         One row for every two configurations with shared seeds: mean difference of test accuracy, its interval, p-values (paired t-test
         and the same adjusted by Holm; signed-rank from 6 seeds on), wins and losses.
+    reports
+        The report of each run.
     """
 
     runs: pd.DataFrame
     groups: pd.DataFrame
     pairs: pd.DataFrame
+    reports: tuple[SpectralReport, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON types; empty cells are null."""
+        """The tables as JSON types; empty cells are null."""
         return {name: _rows(getattr(self, name)) for name in ("runs", "groups", "pairs")}
 
     def text(self) -> str:
@@ -99,17 +103,20 @@ def compare(
     reference, tolerance
         As in `analyse`.
     progress
-        Called with the number of runs done and the name of the next.
+        Called with the number of runs done and what is being measured of the next.
     """
     if not runs:
         raise ValueError("no run given, at least one run folder is needed")
     reports, keys = [], []
     for done, run in enumerate(runs):
-        if progress:
-            progress(done, Path(run).name)
-        reports.append(analyse(run, reference=reference, tolerance=tolerance))
+        tell = None if progress is None else partial(_tell, progress, done, Path(run).name)
+        reports.append(analyse(run, reference=reference, tolerance=tolerance, progress=tell))
         keys.append(configuration_key(read_config(Path(run)).to_dict()))
     return compare_reports(reports, keys)
+
+
+def _tell(progress: Callable[[int, str], None], done: int, name: str, level: int, word: str) -> None:
+    progress(done, f"{name}, level {level}: {word}")
 
 
 def compare_reports(reports: Sequence[SpectralReport], keys: Sequence[str]) -> RunComparison:
@@ -126,23 +133,7 @@ def compare_reports(reports: Sequence[SpectralReport], keys: Sequence[str]) -> R
         by_seed = {report.facts["seed"]: report.facts[MEASURE] for report in found if report.facts[MEASURE] is not None}
         if by_seed:
             accuracies[names[key]] = by_seed
-    pairs = [
-        {
-            "first": first,
-            "second": second,
-            "seeds": comparison.difference.n,
-            "difference": comparison.difference.mean,
-            "low": comparison.difference.low,
-            "high": comparison.difference.high,
-            "p_value": comparison.p_value,
-            "p_holm": adjusted,
-            "p_signed_rank": comparison.wilcoxon_p,
-            "wins": comparison.wins,
-            "losses": comparison.losses,
-        }
-        for (first, second), (comparison, adjusted) in all_pairs(accuracies, confidence=CONFIDENCE).items()
-    ]
-    return RunComparison(rows, pd.DataFrame(groups), pd.DataFrame(pairs))
+    return RunComparison(rows, pd.DataFrame(groups), pd.DataFrame(pair_rows(accuracies, confidence=CONFIDENCE)), tuple(reports))
 
 
 def unique_labels(reports: Sequence[SpectralReport]) -> list[str]:

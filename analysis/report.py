@@ -27,7 +27,7 @@ from mgtheory.files import read_json, write_atomically
 
 __all__ = ["SpectralReport", "analyse", "analyse_record"]
 
-KIND, SCHEMA = "spectral_report", 1
+KIND, SCHEMA = "spectral_report", 2
 Progress = Callable[[int, str], None]
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-__all__ = ["VOLATILE", "Comparison", "Estimate", "all_pairs", "configuration_key", "estimate", "groups_of", "holm", "paired"]
+__all__ = ["VOLATILE", "Comparison", "Estimate", "all_pairs", "configuration_key", "estimate", "groups_of", "holm", "pair_rows", "paired"]
 
 Item = TypeVar("Item")
 Key = TypeVar("Key", bound=Hashable)
@@ -199,6 +199,26 @@ def all_pairs(
     tested = {names: comparison.p_value for names, comparison in found.items() if comparison.p_value is not None}
     adjusted = dict(zip(tested, holm(list(tested.values()))))
     return {names: (comparison, adjusted.get(names)) for names, comparison in found.items()}
+
+
+def pair_rows(groups: Mapping[str, Mapping[Key, float]], *, confidence: float = 0.95) -> list[dict[str, Any]]:
+    """`all_pairs` as rows of a table: mean difference first - second, its interval, p-values (t-test, the same by Holm, signed-rank)."""
+    return [
+        {
+            "first": first,
+            "second": second,
+            "seeds": comparison.difference.n,
+            "difference": comparison.difference.mean,
+            "low": comparison.difference.low,
+            "high": comparison.difference.high,
+            "p_value": comparison.p_value,
+            "p_holm": adjusted,
+            "p_signed_rank": comparison.wilcoxon_p,
+            "wins": comparison.wins,
+            "losses": comparison.losses,
+        }
+        for (first, second), (comparison, adjusted) in all_pairs(groups, confidence=confidence).items()
+    ]
 
 
 def _without_volatile(value: Any) -> Any:

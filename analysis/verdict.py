@@ -8,21 +8,19 @@ stands the distance of the weights, ``sqrt(sum |b1 w_i - b2 v_i|^2 / sum |b2 v_i
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment, minimize_scalar
 
-from mgtheory.families import FAMILIES
 from mgtheory.polynomial import ResidualPolynomial
+from mgtheory.scores import nearest_families
 
 __all__ = ["TOLERANCE", "WORDS", "Nearest", "Verdict", "distance", "judge", "nearest_classical", "shape_distance", "weight_distance"]
 
 TOLERANCE = 0.1  # of q, whose values on (0, 1] are of order 1: curves that close are hard to tell apart in a figure
 POINTS = np.sin(0.5 * np.pi * np.arange(1, 513) / 512) ** 2  # (0, 1], denser at both ends
-LOWER_ENDS = {"1/4": 0.25, "1/10": 0.1, "1/30": 1.0 / 30.0}  # relative lower ends tried for the families that need an interval
+FITTED = {"chebyshev": "a", "richardson": "root"}  # what `nearest_families` fits of a family
 
 KEPT, LEFT, REDISCOVERED, ELSEWHERE = "kept", "left", "rediscovered", "elsewhere"
 NOT_IDENTIFIABLE = "not identifiable"
@@ -45,8 +43,8 @@ class Nearest:
     ----------
     family, degree
         Its name and its degree as a polynomial in A.
-    lower
-        Relative lower end a/b of its interval; None where the family needs none.
+    fitted
+        Lower end a of chebyshev's interval or richardson's root, the best there is, in units of b (of b^2 in A^2); None for other families.
     squared
         Whether it is the family's polynomial in A^2, as symmetric pairs take it.
     distance
@@ -55,12 +53,13 @@ class Nearest:
 
     family: str
     degree: int
-    lower: str | None
+    fitted: float | None
     squared: bool
     distance: float
 
     def __str__(self) -> str:
-        return f"{self.family}({self.degree}{f', a/b = {self.lower}' if self.lower else ''}{', in A^2' if self.squared else ''})"
+        fitted = "" if self.fitted is None else f", {FITTED[self.family]} = {self.fitted:.3g} b{'^2' if self.squared else ''}"
+        return f"{self.family}({self.degree}{fitted}{', in A^2' if self.squared else ''})"
 
 
 @dataclass(frozen=True)
@@ -132,13 +131,25 @@ def shape_distance(q: ResidualPolynomial, other: ResidualPolynomial) -> tuple[fl
 
 
 def nearest_classical(q: ResidualPolynomial) -> Nearest:
-    """The classical polynomial with the smallest `distance` from q, among all degrees up to that of q.
+    """The classical polynomial closest to q on (0, 1], of degrees up to that of q: by `nearest_families` in A and, if q is even, in A^2.
 
-    Every family that needs an interval or b alone is tried, in A and in A^2, on (0, 1] and with the lower ends 1/4, 1/10 and 1/30.
+    Symmetric pairs make q a polynomial in A^2; t^2 fills (0, 1] as t does, so the distance is the same maximum.
     """
-    values = q(POINTS)
-    found = [Nearest(*names, float(np.abs(values - curve).max())) for names, curve in _classical(q.degree)]
+    found = [Nearest(match.family, match.degree, match.fitted, False, match.distance) for match in nearest_families(q)]
+    half = _in_square(q)
+    if half is not None:
+        found += [Nearest(match.family, 2 * match.degree, match.fitted, True, match.distance) for match in nearest_families(half)]
     return min(found, key=lambda entry: (entry.distance, entry.degree))
+
+
+def _in_square(q: ResidualPolynomial) -> ResidualPolynomial | None:
+    """p with q(t) = p(t^2), where q consists of symmetric pairs 1 - kappa t^2; None elsewhere."""
+    squares = np.sort_complex(q.weights**2)
+    rounding = 1e-12 * float(np.abs(squares).max())
+    paired = q.degree % 2 == 0 and np.abs(squares[::2] - squares[1::2]).max() <= rounding and np.abs(squares.imag).max() <= rounding
+    if not paired or abs(q.weights.sum()) > 1e-12 * np.abs(q.weights).sum():  # -q'(0) = 0
+        return None
+    return ResidualPolynomial.from_weights(squares.real[::2])
 
 
 def judge(
@@ -179,29 +190,3 @@ def judge(
         nearest=nearest_classical(learned),
         tolerance=tolerance,
     )
-
-
-@lru_cache(maxsize=32)
-def _classical(highest: int) -> tuple[tuple[tuple[str, int, str | None, bool], NDArray[np.float64]], ...]:
-    """(family, degree, lower end, in A^2) and values on the points, of the closed-form families up to a degree, on (0, 1]."""
-    found: list[tuple[tuple[str, int, str | None, bool], NDArray[np.float64]]] = []
-    for name, family in FAMILIES.items():
-        ends: dict[str | None, dict[str, Any]]
-        if family.needs == "lmax":
-            ends = {None: {"lmax": 1.0}}
-        elif family.needs == "interval":
-            ends = {text: {"interval": (lower, 1.0)} for text, lower in LOWER_ENDS.items()}
-        else:
-            continue
-        for degree in range(1, highest + 1):
-            for text, arguments in ends.items():
-                try:
-                    q = family.function(degree, **arguments)
-                except ValueError:  # a degree that the family does not have (mls has 4, 7, 10, ...)
-                    continue
-                if q.degree != degree:
-                    continue
-                found.append(((name, degree, text, False), q(POINTS)))
-                if 2 * degree <= highest:
-                    found.append(((name, 2 * degree, text, True), q(POINTS**2)))
-    return tuple(found)

@@ -36,16 +36,38 @@ def test_nearest_classical_recognises_every_family(name):
     family, degree = FAMILIES[name], 4  # the smallest degree that all have
     q = family.function(degree, lmax=1.0) if family.needs == "lmax" else family.function(degree, interval=(0.25, 1.0))
     found = nearest_classical(q)
-    assert (found.family, found.degree, found.squared, found.distance) == (name, degree, False, 0.0)
-    assert found.lower == (None if family.needs == "lmax" else "1/4")
+    assert (found.family, found.degree, found.squared) == (name, degree, False)
+    assert found.distance < 1e-7  # the search finds the parameter to about sqrt(eps)
+    assert str(found) == {"chebyshev": "chebyshev(4, a = 0.25 b)", "richardson": "richardson(4, root = 0.625 b)"}.get(name, f"{name}(4)")
 
 
-def test_nearest_classical_in_the_square():
-    kappas = 1.0 / chebyshev4(2, lmax=1.0).roots.real
-    found = nearest_classical(ResidualPolynomial.from_factors([SymmetricPair(kappa) for kappa in kappas]))
-    assert (found.family, found.degree, found.squared) == ("chebyshev4", 4, True)
-    assert found.distance < 1e-14
-    assert str(found) == "chebyshev4(4, in A^2)"
+@pytest.mark.parametrize(("a", "degree"), [(0.37, 3), (0.05, 6)])
+def test_nearest_classical_fits_the_lower_end(a, degree):
+    """The interval is found, not picked from a list: a model may smooth another part of its spectrum than the theory's."""
+    found = nearest_classical(chebyshev(degree, interval=(a, 1.0)))
+    assert (found.family, found.degree) == ("chebyshev", degree)
+    assert found.fitted == pytest.approx(a, rel=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("half", "text"),
+    [
+        (chebyshev4(2, lmax=1.0), "chebyshev4(4, in A^2)"),
+        (chebyshev(3, interval=(0.2, 1.0)), "chebyshev(6, a = 0.2 b^2, in A^2)"),
+    ],
+)
+def test_nearest_classical_in_the_square(half, text):
+    found = nearest_classical(ResidualPolynomial.from_factors([SymmetricPair(1 / root) for root in half.roots.real]))
+    assert (str(found), found.degree, found.squared) == (text, 2 * half.degree, True)
+    assert found.distance < 1e-7
+
+
+def test_square_of_symmetric_pairs_alone():
+    """Roots 1, -1, 2, 3 and a pair of equal roots are no polynomials in A^2, whatever their weights' squares."""
+    for roots in ([1.0, -1.0, 2.0, 3.0], [1.0, 1.0], [1.0, 1.0, -1.0, 1.0]):
+        assert not nearest_classical(ResidualPolynomial(roots)).squared
+    stretched = nearest_classical(ResidualPolynomial.from_factors([SymmetricPair(-1.0), SymmetricPair(0.0)]))
+    assert np.isfinite(stretched.distance)
 
 
 def test_words():
