@@ -18,7 +18,7 @@ class Setup:
     hierarchy
         Of the backend; printed as it is with --levels.
     solve
-        (b, tol, maxiter, cycle, callback) -> Solution.
+        (b, tol, maxiter, cycle, callback) -> Solution; where the cycle may be FMG, `loads` too.
     """
 
     hierarchy: Any
@@ -130,6 +130,12 @@ def check_limits(tol: float, maxiter: int) -> None:
         raise ValueError(f"tol is {tol!r}, must be a number from 0 on")
     if maxiter < 0:
         raise ValueError(f"maxiter is {maxiter!r}, must be a whole number from 0 on")
+
+
+def iterate(setup: Setup, problem: Any, *, tol: float, maxiter: int, cycle: str, callback: Callback) -> Any:
+    """Cycles from 0; full multigrid starts from the scheme's own right-hand side on every level, which it is accurate with."""
+    loads = {"loads": problem.equation.load} if cycle == "FMG" else {}
+    return setup.solve(problem.b, tol=tol, maxiter=maxiter, cycle=cycle, callback=callback, **loads)
 
 
 class _Done(Exception):

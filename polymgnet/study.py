@@ -20,7 +20,6 @@ import hashlib
 import itertools
 import json
 import os
-import statistics
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,6 +33,7 @@ KEYS = ("config", "out", "set", "grid", "slurm")
 AVERAGED = "seed"
 # what summary.json holds -> heading of the table
 MEASURES = {"test_accuracy": "test accuracy", "val_accuracy": "validation accuracy", "seconds": "seconds", "images_per_second": "images/s"}
+COMPARED = "test_accuracy"
 MAX_RUNS = 10_000
 Report = Callable[[int, str], None]
 
@@ -253,32 +253,49 @@ def run_slurm(study: Study, *, cluster: str = "slurm", poll: float = 10.0, repor
 
 @dataclass(frozen=True)
 class Row:
-    """What was measured for one point of the grid over its seeds: (mean, sample standard deviation or None) of each measure."""
+    """What was measured for one point of the grid over its seeds: an `analysis.Estimate` of each measure, and its values by seed."""
 
     point: Mapping[str, Any]
+    measures: Mapping[str, Any]
+    values: Mapping[str, Mapping[str, float]]
     runs: int
-    measures: Mapping[str, tuple[float, float | None]]
+
+    @property
+    def label(self) -> str:
+        """The point in words."""
+        return ", ".join(f"{key} {_text(value)}" for key, value in self.point.items()) or "all runs"
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON types; a spread is null where there is one run."""
-        measures = {name: {"mean": mean, "std": spread} for name, (mean, spread) in self.measures.items()}
-        return {"point": dict(self.point), "runs": self.runs, **measures}
+        """JSON types; spread and confidence interval are null where there is one run."""
+        return {"point": dict(self.point), "runs": self.runs, **{name: found.to_dict() for name, found in self.measures.items()}}
 
 
 def summarise(runs: Sequence[Run]) -> list[Row]:
-    """Mean and spread over the seeds, a row for every other point of the grid; finished runs alone."""
-    groups: dict[str, list[Run]] = {}
-    for run in runs:
-        if run.finished:
-            point = {key: value for key, value in run.point.items() if key.split(".")[-1] != AVERAGED}
-            groups.setdefault(json.dumps(point), []).append(run)
+    """Mean, spread and confidence interval over the seeds, a row for every other point of the grid; finished runs alone."""
+    from analysis.stats import estimate, groups_of
+
     rows = []
-    for key, members in groups.items():
-        summaries = [run.summary() for run in members]
-        measures: dict[str, tuple[float, float | None]] = {}
-        for name in MEASURES:
-            values = [float(summary[name]) for summary in summaries if summary.get(name) is not None]
-            if values:
-                measures[name] = (statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None)
-        rows.append(Row(json.loads(key), len(members), measures))
+    for key, members in groups_of([run for run in runs if run.finished], lambda run: json.dumps(_split(run.point)[0])).items():
+        values: dict[str, dict[str, float]] = {}
+        for run in members:
+            summary = run.summary()
+            for name in MEASURES:
+                if summary.get(name) is not None:
+                    values.setdefault(name, {})[json.dumps(_split(run.point)[1])] = float(summary[name])
+        measures = {name: estimate(list(values[name].values())) for name in MEASURES if name in values}
+        rows.append(Row(json.loads(key), measures, values, len(members)))
     return rows
+
+
+def differences(rows: Sequence[Row], measure: str = COMPARED) -> list[dict[str, Any]]:
+    """Every two points of the grid compared over the seeds they share: rows of `analysis.stats.pair_rows`; none with a single seed."""
+    from analysis.stats import pair_rows
+
+    values = {row.label: row.values[measure] for row in rows if measure in row.values}
+    return [pair for pair in pair_rows(values) if pair["seeds"] > 1]
+
+
+def _split(point: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What tells a row from another, and the seeds within it."""
+    seeds = {key: value for key, value in point.items() if key.split(".")[-1] == AVERAGED}
+    return {key: value for key, value in point.items() if key not in seeds}, seeds

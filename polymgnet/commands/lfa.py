@@ -25,9 +25,7 @@ def lfa(
     ] = None,
     restriction: Annotated[str, typer.Option("--restriction", metavar="KIND", help="full or half weighting, or injection.")] = "full",
     verify: Annotated[bool, typer.Option("--verify", help="Run the two-grid cycle on a periodic grid and compare.")] = False,
-    n: Annotated[
-        int | None, typer.Option("--n", metavar="N", help="Points per axis of the periodic grid for --verify; 64, in 3D 16, by default.")
-    ] = None,
+    n: Annotated[int | None, typer.Option("--n", metavar="N", help="Points per axis of --verify's grid; by default 64, in 3D 16.")] = None,
     as_json: Json = False,
 ) -> None:
     """Predict how a smoother and its multigrid cycle converge (local Fourier analysis).

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -37,8 +37,8 @@ def study(
         init = ["xavier", "constant", "chebyshev4"]
         seed = [0, 1, 2]
 
-    Runs that differ in the seed alone are averaged. Started again, finished runs are kept and interrupted ones go on;
-    a larger grid adds its new runs alone.
+    Runs that differ in the seed alone are averaged, and every two rows are compared over the seeds they share. Started
+    again, finished runs are kept and interrupted ones go on; a larger grid adds its new runs alone.
     """
     from polymgnet import study as work
 
@@ -46,22 +46,22 @@ def study(
     with console.progress("train", total=len(plan.runs), show=not as_json) as step:
         failed = work.run_local(plan, jobs=jobs, report=step) if engine is Engine.LOCAL else work.run_slurm(plan, report=step)
     rows = work.summarise(plan.runs)
+    pairs = work.differences(rows)
     if as_json:
         runs = [{"folder": run.folder, "point": run.point, "summary": run.summary() if run.finished else None} for run in plan.runs]
-        console.emit({"out": plan.out, "runs": runs, "table": [row.to_dict() for row in rows], "failed": failed})
+        console.emit({"out": plan.out, "runs": runs, "table": [row.to_dict() for row in rows], "differences": pairs, "failed": failed})
     elif rows:
         keys = list(rows[0].point)
-        columns = [*keys, "runs", *(work.MEASURES[name] for name in rows[0].measures)]
-        body = [
-            [*(_cell(row.point[key]) for key in keys), row.runs, *(_spread(row.measures.get(name)) for name in rows[0].measures)]
-            for row in rows
-        ]
+        names = list(rows[0].measures)
+        body = [[*(_cell(row.point[key]) for key in keys), row.runs, *(_spread(row.measures.get(name)) for name in names)] for row in rows]
         console.table(
             f"{len(plan.runs) - len(plan.missing)} of {len(plan.runs)} runs in {plan.out}",
-            columns,
+            [*keys, "runs", *(work.MEASURES[name] for name in names)],
             body,
             caption="mean ± sample standard deviation over the seeds",
         )
+        if pairs:
+            _show_pairs(pairs, work.MEASURES[work.COMPARED])
     if failed:
         first = next(iter(failed))
         raise Failure(f"{len(failed)} of {len(plan.runs)} runs failed, first {first}: {failed[first]}; the same command tries them again")
@@ -71,11 +71,20 @@ def _cell(value: object) -> str:
     return value if isinstance(value, str) else str(console.plain(value))
 
 
-def _spread(measure: tuple[float, float | None] | None) -> str:
-    if measure is None:
+def _spread(found: Any) -> str:
+    if found is None:
         return "–"
-    mean, spread = measure
-    return console.number(mean) if spread is None else f"{console.number(mean)} ± {console.number(spread, 2)}"
+    return console.number(found.mean) if found.std is None else f"{console.number(found.mean)} ± {console.number(found.std, 2)}"
+
+
+def _show_pairs(pairs: list[dict[str, Any]], title: str) -> None:
+    names = ["first", "second", "seeds", "difference", "low", "high", "p_value", "p_holm", "wins", "losses"]
+    console.table(
+        f"Differences in {title}, first - second, paired by seed",
+        ["first", "second", "seeds", "difference", "95 % from", "to", "p", "p (Holm)", "wins", "losses"],
+        [[pair[name] for name in names] for pair in pairs],
+        caption="p: two-sided paired t-test; Holm: adjusted for the number of comparisons",
+    )
 
 
 def demo(

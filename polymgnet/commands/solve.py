@@ -1,5 +1,7 @@
 """`solve`: a Poisson problem by multigrid with a polynomial smoother, with its history and its times."""
 
+import math
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -59,15 +61,11 @@ def solve(
     options: dict[str, Any] = {"pre": pre, "post": post, "coarsening": coarsening}
     own = choice.degree if isinstance(choice.smoother, str) and choice.smoother in FAMILIES else None
     setup = solving.set_up(backend, model, choice.smoother, own, cycle, options)
-    with console.progress("solve", total=maxiter, show=not as_json) as step:
-
-        def watch(done: int, norm: float) -> None:
-            step(done, f"residual {norm:.1e}")
-
-        if krylov is None:
-            solution = setup.solve(model.b, tol=tol, maxiter=maxiter, cycle=cycle, callback=watch)
-        else:
-            solution = solving.krylov(setup, model, method=krylov, tol=tol, maxiter=maxiter, cycle=cycle, callback=watch)
+    limits: dict[str, Any] = {"tol": tol, "maxiter": maxiter, "cycle": cycle}
+    with console.progress("solve", total=100, show=not as_json) as step:
+        limits["callback"] = Watch(step, tol, maxiter)
+        run = solving.iterate if krylov is None else partial(solving.krylov, method=krylov)
+        solution = run(setup, model, **limits)
     error = None
     if model.exact is not None:
         error = float(np.linalg.norm(solution.x - model.exact) / np.linalg.norm(model.exact))
@@ -104,6 +102,20 @@ def solve(
         _show(document)
     if not solution.converged:
         raise Failure(f"{solution.reason}: {solution.message}")
+
+
+class Watch:
+    """Moves a bar of 100 with the digits of the residual that are gained, or with the cycles that are used up, whichever is further."""
+
+    def __init__(self, step: console.Step, tol: float, maxiter: int) -> None:
+        self.step, self.tol, self.maxiter, self.first = step, tol, maxiter, 0.0
+
+    def __call__(self, done: int, norm: float) -> None:
+        """After `done` cycles ||b - A x|| is `norm`."""
+        self.first = norm if done == 0 else self.first
+        digits = math.log(self.first / norm) / -math.log(self.tol) if 0 < norm < self.first and 0 < self.tol < 1 else 0.0
+        part = min(1.0, max(digits, done / max(self.maxiter, 1)))
+        self.step(round(100 * part), f"cycle {done}, residual {norm:.1e}")
 
 
 def _show(result: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from polymgnet.errors import Stopped
 from polymgnet.files import check_folder
 from polymgnet.options import Json
 
-Runs = Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders that train wrote.")]
+Runs = Annotated[list[Path], typer.Argument(metavar="RUN", help="Run folders that train wrote.")]
 Settings = Annotated[
     list[str] | None,
     typer.Option(
@@ -68,30 +68,35 @@ def _short(value: Any) -> str:
 
 
 def analyze(runs: Runs, as_json: Json = False) -> None:
-    """Report what training did to the polynomials of a run.
+    """Report what training did to the polynomials of a run, and compare several runs.
 
     Smoothing factors and largest |q| on each level's true spectrum at the start and learned, effective coefficients, and
-    which coefficients cannot be identified. Writes RUN/analysis/.
+    which coefficients cannot be identified. Writes RUN/analysis/. Of several runs, those that differ in the seed alone are
+    averaged, and two configurations are compared over the seeds they share.
 
     Example: polymgnet analyze runs/q2
     """
-    import analysis
-
-    reports = []
-    with console.progress("analyse", total=len(runs), show=not as_json) as step:
-        for k, run in enumerate(runs):
-            step(k, run.name)
-            reports.append(analysis.analyse(run))
+    found = _analysed(runs, show=not as_json)
+    reports = found.reports
     if as_json:
-        documents = [report.to_dict() for report in reports]
-        console.emit(documents[0] if len(documents) == 1 else documents)
+        console.emit(reports[0] if len(reports) == 1 else {"reports": reports, "comparison": found})
         return
     for run, report in zip(runs, reports, strict=True):
         print(f"{run}\n{report}\nwritten to {run / 'analysis'}\n")
+    if len(reports) > 1:
+        print(found)
+
+
+def _analysed(runs: list[Path], *, show: bool) -> Any:
+    """The comparison of the runs with their reports, with a progress bar; each report is written to its run."""
+    import analysis
+
+    with console.progress("analyse", total=len(runs), show=show) as step:
+        return analysis.compare(runs, progress=step)
 
 
 def figures(
-    runs: Annotated[list[Path] | None, typer.Argument(metavar="[RUN...]", help="Run folders that train wrote.")] = None,
+    runs: Annotated[list[Path] | None, typer.Argument(metavar="RUN", help="Run folders that train wrote.")] = None,
     theory: Annotated[bool, typer.Option("--theory", help="Draw the figures of the theory instead of runs; needs --out.")] = False,
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Folder of the figures; without it FIRST_RUN/figures.")] = None,
     as_json: Json = False,
@@ -108,6 +113,8 @@ def figures(
     check_folder(folder)
     import figures as room
 
+    if runs:
+        _analysed(runs, show=not as_json)
     with console.progress("draw", show=not as_json) as step:
         paths = room.make_gallery(folder, progress=step) if theory else room.make(runs or [], folder, progress=step)
     if as_json:

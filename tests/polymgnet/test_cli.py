@@ -131,6 +131,30 @@ def test_solve_krylov(document, method):
     assert data["residual_norms"][-1] <= 1e-8 * data["residual_norms"][0]
 
 
+def test_solve_full_multigrid_starts_from_the_loads(document):
+    """The first pass takes the scheme's right-hand side on every level, not the restricted one."""
+    from mgtheory.hierarchy import Hierarchy
+    from mgtheory.problems import create
+
+    problem = create("poisson2d-9point", n=31)
+    solve = Hierarchy.build(problem, smoother="chebyshev4", degree=3).solve
+    right, wrong = (solve(problem.b, cycle="FMG", maxiter=1, **extra).residual_norms[1] for extra in ({"loads": problem.equation.load}, {}))
+    data = document("solve", "--problem", "poisson2d-9point", "--n", 31, "--degree", 3, "--cycle", "FMG")
+    assert data["residual_norms"][1] == pytest.approx(right, rel=1e-9)
+    assert abs(right - wrong) > 0.005 * right
+
+
+def test_solve_moves_the_bar():
+    """From 0 to 100 by digits gained, or by cycles used up where that is further."""
+    from polymgnet.commands.solve import Watch
+
+    seen = []
+    watch = Watch(lambda done, text: seen.append(done), 1e-8, 10)
+    for done, norm in enumerate([5.0, 5e-2, 5e-2, 5e-9, 0.0]):
+        watch(done, norm)
+    assert seen == [0, 25, 25, 100, 40]
+
+
 def test_solve_says_why_it_did_not_converge(run):
     result = run("solve", *SMALL, "--maxiter", 2, "--json")
     assert result.status == 1

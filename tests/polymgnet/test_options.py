@@ -1,4 +1,4 @@
-"""Every option and argument of every command refuses wrong values: one line, exit status 2, nothing written. New ones are covered unasked."""
+"""Every option and argument of every command refuses wrong values: one line, exit status 2, nothing written."""
 
 from pathlib import Path
 from types import UnionType

@@ -47,10 +47,16 @@ def test_every_combination(document, file, trained):
     data = document("study", file)
     assert len(trained) == len(set(trained)) == len(data["runs"]) == 4
     table = {row["point"]["init.scheme"]: row for row in data["table"]}
-    assert table["constant"]["test_accuracy"] == {"mean": pytest.approx(0.75), "std": pytest.approx(0.1 / 2**0.5)}
+    accuracy = table["constant"]["test_accuracy"]
+    assert (accuracy["mean"], accuracy["std"]) == (pytest.approx(0.75), pytest.approx(0.1 / 2**0.5))
+    assert accuracy["high"] - accuracy["mean"] == pytest.approx(12.7062 * 0.05, rel=1e-5)  # t of one degree of freedom, std / sqrt(2)
     assert table["chebyshev4"]["test_accuracy"]["mean"] == pytest.approx(0.55)
     assert "val_accuracy" not in table["constant"]
     assert table["constant"]["runs"] == 2
+    (pair,) = data["differences"]
+    assert (pair["first"], pair["second"]) == ("init.scheme constant", "init.scheme chebyshev4")
+    assert (pair["seeds"], pair["wins"], pair["losses"]) == (2, 2, 0)
+    assert pair["difference"] == pytest.approx(0.2)
 
 
 def test_finished_runs_are_kept_and_new_ones_added(document, file, trained):
@@ -86,6 +92,8 @@ def test_table_is_printed(run, file, trained):
     out = run("study", file).out
     assert "0.75 ± 0.071" in out
     assert "4 of 4 runs" in out
+    assert "Differences in test accuracy" in out
+    assert "init.scheme chebyshev4" in out
 
 
 def test_real_training_in_processes(document, file, tmp_path):
