@@ -189,3 +189,10 @@ def test_arnoldi_relation(A):
     V, H = process.V.T, process.H
     np.testing.assert_allclose(A @ V[:, :20], V @ H, atol=1e-13)
     np.testing.assert_allclose(V.T @ V, np.eye(21), atol=1e-14)
+
+
+def test_copies_start_at_ten_thousand():
+    """The product at the root 59 is 58 * 28.5 * (56/3) = 10^4.49: one copy; at 35, 34 * 16.5 * (32/3) = 10^3.78: none."""
+    copies = [gmres_polynomial(4, operator=np.diag([1.0, 2.0, 3.0, outer]), start=np.ones(4)).copies for outer in (59.0, 35.0)]
+    assert [(round(root.real, 8), count) for root, count in copies[0]] == [(59.0, 1)]
+    assert copies[1] == ()

@@ -9,7 +9,7 @@ from mgtheory.families import chebyshev, chebyshev4
 from mgtheory.fourier import two_grid_factor
 from mgtheory.optimal import optimise_two_grid, two_grid_optimal
 from mgtheory.polynomial import ResidualPolynomial
-from mgtheory.problems import create
+from mgtheory.problems import create, poisson
 from mgtheory.stencils import Stencil, anisotropic, laplacian, mehrstellen
 
 L2 = laplacian(2)
@@ -115,3 +115,10 @@ def test_family_is_scaled_to_the_problems_matrix():
 def test_wrong_input_is_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_scaling_of_a_shape_that_differs_per_axis():
+    """Its stencil is scaled by the first mesh width, and so are the roots."""
+    problem = poisson((7, 15))
+    best = optimise_two_grid(2, problem).polynomial
+    np.testing.assert_allclose(two_grid_optimal(2, problem=problem).roots, best.roots * 64, rtol=1e-12)

@@ -188,6 +188,15 @@ def test_any_shape():
     assert poisson(2, boundary="periodic").A.toarray().tolist() == [[8.0, -8.0], [-8.0, 8.0]]
 
 
+def test_compact_scheme_with_weights_and_mesh_widths_that_differ():
+    """The mixed term is a_i h_j^2 + a_j h_i^2: exchanged, it shows only where both the weights and the mesh widths differ."""
+    errors = []
+    for n in (8, 16, 32):
+        problem = poisson((n - 1, 2 * n - 1), stencil="9-point", weights=(1.0, 5.0))
+        errors.append(problem.error(sla.spsolve(problem.A.tocsc(), problem.b)))
+    assert np.log2(errors[1] / errors[2]) == pytest.approx(4, abs=0.1)
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [

@@ -141,6 +141,13 @@ def test_a_non_normal_operator_hides_its_eigenvalues_behind_a_small_error():
     assert result.radius > 0.5  # an overestimate, on the safe side
 
 
+def test_the_radius_adds_the_margin_and_the_error():
+    A = np.diag(np.linspace(0.1, 0.5, 40)) + 4 * np.eye(40, k=1)
+    result = arnoldi(A, steps=10, safety=1.5)
+    assert result.error > 0
+    assert result.radius == pytest.approx(1.5 * abs(result.dominant) + result.error, rel=1e-14)
+
+
 def test_what_is_refused():
     with pytest.raises(ValueError, match=r"not symmetric.*use arnoldi"):
         lanczos(NONSYMMETRIC["random"])

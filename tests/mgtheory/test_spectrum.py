@@ -131,3 +131,9 @@ def test_iterated_field_of_values_equals_the_dense_one(monkeypatch):
 def test_field_of_values_needs_three_lines():
     with pytest.raises(ValueError, match="at least 3"):
         field_of_values(np.eye(2), angles=2)
+
+
+def test_gershgorin_radii_are_scaled_like_the_centres():
+    discs = gershgorin(np.array([[4.0, -1.0], [2.0, 5.0]]), B=[0.5, -3.0])
+    np.testing.assert_array_equal(discs.centres, [2.0, -15.0])
+    np.testing.assert_array_equal(discs.radii, [0.5, 6.0])

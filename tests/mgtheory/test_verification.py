@@ -164,3 +164,12 @@ def test_the_solver_converges_as_predicted(kind, name, coarsening, levels):
     predicted = cycle_factor(cycle, samples=problem.shape, refine=False, zero="remove").factor
     measured = np.exp(np.mean(np.log(reductions[len(reductions) // 2 :])))
     assert measured == pytest.approx(predicted, rel=0.01, abs=1e-7)
+
+
+@pytest.mark.parametrize("backward", [False, True])
+def test_sweeps_are_triangular_solves(backward):
+    A = L2.periodic((8, 8))
+    x, b = np.random.default_rng(0).standard_normal((2, 64))
+    smooth = PeriodicCycle(LocalCycle(L2, GaussSeidel(backward=backward)), (8, 8)).smoothers[0][0]
+    triangle = np.triu(A.toarray()) if backward else np.tril(A.toarray())
+    np.testing.assert_allclose(smooth(x, b), x + np.linalg.solve(triangle, b - A @ x), atol=1e-13)
