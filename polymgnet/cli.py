@@ -15,15 +15,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Start with: polymgnet demo --out demo     Every subcommand explains itself: polymgnet derive --help",
+    epilog="Start with: polymgnet demo. Every command explains itself, as in: polymgnet derive --help",
 )
 
 
 @app.callback(invoke_without_command=True)
 def start(
     context: typer.Context,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
-    traceback: Annotated[bool, typer.Option("--traceback", help="For developers: show where an error came from.")] = False,
+    version: Annotated[bool, typer.Option("--version", metavar="", help="Print the version and stop.")] = False,
+    traceback: Annotated[bool, typer.Option("--traceback", metavar="", help="For developers: show where an error came from.")] = False,
 ) -> None:
     """Multigrid theory and neural networks joined.
 

@@ -83,10 +83,16 @@ class Command(TyperCommand):
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help with the registries' names filled in."""
         self.help = _filled(self.help)
-        for param in self.params:
+        for param in self.get_params(ctx):
             if hasattr(param, "help"):
                 param.help = _filled(param.help)
+            if getattr(param, "is_flag", False):
+                param.metavar = ""  # a flag takes no value
         super().format_help(ctx, formatter)
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """The words after the command, RUN... and not {RUN}... as typer writes what is required."""
+        return [piece.replace("{", "").replace("}", "") for piece in super().collect_usage_pieces(ctx)]
 
 
 Family = Annotated[str, typer.Option("--family", metavar="NAME", help="Polynomial family: {families}.")]
@@ -102,10 +108,18 @@ OptionalDegree = Annotated[
 Smoother = Annotated[str | None, typer.Option("--smoother", metavar="NAME", help="A classical smoother instead: {smoothers}.")]
 Problem = Annotated[str, typer.Option("--problem", metavar="NAME", help="Model problem: {problems}.")]
 Points = Annotated[int, typer.Option("--n", metavar="N", help="Unknowns per axis (for dirichlet the mesh width is 1/(N+1)).")]
-Boundary = Annotated[str, typer.Option("--boundary", metavar="KIND", help="dirichlet, neumann or periodic.")]
+Boundary = Annotated[str, typer.Option("--boundary", metavar="KIND", help="Boundary conditions: dirichlet, neumann or periodic.")]
 Pre = Annotated[int, typer.Option("--pre", metavar="V1", min=0, help="Smoothings before the coarse-grid correction.")]
 Post = Annotated[int, typer.Option("--post", metavar="V2", min=0, help="Smoothings after the coarse-grid correction.")]
-Init = Annotated[Path | None, typer.Option("--init", metavar="FILE", help="Take the polynomial from a file that `derive --out` wrote.")]
+Init = Annotated[Path | None, typer.Option("--init", metavar="FILE", help="Take the polynomial from a file that derive --out wrote.")]
+Coarsening = Annotated[
+    str | None,
+    typer.Option(
+        "--coarsening",
+        metavar="KIND",
+        help="Coarse operators: rediscretise (the scheme on the coarse grid) or galerkin (R A P); by default what suits the problem.",
+    ),
+]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout instead of tables; complex numbers are [re, im].")]
 

@@ -42,7 +42,7 @@ def derive(
     ] = None,
     points: Annotated[
         Path | None,
-        typer.Option("--points", metavar="FILE", help="Derive for the points of a spectrum in a text or .csv file: real [imaginary]."),
+        typer.Option("--points", metavar="FILE", help="Derive for the eigenvalues in a text or .csv file, one a line: real [imaginary]."),
     ] = None,
     out: Annotated[
         Path | None,
@@ -55,7 +55,9 @@ def derive(
 ) -> None:
     """Derive the coefficients of a polynomial smoother.
 
-    From a model problem, an interval or a set of points that hold the spectrum. Without any of them: poisson2d.
+    One smoothing multiplies the error by q(A), a polynomial with q(0) = 1: the product of 1 - A/root, one product with A
+    for each root. The roots are chosen for the spectrum of A: that of a model problem, an interval, or given points;
+    without any of them that of poisson2d. Prints roots, weights (1/root) and gamma, which bounds the V-cycle.
 
     Example: polymgnet derive --family chebyshev4_opt --degree 3 --problem poisson2d --out init.json
     """

@@ -6,7 +6,7 @@ import typer
 
 from polymgnet import console
 from polymgnet.errors import Failure
-from polymgnet.options import Init, Json, OptionalDegree, OptionalFamily, Post, Pre, Problem, Smoother, size
+from polymgnet.options import Coarsening, Init, Json, OptionalDegree, OptionalFamily, Post, Pre, Problem, Smoother, size
 
 SIZE = {1: 64, 2: 64, 3: 16}  # points per axis of the periodic grid, by dimension
 
@@ -20,9 +20,7 @@ def lfa(
     pre: Pre = 1,
     post: Post = 1,
     cycle: Annotated[str, typer.Option("--cycle", metavar="KIND", help="V or W, for the three-grid factor.")] = "V",
-    coarsening: Annotated[
-        str | None, typer.Option("--coarsening", metavar="KIND", help="Coarse operator: rediscretise (the default) or galerkin.")
-    ] = None,
+    coarsening: Coarsening = None,
     restriction: Annotated[str, typer.Option("--restriction", metavar="KIND", help="full or half weighting, or injection.")] = "full",
     verify: Annotated[bool, typer.Option("--verify", help="Run the two-grid cycle on a periodic grid and compare.")] = False,
     n: Annotated[int | None, typer.Option("--n", metavar="N", help="Points per axis of --verify's grid; by default 64, in 3D 16.")] = None,

@@ -8,7 +8,7 @@ import typer
 
 from polymgnet import console
 from polymgnet.errors import Failure
-from polymgnet.options import Force, Json
+from polymgnet.options import Json
 
 
 class Engine(StrEnum):
@@ -20,7 +20,9 @@ class Engine(StrEnum):
 
 def study(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="TOML or JSON: config, out, [set], [grid] and, for slurm, [slurm].")],
-    engine: Annotated[Engine, typer.Option("--engine", help="Train here, or submit to Slurm and wait.")] = Engine.LOCAL,
+    engine: Annotated[
+        Engine, typer.Option("--engine", metavar="local|slurm", help="Train here, or submit to Slurm and wait.")
+    ] = Engine.LOCAL,
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Folder of the runs instead of the file's.")] = None,
     jobs: Annotated[int, typer.Option("--jobs", metavar="N", min=1, help="Local runs at a time; they share the cores.")] = 1,
     as_json: Json = False,
@@ -89,7 +91,7 @@ def _show_pairs(pairs: list[dict[str, Any]], title: str) -> None:
 
 def demo(
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of everything the demo makes.")] = Path("demo"),
-    force: Force = False,
+    force: Annotated[bool, typer.Option("--force", help="Remove what an earlier demo left there and start again.")] = False,
     as_json: Json = False,
 ) -> None:
     """Derive, train, analyse and plot: the whole chain on the bundled digits, in a few minutes.

@@ -8,7 +8,7 @@ import typer
 
 from polymgnet import console
 from polymgnet.errors import Failure
-from polymgnet.options import Boundary, Init, Json, OptionalDegree, OptionalFamily, Points, Post, Pre, Problem, Smoother
+from polymgnet.options import Boundary, Coarsening, Init, Json, OptionalDegree, OptionalFamily, Points, Post, Pre, Problem, Smoother
 
 
 def solve(
@@ -22,10 +22,7 @@ def solve(
     cycle: Annotated[str, typer.Option("--cycle", metavar="KIND", help="V, W, F, or FMG (one full multigrid pass, then V-cycles).")] = "V",
     pre: Pre = 1,
     post: Post = 1,
-    coarsening: Annotated[
-        str | None,
-        typer.Option("--coarsening", metavar="KIND", help="Coarse operators: rediscretise or galerkin; by default what suits the problem."),
-    ] = None,
+    coarsening: Coarsening = None,
     tol: Annotated[float, typer.Option("--tol", metavar="T", help="Stop at ||b - A x|| <= T ||b||, 2-norms.")] = 1e-8,
     maxiter: Annotated[int, typer.Option("--maxiter", metavar="N", min=0, help="Most cycles (or Krylov steps) allowed.")] = 100,
     backend: Annotated[

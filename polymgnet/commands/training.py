@@ -32,7 +32,11 @@ def train(
     data: Annotated[str | None, typer.Option("--data", metavar="NAME", help="Data set: {data}.")] = None,
     init: Annotated[
         str | None,
-        typer.Option("--init", metavar="SCHEME", help="How the coefficients start: {schemes}; options as chebyshev4:name=value."),
+        typer.Option(
+            "--init",
+            metavar="SCHEME",
+            help="How the coefficients start: {schemes} (as derive --out wrote it); options as chebyshev4:name=value.",
+        ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where the run was; without a run, start one.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Delete the run that is there and start again.")] = False,
@@ -40,7 +44,8 @@ def train(
 ) -> None:
     """Train a network and keep everything about it in one folder.
 
-    Killed at any moment, the same command with --resume ends with the same weights.
+    The recipe says which network, data and training; --set changes any value of it. Killed at any moment, the same command
+    with --resume ends with the same weights. Then: polymgnet analyze RUN, polymgnet figures RUN.
 
     Example: polymgnet train --config q2 --data digits --init file:init.json --set epochs=30 --out runs/q2
     """
