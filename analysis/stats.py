@@ -76,7 +76,7 @@ class Comparison:
         Mean and spread of a - b over the pairs.
     p_value
         Of the two-sided paired t-test; 1 where all differences are 0; None for fewer than two pairs, or where all pairs differ by
-        the same amount (no spread to measure against).
+        the same amount up to rounding (no spread to measure against).
     wilcoxon_p
         Of the two-sided signed-rank test, which assumes no normal distribution; None below 6 pairs that differ.
     wins, losses, ties
@@ -138,7 +138,8 @@ def paired(a: Mapping[Key, float], b: Mapping[Key, float], *, confidence: float 
     different = int(np.count_nonzero(difference))
     p_value = wilcoxon = None
     if difference.size > 1:
-        if np.ptp(difference) > 0:
+        rounding = 4 * np.finfo(float).eps * max(np.abs(first).max(), np.abs(second).max())
+        if np.ptp(difference) > rounding:
             p_value = float(stats.ttest_rel(first, second).pvalue)
         elif not different:
             p_value = 1.0
