@@ -103,8 +103,8 @@ def facts(title: str, pairs: Sequence[tuple[str, str]]) -> None:
         print(f"  {name:<{width}}  {text}")
 
 
-def _silent(done: int, state: str = "") -> None:
-    pass
+def silent(done: int, state: str = "") -> None:
+    """The step of work that nobody watches."""
 
 
 @contextmanager
@@ -112,7 +112,7 @@ def progress(text: str, total: int | None = None, *, show: bool = True) -> Itera
     """Progress bar on stderr, on a terminal alone; yields step(done, text)."""
     console = _console(stderr=True) if show else None
     if console is None or not console.is_terminal:
-        yield _silent
+        yield silent
         return
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 

@@ -2,9 +2,11 @@
 
 import math
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
+
+from polymgnet.console import Step, silent
 
 CLASSICAL = ("jacobi", "gauss_seidel", "red_black")
 OPTIMISED = "chebyshev4_opt"
@@ -13,7 +15,6 @@ CYCLES = 60
 # dimension -> points per axis of the periodic grid on which the approximation constant is computed: with a multiple of 4 it has the
 # frequencies of the supremum, which a Dirichlet grid comes near to from below (3 % at 31 x 31)
 CONSTANT_SIZE = {1: 256, 2: 32, 3: 16}
-Report = Callable[[int, str], None]
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ def compare(
     cycle: str = "V",
     backend: str = "sparse",
     repeats: int = 3,
-    report: Report = lambda done, text: None,
+    report: Step = silent,
 ) -> Comparison:
     """Predict and measure every family at every degree, and classical smoothers beside them.
 

@@ -26,6 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from polymgnet.console import Step, silent
 from polymgnet.errors import Failure, Stopped, one_line
 from polymgnet.files import check_folder, write_json
 
@@ -35,11 +36,6 @@ AVERAGED = "seed"
 MEASURES = {"test_accuracy": "test accuracy", "val_accuracy": "validation accuracy", "seconds": "seconds", "images_per_second": "images/s"}
 COMPARED = "test_accuracy"
 MAX_RUNS = 10_000
-Report = Callable[[int, str], None]
-
-
-def silent(done: int, text: str) -> None:
-    """Report nothing."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +154,7 @@ def load_study(path: Path, *, out: Path | None = None) -> Study:
     return Study(where, tuple(runs), data["slurm"])
 
 
-def run_local(study: Study, *, jobs: int = 1, report: Report = silent) -> dict[str, str]:
+def run_local(study: Study, *, jobs: int = 1, report: Step = silent) -> dict[str, str]:
     """Train what is missing here, or in `jobs` processes that share the cores; returns name -> reason of the runs that failed."""
     missing = study.missing
     failed: dict[str, str] = {}
@@ -205,7 +201,7 @@ def _limit_threads(threads: int) -> None:
     torch.set_num_threads(threads)
 
 
-def run_slurm(study: Study, *, cluster: str = "slurm", poll: float = 10.0, report: Report = silent) -> dict[str, str]:
+def run_slurm(study: Study, *, cluster: str = "slurm", poll: float = 10.0, report: Step = silent) -> dict[str, str]:
     """Submit what is missing through submitit and wait; jobs that an earlier call submitted and that still run are waited for, not doubled.
 
     Parameters

@@ -8,7 +8,7 @@ import typer
 
 from polymgnet import console
 from polymgnet.files import refuse_existing
-from polymgnet.options import Boundary, Degree, Family, Force, Json, Points
+from polymgnet.options import Degree, Family, Force, Json
 
 
 def _read_points(path: Path) -> Any:
@@ -32,8 +32,10 @@ def derive(
     family: Family,
     degree: Degree,
     problem: Annotated[str | None, typer.Option("--problem", metavar="NAME", help="Derive for a model problem: {problems}.")] = None,
-    n: Points = 63,
-    boundary: Boundary = "dirichlet",
+    n: Annotated[int | None, typer.Option("--n", metavar="N", help="Unknowns per axis of the model problem; 63 by default.")] = None,
+    boundary: Annotated[
+        str | None, typer.Option("--boundary", metavar="KIND", help="Of the model problem: dirichlet (the default), neumann or periodic.")
+    ] = None,
     interval: Annotated[
         tuple[float, float] | None, typer.Option("--interval", metavar="A B", help="Derive for a spectrum in [A, B], 0 < A < B.")
     ] = None,
@@ -68,6 +70,9 @@ def derive(
     given = [name for name, value in sources.items() if value is not None]
     if len(given) > 1:
         raise ValueError(f"{' and '.join(given)} are given; only one of {', '.join(sources)} is allowed")
+    unused = [name for name, value in (("--n", n), ("--boundary", boundary)) if value is not None]
+    if unused and given and problem is None:
+        raise ValueError(f"{given[0]} and {unused[0]} are given; {unused[0]} belongs to --problem")
     if out is not None:
         refuse_existing(out, force=force)
     if interval is not None:
@@ -80,7 +85,7 @@ def derive(
     elif points is not None:
         source = {"points": _read_points(points)}
     else:
-        source = {"problem": problems.create(problem or "poisson2d", n=n, boundary=boundary)}
+        source = {"problem": problems.create(problem or "poisson2d", n=63 if n is None else n, boundary=boundary or "dirichlet")}
     coefficients = mgtheory.derive(family, degree, **source)
     gamma = scores.gamma(coefficients.relative)
     if out is not None:

@@ -21,6 +21,8 @@ WRONG = {
     "derive --family chebyshev4 --degree 3 --lmax inf": ("inf",),
     "derive --family chebyshev --degree 3 --lmax 8": ("interval",),
     "derive --family chebyshev --degree 3 --interval 1 2 --lmax 8": ("--interval and --lmax", "only one"),
+    "derive --family chebyshev --degree 3 --interval 1 2 --n 31": ("--n belongs to --problem",),
+    "derive --family chebyshev4 --degree 3 --lmax 2 --boundary periodic": ("--boundary belongs to --problem",),
     "derive --family chebyshev --degree 3 --problem nonsense": ("nonsense", "poisson2d"),
     "derive --family chebyshev --degree 3 --n 0": ("0", "at least 1"),
     "derive --family chebyshev --degree 3 --boundary open": ("open", "dirichlet, neumann, periodic"),

@@ -55,7 +55,7 @@ def cases():
                     yield pytest.param(command, words, id=" ".join([command, *(word or "''" for word in words)]))
 
 
-@pytest.mark.parametrize(("command", "words"), cases())
+@pytest.mark.parametrize(("command", "words"), list(cases()))
 def test_wrong_value(refused, monkeypatch, tmp_path, command, words):
     monkeypatch.chdir(tmp_path)
     for name, text in FILES.items():
