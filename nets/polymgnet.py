@@ -26,8 +26,8 @@ __all__ = ["MultigridClassifier", "PolyMgNet", "Transfer", "coefficient_paramete
 class Transfer(nn.Module):
     """u <- Pi u and g <- R r to the next level: two convolutions of stride 2, depthwise (one filter per output channel).
 
-    Under a CPU's autocast they compute in the precision of their weights: with oneDNN, the bfloat16 backward pass of a depthwise
-    convolution takes about three times that of float32.
+    Under a CPU's autocast they compute in the precision of their weights and round the result to that of the features: with oneDNN, the
+    bfloat16 backward pass of a depthwise convolution takes about three times that of float32.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class Transfer(nn.Module):
         if u.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
             dtype = self.Pi.weight.dtype
             with torch.autocast("cpu", enabled=False):
-                return self.Pi(u.to(dtype)), self.R(residual.to(dtype))
+                return self.Pi(u.to(dtype)).to(u.dtype), self.R(residual.to(dtype)).to(residual.dtype)
         return self.Pi(u), self.R(residual)
 
 
