@@ -13,7 +13,7 @@ import pytest
 from polymgnet import demo
 
 ROOT = Path(__file__).resolve().parents[2]
-TINY = demo.Settings(epochs=2, width=2, resnet_width=2, grid=15)
+TINY = demo.Settings(epochs=2, width=2, grid=15)
 START = "from pathlib import Path; from polymgnet import demo; demo.run(Path({!r}), settings=demo.Settings(**{!r}))"
 
 
@@ -50,7 +50,7 @@ def test_table(finished):
     for entry in table.values():
         assert 0 <= entry["test_accuracy"] <= 1
         assert entry["parameters"] > 0
-    assert len(table["theory"]["smoothing_factors"]["start"]) == 4
+    assert len(table["theory"]["smoothing_factors"]["start"]) == 3
     assert table["resnet"]["smoothing_factor_start"] is None
     assert result["nearest_neighbour"]["test_accuracy"] > 0.95
     assert all((folder / name).is_file() for name in result["figures"])
@@ -160,7 +160,7 @@ def test_commands_on_a_run(finished, run, document, tmp_path):
     path = finished[0] / "runs" / "theory"
     report = document("analyze", path)
     assert report["model"] == "q2"
-    assert len(report["levels"]) == 4
+    assert len(report["levels"]) == 3
     assert "level" in run("analyze", path).out
     result = run("train", "--out", path, "--set", "epochs=1", "--set", "width=2")
     assert result.status == 2
