@@ -124,7 +124,7 @@ def spectra(report: SpectralReport) -> Figure | None:
     """(b) Eigenvalues of each level's learned convolution in the complex plane, with the roots of theory, start and learned."""
     if not report.levels:
         return None
-    made, axes = _grid(len(report.levels), height=2.5)
+    made, axes = _grid(len(report.levels), height=_square_panels(len(report.levels)))
     for ax, level in zip(axes.flat, report.levels):
         views = _meaningful({role: view.polynomial for role, view in level.views.items() if view.polynomial is not None}, level)
         draw_spectrum(
@@ -333,6 +333,11 @@ def _grid(panels: int, *, height: float) -> tuple[Figure, np.ndarray]:
     columns = min(PANELS, panels)
     rows = -(-panels // columns)
     return figure(rows, columns, width=DOUBLE if columns > 1 else 0.5 * DOUBLE, height=height * rows + 0.2)
+
+
+def _square_panels(panels: int) -> float:
+    """Height of a row, in inches, in which square panels fill their column, with axis labels, titles and a legend of two lines."""
+    return DOUBLE / min(PANELS, max(panels, 2)) + 0.7
 
 
 def _finish(made: Figure, axes: np.ndarray, panels: int) -> None:

@@ -21,6 +21,7 @@ from mgtheory.solution import Cycle, Reason
 
 __all__ = ["NOTHING", "Loads", "cycle_products", "iterate", "run_cycle", "run_full_multigrid"]
 
+TINY = 1e-140  # norms below it have squares with fewer digits than a double holds
 NOTHING = [np.empty((0, 2))]  # one sweep without smoothing steps
 Levels = Sequence[StencilLevel]
 Array = NDArray[np.float64]
@@ -106,13 +107,15 @@ def iterate(
     Raises
     ------
     ValueError
-        If ||b|| or the first residual norm is not finite.
+        If ||b|| or the first residual norm is not finite, or ||b|| so small that squares vanish.
     """
     finest = levels[0]
     size = math.sqrt(finest.residual_square(ZERO))
     norms = [size if zero else math.sqrt(finest.residual_square())]
     if not (math.isfinite(size) and math.isfinite(norms[0])):
         raise ValueError("b or x0 has entries that are infinite, not a number, or too large to be squared")
+    if size < TINY and finest.b.any():
+        raise ValueError(f"b has norm {size:.1e}, too small to be squared; scale the equation")
     if callback is not None:
         callback(0, norms[0])
     target = tol * size

@@ -9,14 +9,16 @@ damped Jacobi. Other boundaries, variable coefficients and Gauss-Seidel are the 
 
 A V-cycle visits the memory of x and b twice, whatever the degree (see `mgtheory.matrixfree.sweep`), with ``pre=0`` once: the sweep that
 smooths also restricts the residual for the next cycle and takes its norm. Beside x and b it needs the coarser grids (2/3 of a vector in
-two dimensions) and a few planes per thread. A hierarchy owns this workspace: no two Python threads may use it at the same time.
+two dimensions) and a few planes per thread. A hierarchy owns this workspace: while one Python thread uses it, another is refused.
 """
 
 from __future__ import annotations
 
 import math
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Self
 
 import numpy as np
@@ -54,6 +56,27 @@ class StencilHierarchy:
     def __init__(self, levels: Sequence[StencilLevel], *, setup_seconds: float = 0.0, compile_seconds: float = 0.0) -> None:
         self.levels = list(levels)
         self.setup_seconds, self.compile_seconds = setup_seconds, compile_seconds
+        self._lock = threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def _working_on(self, x: Array, b: Array) -> Iterator[StencilLevel]:
+        """The finest level with x and b in it; refused while another caller works, because the workspace is one."""
+        if not self._lock.acquire(blocking=False):
+            raise RuntimeError("this hierarchy is at work in another thread or a callback, and owns its workspace; build one for each")
+        finest = self.levels[0]
+        finest.x, finest.b = x, b
+        try:
+            yield finest
+        finally:
+            finest.release()
+            self._lock.release()
 
     @classmethod
     def build(
@@ -196,8 +219,7 @@ class StencilHierarchy:
         finest = self.levels[0]
         right = self._grid_array(b, "b")
         x = np.empty(finest.grid) if x0 is None else self._grid_array(x0, "x0", copy=True)
-        finest.x, finest.b = x, right
-        try:
+        with self._working_on(x, right):
             norms, reason = iterate(
                 self.levels,
                 zero=x0 is None,
@@ -209,8 +231,6 @@ class StencilHierarchy:
                 loads=loads,
                 callback=callback,
             )
-        finally:
-            finest.release()
         first = [Cycle.FMG] if cycle is Cycle.FMG and len(norms) > 1 else []
         rest = [Cycle.V if cycle is Cycle.FMG else cycle] * (len(norms) - 1 - len(first))
         return Solution(
@@ -258,7 +278,6 @@ class StencilHierarchy:
         out
             A float64 array in C order for the result; x itself smooths in place. A new one by default.
         """
-        finest = self.levels[0]
         right = self._grid_array(b, "b")
         if out is None:
             target = self._grid_array(x, "x", copy=True)
@@ -268,23 +287,17 @@ class StencilHierarchy:
                 raise ValueError("out must be a writeable float64 array in C order")
             if out is not x:
                 target[...] = self._grid_array(x, "x")
-        finest.x, finest.b = target, right
-        try:
+        with self._working_on(target, right) as finest:
             finest.sweep(KEEP, finest.before if finest.smooths_before else finest.after)
-        finally:
-            finest.release()
         return target.reshape(np.shape(x)) if out is None else out
 
     def apply(self, r: ArrayLike, cycle: str = "V") -> Array:
         """The correction of one cycle for the residual r, a linear map with zero start; shape of r."""
         kind = check_cycle(cycle, without=(Cycle.FMG,))
-        finest = self.levels[0]
-        finest.x, finest.b = np.empty(finest.grid), self._grid_array(r, "r")
-        try:
+        x = np.empty(self.levels[0].grid)
+        with self._working_on(x, self._grid_array(r, "r")):
             run_cycle(self.levels, kind)
-            return finest.x.reshape(np.shape(r))
-        finally:
-            finest.release()
+        return x.reshape(np.shape(r))
 
     def as_preconditioner(self, cycle: str = "V", *, symmetric: bool = True) -> LinearOperator:
         """One cycle as a LinearOperator M for SciPy's Krylov methods.

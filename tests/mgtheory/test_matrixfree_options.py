@@ -128,3 +128,22 @@ def test_numba_is_imported_on_use_alone():
     done = subprocess.run([sys.executable, "-c", code], check=True, timeout=120, capture_output=True, text=True)
     assert "polymgnet[fast]" in done.stdout
     assert done.stdout.count("\n") == 1
+
+
+def test_a_hierarchy_at_work_refuses_a_second_caller():
+    """The workspace is one: what a callback starts on the same hierarchy would spoil the solve that calls it."""
+    problem = poisson((31, 31))
+    hierarchy = StencilHierarchy.build(problem)
+
+    def intrude(iteration, norm):
+        hierarchy.apply(problem.b)
+
+    with pytest.raises(RuntimeError, match="build one for each"):
+        hierarchy.solve(problem.b, callback=intrude)
+    assert hierarchy.solve(problem.b).converged  # the refusal left it free
+
+
+def test_a_right_hand_side_whose_square_vanishes_is_refused():
+    problem = poisson((31, 31))
+    with pytest.raises(ValueError, match="too small to be squared"):
+        StencilHierarchy.build(problem).solve(1e-170 * problem.b)
