@@ -123,7 +123,7 @@ def peak_flops(device: torch.device, precision: str) -> tuple[float, str]:
     a = torch.randn(2048, 2048, device=device, dtype=torch.bfloat16 if precision == "bf16" else torch.float32)
     seconds = timed({"mm": lambda: a @ a}, device, steps=3, repeats=3)["mm"]
     return (
-        2 * 2048** 3 / seconds,
+        2 * 2048**3 / seconds,
         f"{2 * 2048**3 / seconds / 1e9:.0f} GFLOP/s, measured {'bfloat16' if precision == 'bf16' else 'float32'} matrix product",
     )
 
