@@ -102,8 +102,11 @@ def demo(
     """
     from polymgnet import demo as work
 
+    finished = (out / "result.json").exists() and not force
     with console.progress("demo", total=work.STAGES, show=not as_json) as step:
         result = work.run(out, force=force, report=step)
+    if finished:
+        console.note(f"the demo in {out} was finished before, nothing was done again; --force starts it anew")
     if as_json:
         console.emit(result)
         return

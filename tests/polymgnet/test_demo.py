@@ -87,6 +87,13 @@ def test_finished_demo_is_left_alone(finished, monkeypatch):
     assert contents(folder) == before
 
 
+def test_a_finished_demo_says_so(finished, run, monkeypatch):
+    folder, result = finished
+    monkeypatch.setattr(demo, "run", lambda *_, **__: {**result, "folder": str(folder)})
+    assert "was finished before, nothing was done again" in run("demo", "--out", folder).err
+    assert "finished before" not in run("demo", "--out", folder, "--force").err
+
+
 def test_show_prints_everything(finished, capsys):
     folder, result = finished
     demo.show(result)
