@@ -48,3 +48,9 @@ def refused(run):
         return result.err
 
     return call
+
+
+@pytest.fixture(autouse=True)
+def wide_tables(monkeypatch):
+    """Parallel test workers set COLUMNS to a terminal's width, which folds tables; without it they keep their own."""
+    monkeypatch.delenv("COLUMNS", raising=False)
