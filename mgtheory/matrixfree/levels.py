@@ -58,7 +58,8 @@ def kernel() -> Callable[..., float]:
     except ModuleNotFoundError as error:
         if error.name != "numba":
             raise
-        raise ImportError("the matrix-free cycle needs numba, which is not installed: pip install 'polymgnet[fast]'") from None
+        message = "the matrix-free cycle needs numba, which is not installed: pip install 'polymgnet[fast]'"
+        raise ModuleNotFoundError(message, name="numba") from None
     return sweep
 
 
