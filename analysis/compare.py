@@ -155,8 +155,7 @@ def unique_labels(reports: Sequence[SpectralReport]) -> list[str]:
 
 def _row(report: SpectralReport) -> dict[str, Any]:
     facts = report.facts
-    verdicts = [level.effective_verdict or level.verdict for level in report.levels if level.kind == "polynomial"]
-    counted = Counter(verdict.word for verdict in verdicts)
+    levels = [level for level in report.levels if level.kind == "polynomial"]
     return {
         "run": report.run,
         "model": report.model,
@@ -168,9 +167,16 @@ def _row(report: SpectralReport) -> dict[str, Any]:
         "mu_learned": _worst(report, "learned"),
         "mu_effective": _worst(report, "effective"),
         "smoother": _smoother(report),
-        "training": ", ".join(f"{word} {count}" if len(counted) > 1 else word for word, count in counted.items()) or "no polynomial",
+        "training": _words([level.verdict.word for level in levels]) or "no polynomial",
+        "norms_folded": _words([level.effective_verdict.word for level in levels if level.effective_verdict is not None]),
         "not_identifiable": sum(len(level.not_identifiable) for level in report.levels),
     }
+
+
+def _words(words: Sequence[str]) -> str:
+    """The words of several levels, each with how often it stands where there are different ones."""
+    counted = Counter(words)
+    return ", ".join(f"{word} {count}" if len(counted) > 1 else word for word, count in counted.items())
 
 
 def _group(reports: Sequence[SpectralReport]) -> dict[str, Any]:

@@ -5,6 +5,10 @@ Even the sign is a symmetry, ``(w, gamma) -> (-w, -gamma)``. The same holds for 
 r2`` (the product is lost), a general polynomial the ratios of its coefficients. With the norm on the operator's part, ``k1 r - bn(k2 A
 r)``, k1 survives and k2 does not. At the start of level 1, u = 0, so that ``bn(u + c)`` is ``bn(c)``.
 
+Every size is one relative to A: ``(A, w) -> (A/s, s w)`` is the same network, kappa going with s^2 and c_j with s^(j+1), because the
+transfers around the level, and norms on the sum, can take s over. What has a meaning is the coefficient times a power of A's spectral
+radius b: w b, kappa b^2, r/b.
+
 A norm inside rho is weaker: ``(w, gamma_r, beta_r) -> (w/s, s gamma_r, s beta_r)`` is the same network for s > 0, so the size of the
 coefficient is shared with gamma_r and only their product, the effective coefficient, has a meaning.
 """
@@ -15,7 +19,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from analysis.states import LevelState, StepState
-from mgtheory.factors import ComplexPair, Factor, General, Linear, RealPair, SymmetricPair
+from mgtheory.factors import ComplexPair, Factor, General, RealPair
 
 __all__ = ["Reading", "readings"]
 
@@ -37,9 +41,11 @@ class Reading:
     step, name, value
         Number of the step (from 1), name of the coefficient (w, r1, r2, kappa, a, b, c_0, ...), and its value as it stands.
     identifiable
-        False where the network is the same function for other values.
+        False where, with A as it is, the network is the same function for other values.
     shares_scale
         Whether its size is shared with a residual norm's gamma (then the effective coefficient is what to read).
+    power
+        The power of A's spectral radius b that makes the coefficient free of the scale of A: value b^power is what has a meaning.
     keeps
         The combinations that do survive, by name.
     reason
@@ -51,6 +57,7 @@ class Reading:
     value: float
     identifiable: bool
     shares_scale: bool
+    power: int
     keeps: dict[str, float]
     reason: str
 
@@ -70,12 +77,12 @@ def readings(level: LevelState) -> tuple[Reading, ...]:
         if step.factor is None:
             continue
         reason, keeps = _lost(level, number, step)
-        lost = set(coefficient_values(step.factor)) if reason == OPERATOR else _lost_names(step.factor) if reason else set()
+        lost = _lost_names(step.factor, reason) if reason else set()
         shares = step.residual_norm is not None
         for name, value in coefficient_values(step.factor).items():
             identifiable = name not in lost
             text = reason if not identifiable else SHARED if shares else ""
-            found.append(Reading(number, name, value, identifiable, shares and identifiable, keeps, text))
+            found.append(Reading(number, name, value, identifiable, shares and identifiable, _power(name), keeps, text))
     return tuple(found)
 
 
@@ -112,9 +119,20 @@ def _lost(level: LevelState, number: int, step: StepState) -> tuple[str, dict[st
     return reason, {}
 
 
-def _lost_names(factor: Factor) -> set[str]:
-    """The coefficients that a norm on the correction takes the meaning of: all, but a of a complex pair, which r1 + r2 = 2 a keeps."""
-    if isinstance(factor, ComplexPair):
-        return {"b"}
-    assert isinstance(factor, Linear | RealPair | SymmetricPair | General)
-    return set(coefficient_values(factor))
+def _lost_names(factor: Factor, reason: str) -> set[str]:
+    """The coefficients without a meaning.
+
+    A norm on the operator's part leaves c_0 = k1 of a general quadratic; one on the correction a of a complex pair, as r1 + r2 = 2 a.
+    """
+    kept = set()
+    if reason == OPERATOR and isinstance(factor, General):
+        kept = {"c_0"}
+    elif reason != OPERATOR and isinstance(factor, ComplexPair):
+        kept = {"a"}
+    return set(coefficient_values(factor)) - kept
+
+
+def _power(name: str) -> int:
+    if name.startswith("c_"):
+        return int(name[2:]) + 1
+    return {"w": 1, "kappa": 2}.get(name, -1)  # the rest are roots and their parts

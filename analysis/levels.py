@@ -111,8 +111,10 @@ class LevelReport:
     coefficients_moved
         Relative distance of the learned weights from those at the start as they stand, not scaled by b; None for MgNet. Together with the
         two spectral radii it says whether the coefficients moved or the operator.
-    verdict, effective_verdict
-        Kept, left or rediscovered, by the coefficients as they stand and by the effective ones (None without norms).
+    verdict
+        Kept, left or rediscovered, by the coefficients as they stand.
+    effective_verdict
+        Near or away from the theory by the effective coefficients; None without norms. It says nothing of training (see `judge`).
     arrays
         Eigenvalues, dampings, frequencies and effective coefficients by name; kept in spectra.npz.
     """
@@ -267,7 +269,7 @@ def analyse_level(
             identifiable=all(note.identifiable for note in notes),
             tolerance=tolerance,
         ),
-        effective_verdict=judge(relative.get("start"), relative["effective"], relative.get("theory"), tolerance=tolerance)
+        effective_verdict=judge(None, relative["effective"], relative.get("theory"), tolerance=tolerance)
         if "effective" in relative
         else None,
         arrays=arrays,

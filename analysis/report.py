@@ -27,7 +27,7 @@ from mgtheory.files import read_json, write_atomically
 
 __all__ = ["SpectralReport", "analyse", "analyse_record"]
 
-KIND, SCHEMA = "spectral_report", 2
+KIND, SCHEMA = "spectral_report", 3
 Progress = Callable[[int, str], None]
 
 
@@ -140,9 +140,10 @@ class SpectralReport:
         return "\n".join(lines)
 
     def coefficient_table(self) -> pd.DataFrame:
-        """One row per polynomial step: learned coefficients as they stand, which are identifiable, and the effective ones."""
+        """One row per polynomial step: learned coefficients as they stand and in units of A, what is identifiable, effective ones."""
         rows = []
         for level in self.levels:
+            radius = level.operators["learned"].radius
             for entry in level.effective:
                 own = [reading for reading in level.readings if reading.step == entry["step"]]
                 kept = {name: value for reading in own for name, value in reading.keeps.items()}
@@ -152,6 +153,7 @@ class SpectralReport:
                         "level": level.level,
                         "step": entry["step"],
                         "coefficients": ", ".join(f"{reading.name} = {number(reading.value)}" for reading in own),
+                        "in units of A": ", ".join(number(reading.value * radius**reading.power) if radius else "" for reading in own),
                         "identifiable": ", ".join(reading.name for reading in own if reading.identifiable) or "none",
                         "kept": ", ".join(f"{name} = {number(value)}" for name, value in kept.items()),
                         "effective": ", ".join(f"p_{j} = {number(mean)} ± {number(spread)}" for j, (mean, spread) in enumerate(pairs)),
@@ -177,6 +179,8 @@ class SpectralReport:
             for reading in level.not_identifiable:
                 reasons.setdefault(reading.reason, []).append(f"level {level.level} step {reading.step} {reading.name}")
         lines += [f"Not identifiable: {', '.join(where)}: {reason}." for reason, where in reasons.items()]
+        if self.has_polynomial:
+            lines.append("Sizes are relative to A (A/s with s w is the same network): compare w b, kappa b² and r/b, the units of A.")
         for level in self.levels:
             if level.coefficients_moved is not None:
                 before, after = (level.operators[name].radius for name in ("start", "learned"))

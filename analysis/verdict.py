@@ -23,6 +23,7 @@ POINTS = np.sin(0.5 * np.pi * np.arange(1, 513) / 512) ** 2  # (0, 1], denser at
 FITTED = {"chebyshev": "a", "richardson": "root"}  # what `nearest_families` fits of a family
 
 KEPT, LEFT, REDISCOVERED, ELSEWHERE = "kept", "left", "rediscovered", "elsewhere"
+NEAR, AWAY = "near theory", "away from theory"
 NOT_IDENTIFIABLE = "not identifiable"
 NO_POLYNOMIAL = "no polynomial"
 WORDS = {
@@ -30,6 +31,8 @@ WORDS = {
     LEFT: "started at the theory's polynomial and is no longer within the tolerance of it",
     REDISCOVERED: "started elsewhere and came within the tolerance of the theory's polynomial",
     ELSEWHERE: "started elsewhere and is still not within the tolerance of the theory's polynomial",
+    NEAR: "with the norms folded in it is within the tolerance of the theory's polynomial",
+    AWAY: "with the norms folded in it is not within the tolerance of the theory's polynomial",
     NOT_IDENTIFIABLE: "a batch norm takes the meaning of at least one coefficient away, so nothing is said about the polynomial",
     NO_POLYNOMIAL: "the steps are convolutions, not polynomials in A",
 }
@@ -73,7 +76,7 @@ class Verdict:
     start_distance, learned_distance
         max |q - q_theory| on (0, 1] before and after training; None where nothing may be said.
     moved
-        max |q_learned - q_start| on (0, 1].
+        max |q_learned - q_start| on (0, 1]; None without a start, as `start_distance`.
     weight_distance
         Relative distance of the learned weights from the theory's; None where the degrees differ.
     shape_distance, shape_scale
@@ -165,7 +168,9 @@ def judge(
     Parameters
     ----------
     start, learned, theory
-        On (0, 1]; None where the steps are no polynomials.
+        On (0, 1]; None where the steps are no polynomials. Without a start alone, the word says how learned stands to the theory and
+        nothing of training: the start of a network with norms has no statistics to be folded in yet, so no start belongs beside a
+        learned polynomial that has its norms folded in.
     identifiable
         Whether every coefficient is; if not, nothing is said.
     tolerance
@@ -173,18 +178,17 @@ def judge(
     """
     if not tolerance > 0:
         raise ValueError(f"tolerance is {tolerance}, must be positive")
-    if start is None or learned is None or theory is None:
+    if learned is None or theory is None:
         return Verdict(NO_POLYNOMIAL, tolerance=tolerance)
     if not identifiable:
         return Verdict(NOT_IDENTIFIABLE, tolerance=tolerance)
-    before, after = distance(start, theory), distance(learned, theory)
-    near = after <= tolerance
-    word = (KEPT if near else LEFT) if before <= tolerance else (REDISCOVERED if near else ELSEWHERE)
+    before, after = None if start is None else distance(start, theory), distance(learned, theory)
+    words = (NEAR, AWAY) if before is None else (KEPT, LEFT) if before <= tolerance else (REDISCOVERED, ELSEWHERE)
     return Verdict(
-        word,
+        words[0] if after <= tolerance else words[1],
         before,
         after,
-        distance(learned, start),
+        None if start is None else distance(learned, start),
         weight_distance(learned, theory),
         *shape_distance(learned, theory),
         nearest=nearest_classical(learned),

@@ -131,6 +131,26 @@ def test_shared_scale_with_the_residual_norm(placement):
     torch.testing.assert_close(output(model), expected, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("kind", list(STARTS))
+def test_sizes_are_relative_to_the_operator(kind):
+    """A/2, its transfers adapted, and every coefficient free of the scale of A: one network, one number in units of A."""
+    model = build("relu_outside_nobn", kind)
+    expected = output(model)
+    level, state = model.levels[1], level_states(model, SIZE)[1]
+    before = {reading.name: reading for reading in readings(state)}
+    with torch.no_grad():
+        level.A.weight.div_(2.0)
+        model.transfers[0].Pi.weight.mul_(2.0)
+        model.fc.weight.div_(2.0)
+    assert (output(model) - expected).abs().max() > 1e-5
+    for step in level.steps:
+        factor = step.coefficients.factor()
+        scaled = {name: reading.value * 2.0**reading.power for name, reading in before.items()}
+        values = (tuple(scaled.values()),) if isinstance(factor, General) else scaled.values()
+        step.coefficients.set_factor(type(factor)(*values))
+    torch.testing.assert_close(output(model), expected, rtol=0, atol=1e-11)  # 1e-4 for one wrong power of 2
+
+
 def test_reasons_name_what_is_lost():
     def lost(placement, kind, level=1):
         state = level_states(build(placement, kind), SIZE)[level]
@@ -149,6 +169,8 @@ def test_reasons_name_what_is_lost():
     assert set(general) == {"c_0", "c_1", "c_2"}
     assert general["c_1"].keeps["c_1 / c_0"] == pytest.approx(-0.375, rel=1e-12)
     assert lost("bn_operator", "real_pair")["r1"].keeps["k1"] == pytest.approx(1.0, rel=1e-12)
+    assert set(lost("bn_operator", "general2")) == {"c_1"}
+    assert set(lost("bn_operator", "complex_pair")) == {"a", "b"}
     assert lost("relu_outside_nobn", "linear") == {}
     assert "u = 0 before this step" in lost("outside", "linear", level=0)["w"].reason
     assert lost("outside", "linear", level=1) == {}

@@ -8,8 +8,10 @@ import pytest
 
 import analysis
 import nets
+from analysis.compare import compare_reports
 from analysis.report import SpectralReport, analyse
 from mgtheory import derive
+from mgtheory.families import chebyshev4
 
 from .conftest import SIZE, planted_model, write_run
 
@@ -68,16 +70,32 @@ def test_nothing_is_read_into_lost_coefficients(tmp_path):
     found = analyse(run, write=False)
     assert [level.verdict.word for level in found.levels] == ["not identifiable"] * 2
     assert found.levels[0].verdict.learned_distance is None
-    assert found.levels[0].effective_verdict.word == "elsewhere"  # what the norms make of it does have a meaning
+    assert found.levels[0].effective_verdict.word == "away from theory"  # what the norms make of it does have a meaning
     assert found.to_dict()["levels"][1]["not_identifiable"] == ["step 1: w", "step 2: w"]
     assert "Not identifiable: level 1 step 1 w, level 2 step 1 w, level 2 step 2 w: a batch norm follows" in str(found)
+
+
+def test_a_run_that_moved_nothing_left_nothing(tmp_path):
+    """Norms folded in take the learned polynomial away from the theory's; the training did not."""
+    theory = chebyshev4(1, lmax=1.0)
+    weights = [[theory.weights[0].real / 8.0], [theory.weights[0].real / 8.0] * 2]
+    model = planted_model(weights)
+    for level in model.levels:
+        for step in level.steps:
+            step.residual_norm.weight.data.fill_(3.0)
+    found = analyse(write_run(tmp_path / "still", model, model), write=False)
+    assert [level.verdict.moved for level in found.levels] == [0.0, 0.0]
+    assert {level.effective_verdict.word for level in found.levels} == {"away from theory"}
+    row = compare_reports([found], ["one"]).runs.iloc[0]
+    assert "left" not in row["training"]
+    assert row["norms_folded"] == "away from theory"
 
 
 def test_files_and_reading_them_again(report, planted):
     folder = planted / "analysis"
     assert sorted(path.name for path in folder.iterdir()) == ["report.json", "spectra.npz", "table.csv", "table.md"]
     document = json.loads((folder / "report.json").read_text())
-    assert document["schema"] == 2
+    assert document["schema"] == 3
     assert document["levels"][0]["views"]["learned"]["roots"] == [[5.0, 0.0]]
     rows = list(csv.DictReader((folder / "table.csv").open()))
     assert [(row["level"], row["role"]) for row in rows if row["level"] == "1"] == [
@@ -101,7 +119,7 @@ def test_a_fresh_report_is_kept_and_an_old_or_damaged_one_replaced(tmp_path):
     assert analyse(run).to_json() == first.to_json()
     write_run(run, planted_model(weights), planted_model([[0.2], [0.2, -0.2]]))
     assert analyse(run).levels[1].views["learned"].smoothing.verdict == "not a smoother"
-    path.write_text(path.read_text().replace('"schema": 2', '"schema": 7'))
+    path.write_text(path.read_text().replace('"schema": 3', '"schema": 7'))
     with pytest.raises(ValueError, match="schema 7"):
         SpectralReport.load(run / "analysis")
 

@@ -79,7 +79,20 @@ def test_words():
     lost = judge(THEORY, near, THEORY, identifiable=False)
     assert (lost.word, lost.learned_distance, lost.nearest) == ("not identifiable", None, None)
     assert judge(None, None, None).word == "no polynomial"
-    assert set(WORDS) == {"kept", "left", "rediscovered", "elsewhere", "not identifiable", "no polynomial"}
+    assert set(WORDS) == {
+        *("kept", "left", "rediscovered", "elsewhere"),
+        "near theory",
+        "away from theory",
+        "not identifiable",
+        "no polynomial",
+    }
+
+
+def test_without_a_start_nothing_is_said_of_training():
+    near = judge(None, THEORY.scaled(1.01), THEORY)
+    assert (near.word, near.start_distance, near.moved) == ("near theory", None, None)
+    assert near.learned_distance == distance(THEORY.scaled(1.01), THEORY)
+    assert judge(None, richardson(3, interval=(0.25, 1.0)), THEORY).word == "away from theory"
 
 
 def test_numbers_beside_the_word():
