@@ -11,7 +11,7 @@ A map of this room. Names in brackets are internal to their group.
 
 * **One object.** `polynomial` the residual polynomial q; `factors` its real factors; (`roots`).
 * **Families of it.** `families` the registry and the closed forms; `fourthkind` the optimised fourth kind; `krylov` the GMRES polynomial;
-  `minimax`; `optimal` for the two-grid factor; `initialise` problem + family + degree -> initial coefficients.
+  `minimax`; `optimal` for the two-grid factor (`leastmax`); `initialise` problem + family + degree -> initial coefficients.
 * **What is it worth?** `scores` gamma, the V-cycle bound, the nearest classical family; `approximation` the constant of a coarse space;
   `spectrum` where eigenvalues are; (`ritz`, `peaks`).
 * **Fourier analysis.** `stencils`; `fourier` smoothing, two-grid and three-grid factors; `verification` against real cycles; `symbolic` in

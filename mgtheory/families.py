@@ -198,19 +198,31 @@ def two_grid_optimal(
     interpolation: str = "linear",
     scaling: str = "identity",
 ) -> ResidualPolynomial:
-    """The q of degree k with the smallest two-grid factor for a problem, by numerical optimisation; see `mgtheory.optimal`."""
-    from mgtheory import optimal  # on use: it starts from the families above
+    """The q of degree k with the smallest two-grid factor for a problem, pre and post, by numerical optimisation (`mgtheory.optimal`).
 
-    return optimal.two_grid_optimal(
-        degree,
-        problem=problem,
-        pre=pre,
-        post=post,
-        coarsening=coarsening,
-        restriction=restriction,
-        interpolation=interpolation,
-        scaling=scaling,
-    )
+    Parameters
+    ----------
+    degree
+        k, products with A, 1 to 16.
+    problem
+        A problem with constant coefficients (the roots then refer to its matrix A, which carries 1/h^2), or a `Stencil` (h = 1).
+    pre, post
+        Smoothing steps before and after; only their sum matters.
+    coarsening, restriction, interpolation, scaling
+        As in `mgtheory.localcycle.LocalCycle`. With scaling="diagonal" the roots refer to BA, B the inverse diagonal, which has no h.
+
+    Examples
+    --------
+    >>> from mgtheory.stencils import laplacian
+    >>> two_grid_optimal(1, problem=laplacian(2)).roots.real.round(4).tolist()  # 4/5 Jacobi: factor 0.36
+    [5.0]
+    """
+    from mgtheory.optimal import optimise_two_grid  # on use: it starts from the families above
+
+    options: dict[str, Any] = {"coarsening": coarsening, "restriction": restriction, "interpolation": interpolation, "scaling": scaling}
+    best = optimise_two_grid(degree, problem, pre=pre, post=post, **options).polynomial
+    h = getattr(problem, "h", None)
+    return best if h is None or scaling == "diagonal" else best.scaled(float(np.ravel(h)[0]) ** -2)
 
 
 def _fourth_kind_roots(degree: int) -> np.ndarray:

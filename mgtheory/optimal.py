@@ -3,10 +3,12 @@
 With the same smoother q before and after, the two-grid operator is similar to K q(A)^nu, nu = pre + post, where the coarse-grid correction
 K does not depend on q. The unknowns are the k coefficients c of q(t) = 1 + (t / b) sum_i c_i T_i(2 t / b - 1), so q(0) = 1 always and
 roots may become complex. Minimised is the largest |lambda|^(1/nu) over frequencies and eigenvalues, a maximum of smooth functions, by
-sequential quadratic programming on "minimise s, all of them <= s", with derivatives from left and right eigenvectors. Frequencies start
+sequential quadratic programming (`mgtheory.leastmax`), with derivatives from left and right eigenvectors. Frequencies start
 as a coarse sample; the worst ones between them are added until the supremum over all frequencies is within `GAP` of the sampled maximum.
 The problem is not convex: the result is a local minimum, the best from several starts, and never worse than these. For the 5- and
 7-point Laplacian all starts reach the same one; for the 3-point one and V(1,1) it is the fourth kind, with the factor 1/(2k+1)^2.
+
+`mgtheory.families.two_grid_optimal` is the family made of it.
 """
 
 from __future__ import annotations
@@ -19,10 +21,10 @@ from typing import Any
 
 import numpy as np
 from numpy.polynomial import chebyshev as cheb
-from scipy.optimize import minimize
 
 from mgtheory.families import chebyshev, chebyshev4
 from mgtheory.fourier import cycle_factor
+from mgtheory.leastmax import minimise_maximum
 from mgtheory.localcycle import NEAR, LocalCycle, directions
 from mgtheory.polynomial import ResidualPolynomial
 from mgtheory.relaxation import Polynomial
@@ -30,10 +32,12 @@ from mgtheory.symbols import Complex, Float, harmonic_symbols, the_stencil
 
 MAX_OPTIMAL_DEGREE = 16
 SAMPLES = {1: 64, 2: 32, 3: 16}  # points per axis whose frequencies the optimisation sees first, by dimension
+REAL = 1e-9  # relative size of imaginary parts that are rounding: symmetric stencils have real symbols
 PIECES = 3  # eigenvalues per frequency that take part, largest first
+EXACT = 1e-8  # a factor of this size is 0: the eigenvalues of a nilpotent matrix are known to the square root of rounding
 GAP, ROUNDS = 1e-3, 12  # relative excess of the supremum over the sampled maximum that is accepted, and how often frequencies are added
 
-__all__ = ["MAX_OPTIMAL_DEGREE", "OptimalTwoGrid", "optimise_two_grid", "two_grid_optimal"]
+__all__ = ["MAX_OPTIMAL_DEGREE", "OptimalTwoGrid", "optimise_two_grid"]
 
 
 @dataclass(frozen=True)
@@ -59,36 +63,6 @@ class OptimalTwoGrid:
     start_factor: float
     iterations: int
     converged: bool
-
-
-def two_grid_optimal(
-    degree: int,
-    *,
-    problem: Any,
-    pre: int = 1,
-    post: int = 1,
-    coarsening: str | None = None,
-    restriction: str = "full",
-    interpolation: str = "linear",
-    scaling: str = "identity",
-) -> ResidualPolynomial:
-    """The q of the given degree with the smallest two-grid factor for a problem, pre and post.
-
-    Parameters
-    ----------
-    degree
-        Degree of q, 1 to 16.
-    problem
-        A problem with constant coefficients (the roots then refer to its matrix A, which carries 1/h^2), or a `Stencil` (h = 1).
-    pre, post
-        Smoothing steps before and after; only their sum matters.
-    coarsening, restriction, interpolation, scaling
-        As in `mgtheory.localcycle.LocalCycle`.
-    """
-    options: dict[str, Any] = {"coarsening": coarsening, "restriction": restriction, "interpolation": interpolation, "scaling": scaling}
-    best = optimise_two_grid(degree, problem, pre=pre, post=post, **options).polynomial
-    h = getattr(problem, "h", None)
-    return best if h is None or scaling == "diagonal" else best.scaled(float(np.ravel(h)[0]) ** -2)
 
 
 def optimise_two_grid(
@@ -129,25 +103,29 @@ def optimise_two_grid(
     symmetries = _symmetries(correction)
     theta = _representatives(np.concatenate([theta[(theta != 0).any(axis=1)], NEAR * directions(stencil.dim)]), symmetries)
     sampled = _Sampled(correction, theta, steps)
-    starts = [sampled.polynomial(c) for c in _starts(degree, sampled)]
-    factors = [cycle_factor(cycle_with(start)).factor for start in starts]
-    best, least, total = starts[int(np.argmin(factors))], min(factors), 0
-    tried = [_minimise(sampled, sampled.coefficients(start), iterations) for start in starts]
-    settled = False
+    starts = sorted(_starts(degree, sampled), key=sampled.largest)
+    best, start_factor = sampled.polynomial(starts[0]), math.inf
+    for c in starts:
+        if sampled.largest(c) ** steps < start_factor:  # which bounds its factor from below
+            factor = cycle_factor(cycle_with(sampled.polynomial(c))).factor
+            if factor < start_factor:
+                best, start_factor = sampled.polynomial(c), factor
+    least, total, settled = start_factor, 0, False
+    tried = [minimise_maximum(sampled.pieces, c, iterations=iterations, goal=EXACT) for c in starts]
     for _ in range(ROUNDS):
-        value, c, settled, _ = min(tried, key=lambda entry: entry[0])
-        total += sum(entry[3] for entry in tried)
-        found = cycle_factor(cycle_with(sampled.polynomial(c)))
+        total += sum(entry.iterations for entry in tried)
+        lowest = min(tried, key=lambda entry: entry.value)
+        found = cycle_factor(cycle_with(sampled.polynomial(lowest.x)))
         if found.factor < least:
-            best, least = sampled.polynomial(c), found.factor
-        bound = value**steps * (1 + GAP) + 1e-12
-        settled = settled and found.factor <= bound
+            best, least = sampled.polynomial(lowest.x), found.factor
+        bound = lowest.value**steps * (1 + GAP) + EXACT**steps
+        settled = lowest.converged and found.factor <= bound
         if found.factor <= bound:
             break
         worse = np.concatenate([found.frequencies[found.damping > bound].reshape(-1, stencil.dim), [found.frequency]])
         sampled = _Sampled(correction, np.concatenate([sampled.theta, _representatives(worse, symmetries)]), steps)
-        tried = [_minimise(sampled, c, iterations)]
-    return OptimalTwoGrid(best, least, min(factors), total, settled)
+        tried = [minimise_maximum(sampled.pieces, lowest.x, iterations=iterations, goal=EXACT)]
+    return OptimalTwoGrid(best, least, start_factor, total, settled)
 
 
 class _Sampled:
@@ -155,6 +133,8 @@ class _Sampled:
 
     def __init__(self, correction: LocalCycle, theta: Float, steps: int) -> None:
         self.theta, self.steps = theta, steps
+        self.K: Any  # complex, or real where all symbols are
+        self.t: Any
         stencil, smoother = correction.stencils[0], correction.relaxations[0][0]
         assert isinstance(smoother, Polynomial)
         turns = np.stack(np.meshgrid(*[np.arange(2)] * stencil.dim, indexing="ij"), axis=-1).reshape(-1, stencil.dim)
@@ -162,7 +142,7 @@ class _Sampled:
         self.K = correction.error_operator(theta)
         size = self.K.shape[-1]
         if stencil.channels == 1:
-            self.t: Complex = symbols.reshape(len(theta), size)
+            self.t = symbols.reshape(len(theta), size)
         else:
             values, vectors = np.linalg.eig(symbols)
             self.t = values.reshape(len(theta), size)
@@ -171,6 +151,8 @@ class _Sampled:
                 blocks[:, mode, :, mode] = vectors[:, mode]
             basis = blocks.reshape(self.K.shape)
             self.K = np.asarray(np.linalg.solve(basis, self.K @ basis), np.complex128)
+        if np.abs(self.K.imag).max() <= REAL * np.abs(self.K).max() and np.abs(self.t.imag).max() <= REAL * np.abs(self.t).max():
+            self.K, self.t = self.K.real.copy(), self.t.real.copy()
         self.b = float(np.abs(self.t).max())
         high = self.t[:, stencil.channels :]
         self.low = float(high.real.min()) if np.abs(high.imag).max() < 1e-12 * self.b else 0.0
@@ -196,7 +178,7 @@ class _Sampled:
         moduli = np.abs(values) ** (1 / self.steps)
         order = np.argsort(moduli, axis=1)[:, ::-1][:, :PIECES]
         frequency, which = np.repeat(np.arange(len(values)), order.shape[1]), order.ravel()
-        left = np.linalg.pinv(right)[frequency, which]
+        left = _inverse(right)[frequency, which]
         x = right[frequency, :, which]
         weight = np.einsum("na,nab->nb", left, self.K[frequency]) * x * self.steps * q[frequency] ** (self.steps - 1)
         slopes = np.einsum("nb,nbi->ni", weight, basis[frequency])
@@ -215,6 +197,14 @@ class _Sampled:
         series = cheb.chebmul([0.5, 0.5], c)
         series[0] += 1.0
         return ResidualPolynomial(np.asarray(self.b * (cheb.chebroots(series) + 1) / 2, np.complex128))
+
+
+def _inverse(matrices: Any) -> Any:
+    """The inverse of each matrix of a stack, or the pseudo-inverse where one of them is singular (a defective matrix of eigenvectors)."""
+    try:
+        return np.linalg.inv(matrices)
+    except np.linalg.LinAlgError:
+        return np.linalg.pinv(matrices)
 
 
 def _symmetries(cycle: LocalCycle) -> list[tuple[list[int], Float]]:
@@ -252,37 +242,3 @@ def _starts(degree: int, sampled: _Sampled) -> Iterator[Float]:
     for a in {round(float(np.clip(sampled.low, b / 16, 0.9 * b)), 12), round(b / 4, 12)}:
         yield sampled.coefficients(chebyshev(degree, interval=(a, b)))
     yield sampled.coefficients(chebyshev4(degree, lmax=b))
-
-
-def _minimise(sampled: _Sampled, c: Float, iterations: int) -> tuple[float, Float, bool, int]:
-    """Sequential quadratic programming on: minimise s, all pieces <= s. Returns (value, coefficients, converged, iterations)."""
-    evaluated: dict[bytes, tuple[Float, Float]] = {}
-
-    def pieces(z: Float) -> tuple[Float, Float]:
-        key = z[:-1].tobytes()
-        if key not in evaluated:
-            evaluated.clear()
-            evaluated[key] = sampled.pieces(z[:-1])
-        return evaluated[key]
-
-    def slack(z: Float) -> Float:
-        return z[-1] - pieces(z)[0]
-
-    def slack_slopes(z: Float) -> Float:
-        slopes = pieces(z)[1]
-        return np.hstack([-slopes, np.ones((len(slopes), 1))])
-
-    initial = sampled.largest(c)
-    result = minimize(
-        lambda z: z[-1],
-        np.append(c, initial),
-        jac=lambda z: np.append(np.zeros(len(c)), 1.0),
-        constraints=[{"type": "ineq", "fun": slack, "jac": slack_slopes}],
-        method="SLSQP",
-        options={"maxiter": iterations, "ftol": 1e-10},
-    )
-    found = np.asarray(result.x[:-1], dtype=np.float64)
-    value = sampled.largest(found) if np.isfinite(found).all() else math.inf
-    if value < initial:
-        return value, found, bool(result.status == 0), int(result.nit)
-    return initial, c, bool(result.status == 0), int(result.nit)

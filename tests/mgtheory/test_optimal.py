@@ -5,9 +5,9 @@ import time
 import numpy as np
 import pytest
 
-from mgtheory.families import chebyshev, chebyshev4
+from mgtheory.families import chebyshev, chebyshev4, two_grid_optimal
 from mgtheory.fourier import two_grid_factor
-from mgtheory.optimal import optimise_two_grid, two_grid_optimal
+from mgtheory.optimal import optimise_two_grid
 from mgtheory.polynomial import ResidualPolynomial
 from mgtheory.problems import create, poisson
 from mgtheory.stencils import Stencil, anisotropic, laplacian, mehrstellen
@@ -28,6 +28,7 @@ def test_one_dimension_has_an_exact_two_grid_method():
     found = optimise_two_grid(2, laplacian(1), pre=1, post=0)
     np.testing.assert_allclose(np.sort(found.polynomial.roots.real), [2.0, 4.0], atol=1e-4)
     assert found.factor < 1e-6
+    assert found.converged
 
 
 @pytest.mark.parametrize("degree", [1, 2, 3, 5])
@@ -79,11 +80,12 @@ def test_optimum_improves_with_the_degree():
     np.testing.assert_allclose(factors, [0.36, 0.0851, 0.0477, 0.0276], rtol=5e-3)
 
 
-def test_degree_eight_in_seconds():
+def test_degree_sixteen_in_seconds():  # of processor time, so that a busy machine does not matter
     start = time.process_time()
-    found = optimise_two_grid(8, L2)
+    found = optimise_two_grid(16, L2)
     assert time.process_time() - start < 5.0
-    assert found.factor < 0.9 * found.start_factor
+    assert found.converged
+    assert found.factor < 0.75 * found.start_factor  # measured: 0.742
 
 
 def test_coupled_channels_may_want_complex_roots():
