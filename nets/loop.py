@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import signal
 import sys
 import threading
@@ -85,7 +86,7 @@ class Run:
         trainer, config = self.trainer, self.config
         state = self.checkpoints.load() if (self.out / "config.json").exists() else None
         if self.first and state is None:
-            write_atomically(self.out / "config.json", json.dumps(config.to_dict(), indent=2) + "\n")
+            write_atomically(self.out / "config.json", json.dumps(config.to_dict(), indent=2, allow_nan=False) + "\n")
             write_atomically(self.out / "init.json", json.dumps(self.report, indent=2) + "\n")
             save_model(self.out / "start.safetensors", trainer.raw)
         if state is not None:
@@ -130,10 +131,11 @@ class Run:
             self.callback(dict(row))
 
     def save(self) -> None:
-        """The state to disk, by the first rank, after the running statistics are shared and the losses found finite."""
+        """The state to disk, by the first rank, after the running statistics are shared and losses and weights found finite."""
         trainer = self.trainer
         trainer.share_buffers()
         trainer.check_finite()
+        trainer.check_weights()
         trainer.seconds = time.perf_counter() - self.began
         state = trainer.state()
         if self.first:
@@ -145,6 +147,8 @@ class Run:
         trainer = self.trainer
         weights = trainer.best or trainer.weights()
         loss, accuracy = trainer.evaluate(trainer.test, weights)
+        if loss is not None and not math.isfinite(loss):
+            raise FloatingPointError(f"the test loss is {loss} after step {trainer.step}; the last checkpoint is kept, try a smaller lr")
         trainer.seconds = time.perf_counter() - self.began
         chosen = trainer.best_row or trainer.rows[-1]
         with trainer.at(weights) as model:
@@ -152,7 +156,7 @@ class Run:
         summary = self.summary(finished=True, test_loss=loss, test_accuracy=accuracy, best_epoch=chosen["epoch"], roots_at_guard=events)
         if self.first:
             save_model(self.out / "model.safetensors", trainer.raw, weights=weights)
-            write_atomically(self.out / "summary.json", json.dumps(summary.to_dict(), indent=2) + "\n")
+            write_atomically(self.out / "summary.json", json.dumps(summary.to_dict(), indent=2, allow_nan=False) + "\n")
         self.fabric.barrier("finished")
         if accuracy is not None:
             self._say(f"test accuracy {100 * accuracy:.2f} % after {trainer.epoch} epochs, {trainer.seconds:.1f} s; {self.out}")

@@ -1,4 +1,4 @@
-"""The operators A of the levels: how they start (random, laplacian, shifted, keep), and their exact spectrum on the periodic grid.
+"""The operators A of the levels: how they start (random, laplacian, shifted, keep), and their spectrum on the periodic grid.
 
 A random convolution's eigenvalues fill a disc around 0, so that every q with q(0) = 1 has |q| >= 1 somewhere on it: no polynomial is a
 smoother there. The starts ``laplacian`` and ``shifted`` put the spectrum where the classical theory applies.
@@ -6,11 +6,12 @@ smoother there. The starts ``laplacian`` and ``shifted`` put the spectrum where 
 
 from __future__ import annotations
 
+import hashlib
 import math
-import os
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from inspect import signature
 
 import numpy as np
@@ -34,6 +35,9 @@ __all__ = [
 ]
 
 MINIMUM_GRID = 16  # points per axis at least: on fewer the sampled spectrum misses the extremes
+NARROW = 64  # channels of a group up to which the whole spectrum is measured in double precision
+DOUBLE, SINGLE = 1e-9, 1e-5  # relative accuracies to count on; random starts of 256 channels came to 5e-6 in single precision
+REMEMBERED = 32  # spectra of at most about 1 MiB each for the published models
 
 
 @dataclass(frozen=True)
@@ -45,11 +49,15 @@ class LevelSpectrum:
     grid
         Points per axis.
     values
-        Complex, shape (*grid, channels), by frequency.
+        Complex, shape (*grid, channels), by frequency; not to be written to.
+    accuracy
+        Of the values, relative to the radius, where the eigenvectors are well conditioned. The radius and the least real part are
+        always in double precision.
     """
 
     grid: tuple[int, int]
     values: NDArray[np.complex128]
+    accuracy: float = DOUBLE
 
     @property
     def radius(self) -> float:
@@ -71,47 +79,70 @@ def level_grids(size: Sequence[int], levels: int) -> list[tuple[int, int]]:
 
 
 def operator_spectra(operators: Sequence[nn.Conv2d], grids: Sequence[tuple[int, int]]) -> list[LevelSpectrum]:
-    """The exact spectra of the periodic convolutions: one eigenproblem of the group's width per frequency and group.
+    """The spectra of the periodic convolutions: one eigenproblem of the group's width per frequency and group.
 
-    Equal to `mgtheory.symbols.channel_eigenvalues`; the frequencies are shared among threads (LAPACK runs outside of Python's lock). Of
-    theta and -theta one is solved, the other is its conjugate. A level of 256 channels on 16 x 16 costs about 8 s of one core, one of 64
-    channels on 32 x 32 about 1 s.
+    Those of `mgtheory.symbols.channel_eigenvalues`. Of theta and -theta one is solved, the other is its conjugate. Groups wider than
+    `NARROW` are solved in single precision first, and again in double where the largest modulus or the least real part may lie, and
+    where theta = -theta. The eigenproblems run in as many threads as torch is set to; the newest `REMEMBERED` spectra are kept, so that
+    runs of one seed that differ in their scheme or placement measure A once.
     """
-    spectra, jobs = [], []
-    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        for operator, grid in zip(operators, grids):
-            kernel = operator.weight.detach().double().cpu().numpy()
-            width = kernel.shape[1]
-            flat = grid_frequencies(grid).reshape(-1, 2)
-            values = np.empty((len(flat), operator.out_channels), complex)
-            index = np.arange(len(flat)).reshape(grid)
-            partner = index[np.ix_(*[(2 * ((n - 1) // 2) - np.arange(n)) % n for n in grid])].ravel()  # where -theta stands
-            pairs = np.flatnonzero(np.arange(len(flat)) < partner)
-            own = np.flatnonzero(np.arange(len(flat)) == partner)  # theta = -theta modulo 2 pi: a real symbol
-            for group, part in enumerate(np.split(kernel, operator.groups)):
-                stencil, columns = Stencil.from_array(part, channels=True), slice(group * width, (group + 1) * width)
-                size = max(1, 2**19 // width**2)
-                for chosen in [own, *(pairs[i : i + size] for i in range(0, len(pairs), size))]:
-                    jobs.append(pool.submit(_solve, values, columns, stencil, flat, chosen, partner))
-            spectra.append(LevelSpectrum(grid, values.reshape(*grid, -1)))
-    for job in jobs:
-        job.result()
-    return spectra
+    return [_spectrum(operator.weight.detach().double().cpu().numpy(), operator.groups, grid) for operator, grid in zip(operators, grids)]
 
 
-def _solve(
-    values: NDArray[np.complex128],
-    columns: slice,
-    stencil: Stencil,
-    theta: NDArray[np.float64],
-    chosen: NDArray[np.int64],
-    partner: NDArray[np.int64],
-) -> None:
-    """Eigenvalues at the chosen frequencies and, conjugate, at their partners, into `values`."""
-    matrices = symbol(stencil, theta[chosen])
-    found = np.linalg.eigvals(matrices.real if (partner[chosen] == chosen).all() else matrices)
-    values[partner[chosen], columns] = found.conj()
-    values[chosen, columns] = found
+_memory: OrderedDict[bytes, LevelSpectrum] = OrderedDict()
+
+
+def _spectrum(kernel: NDArray[np.float64], groups: int, grid: tuple[int, int]) -> LevelSpectrum:
+    key = hashlib.sha256(repr((kernel.shape, groups, grid)).encode() + kernel.tobytes()).digest()
+    found = _memory.pop(key, None) or _measured(kernel, groups, grid)
+    _memory[key] = found
+    while len(_memory) > REMEMBERED:
+        _memory.popitem(last=False)
+    return found
+
+
+def _measured(kernel: NDArray[np.float64], groups: int, grid: tuple[int, int]) -> LevelSpectrum:
+    theta = grid_frequencies(grid).reshape(-1, 2)
+    index = np.arange(len(theta))
+    partner = index.reshape(grid)[np.ix_(*[(2 * ((n - 1) // 2) - np.arange(n)) % n for n in grid])].ravel()  # where -theta stands
+    own, pairs = np.flatnonzero(index == partner), np.flatnonzero(index < partner)  # theta = -theta modulo 2 pi: a real symbol
+    width = kernel.shape[1]
+    values = np.empty((len(theta), kernel.shape[0]), complex)
+    for group, part in enumerate(np.split(kernel, groups)):
+        stencil, found = Stencil.from_array(part, channels=True), values[:, group * width : (group + 1) * width]
+        found[own] = _eigenvalues(stencil, theta[own], real=True)
+        found[pairs] = _eigenvalues(stencil, theta[pairs], single=width > NARROW)
+        if width > NARROW:
+            size, left = np.abs(found[pairs]).max(axis=1), found[pairs].real.min(axis=1)
+            margin = 1e-3 * size.max()
+            extreme = pairs[(size > size.max() - margin) | (left < left.min() + margin)]
+            found[extreme] = _eigenvalues(stencil, theta[extreme])
+        found[partner[pairs]] = found[pairs].conj()
+    values.setflags(write=False)
+    return LevelSpectrum(grid, values.reshape(*grid, -1), SINGLE if width > NARROW else DOUBLE)
+
+
+def _eigenvalues(stencil: Stencil, theta: NDArray[np.float64], *, real: bool = False, single: bool = False) -> NDArray[np.complex128]:
+    """Of the symbol at every theta, shape (len(theta), channels); the frequencies are shared among threads, each with a serial LAPACK.
+
+    torch's LAPACK, because numpy's may be one whose threads wait for those of the pool (30 times slower on two cores).
+    """
+    threads = torch.get_num_threads()
+    size = max(1, min(2**21 // stencil.channels**2, -(-len(theta) // (4 * threads))))
+
+    def solve(start: int) -> Tensor:
+        matrices = torch.from_numpy(symbol(stencil, theta[start : start + size]))
+        matrices = matrices.real.contiguous() if real else matrices
+        found: Tensor = torch.linalg.eigvals(matrices.to(torch.complex64) if single else matrices)
+        return found
+
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(max_workers=threads) as pool:
+            parts = list(pool.map(solve, range(0, len(theta), size)))
+    finally:
+        torch.set_num_threads(threads)
+    return torch.cat(parts).to(torch.complex128).numpy() if parts else np.empty((0, stencil.channels), complex)
 
 
 def operator_matrix(operator: nn.Conv2d, grid: tuple[int, int]) -> LinearOperator:
@@ -214,5 +245,5 @@ def start_operators(
         own, within, m = _centre(operator.weight)
         with torch.no_grad():
             operator.weight[own, within, m, m] += shift
-        moved.append(LevelSpectrum(spectrum.grid, spectrum.values + shift))  # a multiple of the identity moves every eigenvalue
+        moved.append(replace(spectrum, values=spectrum.values + shift))  # a multiple of the identity moves every eigenvalue
     return moved

@@ -122,7 +122,7 @@ def _constant(source: Source, n: int, squared: bool) -> Roots:
 def _spectral(source: Source, n: int, squared: bool) -> Roots:
     """Real eigenvalues from both ends inwards, largest first; for A^2 their squares."""
     values, b = source.spectrum.values.ravel(), source.spectrum.radius
-    real = np.sort(np.unique(values.real[np.abs(values.imag) <= 1e-9 * b]))
+    real = np.sort(np.unique(values.real[np.abs(values.imag) <= source.spectrum.accuracy * b]))
     if real.size < n:
         source.say("too few real eigenvalues: real parts of the others were taken as well")
         real = np.sort(values.real)
@@ -134,12 +134,12 @@ def _spectral(source: Source, n: int, squared: bool) -> Roots:
 
 def outermost_pairs(source: Source, pairs: int) -> Roots:
     """The conjugate pairs of eigenvalues of largest modulus, shape (2 * pairs,), conjugates adjacent."""
-    values = source.spectrum.values.ravel()
-    upper = values[values.imag > 1e-9 * source.spectrum.radius]
+    values, close = source.spectrum.values.ravel(), source.spectrum.accuracy
+    upper = values[values.imag > close * source.spectrum.radius]
     upper = upper[np.argsort(-np.abs(upper), kind="stable")]
     kept: list[complex] = []
     for value in upper:  # equal ones come from symmetries of the grid and are one pair
-        if all(abs(value - other) > 1e-9 * abs(value) for other in kept):
+        if all(abs(value - other) > close * abs(value) for other in kept):
             kept.append(complex(value))
         if len(kept) == pairs:
             return np.array([z for value in kept for z in (value, value.conjugate())])

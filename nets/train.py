@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from mgtheory.files import read_json
+from nets.checkpoint import load_model
 from nets.config import TrainConfig, TrainSection
 from nets.data import DataSet, load_data
 from nets.initialise import initialise
@@ -71,7 +73,8 @@ def train(
         raise ValueError("resume and force exclude one another")
     with torch.random.fork_rng(devices=[]), _settings(config.train):
         torch.manual_seed(config.train.seed)
-        if check_run(out, config, resume=resume, force=force) == "finished":
+        state = check_run(out, config, resume=resume, force=force)
+        if state == "finished":
             return read_summary(out)
         fabric = _fabric(config.train)
         if fabric.global_rank > 0:  # the first rank decodes and caches the data, the others read the cache
@@ -79,7 +82,7 @@ def train(
         data = load_data(**config.data.model_dump(include={"name", "root", "validation", "split_seed", "size", "download"}))
         if fabric.global_rank == 0:
             fabric.barrier("data")
-        model, report = build(config, data)
+        model, report = (_begun(out) if state == "resume" else None) or build(config, data)
         if config.train.select == "best" and not len(data.validation):
             raise ValueError("train.select is best, but there are no validation images; set data.validation > 0")
         trainer = Trainer(config, fabric, _with_norms(model, config.train), data)
@@ -102,6 +105,14 @@ def build(config: TrainConfig, data: DataSet) -> tuple[nn.Module, dict[str, Any]
     init = config.init
     report = initialise(model, init.scheme, operator=init.operator, generator=generator, size=(height, width), **init.options)
     return model, report.to_dict()
+
+
+def _begun(out: Path) -> tuple[nn.Module, dict[str, Any]] | None:
+    """(model, report) as a begun run left them, so that going on need not measure the spectra again; None where they are not whole."""
+    try:
+        return load_model(out / "start.safetensors").train(), read_json(out / "init.json", "report of the start")
+    except (FileNotFoundError, ValueError):
+        return None
 
 
 def _with_norms(model: nn.Module, section: TrainSection) -> nn.Module:

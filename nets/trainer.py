@@ -211,6 +211,20 @@ class Trainer:
                 f"the loss is not finite at step {bad + 1} (epoch {epoch}); the last good checkpoint is kept, try a smaller lr"
             )
 
+    def check_weights(self) -> None:
+        """FloatingPointError where a weight, a running statistic, a moment of the optimiser or a mean of weights is not finite.
+
+        A finite loss does not show it: the update after it may have been the one that overflowed.
+        """
+        held = [*self.raw.state_dict().values(), *(self.ema.weights.values() if self.ema else ()), *self.best.values()]
+        held += [value for values in self.optimizer.state.values() for value in values.values() if isinstance(value, Tensor)]
+        sizes = torch._foreach_norm([value for value in held if value.is_floating_point() and value.numel()], float("inf"))
+        if not bool(torch.isfinite(torch.stack([size.to(self.device, torch.float32) for size in sizes])).all()):
+            epoch = -(-self.step // self.steps_per_epoch)
+            raise FloatingPointError(
+                f"a weight is not finite after step {self.step} (epoch {epoch}); the last good checkpoint is kept, try a smaller lr"
+            )
+
     def _reduced(self, value: Tensor, how: str = "sum") -> float:
         if self.world > 1:
             value = cast("Tensor", self.fabric.all_reduce(value.clone().double(), reduce_op=how))

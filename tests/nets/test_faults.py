@@ -164,6 +164,48 @@ def test_loss_that_is_not_finite_stops_and_names_the_step(tmp_path, monkeypatch)
     assert run(tmp_path / "run").finished  # what was saved is good: the run goes on
 
 
+AT_THE_END = ["validation=0", "select=last", "epochs=1", "checkpoint_steps=0"]
+
+
+@pytest.mark.parametrize("what", ["weights", "statistics", "moments"])
+@pytest.mark.parametrize("sets", [["checkpoint_steps=1"], AT_THE_END], ids=["save", "end"])
+def test_weights_that_are_not_finite_are_never_saved(tmp_path, monkeypatch, what, sets):
+    """The update may overflow though its loss was finite; without validation images nothing else would look at it."""
+    step, last = Trainer.train_step, 12 if sets is AT_THE_END else 3
+
+    def poisoned(self, *args):
+        step(self, *args)
+        if self.step == last:
+            model, moment = self.raw, next(iter(self.optimizer.state.values()))["exp_avg"]
+            {"weights": model.fc.weight.data, "statistics": model.stem_norm.running_var, "moments": moment}[what].fill_(float("nan"))
+
+    monkeypatch.setattr(Trainer, "train_step", poisoned)
+    with pytest.raises(FloatingPointError, match=rf"a weight is not finite after step {last} \(epoch 1\); the last good"):
+        run(tmp_path / "run", *sets)
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+    state = checkpoint_module.Checkpoints(tmp_path / "run" / "checkpoint").load()
+    assert state is None if sets is AT_THE_END else state.info["step"] == 2
+    monkeypatch.undo()
+    assert run(tmp_path / "run", *sets).finished
+
+
+def test_going_on_does_not_measure_the_start_again(tmp_path, monkeypatch, whole):
+    out = tmp_path / "run"
+    for name in ("config.json", "init.json", "start.safetensors"):
+        out.mkdir(exist_ok=True)
+        (out / name).write_bytes((whole[0] / name).read_bytes())
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with monkeypatch.context() as patch:
+        patch.setattr("nets.train.build", None)
+        run(out)
+    torch.set_num_threads(threads)
+    assert_same(out, whole[0])
+    (out / "summary.json").unlink()
+    (out / "start.safetensors").write_bytes(b"")
+    assert run(out).finished  # made anew where it is damaged
+
+
 def test_diverging_run_stops_by_itself(tmp_path):
     with pytest.raises(FloatingPointError, match=r"step \d+|after step"):
         run(tmp_path / "run", "lr=1e30", "placement=relu_outside_nobn", "optim=sgd", "schedule=constant")

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from mgtheory.symbols import channel_eigenvalues
+from nets import operators
 from nets.operators import level_grids, operator_matrix, operator_spectra, start_operators
 
 
@@ -46,6 +47,38 @@ def test_spectrum_equals_the_theorys():
     assert found.high.size < found.values.size
 
 
+@pytest.mark.parametrize("groups", [1, 2])
+def test_wide_spectrum_is_single_precision_but_for_its_extremes(monkeypatch, groups):
+    monkeypatch.setattr(operators, "NARROW", 7)
+    operator, grid = conv(16, groups), (6, 7)
+    values = operator_spectra([operator], [grid])[0]
+    monkeypatch.undo()
+    operators._memory.clear()
+    exact = operator_spectra([operator], [grid])[0]
+    assert (values.accuracy, exact.accuracy) == (operators.SINGLE, operators.DOUBLE)
+    assert values.radius == pytest.approx(exact.radius, rel=1e-13)
+    assert values.values.real.min() == pytest.approx(exact.values.real.min(), rel=1e-13)
+    distances = np.abs(values.values[..., :, None] - exact.values[..., None, :])
+    assert distances.min(axis=-1).max() < 1e-5 * exact.radius
+    assert distances.min(axis=-1).max() > 1e-9 * exact.radius  # it was single precision
+
+
+def test_spectra_are_measured_once(monkeypatch):
+    operator, threads = conv(5), torch.get_num_threads()
+    first, other = operator_spectra([operator, operator], [(4, 4), (4, 5)])
+    assert torch.get_num_threads() == threads
+    monkeypatch.setattr(operators, "_measured", None)
+    assert operator_spectra([operator], [(4, 4)])[0] is first
+    assert other.grid == (4, 5)
+    with torch.no_grad():
+        operator.weight[0, 0, 0, 0] += 1
+    with pytest.raises(TypeError):
+        operator_spectra([operator], [(4, 4)])
+    with pytest.raises(ValueError, match="read-only"):
+        first.values[0, 0, 0] = 0
+    assert len(operators._memory) <= operators.REMEMBERED
+
+
 def test_laplacian_start():
     """Without the random part: 1/8 of the 5-point Laplacian per channel, spectrum [0, 1], high frequencies [1/4, 1]."""
     operator = conv()
@@ -62,11 +95,11 @@ def test_laplacian_start():
 @pytest.mark.parametrize("groups", [1, 3])
 def test_shifted_start(groups):
     """The whole spectrum lies in the right half-plane, exactly margin * radius of the unshifted one away from 0."""
-    operators, grids = [conv(6, groups), conv(3)], [(16, 16), (16, 18)]
+    moved, grids = [conv(6, groups), conv(3)], [(16, 16), (16, 18)]
     plain = [conv(6, groups), conv(3)]
     before = start_operators(plain, "random", grids, generator=torch.Generator().manual_seed(1))
-    after = start_operators(operators, "shifted", grids, margin=0.2, generator=torch.Generator().manual_seed(1))
-    for old, new, operator, grid in zip(before, after, operators, grids):
+    after = start_operators(moved, "shifted", grids, margin=0.2, generator=torch.Generator().manual_seed(1))
+    for old, new, operator, grid in zip(before, after, moved, grids):
         assert new.values.real.min() == pytest.approx(0.2 * old.radius, rel=1e-6)
         again = operator_spectra([operator], [grid])[0]
         assert again.radius == pytest.approx(new.radius, rel=1e-6)  # float32 weights
