@@ -2,30 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from mgtheory import transfer
-from mgtheory.assembly import Boundary, Shape
+from mgtheory import blackbox, transfer
+from mgtheory.assembly import Boundary, Shape, check_boundary, check_shape, mesh_width
 from mgtheory.levels import STORED, Level, couplings, diagonal_storage
 from mgtheory.problems import Problem
 from mgtheory.smoothers import Smoothing, make_smoother
 from mgtheory.tensorform import TensorForm, recognise
 
+BLACKBOX = "black-box"
 STRONG = 0.5  # an axis is coarsened where its coupling is at least this part of the strongest one
 TYPES = ("float32", "float64", "complex64", "complex128")
 
 
 def check_dtype(dtype: Any) -> np.dtype[Any]:
     """The type as a NumPy dtype: float32, float64, complex64 or complex128."""
-    given = np.dtype(dtype)
-    if given.name not in TYPES:
-        raise ValueError(f"type is {given.name}, allowed are: {', '.join(TYPES)}")
-    return given
+    try:
+        name = np.dtype(dtype).name
+    except TypeError:
+        name = repr(dtype)
+    if name not in TYPES:
+        raise ValueError(f"type is {name}, allowed are: {', '.join(TYPES)}")
+    return np.dtype(dtype)
+
+
+def check_whole(value: Any, name: str, least: int) -> int:
+    """A whole number from `least` on."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise ValueError(f"{name} is {value!r}, must be a whole number from {least} on")
+    return int(value)
+
+
+def check_callable(value: Any, name: str) -> None:
+    """None, or something that can be called."""
+    if not (value is None or callable(value)):
+        raise ValueError(f"{name} is {value!r}, must be callable")
+
+
+def matrix_and_grid(problem: Any, shape: Any, boundary: str | None) -> tuple[sp.csr_array, Shape, Boundary]:
+    """A, the grid's shape and its boundary: of a problem, or of a bare matrix as given (Dirichlet by default)."""
+    if isinstance(problem, Problem):
+        if shape is not None and check_shape(shape, problem.boundary) != problem.shape:
+            raise ValueError(f"shape is {shape!r}, the problem has {problem.shape}; shape belongs to a bare matrix")
+        if boundary is not None and check_boundary(boundary) is not problem.boundary:
+            raise ValueError(f"boundary is {boundary!r}, the problem has {problem.boundary}; boundary belongs to a bare matrix")
+        return check_matrix(problem.A), problem.shape, problem.boundary
+    if shape is None:
+        raise ValueError("a bare matrix needs its grid's shape")
+    kind = check_boundary("dirichlet" if boundary is None else boundary)
+    A, grid = check_matrix(problem), check_shape(shape, kind)
+    if A.shape[0] != int(np.prod(grid)):
+        raise ValueError(f"A has {A.shape[0]} rows, the grid {grid} has {int(np.prod(grid))} unknowns")
+    return A, grid, kind
 
 
 def check_matrix(A: Any) -> sp.csr_array:
@@ -128,22 +162,63 @@ def choose_axes(level: Level, problem: Any, axes: Sequence[int] | str) -> tuple[
             strength = couplings(level.A, level.shape)
         largest = max((s for s, n in zip(strength, level.shape, strict=True) if n >= 3), default=0.0)
         return tuple(j for j, s in enumerate(strength) if s >= STRONG * largest)
-    if not all(isinstance(j, int) and 0 <= j < dim for j in axes) or not axes:
+    given = list(axes) if isinstance(axes, Iterable) else []
+    if not given or any(isinstance(j, bool) or not isinstance(j, int | np.integer) or not 0 <= j < dim for j in given):
         raise ValueError(f"axes are {axes!r}, allowed are: auto, all, or numbers from 0 to {dim - 1}")
-    return tuple(sorted(set(axes)))
+    return tuple(sorted({int(j) for j in given}))
 
 
-def add_transfers(level: Level, problem: Any, boundary: Boundary, axes: Sequence[int] | str, interpolation: str, restriction: str) -> Shape:
-    """Give the level its P, R, axes and full multigrid interpolation; the coarse shape, or its own where nothing is coarsened."""
+def add_transfers(
+    level: Level,
+    problem: Any,
+    boundary: Boundary,
+    axes: Sequence[int] | str,
+    interpolation: str | None,
+    restriction: str,
+    *,
+    constant: bool,
+) -> Shape:
+    """Give the level its P, R, axes and full multigrid interpolation; the coarse shape, or its own where nothing is coarsened.
+
+    Without a name for the interpolation: linear where the stencil is `constant`, else black-box where that is possible.
+    """
     chosen = choose_axes(level, problem, axes)
     coarse = tuple(transfer.coarse_size(n, boundary) if j in chosen else n for j, n in enumerate(level.shape))
     level.axes = tuple(j for j, (n, m) in enumerate(zip(level.shape, coarse, strict=True)) if n != m)
-    P = transfer.interpolation(level.shape, coarse, boundary, kind=interpolation)
     R = transfer.restriction(level.shape, coarse, boundary, kind=restriction)
-    if coarse != level.shape:
+    own: Any = "not asked for"
+    if interpolation == BLACKBOX and coarse != level.shape:
+        own = blackbox.blackbox(level.A, level.shape, coarse, boundary)
+    elif interpolation is None and not constant:
+        own = blackbox.attempt(level.A, level.shape, coarse, boundary)
+    if coarse == level.shape:
+        return coarse
+    if isinstance(own, str):
+        P = transfer.interpolation(level.shape, coarse, boundary, kind="linear" if interpolation is None else interpolation)
         level.P, level.R = P, R
-        level.interpolation = transfer.interpolation(level.shape, coarse, boundary, kind="quintic")
+    else:
+        ratio = np.prod([mesh_width(n, boundary) / mesh_width(m, boundary) for n, m in zip(level.shape, coarse, strict=True)])
+        level.P, level.R = own, sp.csr_array(own.T) * ratio if restriction == "full" else R
+    level.interpolation = transfer.interpolation(level.shape, coarse, boundary, kind="quintic")
     return coarse
+
+
+def check_transfers(interpolation: str | None, restriction: str) -> None:
+    """Refuse unknown names."""
+    known = [*transfer.INTERPOLATIONS, BLACKBOX]
+    if interpolation is not None and interpolation not in known:
+        raise ValueError(f"unknown interpolation {interpolation!r}, known are: {', '.join(known)}")
+    if restriction not in list(transfer.RESTRICTIONS):
+        raise ValueError(f"unknown restriction {restriction!r}, known are: {', '.join(transfer.RESTRICTIONS)}")
+
+
+def known_interval(level: Level, form: TensorForm | None, problem: Any, rule: str) -> tuple[float, float] | None:
+    """The high-frequency part of the spectrum of the level's A where its symbol is known: of the scheme, or of a Galerkin product."""
+    if form is None or not level.axes:
+        return None
+    if isinstance(problem, Problem) and (rule == "rediscretise" or level.index == 0):
+        return problem.smoothing_interval(level.axes, shape=level.shape).as_tuple
+    return form.smoothing_interval(level.axes)
 
 
 def cast_transfers(level: Level, dtype: np.dtype[Any]) -> None:
@@ -176,12 +251,29 @@ def galerkin(level: Level) -> sp.csr_array:
     return coarse.astype(level.A.dtype)
 
 
-def count(counts: int | Sequence[int] | Callable[[int], int], index: int, name: str) -> int:
-    """The number of smoothings on a level: a number, one per level (the last goes on), or a callable of the index."""
-    value = counts(index) if callable(counts) else counts if isinstance(counts, int | np.integer) else counts[min(index, len(counts) - 1)]
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:
-        raise ValueError(f"{name} is {value!r} on level {index}, must be a whole number from 0 on")
+def count(counts: int | Sequence[int] | Callable[[int], int], index: int, name: str, least: int = 0) -> int:
+    """The number of smoothings (or the degree) on a level: a number, one per level (the last goes on), or a callable of the index."""
+    value: Any = counts(index) if callable(counts) else counts
+    if isinstance(value, list | tuple | np.ndarray) and len(value):
+        value = value[min(index, len(value) - 1)]
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise ValueError(f"{name} is {value!r} on level {index}, must be a whole number from {least} on")
     return int(value)
+
+
+def growing(index: int) -> int:
+    """The default degree on a level: 2 on the finest, one more on each coarser one, at most 6."""
+    return min(2 + index, 6)
+
+
+def chosen_smoother(smoother: Any, degree: Any) -> Any:
+    """What smooths, from the `smoother` and `degree` of `Hierarchy.build`; a degree per level makes a callable of the level of it."""
+    if smoother is None:
+        smoother, degree = "chebyshev", growing if degree is None else degree
+    if degree is None or (isinstance(degree, int | np.integer) and not isinstance(degree, bool)):
+        return make_smoother(smoother, None if degree is None else int(degree))
+    make_smoother(smoother, count(degree, 0, "degree", 1))  # refuses what takes no degree
+    return lambda level: make_smoother(smoother, count(degree, level.index, "degree", 1))
 
 
 class _Wrapped(Smoothing):

@@ -40,12 +40,13 @@ def run_cycle(
         return solve(r)
     e: Vector | None = None
     s = r
-    for _ in range(level.pre_count):
-        before = s
-        c, s = level.pre.correct_with_residual(s)  # type: ignore[union-attr]
-        if observe is not None:
-            observe(level, before, s)
-        e = c if e is None else np.add(e, c, out=e)
+    if level.pre is not None:
+        for _ in range(level.pre_count):
+            before = s
+            c, s = level.pre.correct_with_residual(s)
+            if observe is not None:
+                observe(level, before, s)
+            e = c if e is None else np.add(e, c, out=e)
     below = level.R @ s
     correction = run_cycle(levels[1:], solve, below, cycle, observe=observe)
     if cycle is not Cycle.V and len(levels) > 2:
@@ -54,14 +55,12 @@ def run_cycle(
         correction = correction + run_cycle(levels[1:], solve, again, second, observe=observe)
     step = level.P @ correction
     e = step if e is None else np.add(e, step, out=e)
-    if level.post_count:
+    if level.post is not None and level.post_count:
         s = s - level.operator @ step
-        for i in range(level.post_count):
-            if i + 1 < level.post_count:
-                c, s = level.post.correct_with_residual(s)  # type: ignore[union-attr]
-            else:
-                c = level.post.correct(s)  # type: ignore[union-attr]
+        for _ in range(level.post_count - 1):
+            c, s = level.post.correct_with_residual(s)
             e += c
+        e += level.post.correct(s)
     return e
 
 

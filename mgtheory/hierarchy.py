@@ -9,9 +9,13 @@
 * **Coarse operators.** ``"rediscretise"``: the same scheme on the coarser grid, the default for constant coefficients. ``"galerkin"``: R
   A P, the default for variable coefficients and for a bare matrix. Constant stencils, recognised in a bare matrix too, keep a tensor form
   and cost next to nothing.
-* **Smoother.** By default Chebyshev of the first kind and degree 2 on the level's high frequencies, once before and once after: of the
-  degrees the one with the most digits per work unit on the 5-point Laplacian (factors 0.35, 0.147 and 0.10 of V(1,1) for degrees 1, 2,
-  3).
+* **Interpolation.** Linear for constant stencils. Where coefficients vary and the grids are nested it follows the entries of A
+  (`mgtheory.blackbox`): V(1,1) then has the factor 0.13 on ``jump2d``, with linear interpolation 0.42.
+* **Smoother.** By default Chebyshev of the first kind on the level's high frequencies, once before and once after, of degree 2 on the
+  finest level (of the degrees the one with the most digits per work unit on the 5-point Laplacian) and of one more on each coarser one, up
+  to 6. A V-cycle visits a coarse level once, and what it leaves there adds up from level to level; with the growing degree the factor is
+  that of two grids, whatever the number of levels, and the coarse levels are small (variable V-cycle: J. H. Bramble, J. E. Pasciak, Math.
+  Comp. 49 (1987) 311-329).
 * **Coarsest level.** Solved directly; a singular one by its pseudo-inverse.
 * **Singular operators** (Neumann, periodic). The nullspace is the problem's, or the constants where A 1 = 0; see `Hierarchy.solve`.
 """
@@ -27,7 +31,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.linalg import LinearOperator
 
 from mgtheory import building
-from mgtheory.assembly import Shape, check_boundary, check_shape
+from mgtheory.assembly import Shape
 from mgtheory.coarse import DirectSolver
 from mgtheory.cycle import cycle_products, visits
 from mgtheory.iterate import in_cycle_type, iterate
@@ -85,15 +89,15 @@ class Hierarchy:
         problem: Problem | Any,
         *,
         shape: int | Sequence[int] | None = None,
-        boundary: str = "dirichlet",
-        smoother: Any = "chebyshev",
-        degree: int | None = None,
+        boundary: str | None = None,
+        smoother: Any = None,
+        degree: Counts | None = None,
         post_smoother: Any = None,
         pre: Counts = 1,
         post: Counts = 1,
         coarsening: str | None = None,
         axes: Sequence[int] | str = "auto",
-        interpolation: str = "linear",
+        interpolation: str | None = None,
         restriction: str = "full",
         transfers: Callable[[Level], tuple[Any, Any, Shape]] | None = None,
         coarse_solver: Callable[[Any], Callable[[NDArray[Any]], NDArray[Any]]] | None = None,
@@ -109,11 +113,12 @@ class Hierarchy:
         problem
             A `Problem`, or a sparse array or matrix A of a grid operator, with `shape` and `boundary`.
         shape, boundary
-            Unknowns per axis (C order) and boundary of a bare matrix.
+            Unknowns per axis (C order) and boundary of a bare matrix, ``"dirichlet"`` by default.
         smoother, degree
             A family's name with its degree, a name of `mgtheory.smoothers.SMOOTHERS`, a `ResidualPolynomial` (for BA on the finest level;
             its roots are scaled on the others), an object with ``setup(level)``, or a callable of a `Level` that returns any of these or
-            a `Smoothing`.
+            a `Smoothing`. The degree is a number, one per level (the last goes on), or a callable of the level's index. By default
+            ``"chebyshev"`` with the degrees 2, 3, 4, 5, 6, 6 ...; a family given by its name alone has degree 2 on every level.
         post_smoother
             Another one after the coarse-grid correction; the same by default.
         pre, post
@@ -124,7 +129,8 @@ class Hierarchy:
         axes
             ``"auto"`` (strongly coupled ones), ``"all"``, or the axes that are coarsened.
         interpolation, restriction
-            Names of `mgtheory.transfer`: ``"linear"`` (``"cubic"``), ``"full"`` (``"half"``, ``"injection"``).
+            ``"linear"`` (``"cubic"``, ``"quintic"``) or ``"black-box"``, by default the latter where coefficients vary and it is possible;
+            ``"full"`` (the transpose times h/H per axis), ``"half"`` or ``"injection"``.
         transfers
             Own transfers: a callable of a `Level` that returns P, R and the coarse shape (equal to the fine shape: this is the coarsest
             level).
@@ -141,18 +147,17 @@ class Hierarchy:
         Raises
         ------
         ValueError
-            For a name that is not known, a matrix that is not square, real or complex floating and of the given shape, or counts below 0.
+            For a name that is not known, a matrix that is not square, real or complex floating and of the given shape, or an option that
+            does not fit.
         """
         start = time.perf_counter()
-        if isinstance(problem, Problem):
-            A, grid, kind = building.check_matrix(problem.A), problem.shape, problem.boundary
-        else:
-            if shape is None:
-                raise ValueError("a bare matrix needs its grid's shape")
-            kind = check_boundary(boundary)
-            A, grid = building.check_matrix(problem), check_shape(shape, kind)
-        if A.shape[0] != int(np.prod(grid)):
-            raise ValueError(f"A has {A.shape[0]} rows, the grid {grid} has {int(np.prod(grid))} unknowns")
+        A, grid, kind = building.matrix_and_grid(problem, shape, boundary)
+        building.check_transfers(interpolation, restriction)
+        most, few = building.check_whole(max_levels, "max_levels", 1), building.check_whole(coarsest, "coarsest", 1)
+        building.check_callable(transfers, "transfers")
+        building.check_callable(coarse_solver, "coarse_solver")
+        own = building.chosen_smoother(smoother, degree)
+        after = own if post_smoother is None else make_smoother(post_smoother)
         constant = isinstance(problem, Problem) and problem.polynomial is not None
         rule = coarsening or ("rediscretise" if constant and transfers is None else "galerkin")
         if rule not in COARSENINGS or (rule == "rediscretise" and not isinstance(problem, Problem)):
@@ -169,14 +174,15 @@ class Hierarchy:
             level = Level(len(levels), A, grid, exact, exact.astype(work, copy=False), reference=levels[0] if levels else None)
             levels.append(level)
             coarse = grid
-            if len(levels) < max_levels and (transfers is not None or level.size > coarsest):
+            if len(levels) < most and (transfers is not None or level.size > few):
                 if transfers is not None:
                     coarse = building.own_transfers(level, transfers)
                 else:
-                    coarse = building.add_transfers(level, problem, kind, axes, interpolation, restriction)
+                    linear = form is not None or rule == "rediscretise"
+                    coarse = building.add_transfers(level, problem, kind, axes, interpolation, restriction, constant=linear)
             if coarse == grid:
                 break
-            level.interval = None if form is None else form.smoothing_interval(level.axes)
+            level.interval = building.known_interval(level, form, problem, rule)
             A, form = building.coarse_operator(level, form, problem, coarse, rule)
             exact = building.storage(A, form)
             grid = coarse
@@ -184,8 +190,6 @@ class Hierarchy:
         if transfers is None:
             for level in levels[:-1]:
                 building.cast_transfers(level, work)
-        own = make_smoother(smoother, degree)
-        after = own if post_smoother is None else make_smoother(post_smoother)
         for level in levels[:-1]:
             level.pre_count, level.post_count = building.count(pre, level.index, "pre"), building.count(post, level.index, "post")
             level.pre = building.smoothing(own, level) if level.pre_count else None
@@ -295,6 +299,12 @@ class Hierarchy:
             twin = Level(**{**level.__dict__, "post": level.pre.adjoint()})
             levels.append(twin)
         return Hierarchy([*levels, self.levels[-1]], self.coarse_solver, nullspace=self.nullspace)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """One sentence per level whose own polynomial amplifies high frequencies: its lmax or interval is too small."""
+        found = (getattr(smoothing, "warning", "") for level in self.levels for smoothing in (level.pre, level.post))
+        return tuple(dict.fromkeys(text for text in found if text))
 
     @property
     def operator_complexity(self) -> float:

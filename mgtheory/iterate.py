@@ -28,7 +28,8 @@ SLOW = 0.9  # from this reduction per cycle on, smoothings are watched
 class Watch:
     """Notices smoothings that amplify the residual: |q| > 1 somewhere on the spectrum, so lmax is too small or A indefinite."""
 
-    def __init__(self) -> None:
+    def __init__(self, known: tuple[str, ...] = ()) -> None:
+        self.known = known  # of the hierarchy itself, said in any case
         self.worst: dict[int, float] = {}
 
     def __call__(self, level: Level, before: NDArray[Any], after: NDArray[Any]) -> None:
@@ -41,11 +42,13 @@ class Watch:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """One sentence per level on which it happened."""
-        return tuple(
+        """One sentence per level on which it happened, or that was known before."""
+        said = {text.partition(":")[0] for text in self.known}
+        return self.known + tuple(
             f"level {index}: the polynomial smoother multiplied the residual by {growth:.3g}; "
             "its lmax (or interval) is too small for this A, or A is not positive definite"
             for index, growth in sorted(self.worst.items())
+            if f"level {index}" not in said
         )
 
 
@@ -126,7 +129,7 @@ def _iterate(
             right = right - N @ outside
         x = x - N @ (N.conj().T @ x)
     target = tol * float(np.hypot(_norm(right), missing))
-    watch = Watch()
+    watch = Watch(hierarchy.warnings)
     norms: list[float] = []
     work = 0.0
     residual = right.copy() if x0 is None else right - finest.exact @ x

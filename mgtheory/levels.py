@@ -8,18 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse as sp
-import scipy.sparse.linalg as sla
 from numpy.typing import NDArray
 
 from mgtheory.assembly import Shape
+from mgtheory.ritz import LanczosEstimate, lanczos
 
 if TYPE_CHECKING:
     from mgtheory.smoothers import Smoothing
 
 __all__ = ["Level", "couplings", "diagonal_storage", "largest_eigenvalue"]
 
-SAFETY = 1.05  # on estimated largest eigenvalues: Lanczos approaches them from below
-LANCZOS_TOLERANCE = 1e-2
+LANCZOS_STEPS = 10
 MAX_DIAGONALS = 27
 STORED = 1.5  # a matrix is stored by diagonals if that stores at most this many numbers per non-zero
 
@@ -108,6 +107,13 @@ class Level:
         axes = self.axes or tuple(j for j, s_j in enumerate(s) if s_j > 0)
         return (b * min(s[j] for j in axes) / (2.0 * sum(s)) if axes else b / 2.0), b
 
+    def reached(self, B: NDArray[Any] | None = None) -> float | None:
+        """A value up to which the spectrum of BA surely reaches: the exact end, or a Ritz value; None where BA is not Hermitian."""
+        if B is None and self.interval is not None:
+            return self.interval[1]
+        found = _ritz(self.A, B)
+        return None if found is None else found.largest
+
 
 def couplings(A: sp.csr_array, shape: Shape) -> tuple[float, ...]:
     """Mean |A[x, x + e_j]| for each axis j: how strongly neighbours along that axis are coupled; 0 along an axis of one unknown."""
@@ -119,30 +125,22 @@ def largest_eigenvalue(A: sp.csr_array, B: NDArray[Any] | None = None, *, compac
     """An upper bound or safe estimate of the spectral radius of BA.
 
     Gershgorin's bound, which is sharp for `compact` stencils with non-positive couplings (2d + 1 points); else the smaller one of it and
-    1.05 times a Lanczos estimate to 1 %, if A is Hermitian and B positive.
+    the upper estimate of `mgtheory.ritz.lanczos` after 10 steps, if A is Hermitian and B positive.
     """
     row_sums = np.asarray(abs(A).sum(axis=1)).reshape(-1)
     bound = float(np.max(row_sums if B is None else np.abs(B) * row_sums))
-    n = A.shape[0]
-    if compact or n < 32 or not _hermitian(A) or (B is not None and (np.iscomplexobj(B) or np.min(B) <= 0)):
-        return bound
-    root = None if B is None else np.sqrt(B)
-    operator = A if root is None else sla.LinearOperator(A.shape, matvec=lambda v: root * (A @ (root * v)), dtype=A.dtype)
-    start = np.random.default_rng(0).standard_normal(n).astype(A.dtype)
+    found = None if compact or A.shape[0] < 32 else _ritz(A, B)
+    return bound if found is None else min(bound, found.radius)
+
+
+def _ritz(A: sp.csr_array, B: NDArray[Any] | None) -> LanczosEstimate | None:
+    """The extreme Ritz values of BA after a few steps; None where it is not symmetric, or has entries that are not finite."""
+    if B is not None and (np.iscomplexobj(B) or np.min(B) <= 0):
+        return None
     try:
-        found = sla.eigsh(operator, k=1, which="LM", v0=start, ncv=12, tol=LANCZOS_TOLERANCE, maxiter=15, return_eigenvectors=False)
-    except sla.ArpackNoConvergence:
-        return bound
-    return min(bound, SAFETY * float(np.abs(found[0])))
-
-
-def _hermitian(A: sp.csr_array) -> bool:
-    """Whether <x, A y> = <A x, y> for two seeded random vectors, to rounding."""
-    generator = np.random.default_rng(0)
-    x, y = (generator.standard_normal(A.shape[0]).astype(A.dtype) for _ in range(2))
-    Ax, Ay = A @ x, A @ y
-    scale = float(np.linalg.norm(x) * np.linalg.norm(Ay))
-    return bool(abs(np.vdot(x, Ay) - np.vdot(Ax, y)) <= 100 * np.finfo(A.dtype).eps * scale)
+        return lanczos(A, B=B, steps=LANCZOS_STEPS)
+    except ValueError:
+        return None
 
 
 def diagonal_storage(A: sp.csr_array) -> Any:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["SMOOTHERS", "GaussSeidel", "Jacobi", "Polynomial", "Smoother", "Smoothing", "make_smoother"]
 
 Vector = NDArray[Any]
+SAMPLES = 257  # points on which a polynomial is watched
 PRODUCT_DEGREE = 4  # up to here the ordered product is as accurate as the recurrence, and makes fewer passes over the vectors
 
 
@@ -47,9 +48,9 @@ class Smoother(Protocol):
 class PolynomialSmoothing(Smoothing):
     """c = p(BA) B r with B None (identity) or a diagonal."""
 
-    def __init__(self, A: Any, polynomial: ResidualPolynomial, B: Vector | None, label: str) -> None:
+    def __init__(self, A: Any, polynomial: ResidualPolynomial, B: Vector | None, label: str, *, warning: str = "") -> None:
         super().__init__(A)
-        self.polynomial, self.B, self.label = polynomial, B, label
+        self.polynomial, self.B, self.label, self.warning = polynomial, B, label, warning
         self.products = float(polynomial.degree)
         real = np.zeros(0, dtype=A.dtype).real.dtype.type
         recurrence = polynomial.recurrence
@@ -134,6 +135,21 @@ def _minus(s: Vector, product: Vector) -> Vector:
     return np.subtract(s, product, out=product)
 
 
+def amplification(level: Level, q: ResidualPolynomial, B: Vector | None) -> str:
+    """A sentence if |q| > 1 on the high frequencies of BA, up to a value that the spectrum reaches; else empty."""
+    end = level.reached(B)
+    if end is None:
+        return ""
+    a = min(level.smoothing_interval(B)[0], end)
+    worst = float(np.max(np.abs(q(np.linspace(a, end, SAMPLES)))))
+    if worst <= 1.0 + 1e-3:
+        return ""
+    return (
+        f"level {level.index}: the polynomial smoother multiplies high frequencies by up to {worst:.3g}; "
+        "its lmax (or interval) is too small for this A"
+    )
+
+
 @dataclass(frozen=True)
 class Polynomial:
     """A polynomial smoother: a family derived on each level's own interval, or one `ResidualPolynomial` for all of them.
@@ -182,7 +198,7 @@ class Polynomial:
         if self.polynomial is not None:
             reference = level.finest.smoothing_interval(level.finest.inverse_diagonal(self.scaling))[1]
             q = self.polynomial if level.index == 0 else self.polynomial.scaled(b / reference)
-            return PolynomialSmoothing(level.operator, q, B, f"polynomial({q.degree})")
+            return PolynomialSmoothing(level.operator, q, B, f"polynomial({q.degree})", warning=amplification(level, q, B))
         assert self.family is not None
         entry = FAMILIES[self.family]
         if entry.needs == "interval":

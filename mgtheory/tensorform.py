@@ -82,7 +82,8 @@ class TensorForm:
     def smoothing_interval(self, axes: Sequence[int]) -> tuple[float, float] | None:
         """The range of the symbol on the frequencies that are high along some axis of `axes`, on a grid of frequencies.
 
-        None where the rows inside the grid are not all alike (grids that are not nested): there is no symbol.
+        None where the rows inside the grid are not all alike (grids that are not nested), or fewer than 3 points are left along an axis:
+        there is no symbol.
         """
         theta = np.linspace(0.0, np.pi, ANGLES)
         symbols = [[_symbol(matrix, theta) for matrix in matrices] for matrices in (self.K, self.M)]
@@ -140,11 +141,12 @@ def _subsets(dim: int) -> list[tuple[int, ...]]:
 
 
 def _symbol(matrix: sp.csr_array, theta: NDArray[np.float64]) -> NDArray[np.float64] | None:
-    """sum_o a_o cos(o theta) of the rows in the middle, if neighbouring ones agree."""
+    """sum_o a_o cos(o theta) of the rows in the middle, if neighbouring ones inside the grid agree."""
     n = matrix.shape[0]
-    if n < 8:
+    if n < 3:
         return None
-    rows = [{int(c) - i: float(v) for c, v in zip(*_row(matrix, i), strict=True)} for i in (n // 2 - 1, n // 2, n // 2 + 1, n // 4)]
+    inside = [i for i in (n // 2, n // 2 - 1, n // 2 + 1, n // 4) if 0 < i < n - 1]
+    rows = [{int(c) - i: float(v) for c, v in zip(*_row(matrix, i), strict=True)} for i in inside]
     scale = max(abs(v) for v in rows[0].values())
     for row in rows[1:]:
         if row.keys() != rows[0].keys() or any(abs(row[o] - v) > 1e-10 * scale for o, v in rows[0].items()):

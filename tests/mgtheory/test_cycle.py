@@ -1,4 +1,4 @@
-"""Cycles and solves: dense twins of V, W and F, factors known from Fourier analysis, singular problems, Krylov methods, every reason."""
+"""Cycles and solves: dense twins of V, W and F, singular problems, Krylov methods, every reason why a solve ends."""
 
 import numpy as np
 import pytest
@@ -13,13 +13,6 @@ from mgtheory.solution import Reason
 
 CASES = [(name, boundary) for name in PROBLEMS for boundary in Boundary]
 SIDE = {1: 50, 2: 30, 3: 11}
-
-
-def asymptotic_factor(hierarchy, cycle="V", cycles=24, last=8):
-    """Reduction of the residual per cycle for b = 0 and a random start: the spectral radius of the cycle, without a rounding floor."""
-    n = hierarchy.levels[0].size
-    norms = hierarchy.solve(np.zeros(n), np.random.default_rng(0).standard_normal(n), tol=0.0, maxiter=cycles, cycle=cycle).residual_norms
-    return (norms[-1] / norms[-1 - last]) ** (1 / last)
 
 
 def dense_cycle(levels, kind):
@@ -58,29 +51,6 @@ def test_cycles_are_the_textbook_recursion(kind, pre, post):
         assert np.array_equal(r, before)
 
 
-@pytest.mark.parametrize(
-    ("smoother", "restriction", "pre", "post", "factor"),
-    [
-        (Jacobi(0.8), "full", 1, 1, 0.36),
-        (GaussSeidel("red-black"), "full", 1, 0, 0.25),
-        (GaussSeidel("red-black"), "full", 1, 1, 0.074),
-        (GaussSeidel("red-black"), "half", 1, 1, 0.125),
-    ],
-)
-def test_two_grid_factors_of_the_literature(smoother, restriction, pre, post, factor):
-    """Two-grid factors of Fourier analysis; with Dirichlet boundaries they are approached from below, at 63 within 4 %."""
-    hierarchy = Hierarchy.build(poisson((63, 63)), smoother=smoother, restriction=restriction, pre=pre, post=post, max_levels=2)
-    assert asymptotic_factor(hierarchy) == pytest.approx(factor, rel=0.04)
-
-
-@pytest.mark.parametrize("name", ["poisson2d", "poisson2d-9point", "poisson2d-q1"])
-def test_factor_does_not_depend_on_h(name):
-    """From 31 to 255 the factor of the default V(1,1) changes by at most 10 % (13 % for q1, whose 31 is not yet asymptotic), below 0.15."""
-    factors = [asymptotic_factor(Hierarchy.build(create(name, n))) for n in (31, 63, 127, 255)]
-    assert max(factors) < 0.15
-    assert max(factors) / min(factors) < (1.13 if name == "poisson2d-q1" else 1.1)
-
-
 @pytest.mark.parametrize(("name", "boundary"), CASES)
 def test_every_problem_is_solved(name, boundary):
     """Even sizes, any boundary: at most 20 cycles to 1e-8 (jumps in k: 60), and the residual is what it says."""
@@ -98,38 +68,6 @@ def test_every_problem_is_solved(name, boundary):
     assert solution.incompatibility == 0.0
     if problem.nullspace is not None:
         assert abs(solution.x.sum()) <= 1e-10 * np.abs(solution.x).sum()
-
-
-@pytest.mark.parametrize("shape", [(100,), (57, 64), (200, 7), (33, 12, 20), (127, 50)])
-@pytest.mark.parametrize("boundary", Boundary)
-def test_any_shape_converges_fast(shape, boundary):
-    assert asymptotic_factor(Hierarchy.build(poisson(shape, boundary=boundary)), cycles=16, last=6) < 0.26
-
-
-@pytest.mark.parametrize(("name", "boundary"), [(n, b) for n, b in CASES if n != "jump2d"])
-def test_full_multigrid_reaches_the_discretisation_error(name, boundary):
-    """One pass of two cycles per level (three for order 4) of degree 3: at most 1.1 times the error of the solved system."""
-    problem = create(name, (40 if PROBLEMS[name].dim == 2 else SIDE[PROBLEMS[name].dim]), boundary=boundary)
-    hierarchy = Hierarchy.build(problem, degree=3)
-    solved = problem.error(hierarchy.solve(problem.b, tol=1e-12, maxiter=30).x)
-    solution = hierarchy.full_multigrid(problem.b, cycles=problem.order // 2 + 1, loads=problem.equation.load)
-    assert problem.error(solution.x) <= 1.1 * solved
-    assert solution.iterations == 1
-
-
-def test_full_multigrid_with_restricted_loads():
-    """Without loads, on homogeneous boundary values, one V-cycle per level suffices; with boundary values that are not zero, loads do."""
-    problem = poisson((127, 127))
-    hierarchy = Hierarchy.build(problem)
-    solved = problem.error(hierarchy.solve(problem.b, tol=1e-11).x)
-    assert problem.error(hierarchy.full_multigrid(problem.b, cycles=1).x) <= 1.1 * solved
-    problem = poisson((63, 64), solution="exponential")
-    hierarchy = Hierarchy.build(problem)
-    solved = problem.error(hierarchy.solve(problem.b, tol=1e-11).x)
-    assert problem.error(hierarchy.full_multigrid(problem.b, loads=problem.equation.load).x) <= 1.1 * solved
-    start = hierarchy.solve(problem.b, cycle="FMG", loads=problem.equation.load)
-    assert start.converged
-    assert start.iterations <= hierarchy.solve(problem.b).iterations - 3
 
 
 def test_singular_and_not_symmetric():

@@ -89,7 +89,7 @@ def test_weakly_coupled_axes_are_not_coarsened():
 
 def test_complexities_and_printout():
     """Numbers by hand for 31 x 31, 15 x 15, 7 x 7: 5 n^2 - 4 n non-zeros; degree 2 costs 2 products before and 2 after."""
-    hierarchy = Hierarchy.build(poisson((31, 31)))
+    hierarchy = Hierarchy.build(poisson((31, 31)), degree=2)
     nonzeros = np.array([5 * n * n - 4 * n for n in (31, 15, 7)])
     assert hierarchy.operator_complexity == pytest.approx(nonzeros.sum() / nonzeros[0])
     assert hierarchy.grid_complexity == pytest.approx((31**2 + 15**2 + 7**2) / 31**2)
@@ -288,9 +288,32 @@ GRID = poisson((9, 9))
         ({"dtype": np.int32}, "allowed are: float32"),
         ({"smoother": lambda level: 3.0}, "must be a name"),
         ({"nullspace": np.ones(7)}, r"nullspace has shape \(7,\)"),
-        ({"interpolation": "cubics"}, "known are: linear"),
+        ({"interpolation": "cubics"}, "known are: linear, cubic, quintic, black-box"),
+        ({"interpolation": ["linear"]}, "unknown interpolation"),
+        ({"restriction": "fully"}, "known are: full, half, injection"),
+        ({"coarsening": ["galerkin"]}, "unknown coarsening"),
+        ({"pre": 1.0}, "pre is 1.0 on level 0, must be a whole number from 0"),
+        ({"pre": []}, r"pre is \[\] on level 0"),
+        ({"post": "1"}, "post is '1' on level 0"),
+        ({"post": lambda level: None}, "post is None on level 0"),
+        ({"degree": 1.5}, "degree is 1.5 on level 0, must be a whole number from 1"),
+        ({"degree": True}, "degree is True"),
+        ({"degree": [2, 0], "coarsest": 1}, "degree is 0 on level 1"),
+        ({"degree": [2, 3], "smoother": "jacobi"}, "a degree belongs to a polynomial family"),
+        ({"dtype": "x"}, "type is 'x', allowed are: float32"),
+        ({"max_levels": 0}, "max_levels is 0, must be a whole number from 1"),
+        ({"coarsest": -5}, "coarsest is -5, must be a whole number from 1"),
+        ({"coarsest": 1.5}, "coarsest is 1.5"),
+        ({"shape": (3, 3)}, r"shape is \(3, 3\), the problem has \(9, 9\)"),
+        ({"boundary": "neumann"}, "boundary is 'neumann', the problem has dirichlet"),
+        ({"axes": None}, "axes are None"),
+        ({"axes": [True]}, "numbers from 0 to 1"),
+        ({"axes": 0}, "axes are 0"),
+        ({"transfers": 3}, "transfers is 3, must be callable"),
+        ({"coarse_solver": "direct"}, "coarse_solver is 'direct', must be callable"),
+        ({"nullspace": object()}, r"nullspace has shape \(\)"),
     ],
 )
 def test_refusals(arguments, words):
     with pytest.raises(ValueError, match=words):
-        Hierarchy.build(**{"problem": GRID, **arguments})
+        Hierarchy.build(**{"problem": GRID, "coarsest": 20, **arguments})
