@@ -34,15 +34,21 @@ __all__ = ["Run", "StopRequest"]
 
 
 class StopRequest:
-    """Notes SIGTERM and SIGUSR1; the loop looks at it between steps and does the saving, the handler does nothing else."""
+    """Notes SIGTERM and SIGUSR1; the loop looks at it between steps and does the saving, the handler does nothing else.
 
-    def __init__(self) -> None:
-        self.asked = False
+    Parameters
+    ----------
+    further
+        Asked as well, between steps.
+    """
+
+    def __init__(self, further: Callable[[], bool] | None = None) -> None:
+        self.asked, self.further = False, further
         self._before: dict[int, Any] = {}
 
     def __call__(self) -> bool:
-        """Whether a signal came."""
-        return self.asked
+        """Whether a signal came, or the further cause says so."""
+        return self.asked or (self.further is not None and self.further())
 
     def __enter__(self) -> StopRequest:
         if threading.current_thread() is threading.main_thread():
@@ -81,8 +87,8 @@ class Run:
         self.environment = environment(fabric.device)
         self.flops = _flops(trainer)
 
-    def execute(self) -> Summary:
-        """From the newest state to the end, or to the next signal."""
+    def execute(self, stop: StopRequest) -> Summary:
+        """From the newest state to the end, or until `stop` says so."""
         trainer, config = self.trainer, self.config
         state = self.checkpoints.load() if (self.out / "config.json").exists() else None
         if self.first and state is None:
@@ -95,7 +101,7 @@ class Run:
             write_metrics(self.out / "metrics.csv", trainer.rows)
         self.began = time.perf_counter() - trainer.seconds
         self._say(self.heading())
-        with StopRequest() as stop, self._progress() as tick, self._tensorboard() as board:
+        with self._progress() as tick, self._tensorboard() as board:
             while trainer.epoch < config.train.epochs:
                 halted = trainer.run_epoch(stop=stop, tick=tick, save=self.save)
                 if not halted:

@@ -17,7 +17,7 @@ from nets.checkpoint import load_model
 from nets.config import TrainConfig, TrainSection
 from nets.data import DataSet, load_data
 from nets.initialise import initialise
-from nets.loop import Run
+from nets.loop import Run, StopRequest
 from nets.models import create_model
 from nets.optim import convert_ghost_batchnorm
 from nets.runs import Summary, check_run, lock_run, prepare_run, read_summary
@@ -37,6 +37,7 @@ def train(
     force: bool = False,
     progress: bool = True,
     callback: Callable[[dict[str, Any]], None] | None = None,
+    stop: Callable[[], bool] | None = None,
 ) -> Summary:
     """Trains as configured and leaves a run folder; returns its summary.
 
@@ -53,11 +54,13 @@ def train(
         The run's particulars on stderr and, where that is a terminal, a progress bar.
     callback
         Called after every epoch with its row of metrics.csv.
+    stop
+        Asked between steps: True saves and returns, as SIGTERM and SIGUSR1 do.
 
     Returns
     -------
     Summary
-        With `finished` False where a signal asked to stop: the state is saved, `resume` goes on.
+        With `finished` False where a signal or `stop` asked to stop: the state is saved, `resume` goes on.
 
     Raises
     ------
@@ -71,7 +74,7 @@ def train(
     out = Path(out)
     if force and resume:
         raise ValueError("resume and force exclude one another")
-    with torch.random.fork_rng(devices=[]), _settings(config.train):
+    with StopRequest(stop) as request, torch.random.fork_rng(devices=[]), _settings(config.train):
         torch.manual_seed(config.train.seed)
         state = check_run(out, config, resume=resume, force=force)
         if state == "finished":
@@ -91,7 +94,7 @@ def train(
             fabric.barrier("folder")
             if state == "finished":  # another process finished it meanwhile
                 return read_summary(out)
-            return Run(config, out, fabric, trainer, report, progress=progress, callback=callback).execute()
+            return Run(config, out, fabric, trainer, report, progress=progress, callback=callback).execute(request)
 
 
 def build(config: TrainConfig, data: DataSet) -> tuple[nn.Module, dict[str, Any]]:

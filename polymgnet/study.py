@@ -19,7 +19,6 @@ A run's folder is named after its settings, so a study that is started again, or
 import hashlib
 import itertools
 import json
-import os
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,8 +26,9 @@ from pathlib import Path
 from typing import Any
 
 from polymgnet.console import Step, silent
-from polymgnet.errors import Failure, Stopped, one_line
+from polymgnet.errors import Stopped
 from polymgnet.files import check_folder, write_json
+from polymgnet.local import attempt
 
 KEYS = ("config", "out", "set", "grid", "slurm")
 AVERAGED = "seed"
@@ -64,11 +64,11 @@ class Run:
 
         return nets.load_config(self.config, [f"{key}={json.dumps(value)}" for key, value in self.settings.items()])
 
-    def __call__(self) -> None:
-        """Train, or go on where the run was."""
+    def __call__(self, stop: Callable[[], bool] | None = None) -> None:
+        """Train, or go on where the run was; Stopped, with the state saved, where a signal or `stop` asked for it."""
         import nets
 
-        nets.train(self.train_config(), self.folder, resume=True, progress=False)
+        nets.train(self.train_config(), self.folder, resume=True, progress=False, stop=stop)
         if not self.finished:
             raise Stopped(f"stopped as asked in {self.folder}; its state is saved, the same command goes on")
 
@@ -154,53 +154,6 @@ def load_study(path: Path, *, out: Path | None = None) -> Study:
     return Study(where, tuple(runs), data["slurm"])
 
 
-def run_local(study: Study, *, jobs: int = 1, report: Step = silent) -> dict[str, str]:
-    """Train what is missing here, or in `jobs` processes that share the cores; returns name -> reason of the runs that failed."""
-    missing = study.missing
-    failed: dict[str, str] = {}
-    done = len(study.runs) - len(missing)
-    report(done, "")
-    if jobs == 1:
-        for run in missing:
-            report(done, run.folder.name)
-            _try(run, failed, name=run.folder.name)
-            done += 1
-        report(done, "")
-        return failed
-    import multiprocessing
-    from concurrent.futures import ProcessPoolExecutor, as_completed
-
-    threads = max(1, (os.cpu_count() or 1) // jobs)
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_limit_threads, initargs=(threads,)) as pool:
-        futures = {pool.submit(run): run for run in missing}
-        try:
-            for future in as_completed(futures):
-                _try(future.result, failed, name=futures[future].folder.name)
-                done += 1
-                report(done, futures[future].folder.name)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    return failed
-
-
-def _try(work: Callable[[], Any], failed: dict[str, str], *, name: str) -> None:
-    """One run's failure is recorded and leaves the others running; a stop ends the study."""
-    try:
-        work()
-    except Stopped:
-        raise
-    except Exception as error:
-        failed[name] = one_line(error) if isinstance(error, Failure) else f"{type(error).__name__}: {one_line(error)}"
-
-
-def _limit_threads(threads: int) -> None:
-    import torch
-
-    torch.set_num_threads(threads)
-
-
 def run_slurm(study: Study, *, cluster: str = "slurm", poll: float = 10.0, report: Step = silent) -> dict[str, str]:
     """Submit what is missing through submitit and wait; jobs that an earlier call submitted and that still run are waited for, not doubled.
 
@@ -239,7 +192,7 @@ def run_slurm(study: Study, *, cluster: str = "slurm", poll: float = 10.0, repor
     report(done, "")
     while waiting:
         for name in [name for name, job in waiting.items() if job.done()]:
-            _try(waiting.pop(name).result, failed, name=name)
+            attempt(waiting.pop(name).result, failed, name=name)
             done += 1
             report(done, name)
         if waiting:

@@ -40,13 +40,15 @@ def study(
         seed = [0, 1, 2]
 
     Runs that differ in the seed alone are averaged, and every two rows are compared over the seeds they share. Started
-    again, finished runs are kept and interrupted ones go on; a larger grid adds its new runs alone.
+    again, finished runs are kept and interrupted ones go on; a larger grid adds its new runs alone. On SIGTERM every run
+    saves its state and the study ends with exit status 1.
     """
     from polymgnet import study as work
+    from polymgnet.local import run_local
 
     plan = work.load_study(file, out=out)
     with console.progress("train", total=len(plan.runs), show=not as_json) as step:
-        failed = work.run_local(plan, jobs=jobs, report=step) if engine is Engine.LOCAL else work.run_slurm(plan, report=step)
+        failed = run_local(plan, jobs=jobs, report=step) if engine is Engine.LOCAL else work.run_slurm(plan, report=step)
     rows = work.summarise(plan.runs)
     pairs = work.differences(rows)
     if as_json:

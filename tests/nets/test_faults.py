@@ -5,6 +5,7 @@ import errno
 import os
 import random
 import signal
+import sys
 import time
 import warnings
 
@@ -197,7 +198,7 @@ def test_going_on_does_not_measure_the_start_again(tmp_path, monkeypatch, whole)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     with monkeypatch.context() as patch:
-        patch.setattr("nets.train.build", None)
+        patch.setattr(sys.modules["nets.train"], "build", None)
         run(out)
     torch.set_num_threads(threads)
     assert_same(out, whole[0])

@@ -1,6 +1,12 @@
 """A study trains every combination once, goes on where it was, averages over seeds, and refuses a wrong file before training."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -32,7 +38,7 @@ def trained(monkeypatch):
     """nets.train replaced: writes a summary whose accuracy is a known function of the settings."""
     calls = []
 
-    def train(config, out, *, resume, progress):
+    def train(config, out, *, resume, progress, stop):
         calls.append(out.name)
         out.mkdir(parents=True)
         accuracy = 0.5 + 0.1 * config.train.seed + (0.2 if config.init.scheme == "constant" else 0.0)
@@ -103,6 +109,60 @@ def test_real_training_in_processes(document, file, tmp_path):
     assert data["failed"] == {}
     assert all(0 <= entry["summary"]["test_accuracy"] <= 1 for entry in data["runs"])
     assert study.load_study(file).missing == ()
+
+
+def _alive(pid):
+    """Whether a process runs (a zombie does not)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_signal_to_the_study_reaches_its_workers(file, tmp_path, number):
+    """SIGTERM: each worker saves and ends, and one line says how to go on. SIGKILL: the workers save and end by themselves."""
+    file.write_text(file.read_text().replace("epochs = 1", 'epochs = 4000\n"model.levels" = 2').replace("[0, 1]", "[0]"))
+    words = [sys.executable, "-m", "polymgnet", "study", str(file), "--jobs", "2"]
+    folders = [entry.folder for entry in study.load_study(file).runs]
+    with (tmp_path / "said").open("w") as said:
+        process = subprocess.Popen(words, stderr=said, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    try:
+        while not all((folder / "metrics.csv").exists() and (folder / "metrics.csv").stat().st_size for folder in folders):
+            assert process.poll() is None
+            time.sleep(0.05)
+        workers = [int(pid) for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+        process.send_signal(number)
+        status = process.wait(60)
+    finally:
+        process.kill()
+    until = time.monotonic() + 60
+    while any(map(_alive, workers)) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert len(workers) >= 2
+    assert not any(map(_alive, workers))
+    for folder in folders:
+        assert list((folder / "checkpoint").glob("step-*.safetensors"))  # by the stop alone: the next one was due at the end
+        assert not (folder / "summary.json").exists()
+    if number == signal.SIGTERM:
+        assert status == 1
+        line = "stopped as asked: 0 of 2 runs are finished, the states of those on their way are saved; the same command goes on"
+        assert (tmp_path / "said").read_text() == f"polymgnet: {line}\n"
+
+
+def test_a_signal_between_runs_stops_a_study_in_turn(run, file, trained, monkeypatch):
+    import nets
+
+    train = nets.train
+
+    def signalled(*args, **options):
+        train(*args, **options)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr("nets.train", signalled)
+    result = run("study", file)
+    assert result.status == 1
+    assert "stopped as asked: 1 of 4 runs are finished" in result.err
 
 
 def test_slurm_path_in_local_processes(file, monkeypatch):
