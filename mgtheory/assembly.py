@@ -28,6 +28,8 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from mgtheory.checks import on_grid
+
 Polynomial = Mapping[tuple[int, ...], float]
 Diagonals = dict[tuple[int, ...], NDArray[Any]]
 Bands = dict[int, NDArray[Any]]
@@ -52,7 +54,7 @@ def check_boundary(boundary: str) -> Boundary:
 
 def check_shape(shape: int | Sequence[int], boundary: Boundary) -> Shape:
     """The shape as a tuple of 1 to 3 whole numbers, each at least 1 (Dirichlet) or 2 (Neumann, periodic)."""
-    given = (shape,) if isinstance(shape, int | np.integer) else tuple(shape)
+    given: tuple[Any, ...] = tuple(shape) if isinstance(shape, Sequence | np.ndarray) and np.ndim(shape) == 1 else (shape,)
     least = 1 if boundary is Boundary.DIRICHLET else 2
     whole = all(isinstance(n, int | np.integer) and not isinstance(n, bool) and n >= least for n in given)
     if not (1 <= len(given) <= 3 and whole):
@@ -198,7 +200,7 @@ def face_coefficients(k: Callable[..., NDArray[Any]], shape: Shape, boundary: Bo
         If k is not positive and finite somewhere.
     """
     points = [coordinates(n, boundary, extended=boundary is Boundary.DIRICHLET) for n in shape]
-    values = np.broadcast_to(np.asarray(k(*np.meshgrid(*points, indexing="ij", sparse=True)), dtype=float), [p.size for p in points])
+    values = on_grid(k, np.meshgrid(*points, indexing="ij", sparse=True), [p.size for p in points], "the coefficient")
     if not (np.isfinite(values).all() and (values > 0).all()):
         raise ValueError(f"the coefficient ranges from {values.min():g} to {values.max():g} on the grid, must be positive and finite")
     if boundary is not Boundary.DIRICHLET:

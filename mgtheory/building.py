@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mgtheory import blackbox, transfer
 from mgtheory.assembly import Boundary, Shape, check_boundary, check_shape, mesh_width
+from mgtheory.checks import check_axes, check_name, check_whole
 from mgtheory.levels import STORED, Level, couplings, diagonal_storage
 from mgtheory.problems import Problem
 from mgtheory.smoothers import Smoothing, make_smoother
@@ -30,19 +31,6 @@ def check_dtype(dtype: Any) -> np.dtype[Any]:
     if name not in TYPES:
         raise ValueError(f"type is {name}, allowed are: {', '.join(TYPES)}")
     return np.dtype(dtype)
-
-
-def check_whole(value: Any, name: str, least: int) -> int:
-    """A whole number from `least` on."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise ValueError(f"{name} is {value!r}, must be a whole number from {least} on")
-    return int(value)
-
-
-def check_callable(value: Any, name: str) -> None:
-    """None, or something that can be called."""
-    if not (value is None or callable(value)):
-        raise ValueError(f"{name} is {value!r}, must be callable")
 
 
 def matrix_and_grid(problem: Any, shape: Any, boundary: str | None) -> tuple[sp.csr_array, Shape, Boundary]:
@@ -83,6 +71,8 @@ def check_matrix(A: Any) -> sp.csr_array:
         matrix.sum_duplicates()
     if not np.isfinite(matrix.data).all():
         raise ValueError("A has entries that are infinite or not a number")
+    if not matrix.data.any():
+        raise ValueError("A is zero")
     return matrix
 
 
@@ -162,10 +152,7 @@ def choose_axes(level: Level, problem: Any, axes: Sequence[int] | str) -> tuple[
             strength = couplings(level.A, level.shape)
         largest = max((s for s, n in zip(strength, level.shape, strict=True) if n >= 3), default=0.0)
         return tuple(j for j, s in enumerate(strength) if s >= STRONG * largest)
-    given = list(axes) if isinstance(axes, Iterable) else []
-    if not given or any(isinstance(j, bool) or not isinstance(j, int | np.integer) or not 0 <= j < dim for j in given):
-        raise ValueError(f"axes are {axes!r}, allowed are: auto, all, or numbers from 0 to {dim - 1}")
-    return tuple(sorted({int(j) for j in given}))
+    return check_axes(axes, dim, names="auto, all, or ")
 
 
 def add_transfers(
@@ -205,11 +192,9 @@ def add_transfers(
 
 def check_transfers(interpolation: str | None, restriction: str) -> None:
     """Refuse unknown names."""
-    known = [*transfer.INTERPOLATIONS, BLACKBOX]
-    if interpolation is not None and interpolation not in known:
-        raise ValueError(f"unknown interpolation {interpolation!r}, known are: {', '.join(known)}")
-    if restriction not in list(transfer.RESTRICTIONS):
-        raise ValueError(f"unknown restriction {restriction!r}, known are: {', '.join(transfer.RESTRICTIONS)}")
+    if interpolation is not None:
+        check_name(interpolation, [*transfer.INTERPOLATIONS, BLACKBOX], "interpolation")
+    check_name(restriction, list(transfer.RESTRICTIONS), "restriction")
 
 
 def known_interval(level: Level, form: TensorForm | None, problem: Any, rule: str) -> tuple[float, float] | None:
@@ -229,13 +214,17 @@ def cast_transfers(level: Level, dtype: np.dtype[Any]) -> None:
 
 def own_transfers(level: Level, transfers: Callable[[Level], tuple[Any, Any, Shape]]) -> Shape:
     """Give the level the user's P and R; the coarse shape, or the level's own where this is the coarsest."""
-    P, R, shape = transfers(level)
-    coarse = tuple(int(n) for n in shape)
+    given = transfers(level)
+    if not isinstance(given, tuple | list) or len(given) != 3:
+        raise ValueError(f"level {level.index}: transfers gave {given!r}, must be P, R and the coarse shape")
+    P, R, shape = given
+    coarse = tuple(check_whole(n, f"level {level.index}: a coarse size", 1) for n in ([shape] if np.ndim(shape) == 0 else shape))
     if coarse == level.shape:
         return coarse
     n, m = level.size, int(np.prod(coarse))
-    if tuple(P.shape) != (n, m) or tuple(R.shape) != (m, n):
-        raise ValueError(f"level {level.index}: P and R have shapes {P.shape} and {R.shape}, must be {(n, m)} and {(m, n)}")
+    shapes = tuple(getattr(P, "shape", ())), tuple(getattr(R, "shape", ()))
+    if shapes != ((n, m), (m, n)):
+        raise ValueError(f"level {level.index}: P and R have shapes {shapes[0]} and {shapes[1]}, must be {(n, m)} and {(m, n)}")
     level.P, level.R, level.interpolation = P, R, P
     level.axes = tuple(j for j, (a, b) in enumerate(zip(level.shape, coarse, strict=False)) if a != b)
     return coarse

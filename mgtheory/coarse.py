@@ -33,7 +33,14 @@ class DirectSolver:
     """
 
     def __init__(self, A: Any, nullspace: NDArray[Any] | None = None) -> None:
-        self.A, self.nullspace = sp.csc_array(A), nullspace
+        self.A = sp.csc_array(A)
+        n = self.A.shape[0]
+        if self.A.shape != (n, n):
+            raise ValueError(f"A has shape {self.A.shape}, must be square")
+        basis = None if nullspace is None else np.asarray(nullspace)
+        if basis is not None and (basis.ndim > 2 or basis.shape[:1] != (n,)):
+            raise ValueError(f"nullspace has shape {basis.shape}, must be ({n}, m)")
+        self.nullspace = None if basis is None else basis.reshape(n, -1)
         self.dtype = self.A.dtype
         self._inverse: NDArray[Any] | None = None
         self._prepare()
@@ -61,7 +68,9 @@ class DirectSolver:
             raise ValueError("the coarsest A is singular; give its nullspace, or more levels") from error
 
     def __call__(self, r: NDArray[Any]) -> NDArray[Any]:
-        """A^+ r."""
+        """A^+ r, shape (n,)."""
+        if np.shape(r) != self.A.shape[:1]:
+            raise ValueError(f"r has shape {np.shape(r)}, must be {self.A.shape[:1]}")
         if self._inverse is not None:
             return self._inverse @ r
         extra = 0 if self.nullspace is None else self.nullspace.shape[1]

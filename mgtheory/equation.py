@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from mgtheory import assembly, manufactured
 from mgtheory.assembly import Boundary, Polynomial, Shape
+from mgtheory.checks import on_grid
 from mgtheory.schemes import SCHEMES
 from mgtheory.tensorform import TensorForm
 
@@ -63,19 +64,20 @@ class Equation:
     def load(self, shape: Shape) -> NDArray[np.float64]:
         """b on this shape, (n,): the scheme's right-hand side with boundary values; mean removed where A is singular."""
         x = self._points(shape)
-        everywhere = np.broadcast_to(np.asarray(self._source(x), dtype=float), [n + 2 for n in shape])
+        everywhere = on_grid(self._source, x, [n + 2 for n in shape], "f")
         inner = tuple(slice(1, -1) for _ in shape)
         if self.boundary is not Boundary.DIRICHLET:
             everywhere = np.pad(everywhere[inner], 1, mode="wrap" if self.boundary is Boundary.PERIODIC else "symmetric")
         h = self.widths(shape)
         b = assembly.apply_extended(SCHEMES[self.scheme].load(h), everywhere, h)
         if self.boundary is not Boundary.DIRICHLET:
-            return (b - b.mean()).reshape(-1)
+            b = b - b.mean()
+            return _finite(b - b.mean())  # a mean taken off twice is off to rounding, of a b that is rounding alone too
         if self.knows_solution:
             shell = np.broadcast_to(self._manufactured().u(*x), everywhere.shape).copy()
             shell[inner] = 0.0
             b -= self._on_boundary_values(shell, h)
-        return b.reshape(-1)
+        return _finite(b)
 
     def exact(self, shape: Shape) -> NDArray[np.float64] | None:
         """The continuous solution at the unknowns, (n,), mean zero where A is singular; None where it is not known."""
@@ -92,7 +94,7 @@ class Equation:
     def _manufactured(self) -> manufactured.Solution1D:
         return manufactured.check_solution(self.solution, self.boundary)
 
-    def _source(self, x: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    def _source(self, *x: NDArray[Any]) -> NDArray[Any]:
         if self.f is not None:
             return self.f(*x)
         if isinstance(self.coefficient, manufactured.SmoothCoefficient):
@@ -104,3 +106,10 @@ class Equation:
         if self.coefficient is not None:
             return assembly.variable_boundary(self.coefficient, shell, average=self.average)
         return assembly.apply_extended(SCHEMES[self.scheme].matrix(self.weights, h), shell, h)
+
+
+def _finite(b: NDArray[np.float64]) -> NDArray[np.float64]:
+    """b as a vector, without infinite values."""
+    if not np.isfinite(b).all():
+        raise ValueError("f gives values on the grid that are infinite or not a number")
+    return b.reshape(-1)

@@ -32,6 +32,7 @@ from scipy.sparse.linalg import LinearOperator
 
 from mgtheory import building
 from mgtheory.assembly import Shape
+from mgtheory.checks import check_callable, check_vector, check_whole
 from mgtheory.coarse import DirectSolver
 from mgtheory.cycle import cycle_products, visits
 from mgtheory.iterate import in_cycle_type, iterate
@@ -153,9 +154,9 @@ class Hierarchy:
         start = time.perf_counter()
         A, grid, kind = building.matrix_and_grid(problem, shape, boundary)
         building.check_transfers(interpolation, restriction)
-        most, few = building.check_whole(max_levels, "max_levels", 1), building.check_whole(coarsest, "coarsest", 1)
-        building.check_callable(transfers, "transfers")
-        building.check_callable(coarse_solver, "coarse_solver")
+        most, few = check_whole(max_levels, "max_levels", 1), check_whole(coarsest, "coarsest", 1)
+        check_callable(transfers, "transfers")
+        check_callable(coarse_solver, "coarse_solver")
         own = building.chosen_smoother(smoother, degree)
         after = own if post_smoother is None else make_smoother(post_smoother)
         constant = isinstance(problem, Problem) and problem.polynomial is not None
@@ -200,6 +201,8 @@ class Hierarchy:
             solve: Callable[[NDArray[Any]], NDArray[Any]] = DirectSolver(last.cycle_matrix, building.coarse_nullspace(basis, levels))
         else:
             solve = coarse_solver(last.cycle_matrix)
+            if not callable(solve):
+                raise ValueError(f"coarse_solver gave {solve!r}, must give a callable of a right-hand side")
         return cls(levels, solve, nullspace=basis, coarsening=rule, setup_seconds=time.perf_counter() - start)
 
     def solve(
@@ -257,7 +260,8 @@ class Hierarchy:
 
     def apply(self, r: NDArray[Any], cycle: str = "V") -> NDArray[Any]:
         """The correction of one cycle for the residual r, shape (n,): a linear map, zero start."""
-        return in_cycle_type(self, check_cycle(cycle, without=(Cycle.FMG,)), None)(np.asarray(r))
+        kind, finest = check_cycle(cycle, without=(Cycle.FMG,)), self.levels[0]
+        return in_cycle_type(self, kind, None)(check_vector(r, finest.size, finest.A.dtype, "r", finite=False))
 
     def as_preconditioner(self, cycle: str = "V", *, symmetric: bool = True) -> LinearOperator:
         """One cycle as a LinearOperator M for SciPy's Krylov methods.

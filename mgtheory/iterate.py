@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mgtheory.assembly import Shape
+from mgtheory.checks import check_callable, check_number, check_vector, check_whole
 from mgtheory.cycle import cycle_products, full_pass_products, run_cycle
 from mgtheory.levels import Level
 from mgtheory.solution import Cycle, Reason, Solution
@@ -64,19 +64,6 @@ def _norm(v: NDArray[Any]) -> float:
     return size * float(np.linalg.norm(v.astype(np.promote_types(v.dtype, np.float64)) / size))
 
 
-def _vector(given: ArrayLike, n: int, dtype: Any, name: str) -> NDArray[Any]:
-    vector = np.asarray(given)
-    if vector.shape not in ((n,), (n, 1)):
-        raise ValueError(f"{name} has shape {vector.shape}, must be ({n},)")
-    kind = np.promote_types(vector.dtype, dtype)
-    if kind.name not in ("float32", "float64", "complex64", "complex128"):
-        raise ValueError(f"{name} has type {vector.dtype}, must be real or complex floating")
-    vector = vector.reshape(n).astype(kind)
-    if not np.isfinite(vector).all():
-        raise ValueError(f"{name} has entries that are infinite or not a number")
-    return vector
-
-
 def iterate(
     hierarchy: Hierarchy,
     b: ArrayLike,
@@ -109,14 +96,16 @@ def _iterate(
     callback: Callable[[int, float], None] | None,
     start: float,
 ) -> Solution:
-    if not (isinstance(tol, Real) and 0.0 <= tol < np.inf):
-        raise ValueError(f"tol is {tol!r}, must be a number from 0 on")
-    for name, value, least in (("maxiter", maxiter, 0), ("cycles", cycles, 1)):
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-            raise ValueError(f"{name} is {value!r}, must be a whole number from {least} on")
+    check_number(tol, "tol")
+    check_whole(maxiter, "maxiter", 0)
+    check_whole(cycles, "cycles", 1)
+    check_callable(loads, "loads")
+    if loads is not None and cycle is not Cycle.FMG:
+        raise ValueError(f"loads belong to a full multigrid pass, the cycle is {cycle}")
+    check_callable(callback, "callback")
     finest = hierarchy.levels[0]
-    right = _vector(b, finest.size, finest.A.dtype, "b")
-    x = np.zeros_like(right) if x0 is None else _vector(x0, finest.size, right.dtype, "x0")
+    right = check_vector(b, finest.size, finest.A.dtype, "b")
+    x = np.zeros_like(right) if x0 is None else check_vector(x0, finest.size, right.dtype, "x0")
     right = right.astype(x.dtype)
     N = hierarchy.nullspace
     missing = 0.0
@@ -202,7 +191,9 @@ def full_pass(
     if level.P is None:
         return correct(b)
     below = hierarchy.levels[first + 1]
-    coarse = level.R @ b if loads is None else _vector(loads(below.shape), below.size, b.dtype, f"loads({below.shape})").astype(b.dtype)
+    coarse = (
+        level.R @ b if loads is None else check_vector(loads(below.shape), below.size, b.dtype, f"loads({below.shape})").astype(b.dtype)
+    )
     x = level.interpolation @ full_pass(hierarchy, coarse, cycle, cycles, loads, first + 1)
     for _ in range(cycles):
         x = x + correct(b - level.exact @ x)

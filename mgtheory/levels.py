@@ -101,7 +101,8 @@ class Level:
         The s_j are the couplings along the axes, the minimum is over the coarsened ones; equal couplings give a = b/(2d).
         """
         if B is None and self.interval is not None:
-            return self.interval
+            a, b = self.interval
+            return (a if a < b else b / 2.0), b  # a multiple of the identity has one eigenvalue
         b = largest_eigenvalue(self.A, B, compact=self.A.nnz <= (2 * len(self.shape) + 1) * self.size)
         s = couplings(self.A, self.shape)
         axes = self.axes or tuple(j for j, s_j in enumerate(s) if s_j > 0)

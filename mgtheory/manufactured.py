@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgtheory.assembly import Boundary
+from mgtheory.checks import check_number
 
 Function = Callable[..., NDArray[Any]]
 
@@ -83,6 +84,9 @@ class SmoothCoefficient:
 
     c: float = 2.0
 
+    def __post_init__(self) -> None:
+        check_number(self.c, "c", "of any sign")
+
     def __call__(self, *x: NDArray[Any]) -> NDArray[Any]:
         """k at the points x."""
         return np.exp(self.c * math.prod((np.sin(2 * PI * t) for t in x), start=np.ones(())))
@@ -98,6 +102,9 @@ class JumpCoefficient:
     """k = `inside` where every coordinate lies in (1/4, 3/4), else 1: an inclusion, discontinuous."""
 
     inside: float = 1000.0
+
+    def __post_init__(self) -> None:
+        check_number(self.inside, "inside", "larger than 0")
 
     def __call__(self, *x: NDArray[Any]) -> NDArray[Any]:
         """k at the points x."""

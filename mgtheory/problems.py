@@ -20,10 +20,11 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 import scipy.sparse.linalg as sla
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from mgtheory import assembly, manufactured
 from mgtheory.assembly import Boundary, Polynomial, Shape
+from mgtheory.checks import check_axes, check_callable, check_name, check_number
 from mgtheory.equation import Equation
 from mgtheory.schemes import SCHEMES, Scheme
 from mgtheory.spectrum import Interval
@@ -137,9 +138,15 @@ class Problem:
 
     def couplings(self, shape: Shape | None = None) -> tuple[float, ...]:
         """a_j/h_j^2 per axis, on this or another shape; constant coefficients only (a_j = 1 else)."""
-        return tuple(
-            w / assembly.mesh_width(n, self.boundary) ** 2 for w, n in zip(self.equation.weights, shape or self.shape, strict=True)
-        )
+        sizes = self._like(shape)
+        return tuple(w / assembly.mesh_width(n, self.boundary) ** 2 for w, n in zip(self.equation.weights, sizes, strict=True))
+
+    def _like(self, shape: Shape | None) -> Shape:
+        """A shape with as many axes as this one, by default this one."""
+        chosen = self.shape if shape is None else assembly.check_shape(shape, self.boundary)
+        if len(chosen) != self.dim:
+            raise ValueError(f"shape is {shape!r}, must have {self.dim} axes")
+        return chosen
 
     def smoothing_interval(self, axes: Sequence[int] | None = None, *, shape: Shape | None = None) -> Interval:
         """The range of A's symbol on the high frequencies, those with some |theta_j| >= pi/2 on a coarsened axis.
@@ -154,28 +161,32 @@ class Problem:
         shape
             Of the same scheme on another shape (a coarse level); this one by default.
         """
-        chosen = range(self.dim) if axes is None else axes
-        polynomial = self.equation.polynomial(shape or self.shape)
+        chosen = range(self.dim) if axes is None else check_axes(axes, self.dim)
+        sizes = self._like(shape)
+        polynomial = self.equation.polynomial(sizes)
         if polynomial is None:
             b = self._extremes[1]
             return Interval(b / (2 * self.dim), b)
-        widths = self.equation.widths(shape or self.shape)
+        widths = self.equation.widths(sizes)
         boxes = [[((2.0 if i == j else 0.0) / h**2, 4.0 / h**2) for i, h in enumerate(widths)] for j in chosen]
         return Interval(*assembly.extremes(polynomial, boxes))
 
-    def error(self, x: NDArray[Any], norm: str = "max") -> float:
+    def error(self, x: ArrayLike, norm: str = "max") -> float:
         """||x - exact|| in the grid, "max" or "l2" (root mean square); the mean of x is removed first where A is singular.
 
         Raises
         ------
         ValueError
-            If the exact solution is not known, or the norm.
+            If the exact solution is not known, or the norm, or x has neither shape (n,) nor that of the grid.
         """
         if self.exact is None:
             raise ValueError(f"{self.name}: the exact solution is not known")
-        if norm not in ("max", "l2"):
-            raise ValueError(f"unknown norm {norm!r}, known are: max, l2")
-        e = x - self.exact if self.nullspace is None else x - x.mean() - self.exact
+        check_name(norm, ("max", "l2"), "norm")
+        values = np.asarray(x)
+        if values.shape not in (self.exact.shape, (self.exact.size, 1), self.shape):
+            raise ValueError(f"x has shape {values.shape}, must be {self.exact.shape} or {self.shape}")
+        values = values.reshape(-1)
+        e = values - self.exact if self.nullspace is None else values - values.mean() - self.exact
         return float(np.max(np.abs(e)) if norm == "max" else np.sqrt(np.mean(np.abs(e) ** 2)))
 
     def __repr__(self) -> str:
@@ -228,16 +239,28 @@ def poisson(
     fitting = [key for key, entry in SCHEMES.items() if dim in entry.dims]
     if chosen not in fitting:
         raise ValueError(f"unknown stencil {stencil!r} in {dim} dimensions, known are: {', '.join(fitting)}")
-    a = (1.0,) * dim if weights is None else tuple(float(w) for w in weights)
-    if len(a) != dim or not all(math.isfinite(w) and w > 0 for w in a):
-        raise ValueError(f"weights are {weights!r}, must be {dim} positive numbers")
-    if average not in ("harmonic", "arithmetic"):
-        raise ValueError(f"unknown average {average!r}, known are: harmonic, arithmetic")
+    a = _weights(weights, dim)
+    check_name(average, ("harmonic", "arithmetic"), "average")
+    check_callable(coefficient, "coefficient")
+    check_callable(f, "f")
+    if f is not None and solution is not None:
+        raise ValueError(f"f and solution {solution!r} exclude each other: a solution has its own right-hand side")
     if coefficient is not None and (weights is not None or chosen != f"{2 * dim + 1}-point"):
         raise ValueError(f"a variable coefficient goes with the {2 * dim + 1}-point stencil and without weights")
     manufactured.check_solution(solution, kind)
+    title = f"poisson{dim}d" if name is None else str(name)
     equation = Equation(kind, chosen, a, coefficient, average, solution, f)
-    return Problem(name or f"poisson{dim}d", equation, equation.operator(shape), equation.load(shape), equation.exact(shape), shape)
+    return Problem(title, equation, equation.operator(shape), equation.load(shape), equation.exact(shape), shape)
+
+
+def _weights(weights: Sequence[float] | None, dim: int) -> tuple[float, ...]:
+    try:
+        a = (1.0,) * dim if weights is None else tuple(check_number(w, "a weight", "larger than 0") for w in weights)
+    except (TypeError, ValueError):
+        a = ()
+    if len(a) != dim:
+        raise ValueError(f"weights are {weights!r}, must be {dim} positive numbers")
+    return a
 
 
 @dataclass(frozen=True)
@@ -272,10 +295,9 @@ def create(name: str, n: int | Sequence[int] = 63, *, boundary: str = "dirichlet
     ValueError
         For an unknown name, or a shape of another dimension.
     """
-    if name not in PROBLEMS:
-        raise ValueError(f"unknown problem {name!r}, known are: {', '.join(PROBLEMS)}")
-    entry = PROBLEMS[name]
-    shape = (n,) * entry.dim if isinstance(n, int | np.integer) else tuple(n)
+    entry = PROBLEMS[check_name(name, list(PROBLEMS), "problem")]
+    sizes: Any = (n,) * entry.dim if isinstance(n, int | np.integer) else n
+    shape = assembly.check_shape(sizes, assembly.check_boundary(boundary))
     if len(shape) != entry.dim:
         raise ValueError(f"{name} has {entry.dim} axes, got the shape {shape}")
     options: dict[str, Any] = {key: getattr(entry, key) for key in ("stencil", "weights", "coefficient")}

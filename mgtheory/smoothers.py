@@ -23,6 +23,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from mgtheory.checks import check_name, check_number
 from mgtheory.factors import Factor, Linear, RealPair
 from mgtheory.families import FAMILIES
 from mgtheory.polynomial import ResidualPolynomial, check_degree
@@ -179,9 +180,10 @@ class Polynomial:
     def __post_init__(self) -> None:
         if (self.family is None) == (self.polynomial is None):
             raise ValueError("a polynomial smoother needs either a family or a polynomial")
-        if self.scaling not in ("auto", "identity", "diagonal"):
-            raise ValueError(f"unknown scaling {self.scaling!r}, known are: auto, identity, diagonal")
+        check_name(self.scaling, ("auto", "identity", "diagonal"), "scaling")
         if self.family is None:
+            if not isinstance(self.polynomial, ResidualPolynomial):
+                raise ValueError(f"polynomial is {self.polynomial!r}, must be a ResidualPolynomial")
             return
         usable = [name for name, entry in FAMILIES.items() if entry.needs in ("interval", "lmax", "operator")]
         if self.family not in usable:
@@ -218,6 +220,9 @@ class Jacobi:
 
     omega: float = 0.8
 
+    def __post_init__(self) -> None:
+        check_number(self.omega, "omega", "larger than 0")
+
     def setup(self, level: Level) -> Smoothing:
         """The smoothing on this level."""
         diagonal = level.inverse_diagonal("diagonal")
@@ -241,8 +246,9 @@ class GaussSeidel:
     backward: bool = False
 
     def __post_init__(self) -> None:
-        if self.ordering not in ("lexicographic", "red-black", "multicolour"):
-            raise ValueError(f"unknown ordering {self.ordering!r}, known are: lexicographic, red-black, multicolour")
+        check_name(self.ordering, ("lexicographic", "red-black", "multicolour"), "ordering")
+        if not isinstance(self.backward, bool):
+            raise ValueError(f"backward is {self.backward!r}, must be True or False")
 
     def setup(self, level: Level) -> Smoothing:
         """The smoothing on this level."""

@@ -20,6 +20,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from mgtheory.assembly import Boundary, Shape, coordinates, mesh_width
+from mgtheory.checks import check_name
 
 __all__ = ["INTERPOLATIONS", "RESTRICTIONS", "TensorOperator", "coarse_size", "interpolation", "restriction"]
 
@@ -201,9 +202,7 @@ def interpolation(fine: Shape, coarse: Shape, boundary: Boundary, *, kind: str =
     ValueError
         For an unknown kind.
     """
-    if kind not in INTERPOLATIONS:
-        raise ValueError(f"unknown interpolation {kind!r}, known are: {', '.join(INTERPOLATIONS)}")
-    line = INTERPOLATIONS[kind]
+    line = INTERPOLATIONS[check_name(kind, list(INTERPOLATIONS), "interpolation")]
     return TensorOperator([sp.eye_array(n, format="csr") if n == m else line(n, m, boundary) for n, m in zip(fine, coarse, strict=True)])
 
 
@@ -239,6 +238,4 @@ def restriction(fine: Shape, coarse: Shape, boundary: Boundary, *, kind: str = "
     ValueError
         For an unknown kind, or half weighting and injection on grids that are not nested.
     """
-    if kind not in RESTRICTIONS:
-        raise ValueError(f"unknown restriction {kind!r}, known are: {', '.join(RESTRICTIONS)}")
-    return RESTRICTIONS[kind](fine, coarse, boundary)
+    return RESTRICTIONS[check_name(kind, list(RESTRICTIONS), "restriction")](fine, coarse, boundary)

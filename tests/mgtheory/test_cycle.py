@@ -7,6 +7,7 @@ import scipy.sparse.linalg as sla
 
 from mgtheory.families import chebyshev
 from mgtheory.hierarchy import Hierarchy
+from mgtheory.polynomial import ResidualPolynomial
 from mgtheory.problems import PROBLEMS, Boundary, create, poisson
 from mgtheory.smoothers import GaussSeidel, Jacobi
 from mgtheory.solution import Reason
@@ -84,6 +85,18 @@ def test_singular_and_not_symmetric():
     assert hierarchy.solve(b + 1.0).reason is Reason.STAGNATED
 
 
+def test_the_tolerance_is_relative_to_all_of_b():
+    """||b - A x|| <= tol ||b|| with the part of b outside the range: beside a large one, the rest needs no second cycle."""
+    problem = poisson((20, 20), boundary="neumann")
+    hierarchy = Hierarchy.build(problem)
+    outside = 1e4 * np.linalg.norm(problem.b) / 20
+    solution = hierarchy.solve(problem.b + outside, tol=1e-6)
+    assert solution.reason is Reason.INCOMPATIBLE
+    assert solution.iterations <= 3
+    assert hierarchy.solve(problem.b, tol=1e-6).iterations >= 6
+    assert f"norm {solution.incompatibility:.2e} outside" in solution.message
+
+
 def test_incompatible_right_hand_side():
     """b + c has no solution: the reason says so, x is the least-squares solution, and the norms are those of b - A x."""
     problem = poisson((20, 20), boundary="neumann")
@@ -154,6 +167,27 @@ def test_lmax_too_small_is_noticed(scale):
     assert any("level 0" in warning and "lmax (or interval) is too small" in warning for warning in solution.warnings)
     assert solution.warnings[0] in solution.message
     assert Hierarchy.build(problem).solve(problem.b).warnings == ()
+
+
+@pytest.mark.parametrize(("coefficient", "largest"), [(None, 1.02), (lambda x, y: 1.0 + x, 1.1)])
+def test_amplified_high_frequencies_are_said_before_they_grow(coefficient, largest):
+    """|q| > 1 at the upper end of the spectrum: a short run converges at better than 0.9 per cycle, and is warned all the same.
+
+    The end is known with constant coefficients; a Ritz value stands for it else, which is a few per cent inside.
+    """
+    problem = poisson((31, 31), coefficient=coefficient)
+    reference = Hierarchy.build(problem).levels[0]
+    end = np.linalg.eigvalsh(problem.A.toarray())[-1] if coefficient is None else 2.0  # of BA, B the inverse diagonal
+    solutions = []
+    for value in (largest, 0.97):
+        hierarchy = Hierarchy.build(problem, smoother=ResidualPolynomial([end / (1.0 + value)]), max_levels=2)
+        solutions.append(hierarchy.solve(problem.b, tol=1e-2))
+        assert hierarchy.warnings == solutions[-1].warnings
+    assert reference.smoothing_interval(reference.inverse_diagonal("auto"))[1] == pytest.approx(end, rel=0.01)
+    assert [s.reason for s in solutions] == [Reason.CONVERGED] * 2
+    assert len(solutions[0].warnings) == 1
+    assert "level 0: the polynomial smoother multiplies high frequencies by up to 1.0" in solutions[0].message
+    assert solutions[1].warnings == ()
 
 
 def test_overflow_is_divergence():
@@ -270,6 +304,15 @@ def test_complex():
         (lambda h: h.full_multigrid(np.ones(961), cycles=0), "cycles is 0"),
         (lambda h: h.full_multigrid(np.ones(961), loads=lambda shape: np.ones(2)), r"loads\(\(15, 15\)\) has shape"),
         (lambda h: h.solve(np.full(961, "a")), "must be real or complex floating"),
+        (lambda h: h.solve(np.full(961, None)), "b has type object"),
+        (lambda h: h.solve(np.ones(961), tol=True), "tol is True"),
+        (lambda h: h.solve(np.ones(961), maxiter=1.0), "maxiter is 1.0"),
+        (lambda h: h.solve(np.ones(961), loads=3, cycle="FMG"), "loads is 3, must be callable"),
+        (lambda h: h.solve(np.ones(961), loads=np.ones), "loads belong to a full multigrid pass, the cycle is V"),
+        (lambda h: h.solve(np.ones(961), callback=3), "callback is 3, must be callable"),
+        (lambda h: h.apply(np.ones(7)), r"r has shape \(7,\), must be \(961,\)"),
+        (lambda h: h.apply(np.ones((31, 31))), "r has shape"),
+        (lambda h: h.apply(np.full(961, "a")), "must be real or complex floating"),
     ],
 )
 def test_refusals(call, words):

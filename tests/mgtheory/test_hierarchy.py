@@ -39,6 +39,25 @@ def test_levels_fit(name, boundary):
 
 
 @pytest.mark.parametrize("boundary", Boundary)
+@pytest.mark.parametrize("name", [name for name in PROBLEMS if PROBLEMS[name].coefficient is None])
+def test_small_levels_have_exact_intervals_too(name, boundary):
+    """Down to three points per axis: the symbol's range, that of the scheme on that shape; on nested Galerkin levels to 33 angles."""
+    n = {1: 63, 2: 31, 3: 15}[PROBLEMS[name].dim] + (boundary != Boundary.DIRICHLET)
+    problem = create(name, n, boundary=boundary)
+    for level in Hierarchy.build(problem, coarsest=2).levels[:-1]:
+        assert level.interval == problem.smoothing_interval(level.axes, shape=level.shape).as_tuple
+    if boundary is Boundary.DIRICHLET:
+        levels = Hierarchy.build(problem, coarsening="galerkin", coarsest=3).levels[:-1]
+        small = [level for level in levels if 3 <= min(level.shape) < 8]
+        assert small
+        for level in small:
+            a, b = level.interval
+            largest = np.linalg.eigvalsh(level.A.toarray())[-1]
+            assert 0.8 * b < largest <= b * (1 + 1e-12)
+            assert 0.1 * b < a < b
+
+
+@pytest.mark.parametrize("boundary", Boundary)
 @pytest.mark.parametrize("name", ["poisson1d", "poisson2d-9point", "poisson3d", "anisotropic2d", "poisson2d-q1"])
 def test_tensor_galerkin_is_the_triple_product(name, boundary):
     """The coarse operator from one-dimensional products equals R A P, entry by entry, on every level and for odd and even sizes."""
@@ -238,6 +257,46 @@ def test_direct_solver_is_the_pseudo_inverse(side, boundary):
     np.testing.assert_allclose(pickle.loads(pickle.dumps(solver))(r), solver(r), rtol=1e-12)
 
 
+@pytest.mark.parametrize("side", [8, 23])
+def test_direct_solver_with_a_complex_nullspace(side):
+    """A Hermitian A whose nullspace is no real vector: the solution is orthogonal to it, N^* x = 0 and not N^T x = 0."""
+    problem = poisson((side, side), boundary="periodic")
+    turn = np.exp(1j * np.linspace(0.0, 3.0, side**2) ** 2)
+    A = sp.csr_array(sp.diags_array(turn.conj()) @ problem.A @ sp.diags_array(turn))
+    N = turn.conj()[:, None] / side
+    assert np.abs(A @ N).max() < 1e-9
+    assert abs((N.T @ N).item()) < 0.9
+    generator = np.random.default_rng(0)
+    r = generator.standard_normal(side**2) + 1j * generator.standard_normal(side**2)
+    x = DirectSolver(A, N)(r)
+    expected = np.linalg.pinv(A.toarray(), rcond=1e-12) @ r
+    np.testing.assert_allclose(x, expected, atol=1e-11 * np.abs(expected).max())
+    hierarchy = Hierarchy.build(A, shape=(side, side), boundary="periodic", nullspace=N, coarsest=16)
+    solution = hierarchy.solve(A @ x, maxiter=60)
+    assert solution.converged
+    assert abs((N.conj().T @ solution.x).item()) < 1e-10 * np.linalg.norm(solution.x)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: DirectSolver(sp.csr_array(np.ones((3, 4)))), r"A has shape \(3, 4\), must be square"),
+        (lambda: DirectSolver(GRID.A, np.ones((3, 1))), r"nullspace has shape \(3, 1\), must be \(81, m\)"),
+        (lambda: DirectSolver(GRID.A)(np.ones(3)), r"r has shape \(3,\), must be \(81,\)"),
+        (lambda: DirectSolver(GRID.A * np.nan), "the coarsest A is singular"),
+    ],
+)
+def test_refusals_of_the_direct_solver(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()
+
+
+def test_multiples_of_the_identity():
+    """One eigenvalue is no interval; the cycle converges all the same."""
+    A = 5.0 * sp.eye_array(225, format="csr")
+    assert Hierarchy.build(A, shape=(15, 15), coarsest=10).solve(np.arange(225.0)).converged
+
+
 def test_pickle_and_copy():
     problem = create("variable2d", 20)
     for smoother in ("chebyshev", "gauss_seidel", "red_black"):
@@ -312,6 +371,11 @@ GRID = poisson((9, 9))
         ({"transfers": 3}, "transfers is 3, must be callable"),
         ({"coarse_solver": "direct"}, "coarse_solver is 'direct', must be callable"),
         ({"nullspace": object()}, r"nullspace has shape \(\)"),
+        ({"problem": sp.csr_array((81, 81)), "shape": (9, 9)}, "A is zero"),
+        ({"transfers": lambda level: None}, "level 0: transfers gave None, must be P, R and the coarse shape"),
+        ({"transfers": lambda level: (None, None, (4, 4))}, r"level 0: P and R have shapes \(\) and \(\)"),
+        ({"transfers": lambda level: (None, None, (4, 0.5))}, "level 0: a coarse size is 0.5"),
+        ({"coarse_solver": lambda A: A}, "must give a callable"),
     ],
 )
 def test_refusals(arguments, words):

@@ -180,6 +180,22 @@ def test_own_right_hand_side():
     np.testing.assert_allclose(problem.b.reshape(7, 5), problem.grid[0])
 
 
+def test_errors_take_every_shape_of_a_vector():
+    """A column or an array of the grid is the vector, not a table of all differences."""
+    problem = poisson((4, 3))
+    e = problem.error(np.zeros(12))
+    assert e == np.abs(problem.exact).max()
+    assert problem.error(np.zeros((12, 1))) == problem.error(np.zeros((4, 3))) == problem.error([0.0] * 12) == e
+    assert problem.error(np.zeros((12, 1)), "l2") == pytest.approx(np.sqrt(np.mean(problem.exact**2)))
+
+
+@pytest.mark.parametrize("shape", [(2,), (2, 2), (2, 2, 2), (4, 2)])
+def test_the_mean_is_taken_off_a_vanishing_right_hand_side_too(shape):
+    """Two periodic points see a constant f: what is left of b is rounding, and its mean must be smaller still."""
+    b = poisson(shape, boundary="periodic").b
+    assert abs(b.sum()) <= 1e-15 * np.abs(b).sum()
+
+
 def test_any_shape():
     for shape in ((1,), (2, 9), (4, 1, 6), (10, 3)):
         problem = poisson(shape)
@@ -211,6 +227,37 @@ def test_compact_scheme_with_weights_and_mesh_widths_that_differ():
         (lambda: poisson((3, 3), average="mean"), "known are: harmonic, arithmetic"),
         (lambda: poisson((3, 3), coefficient=lambda x, y: x - 0.5 + 0 * y), "must be positive"),
         (lambda: poisson((3, 3), coefficient=SmoothCoefficient(), stencil="q1"), "5-point stencil"),
+        (lambda: create(["poisson2d"]), "unknown problem"),
+        (lambda: create("poisson2d", 3.5), "shape is 3.5, allowed are 1 to 3 whole numbers"),
+        (lambda: create("poisson2d", None), "shape is None"),
+        (lambda: create("poisson2d", True), "whole numbers"),
+        (lambda: poisson(None), "shape is None"),
+        (lambda: poisson(3.0), "shape is 3.0"),
+        (lambda: poisson("33"), "shape is '33'"),
+        (lambda: poisson(np.array(5.0)), "whole numbers"),
+        (lambda: poisson((3, 3), weights=2.0), "weights are 2.0, must be 2 positive numbers"),
+        (lambda: poisson((3, 3), weights=(1.0, None)), "2 positive numbers"),
+        (lambda: poisson((3, 3), weights=(1.0, 1j)), "2 positive numbers"),
+        (lambda: poisson((3, 3), weights=(1.0, np.nan)), "2 positive numbers"),
+        (lambda: poisson((3, 3), stencil=["q1"]), "unknown stencil"),
+        (lambda: poisson((3, 3), coefficient=2.0), "coefficient is 2.0, must be callable"),
+        (lambda: poisson((3, 3), coefficient=lambda x, y: np.ones(7)), r"the coefficient gives values of shape \(7,\)"),
+        (lambda: poisson((3, 3), coefficient=lambda x, y: 1j + x), "the coefficient gives values of type complex128"),
+        (lambda: poisson((3, 3), coefficient=lambda x, y: np.nan), "must be positive and finite"),
+        (lambda: poisson((3, 3), f=1.0), "f is 1.0, must be callable"),
+        (lambda: poisson((3, 3), f=lambda x, y: x / 0.5 * np.nan), "f gives values on the grid that are infinite"),
+        (lambda: poisson((3, 3), f=lambda x, y: x * np.nan, boundary="periodic"), "f gives values on the grid that are infinite"),
+        (lambda: poisson((3, 3), f=lambda x, y: np.ones(7)), r"f gives values of shape \(7,\)"),
+        (lambda: poisson((3, 3), f=lambda x, y: x, solution="sine"), "exclude each other"),
+        (lambda: poisson((3, 3)).error(np.zeros(3)), r"x has shape \(3,\), must be \(9,\) or \(3, 3\)"),
+        (lambda: poisson((3, 3)).error(0.0), r"x has shape \(\)"),
+        (lambda: poisson((3, 3)).error(np.zeros(9), "rms"), "unknown norm 'rms', known are: max, l2"),
+        (lambda: poisson((3, 3)).smoothing_interval([2]), "axes are"),
+        (lambda: poisson((3, 3)).smoothing_interval([]), "axes are"),
+        (lambda: poisson((3, 3)).smoothing_interval(shape=(3,)), "must have 2 axes"),
+        (lambda: poisson((3, 3)).couplings((3, 3, 3)), "must have 2 axes"),
+        (lambda: SmoothCoefficient(np.nan), "c is nan"),
+        (lambda: JumpCoefficient(0.0), "inside is 0.0, must be a number larger than 0"),
     ],
 )
 def test_refusals(call, words):

@@ -104,6 +104,8 @@ def test_coarse_sizes_go_down_to_two(boundary):
 def test_refusals():
     with pytest.raises(ValueError, match="known are: linear, cubic, quintic"):
         interpolation((7,), (3,), Boundary.DIRICHLET, kind="spline")
+    with pytest.raises(ValueError, match="unknown interpolation"):
+        interpolation((7,), (3,), Boundary.DIRICHLET, kind=["linear"])
     with pytest.raises(ValueError, match="known are: full, half, injection"):
         restriction((7,), (3,), Boundary.DIRICHLET, kind="none")
     with pytest.raises(ValueError, match="need nested grids, got 8 and 4"):

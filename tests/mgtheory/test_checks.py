@@ -1,0 +1,72 @@
+"""Shared checks: what they give back, and one line for whatever they refuse."""
+
+import numpy as np
+import pytest
+
+from mgtheory.checks import check_axes, check_callable, check_name, check_number, check_vector, check_whole, on_grid
+
+
+def test_values_come_back():
+    assert check_whole(np.int64(3), "n", 3) == 3
+    assert type(check_whole(np.int64(3), "n", 0)) is int
+    assert check_number(np.float32(0.5), "tol") == 0.5
+    assert check_number(0, "tol") == 0.0
+    assert check_number(-2, "c", "of any sign") == -2.0
+    assert check_name("b", ("a", "b"), "letter") == "b"
+    assert check_axes(np.array([1, 0, 1]), 2) == (0, 1)
+    check_callable(None, "callback")
+    check_callable(len, "callback")
+
+
+def test_vectors():
+    given = np.arange(3)
+    vector = check_vector(given, 3, np.float64, "b")
+    assert vector.dtype == np.float64
+    assert check_vector(np.ones((3, 1), np.float32), 3, np.float32, "b").shape == (3,)
+    assert check_vector(np.ones(3), 3, np.complex64, "b").dtype == np.complex128
+    same = np.ones(3)
+    assert not np.shares_memory(check_vector(same, 3, np.float64, "b"), same)
+    assert np.shares_memory(check_vector(same, 3, np.float64, "b", finite=False), same)
+    assert np.isnan(check_vector([np.nan], 1, np.float64, "b", finite=False)).all()
+
+
+def test_functions_on_a_grid():
+    x, y = np.arange(3.0)[:, None], np.arange(2.0)[None]
+    np.testing.assert_array_equal(on_grid(lambda x, y: x, (x, y), (3, 2), "k"), np.broadcast_to(x, (3, 2)))
+    np.testing.assert_array_equal(on_grid(lambda x, y: 7, (x, y), (3, 2), "k"), np.full((3, 2), 7.0))
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: check_whole(2, "n", 3), "n is 2, must be a whole number from 3 on"),
+        (lambda: check_whole(2.0, "n", 0), "n is 2.0"),
+        (lambda: check_whole(True, "n", 0), "n is True"),
+        (lambda: check_number(-1.0, "tol"), "tol is -1.0, must be a number from 0 on"),
+        (lambda: check_number(0, "h", "larger than 0"), "h is 0, must be a number larger than 0"),
+        (lambda: check_number(np.nan, "c", "of any sign"), "c is nan, must be a number of any sign"),
+        (lambda: check_number(np.inf, "tol"), "tol is inf"),
+        (lambda: check_number(1j, "tol"), "tol is 1j"),
+        (lambda: check_number(True, "tol"), "tol is True"),
+        (lambda: check_number("1", "tol"), "tol is '1'"),
+        (lambda: check_name(["a"], ("a", "b"), "letter"), r"unknown letter \['a'\], known are: a, b"),
+        (lambda: check_axes([], 2), r"axes are \[\], allowed are: numbers from 0 to 1"),
+        (lambda: check_axes([2], 2, names="all, or "), "allowed are: all, or numbers from 0 to 1"),
+        (lambda: check_axes([-1], 2), "axes are"),
+        (lambda: check_axes([0.0], 2), "axes are"),
+        (lambda: check_axes("01", 2), "axes are '01'"),
+        (lambda: check_axes(1, 2), "axes are 1"),
+        (lambda: check_callable(3, "loads"), "loads is 3, must be callable"),
+        (lambda: check_vector(np.ones(2), 3, float, "b"), r"b has shape \(2,\), must be \(3,\)"),
+        (lambda: check_vector(np.ones((1, 3)), 3, float, "b"), r"b has shape \(1, 3\)"),
+        (lambda: check_vector(["a"], 1, float, "b"), "must be real or complex floating"),
+        (lambda: check_vector([None], 1, float, "b"), "b has type object"),
+        (lambda: check_vector(np.ones(1, np.longdouble), 1, float, "b"), "must be real or complex floating"),
+        (lambda: check_vector([np.inf], 1, float, "b"), "infinite or not a number"),
+        (lambda: on_grid(lambda x: 1j * x, [np.ones(3)], (3,), "k"), "k gives values of type complex128, must be real"),
+        (lambda: on_grid(lambda x: np.ones(2), [np.ones(3)], (3,), "k"), r"k gives values of shape \(2,\) on a grid of shape \(3,\)"),
+    ],
+)
+def test_refusals(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()
