@@ -15,8 +15,8 @@ from typing import Any, Literal
 import numpy as np
 
 from mgtheory.fourthkind import fourth_kind_recurrence, optimised_beta, optimised_roots
-from mgtheory.krylov import harmonic_ritz
-from mgtheory.minimax import minimax
+from mgtheory.krylov import gmres_polynomial, harmonic_ritz
+from mgtheory.minimax import MAX_EXCHANGE_DEGREE, minimax, minimax_report
 from mgtheory.polynomial import MAX_DEGREE, Recurrence, ResidualPolynomial, check_degree
 from mgtheory.spectrum import Interval
 
@@ -217,12 +217,39 @@ def two_grid_optimal(
     >>> two_grid_optimal(1, problem=laplacian(2)).roots.real.round(4).tolist()  # 4/5 Jacobi: factor 0.36
     [5.0]
     """
+    return _two_grid(
+        degree,
+        problem=problem,
+        pre=pre,
+        post=post,
+        coarsening=coarsening,
+        restriction=restriction,
+        interpolation=interpolation,
+        scaling=scaling,
+    )[0]
+
+
+Recorded = tuple[ResidualPolynomial, dict[str, Any]]  # a polynomial, and what there is to say about how it came about, as JSON types
+
+
+def _two_grid(degree: int, *, problem: Any, scaling: str = "identity", **options: Any) -> Recorded:
     from mgtheory.optimal import optimise_two_grid  # on use: it starts from the families above
 
-    options: dict[str, Any] = {"coarsening": coarsening, "restriction": restriction, "interpolation": interpolation, "scaling": scaling}
-    best = optimise_two_grid(degree, problem, pre=pre, post=post, **options).polynomial
+    found = optimise_two_grid(degree, problem, scaling=scaling, **options)
     h = getattr(problem, "h", None)
-    return best if h is None or scaling == "diagonal" else best.scaled(float(np.ravel(h)[0]) ** -2)
+    polynomial = found.polynomial if h is None or scaling == "diagonal" else found.polynomial.scaled(float(np.ravel(h)[0]) ** -2)
+    return polynomial, {"two_grid_factor": found.factor, "best_start": found.start_factor, "converged": found.converged}
+
+
+def _minimax(degree: int, **options: Any) -> Recorded:
+    found = minimax_report(degree, **options)
+    return found.polynomial, {"value": found.value, "lower_bound": found.lower, "converged": found.converged}
+
+
+def _harmonic_ritz(degree: int, **options: Any) -> Recorded:
+    found = gmres_polynomial(degree, **options)
+    copies = [{"root": [root.real, root.imag], "count": count} for root, count in found.copies]
+    return found.polynomial, {"copies": copies, "relative_residual": found.residual_norm}
 
 
 def _fourth_kind_roots(degree: int) -> np.ndarray:
@@ -252,13 +279,32 @@ def _check_interval(interval: IntervalLike, *, family: str) -> tuple[float, floa
 
 @dataclass(frozen=True)
 class Family:
-    """One entry of the registry: a function, what it needs beside the degree, its source, and which degrees it has."""
+    """One entry of the registry.
+
+    Attributes
+    ----------
+    name, function
+        Its name and q(degree, ...).
+    needs
+        What the function needs beside the degree.
+    citation
+        Its source.
+    degrees
+        Which degrees it has.
+    recorded
+        The same function with a record beside the polynomial, where there is more to say than the formula.
+    """
 
     name: str
     function: Callable[..., ResidualPolynomial]
     needs: Literal["interval", "lmax", "operator", "points", "problem"]
     citation: str
     degrees: str = f"1 to {MAX_DEGREE}"
+    recorded: Callable[..., Recorded] | None = None
+
+    def derive(self, degree: int, **arguments: Any) -> Recorded:
+        """The polynomial and a record of how it came about, JSON types: values reached, bounds, copies of roots; empty for a formula."""
+        return (self.function(degree, **arguments), {}) if self.recorded is None else self.recorded(degree, **arguments)
 
 
 _LOTTES = "J. Lottes, Numer. Linear Algebra Appl. 30(6) (2023) e2518, arXiv 2202.08830"
@@ -282,15 +328,24 @@ FAMILIES: dict[str, Family] = {
             harmonic_ritz,
             "operator",
             "J. A. Loe, R. B. Morgan, Numer. Linear Algebra Appl. 29 (2022) e2427",
-            f"1 to {MAX_DEGREE}, below the grade of the start",
+            f"1 to {MAX_DEGREE}, at most the grade of the start",
+            _harmonic_ritz,
         ),
-        Family("minimax", minimax, "points", "B. Fischer, R. Freund, J. Approx. Theory 65 (1991) 261-272"),
+        Family(
+            "minimax",
+            minimax,
+            "points",
+            "B. Fischer, R. Freund, J. Approx. Theory 65 (1991) 261-272",
+            f"1 to {MAX_EXCHANGE_DEGREE}, on a single interval to {MAX_DEGREE}",
+            _minimax,
+        ),
         Family(
             "two_grid_optimal",
             two_grid_optimal,
             "problem",
             "method of K. Madsen, J. Inst. Math. Appl. 16 (1975) 321-328, on the two-grid factor",
             "1 to 16",
+            _two_grid,
         ),
     )
 }

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mgtheory.frozen import ReadOnlyArrays
 from mgtheory.localcycle import NEAR, LocalCycle, directions
 from mgtheory.polynomial import ResidualPolynomial
 from mgtheory.relaxation import GaussSeidel, Jacobi, Polynomial, Relaxation, as_relaxation
@@ -49,7 +50,7 @@ __all__ = [
 
 
 @dataclass(frozen=True, eq=False)
-class FourierFactor:
+class FourierFactor(ReadOnlyArrays):
     """A convergence factor, where it is attained, and the damping of every sampled frequency.
 
     Attributes

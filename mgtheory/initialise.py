@@ -50,7 +50,9 @@ class InitialCoefficients:
     family, degree
         The formula and the degree of q.
     provenance
-        Source (problem, interval, operator or points), the formula's citation, versions.
+        Source (problem, interval, operator or points), the formula's citation, options, the degree asked for, versions, and `result`: for
+        families that are computed what came of it, such as the copies of roots that raise the degree ("copies", root as [re, im] and
+        count), or whether the search converged.
     """
 
     polynomial: ResidualPolynomial
@@ -205,12 +207,13 @@ def derive(
     for name, make in _SOURCES[entry.needs].items():
         if sources[name] is not None:
             (a, b), arguments, description = make(sources)
-            polynomial = entry.function(degree, **arguments, **options)
+            polynomial, record = entry.derive(degree, **arguments, **options)
             provenance = {
                 "source": {name: description},
                 "formula": entry.citation,
                 "options": {key: value for key, value in options.items() if isinstance(value, int | float | str)},
                 "degree_asked": degree,
+                "result": record,
                 "versions": dict(_versions()),
             }
             return InitialCoefficients(polynomial, (float(a), float(b)), family, provenance)
@@ -282,7 +285,8 @@ def _given_points(given: Sources) -> Derived:
     modulus = np.abs(points)
     if points.size < 2 or not np.isfinite(modulus).all():
         raise ValueError(f"points: {points.size} given, at least two finite ones are needed")
-    return (float(modulus.min()), float(modulus.max())), {"points": points}, {"count": points.size}
+    a, b = float(modulus.min()), float(modulus.max())
+    return (a if a < b else 0.0, b), {"points": points}, {"count": points.size}
 
 
 def _points_of_interval(given: Sources) -> Derived:

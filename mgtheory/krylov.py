@@ -19,6 +19,7 @@ import scipy.linalg
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.linalg import aslinearoperator
 
+from mgtheory.frozen import ReadOnlyArrays
 from mgtheory.polynomial import MAX_DEGREE, ResidualPolynomial, check_degree
 
 __all__ = ["COPY_THRESHOLD", "Arnoldi", "HarmonicRitz", "arnoldi_process", "gmres_polynomial", "harmonic_ritz"]
@@ -30,21 +31,24 @@ DIGITS_PER_COPY = 14.0
 
 
 @dataclass(frozen=True)
-class Arnoldi:
-    """A V_k = V_{k+1} H with orthonormal basis vectors and H upper Hessenberg; the last row of H vanishes on an invariant subspace.
+class Arnoldi(ReadOnlyArrays):
+    """A V_k = V_{k+1} scale H with orthonormal vectors and H upper Hessenberg; the last row of H vanishes on an invariant subspace.
 
     Attributes
     ----------
     V
         Basis vectors as rows, shape (k + 1, n), or (k, n) if invariant.
     H
-        The upper Hessenberg matrix, shape (k + 1, k).
+        The upper Hessenberg matrix, shape (k + 1, k), of A divided by scale.
+    scale
+        A power of 2 of the size of A, so that no norm overflows or vanishes.
     invariant
         Whether the first k vectors span an invariant subspace; then k is the grade of the start vector.
     """
 
     V: NDArray[Any]
     H: NDArray[Any]
+    scale: float
     invariant: bool
 
     @property
@@ -63,35 +67,46 @@ def arnoldi_process(apply: Callable[[Any], Any], start: NDArray[Any], steps: int
     start
         A finite vector other than 0, shape (n,).
     """
-    norm = float(np.linalg.norm(start))
-    if not (math.isfinite(norm) and norm > 0):
-        raise ValueError(f"start has norm {norm:g}, Krylov methods need a finite vector other than 0")
-    first = apply(start / norm)
-    dtype = np.result_type(start.dtype, np.asarray(first).dtype, float)
+    peak = float(np.abs(start).max(initial=0.0))
+    if not (math.isfinite(peak) and peak > 0):
+        raise ValueError(f"start has norm {peak:g}, Krylov methods need a finite vector other than 0")
+    unit = start / peak
+    unit = unit / np.linalg.norm(unit)
+    first = np.asarray(apply(unit))
+    scale = binary_scale(first)
+    dtype = np.result_type(start.dtype, first.dtype, float)
     V = np.zeros((steps + 1, start.size), dtype=dtype)
     H = np.zeros((steps + 1, steps), dtype=dtype)
-    V[0] = start / norm
-    scale = 0.0
+    V[0] = unit
+    largest = 0.0
     for j in range(steps):
-        w = np.array(apply(V[j]) if j else first, dtype=dtype)
+        w = np.array(apply(V[j]) if j else first, dtype=dtype) / scale
         size = float(np.linalg.norm(w))
         if not math.isfinite(size):
             raise ValueError("the operator gives values that are not finite")
-        scale = max(scale, size)
+        largest = max(largest, size)
         for _ in range(2):
             h = V[: j + 1].conj() @ w
             w -= h @ V[: j + 1]
             H[: j + 1, j] += h
         rest = float(np.linalg.norm(w))
-        if rest <= BREAKDOWN * scale or j + 1 == start.size:
-            return Arnoldi(V[: j + 1], H[: j + 2, : j + 1], True)
+        if rest <= BREAKDOWN * largest or j + 1 == start.size:
+            return Arnoldi(V[: j + 1], H[: j + 2, : j + 1], scale, True)
         H[j + 1, j] = rest
         V[j + 1] = w / rest
-    return Arnoldi(V, H, False)
+    return Arnoldi(V, H, scale, False)
+
+
+def binary_scale(v: NDArray[Any]) -> float:
+    """A power of 2 near the largest entry of v (1 for v = 0): products divided by it have squares in the range of doubles."""
+    largest = float(np.abs(v).max(initial=0.0))
+    if not math.isfinite(largest):
+        raise ValueError("the operator gives values that are not finite")
+    return math.ldexp(1.0, max(math.frexp(largest)[1], -1022)) if largest > 0 else 1.0
 
 
 @dataclass(frozen=True)
-class HarmonicRitz:
+class HarmonicRitz(ReadOnlyArrays):
     """The GMRES polynomial and how it came about.
 
     Attributes
@@ -157,7 +172,7 @@ def gmres_polynomial(degree: int, *, operator: Any, start: ArrayLike, copies: bo
             f"degree is {degree}, but the start vector has grade {process.steps} (Arnoldi breaks down): "
             f"take a degree up to {process.steps} or a start with more eigenvectors in it"
         )
-    values = _harmonic_ritz_values(process.H)
+    values = _scaled(_harmonic_ritz_values(process.H, process.scale), process.scale)
     repeated = _copies(values) if copies else ()
     extra = [root for root, count in repeated for _ in range(count)]
     if values.size + len(extra) > MAX_DEGREE:
@@ -166,7 +181,12 @@ def gmres_polynomial(degree: int, *, operator: Any, start: ArrayLike, copies: bo
     return HarmonicRitz(ResidualPolynomial(np.append(values, extra)), values, repeated, residual)
 
 
-def _harmonic_ritz_values(H: NDArray[np.float64]) -> NDArray[np.complex128]:
+def _scaled(values: NDArray[np.complex128], scale: float) -> NDArray[np.complex128]:
+    finite = np.isfinite(values)
+    return np.where(finite, np.where(finite, values, 0.0) * scale, complex(np.inf, 0.0))
+
+
+def _harmonic_ritz_values(H: NDArray[np.float64], scale: float) -> NDArray[np.complex128]:
     """Eigenvalues of the pencil (R, Q_k^T), H = QR, with those of a stagnating GMRES at infinity; near-zero ones are refused."""
     k = H.shape[1]
     Q, R = np.linalg.qr(H)
@@ -175,7 +195,7 @@ def _harmonic_ritz_values(H: NDArray[np.float64]) -> NDArray[np.complex128]:
     at_infinity = np.abs(bottom) * norm <= 4 * k * np.finfo(float).eps * np.abs(top)
     near_zero = ~at_infinity & (np.abs(top) <= NEAR_ZERO * norm * np.abs(bottom))
     if near_zero.any():
-        root = np.abs(top[near_zero] / bottom[near_zero]).min()
+        root, norm = scale * np.abs(top[near_zero] / bottom[near_zero]).min(), scale * norm
         raise ValueError(
             f"a harmonic Ritz value, {root:.1e}, is near 0 beside the operator's norm {norm:.1e}: the operator is singular or nearly so "
             "on the Krylov space; project its nullspace out of operator and start, or take a lower degree"

@@ -21,6 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
+from mgtheory.frozen import ReadOnlyArrays
+
 __all__ = ["LeastMaximum", "minimise_maximum"]
 
 Array = NDArray[np.float64]
@@ -33,7 +35,7 @@ HALVINGS = 20
 
 
 @dataclass(frozen=True)
-class LeastMaximum:
+class LeastMaximum(ReadOnlyArrays):
     """A local minimiser of the maximum.
 
     Attributes

@@ -3,8 +3,9 @@
 Scaling turns the problem into a linear one over a convex set: maximise q(0) subject to |q(z)| <= 1 on the set. |q(z)| <= 1 means
 Re(exp(-i phi) q(z)) <= 1 for every phi. Only the phases that matter are used: the linear program with the phases found so far gives a q,
 and wherever |q| > 1 the phase of q(z) is added (an exchange, or cutting plane, method). Each program bounds the optimum from one side, its
-q scaled to |q| <= 1 from the other: `Minimax.lower` and `Minimax.value` enclose the true minimum on the points. For intervals the local
-maxima of |q| between the points are added too (Remez).
+q scaled to |q| <= 1 from the other: `Minimax.lower` and `Minimax.value` enclose the true minimum on the points. Phases that no longer bind
+are dropped. For intervals the local maxima of |q| between the points are added too (Remez). A single interval needs none of this: there q
+is the Chebyshev polynomial, in closed form, and only there degrees above `MAX_EXCHANGE_DEGREE` are allowed.
 
 The basis is orthonormal on the points and built by Arnoldi's process on multiplication by z ("Vandermonde with Arnoldi" [Brubeck,
 Nakatsukasa, Trefethen, SIAM Review 63 (2021)]), so that no digits are lost at any degree; the roots are eigenvalues of its Hessenberg
@@ -14,8 +15,9 @@ generality.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,7 +26,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import linprog
 
 from mgtheory.peaks import angular_grid, local_maxima
-from mgtheory.polynomial import ResidualPolynomial, check_degree
+from mgtheory.polynomial import MAX_DEGREE, ResidualPolynomial, check_degree
 from mgtheory.spectrum import Interval
 
 Array = NDArray[np.float64]
@@ -33,7 +35,10 @@ __all__ = ["Minimax", "minimax", "minimax_report"]
 
 Points = ArrayLike | Interval | Sequence[Interval]
 GAP = 1e-9  # relative distance of the two bounds at which the exchange ends; HiGHS works to 1e-10
+PRECISION = 1e-8  # relative distance at which it ends where rounding lets it go no farther
 MAX_EXCHANGES = 60  # ten are typical
+MAX_EXCHANGE_DEGREE = 64  # a cloud of points takes seconds at 64; at 128 even a curve does
+BINDING = 0.5  # a phase is kept while Re(exp(-i phi) q(z)) is above this
 USELESS = 1 - 1e-8  # values above this are 1 up to rounding
 WIDEST_GAP = 45.0  # degrees; points whose directions from 0 leave no gap as wide as this surround 0
 
@@ -47,11 +52,12 @@ class Minimax:
     polynomial
         q, q(0) = 1.
     value
-        max |q| over the points, evaluated from the roots.
+        max |q| over the points, evaluated from the roots; on a single interval 1/T_k in closed form.
     lower
-        No polynomial of that degree stays below this on the points: the optimum of a relaxed linear program, solved to 1e-10.
+        No polynomial of that degree stays below this on the points: the optimum of a relaxed linear program, solved to 1e-10; on a single
+        interval the value.
     exchanges
-        Linear programs solved.
+        Linear programs solved; 0 on a single interval.
     converged
         Whether value and lower agree to 1e-8 relative.
     """
@@ -69,10 +75,11 @@ def minimax(degree: int, *, points: Points) -> ResidualPolynomial:
     Parameters
     ----------
     degree
-        k, products with A.
+        k, products with A: 1 to 256 on a single interval, 1 to 64 on other sets.
     points
-        Samples of a spectrum, real or complex, shape (n,), 0 not among them; of a region its boundary is enough. Points are mirrored at
-        the real axis. Or an `Interval`, or a list of them: then the maximum is over every point of them, not over samples.
+        Samples of a spectrum, real or complex, shape (n,), n > k, 0 not among them; of a region its boundary is enough. Points are mirrored
+        at the real axis. Or an `Interval`, or a list of them: then the maximum is over every point of them, not over samples. Of any size:
+        they are divided by their largest modulus.
 
     Raises
     ------
@@ -91,22 +98,61 @@ def minimax_report(degree: int, *, points: Points) -> Minimax:
     """`minimax` with the value reached, the bound below which no polynomial gets, and whether they agree."""
     check_degree(degree, family="minimax")
     intervals, z = _the_set(points, degree)
+    if len(intervals) == 1:
+        return _chebyshev(degree, intervals[0])
+    if degree > MAX_EXCHANGE_DEGREE:
+        raise ValueError(
+            f"degree is {degree}, minimax allows 1 to {MAX_EXCHANGE_DEGREE} on points and on several intervals (1 to {MAX_DEGREE} on one)"
+        )
+    scale = float(np.abs(z).max())
+    unit = tuple(Interval(part.a / scale, part.b / scale) for part in intervals)
+    found = _exchange(degree, unit, z / scale)
+    return replace(found, polynomial=found.polynomial.scaled(scale))
+
+
+def _chebyshev(degree: int, interval: Interval) -> Minimax:
+    """The Chebyshev polynomial of [a, b], mirrored for b < 0; its value 1/T_k."""
+    from mgtheory.families import chebyshev  # on use: the registry of families knows this module
+
+    near, far = sorted(abs(end) for end in interval)
+    q = chebyshev(degree, interval=(near, far))
+    if interval.b < 0:
+        assert q.recurrence is not None
+        q = ResidualPolynomial(-q.roots, q.recurrence.scaled(-1.0))
+    decay = math.exp(-degree * math.acosh((far + near) / (far - near)))
+    value = 2 * decay / (1 + decay**2)
+    return Minimax(q, value, value, 0, True)
+
+
+def _exchange(degree: int, intervals: tuple[Interval, ...], z: Complex) -> Minimax:
+    """The exchange method on points z in the closed upper half-plane, of modulus at most about 1, and on whole intervals."""
     basis = _Basis.build(z, int(degree))
-    cuts = _first_cuts(basis, z)
+    cuts, best, before = _first_cuts(basis, z), None, math.inf
     for exchanges in range(1, MAX_EXCHANGES + 1):
-        c, bound = _solve(basis, cuts)
+        solved = _solve(basis, cuts)
+        if solved is None:
+            break
+        c, bound = solved
         if bound < 1 / USELESS:
             raise _useless(degree)
         q = ResidualPolynomial(basis.roots(c))
         candidates = np.concatenate([z, *(_peaks(q, interval) for interval in intervals)])
-        values = basis.evaluate(candidates) @ c
-        value = float(np.abs(q(candidates)).max())
-        if value <= (1 + GAP) / bound or exchanges == MAX_EXCHANGES:
+        value, lower = float(np.abs(q(candidates)).max()), 1 / bound
+        if best is not None:
+            lower = max(lower, best.lower)
+            if best.value < value:
+                q, value = best.polynomial, best.value
+        gap = value / lower - 1
+        best = Minimax(q, value, lower, exchanges, gap <= PRECISION)
+        if gap <= GAP or 0.5 * before < gap <= PRECISION:
             break
-        cuts = np.vstack([cuts, _new_cuts(basis, candidates, values)])
-    if value > USELESS:
+        before = gap
+        cuts = np.vstack([cuts[cuts @ c > BINDING], _new_cuts(basis, candidates, basis.evaluate(candidates) @ c)])
+    if best is None:
+        raise ArithmeticError(f"minimax: the linear program of degree {degree} was not solved")
+    if best.value > USELESS:
         raise _useless(degree)
-    return Minimax(q, value, 1 / bound, exchanges, value <= (1 + 10 * GAP) / bound)
+    return best
 
 
 @dataclass(frozen=True)
@@ -160,14 +206,15 @@ def _useless(degree: int) -> ValueError:
     )
 
 
-def _solve(basis: _Basis, cuts: Array) -> tuple[Array, float]:
-    """Coefficients c of the q with the largest q(0) under the cuts, and that q(0)."""
+def _solve(basis: _Basis, cuts: Array) -> tuple[Array, float] | None:
+    """Coefficients c of the q with the largest q(0) under the cuts, and that q(0); None where the solver gives up."""
     scale = float(np.abs(basis.at_zero).max())
     tolerances = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
-    result = linprog(-basis.at_zero / scale, A_ub=cuts, b_ub=np.ones(len(cuts)), bounds=(-1.0, 1.0), method="highs-ds", options=tolerances)
-    if result.x is None:
-        raise ArithmeticError(f"minimax: the linear program was not solved: {result.message}")
-    return result.x, float(basis.at_zero @ result.x)
+    for method in ("highs-ds", "highs-ipm"):
+        result = linprog(-basis.at_zero / scale, A_ub=cuts, b_ub=np.ones(len(cuts)), bounds=(-1.0, 1.0), method=method, options=tolerances)
+        if result.status == 0:
+            return result.x, float(basis.at_zero @ result.x)
+    return None
 
 
 def _first_cuts(basis: _Basis, z: Complex) -> Array:
@@ -195,8 +242,12 @@ def _the_set(points: Any, degree: int) -> tuple[tuple[Interval, ...], Complex]:
     if isinstance(points, list | tuple) and points and all(isinstance(part, Interval) for part in points):
         if any(part.a <= 0 <= part.b for part in points):
             raise ValueError("an interval contains 0, where q(0) = 1: minimax needs a set without 0")
-        return tuple(points), np.concatenate([angular_grid(part.a, part.b, degree) for part in points]).astype(complex)
-    z = np.atleast_1d(np.asarray(points, dtype=complex)).ravel()
+        parts = _united(points)
+        return parts, np.concatenate([angular_grid(part.a, part.b, degree) for part in parts]).astype(complex)
+    try:
+        z = np.atleast_1d(np.asarray(points, dtype=complex)).ravel()
+    except (TypeError, ValueError):
+        raise ValueError(f"points are {type(points).__name__}, minimax needs numbers, an Interval or a list of Intervals") from None
     if not z.size or not np.isfinite(z).all():
         raise ValueError(f"points: {z.size} given, minimax needs finite ones")
     if np.abs(z).min() <= 1e-12 * np.abs(z).max():
@@ -215,6 +266,17 @@ def _the_set(points: Any, degree: int) -> tuple[tuple[Interval, ...], Complex]:
             f"such a set; take one with a gap of at least {WIDEST_GAP:.0f} degrees, or shift the operator"
         )
     return (), z
+
+
+def _united(intervals: Sequence[Interval]) -> tuple[Interval, ...]:
+    """Their union: ascending, those that overlap or touch as one."""
+    parts: list[Interval] = []
+    for part in sorted(intervals, key=lambda part: part.a):
+        if parts and part.a <= parts[-1].b:
+            parts[-1] = Interval(parts[-1].a, max(parts[-1].b, part.b))
+        else:
+            parts.append(part)
+    return tuple(parts)
 
 
 def _peaks(q: ResidualPolynomial, interval: Interval) -> Complex:

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mgtheory.factors import ComplexPair, Factor, General, Linear
+from mgtheory.frozen import ReadOnlyArrays
 from mgtheory.roots import leja_order, reciprocals, symmetrised
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class Recurrence:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ResidualPolynomial:
+class ResidualPolynomial(ReadOnlyArrays):
     """q(t) = prod_i (1 - t / r_i), a real polynomial with q(0) = 1, given by its roots.
 
     Parameters
@@ -112,8 +113,8 @@ class ResidualPolynomial:
         roots = symmetrised(roots)
         _check_moduli(roots)
         roots = leja_order(roots)
-        roots.flags.writeable = False
         object.__setattr__(self, "roots", roots)
+        super().__post_init__()
         if self.recurrence is not None:
             self._check_recurrence(self.recurrence)
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
+from mgtheory.frozen import ReadOnlyArrays
 from mgtheory.krylov import arnoldi_process
 
 __all__ = ["ArnoldiEstimate", "LanczosEstimate", "Operator", "arnoldi", "lanczos", "square_operator", "start_vector"]
@@ -121,15 +122,14 @@ def lanczos(
     errors = []
     for value, y in ((theta[0], Y[:, 0]), (theta[-1], Y[:, -1])):
         v = y @ process.V[: process.steps]
-        errors.append(float(np.linalg.norm(apply(v) - value * v) / np.linalg.norm(v)))
-    size = float(np.abs(theta).max())
-    return LanczosEstimate(
-        float(theta[0]), float(theta[-1]), (errors[0], errors[1]), process.steps, max(errors) <= tolerance * size, float(safety)
-    )
+        errors.append(float(np.linalg.norm(apply(v) / process.scale - value * v) / np.linalg.norm(v)))
+    converged = max(errors) <= tolerance * float(np.abs(theta).max())
+    smallest, largest, below, above = (float(process.scale * number) for number in (theta[0], theta[-1], *errors))
+    return LanczosEstimate(smallest, largest, (below, above), process.steps, converged, float(safety))
 
 
 @dataclass(frozen=True)
-class ArnoldiEstimate:
+class ArnoldiEstimate(ReadOnlyArrays):
     """Ritz values of any operator and the residual norm of the outermost.
 
     Attributes
@@ -193,9 +193,11 @@ def arnoldi(
     order = np.argsort(-np.abs(values), kind="stable")
     v = Y[:, order[0]] @ process.V[: process.steps]
     product = operator.matvec(v.real) + 1j * operator.matvec(v.imag) if np.iscomplexobj(v) else operator.matvec(v)
-    error = float(np.linalg.norm(product - values[order[0]] * v) / np.linalg.norm(v))
+    error = float(np.linalg.norm(product / process.scale - values[order[0]] * v) / np.linalg.norm(v))
     converged = error <= tolerance * float(np.abs(values).max())
-    return ArnoldiEstimate(values[order].astype(complex), error, process.steps, converged, float(safety))
+    return ArnoldiEstimate(
+        np.asarray(process.scale * values[order], dtype=complex), process.scale * error, process.steps, converged, float(safety)
+    )
 
 
 def square_operator(A: Operator) -> LinearOperator:

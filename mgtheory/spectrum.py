@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
 from mgtheory import assembly
+from mgtheory.frozen import ReadOnlyArrays
 from mgtheory.ritz import ArnoldiEstimate, LanczosEstimate, Operator, arnoldi, lanczos, square_operator, start_vector
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def exact_eigenvalues(problem: Problem) -> NDArray[np.float64]:
 
 
 @dataclass(frozen=True)
-class Gershgorin:
+class Gershgorin(ReadOnlyArrays):
     """Every eigenvalue lies in a disc |z - a_ii| <= sum_{j != i} |a_ij|: centres and radii, shape (n,)."""
 
     centres: NDArray[Any]
@@ -160,7 +161,7 @@ def gershgorin(A: Operator, *, B: ArrayLike | None = None) -> Gershgorin:
 
 
 @dataclass(frozen=True)
-class FieldOfValues:
+class FieldOfValues(ReadOnlyArrays):
     """The numerical range W(A) = {v^* A v: ||v|| = 1} between an inner polygon (points on it) and an outer one (its support lines).
 
     Attributes

@@ -15,9 +15,11 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse
 
+from mgtheory.frozen import ReadOnlyArrays
+
 
 @dataclass(frozen=True, eq=False)
-class Stencil:
+class Stencil(ReadOnlyArrays):
     """(A u)(x) = sum_k a_k u(x + k) with one number, or one c x c matrix, per offset k.
 
     Parameters
@@ -50,9 +52,9 @@ class Stencil:
             raise ValueError(f"values must have shape ({len(offsets)},) or ({len(offsets)}, c, c), got {values.shape}")
         if not np.isfinite(values).all():
             raise ValueError("values must be finite")
-        values.flags.writeable = False
         object.__setattr__(self, "offsets", offsets)
         object.__setattr__(self, "values", values)
+        super().__post_init__()
 
     @classmethod
     def from_array(cls, kernel: npt.ArrayLike, *, channels: bool | None = None) -> Stencil:

@@ -9,6 +9,7 @@ import scipy.sparse as sp
 import mgtheory
 from mgtheory import InitialCoefficients, derive
 from mgtheory.families import FAMILIES
+from mgtheory.krylov import gmres_polynomial
 from mgtheory.problems import create
 
 
@@ -58,6 +59,50 @@ def test_json_round_trip_is_exact(family, tmp_path):
     assert again.provenance == json.loads(json.dumps(start.provenance))
     assert again.provenance["formula"] == FAMILIES[family].citation
     assert again.provenance["versions"]["numpy"] == np.__version__
+
+
+def test_copies_of_roots_are_recorded_and_kept(tmp_path):
+    A = np.diag(np.append(np.linspace(1.0, 2.0, 58), [500.0, 1e5]))
+    b = np.random.default_rng(0).standard_normal(60)
+    report = gmres_polynomial(10, operator=A, start=b)
+    start = derive("harmonic_ritz", 10, operator=A, start=b)
+    copies = [{"root": [root.real, root.imag], "count": count} for root, count in report.copies]
+    assert copies
+    assert start.provenance["result"]["copies"] == copies
+    assert start.provenance["degree_asked"] == 10
+    assert start.degree == 10 + sum(entry["count"] for entry in copies)
+    assert start.polynomial == report.polynomial
+    path = tmp_path / "init.json"
+    start.save(path)
+    for again in (InitialCoefficients.load(path), InitialCoefficients.from_json(start.to_json())):
+        assert again.provenance["result"] == start.provenance["result"]
+    plain = derive("harmonic_ritz", 10, operator=A, start=b, copies=False)
+    assert plain.provenance["result"] == {"copies": [], "relative_residual": report.residual_norm}
+    assert plain.degree == 10
+
+
+def test_searches_record_what_they_reached():
+    on_points = derive("minimax", 3, points=np.linspace(1, 3, 50)).provenance["result"]
+    assert on_points["converged"]
+    assert on_points["lower_bound"] == pytest.approx(on_points["value"], rel=1e-8)
+    two_grid = derive("two_grid_optimal", 2, problem=create("poisson1d", n=7))
+    assert two_grid.provenance["result"]["two_grid_factor"] == pytest.approx(1 / 25, rel=1e-3)  # 1/(2k + 1)^2
+    assert two_grid.provenance["result"]["converged"]
+    assert derive("chebyshev", 3, interval=(1, 2)).provenance["result"] == {}
+
+
+@pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
+def test_the_recorded_polynomial_is_that_of_the_function(family):
+    sources = {
+        "interval": {"interval": (2.0, 8.0)},
+        "lmax": {"lmax": 8.0},
+        "operator": {"operator": np.diag([1.0, 2.0, 3.0, 4.0, 5.0]), "start": np.ones(5)},
+        "points": {"points": np.linspace(1, 3, 9)},
+        "problem": {"problem": create("poisson1d", n=7)},
+    }[family.needs]
+    q, record = family.derive(4, **sources)
+    assert q == family.function(4, **sources)
+    assert json.loads(json.dumps(record)) == record
 
 
 def test_a_flipped_sign_in_the_file_is_not_the_same_polynomial(tmp_path):

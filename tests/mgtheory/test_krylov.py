@@ -187,8 +187,23 @@ def test_any_kind_of_operator_and_untouched_arguments():
 def test_arnoldi_relation(A):
     process = arnoldi_process(lambda v: A @ v, START, 20)
     V, H = process.V.T, process.H
-    np.testing.assert_allclose(A @ V[:, :20], V @ H, atol=1e-13)
+    np.testing.assert_allclose(A @ V[:, :20], process.scale * V @ H, atol=1e-13)
     np.testing.assert_allclose(V.T @ V, np.eye(21), atol=1e-14)
+
+
+@pytest.mark.parametrize("size", [1e-290, 1e-200, 1e200, 1e290])
+@pytest.mark.parametrize("length", [1e-300, 1.0, 1e300])
+def test_every_size_of_the_operator_and_the_start(size, length):
+    """The roots scale with A and do not depend on the length of the start."""
+    A, B = OPERATORS["symmetric"], np.diag(np.append(np.linspace(1, 2, N - 1), 1e4))
+    for matrix in (A, B):  # without copies and with one
+        unit = gmres_polynomial(5, operator=matrix, start=START)
+        moved = gmres_polynomial(5, operator=size * matrix, start=length * START)
+        np.testing.assert_allclose(np.sort(moved.values.real) / size, np.sort(unit.values.real), rtol=1e-9)
+        assert moved.residual_norm == pytest.approx(unit.residual_norm, rel=1e-9)
+        assert [count for _, count in moved.copies] == [count for _, count in unit.copies]
+    with pytest.raises(ValueError, match="near 0"):
+        harmonic_ritz(6, operator=size * np.diag([0.0, 1, 2, 3, 4, 5]), start=np.ones(6))
 
 
 def test_copies_start_at_ten_thousand():

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from mgtheory.families import chebyshev
-from mgtheory.minimax import minimax, minimax_report
+from mgtheory.initialise import derive
+from mgtheory.minimax import MAX_EXCHANGE_DEGREE, _exchange, minimax, minimax_report
+from mgtheory.peaks import angular_grid
 from mgtheory.polynomial import ResidualPolynomial
 from mgtheory.spectrum import Interval
 
@@ -29,11 +31,86 @@ def chebyshev_on_ellipse(k, z, centre, along, across):
 
 @pytest.mark.parametrize(("a", "b"), [(1, 2), (2, 8), (0.01, 1)])
 @pytest.mark.parametrize("k", [1, 2, 3, 8, 16])
-def test_interval_gives_chebyshev(k, a, b):
-    result = minimax_report(k, points=Interval(a, b))
+def test_the_exchange_finds_chebyshev_on_an_interval(k, a, b):
+    """The method for any set, on the set where the answer is known."""
+    result = _exchange(k, (Interval(a, b),), angular_grid(a, b, k).astype(complex))
     assert result.converged
     assert result.value == pytest.approx(1 / T(k, (b + a) / (b - a)), rel=1e-9)
     np.testing.assert_allclose(np.sort(result.polynomial.roots), np.sort(chebyshev(k, interval=(a, b)).roots), rtol=1e-6)
+    closed = minimax_report(k, points=Interval(a, b))
+    assert (closed.value, closed.lower) == (pytest.approx(result.value, rel=1e-9),) * 2
+
+
+@pytest.mark.parametrize("k", [1, 4, 64, 256])
+@pytest.mark.parametrize(("a", "b"), [(2, 8), (-8, -2), (1e-3, 1)])
+def test_one_interval_is_closed_form_at_every_degree(k, a, b):
+    result = minimax_report(k, points=Interval(a, b))
+    near, far = min(abs(a), abs(b)), max(abs(a), abs(b))
+    assert result.exchanges == 0
+    assert result.value == pytest.approx(1 / T(k, (far + near) / (far - near)), rel=1e-12)
+    t = np.linspace(a, b, 4001)
+    assert np.abs(result.polynomial(t)).max() == pytest.approx(result.value, rel=2e-3)  # the grid misses maxima by a little
+    x = np.ones_like(t)
+    by_recurrence = x - t * result.polynomial.apply(np.diag(t), x)
+    np.testing.assert_allclose(by_recurrence, result.polynomial(t), rtol=0, atol=1e-13)
+
+
+def test_touching_intervals_are_one():
+    whole = minimax(5, points=Interval(2, 8))
+    assert minimax(5, points=[Interval(5, 8), Interval(2, 5)]) == whole
+    assert minimax(5, points=[Interval(2, 7), Interval(3, 4), Interval(6, 8)]) == whole
+    apart = [Interval(2, 4), Interval(6.5, 8)]  # without the extremal points 4.07 and 5.93
+    assert minimax_report(5, points=apart).value < 0.95 * minimax_report(5, points=Interval(2, 8)).value
+
+
+SETS = {
+    "interval": Interval(1, 3),
+    "intervals": [Interval(-2, -1), Interval(0.5, 3)],
+    "points": np.linspace(1, 3, 40),
+    "negative points": -np.linspace(1, 3, 40),
+    "disc": 2 + np.exp(1j * PHI[::8]),
+}
+
+
+@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("scale", [1e-290, 1e-200, 1e-140, 1e140, 1e200, 1e290])
+def test_scaling_the_set_scales_the_roots(name, scale):
+    if name == "disc" and not 1e-145 < scale < 1e145:
+        with pytest.raises(ValueError, match=r"complex root has modulus .* allowed are 1e-150 to 1e.150"):
+            minimax(4, points=scale * SETS[name])  # 1/(a^2 + b^2) is no double
+        return
+
+    def scaled(part):
+        return part.scaled(scale) if isinstance(part, Interval) else scale * part
+
+    points = SETS[name]
+    moved = [scaled(part) for part in points] if isinstance(points, list) else scaled(points)
+    unit, result = minimax_report(4, points=points), minimax_report(4, points=moved)
+    assert result.value == pytest.approx(unit.value, rel=1e-8)  # two runs of the exchange, each to 1e-9
+    if name != "disc":  # there a fourfold root: known to a quarter of the digits
+        np.testing.assert_allclose(np.sort(result.polynomial.roots / scale), np.sort(unit.polynomial.roots), rtol=1e-6)
+
+
+@pytest.mark.parametrize("points", [SETS["disc"], SETS["intervals"], np.linspace(1, 2, 400)], ids=["disc", "intervals", "points"])
+def test_high_degrees_need_a_single_interval(points):
+    with pytest.raises(ValueError, match=rf"degree is 65, minimax allows 1 to {MAX_EXCHANGE_DEGREE} on points .*\(1 to 256 on one\)"):
+        minimax(65, points=points)
+
+
+def test_the_highest_degree_on_other_sets():
+    result = minimax_report(64, points=[Interval(-2, -1), Interval(1, 2)])
+    assert result.converged
+    assert result.value == pytest.approx(1 / T(32, 5 / 3), rel=1e-8)
+
+
+@pytest.mark.parametrize("angle", [0.3, 1.0, 1.5])
+def test_a_conjugate_pair_of_points(angle):
+    """min |1 - w r exp(i angle)| = sin(angle), at w = cos(angle)/r: the foot of the perpendicular."""
+    z = 3 * np.exp(1j * angle)
+    start = derive("minimax", 1, points=[z, z.conjugate()])
+    assert start.roots[0].real == pytest.approx(3 / np.cos(angle), rel=1e-4)  # a flat minimum: value to 1e-9, root to its square root
+    assert abs(start.polynomial(z)) == pytest.approx(np.sin(angle), rel=1e-9)
+    assert start.interval == (0.0, pytest.approx(3.0))
 
 
 def test_samples_of_an_interval_give_nearly_chebyshev():
@@ -145,6 +222,10 @@ def test_degree_16_takes_less_than_5_seconds():  # of processor time, so that a 
         (1 + 1e-15 * np.arange(9), "vanishes on the points up to rounding"),
         ([], "0 given"),
         ([1.0, np.nan, 3.0], "finite"),
+        ("disc", "points are str, minimax needs numbers"),
+        (None, "points are NoneType, minimax needs numbers"),
+        ([Interval(1, 2), 3.0], "points are list, minimax needs numbers, an Interval or a list of Intervals"),
+        ({"a": 1}, "points are dict"),
     ],
 )
 def test_refused_sets(points, message):

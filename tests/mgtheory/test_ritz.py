@@ -148,6 +148,23 @@ def test_the_radius_adds_the_margin_and_the_error():
     assert result.radius == pytest.approx(1.5 * abs(result.dominant) + result.error, rel=1e-14)
 
 
+@pytest.mark.parametrize("size", [1e-290, 1e-200, 1e200, 1e290])
+def test_estimates_scale_with_the_operator(size):
+    A = symmetric(SYMMETRIC["dominant negative"])
+    unit, moved = lanczos(A, steps=8), lanczos(size * A, steps=8)
+    np.testing.assert_allclose((moved.lower / size, moved.upper / size), (unit.lower, unit.upper), rtol=1e-12)
+    np.testing.assert_allclose(np.array(moved.errors) / size, unit.errors, rtol=1e-9)
+    assert moved.converged == unit.converged
+    radius, values = arnoldi(size * A, steps=8).radius, arnoldi(size * A, steps=8).values
+    assert radius / size == pytest.approx(arnoldi(A, steps=8).radius, rel=1e-12)
+    np.testing.assert_allclose(values / size, arnoldi(A, steps=8).values, rtol=1e-9)
+
+
+def test_the_zero_operator_has_the_spectrum_zero():
+    assert lanczos(np.zeros((5, 5))).radius == 0.0
+    assert arnoldi(np.zeros((5, 5))).radius == 0.0
+
+
 def test_what_is_refused():
     with pytest.raises(ValueError, match=r"not symmetric.*use arnoldi"):
         lanczos(NONSYMMETRIC["random"])
