@@ -1,16 +1,18 @@
 """Training speed beside plain loops in one run: images/s, ratio, memory, FLOP utilisation; on a GPU also synchronisation and accuracy.
 
-    python benchmarks/train.py                                  CPU rows, and the GPU's step rows where there is one
-    python benchmarks/train.py --rows accuracy --data folder:cifar10-jpeg.tar.xz --out runs      the table of accuracies (GPU, 9 minutes)
+    python benchmarks/train.py                                       step rows, on the GPU where there is one, else on the CPU
+    python benchmarks/train.py --rows all --data folder:cifar10-jpeg.tar.xz --out rows --seconds 560
 
-The accuracy rows go on where an earlier call of the same command stopped. The step rows take random images: speed does not depend on them.
+The second line is for a GPU and wants two calls of ten minutes: the first prints the step rows, measures what the accuracy runs cost,
+chooses their epochs for both calls together and begins; the second goes on. What is printed is also in `--out`, written as soon as it is
+known (steps.txt, accuracy.jsonl, a few kB): carried to another machine, it is all that the second call needs. The step rows take random
+images: speed does not depend on them. Needed beside torch and numpy: scipy, sympy, pillow, safetensors, pydantic, lightning-fabric; and
+pooch where POLYMGNET_CACHE does not name the folder of the decoded images.
 """
 
 from __future__ import annotations
 
 import argparse
-import itertools
-import json
 import os
 import statistics
 import time
@@ -21,8 +23,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from accuracy import accuracy_rows
 from plain import PlainImages, PlainQ2, PlainStep, plain_loader
-from table import machine
 from torch import nn
 
 import nets
@@ -128,16 +130,25 @@ def peak_flops(device: torch.device, precision: str) -> tuple[float, str]:
     )
 
 
-def print_table(title: str, seconds: dict[str, float], batch: int, flops: int, peak: float, asked: dict[str, float], note: str) -> None:
+def print_table(
+    say: Callable[[str], None],
+    title: str,
+    seconds: dict[str, float],
+    batch: int,
+    flops: int,
+    peak: float,
+    asked: dict[str, float],
+    note: str,
+) -> None:
     """images/s, time of each over ours, and utilisation (three forward passes' worth of operations of our network for a step)."""
     ours = seconds["ours"]
-    print(f"\n{title}; batch {batch}; {note}")
-    print(f"{'':<44}{'images/s':>12}{'ms/step':>10}{'time/ours':>11}{'asked':>7}{'MFU':>8}")
+    say(f"\n{title}; batch {batch}; {note}")
+    say(f"{'':<44}{'images/s':>12}{'ms/step':>10}{'time/ours':>11}{'asked':>7}{'MFU':>8}")
     for name, value in seconds.items():
         goal = asked.get(name)
         mark = "" if goal is None else f"{goal:>7g}" + ("" if value / ours >= goal else "  (missed)")
         mfu = f"{3 * flops * batch / value / peak:>8.1%}"
-        print(f"{name:<44}{batch / value:>12,.0f}{1e3 * value:>10.2f}{value / ours:>11.2f}{mark or '       '}{mfu}")
+        say(f"{name:<44}{batch / value:>12,.0f}{1e3 * value:>10.2f}{value / ours:>11.2f}{mark or '       '}{mfu}")
 
 
 def same_function(model: nn.Module, side: int) -> None:
@@ -149,7 +160,7 @@ def same_function(model: nn.Module, side: int) -> None:
         torch.testing.assert_close(other, scores[0], atol=1e-4 * scores[0].abs().max().item(), rtol=1e-3)
 
 
-def step_rows(args: argparse.Namespace, device: torch.device) -> None:
+def step_rows(args: argparse.Namespace, device: torch.device, say: Callable[[str], None]) -> None:
     """Training steps of q2 at full width against plain loops."""
     gpu = device.type == "cuda"
     fast = gpu or "avx512_bf16" in Path("/proc/cpuinfo").read_text() or "amx_bf16" in Path("/proc/cpuinfo").read_text()
@@ -183,18 +194,18 @@ def step_rows(args: argparse.Namespace, device: torch.device) -> None:
     seconds = timed(contestants, device, steps=args.steps or (30 if gpu else 3), repeats=args.repeats)
     asked = {"plain loop float32, 15 convolutions": 5.0 if gpu else 2.5}
     print_table(
-        f"training step, q2 full width, {side}x{side}, {device}, ours in {precision}", seconds, batch, flops, peak, asked, peak_note
+        say, f"training step, q2 full width, {side}x{side}, {device}, ours in {precision}", seconds, batch, flops, peak, asked, peak_note
     )
     single = seconds["ours, eager float32, 7 convolutions"]
     for name in ("plain loop float32, 15 convolutions", "plain loop float32, 13 convolutions (honest)"):
-        print(f"{name}: time over ours in {precision} {seconds[name] / seconds['ours']:.2f}, in eager float32 {seconds[name] / single:.2f}")
+        say(f"{name}: time over ours in {precision} {seconds[name] / seconds['ours']:.2f}, in eager float32 {seconds[name] / single:.2f}")
     over = seconds["ours"] / seconds["convolutions alone, as in ours"]
-    print(f"step over its convolutions alone: {over:.2f} (asked on the GPU: <= 2.0)")
+    say(f"step over its convolutions alone: {over:.2f} (asked on the GPU: <= 2.0)")
     if gpu:
         rate = batch / seconds["ours"]
         memory = torch.cuda.max_memory_allocated() / 2**30
-        print(f"ours: {rate:,.0f} images/s (asked: >= 80,000, aim 100,000); peak memory of all {memory:.2f} GiB")
-        gpu_extras(t, data, contestants["ours"], batch, device, args)
+        say(f"ours: {rate:,.0f} images/s (asked: >= 80,000, aim 100,000); peak memory of all {memory:.2f} GiB")
+        gpu_extras(t, data, contestants["ours"], batch, device, say)
 
 
 def _flops(t: Trainer) -> int:
@@ -203,7 +214,7 @@ def _flops(t: Trainer) -> int:
     return count(t)
 
 
-def gpu_extras(t: Trainer, data: DataSet, step: Callable[[], Any], batch: int, device: torch.device, args: argparse.Namespace) -> None:
+def gpu_extras(t: Trainer, data: DataSet, step: Callable[[], Any], batch: int, device: torch.device, say: Callable[[str], None]) -> None:
     """No synchronisation in a step; end to end against a DataLoader with as many workers as cores."""
     torch.cuda.synchronize()
     torch.cuda.set_sync_debug_mode("error")
@@ -215,10 +226,10 @@ def gpu_extras(t: Trainer, data: DataSet, step: Callable[[], Any], batch: int, d
         verdict = f"FAILS: {str(error).splitlines()[0]}"
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    print(f'set_sync_debug_mode("error") over three steps: {verdict}')
+    say(f'set_sync_debug_mode("error") over three steps: {verdict}')
     torch.cuda.reset_peak_memory_stats()
     step()
-    print(f"peak memory of our step: {torch.cuda.max_memory_allocated() / 2**30:.2f} GiB")
+    say(f"peak memory of our step: {torch.cuda.max_memory_allocated() / 2**30:.2f} GiB")
     workers = os.cpu_count() or 1
     loader = plain_loader(PlainImages(data.images, data.labels, data.mean, data.std), batch, workers, device)
     plain = PlainStep(PlainQ2(nets.create_model("q2", placement="regular").to(device)))
@@ -226,6 +237,7 @@ def gpu_extras(t: Trainer, data: DataSet, step: Callable[[], Any], batch: int, d
     seconds = timed(runs, device, steps=20, repeats=3)
     name = list(runs)[1]
     print_table(
+        say,
         "end to end (augmentation included)",
         seconds,
         batch,
@@ -236,60 +248,70 @@ def gpu_extras(t: Trainer, data: DataSet, step: Callable[[], Any], batch: int, d
     )
 
 
-def accuracy_rows(args: argparse.Namespace) -> None:
-    """The fast recipe with an equal budget of epochs: q2 at two placements from four starts, and resnet18; mean and spread over seeds."""
-    end = time.perf_counter() + 60 * args.minutes
-    starts = {"xavier": [], "abs_xavier": [], "constant": [], "chebyshev4": [], "chebyshev4, laplacian": ["operator=laplacian"]}
-    cases: dict[str, list[str]] = {
-        f"q2 {placement}, {start}": ["model=q2", f"placement={placement}", f"init={start.split(',')[0]}", *more]
-        for (start, more), placement in itertools.product(starts.items(), ("regular", "relu_outside_nobn"))
-    }
-    cases["resnet18"] = ["model=resnet18", "init=none"]
-    table: dict[str, list[float]] = {name: [] for name in cases}
-    for seed, (name, sets) in itertools.product(range(args.seeds), cases.items()):
-        out = Path(args.out) / f"{name.replace(' ', '_').replace(',', '')}_{seed}"
-        config = load_config("fast", [*sets, f"data={args.data}", f"epochs={args.epochs}", f"seed={seed}", "tensorboard=false", *args.set])
-        if time.perf_counter() > end and not (out / "summary.json").exists():
-            continue
-        try:
-            summary = nets.train(config, out, resume=True, progress=False)
-        except FloatingPointError as error:
-            print(f"{name}, seed {seed}: {error}", flush=True)
-            table[name].append(float("nan"))
-            continue
-        table[name].append(100 * (summary.test_accuracy or 0))
-        print(json.dumps({"case": name, "seed": seed, **summary.to_dict()}), flush=True)
-    label = "CIFAR-10 (JPEG)" if "cifar10-jpeg" in args.data else args.data
-    print(f"\n{label}, fast recipe, {args.epochs} epochs; test accuracy in %, mean +- standard deviation over seeds (n)")
-    for name, values in table.items():
-        spread = statistics.stdev(values) if len(values) > 1 else float("nan")
-        print(f"{name:<44}{statistics.mean(values) if values else float('nan'):>8.2f} +- {spread:.2f}  ({len(values)} of {args.seeds})")
+class Report:
+    """Prints, and keeps every line in a file at once."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+
+    def __call__(self, text: str) -> None:
+        """One line or more."""
+        print(text, flush=True)
+        with self.path.open("a") as file:
+            file.write(text + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    @property
+    def complete(self) -> bool:
+        """Whether an earlier call came to the end."""
+        return self.path.exists() and END in self.path.read_text().splitlines()
+
+
+END = "step rows complete"
 
 
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", choices=("steps", "accuracy"), default="steps")
-    parser.add_argument("--batch", type=int, default=0)
-    parser.add_argument("--steps", type=int, default=0)
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--eager", action="store_true", help="do not compile our step")
-    parser.add_argument("--precision", choices=("32", "bf16"), help="of our step; default bf16 where the processor computes in it")
-    parser.add_argument("--data", default="cifar10")
-    parser.add_argument("--out", default="runs")
-    parser.add_argument("--epochs", type=int, default=16)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--minutes", type=float, default=9.0)
-    parser.add_argument("--set", action="append", default=[], help="key=value for every accuracy run")
+    parser.add_argument("--rows", choices=("steps", "accuracy", "all"), default="steps")
+    parser.add_argument("--out", default="runs/benchmark", help="folder of steps.txt and accuracy.jsonl")
+    parser.add_argument("--seconds", type=float, default=560.0, help="of this call; training stops cleanly at its end")
+    parser.add_argument("--calls", type=int, default=2, help="calls of so many seconds that the accuracy runs may take together")
+    parser.add_argument("--revision", default="", help="of the code, where git cannot tell")
+    step = parser.add_argument_group("step rows")
+    step.add_argument("--device", choices=("cpu", "cuda"), help="default cuda where there is one")
+    step.add_argument("--batch", type=int, default=0)
+    step.add_argument("--steps", type=int, default=0)
+    step.add_argument("--repeats", type=int, default=5)
+    step.add_argument("--eager", action="store_true", help="do not compile our step")
+    step.add_argument("--precision", choices=("32", "bf16"), help="of our step; default bf16 where the processor computes in it")
+    runs = parser.add_argument_group("accuracy rows")
+    runs.add_argument("--data", default="cifar10")
+    runs.add_argument("--epochs", type=int, default=0, help="default: as many as fit, equal for all")
+    runs.add_argument("--seeds", type=int, default=3)
+    runs.add_argument("--only", default="", help="cases whose name holds this")
+    runs.add_argument("--runs", help="run folders, default OUT/runs")
+    runs.add_argument("--set", action="append", default=[], help="key=value for every run")
     args = parser.parse_args()
-    gpu = torch.cuda.is_available()
-    print(environment(torch.device("cuda" if gpu else "cpu")), machine(), sep="\n")
-    if args.rows == "accuracy":
-        accuracy_rows(args)
-        return
-    step_rows(args, torch.device("cpu"))
-    if gpu:
-        step_rows(args, torch.device("cuda"))
+    begin = time.perf_counter()
+    device = torch.device(args.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    say = Report(Path(args.out) / "steps.txt")
+    if args.rows != "accuracy" and not (args.rows == "all" and say.complete):
+        say(f"{environment(device)} {args.revision}")
+        try:
+            step_rows(args, device, say)
+            say(END)
+        except Exception as error:  # the accuracy rows are still wanted
+            if args.rows == "steps":
+                raise
+            say(f"step rows: {type(error).__name__}: {error}")
+    if args.rows != "steps":
+        deadline = begin + args.seconds
+        budget = deadline - time.perf_counter() + (args.calls - 1) * args.seconds
+        whole = accuracy_rows(args, deadline=deadline, budget=budget)
+        print("all rows are there" if whole else "rows are missing: the same command goes on")
 
 
 if __name__ == "__main__":

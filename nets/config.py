@@ -1,7 +1,8 @@
 """One frozen, validated configuration of a training run: a shipped recipe's name or a file, then `key=value` settings.
 
 Keys are dotted (`optim.lr`), or short where only one section has the name (`lr`); a section's own name stands for its first field
-(`data=cifar10`, `init=chebyshev4`, `model=g6`, `optim=adamw`). A file may say `"base": "q2"` and give only what differs.
+(`data=cifar10`, `init=chebyshev4`, `model=g6`, `optim=adamw`). A file may say `"base": "q2"` and give only what differs, and
+say in `"about"` what it is for.
 """
 
 from __future__ import annotations
@@ -113,7 +114,7 @@ class TrainSection(_Section):
     nodes: Count = 1
     precision: Annotated[Literal["32", "bf16", "64"], BeforeValidator(lambda v: str(v) if isinstance(v, int) else v)] = "32"
     channels_last: bool = False
-    compile: bool = False
+    compile: bool | Literal["auto"] = False  # auto: on CUDA alone; on a CPU generated code gained nothing over eager (measured)
     compile_mode: Literal["default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"] = "default"
     deterministic: bool = False
     sync_batchnorm: bool = False
@@ -203,7 +204,7 @@ def config_from_dict(data: Mapping[str, Any]) -> TrainConfig:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(
-            str(part) for part in first["loc"] if not str(part).startswith(("literal[", "int", "float", "tuple[", "constrained-"))
+            str(part) for part in first["loc"] if not str(part).startswith(("literal[", "int", "float", "bool", "tuple[", "constrained-"))
         )
         if first["type"] == "extra_forbidden":
             section = first["loc"][0] if len(first["loc"]) > 1 else None
@@ -212,7 +213,11 @@ def config_from_dict(data: Mapping[str, Any]) -> TrainConfig:
         if first["type"] == "value_error":
             raise ValueError(str(first["ctx"]["error"])) from None
         allowed = " or ".join(
-            dict.fromkeys(e["msg"].removeprefix("Input should be ") for e in error.errors() if e["loc"][:2] == first["loc"][:2])
+            dict.fromkeys(
+                e["msg"].removeprefix("Input should be ").removesuffix(", unable to interpret input")
+                for e in error.errors()
+                if e["loc"][:2] == first["loc"][:2]
+            )
         )
         raise ValueError(f"{where} is {first['input']!r}; allowed is {allowed}") from None
 
@@ -237,6 +242,7 @@ def _read(name_or_path: str, *, seen: tuple[str, ...]) -> dict[str, Any]:
         raise ValueError(f"{name_or_path}: not valid {'TOML' if name_or_path.endswith('.toml') else 'JSON'} ({error})") from error
     if not isinstance(data, dict) or not all(isinstance(v, dict) for k, v in data.items() if k in SECTIONS):
         raise ValueError(f"{name_or_path}: expected one table with the sections {', '.join(SECTIONS)}")
+    data.pop("about", None)  # a word to the reader
     base = data.pop("base", None)
     if base is None:
         return data

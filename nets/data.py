@@ -190,9 +190,11 @@ SOURCES: dict[str, Source] = {
 
 def cache_folder() -> Path:
     """Where downloads and decoded arrays are kept: $POLYMGNET_CACHE, else the user's cache folder."""
+    if given := os.environ.get("POLYMGNET_CACHE"):
+        return Path(given)
     import pooch
 
-    return Path(os.environ.get("POLYMGNET_CACHE") or pooch.os_cache("polymgnet"))
+    return Path(pooch.os_cache("polymgnet"))
 
 
 def find_source(name: str) -> Source:

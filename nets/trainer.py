@@ -63,7 +63,8 @@ class Trainer:
             self.raw = self.raw.double()
         self.dtype = next(self.raw.parameters()).dtype
         self.optimizer = make_optimizer(self.raw, config.optim, fused=self.device.type == "cuda")
-        wrapped: Any = torch.compile(self.raw, mode=section.compile_mode) if section.compile else self.raw
+        compiled = self.device.type == "cuda" if section.compile == "auto" else section.compile
+        wrapped: Any = torch.compile(self.raw, mode=section.compile_mode) if compiled else self.raw
         self.model, self.prepared = fabric.setup(wrapped, self.optimizer)
         self.ema = Ema(self.raw, config.optim.ema) if config.optim.ema else None
         self.images, self.labels = self._place(data)

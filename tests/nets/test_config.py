@@ -29,6 +29,15 @@ def test_paper_recipe_is_the_papers():
     assert (c.train.batch_size, c.train.epochs, c.augment.policy) == (128, 400, "autoaugment")
 
 
+def test_fast_recipe_scales_the_papers_rate_with_the_batch():
+    fast, paper = load_config("fast"), load_config("paper")
+    assert fast.optim.lr / paper.optim.lr == pytest.approx(fast.train.batch_size / paper.train.batch_size)
+    assert fast.train.compile == "auto"
+    assert [load_config("fast", [f"compile={value}"]).train.compile for value in ("true", "false", "auto")] == [True, False, "auto"]
+    with pytest.raises(ValueError, match=r"train\.compile is 'always'; allowed is a valid boolean or 'auto'"):
+        load_config("fast", ["compile=always"])
+
+
 def test_settings_by_dotted_short_and_section_keys():
     sets = [
         "epochs=7",
