@@ -64,7 +64,14 @@ def draw_training(
 
 
 def draw_convergence(
-    ax: Axes, histories: Mapping[str, ArrayLike], *, work: Mapping[str, float] | None = None, columns: int = 2, legend: bool = True
+    ax: Axes,
+    histories: Mapping[str, ArrayLike],
+    *,
+    work: Mapping[str, float] | None = None,
+    tolerance: float | None = None,
+    steps: str = "cycles",
+    columns: int = 2,
+    legend: bool = True,
 ) -> Axes:
     """Residual norms relative to the first, on a logarithmic axis, against cycles or against work.
 
@@ -74,16 +81,23 @@ def draw_convergence(
         Label -> true residual 2-norms, one more than cycles.
     work
         Label -> work units of a cycle (fine-grid products with A); without it the axis counts cycles.
+    tolerance
+        Relative to the first norm too: a dashed line where the runs may stop.
+    steps
+        What is counted, instead of cycles.
     """
     for k, (label, given) in enumerate(histories.items()):
         norms = np.asarray(given, dtype=float)
         if norms.size < 1 or not norms[0] > 0:
             raise ValueError(f"history {label!r} starts with {norms[:1].tolist()}, must start with a residual norm > 0")
+        norms = np.where(norms > 0, norms, np.nan)  # a residual that is exactly 0 has no place on this axis
         x = np.arange(norms.size) * (1.0 if work is None else work[label])
         ax.semilogy(x, norms / norms[0], label=label, markevery=max(1, norms.size // 12), **look_of(label, k).marked)
     if work is None:
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.set_xlabel("cycles" if work is None else "work (fine-grid products with A)")
+    if tolerance:
+        ax.axhline(tolerance, color=GREY, linewidth=0.8, linestyle=(0, (3, 2)), zorder=1, label="tolerance")
+    ax.set_xlabel(steps if work is None else "work (fine-grid products with A)")
     ax.set_ylabel("residual norm ‖b − Ax‖₂, relative")
     if legend:
         legend_above(ax, columns=columns)

@@ -31,6 +31,7 @@ __all__ = [
     "ROLES",
     "SINGLE",
     "Look",
+    "check_suffix",
     "figure",
     "figure_legend",
     "heat_map",
@@ -41,8 +42,10 @@ __all__ = [
     "panel_letters",
     "paper",
     "save",
+    "save_as",
 ]
 
+DATED = {".png": ("Software",), ".pdf": ("CreationDate", "ModDate", "Producer", "Creator"), ".svg": ("Date", "Creator")}  # left out
 SINGLE, DOUBLE = 3.35, 7.0  # widths of one and two columns of a paper, in inches (85 and 178 mm)
 DPI = 300
 
@@ -230,15 +233,27 @@ def save(made: Figure, path: str | os.PathLike[str]) -> list[Path]:
     base = Path(path)
     base.parent.mkdir(parents=True, exist_ok=True)
     written = []
-    dateless = {".png": ("Software",), ".pdf": ("CreationDate", "ModDate", "Producer", "Creator")}
-    for suffix, keys in dateless.items():
-        target = base.with_name(base.name + suffix)
-        temporary = base.with_name(f".{base.name}.{os.getpid()}{suffix}")
-        try:
-            made.savefig(temporary, metadata=dict.fromkeys(keys))
-            made.set_layout_engine("none")  # the second file has the same layout, without working it out again
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
-        written.append(target)
+    for suffix in (".png", ".pdf"):
+        written.append(save_as(made, base.with_name(base.name + suffix)))
+        made.set_layout_engine("none")  # the second file has the same layout, without working it out again
     return written
+
+
+def save_as(made: Figure, path: str | os.PathLike[str]) -> Path:
+    """Write one file, whole or not at all, in the format that its suffix names: .png, .pdf or .svg; without a date."""
+    target = check_suffix(path)
+    temporary = target.with_name(f".{target.stem}.{os.getpid()}{target.suffix}")
+    try:
+        made.savefig(temporary, metadata=dict.fromkeys(DATED[target.suffix.lower()]))
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return target
+
+
+def check_suffix(path: str | os.PathLike[str]) -> Path:
+    """The path, or a ValueError that lists the formats of figures."""
+    target = Path(path)
+    if target.suffix.lower() not in DATED:
+        raise ValueError(f"{target} has the suffix {target.suffix!r}, a figure is one of {', '.join(DATED)}")
+    return target

@@ -18,8 +18,8 @@ A map of this room. Names in brackets are internal to their group.
   exact arithmetic; (`symbols`, `relaxation`, `localcycle`).
 * **Problems.** `problems` by name and on a grid; `equation`, `schemes`, `manufactured` what they are made of; (`assembly`, `tensorform`).
 * **Multigrid.** `hierarchy` builds and solves; `smoothers`, `transfer`, `coarse` its replaceable parts; `solution` the result; (`building`,
-  `levels`, `smoothing`, `cycle`, `iterate`). `matrixfree` the same cycle without matrices.
-* (`files`: atomic writing, JSON with clear errors.)
+  `levels`, `smoothing`, `blackbox`, `cycle`, `iterate`). `matrixfree` the same cycle without matrices.
+* (`files`: atomic writing, JSON with clear errors; `checks` of arguments.)
 """
 
 from mgtheory.factors import ComplexPair, Factor, General, Linear, RealPair, SymmetricPair

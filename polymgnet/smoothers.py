@@ -139,11 +139,14 @@ def compare(
     ValueError
         An option that no smoother could be measured with. What a single smoother lacks stands in its row.
     """
+    from mgtheory.transfer import coarse_size
     from polymgnet import solving
 
     rule = coarsening or ("rediscretise" if problem.polynomial is not None else "galerkin")
     around = {"pre": pre, "post": post, "coarsening": rule}
-    solving.set_up(backend, problem, OPTIMISED, 1, cycle, around)  # a wrong option is refused here, not once in every row
+    twice = [coarse_size(coarse_size(n, problem.boundary), problem.boundary) for n in problem.shape]
+    options = {**around, "coarsest": min(solving.COARSEST[backend], math.prod(twice))}  # a small grid is not solved directly
+    solving.set_up(backend, problem, OPTIMISED, 1, cycle, options)  # a wrong option is refused here, not once in every row
     constant = approximation(problem) if pre == post == 1 else None
     entries: list[_Entry] = []
     asked = [(family, degree) for degree in degrees for family in families] + [(name, 1) for name in CLASSICAL]
@@ -154,7 +157,7 @@ def compare(
             row |= predict(problem, family, degree, around=around, constant=constant)
             smoother = solver_smoother(problem, family, degree, around=around)
             own = degree if isinstance(smoother, str) and family not in CLASSICAL else None
-            setup = solving.set_up(backend, problem, smoother, own, cycle, around)
+            setup = solving.set_up(backend, problem, smoother, own, cycle, options)
         except ValueError as error:
             entries.append(_Entry(row | {"refused": " ".join(str(error).split())}, None, []))
             continue

@@ -1,6 +1,5 @@
 """Solving a model problem by name: the backends, and Krylov methods with a cycle as preconditioner."""
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -107,6 +106,7 @@ class TorchHierarchy:
 
 # --backend -> how its hierarchy is set up
 BACKENDS: dict[str, Callable[..., Setup]] = {"sparse": _sparse, "stencil": _stencil, "torch": _torch}
+COARSEST = {"sparse": 64, "stencil": 4096, "torch": 64}  # unknowns on the coarsest grid by default, as each of them has it
 KRYLOV = ("cg", "minres", "gmres")
 RESTART = 10  # steps of gmres between two looks at the true residual
 
@@ -126,10 +126,10 @@ def set_up(backend: str, problem: Any, smoother: Any, degree: int | None, cycle:
 
 def check_limits(tol: float, maxiter: int) -> None:
     """Refuse a tolerance or a number of iterations that makes no sense."""
-    if not (math.isfinite(tol) and tol >= 0):
-        raise ValueError(f"tol is {tol!r}, must be a number from 0 on")
-    if maxiter < 0:
-        raise ValueError(f"maxiter is {maxiter!r}, must be a whole number from 0 on")
+    from mgtheory.checks import check_number, check_whole
+
+    check_number(tol, "tol")
+    check_whole(maxiter, "maxiter", 0)
 
 
 def iterate(setup: Setup, problem: Any, *, tol: float, maxiter: int, cycle: str, callback: Callback) -> Any:

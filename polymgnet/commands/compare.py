@@ -24,6 +24,8 @@ def parse_degrees(text: str) -> list[int]:
             raise ValueError(f"degrees is {text!r}, allowed are whole numbers such as 1,2,3 or 1-4") from None
         for end in ends:
             check_degree(end)
+        if ends[1] < ends[0]:
+            raise ValueError(f"degrees is {text!r}, {part.strip()} runs downwards; write {ends[1]}-{ends[0]}")
         degrees += range(ends[0], ends[1] + 1)
     if not degrees or len(set(degrees)) < len(degrees):
         raise ValueError(f"degrees is {text!r}, must be at least one degree, each once")
@@ -64,6 +66,8 @@ def compare_smoothers(
     from polymgnet import smoothers, solving
 
     wanted = [get_family(name).name for name in families or FAMILIES]
+    if len(set(wanted)) < len(wanted):
+        raise ValueError(f"families are {', '.join(wanted)}, must be each once")
     several = parse_degrees(degrees)
     check_cycle(cycle, without=(Cycle.FMG,))
     solving.check_backend(backend)

@@ -2,13 +2,15 @@
 
 import math
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from polymgnet import console
 from polymgnet.errors import Failure
-from polymgnet.options import Boundary, Coarsening, Init, Json, OptionalDegree, OptionalFamily, Points, Post, Pre, Problem, Smoother
+from polymgnet.files import refuse_existing
+from polymgnet.options import Boundary, Coarsening, Force, Init, Json, OptionalDegree, OptionalFamily, Points, Post, Pre, Problem, Smoother
 
 
 def solve(
@@ -37,12 +39,17 @@ def solve(
     levels: Annotated[
         bool, typer.Option("--levels", help="Print the levels, their sizes and smoothers, and the cycle's cost too.")
     ] = False,
+    plot: Annotated[
+        Path | None,
+        typer.Option("--plot", metavar="FILE", help="Draw the residual norms against the cycles into a .png, .pdf or .svg file."),
+    ] = None,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Solve a Poisson problem by multigrid.
 
-    Prints the residual after every cycle, the times of set-up and solve, and the distance to the exact solution. Ends with
-    exit status 1, and the reason, when it does not converge.
+    Prints the residual after every cycle, the times of set-up and solve, and the distance to the exact solution; --plot
+    draws the history. Ends with exit status 1, and the reason, when it does not converge.
 
     Example: polymgnet solve --problem poisson2d --n 1023 --family chebyshev4 --degree 3 --cycle V --tol 1e-8
     """
@@ -53,6 +60,10 @@ def solve(
     from polymgnet import solving
     from polymgnet.choice import for_solver
 
+    if plot is not None:
+        from figures.style import check_suffix
+
+        refuse_existing(check_suffix(plot), force=force)
     model = problems.create(problem, n=n, boundary=boundary)
     choice = for_solver(model, family=family, degree=degree, init=init, smoother=smoother)
     options: dict[str, Any] = {"pre": pre, "post": post, "coarsening": coarsening}
@@ -91,6 +102,8 @@ def solve(
         "compile_seconds": getattr(setup.hierarchy, "compile_seconds", None),
         "error": error,
     }
+    if plot is not None:
+        _draw(document, tol, plot)
     if as_json:
         console.emit(document)
     else:
@@ -115,13 +128,34 @@ class Watch:
         self.step(round(100 * part), f"cycle {done}, residual {norm:.1e}")
 
 
+def _method(result: dict[str, Any]) -> str:
+    text = f"{result['cycle']}({result['pre']},{result['post']}), {result['family']} of degree {result['degree']}"
+    return text + (f", preconditioning {result['krylov']}" if result["krylov"] else "")
+
+
+def _draw(result: dict[str, Any], tol: float, path: Path) -> None:
+    """The history as a figure; the tolerance as a line."""
+    from figures.curves import draw_convergence
+    from figures.style import DOUBLE, figure, paper, save_as
+
+    norms = [float(norm) for norm in result["residual_norms"]]
+    if not norms[0] > 0 or not all(map(math.isfinite, norms)):
+        console.note(f"no figure was drawn: the residual norms go from {norms[0]:.1e} to {norms[-1]:.1e}")
+        return
+    what = {None: "cycles", "gmres": "restarts of gmres"}.get(result["krylov"], f"steps of {result['krylov']}")
+    with paper():
+        made, axes = figure(width=0.6 * DOUBLE)
+        grid = " × ".join(map(str, result["shape"]))
+        label = f"{result['problem']}, {grid}, {result['boundary']}\n{_method({**result, 'family': Path(result['family']).name})}"
+        draw_convergence(axes[0, 0], {label: norms}, tolerance=tol, steps=what, columns=1)
+        save_as(made, path)
+
+
 def _show(result: dict[str, Any]) -> None:
     norms = result["residual_norms"]
     rows = [[k, f"{norm:.3e}", "" if k == 0 or not norms[k - 1] else f"{norm / norms[k - 1]:.4f}"] for k, norm in enumerate(norms)]
     grid = " x ".join(str(n) for n in result["shape"])
-    method = f"{result['cycle']}({result['pre']},{result['post']}), {result['family']} of degree {result['degree']}"
-    method += f", preconditioning {result['krylov']}" if result["krylov"] else ""
-    console.table(f"{result['problem']}, {grid}, {result['boundary']}: {method}", ["cycle", "||b - A x||", "ratio"], rows)
+    console.table(f"{result['problem']}, {grid}, {result['boundary']}: {_method(result)}", ["cycle", "||b - A x||", "ratio"], rows)
     pairs = [("result", f"{result['reason']}: {result['message']}")]
     if result["error"] is not None:
         pairs.append(("error", f"{result['error']:.3e}   ||x - u|| / ||u||, u the exact solution of the differential equation"))

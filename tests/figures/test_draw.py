@@ -150,6 +150,15 @@ def test_convergence_against_work(ax):
     assert "products with A" in ax.get_xlabel()
 
 
+def test_convergence_with_a_tolerance(ax):
+    """A line where runs may stop, steps by their name, and no point for a residual that is exactly 0."""
+    draw_convergence(ax, {"a": [2.0, 0.2, 0.0]}, tolerance=1e-3, steps="steps of cg")
+    np.testing.assert_array_equal(line(ax, "a").get_ydata(), [1.0, 0.1, np.nan])
+    assert set(line(ax, "tolerance").get_ydata()) == {1e-3}
+    assert ax.get_xlabel() == "steps of cg"
+    assert ax.get_ylim()[0] > 0
+
+
 def test_convergence_refuses_what_has_no_scale(ax):
     with pytest.raises(ValueError, match="residual norm > 0"):
         draw_convergence(ax, {"a": [0.0, 1.0]})

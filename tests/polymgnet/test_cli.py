@@ -146,6 +146,34 @@ def test_solve_full_multigrid_starts_from_the_loads(document):
     assert abs(right - wrong) > 0.005 * right
 
 
+@pytest.mark.parametrize("suffix", ["png", "pdf", "svg"])
+def test_solve_draws_its_history(run, refused, tmp_path, suffix):
+    """A figure in the format of its name, beside the same table; unchanged when made again, and not overwritten unasked."""
+    path = tmp_path / f"history.{suffix}"
+    words = ("solve", *SMALL, "--plot", path)
+    assert "||b - A x||" in run(*words).out
+    first = path.read_bytes()
+    assert first.startswith({"png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml"}[suffix])
+    assert "--force" in refused(*words)
+    assert run(*words, "--krylov", "cg", "--force").status == 0
+    assert path.read_bytes() != first
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+def test_solve_draws_a_run_that_failed(run, tmp_path):
+    path = tmp_path / "history.svg"
+    assert run("solve", *SMALL, "--maxiter", 2, "--plot", path).status == 1
+    text = path.read_text()
+    for part in ("poisson2d, 31 × 31, dirichlet", "V(1,1), chebyshev4 of degree 2", "tolerance", "cycles"):
+        assert part in text
+
+
+def test_solve_refuses_figures_it_cannot_write(refused, tmp_path):
+    assert "one of .png, .pdf, .svg" in refused("solve", *SMALL, "--plot", tmp_path / "history.gif")
+    assert "does not exist" in refused("solve", *SMALL, "--plot", tmp_path / "missing" / "history.png")
+    assert not list(tmp_path.iterdir())
+
+
 def test_solve_moves_the_bar():
     """From 0 to 100 by digits gained, or by cycles used up where that is further."""
     from polymgnet.commands.solve import Watch
@@ -199,7 +227,7 @@ def test_compare_smoothers_takes_the_coarse_operator(document):
     assert found["galerkin"]["measured_factor"] < 0.8 * found["rediscretise"]["measured_factor"]
 
 
-@pytest.mark.parametrize(("options", "reason"), [(("--pre", 0, "--post", 0), "does not reduce"), (("--n", 7), "one cycle")])
+@pytest.mark.parametrize(("options", "reason"), [(("--pre", 0, "--post", 0), "does not reduce"), (("--n", 2), "one cycle")])
 def test_compare_smoothers_measures_nothing(run, options, reason):
     """No table without a row: the reasons, and exit status 1."""
     result = run("compare-smoothers", *SMALL, "--degrees", 1, "--family", "chebyshev4", "--repeats", 1, *options)
@@ -216,6 +244,32 @@ def test_compare_smoothers_bound(document):
         data = document("compare-smoothers", *words)
         assert data["approximation_constant"] == pytest.approx(constant, abs=1e-9)
         assert data["rows"][0]["bound"] == pytest.approx(constant / (constant + 8 / 3), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("problem", "n", "backend"), [("poisson1d", 31, "sparse"), ("poisson2d", 15, "stencil"), ("poisson3d", 7, "torch")]
+)
+def test_compare_smoothers_on_a_small_grid(document, problem, n, backend):
+    """A grid that a solver would treat directly is coarsened twice, so that there is a factor; that of two grids, to 30 %."""
+    if backend == "stencil":
+        pytest.importorskip("numba")
+    words = ("--problem", problem, "--n", n, "--degrees", 2, "--family", "chebyshev", "--repeats", 1, "--backend", backend)
+    row = document("compare-smoothers", *words)["rows"][0]
+    assert row["measured_factor"] == pytest.approx(row["two_grid_factor"], rel=0.3)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--degrees", "4-2"), "4-2 runs downwards; write 2-4"),
+        (("--degrees", "1,3-2"), "3-2 runs downwards"),
+        (("--degrees", "1,1"), "each once"),
+        (("--degrees", ","), "whole numbers such as"),
+        (("--family", "chebyshev", "--family", "chebyshev"), "each once"),
+    ],
+)
+def test_compare_smoothers_refuses(refused, options, words):
+    assert words in refused("compare-smoothers", *SMALL, *options)
 
 
 def test_compare_smoothers_without_stencil(document):
