@@ -207,16 +207,20 @@ def known_interval(level: Level, form: TensorForm | None, problem: Any, rule: st
 
 
 def cast_transfers(level: Level, dtype: np.dtype[Any]) -> None:
-    """P and R in the (real) type of the cycle."""
+    """P and R, where there are any, in the (real) type of the cycle."""
+    if level.P is None:
+        return
     real = np.zeros(0, dtype=dtype).real.dtype
     level.P, level.R = level.P.astype(real), level.R.astype(real)
 
 
-def own_transfers(level: Level, transfers: Callable[[Level], tuple[Any, Any, Shape]]) -> Shape:
-    """Give the level the user's P and R; the coarse shape, or the level's own where this is the coarsest."""
+def own_transfers(level: Level, transfers: Callable[[Level], Any]) -> Shape | None:
+    """Give the level the user's P and R; the coarse shape, the level's own where this is the coarsest, None where the default is wanted."""
     given = transfers(level)
+    if given is None:
+        return None
     if not isinstance(given, tuple | list) or len(given) != 3:
-        raise ValueError(f"level {level.index}: transfers gave {given!r}, must be P, R and the coarse shape")
+        raise ValueError(f"level {level.index}: transfers gave {given!r}, must be P, R and the coarse shape, or None")
     P, R, shape = given
     coarse = tuple(check_whole(n, f"level {level.index}: a coarse size", 1) for n in ([shape] if np.ndim(shape) == 0 else shape))
     if coarse == level.shape:

@@ -16,9 +16,8 @@
   to 6. A V-cycle visits a coarse level once, and what it leaves there adds up from level to level; with the growing degree the factor is
   that of two grids, whatever the number of levels, and the coarse levels are small (variable V-cycle: J. H. Bramble, J. E. Pasciak, Math.
   Comp. 49 (1987) 311-329).
-* **Coarsest level.** Solved directly.
-* **Singular operators** (Neumann, periodic). The nullspace is the problem's, or the constants where A 1 = 0; see `Hierarchy.solve`. The
-  coarsest level is solved by its pseudo-inverse.
+* **Singular operators** (Neumann, periodic). The nullspace is the problem's, or the constants where A 1 = 0; see `Hierarchy.solve`.
+* **Coarsest level.** Solved directly; a singular one by its pseudo-inverse.
 """
 
 from __future__ import annotations
@@ -101,7 +100,7 @@ class Hierarchy:
         axes: Sequence[int] | str = "auto",
         interpolation: str | None = None,
         restriction: str = "full",
-        transfers: Callable[[Level], tuple[Any, Any, Shape]] | None = None,
+        transfers: Callable[[Level], tuple[Any, Any, Shape] | None] | None = None,
         coarse_solver: Callable[[Any], Callable[[NDArray[Any]], NDArray[Any]]] | None = None,
         nullspace: NDArray[Any] | str | None = "auto",
         max_levels: int = 64,
@@ -134,8 +133,8 @@ class Hierarchy:
             ``"linear"`` (``"cubic"``, ``"quintic"``) or ``"black-box"``, the default where coefficients vary and it is possible; ``"full"``
             (the transpose times h/H per axis), ``"half"`` or ``"injection"``.
         transfers
-            Own transfers: a callable of a `Level` that returns P, R and the coarse shape (equal to the fine shape: this is the coarsest
-            level).
+            Own ones: a callable of a `Level` that returns P, R and the coarse shape (the fine one: this is the coarsest level), or None for
+            the default on this level.
         coarse_solver
             Own solver of the coarsest level: a callable of its A that returns a callable of a right-hand side.
         nullspace
@@ -159,8 +158,8 @@ class Hierarchy:
         check_callable(coarse_solver, "coarse_solver")
         own = building.chosen_smoother(smoother, degree)
         after = own if post_smoother is None else make_smoother(post_smoother)
-        constant = isinstance(problem, Problem) and problem.polynomial is not None
-        rule = coarsening or ("rediscretise" if constant and transfers is None else "galerkin")
+        scheme = isinstance(problem, Problem) and problem.polynomial is not None and transfers is None
+        rule = coarsening or ("rediscretise" if scheme else "galerkin")
         if rule not in COARSENINGS or (rule == "rediscretise" and not isinstance(problem, Problem)):
             allowed = " and ".join(COARSENINGS) if isinstance(problem, Problem) else "galerkin (rediscretise needs a Problem)"
             raise ValueError(f"unknown coarsening {rule!r}, allowed: {allowed}")
@@ -171,16 +170,17 @@ class Hierarchy:
 
         exact, form = building.finest_storage(A, problem, grid, kind)
         levels: list[Level] = []
+        default: list[Level] = []  # those with our own transfers
         while True:
             level = Level(len(levels), A, grid, exact, exact.astype(work, copy=False), reference=levels[0] if levels else None)
             levels.append(level)
-            coarse = grid
-            if len(levels) < most and (transfers is not None or level.size > few):
-                if transfers is not None:
-                    coarse = building.own_transfers(level, transfers)
-                else:
-                    linear = form is not None or rule == "rediscretise"
-                    coarse = building.add_transfers(level, problem, kind, axes, interpolation, restriction, constant=linear)
+            coarse: Shape | None = grid
+            if len(levels) < most:
+                coarse = None if transfers is None else building.own_transfers(level, transfers)
+            if coarse is None:
+                linear, names = form is not None or rule == "rediscretise", (axes, interpolation, restriction)
+                coarse = building.add_transfers(level, problem, kind, *names, constant=linear) if level.size > few else grid
+                default.append(level)
             if coarse == grid:
                 break
             level.interval = building.known_interval(level, form, problem, rule)
@@ -188,21 +188,19 @@ class Hierarchy:
             exact = building.storage(A, form)
             grid = coarse
 
-        if transfers is None:
-            for level in levels[:-1]:
-                building.cast_transfers(level, work)
+        for level in default:
+            building.cast_transfers(level, work)
         for level in levels[:-1]:
             level.pre_count, level.post_count = building.count(pre, level.index, "pre"), building.count(post, level.index, "post")
             level.pre = building.smoothing(own, level) if level.pre_count else None
             same = after is own and level.pre is not None
             level.post = (level.pre if same else building.smoothing(after, level)) if level.post_count else None
         last = levels[-1]
+        solve: Callable[[NDArray[Any]], NDArray[Any]]
         if coarse_solver is None:
-            solve: Callable[[NDArray[Any]], NDArray[Any]] = DirectSolver(last.cycle_matrix, building.coarse_nullspace(basis, levels))
-        else:
-            solve = coarse_solver(last.cycle_matrix)
-            if not callable(solve):
-                raise ValueError(f"coarse_solver gave {solve!r}, must give a callable of a right-hand side")
+            solve = DirectSolver(last.cycle_matrix, building.coarse_nullspace(basis, levels))
+        elif not callable(solve := coarse_solver(last.cycle_matrix)):
+            raise ValueError(f"coarse_solver gave {solve!r}, must give a callable of a right-hand side")
         return cls(levels, solve, nullspace=basis, coarsening=rule, setup_seconds=time.perf_counter() - start)
 
     def solve(

@@ -8,7 +8,6 @@ import pytest
 import scipy.sparse as sp
 
 from mgtheory.assembly import Boundary
-from mgtheory.coarse import DirectSolver
 from mgtheory.hierarchy import Hierarchy
 from mgtheory.levels import couplings, diagonal_storage, largest_eigenvalue
 from mgtheory.problems import PROBLEMS, create, poisson
@@ -201,6 +200,24 @@ def test_own_parts():
     assert "Minimal" in str(minimal)
 
 
+def test_own_transfers_on_one_level():
+    """None leaves a level to the default."""
+    problem = poisson((31, 31))
+    plain = Hierarchy.build(problem, coarsening="galerkin")
+    twin = plain.levels[1]
+
+    def second(level):
+        return (2 * twin.P.tocsr(), twin.R.tocsr(), (7, 7)) if level.index == 1 else None
+
+    own = Hierarchy.build(problem, transfers=second)
+    assert [level.shape for level in own.levels] == [(31, 31), (15, 15), (7, 7)]
+    assert abs(own.levels[2].A - 2 * plain.levels[2].A).max() < 1e-9
+    r = np.random.default_rng(0).standard_normal(961)
+    np.testing.assert_allclose(own.apply(r), plain.apply(r), atol=1e-13)  # P doubled and the coarse operator too
+    single = Hierarchy.build(problem, transfers=second, dtype=np.float32)
+    assert [level.P.dtype for level in single.levels[:2]] == [np.float32, np.float64]  # own objects stay what they are
+
+
 def test_types_and_formats():
     """Sparse arrays and matrices of any format, int32 and int64 indices, int, float32, float64 and complex entries."""
     A = poisson((20, 20)).A
@@ -243,52 +260,6 @@ def test_nullspaces():
         Hierarchy.build(neumann, nullspace=np.arange(144.0))
     with pytest.raises(ValueError, match="the coarsest A is singular; give its nullspace"):
         Hierarchy.build(neumann, nullspace=None)
-
-
-@pytest.mark.parametrize("side", [8, 23])
-@pytest.mark.parametrize("boundary", ["dirichlet", "periodic"])
-def test_direct_solver_is_the_pseudo_inverse(side, boundary):
-    """Dense (64 unknowns) and sparse (529), regular and singular, against numpy's pinv; and after pickling."""
-    problem = poisson((side, side), boundary=boundary)
-    solver = DirectSolver(problem.A, problem.nullspace)
-    r = np.random.default_rng(0).standard_normal(side**2)
-    expected = np.linalg.pinv(problem.A.toarray(), rcond=1e-12) @ r
-    np.testing.assert_allclose(solver(r), expected, atol=1e-11 * np.abs(expected).max())
-    np.testing.assert_allclose(pickle.loads(pickle.dumps(solver))(r), solver(r), rtol=1e-12)
-
-
-@pytest.mark.parametrize("side", [8, 23])
-def test_direct_solver_with_a_complex_nullspace(side):
-    """A Hermitian A whose nullspace is no real vector: the solution is orthogonal to it, N^* x = 0 and not N^T x = 0."""
-    problem = poisson((side, side), boundary="periodic")
-    turn = np.exp(1j * np.linspace(0.0, 3.0, side**2) ** 2)
-    A = sp.csr_array(sp.diags_array(turn.conj()) @ problem.A @ sp.diags_array(turn))
-    N = turn.conj()[:, None] / side
-    assert np.abs(A @ N).max() < 1e-9
-    assert abs((N.T @ N).item()) < 0.9
-    generator = np.random.default_rng(0)
-    r = generator.standard_normal(side**2) + 1j * generator.standard_normal(side**2)
-    x = DirectSolver(A, N)(r)
-    expected = np.linalg.pinv(A.toarray(), rcond=1e-12) @ r
-    np.testing.assert_allclose(x, expected, atol=1e-11 * np.abs(expected).max())
-    hierarchy = Hierarchy.build(A, shape=(side, side), boundary="periodic", nullspace=N, coarsest=16)
-    solution = hierarchy.solve(A @ x, maxiter=60)
-    assert solution.converged
-    assert abs((N.conj().T @ solution.x).item()) < 1e-10 * np.linalg.norm(solution.x)
-
-
-@pytest.mark.parametrize(
-    ("call", "words"),
-    [
-        (lambda: DirectSolver(sp.csr_array(np.ones((3, 4)))), r"A has shape \(3, 4\), must be square"),
-        (lambda: DirectSolver(GRID.A, np.ones((3, 1))), r"nullspace has shape \(3, 1\), must be \(81, m\)"),
-        (lambda: DirectSolver(GRID.A)(np.ones(3)), r"r has shape \(3,\), must be \(81,\)"),
-        (lambda: DirectSolver(GRID.A * np.nan), "the coarsest A is singular"),
-    ],
-)
-def test_refusals_of_the_direct_solver(call, words):
-    with pytest.raises(ValueError, match=words):
-        call()
 
 
 def test_multiples_of_the_identity():
@@ -372,7 +343,7 @@ GRID = poisson((9, 9))
         ({"coarse_solver": "direct"}, "coarse_solver is 'direct', must be callable"),
         ({"nullspace": object()}, r"nullspace has shape \(\)"),
         ({"problem": sp.csr_array((81, 81)), "shape": (9, 9)}, "A is zero"),
-        ({"transfers": lambda level: None}, "level 0: transfers gave None, must be P, R and the coarse shape"),
+        ({"transfers": lambda level: 3}, "level 0: transfers gave 3, must be P, R and the coarse shape, or None"),
         ({"transfers": lambda level: (None, None, (4, 4))}, r"level 0: P and R have shapes \(\) and \(\)"),
         ({"transfers": lambda level: (None, None, (4, 0.5))}, "level 0: a coarse size is 0.5"),
         ({"coarse_solver": lambda A: A}, "must give a callable"),
