@@ -14,7 +14,7 @@ operator       I - (p_0 + S p_1 A) B A
 sum            S (I - p(A) B A)
 =============  =================================================
 
-and an MgNet step, whose correction is a convolution C, by ``I - S C B A``.
+and an MgNet step, whose correction is a convolution C, by ``I - S C B A``. A norm at the level's end multiplies the whole by its S.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ class EffectiveStep:
 
 
 def has_norms(level: LevelState) -> bool:
-    """Whether any step of the level has a batch norm, around its correction or inside rho."""
-    return any(step.norm is not None or step.residual_norm is not None for step in level.steps)
+    """Whether the level has a batch norm: at its end, or a step of it around its correction or inside rho."""
+    return level.end_norm is not None or any(step.norm is not None or step.residual_norm is not None for step in level.steps)
 
 
 def effective_steps(level: LevelState) -> tuple[EffectiveStep, ...]:
@@ -79,7 +79,8 @@ def effective_steps(level: LevelState) -> tuple[EffectiveStep, ...]:
 def effective_polynomial(level: LevelState) -> ResidualPolynomial | None:
     """The product of the steps' factors with the mean effective coefficients; None for MgNet.
 
-    It stands for the level as far as the channels agree (`EffectiveStep.spread`), and leaves out what a norm on the sum multiplies u by.
+    It stands for the level as far as the channels agree (`EffectiveStep.spread`), and leaves out what a norm on the sum or at the end
+    multiplies u by.
     """
     steps = effective_steps(level)
     return ResidualPolynomial.from_factors([step.factor for step in steps]) if steps else None
@@ -111,6 +112,8 @@ def propagator(level: LevelState, *, folded: bool) -> Callable[[NDArray[np.compl
             if step.norm_position == "sum":
                 matrix = after[:, None] * matrix
             product = matrix if product is None else matrix @ product
+        if folded and product is not None and level.end_norm is not None:
+            product = level.end_norm.scale[:, None] * product
         return np.broadcast_to(identity.astype(complex), symbols.shape) if product is None else product
 
     return propagate

@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+import torch
 
-from analysis.coefficients import effective_polynomial, effective_steps, propagator
+import nets
+from analysis.coefficients import effective_polynomial, effective_steps, has_norms, propagator
 from analysis.spectra import convolution_spectrum, damping
-from analysis.states import LevelState, NormState, StepState
+from analysis.states import LevelState, NormState, StepState, level_states
 from analysis.verdict import weight_distance
 from mgtheory import ComplexPair, General, Linear, RealPair, ResidualPolynomial, SymmetricPair
 
@@ -52,7 +54,7 @@ def step_map(level, u):
             c = step.factor.correction(lambda v: apply(level.A, v), r)
         u = u + (bn(step.norm, c) if step.norm_position == "correction" else c)
         u = bn(step.norm, u) if step.norm_position == "sum" else u
-    return u
+    return bn(level.end_norm, u)
 
 
 def dense_radius_and_norm(level):
@@ -69,7 +71,7 @@ def test_folded_equals_the_steps_themselves(position):
     factors = [f for f in FACTORS if position != "operator" or f.degree == 2]
     for factor in factors:
         step = StepState(factor, norm=None if position == "nowhere" else norm(rng), norm_position=position, residual_norm=norm(rng))
-        level = LevelState(kernel(rng), (step, StepState(Linear(-0.4))), SHAPE)
+        level = LevelState(kernel(rng), (step, StepState(Linear(-0.4))), SHAPE, end_norm=norm(rng))
         found = damping(level.A, SHAPE, propagator(level, folded=True))
         radius, size = dense_radius_and_norm(level)
         # eigenvalues of a 90 x 90 non-normal matrix: condition numbers below 1e4
@@ -119,6 +121,38 @@ def test_sum_norm_scales_the_whole_and_not_the_coefficient():
     step = StepState(Linear(0.2), norm=state, norm_position="sum")
     (effective,) = effective_steps(LevelState(np.zeros((1, 1, 3, 3)), (step,), SHAPE))
     np.testing.assert_allclose([effective.coefficients[0, 0], effective.outer[0]], [0.2, 3.0], rtol=1e-11)
+
+
+def test_norm_on_the_operator_scales_its_part_alone():
+    state = NormState(np.array([3.0, -2.0]), np.zeros(2), np.zeros(2), np.ones(2), 1e-12)
+    step = StepState(General((0.4, -0.1)), norm=state, norm_position="operator")
+    (effective,) = effective_steps(LevelState(np.zeros((2, 2, 3, 3)), (step,), SHAPE))
+    np.testing.assert_allclose(effective.coefficients, [[0.4, -0.3], [0.4, 0.2]], rtol=1e-11)
+
+
+def test_a_norm_on_the_last_sum_is_one_at_the_end():
+    """With one step a level the placements outside and outside_level are one network."""
+    rng = np.random.default_rng(4)
+    weights, inner, outer = kernel(rng), norm(rng), norm(rng)
+    on_sum = LevelState(weights, (StepState(Linear(0.3), norm=outer, norm_position="sum", residual_norm=inner),), SHAPE)
+    at_end = LevelState(weights, (StepState(Linear(0.3), residual_norm=inner),), SHAPE, end_norm=outer)
+    bare = LevelState(weights, (StepState(Linear(0.3)),), SHAPE, end_norm=outer)
+    assert has_norms(bare)
+    found = [damping(weights, SHAPE, propagator(level, folded=True)).radius for level in (on_sum, at_end)]
+    np.testing.assert_allclose(*found, rtol=1e-14)
+
+
+def test_sizes_of_odd_images_round_up():
+    model = nets.create_model("q2", width=4, levels=3, in_channels=1)
+    assert [level.size for level in level_states(model, (9, 14))] == [(9, 14), (5, 7), (3, 4)]
+
+
+def test_grouped_convolutions_are_written_out():
+    model = nets.create_model("q2", width=4, levels=2, in_channels=1, groups=2, generator=torch.Generator().manual_seed(0)).double()
+    images = torch.rand(1, 4, *SHAPE, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    dense = torch.from_numpy(level_states(model, SHAPE)[0].A.copy())
+    assert dense.shape == (4, 4, 3, 3)
+    torch.testing.assert_close(torch.nn.functional.conv2d(images, dense, padding=1), model.levels[0].A(images), rtol=0, atol=1e-14)
 
 
 def test_level_polynomial_of_all_kinds():

@@ -9,6 +9,8 @@ from analysis.states import level_states
 from mgtheory import ComplexPair, General, Linear, RealPair, SymmetricPair
 from nets.placements import PLACEMENTS
 
+from .conftest import planted_model
+
 SIZE = (8, 8)
 STARTS = {
     "linear": Linear(0.7),
@@ -118,9 +120,10 @@ def test_sign_is_a_symmetry_with_gamma(placement):
     torch.testing.assert_close(output(model), expected, rtol=0, atol=1e-10)
 
 
+@pytest.mark.parametrize("residual", ["bn_relu", "bn"])
 @pytest.mark.parametrize("placement", ["relu_outside_nobn", "plain", "outside"])
-def test_shared_scale_with_the_residual_norm(placement):
-    model = build(placement, "linear")
+def test_shared_scale_with_the_residual_norm(placement, residual):
+    model = build(placement, "linear", residual)
     step, state = model.levels[1].steps[0], level_states(model, SIZE)[1]
     assert all(reading.identifiable and reading.shares_scale for reading in readings(state))
     expected = output(model)
@@ -175,3 +178,5 @@ def test_reasons_name_what_is_lost():
     assert "u = 0 before this step" in lost("outside", "linear", level=0)["w"].reason
     assert lost("outside", "linear", level=1) == {}
     assert "only step" in lost("outside_level", "linear", level=0)["w"].reason
+    two_steps = level_states(planted_model([[0.2, 0.3], [0.2, 0.2]], placement="outside_level"), SIZE)[0]
+    assert all(reading.identifiable for reading in readings(two_steps))  # the norm at the end keeps the ratio of the steps

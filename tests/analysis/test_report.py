@@ -40,6 +40,20 @@ def test_planted_truth_comes_back(report):
     assert report.levels[0].coefficients_moved == 0.0
 
 
+def test_each_moment_is_measured_by_its_own_operator(tmp_path):
+    """A doubled and w halved by training: nothing happened in units of A, and a relative distance is one from the start."""
+    start, learned = planted_model([[0.2], [0.2, 0.2]]), planted_model([[0.1], [0.1, 0.1]])
+    for level in learned.levels:
+        level.A.weight.data.mul_(2.0)
+    theory = derive("chebyshev4", 1, lmax=8.0)
+    for found in analyse(write_run(tmp_path / "scaled", start, learned, sources=(theory,)), write=False).levels:
+        assert [found.operators[name].radius for name in ("start", "learned")] == pytest.approx([8.0, 16.0], rel=1e-13)
+        assert found.coefficients_moved == pytest.approx(0.5)  # |0.1 - 0.2| / 0.2, not / 0.1
+        assert found.verdict.moved == pytest.approx(0.0, abs=1e-12)
+        assert found.verdict.start_distance == pytest.approx(found.verdict.learned_distance, rel=1e-12)
+        np.testing.assert_allclose(found.views["theory"].polynomial.roots, 10.0, rtol=1e-12)  # 1 / 0.2 at b = 8, twice that at b = 16
+
+
 def test_one_flipped_sign_is_noticed(tmp_path):
     run = write_run(tmp_path / "flipped", planted_model([[0.2], [0.2, 0.2]]), planted_model([[0.2], [0.2, -0.2]]))
     first, second = analyse(run, write=False).levels

@@ -74,6 +74,12 @@ def test_a_flipped_sign_is_not_a_smoother():
     assert found.smoothing_factor == pytest.approx(2.6)  # 1 + 8/5
 
 
+def test_a_flipped_laplacian_is_not_positive():
+    stencil = np.array([[0.0, -1.0, 0.0], [-1.0, 4.0, -1.0], [0.0, -1.0, 0.0]])[None, None]
+    assert convolution_spectrum(stencil, (8, 8)).is_positive
+    assert not convolution_spectrum(-stencil, (8, 8)).is_positive
+
+
 def test_random_convolution_fills_a_disc_and_has_no_smoother():
     rng = np.random.default_rng(7)
     weights = rng.standard_normal((24, 24, 3, 3)) / np.sqrt(9 * 24)
