@@ -27,8 +27,10 @@ from scipy.sparse.linalg import LinearOperator
 
 from mgtheory import building
 from mgtheory.assembly import Boundary
+from mgtheory.checks import check_callable, check_number, check_whole
 from mgtheory.matrixfree.cycle import Loads, cycle_products, iterate, run_cycle
-from mgtheory.matrixfree.levels import SineSolver, StencilLevel, compile_kernels, places, smoothing_steps, thread_count
+from mgtheory.matrixfree.levels import StencilLevel, compile_kernels, thread_count
+from mgtheory.matrixfree.operators import SineSolver, places
 from mgtheory.matrixfree.setup import Smoothers, make_operator
 from mgtheory.matrixfree.tables import KEEP
 from mgtheory.problems import Problem
@@ -126,11 +128,13 @@ class StencilHierarchy:
         ImportError
             Without numba.
         """
+        check_whole(coarsest, "coarsest", 1)
+        check_whole(max_levels, "max_levels", 1)
+        workers = thread_count(threads)
         compile_seconds = compile_kernels()
         start = time.perf_counter()
         operator = make_operator(problem, shape, h, coarsening)
         smoothers = Smoothers.make(smoother, degree)
-        workers = thread_count(threads)
         levels: list[StencilLevel] = []
         while True:
             index, fine = len(levels), operator.shape
@@ -140,8 +144,11 @@ class StencilHierarchy:
             level = StencilLevel(fine, operator.c, None if coarse == fine else coarse, workers)
             if coarse != fine:
                 coarsened = [places(len(fine))[j] for j, (n, m) in enumerate(zip(fine, coarse, strict=True)) if n != m]
-                steps = smoothing_steps(smoothers.polynomial(index, operator.c, coarsened))
-                level.set_smoothing(steps, building.count(pre, index, "pre"), building.count(post, index, "post"))
+                level.set_smoothing(
+                    smoothers.steps(index, operator.c, coarsened), building.count(pre, index, "pre"), building.count(post, index, "post")
+                )
+            else:
+                level.set_smoothing([], 0, 0)
             if index:
                 level.allocate()
             levels.append(level)
@@ -209,11 +216,11 @@ class StencilHierarchy:
         callback: Callable[[int, float], None] | None,
     ) -> Solution:
         began = time.perf_counter()
-        if not (math.isfinite(tol) and tol >= 0.0):
-            raise ValueError(f"tol is {tol!r}, must be a number from 0 on")
-        for name, value, least in (("maxiter", maxiter, 0), ("cycles", cycles, 1)):
-            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-                raise ValueError(f"{name} is {value!r}, must be a whole number from {least} on")
+        check_number(tol, "tol")
+        check_whole(maxiter, "maxiter", 0)
+        check_whole(cycles, "cycles", 1)
+        check_callable(loads, "loads")
+        check_callable(callback, "callback")
         if cycle is Cycle.FMG and x0 is not None:
             raise ValueError("an FMG cycle starts from 0, x0 must be None; with x0 take V, W or F")
         finest = self.levels[0]

@@ -1,44 +1,24 @@
-"""One grid of the matrix-free hierarchy: its stencil, its smoothing steps, its transfers and the workspace of its sweeps.
-
-Every grid is seen as (planes, rows, columns): (n,) is (n, 1, 1), (n0, n1) is (n0, 1, n1). A stencil that reaches one point and is
-symmetric in every axis is eight numbers, c[i, j, k] for the absolute offsets; its symbol sum c[i, j, k] (2 cos t_0)^i (2 cos t_1)^j
-(2 cos t_2)^k is multi-affine in the cosines, so its range is found in corners, and it gives the eigenvalues for the coarsest solve.
-"""
+"""One grid of the matrix-free hierarchy: its stencil, its smoothing steps, its transfers and the workspace of its sweeps."""
 
 from __future__ import annotations
 
 import functools
-import itertools
 import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import numpy as np
-import scipy.fft
 from numpy.typing import NDArray
 
-from mgtheory.factors import ComplexPair, Factor, Linear
-from mgtheory.matrixfree.tables import ADD, KEEP, Tables, cubic, linear, restriction
-from mgtheory.polynomial import ResidualPolynomial
+from mgtheory.checks import check_whole
+from mgtheory.matrixfree.operators import SineSolver, as_grid
+from mgtheory.matrixfree.tables import ADD, KEEP, Tables, bands, cubic, linear, restriction
 
-__all__ = [
-    "SineSolver",
-    "StencilLevel",
-    "as_grid",
-    "compile_kernels",
-    "eight_numbers",
-    "galerkin",
-    "places",
-    "smoothing_steps",
-    "symbol_range",
-    "thread_count",
-]
+__all__ = ["StencilLevel", "compile_kernels", "thread_count"]
 
 Array = NDArray[np.float64]
-Grid = tuple[int, int, int]
 PAD = 8  # as in rows.py, which needs numba
 CACHE = 8 * 2**20  # bytes of a thread's planes, about half of a core's share of a last-level cache; longer smoothings take several sweeps
 MAX_STEPS = 8  # in one sweep: beyond, the recomputed planes of the neighbours cost more than the memory traffic saved
@@ -67,9 +47,7 @@ def thread_count(threads: int | None) -> int:
     """The number of blocks a large sweep is divided into: one for each processor this process may use by default."""
     if threads is None:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
-        raise ValueError(f"threads is {threads!r}, must be a whole number from 1 on")
-    return threads
+    return check_whole(threads, "threads", 1)
 
 
 @functools.cache
@@ -90,116 +68,13 @@ def compile_kernels() -> float:
     """
     start = time.perf_counter()
     kernel()
-    level = StencilLevel((3,), np.ones((2, 2, 2)), None, 1)
-    level.allocate()
+    level, below = StencilLevel((3,), np.ones((2, 2, 2)), (1,), 1), StencilLevel((1,), np.ones((2, 2, 2)), None, 1)
+    for each in (level, below):
+        each.set_smoothing([], 0, 0)
+        each.allocate()
     level.residual_square()
+    level.subtract_product(below)
     return time.perf_counter() - start
-
-
-def eight_numbers(stencil: Array) -> Array:
-    """c[i, j, k] of shape (2, 2, 2) from a stencil of shape (3,), (3, 3) or (3, 3, 3); extents may be 1.
-
-    Raises
-    ------
-    ValueError
-        If the stencil reaches further than one point or is not symmetric in every axis.
-    """
-    given = np.asarray(stencil, dtype=float)
-    if any(n not in (1, 3) for n in given.shape):
-        raise ValueError(f"the matrix-free cycle takes stencils that reach one point, got an array of shape {given.shape}")
-    full = np.zeros((3,) * given.ndim)
-    full[tuple(slice(1, 2) if n == 1 else slice(None) for n in given.shape)] = given
-    for axis in range(given.ndim):
-        if not np.allclose(full, np.flip(full, axis), rtol=1e-12, atol=1e-14 * np.abs(full).max()):
-            raise ValueError(f"the matrix-free cycle takes stencils that are symmetric in every axis, this one is not along axis {axis}")
-    half = full[(slice(1, 3),) * given.ndim]
-    c = np.zeros((2, 2, 2))
-    c[tuple(slice(0, 2) if a in places(given.ndim) else 0 for a in range(3))] = half
-    return c
-
-
-def places(dim: int) -> tuple[int, ...]:
-    """Which of (planes, rows, columns) the axes of a grid are."""
-    return {1: (0,), 2: (0, 2), 3: (0, 1, 2)}[dim]
-
-
-def as_grid(shape: Sequence[int]) -> Grid:
-    """(planes, rows, columns) of a grid of 1 to 3 axes."""
-    grid = [1, 1, 1]
-    for place, n in zip(places(len(shape)), shape, strict=True):
-        grid[place] = int(n)
-    return grid[0], grid[1], grid[2]
-
-
-def _evaluate(c: Array, doubled_cosines: Sequence[Any]) -> Any:
-    """sum c[i, j, k] u_0^i u_1^j u_2^k, with broadcasting."""
-    return sum(
-        c[p] * math.prod((u for u, q in zip(doubled_cosines, p, strict=True) if q), start=1.0) for p in np.ndindex(2, 2, 2) if c[p] != 0.0
-    )
-
-
-def symbol_range(c: Array, axes: Sequence[int]) -> tuple[float, float]:
-    """Exact range of the symbol over the frequencies with some |t_j| >= pi/2 on one of the given axes."""
-    boxes = [[(-2.0, 0.0) if i == j else (-2.0, 2.0) for i in range(3)] for j in axes]
-    values = [float(_evaluate(c, corner)) for box in boxes for corner in itertools.product(*box)]
-    return min(values), max(values)
-
-
-def galerkin(c: Array, axes: Sequence[int]) -> Array:
-    """R A P of the stencil with linear interpolation and full weighting, axes coarsened by nested halving."""
-    full = c
-    for a in range(3):
-        full = np.concatenate([np.take(full, [1], axis=a), full], axis=a)
-    for a in axes:
-        # R A P along an axis: convolve with (1, 2, 1)/4 and (1, 2, 1)/2 and keep every second offset
-        taps = np.array([[4.0, 1.0, 0.0], [4.0, 6.0, 4.0], [0.0, 1.0, 4.0]]) / 8.0
-        full = np.moveaxis(np.tensordot(taps, full, axes=(1, a)), 0, a)
-    return np.ascontiguousarray(full[1:, 1:, 1:])
-
-
-def smoothing_steps(polynomial: ResidualPolynomial) -> list[Array]:
-    """The polynomial as steps x_i = x_{i-1} + omega r_{i-1} + mu (x_{i-1} - x_{i-2}), one array of (omega, mu) rows for each real factor.
-
-    A conjugate pair a +- ib, m = a^2 + b^2, is two steps with omega = m^(-1/2), the second with mu = 2 (a m^(-1/2) - 1): the first gives
-    A r = (r_0 - r_1)/omega without another product.
-    """
-    return [_factor_steps(factor) for factor in polynomial.factors if not (isinstance(factor, Linear) and factor.w == 0.0)]
-
-
-def _factor_steps(factor: Factor) -> Array:
-    if isinstance(factor, Linear):
-        return np.array([[factor.w, 0.0]])
-    if not isinstance(factor, ComplexPair):
-        raise TypeError(f"no steps for a {factor.kind} factor")
-    omega = (factor.a**2 + factor.b**2) ** -0.5
-    return np.array([[omega, 0.0], [omega, 2.0 * (factor.a * omega - 1.0)]])
-
-
-class SineSolver:
-    """e = A^-1 r by the sine transform, exact for these stencils: products with sine matrices where all axes are short, else SciPy's."""
-
-    def __init__(self, c: Array, grid: Grid) -> None:
-        angles = [np.pi * np.arange(1, n + 1) / (n + 1) for n in grid]
-        cosines = [(2.0 * np.cos(t)).reshape([-1 if i == a else 1 for i in range(3)]) for a, t in enumerate(angles)]
-        eigenvalues = np.broadcast_to(_evaluate(c, cosines), grid)
-        if np.min(np.abs(eigenvalues)) <= 1e-14 * np.max(np.abs(eigenvalues)):
-            raise ValueError("the coarsest operator is singular")
-        self._inverse = 1.0 / eigenvalues
-        self._matrices: list[Array] | None = None
-        if max(grid) <= 96:
-            self._matrices = [np.sqrt(2.0 / (n + 1)) * np.sin(np.outer(np.arange(1, n + 1), t)) for n, t in zip(grid, angles, strict=True)]
-
-    def _transform(self, v: Array) -> Array:
-        if self._matrices is None:
-            return np.asarray(scipy.fft.dstn(v, type=1, norm="ortho"))
-        s0, s1, s2 = self._matrices
-        n0, n1, n2 = v.shape
-        v = (s0 @ v.reshape(n0, -1)).reshape(n0 * n1, n2) @ s2
-        return v.reshape(n0, n1, n2) if n1 == 1 else np.matmul(s1, v.reshape(n0, n1, n2))
-
-    def __call__(self, r: Array) -> Array:
-        """A^-1 r, shape of the grid."""
-        return self._transform(self._transform(r) * self._inverse)
 
 
 def _aligned(shape: tuple[int, ...]) -> Array:
@@ -240,11 +115,11 @@ class StencilLevel:
         self.shape, self.grid, self.c, self.coarse = shape, as_grid(shape), c, coarse
         below = self.grid if coarse is None else as_grid(coarse)
         self.P, self.R, self.C = linear(self.grid, below), restriction(self.grid, below), cubic(self.grid, below)
+        self.bands = None if coarse is None else bands(self.grid, below)
         self.blocks = 1 if self.size < SMALL else max(1, min(threads, self.grid[0] // 8))
         self.direct: SineSolver | None = None
         self._nothing, self._no_halo = np.empty((0, 1, 1)), np.empty((2, 0, 1, 1))
         self.release()
-        self.set_smoothing([], 0, 0)
 
     def set_smoothing(self, steps: list[Array], before: int, after: int) -> None:
         """Give the level the steps of its smoothing and how often it is done before and after the coarse-grid correction."""
@@ -254,14 +129,14 @@ class StencilLevel:
         _, n1, n2 = self.grid
         columns = -(-(n2 + 2 * PAD) // 8) * 8
         columns += 8 * (columns % 512 == 0)  # rows a multiple of 4 KiB apart would share their cache sets
-        rows = (n1 if self.coarse is None else as_grid(self.coarse)[1]) + 3
         self.ring = _aligned((self.blocks, longest + 2, 4, n1 + 2 * (n1 > 1), columns))
-        self.scratch = _aligned((self.blocks, rows, columns))
+        self.expanded = _aligned((self.blocks, 4 if self.coarse else 0, n1, columns))
+        self.scratch = _aligned((self.blocks, 4, columns))
         self.halo = _aligned((self.blocks if self.blocks > 1 else 0, 2, longest + 4, n1, n2))
 
     def allocate(self) -> None:
         """Memory for x and b of a coarse grid."""
-        self.x, self.b = np.zeros(self.grid), np.zeros(self.grid)
+        self.x, self.b = np.empty(self.grid), np.empty(self.grid)
 
     def release(self) -> None:
         """Forget the caller's arrays."""
@@ -281,7 +156,7 @@ class StencilLevel:
     def memory_bytes(self) -> int:
         """x and b (of a coarse grid), workspace and tables."""
         tables = [a for t in (self.P, self.R, self.C) for a in (t.first, t.weights)]
-        return sum(a.nbytes for a in [self.x, self.b, self.ring, self.scratch, self.halo, *tables])
+        return sum(a.nbytes for a in [self.x, self.b, self.ring, self.expanded, self.scratch, self.halo, *tables])
 
     def cut(self, factors: list[Array]) -> list[Array]:
         """Join the steps of factors to sweeps of as many steps as the cache holds; at least one sweep, possibly of no steps."""
@@ -302,7 +177,7 @@ class StencilLevel:
         e: Array | None = None,
         P: Tables | None = None,
         to: Array | None = None,
-        write: bool = True,
+        write: int = 1,
         norm: bool = False,
     ) -> float:
         """Run the sweeps from `start`, the last with restriction to `to` and the residual's square sum."""
@@ -338,14 +213,35 @@ class StencilLevel:
             self.halo[p, 0, most - (lo - first) :] = self.x[first:lo]
             self.halo[p, 1, : end - hi] = self.x[hi:end]
 
-    def _workspace(self, p: int) -> tuple[Array, Array, Array]:
-        return self.ring[p], self.scratch[p], self.halo[p] if self.blocks > 1 else self._no_halo
+    def _workspace(self, p: int) -> tuple[Array, Array, Array, Array]:
+        return self.ring[p], self.expanded[p], self.scratch[p], self.halo[p] if self.blocks > 1 else self._no_halo
 
     def residual_square(self, start: int = KEEP) -> float:
         """||b - A x||_2^2 (||b||_2^2 from ZERO)."""
-        return self.sweep(start, [np.empty((0, 2))], write=False, norm=True)
+        return self.sweep(start, [np.empty((0, 2))], write=0, norm=True)
 
-    def solve_directly(self) -> None:
-        """x = A^-1 b on the coarsest grid."""
+    def subtract_product(self, below: StencilLevel) -> None:
+        """below.b -= R A P below.x, with this level's A and the cubic P, on the coarse grid alone."""
+        from mgtheory.matrixfree.defect import subtract_product as run
+
+        assert self.bands is not None
+        _, n1, n2 = below.grid
+        rows = np.ascontiguousarray(np.einsum("ijk,kob->ijob", self.c if n1 == 1 else -self.c, self.bands[:, 2, :, :n2]))
+        used = self.c.any(axis=2)
+        columns = n2 + (40 - n2) % 512 if n1 == 1 else n2  # ten rows are read together: let them not share their cache sets
+        blocks = [
+            (below.b, below.x, self.bands, rows, used, lo, hi, np.empty((2, 8, n1, columns)), np.empty((2, 2, n1 if n1 > 1 else 0, 1, n2)))
+            for lo, hi, _, _ in below._bounds(0)
+        ]
+        others = [_pool(below.blocks - 1).submit(run, *block) for block in blocks[1:]]
+        run(*blocks[0])
+        for other in others:
+            other.result()
+
+    def solve_directly(self, *, add: bool = False) -> None:
+        """x = A^-1 b on the coarsest grid, or x += A^-1 b."""
         assert self.direct is not None
-        self.x[...] = self.direct(self.b)
+        if add:
+            self.x += self.direct(self.b)
+        else:
+            self.x[...] = self.direct(self.b)

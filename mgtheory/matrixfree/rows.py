@@ -8,17 +8,21 @@ loops without index arithmetic. Additions may be reordered and fused (nothing el
 # mypy: disable-error-code="no-untyped-def, untyped-decorator"
 from __future__ import annotations
 
+from typing import Any
+
 from numba import njit
+from numba.extending import intrinsic
 
 __all__ = [
     "PAD",
     "REORDERED",
     "add_pair",
     "add_row",
+    "band5",
+    "borrowed",
     "compiled",
     "copy_row",
     "expand",
-    "expand_add",
     "expand_cubic",
     "full_weight",
     "gather",
@@ -32,13 +36,34 @@ __all__ = [
     "step5_bare",
     "step7",
     "step7_bare",
+    "subtract2",
+    "subtract10",
     "three_term",
+    "twice_band5",
 ]
 
 PAD = 8  # one cache line of doubles, so that the grid values of every workspace row start on one
 
 REORDERED = {"contract", "reassoc", "nsz"}  # fused multiply-add and vector sums, nothing that changes NaN or infinity
 compiled = njit(cache=True, nogil=True, forceinline=True, fastmath=REORDERED, error_model="numpy")
+
+
+def _borrowed(context, array):
+    """The array as a view that counts no references: rows and planes cut from it in a loop would each count up and down, atomically.
+
+    Only for arguments, which the caller keeps alive.
+    """
+
+    def code(target, builder, signature, args):
+        view = target.make_array(array)(target, builder, value=args[0])
+        view.meminfo = view.meminfo.type(None)
+        view.parent = view.parent.type(None)
+        return view._getvalue()
+
+    return array(array), code
+
+
+borrowed: Any = intrinsic(_borrowed)
 
 
 @compiled
@@ -161,36 +186,60 @@ def gather(out, v, first, weights):
 
 @compiled
 def expand(out, v):
-    """Linear interpolation along a row from m to 2 m + 1 values, nested; v is padded by one zero at either end."""
-    m = v.size - 2
-    west, east = v[: m + 1], v[1 : m + 2]
-    for j in range(m):
-        out[2 * j] = 0.5 * (west[j] + east[j])
-        out[2 * j + 1] = east[j]
-    out[2 * m] = 0.5 * v[m]
-
-
-@compiled
-def expand_add(out, v, x):
-    """`expand` plus the row x."""
-    m = v.size - 2
-    west, east = v[: m + 1], v[1 : m + 2]
-    for j in range(m):
-        out[2 * j] = x[2 * j] + 0.5 * (west[j] + east[j])
-        out[2 * j + 1] = x[2 * j + 1] + east[j]
-    out[2 * m] = x[2 * m] + 0.5 * v[m]
+    """Linear interpolation along a row from m to 2 m + 1 values, nested, zero beyond the ends."""
+    m = v.size
+    out[0], out[1] = 0.5 * v[0], v[0]
+    west, east = v[: m - 1], v[1:]
+    for j in range(m - 1):
+        out[2 * j + 2] = 0.5 * (west[j] + east[j])
+        out[2 * j + 3] = east[j]
+    out[2 * m] = 0.5 * v[m - 1]
 
 
 @compiled
 def expand_cubic(out, v):
-    """Cubic interpolation along a row, nested, v padded as in `expand`; out[0], [2], [2 m - 2] and [2 m] are not its task."""
-    m = v.size - 2
-    a, b, c, d = v[1 : m - 2], v[2 : m - 1], v[3:m], v[4 : m + 1]
+    """Cubic interpolation along a row from m >= 4 to 2 m + 1 values, nested; out[0], [2], [2 m - 2] and [2 m] are not its task."""
+    m = v.size
+    a, b, c, d = v[: m - 3], v[1 : m - 2], v[2 : m - 1], v[3:]
     for j in range(m - 3):
         out[2 * j + 4] = 0.5625 * (b[j] + c[j]) - 0.0625 * (a[j] + d[j])
         out[2 * j + 5] = c[j]
-    out[1], out[3] = v[1], v[2]
-    out[2 * m - 1] = v[m]
+    out[1], out[3] = v[0], v[1]
+    out[2 * m - 1] = v[m - 1]
+
+
+@compiled
+def band5(out, v, k0, k1, k2):
+    """out_j = k0 v_j+2 + k1 (v_j+1 + v_j+3) + k2 (v_j + v_j+4): a symmetric band of five diagonals."""
+    for j in range(out.size):
+        out[j] = k0 * v[j + 2] + k1 * (v[j + 1] + v[j + 3]) + k2 * (v[j] + v[j + 4])
+
+
+@compiled
+def twice_band5(out, two, v, k0, k1, k2, l0, l1, l2):
+    """`band5` with two bands."""
+    for j in range(out.size):
+        near, far = v[j + 1] + v[j + 3], v[j] + v[j + 4]
+        out[j] = k0 * v[j + 2] + k1 * near + k2 * far
+        two[j] = l0 * v[j + 2] + l1 * near + l2 * far
+
+
+@compiled
+def subtract2(out, a, b, p, q):
+    """out -= p a + q b."""
+    for j in range(out.size):
+        out[j] -= p * a[j] + q * b[j]
+
+
+@compiled
+def subtract10(out, a, b, c, d, e, p, q, r, s, t, k, l):
+    """out -= k_0 a + k_1 b + ... + k_4 e + l_0 p + ... + l_4 t."""
+    k0, k1, k2, k3, k4 = k
+    l0, l1, l2, l3, l4 = l
+    for j in range(out.size):
+        one = (k0 * a[j] + k1 * b[j]) + (k2 * c[j] + k3 * d[j]) + k4 * e[j]
+        two = (l0 * p[j] + l1 * q[j]) + (l2 * r[j] + l3 * s[j]) + l4 * t[j]
+        out[j] -= one + two
 
 
 @compiled

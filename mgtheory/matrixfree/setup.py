@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,8 +12,9 @@ from numpy.typing import NDArray
 from mgtheory import assembly
 from mgtheory.assembly import Boundary, Shape, check_shape
 from mgtheory.building import STRONG
+from mgtheory.checks import check_axes, check_number
 from mgtheory.families import FAMILIES
-from mgtheory.matrixfree.levels import eight_numbers, galerkin, places, symbol_range
+from mgtheory.matrixfree.operators import eight_numbers, galerkin, places, smoothing_steps, symbol_range
 from mgtheory.polynomial import ResidualPolynomial
 from mgtheory.problems import Problem
 from mgtheory.smoothers import Jacobi, Polynomial, make_smoother
@@ -54,9 +54,7 @@ class Operator:
                 raise ValueError(f"axes are {axes!r}, allowed are: auto, all, or numbers from 0 to {dim - 1}")
             largest = max((s for s, n in zip(self.couplings, self.shape, strict=True) if n >= 3), default=0.0)
             return tuple(j for j, s in enumerate(self.couplings) if axes == "all" or s >= STRONG * largest)
-        if not axes or not all(isinstance(j, int) and 0 <= j < dim for j in axes):
-            raise ValueError(f"axes are {axes!r}, allowed are: auto, all, or numbers from 0 to {dim - 1}")
-        return tuple(sorted(set(axes)))
+        return check_axes(axes, dim, names="auto, all, or ")
 
     def coarsen(self, coarse: Shape) -> Operator:
         """The operator on the grid of the coarse shape."""
@@ -104,18 +102,17 @@ def make_operator(problem: Any, shape: int | Sequence[int] | None, h: float | No
     grid = check_shape(shape, Boundary.DIRICHLET)
     if problem.dim != len(grid):
         raise ValueError(f"the stencil has {problem.dim} axes, the shape {grid} has {len(grid)}")
-    width = 1.0 / (grid[0] + 1) if h is None else float(h)
-    if not (math.isfinite(width) and width > 0.0):
-        raise ValueError(f"h is {h!r}, must be a positive number")
+    width = 1.0 / (grid[0] + 1) if h is None else check_number(h, "h", "larger than 0")
     return Operator(grid, eight_numbers(problem.to_array().astype(float)) / width**2, coarsening)
 
 
 @dataclass
 class Smoothers:
-    """Each level's polynomial for A itself, from what `StencilHierarchy.build` was given."""
+    """Each level's smoothing steps, from what `StencilHierarchy.build` was given."""
 
     smoother: Any
     reference: float | None = None
+    derived: tuple[Array, tuple[int, ...], list[Array]] | None = None
 
     @classmethod
     def make(cls, smoother: Any, degree: int | None) -> Smoothers:
@@ -127,25 +124,30 @@ class Smoothers:
             raise ValueError(f"the matrix-free cycle smooths by polynomials or Jacobi, got {smoother!r}")
         return cls(made)
 
-    def polynomial(self, index: int, c: Array, axes: Sequence[int]) -> ResidualPolynomial:
-        """The polynomial for a level's A, B = 1/diagonal absorbed into its roots; `axes` are the coarsened places."""
-        made = self.smoother
-        diagonal = float(c[0, 0, 0])
+    def steps(self, index: int, c: Array, axes: Sequence[int]) -> list[Array]:
+        """The smoothing steps for a level's A; `axes` are the coarsened places.
+
+        A family's polynomial is derived once for the levels whose stencils are multiples of one another.
+        """
+        made, diagonal = self.smoother, float(c[0, 0, 0])
         if diagonal == 0.0:
             raise ValueError(f"level {index}: the stencil has a zero diagonal")
         if isinstance(made, Jacobi):
-            return ResidualPolynomial.from_weights([made.omega / diagonal])
+            return [np.array([[made.omega / diagonal, 0.0]])]
         if not isinstance(made, Polynomial):
             own = made(index)
             if not isinstance(own, ResidualPolynomial):
                 raise ValueError(f"level {index}: the smoother gave a {type(own).__name__}, must be a ResidualPolynomial")
-            return own
-        scale = diagonal if made.scaling == "diagonal" else 1.0
-        a, b = (value / scale for value in symbol_range(c, axes))
+            return smoothing_steps(own)
         if made.polynomial is not None:
+            b = symbol_range(c, axes)[1] / (diagonal if made.scaling == "diagonal" else 1.0)
             self.reference = b if self.reference is None else self.reference
-            return made.polynomial.scaled(scale * b / self.reference)
-        assert made.family is not None
-        entry = FAMILIES[made.family]
-        q = entry.function(made.degree, interval=(a, b)) if entry.needs == "interval" else entry.function(made.degree, lmax=b)
-        return q.scaled(scale)
+            return smoothing_steps(made.polynomial.scaled((diagonal if made.scaling == "diagonal" else 1.0) * b / self.reference))
+        unit, key = c / diagonal, tuple(axes)
+        if self.derived is None or self.derived[1] != key or not np.allclose(self.derived[0], unit, rtol=1e-14, atol=1e-15):
+            a, b = symbol_range(unit, axes)
+            assert made.family is not None
+            entry = FAMILIES[made.family]
+            q = entry.function(made.degree, interval=(a, b)) if entry.needs == "interval" else entry.function(made.degree, lmax=b)
+            self.derived = unit, key, smoothing_steps(q)
+        return [steps * (1.0 / diagonal, 1.0) for steps in self.derived[2]]

@@ -11,22 +11,12 @@ neighbours' planes, k + 4 at most at either side, from copies made before anythi
 # mypy: disable-error-code="no-untyped-def, untyped-decorator"
 from __future__ import annotations
 
-from numba import njit
-
 from mgtheory.matrixfree.rows import (
     PAD,
-    REORDERED,
     add_pair,
     add_row,
+    borrowed,
     copy_row,
-    expand,
-    expand_add,
-    expand_cubic,
-    full_weight,
-    gather,
-    mix2,
-    mix3,
-    mix4,
     scale_row,
     square_sum,
     step3,
@@ -36,98 +26,10 @@ from mgtheory.matrixfree.rows import (
     step7_bare,
     three_term,
 )
-from mgtheory.matrixfree.tables import ADD, COPY, GENERAL, KEEP, NESTED, ZERO
-
-inlined = njit(cache=True, nogil=True, forceinline=True, fastmath=REORDERED, error_model="numpy")
-planewise = njit(cache=True, nogil=True, fastmath=REORDERED, error_model="numpy")
+from mgtheory.matrixfree.tables import ADD, KEEP, ZERO
+from mgtheory.matrixfree.transfers import expand_plane, inlined, interpolate_plane, last_tap, planewise, restrict_plane
 
 __all__ = ["sweep"]
-
-
-@planewise
-def blend(out, v, first, weights, i, end):
-    """out = sum_q weights[q, i] v[first[i] + q]: row v of a stack of `end` rows (or planes of them), few terms where weights vanish."""
-    k = first[i]
-    p0, p1, p2, p3 = weights[0, i], weights[1, i], weights[2, i], weights[3, i]
-    if p2 == 0.0 and p3 == 0.0:
-        if p1 == 0.0:
-            scale_row(out, v[k], p0)
-        else:
-            mix2(out, v[k], v[min(k + 1, end - 1)], p0, p1)
-    else:
-        mix4(out, v[k], v[min(k + 1, end - 1)], v[min(k + 2, end - 1)], v[min(k + 3, end - 1)], p0, p1, p2, p3)
-
-
-@planewise
-def interpolate_plane(out, n2, e, t, coarse, py, first, weights, kind, add, source):
-    """Plane t of the interpolant of e into the n2 columns of the padded plane out; `coarse` is a padded plane, its row m1 scratch."""
-    m0, m1, m2 = e.shape
-    n1 = out.shape[0] - 2 * py
-    for y in range(m1):
-        blend(coarse[y, PAD : PAD + m2], e[:, y], first[0], weights[0], t, m0)
-    for y in range(n1):
-        target = out[y + py, PAD : PAD + n2]
-        if weights[1, 0, y] == 1.0:
-            row = coarse[first[1, y]]
-        else:
-            row = coarse[m1]
-            blend(row[PAD : PAD + m2], coarse[:m1, PAD : PAD + m2], first[1], weights[1], y, m1)
-        if kind == NESTED and add:
-            expand_add(target, row[PAD - 1 : PAD + m2 + 1], source[y])
-            continue
-        if kind == NESTED:
-            expand(target, row[PAD - 1 : PAD + m2 + 1])
-        elif kind == COPY:
-            copy_row(target, row[PAD : PAD + n2])
-        elif kind == GENERAL:
-            gather(target, row[PAD:], first[2], weights[2])
-        else:
-            expand_cubic(target, row[PAD - 1 : PAD + m2 + 1])
-            for j in (0, 2, n2 - 3, n2 - 1):
-                gather(target[j : j + 1], row[PAD:], first[2, j : j + 1], weights[2, :, j : j + 1])
-        if add:
-            add_row(target, source[y])
-
-
-@planewise
-def restrict_plane(out, planes, i, py, scratch, first, weights, kind):
-    """Coarse plane i of the restriction, from a ring of four padded residual planes; `scratch` holds two rows."""
-    n2 = planes.shape[2] - 2 * PAD
-    m2 = out.shape[1]
-    total, row = scratch[0], scratch[1]
-    k = first[0, i]
-    a, b, c, d = planes[k % 4], planes[(k + 1) % 4], planes[(k + 2) % 4], planes[(k + 3) % 4]
-    for y in range(out.shape[0]):
-        for q in range(4):
-            w = weights[1, q, y]
-            if w == 0.0:
-                continue
-            r = first[1, y] + q + py
-            target = (row if q > 0 else total)[PAD:-PAD]
-            p0, p1, p2, p3 = w * weights[0, 0, i], w * weights[0, 1, i], w * weights[0, 2, i], w * weights[0, 3, i]
-            if p3 == 0.0 and p2 == 0.0 and p1 == 0.0:
-                scale_row(target, a[r, PAD:-PAD], p0)
-            elif p3 == 0.0:
-                mix3(target, a[r, PAD:-PAD], b[r, PAD:-PAD], c[r, PAD:-PAD], p0, p1, p2)
-            else:
-                mix4(target, a[r, PAD:-PAD], b[r, PAD:-PAD], c[r, PAD:-PAD], d[r, PAD:-PAD], p0, p1, p2, p3)
-            if q > 0:
-                add_row(total[PAD:-PAD], row[PAD:-PAD])
-        if kind == NESTED:
-            full_weight(out[y], total[PAD : PAD + n2])
-        elif kind == COPY:
-            copy_row(out[y], total[PAD : PAD + m2])
-        else:
-            gather(out[y], total[PAD:], first[2], weights[2])
-
-
-@planewise
-def last_tap(first, weights, i):
-    """The last fine plane that coarse plane i is made of."""
-    q = 3
-    while q > 0 and weights[0, q, i] == 0.0:
-        q -= 1
-    return first[0, i] + q
 
 
 @inlined
@@ -168,16 +70,6 @@ def source_plane(x, halo, lo, hi, t):
     return halo[1, t - hi] if t >= hi else x[t]
 
 
-@planewise
-def load_plane(out, n2, t, start, source, e, coarse, py, first, weights, kind):
-    """Plane t of the start, stage 0, into the padded plane out; `source` is that plane of x."""
-    if start == KEEP:
-        for y in range(out.shape[0] - 2 * py):
-            copy_row(out[y + py, PAD : PAD + n2], source[y])
-    else:
-        interpolate_plane(out, n2, e, t, coarse, py, first, weights, kind, start == ADD, source)
-
-
 @inlined
 def bare_plane(out, x, halo, lo, hi, r, b, zero, stencil, factor, omega, centre):
     """`stencil_plane` for plane r with a (2 d + 1)-point stencil, straight from x; `zero` is a row of zeros, out a padded plane or not."""
@@ -199,10 +91,52 @@ def bare_plane(out, x, halo, lo, hi, r, b, zero, stencil, factor, omega, centre)
 
 
 @planewise
-def store_plane(out, plane, py):
-    """out = plane without its padding."""
+def store_plane(out, plane, py, add):
+    """out = plane without its padding, or out += it."""
+    out, plane = borrowed(out), borrowed(plane)
     for y in range(out.shape[0]):
-        copy_row(out[y], plane[y + py, PAD : PAD + out.shape[1]])
+        row = plane[y + py, PAD : PAD + out.shape[1]]
+        if add:
+            add_row(out[y], row)
+        else:
+            copy_row(out[y], row)
+
+
+@planewise
+def load_plane(out, plane, py):
+    """out = plane, out padded."""
+    out, plane = borrowed(out), borrowed(plane)
+    for y in range(plane.shape[0]):
+        copy_row(out[y + py, PAD : PAD + plane.shape[1]], plane[y])
+
+
+@inlined
+def written_row(x, planes, lo, hi, r, y, py):
+    """Row y of plane r after the last step: in x where this thread has written it there, else in the ring `planes`."""
+    if lo <= r < hi:
+        return x[r, y]
+    return planes[r % 3, y + py, PAD : PAD + x.shape[2]]
+
+
+@planewise
+def written_residual(out, x, planes, lo, hi, r, b, py, zero, stencil):
+    """The residual b - A x of plane r with a (2 d + 1)-point stencil, into the padded plane out."""
+    out, x, planes, b, zero = borrowed(out), borrowed(x), borrowed(planes), borrowed(b), borrowed(zero)
+    n1, n2 = b.shape
+    kc, kx, ky, kz = -stencil[0, 0, 0], -stencil[0, 0, 1], -stencil[0, 1, 0], -stencil[1, 0, 0]
+    for y in range(n1):
+        row = out[y + py, PAD : PAD + n2]
+        c, d, u = (
+            written_row(x, planes, lo, hi, r, y, py),
+            written_row(x, planes, lo, hi, r - 1, y, py),
+            written_row(x, planes, lo, hi, r + 1, y, py),
+        )
+        if n1 == 1:
+            step5_bare(row, c, d, u, b[y], kc, kx, kz, 1.0)
+        else:
+            s = written_row(x, planes, lo, hi, r, y - 1, py) if y > 0 else zero
+            n = written_row(x, planes, lo, hi, r, y + 1, py) if y + 1 < n1 else zero
+            step7_bare(row, c, s, n, d, u, b[y], kc, kx, ky, kz, 1.0)
 
 
 @inlined
@@ -225,26 +159,53 @@ def smooth_plane(target, ring, i, r, start, b, stencil, omega, mu):
 
 
 @planewise
-def sweep(x, b, e, rc, start, stencil, steps, write, norm, pi, pw, pk, ri, rw, rk, lo, hi, j0, j1, ring, coarse, halo):
+def restrict_b(b, rc, norm, ri, rw, rk, lo, hi, j0, j1, scratch):
+    """Restrict b to the coarse planes j0 .. j1 - 1; the square sum of its planes lo .. hi - 1 if `norm`."""
+    b, rc, rw = borrowed(b), borrowed(rc), borrowed(rw)
+    total = 0.0
+    r = lo
+    for j in range(j0, j1):
+        if norm:
+            while r < hi and r <= last_tap(ri, rw, j):
+                for y in range(b.shape[1]):
+                    total += square_sum(b[r, y])
+                r += 1
+        restrict_plane(rc[j], b, b.shape[2], j, b.shape[0], 0, 0, scratch, ri, rw, rk)
+    if norm:
+        for i in range(r, hi):
+            for y in range(b.shape[1]):
+                total += square_sum(b[i, y])
+    return total
+
+
+@planewise
+def sweep(x, b, e, rc, start, stencil, steps, write, norm, pi, pw, pk, ri, rw, rk, lo, hi, j0, j1, ring, expanded, scratch, halo):
     """Smooth the planes lo .. hi - 1 of x in place, restrict to the coarse planes j0 .. j1 - 1; returns their residual's square sum.
 
     Threads can sweep blocks of planes at the same time (Python's lock is released): what is read of x beyond a block is in `halo`.
 
-    x, b            (n0, n1, n2), C order; x is overwritten if `write`. Rows and planes beyond the ends count as zero.
+    x, b            (n0, n1, n2), C order. Rows and planes beyond the ends count as zero.
     e               correction or start on the coarse grid, (m0, m1, m2); read where `start` says so.
     rc              receives the restricted residual, if j1 > j0.
     start           KEEP, ZERO, ADD or SET.
     stencil         (2, 2, 2): the coefficient by the absolute offsets along planes, rows, columns.
     steps           (k, 2): omega and mu of x_i = x_{i-1} + omega (b - A x_{i-1}) + mu (x_{i-1} - x_{i-2}).
+    write           0: x stays; 1: x is overwritten by the result; 2: the result is added to it.
     pi, pw, pk      interpolation, for axis a and fine index i: first coarse index pi[a, i], four weights pw[a, :, i]; kind along a row.
     ri, rw, rk      restriction, for axis a and coarse index i: first fine index ri[a, i], four weights rw[a, :, i]; kind along a row.
     ring            (>= k + 2, 4, n1 padded, n2 padded), zero in the padding.
-    coarse          (m1 + 3, n2 padded), zero in the padding.
+    expanded        (4, n1, n2 padded): coarse planes, interpolated along rows and columns.
+    scratch         (4, n2 padded), the first row zero, the others in the padding.
     halo            (2, >= k + 4, n1, n2): copies of the planes of x that end below lo, and of those from hi on.
     """
+    x, b, e, rc, stencil, steps = borrowed(x), borrowed(b), borrowed(e), borrowed(rc), borrowed(stencil), borrowed(steps)
+    pi, pw, ri, rw = borrowed(pi), borrowed(pw), borrowed(ri), borrowed(rw)
+    ring, expanded, scratch, halo = borrowed(ring), borrowed(expanded), borrowed(scratch), borrowed(halo)
     n0, n1, n2 = x.shape
     py = 1 if n1 > 1 else 0
     k, restrict = steps.shape[0], j1 > j0
+    if start == ZERO and k == 0 and write == 0:
+        return restrict_b(b, rc, norm, ri, rw, rk, lo, hi, j0, j1, scratch[2:])
     residual = 1 if (restrict or norm) else 0
     last = max(hi - 1, last_tap(ri, rw, j1 - 1)) if restrict else hi - 1  # the last plane whose residual is needed
     skip = start == ZERO and (k < 2 or steps[1, 1] == 0.0)  # no stage needs the zero planes of stage 0
@@ -252,10 +213,10 @@ def sweep(x, b, e, rc, start, stencil, steps, write, norm, pi, pw, pk, ri, rw, r
     # stage 0 is read straight from x where neither corner values of the stencil nor a complex pair need it padded; x is overwritten from
     # stage 2 on, and stage 1, as the last one, is stored a plane later
     bare = start == KEEP and cross and (k < 2 or steps[1, 1] == 0.0)
-    pending = -1
-    zero = ring[0, 0, 0, PAD : PAD + n2]
-    if bare:
-        zero[:] = 0.0
+    late = bare and k == 1
+    direct = write == 1 and k > 0 and not late and (cross or not residual)  # the last stage goes to x, and the residual reads it there
+    pending, loaded = -1, -1
+    zero = scratch[0, PAD : PAD + n2]
     final = ring[ring.shape[0] - 1]
     total = 0.0
     for t in range(max(lo - residual - k, -1), last + residual + k + 1):
@@ -267,40 +228,45 @@ def sweep(x, b, e, rc, start, stencil, steps, write, norm, pi, pw, pk, ri, rw, r
             if r == -1 or r == n0:
                 plane[:] = 0.0
                 continue
-            mine = write and i == k and lo <= r < hi
+            mine = write > 0 and i == k and lo <= r < hi
             if i == 0:
                 if start == ZERO:
                     plane[:] = 0.0
+                elif start == KEEP:
+                    load_plane(plane, source_plane(x, halo, lo, hi, r), py)
                 else:
-                    load_plane(plane, n2, r, start, source_plane(x, halo, lo, hi, r), e, coarse, py, pi, pw, pk)
+                    loaded = max(loaded, pi[0, r] - 1)
+                    while loaded < last_tap(pi, pw, r):
+                        loaded += 1
+                        expand_plane(expanded[loaded % 4], e[loaded], n2, scratch[1], pi, pw, pk)
+                    interpolate_plane(plane, n2, expanded, r, py, pi, pw, start == ADD, source_plane(x, halo, lo, hi, r))
             elif i == 1 and bare:
                 bare_plane(plane, x, halo, lo, hi, r, b[r], zero, stencil, -steps[0, 0], steps[0, 0], 1.0)
-                if k == 1:
+                if late:
                     if pending >= 0:
-                        store_plane(x[pending], ring[1, pending % 3], py)
+                        store_plane(x[pending], ring[1, pending % 3], py, False)
                     pending = r if mine else -1
                     continue
             else:
-                target = x[r] if (mine and not residual) else plane
+                target = x[r] if (mine and direct) else plane
                 smooth_plane(target, ring, i, r, start, b[r], stencil, steps[i - 1, 0], steps[i - 1, 1])
-            if mine and (residual or k == 0):
-                store_plane(x[r], plane, py)
+            if mine and not direct:
+                store_plane(x[r], plane, py, write == 2)
         r = t - k - 1
         if residual and lo <= r <= last:
-            plane, before = final[r % 4], ring[k]
+            plane, before = final[r % 4 if restrict else 0], ring[k]
             if bare and k == 0:
                 bare_plane(plane, x, halo, lo, hi, r, b[r], zero, stencil, -1.0, 1.0, 0.0)
-            elif start == ZERO and k == 0:
-                for y in range(n1):
-                    copy_row(plane[y + py, PAD : PAD + n2], b[r, y])
+            elif direct:
+                written_residual(plane, x, before, lo, hi, r, b[r], py, zero, stencil)
             else:
                 stencil_plane(plane, before[(r - 1) % 3], before[r % 3], before[(r + 1) % 3], b[r], py, stencil, -1.0, 1.0, 0.0)
             if norm and r < hi:
                 for y in range(n1):
                     total += square_sum(plane[y + py, PAD : PAD + n2])
             while j0 < j1 and last_tap(ri, rw, j0) <= r:
-                restrict_plane(rc[j0], final, j0, py, coarse[-2:], ri, rw, rk)
+                restrict_plane(rc[j0], final, n2, j0, 4, PAD, py, scratch[2:], ri, rw, rk)
                 j0 += 1
     if pending >= 0:
-        store_plane(x[pending], ring[1, pending % 3], py)
+        store_plane(x[pending], ring[1, pending % 3], py, False)
     return total

@@ -6,15 +6,34 @@ coarse size, so every size can be coarsened; sizes n = 2 m + 1 are nested, with 
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ADD", "COPY", "CUBIC", "GENERAL", "KEEP", "NESTED", "SET", "ZERO", "Tables", "cubic", "linear", "restriction"]
+__all__ = [
+    "ADD",
+    "COPY",
+    "CUBIC",
+    "EDGE",
+    "GENERAL",
+    "KEEP",
+    "NESTED",
+    "REACH",
+    "SET",
+    "ZERO",
+    "Tables",
+    "bands",
+    "cubic",
+    "linear",
+    "restriction",
+]
 
 KEEP, ZERO, ADD, SET = 0, 1, 2, 3  # where a sweep starts: x; 0; x + P e; P e
 COPY, NESTED, CUBIC, GENERAL = 0, 1, 2, 3  # how a transfer acts along a row: not at all; nested, linear; nested, cubic; by its table
+REACH, EDGE = 3, 4  # off-diagonals of `bands` on either side; rows at either end that may differ from the others
 
 
 Indices = NDArray[np.int64]
@@ -107,23 +126,90 @@ def _restriction(n: int, m: int) -> tuple[Indices, Weights]:
     return start, weights
 
 
+@functools.cache
+def _small(make: Callable[[int, int], tuple[Indices, Weights]], m: int) -> tuple[Indices, Weights]:
+    return make(2 * m + 1, m)
+
+
+def _representative(n: int, small: int, period: int) -> Indices:
+    """For n rows of a table that repeats itself away from its ends: the row of a table of `small` rows, odd, that is the same."""
+    edge = small // 2 // period * period
+    rows = np.arange(n)
+    rows[edge : n - edge] = edge + rows[: n - 2 * edge] % period
+    rows[n - edge :] += small - n
+    return rows
+
+
+def _nested(make: Callable[[int, int], tuple[Indices, Weights]], n: int, m: int, up: bool) -> tuple[Indices, Weights]:
+    """make(n, m), where n = 2 m + 1 from the tables for few points: all rows but those at the ends are shifts of one another."""
+    if n != 2 * m + 1 or m <= 2 * EDGE + 1:
+        return make(n, m)
+    first, weights = _small(make, 2 * EDGE + 1)
+    size = n if up else m
+    rows = _representative(size, first.size, 2 if up else 1)
+    shift = np.arange(size) - rows
+    return first[rows] + (shift // 2 if up else 2 * shift), weights[:, rows]
+
+
 def _kind(n: int, m: int, nested: int) -> int:
     return COPY if n == m else nested if n == 2 * m + 1 else GENERAL
 
 
+def _axes(
+    make: Callable[[int, int], tuple[Indices, Weights]], fine: tuple[int, ...], coarse: tuple[int, ...], up: bool
+) -> list[tuple[Indices, Weights]]:
+    """One table per axis; axes of equal sizes share it, axes left alone have the identity."""
+    pairs = list(zip(fine, coarse, strict=True))
+    made = {(n, m): _identity(n) if n == m else _nested(make, n, m, up) for n, m in set(pairs)}
+    return [made[pair] for pair in pairs]
+
+
 def linear(fine: tuple[int, ...], coarse: tuple[int, ...]) -> Tables:
     """Interpolation of corrections; axes of equal size are left alone."""
-    axes = [_identity(n) if n == m else _linear(n, m) for n, m in zip(fine, coarse, strict=True)]
-    return Tables.stack(axes, _kind(fine[2], coarse[2], NESTED))
+    return Tables.stack(_axes(_linear, fine, coarse, True), _kind(fine[2], coarse[2], NESTED))
 
 
 def cubic(fine: tuple[int, ...], coarse: tuple[int, ...]) -> Tables:
     """Interpolation of solutions in full multigrid."""
-    axes = [_identity(n) if n == m else _cubic(n, m) for n, m in zip(fine, coarse, strict=True)]
-    return Tables.stack(axes, _kind(fine[2], coarse[2], CUBIC if coarse[2] >= 4 else GENERAL))
+    return Tables.stack(_axes(_cubic, fine, coarse, True), _kind(fine[2], coarse[2], CUBIC if coarse[2] >= 4 else GENERAL))
 
 
 def restriction(fine: tuple[int, ...], coarse: tuple[int, ...]) -> Tables:
     """Full weighting of residuals."""
-    axes = [_identity(n) if n == m else _restriction(n, m) for n, m in zip(fine, coarse, strict=True)]
-    return Tables.stack(axes, _kind(fine[2], coarse[2], NESTED))
+    return Tables.stack(_axes(_restriction, fine, coarse, False), _kind(fine[2], coarse[2], NESTED))
+
+
+@functools.cache
+def _small_bands(m: int) -> Weights:
+    """The bands of one axis of 2 m + 1 and m points, (2, 2 REACH + 1, m): P cubic, R full weighting, E the sum of the two neighbours."""
+    n = 2 * m + 1
+    P, R = np.zeros((n, m + 4)), np.zeros((m, n + 4))
+    for dense, (first, weights) in ((P, _cubic(n, m)), (R, _restriction(n, m))):
+        for q in range(4):
+            dense[np.arange(first.size), first + q] += weights[q]
+    P, R = P[:, :m], R[:, :n]
+    products = np.stack([R @ P, R @ (np.eye(n, k=1) + np.eye(n, k=-1)) @ P])
+    padded = np.pad(products, ((0, 0), (0, 0), (REACH, REACH)))
+    return np.stack([padded[:, np.arange(m), np.arange(m) + o] for o in range(2 * REACH + 1)], axis=1)
+
+
+def bands(fine: tuple[int, ...], coarse: tuple[int, ...]) -> Weights | None:
+    """M_0 = R P and M_1 = R E P of each axis as bands: [i, axis, o, j] is the entry (j, j + o - REACH) of M_i on that axis.
+
+    Their rows but `EDGE` at either end are all the same, so a matrix of 2 EDGE + 1 rows has them all. None where an axis is neither
+    nested nor left alone.
+    """
+    if any(n not in (m, 2 * m + 1) for n, m in zip(fine, coarse, strict=True)):
+        return None
+    result = np.zeros((2, 3, 2 * REACH + 1, max(coarse)))
+    for axis, (n, m) in enumerate(zip(fine, coarse, strict=True)):
+        if n == m:
+            result[0, axis, REACH, :m] = 1.0
+            result[1, axis, REACH + 1, : m - 1] = result[1, axis, REACH - 1, 1:m] = 1.0
+        elif m <= 2 * EDGE + 1:
+            result[:, axis, :, :m] = _small_bands(m)
+        else:
+            small = _small_bands(2 * EDGE + 1)
+            result[:, axis, :, EDGE : m - EDGE] = small[:, :, EDGE, None]
+            result[:, axis, :, :EDGE], result[:, axis, :, m - EDGE : m] = small[:, :, :EDGE], small[:, :, -EDGE:]
+    return result

@@ -55,7 +55,7 @@ class Twin:
         self.C = [transfer.interpolation(n, m, D, kind="cubic").tocsr() for n, m in pairs]
         self.q = [polynomial(l) for l in range(len(self.shapes) - 1)]
 
-    def cycle(self, kind, x, b, l=0):
+    def cycle(self, kind, x, b, l=0, full=False):
         A = self.A[l]
         if l + 1 == len(self.A):
             return sla.spsolve(sp.csc_array(A), b)
@@ -65,7 +65,7 @@ class Twin:
         e = self.cycle(kind, np.zeros_like(r), r, l + 1)
         if kind != "V" and l + 2 < len(self.A):
             e = self.cycle("W" if kind == "W" else "V", e, r, l + 1)
-        x = x + self.P[l] @ e
+        x = x + (self.C if full else self.P)[l] @ e
         for _ in range(self.counts[l][1]):
             x = self.q[l].smooth(A, x, b)
         return x
@@ -74,8 +74,8 @@ class Twin:
         if l + 1 == len(self.A):
             return self.cycle(kind, b, b, l)
         x = self.C[l] @ self.full(kind, self.R[l] @ b, l + 1, cycles)
-        for _ in range(cycles):
-            x = self.cycle(kind, x, b, l)
+        for i in range(cycles):
+            x = self.cycle(kind, x, b, l, full=i == 0)
         return x
 
 
@@ -181,6 +181,35 @@ def test_tables_are_the_sparse_transfers(n):
         for i in range(rows):
             dense[i, table.first[0, i] : table.first[0, i] + 4] += table.weights[0, :, i]
         np.testing.assert_allclose(dense[:, : matrix.shape[1]], matrix.toarray(), atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["31", "nested", "9-point", "semi", "15x31x7", "19-point"])
+def test_the_defect_of_an_interpolated_solution_is_known_on_the_coarse_grid(name):
+    """b - R A P x without a visit of the fine grid; with the operators in between multiplied out."""
+    more = {"31": poisson((31,)), "15x31x7": poisson((15, 31, 7), weights=(1.0, 1.1, 0.9))}
+    problem = PROBLEMS.get(name) or more[name]
+    ours = StencilHierarchy.build(problem, coarsest=1, max_levels=2, pre=0)
+    twin = Twin(ours, problem, lambda l: COMPLEX)
+    fine, coarse = ours.levels
+    x, b = noise(coarse.size), 1e3 * noise(coarse.size, 1)
+    coarse.x[...], coarse.b[...] = x.reshape(coarse.grid), b.reshape(coarse.grid)
+    fine.subtract_product(coarse)
+    assert relative(coarse.b.ravel(), b - twin.R[0] @ (problem.A @ (twin.C[0] @ x))) < 1e-13
+    np.testing.assert_array_equal(coarse.x.ravel(), x)
+
+
+@pytest.mark.parametrize("n", [3, 5, 7, 9, 11, 15, 17, 19, 21, 31, 63])
+def test_tables_of_nested_axes_repeat_themselves(n):
+    """What is copied from the tables for few points equals what is computed for all of them, to the last bit."""
+    m = n // 2
+    for made, direct in (
+        (tables.linear((n, 1, n), (m, 1, m)), tables._linear(n, m)),
+        (tables.cubic((n, 1, n), (m, 1, m)), tables._cubic(n, m)),
+        (tables.restriction((n, 1, n), (m, 1, m)), tables._restriction(n, m)),
+    ):
+        size = direct[0].size
+        np.testing.assert_array_equal(made.first[2, :size], direct[0])
+        np.testing.assert_array_equal(made.weights[2, :, :size], direct[1])
 
 
 def test_long_polynomials_are_cut_into_sweeps():

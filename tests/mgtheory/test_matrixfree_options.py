@@ -64,6 +64,13 @@ def test_arguments_are_kept_and_taken_in_any_real_form():
     np.testing.assert_array_equal(out, ours.smooth(x0, b))
 
 
+def test_numpy_integers_are_numbers():
+    n = np.int64(1)
+    ours = StencilHierarchy.build(PROBLEMS["nested"], axes=[n - 1], coarsest=60 * n, max_levels=3 * n, threads=n, pre=n, post=n)
+    assert [level.shape for level in ours.levels] == [(31, 31), (15, 31), (7, 31)]
+    assert ours.solve(noise(31 * 31), maxiter=2 * n).iterations == 2
+
+
 def test_results_say_how_it_ended():
     problem = PROBLEMS["nested"]
     seen = []
@@ -88,7 +95,7 @@ def test_results_say_how_it_ended():
         (lambda: StencilHierarchy.build(PROBLEMS["nested"].A), "Problem or a Stencil"),
         (lambda: StencilHierarchy.build(LAPLACE), "shape"),
         (lambda: StencilHierarchy.build(LAPLACE, shape=(9,)), "2 axes"),
-        (lambda: StencilHierarchy.build(LAPLACE, shape=(9, 9), h=-1.0), "positive"),
+        (lambda: StencilHierarchy.build(LAPLACE, shape=(9, 9), h=-1.0), "larger than 0"),
         (
             lambda: StencilHierarchy.build(Stencil.from_array([[0, 0, 0], [-1.0, 2.0, 0], [0, 0, 0]]), shape=(9, 9)),
             "symmetric in every axis",
@@ -100,7 +107,12 @@ def test_results_say_how_it_ended():
         (lambda: StencilHierarchy.build(PROBLEMS["uneven"], coarsening="galerkin", coarsest=9), "odd sizes"),
         (lambda: StencilHierarchy.build(LAPLACE, shape=(40, 99), coarsest=9), "ratios"),
         (lambda: StencilHierarchy.build(PROBLEMS["nested"], axes=(5,)), "axes"),
+        (lambda: StencilHierarchy.build(PROBLEMS["nested"], axes=None), "axes"),
         (lambda: StencilHierarchy.build(PROBLEMS["nested"], threads=0), "threads"),
+        (lambda: StencilHierarchy.build(PROBLEMS["nested"], max_levels=0), "max_levels is 0"),
+        (lambda: StencilHierarchy.build(PROBLEMS["nested"], coarsest=-5), "coarsest is -5"),
+        (lambda: StencilHierarchy.build(PROBLEMS["nested"]).solve(np.ones(961), tol=None), "tol is None"),
+        (lambda: StencilHierarchy.build(PROBLEMS["nested"]).solve(np.ones(961), callback=3), "callback"),
         (lambda: StencilHierarchy.build(PROBLEMS["nested"]).solve(np.ones(5)), "shape"),
         (lambda: StencilHierarchy.build(PROBLEMS["nested"]).solve(np.ones(961) * 1j), "real"),
         (lambda: StencilHierarchy.build(PROBLEMS["nested"]).solve(np.full(961, np.nan)), "not a number"),
