@@ -94,7 +94,7 @@ class OptimSection(_Section):
     coefficient_lr: NonNegative = 1.0
     schedule: Literal["cosine", "onecycle", "step", "linear", "constant"] = "cosine"
     warmup: NonNegative = 0.0
-    milestones: tuple[Positive, ...] = (0.5, 0.75)
+    milestones: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.5, 0.75)  # fractions of the run
     gamma: Positive = 0.1
     label_smoothing: Fraction = 0.0
     ema: Fraction = 0.0
@@ -133,6 +133,12 @@ class TrainConfig(_Section):
     init: InitSection = InitSection()
     optim: OptimSection = OptimSection()
     train: TrainSection = TrainSection()
+
+    @model_validator(mode="after")
+    def _no_generator(self) -> TrainConfig:
+        if "generator" in self.model.options:
+            raise ValueError("model.options.generator is given; the weights are drawn by train.seed")
+        return self
 
     @model_validator(mode="after")
     def _fits(self) -> TrainConfig:

@@ -9,6 +9,7 @@ does not, whatever the family's name.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, cast
@@ -175,9 +176,11 @@ def initialise(
     ValueError
         For an unknown scheme, operator or option, and where a scheme cannot serve the model, with the reason.
     """
+    if not isinstance(scheme, str) or not isinstance(operator, str):
+        raise ValueError(f"scheme is {scheme!r} and operator is {operator!r}; both are given as text")
     extra = start_options(operator)
     chosen, given, initial = (None, {}, None) if scheme == "none" else find_scheme(scheme)
-    height, width = (int(n) for n in size)
+    height, width = _image_size(size)
     for_operator = {key: value for key, value in options.items() if key in extra}
     for_scheme = given | {key: value for key, value in options.items() if key not in extra}
     merged = _checked_options(chosen, for_scheme, operator, extra)
@@ -202,19 +205,28 @@ def initialise(
     return InitReport(spec and spec.to_dict(), scheme, merged | for_operator, operator, (height, width), reports, tuple(used))
 
 
+def _image_size(size: Any) -> tuple[int, int]:
+    if not isinstance(size, Sequence) or len(size) != 2 or any(isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in size):
+        raise ValueError(f"size is {size!r}, must be the image's (height, width), two positive whole numbers")
+    return size[0], size[1]
+
+
 def _name(model: nn.Module) -> str:
     spec = getattr(model, "spec", None)
     return spec.name if spec is not None else type(model).__name__
 
 
 def _checked_options(scheme: Scheme | None, given: Mapping[str, Any], operator: str, extra: set[str]) -> dict[str, Any]:
-    """The scheme's options with defaults; those of the family's own function are let through for it to judge."""
+    """The scheme's options with defaults; an option that nothing would use is refused."""
     known = {} if scheme is None else dict(scheme.options)
-    for key in given:
-        if key not in known and (scheme is None or not scheme.family):
-            name = "none" if scheme is None else scheme.name
-            allowed = ", ".join([*known, *sorted(extra)]) or "none"
+    further = () if scheme is None else scheme.further
+    for key, value in given.items():
+        name = "none" if scheme is None else scheme.name
+        if key not in known and key not in further:
+            allowed = ", ".join([*known, *further, *sorted(extra)]) or "none"
             raise ValueError(f"unknown option {key!r} of scheme {name} and operator {operator}, allowed are: {allowed}")
+        if key in known and (isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value)):
+            raise ValueError(f"option {key} of scheme {name} is {value!r}, must be a finite number")
     return known | dict(given)
 
 

@@ -113,6 +113,9 @@ def learn_smoother(
     ValueError
         For a start of another degree, or a start whose cycle diverges.
     """
+    for name, value in (("power", power), ("batch", batch), ("steps", steps), ("tolerance", tolerance)):
+        if not value > 0:
+            raise ValueError(f"{name} is {value}, must be positive")
     if isinstance(start, ResidualPolynomial) and start.degree != degree:
         raise ValueError(f"the start has degree {start.degree}, asked is {degree}")
     cycle = MultigridCycle(

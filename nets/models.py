@@ -102,9 +102,9 @@ MODELS: dict[str, ModelEntry] = {
 }
 
 PATTERNS: dict[str, tuple[str, Callable[[re.Match[str]], ModelEntry]]] = {
-    "p<d>": (r"p(\d+)", _general),
-    "q<n>": (r"q(\d+)", _linear),
-    "resnet<6n+2>": (r"(preact_)?resnet(\d+)", _six_n_plus_two),
+    "p<d>": (r"p([1-9][0-9]*)", _general),
+    "q<n>": (r"q([1-9][0-9]*)", _linear),
+    "resnet<6n+2>": (r"(preact_)?resnet([1-9][0-9]*)", _six_n_plus_two),
 }
 
 
@@ -121,7 +121,7 @@ def model_entry(name: str) -> ModelEntry:
     ValueError
         For an unknown name; it lists the known ones.
     """
-    if name in MODELS:
+    if isinstance(name, str) and name in MODELS:
         return MODELS[name]
     for pattern, make in PATTERNS.values():
         match = re.fullmatch(pattern, name) if isinstance(name, str) else None
@@ -174,6 +174,9 @@ def create_model(name: str, *, generator: torch.Generator | None = None, **overr
         value = options.get(option, 1)
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise ValueError(f"{option} is {value!r}, must be a positive whole number")
+    for option in ("train_coefficients", "preactivation"):
+        if not isinstance(options.get(option, True), bool):
+            raise ValueError(f"{option} is {options[option]!r}, allowed are: true, false")
     model = entry.build(**options)
     model.spec = spec  # type: ignore[assignment]
     if generator is not None:
@@ -185,7 +188,7 @@ def _repeated(name: str, factors: Sequence[str], steps: Any, levels: int, explic
     """The factors for `steps` steps a level, where there is only one kind to repeat."""
     if explicit or len(set(factors)) != 1:
         raise ValueError(f"{name} has steps of several kinds or factors are given: give the factors of each level and not steps")
-    return [[factors[0]] * count for count in per_level(steps if isinstance(steps, int) else list(steps), levels, what="steps")]
+    return [[factors[0]] * count for count in per_level(steps, levels, what="steps")]
 
 
 def reset_weights(model: nn.Module, *, generator: torch.Generator | None = None) -> None:

@@ -34,6 +34,7 @@ __all__ = [
     "start_options",
 ]
 
+MARGIN = 0.1  # of the start `shifted`, relative to the radius
 MINIMUM_GRID = 16  # points per axis at least: on fewer the sampled spectrum misses the extremes
 NARROW = 64  # channels of a group up to which the whole spectrum is measured in double precision
 DOUBLE, SINGLE = 1e-9, 1e-5  # relative accuracies to count on; random starts of 256 channels came to 5e-6 in single precision
@@ -192,7 +193,7 @@ def _start_laplacian(operator: nn.Conv2d, generator: torch.Generator | None, *, 
     return start
 
 
-def _start_shifted(operator: nn.Conv2d, generator: torch.Generator | None, *, margin: float = 0.1) -> Tensor:
+def _start_shifted(operator: nn.Conv2d, generator: torch.Generator | None, *, margin: float = MARGIN) -> Tensor:
     if margin <= 0:
         raise ValueError(f"operator shifted: margin is {margin}, must be positive")
     return _random(operator.weight, generator)
@@ -233,6 +234,9 @@ def start_operators(
         For an unknown name, or an option's value that does not fit.
     """
     start_options(name)
+    for option, value in options.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise ValueError(f"operator {name}: {option} is {value!r}, must be a finite number")
     with torch.no_grad():
         for operator in operators:
             operator.weight.copy_(OPERATOR_STARTS[name](operator, generator, **options))
@@ -241,7 +245,7 @@ def start_operators(
         return spectra
     moved = []
     for operator, spectrum in zip(operators, spectra):
-        shift = float(options.get("margin", 0.1) * spectrum.radius - spectrum.values.real.min())
+        shift = float(options.get("margin", MARGIN) * spectrum.radius - spectrum.values.real.min())
         own, within, m = _centre(operator.weight)
         with torch.no_grad():
             operator.weight[own, within, m, m] += shift

@@ -60,7 +60,7 @@ class Placement:
         """
         if isinstance(value, Placement):
             return value
-        if value in PLACEMENTS:
+        if isinstance(value, str) and value in PLACEMENTS:
             return PLACEMENTS[value]
         if isinstance(value, str) and value.count("/") == 1:
             return cls(*value.split("/"))

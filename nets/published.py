@@ -51,6 +51,8 @@ def from_published_state(state: Mapping[str, Any], *, model: str = "q2", **overr
     ValueError
         If names are missing or left over, a shape does not fit, or the model's steps have no published form.
     """
+    if overrides.get("coefficients", "step") != "step":
+        raise ValueError("the published code has a number for every step: coefficients must be 'step'")
     tensors = _tensors(state)
     shapes = {key: tuple(value.shape) for key, value in tensors.items()}
     levels = len({key.split(".")[0] for key in shapes if re.match(r"mg_block\d+\.", key)})
@@ -78,6 +80,8 @@ def _tensors(state: Mapping[str, Any]) -> dict[str, Tensor]:
             state = state[name]
     if not isinstance(state, Mapping) or not state:
         raise ValueError("not a checkpoint of the published code: needs a mapping of names to tensors")
+    if not all(isinstance(key, str) and isinstance(value, Tensor | int | float) for key, value in state.items()):
+        raise ValueError("not a checkpoint of the published code: needs a mapping of names to tensors")
     prefixed = all(key.startswith("module.") for key in state)
     return {key.removeprefix("module.") if prefixed else key: torch.as_tensor(value) for key, value in state.items()}
 
@@ -94,6 +98,8 @@ def _fill(model: MultigridClassifier, tensors: Mapping[str, Tensor]) -> set[str]
 
     def take(key: str) -> Tensor:
         value = cast("Tensor", _needed(tensors, key))
+        if value.is_floating_point() and not torch.isfinite(value).all():
+            raise ValueError(f"{key} holds numbers that are not finite")
         used.add(key)
         return value
 

@@ -72,6 +72,8 @@ def members(path: Path, *, wanted: Callable[[str], bool] = lambda name: True) ->
         yield from _zipped(path, wanted) if path.name.lower().endswith(".zip") else _tarred(path, wanted)
     except (tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, EOFError, OSError) as error:
         raise ValueError(f"{path.name}: damaged archive ({error})") from error
+    except (RuntimeError, NotImplementedError) as error:  # zip: encrypted, or packed by an unknown method
+        raise ValueError(f"{path.name}: archive not readable ({error})") from error
 
 
 def _zipped(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
@@ -201,7 +203,9 @@ def read_cifar(path: Path, *, classes: int) -> Arrays:
     for part, batches in parts.items():
         batches.sort(key=lambda batch: batch[0])
         splits[part] = Split(np.concatenate([b[1] for b in batches]), np.concatenate([b[2] for b in batches]))
-        if splits[part].labels.max() >= classes or len(splits[part].labels) != len(splits[part].images):
+        if not 0 <= splits[part].labels.min() <= splits[part].labels.max() < classes or len(splits[part].labels) != len(
+            splits[part].images
+        ):
             raise ValueError(f"{path.name}: labels do not fit CIFAR-{classes}")
     return Arrays(splits, names)
 
@@ -244,7 +248,7 @@ def _decode(name: str, data: bytes, size: int | None) -> NDArray[np.uint8]:
             if image.mode in ("I;16", "I", "F"):
                 raise ValueError(f"{name}: {image.mode} pixels; only 8-bit images are allowed")
             picture = image.convert("L" if image.mode in ("1", "L") else "RGB")
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError) as error:
         raise ValueError(f"{name}: not a readable image ({error})") from error
     if size is not None and picture.size != (size, size):
         scale = size / min(picture.size)
@@ -275,7 +279,7 @@ def read_folder(path: Path, *, size: int | None = None) -> Arrays:
     for name, content in members(path, wanted=wanted):
         base = PurePosixPath(name).name
         if base == "val_annotations.txt":
-            notes = dict(line.split("\t")[:2] for line in content.decode().splitlines() if "\t" in line)
+            notes = dict(line.split("\t")[:2] for line in content.decode(errors="replace").splitlines() if "\t" in line)
         elif not base.startswith("."):
             picture = _decode(name, content, size)
             place = _place(name)

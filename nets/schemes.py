@@ -13,6 +13,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -85,7 +86,7 @@ class Scheme:
     """One way to start: its roots, its options with defaults, and a line about it.
 
     `roots(source, n, squared)` gives n roots for A, or for A^2. `numbers` marks schemes that draw one number v per learned value and set
-    a complex pair's a to 1/|v|, as the published code does; `family` those that pass further options on to the family's function.
+    a complex pair's a to 1/|v|, as the published code does; `further` are options that go on to the family's function.
     """
 
     name: str
@@ -93,7 +94,7 @@ class Scheme:
     summary: str
     options: Mapping[str, Any] = field(default_factory=dict)
     numbers: bool = False
-    family: bool = False
+    further: tuple[str, ...] = ()
 
 
 def _xavier(source: Source, n: int, squared: bool) -> Roots:
@@ -126,6 +127,11 @@ def _spectral(source: Source, n: int, squared: bool) -> Roots:
     if real.size < n:
         source.say("too few real eigenvalues: real parts of the others were taken as well")
         real = np.sort(values.real)
+        real = real[np.append(True, np.diff(real) > source.spectrum.accuracy * b)]  # of a conjugate pair once
+        if real.size < n:
+            raise ValueError(f"spectral: the eigenvalues of A have {real.size} different real parts, the level needs {n} roots")
+    if b == 0.0:
+        raise ValueError("spectral: every eigenvalue of A is 0, no root can be taken from them")
     inwards = np.empty(real.size)
     inwards[0::2], inwards[1::2] = real[::-1][: (real.size + 1) // 2], real[: real.size // 2]
     roots = source.guarded(inwards[:n], b)
@@ -159,7 +165,10 @@ def _harmonic_ritz(source: Source, n: int, squared: bool) -> Roots:
 def _derived(name: str, degree: int, lower: float, options: tuple[tuple[str, Any], ...]) -> InitialCoefficients:
     """The family on (lower, 1], or for the 2D Poisson problem where it needs one; once for all levels."""
     if FAMILIES[name].needs == "problem":
-        return derive(name, degree, problem=problems.create("poisson2d", 63), **dict(options))
+        try:
+            return derive(name, degree, problem=problems.create("poisson2d", 63), **dict(options))
+        except TypeError as error:
+            raise ValueError(f"{name}: {error}") from error
     return derive(name, degree, interval=(lower, 1.0), **dict(options))
 
 
@@ -216,7 +225,7 @@ SCHEMES: dict[str, Scheme] = {
         _family(name),
         f"the family {name}, scaled to the level",
         {"lower": 0.25} if family.needs in ("interval", "points") else {},
-        family=True,
+        further=tuple(key for key in signature(family.function).parameters if key not in ("degree", family.needs)),
     )
     for name, family in FAMILIES.items()
     if family.needs != "operator"

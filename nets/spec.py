@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -53,6 +54,10 @@ class ModelSpec:
         return cls(data["name"], data.get("overrides") or {})
 
 
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
 def level_channels(default: Sequence[int], *, channels: Sequence[int] | None, width: float | None, levels: int | None) -> tuple[int, ...]:
     """Channels of every level from the options of a model.
 
@@ -75,16 +80,16 @@ def level_channels(default: Sequence[int], *, channels: Sequence[int] | None, wi
     if channels is not None:
         if width is not None or levels is not None:
             raise ValueError("channels gives the width of every level: width and levels cannot be given as well")
-        if not channels or any(isinstance(c, bool) or int(c) != c or c < 1 for c in channels):
-            raise ValueError(f"channels is {list(channels)}, must be positive whole numbers, one per level")
+        if not isinstance(channels, list | tuple) or not channels or any(not _is_count(c) for c in channels):
+            raise ValueError(f"channels is {channels!r}, must be positive whole numbers, one per level")
         return tuple(int(c) for c in channels)
     count = len(default) if levels is None else levels
-    if isinstance(count, bool) or int(count) != count or not 1 <= count <= 16:
-        raise ValueError(f"levels is {levels}, must be a whole number from 1 to 16")
+    if not _is_count(count) or count > 16:
+        raise ValueError(f"levels is {levels!r}, must be a whole number from 1 to 16")
     if width is None:
         first = default[0]
-    elif isinstance(width, bool) or not width > 0 or (isinstance(width, float) and round(width * default[0]) < 1):
-        raise ValueError(f"width is {width}, must be a whole number of channels >= 1 or a float factor that leaves at least one channel")
+    elif not _is_count(width) and not (isinstance(width, float) and math.isfinite(width) and round(width * default[0]) >= 1):
+        raise ValueError(f"width is {width!r}, must be a whole number of channels >= 1 or a float factor that leaves at least one channel")
     else:
         first = width if isinstance(width, int) else round(width * default[0])
     padded = [*default[:count], *[default[-1]] * (int(count) - len(default))]
@@ -100,14 +105,16 @@ def per_level(value: Any, levels: int, *, what: str) -> tuple[Any, ...]:
         If a list has not one entry per level, or an entry is empty.
     """
     if what == "factors":
-        if isinstance(value, str) or not value:
+        if not isinstance(value, list | tuple) or not value or not all(isinstance(v, str | list | tuple) for v in value):
             raise ValueError(f"factors is {value!r}, must be a list of kinds for all levels or one list per level")
         entries: list[Any] = [tuple(value)] * levels if all(isinstance(v, str) for v in value) else [tuple(v) for v in value]
+        if not all(isinstance(kind, str) for entry in entries for kind in entry):
+            raise ValueError(f"factors is {value!r}, must be a list of kinds for all levels or one list per level")
         if not all(entries):
             raise ValueError("factors: a level has no step, it needs at least one")
     else:
-        entries = [value] * levels if isinstance(value, int) else list(value)
-        if any(isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in entries):
+        entries = list(value) if isinstance(value, list | tuple) else [value] * levels
+        if not all(map(_is_count, entries)):
             raise ValueError(f"{what} is {value!r}, must be positive whole numbers, one for all levels or one per level")
     if len(entries) != levels:
         raise ValueError(f"{what} has {len(entries)} entries for {levels} levels, must have one per level")

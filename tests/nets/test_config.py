@@ -45,13 +45,13 @@ def test_settings_by_dotted_short_and_section_keys():
         "seed=3",
         "width=12",
         "data=fashion_mnist",
-        "init=chebyshev4:degree=3",
+        "init=chebyshev:lower=0.3",
         "model.options.groups=2",
         "ema=0.5",
     ]
     c = load_config("q2", sets)
     assert (c.train.epochs, c.optim.lr, c.train.seed, c.model.width) == (7, 0.25, 3, 12)
-    assert (c.data.name, c.init.scheme, c.optim.ema) == ("fashion_mnist", "chebyshev4:degree=3", 0.5)
+    assert (c.data.name, c.init.scheme, c.optim.ema) == ("fashion_mnist", "chebyshev:lower=0.3", 0.5)
     assert c.model.overrides() == {"width": 12, "groups": 2}
     assert load_config("q2", ["lr=1", "lr=2"]).optim.lr == 2  # the last one counts
 

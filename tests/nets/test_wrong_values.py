@@ -1,0 +1,130 @@
+"""Wrong values of models, starts, data and learning: one line that says what was given, and nothing done."""
+
+import io
+import zipfile
+
+import pytest
+import torch
+from PIL import Image
+
+import nets
+from mgtheory import problems
+from nets.config import load_config
+from nets.data import load_data
+
+MODEL_OPTIONS = [
+    ("q2", {"width": "8"}, "width is '8'"),
+    ("q2", {"width": float("inf")}, "width is inf"),
+    ("q2", {"width": float("nan")}, "width is nan"),
+    ("q2", {"levels": [2]}, r"levels is \[2\]"),
+    ("q2", {"levels": 2.5}, "levels is 2.5"),
+    ("q2", {"channels": 8}, "channels is 8"),
+    ("q2", {"channels": [8, "16"]}, "channels is"),
+    ("q2", {"steps": 2.0}, "steps is 2.0"),
+    ("q2", {"factors": 3}, "factors is 3"),
+    ("q2", {"factors": [["linear"], 3]}, "factors is"),
+    ("q2", {"factors": [[1, 2], [3]]}, "factors is"),
+    ("q2", {"placement": ["regular"]}, "unknown placement"),
+    ("q2", {"train_coefficients": "no"}, "train_coefficients is 'no', allowed are: true, false"),
+    ("resnet20", {"preactivation": "yes"}, "preactivation is 'yes'"),
+    ("q02", {}, "unknown model 'q02'"),
+    ("p007", {}, "unknown model 'p007'"),
+    ("p\u0663", {}, "unknown model"),
+    (["q2"], {}, "unknown model"),
+]
+
+
+@pytest.mark.parametrize(("name", "options", "message"), MODEL_OPTIONS)
+def test_model_options(name, options, message):
+    with pytest.raises(ValueError, match=message) as error:
+        nets.create_model(name, **options)
+    assert "\n" not in str(error.value)
+
+
+STARTS = [
+    ("chebyshev4:degree=3", {}, "unknown option 'degree' of scheme chebyshev4"),
+    ("chebyshev4:lower=0.1", {}, "unknown option 'lower'"),
+    ("chebyshev4:lmax=3", {}, "unknown option 'lmax'"),
+    ("richardson:lmax=2", {}, "allowed are: lower"),
+    ("chebyshev:interval=3", {}, "unknown option 'interval'"),
+    ("chebyshev:lower=x", {}, "option lower of scheme chebyshev is 'x'"),
+    ("minimax:points=3", {}, "unknown option 'points'"),
+    ("two_grid_optimal:lower=0.3", {}, "allowed are: pre, post, coarsening"),
+    ("two_grid_optimal:pre=x", {}, "two_grid_optimal: "),
+    ("uniform:a=x", {}, "option a of scheme uniform is 'x'"),
+    ("xavier", {"operator": "laplacian", "small": "x"}, "small is 'x'"),
+    ("xavier", {"operator": "shifted", "margin": float("nan")}, "margin is nan"),
+    ("xavier", {"size": 8}, "size is 8"),
+    ("xavier", {"size": (8.5, 8)}, "size is"),
+    (None, {}, "scheme is None"),
+]
+
+
+@pytest.mark.parametrize(("scheme", "options", "message"), STARTS)
+def test_starts(scheme, options, message):
+    model = nets.create_model("q2", width=4, levels=2)
+    with pytest.raises(ValueError, match=message) as error:
+        nets.initialise(model, scheme, **{"size": (8, 8)} | options)
+    assert "\n" not in str(error.value)
+
+
+def test_options_that_a_family_uses_pass():
+    model = nets.create_model("q2", width=4, levels=2)
+    assert nets.initialise(model, "two_grid_optimal:pre=2,post=1", size=(8, 8)).options == {"pre": 2, "post": 1}
+    reports = [nets.initialise(model, f"chebyshev:lower={lower}", size=(8, 8), operator="keep") for lower in (0.1, 0.5)]
+    assert [level.lower for report in reports for level in report.levels] == pytest.approx([0.1, 0.1, 0.5, 0.5])
+
+
+def test_zero_operator_has_no_spectral_start():
+    model = nets.create_model("q2", width=4, levels=2)
+    for level in model.levels:
+        torch.nn.init.zeros_(level.A.weight)
+    with pytest.raises(ValueError, match="spectral"):
+        nets.initialise(model, "spectral", operator="keep", size=(8, 8))
+
+
+def test_spectral_roots_differ_where_real_eigenvalues_are_too_few():
+    model = nets.create_model("q4", width=4, levels=1, generator=torch.Generator().manual_seed(0))
+    report = nets.initialise(model, "spectral", operator="keep", size=(8, 8))
+    roots = report.levels[0].roots.real
+    assert len(set(roots.round(6))) == 4
+
+
+@pytest.mark.parametrize(
+    ("sets", "message"),
+    [
+        (["schedule=step", "milestones=[150,225]"], r"optim\.milestones\.0 is 150; allowed is less than 1"),
+        (["model.options.generator=3"], "drawn by train.seed"),
+        (["model.options.steps=2.0"], "steps is 2.0"),
+    ],
+)
+def test_configurations(tmp_path, sets, message):
+    with pytest.raises(ValueError, match=message):
+        nets.train(load_config("digits", [*sets, "epochs=1"]), tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("option", ["power", "batch", "steps", "tolerance"])
+def test_learning(option):
+    with pytest.raises(ValueError, match=f"{option} is 0, must be positive"):
+        nets.learn_smoother(problems.poisson((7, 7)), 2, **{option: 0})
+
+
+def test_hostile_image_folders(tmp_path, monkeypatch):
+    monkeypatch.setenv("POLYMGNET_CACHE", str(tmp_path / "cache"))
+    picture = io.BytesIO()
+    Image.new("L", (8, 8)).save(picture, "PNG")
+    bomb = bytearray(picture.getvalue())
+    bomb[16:24] = (60000).to_bytes(4, "big") * 2
+    for name, content, flag in (("bomb.zip", bytes(bomb), 0), ("locked.zip", picture.getvalue(), 1)):
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            archive.writestr("train/cat/0.png", content)
+        if flag:  # "encrypted" in both headers
+            raw = (tmp_path / name).read_bytes()
+            for mark, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+                at = raw.index(mark) + offset
+                raw = raw[:at] + bytes([raw[at] | 1]) + raw[at + 1 :]
+            (tmp_path / name).write_bytes(raw)
+        with pytest.raises(ValueError, match=r"0\.png|locked\.zip") as error:
+            load_data(f"folder:{tmp_path / name}")
+        assert "\n" not in str(error.value)
