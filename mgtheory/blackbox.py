@@ -80,25 +80,23 @@ def _places(n: int, coarsened: bool, between: bool, first: int) -> NDArray[np.in
 
 def _entries(A: sp.csr_array, shape: Shape, boundary: Boundary) -> Offsets | None:
     """{o: A[x, x + o] for every x, on the grid}, o in {-1, 0, 1}^d, around a periodic boundary too; None if A reaches farther."""
-    rows = np.repeat(np.arange(A.shape[0], dtype=A.indices.dtype), np.diff(A.indptr))
-    code: NDArray[Any] = np.zeros(rows.size, dtype=np.int8)
-    behind = math.prod(shape)
-    for n in shape:
-        behind //= n
-        step = A.indices // behind % n - rows // behind % n
+    lengths = np.diff(A.indptr)
+    code: NDArray[Any] = np.zeros(A.nnz, dtype=np.int64)  # the offset as a number with digits 0, 1, 2
+    for j, n in enumerate(shape):
+        line = np.broadcast_to(np.arange(n, dtype=np.int32).reshape([-1 if i == j else 1 for i in range(len(shape))]), shape).reshape(-1)
+        step = line[A.indices] - np.repeat(line, lengths)
         if boundary is Boundary.PERIODIC:
             step = (step + n // 2) % n - n // 2
-        if rows.size and np.abs(step).max() > 1:
+        if step.size and max(-int(step.min()), int(step.max())) > 1:
             return None
-        code = 3 * code + (step + 1).astype(np.int8)
-    result: Offsets = {}
-    for k, offset in enumerate(itertools.product((-1, 0, 1), repeat=len(shape))):
-        chosen = code == k
-        if chosen.any():
-            values = np.zeros(A.shape[0])
-            values[rows[chosen]] = A.data[chosen]
-            result[offset] = values.reshape(shape)
-    return result
+        code *= 3
+        code += step + 1
+    found = np.bincount(code, minlength=3 ** len(shape))
+    code *= A.shape[0]
+    code += np.repeat(np.arange(A.shape[0]), lengths)
+    values = np.zeros((found.size, *shape))
+    values.reshape(-1)[code] = A.data
+    return {offset: values[k] for k, offset in enumerate(itertools.product((-1, 0, 1), repeat=len(shape))) if found[k]}
 
 
 def _lumped(entries: Offsets, F: tuple[int, ...], *, reflect: bool) -> Offsets:

@@ -18,6 +18,7 @@ from mgtheory.smoothers import Smoothing, make_smoother
 from mgtheory.tensorform import TensorForm, recognise
 
 BLACKBOX = "black-box"
+JUMP = 0.25  # weights k1/(k1 + k2) this far from 1/2 belong to a coefficient that changes by a factor of 3 from point to point
 STRONG = 0.5  # an axis is coarsened where its coupling is at least this part of the strongest one
 TYPES = ("float32", "float64", "complex64", "complex128")
 
@@ -180,13 +181,15 @@ def add_transfers(
         own = blackbox.attempt(level.A, level.shape, coarse, boundary)
     if coarse == level.shape:
         return coarse
+    level.interpolation = transfer.interpolation(level.shape, coarse, boundary, kind="quintic")
     if isinstance(own, str):
         P = transfer.interpolation(level.shape, coarse, boundary, kind="linear" if interpolation is None else interpolation)
         level.P, level.R = P, R
-    else:
-        ratio = np.prod([mesh_width(n, boundary) / mesh_width(m, boundary) for n, m in zip(level.shape, coarse, strict=True)])
-        level.P, level.R = own, sp.csr_array(own.T) * ratio if restriction == "full" else R
-    level.interpolation = transfer.interpolation(level.shape, coarse, boundary, kind="quintic")
+        return coarse
+    ratio = np.prod([mesh_width(n, boundary) / mesh_width(m, boundary) for n, m in zip(level.shape, coarse, strict=True)])
+    level.P, level.R = own, sp.csr_array(own.T) * ratio if restriction == "full" else R
+    if abs(own - transfer.interpolation(level.shape, coarse, boundary).tocsr()).max() > JUMP:
+        level.interpolation = own  # the solution has kinks where the coefficient jumps
     return coarse
 
 

@@ -97,6 +97,36 @@ def test_the_tolerance_is_relative_to_all_of_b():
     assert f"norm {solution.incompatibility:.2e} outside" in solution.message
 
 
+def test_small_incompatible_parts():
+    """A part of b outside the range is noticed from rounding on: 1e-6 of b, though not 1e-15."""
+    problem = poisson((20, 20), boundary="neumann")
+    hierarchy = Hierarchy.build(problem)
+    size = np.linalg.norm(problem.b) / 20
+    noticed, rounding = (hierarchy.solve(problem.b + part * size) for part in (1e-6, 1e-15))
+    assert noticed.reason is Reason.INCOMPATIBLE
+    assert noticed.incompatibility == pytest.approx(1e-6 * np.linalg.norm(problem.b), rel=1e-6)
+    assert rounding.converged
+    assert rounding.incompatibility == 0.0
+
+
+def test_growth_is_measured_from_the_smallest_residual():
+    """A run that first converges and then grows by 1000 has diverged, though its residual is still below the first one."""
+    problem = poisson((15, 15))
+    hierarchy = Hierarchy.build(problem)
+    level, calls = hierarchy.levels[0], []
+    good = level.post
+
+    class Breaks(type(good)):
+        def correct(self, r):
+            calls.append(1)
+            return (1.0 if len(calls) <= 6 else -30.0) * super().correct(r)
+
+    level.post = Breaks(good.A, good.polynomial, good.B, good.label)
+    solution = hierarchy.solve(problem.b, tol=1e-14)
+    assert solution.reason is Reason.DIVERGED
+    assert solution.residual_norms[-1] < 1e3 * solution.residual_norms[0]
+
+
 def test_incompatible_right_hand_side():
     """b + c has no solution: the reason says so, x is the least-squares solution, and the norms are those of b - A x."""
     problem = poisson((20, 20), boundary="neumann")
