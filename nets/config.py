@@ -94,7 +94,7 @@ class OptimSection(_Section):
     coefficient_lr: NonNegative = 1.0
     schedule: Literal["cosine", "onecycle", "step", "linear", "constant"] = "cosine"
     warmup: NonNegative = 0.0
-    milestones: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.5, 0.75)  # fractions of the run
+    milestones: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.5, 0.75)  # of what follows the warm-up
     gamma: Positive = 0.1
     label_smoothing: Fraction = 0.0
     ema: Fraction = 0.0

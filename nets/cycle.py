@@ -109,13 +109,16 @@ class MultigridCycle(nn.Module):
     Parameters
     ----------
     problem
-        A model problem with constant coefficients: Dirichlet with odd sizes, or periodic with even ones, so that grids nest.
+        A model problem that convolutions can express: constant coefficients (a stencil of 3 points per axis); Dirichlet boundaries with
+        sizes that stay odd (31 -> 15 -> 7), or periodic ones with even sizes (64 -> 32), so that every coarse point is a fine one.
+        Not Neumann: its unknowns are cell-centred, coarse ones lie between fine ones, and its stencil is another one at the boundary.
     smoother
         A `ResidualPolynomial` for A on the finest level (scaled to the others), or a family's name with `degree`.
     pre, post
         Smoothings on every level before and after the coarse-grid correction.
     cycle
-        ``V``, ``W`` or ``F``.
+        ``V``, ``W`` or ``F``. Full multigrid is no iteration but a way to the first iterate: ``hierarchy().solve(b, cycle="FMG")``
+        has it, with the learned polynomials.
     shared
         One set of coefficients for all levels (in the finest level's scale), or one per level and per leg.
     parameterisation
@@ -146,14 +149,18 @@ class MultigridCycle(nn.Module):
     ) -> None:
         super().__init__()
         if problem.boundary is Boundary.NEUMANN:
-            raise ValueError("boundary neumann: its grids are cell-centred, the bridge knows dirichlet and periodic")
+            raise ValueError(
+                "boundary neumann: its grids are cell-centred; allowed are dirichlet with odd sizes and periodic with even ones"
+            )
         if problem.polynomial is None:
-            raise ValueError(f"{problem.name} has variable coefficients, a convolution has constant ones")
+            raise ValueError(
+                f"{problem.name} has variable coefficients; allowed are problems with constant ones, as a convolution has them"
+            )
         if pre < 0 or post < 0 or pre + post == 0:
             raise ValueError(f"pre is {pre}, post is {post}: neither may be negative and one must be positive")
         if not isinstance(smoother, ResidualPolynomial) and degree is None:
             degree = 2
-        self.kind = check_cycle(cycle, without=(Cycle.FMG,))
+        self.kind = check_cycle(cycle, without=(Cycle.FMG,))  # FMG solves once from x = 0, it is no map x -> x to be iterated and learned
         self.problem, self.pre, self.post, self.shared, self.options = problem, pre, post, shared, dict(options)
         hierarchy = Hierarchy.build(problem, smoother=smoother, degree=degree, pre=pre, post=post, **options)
         if len(hierarchy.levels) < 2:

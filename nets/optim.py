@@ -45,7 +45,8 @@ SCHEDULES: dict[str, Schedule] = {
 
 
 def learning_rate(section: OptimSection, step: int, *, steps: int, steps_per_epoch: int) -> float:
-    """lr(step) = peak * schedule(progress), after `warmup` epochs of linear rise; milestones of "step" are fractions of the run.
+    """lr(step) = peak * schedule(progress), after `warmup` epochs of linear rise; milestones of "step" are
+    fractions of what follows the warm-up.
 
     Parameters
     ----------

@@ -47,6 +47,18 @@ def test_equals_the_sparse_cycle(name, cycle, pre, post):
         np.testing.assert_allclose(ours, back, rtol=0, atol=1e-12 * np.abs(peer).max())
 
 
+def test_full_multigrid_with_the_learned_polynomials_is_the_hierarchys():
+    problem = problems.poisson((31, 31))
+    solution = (
+        nets.MultigridCycle(problem, smoother="chebyshev4", degree=2, coarsest=9).hierarchy().solve(problem.b, cycle="FMG", tol=1e-10)
+    )
+    peer = Hierarchy.build(problem, smoother="chebyshev4", degree=2, coarsest=9).solve(problem.b, cycle="FMG", tol=1e-10)
+    assert solution.converged
+    np.testing.assert_allclose(solution.residual_norms, peer.residual_norms, rtol=1e-6)
+    with pytest.raises(ValueError, match="allowed are: V, W, F"):
+        nets.MultigridCycle(problem, cycle="FMG")
+
+
 def test_complex_roots_and_a_polynomial_of_ones_own():
     problem = problems.poisson((15, 15))
     b = problem.spectrum().b

@@ -94,6 +94,8 @@ def test_norm_at_the_level_end_is_the_last_steps():
         (lambda s: s.update({"extra": torch.ones(1)}), "q2", "left over"),
         (lambda s: s.update({"mg_block3.convR.weight": torch.ones(1)}), "q2", "shape"),
         (lambda s: s.clear(), "q2", "mapping of names"),
+        (lambda s: s.update({1: torch.ones(1)}), "q2", "mapping of names"),
+        (lambda s: s["fc.bias"].fill_(float("nan")), "q2", "fc.bias holds numbers that are not finite"),
         (lambda s: None, "g6", "missing"),
         (lambda s: None, "r4", "no form"),
         (lambda s: None, "resnet18", "known|takes|published"),
@@ -104,3 +106,8 @@ def test_foreign_states_are_refused(change, model, message):
     change(state)
     with pytest.raises(ValueError, match=message):
         nets.from_published_state(state, model=model)
+
+
+def test_numbers_of_steps_do_not_fit_shared_coefficients():
+    with pytest.raises(ValueError, match="coefficients must be 'step'"):
+        nets.from_published_state(published_state("ll"), model="q2", coefficients="level")

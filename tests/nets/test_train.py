@@ -1,4 +1,4 @@
-"""Training: what a run leaves behind, schedules and groups, equality of ranks and restarts, and refusals that write nothing."""
+"""Training: what a run leaves behind, its steps, equality of ranks, and refusals that write nothing."""
 
 import csv
 import json
@@ -8,15 +8,13 @@ import sys
 import numpy as np
 import pytest
 import torch
-from torch import nn
 from torch.nn import functional as F
 
 import nets
 from nets.checkpoint import load_model
-from nets.config import OptimSection, load_config
+from nets.config import load_config
 from nets.data import load_data
-from nets.loop import _coefficients
-from nets.optim import SCHEDULES, Ema, convert_ghost_batchnorm, learning_rate, make_optimizer, parameter_groups
+from nets.optim import convert_ghost_batchnorm
 from nets.train import _fabric, build
 from nets.trainer import Trainer
 
@@ -239,6 +237,20 @@ def test_epoch_sees_every_image_once_and_a_last_one_alone_does_not_crash():
     assert trainer("batch_size=500", "last_batch=drop").steps_per_epoch == 2
 
 
+def test_every_epoch_and_seed_has_its_own_order_and_partners_come_next():
+    def order(epoch, *sets):
+        t = trainer("batch_size=500", *sets)
+        t.epoch = epoch
+        samples, partners, _ = zip(*t.batches(), strict=True)
+        return torch.cat(samples), torch.cat(partners)
+
+    samples, partners = order(0)
+    assert torch.equal(partners, samples.roll(-1))
+    assert torch.equal(samples, order(0)[0])
+    for other in (order(1)[0], order(0, "seed=1")[0]):
+        assert (other != samples).double().mean() > 0.9
+
+
 @pytest.mark.parametrize(
     "sets",
     [
@@ -290,116 +302,6 @@ def test_best_epoch_is_kept(tmp_path):
     accuracies = [(float(r["val_accuracy"]), -float(r["val_loss"])) for r in rows(tmp_path / "run")]
     assert summary.best_epoch == 1 + int(np.argmax([a for a, _ in accuracies])) or accuracies[summary.best_epoch - 1] == max(accuracies)
     assert summary.val_accuracy == max(a for a, _ in accuracies)
-
-
-# two processes ---------------------------------------------------------------------------------------------------
-
-
-def distributed(out, sets):
-    run(out, *sets, "devices=2")
-
-
-def test_two_processes_equal_one_with_ghost_batch_norm(tmp_path, forked, free_port):
-    sets = ["batch_size=200", "epochs=2", "placement=regular", "ema=0.5", "mixup=0.2", "last_batch=keep"]
-    env = {
-        "WORLD_SIZE": "2",
-        "LOCAL_WORLD_SIZE": "2",
-        "GROUP_RANK": "0",
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": free_port,
-        "TORCHELASTIC_RUN_ID": "t",
-    }
-    ranks = [forked(distributed, tmp_path / "two", sets, RANK=str(r), LOCAL_RANK=str(r), **env) for r in range(2)]
-    run(tmp_path / "one", *sets, "ghost_groups=2")
-    for process in ranks:
-        process.join(120)
-        assert process.exitcode == 0
-    one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
-    for name in one:
-        torch.testing.assert_close(two[name], one[name], atol=1e-5, rtol=1e-5, msg=name)
-    for a, b in zip(rows(tmp_path / "one"), rows(tmp_path / "two"), strict=True):
-        for key in ("train_loss", "val_loss", "train_accuracy", "val_accuracy"):
-            assert float(a[key]) == pytest.approx(float(b[key]), abs=1e-5)
-
-
-def test_ghost_batch_norm_is_batch_norm_of_the_parts():
-    x = torch.randn(7, 3, 4, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    plain, net = nn.BatchNorm2d(3).double(), nn.Sequential(nn.BatchNorm2d(3)).double()
-    ghost = convert_ghost_batchnorm(net, 2)[0]
-    parts = x.tensor_split(2)
-    torch.testing.assert_close(ghost(x), torch.cat([plain(part) for part in parts]))
-    mean = 0.1 * torch.stack([part.mean((0, 2, 3)) for part in parts]).mean(0)
-    torch.testing.assert_close(ghost.running_mean, mean)
-    var = 0.9 + 0.1 * torch.stack([part.var((0, 2, 3)) for part in parts]).mean(0)
-    torch.testing.assert_close(ghost.running_var, var)
-    assert ghost.num_batches_tracked == 1
-    ghost.eval()
-    torch.testing.assert_close(ghost(x), F.batch_norm(x, mean, var, eps=ghost.eps))
-
-
-# optimiser -------------------------------------------------------------------------------------------------------
-
-
-def test_groups_decay_weights_alone_and_coefficients_have_their_own_rate():
-    model = nets.create_model("g6", width=4, levels=2)
-    groups = {g["name"]: g for g in parameter_groups(model, OptimSection(weight_decay=0.1, coefficient_lr=0.25))}
-    assert {name: (g["weight_decay"], g["lr_factor"]) for name, g in groups.items()} == {
-        "weights": (0.1, 1.0),
-        "norms": (0.0, 1.0),
-        "coefficients": (0.0, 0.25),
-    }
-    assert all(p.ndim > 1 for p in groups["weights"]["params"])
-    assert sum(p.numel() for p in groups["coefficients"]["params"]) == 2 * (1 + 1 + 2)
-    assert sum(len(g["params"]) for g in groups.values()) == len(list(model.parameters()))
-    assert len(list(_coefficients(model))) == 8
-    frozen = parameter_groups(nets.create_model("g6", width=4, levels=2, train_coefficients=False), OptimSection())
-    assert [g["name"] for g in frozen] == ["weights", "norms"]
-
-
-@pytest.mark.parametrize("name", SCHEDULES)
-def test_schedule_starts_peaks_and_ends_where_it_should(name):
-    section = OptimSection(lr=2.0, schedule=name)
-    values = [learning_rate(section, step, steps=1000, steps_per_epoch=100) for step in range(1000)]
-    first, end = {"cosine": (2, 0), "linear": (2, 0), "constant": (2, 2), "step": (2, 0.02), "onecycle": (0.08, 0)}[name]
-    assert values[0] == pytest.approx(first)
-    assert values[-1] == pytest.approx(end, abs=0.003)
-    assert max(values) == pytest.approx(2, rel=1e-3)
-    if name == "onecycle":
-        assert int(np.argmax(values)) == 300
-    if name == "cosine":
-        assert values[500] == pytest.approx(1)
-
-
-def test_warm_up_rises_linearly_then_the_schedule_begins():
-    section = OptimSection(lr=1.0, schedule="cosine", warmup=2)
-    values = [learning_rate(section, step, steps=100, steps_per_epoch=10) for step in range(100)]
-    np.testing.assert_allclose(np.diff(values[:20]), 1 / 21, rtol=1e-9)
-    assert values[20] == 1
-    assert values[60] == pytest.approx(0.5)
-
-
-def test_ema_is_the_weighted_mean():
-    net = nn.Linear(1, 1, bias=False)
-    ema, mean = Ema(net, 0.9), net.weight.item()
-    for n in range(60):
-        with torch.no_grad():
-            net.weight.fill_(float(n))
-        ema.update()
-        d = min(0.9, (1 + n) / (10 + n))
-        mean = d * mean + (1 - d) * n
-    assert ema.weights["weight"].item() == pytest.approx(mean, rel=1e-5)
-
-
-def test_no_decay_where_there_is_none():
-    """A step with zero gradients moves the decayed weights and nothing else."""
-    model = nets.create_model("q2", width=4, levels=2)
-    optimizer = make_optimizer(model, OptimSection(weight_decay=0.5, lr=0.1))
-    before = {name: p.detach().clone() for name, p in model.named_parameters()}
-    for p in model.parameters():
-        p.grad = torch.zeros_like(p)
-    optimizer.step()
-    moved = {name for name, p in model.named_parameters() if not torch.equal(p, before[name])}
-    assert moved == {name for name, p in model.named_parameters() if p.ndim > 1}
 
 
 def test_loaded_start_is_a_model_of_its_own(tmp_path):

@@ -1,0 +1,65 @@
+"""Two processes: equal to one with ghost batch norm, and killed and resumed to the same bits."""
+
+import csv
+import time
+
+import pytest
+import torch
+
+import nets
+from nets.config import load_config
+
+SETS = ["width=4", "levels=2", "batch_size=200", "epochs=2", "tensorboard=false", "init=chebyshev4", "placement=regular", "optim=sgd"]
+SETS += ["ema=0.5", "mixup=0.2", "last_batch=keep", "checkpoint_steps=2"]
+
+
+def run(out, *sets):
+    nets.train(load_config("digits", [*SETS, *sets]), out, resume=True, progress=False)
+
+
+def rows(out):
+    with (out / "metrics.csv").open() as handle:
+        return list(csv.DictReader(handle))
+
+
+@pytest.fixture
+def pair(forked, free_port):
+    """start(out) -> the two processes of one run."""
+
+    def start(out):
+        env = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "GROUP_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port}
+        env |= {"TORCHELASTIC_RUN_ID": "t"}
+        return [forked(run, out, "devices=2", RANK=str(rank), LOCAL_RANK=str(rank), **env) for rank in range(2)]
+
+    return start
+
+
+def joined(processes):
+    for process in processes:
+        process.join(120)
+    return [process.exitcode for process in processes]
+
+
+def test_equal_one_with_ghost_batch_norm_and_killed_end_with_the_same_bits(tmp_path, pair):
+    """One process to 1e-5 (other orders of summation). A kill -9 of both at a checkpoint changes no bit of the weights; the logged losses
+    are sums that start from the checkpoint's total instead of each process's own: equal to rounding in double precision."""
+    assert joined(pair(tmp_path / "two")) == [0, 0]
+    processes = pair(tmp_path / "killed")
+    while not list((tmp_path / "killed").glob("checkpoint/step-*")):
+        time.sleep(0.002)
+    for process in processes:
+        process.kill()
+    assert joined(processes) == [-9, -9]
+    assert not (tmp_path / "killed" / "summary.json").exists()
+    assert joined(pair(tmp_path / "killed")) == [0, 0]
+    assert nets.read_summary(tmp_path / "killed").resumed == 1
+    two, killed = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("two", "killed"))
+    assert two == killed
+    run(tmp_path / "one", "ghost_groups=2")
+    expected, found = (nets.load(tmp_path / name).state_dict() for name in ("one", "two"))
+    for name in expected:
+        torch.testing.assert_close(found[name], expected[name], atol=1e-5, rtol=1e-5, msg=name)
+    for other, close in (("one", 1e-5), ("killed", 1e-12)):
+        for a, b in zip(rows(tmp_path / "two"), rows(tmp_path / other), strict=True):
+            for key in ("train_loss", "val_loss", "train_accuracy", "val_accuracy"):
+                assert float(a[key]) == pytest.approx(float(b[key]), abs=close)
