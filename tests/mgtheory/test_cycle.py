@@ -7,6 +7,7 @@ import scipy.sparse.linalg as sla
 
 from mgtheory.families import chebyshev
 from mgtheory.hierarchy import Hierarchy
+from mgtheory.matrixfree import StencilHierarchy
 from mgtheory.polynomial import ResidualPolynomial
 from mgtheory.problems import PROBLEMS, Boundary, create, poisson
 from mgtheory.smoothers import GaussSeidel, Jacobi
@@ -95,6 +96,16 @@ def test_the_tolerance_is_relative_to_all_of_b():
     assert solution.iterations <= 3
     assert hierarchy.solve(problem.b, tol=1e-6).iterations >= 6
     assert f"norm {solution.incompatibility:.2e} outside" in solution.message
+
+
+@pytest.mark.parametrize(("name", "n"), [("poisson1d", 100), ("poisson2d", (63, 40)), ("poisson2d-q1", (20, 24)), ("anisotropic2d", 31)])
+@pytest.mark.parametrize("family", ["chebyshev", "chebyshev4"])
+def test_small_levels_are_those_of_the_matrix_free_cycle(name, n, family):
+    """Down to four unknowns both hierarchies derive the same smoothers: the same iterates, to rounding."""
+    problem = create(name, n)
+    b = np.random.default_rng(0).standard_normal(problem.b.size)
+    one, two = (kind.build(problem, smoother=family, coarsest=4).solve(b, maxiter=3, tol=0.0).x for kind in (Hierarchy, StencilHierarchy))
+    assert np.abs(one - two).max() < 1e-12 * np.abs(one).max()
 
 
 def test_small_incompatible_parts():

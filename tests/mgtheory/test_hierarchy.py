@@ -140,14 +140,30 @@ class Counting:
 @pytest.mark.parametrize("cycle", ["V", "W", "F"])
 def test_work_units_are_what_is_done(cycle, pre, post, smoother):
     hierarchy = Hierarchy.build(poisson((31, 31)), smoother=smoother[0], degree=smoother[1], pre=pre, post=post)
+    done = counted(hierarchy)
+    hierarchy.apply(np.ones(961), cycle)
+    assert hierarchy.work_units(cycle) == pytest.approx(done())
+
+
+@pytest.mark.parametrize("cycle", ["V", "W"])
+@pytest.mark.parametrize("cycles", [1, 2])
+def test_work_units_of_full_multigrid(cycle, cycles):
+    """The pass from a residual on each level, and the residual after it; then V-cycles with theirs."""
+    hierarchy = Hierarchy.build(poisson((31, 31)))
+    done = counted(hierarchy)
+    assert hierarchy.full_multigrid(np.ones(961), cycle=cycle, cycles=cycles).work_units == pytest.approx(done())
+    done = counted(hierarchy)
+    assert hierarchy.solve(np.ones(961), cycle="FMG", maxiter=3).work_units == pytest.approx(done())
+
+
+def counted(hierarchy):
+    """Products with A are counted from now on; the result says how many, in work units."""
     for level in hierarchy.levels:
-        level.operator = Counting(level.operator)
+        level.operator = level.exact = Counting(level.operator)
         for smoothing in (level.pre, level.post):
             if smoothing is not None:
                 smoothing.A = level.operator
-    hierarchy.apply(np.ones(961), cycle)
-    done = sum(level.operator.count * level.A.nnz for level in hierarchy.levels) / hierarchy.levels[0].A.nnz
-    assert hierarchy.work_units(cycle) == pytest.approx(done)
+    return lambda: sum(level.operator.count * level.A.nnz for level in hierarchy.levels) / hierarchy.levels[0].A.nnz
 
 
 def test_counts_per_level():
