@@ -22,7 +22,7 @@ from mgtheory.polynomial import ResidualPolynomial
 from nets.coefficients import Coefficients
 from nets.placements import RESIDUALS, Placement
 
-__all__ = ["FORMS", "Convolution", "Level", "SmoothingStep", "operator_convolution"]
+__all__ = ["FORMS", "Convolution", "Level", "SmoothingStep", "operator_convolution", "refuse_idle_operator"]
 
 FORMS = ("correction", "plain")
 
@@ -43,6 +43,17 @@ def operator_convolution(channels: int, *, kernel_size: int = 3, groups: int = 1
         raise ValueError(f"padding_mode is {padding_mode!r}, allowed are: zeros, circular")
     mode: Literal["zeros", "circular"] = "circular" if padding_mode == "circular" else "zeros"
     return nn.Conv2d(channels, channels, kernel_size, padding=kernel_size // 2, groups=groups, bias=False, padding_mode=mode)
+
+
+def refuse_idle_operator(degree: int) -> None:
+    """ValueError where the last level's q has degree 1: its A would have no effect on the output.
+
+    The last level's residual is not used, so its A acts only between two products.
+    """
+    if degree == 1:
+        raise ValueError(
+            "the last level has a single step of degree 1: its A would have no effect on the output and no gradient; give it two steps"
+        )
 
 
 class Convolution(nn.Module):

@@ -119,32 +119,24 @@ def _four(base: str, *md5: str) -> tuple[Remote, ...]:
     return tuple(Remote(base + name, digest) for name, digest in zip(names, md5, strict=True))
 
 
+def _cifar(classes: int, binary: str, python: str) -> Source:
+    """CIFAR of 10 or 100 classes, from the archive of either form with its MD5."""
+    return Source(
+        f"cifar{classes}",
+        lambda paths: read_cifar(paths[0], classes=classes),
+        tuple((Remote(f"{_KRIZ}cifar-{classes}-{form}.tar.gz", md5),) for form, md5 in (("binary", binary), ("python", python))),
+        flip="random",
+        crop=4,
+        about=f"60,000 colour images, 32x32, {classes} classes [Krizhevsky 2009]",
+    )
+
+
 SOURCES: dict[str, Source] = {
     source.name: source
     for source in (
         Source("digits", _digits, crop=1, rotate=8.0, scale=0.08, about="1,797 handwritten digits, 8x8, bundled with scikit-learn"),
-        Source(
-            "cifar10",
-            lambda paths: read_cifar(paths[0], classes=10),
-            (
-                (Remote(_KRIZ + "cifar-10-binary.tar.gz", "c32a1d4ab5d03f1284b67883e8d87530"),),
-                (Remote(_KRIZ + "cifar-10-python.tar.gz", "c58f30108f718f92721af3b95e74349a"),),
-            ),
-            flip="random",
-            crop=4,
-            about="60,000 colour images, 32x32, 10 classes [Krizhevsky 2009]",
-        ),
-        Source(
-            "cifar100",
-            lambda paths: read_cifar(paths[0], classes=100),
-            (
-                (Remote(_KRIZ + "cifar-100-binary.tar.gz", "03b5dce01913d631647c71ecec9e9cb8"),),
-                (Remote(_KRIZ + "cifar-100-python.tar.gz", "eb9058c3a382ffc7106e4002c42a8d85"),),
-            ),
-            flip="random",
-            crop=4,
-            about="60,000 colour images, 32x32, 100 classes [Krizhevsky 2009]",
-        ),
+        _cifar(10, "c32a1d4ab5d03f1284b67883e8d87530", "c58f30108f718f92721af3b95e74349a"),
+        _cifar(100, "03b5dce01913d631647c71ecec9e9cb8", "eb9058c3a382ffc7106e4002c42a8d85"),
         Source(
             "mnist",
             _idx(tuple("0123456789")),

@@ -13,7 +13,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nets.blocks import Convolution, Level, SmoothingStep, operator_convolution
+from nets.blocks import Convolution, Level, SmoothingStep, operator_convolution, refuse_idle_operator
 from nets.placements import Placement
 from nets.polymgnet import MultigridClassifier
 from nets.spec import per_level
@@ -98,10 +98,7 @@ class MgNet(MultigridClassifier):
             raise ValueError(f"b is {b!r}, allowed are: level, step")
         where = Placement.parse(placement)
         counts = per_level(steps, len(channels), what="steps")
-        if counts[-1] == 1:
-            raise ValueError(
-                "the last level has a single step: its A would have no effect on the output and no gradient; give it two steps"
-            )
+        refuse_idle_operator(counts[-1])
         levels = []
         for i, (width, count) in enumerate(zip(channels, counts)):
             A, *B = (

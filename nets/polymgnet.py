@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nets.blocks import FORMS, Level, SmoothingStep, operator_convolution
+from nets.blocks import FORMS, Level, SmoothingStep, operator_convolution, refuse_idle_operator
 from nets.coefficients import Coefficients, factor_degree, make_coefficients, parse_kind
 from nets.placements import Placement, placement_for
 from nets.spec import ModelSpec, per_level
@@ -155,10 +155,7 @@ class PolyMgNet(MultigridClassifier):
         if coefficients not in ("step", "level"):
             raise ValueError(f"coefficients is {coefficients!r}, allowed are: step, level")
         kinds = per_level(factors, len(channels), what="factors")
-        if sum(factor_degree(kind) for kind in kinds[-1]) == 1:
-            raise ValueError(
-                "the last level has a single linear step: its A would have no effect on the output and no gradient; give it two steps"
-            )
+        refuse_idle_operator(sum(factor_degree(kind) for kind in kinds[-1]))
         levels = []
         for i, (width, names) in enumerate(zip(channels, kinds)):
             placements = [placement_for(placement, parse_kind(name)[0]) for name in names]
