@@ -305,6 +305,19 @@ def test_estimates_of_the_largest_eigenvalue():
     assert true <= largest_eigenvalue(sp.csr_array(turn.conj() @ A @ turn)) <= 1.06 * true
 
 
+def test_interval_of_varying_coefficients():
+    """Where there is no symbol: a = b min_j s_j/(2 sum_j s_j) over the coarsened axes; here s = (1, 0.6), and b = 2 for D^-1 A."""
+    k = np.linspace(1.0, 1.2, 31 * 31)
+    A = poisson((31, 31), weights=(1.0, 0.6)).A
+    varying = sp.csr_array(sp.diags_array(k) @ A @ sp.diags_array(k))
+    for axes, smallest in (("auto", 0.6), ([0], 1.0), ([1], 0.6)):
+        level = Hierarchy.build(varying, shape=(31, 31), axes=axes).levels[0]
+        a, b = level.smoothing_interval(level.inverse_diagonal("auto"))
+        assert level.interval is None
+        assert b == pytest.approx(2.0, rel=0.02)
+        assert a / b == pytest.approx(smallest / 3.2, rel=0.02)
+
+
 def test_storage_by_diagonals():
     A = poisson((30, 31)).A
     assert diagonal_storage(A).format == "dia"
