@@ -147,8 +147,8 @@ def iterate(
     cycles: int,
     loads: Loads | None,
     callback: Callable[[int, float], None] | None,
-) -> tuple[list[float], Reason]:
-    """Cycles on the finest x and b until the tolerance, with the true residual norms before the first and after each.
+) -> tuple[list[float], Reason, float]:
+    """Cycles on the finest x and b until the tolerance: the true residual norms before the first and after each, how it ended, tol ||b||.
 
     Raises
     ------
@@ -181,7 +181,7 @@ def iterate(
         if callback is not None:
             callback(len(norms) - 1, norms[-1])
         reason = _reason(norms, target)
-    return norms, reason or Reason.MAXITER
+    return norms, reason or Reason.MAXITER, target
 
 
 def _reason(norms: list[float], target: float) -> Reason | None:

@@ -88,7 +88,7 @@ class StencilHierarchy:
         shape: int | Sequence[int] | None = None,
         h: float | None = None,
         smoother: Any = "chebyshev",
-        degree: int | None = None,
+        degree: Counts | None = None,
         pre: Counts = 1,
         post: Counts = 1,
         coarsening: str = "rediscretise",
@@ -106,8 +106,9 @@ class StencilHierarchy:
         shape, h
             For a `Stencil`: unknowns per axis, and the mesh width, 1/(shape[0] + 1) by default.
         smoother, degree
-            A family's name with its degree, a `ResidualPolynomial` (for A on the finest level; its roots are scaled on the others), a
-            `mgtheory.smoothers.Polynomial` or `Jacobi`, or a callable of the level's index that returns its `ResidualPolynomial`.
+            A family's name with its degree (a number, one per level, or a callable, as for `pre`), a `ResidualPolynomial` (for A on the
+            finest level; its roots are scaled on the others), a `mgtheory.smoothers.Polynomial` or `Jacobi`, or a callable of the level's
+            index that returns its `ResidualPolynomial`.
         pre, post
             Smoothings per level before and after: a number, one per level (the last goes on), or a callable of the level's index.
             ``pre=0`` is the cheapest cycle; a symmetric preconditioner needs pre = post.
@@ -227,7 +228,7 @@ class StencilHierarchy:
         right = self._grid_array(b, "b")
         x = np.empty(finest.grid) if x0 is None else self._grid_array(x0, "x0", copy=True)
         with self._working_on(x, right):
-            norms, reason = iterate(
+            norms, reason, target = iterate(
                 self.levels,
                 zero=x0 is None,
                 tol=tol,
@@ -244,7 +245,7 @@ class StencilHierarchy:
             x.reshape(np.shape(b)),
             tuple(norms),
             reason,
-            self._message(reason, norms, x, tol * math.sqrt(float(np.vdot(right, right)))),
+            self._message(reason, norms, x, target),
             work_units=sum(cycle_products(self.levels, kind) for kind in [*first, *rest]),
             setup_seconds=self.setup_seconds,
             solve_seconds=time.perf_counter() - began,

@@ -230,7 +230,7 @@ class StencilLevel:
         used = self.c.any(axis=2)
         columns = n2 + (40 - n2) % 512 if n1 == 1 else n2  # ten rows are read together: let them not share their cache sets
         blocks = [
-            (below.b, below.x, self.bands, rows, used, lo, hi, np.empty((2, 8, n1, columns)), np.empty((2, 2, n1 if n1 > 1 else 0, 1, n2)))
+            (below.b, below.x, self.bands, rows, used, lo, hi, _aligned((2, 8, n1, columns)), _aligned((2, 2, n1 if n1 > 1 else 0, 1, n2)))
             for lo, hi, _, _ in below._bounds(0)
         ]
         others = [_pool(below.blocks - 1).submit(run, *block) for block in blocks[1:]]

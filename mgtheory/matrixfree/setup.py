@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mgtheory import assembly
 from mgtheory.assembly import Boundary, Shape, check_shape
-from mgtheory.building import STRONG
+from mgtheory.building import STRONG, count
 from mgtheory.checks import check_axes, check_number
 from mgtheory.families import FAMILIES
 from mgtheory.matrixfree.operators import eight_numbers, galerkin, places, smoothing_steps, symbol_range
@@ -111,25 +111,28 @@ class Smoothers:
     """Each level's smoothing steps, from what `StencilHierarchy.build` was given."""
 
     smoother: Any
+    degree: Any = None
     reference: float | None = None
-    derived: tuple[Array, tuple[int, ...], list[Array]] | None = None
+    derived: dict[tuple[int, tuple[int, ...]], tuple[Array, list[Array]]] = field(default_factory=dict)
 
     @classmethod
-    def make(cls, smoother: Any, degree: int | None) -> Smoothers:
-        """Read the option, or refuse it."""
-        made = make_smoother(smoother, degree)
+    def make(cls, smoother: Any, degree: Any) -> Smoothers:
+        """Read the option, or refuse it; a sequence or a callable gives a degree for each level."""
+        single = degree is None or (isinstance(degree, int | np.integer) and not isinstance(degree, bool))
+        made = make_smoother(smoother, degree if single else count(degree, 0, "degree", 1))
         if isinstance(made, Polynomial) and made.family is not None and FAMILIES[made.family].needs == "operator":
             raise ValueError(f"{made.family} needs the level's matrix; derive it first and pass its polynomial")
         if not isinstance(made, Polynomial | Jacobi) and (hasattr(made, "setup") or not callable(made)):
             raise ValueError(f"the matrix-free cycle smooths by polynomials or Jacobi, got {smoother!r}")
-        return cls(made)
+        return cls(made) if single else cls(smoother, degree)
 
     def steps(self, index: int, c: Array, axes: Sequence[int]) -> list[Array]:
         """The smoothing steps for a level's A; `axes` are the coarsened places.
 
         A family's polynomial is derived once for the levels whose stencils are multiples of one another.
         """
-        made, diagonal = self.smoother, float(c[0, 0, 0])
+        diagonal = float(c[0, 0, 0])
+        made: Any = self.smoother if self.degree is None else make_smoother(self.smoother, count(self.degree, index, "degree", 1))
         if diagonal == 0.0:
             raise ValueError(f"level {index}: the stencil has a zero diagonal")
         if isinstance(made, Jacobi):
@@ -143,11 +146,11 @@ class Smoothers:
             b = symbol_range(c, axes)[1] / (diagonal if made.scaling == "diagonal" else 1.0)
             self.reference = b if self.reference is None else self.reference
             return smoothing_steps(made.polynomial.scaled((diagonal if made.scaling == "diagonal" else 1.0) * b / self.reference))
-        unit, key = c / diagonal, tuple(axes)
-        if self.derived is None or self.derived[1] != key or not np.allclose(self.derived[0], unit, rtol=1e-14, atol=1e-15):
+        assert made.family is not None
+        unit, key = c / diagonal, (made.degree, tuple(axes))
+        if key not in self.derived or not np.allclose(self.derived[key][0], unit, rtol=1e-14, atol=1e-15):
             a, b = symbol_range(unit, axes)
-            assert made.family is not None
             entry = FAMILIES[made.family]
             q = entry.function(made.degree, interval=(a, b)) if entry.needs == "interval" else entry.function(made.degree, lmax=b)
-            self.derived = unit, key, smoothing_steps(q)
-        return [steps * (1.0 / diagonal, 1.0) for steps in self.derived[2]]
+            self.derived[key] = unit, smoothing_steps(q)
+        return [steps * (1.0 / diagonal, 1.0) for steps in self.derived[key][1]]

@@ -278,6 +278,17 @@ def test_full_multigrid_reaches_the_discretisation_error(n, dim, cycles):
     assert np.linalg.norm(x - exact) <= 1.1 * np.linalg.norm(direct - exact)
 
 
+@pytest.mark.parametrize("n", [127, 255, 511])
+def test_one_step_on_the_finest_grid_is_enough_for_full_multigrid(n):
+    """Degree 2 below keeps the distance to the discrete solution a fixed small part of the discretisation error."""
+    exact, b, direct = bump(n)
+    solver = StencilHierarchy.build(laplace(2), shape=(n, n), pre=0, degree=(1, 2), coarsest=1000)
+    assert [sum(map(len, level.after)) for level in solver.levels[:-1]] == [1] + [2] * (len(solver.levels) - 2)
+    x = solver.full_multigrid(b).x
+    assert np.max(np.abs(x - exact)) <= 1.05 * np.max(np.abs(direct - exact))
+    assert np.linalg.norm(x - direct) <= 0.1 * np.linalg.norm(direct - exact)
+
+
 def test_full_multigrid_takes_loads_for_boundary_values():
     problem = poisson((127, 127))
     ours = StencilHierarchy.build(problem, degree=3)

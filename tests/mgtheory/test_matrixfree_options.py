@@ -108,6 +108,8 @@ def test_results_say_how_it_ended():
         (lambda: StencilHierarchy.build(LAPLACE, shape=(40, 99), coarsest=9), "ratios"),
         (lambda: StencilHierarchy.build(PROBLEMS["nested"], axes=(5,)), "axes"),
         (lambda: StencilHierarchy.build(PROBLEMS["nested"], axes=None), "axes"),
+        (lambda: StencilHierarchy.build(PROBLEMS["nested"], degree=(2, 0), coarsest=9), "degree is 0 on level 1"),
+        (lambda: StencilHierarchy.build(PROBLEMS["nested"], degree="2"), "degree"),
         (lambda: StencilHierarchy.build(PROBLEMS["nested"], threads=0), "threads"),
         (lambda: StencilHierarchy.build(PROBLEMS["nested"], max_levels=0), "max_levels is 0"),
         (lambda: StencilHierarchy.build(PROBLEMS["nested"], coarsest=-5), "coarsest is -5"),
