@@ -1,10 +1,10 @@
-"""Set-up and solve of Poisson problems on scipy.sparse matrices, beside PyAMG at its best and a sine transform; factors against h.
+"""The whole speed table of solving: scipy.sparse and matrix-free backends beside PyAMG at its best and a sine transform; factors against h.
 
 Assembly is excluded and set-up included on both sides; every residual is recomputed from A, x and b. PyAMG's time is that of the fastest of
 ruge_stuben and smoothed_aggregation, each with and without cg, in the same run. Then: convergence factors from 31 to 1023 unknowns per
-axis, and the error of one full multigrid pass over the direct solution's.
+axis, the error of one full multigrid pass over the direct solution's, and the tables of `benchmarks/matrixfree.py`.
 
-    python benchmarks/solve.py [--n 1023] [--repeats 5] [--quick]
+    OMP_NUM_THREADS=1 python benchmarks/solve.py [--n 1023] [--repeats 5] [--quick] [--plot FILE]
 """
 
 from __future__ import annotations
@@ -69,11 +69,11 @@ def sparse_rows(problem: Problem, what: str, asked: float, repeats: int) -> list
     for name, value in seconds.items():
         print(f"  {what}: {name:<36} {value:8.4f} s   residual {residuals[name]:.1e}", flush=True)
     rows = [
-        Row(f"{what}, {name}", seconds[name], seconds[best], best, asked if i == 0 else 0.0, f"residual {residuals[name]:.1e}")
+        seconds.row(f"{what}, {name}", name, best, asked=asked if i == 0 else 0.0, note=f"residual {residuals[name]:.1e}")
         for i, name in enumerate(ours)
     ]
     first = next(iter(ours))
-    rows += [Row(f"{what}, {first}", seconds[first], seconds[name], name, note="direct") for name in direct]
+    rows += [seconds.row(f"{what}, {first}", first, name, note="direct") for name in direct]
     assert all(residuals[name] <= TOL for name in ours), residuals
     return rows
 
@@ -112,10 +112,14 @@ def print_full_multigrid(sizes: list[int]) -> None:
 
 def main() -> None:
     """Print everything."""
+    import matrixfree
+
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--n", type=int, default=1023, help="unknowns per axis in 2D")
     parser.add_argument("--repeats", type=int, default=5, help="runs of which the median is taken")
-    parser.add_argument("--quick", action="store_true", help="the first table only")
+    parser.add_argument("--quick", action="store_true", help="the rows of two dimensions only")
+    parser.add_argument("--largest", type=int, default=8191, help="largest n of the time per unknown in 2D")
+    parser.add_argument("--plot", default="", metavar="FILE", help="draw the time per unknown to this file")
     options = parser.parse_args()
     warnings.filterwarnings("ignore", module="pyamg")
     print(machine())
@@ -129,6 +133,7 @@ def main() -> None:
         sizes = [n for n in (31, 63, 127, 255, 511, 1023) if n <= options.n]
         print_factors(sizes)
         print_full_multigrid(sizes)
+    matrixfree.report(options.quick, options.repeats, options.largest, options.plot)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The table that every benchmark prints: what, our time, the peer's time, their ratio, and what was asked; medians of several runs.
 
-Runs of all contestants are interleaved, so that a change of the machine's load meets all of them alike.
+Runs of all contestants are interleaved, so that a change of the machine's load meets all of them alike. Beside the ratio of the medians
+stands that of the shortest times: where both agree, the load did not decide.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Row:
-    """One line: seconds of ours and of the peer (medians), the ratio asked for (0: reported only), and a note."""
+    """One line: seconds of ours and of the peer (medians), the ratio asked for (0: reported only), a note, the ratio of shortest times."""
 
     what: str
     ours: float
@@ -27,6 +28,7 @@ class Row:
     peer_name: str
     asked: float = 0.0
     note: str = ""
+    least: float = 0.0
 
     @property
     def ratio(self) -> float:
@@ -34,8 +36,20 @@ class Row:
         return self.peer / self.ours
 
 
-def interleaved(contestants: Mapping[str, Callable[[], Any]], *, repeats: int = 5) -> tuple[dict[str, float], dict[str, Any]]:
-    """Median seconds of each contestant, runs interleaved, and the last result of each."""
+class Seconds(dict[str, float]):
+    """Median seconds by contestant; the shortest in `least`."""
+
+    def __init__(self, runs: Mapping[str, list[float]]) -> None:
+        super().__init__({name: statistics.median(values) for name, values in runs.items()})
+        self.least = {name: min(values) for name, values in runs.items()}
+
+    def row(self, what: str, ours: str, peer: str, *, asked: float = 0.0, note: str = "", factor: float = 1.0) -> Row:
+        """Contestant `peer` over contestant `ours`; the peer's time times `factor`."""
+        return Row(what, self[ours], factor * self[peer], peer, asked, note, factor * self.least[peer] / self.least[ours])
+
+
+def interleaved(contestants: Mapping[str, Callable[[], Any]], *, repeats: int = 5) -> tuple[Seconds, dict[str, Any]]:
+    """Seconds of each contestant, runs interleaved, and the last result of each."""
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
     results: dict[str, Any] = {}
     for _ in range(repeats):
@@ -43,7 +57,7 @@ def interleaved(contestants: Mapping[str, Callable[[], Any]], *, repeats: int = 
             start = time.perf_counter()
             results[name] = run()
             seconds[name].append(time.perf_counter() - start)
-    return {name: statistics.median(values) for name, values in seconds.items()}, results
+    return Seconds(seconds), results
 
 
 def relative_residual(A: Any, x: np.ndarray, b: np.ndarray) -> float:
@@ -63,11 +77,10 @@ def machine() -> str:
 def print_rows(title: str, rows: Iterable[Row]) -> None:
     """The table on standard output."""
     print(f"\n{title}")
-    print(f"{'what':<58} {'ours [s]':>10} {'peer [s]':>10} {'ratio':>8} {'asked':>6}  peer; note")
+    print(f"{'what':<58} {'ours [s]':>10} {'peer [s]':>10} {'ratio':>8} {'of least':>8} {'asked':>6}  peer; note")
     for row in rows:
         asked = f"{row.asked:g}" if row.asked else "-"
+        least = f"{row.least:.2f}" if row.least else "-"
         mark = "" if not row.asked or row.ratio >= row.asked else "  (missed)"
-        print(
-            f"{row.what:<58} {row.ours:>10.4f} {row.peer:>10.4f} {row.ratio:>8.2f} {asked:>6}  {row.peer_name}; {row.note}{mark}",
-            flush=True,
-        )
+        numbers = f"{row.ours:>10.4f} {row.peer:>10.4f} {row.ratio:>8.2f} {least:>8} {asked:>6}"
+        print(f"{row.what:<58} {numbers}  {row.peer_name}; {row.note}{mark}", flush=True)
