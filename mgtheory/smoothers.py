@@ -203,6 +203,11 @@ class Polynomial:
             return PolynomialSmoothing(level.operator, q, B, f"polynomial({q.degree})", warning=amplification(level, q, B))
         assert self.family is not None
         entry = FAMILIES[self.family]
+        if entry.needs in ("interval", "lmax") and not 0.0 < a < b:
+            raise ValueError(
+                f"level {level.index}: the high frequencies of A lie in [{a:g}, {b:g}], {self.family} needs them positive; "
+                "a negative definite A must change its sign"
+            )
         if entry.needs == "interval":
             q = entry.function(self.degree, interval=(a, b))
         elif entry.needs == "lmax":

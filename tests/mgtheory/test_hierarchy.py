@@ -338,6 +338,8 @@ GRID = poisson((9, 9))
         ({"problem": GRID.A}, "needs its grid's shape"),
         ({"problem": GRID.A, "shape": (9, 8)}, "A has 81 rows, the grid .* has 72"),
         ({"problem": GRID.A[:80], "shape": (9, 9)}, "must be square"),
+        ({"problem": -GRID.A, "shape": (9, 9)}, r"level 0: the high frequencies of A lie in \[-800, 0\], chebyshev needs them positive"),
+        ({"problem": -GRID.A, "shape": (9, 9), "smoother": "chebyshev4"}, "a negative definite A must change its sign"),
         ({"problem": GRID.A * np.nan, "shape": (9, 9)}, "not a number"),
         ({"coarsening": "smoothed"}, "unknown coarsening 'smoothed', allowed: rediscretise and galerkin"),
         ({"problem": GRID.A, "shape": (9, 9), "coarsening": "rediscretise"}, "needs a Problem"),
