@@ -57,10 +57,10 @@ POLICY_DRAWS = 16
 _TABLES: dict[tuple[str, torch.device], Tensor] = {}
 
 
-def _value(code: Tensor, level: Tensor, size: int) -> Tensor:
+def _value(code: Tensor, level: Tensor, height: int, width: int) -> Tensor:
     """What a relative level in [0, 1] means: a shear, pixels, degrees, a change of the blending factor, bits or a threshold."""
     top = torch.zeros(len(OPERATIONS), device=level.device)
-    top[1:3], top[3:5], top[5], top[6:10] = 0.3, 150 / 331 * size, 30.0, 0.9
+    top[1:3], top[3], top[4], top[5], top[6:10] = 0.3, 150 / 331 * width, 150 / 331 * height, 30.0, 0.9
     value = top[code] * level
     value = torch.where(code == _CODE["Posterize"], 8 - torch.round(4 * level), value)
     return torch.where(code == _CODE["Solarize"], 255 * (1 - level), value)
@@ -68,13 +68,13 @@ def _value(code: Tensor, level: Tensor, size: int) -> Tensor:
 
 def apply_policy(policy: str, x: Tensor, u: Tensor, *, ops: int = 2, magnitude: float = 9.0) -> Tensor:
     """The policy on byte-valued floats (n, C, H, W), uniform draws u (n, POLICY_DRAWS); `ops`, `magnitude` (of 30) are RandAugment's."""
-    size = x.shape[-1]
+    height, width = x.shape[-2:]
     if policy == "autoaugment":
         table = _autoaugment_table(x.device)
         chosen = table[(u[:, 0] * len(_AUTOAUGMENT)).long()]  # (n, 2, 3): code, probability, level
         for i in range(2):
             code = chosen[:, i, 0].long()
-            value = _value(code, chosen[:, i, 2] / 9, size) * _sign(code, u[:, 3 + i])
+            value = _value(code, chosen[:, i, 2] / 9, height, width) * _sign(code, u[:, 3 + i])
             x = apply_operation(x, torch.where(u[:, 1 + i] < chosen[:, i, 1], code, 0), value)
         return x
     if policy != "randaugment":
@@ -83,7 +83,7 @@ def apply_policy(policy: str, x: Tensor, u: Tensor, *, ops: int = 2, magnitude: 
         raise ValueError(f"randaugment_ops is {ops}; allowed is 1 to {POLICY_DRAWS // 2}")
     for i in range(ops):
         code = (u[:, 2 * i] * len(_RANDAUGMENT)).long()
-        value = _value(code, torch.full_like(u[:, 0], magnitude / 30), size) * _sign(code, u[:, 2 * i + 1])
+        value = _value(code, torch.full_like(u[:, 0], magnitude / 30), height, width) * _sign(code, u[:, 2 * i + 1])
         x = apply_operation(x, code, value)
     return x
 

@@ -196,6 +196,71 @@ def test_policy_gives_bytes_and_changes_most_images(policy):
     assert torch.equal(apply_policy(policy, x[100:200], u[100:200]), out[100:200])
 
 
+# the published CIFAR-10 policy [Cubuk et al. 2019, appendix], written once more: operation, probability in tenths, level
+AUTOAUGMENT = """
+Invert 1 7 Contrast 2 6; Rotate 7 2 TranslateX 3 9; Sharpness 8 1 Sharpness 9 3; ShearY 5 8 TranslateY 7 9; AutoContrast 5 8 Equalize 9 2;
+ShearY 2 7 Posterize 3 7; Color 4 3 Brightness 6 7; Sharpness 3 9 Brightness 7 9; Equalize 6 5 Equalize 5 1; Contrast 6 7 Sharpness 6 5;
+Color 7 7 TranslateX 5 8; Equalize 3 7 AutoContrast 4 8; TranslateY 4 3 Sharpness 2 6; Brightness 9 6 Color 2 8; Solarize 5 2 Invert 0 3;
+Equalize 2 0 AutoContrast 6 0; Equalize 2 8 Equalize 6 4; Color 9 9 Equalize 6 6; AutoContrast 8 4 Solarize 2 8; Brightness 1 3 Color 7 0;
+Solarize 4 5 AutoContrast 9 3; TranslateY 9 9 TranslateY 7 9; AutoContrast 9 2 Solarize 8 3; Equalize 8 8 Invert 1 3;
+TranslateY 7 9 AutoContrast 9 1
+"""
+RANGES = {"ShearX": 0.3, "ShearY": 0.3, "Rotate": 30.0, "Brightness": 0.9, "Color": 0.9, "Contrast": 0.9, "Sharpness": 0.9}
+HEIGHT, WIDTH = 12, 20
+
+
+def by_pillow(picture, name, level, u):
+    """One operation of a policy at a relative level in [0, 1], with its sign drawn by u."""
+    top = RANGES | {"TranslateX": 150 / 331 * WIDTH, "TranslateY": 150 / 331 * HEIGHT}
+    value = top.get(name, 0.0) * level * (-1 if u < 0.5 else 1)
+    value = {"Posterize": 8 - round(4 * level), "Solarize": 255 * (1 - level)}.get(name, value)
+    return PILLOW[name](picture, value)
+
+
+def policy_by_pillow(policy, picture, u, ops, magnitude):
+    if policy == "autoaugment":
+        pairs = [line.split() for line in AUTOAUGMENT.replace("\n", " ").split(";")]
+        words = pairs[int(u[0] * 25)]
+        for i, (name, tenths, level) in enumerate((words[:3], words[3:])):
+            if u[1 + i] < int(tenths) / 10:
+                picture = by_pillow(picture, name, int(level) / 9, u[3 + i])
+        return picture
+    names = [name for name in OPERATIONS if name != "Invert"]
+    for i in range(ops):
+        picture = by_pillow(picture, names[int(u[2 * i] * len(names))], magnitude / 30, u[2 * i + 1])
+    return picture
+
+
+@pytest.mark.parametrize(("policy", "ops", "magnitude"), [("autoaugment", 2, 9.0), ("randaugment", 2, 9.0), ("randaugment", 3, 26.0)])
+def test_policy_equals_a_loop_over_pillows_operations(policy, ops, magnitude):
+    rng = np.random.default_rng(5)
+    images = rng.integers(40, 220, (600, HEIGHT, WIDTH, 3), dtype=np.uint8)
+    u = torch.from_numpy(rng.random((600, POLICY_DRAWS))).float()
+    got = apply_policy(policy, torch.from_numpy(images).permute(0, 3, 1, 2).float(), u, ops=ops, magnitude=magnitude).permute(0, 2, 3, 1)
+    loop = [
+        np.asarray(policy_by_pillow(policy, Image.fromarray(im), row, ops, magnitude)) for im, row in zip(images, u.tolist(), strict=True)
+    ]
+    wrong = np.abs(got.numpy() - np.stack(loop)) > 3  # truncations that fall to the other side, enlarged by a second operation
+    assert wrong.mean(axis=(1, 2, 3)).max() < 0.02
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_warp_shifts_and_zooms_by_what_was_drawn(axis):
+    """On 7 x 13 pixels: the largest shift is `crop` pixels, the largest scale moves a point outwards by 1 + scale."""
+    x = torch.zeros(1, 1, 7, 13)
+    x[0, 0, 3 - (axis == 0), 6 - (axis == 1)] = 1  # one pixel off the centre
+    middle = {name: torch.tensor([0.5]) for name in ("angle", "scale", "dx", "dy", "flip")}
+    shifted = augment(crop=2, rotate=1e-9)._warp(x, middle | {("dy", "dx")[axis]: torch.tensor([1.0])})
+    place = divmod(int(shifted.flatten().argmax()), 13)
+    assert shifted.max() == pytest.approx(1, abs=1e-4)
+    assert place == ((0, 6) if axis == 0 else (3, 3))  # content moves against the shift of the sampling grid, by 2 pixels
+    zoomed = augment(scale=0.999999)._warp(x, middle | {"scale": torch.tensor([1.0])})
+    assert divmod(int(zoomed.flatten().argmax()), 13) == ((1, 6) if axis == 0 else (3, 4))
+    turned = augment(rotate=90.0)._warp(x, middle | {"angle": torch.tensor([1.0])})
+    assert divmod(int(turned.flatten().argmax()), 13) in (((3, 5), (3, 7)) if axis == 0 else ((2, 6), (4, 6)))
+    assert turned.max() == pytest.approx(1, abs=1e-4)  # a true rotation: the pixel stays one pixel
+
+
 def test_wrong_options():
     with pytest.raises(ValueError, match="policy is 'trivial'; allowed are none, autoaugment, randaugment"):
         augment(policy="trivial")
