@@ -84,6 +84,12 @@ def test_events_are_reported():
     assert root_warnings(quiet, start=ComplexPair(0.9, 0.5)) == []
     assert "sign" in root_warnings(quiet, start=ComplexPair(-0.9, 0.5))[0]
     assert "guard" in root_warnings(made("real_pair", "roots", RealPair(1e-7, 1.0)))[0]
+    for inside, outside in ((0.999, 1.001), (0.6, 2.0)):
+        assert "guard" in root_warnings(made("complex_pair", "roots", ComplexPair(inside * ROOT_GUARD, 0.0)))[0]
+        assert root_warnings(made("complex_pair", "roots", ComplexPair(outside * ROOT_GUARD, 0.0))) == []
+    assert "infinity" in root_warnings(made("linear", factor=Linear(1e-7)))[0]  # beyond single precision on spectra of order 1
+    assert root_warnings(made("linear", factor=Linear(1e-5))) == []
+    assert root_warnings(made("linear", factor=Linear(0.0)), start=Linear(1.0)) == root_warnings(made("linear", factor=Linear(0.0)))
     assert "weight" in root_warnings(made("linear", factor=Linear(1e4)))[0]
     assert "infinity" in root_warnings(made("linear", factor=Linear(0.0)))[0]
     assert "axis" in root_warnings(made("symmetric_pair", factor=SymmetricPair(1.0)), start=SymmetricPair(-1.0))[0]
@@ -106,3 +112,14 @@ def test_bad_input():
         made("linear", factor=RealPair(1.0, 2.0))
     with pytest.raises(ValueError, match="degree 2 does not fit"):
         made("general3", factor=RealPair(1.0, 2.0))
+
+
+@pytest.mark.parametrize("parameterisation", PARAMETERISATIONS)
+def test_every_coefficient_has_a_gradient_where_a_module_starts(parameterisation):
+    """A complex pair that started at b = 0 would stay a double root."""
+    A = torch.tensor(np.random.default_rng(0).normal(size=(4, 4)))
+    for kind in FACTORS:
+        module = made(kind, parameterisation)
+        module(lambda v: A @ v, torch.ones(4, dtype=torch.float64)).square().sum().backward()
+        for name, p in module.named_parameters():
+            assert p.grad.abs().min() > 1e-6, (kind, name)

@@ -11,7 +11,7 @@ from mgtheory import derive
 from mgtheory.families import FAMILIES
 from mgtheory.polynomial import ResidualPolynomial
 from nets.initialise import InitReport
-from nets.operators import operator_spectra
+from nets.operators import operator_matrix, operator_spectra
 from nets.placements import PLACEMENTS
 
 SCHEMES = nets.list_schemes()
@@ -128,6 +128,54 @@ def test_spectral_takes_the_extreme_real_eigenvalues():
     np.testing.assert_allclose(found, [real.min(), real.max()], rtol=1e-5)
 
 
+def test_symmetric_pairs_take_squares_of_eigenvalues_and_ritz_values_of_the_square():
+    model, _ = started("g4", "spectral")
+    A = model.levels[0].A
+    values = operator_spectra([A], [(16, 16)])[0].values
+    real = values.real[np.abs(values.imag) < 1e-9]
+    kappas = sorted(step.factor().kappa for step in model.levels[0].steps)
+    np.testing.assert_allclose(kappas, sorted(1 / np.array([real.min(), real.max()]) ** 2), rtol=1e-5)
+    model, report = started("g4", "harmonic_ritz", operator="laplacian", small=0.0)
+    roots = np.array([1 / step.factor().kappa for step in model.levels[0].steps])
+    assert ((roots > 0) & (roots < 1)).all()
+    np.testing.assert_allclose(np.sort(roots), np.sort(report.sources[0].roots.real), rtol=1e-5)
+    operator = operator_matrix(model.levels[0].A, (16, 16))
+    start = started_vector(operator.shape[0])
+    used = derive("harmonic_ritz", 2, operator=operator @ operator, start=start, copies=False)
+    np.testing.assert_allclose(np.sort(roots), np.sort(used.roots.real), rtol=1e-4)
+
+
+def started_vector(n):
+    """What `started` draws for the first level's Krylov space, after the weights of both levels' operators (4 and 8 channels)."""
+    generator = torch.Generator().manual_seed(0)
+    for channels in (4, 8):
+        torch.empty(channels, channels, 3, 3).uniform_(-1, 1, generator=generator)
+    return torch.randn(n, generator=generator, dtype=torch.float64).numpy()
+
+
+def test_real_pairs_and_linear_steps_take_roots_in_leja_order():
+    expected = derive("chebyshev", 4, interval=(0.25, 1.0)).roots.real
+    model, _ = started("r4", "chebyshev", operator="laplacian", small=0.0)
+    pairs = [step.factor() for step in model.levels[0].steps]
+    np.testing.assert_allclose(
+        [root for pair in pairs for root in sorted((pair.r1, pair.r2))], [*sorted(expected[:2]), *sorted(expected[2:])], rtol=1e-6
+    )
+    model, _ = started("q4", "chebyshev", operator="laplacian", small=0.0)
+    np.testing.assert_allclose([1 / step.factor().w for step in model.levels[0].steps], expected, rtol=1e-6)
+
+
+def test_uniform_keeps_the_sign_of_a_root_at_the_guard():
+    for seed in range(400):
+        model, report = started("q8", "uniform:a=-1,b=1", seed=seed, model_options={"width": 1, "levels": 1})
+        roots = np.array([1 / step.factor().w for step in model.levels[0].steps])
+        assert np.abs(roots).min() > 0.01 * (1 - 1e-6)
+        at_guard = roots[np.abs(np.abs(roots) - 0.01) < 1e-6]
+        if (at_guard < 0).any():
+            assert report.levels[0].fitted
+            return
+    raise AssertionError("no negative root was drawn inside the guard in 400 tries of 8 at 1 %")
+
+
 def test_complex_roots_on_linear_steps_become_their_modulus():
     general, exact = started("p2", "harmonic_ritz", seed=1)
     roots = general.levels[0].polynomial().roots
@@ -181,8 +229,11 @@ def test_file_scheme(init_file):
     assert report.sources[0].interval == (2.0, 8.0)
     assert report.levels[0].lower == pytest.approx(0.25)
     assert report.to_dict()["source"]["family"] == "chebyshev"
-    _, pairs = started("g4", source)
+    model, pairs = started("g4", source, operator="laplacian", small=0.0, scale=3.0)
     assert "A^2" in pairs.levels[0].reasons[0]
+    kappas = [step.factor().kappa for step in model.levels[0].steps]
+    expected = 1 / (9.0 * derive("chebyshev", 2, interval=(0.25, 1.0)).roots.real)  # the relative roots, times b^2
+    np.testing.assert_allclose(sorted(kappas), sorted(expected), rtol=1e-6)
     for name in ("p3", "g8"):
         with pytest.raises(ValueError, match="have degree 2, the level needs degree 3"):
             started(name, source)

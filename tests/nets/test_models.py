@@ -250,6 +250,9 @@ def test_shared_coefficients():
     own, shared = (small("g8", coefficients=which) for which in ("step", "level"))
     assert len(nets.coefficient_parameters(own)) == 2 * 5
     assert len(nets.coefficient_parameters(shared)) == 2 * 3
+    mixed = small("q2", factors=["general2", "general3", "general2"], coefficients="level")
+    assert [step.coefficients.degree for step in mixed.levels[0].steps] == [2, 3, 2]
+    assert mixed.levels[0].steps[0].coefficients is mixed.levels[0].steps[2].coefficients
     copied = copy.deepcopy(shared)
     with torch.no_grad():
         copied.levels[0].steps[0].coefficients.kappa.fill_(9.0)
