@@ -19,6 +19,8 @@ import scipy.sparse
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh, splu
 
+from mgtheory.checks import check_array, check_number
+
 if TYPE_CHECKING:
     from mgtheory.hierarchy import Hierarchy
 
@@ -52,15 +54,15 @@ def approximation_constant(A: Any, P: Any, *, B: ArrayLike | None = None, lmax: 
     >>> round(approximation_constant(A, np.array([[0.5], [1.0], [0.5]]), lmax=4.0), 12)  # 1D Laplacian, linear interpolation: 2
     2.0
     """
-    matrix, prolongation = scipy.sparse.csc_array(A, dtype=float), scipy.sparse.csc_array(P, dtype=float)
+    matrix, prolongation = _real_matrix(A, "A"), _real_matrix(P, "P")
     n, m = prolongation.shape
     if matrix.shape != (n, n) or not 0 < m < n:
         raise ValueError(f"A has shape {matrix.shape} and P {prolongation.shape}, must be (n, n) and (n, m) with 0 < m < n")
-    mass = np.ones(n) if B is None else 1.0 / np.asarray(B, dtype=float)
-    if mass.shape != (n,) or not (np.isfinite(mass) & (mass > 0)).all():
+    diagonal = np.ones(n) if B is None else check_array(B, "B", real=True)
+    if diagonal.shape != (n,) or not (np.isfinite(diagonal) & (diagonal > 0)).all():
         raise ValueError(f"B must be a positive diagonal of shape ({n},)")
-    if lmax is None:
-        lmax = _largest(matrix, mass)
+    mass = 1.0 / diagonal
+    lmax = _largest(matrix, mass) if lmax is None else check_number(lmax, "lmax", "larger than 0")
     try:
         coarse = splu(scipy.sparse.csc_array(prolongation.T @ (mass[:, None] * prolongation)))
     except RuntimeError:
@@ -96,6 +98,8 @@ def approximation_constants(hierarchy: Hierarchy) -> tuple[float, ...]:
     ValueError
         If the coarse operators are not Galerkin's: the V-cycle bound holds for P^T A P (up to a factor) alone.
     """
+    if not hasattr(hierarchy, "levels"):
+        raise ValueError(f"hierarchy is a {type(hierarchy).__name__}, must be a Hierarchy")
     constants = []
     for fine, coarse in zip(hierarchy.levels, hierarchy.levels[1:], strict=False):
         P = scipy.sparse.csr_array(fine.P.tocsr())
@@ -105,6 +109,13 @@ def approximation_constants(hierarchy: Hierarchy) -> tuple[float, ...]:
             raise ValueError(f"level {coarse.index} is not a multiple of P^T A P: the bound needs coarsening='galerkin'")
         constants.append(approximation_constant(fine.A, P))
     return tuple(constants)
+
+
+def _real_matrix(given: Any, name: str) -> scipy.sparse.csc_array:
+    matrix = scipy.sparse.csc_array(given if scipy.sparse.issparse(given) else np.atleast_2d(check_array(given, name)))
+    if len(matrix.shape) != 2 or np.iscomplexobj(matrix.data) or not np.isfinite(matrix.data).all():
+        raise ValueError(f"{name} has shape {matrix.shape} and type {matrix.dtype}, must be a real, finite matrix")
+    return matrix.astype(float)
 
 
 def _largest(A: scipy.sparse.csc_array, mass: NDArray[np.float64]) -> float:

@@ -9,7 +9,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["check_axes", "check_callable", "check_name", "check_number", "check_vector", "check_whole", "on_grid"]
+__all__ = [
+    "check_array",
+    "check_axes",
+    "check_callable",
+    "check_generator",
+    "check_kind",
+    "check_name",
+    "check_number",
+    "check_shape",
+    "check_vector",
+    "check_whole",
+    "on_grid",
+]
 
 FLOATING = ("float32", "float64", "complex64", "complex128")
 
@@ -27,6 +39,51 @@ def check_number(value: Any, name: str, allowed: str = "from 0 on") -> float:
     if not number or (allowed != "of any sign" and value < 0) or (allowed == "larger than 0" and value == 0):
         raise ValueError(f"{name} is {value!r}, must be a number {allowed}")
     return float(value)
+
+
+def check_array(value: Any, name: str, *, real: bool = False) -> NDArray[Any]:
+    """An array of numbers (new where its type changes), complex or float; NaN and infinity pass."""
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise ValueError(f"{name} has rows of different lengths, must be an array of numbers") from None
+    if array.dtype.kind not in ("iuf" if real else "iufc"):
+        kind = f"type {array.dtype}" if isinstance(value, np.ndarray) else _article(value)
+        raise ValueError(f"{name} is {kind}, must be {'real ' if real else ''}numbers")
+    return array.astype(complex if array.dtype.kind == "c" else float, copy=False)
+
+
+def _article(value: Any) -> str:
+    """The type of a value in words: "a str", "an int"."""
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
+
+
+def check_kind(value: Any, kind: type | tuple[type, ...], name: str, what: str) -> Any:
+    """An object of that kind."""
+    if not isinstance(value, kind):
+        raise ValueError(f"{name} is {_article(value)}, must be {what}")
+    return value
+
+
+def check_generator(value: Any, name: str) -> np.random.Generator:
+    """A numpy Generator."""
+    generator: np.random.Generator = check_kind(
+        value, np.random.Generator, name, "a numpy Generator, as numpy.random.default_rng(seed) gives"
+    )
+    return generator
+
+
+def check_shape(value: Any, name: str, dim: int | None = None) -> tuple[int, ...]:
+    """The sizes of a grid, whole numbers from 1 on: one number stands for each of `dim` axes (for one axis, where dim is None)."""
+    number = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    given = (
+        (value,) * (dim or 1) if number else tuple(value) if isinstance(value, Sequence | np.ndarray) and not isinstance(value, str) else ()
+    )
+    if not given or (dim or len(given)) != len(given) or not all(isinstance(n, int | np.integer) and n >= 1 for n in given):
+        axes = "each axis" if dim is None else f"{dim} axes"
+        raise ValueError(f"{name} is {value!r}, must be positive integers, one for {axes}".replace("\n", ""))
+    return tuple(int(n) for n in given)
 
 
 def check_callable(value: Any, name: str) -> None:

@@ -22,11 +22,13 @@ import cmath
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
+from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mgtheory.checks import check_array, check_kind
 from mgtheory.roots import reciprocals
 
 __all__ = ["FACTORS", "ComplexPair", "Factor", "General", "Linear", "RealPair", "SymmetricPair", "factor_from_dict"]
@@ -41,8 +43,8 @@ class Factor:
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
             for number in value if isinstance(value, tuple) else (value,):
-                if not math.isfinite(number):
-                    raise ValueError(f"{self.kind} factor: {name} is {number}, must be finite")
+                if not (isinstance(number, Real) and math.isfinite(number)):
+                    raise ValueError(f"{self.kind} factor: {name} is {number!r}, must be finite")
 
     @property
     def correction_coefficients(self) -> tuple[float, ...]:
@@ -181,7 +183,7 @@ class General(Factor):
     kind: ClassVar[str] = "general"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "c", tuple(float(x) for x in self.c))
+        object.__setattr__(self, "c", tuple(check_array(self.c, "general factor: c", real=True).reshape(-1).tolist()))
         super().__post_init__()
         if not self.c:
             raise ValueError("general factor: no coefficients given, at least c_0 is needed")
@@ -208,7 +210,7 @@ def factor_from_dict(data: dict[str, Any]) -> Factor:
     ValueError
         For an unknown kind, or parameters that do not belong to it.
     """
-    parameters = dict(data)
+    parameters = dict(check_kind(data, dict, "factor", "a dictionary as to_dict gives"))
     kind = parameters.pop("kind", None)
     if not isinstance(kind, str) or kind not in FACTORS:
         raise ValueError(f"unknown factor kind {kind!r}, known are: {', '.join(FACTORS)}")

@@ -261,7 +261,7 @@ def _check_lmax(lmax: float, *, family: str) -> float:
     try:
         value = float(lmax)
     except (TypeError, ValueError):
-        raise ValueError(f"lmax is {lmax!r}, {family} needs the largest eigenvalue of BA, a number > 0") from None
+        raise ValueError(f"lmax is {lmax!r}, {family} needs the largest eigenvalue of BA, a number > 0".replace("\n", "")) from None
     if not (math.isfinite(value) and value > 0):
         raise ValueError(f"lmax is {value:g}, {family} needs the largest eigenvalue of BA, finite and > 0")
     return value
@@ -271,7 +271,7 @@ def _check_interval(interval: IntervalLike, *, family: str) -> tuple[float, floa
     try:
         a, b = (float(end) for end in interval)
     except (TypeError, ValueError):
-        raise ValueError(f"interval is {interval!r}, {family} needs a pair (a, b) with 0 < a < b") from None
+        raise ValueError(f"interval is {interval!r}, {family} needs a pair (a, b) with 0 < a < b".replace("\n", "")) from None
     if not (math.isfinite(b) and 0 < a < b):
         raise ValueError(f"interval is ({a:g}, {b:g}), {family} needs 0 < a < b, both finite")
     return a, b

@@ -16,12 +16,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from mgtheory.checks import check_kind, check_name, check_shape, check_whole
 from mgtheory.frozen import ReadOnlyArrays
 from mgtheory.localcycle import NEAR, LocalCycle, directions
 from mgtheory.polynomial import ResidualPolynomial
@@ -84,17 +85,17 @@ class FourierFactor(ReadOnlyArrays):
 
 def on_unit_scale(polynomial: ResidualPolynomial, problem: Any) -> ResidualPolynomial:
     """A polynomial derived for `problem.A`, which carries 1/h^2, as one for `problem.stencil` (h = 1): its roots times h_0^2."""
+    check_kind(polynomial, ResidualPolynomial, "polynomial", "a ResidualPolynomial")
+    if not hasattr(problem, "h"):
+        raise ValueError(f"problem is a {type(problem).__name__}, must be a problem with a mesh width h")
     return polynomial.scaled(float(np.ravel(problem.h)[0]) ** 2)
 
 
 def sample_shape(samples: int | Sequence[int] | None, dim: int, multiple: int = 1) -> tuple[int, ...]:
     """Sample counts per axis from one number, one per axis, or None for the default of `SAMPLES`."""
-    given = SAMPLES[dim] if samples is None else samples
-    shape = (int(given),) * dim if isinstance(given, int | np.integer) else tuple(int(n) for n in given)
-    if len(shape) != dim or any(n < 2 or n % multiple for n in shape):
-        raise ValueError(
-            f"samples must be an integer, or {dim} of them, each a multiple of {max(multiple, 1)} and at least 2; got {samples}"
-        )
+    shape = check_shape(SAMPLES[dim] if samples is None else samples, "samples", dim)
+    if any(n < 2 or n % multiple for n in shape):
+        raise ValueError(f"samples is {samples!r}, each must be a multiple of {max(multiple, 1)} and at least 2")
     return shape
 
 
@@ -136,8 +137,7 @@ def smoothing_factor(
     >>> round(smoothing_factor(laplacian(2), Jacobi(0.8)).factor, 12)
     0.6
     """
-    if steps < 1:
-        raise ValueError(f"steps must be at least 1, got {steps}")
+    steps = check_whole(steps, "steps", 1)
     stencil, relaxation = the_stencil(operator), as_relaxation(smoother, scaling)
     evaluate = _in_batches(_coupled if relaxation.couples else _uncoupled)
     theta = grid_frequencies(sample_shape(samples, stencil.dim))
@@ -178,7 +178,7 @@ def two_grid_factor(
     >>> round(two_grid_factor(laplacian(2), Jacobi(0.8), pre=1, post=1).factor, 9)
     0.36
     """
-    return cycle_factor(LocalCycle(operator, smoother, levels=2, **options), samples=samples, refine=refine, zero=zero)
+    return cycle_factor(LocalCycle(operator, smoother, levels=2, **_cycle_options(options)), samples=samples, refine=refine, zero=zero)
 
 
 def three_grid_factor(
@@ -191,7 +191,15 @@ def three_grid_factor(
     **options: Any,
 ) -> FourierFactor:
     """The factor of a cycle with three grids, from the 4^d harmonics; `options` are those of `LocalCycle`, `cycle="W"` among them."""
-    return cycle_factor(LocalCycle(operator, smoother, levels=3, **options), samples=samples, refine=refine, zero=zero)
+    return cycle_factor(LocalCycle(operator, smoother, levels=3, **_cycle_options(options)), samples=samples, refine=refine, zero=zero)
+
+
+def _cycle_options(options: dict[str, Any]) -> dict[str, Any]:
+    """The keywords, all of them known to `LocalCycle` and left free by the functions for a number of grids."""
+    allowed = [item.name for item in fields(LocalCycle) if item.init and item.name not in ("operator", "smoother", "levels")]
+    for name in options:
+        check_name(name, allowed, "option")
+    return options
 
 
 def cycle_factor(
@@ -220,8 +228,8 @@ def cycle_factor(
     ValueError
         For an unknown `zero`, or samples that do not allow that many grids.
     """
-    if zero not in ("limit", "remove"):
-        raise ValueError(f"unknown zero {zero!r}; known: limit, remove")
+    check_kind(cycle, LocalCycle, "cycle", "a LocalCycle")
+    check_name(zero, ("limit", "remove"), "zero")
     theta = cycle.base_frequencies(sample_shape(samples, cycle.dim, 2 ** (cycle.levels - 1)))
     grid, flat = theta.shape[:-1], theta.reshape(-1, cycle.dim)
     origin = int(np.flatnonzero((flat == 0).all(axis=1))[0])

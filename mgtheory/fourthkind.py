@@ -16,7 +16,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from mgtheory.polynomial import Recurrence
+from mgtheory.checks import check_array, check_number
+from mgtheory.polynomial import Recurrence, check_degree
 
 __all__ = ["equioscillation", "fourth_kind_recurrence", "optimised_beta", "optimised_roots"]
 
@@ -30,6 +31,8 @@ def fourth_kind_recurrence(beta: Array, *, lmax: float) -> Recurrence:
 
     beta = 1 is the fourth kind itself; the weights of the optimised polynomial are `optimised_beta`.
     """
+    beta = check_array(beta, "beta", real=True)
+    check_number(lmax, "lmax", "larger than 0")
     i = np.arange(1, len(beta) + 1)
     keep = np.where(i == 1, 0.0, (2 * i - 3) / (2 * i + 1))
     step = (8 * i - 4) / ((2 * i + 1) * lmax)
@@ -55,7 +58,8 @@ def _optimised_angles(degree: int) -> tuple[float, ...]:
 
 def optimised_roots(degree: int) -> Array:
     """The roots of the optimised fourth kind on (0, 1], ascending, shape (degree,)."""
-    return np.sin(0.5 * np.array(_optimised_angles(degree))) ** 2
+    check_degree(degree, family="chebyshev4_opt")
+    return np.sin(0.5 * np.array(_optimised_angles(int(degree)))) ** 2
 
 
 def optimised_beta(degree: int) -> Array:
@@ -69,7 +73,8 @@ def optimised_beta(degree: int) -> Array:
     >>> optimised_beta(1), optimised_beta(2)
     (array([1.125]), array([1.02387288, 1.26408905]))
     """
-    phi = np.array(_optimised_angles(degree))
+    check_degree(degree, family="chebyshev4_opt")
+    phi = np.array(_optimised_angles(int(degree)))
     n = np.arange(degree + 1)
     theta = np.pi * (n + 0.5) / (degree + 1)
     q = np.prod(1 - (np.sin(0.5 * theta[:, None]) / np.sin(0.5 * phi)) ** 2, axis=1)
@@ -80,7 +85,8 @@ def optimised_beta(degree: int) -> Array:
 
 def equioscillation(degree: int) -> float:
     """Relative spread of F over its k + 1 extremal points for the computed roots: 0 for exact ones."""
-    phi = np.array(_optimised_angles(degree))
+    check_degree(degree, family="chebyshev4_opt")
+    phi = np.array(_optimised_angles(int(degree)))
     error, _ = _conditions(np.append(_maxima(phi), np.pi), phi)
     return float(np.expm1(np.ptp(np.append(error, 0.0))))
 

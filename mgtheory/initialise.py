@@ -23,8 +23,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mgtheory import spectrum
+from mgtheory.checks import check_array
 from mgtheory.families import Family, get_family
 from mgtheory.files import read_json, write_atomically
+from mgtheory.krylov import linear_operator
 from mgtheory.polynomial import ResidualPolynomial, check_degree
 from mgtheory.spectrum import Interval
 
@@ -131,7 +133,7 @@ class InitialCoefficients:
         """The inverse of `to_json`."""
         try:
             return cls.from_dict(json.loads(text))
-        except json.JSONDecodeError as error:
+        except (json.JSONDecodeError, TypeError) as error:
             raise ValueError(f"not a file of initial coefficients: {error}") from error
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -231,12 +233,24 @@ def _describe(problem: Problem) -> dict[str, Any]:
 
 
 def _interval(interval: tuple[float, float] | Interval) -> tuple[float, float]:
-    a, b = interval
-    return float(a), float(b)
+    try:
+        a, b = (float(end) for end in interval)
+    except (TypeError, ValueError):
+        raise ValueError(f"interval is {interval!r}, needs a pair (a, b) with a < b".replace("\n", "")) from None
+    if not a < b:
+        raise ValueError(f"interval is ({a:g}, {b:g}), needs a < b")
+    return a, b
+
+
+def _model(given: Sources) -> Problem:
+    problem = given["problem"]
+    if not (hasattr(problem, "spectrum") and hasattr(problem, "smoothing_interval")):
+        raise ValueError(f"problem is a {type(problem).__name__}, must be a model problem, as mgtheory.poisson or problems.create make it")
+    return problem
 
 
 def _smoothing_interval_of_problem(given: Sources) -> Derived:
-    ends = _interval(given["problem"].smoothing_interval())
+    ends = _interval(_model(given).smoothing_interval())
     return ends, {"interval": ends}, _describe(given["problem"])
 
 
@@ -245,7 +259,7 @@ def _given_interval(given: Sources) -> Derived:
 
 
 def _lmax_of_problem(given: Sources) -> Derived:
-    b = _interval(given["problem"].spectrum())[1]
+    b = _interval(_model(given).spectrum())[1]
     return (0.0, b), {"lmax": b}, _describe(given["problem"])
 
 
@@ -259,19 +273,21 @@ def _given_lmax(given: Sources) -> Derived:
 
 
 def _lmax_of_operator(given: Sources) -> Derived:
-    b = spectrum.lanczos(given["operator"]).upper
-    return (0.0, b), {"lmax": b}, {"shape": list(given["operator"].shape), "lmax": f"Lanczos with safety factor, {b:.6g}"}
+    operator = linear_operator(given["operator"])
+    b = spectrum.lanczos(operator).upper
+    return (0.0, b), {"lmax": b}, {"shape": list(operator.shape), "lmax": f"Lanczos with safety factor, {b:.6g}"}
 
 
 def _krylov_of_operator(given: Sources) -> Derived:
     if given["start"] is None:
         raise ValueError("start is missing: a Krylov family needs the operator and the start vector b")
-    b = spectrum.arnoldi(given["operator"]).radius
-    return (0.0, b), {"operator": given["operator"], "start": given["start"]}, {"shape": list(given["operator"].shape)}
+    operator = linear_operator(given["operator"])
+    b = spectrum.arnoldi(operator).radius
+    return (0.0, b), {"operator": operator, "start": given["start"]}, {"shape": list(operator.shape)}
 
 
 def _krylov_of_problem(given: Sources) -> Derived:
-    problem = given["problem"]
+    problem = _model(given)
     start = problem.b if given["start"] is None else given["start"]
     return (0.0, _interval(problem.spectrum())[1]), {"operator": problem.A, "start": start}, _describe(problem)
 
@@ -281,7 +297,7 @@ def _given_points(given: Sources) -> Derived:
     if isinstance(points, list | tuple) and points and all(isinstance(part, Interval) for part in points):
         ends = [abs(end) for part in points for end in part]
         return (min(ends), max(ends)), {"points": points}, {"intervals": [list(part) for part in points]}
-    points = np.atleast_1d(np.asarray(points))
+    points = np.atleast_1d(check_array(points, "points"))
     modulus = np.abs(points)
     if points.size < 2 or not np.isfinite(modulus).all():
         raise ValueError(f"points: {points.size} given, at least two finite ones are needed")
@@ -295,12 +311,12 @@ def _points_of_interval(given: Sources) -> Derived:
 
 
 def _points_of_problem(given: Sources) -> Derived:
-    ends = tuple(given["problem"].smoothing_interval())
+    ends = _interval(_model(given).smoothing_interval())
     return ends, {"points": Interval(*ends)}, _describe(given["problem"])
 
 
 def _the_problem(given: Sources) -> Derived:
-    problem = given["problem"]
+    problem = _model(given)
     return (0.0, problem.spectrum().b), {"problem": problem}, _describe(problem)
 
 

@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 import scipy.linalg
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse.linalg import aslinearoperator
+from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
+from mgtheory.checks import check_array, check_whole
 from mgtheory.frozen import ReadOnlyArrays
 from mgtheory.polynomial import MAX_DEGREE, ResidualPolynomial, check_degree
 
@@ -67,7 +68,7 @@ def arnoldi_process(apply: Callable[[Any], Any], start: NDArray[Any], steps: int
     start
         A finite vector other than 0, shape (n,).
     """
-    peak = float(np.abs(start).max(initial=0.0))
+    steps, peak = check_whole(steps, "steps", 1), float(np.abs(start).max(initial=0.0))
     if not (math.isfinite(peak) and peak > 0):
         raise ValueError(f"start has norm {peak:g}, Krylov methods need a finite vector other than 0")
     unit = start / peak
@@ -127,6 +128,18 @@ class HarmonicRitz(ReadOnlyArrays):
     residual_norm: float
 
 
+def linear_operator(operator: Any) -> LinearOperator:
+    """A sparse or dense array (nested lists too) or LinearOperator as a LinearOperator."""
+    if isinstance(operator, list | tuple):
+        operator = check_array(operator, "operator")
+    if isinstance(operator, np.ndarray) and (operator.ndim != 2 or operator.dtype.kind not in "iufc"):
+        raise ValueError(f"operator has shape {operator.shape} and type {operator.dtype}, must be a matrix of numbers")
+    try:
+        return aslinearoperator(operator)
+    except TypeError:
+        raise ValueError(f"operator is a {type(operator).__name__}, must be a sparse or dense array or a LinearOperator") from None
+
+
 def harmonic_ritz(degree: int, *, operator: Any, start: ArrayLike, copies: bool = True) -> ResidualPolynomial:
     """The q of degree k that minimises ||q(A) b||: the GMRES residual polynomial; its roots are the harmonic Ritz values.
 
@@ -160,8 +173,7 @@ def harmonic_ritz(degree: int, *, operator: Any, start: ArrayLike, copies: bool 
 def gmres_polynomial(degree: int, *, operator: Any, start: ArrayLike, copies: bool = True) -> HarmonicRitz:
     """`harmonic_ritz` with its record: the values before copies were added, the copies, and the GMRES residual norm."""
     check_degree(degree, family="harmonic_ritz")
-    A = aslinearoperator(operator)
-    b = np.asarray(start)
+    A, b = linear_operator(operator), check_array(start, "start")
     if A.shape[0] != A.shape[1] or b.shape != (A.shape[0],):
         raise ValueError(f"operator has shape {A.shape} and start {b.shape}, harmonic_ritz needs (n, n) and (n,)")
     if np.iscomplexobj(b) or np.issubdtype(np.dtype(A.dtype), np.complexfloating):

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mgtheory.checks import check_name, check_shape, check_whole
 from mgtheory.relaxation import Relaxation, Turns, as_relaxation, inverse
 from mgtheory.stencils import Stencil, tensor
 from mgtheory.symbols import ROW_SUM, Complex, Float, grid_frequencies, harmonic_symbols, the_stencil
@@ -116,12 +117,11 @@ class LocalCycle:
 
     def __post_init__(self) -> None:
         fine = the_stencil(self.operator)
-        if self.levels < 2:
-            raise ValueError(f"levels must be at least 2, got {self.levels}")
-        if self.pre < 0 or self.post < 0:
-            raise ValueError(f"pre and post must not be negative, got {self.pre} and {self.post}")
-        if self.cycle not in CYCLES:
-            raise ValueError(f"unknown cycle {self.cycle!r}; known: {', '.join(CYCLES)}")
+        check_whole(self.levels, "levels", 2)
+        check_whole(self.pre, "pre", 0)
+        check_whole(self.post, "post", 0)
+        check_whole(self.order, "order", 0)
+        check_name(self.cycle, tuple(CYCLES), "cycle")
         object.__setattr__(self, "R", _transfer(self.restriction, RESTRICTIONS, fine, "restriction"))
         object.__setattr__(self, "P", _transfer(self.interpolation, INTERPOLATIONS, fine, "interpolation"))
         if self.coarsening is None:
@@ -137,10 +137,13 @@ class LocalCycle:
 
     def _coarse_stencils(self, fine: Stencil) -> list[Stencil]:
         if not isinstance(self.coarsening, str):
-            given = [self.coarsening] if isinstance(self.coarsening, Stencil) else list(self.coarsening or ())
-            if len(given) != self.levels - 1 or any((s.dim, s.channels) != (fine.dim, fine.channels) for s in given):
-                raise ValueError(f"coarsening needs {self.levels - 1} stencils of the operator's dimension and channels, got {len(given)}")
-            return given
+            given = [self.coarsening] if isinstance(self.coarsening, Stencil) else self.coarsening
+            stencils = list(given) if isinstance(given, list | tuple) and all(isinstance(s, Stencil) for s in given) else []
+            if len(stencils) != self.levels - 1 or any((s.dim, s.channels) != (fine.dim, fine.channels) for s in stencils):
+                raise ValueError(
+                    f"coarsening is one of {', '.join(COARSENINGS)}, or {self.levels - 1} stencils of the operator's dimension and channels"
+                )
+            return stencils
         if self.coarsening == "rediscretise":
             return [fine / 2.0 ** (self.order * l) for l in range(1, self.levels)]
         if self.coarsening != "galerkin":
@@ -208,6 +211,7 @@ class LocalCycle:
     def base_frequencies(self, shape: Sequence[int]) -> Float:
         """The base frequencies of a periodic grid of `shape` points, in (-pi/n, pi/n] with n = 2^(levels - 1); shape (*(shape/n), d)."""
         n = 2 ** (self.levels - 1)
+        shape = check_shape(shape, "shape", self.dim)
         if any(size % n for size in shape):
             raise ValueError(f"{self.levels} grids need sizes that are multiples of {n}, got {tuple(shape)}")
         return grid_frequencies([size // n for size in shape]) / n

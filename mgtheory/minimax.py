@@ -25,6 +25,7 @@ import scipy.linalg
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import linprog
 
+from mgtheory.checks import check_array
 from mgtheory.peaks import angular_grid, local_maxima
 from mgtheory.polynomial import MAX_DEGREE, ResidualPolynomial, check_degree
 from mgtheory.spectrum import Interval
@@ -245,9 +246,9 @@ def _the_set(points: Any, degree: int) -> tuple[tuple[Interval, ...], Complex]:
         parts = _united(points)
         return parts, np.concatenate([angular_grid(part.a, part.b, degree) for part in parts]).astype(complex)
     try:
-        z = np.atleast_1d(np.asarray(points, dtype=complex)).ravel()
-    except (TypeError, ValueError):
-        raise ValueError(f"points are {type(points).__name__}, minimax needs numbers, an Interval or a list of Intervals") from None
+        z = np.atleast_1d(check_array(points, "points").astype(complex)).ravel()
+    except ValueError as error:
+        raise ValueError(f"{error}, an Interval or a list of Intervals") from None
     if not z.size or not np.isfinite(z).all():
         raise ValueError(f"points: {z.size} given, minimax needs finite ones")
     if np.abs(z).min() <= 1e-12 * np.abs(z).max():

@@ -22,11 +22,12 @@ from typing import Any
 import numpy as np
 from numpy.polynomial import chebyshev as cheb
 
+from mgtheory.checks import check_whole
 from mgtheory.families import chebyshev, chebyshev4
 from mgtheory.fourier import cycle_factor
 from mgtheory.leastmax import minimise_maximum
 from mgtheory.localcycle import NEAR, LocalCycle, directions
-from mgtheory.polynomial import ResidualPolynomial
+from mgtheory.polynomial import ResidualPolynomial, check_degree
 from mgtheory.relaxation import Polynomial
 from mgtheory.symbols import Complex, Float, harmonic_symbols, the_stencil
 
@@ -89,10 +90,10 @@ def optimise_two_grid(
     **options
         Further options of `LocalCycle`: coarsening, restriction, interpolation, order, scaling.
     """
-    if int(degree) != degree or not 1 <= degree <= MAX_OPTIMAL_DEGREE:
-        raise ValueError(f"two_grid_optimal allows degrees 1 to {MAX_OPTIMAL_DEGREE}, got {degree}")
-    if pre < 0 or post < 0 or pre + post < 1:
-        raise ValueError(f"pre and post must not be negative and not both 0, got {pre} and {post}")
+    check_degree(degree, family="two_grid_optimal", most=MAX_OPTIMAL_DEGREE)
+    if check_whole(pre, "pre", 0) + check_whole(post, "post", 0) < 1:
+        raise ValueError("pre and post are both 0, at least one smoothing step is needed")
+    check_whole(iterations, "iterations", 1)
     stencil, steps = the_stencil(operator), pre + post
 
     def cycle_with(polynomial: ResidualPolynomial) -> LocalCycle:

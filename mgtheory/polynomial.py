@@ -16,12 +16,14 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mgtheory.factors import ComplexPair, Factor, General, Linear
+from mgtheory.checks import check_array, check_kind
+from mgtheory.factors import FACTORS, ComplexPair, Factor, General, Linear
 from mgtheory.frozen import ReadOnlyArrays
 from mgtheory.roots import leja_order, reciprocals, symmetrised
 
@@ -54,7 +56,10 @@ class Recurrence:
 
     def __post_init__(self) -> None:
         for name in ("a", "b", "beta"):
-            object.__setattr__(self, name, tuple(float(value) for value in getattr(self, name)))
+            values = check_array(getattr(self, name), f"recurrence: {name}", real=True)
+            if values.ndim != 1 or not np.isfinite(values).all():
+                raise ValueError(f"recurrence: {name} has shape {values.shape}, must be one-dimensional and finite")
+            object.__setattr__(self, name, tuple(values.tolist()))
         if not len(self.a) == len(self.b) == len(self.beta) > 0:
             raise ValueError(
                 f"recurrence: a, b and beta have lengths {len(self.a)}, {len(self.b)} and {len(self.beta)}, must be equal and positive"
@@ -104,7 +109,7 @@ class ResidualPolynomial(ReadOnlyArrays):
     recurrence: Recurrence | None = None
 
     def __post_init__(self) -> None:
-        roots = np.array(self.roots, dtype=complex)
+        roots = check_array(self.roots, "roots").astype(complex)
         if roots.ndim != 1:
             raise ValueError(f"roots have shape {roots.shape}, must be one-dimensional")
         check_degree(roots.size)
@@ -116,7 +121,7 @@ class ResidualPolynomial(ReadOnlyArrays):
         object.__setattr__(self, "roots", roots)
         super().__post_init__()
         if self.recurrence is not None:
-            self._check_recurrence(self.recurrence)
+            self._check_recurrence(check_kind(self.recurrence, Recurrence, "recurrence", "a Recurrence"))
 
     def _check_recurrence(self, recurrence: Recurrence) -> None:
         if len(recurrence.a) != self.degree:
@@ -180,8 +185,7 @@ class ResidualPolynomial(ReadOnlyArrays):
 
     def _evaluate(self, t: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
         """q(t) and p(t) together: p gains q_so_far * p_f at each factor, which has none of the cancellation of (1 - q)/t."""
-        t = np.asarray(t)
-        t = t.astype(complex if np.iscomplexobj(t) else float)
+        t = check_array(t, "t")
         q, p = np.ones_like(t), np.zeros_like(t)
         for factor in self.factors:
             correction = np.polynomial.polynomial.polyval(t, factor.correction_coefficients)
@@ -228,8 +232,8 @@ class ResidualPolynomial(ReadOnlyArrays):
 
     def scaled(self, factor: float) -> ResidualPolynomial:
         """q(t / factor): the same polynomial for the operator multiplied by `factor` > 0; roots grow by it."""
-        if not (math.isfinite(factor) and factor > 0):
-            raise ValueError(f"scale factor is {factor}, must be positive and finite")
+        if not (isinstance(factor, Real) and math.isfinite(factor) and factor > 0):
+            raise ValueError(f"scale factor is {factor!r}, must be positive and finite")
         return ResidualPolynomial(_scaled_roots(self.roots, factor), self.recurrence and self.recurrence.scaled(factor))
 
     def amplification(self, t: ArrayLike) -> float:
@@ -240,7 +244,9 @@ class ResidualPolynomial(ReadOnlyArrays):
         t
             Points of the spectrum, real or complex. 1 is the best possible; 1e8 loses eight digits.
         """
-        t = np.atleast_1d(np.asarray(t, dtype=complex))
+        t = np.atleast_1d(check_array(t, "t").astype(complex))
+        if not t.size:
+            raise ValueError("t is empty, points of the spectrum are needed")
         values = np.stack([np.polynomial.polynomial.polyval(t, factor.coefficients) for factor in self.factors])
         ones = np.ones((1, t.size))
         first = np.abs(np.concatenate([ones, np.cumprod(values, axis=0)])).max(axis=1)
@@ -250,17 +256,25 @@ class ResidualPolynomial(ReadOnlyArrays):
     @classmethod
     def from_weights(cls, weights: ArrayLike) -> Self:
         """From the step sizes w_i = 1/r_i; a weight 0 is a root at infinity."""
-        return cls(reciprocals(np.atleast_1d(np.asarray(weights, dtype=complex))))
+        values = np.atleast_1d(check_array(weights, "weights").astype(complex))
+        if not np.isfinite(values).all():
+            raise ValueError("a weight is infinite or not a number, weights must be finite")
+        return cls(reciprocals(values))
 
     @classmethod
     def from_factors(cls, factors: Iterable[Factor]) -> Self:
         """The product of real factors, in any order and mixture."""
-        return cls(np.concatenate([np.empty(0, dtype=complex), *(factor.roots for factor in factors)]))
+        given = check_kind(factors, Iterable, "factors", "factors, as Linear(0.5)")
+        roots = [
+            check_kind(factor, Factor, "a factor", "one of " + ", ".join(cls.__name__ for cls in FACTORS.values())).roots
+            for factor in given
+        ]
+        return cls(np.concatenate([np.empty(0, dtype=complex), *roots]))
 
     @classmethod
     def from_coefficients(cls, coefficients: Sequence[float] | NDArray[np.float64]) -> Self:
         """From ascending monomial coefficients of q, [1, q_1, .., q_k]; degree at most 10."""
-        q = np.asarray(coefficients, dtype=float)
+        q = check_array(coefficients, "coefficients of q", real=True)
         if q.ndim != 1 or q.size < 2 or q[0] != 1.0:
             raise ValueError(f"coefficients of q are {q.tolist()}, must be [1, q_1, ..., q_k] with k >= 1 (q(0) = 1)")
         _check_power_basis(q.size - 1)
@@ -277,9 +291,9 @@ class ResidualPolynomial(ReadOnlyArrays):
     def from_dict(cls, data: dict[str, Any]) -> Self:
         """The inverse of `to_dict`."""
         try:
-            roots = [complex(math.inf, 0.0) if z is None else complex(*z) for z in data["roots"]]
+            roots = [complex(math.inf, 0.0) if z is None else complex(*(float(part) for part in z)) for z in data["roots"]]
             recurrence = Recurrence(**data["recurrence"]) if data.get("recurrence") else None
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
             raise ValueError("not a residual polynomial: needs 'roots', a list of [re, im] or null") from error
         return cls(np.array(roots, dtype=complex), recurrence)
 
@@ -292,7 +306,7 @@ class ResidualPolynomial(ReadOnlyArrays):
         """The inverse of `to_json`."""
         try:
             data = json.loads(text)
-        except json.JSONDecodeError as error:
+        except (json.JSONDecodeError, TypeError) as error:
             raise ValueError(f"not a residual polynomial: {error}") from error
         return cls.from_dict(data)
 
@@ -317,10 +331,10 @@ class ResidualPolynomial(ReadOnlyArrays):
         return f"ResidualPolynomial(degree={self.degree}, roots={np.array2string(shown, precision=6, separator=', ', threshold=8)})"
 
 
-def check_degree(degree: int, *, family: str = "a residual polynomial") -> None:
-    """Refuse what is not a whole number from 1 to 256."""
-    if isinstance(degree, bool) or not isinstance(degree, int | np.integer) or not 1 <= degree <= MAX_DEGREE:
-        raise ValueError(f"degree is {degree!r}, {family} allows whole numbers from 1 to {MAX_DEGREE}")
+def check_degree(degree: int, *, family: str = "a residual polynomial", most: int = MAX_DEGREE) -> None:
+    """Refuse what is not a whole number from 1 to `most`."""
+    if isinstance(degree, bool) or not isinstance(degree, int | np.integer) or not 1 <= degree <= most:
+        raise ValueError(f"degree is {degree!r}, {family} allows whole numbers from 1 to {most}")
 
 
 def _check_moduli(roots: NDArray[np.complex128]) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mgtheory import smoothers
+from mgtheory.checks import check_kind, check_name, check_number
 from mgtheory.polynomial import ResidualPolynomial
 from mgtheory.stencils import Stencil
 from mgtheory.symbols import Complex, Float, grid_frequencies, harmonic_symbols, spectral_radius
@@ -72,8 +73,8 @@ class Polynomial:
     scaling: str = "identity"
 
     def __post_init__(self) -> None:
-        if self.scaling not in SCALINGS:
-            raise ValueError(f"unknown scaling {self.scaling!r}; known: {', '.join(SCALINGS)}")
+        check_kind(self.polynomial, ResidualPolynomial, "polynomial", "a ResidualPolynomial")
+        check_name(self.scaling, SCALINGS, "scaling")
 
     @property
     def couples(self) -> bool:
@@ -150,8 +151,7 @@ class GaussSeidel:
 
     def __post_init__(self) -> None:
         _check_omega(self.omega)
-        if self.ordering not in ORDERINGS:
-            raise ValueError(f"unknown ordering {self.ordering!r}; known: {', '.join(ORDERINGS)}")
+        check_name(self.ordering, ORDERINGS, "ordering")
 
     @property
     def couples(self) -> bool:
@@ -217,7 +217,7 @@ def inverse(matrices: Complex) -> Complex:
 
 
 def _check_omega(omega: float) -> None:
-    if not 0.0 < omega < 2.0:
+    if not 0.0 < check_number(omega, "omega", "of any sign") < 2.0:
         raise ValueError(f"omega must lie in (0, 2), got {omega}")
 
 
@@ -254,6 +254,7 @@ def as_relaxation(smoother: Any, scaling: str = "identity") -> Relaxation:
     scaling
         B for a polynomial: `identity` or `diagonal` (its inverse).
     """
+    check_name(scaling, SCALINGS, "scaling")
     if isinstance(smoother, ResidualPolynomial):
         return Polynomial(smoother, scaling)
     if isinstance(smoother, str):

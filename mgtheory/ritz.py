@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse.linalg import LinearOperator, aslinearoperator
+from scipy.sparse.linalg import LinearOperator
 
+from mgtheory.checks import check_array, check_generator, check_number, check_whole
 from mgtheory.frozen import ReadOnlyArrays
-from mgtheory.krylov import arnoldi_process
+from mgtheory.krylov import arnoldi_process, linear_operator
 
 __all__ = ["ArnoldiEstimate", "LanczosEstimate", "Operator", "arnoldi", "lanczos", "square_operator", "start_vector"]
 
@@ -104,7 +105,7 @@ def lanczos(
     if B is None:
         apply = operator.matvec
     else:
-        diagonal = np.asarray(B, dtype=float)
+        diagonal = check_array(B, "B", real=True)
         if diagonal.shape != (operator.shape[0],) or not (diagonal > 0).all():
             raise ValueError(
                 f"B must be a positive diagonal of shape ({operator.shape[0]},), got shape {diagonal.shape}; otherwise use arnoldi"
@@ -202,17 +203,20 @@ def arnoldi(
 
 def square_operator(A: Operator) -> LinearOperator:
     """A as a LinearOperator, refused if not square."""
-    operator = aslinearoperator(A)
-    if operator.shape[0] != operator.shape[1]:
+    operator = linear_operator(A)
+    if operator.shape[0] != operator.shape[1] or not operator.shape[0]:
         raise ValueError(f"the operator has shape {operator.shape}, must be square")
     return operator
 
 
 def _check_estimate(steps: int, tolerance: float, safety: float) -> None:
-    if steps < 1 or not tolerance > 0 or not safety >= 1:
-        raise ValueError(f"steps is {steps}, tolerance {tolerance:g}, safety {safety:g}; must be >= 1, > 0 and >= 1")
+    check_whole(steps, "steps", 1)
+    check_number(tolerance, "tolerance", "larger than 0")
+    if check_number(safety, "safety", "larger than 0") < 1:
+        raise ValueError(f"safety is {safety!r}, must be a number from 1 on")
 
 
 def start_vector(operator: LinearOperator, generator: np.random.Generator | None) -> NDArray[np.float64]:
     """A normal random vector of shape (n,); without a generator the same one every time."""
-    return (np.random.default_rng(0) if generator is None else generator).standard_normal(operator.shape[0])
+    chosen = np.random.default_rng(0) if generator is None else check_generator(generator, "generator")
+    return chosen.standard_normal(operator.shape[0])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mgtheory.checks import check_array
+
 __all__ = ["leja_order", "reciprocals", "symmetrised"]
 
 CONJUGATE_TOLERANCE = 1e-10  # relative distance at which two roots count as conjugates of each other
@@ -16,7 +18,9 @@ def leja_order(roots: ArrayLike) -> NDArray[np.complex128]:
     The first is the one of largest modulus (ties: the larger real part). A repeated root counts as a near one, at distance eps times the
     largest modulus, so that copies are spread out and none is lost.
     """
-    given = np.asarray(roots, dtype=complex)
+    given = check_array(roots, "roots").astype(complex).reshape(-1)
+    if (given == 0).any() or np.isnan(given).any():
+        raise ValueError("a root is 0 or not a number; roots must be non-zero, because q(0) = 1")
     finite = given[np.isfinite(given)]
     infinite = np.full(given.size - finite.size, complex(np.inf, 0.0))
     upper = finite[finite.imag >= 0]

@@ -19,16 +19,18 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
+from numbers import Real
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
 from mgtheory.approximation import approximation_constant, approximation_constants
+from mgtheory.checks import check_kind, check_whole
 from mgtheory.families import chebyshev4, chebyshev4_opt, mls
 from mgtheory.fourthkind import optimised_roots
 from mgtheory.peaks import angular_grid, local_maxima
-from mgtheory.polynomial import ResidualPolynomial
+from mgtheory.polynomial import ResidualPolynomial, check_degree
 from mgtheory.spectrum import Interval
 
 __all__ = [
@@ -63,6 +65,7 @@ def gamma(polynomial: ResidualPolynomial, *, lmax: float = 1.0) -> float:
     >>> round(1 / gamma(chebyshev4(3, lmax=8.0), lmax=8.0), 10)
     16.0
     """
+    check_kind(polynomial, ResidualPolynomial, "polynomial", "a ResidualPolynomial")
     weights = polynomial.weights * _check_lmax(lmax)
     slope = float(weights.real.sum())  # -q'(0)
     rounding = 4 * polynomial.degree * np.finfo(float).eps
@@ -103,8 +106,8 @@ def v_cycle_bound(polynomial: ResidualPolynomial, *, constant: float, lmax: floa
     lmax
         The largest eigenvalue of BA.
     """
-    if not constant > 0:
-        raise ValueError(f"constant is {constant:g}, the approximation constant is positive")
+    if not (isinstance(constant, Real) and constant > 0):
+        raise ValueError(f"constant is {constant!r}, the approximation constant is positive")
     value = gamma(polynomial, lmax=lmax)
     return math.inf if math.isinf(value) or math.isinf(constant) else constant / (constant + 1 / value)
 
@@ -119,8 +122,7 @@ def smoothing_number(polynomial: ResidualPolynomial, *, lmax: float = 1.0, power
     >>> round(1 / smoothing_number(chebyshev4(2, lmax=1.0), power=2), 10)
     25.0
     """
-    if power < 1:
-        raise ValueError(f"power is {power}, must be at least 1")
+    check_whole(power, "power", 1)
     lmax = _check_lmax(lmax)
     grid = angular_grid(0.0, 1.0, power * polynomial.degree + 1)
     return float(local_maxima(lambda t: t * np.abs(polynomial(lmax * t)) ** power, grid)[1].max())
@@ -135,7 +137,11 @@ def damping_number(polynomial: ResidualPolynomial, *, interval: Interval | tuple
     >>> round(damping_number(chebyshev(2, interval=(2, 8)), interval=(2, 8)), 4)
     0.2195
     """
-    a, b = Interval(*interval)
+    try:
+        a, b = interval
+    except (TypeError, ValueError):
+        raise ValueError(f"interval is a {type(interval).__name__}, must be an Interval or a pair (a, b)") from None
+    a, b = Interval(a, b)
     return float(local_maxima(lambda t: np.abs(polynomial(t)), angular_grid(a, b, polynomial.degree))[1].max())
 
 
@@ -211,9 +217,11 @@ def nearest_families(polynomial: ResidualPolynomial, *, lmax: float = 1.0, degre
     ('chebyshev', 3, 2.0)
     """
     lmax = _check_lmax(lmax)
-    tried = tuple(range(1, polynomial.degree + 1) if degrees is None else degrees)
+    tried = tuple(range(1, polynomial.degree + 1) if degrees is None else check_kind(degrees, Iterable, "degrees", "degrees of q"))
     if not tried:
         raise ValueError("degrees is empty, at least one degree must be tried")
+    for k in tried:
+        check_degree(k)
     t = angular_grid(0.0, 1.0, max(polynomial.degree, *tried))
     values = polynomial(lmax * t)
     matches: dict[str, Match] = {}
@@ -269,6 +277,6 @@ def _fit(distance: Callable[[float], float], candidates: Array) -> tuple[float, 
 
 
 def _check_lmax(lmax: float) -> float:
-    if not (math.isfinite(lmax) and lmax > 0):
-        raise ValueError(f"lmax is {lmax:g}, the largest eigenvalue of BA must be finite and > 0")
+    if not (isinstance(lmax, Real) and math.isfinite(lmax) and lmax > 0):
+        raise ValueError(f"lmax is {lmax!r}, the largest eigenvalue of BA must be finite and > 0")
     return float(lmax)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
 from mgtheory import assembly
+from mgtheory.checks import check_array, check_whole
 from mgtheory.frozen import ReadOnlyArrays
 from mgtheory.ritz import ArnoldiEstimate, LanczosEstimate, Operator, arnoldi, lanczos, square_operator, start_vector
 
@@ -63,6 +65,8 @@ class Interval:
     b: float
 
     def __post_init__(self) -> None:
+        if not (isinstance(self.a, Real) and isinstance(self.b, Real)):
+            raise ValueError(f"an interval needs numbers a < b, got a = {self.a!r}, b = {self.b!r}")
         a, b = float(self.a), float(self.b)
         if not (math.isfinite(a) and math.isfinite(b) and a < b):
             raise ValueError(f"an interval needs finite ends a < b, got a = {a:g}, b = {b:g}")
@@ -86,8 +90,8 @@ class Interval:
 
     def scaled(self, factor: float) -> Interval:
         """[factor a, factor b] for a factor > 0."""
-        if not factor > 0:
-            raise ValueError(f"an interval is scaled by a factor > 0, got {factor:g}")
+        if not (isinstance(factor, Real) and factor > 0):
+            raise ValueError(f"an interval is scaled by a factor > 0, got {factor!r}")
         return Interval(factor * self.a, factor * self.b)
 
 
@@ -105,6 +109,8 @@ def exact_eigenvalues(problem: Problem) -> NDArray[np.float64]:
     >>> exact_eigenvalues(problems.create("poisson1d", n=3)).round(4).tolist()  # h = 1/4: (2 - sqrt 2, 2, 2 + sqrt 2)/h^2
     [9.3726, 32.0, 54.6274]
     """
+    if not hasattr(problem, "polynomial"):
+        raise ValueError(f"problem is a {type(problem).__name__}, exact eigenvalues are known for model problems")
     if problem.polynomial is None:
         raise ValueError(f"{problem.name}: with variable coefficients the eigenvalues have no closed form; use lanczos")
     wavenumbers = (np.arange(n) + (1 if problem.boundary is assembly.Boundary.DIRICHLET else 0) for n in problem.shape)
@@ -151,10 +157,14 @@ def gershgorin(A: Operator, *, B: ArrayLike | None = None) -> Gershgorin:
     >>> gershgorin(np.array([[2.0, -1.0], [-1.0, 2.0]])).upper
     3.0
     """
-    matrix = scipy.sparse.csr_array(A)
-    if matrix.shape[0] != matrix.shape[1]:
+    matrix = scipy.sparse.csr_array(A if scipy.sparse.issparse(A) else np.atleast_2d(check_array(A, "A")))
+    if len(matrix.shape) != 2 or matrix.shape[0] != matrix.shape[1] or not matrix.shape[0]:
         raise ValueError(f"A has shape {matrix.shape}, must be square")
-    scale = np.ones(matrix.shape[0]) if B is None else np.asarray(B)
+    if not np.isfinite(matrix.data).all():
+        raise ValueError("A has entries that are infinite or not a number")
+    scale = np.ones(matrix.shape[0]) if B is None else check_array(B, "B")
+    if scale.shape != (matrix.shape[0],):
+        raise ValueError(f"B has shape {scale.shape}, must be the diagonal of B, ({matrix.shape[0]},)")
     centres = matrix.diagonal()
     radii = np.asarray(abs(matrix).sum(axis=1)).ravel() - np.abs(centres)
     return Gershgorin(scale * centres, np.abs(scale) * np.maximum(radii, 0.0))
@@ -204,8 +214,7 @@ def field_of_values(A: Operator, *, angles: int = 64, generator: np.random.Gener
     generator
         Draws the start vector of the iteration; by default the same one every time.
     """
-    if angles < 3:
-        raise ValueError(f"angles is {angles}, at least 3 support lines are needed")
+    angles = check_whole(angles, "angles", 3)  # fewer lines bound nothing
     operator = square_operator(A)
     n = operator.shape[0]
     phi = 2 * np.pi * np.arange(angles) / angles

@@ -8,13 +8,16 @@ are scaled to the mesh width h = 1; the discrete operator carries 1/h^2 beside t
 from __future__ import annotations
 
 import itertools
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from numbers import Number
 
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse
 
+from mgtheory.checks import check_array, check_kind, check_name, check_number, check_shape, check_whole
 from mgtheory.frozen import ReadOnlyArrays
 
 
@@ -40,15 +43,18 @@ class Stencil(ReadOnlyArrays):
     values: npt.NDArray[np.inexact]
 
     def __post_init__(self) -> None:
-        offsets = tuple(tuple(int(j) for j in k) for k in self.offsets)
+        try:
+            given = [tuple(k) for k in self.offsets]
+            offsets = tuple(tuple(operator.index(j) for j in k) for k in given)
+        except TypeError:
+            raise ValueError(f"offsets must be tuples of integers, got {self.offsets!r}".replace("\n", "")) from None
         if not offsets or len({len(k) for k in offsets}) != 1 or not 1 <= len(offsets[0]) <= 3:
             raise ValueError(f"offsets must be tuples of one common length 1, 2 or 3, got {self.offsets!r}")
         if len(set(offsets)) != len(offsets):
             raise ValueError(f"offsets must be distinct, got {self.offsets!r}")
-        values = np.array(self.values)
-        values = values.astype(np.complex128 if np.iscomplexobj(values) else np.float64)
+        values = np.array(check_array(self.values, "values"))
         square = values.ndim == 3 and values.shape[1] == values.shape[2] > 0
-        if len(values) != len(offsets) or not (values.ndim == 1 or square):
+        if values.shape[:1] != (len(offsets),) or not (values.ndim == 1 or square):
             raise ValueError(f"values must have shape ({len(offsets)},) or ({len(offsets)}, c, c), got {values.shape}")
         if not np.isfinite(values).all():
             raise ValueError("values must be finite")
@@ -68,7 +74,7 @@ class Stencil(ReadOnlyArrays):
         channels
             Whether the two leading axes are channels. None: they are if there are more than three axes.
         """
-        array = np.asarray(kernel)
+        array = check_array(kernel, "kernel")
         coupled = array.ndim > 3 if channels is None else channels
         size = array.shape[2:] if coupled else array.shape
         if not 1 <= len(size) <= 3 or any(n % 2 == 0 for n in size):
@@ -139,11 +145,13 @@ class Stencil(ReadOnlyArrays):
         return self._combine(other, -1.0)
 
     def __mul__(self, factor: complex) -> Stencil:
-        return Stencil(self.offsets, self.values * factor)
+        return Stencil(self.offsets, self.values * check_kind(factor, Number, "factor", "a number"))
 
     __rmul__ = __mul__
 
     def __truediv__(self, divisor: complex) -> Stencil:
+        if check_kind(divisor, Number, "divisor", "a number") == 0:
+            raise ValueError("divisor is 0, a stencil can be divided by other numbers")
         return Stencil(self.offsets, self.values / divisor)
 
     def __neg__(self) -> Stencil:
@@ -167,6 +175,7 @@ class Stencil(ReadOnlyArrays):
 
     def subsampled(self, step: int = 2) -> Stencil:
         """The stencil on every `step`-th point: values a_{step k} at k (a Galerkin product is R A P, subsampled)."""
+        step = check_whole(step, "step", 1)
         taps = {tuple(j // step for j in k): value for k, value in zip(self.offsets, self.matrices) if all(j % step == 0 for j in k)}
         return _from_taps(taps or {(0,) * self.dim: np.zeros((self.channels,) * 2)}, self.values.ndim == 1)
 
@@ -179,9 +188,7 @@ class Stencil(ReadOnlyArrays):
         return self._matrix(shape, periodic=False)
 
     def _matrix(self, shape: Sequence[int], *, periodic: bool) -> scipy.sparse.csr_array:
-        if len(shape) != self.dim or any(int(n) != n or n < 1 for n in shape):
-            raise ValueError(f"shape must be {self.dim} positive integers, got {tuple(shape)}")
-        size = tuple(int(n) for n in shape)
+        size = check_shape(shape, "shape", self.dim)
         points = np.indices(size).reshape(self.dim, -1)
         rows = np.arange(points.shape[1])
         extent = np.array(size)[:, None]
@@ -211,14 +218,16 @@ def tensor(*kernels: Sequence[float]) -> Stencil:
     """The tensor product of centred one-dimensional kernels, one per axis."""
     array: npt.NDArray[np.float64] = np.ones(())
     for kernel in kernels:
-        array = np.multiply.outer(array, np.asarray(kernel, dtype=float))
+        array = np.multiply.outer(array, check_array(kernel, "kernel", real=True))
     return Stencil.from_array(array)
 
 
 def anisotropic(coefficients: Sequence[float]) -> Stencil:
     """-sum_j e_j d^2/dx_j^2 by second differences, one coefficient e_j > 0 per axis."""
-    if not 1 <= len(coefficients) <= 3 or any(not e > 0 for e in coefficients):
-        raise ValueError(f"one positive coefficient for each of 1 to 3 axes is needed, got {tuple(coefficients)}")
+    weights = check_array(coefficients, "coefficients", real=True)
+    if weights.ndim != 1 or not 1 <= weights.size <= 3 or not (np.isfinite(weights) & (weights > 0)).all():
+        raise ValueError(f"one positive coefficient for each of 1 to 3 axes is needed, got {weights.tolist()}")
+    coefficients = weights.tolist()
     dim = len(coefficients)
     taps: dict[tuple[int, ...], float] = {(0,) * dim: 2.0 * sum(coefficients)}
     for j, e in enumerate(coefficients):
@@ -227,8 +236,14 @@ def anisotropic(coefficients: Sequence[float]) -> Stencil:
     return Stencil(tuple(taps), np.array(list(taps.values())))
 
 
+def _dimension(dim: int) -> int:
+    return check_whole(dim, "dim", 1)
+
+
 def laplacian(dim: int) -> Stencil:
     """-Laplace by second differences, 2 dim + 1 points: 2 dim at the centre, -1 at the neighbours; spectrum in [0, 4 dim]."""
+    if _dimension(dim) not in (1, 2, 3):
+        raise ValueError(f"dim must be 1, 2 or 3, got {dim}")
     return anisotropic((1.0,) * dim)
 
 
@@ -238,7 +253,7 @@ def mehrstellen(dim: int) -> Stencil:
     Equal to L - sum_{i<j} L_i L_j / 6 with the second differences L_i of each axis, [-1 -4 -1; -4 20 -4; -1 -4 -1] / 6 in 2D. The
     right-hand side is f - sum_i L_i f / 12 [Collatz 1960].
     """
-    if dim not in (2, 3):
+    if _dimension(dim) not in (2, 3):
         raise ValueError(f"the compact fourth-order stencil exists in 2 and 3 dimensions, got {dim}")
     axes = [tensor(*((-1.0, 2.0, -1.0) if i == j else (1.0,) for i in range(dim))) for j in range(dim)]
     mixed = [axes[i] @ axes[j] for i in range(1, dim) for j in range(i)]
@@ -247,7 +262,7 @@ def mehrstellen(dim: int) -> Stencil:
 
 def multilinear(dim: int) -> Stencil:
     """-Laplace by multilinear finite elements, over h^dim: 9 points in 2D, [-1 -1 -1; -1 8 -1; -1 -1 -1] / 3, 27 in 3D."""
-    if dim not in (1, 2, 3):
+    if _dimension(dim) not in (1, 2, 3):
         raise ValueError(f"dim must be 1, 2 or 3, got {dim}")
     stiff, mass = (-1.0, 2.0, -1.0), (1.0, 4.0, 1.0)
     terms = [tensor(*(stiff if i == j else mass for i in range(dim))) for j in range(dim)]
@@ -256,8 +271,8 @@ def multilinear(dim: int) -> Stencil:
 
 def rotated_anisotropic(epsilon: float = 0.1, angle: float = np.pi / 4) -> Stencil:
     """-(d_xi^2 + epsilon d_eta^2) in axes turned by `angle` (radians) in 2D; the mixed derivative by four corner points."""
-    if not epsilon > 0:
-        raise ValueError(f"epsilon must be positive, got {epsilon}")
+    check_number(epsilon, "epsilon", "larger than 0")
+    check_number(angle, "angle", "of any sign")
     c, s = np.cos(angle), np.sin(angle)
     mixed = (1.0 - epsilon) * c * s / 2.0
     return anisotropic((c * c + epsilon * s * s, s * s + epsilon * c * c)) + Stencil.from_array(
@@ -295,6 +310,4 @@ def named(name: str) -> Stencil:
            [-4., 20., -4.],
            [-1., -4., -1.]])
     """
-    if name not in STENCILS:
-        raise ValueError(f"unknown stencil {name!r}; known: {', '.join(STENCILS)}")
-    return STENCILS[name].build()
+    return STENCILS[check_name(name, tuple(STENCILS), "stencil")].build()

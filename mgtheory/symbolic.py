@@ -15,6 +15,7 @@ from typing import Any
 
 import sympy
 
+from mgtheory.checks import check_name, check_whole
 from mgtheory.stencils import Stencil
 from mgtheory.symbols import the_stencil
 
@@ -71,7 +72,10 @@ def gauss_seidel_symbol(operator: Any, theta: Sequence[sympy.Expr] | None = None
 
 
 def _symbol(stencil: Stencil, theta: Sequence[sympy.Expr] | None, kept: Callable[[tuple[int, ...]], bool]) -> Any:
-    angles = frequencies(stencil.dim) if theta is None else tuple(theta)
+    try:
+        angles = frequencies(stencil.dim) if theta is None else tuple(sympy.sympify(angle, strict=True) for angle in theta)
+    except (TypeError, ValueError, sympy.SympifyError):
+        raise ValueError(f"theta must be {stencil.dim} numbers or sympy expressions, got {theta!r}".replace("\n", "")) from None
     if len(angles) != stencil.dim:
         raise ValueError(f"theta must have {stencil.dim} entries, got {len(angles)}")
 
@@ -150,17 +154,20 @@ CLOSED_FORMS: dict[str, ClosedForm] = {
 
 
 def _closed_form(family: str, degree: int) -> ClosedForm:
-    if family not in CLOSED_FORMS:
-        raise ValueError(f"no closed form is known for the family {family!r}; known: {', '.join(CLOSED_FORMS)}")
+    check_name(family, tuple(CLOSED_FORMS), "family with a closed form")
     entry = CLOSED_FORMS[family]
-    if not 1 <= degree <= MAX_SYMBOLIC_DEGREE or not entry.degrees(degree):
-        raise ValueError(f"the closed form of {family} allows degrees {entry.allowed}, got {degree}")
+    whole = isinstance(degree, int) and not isinstance(degree, bool)
+    if not whole or not 1 <= degree <= MAX_SYMBOLIC_DEGREE or not entry.degrees(degree):
+        raise ValueError(f"the closed form of {family} allows degrees {entry.allowed}, got {degree!r}")
     return entry
 
 
 def _ends(interval: tuple[Any, Any]) -> tuple[sympy.Expr, sympy.Expr]:
-    a, b = (sympy.nsimplify(end, rational=True) if isinstance(end, float) else sympy.sympify(end) for end in interval)
-    if (b - a).is_positive is False or a.is_negative:
+    try:
+        a, b = (sympy.nsimplify(end, rational=True) if isinstance(end, float) else sympy.sympify(end, strict=True) for end in interval)
+    except (TypeError, ValueError, sympy.SympifyError):
+        raise ValueError(f"interval is {interval!r}, must be a pair (a, b) of numbers or sympy expressions".replace("\n", "")) from None
+    if (b - a).is_positive is False or a.is_negative or not all(end.is_finite is not False for end in (a, b)):
         raise ValueError(f"an interval needs 0 <= a < b, got ({a}, {b})")
     return a, b
 
@@ -201,6 +208,8 @@ def roots(family: str, degree: int, *, interval: tuple[Any, Any]) -> list[sympy.
 
 def maximum_modulus(q: sympy.Expr, t: sympy.Symbol, interval: tuple[Any, Any]) -> sympy.Expr:
     """max over [a, b] of |q(t)| for a polynomial with rational coefficients, as an exact algebraic number."""
+    if not isinstance(q, sympy.Expr):
+        raise ValueError(f"q is a {type(q).__name__}, must be a sympy expression")
     a, b = _ends(interval)
     critical = sympy.Poly(sympy.diff(q, t), t).real_roots(multiple=False) if sympy.degree(q, t) > 1 else []
     candidates = [a, b, *(point for point, _ in critical if a < point < b)]
@@ -212,7 +221,7 @@ def maximum_modulus(q: sympy.Expr, t: sympy.Symbol, interval: tuple[Any, Any]) -
 
 def high_frequency_range(dim: int) -> tuple[sympy.Integer, sympy.Integer]:
     """[2, 4d]: the values of sum_j 2 (1 - cos theta_j) where some |theta_j| >= pi/2, ends included."""
-    if dim not in (1, 2, 3):
+    if check_whole(dim, "dim", 1) not in (1, 2, 3):
         raise ValueError(f"dim must be 1, 2 or 3, got {dim}")
     return sympy.Integer(2), sympy.Integer(4 * dim)
 
@@ -248,5 +257,11 @@ def jacobi_smoothing_factor(omega: Any = None, *, dim: int = 2) -> sympy.Expr:
     3/5
     """
     low, high = high_frequency_range(dim)
-    weight = sympy.Symbol("omega", positive=True) if omega is None else sympy.nsimplify(omega, rational=True)
+    try:
+        weight = (
+            sympy.Symbol("omega", positive=True) if omega is None else sympy.nsimplify(sympy.sympify(omega, strict=True), rational=True)
+        )
+        weight = sympy.Integer(1) * weight
+    except (TypeError, ValueError, AttributeError, sympy.SympifyError):
+        raise ValueError(f"omega is {omega!r}, must be a number or a sympy expression".replace("\n", "")) from None
     return sympy.Max(sympy.Abs(1 - weight * low / (2 * dim)), sympy.Abs(1 - weight * high / (2 * dim)))

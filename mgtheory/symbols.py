@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mgtheory.checks import check_array, check_shape
 from mgtheory.stencils import Stencil
 
 Complex = npt.NDArray[np.complex128]
@@ -47,9 +48,7 @@ def grid_frequencies(shape: int | Sequence[int]) -> Float:
     >>> grid_frequencies(4)[:, 0] / np.pi
     array([-0.5,  0. ,  0.5,  1. ])
     """
-    size = (shape,) if isinstance(shape, int | np.integer) else tuple(shape)
-    if not size or any(int(n) != n or n < 1 for n in size):
-        raise ValueError(f"shape must be positive integers, got {shape}")
+    size = check_shape(shape, "shape")
     axes = [2 * np.pi * (np.arange(n) - (n - 1) // 2) / n for n in size]
     return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
 
@@ -65,10 +64,10 @@ def symbol(operator: Any, theta: npt.ArrayLike) -> Complex:
         Frequencies, last axis of length d (a plain number or a list of them is allowed in one dimension).
     """
     stencil = the_stencil(operator)
-    points = np.asarray(theta, dtype=float)
+    points = check_array(theta, "theta", real=True)
     if stencil.dim == 1 and (points.ndim == 0 or points.shape[-1] != 1):
         points = points[..., None]
-    if points.shape[-1] != stencil.dim:
+    if points.shape[-1:] != (stencil.dim,):
         raise ValueError(f"theta must have a last axis of length {stencil.dim}, got shape {points.shape}")
     values = harmonic_symbols(stencil, points.reshape(-1, stencil.dim))[:, 0]
     return values.reshape(points.shape[:-1] + stencil.values.shape[1:])

@@ -22,6 +22,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 import scipy.sparse.linalg as sla
 
+from mgtheory.checks import check_generator, check_kind, check_shape, check_whole
 from mgtheory.fourier import cycle_factor
 from mgtheory.localcycle import CYCLES, LocalCycle
 from mgtheory.relaxation import GaussSeidel, Jacobi, Polynomial, Relaxation
@@ -95,9 +96,9 @@ def verify(
     ValueError
         If the grid does not allow the levels, cycles < 2, or a smoother has no matrix form here.
     """
-    size = (int(shape),) * cycle.dim if isinstance(shape, int | np.integer) else tuple(int(n) for n in shape)
-    if cycles < 2:
-        raise ValueError(f"cycles must be at least 2, got {cycles}")
+    check_kind(cycle, LocalCycle, "cycle", "a LocalCycle")
+    size, cycles = check_shape(shape, "shape", cycle.dim), check_whole(cycles, "cycles", 2)
+    check_generator(rng, "rng")
     predicted = cycle_factor(cycle, samples=size, refine=False, zero="remove").factor
     run = PeriodicCycle(cycle, size)
     error = run.without_kernel(rng.standard_normal(run.operators[0].shape[0]))

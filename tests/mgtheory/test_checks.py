@@ -3,7 +3,19 @@
 import numpy as np
 import pytest
 
-from mgtheory.checks import check_axes, check_callable, check_name, check_number, check_vector, check_whole, on_grid
+from mgtheory.checks import (
+    check_array,
+    check_axes,
+    check_callable,
+    check_generator,
+    check_kind,
+    check_name,
+    check_number,
+    check_shape,
+    check_vector,
+    check_whole,
+    on_grid,
+)
 
 
 def test_values_come_back():
@@ -16,6 +28,37 @@ def test_values_come_back():
     assert check_axes(np.array([1, 0, 1]), 2) == (0, 1)
     check_callable(None, "callback")
     check_callable(len, "callback")
+
+
+def test_arrays_shapes_and_objects_come_back():
+    assert check_array([1, 2], "z").dtype == np.float64
+    assert check_array([1, 2j], "z").dtype == np.complex128
+    given = np.ones(3)
+    assert np.shares_memory(check_array(given, "z"), given)
+    assert np.isnan(check_array(np.nan, "z"))
+    assert check_shape(4, "shape", 3) == (4, 4, 4)
+    assert check_shape(np.array([4, 5]), "shape") == (4, 5)
+    assert check_kind("a", str, "name", "a name") == "a"
+    assert check_generator(np.random.default_rng(0), "rng").random() == np.random.default_rng(0).random()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: check_array([[1, 2], [3]], "z"), "z has rows of different lengths, must be an array of numbers"),
+        (lambda: check_array(None, "z"), "z is a NoneType, must be numbers"),
+        (lambda: check_array(np.array(["a"]), "z"), "z is type <U1, must be numbers"),
+        (lambda: check_array([1j], "z", real=True), "z is a list, must be real numbers"),
+        (lambda: check_shape((4, 2.5), "shape", 2), r"shape is \(4, 2.5\), must be positive integers, one for 2 axes"),
+        (lambda: check_shape((4, 4), "shape", 3), "one for 3 axes"),
+        (lambda: check_shape("44", "shape"), "one for each axis"),
+        (lambda: check_kind(3, str, "name", "a name"), "name is an int, must be a name"),
+        (lambda: check_generator(3, "rng"), "rng is an int, must be a numpy Generator"),
+    ],
+)
+def test_arrays_shapes_and_objects_that_are_refused(call, message):
+    with pytest.raises(ValueError, match=f"^{message}" if message[0] != "o" else message):
+        call()
 
 
 def test_vectors():

@@ -75,6 +75,14 @@ def test_no_step_can_be_taken_from_a_minimum():
     assert (found.iterations, found.converged, found.value) == (0, True, 2.0)
 
 
+def test_the_maximum_never_rises():
+    """Every step that is taken lowers it, by more than the share of the prediction that is asked for."""
+    for pieces, start in ((cb2, [3.0, 3.0]), (rosen_suzuki, [0.0, 3.0, -2.0, 4.0])):
+        values = [minimise_maximum(pieces, np.array(start), iterations=n).value for n in range(1, 12)]
+        assert values == sorted(values, reverse=True)
+        assert values[0] < pieces(np.array(start))[0].max()
+
+
 def test_goal_and_iterations_end_the_search():
     def pieces(x):  # |x| to a power: the minimum is 0, where relative decrease never ends
         return np.abs(x) ** 1.5, np.diag(1.5 * np.sign(x) * np.abs(x) ** 0.5)
@@ -82,6 +90,8 @@ def test_goal_and_iterations_end_the_search():
     reached = minimise_maximum(pieces, np.array([1.0, -2.0]), goal=1e-4)
     assert reached.converged
     assert reached.value <= 1e-4
+    assert minimise_maximum(pieces, np.array([1.0, -2.0]), goal=0.5).value > 10 * reached.value  # it went no farther than asked
+    assert minimise_maximum(pieces, np.zeros(2)).iterations == 0
     early = minimise_maximum(cb2, np.array([3.0, 3.0]), iterations=1)
     assert (early.iterations, early.converged) == (1, False)
     assert early.value < cb2([3.0, 3.0])[0].max()

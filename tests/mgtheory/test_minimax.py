@@ -222,10 +222,10 @@ def test_degree_16_takes_less_than_5_seconds():  # of processor time, so that a 
         (1 + 1e-15 * np.arange(9), "vanishes on the points up to rounding"),
         ([], "0 given"),
         ([1.0, np.nan, 3.0], "finite"),
-        ("disc", "points are str, minimax needs numbers"),
-        (None, "points are NoneType, minimax needs numbers"),
-        ([Interval(1, 2), 3.0], "points are list, minimax needs numbers, an Interval or a list of Intervals"),
-        ({"a": 1}, "points are dict"),
+        ("disc", "points is a str, must be numbers, an Interval or a list of Intervals"),
+        (None, "points is a NoneType, must be numbers"),
+        ([Interval(1, 2), 3.0], "points is a list, must be numbers"),
+        ({"a": 1}, "points is a dict"),
     ],
 )
 def test_refused_sets(points, message):

@@ -107,9 +107,9 @@ def test_family_is_scaled_to_the_problems_matrix():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: optimise_two_grid(0, L2), "degrees 1 to 16, got 0"),
-        (lambda: optimise_two_grid(17, L2), "degrees 1 to 16, got 17"),
-        (lambda: optimise_two_grid(2, L2, pre=0, post=0), "not both 0"),
+        (lambda: optimise_two_grid(0, L2), "degree is 0, two_grid_optimal allows whole numbers from 1 to 16"),
+        (lambda: optimise_two_grid(17, L2), "degree is 17, two_grid_optimal"),
+        (lambda: optimise_two_grid(2, L2, pre=0, post=0), "pre and post are both 0"),
         (lambda: optimise_two_grid(2, L2, coarsening="none"), "known: galerkin"),
         (lambda: two_grid_optimal(2, problem=create("variable2d", 7)), "constant coefficients"),
     ],

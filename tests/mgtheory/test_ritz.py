@@ -172,6 +172,6 @@ def test_what_is_refused():
         arnoldi(np.ones((2, 3)))
     with pytest.raises(ValueError, match="positive diagonal"):
         lanczos(np.eye(3), B=np.array([1.0, -1.0, 1.0]))
-    for options in ({"steps": 0}, {"tolerance": 0.0}, {"safety": 0.9}):
-        with pytest.raises(ValueError, match="must be >= 1, > 0 and >= 1"):
-            lanczos(np.eye(3), **options)
+    for name, value, allowed in (("steps", 0, "whole number from 1"), ("tolerance", 0.0, "larger than 0"), ("safety", 0.9, "from 1 on")):
+        with pytest.raises(ValueError, match=f"{name} is {value}, must be a .*{allowed}"):
+            lanczos(np.eye(3), **{name: value})

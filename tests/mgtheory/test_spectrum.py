@@ -129,7 +129,7 @@ def test_iterated_field_of_values_equals_the_dense_one(monkeypatch):
 
 
 def test_field_of_values_needs_three_lines():
-    with pytest.raises(ValueError, match="at least 3"):
+    with pytest.raises(ValueError, match="angles is 2, must be a whole number from 3 on"):
         field_of_values(np.eye(2), angles=2)
 
 

@@ -127,7 +127,7 @@ def test_values_are_kept_from_change():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: named("6-point"), "known: 3-point"),
+        (lambda: named("6-point"), "known are: 3-point"),
         (lambda: Stencil(((0,), (0,)), np.ones(2)), "distinct"),
         (lambda: Stencil(((0,), (0, 1)), np.ones(2)), "common length"),
         (lambda: Stencil(((0,), (1,)), np.ones(3)), r"shape \(2,\)"),
@@ -135,9 +135,10 @@ def test_values_are_kept_from_change():
         (lambda: Stencil.from_array(np.ones((2, 3))), "odd extents"),
         (lambda: Stencil.from_array(np.ones((2, 3, 3, 3))), "2 out, 3 in"),
         (lambda: laplacian(1) + laplacian(2), "agree in dimension"),
-        (lambda: laplacian(2).periodic((4,)), "2 positive integers"),
+        (lambda: laplacian(2).periodic((4,)), "must be positive integers, one for 2 axes"),
         (lambda: anisotropic((1.0, 0.0)), "positive"),
         (lambda: mehrstellen(1), "2 and 3 dimensions"),
+        (lambda: laplacian(4), "dim must be 1, 2 or 3, got 4"),
     ],
 )
 def test_wrong_input_is_refused(make, message):

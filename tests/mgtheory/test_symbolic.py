@@ -122,7 +122,7 @@ def test_gauss_seidel_attains_one_half():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: symbolic.roots("bernstein", 2, interval=(0, 1)), "known: richardson"),
+        (lambda: symbolic.roots("bernstein", 2, interval=(0, 1)), "known are: richardson"),
         (lambda: symbolic.roots("chebyshev", 0, interval=(1, 2)), "degrees 1 to 32, got 0"),
         (lambda: symbolic.roots("chebyshev", 2, interval=(2, 1)), "0 <= a < b"),
         (lambda: symbolic.smoothing_factor("chebyshev", 2, dim=4), "1, 2 or 3"),
