@@ -19,6 +19,7 @@ import pandas as pd
 import nets
 import nets.runs
 from analysis.states import LevelState, level_states
+from mgtheory.families import FAMILIES
 from mgtheory.files import read_json
 from mgtheory.polynomial import ResidualPolynomial
 from nets.config import TrainConfig
@@ -203,7 +204,7 @@ def theory_of(model: Any, init: InitReport, *, reference: str = REFERENCE) -> Th
         reasons = dict.fromkeys(reason for level in init.levels for reason in level.reasons)
         return Theory("start", init.sources[0].family, polynomials, tuple(reasons))
     scheme, options, _ = find_scheme(reference)
-    if not scheme.family:
+    if scheme.name not in FAMILIES:
         raise ValueError(f"reference is {reference!r}, must be a family of polynomials, e.g. {REFERENCE}")
     source = Source(None, _UnitSpectrum(), None, {**scheme.options, **options})  # type: ignore[arg-type]
     return Theory(

@@ -89,6 +89,29 @@ def test_nothing_is_read_into_lost_coefficients(tmp_path):
     assert "Not identifiable: level 1 step 1 w, level 2 step 1 w, level 2 step 2 w: a batch norm follows" in str(found)
 
 
+def test_one_lost_coefficient_silences_its_level(tmp_path):
+    """On level 1 at `outside` the first step's size is lost and the second's is not: nothing is said of their product."""
+    model = planted_model([[0.2, 0.2], [0.2, 0.2]], placement="outside")
+    found = analyse(write_run(tmp_path / "partly", model, model), write=False)
+    first, second = found.levels
+    assert [reading.identifiable for reading in first.readings] == [False, True]
+    assert first.verdict.word == "not identifiable"
+    assert second.verdict.word != "not identifiable"
+    row = compare_reports([found], ["one"]).runs.iloc[0]
+    assert row["mu_learned"] is None
+    assert row["mu_effective"] > 0
+
+
+def test_a_kept_report_answers_its_own_question_alone(tmp_path):
+    weights = [[0.2], [0.2, 0.2]]
+    run = write_run(tmp_path / "run", planted_model(weights), planted_model(weights))
+    first = analyse(run)
+    assert analyse(run, tolerance=5.0).levels[0].verdict.tolerance == 5.0
+    other = analyse(run, reference="richardson")
+    assert (first.theory["name"], other.theory["name"]) == ("chebyshev4", "richardson")
+    assert analyse(run).theory["name"] == "chebyshev4"
+
+
 def test_a_run_that_moved_nothing_left_nothing(tmp_path):
     """Norms folded in take the learned polynomial away from the theory's; the training did not."""
     theory = chebyshev4(1, lmax=1.0)

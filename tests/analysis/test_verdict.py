@@ -76,6 +76,7 @@ def test_words():
     assert judge(THEORY, far, THEORY).word == "left"
     assert judge(far, near, THEORY).word == "rediscovered"
     assert judge(far, far, THEORY).word == "elsewhere"
+    assert judge(near, far, THEORY).word == "left"  # a start within the tolerance is at the theory's
     lost = judge(THEORY, near, THEORY, identifiable=False)
     assert (lost.word, lost.learned_distance, lost.nearest) == ("not identifiable", None, None)
     assert judge(None, None, None).word == "no polynomial"
