@@ -24,7 +24,7 @@ import torch
 import nets
 from nets.config import TrainConfig, load_config
 from nets.data import DataSet, load_data
-from nets.train import _fabric, build
+from nets.train import _fabric, _settings, build
 from nets.trainer import Trainer
 
 STARTS: dict[str, list[str]] = {
@@ -62,7 +62,7 @@ def cases(only: str = "") -> list[Case]:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a group was measured to cost: seconds to start a run (compiling aside), seconds and memory of an epoch."""
+    """What a group was measured to cost: seconds from nothing to a run's first step, seconds and memory of an epoch."""
 
     group: str
     start: float
@@ -78,37 +78,40 @@ def configuration(args: argparse.Namespace, case: Case, seed: int, epochs: int) 
 
 
 def measure(args: argparse.Namespace, case: Case, data: DataSet, *, steps: int = 10) -> Cost:
-    """A group's cost, from a few steps of training and one evaluation; also compiles what its runs will use."""
+    """A group's cost from a few steps of training and an evaluation of a second model: what the first one compiles, a run finds done."""
     config = configuration(args, case, 0, 1)
     cuda = torch.cuda.is_available()
     if cuda:
         torch.cuda.reset_peak_memory_stats()
-    began = time.perf_counter()
-    model, _ = build(config, data)
-    t = Trainer(config, _fabric(config.train), model, data)
-    start = time.perf_counter() - began
-    t.model.train()
 
-    def timed(work: Callable[[], int]) -> float:
-        """Seconds of each of what the work says it has done."""
-        begin = time.perf_counter()
-        done = work()
-        t.check_finite()  # waits for the device
-        return (time.perf_counter() - begin) / done
+    def made() -> Trainer:
+        model, _ = build(config, data)
+        t = Trainer(config, _fabric(config.train), model, data)
+        t.model.train()
+        some(t, 1)
+        return t
 
-    def some(count: int) -> int:
+    def some(t: Trainer, count: int) -> int:
         t.within = 0
         batches = list(itertools.islice(t.batches(), count))
         for batch in batches:
             t.train_step(*batch)
+        t.check_finite()  # waits for the device
         return len(batches)
 
-    timed(lambda: some(3))
-    step = timed(lambda: some(steps))
-    _, evaluation = (timed(lambda: len(t.evaluate(t.validation)) - 1) for _ in range(2))  # the first prepares
+    def seconds(work: Callable[[], Any]) -> tuple[float, Any]:
+        begin = time.perf_counter()
+        result = work()
+        return time.perf_counter() - begin, result
+
+    made()
+    start, t = seconds(made)
+    some(t, 3)
+    whole, done = seconds(lambda: some(t, steps))
+    step = whole / done
+    evaluation = min(seconds(lambda: t.evaluate(t.validation))[0] for _ in range(2))  # the first prepares
     memory = torch.cuda.max_memory_allocated() / 2**30 if cuda else _resident()
-    epoch = step * t.steps_per_epoch + evaluation
-    return Cost(case.group, start, epoch, config.train.batch_size / step, memory)
+    return Cost(case.group, start, step * t.steps_per_epoch + evaluation, config.train.batch_size / step, memory)
 
 
 def _resident() -> float:
@@ -167,10 +170,11 @@ def make_plan(args: argparse.Namespace, chosen: Sequence[Case], seconds: float) 
     costs: dict[str, Cost] = {}
     for case in chosen:
         if case.group not in costs:
-            costs[case.group] = measure(args, case, data)
+            with _settings(configuration(args, case, 0, 1).train):  # as in a run: compiled code depends on them
+                costs[case.group] = measure(args, case, data)
     spent = time.perf_counter() - began
     runs = [case for case in chosen for _ in range(args.seeds)]
-    epochs = args.epochs or affordable(costs, runs, seconds - spent)
+    epochs = args.epochs or affordable(costs, runs, seconds - args.calls * spent)  # every call decodes and compiles anew
     print(f"\nplan, measured in {spent:.0f} s: {len(data.train):,} training images, {len(runs)} runs of {epochs} epochs")
     print(f"{'':<32}{'runs':>6}{'start s':>9}{'epoch s':>9}{'images/s':>11}{'GiB':>7}{'all s':>9}")
     total = 0.0

@@ -31,7 +31,7 @@ import nets
 from nets.config import TrainConfig, load_config
 from nets.data import SOURCES, DataSet
 from nets.runs import environment
-from nets.train import _fabric, build
+from nets.train import _fabric, _settings, build
 from nets.trainer import Trainer
 
 PEAK = {"NVIDIA H200": 989e12, "NVIDIA H100": 989e12, "NVIDIA A100": 312e12}  # dense bf16 FLOP/s of the data sheets
@@ -301,7 +301,8 @@ def main() -> None:
     if args.rows != "accuracy" and not (args.rows == "all" and say.complete):
         say(f"{environment(device)} {args.revision}")
         try:
-            step_rows(args, device, say)
+            with _settings(load_config("fast").train):  # the backend's switches as in a run, for all contestants alike
+                step_rows(args, device, say)
             say(END)
         except Exception as error:  # the accuracy rows are still wanted
             if args.rows == "steps":

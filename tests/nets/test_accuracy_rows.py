@@ -22,7 +22,7 @@ def accuracy(monkeypatch):
 
 @pytest.fixture
 def args(tmp_path):
-    options = {"data": "digits", "set": [*SETS, "model.levels=2"], "epochs": 0, "seeds": 2, "only": "nobn, c", "runs": None}
+    options = {"data": "digits", "set": [*SETS, "model.levels=2"], "epochs": 0, "seeds": 2, "calls": 1, "only": "nobn, c", "runs": None}
     return argparse.Namespace(out=str(tmp_path / "out"), **options)
 
 
