@@ -180,6 +180,14 @@ def test_own_right_hand_side():
     np.testing.assert_allclose(problem.b.reshape(7, 5), problem.grid[0])
 
 
+def test_high_frequencies_of_varying_coefficients():
+    """[b/(2d), b], b the largest eigenvalue, as the Laplacian on a square grid has it."""
+    for name, n, dim in (("variable2d", 7, 2), ("jump2d", 7, 2)):
+        problem = create(name, n)
+        b = np.linalg.eigvalsh(problem.A.toarray())[-1]
+        assert tuple(problem.smoothing_interval()) == pytest.approx((b / (2 * dim), b))
+
+
 def test_errors_take_every_shape_of_a_vector():
     """A column or an array of the grid is the vector, not a table of all differences."""
     problem = poisson((4, 3))
