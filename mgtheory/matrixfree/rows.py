@@ -30,6 +30,8 @@ __all__ = [
     "mix3",
     "mix4",
     "scale_row",
+    "square5",
+    "square7",
     "square_sum",
     "step3",
     "step5",
@@ -108,6 +110,36 @@ def step7_bare(out, c, s, n, d, u, b, kc, kx, ky, kz, omega):
         step7(out[i], c[i], c[w], c[e], s[i], n[i], d[i], u[i], b[i], kc, kx, ky, kz, omega)
     west = c[last - 1] if last > 0 else 0.0
     out[last] = kc * c[last] + kx * west + ky * (s[last] + n[last]) + kz * (d[last] + u[last]) + omega * b[last]
+
+
+@compiled
+def square5(c, s, n, b, kc, kx, ky):
+    """The sum of the squares of kc c + kx (w + e) + ky (s + n) + b on rows without padding, none of them stored."""
+    last = c.size - 1
+    if last == 0:
+        return (kc * c[0] + ky * (s[0] + n[0]) + b[0]) ** 2
+    total = (kc * c[0] + kx * c[1] + ky * (s[0] + n[0]) + b[0]) ** 2
+    total += (kc * c[last] + kx * c[last - 1] + ky * (s[last] + n[last]) + b[last]) ** 2
+    m, w, e, s, n, b = c[1:last], c[: last - 1], c[2:], s[1:last], n[1:last], b[1:last]
+    for j in range(m.size):
+        r = kc * m[j] + kx * (w[j] + e[j]) + ky * (s[j] + n[j]) + b[j]
+        total += r * r
+    return total
+
+
+@compiled
+def square7(c, s, n, d, u, b, kc, kx, ky, kz):
+    """The sum of the squares of kc c + kx (w + e) + ky (s + n) + kz (d + u) + b, likewise."""
+    last = c.size - 1
+    if last == 0:
+        return (kc * c[0] + ky * (s[0] + n[0]) + kz * (d[0] + u[0]) + b[0]) ** 2
+    total = (kc * c[0] + kx * c[1] + ky * (s[0] + n[0]) + kz * (d[0] + u[0]) + b[0]) ** 2
+    total += (kc * c[last] + kx * c[last - 1] + ky * (s[last] + n[last]) + kz * (d[last] + u[last]) + b[last]) ** 2
+    m, w, e, s, n, d, u, b = c[1:last], c[: last - 1], c[2:], s[1:last], n[1:last], d[1:last], u[1:last], b[1:last]
+    for j in range(m.size):
+        r = kc * m[j] + kx * (w[j] + e[j]) + ky * (s[j] + n[j]) + kz * (d[j] + u[j]) + b[j]
+        total += r * r
+    return total
 
 
 @compiled

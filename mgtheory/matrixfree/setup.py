@@ -148,7 +148,7 @@ class Smoothers:
             return smoothing_steps(made.polynomial.scaled((diagonal if made.scaling == "diagonal" else 1.0) * b / self.reference))
         assert made.family is not None
         unit, key = c / diagonal, (made.degree, tuple(axes))
-        if key not in self.derived or not np.allclose(self.derived[key][0], unit, rtol=1e-14, atol=1e-15):
+        if key not in self.derived or np.max(np.abs(self.derived[key][0] - unit)) > 1e-14:
             a, b = symbol_range(unit, axes)
             entry = FAMILIES[made.family]
             q = entry.function(made.degree, interval=(a, b)) if entry.needs == "interval" else entry.function(made.degree, lmax=b)

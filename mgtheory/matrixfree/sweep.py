@@ -18,6 +18,8 @@ from mgtheory.matrixfree.rows import (
     borrowed,
     copy_row,
     scale_row,
+    square5,
+    square7,
     square_sum,
     step3,
     step5,
@@ -119,24 +121,27 @@ def written_row(x, planes, lo, hi, r, y, py):
 
 
 @planewise
-def written_residual(out, x, planes, lo, hi, r, b, py, zero, stencil):
-    """The residual b - A x of plane r with a (2 d + 1)-point stencil, into the padded plane out."""
+def written_residual(out, store, x, planes, lo, hi, r, b, py, zero, stencil):
+    """The residual b - A x of plane r with a (2 d + 1)-point stencil, into the padded plane out if `store`, else its square sum."""
     out, x, planes, b, zero = borrowed(out), borrowed(x), borrowed(planes), borrowed(b), borrowed(zero)
     n1, n2 = b.shape
     kc, kx, ky, kz = -stencil[0, 0, 0], -stencil[0, 0, 1], -stencil[0, 1, 0], -stencil[1, 0, 0]
+    total = 0.0
     for y in range(n1):
-        row = out[y + py, PAD : PAD + n2]
-        c, d, u = (
-            written_row(x, planes, lo, hi, r, y, py),
-            written_row(x, planes, lo, hi, r - 1, y, py),
-            written_row(x, planes, lo, hi, r + 1, y, py),
-        )
-        if n1 == 1:
+        row, c = out[y + py, PAD : PAD + n2], written_row(x, planes, lo, hi, r, y, py)
+        d, u = written_row(x, planes, lo, hi, r - 1, y, py), written_row(x, planes, lo, hi, r + 1, y, py)
+        if n1 == 1 and store:
             step5_bare(row, c, d, u, b[y], kc, kx, kz, 1.0)
+        elif n1 == 1:
+            total += square5(c, d, u, b[y], kc, kx, kz)
         else:
             s = written_row(x, planes, lo, hi, r, y - 1, py) if y > 0 else zero
             n = written_row(x, planes, lo, hi, r, y + 1, py) if y + 1 < n1 else zero
-            step7_bare(row, c, s, n, d, u, b[y], kc, kx, ky, kz, 1.0)
+            if store:
+                step7_bare(row, c, s, n, d, u, b[y], kc, kx, ky, kz, 1.0)
+            else:
+                total += square7(c, s, n, d, u, b[y], kc, kx, ky, kz)
+    return total
 
 
 @inlined
@@ -254,14 +259,14 @@ def sweep(x, b, e, rc, start, stencil, steps, write, norm, pi, pw, pk, ri, rw, r
                 store_plane(x[r], plane, py, write == 2)
         r = t - k - 1
         if residual and lo <= r <= last:
-            plane, before = final[r % 4 if restrict else 0], ring[k]
+            plane, before = final[r % 4], ring[k]
             if bare and k == 0:
                 bare_plane(plane, x, halo, lo, hi, r, b[r], zero, stencil, -1.0, 1.0, 0.0)
             elif direct:
-                written_residual(plane, x, before, lo, hi, r, b[r], py, zero, stencil)
+                total += written_residual(plane, restrict, x, before, lo, hi, r, b[r], py, zero, stencil)
             else:
                 stencil_plane(plane, before[(r - 1) % 3], before[r % 3], before[(r + 1) % 3], b[r], py, stencil, -1.0, 1.0, 0.0)
-            if norm and r < hi:
+            if norm and r < hi and (restrict or not direct):
                 for y in range(n1):
                     total += square_sum(plane[y + py, PAD : PAD + n2])
             while j0 < j1 and last_tap(ri, rw, j0) <= r:
