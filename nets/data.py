@@ -7,20 +7,15 @@ stratified, so that it is the same for every run, model and rank. Selection look
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import json
-import os
-import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nets.cache import Pool, cache_folder, cached, folder_mark, pooled
 from nets.readers import Arrays, Split, is_archive, read_cifar, read_folder, read_idx
 
 __all__ = ["SOURCES", "DataSet", "Remote", "Source", "cache_folder", "load_data", "stratified"]
@@ -180,17 +175,10 @@ SOURCES: dict[str, Source] = {
 }
 
 
-def cache_folder() -> Path:
-    """Where downloads and decoded arrays are kept: $POLYMGNET_CACHE, else the user's cache folder."""
-    if given := os.environ.get("POLYMGNET_CACHE"):
-        return Path(given)
-    import pooch
-
-    return Path(pooch.os_cache("polymgnet"))
-
-
 def find_source(name: str) -> Source:
     """The entry of a name, or one made for `folder:PATH`; an unknown name lists the known ones."""
+    if not isinstance(name, str):
+        raise ValueError(f"the data set's name is {name!r}, must be text")
     if name.startswith("folder:"):
         return Source(name, lambda paths: read_folder(paths[0]), flip="random", about="images in class folders")
     if name not in SOURCES:
@@ -233,55 +221,6 @@ def _locate(source: Source, root: Path, *, download: bool) -> list[Path]:
     return paths
 
 
-def _folder_mark(path: Path) -> str:
-    """A digest of names, sizes and times under a path: what the cache of an image folder is filed under."""
-    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-    lines = [f"{file} {(stat := file.stat()).st_size} {stat.st_mtime_ns}" for file in files]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
-
-
-class _Pool(NamedTuple):
-    """All parts of a source in one array: images (N, C, H, W), labels (N,), first and last+1 index of every part, class names."""
-
-    images: NDArray[np.uint8]
-    labels: NDArray[np.int64]
-    parts: dict[str, tuple[int, int]]
-    classes: tuple[str, ...]
-
-
-def _pool(arrays: Arrays) -> _Pool:
-    ends = np.cumsum([len(split.labels) for split in arrays.splits.values()]).tolist()
-    parts = {part: (end - len(split.labels), end) for end, (part, split) in zip(ends, arrays.splits.items(), strict=True)}
-    images, labels = (np.concatenate([split[i] for split in arrays.splits.values()]) for i in (0, 1))
-    return _Pool(images, labels, parts, arrays.classes)
-
-
-def _cached(key: str, make: Callable[[], Arrays]) -> _Pool:
-    """The pool filed under `key`, memory-mapped; made, written to a temporary folder and renamed into place where it is missing."""
-    folder = cache_folder() / "decoded" / key
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # missing, or damaged: made anew
-        return _read_cache(folder)
-    pool = _pool(make())
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f"{key}.", dir=folder.parent))
-    try:
-        np.save(temporary / "images.npy", pool.images)
-        np.save(temporary / "labels.npy", pool.labels)
-        (temporary / "meta.json").write_text(json.dumps({"parts": pool.parts, "classes": pool.classes}))
-        shutil.rmtree(folder, ignore_errors=True)
-        with contextlib.suppress(OSError):  # another process was first: its copy is as good
-            temporary.rename(folder)
-        return _read_cache(folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _read_cache(folder: Path) -> _Pool:
-    meta = json.loads((folder / "meta.json").read_text())
-    images = np.load(folder / "images.npy", mmap_mode="c")  # copy on write: torch wants writable memory, the file stays as it is
-    return _Pool(images, np.load(folder / "labels.npy"), {k: (v[0], v[1]) for k, v in meta["parts"].items()}, tuple(meta["classes"]))
-
-
 def stratified(labels: NDArray[np.int64], fraction: float, *, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """(rest, chosen): of every class the same fraction is chosen (rounded; at least one remains), by seed alone; both sorted.
 
@@ -290,8 +229,8 @@ def stratified(labels: NDArray[np.int64], fraction: float, *, seed: int) -> tupl
     ValueError
         A fraction outside [0, 1).
     """
-    if not 0 <= fraction < 1:
-        raise ValueError(f"fraction is {fraction}; allowed is 0 <= fraction < 1")
+    if isinstance(fraction, str) or not 0 <= fraction < 1:
+        raise ValueError(f"fraction is {fraction!r}; allowed is 0 <= fraction < 1")
     rng = np.random.Generator(np.random.PCG64(seed))
     chosen = np.zeros(len(labels), bool)
     for label in np.unique(labels):
@@ -333,21 +272,28 @@ def load_data(
     """
     source = find_source(name)
     if name.startswith("folder:"):
-        path = Path(name.removeprefix("folder:")).expanduser()
+        path = _expanded(name.removeprefix("folder:"))
         if not path.is_dir() and not (path.is_file() and is_archive(path)):
             raise FileNotFoundError(f"{path}: no directory or archive (.tar, .tar.gz, .tar.xz, .zip) there")
-        pool = _cached(f"folder-{_folder_mark(path)}-{size or 'asis'}", lambda: read_folder(path, size=size))
+        pool = cached(f"folder-{folder_mark(path)}-{size or 'asis'}", lambda: read_folder(path, size=size))
     elif size is not None:
         raise ValueError(f"data.size is for folder:PATH; {name} has its own size")
     elif source.choices == ((),):
-        pool = _pool(source.read([]))
+        pool = pooled(source.read([]))
     else:
-        paths = _locate(source, Path(root).expanduser() if root else cache_folder(), download=download)
-        pool = _cached(f"{name}-{hashlib.md5(''.join(map(_digest, paths)).encode()).hexdigest()[:12]}", lambda: source.read(paths))
+        paths = _locate(source, _expanded(root) if root else cache_folder(), download=download)
+        pool = cached(f"{name}-{hashlib.md5(''.join(map(_digest, paths)).encode()).hexdigest()[:12]}", lambda: source.read(paths))
     return _assemble(name, source, pool, validation, split_seed)
 
 
-def _assemble(name: str, source: Source, pool: _Pool, validation: float, split_seed: int) -> DataSet:
+def _expanded(path: Path | str) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise FileNotFoundError(f"{path}: {error}") from error
+
+
+def _assemble(name: str, source: Source, pool: Pool, validation: float, split_seed: int) -> DataSet:
     """The pool with indices; see the module's text for how missing parts are cut."""
     index = {part: np.arange(start, stop) for part, (start, stop) in pool.parts.items()}
     if "test" not in index and "validation" in index and "train" in index:

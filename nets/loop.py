@@ -1,4 +1,4 @@
-"""A run on its way: from the newest state to the end or the next signal, with its files, its progress bar and its TensorBoard."""
+"""A run on its way: from the newest state to the end or the next signal, with its files, its progress and its TensorBoard."""
 
 from __future__ import annotations
 
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Run", "StopRequest"]
 
+EVERY = 30.0  # seconds between two lines of progress where there is no terminal; an epoch's end has its own
+
 
 class StopRequest:
     """Notes SIGTERM and SIGUSR1; the loop looks at it between steps and does the saving, the handler does nothing else.
@@ -40,15 +42,21 @@ class StopRequest:
     ----------
     further
         Asked as well, between steps.
+
+    Attributes
+    ----------
+    signal
+        The number of the signal that came; None where none did. A request around this one (`with` within `with`) notes it as well.
     """
 
     def __init__(self, further: Callable[[], bool] | None = None) -> None:
-        self.asked, self.further = False, further
+        self.signal: int | None = None
+        self.further = further
         self._before: dict[int, Any] = {}
 
     def __call__(self) -> bool:
         """Whether a signal came, or the further cause says so."""
-        return self.asked or (self.further is not None and self.further())
+        return self.signal is not None or (self.further is not None and self.further())
 
     def __enter__(self) -> StopRequest:
         if threading.current_thread() is threading.main_thread():
@@ -60,8 +68,11 @@ class StopRequest:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def _note(self, *_: object) -> None:
-        self.asked = True
+    def _note(self, number: int, frame: object) -> None:
+        self.signal = number
+        around = getattr(self._before.get(number), "__self__", None)
+        if isinstance(around, StopRequest):
+            around._note(number, frame)
 
 
 class Run:
@@ -99,7 +110,8 @@ class Run:
             trainer.restore(state)
         if self.first:
             write_metrics(self.out / "metrics.csv", trainer.rows)
-        self.began = time.perf_counter() - trainer.seconds
+        self.epoch_began = self.told = time.perf_counter()
+        self.began = self.told - trainer.seconds
         self._say(self.heading())
         with self._progress() as tick, self._tensorboard() as board:
             while trainer.epoch < config.train.epochs:
@@ -110,7 +122,6 @@ class Run:
                     if halted and trainer.epoch % config.train.checkpoint_epochs:
                         self.save()
                 if halted:
-                    self._say(f"stopped as asked after step {trainer.step}; the state is saved, resume goes on")
                     return self.summary(finished=False)
         return self.finish()
 
@@ -130,9 +141,15 @@ class Run:
                     board.add_scalar(key, value, trainer.epoch)
             for name, value in _coefficients(trainer.raw):
                 board.add_scalar(f"coefficients/{name}", value, trainer.epoch)
+        part = "train" if row["val_accuracy"] is None else "val"
+        accuracy = f"{'training' if part == 'train' else 'validation'} accuracy {100 * row[f'{part}_accuracy']:.2f} %"
+        note = f"epoch {trainer.epoch}/{self.config.train.epochs}: loss {row['train_loss']:.3f}, {accuracy}"
         if self.bar is not None:
-            accuracy = row["val_accuracy"] if row["val_accuracy"] is not None else row["train_accuracy"]
-            self.bar.update(self.task, note=f"epoch {trainer.epoch}: loss {row['train_loss']:.3f}, validation {100 * accuracy:.2f} %")
+            self.bar.update(self.task, note=note)
+        elif self.verbose:
+            now = time.perf_counter()
+            self._say(f"{note}, {now - self.epoch_began:.1f} s ({row['seconds']:.0f} s in all)")
+            self.epoch_began = self.told = now
         if self.callback is not None:
             self.callback(dict(row))
 
@@ -211,10 +228,19 @@ class Run:
         if self.verbose:
             print(line, file=sys.stderr)
 
+    def _tell(self) -> None:
+        """After a step, without a terminal: where the run is, if nothing was said for long."""
+        now = time.perf_counter()
+        if now - self.told >= EVERY:
+            self.told = now
+            trainer = self.trainer
+            where = f"epoch {trainer.epoch + 1}/{self.config.train.epochs}, step {trainer.within + 1}/{trainer.steps_per_epoch}"
+            self._say(f"{where}, {now - self.began:.0f} s in all")
+
     @contextmanager
     def _progress(self) -> Iterator[Callable[[], None]]:
         if not (self.verbose and sys.stderr.isatty()):
-            yield lambda: None
+            yield self._tell if self.verbose else lambda: None
             return
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

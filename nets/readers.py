@@ -175,6 +175,13 @@ def read_cifar(path: Path, *, classes: int) -> Arrays:
     classes
         10 or 100; of CIFAR-100 the fine labels are read.
     """
+    try:
+        return _cifar(path, classes)
+    except (KeyError, TypeError, AttributeError, OverflowError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path.name}: a batch does not hold what CIFAR-{classes} does ({type(error).__name__}: {error})") from error
+
+
+def _cifar(path: Path, classes: int) -> Arrays:
     parts: dict[str, list[tuple[str, NDArray[np.uint8], NDArray[np.int64]]]] = {"train": [], "test": []}
     names: tuple[str, ...] = tuple(map(str, range(classes)))
     width = 1 if classes == 10 else 2  # label bytes before the 3072 pixels

@@ -130,6 +130,16 @@ def test_mixup_and_cutmix_shares():
     assert stats.kstest(share.double().numpy(), stats.beta(0.3, 0.3).cdf).pvalue > 1e-4
 
 
+def test_cutmix_box_has_the_shape_of_the_image():
+    x, other = torch.zeros(3000, 1, 6, 18), torch.ones(3000, 1, 6, 18)
+    mixed, _ = augment(cutmix=1.0).mix(x, torch.zeros(3000).long(), other, torch.ones(3000).long(), torch.arange(3000), 0)
+    rows, columns = mixed.amax((1, 3)), mixed.amax((1, 2))
+    inner = (rows[:, 0] + rows[:, -1] + columns[:, 0] + columns[:, -1] == 0) & (rows.sum(1) > 0)  # not clipped at the border
+    assert inner.sum() > 100
+    difference = rows.sum(1) / 6 - columns.sum(1) / 18
+    assert difference[inner].abs().max() <= 0.5 / 6 + 0.5 / 18 + 1e-6  # both are the same share of the side, rounded to pixels
+
+
 def test_normalise():
     x = pool(5, 3)
     mean, std = (0.4, 0.5, 0.6), (0.1, 0.2, 0.3)

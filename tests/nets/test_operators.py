@@ -90,6 +90,9 @@ def test_laplacian_start():
     assert operator.weight[0, 1].abs().max() == 0
     start_operators([operator], "laplacian", [(16, 16)], small=0.1, generator=torch.Generator().manual_seed(0))
     assert 0 < operator.weight[0, 1].abs().max() <= 0.1 / 54**0.5
+    explicit = operator.weight.detach().clone()
+    start_operators([operator], "laplacian", [(16, 16)], generator=torch.Generator().manual_seed(0))
+    assert torch.equal(operator.weight, explicit)  # the default
 
 
 @pytest.mark.parametrize("groups", [1, 3])
@@ -99,6 +102,8 @@ def test_shifted_start(groups):
     plain = [conv(6, groups), conv(3)]
     before = start_operators(plain, "random", grids, generator=torch.Generator().manual_seed(1))
     after = start_operators(moved, "shifted", grids, margin=0.2, generator=torch.Generator().manual_seed(1))
+    (default,) = start_operators([conv(6, groups)], "shifted", grids[:1], generator=torch.Generator().manual_seed(1))
+    assert default.values.real.min() == pytest.approx(0.1 * before[0].radius, rel=1e-6)
     for old, new, operator, grid in zip(before, after, moved, grids):
         assert new.values.real.min() == pytest.approx(0.2 * old.radius, rel=1e-6)
         again = operator_spectra([operator], [grid])[0]

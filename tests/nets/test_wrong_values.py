@@ -1,6 +1,8 @@
 """Wrong values of models, starts, data and learning: one line that says what was given, and nothing done."""
 
 import io
+import pickle
+import tarfile
 import zipfile
 
 import pytest
@@ -11,6 +13,7 @@ import nets
 from mgtheory import problems
 from nets.config import load_config
 from nets.data import load_data
+from nets.readers import read_cifar
 
 MODEL_OPTIONS = [
     ("q2", {"width": "8"}, "width is '8'"),
@@ -50,7 +53,7 @@ STARTS = [
     ("chebyshev:lower=x", {}, "option lower of scheme chebyshev is 'x'"),
     ("minimax:points=3", {}, "unknown option 'points'"),
     ("two_grid_optimal:lower=0.3", {}, "allowed are: pre, post, coarsening"),
-    ("two_grid_optimal:pre=x", {}, "two_grid_optimal: "),
+    ("two_grid_optimal:pre=x", {}, "pre is .x.|two_grid_optimal: "),
     ("uniform:a=x", {}, "option a of scheme uniform is 'x'"),
     ("xavier", {"operator": "laplacian", "small": "x"}, "small is 'x'"),
     ("xavier", {"operator": "shifted", "margin": float("nan")}, "margin is nan"),
@@ -128,3 +131,29 @@ def test_hostile_image_folders(tmp_path, monkeypatch):
         with pytest.raises(ValueError, match=r"0\.png|locked\.zip") as error:
             load_data(f"folder:{tmp_path / name}")
         assert "\n" not in str(error.value)
+
+
+def test_data_sets(tmp_path):
+    with pytest.raises(FileNotFoundError, match="home"):
+        load_data("folder:~nobody-of-this-name/x")
+    with pytest.raises(ValueError, match="name is None"):
+        load_data(None)
+    with pytest.raises(ValueError, match="fraction is 'x'"):
+        load_data("digits", validation="x")
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [{b"data": [1]}, {b"labels": [0]}, [1, 2], {b"data": [1], b"labels": [2**70]}],
+    ids=["no labels", "no data", "no dict", "labels beyond 64 bits"],
+)
+def test_foreign_cifar_batches(tmp_path, batch):
+    path = tmp_path / "cifar-10-python.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        content = pickle.dumps(batch)
+        entry = tarfile.TarInfo("cifar-10-batches-py/data_batch_1")
+        entry.size = len(content)
+        archive.addfile(entry, io.BytesIO(content))
+    with pytest.raises(ValueError, match=r"cifar-10-python\.tar\.gz: ") as error:
+        read_cifar(path, classes=10)
+    assert "\n" not in str(error.value)

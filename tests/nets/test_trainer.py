@@ -1,0 +1,242 @@
+"""The trainer alone: which images a step sees, in which order and with which partners, at which rate, and what an epoch's row says."""
+
+import dataclasses
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from nets.augment import Augment
+from nets.config import load_config
+from nets.counter import keyed_order
+from nets.data import load_data
+from nets.optim import learning_rate
+from nets.train import _fabric, build
+from nets.trainer import Trainer
+
+SETS = ["width=4", "levels=2", "batch_size=500", "epochs=3", "init=xavier", "placement=relu_outside_bn", "precision=64", "optim=sgd"]
+STILL = ["crop=0", "rotate=0", "scale=0"]
+STEPS = 3  # 1,295 images in batches of 500, 500 and 295
+
+
+@pytest.fixture(scope="module")
+def data():
+    return load_data("digits")
+
+
+@pytest.fixture
+def make(data):
+    """make(*sets) -> a trainer at its first step, on the CPU in float64."""
+
+    def made(*sets):
+        config = load_config("digits", [*SETS, *sets])
+        return Trainer(config, _fabric(config.train), build(config, data)[0], data)
+
+    return made
+
+
+def epoch(t):
+    assert not t.run_epoch(stop=lambda: False, tick=lambda: None, save=lambda: None)
+    return t.end_epoch()
+
+
+def spied(t, look):
+    """Calls look(samples, partners, total) after every step."""
+    step = t.train_step
+
+    def train_step(*batch):
+        step(*batch)
+        look(*batch)
+
+    t.train_step = train_step
+    return t
+
+
+# which images ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("world", "rank"), [(1, 0), (2, 0), (2, 1), (3, 2)])
+@pytest.mark.parametrize(("seed", "number"), [(0, 0), (0, 1), (1, 0), (2**40, 7)])
+def test_batches_are_the_keyed_order_cut_into_pieces(make, seed, number, world, rank):
+    """Batch k is order[500 k : 500 (k + 1)], a rank's share a contiguous part of it, and the partner of order[i] is order[i + 1]."""
+    t = make(f"seed={seed}")
+    t.epoch, t.world, t.rank = number, world, rank
+    order = keyed_order(t.train, seed=seed, epoch=number).tolist()
+    follower = dict(zip(order, [*order[1:], order[0]], strict=True))
+    for k, (samples, partners, total) in enumerate(t.batches()):
+        piece = order[500 * k : 500 * (k + 1)]
+        assert total == len(piece)
+        share = torch.tensor(piece).tensor_split(world)[rank].tolist()
+        assert samples.tolist() == share
+        assert partners.tolist() == [follower[i] for i in share]
+    assert t.within == STEPS == k + 1
+
+
+def test_orders_of_epochs_and_seeds_have_nothing_in_common(make):
+    """Two random permutations of n agree in one place on average; 12 in common has a probability below 1e-9."""
+    orders = []
+    for seed, number in ((0, 0), (0, 1), (0, 2), (1, 0), (1, 1)):
+        t = make(f"seed={seed}")
+        t.epoch = number
+        orders.append(torch.cat([samples for samples, _, _ in t.batches()]))
+    for i, one in enumerate(orders):
+        assert torch.equal(one.sort().values, orders[0].sort().values)
+        assert all((one == other).sum() < 12 for other in orders[:i])
+
+
+def test_training_goes_from_epoch_to_epoch_and_goes_on_inside_one(make):
+    seen = []
+    t = spied(make("seed=5"), lambda samples, *_: seen.append(samples))
+    for number in range(2):
+        epoch(t)
+        assert torch.equal(torch.cat(seen), keyed_order(t.train, seed=5, epoch=number))
+        assert (t.epoch, t.within, t.step) == (number + 1, 0, STEPS * (number + 1))
+        seen.clear()
+    t.within = 1
+    assert torch.equal(torch.cat([samples for samples, _, _ in t.batches()]), keyed_order(t.train, seed=5, epoch=2)[500:])
+
+
+def test_images_are_drawn_by_seed_epoch_and_sample(make, data):
+    samples = torch.from_numpy(data.train[:50])
+    found = {}
+    for seed, number in ((0, 0), (0, 3), (4, 0)):
+        t = make(f"seed={seed}", "crop=2", "rotate=0", "scale=0")
+        t.epoch = number
+        found[seed, number], target = t.batch(samples, samples.roll(-1))
+        by_hand = Augment(seed=seed, classes=10, mean=data.mean, std=data.std, crop=2)
+        assert torch.equal(found[seed, number], by_hand.images(torch.from_numpy(data.images), samples, number).double())
+        assert target.tolist() == data.labels[data.train[:50]].tolist()
+    assert all(not torch.equal(found[0, 0], found[key]) for key in ((0, 3), (4, 0)))
+
+
+def test_mixed_targets_say_how_much_of_which_image_is_in_the_mixture(make, data):
+    t = make("mixup=1", *STILL)
+    samples, partners, _ = next(t.batches())
+    x, target = t.batch(samples, partners)
+    plain = (torch.from_numpy(data.images).double() / 255 - data.mean[0]) / data.std[0]
+    labels = torch.from_numpy(data.labels)
+    differ = labels[samples] != labels[partners]
+    share = target.gather(1, labels[samples][:, None])[differ]
+    torch.testing.assert_close(target.gather(1, labels[partners][:, None])[differ], 1 - share)
+    share = share[..., None, None]
+    expected = share * plain[samples][differ] + (1 - share) * plain[partners][differ]
+    torch.testing.assert_close(x[differ], expected, rtol=0, atol=3e-6)  # images and shares are made in float32
+    assert ((share > 0.05) & (share < 0.95)).double().mean() > 0.8  # uniform shares: mixtures indeed
+
+
+# steps -----------------------------------------------------------------------------------------------------------
+
+
+def test_every_step_has_the_rate_of_its_number(make):
+    t = make("schedule=linear", "warmup=1", "lr=0.2", "coefficient_lr=0.25")
+    section, rates = t.config.optim, []
+    spied(t, lambda *_: rates.append({g["name"]: g["lr"] for g in t.optimizer.param_groups}))
+    lines = [epoch(t) for _ in range(3)]
+    expected = [learning_rate(section, k, steps=9, steps_per_epoch=STEPS) for k in range(9)]
+    assert expected == pytest.approx([0.05, 0.1, 0.15, *(0.2 * (1 - k / 6) for k in range(6))])
+    for rate, lr in zip(rates, expected, strict=True):
+        assert rate == pytest.approx({"weights": lr, "norms": lr, "coefficients": 0.25 * lr})
+    assert [line["lr"] for line in lines] == pytest.approx(expected[STEPS - 1 :: STEPS])
+
+
+@pytest.mark.parametrize("clip", [0.0, 0.01])
+def test_the_last_smaller_batch_counts_its_own_images(make, clip):
+    """Without momentum and decay a step is -lr times the gradient of the mean over the batch, cut to norm `clip`."""
+    t = make("momentum=0", "nesterov=false", "weight_decay=0", "lr=0.5", "schedule=constant", "coefficient_lr=1", f"clip={clip}")
+    samples, partners, total = list(t.batches())[-1]
+    assert total == 295
+    x, y = t.batch(samples, partners)
+    before = {name: p.detach().clone() for name, p in t.raw.named_parameters()}
+    loss = F.cross_entropy(t.raw(x), y, label_smoothing=0.1)
+    gradients = dict(zip(before, torch.autograd.grad(loss, list(t.raw.parameters())), strict=True))
+    norm = torch.stack([g.norm() for g in gradients.values()]).norm().item()
+    assert norm > 0.01
+    factor = clip / norm if clip else 1.0
+    t.train_step(samples, partners, total)
+    for name, p in t.raw.named_parameters():
+        # clipping adds 1e-6 to the norm it divides by
+        torch.testing.assert_close(p, before[name] - 0.5 * factor * gradients[name], rtol=1e-10, atol=1e-6 if clip else 1e-12, msg=name)
+
+
+def test_row_is_the_mean_over_the_epochs_images_as_they_were_trained_on(make):
+    """Loss (smoothed, before each update) and hits of the epoch alone, summed over 1,295 images, not averaged over batches."""
+    t = make("lr=0.3")
+    scores, order = [], []
+    t.raw.register_forward_hook(lambda model, _, out: scores.append(out.detach()) if model.training else None)
+    spied(t, lambda samples, *_: order.append(samples))
+    for number in (1, 2):
+        row = epoch(t)
+        labels, found = t.labels[torch.cat(order)], torch.cat(scores)
+        assert len(found) == 1295
+        assert row["train_loss"] == pytest.approx(F.cross_entropy(found, labels, label_smoothing=0.1).item(), rel=1e-12)
+        assert row["train_accuracy"] == pytest.approx((found.argmax(1) == labels).double().mean().item(), rel=1e-12)
+        assert (row["epoch"], row["step"]) == (number, STEPS * number)
+        assert t.rows[-1] is row
+        scores.clear()
+        order.clear()
+
+
+def test_hits_of_mixed_images_are_those_of_the_first_image(make):
+    t = make("cutmix=1")
+    scores = []
+    t.raw.register_forward_hook(lambda _, __, out: scores.append(out.detach()))
+    samples, partners, total = next(t.batches())
+    t.train_step(samples, partners, total)
+    assert t.sums["hits"] == (scores[0].argmax(1) == t.labels[samples]).sum()
+    assert t.sums["seen"] == total == 500
+
+
+# evaluation ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ema", [0.0, 0.5])
+def test_evaluation_leaves_the_model_as_it_was(make, ema):
+    t = make(f"ema={ema}")
+    t.model.train()
+    t.train_step(*next(t.batches()))
+    before = {name: value.clone() for name, value in t.raw.state_dict().items()}
+    loss, accuracy = t.evaluate(t.validation)
+    assert t.raw.training
+    assert all(torch.equal(value, before[name]) for name, value in t.raw.state_dict().items())
+    counted = t.ema.weights if ema else before
+    assert (loss, accuracy) == t.evaluate(t.validation, counted)
+    if ema:
+        assert loss != t.evaluate(t.validation, before)[0]
+    with pytest.raises(RuntimeError, match="inside"), t.at(counted) as model:
+        assert not model.training
+        raise RuntimeError("inside")
+    assert t.raw.training
+    assert all(torch.equal(value, before[name]) for name, value in t.raw.state_dict().items())
+
+
+def test_evaluation_counts_every_image_once_whatever_the_pieces(make, data, monkeypatch):
+    t = make()
+    loss, accuracy = t.evaluate(t.test)
+    x = (torch.from_numpy(data.images[data.test]).double() / 255 - data.mean[0]) / data.std[0]
+    labels = torch.from_numpy(data.labels[data.test])
+    with torch.no_grad():
+        scores = t.raw.eval()(x)
+    assert loss == pytest.approx(F.cross_entropy(scores, labels).item(), rel=1e-5)  # images are normalised in float32
+    assert accuracy == (scores.argmax(1) == labels).double().mean().item()
+    monkeypatch.setattr("nets.trainer.EVAL_BATCH", 37)
+    assert t.evaluate(t.test) == (pytest.approx(loss, rel=1e-12), accuracy)
+    assert t.evaluate(t.test[:0]) == (None, None)
+
+
+def test_a_mark_of_a_bad_loss_is_the_first_ones(make, data):
+    t = make("lr=1e-3")
+    good = [p.detach().clone() for p in t.raw.parameters()]
+    batch = next(t.batches())
+    for poison in (False, True, False, True):
+        with torch.no_grad():
+            for p, kept in zip(t.raw.parameters(), good, strict=True):
+                p.copy_(kept)
+            if poison:
+                t.raw.fc.bias.fill_(float("inf"))
+        t.train_step(*batch)
+    t.step = 3 * STEPS
+    with pytest.raises(FloatingPointError, match=r"not finite at step 2 \(epoch 1\)"):
+        t.check_finite()
+    few = dataclasses.replace(data, train=data.train[:3])
+    config = load_config("digits", [*SETS, "batch_size=2"])
+    assert Trainer(config, _fabric(config.train), build(config, few)[0], few).steps_per_epoch == 1  # one image alone makes no batch
