@@ -114,7 +114,7 @@ def polynomials(report: SpectralReport) -> Figure | None:
         curves = _meaningful(_relative(level), level)
         values = level.arrays["eigenvalues/learned"] / level.operators["learned"].radius
         chosen = "learned" if "learned" in curves else "effective"
-        draw_polynomials(ax, curves, eigenvalues=values, spectrum_of=chosen, xlabel="|λ| / b", legend=False)
+        draw_polynomials(ax, curves, eigenvalues=values, spectrum_of=chosen, xlabel="t / b, |λ| / b of points", legend=False)
         ax.set_title(_title(level))
     _finish(made, axes, len(levels))
     return made

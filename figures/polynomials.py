@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import NullLocator, SymmetricalLogLocator
 from numpy.typing import ArrayLike
 
 from figures.style import GREY, legend_above, look_of
@@ -25,7 +26,7 @@ def draw_polynomials(
     high: tuple[float, float] | None = None,
     eigenvalues: ArrayLike | None = None,
     spectrum_of: str | None = None,
-    xlabel: str = "λ / b",
+    xlabel: str = "t / b",
     columns: int = 3,
     legend: bool = True,
 ) -> Axes:
@@ -76,12 +77,14 @@ def draw_polynomials(
     for k, (label, values) in enumerate(curves.items()):
         ax.plot(t, values, label=label, zorder=3 + k, **look_of(label, k).line)
     if reach > LINEAR_UP_TO:
-        ax.set_yscale("symlog", linthresh=1.0)
+        ax.set_yscale("asinh", linear_width=1.0)  # smooth where it turns from linear to logarithmic, so that no curve gets a kink
+        ax.yaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=1.0))
+        ax.yaxis.set_minor_locator(NullLocator())
         for level in (-1.0, 1.0):
             ax.axhline(level, color=GREY, linewidth=0.6, linestyle=(0, (3, 2)), zorder=1)
     ax.set_xlim(*interval)
     ax.set_xlabel(xlabel)
-    ax.set_ylabel("residual polynomial q")
+    ax.set_ylabel("residual polynomial q" if eigenvalues is None else "q of curves, |q| of points")
     if legend:
         legend_above(ax, columns=columns)
     return ax

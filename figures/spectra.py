@@ -63,7 +63,7 @@ def draw_spectrum(
         ax.plot(shown.real, shown.imag, markersize=1.8, alpha=0.6, rasterized=True, zorder=2 + k, label=f"_{label}", **style)
         ax.plot([], [], markersize=4.0, label=label, **style)
     for k, (label, found) in enumerate(given.items()):
-        _draw_roots(ax, found, label, k, x, y)
+        _draw_roots(ax, found, label, k, ROOT_SIZE + 1.3 * (len(given) - 1 - k), x, y)  # equal roots stay visible around one another
     ax.axhline(0.0, color=GREY, linewidth=0.6, zorder=1)
     ax.axvline(0.0, color=GREY, linewidth=0.6, zorder=1)
     ax.set_xlim(*x)
@@ -100,12 +100,12 @@ def _draw_damped(ax: Axes, polynomial: ResidualPolynomial, x_ends: Ends, y_ends:
     ax.plot([], [], color=BLACK, linewidth=0.9, label="|q| = 1")
 
 
-def _draw_roots(ax: Axes, roots: np.ndarray, label: str, index: int, x: Ends, y: Ends) -> None:
+def _draw_roots(ax: Axes, roots: np.ndarray, label: str, index: int, size: float, x: Ends, y: Ends) -> None:
     look = look_of(label, index)
     if look.colour == SKY:  # the colour of the points
         look = replace(look, colour=VERMILION)
     inside = np.isfinite(roots) & (roots.real >= x[0]) & (roots.real <= x[1]) & (np.abs(roots.imag) <= y[1])
-    style: dict[str, Any] = {"linestyle": "none", "color": look.colour, "markersize": ROOT_SIZE, "zorder": 6 + index}
+    style: dict[str, Any] = {"linestyle": "none", "color": look.colour, "markersize": size, "zorder": 6 + index}
     halo = [withStroke(linewidth=3.0, foreground="white")]
     ax.plot(
         roots[inside].real,
