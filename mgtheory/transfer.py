@@ -108,7 +108,7 @@ def coarse_size(n: int, boundary: Boundary) -> int:
     """Unknowns of the next coarser grid; n itself where n < 3.
 
     The number of mesh intervals N is halved. Where it is odd, Dirichlet and periodic grids take that number between 0.48 N and 0.56 N
-    with the most factors 2 (the nearest to N/2 of them), so that the grids below are nested; cells (Neumann) take (n + 1)/2.
+    with the most factors 2 (there is only one), so that the grids below are nested; cells (Neumann) take (n + 1)/2.
     """
     if n < 3:
         return n
@@ -116,7 +116,7 @@ def coarse_size(n: int, boundary: Boundary) -> int:
     coarse = (intervals + 1) // 2
     if intervals % 2 and boundary is not Boundary.NEUMANN:
         nearby = range(math.ceil(0.48 * intervals), math.floor(0.56 * intervals) + 1)
-        coarse = max(nearby, key=lambda m: (m & -m, -abs(2 * m - intervals)), default=coarse)
+        coarse = max(nearby, key=lambda m: m & -m, default=coarse)
     return coarse - 1 if boundary is Boundary.DIRICHLET else coarse
 
 

@@ -231,6 +231,17 @@ def test_amplified_high_frequencies_are_said_before_they_grow(coefficient, large
     assert solutions[1].warnings == ()
 
 
+def test_growth_of_low_frequencies_is_no_amplification():
+    """q that rises to 1.004 near 0, where the coarse grid corrects, and stays below 0.54 on the high frequencies: nothing to warn of."""
+    problem = poisson((31, 31))
+    b = problem.smoothing_interval().b
+    q = ResidualPolynomial(np.array([-0.2, 0.5, 0.7, 0.95]) * b)
+    assert q.q(0.02 * b) > 1.003
+    solution = Hierarchy.build(problem, smoother=q).solve(problem.b)
+    assert solution.converged
+    assert solution.warnings == ()
+
+
 def test_overflow_is_divergence():
     problem = poisson((31, 31))
     solution = Hierarchy.build(problem, smoother=chebyshev(12, interval=(1e-3, 1e-2))).solve(problem.b)

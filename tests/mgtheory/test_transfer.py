@@ -46,6 +46,25 @@ def test_lagrange_reproduces_polynomials(n, boundary):
         np.testing.assert_allclose(P @ np.ones(m), 1.0, atol=1e-12)
 
 
+@pytest.mark.parametrize(("n", "m", "boundary"), [(31, 15, Boundary.DIRICHLET), (32, 16, Boundary.PERIODIC)])
+def test_lagrange_takes_the_nearest_points(n, m, boundary):
+    """Halfway between two coarse points: (-1, 9, 9, -1)/16 and (3, -25, 150, 150, -25, 3)/256."""
+    i = 14 if boundary is Boundary.DIRICHLET else 15  # between the coarse points 6 and 7, or 7 and 8
+    for points, weights in ((4, np.array([-1, 9, 9, -1]) / 16), (6, np.array([3, -25, 150, 150, -25, 3]) / 256)):
+        row = lagrange(n, m, boundary, points=points).toarray()[i]
+        first = (i - 1) // 2 - (points // 2 - 1)
+        expected = np.zeros(m)
+        expected[first : first + points] = weights
+        np.testing.assert_allclose(row, expected, atol=1e-14)
+
+
+def test_odd_numbers_of_intervals_take_the_number_with_most_factors_of_two():
+    """101 intervals become 56 = 8 x 7 and 65 become 32; so do 101 and 65 periodic points."""
+    assert [coarse_size(n, Boundary.DIRICHLET) for n in (100, 64, 300)] == [55, 31, 159]
+    assert [coarse_size(n, Boundary.PERIODIC) for n in (101, 65, 301)] == [56, 32, 160]
+    assert coarse_size(101, Boundary.NEUMANN) == 51
+
+
 def test_nested_weights():
     P = linear(7, 3, Boundary.DIRICHLET).toarray()
     assert P[:, 1].tolist() == [0, 0, 0.5, 1, 0.5, 0, 0]
