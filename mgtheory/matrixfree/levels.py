@@ -156,6 +156,7 @@ class StencilLevel:
     def memory_bytes(self) -> int:
         """x and b (of a coarse grid), workspace and tables."""
         tables = [a for t in (self.P, self.R, self.C) for a in (t.first, t.weights)]
+        tables += [] if self.bands is None else [self.bands]
         return sum(a.nbytes for a in [self.x, self.b, self.ring, self.expanded, self.scratch, self.halo, *tables])
 
     def cut(self, factors: list[Array]) -> list[Array]:
