@@ -2,6 +2,7 @@
 
 import time
 
+import mpmath
 import numpy as np
 import pytest
 from scipy.special import eval_chebyt
@@ -124,6 +125,17 @@ def test_chebyshev_oracles():
     np.testing.assert_allclose(chebyshev(3, interval=(1, 2)).coefficients, [1, -2.12121212, 1.45454545, -0.32323232], atol=5e-9)
     measured = [damping_number(chebyshev(k, interval=(2, 8)), interval=(2, 8)) for k in (1, 2, 3)]
     np.testing.assert_allclose(measured, [0.6, 9 / 41, 27 / 365], rtol=1e-14)  # 1/T_k(5/3)
+
+
+@pytest.mark.parametrize("a", [1e-14, 1e-10, 1e-3])
+def test_chebyshev_roots_keep_all_digits_at_both_ends(a):
+    """a + (1 - a) sin^2(.) against 40 digits, relative to each root: next to a tiny a the plain formula has none left."""
+    k = 64
+    roots = np.sort(chebyshev(k, interval=(a, 1.0)).roots.real)
+    with mpmath.workdps(40):
+        low = mpmath.mpf(a)
+        exact = [float((low + 1) / 2 - (1 - low) / 2 * mpmath.cos(mpmath.pi * (i - mpmath.mpf(1) / 2) / k)) for i in range(1, k + 1)]
+    np.testing.assert_allclose(roots, exact, rtol=2e-15)  # a few roundings
 
 
 def test_chebyshev_is_minimal():

@@ -63,6 +63,12 @@ class TestSmoothing:
         found = [smoothing_factor(L2, "red_black", steps=steps).factor for steps in (1, 2, 3, 4)]
         np.testing.assert_allclose(found, [0.25, 0.25, (5 / 6) ** 2 / 10 ** (1 / 3), (7 / 8) ** 2 / 14**0.25], atol=EXACT)
 
+    def test_the_direction_of_a_sweep(self):
+        # u(x) - u(x - 1): a sweep along the flow solves it, one against the flow only shifts the error
+        flow = Stencil(((0,), (-1,)), np.array([1.0, -1.0]))
+        assert smoothing_factor(flow, GaussSeidel()).factor < 1e-14
+        assert smoothing_factor(flow, GaussSeidel(backward=True)).factor == pytest.approx(1.0, abs=1e-14)
+
     def test_gauss_seidel_worst_frequency(self):
         found = smoothing_factor(L2, "gauss_seidel")
         np.testing.assert_allclose(np.sort(np.abs(found.frequency)), [np.arccos(0.8), np.pi / 2], atol=1e-5)

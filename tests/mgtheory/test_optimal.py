@@ -5,14 +5,19 @@ import time
 import numpy as np
 import pytest
 
+from mgtheory import optimal
 from mgtheory.families import chebyshev, chebyshev4, two_grid_optimal
 from mgtheory.fourier import two_grid_factor
+from mgtheory.localcycle import LocalCycle
 from mgtheory.optimal import optimise_two_grid
 from mgtheory.polynomial import ResidualPolynomial
 from mgtheory.problems import create, poisson
 from mgtheory.stencils import Stencil, anisotropic, laplacian, mehrstellen
 
 L2 = laplacian(2)
+KERNEL = np.random.default_rng(1).standard_normal((2, 2, 3, 3)) / 5
+KERNEL[range(2), range(2), 1, 1] += 1.2
+COUPLED = Stencil.from_array(KERNEL)
 
 
 @pytest.mark.parametrize(("dim", "steps"), [(1, 1), (2, 1), (2, 2), (3, 1)])
@@ -70,6 +75,24 @@ def test_no_neighbour_and_no_family_is_better(stencil, degree, options):
         assert two_grid_factor(stencil, ResidualPolynomial(moved), **options).factor > found.factor * (1 - 1e-3)
 
 
+@pytest.mark.parametrize("stencil", [laplacian(1), mehrstellen(2), COUPLED], ids=["scalar 1D", "scalar 2D", "channels"])
+@pytest.mark.parametrize("steps", [1, 3])
+def test_gradients_are_those_of_finite_differences(stencil, steps):
+    correction = LocalCycle(stencil, ResidualPolynomial.from_weights([0.0]), pre=0, post=0)
+    theta = np.random.default_rng(1).uniform(-1.4, 1.4, (5, stencil.dim))
+    sampled = optimal._Sampled(correction, theta, steps)
+    c = sampled.coefficients(chebyshev(3, interval=(sampled.b / 5, sampled.b)))
+    values, slopes = sampled.pieces(c)
+    clear = values > 0.01 * values.max()  # K has a nullspace: its eigenvalues 0 are rounding, and have no derivative
+    assert clear.sum() >= 5
+    for direction in np.eye(3):
+        step = 1e-6 * direction
+        difference = (sampled.pieces(c + step)[0] - sampled.pieces(c - step)[0]) / 2e-6
+        expected = (slopes @ direction)[clear]
+        np.testing.assert_allclose(expected, difference[clear], rtol=0, atol=1e-6 * (1 + np.abs(slopes[clear]).max()))  # rounding / 1e-6
+    assert values.max() == pytest.approx(sampled.largest(c), rel=1e-12)
+
+
 def test_factor_is_that_of_the_polynomial():
     found = optimise_two_grid(3, L2)
     assert two_grid_factor(L2, found.polynomial).factor == pytest.approx(found.factor, rel=1e-12)
@@ -89,12 +112,10 @@ def test_degree_sixteen_in_seconds():  # of processor time, so that a busy machi
 
 
 def test_coupled_channels_may_want_complex_roots():
-    kernel = np.random.default_rng(1).standard_normal((2, 2, 3, 3)) / 5
-    kernel[range(2), range(2), 1, 1] += 1.2
-    found = optimise_two_grid(2, Stencil.from_array(kernel))
+    found = optimise_two_grid(2, COUPLED)
     assert not found.polynomial.is_real_rooted
     assert found.factor < 0.8 * found.start_factor
-    assert two_grid_factor(Stencil.from_array(kernel), found.polynomial).factor == pytest.approx(found.factor, rel=1e-12)
+    assert two_grid_factor(COUPLED, found.polynomial).factor == pytest.approx(found.factor, rel=1e-12)
 
 
 def test_family_is_scaled_to_the_problems_matrix():
