@@ -201,11 +201,14 @@ def check_transfers(interpolation: str | None, restriction: str) -> None:
 
 
 def known_interval(level: Level, form: TensorForm | None, problem: Any, rule: str) -> tuple[float, float] | None:
-    """The high-frequency part of the spectrum of the level's A where its symbol is known: of the scheme, or of a Galerkin product."""
+    """The high-frequency part of the spectrum of the level's A where its symbol is known: of the scheme, or of a Galerkin product.
+
+    Its upper end is that of all frequencies: where the weaker axis is coarsened, it can lie among those that are low there.
+    """
     if form is None or not level.axes:
         return None
     if isinstance(problem, Problem) and (rule == "rediscretise" or level.index == 0):
-        return problem.smoothing_interval(level.axes, shape=level.shape).as_tuple
+        return problem.smoothing_interval(level.axes, shape=level.shape).a, problem.smoothing_interval(shape=level.shape).b
     return form.smoothing_interval(level.axes)
 
 

@@ -305,6 +305,17 @@ def test_estimates_of_the_largest_eigenvalue():
     assert true <= largest_eigenvalue(sp.csr_array(turn.conj() @ A @ turn)) <= 1.06 * true
 
 
+def test_interval_of_a_galerkin_level():
+    """R A P of the 5-point Laplacian is (12, -2, -1)/16 h^2: 3 - cos x - cos y - cos x cos y is between 2 and 4 on the high frequencies."""
+    level = Hierarchy.build(poisson((31, 31)), coarsening="galerkin").levels[1]
+    assert level.interval == pytest.approx((2 * 1024 / 4, 4 * 1024 / 4))
+    whole, one = (Hierarchy.build(poisson((31, 31), stencil="q1"), coarsening="galerkin", axes=axes).levels[1] for axes in ("all", [0]))
+    assert whole.interval == pytest.approx(poisson((15, 15), stencil="q1").smoothing_interval().as_tuple)
+    assert one.shape == (15, 31)
+    assert one.interval == pytest.approx((512.0, 4096.0))  # b at the frequency (0, pi), low along the coarsened axis
+    assert Hierarchy.build(poisson((15, 31), stencil="q1"), axes=[0]).levels[0].interval == pytest.approx((512.0, 4096.0))
+
+
 def test_interval_of_varying_coefficients():
     """Where there is no symbol: a = b min_j s_j/(2 sum_j s_j) over the coarsened axes; here s = (1, 0.6), and b = 2 for D^-1 A."""
     k = np.linspace(1.0, 1.2, 31 * 31)
