@@ -174,7 +174,8 @@ class GaussSeidel:
         """I - (D / omega + L)^-1 Ahat, shape (F, m, c, c); with colours the product of their partial steps, (F, m c, m c)."""
         if not self.couples:
             earlier = harmonic_symbols(self.splitting(stencil), theta, turns, order)
-            return np.eye(stencil.channels) - inverse(earlier) @ harmonic_symbols(stencil, theta, turns, order)
+            with np.errstate(invalid="ignore"):  # a singular splitting, as of pure convection at theta = 0: not a number, so infinite
+                return np.eye(stencil.channels) - inverse(earlier) @ harmonic_symbols(stencil, theta, turns, order)
         jacobi = Jacobi(self.omega).symbols(stencil, theta, turns, order)
         size = len(turns) * stencil.channels
         result = np.eye(size, dtype=np.complex128)
