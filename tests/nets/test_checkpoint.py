@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from nets import create_model
 from nets.checkpoint import Checkpoints, State, load_model, load_optimizer, optimizer_state, save_model
@@ -75,6 +77,29 @@ def test_damaged_models_are_refused(tmp_path):
         load_model(tmp_path / "step-000000001.safetensors")
     with pytest.raises(FileNotFoundError, match="no such file"):
         load_model(tmp_path / "none.safetensors")
+
+
+@pytest.mark.parametrize("change", ["names", "type", "shape", "missing", "further", "value"])
+def test_digest_covers_names_types_shapes_and_values(tmp_path, change):
+    """A whole safetensors file with the metadata of another one, whose tensors hold the same bytes in the same order or nearly so."""
+    path = Checkpoints(tmp_path).save(State({"a": torch.tensor([1.0, 2.0]), "b": torch.tensor([3.0, 4.0])}, {"step": 1}), step=1)
+    with safe_open(path, framework="pt") as handle:
+        metadata = handle.metadata()
+    tensors = load_file(path)
+    save_file(tensors, path, metadata=metadata)
+    assert equal(Checkpoints(tmp_path).load().tensors, tensors)  # unchanged: accepted
+    a, b = tensors["a"], tensors["b"]
+    changed = {
+        "names": {"a": b, "b": a},
+        "type": {"a": a.view(torch.int32), "b": b},
+        "shape": {"a": a[None], "b": b},
+        "missing": {"a": a},
+        "further": {**tensors, "c": torch.zeros(0)},
+        "value": {"a": a, "b": torch.tensor([3.0, -4.0])},
+    }
+    save_file(changed[change], path, metadata=metadata)
+    with pytest.raises(ValueError, match="none of the 1 checkpoints"), pytest.warns(UserWarning, match="the digest does not fit"):
+        Checkpoints(tmp_path).load()
 
 
 def test_checkpoints_keep_two_and_load_the_newest(tmp_path):

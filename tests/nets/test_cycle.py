@@ -118,6 +118,22 @@ def test_the_same_levels_as_the_networks():
     assert len(cycle.state_dict()) == len({t.data_ptr() for t in cycle.state_dict().values()})
 
 
+@pytest.mark.parametrize(("pre", "post"), [(1, 1), (2, 1), (3, 0)])
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_coefficient_stands_once_in_the_state_however_often_it_smooths(shared, pre, post):
+    """Degree 2: two weights for all, or two for each leg that smooths on each of the two levels above the coarsest."""
+    cycle = nets.MultigridCycle(problems.poisson((15, 15)), degree=2, pre=pre, post=post, shared=shared, coarsest=9)
+    state = cycle.state_dict()
+    assert len(state) == len({t.data_ptr() for t in state.values()})
+    weights = [p for p in cycle.parameters() if p.requires_grad]
+    assert len(weights) == (2 if shared else 2 * 2 * ((pre > 0) + (post > 0)))
+    assert sum(name.endswith(".w") for name in state) == len(weights)
+    other = nets.MultigridCycle(problems.poisson((15, 15)), smoother="chebyshev4", degree=2, pre=pre, post=post, shared=shared, coarsest=9)
+    other.load_state_dict(state)
+    b = torch.randn(15, 15, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    assert torch.equal(other(b), cycle(b))
+
+
 def test_from_the_equation_into_a_network_and_back(tmp_path):
     problem = problems.poisson((31, 31))
     learned = nets.learn_smoother(problem, 2, steps=3, generator=torch.Generator().manual_seed(0))
