@@ -25,6 +25,15 @@ def test_direct_solver_is_the_pseudo_inverse(side, boundary):
     np.testing.assert_allclose(pickle.loads(pickle.dumps(solver))(r), solver(r), rtol=1e-12)
 
 
+def test_the_coarsest_nullspace_is_constant():
+    """On cells that do not nest, R 1 is not constant; the nullspace of the coarsest A is all the same."""
+    hierarchy = Hierarchy.build(poisson((23, 17), boundary="neumann"))
+    assert np.ptp(hierarchy.levels[0].R @ np.ones(23 * 17)) > 0.01
+    N = hierarchy.coarse_solver.nullspace
+    assert np.ptp(N) < 1e-14
+    assert np.abs(hierarchy.levels[-1].A @ N).max() < 1e-10
+
+
 @pytest.mark.parametrize("side", [8, 23])
 def test_direct_solver_with_a_complex_nullspace(side):
     """A Hermitian A whose nullspace is no real vector: the solution is orthogonal to it, N^* x = 0 and not N^T x = 0."""

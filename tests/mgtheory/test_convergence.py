@@ -120,8 +120,8 @@ def test_one_pass_with_the_defaults(name, norm):
         solution = hierarchy.full_multigrid(problem.b)
         assert problem.error(solution.x, norm) <= 1.02 * solved
         assert solution.iterations == 1
-        if problem.order == 2:
-            assert problem.error(hierarchy.full_multigrid(problem.b, cycles=1).x, norm) <= 1.01 * solved
+        allowed = 1.01 if problem.order == 2 else 2.0  # cubic interpolation of the solution would leave 20 here
+        assert problem.error(hierarchy.full_multigrid(problem.b, cycles=1).x, norm) <= allowed * solved
 
 
 @pytest.mark.parametrize(("name", "boundary"), [(n, b) for n in PROBLEMS for b in Boundary if n != "jump2d"])

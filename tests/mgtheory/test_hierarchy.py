@@ -298,6 +298,7 @@ def test_estimates_of_the_largest_eigenvalue():
     A = create("poisson2d-q1", 20).A
     true = np.linalg.eigvalsh(A.toarray())[-1]
     assert true <= largest_eigenvalue(A) <= 1.06 * true
+    assert true <= largest_eigenvalue(-A) <= 1.06 * true  # a modulus
     assert largest_eigenvalue(A, compact=True) == pytest.approx(16 / 3 * 441)
     skew = sp.csr_array(A + 50 * sp.diags_array(np.ones(399), offsets=1, shape=(400, 400)))
     assert largest_eigenvalue(skew) >= np.abs(np.linalg.eigvals(skew.toarray())).max()
