@@ -9,7 +9,7 @@ True
 
 A map of this room. Names in brackets are internal to their group.
 
-* **One object.** `polynomial` the residual polynomial q; `factors` its real factors; (`roots`).
+* **One object.** `polynomial` the residual polynomial q; `factors` its real factors; (`recurrence`, `roots`, `frozen`).
 * **Families of it.** `families` the registry and the closed forms; `fourthkind` the optimised fourth kind; `krylov` the GMRES polynomial;
   `minimax`; `optimal` for the two-grid factor (`leastmax`); `initialise` problem + family + degree -> initial coefficients.
 * **What is it worth?** `scores` gamma, the V-cycle bound, the nearest classical family; `approximation` the constant of a coarse space;

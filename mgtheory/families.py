@@ -14,10 +14,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from mgtheory.fourthkind import fourth_kind_recurrence, optimised_beta, optimised_roots
+from mgtheory.fourthkind import optimised_beta, optimised_roots
 from mgtheory.krylov import gmres_polynomial, harmonic_ritz
 from mgtheory.minimax import MAX_EXCHANGE_DEGREE, minimax, minimax_report
-from mgtheory.polynomial import MAX_DEGREE, Recurrence, ResidualPolynomial, check_degree
+from mgtheory.polynomial import MAX_DEGREE, ResidualPolynomial, check_degree
+from mgtheory.recurrence import first_kind_recurrence, fourth_kind_recurrence
 from mgtheory.spectrum import Interval
 
 __all__ = [
@@ -89,22 +90,14 @@ def chebyshev(degree: int, *, interval: IntervalLike) -> ResidualPolynomial:
     from_a, from_b = (2 * half * np.sin(0.25 * np.pi * (2 * n - 1) / degree) ** 2 for n in (degree + 1 - i, i))
     middle = centre + half * np.sin(0.5 * np.pi * (degree + 1 - 2 * i) / degree)
     roots = np.select([from_a < 0.5 * half, from_b < 0.5 * half], [a + from_a, b - from_b], middle)
-    sigma = centre / half
-    rho = np.empty(degree)
-    rho[0] = 1 / sigma
-    for n in range(1, degree):
-        rho[n] = 1 / (2 * sigma - rho[n - 1])
-    keep = np.concatenate(([0.0], rho[1:] * rho[:-1]))
-    step = np.concatenate(([1 / centre], 2 * rho[1:] / half))
-    recurrence = Recurrence(tuple(keep.tolist()), tuple(step.tolist()), (1.0,) * degree)
-    return ResidualPolynomial(roots.astype(complex), recurrence=recurrence)
+    return ResidualPolynomial(roots.astype(complex), recurrence=first_kind_recurrence(degree, interval=(a, b)))
 
 
 def chebyshev4(degree: int, *, lmax: float) -> ResidualPolynomial:
     """q(t) = W_k(1 - 2t/lmax)/(2k + 1): Chebyshev of the fourth kind; sup over (0, lmax] of t q^2/lmax = 1/(2k + 1)^2.
 
     Needs no lower bound of the spectrum. Roots lmax/2 (1 - cos(2 pi i/(2k + 1))), i = 1..k; 1/gamma = (4/3) k (k + 1). It carries the
-    recurrence of `mgtheory.fourthkind.fourth_kind_recurrence` with beta = 1.
+    recurrence of `mgtheory.recurrence.fourth_kind_recurrence` with beta = 1.
 
     Parameters
     ----------

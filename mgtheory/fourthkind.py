@@ -16,27 +16,13 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from mgtheory.checks import check_array, check_number
-from mgtheory.polynomial import Recurrence, check_degree
+from mgtheory.polynomial import check_degree
 
-__all__ = ["equioscillation", "fourth_kind_recurrence", "optimised_beta", "optimised_roots"]
+__all__ = ["equioscillation", "optimised_beta", "optimised_roots"]
 
 Array = NDArray[np.float64]
 EQUIOSCILLATION_TOLERANCE = 1e-12  # spread of log F, for degrees up to 64, then growing with the degree; rounding leaves a tenth of it
 MAX_NEWTON_STEPS = 30  # five or six are taken
-
-
-def fourth_kind_recurrence(beta: Array, *, lmax: float) -> Recurrence:
-    """z_i = (2i - 3)/(2i + 1) z_{i-1} + (8i - 4)/((2i + 1) lmax) B s_{i-1}; x += beta_i z_i; s_i = s_{i-1} - A z_i, i = 1..len(beta).
-
-    beta = 1 is the fourth kind itself; the weights of the optimised polynomial are `optimised_beta`.
-    """
-    beta = check_array(beta, "beta", real=True)
-    check_number(lmax, "lmax", "larger than 0")
-    i = np.arange(1, len(beta) + 1)
-    keep = np.where(i == 1, 0.0, (2 * i - 3) / (2 * i + 1))
-    step = (8 * i - 4) / ((2 * i + 1) * lmax)
-    return Recurrence(tuple(keep.tolist()), tuple(step.tolist()), tuple(np.asarray(beta, dtype=float).tolist()))
 
 
 @cache
@@ -63,7 +49,7 @@ def optimised_roots(degree: int) -> Array:
 
 
 def optimised_beta(degree: int) -> Array:
-    """The weights beta_i of `fourth_kind_recurrence` that give the optimised polynomial, shape (degree,).
+    """The weights beta_i of `mgtheory.recurrence.fourth_kind_recurrence` that give the optimised polynomial, shape (degree,).
 
     With omega_n = W_n/(2n + 1) the residuals of the plain recurrence, q = sum_n c_n omega_n and beta_i = sum_{n >= i} c_n. Since
     W_n sin(theta/2) = sin((n + 1/2) theta), the c_n are a sine transform of q on k + 1 angles.

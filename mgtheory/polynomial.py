@@ -25,6 +25,7 @@ from numpy.typing import ArrayLike, NDArray
 from mgtheory.checks import check_array, check_kind
 from mgtheory.factors import FACTORS, ComplexPair, Factor, General, Linear
 from mgtheory.frozen import ReadOnlyArrays
+from mgtheory.recurrence import Recurrence
 from mgtheory.roots import leja_order, reciprocals, symmetrised
 
 if TYPE_CHECKING:
@@ -36,48 +37,6 @@ MAX_DEGREE = 256
 POWER_BASIS_DEGREE = 10  # on (0, 1] the coefficients grow like (3 + sqrt 8)^k: 4e7 at k = 10, where half of a double's digits are left
 REAL_RANGE, PAIR_RANGE = 1e300, 1e150  # largest modulus, and reciprocal of the smallest, of a real root and of a pair: doubles hold 1/|r|^2
 RECURRENCE_TOLERANCE = 1e-8  # a recurrence of degree 256 and its roots agree to about 1e-11; another polynomial differs by far more
-
-
-@dataclass(frozen=True)
-class Recurrence:
-    """z_i = a_i z_{i-1} + b_i B s_{i-1};  x += beta_i z_i;  s_i = s_{i-1} - A z_i, from z_0 = 0, s_0 = b - A x.
-
-    With all beta_i = 1 the s_i are the true residuals (Chebyshev of the first and fourth kind); otherwise not (optimised fourth kind).
-
-    Attributes
-    ----------
-    a, b, beta
-        One number a step: `a` and `beta` without unit, `b` in units of 1/A. ``a[0]`` is never used.
-    """
-
-    a: tuple[float, ...]
-    b: tuple[float, ...]
-    beta: tuple[float, ...]
-
-    def __post_init__(self) -> None:
-        for name in ("a", "b", "beta"):
-            values = check_array(getattr(self, name), f"recurrence: {name}", real=True)
-            if values.ndim != 1 or not np.isfinite(values).all():
-                raise ValueError(f"recurrence: {name} has shape {values.shape}, must be one-dimensional and finite")
-            object.__setattr__(self, name, tuple(values.tolist()))
-        if not len(self.a) == len(self.b) == len(self.beta) > 0:
-            raise ValueError(
-                f"recurrence: a, b and beta have lengths {len(self.a)}, {len(self.b)} and {len(self.beta)}, must be equal and positive"
-            )
-
-    def scaled(self, factor: float) -> Recurrence:
-        """The same recurrence for the operator multiplied by `factor`."""
-        return Recurrence(self.a, tuple(value / factor for value in self.b), self.beta)
-
-    def correction(self, apply_operator: Callable[[Any], Any], apply_b: Callable[[Any], Any], r: Any) -> Any:
-        """p(BA) B r, with one product with A less than the degree."""
-        s, z, x = r, None, None
-        for i, (a, b, beta) in enumerate(zip(self.a, self.b, self.beta, strict=True)):
-            z = b * apply_b(s) if z is None else a * z + b * apply_b(s)
-            x = beta * z if x is None else x + beta * z
-            if i + 1 < len(self.a):
-                s = s - apply_operator(z)
-        return x
 
 
 @dataclass(frozen=True, eq=False, repr=False)

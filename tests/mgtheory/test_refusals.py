@@ -21,10 +21,11 @@ from mgtheory.approximation import approximation_constant, approximation_constan
 from mgtheory.factors import factor_from_dict
 from mgtheory.families import FAMILIES, get_family
 from mgtheory.fourier import cycle_factor, on_unit_scale, smoothing_factor, three_grid_factor, two_grid_factor
-from mgtheory.fourthkind import equioscillation, fourth_kind_recurrence, optimised_beta, optimised_roots
+from mgtheory.fourthkind import equioscillation, optimised_beta, optimised_roots
 from mgtheory.localcycle import LocalCycle
 from mgtheory.optimal import optimise_two_grid
 from mgtheory.problems import create
+from mgtheory.recurrence import fourth_kind_recurrence
 from mgtheory.relaxation import GaussSeidel, Jacobi, Polynomial, as_relaxation
 from mgtheory.roots import leja_order
 from mgtheory.scores import damping_number, equivalent_degrees, gamma, nearest_families, smoothing_number, v_cycle_bound
