@@ -179,10 +179,13 @@ def check_run(out: Path, config: TrainConfig, *, resume: bool, force: bool) -> s
         return "clear"
     finished = "summary.json" in present
     if not resume:
-        raise FileExistsError(f"{out} holds a {'finished' if finished else 'begun'} run; resume goes on with it, force starts it anew")
+        advice = "--resume (in Python resume=True) goes on with it, --force (force=True) starts it anew"
+        raise FileExistsError(f"{out} holds a {'finished' if finished else 'begun'} run; {advice}")
     difference = _difference(read_config(out).to_dict(), config.to_dict())
     if difference:
-        raise ValueError(f"{out} holds a run with another configuration: {difference}; give its configuration, another folder, or force")
+        raise ValueError(
+            f"{out} holds a run with another configuration: {difference}; give its configuration, another folder, or --force (force=True)"
+        )
     return "finished" if finished else "resume"
 
 

@@ -39,7 +39,7 @@ def start(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit status: 0 done, 1 the work failed, 2 a wrong value, 130 interrupted."""
+    """Run the command line and return its exit status: 0 done, 1 the work failed, 2 a wrong value, 128 + n stopped by signal n."""
     from polymgnet import commands
 
     commands.register(app)

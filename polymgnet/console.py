@@ -4,12 +4,14 @@ import json
 import math
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-Step = Callable[..., None]  # step(done) or step(done, text)
+Step = Callable[..., None]  # step(done), step(done, state), step(done, finished="what is done, and how long it took")
+EVERY = 30.0  # seconds between two lines of progress where there is no terminal
 INFINITE = {math.inf: "inf", -math.inf: "-inf"}
 
 
@@ -103,16 +105,39 @@ def facts(title: str, pairs: Sequence[tuple[str, str]]) -> None:
         print(f"  {name:<{width}}  {text}")
 
 
-def silent(done: int, state: str = "") -> None:
+def silent(done: int, state: str = "", *, finished: str = "") -> None:
     """The step of work that nobody watches."""
+
+
+class Lines:
+    """The step of work that a log file watches: a line for each finished stage, and the state every `EVERY` seconds in between.
+
+    Parameters
+    ----------
+    text, total
+        What is done, and the number of its stages if the lines are to count them.
+    """
+
+    def __init__(self, text: str, total: int | None) -> None:
+        self.text, self.total = text, total
+        self.began = self.told = time.monotonic()
+
+    def __call__(self, done: int, state: str = "", *, finished: str = "") -> None:
+        """Tell what has ended; else what is being done, if nothing was told for long."""
+        now = time.monotonic()
+        if not finished and now - self.told < EVERY:
+            return
+        self.told = now
+        count = "" if self.total is None else f" {done}/{self.total}"
+        note(f"{self.text}{count}: {finished or ', '.join(filter(None, (state, f'{now - self.began:.0f} s so far')))}")
 
 
 @contextmanager
 def progress(text: str, total: int | None = None, *, show: bool = True) -> Iterator[Step]:
-    """Progress bar on stderr, on a terminal alone; yields step(done, text)."""
+    """Progress on stderr, a bar on a terminal and plain lines elsewhere; yields the step, see `Step`."""
     console = _console(stderr=True) if show else None
     if console is None or not console.is_terminal:
-        yield silent
+        yield silent if console is None else Lines(text, total)
         return
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -126,7 +151,7 @@ def progress(text: str, total: int | None = None, *, show: bool = True) -> Itera
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(text, total=total, state="")
 
-        def step(done: int, state: str = "") -> None:
+        def step(done: int, state: str = "", *, finished: str = "") -> None:
             bar.update(task, completed=done, state=state)
 
         yield step

@@ -12,21 +12,21 @@ chosen on the theory start, with another split of the same images; the other net
 """
 
 import shutil
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from polymgnet import console
-from polymgnet.errors import Failure
+from polymgnet.errors import Stopped
 from polymgnet.files import write_json
 
 KIND, SCHEMA = "polymgnet demo", 1
 CONTENT = ("demo.json", "init.json", "runs", "figures", "result.json")
 NETWORKS = ("theory", "constant", "xavier", "resnet")
 STAGES = 1 + 2 * len(NETWORKS) + 2
-Report = Callable[[int, str], None]
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Settings:
     grid: int = 63
 
 
-def run(out: Path, *, force: bool = False, report: Report = console.silent, settings: Settings | None = None) -> dict[str, Any]:
+def run(out: Path, *, force: bool = False, report: console.Step = console.silent, settings: Settings | None = None) -> dict[str, Any]:
     """Do what is missing of the demo and return its result; a finished one is read and nothing is done again.
 
     Parameters
@@ -60,18 +60,20 @@ def run(out: Path, *, force: bool = False, report: Report = console.silent, sett
     result = folder / "result.json"
     if result.exists():
         return read_result(result)
-    derive_coefficients(folder / "init.json", chosen)
-    report(1, "")
-    for done, name in enumerate(NETWORKS, start=1):
-        train_network(folder, name, chosen, tell=partial(report, done))
+    stage = Stages(report)
+    with stage("derive"):
+        derive_coefficients(folder / "init.json", chosen)
+    for name in NETWORKS:
+        with stage(f"train {name}") as tell:
+            train_network(folder, name, chosen, tell=tell)
     reports = {}
-    for done, name in enumerate(NETWORKS, start=1 + len(NETWORKS)):
-        report(done, f"analyse {name}")
-        reports[name] = analyse(folder / "runs" / name)
-    report(STAGES - 2, "draw")
-    figures = draw(folder)
-    report(STAGES - 1, "nearest neighbour")
-    floor = nearest_neighbour()
+    for name in NETWORKS:
+        with stage(f"analyse {name}") as tell:
+            reports[name] = analyse(folder / "runs" / name, tell=tell)
+    with stage("draw") as tell:
+        figures = draw(folder, tell=tell)
+    with stage("nearest neighbour"):
+        floor = nearest_neighbour()
     document = {
         "kind": KIND,
         "schema": SCHEMA,
@@ -82,6 +84,22 @@ def run(out: Path, *, force: bool = False, report: Report = console.silent, sett
     }
     write_json(result, document)
     return {**document, "folder": str(out)}
+
+
+class Stages:
+    """Counts the stages and tells of each when it begins, what it does, and how long it took."""
+
+    def __init__(self, report: console.Step) -> None:
+        self.report, self.done = report, 0
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[Callable[[str], None]]:
+        """One stage; yields what its work tells with."""
+        began = time.perf_counter()
+        self.report(self.done, name)
+        yield lambda text: self.report(self.done, f"{name}, {text}")
+        self.done += 1
+        self.report(self.done, finished=f"{name}, {time.perf_counter() - began:.1f} s")
 
 
 def prepare(out: Path, settings: Settings, *, force: bool) -> Path:
@@ -141,31 +159,34 @@ def network_settings(folder: Path, name: str, settings: Settings) -> tuple[str, 
 def train_network(folder: Path, name: str, settings: Settings, *, tell: Callable[[str], None]) -> None:
     """Train one network, or go on where it was; a finished one is left alone."""
     import nets
+    from nets.loop import StopRequest
 
     recipe, sets = network_settings(folder, name, settings)
     config = nets.load_config(recipe, sets)
     (folder / "runs").mkdir(exist_ok=True)
 
     def epoch(values: dict[str, Any]) -> None:
-        tell(f"train {name}, epoch {int(values['epoch'])} of {settings.epochs}")
+        tell(f"epoch {int(values['epoch'])}/{settings.epochs}")
 
-    tell(f"train {name}")
-    if not nets.train(config, folder / "runs" / name, resume=True, progress=False, callback=epoch).finished:
-        raise Failure(f"stopped as asked while training {name}; the state is saved, the same command goes on")
+    with StopRequest() as asked:
+        summary = nets.train(config, folder / "runs" / name, resume=True, progress=False, callback=epoch)
+    if not summary.finished:
+        raise Stopped(f"stopped as asked while training {name}; the state is saved, the same command goes on", asked.signal)
 
 
-def analyse(path: Path) -> Any:
+def analyse(path: Path, *, tell: Callable[[str], None]) -> Any:
     """The spectral report of a run; one that is there and fits the run is read."""
     import analysis
 
-    return analysis.analyse(path)
+    return analysis.analyse(path, progress=lambda level, word: tell(f"level {level}: {word}"))
 
 
-def draw(folder: Path) -> list[Path]:
+def draw(folder: Path, *, tell: Callable[[str], None]) -> list[Path]:
     """All figures of the runs, and the histories of a multigrid solve; drawn anew, for they are quick."""
     import figures
 
-    return [Path(path) for path in figures.make([folder / "runs" / name for name in NETWORKS], folder / "figures")]
+    paths = figures.make([folder / "runs" / name for name in NETWORKS], folder / "figures", progress=lambda _, name: tell(name))
+    return [Path(path) for path in paths]
 
 
 def nearest_neighbour() -> dict[str, Any]:

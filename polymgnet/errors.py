@@ -1,9 +1,11 @@
 """Every way a command can end: an exit status and, where it is not 0, one line on stderr that says what was given and what is allowed."""
 
 import os
+import signal
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import typer
 
@@ -19,7 +21,31 @@ class Failure(Exception):
 
 
 class Stopped(Failure):
-    """A signal asked the work to stop and its state is saved; whatever was to follow is not begun."""
+    """A signal asked the work to stop; whatever was to follow is not begun.
+
+    Parameters
+    ----------
+    text
+        What is kept and how to go on.
+    number
+        The signal; without one, the exit status is that of a failure.
+    """
+
+    def __init__(self, text: str = "stopped as asked", number: int | None = None) -> None:
+        super().__init__(text, number)
+        self.text, self.status = text, 1 if number is None else 128 + number
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@contextmanager
+def on_interrupt(text: str) -> Iterator[None]:
+    """Ctrl-C within ends the command with this line, what is kept and how to go on, and exit status 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Stopped(f"interrupted; {text}", signal.SIGINT) from None
 
 
 def one_line(error: BaseException) -> str:
@@ -71,7 +97,7 @@ def guarded(work: Callable[[], int | None], *, command: str = "polymgnet", full:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered goes nowhere at exit
         return 141
     except (KeyboardInterrupt, typer.Abort):
-        _say("interrupted; finished work is kept, the same command goes on", command=command)
+        _say("interrupted", command=command)
         return 130
     except Exception as error:
         if full:
@@ -81,7 +107,7 @@ def guarded(work: Callable[[], int | None], *, command: str = "polymgnet", full:
             return int(getattr(error, "exit_code", 2))
         if isinstance(error, Failure | FloatingPointError | MemoryError) or type(error) in (ArithmeticError, _out_of_memory()):
             _say(one_line(error), command=command)
-            return 1
+            return getattr(error, "status", 1)
         if isinstance(error, WRONG_VALUE):
             _say(one_line(error), command=command)
             return 2

@@ -1,8 +1,10 @@
 """The runs of a study on this machine: in turn or side by side in worker processes, stopped as a whole with every state saved."""
 
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from polymgnet.console import Step, silent
@@ -20,8 +22,8 @@ def run_local(study: "Study", *, jobs: int = 1, report: Step = silent) -> dict[s
     Raises
     ------
     Stopped
-        SIGTERM or SIGUSR1 came, to this process or to one of its workers: every run that was on its way has saved its state. Workers
-        whose study was killed save and end by themselves.
+        SIGTERM or SIGUSR1 came, to this process or to one of its workers: every run that was on its way has saved its state. Its number is
+        the exit status's. Workers whose study was killed save and end by themselves.
     """
     from nets.loop import StopRequest
 
@@ -31,13 +33,18 @@ def run_local(study: "Study", *, jobs: int = 1, report: Step = silent) -> dict[s
     report(done, "")
     with StopRequest() as asked:
         try:
-            for finished, name in _in_turn(missing, failed, asked) if jobs == 1 else _side_by_side(missing, failed, asked, jobs):
-                done += finished
-                report(done, name)
+            turns = _in_turn(missing, failed, asked, lambda text: report(done, text))
+            for ended, text in turns if jobs == 1 else _side_by_side(missing, failed, asked, jobs):
+                if ended is None:
+                    report(done, text)
+                else:
+                    done += 1
+                    report(done, finished=outcome(ended, failed))
         except Stopped:
             raise Stopped(
                 f"stopped as asked: {len(study.runs) - len(study.missing)} of {len(study.runs)} runs are finished, "
-                "the states of those on their way are saved; the same command goes on"
+                "the states of those on their way are saved; the same command goes on",
+                asked.signal or signal.SIGTERM,
             ) from None
     return failed
 
@@ -52,18 +59,33 @@ def attempt(work: Callable[[], Any], failed: dict[str, str], *, name: str) -> No
         failed[name] = one_line(error) if isinstance(error, Failure) else f"{type(error).__name__}: {one_line(error)}"
 
 
-def _in_turn(runs: "Sequence[Run]", failed: dict[str, str], asked: Callable[[], bool]) -> Iterator[tuple[int, str]]:
-    """The runs one after another in this process; yields (0, name) when one begins and (1, "") when it is done."""
+def outcome(run: "Run", failed: dict[str, str]) -> str:
+    """One run that has ended, in words: what it reached and how long it took, or why it failed."""
+    name = run.folder.name
+    if name in failed:
+        return f"{name} failed: {failed[name]}"
+    if not run.finished:  # a shared file system shows a job's files late
+        return name
+    summary = run.summary()
+    accuracy = summary.get("test_accuracy")
+    return f"{name}, {summary['seconds']:.1f} s" + ("" if accuracy is None else f", test accuracy {100 * accuracy:.2f} %")
+
+
+Progress = Iterator[tuple["Run | None", str]]  # (the run that has ended, "") or (None, what is being done)
+
+
+def _in_turn(runs: "Sequence[Run]", failed: dict[str, str], asked: Callable[[], bool], report: Callable[[str], None]) -> Progress:
+    """The runs one after another in this process; `report` is told of every epoch."""
     for run in runs:
         if asked():
             raise Stopped
-        yield 0, run.folder.name
-        attempt(run, failed, name=run.folder.name)
-        yield 1, ""
+        yield None, run.folder.name
+        attempt(partial(run, tell=report), failed, name=run.folder.name)
+        yield run, ""
 
 
-def _side_by_side(runs: "Sequence[Run]", failed: dict[str, str], asked: Callable[[], bool], jobs: int) -> Iterator[tuple[int, str]]:
-    """The runs in worker processes, `jobs` at a time; yields (1, name) when one is done."""
+def _side_by_side(runs: "Sequence[Run]", failed: dict[str, str], asked: Callable[[], bool], jobs: int) -> Progress:
+    """The runs in worker processes, `jobs` at a time."""
     import multiprocessing
     from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 
@@ -71,15 +93,16 @@ def _side_by_side(runs: "Sequence[Run]", failed: dict[str, str], asked: Callable
     context = multiprocessing.get_context("spawn")
     flag = context.RawValue("b", 0)  # tells all workers to stop; without a lock, because signal handlers write it
     with ProcessPoolExecutor(jobs, mp_context=context, initializer=_start_worker, initargs=(threads, flag)) as pool:
-        names = {pool.submit(_work, run): run.folder.name for run in runs}
-        left = set(names)
+        futures = {pool.submit(_work, run): run for run in runs}
+        left = set(futures)
         try:
             while left:
                 done, left = wait(left, timeout=LOOK, return_when=FIRST_COMPLETED)
                 flag.value |= asked()
                 for future in done:
-                    attempt(future.result, failed, name=names[future])
-                    yield 1, names[future]
+                    attempt(future.result, failed, name=futures[future].folder.name)
+                    yield futures[future], ""
+                yield None, f"{min(jobs, len(left))} on their way" if left else ""
         except BaseException:
             flag.value = 1
             pool.shutdown(wait=True, cancel_futures=True)
@@ -93,8 +116,6 @@ _busy = threading.Lock()  # in a worker: held while it trains
 def _start_worker(threads: int, flag: Any) -> None:
     """The worker's share of the cores, what a signal to it does between runs (in a run, the run's own handler notes it), and its end."""
     global _flag
-    import signal
-
     import torch
 
     torch.set_num_threads(threads)
@@ -125,4 +146,4 @@ def _work(run: "Run") -> None:
     with _busy:
         if _stopping():
             raise Stopped("not begun")
-        run(_stopping)
+        run(stop=_stopping)

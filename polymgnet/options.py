@@ -44,6 +44,12 @@ def _schemes() -> str:
     return ", ".join([*list_schemes(), "file:PATH"])
 
 
+def _operators() -> str:
+    from nets.operators import OPERATOR_STARTS
+
+    return ", ".join(OPERATOR_STARTS)
+
+
 def _backends() -> str:
     from polymgnet.solving import BACKENDS
 
@@ -59,6 +65,7 @@ NAMES: dict[str, Callable[[], str]] = {
     "recipes": _recipes,
     "data": _data,
     "schemes": _schemes,
+    "operators": _operators,
 }
 
 

@@ -28,7 +28,7 @@ from typing import Any
 from polymgnet.console import Step, silent
 from polymgnet.errors import Stopped
 from polymgnet.files import check_folder, write_json
-from polymgnet.local import attempt
+from polymgnet.local import attempt, outcome
 
 KEYS = ("config", "out", "set", "grid", "slurm")
 AVERAGED = "seed"
@@ -64,19 +64,35 @@ class Run:
 
         return nets.load_config(self.config, [f"{key}={json.dumps(value)}" for key, value in self.settings.items()])
 
-    def __call__(self, stop: Callable[[], bool] | None = None) -> None:
-        """Train, or go on where the run was; Stopped, with the state saved, where a signal or `stop` asked for it."""
+    def __call__(
+        self, *, tell: Callable[[str], None] | None = None, stop: Callable[[], bool] | None = None, progress: bool = False
+    ) -> None:
+        """Train, or go on where the run was; Stopped, with the state saved, where a signal or `stop` asked for it.
+
+        Parameters
+        ----------
+        tell
+            Told after every epoch.
+        progress
+            Lines about the run itself on stderr, as in a job's own log file.
+        """
         import nets
 
-        nets.train(self.train_config(), self.folder, resume=True, progress=False, stop=stop)
+        config = self.train_config()
+
+        def epoch(values: Mapping[str, Any]) -> None:
+            if tell is not None:
+                tell(f"{self.folder.name}, epoch {int(values['epoch'])}/{config.train.epochs}")
+
+        nets.train(config, self.folder, resume=True, progress=progress, callback=epoch, stop=stop)
         if not self.finished:
             raise Stopped(f"stopped as asked in {self.folder}; its state is saved, the same command goes on")
 
-    def checkpoint(self) -> Any:
+    def checkpoint(self, *, progress: bool = False) -> Any:
         """Submit the same call again when Slurm takes the machine away; training goes on from its last checkpoint."""
         from submitit.helpers import DelayedSubmission
 
-        return DelayedSubmission(self)
+        return DelayedSubmission(self, progress=progress)
 
 
 @dataclass(frozen=True)
@@ -176,15 +192,14 @@ def run_slurm(study: Study, *, cluster: str = "slurm", poll: float = 10.0, repor
     book = study.out / "jobs.json"
     known = json.loads(book.read_text(encoding="utf-8")) if book.is_file() else {}
     job_class = executor._executor.job_class
-    waiting = {}
-    for run in study.missing:
-        name = run.folder.name
+    waiting, runs = {}, {run.folder.name: run for run in study.missing}
+    for name, run in runs.items():
         if name in known:
             earlier = job_class(folder=executor.folder, job_id=known[name])
             if not earlier.done():
                 waiting[name] = earlier
                 continue
-        waiting[name] = executor.submit(run)
+        waiting[name] = executor.submit(run, progress=True)
         known[name] = waiting[name].job_id
         write_json(book, known)
     failed: dict[str, str] = {}
@@ -194,8 +209,9 @@ def run_slurm(study: Study, *, cluster: str = "slurm", poll: float = 10.0, repor
         for name in [name for name, job in waiting.items() if job.done()]:
             attempt(waiting.pop(name).result, failed, name=name)
             done += 1
-            report(done, name)
+            report(done, finished=outcome(runs[name], failed))
         if waiting:
+            report(done, f"{len(waiting)} queued or running")
             time.sleep(poll)
     return failed
 

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import re
 import sys
 
 import numpy as np
@@ -111,7 +112,25 @@ def test_roots_that_lost_their_meaning_are_in_the_summary_and_said(tmp_path, mon
     assert (event["level"], event["step"], event["kind"]) == (2, 1, "linear")
     lines = capsys.readouterr().err.splitlines()
     assert lines[-1] == f"roots: level 2, step 1 (linear): {event['message']}"
-    assert len(lines) == 3  # what is trained, its accuracy, its roots: no progress bar off a terminal
+    assert len(lines) == 5  # what is trained, its two epochs, its accuracy, its roots
+
+
+def test_progress_without_a_terminal_is_a_line_an_epoch(tmp_path, monkeypatch, capsys):
+    """Loss, validation accuracy and seconds; within an epoch a line when none came for long; nothing with progress=False."""
+    nets.train(config(), tmp_path / "run")
+    epochs = [line for line in capsys.readouterr().err.splitlines() if line.startswith("epoch")]
+    for line, row in zip(epochs, rows(tmp_path / "run"), strict=True):
+        said = f"loss {float(row['train_loss']):.3f}, validation accuracy {100 * float(row['val_accuracy']):.2f} %, "
+        assert line.startswith(f"epoch {row['epoch']}/2: {said}")
+        assert re.fullmatch(r"\d+\.\d s \(\d+ s in all\)", line.removeprefix(f"epoch {row['epoch']}/2: {said}"))
+    run(tmp_path / "silent")
+    captured = capsys.readouterr()
+    assert captured.out == captured.err == ""
+    monkeypatch.setattr("nets.loop.EVERY", 0.0)
+    nets.train(config("validation=0"), tmp_path / "long")
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(",")[1].strip() for line in lines if line.startswith("epoch 2/2, ")] == [f"step {k}/6" for k in range(1, 7)]
+    assert "training accuracy" in next(line for line in lines if line.startswith("epoch 1/2:"))
 
 
 def test_learns_in_a_few_epochs(tmp_path):
@@ -136,7 +155,9 @@ def test_finished_begun_and_foreign_folders(tmp_path, monkeypatch):
     out = tmp_path / "run"
     first = run(out)
     content = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
-    with pytest.raises(FileExistsError, match="holds a finished run; resume goes on with it, force starts it anew"):
+    with pytest.raises(
+        FileExistsError, match=r"holds a finished run; --resume \(.*resume=True\) goes on with it, --force \(force=True\) starts it anew"
+    ):
         run(out)
     assert run(out, resume=True) == first
     with pytest.raises(ValueError, match=r"another configuration: optim.lr is .* there and 0.5 here"):

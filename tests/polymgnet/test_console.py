@@ -53,9 +53,38 @@ def test_table_keeps_brackets_and_rows(capsys):
     assert "0.5" in out
 
 
-def test_progress_is_silent_without_a_terminal(capsys):
+def test_progress_without_a_terminal_is_lines(capsys, monkeypatch):
+    """One for each finished stage at once, the state only after `EVERY` seconds without a line."""
+    clock = iter([0.0, 5.0, 6.0, 35.5, 36.1, 37.0, 67.0])
+    monkeypatch.setattr(console.time, "monotonic", lambda: next(clock))
     with console.progress("work", total=2) as step:
+        step(0, "one")  # 5 s
+        step(1, finished="one, 6.0 s")  # 6 s
+        step(1, "two, part 1")  # 29.5 s after the last line
+        step(1, "two, part 2")  # 30.1 s
+        step(1, "two, part 3")
+        step(1)  # 30.9 s
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.splitlines() == ["work 1/2: one, 6.0 s", "work 1/2: two, part 2, 36 s so far", "work 1/2: 67 s so far"]
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_progress_is_silent_where_it_is_not_shown(capsys, monkeypatch, terminal):
+    monkeypatch.setenv("FORCE_COLOR", "1" if terminal else "")
+    with console.progress("work", total=2, show=False) as step:
         step(1)
-        step(2, "done")
+        step(2, finished="done")
     captured = capsys.readouterr()
     assert captured.out == captured.err == ""
+
+
+def test_progress_on_a_terminal_is_a_bar(capsys, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes this for a terminal
+    with console.progress("work", total=2) as step:
+        step(1, "one")
+        step(2, finished="two, 1.0 s")
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "━" in captured.err
+    assert "two, 1.0 s" not in captured.err

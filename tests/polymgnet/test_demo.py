@@ -25,7 +25,7 @@ def contents(folder):
 def no_figures(monkeypatch):
     """Drawing is tested with the figures; here a text stands for each."""
 
-    def draw(folder):
+    def draw(folder, *, tell):
         (folder / "figures").mkdir(exist_ok=True)
         (folder / "figures" / "training.png").write_text("drawn")
         return [folder / "figures" / "training.png"]
@@ -35,16 +35,17 @@ def no_figures(monkeypatch):
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """A finished tiny demo, drawn without pictures."""
+    """A finished tiny demo, drawn without pictures: its folder, its result, and what its progress was told."""
+    steps = []
     folder = tmp_path_factory.mktemp("demo") / "demo"
     with pytest.MonkeyPatch.context() as patch:
         no_figures(patch)
-        result = demo.run(folder, settings=TINY)
-    return folder, result
+        result = demo.run(folder, settings=TINY, report=lambda done, state="", *, finished="": steps.append((done, state, finished)))
+    return folder, result, steps
 
 
 def test_table(finished):
-    folder, result = finished
+    folder, result, _ = finished
     table = {entry["name"]: entry for entry in result["table"]}
     assert tuple(table) == demo.NETWORKS
     for entry in table.values():
@@ -56,8 +57,22 @@ def test_table(finished):
     assert all((folder / name).is_file() for name in result["figures"])
 
 
+def test_progress_is_a_line_a_stage(finished):
+    """Every stage is begun once and ends once, in order, with its seconds; the epochs of the networks are told."""
+    _, _, steps = finished
+    ends = [(done, end.rpartition(", ")[0]) for done, _, end in steps if end]
+    names = ["derive", *(f"{what} {name}" for what in ("train", "analyse") for name in demo.NETWORKS), "draw", "nearest neighbour"]
+    assert ends == list(enumerate(names, start=1))
+    assert len(names) == demo.STAGES
+    assert all(end.endswith(" s") for _, _, end in steps if end)
+    states = [state for _, state, _ in steps]
+    assert [state for state in states if state in names] == names
+    assert "train resnet, epoch 2/2" in states
+    assert any(state.startswith("analyse theory, level 3") for state in states)
+
+
 def test_networks_differ_in_their_start_alone(finished):
-    folder, _ = finished
+    folder, *_ = finished
     configs = [json.loads((folder / "runs" / name / "config.json").read_text()) for name in ("theory", "constant", "xavier")]
     for config in configs:
         assert config["model"]["placement"] == "relu_outside_nobn"
@@ -71,7 +86,7 @@ def test_theory_starts_from_the_derived_coefficients(finished):
 
     import nets
 
-    folder, _ = finished
+    folder, *_ = finished
     level = nets.load(folder / "runs" / "theory", which="start").levels[0]
     radius = json.loads((folder / "runs" / "theory" / "init.json").read_text())["levels"][0]["radius"]
     roots = sorted(level.polynomial().roots.real)
@@ -79,7 +94,7 @@ def test_theory_starts_from_the_derived_coefficients(finished):
 
 
 def test_finished_demo_is_left_alone(finished, monkeypatch):
-    folder, result = finished
+    folder, result, _ = finished
     before = contents(folder)
     for name in ("train_network", "analyse", "draw", "nearest_neighbour"):
         monkeypatch.setattr(demo, name, None)
@@ -88,14 +103,14 @@ def test_finished_demo_is_left_alone(finished, monkeypatch):
 
 
 def test_a_finished_demo_says_so(finished, run, monkeypatch):
-    folder, result = finished
+    folder, result, _ = finished
     monkeypatch.setattr(demo, "run", lambda *_, **__: {**result, "folder": str(folder)})
     assert "was finished before, nothing was done again" in run("demo", "--out", folder).err
     assert "finished before" not in run("demo", "--out", folder, "--force").err
 
 
 def test_show_prints_everything(finished, capsys):
-    folder, result = finished
+    folder, result, _ = finished
     demo.show(result)
     out = capsys.readouterr().out
     assert all(
@@ -108,7 +123,7 @@ def test_killed_demo_goes_on(finished, tmp_path):
     from dataclasses import asdict
 
     folder, kills = tmp_path / "demo", 0
-    reference, _ = finished
+    reference, *_ = finished
     command = [sys.executable, "-c", START.format(str(folder), asdict(TINY))]
     marks = ["init.json", "runs/theory/checkpoint", "runs/constant/start.safetensors"]
     for mark in marks:

@@ -1,11 +1,13 @@
 """Every way a command can end has its exit status and one line."""
 
 import errno
+import pickle
+import signal
 
 import pytest
 import torch
 
-from polymgnet.errors import TRACEBACK, Failure, Stopped, guarded
+from polymgnet.errors import TRACEBACK, Failure, Stopped, guarded, on_interrupt
 
 
 def fail(error):
@@ -32,6 +34,7 @@ def fail(error):
         (MemoryError("Unable to allocate 8. EiB"), 1, "polymgnet: Unable to allocate 8. EiB"),
         (torch.OutOfMemoryError("out of memory,\ntried 2 GiB"), 1, "polymgnet: out of memory, tried 2 GiB"),
         (Stopped("stopped as asked; --resume goes on"), 1, "polymgnet: stopped as asked; --resume goes on"),
+        (Stopped("the state is saved", signal.SIGTERM), 143, "polymgnet: the state is saved"),
         (OSError(errno.ENOSPC, "No space left on device", "run/model.tmp"), 1, "polymgnet: run/model.tmp: No space left on device"),
         (OSError(errno.ENOSPC, "No space left on device"), 1, "polymgnet: No space left on device"),
         (
@@ -39,7 +42,7 @@ def fail(error):
             2,
             "polymgnet: this needs submitit: pip install 'polymgnet[slurm]'",
         ),
-        (KeyboardInterrupt(), 130, "polymgnet: interrupted; finished work is kept, the same command goes on"),
+        (KeyboardInterrupt(), 130, "polymgnet: interrupted"),
         (TypeError("bad"), 70, "polymgnet: internal error, TypeError: bad; --traceback shows where, please report it"),
     ],
 )
@@ -48,6 +51,18 @@ def test_one_line(error, status, line, capsys):
     captured = capsys.readouterr()
     assert captured.err == line + "\n"
     assert captured.out == ""
+
+
+def test_interrupted_work_says_how_to_go_on(capsys):
+    with_line = on_interrupt("what was saved is kept")(fail(KeyboardInterrupt()))
+    assert guarded(with_line) == 130
+    assert capsys.readouterr().err == "polymgnet: interrupted; what was saved is kept\n"
+
+
+def test_a_stop_crosses_processes():
+    """What a worker raises reaches the study with its line and its status."""
+    there = pickle.loads(pickle.dumps(Stopped("saved", signal.SIGTERM)))
+    assert (str(there), there.status) == ("saved", 143)
 
 
 def test_status_of_success():

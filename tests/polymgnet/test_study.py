@@ -38,7 +38,9 @@ def trained(monkeypatch):
     """nets.train replaced: writes a summary whose accuracy is a known function of the settings."""
     calls = []
 
-    def train(config, out, *, resume, progress, stop):
+    def train(config, out, *, resume, progress, callback, stop):
+        assert not progress
+        callback({"epoch": 1})
         calls.append(out.name)
         out.mkdir(parents=True)
         accuracy = 0.5 + 0.1 * config.train.seed + (0.2 if config.init.scheme == "constant" else 0.0)
@@ -94,6 +96,19 @@ def test_one_failure_leaves_the_others(run, file, trained, monkeypatch):
     assert len(json.loads(result.out)["table"]) == 2
 
 
+def test_progress_is_a_line_a_run(run, file, trained, monkeypatch):
+    """Off a terminal: its name, its seconds, its accuracy; every epoch where the lines come far apart."""
+    from polymgnet import console
+
+    names = [entry.folder.name for entry in study.load_study(file).runs]
+    lines = run("study", file).err.splitlines()
+    found = [f"{name}, 2.0 s, test accuracy {accuracy} %" for name, accuracy in zip(names, ("70.00", "80.00", "50.00", "60.00"))]
+    assert lines == [f"study {k}/4: {line}" for k, line in enumerate(found, start=1)]
+    monkeypatch.setattr(console, "EVERY", 0.0)
+    file.write_text(file.read_text().replace("[0, 1]", "[0, 1, 2]"))
+    assert any("epoch 1/1, 0 s so far" in line for line in run("study", file).err.splitlines())
+
+
 def test_table_is_printed(run, file, trained):
     out = run("study", file).out
     assert "0.75 ± 0.071" in out
@@ -145,7 +160,7 @@ def test_a_signal_to_the_study_reaches_its_workers(file, tmp_path, number):
         assert list((folder / "checkpoint").glob("step-*.safetensors"))  # by the stop alone: the next one was due at the end
         assert not (folder / "summary.json").exists()
     if number == signal.SIGTERM:
-        assert status == 1
+        assert status == 143
         line = "stopped as asked: 0 of 2 runs are finished, the states of those on their way are saved; the same command goes on"
         assert (tmp_path / "said").read_text() == f"polymgnet: {line}\n"
 
@@ -161,7 +176,7 @@ def test_a_signal_between_runs_stops_a_study_in_turn(run, file, trained, monkeyp
 
     monkeypatch.setattr("nets.train", signalled)
     result = run("study", file)
-    assert result.status == 1
+    assert result.status == 143
     assert "stopped as asked: 1 of 4 runs are finished" in result.err
 
 
