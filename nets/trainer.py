@@ -220,7 +220,7 @@ class Trainer:
         held = [*self.raw.state_dict().values(), *(self.ema.weights.values() if self.ema else ()), *self.best.values()]
         held += [value for values in self.optimizer.state.values() for value in values.values() if isinstance(value, Tensor)]
         sizes = torch._foreach_norm([value for value in held if value.is_floating_point() and value.numel()], float("inf"))
-        if not bool(torch.isfinite(torch.stack([size.to(self.device, torch.float32) for size in sizes])).all()):
+        if not bool(torch.stack([torch.isfinite(size).to(self.device) for size in sizes]).all()):
             epoch = -(-self.step // self.steps_per_epoch)
             raise FloatingPointError(
                 f"a weight is not finite after step {self.step} (epoch {epoch}); the last good checkpoint is kept, try a smaller lr"
