@@ -29,7 +29,7 @@ def test_gamma_oracles(name, k):
 
 
 @pytest.mark.parametrize(
-    "roots", [[0.7], [0.9, 0.6], [0.6 + 0.3j, 0.6 - 0.3j], [4 + 3j, 4 - 3j], [0.3, 0.8, 1.5], [2.0, 50.0], [1.0, np.inf]]
+    "roots", [[0.7], [0.9, 0.6], [0.6 + 0.3j, 0.6 - 0.3j], [0.6 + 2.4j, 0.6 - 2.4j], [0.3, 0.8, 1.5], [2.0, 50.0], [1.0, np.inf]]
 )
 def test_gamma_is_the_supremum_on_a_fine_grid(roots):
     q = ResidualPolynomial(roots)
