@@ -8,12 +8,14 @@ from nets.initialise import InitReport, LevelReport, initialise, list_schemes, r
 from nets.learn import LearnedSmoother, learn_smoother
 from nets.models import count_parameters, create_model, is_multigrid, list_models, reset_weights
 from nets.polymgnet import coefficient_parameters, operator_products
+from nets.predict import Classifier, load_classifier
 from nets.published import from_published_state
 from nets.runs import Summary, load, read_config, read_summary
 from nets.spec import ModelSpec
 from nets.train import train
 
 __all__ = [
+    "Classifier",
     "InitReport",
     "LearnedSmoother",
     "LevelReport",
@@ -32,6 +34,7 @@ __all__ = [
     "list_recipes",
     "list_schemes",
     "load",
+    "load_classifier",
     "load_config",
     "load_data",
     "load_model",

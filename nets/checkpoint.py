@@ -47,6 +47,10 @@ def _pack(tensors: Mapping[str, Tensor], info: dict[str, Any]) -> bytes:
 
 def _unpack(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The inverse of `_pack`; ValueError where the file is truncated, damaged or foreign."""
+    if path.is_dir():
+        raise IsADirectoryError(
+            f"{path}: a folder, not a file of weights; nets.load(run) and nets.load_classifier(run) take a run's folder"
+        )
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
     try:
@@ -75,12 +79,12 @@ def save_model(path: Path, model: nn.Module, *, weights: Mapping[str, Tensor] | 
 
 
 def load_model(path: Path) -> nn.Module:
-    """The model of a file written by `save_model`, on the CPU in eval mode.
+    """The model of a file written by `save_model`, on the CPU in eval mode; for the folder of a run there is `nets.load`.
 
     Raises
     ------
-    FileNotFoundError, ValueError
-        No such file; truncated, damaged or foreign.
+    FileNotFoundError, IsADirectoryError, ValueError
+        No such file; a folder; truncated, damaged or foreign.
     """
     tensors, info = _unpack(Path(path))
     if info.get("kind") != "model":

@@ -23,6 +23,7 @@ from nets.config import TrainConfig
 from nets.initialise import InitReport, roots_at_guard
 from nets.models import count_parameters
 from nets.polymgnet import coefficient_parameters
+from nets.predict import DATA_FILE, DataFacts
 from nets.runs import Summary, environment, write_metrics
 from nets.trainer import Trainer
 
@@ -106,6 +107,8 @@ class Run:
             write_atomically(self.out / "config.json", json.dumps(config.to_dict(), indent=2, allow_nan=False) + "\n")
             write_atomically(self.out / "init.json", json.dumps(self.report, indent=2) + "\n")
             save_model(self.out / "start.safetensors", trainer.raw)
+        if self.first and not (self.out / DATA_FILE).exists():  # a run begun by an older version gets it too
+            DataFacts.of(trainer.data, mean=trainer.augment.mean, std=trainer.augment.std).save(self.out)
         if state is not None:
             trainer.restore(state)
         if self.first:

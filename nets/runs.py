@@ -3,6 +3,7 @@
 config.json          the configuration, complete
 init.json            how the coefficients started (report, and the derived coefficients if any)
 start.safetensors    weights at the start
+data.json            shape, classes and normalisation of the images (mean and std per channel), and how many there are
 metrics.csv          a row an epoch
 checkpoint/          the newest two states
 tensorboard/         event files
@@ -47,7 +48,7 @@ __all__ = [
 
 T = TypeVar("T")
 CONTENT = (
-    *("config.json", "init.json", "start.safetensors", "metrics.csv", "checkpoint", "tensorboard"),
+    *("config.json", "init.json", "start.safetensors", "data.json", "metrics.csv", "checkpoint", "tensorboard"),
     *("model.safetensors", "summary.json", "analysis", "figures"),
 )
 
@@ -127,7 +128,10 @@ def read_summary(run: str | Path) -> Summary:
 
 
 def load(run: str | Path, *, which: str = "learned") -> nn.Module:
-    """The model of a run folder, on the CPU in eval mode, ready for inference: the trained weights, or those at the start.
+    """The model of a run folder, on the CPU in eval mode: the trained weights, or those at the start.
+
+    It takes normalised images, (pixels in [0, 1] - mean) / std per channel with the moments in data.json of the run;
+    `nets.load_classifier` takes images as they are.
 
     Parameters
     ----------

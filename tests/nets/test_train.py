@@ -62,6 +62,7 @@ def test_run_folder(tmp_path):
         "config.json",
         "init.json",
         "start.safetensors",
+        "data.json",
         "metrics.csv",
         "checkpoint",
         "tensorboard",
