@@ -28,6 +28,41 @@ def _read_points(path: Path) -> Any:
     return values[:, 0] + 1j * (values[:, 1] if values.shape[1] == 2 else 0.0)
 
 
+# what a family needs -> the options it can be derived from
+USABLE = {
+    "interval": ("--problem", "--interval"),
+    "lmax": ("--problem", "--interval", "--lmax"),
+    "operator": ("--problem",),
+    "points": ("--problem", "--interval", "--points"),
+    "problem": ("--problem",),
+}
+
+
+def _check_source(family: str, given: str) -> None:
+    """ValueError if the family cannot be derived from the option that was given."""
+    from mgtheory.families import get_family
+
+    needs = get_family(family).needs
+    if given not in USABLE[needs]:
+        matrix = ", whose matrix and right-hand side it is made for" if needs == "operator" else ""
+        raise ValueError(f"{family} cannot be derived from {given}; it takes {' or '.join(USABLE[needs])}{matrix}")
+
+
+def _set_of(points: Any, polynomial: Any) -> dict[str, Any] | None:
+    """What is worth knowing of points that are not the spectrum of a symmetric positive definite A; None if they could be."""
+    import numpy as np
+
+    if np.all(points.imag == 0) and np.all(points.real > 0):
+        return None
+    return {
+        "count": points.size,
+        "real": [points.real.min(), points.real.max()],
+        "imaginary": [points.imag.min(), points.imag.max()],
+        "largest_modulus": np.abs(points).max(),
+        "largest_q": np.abs(polynomial.q(points)).max(),
+    }
+
+
 def derive(
     family: Family,
     degree: Degree,
@@ -59,7 +94,8 @@ def derive(
 
     One smoothing multiplies the error by q(A), a polynomial with q(0) = 1: the product of 1 - A/root, one product with A
     for each root. The roots are chosen for the spectrum of A: that of a model problem, an interval, or given points;
-    without any of them that of poisson2d. Prints roots, weights (1/root) and gamma, which bounds the V-cycle.
+    without any of them that of poisson2d. Prints roots, weights (1/root) and gamma, which bounds the V-cycle for a
+    symmetric positive definite A; for points that are complex or not positive, the largest |q| on them instead.
 
     Example: polymgnet derive --family chebyshev4_opt --degree 3 --problem poisson2d --out init.json
     """
@@ -73,8 +109,10 @@ def derive(
     unused = [name for name, value in (("--n", n), ("--boundary", boundary)) if value is not None]
     if unused and given and problem is None:
         raise ValueError(f"{given[0]} and {unused[0]} are given; {unused[0]} belongs to --problem")
+    _check_source(family, given[0] if given else "--problem")
     if out is not None:
         refuse_existing(out, force=force)
+    spread = None
     if interval is not None:
         a, b = interval
         if not 0 <= a < b < math.inf:
@@ -87,18 +125,28 @@ def derive(
     else:
         source = {"problem": problems.create(problem or "poisson2d", n=63 if n is None else n, boundary=boundary or "dirichlet")}
     coefficients = mgtheory.derive(family, degree, **source)
-    gamma = scores.gamma(coefficients.relative)
+    if points is not None:
+        spread = _set_of(source["points"], coefficients.polynomial)
+    gamma = None if spread else scores.gamma(coefficients.relative)
     if out is not None:
         coefficients.save(out)
     if as_json:
         document = {name: getattr(coefficients, name) for name in ("family", "degree", "interval", "roots", "weights")}
         factors = [factor.to_dict() for factor in coefficients.polynomial.factors]
+        document |= {"interval": None, "points": spread} if spread else {}
         console.emit({**document, "gamma": gamma, "factors": factors, "provenance": coefficients.provenance, "out": out})
         return
-    pairs = [
-        ("spectrum", "[{}, {}]".format(*(console.number(end, 6) for end in coefficients.interval))),
-        ("roots", console.numbers(coefficients.roots)),
-        ("weights", console.numbers(coefficients.weights)),
-        ("gamma", f"{console.number(gamma, 6)}   (smaller is better; the V-cycle contracts the energy norm by at most C/(C + 1/gamma))"),
-    ]
+    pairs = [("roots", console.numbers(coefficients.roots)), ("weights", console.numbers(coefficients.weights))]
+    if spread:
+        ends = [console.number(end, 6) for end in (*spread["real"], *spread["imaginary"], spread["largest_modulus"])]
+        box = "{} points, real parts {} to {}, imaginary parts {} to {}, moduli up to {}".format(spread["count"], *ends)
+        pairs = [
+            ("spectrum", box),
+            *pairs,
+            ("max |q|", f"{console.number(spread['largest_q'], 6)}   (on the points; below 1 damps all)"),
+        ]
+    else:
+        spectrum = "[{}, {}]".format(*(console.number(end, 6) for end in coefficients.interval))
+        bound = "smaller is better; the V-cycle contracts the energy norm by at most C/(C + 1/gamma)"
+        pairs = [("spectrum", spectrum), *pairs, ("gamma", f"{console.number(gamma, 6)}   ({bound})")]
     console.facts(f"{coefficients.family}, degree {coefficients.degree}", [*pairs, *([("written to", str(out))] if out else [])])

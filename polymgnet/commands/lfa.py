@@ -23,7 +23,9 @@ def lfa(
     coarsening: Coarsening = None,
     restriction: Annotated[str, typer.Option("--restriction", metavar="KIND", help="full or half weighting, or injection.")] = "full",
     verify: Annotated[bool, typer.Option("--verify", help="Run the two-grid cycle on a periodic grid and compare.")] = False,
-    n: Annotated[int | None, typer.Option("--n", metavar="N", help="Points per axis of --verify's grid; by default 64, in 3D 16.")] = None,
+    n: Annotated[
+        int | None, typer.Option("--n", metavar="N", help="Points per axis of --verify's grid, even; by default 64, in 3D 16.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Predict how a smoother and its multigrid cycle converge (local Fourier analysis).
@@ -36,9 +38,14 @@ def lfa(
     import numpy as np
 
     from mgtheory import fourier, problems, verification
-    from mgtheory.localcycle import LocalCycle
+    from mgtheory.localcycle import COARSENINGS, RESTRICTIONS, LocalCycle
     from polymgnet.choice import choose
 
+    for name, value, allowed in (("--restriction", restriction, RESTRICTIONS), ("--coarsening", coarsening, COARSENINGS)):
+        if value is not None and value not in allowed:
+            raise ValueError(f"{name} is {value!r}; allowed are {', '.join(allowed)}")
+    if verify and n is not None and (n < 2 or n % 2):
+        raise ValueError(f"--n is {n}; the grid of --verify is coarsened by 2 and needs an even number of points per axis, at least 2")
     model = problems.create(problem, n=size(problem, n, SIZE), boundary="periodic")
     if model.stencil is None:
         raise ValueError(f"{problem} has variable coefficients; Fourier analysis needs constant ones, e.g. poisson2d")

@@ -37,6 +37,17 @@ def test_help_names_the_registries(run):
     assert ", ".join(PROBLEMS) in out
 
 
+def test_help_says_how_a_run_ends_and_starts(run):
+    """The exit status of signals where training may be stopped; which A the theory's assumptions hold for."""
+    for command in ("train", "study", "demo"):
+        text = " ".join(run(command, "--help").out.split())
+        assert "143 (SIGTERM)" in text
+        assert "130 interrupted" in text.replace("│ ", "")
+    text = " ".join(run("train", "--help").out.replace("│", " ").split())
+    assert "init.operator=laplacian" in text
+    assert "random, laplacian, shifted, keep" in text
+
+
 def test_version(run):
     from polymgnet import __version__
 
@@ -83,6 +94,48 @@ def test_derive_from_points(document, tmp_path):
     np.savetxt(path, np.column_stack([2 + np.cos(angles), np.sin(angles)]), delimiter=",")
     data = document("derive", "--family", "minimax", "--degree", 1, "--points", path)
     assert complex(*data["roots"][0]) == pytest.approx(2.0, abs=1e-3)
+
+
+def test_complex_points_have_no_interval_and_no_gamma(run, document, tmp_path):
+    """Of 1, 3 and 2 ± i: the set, its largest modulus and max |q|, by hand; gamma and the V-cycle bound are for positive definite A."""
+    path = tmp_path / "points.txt"
+    path.write_text("1 0\n3 0\n2 1\n2 -1\n")
+    words = ("derive", "--family", "minimax", "--degree", 1, "--points", path)
+    data = document(*words)
+    assert data["interval"] is None
+    assert data["gamma"] is None
+    found = dict(data["points"])
+    assert found.pop("largest_q") == pytest.approx(max(abs(1 - z / complex(*data["roots"][0])) for z in (1, 3, 2 + 1j, 2 - 1j)))
+    assert found == {"count": 4, "real": [1, 3], "imaginary": [-1, 1], "largest_modulus": 3}
+    out = run(*words).out
+    assert "4 points, real parts 1 to 3, imaginary parts -1 to 1, moduli up to 3" in out
+    assert "max |q|" in out
+    assert "gamma" not in out
+
+
+@pytest.mark.parametrize(("text", "definite"), [("1\n2\n3\n", True), ("-1\n2\n3\n", False)])
+def test_real_points(document, tmp_path, text, definite):
+    path = tmp_path / "points.txt"
+    path.write_text(text)
+    data = document("derive", "--family", "minimax", "--degree", 2, "--points", path)
+    assert (data["gamma"] is not None, "points" not in data, data["interval"] == [1, 3]) == (definite,) * 3
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_derive_says_which_options_a_family_takes(refused, family, tmp_path):
+    """The table of options is that of `mgtheory.derive`'s sources; operators have no option."""
+    from mgtheory.initialise import _SOURCES
+    from polymgnet.commands.derive import USABLE
+
+    needs = FAMILIES[family].needs
+    assert set(USABLE[needs]) == {f"--{name}" for name in _SOURCES[needs]} - {"--operator"}
+    path = tmp_path / "points.txt"
+    path.write_text("1\n2\n")
+    for option, values in {"--interval": (1, 2), "--lmax": (2,), "--points": (path,)}.items():
+        if option not in USABLE[needs]:
+            said = refused("derive", "--family", family, "--degree", 4, option, *values)
+            assert f"{family} cannot be derived from {option}; it takes {' or '.join(USABLE[needs])}" in said
+            assert "operator" not in said
 
 
 @pytest.mark.parametrize(("degree", "mu"), [(1, 2 / 3), (2, 0.25), (3, 0.233)])
@@ -214,6 +267,18 @@ def test_compare_smoothers(document):
         assert row["refused"] or row["seconds_per_digit"] == pytest.approx(row["seconds_per_cycle"] / -math.log10(row["measured_factor"]))
     assert data["winner"]["seconds_per_digit"] == min(row["seconds_per_digit"] for row in rows.values() if not row["refused"])
     assert any("degree 3: chebyshev4_opt loses in two-grid factor" in line for line in data["optimised_fourth_kind_loses"])
+
+
+def test_compare_smoothers_says_what_the_bound_is(run):
+    """Which C, and of which norm, under the table and in the help; nothing of it where there is no bound."""
+    words = ("compare-smoothers", *SMALL, "--degrees", 1, "--family", "chebyshev4", "--repeats", 1)
+    out = run(*words).out
+    assert "C/(C + 1/gamma) with C = 4, the approximation constant" in out
+    assert "energy norm" in out
+    assert "C = " not in run(*words, "--pre", 2).out
+    text = " ".join(run("compare-smoothers", "--help").out.replace("│", " ").split())
+    assert "C / (C + 1/gamma) holds for the energy norm of the error" in text
+    assert "4 for the 5-point stencil" in text
 
 
 def test_compare_smoothers_takes_the_coarse_operator(document):
