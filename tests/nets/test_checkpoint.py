@@ -79,7 +79,7 @@ def test_damaged_models_are_refused(tmp_path):
         load_model(tmp_path / "none.safetensors")
 
 
-@pytest.mark.parametrize("change", ["names", "type", "shape", "missing", "further", "value"])
+@pytest.mark.parametrize("change", ["swapped", "renamed", "type", "shape", "missing", "further", "value"])
 def test_digest_covers_names_types_shapes_and_values(tmp_path, change):
     """A whole safetensors file with the metadata of another one, whose tensors hold the same bytes in the same order or nearly so."""
     path = Checkpoints(tmp_path).save(State({"a": torch.tensor([1.0, 2.0]), "b": torch.tensor([3.0, 4.0])}, {"step": 1}), step=1)
@@ -90,7 +90,8 @@ def test_digest_covers_names_types_shapes_and_values(tmp_path, change):
     assert equal(Checkpoints(tmp_path).load().tensors, tensors)  # unchanged: accepted
     a, b = tensors["a"], tensors["b"]
     changed = {
-        "names": {"a": b, "b": a},
+        "swapped": {"a": b, "b": a},
+        "renamed": {"a": a, "c": b},
         "type": {"a": a.view(torch.int32), "b": b},
         "shape": {"a": a[None], "b": b},
         "missing": {"a": a},

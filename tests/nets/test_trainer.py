@@ -121,7 +121,10 @@ def test_mixed_targets_say_how_much_of_which_image_is_in_the_mixture(make, data)
     share = share[..., None, None]
     expected = share * plain[samples][differ] + (1 - share) * plain[partners][differ]
     torch.testing.assert_close(x[differ], expected, rtol=0, atol=3e-6)  # images and shares are made in float32
-    assert ((share > 0.05) & (share < 0.95)).double().mean() > 0.8  # uniform shares: mixtures indeed
+    for number in (0, 2):  # Beta(1, 1) is uniform: the share is the draw itself, another one in every epoch
+        t.epoch = number
+        share = t.batch(samples, partners)[1].gather(1, labels[samples][:, None])[differ, 0]
+        torch.testing.assert_close(share.float(), t.augment.draws(samples, number)["mix"][differ], rtol=0, atol=1e-6)
 
 
 # steps -----------------------------------------------------------------------------------------------------------
