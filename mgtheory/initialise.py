@@ -219,7 +219,12 @@ def derive(
                 "versions": dict(_versions()),
             }
             return InitialCoefficients(polynomial, (float(a), float(b)), family, provenance)
-    raise ValueError(f"family {family} got no source for its polynomial, needs one of: {', '.join(_SOURCES[entry.needs])}")
+    given = [name for name, value in sources.items() if value is not None]
+    lack = f"cannot be derived from {' and '.join(given)}" if given else "got no source for its polynomial"
+    usable = _SOURCES[entry.needs]
+    hint = "; of a symmetric operator, b of the interval (a, b) is mgtheory.spectrum.lanczos(operator).upper"
+    more = hint if "operator" in given and "interval" in usable else ""
+    raise ValueError(f"family {family} {lack}, needs one of: {', '.join(usable)}{more}")
 
 
 Sources = dict[str, Any]
