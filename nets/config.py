@@ -273,5 +273,6 @@ def _resolve(key: str) -> tuple[str, str]:
     names = [f"{section}.{field}" for section, model in SECTIONS.items() for field in model.model_fields]
     shorts = [name.split(".")[1] for name in names]
     close = difflib.get_close_matches(head, shorts, n=3)
-    hint = f"did you mean {', '.join(dict.fromkeys(close))}? " if close else ""
-    raise ValueError(f"unknown key {key!r}; {hint}known are {', '.join(names)}")
+    if close:
+        raise ValueError(f"unknown key {key!r}; did you mean {', '.join(dict.fromkeys(close))}?")
+    raise ValueError(f"unknown key {key!r}; known are {', '.join(names)}")

@@ -81,7 +81,8 @@ def test_frozen():
 WRONG = [
     (["lr=-1"], r"optim.lr is -1; allowed is greater than 0"),
     (["lr=nan"], r"optim.lr is 'nan'|optim.lr is nan"),
-    (["epoch=3"], r"unknown key 'epoch'; did you mean epochs"),
+    (["epoch=3"], r"unknown key 'epoch'; did you mean epochs\?$"),
+    (["zzz=3"], r"unknown key 'zzz'; known are model.name, .*train.tensorboard$"),
     (["name=q2"], r"not unique; give one of model.name, data.name, optim.name"),
     (["optim=rmsprop"], r"optim.name is 'rmsprop'; allowed is 'sgd' or 'adamw'"),
     (["optim.rate=1"], r"unknown key 'optim.rate'; known in optim are name, lr"),
