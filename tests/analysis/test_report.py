@@ -9,7 +9,8 @@ import pytest
 import analysis
 import nets
 from analysis.compare import compare_reports
-from analysis.report import SpectralReport, analyse
+from analysis.records import read_run
+from analysis.report import SpectralReport, analyse, analyse_record
 from mgtheory import derive
 from mgtheory.families import chebyshev4
 
@@ -38,6 +39,21 @@ def test_planted_truth_comes_back(report):
     np.testing.assert_allclose(first.arrays["effective/step1"], np.full((3, 1), 0.2 / np.sqrt(1 + 1e-5)), rtol=1e-14)
     assert all(reading.identifiable for level in report.levels for reading in level.readings)
     assert report.levels[0].coefficients_moved == 0.0
+
+
+def test_levels_share_the_cores_without_threads_of_blas(planted):
+    """While levels are measured side by side every BLAS has one thread, or they wait for one another; before and after what it had."""
+    from threadpoolctl import threadpool_info, threadpool_limits
+
+    def threads():
+        return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+
+    seen = []
+    with threadpool_limits(2, user_api="blas"):
+        analyse_record(read_run(planted), progress=lambda level, word: seen.append(threads()))
+        assert threads() == {2}
+    assert seen
+    assert all(found == {1} for found in seen)
 
 
 def test_each_moment_is_measured_by_its_own_operator(tmp_path):
