@@ -8,14 +8,17 @@ import typer
 
 from polymgnet import __version__
 from polymgnet.errors import guarded
+from polymgnet.options import Group
 
 app = typer.Typer(
     name="polymgnet",
+    cls=Group,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Start with: polymgnet demo. Every command explains itself, as in: polymgnet derive --help",
+    epilog="Start with: polymgnet demo. Every command explains itself, as in: polymgnet derive --help. Exit status: 0 done, 1 the work "
+    "failed, 2 a wrong value, 130 interrupted by Ctrl-C, 143 stopped by SIGTERM.",
 )
 
 

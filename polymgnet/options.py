@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 
 def _families() -> str:
@@ -100,6 +100,17 @@ class Command(TyperCommand):
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """The words after the command, RUN... and not {RUN}... as typer writes what is required."""
         return [piece.replace("{", "").replace("}", "") for piece in super().collect_usage_pieces(ctx)]
+
+
+class Group(TyperGroup):
+    """The command itself, whose flags take no value."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help without `<bool>` behind the flags."""
+        for param in self.get_params(ctx):
+            if getattr(param, "is_flag", False):
+                param.metavar = ""
+        super().format_help(ctx, formatter)
 
 
 Family = Annotated[str, typer.Option("--family", metavar="NAME", help="Polynomial family: {families}.")]

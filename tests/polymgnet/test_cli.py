@@ -28,6 +28,8 @@ def test_help_of_every_command(run, command):
 def test_help_lists_every_command(run):
     out = run("--help").out
     assert all(name in out for name in COMMANDS)
+    assert "<bool>" not in out
+    assert "143 stopped by SIGTERM" in " ".join(out.split())
     assert run().out == out
 
 
