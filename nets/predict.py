@@ -145,7 +145,7 @@ class Classifier(nn.Module):
 def load_classifier(run: str | Path, **options: Any) -> Classifier:
     """The network of a run folder with the normalisation it was trained with, on the CPU in eval mode: images as they are, scores out.
 
-    On the test part its accuracy is that of the summary.
+    On the test part its accuracy is that of the summary; for a run in bf16, whose summary is measured in bf16, to rounding.
 
     Parameters
     ----------

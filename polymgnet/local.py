@@ -122,6 +122,7 @@ def _start_worker(threads: int, flag: Any) -> None:
     _flag = flag
     for number in (signal.SIGTERM, *([signal.SIGUSR1] if hasattr(signal, "SIGUSR1") else [])):
         signal.signal(number, lambda *_: setattr(flag, "value", 1))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C reaches the study too, which tells its workers to save
     threading.Thread(target=_end_with_study, daemon=True).start()
 
 

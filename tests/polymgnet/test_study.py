@@ -134,20 +134,27 @@ def _alive(pid):
         return False
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+# as `python -m polymgnet`, where Ctrl-C works though a shell started the tests in the background
+COMMAND = "import signal, sys; from polymgnet.cli import main; signal.signal(signal.SIGINT, signal.default_int_handler); sys.exit(main())"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_a_signal_to_the_study_reaches_its_workers(file, tmp_path, number):
-    """SIGTERM: each worker saves and ends, and one line says how to go on. SIGKILL: the workers save and end by themselves."""
+    """SIGTERM: each worker saves and ends, and one line says how to go on; so does SIGINT, which a terminal sends to all of them.
+
+    SIGKILL: the workers save and end by themselves.
+    """
     file.write_text(file.read_text().replace("epochs = 1", 'epochs = 4000\n"model.levels" = 2').replace("[0, 1]", "[0]"))
-    words = [sys.executable, "-m", "polymgnet", "study", str(file), "--jobs", "2"]
+    words = [sys.executable, "-c", COMMAND, "study", str(file), "--jobs", "2"]
     folders = [entry.folder for entry in study.load_study(file).runs]
     with (tmp_path / "said").open("w") as said:
-        process = subprocess.Popen(words, stderr=said, env={**os.environ, "OMP_NUM_THREADS": "1"})
+        process = subprocess.Popen(words, stderr=said, env={**os.environ, "OMP_NUM_THREADS": "1"}, start_new_session=True)
     try:
         while not all((folder / "metrics.csv").exists() and (folder / "metrics.csv").stat().st_size for folder in folders):
             assert process.poll() is None
             time.sleep(0.05)
         workers = [int(pid) for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
-        process.send_signal(number)
+        (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
         status = process.wait(60)
     finally:
         process.kill()
@@ -159,10 +166,17 @@ def test_a_signal_to_the_study_reaches_its_workers(file, tmp_path, number):
     for folder in folders:
         assert list((folder / "checkpoint").glob("step-*.safetensors"))  # by the stop alone: the next one was due at the end
         assert not (folder / "summary.json").exists()
-    if number == signal.SIGTERM:
-        assert status == 143
-        line = "stopped as asked: 0 of 2 runs are finished, the states of those on their way are saved; the same command goes on"
-        assert (tmp_path / "said").read_text().splitlines()[-1] == f"polymgnet: {line}"
+    ends = {
+        signal.SIGTERM: "stopped as asked: 0 of 2 runs are finished, the states of those on their way are saved; the same command goes on",
+        signal.SIGINT: "interrupted; finished work and the last checkpoints are kept, the same command goes on",
+    }
+    if number in ends:
+        assert status == 128 + number
+        *progress, last = (tmp_path / "said").read_text().splitlines()
+        assert last == f"polymgnet: {ends[number]}"
+        assert all(line.startswith("study 0/2: 2 on their way, ") for line in progress)
+    else:
+        assert status == -number
 
 
 def test_a_signal_between_runs_stops_a_study_in_turn(run, file, trained, monkeypatch):
