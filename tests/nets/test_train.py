@@ -134,6 +134,17 @@ def test_progress_without_a_terminal_is_a_line_an_epoch(tmp_path, monkeypatch, c
     assert "training accuracy" in next(line for line in lines if line.startswith("epoch 1/2:"))
 
 
+def test_progress_on_a_terminal_is_a_bar(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    nets.train(config(), tmp_path / "run")
+    captured = capsys.readouterr()
+    text = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", captured.err)
+    assert captured.out == ""
+    assert re.search(r"━.* 12/12 .*steps.*epoch 2/2: loss \d\.\d{3}, validation accuracy", text)
+    assert "s in all)" not in text
+
+
 def test_learns_in_a_few_epochs(tmp_path):
     summary = run(tmp_path / "run", "epochs=8", "width=8", "batch_size=64", "placement=regular", "lr=0.1", "coefficient_lr=1")
     table = rows(tmp_path / "run")
