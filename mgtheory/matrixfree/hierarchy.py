@@ -29,10 +29,11 @@ from mgtheory import building
 from mgtheory.assembly import Boundary
 from mgtheory.checks import check_callable, check_number, check_whole
 from mgtheory.matrixfree.cycle import Loads, cycle_products, iterate, run_cycle
-from mgtheory.matrixfree.levels import StencilLevel, compile_kernels, thread_count
+from mgtheory.matrixfree.levels import StencilLevel, compile_kernels
 from mgtheory.matrixfree.operators import SineSolver, places
 from mgtheory.matrixfree.setup import Smoothers, make_operator
 from mgtheory.matrixfree.tables import KEEP
+from mgtheory.matrixfree.threads import thread_count
 from mgtheory.problems import Problem
 from mgtheory.solution import Cycle, Reason, Solution, check_cycle
 from mgtheory.stencils import Stencil

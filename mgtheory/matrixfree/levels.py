@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import functools
 import math
-import os
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mgtheory.checks import check_whole
 from mgtheory.matrixfree.operators import SineSolver, as_grid
 from mgtheory.matrixfree.tables import ADD, KEEP, Tables, bands, cubic, linear, restriction
+from mgtheory.matrixfree.threads import run_blocks
 
-__all__ = ["StencilLevel", "compile_kernels", "thread_count"]
+__all__ = ["StencilLevel", "compile_kernels"]
 
 Array = NDArray[np.float64]
 PAD = 8  # as in rows.py, which needs numba
@@ -41,23 +39,6 @@ def kernel() -> Callable[..., float]:
         message = "the matrix-free cycle needs numba, which is not installed: pip install 'polymgnet[fast]'"
         raise ModuleNotFoundError(message, name="numba") from None
     return sweep
-
-
-def thread_count(threads: int | None) -> int:
-    """The number of blocks a large sweep is divided into: one for each processor this process may use by default."""
-    if threads is None:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return check_whole(threads, "threads", 1)
-
-
-@functools.cache
-def _pool(workers: int) -> ThreadPoolExecutor:
-    """Threads that wait without spinning, unlike OpenMP's: on a shared machine those cost more than they bring."""
-    return ThreadPoolExecutor(workers, thread_name_prefix="sweep")
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_pool.cache_clear)  # threads do not survive a fork
 
 
 @functools.cache
@@ -193,8 +174,7 @@ class StencilLevel:
             if start in (KEEP, ADD):
                 self._copy_neighbours(bounds, len(steps) + 4)
             blocks = [(*task, *transfers, *limits, *self._workspace(p)) for p, limits in enumerate(bounds)]
-            others = [_pool(self.blocks - 1).submit(run, *block) for block in blocks[1:]]
-            total = run(*blocks[0]) + sum(other.result() for other in others)
+            total = sum(run_blocks(run, blocks))
             start = KEEP
         return total
 
@@ -234,10 +214,7 @@ class StencilLevel:
             (below.b, below.x, self.bands, rows, used, lo, hi, _aligned((2, 8, n1, columns)), _aligned((2, 2, n1 if n1 > 1 else 0, 1, n2)))
             for lo, hi, _, _ in below._bounds(0)
         ]
-        others = [_pool(below.blocks - 1).submit(run, *block) for block in blocks[1:]]
-        run(*blocks[0])
-        for other in others:
-            other.result()
+        run_blocks(run, blocks)
 
     def solve_directly(self, *, add: bool = False) -> None:
         """x = A^-1 b on the coarsest grid, or x += A^-1 b."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -15,6 +16,7 @@ from mgtheory.building import STRONG, count
 from mgtheory.checks import check_axes, check_number
 from mgtheory.families import FAMILIES
 from mgtheory.matrixfree.operators import eight_numbers, galerkin, places, smoothing_steps, symbol_range
+from mgtheory.matrixfree.tables import CACHED
 from mgtheory.polynomial import ResidualPolynomial
 from mgtheory.problems import Problem
 from mgtheory.smoothers import Jacobi, Polynomial, make_smoother
@@ -106,6 +108,13 @@ def make_operator(problem: Any, shape: int | Sequence[int] | None, h: float | No
     return Operator(grid, eight_numbers(problem.to_array().astype(float)) / width**2, coarsening)
 
 
+@functools.lru_cache(maxsize=CACHED)
+def _family_steps(family: str, degree: int, a: float, b: float) -> list[Array]:
+    """The steps of a family's polynomial for high frequencies in [a, b]; kept for the next set-up."""
+    entry = FAMILIES[family]
+    return smoothing_steps(entry.function(degree, interval=(a, b)) if entry.needs == "interval" else entry.function(degree, lmax=b))
+
+
 @dataclass
 class Smoothers:
     """Each level's smoothing steps, from what `StencilHierarchy.build` was given."""
@@ -150,7 +159,5 @@ class Smoothers:
         unit, key = c / diagonal, (made.degree, tuple(axes))
         if key not in self.derived or np.max(np.abs(self.derived[key][0] - unit)) > 1e-14:
             a, b = symbol_range(unit, axes)
-            entry = FAMILIES[made.family]
-            q = entry.function(made.degree, interval=(a, b)) if entry.needs == "interval" else entry.function(made.degree, lmax=b)
-            self.derived[key] = unit, smoothing_steps(q)
+            self.derived[key] = unit, _family_steps(made.family, made.degree, a, b)
         return [steps * (1.0 / diagonal, 1.0) for steps in self.derived[key][1]]

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 __all__ = [
     "ADD",
+    "CACHED",
     "COPY",
     "CUBIC",
     "EDGE",
@@ -33,6 +34,7 @@ __all__ = [
 
 KEEP, ZERO, ADD, SET = 0, 1, 2, 3  # where a sweep starts: x; 0; x + P e; P e
 COPY, NESTED, CUBIC, GENERAL = 0, 1, 2, 3  # how a transfer acts along a row: not at all; nested, linear; nested, cubic; by its table
+CACHED = 64  # tables kept for the next set-up of the same sizes, as FFT libraries keep their plans; about 30 n doubles each
 REACH, EDGE = 3, 4  # off-diagonals of `bands` on either side; rows at either end that may differ from the others
 
 
@@ -164,16 +166,19 @@ def _axes(
     return [made[pair] for pair in pairs]
 
 
+@functools.lru_cache(maxsize=CACHED)
 def linear(fine: tuple[int, ...], coarse: tuple[int, ...]) -> Tables:
     """Interpolation of corrections; axes of equal size are left alone."""
     return Tables.stack(_axes(_linear, fine, coarse, True), _kind(fine[2], coarse[2], NESTED))
 
 
+@functools.lru_cache(maxsize=CACHED)
 def cubic(fine: tuple[int, ...], coarse: tuple[int, ...]) -> Tables:
     """Interpolation of solutions in full multigrid."""
     return Tables.stack(_axes(_cubic, fine, coarse, True), _kind(fine[2], coarse[2], CUBIC if coarse[2] >= 4 else GENERAL))
 
 
+@functools.lru_cache(maxsize=CACHED)
 def restriction(fine: tuple[int, ...], coarse: tuple[int, ...]) -> Tables:
     """Full weighting of residuals."""
     return Tables.stack(_axes(_restriction, fine, coarse, False), _kind(fine[2], coarse[2], NESTED))
@@ -193,6 +198,7 @@ def _small_bands(m: int) -> Weights:
     return np.stack([padded[:, np.arange(m), np.arange(m) + o] for o in range(2 * REACH + 1)], axis=1)
 
 
+@functools.lru_cache(maxsize=CACHED)
 def bands(fine: tuple[int, ...], coarse: tuple[int, ...]) -> Weights | None:
     """M_0 = R P and M_1 = R E P of each axis as bands: [i, axis, o, j] is the entry (j, j + o - REACH) of M_i on that axis.
 
