@@ -31,8 +31,9 @@ TOL = 1e-8
 # by dimension, the fastest to 1e-8 in processor time on one thread, of degrees 1 to 6 and coarsest grids of 1024 to 32768 unknowns (on an
 # EPYC 9004: 22.4 ms at 1023^2, next 23.7; 73.6 ms at 127^3, next 78.8)
 CYCLE = {2: {"pre": 0, "degree": 3}, 3: {"pre": 0, "degree": 4, "coarsest": 32768}}
-# one full multigrid pass with an error below 1.1 times the direct solution's at every size: one step on the finest grid, two below
-PASS = {2: {"pre": 0, "degree": (1, 2)}, 3: {"pre": 0, "degree": (1, 2), "coarsest": 32768}}
+# one full multigrid pass with an error below 1.1 times the direct solution's at every size: one step on the finest grids, two below (with
+# one step on all of them the distance to the discrete solution doubles from size to size: 1.7 times the direct error at 4095^2)
+PASS = {2: {"pre": 0, "degree": (1, 1, 1, 2)}, 3: {"pre": 0, "degree": (1, 2), "coarsest": 32768}}
 
 
 def laplacian(dim: int) -> Stencil:
@@ -117,14 +118,14 @@ def full_multigrid_rows(n: int, repeats: int) -> list[Row]:
         f"2D {n}x{n}, full multigrid, V(0,1), {name}": (
             lambda degree=degree: StencilHierarchy.build(stencil, shape=(n, n), pre=0, degree=degree).full_multigrid(b).x
         )
-        for name, degree in (("degrees 1, 2, 2, ...", PASS[2]["degree"]), ("degree 2", 2))
+        for name, degree in (("degrees 1, 1, 1, 2, ...", PASS[2]["degree"]), ("degrees 1, 2, ...", (1, 2)), ("degree 2", 2))
     }
     seconds, solutions = interleaved({**direct, **ours}, repeats=2 * repeats)
     best = min(direct, key=seconds.__getitem__)
     error = {name: float(np.max(np.abs(x - exact))) for name, x in solutions.items()}
     assert all(error[name] <= 1.1 * error[best] for name in ours), error
     notes = [f"error {error[name] / error[best]:.3f} x the direct solution's" for name in ours]
-    return [seconds.row(name, name, best, asked=asked, note=note) for name, asked, note in zip(ours, (4.0, 0.0), notes, strict=True)]
+    return [seconds.row(name, name, best, asked=asked, note=note) for name, asked, note in zip(ours, (4.0, 0.0, 0.0), notes, strict=True)]
 
 
 def copies(source: np.ndarray, target: np.ndarray) -> dict[str, Callable[[], Any]]:
