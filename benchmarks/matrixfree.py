@@ -22,7 +22,7 @@ import numpy as np
 import scipy.fft
 from table import Row, interleaved, machine, print_rows, relative_residual
 
-from mgtheory.matrixfree import StencilHierarchy
+from mgtheory.matrixfree import StencilHierarchy, tables
 from mgtheory.matrixfree.levels import compile_kernels
 from mgtheory.problems import poisson
 from mgtheory.stencils import Stencil
@@ -162,6 +162,8 @@ def memory_rows() -> list[Row]:
     rows = []
     for n, dim in ((1023, 2), (127, 3)):
         _, b = smooth_problem(n, dim)
+        for table in (tables.linear, tables.cubic, tables.restriction, tables.bands):
+            table.cache_clear()  # those kept from other rows count too
         tracemalloc.start()
         solution = StencilHierarchy.build(laplacian(dim), shape=(n,) * dim, **CYCLE[dim]).solve(b, tol=TOL)
         peak = tracemalloc.get_traced_memory()[1]

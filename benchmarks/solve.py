@@ -80,7 +80,7 @@ def sparse_rows(problem: Problem, what: str, asked: float, repeats: int) -> list
 
 def print_factors(sizes: list[int]) -> None:
     """Factor per V-cycle for each size: independent of h if the spread is at most 10 %."""
-    print("\nconvergence factor per V(1,1)-cycle, Chebyshev of degree 2")
+    print("\nconvergence factor per V(1,1)-cycle, the default smoother: Chebyshev of degree 2 and one more on each coarser level, up to 6")
     for name in ("poisson2d", "poisson2d-9point", "poisson2d-q1", "anisotropic2d", "variable2d"):
         factors = []
         for n in sizes:
