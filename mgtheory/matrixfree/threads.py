@@ -7,6 +7,7 @@ of their caller, by the affinity that Linux has for single threads; elsewhere th
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import os
@@ -41,7 +42,8 @@ def run_blocks(kernel: Callable[..., Any], blocks: Sequence[tuple[Any, ...]]) ->
 def _run(kernel: Callable[..., Any], block: tuple[Any, ...], processors: frozenset[int]) -> Any:
     if processors and getattr(_last, "processors", None) != processors:
         _last.processors = processors
-        os.sched_setaffinity(0, processors)  # 0 is this thread
+        with contextlib.suppress(OSError):  # where a sandbox forbids it, threads run where they are put
+            os.sched_setaffinity(0, processors)  # 0 is this thread
     return kernel(*block)
 
 

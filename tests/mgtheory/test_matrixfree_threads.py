@@ -56,6 +56,16 @@ def test_without_the_c_library_threads_run_anywhere(monkeypatch):
 
 
 @needs_linux
+def test_a_sandbox_may_forbid_it(monkeypatch):
+    def forbidden(thread, processors):
+        raise PermissionError("not permitted")
+
+    monkeypatch.setattr(os, "sched_setaffinity", forbidden)
+    monkeypatch.setattr(threads, "_other_processors", lambda: frozenset({1000}))
+    assert run_blocks(lambda k: k, [(0,), (1,)]) == [0, 1]
+
+
+@needs_linux
 def test_count_follows_the_processors_allowed():
     assert thread_count(None) == len(os.sched_getaffinity(0))
     assert thread_count(3) == 3
