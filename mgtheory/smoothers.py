@@ -278,7 +278,8 @@ SMOOTHERS: dict[str, Callable[[], Smoother]] = {
 def make_smoother(smoother: Any, degree: int | None = None) -> Smoother | Callable[[Any], Any]:
     """What `Hierarchy.build` accepts as a smoother, made one that has ``setup``; callables of a level are passed through.
 
-    A string names a polynomial family (of the given degree, 2 by default) or an entry of `SMOOTHERS`.
+    A string names a polynomial family that needs an interval, its upper end or the matrix (of the given degree, 2 by default), or an entry
+    of `SMOOTHERS`.
     """
     if isinstance(smoother, str):
         if smoother in SMOOTHERS:
@@ -286,6 +287,8 @@ def make_smoother(smoother: Any, degree: int | None = None) -> Smoother | Callab
                 raise ValueError(f"a degree belongs to a polynomial family, not to the smoother {smoother!r}")
             return SMOOTHERS[smoother]()
         families = [name for name, entry in FAMILIES.items() if entry.needs in ("interval", "lmax", "operator")]
+        if smoother in FAMILIES and smoother not in families:
+            raise ValueError(f"{smoother} is not derived level by level: derive it first, and pass its polynomial as the smoother")
         if smoother not in families:
             raise ValueError(f"unknown smoother {smoother!r}, known are: {', '.join([*families, *SMOOTHERS])}")
         return Polynomial(smoother, 2 if degree is None else degree)
