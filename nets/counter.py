@@ -7,6 +7,8 @@ process or eight, and a run that was killed and went on, all draw the same bits.
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import torch
 from torch import Tensor
 
@@ -14,8 +16,10 @@ __all__ = ["keyed_bits", "keyed_order", "keyed_uniform"]
 
 _MASK = 0xFFFFFFFF
 
+Word = TypeVar("Word", int, Tensor)
 
-def _mix(x: Tensor) -> Tensor:
+
+def _mix(x: Word) -> Word:
     """x -> a bijection of 32-bit words with full avalanche (xor-shift, multiply, twice).
 
     The multipliers are the low-bias pair found by Ellis's search over this family; products wrap modulo 2^64, the low 32 bits are exact.
@@ -40,12 +44,12 @@ def keyed_bits(samples: Tensor, count: int, *, seed: int, epoch: int, stream: in
         The address; `stream` separates uses (order, augmentation, ...). Any integers of at most 64 bits.
     """
     device = samples.device
-    key = torch.tensor(0x9E3779B9, dtype=torch.int64, device="cpu")
+    key = 0x9E3779B9
     for word in (seed, seed >> 32, epoch, stream):
         key = _mix(_mix(key ^ (word & _MASK)) + 0x85EBCA6B & _MASK)
-    rows = _mix(_mix((samples & _MASK) ^ int(key)) ^ (samples >> 32 & _MASK))
+    rows = _mix(_mix((samples & _MASK) ^ key) ^ (samples >> 32 & _MASK))
     draws = _mix(torch.arange(1, count + 1, device=device) * 0x9E3779B1 & _MASK)
-    return _mix(_mix(rows[:, None] ^ draws[None, :]) + int(key) & _MASK)
+    return _mix(_mix(rows[:, None] ^ draws[None, :]) + key & _MASK)
 
 
 def keyed_uniform(samples: Tensor, count: int, *, seed: int, epoch: int, stream: int = 0) -> Tensor:
