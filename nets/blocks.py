@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from mgtheory.factors import Factor
 from mgtheory.polynomial import ResidualPolynomial
 from nets.coefficients import Coefficients
+from nets.norms import BatchNorm2d
 from nets.placements import RESIDUALS, Placement
 
 __all__ = ["FORMS", "Convolution", "Level", "SmoothingStep", "operator_convolution", "refuse_idle_operator"]
@@ -115,8 +116,8 @@ class SmoothingStep(nn.Module):
         self.residual = residual
         self.norm_position = placement.norm if placement.norm != "level" else "nowhere"
         self.activation_position = placement.activation if placement.activation != "level" else "nowhere"
-        self.residual_norm = nn.BatchNorm2d(channels) if residual != "identity" else None
-        self.norm = nn.BatchNorm2d(channels) if self.norm_position != "nowhere" else None
+        self.residual_norm = BatchNorm2d(channels) if residual != "identity" else None
+        self.norm = BatchNorm2d(channels) if self.norm_position != "nowhere" else None
         if shared:
             self._shared = (coefficients,)  # in a tuple, so that it is not registered here as well
         else:
@@ -217,7 +218,7 @@ class Level(nn.Module):
         self.steps = nn.ModuleList(steps)
         if shared:
             self.shared = nn.ModuleDict(shared)
-        self.norm = nn.BatchNorm2d(operator.out_channels) if any(p.norm == "level" for p in placements) else None
+        self.norm = BatchNorm2d(operator.out_channels) if any(p.norm == "level" for p in placements) else None
         self.activation = any(p.activation == "level" for p in placements)
         self.last = last
         self.form = form

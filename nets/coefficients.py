@@ -77,15 +77,15 @@ class Coefficients(nn.Module):
     def forward(self, operator: Operator, r: Tensor) -> Tensor:
         """The correction c for the residual r, by Horner's rule."""
         *lower, leading = self.terms()
-        c = leading * r
+        c = _scaled(leading, r)
         for term in reversed(lower):
-            c = operator(c) + term * r
+            c = operator(c) + _scaled(term, r)
         return c
 
     def parts(self, operator: Operator, r: Tensor) -> tuple[Tensor | None, Tensor]:
         """(k1 r, k2 A r) with c = k1 r - k2 A r; for degree 2 alone. None stands for k1 = 0."""
         k1, minus_k2 = self.terms()
-        return k1 * r, operator(-minus_k2 * r)
+        return _scaled(k1, r), operator(_scaled(-minus_k2, r))
 
     def factor(self) -> Factor:
         """The factor that is applied now, in float64."""
@@ -138,10 +138,10 @@ class SymmetricPairCoefficient(Coefficients):
         return (torch.zeros_like(self.kappa), self.kappa)
 
     def forward(self, operator: Operator, r: Tensor) -> Tensor:
-        return operator(self.kappa * r)
+        return operator(_scaled(self.kappa, r))
 
     def parts(self, operator: Operator, r: Tensor) -> tuple[Tensor | None, Tensor]:
-        return None, operator(-self.kappa * r)
+        return None, operator(_scaled(-self.kappa, r))
 
     def factor(self) -> Factor:
         return SymmetricPair(*self._values())
@@ -253,6 +253,11 @@ class GeneralCoefficients(Coefficients):
             raise ValueError(f"a factor of degree {len(values)} does not fit a general step of degree {self.degree}")
         with torch.no_grad():
             self.c.copy_(torch.tensor(values, dtype=torch.float64))
+
+
+def _scaled(term: Tensor, r: Tensor) -> Tensor:
+    """term r, the coefficient first spread over the channels: its gradient is then summed per channel, in one pass with a batch norm's."""
+    return term * r if r.ndim < 3 else term.to(r.dtype).expand(r.shape[-3])[:, None, None] * r
 
 
 def _expect(factor: Factor, kind: type[F]) -> F:

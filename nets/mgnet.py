@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nets.blocks import Convolution, Level, SmoothingStep, operator_convolution, refuse_idle_operator
+from nets.norms import BatchNorm2d
 from nets.placements import Placement
 from nets.polymgnet import MultigridClassifier
 from nets.spec import per_level
@@ -27,9 +28,9 @@ class FullTransfer(nn.Module):
     def __init__(self, fine: int, coarse: int, *, kernel_size: int = 3) -> None:
         super().__init__()
         self.Pi = nn.Conv2d(fine, coarse, kernel_size, stride=2, padding=kernel_size // 2, bias=False)
-        self.Pi_norm = nn.BatchNorm2d(coarse)
+        self.Pi_norm = BatchNorm2d(coarse)
         self.R = nn.Conv2d(fine, coarse, kernel_size, stride=2, padding=kernel_size // 2, bias=False)
-        self.R_norm = nn.BatchNorm2d(coarse)
+        self.R_norm = BatchNorm2d(coarse)
 
     def forward(self, u: Tensor, residual: Tensor) -> tuple[Tensor, Tensor]:
         """(relu(bn(Pi u)), relu(bn(R r)))."""

@@ -7,15 +7,14 @@ It is evaluated on the host from the step number alone, so a resumed run needs n
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from nets.config import OptimSection
 
-__all__ = ["SCHEDULES", "Ema", "GhostBatchNorm2d", "convert_ghost_batchnorm", "learning_rate", "make_optimizer", "parameter_groups"]
+__all__ = ["SCHEDULES", "Ema", "learning_rate", "make_optimizer", "parameter_groups"]
 
 Schedule = Callable[[float, OptimSection], float]
 
@@ -81,19 +80,36 @@ def parameter_groups(model: nn.Module, section: OptimSection) -> list[dict[str, 
     return [{"params": members, **group} for members, group in zip(split, described, strict=True) if members]
 
 
-def make_optimizer(model: nn.Module, section: OptimSection, *, fused: bool = False) -> torch.optim.Optimizer:
-    """SGD with Nesterov momentum, or AdamW, over `parameter_groups`; `fused` is for CUDA."""
+def make_optimizer(model: nn.Module, section: OptimSection, *, fused: bool = False, capturable: bool = False) -> torch.optim.Optimizer:
+    """SGD with Nesterov momentum, or AdamW, over `parameter_groups`.
+
+    Parameters
+    ----------
+    fused
+        For CUDA.
+    capturable
+        The learning rates are tensors, so that a captured step sees them change; with `fused` alone.
+    """
     groups = parameter_groups(model, section)
+    if capturable:
+        device = next(model.parameters()).device
+        groups = [group | {"lr": torch.tensor(section.lr, device=device)} for group in groups]
     kind = {"fused": True} if fused else {"foreach": True}
     if section.name == "adamw":
-        return torch.optim.AdamW(groups, lr=section.lr, betas=section.betas, **kind)
+        adam = torch.optim.AdamW(groups, lr=section.lr, betas=section.betas, capturable=capturable, **kind)
+        adam._warned_capturable_if_run_uncaptured = True  # the first steps do so on purpose
+        return adam
     return torch.optim.SGD(groups, lr=section.lr, momentum=section.momentum, nesterov=section.nesterov and section.momentum > 0, **kind)
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """lr times each group's `lr_factor`."""
+    """lr times each group's `lr_factor`; a rate that is a tensor keeps its place."""
     for group in optimizer.param_groups:
-        group["lr"] = lr * group["lr_factor"]
+        rate = lr * group["lr_factor"]
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
 
 
 class Ema:
@@ -106,55 +122,14 @@ class Ema:
         self.decay = decay
         self.updates = 0
         self.weights = {name: value.detach().clone() for name, value in model.state_dict().items()}
-        self._live = list(model.state_dict(keep_vars=True).items())
+        pairs = [(self.weights[name], live.detach()) for name, live in model.state_dict(keep_vars=True).items()]
+        self._means, self._floating = ([pair[i] for pair in pairs if pair[0].is_floating_point()] for i in (0, 1))
+        self._copies, self._counts = ([pair[i] for pair in pairs if not pair[0].is_floating_point()] for i in (0, 1))
 
     def update(self) -> None:
         """One update from the live weights, batched, without synchronisation."""
         rate = 1 - min(self.decay, (1 + self.updates) / (10 + self.updates))
         self.updates += 1
-        pairs = [(self.weights[name], live.detach()) for name, live in self._live]
-        floating = [(mean, live) for mean, live in pairs if mean.is_floating_point()]
-        torch._foreach_lerp_([mean for mean, _ in floating], [live for _, live in floating], rate)
-        for mean, live in pairs:
-            if not mean.is_floating_point():
-                mean.copy_(live)
-
-
-class GhostBatchNorm2d(nn.BatchNorm2d):
-    """Batch norm over `groups` parts of the batch by themselves, as on so many devices without synchronisation.
-
-    The parts are those of `torch.tensor_split`, which is how the trainer cuts a batch among processes; the running statistics become the
-    mean of what each part alone would have made of them. [Hoffer, Hubara, Soudry 2017]
-    """
-
-    groups: int = 1
-
-    def forward(self, x: Tensor) -> Tensor:
-        """The normalised batch, every part by its own mean and variance; in eval mode the ordinary batch norm."""
-        if not self.training or self.groups == 1 or self.running_mean is None or self.running_var is None or self.momentum is None:
-            return super().forward(x)
-        momentum = self.momentum
-        means, variances, out = [], [], []
-        for part in x.tensor_split(self.groups):
-            mean, var = self.running_mean.clone(), self.running_var.clone()
-            out.append(F.batch_norm(part, mean, var, self.weight, self.bias, True, momentum, self.eps))
-            means.append(mean)
-            variances.append(var)
-        with torch.no_grad():
-            self.running_mean.copy_(torch.stack(means).mean(0))
-            self.running_var.copy_(torch.stack(variances).mean(0))
-            if self.num_batches_tracked is not None:
-                self.num_batches_tracked.add_(1)
-        return torch.cat(out)
-
-
-def convert_ghost_batchnorm(model: nn.Module, groups: int) -> nn.Module:
-    """The model itself with every BatchNorm2d turned into a ghost batch norm of `groups` parts; names and weights stay."""
-    for module in _batch_norms(model):
-        module.__class__ = GhostBatchNorm2d
-        module.groups = groups  # type: ignore[assignment]
-    return model
-
-
-def _batch_norms(model: nn.Module) -> Iterator[nn.Module]:
-    return (module for module in model.modules() if type(module) in (nn.BatchNorm2d, GhostBatchNorm2d))
+        torch._foreach_lerp_(self._means, self._floating, rate)
+        if self._copies:
+            torch._foreach_copy_(self._copies, self._counts)

@@ -19,7 +19,7 @@ from nets.data import DataSet, load_data
 from nets.initialise import initialise
 from nets.loop import Run, StopRequest
 from nets.models import create_model
-from nets.optim import convert_ghost_batchnorm
+from nets.norms import convert_ghost_batchnorm
 from nets.runs import Summary, check_run, lock_run, prepare_run, read_summary
 from nets.trainer import Trainer
 

@@ -7,8 +7,10 @@ device with its step and stops the run before anything is saved after it.
 
 from __future__ import annotations
 
+import itertools
+import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
@@ -17,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nets.augment import Augment, normalise
+from nets.capture import CapturedStep
 from nets.checkpoint import State, load_optimizer, optimizer_state
 from nets.config import TrainConfig
 from nets.counter import keyed_order
@@ -30,6 +33,7 @@ __all__ = ["Trainer"]
 
 EVAL_BATCH = 1000
 AGREE_EVERY = 16  # steps between the ranks' agreement on stopping
+AHEAD = 2**24  # numbers augmented at once on a GPU (64 MiB of float32): its many small kernels are started for several batches together
 
 
 class Trainer:
@@ -62,19 +66,23 @@ class Trainer:
         if section.precision == "64":
             self.raw = self.raw.double()
         self.dtype = next(self.raw.parameters()).dtype
-        self.optimizer = make_optimizer(self.raw, config.optim, fused=self.device.type == "cuda")
+        captured = self._may_capture()
+        self.optimizer = make_optimizer(self.raw, config.optim, fused=self.device.type == "cuda", capturable=captured)
         compiled = self.device.type == "cuda" if section.compile == "auto" else section.compile
-        wrapped: Any = torch.compile(self.raw, mode=section.compile_mode) if compiled else self.raw
+        wrapped: Any = torch.compile(self.raw, mode=section.compile_mode, dynamic=False) if compiled else self.raw
         self.model, self.prepared = fabric.setup(wrapped, self.optimizer)
         self.ema = Ema(self.raw, config.optim.ema) if config.optim.ema else None
         self.images, self.labels = self._place(data)
+        share = -(-section.batch_size // self.world) * math.prod(data.shape)
+        self.ahead = max(1, AHEAD // share) if self.device.type == "cuda" else 1  # a CPU's cache holds one batch at best
         self.train, self.validation, self.test = (torch.from_numpy(i).to(self.device) for i in (data.train, data.validation, data.test))
         self.step, self.epoch, self.within = 0, 0, 0
         self.rows: list[dict[str, Any]] = []
         self.best: dict[str, Tensor] = {}
         self.best_row: dict[str, Any] = {}
         self.seconds, self.train_seconds, self.trained_images, self.resumed = 0.0, 0.0, 0, 0
-        self.sums = self._no_sums()
+        self.sums, self.number = self._no_sums(), torch.zeros((), dtype=torch.int64, device=self.device)
+        self.update: Callable[..., None] = CapturedStep(self._update) if captured else self._update
 
     def _count_steps(self) -> int:
         """Steps an epoch: the last, smaller batch counts unless it is dropped or leaves a rank or ghost group less than two images."""
@@ -89,6 +97,14 @@ class Trainer:
                 f"the training part has {count} images: no batch of {section.batch_size} with train.last_batch={section.last_batch}"
             )
         return steps
+
+    def _may_capture(self) -> bool:
+        """Whether steps become a CUDA graph: by the configuration, else on one GPU unless torch.compile makes its own graphs."""
+        section = self.config.train
+        able = self.device.type == "cuda" and self.world == 1
+        if section.cuda_graph is True and not able:
+            raise ValueError(f"train.cuda_graph is true; it needs one CUDA device, here are {self.world} of kind {self.device.type}")
+        return able and bool(section.cuda_graph) and section.compile_mode in ("default", "max-autotune-no-cudagraphs")
 
     def _place(self, data: DataSet) -> tuple[Tensor, Tensor]:
         """Images and labels: on the device, or images left in (mapped) host memory where they would take over half of what is free."""
@@ -107,7 +123,7 @@ class Trainer:
     # one step ---------------------------------------------------------------------------------------------------
 
     def batch(self, samples: Tensor, partners: Tensor) -> tuple[Tensor, Tensor]:
-        """Augmented images and targets (labels, or probabilities where images are mixed) of a step."""
+        """Augmented images and targets (labels, or probabilities where images are mixed) of samples."""
         x, labels = self._augmented(samples), self.labels[samples]
         if self.augment.mixes:
             x, labels = self.augment.mix(x, labels, self._augmented(partners), self.labels[partners], samples, self.epoch)
@@ -120,44 +136,60 @@ class Trainer:
         block = self.images[samples.cpu()].to(self.device, non_blocking=True)
         return self.augment.images(block, samples, self.epoch, rows=torch.arange(len(samples), device=self.device))
 
-    def train_step(self, samples: Tensor, partners: Tensor, total: int) -> None:
-        """Forward, backward and update on this rank's share of a batch of `total` images; no wait for the device."""
-        config = self.config.optim
-        lr = learning_rate(config, self.step, steps=self.total_steps, steps_per_epoch=self.steps_per_epoch)
+    def train_step(self, x: Tensor, target: Tensor, labels: Tensor, total: int) -> None:
+        """Forward, backward and update on this rank's share of a batch of `total` images, as `batches` gives it; no wait for the device."""
+        lr = learning_rate(self.config.optim, self.step, steps=self.total_steps, steps_per_epoch=self.steps_per_epoch)
         set_learning_rate(self.optimizer, lr)
-        x, target = self.batch(samples, partners)
+        self.number.fill_(self.step)
+        self.update(x, target, labels, total)
+        if self.ema:
+            self.ema.update()
+        self.step += 1
+
+    def _update(self, x: Tensor, target: Tensor, labels: Tensor, total: int) -> None:
+        """The part of a step that is captured: what changes from step to step is in tensors."""
+        config = self.config.optim
+        self.prepared.zero_grad(set_to_none=True)
         scores = self.model(x)
         loss = F.cross_entropy(scores, target, label_smoothing=config.label_smoothing, reduction="sum")
         self.fabric.backward(loss * (self.world / total))  # the ranks' gradients are averaged: together, the mean over the batch
         if config.clip:
             self.fabric.clip_gradients(self.model, self.prepared, max_norm=config.clip, error_if_nonfinite=False)
         self.prepared.step()
-        self.prepared.zero_grad(set_to_none=True)
-        if self.ema:
-            self.ema.update()
         with torch.no_grad():
             sums = self.sums
             sums["loss"] += loss.detach()
-            sums["hits"] += (scores.detach().argmax(1) == self.labels[samples]).sum()
-            sums["seen"] += len(samples)
-            sums["bad"] = torch.where((sums["bad"] < 0) & ~torch.isfinite(loss.detach()), self.step, sums["bad"])
-        self.step += 1
+            sums["hits"] += (scores.detach().argmax(1) == labels).sum()
+            sums["seen"] += len(labels)
+            sums["bad"].copy_(torch.where((sums["bad"] < 0) & ~torch.isfinite(loss.detach()), self.number, sums["bad"]))
 
     @property
     def total_steps(self) -> int:
         """Of the whole run."""
         return self.steps_per_epoch * self.config.train.epochs
 
-    def batches(self) -> Iterator[tuple[Tensor, Tensor, int]]:
-        """(this rank's samples, their partners, size of the whole batch) from the present position to the end of the epoch."""
+    def shares(self) -> Iterator[tuple[Tensor, Tensor, int]]:
+        """(this rank's samples, their partners, size of the whole batch) of every step from the present one to the end of the epoch."""
         size = self.config.train.batch_size
         order = keyed_order(self.train, seed=self.config.train.seed, epoch=self.epoch)
         partners = order.roll(-1)
-        while self.within < self.steps_per_epoch:
-            start = self.within * size
+        for start in range(self.within * size, self.steps_per_epoch * size, size):
             block, following = order[start : start + size], partners[start : start + size]
             yield block.tensor_split(self.world)[self.rank], following.tensor_split(self.world)[self.rank], len(block)
-            self.within += 1
+
+    def batches(self) -> Iterator[tuple[Tensor, Tensor, Tensor, int]]:
+        """(images, targets, labels, size of the whole batch) for `train_step`; the position moves on when the next one is asked for.
+
+        What a sample draws does not depend on the batch it is in, so that `ahead` batches are augmented at once.
+        """
+        shares = self.shares()
+        while several := list(itertools.islice(shares, self.ahead)):
+            samples, partners = (torch.cat(parts) if self.ahead > 1 else parts[0] for parts in list(zip(*several))[:2])
+            counts = [len(share) for share, _, _ in several]
+            columns = (torch.split(part, counts) for part in (*self.batch(samples, partners), self.labels[samples]))
+            for x, target, labels, (_, _, total) in zip(*columns, several):
+                yield x, target, labels, total
+                self.within += 1
 
     # an epoch ---------------------------------------------------------------------------------------------------
 
@@ -168,9 +200,9 @@ class Trainer:
         began = time.perf_counter()
         seen = 0
         try:
-            for samples, partners, total in self.batches():
-                self.train_step(samples, partners, total)
-                seen += total
+            for batch in self.batches():
+                self.train_step(*batch)
+                seen += batch[-1]
                 tick()
                 if self.device.type == "cpu":
                     self.check_finite()
@@ -239,7 +271,7 @@ class Trainer:
         row: dict[str, Any] = {
             "epoch": self.epoch + 1,
             "step": self.step,
-            "lr": self.optimizer.param_groups[0]["lr"],
+            "lr": float(self.optimizer.param_groups[0]["lr"]),
             "train_loss": self._reduced(self.sums["loss"]) / seen,
             "train_accuracy": self._reduced(self.sums["hits"]) / seen,
         }
@@ -252,7 +284,8 @@ class Trainer:
         if self.config.train.select == "best" and self._is_better(row):
             self.best_row = row
             self.best = {name: value.clone() for name, value in self.weights().items()}
-        self.epoch, self.within, self.sums = self.epoch + 1, 0, self._no_sums()
+        self.epoch, self.within = self.epoch + 1, 0
+        self._set_sums(self._no_sums())
         self.rows.append(row)
         return row
 
@@ -338,5 +371,9 @@ class Trainer:
         for key in ("step", "epoch", "within", "rows", "best_row", "seconds", "train_seconds", "trained_images"):
             setattr(self, key, info[key])
         self.resumed = info["resumed"] + 1
-        fresh = self._no_sums()
-        self.sums = fresh if self.rank else {name: value.to(fresh[name]) for name, value in state.part("sums").items()}
+        self._set_sums(self._no_sums() if self.rank else state.part("sums"))
+
+    def _set_sums(self, values: Mapping[str, Tensor]) -> None:
+        """In place: a captured step adds to the tensors that it has seen."""
+        for name, value in values.items():
+            self.sums[name].copy_(value)

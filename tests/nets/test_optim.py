@@ -9,7 +9,8 @@ from torch.nn import functional as F
 import nets
 from nets.config import OptimSection
 from nets.loop import _coefficients
-from nets.optim import SCHEDULES, Ema, convert_ghost_batchnorm, learning_rate, make_optimizer, parameter_groups
+from nets.norms import convert_ghost_batchnorm
+from nets.optim import SCHEDULES, Ema, learning_rate, make_optimizer, parameter_groups
 
 
 def test_groups_decay_weights_alone_and_coefficients_have_their_own_rate():

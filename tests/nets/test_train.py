@@ -15,7 +15,7 @@ import nets
 from nets.checkpoint import load_model
 from nets.config import load_config
 from nets.data import load_data
-from nets.optim import convert_ghost_batchnorm
+from nets.norms import convert_ghost_batchnorm
 from nets.train import _fabric, build
 from nets.trainer import Trainer
 
@@ -241,10 +241,9 @@ def test_broken_run_folders_are_named(tmp_path):
 def test_first_step_is_the_formula():
     """Weights after one SGD step with Nesterov momentum against autograd and the definition, from the very batch of the epoch's order."""
     t = trainer("lr=0.5", "precision=64", "schedule=constant", "weight_decay=0.01", "coefficient_lr=0.1", "momentum=0.9")
-    samples, partners, total = next(t.batches())
+    x, y, labels, total = next(t.batches())
     twin = nets.create_model("q2", width=4, levels=2, in_channels=1, placement="relu_outside_nobn").double()
     twin.load_state_dict(t.raw.state_dict())
-    x, y = t.batch(samples, partners)
     F.cross_entropy(twin(x), y, label_smoothing=t.config.optim.label_smoothing).backward()
     special = {name for name, _ in twin.named_parameters() if "coefficients" in name}
     assert special
@@ -252,19 +251,18 @@ def test_first_step_is_the_formula():
     for name, p in twin.named_parameters():
         g = p.grad + (0.01 * p if p.ndim > 1 else 0)
         expected[name] = p - (0.5 * 0.1 if name in special else 0.5) * (1 + 0.9) * g
-    t.train_step(samples, partners, total)
+    t.train_step(x, y, labels, total)
     for name, p in t.raw.named_parameters():
         torch.testing.assert_close(p, expected[name], atol=1e-12, rtol=1e-12, msg=name)  # float64, two orders of summation
 
 
 def test_epoch_sees_every_image_once_and_a_last_one_alone_does_not_crash():
     t = trainer("batch_size=647", "epochs=1")  # 1,295 = 2 * 647 + 1
-    seen = torch.cat([samples for samples, _, _ in t.batches()])
+    seen = torch.cat([samples for samples, _, _ in t.shares()])
     assert len(seen) == 1294
-    t.within = 0
     assert not t.run_epoch(stop=lambda: False, tick=lambda: None, save=lambda: None)
     t = trainer("batch_size=500")
-    seen = torch.cat([samples for samples, _, _ in t.batches()])
+    seen = torch.cat([samples for samples, _, _ in t.shares()])
     assert torch.equal(seen.sort().values, t.train.sort().values)
     assert t.steps_per_epoch == 3
     assert trainer("batch_size=500", "last_batch=drop").steps_per_epoch == 2
@@ -274,7 +272,7 @@ def test_every_epoch_and_seed_has_its_own_order_and_partners_come_next():
     def order(epoch, *sets):
         t = trainer("batch_size=500", *sets)
         t.epoch = epoch
-        samples, partners, _ = zip(*t.batches(), strict=True)
+        samples, partners, _ = zip(*t.shares(), strict=True)
         return torch.cat(samples), torch.cat(partners)
 
     samples, partners = order(0)

@@ -41,7 +41,7 @@ def epoch(t):
 
 
 def spied(t, look):
-    """Calls look(samples, partners, total) after every step."""
+    """Calls look(images, targets, labels, total) after every step."""
     step = t.train_step
 
     def train_step(*batch):
@@ -63,13 +63,15 @@ def test_batches_are_the_keyed_order_cut_into_pieces(make, seed, number, world, 
     t.epoch, t.world, t.rank = number, world, rank
     order = keyed_order(t.train, seed=seed, epoch=number).tolist()
     follower = dict(zip(order, [*order[1:], order[0]], strict=True))
-    for k, (samples, partners, total) in enumerate(t.batches()):
+    for k, (samples, partners, total) in enumerate(t.shares()):
         piece = order[500 * k : 500 * (k + 1)]
         assert total == len(piece)
         share = torch.tensor(piece).tensor_split(world)[rank].tolist()
         assert samples.tolist() == share
         assert partners.tolist() == [follower[i] for i in share]
-    assert t.within == STEPS == k + 1
+    assert k + 1 == STEPS
+    assert [total for *_, total in t.batches()] == [500, 500, 295]
+    assert t.within == STEPS
 
 
 def test_orders_of_epochs_and_seeds_have_nothing_in_common(make):
@@ -78,22 +80,39 @@ def test_orders_of_epochs_and_seeds_have_nothing_in_common(make):
     for seed, number in ((0, 0), (0, 1), (0, 2), (1, 0), (1, 1)):
         t = make(f"seed={seed}")
         t.epoch = number
-        orders.append(torch.cat([samples for samples, _, _ in t.batches()]))
+        orders.append(torch.cat([samples for samples, _, _ in t.shares()]))
     for i, one in enumerate(orders):
         assert torch.equal(one.sort().values, orders[0].sort().values)
         assert all((one == other).sum() < 12 for other in orders[:i])
 
 
 def test_training_goes_from_epoch_to_epoch_and_goes_on_inside_one(make):
-    seen = []
-    t = spied(make("seed=5"), lambda samples, *_: seen.append(samples))
+    t, seen = make("seed=5"), []
+    batch = t.batch
+    t.batch = lambda samples, partners: seen.append(samples) or batch(samples, partners)
     for number in range(2):
         epoch(t)
         assert torch.equal(torch.cat(seen), keyed_order(t.train, seed=5, epoch=number))
         assert (t.epoch, t.within, t.step) == (number + 1, 0, STEPS * (number + 1))
         seen.clear()
     t.within = 1
-    assert torch.equal(torch.cat([samples for samples, _, _ in t.batches()]), keyed_order(t.train, seed=5, epoch=2)[500:])
+    assert torch.equal(torch.cat([samples for samples, _, _ in t.shares()]), keyed_order(t.train, seed=5, epoch=2)[500:])
+
+
+@pytest.mark.parametrize("sets", [["crop=2", "cutout=3"], ["policy=randaugment"], ["mixup=0.2", "cutmix=1"]], ids=lambda sets: sets[0])
+@pytest.mark.parametrize("within", [0, 1])
+def test_batches_augmented_together_are_those_augmented_one_by_one(make, sets, within):
+    """As on a GPU, where several batches are augmented at once: equal in every bit, wherever the epoch goes on."""
+    found = []
+    for ahead in (1, 2, 5):
+        t = make("batch_size=300", "seed=3", *sets)  # 1,295 images: four full batches and one of 95
+        t.ahead, t.within = ahead, within
+        found.append(list(t.batches()))
+        assert t.within == 5
+    for other in found[1:]:
+        assert [total for *_, total in other] == [total for *_, total in found[0]] == [300] * (4 - within) + [95]
+        for one, another in zip(found[0], other, strict=True):
+            assert all(torch.equal(a, b) for a, b in zip(one[:3], another[:3], strict=True))
 
 
 def test_images_are_drawn_by_seed_epoch_and_sample(make, data):
@@ -111,7 +130,7 @@ def test_images_are_drawn_by_seed_epoch_and_sample(make, data):
 
 def test_mixed_targets_say_how_much_of_which_image_is_in_the_mixture(make, data):
     t = make("mixup=1", *STILL)
-    samples, partners, _ = next(t.batches())
+    samples, partners, _ = next(t.shares())
     x, target = t.batch(samples, partners)
     plain = (torch.from_numpy(data.images).double() / 255 - data.mean[0]) / data.std[0]
     labels = torch.from_numpy(data.labels)
@@ -146,16 +165,16 @@ def test_every_step_has_the_rate_of_its_number(make):
 def test_the_last_smaller_batch_counts_its_own_images(make, clip):
     """Without momentum and decay a step is -lr times the gradient of the mean over the batch, cut to norm `clip`."""
     t = make("momentum=0", "nesterov=false", "weight_decay=0", "lr=0.5", "schedule=constant", "coefficient_lr=1", f"clip={clip}")
-    samples, partners, total = list(t.batches())[-1]
-    assert total == 295
-    x, y = t.batch(samples, partners)
+    x, y, labels, total = list(t.batches())[-1]
+    assert total == len(x) == 295
+    assert torch.equal(labels, y)
     before = {name: p.detach().clone() for name, p in t.raw.named_parameters()}
     loss = F.cross_entropy(t.raw(x), y, label_smoothing=0.1)
     gradients = dict(zip(before, torch.autograd.grad(loss, list(t.raw.parameters())), strict=True))
     norm = torch.stack([g.norm() for g in gradients.values()]).norm().item()
     assert norm > 0.01
     factor = clip / norm if clip else 1.0
-    t.train_step(samples, partners, total)
+    t.train_step(x, y, labels, total)
     for name, p in t.raw.named_parameters():
         # clipping adds 1e-6 to the norm it divides by
         torch.testing.assert_close(p, before[name] - 0.5 * factor * gradients[name], rtol=1e-10, atol=1e-6 if clip else 1e-12, msg=name)
@@ -164,27 +183,28 @@ def test_the_last_smaller_batch_counts_its_own_images(make, clip):
 def test_row_is_the_mean_over_the_epochs_images_as_they_were_trained_on(make):
     """Loss (smoothed, before each update) and hits of the epoch alone, summed over 1,295 images, not averaged over batches."""
     t = make("lr=0.3")
-    scores, order = [], []
+    scores, seen = [], []
     t.raw.register_forward_hook(lambda model, _, out: scores.append(out.detach()) if model.training else None)
-    spied(t, lambda samples, *_: order.append(samples))
+    spied(t, lambda x, target, labels, total: seen.append(labels))
     for number in (1, 2):
         row = epoch(t)
-        labels, found = t.labels[torch.cat(order)], torch.cat(scores)
+        labels, found = torch.cat(seen), torch.cat(scores)
+        assert torch.equal(labels, t.labels[keyed_order(t.train, seed=0, epoch=number - 1)])
         assert len(found) == 1295
         assert row["train_loss"] == pytest.approx(F.cross_entropy(found, labels, label_smoothing=0.1).item(), rel=1e-12)
         assert row["train_accuracy"] == pytest.approx((found.argmax(1) == labels).double().mean().item(), rel=1e-12)
         assert (row["epoch"], row["step"]) == (number, STEPS * number)
         assert t.rows[-1] is row
         scores.clear()
-        order.clear()
+        seen.clear()
 
 
 def test_hits_of_mixed_images_are_those_of_the_first_image(make):
     t = make("cutmix=1")
     scores = []
     t.raw.register_forward_hook(lambda _, __, out: scores.append(out.detach()))
-    samples, partners, total = next(t.batches())
-    t.train_step(samples, partners, total)
+    samples, _, total = next(t.shares())
+    t.train_step(*next(t.batches()))
     assert t.sums["hits"] == (scores[0].argmax(1) == t.labels[samples]).sum()
     assert t.sums["seen"] == total == 500
 

@@ -1,0 +1,132 @@
+"""Batch norms: torch's, with a backward pass that a GPU's compiler can keep in half precision, and the ghost batch norm.
+
+Generated code writes the gradient that a batch norm receives in float32, because torch's formula converts it first and uses it three
+times after. `batch_norm` uses the gradient as it is and lets every sum convert for itself: half of the bytes, the same numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+__all__ = ["BatchNorm2d", "GhostBatchNorm2d", "batch_norm", "convert_ghost_batchnorm"]
+
+AXES = (0, 2, 3)
+
+
+class _BatchNorm(torch.autograd.Function):
+    """y = s (x - m) w + b, m the mean over images and pixels, s = (variance + eps)^(-1/2); also m and s, without gradients.
+
+    With g the gradient of y, d = x - m, and n numbers in a channel: the gradient of b is sum g, that of w is s sum g d, and that of x is
+    s w (g - sum g / n - s^2 d sum g d / n). [Ioffe, Szegedy 2015]
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
+        y, mean, scale = torch.native_batch_norm(x, weight, bias, None, None, True, 0.0, eps)
+        ctx.save_for_backward(x, weight, mean, scale)
+        ctx.mark_non_differentiable(mean, scale)
+        return y, mean, scale
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        g = gradients[0]
+        x, weight, mean, scale = ctx.saved_tensors
+        d = x - mean[:, None, None]
+        sum_g = g.sum(AXES, dtype=mean.dtype)
+        sum_gd = (g * d).sum(AXES, dtype=mean.dtype)
+        count = x.numel() // x.shape[1]
+        slope = (scale * scale * sum_gd / count)[:, None, None]
+        gx = (scale * weight)[:, None, None] * (g - (sum_g / count)[:, None, None] - slope * d)
+        return gx.to(x.dtype), (scale * sum_gd).to(weight.dtype), sum_g.to(weight.dtype), None
+
+
+def batch_norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
+    """(y, mean, scale): the batch norm of a training step, its mean and (variance + eps)^(-1/2) per channel.
+
+    Parameters
+    ----------
+    x
+        Shape (images, channels, height, width), more than one number in a channel.
+    weight, bias
+        Per channel.
+
+    Returns
+    -------
+    y
+        As x.
+    mean, scale
+        Shape (channels,), at least float32; no gradient flows through them.
+    """
+    result: tuple[Tensor, Tensor, Tensor] = _BatchNorm.apply(x, weight, bias, eps)  # type: ignore[no-untyped-call]
+    return result
+
+
+class BatchNorm2d(nn.BatchNorm2d):
+    """torch's batch norm; where a training step is compiled for a GPU, by `batch_norm`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The normalised batch; the running statistics move as torch's do."""
+        if not (torch.compiler.is_compiling() and x.is_cuda and self._is_plain(x)):
+            return super().forward(x)
+        return self.formula(x)
+
+    def _is_plain(self, x: Tensor) -> bool:
+        complete = self.affine and self.track_running_stats and self.momentum is not None
+        return self.training and complete and x.numel() > x.shape[1]
+
+    def formula(self, x: Tensor) -> Tensor:
+        """A training step's forward pass by `batch_norm`."""
+        y, mean, scale = batch_norm(x, self.weight, self.bias, self.eps)
+        if self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None:
+            count = x.numel() // x.shape[1]
+            with torch.no_grad():
+                variance = (scale**-2 - self.eps).clamp_min(0.0) * (count / (count - 1))
+                self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum or 0.0)
+                self.running_var.lerp_(variance.to(self.running_var.dtype), self.momentum or 0.0)
+                self.num_batches_tracked.add_(1)
+        return y
+
+
+class GhostBatchNorm2d(BatchNorm2d):
+    """Batch norm over `groups` parts of the batch by themselves, as on so many devices without synchronisation.
+
+    The parts are those of `torch.tensor_split`, which is how the trainer cuts a batch among processes; the running statistics become the
+    mean of what each part alone would have made of them. [Hoffer, Hubara, Soudry 2017]
+    """
+
+    groups: int = 1
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The normalised batch, every part by its own mean and variance; in eval mode the ordinary batch norm."""
+        if not self.training or self.groups == 1 or self.running_mean is None or self.running_var is None or self.momentum is None:
+            return super().forward(x)
+        momentum = self.momentum
+        means, variances, out = [], [], []
+        for part in x.tensor_split(self.groups):
+            mean, var = self.running_mean.clone(), self.running_var.clone()
+            out.append(F.batch_norm(part, mean, var, self.weight, self.bias, True, momentum, self.eps))
+            means.append(mean)
+            variances.append(var)
+        with torch.no_grad():
+            self.running_mean.copy_(torch.stack(means).mean(0))
+            self.running_var.copy_(torch.stack(variances).mean(0))
+            if self.num_batches_tracked is not None:
+                self.num_batches_tracked.add_(1)
+        return torch.cat(out)
+
+
+def convert_ghost_batchnorm(model: nn.Module, groups: int) -> nn.Module:
+    """The model itself with every BatchNorm2d turned into a ghost batch norm of `groups` parts; names and weights stay."""
+    for module in _batch_norms(model):
+        module.__class__ = GhostBatchNorm2d
+        module.groups = groups  # type: ignore[assignment]
+    return model
+
+
+def _batch_norms(model: nn.Module) -> Iterator[nn.Module]:
+    return (module for module in model.modules() if type(module) in (nn.BatchNorm2d, BatchNorm2d, GhostBatchNorm2d))
