@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.sparse.linalg import LinearOperator
+from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
 from mgtheory.stencils import Stencil
@@ -124,9 +125,11 @@ def _measured(kernel: NDArray[np.float64], groups: int, grid: tuple[int, int]) -
 
 
 def _eigenvalues(stencil: Stencil, theta: NDArray[np.float64], *, real: bool = False, single: bool = False) -> NDArray[np.complex128]:
-    """Of the symbol at every theta, shape (len(theta), channels); the frequencies are shared among threads, each with a serial LAPACK.
+    """Of the symbol at every theta, shape (len(theta), channels); the frequencies are shared among threads, each serial within.
 
-    torch's LAPACK, because numpy's may be one whose threads wait for those of the pool (30 times slower on two cores).
+    torch's LAPACK, because numpy's may be one whose threads wait for those of the pool (30 times slower on two cores); those of numpy's
+    BLAS, which makes the symbols, would wait likewise. Each worker sets torch's limit itself: a new thread starts with OpenMP's default
+    and takes over the limit only at its first large torch operation.
     """
     threads = torch.get_num_threads()
     size = max(1, min(2**21 // stencil.channels**2, -(-len(theta) // (4 * threads))))
@@ -139,7 +142,7 @@ def _eigenvalues(stencil: Stencil, theta: NDArray[np.float64], *, real: bool = F
 
     torch.set_num_threads(1)
     try:
-        with ThreadPoolExecutor(max_workers=threads) as pool:
+        with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             parts = list(pool.map(solve, range(0, len(theta), size)))
     finally:
         torch.set_num_threads(threads)

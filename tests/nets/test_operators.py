@@ -1,8 +1,12 @@
 """Starts of the operators A: their exact spectra, and what each start promises of it."""
 
+import threading
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 import torch
+from threadpoolctl import threadpool_info, threadpool_limits
 from torch import nn
 
 from mgtheory.symbols import channel_eigenvalues
@@ -77,6 +81,39 @@ def test_spectra_are_measured_once(monkeypatch):
     with pytest.raises(ValueError, match="read-only"):
         first.values[0, 0, 0] = 0
     assert len(operators._memory) <= operators.REMEMBERED
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_workers_are_serial_and_the_callers_threads_come_back(monkeypatch, fails):
+    """numpy's BLAS and torch's OpenMP, with it torch's LAPACK, have one thread in each worker from its start."""
+
+    def blas():
+        return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
+
+    def openmp():
+        found = [library for library in threadpool_info() if library["user_api"] == "openmp" and "torch" in library["filepath"]]
+        return [library["num_threads"] for library in found]  # of the calling thread; torch.get_num_threads() would set it there
+
+    def symbol(stencil, theta):
+        seen.append((threading.current_thread(), openmp() + blas()))
+        if fails:
+            raise FloatingPointError("of a worker")
+        return original(stencil, theta)
+
+    original, seen, threads = operators.symbol, [], torch.get_num_threads()
+    monkeypatch.setattr(operators, "symbol", symbol)
+    operators._memory.clear()
+    with threadpool_limits(3, user_api="blas"):
+        before = blas()
+        try:
+            torch.set_num_threads(4)
+            with pytest.raises(FloatingPointError, match="worker") if fails else nullcontext():
+                operator_spectra([conv(7)], [(5, 6)])
+            assert (torch.get_num_threads(), blas()) == (4, before)
+        finally:
+            torch.set_num_threads(threads)
+    assert threading.main_thread() not in {worker for worker, _ in seen}
+    assert {number for _, numbers in seen for number in numbers} <= {1}  # fewer where threadpoolctl does not know the library
 
 
 def test_laplacian_start():
