@@ -18,8 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nets.accelerate import CapturedStep, compiled
 from nets.augment import Augment, normalise
-from nets.capture import CapturedStep
 from nets.checkpoint import State, load_optimizer, optimizer_state
 from nets.config import TrainConfig
 from nets.counter import keyed_order
@@ -68,9 +68,8 @@ class Trainer:
         self.dtype = next(self.raw.parameters()).dtype
         captured = self._may_capture()
         self.optimizer = make_optimizer(self.raw, config.optim, fused=self.device.type == "cuda", capturable=captured)
-        compiled = self.device.type == "cuda" if section.compile == "auto" else section.compile
-        wrapped: Any = torch.compile(self.raw, mode=section.compile_mode, dynamic=False) if compiled else self.raw
-        self.model, self.prepared = fabric.setup(wrapped, self.optimizer)
+        generate = self.device.type == "cuda" if section.compile == "auto" else section.compile
+        self.model, self.prepared = fabric.setup(compiled(self.raw, section.compile_mode) if generate else self.raw, self.optimizer)
         self.ema = Ema(self.raw, config.optim.ema) if config.optim.ema else None
         self.images, self.labels = self._place(data)
         share = -(-section.batch_size // self.world) * math.prod(data.shape)

@@ -43,7 +43,27 @@ def test_gradient_is_that_of_finite_differences():
     torch.manual_seed(1)
     x = torch.randn(3, 2, 2, 3, dtype=torch.float64, requires_grad=True)
     weight, bias = (torch.randn(2, dtype=torch.float64, requires_grad=True) for _ in range(2))
-    assert torch.autograd.gradcheck(lambda *a: batch_norm(*a, 1e-2)[0], (x, weight, bias))
+    assert torch.autograd.gradcheck(lambda *a: batch_norm(*a, torch.zeros(2), 1e-2)[0], (x, weight, bias))
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("guess", [0.0, 7.5])
+def test_variance_survives_a_mean_that_is_large(kind, guess):
+    """Mean 8, deviation 1/4: the sums of 2^14 numbers cancel 2^10 of 2^23, but with a guess near the mean nothing. Against float64."""
+    torch.manual_seed(4)
+    x = (8 + torch.randn(256, 3, 8, 8) / 4).to(kind)
+    _, mean, variance = batch_norm(x, torch.ones(3), torch.zeros(3), torch.full((3,), guess), 1e-5)
+    assert mean.dtype == variance.dtype == torch.float32
+    torch.testing.assert_close(mean.double(), x.double().mean((0, 2, 3)), rtol=1e-6, atol=0)
+    torch.testing.assert_close(variance.double(), x.double().var((0, 2, 3), correction=0), rtol=1e-6 if guess else 2**-9, atol=0)
+
+
+def test_constant_channels_have_no_variance():
+    x = torch.full((4, 2, 3, 3), 0.1).bfloat16()
+    y, _, variance = batch_norm(x, torch.ones(2), torch.ones(2), torch.zeros(2), 1e-5)
+    assert (variance >= 0).all()
+    assert variance.max() < 1e-8
+    torch.testing.assert_close(y, torch.ones_like(y), rtol=0, atol=0.01)
 
 
 def test_half_precision_is_as_close_as_torchs():
@@ -70,7 +90,7 @@ def test_backward_pass_has_no_gradient_in_single_precision():
     from torch.fx.experimental.proxy_tensor import make_fx
 
     def gradient(x, weight, bias, g):
-        return torch.autograd.grad(batch_norm(x, weight, bias, 1e-5)[0], x, g)[0]
+        return torch.autograd.grad(batch_norm(x, weight, bias, torch.zeros(3), 1e-5)[0], x, g)[0]
 
     x = torch.randn(4, 3, 5, 5).bfloat16().requires_grad_()
     weight, bias = torch.ones(3, requires_grad=True), torch.zeros(3, requires_grad=True)
