@@ -33,7 +33,7 @@ __all__ = ["Trainer"]
 
 EVAL_BATCH = 1000
 AGREE_EVERY = 16  # steps between the ranks' agreement on stopping
-AHEAD = 2**24  # numbers augmented at once on a GPU (64 MiB of float32): its many small kernels are started for several batches together
+AHEAD = 2**24  # numbers augmented or evaluated at once on a GPU (64 MiB of float32): its many small kernels are started for all together
 
 
 class Trainer:
@@ -328,7 +328,8 @@ class Trainer:
             return None, None
         sums = self._no_sums()
         with self.at(self.weights() if weights is None else weights):
-            for part in torch.split(indices.tensor_split(self.world)[self.rank], EVAL_BATCH):
+            size = max(1, AHEAD // math.prod(self.data.shape)) if self.device.type == "cuda" else EVAL_BATCH
+            for part in torch.split(indices.tensor_split(self.world)[self.rank], size):
                 x = self.images[part.to(self.images.device)].to(self.device)
                 x = normalise(x, self.augment.mean, self.augment.std).to(dtype=self.dtype, memory_format=self.format)
                 with self.fabric.autocast():
