@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from mgtheory.factors import Factor
 from mgtheory.polynomial import ResidualPolynomial
 from nets.coefficients import Coefficients
+from nets.fusion import written_gradient
 from nets.norms import BatchNorm2d
 from nets.placements import RESIDUALS, Placement
 
@@ -252,9 +253,10 @@ class Level(nn.Module):
 
     def _correction(self, g: Tensor, u0: Tensor | None) -> tuple[Tensor, Tensor | None]:
         e: Tensor | None = None
+        g = written_gradient(g)
         for step in self.smoothing_steps:
             c = step.correction(self.A, step.rho(g if e is None else g - self.A(e)))
-            e = c if e is None else e + c
+            e = written_gradient(c if e is None else e + c)
             if step.acts_on_sum:
                 e = _without(u0, step.finish(_with(u0, e)))
         if e is None:

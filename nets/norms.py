@@ -14,38 +14,41 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nets.fusion import written
+
 __all__ = ["BatchNorm2d", "GhostBatchNorm2d", "batch_norm", "convert_ghost_batchnorm"]
 
 AXES = (0, 2, 3)
 
 
 class _BatchNorm(torch.autograd.Function):
-    """y = s (x - m) w + b, m the mean over images and pixels, v their variance, s = (v + eps)^(-1/2); also m and v, without gradients.
+    """y = a x + b with a = s w and b = c - m a, s = (v + eps)^(-1/2), of the mean m and the variance v; also m and v, without gradients.
 
-    With g the gradient of y, d = x - m, and n numbers in a channel: the gradient of b is sum g, that of w is s sum g d, and that of x is
-    s w (g - sum g / n - s^2 d sum g d / n). [Ioffe, Szegedy 2015]
+    With g the gradient of y, d = x - m, and n numbers in a channel: the gradient of c is sum g, that of w is s sum g d, and that of x is
+    a (g - sum g / n - s^2 d sum g d / n) = a g - (k x + k0), with k = a s^2 sum g d / n and k0 = a sum g / n - k m. [Ioffe, Szegedy 2015]
     """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, shift: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
-        mean, variance = _moments(x, shift)
-        scale = torch.rsqrt(variance + eps)
-        y = (x - mean[:, None, None]) * (scale * weight)[:, None, None] + bias[:, None, None]
-        ctx.save_for_backward(x, weight, mean, scale)
+        mean, variance = (written(v) for v in _moments(x, shift))
+        scale = written(torch.rsqrt(variance + eps))
+        a = written(scale * weight)
+        b = written(bias - mean * a)
+        ctx.save_for_backward(x, mean, scale, a)
         ctx.mark_non_differentiable(mean, variance)
-        return y.to(x.dtype), mean, variance
+        return (x * a[:, None, None] + b[:, None, None]).to(x.dtype), mean, variance
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
         g = gradients[0]
-        x, weight, mean, scale = ctx.saved_tensors
-        d = x - mean[:, None, None]
-        sum_g = g.sum(AXES, dtype=mean.dtype)
-        sum_gd = (g * d).sum(AXES, dtype=mean.dtype)
+        x, mean, scale, a = ctx.saved_tensors
         count = x.numel() // x.shape[1]
-        slope = (scale * scale * sum_gd / count)[:, None, None]
-        gx = (scale * weight)[:, None, None] * (g - (sum_g / count)[:, None, None] - slope * d)
-        return gx.to(x.dtype), (scale * sum_gd).to(weight.dtype), sum_g.to(weight.dtype), None, None
+        sum_g = g.sum(AXES, dtype=mean.dtype)
+        sum_gd = (g * (x - mean[:, None, None])).sum(AXES, dtype=mean.dtype)
+        k = written(a * scale * scale * sum_gd / count)
+        k0 = written(a * sum_g / count - k * mean)
+        gx = g * a[:, None, None] - (x * k[:, None, None] + k0[:, None, None])
+        return gx.to(x.dtype), (scale * sum_gd).to(a.dtype), sum_g.to(a.dtype), None, None
 
 
 def _moments(x: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:

@@ -18,12 +18,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nets.accelerate import CapturedStep, compiled
 from nets.augment import Augment, normalise
+from nets.capture import CapturedStep
 from nets.checkpoint import State, load_optimizer, optimizer_state
 from nets.config import TrainConfig
 from nets.counter import keyed_order
 from nets.data import DataSet
+from nets.fusion import compiled
 from nets.optim import Ema, learning_rate, make_optimizer, set_learning_rate
 
 if TYPE_CHECKING:

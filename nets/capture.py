@@ -1,38 +1,21 @@
-"""What makes a GPU's training step fast: code generated for few passes over memory, and the whole step captured as one CUDA graph.
+"""A training step captured as one CUDA graph and replayed: a single launch in place of hundreds, so that the host never holds it up.
 
-`compiled` is torch.compile with other limits of its code generator for multigrid models. `CapturedStep` replays a step with a single
-launch in place of hundreds, so that the host never holds it up. [torch.compile; torch.cuda.CUDAGraph; NVIDIA, CUDA C++ Programming Guide]
+The step must only read its arguments and tensors that stay where they are, and must not wait for the device. [torch.cuda.CUDAGraph; NVIDIA,
+CUDA C++ Programming Guide]
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Hashable
-from typing import cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from nets.models import is_multigrid
+__all__ = ["CapturedStep"]
 
-__all__ = ["CapturedStep", "compiled"]
-
-# Between two convolutions stands a chain of norms, coefficients and activations that is cheap to compute again and dear to write and read.
-# The code generator stops at 4 inputs or 30 operations; without these limits q2 moves half of the bytes, g6 four fifths (counted). Residual
-# networks gain nothing and keep them.
-FUSION = {"realize_reads_threshold": 64, "realize_acc_reads_threshold": 64, "realize_opcount_threshold": 300}
 
 WARMUP = 3  # steps run as they are before the capture: they compile, choose algorithms and make the optimiser's state
-
-
-def compiled(model: nn.Module, mode: str = "default") -> nn.Module:
-    """torch.compile for fixed shapes in one of its modes, with `FUSION` where the model has multigrid levels."""
-    import torch._inductor as inductor
-
-    options = dict(inductor.list_mode_options(mode))
-    if is_multigrid(model):
-        options |= {key: value for key, value in FUSION.items() if hasattr(inductor.config, key)}
-    return cast("nn.Module", torch.compile(model, dynamic=False, options=options))
 
 
 class CapturedStep:

@@ -1,12 +1,11 @@
-"""How models are compiled; the captured step: what is captured when, and what happens where the device refuses (stand-ins play CUDA)."""
+"""The captured step: what is captured and replayed when, and what happens where the device refuses. Stand-ins play CUDA."""
 
 from contextlib import contextmanager
 
 import pytest
 import torch
 
-import nets
-from nets.accelerate import FUSION, WARMUP, CapturedStep, compiled
+from nets.capture import WARMUP, CapturedStep
 
 
 class Device:
@@ -117,16 +116,3 @@ def test_a_step_that_cannot_be_captured_runs_on_and_is_told_once(device):
         assert total == 2 * k
     assert device.replays == 0
     assert lines == ["the step cannot be captured as a CUDA graph and runs without: operation not permitted when stream is capturing"]
-
-
-@pytest.mark.parametrize(("name", "more"), [("q2", FUSION), ("mgnet", FUSION), ("resnet20", {})])
-def test_only_multigrid_models_are_compiled_without_the_limits(monkeypatch, name, more):
-    """The options are those of the mode and ours, all of them known to the installed torch."""
-    given = {}
-    monkeypatch.setattr(torch, "compile", lambda model, **options: given.update(options) or model)
-    model = nets.create_model(name, width=2)
-    for mode in ("default", "reduce-overhead"):
-        assert compiled(model, mode) is model
-        assert given == {"dynamic": False, "options": torch._inductor.list_mode_options(mode) | more}
-    for key in FUSION:
-        assert hasattr(torch._inductor.config, key)

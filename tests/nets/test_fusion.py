@@ -1,0 +1,63 @@
+"""How models are compiled for a GPU: which limits are lifted for whom, and that what is kept in memory changes no number."""
+
+import pytest
+import torch
+
+import nets
+from nets import fusion
+from nets.fusion import FUSION, compiled, written
+from nets.norms import BatchNorm2d
+from nets.polymgnet import as_dense
+
+
+@pytest.mark.parametrize(("name", "more"), [("q2", FUSION), ("mgnet", FUSION), ("resnet20", {})])
+def test_only_multigrid_models_are_compiled_without_the_limits(monkeypatch, name, more):
+    """The options are those of the mode and ours, all of them known to the installed torch."""
+    given = {}
+    monkeypatch.setattr(torch, "compile", lambda model, **options: given.update(options) or model)
+    model = nets.create_model(name, width=2)
+    for mode in ("default", "reduce-overhead"):
+        assert compiled(model, mode) is model
+        assert given == {"dynamic": False, "options": torch._inductor.list_mode_options(mode) | more}
+    for key in FUSION:
+        assert hasattr(torch._inductor.config, key)
+
+
+@pytest.fixture
+def as_on_a_gpu(monkeypatch):
+    """The paths of a compiled step on a GPU, on the CPU."""
+    monkeypatch.setattr(BatchNorm2d, "forward", BatchNorm2d.formula)
+    monkeypatch.setattr("nets.blocks.written_gradient", fusion._WrittenGradient.apply)
+    monkeypatch.setattr("nets.polymgnet.Transfer.forward", lambda self, u, r: (as_dense(self.Pi, u), as_dense(self.R, r)))
+
+
+@pytest.mark.parametrize(
+    ("name", "placement", "backend"),
+    [("q2", "regular", "inductor"), ("q2", "relu_outside_nobn", "aot_eager"), ("g6", None, "aot_eager"), ("g4", "outside", "eager")],
+)
+def test_the_gpus_path_is_the_same_function(as_on_a_gpu, monkeypatch, name, placement, backend):
+    """Loss, gradients and running statistics of two steps against the plain form in torch's own operations, in float64."""
+    ours, reference = (nets.create_model(name, width=8, levels=3, placement=placement).double() for _ in range(2))
+    reference.load_state_dict(ours.state_dict())
+    reference.set_form("plain")
+    step = compiled(ours) if backend == "inductor" else torch.compile(ours, backend=backend, dynamic=False)
+    torch.manual_seed(0)
+    x, y = torch.randn(8, 3, 16, 16, dtype=torch.float64).to(memory_format=torch.channels_last), torch.randint(0, 10, (8,))
+    for _ in range(2):
+        losses = [torch.nn.functional.cross_entropy(step(x), y)]
+        with monkeypatch.context() as own:
+            own.setattr(BatchNorm2d, "forward", torch.nn.BatchNorm2d.forward)
+            own.setattr("nets.polymgnet.Transfer.forward", lambda self, u, r: (self.Pi(u), self.R(r)))
+            losses.append(torch.nn.functional.cross_entropy(reference(x), y))
+        torch.testing.assert_close(losses[0], losses[1], rtol=1e-12, atol=0)
+        gradients = [torch.autograd.grad(loss, list(model.parameters())) for loss, model in zip(losses, (ours, reference), strict=True)]
+        for (parameter, _), mine, theirs in zip(ours.named_parameters(), *gradients, strict=True):
+            torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-11, msg=parameter)
+        for (buffer, mine), theirs in zip(ours.named_buffers(), reference.buffers(), strict=True):
+            torch.testing.assert_close(mine, theirs, rtol=1e-10, atol=1e-12, msg=buffer)
+
+
+def test_written_is_the_identity_in_any_layout():
+    for x in (torch.randn(5), torch.randn(2, 3, 4, 5).to(memory_format=torch.channels_last), torch.randn(4, 6).t()):
+        assert torch.equal(written(x), x)
+        assert written(x).stride() == x.stride()
