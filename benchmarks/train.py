@@ -182,7 +182,8 @@ def settings(args: argparse.Namespace, device: torch.device, batch: int) -> list
     return [
         f"train.accelerator={device.type}",
         f"batch_size={batch}",
-        *("placement=regular", "init=xavier", "ema=0", "cutout=0", "lr=0.01", "epochs=1000000", "schedule=constant", "channels_last=true"),
+        *("placement=regular", "init=constant", "channels_last=true", "ema=0", "cutout=0"),
+        *("lr=0.01", "epochs=1000000", "schedule=constant"),
         f"compile={str(gpu and not args.eager).lower()}",  # on the CPU generated code gains nothing over eager (measured)
         f"precision={args.precision or ('bf16' if fast else '32')}",
     ]

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from mgtheory.factors import Factor
 from mgtheory.polynomial import ResidualPolynomial
 from nets.coefficients import Coefficients
-from nets.fusion import written_gradient
+from nets.fusion import for_gpu, written_gradient
 from nets.norms import BatchNorm2d
 from nets.placements import RESIDUALS, Placement
 
@@ -255,7 +255,7 @@ class Level(nn.Module):
         e: Tensor | None = None
         g = written_gradient(g)
         for step in self.smoothing_steps:
-            c = step.correction(self.A, step.rho(g if e is None else g - self.A(e)))
+            c = step.correction(self.A, step.rho(g if e is None else self._residual(g, e)))
             e = written_gradient(c if e is None else e + c)
             if step.acts_on_sum:
                 e = _without(u0, step.finish(_with(u0, e)))
@@ -265,7 +265,13 @@ class Level(nn.Module):
         if self.norm is not None or self.activation:
             u = self.finish(u)
             e = None if self.last else _without(u0, u)
-        return u, None if self.last or e is None else self._end(g - self.A(e))
+        return u, None if self.last or e is None else self._end(self._residual(g, e))
+
+    def _residual(self, g: Tensor, e: Tensor) -> Tensor:
+        """g - A e. Compiled for a GPU it is g + (-A) e: then g and A e have one and the same gradient, which is written once."""
+        if for_gpu(e):
+            return g + cast("Tensor", self.A._conv_forward(e, -self.A.weight, None))
+        return cast("Tensor", g - self.A(e))
 
     def _plain(self, g: Tensor, u0: Tensor | None) -> tuple[Tensor, Tensor | None]:
         u = torch.zeros_like(g) if u0 is None else u0

@@ -13,7 +13,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-__all__ = ["FUSION", "compiled", "written", "written_gradient"]
+__all__ = ["FUSION", "compiled", "for_gpu", "written", "written_gradient"]
 
 # The code generator stops at 4 inputs or 30 operations. Without these limits q2 moves half of the bytes, g6 four fifths (counted);
 # residual networks gain nothing and keep them.
@@ -30,6 +30,11 @@ def compiled(model: nn.Module, mode: str = "default") -> nn.Module:
     if is_multigrid(model):
         options |= {key: value for key, value in FUSION.items() if hasattr(inductor.config, key)}
     return cast("nn.Module", torch.compile(model, dynamic=False, options=options))
+
+
+def for_gpu(x: Tensor) -> bool:
+    """Whether this is a step as it is compiled for a GPU."""
+    return torch.compiler.is_compiling() and x.is_cuda
 
 
 def written(x: Tensor) -> Tensor:
@@ -50,6 +55,6 @@ class _WrittenGradient(torch.autograd.Function):
 
 def written_gradient(x: Tensor) -> Tensor:
     """x itself; where a step is compiled for a GPU, the sum of its gradients is formed and kept once."""
-    if not (torch.compiler.is_compiling() and x.is_cuda):
+    if not for_gpu(x):
         return x
     return cast("Tensor", _WrittenGradient.apply(x))  # type: ignore[no-untyped-call]

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nets.fusion import written
+from nets.fusion import for_gpu, written
 
 __all__ = ["BatchNorm2d", "GhostBatchNorm2d", "batch_norm", "convert_ghost_batchnorm"]
 
@@ -30,13 +30,13 @@ class _BatchNorm(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, shift: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
-        mean, variance = (written(v) for v in _moments(x, shift))
+        mean, variance = _moments(x, shift)
         scale = written(torch.rsqrt(variance + eps))
         a = written(scale * weight)
         b = written(bias - mean * a)
         ctx.save_for_backward(x, mean, scale, a)
         ctx.mark_non_differentiable(mean, variance)
-        return (x * a[:, None, None] + b[:, None, None]).to(x.dtype), mean, variance
+        return _as_type(x * a[:, None, None] + b[:, None, None], x.dtype), mean, variance
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
@@ -48,7 +48,12 @@ class _BatchNorm(torch.autograd.Function):
         k = written(a * scale * scale * sum_gd / count)
         k0 = written(a * sum_g / count - k * mean)
         gx = g * a[:, None, None] - (x * k[:, None, None] + k0[:, None, None])
-        return gx.to(x.dtype), (scale * sum_gd).to(a.dtype), sum_g.to(a.dtype), None, None
+        return _as_type(gx, x.dtype), scale * sum_gd, sum_g, None, None
+
+
+def _as_type(x: Tensor, dtype: torch.dtype) -> Tensor:
+    """x.to(dtype), not called where it would give x again: torch 2.11 compiles that to a gradient of zeros."""
+    return x if x.dtype == dtype else x.to(dtype)
 
 
 def _moments(x: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
@@ -93,9 +98,7 @@ class BatchNorm2d(nn.BatchNorm2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """The normalised batch; the running statistics move as torch's do."""
-        if not (torch.compiler.is_compiling() and x.is_cuda and self.training and x.numel() > x.shape[1]):
-            return super().forward(x)
-        return self.formula(x)
+        return self.formula(x) if for_gpu(x) and self.training and x.numel() > x.shape[1] else super().forward(x)
 
     def formula(self, x: Tensor) -> Tensor:
         """A training step's forward pass by `batch_norm`; torch's own where the norm is not of the usual kind."""

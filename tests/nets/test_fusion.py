@@ -28,12 +28,19 @@ def as_on_a_gpu(monkeypatch):
     """The paths of a compiled step on a GPU, on the CPU."""
     monkeypatch.setattr(BatchNorm2d, "forward", BatchNorm2d.formula)
     monkeypatch.setattr("nets.blocks.written_gradient", fusion._WrittenGradient.apply)
+    monkeypatch.setattr("nets.blocks.for_gpu", lambda x: True)
     monkeypatch.setattr("nets.polymgnet.Transfer.forward", lambda self, u, r: (as_dense(self.Pi, u), as_dense(self.R, r)))
 
 
 @pytest.mark.parametrize(
     ("name", "placement", "backend"),
-    [("q2", "regular", "inductor"), ("q2", "relu_outside_nobn", "aot_eager"), ("g6", None, "aot_eager"), ("g4", "outside", "eager")],
+    [
+        ("q2", "regular", "inductor"),
+        ("q2", "relu_outside_nobn", "aot_eager"),
+        ("g6", None, "aot_eager"),
+        ("g4", "outside", "eager"),
+        ("mgnet", None, "aot_eager"),
+    ],
 )
 def test_the_gpus_path_is_the_same_function(as_on_a_gpu, monkeypatch, name, placement, backend):
     """Loss, gradients and running statistics of two steps against the plain form in torch's own operations, in float64."""
