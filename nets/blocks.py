@@ -261,7 +261,7 @@ class Level(nn.Module):
                 e = _without(u0, step.finish(_with(u0, e)))
         if e is None:
             raise ValueError("a level without steps")
-        u = _with(u0, e)
+        u = written_gradient(_with(u0, e))
         if self.norm is not None or self.activation:
             u = self.finish(u)
             e = None if self.last else _without(u0, u)

@@ -13,7 +13,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-__all__ = ["FUSION", "compiled", "for_gpu", "written", "written_gradient"]
+__all__ = ["FUSION", "compiled", "for_gpu", "memory_format", "written", "written_gradient"]
 
 # The code generator stops at 4 inputs or 30 operations. Without these limits q2 moves half of the bytes, g6 four fifths (counted);
 # residual networks gain nothing and keep them.
@@ -37,6 +37,11 @@ def for_gpu(x: Tensor) -> bool:
     return torch.compiler.is_compiling() and x.is_cuda
 
 
+def memory_format(x: Tensor) -> torch.memory_format:
+    """channels_last or contiguous: that of x, which its gradient should have too, or a convolution before it would have to copy."""
+    return torch.channels_last if x.is_contiguous(memory_format=torch.channels_last) else torch.contiguous_format
+
+
 def written(x: Tensor) -> Tensor:
     """x itself, which generated code keeps in memory, because as_strided is about memory."""
     return x.as_strided(x.shape, x.stride())
@@ -45,7 +50,7 @@ def written(x: Tensor) -> Tensor:
 class _WrittenGradient(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        ctx.format = torch.channels_last if x.is_contiguous(memory_format=torch.channels_last) else torch.contiguous_format
+        ctx.format = memory_format(x)
         return x.view_as(x)
 
     @staticmethod

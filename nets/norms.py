@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nets.fusion import for_gpu, written
+from nets.fusion import for_gpu, memory_format, written
 
 __all__ = ["BatchNorm2d", "GhostBatchNorm2d", "batch_norm", "convert_ghost_batchnorm"]
 
@@ -48,7 +48,7 @@ class _BatchNorm(torch.autograd.Function):
         k = written(a * scale * scale * sum_gd / count)
         k0 = written(a * sum_g / count - k * mean)
         gx = g * a[:, None, None] - (x * k[:, None, None] + k0[:, None, None])
-        return _as_type(gx, x.dtype), scale * sum_gd, sum_g, None, None
+        return _as_type(gx, x.dtype).contiguous(memory_format=memory_format(x)), scale * sum_gd, sum_g, None, None
 
 
 def _as_type(x: Tensor, dtype: torch.dtype) -> Tensor:

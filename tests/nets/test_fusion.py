@@ -68,3 +68,28 @@ def test_written_is_the_identity_in_any_layout():
     for x in (torch.randn(5), torch.randn(2, 3, 4, 5).to(memory_format=torch.channels_last), torch.randn(4, 6).t()):
         assert torch.equal(written(x), x)
         assert written(x).stride() == x.stride()
+
+
+@pytest.mark.parametrize(("name", "placement"), [("q2", "regular"), ("q2", "relu_outside_nobn"), ("g6", None), ("resnet20", None)])
+def test_gradients_reach_convolutions_in_the_format_of_their_inputs(as_on_a_gpu, monkeypatch, name, placement):
+    """In the backward pass as the compiler sees it: another format would be copied, 0.8 of 8.6 ms in a step of q2 on an H200."""
+    from functorch.compile import make_boxed_func
+    from torch._dynamo.backends.common import aot_autograd
+
+    monkeypatch.setattr(torch._C, "_conv_determine_backend_memory_format", lambda *_: torch.channels_last)  # as cuDNN answers
+    graphs = []
+
+    def backward_compiler(graph, inputs):
+        graphs.append(graph)
+        return make_boxed_func(graph)
+
+    backend = aot_autograd(fw_compiler=lambda graph, inputs: make_boxed_func(graph), bw_compiler=backward_compiler)
+    options = {} if placement is None else {"placement": placement}
+    model = nets.create_model(name, width=4, **options).to(memory_format=torch.channels_last)
+    x = torch.randn(2, 3, 32, 32).to(memory_format=torch.channels_last)
+    torch.compile(model, backend=backend, dynamic=False)(x).sum().backward()
+    (graph,) = graphs
+    found = [node for node in graph.graph.nodes if node.target is torch.ops.aten.convolution_backward.default]
+    assert len(found) >= 14
+    for node in found:
+        assert node.args[0].meta["val"].is_contiguous(memory_format=torch.channels_last), node
