@@ -12,53 +12,67 @@ from collections.abc import Callable, Hashable
 import torch
 from torch import Tensor
 
-__all__ = ["CapturedStep"]
+from nets.config import TrainSection
 
+__all__ = ["CapturedStep", "may_capture"]
 
+Step = Callable[..., None]
 WARMUP = 3  # steps run as they are before the capture: they compile, choose algorithms and make the optimiser's state
 
 
+def may_capture(section: TrainSection, device: torch.device, world: int) -> bool:
+    """Whether steps become a CUDA graph: as configured, else on one GPU unless torch.compile makes graphs of its own.
+
+    Raises
+    ------
+    ValueError
+        If a graph is asked for where there is none.
+    """
+    able = device.type == "cuda" and world == 1
+    if section.cuda_graph is True and not able:
+        raise ValueError(f"train.cuda_graph is true; it needs one CUDA device, here are {world} of kind {device.type}")
+    return able and bool(section.cuda_graph) and section.compile_mode in ("default", "max-autotune-no-cudagraphs")
+
+
 class CapturedStep:
-    """step(*tensors, total), replayed from a CUDA graph for the shapes and `total` of the first call; other calls run as they are.
+    """Calls step(*tensors, total), or replays it from a CUDA graph where shapes and `total` are those of the first call.
 
     Parameters
     ----------
-    step
-        Works in place and returns nothing.
     report
         Called with one line where the step cannot be captured; it then runs as it is. Default a warning.
     """
 
-    def __init__(self, step: Callable[..., None], *, report: Callable[[str], None] = warnings.warn) -> None:
-        self.step, self.report = step, report
+    def __init__(self, *, report: Callable[[str], None] = warnings.warn) -> None:
+        self.report = report
         self.key: Hashable = None
         self.calls = 0
         self.failed = False
         self.graph: torch.cuda.CUDAGraph | None = None
         self.inputs: tuple[Tensor, ...] = ()
 
-    def __call__(self, *arguments: Tensor | int) -> None:
-        """One step."""
+    def __call__(self, step: Step, *arguments: Tensor | int) -> None:
+        """One step. `step` is the same at every call, works in place and returns nothing; not kept here, so that its owner can own this."""
         key = tuple((a.shape, a.stride(), a.dtype) if isinstance(a, Tensor) else a for a in arguments)
         self.key = self.key or key
         if key != self.key or self.failed:
-            self.step(*arguments)
+            step(*arguments)
         elif self.calls < WARMUP:
             self.calls += 1
-            self._aside(arguments)
+            self._aside(step, arguments)
         else:
-            self._replay(arguments)
+            self._replay(step, arguments)
 
-    def _aside(self, arguments: tuple[Tensor | int, ...]) -> None:
+    def _aside(self, step: Step, arguments: tuple[Tensor | int, ...]) -> None:
         """On a stream of its own, as a capture is: what autograd remembers of streams must not be the default one."""
         stream: torch.cuda.Stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         current = torch.cuda.current_stream()
         stream.wait_stream(current)
         with torch.cuda.stream(stream):
-            self.step(*arguments)
+            step(*arguments)
         current.wait_stream(stream)
 
-    def _replay(self, arguments: tuple[Tensor | int, ...]) -> None:
+    def _replay(self, step: Step, arguments: tuple[Tensor | int, ...]) -> None:
         given = tuple(a for a in arguments if isinstance(a, Tensor))
         if self.graph is None:
             self.inputs = tuple(a.clone() for a in given)
@@ -66,11 +80,11 @@ class CapturedStep:
             graph = torch.cuda.CUDAGraph()
             try:
                 with torch.cuda.graph(graph):
-                    self.step(*(next(held) if isinstance(a, Tensor) else a for a in arguments))
+                    step(*(next(held) if isinstance(a, Tensor) else a for a in arguments))
             except RuntimeError as error:
                 self.failed = True
                 self.report(f"the step cannot be captured as a CUDA graph and runs without: {str(error).splitlines()[0]}")
-                self.step(*arguments)
+                step(*arguments)
                 return
             self.graph = graph
         else:

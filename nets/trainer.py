@@ -19,11 +19,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nets.augment import Augment, normalise
-from nets.capture import CapturedStep
+from nets.capture import CapturedStep, may_capture
 from nets.checkpoint import State, load_optimizer, optimizer_state
 from nets.config import TrainConfig
-from nets.counter import keyed_order
 from nets.data import DataSet
+from nets.epochs import shares, steps_per_epoch
 from nets.fusion import compiled
 from nets.optim import Ema, learning_rate, make_optimizer, set_learning_rate
 
@@ -59,7 +59,7 @@ class Trainer:
         if not len(mean) == len(std) == data.shape[0]:
             raise ValueError(f"data.mean and data.std have {len(mean)} and {len(std)} entries; {data.name} has {data.shape[0]} channels")
         self.augment = Augment.resolve(config.augment, data.source, seed=section.seed, classes=len(data.classes), mean=mean, std=std)
-        self.steps_per_epoch = self._count_steps()
+        self.steps_per_epoch = steps_per_epoch(section, len(data.train), self.world)
         self.format = torch.channels_last if section.channels_last else torch.contiguous_format
         self.raw = model.to(device=self.device)
         if section.channels_last:
@@ -67,7 +67,7 @@ class Trainer:
         if section.precision == "64":
             self.raw = self.raw.double()
         self.dtype = next(self.raw.parameters()).dtype
-        captured = self._may_capture()
+        captured = may_capture(section, self.device, self.world)
         self.optimizer = make_optimizer(self.raw, config.optim, fused=self.device.type == "cuda", capturable=captured)
         generate = self.device.type == "cuda" if section.compile == "auto" else section.compile
         self.model, self.prepared = fabric.setup(compiled(self.raw, section.compile_mode) if generate else self.raw, self.optimizer)
@@ -82,29 +82,7 @@ class Trainer:
         self.best_row: dict[str, Any] = {}
         self.seconds, self.train_seconds, self.trained_images, self.resumed = 0.0, 0.0, 0, 0
         self.sums, self.number = self._no_sums(), torch.zeros((), dtype=torch.int64, device=self.device)
-        self.update: Callable[..., None] = CapturedStep(self._update) if captured else self._update
-
-    def _count_steps(self) -> int:
-        """Steps an epoch: the last, smaller batch counts unless it is dropped or leaves a rank or ghost group less than two images."""
-        section, count = self.config.train, len(self.data.train)
-        parts = self.world * section.ghost_groups
-        if section.batch_size < 2 * parts:
-            raise ValueError(f"train.batch_size is {section.batch_size}; {parts} ranks and ghost groups need at least 2 images each")
-        full, tail = divmod(count, section.batch_size)
-        steps = full + (section.last_batch == "keep" and tail >= 2 * parts)
-        if not steps:
-            raise ValueError(
-                f"the training part has {count} images: no batch of {section.batch_size} with train.last_batch={section.last_batch}"
-            )
-        return steps
-
-    def _may_capture(self) -> bool:
-        """Whether steps become a CUDA graph: by the configuration, else on one GPU unless torch.compile makes its own graphs."""
-        section = self.config.train
-        able = self.device.type == "cuda" and self.world == 1
-        if section.cuda_graph is True and not able:
-            raise ValueError(f"train.cuda_graph is true; it needs one CUDA device, here are {self.world} of kind {self.device.type}")
-        return able and bool(section.cuda_graph) and section.compile_mode in ("default", "max-autotune-no-cudagraphs")
+        self.captured = CapturedStep() if captured else None
 
     def _place(self, data: DataSet) -> tuple[Tensor, Tensor]:
         """Images and labels: on the device, or images left in (mapped) host memory where they would take over half of what is free."""
@@ -141,7 +119,10 @@ class Trainer:
         lr = learning_rate(self.config.optim, self.step, steps=self.total_steps, steps_per_epoch=self.steps_per_epoch)
         set_learning_rate(self.optimizer, lr)
         self.number.fill_(self.step)
-        self.update(x, target, labels, total)
+        if self.captured is None:
+            self._update(x, target, labels, total)
+        else:
+            self.captured(self._update, x, target, labels, total)
         if self.ema:
             self.ema.update()
         self.step += 1
@@ -170,20 +151,18 @@ class Trainer:
 
     def shares(self) -> Iterator[tuple[Tensor, Tensor, int]]:
         """(this rank's samples, their partners, size of the whole batch) of every step from the present one to the end of the epoch."""
-        size = self.config.train.batch_size
-        order = keyed_order(self.train, seed=self.config.train.seed, epoch=self.epoch)
-        partners = order.roll(-1)
-        for start in range(self.within * size, self.steps_per_epoch * size, size):
-            block, following = order[start : start + size], partners[start : start + size]
-            yield block.tensor_split(self.world)[self.rank], following.tensor_split(self.world)[self.rank], len(block)
+        section, steps = self.config.train, range(self.within, self.steps_per_epoch)
+        return shares(
+            self.train, seed=section.seed, epoch=self.epoch, size=section.batch_size, steps=steps, world=self.world, rank=self.rank
+        )
 
     def batches(self) -> Iterator[tuple[Tensor, Tensor, Tensor, int]]:
         """(images, targets, labels, size of the whole batch) for `train_step`; the position moves on when the next one is asked for.
 
         What a sample draws does not depend on the batch it is in, so that `ahead` batches are augmented at once.
         """
-        shares = self.shares()
-        while several := list(itertools.islice(shares, self.ahead)):
+        coming = self.shares()
+        while several := list(itertools.islice(coming, self.ahead)):
             samples, partners = (torch.cat(parts) if self.ahead > 1 else parts[0] for parts in list(zip(*several))[:2])
             counts = [len(share) for share, _, _ in several]
             columns = (torch.split(part, counts) for part in (*self.batch(samples, partners), self.labels[samples]))

@@ -1,11 +1,13 @@
 """The captured step: what is captured and replayed when, and what happens where the device refuses. Stand-ins play CUDA."""
 
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 import torch
 
-from nets.capture import WARMUP, CapturedStep
+from nets.capture import WARMUP, CapturedStep, may_capture
+from nets.config import TrainSection
 
 
 class Device:
@@ -70,7 +72,7 @@ def device(monkeypatch):
 
 def test_every_call_is_one_step_and_from_the_fourth_on_a_replay(device):
     total, log = torch.zeros(()), []
-    captured = CapturedStep(device.step(total, log))
+    captured = partial(CapturedStep(), device.step(total, log))
     expected = 0.0
     for k in range(1, 8):
         captured(torch.full((2,), float(k)), 3)
@@ -84,7 +86,7 @@ def test_every_call_is_one_step_and_from_the_fourth_on_a_replay(device):
 
 def test_other_shapes_and_totals_run_as_they_are(device):
     total, log = torch.zeros(()), []
-    captured = CapturedStep(device.step(total, log))
+    captured = partial(CapturedStep(), device.step(total, log))
     for _ in range(WARMUP + 1):
         captured(torch.ones(2), 1)
     for x, count in ((torch.ones(1), 1), (torch.ones(2), 2), (torch.ones(2).double(), 1), (torch.ones(4)[::2], 1)):
@@ -98,7 +100,7 @@ def test_other_shapes_and_totals_run_as_they_are(device):
 
 def test_arguments_may_be_reused_by_the_caller(device):
     total = torch.zeros(())
-    captured = CapturedStep(device.step(total, []))
+    captured = partial(CapturedStep(), device.step(total, []))
     x = torch.ones(2)
     for _ in range(WARMUP + 1):
         captured(x, 1)
@@ -109,10 +111,33 @@ def test_arguments_may_be_reused_by_the_caller(device):
 
 def test_a_step_that_cannot_be_captured_runs_on_and_is_told_once(device):
     total, lines = torch.zeros(()), []
-    captured = CapturedStep(device.step(total, []), report=lines.append)
+    captured = partial(CapturedStep(report=lines.append), device.step(total, []))
     device.fail = True
     for k in range(1, WARMUP + 4):
         captured(torch.ones(2), 1)
         assert total == 2 * k
     assert device.replays == 0
     assert lines == ["the step cannot be captured as a CUDA graph and runs without: operation not permitted when stream is capturing"]
+
+
+@pytest.mark.parametrize(
+    ("sets", "device", "world", "expected"),
+    [
+        ({}, "cuda", 1, True),
+        ({}, "cuda", 2, False),
+        ({}, "cpu", 1, False),
+        ({"cuda_graph": False}, "cuda", 1, False),
+        ({"cuda_graph": True}, "cuda", 1, True),
+        ({"compile_mode": "reduce-overhead"}, "cuda", 1, False),
+        ({"compile_mode": "max-autotune-no-cudagraphs"}, "cuda", 1, True),
+    ],
+)
+def test_when_steps_are_captured(sets, device, world, expected):
+    assert may_capture(TrainSection(**sets), torch.device(device), world) is expected
+
+
+def test_a_graph_where_there_is_none_is_refused():
+    with pytest.raises(ValueError, match=r"train\.cuda_graph is true; it needs one CUDA device, here are 1 of kind cpu"):
+        may_capture(TrainSection(cuda_graph=True), torch.device("cpu"), 1)
+    with pytest.raises(ValueError, match="here are 2 of kind cuda"):
+        may_capture(TrainSection(cuda_graph=True), torch.device("cuda"), 2)

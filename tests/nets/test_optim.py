@@ -7,10 +7,11 @@ from torch import nn
 from torch.nn import functional as F
 
 import nets
+from nets.checkpoint import load_optimizer, optimizer_state
 from nets.config import OptimSection
 from nets.loop import _coefficients
 from nets.norms import convert_ghost_batchnorm
-from nets.optim import SCHEDULES, Ema, learning_rate, make_optimizer, parameter_groups
+from nets.optim import SCHEDULES, Ema, learning_rate, make_optimizer, parameter_groups, set_learning_rate
 
 
 def test_groups_decay_weights_alone_and_coefficients_have_their_own_rate():
@@ -79,6 +80,38 @@ def test_ema_counts_batches_and_adamw_takes_its_betas():
     assert ema.weights["num_batches_tracked"] == 1
     groups = make_optimizer(net, OptimSection(name="adamw", betas=(0.8, 0.95))).param_groups
     assert [group["betas"] for group in groups] == [(0.8, 0.95)]
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_rates_in_tensors_keep_their_place_and_give_the_same_steps(name):
+    """As a captured step needs them; and a state goes from one kind of optimiser to the other, as from a GPU's run to a CPU's."""
+    section = OptimSection(name=name, lr=0.3, weight_decay=0.01, coefficient_lr=0.25)
+    models = [nets.create_model("q2", width=4, levels=2) for _ in range(2)]
+    models[1].load_state_dict(models[0].state_dict())
+    optimizers = [make_optimizer(models[0], section), make_optimizer(models[1], section, fused=True, capturable=True)]
+    places = [group["lr"] for group in optimizers[1].param_groups]
+    assert all(isinstance(place, torch.Tensor) for place in places)
+    torch.manual_seed(0)
+    x, y = torch.randn(8, 3, 8, 8), torch.randint(0, 10, (8,))
+
+    def step(lr):
+        for model, optimizer in zip(models, optimizers, strict=True):
+            set_learning_rate(optimizer, lr)
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+
+    for lr in (0.01, 0.02, 0.005):
+        step(lr)
+        rates = {group["name"]: float(group["lr"]) for group in optimizers[1].param_groups}
+        assert rates == pytest.approx({"weights": lr, "norms": lr, "coefficients": 0.25 * lr})
+    assert all(group["lr"] is place for group, place in zip(optimizers[1].param_groups, places, strict=True))
+    states = [optimizer_state(optimizer) for optimizer in optimizers]
+    for optimizer, state in zip(optimizers, reversed(states), strict=True):
+        load_optimizer(optimizer, *state)
+    step(0.01)
+    for (parameter, mine), theirs in zip(models[0].named_parameters(), models[1].parameters(), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-5, msg=parameter)  # float32, other orders of operations
 
 
 def test_no_decay_where_there_is_none():
