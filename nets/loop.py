@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
     from rich.progress import Progress
 
-__all__ = ["Run", "StopRequest"]
+__all__ = ["Run", "StopRequest", "flops_per_image"]
 
 EVERY = 30.0  # seconds between two lines of progress where there is no terminal; an epoch's end has its own
 
@@ -97,7 +97,7 @@ class Run:
         self.notes: list[str] = []
         self.checkpoints = Checkpoints(out / "checkpoint", report=self._note)
         self.environment = environment(fabric.device)
-        self.flops = _flops(trainer)
+        self.flops = flops_per_image(trainer)
 
     def execute(self, stop: StopRequest) -> Summary:
         """From the newest state to the end, or until `stop` says so."""
@@ -288,7 +288,7 @@ def _about_roots(events: list[dict[str, Any]]) -> str:
 
 
 @torch.no_grad()
-def _flops(trainer: Trainer) -> int:
+def flops_per_image(trainer: Trainer) -> int:
     """Floating-point operations of the forward pass of one image (a multiplication and an addition are two)."""
     from torch.utils.flop_counter import FlopCounterMode
 
