@@ -121,10 +121,10 @@ def gradient_distances(t: Trainer) -> list[float]:
     """Of our compiled step and of an eager one in the same precision: the norm of the difference over that of the gradient in float32."""
     x, target, *_ = next(t.batches())
     gradients = []
-    for model, context in ((t.model, nullcontext()), (t.raw, t.fabric.autocast()), (t.raw, nullcontext())):
+    for model, context, kind in ((t.model, nullcontext(), x.dtype), (t.raw, t.fabric.autocast(), x.dtype), (t.raw, nullcontext(), t.dtype)):
         t.optimizer.zero_grad(set_to_none=True)
         with context:
-            loss = nn.functional.cross_entropy(model(x), target)
+            loss = nn.functional.cross_entropy(model(x.to(kind)), target)
         t.fabric.backward(loss)
         gradients.append([p.grad for p in t.raw.parameters() if p.grad is not None])
     t.optimizer.zero_grad(set_to_none=True)

@@ -30,7 +30,9 @@ def may_capture(section: TrainSection, device: torch.device, world: int) -> bool
     """
     able = device.type == "cuda" and world == 1
     if section.cuda_graph is True and not able:
-        raise ValueError(f"train.cuda_graph is true; it needs one CUDA device, here are {world} of kind {device.type}")
+        raise ValueError(
+            f"train.cuda_graph is true; it needs one process on a CUDA device, here: {world} on {device.type}; use auto or false"
+        )
     return able and bool(section.cuda_graph) and section.compile_mode in ("default", "max-autotune-no-cudagraphs")
 
 

@@ -106,7 +106,8 @@ class Trainer:
         if self.augment.mixes:
             x, labels = self.augment.mix(x, labels, self._augmented(partners), self.labels[partners], samples, self.epoch)
             labels = labels.to(self.dtype)
-        return x.to(dtype=self.dtype, memory_format=self.format), labels
+        kind = torch.bfloat16 if self.config.train.precision == "bf16" else self.dtype  # what autocast would make of them
+        return x.to(dtype=kind, memory_format=self.format), labels
 
     def _augmented(self, samples: Tensor) -> Tensor:
         if self.images.device == self.device:

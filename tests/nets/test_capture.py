@@ -137,7 +137,9 @@ def test_when_steps_are_captured(sets, device, world, expected):
 
 
 def test_a_graph_where_there_is_none_is_refused():
-    with pytest.raises(ValueError, match=r"train\.cuda_graph is true; it needs one CUDA device, here are 1 of kind cpu"):
+    with pytest.raises(
+        ValueError, match=r"train\.cuda_graph is true; it needs one process on a CUDA device, here: 1 on cpu; use auto or false"
+    ):
         may_capture(TrainSection(cuda_graph=True), torch.device("cpu"), 1)
-    with pytest.raises(ValueError, match="here are 2 of kind cuda"):
+    with pytest.raises(ValueError, match="here: 2 on cuda"):
         may_capture(TrainSection(cuda_graph=True), torch.device("cuda"), 2)
