@@ -33,8 +33,8 @@ def compiled(model: nn.Module, mode: str = "default") -> nn.Module:
 
 
 def for_gpu(x: Tensor) -> bool:
-    """Whether this is a step as it is compiled for a GPU."""
-    return torch.compiler.is_compiling() and x.is_cuda
+    """Whether this is a step as it is compiled for a GPU (an export is the plain model)."""
+    return torch.compiler.is_compiling() and not torch.compiler.is_exporting() and x.is_cuda
 
 
 def memory_format(x: Tensor) -> torch.memory_format:

@@ -93,3 +93,15 @@ def test_gradients_reach_convolutions_in_the_format_of_their_inputs(as_on_a_gpu,
     assert len(found) >= 14
     for node in found:
         assert node.args[0].meta["val"].is_contiguous(memory_format=torch.channels_last), node
+
+
+def test_only_what_is_compiled_on_a_gpu_takes_the_gpus_path():
+    class Somewhere(torch.Tensor):
+        is_cuda = True
+
+    assert not fusion.for_gpu(torch.randn(2).as_subclass(Somewhere))  # not compiled
+    found = torch.compile(lambda x: x + fusion.for_gpu(x), backend="eager", fullgraph=True)(torch.zeros(1))
+    assert found == 0  # not on a GPU
+    model = nets.create_model("q2", width=2, levels=2).eval()
+    exported = torch.export.export(model, (torch.randn(2, 3, 8, 8),))
+    assert not any("as_strided" in str(node.target) for node in exported.graph.nodes)
