@@ -270,7 +270,8 @@ class Level(nn.Module):
     def _residual(self, g: Tensor, e: Tensor) -> Tensor:
         """g - A e. Compiled for a GPU it is g + (-A) e: then g and A e have one and the same gradient, which is written once."""
         if for_gpu(e):
-            return g + cast("Tensor", self.A._conv_forward(e, -self.A.weight, None))
+            bias = None if self.A.bias is None else -self.A.bias
+            return g + cast("Tensor", self.A._conv_forward(e, -self.A.weight, bias))
         return cast("Tensor", g - self.A(e))
 
     def _plain(self, g: Tensor, u0: Tensor | None) -> tuple[Tensor, Tensor | None]:

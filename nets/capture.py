@@ -7,6 +7,7 @@ CUDA C++ Programming Guide]
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Callable, Hashable
 
 import torch
@@ -26,18 +27,24 @@ def may_capture(section: TrainSection, device: torch.device, world: int) -> bool
     Raises
     ------
     ValueError
-        If a graph is asked for where there is none.
+        If a graph is asked for where there is none, or where torch.compile makes them.
     """
     able = device.type == "cuda" and world == 1
+    own = section.compile is not False and section.compile_mode in ("reduce-overhead", "max-autotune")
+    if section.cuda_graph is True and own:
+        raise ValueError(f"train.cuda_graph is true, but compile_mode {section.compile_mode} makes its own graphs; use one of both")
     if section.cuda_graph is True and not able:
         raise ValueError(
             f"train.cuda_graph is true; it needs one process on a CUDA device, here: {world} on {device.type}; use auto or false"
         )
-    return able and bool(section.cuda_graph) and section.compile_mode in ("default", "max-autotune-no-cudagraphs")
+    return able and bool(section.cuda_graph) and not own
 
 
 class CapturedStep:
-    """Calls step(*tensors, total), or replays it from a CUDA graph where shapes and `total` are those of the first call.
+    """Calls step(*tensors, total); from the fourth call with tensors of one kind and one `total` on, replays it from a CUDA graph.
+
+    Calls with tensors of another shape, layout or type, or another `total`, run as they are. What the step reads from Python (momentum,
+    decay, clipping, which parameters are trained) is that of the capture.
 
     Parameters
     ----------
@@ -48,7 +55,8 @@ class CapturedStep:
     def __init__(self, *, report: Callable[[str], None] = warnings.warn) -> None:
         self.report = report
         self.key: Hashable = None
-        self.calls = 0
+        self.calls: Counter[Hashable] = Counter()
+        self.stream: torch.cuda.Stream | None = None
         self.failed = False
         self.graph: torch.cuda.CUDAGraph | None = None
         self.inputs: tuple[Tensor, ...] = ()
@@ -56,23 +64,23 @@ class CapturedStep:
     def __call__(self, step: Step, *arguments: Tensor | int) -> None:
         """One step. `step` is the same at every call, works in place and returns nothing; not kept here, so that its owner can own this."""
         key = tuple((a.shape, a.stride(), a.dtype) if isinstance(a, Tensor) else a for a in arguments)
-        self.key = self.key or key
-        if key != self.key or self.failed:
+        self.calls[key] += 1
+        if self.failed or self.key not in (None, key):
             step(*arguments)
-        elif self.calls < WARMUP:
-            self.calls += 1
+        elif self.calls[key] <= WARMUP:
             self._aside(step, arguments)
         else:
+            self.key = key
             self._replay(step, arguments)
 
     def _aside(self, step: Step, arguments: tuple[Tensor | int, ...]) -> None:
         """On a stream of its own, as a capture is: what autograd remembers of streams must not be the default one."""
-        stream: torch.cuda.Stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        self.stream = self.stream or torch.cuda.Stream()  # type: ignore[no-untyped-call]
         current = torch.cuda.current_stream()
-        stream.wait_stream(current)
-        with torch.cuda.stream(stream):
+        self.stream.wait_stream(current)
+        with torch.cuda.stream(self.stream):
             step(*arguments)
-        current.wait_stream(stream)
+        current.wait_stream(self.stream)
 
     def _replay(self, step: Step, arguments: tuple[Tensor | int, ...]) -> None:
         given = tuple(a for a in arguments if isinstance(a, Tensor))

@@ -116,7 +116,7 @@ class TrainSection(_Section):
     channels_last: bool = False
     compile: bool | Literal["auto"] = False  # auto: on CUDA alone; on a CPU generated code gained nothing over eager (measured)
     compile_mode: Literal["default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"] = "default"
-    cuda_graph: bool | Literal["auto"] = "auto"  # steps captured as a CUDA graph; auto: on one GPU
+    cuda_graph: bool | Literal["auto"] = "auto"  # steps captured as a CUDA graph; auto: on one GPU, unless compile_mode makes its own
     deterministic: bool = False
     sync_batchnorm: bool = False
     ghost_groups: Count = 1

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 __all__ = ["FUSION", "compiled", "for_gpu", "memory_format", "written", "written_gradient"]
 
-# The code generator stops at 4 inputs or 30 operations. Without these limits q2 moves half of the bytes, g6 four fifths (counted);
-# residual networks gain nothing and keep them.
+# The code generator stops at 4 or 8 inputs or 30 operations. Without these limits the generated code of q2 moves half of the bytes and that
+# of g6 five sixths (benchmarks/results/train-h200.md); residual networks gain nothing and keep them.
 FUSION = {"realize_reads_threshold": 64, "realize_acc_reads_threshold": 64, "realize_opcount_threshold": 300}
 
 

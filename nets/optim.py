@@ -122,10 +122,11 @@ class Ema:
         self.decay = decay
         self.updates = 0
         self.weights = {name: value.detach().clone() for name, value in model.state_dict().items()}
-        pairs = [(self.weights[name], live.detach()) for name, live in model.state_dict(keep_vars=True).items()]
+        pairs = [(self.weights[name], live) for name, live in model.state_dict(keep_vars=True).items()]
         self._means, self._floating = ([pair[i] for pair in pairs if pair[0].is_floating_point()] for i in (0, 1))
         self._copies, self._counts = ([pair[i] for pair in pairs if not pair[0].is_floating_point()] for i in (0, 1))
 
+    @torch.no_grad()
     def update(self) -> None:
         """One update from the live weights, batched, without synchronisation."""
         rate = 1 - min(self.decay, (1 + self.updates) / (10 + self.updates))

@@ -69,7 +69,7 @@ def dense_weight(depthwise: nn.Conv2d) -> Tensor:
 
 def as_dense(depthwise: nn.Conv2d, x: Tensor) -> Tensor:
     """A depthwise convolution by a dense one."""
-    return F.conv2d(x, dense_weight(depthwise), stride=depthwise.stride, padding=depthwise.padding)
+    return F.conv2d(x, dense_weight(depthwise), depthwise.bias, stride=depthwise.stride, padding=depthwise.padding)
 
 
 class MultigridClassifier(nn.Module):

@@ -309,7 +309,9 @@ class Trainer:
             return None, None
         sums = self._no_sums()
         with self.at(self.weights() if weights is None else weights):
-            size = max(1, AHEAD // math.prod(self.data.shape)) if self.device.type == "cuda" else EVAL_BATCH
+            size = EVAL_BATCH
+            if self.device.type == "cuda":  # as many as the device's memory holds if it holds a training batch
+                size = max(1, min(AHEAD // math.prod(self.data.shape), max(EVAL_BATCH, 2 * self.config.train.batch_size)))
             for part in torch.split(indices.tensor_split(self.world)[self.rank], size):
                 x = self.images[part.to(self.images.device)].to(self.device)
                 x = normalise(x, self.augment.mean, self.augment.std).to(dtype=self.dtype, memory_format=self.format)
@@ -340,10 +342,11 @@ class Trainer:
         return torch.tensor(self._reduced(value, "max" if name == "bad" else "sum"), dtype=torch.float64).to(value.dtype)
 
     def restore(self, state: State) -> None:
-        """Goes back to a state, in place: parameters keep their memory format and their place in optimiser and compiled code."""
+        """Goes back to a state, in place: parameters keep their memory format and their place in compiled code; a step is captured anew."""
         info = state.info
         self.raw.load_state_dict(state.part("model"))
         load_optimizer(self.optimizer, state.part("optim"), info["optim"])
+        self.captured = CapturedStep() if self.captured else None  # the optimiser's tensors are new ones
         if self.ema:
             for name, value in state.part("ema").items():
                 self.ema.weights[name].copy_(value)

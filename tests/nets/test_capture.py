@@ -107,6 +107,31 @@ def test_arguments_may_be_reused_by_the_caller(device):
     x.fill_(100.0)
     captured(torch.ones(2), 1)
     assert total == 2 * (WARMUP + 2)
+    assert (x == 100.0).all()  # and are not written to
+
+
+def test_a_smaller_batch_that_comes_first_is_not_the_one_that_is_captured(device):
+    """As where a run goes on just before the last, smaller batch of an epoch."""
+    total, log = torch.zeros(()), []
+    captured = partial(CapturedStep(), device.step(total, log))
+    expected = 0
+    for epoch in range(3):
+        for size in (1,) if epoch == 0 else (2, 2, 1):
+            captured(torch.ones(size), size)
+            expected += size * size
+            assert total == expected
+    captured(torch.ones(2), 2)
+    assert ("captured", (2,), 2) in log
+    assert device.replays >= 1
+
+
+def test_other_errors_than_the_devices_pass_through(device):
+    def wrong(x, count):
+        raise TypeError("not a step")
+
+    captured = CapturedStep()
+    with pytest.raises(TypeError, match="not a step"):
+        captured(wrong, torch.ones(2), 1)
 
 
 def test_a_step_that_cannot_be_captured_runs_on_and_is_told_once(device):
@@ -128,7 +153,9 @@ def test_a_step_that_cannot_be_captured_runs_on_and_is_told_once(device):
         ({}, "cpu", 1, False),
         ({"cuda_graph": False}, "cuda", 1, False),
         ({"cuda_graph": True}, "cuda", 1, True),
-        ({"compile_mode": "reduce-overhead"}, "cuda", 1, False),
+        ({"compile": True, "compile_mode": "reduce-overhead"}, "cuda", 1, False),
+        ({"compile": False, "compile_mode": "reduce-overhead"}, "cuda", 1, True),
+        ({"compile": "auto", "compile_mode": "max-autotune"}, "cuda", 1, False),
         ({"compile_mode": "max-autotune-no-cudagraphs"}, "cuda", 1, True),
     ],
 )
@@ -143,3 +170,5 @@ def test_a_graph_where_there_is_none_is_refused():
         may_capture(TrainSection(cuda_graph=True), torch.device("cpu"), 1)
     with pytest.raises(ValueError, match="here: 2 on cuda"):
         may_capture(TrainSection(cuda_graph=True), torch.device("cuda"), 2)
+    with pytest.raises(ValueError, match="compile_mode max-autotune makes its own graphs"):
+        may_capture(TrainSection(cuda_graph=True, compile=True, compile_mode="max-autotune"), torch.device("cuda"), 1)

@@ -123,3 +123,16 @@ def test_every_coefficient_has_a_gradient_where_a_module_starts(parameterisation
         module(lambda v: A @ v, torch.ones(4, dtype=torch.float64)).square().sum().backward()
         for name, p in module.named_parameters():
             assert p.grad.abs().min() > 1e-6, (kind, name)
+
+
+def test_a_coefficient_keeps_the_features_precision_and_gets_the_sum_of_all_gradients():
+    for kind in (torch.bfloat16, torch.float64):
+        coefficient = make_coefficients("linear")
+        r, g = torch.randn(3, 4, 5, 6).to(kind), torch.randn(3, 4, 5, 6).to(kind)
+        c = coefficient(lambda u: u, r)
+        assert c.dtype == kind
+        c.backward(g)
+        # bfloat16 rounds the four sums of a channel, of size about sqrt(90), and their sum
+        torch.testing.assert_close(
+            coefficient.w.grad.double(), (g.double() * r.double()).sum(), rtol=1e-6, atol=0.5 if kind == torch.bfloat16 else 1e-5
+        )

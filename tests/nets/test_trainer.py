@@ -1,12 +1,14 @@
 """The trainer alone: which images a step sees, in which order and with which partners, at which rate, and what an epoch's row says."""
 
 import dataclasses
+import json
 
 import pytest
 import torch
 from torch.nn import functional as F
 
 from nets.augment import Augment
+from nets.capture import CapturedStep
 from nets.config import load_config
 from nets.counter import keyed_order
 from nets.data import load_data
@@ -267,3 +269,41 @@ def test_one_image_alone_makes_no_batch(data):
     for sets, steps in (([], 2), (["batch_size=3"], 2), (["batch_size=3", "last_batch=drop"], 1), (["batch_size=4", "ghost_groups=2"], 1)):
         config = load_config("digits", [*SETS, "batch_size=2", *sets])
         assert Trainer(config, _fabric(config.train), build(config, few)[0], few).steps_per_epoch == steps
+
+
+def test_a_captured_step_sees_where_sums_are_and_what_a_state_replaced(make):
+    """The sums stay where they are; after going back to a state the step is captured anew, as the optimiser's tensors are new ones."""
+    t = make()
+    t.captured = before = CapturedStep()
+    t.captured.calls.clear()
+    places = {name: value.data_ptr() for name, value in t.sums.items()}
+    t.captured = None  # on a CPU nothing can be captured
+    epoch(t)
+    assert {name: value.data_ptr() for name, value in t.sums.items()} == places
+    assert (t.sums["seen"], t.sums["bad"]) == (0, -1)
+    t.train_step(*next(t.batches()))
+    state = t.state()
+    t.captured = before
+    t.restore(state)
+    assert t.captured is not None
+    assert t.captured is not before
+    assert {name: value.data_ptr() for name, value in t.sums.items()} == places
+    assert t.sums["seen"] == 500
+
+
+def test_the_position_moves_with_every_batch_and_not_with_the_block(make):
+    t = make("batch_size=300")
+    t.ahead = 5
+    batches = t.batches()
+    next(batches)
+    next(batches)
+    assert t.within == 1  # the first one is done
+
+
+def test_rows_are_json_where_rates_are_tensors(make):
+    t = make("lr=0.1", "schedule=constant")
+    for group in t.optimizer.param_groups:
+        group["lr"] = torch.tensor(0.1)
+    t.train_step(*list(t.batches())[-1])
+    row = t.end_epoch()
+    assert json.loads(json.dumps(row))["lr"] == pytest.approx(0.1)
