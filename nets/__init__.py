@@ -1,4 +1,11 @@
-"""Networks whose blocks are multigrid smoothing steps: Poly-MgNet, MgNet, ResNet, their start from theory, and their training."""
+"""Networks whose blocks are multigrid smoothing steps: Poly-MgNet, MgNet, ResNet, their start from theory, and their training.
+
+Models: `models` (the registry), `polymgnet`, `mgnet`, `resnet`, made of `blocks` (steps and levels), `coefficients`, `placements` and
+`norms`; `spec` rebuilds them, `published` reads the authors' checkpoints. Start: `initialise`, `schemes` (coefficients), `operators` (A and
+its spectrum). Data: `data` (sources), `readers`, `cache`, `augment`, `policies`, `counter` (random numbers by address). Training: `train`
+(one call), `config`, `loop` (a run), `trainer` (a step), `epochs`, `optim`, `capture` and `fusion` (speed on a GPU), `checkpoint`, `runs`
+(the folder). After it: `predict`. The bridge to PDEs: `cycle`, `learn`.
+"""
 
 from nets.checkpoint import load_model, save_model
 from nets.config import TrainConfig, list_recipes, load_config
@@ -12,7 +19,7 @@ from nets.predict import Classifier, load_classifier
 from nets.published import from_published_state
 from nets.runs import Summary, load, read_config, read_summary
 from nets.spec import ModelSpec
-from nets.train import train
+from nets.train import check_start, train
 
 __all__ = [
     "Classifier",
@@ -23,6 +30,7 @@ __all__ = [
     "MultigridCycle",
     "Summary",
     "TrainConfig",
+    "check_start",
     "coefficient_parameters",
     "count_parameters",
     "create_model",

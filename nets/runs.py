@@ -183,8 +183,8 @@ def check_run(out: Path, config: TrainConfig, *, resume: bool, force: bool) -> s
         return "clear"
     finished = "summary.json" in present
     if not resume:
-        advice = "--resume (in Python resume=True) goes on with it, --force (force=True) starts it anew"
-        raise FileExistsError(f"{out} holds a {'finished' if finished else 'begun'} run; {advice}")
+        kind, does = ("finished", "gives its summary again") if finished else ("begun", "goes on with it")
+        raise FileExistsError(f"{out} holds a {kind} run; --resume (in Python resume=True) {does}, --force (force=True) starts it anew")
     difference = _difference(read_config(out).to_dict(), config.to_dict())
     if difference:
         raise ValueError(

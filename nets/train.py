@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -20,13 +21,15 @@ from nets.initialise import initialise
 from nets.loop import Run, StopRequest
 from nets.models import create_model
 from nets.norms import convert_ghost_batchnorm
+from nets.operators import start_options
 from nets.runs import Summary, check_run, lock_run, prepare_run, read_summary
+from nets.schemes import find_scheme
 from nets.trainer import Trainer
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-__all__ = ["build", "train"]
+__all__ = ["build", "check_start", "train"]
 
 
 def train(
@@ -79,6 +82,8 @@ def train(
         torch.manual_seed(config.train.seed)
         state = check_run(out, config, resume=resume, force=force)
         if state == "finished":
+            if progress:
+                print(f"{out}: finished before, nothing was done", file=sys.stderr)
             return read_summary(out)
         fabric = _fabric(config.train)
         if fabric.global_rank > 0:  # the first rank decodes and caches the data, the others read the cache
@@ -96,6 +101,15 @@ def train(
             if state == "finished":  # another process finished it meanwhile
                 return read_summary(out)
             return Run(config, out, fabric, trainer, report, progress=progress, callback=callback).execute(request)
+
+
+def check_start(config: TrainConfig) -> None:
+    """ValueError or FileNotFoundError where the model or its start cannot be what the configuration says, found without data or weights."""
+    with torch.device("meta"):
+        create_model(config.model.name, **config.model.overrides())
+    if config.init.scheme != "none":
+        find_scheme(config.init.scheme)
+    start_options(config.init.operator)
 
 
 def build(config: TrainConfig, data: DataSet) -> tuple[nn.Module, dict[str, Any]]:

@@ -41,7 +41,7 @@ def _data() -> str:
 def _schemes() -> str:
     from nets.initialise import list_schemes
 
-    return ", ".join([*list_schemes(), "file:PATH"])
+    return ", ".join([*list_schemes(), "none (they stay at 1)", "file:PATH"])
 
 
 def _operators() -> str:

@@ -162,6 +162,8 @@ def krylov(setup: Setup, problem: Any, *, method: str, tol: float, maxiter: int,
     if method not in KRYLOV:
         raise ValueError(f"unknown Krylov method {method!r}, known are: {', '.join(KRYLOV)}")
     check_limits(tol, maxiter)
+    if cycle == "FMG":
+        raise ValueError(f"cycle FMG with krylov {method}: full multigrid solves by itself; as a preconditioner V, W and F are allowed")
     preconditioner = setup.hierarchy.as_preconditioner(cycle, symmetric=method != "gmres")
     A, b = problem.A, problem.b
     norms = [float(np.linalg.norm(b))]

@@ -19,6 +19,7 @@ A run's folder is named after its settings, so a study that is started again, or
 import hashlib
 import itertools
 import json
+import shutil
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -165,8 +166,10 @@ def load_study(path: Path, *, out: Path | None = None) -> Study:
             raise ValueError(f"study file {path} asks for more than {MAX_RUNS} runs")
     if len({run.folder for run in runs}) < len(runs):
         raise ValueError(f"study file {path}: the grid holds the same run twice; every value of a list must differ")
+    import nets
+
     for run in runs:
-        run.train_config()
+        nets.check_start(run.train_config())
     return Study(where, tuple(runs), data["slurm"])
 
 
@@ -184,6 +187,8 @@ def run_slurm(study: Study, *, cluster: str = "slurm", poll: float = 10.0, repor
 
     import submitit
 
+    if cluster == "slurm" and not shutil.which("srun"):
+        raise ValueError("engine slurm needs Slurm's commands (srun, sbatch), which are not on this machine; allowed here is local")
     executor = submitit.AutoExecutor(folder=study.out / "jobs", cluster=cluster)
     try:
         executor.update_parameters(name="polymgnet", **study.slurm)

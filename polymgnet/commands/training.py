@@ -122,7 +122,8 @@ def figures(
     Example: polymgnet figures runs/theory runs/xavier --out pictures
     """
     if theory == bool(runs) or (theory and out is None):
-        raise ValueError("give run folders, or --theory with --out")
+        given = "run folders and --theory are both given" if runs else "--theory without --out" if theory else "nothing is given"
+        raise ValueError(f"{given}; allowed are run folders, or --theory with --out DIR")
     folder = out or (runs or [])[0] / "figures"
     check_folder(folder)
     import figures as room

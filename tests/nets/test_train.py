@@ -163,15 +163,20 @@ def test_equal_runs_are_equal_to_the_bit_and_seeds_matter(tmp_path):
     assert torch.equal(torch.get_rng_state(), before)  # the caller's generator is the caller's
 
 
-def test_finished_begun_and_foreign_folders(tmp_path, monkeypatch):
+def test_finished_begun_and_foreign_folders(tmp_path, monkeypatch, capsys):
     out = tmp_path / "run"
     first = run(out)
     content = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
     with pytest.raises(
-        FileExistsError, match=r"holds a finished run; --resume \(.*resume=True\) goes on with it, --force \(force=True\) starts it anew"
+        FileExistsError,
+        match=r"holds a finished run; --resume \(.*resume=True\) gives its summary again, --force \(force=True\) starts it anew",
     ):
         run(out)
+    capsys.readouterr()
     assert run(out, resume=True) == first
+    assert capsys.readouterr().err == ""
+    assert nets.train(config(), out, resume=True) == first
+    assert capsys.readouterr().err == f"{out}: finished before, nothing was done\n"
     with pytest.raises(ValueError, match=r"another configuration: optim.lr is .* there and 0.5 here"):
         run(out, "lr=0.5", resume=True)
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == content

@@ -60,6 +60,7 @@ WRONG = {
     "solve --n 15 --krylov nonsense": ("nonsense", "cg, minres, gmres"),
     "solve --n 15 --krylov cg --pre 1 --post 0": ("symmetric",),
     "solve --n 15 --krylov cg --tol -1": ("tol",),
+    "solve --n 15 --krylov cg --cycle FMG": ("FMG", "V, W and F"),
     "solve --n 15 --krylov cg --maxiter -1": ("maxiter", "-1"),
     "solve --n 16 --backend torch": ("16",),
     "solve --n 15 --boundary neumann --backend stencil": ("neumann",),

@@ -214,6 +214,9 @@ WRONG = {
     "unknown recipe": ('config = "nonsense"\nout = "x"', "nonsense"),
     "unknown setting": ('config = "q2"\nout = "x"\n[set]\nnonsense = 1', "nonsense"),
     "wrong value": ('config = "q2"\nout = "x"\n[grid]\nepochs = [1, 0]', "epochs is 0"),
+    "unknown scheme": ('config = "q2"\nout = "x"\n[grid]\ninit = ["xavier", "cheb"]', "cheb"),
+    "unknown placement": ('config = "q2"\nout = "x"\n[grid]\nplacement = ["regular", "inside"]', "inside"),
+    "missing coefficients": ('config = "q2"\nout = "x"\n[set]\ninit = "file:none.json"', "none.json"),
     "empty list": ('config = "q2"\nout = "x"\n[grid]\nseed = []', "seed is an empty list"),
     "twice": ('config = "q2"\nout = "x"\n[grid]\nseed = [1, 1]', "same run twice"),
     "set and grid": ('config = "q2"\nout = "x"\n[set]\nseed = 1\n[grid]\nseed = [1]', "both set and grid"),
@@ -229,6 +232,15 @@ def test_wrong_file(refused, monkeypatch, tmp_path, kind):
     path.write_text(text)
     assert said in refused("study", path)
     assert [entry.name for entry in tmp_path.iterdir()] == ["study.toml"]
+
+
+def test_slurm_where_there_is_none(file, monkeypatch):
+    pytest.importorskip("submitit")
+    plan = study.load_study(file)
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    with pytest.raises(ValueError, match=r"engine slurm needs Slurm's commands .* allowed here is local"):
+        study.run_slurm(plan)
+    assert not plan.out.exists()
 
 
 def test_json_file(document, tmp_path, trained):
