@@ -135,13 +135,13 @@ def step_rows(args: argparse.Namespace, device: torch.device, say: Callable[[str
 
 
 def end_to_end(args: argparse.Namespace, data: DataSet, batch: int, device: torch.device, say: Callable[[str], None]) -> None:
-    """Augmentation included, against a DataLoader with as many workers as cores."""
+    """Augmentation included, against a DataLoader with as many workers as cores; blocks long enough that their start does not count."""
     t = trainer(load_config("fast", settings(args, device, batch)), data)
     workers = os.cpu_count() or 1
     loader = plain_loader(PlainImages(data.images, data.labels, data.mean, data.std), batch, workers, device)
     plain = PlainStep(PlainQ2(nets.create_model("q2", placement="regular").to(device)))
     name = f"plain loop with DataLoader, {workers} workers"
-    seconds = timed({"ours": stepper(t), name: lambda: plain(*next(loader))}, device, steps=20, repeats=3)
+    seconds = timed({"ours": stepper(t), name: lambda: plain(*next(loader))}, device, steps=60, repeats=3)
     peak, note = peak_flops(device, t.config.train.precision)
     title = f"end to end (augmentation included), images from memory, {device}"
     print_table(say, title, seconds, batch, flops_per_image(t), peak, {name: 8.0}, note)
