@@ -96,6 +96,8 @@ class Run:
         self.verbose = progress and self.first
         self.notes: list[str] = []
         self.checkpoints = Checkpoints(out / "checkpoint", report=self._note)
+        if trainer.captured is not None:
+            trainer.captured.report = self._note
         self.environment = environment(fabric.device)
         self.flops = flops_per_image(trainer)
 

@@ -346,7 +346,7 @@ class Trainer:
         info = state.info
         self.raw.load_state_dict(state.part("model"))
         load_optimizer(self.optimizer, state.part("optim"), info["optim"])
-        self.captured = CapturedStep() if self.captured else None  # the optimiser's tensors are new ones
+        self.captured = CapturedStep(report=self.captured.report) if self.captured else None  # the optimiser's tensors are new ones
         if self.ema:
             for name, value in state.part("ema").items():
                 self.ema.weights[name].copy_(value)

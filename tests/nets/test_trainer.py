@@ -274,8 +274,8 @@ def test_one_image_alone_makes_no_batch(data):
 def test_a_captured_step_sees_where_sums_are_and_what_a_state_replaced(make):
     """The sums stay where they are; after going back to a state the step is captured anew, as the optimiser's tensors are new ones."""
     t = make()
-    t.captured = before = CapturedStep()
-    t.captured.calls.clear()
+    lines = []
+    t.captured = before = CapturedStep(report=lines.append)
     places = {name: value.data_ptr() for name, value in t.sums.items()}
     t.captured = None  # on a CPU nothing can be captured
     epoch(t)
@@ -287,6 +287,7 @@ def test_a_captured_step_sees_where_sums_are_and_what_a_state_replaced(make):
     t.restore(state)
     assert t.captured is not None
     assert t.captured is not before
+    assert t.captured.report == lines.append
     assert {name: value.data_ptr() for name, value in t.sums.items()} == places
     assert t.sums["seen"] == 500
 
