@@ -210,23 +210,36 @@ def config_from_dict(data: Mapping[str, Any]) -> TrainConfig:
         return TrainConfig.model_validate(data)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(
-            str(part) for part in first["loc"] if not str(part).startswith(("literal[", "int", "float", "bool", "tuple[", "constrained-"))
-        )
+        where = ".".join(str(part) for i, part in enumerate(first["loc"]) if i < 2 or isinstance(part, int))
         if first["type"] == "extra_forbidden":
             section = first["loc"][0] if len(first["loc"]) > 1 else None
             known = SECTIONS[str(section)].model_fields if section else SECTIONS
             raise ValueError(f"unknown key {where!r}; known {f'in {section} ' if section else ''}are {', '.join(known)}") from None
         if first["type"] == "value_error":
             raise ValueError(str(first["ctx"]["error"])) from None
-        allowed = " or ".join(
-            dict.fromkeys(
-                e["msg"].removeprefix("Input should be ").removesuffix(", unable to interpret input")
-                for e in error.errors()
-                if e["loc"][:2] == first["loc"][:2]
-            )
-        )
+        section, *field = (str(part) for part in first["loc"][:2])
+        allowed = _allowed(SECTIONS[section].model_json_schema()["properties"][field[0]]) if field else "a table"
         raise ValueError(f"{where} is {first['input']!r}; allowed is {allowed}") from None
+
+
+def _allowed(schema: Mapping[str, Any]) -> str:
+    """What a field's JSON schema lets pass, in words: "a number x with 0 <= x < 1", "auto, always, never", "true or false"."""
+    if "anyOf" in schema:
+        return " or ".join(dict.fromkeys(_allowed(part) for part in schema["anyOf"]))
+    if "enum" in schema or "const" in schema:
+        return ", ".join(map(str, schema.get("enum", [schema.get("const")])))
+    kind = schema.get("type")
+    if kind in ("integer", "number"):
+        low = next(((sign, f"{schema[key]:g}") for key, sign in (("minimum", "="), ("exclusiveMinimum", "")) if key in schema), None)
+        high = next(((sign, f"{schema[key]:g}") for key, sign in (("maximum", "="), ("exclusiveMaximum", "")) if key in schema), None)
+        name = "a whole number" if kind == "integer" else "a number"
+        if low and high:
+            return f"{name} x with {low[1]} <{low[0]} x <{high[0]} {high[1]}"
+        return f"{name} >{low[0]} {low[1]}" if low else f"{name} <{high[0]} {high[1]}" if high else name
+    if kind == "array":
+        entries = schema.get("prefixItems") or [schema.get("items", {})]
+        return f"a list of {len(entries) if 'prefixItems' in schema else 'entries'}, each {_allowed(entries[0])}"
+    return {"boolean": "true or false", "null": "null", "string": "text", "object": "a table"}.get(str(kind), "another value")
 
 
 def _read(name_or_path: str, *, seen: tuple[str, ...]) -> dict[str, Any]:

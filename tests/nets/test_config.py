@@ -34,7 +34,7 @@ def test_fast_recipe_scales_the_papers_rate_with_the_batch():
     assert fast.optim.lr / paper.optim.lr == pytest.approx(fast.train.batch_size / paper.train.batch_size)
     assert fast.train.compile == "auto"
     assert [load_config("fast", [f"compile={value}"]).train.compile for value in ("true", "false", "auto")] == [True, False, "auto"]
-    with pytest.raises(ValueError, match=r"train\.compile is 'always'; allowed is a valid boolean or 'auto'"):
+    with pytest.raises(ValueError, match=r"train\.compile is 'always'; allowed is true or false or auto"):
         load_config("fast", ["compile=always"])
 
 
@@ -79,21 +79,25 @@ def test_frozen():
 
 
 WRONG = [
-    (["lr=-1"], r"optim.lr is -1; allowed is greater than 0"),
+    (["lr=-1"], r"optim.lr is -1; allowed is a number > 0"),
     (["lr=nan"], r"optim.lr is 'nan'|optim.lr is nan"),
     (["epoch=3"], r"unknown key 'epoch'; did you mean epochs\?$"),
     (["zzz=3"], r"unknown key 'zzz'; known are model.name, .*train.tensorboard$"),
     (["name=q2"], r"not unique; give one of model.name, data.name, optim.name"),
-    (["optim=rmsprop"], r"optim.name is 'rmsprop'; allowed is 'sgd' or 'adamw'"),
+    (["optim=rmsprop"], r"optim.name is 'rmsprop'; allowed is sgd, adamw"),
     (["optim.rate=1"], r"unknown key 'optim.rate'; known in optim are name, lr"),
     (["epochs"], r"setting 'epochs' is not key=value"),
-    (["epochs=0"], r"train.epochs is 0; allowed is greater than or equal to 1"),
+    (["randaugment_ops=9"], r"augment.randaugment_ops is 9; allowed is a whole number x with 1 <= x <= 8"),
+    (["betas=[0.9, 2]"], r"optim.betas.1 is 2; allowed is a list of 2, each a number x with 0 <= x < 1"),
+    (["on_device=maybe"], r"data.on_device is 'maybe'; allowed is auto, always, never"),
+    (["placement=7"], r"model.placement is 7; allowed is text or a table or null"),
+    (["epochs=0"], r"train.epochs is 0; allowed is a whole number >= 1"),
     (["epochs=2.5"], r"train.epochs is 2.5"),
     (["warmup=1000"], r"at most train.epochs"),
     (["batch_size=4", "ghost_groups=4"], r"need at least 2 images each"),
     (["data.mean=[0.5]"], r"together"),
     (["momentum=0"], r"Nesterov"),
-    (["validation=1"], r"data.validation is 1; allowed is less than 1"),
+    (["validation=1"], r"data.validation is 1; allowed is a number x with 0 <= x < 1"),
 ]
 
 
@@ -119,3 +123,8 @@ def test_wrong_files(tmp_path):
     loop.write_text(json.dumps({"base": str(loop)}))
     with pytest.raises(ValueError, match="refers back"):
         load_config(loop)
+
+
+def test_a_section_that_is_no_table():
+    with pytest.raises(ValueError, match=r"^optim is 3; allowed is a table$"):
+        config_from_dict({"optim": 3})

@@ -96,7 +96,10 @@ def test_spectral_roots_differ_where_real_eigenvalues_are_too_few():
 @pytest.mark.parametrize(
     ("sets", "message"),
     [
-        (["schedule=step", "milestones=[150,225]"], r"optim\.milestones\.0 is 150; allowed is less than 1"),
+        (
+            ["schedule=step", "milestones=[150,225]"],
+            r"optim\.milestones\.0 is 150; allowed is a list of entries, each a number x with 0 < x < 1",
+        ),
         (["model.options.generator=3"], "drawn by train.seed"),
         (["model.options.steps=2.0"], "steps is 2.0"),
     ],
