@@ -29,8 +29,8 @@ class Transfer(nn.Module):
 
     The function is the same everywhere; how it is computed is not, because depthwise kernels are slow in half precision. Under a CPU's
     autocast both compute in the precision of their weights and round the result: with oneDNN, the bfloat16 backward pass takes about three
-    times that of float32. Under a GPU's autocast they are dense convolutions whose other weights are zero: on an H200, forward and backward
-    through two transfers of q2 take a tenth of what cuDNN's depthwise kernels do.
+    times that of float32. Under a GPU's autocast they are dense convolutions whose other weights are zero: on an H200, the transfers of q2,
+    forward and backward, take about a tenth of what they do with cuDNN's depthwise kernels.
 
     Parameters
     ----------
