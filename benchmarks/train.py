@@ -115,7 +115,6 @@ def step_rows(args: argparse.Namespace, device: torch.device, say: Callable[[str
     contestants["convolutions alone, as in ours"] = convolutions(t, batch)
     if gpu:
         contestants["convolutions alone, depthwise by cuDNN"] = convolutions(t, batch, depthwise=True)
-    if gpu:
         off = gradient_distances(t)
         say(f"gradients, distance from those in float32: ours {off[0]:.2%}, eager in {precision} {off[1]:.2%}")
     seconds = timed(contestants, device, steps=args.steps or (30 if gpu else 3), repeats=args.repeats)
