@@ -59,7 +59,7 @@ class Hierarchy:
     nullspace
         Orthonormal basis of A's nullspace, shape (n, m), or None.
     setup_seconds
-        Wall-clock time of `build`.
+        Wall-clock time of `build`, after a problem's own A is assembled.
 
     Examples
     --------
@@ -150,8 +150,8 @@ class Hierarchy:
         ValueError
             For an unknown name, a matrix that is not square, floating and of the given shape, or an option that does not fit.
         """
-        start = time.perf_counter()
         A, grid, kind = building.matrix_and_grid(problem, shape, boundary)
+        start = time.perf_counter()
         building.check_transfers(interpolation, restriction)
         most, few = check_whole(max_levels, "max_levels", 1), check_whole(coarsest, "coarsest", 1)
         check_callable(transfers, "transfers")

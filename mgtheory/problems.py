@@ -35,28 +35,39 @@ __all__ = ["PROBLEMS", "SCHEMES", "Boundary", "Problem", "Scheme", "create", "po
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Problem:
-    """A u = b on a tensor grid, unknowns in C order.
+    """A u = b on a tensor grid, unknowns in C order; A, b and the exact solution are made when they are first asked for.
 
     Attributes
     ----------
     equation
         The equation and its scheme, on any shape.
-    A
-        Sparse CSR array, shape (n, n), n = prod(shape), symmetric; carries 1/h^2.
-    b
-        Right-hand side, shape (n,); boundary values included, mean removed where A is singular.
-    exact
-        The continuous solution at the unknowns, shape (n,), mean zero where A is singular; None where it is not known.
     shape
         Unknowns per axis.
     """
 
     name: str
     equation: Equation
-    A: sp.csr_array
-    b: NDArray[np.float64]
-    exact: NDArray[np.float64] | None
     shape: Shape
+
+    @cached_property
+    def A(self) -> sp.csr_array:
+        """The matrix, CSR, shape (n, n), n = prod(shape), symmetric; carries 1/h^2."""
+        return self.equation.operator(self.shape)
+
+    @cached_property
+    def b(self) -> NDArray[np.float64]:
+        """Right-hand side, shape (n,); boundary values included, mean removed where A is singular."""
+        return self.equation.load(self.shape)
+
+    @cached_property
+    def exact(self) -> NDArray[np.float64] | None:
+        """The continuous solution at the unknowns, shape (n,), mean zero where A is singular; None where it is not known."""
+        return self.equation.exact(self.shape)
+
+    @property
+    def unknowns(self) -> int:
+        """n = prod(shape)."""
+        return math.prod(self.shape)
 
     @property
     def boundary(self) -> Boundary:
@@ -101,8 +112,7 @@ class Problem:
     @property
     def nullspace(self) -> NDArray[np.float64] | None:
         """The constants, normalised, shape (n, 1), for Neumann and periodic boundaries; None for Dirichlet."""
-        n = math.prod(self.shape)
-        return None if self.boundary is Boundary.DIRICHLET else np.full((n, 1), n**-0.5)
+        return None if self.boundary is Boundary.DIRICHLET else np.full((self.unknowns, 1), self.unknowns**-0.5)
 
     @property
     def polynomial(self) -> Polynomial | None:
@@ -120,7 +130,7 @@ class Problem:
         polynomial = self.polynomial
         if polynomial is not None:
             return assembly.extremes(polynomial, [[assembly.eigenvalue_range(n, self.boundary) for n in self.shape]])
-        start = np.random.default_rng(0).standard_normal(self.A.shape[0])
+        start = np.random.default_rng(0).standard_normal(self.unknowns)
         b = float(sla.eigsh(self.A, k=1, which="LA", v0=start, tol=1e-10, return_eigenvectors=False)[0])
         if self.nullspace is not None:
             return 0.0, b
@@ -191,7 +201,7 @@ class Problem:
 
     def __repr__(self) -> str:
         size = "x".join(map(str, self.shape))
-        return f"Problem({self.name}, {size}, {self.boundary}, {self.equation.scheme}, {self.A.nnz} non-zeros)"
+        return f"Problem({self.name}, {size}, {self.boundary}, {self.equation.scheme}, {self.unknowns} unknowns)"
 
 
 def poisson(
@@ -250,7 +260,12 @@ def poisson(
     manufactured.check_solution(solution, kind)
     title = f"poisson{dim}d" if name is None else str(name)
     equation = Equation(kind, chosen, a, coefficient, average, solution, f)
-    return Problem(title, equation, equation.operator(shape), equation.load(shape), equation.exact(shape), shape)
+    problem = Problem(title, equation, shape)
+    if coefficient is not None:
+        _ = problem.A  # a function of the user that gives wrong values is refused here
+    if f is not None:
+        _ = problem.b
+    return problem
 
 
 def _weights(weights: Sequence[float] | None, dim: int) -> tuple[float, ...]:

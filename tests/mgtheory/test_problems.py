@@ -8,6 +8,7 @@ import pytest
 import scipy.sparse as sp
 import scipy.sparse.linalg as sla
 
+import mgtheory
 from mgtheory import assembly
 from mgtheory.manufactured import SOLUTIONS, JumpCoefficient, SmoothCoefficient
 from mgtheory.problems import PROBLEMS, Boundary, Problem, create, poisson
@@ -173,6 +174,20 @@ def test_harmonic_average_is_the_exact_flux_through_a_jump():
     assert problem.exact is None
     with pytest.raises(ValueError, match="exact solution is not known"):
         problem.error(problem.b)
+
+
+def test_nothing_is_assembled_before_it_is_asked_for():
+    """10^16 unknowns: the spectrum is a formula. A function of the user is tried at once."""
+    huge = poisson((10**8, 10**8))
+    assert huge.unknowns == 10**16
+    assert huge.spectrum().b == pytest.approx(8e16, rel=1e-7)
+    assert mgtheory.derive("chebyshev4", 2, problem=huge).interval[1] == pytest.approx(8e16, rel=1e-7)
+    assert "10000000000000000 unknowns" in repr(huge)
+    problem = poisson((3, 4))
+    assert problem.A is problem.A
+    np.testing.assert_allclose(problem.b, problem.equation.load((3, 4)))
+    with pytest.raises(ValueError, match="infinite"):
+        poisson((3, 3), f=lambda x, y: np.inf + 0 * x * y)
 
 
 def test_own_right_hand_side():
