@@ -22,10 +22,10 @@ from analysis.states import LevelState, level_states
 from mgtheory.families import FAMILIES
 from mgtheory.files import read_json
 from mgtheory.polynomial import ResidualPolynomial
-from nets.config import TrainConfig
 from nets.initialise import InitReport
 from nets.runs import Summary, read_config, read_summary
 from nets.schemes import Source, factors_from_roots, find_scheme
+from nets.sections import TrainConfig
 
 __all__ = ["REFERENCE", "RunRecord", "Theory", "read_metrics", "read_run", "read_runs", "theory_of"]
 

@@ -22,8 +22,9 @@ from typing import Any
 import torch
 
 import nets
-from nets.config import TrainConfig, load_config
+from nets.config import load_config
 from nets.data import DataSet, load_data
+from nets.sections import TrainConfig
 from nets.train import _fabric, _settings, build
 from nets.trainer import Trainer
 

@@ -27,10 +27,11 @@ from plain import PlainImages, PlainQ2, PlainStep, plain_loader
 from probes import convolutions, gradient_distances, peak_flops, repeated, same_function, stepper, synchronisation, timed
 
 import nets
-from nets.config import TrainConfig, load_config
+from nets.config import load_config
 from nets.data import SOURCES, DataSet
 from nets.loop import flops_per_image
 from nets.runs import environment
+from nets.sections import TrainConfig
 from nets.train import _fabric, _settings, build
 from nets.trainer import Trainer
 

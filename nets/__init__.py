@@ -8,7 +8,7 @@ its spectrum). Data: `data` (sources), `readers`, `cache`, `augment`, `policies`
 """
 
 from nets.checkpoint import load_model, save_model
-from nets.config import TrainConfig, list_recipes, load_config
+from nets.config import list_recipes, load_config
 from nets.cycle import MultigridCycle
 from nets.data import load_data
 from nets.initialise import InitReport, LevelReport, initialise, list_schemes, roots_at_guard
@@ -18,8 +18,9 @@ from nets.polymgnet import coefficient_parameters, operator_products
 from nets.predict import Classifier, load_classifier
 from nets.published import from_published_state
 from nets.runs import Summary, load, read_config, read_summary
+from nets.sections import TrainConfig
 from nets.spec import ModelSpec
-from nets.train import check_start, train
+from nets.train import check_start, is_first_rank, train
 
 __all__ = [
     "Classifier",
@@ -36,6 +37,7 @@ __all__ = [
     "create_model",
     "from_published_state",
     "initialise",
+    "is_first_rank",
     "is_multigrid",
     "learn_smoother",
     "list_models",

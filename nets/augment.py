@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from nets.config import AugmentSection
 from nets.counter import keyed_uniform
 from nets.data import Source
 from nets.policies import POLICIES, POLICY_DRAWS, apply_policy
+from nets.sections import AugmentSection
 
 __all__ = ["Augment", "normalise"]
 

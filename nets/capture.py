@@ -13,7 +13,7 @@ from collections.abc import Callable, Hashable
 import torch
 from torch import Tensor
 
-from nets.config import TrainSection
+from nets.sections import TrainSection
 
 __all__ = ["CapturedStep", "may_capture"]
 

@@ -2,7 +2,7 @@
 
 Keys are dotted (`optim.lr`), or short where only one section has the name (`lr`); a section's own name stands for its first field
 (`data=cifar10`, `init=chebyshev4`, `model=g6`, `optim=adamw`). A file may say `"base": "q2"` and give only what differs, and
-say in `"about"` what it is for.
+say in `"about"` what it is for. The keys themselves, with their defaults and meanings, are in `nets.sections`.
 """
 
 from __future__ import annotations
@@ -11,162 +11,42 @@ import difflib
 import json
 import tomllib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ValidationError
 
-__all__ = ["TrainConfig", "config_from_dict", "list_recipes", "load_config"]
+from nets.sections import SECTIONS, TrainConfig
 
-Positive = Annotated[float, Field(gt=0)]
-NonNegative = Annotated[float, Field(ge=0)]
-Fraction = Annotated[float, Field(ge=0, lt=1)]
-Count = Annotated[int, Field(ge=1)]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
-
-
-class ModelSection(_Section):
-    """Which network: a registered name and the options of `create_model`."""
-
-    name: str = "q2"
-    width: int | float | None = None
-    levels: int | None = None
-    channels: tuple[int, ...] | None = None
-    placement: str | dict[str, str] | None = None
-    options: dict[str, Any] = Field(default_factory=dict)
-
-    def overrides(self) -> dict[str, Any]:
-        """The options that were given, as `create_model` takes them."""
-        named = {key: getattr(self, key) for key in ("width", "levels", "channels", "placement")}
-        return {key: value for key, value in named.items() if value is not None} | self.options
-
-
-class DataSection(_Section):
-    """Which images: a data set's name or `folder:PATH`, where its files lie, and how validation is cut out of training."""
-
-    name: str = "digits"
-    root: str | None = None
-    size: Count | None = None
-    validation: Fraction = 0.1
-    split_seed: int = Field(default=0, ge=0)
-    download: bool = True
-    on_device: Literal["auto", "always", "never"] = "auto"
-    mean: tuple[float, ...] | None = None
-    std: tuple[Positive, ...] | None = None
-
-
-class AugmentSection(_Section):
-    """What is done to training images; None takes what is natural to the data set (see `nets.data.SOURCES`)."""
-
-    crop: int | None = Field(default=None, ge=0)
-    pad: Literal["zeros", "reflect"] = "zeros"
-    flip: Literal["none", "random", "alternating"] | None = None
-    rotate: NonNegative | None = None
-    scale: Fraction | None = None
-    policy: Literal["none", "autoaugment", "randaugment"] = "none"
-    randaugment_ops: int = Field(default=2, ge=1, le=8)
-    randaugment_magnitude: float = Field(default=9.0, ge=0, le=30)
-    cutout: int = Field(default=0, ge=0)
-    mixup: NonNegative = 0.0
-    cutmix: NonNegative = 0.0
-
-
-class InitSection(_Section):
-    """Where the polynomial coefficients and the operators A start."""
-
-    scheme: str = "xavier"
-    operator: str = "random"
-    options: dict[str, Any] = Field(default_factory=dict)
-
-
-class OptimSection(_Section):
-    """The optimiser, its schedule, and what is done to loss, gradients and weights."""
-
-    name: Literal["sgd", "adamw"] = "sgd"
-    lr: Positive = 0.1
-    momentum: Fraction = 0.9
-    nesterov: bool = True
-    betas: tuple[Fraction, Fraction] = (0.9, 0.999)
-    weight_decay: NonNegative = 5e-4
-    coefficient_lr: NonNegative = 1.0
-    schedule: Literal["cosine", "onecycle", "step", "linear", "constant"] = "cosine"
-    warmup: NonNegative = 0.0
-    milestones: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.5, 0.75)  # of what follows the warm-up
-    gamma: Positive = 0.1
-    label_smoothing: Fraction = 0.0
-    ema: Fraction = 0.0
-    clip: NonNegative = 0.0
-
-
-class TrainSection(_Section):
-    """How long, on what, and how safely."""
-
-    epochs: Count = 100
-    batch_size: int = Field(default=128, ge=2)
-    last_batch: Literal["keep", "drop"] = "keep"
-    seed: int = Field(default=0, ge=0)
-    select: Literal["last", "best"] = "last"
-    accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    devices: Count | Literal["auto"] = 1
-    nodes: Count = 1
-    precision: Annotated[Literal["32", "bf16", "64"], BeforeValidator(lambda v: str(v) if isinstance(v, int) else v)] = "32"
-    channels_last: bool = False
-    compile: bool | Literal["auto"] = False  # auto: on CUDA alone; on a CPU generated code gained nothing over eager (measured)
-    compile_mode: Literal["default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"] = "default"
-    cuda_graph: bool | Literal["auto"] = "auto"  # steps captured as a CUDA graph; auto: on one GPU, unless compile_mode makes its own
-    deterministic: bool = False
-    sync_batchnorm: bool = False
-    ghost_groups: Count = 1
-    checkpoint_epochs: Count = 1
-    checkpoint_steps: int = Field(default=0, ge=0)
-    tensorboard: bool = True
-
-
-class TrainConfig(_Section):
-    """All of a run: nothing outside it changes the weights that come out (on one kind of device, with one version of torch)."""
-
-    model: ModelSection = ModelSection()
-    data: DataSection = DataSection()
-    augment: AugmentSection = AugmentSection()
-    init: InitSection = InitSection()
-    optim: OptimSection = OptimSection()
-    train: TrainSection = TrainSection()
-
-    @model_validator(mode="after")
-    def _no_generator(self) -> TrainConfig:
-        if "generator" in self.model.options:
-            raise ValueError("model.options.generator is given; the weights are drawn by train.seed")
-        return self
-
-    @model_validator(mode="after")
-    def _fits(self) -> TrainConfig:
-        if (self.data.mean is None) != (self.data.std is None):
-            raise ValueError("data.mean and data.std are given together or measured together")
-        if self.train.batch_size < 2 * self.train.ghost_groups:
-            raise ValueError(
-                f"train.batch_size is {self.train.batch_size}; {self.train.ghost_groups} ghost groups need at least 2 images each"
-            )
-        if self.optim.name == "sgd" and self.optim.nesterov and self.optim.momentum == 0:
-            raise ValueError("optim.momentum is 0; Nesterov needs momentum > 0, or set optim.nesterov=false")
-        if self.optim.warmup > self.train.epochs:
-            raise ValueError(f"optim.warmup is {self.optim.warmup:g} epochs; allowed is at most train.epochs = {self.train.epochs}")
-        return self
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON types; the inverse of `config_from_dict`."""
-        return self.model_dump(mode="json")
-
+__all__ = ["Setting", "config_from_dict", "list_recipes", "list_settings", "load_config"]
 
 RECIPES = Path(__file__).with_name("recipes")
-SECTIONS: dict[str, type[_Section]] = {name: type(field.default) for name, field in TrainConfig.model_fields.items()}
 
 
 def list_recipes() -> tuple[str, ...]:
     """Names of the shipped configurations."""
     return tuple(sorted(path.stem for path in RECIPES.glob("*.json")))
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One key of a configuration: its value there, the values it may have and what it means, both in words."""
+
+    key: str
+    value: Any
+    allowed: str
+    meaning: str
+
+
+def list_settings(config: TrainConfig) -> list[Setting]:
+    """Every key of the configuration, section by section."""
+    plain = config.to_dict()
+    found = []
+    for name, section in SECTIONS.items():
+        for field, schema in section.model_json_schema()["properties"].items():
+            found.append(Setting(f"{name}.{field}", plain[name][field], _allowed(schema), schema.get("description", "")))
+    return found
 
 
 def load_config(name_or_path: str | Path, sets: Sequence[str] = ()) -> TrainConfig:
@@ -259,7 +139,8 @@ def _read(name_or_path: str, *, seen: tuple[str, ...]) -> dict[str, Any]:
     try:
         data = tomllib.loads(text) if name_or_path.endswith(".toml") else json.loads(text)
     except ValueError as error:
-        raise ValueError(f"{name_or_path}: not valid {'TOML' if name_or_path.endswith('.toml') else 'JSON'} ({error})") from error
+        kind = "TOML" if name_or_path.endswith(".toml") else "JSON"
+        raise ValueError(f"{name_or_path}: not valid {kind} ({error}); a configuration is a file of JSON, or of TOML as .toml") from error
     if not isinstance(data, dict) or not all(isinstance(v, dict) for k, v in data.items() if k in SECTIONS):
         raise ValueError(f"{name_or_path}: expected one table with the sections {', '.join(SECTIONS)}")
     data.pop("about", None)  # a word to the reader
@@ -284,9 +165,8 @@ def _resolve(key: str) -> tuple[str, str]:
         return owners[0], key
     if owners:
         raise ValueError(f"key {key!r} is not unique; give one of {', '.join(f'{owner}.{head}' for owner in owners)}")
-    names = [f"{section}.{field}" for section, model in SECTIONS.items() for field in model.model_fields]
-    shorts = [name.split(".")[1] for name in names]
-    close = difflib.get_close_matches(head, shorts, n=3)
+    fields = [field for model in SECTIONS.values() for field in model.model_fields]
+    close = difflib.get_close_matches(head, fields, n=3)
     if close:
         raise ValueError(f"unknown key {key!r}; did you mean {', '.join(dict.fromkeys(close))}?")
-    raise ValueError(f"unknown key {key!r}; known are {', '.join(names)}")
+    raise ValueError(f"unknown key {key!r}; known are the fields of {', '.join(SECTIONS)}, which `polymgnet config` lists")

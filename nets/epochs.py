@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
-from nets.config import TrainSection
 from nets.counter import keyed_order
+from nets.sections import TrainSection
 
 __all__ = ["shares", "steps_per_epoch"]
 

@@ -19,12 +19,12 @@ from torch import nn
 
 from mgtheory.files import write_atomically
 from nets.checkpoint import Checkpoints, save_model
-from nets.config import TrainConfig
 from nets.initialise import InitReport, roots_at_guard
 from nets.models import count_parameters
 from nets.polymgnet import coefficient_parameters
 from nets.predict import DATA_FILE, DataFacts
 from nets.runs import Summary, environment, write_metrics
+from nets.sections import TrainConfig
 from nets.trainer import Trainer
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from nets.config import OptimSection
+from nets.sections import OptimSection
 
 __all__ = ["SCHEDULES", "Ema", "learning_rate", "make_optimizer", "parameter_groups"]
 

@@ -31,7 +31,8 @@ from torch import nn
 
 from mgtheory.files import read_json, write_atomically
 from nets.checkpoint import load_model
-from nets.config import TrainConfig, config_from_dict
+from nets.config import config_from_dict
+from nets.sections import TrainConfig
 
 __all__ = [
     "CONTENT",

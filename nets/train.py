@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 from mgtheory.files import read_json
 from nets.checkpoint import load_model
-from nets.config import TrainConfig, TrainSection
 from nets.data import DataSet, load_data
 from nets.initialise import initialise
 from nets.loop import Run, StopRequest
@@ -24,12 +26,13 @@ from nets.norms import convert_ghost_batchnorm
 from nets.operators import start_options
 from nets.runs import Summary, check_run, lock_run, prepare_run, read_summary
 from nets.schemes import find_scheme
+from nets.sections import TrainConfig, TrainSection
 from nets.trainer import Trainer
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-__all__ = ["build", "check_start", "train"]
+__all__ = ["build", "check_start", "is_first_rank", "train"]
 
 
 def train(
@@ -103,6 +106,11 @@ def train(
             return Run(config, out, fabric, trainer, report, progress=progress, callback=callback).execute(request)
 
 
+def is_first_rank() -> bool:
+    """Whether this process is the only one of its run or the first, which writes and tells."""
+    return not torch.distributed.is_available() or not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0
+
+
 def check_start(config: TrainConfig) -> None:
     """ValueError or FileNotFoundError where the model or its start cannot be what the configuration says, found without data or weights."""
     with torch.device("meta"):
@@ -153,18 +161,32 @@ def _fabric(section: TrainSection) -> Fabric:
     several = world > 1 or section.nodes > 1 or section.devices not in (1,)
     if world > 1 and section.devices != "auto" and world != section.devices * section.nodes:
         raise ValueError(f"train.devices is {section.devices} on {section.nodes} nodes, but {world} processes were started")
+    newer = "forward_sync_buffers" in signature(DistributedDataParallel).parameters
+    unsynced: dict[str, Any] = {"forward_sync_buffers" if newer else "broadcast_buffers": False}
     precision = "bf16-mixed" if section.precision == "bf16" else "32-true"  # "64": the trainer's doubles pass through unchanged
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _hushed("lightning_fabric"):
         warnings.simplefilter("ignore")  # advice about machines that have more devices than are asked for
         fabric = Fabric(
             accelerator=section.accelerator,
             devices=section.devices,
             num_nodes=section.nodes,
             precision=precision,  # type: ignore[arg-type]
-            strategy=DDPStrategy(broadcast_buffers=False) if several else "auto",
+            strategy=DDPStrategy(**unsynced) if several else "auto",
         )
         fabric.launch()
     return fabric
+
+
+@contextmanager
+def _hushed(name: str) -> Iterator[None]:
+    """A library's logger without its announcements; warnings pass."""
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(max(before, logging.WARNING))
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 @contextmanager

@@ -21,11 +21,11 @@ from torch.nn import functional as F
 from nets.augment import Augment, normalise
 from nets.capture import CapturedStep, may_capture
 from nets.checkpoint import State, load_optimizer, optimizer_state
-from nets.config import TrainConfig
 from nets.data import DataSet
 from nets.epochs import shares, steps_per_epoch
 from nets.fusion import compiled
 from nets.optim import Ema, learning_rate, make_optimizer, set_learning_rate
+from nets.sections import TrainConfig
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

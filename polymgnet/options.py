@@ -38,6 +38,18 @@ def _data() -> str:
     return ", ".join([*SOURCES, "folder:PATH"])
 
 
+def _models() -> str:
+    from nets.models import PATTERNS, list_models
+
+    return ", ".join([*list_models(), *PATTERNS])
+
+
+def _placements() -> str:
+    from nets.placements import PLACEMENTS
+
+    return ", ".join(PLACEMENTS)
+
+
 def _schemes() -> str:
     from nets.initialise import list_schemes
 
@@ -64,12 +76,15 @@ NAMES: dict[str, Callable[[], str]] = {
     "backends": _backends,
     "recipes": _recipes,
     "data": _data,
+    "models": _models,
+    "placements": _placements,
     "schemes": _schemes,
     "operators": _operators,
 }
 
 
-def _filled(text: str | None) -> str | None:
+def filled(text: str | None) -> str | None:
+    """The text with the registered names in the place of each {name} of `NAMES`."""
     for name, names in NAMES.items():
         if text and "{" + name + "}" in text:
             text = text.replace("{" + name + "}", names())
@@ -89,10 +104,10 @@ class Command(TyperCommand):
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help with the registries' names filled in."""
-        self.help = _filled(self.help)
+        self.help = filled(self.help)
         for param in self.get_params(ctx):
             if hasattr(param, "help"):
-                param.help = _filled(param.help)
+                param.help = filled(param.help)
             if getattr(param, "is_flag", False):
                 param.metavar = ""  # a flag takes no value
         super().format_help(ctx, formatter)
@@ -140,6 +155,15 @@ Coarsening = Annotated[
 ]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout instead of tables; complex numbers are [re, im].")]
+
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change one value of the configuration: a dotted key (optim.lr) or a short one (lr, epochs, seed, width). May be repeated.",
+    ),
+]
 
 
 def size(problem: str, n: int | None, default: dict[int, int]) -> int:

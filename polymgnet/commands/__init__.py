@@ -5,7 +5,7 @@ from typing import Any
 
 import typer
 
-from polymgnet.commands import compare, derive, lfa, runs, solve, training
+from polymgnet.commands import compare, config, derive, lfa, runs, solve, training
 from polymgnet.options import Command
 
 # name -> (function, heading under which --help lists it)
@@ -14,6 +14,7 @@ COMMANDS: dict[str, tuple[Callable[..., Any], str]] = {
     "solve": (solve.solve, "Multigrid"),
     "lfa": (lfa.lfa, "Multigrid"),
     "compare-smoothers": (compare.compare_smoothers, "Multigrid"),
+    "config": (config.config, "Networks"),
     "train": (training.train, "Networks"),
     "analyze": (training.analyze, "Networks"),
     "figures": (training.figures, "Networks"),

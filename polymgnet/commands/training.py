@@ -8,17 +8,9 @@ import typer
 from polymgnet import console
 from polymgnet.errors import Stopped, on_interrupt
 from polymgnet.files import check_folder
-from polymgnet.options import Json
+from polymgnet.options import Json, Settings
 
 Runs = Annotated[list[Path], typer.Argument(metavar="RUN", help="Run folders that train wrote.")]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="KEY=VALUE",
-        help="Change one value of the configuration: a dotted key (optim.lr) or a short one (lr, epochs, seed, width). May be repeated.",
-    ),
-]
 
 
 def train(
@@ -46,9 +38,10 @@ def train(
 ) -> None:
     """Train a network and keep everything about it in one folder.
 
-    The recipe says which network, data and training; --set changes any value of it. Killed at any moment, the same command
-    with --resume ends with the same weights. Then: polymgnet analyze RUN, polymgnet figures RUN. stderr shows a bar on a
-    terminal, and elsewhere a line for every epoch and, in long ones, every half a minute; with --json nothing.
+    The recipe says which network, data and training; --set changes any value of it, and polymgnet config lists them.
+    Killed at any moment, the same command with --resume ends with the same weights. Then: polymgnet analyze RUN,
+    polymgnet figures RUN. stderr shows a bar on a terminal, and elsewhere a line for every epoch and, in long ones, every
+    half a minute; with --json nothing.
 
     Exit status: 0 finished, 1 failed, 2 a wrong value, 143 (SIGTERM) or 138 (SIGUSR1) stopped with its state saved, 130
     interrupted by Ctrl-C with the last checkpoint kept.
@@ -64,6 +57,8 @@ def train(
     checked = nets.load_config(config, sets)
     with on_interrupt("what was saved is kept, the same command with --resume goes on"), StopRequest() as asked:
         result = nets.train(checked, out, resume=resume, force=force, progress=not as_json)
+    if not nets.is_first_rank():  # of several processes one tells
+        raise typer.Exit(0 if result.finished else 128 + (asked.signal or 0))
     if not result.finished:
         where = f"after step {result.steps}, {result.epochs} of {checked.train.epochs} epochs are complete"
         raise Stopped(f"stopped as asked {where}; the state is saved, the same command with --resume goes on", asked.signal)

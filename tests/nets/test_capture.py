@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from nets.capture import WARMUP, CapturedStep, may_capture
-from nets.config import TrainSection
+from nets.sections import TrainSection
 
 
 class Device:

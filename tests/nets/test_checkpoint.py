@@ -10,8 +10,8 @@ from safetensors.torch import load_file, save_file
 
 from nets import create_model
 from nets.checkpoint import Checkpoints, State, load_model, load_optimizer, optimizer_state, save_model
-from nets.config import OptimSection
 from nets.optim import make_optimizer
+from nets.sections import OptimSection
 
 
 def model(seed=0):

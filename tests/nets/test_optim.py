@@ -8,10 +8,10 @@ from torch.nn import functional as F
 
 import nets
 from nets.checkpoint import load_optimizer, optimizer_state
-from nets.config import OptimSection
 from nets.loop import _coefficients
 from nets.norms import convert_ghost_batchnorm
 from nets.optim import SCHEDULES, Ema, learning_rate, make_optimizer, parameter_groups, set_learning_rate
+from nets.sections import OptimSection
 
 
 def test_groups_decay_weights_alone_and_coefficients_have_their_own_rate():

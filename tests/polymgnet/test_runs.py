@@ -1,5 +1,10 @@
 """analyze and figures on several real runs: every report, the comparison over seeds, and what the progress bar is told."""
 
+import json
+import os
+import subprocess
+import sys
+
 import pytest
 
 from polymgnet import console
@@ -75,3 +80,13 @@ def test_figures_tell_their_progress(document, monkeypatch, runs, told, tmp_path
     assert document("figures", runs[0])["figures"] == [str(runs[0] / "figures" / f"{runs[0].name}.png")]
     assert document("figures", *runs[:2], "--out", tmp_path)["figures"] == [str(tmp_path / f"{path.name}.png") for path in runs[:2]]
     assert (0, "training") in told
+
+
+def test_several_processes_speak_with_one_voice(tmp_path):
+    """Two CPU processes of one run: one JSON document, and nothing of the libraries' announcements."""
+    words = [sys.executable, "-m", "polymgnet", "train", "--out", str(tmp_path / "run"), "--json"]
+    for value in ("devices=2", "epochs=1", "width=2", "tensorboard=false", "batch_size=500"):
+        words += ["--set", value]
+    done = subprocess.run(words, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=240, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["finished"]

@@ -1,0 +1,48 @@
+"""`config`: every key of a training run's configuration, with its value, what it may be and what it means."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from polymgnet import console
+from polymgnet.options import Json, Settings, filled
+
+# key -> what it may be, where a registry knows it and the schema says text alone
+ALLOWED = {
+    "model.name": "{models}",
+    "model.placement": "{placements}, or a table",
+    "data.name": "{data}",
+    "init.scheme": "{schemes}",
+    "init.operator": "{operators}",
+}
+
+
+def config(
+    name: Annotated[str, typer.Argument(metavar="NAME|FILE", help="A shipped recipe ({recipes}) or a JSON or TOML file.")] = "q2",
+    settings: Settings = None,
+    as_json: Json = False,
+) -> None:
+    """Show a configuration: every key that --set and a file may give.
+
+    With --json the whole configuration as a document that is itself a file for --config.
+
+    Example: polymgnet config fast --set lr=0.2 --json > mine.json
+    """
+    from nets.config import list_settings, load_config
+    from nets.sections import SECTIONS
+
+    chosen = load_config(name, settings or [])
+    if as_json:
+        console.emit(chosen.to_dict())
+        return
+    rows = list_settings(chosen)
+    for section, model in SECTIONS.items():
+        mine = [row for row in rows if row.key.partition(".")[0] == section]
+        body = [[row.key, _value(row.value), filled(ALLOWED.get(row.key, row.allowed)), row.meaning] for row in mine]
+        console.table(f"{section}: {model.__doc__}", ["key", "value", "allowed", "meaning"], body)
+
+
+def _value(value: Any) -> str:
+    """As `--set` takes it."""
+    return value if isinstance(value, str) else json.dumps(value)
