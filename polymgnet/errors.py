@@ -106,7 +106,7 @@ def guarded(work: Callable[[], int | None], *, command: str = "polymgnet", full:
             _say(f"{one_line(error)}{_given(error, words)} (see {_path(error, command)} --help)", command=command)
             return int(getattr(error, "exit_code", 2))
         if isinstance(error, Failure | FloatingPointError | MemoryError) or type(error) in (ArithmeticError, _out_of_memory()):
-            _say(one_line(error), command=command)
+            _say(("out of memory: " if isinstance(error, MemoryError) else "") + one_line(error), command=command)
             return getattr(error, "status", 1)
         if isinstance(error, WRONG_VALUE):
             _say(one_line(error), command=command)

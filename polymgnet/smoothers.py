@@ -71,7 +71,7 @@ class Comparison:
 
     @property
     def losses(self) -> tuple[str, ...]:
-        """Where the optimised fourth kind loses to another family of the same degree, in words; a sentence if it never does."""
+        """Where the optimised fourth kind loses to another family of the same degree, in words, a line for each such degree."""
         lines = []
         for mine in self.rows:
             if mine.family != OPTIMISED or mine.refused:
@@ -79,17 +79,16 @@ class Comparison:
             rivals = [
                 row for row in self.rows if row.degree == mine.degree and row.family not in (OPTIMISED, *CLASSICAL) and not row.refused
             ]
+            lost = []
             for name, title in LOSABLE.items():
                 own = getattr(mine, name)
-                better = [
-                    row
-                    for row in rivals
-                    if own is not None and getattr(row, name) is not None and getattr(row, name) < own * (1 - MARGIN[name])
-                ]
-                if better:
-                    best = min(better, key=lambda row: float(getattr(row, name)))
+                found = [row for row in rivals if own is not None and getattr(row, name) is not None]
+                best = min(found, key=lambda row: float(getattr(row, name)), default=None)
+                if best is not None and getattr(best, name) < own * (1 - MARGIN[name]):
                     values = [f"{1e3 * v:.3g} ms" if name == "seconds_per_digit" else f"{v:.4g}" for v in (own, getattr(best, name))]
-                    lines.append(f"degree {mine.degree}: {OPTIMISED} loses in {title}, {values[0]} against {values[1]} of {best.family}")
+                    lost.append(f"{title} ({values[0]}, {best.family} {values[1]})")
+            if lost:
+                lines.append(f"degree {mine.degree}: {OPTIMISED} loses in {', '.join(lost)}")
         return tuple(lines)
 
     def to_dict(self) -> dict[str, Any]:
@@ -175,7 +174,7 @@ def right_hand_side(problem: Any) -> Any:
     """A seeded random right-hand side, compatible where A is singular: it holds every frequency."""
     import numpy as np
 
-    b = np.random.default_rng(0).standard_normal(problem.b.size)
+    b = np.random.default_rng(0).standard_normal(problem.unknowns)
     return b if problem.nullspace is None else b - b.mean()
 
 

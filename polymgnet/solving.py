@@ -1,5 +1,7 @@
 """Solving a model problem by name: the backends, and Krylov methods with a cycle as preconditioner."""
 
+import math
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -107,6 +109,7 @@ class TorchHierarchy:
 # --backend -> how its hierarchy is set up
 BACKENDS: dict[str, Callable[..., Setup]] = {"sparse": _sparse, "stencil": _stencil, "torch": _torch}
 COARSEST = {"sparse": 64, "stencil": 4096, "torch": 64}  # unknowns on the coarsest grid by default, as each of them has it
+LEAST_BYTES = {"sparse": 250, "stencil": 32, "torch": 250}  # for an unknown, measured on the leanest problems: below it nothing is solved
 KRYLOV = ("cg", "minres", "gmres")
 RESTART = 10  # steps of gmres between two looks at the true residual
 
@@ -121,15 +124,32 @@ def check_backend(backend: str) -> str:
 def set_up(backend: str, problem: Any, smoother: Any, degree: int | None, cycle: str, options: dict[str, Any]) -> Setup:
     """The hierarchy of a backend; ValueError for an unknown one or what it does not support."""
     given = {name: value for name, value in options.items() if value is not None}
+    if given.get("pre") == given.get("post") == 0:
+        raise ValueError("pre and post are 0: a cycle without smoothing does not converge; one of them must be larger")
     return BACKENDS[check_backend(backend)](problem, smoother, degree, cycle, given)
 
 
 def check_limits(tol: float, maxiter: int) -> None:
-    """Refuse a tolerance or a number of iterations that makes no sense."""
+    """Refuse a tolerance or a number of iterations that makes no sense; the start x = 0 satisfies a tolerance of 1."""
     from mgtheory.checks import check_number, check_whole
 
-    check_number(tol, "tol")
+    if check_number(tol, "tol") >= 1:
+        raise ValueError(f"tol is {tol:g}, must be smaller than 1: the start x = 0 has ||b - A x|| = ||b||")
     check_whole(maxiter, "maxiter", 0)
+
+
+def check_size(problem: Any, backend: str) -> None:
+    """ValueError where the machine's whole memory cannot hold what the backend needs for so many unknowns."""
+    least = LEAST_BYTES[check_backend(backend)]
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else math.inf
+    if problem.unknowns * least > there:
+        most = math.floor((there / least) ** (1 / problem.dim))
+        need, have = problem.unknowns * least / 2**30, there / 2**30
+        lean = "" if backend == "stencil" else ", with --backend stencil more"
+        raise ValueError(
+            f"{problem.name} has {problem.unknowns:,} unknowns, which take {need:,.0f} GiB or more with backend {backend}; this machine "
+            f"has {have:,.0f}: at most --n {most:,}{lean}"
+        )
 
 
 def iterate(setup: Setup, problem: Any, *, tol: float, maxiter: int, cycle: str, callback: Callback) -> Any:

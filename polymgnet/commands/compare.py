@@ -74,8 +74,8 @@ def compare_smoothers(
         raise ValueError(f"families are {', '.join(wanted)}, must be each once")
     several = parse_degrees(degrees)
     check_cycle(cycle, without=(Cycle.FMG,))
-    solving.check_backend(backend)
     model = problems.create(problem, n=size(problem, n, SIZE), boundary=boundary)
+    solving.check_size(model, backend)
     with console.progress("compare", total=len(wanted) * len(several) + len(smoothers.CLASSICAL), show=not as_json) as step:
         result = smoothers.compare(
             model,

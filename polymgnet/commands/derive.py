@@ -12,20 +12,26 @@ from polymgnet.options import Degree, Family, Force, Json
 
 
 def _read_points(path: Path) -> Any:
-    """Complex sample points from a text file: a line a point, real part and, optionally, imaginary part."""
+    """Complex sample points from a text file: a line a point, real part and, optionally, imaginary part; # begins a comment."""
     import numpy as np
 
+    rule = "a line is a real part and, optionally, an imaginary part"
     if not path.is_file():
         raise FileNotFoundError(f"points file {path} does not exist")
-    if not path.read_text(encoding="utf-8", errors="replace").strip():
-        raise ValueError(f"points file {path} is empty; a line is a real part and, optionally, an imaginary part")
-    try:
-        values = np.loadtxt(path, delimiter="," if path.suffix == ".csv" else None, ndmin=2, dtype=float)
-    except ValueError as error:
-        raise ValueError(f"points file {path}: {error}; a line is a real part and, optionally, an imaginary part") from None
-    if values.size == 0 or values.shape[1] not in (1, 2):
-        raise ValueError(f"points file {path} has shape {values.shape}, allowed are 1 or 2 columns and at least one line")
-    return values[:, 0] + 1j * (values[:, 1] if values.shape[1] == 2 else 0.0)
+    points = []
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
+        words = line.partition("#")[0].replace(",", " ").split()
+        try:
+            if len(words) > 2:
+                raise ValueError
+            values = [float(word) for word in words]
+        except ValueError:
+            raise ValueError(f"points file {path}, line {number} is {line[:60]!r}; {rule}") from None
+        if values:
+            points.append(complex(*values))
+    if not points:
+        raise ValueError(f"points file {path} is empty; {rule}")
+    return np.array(points)
 
 
 # what a family needs -> the options it can be derived from

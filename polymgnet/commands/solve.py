@@ -65,6 +65,8 @@ def solve(
 
         refuse_existing(check_suffix(plot), force=force)
     model = problems.create(problem, n=n, boundary=boundary)
+    solving.check_size(model, backend)
+    solving.check_limits(tol, maxiter)
     choice = for_solver(model, family=family, degree=degree, init=init, smoother=smoother)
     options: dict[str, Any] = {"pre": pre, "post": post, "coarsening": coarsening}
     own = choice.degree if isinstance(choice.smoother, str) and choice.smoother in FAMILIES else None
@@ -81,7 +83,7 @@ def solve(
         "problem": problem,
         "boundary": boundary,
         "shape": model.shape,
-        "unknowns": int(model.b.size),
+        "unknowns": model.unknowns,
         "family": choice.label,
         "degree": choice.degree,
         "cycle": cycle,

@@ -54,6 +54,12 @@ WRONG = {
     "solve --n 15 --cycle X --backend torch": ("X", "V"),
     "solve --n 15 --pre -1": ("-1",),
     "solve --n 15 --tol -1": ("tol",),
+    "solve --n 15 --tol 1": ("tol is 1,", "smaller than 1"),
+    "solve --n 15 --pre 0 --post 0": ("pre and post are 0",),
+    "compare-smoothers --n 15 --pre 0 --post 0": ("pre and post are 0",),
+    "solve --n 10000000": ("100,000,000,000,000 unknowns", "GiB", "at most --n", "stencil"),
+    "solve --problem poisson3d --n 100000 --backend stencil": ("1,000,000,000,000,000 unknowns", "at most --n"),
+    "compare-smoothers --n 10000000": ("100,000,000,000,000 unknowns", "at most --n"),
     "solve --n 15 --tol nan": ("tol",),
     "solve --n 15 --maxiter -1": ("maxiter", "-1"),
     "solve --n 15 --backend nonsense": ("nonsense", "sparse, stencil, torch"),
@@ -155,9 +161,11 @@ def test_train_leaves_foreign_folder(refused, tmp_path):
 
 def test_points_file(refused, tmp_path):
     path = tmp_path / "points.txt"
-    for text in ("a b\n", "1 2 3\n", ""):
+    for text, what in (("1\na b\n", "line 2 is 'a b'"), ("# n\n1 2 3\n", "line 2 is '1 2 3'"), ("", "empty"), ("# n\n", "empty")):
         path.write_text(text)
-        assert "points.txt" in refused("derive", "--family", "minimax", "--degree", 1, "--points", path)
+        said = refused("derive", "--family", "minimax", "--degree", 1, "--points", path)
+        assert "points.txt" in said
+        assert what in said
 
 
 def test_json_of_an_error_is_empty(run):

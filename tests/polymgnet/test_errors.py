@@ -31,7 +31,7 @@ def fail(error):
             70,
             "polymgnet: internal error, ZeroDivisionError: a fault; --traceback shows where, please report it",
         ),
-        (MemoryError("Unable to allocate 8. EiB"), 1, "polymgnet: Unable to allocate 8. EiB"),
+        (MemoryError("Unable to allocate 8. EiB"), 1, "polymgnet: out of memory: Unable to allocate 8. EiB"),
         (torch.OutOfMemoryError("out of memory,\ntried 2 GiB"), 1, "polymgnet: out of memory, tried 2 GiB"),
         (Stopped("stopped as asked; --resume goes on"), 1, "polymgnet: stopped as asked; --resume goes on"),
         (Stopped("the state is saved", signal.SIGTERM), 143, "polymgnet: the state is saved"),
