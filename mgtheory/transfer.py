@@ -104,10 +104,10 @@ def _repeat(factor: sp.csr_array, times: int) -> sp.csr_array:
     return sp.csr_array((np.tile(factor.data, times), indices, indptr), shape=(times * rows, times * columns))
 
 
-def coarse_size(n: int, boundary: Boundary) -> int:
+def coarse_size(n: int, boundary: Boundary, *, least: float = 0.48) -> int:
     """Unknowns of the next coarser grid; n itself where n < 3.
 
-    The number of mesh intervals N is halved. Where it is odd, Dirichlet and periodic grids take that number between 0.48 N and 0.56 N
+    The number of mesh intervals N is halved. Where it is odd, Dirichlet and periodic grids take that number between `least` N and 0.56 N
     with the most factors 2 (there is only one), so that the grids below are nested; cells (Neumann) take (n + 1)/2.
     """
     if n < 3:
@@ -115,7 +115,7 @@ def coarse_size(n: int, boundary: Boundary) -> int:
     intervals = n + 1 if boundary is Boundary.DIRICHLET else n
     coarse = (intervals + 1) // 2
     if intervals % 2 and boundary is not Boundary.NEUMANN:
-        nearby = range(math.ceil(0.48 * intervals), math.floor(0.56 * intervals) + 1)
+        nearby = range(math.ceil(least * intervals), math.floor(0.56 * intervals) + 1)
         coarse = max(nearby, key=lambda m: m & -m, default=coarse)
     return coarse - 1 if boundary is Boundary.DIRICHLET else coarse
 

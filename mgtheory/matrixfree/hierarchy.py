@@ -26,18 +26,16 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.linalg import LinearOperator
 
 from mgtheory import building
-from mgtheory.assembly import Boundary
 from mgtheory.checks import check_callable, check_number, check_whole
 from mgtheory.matrixfree.cycle import Loads, cycle_products, iterate, run_cycle
 from mgtheory.matrixfree.levels import StencilLevel, compile_kernels
 from mgtheory.matrixfree.operators import SineSolver, places
 from mgtheory.matrixfree.setup import Smoothers, make_operator
-from mgtheory.matrixfree.tables import KEEP
+from mgtheory.matrixfree.tables import KEEP, coarse_points
 from mgtheory.matrixfree.threads import thread_count
 from mgtheory.problems import Problem
 from mgtheory.solution import Cycle, Reason, Solution, check_cycle
 from mgtheory.stencils import Stencil
-from mgtheory.transfer import coarse_size
 
 __all__ = ["StencilHierarchy"]
 
@@ -142,7 +140,7 @@ class StencilHierarchy:
             index, fine = len(levels), operator.shape
             coarse, chosen = fine, operator.choose_axes(axes)
             if index + 1 < max_levels and math.prod(fine) > coarsest:
-                coarse = tuple(coarse_size(n, Boundary.DIRICHLET) if j in chosen else n for j, n in enumerate(fine))
+                coarse = tuple(coarse_points(n) if j in chosen else n for j, n in enumerate(fine))
             level = StencilLevel(fine, operator.c, None if coarse == fine else coarse, workers)
             if coarse != fine:
                 coarsened = [places(len(fine))[j] for j, (n, m) in enumerate(zip(fine, coarse, strict=True)) if n != m]

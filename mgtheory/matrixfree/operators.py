@@ -1,6 +1,6 @@
 """Constant stencils that reach one point and are symmetric in every axis: eight numbers, their symbol, Galerkin product and inverse.
 
-Every grid is seen as (planes, rows, columns): (n,) is (n, 1, 1), (n0, n1) is (n0, 1, n1). The stencil is c[i, j, k] for the absolute
+Every grid is seen as (planes, rows, columns): (n,) is (1, 1, n), (n0, n1) is (n0, 1, n1). The stencil is c[i, j, k] for the absolute
 offsets; its symbol sum c[i, j, k] (2 cos t_0)^i (2 cos t_1)^j (2 cos t_2)^k is multi-affine in the cosines, so its range is found in
 corners, and it gives the eigenvalues for the coarsest solve.
 """
@@ -48,7 +48,7 @@ def eight_numbers(stencil: Array) -> Array:
 
 def places(dim: int) -> tuple[int, ...]:
     """Which of (planes, rows, columns) the axes of a grid are."""
-    return {1: (0,), 2: (0, 2), 3: (0, 1, 2)}[dim]
+    return {1: (2,), 2: (0, 2), 3: (0, 1, 2)}[dim]
 
 
 def as_grid(shape: Sequence[int]) -> Grid:

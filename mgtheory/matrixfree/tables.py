@@ -1,7 +1,8 @@
 """Interpolation and restriction along one axis as tables: for every target index a first source index and four weights.
 
 These are the transfers of `mgtheory.transfer` (Dirichlet) in the form the kernels use. Coarse unknowns lie on the uniform grid of the
-coarse size, so every size can be coarsened; sizes n = 2 m + 1 are nested, with weights (1/2, 1, 1/2) up and (1/4, 1/2, 1/4) down.
+coarse size, so every size can be coarsened (`coarse_points`); sizes n = 2 m + 1 are nested, with weights (1/2, 1, 1/2) up and
+(1/4, 1/2, 1/4) down.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from mgtheory.assembly import Boundary
+from mgtheory.transfer import coarse_size
 
 __all__ = [
     "ADD",
@@ -27,6 +31,7 @@ __all__ = [
     "ZERO",
     "Tables",
     "bands",
+    "coarse_points",
     "cubic",
     "linear",
     "restriction",
@@ -68,6 +73,14 @@ class Tables:
         for a, (i, w) in enumerate(axes):
             first[a, : n[a]], weights[a, :, : n[a]] = i, w
         return cls(first, weights, kind)
+
+
+def coarse_points(n: int) -> int:
+    """Unknowns of the next coarser axis: as everywhere, but none with the hat of a coarse point over five fine ones, as where H > 2 h."""
+    m = coarse_size(n, Boundary.DIRICHLET)
+    ends = np.arange(m + 2) * (n + 1)  # over m + 1: where the coarse points and the boundary lie, in units of h
+    within = -(-ends[2:] // (m + 1)) - ends[:-2] // (m + 1) - 1
+    return m if within.max(initial=0) <= 4 else coarse_size(n, Boundary.DIRICHLET, least=0.5)
 
 
 def _positions(n: int, m: int) -> Weights:
