@@ -130,6 +130,9 @@ class Problem:
         polynomial = self.polynomial
         if polynomial is not None:
             return assembly.extremes(polynomial, [[assembly.eigenvalue_range(n, self.boundary) for n in self.shape]])
+        if self.unknowns <= 2:  # too few for Lanczos iteration
+            values = np.linalg.eigvalsh(self.A.toarray())
+            return float(values[0]), float(values[-1])
         start = np.random.default_rng(0).standard_normal(self.unknowns)
         b = float(sla.eigsh(self.A, k=1, which="LA", v0=start, tol=1e-10, return_eigenvectors=False)[0])
         if self.nullspace is not None:
