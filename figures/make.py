@@ -94,7 +94,7 @@ def _draw(jobs: Sequence[tuple[str, Callable[[], Figure | None]]], out: Path, pr
 
 
 def training(runs: Sequence[Run]) -> Figure | None:
-    """(d) Training loss and validation accuracy of every configuration against the epoch."""
+    """Training loss and validation accuracy of every configuration against the epoch."""
     grouped = _configurations(runs)
     panels = [
         ("train_loss", "training loss", 1.0, True),

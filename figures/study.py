@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
 from analysis.stats import estimate
-from figures.style import BLACK, GREY, legend_above, look, look_of
+from figures.style import BLACK, GREY, legend_above, look, look_of, named
 
 __all__ = ["draw_accuracies", "draw_level_factors"]
 
@@ -63,7 +63,7 @@ def draw_level_factors(
         ax.plot(
             np.arange(1, numbers.size + 1) + offset,
             numbers,
-            label=label,
+            label=named(label),
             linestyle="none",
             marker=style.marker,
             color=style.colour,
@@ -71,7 +71,7 @@ def draw_level_factors(
             markersize=5.0,
             markeredgewidth=1.2,
         )
-    ax.axhline(1.0, color=GREY, linewidth=0.8, linestyle=(0, (3, 2)), zorder=1)
+    ax.axhline(1.0, color=GREY, linewidth=0.8, linestyle=(0, (3, 2)), zorder=1, label="µ = 1: smooths below")
     if largest > 3.0:
         ax.set_yscale("log")
     else:

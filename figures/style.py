@@ -39,6 +39,7 @@ __all__ = [
     "legend_above",
     "look",
     "look_of",
+    "named",
     "panel_letters",
     "paper",
     "save",
@@ -83,7 +84,7 @@ _RC: Any = {
     "ytick.labelsize": 7.5,
     "legend.fontsize": 7.5,
     "legend.frameon": False,
-    "legend.handlelength": 2.4,
+    "legend.handlelength": 3.0,  # two periods of the longest dashes
     "legend.columnspacing": 1.2,
     "legend.handletextpad": 0.5,
     "axes.linewidth": 0.6,
@@ -143,6 +144,11 @@ def look_of(label: str, index: int) -> Look:
     if label in ROLES:
         return ROLES[label]
     return look(list(FAMILIES).index(label) if label in FAMILIES else index)
+
+
+def named(label: str) -> str:
+    """A label as legends write it: what is special about a role stands behind it."""
+    return f"{label} (norms folded in)" if label == "effective" else label
 
 
 @contextmanager
