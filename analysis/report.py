@@ -28,7 +28,7 @@ from mgtheory.files import read_json, write_atomically
 
 __all__ = ["SpectralReport", "analyse", "analyse_record"]
 
-KIND, SCHEMA = "spectral_report", 3
+KIND, SCHEMA = "spectral_report", 4
 Progress = Callable[[int, str], None]
 
 
@@ -41,7 +41,8 @@ class SpectralReport:
     run, model, label
         The folder, the model's name, and model with scheme.
     facts
-        Parameters, accuracies (fractions), epochs, seconds, seed, placement, scheme, operator, data.
+        Parameters, accuracies (fractions) and the number of test images, epochs and that of the weights, seconds, seed, placement,
+        operator, data, scheme (of a file the family in it) and how the scheme was given.
     theory
         origin ("start", "reference" or "none"), name and what was fitted.
     levels
@@ -327,12 +328,16 @@ def facts_of(record: RunRecord) -> dict[str, Any]:
     return {
         "data": config.data.name,
         "scheme": record.scheme,
+        "given": config.init.scheme,
         "operator": config.init.operator,
         "placement": config.model.placement,
         "seed": record.seed,
         "parameters": summary.parameters,
         "epochs": summary.epochs,
+        "chosen_epoch": summary.best_epoch,
+        "select": config.train.select,
         "test_accuracy": summary.test_accuracy,
+        "tested_on": record.tested_on,
         "val_accuracy": summary.val_accuracy,
         "seconds": summary.seconds,
         "images_per_second": summary.images_per_second,

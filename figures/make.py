@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -42,7 +42,21 @@ class Run:
     name: str
 
 
-def make(runs: Sequence[str | os.PathLike[str]], out: str | os.PathLike[str], *, progress: Progress | None = None) -> list[Path]:
+@dataclass(frozen=True, eq=False)
+class Together:
+    """The runs of a figure of all runs, and the floors of their accuracies."""
+
+    runs: Sequence[Run]
+    floors: Mapping[str, float]
+
+
+def make(
+    runs: Sequence[str | os.PathLike[str]],
+    out: str | os.PathLike[str],
+    *,
+    floors: Mapping[str, float] | None = None,
+    progress: Progress | None = None,
+) -> list[Path]:
     """Every figure of the runs, as PNG and PDF.
 
     Parameters
@@ -51,6 +65,8 @@ def make(runs: Sequence[str | os.PathLike[str]], out: str | os.PathLike[str], *,
         Finished run folders; they are analysed first where they have not been.
     out
         The folder of the figures, made if missing. Figures of one run carry its name in front if several are given.
+    floors
+        Label -> test accuracy of a simple method on the same images, a fraction: a line among the accuracies.
     progress
         Called with (figures done, name of the next).
 
@@ -69,7 +85,7 @@ def make(runs: Sequence[str | os.PathLike[str]], out: str | os.PathLike[str], *,
     for run in loaded:
         prefix = f"{run.name}_" if len(loaded) > 1 else ""
         jobs += [(prefix + name, partial(draw, run.report)) for name, draw in RUN_FIGURES.items()]
-    jobs += [(name, partial(draw, loaded)) for name, draw in COMMON_FIGURES.items()]
+    jobs += [(name, partial(draw, Together(loaded, floors or {}))) for name, draw in COMMON_FIGURES.items()]
     return _draw(jobs, Path(out), progress)
 
 
@@ -93,9 +109,9 @@ def _draw(jobs: Sequence[tuple[str, Callable[[], Figure | None]]], out: Path, pr
     return written
 
 
-def training(runs: Sequence[Run]) -> Figure | None:
+def training(given: Together) -> Figure | None:
     """Training loss and validation accuracy of every configuration against the epoch."""
-    grouped = _configurations(runs)
+    runs, grouped = given.runs, _configurations(given.runs)
     panels = [
         ("train_loss", "training loss", 1.0, True),
         ("val_accuracy", "validation accuracy (%)", 100.0, False),
@@ -112,17 +128,28 @@ def training(runs: Sequence[Run]) -> Figure | None:
     return made
 
 
-def accuracies(runs: Sequence[Run]) -> Figure | None:
-    """Test accuracy of every configuration, each run a point, with mean and confidence interval; only for two runs or more."""
-    values = {
-        name: [run.report.facts["test_accuracy"] for run in members if run.report.facts["test_accuracy"] is not None]
-        for name, members in _configurations(runs).items()
-    }
+def accuracies(given: Together) -> Figure | None:
+    """Test accuracy of every configuration with what is noise in it, and the floors of `make`; only for two runs or more."""
+    facts = {name: [run.report.facts for run in members] for name, members in _configurations(given.runs).items()}
+    values = {name: [own["test_accuracy"] for own in found if own["test_accuracy"] is not None] for name, found in facts.items()}
     values = {name: numbers for name, numbers in values.items() if numbers}
-    if len(runs) < 2 or not values:
+    if len(given.runs) < 2 or not values:
         return None
-    made, axes = figure(1, 1, width=DOUBLE, height=0.9 + 0.3 * len(values))
-    draw_accuracies(axes[0, 0], values)
+    counts = {name: facts[name][0]["tested_on"] for name in values}
+    known = {name: count for name, count in counts.items() if count}
+    alike = len(known) == len(values) and len(set(known.values())) == 1
+    one = next(iter(known.values()), 0)
+    made, axes = figure(1, 1, width=DOUBLE, height=1.1 + 0.3 * len(values))
+    draw_accuracies(
+        axes[0, 0],
+        values,
+        images=known,
+        floors=given.floors,
+        xlabel=f"test accuracy (%) on {one:,} images, one is {100 / one:.2g} %" if alike else "test accuracy (%)",
+        legend=False,
+    )
+    if axes[0, 0].get_legend_handles_labels()[1]:
+        figure_legend(made)
     return made
 
 
@@ -134,7 +161,7 @@ RUN_FIGURES: dict[str, Callable[[SpectralReport], Figure | None]] = {
     "convergence": convergence,
 }
 
-COMMON_FIGURES: dict[str, Callable[[Sequence[Run]], Figure | None]] = {
+COMMON_FIGURES: dict[str, Callable[[Together], Figure | None]] = {
     "training": training,
     "accuracies": accuracies,
 }

@@ -27,6 +27,7 @@ KIND, SCHEMA = "polymgnet demo", 1
 CONTENT = ("demo.json", "init.json", "runs", "figures", "result.json")
 NETWORKS = ("theory", "constant", "xavier", "resnet")
 STAGES = 1 + 2 * len(NETWORKS) + 2
+FLOOR = "1-nearest neighbour"
 
 
 @dataclass(frozen=True)
@@ -70,10 +71,10 @@ def run(out: Path, *, force: bool = False, report: console.Step = console.silent
     for name in NETWORKS:
         with stage(f"analyse {name}") as tell:
             reports[name] = analyse(folder / "runs" / name, tell=tell)
-    with stage("draw") as tell:
-        figures = draw(folder, tell=tell)
     with stage("nearest neighbour"):
         floor = nearest_neighbour()
+    with stage("draw") as tell:
+        figures = draw(folder, {FLOOR: floor["test_accuracy"]}, tell=tell)
     document = {
         "kind": KIND,
         "schema": SCHEMA,
@@ -181,11 +182,12 @@ def analyse(path: Path, *, tell: Callable[[str], None]) -> Any:
     return analysis.analyse(path, progress=lambda level, word: tell(f"level {level}: {word}"))
 
 
-def draw(folder: Path, *, tell: Callable[[str], None]) -> list[Path]:
-    """All figures of the runs, and the histories of a multigrid solve; drawn anew, for they are quick."""
+def draw(folder: Path, floors: dict[str, float], *, tell: Callable[[str], None]) -> list[Path]:
+    """All figures of the runs, the floors of their accuracies among them; drawn anew, for they are quick."""
     import figures
 
-    paths = figures.make([folder / "runs" / name for name in NETWORKS], folder / "figures", progress=lambda _, name: tell(name))
+    runs = [folder / "runs" / name for name in NETWORKS]
+    paths = figures.make(runs, folder / "figures", floors=floors, progress=lambda _, name: tell(name))
     return [Path(path) for path in paths]
 
 
@@ -269,7 +271,7 @@ def show(result: dict[str, Any]) -> None:
                 entry["seconds"],
             ]
         )
-    body.append(["1-nearest neighbour", "–", 0, None, f"{100 * floor:.2f} %", "–", None, None, None, None])
+    body.append([FLOOR, "–", 0, None, f"{100 * floor:.2f} %", "–", None, None, None, None])
     columns = ["start", "model", "weights", "MFLOP/image", "test accuracy", "validation", "mu start", "mu learned", "mu folded", "seconds"]
     settings = result["settings"]
     console.table(

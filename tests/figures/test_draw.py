@@ -5,6 +5,7 @@ import pytest
 from matplotlib.collections import QuadMesh
 from matplotlib.contour import ContourSet
 
+from analysis import fraction_interval
 from figures import (
     draw_accuracies,
     draw_convergence,
@@ -190,11 +191,16 @@ def test_time_per_unknown(ax):
 
 
 def test_accuracies(ax):
-    assert draw_accuracies(ax, {"theory": [0.98, 0.99, 1.0], "xavier": [0.5]}) is ax
-    np.testing.assert_allclose(line(ax, "theory").get_xdata(), [98.0, 99.0, 100.0])
-    (interval,) = [one for one in ax.lines if one.get_label() == "_interval"]
+    groups, images = {"theory": [0.98, 0.99, 1.0], "xavier": [0.5]}, {"theory": 300}
+    assert draw_accuracies(ax, groups, images=images, floors={"floor": 0.9}, columns=1) is ax
+    np.testing.assert_allclose(line(ax, "_theory").get_xdata(), [98.0, 99.0, 100.0])
     reach = 4.302652729911275 / np.sqrt(3)  # t_2 at 97.5 %, standard deviation 1
-    np.testing.assert_allclose(interval.get_xdata(), [99 - reach, 99 + reach])
+    np.testing.assert_allclose(line(ax, "95 % interval: mean over the seeds").get_xdata(), [99 - reach, 100.0])  # cut at 100 %
+    (band,) = ax.patches  # none where the number of images is not known
+    np.testing.assert_allclose([band.get_x(), band.get_x() + band.get_width()], 100 * np.array(fraction_interval(0.99, 300)))
+    assert ax.get_xlim()[0] < band.get_x()
+    assert set(line(ax, "floor").get_xdata()) == {90.0}
+    assert set(legend_texts(ax)) == {"95 % interval: number of images", "95 % interval: mean over the seeds", "floor"}
     assert [text.get_text() for text in ax.get_yticklabels()] == ["theory", "xavier"]
     assert "(%)" in ax.get_xlabel()
 

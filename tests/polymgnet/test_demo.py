@@ -25,7 +25,9 @@ def contents(folder):
 def no_figures(monkeypatch):
     """Drawing is tested with the figures; here a text stands for each."""
 
-    def draw(folder, *, tell):
+    def draw(folder, floors, *, tell):
+        assert list(floors) == [demo.FLOOR]
+        assert 0.95 < floors[demo.FLOOR] <= 1
         (folder / "figures").mkdir(exist_ok=True)
         (folder / "figures" / "training.png").write_text("drawn")
         return [folder / "figures" / "training.png"]
@@ -61,7 +63,7 @@ def test_progress_is_a_line_a_stage(finished):
     """Every stage is begun once and ends once, in order, with its seconds; the epochs of the networks are told."""
     _, _, steps = finished
     ends = [(done, end.rpartition(", ")[0]) for done, _, end in steps if end]
-    names = ["derive", *(f"{what} {name}" for what in ("train", "analyse") for name in demo.NETWORKS), "draw", "nearest neighbour"]
+    names = ["derive", *(f"{what} {name}" for what in ("train", "analyse") for name in demo.NETWORKS), "nearest neighbour", "draw"]
     assert ends == list(enumerate(names, start=1))
     assert len(names) == demo.STAGES
     assert all(end.endswith(" s") for _, _, end in steps if end)
