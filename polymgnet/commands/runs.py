@@ -123,7 +123,7 @@ def demo(
     from polymgnet import demo as work
 
     finished = (out / "result.json").exists() and not force
-    with on_interrupt(GO_ON), console.progress("demo", total=work.STAGES, show=not as_json) as step:
+    with on_interrupt(GO_ON), console.progress("demo", show=not as_json) as step:  # the stages count themselves
         result = work.run(out, force=force, report=step)
     if finished:
         console.note(f"the demo in {out} was finished before, nothing was done again; --force starts it anew")
