@@ -132,6 +132,10 @@ def _draw_roots(ax: Axes, roots: np.ndarray, label: str, index: int, size: float
         label=f"roots, {named(label)}",
         **style,
     )
+    if not inside.all():
+        ax.plot(
+            [], [], linestyle="none", marker=">", color=GREY, markerfacecolor="none", markersize=size, label="towards a root out of view"
+        )
     middle, half = 0.5 * (x[0] + x[1]), 0.5 * (x[1] - x[0])
     for z in roots[~inside]:
         direction = z - middle if np.isfinite(z) else 1.0 + 0.0j

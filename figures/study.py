@@ -47,13 +47,21 @@ def draw_accuracies(
         summary, count = estimate(values), (images or {}).get(label)
         if count is not None:
             low, high = fraction_interval(summary.mean, count)
-            ax.barh(row, 100 * (high - low), left=100 * low, height=0.5, color="#E4E4E4", zorder=1, label="95 % interval: number of images")
+            ax.barh(
+                row,
+                100 * (high - low),
+                left=100 * low,
+                height=0.5,
+                color="#E4E4E4",
+                zorder=1,
+                label="95 % interval by the number of images",
+            )
         spread = np.linspace(-0.12, 0.12, values.size) if values.size > 1 else np.zeros(1)
         style: dict[str, Any] = {"linestyle": "none", "marker": look(row).marker, "color": look(row).colour, "markerfacecolor": "none"}
         ax.plot(100 * values, row + spread, zorder=4, label=f"_{label}", **style)
         if summary.low is not None and summary.high is not None:
             ends = 100 * np.clip([summary.low, summary.high], 0.0, 1.0)
-            ax.plot(ends, [row, row], color=BLACK, linewidth=1.0, zorder=3, label="95 % interval: mean over the seeds")
+            ax.plot(ends, [row, row], color=BLACK, linewidth=1.0, zorder=3, label="95 % interval of the mean over the seeds")
             ax.plot([100 * summary.mean] * 2, [row - 0.25, row + 0.25], color=BLACK, linewidth=1.6, zorder=3, label="_mean")
     for label, value in (floors or {}).items():
         ax.axvline(100 * value, color=VERMILION, linewidth=1.0, linestyle=(0, (4, 2)), zorder=2, label=label)

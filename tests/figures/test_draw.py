@@ -90,6 +90,7 @@ def test_spectrum_shows_roots_that_are_far_away(ax):
     np.testing.assert_array_equal(line(ax, "roots, learned").get_xdata(), [0.5])
     edges = [one for one in ax.lines if one.get_label() == "_edge"]
     assert len(edges) == 4
+    assert legend_texts(ax).count("towards a root out of view") == 1
     right = [one.get_xdata()[0] for one in edges[:2]]
     assert all(0.9 * ax.get_xlim()[1] < x < ax.get_xlim()[1] for x in right)
     assert edges[2].get_ydata()[0] < -1.0 < 1.0 < edges[3].get_ydata()[0]
@@ -195,12 +196,12 @@ def test_accuracies(ax):
     assert draw_accuracies(ax, groups, images=images, floors={"floor": 0.9}, columns=1) is ax
     np.testing.assert_allclose(line(ax, "_theory").get_xdata(), [98.0, 99.0, 100.0])
     reach = 4.302652729911275 / np.sqrt(3)  # t_2 at 97.5 %, standard deviation 1
-    np.testing.assert_allclose(line(ax, "95 % interval: mean over the seeds").get_xdata(), [99 - reach, 100.0])  # cut at 100 %
+    np.testing.assert_allclose(line(ax, "95 % interval of the mean over the seeds").get_xdata(), [99 - reach, 100.0])  # cut at 100 %
     (band,) = ax.patches  # none where the number of images is not known
     np.testing.assert_allclose([band.get_x(), band.get_x() + band.get_width()], 100 * np.array(fraction_interval(0.99, 300)))
     assert ax.get_xlim()[0] < band.get_x()
     assert set(line(ax, "floor").get_xdata()) == {90.0}
-    assert set(legend_texts(ax)) == {"95 % interval: number of images", "95 % interval: mean over the seeds", "floor"}
+    assert set(legend_texts(ax)) == {"95 % interval by the number of images", "95 % interval of the mean over the seeds", "floor"}
     assert [text.get_text() for text in ax.get_yticklabels()] == ["theory", "xavier"]
     assert "(%)" in ax.get_xlabel()
 
