@@ -11,7 +11,7 @@ from analysis.records import RunRecord, read_metrics, read_run, read_runs
 from analysis.report import SpectralReport, analyse
 from analysis.spectra import Damping, Spectrum, convolution_spectrum, damping
 from analysis.states import LevelState, NormState, StepState, level_states
-from analysis.stats import Comparison, Estimate, estimate, paired
+from analysis.stats import Comparison, Estimate, estimate, fraction_interval, paired
 from analysis.verdict import Verdict, judge, nearest_classical
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "convolution_spectrum",
     "damping",
     "estimate",
+    "fraction_interval",
     "judge",
     "level_states",
     "nearest_classical",

@@ -19,7 +19,7 @@ import pandas as pd
 from analysis.records import REFERENCE
 from analysis.report import SpectralReport, analyse
 from analysis.stats import configuration_key, estimate, groups_of, pair_rows
-from analysis.tables import markdown
+from analysis.text import comparison_text
 from analysis.verdict import TOLERANCE
 from mgtheory.files import write_atomically
 from nets.runs import read_config
@@ -60,18 +60,8 @@ class RunComparison:
         return {name: _rows(getattr(self, name)) for name in ("runs", "groups", "pairs")}
 
     def text(self) -> str:
-        """All tables as markdown."""
-        parts = ["## Runs", "", markdown(self.runs.drop(columns=["run"]))]
-        if (self.groups["n"] > 1).any():
-            parts += [
-                "",
-                f"## Configurations (test accuracy in fractions, {CONFIDENCE:.0%} interval of the mean)",
-                "",
-                markdown(self.groups),
-            ]
-        if not self.pairs.empty and (self.pairs["seeds"] > 1).any():
-            parts += ["", "## Differences, paired by seed", "", markdown(self.pairs)]
-        return "\n".join([*parts, ""])
+        """All tables as markdown: `text.comparison_text`."""
+        return comparison_text(self)
 
     def __str__(self) -> str:
         return self.text()

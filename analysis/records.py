@@ -23,6 +23,7 @@ from mgtheory.families import FAMILIES
 from mgtheory.files import read_json
 from mgtheory.polynomial import ResidualPolynomial
 from nets.initialise import InitReport
+from nets.predict import DATA_FILE, read_data_facts
 from nets.runs import Summary, read_config, read_summary
 from nets.schemes import Source, factors_from_roots, find_scheme
 from nets.sections import TrainConfig
@@ -100,6 +101,11 @@ class RunRecord:
     def seed(self) -> int:
         """The seed of the run."""
         return self.config.train.seed
+
+    @property
+    def tested_on(self) -> int | None:
+        """Number of test images; None for a folder from before they were counted (its data set is not loaded for that)."""
+        return read_data_facts(self.path).images["test"] if (self.path / DATA_FILE).is_file() else None
 
 
 def read_run(run: str | os.PathLike[str], *, reference: str = REFERENCE) -> RunRecord:

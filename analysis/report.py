@@ -22,13 +22,14 @@ from threadpoolctl import threadpool_limits
 
 from analysis.levels import LevelReport, analyse_level
 from analysis.records import REFERENCE, RunRecord, read_run
-from analysis.tables import markdown, number
-from analysis.verdict import TOLERANCE, WORDS
+from analysis.tables import number
+from analysis.text import report_text
+from analysis.verdict import TOLERANCE
 from mgtheory.files import read_json, write_atomically
 
 __all__ = ["SpectralReport", "analyse", "analyse_record"]
 
-KIND, SCHEMA = "spectral_report", 3
+KIND, SCHEMA = "spectral_report", 4
 Progress = Callable[[int, str], None]
 
 
@@ -41,7 +42,8 @@ class SpectralReport:
     run, model, label
         The folder, the model's name, and model with scheme.
     facts
-        Parameters, accuracies (fractions), epochs, seconds, seed, placement, scheme, operator, data.
+        Parameters, accuracies (fractions) and the number of test images, epochs and that of the weights, seconds, seed, placement,
+        operator, data, scheme (of a file the family in it) and how the scheme was given.
     theory
         origin ("start", "reference" or "none"), name and what was fitted.
     levels
@@ -121,78 +123,8 @@ class SpectralReport:
         return pd.DataFrame(rows)
 
     def text(self) -> str:
-        """The report for reading, as markdown: facts, the table, what is not identifiable, and what training did."""
-        facts = self.facts
-        lines = [
-            f"# {self.label}: {self.run}",
-            "",
-            f"{facts['parameters']:,} weights, {facts['epochs']} epochs, test accuracy {_percent(facts['test_accuracy'])}, "
-            f"validation {_percent(facts['val_accuracy'])}, {facts['seconds']:.1f} s, seed {facts['seed']}.",
-            "",
-        ]
-        if not self.levels:
-            return "\n".join([*lines, f"{self.model} has no levels and no residual polynomial: accuracies only.", ""])
-        shown = ["level", "role", "spectral_radius", "roots", "smoothing_factor", "max_modulus", "smoothing_norm", "smoother", "training"]
-        lines += [markdown(self.table()[shown]), ""]
-        if self.has_polynomial:
-            lines += ["Correction polynomials, norms folded in (mean ± standard deviation over the channels):", ""]
-            lines += [markdown(self.coefficient_table()), ""]
-        lines += self._explanations()
-        return "\n".join(lines)
-
-    def coefficient_table(self) -> pd.DataFrame:
-        """One row per polynomial step: learned coefficients as they stand and in units of A, what is identifiable, effective ones."""
-        rows = []
-        for level in self.levels:
-            radius = level.operators["learned"].radius
-            for entry in level.effective:
-                own = [reading for reading in level.readings if reading.step == entry["step"]]
-                kept = {name: value for reading in own for name, value in reading.keeps.items()}
-                pairs = zip(entry["mean"], entry["spread"])
-                rows.append(
-                    {
-                        "level": level.level,
-                        "step": entry["step"],
-                        "coefficients": ", ".join(f"{reading.name} = {number(reading.value)}" for reading in own),
-                        "in units of A": ", ".join(number(reading.value * radius**reading.power) if radius else "" for reading in own),
-                        "identifiable": ", ".join(reading.name for reading in own if reading.identifiable) or "none",
-                        "kept": ", ".join(f"{name} = {number(value)}" for name, value in kept.items()),
-                        "effective": ", ".join(f"p_{j} = {number(mean)} ± {number(spread)}" for j, (mean, spread) in enumerate(pairs)),
-                    }
-                )
-        return pd.DataFrame(rows)
-
-    def _explanations(self) -> list[str]:
-        lines = []
-        origin = {
-            "start": f"Theory: {self.theory['name']}, from which the run started.",
-            "reference": f"Theory: {self.theory['name']}, as the reference (the run started from {self.facts['scheme']}).",
-            "none": "The steps are convolutions B: smoothing factors are those of the product of I − B A, there is no polynomial.",
-        }
-        lines += [origin[self.theory["origin"]]]
-        lines += [f"Fitted: {reason}." for reason in self.theory["fitted"]]
-        words = dict.fromkeys(
-            verdict.word for level in self.levels for verdict in (level.verdict, level.effective_verdict) if verdict is not None
-        )
-        lines += [f"{word}: {WORDS[word]}." for word in words if self.has_polynomial]
-        reasons: dict[str, list[str]] = {}
-        for level in self.levels:
-            for reading in level.not_identifiable:
-                reasons.setdefault(reading.reason, []).append(f"level {level.level} step {reading.step} {reading.name}")
-        lines += [f"Not identifiable: {', '.join(where)}: {reason}." for reason, where in reasons.items()]
-        if self.has_polynomial:
-            lines.append("Sizes are relative to A (A/s with s w is the same network): compare w b, kappa b² and r/b, the units of A.")
-        for level in self.levels:
-            if level.coefficients_moved is not None:
-                before, after = (level.operators[name].radius for name in ("start", "learned"))
-                moved = f"{100 * level.coefficients_moved:.3g} % of their size"
-                radius = f"the spectral radius of A from {number(before)} to {number(after)}"
-                lines.append(f"Level {level.level}: the coefficients moved by {moved}, {radius}.")
-        if any(name.startswith("B") for level in self.levels for name in level.operators):
-            lines.append("Where a batch norm follows B directly, the size of each output channel of B has no effect and no meaning.")
-        if any(reading.shares_scale for level in self.levels for reading in level.readings):
-            lines.append("A norm stands inside rho: sizes of coefficients are shared with its gamma; read the effective coefficients.")
-        return [line for text in lines for line in (text, "")]
+        """The report for reading, as markdown: `text.report_text`."""
+        return report_text(self)
 
     def __str__(self) -> str:
         return self.text()
@@ -327,20 +259,20 @@ def facts_of(record: RunRecord) -> dict[str, Any]:
     return {
         "data": config.data.name,
         "scheme": record.scheme,
+        "given": config.init.scheme,
         "operator": config.init.operator,
         "placement": config.model.placement,
         "seed": record.seed,
         "parameters": summary.parameters,
         "epochs": summary.epochs,
+        "chosen_epoch": summary.best_epoch,
+        "select": config.train.select,
         "test_accuracy": summary.test_accuracy,
+        "tested_on": record.tested_on,
         "val_accuracy": summary.val_accuracy,
         "seconds": summary.seconds,
         "images_per_second": summary.images_per_second,
     }
-
-
-def _percent(value: float | None) -> str:
-    return "not measured" if value is None else f"{100 * value:.2f} %"
 
 
 def _finite(value: Any) -> Any:

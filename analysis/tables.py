@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-__all__ = ["markdown", "number"]
+__all__ = ["filled", "markdown", "number"]
 
 
 def number(value: Any, *, digits: int = 4) -> str:
@@ -24,6 +24,11 @@ def number(value: Any, *, digits: int = 4) -> str:
     if z.imag:
         return f"{z.real:.{digits}g}{'+' if z.imag > 0 else '−'}{abs(z.imag):.{digits}g}i"
     return f"{z.real:.{digits}g}"
+
+
+def filled(table: pd.DataFrame) -> pd.DataFrame:
+    """The table without the columns that say nothing in any row."""
+    return table[[name for name in table.columns if any(number(value) for value in table[name])]]
 
 
 def markdown(table: pd.DataFrame) -> str:

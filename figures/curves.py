@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import ArrayLike
 
-from figures.style import GREY, legend_above, look_of
+from figures.style import GREY, legend_above, look_of, named
 
 __all__ = ["draw_convergence", "draw_factors", "draw_time_per_unknown", "draw_training"]
 
@@ -46,7 +46,7 @@ def draw_training(
         stack = np.stack([values[:length] for values in arrays])
         epochs = np.arange(1, length + 1)
         single = single and length == 1
-        every, name = max(1, length // 8), label if len(arrays) == 1 else f"{label} ({len(arrays)} runs)"
+        every, name = max(1, length // 8), label if len(arrays) == 1 else f"{label} (mean and range of {len(arrays)} runs)"
         ax.plot(epochs, stack.mean(axis=0), label=name, markevery=every, **look_of(label, k).marked)
         if len(arrays) > 1:
             ax.fill_between(epochs, stack.min(axis=0), stack.max(axis=0), color=look_of(label, k).colour, alpha=0.18, linewidth=0)
@@ -73,7 +73,7 @@ def draw_convergence(
     columns: int = 2,
     legend: bool = True,
 ) -> Axes:
-    """Residual norms relative to the first, on a logarithmic axis, against cycles or against work.
+    """Residual norms relative to the first, on a logarithmic axis, against cycles or against work; what ends above the first has diverged.
 
     Parameters
     ----------
@@ -92,13 +92,14 @@ def draw_convergence(
             raise ValueError(f"history {label!r} starts with {norms[:1].tolist()}, must start with a residual norm > 0")
         norms = np.where(norms > 0, norms, np.nan)  # a residual that is exactly 0 has no place on this axis
         x = np.arange(norms.size) * (1.0 if work is None else work[label])
-        ax.semilogy(x, norms / norms[0], label=label, markevery=max(1, norms.size // 12), **look_of(label, k).marked)
+        name = f"{named(label)}, diverged" if norms[-1] > norms[0] else named(label)
+        ax.semilogy(x, norms / norms[0], label=name, markevery=max(1, norms.size // 12), **look_of(label, k).marked)
     if work is None:
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     if tolerance:
         ax.axhline(tolerance, color=GREY, linewidth=0.8, linestyle=(0, (3, 2)), zorder=1, label="tolerance")
     ax.set_xlabel(steps if work is None else "work (fine-grid products with A)")
-    ax.set_ylabel("residual norm ‖b − Ax‖₂, relative")
+    ax.set_ylabel("‖b − Ax‖₂, relative to the first")
     if legend:
         legend_above(ax, columns=columns)
     return ax

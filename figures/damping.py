@@ -83,7 +83,7 @@ def colour_limit(dampings: Sequence[ArrayLike]) -> float:
     return 1.0 if largest <= ABOVE_ONE else float(10.0 ** max(1, int(np.ceil(np.log10(largest) - 1e-12))))
 
 
-def colour_bar(axes: Sequence[Axes]) -> Colorbar:
+def colour_bar(axes: Sequence[Axes], *, label: str = "remaining amplitude |q|") -> Colorbar:
     """One scale beside the panels of `draw_damping`."""
     mesh = next(c for c in axes[0].collections if isinstance(c, QuadMesh))
     made = axes[0].get_figure()
@@ -97,7 +97,7 @@ def colour_bar(axes: Sequence[Axes]) -> Colorbar:
         bar.set_ticks([0.0, 0.5, 1.0, *(10.0**powers)], labels=["0", "0.5", "1", *(f"$10^{{{p}}}$" for p in powers)])
         bar.ax.axhline(1.0, color=BLACK, linewidth=0.8)
     bar.minorticks_off()
-    bar.set_label("remaining amplitude |q|")
+    bar.set_label(label)
     return bar
 
 

@@ -74,6 +74,7 @@ def families() -> Figure:
             xlabel="eigenvalue λ of the 5-point Laplacian (h = 1)",
             legend=False,
         )
+        ax.set_title(f"degree {SHOWN_DEGREE}")
     axes[0, 1].set_ylabel("")
     figure_legend(made)
     panel_letters(axes)
@@ -82,7 +83,7 @@ def families() -> Figure:
 
 def smoothing_against_degree() -> Figure:
     """mu of every family against the degree of q."""
-    made, axes = figure(1, 1, height=3.2)
+    made, axes = figure(1, 1, height=3.4)
     draw_factors(
         axes[0, 0],
         _against_degree(lambda q: smoothing_factor(laplacian(2), q).factor),
@@ -90,6 +91,7 @@ def smoothing_against_degree() -> Figure:
         ylabel="smoothing factor µ",
         legend=False,
     )
+    axes[0, 0].set_title("5-point Laplacian")
     figure_legend(made)
     return made
 
@@ -102,7 +104,7 @@ def two_grid_against_work() -> Figure:
     label = "fine-grid products with A in one V(1,1) cycle, 2k + 1"
     draw_factors(axes[0, 0], work, xlabel=label, ylabel="two-grid factor ρ", legend=False)
     each = {name: (products, values ** (1.0 / products)) for name, (products, values) in work.items()}
-    draw_factors(axes[0, 1], each, xlabel=label, ylabel="factor per product, ρ^(1/(2k + 1))", log=False, legend=False)
+    draw_factors(axes[0, 1], each, xlabel=label, ylabel="factor per product, $\\rho^{1/(2k + 1)}$", log=False, legend=False)
     figure_legend(made)
     panel_letters(axes)
     return made
@@ -114,10 +116,12 @@ def spectra_with_roots() -> Figure:
     theta = grid_frequencies((24, 24))
     high = (np.abs(theta) >= np.pi / 2 - 1e-12).any(axis=-1)
     fourth = derive("chebyshev4", 3, lmax=B).polynomial
-    draw_spectrum(axes[0, 0], symbol(laplacian(2), theta), high=high, roots={"chebyshev4": fourth.roots}, polynomial=fourth, legend=False)
+    draw_spectrum(
+        axes[0, 0], symbol(laplacian(2), theta), high=high, roots={"chebyshev4": fourth.roots}, damping=("chebyshev4", fourth), legend=False
+    )
     values = symbol(_upwind(), theta)
     optimal = derive("minimax", 3, points=values[high]).polynomial
-    draw_spectrum(axes[0, 1], values, high=high, roots={"minimax": optimal.roots}, polynomial=optimal, legend=False)
+    draw_spectrum(axes[0, 1], values, high=high, roots={"minimax": optimal.roots}, damping=("minimax", optimal), legend=False)
     axes[0, 0].set_title("5-point Laplacian, degree 3")
     axes[0, 1].set_title(f"$-\\Delta u + {CONVECTION:g}u_x + {CONVECTION / 2:g}u_y$, upwind, degree 3")
     figure_legend(made)
@@ -148,14 +152,16 @@ def convergence() -> Figure:
     by_degree = {degree: {name: _history(q) for name, q in families_of_degree(degree).items()} for degree in (1, 2, 3, 4)}
     by_degree = {degree: {name: norms for name, norms in found.items() if norms[-1] < norms[0]} for degree, found in by_degree.items()}
     draw_convergence(axes[0, 0], by_degree[SHOWN_DEGREE], legend=False)
-    axes[0, 0].set_title(f"degree {SHOWN_DEGREE}")
-    best, work = {}, {}
+    axes[0, 0].set_title(f"2D Poisson {SIZE} × {SIZE}, V(1,1), degree {SHOWN_DEGREE}")
+    best, work, cheapest = {}, {}, {}
     for name in by_degree[SHOWN_DEGREE]:
         costs = {d: (2 * d + 1) * (len(found[name]) - 1) for d, found in by_degree.items() if name in found}
-        degree = min(costs, key=lambda d: costs[d])
+        degree = cheapest[name] = min(costs, key=lambda d: costs[d])
         best[name], work[name] = by_degree[degree][name], 2.0 * degree + 1.0
     draw_convergence(axes[0, 1], best, work=work, legend=False)
-    axes[0, 1].set_title("each at the degree (1 to 4) that costs it least")
+    usual = max(cheapest.values(), key=list(cheapest.values()).count)
+    others = ", ".join(f"{name}: {degree}" for name, degree in cheapest.items() if degree != usual)
+    axes[0, 1].set_title(f"cheapest degree up to {SHOWN_DEGREE}: {usual}{others and f' ({others})'}")
     figure_legend(made)
     panel_letters(axes)
     return made

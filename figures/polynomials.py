@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import NullLocator, SymmetricalLogLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator, SymmetricalLogLocator
 from numpy.typing import ArrayLike
 
-from figures.style import GREY, legend_above, look_of
+from figures.style import GREY, legend_above, look_of, named
 from mgtheory.polynomial import ResidualPolynomial
 
 __all__ = ["draw_polynomials"]
@@ -73,21 +73,30 @@ def draw_polynomials(
             zorder=2,
             label="_points",
         )
-        ax.plot([], [], linestyle="none", marker="o", markersize=3.5, color=GREY, label=f"|q(λ)| on the spectrum of A, {chosen}")
+        ax.plot([], [], linestyle="none", marker="o", markersize=3.5, color=GREY, label=f"|q(λ)| on the spectrum of A, q {named(chosen)}")
     for k, (label, values) in enumerate(curves.items()):
-        ax.plot(t, values, label=label, zorder=3 + k, **look_of(label, k).line)
+        ax.plot(t, values, label=named(label), zorder=3 + k, **look_of(label, k).line)
     if reach > LINEAR_UP_TO:
         ax.set_yscale("asinh", linear_width=1.0)  # smooth where it turns from linear to logarithmic, so that no curve gets a kink
         ax.yaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=1.0))
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, position: _short(value)))
         ax.yaxis.set_minor_locator(NullLocator())
         for level in (-1.0, 1.0):
             ax.axhline(level, color=GREY, linewidth=0.6, linestyle=(0, (3, 2)), zorder=1)
     ax.set_xlim(*interval)
+    ax.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10]))
     ax.set_xlabel(xlabel)
     ax.set_ylabel("residual polynomial q" if eigenvalues is None else "q of curves, |q| of points")
     if legend:
         legend_above(ax, columns=columns)
     return ax
+
+
+def _short(value: float) -> str:
+    """A number at the axis: in figures up to a hundred, as a power of ten beyond."""
+    if abs(value) <= 100.0:
+        return f"{value:g}".replace("-", "−")
+    return f"${'-' if value < 0 else ''}10^{{{np.log10(abs(value)):.0f}}}$"
 
 
 def _thinned(points: np.ndarray) -> np.ndarray:

@@ -1,45 +1,76 @@
-"""Numbers of many runs: accuracies with their confidence intervals, and smoothing factors of every level before and after training."""
+"""Numbers of many runs: accuracies with what is noise in them, and smoothing factors of every level before and after training."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
-from analysis.stats import estimate
-from figures.style import BLACK, GREY, legend_above, look, look_of
+from analysis.stats import estimate, fraction_interval
+from figures.style import BLACK, GREY, VERMILION, legend_above, look, look_of, named
 
 __all__ = ["draw_accuracies", "draw_level_factors"]
 
 
-def draw_accuracies(ax: Axes, groups: Mapping[str, ArrayLike], *, xlabel: str = "test accuracy (%)", factor: float = 100.0) -> Axes:
-    """One row per configuration: every run as a point, the mean as a bar with its 95 % confidence interval (Student's t).
+def draw_accuracies(
+    ax: Axes,
+    groups: Mapping[str, ArrayLike],
+    *,
+    images: Mapping[str, int] | None = None,
+    floors: Mapping[str, float] | None = None,
+    xlabel: str = "test accuracy (%)",
+    columns: int = 2,
+    legend: bool = True,
+) -> Axes:
+    """One row per configuration: every run a point, and two kinds of noise around the mean, that of the test images and that of the seeds.
+
+    The band is what so many images say of an accuracy that is measured on them (`fraction_interval`, 95 %); rows whose bands overlap are
+    not told apart by this test part. The bar is the 95 % confidence interval of the mean over the runs (Student's t), cut at 0 and 100 %.
 
     Parameters
     ----------
     groups
-        Label -> one number per run (seed).
+        Label -> one accuracy per run (seed), fractions.
+    images
+        Label -> number of test images; no band where it is not known.
+    floors
+        Label -> accuracy of a simple method on the same images, a fraction: a dashed line.
     xlabel
         With its unit.
-    factor
-        Multiplies the numbers.
     """
+    ax.use_sticky_edges = False  # the axis goes beyond the bands
     for row, (label, given) in enumerate(groups.items()):
-        values = factor * np.atleast_1d(np.asarray(given, dtype=float))
-        summary = estimate(values)
+        values = np.atleast_1d(np.asarray(given, dtype=float))
+        summary, count = estimate(values), (images or {}).get(label)
+        if count is not None:
+            low, high = fraction_interval(summary.mean, count)
+            ax.barh(
+                row,
+                100 * (high - low),
+                left=100 * low,
+                height=0.5,
+                color="#E4E4E4",
+                zorder=1,
+                label="95 % interval by the number of images",
+            )
         spread = np.linspace(-0.12, 0.12, values.size) if values.size > 1 else np.zeros(1)
-        ax.plot(
-            values, row + spread, linestyle="none", marker=look(row).marker, color=look(row).colour, markerfacecolor="none", label=label
-        )
+        style: dict[str, Any] = {"linestyle": "none", "marker": look(row).marker, "color": look(row).colour, "markerfacecolor": "none"}
+        ax.plot(100 * values, row + spread, zorder=4, label=f"_{label}", **style)
         if summary.low is not None and summary.high is not None:
-            ax.plot([summary.low, summary.high], [row, row], color=BLACK, linewidth=1.0, zorder=1, label="_interval")
-            ax.plot([summary.mean] * 2, [row - 0.25, row + 0.25], color=BLACK, linewidth=1.6, zorder=1, label="_mean")
+            ends = 100 * np.clip([summary.low, summary.high], 0.0, 1.0)
+            ax.plot(ends, [row, row], color=BLACK, linewidth=1.0, zorder=3, label="95 % interval of the mean over the seeds")
+            ax.plot([100 * summary.mean] * 2, [row - 0.25, row + 0.25], color=BLACK, linewidth=1.6, zorder=3, label="_mean")
+    for label, value in (floors or {}).items():
+        ax.axvline(100 * value, color=VERMILION, linewidth=1.0, linestyle=(0, (4, 2)), zorder=2, label=label)
     ax.set_yticks(range(len(groups)), list(groups))
     ax.set_ylim(len(groups) - 0.5, -0.5)
     ax.set_xlabel(xlabel)
     ax.grid(axis="y", visible=False)
+    if legend:
+        legend_above(ax, columns=columns)
     return ax
 
 
@@ -63,7 +94,7 @@ def draw_level_factors(
         ax.plot(
             np.arange(1, numbers.size + 1) + offset,
             numbers,
-            label=label,
+            label=named(label),
             linestyle="none",
             marker=style.marker,
             color=style.colour,
@@ -71,7 +102,7 @@ def draw_level_factors(
             markersize=5.0,
             markeredgewidth=1.2,
         )
-    ax.axhline(1.0, color=GREY, linewidth=0.8, linestyle=(0, (3, 2)), zorder=1)
+    ax.axhline(1.0, color=GREY, linewidth=0.8, linestyle=(0, (3, 2)), zorder=1, label="µ = 1: smooths below")
     if largest > 3.0:
         ax.set_yscale("log")
     else:

@@ -39,6 +39,7 @@ __all__ = [
     "legend_above",
     "look",
     "look_of",
+    "named",
     "panel_letters",
     "paper",
     "save",
@@ -83,7 +84,7 @@ _RC: Any = {
     "ytick.labelsize": 7.5,
     "legend.fontsize": 7.5,
     "legend.frameon": False,
-    "legend.handlelength": 2.4,
+    "legend.handlelength": 3.0,  # two periods of the longest dashes
     "legend.columnspacing": 1.2,
     "legend.handletextpad": 0.5,
     "axes.linewidth": 0.6,
@@ -145,6 +146,11 @@ def look_of(label: str, index: int) -> Look:
     return look(list(FAMILIES).index(label) if label in FAMILIES else index)
 
 
+def named(label: str) -> str:
+    """A label as legends write it: what is special about a role stands behind it."""
+    return f"{label} (norms folded in)" if label == "effective" else label
+
+
 @contextmanager
 def paper() -> Iterator[None]:
     """The settings of all figures, within a with block; nothing is left changed behind it."""
@@ -171,8 +177,10 @@ def figure(
 
 
 def legend_above(ax: Axes, *, columns: int = 2, **options: Any) -> Legend:
-    """The legend over one axes, outside of it; for a panel that stands alone."""
-    return ax.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=columns, borderaxespad=0.2, **options)
+    """The legend over one axes, outside of it, each label once; for a panel that stands alone."""
+    entries = _entries([ax])
+    place: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "borderaxespad": 0.2}
+    return ax.legend(list(entries.values()), list(entries), ncols=columns, **place, **options)
 
 
 def figure_legend(made: Figure, axes: Iterable[Axes] | None = None, **options: Any) -> Legend:
@@ -183,11 +191,7 @@ def figure_legend(made: Figure, axes: Iterable[Axes] | None = None, **options: A
     axes
         Whose curves are named; by default all of the figure.
     """
-    entries: dict[str, Any] = {}
-    for ax in made.axes if axes is None else axes:
-        handles, labels = ax.get_legend_handles_labels()
-        for handle, label in zip(handles, labels):
-            entries.setdefault(label, handle)
+    entries = _entries(made.axes if axes is None else axes)
     if not entries:
         raise ValueError("the figure has no labelled curve, so there is nothing for a legend")
     available = made.get_figwidth() * made.dpi * 0.95  # letters are up to 3 % wider at other resolutions than that of the screen
@@ -197,6 +201,15 @@ def figure_legend(made: Figure, axes: Iterable[Axes] | None = None, **options: A
             break
         legend.remove()
     return legend
+
+
+def _entries(axes: Iterable[Axes]) -> dict[str, Any]:
+    """Label -> what a legend shows beside it, the first of each label."""
+    entries: dict[str, Any] = {}
+    for ax in axes:
+        for handle, label in zip(*ax.get_legend_handles_labels()):
+            entries.setdefault(label, handle)
+    return entries
 
 
 def panel_letters(axes: NDArray[Any]) -> None:

@@ -27,6 +27,7 @@ KIND, SCHEMA = "polymgnet demo", 1
 CONTENT = ("demo.json", "init.json", "runs", "figures", "result.json")
 NETWORKS = ("theory", "constant", "xavier", "resnet")
 STAGES = 1 + 2 * len(NETWORKS) + 2
+FAMILY, FLOOR = "chebyshev4", "1-nearest neighbour"
 
 
 @dataclass(frozen=True)
@@ -61,24 +62,25 @@ def run(out: Path, *, force: bool = False, report: console.Step = console.silent
     if result.exists():
         return read_result(result)
     stage = Stages(report)
-    with stage("derive"):
+    with stage("derive", folder / "init.json"):
         derive_coefficients(folder / "init.json", chosen)
-    for name in NETWORKS:
-        with stage(f"train {name}") as tell:
+    runs = {name: folder / "runs" / name for name in NETWORKS}
+    for name, path in runs.items():
+        with stage(f"train {name}", path / "summary.json") as tell:
             train_network(folder, name, chosen, tell=tell)
     reports = {}
-    for name in NETWORKS:
-        with stage(f"analyse {name}") as tell:
-            reports[name] = analyse(folder / "runs" / name, tell=tell)
-    with stage("draw") as tell:
-        figures = draw(folder, tell=tell)
+    for name, path in runs.items():
+        with stage(f"analyse {name}", path / "analysis" / "report.json") as tell:
+            reports[name] = analyse(path, tell=tell)
     with stage("nearest neighbour"):
         floor = nearest_neighbour()
+    with stage("draw") as tell:
+        figures = draw(folder, {FLOOR: floor["test_accuracy"]}, tell=tell)
     document = {
         "kind": KIND,
         "schema": SCHEMA,
         "settings": asdict(chosen),
-        "table": [row(name, folder / "runs" / name, reports[name]) for name in NETWORKS],
+        "table": [row(name, path, reports[name]) for name, path in runs.items()],
         "nearest_neighbour": floor,
         "figures": [str(path.relative_to(folder)) for path in figures],
     }
@@ -87,19 +89,31 @@ def run(out: Path, *, force: bool = False, report: console.Step = console.silent
 
 
 class Stages:
-    """Counts the stages and tells of each when it begins, what it does, and how long it took."""
+    """Numbers the stages: one number while a stage lasts and when it ends, the same in every call, and how long it took."""
 
     def __init__(self, report: console.Step) -> None:
-        self.report, self.done = report, 0
+        self.report, self.number = report, 0
 
     @contextmanager
-    def __call__(self, name: str) -> Iterator[Callable[[str], None]]:
-        """One stage; yields what its work tells with."""
-        began = time.perf_counter()
-        self.report(self.done, name)
-        yield lambda text: self.report(self.done, f"{name}, {text}")
-        self.done += 1
-        self.report(self.done, finished=f"{name}, {time.perf_counter() - began:.1f} s")
+    def __call__(self, name: str, made: Path | None = None) -> Iterator[Callable[[str], None]]:
+        """One stage; yields what its work tells with.
+
+        Parameters
+        ----------
+        made
+            The file that its work ends with: if that is there and stays as it is, an earlier call did the stage, and its end says so.
+        """
+        self.number += 1
+        title, began, before = f"{self.number}/{STAGES} {name}", time.perf_counter(), changed(made)
+        self.report(self.number - 1, title)
+        yield lambda text: self.report(self.number - 1, f"{title}, {text}")
+        kept = before is not None and changed(made) == before
+        self.report(self.number, finished=f"{title}, {'done before' if kept else f'{time.perf_counter() - began:.1f} s'}")
+
+
+def changed(path: Path | None) -> int | None:
+    """When a file was changed, in nanoseconds; None where there is none."""
+    return path.stat().st_mtime_ns if path is not None and path.exists() else None
 
 
 def prepare(out: Path, settings: Settings, *, force: bool) -> Path:
@@ -144,7 +158,7 @@ def derive_coefficients(path: Path, settings: Settings) -> None:
     if path.exists():
         mgtheory.InitialCoefficients.load(path)
     else:
-        mgtheory.derive("chebyshev4", settings.degree, problem=problems.create("poisson2d", n=settings.grid)).save(path)
+        mgtheory.derive(FAMILY, settings.degree, problem=problems.create("poisson2d", n=settings.grid)).save(path)
 
 
 def network_settings(folder: Path, name: str, settings: Settings) -> tuple[str, list[str]]:
@@ -181,11 +195,12 @@ def analyse(path: Path, *, tell: Callable[[str], None]) -> Any:
     return analysis.analyse(path, progress=lambda level, word: tell(f"level {level}: {word}"))
 
 
-def draw(folder: Path, *, tell: Callable[[str], None]) -> list[Path]:
-    """All figures of the runs, and the histories of a multigrid solve; drawn anew, for they are quick."""
+def draw(folder: Path, floors: dict[str, float], *, tell: Callable[[str], None]) -> list[Path]:
+    """All figures of the runs, the floors of their accuracies among them; drawn anew, for they are quick."""
     import figures
 
-    paths = figures.make([folder / "runs" / name for name in NETWORKS], folder / "figures", progress=lambda _, name: tell(name))
+    runs = [folder / "runs" / name for name in NETWORKS]
+    paths = figures.make(runs, folder / "figures", floors=floors, progress=lambda _, name: tell(name))
     return [Path(path) for path in paths]
 
 
@@ -235,12 +250,24 @@ def smoothing_factors(report: Any, role: str) -> list[float]:
     return [level.views[role].smoothing.smoothing_factor for level in report.levels if role in level.views]
 
 
-def verdict(table: Sequence[dict[str, Any]], floor: float) -> list[str]:
-    """What was measured, whoever won."""
+def verdict(table: Sequence[dict[str, Any]], floor: float, images: int) -> list[str]:
+    """What was measured, whoever won, and what of it so many test images tell apart: 95 % intervals that do not overlap."""
+    from analysis import fraction_interval
+
+    def apart(one: float, other: float) -> bool:
+        (low, high), (other_low, other_high) = (fraction_interval(value, images) for value in (one, other))
+        return low > other_high or other_low > high
+
     best = max(entry["test_accuracy"] for entry in table)
     first = [entry["name"] for entry in table if entry["test_accuracy"] == best]
+    worse = [entry["name"] for entry in table if apart(entry["test_accuracy"], best)]
     above = [entry["name"] for entry in table if entry["test_accuracy"] > floor]
-    lines = [f"Best test accuracy: {' and '.join(first)}, {100 * best:.2f} %.", f"Above the floor: {', '.join(above) or 'none'}."]
+    beyond = [name for entry in table if (name := entry["name"]) in above and apart(entry["test_accuracy"], floor)]
+    lines = [
+        f"Best test accuracy: {' and '.join(first)}, {100 * best:.2f} %; below it by more than the noise: {', '.join(worse) or 'none'}.",
+        f"Above the floor: {', '.join(above) or 'none'}; by more than the noise: {', '.join(beyond) or 'none'}.",
+        f"Noise: one of the {images} test images is {100 / images:.2f} %; differences within overlapping intervals are no ranking.",
+    ]
     for entry in table:
         mu, before = entry["smoothing_factor_learned"], entry["smoothing_factor_start"]
         if mu is not None:
@@ -251,39 +278,35 @@ def verdict(table: Sequence[dict[str, Any]], floor: float) -> list[str]:
 
 def show(result: dict[str, Any]) -> None:
     """Print the table, what follows from it, and where the figures are."""
-    table, floor = result["table"], result["nearest_neighbour"]["test_accuracy"]
-    percent = [f"{100 * entry['test_accuracy']:.2f} %" for entry in table]
+    from analysis import fraction_interval
+
+    table, floor, images = result["table"], result["nearest_neighbour"]["test_accuracy"], result["nearest_neighbour"]["tested_on"]
+
+    def accuracy(fraction: float) -> tuple[str, str]:
+        low, high = fraction_interval(fraction, images)
+        return f"{100 * fraction:6.2f}", f"{100 * low:.2f} to {100 * high:.2f}"
+
     body = []
-    for entry, accuracy in zip(table, percent, strict=True):
+    for entry in table:
+        name = f"theory ({FAMILY})" if entry["name"] == "theory" else entry["name"]
         mega = None if entry["flops_per_image"] is None else entry["flops_per_image"] / 1e6
-        factors = [entry["smoothing_factor_start"], entry["smoothing_factor_learned"], entry["smoothing_factor_effective"]]
-        body.append(
-            [
-                entry["name"],
-                entry["model"],
-                entry["parameters"],
-                mega,
-                accuracy,
-                f"{100 * entry['val_accuracy']:.2f} %",
-                *factors,
-                entry["seconds"],
-            ]
-        )
-    body.append(["1-nearest neighbour", "–", 0, None, f"{100 * floor:.2f} %", "–", None, None, None, None])
-    columns = ["start", "model", "weights", "MFLOP/image", "test accuracy", "validation", "mu start", "mu learned", "mu folded", "seconds"]
+        cost, factors = [entry["parameters"], mega], [entry[f"smoothing_factor_{role}"] for role in ("start", "learned", "effective")]
+        validation = f"{100 * entry['val_accuracy']:6.2f}"
+        body.append([name, entry["model"], *cost, *accuracy(entry["test_accuracy"]), validation, *factors, entry["seconds"]])
+    body.append([FLOOR, "–", 0, None, *accuracy(floor), "–", None, None, None, None])
+    accuracies = ["test (%)", "95 % interval (%)", "validation (%)"]
+    columns = ["start", "model", "weights", "MFLOP/img", *accuracies, "mu start", "mu learned", "mu effective", "time (s)"]
     settings = result["settings"]
     console.table(
         f"Handwritten digits, {settings['epochs']} epochs, seed {settings['seed']}, everything in {result['folder']}", columns, body
     )
+    print(f"test, validation: accuracies; 95 % interval: what {images} test images say of one (Wilson), not of other seeds.")
     print(
         "mu: largest smoothing factor of the levels on their own spectra; below 1 the polynomial smooths. Learned: the coefficients as they"
     )
-    print("stand; folded: with the batch norm of the residual folded in, mean over the channels.")
-    print("\n".join(verdict(table, floor)))
-    images = result["nearest_neighbour"]["tested_on"]
-    print(
-        f"One seed, {images} test images, so one image is {100 / images:.2f} %: a demonstration. `polymgnet study` gives mean and spread."
-    )
+    print("stand; effective: with the batch norms folded in.")
+    print("\n".join(verdict(table, floor, images)))
+    print("One seed: a demonstration. `polymgnet study` gives mean and spread.")
     print("Figures:")
     for name in result["figures"]:
         if name.endswith(".png"):

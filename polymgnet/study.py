@@ -33,8 +33,13 @@ from polymgnet.local import attempt, outcome
 
 KEYS = ("config", "out", "set", "grid", "slurm")
 AVERAGED = "seed"
-# what summary.json holds -> heading of the table
-MEASURES = {"test_accuracy": "test accuracy", "val_accuracy": "validation accuracy", "seconds": "seconds", "images_per_second": "images/s"}
+# what summary.json holds -> heading of the table with its unit, and what one of it is in that unit
+MEASURES = {
+    "test_accuracy": ("test accuracy (%)", 100.0),
+    "val_accuracy": ("validation accuracy (%)", 100.0),
+    "seconds": ("time (s)", 1.0),
+    "images_per_second": ("images/s", 1.0),
+}
 COMPARED = "test_accuracy"
 MAX_RUNS = 10_000
 
@@ -255,6 +260,14 @@ def summarise(runs: Sequence[Run]) -> list[Row]:
         measures = {name: estimate(list(values[name].values())) for name in MEASURES if name in values}
         rows.append(Row(json.loads(key), measures, values, len(members)))
     return rows
+
+
+def tested_on(runs: Sequence[Run]) -> int | None:
+    """The number of test images of the finished runs; None where they differ or were not counted."""
+    from nets.predict import DATA_FILE, read_data_facts
+
+    counts = {read_data_facts(run.folder).images["test"] if (run.folder / DATA_FILE).is_file() else None for run in runs if run.finished}
+    return counts.pop() if len(counts) == 1 else None
 
 
 def differences(rows: Sequence[Row], measure: str = COMPARED) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """`study` and `demo`: many runs from one file, and the whole chain from Poisson to pictures on the bundled digits."""
 
+import math
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -62,15 +63,19 @@ def study(
     elif rows:
         keys = list(rows[0].point)
         names = list(rows[0].measures)
-        body = [[*(_cell(row.point[key]) for key in keys), row.runs, *(_spread(row.measures.get(name)) for name in names)] for row in rows]
+        titles, units = zip(*(work.MEASURES[name] for name in names), strict=True)
+        spreads = [[_spread(row.measures.get(name), unit) for name, unit in zip(names, units, strict=True)] for row in rows]
+        body = [[*(_cell(row.point[key]) for key in keys), row.runs, *own] for row, own in zip(rows, spreads, strict=True)]
+        images = work.tested_on(plan.runs)
         console.table(
             f"{len(plan.runs) - len(plan.missing)} of {len(plan.runs)} runs in {plan.out}",
-            [*keys, "runs", *(work.MEASURES[name] for name in names)],
+            [*keys, "runs", *titles],
             body,
-            caption="mean ± sample standard deviation over the seeds",
+            caption="mean ± sample standard deviation over the seeds"
+            + (f"; one of the {images:,} test images is {100 / images:.2g} %" if images else ""),
         )
         if pairs:
-            _show_pairs(pairs, work.MEASURES[work.COMPARED])
+            _show_pairs(pairs)
     if failed:
         first = next(iter(failed))
         raise Failure(f"{len(failed)} of {len(plan.runs)} runs failed, first {first}: {failed[first]}; the same command tries them again")
@@ -80,19 +85,24 @@ def _cell(value: object) -> str:
     return value if isinstance(value, str) else str(console.plain(value))
 
 
-def _spread(found: Any) -> str:
+def _spread(found: Any, unit: float) -> str:
+    """Mean ± spread, both times `unit` and down to the spread's second digit; a dash where nothing was measured."""
     if found is None:
         return "–"
-    return console.number(found.mean) if found.std is None else f"{console.number(found.mean)} ± {console.number(found.std, 2)}"
+    if found.std is None:
+        return console.number(unit * found.mean)
+    decimals = min(4, max(0, 1 - math.floor(math.log10(unit * found.std)))) if found.std else 2
+    return f"{unit * found.mean:.{decimals}f} ± {unit * found.std:.{decimals}f}"
 
 
-def _show_pairs(pairs: list[dict[str, Any]], title: str) -> None:
+def _show_pairs(pairs: list[dict[str, Any]]) -> None:
     names = ["first", "second", "seeds", "difference", "low", "high", "p_value", "p_holm", "wins", "losses"]
+    percent = {"difference", "low", "high"}
     console.table(
-        f"Differences in {title}, first - second, paired by seed",
-        ["first", "second", "seeds", "difference", "95 % from", "to", "p", "p (Holm)", "wins", "losses"],
-        [[pair[name] for name in names] for pair in pairs],
-        caption="p: two-sided paired t-test; Holm: adjusted for the number of comparisons",
+        "Differences in test accuracy, first - second, paired by seed",
+        ["first", "second", "seeds", "difference (%)", "95 % from (%)", "to (%)", "p", "p (Holm)", "wins", "losses"],
+        [[100 * pair[name] if name in percent and pair[name] is not None else pair[name] for name in names] for pair in pairs],
+        caption="differences in percentage points; p: two-sided paired t-test; Holm: adjusted for the number of comparisons",
     )
 
 
@@ -113,7 +123,7 @@ def demo(
     from polymgnet import demo as work
 
     finished = (out / "result.json").exists() and not force
-    with on_interrupt(GO_ON), console.progress("demo", total=work.STAGES, show=not as_json) as step:
+    with on_interrupt(GO_ON), console.progress("demo", show=not as_json) as step:  # the stages count themselves
         result = work.run(out, force=force, report=step)
     if finished:
         console.note(f"the demo in {out} was finished before, nothing was done again; --force starts it anew")

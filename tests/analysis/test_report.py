@@ -148,7 +148,7 @@ def test_files_and_reading_them_again(report, planted):
     folder = planted / "analysis"
     assert sorted(path.name for path in folder.iterdir()) == ["report.json", "spectra.npz", "table.csv", "table.md"]
     document = json.loads((folder / "report.json").read_text())
-    assert document["schema"] == 3
+    assert document["schema"] == 4
     assert document["levels"][0]["views"]["learned"]["roots"] == [[5.0, 0.0]]
     rows = list(csv.DictReader((folder / "table.csv").open()))
     assert [(row["level"], row["role"]) for row in rows if row["level"] == "1"] == [
@@ -172,7 +172,7 @@ def test_a_fresh_report_is_kept_and_an_old_or_damaged_one_replaced(tmp_path):
     assert analyse(run).to_json() == first.to_json()
     write_run(run, planted_model(weights), planted_model([[0.2], [0.2, -0.2]]))
     assert analyse(run).levels[1].views["learned"].smoothing.verdict == "not a smoother"
-    path.write_text(path.read_text().replace('"schema": 3', '"schema": 7'))
+    path.write_text(path.read_text().replace('"schema": 4', '"schema": 7'))
     with pytest.raises(ValueError, match="schema 7"):
         SpectralReport.load(run / "analysis")
 

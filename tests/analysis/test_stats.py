@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.stats import all_pairs, configuration_key, estimate, groups_of, holm, paired
+from analysis.stats import all_pairs, configuration_key, estimate, fraction_interval, groups_of, holm, paired
 
 
 def test_estimate_of_four_numbers():
@@ -27,6 +27,18 @@ def test_the_interval_covers_as_often_as_it_says():
     covered = [estimate(sample, confidence=0.8) for sample in rng.standard_normal((2000, 5))]
     share = np.mean([found.low <= 0.0 <= found.high for found in covered])
     assert share == pytest.approx(0.8, abs=0.03)  # 3.4 standard deviations of 2000 draws
+
+
+@pytest.mark.parametrize(("right", "n"), [(0, 5), (355, 359), (359, 359), (9_400, 10_000)])
+def test_fraction_interval_is_wilsons(right, n):
+    twin = stats.binomtest(right, n).proportion_ci(0.95, method="wilson")
+    assert fraction_interval(right / n, n) == pytest.approx((twin.low, twin.high), abs=1e-14)  # rounding alone
+
+
+@pytest.mark.parametrize(("fraction", "n"), [(1.1, 5), (-0.1, 5), (0.5, 0)])
+def test_fraction_interval_refuses(fraction, n):
+    with pytest.raises(ValueError, match="must lie in"):
+        fraction_interval(fraction, n)
 
 
 @pytest.mark.parametrize("values", [[], [np.nan, 1.0], [[1.0, 2.0]]])

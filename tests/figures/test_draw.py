@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 from matplotlib.collections import QuadMesh
+from matplotlib.contour import ContourSet
 
+from analysis import fraction_interval
 from figures import (
     draw_accuracies,
     draw_convergence,
@@ -53,7 +55,7 @@ def test_polynomials_on_a_complex_spectrum(ax):
     np.testing.assert_allclose(x, np.abs(values))
     np.testing.assert_allclose(y, np.abs(1 + 2 * values))
     assert ax.get_yscale() == "asinh"  # |q| reaches 3
-    assert "|q(λ)| on the spectrum of A, learned" in legend_texts(ax)
+    assert "|q(λ)| on the spectrum of A, q learned" in legend_texts(ax)
 
 
 def test_spectrum(ax):
@@ -61,16 +63,26 @@ def test_spectrum(ax):
     values = symbol(laplacian(2), theta)
     high = (np.abs(theta) >= np.pi / 2 - 1e-12).any(axis=-1)
     q = chebyshev4(3, lmax=8.0)
-    assert draw_spectrum(ax, values, high=high, roots={"theory": q.roots}, polynomial=q) is ax
+    assert draw_spectrum(ax, values, high=high, roots={"theory": q.roots}, damping=("theory", q)) is ax
     drawn = line(ax, "_high frequencies")
     np.testing.assert_array_equal(np.sort(drawn.get_xdata()), np.sort(values[high].real))
     np.testing.assert_array_equal(np.sort(line(ax, "_low frequencies").get_xdata()), np.sort(values[~high].real))
     np.testing.assert_array_equal(line(ax, "roots, theory").get_xdata(), q.roots.real)
-    assert legend_texts(ax) == ["|q| = 1", "low frequencies", "high frequencies", "roots, theory"]
+    assert sorted(legend_texts(ax)) == ["high frequencies", "low frequencies", "roots, theory", "|q| < 1, q theory"]
+    contours = [drawn for drawn in ax.collections if isinstance(drawn, ContourSet) and not drawn.filled]
+    borders = [path.vertices for drawn in contours for path in drawn.get_paths()]
+    np.testing.assert_allclose(np.abs(q(np.concatenate(borders) @ [1, 1j])), 1.0, atol=2e-3)  # between the points of the contour's grid
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("Re λ", "Im λ")
     assert ax.get_aspect() == 1.0
     low, top = ax.get_xlim()
     assert low < 0 < 8 < top
+
+
+def test_spectra_in_units_of_their_radius_are_alike(ax):
+    """The view holds the whole disc, wherever the eigenvalues lie in it, and the axes name the unit."""
+    draw_spectrum(ax, np.array([1.0, 0.5 + 0.3j, 0.5 - 0.3j]), unit="b")
+    assert ax.get_xlim() == ax.get_ylim() == (-1.15, 1.15)
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("Re λ / b", "Im λ / b")
 
 
 def test_spectrum_shows_roots_that_are_far_away(ax):
@@ -78,6 +90,7 @@ def test_spectrum_shows_roots_that_are_far_away(ax):
     np.testing.assert_array_equal(line(ax, "roots, learned").get_xdata(), [0.5])
     edges = [one for one in ax.lines if one.get_label() == "_edge"]
     assert len(edges) == 4
+    assert legend_texts(ax).count("towards a root out of view") == 1
     right = [one.get_xdata()[0] for one in edges[:2]]
     assert all(0.9 * ax.get_xlim()[1] < x < ax.get_xlim()[1] for x in right)
     assert edges[2].get_ydata()[0] < -1.0 < 1.0 < edges[3].get_ydata()[0]
@@ -122,18 +135,18 @@ def test_damping_refuses_other_shapes(ax):
 def test_training(ax):
     runs = {"q2 theory": [[0.5, 0.7, 0.9], [0.6, 0.8, 0.8]], "q2 xavier": [[0.1, 0.2]]}
     assert draw_training(ax, runs, ylabel="validation accuracy (%)", factor=100.0) is ax
-    epochs, mean = line(ax, "q2 theory (2 runs)").get_data()
+    epochs, mean = line(ax, "q2 theory (mean and range of 2 runs)").get_data()
     np.testing.assert_array_equal(epochs, [1, 2, 3])
     np.testing.assert_allclose(mean, [55.0, 75.0, 85.0])
     (band,) = ax.collections
     low, high = band.get_paths()[0].vertices[:, 1].min(), band.get_paths()[0].vertices[:, 1].max()
     assert (low, high) == pytest.approx((50.0, 90.0))
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("epoch", "validation accuracy (%)")
-    assert legend_texts(ax) == ["q2 theory (2 runs)", "q2 xavier"]
+    assert legend_texts(ax) == ["q2 theory (mean and range of 2 runs)", "q2 xavier"]
 
 
 def test_convergence(ax):
-    histories = {"chebyshev": [8.0, 2.0, 0.5], "richardson": [4.0, 2.0, 1.0, 0.5]}
+    histories = {"chebyshev": [8.0, 2.0, 0.5], "richardson": [4.0, 2.0, 1.0, 4.5]}
     assert draw_convergence(ax, histories) is ax
     x, y = line(ax, "chebyshev").get_data()
     np.testing.assert_array_equal(x, [0, 1, 2])
@@ -141,7 +154,7 @@ def test_convergence(ax):
     assert ax.get_yscale() == "log"
     assert "‖b − Ax‖₂" in ax.get_ylabel()
     assert ax.get_xlabel() == "cycles"
-    assert legend_texts(ax) == list(histories)
+    assert legend_texts(ax) == ["chebyshev", "richardson, diverged"]
 
 
 def test_convergence_against_work(ax):
@@ -179,11 +192,16 @@ def test_time_per_unknown(ax):
 
 
 def test_accuracies(ax):
-    assert draw_accuracies(ax, {"theory": [0.98, 0.99, 1.0], "xavier": [0.5]}) is ax
-    np.testing.assert_allclose(line(ax, "theory").get_xdata(), [98.0, 99.0, 100.0])
-    (interval,) = [one for one in ax.lines if one.get_label() == "_interval"]
+    groups, images = {"theory": [0.98, 0.99, 1.0], "xavier": [0.5]}, {"theory": 300}
+    assert draw_accuracies(ax, groups, images=images, floors={"floor": 0.9}, columns=1) is ax
+    np.testing.assert_allclose(line(ax, "_theory").get_xdata(), [98.0, 99.0, 100.0])
     reach = 4.302652729911275 / np.sqrt(3)  # t_2 at 97.5 %, standard deviation 1
-    np.testing.assert_allclose(interval.get_xdata(), [99 - reach, 99 + reach])
+    np.testing.assert_allclose(line(ax, "95 % interval of the mean over the seeds").get_xdata(), [99 - reach, 100.0])  # cut at 100 %
+    (band,) = ax.patches  # none where the number of images is not known
+    np.testing.assert_allclose([band.get_x(), band.get_x() + band.get_width()], 100 * np.array(fraction_interval(0.99, 300)))
+    assert ax.get_xlim()[0] < band.get_x()
+    assert set(line(ax, "floor").get_xdata()) == {90.0}
+    assert set(legend_texts(ax)) == {"95 % interval by the number of images", "95 % interval of the mean over the seeds", "floor"}
     assert [text.get_text() for text in ax.get_yticklabels()] == ["theory", "xavier"]
     assert "(%)" in ax.get_xlabel()
 
@@ -193,7 +211,8 @@ def test_level_factors(ax):
     np.testing.assert_array_equal(line(ax, "start").get_ydata(), [0.3, 0.4])
     assert np.isnan(line(ax, "learned").get_ydata()[1])
     assert ax.get_yscale() == "log"
-    assert legend_texts(ax) == ["start", "learned"]
+    assert legend_texts(ax) == ["start", "learned", "µ = 1: smooths below"]
+    assert set(line(ax, "µ = 1: smooths below").get_ydata()) == {1.0}
 
 
 def test_every_look_differs_in_all_three():

@@ -58,11 +58,29 @@ def test_spectra_show_the_report(runs):
     with paper():
         made = RUN_FIGURES["spectra"](report)
     level = report.levels[1]
-    drawn = sum(line(made.axes[1], f"_{name} frequencies").get_xdata().size for name in ("high", "low"))
-    assert drawn == level.arrays["eigenvalues/learned"].size
-    labels = {one.get_label() for one in made.axes[1].lines}
-    assert "roots, effective" in labels
-    assert "roots, learned" not in labels  # a batch norm takes their meaning away
+    radius = {name: operator.radius for name, operator in level.operators.items()}
+    drawn = np.concatenate([line(made.axes[1], f"_{name} frequencies").get_xydata() @ [1, 1j] for name in ("high", "low")])
+    np.testing.assert_allclose(np.sort(drawn), np.sort(level.arrays["eigenvalues/learned"].ravel() / radius["learned"]))
+    labels = made.axes[1].get_legend_handles_labels()[1]
+    assert {"roots, effective (norms folded in)", "|q| < 1, q effective (norms folded in)"} <= set(labels)
+    assert not {"roots, learned", "|q| < 1, q learned"} & set(labels)  # a batch norm takes their meaning away
+    near = level.views["start"].polynomial.roots.real / radius["start"]  # in units of its own operator's b
+    near = near[np.abs(near) <= made.axes[1].get_xlim()[1]]
+    np.testing.assert_allclose(np.sort(line(made.axes[1], "roots, start").get_xdata()), np.sort(near))
+
+
+def test_damping_has_a_row_for_each_role_and_the_reports_factors(runs):
+    """Learned and effective stand in rows of their own, each under its name; where a norm takes the learned's meaning, it is left out."""
+    report = analysis.analyse(runs["theory"])
+    roles = {"theory": "theory (chebyshev4)", "start": "start", "learned": "learned", "effective": "effective (norms folded in)"}
+    with paper():
+        grid = np.array(RUN_FIGURES["damping"](report).axes[:-1]).reshape(len(roles), 1 + len(report.levels))
+        regular = RUN_FIGURES["damping"](analysis.analyse(runs["regular"]))
+    for (role, name), row in zip(roles.items(), grid):
+        assert " ".join(row[0].get_ylabel().splitlines()) == f"{name} θ₁ (rad)"
+        for ax, level in zip(row[1:], report.levels):
+            assert ax.get_title().splitlines()[-1] == f"µ = {level.views[role].smoothing.smoothing_factor:.3g}"
+    assert not any("learned" in ax.get_ylabel() for ax in regular.axes)
 
 
 def test_convergence_uses_effective_where_coefficients_are_lost(runs):
@@ -71,8 +89,9 @@ def test_convergence_uses_effective_where_coefficients_are_lost(runs):
             name: {one.get_label() for one in RUN_FIGURES["convergence"](analysis.analyse(runs[name])).axes[0].lines}
             for name in ("theory", "regular")
         }
-    assert labels["theory"] == {"theory", "start", "learned", "effective"}
-    assert labels["regular"] == {"theory", "start", "effective"}
+    bare = {name: {label.removesuffix(", diverged") for label in found} for name, found in labels.items()}
+    assert bare["theory"] == {"theory", "start", "learned", "effective (norms folded in)"}
+    assert bare["regular"] == {"theory", "start", "effective (norms folded in)"}
 
 
 def test_make_writes_everything_and_equal_runs_give_equal_files(runs, tmp_path, monkeypatch):

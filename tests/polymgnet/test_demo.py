@@ -25,7 +25,9 @@ def contents(folder):
 def no_figures(monkeypatch):
     """Drawing is tested with the figures; here a text stands for each."""
 
-    def draw(folder, *, tell):
+    def draw(folder, floors, *, tell):
+        assert list(floors) == [demo.FLOOR]
+        assert 0.95 < floors[demo.FLOOR] <= 1
         (folder / "figures").mkdir(exist_ok=True)
         (folder / "figures" / "training.png").write_text("drawn")
         return [folder / "figures" / "training.png"]
@@ -58,17 +60,48 @@ def test_table(finished):
 
 
 def test_progress_is_a_line_a_stage(finished):
-    """Every stage is begun once and ends once, in order, with its seconds; the epochs of the networks are told."""
+    """Every stage is begun once and ends once, in order, under one number, with its seconds; the epochs of the networks are told."""
     _, _, steps = finished
     ends = [(done, end.rpartition(", ")[0]) for done, _, end in steps if end]
-    names = ["derive", *(f"{what} {name}" for what in ("train", "analyse") for name in demo.NETWORKS), "draw", "nearest neighbour"]
-    assert ends == list(enumerate(names, start=1))
+    names = ["derive", *(f"{what} {name}" for what in ("train", "analyse") for name in demo.NETWORKS), "nearest neighbour", "draw"]
+    titles = [f"{number}/{len(names)} {name}" for number, name in enumerate(names, start=1)]
+    assert ends == list(enumerate(titles, start=1))
     assert len(names) == demo.STAGES
+    for done, state, _ in steps:  # as many are finished as stand before the one that is told of
+        assert not state or int(state.partition("/")[0]) == done + 1
     assert all(end.endswith(" s") for _, _, end in steps if end)
     states = [state for _, state, _ in steps]
-    assert [state for state in states if state in names] == names
-    assert "train resnet, epoch 2/2" in states
-    assert any(state.startswith("analyse theory, level 3") for state in states)
+    assert [state for state in states if state in titles] == titles
+    assert "5/11 train resnet, epoch 2/2" in states
+    assert any(state.startswith("6/11 analyse theory, level 3") for state in states)
+
+
+def test_a_stage_of_an_earlier_call_says_so(finished, monkeypatch):
+    """Started again without its result and one of its reports: the same numbers, and what is there was done before."""
+    folder, result, _ = finished
+    told = []
+    (folder / "result.json").unlink()
+    (folder / "runs" / "xavier" / "analysis" / "report.json").unlink()
+    no_figures(monkeypatch)
+    again = demo.run(folder, settings=TINY, report=lambda done, state="", *, finished="": told.append(finished))
+    assert again == result
+    ends = [end for end in told if end]
+    assert [end.split("/")[0] for end in ends] == [str(number) for number in range(1, demo.STAGES + 1)]
+    anew = [end.partition(" ")[2].partition(",")[0] for end in ends if not end.endswith(", done before")]
+    assert anew == ["analyse xavier", "nearest neighbour", "draw"]
+
+
+def test_verdict_knows_the_noise():
+    """355 and 359 of 359: intervals to 99.57 % and from 98.94 % overlap; 300 of 359 stand apart from both."""
+    table = [
+        {"name": name, "test_accuracy": right / 359, "smoothing_factor_learned": None, "smoothing_factor_start": None}
+        for name, right in (("a", 359), ("b", 355), ("c", 300))
+    ]
+    best, floor, noise = demo.verdict(table, 310 / 359, 359)
+    assert best == "Best test accuracy: a, 100.00 %; below it by more than the noise: c."
+    assert floor == "Above the floor: a, b; by more than the noise: a, b."
+    assert "one of the 359 test images is 0.28 %" in noise
+    assert demo.verdict(table[:1], 355 / 359, 359)[1] == "Above the floor: a; by more than the noise: none."
 
 
 def test_networks_differ_in_their_start_alone(finished):

@@ -111,7 +111,11 @@ def test_progress_is_a_line_a_run(run, file, trained, monkeypatch):
 
 def test_table_is_printed(run, file, trained):
     out = run("study", file).out
-    assert "0.75 ± 0.071" in out
+    assert "test accuracy (%)" in out
+    assert "75.0 ± 7.1" in out  # per cent, as in the lines of progress
+    assert "2.00 ± 0.00" in out  # seconds
+    (row,) = [line.split() for line in out.splitlines() if line.split()[2:4] == ["init.scheme", "chebyshev4"]]
+    assert row[4:6] == ["2", "20"]  # seeds, and percentage points
     assert "4 of 4 runs" in out
     assert "Differences in test accuracy" in out
     assert "init.scheme chebyshev4" in out
@@ -122,6 +126,7 @@ def test_real_training_in_processes(document, file, tmp_path):
     file.write_text(file.read_text().replace('"constant", "chebyshev4"', '"constant"').replace("[0, 1]", "[0]"))
     data = document("study", file, "--jobs", 2)
     assert data["failed"] == {}
+    assert study.tested_on(study.load_study(file).runs) == 359  # of the digits, counted by the run
     assert all(0 <= entry["summary"]["test_accuracy"] <= 1 for entry in data["runs"])
     assert study.load_study(file).missing == ()
 
