@@ -1,12 +1,13 @@
 """The cycle that Fourier analysis predicts, run on a real periodic grid with sparse matrices, and its measured factor.
 
 Nothing here uses a symbol: operators, transfers and smoothers are built from their stencils as matrices, Galerkin operators as products
-of these, the coarsest equation is solved by a sparse LU factorisation, and the error of A x = 0 is followed from a random start. On a
-periodic grid all but one of these steps are exactly what the analysis assumes, so that prediction (on the frequencies of this very grid)
-and measurement agree as well as the power iteration has converged. The exception is lexicographic Gauss-Seidel, which has a first point:
-forward before and after, the measured factor tends to the predicted one like 1/n (on 64 x 64 points, for the 5-point Laplacian and V(1,1),
-3 % below it with rediscretisation, 5 % with the Galerkin operator); forward before and backward after, modes along the seam stay, and
-the measured 0.26 (Galerkin) does not tend to the predicted 0.20.
+of these, sweeps and the coarsest equation are solved by sparse LU factorisations, and the error of A x = 0 is followed from a random start.
+On a periodic grid all of these steps are exactly what the analysis assumes, so that prediction (on the frequencies of this very grid) and
+measurement agree as well as the power iteration has converged.
+
+A lexicographic Gauss-Seidel sweep is x + (D/omega + L)^-1 (b - A x), with L the points before x on the infinite grid, wrapped like A. A
+sweep from a first point to a last one differs along the seam, and its factor on a periodic grid with it (by up to 40 % with half
+weighting); on Dirichlet grids, which have no seam, the solver's factor tends to the predicted one.
 
 Where A is singular, its kernel consists of constants. The error is followed without it (its mean removed), and so predicts `verify`.
 """
@@ -49,14 +50,14 @@ class Verification:
     reductions
         ||e_{i+1}|| / ||e_i|| of every cycle.
     tolerance
-        Relative difference to expect at most: 1 %, or 10 % where a smoother is not circulant on a periodic grid (lexicographic order).
+        Relative difference to expect at most.
     """
 
     predicted: float
     measured: float
     shape: tuple[int, ...]
     reductions: tuple[float, ...]
-    tolerance: float
+    tolerance: float = 0.01
 
     @property
     def difference(self) -> float:
@@ -87,9 +88,9 @@ def verify(
     rng
         Source of the random initial error.
     cycles
-        Number of cycles; the second half is measured. A conjugate pair of eigenvalues makes the reductions oscillate, and the mean over n
-        of them has an error of order 1/n; a cycle far from normal (injection) shows its largest eigenvalue only after several times the
-        default.
+        Number of cycles, the second half of which is measured; up to eight times as many while the two factors do not agree. A conjugate
+        pair of eigenvalues makes the reductions oscillate, and the mean over n of them has an error of order 1/n; where eigenvalues lie
+        close, or the cycle is far from normal (injection), the largest one shows late.
 
     Raises
     ------
@@ -101,18 +102,21 @@ def verify(
     check_generator(rng, "rng")
     predicted = cycle_factor(cycle, samples=size, refine=False, zero="remove").factor
     run = PeriodicCycle(cycle, size)
+    longest = 8 * cycles
     error = run.without_kernel(rng.standard_normal(run.operators[0].shape[0]))
     rhs, reductions = np.zeros(len(error)), []
-    for _ in range(cycles):
+    while True:
         error = error / np.linalg.norm(error)
         error = run.without_kernel(run.apply(error, rhs))
         reductions.append(float(np.linalg.norm(error)))
-        if reductions[-1] < 1e-15 or not np.isfinite(reductions[-1]):
-            break
-    tail = np.array(reductions[len(reductions) // 2 :])
-    measured = 0.0 if tail[-1] < 1e-15 else float(np.exp(np.mean(np.log(tail))))
-    sweeps = any(isinstance(relaxation, GaussSeidel) and not relaxation.couples for pair in cycle.relaxations for relaxation in pair)
-    return Verification(predicted, measured, size, tuple(reductions), 0.1 if sweeps else 0.01)
+        ended = reductions[-1] < 1e-15 or not np.isfinite(reductions[-1])
+        if ended or len(reductions) == cycles:
+            tail = np.array(reductions[len(reductions) // 2 :])
+            measured = 0.0 if tail[-1] < 1e-15 else float(np.exp(np.mean(np.log(tail))))
+            found = Verification(predicted, measured, size, tuple(reductions))
+            if ended or found.agrees or 2 * cycles > longest:
+                return found
+            cycles *= 2
 
 
 class PeriodicCycle:
@@ -234,17 +238,9 @@ def _step(relaxation: Relaxation, A: sp.csr_array, stencil: Stencil, shape: Sequ
 
         return colours
     if isinstance(relaxation, GaussSeidel):
-        order = np.arange(A.shape[0]).reshape(stencil.channels, points).T.ravel()  # point by point: the splitting is block triangular
-        entries, back = sp.coo_array(A[order][:, order]), np.argsort(order)
-        row, column = (index // stencil.channels for index in entries.coords)
-        kept = (column > row) if relaxation.backward else (column < row)
-        earlier = sp.csr_array(sp.coo_array((entries.data[kept], tuple(index[kept] for index in entries.coords)), shape=A.shape))
-        scale = relaxation.omega * sp.kron(sp.eye_array(points), np.linalg.inv(stencil.diagonal), format="csr")
-        unit = sp.csr_array(sp.eye_array(A.shape[0]) + scale @ earlier)
-
-        def sweep(x: Vector, b: Vector) -> Vector:
-            r = scale @ (b - A @ x)[order]
-            return x + sla.spsolve_triangular(unit, r, lower=not relaxation.backward, unit_diagonal=True)[back]
-
-        return sweep
+        try:
+            solve = sla.splu(sp.csc_array(relaxation.splitting(stencil).periodic(shape))).solve
+        except RuntimeError as error:
+            raise ValueError(f"the sweep's D/omega + L is singular on this grid: {error}") from error
+        return lambda x, b: x + solve(b - A @ x)
     raise ValueError(f"no matrix form is known for the smoother {relaxation!r}; known: Polynomial, Jacobi, GaussSeidel")

@@ -1,10 +1,10 @@
-"""Every predicted factor is confirmed by a run on a periodic grid, to 1 % (10 % for lexicographic Gauss-Seidel)."""
+"""Every predicted factor is confirmed by a run on a periodic grid, to 1 %."""
 
 import numpy as np
 import pytest
 
 from mgtheory.families import chebyshev, chebyshev4
-from mgtheory.fourier import GaussSeidel, LocalCycle, cycle_factor, on_unit_scale
+from mgtheory.fourier import GaussSeidel, LocalCycle, cycle_factor, on_unit_scale, two_grid_factor
 from mgtheory.hierarchy import Hierarchy
 from mgtheory.polynomial import ResidualPolynomial
 from mgtheory.problems import PROBLEMS, create
@@ -62,17 +62,32 @@ def test_polynomial_smoothing_in_every_dimension(dim, shape):
     assert found.measured < 0.2
 
 
-@pytest.mark.parametrize(("dim", "shape"), [(1, 64), (2, 64), (3, 12)])
-def test_lexicographic_gauss_seidel_to_ten_percent(dim, shape):
-    found = run(shape, laplacian(dim), "gauss_seidel", coarsening="rediscretise", cycles=60)
-    assert found.tolerance == 0.1
-    assert found.agrees
-    assert found.measured < found.predicted
+@pytest.mark.parametrize("restriction", ["full", "half"])
+@pytest.mark.parametrize("name", ["3-point", "5-point", "9-point", "7-point", "19-point"])
+@pytest.mark.parametrize("after", [None, GaussSeidel(backward=True, omega=1.1)], ids=["forward", "backward"])
+def test_lexicographic_gauss_seidel(name, restriction, after):
+    shape = GRIDS[named(name).dim]
+    found = run(shape, named(name), "gauss_seidel", post_smoother=after, restriction=restriction, coarsening="rediscretise")
+    assert found.difference < 0.01
+    assert found.measured > 0.01
 
 
-def test_lexicographic_difference_shrinks_with_the_grid():
-    small, large = (run(n, L2, "gauss_seidel", pre=0, cycles=100).difference for n in (16, 32))
-    assert large < 0.7 * small
+@pytest.mark.parametrize("name", ["poisson2d", "poisson2d-9point"])
+def test_lexicographic_sweeps_of_the_solver_tend_to_the_prediction(name):
+    """On Dirichlet grids, from below: there the slowest mode is one of the infinite grid cut off at the boundary."""
+    factors = []
+    for n in (31, 63, 127):
+        problem = create(name, n)
+        hierarchy = Hierarchy.build(problem, smoother="gauss_seidel", coarsening="rediscretise", max_levels=2, coarsest=1)
+        error, reductions = np.random.default_rng(0).standard_normal(problem.unknowns), []
+        for _ in range(60):
+            error = error / np.linalg.norm(error)
+            error = error - hierarchy.apply(problem.A @ error)
+            reductions.append(np.linalg.norm(error))
+        factors.append(np.exp(np.mean(np.log(reductions[30:]))))
+    predicted = two_grid_factor(problem, "gauss_seidel", coarsening="rediscretise").factor
+    assert factors[0] < factors[1] < factors[2] < predicted
+    assert factors[2] == pytest.approx(predicted, rel=0.04)
 
 
 def test_one_sided_red_black_is_exact_in_one_dimension():
@@ -167,9 +182,22 @@ def test_the_solver_converges_as_predicted(kind, name, coarsening, levels):
 
 
 @pytest.mark.parametrize("backward", [False, True])
-def test_sweeps_are_triangular_solves(backward):
-    A = L2.periodic((8, 8))
-    x, b = np.random.default_rng(0).standard_normal((2, 64))
-    smooth = PeriodicCycle(LocalCycle(L2, GaussSeidel(backward=backward)), (8, 8)).smoothers[0][0]
-    triangle = np.triu(A.toarray()) if backward else np.tril(A.toarray())
-    np.testing.assert_allclose(smooth(x, b), x + np.linalg.solve(triangle, b - A @ x), atol=1e-13)
+def test_sweeps_take_the_points_before(backward):
+    """Row by row, away from the seam: the new values of the points before, the old ones of those behind."""
+    n = 8
+    A = L2.periodic((n, n))
+    x, b = np.random.default_rng(0).standard_normal((2, n, n))
+    smooth = PeriodicCycle(LocalCycle(L2, GaussSeidel(backward=backward)), (n, n)).smoothers[0][0]
+    new = smooth(x.ravel(), b.ravel()).reshape(n, n)
+    early, late = (x, new) if backward else (new, x)
+    inner = slice(1, -1)
+    expected = (b[inner, inner] + early[:-2, inner] + early[inner, :-2] + late[2:, inner] + late[inner, 2:]) / 4
+    np.testing.assert_allclose(new[inner, inner], expected, atol=1e-13)
+    np.testing.assert_allclose(smooth(x.ravel(), A @ x.ravel()), x.ravel(), atol=1e-13)  # a solution stays
+
+
+def test_a_slow_power_iteration_goes_on():
+    """Injection is far from normal: after 200 cycles the factor measured is 3 % off, after 400 it is not."""
+    found = run((34, 34), L2, ResidualPolynomial(np.array([5.0, 5.0])), restriction="injection")
+    assert len(found.reductions) > 200
+    assert found.agrees
