@@ -2,9 +2,9 @@
 
 Models: `models` (the registry), `polymgnet`, `mgnet`, `resnet`, made of `blocks` (steps and levels), `coefficients`, `placements` and
 `norms`; `spec` rebuilds them, `published` reads the authors' checkpoints. Start: `initialise`, `schemes` (coefficients), `operators` (A and
-its spectrum). Data: `data` (sources), `readers`, `cache`, `augment`, `policies`, `counter` (random numbers by address). Training: `train`
-(one call), `config`, `loop` (a run), `trainer` (a step), `epochs`, `optim`, `capture` and `fusion` (speed on a GPU), `checkpoint`, `runs`
-(the folder). After it: `predict`. The bridge to PDEs: `cycle`, `learn`.
+its spectrum). Data: `data` (sources), `readers`, `archives`, `cache`, `augment`, `policies`, `counter` (random numbers by address).
+Training: `train` (one call), `sections` (the settings), `config` (their files), `loop` (a run), `trainer` (a step), `epochs`, `optim`,
+`capture` and `fusion` (speed on a GPU), `checkpoint`, `runs` (the folder). After it: `predict`. The bridge to PDEs: `cycle`, `learn`.
 """
 
 from nets.checkpoint import load_model, save_model

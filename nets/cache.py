@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from nets.archives import files_under
 from nets.readers import Arrays
 
 __all__ = ["Pool", "cache_folder", "cached", "folder_mark", "pooled"]
@@ -31,7 +32,7 @@ def cache_folder() -> Path:
 
 def folder_mark(path: Path) -> str:
     """A digest of names, sizes and times under a path: what the cache of an image folder is filed under."""
-    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    files = files_under(path) if path.is_dir() else [path]
     lines = [f"{file} {(stat := file.stat()).st_size} {stat.st_mtime_ns}" for file in files]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 

@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from nets.archives import is_archive
 from nets.cache import Pool, cache_folder, cached, folder_mark, pooled
-from nets.readers import Arrays, Split, is_archive, read_cifar, read_folder, read_idx
+from nets.readers import Arrays, Split, read_cifar, read_folder, read_idx
 
 __all__ = ["SOURCES", "DataSet", "Remote", "Source", "cache_folder", "load_data", "stratified"]
 
@@ -194,16 +195,28 @@ def _digest(path: Path) -> str:
 
 
 def _locate(source: Source, root: Path, *, download: bool) -> list[Path]:
-    """The verified files of a source: those of the first complete choice in `root`, else downloaded there."""
+    """The verified files of a source: of the first complete choice in `root`/name or `root`, else downloaded to `root`/name.
+
+    Data sets may share the names of their files, so that a file in `root` with another's MD5 is passed by.
+    """
+    own, damaged = root / source.name, ""
     for files in source.choices:
-        paths = [root / file.name for file in files]
-        if all(path.is_file() for path in paths):
-            for path, file in zip(paths, files, strict=True):
-                if (found := _digest(path)) != file.md5:
-                    raise ValueError(f"{path}: MD5 is {found}, published is {file.md5}; the file is damaged or another one, delete it")
-            return paths
+        for folder in (own, root):
+            paths = [folder / file.name for file in files]
+            if not all(path.is_file() for path in paths):
+                continue
+            wrong = [(path, found) for path, file in zip(paths, files, strict=True) if (found := _digest(path)) != file.md5]
+            if not wrong:
+                return paths
+            path, found = wrong[0]
+            published = next(file.md5 for file in files if file.name == path.name)
+            if folder == own or not any(found == file.md5 for other in SOURCES.values() for some in other.choices for file in some):
+                damaged = damaged or f"{path}: MD5 is {found}, published is {published}; the file is damaged or another one, delete it"
+    if damaged:
+        raise ValueError(damaged)
     wanted = source.choices[0]
-    advice = f"put {' and '.join(file.name for file in wanted)} (from {wanted[0].url.rsplit('/', 1)[0]}/) into {root}"
+    sets = " or ".join(" and ".join(file.name for file in files) for files in source.choices)
+    advice = f"put {sets} (from {wanted[0].url.rsplit('/', 1)[0]}/) into {own} or {root}"
     if not download:
         raise FileNotFoundError(f"{source.name}: not found, and data.download is off; {advice}")
     import pooch
@@ -211,7 +224,7 @@ def _locate(source: Source, root: Path, *, download: bool) -> list[Path]:
     paths = []
     for file in wanted:
         try:
-            paths.append(Path(pooch.retrieve(file.url, known_hash=f"md5:{file.md5}", fname=file.name, path=root, progressbar=False)))
+            paths.append(Path(pooch.retrieve(file.url, known_hash=f"md5:{file.md5}", fname=file.name, path=own, progressbar=False)))
         except ValueError as error:
             raise ValueError(f"{file.url}: what arrived does not have the published MD5 {file.md5}; try again, or {advice}") from error
         except (OSError, ImportError) as error:  # requests' errors are OSErrors
@@ -272,6 +285,8 @@ def load_data(
     """
     source = find_source(name)
     if name.startswith("folder:"):
+        if not name.removeprefix("folder:").strip():
+            raise ValueError("folder: has no path behind it; write folder:PATH")
         path = _expanded(name.removeprefix("folder:"))
         if not path.is_dir() and not (path.is_file() and is_archive(path)):
             raise FileNotFoundError(f"{path}: no directory or archive (.tar, .tar.gz, .tar.xz, .zip) there")

@@ -1,21 +1,16 @@
-"""Readers of image files and archives: CIFAR (binary and pickled), IDX, image folders as directory, tar or zip; nothing is unpacked or run.
+"""Readers of image files: CIFAR (binary and pickled), IDX, image folders as directory, tar or zip; nothing is run.
 
-Every reader yields uint8 images (N, C, H, W) and int64 labels. Archives are read in memory member by member; a member whose name leaves the
-archive's folder, a link or a device is refused. The CIFAR pickles go through an unpickler that knows five names, all of them bound to inert
-functions of this file, so that a hostile file can execute nothing.
+Every reader yields uint8 images (N, C, H, W) and int64 labels. The CIFAR pickles go through an unpickler that knows five names, all of them
+bound to inert functions of this file, so that a hostile file can execute nothing.
 """
 
 from __future__ import annotations
 
 import gzip
 import io
-import lzma
 import pickle
 import struct
-import tarfile
-import zipfile
 import zlib
-from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -23,9 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-__all__ = ["Arrays", "Split", "is_archive", "members", "read_cifar", "read_folder", "read_idx", "restricted_unpickle"]
+from nets.archives import members
 
-ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".zip")
+__all__ = ["Arrays", "Split", "read_cifar", "read_folder", "read_idx", "restricted_unpickle"]
+
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".pgm", ".ppm", ".tif", ".tiff", ".gif")
 _SPLITS = {"train": "train", "training": "train", "test": "test", "testing": "test"}
 _SPLITS |= dict.fromkeys(("val", "valid", "validation"), "validation")
@@ -43,65 +39,6 @@ class Arrays(NamedTuple):
 
     splits: dict[str, Split]
     classes: tuple[str, ...]
-
-
-def is_archive(path: Path) -> bool:
-    """Whether the name ends like an archive that `members` reads."""
-    return path.name.lower().endswith(ARCHIVES)
-
-
-def members(path: Path, *, wanted: Callable[[str], bool] = lambda name: True) -> Iterator[tuple[str, bytes]]:
-    """(name, content) of every wanted regular file under a directory or in a tar or zip archive, names relative with forward slashes.
-
-    Raises
-    ------
-    ValueError
-        A member that lies outside the folder, is a link or a device, or an archive that is damaged.
-    FileNotFoundError
-        No such directory or file.
-    """
-    if path.is_dir():
-        for file in sorted(p for p in path.rglob("*") if p.is_file()):
-            name = file.relative_to(path).as_posix()
-            if wanted(name):
-                yield name, file.read_bytes()
-        return
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: no such folder or archive")
-    try:
-        yield from _zipped(path, wanted) if path.name.lower().endswith(".zip") else _tarred(path, wanted)
-    except (tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, EOFError, OSError) as error:
-        raise ValueError(f"{path.name}: damaged archive ({error})") from error
-    except (RuntimeError, NotImplementedError) as error:  # zip: encrypted, or packed by an unknown method
-        raise ValueError(f"{path.name}: archive not readable ({error})") from error
-
-
-def _zipped(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
-    with zipfile.ZipFile(path) as archive:
-        for info in archive.infolist():
-            name = _inside(path, info.filename)
-            if not info.is_dir() and wanted(name):
-                yield name, archive.read(info)
-
-
-def _tarred(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
-    with tarfile.open(path, "r|*") as archive:
-        for member in archive:
-            name = _inside(path, member.name)
-            if member.isdir():
-                continue
-            if not member.isfile():
-                raise ValueError(f"{path.name}: member {member.name!r} is a link or a device; only regular files are allowed")
-            if wanted(name) and (handle := archive.extractfile(member)) is not None:
-                yield name, handle.read()
-
-
-def _inside(path: Path, name: str) -> str:
-    """The member's name without a leading "./"; refused where it leaves the archive's folder."""
-    pure = PurePosixPath(name.replace("\\", "/"))
-    if pure.is_absolute() or ".." in pure.parts or ":" in name[:3]:
-        raise ValueError(f"{path.name}: member {name!r} lies outside the archive's folder; refused")
-    return pure.as_posix()
 
 
 # CIFAR --------------------------------------------------------------------------------------------
@@ -255,7 +192,9 @@ def _decode(name: str, data: bytes, size: int | None) -> NDArray[np.uint8]:
             if image.mode in ("I;16", "I", "F"):
                 raise ValueError(f"{name}: {image.mode} pixels; only 8-bit images are allowed")
             picture = image.convert("L" if image.mode in ("1", "L") else "RGB")
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError) as error:
+    except UnidentifiedImageError as error:
+        raise ValueError(f"{name}: not a readable image (of no kind that Pillow knows)") from error
+    except (Image.DecompressionBombError, OSError, SyntaxError) as error:
         raise ValueError(f"{name}: not a readable image ({error})") from error
     if size is not None and picture.size != (size, size):
         scale = size / min(picture.size)
@@ -268,17 +207,18 @@ def _decode(name: str, data: bytes, size: int | None) -> NDArray[np.uint8]:
 def read_folder(path: Path, *, size: int | None = None) -> Arrays:
     """Images sorted into folders by class, `[top/][train|val|test/]class/.../image`, from a directory, tar or zip.
 
-    Tiny-ImageNet's val/val_annotations.txt is understood. Classes are sorted by name; within a part, images by path, so that the order does
-    not depend on the archive's. Grey images stay one channel unless a colour image is among them.
+    Tiny-ImageNet's val/val_annotations.txt is understood; its unlabelled test part, in a folder "images", is left out, and so are hidden
+    files. Classes are sorted by name; within a part, images by path, so that the order does not depend on the archive's. Grey images stay
+    one channel unless a colour image is among them.
 
     Raises
     ------
     ValueError
-        No image, images of different sizes without `size`, a class of one part unknown to the training part, or an unreadable image.
+        No image, an image outside of the class folders, images of different sizes without `size`, a class of one part unknown to the
+        training part, or an unreadable image.
     """
-    found: list[tuple[str, str, str, NDArray[np.uint8]]] = []
-    loose: list[tuple[str, NDArray[np.uint8]]] = []
-    notes: dict[str, str] = {}
+    pictures: dict[str, NDArray[np.uint8]] = {}
+    notes: dict[str, str] | None = None
 
     def wanted(name: str) -> bool:
         return name.lower().endswith(IMAGES) or name.endswith("val_annotations.txt")
@@ -288,19 +228,23 @@ def read_folder(path: Path, *, size: int | None = None) -> Arrays:
         if base == "val_annotations.txt":
             notes = dict(line.split("\t")[:2] for line in content.decode(errors="replace").splitlines() if "\t" in line)
         elif not base.startswith("."):
-            picture = _decode(name, content, size)
-            place = _place(name)
-            if place is not None and place[1] != "images":
-                found.append((name, *place, picture))
-            else:
-                loose.append((name, picture))
-    for name, picture in loose:  # images without a class folder count only where an annotation names their class
-        if PurePosixPath(name).name in notes:
-            found.append((name, "validation", notes[PurePosixPath(name).name], picture))
+            pictures[name] = _decode(name, content, size)
+    expected = f"expected [train|val|test/]class/image with {', '.join(IMAGES)}"
+    found: list[tuple[str, str, str, NDArray[np.uint8]]] = []
+    for name, picture in pictures.items():
+        base, place = PurePosixPath(name).name, _place(name)
+        if notes is not None and (place is None or place[1] == "images"):
+            if base in notes:
+                found.append((name, "validation", notes[base], picture))
+        elif place is None:
+            raise ValueError(f"{path}: {name} lies in no class folder; {expected}")
+        else:
+            found.append((name, *place, picture))
     if not found:
-        raise ValueError(f"{path}: no images in class folders found; expected [train|val|test/]class/image with {', '.join(IMAGES)}")
-    if any(part != "all" for _, part, _, _ in found):
-        found = [entry for entry in found if entry[1] != "all"]
+        raise ValueError(f"{path}: no images in class folders found; {expected}")
+    outside = next((name for name, part, _, _ in found if part == "all"), None)
+    if outside is not None and any(part != "all" for _, part, _, _ in found):
+        raise ValueError(f"{path}: {outside} lies outside of the parts (train, val, test) that others lie in; {expected}")
     shapes = sorted({entry[3].shape[:2] for entry in found})
     if len(shapes) > 1:
         shown = ", ".join(f"{h}x{w}" for h, w in shapes[:4])

@@ -4,8 +4,8 @@ A source gives n roots for A, or for A^2 (a symmetric pair 1 - kappa t^2 is a li
 
 - linear steps take the roots in Leja order; a complex root is replaced by its modulus (fitted);
 - symmetric pairs take the family of their number on A^2, spectrum (0, b^2]: kappa_i = 1/r_i;
-- real pairs take two real roots each; complex pairs a conjugate pair where there is one, else the mean of two real roots with a small
-  imaginary part (fitted); general steps any polynomial of their degree, exactly.
+- real pairs take two real roots each, equal ones a little apart (fitted); complex pairs a conjugate pair where there is one, else the mean
+  of two real roots with a small imaginary part (fitted); general steps any polynomial of their degree, exactly.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ from nets.operators import LevelSpectrum, operator_matrix
 __all__ = ["GUARD", "PAIR_GUARD", "SCHEMES", "Source", "factors_from_roots", "find_scheme"]
 
 GUARD = 1e-2  # roots are kept at least this far from 0, relative to the scale they are drawn from or to b
-PAIR_GUARD = 1e-2  # imaginary part of a pair without one, relative to its real part: at b = 0 the gradient for b vanishes
+PAIR_GUARD = 1e-2  # imaginary part of a pair without one, relative to its real part, where the gradient for b would vanish; and half of the
+# distance between two equal roots, whose gradients would be equal for ever
 Roots = NDArray[np.complex128]
 
 
@@ -51,6 +52,8 @@ class Source:
         Why a root is not what the family gives: filled on the way.
     used
         The initial coefficients the roots were taken from, if any.
+    scale
+        What roots near 0 are measured by: that of the last `guarded` ones, at first b.
     """
 
     operator: nn.Conv2d
@@ -59,6 +62,10 @@ class Source:
     options: Mapping[str, Any]
     reasons: list[str] = field(default_factory=list)
     used: list[InitialCoefficients] = field(default_factory=list)
+    scale: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.scale = self.spectrum.radius
 
     def say(self, reason: str) -> None:
         """Note why a root was changed, once."""
@@ -72,8 +79,8 @@ class Source:
 
     def guarded(self, values: NDArray[Any], scale: float) -> NDArray[Any]:
         """The values with their modulus raised to `GUARD` * scale, direction kept; says so."""
-        modulus = np.abs(values)
-        floor = GUARD * scale
+        self.scale = scale
+        modulus, floor = np.abs(values), GUARD * scale
         if (modulus >= floor).all():
             return values
         self.say(f"a root nearer to 0 than {floor:.3g} was moved out to that modulus")
@@ -268,7 +275,7 @@ def factors_from_roots(scheme: Scheme, source: Source, kind: str, count: int, de
         return [Linear(1.0 / r) for r in _real(source, leja_order(scheme.roots(source, count, False)))]
     if kind == "real_pair":
         roots = _real(source, leja_order(scheme.roots(source, 2 * count, False)))
-        return [RealPair(roots[2 * i], roots[2 * i + 1]) for i in range(count)]
+        return [_real_pair(source, roots[2 * i], roots[2 * i + 1]) for i in range(count)]
     if scheme.numbers:  # one number for a pair, and its reciprocal is a: the published start
         numbers = [1.0 / abs(v) for v in scheme.roots(source, count, False)]
         source.say("b of a complex pair starts at a small value instead of 0, where its gradient would vanish")
@@ -284,13 +291,18 @@ def _real(source: Source, roots: Roots) -> list[float]:
     return [float(abs(z)) if z.imag != 0.0 else float(z.real) for z in roots]
 
 
+def _real_pair(source: Source, first: float, second: float) -> RealPair:
+    if first == second:
+        source.say("equal roots of a real pair start a little apart: equal gradients would keep them equal")
+        return RealPair(first / (1 - PAIR_GUARD), second / (1 + PAIR_GUARD))
+    return RealPair(first, second)
+
+
 def _complex_pairs(source: Source, roots: Roots) -> list[Factor]:
     factors: list[Factor] = [ComplexPair(float(z.real), float(z.imag)) for z in roots if z.imag > 0.0]
     real = [float(z.real) for z in roots if z.imag == 0.0]
     for first, second in zip(real[0::2], real[1::2]):
-        mean = 0.5 * (first + second)
-        if mean == 0.0:
-            mean = GUARD * abs(first)
+        mean = float(source.guarded(np.array([0.5 * (first + second)]), source.scale)[0])
         source.say("the roots are real: a complex pair takes the mean of two of them with a small imaginary part")
         factors.append(ComplexPair(mean, PAIR_GUARD * abs(mean)))
     return factors

@@ -14,8 +14,9 @@ import pytest
 from PIL import Image
 
 from nets import data as data_module
+from nets.archives import members
 from nets.data import SOURCES, Remote, load_data, stratified
-from nets.readers import members, read_cifar, read_folder, read_idx, restricted_unpickle
+from nets.readers import read_cifar, read_folder, read_idx, restricted_unpickle
 
 RNG = np.random.default_rng(0)
 
@@ -234,7 +235,73 @@ def test_unsafe_member_is_refused(tmp_path, info, message):
         list(members(tar(tmp_path / "evil.tar", [(info, b"")], "w")))
 
 
+@pytest.mark.parametrize("mode", ["w", "w:gz", "w:xz", "w:bz2"])
+def test_truncated_anywhere_is_refused(tmp_path, mode):
+    """At the end of a member tarfile itself takes the end of the data for the end of the archive, and reads a part of the images."""
+    whole = tar(
+        tmp_path / "whole.tar", [(f"{'ab'[i // 4]}/{i}.png", png(RNG.integers(0, 255, (9, 9), dtype=np.uint8))) for i in range(8)], mode
+    )
+    assert len(list(members(whole))) == 8
+    data, cut = whole.read_bytes(), tmp_path / "cut.tar"
+    end = 8 * 1024 if mode == "w" else len(data)  # behind its members a plain tar has zeros alone
+    for size in range(0, end, 512 if mode == "w" else 37):
+        cut.write_bytes(data[:size])
+        with pytest.raises(ValueError, match=r"(truncated|damaged) archive"):
+            list(members(cut))
+    cut.write_bytes(data + data)
+    if mode == "w":
+        with pytest.raises(ValueError, match="several in one file"):
+            list(members(cut))
+
+
+def test_links_to_folders_are_followed_once(tmp_path):
+    """As data sets lie on clusters; a link back to a folder above is no endless loop."""
+    for name in ("a", "elsewhere"):
+        (tmp_path / "set" / "train" / name if name == "a" else tmp_path / name).mkdir(parents=True)
+    for folder in (tmp_path / "set/train/a", tmp_path / "elsewhere"):
+        for i in range(3):
+            (folder / f"{i}.png").write_bytes(png(np.full((4, 4), i, np.uint8)))
+    for name in ("b", "c"):
+        (tmp_path / "set/train" / name).symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    (tmp_path / "set/train/a/loop").symlink_to(tmp_path / "set", target_is_directory=True)
+    found = load_data(f"folder:{tmp_path / 'set'}")
+    assert found.classes == ("a", "b", "c")
+    assert len(found.labels) == 9
+
+
+def test_no_image_is_dropped_in_silence(tmp_path):
+    """A class may be called images; an image that lies outside of what the others lie in is refused with its name."""
+    picture = png(np.zeros((4, 4), np.uint8))
+    named = tar(tmp_path / "named.tar", [(f"train/{c}/{i}.png", picture) for c in ("a", "images") for i in range(2)], "w")
+    assert read_folder(named).classes == ("a", "images")
+    for k, stray in enumerate(["test/0.png", "0.png", "b/0.png"]):
+        path = tar(tmp_path / f"{k}.tar", [("train/a/0.png", picture), (stray, picture)], "w")
+        with pytest.raises(ValueError, match=f"{stray} lies (in no class folder|outside of the parts)"):
+            read_folder(path)
+
+
+def test_data_sets_with_the_same_file_names_lie_side_by_side(tmp_path, monkeypatch):
+    """MNIST's files in the common folder are passed by for Fashion-MNIST, whose own are found in a folder of its name."""
+    for k, name in enumerate(("mnist", "fashion_mnist")):
+        files, (choice,) = [], SOURCES[name].choices
+        folder = tmp_path / "root" / (name if k else "")
+        folder.mkdir(exist_ok=True, parents=True)
+        for remote, shape in zip(choice, ((4, 3, 3), (4,), (2, 3, 3), (2,)), strict=True):
+            body = np.full(shape, k, np.uint8).tobytes()
+            content = gzip.compress(b"\0\0\x08" + bytes([len(shape)]) + struct.pack(f">{len(shape)}I", *shape) + body)
+            (folder / remote.name).write_bytes(content)
+            files.append(Remote(remote.url, md5(content).hexdigest()))
+        monkeypatch.setitem(SOURCES, name, replace(SOURCES[name], choices=(tuple(files),)))
+    for k, name in enumerate(("mnist", "fashion_mnist")):
+        assert set(load_data(name, root=tmp_path / "root", validation=0, download=False).labels) == {k}
+    (tmp_path / "root/fashion_mnist/t10k-labels-idx1-ubyte.gz").unlink()
+    with pytest.raises(FileNotFoundError, match=r"into .*root/fashion_mnist or .*root$"):
+        load_data("fashion_mnist", root=tmp_path / "root", download=False)
+
+
 def test_wrong_folders(tmp_path):
+    with pytest.raises(ValueError, match="folder: has no path"):
+        load_data("folder:")
     with pytest.raises(FileNotFoundError, match="no directory or archive"):
         load_data(f"folder:{tmp_path / 'nothing'}")
     with pytest.raises(ValueError, match="no images in class folders"):

@@ -176,6 +176,31 @@ def test_uniform_keeps_the_sign_of_a_root_at_the_guard():
     raise AssertionError("no negative root was drawn inside the guard in 400 tries of 8 at 1 %")
 
 
+def test_the_mean_of_two_roots_is_kept_from_zero_too():
+    """A complex pair takes the mean of two real roots, which may nearly cancel: max |q| was 2.6e7."""
+    least = []
+    for seed in range(200):
+        model, report = started("g6", "uniform:a=-1,b=1", seed=seed, model_options={"width": 1, "levels": 1})
+        pair = model.levels[0].steps[2].factor()
+        least.append(np.hypot(pair.a, pair.b))
+        assert least[-1] > 0.01 * (1 - 1e-6)
+        if least[-1] < 0.0101:
+            assert any("moved out" in reason for reason in report.levels[0].reasons)
+    assert min(least) < 0.0101  # one of them was at the guard
+
+
+@pytest.mark.parametrize("scheme", ["constant:value=2", "richardson"])
+def test_equal_roots_of_a_real_pair_part_in_training(scheme):
+    """Equal ones would have equal gradients for ever; a start a little apart changes q by 1e-4 of its leading term."""
+    model, report = started("r4", scheme, model_options={"width": 2, "levels": 2})
+    pairs = [step.coefficients for step in model.levels[0].steps]
+    assert any("apart" in reason for reason in report.levels[0].reasons)
+    before = [abs(float(pair.w1.detach() - pair.w2.detach())) for pair in pairs]
+    assert all(0.019 < gap / abs(float(pair.w1.detach())) < 0.021 for gap, pair in zip(before, pairs, strict=True))
+    model(torch.randn(16, 3, 8, 8, generator=torch.Generator().manual_seed(0))).square().sum().backward()
+    assert all(float(pair.w1.grad) != float(pair.w2.grad) for pair in pairs)
+
+
 def test_complex_roots_on_linear_steps_become_their_modulus():
     general, exact = started("p2", "harmonic_ritz", seed=1)
     roots = general.levels[0].polynomial().roots
