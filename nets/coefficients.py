@@ -98,9 +98,10 @@ class Coefficients(nn.Module):
     def _assign(self, **values: float) -> None:
         with torch.no_grad():
             for name, value in values.items():
-                if not math.isfinite(value):
-                    raise ValueError(f"{self.kind} coefficient {name} would be {value}, must be finite")
-                getattr(self, name).fill_(value)
+                parameter = getattr(self, name)
+                if not abs(value) <= torch.finfo(parameter.dtype).max:
+                    raise ValueError(f"{self.kind} coefficient {name} would be {value:g}, must be finite in {parameter.dtype}")
+                parameter.fill_(value)
 
     def _values(self) -> tuple[float, ...]:
         return tuple(float(p.detach()) for p in self.parameters())

@@ -22,7 +22,7 @@ from nets.checkpoint import Checkpoints, save_model
 from nets.initialise import InitReport, roots_at_guard
 from nets.models import count_parameters
 from nets.polymgnet import coefficient_parameters
-from nets.predict import DATA_FILE, DataFacts
+from nets.predict import DataFacts
 from nets.runs import Summary, environment, write_metrics
 from nets.sections import TrainConfig
 from nets.trainer import Trainer
@@ -77,7 +77,7 @@ class StopRequest:
 
 
 class Run:
-    """A run on its way: the trainer, its folder, and what is told to the world."""
+    """A run on its way: the trainer, its folder, and what is told to the world; `begun` where model and report were read from it."""
 
     def __init__(
         self,
@@ -87,11 +87,12 @@ class Run:
         trainer: Trainer,
         report: dict[str, Any],
         *,
+        begun: bool,
         progress: bool,
         callback: Callable[[dict[str, Any]], None] | None,
     ) -> None:
         self.config, self.out, self.fabric, self.trainer, self.report, self.callback = config, out, fabric, trainer, report, callback
-        self.first = fabric.global_rank == 0
+        self.first, self.begun = fabric.global_rank == 0, begun
         self.bar: Progress | None = None
         self.verbose = progress and self.first
         self.notes: list[str] = []
@@ -102,14 +103,28 @@ class Run:
         self.flops = flops_per_image(trainer)
 
     def execute(self, stop: StopRequest) -> Summary:
-        """From the newest state to the end, or until `stop` says so."""
+        """From the newest state to the end, or until `stop` says so.
+
+        Raises
+        ------
+        FloatingPointError
+            A loss or a weight is not finite; the message says where, and whether there is a state from before.
+        """
+        try:
+            return self._execute(stop)
+        except FloatingPointError as error:
+            kept = "the last good checkpoint is kept" if self.checkpoints.files() else "there was no checkpoint yet"
+            raise FloatingPointError(f"{error}; {kept}, try a smaller lr") from error
+
+    def _execute(self, stop: StopRequest) -> Summary:
         trainer, config = self.trainer, self.config
         state = self.checkpoints.load() if (self.out / "config.json").exists() else None
         if self.first and state is None:
             write_atomically(self.out / "config.json", json.dumps(config.to_dict(), indent=2, allow_nan=False) + "\n")
+        if self.first and (state is None or not self.begun):
             write_atomically(self.out / "init.json", json.dumps(self.report, indent=2) + "\n")
             save_model(self.out / "start.safetensors", trainer.raw)
-        if self.first and not (self.out / DATA_FILE).exists():  # a run begun by an older version gets it too
+        if self.first:
             DataFacts.of(trainer.data, mean=trainer.augment.mean, std=trainer.augment.std).save(self.out)
         if state is not None:
             trainer.restore(state)
@@ -117,7 +132,7 @@ class Run:
             write_metrics(self.out / "metrics.csv", trainer.rows)
         self.epoch_began = self.told = time.perf_counter()
         self.began = self.told - trainer.seconds
-        self._say(self.heading())
+        self._say(f"{self.about()}; {f'from step {trainer.step}' if trainer.step else 'from the start'}")
         with self._progress() as tick, self._tensorboard() as board:
             while trainer.epoch < config.train.epochs:
                 halted = trainer.run_epoch(stop=stop, tick=tick, save=self.save)
@@ -176,7 +191,7 @@ class Run:
         weights = trainer.best or trainer.weights()
         loss, accuracy = trainer.evaluate(trainer.test, weights)
         if loss is not None and not math.isfinite(loss):
-            raise FloatingPointError(f"the test loss is {loss} after step {trainer.step}; the last checkpoint is kept, try a smaller lr")
+            raise FloatingPointError(f"the test loss is {loss} after step {trainer.step}")
         trainer.seconds = time.perf_counter() - self.began
         chosen = trainer.best_row or trainer.rows[-1]
         with trainer.at(weights) as model:
@@ -186,6 +201,7 @@ class Run:
             save_model(self.out / "model.safetensors", trainer.raw, weights=weights)
             write_atomically(self.out / "summary.json", json.dumps(summary.to_dict(), indent=2, allow_nan=False) + "\n")
         self.fabric.barrier("finished")
+        self._say(f"{self.about()}; {summary.images_per_second:,.0f} images/s")
         if accuracy is not None:
             self._say(f"test accuracy {100 * accuracy:.2f} % after {trainer.epoch} epochs, {trainer.seconds:.1f} s; {self.out}")
         if coefficient_parameters(trainer.raw):
@@ -215,13 +231,12 @@ class Run:
             environment=self.environment,
         )
 
-    def heading(self) -> str:
+    def about(self) -> str:
         """One line: what is trained on what, on which device, by which code."""
         env, trainer, config = self.environment, self.trainer, self.config
-        start = f"from step {trainer.step}" if trainer.step else "from the start"
         what = f"{config.model.name} on {config.data.name}, init {config.init.scheme}: {count_parameters(trainer.raw):,} weights"
         where = f"{env['device']} x {trainer.world}, {env['threads']} threads, torch {env['torch']}, revision {env['revision']}"
-        return f"{what}, {self.flops / 1e6:.1f} MFLOP an image forward; {where}; {start}"
+        return f"{what}, {self.flops / 1e6:.1f} MFLOP an image forward; {where}"
 
     def _note(self, line: str) -> None:
         self.notes.append(line)

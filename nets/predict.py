@@ -18,7 +18,7 @@ from nets.augment import normalise
 from nets.data import DataSet, load_data
 from nets.runs import load, read_config
 
-__all__ = ["DATA_FILE", "Classifier", "DataFacts", "load_classifier", "read_data_facts"]
+__all__ = ["DATA_FILE", "Classifier", "DataFacts", "check_data", "load_classifier", "read_data_facts"]
 
 DATA_FILE = "data.json"
 BATCH = 1000  # images at a time
@@ -81,6 +81,22 @@ def read_data_facts(run: str | Path) -> DataFacts:
     except (TypeError, ValueError, IndexError) as error:
         raise ValueError(f"{path}: not the data of a run ({error})") from error
     return facts
+
+
+def check_data(run: str | Path, data: DataSet) -> None:
+    """ValueError where a begun run's data.json says that its data set was another one; a damaged or missing file says nothing."""
+    section = read_config(run).data
+    try:
+        there, here = read_data_facts(run), DataFacts.of(data, mean=section.mean, std=section.std)
+    except (FileNotFoundError, ValueError):
+        return
+    for key in ("shape", "classes", "images", "mean"):
+        was, now = getattr(there, key), getattr(here, key)
+        if was != now and not (key == "mean" and all(map(math.isclose, was, now))):
+            raise ValueError(
+                f"{data.name} has changed since {run} was begun: {key} {was!r} there and {now!r} here; "
+                "give the data as they were, another folder, or --force (force=True)"
+            )
 
 
 class Classifier(nn.Module):

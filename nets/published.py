@@ -56,11 +56,14 @@ def from_published_state(state: Mapping[str, Any], *, model: str = "q2", **overr
     tensors = _tensors(state)
     shapes = {key: tuple(value.shape) for key, value in tensors.items()}
     levels = len({key.split(".")[0] for key in shapes if re.match(r"mg_block\d+\.", key)})
+    for key, shape in shapes.items():
+        if re.search(r"(conv1|Ablock\.A)\.weight$", key) and len(shape) != 4:
+            raise ValueError(f"{key} has shape {shape}, must be a convolution's (out, in, height, width)")
     first = _needed(shapes, "conv1.weight")
     given = {
         "channels": [_needed(shapes, f"mg_block{l}.Ablock.A.weight")[0] for l in range(1, levels + 1)],
         "in_channels": first[1],
-        "num_classes": _needed(shapes, "fc.weight")[0],
+        "num_classes": (*_needed(shapes, "fc.weight"), 0)[0],
     }
     if not given["channels"]:
         raise ValueError("not a checkpoint of the published code: it has no mg_block1.Ablock.A.weight")
@@ -144,4 +147,7 @@ def _factor(kind: str, number: Tensor, key: str) -> Factor:
         raise ValueError(f"{key} has shape {tuple(number.shape)}, must be one number")
     if kind not in FACTORS:
         raise ValueError(f"{kind} steps have no form in the published code, it knows: {', '.join(FACTORS)}")
-    return FACTORS[kind](float(number.real.reshape(())))
+    try:
+        return FACTORS[kind](float(number.real.reshape(())))
+    except ValueError as error:
+        raise ValueError(f"{key}: {error}") from error

@@ -14,6 +14,7 @@ import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from inspect import signature
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -249,7 +250,7 @@ def find_scheme(text: str) -> tuple[Scheme, dict[str, Any], InitialCoefficients 
     """
     name, _, rest = text.partition(":")
     if name == "file":
-        initial = InitialCoefficients.load(rest)
+        initial = InitialCoefficients.load(Path(rest).expanduser())
         return Scheme(text, from_file(initial), "the coefficients that derive wrote"), {}, initial
     if name not in SCHEMES:
         raise ValueError(f"unknown scheme {name!r}, known are: {', '.join([*SCHEMES, 'file:init.json', 'none'])}")

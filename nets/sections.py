@@ -60,7 +60,7 @@ class DataSection(_Section):
     """folder:PATH alone: side to which images are scaled and cut; without it all must have one size."""
     validation: Fraction = 0.1
     """Part of the training images kept back to choose and watch by."""
-    split_seed: int = Field(default=0, ge=0)
+    split_seed: int = Field(default=0, ge=0, lt=2**63)
     """Draws the validation part; not the run's seed, so that seeds share their split."""
     download: bool = True
     """Whether missing files may be fetched."""
@@ -103,7 +103,7 @@ class InitSection(_Section):
     """Where the polynomial coefficients and the operators A start."""
 
     scheme: str = "xavier"
-    """How the polynomial coefficients start; options as chebyshev4:name=value, file:PATH as derive --out wrote it."""
+    """How the polynomial coefficients start; options as constant:value=2, file:PATH as derive --out wrote it."""
     operator: str = "random"
     """How the operators A start."""
     options: dict[str, Any] = Field(default_factory=dict)
@@ -152,7 +152,7 @@ class TrainSection(_Section):
     """Images of a step, over all devices together."""
     last_batch: Literal["keep", "drop"] = "keep"
     """Whether an incomplete last batch is used."""
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=2**63)
     """Draws weights, order and augmentation."""
     select: Literal["last", "best"] = "last"
     """Whose weights are saved at the end: of the last epoch, or of the best on the validation part."""

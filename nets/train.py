@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -19,11 +21,12 @@ from torch.nn.parallel import DistributedDataParallel
 from mgtheory.files import read_json
 from nets.checkpoint import load_model
 from nets.data import DataSet, load_data
-from nets.initialise import initialise
+from nets.initialise import InitReport, initialise
 from nets.loop import Run, StopRequest
 from nets.models import create_model
 from nets.norms import convert_ghost_batchnorm
 from nets.operators import start_options
+from nets.predict import check_data
 from nets.runs import Summary, check_run, lock_run, prepare_run, read_summary
 from nets.schemes import find_scheme
 from nets.sections import TrainConfig, TrainSection
@@ -94,7 +97,10 @@ def train(
         data = load_data(**config.data.model_dump(include={"name", "root", "validation", "split_seed", "size", "download"}))
         if fabric.global_rank == 0:
             fabric.barrier("data")
-        model, report = (_begun(out) if state == "resume" else None) or build(config, data)
+        if state == "resume":
+            check_data(out, data)
+        begun = _begun(out) if state == "resume" else None
+        model, report = begun or build(config, data)
         if config.train.select == "best" and not len(data.validation):
             raise ValueError("train.select is best, but there are no validation images; set data.validation > 0")
         trainer = Trainer(config, fabric, _with_norms(model, config.train), data)
@@ -103,7 +109,9 @@ def train(
             fabric.barrier("folder")
             if state == "finished":  # another process finished it meanwhile
                 return read_summary(out)
-            return Run(config, out, fabric, trainer, report, progress=progress, callback=callback).execute(request)
+            run = Run(config, out, fabric, trainer, report, begun=begun is not None, progress=progress, callback=callback)
+            with _several(fabric.world_size):
+                return run.execute(request)
 
 
 def is_first_rank() -> bool:
@@ -136,7 +144,8 @@ def build(config: TrainConfig, data: DataSet) -> tuple[nn.Module, dict[str, Any]
 def _begun(out: Path) -> tuple[nn.Module, dict[str, Any]] | None:
     """(model, report) as a begun run left them, so that going on need not measure the spectra again; None where they are not whole."""
     try:
-        return load_model(out / "start.safetensors").train(), read_json(out / "init.json", "report of the start")
+        report = InitReport.from_dict(read_json(out / "init.json", "report of the start")).to_dict()
+        return load_model(out / "start.safetensors").train(), report
     except (FileNotFoundError, ValueError):
         return None
 
@@ -157,6 +166,8 @@ def _fabric(section: TrainSection) -> Fabric:
 
     if section.accelerator == "cuda" and not torch.cuda.is_available():
         raise ValueError("train.accelerator is cuda; no CUDA device is available here, allowed are auto, cpu")
+    if section.accelerator == "mps" and not torch.backends.mps.is_available():
+        raise ValueError("train.accelerator is mps; no MPS device is available here, allowed are auto, cpu")
     world = int(os.environ.get("WORLD_SIZE", "1"))
     several = world > 1 or section.nodes > 1 or section.devices not in (1,)
     if world > 1 and section.devices != "auto" and world != section.devices * section.nodes:
@@ -173,8 +184,33 @@ def _fabric(section: TrainSection) -> Fabric:
             precision=precision,  # type: ignore[arg-type]
             strategy=DDPStrategy(**unsynced) if several else "auto",
         )
-        fabric.launch()
+        with _deaf(world > 1 or section.nodes > 1):
+            fabric.launch()
     return fabric
+
+
+@contextmanager
+def _several(world: int) -> Iterator[None]:
+    """ConnectionError, with a line to read, where another process of the run has ended: the library's own errors are many."""
+    try:
+        yield
+    except RuntimeError as error:
+        if world > 1 and any(name in str(error) for name in ("gloo", "NCCL", "Connection")):
+            raise ConnectionError("another process of this run has failed or was killed; the last checkpoint is kept") from error
+        raise
+
+
+@contextmanager
+def _deaf(waits: bool) -> Iterator[None]:
+    """Signals end the process at once, as nothing is begun, while it waits in foreign code for processes that may never come."""
+    before = {}
+    if waits and threading.current_thread() is threading.main_thread():
+        before = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

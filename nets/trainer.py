@@ -220,9 +220,7 @@ class Trainer:
         bad = int(self._reduced(self.sums["bad"], "max"))
         if bad >= 0:
             epoch = bad // self.steps_per_epoch + 1
-            raise FloatingPointError(
-                f"the loss is not finite at step {bad + 1} (epoch {epoch}); the last good checkpoint is kept, try a smaller lr"
-            )
+            raise FloatingPointError(f"the loss is not finite at step {bad + 1} (epoch {epoch})")
 
     def check_weights(self) -> None:
         """FloatingPointError where a weight, a running statistic, a moment of the optimiser or a mean of weights is not finite.
@@ -234,9 +232,7 @@ class Trainer:
         sizes = torch._foreach_norm([value for value in held if value.is_floating_point() and value.numel()], float("inf"))
         if not bool(torch.stack([torch.isfinite(size).to(self.device) for size in sizes]).all()):
             epoch = -(-self.step // self.steps_per_epoch)
-            raise FloatingPointError(
-                f"a weight is not finite after step {self.step} (epoch {epoch}); the last good checkpoint is kept, try a smaller lr"
-            )
+            raise FloatingPointError(f"a weight is not finite after step {self.step} (epoch {epoch})")
 
     def _reduced(self, value: Tensor, how: str = "sum") -> float:
         if self.world > 1:
@@ -257,9 +253,7 @@ class Trainer:
         }
         loss, accuracy = self.evaluate(self.validation)
         if loss is not None and not loss < float("inf"):
-            raise FloatingPointError(
-                f"the validation loss is {loss} after step {self.step} (epoch {self.epoch + 1}); the last good checkpoint is kept"
-            )
+            raise FloatingPointError(f"the validation loss is {loss} after step {self.step} (epoch {self.epoch + 1})")
         row |= {"val_loss": loss, "val_accuracy": accuracy}
         if self.config.train.select == "best" and self._is_better(row):
             self.best_row = row

@@ -27,7 +27,7 @@ def train(
         typer.Option(
             "--init",
             metavar="SCHEME",
-            help="How the coefficients start: {schemes} (as derive --out wrote it); options as chebyshev4:name=value. The theory's "
+            help="How the coefficients start: {schemes} (as derive --out wrote it); options as constant:value=2. The theory's "
             "assumptions on A hold with --set init.operator=laplacian; on the random A of the default the polynomial starts scaled to the "
             "spectral radius, but is no smoother there. init.operator: {operators}.",
         ),

@@ -4,13 +4,17 @@ import csv
 import errno
 import os
 import random
+import shutil
 import signal
+import subprocess
 import sys
 import time
 import warnings
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import nets
 from nets import checkpoint as checkpoint_module
@@ -181,7 +185,8 @@ def test_weights_that_are_not_finite_are_never_saved(tmp_path, monkeypatch, what
             {"weights": model.fc.weight.data, "statistics": model.stem_norm.running_var, "moments": moment}[what].fill_(float("nan"))
 
     monkeypatch.setattr(Trainer, "train_step", poisoned)
-    with pytest.raises(FloatingPointError, match=rf"a weight is not finite after step {last} \(epoch 1\); the last good"):
+    kept = "there was no checkpoint yet" if sets is AT_THE_END else "the last good checkpoint is kept"
+    with pytest.raises(FloatingPointError, match=rf"a weight is not finite after step {last} \(epoch 1\); {kept}"):
         run(tmp_path / "run", *sets)
     assert not (tmp_path / "run" / "model.safetensors").exists()
     state = checkpoint_module.Checkpoints(tmp_path / "run" / "checkpoint").load()
@@ -248,6 +253,59 @@ def test_damaged_checkpoint_falls_back_says_so_and_ends_the_same(tmp_path, forke
     assert any(newest.name in note for note in summary.notes)
     assert summary.resumed == 1
     assert_same(out, whole[0])
+
+
+def test_a_foreign_start_and_damaged_facts_of_the_data_are_made_anew(tmp_path, forked, whole):
+    """Both are readable as JSON: what they lack showed at the end of training, or after it."""
+    out = tmp_path / "run"
+    assert finish(forked(die_at_sync, out, 20)) == -signal.SIGKILL
+    for name in ("init.json", "data.json"):
+        (out / name).write_text("{}")
+    assert finish(forked(run, out)) == 0
+    assert_same(out, whole[0])
+    for name in ("init.json", "data.json", "start.safetensors"):
+        assert (out / name).read_bytes() == (whole[0] / name).read_bytes()
+
+
+def test_data_that_changed_are_refused_on_going_on(tmp_path, monkeypatch):
+    pictures = np.random.default_rng(0).integers(0, 256, (60, 8, 8), dtype=np.uint8)
+
+    def place(*numbers, label=""):
+        for i in numbers:
+            folder = tmp_path / "set" / (label or "ab"[i % 2])
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pictures[i]).save(folder / f"{i}.png")
+
+    monkeypatch.setenv("POLYMGNET_CACHE", str(tmp_path / "cache"))
+    place(*range(50))
+    sets = (f"data=folder:{tmp_path / 'set'}", "batch_size=8", "crop=0")
+    assert not run(tmp_path / "run", *sets, stop=lambda: True).finished
+    place(50, label="c")
+    with pytest.raises(ValueError, match=r"has changed since .*: classes \('a', 'b'\) there and \('a', 'b', 'c'\) here; give the data"):
+        run(tmp_path / "run", *sets)
+    shutil.rmtree(tmp_path / "set" / "c")
+    place(51)
+    with pytest.raises(ValueError, match=r"images .'train'"):
+        run(tmp_path / "run", *sets)
+    (tmp_path / "set/b/51.png").unlink()
+    pictures[:50] = 255 - pictures[:50]
+    place(*range(50))
+    with pytest.raises(ValueError, match="mean"):
+        run(tmp_path / "run", *sets)
+    pictures[:50] = 255 - pictures[:50]
+    place(*range(50))
+    assert run(tmp_path / "run", *sets).finished
+
+
+def test_sigterm_ends_the_wait_for_a_second_node(tmp_path):
+    words = [sys.executable, "-m", "polymgnet", "train", "--out", str(tmp_path / "run"), "--set", "nodes=2", "--set", "width=2"]
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1", "NODE_RANK": "0"}
+    process = subprocess.Popen(words, env=env, stderr=subprocess.DEVNULL)
+    time.sleep(8)
+    assert process.poll() is None
+    process.terminate()
+    assert process.wait(20) == -signal.SIGTERM
+    assert not (tmp_path / "run").exists()
 
 
 def test_two_writers_are_refused(tmp_path):

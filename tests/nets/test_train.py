@@ -113,7 +113,12 @@ def test_roots_that_lost_their_meaning_are_in_the_summary_and_said(tmp_path, mon
     assert (event["level"], event["step"], event["kind"]) == (2, 1, "linear")
     lines = capsys.readouterr().err.splitlines()
     assert lines[-1] == f"roots: level 2, step 1 (linear): {event['message']}"
-    assert len(lines) == 5  # what is trained, its two epochs, its accuracy, its roots
+    assert len(lines) == 6  # what is trained, its two epochs, what was trained and how fast, its accuracy, its roots
+    assert re.fullmatch(
+        r"q2 on digits, init chebyshev4: 1,050 weights, 0.1 MFLOP an image forward; cpu .* x 1, \d+ threads, torch .*, revision .*; "
+        r"[\d,]+ images/s",
+        lines[3],
+    )
 
 
 def test_progress_without_a_terminal_is_a_line_an_epoch(tmp_path, monkeypatch, capsys):

@@ -54,6 +54,7 @@ STARTS = [
     ("minimax:points=3", {}, "unknown option 'points'"),
     ("two_grid_optimal:lower=0.3", {}, "allowed are: pre, post, coarsening"),
     ("two_grid_optimal:pre=x", {}, "pre is .x.|two_grid_optimal: "),
+    ("constant:value=1e-39", {}, r"linear coefficient w would be 1e\+39, must be finite in torch.float32"),
     ("uniform:a=x", {}, "option a of scheme uniform is 'x'"),
     ("xavier", {"operator": "laplacian", "small": "x"}, "small is 'x'"),
     ("xavier", {"operator": "shifted", "margin": float("nan")}, "margin is nan"),
