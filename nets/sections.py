@@ -177,7 +177,7 @@ class TrainSection(_Section):
     sync_batchnorm: bool = False
     """Batch statistics over all GPUs."""
     ghost_groups: Count = 1
-    """Parts of a batch with statistics of their own, as of so many devices."""
+    """Parts of a batch with statistics of their own, as of so many devices: equal to them but for rounding, which grows with the steps."""
     checkpoint_epochs: Count = 1
     """Epochs between checkpoints."""
     checkpoint_steps: int = Field(default=0, ge=0)

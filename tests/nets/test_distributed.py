@@ -24,12 +24,12 @@ def rows(out):
 
 @pytest.fixture
 def pair(forked, free_port):
-    """start(out) -> the two processes of one run."""
+    """start(out, function, *settings) -> the two processes of one run."""
 
-    def start(out):
+    def start(out, function=run, *sets):
         env = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "GROUP_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port}
         env |= {"TORCHELASTIC_RUN_ID": "t"}
-        return [forked(run, out, "devices=2", RANK=str(rank), LOCAL_RANK=str(rank), **env) for rank in range(2)]
+        return [forked(function, out, "devices=2", *sets, RANK=str(rank), LOCAL_RANK=str(rank), **env) for rank in range(2)]
 
     return start
 
@@ -63,3 +63,21 @@ def test_equal_one_with_ghost_batch_norm_and_killed_end_with_the_same_bits(tmp_p
         for a, b in zip(rows(tmp_path / "two"), rows(tmp_path / other), strict=True):
             for key in ("train_loss", "val_loss", "train_accuracy", "val_accuracy"):
                 assert float(a[key]) == pytest.approx(float(b[key]), abs=close)
+
+
+def reporting(out, *sets):
+    """A run that writes beside its folder how it ended."""
+    try:
+        run(out, *sets)
+    except Exception as error:
+        (out.parent / "said").write_text(f"{type(error).__name__}: {error}")
+
+
+def test_the_end_of_another_process_is_said_in_one_line(tmp_path, pair):
+    first, second = pair(tmp_path / "run", reporting, "epochs=400")
+    while not list((tmp_path / "run").glob("checkpoint/step-*")):
+        time.sleep(0.01)
+    second.kill()
+    first.join(60)
+    said = (tmp_path / "said").read_text()
+    assert said == "ConnectionError: another process of this run has failed or was killed; the last checkpoint is kept"
