@@ -66,14 +66,22 @@ def train(
     if as_json:
         console.emit({**summary, "run": out})
         return
-    console.facts(
-        f"{checked.model.name} on {checked.data.name}, started by {checked.init.scheme}", [(k, _short(v)) for k, v in summary.items()]
-    )
+    console.facts(f"{checked.model.name} on {checked.data.name}, started by {checked.init.scheme}", _facts(result))
     print(f"Next: polymgnet analyze {out}")
 
 
-def _short(value: Any) -> str:
-    return console.number(value, 6) if isinstance(value, int | float | str) else str(console.plain(value))
+def _facts(result: Any) -> list[tuple[str, str]]:
+    """What a finished run ends with, in words; all of it is in summary.json."""
+    per_cent = {"test accuracy": result.test_accuracy, "validation accuracy": result.val_accuracy}
+    pairs = [(name, f"{100 * value:.2f} %") for name, value in per_cent.items() if value is not None]
+    pairs += [
+        ("training loss", console.number(result.train_loss)),
+        ("weights", f"{result.parameters:,}, those of epoch {result.best_epoch} of {result.epochs}"),
+        ("speed", f"{result.images_per_second:,.0f} images/s, {result.seconds:.1f} s in all, {result.steps:,} steps"),
+    ]
+    pairs += [("note", note) for note in result.notes]
+    pairs += [("root at guard", f"level {event['level']}, step {event['step']}: {event['message']}") for event in result.roots_at_guard]
+    return pairs
 
 
 def analyze(runs: Runs, as_json: Json = False) -> None:
