@@ -138,10 +138,12 @@ def fraction_interval(fraction: float, n: int, *, confidence: float = 0.95) -> t
     Raises
     ------
     ValueError
-        For a fraction outside [0, 1] or less than one image.
+        For a fraction outside [0, 1], less than one image, or a confidence outside (0, 1).
     """
-    if not 0 <= fraction <= 1 or n < 1:
+    if not 0 <= fraction <= 1 or not n >= 1:
         raise ValueError(f"fraction {fraction} of {n} images, must lie in [0, 1] and be of at least one")
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence is {confidence}, must lie between 0 and 1")
     z2 = float(stats.norm.ppf(0.5 + confidence / 2)) ** 2
     middle, half = fraction + z2 / (2 * n), math.sqrt(z2 * fraction * (1 - fraction) / n + (z2 / (2 * n)) ** 2)
     return max(0.0, (middle - half) / (1 + z2 / n)), min(1.0, (middle + half) / (1 + z2 / n))

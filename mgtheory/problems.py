@@ -130,7 +130,7 @@ class Problem:
         polynomial = self.polynomial
         if polynomial is not None:
             return assembly.extremes(polynomial, [[assembly.eigenvalue_range(n, self.boundary) for n in self.shape]])
-        if self.unknowns <= 2:  # too few for Lanczos iteration
+        if self.unknowns <= 2:  # Lanczos iteration needs more than the one that it looks for
             values = np.linalg.eigvalsh(self.A.toarray())
             return float(values[0]), float(values[-1])
         start = np.random.default_rng(0).standard_normal(self.unknowns)

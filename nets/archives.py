@@ -1,7 +1,7 @@
 """The files of a directory, a tar or a zip, one after another in memory; nothing is unpacked.
 
 Archives are read to their very end, so that a truncated one is refused; so is a member whose name leaves the archive's folder, a link or a
-device. Of directories links are followed.
+device. Of directories links are followed, and hidden files and folders left out.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import os
+import stat
 import tarfile
 import zipfile
 import zlib
@@ -19,6 +21,7 @@ from typing import Any
 __all__ = ["files_under", "is_archive", "members"]
 
 ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".zip")
+LARGEST = 1 << 28  # bytes of a member of a zip, of which a small file can hold endless ones
 
 
 def is_archive(path: Path) -> bool:
@@ -26,13 +29,39 @@ def is_archive(path: Path) -> bool:
     return path.name.lower().endswith(ARCHIVES)
 
 
-def files_under(path: Path, *, above: tuple[Path, ...] = ()) -> list[Path]:
-    """All regular files below a directory, sorted; links to directories are followed, but for one to a directory `above` it."""
-    place = path.resolve()
-    if place in above:
-        return []
-    below = [files_under(entry, above=(*above, place)) if entry.is_dir() else [entry] * entry.is_file() for entry in path.iterdir()]
-    return sorted(file for files in below for file in files)
+def files_under(path: Path) -> list[Path]:
+    """All files below a directory, sorted, hidden ones and folders left out; links are followed.
+
+    Raises
+    ------
+    ValueError
+        For what is no file, a link to nothing, a folder that is reached twice (or leads back to one above it), and a name that is not text.
+    """
+    found: list[Path] = []
+    entered: dict[Path, str] = {}
+    for folder, below, files in os.walk(path, followlinks=True):
+        place = Path(folder).resolve()
+        if place in entered:
+            raise ValueError(f"{folder} and {entered[place]} are the same folder; remove the link")
+        entered[place] = folder
+        below[:] = [name for name in below if not name.startswith(".")]
+        for name in files:
+            file = Path(_text(folder), _text(name))
+            if name.startswith("."):
+                continue
+            if not file.is_file():
+                raise ValueError(f"{file} is a link to nothing, or no regular file; remove it")
+            found.append(file)
+    return sorted(found)
+
+
+def _text(name: str | Path) -> str:
+    """The name; ValueError where its bytes are not UTF-8."""
+    try:
+        str(name).encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{str(name)!a}: the name is not UTF-8 text; rename it") from None
+    return str(name)
 
 
 def members(path: Path, *, wanted: Callable[[str], bool] = lambda name: True) -> Iterator[tuple[str, bytes]]:
@@ -65,7 +94,11 @@ def _zipped(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, by
     with zipfile.ZipFile(path) as archive:
         for info in archive.infolist():
             name = _inside(path, info.filename)
+            if stat.S_ISLNK(info.external_attr >> 16):
+                raise ValueError(f"{path.name}: member {name!r} is a link; only regular files are allowed")
             if not info.is_dir() and wanted(name):
+                if info.file_size > LARGEST:
+                    raise ValueError(f"{path.name}: member {name!r} would be {info.file_size:,} bytes; allowed are {LARGEST:,}")
                 yield name, archive.read(info)
 
 
@@ -113,6 +146,8 @@ def _tarred(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, by
 def _inside(path: Path, name: str) -> str:
     """The member's name without a leading "./"; refused where it leaves the archive's folder."""
     pure = PurePosixPath(name.replace("\\", "/"))
+    if not name.strip():
+        raise ValueError(f"{path.name}: damaged archive, a member has no name")
     if pure.is_absolute() or ".." in pure.parts or ":" in name[:3]:
         raise ValueError(f"{path.name}: member {name!r} lies outside the archive's folder; refused")
-    return pure.as_posix()
+    return _text(pure.as_posix())

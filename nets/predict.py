@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
@@ -21,6 +23,7 @@ from nets.runs import load, read_config
 __all__ = ["DATA_FILE", "Classifier", "DataFacts", "check_data", "load_classifier", "read_data_facts"]
 
 DATA_FILE = "data.json"
+PARTS = ("train", "validation", "test")
 BATCH = 1000  # images at a time
 
 
@@ -38,6 +41,8 @@ class DataFacts:
         Per channel, of pixels in [0, 1]: measured on the training part, or those of the configuration.
     images
         Number of images of each part.
+    digest
+        Of the bytes of all images and labels; empty in the files of older runs.
     """
 
     name: str
@@ -46,12 +51,31 @@ class DataFacts:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     images: dict[str, int]
+    digest: str = ""
+
+    def __post_init__(self) -> None:
+        numbers = (*self.mean, *self.std)
+        right = (
+            isinstance(self.name, str)
+            and len(self.shape) == 3
+            and all(isinstance(n, int) and n > 0 for n in self.shape)
+            and all(isinstance(name, str) for name in self.classes)
+            and len(self.mean) == len(self.std) == self.shape[0]
+            and all(isinstance(x, float | int) and math.isfinite(x) for x in numbers)
+            and isinstance(self.images, dict)
+            and set(self.images) == set(PARTS)
+            and all(isinstance(n, int) and n >= 0 for n in self.images.values())
+        )
+        if not right:
+            raise ValueError(f"shape {self.shape}, mean {self.mean}, std {self.std}, images {self.images}")
 
     @classmethod
     def of(cls, data: DataSet, *, mean: Sequence[float] | None = None, std: Sequence[float] | None = None) -> DataFacts:
         """Of a data set, with its own moments or others."""
-        images = {part: len(getattr(data, part)) for part in ("train", "validation", "test")}
-        return cls(data.name, data.shape, data.classes, tuple(mean or data.mean), tuple(std or data.std), images)
+        images = {part: len(getattr(data, part)) for part in PARTS}
+        digest = hashlib.blake2b(np.ascontiguousarray(data.images).data, digest_size=16)
+        digest.update(np.ascontiguousarray(data.labels).data)
+        return cls(data.name, data.shape, data.classes, tuple(mean or data.mean), tuple(std or data.std), images, digest.hexdigest())
 
     def save(self, run: Path) -> None:
         """Writes data.json into a run folder."""
@@ -76,23 +100,22 @@ def read_data_facts(run: str | Path) -> DataFacts:
     try:
         values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in document.items()}
         facts = DataFacts(**values)
-        if not len(facts.mean) == len(facts.std) == facts.shape[0]:
-            raise ValueError(f"{len(facts.mean)} means and {len(facts.std)} deviations of {facts.shape[0]} channels")
-    except (TypeError, ValueError, IndexError) as error:
+    except (TypeError, ValueError) as error:
         raise ValueError(f"{path}: not the data of a run ({error})") from error
     return facts
 
 
 def check_data(run: str | Path, data: DataSet) -> None:
     """ValueError where a begun run's data.json says that its data set was another one; a damaged or missing file says nothing."""
-    section = read_config(run).data
-    try:
-        there, here = read_data_facts(run), DataFacts.of(data, mean=section.mean, std=section.std)
-    except (FileNotFoundError, ValueError):
+    if not (Path(run) / DATA_FILE).is_file():
         return
-    for key in ("shape", "classes", "images", "mean"):
+    try:
+        there, here = read_data_facts(run), DataFacts.of(data)
+    except ValueError:
+        return
+    for key in ("shape", "classes", "images", "digest"):
         was, now = getattr(there, key), getattr(here, key)
-        if was != now and not (key == "mean" and all(map(math.isclose, was, now))):
+        if was and was != now:
             raise ValueError(
                 f"{data.name} has changed since {run} was begun: {key} {was!r} there and {now!r} here; "
                 "give the data as they were, another folder, or --force (force=True)"

@@ -221,22 +221,25 @@ def read_folder(path: Path, *, size: int | None = None) -> Arrays:
     notes: dict[str, str] | None = None
 
     def wanted(name: str) -> bool:
-        return name.lower().endswith(IMAGES) or name.endswith("val_annotations.txt")
+        parts = PurePosixPath(name).parts
+        return not any(part.startswith(".") for part in parts) and (name.lower().endswith(IMAGES) or parts[-1] == "val_annotations.txt")
 
     for name, content in members(path, wanted=wanted):
         base = PurePosixPath(name).name
         if base == "val_annotations.txt":
             notes = dict(line.split("\t")[:2] for line in content.decode(errors="replace").splitlines() if "\t" in line)
-        elif not base.startswith("."):
+        else:
             pictures[name] = _decode(name, content, size)
     expected = f"expected [train|val|test/]class/image with {', '.join(IMAGES)}"
     found: list[tuple[str, str, str, NDArray[np.uint8]]] = []
     for name, picture in pictures.items():
         base, place = PurePosixPath(name).name, _place(name)
-        if notes is not None and (place is None or place[1] == "images"):
-            if base in notes:
-                found.append((name, "validation", notes[base], picture))
-        elif place is None:
+        unsorted = place is None or place == ("validation", "images")
+        if notes is not None and unsorted and base in notes:
+            found.append((name, "validation", notes[base], picture))
+        elif notes is not None and place == ("test", "images"):
+            continue
+        elif place is None or (notes is not None and unsorted):
             raise ValueError(f"{path}: {name} lies in no class folder; {expected}")
         else:
             found.append((name, *place, picture))

@@ -11,6 +11,7 @@ A source gives n roots for A, or for A^2 (a symmetric pair 1 - kappa t^2 is a li
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from inspect import signature
@@ -293,7 +294,7 @@ def _real(source: Source, roots: Roots) -> list[float]:
 
 
 def _real_pair(source: Source, first: float, second: float) -> RealPair:
-    if first == second:
+    if math.isclose(first, second, rel_tol=1e-6):  # equal in single precision
         source.say("equal roots of a real pair start a little apart: equal gradients would keep them equal")
         return RealPair(first / (1 - PAIR_GUARD), second / (1 + PAIR_GUARD))
     return RealPair(first, second)

@@ -91,7 +91,7 @@ def train(
             if progress:
                 print(f"{out}: finished before, nothing was done", file=sys.stderr)
             return read_summary(out)
-        fabric = _fabric(config.train)
+        fabric = _fabric(config.train, request)
         if fabric.global_rank > 0:  # the first rank decodes and caches the data, the others read the cache
             fabric.barrier("data")
         data = load_data(**config.data.model_dump(include={"name", "root", "validation", "split_seed", "size", "download"}))
@@ -159,7 +159,7 @@ def _with_norms(model: nn.Module, section: TrainSection) -> nn.Module:
     return convert_ghost_batchnorm(model, section.ghost_groups) if section.ghost_groups > 1 else model
 
 
-def _fabric(section: TrainSection) -> Fabric:
+def _fabric(section: TrainSection, request: StopRequest) -> Fabric:
     """A launched Fabric for the section's devices; several CPUs or GPUs run as DDP, started here or by torchrun or Slurm."""
     from lightning_fabric import Fabric
     from lightning_fabric.strategies.ddp import DDPStrategy
@@ -184,7 +184,7 @@ def _fabric(section: TrainSection) -> Fabric:
             precision=precision,  # type: ignore[arg-type]
             strategy=DDPStrategy(**unsynced) if several else "auto",
         )
-        with _deaf(world > 1 or section.nodes > 1):
+        with _unhandled(request, world > 1 or section.nodes > 1):
             fabric.launch()
     return fabric
 
@@ -201,11 +201,14 @@ def _several(world: int) -> Iterator[None]:
 
 
 @contextmanager
-def _deaf(waits: bool) -> Iterator[None]:
-    """Signals end the process at once, as nothing is begun, while it waits in foreign code for processes that may never come."""
-    before = {}
+def _unhandled(request: StopRequest, waits: bool) -> Iterator[None]:
+    """Signals end the process at once, those too that came before: it waits in foreign code for others, which may never come."""
+    before: dict[int, Any] = {}
     if waits and threading.current_thread() is threading.main_thread():
-        before = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGTERM, signal.SIGINT)}
+        known = ("SIGTERM", "SIGINT", "SIGUSR1")
+        before = {number: signal.signal(number, signal.SIG_DFL) for name in known if (number := getattr(signal, name, None))}
+        if request.signal is not None:
+            signal.raise_signal(request.signal)
     try:
         yield
     finally:

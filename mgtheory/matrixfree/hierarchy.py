@@ -3,6 +3,8 @@
     hierarchy = StencilHierarchy.build(poisson((1023, 1023)))
     solution = hierarchy.solve(problem.b, cycle="FMG")
 
+The grids are the same too, but where a coarse point would reach five fine ones (`tables.coarse_points`).
+
 Supported: 1 to 3 axes of any length, Dirichlet boundaries, real constant coefficients, stencils that reach one point and are symmetric
 in every axis (3, 5, 7, 9, 19 and 27 points, finite elements, anisotropy); polynomial smoothers of any roots, complex pairs included, and
 damped Jacobi. Other boundaries, variable coefficients and Gauss-Seidel are the task of `mgtheory.Hierarchy`. The arithmetic is float64.

@@ -114,3 +114,12 @@ def test_configuration_key_forgets_the_seed_alone():
 
 def test_groups_keep_the_order():
     assert groups_of([3, 1, 4, 1, 5], lambda n: "odd" if n % 2 else "even") == {"odd": [3, 1, 1, 5], "even": [4]}
+
+
+@pytest.mark.parametrize("confidence", [0.5, 0.9, 0.999])
+def test_fraction_interval_has_its_confidence(confidence):
+    twin = stats.binomtest(355, 359).proportion_ci(confidence, method="wilson")
+    assert fraction_interval(355 / 359, 359, confidence=confidence) == pytest.approx((twin.low, twin.high), abs=1e-14)
+    for wrong in (0, 1, 1.5, -1, float("nan")):
+        with pytest.raises(ValueError, match="between 0 and 1"):
+            fraction_interval(0.5, 10, confidence=wrong)

@@ -2,10 +2,13 @@
 
 import json
 
+import pandas as pd
 import pytest
+import torch
 
 from analysis.compare import compare
 from analysis.report import analyse
+from analysis.tables import filled
 from analysis.text import MEANINGS
 from mgtheory import derive
 from nets.predict import DATA_FILE, DataFacts
@@ -94,3 +97,44 @@ def test_a_comparison_is_in_per_cent_and_explained(tmp_path):
     assert [row[group_heads.index("mean (%)")] for row in groups] == ["95.5", "90.83"]
     assert float(pairs[0][pair_heads.index("difference (%)")]) == pytest.approx(100 * found.pairs["difference"].iloc[0], rel=1e-3)
     assert found.runs["test_accuracy"].iloc[0] == 0.95  # the data stay fractions
+
+
+def test_the_tables_hold_the_reports_numbers(tmp_path):
+    """Weights 0.2 and 0.3 at the start, 0.25 and 0.3 learned, on an A that grew by a half; weights of epoch 2 of 3, the best."""
+    start, learned = planted_model(GOOD), planted_model([[0.25, 0.3], [0.2, 0.3]])
+    with torch.no_grad():
+        learned.levels[0].A.weight *= 1.5
+    run = write_run(tmp_path / "run", start, learned)
+    config = json.loads((run / "config.json").read_text())
+    config["train"]["select"] = "best"
+    (run / "config.json").write_text(json.dumps(config))
+    summary = json.loads((run / "summary.json").read_text())
+    (run / "summary.json").write_text(json.dumps({**summary, "best_epoch": 2}))
+    report = analyse(run, write=False)
+    text = str(report)
+    assert "with the weights of epoch 2, the best by validation." in text
+    (_, _), (heads, rows), (step_heads, steps) = tables(text)
+    row, level = dict(zip(heads, rows[0])), report.levels[0]
+    assert float(row["b learned"]) == pytest.approx(1.5 * float(row["b start"]), rel=1e-3)
+    assert float(row["moved (%)"]) == pytest.approx(100 * level.coefficients_moved, rel=1e-3)
+    assert float(row["moved (%)"]) > 5
+    for name in ("start", "learned"):
+        assert float(row[f"distance {name}"]) == pytest.approx(getattr(level.verdict, f"{name}_distance"), rel=1e-3, abs=1e-12)
+    assert row["distance start"] != row["distance learned"]
+    radius = float(row["b learned"])
+    assert float(dict(zip(step_heads, steps[0]))["in units of A"]) == pytest.approx(0.25 * radius, rel=1e-3)
+
+
+def test_a_column_stays_where_a_single_cell_says_something():
+    table = pd.DataFrame({"a": [None, 1.0], "b": [None, None], "c": ["", "x"]})
+    assert list(filled(table).columns) == ["a", "c"]
+
+
+def test_low_and_high_of_differences_are_explained_with_them(tmp_path):
+    model = planted_model(GOOD)
+    runs = [
+        write_run(tmp_path / f"{scheme}-{seed}", model, model, scheme=scheme, seed=seed, accuracy=0.9 + 0.01 * seed)
+        for scheme in ("constant", "uniform")
+        for seed in range(2)
+    ]
+    assert str(compare(runs)).count("- *low (%)*: ") == 1

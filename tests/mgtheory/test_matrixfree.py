@@ -265,7 +265,10 @@ def test_one_grid_is_a_direct_solve(shape):
 def test_sizes_whose_half_would_need_five_weights(shape):
     """Halved as elsewhere, the coarse grids of 82, 130 or 522 points would have H > 2 h. Factors are the usual ones, solutions SciPy's."""
     problem = poisson(shape)
+    assert [tables.coarse_points(n) for n in (82, 98, 130, 132, 522)] == [43, 51, 71, 71, 287]  # 39, 47, 63, 63, 255 have H > 2 h
     hierarchy = StencilHierarchy.build(problem, coarsest=64)
+    if len(shape) == 1:
+        assert hierarchy.levels[0].grid == (1, 1, *shape)  # n planes would be n calls of a kernel
     solution = hierarchy.solve(problem.b, tol=1e-10)
     assert solution.converged
     assert solution.factor < 0.25  # sizes beside them, 81 or 97, have 0.21 in 3D

@@ -286,3 +286,15 @@ def test_compact_scheme_with_weights_and_mesh_widths_that_differ():
 def test_refusals(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+@pytest.mark.parametrize("shape", [(2,), (1, 2), (1, 1), (3,)])
+def test_spectra_of_few_unknowns_with_varying_coefficients(shape):
+    problem = poisson(shape, coefficient=lambda *x: 1 + 7 * x[-1])
+    values = np.linalg.eigvalsh(problem.A.toarray())
+    if len(values) == 1:
+        with pytest.raises(ValueError, match="a < b"):
+            problem.spectrum()
+        assert problem.smoothing_interval().b == pytest.approx(values[0])
+    else:
+        assert tuple(problem.spectrum()) == pytest.approx((values[0], values[-1]))

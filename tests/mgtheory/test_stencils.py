@@ -5,6 +5,7 @@ import pytest
 from scipy.ndimage import correlate
 
 from mgtheory.problems import create
+from mgtheory.relaxation import GaussSeidel
 from mgtheory.stencils import STENCILS, Stencil, anisotropic, laplacian, mehrstellen, multilinear, named, rotated_anisotropic, tensor
 from mgtheory.symbols import symbol
 
@@ -144,3 +145,13 @@ def test_values_are_kept_from_change():
 def test_wrong_input_is_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_the_splitting_of_a_sweep_is_what_comes_before():
+    """The row above and the point to the left, all of the 9-point stencil's; what comes after, backward; the centre over omega."""
+    before = {(-1, -1), (-1, 0), (-1, 1), (0, -1)}
+    for backward in (False, True):
+        split = GaussSeidel(backward=backward, omega=1.25).splitting(named("9-point"))
+        centre = split.offsets.index((0, 0))
+        assert {k for k in split.offsets if k != (0, 0)} == ({tuple(-j for j in k) for k in before} if backward else before)
+        assert split.matrices[centre].item() == pytest.approx(named("9-point").diagonal.item() / 1.25)

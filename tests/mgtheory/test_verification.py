@@ -201,3 +201,19 @@ def test_a_slow_power_iteration_goes_on():
     found = run((34, 34), L2, ResidualPolynomial(np.array([5.0, 5.0])), restriction="injection")
     assert len(found.reductions) > 200
     assert found.agrees
+
+
+def test_the_run_ends_where_it_agrees_and_measures_its_second_half():
+    found = run(16, L2, "jacobi", cycles=40)
+    assert found.agrees
+    assert len(found.reductions) == 40
+    slow = run((34, 34), L2, ResidualPolynomial(np.array([5.0, 5.0])), restriction="injection")
+    tail = slow.reductions[len(slow.reductions) // 2 :]
+    assert slow.measured == pytest.approx(np.exp(np.mean(np.log(tail))), rel=1e-12)
+    assert abs(tail[-1] / slow.measured - 1) > 0.005  # the last reduction alone is another number
+
+
+def test_a_singular_sweep_is_refused():
+    upwind = Stencil.from_array(np.array([-1.0, 1.0, 0.0]))
+    with pytest.raises(ValueError, match="singular on this grid"):
+        PeriodicCycle(LocalCycle(upwind, "gauss_seidel"), (16,))

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mgtheory.factors import ComplexPair, General, Linear, RealPair, SymmetricPair
-from nets.coefficients import PARAMETERISATIONS, ROOT_GUARD, factor_degree, make_coefficients, parse_kind, root_warnings
+from nets.coefficients import PARAMETERISATIONS, ROOT_GUARD, LinearCoefficient, factor_degree, make_coefficients, parse_kind, root_warnings
 
 FACTORS = {
     "linear": Linear(-0.7),
@@ -136,3 +136,11 @@ def test_a_coefficient_keeps_the_features_precision_and_gets_the_sum_of_all_grad
         torch.testing.assert_close(
             coefficient.w.grad.double(), (g.double() * r.double()).sum(), rtol=1e-6, atol=0.5 if kind == torch.bfloat16 else 1e-5
         )
+
+
+def test_a_value_beyond_single_precision_is_refused():
+    single = LinearCoefficient()
+    with pytest.raises(ValueError, match=r"would be 1e\+39, must be finite in torch.float32"):
+        single.set_factor(Linear(1e39))
+    single.set_factor(Linear(1e38))
+    assert single.factor().w == pytest.approx(1e38)

@@ -2,7 +2,9 @@
 
 import gzip
 import io
+import os
 import pickle
+import stat
 import struct
 import tarfile
 import zipfile
@@ -254,19 +256,66 @@ def test_truncated_anywhere_is_refused(tmp_path, mode):
             list(members(cut))
 
 
-def test_links_to_folders_are_followed_once(tmp_path):
-    """As data sets lie on clusters; a link back to a folder above is no endless loop."""
-    for name in ("a", "elsewhere"):
-        (tmp_path / "set" / "train" / name if name == "a" else tmp_path / name).mkdir(parents=True)
-    for folder in (tmp_path / "set/train/a", tmp_path / "elsewhere"):
+def test_links_are_followed_and_those_that_cannot_be_are_named(tmp_path):
+    """As data sets lie on clusters. A folder that is reached twice would count its images twice; hidden ones are left out."""
+    base = tmp_path / "set" / "train"
+    for folder in (base / "a", tmp_path / "elsewhere", base / ".ipynb_checkpoints", base / "a" / ".thumbnails"):
+        folder.mkdir(parents=True)
         for i in range(3):
             (folder / f"{i}.png").write_bytes(png(np.full((4, 4), i, np.uint8)))
-    for name in ("b", "c"):
-        (tmp_path / "set/train" / name).symlink_to(tmp_path / "elsewhere", target_is_directory=True)
-    (tmp_path / "set/train/a/loop").symlink_to(tmp_path / "set", target_is_directory=True)
+    (base / "a" / "._0.png").write_bytes(b"not an image")
+    (base / "b").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
     found = load_data(f"folder:{tmp_path / 'set'}")
-    assert found.classes == ("a", "b", "c")
-    assert len(found.labels) == 9
+    assert found.classes == ("a", "b")
+    assert len(found.labels) == 6
+    for name, target, message in (
+        ("c", tmp_path / "elsewhere", "are the same folder"),
+        ("a/loop", tmp_path / "set", "are the same folder"),
+        ("d", tmp_path / "gone", "link to nothing"),
+        ("a/9.png", "nowhere.png", "link to nothing"),
+    ):
+        (base / name).symlink_to(target)
+        with pytest.raises(ValueError, match=message):
+            load_data(f"folder:{tmp_path / 'set'}")
+        (base / name).unlink()
+    (base / os.fsdecode(b"k\xe4tzchen")).mkdir()
+    (base / os.fsdecode(b"k\xe4tzchen") / "0.png").write_bytes(png(np.zeros((4, 4), np.uint8)))
+    with pytest.raises(ValueError, match="not UTF-8"):
+        load_data(f"folder:{tmp_path / 'set'}")
+
+
+def zipped(path, entries, change=lambda info: None):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in entries:
+            info = zipfile.ZipInfo(name)
+            change(info)
+            archive.writestr(info, content)
+    return path
+
+
+def test_unsafe_zip(tmp_path, monkeypatch):
+    def link(info):
+        info.external_attr = (stat.S_IFLNK | 0o777) << 16
+
+    with pytest.raises(ValueError, match="is a link"):
+        list(members(zipped(tmp_path / "l.zip", [("train/b", b"../a")], link)))
+    for name in ("../x.png", "..\\evil.png", "C:/x.png"):
+        with pytest.raises(ValueError, match="outside the archive's folder"):
+            list(members(zipped(tmp_path / "o.zip", [(name, b"")])))
+    nameless = zipped(tmp_path / "n.zip", [("x", b"1")])
+    nameless.write_bytes(nameless.read_bytes().replace(b"x", b" "))
+    with pytest.raises(ValueError, match="no name"):
+        list(members(nameless))
+    monkeypatch.setattr("nets.archives.LARGEST", 999)
+    with pytest.raises(ValueError, match="would be 1,000 bytes"):
+        list(members(zipped(tmp_path / "b.zip", [("a.png", bytes(1000))])))
+    locked = zipped(tmp_path / "e.zip", [("a.png", b"1")])
+    data = bytearray(locked.read_bytes())
+    for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        data[data.index(signature) + offset] |= 1  # the flag of an encrypted member
+    locked.write_bytes(data)
+    with pytest.raises(ValueError, match=r"not readable .*(encrypted|password)"):
+        list(members(locked))
 
 
 def test_no_image_is_dropped_in_silence(tmp_path):
@@ -278,6 +327,13 @@ def test_no_image_is_dropped_in_silence(tmp_path):
         path = tar(tmp_path / f"{k}.tar", [("train/a/0.png", picture), (stray, picture)], "w")
         with pytest.raises(ValueError, match=f"{stray} lies (in no class folder|outside of the parts)"):
             read_folder(path)
+    notes = ("val/val_annotations.txt", b"v.png\ta\t0\t0\t1\t1")
+    entries = [(f"train/{c}/0.png", picture) for c in ("a", "images")] + [("val/images/v.png", picture), ("test/images/t.png", picture)]
+    found = read_folder(tar(tmp_path / "tiny.tar", [*entries, notes], "w"))
+    assert found.classes == ("a", "images")  # the unlabelled test part is left out, a class of that name is not
+    assert {part: len(split.labels) for part, split in found.splits.items()} == {"train": 2, "validation": 1}
+    with pytest.raises(ValueError, match=r"val/images/v.png lies in no class folder"):
+        read_folder(tar(tmp_path / "blanks.tar", [*entries, (notes[0], notes[1].replace(b"\t", b" "))], "w"))
 
 
 def test_data_sets_with_the_same_file_names_lie_side_by_side(tmp_path, monkeypatch):
@@ -294,7 +350,17 @@ def test_data_sets_with_the_same_file_names_lie_side_by_side(tmp_path, monkeypat
         monkeypatch.setitem(SOURCES, name, replace(SOURCES[name], choices=(tuple(files),)))
     for k, name in enumerate(("mnist", "fashion_mnist")):
         assert set(load_data(name, root=tmp_path / "root", validation=0, download=False).labels) == {k}
-    (tmp_path / "root/fashion_mnist/t10k-labels-idx1-ubyte.gz").unlink()
+    own, common = tmp_path / "root/fashion_mnist/t10k-labels-idx1-ubyte.gz", tmp_path / "root/t10k-labels-idx1-ubyte.gz"
+    own.write_bytes(common.read_bytes())
+    with pytest.raises(ValueError, match="MD5 is"):  # in its own folder another's file is wrong
+        load_data("fashion_mnist", root=tmp_path / "root", download=False)
+    own.unlink()
+    places = []
+    with monkeypatch.context() as patch:
+        patch.setattr("pooch.retrieve", lambda url, *, path, **_: places.append(path) or (_ for _ in ()).throw(OSError("no route")))
+        with pytest.raises(FileNotFoundError, match="could not be downloaded"):
+            load_data("fashion_mnist", root=tmp_path / "root")
+    assert places == [tmp_path / "root/fashion_mnist"]
     with pytest.raises(FileNotFoundError, match=r"into .*root/fashion_mnist or .*root$"):
         load_data("fashion_mnist", root=tmp_path / "root", download=False)
 

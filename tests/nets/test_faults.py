@@ -290,22 +290,46 @@ def test_data_that_changed_are_refused_on_going_on(tmp_path, monkeypatch):
     (tmp_path / "set/b/51.png").unlink()
     pictures[:50] = 255 - pictures[:50]
     place(*range(50))
-    with pytest.raises(ValueError, match="mean"):
+    with pytest.raises(ValueError, match="digest"):
         run(tmp_path / "run", *sets)
     pictures[:50] = 255 - pictures[:50]
     place(*range(50))
     assert run(tmp_path / "run", *sets).finished
 
 
-def test_sigterm_ends_the_wait_for_a_second_node(tmp_path):
-    words = [sys.executable, "-m", "polymgnet", "train", "--out", str(tmp_path / "run"), "--set", "nodes=2", "--set", "width=2"]
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("early", [True, False])
+def test_a_signal_ends_the_wait_for_a_second_node(tmp_path, number, early):
+    """It may come while it is noted for the loop, which does not begin, or in the wait itself."""
+    words = [sys.executable, "-c", WAITS, str(tmp_path / "run"), "early" if early else "late"]
     env = {**os.environ, "OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1", "NODE_RANK": "0"}
-    process = subprocess.Popen(words, env=env, stderr=subprocess.DEVNULL)
-    time.sleep(8)
-    assert process.poll() is None
-    process.terminate()
-    assert process.wait(20) == -signal.SIGTERM
+    process = subprocess.Popen(words, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    try:
+        assert process.stdout.readline() == "begins\n"
+        time.sleep(0 if early else 2)
+        process.send_signal(number)
+        assert process.wait(30) in (-number, 1 if number == signal.SIGINT else -number)
+    finally:
+        process.kill()
+        process.stdout.close()
     assert not (tmp_path / "run").exists()
+
+
+# a run on two nodes of which the second never comes; it says when its handlers are there, or when the wait is about to begin
+WAITS = """
+import sys, time
+import lightning_fabric
+import nets
+module = sys.modules["nets.train"]
+config = nets.load_config("digits", ["nodes=2", "width=2", "batch_size=500"])
+if sys.argv[2] == "early":
+    check = module.check_run
+    module.check_run = lambda *a, **k: (print("begins", flush=True), time.sleep(1), check(*a, **k))[2]
+else:
+    launch = lightning_fabric.Fabric.launch
+    lightning_fabric.Fabric.launch = lambda self, *a, **k: (print("begins", flush=True), launch(self, *a, **k))[1]
+nets.train(config, sys.argv[1], progress=False)
+"""
 
 
 def test_two_writers_are_refused(tmp_path):

@@ -189,7 +189,7 @@ def test_the_mean_of_two_roots_is_kept_from_zero_too():
     assert min(least) < 0.0101  # one of them was at the guard
 
 
-@pytest.mark.parametrize("scheme", ["constant:value=2", "richardson"])
+@pytest.mark.parametrize("scheme", ["constant:value=2", "richardson", "uniform:a=2,b=2.0000001"])
 def test_equal_roots_of_a_real_pair_part_in_training(scheme):
     """Equal ones would have equal gradients for ever; a start a little apart changes q by 1e-4 of its leading term."""
     model, report = started("r4", scheme, model_options={"width": 2, "levels": 2})
@@ -332,3 +332,10 @@ def test_bad_input(scheme, options, message):
 def test_missing_file():
     with pytest.raises(FileNotFoundError):
         started("q2", "file:nowhere.json")
+
+
+def test_a_file_may_lie_at_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    derive("chebyshev4", 2, lmax=8.0).save(tmp_path / "init.json")
+    model, _ = started("q2", "file:~/init.json")
+    assert model.levels[0].polynomial().degree == 2

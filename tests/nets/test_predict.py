@@ -1,6 +1,7 @@
 """Prediction from images as they are: the accuracy of the summary exactly, the normalisation by definition, refusals in one line."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 
 import nets
 from nets.data import load_data
-from nets.predict import DataFacts, read_data_facts
+from nets.predict import DATA_FILE, DataFacts, check_data, read_data_facts
 
 SETS = ["epochs=4", "width=4", "levels=2", "batch_size=64", "tensorboard=false"]
 
@@ -68,8 +69,6 @@ def test_given_moments_are_used_and_kept(tmp_path, data):
 
 def test_folder_of_an_older_version(run, tmp_path):
     """Without data.json the moments are measured again."""
-    import shutil
-
     shutil.copytree(run[0], tmp_path / "run")
     (tmp_path / "run" / "data.json").unlink()
     assert read_data_facts(tmp_path / "run") == read_data_facts(run[0])
@@ -126,8 +125,6 @@ def test_wrong_moments(colours, mean, std):
 
 
 def test_damaged_facts_are_named(run, tmp_path):
-    import shutil
-
     shutil.copytree(run[0], tmp_path / "run")
     facts = read_data_facts(run[0])
     file = tmp_path / "run" / "data.json"
@@ -136,9 +133,8 @@ def test_damaged_facts_are_named(run, tmp_path):
         with pytest.raises(ValueError, match=r"data\.json") as error:
             nets.load_classifier(tmp_path / "run")
         assert "\n" not in str(error.value)
-    replace(facts, mean=(0.1, 0.2)).save(tmp_path / "run")
-    with pytest.raises(ValueError, match="2 means and 1 deviations of 1 channels"):
-        nets.load_classifier(tmp_path / "run")
+    with pytest.raises(ValueError, match=r"mean \(0.1, 0.2\)"):
+        replace(facts, mean=(0.1, 0.2))
     assert DataFacts(**{**json.loads((run[0] / "data.json").read_text()), "mean": facts.mean}).mean == facts.mean
 
 
@@ -147,3 +143,34 @@ def test_a_folder_is_no_file_of_weights(run):
         nets.load_model(run[0])
     with pytest.raises(FileNotFoundError, match="not a run folder"):
         nets.load_classifier(run[0].parent)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"images": {}},
+        {"images": [1, 2, 3]},
+        {"images": "many"},
+        {"images": {"train": 1, "validation": -1, "test": 2}},
+        {"mean": ["a"]},
+        {"mean": [None]},
+        {"mean": [0.1, 0.2]},
+        {"shape": [1, 8]},
+        {"shape": [1, 8, "8"]},
+        {"classes": [1, 2]},
+        {"more": 1},
+    ],
+)
+def test_damaged_facts_of_the_data_are_one_line(run, data, tmp_path, change):
+    shutil.copytree(run[0], tmp_path / "run")
+    path = tmp_path / "run" / DATA_FILE
+    right = json.loads(path.read_text())
+    path.write_text(json.dumps({**right, **change}))
+    with pytest.raises(ValueError, match="not the data of a run"):
+        nets.load_classifier(tmp_path / "run")
+    check_data(tmp_path / "run", data)  # a damaged file says nothing
+    path.write_text(json.dumps({**right, "digest": "0" * 32}))
+    with pytest.raises(ValueError, match="has changed since"):
+        check_data(tmp_path / "run", data)
+    path.write_text(json.dumps({key: value for key, value in right.items() if key != "digest"}))
+    check_data(tmp_path / "run", data)  # of an older run

@@ -2,14 +2,17 @@
 
 import json
 import math
+import re
 
 import numpy as np
 import pytest
 
 import mgtheory
+from mgtheory import problems
 from mgtheory.families import FAMILIES
 from mgtheory.problems import PROBLEMS
 from polymgnet.commands import COMMANDS
+from polymgnet.solving import check_size
 
 SMALL = ("--problem", "poisson2d", "--n", "31")
 
@@ -360,3 +363,19 @@ def test_compare_smoothers_without_stencil(document):
     row = data["rows"][0]
     assert row["two_grid_factor"] is None
     assert 0 < row["measured_factor"] < 1
+
+
+def test_one_sided_smoothing_is_a_cycle(document):
+    for words in (("--pre", 0, "--post", 1), ("--pre", 1, "--post", 0)):
+        assert document("solve", *SMALL, *words)["converged"]
+
+
+@pytest.mark.parametrize(("problem", "backend"), [("poisson1d", "sparse"), ("poisson2d", "torch"), ("poisson3d", "stencil")])
+def test_the_largest_size_that_is_named_is_not_refused(problem, backend):
+    huge = problems.create(problem, n=10**7 if problem != "poisson1d" else 10**12)
+    with pytest.raises(ValueError, match="at most --n") as error:
+        check_size(huge, backend)
+    most = int(re.search(r"at most --n ([\d,]+)", str(error.value))[1].replace(",", ""))
+    check_size(problems.create(problem, n=most), backend)
+    with pytest.raises(ValueError, match="at most --n"):
+        check_size(problems.create(problem, n=most + 2), backend)
