@@ -97,6 +97,10 @@ def compare(
     """
     if not runs:
         raise ValueError("no run given, at least one run folder is needed")
+    places = [Path(run).resolve() for run in runs]
+    twice = next((run for run, place in zip(runs, places) if places.count(place) > 1), None)
+    if twice is not None:
+        raise ValueError(f"run {twice} is given twice; one run is no sample of two")
     reports, keys = [], []
     for done, run in enumerate(runs):
         tell = None if progress is None else partial(_tell, progress, done, Path(run).name)
@@ -170,15 +174,19 @@ def _words(words: Sequence[str]) -> str:
 
 
 def _group(reports: Sequence[SpectralReport]) -> dict[str, Any]:
-    values = [report.facts[MEASURE] for report in reports if report.facts[MEASURE] is not None]
+    by_seed: dict[Any, list[float]] = {}
+    for report in reports:
+        if report.facts[MEASURE] is not None:
+            by_seed.setdefault(report.facts["seed"], []).append(report.facts[MEASURE])
+    values = [sum(own) / len(own) for own in by_seed.values()]  # runs of one seed are no independent samples
     found = estimate(values, confidence=CONFIDENCE) if values else None
     return {
-        "n": len(reports),
+        "n": found.n if found is not None else len(reports),
         "parameters": reports[0].facts["parameters"],
         "mean": None if found is None else found.mean,
         "std": None if found is None else found.std,
-        "low": None if found is None else found.low,
-        "high": None if found is None else found.high,
+        "low": None if found is None or found.low is None else max(0.0, found.low),
+        "high": None if found is None or found.high is None else min(1.0, found.high),
         "mu_start": _mean([_worst(report, "start") for report in reports]),
         "mu_learned": _mean([_worst(report, "learned") for report in reports]),
         "seconds": _mean([report.facts["seconds"] for report in reports]),

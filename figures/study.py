@@ -37,7 +37,7 @@ def draw_accuracies(
     images
         Label -> number of test images; no band where it is not known.
     floors
-        Label -> accuracy of a simple method on the same images, a fraction: a dashed line.
+        Label -> accuracy of a simple method on the same images, a fraction: a dashed line, with its own band behind all rows.
     xlabel
         With its unit.
     """
@@ -63,7 +63,11 @@ def draw_accuracies(
             ends = 100 * np.clip([summary.low, summary.high], 0.0, 1.0)
             ax.plot(ends, [row, row], color=BLACK, linewidth=1.0, zorder=3, label="95 % interval of the mean over the seeds")
             ax.plot([100 * summary.mean] * 2, [row - 0.25, row + 0.25], color=BLACK, linewidth=1.6, zorder=3, label="_mean")
+    counts = set((images or {}).values())
     for label, value in (floors or {}).items():
+        if len(counts) == 1:  # what the same images say of it
+            low, high = fraction_interval(value, next(iter(counts)))
+            ax.axvspan(100 * low, 100 * high, color=VERMILION, alpha=0.1, linewidth=0, zorder=0)
         ax.axvline(100 * value, color=VERMILION, linewidth=1.0, linestyle=(0, (4, 2)), zorder=2, label=label)
     ax.set_yticks(range(len(groups)), list(groups))
     ax.set_ylim(len(groups) - 0.5, -0.5)

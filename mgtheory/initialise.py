@@ -292,9 +292,11 @@ def _krylov_of_operator(given: Sources) -> Derived:
 
 
 def _krylov_of_problem(given: Sources) -> Derived:
-    problem = _model(given)
-    start = problem.b if given["start"] is None else given["start"]
-    return (0.0, _interval(problem.spectrum())[1]), {"operator": problem.A, "start": start}, _describe(problem)
+    problem, start, kind = _model(given), given["start"], "given"
+    if start is None:  # every frequency alike, as errors before smoothing; the right-hand side of a model problem is smooth
+        start, kind = np.random.default_rng(0).standard_normal(problem.unknowns), "normal, numpy's default_rng(0)"
+        start -= start.mean() if problem.nullspace is not None else 0.0
+    return (0.0, _interval(problem.spectrum())[1]), {"operator": problem.A, "start": start}, {**_describe(problem), "start": kind}
 
 
 def _given_points(given: Sources) -> Derived:

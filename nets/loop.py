@@ -299,7 +299,7 @@ def _coefficients(model: nn.Module) -> Iterator[tuple[str, float]]:
 def _about_roots(events: list[dict[str, Any]]) -> str:
     """One line on the roots that lost their meaning."""
     if not events:
-        return "roots: every one kept its meaning"
+        return "roots: none reached a guard or changed its sign; which coefficients have a meaning, polymgnet analyze says"
     first, more = events[0], f"; {len(events) - 1} more in summary.json" if len(events) > 1 else ""
     return f"roots: level {first['level']}, step {first['step']} ({first['kind']}): {first['message']}{more}"
 

@@ -58,6 +58,9 @@ def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
+MOST_CHANNELS = 1 << 14  # of a level: one 3 x 3 convolution of so many holds 9 GiB of weights
+
+
 def level_channels(default: Sequence[int], *, channels: Sequence[int] | None, width: float | None, levels: int | None) -> tuple[int, ...]:
     """Channels of every level from the options of a model.
 
@@ -92,6 +95,8 @@ def level_channels(default: Sequence[int], *, channels: Sequence[int] | None, wi
         raise ValueError(f"width is {width!r}, must be a whole number of channels >= 1 or a float factor that leaves at least one channel")
     else:
         first = width if isinstance(width, int) else round(width * default[0])
+    if first > MOST_CHANNELS:
+        raise ValueError(f"width is {width!r}, which gives the first level {first:,} channels; allowed are {MOST_CHANNELS:,}")
     padded = [*default[:count], *[default[-1]] * (int(count) - len(default))]
     return tuple(max(1, first * c // default[0]) for c in padded)
 

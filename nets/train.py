@@ -159,7 +159,7 @@ def _with_norms(model: nn.Module, section: TrainSection) -> nn.Module:
     return convert_ghost_batchnorm(model, section.ghost_groups) if section.ghost_groups > 1 else model
 
 
-def _fabric(section: TrainSection, request: StopRequest) -> Fabric:
+def _fabric(section: TrainSection, request: StopRequest | None = None) -> Fabric:
     """A launched Fabric for the section's devices; several CPUs or GPUs run as DDP, started here or by torchrun or Slurm."""
     from lightning_fabric import Fabric
     from lightning_fabric.strategies.ddp import DDPStrategy
@@ -201,13 +201,13 @@ def _several(world: int) -> Iterator[None]:
 
 
 @contextmanager
-def _unhandled(request: StopRequest, waits: bool) -> Iterator[None]:
+def _unhandled(request: StopRequest | None, waits: bool) -> Iterator[None]:
     """Signals end the process at once, those too that came before: it waits in foreign code for others, which may never come."""
     before: dict[int, Any] = {}
     if waits and threading.current_thread() is threading.main_thread():
         known = ("SIGTERM", "SIGINT", "SIGUSR1")
         before = {number: signal.signal(number, signal.SIG_DFL) for name in known if (number := getattr(signal, name, None))}
-        if request.signal is not None:
+        if request is not None and request.signal is not None:
             signal.raise_signal(request.signal)
     try:
         yield

@@ -34,18 +34,10 @@ def polynomial_for(problem: Any, family: str, degree: int, *, unit: bool, cycle:
     cycle
         pre, post, coarsening and restriction, for a family that is made for a cycle.
     """
-    import numpy as np
-
     import mgtheory
     from mgtheory.families import get_family
 
     scale, needs = problem.h[0] ** 2, get_family(family).needs
-    if needs == "operator":
-        # a random start, as the hierarchy takes it on its finest level: the right-hand side of a model problem is smooth
-        start = np.random.default_rng(0).standard_normal(problem.unknowns)
-        start -= start.mean() if problem.nullspace is not None else 0.0
-        polynomial = mgtheory.derive(family, degree, operator=problem.A, start=start).polynomial
-        return polynomial.scaled(scale) if unit else polynomial
     if unit and problem.stencil is not None and needs in ("interval", "lmax", "points"):
         a, b = problem.smoothing_interval()
         return mgtheory.derive(family, degree, interval=(a * scale, b * scale)).polynomial

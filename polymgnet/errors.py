@@ -105,6 +105,8 @@ def guarded(work: Callable[[], int | None], *, command: str = "polymgnet", full:
         if isinstance(error, CLICK):
             _say(f"{one_line(error)}{_given(error, words)} (see {_path(error, command)} --help)", command=command)
             return int(getattr(error, "exit_code", 2))
+        if type(error) is RuntimeError and "alloc" in str(error) and "memory" in str(error):  # torch's, of a CPU
+            error = MemoryError(one_line(error).partition("allocate memory: ")[2] or one_line(error))
         if isinstance(error, Failure | FloatingPointError | MemoryError) or type(error) in (ArithmeticError, _out_of_memory()):
             _say(("out of memory: " if isinstance(error, MemoryError) else "") + one_line(error), command=command)
             return getattr(error, "status", 1)

@@ -62,6 +62,7 @@ class Comparison:
     shape: tuple[int, ...]
     constant: float | None
     rows: tuple[Row, ...]
+    remark: str = ""
 
     @property
     def winner(self) -> Row | None:
@@ -97,6 +98,7 @@ class Comparison:
             "problem": self.problem,
             "shape": list(self.shape),
             "approximation_constant": self.constant,
+            "remark": self.remark,
             "rows": [row.to_dict() for row in self.rows],
             "winner": None if self.winner is None else self.winner.to_dict(),
             "optimised_fourth_kind_loses": list(self.losses),
@@ -167,7 +169,8 @@ def compare(
             if entry.setup is not None:
                 report(len(asked), f"{entry.row['family']} {entry.row['degree']}, run {repeat + 1} of {repeats}")
                 measure(entry, b, cycle)
-    return Comparison(problem.name, problem.shape, constant, tuple(finished(entry) for entry in entries))
+    remark = solving.coarsening_remark(problem)
+    return Comparison(problem.name, problem.shape, constant, tuple(finished(entry) for entry in entries), remark)
 
 
 def right_hand_side(problem: Any) -> Any:

@@ -152,6 +152,17 @@ def check_size(problem: Any, backend: str) -> None:
         )
 
 
+def coarsening_remark(problem: Any) -> str:
+    """Where the solver coarsens some axes alone, which Fourier analysis does not: a sentence; else nothing."""
+    from mgtheory.hierarchy import Hierarchy
+
+    axes = Hierarchy.build(problem, max_levels=2, coarsest=1).levels[0].axes
+    if len(axes) in (0, problem.dim):
+        return ""
+    names = " and ".join("xyz"[j] for j in axes)
+    return f"the solver coarsens {names} alone here, as A is anisotropic; smoothing and two-grid factors are predicted for all axes"
+
+
 def iterate(setup: Setup, problem: Any, *, tol: float, maxiter: int, cycle: str, callback: Callback) -> Any:
     """Cycles from 0; full multigrid starts from the scheme's own right-hand side on every level, which it is accurate with."""
     loads = {"loads": problem.equation.load} if cycle == "FMG" else {}

@@ -99,7 +99,10 @@ def compare_smoothers(
 
 def _footnote(result: Any) -> str:
     """What the columns of the table measure."""
-    lines = ["smoothing, two-grid: by Fourier analysis, of the error; measured: of the residual's 2-norm, in the second half of the cycles"]
+    lines = ["work/cycle: products with A, in units of the finest level's; solve takes one more a cycle for its stopping test"]
+    lines += [
+        "smoothing, two-grid: by Fourier analysis, of the error; measured: of the residual's 2-norm, in the second half of the cycles"
+    ]
     if any(row.bound is not None for row in result.rows):
         lines.append(
             f"bound: C/(C + 1/gamma) with C = {result.constant:.4g}, the approximation constant of this problem's coarse grids; it bounds "
@@ -120,6 +123,8 @@ def _show(result: Any, title: str) -> None:
             body.append([*(getattr(row, name) for name in names), *times])
     if body:
         console.table(title, columns, body, caption=_footnote(result))
+    if result.remark:
+        print(f"note: {result.remark}")
     for row in result.rows:
         if row.refused:
             print(f"left out: {row.family} {row.degree}: {row.refused}")

@@ -78,7 +78,12 @@ def derive(
         str | None, typer.Option("--boundary", metavar="KIND", help="Of the model problem: dirichlet (the default), neumann or periodic.")
     ] = None,
     interval: Annotated[
-        tuple[float, float] | None, typer.Option("--interval", metavar="A B", help="Derive for a spectrum in [A, B], 0 < A < B.")
+        tuple[float, float] | None,
+        typer.Option(
+            "--interval",
+            metavar="A B",
+            help="Derive for a spectrum in [A, B], 0 <= A < B (A > 0 but for families that need B alone).",
+        ),
     ] = None,
     lmax: Annotated[
         float | None, typer.Option("--lmax", metavar="B", help="Derive for a spectrum in (0, B]; fourth kinds and mls need no more.")
@@ -154,5 +159,7 @@ def derive(
     else:
         spectrum = "[{}, {}]".format(*(console.number(end, 6) for end in coefficients.interval))
         bound = "smaller is better; the V-cycle contracts the energy norm by at most C/(C + 1/gamma)"
+        if gamma is not None and math.isinf(gamma):
+            bound = "no smoother for a V-cycle: |q| reaches 1 or more within (0, b]"
         pairs = [("spectrum", spectrum), *pairs, ("gamma", f"{console.number(gamma, 6)}   ({bound})")]
     console.facts(f"{coefficients.family}, degree {coefficients.degree}", [*pairs, *([("written to", str(out))] if out else [])])

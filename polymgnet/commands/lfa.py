@@ -40,10 +40,13 @@ def lfa(
     from mgtheory import fourier, problems, verification
     from mgtheory.localcycle import COARSENINGS, RESTRICTIONS, LocalCycle
     from polymgnet.choice import choose
+    from polymgnet.solving import coarsening_remark
 
     for name, value, allowed in (("--restriction", restriction, RESTRICTIONS), ("--coarsening", coarsening, COARSENINGS)):
         if value is not None and value not in allowed:
             raise ValueError(f"{name} is {value!r}; allowed are {', '.join(allowed)}")
+    if n is not None and not verify:
+        raise ValueError("--n is the grid of --verify, which is not given; the factors are those of the infinite grid")
     if verify and n is not None and (n < 2 or n % 2):
         raise ValueError(f"--n is {n}; the grid of --verify is coarsened by 2 and needs an even number of points per axis, at least 2")
     model = problems.create(problem, n=size(problem, n, SIZE), boundary="periodic")
@@ -69,6 +72,8 @@ def lfa(
         "three_grid_factor": three.factor,
         "worst_frequency": mu.frequency,
     }
+    if remark := coarsening_remark(model):
+        document["remark"] = remark
     if verify:
         with console.progress("run the cycle on a periodic grid", show=not as_json):
             run = verification.verify(local, model.shape, rng=np.random.default_rng(0))
@@ -102,6 +107,8 @@ def _show(document: dict[str, Any]) -> None:
         grid = " x ".join(str(n) for n in run["grid"])
         verdict = "they agree" if run["agree"] else "they do NOT agree"
         pairs.append(("verified", f"{grid} periodic: predicted {run['predicted']:.4f}, measured {run['measured']:.4f}; {verdict}"))
+    if document.get("remark"):
+        pairs.append(("note", document["remark"]))
     title = f"{document['family']}, degree {document['degree']}, on {document['problem']} (mesh width 1)"
     if document["two_grid_factor"] >= 1:
         pairs.append(("verdict", "does not converge: a factor is 1 or more"))

@@ -164,7 +164,7 @@ def _show(result: dict[str, Any]) -> None:
     if result["work_units"]:
         pairs.append(("work", f"{result['work_units']:.1f} products with A on the finest grid"))
     if result["compile_seconds"]:
-        pairs.append(("compiling", f"{result['compile_seconds']:.3f} s, once in a process"))
+        pairs.append(("compiling", f"{result['compile_seconds']:.3f} s, kept on disk for the next time"))
     pairs += [("set-up", f"{result['setup_seconds']:.3f} s"), ("solve", f"{result['solve_seconds']:.3f} s")]
     pairs += [("warning", text) for text in result["warnings"]]
     console.facts(f"{result['unknowns']:,} unknowns, backend {result['backend']}", pairs)

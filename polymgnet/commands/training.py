@@ -18,8 +18,9 @@ def train(
         Path, typer.Option("--out", metavar="RUN", help="Folder of the run: configuration, log, checkpoints, weights, summary.")
     ],
     config: Annotated[
-        str, typer.Option("--config", metavar="NAME|FILE", help="A shipped recipe ({recipes}) or a JSON or TOML file.")
-    ] = "q2",
+        str | None,
+        typer.Option("--config", metavar="NAME|FILE", help="A shipped recipe ({recipes}), q2 by default, or a JSON or TOML file."),
+    ] = None,
     settings: Settings = None,
     data: Annotated[str | None, typer.Option("--data", metavar="NAME", help="Data set: {data}.")] = None,
     init: Annotated[
@@ -32,14 +33,14 @@ def train(
             "spectral radius, but is no smoother there. init.operator: {operators}.",
         ),
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where the run was; without a run, start one.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where the run was; --out is enough. Without a run, start one.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Delete the run that is there and start again.")] = False,
     as_json: Json = False,
 ) -> None:
     """Train a network and keep everything about it in one folder.
 
     The recipe says which network, data and training; --set changes any value of it, and polymgnet config lists them.
-    Killed at any moment, the same command with --resume ends with the same weights. Then: polymgnet analyze RUN,
+    Killed at any moment, train --resume --out RUN ends with the same weights. Then: polymgnet analyze RUN,
     polymgnet figures RUN. stderr shows a bar on a terminal, and elsewhere a line for every epoch and, in long ones, every
     half a minute; with --json nothing.
 
@@ -51,17 +52,21 @@ def train(
     import nets
     from nets.loop import StopRequest
 
+    again = f"train --resume --out {out} goes on"
     if resume and force:
         raise ValueError("--resume and --force are given; only one is allowed (--force starts again, --resume goes on)")
     sets = [*(f"{name}={value}" for name, value in (("data.name", data), ("init.scheme", init)) if value is not None), *(settings or [])]
-    checked = nets.load_config(config, sets)
-    with on_interrupt("what was saved is kept, the same command with --resume goes on"), StopRequest() as asked:
+    if resume and config is None and not sets and (out / "config.json").is_file():
+        checked = nets.read_config(out)
+    else:
+        checked = nets.load_config(config or "q2", sets)
+    with on_interrupt(f"what was saved is kept, {again}"), StopRequest() as asked:
         result = nets.train(checked, out, resume=resume, force=force, progress=not as_json)
     if not nets.is_first_rank():  # of several processes one tells
         raise typer.Exit(0 if result.finished else 128 + (asked.signal or 0))
     if not result.finished:
         where = f"after step {result.steps}, {result.epochs} of {checked.train.epochs} epochs are complete"
-        raise Stopped(f"stopped as asked {where}; the state is saved, the same command with --resume goes on", asked.signal)
+        raise Stopped(f"stopped as asked {where}; the state is saved, {again}", asked.signal)
     summary = result.to_dict()
     if as_json:
         console.emit({**summary, "run": out})

@@ -66,3 +66,15 @@ def test_numbers_as_text():
     ]
     table = markdown(pd.DataFrame({"name": ["a|b", "c"], "value": [1.5, None]}))
     assert table.splitlines() == ["| name | value |", "|------|------:|", "| a\\|b |   1.5 |", "| c    |       |"]
+
+
+def test_runs_of_one_seed_are_one_sample_and_one_folder_is_no_two(tmp_path):
+    model = planted_model([[0.2, 0.3], [0.2, 0.3]])
+    given = [(0, 0.90), (0, 0.94), (1, 0.97)]
+    runs = [write_run(tmp_path / f"{k}", model, model, seed=seed, accuracy=accuracy) for k, (seed, accuracy) in enumerate(given)]
+    group = compare(runs).groups.iloc[0]
+    assert group["n"] == 2
+    assert group["mean"] == pytest.approx((0.92 + 0.97) / 2)
+    assert (group["low"], group["high"]) == (pytest.approx(0.945 - 12.7062 * 0.025, rel=1e-3), 1.0)  # t_1 at 97.5 %; cut at 100 %
+    with pytest.raises(ValueError, match="given twice"):
+        compare([runs[0], runs[0]])

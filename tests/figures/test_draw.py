@@ -197,7 +197,8 @@ def test_accuracies(ax):
     np.testing.assert_allclose(line(ax, "_theory").get_xdata(), [98.0, 99.0, 100.0])
     reach = 4.302652729911275 / np.sqrt(3)  # t_2 at 97.5 %, standard deviation 1
     np.testing.assert_allclose(line(ax, "95 % interval of the mean over the seeds").get_xdata(), [99 - reach, 100.0])  # cut at 100 %
-    (band,) = ax.patches  # none where the number of images is not known
+    band, floor = ax.patches  # none where the number of images is not known
+    np.testing.assert_allclose([floor.get_x(), floor.get_x() + floor.get_width()], 100 * np.array(fraction_interval(0.9, 300)))
     np.testing.assert_allclose([band.get_x(), band.get_x() + band.get_width()], 100 * np.array(fraction_interval(0.99, 300)))
     assert ax.get_xlim()[0] < band.get_x()
     assert set(line(ax, "floor").get_xdata()) == {90.0}

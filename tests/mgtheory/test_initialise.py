@@ -10,7 +10,8 @@ import mgtheory
 from mgtheory import InitialCoefficients, derive
 from mgtheory.families import FAMILIES
 from mgtheory.krylov import gmres_polynomial
-from mgtheory.problems import create
+from mgtheory.problems import create, poisson
+from mgtheory.scores import gamma
 
 
 def test_chebyshev_from_poisson_takes_the_high_frequencies():
@@ -157,3 +158,12 @@ def test_a_foreign_file_is_refused(text, error, message, tmp_path):
 
 def test_one_name_for_each_public_object():
     assert all(hasattr(mgtheory, name) for name in mgtheory.__all__)
+
+
+def test_harmonic_ritz_of_a_problem_is_a_smoother():
+    """Its start holds every frequency, as errors do before smoothing; the model problem's smooth right-hand side gave |q| = 520."""
+    problem = poisson((63, 63))
+    start = derive("harmonic_ritz", 3, problem=problem)
+    assert "default_rng(0)" in str(start.provenance)
+    assert gamma(start.relative) < 0.1
+    np.testing.assert_allclose(start.roots, derive("harmonic_ritz", 3, problem=problem).roots)

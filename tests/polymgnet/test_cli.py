@@ -379,3 +379,21 @@ def test_the_largest_size_that_is_named_is_not_refused(problem, backend):
     check_size(problems.create(problem, n=most), backend)
     with pytest.raises(ValueError, match="at most --n"):
         check_size(problems.create(problem, n=most + 2), backend)
+
+
+def test_prediction_for_all_axes_says_where_the_solver_coarsens_one(run, document):
+    for words in (("lfa",), ("compare-smoothers", "--n", 31, "--degrees", 1, "--family", "chebyshev4", "--repeats", 1)):
+        said = "the solver coarsens x alone here"
+        assert said in run(*words, "--problem", "anisotropic2d").out
+        assert said not in run(*words, "--problem", "poisson2d").out
+    assert said in document("lfa", "--problem", "anisotropic2d")["remark"]
+
+
+def test_no_smoother_for_a_v_cycle_is_said(run, document, tmp_path):
+    """q is small at 1 to 1.2 and at 8, and large between them."""
+    path = tmp_path / "points.txt"
+    path.write_text("1\n1.1\n1.2\n8\n")
+    words = ("derive", "--family", "minimax", "--degree", 3, "--points", path)
+    assert document(*words)["gamma"] == "inf"
+    assert "no smoother for a V-cycle" in run(*words).out
+    assert "no smoother" not in run("derive", "--family", "chebyshev4", "--degree", 3).out

@@ -43,10 +43,10 @@ def test_signal(failed, document, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "check_finite", lambda self: signal.raise_signal(signal.SIGTERM))
         said = failed("train", "--out", tmp_path / "run", *SMALL, status=143)
-    assert said == (
-        "polymgnet: stopped as asked after step 1, 0 of 2 epochs are complete; the state is saved, the same command with --resume goes on\n"
-    )
-    assert document("train", "--out", tmp_path / "run", *SMALL, "--resume")["epochs"] == 2
+    again = f"train --resume --out {tmp_path / 'run'} goes on"
+    assert said == f"polymgnet: stopped as asked after step 1, 0 of 2 epochs are complete; the state is saved, {again}\n"
+    assert document("train", "--resume", "--out", tmp_path / "run")["epochs"] == 2
+    assert document("train", "--out", tmp_path / "run", *SMALL, "--resume")["epochs"] == 2  # finished; the same options are right too
 
 
 def test_a_stop_is_said_once(run, tmp_path, monkeypatch):
@@ -66,7 +66,7 @@ def test_ctrl_c(failed, tmp_path, monkeypatch):
 
     monkeypatch.setattr(Trainer, "check_finite", lambda self: signal.raise_signal(signal.SIGINT))
     said = failed("train", "--out", tmp_path / "run", *SMALL, status=130)
-    assert said == "polymgnet: interrupted; what was saved is kept, the same command with --resume goes on\n"
+    assert said == f"polymgnet: interrupted; what was saved is kept, train --resume --out {tmp_path / 'run'} goes on\n"
 
 
 def test_signal_ends_a_demo(failed, tmp_path, monkeypatch):

@@ -89,3 +89,11 @@ def test_validation_error_is_one_line(capsys):
     assert err.count("\n") == 1
     assert "epochs" in err
     assert "'many'" in err
+
+
+def test_memory_of_a_cpu_that_does_not_suffice_is_no_internal_error(capsys):
+    def allocate():
+        torch.empty(1 << 60, dtype=torch.uint8)
+
+    assert guarded(allocate) == 1
+    assert capsys.readouterr().err.startswith("polymgnet: out of memory: ")
