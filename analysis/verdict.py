@@ -22,12 +22,14 @@ TOLERANCE = 0.1  # of q, whose values on (0, 1] are of order 1: curves that clos
 POINTS = np.sin(0.5 * np.pi * np.arange(1, 513) / 512) ** 2  # (0, 1], denser at both ends
 FITTED = {"chebyshev": "a", "richardson": "root"}  # what `nearest_families` fits of a family
 
-KEPT, LEFT, REDISCOVERED, ELSEWHERE = "kept", "left", "rediscovered", "elsewhere"
+KEPT, RESCALED, LEFT, REDISCOVERED, ELSEWHERE = "kept", "rescaled", "left", "rediscovered", "elsewhere"
 NEAR, AWAY = "near theory", "away from theory"
 NOT_IDENTIFIABLE = "not identifiable"
 NO_POLYNOMIAL = "no polynomial"
 WORDS = {
     KEPT: "started at the theory's polynomial and is still within the tolerance of it",
+    RESCALED: "started at the theory's polynomial and is within the tolerance of it up to a scaling of its axis: the shape was kept, "
+    "beside an A whose size changed",
     LEFT: "started at the theory's polynomial and is no longer within the tolerance of it",
     REDISCOVERED: "started elsewhere and came within the tolerance of the theory's polynomial",
     ELSEWHERE: "started elsewhere and is still not within the tolerance of the theory's polynomial",
@@ -163,7 +165,7 @@ def judge(
     identifiable: bool = True,
     tolerance: float = TOLERANCE,
 ) -> Verdict:
-    """Keep, leave or rediscover, from the three polynomials scaled to (0, 1].
+    """Keep, rescale, leave or rediscover, from the three polynomials scaled to (0, 1].
 
     Parameters
     ----------
@@ -183,14 +185,17 @@ def judge(
     if not identifiable:
         return Verdict(NOT_IDENTIFIABLE, tolerance=tolerance)
     before, after = None if start is None else distance(start, theory), distance(learned, theory)
-    words = (NEAR, AWAY) if before is None else (KEPT, LEFT) if before <= tolerance else (REDISCOVERED, ELSEWHERE)
+    shape, scale = shape_distance(learned, theory)
+    from_theory = (KEPT, RESCALED if shape <= tolerance else LEFT)
+    words = (NEAR, AWAY) if before is None else from_theory if before <= tolerance else (REDISCOVERED, ELSEWHERE)
     return Verdict(
         words[0] if after <= tolerance else words[1],
         before,
         after,
         None if start is None else distance(learned, start),
         weight_distance(learned, theory),
-        *shape_distance(learned, theory),
+        shape,
+        scale,
         nearest=nearest_classical(learned),
         tolerance=tolerance,
     )

@@ -265,7 +265,7 @@ def verdict(table: Sequence[dict[str, Any]], floor: float, images: int) -> list[
     beyond = [name for entry in table if (name := entry["name"]) in above and apart(entry["test_accuracy"], floor)]
     lines = [
         f"Best test accuracy: {' and '.join(first)}, {100 * best:.2f} %; below it by more than the noise: {', '.join(worse) or 'none'}.",
-        f"Above the floor: {', '.join(above) or 'none'}; by more than the noise: {', '.join(beyond) or 'none'}.",
+        f"Above {FLOOR}: {', '.join(above) or 'none'}; by more than the noise: {', '.join(beyond) or 'none'}.",
         f"Noise: one of the {images} test images is {100 / images:.2f} %; differences within overlapping intervals are no ranking.",
     ]
     for entry in table:

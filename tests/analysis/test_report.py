@@ -83,8 +83,9 @@ def test_one_flipped_sign_is_noticed(tmp_path):
 
 def test_kept_left_rediscovered_and_elsewhere(tmp_path):
     theory = derive("chebyshev4", 2, lmax=8.0)
-    good, bad = theory.weights.real.tolist(), [0.05, 0.02]
+    good, bad = theory.weights.real.tolist(), [0.3, -0.1]
     cases = {"kept": (good, good, (theory,)), "left": (good, bad, (theory,)), "rediscovered": (bad, good, ()), "elsewhere": (bad, bad, ())}
+    cases["rescaled"] = (good, [0.4 * w for w in good], (theory,))
     for word, (start, learned, sources) in cases.items():
         run = write_run(tmp_path / word, planted_model([start, start]), planted_model([learned, learned]), sources=sources)
         found = analyse(run, write=False)

@@ -74,14 +74,17 @@ def test_words():
     far, near = richardson(3, interval=(0.25, 1.0)), THEORY.scaled(1.01)
     assert judge(THEORY, near, THEORY).word == "kept"
     assert judge(THEORY, far, THEORY).word == "left"
+    assert judge(THEORY, THEORY.scaled(0.3), THEORY).word == "rescaled"  # b grew, the weights stayed
+    assert judge(THEORY, far.scaled(0.3), THEORY).word == "left"
     assert judge(far, near, THEORY).word == "rediscovered"
+    assert judge(far, THEORY.scaled(0.3), THEORY).word == "elsewhere"
     assert judge(far, far, THEORY).word == "elsewhere"
     assert judge(near, far, THEORY).word == "left"  # a start within the tolerance is at the theory's
     lost = judge(THEORY, near, THEORY, identifiable=False)
     assert (lost.word, lost.learned_distance, lost.nearest) == ("not identifiable", None, None)
     assert judge(None, None, None).word == "no polynomial"
     assert set(WORDS) == {
-        *("kept", "left", "rediscovered", "elsewhere"),
+        *("kept", "rescaled", "left", "rediscovered", "elsewhere"),
         "near theory",
         "away from theory",
         "not identifiable",

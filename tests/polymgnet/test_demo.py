@@ -99,9 +99,9 @@ def test_verdict_knows_the_noise():
     ]
     best, floor, noise = demo.verdict(table, 310 / 359, 359)
     assert best == "Best test accuracy: a, 100.00 %; below it by more than the noise: c."
-    assert floor == "Above the floor: a, b; by more than the noise: a, b."
+    assert floor == "Above 1-nearest neighbour: a, b; by more than the noise: a, b."
     assert "one of the 359 test images is 0.28 %" in noise
-    assert demo.verdict(table[:1], 355 / 359, 359)[1] == "Above the floor: a; by more than the noise: none."
+    assert demo.verdict(table[:1], 355 / 359, 359)[1] == "Above 1-nearest neighbour: a; by more than the noise: none."
 
 
 def test_networks_differ_in_their_start_alone(finished):
