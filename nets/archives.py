@@ -30,7 +30,7 @@ def is_archive(path: Path) -> bool:
 
 
 def files_under(path: Path) -> list[Path]:
-    """All files below a directory, sorted, hidden ones and folders left out; links are followed.
+    """All files below a directory, sorted, hidden ones and what hidden folders hold left out; links are followed.
 
     Raises
     ------
@@ -67,6 +67,8 @@ def _text(name: str | Path) -> str:
 def members(path: Path, *, wanted: Callable[[str], bool] = lambda name: True) -> Iterator[tuple[str, bytes]]:
     """(name, content) of every wanted regular file under a directory or in a tar or zip archive, names relative with forward slashes.
 
+    Hidden files, and what hidden folders hold, are left out.
+
     Raises
     ------
     ValueError
@@ -82,8 +84,12 @@ def members(path: Path, *, wanted: Callable[[str], bool] = lambda name: True) ->
         return
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such folder or archive")
+
+    def shown(name: str) -> bool:
+        return not any(part.startswith(".") for part in PurePosixPath(name).parts) and wanted(name)
+
     try:
-        yield from _zipped(path, wanted) if path.name.lower().endswith(".zip") else _tarred(path, wanted)
+        yield from _zipped(path, shown) if path.name.lower().endswith(".zip") else _tarred(path, shown)
     except (tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, EOFError, OSError) as error:
         raise ValueError(f"{path.name}: damaged archive ({error})") from error
     except (RuntimeError, NotImplementedError) as error:  # zip: encrypted, or packed by an unknown method
@@ -126,6 +132,7 @@ def _tarred(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, by
     opener = next((opener for magic, opener in OPENERS.items() if first.startswith(magic)), open)
     with opener(path, "rb") as stream:
         watched = _Watched(stream)
+        # typeshed asks for tell and seek too, which tarfile does not call in this mode
         with tarfile.open(fileobj=watched, mode="r|") as archive:  # type: ignore[call-overload]
             for member in archive:
                 name = _inside(path, member.name)

@@ -221,8 +221,7 @@ def read_folder(path: Path, *, size: int | None = None) -> Arrays:
     notes: dict[str, str] | None = None
 
     def wanted(name: str) -> bool:
-        parts = PurePosixPath(name).parts
-        return not any(part.startswith(".") for part in parts) and (name.lower().endswith(IMAGES) or parts[-1] == "val_annotations.txt")
+        return name.lower().endswith(IMAGES) or PurePosixPath(name).name == "val_annotations.txt"
 
     for name, content in members(path, wanted=wanted):
         base = PurePosixPath(name).name

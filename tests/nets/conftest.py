@@ -1,14 +1,17 @@
-"""Runs in forked processes of their own: to be killed, signalled, or joined to one distributed run."""
+"""Runs in forked processes of their own, to be killed, signalled, or joined to one distributed run; and archives of pictures."""
 
+import io
 import multiprocessing
 import os
 import socket
+import tarfile
 import traceback
 
 import lightning_fabric
 import pytest
 import sklearn.datasets
 import torch
+from PIL import Image
 
 PRELOADED = (lightning_fabric, sklearn.datasets)  # here once: every forked run would import them again
 
@@ -47,3 +50,18 @@ def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return str(probe.getsockname()[1])
+
+
+def tar(path, entries, mode="w:gz"):
+    with tarfile.open(path, mode) as archive:
+        for name, content in entries:
+            info = name if isinstance(name, tarfile.TarInfo) else tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return path
+
+
+def png(array):
+    out = io.BytesIO()
+    Image.fromarray(array).save(out, "PNG")
+    return out.getvalue()
