@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +77,13 @@ class DataSet:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     source: Source
+
+    @cached_property
+    def digest(self) -> str:
+        """Of the bytes of all images and labels, in hexadecimal digits."""
+        found = hashlib.blake2b(np.ascontiguousarray(self.images).data, digest_size=16)
+        found.update(np.ascontiguousarray(self.labels).data)
+        return found.hexdigest()
 
     @property
     def shape(self) -> tuple[int, int, int]:
