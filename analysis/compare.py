@@ -124,10 +124,18 @@ def compare_reports(reports: Sequence[SpectralReport], keys: Sequence[str]) -> R
     for key, members in grouped.items():
         found = [report for report, _ in members]
         groups.append({"configuration": names[key], **_group(found)})
-        by_seed = {report.facts["seed"]: report.facts[MEASURE] for report in found if report.facts[MEASURE] is not None}
-        if by_seed:
+        if by_seed := seed_accuracies(found):
             accuracies[names[key]] = by_seed
     return RunComparison(rows, pd.DataFrame(groups), pd.DataFrame(pair_rows(accuracies, confidence=CONFIDENCE)), tuple(reports))
+
+
+def seed_accuracies(reports: Sequence[SpectralReport]) -> dict[int, float]:
+    """Seed -> test accuracy of the runs of one configuration; runs of one seed are no independent samples and give their mean."""
+    found: dict[int, list[float]] = {}
+    for report in reports:
+        if report.facts[MEASURE] is not None:
+            found.setdefault(report.facts["seed"], []).append(report.facts[MEASURE])
+    return {seed: sum(values) / len(values) for seed, values in found.items()}
 
 
 def unique_labels(reports: Sequence[SpectralReport]) -> list[str]:
@@ -174,11 +182,7 @@ def _words(words: Sequence[str]) -> str:
 
 
 def _group(reports: Sequence[SpectralReport]) -> dict[str, Any]:
-    by_seed: dict[Any, list[float]] = {}
-    for report in reports:
-        if report.facts[MEASURE] is not None:
-            by_seed.setdefault(report.facts["seed"], []).append(report.facts[MEASURE])
-    values = [sum(own) / len(own) for own in by_seed.values()]  # runs of one seed are no independent samples
+    values = list(seed_accuracies(reports).values())
     found = estimate(values, confidence=CONFIDENCE) if values else None
     return {
         "n": found.n if found is not None else len(reports),

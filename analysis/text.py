@@ -59,7 +59,7 @@ MEANINGS = {
     "not identifiable": "number of coefficients without a meaning",
     "n": "number of seeds, runs of one seed counted once",
     "mean (%)": "of the test accuracy",
-    "std (%)": "standard deviation over the runs, n - 1 in the denominator",
+    "std (%)": "standard deviation over the seeds, n - 1 in the denominator",
     "low (%)": "and high: the 95 % confidence interval of the mean over the seeds (Student's t), within 0 and 100; it is wide for two",
     "difference (%)": "mean of first - second over the shared seeds, in points of test accuracy; low and high: its 95 % interval",
     "p value": "of the two-sided paired t-test",

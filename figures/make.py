@@ -16,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis.compare import unique_labels
+from analysis.compare import seed_accuracies, unique_labels
 from analysis.records import read_metrics
 from analysis.report import SpectralReport, analyse
 from analysis.stats import configuration_key, groups_of
@@ -130,12 +130,11 @@ def training(given: Together) -> Figure | None:
 
 def accuracies(given: Together) -> Figure | None:
     """Test accuracy of every configuration with what is noise in it, and the floors of `make`; only for two runs or more."""
-    facts = {name: [run.report.facts for run in members] for name, members in _configurations(given.runs).items()}
-    values = {name: [own["test_accuracy"] for own in found if own["test_accuracy"] is not None] for name, found in facts.items()}
-    values = {name: numbers for name, numbers in values.items() if numbers}
+    reports = {name: [run.report for run in members] for name, members in _configurations(given.runs).items()}
+    values = {name: list(found.values()) for name, own in reports.items() if (found := seed_accuracies(own))}
     if len(given.runs) < 2 or not values:
         return None
-    counts = {name: facts[name][0]["tested_on"] for name in values}
+    counts = {name: reports[name][0].facts["tested_on"] for name in values}
     known = {name: count for name, count in counts.items() if count}
     alike = len(known) == len(values) and len(set(known.values())) == 1
     one = next(iter(known.values()), 0)
