@@ -44,10 +44,10 @@ def start(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status: 0 done, 1 the work failed, 2 a wrong value, 128 + n stopped by signal n."""
-    from polymgnet import commands
-
     if "OMP_WAIT_POLICY" not in os.environ:  # threads that wait for each other spin: 7 to 18 times slower on a machine that is busy with
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # other work, against 5 % on an idle one for sleeping so soon (digits, 2 cores)
+    from polymgnet import commands
+
     commands.register(app)
     given = list(sys.argv[1:] if arguments is None else arguments)
     end = given.index("--") if "--" in given else len(given)

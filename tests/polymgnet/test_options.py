@@ -1,5 +1,8 @@
 """Every option and argument of every command refuses wrong values: one line, exit status 2, nothing written."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, get_args, get_origin, get_type_hints
@@ -63,3 +66,15 @@ def test_wrong_value(refused, monkeypatch, tmp_path, command, words):
     base = BASE.get(command, "").split() if words[0].startswith("--") else []
     refused(command, *base, *words)
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == FILES
+
+
+def test_threads_learn_how_to_wait_before_they_are_there():
+    """The library of threads reads GOMP_SPINCOUNT when torch loads it; a policy of the user stands."""
+    code = "import os, sys\nfrom polymgnet.cli import main\nmain(['config', '--help'])\n"
+    code += "print(os.environ.get('GOMP_SPINCOUNT'), file=sys.stderr)\n"
+    bare = {name: value for name, value in os.environ.items() if name not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")}
+    for more, expected in (({}, "1000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "None")):
+        done = subprocess.run([sys.executable, "-c", code], env={**bare, **more}, capture_output=True, text=True, check=True)
+        assert done.stderr.split() == [expected]
+    loaded = "import sys, polymgnet.cli, polymgnet.commands\nprint('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True).stdout == "False\n"
