@@ -196,7 +196,7 @@ def _several(world: int) -> Iterator[None]:
         yield
     except RuntimeError as error:
         if world > 1 and any(name in str(error) for name in ("gloo", "NCCL", "Connection")):
-            raise ConnectionError("another process of this run has failed or was killed; the last checkpoint is kept") from error
+            raise ConnectionError("another process of this run has failed or was killed; what was saved is kept") from error
         raise
 
 

@@ -87,7 +87,7 @@ def test_lexicographic_sweeps_of_the_solver_tend_to_the_prediction(name):
         factors.append(np.exp(np.mean(np.log(reductions[30:]))))
     predicted = two_grid_factor(problem, "gauss_seidel", coarsening="rediscretise").factor
     assert factors[0] < factors[1] < factors[2] < predicted
-    assert factors[2] == pytest.approx(predicted, rel=0.04)
+    assert factors[2] == pytest.approx(predicted, rel=0.04)  # 2 and 3 % at 127 points; halving h halves the difference or better
 
 
 def test_one_sided_red_black_is_exact_in_one_dimension():

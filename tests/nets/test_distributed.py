@@ -80,4 +80,4 @@ def test_the_end_of_another_process_is_said_in_one_line(tmp_path, pair):
     second.kill()
     first.join(60)
     said = (tmp_path / "said").read_text()
-    assert said == "ConnectionError: another process of this run has failed or was killed; the last checkpoint is kept"
+    assert said == "ConnectionError: another process of this run has failed or was killed; what was saved is kept"
