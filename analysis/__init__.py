@@ -1,16 +1,18 @@
-"""What training did to the theory's polynomials: spectra, smoothing factors, effective coefficients and identifiability of finished runs.
+"""What training did to the theory's polynomials: spectra, smoothing factors, effective coefficients
+and identifiability of finished runs.
 
-`analyse(run)` reads a run folder, measures every level at the start and after training, and writes RUN/analysis. `compare(runs)` puts
-several runs into one table, with mean, spread and paired comparisons over seeds. Nothing here trains or draws.
+`analyse(run)` reads a run folder, measures every level at the start and after training, and writes
+RUN/analysis. `compare(runs)` puts several runs into one table, with mean, spread and paired
+comparisons over seeds. Nothing here trains or draws.
 """
 
 from analysis.compare import RunComparison, compare
 from analysis.identifiability import Reading, readings
-from analysis.levels import LevelReport, analyse_level
+from analysis.level_report import LevelReport, analyse_level
+from analysis.level_state import LevelState, NormState, StepState, level_states
 from analysis.records import RunRecord, read_metrics, read_run, read_runs
 from analysis.report import SpectralReport, analyse
 from analysis.spectra import Damping, Spectrum, convolution_spectrum, damping
-from analysis.states import LevelState, NormState, StepState, level_states
 from analysis.stats import Comparison, Estimate, estimate, fraction_interval, paired
 from analysis.verdict import Verdict, judge, nearest_classical
 

@@ -1,7 +1,9 @@
-"""Several runs in one table: a row a run, a row a configuration with mean and spread over its seeds, and paired differences.
+"""Several runs in one table: a row a run, a row a configuration with mean and spread over its
+seeds, and paired differences.
 
-`compare(runs)` reads or computes the report of each run. Runs that differ in the seed alone make up one configuration
-(`stats.configuration_key`); two configurations are compared over the seeds they share.
+`compare(runs)` reads or computes the report of each run. Runs that differ in the seed alone make up
+one configuration (`stats.configuration_key`); two configurations are compared over the seeds they
+share.
 """
 
 from __future__ import annotations
@@ -21,8 +23,8 @@ from analysis.report import SpectralReport, analyse
 from analysis.stats import configuration_key, estimate, groups_of, pair_rows
 from analysis.text import comparison_text
 from analysis.verdict import TOLERANCE
-from mgtheory.files import write_atomically
-from nets.runs import read_config
+from mgtheory._files import write_atomically
+from nets.training.folder import read_config
 
 __all__ = ["RunComparison", "compare", "compare_reports"]
 
@@ -38,14 +40,16 @@ class RunComparison:
     Attributes
     ----------
     runs
-        One row a run: model, scheme, operator, placement, seed, weights, accuracies, smoothing factors (learned only where the coefficients
-        are identifiable; effective always), words.
+        One row a run: model, scheme, operator, placement, seed, weights, accuracies, smoothing
+        factors (learned only where the coefficients are identifiable; effective always), words.
     groups
-        One row a configuration: number of runs, mean, standard deviation and confidence interval of the test accuracy, and the mean of
-        the largest smoothing factor of its levels at the start and learned.
+        One row a configuration: number of runs, mean, standard deviation and confidence interval of
+        the test accuracy, and the mean of the largest smoothing factor of its levels at the start
+        and learned.
     pairs
-        One row for every two configurations with shared seeds: mean difference of test accuracy, its interval, p-values (paired t-test
-        and the same adjusted by Holm; signed-rank from 6 seeds on), wins and losses.
+        One row for every two configurations with shared seeds: mean difference of test accuracy,
+        its interval, p-values (paired t-test and the same adjusted by Holm; signed-rank from 6
+        seeds on), wins and losses.
     reports
         The report of each run.
     """
@@ -70,7 +74,10 @@ class RunComparison:
         """Write runs.csv, groups.csv, pairs.csv and comparison.md, each whole or not at all."""
         where = Path(folder)
         where.mkdir(parents=True, exist_ok=True)
-        contents = {f"{name}.csv": getattr(self, name).to_csv(index=False, lineterminator="\n") for name in ("runs", "groups", "pairs")}
+        contents = {
+            f"{name}.csv": getattr(self, name).to_csv(index=False, lineterminator="\n")
+            for name in ("runs", "groups", "pairs")
+        }
         contents["comparison.md"] = self.text()
         for name, content in contents.items():
             write_atomically(where / name, content)
@@ -109,28 +116,41 @@ def compare(
     return compare_reports(reports, keys)
 
 
-def _tell(progress: Callable[[int, str], None], done: int, name: str, level: int, word: str) -> None:
+def _tell(
+    progress: Callable[[int, str], None], done: int, name: str, level: int, word: str
+) -> None:
     progress(done, f"{name}, level {level}: {word}")
 
 
 def compare_reports(reports: Sequence[SpectralReport], keys: Sequence[str]) -> RunComparison:
     """The comparison of reports, grouped by the keys of their configurations."""
     if len(reports) != len(keys) or not reports:
-        raise ValueError(f"{len(reports)} reports and {len(keys)} keys given, must be equally many and at least one")
+        raise ValueError(
+            f"{len(reports)} reports and {len(keys)} keys given, must be equally many and at"
+            " least one"
+        )
     grouped = groups_of(zip(reports, keys), lambda item: item[1])
     names = dict(zip(grouped, unique_labels([members[0][0] for members in grouped.values()])))
-    rows = pd.DataFrame([{"configuration": names[key], **_row(report)} for report, key in zip(reports, keys)])
+    rows = pd.DataFrame(
+        [{"configuration": names[key], **_row(report)} for report, key in zip(reports, keys)]
+    )
     groups, accuracies = [], {}
     for key, members in grouped.items():
         found = [report for report, _ in members]
         groups.append({"configuration": names[key], **_group(found)})
         if by_seed := seed_accuracies(found):
             accuracies[names[key]] = by_seed
-    return RunComparison(rows, pd.DataFrame(groups), pd.DataFrame(pair_rows(accuracies, confidence=CONFIDENCE)), tuple(reports))
+    return RunComparison(
+        rows,
+        pd.DataFrame(groups),
+        pd.DataFrame(pair_rows(accuracies, confidence=CONFIDENCE)),
+        tuple(reports),
+    )
 
 
 def seed_accuracies(reports: Sequence[SpectralReport]) -> dict[int, float]:
-    """Seed -> test accuracy of the runs of one configuration; runs of one seed are no independent samples and give their mean."""
+    """Seed -> test accuracy of the runs of one configuration; runs of one seed are no independent
+    samples and give their mean."""
     found: dict[int, list[float]] = {}
     for report in reports:
         if report.facts[MEASURE] is not None:
@@ -139,13 +159,21 @@ def seed_accuracies(reports: Sequence[SpectralReport]) -> dict[int, float]:
 
 
 def unique_labels(reports: Sequence[SpectralReport]) -> list[str]:
-    """A short name for each configuration: its label, with those facts added in which equal labels differ, else a number."""
+    """A short name for each configuration: its label, with those facts added in which equal labels
+    differ, else a number."""
     labels = [report.label for report in reports]
     for fact in DISTINGUISHING:
         counts = Counter(labels)
         values = [report.model if fact == "model" else report.facts[fact] for report in reports]
-        differing = {label for label in counts if len({str(v) for v, own in zip(values, labels) if own == label}) > 1}
-        labels = [f"{label} {value}" if label in differing and value is not None else label for label, value in zip(labels, values)]
+        differing = {
+            label
+            for label in counts
+            if len({str(v) for v, own in zip(values, labels) if own == label}) > 1
+        }
+        labels = [
+            f"{label} {value}" if label in differing and value is not None else label
+            for label, value in zip(labels, values)
+        ]
     seen: Counter[str] = Counter()
     total = Counter(labels)
     result = []
@@ -163,14 +191,29 @@ def _row(report: SpectralReport) -> dict[str, Any]:
         "model": report.model,
         **{
             name: facts[name]
-            for name in ("scheme", "operator", "placement", "seed", "parameters", "val_accuracy", "test_accuracy", "seconds")
+            for name in (
+                "scheme",
+                "operator",
+                "placement",
+                "seed",
+                "parameters",
+                "val_accuracy",
+                "test_accuracy",
+                "seconds",
+            )
         },
         "mu_start": _worst(report, "start"),
         "mu_learned": _worst(report, "learned"),
         "mu_effective": _worst(report, "effective"),
         "smoother": _smoother(report),
         "training": _words([level.verdict.word for level in levels]) or "no polynomial",
-        "norms_folded": _words([level.effective_verdict.word for level in levels if level.effective_verdict is not None]),
+        "norms_folded": _words(
+            [
+                level.effective_verdict.word
+                for level in levels
+                if level.effective_verdict is not None
+            ]
+        ),
         "not_identifiable": sum(len(level.not_identifiable) for level in report.levels),
     }
 
@@ -178,7 +221,9 @@ def _row(report: SpectralReport) -> dict[str, Any]:
 def _words(words: Sequence[str]) -> str:
     """The words of several levels, each with how often it stands where there are different ones."""
     counted = Counter(words)
-    return ", ".join(f"{word} {count}" if len(counted) > 1 else word for word, count in counted.items())
+    return ", ".join(
+        f"{word} {count}" if len(counted) > 1 else word for word, count in counted.items()
+    )
 
 
 def _group(reports: Sequence[SpectralReport]) -> dict[str, Any]:
@@ -198,10 +243,18 @@ def _group(reports: Sequence[SpectralReport]) -> dict[str, Any]:
 
 
 def _worst(report: SpectralReport, role: str) -> float | None:
-    """The largest smoothing factor of the levels; None where no level has that role, or learned coefficients are not identifiable."""
+    """The largest smoothing factor of the levels; None where no level has that role, or learned
+    coefficients are not identifiable."""
     if role == "learned" and any(level.not_identifiable for level in report.levels):
         return None
-    return max((level.views[role].smoothing.smoothing_factor for level in report.levels if role in level.views), default=None)
+    return max(
+        (
+            level.views[role].smoothing.smoothing_factor
+            for level in report.levels
+            if role in level.views
+        ),
+        default=None,
+    )
 
 
 def _smoother(report: SpectralReport) -> str:
@@ -219,7 +272,10 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     return [
-        {str(name): None if not isinstance(value, str) and pd.isna(value) else _plain(value) for name, value in row.items()}
+        {
+            str(name): None if not isinstance(value, str) and pd.isna(value) else _plain(value)
+            for name, value in row.items()
+        }
         for row in table.to_dict(orient="records")
     ]
 

@@ -1,6 +1,8 @@
-"""Reading run folders safely: configuration, start, history, summary and weights, with one clear line where something is wrong.
+"""Reading run folders safely: configuration, start, history, summary and weights, with one clear
+line where something is wrong.
 
-Weights are read through `nets.load`, which takes safetensors files alone, checks their digest and executes nothing in them.
+Weights are read through `nets.load`, which takes safetensors files alone, checks their digest and
+executes nothing in them.
 """
 
 from __future__ import annotations
@@ -17,20 +19,22 @@ import numpy as np
 import pandas as pd
 
 import nets
-import nets.runs
-from analysis.states import LevelState, level_states
+import nets.training.folder
+from analysis.level_state import LevelState, level_states
+from mgtheory._files import read_json
 from mgtheory.families import FAMILIES
-from mgtheory.files import read_json
-from mgtheory.polynomial import ResidualPolynomial
-from nets.initialise import InitReport
-from nets.predict import DATA_FILE, read_data_facts
-from nets.runs import Summary, read_config, read_summary
-from nets.schemes import Source, factors_from_roots, find_scheme
-from nets.sections import TrainConfig
+from mgtheory.polynomials.residual import ResidualPolynomial
+from nets.settings import TrainConfig
+from nets.start.initialise import InitReport
+from nets.start.schemes import Source, factors_from_roots, find_scheme
+from nets.training.folder import Summary, read_config, read_summary
+from nets.training.predict import DATA_FILE, read_data_facts
 
 __all__ = ["REFERENCE", "RunRecord", "Theory", "read_metrics", "read_run", "read_runs", "theory_of"]
 
-REFERENCE = "chebyshev4"  # the theory a run is measured by that did not start from a family: it needs no lower end of the spectrum
+# the theory a run is measured by that did not start from a family: it needs no lower end of the
+# spectrum
+REFERENCE = "chebyshev4"
 WEIGHTS = ("start.safetensors", "model.safetensors")
 METRIC_COLUMNS = ("epoch",)
 
@@ -42,7 +46,8 @@ class Theory:
     Attributes
     ----------
     origin
-        "start" where the run started from them, "reference" where it started elsewhere; "none" without polynomials.
+        "start" where the run started from them, "reference" where it started elsewhere; "none"
+        without polynomials.
     name
         Of the scheme or family.
     polynomials
@@ -88,7 +93,11 @@ class RunRecord:
     @property
     def label(self) -> str:
         """Model and scheme, e.g. ``q2 chebyshev4``; the model alone where it has no polynomial."""
-        return f"{self.config.model.name} {self.scheme}" if self.theory.origin != "none" else self.config.model.name
+        return (
+            f"{self.config.model.name} {self.scheme}"
+            if self.theory.origin != "none"
+            else self.config.model.name
+        )
 
     @property
     def scheme(self) -> str:
@@ -104,8 +113,11 @@ class RunRecord:
 
     @property
     def tested_on(self) -> int | None:
-        """Number of test images; None for a folder from before they were counted (its data set is not loaded for that)."""
-        return read_data_facts(self.path).images["test"] if (self.path / DATA_FILE).is_file() else None
+        """Number of test images; None for a folder from before they were counted (its data set is
+        not loaded for that)."""
+        return (
+            read_data_facts(self.path).images["test"] if (self.path / DATA_FILE).is_file() else None
+        )
 
 
 def read_run(run: str | os.PathLike[str], *, reference: str = REFERENCE) -> RunRecord:
@@ -131,19 +143,28 @@ def read_run(run: str | os.PathLike[str], *, reference: str = REFERENCE) -> RunR
     if not (path / "config.json").is_file():
         raise FileNotFoundError(f"run {path}: not a run folder, config.json is missing")
     if not (path / "summary.json").is_file() or not (path / "model.safetensors").is_file():
-        raise FileNotFoundError(f"run {path}: not finished, summary.json or model.safetensors is missing; train --resume goes on with it")
+        raise FileNotFoundError(
+            f"run {path}: not finished, summary.json or model.safetensors is missing; train"
+            " --resume goes on with it"
+        )
     config, summary = read_config(path), read_summary(path)
     try:
         init = InitReport.from_dict(read_json(path / "init.json", "start of the run"))
     except ValueError as error:
-        raise ValueError(f"{path / 'init.json'}: {error}" if str(path) not in str(error) else str(error)) from error
-    models = {which: nets.runs.load(path, which=which) for which in ("start", "learned")}
+        raise ValueError(
+            f"{path / 'init.json'}: {error}" if str(path) not in str(error) else str(error)
+        ) from error
+    models = {which: nets.training.folder.load(path, which=which) for which in ("start", "learned")}
     if models["start"].spec != models["learned"].spec:
-        raise ValueError(f"run {path}: start.safetensors and model.safetensors hold different models; the folder is a mixture of two runs")
+        raise ValueError(
+            f"run {path}: start.safetensors and model.safetensors hold different models; the folder"
+            " is a mixture of two runs"
+        )
     start, learned = (level_states(models[which], init.size) for which in ("start", "learned"))
     if len(init.levels) != len(start):
         raise ValueError(
-            f"run {path}: init.json has {len(init.levels)} levels and the model {len(start)}; the folder is a mixture of two runs"
+            f"run {path}: init.json has {len(init.levels)} levels and the model {len(start)}; the"
+            " folder is a mixture of two runs"
         )
     return RunRecord(
         path=path,
@@ -158,7 +179,9 @@ def read_run(run: str | os.PathLike[str], *, reference: str = REFERENCE) -> RunR
     )
 
 
-def read_runs(runs: Iterable[str | os.PathLike[str]], *, reference: str = REFERENCE) -> tuple[RunRecord, ...]:
+def read_runs(
+    runs: Iterable[str | os.PathLike[str]], *, reference: str = REFERENCE
+) -> tuple[RunRecord, ...]:
     """The records of several runs, in their order; ValueError if none is given."""
     records = tuple(read_run(run, reference=reference) for run in runs)
     if not records:
@@ -179,19 +202,31 @@ def read_metrics(run: str | os.PathLike[str]) -> pd.DataFrame:
         raise FileNotFoundError(f"run {path.parent}: metrics.csv is missing")
     try:
         text = path.read_text(encoding="utf-8")
-        frame = pd.read_csv(io.StringIO(text)) if text else pd.DataFrame(columns=list(METRIC_COLUMNS))
+        frame = (
+            pd.read_csv(io.StringIO(text)) if text else pd.DataFrame(columns=list(METRIC_COLUMNS))
+        )
     except (ValueError, UnicodeDecodeError) as error:  # pandas' parser errors are ValueErrors
-        raise ValueError(f"{path}: truncated or not a table ({str(error).splitlines()[0]})") from error
+        raise ValueError(
+            f"{path}: truncated or not a table ({str(error).splitlines()[0]})"
+        ) from error
     missing = [name for name in METRIC_COLUMNS if name not in frame.columns]
     if missing:
-        raise ValueError(f"{path}: no column {missing[0]!r} there; truncated or not the metrics of a run")
-    if text and (not text.endswith("\n") or not np.isfinite(pd.to_numeric(frame["epoch"], errors="coerce")).all()):
-        raise ValueError(f"{path}: the last row is cut off or an epoch is no number; the file is truncated")
+        raise ValueError(
+            f"{path}: no column {missing[0]!r} there; truncated or not the metrics of a run"
+        )
+    if text and (
+        not text.endswith("\n")
+        or not np.isfinite(pd.to_numeric(frame["epoch"], errors="coerce")).all()
+    ):
+        raise ValueError(
+            f"{path}: the last row is cut off or an epoch is no number; the file is truncated"
+        )
     return frame
 
 
 def theory_of(model: Any, init: InitReport, *, reference: str = REFERENCE) -> Theory:
-    """The theory's polynomials of every level on (0, 1]: those the run started from, or those of the reference family.
+    """The theory's polynomials of every level on (0, 1]: those the run started from, or those of
+    the reference family.
 
     Parameters
     ----------
@@ -206,15 +241,23 @@ def theory_of(model: Any, init: InitReport, *, reference: str = REFERENCE) -> Th
     if not levels or not init.levels[0].factors:
         return Theory("none", "", (None,) * len(levels))
     if init.sources:
-        polynomials = tuple(_scaled(ResidualPolynomial.from_factors(level.factors), level.radius) for level in init.levels)
+        polynomials = tuple(
+            _scaled(ResidualPolynomial.from_factors(level.factors), level.radius)
+            for level in init.levels
+        )
         reasons = dict.fromkeys(reason for level in init.levels for reason in level.reasons)
         return Theory("start", init.sources[0].family, polynomials, tuple(reasons))
     scheme, options, _ = find_scheme(reference)
     if scheme.name not in FAMILIES:
-        raise ValueError(f"reference is {reference!r}, must be a family of polynomials, e.g. {REFERENCE}")
+        raise ValueError(
+            f"reference is {reference!r}, must be a family of polynomials, e.g. {REFERENCE}"
+        )
     source = Source(None, _UnitSpectrum(), None, {**scheme.options, **options})  # type: ignore[arg-type]
     return Theory(
-        "reference", scheme.name, tuple(_reference(level, scheme, source) for level in levels), tuple(dict.fromkeys(source.reasons))
+        "reference",
+        scheme.name,
+        tuple(_reference(level, scheme, source) for level in levels),
+        tuple(dict.fromkeys(source.reasons)),
     )
 
 
@@ -225,7 +268,8 @@ class _UnitSpectrum:
 
 
 def _reference(level: Any, scheme: Any, source: Source) -> ResidualPolynomial:
-    """The family's factors for the kinds of a level's steps, as `nets.initialise` would set them."""
+    """The family's factors for the kinds of a level's steps, as `nets.initialise` would set
+    them."""
     modules = list(dict.fromkeys(step.coefficients for step in level.steps))
     groups: dict[tuple[str, int], list[Any]] = {}
     for module in modules:
@@ -233,7 +277,9 @@ def _reference(level: Any, scheme: Any, source: Source) -> ResidualPolynomial:
     chosen = {
         module: factor
         for (kind, degree), members in groups.items()
-        for module, factor in zip(members, factors_from_roots(scheme, source, kind, len(members), degree), strict=True)
+        for module, factor in zip(
+            members, factors_from_roots(scheme, source, kind, len(members), degree), strict=True
+        )
     }
     return ResidualPolynomial.from_factors([chosen[step.coefficients] for step in level.steps])
 

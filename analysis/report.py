@@ -1,7 +1,9 @@
-"""The report on a run: `analyse(run)` reads the folder, measures every level, and writes analysis/ with JSON, tables and spectra.
+"""The report on a run: `analyse(run)` reads the folder, measures every level, and writes analysis/
+with JSON, tables and spectra.
 
-report.json holds every number with a schema version, table.csv one row per level and role, table.md the same for reading, spectra.npz the
-eigenvalues, frequencies, dampings and effective coefficients. A report whose run has not changed since is read and not computed again.
+report.json holds every number with a schema version, table.csv one row per level and role, table.md
+the same for reading, spectra.npz the eigenvalues, frequencies, dampings and effective coefficients.
+A report whose run has not changed since is read and not computed again.
 """
 
 from __future__ import annotations
@@ -20,12 +22,12 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from analysis.levels import LevelReport, analyse_level
+from analysis.level_report import LevelReport, analyse_level
 from analysis.records import REFERENCE, RunRecord, read_run
 from analysis.tables import number
 from analysis.text import report_text
 from analysis.verdict import TOLERANCE
-from mgtheory.files import read_json, write_atomically
+from mgtheory._files import read_json, write_atomically
 
 __all__ = ["SpectralReport", "analyse", "analyse_record"]
 
@@ -42,8 +44,9 @@ class SpectralReport:
     run, model, label
         The folder, the model's name, and model with scheme.
     facts
-        Parameters, accuracies (fractions) and the number of test images, epochs and that of the weights, seconds, seed, placement,
-        operator, data, scheme (of a file the family in it) and how the scheme was given.
+        Parameters, accuracies (fractions) and the number of test images, epochs and that of the
+        weights, seconds, seed, placement, operator, data, scheme (of a file the family in it) and
+        how the scheme was given.
     theory
         origin ("start", "reference" or "none"), name and what was fitted.
     levels
@@ -89,7 +92,8 @@ class SpectralReport:
         return json.dumps(_finite(self.to_dict()), indent=1, allow_nan=False) + "\n"
 
     def table(self) -> pd.DataFrame:
-        """One row per level and role: spectral radius, roots, smoothing factor, max |q|, word, verdict; one row for a ResNet."""
+        """One row per level and role: spectral radius, roots, smoothing factor, max |q|, word,
+        verdict; one row for a ResNet."""
         rows: list[dict[str, Any]] = []
         for level in self.levels:
             for role, view in level.views.items():
@@ -112,10 +116,16 @@ class SpectralReport:
                         "smoother": view.smoothing.verdict,
                         "training": "" if verdict is None else verdict.word,
                         "distance_to_theory": None if verdict is None else verdict.learned_distance,
-                        "nearest": "" if verdict is None or verdict.nearest is None else str(verdict.nearest),
-                        "not_identifiable": ", ".join(f"step {r.step} {r.name}" for r in level.not_identifiable)
-                        if role == "learned"
-                        else "",
+                        "nearest": (
+                            ""
+                            if verdict is None or verdict.nearest is None
+                            else str(verdict.nearest)
+                        ),
+                        "not_identifiable": (
+                            ", ".join(f"step {r.step} {r.name}" for r in level.not_identifiable)
+                            if role == "learned"
+                            else ""
+                        ),
                     }
                 )
         if not rows:
@@ -130,10 +140,15 @@ class SpectralReport:
         return self.text()
 
     def save(self, folder: str | os.PathLike[str]) -> list[Path]:
-        """Write report.json, table.csv, table.md and spectra.npz, each whole or not at all; report.json last."""
+        """Write report.json, table.csv, table.md and spectra.npz, each whole or not at all;
+        report.json last."""
         where = Path(folder)
         where.mkdir(parents=True, exist_ok=True)
-        arrays = {f"level{level.level}/{name}": values for level in self.levels for name, values in level.arrays.items()}
+        arrays = {
+            f"level{level.level}/{name}": values
+            for level in self.levels
+            for name, values in level.arrays.items()
+        }
         packed = io.BytesIO()
         np.savez_compressed(packed, **arrays)  # type: ignore[arg-type]
         contents: dict[str, str | bytes] = {
@@ -159,7 +174,8 @@ class SpectralReport:
         data = read_json(where / "report.json", "spectral report")
         if data.get("kind") != KIND or data.get("schema") != SCHEMA:
             raise ValueError(
-                f"{where / 'report.json'}: kind {data.get('kind')!r}, schema {data.get('schema')!r}; this version reads {KIND}, {SCHEMA}"
+                f"{where / 'report.json'}: kind {data.get('kind')!r}, schema"
+                f" {data.get('schema')!r}; this version reads {KIND}, {SCHEMA}"
             )
         try:
             with np.load(where / "spectra.npz", allow_pickle=False) as packed:
@@ -167,14 +183,20 @@ class SpectralReport:
             levels = tuple(
                 LevelReport.from_dict(
                     level,
-                    {key.split("/", 1)[1]: value for key, value in arrays.items() if key.startswith(f"level{level['level']}/")},
+                    {
+                        key.split("/", 1)[1]: value
+                        for key, value in arrays.items()
+                        if key.startswith(f"level{level['level']}/")
+                    },
                 )
                 for level in data["levels"]
             )
             names = ("run", "model", "label", "facts", "theory", "tolerance", "fingerprint")
             return cls(levels=levels, **{name: data[name] for name in names})
         except (KeyError, TypeError, zipfile.BadZipFile, EOFError) as error:
-            raise ValueError(f"{where}: the report is damaged ({type(error).__name__}: {error})") from error
+            raise ValueError(
+                f"{where}: the report is damaged ({type(error).__name__}: {error})"
+            ) from error
 
 
 def analyse(
@@ -196,7 +218,8 @@ def analyse(
     tolerance
         Distance on (0, 1] up to which a polynomial counts as the theory's.
     write
-        False computes and writes nothing. With True, a report that is there and fits the run's files is read and not computed again.
+        False computes and writes nothing. With True, a report that is there and fits the run's
+        files is read and not computed again.
     progress
         Called with (level, what is being measured).
 
@@ -210,7 +233,11 @@ def analyse(
     if write:
         try:
             report = SpectralReport.load(folder)
-            if report.fingerprint == record.fingerprint and report.tolerance == tolerance and report.run == str(record.path):
+            if (
+                report.fingerprint == record.fingerprint
+                and report.tolerance == tolerance
+                and report.run == str(record.path)
+            ):
                 return report
         except (FileNotFoundError, ValueError):
             pass  # none there, or a damaged one: computed anew and replaced
@@ -220,10 +247,13 @@ def analyse(
     return report
 
 
-def analyse_record(record: RunRecord, *, tolerance: float = TOLERANCE, progress: Progress | None = None) -> SpectralReport:
+def analyse_record(
+    record: RunRecord, *, tolerance: float = TOLERANCE, progress: Progress | None = None
+) -> SpectralReport:
     """The report on a record that was read, levels in parallel; nothing is written.
 
-    Meanwhile BLAS and LAPACK have one thread in this process: with more, each level's wait for one another's (4 times slower on two cores).
+    Meanwhile BLAS and LAPACK have one thread in this process: with more, each level's wait for one
+    another's (4 times slower on two cores).
     """
 
     def one(index: int) -> LevelReport:
@@ -246,7 +276,11 @@ def analyse_record(record: RunRecord, *, tolerance: float = TOLERANCE, progress:
         model=record.config.model.name,
         label=record.label,
         facts=facts_of(record),
-        theory={"origin": record.theory.origin, "name": record.theory.name, "fitted": list(record.theory.fitted)},
+        theory={
+            "origin": record.theory.origin,
+            "name": record.theory.name,
+            "fitted": list(record.theory.fitted),
+        },
         levels=levels,
         tolerance=tolerance,
         fingerprint=record.fingerprint,

@@ -1,12 +1,16 @@
-"""Eigenvalues of a level's convolution on the periodic grid, and what a level's smoothing does to each Fourier mode.
+"""Eigenvalues of a level's convolution on the periodic grid, and what a level's smoothing does to
+each Fourier mode.
 
-A convolution of c channels with periodic padding is block diagonal in the Fourier basis: one c x c matrix ``Ahat(theta)`` for each
-frequency. Its eigenvalues are the operator's spectrum; a smoothing with the polynomial q multiplies the modes of frequency theta by
-``q(Ahat(theta))``. With batch norms folded in (`coefficients.folded`), each step is a c x c matrix of its own and the product of the steps
-takes the place of q. High frequencies: some |theta_j| >= pi/2. Activations are taken as the identity: this is the linear part.
+A convolution of c channels with periodic padding is block diagonal in the Fourier basis: one c x c
+matrix ``Ahat(theta)`` for each frequency. Its eigenvalues are the operator's spectrum; a smoothing
+with the polynomial q multiplies the modes of frequency theta by ``q(Ahat(theta))``. With batch
+norms folded in (`coefficients.folded`), each step is a c x c matrix of its own and the product of
+the steps takes the place of q. High frequencies: some |theta_j| >= pi/2. Activations are taken as
+the identity: this is the linear part.
 
-Order everywhere: frequencies ascending in (-pi, pi] as in `mgtheory.fourier.grid_frequencies`, axis 0 along H and axis 1 along W,
-eigenvalues of one frequency last.
+Order everywhere: frequencies ascending in (-pi, pi] as in
+`mgtheory.fourier.analysis.grid_frequencies`, axis 0 along H and axis 1 along W, eigenvalues of one
+frequency last.
 """
 
 from __future__ import annotations
@@ -17,11 +21,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mgtheory.fourier import channel_eigenvalues, grid_frequencies, symbol
-from mgtheory.polynomial import ResidualPolynomial
-from mgtheory.stencils import Stencil
+from mgtheory.fourier.analysis import channel_eigenvalues, grid_frequencies, symbol
+from mgtheory.polynomials.residual import ResidualPolynomial
+from mgtheory.problems.stencils import Stencil
 
-__all__ = ["NOT_A_SMOOTHER", "SMOOTHER", "Damping", "Spectrum", "convolution_spectrum", "damping", "half_plane", "matrix_symbol"]
+__all__ = [
+    "NOT_A_SMOOTHER",
+    "SMOOTHER",
+    "Damping",
+    "Spectrum",
+    "convolution_spectrum",
+    "damping",
+    "half_plane",
+    "matrix_symbol",
+]
 
 SMOOTHER, NOT_A_SMOOTHER = "smoother", "not a smoother"
 CHUNK = 2**22  # complex numbers in one block of c x c symbols: 64 MiB
@@ -54,12 +67,17 @@ class Spectrum:
 
     @property
     def is_positive(self) -> bool:
-        """Whether the spectrum is real and not negative, up to rounding: the home ground of the classical families."""
+        """Whether the spectrum is real and not negative, up to rounding: the home ground of the
+        classical families."""
         tolerance = 1e-10 * max(self.radius, np.finfo(float).tiny)
-        return bool((np.abs(self.eigenvalues.imag) <= tolerance).all() and (self.eigenvalues.real >= -tolerance).all())
+        return bool(
+            (np.abs(self.eigenvalues.imag) <= tolerance).all()
+            and (self.eigenvalues.real >= -tolerance).all()
+        )
 
     def modulus(self, q: ResidualPolynomial) -> NDArray[np.float64]:
-        """Spectral radius of q(Ahat(theta)), shape (H, W): the largest |q| over the eigenvalues of each frequency."""
+        """Spectral radius of q(Ahat(theta)), shape (H, W): the largest |q| over the eigenvalues of
+        each frequency."""
         return np.asarray(np.abs(q(self.eigenvalues)).max(axis=-1))
 
 
@@ -72,7 +90,8 @@ class Damping:
     radius
         Spectral radius of the smoothing's c x c matrix at each frequency, shape (H, W).
     norm
-        Its 2-norm, shape (H, W), which a single smoothing may reach; None where it was not asked for.
+        Its 2-norm, shape (H, W), which a single smoothing may reach; None where it was not asked
+        for.
     high
         The high frequencies, shape (H, W).
     """
@@ -93,7 +112,8 @@ class Damping:
 
     @property
     def smoothing_norm(self) -> float | None:
-        """The largest 2-norm over the high frequencies; it stands beside mu because c x c symbols are not normal."""
+        """The largest 2-norm over the high frequencies; it stands beside mu because c x c symbols
+        are not normal."""
         return None if self.norm is None else float(self.norm[self.high].max())
 
     @property
@@ -107,13 +127,19 @@ def high_frequencies(theta: ArrayLike) -> NDArray[np.bool_]:
     return np.asarray((np.abs(np.asarray(theta)) >= np.pi / 2 - 1e-12).any(axis=-1))
 
 
-def matrix_symbol(kernel: NDArray[np.float64], theta: NDArray[np.float64]) -> NDArray[np.complex128]:
-    """Ahat(theta), shape (F, c, c) for theta of shape (F, 2) and a kernel of shape (c, c, k, k) in torch layout."""
-    return symbol(Stencil.from_array(kernel, channels=True), theta).reshape(len(theta), *kernel.shape[:2])
+def matrix_symbol(
+    kernel: NDArray[np.float64], theta: NDArray[np.float64]
+) -> NDArray[np.complex128]:
+    """Ahat(theta), shape (F, c, c) for theta of shape (F, 2) and a kernel of shape (c, c, k, k) in
+    torch layout."""
+    return symbol(Stencil.from_array(kernel, channels=True), theta).reshape(
+        len(theta), *kernel.shape[:2]
+    )
 
 
 def half_plane(shape: tuple[int, int]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Flat indices of one frequency of each pair ±theta, and those of their partners: a real kernel needs half of the matrices."""
+    """Flat indices of one frequency of each pair ±theta, and those of their partners: a real kernel
+    needs half of the matrices."""
     index = np.arange(shape[0] * shape[1]).reshape(shape)
     partner = index[np.ix_(*[(2 * ((n - 1) // 2) - np.arange(n)) % n for n in shape])].ravel()
     kept = np.flatnonzero(index.ravel() <= partner)
@@ -121,7 +147,8 @@ def half_plane(shape: tuple[int, int]) -> tuple[NDArray[np.intp], NDArray[np.int
 
 
 def convolution_spectrum(kernel: NDArray[np.float64], shape: tuple[int, int]) -> Spectrum:
-    """The eigenvalues of the periodic convolution with `kernel` (c, c, k, k) on a grid of `shape`: one c x c eigenproblem a frequency."""
+    """The eigenvalues of the periodic convolution with `kernel` (c, c, k, k) on a grid of `shape`:
+    one c x c eigenproblem a frequency."""
     return Spectrum(channel_eigenvalues(kernel, shape), grid_frequencies(shape))
 
 
@@ -133,16 +160,19 @@ def damping(
     norms: bool = True,
     radii: bool = True,
 ) -> Damping:
-    """Spectral radius and 2-norm, at each frequency, of the matrix that one smoothing multiplies the error by.
+    """Spectral radius and 2-norm, at each frequency, of the matrix that one smoothing multiplies
+    the error by.
 
     Parameters
     ----------
     kernel, shape
         As in `convolution_spectrum`.
     propagate
-        ``(Ahat (F, c, c), theta (F, 2)) -> E (F, c, c)``: the smoothing's matrix, as built by `coefficients.propagator`.
+        ``(Ahat (F, c, c), theta (F, 2)) -> E (F, c, c)``: the smoothing's matrix, as built by
+        `coefficients.propagator`.
     norms, radii
-        Whether the 2-norms and the spectral radii are computed; radii that are not are left at infinity.
+        Whether the 2-norms and the spectral radii are computed; radii that are not are left at
+        infinity.
     """
     theta = grid_frequencies(shape)
     radius, norm = np.full((2, shape[0] * shape[1]), np.inf)
@@ -154,7 +184,9 @@ def damping(
         if norms:
             norm[here] = np.linalg.norm(matrices, 2, axis=(-2, -1))
             norm[there] = norm[here]
-    return Damping(radius.reshape(shape), high_frequencies(theta), norm.reshape(shape) if norms else None)
+    return Damping(
+        radius.reshape(shape), high_frequencies(theta), norm.reshape(shape) if norms else None
+    )
 
 
 def _symbol_blocks(

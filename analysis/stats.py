@@ -1,9 +1,11 @@
-"""Mean, spread and confidence over runs that differ in the seed alone, and paired comparisons of two configurations.
+"""Mean, spread and confidence over runs that differ in the seed alone, and paired comparisons of
+two configurations.
 
-A single run says little: accuracies of equal configurations differ from seed to seed. Runs are grouped by everything in their
-configuration but the seed; a group gives mean, standard deviation (n - 1 in the denominator) and the confidence interval of the mean by
-Student's t. Two groups that share seeds are compared in pairs, which removes what the seed does to both; the p-values of many comparisons
-are adjusted by Holm.
+A single run says little: accuracies of equal configurations differ from seed to seed. Runs are
+grouped by everything in their configuration but the seed; a group gives mean, standard deviation (n
+- 1 in the denominator) and the confidence interval of the mean by Student's t. Two groups that
+share seeds are compared in pairs, which removes what the seed does to both; the p-values of many
+comparisons are adjusted by Holm.
 """
 
 from __future__ import annotations
@@ -36,8 +38,19 @@ __all__ = [
 Item = TypeVar("Item")
 Key = TypeVar("Key", bound=Hashable)
 
-# of a configuration: what may differ between runs that count as one; the seed, where files lie, and how the run was recorded
-VOLATILE = frozenset({"seed", "root", "download", "accelerator", "checkpoint_epochs", "checkpoint_steps", "tensorboard"})
+# of a configuration: what may differ between runs that count as one; the seed, where files lie, and
+# how the run was recorded
+VOLATILE = frozenset(
+    {
+        "seed",
+        "root",
+        "download",
+        "accelerator",
+        "checkpoint_epochs",
+        "checkpoint_steps",
+        "tensorboard",
+    }
+)
 WILCOXON_AT_LEAST = 6  # below, the signed-rank test cannot reach p < 0.05 two-sided
 
 
@@ -52,7 +65,8 @@ class Estimate:
     std
         Standard deviation with n - 1 in the denominator; None for one run.
     low, high
-        Ends of the confidence interval of the mean (Student's t, n - 1 degrees of freedom); None for one run.
+        Ends of the confidence interval of the mean (Student's t, n - 1 degrees of freedom); None
+        for one run.
     confidence
         Its level.
     minimum, maximum
@@ -75,7 +89,9 @@ class Estimate:
     def text(self, *, digits: int = 2, factor: float = 1.0) -> str:
         """Mean ± std (n), multiplied by `factor` (100 for percent); the mean alone for one run."""
         mean = f"{factor * self.mean:.{digits}f}"
-        return mean if self.std is None else f"{mean} ± {factor * self.std:.{digits}f} (n = {self.n})"
+        return (
+            mean if self.std is None else f"{mean} ± {factor * self.std:.{digits}f} (n = {self.n})"
+        )
 
 
 @dataclass(frozen=True)
@@ -87,10 +103,12 @@ class Comparison:
     difference
         Mean and spread of a - b over the pairs.
     p_value
-        Of the two-sided paired t-test; 1 where all differences are 0; None for fewer than two pairs, or where all pairs differ by
-        the same amount up to rounding (no spread to measure against).
+        Of the two-sided paired t-test; 1 where all differences are 0; None for fewer than two
+        pairs, or where all pairs differ by the same amount up to rounding (no spread to measure
+        against).
     wilcoxon_p
-        Of the two-sided signed-rank test, which assumes no normal distribution; None below 6 pairs that differ.
+        Of the two-sided signed-rank test, which assumes no normal distribution; None below 6 pairs
+        that differ.
     wins, losses, ties
         Pairs with a > b, a < b, a = b.
     """
@@ -117,7 +135,9 @@ def estimate(values: ArrayLike, *, confidence: float = 0.95) -> Estimate:
     """
     sample = np.atleast_1d(np.asarray(values, dtype=float))
     if sample.ndim != 1 or not sample.size or not np.isfinite(sample).all():
-        raise ValueError(f"statistics need at least one finite number in one dimension, got {sample.tolist()}")
+        raise ValueError(
+            f"statistics need at least one finite number in one dimension, got {sample.tolist()}"
+        )
     if not 0 < confidence < 1:
         raise ValueError(f"confidence is {confidence}, must lie between 0 and 1")
     n, mean = sample.size, float(sample.mean())
@@ -130,10 +150,11 @@ def estimate(values: ArrayLike, *, confidence: float = 0.95) -> Estimate:
 
 
 def fraction_interval(fraction: float, n: int, *, confidence: float = 0.95) -> tuple[float, float]:
-    """(p + z²/2n ± z sqrt(p (1 - p)/n + z²/4n²)) / (1 + z²/n): what n images say of an accuracy p measured on them (Wilson, 1927).
+    """(p + z²/2n ± z sqrt(p (1 - p)/n + z²/4n²)) / (1 + z²/n): what n images say of an accuracy p
+    measured on them (Wilson, 1927).
 
-    It stays inside [0, 1] and has a width at p = 1 too, where the standard error sqrt(p (1 - p)/n) is 0. It knows nothing of the spread
-    from one training to the next.
+    It stays inside [0, 1] and has a width at p = 1 too, where the standard error sqrt(p (1 - p)/n)
+    is 0. It knows nothing of the spread from one training to the next.
 
     Raises
     ------
@@ -141,16 +162,24 @@ def fraction_interval(fraction: float, n: int, *, confidence: float = 0.95) -> t
         For a fraction outside [0, 1], less than one image, or a confidence outside (0, 1).
     """
     if not 0 <= fraction <= 1 or not n >= 1:
-        raise ValueError(f"fraction {fraction} of {n} images, must lie in [0, 1] and be of at least one")
+        raise ValueError(
+            f"fraction {fraction} of {n} images, must lie in [0, 1] and be of at least one"
+        )
     if not 0 < confidence < 1:
         raise ValueError(f"confidence is {confidence}, must lie between 0 and 1")
     z2 = float(stats.norm.ppf(0.5 + confidence / 2)) ** 2
-    middle, half = fraction + z2 / (2 * n), math.sqrt(z2 * fraction * (1 - fraction) / n + (z2 / (2 * n)) ** 2)
+    middle, half = (
+        fraction + z2 / (2 * n),
+        math.sqrt(z2 * fraction * (1 - fraction) / n + (z2 / (2 * n)) ** 2),
+    )
     return max(0.0, (middle - half) / (1 + z2 / n)), min(1.0, (middle + half) / (1 + z2 / n))
 
 
-def paired(a: Mapping[Key, float], b: Mapping[Key, float], *, confidence: float = 0.95) -> Comparison:
-    """a - b over the seeds both have: estimate, paired t-test, signed-rank test and the count of wins.
+def paired(
+    a: Mapping[Key, float], b: Mapping[Key, float], *, confidence: float = 0.95
+) -> Comparison:
+    """a - b over the seeds both have: estimate, paired t-test, signed-rank test and the count of
+    wins.
 
     Parameters
     ----------
@@ -164,7 +193,10 @@ def paired(a: Mapping[Key, float], b: Mapping[Key, float], *, confidence: float 
     """
     shared = [seed for seed in a if seed in b]
     if not shared:
-        raise ValueError(f"paired comparison: the seeds {sorted(map(str, a))} and {sorted(map(str, b))} have none in common")
+        raise ValueError(
+            f"paired comparison: the seeds {sorted(map(str, a))} and {sorted(map(str, b))} have"
+            " none in common"
+        )
     first, second = (np.array([side[seed] for seed in shared], dtype=float) for side in (a, b))
     difference = first - second
     different = int(np.count_nonzero(difference))
@@ -188,7 +220,8 @@ def paired(a: Mapping[Key, float], b: Mapping[Key, float], *, confidence: float 
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down adjustment: the j-th smallest of m p-values times (m - j + 1), made monotone, at most 1."""
+    """Holm's step-down adjustment: the j-th smallest of m p-values times (m - j + 1), made
+    monotone, at most 1."""
     p = np.asarray(p_values, dtype=float)
     order = np.argsort(p, kind="stable")
     adjusted = np.minimum(1.0, np.maximum.accumulate((p.size - np.arange(p.size)) * p[order]))
@@ -198,7 +231,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def configuration_key(config: Mapping[str, Any]) -> str:
-    """The configuration without what differs between equal runs (seed, folders, devices), as canonical JSON text."""
+    """The configuration without what differs between equal runs (seed, folders, devices), as
+    canonical JSON text."""
     return json.dumps(_without_volatile(config), sort_keys=True, default=str)
 
 
@@ -213,7 +247,8 @@ def groups_of(items: Iterable[Item], key: Callable[[Item], str]) -> dict[str, li
 def all_pairs(
     groups: Mapping[str, Mapping[Key, float]], *, confidence: float = 0.95
 ) -> dict[tuple[str, str], tuple[Comparison, float | None]]:
-    """Every two groups compared over their shared seeds, with the p-value adjusted by Holm for the number of tests made.
+    """Every two groups compared over their shared seeds, with the p-value adjusted by Holm for the
+    number of tests made.
 
     Parameters
     ----------
@@ -222,20 +257,28 @@ def all_pairs(
 
     Returns
     -------
-    (first, second) -> (comparison of first - second, adjusted p-value or None where no test was possible).
+    (first, second) -> (comparison of first - second, adjusted p-value or None where no test was
+    possible).
     """
     found = {
         (first, second): paired(groups[first], groups[second], confidence=confidence)
         for first, second in combinations(groups, 2)
         if set(groups[first]) & set(groups[second])
     }
-    tested = {names: comparison.p_value for names, comparison in found.items() if comparison.p_value is not None}
+    tested = {
+        names: comparison.p_value
+        for names, comparison in found.items()
+        if comparison.p_value is not None
+    }
     adjusted = dict(zip(tested, holm(list(tested.values()))))
     return {names: (comparison, adjusted.get(names)) for names, comparison in found.items()}
 
 
-def pair_rows(groups: Mapping[str, Mapping[Key, float]], *, confidence: float = 0.95) -> list[dict[str, Any]]:
-    """`all_pairs` as rows of a table: mean difference first - second, its interval, p-values (t-test, the same by Holm, signed-rank)."""
+def pair_rows(
+    groups: Mapping[str, Mapping[Key, float]], *, confidence: float = 0.95
+) -> list[dict[str, Any]]:
+    """`all_pairs` as rows of a table: mean difference first - second, its interval, p-values
+    (t-test, the same by Holm, signed-rank)."""
     return [
         {
             "first": first,
@@ -250,7 +293,9 @@ def pair_rows(groups: Mapping[str, Mapping[Key, float]], *, confidence: float = 
             "wins": comparison.wins,
             "losses": comparison.losses,
         }
-        for (first, second), (comparison, adjusted) in all_pairs(groups, confidence=confidence).items()
+        for (first, second), (comparison, adjusted) in all_pairs(
+            groups, confidence=confidence
+        ).items()
     ]
 
 

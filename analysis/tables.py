@@ -1,4 +1,5 @@
-"""Numbers and tables as text: markdown with aligned columns, six significant digits, complex numbers as a ± bi."""
+"""Numbers and tables as text: markdown with aligned columns, six significant digits, complex
+numbers as a ± bi."""
 
 from __future__ import annotations
 
@@ -11,7 +12,8 @@ __all__ = ["filled", "markdown", "number"]
 
 
 def number(value: Any, *, digits: int = 4) -> str:
-    """A number for reading: `digits` significant digits, ∞ for infinity, empty for None or not a number; text as it is."""
+    """A number for reading: `digits` significant digits, ∞ for infinity, empty for None or not a
+    number; text as it is."""
     if value is None or (isinstance(value, float) and math.isnan(value)) or value is pd.NA:
         return ""
     if isinstance(value, bool | str):
@@ -34,12 +36,25 @@ def filled(table: pd.DataFrame) -> pd.DataFrame:
 def markdown(table: pd.DataFrame) -> str:
     """A markdown table with columns padded to one width, numbers to the right."""
     header = [str(name).replace("_", " ") for name in table.columns]
-    cells = [[number(value).replace("|", "\\|") for value in row] for row in table.itertuples(index=False, name=None)]
+    cells = [
+        [number(value).replace("|", "\\|") for value in row]
+        for row in table.itertuples(index=False, name=None)
+    ]
     numeric = [pd.api.types.is_numeric_dtype(table[name]) for name in table.columns]
     widths = [max(3, *(len(row[k]) for row in [header, *cells])) for k in range(len(header))]
 
     def line(row: list[str]) -> str:
-        return "| " + " | ".join(t.rjust(w) if right else t.ljust(w) for t, w, right in zip(row, widths, numeric)) + " |"
+        return (
+            "| "
+            + " | ".join(
+                t.rjust(w) if right else t.ljust(w) for t, w, right in zip(row, widths, numeric)
+            )
+            + " |"
+        )
 
-    rule = "|" + "|".join("-" * (w + 1) + (":" if right else "-") for w, right in zip(widths, numeric)) + "|"
+    rule = (
+        "|"
+        + "|".join("-" * (w + 1) + (":" if right else "-") for w, right in zip(widths, numeric))
+        + "|"
+    )
     return "\n".join([line(header), rule, *map(line, cells)])

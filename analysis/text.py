@@ -1,6 +1,8 @@
-"""Reports in words: the tables of one run and of several for reading, every column explained below its table, none of them empty.
+"""Reports in words: the tables of one run and of several for reading, every column explained below
+its table, none of them empty.
 
-Accuracies are in per cent here; the JSON and CSV files hold them as fractions, and every number in full.
+Accuracies are in per cent here; the JSON and CSV files hold them as fractions, and every number in
+full.
 """
 
 from __future__ import annotations
@@ -23,36 +25,68 @@ __all__ = ["comparison_text", "report_text"]
 DISTANCE = "Distances are max |q(t) − q_theory(t)| over t in (0, 1], each q in units of its own b"
 LEARNED = "learned with the batch norms folded in"
 MEANINGS = {
-    "role": "start and learned: the coefficients as they stand, on the A of that moment; theory: its polynomial scaled to the learned A; "
-    f"effective: {LEARNED}, roots of the mean over the channels",
-    "spectral radius b": "of the convolution A that the role stands on; its modes are those of the level's periodic grid",
+    "role": (
+        "start and learned: the coefficients as they stand, on the A of that moment; theory: its"
+        f" polynomial scaled to the learned A; effective: {LEARNED}, roots of the mean over the"
+        " channels"
+    ),
+    "spectral radius b": (
+        "of the convolution A that the role stands on; its modes are those of the level's periodic"
+        " grid"
+    ),
     "roots": "of the residual polynomial q",
-    "smoothing factor": "the largest spectral radius of one pass over the steps on the high frequencies, some |θ_j| ≥ π/2",
+    "smoothing factor": (
+        "the largest spectral radius of one pass over the steps on the high frequencies, some |θ_j|"
+        " ≥ π/2"
+    ),
     "max modulus": "the same over all frequencies: max |q| on the spectrum of A",
-    "smoothing norm": "the largest 2-norm of one pass on the high frequencies: a bound of one pass, since the c × c symbols are not normal",
+    "smoothing norm": (
+        "the largest 2-norm of one pass on the high frequencies: a bound of one pass, since the c ×"
+        " c symbols are not normal"
+    ),
     "verdict": "smoother where the smoothing factor is below 1",
     "b start": "spectral radius of A at the start",
     "b learned": "spectral radius of A after training",
-    "moved (%)": "relative change of the weights 1/r_i as they stand, beside which A may have changed",
+    "moved (%)": (
+        "relative change of the weights 1/r_i as they stand, beside which A may have changed"
+    ),
     "distance start": "of the start's polynomial from the theory's",
     "distance learned": "of the learned polynomial from the theory's",
     "distance effective": f"of the polynomial {LEARNED} from the theory's",
-    "distance rescaled": "the smallest distance of the learned polynomial from the theory's over all scalings of its axis: small where "
-    "training changed A and not the shape of the polynomial",
-    "scale": "that scaling: the learned polynomial is nearest to the theory's for a spectrum up to scale · b",
-    "training": "what training did, by the distances of start and learned, in the words below; several levels: how many of each",
-    "norms folded": "how the effective polynomial stands to the theory's; it says nothing of training",
+    "distance rescaled": (
+        "the smallest distance of the learned polynomial from the theory's over all scalings of its"
+        " axis: small where training changed A and not the shape of the polynomial"
+    ),
+    "scale": (
+        "that scaling: the learned polynomial is nearest to the theory's for a spectrum up to"
+        " scale · b"
+    ),
+    "training": (
+        "what training did, by the distances of start and learned, in the words below; several"
+        " levels: how many of each"
+    ),
+    "norms folded": (
+        "how the effective polynomial stands to the theory's; it says nothing of training"
+    ),
     "nearest": "the classical polynomial nearest to the learned one, with its degree",
     "nearest at": "its distance from the learned one, in place of the theory's",
     "coefficients": "of the step as learned",
-    "in units of A": "the same times the power of the spectral radius of A that frees them of its scale: w b, kappa b², r/b, c_j b^(j+1); "
-    "A/s with s w is the same network",
+    "in units of A": (
+        "the same times the power of the spectral radius of A that frees them of its scale: w b,"
+        " kappa b², r/b, c_j b^(j+1); A/s with s w is the same network"
+    ),
     "identifiable": "the coefficients that have a meaning",
     "kept": "what a batch norm leaves of the others",
-    "effective": "coefficients p_j of the correction Σ p_j A^j r with the norms folded in, mean ± standard deviation over the channels",
+    "effective": (
+        "coefficients p_j of the correction Σ p_j A^j r with the norms folded in, mean ± standard"
+        " deviation over the channels"
+    ),
     "weights": "number of trainable parameters",
     "time (s)": "of training, wall clock",
-    "mu start": "largest smoothing factor of the levels at the start, on their own spectra; below 1 every level smooths",
+    "mu start": (
+        "largest smoothing factor of the levels at the start, on their own spectra; below 1 every"
+        " level smooths"
+    ),
     "mu learned": "the same learned, none where a coefficient is not identifiable",
     "mu effective": f"the same, {LEARNED}",
     "smoother": "how many levels smooth as learned, norms folded in where there are any",
@@ -60,8 +94,14 @@ MEANINGS = {
     "n": "number of seeds, runs of one seed counted once",
     "mean (%)": "of the test accuracy",
     "std (%)": "standard deviation over the seeds, n - 1 in the denominator",
-    "low (%)": "and high: the 95 % confidence interval of the mean over the seeds (Student's t), within 0 and 100; it is wide for two",
-    "difference (%)": "mean of first - second over the shared seeds, in points of test accuracy; low and high: its 95 % interval",
+    "low (%)": (
+        "and high: the 95 % confidence interval of the mean over the seeds (Student's t), within 0"
+        " and 100; it is wide for two"
+    ),
+    "difference (%)": (
+        "mean of first - second over the shared seeds, in points of test accuracy; low and high:"
+        " its 95 % interval"
+    ),
     "p value": "of the two-sided paired t-test",
     "p holm": "the same adjusted for the number of comparisons",
     "p signed rank": "of the signed-rank test, from 6 seeds on",
@@ -70,23 +110,44 @@ MEANINGS = {
 
 
 def report_text(report: SpectralReport) -> str:
-    """The report for reading, as markdown: facts, smoothing, what training did, the coefficients, and what is not identifiable."""
+    """The report for reading, as markdown: facts, smoothing, what training did, the coefficients,
+    and what is not identifiable."""
     parts = [f"# {report.label}: {report.run}", *_facts(report)]
     if not report.levels:
-        return "\n\n".join([*parts, f"{report.model} has no levels and no residual polynomial: accuracies only.", ""])
+        return "\n\n".join(
+            [
+                *parts,
+                f"{report.model} has no levels and no residual polynomial: accuracies only.",
+                "",
+            ]
+        )
     parts += ["## Smoothing on the spectrum of each level", *explained(_smoothing(report))]
     if report.has_polynomial:
         parts += ["## What training did", *explained(_training(report)), *_words([report])]
-        parts += ["## Coefficients of each step", *explained(_coefficients(report)), *_identifiability(report)]
+        parts += [
+            "## Coefficients of each step",
+            *explained(_coefficients(report)),
+            *_identifiability(report),
+        ]
     else:
-        parts.append("The steps are convolutions B: smoothing factors are those of the product of I − B A, there is no polynomial.")
-        parts.append("Where a batch norm follows B directly, the size of each output channel of B has no effect and no meaning.")
+        parts.append(
+            "The steps are convolutions B: smoothing factors are those of the product of I − B A,"
+            " there is no polynomial."
+        )
+        parts.append(
+            "Where a batch norm follows B directly, the size of each output channel of B has no"
+            " effect and no meaning."
+        )
     return "\n\n".join([*parts, ""])
 
 
 def comparison_text(found: RunComparison) -> str:
-    """Several runs for reading: a row a run; over more than one seed a row a configuration, and the paired differences."""
-    runs = _in_percent(found.runs.drop(columns=["run"]), {"val_accuracy": "validation", "test_accuracy": "test accuracy"})
+    """Several runs for reading: a row a run; over more than one seed a row a configuration, and the
+    paired differences."""
+    runs = _in_percent(
+        found.runs.drop(columns=["run"]),
+        {"val_accuracy": "validation", "test_accuracy": "test accuracy"},
+    )
     parts = ["## Runs", *explained(runs), *_words(found.reports)]
     if (found.groups["n"] > 1).any():
         groups = _in_percent(found.groups, {name: name for name in ("mean", "std", "low", "high")})
@@ -100,7 +161,11 @@ def comparison_text(found: RunComparison) -> str:
 def explained(table: pd.DataFrame, *, but: Sequence[str] = ()) -> list[str]:
     """The table without its empty columns, and a list of what its columns mean."""
     shown = filled(table.rename(columns=lambda name: str(name).replace("_", " ")))
-    meanings = [f"- *{name}*: {MEANINGS[name]}." for name in shown.columns if name in MEANINGS and name not in but]
+    meanings = [
+        f"- *{name}*: {MEANINGS[name]}."
+        for name in shown.columns
+        if name in MEANINGS and name not in but
+    ]
     return [markdown(shown), "\n".join(meanings)]
 
 
@@ -113,24 +178,54 @@ def _in_percent(table: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame
 
 def _facts(report: SpectralReport) -> list[str]:
     facts, origin = report.facts, report.theory["origin"]
-    lines = [f"{facts['parameters']:,} weights, {facts['epochs']} epochs, {facts['seconds']:.1f} s, seed {facts['seed']}, {facts['data']}."]
+    lines = [
+        f"{facts['parameters']:,} weights, {facts['epochs']} epochs, {facts['seconds']:.1f} s, seed"
+        f" {facts['seed']}, {facts['data']}."
+    ]
     tested = f"Test accuracy {_percent(facts['test_accuracy'])}"
     if facts["tested_on"] and facts["test_accuracy"] is not None:
-        low, high = (f"{100 * end:.2f}" for end in fraction_interval(facts["test_accuracy"], facts["tested_on"]))
-        tested += f" of {facts['tested_on']:,} images (95 % interval by their number: {low} to {high} %)"
+        low, high = (
+            f"{100 * end:.2f}"
+            for end in fraction_interval(facts["test_accuracy"], facts["tested_on"])
+        )
+        tested += (
+            f" of {facts['tested_on']:,} images (95 % interval by their number: {low} to {high} %)"
+        )
     chosen = {"best": "the best by validation", "last": "the last"}[facts["select"]]
-    weights = "" if facts["chosen_epoch"] is None else f", with the weights of epoch {facts['chosen_epoch']}, {chosen}"
+    weights = (
+        ""
+        if facts["chosen_epoch"] is None
+        else f", with the weights of epoch {facts['chosen_epoch']}, {chosen}"
+    )
     lines.append(f"{tested}, validation {_percent(facts['val_accuracy'])}{weights}.")
     if origin != "none":
         given = "" if facts["given"] == facts["scheme"] else f", given as {facts['given']}"
-        role = "which is the theory that it is measured by" if origin == "start" else f"measured by {report.theory['name']}"
-        lines.append(f"The coefficients started from {facts['scheme']}{given}, {role}; A started {facts['operator']}.")
+        role = (
+            "which is the theory that it is measured by"
+            if origin == "start"
+            else f"measured by {report.theory['name']}"
+        )
+        lines.append(
+            f"The coefficients started from {facts['scheme']}{given}, {role}; A started"
+            f" {facts['operator']}."
+        )
     return [*lines, *(f"Fitted: {reason}." for reason in report.theory["fitted"])]
 
 
 def _smoothing(report: SpectralReport) -> pd.DataFrame:
-    shown = ["level", "role", "spectral_radius", "roots", "smoothing_factor", "max_modulus", "smoothing_norm", "smoother"]
-    return report.table()[shown].rename(columns={"spectral_radius": "spectral radius b", "smoother": "verdict"})
+    shown = [
+        "level",
+        "role",
+        "spectral_radius",
+        "roots",
+        "smoothing_factor",
+        "max_modulus",
+        "smoothing_norm",
+        "smoother",
+    ]
+    return report.table()[shown].rename(
+        columns={"spectral_radius": "spectral radius b", "smoother": "verdict"}
+    )
 
 
 def _training(report: SpectralReport) -> pd.DataFrame:
@@ -143,7 +238,9 @@ def _training(report: SpectralReport) -> pd.DataFrame:
                 "level": level.level,
                 "b start": level.operators["start"].radius,
                 "b learned": level.operators["learned"].radius,
-                "moved (%)": None if level.coefficients_moved is None else 100 * level.coefficients_moved,
+                "moved (%)": (
+                    None if level.coefficients_moved is None else 100 * level.coefficients_moved
+                ),
                 "distance start": verdict.start_distance,
                 "distance learned": verdict.learned_distance,
                 "distance effective": None if effective is None else effective.learned_distance,
@@ -151,7 +248,11 @@ def _training(report: SpectralReport) -> pd.DataFrame:
                 "scale": verdict.shape_scale,
                 "training": verdict.word,
                 "norms folded": "" if effective is None else effective.word,
-                "nearest": "" if nearest is None else f"{nearest}{'' if verdict.nearest else ' to effective'}",
+                "nearest": (
+                    ""
+                    if nearest is None
+                    else f"{nearest}{'' if verdict.nearest else ' to effective'}"
+                ),
                 "nearest at": None if nearest is None else nearest.distance,
             }
         )
@@ -159,18 +260,31 @@ def _training(report: SpectralReport) -> pd.DataFrame:
 
 
 def _words(reports: Sequence[SpectralReport]) -> list[str]:
-    """What the words of the tables mean, and the distances and the tolerance that they speak of; nothing without polynomials."""
+    """What the words of the tables mean, and the distances and the tolerance that they speak of;
+    nothing without polynomials."""
     levels = [level for report in reports for level in report.levels if level.kind == "polynomial"]
-    verdicts = [verdict for level in levels for verdict in (level.verdict, level.effective_verdict) if verdict is not None]
+    verdicts = [
+        verdict
+        for level in levels
+        for verdict in (level.verdict, level.effective_verdict)
+        if verdict is not None
+    ]
     if not verdicts:
         return []
-    lines = [f"- *{word}*: {WORDS[word]}." for word in dict.fromkeys(verdict.word for verdict in verdicts)]
-    tolerance = f"The tolerance is {reports[0].tolerance:g}: up to this distance a polynomial counts as the theory's."
+    lines = [
+        f"- *{word}*: {WORDS[word]}."
+        for word in dict.fromkeys(verdict.word for verdict in verdicts)
+    ]
+    tolerance = (
+        f"The tolerance is {reports[0].tolerance:g}: up to this distance a polynomial counts as the"
+        " theory's."
+    )
     return [f"{DISTANCE}. {tolerance}", "\n".join(lines)]
 
 
 def _coefficients(report: SpectralReport) -> pd.DataFrame:
-    """One row per polynomial step: learned coefficients as they stand and in units of A, what is identifiable, effective ones."""
+    """One row per polynomial step: learned coefficients as they stand and in units of A, what is
+    identifiable, effective ones."""
     rows: list[dict[str, Any]] = []
     for level in report.levels:
         radius = level.operators["learned"].radius
@@ -182,11 +296,21 @@ def _coefficients(report: SpectralReport) -> pd.DataFrame:
                 {
                     "level": level.level,
                     "step": entry["step"],
-                    "coefficients": ", ".join(f"{reading.name} = {number(reading.value)}" for reading in own),
-                    "in units of A": ", ".join(number(reading.value * radius**reading.power) if radius else "" for reading in own),
-                    "identifiable": ", ".join(reading.name for reading in own if reading.identifiable) or "none",
+                    "coefficients": ", ".join(
+                        f"{reading.name} = {number(reading.value)}" for reading in own
+                    ),
+                    "in units of A": ", ".join(
+                        number(reading.value * radius**reading.power) if radius else ""
+                        for reading in own
+                    ),
+                    "identifiable": (
+                        ", ".join(reading.name for reading in own if reading.identifiable) or "none"
+                    ),
                     "kept": ", ".join(f"{name} = {number(value)}" for name, value in kept.items()),
-                    "effective": ", ".join(f"p_{j} = {number(mean)} ± {number(spread)}" for j, (mean, spread) in enumerate(pairs)),
+                    "effective": ", ".join(
+                        f"p_{j} = {number(mean)} ± {number(spread)}"
+                        for j, (mean, spread) in enumerate(pairs)
+                    ),
                 }
             )
     return pd.DataFrame(rows)
@@ -196,10 +320,17 @@ def _identifiability(report: SpectralReport) -> list[str]:
     reasons: dict[str, list[str]] = {}
     for level in report.levels:
         for reading in level.not_identifiable:
-            reasons.setdefault(reading.reason, []).append(f"level {level.level} step {reading.step} {reading.name}")
-    lines = [f"Not identifiable: {', '.join(where)}: {reason}." for reason, where in reasons.items()]
+            reasons.setdefault(reading.reason, []).append(
+                f"level {level.level} step {reading.step} {reading.name}"
+            )
+    lines = [
+        f"Not identifiable: {', '.join(where)}: {reason}." for reason, where in reasons.items()
+    ]
     if any(reading.shares_scale for level in report.levels for reading in level.readings):
-        lines.append("A norm stands inside rho: sizes of coefficients are shared with its gamma; read the effective coefficients.")
+        lines.append(
+            "A norm stands inside rho: sizes of coefficients are shared with its gamma; read the"
+            " effective coefficients."
+        )
     return lines
 
 

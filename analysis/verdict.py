@@ -1,8 +1,11 @@
-"""Did training keep, leave or rediscover the theory's polynomial? Distances between polynomials, and the nearest classical one.
+"""Did training keep, leave or rediscover the theory's polynomial? Distances between polynomials,
+and the nearest classical one.
 
-Polynomials are compared on (0, 1], each scaled by the spectral radius b of the operator it smooths: there the theory's polynomial is the
-same object at every level, at the start and after training. The distance is ``max |q1(b1 t) - q2(b2 t)|`` over t in (0, 1]; beside it
-stands the distance of the weights, ``sqrt(sum |b1 w_i - b2 v_i|^2 / sum |b2 v_i|^2)`` under the best assignment of one set to the other.
+Polynomials are compared on (0, 1], each scaled by the spectral radius b of the operator it smooths:
+there the theory's polynomial is the same object at every level, at the start and after training.
+The distance is ``max |q1(b1 t) - q2(b2 t)|`` over t in (0, 1]; beside it stands the distance of the
+weights, ``sqrt(sum |b1 w_i - b2 v_i|^2 / sum |b2 v_i|^2)`` under the best assignment of one set to
+the other.
 """
 
 from __future__ import annotations
@@ -13,29 +16,51 @@ from typing import Any
 import numpy as np
 from scipy.optimize import linear_sum_assignment, minimize_scalar
 
-from mgtheory.polynomial import ResidualPolynomial
-from mgtheory.scores import nearest_families
+from mgtheory.polynomials.residual import ResidualPolynomial
+from mgtheory.polynomials.scores import nearest_families
 
-__all__ = ["TOLERANCE", "WORDS", "Nearest", "Verdict", "distance", "judge", "nearest_classical", "shape_distance", "weight_distance"]
+__all__ = [
+    "TOLERANCE",
+    "WORDS",
+    "Nearest",
+    "Verdict",
+    "distance",
+    "judge",
+    "nearest_classical",
+    "shape_distance",
+    "weight_distance",
+]
 
-TOLERANCE = 0.1  # of q, whose values on (0, 1] are of order 1: curves that close are hard to tell apart in a figure
+# of q, whose values on (0, 1] are of order 1: curves that close are hard to tell apart in a figure
+TOLERANCE = 0.1
 POINTS = np.sin(0.5 * np.pi * np.arange(1, 513) / 512) ** 2  # (0, 1], denser at both ends
 FITTED = {"chebyshev": "a", "richardson": "root"}  # what `nearest_families` fits of a family
 
-KEPT, RESCALED, LEFT, REDISCOVERED, ELSEWHERE = "kept", "rescaled", "left", "rediscovered", "elsewhere"
+KEPT, RESCALED, LEFT, REDISCOVERED, ELSEWHERE = (
+    "kept",
+    "rescaled",
+    "left",
+    "rediscovered",
+    "elsewhere",
+)
 NEAR, AWAY = "near theory", "away from theory"
 NOT_IDENTIFIABLE = "not identifiable"
 NO_POLYNOMIAL = "no polynomial"
 WORDS = {
     KEPT: "started at the theory's polynomial and is still within the tolerance of it",
-    RESCALED: "started at the theory's polynomial and is within the tolerance of it up to a scaling of its axis: the shape was kept, "
-    "beside an A whose size changed",
+    RESCALED: (
+        "started at the theory's polynomial and is within the tolerance of it up to a scaling of"
+        " its axis: the shape was kept, beside an A whose size changed"
+    ),
     LEFT: "started at the theory's polynomial and is no longer within the tolerance of it",
     REDISCOVERED: "started elsewhere and came within the tolerance of the theory's polynomial",
     ELSEWHERE: "started elsewhere and is still not within the tolerance of the theory's polynomial",
     NEAR: "with the norms folded in it is within the tolerance of the theory's polynomial",
     AWAY: "with the norms folded in it is not within the tolerance of the theory's polynomial",
-    NOT_IDENTIFIABLE: "a batch norm takes the meaning of at least one coefficient away, so nothing is said about the polynomial",
+    NOT_IDENTIFIABLE: (
+        "a batch norm takes the meaning of at least one coefficient away, so nothing is said about"
+        " the polynomial"
+    ),
     NO_POLYNOMIAL: "the steps are convolutions, not polynomials in A",
 }
 
@@ -49,7 +74,8 @@ class Nearest:
     family, degree
         Its name and its degree as a polynomial in A.
     fitted
-        Lower end a of chebyshev's interval or richardson's root, the best there is, in units of b (of b^2 in A^2); None for other families.
+        Lower end a of chebyshev's interval or richardson's root, the best there is, in units of b
+        (of b^2 in A^2); None for other families.
     squared
         Whether it is the family's polynomial in A^2, as symmetric pairs take it.
     distance
@@ -63,7 +89,11 @@ class Nearest:
     distance: float
 
     def __str__(self) -> str:
-        fitted = "" if self.fitted is None else f", {FITTED[self.family]} = {self.fitted:.3g} b{'^2' if self.squared else ''}"
+        fitted = (
+            ""
+            if self.fitted is None
+            else f", {FITTED[self.family]} = {self.fitted:.3g} b{'^2' if self.squared else ''}"
+        )
         return f"{self.family}({self.degree}{fitted}{', in A^2' if self.squared else ''})"
 
 
@@ -82,8 +112,9 @@ class Verdict:
     weight_distance
         Relative distance of the learned weights from the theory's; None where the degrees differ.
     shape_distance, shape_scale
-        The smallest max |q_learned(s t) - q_theory(t)| over all scalings s > 0 of the axis, and that s: small where the learned
-        polynomial is the theory's for another upper end of the spectrum, b s.
+        The smallest max |q_learned(s t) - q_theory(t)| over all scalings s > 0 of the axis, and
+        that s: small where the learned polynomial is the theory's for another upper end of the
+        spectrum, b s.
     nearest
         The classical polynomial nearest to the learned one.
     tolerance
@@ -106,12 +137,14 @@ class Verdict:
 
 
 def distance(q: ResidualPolynomial, other: ResidualPolynomial) -> float:
-    """max |q(t) - other(t)| over t in (0, 1], both scaled to it; on 512 points denser at the ends."""
+    """max |q(t) - other(t)| over t in (0, 1], both scaled to it; on 512 points denser at the
+    ends."""
     return float(np.abs(q(POINTS) - other(POINTS)).max())
 
 
 def weight_distance(q: ResidualPolynomial, other: ResidualPolynomial) -> float | None:
-    """sqrt(sum |w_i - v_i|^2 / sum |v_i|^2) with the weights of `q` assigned to those v of `other`; None for different degrees."""
+    """sqrt(sum |w_i - v_i|^2 / sum |v_i|^2) with the weights of `q` assigned to those v of `other`;
+    None for different degrees."""
     if q.degree != other.degree:
         return None
     cost = np.abs(q.weights[:, None] - other.weights[None, :]) ** 2
@@ -121,7 +154,8 @@ def weight_distance(q: ResidualPolynomial, other: ResidualPolynomial) -> float |
 
 
 def shape_distance(q: ResidualPolynomial, other: ResidualPolynomial) -> tuple[float, float]:
-    """(distance, s): the smallest max |q(s t) - other(t)| over t in (0, 1] and s in [1/100, 100], found to 1e-6 in s."""
+    """(distance, s): the smallest max |q(s t) - other(t)| over t in (0, 1] and s in [1/100, 100],
+    found to 1e-6 in s."""
     target = other(POINTS)
 
     def measure(exponent: float) -> float:
@@ -132,18 +166,30 @@ def shape_distance(q: ResidualPolynomial, other: ResidualPolynomial) -> tuple[fl
     best = int(np.argmin(values))
     low, high = grid[max(best - 1, 0)], grid[min(best + 1, grid.size - 1)]
     found = minimize_scalar(measure, bounds=(low, high), method="bounded", options={"xatol": 1e-6})
-    return (float(found.fun), float(np.exp(found.x))) if found.fun < values[best] else (values[best], float(np.exp(grid[best])))
+    return (
+        (float(found.fun), float(np.exp(found.x)))
+        if found.fun < values[best]
+        else (values[best], float(np.exp(grid[best])))
+    )
 
 
 def nearest_classical(q: ResidualPolynomial) -> Nearest:
-    """The classical polynomial closest to q on (0, 1], of degrees up to that of q: by `nearest_families` in A and, if q is even, in A^2.
+    """The classical polynomial closest to q on (0, 1], of degrees up to that of q: by
+    `nearest_families` in A and, if q is even, in A^2.
 
-    Symmetric pairs make q a polynomial in A^2; t^2 fills (0, 1] as t does, so the distance is the same maximum.
+    Symmetric pairs make q a polynomial in A^2; t^2 fills (0, 1] as t does, so the distance is the
+    same maximum.
     """
-    found = [Nearest(match.family, match.degree, match.fitted, False, match.distance) for match in nearest_families(q)]
+    found = [
+        Nearest(match.family, match.degree, match.fitted, False, match.distance)
+        for match in nearest_families(q)
+    ]
     half = _in_square(q)
     if half is not None:
-        found += [Nearest(match.family, 2 * match.degree, match.fitted, True, match.distance) for match in nearest_families(half)]
+        found += [
+            Nearest(match.family, 2 * match.degree, match.fitted, True, match.distance)
+            for match in nearest_families(half)
+        ]
     return min(found, key=lambda entry: (entry.distance, entry.degree))
 
 
@@ -151,7 +197,11 @@ def _in_square(q: ResidualPolynomial) -> ResidualPolynomial | None:
     """p with q(t) = p(t^2), where q consists of symmetric pairs 1 - kappa t^2; None elsewhere."""
     squares = np.sort_complex(q.weights**2)
     rounding = 1e-12 * float(np.abs(squares).max())
-    paired = q.degree % 2 == 0 and np.abs(squares[::2] - squares[1::2]).max() <= rounding and np.abs(squares.imag).max() <= rounding
+    paired = (
+        q.degree % 2 == 0
+        and np.abs(squares[::2] - squares[1::2]).max() <= rounding
+        and np.abs(squares.imag).max() <= rounding
+    )
     if not paired or abs(q.weights.sum()) > 1e-12 * np.abs(q.weights).sum():  # -q'(0) = 0
         return None
     return ResidualPolynomial.from_weights(squares.real[::2])
@@ -170,9 +220,10 @@ def judge(
     Parameters
     ----------
     start, learned, theory
-        On (0, 1]; None where the steps are no polynomials. Without a start alone, the word says how learned stands to the theory and
-        nothing of training: the start of a network with norms has no statistics to be folded in yet, so no start belongs beside a
-        learned polynomial that has its norms folded in.
+        On (0, 1]; None where the steps are no polynomials. Without a start alone, the word says how
+        learned stands to the theory and nothing of training: the start of a network with norms has
+        no statistics to be folded in yet, so no start belongs beside a learned polynomial that has
+        its norms folded in.
     identifiable
         Whether every coefficient is; if not, nothing is said.
     tolerance
@@ -187,7 +238,13 @@ def judge(
     before, after = None if start is None else distance(start, theory), distance(learned, theory)
     shape, scale = shape_distance(learned, theory)
     from_theory = (KEPT, RESCALED if shape <= tolerance else LEFT)
-    words = (NEAR, AWAY) if before is None else from_theory if before <= tolerance else (REDISCOVERED, ELSEWHERE)
+    words = (
+        (NEAR, AWAY)
+        if before is None
+        else from_theory
+        if before <= tolerance
+        else (REDISCOVERED, ELSEWHERE)
+    )
     return Verdict(
         words[0] if after <= tolerance else words[1],
         before,

@@ -1,9 +1,11 @@
-"""The table of accuracies: equal budgets of epochs for every case and seed, planned from measured epochs, each row written when it is done.
+"""The table of accuracies: equal budgets of epochs for every case and seed, planned from measured
+epochs, each row written when it is done.
 
-`train.py --rows accuracy` calls `accuracy_rows`. The folder `--out` keeps accuracy.jsonl: its first line is the plan (epochs, data, recipe,
-measured costs), every further line one finished run. A call skips the runs that are there, stops cleanly at its deadline or on SIGTERM, and
-prints the table of what there is; the same command goes on. The run folders (`--runs`) may be lost in between: then only the run that was
-on its way starts again.
+`train.py --rows accuracy` calls `accuracy_rows`. The folder `--out` keeps accuracy.jsonl: its first
+line is the plan (epochs, data, recipe, measured costs), every further line one finished run. A call
+skips the runs that are there, stops cleanly at its deadline or on SIGTERM, and prints the table of
+what there is; the same command goes on. The run folders (`--runs`) may be lost in between: then
+only the run that was on its way starts again.
 """
 
 from __future__ import annotations
@@ -23,10 +25,10 @@ import torch
 
 import nets
 from nets.config import load_config
-from nets.data import DataSet, load_data
-from nets.sections import TrainConfig
-from nets.train import _fabric, _settings, build
-from nets.trainer import Trainer
+from nets.data.sources import DataSet, load_data
+from nets.settings import TrainConfig
+from nets.training.train import _fabric, _settings, build
+from nets.training.trainer import Trainer
 
 STARTS: dict[str, list[str]] = {
     "xavier": ["init=xavier"],
@@ -52,19 +54,28 @@ class Case:
 def cases(only: str = "") -> list[Case]:
     """q2 at two placements from every start, and resnet18; those whose name holds `only`."""
     found = [
-        Case(f"q2 {placement}, {start}", f"q2 {placement}", ("model=q2", f"placement={placement}", *sets), extra="laplacian" in start)
+        Case(
+            f"q2 {placement}, {start}",
+            f"q2 {placement}",
+            ("model=q2", f"placement={placement}", *sets),
+            extra="laplacian" in start,
+        )
         for (start, sets), placement in itertools.product(STARTS.items(), PLACEMENTS)
     ]
     found.append(Case("resnet18", "resnet18", ("model=resnet18", "init=none")))
     chosen = [case for case in found if only in case.name]
     if not chosen:
-        raise ValueError(f"--only {only!r} leaves no case; the cases are {'; '.join(case.name for case in found)}")
+        raise ValueError(
+            f"--only {only!r} leaves no case; the cases are"
+            f" {'; '.join(case.name for case in found)}"
+        )
     return chosen
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a group was measured to cost: seconds from nothing to a run's first step, seconds and memory of an epoch."""
+    """What a group was measured to cost: seconds from nothing to a run's first step, seconds and
+    memory of an epoch."""
 
     group: str
     start: float
@@ -74,13 +85,21 @@ class Cost:
 
 
 def configuration(args: argparse.Namespace, case: Case, seed: int, epochs: int) -> TrainConfig:
-    """Of one run. The state is saved at the end or on a stop alone: a run is shorter than what its checkpoints would save."""
-    fixed = [f"data={args.data}", f"epochs={epochs}", f"seed={seed}", "tensorboard=false", f"checkpoint_epochs={epochs}"]
+    """Of one run. The state is saved at the end or on a stop alone: a run is shorter than what its
+    checkpoints would save."""
+    fixed = [
+        f"data={args.data}",
+        f"epochs={epochs}",
+        f"seed={seed}",
+        "tensorboard=false",
+        f"checkpoint_epochs={epochs}",
+    ]
     return load_config("fast", [*case.sets, *fixed, *args.set])
 
 
 def measure(args: argparse.Namespace, case: Case, data: DataSet, *, steps: int = 10) -> Cost:
-    """A group's cost from a few steps of training and an evaluation of a second model: what the first one compiles, a run finds done."""
+    """A group's cost from a few steps of training and an evaluation of a second model: what the
+    first one compiles, a run finds done."""
     config = configuration(args, case, 0, 1)
     cuda = torch.cuda.is_available()
     if cuda:
@@ -111,9 +130,16 @@ def measure(args: argparse.Namespace, case: Case, data: DataSet, *, steps: int =
     some(t, 3)
     whole, done = seconds(lambda: some(t, steps))
     step = whole / done
-    evaluation = min(seconds(lambda: t.evaluate(t.validation))[0] for _ in range(2))  # the first prepares
+    # the first prepares
+    evaluation = min(seconds(lambda: t.evaluate(t.validation))[0] for _ in range(2))
     memory = torch.cuda.max_memory_allocated() / 2**30 if cuda else _resident()
-    return Cost(case.group, start, step * t.steps_per_epoch + evaluation, config.train.batch_size / step, memory)
+    return Cost(
+        case.group,
+        start,
+        step * t.steps_per_epoch + evaluation,
+        config.train.batch_size / step,
+        memory,
+    )
 
 
 def _resident() -> float:
@@ -133,7 +159,8 @@ def affordable(costs: Mapping[str, Cost], runs: Sequence[Case], seconds: float) 
 
 
 class Rows:
-    """accuracy.jsonl: a line is written, flushed and synced at once; a half line of a killed call is cut off."""
+    """accuracy.jsonl: a line is written, flushed and synced at once; a half line of a killed call
+    is cut off."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -160,24 +187,36 @@ class Rows:
     def values(self, name: str) -> dict[int, float]:
         """seed -> test accuracy in %, not a number where a run diverged."""
         return {
-            row["seed"]: row["accuracy"] if row["accuracy"] is not None else float("nan") for row in self.lines[1:] if row["case"] == name
+            row["seed"]: row["accuracy"] if row["accuracy"] is not None else float("nan")
+            for row in self.lines[1:]
+            if row["case"] == name
         }
 
 
 def make_plan(args: argparse.Namespace, chosen: Sequence[Case], seconds: float) -> dict[str, Any]:
-    """Measures one case of every group and chooses the epochs; prints times and memory before anything is trained."""
+    """Measures one case of every group and chooses the epochs; prints times and memory before
+    anything is trained."""
     began = time.perf_counter()
     options = load_config("fast", [f"data={args.data}", *args.set]).data
-    data = load_data(**options.model_dump(include={"name", "root", "validation", "split_seed", "size", "download"}))
+    data = load_data(
+        **options.model_dump(
+            include={"name", "root", "validation", "split_seed", "size", "download"}
+        )
+    )
     costs: dict[str, Cost] = {}
     for case in chosen:
         if case.group not in costs:
-            with _settings(configuration(args, case, 0, 1).train):  # as in a run: compiled code depends on them
+            # as in a run: compiled code depends on them
+            with _settings(configuration(args, case, 0, 1).train):
                 costs[case.group] = measure(args, case, data)
     spent = time.perf_counter() - began
     runs = [case for case in chosen for _ in range(args.seeds)]
-    epochs = args.epochs or affordable(costs, runs, seconds - args.calls * spent)  # every call decodes and compiles anew
-    print(f"\nplan, measured in {spent:.0f} s: {len(data.train):,} training images, {len(runs)} runs of {epochs} epochs")
+    # every call decodes and compiles anew
+    epochs = args.epochs or affordable(costs, runs, seconds - args.calls * spent)
+    print(
+        f"\nplan, measured in {spent:.0f} s: {len(data.train):,} training images, {len(runs)} runs"
+        f" of {epochs} epochs"
+    )
     print(f"{'':<32}{'runs':>6}{'start s':>9}{'epoch s':>9}{'images/s':>11}{'GiB':>7}{'all s':>9}")
     total = 0.0
     for name, cost in costs.items():
@@ -188,11 +227,17 @@ def make_plan(args: argparse.Namespace, chosen: Sequence[Case], seconds: float) 
             f"{name:<32}{count:>6}{cost.start:>9.2f}{cost.epoch:>9.2f}{cost.images_per_second:>11,.0f}{cost.gibibytes:>7.2f}{whole:>9.0f}"
         )
     print(f"{'together':<32}{len(runs):>6}{'':>36}{total:>9.0f}   of {seconds:.0f} s", flush=True)
-    return {"data": args.data, "sets": args.set, "epochs": epochs, "costs": [asdict(cost) for cost in costs.values()]}
+    return {
+        "data": args.data,
+        "sets": args.set,
+        "epochs": epochs,
+        "costs": [asdict(cost) for cost in costs.values()],
+    }
 
 
 def accuracy_rows(args: argparse.Namespace, *, deadline: float, budget: float) -> bool:
-    """Trains what is missing until the deadline (of time.perf_counter), prints the table; whether all rows are there.
+    """Trains what is missing until the deadline (of time.perf_counter), prints the table; whether
+    all rows are there.
 
     Parameters
     ----------
@@ -207,33 +252,64 @@ def accuracy_rows(args: argparse.Namespace, *, deadline: float, budget: float) -
     given = {"data": args.data, "sets": args.set} | ({"epochs": args.epochs} if args.epochs else {})
     for key, value in given.items():
         if plan[key] != value:
-            raise ValueError(f"{rows.path} has rows for {key} {plan[key]!r}, asked is {value!r}; give another --out")
-    torch._dynamo.config.recompile_limit = 64  # every run is a new module; a group shares its compiled code where torch can tell
+            raise ValueError(
+                f"{rows.path} has rows for {key} {plan[key]!r}, asked is {value!r}; give another"
+                " --out"
+            )
+    # every run is a new module; a group shares its compiled code where torch can tell
+    torch._dynamo.config.recompile_limit = 64
     stopped = False
-    for seed, case in sorted(itertools.product(range(args.seeds), chosen), key=lambda pair: pair[1].extra):
+    for seed, case in sorted(
+        itertools.product(range(args.seeds), chosen), key=lambda pair: pair[1].extra
+    ):
         if stopped or seed in rows.values(case.name):
             continue
         config = configuration(args, case, seed, plan["epochs"])
-        folder = Path(args.runs or Path(args.out) / "runs") / f"{case.name.replace(' ', '_').replace(',', '')}_{seed}_{plan['epochs']}"
+        folder = (
+            Path(args.runs or Path(args.out) / "runs")
+            / f"{case.name.replace(' ', '_').replace(',', '')}_{seed}_{plan['epochs']}"
+        )
         began = time.perf_counter()
         if began > deadline:
             stopped = True
             continue
         row: dict[str, Any] = {"case": case.name, "seed": seed, "accuracy": None}
         try:
-            summary = nets.train(config, folder, resume=True, progress=False, stop=lambda: time.perf_counter() > deadline)
+            summary = nets.train(
+                config,
+                folder,
+                resume=True,
+                progress=False,
+                stop=lambda: time.perf_counter() > deadline,
+            )
             if not summary.finished:
                 stopped = True
-                print(f"{case.name}, seed {seed}: stopped after {summary.epochs} of {plan['epochs']} epochs", flush=True)
+                print(
+                    f"{case.name}, seed {seed}: stopped after {summary.epochs} of {plan['epochs']}"
+                    " epochs",
+                    flush=True,
+                )
                 continue
             row["accuracy"] = 100 * (summary.test_accuracy or 0.0)
             row |= {
-                key: getattr(summary, key) for key in ("test_loss", "val_accuracy", "train_loss", "parameters", "epochs", "environment")
+                key: getattr(summary, key)
+                for key in (
+                    "test_loss",
+                    "val_accuracy",
+                    "train_loss",
+                    "parameters",
+                    "epochs",
+                    "environment",
+                )
             }
-            row |= {"images_per_second": summary.images_per_second, "roots_at_guard": len(summary.roots_at_guard)}
+            row |= {
+                "images_per_second": summary.images_per_second,
+                "roots_at_guard": len(summary.roots_at_guard),
+            }
         except FloatingPointError as error:
             row["error"] = str(error)
-        except Exception as error:  # no row: the next call tries this run again, and the others are trained now
+        # no row: the next call tries this run again, and the others are trained now
+        except Exception as error:
             print(f"{case.name}, seed {seed}: {type(error).__name__}: {error}", flush=True)
             continue
         row["seconds"] = round(time.perf_counter() - began, 2)
@@ -244,14 +320,20 @@ def accuracy_rows(args: argparse.Namespace, *, deadline: float, budget: float) -
 
 
 def print_accuracies(args: argparse.Namespace, rows: Rows, chosen: Sequence[Case]) -> None:
-    """Mean and standard deviation over the seeds of every case; runs that diverged are counted and left out of the mean."""
+    """Mean and standard deviation over the seeds of every case; runs that diverged are counted and
+    left out of the mean."""
     label = "CIFAR-10 (JPEG)" if "cifar10-jpeg" in args.data else args.data
     epochs = (rows.plan or {})["epochs"]
-    print(f"\n{label}, fast recipe, {epochs} epochs for every run; test accuracy in %, mean +- standard deviation over seeds")
+    print(
+        f"\n{label}, fast recipe, {epochs} epochs for every run; test accuracy in %, mean +-"
+        " standard deviation over seeds"
+    )
     for case in chosen:
         found = rows.values(case.name)
         values = [value for value in found.values() if value == value]
         mean = f"{statistics.mean(values):.2f}" if values else "-"
         spread = f"{statistics.stdev(values):.2f}" if len(values) > 1 else "-"
         diverged = f", {len(found) - len(values)} diverged" if len(values) < len(found) else ""
-        print(f"{case.name:<44}{mean:>8} +- {spread:<6}({len(found)} of {args.seeds} runs{diverged})")
+        print(
+            f"{case.name:<44}{mean:>8} +- {spread:<6}({len(found)} of {args.seeds} runs{diverged})"
+        )

@@ -1,9 +1,11 @@
-"""The matrix-free cycle beside PyAMG, scipy.fft's sine transform and the copy bandwidth of the machine; time per unknown against size.
+"""The matrix-free cycle beside PyAMG, scipy.fft's sine transform and the copy bandwidth of the
+machine; time per unknown against size.
 
-Compiling (or loading) the kernels happens once in a process and is reported apart. Problems are 5- and 7-point Laplacians with zero
-boundary values and a smooth solution that is no eigenfunction; residuals are recomputed from A, x and b. PyAMG's time is that of the
-fastest of ruge_stuben and smoothed_aggregation, with and without cg, set-up included on both sides. `benchmarks/solve.py` prints this
-table after its own.
+Compiling (or loading) the kernels happens once in a process and is reported apart. Problems are 5-
+and 7-point Laplacians with zero boundary values and a smooth solution that is no eigenfunction;
+residuals are recomputed from A, x and b. PyAMG's time is that of the fastest of ruge_stuben and
+smoothed_aggregation, with and without cg, set-up included on both sides. `benchmarks/solve.py`
+prints this table after its own.
 
     python benchmarks/matrixfree.py [--quick] [--repeats 7] [--plot FILE] [--largest 8191]
 """
@@ -23,16 +25,18 @@ import scipy.fft
 from table import Row, interleaved, machine, print_rows, relative_residual
 
 from mgtheory.matrixfree import StencilHierarchy, tables
-from mgtheory.matrixfree.levels import compile_kernels
-from mgtheory.problems import poisson
-from mgtheory.stencils import Stencil
+from mgtheory.matrixfree.level import compile_kernels
+from mgtheory.problems.problem import poisson
+from mgtheory.problems.stencils import Stencil
 
 TOL = 1e-8
-# by dimension, the fastest to 1e-8 in processor time on one thread, of degrees 1 to 6 and coarsest grids of 1024 to 32768 unknowns (on an
-# EPYC 9004: 22.4 ms at 1023^2, next 23.7; 73.6 ms at 127^3, next 78.8)
+# by dimension, the fastest to 1e-8 in processor time on one thread, of degrees 1 to 6 and coarsest
+# grids of 1024 to 32768 unknowns (on an EPYC 9004: 22.4 ms at 1023^2, next 23.7; 73.6 ms at 127^3,
+# next 78.8)
 CYCLE = {2: {"pre": 0, "degree": 3}, 3: {"pre": 0, "degree": 4, "coarsest": 32768}}
-# one full multigrid pass with an error below 1.1 times the direct solution's at every size: one step on the finest grids, two below (with
-# one step on all of them the distance to the discrete solution doubles from size to size: 1.7 times the direct error at 4095^2)
+# one full multigrid pass with an error below 1.1 times the direct solution's at every size: one
+# step on the finest grids, two below (with one step on all of them the distance to the discrete
+# solution doubles from size to size: 1.7 times the direct error at 4095^2)
 PASS = {2: {"pre": 0, "degree": (1, 1, 1, 2)}, 3: {"pre": 0, "degree": (1, 2), "coarsest": 32768}}
 
 
@@ -50,7 +54,13 @@ def smooth_problem(n: int, dim: int) -> tuple[np.ndarray, np.ndarray]:
     """u = prod t (1 - t) exp(t), and b = -Laplace u, on n^dim points."""
     t = np.arange(1, n + 1) / (n + 1)
     u, f = t * (1.0 - t) * np.exp(t), t * (3.0 + t) * np.exp(t)
-    lines = [[(f if i == j else u).reshape([-1 if a == i else 1 for a in range(dim)]) for i in range(dim)] for j in range(dim)]
+    lines = [
+        [
+            (f if i == j else u).reshape([-1 if a == i else 1 for a in range(dim)])
+            for i in range(dim)
+        ]
+        for j in range(dim)
+    ]
     exact = _outer([u.reshape([-1 if a == i else 1 for a in range(dim)]) for i in range(dim)])
     return exact, np.ascontiguousarray(sum(_outer(line) for line in lines))
 
@@ -63,7 +73,8 @@ def _outer(lines: list[np.ndarray]) -> np.ndarray:
 
 
 def sine_solver(n: int, dim: int) -> Callable[[np.ndarray, int], np.ndarray]:
-    """b, workers -> A^-1 b by scipy.fft; its eigenvalues are prepared here, outside the measured time."""
+    """b, workers -> A^-1 b by scipy.fft; its eigenvalues are prepared here, outside the measured
+    time."""
     k = 4.0 * (n + 1) ** 2 * np.sin(np.pi * np.arange(1, n + 1) / (2 * n + 2)) ** 2
     inverse = 1.0 / sum(k.reshape([-1 if a == j else 1 for a in range(dim)]) for j in range(dim))
 
@@ -84,17 +95,24 @@ def solve_rows(n: int, dim: int, asked: float, repeats: int) -> list[Row]:
     _, b = smooth_problem(n, dim)
     sine = sine_solver(n, dim)
     fast = {
-        f"{what}, {cycle}": (lambda cycle=cycle: StencilHierarchy.build(problem, **CYCLE[dim]).solve(b, tol=TOL, cycle=cycle).x)
+        f"{what}, {cycle}": lambda cycle=cycle: (
+            StencilHierarchy.build(problem, **CYCLE[dim]).solve(b, tol=TOL, cycle=cycle).x
+        )
         for cycle in ("FMG", "V")
     }
-    direct = {f"sine transform, {w} worker(s)": (lambda w=w: sine(b, w)) for w in (1, 2)}
+    direct = {f"sine transform, {w} worker(s)": lambda w=w: sine(b, w) for w in (1, 2)}
     theirs = peers(problem.A, b.reshape(-1))
-    seconds, solutions = interleaved({**fast, **direct, **theirs}, repeats=repeats if dim == 2 else 1)
+    seconds, solutions = interleaved(
+        {**fast, **direct, **theirs}, repeats=repeats if dim == 2 else 1
+    )
     if dim == 3:
         again = interleaved({**fast, **direct}, repeats=repeats)[0]
         seconds.update(again)
         seconds.least.update(again.least)
-    residual = {name: relative_residual(problem.A, np.reshape(x, -1), b.reshape(-1)) for name, x in solutions.items()}
+    residual = {
+        name: relative_residual(problem.A, np.reshape(x, -1), b.reshape(-1))
+        for name, x in solutions.items()
+    }
     assert all(residual[name] <= TOL for name in fast), residual
     reached = [name for name in theirs if residual[name] <= TOL]
     best = min(reached, key=seconds.__getitem__)
@@ -109,23 +127,31 @@ def solve_rows(n: int, dim: int, asked: float, repeats: int) -> list[Row]:
 
 
 def full_multigrid_rows(n: int, repeats: int) -> list[Row]:
-    """One full multigrid pass, set-up included, beside the sine transform; the error against the exact solution in the note."""
+    """One full multigrid pass, set-up included, beside the sine transform; the error against the
+    exact solution in the note."""
     exact, b = smooth_problem(n, 2)
     sine = sine_solver(n, 2)
-    direct = {f"sine transform, {w} worker(s)": (lambda w=w: sine(b, w)) for w in (1, 2)}
+    direct = {f"sine transform, {w} worker(s)": lambda w=w: sine(b, w) for w in (1, 2)}
     stencil = laplacian(2)
     ours = {
-        f"2D {n}x{n}, full multigrid, V(0,1), {name}": (
-            lambda degree=degree: StencilHierarchy.build(stencil, shape=(n, n), pre=0, degree=degree).full_multigrid(b).x
+        f"2D {n}x{n}, full multigrid, V(0,1), {name}": lambda degree=degree: (
+            StencilHierarchy.build(stencil, shape=(n, n), pre=0, degree=degree).full_multigrid(b).x
         )
-        for name, degree in (("degrees 1, 1, 1, 2, ...", PASS[2]["degree"]), ("degrees 1, 2, ...", (1, 2)), ("degree 2", 2))
+        for name, degree in (
+            ("degrees 1, 1, 1, 2, ...", PASS[2]["degree"]),
+            ("degrees 1, 2, ...", (1, 2)),
+            ("degree 2", 2),
+        )
     }
     seconds, solutions = interleaved({**direct, **ours}, repeats=2 * repeats)
     best = min(direct, key=seconds.__getitem__)
     error = {name: float(np.max(np.abs(x - exact))) for name, x in solutions.items()}
     assert all(error[name] <= 1.1 * error[best] for name in ours), error
     notes = [f"error {error[name] / error[best]:.3f} x the direct solution's" for name in ours]
-    return [seconds.row(name, name, best, asked=asked, note=note) for name, asked, note in zip(ours, (4.0, 0.0, 0.0), notes, strict=True)]
+    return [
+        seconds.row(name, name, best, asked=asked, note=note)
+        for name, asked, note in zip(ours, (4.0, 0.0, 0.0), notes, strict=True)
+    ]
 
 
 def copies(source: np.ndarray, target: np.ndarray) -> dict[str, Callable[[], Any]]:
@@ -134,7 +160,10 @@ def copies(source: np.ndarray, target: np.ndarray) -> dict[str, Callable[[], Any
     pool = ThreadPoolExecutor(2)
 
     def together() -> None:
-        parts = [pool.submit(np.copyto, target[part], source[part]) for part in (slice(0, half), slice(half, None))]
+        parts = [
+            pool.submit(np.copyto, target[part], source[part])
+            for part in (slice(0, half), slice(half, None))
+        ]
         for part in parts:
             part.result()
 
@@ -142,30 +171,57 @@ def copies(source: np.ndarray, target: np.ndarray) -> dict[str, Callable[[], Any
 
 
 def smoother_rows(n: int, repeats: int) -> list[Row]:
-    """Bandwidth of one degree of the smoother against a copy, and degree 4 against degree 1, in place on n x n."""
+    """Bandwidth of one degree of the smoother against a copy, and degree 4 against degree 1, in
+    place on n x n."""
     x, b, other = (np.random.default_rng(seed).standard_normal((n, n)) for seed in range(3))
-    levels = {k: StencilHierarchy.build(laplacian(2), shape=(n, n), smoother="chebyshev", degree=k) for k in (1, 2, 4, 8)}
-    contestants: dict[str, Callable[[], Any]] = {f"degree {k}": (lambda k=k: levels[k].smooth(x, b, out=x)) for k in levels}
+    levels = {
+        k: StencilHierarchy.build(laplacian(2), shape=(n, n), smoother="chebyshev", degree=k)
+        for k in (1, 2, 4, 8)
+    }
+    contestants: dict[str, Callable[[], Any]] = {
+        f"degree {k}": lambda k=k: levels[k].smooth(x, b, out=x) for k in levels
+    }
     seconds, _ = interleaved({**contestants, **copies(b, other)}, repeats=repeats)
     copy = min((name for name in seconds if name.startswith("copy")), key=seconds.__getitem__)
     rate = {"smoother": 24e-9 * n * n / seconds["degree 1"], "copy": 16e-9 * n * n / seconds[copy]}
-    note = f"{rate['smoother']:.1f} of {rate['copy']:.1f} GB/s; the ratio is that of bandwidths; peer: {copy}"
-    longer = ", ".join(f"degree {k}: {seconds[f'degree {k}'] / seconds['degree 1']:.2f}" for k in (2, 4, 8))
+    note = (
+        f"{rate['smoother']:.1f} of {rate['copy']:.1f} GB/s; the ratio is that of bandwidths; peer:"
+        f" {copy}"
+    )
+    longer = ", ".join(
+        f"degree {k}: {seconds[f'degree {k}'] / seconds['degree 1']:.2f}" for k in (2, 4, 8)
+    )
     return [
-        seconds.row(f"one degree of the smoother, {n}x{n}, 24 bytes an unknown", "degree 1", copy, asked=0.8, note=note, factor=1.5),
-        seconds.row(f"smoothing of degree 4, {n}x{n}", "degree 4", "degree 1", asked=0.4, note=f"time over degree 1: {longer}"),
+        seconds.row(
+            f"one degree of the smoother, {n}x{n}, 24 bytes an unknown",
+            "degree 1",
+            copy,
+            asked=0.8,
+            note=note,
+            factor=1.5,
+        ),
+        seconds.row(
+            f"smoothing of degree 4, {n}x{n}",
+            "degree 4",
+            "degree 1",
+            asked=0.4,
+            note=f"time over degree 1: {longer}",
+        ),
     ]
 
 
 def memory_rows() -> list[Row]:
-    """Peak of all arrays that set-up and solve allocate beside x and b, in fine-grid vectors in place of seconds."""
+    """Peak of all arrays that set-up and solve allocate beside x and b, in fine-grid vectors in
+    place of seconds."""
     rows = []
     for n, dim in ((1023, 2), (127, 3)):
         _, b = smooth_problem(n, dim)
         for table in (tables.linear, tables.cubic, tables.restriction, tables.bands):
             table.cache_clear()  # those kept from other rows count too
         tracemalloc.start()
-        solution = StencilHierarchy.build(laplacian(dim), shape=(n,) * dim, **CYCLE[dim]).solve(b, tol=TOL)
+        solution = StencilHierarchy.build(laplacian(dim), shape=(n,) * dim, **CYCLE[dim]).solve(
+            b, tol=TOL
+        )
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         vectors = (peak - solution.x.nbytes) / b.nbytes
@@ -194,21 +250,28 @@ def rows(quick: bool = False, repeats: int = 7) -> list[Row]:
 
 
 def scaling(largest: int, repeats: int) -> dict[str, tuple[list[int], list[float]]]:
-    """Label -> (unknowns, shortest seconds), set-up included: solved to 1e-8, and one full multigrid pass, in two and three dimensions."""
+    """Label -> (unknowns, shortest seconds), set-up included: solved to 1e-8, and one full
+    multigrid pass, in two and three dimensions."""
     result: dict[str, tuple[list[int], list[float]]] = {}
     for dim, sizes in ((2, (255, 511, 1023, 2047, 4095, 8191)), (3, (31, 63, 127, 255))):
         for n in [n for n in sizes if dim == 3 or n <= largest]:
             _, b = smooth_problem(n, dim)
             stencil = laplacian(dim)
             runs = {
-                f"{dim}D, to 1e-8": lambda stencil=stencil, b=b, dim=dim: StencilHierarchy.build(
-                    stencil, shape=b.shape, **CYCLE[dim]
-                ).solve(b, cycle="FMG", tol=TOL),
-                f"{dim}D, one pass": lambda stencil=stencil, b=b, dim=dim: StencilHierarchy.build(
-                    stencil, shape=b.shape, **PASS[dim]
-                ).full_multigrid(b),
+                f"{dim}D, to 1e-8": (
+                    lambda stencil=stencil, b=b, dim=dim: StencilHierarchy.build(
+                        stencil, shape=b.shape, **CYCLE[dim]
+                    ).solve(b, cycle="FMG", tol=TOL)
+                ),
+                f"{dim}D, one pass": (
+                    lambda stencil=stencil, b=b, dim=dim: StencilHierarchy.build(
+                        stencil, shape=b.shape, **PASS[dim]
+                    ).full_multigrid(b)
+                ),
             }
-            seconds, solutions = interleaved(runs, repeats=6 * repeats if b.size < 2**22 else repeats)
+            seconds, solutions = interleaved(
+                runs, repeats=6 * repeats if b.size < 2**22 else repeats
+            )
             for name in runs:
                 unknowns, times = result.setdefault(name, ([], []))
                 unknowns.append(b.size)
@@ -216,7 +279,8 @@ def scaling(largest: int, repeats: int) -> dict[str, tuple[list[int], list[float
             full, single = (1e9 * seconds.least[name] / b.size for name in runs)
             cycles = next(iter(solutions.values())).iterations
             print(
-                f"  {dim}D {n:>5}: {full:8.2f} ns an unknown to 1e-8 ({cycles} cycles), {single:6.2f} ns for one full multigrid pass",
+                f"  {dim}D {n:>5}: {full:8.2f} ns an unknown to 1e-8 ({cycles} cycles),"
+                f" {single:6.2f} ns for one full multigrid pass",
                 flush=True,
             )
     return result
@@ -234,8 +298,12 @@ def plot(series: dict[str, tuple[list[int], list[float]]], path: str) -> None:
 
 
 def report(quick: bool, repeats: int, largest: int, picture: str) -> None:
-    """Print the table, and without `quick` the series over sizes, drawn to the file `picture` if that is given."""
-    print(f"kernels compiled or loaded in {compile_kernels():.2f} s (once; not part of any time below)")
+    """Print the table, and without `quick` the series over sizes, drawn to the file `picture` if
+    that is given."""
+    print(
+        f"kernels compiled or loaded in {compile_kernels():.2f} s (once; not part of any time"
+        " below)"
+    )
     print_rows("matrix-free backend, set-up + solve", rows(quick, repeats))
     if quick:
         return
@@ -248,7 +316,9 @@ def report(quick: bool, repeats: int, largest: int, picture: str) -> None:
 def main() -> None:
     """Print the table and the time per unknown."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="two dimensions, without the series over sizes")
+    parser.add_argument(
+        "--quick", action="store_true", help="two dimensions, without the series over sizes"
+    )
     parser.add_argument("--repeats", type=int, default=7, help="runs of which the median is taken")
     parser.add_argument("--largest", type=int, default=8191, help="largest n of the series in 2D")
     parser.add_argument("--plot", default="", metavar="FILE", help="draw the series to this file")

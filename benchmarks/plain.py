@@ -1,6 +1,8 @@
-"""The yardstick of training: Poly-MgNet q2 as it is written in the papers, in a plain eager loop, with or without a DataLoader.
+"""The yardstick of training: Poly-MgNet q2 as it is written in the papers, in a plain eager loop,
+with or without a DataLoader.
 
-The twin shares the weights of one of our models, so that the benchmark can first check that both compute the same function.
+The twin shares the weights of one of our models, so that the benchmark can first check that both
+compute the same function.
 """
 
 from __future__ import annotations
@@ -16,14 +18,16 @@ from torch.utils.data import DataLoader, Dataset
 
 
 class PlainQ2(nn.Module):
-    """q2 at placement `regular`, every A u computed (15 convolutions with A on 4 levels), or the honest 13.
+    """q2 at placement `regular`, every A u computed (15 convolutions with A on 4 levels), or the
+    honest 13.
 
     Parameters
     ----------
     model
         One of `nets.create_model("q2")`, whose weights are used.
     skip
-        Leave out the products with u = 0 at the start and the unused last residual, as a careful author would.
+        Leave out the products with u = 0 at the start and the unused last residual, as a careful
+        author would.
     """
 
     def __init__(self, model: nn.Module, *, skip: bool = False) -> None:
@@ -52,7 +56,13 @@ class PlainQ2(nn.Module):
 class PlainImages(Dataset[tuple[Tensor, int]]):
     """Images augmented one by one in the loader's workers: crop by 4, flip, normalise."""
 
-    def __init__(self, images: np.ndarray, labels: np.ndarray, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+    def __init__(
+        self,
+        images: np.ndarray,
+        labels: np.ndarray,
+        mean: tuple[float, ...],
+        std: tuple[float, ...],
+    ) -> None:
         self.images, self.labels = images, labels
         self.mean, self.std = (torch.tensor(v)[:, None, None] for v in (mean, std))
 
@@ -67,10 +77,18 @@ class PlainImages(Dataset[tuple[Tensor, int]]):
         return (x - self.mean) / self.std, int(self.labels[i])
 
 
-def plain_loader(dataset: PlainImages, batch: int, workers: int, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
+def plain_loader(
+    dataset: PlainImages, batch: int, workers: int, device: torch.device
+) -> Iterator[tuple[Tensor, Tensor]]:
     """Batches without end, pinned, by worker processes that stay."""
     loader = DataLoader(
-        dataset, batch, shuffle=True, num_workers=workers, pin_memory=device.type == "cuda", drop_last=True, persistent_workers=workers > 0
+        dataset,
+        batch,
+        shuffle=True,
+        num_workers=workers,
+        pin_memory=device.type == "cuda",
+        drop_last=True,
+        persistent_workers=workers > 0,
     )
     while True:
         for x, y in loader:
@@ -78,7 +96,8 @@ def plain_loader(dataset: PlainImages, batch: int, workers: int, device: torch.d
 
 
 class PlainStep:
-    """zero_grad, forward, cross-entropy, backward, SGD step: eager, float32, and the loss read back as loops do for their log."""
+    """zero_grad, forward, cross-entropy, backward, SGD step: eager, float32, and the loss read back
+    as loops do for their log."""
 
     def __init__(self, net: nn.Module) -> None:
         self.net = net.train()

@@ -1,7 +1,9 @@
-"""The table that every benchmark prints: what, our time, the peer's time, their ratio, and what was asked; medians of several runs.
+"""The table that every benchmark prints: what, our time, the peer's time, their ratio, and what was
+asked; medians of several runs.
 
-Runs of all contestants are interleaved, so that a change of the machine's load meets all of them alike. Beside the ratio of the medians
-stands that of the shortest times: where both agree, the load did not decide.
+Runs of all contestants are interleaved, so that a change of the machine's load meets all of them
+alike. Beside the ratio of the medians stands that of the shortest times: where both agree, the load
+did not decide.
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Row:
-    """One line: seconds of ours and of the peer (medians), the ratio asked for (0: reported only), a note, the ratio of shortest times."""
+    """One line: seconds of ours and of the peer (medians), the ratio asked for (0: reported only),
+    a note, the ratio of shortest times."""
 
     what: str
     ours: float
@@ -43,12 +46,31 @@ class Seconds(dict[str, float]):
         super().__init__({name: statistics.median(values) for name, values in runs.items()})
         self.least = {name: min(values) for name, values in runs.items()}
 
-    def row(self, what: str, ours: str, peer: str, *, asked: float = 0.0, note: str = "", factor: float = 1.0) -> Row:
+    def row(
+        self,
+        what: str,
+        ours: str,
+        peer: str,
+        *,
+        asked: float = 0.0,
+        note: str = "",
+        factor: float = 1.0,
+    ) -> Row:
         """Contestant `peer` over contestant `ours`; the peer's time times `factor`."""
-        return Row(what, self[ours], factor * self[peer], peer, asked, note, factor * self.least[peer] / self.least[ours])
+        return Row(
+            what,
+            self[ours],
+            factor * self[peer],
+            peer,
+            asked,
+            note,
+            factor * self.least[peer] / self.least[ours],
+        )
 
 
-def interleaved(contestants: Mapping[str, Callable[[], Any]], *, repeats: int = 5) -> tuple[Seconds, dict[str, Any]]:
+def interleaved(
+    contestants: Mapping[str, Callable[[], Any]], *, repeats: int = 5
+) -> tuple[Seconds, dict[str, Any]]:
     """Seconds of each contestant, runs interleaved, and the last result of each."""
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
     results: dict[str, Any] = {}
@@ -70,14 +92,26 @@ def machine() -> str:
     cpu = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():
-        cpu = next((line.split(":")[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")), cpu)
-    return f"{cpu}; Python {platform.python_version()}, " + ", ".join(f"{name} {version(name)}" for name in ("numpy", "scipy", "pyamg"))
+        cpu = next(
+            (
+                line.split(":")[1].strip()
+                for line in info.read_text().splitlines()
+                if line.startswith("model name")
+            ),
+            cpu,
+        )
+    return f"{cpu}; Python {platform.python_version()}, " + ", ".join(
+        f"{name} {version(name)}" for name in ("numpy", "scipy", "pyamg")
+    )
 
 
 def print_rows(title: str, rows: Iterable[Row]) -> None:
     """The table on standard output."""
     print(f"\n{title}")
-    print(f"{'what':<58} {'ours [s]':>10} {'peer [s]':>10} {'ratio':>8} {'of least':>8} {'asked':>6}  peer; note")
+    print(
+        f"{'what':<58} {'ours [s]':>10} {'peer [s]':>10} {'ratio':>8} {'of least':>8} {'asked':>6} "
+        " peer; note"
+    )
     for row in rows:
         asked = f"{row.asked:g}" if row.asked else "-"
         least = f"{row.least:.2f}" if row.least else "-"

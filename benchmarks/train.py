@@ -1,13 +1,16 @@
-"""Training speed beside plain loops in one run: images/s, ratio, memory, FLOP utilisation; on a GPU also synchronisation and accuracy.
+"""Training speed beside plain loops in one run: images/s, ratio, memory, FLOP utilisation; on a GPU
+also synchronisation and accuracy.
 
-    python benchmarks/train.py                                       step rows, on the GPU where there is one, else on the CPU
+    python benchmarks/train.py             step rows, on the GPU where there is one, else on the CPU
     python benchmarks/train.py --rows all --data folder:cifar10-jpeg.tar.xz --out rows --seconds 560
 
-The second line is for a GPU and wants two calls of ten minutes: the first prints the step rows, measures what the accuracy runs cost,
-chooses their epochs for both calls together and begins; the second goes on. What is printed is also in `--out`, written as soon as it is
-known (steps.txt, accuracy.jsonl, a few kB): carried to another machine, it is all that the second call needs. The step rows take random
-images: speed does not depend on them. Needed beside torch and numpy: scipy, sympy, pillow, safetensors, pydantic, lightning-fabric; and
-pooch where POLYMGNET_CACHE does not name the folder of the decoded images.
+The second line is for a GPU and wants two calls of ten minutes: the first prints the step rows,
+measures what the accuracy runs cost, chooses their epochs for both calls together and begins; the
+second goes on. What is printed is also in `--out`, written as soon as it is known (steps.txt,
+accuracy.jsonl, a few kB): carried to another machine, it is all that the second call needs. The
+step rows take random images: speed does not depend on them. Needed beside torch and numpy: scipy,
+sympy, pillow, safetensors, pydantic, lightning-fabric; and pooch where POLYMGNET_CACHE does not
+name the folder of the decoded images.
 """
 
 from __future__ import annotations
@@ -24,16 +27,25 @@ import numpy as np
 import torch
 from accuracy import accuracy_rows
 from plain import PlainImages, PlainQ2, PlainStep, plain_loader
-from probes import convolutions, gradient_distances, peak_flops, repeated, same_function, stepper, synchronisation, timed
+from probes import (
+    convolutions,
+    gradient_distances,
+    peak_flops,
+    repeated,
+    same_function,
+    stepper,
+    synchronisation,
+    timed,
+)
 
 import nets
 from nets.config import load_config
-from nets.data import SOURCES, DataSet
-from nets.loop import flops_per_image
-from nets.runs import environment
-from nets.sections import TrainConfig
-from nets.train import _fabric, _settings, build
-from nets.trainer import Trainer
+from nets.data.sources import SOURCES, DataSet
+from nets.settings import TrainConfig
+from nets.training.folder import environment
+from nets.training.run import flops_per_image
+from nets.training.train import _fabric, _settings, build
+from nets.training.trainer import Trainer
 
 
 def synthetic(count: int, side: int) -> DataSet:
@@ -43,7 +55,18 @@ def synthetic(count: int, side: int) -> DataSet:
     index, none = np.arange(count), np.arange(0)
     names = tuple(map(str, range(10)))
     source = replace(SOURCES["cifar10"], name="random")
-    return DataSet("random", images, rng.integers(0, 10, count), index, none, none, names, (0.5,) * 3, (0.25,) * 3, source)
+    return DataSet(
+        "random",
+        images,
+        rng.integers(0, 10, count),
+        index,
+        none,
+        none,
+        names,
+        (0.5,) * 3,
+        (0.25,) * 3,
+        source,
+    )
 
 
 def trainer(config: TrainConfig, data: DataSet) -> Trainer:
@@ -62,27 +85,37 @@ def print_table(
     asked: dict[str, float],
     note: str,
 ) -> None:
-    """images/s, time of each over ours, and utilisation (three forward passes' worth of operations of our network for a step)."""
+    """images/s, time of each over ours, and utilisation (three forward passes' worth of operations
+    of our network for a step)."""
     ours = seconds["ours"]
     say(f"\n{title}; batch {batch}; {note}")
     say(f"{'':<44}{'images/s':>12}{'ms/step':>10}{'time/ours':>11}{'asked':>7}{'MFU':>8}")
     for name, value in seconds.items():
         goal = asked.get(name)
-        mark = "" if goal is None else f"{goal:>7g}" + ("" if value / ours >= goal else "  (missed)")
+        mark = (
+            "" if goal is None else f"{goal:>7g}" + ("" if value / ours >= goal else "  (missed)")
+        )
         mfu = f"{3 * flops * batch / value / peak:>8.1%}"
-        say(f"{name:<44}{batch / value:>12,.0f}{1e3 * value:>10.2f}{value / ours:>11.2f}{mark or '       '}{mfu}")
+        say(
+            f"{name:<44}{batch / value:>12,.0f}{1e3 * value:>10.2f}{value / ours:>11.2f}"
+            f"{mark or '       '}{mfu}"
+        )
 
 
 def settings(args: argparse.Namespace, device: torch.device, batch: int) -> list[str]:
-    """Of our step in its own precision; what costs extra and the plain loop does not do (running mean of weights, cutout) is off."""
+    """Of our step in its own precision; what costs extra and the plain loop does not do (running
+    mean of weights, cutout) is off."""
     gpu = device.type == "cuda"
-    fast = gpu or any(flag in Path("/proc/cpuinfo").read_text() for flag in ("avx512_bf16", "amx_bf16"))
+    fast = gpu or any(
+        flag in Path("/proc/cpuinfo").read_text() for flag in ("avx512_bf16", "amx_bf16")
+    )
     return [
         f"train.accelerator={device.type}",
         f"batch_size={batch}",
         *("placement=regular", "init=constant", "channels_last=true", "ema=0", "cutout=0"),
         *("lr=0.01", "epochs=1000000", "schedule=constant"),
-        f"compile={str(gpu and not args.eager).lower()}",  # on the CPU generated code gains nothing over eager (measured)
+        # on the CPU generated code gains nothing over eager (measured)
+        f"compile={str(gpu and not args.eager).lower()}",
         f"precision={args.precision or ('bf16' if fast else '32')}",
     ]
 
@@ -100,14 +133,25 @@ def step_rows(args: argparse.Namespace, device: torch.device, say: Callable[[str
     for _ in range(8):
         ours()
     memory = torch.cuda.max_memory_allocated() / 2**30 if gpu else 0.0
-    eager = ["precision=32", "compile=false", "cuda_graph=false", f"channels_last={str(not gpu).lower()}"]
+    eager = [
+        "precision=32",
+        "compile=false",
+        "cuda_graph=false",
+        f"channels_last={str(not gpu).lower()}",
+    ]
     reference = trainer(load_config("fast", [*sets, *eager]), data)
     precision, flops = t.config.train.precision, flops_per_image(t)
     peak, peak_note = peak_flops(device, precision)
     same_function(reference.raw, side)
-    x, y = torch.randn(batch, 3, side, side, device=device), torch.randint(0, 10, (batch,), device=device)
+    x, y = (
+        torch.randn(batch, 3, side, side, device=device),
+        torch.randint(0, 10, (batch,), device=device),
+    )
     contestants: dict[str, Callable[[], Any]] = {"ours": ours}
-    for name, skip in (("plain loop float32, 15 convolutions", False), ("plain loop float32, 13 convolutions (honest)", True)):
+    for name, skip in (
+        ("plain loop float32, 15 convolutions", False),
+        ("plain loop float32, 13 convolutions (honest)", True),
+    ):
         twin = nets.create_model("q2", placement="regular").to(device)
         twin.load_state_dict(reference.raw.state_dict())
         plain = PlainStep(PlainQ2(twin, skip=skip))
@@ -115,33 +159,67 @@ def step_rows(args: argparse.Namespace, device: torch.device, say: Callable[[str
     contestants["ours, eager float32, 7 convolutions"] = repeated(reference)
     contestants["convolutions alone, as in ours"] = convolutions(t, batch)
     if gpu:
-        contestants["convolutions alone, depthwise by cuDNN"] = convolutions(t, batch, depthwise=True)
+        contestants["convolutions alone, depthwise by cuDNN"] = convolutions(
+            t, batch, depthwise=True
+        )
         off = gradient_distances(t)
-        say(f"gradients, distance from those in float32: ours {off[0]:.2%}, eager in {precision} {off[1]:.2%}")
-    seconds = timed(contestants, device, steps=args.steps or (30 if gpu else 3), repeats=args.repeats)
+        say(
+            f"gradients, distance from those in float32: ours {off[0]:.2%}, eager in {precision}"
+            f" {off[1]:.2%}"
+        )
+    seconds = timed(
+        contestants, device, steps=args.steps or (30 if gpu else 3), repeats=args.repeats
+    )
     asked = {"plain loop float32, 15 convolutions": 5.0 if gpu else 2.5}
     title = f"training step alone, q2 full width, {side}x{side}, {device}, ours in {precision}"
     print_table(say, title, seconds, batch, flops, peak, asked, peak_note)
     single = seconds["ours, eager float32, 7 convolutions"]
-    for name in ("plain loop float32, 15 convolutions", "plain loop float32, 13 convolutions (honest)"):
-        say(f"{name}: time over ours in {precision} {seconds[name] / seconds['ours']:.2f}, in eager float32 {seconds[name] / single:.2f}")
+    for name in (
+        "plain loop float32, 15 convolutions",
+        "plain loop float32, 13 convolutions (honest)",
+    ):
+        say(
+            f"{name}: time over ours in {precision} {seconds[name] / seconds['ours']:.2f}, in eager"
+            f" float32 {seconds[name] / single:.2f}"
+        )
     over = seconds["ours"] / seconds["convolutions alone, as in ours"]
-    say(f"step over its convolutions alone: {over:.2f} (asked on the GPU: <= 2.0)" + ("  (missed)" if gpu and over > 2 else ""))
+    say(
+        f"step over its convolutions alone: {over:.2f} (asked on the GPU: <= 2.0)"
+        + ("  (missed)" if gpu and over > 2 else "")
+    )
     if gpu:
-        say(f"ours: {batch / seconds['ours']:,.0f} images/s (asked: >= 80,000, aim 100,000); peak memory {memory:.2f} GiB")
-        say(f'set_sync_debug_mode("error") over twelve steps with their augmentation: {synchronisation(stepper(t))}')
-        for size in dict.fromkeys((batch, 128)):  # and that of the paper's recipe, where launches count
+        say(
+            f"ours: {batch / seconds['ours']:,.0f} images/s (asked: >= 80,000, aim 100,000); peak"
+            f" memory {memory:.2f} GiB"
+        )
+        say(
+            'set_sync_debug_mode("error") over twelve steps with their augmentation:'
+            f" {synchronisation(stepper(t))}"
+        )
+        # and that of the paper's recipe, where launches count
+        for size in dict.fromkeys((batch, 128)):
             end_to_end(args, data, size, device, say)
 
 
-def end_to_end(args: argparse.Namespace, data: DataSet, batch: int, device: torch.device, say: Callable[[str], None]) -> None:
-    """Augmentation included, against a DataLoader with as many workers as cores; blocks long enough that their start does not count."""
+def end_to_end(
+    args: argparse.Namespace,
+    data: DataSet,
+    batch: int,
+    device: torch.device,
+    say: Callable[[str], None],
+) -> None:
+    """Augmentation included, against a DataLoader with as many workers as cores; blocks long enough
+    that their start does not count."""
     t = trainer(load_config("fast", settings(args, device, batch)), data)
     workers = os.cpu_count() or 1
-    loader = plain_loader(PlainImages(data.images, data.labels, data.mean, data.std), batch, workers, device)
+    loader = plain_loader(
+        PlainImages(data.images, data.labels, data.mean, data.std), batch, workers, device
+    )
     plain = PlainStep(PlainQ2(nets.create_model("q2", placement="regular").to(device)))
     name = f"plain loop with DataLoader, {workers} workers"
-    seconds = timed({"ours": stepper(t), name: lambda: plain(*next(loader))}, device, steps=60, repeats=3)
+    seconds = timed(
+        {"ours": stepper(t), name: lambda: plain(*next(loader))}, device, steps=60, repeats=3
+    )
     peak, note = peak_flops(device, t.config.train.precision)
     title = f"end to end (augmentation included), images from memory, {device}"
     print_table(say, title, seconds, batch, flops_per_image(t), peak, {name: 8.0}, note)
@@ -173,11 +251,25 @@ END = "step rows complete"
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rows", choices=("steps", "accuracy", "all"), default="steps")
-    parser.add_argument("--out", default="runs/benchmark", help="folder of steps.txt and accuracy.jsonl")
-    parser.add_argument("--seconds", type=float, default=560.0, help="of this call; training stops cleanly at its end")
-    parser.add_argument("--calls", type=int, default=2, help="calls of so many seconds that the accuracy runs may take together")
+    parser.add_argument(
+        "--out", default="runs/benchmark", help="folder of steps.txt and accuracy.jsonl"
+    )
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=560.0,
+        help="of this call; training stops cleanly at its end",
+    )
+    parser.add_argument(
+        "--calls",
+        type=int,
+        default=2,
+        help="calls of so many seconds that the accuracy runs may take together",
+    )
     parser.add_argument("--revision", default="", help="of the code, where git cannot tell")
     step = parser.add_argument_group("step rows")
     step.add_argument("--device", choices=("cpu", "cuda"), help="default cuda where there is one")
@@ -185,10 +277,16 @@ def main() -> None:
     step.add_argument("--steps", type=int, default=0)
     step.add_argument("--repeats", type=int, default=5)
     step.add_argument("--eager", action="store_true", help="do not compile our step")
-    step.add_argument("--precision", choices=("32", "bf16"), help="of our step; default bf16 where the processor computes in it")
+    step.add_argument(
+        "--precision",
+        choices=("32", "bf16"),
+        help="of our step; default bf16 where the processor computes in it",
+    )
     runs = parser.add_argument_group("accuracy rows")
     runs.add_argument("--data", default="cifar10")
-    runs.add_argument("--epochs", type=int, default=0, help="default: as many as fit, equal for all")
+    runs.add_argument(
+        "--epochs", type=int, default=0, help="default: as many as fit, equal for all"
+    )
     runs.add_argument("--seeds", type=int, default=3)
     runs.add_argument("--only", default="", help="cases whose name holds this")
     runs.add_argument("--runs", help="run folders, default OUT/runs")
@@ -200,7 +298,8 @@ def main() -> None:
     if args.rows != "accuracy" and not (args.rows == "all" and say.complete):
         say(f"{environment(device)} {args.revision}")
         try:
-            with _settings(load_config("fast").train):  # the backend's switches as in a run, for all contestants alike
+            # the backend's switches as in a run, for all contestants alike
+            with _settings(load_config("fast").train):
                 step_rows(args, device, say)
             say(END)
         except Exception as error:  # the accuracy rows are still wanted

@@ -1,4 +1,5 @@
-"""Draw the figures of the theory page into docs/figures: the gallery of `polymgnet figures --theory`, at screen resolution."""
+"""Draw the figures of the theory page into docs/figures: the gallery of `polymgnet figures
+--theory`, at screen resolution."""
 
 from pathlib import Path
 
@@ -10,12 +11,15 @@ DPI = 140  # 980 pixels for the width of a page; every file stays below 150 kB
 
 
 def main() -> None:
-    """Every entry of the gallery as one PNG, without a date, so that equal numbers give equal files."""
+    """Every entry of the gallery as one PNG, without a date, so that equal numbers give equal
+    files."""
     FOLDER.mkdir(exist_ok=True)
     with paper():
         for name, draw in GALLERY.items():
             target = FOLDER / f"{name}.png"
-            draw().savefig(target, dpi=DPI, metadata={"Software": None}, pil_kwargs={"optimize": True})
+            draw().savefig(
+                target, dpi=DPI, metadata={"Software": None}, pil_kwargs={"optimize": True}
+            )
             print(f"{target.relative_to(Path.cwd())}, {target.stat().st_size / 1024:.0f} KiB")
 
 

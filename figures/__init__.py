@@ -1,7 +1,8 @@
-"""Figures for papers, PNG and PDF: of runs (`make`), of the theory (`make_gallery`), and the `draw_*` functions they are made of.
+"""Figures for papers, PNG and PDF: of runs (`make`), of the theory (`make_gallery`), and the
+`draw_*` functions they are made of.
 
-A ``draw_x(ax, data, ...)`` function draws on axes that are given, and returns them; `style.paper` and `style.figure` give the look and
-the sizes.
+A ``draw_x(ax, data, ...)`` function draws on axes that are given, and returns them; `style.paper`
+and `style.figure` give the look and the sizes.
 """
 
 from figures.curves import draw_convergence, draw_factors, draw_time_per_unknown, draw_training

@@ -1,4 +1,5 @@
-"""Curves against epochs, cycles, degree, work and size: training, convergence histories, factors, time per unknown."""
+"""Curves against epochs, cycles, degree, work and size: training, convergence histories, factors,
+time per unknown."""
 
 from __future__ import annotations
 
@@ -24,12 +25,14 @@ def draw_training(
     columns: int = 2,
     legend: bool = True,
 ) -> Axes:
-    """A quantity against the epoch: one curve per label, the mean of its runs, with a band from the lowest to the highest run.
+    """A quantity against the epoch: one curve per label, the mean of its runs, with a band from the
+    lowest to the highest run.
 
     Parameters
     ----------
     runs
-        Label -> one array per run (seed), one value per epoch. Runs of one label may differ in length: the curve ends with the shortest.
+        Label -> one array per run (seed), one value per epoch. Runs of one label may differ in
+        length: the curve ends with the shortest.
     ylabel
         With its unit.
     factor
@@ -46,10 +49,20 @@ def draw_training(
         stack = np.stack([values[:length] for values in arrays])
         epochs = np.arange(1, length + 1)
         single = single and length == 1
-        every, name = max(1, length // 8), label if len(arrays) == 1 else f"{label} (mean and range of {len(arrays)} runs)"
+        every, name = (
+            max(1, length // 8),
+            label if len(arrays) == 1 else f"{label} (mean and range of {len(arrays)} runs)",
+        )
         ax.plot(epochs, stack.mean(axis=0), label=name, markevery=every, **look_of(label, k).marked)
         if len(arrays) > 1:
-            ax.fill_between(epochs, stack.min(axis=0), stack.max(axis=0), color=look_of(label, k).colour, alpha=0.18, linewidth=0)
+            ax.fill_between(
+                epochs,
+                stack.min(axis=0),
+                stack.max(axis=0),
+                color=look_of(label, k).colour,
+                alpha=0.18,
+                linewidth=0,
+            )
     if log:
         ax.set_yscale("log")
         _plain_labels(ax)
@@ -73,14 +86,16 @@ def draw_convergence(
     columns: int = 2,
     legend: bool = True,
 ) -> Axes:
-    """Residual norms relative to the first, on a logarithmic axis, against cycles or against work; what ends above the first has diverged.
+    """Residual norms relative to the first, on a logarithmic axis, against cycles or against work;
+    what ends above the first has diverged.
 
     Parameters
     ----------
     histories
         Label -> true residual 2-norms, one more than cycles.
     work
-        Label -> work units of a cycle (fine-grid products with A); without it the axis counts cycles.
+        Label -> work units of a cycle (fine-grid products with A); without it the axis counts
+        cycles.
     tolerance
         Relative to the first norm too: a dashed line where the runs may stop.
     steps
@@ -89,15 +104,27 @@ def draw_convergence(
     for k, (label, given) in enumerate(histories.items()):
         norms = np.asarray(given, dtype=float)
         if norms.size < 1 or not norms[0] > 0:
-            raise ValueError(f"history {label!r} starts with {norms[:1].tolist()}, must start with a residual norm > 0")
-        norms = np.where(norms > 0, norms, np.nan)  # a residual that is exactly 0 has no place on this axis
+            raise ValueError(
+                f"history {label!r} starts with {norms[:1].tolist()}, must start with a residual"
+                " norm > 0"
+            )
+        # a residual that is exactly 0 has no place on this axis
+        norms = np.where(norms > 0, norms, np.nan)
         x = np.arange(norms.size) * (1.0 if work is None else work[label])
         name = f"{named(label)}, diverged" if norms[-1] > norms[0] else named(label)
-        ax.semilogy(x, norms / norms[0], label=name, markevery=max(1, norms.size // 12), **look_of(label, k).marked)
+        ax.semilogy(
+            x,
+            norms / norms[0],
+            label=name,
+            markevery=max(1, norms.size // 12),
+            **look_of(label, k).marked,
+        )
     if work is None:
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     if tolerance:
-        ax.axhline(tolerance, color=GREY, linewidth=0.8, linestyle=(0, (3, 2)), zorder=1, label="tolerance")
+        ax.axhline(
+            tolerance, color=GREY, linewidth=0.8, linestyle=(0, (3, 2)), zorder=1, label="tolerance"
+        )
     ax.set_xlabel(steps if work is None else "work (fine-grid products with A)")
     ax.set_ylabel("‖b − Ax‖₂, relative to the first")
     if legend:
@@ -127,7 +154,12 @@ def draw_factors(
         Logarithmic vertical axis.
     """
     for k, (label, (x, y)) in enumerate(factors.items()):
-        ax.plot(np.asarray(x, dtype=float), np.asarray(y, dtype=float), label=label, **look_of(label, k).marked)
+        ax.plot(
+            np.asarray(x, dtype=float),
+            np.asarray(y, dtype=float),
+            label=label,
+            **look_of(label, k).marked,
+        )
     if log:
         ax.set_yscale("log")
         _plain_labels(ax)
@@ -142,8 +174,15 @@ def draw_factors(
     return ax
 
 
-def draw_time_per_unknown(ax: Axes, timings: Mapping[str, tuple[ArrayLike, ArrayLike]], *, columns: int = 2, legend: bool = True) -> Axes:
-    """Nanoseconds per unknown against the number of unknowns, both logarithmic: flat where the method is of optimal order.
+def draw_time_per_unknown(
+    ax: Axes,
+    timings: Mapping[str, tuple[ArrayLike, ArrayLike]],
+    *,
+    columns: int = 2,
+    legend: bool = True,
+) -> Axes:
+    """Nanoseconds per unknown against the number of unknowns, both logarithmic: flat where the
+    method is of optimal order.
 
     Parameters
     ----------
@@ -152,7 +191,9 @@ def draw_time_per_unknown(ax: Axes, timings: Mapping[str, tuple[ArrayLike, Array
     """
     for k, (label, (unknowns, seconds)) in enumerate(timings.items()):
         n = np.asarray(unknowns, dtype=float)
-        ax.loglog(n, 1e9 * np.asarray(seconds, dtype=float) / n, label=label, **look_of(label, k).marked)
+        ax.loglog(
+            n, 1e9 * np.asarray(seconds, dtype=float) / n, label=label, **look_of(label, k).marked
+        )
     ax.set_xlabel("unknowns")
     ax.set_ylabel("time per unknown (ns)")
     if legend:
@@ -161,7 +202,8 @@ def draw_time_per_unknown(ax: Axes, timings: Mapping[str, tuple[ArrayLike, Array
 
 
 def _plain_labels(ax: Axes) -> None:
-    """On a logarithmic axis of less than two decades: labels at 1, 2 and 5 of each decade, written as plain numbers."""
+    """On a logarithmic axis of less than two decades: labels at 1, 2 and 5 of each decade, written
+    as plain numbers."""
     low, high = ax.get_ylim()
     if high / low < 100.0:
         ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))

@@ -1,4 +1,5 @@
-"""Damping of each Fourier mode as a heat map: what one smoothing leaves, over the frequencies (theta_1, theta_2)."""
+"""Damping of each Fourier mode as a heat map: what one smoothing leaves, over the frequencies
+(theta_1, theta_2)."""
 
 from __future__ import annotations
 
@@ -13,24 +14,30 @@ from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike, NDArray
 
 from figures.style import BLACK, heat_map, heat_map_above_one
-from mgtheory.fourier import grid_frequencies
+from mgtheory.fourier.analysis import grid_frequencies
 
 __all__ = ["colour_bar", "colour_limit", "draw_damping"]
 
 ABOVE_ONE = 1.0 + 1e-9  # q(0) = 1 exactly at the constant mode: rounding there is no amplification
-LOWER_PART = 0.6  # of the colour scale goes to [0, 1] where there is amplification, the rest to the logarithm above 1
+# of the colour scale goes to [0, 1] where there is amplification, the rest to the logarithm above 1
+LOWER_PART = 0.6
 
 
-def draw_damping(ax: Axes, damping: ArrayLike, *, limit: float | None = None, title: str = "", mark: bool = True) -> Axes:
-    """|q| of each mode in colour, linear from 0 to 1; amplified modes (above 1) in reds by their logarithm, with a black outline.
+def draw_damping(
+    ax: Axes, damping: ArrayLike, *, limit: float | None = None, title: str = "", mark: bool = True
+) -> Axes:
+    """|q| of each mode in colour, linear from 0 to 1; amplified modes (above 1) in reds by their
+    logarithm, with a black outline.
 
     Parameters
     ----------
     damping
-        Shape (H, W), both at least 2: what one smoothing leaves of the modes of a periodic grid, in the order of
-        `mgtheory.fourier.grid_frequencies`, ascending in (-pi, pi]. The modes at pi are drawn at -pi too.
+        Shape (H, W), both at least 2: what one smoothing leaves of the modes of a periodic grid, in
+        the order of `mgtheory.fourier.analysis.grid_frequencies`, ascending in (-pi, pi]. The modes
+        at pi are drawn at -pi too.
     limit
-        Upper end of the colour scale, so that several panels share one: `colour_limit` of all of them. By default that of this one.
+        Upper end of the colour scale, so that several panels share one: `colour_limit` of all of
+        them. By default that of this one.
     title
         A short line above the panel.
     mark
@@ -38,7 +45,9 @@ def draw_damping(ax: Axes, damping: ArrayLike, *, limit: float | None = None, ti
     """
     values = np.asarray(damping, dtype=float)
     if values.ndim != 2 or min(values.shape) < 2:
-        raise ValueError(f"damping has shape {values.shape}, must be (H, W) with at least 2 modes an axis")
+        raise ValueError(
+            f"damping has shape {values.shape}, must be (H, W) with at least 2 modes an axis"
+        )
     values = np.where((values > 1.0) & (values <= ABOVE_ONE), 1.0, values)
     upper = colour_limit([values]) if limit is None else limit
     centres = []
@@ -48,14 +57,29 @@ def draw_damping(ax: Axes, damping: ArrayLike, *, limit: float | None = None, ti
             theta = np.concatenate([[-1.0], theta])
             values = np.concatenate([np.take(values, [-1], axis=axis), values], axis=axis)
         centres.append(theta)
-    edges = [np.append(theta, 2 * theta[-1] - theta[-2]) - 0.5 * (theta[1] - theta[0]) for theta in centres]
+    edges = [
+        np.append(theta, 2 * theta[-1] - theta[-2]) - 0.5 * (theta[1] - theta[0])
+        for theta in centres
+    ]
     colours = heat_map() if upper <= 1.0 else heat_map_above_one(LOWER_PART)
     ax.grid(False)
     ax.pcolormesh(edges[1], edges[0], values, cmap=colours, norm=_norm(upper), rasterized=True)
     _outline(ax, values > 1.0, edges)
     if mark:
-        ax.add_patch(Rectangle((-0.5, -0.5), 1.0, 1.0, fill=False, edgecolor="white", linewidth=1.2))
-        ax.add_patch(Rectangle((-0.5, -0.5), 1.0, 1.0, fill=False, edgecolor=BLACK, linewidth=1.2, linestyle=(0, (3, 3))))
+        ax.add_patch(
+            Rectangle((-0.5, -0.5), 1.0, 1.0, fill=False, edgecolor="white", linewidth=1.2)
+        )
+        ax.add_patch(
+            Rectangle(
+                (-0.5, -0.5),
+                1.0,
+                1.0,
+                fill=False,
+                edgecolor=BLACK,
+                linewidth=1.2,
+                linestyle=(0, (3, 3)),
+            )
+        )
     ticks, labels = (-1.0, 0.0, 1.0), ("−π", "0", "π")
     ax.set_xticks(ticks, labels)
     ax.set_yticks(ticks, labels)
@@ -72,15 +96,27 @@ def draw_damping(ax: Axes, damping: ArrayLike, *, limit: float | None = None, ti
 def _outline(ax: Axes, amplified: NDArray[np.bool_], edges: Sequence[NDArray[np.float64]]) -> None:
     """The border of the amplified cells, along their edges."""
     x, y = edges[1], edges[0]
-    upright = [[(x[j + 1], y[i]), (x[j + 1], y[i + 1])] for i, j in zip(*np.nonzero(amplified[:, 1:] != amplified[:, :-1]))]
-    level = [[(x[j], y[i + 1]), (x[j + 1], y[i + 1])] for i, j in zip(*np.nonzero(amplified[1:] != amplified[:-1]))]
-    ax.add_collection(LineCollection(upright + level, colors=BLACK, linewidths=0.7, capstyle="projecting"))
+    upright = [
+        [(x[j + 1], y[i]), (x[j + 1], y[i + 1])]
+        for i, j in zip(*np.nonzero(amplified[:, 1:] != amplified[:, :-1]))
+    ]
+    level = [
+        [(x[j], y[i + 1]), (x[j + 1], y[i + 1])]
+        for i, j in zip(*np.nonzero(amplified[1:] != amplified[:-1]))
+    ]
+    ax.add_collection(
+        LineCollection(upright + level, colors=BLACK, linewidths=0.7, capstyle="projecting")
+    )
 
 
 def colour_limit(dampings: Sequence[ArrayLike]) -> float:
     """1 if nothing is amplified, else the power of ten at or above the largest modulus."""
     largest = max(float(np.max(values)) for values in dampings)
-    return 1.0 if largest <= ABOVE_ONE else float(10.0 ** max(1, int(np.ceil(np.log10(largest) - 1e-12))))
+    return (
+        1.0
+        if largest <= ABOVE_ONE
+        else float(10.0 ** max(1, int(np.ceil(np.log10(largest) - 1e-12))))
+    )
 
 
 def colour_bar(axes: Sequence[Axes], *, label: str = "remaining amplitude |q|") -> Colorbar:
@@ -94,7 +130,10 @@ def colour_bar(axes: Sequence[Axes], *, label: str = "remaining amplitude |q|") 
     if upper > 1.0:
         powers = np.arange(1, round(np.log10(upper)) + 1)
         powers = powers[:: -(-powers.size // 4)] if powers.size > 4 else powers
-        bar.set_ticks([0.0, 0.5, 1.0, *(10.0**powers)], labels=["0", "0.5", "1", *(f"$10^{{{p}}}$" for p in powers)])
+        bar.set_ticks(
+            [0.0, 0.5, 1.0, *(10.0**powers)],
+            labels=["0", "0.5", "1", *(f"$10^{{{p}}}$" for p in powers)],
+        )
         bar.ax.axhline(1.0, color=BLACK, linewidth=0.8)
     bar.minorticks_off()
     bar.set_label(label)
@@ -109,11 +148,14 @@ def _norm(upper: float) -> Normalize:
     def forward(value: NDArray[np.float64]) -> NDArray[np.float64]:
         value = np.asarray(value, dtype=float)
         above = LOWER_PART + (1.0 - LOWER_PART) * np.log10(np.maximum(value, 1.0)) / decades
-        return np.where(value <= 1.0, np.minimum(LOWER_PART * value, LOWER_PART - 1e-9), above)  # 1 is the last colour of the lower part
+        # 1 is the last colour of the lower part
+        return np.where(value <= 1.0, np.minimum(LOWER_PART * value, LOWER_PART - 1e-9), above)
 
     def inverse(position: NDArray[np.float64]) -> NDArray[np.float64]:
         position = np.asarray(position, dtype=float)
-        above = 10.0 ** (decades * (np.maximum(position, LOWER_PART) - LOWER_PART) / (1.0 - LOWER_PART))
+        above = 10.0 ** (
+            decades * (np.maximum(position, LOWER_PART) - LOWER_PART) / (1.0 - LOWER_PART)
+        )
         return np.where(position <= LOWER_PART, position / LOWER_PART, above)
 
     return FuncNorm((forward, inverse), vmin=0.0, vmax=upper)

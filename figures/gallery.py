@@ -1,7 +1,9 @@
-"""The pictures of the theory, computed from mgtheory alone: families, factors against degree and work, spectra with roots, heat maps.
+"""The pictures of the theory, computed from mgtheory alone: families, factors against degree and
+work, spectra with roots, heat maps.
 
-Every entry of `GALLERY` computes its numbers and returns a finished figure. All are for the 2D Poisson problem with 5 points on the
-h = 1 scale (spectrum in (0, 8], high frequencies in [2, 8]) unless a panel says otherwise.
+Every entry of `GALLERY` computes its numbers and returns a finished figure. All are for the 2D
+Poisson problem with 5 points on the h = 1 scale (spectrum in (0, 8], high frequencies in [2, 8])
+unless a panel says otherwise.
 """
 
 from __future__ import annotations
@@ -18,13 +20,18 @@ from figures.damping import colour_bar, draw_damping
 from figures.polynomials import draw_polynomials
 from figures.spectra import draw_spectrum
 from figures.style import DOUBLE, figure, figure_legend, panel_letters
+from mgtheory.derive import derive
 from mgtheory.families import FAMILIES
-from mgtheory.fourier import grid_frequencies, smoothing_factor, symbol, two_grid_factor
-from mgtheory.hierarchy import Hierarchy
-from mgtheory.initialise import derive
-from mgtheory.polynomial import ResidualPolynomial
-from mgtheory.problems import Problem, create
-from mgtheory.stencils import Stencil, laplacian
+from mgtheory.fourier.analysis import (
+    grid_frequencies,
+    smoothing_factor,
+    symbol,
+    two_grid_factor,
+)
+from mgtheory.multigrid.hierarchy import Hierarchy
+from mgtheory.polynomials.residual import ResidualPolynomial
+from mgtheory.problems.problem import Problem, create
+from mgtheory.problems.stencils import Stencil, laplacian
 
 __all__ = ["GALLERY", "families_of_degree", "family_polynomial"]
 
@@ -38,17 +45,25 @@ CONVECTION = 8.0  # strong enough for a conjugate pair of roots
 
 @cache
 def family_polynomial(family: str, degree: int) -> ResidualPolynomial | None:
-    """A family's q for the 2D Poisson problem on the h = 1 scale; None where the family does not have that degree.
+    """A family's q for the 2D Poisson problem on the h = 1 scale; None where the family does not
+    have that degree.
 
-    `harmonic_ritz` starts from a random vector with seed 0: from a smooth right-hand side it would see the low frequencies alone.
+    `harmonic_ritz` starts from a random vector with seed 0: from a smooth right-hand side it would
+    see the low frequencies alone.
     """
     problem, needs = _problem(), FAMILIES[family].needs
-    start = np.random.default_rng(0).standard_normal(problem.A.shape[0]) if needs == "operator" else None
+    start = (
+        np.random.default_rng(0).standard_normal(problem.A.shape[0])
+        if needs == "operator"
+        else None
+    )
     try:
         if needs in ("interval", "lmax", "points"):
             found = derive(family, degree, interval=HIGH).polynomial
         else:
-            found = derive(family, degree, problem=problem, start=start).polynomial.scaled(problem.h[0] ** 2)
+            found = derive(family, degree, problem=problem, start=start).polynomial.scaled(
+                problem.h[0] ** 2
+            )
     except ValueError:
         return None
     return found if found.degree == degree else None
@@ -97,33 +112,58 @@ def smoothing_against_degree() -> Figure:
 
 
 def two_grid_against_work() -> Figure:
-    """(a) The factor of a V(1,1) cycle with two grids against its work; (b) that factor for each product with A."""
+    """(a) The factor of a V(1,1) cycle with two grids against its work; (b) that factor for each
+    product with A."""
     made, axes = figure(1, 2, width=DOUBLE, height=3.0)
     factors = _against_degree(lambda q: two_grid_factor(laplacian(2), q, pre=1, post=1).factor)
     work = {name: (2.0 * degrees + 1.0, values) for name, (degrees, values) in factors.items()}
     label = "fine-grid products with A in one V(1,1) cycle, 2k + 1"
     draw_factors(axes[0, 0], work, xlabel=label, ylabel="two-grid factor ρ", legend=False)
-    each = {name: (products, values ** (1.0 / products)) for name, (products, values) in work.items()}
-    draw_factors(axes[0, 1], each, xlabel=label, ylabel="factor per product, $\\rho^{1/(2k + 1)}$", log=False, legend=False)
+    each = {
+        name: (products, values ** (1.0 / products)) for name, (products, values) in work.items()
+    }
+    draw_factors(
+        axes[0, 1],
+        each,
+        xlabel=label,
+        ylabel="factor per product, $\\rho^{1/(2k + 1)}$",
+        log=False,
+        legend=False,
+    )
     figure_legend(made)
     panel_letters(axes)
     return made
 
 
 def spectra_with_roots() -> Figure:
-    """(a) The symmetric 5-point Laplacian with fourth-kind roots; (b) upwind convection and diffusion with minimax roots, two complex."""
+    """(a) The symmetric 5-point Laplacian with fourth-kind roots; (b) upwind convection and
+    diffusion with minimax roots, two complex."""
     made, axes = figure(1, 2, width=DOUBLE, height=3.1)
     theta = grid_frequencies((24, 24))
     high = (np.abs(theta) >= np.pi / 2 - 1e-12).any(axis=-1)
     fourth = derive("chebyshev4", 3, lmax=B).polynomial
     draw_spectrum(
-        axes[0, 0], symbol(laplacian(2), theta), high=high, roots={"chebyshev4": fourth.roots}, damping=("chebyshev4", fourth), legend=False
+        axes[0, 0],
+        symbol(laplacian(2), theta),
+        high=high,
+        roots={"chebyshev4": fourth.roots},
+        damping=("chebyshev4", fourth),
+        legend=False,
     )
     values = symbol(_upwind(), theta)
     optimal = derive("minimax", 3, points=values[high]).polynomial
-    draw_spectrum(axes[0, 1], values, high=high, roots={"minimax": optimal.roots}, damping=("minimax", optimal), legend=False)
+    draw_spectrum(
+        axes[0, 1],
+        values,
+        high=high,
+        roots={"minimax": optimal.roots},
+        damping=("minimax", optimal),
+        legend=False,
+    )
     axes[0, 0].set_title("5-point Laplacian, degree 3")
-    axes[0, 1].set_title(f"$-\\Delta u + {CONVECTION:g}u_x + {CONVECTION / 2:g}u_y$, upwind, degree 3")
+    axes[0, 1].set_title(
+        f"$-\\Delta u + {CONVECTION:g}u_x + {CONVECTION / 2:g}u_y$, upwind, degree 3"
+    )
     figure_legend(made)
     panel_letters(axes)
     return made
@@ -131,13 +171,21 @@ def spectra_with_roots() -> Figure:
 
 def damping_maps() -> Figure:
     """Heat maps of degree 3: one panel for each of four families."""
-    chosen = [name for name in ("richardson", "chebyshev", "chebyshev4", "chebyshev4_opt") if name in FAMILIES]
+    chosen = [
+        name
+        for name in ("richardson", "chebyshev", "chebyshev4", "chebyshev4_opt")
+        if name in FAMILIES
+    ]
     made, axes = figure(1, len(chosen), width=DOUBLE, height=2.1)
     values = symbol(laplacian(2), grid_frequencies((SAMPLES, SAMPLES))).real
     for ax, name in zip(axes.flat, chosen):
         q = family_polynomial(name, 3)
         assert q is not None
-        draw_damping(ax, np.abs(q(values)), title=f"{name}\nµ = {smoothing_factor(laplacian(2), q).factor:.3f}")
+        draw_damping(
+            ax,
+            np.abs(q(values)),
+            title=f"{name}\nµ = {smoothing_factor(laplacian(2), q).factor:.3f}",
+        )
     for ax in axes.flat[1:]:
         ax.set_ylabel("")
         ax.set_yticklabels([])
@@ -146,22 +194,35 @@ def damping_maps() -> Figure:
 
 
 def convergence() -> Figure:
-    """(a) Residuals of V(1,1) cycles on the 2D Poisson problem with 127 x 127 unknowns, degree 4, against cycles; (b) every family at its
-    best degree up to 4 against fine-grid products with A."""
+    """(a) Residuals of V(1,1) cycles on the 2D Poisson problem with 127 x 127 unknowns, degree 4,
+    against cycles; (b) every family at its best degree up to 4 against fine-grid products with
+    A."""
     made, axes = figure(1, 2, width=DOUBLE, height=3.0)
-    by_degree = {degree: {name: _history(q) for name, q in families_of_degree(degree).items()} for degree in (1, 2, 3, 4)}
-    by_degree = {degree: {name: norms for name, norms in found.items() if norms[-1] < norms[0]} for degree, found in by_degree.items()}
+    by_degree = {
+        degree: {name: _history(q) for name, q in families_of_degree(degree).items()}
+        for degree in (1, 2, 3, 4)
+    }
+    by_degree = {
+        degree: {name: norms for name, norms in found.items() if norms[-1] < norms[0]}
+        for degree, found in by_degree.items()
+    }
     draw_convergence(axes[0, 0], by_degree[SHOWN_DEGREE], legend=False)
     axes[0, 0].set_title(f"2D Poisson {SIZE} × {SIZE}, V(1,1), degree {SHOWN_DEGREE}")
     best, work, cheapest = {}, {}, {}
     for name in by_degree[SHOWN_DEGREE]:
-        costs = {d: (2 * d + 1) * (len(found[name]) - 1) for d, found in by_degree.items() if name in found}
+        costs = {
+            d: (2 * d + 1) * (len(found[name]) - 1)
+            for d, found in by_degree.items()
+            if name in found
+        }
         degree = cheapest[name] = min(costs, key=lambda d: costs[d])
         best[name], work[name] = by_degree[degree][name], 2.0 * degree + 1.0
     draw_convergence(axes[0, 1], best, work=work, legend=False)
     usual = max(cheapest.values(), key=list(cheapest.values()).count)
     others = ", ".join(f"{name}: {degree}" for name, degree in cheapest.items() if degree != usual)
-    axes[0, 1].set_title(f"cheapest degree up to {SHOWN_DEGREE}: {usual}{others and f' ({others})'}")
+    axes[0, 1].set_title(
+        f"cheapest degree up to {SHOWN_DEGREE}: {usual}{others and f' ({others})'}"
+    )
     figure_legend(made)
     panel_letters(axes)
     return made
@@ -188,10 +249,14 @@ def _history(q: ResidualPolynomial) -> NDArray[np.float64]:
     return np.asarray(hierarchy.solve(problem.b, tol=TOLERANCE, maxiter=60).residual_norms)
 
 
-def _against_degree(measure: Callable[[ResidualPolynomial], float]) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+def _against_degree(
+    measure: Callable[[ResidualPolynomial], float],
+) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
     curves = {}
     for family in FAMILIES:
-        pairs = [(k, measure(q)) for k in DEGREES if (q := family_polynomial(family, k)) is not None]
+        pairs = [
+            (k, measure(q)) for k in DEGREES if (q := family_polynomial(family, k)) is not None
+        ]
         if pairs:
             degrees, values = zip(*pairs)
             curves[family] = (np.array(degrees, dtype=float), np.array(values, dtype=float))
@@ -201,4 +266,6 @@ def _against_degree(measure: Callable[[ResidualPolynomial], float]) -> dict[str,
 def _upwind() -> Stencil:
     """-laplace u + c u_x + (c/2) u_y with first-order upwind differences, h = 1."""
     c = CONVECTION
-    return laplacian(2) + Stencil.from_array(np.array([[0.0, -0.5 * c, 0.0], [-c, 1.5 * c, 0.0], [0.0, 0.0, 0.0]]))
+    return laplacian(2) + Stencil.from_array(
+        np.array([[0.0, -0.5 * c, 0.0], [-c, 1.5 * c, 0.0], [0.0, 0.0, 0.0]])
+    )

@@ -1,7 +1,8 @@
-"""All figures of runs, and the gallery of the theory: `make(runs, out)` and `make_gallery(out)` write PNG and PDF and return the paths.
+"""All figures of runs, and the gallery of the theory: `make(runs, out)` and `make_gallery(out)`
+write PNG and PDF and return the paths.
 
-A figure of one run is an entry of `RUN_FIGURES`: name -> function(report) -> Figure, or None where the run has nothing of the kind. A
-figure of all runs together is an entry of `COMMON_FIGURES`.
+A figure of one run is an entry of `RUN_FIGURES`: name -> function(report) -> Figure, or None where
+the run has nothing of the kind. A figure of all runs together is an entry of `COMMON_FIGURES`.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ from analysis.report import SpectralReport, analyse
 from analysis.stats import configuration_key, groups_of
 from figures.curves import draw_training
 from figures.gallery import GALLERY
-from figures.runs import convergence, damping, levels, polynomials, spectra
 from figures.study import draw_accuracies
 from figures.style import DOUBLE, figure, figure_legend, panel_letters, paper, save
-from nets.runs import read_config
+from figures.views import convergence, damping, levels, polynomials, spectra
+from nets.training.folder import read_config
 
 __all__ = ["COMMON_FIGURES", "RUN_FIGURES", "Run", "make", "make_gallery"]
 
@@ -34,7 +35,8 @@ Progress = Callable[[int, str], None]
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """A finished run as the figures need it: its report, its history, its configuration but the seed, and a name for files."""
+    """A finished run as the figures need it: its report, its history, its configuration but the
+    seed, and a name for files."""
 
     report: SpectralReport
     metrics: pd.DataFrame
@@ -64,32 +66,48 @@ def make(
     runs
         Finished run folders; they are analysed first where they have not been.
     out
-        The folder of the figures, made if missing. Figures of one run carry its name in front if several are given.
+        The folder of the figures, made if missing. Figures of one run carry its name in front if
+        several are given.
     floors
-        Label -> test accuracy of a simple method on the same images, a fraction: a line among the accuracies.
+        Label -> test accuracy of a simple method on the same images, a fraction: a line among the
+        accuracies.
     progress
         Called with (figures done, name of the next).
 
     Raises
     ------
     FileNotFoundError, ValueError
-        No run given, or a folder that is missing, unfinished, truncated or foreign: one line, and nothing is drawn.
+        No run given, or a folder that is missing, unfinished, truncated or foreign: one line, and
+        nothing is drawn.
     """
     if not runs:
         raise ValueError("no run given, at least one run folder is needed")
     loaded = [
-        Run(analyse(run), read_metrics(run), configuration_key(read_config(Path(run)).to_dict()), name)
+        Run(
+            analyse(run),
+            read_metrics(run),
+            configuration_key(read_config(Path(run)).to_dict()),
+            name,
+        )
         for run, name in zip(runs, _file_names(runs))
     ]
     jobs: list[tuple[str, Callable[[], Figure | None]]] = []
     for run in loaded:
         prefix = f"{run.name}_" if len(loaded) > 1 else ""
         jobs += [(prefix + name, partial(draw, run.report)) for name, draw in RUN_FIGURES.items()]
-    jobs += [(name, partial(draw, Together(loaded, floors or {}))) for name, draw in COMMON_FIGURES.items()]
+    jobs += [
+        (name, partial(draw, Together(loaded, floors or {})))
+        for name, draw in COMMON_FIGURES.items()
+    ]
     return _draw(jobs, Path(out), progress)
 
 
-def make_gallery(out: str | os.PathLike[str], *, names: Sequence[str] | None = None, progress: Progress | None = None) -> list[Path]:
+def make_gallery(
+    out: str | os.PathLike[str],
+    *,
+    names: Sequence[str] | None = None,
+    progress: Progress | None = None,
+) -> list[Path]:
     """The figures of the theory, as PNG and PDF; all of `GALLERY` or those named."""
     unknown = [name for name in names or () if name not in GALLERY]
     if unknown:
@@ -97,7 +115,9 @@ def make_gallery(out: str | os.PathLike[str], *, names: Sequence[str] | None = N
     return _draw([(name, GALLERY[name]) for name in names or GALLERY], Path(out), progress)
 
 
-def _draw(jobs: Sequence[tuple[str, Callable[[], Figure | None]]], out: Path, progress: Progress | None) -> list[Path]:
+def _draw(
+    jobs: Sequence[tuple[str, Callable[[], Figure | None]]], out: Path, progress: Progress | None
+) -> list[Path]:
     written: list[Path] = []
     with paper():
         for done, (name, job) in enumerate(jobs):
@@ -116,12 +136,19 @@ def training(given: Together) -> Figure | None:
         ("train_loss", "training loss", 1.0, True),
         ("val_accuracy", "validation accuracy (%)", 100.0, False),
     ]
-    found = [panel for panel in panels if all(panel[0] in run.metrics and run.metrics[panel[0]].notna().any() for run in runs)]
+    found = [
+        panel
+        for panel in panels
+        if all(panel[0] in run.metrics and run.metrics[panel[0]].notna().any() for run in runs)
+    ]
     if not found:
         return None
     made, axes = figure(1, len(found), width=DOUBLE, height=2.7)
     for ax, (column, label, factor, log) in zip(axes.flat, found):
-        curves = {name: [run.metrics[column].dropna().to_numpy() for run in members] for name, members in grouped.items()}
+        curves = {
+            name: [run.metrics[column].dropna().to_numpy() for run in members]
+            for name, members in grouped.items()
+        }
         draw_training(ax, curves, ylabel=label, factor=factor, log=log, legend=False)
     figure_legend(made)
     panel_letters(axes)
@@ -129,9 +156,17 @@ def training(given: Together) -> Figure | None:
 
 
 def accuracies(given: Together) -> Figure | None:
-    """Test accuracy of every configuration with what is noise in it, and the floors of `make`; only for two runs or more."""
-    reports = {name: [run.report for run in members] for name, members in _configurations(given.runs).items()}
-    values = {name: list(found.values()) for name, own in reports.items() if (found := seed_accuracies(own))}
+    """Test accuracy of every configuration with what is noise in it, and the floors of `make`; only
+    for two runs or more."""
+    reports = {
+        name: [run.report for run in members]
+        for name, members in _configurations(given.runs).items()
+    }
+    values = {
+        name: list(found.values())
+        for name, own in reports.items()
+        if (found := seed_accuracies(own))
+    }
     if len(given.runs) < 2 or not values:
         return None
     counts = {name: reports[name][0].facts["tested_on"] for name in values}
@@ -144,7 +179,9 @@ def accuracies(given: Together) -> Figure | None:
         values,
         images=known,
         floors=given.floors,
-        xlabel=f"test accuracy (%) on {one:,} images, one is {100 / one:.2g} %" if alike else "test accuracy (%)",
+        xlabel=f"test accuracy (%) on {one:,} images, one is {100 / one:.2g} %"
+        if alike
+        else "test accuracy (%)",
         legend=False,
     )
     if axes[0, 0].get_legend_handles_labels()[1]:
@@ -178,4 +215,6 @@ def _file_names(runs: Sequence[str | os.PathLike[str]]) -> list[str]:
 
 def _configurations(runs: Sequence[Run]) -> dict[str, list[Run]]:
     grouped = groups_of(runs, lambda run: run.key)
-    return dict(zip(unique_labels([members[0].report for members in grouped.values()]), grouped.values()))
+    return dict(
+        zip(unique_labels([members[0].report for members in grouped.values()]), grouped.values())
+    )

@@ -1,4 +1,5 @@
-"""Residual polynomials on the real spectrum: families of theory side by side, and theory, start and learned of one level."""
+"""Residual polynomials on the real spectrum: families of theory side by side, and theory, start and
+learned of one level."""
 
 from __future__ import annotations
 
@@ -10,11 +11,12 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator, Symmetric
 from numpy.typing import ArrayLike
 
 from figures.style import GREY, legend_above, look_of, named
-from mgtheory.polynomial import ResidualPolynomial
+from mgtheory.polynomials.residual import ResidualPolynomial
 
 __all__ = ["draw_polynomials"]
 
-LINEAR_UP_TO = 2.0  # larger values of |q| are drawn on an axis that is linear up to 1 and logarithmic beyond
+# larger values of |q| are drawn on an axis that is linear up to 1 and logarithmic beyond
+LINEAR_UP_TO = 2.0
 SHOWN_POINTS = 4000
 
 
@@ -35,13 +37,15 @@ def draw_polynomials(
     Parameters
     ----------
     polynomials
-        Label -> q, all scaled to the same operator. The labels theory, start, learned and effective have looks of their own.
+        Label -> q, all scaled to the same operator. The labels theory, start, learned and effective
+        have looks of their own.
     interval
         The range of t.
     high
         The part of it that the high frequencies fill, shaded.
     eigenvalues
-        A true spectrum, complex allowed, in units of t: each lambda is drawn as the point (|lambda|, |q(lambda)|), at most 4000 of them.
+        A true spectrum, complex allowed, in units of t: each lambda is drawn as the point
+        (|lambda|, |q(lambda)|), at most 4000 of them.
     spectrum_of
         The label of the polynomial to take there; by default the last.
     xlabel
@@ -73,11 +77,20 @@ def draw_polynomials(
             zorder=2,
             label="_points",
         )
-        ax.plot([], [], linestyle="none", marker="o", markersize=3.5, color=GREY, label=f"|q(λ)| on the spectrum of A, q {named(chosen)}")
+        ax.plot(
+            [],
+            [],
+            linestyle="none",
+            marker="o",
+            markersize=3.5,
+            color=GREY,
+            label=f"|q(λ)| on the spectrum of A, q {named(chosen)}",
+        )
     for k, (label, values) in enumerate(curves.items()):
         ax.plot(t, values, label=named(label), zorder=3 + k, **look_of(label, k).line)
     if reach > LINEAR_UP_TO:
-        ax.set_yscale("asinh", linear_width=1.0)  # smooth where it turns from linear to logarithmic, so that no curve gets a kink
+        # smooth where it turns from linear to logarithmic, so that no curve gets a kink
+        ax.set_yscale("asinh", linear_width=1.0)
         ax.yaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=1.0))
         ax.yaxis.set_major_formatter(FuncFormatter(lambda value, position: _short(value)))
         ax.yaxis.set_minor_locator(NullLocator())
@@ -104,4 +117,6 @@ def _thinned(points: np.ndarray) -> np.ndarray:
     if points.size <= SHOWN_POINTS:
         return points
     order = np.argsort(np.abs(points), kind="stable")
-    return np.asarray(points[order[np.round(np.linspace(0, points.size - 1, SHOWN_POINTS)).astype(int)]])
+    return np.asarray(
+        points[order[np.round(np.linspace(0, points.size - 1, SHOWN_POINTS)).astype(int)]]
+    )

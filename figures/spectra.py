@@ -1,4 +1,5 @@
-"""Eigenvalues of an operator in the complex plane, with the roots that are to damp them and the region where |q| < 1."""
+"""Eigenvalues of an operator in the complex plane, with the roots that are to damp them and the
+region where |q| < 1."""
 
 from __future__ import annotations
 
@@ -12,12 +13,15 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike
 
 from figures.style import GREY, LIGHT_GREY, SKY, VERMILION, Look, legend_above, look_of, named
-from mgtheory.polynomial import ResidualPolynomial
+from mgtheory.polynomials.residual import ResidualPolynomial
 
 __all__ = ["draw_spectrum"]
 
-MARGIN = 1.25  # roots up to this many spectral radii from 0 widen the view; others are drawn at its edge
-FLAT = 0.15  # a spectrum less high than this part of its width is drawn in a flat panel, any other in a square one
+# roots up to this many spectral radii from 0 widen the view; others are drawn at its edge
+MARGIN = 1.25
+# a spectrum less high than this part of its width is drawn in a flat panel, any other in a square
+# one
+FLAT = 0.15
 SHOWN_POINTS = 6000
 ROOT_SIZE = 5.0
 DAMPED = "#FFF3D6"
@@ -35,7 +39,8 @@ def draw_spectrum(
     columns: int = 2,
     legend: bool = True,
 ) -> Axes:
-    """Eigenvalues and roots in the complex plane; the region |q| < 1 of one polynomial is shaded and named.
+    """Eigenvalues and roots in the complex plane; the region |q| < 1 of one polynomial is shaded
+    and named.
 
     Parameters
     ----------
@@ -44,12 +49,14 @@ def draw_spectrum(
     high
         The high frequencies, shape (H, W); drawn in a colour and a marker of their own.
     roots
-        Label -> complex roots. Those out of view are drawn at the edge, as triangles that point to them; infinite ones on the right.
+        Label -> complex roots. Those out of view are drawn at the edge, as triangles that point to
+        them; infinite ones on the right.
     damping
-        (label, q), q on the scale of the eigenvalues: inside of the curve |q| = 1, which has the label's look, it damps, outside it
-        amplifies.
+        (label, q), q on the scale of the eigenvalues: inside of the curve |q| = 1, which has the
+        label's look, it damps, outside it amplifies.
     unit
-        What the eigenvalues are given in units of, e.g. "b" for their spectral radius; without it they are what they are.
+        What the eigenvalues are given in units of, e.g. "b" for their spectral radius; without it
+        they are what they are.
     columns
         Of the legend, which stands above the axes.
     """
@@ -60,15 +67,38 @@ def draw_spectrum(
         _draw_damped(ax, *damping, x, y)
     groups = {"eigenvalues": (values.ravel(), SKY, "o")}
     if high is not None:
-        mask = np.broadcast_to(np.asarray(high, dtype=bool)[(...,) + (None,) * (values.ndim - np.ndim(high))], values.shape)
-        groups = {"low frequencies": (values[~mask], LIGHT_GREY, "s"), "high frequencies": (values[mask], SKY, "o")}
+        mask = np.broadcast_to(
+            np.asarray(high, dtype=bool)[(...,) + (None,) * (values.ndim - np.ndim(high))],
+            values.shape,
+        )
+        groups = {
+            "low frequencies": (values[~mask], LIGHT_GREY, "s"),
+            "high frequencies": (values[mask], SKY, "o"),
+        }
     for k, (label, (points, colour, marker)) in enumerate(groups.items()):
-        shown = points if points.size <= SHOWN_POINTS else points[:: -(-points.size // SHOWN_POINTS)]
-        style: dict[str, Any] = {"linestyle": "none", "marker": marker, "markeredgewidth": 0, "color": colour}
-        ax.plot(shown.real, shown.imag, markersize=1.8, alpha=0.5, rasterized=True, zorder=2 + k, label=f"_{label}", **style)
+        shown = (
+            points if points.size <= SHOWN_POINTS else points[:: -(-points.size // SHOWN_POINTS)]
+        )
+        style: dict[str, Any] = {
+            "linestyle": "none",
+            "marker": marker,
+            "markeredgewidth": 0,
+            "color": colour,
+        }
+        ax.plot(
+            shown.real,
+            shown.imag,
+            markersize=1.8,
+            alpha=0.5,
+            rasterized=True,
+            zorder=2 + k,
+            label=f"_{label}",
+            **style,
+        )
         ax.plot([], [], markersize=4.0, label=label, **style)
     for k, (label, found) in enumerate(given.items()):
-        _draw_roots(ax, found, label, k, ROOT_SIZE + 1.3 * (len(given) - 1 - k), x, y)  # equal roots stay visible around one another
+        # equal roots stay visible around one another
+        _draw_roots(ax, found, label, k, ROOT_SIZE + 1.3 * (len(given) - 1 - k), x, y)
     ax.axhline(0.0, color=GREY, linewidth=0.6, zorder=1)
     ax.axvline(0.0, color=GREY, linewidth=0.6, zorder=1)
     ax.set_xlim(*x)
@@ -81,10 +111,14 @@ def draw_spectrum(
     return ax
 
 
-def _view(values: np.ndarray, roots: Mapping[str, np.ndarray], *, whole_disc: bool) -> tuple[Ends, Ends]:
-    """Limits of both axes: around the spectrum and the near roots, symmetric about the real axis, square unless the spectrum is flat.
+def _view(
+    values: np.ndarray, roots: Mapping[str, np.ndarray], *, whole_disc: bool
+) -> tuple[Ends, Ends]:
+    """Limits of both axes: around the spectrum and the near roots, symmetric about the real axis,
+    square unless the spectrum is flat.
 
-    With `whole_disc` around all of the disc that has the spectral radius, so that panels in units of it are alike.
+    With `whole_disc` around all of the disc that has the spectral radius, so that panels in units
+    of it are alike.
     """
     radius = float(np.abs(values).max()) or 1.0
     near = [z for found in roots.values() for z in found if abs(z) <= MARGIN * radius]
@@ -96,7 +130,11 @@ def _view(values: np.ndarray, roots: Mapping[str, np.ndarray], *, whole_disc: bo
         reach = max(reach, (high - low) / 4)
         return (low, high), (-reach, reach)
     if whole_disc:
-        low, high, reach = min(low, -radius - pad), max(high, radius + pad), max(reach, radius + pad)
+        low, high, reach = (
+            min(low, -radius - pad),
+            max(high, radius + pad),
+            max(reach, radius + pad),
+        )
     half, middle = max(reach, 0.5 * (high - low)), 0.5 * (low + high)
     return (middle - half, middle + half), (-half, half)
 
@@ -106,8 +144,23 @@ def _draw_damped(ax: Axes, label: str, q: ResidualPolynomial, x_ends: Ends, y_en
     size, look = np.abs(q(x + 1j * y)), _look(label, 0)
     ax.contourf(x, y, size, levels=[0.0, 1.0], colors=[DAMPED], zorder=0)
     ax.contour(x, y, size, levels=[1.0], colors=["white"], linewidths=2.4, zorder=5)
-    ax.contour(x, y, size, levels=[1.0], colors=[look.colour], linestyles=[look.dashes], linewidths=1.1, zorder=20)  # over the roots
-    patch: dict[str, Any] = {"facecolor": DAMPED, "edgecolor": look.colour, "linestyle": look.dashes, "linewidth": 1.1}
+    # over the roots
+    ax.contour(
+        x,
+        y,
+        size,
+        levels=[1.0],
+        colors=[look.colour],
+        linestyles=[look.dashes],
+        linewidths=1.1,
+        zorder=20,
+    )
+    patch: dict[str, Any] = {
+        "facecolor": DAMPED,
+        "edgecolor": look.colour,
+        "linestyle": look.dashes,
+        "linewidth": 1.1,
+    }
     ax.fill([np.nan], [np.nan], label=f"|q| < 1, q {named(label)}", **patch)
 
 
@@ -117,10 +170,22 @@ def _look(label: str, index: int) -> Look:
     return replace(look, colour=VERMILION) if look.colour == SKY else look
 
 
-def _draw_roots(ax: Axes, roots: np.ndarray, label: str, index: int, size: float, x: Ends, y: Ends) -> None:
+def _draw_roots(
+    ax: Axes, roots: np.ndarray, label: str, index: int, size: float, x: Ends, y: Ends
+) -> None:
     look = _look(label, index)
-    inside = np.isfinite(roots) & (roots.real >= x[0]) & (roots.real <= x[1]) & (np.abs(roots.imag) <= y[1])
-    style: dict[str, Any] = {"linestyle": "none", "color": look.colour, "markersize": size, "zorder": 6 + index}
+    inside = (
+        np.isfinite(roots)
+        & (roots.real >= x[0])
+        & (roots.real <= x[1])
+        & (np.abs(roots.imag) <= y[1])
+    )
+    style: dict[str, Any] = {
+        "linestyle": "none",
+        "color": look.colour,
+        "markersize": size,
+        "zorder": 6 + index,
+    }
     halo = [withStroke(linewidth=2.4, foreground="white")]
     ax.plot(
         roots[inside].real,
@@ -134,12 +199,30 @@ def _draw_roots(ax: Axes, roots: np.ndarray, label: str, index: int, size: float
     )
     if not inside.all():
         ax.plot(
-            [], [], linestyle="none", marker=">", color=GREY, markerfacecolor="none", markersize=size, label="towards a root out of view"
+            [],
+            [],
+            linestyle="none",
+            marker=">",
+            color=GREY,
+            markerfacecolor="none",
+            markersize=size,
+            label="towards a root out of view",
         )
     middle, half = 0.5 * (x[0] + x[1]), 0.5 * (x[1] - x[0])
     for z in roots[~inside]:
         direction = z - middle if np.isfinite(z) else 1.0 + 0.0j
-        scale = min(half / abs(direction.real) if direction.real else np.inf, y[1] / abs(direction.imag) if direction.imag else np.inf)
+        scale = min(
+            half / abs(direction.real) if direction.real else np.inf,
+            y[1] / abs(direction.imag) if direction.imag else np.inf,
+        )
         edge = middle + 0.95 * scale * direction
         arrow = (3, 0, float(np.degrees(np.angle(direction))) - 90.0)
-        ax.plot(edge.real, edge.imag, marker=arrow, markeredgewidth=1.0, path_effects=halo, label="_edge", **style)
+        ax.plot(
+            edge.real,
+            edge.imag,
+            marker=arrow,
+            markeredgewidth=1.0,
+            path_effects=halo,
+            label="_edge",
+            **style,
+        )

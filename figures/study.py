@@ -1,4 +1,5 @@
-"""Numbers of many runs: accuracies with what is noise in them, and smoothing factors of every level before and after training."""
+"""Numbers of many runs: accuracies with what is noise in them, and smoothing factors of every level
+before and after training."""
 
 from __future__ import annotations
 
@@ -25,10 +26,12 @@ def draw_accuracies(
     columns: int = 2,
     legend: bool = True,
 ) -> Axes:
-    """One row per configuration: every run a point, and two kinds of noise around the mean, that of the test images and that of the seeds.
+    """One row per configuration: every run a point, and two kinds of noise around the mean, that of
+    the test images and that of the seeds.
 
-    The band is what so many images say of an accuracy that is measured on them (`fraction_interval`, 95 %); rows whose bands overlap are
-    not told apart by this test part. The bar is the 95 % confidence interval of the mean over the runs (Student's t), cut at 0 and 100 %.
+    The band is what so many images say of an accuracy that is measured on them
+    (`fraction_interval`, 95 %); rows whose bands overlap are not told apart by this test part. The
+    bar is the 95 % confidence interval of the mean over the runs (Student's t), cut at 0 and 100 %.
 
     Parameters
     ----------
@@ -37,7 +40,8 @@ def draw_accuracies(
     images
         Label -> number of test images; no band where it is not known.
     floors
-        Label -> accuracy of a simple method on the same images, a fraction: a dashed line, with its own band behind all rows.
+        Label -> accuracy of a simple method on the same images, a fraction: a dashed line, with its
+        own band behind all rows.
     xlabel
         With its unit.
     """
@@ -57,18 +61,44 @@ def draw_accuracies(
                 label="95 % interval by the number of images",
             )
         spread = np.linspace(-0.12, 0.12, values.size) if values.size > 1 else np.zeros(1)
-        style: dict[str, Any] = {"linestyle": "none", "marker": look(row).marker, "color": look(row).colour, "markerfacecolor": "none"}
+        style: dict[str, Any] = {
+            "linestyle": "none",
+            "marker": look(row).marker,
+            "color": look(row).colour,
+            "markerfacecolor": "none",
+        }
         ax.plot(100 * values, row + spread, zorder=4, label=f"_{label}", **style)
         if summary.low is not None and summary.high is not None:
             ends = 100 * np.clip([summary.low, summary.high], 0.0, 1.0)
-            ax.plot(ends, [row, row], color=BLACK, linewidth=1.0, zorder=3, label="95 % interval of the mean over the seeds")
-            ax.plot([100 * summary.mean] * 2, [row - 0.25, row + 0.25], color=BLACK, linewidth=1.6, zorder=3, label="_mean")
+            ax.plot(
+                ends,
+                [row, row],
+                color=BLACK,
+                linewidth=1.0,
+                zorder=3,
+                label="95 % interval of the mean over the seeds",
+            )
+            ax.plot(
+                [100 * summary.mean] * 2,
+                [row - 0.25, row + 0.25],
+                color=BLACK,
+                linewidth=1.6,
+                zorder=3,
+                label="_mean",
+            )
     counts = set((images or {}).values())
     for label, value in (floors or {}).items():
         if len(counts) == 1:  # what the same images say of it
             low, high = fraction_interval(value, next(iter(counts)))
             ax.axvspan(100 * low, 100 * high, color=VERMILION, alpha=0.1, linewidth=0, zorder=0)
-        ax.axvline(100 * value, color=VERMILION, linewidth=1.0, linestyle=(0, (4, 2)), zorder=2, label=label)
+        ax.axvline(
+            100 * value,
+            color=VERMILION,
+            linewidth=1.0,
+            linestyle=(0, (4, 2)),
+            zorder=2,
+            label=label,
+        )
     ax.set_yticks(range(len(groups)), list(groups))
     ax.set_ylim(len(groups) - 0.5, -0.5)
     ax.set_xlabel(xlabel)
@@ -79,9 +109,15 @@ def draw_accuracies(
 
 
 def draw_level_factors(
-    ax: Axes, factors: Mapping[str, Sequence[float | None]], *, ylabel: str = "smoothing factor µ", columns: int = 3, legend: bool = True
+    ax: Axes,
+    factors: Mapping[str, Sequence[float | None]],
+    *,
+    ylabel: str = "smoothing factor µ",
+    columns: int = 3,
+    legend: bool = True,
 ) -> Axes:
-    """The smoothing factor of each level, by role (theory, start, learned, effective); above the line at 1 nothing is smoothed.
+    """The smoothing factor of each level, by role (theory, start, learned, effective); above the
+    line at 1 nothing is smoothed.
 
     Parameters
     ----------
@@ -106,7 +142,14 @@ def draw_level_factors(
             markersize=5.0,
             markeredgewidth=1.2,
         )
-    ax.axhline(1.0, color=GREY, linewidth=0.8, linestyle=(0, (3, 2)), zorder=1, label="µ = 1: smooths below")
+    ax.axhline(
+        1.0,
+        color=GREY,
+        linewidth=0.8,
+        linestyle=(0, (3, 2)),
+        zorder=1,
+        label="µ = 1: smooths below",
+    )
     if largest > 3.0:
         ax.set_yscale("log")
     else:

@@ -1,8 +1,9 @@
-"""One look for all figures: paper sizes, 8 pt type, colours that differ for colour-blind readers and in grey, PNG and PDF at once.
+"""One look for all figures: paper sizes, 8 pt type, colours that differ for colour-blind readers
+and in grey, PNG and PDF at once.
 
-Every curve gets a colour, a line style and a marker together, so that none depends on colour alone. Colours are those of Okabe and Ito
-(2008), ordered so that neighbours differ in lightness too; heat maps use cividis, which is monotone in grey. Legends stand above the axes,
-where they cover no data.
+Every curve gets a colour, a line style and a marker together, so that none depends on colour alone.
+Colours are those of Okabe and Ito (2008), ordered so that neighbours differ in lightness too; heat
+maps use cividis, which is monotone in grey. Legends stand above the axes, where they cover no data.
 """
 
 from __future__ import annotations
@@ -46,7 +47,12 @@ __all__ = [
     "save_as",
 ]
 
-DATED = {".png": ("Software",), ".pdf": ("CreationDate", "ModDate", "Producer", "Creator"), ".svg": ("Date", "Creator")}  # left out
+# left out
+DATED = {
+    ".png": ("Software",),
+    ".pdf": ("CreationDate", "ModDate", "Producer", "Creator"),
+    ".svg": ("Date", "Creator"),
+}
 SINGLE, DOUBLE = 3.35, 7.0  # widths of one and two columns of a paper, in inches (85 and 178 mm)
 DPI = 300
 
@@ -122,7 +128,12 @@ class Look:
     @property
     def marked(self) -> dict[str, Any]:
         """Keywords of `Axes.plot` for a line with markers."""
-        return {**self.line, "marker": self.marker, "markerfacecolor": "white", "markeredgewidth": 1.0}
+        return {
+            **self.line,
+            "marker": self.marker,
+            "markerfacecolor": "white",
+            "markeredgewidth": 1.0,
+        }
 
 
 ROLES = {
@@ -140,7 +151,8 @@ def look(index: int) -> Look:
 
 
 def look_of(label: str, index: int) -> Look:
-    """The look that belongs to a role (theory, start, learned, effective) or a family in all figures, else that of the curve's number."""
+    """The look that belongs to a role (theory, start, learned, effective) or a family in all
+    figures, else that of the curve's number."""
     if label in ROLES:
         return ROLES[label]
     return look(list(FAMILIES).index(label) if label in FAMILIES else index)
@@ -159,9 +171,15 @@ def paper() -> Iterator[None]:
 
 
 def figure(
-    rows: int = 1, columns: int = 1, *, width: float = SINGLE, height: float | None = None, **options: Any
+    rows: int = 1,
+    columns: int = 1,
+    *,
+    width: float = SINGLE,
+    height: float | None = None,
+    **options: Any,
 ) -> tuple[Figure, NDArray[Any]]:
-    """A figure that fits its labels by itself, and its axes as an array of shape (rows, columns); no window, no global state.
+    """A figure that fits its labels by itself, and its axes as an array of shape (rows, columns);
+    no window, no global state.
 
     Parameters
     ----------
@@ -179,12 +197,17 @@ def figure(
 def legend_above(ax: Axes, *, columns: int = 2, **options: Any) -> Legend:
     """The legend over one axes, outside of it, each label once; for a panel that stands alone."""
     entries = _entries([ax])
-    place: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "borderaxespad": 0.2}
+    place: dict[str, Any] = {
+        "loc": "lower left",
+        "bbox_to_anchor": (0.0, 1.0),
+        "borderaxespad": 0.2,
+    }
     return ax.legend(list(entries.values()), list(entries), ncols=columns, **place, **options)
 
 
 def figure_legend(made: Figure, axes: Iterable[Axes] | None = None, **options: Any) -> Legend:
-    """One legend over all panels, each label once, in as many columns as the width of the figure allows.
+    """One legend over all panels, each label once, in as many columns as the width of the figure
+    allows.
 
     Parameters
     ----------
@@ -194,9 +217,16 @@ def figure_legend(made: Figure, axes: Iterable[Axes] | None = None, **options: A
     entries = _entries(made.axes if axes is None else axes)
     if not entries:
         raise ValueError("the figure has no labelled curve, so there is nothing for a legend")
-    available = made.get_figwidth() * made.dpi * 0.95  # letters are up to 3 % wider at other resolutions than that of the screen
+    # letters are up to 3 % wider at other resolutions than that of the screen
+    available = made.get_figwidth() * made.dpi * 0.95
     for columns in range(len(entries), 0, -1):
-        legend = made.legend(list(entries.values()), list(entries), loc="outside upper center", ncols=columns, **options)
+        legend = made.legend(
+            list(entries.values()),
+            list(entries),
+            loc="outside upper center",
+            ncols=columns,
+            **options,
+        )
         if columns == 1 or legend.get_window_extent().width <= available:
             break
         legend.remove()
@@ -215,7 +245,14 @@ def _entries(axes: Iterable[Axes]) -> dict[str, Any]:
 def panel_letters(axes: NDArray[Any]) -> None:
     """(a), (b), ... inside the upper left corner of each panel's outside margin."""
     for k, ax in enumerate(axes.flat):
-        ax.annotate(f"({chr(97 + k)})", (0, 1), (-26, 4), xycoords="axes fraction", textcoords="offset points", fontweight="bold")
+        ax.annotate(
+            f"({chr(97 + k)})",
+            (0, 1),
+            (-26, 4),
+            xycoords="axes fraction",
+            textcoords="offset points",
+            fontweight="bold",
+        )
 
 
 def heat_map() -> Colormap:
@@ -224,15 +261,19 @@ def heat_map() -> Colormap:
 
 
 def heat_map_above_one(lower: float) -> Colormap:
-    """cividis on the first part of the scale, then from light to dark red: `lower` is the part that cividis gets."""
+    """cividis on the first part of the scale, then from light to dark red: `lower` is the part that
+    cividis gets."""
     count = 500
     first = round(lower * count)
     reds = mpl.colormaps["Reds"](np.linspace(0.35, 1.0, count - first))
-    return ListedColormap(np.vstack([heat_map()(np.linspace(0.0, 1.0, first)), reds]), name="cividis_reds")
+    return ListedColormap(
+        np.vstack([heat_map()(np.linspace(0.0, 1.0, first)), reds]), name="cividis_reds"
+    )
 
 
 def save(made: Figure, path: str | os.PathLike[str]) -> list[Path]:
-    """Write PNG (300 dpi) and PDF next to each other, without dates, so that equal data give equal files.
+    """Write PNG (300 dpi) and PDF next to each other, without dates, so that equal data give equal
+    files.
 
     Parameters
     ----------
@@ -248,12 +289,14 @@ def save(made: Figure, path: str | os.PathLike[str]) -> list[Path]:
     written = []
     for suffix in (".png", ".pdf"):
         written.append(save_as(made, base.with_name(base.name + suffix)))
-        made.set_layout_engine("none")  # the second file has the same layout, without working it out again
+        # the second file has the same layout, without working it out again
+        made.set_layout_engine("none")
     return written
 
 
 def save_as(made: Figure, path: str | os.PathLike[str]) -> Path:
-    """Write one file, whole or not at all, in the format that its suffix names: .png, .pdf or .svg; without a date."""
+    """Write one file, whole or not at all, in the format that its suffix names: .png, .pdf or .svg;
+    without a date."""
     target = check_suffix(path)
     temporary = target.with_name(f".{target.stem}.{os.getpid()}{target.suffix}")
     try:
@@ -268,5 +311,7 @@ def check_suffix(path: str | os.PathLike[str]) -> Path:
     """The path, or a ValueError that lists the formats of figures."""
     target = Path(path)
     if target.suffix.lower() not in DATED:
-        raise ValueError(f"{target} has the suffix {target.suffix!r}, a figure is one of {', '.join(DATED)}")
+        raise ValueError(
+            f"{target} has the suffix {target.suffix!r}, a figure is one of {', '.join(DATED)}"
+        )
     return target

@@ -1,16 +1,20 @@
-"""Smoothers in two steps: a description (`Smoother`) is set up once on a level, the result (`Smoothing`) is applied many times.
+"""Smoothers in two steps: a description (`Smoother`) is set up once on a level, the result
+(`Smoothing`) is applied many times.
 
-A smoothing is a fixed linear map r -> c from a residual to a correction, x <- x + c(b - A x). It also returns the residual that is left,
-which a polynomial has almost for free: smoothing of degree k from a residual, with the residual after it, costs k products with A.
+A smoothing is a fixed linear map r -> c from a residual to a correction, x <- x + c(b - A x). It
+also returns the residual that is left, which a polynomial has almost for free: smoothing of degree
+k from a residual, with the residual after it, costs k products with A.
 
-* `Polynomial`: any `ResidualPolynomial`, or a family of `mgtheory.families` derived on each level's own interval; B is the identity or the
-  inverse diagonal. By a recurrence where the family has one whose s_i are the true residuals, by Leja-ordered factors else.
+* `Polynomial`: any `ResidualPolynomial`, or a family of `mgtheory.families` derived on each level's
+  own interval; B is the identity or the inverse diagonal. By a recurrence where the family has one
+  whose s_i are the true residuals, by Leja-ordered factors else.
 * `Jacobi`: c = omega D^-1 r.
-* `GaussSeidel`: lexicographic (c = (D - L)^-1 r) or by colours (red-black: parity of the index sum; `multicolour`: parity of every index,
-  2^d colours, exact Gauss-Seidel for compact stencils). The adjoint runs the other way round.
+* `GaussSeidel`: lexicographic (c = (D - L)^-1 r) or by colours (red-black: parity of the index sum;
+  `multicolour`: parity of every index, 2^d colours, exact Gauss-Seidel for compact stencils). The
+  adjoint runs the other way round.
 
-An object of your own is a smoother if it has ``setup(level)``, and a smoothing if it has ``correct(r)``; deriving from `Smoothing` adds
-the rest.
+An object of your own is a smoother if it has ``setup(level)``, and a smoothing if it has
+``correct(r)``; deriving from `Smoothing` adds the rest.
 """
 
 from __future__ import annotations
@@ -23,20 +27,35 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from mgtheory.checks import check_name, check_number
-from mgtheory.factors import Factor, Linear, RealPair
+from mgtheory._checks import check_name, check_number
 from mgtheory.families import FAMILIES
-from mgtheory.polynomial import ResidualPolynomial, check_degree
-from mgtheory.smoothing import ColourSmoothing, DiagonalSmoothing, Smoothing, TriangularSmoothing
+from mgtheory.multigrid.applied import (
+    ColourSmoothing,
+    DiagonalSmoothing,
+    Smoothing,
+    TriangularSmoothing,
+)
+from mgtheory.polynomials.factors import Factor, Linear, RealPair
+from mgtheory.polynomials.residual import ResidualPolynomial, check_degree
 
 if TYPE_CHECKING:
-    from mgtheory.levels import Level
+    from mgtheory.multigrid.level import Level
 
-__all__ = ["SMOOTHERS", "GaussSeidel", "Jacobi", "Polynomial", "Smoother", "Smoothing", "make_smoother"]
+__all__ = [
+    "SMOOTHERS",
+    "GaussSeidel",
+    "Jacobi",
+    "Polynomial",
+    "Smoother",
+    "Smoothing",
+    "make_smoother",
+]
 
 Vector = NDArray[Any]
 SAMPLES = 257  # points on which a polynomial is watched
-PRODUCT_DEGREE = 4  # up to here the ordered product is as accurate as the recurrence, and makes fewer passes over the vectors
+# up to here the ordered product is as accurate as the recurrence, and makes fewer passes over the
+# vectors
+PRODUCT_DEGREE = 4
 
 
 class Smoother(Protocol):
@@ -49,16 +68,33 @@ class Smoother(Protocol):
 class PolynomialSmoothing(Smoothing):
     """c = p(BA) B r with B None (identity) or a diagonal."""
 
-    def __init__(self, A: Any, polynomial: ResidualPolynomial, B: Vector | None, label: str, *, warning: str = "") -> None:
+    def __init__(
+        self,
+        A: Any,
+        polynomial: ResidualPolynomial,
+        B: Vector | None,
+        label: str,
+        *,
+        warning: str = "",
+    ) -> None:
         super().__init__(A)
         self.polynomial, self.B, self.label, self.warning = polynomial, B, label, warning
         self.products = float(polynomial.degree)
         real = np.zeros(0, dtype=A.dtype).real.dtype.type
         recurrence = polynomial.recurrence
         self._steps: list[tuple[Any, Any]] | None = None
-        if recurrence is not None and all(beta == 1.0 for beta in recurrence.beta) and polynomial.degree > PRODUCT_DEGREE:
-            self._steps = [(real(a), real(b)) for a, b in zip(recurrence.a, recurrence.b, strict=True)]
-        self._factors = [[real(c) for c in factor.correction_coefficients] for factor in _in_pairs(polynomial, real)]
+        if (
+            recurrence is not None
+            and all(beta == 1.0 for beta in recurrence.beta)
+            and polynomial.degree > PRODUCT_DEGREE
+        ):
+            self._steps = [
+                (real(a), real(b)) for a, b in zip(recurrence.a, recurrence.b, strict=True)
+            ]
+        self._factors = [
+            [real(c) for c in factor.correction_coefficients]
+            for factor in _in_pairs(polynomial, real)
+        ]
 
     def correct(self, r: Vector) -> Vector:
         return self._apply(r, False)[0]
@@ -116,7 +152,8 @@ class PolynomialSmoothing(Smoothing):
 
 
 def _in_pairs(polynomial: ResidualPolynomial, real: Any = np.float64) -> list[Factor]:
-    """The factors in Leja order, two successive linear ones as one real pair: fewer passes over the vectors for the same products.
+    """The factors in Leja order, two successive linear ones as one real pair: fewer passes over the
+    vectors for the same products.
 
     Only where the product of the weights is a normal number of the type `real`.
     """
@@ -124,7 +161,11 @@ def _in_pairs(polynomial: ResidualPolynomial, real: Any = np.float64) -> list[Fa
     factors: list[Factor] = []
     for factor in polynomial.factors:
         last = factors[-1] if factors else None
-        if isinstance(factor, Linear) and isinstance(last, Linear) and smallest < abs(factor.w * last.w) < 1 / smallest:
+        if (
+            isinstance(factor, Linear)
+            and isinstance(last, Linear)
+            and smallest < abs(factor.w * last.w) < 1 / smallest
+        ):
             factors[-1] = RealPair(1.0 / last.w, 1.0 / factor.w)
         else:
             factors.append(factor)
@@ -137,7 +178,8 @@ def _minus(s: Vector, product: Vector) -> Vector:
 
 
 def amplification(level: Level, q: ResidualPolynomial, B: Vector | None) -> str:
-    """A sentence if |q| > 1 on the high frequencies of BA, up to a value that the spectrum reaches; else empty."""
+    """A sentence if |q| > 1 on the high frequencies of BA, up to a value that the spectrum reaches;
+    else empty."""
     end = level.reached(B)
     if end is None:
         return ""
@@ -146,30 +188,35 @@ def amplification(level: Level, q: ResidualPolynomial, B: Vector | None) -> str:
     if worst <= 1.0 + 1e-3:
         return ""
     return (
-        f"level {level.index}: the polynomial smoother multiplies high frequencies by up to {worst:.3g}; "
-        "its lmax (or interval) is too small for this A"
+        f"level {level.index}: the polynomial smoother multiplies high frequencies by up to"
+        f" {worst:.3g}; its lmax (or interval) is too small for this A"
     )
 
 
 @dataclass(frozen=True)
 class Polynomial:
-    """A polynomial smoother: a family derived on each level's own interval, or one `ResidualPolynomial` for all of them.
+    """A polynomial smoother: a family derived on each level's own interval, or one
+    `ResidualPolynomial` for all of them.
 
     Parameters
     ----------
     family
-        A name of `mgtheory.families.FAMILIES` that needs an interval, lmax or the operator. The interval is the level's high-frequency one.
+        A name of `mgtheory.families.FAMILIES` that needs an interval, lmax or the operator. The
+        interval is the level's high-frequency one.
     degree
         Degree of q: products with A in one smoothing.
     polynomial
-        Instead of a family: a q for BA on the finest level. Its roots are scaled by the ratio of the levels' largest eigenvalues.
+        Instead of a family: a q for BA on the finest level. Its roots are scaled by the ratio of
+        the levels' largest eigenvalues.
     scaling
-        B: ``"identity"``, ``"diagonal"`` (inverse diagonal), or ``"auto"``: diagonal only where A's diagonal is not constant.
+        B: ``"identity"``, ``"diagonal"`` (inverse diagonal), or ``"auto"``: diagonal only where A's
+        diagonal is not constant.
 
     Raises
     ------
     ValueError
-        For an unknown family or scaling, a family that cannot be derived on a level, or both or neither of family and polynomial.
+        For an unknown family or scaling, a family that cannot be derived on a level, or both or
+        neither of family and polynomial.
     """
 
     family: str | None = None
@@ -185,7 +232,11 @@ class Polynomial:
             if not isinstance(self.polynomial, ResidualPolynomial):
                 raise ValueError(f"polynomial is {self.polynomial!r}, must be a ResidualPolynomial")
             return
-        usable = [name for name, entry in FAMILIES.items() if entry.needs in ("interval", "lmax", "operator")]
+        usable = [
+            name
+            for name, entry in FAMILIES.items()
+            if entry.needs in ("interval", "lmax", "operator")
+        ]
         if self.family not in usable:
             raise ValueError(
                 f"unknown family {self.family!r} for a smoother, known are: {', '.join(usable)}; "
@@ -198,15 +249,19 @@ class Polynomial:
         B = level.inverse_diagonal(self.scaling)
         a, b = level.smoothing_interval(B)
         if self.polynomial is not None:
-            reference = level.finest.smoothing_interval(level.finest.inverse_diagonal(self.scaling))[1]
+            reference = level.finest.smoothing_interval(
+                level.finest.inverse_diagonal(self.scaling)
+            )[1]
             q = self.polynomial if level.index == 0 else self.polynomial.scaled(b / reference)
-            return PolynomialSmoothing(level.operator, q, B, f"polynomial({q.degree})", warning=amplification(level, q, B))
+            return PolynomialSmoothing(
+                level.operator, q, B, f"polynomial({q.degree})", warning=amplification(level, q, B)
+            )
         assert self.family is not None
         entry = FAMILIES[self.family]
         if entry.needs in ("interval", "lmax") and not 0.0 < a < b:
             raise ValueError(
-                f"level {level.index}: the high frequencies of A lie in [{a:g}, {b:g}], {self.family} needs them positive; "
-                "a negative definite A must change its sign"
+                f"level {level.index}: the high frequencies of A lie in [{a:g}, {b:g}],"
+                f" {self.family} needs them positive; a negative definite A must change its sign"
             )
         if entry.needs == "interval":
             q = entry.function(self.degree, interval=(a, b))
@@ -221,7 +276,8 @@ class Polynomial:
 
 @dataclass(frozen=True)
 class Jacobi:
-    """c = omega D^-1 r: damped Jacobi, omega = 4/5 by default (best for the 5-point Laplacian, smoothing factor 0.6)."""
+    """c = omega D^-1 r: damped Jacobi, omega = 4/5 by default (best for the 5-point Laplacian,
+    smoothing factor 0.6)."""
 
     omega: float = 0.8
 
@@ -232,7 +288,11 @@ class Jacobi:
         """The smoothing on this level."""
         diagonal = level.inverse_diagonal("diagonal")
         assert diagonal is not None
-        return DiagonalSmoothing(level.operator, np.asarray(self.omega * diagonal, dtype=diagonal.dtype), f"jacobi({self.omega:g})")
+        return DiagonalSmoothing(
+            level.operator,
+            np.asarray(self.omega * diagonal, dtype=diagonal.dtype),
+            f"jacobi({self.omega:g})",
+        )
 
 
 @dataclass(frozen=True)
@@ -261,10 +321,18 @@ class GaussSeidel:
         if self.ordering == "lexicographic":
             return TriangularSmoothing(level.cycle_matrix, self.backward)
         index = np.indices(level.shape).reshape(len(level.shape), -1)
-        weights = np.ones(len(level.shape)) if self.ordering == "red-black" else 2.0 ** np.arange(len(level.shape))
+        weights = (
+            np.ones(len(level.shape))
+            if self.ordering == "red-black"
+            else 2.0 ** np.arange(len(level.shape))
+        )
         colour = (index.sum(axis=0) % 2) if self.ordering == "red-black" else weights @ (index % 2)
         colours = [np.flatnonzero(colour == value) for value in np.unique(colour)]
-        return ColourSmoothing(level.cycle_matrix, colours[::-1] if self.backward else colours, f"gauss_seidel({self.ordering})")
+        return ColourSmoothing(
+            level.cycle_matrix,
+            colours[::-1] if self.backward else colours,
+            f"gauss_seidel({self.ordering})",
+        )
 
 
 SMOOTHERS: dict[str, Callable[[], Smoother]] = {
@@ -276,30 +344,45 @@ SMOOTHERS: dict[str, Callable[[], Smoother]] = {
 
 
 def make_smoother(smoother: Any, degree: int | None = None) -> Smoother | Callable[[Any], Any]:
-    """What `Hierarchy.build` accepts as a smoother, made one that has ``setup``; callables of a level are passed through.
+    """What `Hierarchy.build` accepts as a smoother, made one that has ``setup``; callables of a
+    level are passed through.
 
-    A string names a polynomial family that needs an interval, its upper end or the matrix (of the given degree, 2 by default), or an entry
-    of `SMOOTHERS`.
+    A string names a polynomial family that needs an interval, its upper end or the matrix (of the
+    given degree, 2 by default), or an entry of `SMOOTHERS`.
     """
     if isinstance(smoother, str):
         if smoother in SMOOTHERS:
             if degree is not None:
-                raise ValueError(f"a degree belongs to a polynomial family, not to the smoother {smoother!r}")
+                raise ValueError(
+                    f"a degree belongs to a polynomial family, not to the smoother {smoother!r}"
+                )
             return SMOOTHERS[smoother]()
-        families = [name for name, entry in FAMILIES.items() if entry.needs in ("interval", "lmax", "operator")]
+        families = [
+            name
+            for name, entry in FAMILIES.items()
+            if entry.needs in ("interval", "lmax", "operator")
+        ]
         if smoother in FAMILIES and smoother not in families:
-            raise ValueError(f"{smoother} is not derived level by level: derive it first, and pass its polynomial as the smoother")
+            raise ValueError(
+                f"{smoother} is not derived level by level: derive it first, and pass its"
+                " polynomial as the smoother"
+            )
         if smoother not in families:
-            raise ValueError(f"unknown smoother {smoother!r}, known are: {', '.join([*families, *SMOOTHERS])}")
+            raise ValueError(
+                f"unknown smoother {smoother!r}, known are: {', '.join([*families, *SMOOTHERS])}"
+            )
         return Polynomial(smoother, 2 if degree is None else degree)
     if degree is not None:
         raise ValueError("a degree belongs to a polynomial family given by its name")
     if isinstance(smoother, ResidualPolynomial):
         return Polynomial(polynomial=smoother)
-    if isinstance(getattr(smoother, "polynomial", None), ResidualPolynomial) and not hasattr(smoother, "setup"):
+    if isinstance(getattr(smoother, "polynomial", None), ResidualPolynomial) and not hasattr(
+        smoother, "setup"
+    ):
         return Polynomial(polynomial=smoother.polynomial)
     if not (hasattr(smoother, "setup") or callable(smoother)):
         raise ValueError(
-            f"smoother is {smoother!r}, must be a name, a ResidualPolynomial, an object with setup(level), or a callable of a level"
+            f"smoother is {smoother!r}, must be a name, a ResidualPolynomial, an object with"
+            " setup(level), or a callable of a level"
         )
     return smoother

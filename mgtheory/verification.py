@@ -1,15 +1,19 @@
-"""The cycle that Fourier analysis predicts, run on a real periodic grid with sparse matrices, and its measured factor.
+"""The cycle that Fourier analysis predicts, run on a real periodic grid with sparse matrices, and
+its measured factor.
 
-Nothing here uses a symbol: operators, transfers and smoothers are built from their stencils as matrices, Galerkin operators as products
-of these, sweeps and the coarsest equation are solved by sparse LU factorisations, and the error of A x = 0 is followed from a random start.
-On a periodic grid all of these steps are exactly what the analysis assumes, so that prediction (on the frequencies of this very grid) and
-measurement agree as well as the power iteration has converged.
+Nothing here uses a symbol: operators, transfers and smoothers are built from their stencils as
+matrices, Galerkin operators as products of these, sweeps and the coarsest equation are solved by
+sparse LU factorisations, and the error of A x = 0 is followed from a random start. On a periodic
+grid all of these steps are exactly what the analysis assumes, so that prediction (on the
+frequencies of this very grid) and measurement agree as well as the power iteration has converged.
 
-A lexicographic Gauss-Seidel sweep is x + (D/omega + L)^-1 (b - A x), with L the points before x on the infinite grid, wrapped like A. A
-sweep from a first point to a last one differs along the seam, and its factor on a periodic grid with it (by up to 40 % with half
-weighting); on Dirichlet grids, which have no seam, the solver's factor tends to the predicted one.
+A lexicographic Gauss-Seidel sweep is x + (D/omega + L)^-1 (b - A x), with L the points before x on
+the infinite grid, wrapped like A. A sweep from a first point to a last one differs along the seam,
+and its factor on a periodic grid with it (by up to 40 % with half weighting); on Dirichlet grids,
+which have no seam, the solver's factor tends to the predicted one.
 
-Where A is singular, its kernel consists of constants. The error is followed without it (its mean removed), and so predicts `verify`.
+Where A is singular, its kernel consists of constants. The error is followed without it (its mean
+removed), and so predicts `verify`.
 """
 
 from __future__ import annotations
@@ -23,11 +27,11 @@ import numpy.typing as npt
 import scipy.sparse as sp
 import scipy.sparse.linalg as sla
 
-from mgtheory.checks import check_generator, check_kind, check_shape, check_whole
-from mgtheory.fourier import cycle_factor
-from mgtheory.localcycle import CYCLES, LocalCycle
-from mgtheory.relaxation import GaussSeidel, Jacobi, Polynomial, Relaxation
-from mgtheory.stencils import Stencil
+from mgtheory._checks import check_generator, check_kind, check_shape, check_whole
+from mgtheory.fourier.analysis import cycle_factor
+from mgtheory.fourier.cycle import CYCLES, LocalCycle
+from mgtheory.fourier.relaxation import GaussSeidel, Jacobi, Polynomial, Relaxation
+from mgtheory.problems.stencils import Stencil
 
 Vector = npt.NDArray[Any]
 Step = Callable[[Vector, Vector], Vector]  # (x, b) -> x after one smoothing step
@@ -62,7 +66,9 @@ class Verification:
     @property
     def difference(self) -> float:
         """|measured - predicted| / predicted (absolute where the prediction is 0 to rounding)."""
-        return abs(self.measured - self.predicted) / (self.predicted if self.predicted > 1e-12 else 1.0)
+        return abs(self.measured - self.predicted) / (
+            self.predicted if self.predicted > 1e-12 else 1.0
+        )
 
     @property
     def agrees(self) -> bool:
@@ -88,9 +94,10 @@ def verify(
     rng
         Source of the random initial error.
     cycles
-        Number of cycles, the second half of which is measured; up to eight times as many while the two factors do not agree. A conjugate
-        pair of eigenvalues makes the reductions oscillate, and the mean over n of them has an error of order 1/n; where eigenvalues lie
-        close, or the cycle is far from normal (injection), the largest one shows late.
+        Number of cycles, the second half of which is measured; up to eight times as many while the
+        two factors do not agree. A conjugate pair of eigenvalues makes the reductions oscillate,
+        and the mean over n of them has an error of order 1/n; where eigenvalues lie close, or the
+        cycle is far from normal (injection), the largest one shows late.
 
     Raises
     ------
@@ -134,7 +141,8 @@ class PeriodicCycle:
     operators, restrictions, interpolations
         Sparse arrays of the levels, unknowns in C order, channel first.
     kernel
-        Orthonormal basis of the constants in the kernel of A, shape (N, r), r = 0 where A is regular.
+        Orthonormal basis of the constants in the kernel of A, shape (N, r), r = 0 where A is
+        regular.
     """
 
     def __init__(self, cycle: LocalCycle, shape: Sequence[int]) -> None:
@@ -146,13 +154,28 @@ class PeriodicCycle:
         self.smoothers: list[tuple[Step, Step]] = []
         for l in range(cycle.levels - 1):
             chosen = sp.kron(sp.eye_array(fine.channels), _selection(grids[l]), format="csr")
-            self.restrictions.append(chosen @ _channelwise(cycle.R, fine.channels).periodic(grids[l]))
-            self.interpolations.append(_channelwise(cycle.P, fine.channels).periodic(grids[l]) @ chosen.T)
+            self.restrictions.append(
+                chosen @ _channelwise(cycle.R, fine.channels).periodic(grids[l])
+            )
+            self.interpolations.append(
+                _channelwise(cycle.P, fine.channels).periodic(grids[l]) @ chosen.T
+            )
             before, after = cycle.relaxations[l]
             A = self.operators[l]
-            self.smoothers.append((_step(before, A, cycle.stencils[l], grids[l]), _step(after, A, cycle.stencils[l], grids[l])))
-            galerkin = cycle.coarsening == "galerkin" if isinstance(cycle.coarsening, str) else False
-            coarse = self.restrictions[l] @ A @ self.interpolations[l] if galerkin else cycle.stencils[l + 1].periodic(grids[l + 1])
+            self.smoothers.append(
+                (
+                    _step(before, A, cycle.stencils[l], grids[l]),
+                    _step(after, A, cycle.stencils[l], grids[l]),
+                )
+            )
+            galerkin = (
+                cycle.coarsening == "galerkin" if isinstance(cycle.coarsening, str) else False
+            )
+            coarse = (
+                self.restrictions[l] @ A @ self.interpolations[l]
+                if galerkin
+                else cycle.stencils[l + 1].periodic(grids[l + 1])
+            )
             self.operators.append(sp.csr_array(coarse))
         self.kernel = _constants(fine, grids[0], left=False)
         self._solve = _coarsest_solver(self.operators[-1], fine, grids[-1])
@@ -187,27 +210,46 @@ def _channelwise(stencil: Stencil, channels: int) -> Stencil:
 
 def _selection(shape: Sequence[int]) -> sp.csr_array:
     """The matrix that takes every second point along each axis."""
-    points = np.arange(int(np.prod(shape))).reshape(shape)[tuple(slice(None, None, 2) for _ in shape)].ravel()
-    return sp.csr_array((np.ones(len(points)), (np.arange(len(points)), points)), shape=(len(points), int(np.prod(shape))))
+    points = (
+        np.arange(int(np.prod(shape)))
+        .reshape(shape)[tuple(slice(None, None, 2) for _ in shape)]
+        .ravel()
+    )
+    return sp.csr_array(
+        (np.ones(len(points)), (np.arange(len(points)), points)),
+        shape=(len(points), int(np.prod(shape))),
+    )
 
 
 def _constants(stencil: Stencil, shape: Sequence[int], *, left: bool) -> npt.NDArray[Any]:
-    """Orthonormal constants in the right (or left) kernel of the periodic operator, shape (N, r)."""
+    """Orthonormal constants in the right (or left) kernel of the periodic operator, shape (N,
+    r)."""
     total = stencil.matrices.sum(axis=0)
     u, values, vh = np.linalg.svd(total)
-    vectors = (u if left else vh.conj().T)[:, values <= 1e-12 * np.abs(stencil.matrices).sum(axis=0).max()]
+    vectors = (u if left else vh.conj().T)[
+        :, values <= 1e-12 * np.abs(stencil.matrices).sum(axis=0).max()
+    ]
     points = int(np.prod(shape))
     return np.repeat(vectors, points, axis=0) / np.sqrt(points)
 
 
-def _coarsest_solver(A: sp.csr_array, fine: Stencil, shape: Sequence[int]) -> Callable[[Vector], Vector]:
-    """The solution of A x = b orthogonal to the kernel, by LU of A bordered with the constants in its kernel."""
+def _coarsest_solver(
+    A: sp.csr_array, fine: Stencil, shape: Sequence[int]
+) -> Callable[[Vector], Vector]:
+    """The solution of A x = b orthogonal to the kernel, by LU of A bordered with the constants in
+    its kernel."""
     right, left = _constants(fine, shape, left=False), _constants(fine, shape, left=True)
-    bordered = sp.block_array([[A, sp.csr_array(left)], [sp.csr_array(right.conj().T), None]]) if right.shape[1] else A
+    bordered = (
+        sp.block_array([[A, sp.csr_array(left)], [sp.csr_array(right.conj().T), None]])
+        if right.shape[1]
+        else A
+    )
     try:
         factors = sla.splu(sp.csc_array(bordered))
     except RuntimeError as error:
-        raise ValueError(f"the coarsest operator is singular beyond the constants of the finest: {error}") from error
+        raise ValueError(
+            f"the coarsest operator is singular beyond the constants of the finest: {error}"
+        ) from error
 
     def solve(b: Vector) -> Vector:
         padded = np.concatenate([b, np.zeros(right.shape[1], b.dtype)])
@@ -225,10 +267,14 @@ def _step(relaxation: Relaxation, A: sp.csr_array, stencil: Stencil, shape: Sequ
         B = None if relaxation.scaling == "identity" else sp.diags_array(1.0 / A.diagonal())
         return lambda x, b: relaxation.polynomial.smooth(A, x, b, B)
     if isinstance(relaxation, Jacobi):
-        inverse = relaxation.omega * sp.kron(np.linalg.inv(stencil.diagonal), sp.eye_array(points), format="csr")
+        inverse = relaxation.omega * sp.kron(
+            np.linalg.inv(stencil.diagonal), sp.eye_array(points), format="csr"
+        )
         return lambda x, b: x + inverse @ (b - A @ x)
     if isinstance(relaxation, GaussSeidel) and relaxation.couples:
-        inverse = relaxation.omega * sp.kron(np.linalg.inv(stencil.diagonal), sp.eye_array(points), format="csr")
+        inverse = relaxation.omega * sp.kron(
+            np.linalg.inv(stencil.diagonal), sp.eye_array(points), format="csr"
+        )
         masks = [np.tile(mask, stencil.channels) for mask in relaxation.masks(tuple(shape))]
 
         def colours(x: Vector, b: Vector) -> Vector:
@@ -241,6 +287,11 @@ def _step(relaxation: Relaxation, A: sp.csr_array, stencil: Stencil, shape: Sequ
         try:
             solve = sla.splu(sp.csc_array(relaxation.splitting(stencil).periodic(shape))).solve
         except RuntimeError as error:
-            raise ValueError(f"the sweep's D/omega + L is singular on this grid: {error}") from error
+            raise ValueError(
+                f"the sweep's D/omega + L is singular on this grid: {error}"
+            ) from error
         return lambda x, b: x + solve(b - A @ x)
-    raise ValueError(f"no matrix form is known for the smoother {relaxation!r}; known: Polynomial, Jacobi, GaussSeidel")
+    raise ValueError(
+        f"no matrix form is known for the smoother {relaxation!r}; known: Polynomial, Jacobi,"
+        " GaussSeidel"
+    )

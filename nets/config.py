@@ -1,8 +1,10 @@
-"""One frozen, validated configuration of a training run: a shipped recipe's name or a file, then `key=value` settings.
+"""One frozen, validated configuration of a training run: a shipped recipe's name or a file, then
+`key=value` settings.
 
-Keys are dotted (`optim.lr`), or short where only one section has the name (`lr`); a section's own name stands for its first field
-(`data=cifar10`, `init=chebyshev4`, `model=g6`, `optim=adamw`). A file may say `"base": "q2"` and give only what differs, and
-say in `"about"` what it is for. The keys themselves, with their defaults and meanings, are in `nets.sections`.
+Keys are dotted (`optim.lr`), or short where only one section has the name (`lr`); a section's own
+name stands for its first field (`data=cifar10`, `init=chebyshev4`, `model=g6`, `optim=adamw`). A
+file may say `"base": "q2"` and give only what differs, and say in `"about"` what it is for. The
+keys themselves, with their defaults and meanings, are in `nets.settings`.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from nets.sections import SECTIONS, TrainConfig
+from nets.settings import SECTIONS, TrainConfig
 
 __all__ = ["Setting", "config_from_dict", "list_recipes", "list_settings", "load_config"]
 
@@ -31,7 +33,8 @@ def list_recipes() -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Setting:
-    """One key of a configuration: its value there, the values it may have and what it means, both in words."""
+    """One key of a configuration: its value there, the values it may have and what it means, both
+    in words."""
 
     key: str
     value: Any
@@ -45,12 +48,20 @@ def list_settings(config: TrainConfig) -> list[Setting]:
     found = []
     for name, section in SECTIONS.items():
         for field, schema in section.model_json_schema()["properties"].items():
-            found.append(Setting(f"{name}.{field}", plain[name][field], _allowed(schema), schema.get("description", "")))
+            found.append(
+                Setting(
+                    f"{name}.{field}",
+                    plain[name][field],
+                    _allowed(schema),
+                    schema.get("description", ""),
+                )
+            )
     return found
 
 
 def load_config(name_or_path: str | Path, sets: Sequence[str] = ()) -> TrainConfig:
-    """The configuration of a shipped name or a JSON or TOML file, with `key=value` settings applied in order.
+    """The configuration of a shipped name or a JSON or TOML file, with `key=value` settings applied
+    in order.
 
     Raises
     ------
@@ -90,36 +101,71 @@ def config_from_dict(data: Mapping[str, Any]) -> TrainConfig:
         return TrainConfig.model_validate(data)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for i, part in enumerate(first["loc"]) if i < 2 or isinstance(part, int))
+        where = ".".join(
+            str(part) for i, part in enumerate(first["loc"]) if i < 2 or isinstance(part, int)
+        )
         if first["type"] == "extra_forbidden":
             section = first["loc"][0] if len(first["loc"]) > 1 else None
             known = SECTIONS[str(section)].model_fields if section else SECTIONS
-            raise ValueError(f"unknown key {where!r}; known {f'in {section} ' if section else ''}are {', '.join(known)}") from None
+            raise ValueError(
+                f"unknown key {where!r}; known {f'in {section} ' if section else ''}are"
+                f" {', '.join(known)}"
+            ) from None
         if first["type"] == "value_error":
             raise ValueError(str(first["ctx"]["error"])) from None
         section, *field = (str(part) for part in first["loc"][:2])
-        allowed = _allowed(SECTIONS[section].model_json_schema()["properties"][field[0]]) if field else "a table"
+        allowed = (
+            _allowed(SECTIONS[section].model_json_schema()["properties"][field[0]])
+            if field
+            else "a table"
+        )
         raise ValueError(f"{where} is {first['input']!r}; allowed is {allowed}") from None
 
 
 def _allowed(schema: Mapping[str, Any]) -> str:
-    """What a field's JSON schema lets pass, in words: "a number x with 0 <= x < 1", "auto, always, never", "true or false"."""
+    """What a field's JSON schema lets pass, in words: "a number x with 0 <= x < 1", "auto, always,
+    never", "true or false"."""
     if "anyOf" in schema:
         return " or ".join(dict.fromkeys(_allowed(part) for part in schema["anyOf"]))
     if "enum" in schema or "const" in schema:
         return ", ".join(map(str, schema.get("enum", [schema.get("const")])))
     kind = schema.get("type")
     if kind in ("integer", "number"):
-        low = next(((sign, f"{schema[key]:g}") for key, sign in (("minimum", "="), ("exclusiveMinimum", "")) if key in schema), None)
-        high = next(((sign, f"{schema[key]:g}") for key, sign in (("maximum", "="), ("exclusiveMaximum", "")) if key in schema), None)
+        low = next(
+            (
+                (sign, f"{schema[key]:g}")
+                for key, sign in (("minimum", "="), ("exclusiveMinimum", ""))
+                if key in schema
+            ),
+            None,
+        )
+        high = next(
+            (
+                (sign, f"{schema[key]:g}")
+                for key, sign in (("maximum", "="), ("exclusiveMaximum", ""))
+                if key in schema
+            ),
+            None,
+        )
         name = "a whole number" if kind == "integer" else "a number"
         if low and high:
             return f"{name} x with {low[1]} <{low[0]} x <{high[0]} {high[1]}"
-        return f"{name} >{low[0]} {low[1]}" if low else f"{name} <{high[0]} {high[1]}" if high else name
+        return (
+            f"{name} >{low[0]} {low[1]}"
+            if low
+            else f"{name} <{high[0]} {high[1]}"
+            if high
+            else name
+        )
     if kind == "array":
         entries = schema.get("prefixItems") or [schema.get("items", {})]
-        return f"a list of {len(entries) if 'prefixItems' in schema else 'entries'}, each {_allowed(entries[0])}"
-    return {"boolean": "true or false", "null": "null", "string": "text", "object": "a table"}.get(str(kind), "another value")
+        return (
+            f"a list of {len(entries) if 'prefixItems' in schema else 'entries'}, each"
+            f" {_allowed(entries[0])}"
+        )
+    return {"boolean": "true or false", "null": "null", "string": "text", "object": "a table"}.get(
+        str(kind), "another value"
+    )
 
 
 def _read(name_or_path: str, *, seen: tuple[str, ...]) -> dict[str, Any]:
@@ -130,7 +176,8 @@ def _read(name_or_path: str, *, seen: tuple[str, ...]) -> dict[str, Any]:
         path = Path(name_or_path).expanduser()
         if not path.is_file():
             raise FileNotFoundError(
-                f"config {name_or_path!r} is neither a file nor a shipped name; known names are {', '.join(list_recipes())}"
+                f"config {name_or_path!r} is neither a file nor a shipped name; known names are"
+                f" {', '.join(list_recipes())}"
             )
         try:
             text = path.read_text()
@@ -140,9 +187,16 @@ def _read(name_or_path: str, *, seen: tuple[str, ...]) -> dict[str, Any]:
         data = tomllib.loads(text) if name_or_path.endswith(".toml") else json.loads(text)
     except ValueError as error:
         kind = "TOML" if name_or_path.endswith(".toml") else "JSON"
-        raise ValueError(f"{name_or_path}: not valid {kind} ({error}); a configuration is a file of JSON, or of TOML as .toml") from error
-    if not isinstance(data, dict) or not all(isinstance(v, dict) for k, v in data.items() if k in SECTIONS):
-        raise ValueError(f"{name_or_path}: expected one table with the sections {', '.join(SECTIONS)}")
+        raise ValueError(
+            f"{name_or_path}: not valid {kind} ({error}); a configuration is a file of JSON, or of"
+            " TOML as .toml"
+        ) from error
+    if not isinstance(data, dict) or not all(
+        isinstance(v, dict) for k, v in data.items() if k in SECTIONS
+    ):
+        raise ValueError(
+            f"{name_or_path}: expected one table with the sections {', '.join(SECTIONS)}"
+        )
     data.pop("about", None)  # a word to the reader
     base = data.pop("base", None)
     if base is None:
@@ -151,7 +205,9 @@ def _read(name_or_path: str, *, seen: tuple[str, ...]) -> dict[str, Any]:
         raise ValueError(f"{name_or_path}: base {base!r} refers back to itself")
     merged = _read(str(base), seen=(*seen, name_or_path))
     for section, fields in data.items():
-        merged[section] = {**merged.get(section, {}), **fields} if isinstance(fields, dict) else fields
+        merged[section] = (
+            {**merged.get(section, {}), **fields} if isinstance(fields, dict) else fields
+        )
     return merged
 
 
@@ -164,9 +220,15 @@ def _resolve(key: str) -> tuple[str, str]:
     if len(owners) == 1:
         return owners[0], key
     if owners:
-        raise ValueError(f"key {key!r} is not unique; give one of {', '.join(f'{owner}.{head}' for owner in owners)}")
+        raise ValueError(
+            f"key {key!r} is not unique; give one of"
+            f" {', '.join(f'{owner}.{head}' for owner in owners)}"
+        )
     fields = [field for model in SECTIONS.values() for field in model.model_fields]
     close = difflib.get_close_matches(head, fields, n=3)
     if close:
         raise ValueError(f"unknown key {key!r}; did you mean {', '.join(dict.fromkeys(close))}?")
-    raise ValueError(f"unknown key {key!r}; known are the fields of {', '.join(SECTIONS)}, which `polymgnet config` lists")
+    raise ValueError(
+        f"unknown key {key!r}; known are the fields of {', '.join(SECTIONS)}, which `polymgnet"
+        " config` lists"
+    )

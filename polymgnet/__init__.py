@@ -1,4 +1,5 @@
-"""polymgnet: the command that ties multigrid theory, networks, analysis and figures together; `polymgnet --help` lists what it does."""
+"""polymgnet: the command that ties multigrid theory, networks, analysis and figures together;
+`polymgnet --help` lists what it does."""
 
 from importlib.metadata import PackageNotFoundError, version
 

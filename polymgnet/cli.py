@@ -1,4 +1,5 @@
-"""The command `polymgnet`: derive, solve, lfa, compare-smoothers, train, analyze, figures, study and demo."""
+"""The command `polymgnet`: derive, solve, lfa, compare-smoothers, train, analyze, figures, study
+and demo."""
 
 import os
 import sys
@@ -18,21 +19,31 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Start with: polymgnet demo. Every command explains itself, as in: polymgnet derive --help. Exit status: 0 done, 1 the work "
-    "failed, 2 a wrong value, 130 interrupted by Ctrl-C, 143 stopped by SIGTERM.",
+    epilog=(
+        "Start with: polymgnet demo. Every command explains itself, as in: polymgnet derive --help."
+        " Exit status: 0 done, 1 the work failed, 2 a wrong value, 130 interrupted by Ctrl-C, 143"
+        " stopped by SIGTERM."
+    ),
 )
 
 
 @app.callback(invoke_without_command=True)
 def start(
     context: typer.Context,
-    version: Annotated[bool, typer.Option("--version", metavar="", help="Print the version and stop.")] = False,
-    traceback: Annotated[bool, typer.Option("--traceback", metavar="", help="For developers: show where an error came from.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", metavar="", help="Print the version and stop.")
+    ] = False,
+    traceback: Annotated[
+        bool,
+        typer.Option(
+            "--traceback", metavar="", help="For developers: show where an error came from."
+        ),
+    ] = False,
 ) -> None:
     """Multigrid theory and neural networks joined.
 
-    Derive polynomial smoothers, check them by Fourier analysis, solve Poisson problems with them, start networks from
-    them, and see what training made of them.
+    Derive polynomial smoothers, check them by Fourier analysis, solve Poisson problems with them,
+    start networks from them, and see what training made of them.
     """
     if version:
         print(f"polymgnet {__version__}")
@@ -43,9 +54,12 @@ def start(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit status: 0 done, 1 the work failed, 2 a wrong value, 128 + n stopped by signal n."""
-    if "OMP_WAIT_POLICY" not in os.environ:  # threads that wait for each other spin: 7 to 18 times slower on a machine that is busy with
-        os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # other work, against 5 % on an idle one for sleeping so soon (digits, 2 cores)
+    """Run the command line and return its exit status: 0 done, 1 the work failed, 2 a wrong value,
+    128 + n stopped by signal n."""
+    # threads that wait for each other spin: 7 to 18 times slower on a machine that is busy with
+    if "OMP_WAIT_POLICY" not in os.environ:
+        # other work, against 5 % on an idle one for sleeping so soon (digits, 2 cores)
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     from polymgnet import commands
 
     commands.register(app)
@@ -53,4 +67,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     end = given.index("--") if "--" in given else len(given)
     full = "--traceback" in given[:end]
     kept = [word for k, word in enumerate(given) if k >= end or word != "--traceback"]
-    return guarded(lambda: app(args=kept, prog_name="polymgnet", standalone_mode=False), full=full, words=kept)
+    return guarded(
+        lambda: app(args=kept, prog_name="polymgnet", standalone_mode=False), full=full, words=kept
+    )

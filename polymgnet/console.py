@@ -10,13 +10,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-Step = Callable[..., None]  # step(done), step(done, state), step(done, finished="what is done, and how long it took")
+# step(done), step(done, state), step(done, finished="what is done, and how long it took")
+Step = Callable[..., None]
 EVERY = 30.0  # seconds between two lines of progress where there is no terminal
 INFINITE = {math.inf: "inf", -math.inf: "-inf"}
 
 
 def plain(value: Any) -> Any:
-    """JSON-able twin of a value: complex -> [re, im], arrays -> lists, not a number -> null, infinite -> "inf" or "-inf"."""
+    """JSON-able twin of a value: complex -> [re, im], arrays -> lists, not a number -> null,
+    infinite -> "inf" or "-inf"."""
     if value is None or isinstance(value, bool | str | int):
         return value
     if isinstance(value, dict):
@@ -53,7 +55,10 @@ def number(value: Any, digits: int = 4) -> str:
     if isinstance(value, complex):
         if value.imag == 0 or not math.isfinite(value.real):
             return number(value.real, digits)
-        return f"{value.real:.{digits}g} {'+' if value.imag >= 0 else '-'} {abs(value.imag):.{digits}g}i"
+        return (
+            f"{value.real:.{digits}g} {'+' if value.imag >= 0 else '-'}"
+            f" {abs(value.imag):.{digits}g}i"
+        )
     if isinstance(value, bool | str):
         return str(value)
     if isinstance(value, int):
@@ -63,7 +68,10 @@ def number(value: Any, digits: int = 4) -> str:
 
 def numbers(values: Any, digits: int = 6) -> str:
     """Several numbers in one line."""
-    return "  ".join(number(complex(v) if isinstance(v, complex) else float(v), digits) for v in plain_numbers(values))
+    return "  ".join(
+        number(complex(v) if isinstance(v, complex) else float(v), digits)
+        for v in plain_numbers(values)
+    )
 
 
 def plain_numbers(values: Any) -> list[Any]:
@@ -76,10 +84,16 @@ def _console(*, stderr: bool = False) -> Any:
 
     console = Console(stderr=stderr, highlight=False)
     # piped into a file or a pager, a table keeps its columns instead of being cut at 80
-    return console if console.is_terminal or "COLUMNS" in os.environ else Console(stderr=stderr, highlight=False, width=160)
+    return (
+        console
+        if console.is_terminal or "COLUMNS" in os.environ
+        else Console(stderr=stderr, highlight=False, width=160)
+    )
 
 
-def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, caption: str = "") -> None:
+def table(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, caption: str = ""
+) -> None:
     """Print a table on stdout; the first column is left-aligned, numbers are right-aligned."""
     from rich import box
     from rich.markup import escape
@@ -88,7 +102,9 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, 
     grid = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for k, column in enumerate(columns):
         texts = all(isinstance(row[k], str) for row in rows)
-        grid.add_column(escape(column), justify="left" if k == 0 or texts else "right", overflow="fold")
+        grid.add_column(
+            escape(column), justify="left" if k == 0 or texts else "right", overflow="fold"
+        )
     for row in rows:
         grid.add_row(*(escape(cell if isinstance(cell, str) else number(cell)) for cell in row))
     print(title)
@@ -110,7 +126,8 @@ def silent(done: int, state: str = "", *, finished: str = "") -> None:
 
 
 class Lines:
-    """The step of work that a log file watches: a line for each finished stage, and the state every `EVERY` seconds in between.
+    """The step of work that a log file watches: a line for each finished stage, and the state every
+    `EVERY` seconds in between.
 
     Parameters
     ----------
@@ -129,17 +146,27 @@ class Lines:
             return
         self.told = now
         count = "" if self.total is None else f" {done}/{self.total}"
-        note(f"{self.text}{count}: {finished or ', '.join(filter(None, (state, f'{now - self.began:.0f} s so far')))}")
+        note(
+            f"{self.text}{count}:"
+            f" {finished or ', '.join(filter(None, (state, f'{now - self.began:.0f} s so far')))}"
+        )
 
 
 @contextmanager
 def progress(text: str, total: int | None = None, *, show: bool = True) -> Iterator[Step]:
-    """Progress on stderr, a bar on a terminal and plain lines elsewhere; yields the step, see `Step`."""
+    """Progress on stderr, a bar on a terminal and plain lines elsewhere; yields the step, see
+    `Step`."""
     console = _console(stderr=True) if show else None
     if console is None or not console.is_terminal:
         yield silent if console is None else Lines(text, total)
         return
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     columns = (
         TextColumn("{task.description}"),

@@ -1,4 +1,5 @@
-"""The demo: derive, train, analyse, draw and compare on the bundled digits, in stages that survive being killed.
+"""The demo: derive, train, analyse, draw and compare on the bundled digits, in stages that survive
+being killed.
 
     DIR/demo.json        what this demo is: its settings, written first
     DIR/init.json        fourth-kind Chebyshev coefficients derived from the 2D Poisson problem
@@ -6,9 +7,11 @@
     DIR/figures          pictures of all runs
     DIR/result.json      the table and the paths, written last
 
-Every file appears whole or not at all, and a stage whose file is there is not done again; a run that was interrupted goes on from its last
-checkpoint. All networks see the same data in the same order: one seed, one configuration but for what is compared. That configuration was
-chosen on the theory start, with another split of the same images; the other networks were not tuned, so the ranking is no evidence for one.
+Every file appears whole or not at all, and a stage whose file is there is not done again; a run
+that was interrupted goes on from its last checkpoint. All networks see the same data in the same
+order: one seed, one configuration but for what is compared. That configuration was chosen on the
+theory start, with another split of the same images; the other networks were not tuned, so the
+ranking is no evidence for one.
 """
 
 import shutil
@@ -32,7 +35,8 @@ FAMILY, FLOOR = "chebyshev4", "1-nearest neighbour"
 
 @dataclass(frozen=True)
 class Settings:
-    """How large the demo is; the defaults are those of the recipes `digits` and `digits_resnet`, about 6 MFLOP an image each."""
+    """How large the demo is; the defaults are those of the recipes `digits` and `digits_resnet`,
+    about 6 MFLOP an image each."""
 
     epochs: int = 30
     width: int = 32
@@ -41,8 +45,15 @@ class Settings:
     grid: int = 63
 
 
-def run(out: Path, *, force: bool = False, report: console.Step = console.silent, settings: Settings | None = None) -> dict[str, Any]:
-    """Do what is missing of the demo and return its result; a finished one is read and nothing is done again.
+def run(
+    out: Path,
+    *,
+    force: bool = False,
+    report: console.Step = console.silent,
+    settings: Settings | None = None,
+) -> dict[str, Any]:
+    """Do what is missing of the demo and return its result; a finished one is read and nothing is
+    done again.
 
     Parameters
     ----------
@@ -89,7 +100,8 @@ def run(out: Path, *, force: bool = False, report: console.Step = console.silent
 
 
 class Stages:
-    """Numbers the stages: one number while a stage lasts and when it ends, the same in every call, and how long it took."""
+    """Numbers the stages: one number while a stage lasts and when it ends, the same in every call,
+    and how long it took."""
 
     def __init__(self, report: console.Step) -> None:
         self.report, self.number = report, 0
@@ -101,14 +113,20 @@ class Stages:
         Parameters
         ----------
         made
-            The file that its work ends with: if that is there and stays as it is, an earlier call did the stage, and its end says so.
+            The file that its work ends with: if that is there and stays as it is, an earlier call
+            did the stage, and its end says so.
         """
         self.number += 1
         title, began, before = f"{self.number}/{STAGES} {name}", time.perf_counter(), changed(made)
         self.report(self.number - 1, title)
         yield lambda text: self.report(self.number - 1, f"{title}, {text}")
         kept = before is not None and changed(made) == before
-        self.report(self.number, finished=f"{title}, {'done before' if kept else f'{time.perf_counter() - began:.1f} s'}")
+        self.report(
+            self.number,
+            finished=(
+                f"{title}, {'done before' if kept else f'{time.perf_counter() - began:.1f} s'}"
+            ),
+        )
 
 
 def changed(path: Path | None) -> int | None:
@@ -117,16 +135,24 @@ def changed(path: Path | None) -> int | None:
 
 
 def prepare(out: Path, settings: Settings, *, force: bool) -> Path:
-    """The folder, marked as a demo's; refuses foreign ones and other settings, clears a demo's files if forced."""
-    from mgtheory.files import read_json
+    """The folder, marked as a demo's; refuses foreign ones and other settings, clears a demo's
+    files if forced."""
+    from mgtheory._files import read_json
 
     folder = out.expanduser().absolute()
     if folder.exists() and not folder.is_dir():
         raise FileExistsError(f"{out} is a file; give a folder for the demo")
-    present = sorted(entry.name for entry in folder.iterdir() if not entry.name.endswith(".tmp")) if folder.is_dir() else []
+    present = (
+        sorted(entry.name for entry in folder.iterdir() if not entry.name.endswith(".tmp"))
+        if folder.is_dir()
+        else []
+    )
     foreign = [name for name in present if name not in CONTENT]
     if present and ("demo.json" not in present or foreign):
-        raise FileExistsError(f"{out} is not a demo's folder, it holds {(foreign or present)[0]}; nothing was changed, give another folder")
+        raise FileExistsError(
+            f"{out} is not a demo's folder, it holds {(foreign or present)[0]}; nothing was"
+            " changed, give another folder"
+        )
     if force:
         for name in reversed(CONTENT):
             path = folder / name
@@ -136,13 +162,16 @@ def prepare(out: Path, settings: Settings, *, force: bool) -> Path:
     if not present:
         write_json(folder / "demo.json", mark)
     elif read_json(folder / "demo.json", "demo") != mark:
-        raise ValueError(f"{out} holds a demo of another version or with other settings; give another folder, or --force to start it again")
+        raise ValueError(
+            f"{out} holds a demo of another version or with other settings; give another folder, or"
+            " --force to start it again"
+        )
     return folder
 
 
 def read_result(path: Path) -> dict[str, Any]:
     """What a finished demo wrote; ValueError for a damaged file."""
-    from mgtheory.files import read_json
+    from mgtheory._files import read_json
 
     document = read_json(path, "demo result")
     if document.get("kind") != KIND or document.get("schema") != SCHEMA or "table" not in document:
@@ -158,22 +187,31 @@ def derive_coefficients(path: Path, settings: Settings) -> None:
     if path.exists():
         mgtheory.InitialCoefficients.load(path)
     else:
-        mgtheory.derive(FAMILY, settings.degree, problem=problems.create("poisson2d", n=settings.grid)).save(path)
+        mgtheory.derive(
+            FAMILY, settings.degree, problem=problems.create("poisson2d", n=settings.grid)
+        ).save(path)
 
 
 def network_settings(folder: Path, name: str, settings: Settings) -> tuple[str, list[str]]:
     """Recipe and `--set` values of one network: all alike but for the start, or the model."""
-    common = [f"epochs={settings.epochs}", f"width={settings.width}", f"seed={settings.seed}", "accelerator=cpu"]
+    common = [
+        f"epochs={settings.epochs}",
+        f"width={settings.width}",
+        f"seed={settings.seed}",
+        "accelerator=cpu",
+    ]
     if name == "resnet":
         return "digits_resnet", common
     scheme = f"file:{folder / 'init.json'}" if name == "theory" else name
     return "digits", [*common, f"init.scheme={scheme}"]
 
 
-def train_network(folder: Path, name: str, settings: Settings, *, tell: Callable[[str], None]) -> None:
+def train_network(
+    folder: Path, name: str, settings: Settings, *, tell: Callable[[str], None]
+) -> None:
     """Train one network, or go on where it was; a finished one is left alone."""
     import nets
-    from nets.loop import StopRequest
+    from nets.training.run import StopRequest
 
     recipe, sets = network_settings(folder, name, settings)
     config = nets.load_config(recipe, sets)
@@ -183,9 +221,14 @@ def train_network(folder: Path, name: str, settings: Settings, *, tell: Callable
         tell(f"epoch {int(values['epoch'])}/{settings.epochs}")
 
     with StopRequest() as asked:
-        summary = nets.train(config, folder / "runs" / name, resume=True, progress=False, callback=epoch)
+        summary = nets.train(
+            config, folder / "runs" / name, resume=True, progress=False, callback=epoch
+        )
     if not summary.finished:
-        raise Stopped(f"stopped as asked while training {name}; the state is saved, the same command goes on", asked.signal)
+        raise Stopped(
+            f"stopped as asked while training {name}; the state is saved, the same command goes on",
+            asked.signal,
+        )
 
 
 def analyse(path: Path, *, tell: Callable[[str], None]) -> Any:
@@ -196,16 +239,20 @@ def analyse(path: Path, *, tell: Callable[[str], None]) -> Any:
 
 
 def draw(folder: Path, floors: dict[str, float], *, tell: Callable[[str], None]) -> list[Path]:
-    """All figures of the runs, the floors of their accuracies among them; drawn anew, for they are quick."""
+    """All figures of the runs, the floors of their accuracies among them; drawn anew, for they are
+    quick."""
     import figures
 
     runs = [folder / "runs" / name for name in NETWORKS]
-    paths = figures.make(runs, folder / "figures", floors=floors, progress=lambda _, name: tell(name))
+    paths = figures.make(
+        runs, folder / "figures", floors=floors, progress=lambda _, name: tell(name)
+    )
     return [Path(path) for path in paths]
 
 
 def nearest_neighbour() -> dict[str, Any]:
-    """Test accuracy of the 1-nearest-neighbour classifier on the raw pixels of the same training part."""
+    """Test accuracy of the 1-nearest-neighbour classifier on the raw pixels of the same training
+    part."""
     from sklearn.neighbors import KNeighborsClassifier
 
     import nets
@@ -213,18 +260,25 @@ def nearest_neighbour() -> dict[str, Any]:
     data = nets.load_data("digits")
     classifier = KNeighborsClassifier(n_neighbors=1).fit(*pixels(data, data.train))
     images, labels = pixels(data, data.test)
-    return {"test_accuracy": float(classifier.score(images, labels)), "trained_on": len(data.train), "tested_on": len(data.test)}
+    return {
+        "test_accuracy": float(classifier.score(images, labels)),
+        "trained_on": len(data.train),
+        "tested_on": len(data.test),
+    }
 
 
 def pixels(data: Any, part: Any) -> tuple[Any, Any]:
     """Flattened images and labels of one part of a data set."""
     import numpy as np
 
-    return np.asarray(data.images[part], dtype=float).reshape(len(part), -1), np.asarray(data.labels[part])
+    return np.asarray(data.images[part], dtype=float).reshape(len(part), -1), np.asarray(
+        data.labels[part]
+    )
 
 
 def row(name: str, path: Path, report: Any) -> dict[str, Any]:
-    """One line of the table: cost, accuracy, and the largest smoothing factor of the levels at the start and learned."""
+    """One line of the table: cost, accuracy, and the largest smoothing factor of the levels at the
+    start and learned."""
     import nets
 
     summary = nets.read_summary(path)
@@ -247,32 +301,59 @@ def row(name: str, path: Path, report: Any) -> dict[str, Any]:
 
 def smoothing_factors(report: Any, role: str) -> list[float]:
     """Of every level that has a polynomial, on the spectrum of its own convolution."""
-    return [level.views[role].smoothing.smoothing_factor for level in report.levels if role in level.views]
+    return [
+        level.views[role].smoothing.smoothing_factor
+        for level in report.levels
+        if role in level.views
+    ]
 
 
 def verdict(table: Sequence[dict[str, Any]], floor: float, images: int) -> list[str]:
-    """What was measured, whoever won, and what of it so many test images tell apart: 95 % intervals that do not overlap."""
+    """What was measured, whoever won, and what of it so many test images tell apart: 95 % intervals
+    that do not overlap."""
     from analysis import fraction_interval
 
     def apart(one: float, other: float) -> bool:
-        (low, high), (other_low, other_high) = (fraction_interval(value, images) for value in (one, other))
+        (low, high), (other_low, other_high) = (
+            fraction_interval(value, images) for value in (one, other)
+        )
         return low > other_high or other_low > high
 
     best = max(entry["test_accuracy"] for entry in table)
     first = [entry["name"] for entry in table if entry["test_accuracy"] == best]
     worse = [entry["name"] for entry in table if apart(entry["test_accuracy"], best)]
     above = [entry["name"] for entry in table if entry["test_accuracy"] > floor]
-    beyond = [name for entry in table if (name := entry["name"]) in above and apart(entry["test_accuracy"], floor)]
+    beyond = [
+        name
+        for entry in table
+        if (name := entry["name"]) in above and apart(entry["test_accuracy"], floor)
+    ]
     lines = [
-        f"Best test accuracy: {' and '.join(first)}, {100 * best:.2f} %; below it by more than the noise: {', '.join(worse) or 'none'}.",
-        f"Above {FLOOR}: {', '.join(above) or 'none'}; by more than the noise: {', '.join(beyond) or 'none'}.",
-        f"Noise: one of the {images} test images is {100 / images:.2f} %; differences within overlapping intervals are no ranking.",
+        (
+            f"Best test accuracy: {' and '.join(first)}, {100 * best:.2f} %; below it by more than"
+            f" the noise: {', '.join(worse) or 'none'}."
+        ),
+        (
+            f"Above {FLOOR}: {', '.join(above) or 'none'}; by more than the noise:"
+            f" {', '.join(beyond) or 'none'}."
+        ),
+        (
+            f"Noise: one of the {images} test images is {100 / images:.2f} %; differences within"
+            " overlapping intervals are no ranking."
+        ),
     ]
     for entry in table:
         mu, before = entry["smoothing_factor_learned"], entry["smoothing_factor_start"]
         if mu is not None:
-            word = "smooths its own operator on every level" if mu < 1 else "is not a smoother on at least one level"
-            lines.append(f"{entry['name']}: the learned polynomial {word} (largest smoothing factor {mu:.3g}, at the start {before:.3g}).")
+            word = (
+                "smooths its own operator on every level"
+                if mu < 1
+                else "is not a smoother on at least one level"
+            )
+            lines.append(
+                f"{entry['name']}: the learned polynomial {word} (largest smoothing factor"
+                f" {mu:.3g}, at the start {before:.3g})."
+            )
     return lines
 
 
@@ -280,7 +361,11 @@ def show(result: dict[str, Any]) -> None:
     """Print the table, what follows from it, and where the figures are."""
     from analysis import fraction_interval
 
-    table, floor, images = result["table"], result["nearest_neighbour"]["test_accuracy"], result["nearest_neighbour"]["tested_on"]
+    table, floor, images = (
+        result["table"],
+        result["nearest_neighbour"]["test_accuracy"],
+        result["nearest_neighbour"]["tested_on"],
+    )
 
     def accuracy(fraction: float) -> tuple[str, str]:
         low, high = fraction_interval(fraction, images)
@@ -290,19 +375,49 @@ def show(result: dict[str, Any]) -> None:
     for entry in table:
         name = f"theory ({FAMILY})" if entry["name"] == "theory" else entry["name"]
         mega = None if entry["flops_per_image"] is None else entry["flops_per_image"] / 1e6
-        cost, factors = [entry["parameters"], mega], [entry[f"smoothing_factor_{role}"] for role in ("start", "learned", "effective")]
+        cost, factors = (
+            [entry["parameters"], mega],
+            [entry[f"smoothing_factor_{role}"] for role in ("start", "learned", "effective")],
+        )
         validation = f"{100 * entry['val_accuracy']:6.2f}"
-        body.append([name, entry["model"], *cost, *accuracy(entry["test_accuracy"]), validation, *factors, entry["seconds"]])
+        body.append(
+            [
+                name,
+                entry["model"],
+                *cost,
+                *accuracy(entry["test_accuracy"]),
+                validation,
+                *factors,
+                entry["seconds"],
+            ]
+        )
     body.append([FLOOR, "–", 0, None, *accuracy(floor), "–", None, None, None, None])
     accuracies = ["test (%)", "95 % interval (%)", "validation (%)"]
-    columns = ["start", "model", "weights", "MFLOP/img", *accuracies, "mu start", "mu learned", "mu effective", "time (s)"]
+    columns = [
+        "start",
+        "model",
+        "weights",
+        "MFLOP/img",
+        *accuracies,
+        "mu start",
+        "mu learned",
+        "mu effective",
+        "time (s)",
+    ]
     settings = result["settings"]
     console.table(
-        f"Handwritten digits, {settings['epochs']} epochs, seed {settings['seed']}, everything in {result['folder']}", columns, body
+        f"Handwritten digits, {settings['epochs']} epochs, seed {settings['seed']}, everything in"
+        f" {result['folder']}",
+        columns,
+        body,
     )
-    print(f"test, validation: accuracies; 95 % interval: what {images} test images say of one (Wilson), not of other seeds.")
     print(
-        "mu: largest smoothing factor of the levels on their own spectra; below 1 the polynomial smooths. Learned: the coefficients as they"
+        f"test, validation: accuracies; 95 % interval: what {images} test images say of one"
+        " (Wilson), not of other seeds."
+    )
+    print(
+        "mu: largest smoothing factor of the levels on their own spectra; below 1 the polynomial"
+        " smooths. Learned: the coefficients as they"
     )
     print("stand; effective: with the batch norms folded in.")
     print("\n".join(verdict(table, floor, images)))

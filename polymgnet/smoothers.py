@@ -1,4 +1,5 @@
-"""The comparison of smoothers: every family and degree on one problem, predicted by theory and measured side by side."""
+"""The comparison of smoothers: every family and degree on one problem, predicted by theory and
+measured side by side."""
 
 import math
 import statistics
@@ -12,23 +13,27 @@ CLASSICAL = ("jacobi", "gauss_seidel", "red_black")
 OPTIMISED = "chebyshev4_opt"
 TOLERANCE = 1e-11  # of the measured runs: low enough for the asymptotic factor, above rounding
 CYCLES = 60
-# dimension -> points per axis of the periodic grid on which the approximation constant is computed: with a multiple of 4 it has the
-# frequencies of the supremum, which a Dirichlet grid comes near to from below (3 % at 31 x 31)
+# dimension -> points per axis of the periodic grid on which the approximation constant is computed:
+# with a multiple of 4 it has the frequencies of the supremum, which a Dirichlet grid comes near to
+# from below (3 % at 31 x 31)
 CONSTANT_SIZE = {1: 256, 2: 32, 3: 16}
 
 
 @dataclass(frozen=True)
 class Row:
-    """One smoother: what theory predicts and what was measured; None where something does not exist.
+    """One smoother: what theory predicts and what was measured; None where something does not
+    exist.
 
     Attributes
     ----------
     smoothing_factor, two_grid_factor
         Of Fourier analysis, on the infinite grid; two grids with the given numbers of smoothings.
     gamma, bound
-        Of scores: gamma of the polynomial, and C/(C + 1/gamma), proved for Galerkin coarsening, one smoothing before and one after.
+        Of scores: gamma of the polynomial, and C/(C + 1/gamma), proved for Galerkin coarsening, one
+        smoothing before and one after.
     measured_factor
-        Geometric mean of the residual's reduction over the second half of the cycles, from a random right-hand side.
+        Geometric mean of the residual's reduction over the second half of the cycles, from a random
+        right-hand side.
     work_units
         Products with A on all levels in one cycle, in units of one on the finest grid.
     seconds_per_cycle, seconds_per_digit
@@ -72,21 +77,31 @@ class Comparison:
 
     @property
     def losses(self) -> tuple[str, ...]:
-        """Where the optimised fourth kind loses to another family of the same degree, in words, a line for each such degree."""
+        """Where the optimised fourth kind loses to another family of the same degree, in words, a
+        line for each such degree."""
         lines = []
         for mine in self.rows:
             if mine.family != OPTIMISED or mine.refused:
                 continue
             rivals = [
-                row for row in self.rows if row.degree == mine.degree and row.family not in (OPTIMISED, *CLASSICAL) and not row.refused
+                row
+                for row in self.rows
+                if row.degree == mine.degree
+                and row.family not in (OPTIMISED, *CLASSICAL)
+                and not row.refused
             ]
             lost = []
             for name, title in LOSABLE.items():
                 own = getattr(mine, name)
-                found = [row for row in rivals if own is not None and getattr(row, name) is not None]
+                found = [
+                    row for row in rivals if own is not None and getattr(row, name) is not None
+                ]
                 best = min(found, key=lambda row: float(getattr(row, name)), default=None)
                 if best is not None and getattr(best, name) < own * (1 - MARGIN[name]):
-                    values = [f"{1e3 * v:.3g} ms" if name == "seconds_per_digit" else f"{v:.4g}" for v in (own, getattr(best, name))]
+                    values = [
+                        f"{1e3 * v:.3g} ms" if name == "seconds_per_digit" else f"{v:.4g}"
+                        for v in (own, getattr(best, name))
+                    ]
                     lost.append(f"{title} ({values[0]}, {best.family} {values[1]})")
             if lost:
                 lines.append(f"degree {mine.degree}: {OPTIMISED} loses in {', '.join(lost)}")
@@ -105,8 +120,13 @@ class Comparison:
         }
 
 
-LOSABLE = {"two_grid_factor": "two-grid factor", "measured_factor": "measured factor", "seconds_per_digit": "time per digit"}
-MARGIN = {"two_grid_factor": 1e-6, "measured_factor": 1e-3, "seconds_per_digit": 0.05}  # relative: rounding, power iteration, timing noise
+LOSABLE = {
+    "two_grid_factor": "two-grid factor",
+    "measured_factor": "measured factor",
+    "seconds_per_digit": "time per digit",
+}
+# relative: rounding, power iteration, timing noise
+MARGIN = {"two_grid_factor": 1e-6, "measured_factor": 1e-3, "seconds_per_digit": 0.05}
 
 
 @dataclass
@@ -133,24 +153,30 @@ def compare(
 ) -> Comparison:
     """Predict and measure every family at every degree, and classical smoothers beside them.
 
-    The repeats go round all smoothers in turn, so that a slow moment of the machine meets all of them.
+    The repeats go round all smoothers in turn, so that a slow moment of the machine meets all of
+    them.
 
     Raises
     ------
     ValueError
-        An option that no smoother could be measured with. What a single smoother lacks stands in its row.
+        An option that no smoother could be measured with. What a single smoother lacks stands in
+        its row.
     """
-    from mgtheory.transfer import coarse_size
+    from mgtheory.multigrid.transfer import coarse_size
     from polymgnet import solving
 
     rule = coarsening or ("rediscretise" if problem.polynomial is not None else "galerkin")
     around = {"pre": pre, "post": post, "coarsening": rule}
     twice = [coarse_size(coarse_size(n, problem.boundary), problem.boundary) for n in problem.shape]
-    options = {**around, "coarsest": min(solving.COARSEST[backend], math.prod(twice))}  # a small grid is not solved directly
-    solving.set_up(backend, problem, OPTIMISED, 1, cycle, options)  # a wrong option is refused here, not once in every row
+    # a small grid is not solved directly
+    options = {**around, "coarsest": min(solving.COARSEST[backend], math.prod(twice))}
+    # a wrong option is refused here, not once in every row
+    solving.set_up(backend, problem, OPTIMISED, 1, cycle, options)
     constant = approximation(problem) if pre == post == 1 else None
     entries: list[_Entry] = []
-    asked = [(family, degree) for degree in degrees for family in families] + [(name, 1) for name in CLASSICAL]
+    asked = [(family, degree) for degree in degrees for family in families] + [
+        (name, 1) for name in CLASSICAL
+    ]
     for done, (family, degree) in enumerate(asked):
         report(done, f"{family} {degree}")
         row: dict[str, Any] = {"family": family, "degree": degree}
@@ -167,10 +193,15 @@ def compare(
     for repeat in range(repeats):
         for entry in entries:
             if entry.setup is not None:
-                report(len(asked), f"{entry.row['family']} {entry.row['degree']}, run {repeat + 1} of {repeats}")
+                report(
+                    len(asked),
+                    f"{entry.row['family']} {entry.row['degree']}, run {repeat + 1} of {repeats}",
+                )
                 measure(entry, b, cycle)
     remark = solving.coarsening_remark(problem)
-    return Comparison(problem.name, problem.shape, constant, tuple(finished(entry) for entry in entries), remark)
+    return Comparison(
+        problem.name, problem.shape, constant, tuple(finished(entry) for entry in entries), remark
+    )
 
 
 def right_hand_side(problem: Any) -> Any:
@@ -182,10 +213,11 @@ def right_hand_side(problem: Any) -> Any:
 
 
 def approximation(problem: Any) -> float | None:
-    """The largest C of the levels in the limit of small mesh widths, where any grid has at most that; None with variable coefficients."""
+    """The largest C of the levels in the limit of small mesh widths, where any grid has at most
+    that; None with variable coefficients."""
     from mgtheory import problems
-    from mgtheory.approximation import approximation_constants
-    from mgtheory.hierarchy import Hierarchy
+    from mgtheory.multigrid.approximation import approximation_constants
+    from mgtheory.multigrid.hierarchy import Hierarchy
 
     if problem.stencil is None:
         return None
@@ -193,14 +225,22 @@ def approximation(problem: Any) -> float | None:
     return max(approximation_constants(Hierarchy.build(periodic, coarsening="galerkin")))
 
 
-def predict(problem: Any, family: str, degree: int, *, around: dict[str, Any], constant: float | None) -> dict[str, Any]:
-    """What Fourier analysis and the scores say; nothing without a stencil, no scores for a classical smoother."""
-    from mgtheory import fourier, scores
+def predict(
+    problem: Any, family: str, degree: int, *, around: dict[str, Any], constant: float | None
+) -> dict[str, Any]:
+    """What Fourier analysis and the scores say; nothing without a stencil, no scores for a
+    classical smoother."""
+    from mgtheory import fourier
+    from mgtheory.polynomials import scores
     from polymgnet.choice import polynomial_for
 
     if problem.stencil is None:
         return {}
-    q = None if family in CLASSICAL else polynomial_for(problem, family, degree, unit=True, cycle=around)
+    q = (
+        None
+        if family in CLASSICAL
+        else polynomial_for(problem, family, degree, unit=True, cycle=around)
+    )
     smoother = family if q is None else q
     found = {
         "smoothing_factor": fourier.smoothing_factor(problem, smoother).factor,
@@ -216,7 +256,8 @@ def predict(problem: Any, family: str, degree: int, *, around: dict[str, Any], c
 
 
 def solver_smoother(problem: Any, family: str, degree: int, *, around: dict[str, Any]) -> Any:
-    """What a hierarchy takes: a name where it derives on every level itself, else the polynomial."""
+    """What a hierarchy takes: a name where it derives on every level itself, else the
+    polynomial."""
     from mgtheory.families import FAMILIES
     from polymgnet.choice import polynomial_for
 
@@ -232,15 +273,23 @@ def measure(entry: _Entry, b: Any, cycle: str) -> None:
     solution = entry.setup.solve(b, tol=TOLERANCE, maxiter=CYCLES, cycle=cycle)
     norms = solution.residual_norms
     if solution.converged and solution.iterations < 2:
-        entry.row["refused"] = "solved in one cycle, so there is no factor to measure; a larger --n has one"
+        entry.row["refused"] = (
+            "solved in one cycle, so there is no factor to measure; a larger --n has one"
+        )
         entry.setup = None
         return
-    if solution.iterations < 2 or str(solution.reason) in ("diverged", "stagnated") or not all(map(math.isfinite, norms)):
+    if (
+        solution.iterations < 2
+        or str(solution.reason) in ("diverged", "stagnated")
+        or not all(map(math.isfinite, norms))
+    ):
         entry.row["refused"] = str(solution.message)
         entry.setup = None
         return
     middle = solution.iterations // 2
-    entry.row["measured_factor"] = (norms[-1] / norms[middle]) ** (1 / (solution.iterations - middle))
+    entry.row["measured_factor"] = (norms[-1] / norms[middle]) ** (
+        1 / (solution.iterations - middle)
+    )
     entry.seconds.append(solution.solve_seconds / solution.iterations)
 
 

@@ -1,4 +1,5 @@
-"""Solving a model problem by name: the backends, and Krylov methods with a cycle as preconditioner."""
+"""Solving a model problem by name: the backends, and Krylov methods with a cycle as
+preconditioner."""
 
 import math
 import os
@@ -26,46 +27,59 @@ class Setup:
     solve: Callable[..., Any]
 
 
-def _sparse(problem: Any, smoother: Any, degree: int | None, cycle: str, options: dict[str, Any]) -> Setup:
-    from mgtheory.hierarchy import Hierarchy
+def _sparse(
+    problem: Any, smoother: Any, degree: int | None, cycle: str, options: dict[str, Any]
+) -> Setup:
+    from mgtheory.multigrid.hierarchy import Hierarchy
 
     hierarchy = Hierarchy.build(problem, smoother=smoother, degree=degree, **options)
     return Setup(hierarchy, hierarchy.solve)
 
 
-def _stencil(problem: Any, smoother: Any, degree: int | None, cycle: str, options: dict[str, Any]) -> Setup:
+def _stencil(
+    problem: Any, smoother: Any, degree: int | None, cycle: str, options: dict[str, Any]
+) -> Setup:
     from mgtheory.matrixfree import StencilHierarchy
 
     hierarchy = StencilHierarchy.build(problem, smoother=smoother, degree=degree, **options)
     return Setup(hierarchy, hierarchy.solve)
 
 
-def _torch(problem: Any, smoother: Any, degree: int | None, cycle: str, options: dict[str, Any]) -> Setup:
+def _torch(
+    problem: Any, smoother: Any, degree: int | None, cycle: str, options: dict[str, Any]
+) -> Setup:
     bridge = TorchHierarchy(problem, smoother, degree, cycle, options)
     return Setup(bridge, bridge.solve)
 
 
 class TorchHierarchy:
-    """The cycle as a torch module (`nets.MultigridCycle`), with the solving loop of a hierarchy around it."""
+    """The cycle as a torch module (`nets.MultigridCycle`), with the solving loop of a hierarchy
+    around it."""
 
-    def __init__(self, problem: Any, smoother: Any, degree: int | None, cycle: str, options: dict[str, Any]) -> None:
+    def __init__(
+        self, problem: Any, smoother: Any, degree: int | None, cycle: str, options: dict[str, Any]
+    ) -> None:
         import nets
 
         start = time.perf_counter()
         self.problem, self.kind = problem, cycle
-        self.module = nets.MultigridCycle(problem, smoother=smoother, degree=degree, cycle=cycle, **options)
+        self.module = nets.MultigridCycle(
+            problem, smoother=smoother, degree=degree, cycle=cycle, **options
+        )
         self.setup_seconds = time.perf_counter() - start
 
     def work_units(self, cycle: str) -> float:
         """Products with A in one cycle on all levels, in units of one on the finest."""
         return float(self.module.hierarchy().work_units(cycle))
 
-    def solve(self, b: Any, *, tol: float, maxiter: int, cycle: str, callback: Callback | None = None) -> Any:
+    def solve(
+        self, b: Any, *, tol: float, maxiter: int, cycle: str, callback: Callback | None = None
+    ) -> Any:
         """Cycles from 0 until ||b - A x||_2 <= tol ||b||_2."""
         import numpy as np
         import torch
 
-        from mgtheory.solution import Reason, Solution
+        from mgtheory.multigrid.solution import Reason, Solution
 
         check_limits(tol, maxiter)
         start = time.perf_counter()
@@ -86,7 +100,9 @@ class TorchHierarchy:
                 if self.problem.nullspace is not None:
                     x = x - x.mean()
                 norms.append(float(self.module.residual(right, x).norm()))
-        message = f"residual {norms[-1]:.2e} (wanted {tol * norms[0]:.2e}) after {len(norms) - 1} cycles"
+        message = (
+            f"residual {norms[-1]:.2e} (wanted {tol * norms[0]:.2e}) after {len(norms) - 1} cycles"
+        )
         seconds, work = time.perf_counter() - start, (len(norms) - 1) * (self.work_units(cycle) + 1)
         return Solution(
             x.numpy().reshape(np.shape(b)),
@@ -107,9 +123,15 @@ class TorchHierarchy:
 
 
 # --backend -> how its hierarchy is set up
-BACKENDS: dict[str, Callable[..., Setup]] = {"sparse": _sparse, "stencil": _stencil, "torch": _torch}
-COARSEST = {"sparse": 64, "stencil": 4096, "torch": 64}  # unknowns on the coarsest grid by default, as each of them has it
-LEAST_BYTES = {"sparse": 250, "stencil": 32, "torch": 250}  # for an unknown, measured on the leanest problems: below it nothing is solved
+BACKENDS: dict[str, Callable[..., Setup]] = {
+    "sparse": _sparse,
+    "stencil": _stencil,
+    "torch": _torch,
+}
+# unknowns on the coarsest grid by default, as each of them has it
+COARSEST = {"sparse": 64, "stencil": 4096, "torch": 64}
+# for an unknown, measured on the leanest problems: below it nothing is solved
+LEAST_BYTES = {"sparse": 250, "stencil": 32, "torch": 250}
 KRYLOV = ("cg", "minres", "gmres")
 RESTART = 10  # steps of gmres between two looks at the true residual
 
@@ -121,52 +143,78 @@ def check_backend(backend: str) -> str:
     return backend
 
 
-def set_up(backend: str, problem: Any, smoother: Any, degree: int | None, cycle: str, options: dict[str, Any]) -> Setup:
+def set_up(
+    backend: str,
+    problem: Any,
+    smoother: Any,
+    degree: int | None,
+    cycle: str,
+    options: dict[str, Any],
+) -> Setup:
     """The hierarchy of a backend; ValueError for an unknown one or what it does not support."""
     given = {name: value for name, value in options.items() if value is not None}
     if given.get("pre") == given.get("post") == 0:
-        raise ValueError("pre and post are 0: a cycle without smoothing does not converge; one of them must be larger")
+        raise ValueError(
+            "pre and post are 0: a cycle without smoothing does not converge; one of them must be"
+            " larger"
+        )
     return BACKENDS[check_backend(backend)](problem, smoother, degree, cycle, given)
 
 
 def check_limits(tol: float, maxiter: int) -> None:
-    """Refuse a tolerance or a number of iterations that makes no sense; the start x = 0 satisfies a tolerance of 1."""
-    from mgtheory.checks import check_number, check_whole
+    """Refuse a tolerance or a number of iterations that makes no sense; the start x = 0 satisfies a
+    tolerance of 1."""
+    from mgtheory._checks import check_number, check_whole
 
     if check_number(tol, "tol") >= 1:
-        raise ValueError(f"tol is {tol:g}, must be smaller than 1: the start x = 0 has ||b - A x|| = ||b||")
+        raise ValueError(
+            f"tol is {tol:g}, must be smaller than 1: the start x = 0 has ||b - A x|| = ||b||"
+        )
     check_whole(maxiter, "maxiter", 0)
 
 
 def check_size(problem: Any, backend: str) -> None:
-    """ValueError where the machine's whole memory cannot hold what the backend needs for so many unknowns."""
+    """ValueError where the machine's whole memory cannot hold what the backend needs for so many
+    unknowns."""
     least = LEAST_BYTES[check_backend(backend)]
-    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else math.inf
+    there = (
+        os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        if hasattr(os, "sysconf")
+        else math.inf
+    )
     if problem.unknowns * least > there:
         most = math.floor((there / least) ** (1 / problem.dim))
         need, have = problem.unknowns * least / 2**30, there / 2**30
         lean = "" if backend == "stencil" else ", with --backend stencil more"
         raise ValueError(
-            f"{problem.name} has {problem.unknowns:,} unknowns, which take {need:,.0f} GiB or more with backend {backend}; this machine "
-            f"has {have:,.0f}: at most --n {most:,}{lean}"
+            f"{problem.name} has {problem.unknowns:,} unknowns, which take {need:,.0f} GiB or more"
+            f" with backend {backend}; this machine has {have:,.0f}: at most --n {most:,}{lean}"
         )
 
 
 def coarsening_remark(problem: Any) -> str:
-    """Where the solver coarsens some axes alone, which Fourier analysis does not: a sentence; else nothing."""
+    """Where the solver coarsens some axes alone, which Fourier analysis does not: a sentence; else
+    nothing."""
     from mgtheory import problems
-    from mgtheory.hierarchy import Hierarchy
+    from mgtheory.multigrid.hierarchy import Hierarchy
 
-    small = problems.create(problem.name, n=16, boundary=problem.boundary)  # equal sizes on all axes: their number has no influence
+    # equal sizes on all axes: their number has no influence
+    small = problems.create(problem.name, n=16, boundary=problem.boundary)
     axes = Hierarchy.build(small, max_levels=2, coarsest=1).levels[0].axes
     if len(axes) in (0, problem.dim):
         return ""
     names = " and ".join("xyz"[j] for j in axes)
-    return f"the solver coarsens {names} alone here, as A is anisotropic; smoothing and two-grid factors are predicted for all axes"
+    return (
+        f"the solver coarsens {names} alone here, as A is anisotropic; smoothing and two-grid"
+        " factors are predicted for all axes"
+    )
 
 
-def iterate(setup: Setup, problem: Any, *, tol: float, maxiter: int, cycle: str, callback: Callback) -> Any:
-    """Cycles from 0; full multigrid starts from the scheme's own right-hand side on every level, which it is accurate with."""
+def iterate(
+    setup: Setup, problem: Any, *, tol: float, maxiter: int, cycle: str, callback: Callback
+) -> Any:
+    """Cycles from 0; full multigrid starts from the scheme's own right-hand side on every level,
+    which it is accurate with."""
     loads = {"loads": problem.equation.load} if cycle == "FMG" else {}
     return setup.solve(problem.b, tol=tol, maxiter=maxiter, cycle=cycle, callback=callback, **loads)
 
@@ -179,24 +227,38 @@ class _Done(Exception):
         self.x = x
 
 
-def krylov(setup: Setup, problem: Any, *, method: str, tol: float, maxiter: int, cycle: str, callback: Callback) -> Any:
-    """A Krylov method of SciPy with one cycle as preconditioner, as a `Solution` with the true residual norms.
+def krylov(
+    setup: Setup,
+    problem: Any,
+    *,
+    method: str,
+    tol: float,
+    maxiter: int,
+    cycle: str,
+    callback: Callback,
+) -> Any:
+    """A Krylov method of SciPy with one cycle as preconditioner, as a `Solution` with the true
+    residual norms.
 
     Parameters
     ----------
     method
-        cg and minres take a symmetric cycle, gmres any; its iterations are restarts of `RESTART` steps.
+        cg and minres take a symmetric cycle, gmres any; its iterations are restarts of `RESTART`
+        steps.
     """
     import numpy as np
     import scipy.sparse.linalg as sla
 
-    from mgtheory.solution import Reason, Solution
+    from mgtheory.multigrid.solution import Reason, Solution
 
     if method not in KRYLOV:
         raise ValueError(f"unknown Krylov method {method!r}, known are: {', '.join(KRYLOV)}")
     check_limits(tol, maxiter)
     if cycle == "FMG":
-        raise ValueError(f"cycle FMG with krylov {method}: full multigrid solves by itself; as a preconditioner V, W and F are allowed")
+        raise ValueError(
+            f"cycle FMG with krylov {method}: full multigrid solves by itself; as a preconditioner"
+            " V, W and F are allowed"
+        )
     preconditioner = setup.hierarchy.as_preconditioner(cycle, symmetric=method != "gmres")
     A, b = problem.A, problem.b
     norms = [float(np.linalg.norm(b))]
@@ -205,14 +267,21 @@ def krylov(setup: Setup, problem: Any, *, method: str, tol: float, maxiter: int,
     def note(x: Any) -> None:
         norms.append(float(np.linalg.norm(b - A @ x)))
         callback(len(norms) - 1, norms[-1])
-        if norms[-1] <= tol * norms[0]:  # the methods' own tests use estimates or the preconditioner's norm
+        # the methods' own tests use estimates or the preconditioner's norm
+        if norms[-1] <= tol * norms[0]:
             raise _Done(x.copy())
 
     extra: dict[str, Any] = {"restart": RESTART, "callback_type": "x"} if method == "gmres" else {}
     start = time.perf_counter()
     try:
         x, _ = getattr(sla, method)(
-            A, b, rtol=tol * (1.0 if method == "gmres" else 1e-4), maxiter=maxiter, M=preconditioner, callback=note, **extra
+            A,
+            b,
+            rtol=tol * (1.0 if method == "gmres" else 1e-4),
+            maxiter=maxiter,
+            M=preconditioner,
+            callback=note,
+            **extra,
         )
     except _Done as done:
         x = done.x
@@ -224,4 +293,11 @@ def krylov(setup: Setup, problem: Any, *, method: str, tol: float, maxiter: int,
     what = f"restarts of gmres({RESTART})" if method == "gmres" else f"steps of {method}"
     message = f"residual {last:.2e} (wanted {tol * norms[0]:.2e}) after {len(norms) - 1} {what}"
     reason = Reason.CONVERGED if converged else Reason.MAXITER
-    return Solution(x, tuple(norms), reason, message, setup_seconds=setup.hierarchy.setup_seconds, solve_seconds=seconds)
+    return Solution(
+        x,
+        tuple(norms),
+        reason,
+        message,
+        setup_seconds=setup.hierarchy.setup_seconds,
+        solve_seconds=seconds,
+    )

@@ -1,4 +1,5 @@
-"""Imports go one way, mgtheory <- nets <- analysis <- figures <- polymgnet, and nothing heavy is loaded before it is needed."""
+"""Imports go one way, mgtheory <- nets <- analysis <- figures <- polymgnet, and nothing heavy is
+loaded before it is needed."""
 
 import ast
 import subprocess
@@ -17,16 +18,30 @@ def sources(room):
 
 
 def imported(path):
-    """Yield (line, full name, whether it runs at import) of everything the file imports, also inside functions."""
+    """Yield (line, full name, whether it runs at import) of everything the file imports, also
+    inside functions."""
     tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
-    inside = {id(n) for f in ast.walk(tree) if isinstance(f, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) for n in ast.walk(f)}
+    inside = {
+        id(n)
+        for f in ast.walk(tree)
+        if isinstance(f, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        for n in ast.walk(f)
+    }
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield node.lineno, alias.name, id(node) not in inside
         elif isinstance(node, ast.ImportFrom):
-            package = path.relative_to(ROOT).with_suffix("").parts[: -node.level or None] if node.level else ()
-            yield node.lineno, ".".join([*package, *([node.module] if node.module else [])]), id(node) not in inside
+            package = (
+                path.relative_to(ROOT).with_suffix("").parts[: -node.level or None]
+                if node.level
+                else ()
+            )
+            yield (
+                node.lineno,
+                ".".join([*package, *([node.module] if node.module else [])]),
+                id(node) not in inside,
+            )
 
 
 def top(name):
@@ -51,7 +66,12 @@ def test_rooms_have_files():
 
 def test_mgtheory_uses_numpy_scipy_sympy_alone():
     allowed = MGTHEORY_MAY_USE | {"mgtheory"} | set(sys.stdlib_module_names)
-    wrong = [f"{p.name}:{line} imports {name}" for p in sources("mgtheory") for line, name, _ in imported(p) if top(name) not in allowed]
+    wrong = [
+        f"{p.name}:{line} imports {name}"
+        for p in sources("mgtheory")
+        for line, name, _ in imported(p)
+        if top(name) not in allowed
+    ]
     assert not wrong
 
 
@@ -78,7 +98,8 @@ def test_matplotlib_only_in_figures():
 
 
 def test_cli_defers_heavy_imports():
-    """The command line imports the other rooms inside the functions that use them, so that --help is quick."""
+    """The command line imports the other rooms inside the functions that use them, so that --help
+    is quick."""
     light = {"polymgnet", "typer", "rich"} | set(sys.stdlib_module_names)
     wrong = [
         f"{p.relative_to(ROOT)}:{line} imports {name}"
@@ -92,12 +113,26 @@ def test_cli_defers_heavy_imports():
 def loaded_after(code):
     """Top-level modules in sys.modules after running the code in a fresh process."""
     end = "\nimport sys; print('|'.join(sorted({m.split('.')[0] for m in sys.modules})))"
-    done = subprocess.run([sys.executable, "-c", code + end], cwd=ROOT, capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code + end],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
     return set(done.stdout.splitlines()[-1].split("|"))
 
 
 def test_import_mgtheory_is_light():
-    assert not loaded_after("import mgtheory") & {"torch", "matplotlib", "numba", "rich", "pandas", "sklearn"}
+    assert not loaded_after("import mgtheory") & {
+        "torch",
+        "matplotlib",
+        "numba",
+        "rich",
+        "pandas",
+        "sklearn",
+    }
 
 
 def test_cli_help_is_light():
@@ -107,6 +142,7 @@ def test_cli_help_is_light():
 
 def test_derive_is_light():
     loaded = loaded_after(
-        "from polymgnet.cli import main; assert main('derive --family chebyshev4 --degree 3 --interval 0.1 8 --json'.split()) == 0"
+        "from polymgnet.cli import main; assert main('derive --family chebyshev4 --degree 3"
+        " --interval 0.1 8 --json'.split()) == 0"
     )
     assert not loaded & {"torch", "matplotlib", "numba", "lightning_fabric", "pandas", "sklearn"}

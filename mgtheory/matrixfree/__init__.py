@@ -1,4 +1,5 @@
-"""Matrix-free multigrid on constant stencils: `StencilHierarchy`. Importing it does not import numba; building a hierarchy does."""
+"""Matrix-free multigrid on constant stencils: `StencilHierarchy`. Importing it does not import
+numba; building a hierarchy does."""
 
 from mgtheory.matrixfree.hierarchy import StencilHierarchy
 

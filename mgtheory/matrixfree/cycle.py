@@ -1,9 +1,11 @@
 """Cycles and full multigrid on the grids of a `StencilHierarchy`, and the loop of its solve.
 
-A cycle on a level is two sweeps: `_down` smooths from its start and restricts the residual in the same pass, `_up` adds the
-interpolated correction, smooths, and takes the residual's norm in the same pass. Without smoothing before the correction, `_up`
-restricts too, and the next cycle begins with its own `_up`: one pass over the finest grid per cycle. Full multigrid then needs but one
-`_up` for each grid: what the grid tells the coarser one about its start is known there (`mgtheory.matrixfree.defect`).
+A cycle on a level is two sweeps: `_down` smooths from its start and restricts the residual in the
+same pass, `_up` adds the interpolated correction, smooths, and takes the residual's norm in the
+same pass. Without smoothing before the correction, `_up` restricts too, and the next cycle begins
+with its own `_up`: one pass over the finest grid per cycle. Full multigrid then needs but one `_up`
+for each grid: what the grid tells the coarser one about its start is known there
+(`mgtheory.matrixfree.kernels.defect`).
 """
 
 from __future__ import annotations
@@ -14,10 +16,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mgtheory.iterate import GROWTH, WINDOW
-from mgtheory.matrixfree.levels import StencilLevel
+from mgtheory.matrixfree.level import StencilLevel
 from mgtheory.matrixfree.tables import ADD, KEEP, SET, ZERO
-from mgtheory.solution import Cycle, Reason
+from mgtheory.multigrid.solution import Cycle, Reason
+from mgtheory.multigrid.solve import GROWTH, WINDOW
 
 __all__ = ["NOTHING", "Loads", "cycle_products", "iterate", "run_cycle", "run_full_multigrid"]
 
@@ -29,10 +31,13 @@ Loads = Callable[[tuple[int, ...]], ArrayLike]
 
 
 def _down(levels: Levels, l: int, start: int, *, full: bool = False) -> int:
-    """Smooth level l and restrict its residual; how x then stands (KEEP, or ZERO where it is still 0 and was not written)."""
+    """Smooth level l and restrict its residual; how x then stands (KEEP, or ZERO where it is still
+    0 and was not written)."""
     level, below = levels[l], levels[l + 1]
     write = level.smooths_before or start == SET
-    level.sweep(start, level.before, e=below.x, P=level.C if full else None, to=below.b, write=int(write))
+    level.sweep(
+        start, level.before, e=below.x, P=level.C if full else None, to=below.b, write=int(write)
+    )
     return KEEP if write else start
 
 
@@ -43,14 +48,39 @@ def _below(levels: Levels, l: int, kind: Cycle) -> None:
         run_cycle(levels, Cycle.W if kind is Cycle.W else Cycle.V, l=l + 1, start=KEEP)
 
 
-def _up(levels: Levels, l: int, start: int, *, norm: bool = False, to: Array | None = None, full: bool = False, add: bool = False) -> float:
-    """Add the interpolated correction and smooth; the residual's square sum if `norm`, its restriction to `to`."""
+def _up(
+    levels: Levels,
+    l: int,
+    start: int,
+    *,
+    norm: bool = False,
+    to: Array | None = None,
+    full: bool = False,
+    add: bool = False,
+) -> float:
+    """Add the interpolated correction and smooth; the residual's square sum if `norm`, its
+    restriction to `to`."""
     level, first = levels[l], ADD if start == KEEP else SET
-    return level.sweep(first, level.after, e=levels[l + 1].x, P=level.C if full else None, norm=norm, to=to, write=2 if add else 1)
+    return level.sweep(
+        first,
+        level.after,
+        e=levels[l + 1].x,
+        P=level.C if full else None,
+        norm=norm,
+        to=to,
+        write=2 if add else 1,
+    )
 
 
 def run_cycle(
-    levels: Levels, kind: Cycle, *, l: int = 0, start: int = ZERO, norm: bool = False, restricted: bool = False, add: bool = False
+    levels: Levels,
+    kind: Cycle,
+    *,
+    l: int = 0,
+    start: int = ZERO,
+    norm: bool = False,
+    restricted: bool = False,
+    add: bool = False,
 ) -> float:
     """One cycle on level l for A x = b, from x (KEEP) or 0 (ZERO).
 
@@ -59,8 +89,8 @@ def run_cycle(
     norm
         Return ||b - A x||_2^2 of the new x.
     restricted
-        Level l does not smooth before the correction, and the right-hand side of level l + 1 is the restricted residual already;
-        it is again afterwards.
+        Level l does not smooth before the correction, and the right-hand side of level l + 1 is the
+        restricted residual already; it is again afterwards.
     add
         From ZERO, without smoothing before: add the result to what x holds.
     """
@@ -70,7 +100,14 @@ def run_cycle(
     if not restricted:
         start = _down(levels, l, start)
     _below(levels, l, kind)
-    return _up(levels, l, start, norm=norm, to=levels[l + 1].b if _one_sweep(levels, l) and norm else None, add=add)
+    return _up(
+        levels,
+        l,
+        start,
+        norm=norm,
+        to=levels[l + 1].b if _one_sweep(levels, l) and norm else None,
+        add=add,
+    )
 
 
 def _one_sweep(levels: Levels, l: int) -> bool:
@@ -78,9 +115,11 @@ def _one_sweep(levels: Levels, l: int) -> bool:
 
 
 def _correct_below(levels: Levels, l: int, *, loaded: bool) -> bool:
-    """Correct the solution x of level l + 1 for its use on level l: by a V-cycle for R (b - A P x), never visiting level l.
+    """Correct the solution x of level l + 1 for its use on level l: by a V-cycle for R (b - A P x),
+    never visiting level l.
 
-    False, and nothing done, where level l or the next smooths before the correction, or their sizes are not nested.
+    False, and nothing done, where level l or the next smooths before the correction, or their sizes
+    are not nested.
     """
     level, below = levels[l], levels[l + 1]
     if level.smooths_before or below.smooths_before or len(below.after) > 1 or level.bands is None:
@@ -102,7 +141,8 @@ def run_full_multigrid(
     restricted: bool = False,
     again: bool = False,
 ) -> float:
-    """x from the coarsest grid upwards: cubic interpolation of the solution, then `cycles` cycles on each grid.
+    """x from the coarsest grid upwards: cubic interpolation of the solution, then `cycles` cycles
+    on each grid.
 
     The first of them interpolates its correction cubically too.
 
@@ -113,7 +153,8 @@ def run_full_multigrid(
     restricted
         The right-hand side of level 1 is the restricted b already.
     again
-        Another cycle will follow on the finest grid: leave the restricted residual as `run_cycle` takes it.
+        Another cycle will follow on the finest grid: leave the restricted residual as `run_cycle`
+        takes it.
     """
     for l, below in enumerate(levels[1:]):
         if loads is not None:
@@ -148,7 +189,8 @@ def iterate(
     loads: Loads | None,
     callback: Callable[[int, float], None] | None,
 ) -> tuple[list[float], Reason, float]:
-    """Cycles on the finest x and b until the tolerance: the true residual norms before the first and after each, how it ended, tol ||b||.
+    """Cycles on the finest x and b until the tolerance: the true residual norms before the first
+    and after each, how it ended, tol ||b||.
 
     Raises
     ------
@@ -156,11 +198,16 @@ def iterate(
         If ||b|| or the first residual norm is not finite, or ||b|| so small that squares vanish.
     """
     finest = levels[0]
-    fused = cycle is Cycle.FMG and loads is None and len(levels) > 1  # take the norm of b while restricting it
-    size = math.sqrt(finest.sweep(ZERO, NOTHING, write=0, norm=True, to=levels[1].b if fused else None))
+    # take the norm of b while restricting it
+    fused = cycle is Cycle.FMG and loads is None and len(levels) > 1
+    size = math.sqrt(
+        finest.sweep(ZERO, NOTHING, write=0, norm=True, to=levels[1].b if fused else None)
+    )
     norms = [size if zero else math.sqrt(finest.residual_square())]
     if not (math.isfinite(size) and math.isfinite(norms[0])):
-        raise ValueError("b or x0 has entries that are infinite, not a number, or too large to be squared")
+        raise ValueError(
+            "b or x0 has entries that are infinite, not a number, or too large to be squared"
+        )
     if size < TINY and finest.b.any():
         raise ValueError(f"b has norm {size:.1e}, too small to be squared; scale the equation")
     if callback is not None:
@@ -172,7 +219,9 @@ def iterate(
     reason = Reason.CONVERGED if norms[0] <= target else None
     while reason is None and len(norms) <= maxiter:
         if cycle is Cycle.FMG and len(norms) == 1:
-            square = run_full_multigrid(levels, inner, cycles, loads=loads, norm=True, restricted=fused, again=maxiter > 1)
+            square = run_full_multigrid(
+                levels, inner, cycles, loads=loads, norm=True, restricted=fused, again=maxiter > 1
+            )
         else:
             kind = Cycle.V if cycle is Cycle.FMG else cycle
             square = run_cycle(levels, kind, start=start, norm=True, restricted=restricted)
@@ -195,7 +244,8 @@ def _reason(norms: list[float], target: float) -> Reason | None:
 
 
 def cycle_products(levels: Levels, kind: Cycle) -> float:
-    """Products with A of one cycle, weighted by unknowns, in units of one on the finest grid; the coarsest solve not counted."""
+    """Products with A of one cycle, weighted by unknowns, in units of one on the finest grid; the
+    coarsest solve not counted."""
     total = 0.0
     for l, level in enumerate(levels[:-1]):
         visits = {Cycle.V: 1, Cycle.W: 2**l, Cycle.F: l + 1, Cycle.FMG: l + 1}[kind]

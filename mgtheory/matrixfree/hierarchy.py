@@ -1,17 +1,23 @@
-"""`StencilHierarchy`: multigrid on constant-coefficient stencils without matrices, the same cycle as `mgtheory.Hierarchy` and much faster.
+"""`StencilHierarchy`: multigrid on constant-coefficient stencils without matrices, the same cycle
+as `mgtheory.Hierarchy` and much faster.
 
     hierarchy = StencilHierarchy.build(poisson((1023, 1023)))
     solution = hierarchy.solve(problem.b, cycle="FMG")
 
-The grids are the same too, but where a coarse point would reach five fine ones (`tables.coarse_points`).
+The grids are the same too, but where a coarse point would reach five fine ones
+(`tables.coarse_points`).
 
-Supported: 1 to 3 axes of any length, Dirichlet boundaries, real constant coefficients, stencils that reach one point and are symmetric
-in every axis (3, 5, 7, 9, 19 and 27 points, finite elements, anisotropy); polynomial smoothers of any roots, complex pairs included, and
-damped Jacobi. Other boundaries, variable coefficients and Gauss-Seidel are the task of `mgtheory.Hierarchy`. The arithmetic is float64.
+Supported: 1 to 3 axes of any length, Dirichlet boundaries, real constant coefficients, stencils
+that reach one point and are symmetric in every axis (3, 5, 7, 9, 19 and 27 points, finite elements,
+anisotropy); polynomial smoothers of any roots, complex pairs included, and damped Jacobi. Other
+boundaries, variable coefficients and Gauss-Seidel are the task of `mgtheory.Hierarchy`. The
+arithmetic is float64.
 
-A V-cycle visits the memory of x and b twice, whatever the degree (see `mgtheory.matrixfree.sweep`), with ``pre=0`` once: the sweep that
-smooths also restricts the residual for the next cycle and takes its norm. Beside x and b it needs the coarser grids (2/3 of a vector in
-two dimensions) and a few planes per thread. A hierarchy owns this workspace: while one Python thread uses it, another is refused.
+A V-cycle visits the memory of x and b twice, whatever the degree (see
+`mgtheory.matrixfree.kernels.sweep`), with ``pre=0`` once: the sweep that smooths also restricts the
+residual for the next cycle and takes its norm. Beside x and b it needs the coarser grids (2/3 of a
+vector in two dimensions) and a few planes per thread. A hierarchy owns this workspace: while one
+Python thread uses it, another is refused.
 """
 
 from __future__ import annotations
@@ -27,17 +33,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.linalg import LinearOperator
 
-from mgtheory import building
-from mgtheory.checks import check_callable, check_number, check_whole
+from mgtheory._checks import check_callable, check_number, check_whole
 from mgtheory.matrixfree.cycle import Loads, cycle_products, iterate, run_cycle
-from mgtheory.matrixfree.levels import StencilLevel, compile_kernels
+from mgtheory.matrixfree.level import StencilLevel, compile_kernels
 from mgtheory.matrixfree.operators import SineSolver, places
 from mgtheory.matrixfree.setup import Smoothers, make_operator
 from mgtheory.matrixfree.tables import KEEP, coarse_points
 from mgtheory.matrixfree.threads import thread_count
-from mgtheory.problems import Problem
-from mgtheory.solution import Cycle, Reason, Solution, check_cycle
-from mgtheory.stencils import Stencil
+from mgtheory.multigrid import setup as building
+from mgtheory.multigrid.solution import Cycle, Reason, Solution, check_cycle
+from mgtheory.problems.problem import Problem
+from mgtheory.problems.stencils import Stencil
 
 __all__ = ["StencilHierarchy"]
 
@@ -53,10 +59,17 @@ class StencilHierarchy:
     levels
         `StencilLevel` objects, the finest first.
     setup_seconds, compile_seconds
-        Wall-clock time of `build`, and of compiling (or loading) the kernels, which happens once in a process and is not part of it.
+        Wall-clock time of `build`, and of compiling (or loading) the kernels, which happens once in
+        a process and is not part of it.
     """
 
-    def __init__(self, levels: Sequence[StencilLevel], *, setup_seconds: float = 0.0, compile_seconds: float = 0.0) -> None:
+    def __init__(
+        self,
+        levels: Sequence[StencilLevel],
+        *,
+        setup_seconds: float = 0.0,
+        compile_seconds: float = 0.0,
+    ) -> None:
         self.levels = list(levels)
         self.setup_seconds, self.compile_seconds = setup_seconds, compile_seconds
         self._lock = threading.Lock()
@@ -70,9 +83,13 @@ class StencilHierarchy:
 
     @contextmanager
     def _working_on(self, x: Array, b: Array) -> Iterator[StencilLevel]:
-        """The finest level with x and b in it; refused while another caller works, because the workspace is one."""
+        """The finest level with x and b in it; refused while another caller works, because the
+        workspace is one."""
         if not self._lock.acquire(blocking=False):
-            raise RuntimeError("this hierarchy is at work in another thread or a callback, and owns its workspace; build one for each")
+            raise RuntimeError(
+                "this hierarchy is at work in another thread or a callback, and owns its workspace;"
+                " build one for each"
+            )
         finest = self.levels[0]
         finest.x, finest.b = x, b
         try:
@@ -103,25 +120,31 @@ class StencilHierarchy:
         Parameters
         ----------
         problem
-            A `Problem`, or a `Stencil` (scaled to h = 1) for the operator stencil/h^2 with zero boundary values.
+            A `Problem`, or a `Stencil` (scaled to h = 1) for the operator stencil/h^2 with zero
+            boundary values.
         shape, h
             For a `Stencil`: unknowns per axis, and the mesh width, 1/(shape[0] + 1) by default.
         smoother, degree
-            A family's name with its degree (a number, one per level, or a callable, as for `pre`), a `ResidualPolynomial` (for A on the
-            finest level; its roots are scaled on the others), a `mgtheory.smoothers.Polynomial` or `Jacobi`, or a callable of the level's
-            index that returns its `ResidualPolynomial`.
+            A family's name with its degree (a number, one per level, or a callable, as for `pre`),
+            a `ResidualPolynomial` (for A on the finest level; its roots are scaled on the others),
+            a `mgtheory.smoothers.Polynomial` or `Jacobi`, or a callable of the level's index that
+            returns its `ResidualPolynomial`.
         pre, post
-            Smoothings per level before and after: a number, one per level (the last goes on), or a callable of the level's index.
-            ``pre=0`` is the cheapest cycle; a symmetric preconditioner needs pre = post.
+            Smoothings per level before and after: a number, one per level (the last goes on), or a
+            callable of the level's index. ``pre=0`` is the cheapest cycle; a symmetric
+            preconditioner needs pre = post.
         coarsening
-            ``"rediscretise"``, or ``"galerkin"`` (R A P; with odd sizes on the coarsened axes, else the coarse stencil is not constant).
+            ``"rediscretise"``, or ``"galerkin"`` (R A P; with odd sizes on the coarsened axes, else
+            the coarse stencil is not constant).
         axes
             ``"auto"`` (strongly coupled ones), ``"all"``, or the axes that are coarsened.
         coarsest, max_levels
-            Coarsening ends when at most this many unknowns are left, or at this many levels; the rest is solved by a sine transform. A full
-            multigrid pass gains from a fine coarsest grid: there V-cycles reduce smooth errors least.
+            Coarsening ends when at most this many unknowns are left, or at this many levels; the
+            rest is solved by a sine transform. A full multigrid pass gains from a fine coarsest
+            grid: there V-cycles reduce smooth errors least.
         threads
-            Threads that share a sweep of a large grid; by default as many as the process has processors.
+            Threads that share a sweep of a large grid; by default as many as the process has
+            processors.
 
         Raises
         ------
@@ -145,9 +168,15 @@ class StencilHierarchy:
                 coarse = tuple(coarse_points(n) if j in chosen else n for j, n in enumerate(fine))
             level = StencilLevel(fine, operator.c, None if coarse == fine else coarse, workers)
             if coarse != fine:
-                coarsened = [places(len(fine))[j] for j, (n, m) in enumerate(zip(fine, coarse, strict=True)) if n != m]
+                coarsened = [
+                    places(len(fine))[j]
+                    for j, (n, m) in enumerate(zip(fine, coarse, strict=True))
+                    if n != m
+                ]
                 level.set_smoothing(
-                    smoothers.steps(index, operator.c, coarsened), building.count(pre, index, "pre"), building.count(post, index, "post")
+                    smoothers.steps(index, operator.c, coarsened),
+                    building.count(pre, index, "pre"),
+                    building.count(post, index, "post"),
                 )
             else:
                 level.set_smoothing([], 0, 0)
@@ -158,7 +187,9 @@ class StencilHierarchy:
                 level.direct = SineSolver(operator.c, level.grid)
                 break
             operator = operator.coarsen(coarse)
-        return cls(levels, setup_seconds=time.perf_counter() - start, compile_seconds=compile_seconds)
+        return cls(
+            levels, setup_seconds=time.perf_counter() - start, compile_seconds=compile_seconds
+        )
 
     def solve(
         self,
@@ -176,33 +207,61 @@ class StencilHierarchy:
         Parameters
         ----------
         b, x0
-            Right-hand side and start (0 by default), real, shape (n,) or that of the grid; neither is changed. x has the shape of b.
+            Right-hand side and start (0 by default), real, shape (n,) or that of the grid; neither
+            is changed. x has the shape of b.
         tol, maxiter
             Relative tolerance on the true residual's 2-norm, and the most cycles allowed.
         cycle
-            ``"V"``, ``"W"``, ``"F"``, or ``"FMG"``: a full multigrid pass as the first cycle, then V-cycles; it starts from 0.
+            ``"V"``, ``"W"``, ``"F"``, or ``"FMG"``: a full multigrid pass as the first cycle, then
+            V-cycles; it starts from 0.
         loads
-            For FMG: a callable of a shape that gives the right-hand side of that grid, such as ``problem.equation.load``; by default the
-            restricted right-hand side, which serves smooth b with zero boundary values.
+            For FMG: a callable of a shape that gives the right-hand side of that grid, such as
+            ``problem.equation.load``; by default the restricted right-hand side, which serves
+            smooth b with zero boundary values.
         callback
-            Called with the number of cycles done (0 first) and the true residual norm ||b - A x||_2.
+            Called with the number of cycles done (0 first) and the true residual norm ||b - A
+            x||_2.
 
         Raises
         ------
         ValueError
-            For a right-hand side or start of another shape or with infinite entries, or an option out of range.
+            For a right-hand side or start of another shape or with infinite entries, or an option
+            out of range.
         """
         kind = check_cycle(cycle)
-        return self._iterate(b, x0, tol=tol, maxiter=maxiter, cycle=kind, inner=Cycle.V, cycles=1, loads=loads, callback=callback)
+        return self._iterate(
+            b,
+            x0,
+            tol=tol,
+            maxiter=maxiter,
+            cycle=kind,
+            inner=Cycle.V,
+            cycles=1,
+            loads=loads,
+            callback=callback,
+        )
 
-    def full_multigrid(self, b: ArrayLike, *, cycles: int = 1, cycle: str = "V", loads: Loads | None = None) -> Solution:
-        """One full multigrid pass: from the coarsest level upwards, cubic interpolation and `cycles` cycles per level.
+    def full_multigrid(
+        self, b: ArrayLike, *, cycles: int = 1, cycle: str = "V", loads: Loads | None = None
+    ) -> Solution:
+        """One full multigrid pass: from the coarsest level upwards, cubic interpolation and
+        `cycles` cycles per level.
 
-        On smooth problems the error of second-order schemes is then that of the discretisation. The result says `maxiter` unless the pass
-        reaches 1e-8.
+        On smooth problems the error of second-order schemes is then that of the discretisation. The
+        result says `maxiter` unless the pass reaches 1e-8.
         """
         kind = check_cycle(cycle, without=(Cycle.FMG,))
-        return self._iterate(b, None, tol=1e-8, maxiter=1, cycle=Cycle.FMG, inner=kind, cycles=cycles, loads=loads, callback=None)
+        return self._iterate(
+            b,
+            None,
+            tol=1e-8,
+            maxiter=1,
+            cycle=Cycle.FMG,
+            inner=kind,
+            cycles=cycles,
+            loads=loads,
+            callback=None,
+        )
 
     def _iterate(
         self,
@@ -253,14 +312,21 @@ class StencilHierarchy:
         )
 
     def _grid_array(self, given: ArrayLike, name: str, *, copy: bool = False) -> Array:
-        """The vector as float64 in the shape of the finest grid; b itself where it is fit to be read by the kernels."""
+        """The vector as float64 in the shape of the finest grid; b itself where it is fit to be
+        read by the kernels."""
         finest = self.levels[0]
         array = np.asarray(given)
         if array.shape not in (finest.shape, (finest.size,)):
-            raise ValueError(f"{name} has shape {array.shape}, must be ({finest.size},) or {finest.shape}")
+            raise ValueError(
+                f"{name} has shape {array.shape}, must be ({finest.size},) or {finest.shape}"
+            )
         if not (np.issubdtype(array.dtype, np.floating) or np.issubdtype(array.dtype, np.integer)):
             raise ValueError(f"{name} has type {array.dtype}, must be real")
-        fit = np.array(array, dtype=np.float64, order="C") if copy else np.require(array, np.float64, ["C", "A", "W"])
+        fit = (
+            np.array(array, dtype=np.float64, order="C")
+            if copy
+            else np.require(array, np.float64, ["C", "A", "W"])
+        )
         return fit.reshape(finest.grid)
 
     def _message(self, reason: Reason, norms: list[float], x: Array, target: float) -> str:
@@ -269,23 +335,36 @@ class StencilHierarchy:
             case Reason.CONVERGED:
                 return f"residual {norms[-1]:.2e} <= {target:.2e} after {count} cycles"
             case Reason.DIVERGED:
-                return f"the residual grew from {min(norms):.2e} to {norms[-1]:.2e} in {count} cycles"
+                return (
+                    f"the residual grew from {min(norms):.2e} to {norms[-1]:.2e} in {count} cycles"
+                )
             case Reason.STAGNATED:
-                floor = float(np.finfo(float).eps * np.abs(self.levels[0].c).max() * np.linalg.norm(x))
-                cause = "rounding allows no less" if norms[-1] <= 100 * floor else "the cycle does not reduce it"
+                floor = float(
+                    np.finfo(float).eps * np.abs(self.levels[0].c).max() * np.linalg.norm(x)
+                )
+                cause = (
+                    "rounding allows no less"
+                    if norms[-1] <= 100 * floor
+                    else "the cycle does not reduce it"
+                )
                 return f"the residual stays at {norms[-1]:.2e} (wanted {target:.2e}); {cause}"
             case _:
-                return f"residual {norms[-1]:.2e} (wanted {target:.2e}) after the {count} cycles allowed"
+                return (
+                    f"residual {norms[-1]:.2e} (wanted {target:.2e}) after the {count} cycles"
+                    " allowed"
+                )
 
     def smooth(self, x: ArrayLike, b: ArrayLike, *, out: Array | None = None) -> Array:
-        """x + p(A) (b - A x) on the finest grid: what is done before the coarse-grid correction, or after it where nothing is before.
+        """x + p(A) (b - A x) on the finest grid: what is done before the coarse-grid correction, or
+        after it where nothing is before.
 
         Parameters
         ----------
         x, b
             Shape (n,) or that of the grid; not changed.
         out
-            A float64 array in C order for the result; x itself smooths in place. A new one by default.
+            A float64 array in C order for the result; x itself smooths in place. A new one by
+            default.
         """
         right = self._grid_array(b, "b")
         if out is None:
@@ -301,7 +380,8 @@ class StencilHierarchy:
         return target.reshape(np.shape(x)) if out is None else out
 
     def apply(self, r: ArrayLike, cycle: str = "V") -> Array:
-        """The correction of one cycle for the residual r, a linear map with zero start; shape of r."""
+        """The correction of one cycle for the residual r, a linear map with zero start; shape of
+        r."""
         kind = check_cycle(cycle, without=(Cycle.FMG,))
         x = np.empty(self.levels[0].grid)
         with self._working_on(x, self._grid_array(r, "r")):
@@ -324,19 +404,28 @@ class StencilHierarchy:
         kind = check_cycle(cycle, without=(Cycle.FMG,))
         if symmetric:
             if kind is Cycle.F:
-                raise ValueError("an F-cycle is not symmetric, allowed are V and W; for gmres pass symmetric=False")
+                raise ValueError(
+                    "an F-cycle is not symmetric, allowed are V and W; for gmres pass"
+                    " symmetric=False"
+                )
             for index, level in enumerate(self.levels[:-1]):
                 if level.counts[0] != level.counts[1] or level.counts[0] == 0:
                     raise ValueError(
-                        f"level {index}: {level.counts[0]} smoothings before and {level.counts[1]} after, "
-                        "a symmetric cycle needs equally many, at least 1; for gmres pass symmetric=False"
+                        f"level {index}: {level.counts[0]} smoothings before and {level.counts[1]}"
+                        " after, a symmetric cycle needs equally many, at least 1; for gmres pass"
+                        " symmetric=False"
                     )
         n = self.levels[0].size
-        return LinearOperator((n, n), matvec=lambda r: self.apply(np.asarray(r).reshape(-1), kind), dtype=np.dtype(np.float64))
+        return LinearOperator(
+            (n, n),
+            matvec=lambda r: self.apply(np.asarray(r).reshape(-1), kind),
+            dtype=np.dtype(np.float64),
+        )
 
     @property
     def memory_bytes(self) -> int:
-        """What the hierarchy holds beside x and b: the coarser grids, the workspace of the sweeps, the tables."""
+        """What the hierarchy holds beside x and b: the coarser grids, the workspace of the sweeps,
+        the tables."""
         return sum(level.memory_bytes for level in self.levels)
 
     @property
@@ -345,17 +434,26 @@ class StencilHierarchy:
         return sum(level.size for level in self.levels) / self.levels[0].size
 
     def work_units(self, cycle: str = "V") -> float:
-        """Products with A in one cycle on all levels, the residuals included, in units of one on the finest."""
+        """Products with A in one cycle on all levels, the residuals included, in units of one on
+        the finest."""
         return cycle_products(self.levels, check_cycle(cycle))
 
     def __str__(self) -> str:
         lines = [
-            f"StencilHierarchy: {len(self.levels)} levels, grid complexity {self.grid_complexity:.3f}, {self.memory_bytes / 1e6:.1f} MB"
+            f"StencilHierarchy: {len(self.levels)} levels, grid complexity"
+            f" {self.grid_complexity:.3f}, {self.memory_bytes / 1e6:.1f} MB"
         ]
         lines.append(f"{'level':>5} {'grid':>14} {'unknowns':>10} {'threads':>7}  smoothing")
         for index, level in enumerate(self.levels):
-            degrees = "sine transform" if level.coarse is None else f"degree {sum(map(len, level.before))} + {sum(map(len, level.after))}"
-            lines.append(f"{index:>5} {'x'.join(map(str, level.shape)):>14} {level.size:>10} {level.blocks:>7}  {degrees}")
+            degrees = (
+                "sine transform"
+                if level.coarse is None
+                else f"degree {sum(map(len, level.before))} + {sum(map(len, level.after))}"
+            )
+            lines.append(
+                f"{index:>5} {'x'.join(map(str, level.shape)):>14} {level.size:>10}"
+                f" {level.blocks:>7}  {degrees}"
+            )
         return "\n".join(lines)
 
     __repr__ = __str__

@@ -1,8 +1,10 @@
-"""Constant stencils that reach one point and are symmetric in every axis: eight numbers, their symbol, Galerkin product and inverse.
+"""Constant stencils that reach one point and are symmetric in every axis: eight numbers, their
+symbol, Galerkin product and inverse.
 
-Every grid is seen as (planes, rows, columns): (n,) is (1, 1, n), (n0, n1) is (n0, 1, n1). The stencil is c[i, j, k] for the absolute
-offsets; its symbol sum c[i, j, k] (2 cos t_0)^i (2 cos t_1)^j (2 cos t_2)^k is multi-affine in the cosines, so its range is found in
-corners, and it gives the eigenvalues for the coarsest solve.
+Every grid is seen as (planes, rows, columns): (n,) is (1, 1, n), (n0, n1) is (n0, 1, n1). The
+stencil is c[i, j, k] for the absolute offsets; its symbol sum c[i, j, k] (2 cos t_0)^i (2 cos
+t_1)^j (2 cos t_2)^k is multi-affine in the cosines, so its range is found in corners, and it gives
+the eigenvalues for the coarsest solve.
 """
 
 from __future__ import annotations
@@ -15,17 +17,27 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
-from mgtheory.factors import ComplexPair, Factor, Linear
-from mgtheory.polynomial import ResidualPolynomial
+from mgtheory.polynomials.factors import ComplexPair, Factor, Linear
+from mgtheory.polynomials.residual import ResidualPolynomial
 
-__all__ = ["Grid", "SineSolver", "as_grid", "eight_numbers", "galerkin", "places", "smoothing_steps", "symbol_range"]
+__all__ = [
+    "Grid",
+    "SineSolver",
+    "as_grid",
+    "eight_numbers",
+    "galerkin",
+    "places",
+    "smoothing_steps",
+    "symbol_range",
+]
 
 Array = NDArray[np.float64]
 Grid = tuple[int, int, int]
 
 
 def eight_numbers(stencil: Array) -> Array:
-    """c[i, j, k] of shape (2, 2, 2) from a stencil of shape (3,), (3, 3) or (3, 3, 3); extents may be 1.
+    """c[i, j, k] of shape (2, 2, 2) from a stencil of shape (3,), (3, 3) or (3, 3, 3); extents may
+    be 1.
 
     Raises
     ------
@@ -34,12 +46,18 @@ def eight_numbers(stencil: Array) -> Array:
     """
     given = np.asarray(stencil, dtype=float)
     if any(n not in (1, 3) for n in given.shape):
-        raise ValueError(f"the matrix-free cycle takes stencils that reach one point, got an array of shape {given.shape}")
+        raise ValueError(
+            "the matrix-free cycle takes stencils that reach one point, got an array of shape"
+            f" {given.shape}"
+        )
     full = np.zeros((3,) * given.ndim)
     full[tuple(slice(1, 2) if n == 1 else slice(None) for n in given.shape)] = given
     for axis in range(given.ndim):
         if not np.allclose(full, np.flip(full, axis), rtol=1e-12, atol=1e-14 * np.abs(full).max()):
-            raise ValueError(f"the matrix-free cycle takes stencils that are symmetric in every axis, this one is not along axis {axis}")
+            raise ValueError(
+                "the matrix-free cycle takes stencils that are symmetric in every axis, this one"
+                f" is not along axis {axis}"
+            )
     half = full[(slice(1, 3),) * given.ndim]
     c = np.zeros((2, 2, 2))
     c[tuple(slice(0, 2) if a in places(given.ndim) else 0 for a in range(3))] = half
@@ -62,13 +80,17 @@ def as_grid(shape: Sequence[int]) -> Grid:
 def _evaluate(c: Array, doubled_cosines: Sequence[Any]) -> Any:
     """sum c[i, j, k] u_0^i u_1^j u_2^k, with broadcasting."""
     return sum(
-        c[p] * math.prod((u for u, q in zip(doubled_cosines, p, strict=True) if q), start=1.0) for p in np.ndindex(2, 2, 2) if c[p] != 0.0
+        c[p] * math.prod((u for u, q in zip(doubled_cosines, p, strict=True) if q), start=1.0)
+        for p in np.ndindex(2, 2, 2)
+        if c[p] != 0.0
     )
 
 
 def symbol_range(c: Array, axes: Sequence[int]) -> tuple[float, float]:
-    """Exact range of the symbol over the frequencies with some |t_j| >= pi/2 on one of the given axes."""
-    whole, high = np.array([[1.0, -2.0], [1.0, 2.0]]), np.array([[1.0, -2.0], [1.0, 0.0]])  # rows (1, 2 cos t) at the ends
+    """Exact range of the symbol over the frequencies with some |t_j| >= pi/2 on one of the given
+    axes."""
+    # rows (1, 2 cos t) at the ends
+    whole, high = np.array([[1.0, -2.0], [1.0, 2.0]]), np.array([[1.0, -2.0], [1.0, 0.0]])
     corners = []
     for j in axes:
         u0, u1, u2 = (high if i == j else whole for i in range(3))
@@ -77,24 +99,31 @@ def symbol_range(c: Array, axes: Sequence[int]) -> tuple[float, float]:
 
 
 def galerkin(c: Array, axes: Sequence[int]) -> Array:
-    """R A P of the stencil with linear interpolation and full weighting, axes coarsened by nested halving."""
+    """R A P of the stencil with linear interpolation and full weighting, axes coarsened by nested
+    halving."""
     full = c
     for a in range(3):
         full = np.concatenate([np.take(full, [1], axis=a), full], axis=a)
     for a in axes:
-        # R A P along an axis: convolve with (1, 2, 1)/4 and (1, 2, 1)/2 and keep every second offset
+        # R A P along an axis: convolve with (1, 2, 1)/4 and (1, 2, 1)/2 and keep every second
+        # offset
         taps = np.array([[4.0, 1.0, 0.0], [4.0, 6.0, 4.0], [0.0, 1.0, 4.0]]) / 8.0
         full = np.moveaxis(np.tensordot(taps, full, axes=(1, a)), 0, a)
     return np.ascontiguousarray(full[1:, 1:, 1:])
 
 
 def smoothing_steps(polynomial: ResidualPolynomial) -> list[Array]:
-    """The polynomial as steps x_i = x_{i-1} + omega r_{i-1} + mu (x_{i-1} - x_{i-2}), one array of (omega, mu) rows for each real factor.
+    """The polynomial as steps x_i = x_{i-1} + omega r_{i-1} + mu (x_{i-1} - x_{i-2}), one array of
+    (omega, mu) rows for each real factor.
 
-    A conjugate pair a +- ib, m = a^2 + b^2, is two steps with omega = m^(-1/2), the second with mu = 2 (a m^(-1/2) - 1): the first gives
-    A r = (r_0 - r_1)/omega without another product.
+    A conjugate pair a +- ib, m = a^2 + b^2, is two steps with omega = m^(-1/2), the second with mu
+    = 2 (a m^(-1/2) - 1): the first gives A r = (r_0 - r_1)/omega without another product.
     """
-    return [_factor_steps(factor) for factor in polynomial.factors if not (isinstance(factor, Linear) and factor.w == 0.0)]
+    return [
+        _factor_steps(factor)
+        for factor in polynomial.factors
+        if not (isinstance(factor, Linear) and factor.w == 0.0)
+    ]
 
 
 def _factor_steps(factor: Factor) -> Array:
@@ -107,18 +136,25 @@ def _factor_steps(factor: Factor) -> Array:
 
 
 class SineSolver:
-    """e = A^-1 r by the sine transform, exact for these stencils: products with sine matrices where all axes are short, else SciPy's."""
+    """e = A^-1 r by the sine transform, exact for these stencils: products with sine matrices where
+    all axes are short, else SciPy's."""
 
     def __init__(self, c: Array, grid: Grid) -> None:
         angles = [np.pi * np.arange(1, n + 1) / (n + 1) for n in grid]
-        cosines = [(2.0 * np.cos(t)).reshape([-1 if i == a else 1 for i in range(3)]) for a, t in enumerate(angles)]
+        cosines = [
+            (2.0 * np.cos(t)).reshape([-1 if i == a else 1 for i in range(3)])
+            for a, t in enumerate(angles)
+        ]
         eigenvalues = np.broadcast_to(_evaluate(c, cosines), grid)
         if np.min(np.abs(eigenvalues)) <= 1e-14 * np.max(np.abs(eigenvalues)):
             raise ValueError("the coarsest operator is singular")
         self._inverse = 1.0 / eigenvalues
         self._matrices: list[Array] | None = None
         if max(grid) <= 96:
-            self._matrices = [np.sqrt(2.0 / (n + 1)) * np.sin(np.outer(np.arange(1, n + 1), t)) for n, t in zip(grid, angles, strict=True)]
+            self._matrices = [
+                np.sqrt(2.0 / (n + 1)) * np.sin(np.outer(np.arange(1, n + 1), t))
+                for n, t in zip(grid, angles, strict=True)
+            ]
 
     def _transform(self, v: Array) -> Array:
         if self._matrices is None:

@@ -1,8 +1,10 @@
-"""Interpolation and restriction along one axis as tables: for every target index a first source index and four weights.
+"""Interpolation and restriction along one axis as tables: for every target index a first source
+index and four weights.
 
-These are the transfers of `mgtheory.transfer` (Dirichlet) in the form the kernels use. Coarse unknowns lie on the uniform grid of the
-coarse size, so every size can be coarsened (`coarse_points`); sizes n = 2 m + 1 are nested, with weights (1/2, 1, 1/2) up and
-(1/4, 1/2, 1/4) down.
+These are the transfers of `mgtheory.multigrid.transfer` (Dirichlet) in the form the kernels use.
+Coarse unknowns lie on the uniform grid of the coarse size, so every size can be coarsened
+(`coarse_points`); sizes n = 2 m + 1 are nested, with weights (1/2, 1, 1/2) up and (1/4, 1/2, 1/4)
+down.
 """
 
 from __future__ import annotations
@@ -14,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mgtheory.assembly import Boundary
-from mgtheory.transfer import coarse_size
+from mgtheory.multigrid.transfer import coarse_size
+from mgtheory.problems.grids import Boundary
 
 __all__ = [
     "ADD",
@@ -38,9 +40,13 @@ __all__ = [
 ]
 
 KEEP, ZERO, ADD, SET = 0, 1, 2, 3  # where a sweep starts: x; 0; x + P e; P e
-COPY, NESTED, CUBIC, GENERAL = 0, 1, 2, 3  # how a transfer acts along a row: not at all; nested, linear; nested, cubic; by its table
-CACHED = 64  # tables kept for the next set-up of the same sizes, as FFT libraries keep their plans; about 30 n doubles each
-REACH, EDGE = 3, 4  # off-diagonals of `bands` on either side; rows at either end that may differ from the others
+# how a transfer acts along a row: not at all; nested, linear; nested, cubic; by its table
+COPY, NESTED, CUBIC, GENERAL = 0, 1, 2, 3
+# tables kept for the next set-up of the same sizes, as FFT libraries keep their plans; about 30 n
+# doubles each
+CACHED = 64
+# off-diagonals of `bands` on either side; rows at either end that may differ from the others
+REACH, EDGE = 3, 4
 
 
 Indices = NDArray[np.int64]
@@ -49,7 +55,8 @@ Weights = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Tables:
-    """A tensor-product transfer to a grid of `shape`: target i on axis a is sum_q weights[a, q, i] source[first[a, i] + q].
+    """A tensor-product transfer to a grid of `shape`: target i on axis a is sum_q weights[a, q, i]
+    source[first[a, i] + q].
 
     Attributes
     ----------
@@ -76,9 +83,11 @@ class Tables:
 
 
 def coarse_points(n: int) -> int:
-    """Unknowns of the next coarser axis: as everywhere, but none with the hat of a coarse point over five fine ones, as where H > 2 h."""
+    """Unknowns of the next coarser axis: as everywhere, but none with the hat of a coarse point
+    over five fine ones, as where H > 2 h."""
     m = coarse_size(n, Boundary.DIRICHLET)
-    ends = np.arange(m + 2) * (n + 1)  # over m + 1: where the coarse points and the boundary lie, in units of h
+    # over m + 1: where the coarse points and the boundary lie, in units of h
+    ends = np.arange(m + 2) * (n + 1)
     within = -(-ends[2:] // (m + 1)) - ends[:-2] // (m + 1) - 1
     return m if within.max(initial=0) <= 4 else coarse_size(n, Boundary.DIRICHLET, least=0.5)
 
@@ -110,7 +119,8 @@ def _linear(n: int, m: int) -> tuple[Indices, Weights]:
 
 
 def _cubic(n: int, m: int) -> tuple[Indices, Weights]:
-    """Lagrange interpolation through four points (fewer where m < 4), one-sided at the boundary: any boundary values are allowed."""
+    """Lagrange interpolation through four points (fewer where m < 4), one-sided at the boundary:
+    any boundary values are allowed."""
     position = _positions(n, m)
     count = min(4, m)
     first = np.clip(np.floor(position).astype(np.int64) - 1, 0, m - count)
@@ -147,7 +157,8 @@ def _small(make: Callable[[int, int], tuple[Indices, Weights]], m: int) -> tuple
 
 
 def _representative(n: int, small: int, period: int) -> Indices:
-    """For n rows of a table that repeats itself away from its ends: the row of a table of `small` rows, odd, that is the same."""
+    """For n rows of a table that repeats itself away from its ends: the row of a table of `small`
+    rows, odd, that is the same."""
     edge = small // 2 // period * period
     rows = np.arange(n)
     rows[edge : n - edge] = edge + rows[: n - 2 * edge] % period
@@ -155,8 +166,11 @@ def _representative(n: int, small: int, period: int) -> Indices:
     return rows
 
 
-def _nested(make: Callable[[int, int], tuple[Indices, Weights]], n: int, m: int, up: bool) -> tuple[Indices, Weights]:
-    """make(n, m), where n = 2 m + 1 from the tables for few points: all rows but those at the ends are shifts of one another."""
+def _nested(
+    make: Callable[[int, int], tuple[Indices, Weights]], n: int, m: int, up: bool
+) -> tuple[Indices, Weights]:
+    """make(n, m), where n = 2 m + 1 from the tables for few points: all rows but those at the ends
+    are shifts of one another."""
     if n != 2 * m + 1 or m <= 2 * EDGE + 1:
         return make(n, m)
     first, weights = _small(make, 2 * EDGE + 1)
@@ -171,7 +185,10 @@ def _kind(n: int, m: int, nested: int) -> int:
 
 
 def _axes(
-    make: Callable[[int, int], tuple[Indices, Weights]], fine: tuple[int, ...], coarse: tuple[int, ...], up: bool
+    make: Callable[[int, int], tuple[Indices, Weights]],
+    fine: tuple[int, ...],
+    coarse: tuple[int, ...],
+    up: bool,
 ) -> list[tuple[Indices, Weights]]:
     """One table per axis; axes of equal sizes share it, axes left alone have the identity."""
     pairs = list(zip(fine, coarse, strict=True))
@@ -188,7 +205,10 @@ def linear(fine: tuple[int, ...], coarse: tuple[int, ...]) -> Tables:
 @functools.lru_cache(maxsize=CACHED)
 def cubic(fine: tuple[int, ...], coarse: tuple[int, ...]) -> Tables:
     """Interpolation of solutions in full multigrid."""
-    return Tables.stack(_axes(_cubic, fine, coarse, True), _kind(fine[2], coarse[2], CUBIC if coarse[2] >= 4 else GENERAL))
+    return Tables.stack(
+        _axes(_cubic, fine, coarse, True),
+        _kind(fine[2], coarse[2], CUBIC if coarse[2] >= 4 else GENERAL),
+    )
 
 
 @functools.lru_cache(maxsize=CACHED)
@@ -199,7 +219,8 @@ def restriction(fine: tuple[int, ...], coarse: tuple[int, ...]) -> Tables:
 
 @functools.cache
 def _small_bands(m: int) -> Weights:
-    """The bands of one axis of 2 m + 1 and m points, (2, 2 REACH + 1, m): P cubic, R full weighting, E the sum of the two neighbours."""
+    """The bands of one axis of 2 m + 1 and m points, (2, 2 REACH + 1, m): P cubic, R full
+    weighting, E the sum of the two neighbours."""
     n = 2 * m + 1
     P, R = np.zeros((n, m + 4)), np.zeros((m, n + 4))
     for dense, (first, weights) in ((P, _cubic(n, m)), (R, _restriction(n, m))):
@@ -208,15 +229,18 @@ def _small_bands(m: int) -> Weights:
     P, R = P[:, :m], R[:, :n]
     products = np.stack([R @ P, R @ (np.eye(n, k=1) + np.eye(n, k=-1)) @ P])
     padded = np.pad(products, ((0, 0), (0, 0), (REACH, REACH)))
-    return np.stack([padded[:, np.arange(m), np.arange(m) + o] for o in range(2 * REACH + 1)], axis=1)
+    return np.stack(
+        [padded[:, np.arange(m), np.arange(m) + o] for o in range(2 * REACH + 1)], axis=1
+    )
 
 
 @functools.lru_cache(maxsize=CACHED)
 def bands(fine: tuple[int, ...], coarse: tuple[int, ...]) -> Weights | None:
-    """M_0 = R P and M_1 = R E P of each axis as bands: [i, axis, o, j] is the entry (j, j + o - REACH) of M_i on that axis.
+    """M_0 = R P and M_1 = R E P of each axis as bands: [i, axis, o, j] is the entry (j, j + o -
+    REACH) of M_i on that axis.
 
-    Their rows but `EDGE` at either end are all the same, so a matrix of 2 EDGE + 1 rows has them all. None where an axis is neither
-    nested nor left alone.
+    Their rows but `EDGE` at either end are all the same, so a matrix of 2 EDGE + 1 rows has them
+    all. None where an axis is neither nested nor left alone.
     """
     if any(n not in (m, 2 * m + 1) for n, m in zip(fine, coarse, strict=True)):
         return None
@@ -230,5 +254,8 @@ def bands(fine: tuple[int, ...], coarse: tuple[int, ...]) -> Weights | None:
         else:
             small = _small_bands(2 * EDGE + 1)
             result[:, axis, :, EDGE : m - EDGE] = small[:, :, EDGE, None]
-            result[:, axis, :, :EDGE], result[:, axis, :, m - EDGE : m] = small[:, :, :EDGE], small[:, :, -EDGE:]
+            result[:, axis, :, :EDGE], result[:, axis, :, m - EDGE : m] = (
+                small[:, :, :EDGE],
+                small[:, :, -EDGE:],
+            )
     return result

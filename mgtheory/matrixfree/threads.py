@@ -1,8 +1,10 @@
-"""Threads that share the sweeps of large grids: how many, and that each runs on a processor of its own.
+"""Threads that share the sweeps of large grids: how many, and that each runs on a processor of its
+own.
 
-The threads wait without spinning, unlike OpenMP's: on a shared machine those cost more than they bring. But a thread that wakes for a few
-milliseconds is often left on the processor of the thread that woke it, where it gains nothing. Workers therefore keep off the processor
-of their caller, by the affinity that Linux has for single threads; elsewhere they run where the system puts them.
+The threads wait without spinning, unlike OpenMP's: on a shared machine those cost more than they
+bring. But a thread that wakes for a few milliseconds is often left on the processor of the thread
+that woke it, where it gains nothing. Workers therefore keep off the processor of their caller, by
+the affinity that Linux has for single threads; elsewhere they run where the system puts them.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from mgtheory.checks import check_whole
+from mgtheory._checks import check_whole
 
 __all__ = ["run_blocks", "thread_count"]
 
@@ -24,9 +26,14 @@ _last = threading.local()  # the processors a worker was given last
 
 
 def thread_count(threads: int | None) -> int:
-    """The number of blocks a large sweep is divided into: one for each processor this process may use by default."""
+    """The number of blocks a large sweep is divided into: one for each processor this process may
+    use by default."""
     if threads is None:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return (
+            len(os.sched_getaffinity(0))
+            if hasattr(os, "sched_getaffinity")
+            else os.cpu_count() or 1
+        )
     return check_whole(threads, "threads", 1)
 
 
@@ -42,7 +49,8 @@ def run_blocks(kernel: Callable[..., Any], blocks: Sequence[tuple[Any, ...]]) ->
 def _run(kernel: Callable[..., Any], block: tuple[Any, ...], processors: frozenset[int]) -> Any:
     if processors and getattr(_last, "processors", None) != processors:
         _last.processors = processors
-        with contextlib.suppress(OSError):  # where a sandbox forbids it, threads run where they are put
+        # where a sandbox forbids it, threads run where they are put
+        with contextlib.suppress(OSError):
             os.sched_setaffinity(0, processors)  # 0 is this thread
     return kernel(*block)
 

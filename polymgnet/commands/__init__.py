@@ -1,4 +1,5 @@
-"""The subcommands, one group of them per module; a new subcommand is one function and one line here."""
+"""The subcommands, one group of them per module; a new subcommand is one function and one line
+here."""
 
 from collections.abc import Callable
 from typing import Any

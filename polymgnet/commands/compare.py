@@ -1,4 +1,5 @@
-"""`compare-smoothers`: every family and degree on one problem in one table, and which is fastest."""
+"""`compare-smoothers`: every family and degree on one problem in one table, and which is
+fastest."""
 
 from typing import Annotated, Any
 
@@ -13,7 +14,7 @@ SIZE = {1: 1023, 2: 255, 3: 31}  # unknowns per axis, by dimension
 
 def parse_degrees(text: str) -> list[int]:
     """Degrees from `1,2,3` or `1-4`, or both mixed."""
-    from mgtheory.polynomial import check_degree
+    from mgtheory.polynomials.residual import check_degree
 
     degrees: list[int] = []
     for part in text.split(","):
@@ -21,11 +22,15 @@ def parse_degrees(text: str) -> list[int]:
         try:
             ends = int(first), int(last if dash else first)
         except ValueError:
-            raise ValueError(f"degrees is {text!r}, allowed are whole numbers such as 1,2,3 or 1-4") from None
+            raise ValueError(
+                f"degrees is {text!r}, allowed are whole numbers such as 1,2,3 or 1-4"
+            ) from None
         for end in ends:
             check_degree(end)
         if ends[1] < ends[0]:
-            raise ValueError(f"degrees is {text!r}, {part.strip()} runs downwards; write {ends[1]}-{ends[0]}")
+            raise ValueError(
+                f"degrees is {text!r}, {part.strip()} runs downwards; write {ends[1]}-{ends[0]}"
+            )
         degrees += range(ends[0], ends[1] + 1)
     if not degrees or len(set(degrees)) < len(degrees):
         raise ValueError(f"degrees is {text!r}, must be at least one degree, each once")
@@ -35,38 +40,63 @@ def parse_degrees(text: str) -> list[int]:
 def compare_smoothers(
     problem: Problem = "poisson2d",
     n: Annotated[
-        int | None, typer.Option("--n", metavar="N", help="Unknowns per axis; 1023 in 1D, 255 in 2D, 31 in 3D by default.")
+        int | None,
+        typer.Option(
+            "--n",
+            metavar="N",
+            help="Unknowns per axis; 1023 in 1D, 255 in 2D, 31 in 3D by default.",
+        ),
     ] = None,
     boundary: Boundary = "dirichlet",
     families: Annotated[
         list[str] | None,
-        typer.Option("--family", metavar="NAME", help="Only this family; may be repeated. All of them by default: {families}."),
+        typer.Option(
+            "--family",
+            metavar="NAME",
+            help="Only this family; may be repeated. All of them by default: {families}.",
+        ),
     ] = None,
-    degrees: Annotated[str, typer.Option("--degrees", metavar="LIST", help="Degrees as 1,2,3 or 1-4.")] = "1-4",
+    degrees: Annotated[
+        str, typer.Option("--degrees", metavar="LIST", help="Degrees as 1,2,3 or 1-4.")
+    ] = "1-4",
     pre: Pre = 1,
     post: Post = 1,
     coarsening: Coarsening = None,
-    cycle: Annotated[str, typer.Option("--cycle", metavar="KIND", help="Order in which the levels are visited: V, W or F.")] = "V",
-    backend: Annotated[str, typer.Option("--backend", metavar="NAME", help="What runs the cycle: {backends}.")] = "sparse",
-    repeats: Annotated[int, typer.Option("--repeats", metavar="N", min=1, help="Timed runs of each smoother; the median counts.")] = 3,
+    cycle: Annotated[
+        str,
+        typer.Option(
+            "--cycle", metavar="KIND", help="Order in which the levels are visited: V, W or F."
+        ),
+    ] = "V",
+    backend: Annotated[
+        str, typer.Option("--backend", metavar="NAME", help="What runs the cycle: {backends}.")
+    ] = "sparse",
+    repeats: Annotated[
+        int,
+        typer.Option(
+            "--repeats", metavar="N", min=1, help="Timed runs of each smoother; the median counts."
+        ),
+    ] = 3,
     as_json: Json = False,
 ) -> None:
     """Compare smoothers on a problem: predicted, measured, and timed.
 
-    One row for every family and degree, and for Jacobi and Gauss-Seidel beside them: smoothing and two-grid factor by
-    Fourier analysis, gamma and the bound of the V-cycle that follows from it, what a cycle really leaves of the residual,
-    its work in products with A on the finest grid, its time, and the time to gain a decimal digit. The winner is the
-    fastest per digit, here and now; where the optimised fourth kind loses to another family, that is said.
+    One row for every family and degree, and for Jacobi and Gauss-Seidel beside them: smoothing and
+    two-grid factor by Fourier analysis, gamma and the bound of the V-cycle that follows from it,
+    what a cycle really leaves of the residual, its work in products with A on the finest grid, its
+    time, and the time to gain a decimal digit. The winner is the fastest per digit, here and now;
+    where the optimised fourth kind loses to another family, that is said.
 
-    bound = C / (C + 1/gamma) holds for the energy norm of the error (the measured factor is the residual's 2-norm), for
-    one smoothing before and one after and Galerkin coarse operators. C is the approximation constant of the problem's
-    coarse grids, computed by Fourier analysis; the table says which (4 for the 5-point stencil).
+    bound = C / (C + 1/gamma) holds for the energy norm of the error (the measured factor is the
+    residual's 2-norm), for one smoothing before and one after and Galerkin coarse operators. C is
+    the approximation constant of the problem's coarse grids, computed by Fourier analysis; the
+    table says which (4 for the 5-point stencil).
 
     Example: polymgnet compare-smoothers --problem poisson2d --n 255 --degrees 1-4
     """
     from mgtheory import problems
     from mgtheory.families import FAMILIES, get_family
-    from mgtheory.solution import Cycle, check_cycle
+    from mgtheory.multigrid.solution import Cycle, check_cycle
     from polymgnet import smoothers, solving
 
     wanted = [get_family(name).name for name in families or FAMILIES]
@@ -76,7 +106,9 @@ def compare_smoothers(
     check_cycle(cycle, without=(Cycle.FMG,))
     model = problems.create(problem, n=size(problem, n, SIZE), boundary=boundary)
     solving.check_size(model, backend)
-    with console.progress("compare", total=len(wanted) * len(several) + len(smoothers.CLASSICAL), show=not as_json) as step:
+    with console.progress(
+        "compare", total=len(wanted) * len(several) + len(smoothers.CLASSICAL), show=not as_json
+    ) as step:
         result = smoothers.compare(
             model,
             families=wanted,
@@ -90,23 +122,44 @@ def compare_smoothers(
             report=step,
         )
     if as_json:
-        console.emit({**result.to_dict(), "cycle": cycle, "pre": pre, "post": post, "backend": backend, "boundary": boundary})
+        console.emit(
+            {
+                **result.to_dict(),
+                "cycle": cycle,
+                "pre": pre,
+                "post": post,
+                "backend": backend,
+                "boundary": boundary,
+            }
+        )
     else:
-        _show(result, f"{problem}, {' x '.join(map(str, result.shape))}, {boundary}, {cycle}({pre},{post}), backend {backend}")
+        _show(
+            result,
+            f"{problem}, {' x '.join(map(str, result.shape))}, {boundary}, {cycle}({pre},{post}),"
+            f" backend {backend}",
+        )
     if result.winner is None:
-        raise Failure(f"nothing was measured; {result.rows[0].family} of degree {result.rows[0].degree}: {result.rows[0].refused}")
+        raise Failure(
+            f"nothing was measured; {result.rows[0].family} of degree {result.rows[0].degree}:"
+            f" {result.rows[0].refused}"
+        )
 
 
 def _footnote(result: Any) -> str:
     """What the columns of the table measure."""
-    lines = ["work/cycle: products with A, in units of the finest level's; solve takes one more a cycle for its stopping test"]
+    lines = [
+        "work/cycle: products with A, in units of the finest level's; solve takes one more a cycle"
+        " for its stopping test"
+    ]
     lines += [
-        "smoothing, two-grid: by Fourier analysis, of the error; measured: of the residual's 2-norm, in the second half of the cycles"
+        "smoothing, two-grid: by Fourier analysis, of the error; measured: of the residual's"
+        " 2-norm, in the second half of the cycles"
     ]
     if any(row.bound is not None for row in result.rows):
         lines.append(
-            f"bound: C/(C + 1/gamma) with C = {result.constant:.4g}, the approximation constant of this problem's coarse grids; it bounds "
-            "the energy norm of the error,\nfor one smoothing before and one after and Galerkin coarse operators"
+            f"bound: C/(C + 1/gamma) with C = {result.constant:.4g}, the approximation constant of"
+            " this problem's coarse grids; it bounds the energy norm of the error,\nfor one"
+            " smoothing before and one after and Galerkin coarse operators"
         )
     return "\n".join(lines)
 
@@ -114,12 +167,35 @@ def _footnote(result: Any) -> str:
 def _show(result: Any, title: str) -> None:
     from polymgnet import smoothers
 
-    columns = ["family", "degree", "smoothing", "two-grid", "gamma", "bound", "measured", "work/cycle", "ms/cycle", "ms/digit"]
-    names = ["family", "degree", "smoothing_factor", "two_grid_factor", "gamma", "bound", "measured_factor", "work_units"]
+    columns = [
+        "family",
+        "degree",
+        "smoothing",
+        "two-grid",
+        "gamma",
+        "bound",
+        "measured",
+        "work/cycle",
+        "ms/cycle",
+        "ms/digit",
+    ]
+    names = [
+        "family",
+        "degree",
+        "smoothing_factor",
+        "two_grid_factor",
+        "gamma",
+        "bound",
+        "measured_factor",
+        "work_units",
+    ]
     body = []
     for row in result.rows:
         if not row.refused:
-            times = [None if t is None else 1e3 * t for t in (row.seconds_per_cycle, row.seconds_per_digit)]
+            times = [
+                None if t is None else 1e3 * t
+                for t in (row.seconds_per_cycle, row.seconds_per_digit)
+            ]
             body.append([*(getattr(row, name) for name in names), *times])
     if body:
         console.table(title, columns, body, caption=_footnote(result))
@@ -130,8 +206,13 @@ def _show(result: Any, title: str) -> None:
             print(f"left out: {row.family} {row.degree}: {row.refused}")
     best = result.winner
     if best is not None:
-        print(f"fastest here: {best.family} of degree {best.degree}, {1e3 * best.seconds_per_digit:.3g} ms per digit")
+        print(
+            f"fastest here: {best.family} of degree {best.degree},"
+            f" {1e3 * best.seconds_per_digit:.3g} ms per digit"
+        )
     for line in result.losses:
         print(line)
-    if not result.losses and any(row.family == smoothers.OPTIMISED and not row.refused for row in result.rows):
+    if not result.losses and any(
+        row.family == smoothers.OPTIMISED and not row.refused for row in result.rows
+    ):
         print(f"{smoothers.OPTIMISED} does not lose to another family of the same degree here")

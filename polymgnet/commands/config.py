@@ -1,4 +1,5 @@
-"""`config`: every key of a training run's configuration, with its value, what it may be and what it means."""
+"""`config`: every key of a training run's configuration, with its value, what it may be and what it
+means."""
 
 import json
 from typing import Annotated, Any
@@ -19,7 +20,12 @@ ALLOWED = {
 
 
 def config(
-    name: Annotated[str, typer.Argument(metavar="NAME|FILE", help="A shipped recipe ({recipes}) or a JSON or TOML file.")] = "q2",
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME|FILE", help="A shipped recipe ({recipes}) or a JSON or TOML file."
+        ),
+    ] = "q2",
     settings: Settings = None,
     as_json: Json = False,
 ) -> None:
@@ -30,7 +36,7 @@ def config(
     Example: polymgnet config fast --set lr=0.2 --json > mine.json
     """
     from nets.config import list_settings, load_config
-    from nets.sections import SECTIONS
+    from nets.settings import SECTIONS
 
     chosen = load_config(name, settings or [])
     if as_json:
@@ -39,7 +45,10 @@ def config(
     rows = list_settings(chosen)
     for section, model in SECTIONS.items():
         mine = [row for row in rows if row.key.partition(".")[0] == section]
-        body = [[row.key, _value(row.value), filled(ALLOWED.get(row.key, row.allowed)), row.meaning] for row in mine]
+        body = [
+            [row.key, _value(row.value), filled(ALLOWED.get(row.key, row.allowed)), row.meaning]
+            for row in mine
+        ]
         console.table(f"{section}: {model.__doc__}", ["key", "value", "allowed", "meaning"], body)
 
 

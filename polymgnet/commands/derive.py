@@ -12,21 +12,26 @@ from polymgnet.options import Degree, Family, Force, Json
 
 
 def _read_points(path: Path) -> Any:
-    """Complex sample points from a text file: a line a point, real part and, optionally, imaginary part; # begins a comment."""
+    """Complex sample points from a text file: a line a point, real part and, optionally, imaginary
+    part; # begins a comment."""
     import numpy as np
 
     rule = "a line is a real part and, optionally, an imaginary part"
     if not path.is_file():
         raise FileNotFoundError(f"points file {path} does not exist")
     points = []
-    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
+    for number, line in enumerate(
+        path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1
+    ):
         words = line.partition("#")[0].replace(",", " ").split()
         try:
             if len(words) > 2:
                 raise ValueError
             values = [float(word) for word in words]
         except ValueError:
-            raise ValueError(f"points file {path}, line {number} is {line[:60]!r}; {rule}") from None
+            raise ValueError(
+                f"points file {path}, line {number} is {line[:60]!r}; {rule}"
+            ) from None
         if values:
             points.append(complex(*values))
     if not points:
@@ -51,11 +56,15 @@ def _check_source(family: str, given: str) -> None:
     needs = get_family(family).needs
     if given not in USABLE[needs]:
         matrix = ", whose matrix and right-hand side it is made for" if needs == "operator" else ""
-        raise ValueError(f"{family} cannot be derived from {given}; it takes {' or '.join(USABLE[needs])}{matrix}")
+        raise ValueError(
+            f"{family} cannot be derived from {given}; it takes"
+            f" {' or '.join(USABLE[needs])}{matrix}"
+        )
 
 
 def _set_of(points: Any, polynomial: Any) -> dict[str, Any] | None:
-    """What is worth knowing of points that are not the spectrum of a symmetric positive definite A; None if they could be."""
+    """What is worth knowing of points that are not the spectrum of a symmetric positive definite A;
+    None if they could be."""
     import numpy as np
 
     if np.all(points.imag == 0) and np.all(points.real > 0):
@@ -72,30 +81,60 @@ def _set_of(points: Any, polynomial: Any) -> dict[str, Any] | None:
 def derive(
     family: Family,
     degree: Degree,
-    problem: Annotated[str | None, typer.Option("--problem", metavar="NAME", help="Derive for a model problem: {problems}.")] = None,
-    n: Annotated[int | None, typer.Option("--n", metavar="N", help="Unknowns per axis of the model problem; 63 by default.")] = None,
+    problem: Annotated[
+        str | None,
+        typer.Option("--problem", metavar="NAME", help="Derive for a model problem: {problems}."),
+    ] = None,
+    n: Annotated[
+        int | None,
+        typer.Option(
+            "--n", metavar="N", help="Unknowns per axis of the model problem; 63 by default."
+        ),
+    ] = None,
     boundary: Annotated[
-        str | None, typer.Option("--boundary", metavar="KIND", help="Of the model problem: dirichlet (the default), neumann or periodic.")
+        str | None,
+        typer.Option(
+            "--boundary",
+            metavar="KIND",
+            help="Of the model problem: dirichlet (the default), neumann or periodic.",
+        ),
     ] = None,
     interval: Annotated[
         tuple[float, float] | None,
         typer.Option(
             "--interval",
             metavar="A B",
-            help="Derive for a spectrum in [A, B], 0 <= A < B (A > 0 but for families that need B alone).",
+            help=(
+                "Derive for a spectrum in [A, B], 0 <= A < B (A > 0 but for families that need B"
+                " alone)."
+            ),
         ),
     ] = None,
     lmax: Annotated[
-        float | None, typer.Option("--lmax", metavar="B", help="Derive for a spectrum in (0, B]; fourth kinds and mls need no more.")
+        float | None,
+        typer.Option(
+            "--lmax",
+            metavar="B",
+            help="Derive for a spectrum in (0, B]; fourth kinds and mls need no more.",
+        ),
     ] = None,
     points: Annotated[
         Path | None,
-        typer.Option("--points", metavar="FILE", help="Derive for the eigenvalues in a text or .csv file, one a line: real [imaginary]."),
+        typer.Option(
+            "--points",
+            metavar="FILE",
+            help="Derive for the eigenvalues in a text or .csv file, one a line: real [imaginary].",
+        ),
     ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", metavar="FILE", help="Write the coefficients and where they come from to a JSON file, for train --init file:FILE."
+            "--out",
+            metavar="FILE",
+            help=(
+                "Write the coefficients and where they come from to a JSON file, for train --init"
+                " file:FILE."
+            ),
         ),
     ] = None,
     force: Force = False,
@@ -103,20 +142,24 @@ def derive(
 ) -> None:
     """Derive the coefficients of a polynomial smoother.
 
-    One smoothing multiplies the error by q(A), a polynomial with q(0) = 1: the product of 1 - A/root, one product with A
-    for each root. The roots are chosen for the spectrum of A: that of a model problem, an interval, or given points;
-    without any of them that of poisson2d. Prints roots, weights (1/root) and gamma, which bounds the V-cycle for a
-    symmetric positive definite A; for points that are complex or not positive, the largest |q| on them instead.
+    One smoothing multiplies the error by q(A), a polynomial with q(0) = 1: the product of 1 -
+    A/root, one product with A for each root. The roots are chosen for the spectrum of A: that of a
+    model problem, an interval, or given points; without any of them that of poisson2d. Prints
+    roots, weights (1/root) and gamma, which bounds the V-cycle for a symmetric positive definite A;
+    for points that are complex or not positive, the largest |q| on them instead.
 
     Example: polymgnet derive --family chebyshev4_opt --degree 3 --problem poisson2d --out init.json
     """
     import mgtheory
-    from mgtheory import problems, scores
+    from mgtheory import problems
+    from mgtheory.polynomials import scores
 
     sources = {"--problem": problem, "--interval": interval, "--lmax": lmax, "--points": points}
     given = [name for name, value in sources.items() if value is not None]
     if len(given) > 1:
-        raise ValueError(f"{' and '.join(given)} are given; only one of {', '.join(sources)} is allowed")
+        raise ValueError(
+            f"{' and '.join(given)} are given; only one of {', '.join(sources)} is allowed"
+        )
     unused = [name for name, value in (("--n", n), ("--boundary", boundary)) if value is not None]
     if unused and given and problem is None:
         raise ValueError(f"{given[0]} and {unused[0]} are given; {unused[0]} belongs to --problem")
@@ -127,14 +170,21 @@ def derive(
     if interval is not None:
         a, b = interval
         if not 0 <= a < b < math.inf:
-            raise ValueError(f"interval is [{a:g}, {b:g}], allowed is 0 < a < b (a = 0 too for a family that needs b alone)")
+            raise ValueError(
+                f"interval is [{a:g}, {b:g}], allowed is 0 < a < b (a = 0 too for a family that"
+                " needs b alone)"
+            )
         source: dict[str, Any] = {"interval": interval}
     elif lmax is not None:
         source = {"lmax": lmax}
     elif points is not None:
         source = {"points": _read_points(points)}
     else:
-        source = {"problem": problems.create(problem or "poisson2d", n=63 if n is None else n, boundary=boundary or "dirichlet")}
+        source = {
+            "problem": problems.create(
+                problem or "poisson2d", n=63 if n is None else n, boundary=boundary or "dirichlet"
+            )
+        }
     coefficients = mgtheory.derive(family, degree, **source)
     if points is not None:
         spread = _set_of(source["points"], coefficients.polynomial)
@@ -142,24 +192,55 @@ def derive(
     if out is not None:
         coefficients.save(out)
     if as_json:
-        document = {name: getattr(coefficients, name) for name in ("family", "degree", "interval", "roots", "weights")}
+        document = {
+            name: getattr(coefficients, name)
+            for name in ("family", "degree", "interval", "roots", "weights")
+        }
         factors = [factor.to_dict() for factor in coefficients.polynomial.factors]
         document |= {"interval": None, "points": spread} if spread else {}
-        console.emit({**document, "gamma": gamma, "factors": factors, "provenance": coefficients.provenance, "out": out})
+        console.emit(
+            {
+                **document,
+                "gamma": gamma,
+                "factors": factors,
+                "provenance": coefficients.provenance,
+                "out": out,
+            }
+        )
         return
-    pairs = [("roots", console.numbers(coefficients.roots)), ("weights", console.numbers(coefficients.weights))]
+    pairs = [
+        ("roots", console.numbers(coefficients.roots)),
+        ("weights", console.numbers(coefficients.weights)),
+    ]
     if spread:
-        ends = [console.number(end, 6) for end in (*spread["real"], *spread["imaginary"], spread["largest_modulus"])]
-        box = "{} points, real parts {} to {}, imaginary parts {} to {}, moduli up to {}".format(spread["count"], *ends)
+        ends = [
+            console.number(end, 6)
+            for end in (*spread["real"], *spread["imaginary"], spread["largest_modulus"])
+        ]
+        box = "{} points, real parts {} to {}, imaginary parts {} to {}, moduli up to {}".format(
+            spread["count"], *ends
+        )
         pairs = [
             ("spectrum", box),
             *pairs,
-            ("max |q|", f"{console.number(spread['largest_q'], 6)}   (on the points; below 1 damps all)"),
+            (
+                "max |q|",
+                f"{console.number(spread['largest_q'], 6)}   (on the points; below 1 damps all)",
+            ),
         ]
     else:
         spectrum = "[{}, {}]".format(*(console.number(end, 6) for end in coefficients.interval))
-        bound = "smaller is better; the V-cycle contracts the energy norm by at most C/(C + 1/gamma)"
+        bound = (
+            "smaller is better; the V-cycle contracts the energy norm by at most C/(C + 1/gamma)"
+        )
         if gamma is not None and math.isinf(gamma):
             bound = "no smoother for a V-cycle: |q| reaches 1 or more within (0, b]"
-        pairs = [("spectrum", spectrum), *pairs, ("gamma", f"{console.number(gamma, 6)}   ({bound})")]
-    console.facts(f"{coefficients.family}, degree {coefficients.degree}", [*pairs, *([("written to", str(out))] if out else [])])
+        pairs = [
+            ("spectrum", spectrum),
+            *pairs,
+            ("gamma", f"{console.number(gamma, 6)}   ({bound})"),
+        ]
+    console.facts(
+        f"{coefficients.family}, degree {coefficients.degree}",
+        [*pairs, *([("written to", str(out))] if out else [])],
+    )

@@ -1,4 +1,5 @@
-"""`lfa`: what Fourier analysis predicts for a smoother and the cycle around it, and whether a run confirms it."""
+"""`lfa`: what Fourier analysis predicts for a smoother and the cycle around it, and whether a run
+confirms it."""
 
 from typing import Annotated, Any
 
@@ -6,7 +7,18 @@ import typer
 
 from polymgnet import console
 from polymgnet.errors import Failure
-from polymgnet.options import Coarsening, Init, Json, OptionalDegree, OptionalFamily, Post, Pre, Problem, Smoother, size
+from polymgnet.options import (
+    Coarsening,
+    Init,
+    Json,
+    OptionalDegree,
+    OptionalFamily,
+    Post,
+    Pre,
+    Problem,
+    Smoother,
+    size,
+)
 
 SIZE = {1: 64, 2: 64, 3: 16}  # points per axis of the periodic grid, by dimension
 
@@ -19,41 +31,75 @@ def lfa(
     smoother: Smoother = None,
     pre: Pre = 1,
     post: Post = 1,
-    cycle: Annotated[str, typer.Option("--cycle", metavar="KIND", help="V or W, for the three-grid factor.")] = "V",
+    cycle: Annotated[
+        str, typer.Option("--cycle", metavar="KIND", help="V or W, for the three-grid factor.")
+    ] = "V",
     coarsening: Coarsening = None,
-    restriction: Annotated[str, typer.Option("--restriction", metavar="KIND", help="full or half weighting, or injection.")] = "full",
-    verify: Annotated[bool, typer.Option("--verify", help="Run the two-grid cycle on a periodic grid and compare.")] = False,
+    restriction: Annotated[
+        str,
+        typer.Option("--restriction", metavar="KIND", help="full or half weighting, or injection."),
+    ] = "full",
+    verify: Annotated[
+        bool,
+        typer.Option("--verify", help="Run the two-grid cycle on a periodic grid and compare."),
+    ] = False,
     n: Annotated[
-        int | None, typer.Option("--n", metavar="N", help="Points per axis of --verify's grid, even; by default 64, in 3D 16.")
+        int | None,
+        typer.Option(
+            "--n",
+            metavar="N",
+            help="Points per axis of --verify's grid, even; by default 64, in 3D 16.",
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Predict how a smoother and its multigrid cycle converge (local Fourier analysis).
 
-    On the infinite grid with mesh width 1: the smoothing factor (what one smoothing leaves of the high frequencies) and
-    the two- and three-grid factors (what one cycle leaves of the error). Smaller is better, 1 or more does not converge.
+    On the infinite grid with mesh width 1: the smoothing factor (what one smoothing leaves of the
+    high frequencies) and the two- and three-grid factors (what one cycle leaves of the error).
+    Smaller is better, 1 or more does not converge.
 
-    Example: polymgnet lfa --problem poisson2d --family chebyshev4 --degree 3 --pre 1 --post 1 --verify
+    Example: polymgnet lfa --problem poisson2d --family chebyshev4 --degree 3 --pre 1 --post 1
+    --verify
     """
     import numpy as np
 
     from mgtheory import fourier, problems, verification
-    from mgtheory.localcycle import COARSENINGS, RESTRICTIONS, LocalCycle
+    from mgtheory.fourier.cycle import COARSENINGS, RESTRICTIONS, LocalCycle
     from polymgnet.choice import choose
     from polymgnet.solving import coarsening_remark
 
-    for name, value, allowed in (("--restriction", restriction, RESTRICTIONS), ("--coarsening", coarsening, COARSENINGS)):
+    for name, value, allowed in (
+        ("--restriction", restriction, RESTRICTIONS),
+        ("--coarsening", coarsening, COARSENINGS),
+    ):
         if value is not None and value not in allowed:
             raise ValueError(f"{name} is {value!r}; allowed are {', '.join(allowed)}")
     if n is not None and not verify:
-        raise ValueError("--n is the grid of --verify, which is not given; the factors are those of the infinite grid")
+        raise ValueError(
+            "--n is the grid of --verify, which is not given; the factors are those of the infinite"
+            " grid"
+        )
     if verify and n is not None and (n < 2 or n % 2):
-        raise ValueError(f"--n is {n}; the grid of --verify is coarsened by 2 and needs an even number of points per axis, at least 2")
+        raise ValueError(
+            f"--n is {n}; the grid of --verify is coarsened by 2 and needs an even number of points"
+            " per axis, at least 2"
+        )
     model = problems.create(problem, n=size(problem, n, SIZE), boundary="periodic")
     if model.stencil is None:
-        raise ValueError(f"{problem} has variable coefficients; Fourier analysis needs constant ones, e.g. poisson2d")
-    options: dict[str, Any] = {"pre": pre, "post": post, "coarsening": coarsening, "restriction": restriction}
-    choice = choose(model, family=family, degree=degree, init=init, smoother=smoother, unit=True, cycle=options)
+        raise ValueError(
+            f"{problem} has variable coefficients; Fourier analysis needs constant ones, e.g."
+            " poisson2d"
+        )
+    options: dict[str, Any] = {
+        "pre": pre,
+        "post": post,
+        "coarsening": coarsening,
+        "restriction": restriction,
+    }
+    choice = choose(
+        model, family=family, degree=degree, init=init, smoother=smoother, unit=True, cycle=options
+    )
     local = LocalCycle(model, choice.smoother, **options)
     options["coarsening"] = local.coarsening
     mu = fourier.smoothing_factor(model, choice.smoother)
@@ -89,15 +135,30 @@ def lfa(
     else:
         _show(document)
     if verify and not document["verification"]["agree"]:
-        raise Failure(f"predicted {run.predicted:.4g} and measured {run.measured:.4g} differ by {run.difference:.1%}")
+        raise Failure(
+            f"predicted {run.predicted:.4g} and measured {run.measured:.4g} differ by"
+            f" {run.difference:.1%}"
+        )
 
 
 def _show(document: dict[str, Any]) -> None:
     cycle = f"{document['cycle']}({document['pre']},{document['post']})"
     what = f"{document['coarsening']}, {document['restriction']} weighting"
     pairs = [
-        ("smoothing factor", f"{document['smoothing_factor']:.4f}   what one smoothing leaves of the high frequencies"),
-        ("two-grid factor", f"{document['two_grid_factor']:.4f}   what one cycle leaves of the error; {cycle}, {what}"),
+        (
+            "smoothing factor",
+            (
+                f"{document['smoothing_factor']:.4f}   what one smoothing leaves of the high"
+                " frequencies"
+            ),
+        ),
+        (
+            "two-grid factor",
+            (
+                f"{document['two_grid_factor']:.4f}   what one cycle leaves of the error; {cycle},"
+                f" {what}"
+            ),
+        ),
         ("three-grid factor", f"{document['three_grid_factor']:.4f}   the same with three grids"),
     ]
     if document["roots"] is not None:
@@ -106,10 +167,21 @@ def _show(document: dict[str, Any]) -> None:
     if run is not None:
         grid = " x ".join(str(n) for n in run["grid"])
         verdict = "they agree" if run["agree"] else "they do NOT agree"
-        pairs.append(("verified", f"{grid} periodic: predicted {run['predicted']:.4f}, measured {run['measured']:.4f}; {verdict}"))
+        pairs.append(
+            (
+                "verified",
+                (
+                    f"{grid} periodic: predicted {run['predicted']:.4f}, measured"
+                    f" {run['measured']:.4f}; {verdict}"
+                ),
+            )
+        )
     if document.get("remark"):
         pairs.append(("note", document["remark"]))
-    title = f"{document['family']}, degree {document['degree']}, on {document['problem']} (mesh width 1)"
+    title = (
+        f"{document['family']}, degree {document['degree']}, on {document['problem']} (mesh"
+        " width 1)"
+    )
     if document["two_grid_factor"] >= 1:
         pairs.append(("verdict", "does not converge: a factor is 1 or more"))
     console.facts(title, pairs)

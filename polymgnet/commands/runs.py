@@ -1,4 +1,5 @@
-"""`study` and `demo`: many runs from one file, and the whole chain from Poisson to pictures on the bundled digits."""
+"""`study` and `demo`: many runs from one file, and the whole chain from Poisson to pictures on the
+bundled digits."""
 
 import math
 from enum import StrEnum
@@ -22,17 +23,34 @@ class Engine(StrEnum):
 
 
 def study(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="TOML or JSON: config, out, [set], [grid] and, for slurm, [slurm].")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE", help="TOML or JSON: config, out, [set], [grid] and, for slurm, [slurm]."
+        ),
+    ],
     engine: Annotated[
-        Engine, typer.Option("--engine", metavar="local|slurm", help="Train here, or submit to Slurm and wait.")
+        Engine,
+        typer.Option(
+            "--engine", metavar="local|slurm", help="Train here, or submit to Slurm and wait."
+        ),
     ] = Engine.LOCAL,
-    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Folder of the runs instead of the file's.")] = None,
-    jobs: Annotated[int, typer.Option("--jobs", metavar="N", min=1, help="Local runs at a time; they share the cores.")] = 1,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Folder of the runs instead of the file's."),
+    ] = None,
+    jobs: Annotated[
+        int,
+        typer.Option(
+            "--jobs", metavar="N", min=1, help="Local runs at a time; they share the cores."
+        ),
+    ] = 1,
     as_json: Json = False,
 ) -> None:
     """Train a grid of runs and report mean and spread.
 
-    The file names a recipe, settings for every run, and lists; every combination of the lists is one run:
+    The file names a recipe, settings for every run, and lists; every combination of the lists is
+    one run:
 
         config = "q2"
         out = "runs/starts"
@@ -42,30 +60,59 @@ def study(
         init = ["xavier", "constant", "chebyshev4"]
         seed = [0, 1, 2]
 
-    Runs that differ in the seed alone are averaged, and every two rows are compared over the seeds they share. Started
-    again, finished runs are kept and interrupted ones go on; a larger grid adds its new runs alone. On SIGTERM every run
-    saves its state and the study ends. stderr tells of each run and how long it took: a bar on a terminal, else lines.
+    Runs that differ in the seed alone are averaged, and every two rows are compared over the seeds
+    they share. Started again, finished runs are kept and interrupted ones go on; a larger grid adds
+    its new runs alone. On SIGTERM every run saves its state and the study ends. stderr tells of
+    each run and how long it took: a bar on a terminal, else lines.
 
-    Exit status: 0 all runs are finished, 1 a run failed, 143 (SIGTERM) or 138 (SIGUSR1) stopped with every state saved,
-    130 interrupted by Ctrl-C; the same command goes on.
+    Exit status: 0 all runs are finished, 1 a run failed, 143 (SIGTERM) or 138 (SIGUSR1) stopped
+    with every state saved, 130 interrupted by Ctrl-C; the same command goes on.
     """
-    from polymgnet import study as work
-    from polymgnet.local import run_local
+    from polymgnet.study import plan as work
+    from polymgnet.study.local import run_local
 
     plan = work.load_study(file, out=out)
-    with on_interrupt(GO_ON), console.progress("study", total=len(plan.runs), show=not as_json) as step:
-        failed = run_local(plan, jobs=jobs, report=step) if engine is Engine.LOCAL else work.run_slurm(plan, report=step)
+    with (
+        on_interrupt(GO_ON),
+        console.progress("study", total=len(plan.runs), show=not as_json) as step,
+    ):
+        failed = (
+            run_local(plan, jobs=jobs, report=step)
+            if engine is Engine.LOCAL
+            else work.run_slurm(plan, report=step)
+        )
     rows = work.summarise(plan.runs)
     pairs = work.differences(rows)
     if as_json:
-        runs = [{"folder": run.folder, "point": run.point, "summary": run.summary() if run.finished else None} for run in plan.runs]
-        console.emit({"out": plan.out, "runs": runs, "table": [row.to_dict() for row in rows], "differences": pairs, "failed": failed})
+        runs = [
+            {
+                "folder": run.folder,
+                "point": run.point,
+                "summary": run.summary() if run.finished else None,
+            }
+            for run in plan.runs
+        ]
+        console.emit(
+            {
+                "out": plan.out,
+                "runs": runs,
+                "table": [row.to_dict() for row in rows],
+                "differences": pairs,
+                "failed": failed,
+            }
+        )
     elif rows:
         keys = list(rows[0].point)
         names = list(rows[0].measures)
         titles, units = zip(*(work.MEASURES[name] for name in names), strict=True)
-        spreads = [[_spread(row.measures.get(name), unit) for name, unit in zip(names, units, strict=True)] for row in rows]
-        body = [[*(_cell(row.point[key]) for key in keys), row.runs, *own] for row, own in zip(rows, spreads, strict=True)]
+        spreads = [
+            [_spread(row.measures.get(name), unit) for name, unit in zip(names, units, strict=True)]
+            for row in rows
+        ]
+        body = [
+            [*(_cell(row.point[key]) for key in keys), row.runs, *own]
+            for row, own in zip(rows, spreads, strict=True)
+        ]
         images = work.tested_on(plan.runs)
         console.table(
             f"{len(plan.runs) - len(plan.missing)} of {len(plan.runs)} runs in {plan.out}",
@@ -78,7 +125,10 @@ def study(
             _show_pairs(pairs)
     if failed:
         first = next(iter(failed))
-        raise Failure(f"{len(failed)} of {len(plan.runs)} runs failed, first {first}: {failed[first]}; the same command tries them again")
+        raise Failure(
+            f"{len(failed)} of {len(plan.runs)} runs failed, first {first}: {failed[first]}; the"
+            " same command tries them again"
+        )
 
 
 def _cell(value: object) -> str:
@@ -86,7 +136,8 @@ def _cell(value: object) -> str:
 
 
 def _spread(found: Any, unit: float) -> str:
-    """Mean ± spread, both times `unit` and down to the spread's second digit; a dash where nothing was measured."""
+    """Mean ± spread, both times `unit` and down to the spread's second digit; a dash where nothing
+    was measured."""
     if found is None:
         return "–"
     if found.std is None:
@@ -96,37 +147,77 @@ def _spread(found: Any, unit: float) -> str:
 
 
 def _show_pairs(pairs: list[dict[str, Any]]) -> None:
-    names = ["first", "second", "seeds", "difference", "low", "high", "p_value", "p_holm", "wins", "losses"]
+    names = [
+        "first",
+        "second",
+        "seeds",
+        "difference",
+        "low",
+        "high",
+        "p_value",
+        "p_holm",
+        "wins",
+        "losses",
+    ]
     percent = {"difference", "low", "high"}
     console.table(
         "Differences in test accuracy, first - second, paired by seed",
-        ["first", "second", "seeds", "difference (%)", "95 % from (%)", "to (%)", "p", "p (Holm)", "wins", "losses"],
-        [[100 * pair[name] if name in percent and pair[name] is not None else pair[name] for name in names] for pair in pairs],
-        caption="differences in percentage points; p: two-sided paired t-test; Holm: adjusted for the number of comparisons",
+        [
+            "first",
+            "second",
+            "seeds",
+            "difference (%)",
+            "95 % from (%)",
+            "to (%)",
+            "p",
+            "p (Holm)",
+            "wins",
+            "losses",
+        ],
+        [
+            [
+                100 * pair[name] if name in percent and pair[name] is not None else pair[name]
+                for name in names
+            ]
+            for pair in pairs
+        ],
+        caption=(
+            "differences in percentage points; p: two-sided paired t-test; Holm: adjusted for the"
+            " number of comparisons"
+        ),
     )
 
 
 def demo(
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of everything the demo makes.")] = Path("demo"),
-    force: Annotated[bool, typer.Option("--force", help="Remove what an earlier demo left there and start again.")] = False,
+    out: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="Folder of everything the demo makes.")
+    ] = Path("demo"),
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Remove what an earlier demo left there and start again."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Derive, train, analyse and plot: the whole chain on the bundled digits, in a few minutes.
 
-    Derives coefficients from the 2D Poisson problem, trains a Poly-MgNet from them, from a constant and from the
-    published random start, and a ResNet of similar cost, and ends with a table and figures. Killed at any moment and
-    started again it goes on where it was; finished, it prints the table again. stderr tells of each stage and how long it
-    took: a bar on a terminal, else lines.
+    Derives coefficients from the 2D Poisson problem, trains a Poly-MgNet from them, from a constant
+    and from the published random start, and a ResNet of similar cost, and ends with a table and
+    figures. Killed at any moment and started again it goes on where it was; finished, it prints the
+    table again. stderr tells of each stage and how long it took: a bar on a terminal, else lines.
 
-    Exit status: 0 finished, 143 (SIGTERM) or 138 (SIGUSR1) stopped with its state saved, 130 interrupted by Ctrl-C.
+    Exit status: 0 finished, 143 (SIGTERM) or 138 (SIGUSR1) stopped with its state saved, 130
+    interrupted by Ctrl-C.
     """
     from polymgnet import demo as work
 
     finished = (out / "result.json").exists() and not force
-    with on_interrupt(GO_ON), console.progress("demo", show=not as_json) as step:  # the stages count themselves
+    # the stages count themselves
+    with on_interrupt(GO_ON), console.progress("demo", show=not as_json) as step:
         result = work.run(out, force=force, report=step)
     if finished:
-        console.note(f"the demo in {out} was finished before, nothing was done again; --force starts it anew")
+        console.note(
+            f"the demo in {out} was finished before, nothing was done again; --force starts it anew"
+        )
     if as_json:
         console.emit(result)
         return

@@ -1,4 +1,5 @@
-"""`solve`: a Poisson problem by multigrid with a polynomial smoother, with its history and its times."""
+"""`solve`: a Poisson problem by multigrid with a polynomial smoother, with its history and its
+times."""
 
 import math
 from functools import partial
@@ -10,7 +11,20 @@ import typer
 from polymgnet import console
 from polymgnet.errors import Failure
 from polymgnet.files import refuse_existing
-from polymgnet.options import Boundary, Coarsening, Force, Init, Json, OptionalDegree, OptionalFamily, Points, Post, Pre, Problem, Smoother
+from polymgnet.options import (
+    Boundary,
+    Coarsening,
+    Force,
+    Init,
+    Json,
+    OptionalDegree,
+    OptionalFamily,
+    Points,
+    Post,
+    Pre,
+    Problem,
+    Smoother,
+)
 
 
 def solve(
@@ -21,37 +35,71 @@ def solve(
     degree: OptionalDegree = None,
     init: Init = None,
     smoother: Smoother = None,
-    cycle: Annotated[str, typer.Option("--cycle", metavar="KIND", help="V, W, F, or FMG (one full multigrid pass, then V-cycles).")] = "V",
+    cycle: Annotated[
+        str,
+        typer.Option(
+            "--cycle",
+            metavar="KIND",
+            help="V, W, F, or FMG (one full multigrid pass, then V-cycles).",
+        ),
+    ] = "V",
     pre: Pre = 1,
     post: Post = 1,
     coarsening: Coarsening = None,
-    tol: Annotated[float, typer.Option("--tol", metavar="T", help="Stop at ||b - A x|| <= T ||b||, 2-norms.")] = 1e-8,
-    maxiter: Annotated[int, typer.Option("--maxiter", metavar="N", min=0, help="Most cycles (or Krylov steps) allowed.")] = 100,
+    tol: Annotated[
+        float, typer.Option("--tol", metavar="T", help="Stop at ||b - A x|| <= T ||b||, 2-norms.")
+    ] = 1e-8,
+    maxiter: Annotated[
+        int,
+        typer.Option(
+            "--maxiter", metavar="N", min=0, help="Most cycles (or Krylov steps) allowed."
+        ),
+    ] = 100,
     backend: Annotated[
         str,
         typer.Option(
-            "--backend", metavar="NAME", help="{backends}: sparse matrices, compiled stencils without matrices (needs numba), or torch."
+            "--backend",
+            metavar="NAME",
+            help=(
+                "{backends}: sparse matrices, compiled stencils without matrices (needs numba), or"
+                " torch."
+            ),
         ),
     ] = "sparse",
     krylov: Annotated[
-        str | None, typer.Option("--krylov", metavar="NAME", help="Use the cycle as preconditioner of cg, minres or gmres.")
+        str | None,
+        typer.Option(
+            "--krylov",
+            metavar="NAME",
+            help="Use the cycle as preconditioner of cg, minres or gmres.",
+        ),
     ] = None,
     levels: Annotated[
-        bool, typer.Option("--levels", help="Print the levels, their sizes and smoothers, and the cycle's cost too.")
+        bool,
+        typer.Option(
+            "--levels",
+            help="Print the levels, their sizes and smoothers, and the cycle's cost too.",
+        ),
     ] = False,
     plot: Annotated[
         Path | None,
-        typer.Option("--plot", metavar="FILE", help="Draw the residual norms against the cycles into a .png, .pdf or .svg file."),
+        typer.Option(
+            "--plot",
+            metavar="FILE",
+            help="Draw the residual norms against the cycles into a .png, .pdf or .svg file.",
+        ),
     ] = None,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Solve a Poisson problem by multigrid.
 
-    Prints the residual after every cycle, the times of set-up and solve, and the distance to the exact solution; --plot
-    draws the history. Ends with exit status 1, and the reason, when it does not converge.
+    Prints the residual after every cycle, the times of set-up and solve, and the distance to the
+    exact solution; --plot draws the history. Ends with exit status 1, and the reason, when it does
+    not converge.
 
-    Example: polymgnet solve --problem poisson2d --n 1023 --family chebyshev4 --degree 3 --cycle V --tol 1e-8
+    Example: polymgnet solve --problem poisson2d --n 1023 --family chebyshev4 --degree 3 --cycle V
+    --tol 1e-8
     """
     import numpy as np
 
@@ -69,7 +117,9 @@ def solve(
     solving.check_limits(tol, maxiter)
     choice = for_solver(model, family=family, degree=degree, init=init, smoother=smoother)
     options: dict[str, Any] = {"pre": pre, "post": post, "coarsening": coarsening}
-    own = choice.degree if isinstance(choice.smoother, str) and choice.smoother in FAMILIES else None
+    own = (
+        choice.degree if isinstance(choice.smoother, str) and choice.smoother in FAMILIES else None
+    )
     setup = solving.set_up(backend, model, choice.smoother, own, cycle, options)
     limits: dict[str, Any] = {"tol": tol, "maxiter": maxiter, "cycle": cycle}
     with console.progress("solve", total=100, show=not as_json) as step:
@@ -117,7 +167,8 @@ def solve(
 
 
 class Watch:
-    """Moves a bar of 100 with the digits of the residual that are gained, or with the cycles that are used up, whichever is further."""
+    """Moves a bar of 100 with the digits of the residual that are gained, or with the cycles that
+    are used up, whichever is further."""
 
     def __init__(self, step: console.Step, tol: float, maxiter: int) -> None:
         self.step, self.tol, self.maxiter, self.first = step, tol, maxiter, 0.0
@@ -125,13 +176,20 @@ class Watch:
     def __call__(self, done: int, norm: float) -> None:
         """After `done` cycles ||b - A x|| is `norm`."""
         self.first = norm if done == 0 else self.first
-        digits = math.log(self.first / norm) / -math.log(self.tol) if 0 < norm < self.first and 0 < self.tol < 1 else 0.0
+        digits = (
+            math.log(self.first / norm) / -math.log(self.tol)
+            if 0 < norm < self.first and 0 < self.tol < 1
+            else 0.0
+        )
         part = min(1.0, max(digits, done / max(self.maxiter, 1)))
         self.step(round(100 * part), f"cycle {done}, residual {norm:.1e}")
 
 
 def _method(result: dict[str, Any]) -> str:
-    text = f"{result['cycle']}({result['pre']},{result['post']}), {result['family']} of degree {result['degree']}"
+    text = (
+        f"{result['cycle']}({result['pre']},{result['post']}), {result['family']} of degree"
+        f" {result['degree']}"
+    )
     return text + (f", preconditioning {result['krylov']}" if result["krylov"] else "")
 
 
@@ -142,29 +200,56 @@ def _draw(result: dict[str, Any], tol: float, path: Path) -> None:
 
     norms = [float(norm) for norm in result["residual_norms"]]
     if not norms[0] > 0 or not all(map(math.isfinite, norms)):
-        console.note(f"no figure was drawn: the residual norms go from {norms[0]:.1e} to {norms[-1]:.1e}")
+        console.note(
+            f"no figure was drawn: the residual norms go from {norms[0]:.1e} to {norms[-1]:.1e}"
+        )
         return
-    what = {None: "cycles", "gmres": "restarts of gmres"}.get(result["krylov"], f"steps of {result['krylov']}")
+    what = {None: "cycles", "gmres": "restarts of gmres"}.get(
+        result["krylov"], f"steps of {result['krylov']}"
+    )
     with paper():
         made, axes = figure(width=0.6 * DOUBLE)
         grid = " × ".join(map(str, result["shape"]))
-        label = f"{result['problem']}, {grid}, {result['boundary']}\n{_method({**result, 'family': Path(result['family']).name})}"
+        label = (
+            f"{result['problem']}, {grid},"
+            f" {result['boundary']}\n{_method({**result, 'family': Path(result['family']).name})}"
+        )
         draw_convergence(axes[0, 0], {label: norms}, tolerance=tol, steps=what, columns=1)
         save_as(made, path)
 
 
 def _show(result: dict[str, Any]) -> None:
     norms = result["residual_norms"]
-    rows = [[k, f"{norm:.3e}", "" if k == 0 or not norms[k - 1] else f"{norm / norms[k - 1]:.4f}"] for k, norm in enumerate(norms)]
+    rows = [
+        [k, f"{norm:.3e}", "" if k == 0 or not norms[k - 1] else f"{norm / norms[k - 1]:.4f}"]
+        for k, norm in enumerate(norms)
+    ]
     grid = " x ".join(str(n) for n in result["shape"])
-    console.table(f"{result['problem']}, {grid}, {result['boundary']}: {_method(result)}", ["cycle", "||b - A x||", "ratio"], rows)
+    console.table(
+        f"{result['problem']}, {grid}, {result['boundary']}: {_method(result)}",
+        ["cycle", "||b - A x||", "ratio"],
+        rows,
+    )
     pairs = [("result", f"{result['reason']}: {result['message']}")]
     if result["error"] is not None:
-        pairs.append(("error", f"{result['error']:.3e}   ||x - u|| / ||u||, u the exact solution of the differential equation"))
+        pairs.append(
+            (
+                "error",
+                (
+                    f"{result['error']:.3e}   ||x - u|| / ||u||, u the exact solution of the"
+                    " differential equation"
+                ),
+            )
+        )
     if result["work_units"]:
         pairs.append(("work", f"{result['work_units']:.1f} products with A on the finest grid"))
     if result["compile_seconds"]:
-        pairs.append(("compiling", f"{result['compile_seconds']:.3f} s, kept on disk for the next time"))
-    pairs += [("set-up", f"{result['setup_seconds']:.3f} s"), ("solve", f"{result['solve_seconds']:.3f} s")]
+        pairs.append(
+            ("compiling", f"{result['compile_seconds']:.3f} s, kept on disk for the next time")
+        )
+    pairs += [
+        ("set-up", f"{result['setup_seconds']:.3f} s"),
+        ("solve", f"{result['solve_seconds']:.3f} s"),
+    ]
     pairs += [("warning", text) for text in result["warnings"]]
     console.facts(f"{result['unknowns']:,} unknowns, backend {result['backend']}", pairs)

@@ -1,4 +1,5 @@
-"""`train`, `analyze` and `figures`: networks, what training did to their polynomials, and pictures of it."""
+"""`train`, `analyze` and `figures`: networks, what training did to their polynomials, and pictures
+of it."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,47 +16,80 @@ Runs = Annotated[list[Path], typer.Argument(metavar="RUN", help="Run folders tha
 
 def train(
     out: Annotated[
-        Path, typer.Option("--out", metavar="RUN", help="Folder of the run: configuration, log, checkpoints, weights, summary.")
+        Path,
+        typer.Option(
+            "--out",
+            metavar="RUN",
+            help="Folder of the run: configuration, log, checkpoints, weights, summary.",
+        ),
     ],
     config: Annotated[
         str | None,
-        typer.Option("--config", metavar="NAME|FILE", help="A shipped recipe ({recipes}), q2 by default, or a JSON or TOML file."),
+        typer.Option(
+            "--config",
+            metavar="NAME|FILE",
+            help="A shipped recipe ({recipes}), q2 by default, or a JSON or TOML file.",
+        ),
     ] = None,
     settings: Settings = None,
-    data: Annotated[str | None, typer.Option("--data", metavar="NAME", help="Data set: {data}.")] = None,
+    data: Annotated[
+        str | None, typer.Option("--data", metavar="NAME", help="Data set: {data}.")
+    ] = None,
     init: Annotated[
         str | None,
         typer.Option(
             "--init",
             metavar="SCHEME",
-            help="How the coefficients start: {schemes} (as derive --out wrote it); options as constant:value=2. The theory's "
-            "assumptions on A hold with --set init.operator=laplacian; on the random A of the default the polynomial starts scaled to the "
-            "spectral radius, but is no smoother there. init.operator: {operators}.",
+            help=(
+                "How the coefficients start: {schemes} (as derive --out wrote it); options as"
+                " constant:value=2. The theory's "
+                "assumptions on A hold with --set init.operator=laplacian; on the random A of the"
+                " default the polynomial starts scaled to the "
+                "spectral radius, but is no smoother there. init.operator: {operators}."
+            ),
         ),
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where the run was; --out is enough. Without a run, start one.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Delete the run that is there and start again.")] = False,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume", help="Go on where the run was; --out is enough. Without a run, start one."
+        ),
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Delete the run that is there and start again.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Train a network and keep everything about it in one folder.
 
-    The recipe says which network, data and training; --set changes any value of it, and polymgnet config lists them.
-    Killed at any moment, train --resume --out RUN ends with the same weights. Then: polymgnet analyze RUN,
-    polymgnet figures RUN. stderr shows a bar on a terminal, and elsewhere a line for every epoch and, in long ones, every
-    half a minute; with --json nothing.
+    The recipe says which network, data and training; --set changes any value of it, and polymgnet
+    config lists them. Killed at any moment, train --resume --out RUN ends with the same weights.
+    Then: polymgnet analyze RUN, polymgnet figures RUN. stderr shows a bar on a terminal, and
+    elsewhere a line for every epoch and, in long ones, every half a minute; with --json nothing.
 
-    Exit status: 0 finished, 1 failed, 2 a wrong value, 143 (SIGTERM) or 138 (SIGUSR1) stopped with its state saved, 130
-    interrupted by Ctrl-C with the last checkpoint kept.
+    Exit status: 0 finished, 1 failed, 2 a wrong value, 143 (SIGTERM) or 138 (SIGUSR1) stopped with
+    its state saved, 130 interrupted by Ctrl-C with the last checkpoint kept.
 
-    Example: polymgnet train --config q2 --data digits --init file:init.json --set epochs=30 --out runs/q2
+    Example: polymgnet train --config q2 --data digits --init file:init.json --set epochs=30 --out
+    runs/q2
     """
     import nets
-    from nets.loop import StopRequest
+    from nets.training.run import StopRequest
 
     again = f"train --resume --out {out} goes on"
     if resume and force:
-        raise ValueError("--resume and --force are given; only one is allowed (--force starts again, --resume goes on)")
-    sets = [*(f"{name}={value}" for name, value in (("data.name", data), ("init.scheme", init)) if value is not None), *(settings or [])]
+        raise ValueError(
+            "--resume and --force are given; only one is allowed (--force starts again, --resume"
+            " goes on)"
+        )
+    sets = [
+        *(
+            f"{name}={value}"
+            for name, value in (("data.name", data), ("init.scheme", init))
+            if value is not None
+        ),
+        *(settings or []),
+    ]
     if resume and config is None and not sets and (out / "config.json").is_file():
         checked = nets.read_config(out)
     else:
@@ -65,36 +99,57 @@ def train(
     if not nets.is_first_rank():  # of several processes one tells
         raise typer.Exit(0 if result.finished else 128 + (asked.signal or 0))
     if not result.finished:
-        where = f"after step {result.steps}, {result.epochs} of {checked.train.epochs} epochs are complete"
+        where = (
+            f"after step {result.steps}, {result.epochs} of {checked.train.epochs} epochs are"
+            " complete"
+        )
         raise Stopped(f"stopped as asked {where}; the state is saved, {again}", asked.signal)
     summary = result.to_dict()
     if as_json:
         console.emit({**summary, "run": out})
         return
-    console.facts(f"{checked.model.name} on {checked.data.name}, started by {checked.init.scheme}", _facts(result))
+    console.facts(
+        f"{checked.model.name} on {checked.data.name}, started by {checked.init.scheme}",
+        _facts(result),
+    )
     print(f"Next: polymgnet analyze {out}")
 
 
 def _facts(result: Any) -> list[tuple[str, str]]:
     """What a finished run ends with, in words; all of it is in summary.json."""
     per_cent = {"test accuracy": result.test_accuracy, "validation accuracy": result.val_accuracy}
-    pairs = [(name, f"{100 * value:.2f} %") for name, value in per_cent.items() if value is not None]
+    pairs = [
+        (name, f"{100 * value:.2f} %") for name, value in per_cent.items() if value is not None
+    ]
     pairs += [
         ("training loss", console.number(result.train_loss)),
-        ("weights", f"{result.parameters:,}, those of epoch {result.best_epoch} of {result.epochs}"),
-        ("speed", f"{result.images_per_second:,.0f} images/s, {result.seconds:.1f} s in all, {result.steps:,} steps"),
+        (
+            "weights",
+            f"{result.parameters:,}, those of epoch {result.best_epoch} of {result.epochs}",
+        ),
+        (
+            "speed",
+            (
+                f"{result.images_per_second:,.0f} images/s, {result.seconds:.1f} s in all,"
+                f" {result.steps:,} steps"
+            ),
+        ),
     ]
     pairs += [("note", note) for note in result.notes]
-    pairs += [("root at guard", f"level {event['level']}, step {event['step']}: {event['message']}") for event in result.roots_at_guard]
+    pairs += [
+        ("root at guard", f"level {event['level']}, step {event['step']}: {event['message']}")
+        for event in result.roots_at_guard
+    ]
     return pairs
 
 
 def analyze(runs: Runs, as_json: Json = False) -> None:
     """Report what training did to the polynomials of a run, and compare several runs.
 
-    Smoothing factors and largest |q| on each level's true spectrum at the start and learned, effective coefficients, and
-    which coefficients cannot be identified. Writes RUN/analysis/. Of several runs, those that differ in the seed alone are
-    averaged, and two configurations are compared over the seeds they share.
+    Smoothing factors and largest |q| on each level's true spectrum at the start and learned,
+    effective coefficients, and which coefficients cannot be identified. Writes RUN/analysis/. Of
+    several runs, those that differ in the seed alone are averaged, and two configurations are
+    compared over the seeds they share.
 
     Example: polymgnet analyze runs/q2
     """
@@ -110,7 +165,8 @@ def analyze(runs: Runs, as_json: Json = False) -> None:
 
 
 def _analysed(runs: list[Path], *, show: bool) -> Any:
-    """The comparison of the runs with their reports, with a progress bar; each report is written to its run."""
+    """The comparison of the runs with their reports, with a progress bar; each report is written to
+    its run."""
     import analysis
 
     with console.progress("analyse", total=len(runs), show=show) as step:
@@ -118,19 +174,39 @@ def _analysed(runs: list[Path], *, show: bool) -> Any:
 
 
 def figures(
-    runs: Annotated[list[Path] | None, typer.Argument(metavar="RUN", help="Run folders that train wrote.")] = None,
-    theory: Annotated[bool, typer.Option("--theory", help="Draw the figures of the theory instead of runs; needs --out.")] = False,
-    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Folder of the figures; without it FIRST_RUN/figures.")] = None,
+    runs: Annotated[
+        list[Path] | None, typer.Argument(metavar="RUN", help="Run folders that train wrote.")
+    ] = None,
+    theory: Annotated[
+        bool,
+        typer.Option(
+            "--theory", help="Draw the figures of the theory instead of runs; needs --out."
+        ),
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", metavar="DIR", help="Folder of the figures; without it FIRST_RUN/figures."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Draw runs: polynomials on the spectrum, eigenvalues with roots, damping, training curves. PNG and PDF.
+    """Draw runs: polynomials on the spectrum, eigenvalues with roots, damping, training curves. PNG
+    and PDF.
 
-    Several runs are drawn beside one another. With --theory: all families, smoothing and two-grid factors, spectra.
+    Several runs are drawn beside one another. With --theory: all families, smoothing and two-grid
+    factors, spectra.
 
     Example: polymgnet figures runs/theory runs/xavier --out pictures
     """
     if theory == bool(runs) or (theory and out is None):
-        given = "run folders and --theory are both given" if runs else "--theory without --out" if theory else "nothing is given"
+        given = (
+            "run folders and --theory are both given"
+            if runs
+            else "--theory without --out"
+            if theory
+            else "nothing is given"
+        )
         raise ValueError(f"{given}; allowed are run folders, or --theory with --out DIR")
     folder = out or (runs or [])[0] / "figures"
     check_folder(folder)
@@ -139,7 +215,11 @@ def figures(
     if runs:
         _analysed(runs, show=not as_json)
     with console.progress("draw", show=not as_json) as step:
-        paths = room.make_gallery(folder, progress=step) if theory else room.make(runs or [], folder, progress=step)
+        paths = (
+            room.make_gallery(folder, progress=step)
+            if theory
+            else room.make(runs or [], folder, progress=step)
+        )
     if as_json:
         console.emit({"figures": paths})
         return

@@ -1,4 +1,5 @@
-"""A run folder with planted truth: a Laplacian per channel, neutral batch norms and known roots, without any training."""
+"""A run folder with planted truth: a Laplacian per channel, neutral batch norms and known roots,
+without any training."""
 
 import json
 
@@ -8,8 +9,8 @@ import torch
 
 import nets
 from mgtheory import Linear
-from nets.checkpoint import save_model
-from nets.runs import Summary, write_metrics
+from nets.training.checkpoint import save_model
+from nets.training.folder import Summary, write_metrics
 
 LAPLACIAN = np.array([[0.0, -1.0, 0.0], [-1.0, 4.0, -1.0], [0.0, -1.0, 0.0]])
 SIZE = (16, 16)
@@ -50,14 +51,30 @@ def write_run(folder, start, learned, *, scheme="constant", seed=0, sources=(), 
     (folder / "init.json").write_text(json.dumps(report))
     save_model(folder / "start.safetensors", start)
     save_model(folder / "model.safetensors", learned)
-    write_metrics(folder / "metrics.csv", [{"epoch": k, "train_loss": 2.0 / k, "val_accuracy": 0.8 + 0.01 * k} for k in (1, 2, 3)])
-    summary = Summary(True, 100, 3, test_accuracy=accuracy, val_accuracy=0.83, seconds=1.5, model=spec.name, data="digits", seed=seed)
+    write_metrics(
+        folder / "metrics.csv",
+        [{"epoch": k, "train_loss": 2.0 / k, "val_accuracy": 0.8 + 0.01 * k} for k in (1, 2, 3)],
+    )
+    summary = Summary(
+        True,
+        100,
+        3,
+        test_accuracy=accuracy,
+        val_accuracy=0.83,
+        seconds=1.5,
+        model=spec.name,
+        data="digits",
+        seed=seed,
+    )
     (folder / "summary.json").write_text(json.dumps(summary.to_dict()))
     return folder
 
 
 @pytest.fixture(scope="session")
 def planted(tmp_path_factory):
-    """Level 1: one step with root 5 (mu = 0.6); level 2: two of them (mu = 0.36); at the start and learned."""
+    """Level 1: one step with root 5 (mu = 0.6); level 2: two of them (mu = 0.36); at the start and
+    learned."""
     weights = [[0.2], [0.2, 0.2]]
-    return write_run(tmp_path_factory.mktemp("runs") / "planted", planted_model(weights), planted_model(weights))
+    return write_run(
+        tmp_path_factory.mktemp("runs") / "planted", planted_model(weights), planted_model(weights)
+    )

@@ -21,7 +21,16 @@ def runs(tmp_path_factory):
         model = planted_model([[w], [w, w]])
         for seed, accuracy in enumerate(ACCURACIES[name]):
             scheme = "constant" if name == "good" else "uniform"
-            found.append(write_run(folder / f"{name}-{seed}", model, model, scheme=scheme, seed=seed, accuracy=accuracy))
+            found.append(
+                write_run(
+                    folder / f"{name}-{seed}",
+                    model,
+                    model,
+                    scheme=scheme,
+                    seed=seed,
+                    accuracy=accuracy,
+                )
+            )
     return found
 
 
@@ -35,7 +44,13 @@ def test_groups_and_pairs(runs, tmp_path):
     assert found.groups["mu_learned"].iloc[0] == pytest.approx(0.6)
     assert found.runs["smoother"].tolist() == ["2 of 2 levels"] * 3 + ["0 of 2 levels"] * 3
     (pair,) = found.pairs.to_dict(orient="records")
-    assert (pair["first"], pair["second"], pair["seeds"], pair["wins"], pair["losses"]) == ("q2 constant", "q2 uniform", 3, 3, 0)
+    assert (pair["first"], pair["second"], pair["seeds"], pair["wins"], pair["losses"]) == (
+        "q2 constant",
+        "q2 uniform",
+        3,
+        3,
+        0,
+    )
     assert pair["difference"] == pytest.approx((0.05 + 0.04 + 0.05) / 3)
     assert 0 < pair["p_value"] < 0.01
     assert pair["p_holm"] == pair["p_value"]  # a single test needs no adjustment
@@ -43,7 +58,12 @@ def test_groups_and_pairs(runs, tmp_path):
     assert "## Configurations" in text
     assert "## Differences, paired by seed" in text
     assert json.loads(json.dumps(found.to_dict()))["pairs"][0]["p_signed_rank"] is None
-    assert [path.name for path in found.save(tmp_path)] == ["runs.csv", "groups.csv", "pairs.csv", "comparison.md"]
+    assert [path.name for path in found.save(tmp_path)] == [
+        "runs.csv",
+        "groups.csv",
+        "pairs.csv",
+        "comparison.md",
+    ]
     assert len(pd.read_csv(tmp_path / "runs.csv")) == 6
 
 
@@ -61,20 +81,32 @@ def test_no_run():
 
 
 def test_numbers_as_text():
-    assert [number(v) for v in (None, float("nan"), 3, 0.123456, 1 - 2j, complex(float("inf"), 0), "a|b", True)] == [
+    assert [
+        number(v)
+        for v in (None, float("nan"), 3, 0.123456, 1 - 2j, complex(float("inf"), 0), "a|b", True)
+    ] == [
         *("", "", "3", "0.1235", "1−2i", "∞", "a|b", "True"),
     ]
     table = markdown(pd.DataFrame({"name": ["a|b", "c"], "value": [1.5, None]}))
-    assert table.splitlines() == ["| name | value |", "|------|------:|", "| a\\|b |   1.5 |", "| c    |       |"]
+    assert table.splitlines() == [
+        "| name | value |",
+        "|------|------:|",
+        "| a\\|b |   1.5 |",
+        "| c    |       |",
+    ]
 
 
 def test_runs_of_one_seed_are_one_sample_and_one_folder_is_no_two(tmp_path):
     model = planted_model([[0.2, 0.3], [0.2, 0.3]])
     given = [(0, 0.90), (0, 0.94), (1, 0.97)]
-    runs = [write_run(tmp_path / f"{k}", model, model, seed=seed, accuracy=accuracy) for k, (seed, accuracy) in enumerate(given)]
+    runs = [
+        write_run(tmp_path / f"{k}", model, model, seed=seed, accuracy=accuracy)
+        for k, (seed, accuracy) in enumerate(given)
+    ]
     group = compare(runs).groups.iloc[0]
     assert group["n"] == 2
     assert group["mean"] == pytest.approx((0.92 + 0.97) / 2)
-    assert (group["low"], group["high"]) == (pytest.approx(0.945 - 12.7062 * 0.025, rel=1e-3), 1.0)  # t_1 at 97.5 %; cut at 100 %
+    # t_1 at 97.5 %; cut at 100 %
+    assert (group["low"], group["high"]) == (pytest.approx(0.945 - 12.7062 * 0.025, rel=1e-3), 1.0)
     with pytest.raises(ValueError, match="given twice"):
         compare([runs[0], runs[0]])

@@ -1,13 +1,14 @@
-"""What is called not identifiable leaves the network's function as it is when it changes; what is called identifiable does not."""
+"""What is called not identifiable leaves the network's function as it is when it changes; what is
+called identifiable does not."""
 
 import pytest
 import torch
 
 import nets
 from analysis.identifiability import readings
-from analysis.states import level_states
+from analysis.level_state import level_states
 from mgtheory import ComplexPair, General, Linear, RealPair, SymmetricPair
-from nets.placements import PLACEMENTS
+from nets.models.placements import PLACEMENTS
 
 from .conftest import planted_model
 
@@ -31,7 +32,8 @@ CASES = [
 
 
 def build(placement, kind, residual="bn_relu"):
-    """Two levels, one step on the first and two on the second, in float64; batch norms almost without eps."""
+    """Two levels, one step on the first and two on the second, in float64; batch norms almost
+    without eps."""
     model = nets.create_model(
         "q2",
         factors=[[kind], [kind, kind]],
@@ -99,7 +101,11 @@ def test_readings_are_true_of_the_network(placement, kind, residual):
         for reading in readings(state):
             coefficients = level.steps[reading.step - 1].coefficients
             factor = coefficients.factor()
-            coefficients.set_factor(changed(factor, reading.name) if reading.identifiable else changed_within(factor, reading.keeps))
+            coefficients.set_factor(
+                changed(factor, reading.name)
+                if reading.identifiable
+                else changed_within(factor, reading.keeps)
+            )
             difference = (output(model) - expected).abs().max().item()
             coefficients.set_factor(factor)
             if reading.identifiable:
@@ -136,7 +142,8 @@ def test_shared_scale_with_the_residual_norm(placement, residual):
 
 @pytest.mark.parametrize("kind", list(STARTS))
 def test_sizes_are_relative_to_the_operator(kind):
-    """A/2, its transfers adapted, and every coefficient free of the scale of A: one network, one number in units of A."""
+    """A/2, its transfers adapted, and every coefficient free of the scale of A: one network, one
+    number in units of A."""
     model = build("relu_outside_nobn", kind)
     expected = output(model)
     level, state = model.levels[1], level_states(model, SIZE)[1]
@@ -151,13 +158,18 @@ def test_sizes_are_relative_to_the_operator(kind):
         scaled = {name: reading.value * 2.0**reading.power for name, reading in before.items()}
         values = (tuple(scaled.values()),) if isinstance(factor, General) else scaled.values()
         step.coefficients.set_factor(type(factor)(*values))
-    torch.testing.assert_close(output(model), expected, rtol=0, atol=1e-11)  # 1e-4 for one wrong power of 2
+    # 1e-4 for one wrong power of 2
+    torch.testing.assert_close(output(model), expected, rtol=0, atol=1e-11)
 
 
 def test_reasons_name_what_is_lost():
     def lost(placement, kind, level=1):
         state = level_states(build(placement, kind), SIZE)[level]
-        return {reading.name: reading for reading in readings(state) if reading.step == 1 and not reading.identifiable}
+        return {
+            reading.name: reading
+            for reading in readings(state)
+            if reading.step == 1 and not reading.identifiable
+        }
 
     assert set(lost("regular", "linear")) == {"w"}
     assert set(lost("regular", "symmetric_pair")) == {"kappa"}
@@ -178,5 +190,8 @@ def test_reasons_name_what_is_lost():
     assert "u = 0 before this step" in lost("outside", "linear", level=0)["w"].reason
     assert lost("outside", "linear", level=1) == {}
     assert "only step" in lost("outside_level", "linear", level=0)["w"].reason
-    two_steps = level_states(planted_model([[0.2, 0.3], [0.2, 0.2]], placement="outside_level"), SIZE)[0]
-    assert all(reading.identifiable for reading in readings(two_steps))  # the norm at the end keeps the ratio of the steps
+    two_steps = level_states(
+        planted_model([[0.2, 0.3], [0.2, 0.2]], placement="outside_level"), SIZE
+    )[0]
+    # the norm at the end keeps the ratio of the steps
+    assert all(reading.identifiable for reading in readings(two_steps))

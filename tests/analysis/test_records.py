@@ -1,4 +1,5 @@
-"""Run folders that are missing, unfinished, truncated or foreign are refused in one line that says what was given."""
+"""Run folders that are missing, unfinished, truncated or foreign are refused in one line that says
+what was given."""
 
 import json
 import pickle
@@ -61,7 +62,17 @@ def test_missing_part(run, name):
     assert name in refusal(FileNotFoundError, run)
 
 
-@pytest.mark.parametrize("name", ["config.json", "init.json", "summary.json", "start.safetensors", "model.safetensors", "metrics.csv"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "config.json",
+        "init.json",
+        "summary.json",
+        "start.safetensors",
+        "model.safetensors",
+        "metrics.csv",
+    ],
+)
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.98])
 def test_truncated_part(run, name, share):
     path = run / name
@@ -113,7 +124,8 @@ def test_no_run_given():
 
 
 def test_reference_is_what_the_family_would_have_set():
-    """Equal to `nets.initialise` with that family, divided by the spectral radius, for every kind of factor."""
+    """Equal to `nets.initialise` with that family, divided by the spectral radius, for every kind
+    of factor."""
     for name in ("q2", "g6", "r4", "p3"):
         model = nets.create_model(name, in_channels=1, channels=(2, 2))
         init = nets.initialise(model, "constant", operator="laplacian", size=(8, 8))
@@ -122,7 +134,9 @@ def test_reference_is_what_the_family_would_have_set():
         for q, level in zip(found.polynomials, set_up.levels):
             own = sorted(level.roots / level.radius, key=lambda z: (round(z.real, 5), z.imag))
             # the parameters are float32
-            assert sorted(q.roots, key=lambda z: (round(z.real, 5), z.imag)) == pytest.approx(own, rel=1e-5)
+            assert sorted(q.roots, key=lambda z: (round(z.real, 5), z.imag)) == pytest.approx(
+                own, rel=1e-5
+            )
 
 
 def test_reference_must_be_a_family(run):

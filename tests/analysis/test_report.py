@@ -1,4 +1,5 @@
-"""The whole chain on planted truth: mu = 0.6 and the roots come back, one flipped sign is noticed, files round-trip."""
+"""The whole chain on planted truth: mu = 0.6 and the roots come back, one flipped sign is noticed,
+files round-trip."""
 
 import csv
 import json
@@ -12,7 +13,7 @@ from analysis.compare import compare_reports
 from analysis.records import read_run
 from analysis.report import SpectralReport, analyse, analyse_record
 from mgtheory import derive
-from mgtheory.families import chebyshev4
+from mgtheory.polynomials.classical import chebyshev4
 
 from .conftest import SIZE, planted_model, write_run
 
@@ -25,7 +26,8 @@ def report(planted):
 def test_planted_truth_comes_back(report):
     first, second = report.levels
     for role in ("start", "learned", "effective"):
-        # the norms in rho divide by sqrt(1 + 1e-5): the effective numbers are off by that, the others by rounding
+        # the norms in rho divide by sqrt(1 + 1e-5): the effective numbers are off by that, the
+        # others by rounding
         tolerance = 2e-5 if role == "effective" else 1e-13
         assert first.views[role].smoothing.smoothing_factor == pytest.approx(0.6, rel=tolerance)
         assert second.views[role].smoothing.smoothing_factor == pytest.approx(0.36, rel=tolerance)
@@ -36,17 +38,22 @@ def test_planted_truth_comes_back(report):
     assert first.operators["learned"].radius == pytest.approx(8.0, rel=1e-14)
     assert first.operators["learned"].positive
     assert first.arrays["eigenvalues/learned"].shape == (*SIZE, 3)
-    np.testing.assert_allclose(first.arrays["effective/step1"], np.full((3, 1), 0.2 / np.sqrt(1 + 1e-5)), rtol=1e-14)
+    np.testing.assert_allclose(
+        first.arrays["effective/step1"], np.full((3, 1), 0.2 / np.sqrt(1 + 1e-5)), rtol=1e-14
+    )
     assert all(reading.identifiable for level in report.levels for reading in level.readings)
     assert report.levels[0].coefficients_moved == 0.0
 
 
 def test_levels_share_the_cores_without_threads_of_blas(planted):
-    """While levels are measured side by side every BLAS has one thread, or they wait for one another; before and after what it had."""
+    """While levels are measured side by side every BLAS has one thread, or they wait for one
+    another; before and after what it had."""
     from threadpoolctl import threadpool_info, threadpool_limits
 
     def threads():
-        return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+        return {
+            library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"
+        }
 
     seen = []
     with threadpool_limits(2, user_api="blas"):
@@ -57,25 +64,38 @@ def test_levels_share_the_cores_without_threads_of_blas(planted):
 
 
 def test_each_moment_is_measured_by_its_own_operator(tmp_path):
-    """A doubled and w halved by training: nothing happened in units of A, and a relative distance is one from the start."""
+    """A doubled and w halved by training: nothing happened in units of A, and a relative distance
+    is one from the start."""
     start, learned = planted_model([[0.2], [0.2, 0.2]]), planted_model([[0.1], [0.1, 0.1]])
     for level in learned.levels:
         level.A.weight.data.mul_(2.0)
     theory = derive("chebyshev4", 1, lmax=8.0)
-    for found in analyse(write_run(tmp_path / "scaled", start, learned, sources=(theory,)), write=False).levels:
-        assert [found.operators[name].radius for name in ("start", "learned")] == pytest.approx([8.0, 16.0], rel=1e-13)
+    for found in analyse(
+        write_run(tmp_path / "scaled", start, learned, sources=(theory,)), write=False
+    ).levels:
+        assert [found.operators[name].radius for name in ("start", "learned")] == pytest.approx(
+            [8.0, 16.0], rel=1e-13
+        )
         assert found.coefficients_moved == pytest.approx(0.5)  # |0.1 - 0.2| / 0.2, not / 0.1
         assert found.verdict.moved == pytest.approx(0.0, abs=1e-12)
-        assert found.verdict.start_distance == pytest.approx(found.verdict.learned_distance, rel=1e-12)
-        np.testing.assert_allclose(found.views["theory"].polynomial.roots, 10.0, rtol=1e-12)  # 1 / 0.2 at b = 8, twice that at b = 16
+        assert found.verdict.start_distance == pytest.approx(
+            found.verdict.learned_distance, rel=1e-12
+        )
+        # 1 / 0.2 at b = 8, twice that at b = 16
+        np.testing.assert_allclose(found.views["theory"].polynomial.roots, 10.0, rtol=1e-12)
 
 
 def test_one_flipped_sign_is_noticed(tmp_path):
-    run = write_run(tmp_path / "flipped", planted_model([[0.2], [0.2, 0.2]]), planted_model([[0.2], [0.2, -0.2]]))
+    run = write_run(
+        tmp_path / "flipped",
+        planted_model([[0.2], [0.2, 0.2]]),
+        planted_model([[0.2], [0.2, -0.2]]),
+    )
     first, second = analyse(run, write=False).levels
     assert first.views["learned"].smoothing.verdict == "smoother"
     assert second.views["learned"].smoothing.verdict == "not a smoother"
-    assert second.views["learned"].smoothing.smoothing_factor == pytest.approx(0.6 * 2.6)  # |1 - 64/25| at lambda = 8
+    # |1 - 64/25| at lambda = 8
+    assert second.views["learned"].smoothing.smoothing_factor == pytest.approx(0.6 * 2.6)
     assert sorted(second.views["learned"].polynomial.roots.real) == pytest.approx([-5.0, 5.0])
     assert second.coefficients_moved == pytest.approx(np.sqrt(2.0))
     assert "not a smoother" in str(analyse(run, write=False))
@@ -84,30 +104,53 @@ def test_one_flipped_sign_is_noticed(tmp_path):
 def test_kept_left_rediscovered_and_elsewhere(tmp_path):
     theory = derive("chebyshev4", 2, lmax=8.0)
     good, bad = theory.weights.real.tolist(), [0.3, -0.1]
-    cases = {"kept": (good, good, (theory,)), "left": (good, bad, (theory,)), "rediscovered": (bad, good, ()), "elsewhere": (bad, bad, ())}
+    cases = {
+        "kept": (good, good, (theory,)),
+        "left": (good, bad, (theory,)),
+        "rediscovered": (bad, good, ()),
+        "elsewhere": (bad, bad, ()),
+    }
     cases["rescaled"] = (good, [0.4 * w for w in good], (theory,))
     for word, (start, learned, sources) in cases.items():
-        run = write_run(tmp_path / word, planted_model([start, start]), planted_model([learned, learned]), sources=sources)
+        run = write_run(
+            tmp_path / word,
+            planted_model([start, start]),
+            planted_model([learned, learned]),
+            sources=sources,
+        )
         found = analyse(run, write=False)
         assert [level.verdict.word for level in found.levels] == [word, word]
         assert found.theory["origin"] == ("start" if sources else "reference")
         assert found.levels[0].verdict.nearest.family == "chebyshev4" if learned == good else True
-        np.testing.assert_allclose(np.sort(found.levels[0].views["theory"].polynomial.roots.real), np.sort(theory.roots.real), rtol=1e-12)
+        np.testing.assert_allclose(
+            np.sort(found.levels[0].views["theory"].polynomial.roots.real),
+            np.sort(theory.roots.real),
+            rtol=1e-12,
+        )
 
 
 def test_nothing_is_read_into_lost_coefficients(tmp_path):
     weights = [[0.2], [0.2, 0.2]]
-    run = write_run(tmp_path / "lost", planted_model(weights, placement="regular"), planted_model(weights, placement="regular"))
+    run = write_run(
+        tmp_path / "lost",
+        planted_model(weights, placement="regular"),
+        planted_model(weights, placement="regular"),
+    )
     found = analyse(run, write=False)
     assert [level.verdict.word for level in found.levels] == ["not identifiable"] * 2
     assert found.levels[0].verdict.learned_distance is None
-    assert found.levels[0].effective_verdict.word == "away from theory"  # what the norms make of it does have a meaning
+    # what the norms make of it does have a meaning
+    assert found.levels[0].effective_verdict.word == "away from theory"
     assert found.to_dict()["levels"][1]["not_identifiable"] == ["step 1: w", "step 2: w"]
-    assert "Not identifiable: level 1 step 1 w, level 2 step 1 w, level 2 step 2 w: a batch norm follows" in str(found)
+    assert (
+        "Not identifiable: level 1 step 1 w, level 2 step 1 w, level 2 step 2 w: a batch norm"
+        " follows" in str(found)
+    )
 
 
 def test_one_lost_coefficient_silences_its_level(tmp_path):
-    """On level 1 at `outside` the first step's size is lost and the second's is not: nothing is said of their product."""
+    """On level 1 at `outside` the first step's size is lost and the second's is not: nothing is
+    said of their product."""
     model = planted_model([[0.2, 0.2], [0.2, 0.2]], placement="outside")
     found = analyse(write_run(tmp_path / "partly", model, model), write=False)
     first, second = found.levels
@@ -147,7 +190,12 @@ def test_a_run_that_moved_nothing_left_nothing(tmp_path):
 
 def test_files_and_reading_them_again(report, planted):
     folder = planted / "analysis"
-    assert sorted(path.name for path in folder.iterdir()) == ["report.json", "spectra.npz", "table.csv", "table.md"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "report.json",
+        "spectra.npz",
+        "table.csv",
+        "table.md",
+    ]
     document = json.loads((folder / "report.json").read_text())
     assert document["schema"] == 4
     assert document["levels"][0]["views"]["learned"]["roots"] == [[5.0, 0.0]]
@@ -155,10 +203,15 @@ def test_files_and_reading_them_again(report, planted):
     assert [(row["level"], row["role"]) for row in rows if row["level"] == "1"] == [
         ("1", role) for role in ("theory", "start", "learned", "effective")
     ]
-    assert float(next(row for row in rows if row["role"] == "learned")["smoothing_factor"]) == pytest.approx(0.6)
+    assert float(
+        next(row for row in rows if row["role"] == "learned")["smoothing_factor"]
+    ) == pytest.approx(0.6)
     again = SpectralReport.load(folder)
     assert again.to_json() == report.to_json()
-    np.testing.assert_array_equal(again.levels[1].arrays["eigenvalues/learned"], report.levels[1].arrays["eigenvalues/learned"])
+    np.testing.assert_array_equal(
+        again.levels[1].arrays["eigenvalues/learned"],
+        report.levels[1].arrays["eigenvalues/learned"],
+    )
 
 
 def test_a_fresh_report_is_kept_and_an_old_or_damaged_one_replaced(tmp_path):
@@ -178,7 +231,9 @@ def test_a_fresh_report_is_kept_and_an_old_or_damaged_one_replaced(tmp_path):
         SpectralReport.load(run / "analysis")
 
 
-@pytest.mark.parametrize(("name", "options"), [("mgnet", {"channels": (3, 4), "steps": 2}), ("resnet20", {"width": 4})])
+@pytest.mark.parametrize(
+    ("name", "options"), [("mgnet", {"channels": (3, 4), "steps": 2}), ("resnet20", {"width": 4})]
+)
 def test_models_without_a_polynomial(tmp_path, name, options):
     model = nets.create_model(name, in_channels=1, **options)
     found = analyse(write_run(tmp_path / name, model, model, scheme="none"))
@@ -205,5 +260,7 @@ def test_every_polynomial_model_is_analysed(tmp_path, name):
         learned = level.views["learned"]
         assert learned.polynomial.degree == built.degree == level.views["theory"].polynomial.degree
         spectrum = analysis.convolution_spectrum(built.A.weight.detach().double().numpy(), SIZE)
-        assert learned.smoothing.max_modulus == pytest.approx(np.abs(built.polynomial()(spectrum.eigenvalues)).max(), rel=1e-6)
+        assert learned.smoothing.max_modulus == pytest.approx(
+            np.abs(built.polynomial()(spectrum.eigenvalues)).max(), rel=1e-6
+        )
         assert learned.smoothing.smoothing_norm >= learned.smoothing.smoothing_factor * (1 - 1e-12)

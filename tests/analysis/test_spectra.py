@@ -1,14 +1,15 @@
-"""Eigenvalues of periodic convolutions against dense matrices, smoothing factors against the numbers of theory."""
+"""Eigenvalues of periodic convolutions against dense matrices, smoothing factors against the
+numbers of theory."""
 
 import numpy as np
 import pytest
 
-from analysis.coefficients import propagator
+from analysis.effective import propagator
+from analysis.level_state import LevelState, StepState
 from analysis.spectra import convolution_spectrum, damping, half_plane, matrix_symbol
-from analysis.states import LevelState, StepState
 from mgtheory import Linear, ResidualPolynomial
-from mgtheory.families import chebyshev, chebyshev4
-from mgtheory.symbols import grid_frequencies
+from mgtheory.fourier.symbols import grid_frequencies
+from mgtheory.polynomials.classical import chebyshev, chebyshev4
 
 FIVE = np.array([[0.0, -1.0, 0.0], [-1.0, 4.0, -1.0], [0.0, -1.0, 0.0]])
 
@@ -27,10 +28,15 @@ def test_matrix_symbol_acts_on_fourier_modes(shape):
     for theta in grid_frequencies(shape).reshape(-1, 2):
         wave = v[:, None, None] * np.exp(1j * (theta[0] * y + theta[1] * x))
         image = sum(
-            np.einsum("oi,ihw->ohw", weights[:, :, a, b], np.roll(wave, (1 - a, 1 - b), axis=(1, 2))) for a in range(3) for b in range(3)
+            np.einsum(
+                "oi,ihw->ohw", weights[:, :, a, b], np.roll(wave, (1 - a, 1 - b), axis=(1, 2))
+            )
+            for a in range(3)
+            for b in range(3)
         )
         expected = matrix_symbol(weights, theta[None])[0] @ v
-        np.testing.assert_allclose(image[:, 0, 0], expected, atol=1e-13)  # sums of 18 rounded terms of order 1
+        # sums of 18 rounded terms of order 1
+        np.testing.assert_allclose(image[:, 0, 0], expected, atol=1e-13)
 
 
 def test_half_plane_covers_every_frequency_once():
@@ -58,18 +64,27 @@ def test_smoothing_factors_of_theory(q, mu):
     spectrum = convolution_spectrum(weights, (16, 16))
     assert spectrum.is_positive
     assert spectrum.radius == pytest.approx(8.0, rel=1e-14)
-    found = damping(weights, (16, 16), propagator(LevelState(weights, tuple(map(StepState, q.factors)), (16, 16)), folded=False))
+    found = damping(
+        weights,
+        (16, 16),
+        propagator(LevelState(weights, tuple(map(StepState, q.factors)), (16, 16)), folded=False),
+    )
     # every grid of a multiple of 4 holds theta = pi/2 and pi, where these maxima lie
     tolerance = 1e-3 if mu == 0.233 else 1e-12  # that one is rounded
     assert found.smoothing_factor == pytest.approx(mu, rel=tolerance)
-    assert found.smoothing_norm == pytest.approx(found.smoothing_factor, rel=1e-12)  # one channel each: the symbol is normal
+    # one channel each: the symbol is normal
+    assert found.smoothing_norm == pytest.approx(found.smoothing_factor, rel=1e-12)
     assert found.max_modulus == pytest.approx(1.0)  # the constant mode
     assert found.verdict == "smoother"
 
 
 def test_a_flipped_sign_is_not_a_smoother():
     weights = per_channel(FIVE, 2)
-    found = damping(weights, (16, 16), propagator(LevelState(weights, (StepState(Linear(-0.2)),), (16, 16)), folded=False))
+    found = damping(
+        weights,
+        (16, 16),
+        propagator(LevelState(weights, (StepState(Linear(-0.2)),), (16, 16)), folded=False),
+    )
     assert found.verdict == "not a smoother"
     assert found.smoothing_factor == pytest.approx(2.6)  # 1 + 8/5
 
@@ -85,6 +100,7 @@ def test_random_convolution_fills_a_disc_and_has_no_smoother():
     weights = rng.standard_normal((24, 24, 3, 3)) / np.sqrt(9 * 24)
     spectrum = convolution_spectrum(weights, (16, 16))
     assert not spectrum.is_positive
-    assert 0.85 < spectrum.radius < 1.25  # circular law: radius 1, edge fluctuations of order c^(-1/2)
+    # circular law: radius 1, edge fluctuations of order c^(-1/2)
+    assert 0.85 < spectrum.radius < 1.25
     q = chebyshev4(2, lmax=spectrum.radius)
     assert spectrum.modulus(q)[spectrum.high].max() > 1.0

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.stats import all_pairs, configuration_key, estimate, fraction_interval, groups_of, holm, paired
+from analysis.stats import (
+    all_pairs,
+    configuration_key,
+    estimate,
+    fraction_interval,
+    groups_of,
+    holm,
+    paired,
+)
 
 
 def test_estimate_of_four_numbers():
@@ -32,7 +40,8 @@ def test_the_interval_covers_as_often_as_it_says():
 @pytest.mark.parametrize(("right", "n"), [(0, 5), (355, 359), (359, 359), (9_400, 10_000)])
 def test_fraction_interval_is_wilsons(right, n):
     twin = stats.binomtest(right, n).proportion_ci(0.95, method="wilson")
-    assert fraction_interval(right / n, n) == pytest.approx((twin.low, twin.high), abs=1e-14)  # rounding alone
+    # rounding alone
+    assert fraction_interval(right / n, n) == pytest.approx((twin.low, twin.high), abs=1e-14)
 
 
 @pytest.mark.parametrize(("fraction", "n"), [(1.1, 5), (-0.1, 5), (0.5, 0)])
@@ -94,7 +103,10 @@ def test_holm():
 
 def test_all_pairs_adjusts_for_the_tests_made():
     rng = np.random.default_rng(3)
-    groups = {name: dict(enumerate(rng.normal(mean, 0.01, 5))) for name, mean in (("a", 0.9), ("b", 0.93), ("c", 0.9))}
+    groups = {
+        name: dict(enumerate(rng.normal(mean, 0.01, 5)))
+        for name, mean in (("a", 0.9), ("b", 0.93), ("c", 0.9))
+    }
     groups["other seeds"] = {10: 0.5}
     found = all_pairs(groups)
     assert set(found) == {("a", "b"), ("a", "c"), ("b", "c")}
@@ -103,23 +115,40 @@ def test_all_pairs_adjusts_for_the_tests_made():
 
 
 def test_configuration_key_forgets_the_seed_alone():
-    config = {"model": {"name": "q2"}, "train": {"seed": 0, "epochs": 3, "accelerator": "cpu"}, "data": {"split_seed": 0, "root": "x"}}
-    same = {"data": {"root": "y", "split_seed": 0}, "train": {"epochs": 3, "seed": 5, "accelerator": "cuda"}, "model": {"name": "q2"}}
+    config = {
+        "model": {"name": "q2"},
+        "train": {"seed": 0, "epochs": 3, "accelerator": "cpu"},
+        "data": {"split_seed": 0, "root": "x"},
+    }
+    same = {
+        "data": {"root": "y", "split_seed": 0},
+        "train": {"epochs": 3, "seed": 5, "accelerator": "cuda"},
+        "model": {"name": "q2"},
+    }
     assert configuration_key(config) == configuration_key(same)
-    for section, key, value in (("train", "epochs", 4), ("data", "split_seed", 1), ("model", "name", "g4")):
+    for section, key, value in (
+        ("train", "epochs", 4),
+        ("data", "split_seed", 1),
+        ("model", "name", "g4"),
+    ):
         other = {name: dict(part) for name, part in config.items()}
         other[section][key] = value
         assert configuration_key(other) != configuration_key(config)
 
 
 def test_groups_keep_the_order():
-    assert groups_of([3, 1, 4, 1, 5], lambda n: "odd" if n % 2 else "even") == {"odd": [3, 1, 1, 5], "even": [4]}
+    assert groups_of([3, 1, 4, 1, 5], lambda n: "odd" if n % 2 else "even") == {
+        "odd": [3, 1, 1, 5],
+        "even": [4],
+    }
 
 
 @pytest.mark.parametrize("confidence", [0.5, 0.9, 0.999])
 def test_fraction_interval_has_its_confidence(confidence):
     twin = stats.binomtest(355, 359).proportion_ci(confidence, method="wilson")
-    assert fraction_interval(355 / 359, 359, confidence=confidence) == pytest.approx((twin.low, twin.high), abs=1e-14)
+    assert fraction_interval(355 / 359, 359, confidence=confidence) == pytest.approx(
+        (twin.low, twin.high), abs=1e-14
+    )
     for wrong in (0, 1, 1.5, -1, float("nan")):
         with pytest.raises(ValueError, match="between 0 and 1"):
             fraction_interval(0.5, 10, confidence=wrong)

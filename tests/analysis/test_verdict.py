@@ -3,25 +3,40 @@
 import numpy as np
 import pytest
 
-from analysis.verdict import WORDS, distance, judge, nearest_classical, shape_distance, weight_distance
+from analysis.verdict import (
+    WORDS,
+    distance,
+    judge,
+    nearest_classical,
+    shape_distance,
+    weight_distance,
+)
 from mgtheory import ResidualPolynomial, SymmetricPair
-from mgtheory.families import FAMILIES, chebyshev, chebyshev4, richardson
+from mgtheory.families import FAMILIES
+from mgtheory.polynomials.classical import chebyshev, chebyshev4, richardson
 
 THEORY = chebyshev4(3, lmax=1.0)
 
 
 def test_distance_of_known_polynomials():
     assert distance(THEORY, THEORY) == 0.0
-    assert distance(ResidualPolynomial([1.0]), ResidualPolynomial([-1.0])) == pytest.approx(2.0)  # |(1 - t) - (1 + t)| at t = 1
+    # |(1 - t) - (1 + t)| at t = 1
+    assert distance(ResidualPolynomial([1.0]), ResidualPolynomial([-1.0])) == pytest.approx(2.0)
 
 
 def test_weight_distance_ignores_the_order():
-    q, other = ResidualPolynomial.from_weights([1.0, 2.0]), ResidualPolynomial.from_weights([2.0, 1.0])
+    q, other = (
+        ResidualPolynomial.from_weights([1.0, 2.0]),
+        ResidualPolynomial.from_weights([2.0, 1.0]),
+    )
     assert weight_distance(q, other) == 0.0
     flipped = ResidualPolynomial.from_weights([1.0, -2.0])
-    assert weight_distance(flipped, q) == pytest.approx(np.sqrt(2))  # best assignment: 1 to 2 and -2 to 1, (1 + 9) / 5
+    # best assignment: 1 to 2 and -2 to 1, (1 + 9) / 5
+    assert weight_distance(flipped, q) == pytest.approx(np.sqrt(2))
     assert weight_distance(q, THEORY) is None
-    assert weight_distance(ResidualPolynomial.from_weights([0.0]), ResidualPolynomial.from_weights([1.0])) == pytest.approx(1.0)
+    assert weight_distance(
+        ResidualPolynomial.from_weights([0.0]), ResidualPolynomial.from_weights([1.0])
+    ) == pytest.approx(1.0)
 
 
 def test_shape_distance_finds_the_scaling():
@@ -31,19 +46,29 @@ def test_shape_distance_finds_the_scaling():
     assert distance(THEORY.scaled(2.7), THEORY) > 0.3
 
 
-@pytest.mark.parametrize("name", [name for name, family in FAMILIES.items() if family.needs in ("lmax", "interval")])
+@pytest.mark.parametrize(
+    "name", [name for name, family in FAMILIES.items() if family.needs in ("lmax", "interval")]
+)
 def test_nearest_classical_recognises_every_family(name):
     family, degree = FAMILIES[name], 4  # the smallest degree that all have
-    q = family.function(degree, lmax=1.0) if family.needs == "lmax" else family.function(degree, interval=(0.25, 1.0))
+    q = (
+        family.function(degree, lmax=1.0)
+        if family.needs == "lmax"
+        else family.function(degree, interval=(0.25, 1.0))
+    )
     found = nearest_classical(q)
     assert (found.family, found.degree, found.squared) == (name, degree, False)
     assert found.distance < 1e-7  # the search finds the parameter to about sqrt(eps)
-    assert str(found) == {"chebyshev": "chebyshev(4, a = 0.25 b)", "richardson": "richardson(4, root = 0.625 b)"}.get(name, f"{name}(4)")
+    assert str(found) == {
+        "chebyshev": "chebyshev(4, a = 0.25 b)",
+        "richardson": "richardson(4, root = 0.625 b)",
+    }.get(name, f"{name}(4)")
 
 
 @pytest.mark.parametrize(("a", "degree"), [(0.37, 3), (0.05, 6)])
 def test_nearest_classical_fits_the_lower_end(a, degree):
-    """The interval is found, not picked from a list: a model may smooth another part of its spectrum than the theory's."""
+    """The interval is found, not picked from a list: a model may smooth another part of its
+    spectrum than the theory's."""
     found = nearest_classical(chebyshev(degree, interval=(a, 1.0)))
     assert (found.family, found.degree) == ("chebyshev", degree)
     assert found.fitted == pytest.approx(a, rel=1e-7)
@@ -57,16 +82,21 @@ def test_nearest_classical_fits_the_lower_end(a, degree):
     ],
 )
 def test_nearest_classical_in_the_square(half, text):
-    found = nearest_classical(ResidualPolynomial.from_factors([SymmetricPair(1 / root) for root in half.roots.real]))
+    found = nearest_classical(
+        ResidualPolynomial.from_factors([SymmetricPair(1 / root) for root in half.roots.real])
+    )
     assert (str(found), found.degree, found.squared) == (text, 2 * half.degree, True)
     assert found.distance < 1e-7
 
 
 def test_square_of_symmetric_pairs_alone():
-    """Roots 1, -1, 2, 3 and a pair of equal roots are no polynomials in A^2, whatever their weights' squares."""
+    """Roots 1, -1, 2, 3 and a pair of equal roots are no polynomials in A^2, whatever their
+    weights' squares."""
     for roots in ([1.0, -1.0, 2.0, 3.0], [1.0, 1.0], [1.0, 1.0, -1.0, 1.0]):
         assert not nearest_classical(ResidualPolynomial(roots)).squared
-    stretched = nearest_classical(ResidualPolynomial.from_factors([SymmetricPair(-1.0), SymmetricPair(0.0)]))
+    stretched = nearest_classical(
+        ResidualPolynomial.from_factors([SymmetricPair(-1.0), SymmetricPair(0.0)])
+    )
     assert np.isfinite(stretched.distance)
 
 
@@ -74,12 +104,14 @@ def test_words():
     far, near = richardson(3, interval=(0.25, 1.0)), THEORY.scaled(1.01)
     assert judge(THEORY, near, THEORY).word == "kept"
     assert judge(THEORY, far, THEORY).word == "left"
-    assert judge(THEORY, THEORY.scaled(0.3), THEORY).word == "rescaled"  # b grew, the weights stayed
+    # b grew, the weights stayed
+    assert judge(THEORY, THEORY.scaled(0.3), THEORY).word == "rescaled"
     assert judge(THEORY, far.scaled(0.3), THEORY).word == "left"
     assert judge(far, near, THEORY).word == "rediscovered"
     assert judge(far, THEORY.scaled(0.3), THEORY).word == "elsewhere"
     assert judge(far, far, THEORY).word == "elsewhere"
-    assert judge(near, far, THEORY).word == "left"  # a start within the tolerance is at the theory's
+    # a start within the tolerance is at the theory's
+    assert judge(near, far, THEORY).word == "left"
     lost = judge(THEORY, near, THEORY, identifiable=False)
     assert (lost.word, lost.learned_distance, lost.nearest) == ("not identifiable", None, None)
     assert judge(None, None, None).word == "no polynomial"

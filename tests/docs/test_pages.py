@@ -1,4 +1,5 @@
-"""The Markdown pages: shown commands print what stands below them, links and figures exist, figures are small and all of them shown.
+"""The Markdown pages: shown commands print what stands below them, links and figures exist, figures
+are small and all of them shown.
 
 Python examples of the pages run as doctests beside this (`--doctest-glob`).
 """
@@ -14,9 +15,16 @@ from figures.gallery import GALLERY
 from polymgnet.cli import main
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "README.md", ROOT / "docs" / "theory.md")}
+PAGES = {
+    path.name: path.read_text(encoding="utf-8")
+    for path in (ROOT / "README.md", ROOT / "docs" / "theory.md")
+}
 THEORY = PAGES["theory.md"]
-OUTPUTS = dict(re.findall(r"^```console\n\$ polymgnet ([^\n]*)\n(.+?)^```$", THEORY, flags=re.MULTILINE | re.DOTALL))
+OUTPUTS = dict(
+    re.findall(
+        r"^```console\n\$ polymgnet ([^\n]*)\n(.+?)^```$", THEORY, flags=re.MULTILINE | re.DOTALL
+    )
+)
 LIMIT = 150_000  # bytes of a committed figure
 
 
@@ -28,13 +36,17 @@ def test_shown_commands_are_found():
 def test_command_prints_what_is_shown(command, capsys):
     assert main(shlex.split(command)) == 0
     found = capsys.readouterr().out
-    assert doctest.OutputChecker().check_output(OUTPUTS[command], found, doctest.NORMALIZE_WHITESPACE), found
+    assert doctest.OutputChecker().check_output(
+        OUTPUTS[command], found, doctest.NORMALIZE_WHITESPACE
+    ), found
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_links_lead_somewhere(page):
     folder = ROOT / "docs" if page == "theory.md" else ROOT
-    targets = [target for target in re.findall(r"\]\(([^)\s]+)\)", PAGES[page]) if "://" not in target]
+    targets = [
+        target for target in re.findall(r"\]\(([^)\s]+)\)", PAGES[page]) if "://" not in target
+    ]
     assert targets
     assert [target for target in targets if not (folder / target.split("#")[0]).exists()] == []
 

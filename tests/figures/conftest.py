@@ -9,7 +9,15 @@ from figures.style import figure, paper
 
 SETS = ["data=digits", "epochs=1", "train.accelerator=cpu", "train.tensorboard=false", "levels=2"]
 RUNS = {
-    "theory": ("q2", ["width=4", "placement=relu_outside_nobn", "init.scheme=chebyshev4", "init.operator=laplacian"]),
+    "theory": (
+        "q2",
+        [
+            "width=4",
+            "placement=relu_outside_nobn",
+            "init.scheme=chebyshev4",
+            "init.operator=laplacian",
+        ],
+    ),
     "regular": ("q2", ["width=4", "placement=regular", "init.scheme=xavier"]),
     "mgnet": ("mgnet", ["width=4", "init.scheme=none"]),
     "resnet": ("resnet20", ["width=4", "init.scheme=none"]),

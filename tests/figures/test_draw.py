@@ -1,4 +1,5 @@
-"""What is drawn is the data: curves equal the theory's numbers, axes have names and units, legends name every curve."""
+"""What is drawn is the data: curves equal the theory's numbers, axes have names and units, legends
+name every curve."""
 
 import numpy as np
 import pytest
@@ -21,9 +22,10 @@ from figures.damping import colour_bar, colour_limit
 from figures.gallery import GALLERY
 from figures.style import ROLES, look_of
 from mgtheory import ResidualPolynomial
-from mgtheory.families import FAMILIES, chebyshev, chebyshev4
-from mgtheory.fourier import grid_frequencies, symbol
-from mgtheory.stencils import laplacian
+from mgtheory.families import FAMILIES
+from mgtheory.fourier.analysis import grid_frequencies, symbol
+from mgtheory.polynomials.classical import chebyshev, chebyshev4
+from mgtheory.problems.stencils import laplacian
 
 
 def line(ax, label):
@@ -63,15 +65,27 @@ def test_spectrum(ax):
     values = symbol(laplacian(2), theta)
     high = (np.abs(theta) >= np.pi / 2 - 1e-12).any(axis=-1)
     q = chebyshev4(3, lmax=8.0)
-    assert draw_spectrum(ax, values, high=high, roots={"theory": q.roots}, damping=("theory", q)) is ax
+    assert (
+        draw_spectrum(ax, values, high=high, roots={"theory": q.roots}, damping=("theory", q)) is ax
+    )
     drawn = line(ax, "_high frequencies")
     np.testing.assert_array_equal(np.sort(drawn.get_xdata()), np.sort(values[high].real))
-    np.testing.assert_array_equal(np.sort(line(ax, "_low frequencies").get_xdata()), np.sort(values[~high].real))
+    np.testing.assert_array_equal(
+        np.sort(line(ax, "_low frequencies").get_xdata()), np.sort(values[~high].real)
+    )
     np.testing.assert_array_equal(line(ax, "roots, theory").get_xdata(), q.roots.real)
-    assert sorted(legend_texts(ax)) == ["high frequencies", "low frequencies", "roots, theory", "|q| < 1, q theory"]
-    contours = [drawn for drawn in ax.collections if isinstance(drawn, ContourSet) and not drawn.filled]
+    assert sorted(legend_texts(ax)) == [
+        "high frequencies",
+        "low frequencies",
+        "roots, theory",
+        "|q| < 1, q theory",
+    ]
+    contours = [
+        drawn for drawn in ax.collections if isinstance(drawn, ContourSet) and not drawn.filled
+    ]
     borders = [path.vertices for drawn in contours for path in drawn.get_paths()]
-    np.testing.assert_allclose(np.abs(q(np.concatenate(borders) @ [1, 1j])), 1.0, atol=2e-3)  # between the points of the contour's grid
+    # between the points of the contour's grid
+    np.testing.assert_allclose(np.abs(q(np.concatenate(borders) @ [1, 1j])), 1.0, atol=2e-3)
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("Re λ", "Im λ")
     assert ax.get_aspect() == 1.0
     low, top = ax.get_xlim()
@@ -79,14 +93,19 @@ def test_spectrum(ax):
 
 
 def test_spectra_in_units_of_their_radius_are_alike(ax):
-    """The view holds the whole disc, wherever the eigenvalues lie in it, and the axes name the unit."""
+    """The view holds the whole disc, wherever the eigenvalues lie in it, and the axes name the
+    unit."""
     draw_spectrum(ax, np.array([1.0, 0.5 + 0.3j, 0.5 - 0.3j]), unit="b")
     assert ax.get_xlim() == ax.get_ylim() == (-1.15, 1.15)
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("Re λ / b", "Im λ / b")
 
 
 def test_spectrum_shows_roots_that_are_far_away(ax):
-    draw_spectrum(ax, np.array([1.0 + 1.0j, 1.0 - 1.0j]), roots={"learned": np.array([50.0, np.inf, 0.5, -40j, 40j])})
+    draw_spectrum(
+        ax,
+        np.array([1.0 + 1.0j, 1.0 - 1.0j]),
+        roots={"learned": np.array([50.0, np.inf, 0.5, -40j, 40j])},
+    )
     np.testing.assert_array_equal(line(ax, "roots, learned").get_xdata(), [0.5])
     edges = [one for one in ax.lines if one.get_label() == "_edge"]
     assert len(edges) == 4
@@ -123,7 +142,11 @@ def test_damping_above_one_has_its_own_colours(ax):
     colours = mesh.cmap(mesh.norm(np.array([0.5, 1.0, 1.0001, 30.0])))
     assert colours[1][2] < 0.5 < colours[1][0]  # 1 is still the yellow end of cividis
     assert (colours[2:, 0] > 2 * colours[2:, 2]).all()  # reds
-    np.testing.assert_allclose(mesh.norm.inverse(mesh.norm(np.array([0.2, 1.0, 7.0, 100.0]))), [0.2, 1.0, 7.0, 100.0], rtol=1e-8)
+    np.testing.assert_allclose(
+        mesh.norm.inverse(mesh.norm(np.array([0.2, 1.0, 7.0, 100.0]))),
+        [0.2, 1.0, 7.0, 100.0],
+        rtol=1e-8,
+    )
     assert colour_limit([[0.3], [1.0 + 1e-12]]) == 1.0
 
 
@@ -164,7 +187,8 @@ def test_convergence_against_work(ax):
 
 
 def test_convergence_with_a_tolerance(ax):
-    """A line where runs may stop, steps by their name, and no point for a residual that is exactly 0."""
+    """A line where runs may stop, steps by their name, and no point for a residual that is exactly
+    0."""
     draw_convergence(ax, {"a": [2.0, 0.2, 0.0]}, tolerance=1e-3, steps="steps of cg")
     np.testing.assert_array_equal(line(ax, "a").get_ydata(), [1.0, 0.1, np.nan])
     assert set(line(ax, "tolerance").get_ydata()) == {1e-3}
@@ -178,7 +202,15 @@ def test_convergence_refuses_what_has_no_scale(ax):
 
 
 def test_factors(ax):
-    assert draw_factors(ax, {"chebyshev": ([1, 2], [0.6, 0.2]), "xavier": ([1, 2], [3.0, 4.0])}, xlabel="degree", ylabel="µ") is ax
+    assert (
+        draw_factors(
+            ax,
+            {"chebyshev": ([1, 2], [0.6, 0.2]), "xavier": ([1, 2], [3.0, 4.0])},
+            xlabel="degree",
+            ylabel="µ",
+        )
+        is ax
+    )
     np.testing.assert_array_equal(line(ax, "chebyshev").get_ydata(), [0.6, 0.2])
     assert any(np.allclose(one.get_ydata(), 1.0) for one in ax.lines)  # the border of convergence
     assert legend_texts(ax) == ["chebyshev", "xavier"]
@@ -196,13 +228,26 @@ def test_accuracies(ax):
     assert draw_accuracies(ax, groups, images=images, floors={"floor": 0.9}, columns=1) is ax
     np.testing.assert_allclose(line(ax, "_theory").get_xdata(), [98.0, 99.0, 100.0])
     reach = 4.302652729911275 / np.sqrt(3)  # t_2 at 97.5 %, standard deviation 1
-    np.testing.assert_allclose(line(ax, "95 % interval of the mean over the seeds").get_xdata(), [99 - reach, 100.0])  # cut at 100 %
+    # cut at 100 %
+    np.testing.assert_allclose(
+        line(ax, "95 % interval of the mean over the seeds").get_xdata(), [99 - reach, 100.0]
+    )
     band, floor = ax.patches  # none where the number of images is not known
-    np.testing.assert_allclose([floor.get_x(), floor.get_x() + floor.get_width()], 100 * np.array(fraction_interval(0.9, 300)))
-    np.testing.assert_allclose([band.get_x(), band.get_x() + band.get_width()], 100 * np.array(fraction_interval(0.99, 300)))
+    np.testing.assert_allclose(
+        [floor.get_x(), floor.get_x() + floor.get_width()],
+        100 * np.array(fraction_interval(0.9, 300)),
+    )
+    np.testing.assert_allclose(
+        [band.get_x(), band.get_x() + band.get_width()],
+        100 * np.array(fraction_interval(0.99, 300)),
+    )
     assert ax.get_xlim()[0] < band.get_x()
     assert set(line(ax, "floor").get_xdata()) == {90.0}
-    assert set(legend_texts(ax)) == {"95 % interval by the number of images", "95 % interval of the mean over the seeds", "floor"}
+    assert set(legend_texts(ax)) == {
+        "95 % interval by the number of images",
+        "95 % interval of the mean over the seeds",
+        "floor",
+    }
     assert [text.get_text() for text in ax.get_yticklabels()] == ["theory", "xavier"]
     assert "(%)" in ax.get_xlabel()
 
@@ -221,7 +266,10 @@ def test_every_look_differs_in_all_three():
     for part in ("colour", "marker"):
         assert len({getattr(look, part) for look in looks}) == len(FAMILIES)
     assert len({str(look.dashes) for look in looks}) == len(FAMILIES)
-    luminance = [sum(w * int(look.colour[i : i + 2], 16) for w, i in ((0.299, 1), (0.587, 3), (0.114, 5))) for look in ROLES.values()]
+    luminance = [
+        sum(w * int(look.colour[i : i + 2], 16) for w, i in ((0.299, 1), (0.587, 3), (0.114, 5)))
+        for look in ROLES.values()
+    ]
     assert np.diff(np.sort(luminance)).min() > 15  # of 255: the roles differ in grey
 
 
@@ -229,8 +277,12 @@ def test_gallery_draws_the_numbers_of_theory(monkeypatch):
     monkeypatch.setattr("figures.gallery.DEGREES", (1, 2, 3))
     smoothing = GALLERY["smoothing_against_degree"]()
     (ax,) = smoothing.axes
-    np.testing.assert_allclose(line(ax, "chebyshev").get_ydata()[:3], [0.6, 0.2195, 0.0740], atol=5e-5)
-    np.testing.assert_allclose(line(ax, "chebyshev4").get_ydata()[:3], [2 / 3, 0.25, 0.233], atol=5e-4)
+    np.testing.assert_allclose(
+        line(ax, "chebyshev").get_ydata()[:3], [0.6, 0.2195, 0.0740], atol=5e-5
+    )
+    np.testing.assert_allclose(
+        line(ax, "chebyshev4").get_ydata()[:3], [2 / 3, 0.25, 0.233], atol=5e-4
+    )
     assert [text.get_text() for text in smoothing.legends[0].get_texts()] == [
         name for name in FAMILIES if name != "mls"
     ]  # from degree 4 on

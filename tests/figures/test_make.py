@@ -1,4 +1,5 @@
-"""Figures of real runs: every one is written twice, shows the report's numbers, has legends inside the page, and equals itself."""
+"""Figures of real runs: every one is written twice, shows the report's numbers, has legends inside
+the page, and equals itself."""
 
 import numpy as np
 import pytest
@@ -33,11 +34,17 @@ def test_every_figure_of_every_kind_of_run(runs, run, name):
     with paper():
         made = RUN_FIGURES[name](report)
         if made is None:
-            assert not report.levels or (not report.has_polynomial and name in ("polynomials", "convergence"))
+            assert not report.levels or (
+                not report.has_polynomial and name in ("polynomials", "convergence")
+            )
             return
         inside_and_apart(made)
         assert made.get_figwidth() in (SINGLE, DOUBLE, DOUBLE / 2)
-        sizes = [text.get_fontsize() for ax in made.axes for text in (ax.xaxis.label, ax.yaxis.label, ax.title)]
+        sizes = [
+            text.get_fontsize()
+            for ax in made.axes
+            for text in (ax.xaxis.label, ax.yaxis.label, ax.title)
+        ]
         assert min(sizes) >= 7.5
 
 
@@ -47,9 +54,19 @@ def test_polynomials_show_the_report(runs):
         made = RUN_FIGURES["polynomials"](report)
     for ax, level in zip(made.axes, report.levels):
         t, values = line(ax, "learned").get_data()
-        np.testing.assert_allclose(values, level.views["learned"].polynomial(t * level.operators["learned"].radius), rtol=1e-10, atol=1e-12)
+        np.testing.assert_allclose(
+            values,
+            level.views["learned"].polynomial(t * level.operators["learned"].radius),
+            rtol=1e-10,
+            atol=1e-12,
+        )
         t, values = line(ax, "start").get_data()
-        np.testing.assert_allclose(values, level.views["theory"].polynomial(t * level.operators["learned"].radius), atol=1e-6)  # float32
+        # float32
+        np.testing.assert_allclose(
+            values,
+            level.views["theory"].polynomial(t * level.operators["learned"].radius),
+            atol=1e-6,
+        )
         assert ax.get_title().startswith(f"level {level.level}, b = ")
 
 
@@ -59,59 +76,100 @@ def test_spectra_show_the_report(runs):
         made = RUN_FIGURES["spectra"](report)
     level = report.levels[1]
     radius = {name: operator.radius for name, operator in level.operators.items()}
-    drawn = np.concatenate([line(made.axes[1], f"_{name} frequencies").get_xydata() @ [1, 1j] for name in ("high", "low")])
-    np.testing.assert_allclose(np.sort(drawn), np.sort(level.arrays["eigenvalues/learned"].ravel() / radius["learned"]))
+    drawn = np.concatenate(
+        [
+            line(made.axes[1], f"_{name} frequencies").get_xydata() @ [1, 1j]
+            for name in ("high", "low")
+        ]
+    )
+    np.testing.assert_allclose(
+        np.sort(drawn), np.sort(level.arrays["eigenvalues/learned"].ravel() / radius["learned"])
+    )
     labels = made.axes[1].get_legend_handles_labels()[1]
-    assert {"roots, effective (norms folded in)", "|q| < 1, q effective (norms folded in)"} <= set(labels)
-    assert not {"roots, learned", "|q| < 1, q learned"} & set(labels)  # a batch norm takes their meaning away
-    near = level.views["start"].polynomial.roots.real / radius["start"]  # in units of its own operator's b
+    assert {"roots, effective (norms folded in)", "|q| < 1, q effective (norms folded in)"} <= set(
+        labels
+    )
+    # a batch norm takes their meaning away
+    assert not {"roots, learned", "|q| < 1, q learned"} & set(labels)
+    # in units of its own operator's b
+    near = level.views["start"].polynomial.roots.real / radius["start"]
     near = near[np.abs(near) <= made.axes[1].get_xlim()[1]]
-    np.testing.assert_allclose(np.sort(line(made.axes[1], "roots, start").get_xdata()), np.sort(near))
+    np.testing.assert_allclose(
+        np.sort(line(made.axes[1], "roots, start").get_xdata()), np.sort(near)
+    )
 
 
 def test_damping_has_a_row_for_each_role_and_the_reports_factors(runs):
-    """Learned and effective stand in rows of their own, each under its name; where a norm takes the learned's meaning, it is left out."""
+    """Learned and effective stand in rows of their own, each under its name; where a norm takes the
+    learned's meaning, it is left out."""
     report = analysis.analyse(runs["theory"])
-    roles = {"theory": "theory (chebyshev4)", "start": "start", "learned": "learned", "effective": "effective (norms folded in)"}
+    roles = {
+        "theory": "theory (chebyshev4)",
+        "start": "start",
+        "learned": "learned",
+        "effective": "effective (norms folded in)",
+    }
     with paper():
-        grid = np.array(RUN_FIGURES["damping"](report).axes[:-1]).reshape(len(roles), 1 + len(report.levels))
+        grid = np.array(RUN_FIGURES["damping"](report).axes[:-1]).reshape(
+            len(roles), 1 + len(report.levels)
+        )
         regular = RUN_FIGURES["damping"](analysis.analyse(runs["regular"]))
     for (role, name), row in zip(roles.items(), grid):
         assert " ".join(row[0].get_ylabel().splitlines()) == f"{name} θ₁ (rad)"
         for ax, level in zip(row[1:], report.levels):
-            assert ax.get_title().splitlines()[-1] == f"µ = {level.views[role].smoothing.smoothing_factor:.3g}"
+            assert (
+                ax.get_title().splitlines()[-1]
+                == f"µ = {level.views[role].smoothing.smoothing_factor:.3g}"
+            )
     assert not any("learned" in ax.get_ylabel() for ax in regular.axes)
 
 
 def test_convergence_uses_effective_where_coefficients_are_lost(runs):
     with paper():
         labels = {
-            name: {one.get_label() for one in RUN_FIGURES["convergence"](analysis.analyse(runs[name])).axes[0].lines}
+            name: {
+                one.get_label()
+                for one in RUN_FIGURES["convergence"](analysis.analyse(runs[name])).axes[0].lines
+            }
             for name in ("theory", "regular")
         }
-    bare = {name: {label.removesuffix(", diverged") for label in found} for name, found in labels.items()}
+    bare = {
+        name: {label.removesuffix(", diverged") for label in found}
+        for name, found in labels.items()
+    }
     assert bare["theory"] == {"theory", "start", "learned", "effective (norms folded in)"}
     assert bare["regular"] == {"theory", "start", "effective (norms folded in)"}
 
 
 def test_make_writes_everything_and_equal_runs_give_equal_files(runs, tmp_path, monkeypatch):
-    for name in ("polynomials", "damping", "convergence"):  # drawn above; what is left shows the rules
+    # drawn above; what is left shows the rules
+    for name in ("polynomials", "damping", "convergence"):
         monkeypatch.delitem(RUN_FIGURES, name)
     first = make([runs["theory"], runs["resnet"]], tmp_path / "a")
     names = [path.name for path in first]
-    assert names == [f"{name}.{kind}" for name in [*(f"theory_{n}" for n in RUN_FIGURES), *COMMON_FIGURES] for kind in ("png", "pdf")]
+    assert names == [
+        f"{name}.{kind}"
+        for name in [*(f"theory_{n}" for n in RUN_FIGURES), *COMMON_FIGURES]
+        for kind in ("png", "pdf")
+    ]
     assert all(path.stat().st_size > 5000 for path in first)
     assert first[0].read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     assert first[1].read_bytes()[:5] == b"%PDF-"
     assert not [path for path in (tmp_path / "a").iterdir() if path not in first]
     second = make([runs["theory"]], tmp_path / "b")
-    assert [path.name for path in second] == [f"{name}.{kind}" for name in [*RUN_FIGURES, "training"] for kind in ("png", "pdf")]
+    assert [path.name for path in second] == [
+        f"{name}.{kind}" for name in [*RUN_FIGURES, "training"] for kind in ("png", "pdf")
+    ]
     for one, other in zip(first[:4], second[:4]):
         assert one.read_bytes() == other.read_bytes()
 
 
 def test_equal_names_are_told_apart(tmp_path):
-    assert _file_names([tmp_path / "a" / "q2", tmp_path / "b" / "q2", tmp_path / "g4"]) == ["q2-1", "q2-2", "g4"]
+    assert _file_names([tmp_path / "a" / "q2", tmp_path / "b" / "q2", tmp_path / "g4"]) == [
+        "q2-1",
+        "q2-2",
+        "g4",
+    ]
 
 
 def test_make_refuses(tmp_path):
@@ -129,7 +187,10 @@ def test_gallery_on_paper(tmp_path, monkeypatch):
     with paper():
         for name in ("families", "two_grid_against_work", "spectra_with_roots"):
             inside_and_apart(GALLERY[name]())
-    assert [path.name for path in make_gallery(tmp_path, names=["damping_maps"])] == ["damping_maps.png", "damping_maps.pdf"]
+    assert [path.name for path in make_gallery(tmp_path, names=["damping_maps"])] == [
+        "damping_maps.png",
+        "damping_maps.pdf",
+    ]
 
 
 def test_legend_takes_as_many_columns_as_fit():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mgtheory.checks import (
+from mgtheory._checks import (
     check_array,
     check_axes,
     check_callable,
@@ -39,17 +39,26 @@ def test_arrays_shapes_and_objects_come_back():
     assert check_shape(4, "shape", 3) == (4, 4, 4)
     assert check_shape(np.array([4, 5]), "shape") == (4, 5)
     assert check_kind("a", str, "name", "a name") == "a"
-    assert check_generator(np.random.default_rng(0), "rng").random() == np.random.default_rng(0).random()
+    assert (
+        check_generator(np.random.default_rng(0), "rng").random()
+        == np.random.default_rng(0).random()
+    )
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: check_array([[1, 2], [3]], "z"), "z has rows of different lengths, must be an array of numbers"),
+        (
+            lambda: check_array([[1, 2], [3]], "z"),
+            "z has rows of different lengths, must be an array of numbers",
+        ),
         (lambda: check_array(None, "z"), "z is a NoneType, must be numbers"),
         (lambda: check_array(np.array(["a"]), "z"), "z is type <U1, must be numbers"),
         (lambda: check_array([1j], "z", real=True), "z is a list, must be real numbers"),
-        (lambda: check_shape((4, 2.5), "shape", 2), r"shape is \(4, 2.5\), must be positive integers, one for 2 axes"),
+        (
+            lambda: check_shape((4, 2.5), "shape", 2),
+            r"shape is \(4, 2.5\), must be positive integers, one for 2 axes",
+        ),
         (lambda: check_shape((4, 4), "shape", 3), "one for 3 axes"),
         (lambda: check_shape("44", "shape"), "one for each axis"),
         (lambda: check_kind(3, str, "name", "a name"), "name is an int, must be a name"),
@@ -75,8 +84,12 @@ def test_vectors():
 
 def test_functions_on_a_grid():
     x, y = np.arange(3.0)[:, None], np.arange(2.0)[None]
-    np.testing.assert_array_equal(on_grid(lambda x, y: x, (x, y), (3, 2), "k"), np.broadcast_to(x, (3, 2)))
-    np.testing.assert_array_equal(on_grid(lambda x, y: 7, (x, y), (3, 2), "k"), np.full((3, 2), 7.0))
+    np.testing.assert_array_equal(
+        on_grid(lambda x, y: x, (x, y), (3, 2), "k"), np.broadcast_to(x, (3, 2))
+    )
+    np.testing.assert_array_equal(
+        on_grid(lambda x, y: 7, (x, y), (3, 2), "k"), np.full((3, 2), 7.0)
+    )
 
 
 @pytest.mark.parametrize(
@@ -87,12 +100,18 @@ def test_functions_on_a_grid():
         (lambda: check_whole(True, "n", 0), "n is True"),
         (lambda: check_number(-1.0, "tol"), "tol is -1.0, must be a number from 0 on"),
         (lambda: check_number(0, "h", "larger than 0"), "h is 0, must be a number larger than 0"),
-        (lambda: check_number(np.nan, "c", "of any sign"), "c is nan, must be a number of any sign"),
+        (
+            lambda: check_number(np.nan, "c", "of any sign"),
+            "c is nan, must be a number of any sign",
+        ),
         (lambda: check_number(np.inf, "tol"), "tol is inf"),
         (lambda: check_number(1j, "tol"), "tol is 1j"),
         (lambda: check_number(True, "tol"), "tol is True"),
         (lambda: check_number("1", "tol"), "tol is '1'"),
-        (lambda: check_name(["a"], ("a", "b"), "letter"), r"unknown letter \['a'\], known are: a, b"),
+        (
+            lambda: check_name(["a"], ("a", "b"), "letter"),
+            r"unknown letter \['a'\], known are: a, b",
+        ),
         (lambda: check_axes([], 2), r"axes are \[\], allowed are: numbers from 0 to 1"),
         (lambda: check_axes([2], 2, names="all, or "), "allowed are: all, or numbers from 0 to 1"),
         (lambda: check_axes([-1], 2), "axes are"),
@@ -104,10 +123,19 @@ def test_functions_on_a_grid():
         (lambda: check_vector(np.ones((1, 3)), 3, float, "b"), r"b has shape \(1, 3\)"),
         (lambda: check_vector(["a"], 1, float, "b"), "must be real or complex floating"),
         (lambda: check_vector([None], 1, float, "b"), "b has type object"),
-        (lambda: check_vector(np.ones(1, np.longdouble), 1, float, "b"), "must be real or complex floating"),
+        (
+            lambda: check_vector(np.ones(1, np.longdouble), 1, float, "b"),
+            "must be real or complex floating",
+        ),
         (lambda: check_vector([np.inf], 1, float, "b"), "infinite or not a number"),
-        (lambda: on_grid(lambda x: 1j * x, [np.ones(3)], (3,), "k"), "k gives values of type complex128, must be real"),
-        (lambda: on_grid(lambda x: np.ones(2), [np.ones(3)], (3,), "k"), r"k gives values of shape \(2,\) on a grid of shape \(3,\)"),
+        (
+            lambda: on_grid(lambda x: 1j * x, [np.ones(3)], (3,), "k"),
+            "k gives values of type complex128, must be real",
+        ),
+        (
+            lambda: on_grid(lambda x: np.ones(2), [np.ones(3)], (3,), "k"),
+            r"k gives values of shape \(2,\) on a grid of shape \(3,\)",
+        ),
     ],
 )
 def test_refusals(call, words):

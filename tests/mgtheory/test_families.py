@@ -1,4 +1,5 @@
-"""Every family of the registry: degree, normalisation, recurrences, speed, refusals; and each closed form against its own theory."""
+"""Every family of the registry: degree, normalisation, recurrences, speed, refusals; and each
+closed form against its own theory."""
 
 import time
 
@@ -7,12 +8,14 @@ import numpy as np
 import pytest
 from scipy.special import eval_chebyt
 
-from mgtheory import fourthkind, problems
-from mgtheory.families import FAMILIES, chebyshev, chebyshev4, chebyshev4_opt, get_family, mls, richardson
-from mgtheory.minimax import minimax_report
-from mgtheory.polynomial import ResidualPolynomial
-from mgtheory.scores import damping_number, gamma, smoothing_number
-from mgtheory.spectrum import Interval
+from mgtheory import problems
+from mgtheory.families import FAMILIES, get_family
+from mgtheory.polynomials import fourthkind
+from mgtheory.polynomials.classical import chebyshev, chebyshev4, chebyshev4_opt, mls, richardson
+from mgtheory.polynomials.minimax import minimax_report
+from mgtheory.polynomials.residual import ResidualPolynomial
+from mgtheory.polynomials.scores import damping_number, gamma, smoothing_number
+from mgtheory.spectra.interval import Interval
 
 LMAX = 8.0
 OPERATOR = np.diag(np.linspace(0.1, LMAX, 60)) + 0.01 * np.diag(np.ones(59), 1)
@@ -52,7 +55,8 @@ def test_application_equals_the_root_product_at_degree_4(family):
     r, product = b - scale * OPERATOR @ q.apply(scale * OPERATOR, b), b
     for w in q.weights:
         product = product - w * (scale * OPERATOR @ product)
-    assert np.linalg.norm(r - product) <= 1e-12 * np.linalg.norm(b)  # asked: 1e-12; rounding is near 1e-15
+    # asked: 1e-12; rounding is near 1e-15
+    assert np.linalg.norm(r - product) <= 1e-12 * np.linalg.norm(b)
 
 
 @every_family
@@ -78,12 +82,16 @@ def test_degrees_out_of_range_are_refused_in_one_line(family, degree):
 
 
 def test_unknown_family_lists_the_known_ones():
-    with pytest.raises(ValueError, match=r"'chebychev', known are richardson, chebyshev, .*two_grid_optimal"):
+    with pytest.raises(
+        ValueError, match=r"'chebychev', known are richardson, chebyshev, .*two_grid_optimal"
+    ):
         get_family("chebychev")
 
 
 @pytest.mark.parametrize("family", ["richardson", "chebyshev"])
-@pytest.mark.parametrize("interval", [(2, 2), (3, 2), (0, 1), (-1, 1), (1, np.inf), (np.nan, 1), (1, 2, 3), 4.0])
+@pytest.mark.parametrize(
+    "interval", [(2, 2), (3, 2), (0, 1), (-1, 1), (1, np.inf), (np.nan, 1), (1, 2, 3), 4.0]
+)
 def test_bad_intervals_are_refused(family, interval):
     with pytest.raises(ValueError, match=rf"^interval is .*{family} needs"):
         FAMILIES[family].function(2, interval=interval)
@@ -116,25 +124,43 @@ def test_chebyshev_is_the_scaled_chebyshev_polynomial(k, a, b):
     t = np.linspace(a, b, 501)
     smallest = 1 / eval_chebyt(k, (b + a) / (b - a))
     expected = eval_chebyt(k, np.clip((b + a - 2 * t) / (b - a), -1, 1)) * smallest
-    np.testing.assert_allclose(q(t), expected, atol=1e-9 * smallest)  # k = 256: conditioning k^2 times rounding
+    # k = 256: conditioning k^2 times rounding
+    np.testing.assert_allclose(q(t), expected, atol=1e-9 * smallest)
     assert damping_number(q, interval=(a, b)) == pytest.approx(smallest, rel=1e-9)
-    assert np.abs(1 - t * q.recurrence.correction(lambda z: t * z, lambda s: s, np.ones_like(t)) - expected).max() <= 1e-12
+    assert (
+        np.abs(
+            1
+            - t * q.recurrence.correction(lambda z: t * z, lambda s: s, np.ones_like(t))
+            - expected
+        ).max()
+        <= 1e-12
+    )
 
 
 def test_chebyshev_oracles():
-    np.testing.assert_allclose(chebyshev(3, interval=(1, 2)).coefficients, [1, -2.12121212, 1.45454545, -0.32323232], atol=5e-9)
+    np.testing.assert_allclose(
+        chebyshev(3, interval=(1, 2)).coefficients,
+        [1, -2.12121212, 1.45454545, -0.32323232],
+        atol=5e-9,
+    )
     measured = [damping_number(chebyshev(k, interval=(2, 8)), interval=(2, 8)) for k in (1, 2, 3)]
     np.testing.assert_allclose(measured, [0.6, 9 / 41, 27 / 365], rtol=1e-14)  # 1/T_k(5/3)
 
 
 @pytest.mark.parametrize("a", [1e-14, 1e-10, 1e-3])
 def test_chebyshev_roots_keep_all_digits_at_both_ends(a):
-    """a + (1 - a) sin^2(.) against 40 digits, relative to each root: next to a tiny a the plain formula has none left."""
+    """a + (1 - a) sin^2(.) against 40 digits, relative to each root: next to a tiny a the plain
+    formula has none left."""
     k = 64
     roots = np.sort(chebyshev(k, interval=(a, 1.0)).roots.real)
     with mpmath.workdps(40):
         low = mpmath.mpf(a)
-        exact = [float((low + 1) / 2 - (1 - low) / 2 * mpmath.cos(mpmath.pi * (i - mpmath.mpf(1) / 2) / k)) for i in range(1, k + 1)]
+        exact = [
+            float(
+                (low + 1) / 2 - (1 - low) / 2 * mpmath.cos(mpmath.pi * (i - mpmath.mpf(1) / 2) / k)
+            )
+            for i in range(1, k + 1)
+        ]
     np.testing.assert_allclose(roots, exact, rtol=2e-15)  # a few roundings
 
 
@@ -153,7 +179,8 @@ def test_fourth_kind_is_its_recurrence(k):
     W = [np.ones_like(x), 2 * x + 1]
     for _ in range(2, k + 1):
         W.append(2 * x * W[-1] - W[-2])
-    np.testing.assert_allclose(chebyshev4(k, lmax=LMAX)(LMAX * t), W[k] / (2 * k + 1), atol=1e-12)  # W_64 itself has lost two digits
+    # W_64 itself has lost two digits
+    np.testing.assert_allclose(chebyshev4(k, lmax=LMAX)(LMAX * t), W[k] / (2 * k + 1), atol=1e-12)
 
 
 @pytest.mark.parametrize("k", [1, 2, 3, 8, 32, 64])
@@ -195,7 +222,8 @@ def test_every_scale_of_the_operator(degree, lmax):
     for family in (chebyshev4, chebyshev4_opt):
         q, unit = family(degree, lmax=lmax), family(degree, lmax=1.0)
         np.testing.assert_allclose(q.roots, lmax * unit.roots, rtol=1e-12)
-        np.testing.assert_allclose(q(0.3 * lmax), unit(0.3), rtol=0, atol=1e-10)  # rounding of the order of the product, at degree 256
+        # rounding of the order of the product, at degree 256
+        np.testing.assert_allclose(q(0.3 * lmax), unit(0.3), rtol=0, atol=1e-10)
     assert chebyshev(degree, interval=(0.25 * lmax, lmax)).recurrence is not None
 
 
@@ -204,11 +232,15 @@ def test_recurrences_and_scaling():
         assert len(q.recurrence.a) == 5
         t = np.linspace(0, 8, 65)
         np.testing.assert_allclose(q.scaled(0.25)(t / 4), q(t), atol=1e-14)
-        np.testing.assert_allclose(q.scaled(0.25).apply(np.diag(t / 4), np.ones(65)) * t / 4, 1 - q(t), atol=1e-13)
+        np.testing.assert_allclose(
+            q.scaled(0.25).apply(np.diag(t / 4), np.ones(65)) * t / 4, 1 - q(t), atol=1e-13
+        )
     assert richardson(3, interval=(2, 8)).recurrence is None
 
 
 def test_minimax_is_reachable_by_name():
     q = get_family("minimax").function(3, points=Interval(2, 8))
-    np.testing.assert_allclose(np.sort(q.roots.real), np.sort(chebyshev(3, interval=(2, 8)).roots.real), rtol=1e-8)
+    np.testing.assert_allclose(
+        np.sort(q.roots.real), np.sort(chebyshev(3, interval=(2, 8)).roots.real), rtol=1e-8
+    )
     assert minimax_report(3, points=Interval(2, 8)).polynomial == q

@@ -7,7 +7,7 @@ import stat
 
 import pytest
 
-from mgtheory.files import read_json, write_atomically
+from mgtheory._files import read_json, write_atomically
 
 
 @pytest.mark.parametrize("data", ["z\u00fcgig\n", b"\x00\xff", ""])
@@ -20,7 +20,8 @@ def test_write_replaces_and_leaves_nothing_else(tmp_path, data):
 
 
 def test_content_and_name_are_synced_in_this_order(tmp_path, monkeypatch):
-    """The data before the rename, the folder after it: a loss of power between the two leaves one whole file."""
+    """The data before the rename, the folder after it: a loss of power between the two leaves one
+    whole file."""
     path, seen, sync = tmp_path / "file", [], os.fsync
 
     def fsync(handle):
@@ -33,10 +34,14 @@ def test_content_and_name_are_synced_in_this_order(tmp_path, monkeypatch):
 
 
 def test_full_disk_keeps_what_was_there(tmp_path):
-    """The operating system refuses to let the file grow, as on a full disk: the error names the file, the old content stays."""
+    """The operating system refuses to let the file grow, as on a full disk: the error names the
+    file, the old content stays."""
     path = tmp_path / "file"
     write_atomically(path, b"old")
-    limits, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    limits, handler = (
+        resource.getrlimit(resource.RLIMIT_FSIZE),
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN),
+    )
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
         with pytest.raises(OSError, match=r"could not write .*file .*is intact"):
@@ -49,12 +54,19 @@ def test_full_disk_keeps_what_was_there(tmp_path):
 
 
 def test_missing_folder_keeps_its_kind_of_error(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"could not write .*none/file \(No such file or directory\)"):
+    with pytest.raises(
+        FileNotFoundError, match=r"could not write .*none/file \(No such file or directory\)"
+    ):
         write_atomically(tmp_path / "none" / "file", b"")
 
 
 @pytest.mark.parametrize(
-    ("content", "message"), [(b'{"a": 1', "not JSON"), (b"\xff\xfe", "not JSON"), (b"[1]", "holds a JSON list, must be an object")]
+    ("content", "message"),
+    [
+        (b'{"a": 1', "not JSON"),
+        (b"\xff\xfe", "not JSON"),
+        (b"[1]", "holds a JSON list, must be an object"),
+    ],
 )
 def test_json_is_read_or_refused_in_one_line(tmp_path, content, message):
     path = tmp_path / "file.json"

@@ -1,4 +1,5 @@
-"""Arrays of results are read-only, after pickling and copying too, and the caller's own arrays are not."""
+"""Arrays of results are read-only, after pickling and copying too, and the caller's own arrays are
+not."""
 
 import copy
 import pickle
@@ -7,14 +8,17 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from mgtheory.families import chebyshev4
-from mgtheory.fourier import smoothing_factor
-from mgtheory.krylov import arnoldi_process, gmres_polynomial
-from mgtheory.leastmax import minimise_maximum
-from mgtheory.minimax import minimax_report
-from mgtheory.polynomial import ResidualPolynomial
-from mgtheory.spectrum import Interval, arnoldi, field_of_values, gershgorin
-from mgtheory.stencils import Stencil, laplacian
+from mgtheory.fourier.analysis import smoothing_factor
+from mgtheory.polynomials.classical import chebyshev4
+from mgtheory.polynomials.gmres import gmres_polynomial
+from mgtheory.polynomials.leastmax import minimise_maximum
+from mgtheory.polynomials.minimax import minimax_report
+from mgtheory.polynomials.residual import ResidualPolynomial
+from mgtheory.problems.stencils import Stencil, laplacian
+from mgtheory.spectra.arnoldi import arnoldi_process
+from mgtheory.spectra.bounds import field_of_values, gershgorin
+from mgtheory.spectra.interval import Interval
+from mgtheory.spectra.ritz import arnoldi
 
 A = np.diag([1.0, 2.0, 4.0])
 RESULTS = {
@@ -30,7 +34,11 @@ RESULTS = {
     "Minimax": minimax_report(2, points=Interval(1, 2)),
     "LeastMaximum": minimise_maximum(lambda x: (x**2 + 1, np.diag(2 * x)), np.array([3.0])),
 }
-COPIES = {"pickle": lambda value: pickle.loads(pickle.dumps(value)), "deepcopy": copy.deepcopy, "copy": copy.copy}
+COPIES = {
+    "pickle": lambda value: pickle.loads(pickle.dumps(value)),
+    "deepcopy": copy.deepcopy,
+    "copy": copy.copy,
+}
 
 
 def arrays(result):

@@ -1,4 +1,5 @@
-"""Whatever is no number, vector, operator, name or count is refused in one line of our own, not by an error from deep inside."""
+"""Whatever is no number, vector, operator, name or count is refused in one line of our own, not by
+an error from deep inside."""
 
 import numpy as np
 import pytest
@@ -15,23 +16,46 @@ from mgtheory import (
     Stencil,
     SymmetricPair,
     derive,
-    symbolic,
 )
-from mgtheory.approximation import approximation_constant, approximation_constants
-from mgtheory.factors import factor_from_dict
 from mgtheory.families import FAMILIES, get_family
-from mgtheory.fourier import cycle_factor, on_unit_scale, smoothing_factor, three_grid_factor, two_grid_factor
-from mgtheory.fourthkind import equioscillation, optimised_beta, optimised_roots
-from mgtheory.localcycle import LocalCycle
-from mgtheory.optimal import optimise_two_grid
-from mgtheory.problems import create
-from mgtheory.recurrence import fourth_kind_recurrence
-from mgtheory.relaxation import GaussSeidel, Jacobi, Polynomial, as_relaxation
-from mgtheory.roots import leja_order
-from mgtheory.scores import damping_number, equivalent_degrees, gamma, nearest_families, smoothing_number, v_cycle_bound
-from mgtheory.spectrum import arnoldi, exact_eigenvalues, field_of_values, gershgorin, lanczos
-from mgtheory.stencils import anisotropic, laplacian, mehrstellen, multilinear, named, rotated_anisotropic, tensor
-from mgtheory.symbols import channel_eigenvalues, grid_frequencies, symbol
+from mgtheory.fourier import exact as symbolic
+from mgtheory.fourier.analysis import (
+    cycle_factor,
+    on_unit_scale,
+    smoothing_factor,
+    three_grid_factor,
+    two_grid_factor,
+)
+from mgtheory.fourier.cycle import LocalCycle
+from mgtheory.fourier.optimal import optimise_two_grid
+from mgtheory.fourier.relaxation import GaussSeidel, Jacobi, Polynomial, as_relaxation
+from mgtheory.fourier.symbols import channel_eigenvalues, grid_frequencies, symbol
+from mgtheory.multigrid.approximation import approximation_constant, approximation_constants
+from mgtheory.polynomials.factors import factor_from_dict
+from mgtheory.polynomials.fourthkind import equioscillation, optimised_beta, optimised_roots
+from mgtheory.polynomials.recurrence import fourth_kind_recurrence
+from mgtheory.polynomials.roots import leja_order
+from mgtheory.polynomials.scores import (
+    damping_number,
+    equivalent_degrees,
+    gamma,
+    nearest_families,
+    smoothing_number,
+    v_cycle_bound,
+)
+from mgtheory.problems.eigenvalues import exact_eigenvalues
+from mgtheory.problems.problem import create
+from mgtheory.problems.stencils import (
+    anisotropic,
+    laplacian,
+    mehrstellen,
+    multilinear,
+    named,
+    rotated_anisotropic,
+    tensor,
+)
+from mgtheory.spectra.bounds import field_of_values, gershgorin
+from mgtheory.spectra.ritz import arnoldi, lanczos
 from mgtheory.verification import verify
 
 A, b, L1, L2 = np.diag([1.0, 2.0, 3.0, 4.0]), np.ones(4), laplacian(1), laplacian(2)
@@ -41,7 +65,8 @@ PROBLEM = create("poisson1d", n=7)
 
 NEVER = ["x", {}, object(), ["a"], [[1, 2], [3]]]  # right for nothing that is asked for below
 COUNTS = [*NEVER, None, [], [1, 2], -1, 1.5, float("nan"), float("inf"), True, np.array([1, 2])]
-NUMBERS = [*NEVER, None, [], float("nan"), -1.0, 1j, np.array([1.0, 2.0])]  # where a number > 0 is asked for
+# where a number > 0 is asked for
+NUMBERS = [*NEVER, None, [], float("nan"), -1.0, 1j, np.array([1.0, 2.0])]
 ARRAYS = [*NEVER, None, np.array(["a"])]
 OBJECTS = [*NEVER, None, 3, np.ones(2)]
 
@@ -67,7 +92,10 @@ CALLS = {
     "p(t)": (q.p, ARRAYS),
     "amplification": (q.amplification, [*ARRAYS, []]),
     "from_json": (ResidualPolynomial.from_json, OBJECTS),
-    "from_dict": (ResidualPolynomial.from_dict, [*OBJECTS, {"roots": ["a"]}, {"roots": [[1, "b"]]}, {"roots": [[1, 0]], "recurrence": 3}]),
+    "from_dict": (
+        ResidualPolynomial.from_dict,
+        [*OBJECTS, {"roots": ["a"]}, {"roots": [[1, "b"]]}, {"roots": [[1, 0]], "recurrence": 3}],
+    ),
     "leja_order": (leja_order, [*ARRAYS, [0.0], [np.nan]]),
     "linear": (Linear, [*NEVER, None, 1j, np.nan]),
     "real pair": (lambda v: RealPair(v, 1.0), [*NEVER, None, 1j, np.nan, 0]),
@@ -76,13 +104,28 @@ CALLS = {
     "general": (General, [*NEVER, None, [], [np.nan]]),
     "factor_from_dict": (factor_from_dict, [*OBJECTS, {"kind": "linear", "w": "a"}]),
     # families
-    **{f"{name} interval": (family(name, "interval"), [*OBJECTS, (2, 1), (np.nan, 1), [1, 2, 3]]) for name in ("richardson", "chebyshev")},
-    **{f"{name} lmax": (family(name, "lmax"), [*NUMBERS, 0]) for name in ("chebyshev4", "chebyshev4_opt", "mls")},
-    "operator": (family("harmonic_ritz", "operator", start=b), [*OBJECTS, np.ones((2, 3)), np.ones((2, 2, 2)), np.array([["a"]])]),
-    "start": (family("harmonic_ritz", "start", operator=A), [*ARRAYS, [], 3, np.zeros(4), np.ones((4, 1))]),
+    **{
+        f"{name} interval": (family(name, "interval"), [*OBJECTS, (2, 1), (np.nan, 1), [1, 2, 3]])
+        for name in ("richardson", "chebyshev")
+    },
+    **{
+        f"{name} lmax": (family(name, "lmax"), [*NUMBERS, 0])
+        for name in ("chebyshev4", "chebyshev4_opt", "mls")
+    },
+    "operator": (
+        family("harmonic_ritz", "operator", start=b),
+        [*OBJECTS, np.ones((2, 3)), np.ones((2, 2, 2)), np.array([["a"]])],
+    ),
+    "start": (
+        family("harmonic_ritz", "start", operator=A),
+        [*ARRAYS, [], 3, np.zeros(4), np.ones((4, 1))],
+    ),
     "points": (family("minimax", "points"), [*ARRAYS, [], 0.0, np.nan]),
     "problem of two grids": (family("two_grid_optimal", "problem"), OBJECTS),
-    **{f"two_grid_optimal {name}": (family("two_grid_optimal", name, 1, problem=L1), COUNTS) for name in ("pre", "post")},
+    **{
+        f"two_grid_optimal {name}": (family("two_grid_optimal", name, 1, problem=L1), COUNTS)
+        for name in ("pre", "post")
+    },
     "degree of two grids": (lambda v: optimise_two_grid(v, L1), [*COUNTS, 0, 17]),
     "iterations": (keyword(optimise_two_grid, "iterations", 1, L1), [*COUNTS, 0]),
     "get_family": (get_family, OBJECTS),
@@ -93,10 +136,19 @@ CALLS = {
     # derive
     "derive family": (lambda v: derive(v, 2, lmax=1.0), OBJECTS),
     "derive degree": (lambda v: derive("chebyshev4", v, lmax=1.0), [*COUNTS, 0]),
-    "derive interval": (keyword(derive, "interval", "chebyshev4", 2), [*NEVER, 3, (2, 1), (np.nan, 1), [1, 2, 3]]),
+    "derive interval": (
+        keyword(derive, "interval", "chebyshev4", 2),
+        [*NEVER, 3, (2, 1), (np.nan, 1), [1, 2, 3]],
+    ),
     "derive lmax": (keyword(derive, "lmax", "chebyshev4", 2), [*NEVER, -1, np.nan, 1j]),
-    "derive operator": (keyword(derive, "operator", "chebyshev4", 2), [*NEVER, 3, np.ones((2, 3)), np.ones(2)]),
-    "derive start": (keyword(derive, "start", "harmonic_ritz", 2, operator=A), [*NEVER, 3, np.ones(3)]),
+    "derive operator": (
+        keyword(derive, "operator", "chebyshev4", 2),
+        [*NEVER, 3, np.ones((2, 3)), np.ones(2)],
+    ),
+    "derive start": (
+        keyword(derive, "start", "harmonic_ritz", 2, operator=A),
+        [*NEVER, 3, np.ones(3)],
+    ),
     "derive points": (keyword(derive, "points", "minimax", 2), [*NEVER, [], 3, [np.nan, 1.0]]),
     **{
         f"derive problem {name}": (keyword(derive, "problem", name, 2), [*NEVER, 3, L2])
@@ -112,25 +164,61 @@ CALLS = {
     },
     "constant": (keyword(v_cycle_bound, "constant", q, lmax=9.0), [*NUMBERS, 0]),
     "power": (keyword(smoothing_number, "power", q), [*COUNTS, 0]),
-    "interval of a damping number": (keyword(damping_number, "interval", q), [*OBJECTS, (2, 1), ("a", "b")]),
-    "degrees": (keyword(nearest_families, "degrees", q, lmax=8.0), [*NEVER, 3, [], [0], [1.5], [300]]),
-    "approximation A": (lambda v: approximation_constant(v, P4), [*OBJECTS, np.full((4, 4), np.nan), 1j * A]),
-    "approximation P": (lambda v: approximation_constant(A, v), [*OBJECTS, np.ones((3, 1)), np.full((4, 1), np.inf)]),
-    "approximation B": (keyword(approximation_constant, "B", A, P4), [*NEVER, np.zeros(4), np.ones(3)]),
-    "approximation lmax": (keyword(approximation_constant, "lmax", A, P4), [*NEVER, -1, np.nan, 1j]),
+    "interval of a damping number": (
+        keyword(damping_number, "interval", q),
+        [*OBJECTS, (2, 1), ("a", "b")],
+    ),
+    "degrees": (
+        keyword(nearest_families, "degrees", q, lmax=8.0),
+        [*NEVER, 3, [], [0], [1.5], [300]],
+    ),
+    "approximation A": (
+        lambda v: approximation_constant(v, P4),
+        [*OBJECTS, np.full((4, 4), np.nan), 1j * A],
+    ),
+    "approximation P": (
+        lambda v: approximation_constant(A, v),
+        [*OBJECTS, np.ones((3, 1)), np.full((4, 1), np.inf)],
+    ),
+    "approximation B": (
+        keyword(approximation_constant, "B", A, P4),
+        [*NEVER, np.zeros(4), np.ones(3)],
+    ),
+    "approximation lmax": (
+        keyword(approximation_constant, "lmax", A, P4),
+        [*NEVER, -1, np.nan, 1j],
+    ),
     "approximation_constants": (approximation_constants, OBJECTS),
     "interval": (lambda v: Interval(v, 9.0), [*NEVER, None, 1j, np.nan, 9.0]),
     "interval scaled": (Interval(1, 2).scaled, [*NUMBERS, 0]),
     "exact_eigenvalues": (exact_eigenvalues, OBJECTS),
-    "gershgorin": (gershgorin, [*ARRAYS, [], np.ones((2, 3)), np.ones((2, 2, 2)), np.full((2, 2), np.nan)]),
+    "gershgorin": (
+        gershgorin,
+        [*ARRAYS, [], np.ones((2, 3)), np.ones((2, 2, 2)), np.full((2, 2), np.nan)],
+    ),
     "gershgorin B": (keyword(gershgorin, "B", A), [*NEVER, np.ones(3), 2.0]),
     "field_of_values": (field_of_values, [*OBJECTS, np.ones((2, 3)), np.zeros((0, 0))]),
     "angles": (keyword(field_of_values, "angles", A), [*COUNTS, 2]),
-    **{f"{run.__name__} A": (run, [*OBJECTS, np.ones((2, 3)), np.zeros((0, 0))]) for run in (lanczos, arnoldi)},
-    **{f"{run.__name__} steps": (keyword(run, "steps", A), [*COUNTS, 0]) for run in (lanczos, arnoldi)},
-    **{f"{run.__name__} tolerance": (keyword(run, "tolerance", A), [*NUMBERS, 0]) for run in (lanczos, arnoldi)},
-    **{f"{run.__name__} safety": (keyword(run, "safety", A), [*NUMBERS, 0.9]) for run in (lanczos, arnoldi)},
-    **{f"{run.__name__} generator": (keyword(run, "generator", A), [*NEVER, 3]) for run in (lanczos, arnoldi, field_of_values)},
+    **{
+        f"{run.__name__} A": (run, [*OBJECTS, np.ones((2, 3)), np.zeros((0, 0))])
+        for run in (lanczos, arnoldi)
+    },
+    **{
+        f"{run.__name__} steps": (keyword(run, "steps", A), [*COUNTS, 0])
+        for run in (lanczos, arnoldi)
+    },
+    **{
+        f"{run.__name__} tolerance": (keyword(run, "tolerance", A), [*NUMBERS, 0])
+        for run in (lanczos, arnoldi)
+    },
+    **{
+        f"{run.__name__} safety": (keyword(run, "safety", A), [*NUMBERS, 0.9])
+        for run in (lanczos, arnoldi)
+    },
+    **{
+        f"{run.__name__} generator": (keyword(run, "generator", A), [*NEVER, 3])
+        for run in (lanczos, arnoldi, field_of_values)
+    },
     "lanczos B": (keyword(lanczos, "B", A), [*NEVER, np.ones(3), -np.ones(4)]),
     # stencils and Fourier analysis
     "offsets": (lambda v: Stencil(v, np.ones(1)), [*OBJECTS, ((0.5,),), ()]),
@@ -142,14 +230,23 @@ CALLS = {
     "subsampled": (L2.subsampled, [*COUNTS, 0]),
     "tensor": (tensor, ARRAYS),
     "anisotropic": (anisotropic, [*ARRAYS, 3, [], [0.0], [-1.0], [np.nan], [1.0] * 4]),
-    **{f"{make.__name__}": (make, [*COUNTS, 0, 4]) for make in (laplacian, mehrstellen, multilinear)},
+    **{
+        f"{make.__name__}": (make, [*COUNTS, 0, 4])
+        for make in (laplacian, mehrstellen, multilinear)
+    },
     "rotated": (rotated_anisotropic, [*NUMBERS, 0]),
     "named": (named, OBJECTS),
     "grid_frequencies": (grid_frequencies, [*NEVER, None, [], 0, 2.5, True, [2.5, 2]]),
     "operator of a symbol": (lambda v: symbol(v, [0.1, 0.2]), OBJECTS),
     "theta": (lambda v: symbol(L2, v), [*ARRAYS, 3, np.ones(3), [1j, 0]]),
-    "kernel of channels": (lambda v: channel_eigenvalues(v, (4, 4)), [*ARRAYS, 3, np.ones((2, 3, 3, 3))]),
-    "grid of channels": (lambda v: channel_eigenvalues(np.ones((2, 2, 3, 3)), v), [*NEVER, None, [], 4, 2.5, (4, 2.5)]),
+    "kernel of channels": (
+        lambda v: channel_eigenvalues(v, (4, 4)),
+        [*ARRAYS, 3, np.ones((2, 3, 3, 3))],
+    ),
+    "grid of channels": (
+        lambda v: channel_eigenvalues(np.ones((2, 2, 3, 3)), v),
+        [*NEVER, None, [], 4, 2.5, (4, 2.5)],
+    ),
     "omega of jacobi": (Jacobi, [*NUMBERS, 0, 2.0]),
     "omega of gauss-seidel": (keyword(GaussSeidel, "omega"), [*NUMBERS, 0, 2.0]),
     "ordering": (GaussSeidel, OBJECTS),
@@ -159,7 +256,10 @@ CALLS = {
     "smoothing operator": (lambda v: smoothing_factor(v, "jacobi"), OBJECTS),
     "steps": (keyword(smoothing_factor, "steps", L1, "jacobi"), [*COUNTS, 0]),
     **{
-        f"{function.__name__} samples": (keyword(function, "samples", L1, "jacobi"), [*NEVER, [], -1, 2.5, [2.5], [8, 8], True, 1])
+        f"{function.__name__} samples": (
+            keyword(function, "samples", L1, "jacobi"),
+            [*NEVER, [], -1, 2.5, [2.5], [8, 8], True, 1],
+        )
         for function in (smoothing_factor, two_grid_factor, three_grid_factor)
     },
     **{
@@ -169,25 +269,46 @@ CALLS = {
     },
     **{
         f"cycle {name}": (keyword(two_grid_factor, name, L1, "jacobi"), [*NEVER, 3, np.ones(2)])
-        for name in ("cycle", "coarsening", "restriction", "interpolation", "scaling", "zero", "post_smoother", "unknown")
+        for name in (
+            "cycle",
+            "coarsening",
+            "restriction",
+            "interpolation",
+            "scaling",
+            "zero",
+            "post_smoother",
+            "unknown",
+        )
     },
     "levels": (keyword(LocalCycle, "levels", L1, "jacobi"), [*COUNTS, 0]),
     "cycle_factor": (cycle_factor, OBJECTS),
     "on_unit_scale problem": (lambda v: on_unit_scale(q, v), OBJECTS),
     "on_unit_scale q": (lambda v: on_unit_scale(v, PROBLEM), OBJECTS),
     "verified cycle": (lambda v: verify(v, 8, rng=RNG), OBJECTS),
-    "verified grid": (lambda v: verify(CYCLE, v, rng=RNG, cycles=2), [*NEVER, None, [], 2.5, (8, 8), 7]),
+    "verified grid": (
+        lambda v: verify(CYCLE, v, rng=RNG, cycles=2),
+        [*NEVER, None, [], 2.5, (8, 8), 7],
+    ),
     "cycles": (keyword(verify, "cycles", CYCLE, 8, rng=RNG), [*COUNTS, 0]),
     "rng": (keyword(verify, "rng", CYCLE, 8), [*NEVER, None, 3]),
     # exact arithmetic
     "symbolic family": (lambda v: symbolic.roots(v, 2, interval=(1, 2)), OBJECTS),
-    "symbolic degree": (lambda v: symbolic.roots("chebyshev", v, interval=(1, 2)), [*COUNTS, 0, 33]),
-    "symbolic interval": (keyword(symbolic.roots, "interval", "chebyshev", 2), [*NEVER, None, 3, [], (2, 1), (1, object())]),
+    "symbolic degree": (
+        lambda v: symbolic.roots("chebyshev", v, interval=(1, 2)),
+        [*COUNTS, 0, 33],
+    ),
+    "symbolic interval": (
+        keyword(symbolic.roots, "interval", "chebyshev", 2),
+        [*NEVER, None, 3, [], (2, 1), (1, object())],
+    ),
     "symbolic dim": (keyword(symbolic.smoothing_factor, "dim", "chebyshev", 2), [*COUNTS, 0, 4]),
     "symbolic omega": (symbolic.jacobi_smoothing_factor, [*NEVER, []]),
     "symbolic theta": (lambda v: symbolic.symbol(L2, v), [*NEVER, [], 3, [1]]),
     "symbolic operator": (symbolic.symbol, OBJECTS),
-    "symbolic q": (lambda v: symbolic.maximum_modulus(v, symbolic.sympy.Symbol("t"), (1, 2)), OBJECTS),
+    "symbolic q": (
+        lambda v: symbolic.maximum_modulus(v, symbolic.sympy.Symbol("t"), (1, 2)),
+        OBJECTS,
+    ),
 }
 FOREIGN = [
     "could not",

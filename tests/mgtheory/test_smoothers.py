@@ -1,4 +1,5 @@
-"""Smoothings against dense twins: the correction, the residual left, the adjoint; roots on the levels; what is refused."""
+"""Smoothings against dense twins: the correction, the residual left, the adjoint; roots on the
+levels; what is refused."""
 
 import copy
 import pickle
@@ -7,14 +8,17 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from mgtheory.families import FAMILIES, chebyshev
-from mgtheory.hierarchy import Hierarchy
-from mgtheory.manufactured import SmoothCoefficient
-from mgtheory.polynomial import ResidualPolynomial
-from mgtheory.problems import create, poisson
+from mgtheory.families import FAMILIES
+from mgtheory.multigrid.hierarchy import Hierarchy
+from mgtheory.polynomials.classical import chebyshev
+from mgtheory.polynomials.residual import ResidualPolynomial
+from mgtheory.problems.manufactured import SmoothCoefficient
+from mgtheory.problems.problem import create, poisson
 from mgtheory.smoothers import SMOOTHERS, GaussSeidel, Jacobi, Polynomial, make_smoother
 
-FOR_LEVELS = [name for name, entry in FAMILIES.items() if entry.needs in ("interval", "lmax", "operator")]
+FOR_LEVELS = [
+    name for name, entry in FAMILIES.items() if entry.needs in ("interval", "lmax", "operator")
+]
 
 
 def level_of(problem):
@@ -43,17 +47,25 @@ def check_smoothing(smoothing):
 
 @pytest.mark.parametrize("name", SMOOTHERS)
 def test_registry(name):
-    for problem in (poisson((4, 5)), poisson((6,), boundary="periodic"), create("poisson2d-9point", 5)):
+    for problem in (
+        poisson((4, 5)),
+        poisson((6,), boundary="periodic"),
+        create("poisson2d-9point", 5),
+    ):
         check_smoothing(make_smoother(name).setup(level_of(problem)))
 
 
 @pytest.mark.parametrize("degree", [1, 2, 3, 4, 5, 12])
 @pytest.mark.parametrize("family", FOR_LEVELS)
 def test_polynomials(family, degree):
-    """c = p(BA) B r for every family, by ordered factors (low degree) and by recurrence, with and without the diagonal."""
+    """c = p(BA) B r for every family, by ordered factors (low degree) and by recurrence, with and
+    without the diagonal."""
     if family == "mls":
         degree = {1: 4, 2: 4, 3: 4, 4: 4, 5: 7, 12: 13}[degree]  # 3d + 1
-    for problem, diagonal in ((poisson((5, 4)), False), (poisson((5, 4), coefficient=SmoothCoefficient()), True)):
+    for problem, diagonal in (
+        (poisson((5, 4)), False),
+        (poisson((5, 4), coefficient=SmoothCoefficient()), True),
+    ):
         smoothing = make_smoother(family, degree).setup(level_of(problem))
         check_smoothing(smoothing)
         assert (smoothing.B is not None) == diagonal
@@ -61,10 +73,15 @@ def test_polynomials(family, degree):
         B = np.eye(20) if smoothing.B is None else np.diag(smoothing.B)
         assert smoothing.polynomial.degree >= degree
         expected = np.column_stack([smoothing.polynomial.apply(A, e, B) for e in np.eye(20)])
-        np.testing.assert_allclose(matrix_of(smoothing), expected, atol=1e-11 * np.abs(expected).max())
+        np.testing.assert_allclose(
+            matrix_of(smoothing), expected, atol=1e-11 * np.abs(expected).max()
+        )
 
 
-@pytest.mark.parametrize("roots", [[3.0], [3.0, 7.0], [2.0 + 1.0j, 2.0 - 1.0j, 5.0], [np.inf, 4.0], [3.0, 5.0, 7.0, 8.0, 2.0]])
+@pytest.mark.parametrize(
+    "roots",
+    [[3.0], [3.0, 7.0], [2.0 + 1.0j, 2.0 - 1.0j, 5.0], [np.inf, 4.0], [3.0, 5.0, 7.0, 8.0, 2.0]],
+)
 def test_own_polynomial(roots):
     q = ResidualPolynomial(np.array(roots) * 36.0)
     smoothing = make_smoother(q).setup(level_of(poisson((5, 5))))
@@ -76,20 +93,33 @@ def test_own_polynomial(roots):
 
 
 def test_triangles_and_colours():
-    """Gauss-Seidel is the inverse of the lower triangle; by colours, of the lower triangle in the order of the colours."""
+    """Gauss-Seidel is the inverse of the lower triangle; by colours, of the lower triangle in the
+    order of the colours."""
     level = level_of(create("poisson2d-q1", 5))
     A = level.A.toarray()
-    np.testing.assert_allclose(matrix_of(GaussSeidel().setup(level)), np.linalg.inv(np.tril(A)), atol=1e-14)
-    np.testing.assert_allclose(matrix_of(GaussSeidel(backward=True).setup(level)), np.linalg.inv(np.triu(A)), atol=1e-14)
+    np.testing.assert_allclose(
+        matrix_of(GaussSeidel().setup(level)), np.linalg.inv(np.tril(A)), atol=1e-14
+    )
+    np.testing.assert_allclose(
+        matrix_of(GaussSeidel(backward=True).setup(level)), np.linalg.inv(np.triu(A)), atol=1e-14
+    )
     index = np.indices((5, 5)).reshape(2, -1)
-    for ordering, colour in (("red-black", index.sum(axis=0) % 2), ("multicolour", index[0] % 2 + 2 * (index[1] % 2))):
+    for ordering, colour in (
+        ("red-black", index.sum(axis=0) % 2),
+        ("multicolour", index[0] % 2 + 2 * (index[1] % 2)),
+    ):
         lower = np.where(colour[:, None] > colour[None, :], A, 0.0) + np.diag(np.diag(A))
-        np.testing.assert_allclose(matrix_of(GaussSeidel(ordering).setup(level)), np.linalg.inv(lower), atol=1e-14)
-    np.testing.assert_allclose(matrix_of(Jacobi(0.7).setup(level)), 0.7 * np.diag(1 / np.diag(A)), atol=1e-15)
+        np.testing.assert_allclose(
+            matrix_of(GaussSeidel(ordering).setup(level)), np.linalg.inv(lower), atol=1e-14
+        )
+    np.testing.assert_allclose(
+        matrix_of(Jacobi(0.7).setup(level)), 0.7 * np.diag(1 / np.diag(A)), atol=1e-15
+    )
 
 
 def test_multicolour_is_gauss_seidel_for_compact_stencils():
-    """With 2^d colours no two unknowns of a colour are coupled: the residual of the last colour vanishes."""
+    """With 2^d colours no two unknowns of a colour are coupled: the residual of the last colour
+    vanishes."""
     level = level_of(create("poisson2d-9point", 7))
     smoothing = GaussSeidel("multicolour").setup(level)
     _, s = smoothing.correct_with_residual(np.random.default_rng(0).standard_normal(49))
@@ -99,7 +129,8 @@ def test_multicolour_is_gauss_seidel_for_compact_stencils():
 
 
 def test_roots_follow_the_levels():
-    """A polynomial given for the finest level is scaled by the level's largest eigenvalue: 1/4 per level when rediscretised."""
+    """A polynomial given for the finest level is scaled by the level's largest eigenvalue: 1/4 per
+    level when rediscretised."""
     problem = poisson((31, 31))
     q = chebyshev(2, interval=problem.smoothing_interval())
     hierarchy = Hierarchy.build(problem, smoother=q)
@@ -111,7 +142,8 @@ def test_roots_follow_the_levels():
 
 @pytest.mark.parametrize(("degree", "factor"), [(1, 0.6), (2, 0.2195), (3, 0.0740)])
 def test_high_frequencies_are_damped_as_theory_says(degree, factor):
-    """Chebyshev on [2, 8]: no high mode of a 5-point Laplacian is reduced by less than 1/T_k(5/3), and some mode nearly attains it."""
+    """Chebyshev on [2, 8]: no high mode of a 5-point Laplacian is reduced by less than 1/T_k(5/3),
+    and some mode nearly attains it."""
     problem = poisson((31, 31))
     smoothing = make_smoother("chebyshev", degree).setup(level_of(problem))
     x, y = problem.grid
@@ -119,7 +151,9 @@ def test_high_frequencies_are_damped_as_theory_says(degree, factor):
     for k in range(1, 32):
         for l in (16, 23, 31):
             mode = (np.sin(k * np.pi * x) * np.sin(l * np.pi * y)).reshape(-1)
-            left.append(np.linalg.norm(smoothing.correct_with_residual(mode)[1]) / np.linalg.norm(mode))
+            left.append(
+                np.linalg.norm(smoothing.correct_with_residual(mode)[1]) / np.linalg.norm(mode)
+            )
     assert max(left) <= factor + 1e-4
     assert max(left) >= 0.95 * factor
 
@@ -130,8 +164,14 @@ def test_high_frequencies_are_damped_as_theory_says(degree, factor):
         (lambda: make_smoother("sor"), "unknown smoother 'sor', known are: richardson"),
         (lambda: make_smoother("jacobi", 2), "belongs to a polynomial family"),
         (lambda: make_smoother(3.0), "must be a name"),
-        (lambda: make_smoother("minimax", 2), "minimax is not derived level by level: derive it first, and pass its polynomial"),
-        (lambda: make_smoother("two_grid_optimal"), "two_grid_optimal is not derived level by level"),
+        (
+            lambda: make_smoother("minimax", 2),
+            "minimax is not derived level by level: derive it first, and pass its polynomial",
+        ),
+        (
+            lambda: make_smoother("two_grid_optimal"),
+            "two_grid_optimal is not derived level by level",
+        ),
         (lambda: make_smoother("chebyshev", 0), "degree"),
         (lambda: Polynomial("chebyshev", scaling="row"), "known are: auto, identity, diagonal"),
         (lambda: Polynomial(), "either a family or a polynomial"),
@@ -145,7 +185,10 @@ def test_high_frequencies_are_damped_as_theory_says(degree, factor):
         (lambda: Polynomial("chebyshev", scaling=["auto"]), "unknown scaling"),
         (lambda: Polynomial(["chebyshev"]), "unknown family"),
         (lambda: Polynomial(polynomial=3), "polynomial is 3, must be a ResidualPolynomial"),
-        (lambda: Jacobi().setup(level_of(poisson((3, 3))).__class__(0, ZERO, (4,), ZERO, ZERO)), "4 zeros"),
+        (
+            lambda: Jacobi().setup(level_of(poisson((3, 3))).__class__(0, ZERO, (4,), ZERO, ZERO)),
+            "4 zeros",
+        ),
     ],
 )
 def test_refusals(call, words):

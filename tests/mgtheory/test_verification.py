@@ -3,12 +3,18 @@
 import numpy as np
 import pytest
 
-from mgtheory.families import chebyshev, chebyshev4
-from mgtheory.fourier import GaussSeidel, LocalCycle, cycle_factor, on_unit_scale, two_grid_factor
-from mgtheory.hierarchy import Hierarchy
-from mgtheory.polynomial import ResidualPolynomial
-from mgtheory.problems import PROBLEMS, create
-from mgtheory.stencils import STENCILS, Stencil, laplacian, named
+from mgtheory.fourier.analysis import (
+    GaussSeidel,
+    LocalCycle,
+    cycle_factor,
+    on_unit_scale,
+    two_grid_factor,
+)
+from mgtheory.multigrid.hierarchy import Hierarchy
+from mgtheory.polynomials.classical import chebyshev, chebyshev4
+from mgtheory.polynomials.residual import ResidualPolynomial
+from mgtheory.problems.problem import PROBLEMS, create
+from mgtheory.problems.stencils import STENCILS, Stencil, laplacian, named
 from mgtheory.verification import PeriodicCycle, verify
 
 L2 = laplacian(2)
@@ -35,12 +41,21 @@ def test_every_stencil(name, smoother, coarsening):
     [
         {"smoother": chebyshev(3, interval=(2, 8)), "post": 0},
         {"smoother": chebyshev(3, interval=(2, 8)), "pre": 0},
-        {"smoother": chebyshev(3, interval=(2, 8)), "post_smoother": chebyshev4(2, lmax=8.0), "post": 2},
+        {
+            "smoother": chebyshev(3, interval=(2, 8)),
+            "post_smoother": chebyshev4(2, lmax=8.0),
+            "post": 2,
+        },
         {"smoother": chebyshev4(2, lmax=2.0), "scaling": "diagonal"},
         {"smoother": COMPLEX},
         {"smoother": "red_black", "restriction": "half"},
         {"smoother": "red_black", "restriction": "half", "coarsening": "rediscretise"},
-        {"smoother": "jacobi", "restriction": "injection", "coarsening": "rediscretise", "cycles": 1200},
+        {
+            "smoother": "jacobi",
+            "restriction": "injection",
+            "coarsening": "rediscretise",
+            "cycles": 1200,
+        },
         {"smoother": "red_black", "interpolation": "cubic"},
         {"smoother": "jacobi", "post_smoother": GaussSeidel("red-black", omega=1.1, backward=True)},
         {"smoother": "red_black", "levels": 3},
@@ -64,21 +79,33 @@ def test_polynomial_smoothing_in_every_dimension(dim, shape):
 
 @pytest.mark.parametrize("restriction", ["full", "half"])
 @pytest.mark.parametrize("name", ["3-point", "5-point", "9-point", "7-point", "19-point"])
-@pytest.mark.parametrize("after", [None, GaussSeidel(backward=True, omega=1.1)], ids=["forward", "backward"])
+@pytest.mark.parametrize(
+    "after", [None, GaussSeidel(backward=True, omega=1.1)], ids=["forward", "backward"]
+)
 def test_lexicographic_gauss_seidel(name, restriction, after):
     shape = GRIDS[named(name).dim]
-    found = run(shape, named(name), "gauss_seidel", post_smoother=after, restriction=restriction, coarsening="rediscretise")
+    found = run(
+        shape,
+        named(name),
+        "gauss_seidel",
+        post_smoother=after,
+        restriction=restriction,
+        coarsening="rediscretise",
+    )
     assert found.difference < 0.01
     assert found.measured > 0.01
 
 
 @pytest.mark.parametrize("name", ["poisson2d", "poisson2d-9point"])
 def test_lexicographic_sweeps_of_the_solver_tend_to_the_prediction(name):
-    """On Dirichlet grids, from below: there the slowest mode is one of the infinite grid cut off at the boundary."""
+    """On Dirichlet grids, from below: there the slowest mode is one of the infinite grid cut off at
+    the boundary."""
     factors = []
     for n in (31, 63, 127):
         problem = create(name, n)
-        hierarchy = Hierarchy.build(problem, smoother="gauss_seidel", coarsening="rediscretise", max_levels=2, coarsest=1)
+        hierarchy = Hierarchy.build(
+            problem, smoother="gauss_seidel", coarsening="rediscretise", max_levels=2, coarsest=1
+        )
         error, reductions = np.random.default_rng(0).standard_normal(problem.unknowns), []
         for _ in range(60):
             error = error / np.linalg.norm(error)
@@ -87,7 +114,8 @@ def test_lexicographic_sweeps_of_the_solver_tend_to_the_prediction(name):
         factors.append(np.exp(np.mean(np.log(reductions[30:]))))
     predicted = two_grid_factor(problem, "gauss_seidel", coarsening="rediscretise").factor
     assert factors[0] < factors[1] < factors[2] < predicted
-    assert factors[2] == pytest.approx(predicted, rel=0.04)  # 2 and 3 % at 127 points; halving h halves the difference or better
+    # 2 and 3 % at 127 points; halving h halves the difference or better
+    assert factors[2] == pytest.approx(predicted, rel=0.04)
 
 
 def test_one_sided_red_black_is_exact_in_one_dimension():
@@ -99,7 +127,8 @@ def test_one_sided_red_black_is_exact_in_one_dimension():
 
 class TestSystems:
     def kernel(self, shift):
-        """Two weakly coupled Laplacians, unsymmetric; `shift` is the row sum of each channel's own part."""
+        """Two weakly coupled Laplacians, unsymmetric; `shift` is the row sum of each channel's own
+        part."""
         kernel = 0.02 * np.random.default_rng(2).standard_normal((2, 2, 3, 3))
         kernel[0, 0] += L2.to_array()
         kernel[1, 1] += L2.to_array()
@@ -108,7 +137,11 @@ class TestSystems:
 
     # kernel of A: all constants, one of the two, none
     @pytest.mark.parametrize(("shift", "rank"), [((0.0, 0.0), 2), ((0.0, 0.5), 1), ((0.4, 0.5), 0)])
-    @pytest.mark.parametrize("smoother", [chebyshev4(2, lmax=8.5), "red_black", "jacobi"], ids=["chebyshev4", "red_black", "jacobi"])
+    @pytest.mark.parametrize(
+        "smoother",
+        [chebyshev4(2, lmax=8.5), "red_black", "jacobi"],
+        ids=["chebyshev4", "red_black", "jacobi"],
+    )
     def test_coupled_channels(self, shift, rank, smoother):
         cycle = LocalCycle(self.kernel(shift), smoother)
         assert PeriodicCycle(cycle, (8, 8)).kernel.shape[1] == rank
@@ -119,7 +152,12 @@ class TestSystems:
     def test_random_convolution(self):
         kernel = np.random.default_rng(5).standard_normal((3, 3, 3, 3)) / 12
         kernel[range(3), range(3), 1, 1] += 1.0
-        found = run(16, Stencil.from_array(kernel), ResidualPolynomial(np.array([0.9 + 0.3j, 0.9 - 0.3j])), cycles=400)
+        found = run(
+            16,
+            Stencil.from_array(kernel),
+            ResidualPolynomial(np.array([0.9 + 0.3j, 0.9 - 0.3j])),
+            cycles=400,
+        )
         assert found.difference < 0.01
 
 
@@ -166,7 +204,9 @@ def test_the_solver_converges_as_predicted(kind, name, coarsening, levels):
     problem = create(name, {1: 64, 2: 32}[PROBLEMS[name].dim], boundary="periodic")
     q = chebyshev(2, interval=problem.smoothing_interval())
     own, local = (q, on_unit_scale(q, problem)) if kind == "chebyshev" else (kind, kind)
-    hierarchy = Hierarchy.build(problem, smoother=own, coarsening=coarsening, max_levels=levels, coarsest=1, axes="all")
+    hierarchy = Hierarchy.build(
+        problem, smoother=own, coarsening=coarsening, max_levels=levels, coarsest=1, axes="all"
+    )
     error, reductions = np.random.default_rng(0).standard_normal(len(problem.b)), []
     for _ in range(120):
         error = error - error.mean()
@@ -183,7 +223,8 @@ def test_the_solver_converges_as_predicted(kind, name, coarsening, levels):
 
 @pytest.mark.parametrize("backward", [False, True])
 def test_sweeps_take_the_points_before(backward):
-    """Row by row, away from the seam: the new values of the points before, the old ones of those behind."""
+    """Row by row, away from the seam: the new values of the points before, the old ones of those
+    behind."""
     n = 8
     A = L2.periodic((n, n))
     x, b = np.random.default_rng(0).standard_normal((2, n, n))
@@ -191,13 +232,17 @@ def test_sweeps_take_the_points_before(backward):
     new = smooth(x.ravel(), b.ravel()).reshape(n, n)
     early, late = (x, new) if backward else (new, x)
     inner = slice(1, -1)
-    expected = (b[inner, inner] + early[:-2, inner] + early[inner, :-2] + late[2:, inner] + late[inner, 2:]) / 4
+    expected = (
+        b[inner, inner] + early[:-2, inner] + early[inner, :-2] + late[2:, inner] + late[inner, 2:]
+    ) / 4
     np.testing.assert_allclose(new[inner, inner], expected, atol=1e-13)
-    np.testing.assert_allclose(smooth(x.ravel(), A @ x.ravel()), x.ravel(), atol=1e-13)  # a solution stays
+    # a solution stays
+    np.testing.assert_allclose(smooth(x.ravel(), A @ x.ravel()), x.ravel(), atol=1e-13)
 
 
 def test_a_slow_power_iteration_goes_on():
-    """Injection is far from normal: after 200 cycles the factor measured is 3 % off, after 400 it is not."""
+    """Injection is far from normal: after 200 cycles the factor measured is 3 % off, after 400 it
+    is not."""
     found = run((34, 34), L2, ResidualPolynomial(np.array([5.0, 5.0])), restriction="injection")
     assert len(found.reductions) > 200
     assert found.agrees

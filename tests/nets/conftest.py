@@ -1,4 +1,5 @@
-"""Runs in forked processes of their own, to be killed, signalled, or joined to one distributed run; and archives of pictures."""
+"""Runs in forked processes of their own, to be killed, signalled, or joined to one distributed run;
+and archives of pictures."""
 
 import io
 import multiprocessing
@@ -13,7 +14,8 @@ import sklearn.datasets
 import torch
 from PIL import Image
 
-PRELOADED = (lightning_fabric, sklearn.datasets)  # here once: every forked run would import them again
+# here once: every forked run would import them again
+PRELOADED = (lightning_fabric, sklearn.datasets)
 
 
 def _child(function, arguments, environment):
@@ -29,11 +31,14 @@ def _child(function, arguments, environment):
 
 @pytest.fixture
 def forked():
-    """start(function, *arguments, **environment) -> process; all are killed at the end of the test."""
+    """start(function, *arguments, **environment) -> process; all are killed at the end of the
+    test."""
     processes = []
 
     def start(function, *arguments, **environment):
-        process = multiprocessing.get_context("fork").Process(target=_child, args=(function, arguments, environment))
+        process = multiprocessing.get_context("fork").Process(
+            target=_child, args=(function, arguments, environment)
+        )
         process.start()
         processes.append(process)
         return process

@@ -22,13 +22,22 @@ def accuracy(monkeypatch):
 
 @pytest.fixture
 def args(tmp_path):
-    options = {"data": "digits", "set": [*SETS, "model.levels=2"], "epochs": 0, "seeds": 2, "calls": 1, "only": "nobn, c", "runs": None}
+    options = {
+        "data": "digits",
+        "set": [*SETS, "model.levels=2"],
+        "epochs": 0,
+        "seeds": 2,
+        "calls": 1,
+        "only": "nobn, c",
+        "runs": None,
+    }
     return argparse.Namespace(out=str(tmp_path / "out"), **options)
 
 
 @pytest.fixture
 def trained(accuracy, monkeypatch):
-    """nets.train replaced; `outcome` maps a call's number to what it raises or returns instead of a finished summary."""
+    """nets.train replaced; `outcome` maps a call's number to what it raises or returns instead of a
+    finished summary."""
     calls, outcome = [], {}
 
     def train(config, out, *, resume, progress, stop):
@@ -36,12 +45,25 @@ def trained(accuracy, monkeypatch):
         end = outcome.get(len(calls))
         if isinstance(end, Exception):
             raise end
-        values = {"test_loss": 1.0, "val_accuracy": 0.5, "train_loss": 1.0, "parameters": 1, "epochs": 3, "environment": {}}
+        values = {
+            "test_loss": 1.0,
+            "val_accuracy": 0.5,
+            "train_loss": 1.0,
+            "parameters": 1,
+            "epochs": 3,
+            "environment": {},
+        }
         return SimpleNamespace(
-            finished=end != "stopped", test_accuracy=0.25 * len(calls), images_per_second=1.0, roots_at_guard=[], **values
+            finished=end != "stopped",
+            test_accuracy=0.25 * len(calls),
+            images_per_second=1.0,
+            roots_at_guard=[],
+            **values,
         )
 
-    cost = accuracy.Cost("q2 relu_outside_nobn", start=1.0, epoch=2.0, images_per_second=100.0, gibibytes=1.0)
+    cost = accuracy.Cost(
+        "q2 relu_outside_nobn", start=1.0, epoch=2.0, images_per_second=100.0, gibibytes=1.0
+    )
     monkeypatch.setattr(accuracy, "measure", lambda *_: cost)
     monkeypatch.setattr(accuracy.nets, "train", train)
     return SimpleNamespace(calls=calls, outcome=outcome)
@@ -65,12 +87,22 @@ def test_all_rows_of_the_issue(accuracy):
 
 
 def test_plan_rows_and_going_on(accuracy, args, trained, capsys):
-    trained.outcome.update({2: FloatingPointError("the loss is not finite at step 3"), 3: RuntimeError("no memory"), 5: "stopped"})
+    trained.outcome.update(
+        {
+            2: FloatingPointError("the loss is not finite at step 3"),
+            3: RuntimeError("no memory"),
+            5: "stopped",
+        }
+    )
     cases = 3  # constant, chebyshev4 and chebyshev4 with laplacian
     assert not accuracy.accuracy_rows(args, deadline=math.inf, budget=100.0)
     plan, *rows = map(json.loads, lines(args))
     assert plan["epochs"] == int((0.85 * 100.0 - 6) / 12)
-    assert [(row["case"].split(", ", 1)[1], row["seed"]) for row in rows] == [("constant", 0), ("chebyshev4", 0), ("chebyshev4", 1)]
+    assert [(row["case"].split(", ", 1)[1], row["seed"]) for row in rows] == [
+        ("constant", 0),
+        ("chebyshev4", 0),
+        ("chebyshev4", 1),
+    ]
     assert (rows[0]["accuracy"], rows[1]["accuracy"]) == (25.0, None)
     assert "not finite" in rows[1]["error"]
     assert len(trained.calls) == 5  # nothing is begun after a stop
@@ -100,7 +132,8 @@ def test_nothing_is_begun_after_the_deadline(accuracy, args, trained):
 
 
 def test_measures_and_trains_for_real(accuracy, args, capsys):
-    """On the digits, one epoch of one case: measured, planned, trained, and the row is what the run folder says."""
+    """On the digits, one epoch of one case: measured, planned, trained, and the row is what the run
+    folder says."""
     args.only, args.seeds, args.epochs = "nobn, constant", 1, 1
     assert accuracy.accuracy_rows(args, deadline=math.inf, budget=1.0)
     plan, row = map(json.loads, lines(args))

@@ -1,4 +1,5 @@
-"""Configurations: recipes by name, files, settings by dotted and short keys, and one line for everything that is wrong."""
+"""Configurations: recipes by name, files, settings by dotted and short keys, and one line for
+everything that is wrong."""
 
 import json
 
@@ -6,9 +7,9 @@ import pytest
 from pydantic import ValidationError
 
 from nets.config import config_from_dict, list_recipes, list_settings, load_config
-from nets.data import find_source
-from nets.models import model_entry
-from nets.sections import SECTIONS, TrainConfig
+from nets.data.sources import find_source
+from nets.models.registry import model_entry
+from nets.settings import SECTIONS, TrainConfig
 
 
 @pytest.mark.parametrize("name", list_recipes())
@@ -26,16 +27,29 @@ def test_shipped_names():
 
 def test_paper_recipe_is_the_papers():
     c = load_config("paper")
-    assert (c.optim.name, c.optim.lr, c.optim.momentum, c.optim.weight_decay, c.optim.schedule) == ("sgd", 0.1, 0.9, 1e-4, "cosine")
+    assert (c.optim.name, c.optim.lr, c.optim.momentum, c.optim.weight_decay, c.optim.schedule) == (
+        "sgd",
+        0.1,
+        0.9,
+        1e-4,
+        "cosine",
+    )
     assert (c.train.batch_size, c.train.epochs, c.augment.policy) == (128, 400, "autoaugment")
 
 
 def test_fast_recipe_scales_the_papers_rate_with_the_batch():
     fast, paper = load_config("fast"), load_config("paper")
-    assert fast.optim.lr / paper.optim.lr == pytest.approx(fast.train.batch_size / paper.train.batch_size)
+    assert fast.optim.lr / paper.optim.lr == pytest.approx(
+        fast.train.batch_size / paper.train.batch_size
+    )
     assert fast.train.compile == "auto"
-    assert [load_config("fast", [f"compile={value}"]).train.compile for value in ("true", "false", "auto")] == [True, False, "auto"]
-    with pytest.raises(ValueError, match=r"train\.compile is 'always'; allowed is true or false or auto"):
+    assert [
+        load_config("fast", [f"compile={value}"]).train.compile
+        for value in ("true", "false", "auto")
+    ] == [True, False, "auto"]
+    with pytest.raises(
+        ValueError, match=r"train\.compile is 'always'; allowed is true or false or auto"
+    ):
         load_config("fast", ["compile=always"])
 
 
@@ -52,14 +66,20 @@ def test_settings_by_dotted_short_and_section_keys():
     ]
     c = load_config("q2", sets)
     assert (c.train.epochs, c.optim.lr, c.train.seed, c.model.width) == (7, 0.25, 3, 12)
-    assert (c.data.name, c.init.scheme, c.optim.ema) == ("fashion_mnist", "chebyshev:lower=0.3", 0.5)
+    assert (c.data.name, c.init.scheme, c.optim.ema) == (
+        "fashion_mnist",
+        "chebyshev:lower=0.3",
+        0.5,
+    )
     assert c.model.overrides() == {"width": 12, "groups": 2}
     assert load_config("q2", ["lr=1", "lr=2"]).optim.lr == 2  # the last one counts
 
 
 def test_short_keys_are_the_unique_ones():
     names = [field for model in SECTIONS.values() for field in model.model_fields]
-    assert {"epochs", "seed", "lr", "width", "batch_size", "scheme", "operator"} <= {n for n in names if names.count(n) == 1}
+    assert {"epochs", "seed", "lr", "width", "batch_size", "scheme", "operator"} <= {
+        n for n in names if names.count(n) == 1
+    }
 
 
 def test_file_with_base(tmp_path):
@@ -75,10 +95,13 @@ def test_file_with_base(tmp_path):
 
 
 def test_every_key_is_listed_with_what_it_means():
-    """The value of each listed key is what the configuration has there; a value outside what is allowed is refused with the same words."""
+    """The value of each listed key is what the configuration has there; a value outside what is
+    allowed is refused with the same words."""
     c = load_config("fast", ["lr=0.3"])
     listed = {row.key: row for row in list_settings(c)}
-    assert list(listed) == [f"{section}.{field}" for section, model in SECTIONS.items() for field in model.model_fields]
+    assert list(listed) == [
+        f"{section}.{field}" for section, model in SECTIONS.items() for field in model.model_fields
+    ]
     plain = c.to_dict()
     for key, row in listed.items():
         section, field = key.split(".")
@@ -99,13 +122,22 @@ WRONG = [
     (["lr=-1"], r"optim.lr is -1; allowed is a number > 0"),
     (["lr=nan"], r"optim.lr is 'nan'|optim.lr is nan"),
     (["epoch=3"], r"unknown key 'epoch'; did you mean epochs\?$"),
-    (["zzz=3"], r"unknown key 'zzz'; known are the fields of model, data, augment, init, optim, train"),
+    (
+        ["zzz=3"],
+        r"unknown key 'zzz'; known are the fields of model, data, augment, init, optim, train",
+    ),
     (["name=q2"], r"not unique; give one of model.name, data.name, optim.name"),
     (["optim=rmsprop"], r"optim.name is 'rmsprop'; allowed is sgd, adamw"),
     (["optim.rate=1"], r"unknown key 'optim.rate'; known in optim are name, lr"),
     (["epochs"], r"setting 'epochs' is not key=value"),
-    (["randaugment_ops=9"], r"augment.randaugment_ops is 9; allowed is a whole number x with 1 <= x <= 8"),
-    (["betas=[0.9, 2]"], r"optim.betas.1 is 2; allowed is a list of 2, each a number x with 0 <= x < 1"),
+    (
+        ["randaugment_ops=9"],
+        r"augment.randaugment_ops is 9; allowed is a whole number x with 1 <= x <= 8",
+    ),
+    (
+        ["betas=[0.9, 2]"],
+        r"optim.betas.1 is 2; allowed is a list of 2, each a number x with 0 <= x < 1",
+    ),
     (["on_device=maybe"], r"data.on_device is 'maybe'; allowed is auto, always, never"),
     (["placement=7"], r"model.placement is 7; allowed is text or a table or null"),
     (["epochs=0"], r"train.epochs is 0; allowed is a whole number >= 1"),
@@ -126,10 +158,19 @@ def test_wrong_setting_is_one_line(sets, message):
 
 
 def test_wrong_files(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"neither a file nor a shipped name; known names are .*q2"):
+    with pytest.raises(
+        FileNotFoundError, match=r"neither a file nor a shipped name; known names are .*q2"
+    ):
         load_config("q17")
-    cases = {"a.json": ("{", "not valid JSON"), "b.json": ("[1]", "sections"), "c.json": ('{"optim": 3}', "sections")}
-    cases |= {"d.json": ('{"solver": {}}', "unknown key 'solver'; known are model, data"), "e.toml": ("a =", "not valid TOML")}
+    cases = {
+        "a.json": ("{", "not valid JSON"),
+        "b.json": ("[1]", "sections"),
+        "c.json": ('{"optim": 3}', "sections"),
+    }
+    cases |= {
+        "d.json": ('{"solver": {}}', "unknown key 'solver'; known are model, data"),
+        "e.toml": ("a =", "not valid TOML"),
+    }
     for name, (text, message) in cases.items():
         path = tmp_path / name
         path.write_text(text)

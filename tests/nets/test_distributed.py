@@ -9,7 +9,16 @@ import torch
 import nets
 from nets.config import load_config
 
-SETS = ["width=4", "levels=2", "batch_size=200", "epochs=2", "tensorboard=false", "init=chebyshev4", "placement=regular", "optim=sgd"]
+SETS = [
+    "width=4",
+    "levels=2",
+    "batch_size=200",
+    "epochs=2",
+    "tensorboard=false",
+    "init=chebyshev4",
+    "placement=regular",
+    "optim=sgd",
+]
 SETS += ["ema=0.5", "mixup=0.2", "last_batch=keep", "checkpoint_steps=2"]
 
 
@@ -27,9 +36,18 @@ def pair(forked, free_port):
     """start(out, function, *settings) -> the two processes of one run."""
 
     def start(out, function=run, *sets):
-        env = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "GROUP_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port}
+        env = {
+            "WORLD_SIZE": "2",
+            "LOCAL_WORLD_SIZE": "2",
+            "GROUP_RANK": "0",
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": free_port,
+        }
         env |= {"TORCHELASTIC_RUN_ID": "t"}
-        return [forked(function, out, "devices=2", *sets, RANK=str(rank), LOCAL_RANK=str(rank), **env) for rank in range(2)]
+        return [
+            forked(function, out, "devices=2", *sets, RANK=str(rank), LOCAL_RANK=str(rank), **env)
+            for rank in range(2)
+        ]
 
     return start
 
@@ -41,8 +59,9 @@ def joined(processes):
 
 
 def test_equal_one_with_ghost_batch_norm_and_killed_end_with_the_same_bits(tmp_path, pair):
-    """One process to 1e-5 (other orders of summation). A kill -9 of both at a checkpoint changes no bit of the weights; the logged losses
-    are sums that start from the checkpoint's total instead of each process's own: equal to rounding in double precision."""
+    """One process to 1e-5 (other orders of summation). A kill -9 of both at a checkpoint changes no
+    bit of the weights; the logged losses are sums that start from the checkpoint's total instead of
+    each process's own: equal to rounding in double precision."""
     assert joined(pair(tmp_path / "two")) == [0, 0]
     processes = pair(tmp_path / "killed")
     while not list((tmp_path / "killed").glob("checkpoint/step-*")):
@@ -53,7 +72,9 @@ def test_equal_one_with_ghost_batch_norm_and_killed_end_with_the_same_bits(tmp_p
     assert not (tmp_path / "killed" / "summary.json").exists()
     assert joined(pair(tmp_path / "killed")) == [0, 0]
     assert nets.read_summary(tmp_path / "killed").resumed == 1
-    two, killed = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("two", "killed"))
+    two, killed = (
+        (tmp_path / name / "model.safetensors").read_bytes() for name in ("two", "killed")
+    )
     assert two == killed
     run(tmp_path / "one", "ghost_groups=2")
     expected, found = (nets.load(tmp_path / name).state_dict() for name in ("one", "two"))
@@ -80,4 +101,8 @@ def test_the_end_of_another_process_is_said_in_one_line(tmp_path, pair):
     second.kill()
     first.join(60)
     said = (tmp_path / "said").read_text()
-    assert said == "ConnectionError: another process of this run has failed or was killed; what was saved is kept"
+    assert (
+        said
+        == "ConnectionError: another process of this run has failed or was killed; what was saved"
+        " is kept"
+    )

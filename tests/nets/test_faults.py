@@ -1,4 +1,5 @@
-"""Faults: kills at any moment, signals, a loss that is not finite, a full disk, a damaged checkpoint, two writers."""
+"""Faults: kills at any moment, signals, a loss that is not finite, a full disk, a damaged
+checkpoint, two writers."""
 
 import csv
 import errno
@@ -17,10 +18,10 @@ import torch
 from PIL import Image
 
 import nets
-from nets import checkpoint as checkpoint_module
 from nets.config import load_config
-from nets.runs import lock_run, prepare_run
-from nets.trainer import Trainer
+from nets.training import checkpoint as checkpoint_module
+from nets.training.folder import lock_run, prepare_run
+from nets.training.trainer import Trainer
 
 SETS = [
     "width=4",
@@ -51,7 +52,10 @@ def finish(process, seconds=120):
 def rows(out):
     """metrics.csv without what a clock wrote."""
     with (out / "metrics.csv").open() as handle:
-        return [{k: v for k, v in row.items() if k not in ("seconds", "images_per_second")} for row in csv.DictReader(handle)]
+        return [
+            {k: v for k, v in row.items() if k not in ("seconds", "images_per_second")}
+            for row in csv.DictReader(handle)
+        ]
 
 
 def assert_same(one, two):
@@ -92,7 +96,8 @@ def test_killed_at_random_moments_ends_with_the_same_bits(tmp_path, forked, whol
 
 
 def die_at_sync(out, count):
-    """A run that kills itself at its `count`-th fsync: between writing a file aside and renaming it, or after it."""
+    """A run that kills itself at its `count`-th fsync: between writing a file aside and renaming
+    it, or after it."""
     sync, left = os.fsync, [count]
 
     def fsync(handle):
@@ -113,7 +118,8 @@ def test_killed_inside_every_kind_of_write_ends_with_the_same_bits(tmp_path, for
 
 
 def slowly(out):
-    """A run with a pause in every step, long enough for a signal to arrive in it; writes what it returned beside the folder."""
+    """A run with a pause in every step, long enough for a signal to arrive in it; writes what it
+    returned beside the folder."""
     step = Trainer.train_step
 
     def train_step(self, *args):
@@ -160,7 +166,10 @@ def test_loss_that_is_not_finite_stops_and_names_the_step(tmp_path, monkeypatch)
         step(self, *args)
 
     monkeypatch.setattr(Trainer, "train_step", poisoned)
-    with pytest.raises(FloatingPointError, match=r"not finite at step 15 \(epoch 2\); the last good checkpoint is kept"):
+    with pytest.raises(
+        FloatingPointError,
+        match=r"not finite at step 15 \(epoch 2\); the last good checkpoint is kept",
+    ):
         run(tmp_path / "run")
     state = checkpoint_module.Checkpoints(tmp_path / "run" / "checkpoint").load()
     assert state.info["step"] == 12
@@ -175,18 +184,27 @@ AT_THE_END = ["validation=0", "select=last", "epochs=1", "checkpoint_steps=0"]
 @pytest.mark.parametrize("what", ["weights", "statistics", "moments"])
 @pytest.mark.parametrize("sets", [["checkpoint_steps=1"], AT_THE_END], ids=["save", "end"])
 def test_weights_that_are_not_finite_are_never_saved(tmp_path, monkeypatch, what, sets):
-    """The update may overflow though its loss was finite; without validation images nothing else would look at it."""
+    """The update may overflow though its loss was finite; without validation images nothing else
+    would look at it."""
     step, last = Trainer.train_step, 12 if sets is AT_THE_END else 3
 
     def poisoned(self, *args):
         step(self, *args)
         if self.step == last:
             model, moment = self.raw, next(iter(self.optimizer.state.values()))["exp_avg"]
-            {"weights": model.fc.weight.data, "statistics": model.stem_norm.running_var, "moments": moment}[what].fill_(float("nan"))
+            {
+                "weights": model.fc.weight.data,
+                "statistics": model.stem_norm.running_var,
+                "moments": moment,
+            }[what].fill_(float("nan"))
 
     monkeypatch.setattr(Trainer, "train_step", poisoned)
-    kept = "there was no checkpoint yet" if sets is AT_THE_END else "the last good checkpoint is kept"
-    with pytest.raises(FloatingPointError, match=rf"a weight is not finite after step {last} \(epoch 1\); {kept}"):
+    kept = (
+        "there was no checkpoint yet" if sets is AT_THE_END else "the last good checkpoint is kept"
+    )
+    with pytest.raises(
+        FloatingPointError, match=rf"a weight is not finite after step {last} \(epoch 1\); {kept}"
+    ):
         run(tmp_path / "run", *sets)
     assert not (tmp_path / "run" / "model.safetensors").exists()
     state = checkpoint_module.Checkpoints(tmp_path / "run" / "checkpoint").load()
@@ -203,7 +221,7 @@ def test_going_on_does_not_measure_the_start_again(tmp_path, monkeypatch, whole)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     with monkeypatch.context() as patch:
-        patch.setattr(sys.modules["nets.train"], "build", None)
+        patch.setattr(sys.modules["nets.training.train"], "build", None)
         run(out)
     torch.set_num_threads(threads)
     assert_same(out, whole[0])
@@ -214,7 +232,13 @@ def test_going_on_does_not_measure_the_start_again(tmp_path, monkeypatch, whole)
 
 def test_diverging_run_stops_by_itself(tmp_path):
     with pytest.raises(FloatingPointError, match=r"step \d+|after step"):
-        run(tmp_path / "run", "lr=1e30", "placement=relu_outside_nobn", "optim=sgd", "schedule=constant")
+        run(
+            tmp_path / "run",
+            "lr=1e30",
+            "placement=relu_outside_nobn",
+            "optim=sgd",
+            "schedule=constant",
+        )
 
 
 def test_full_disk_stops_with_the_last_good_checkpoint(tmp_path, monkeypatch, whole):
@@ -281,7 +305,13 @@ def test_data_that_changed_are_refused_on_going_on(tmp_path, monkeypatch):
     sets = (f"data=folder:{tmp_path / 'set'}", "batch_size=8", "crop=0")
     assert not run(tmp_path / "run", *sets, stop=lambda: True).finished
     place(50, label="c")
-    with pytest.raises(ValueError, match=r"has changed since .*: classes \('a', 'b'\) there and \('a', 'b', 'c'\) here; give the data"):
+    with pytest.raises(
+        ValueError,
+        match=(
+            r"has changed since .*: classes \('a', 'b'\) there and \('a', 'b', 'c'\) here; give the"
+            r" data"
+        ),
+    ):
         run(tmp_path / "run", *sets)
     shutil.rmtree(tmp_path / "set" / "c")
     place(51)
@@ -303,7 +333,9 @@ def test_a_signal_ends_the_wait_for_a_second_node(tmp_path, number, early):
     """It may come while it is noted for the loop, which does not begin, or in the wait itself."""
     words = [sys.executable, "-c", WAITS, str(tmp_path / "run"), "early" if early else "late"]
     env = {**os.environ, "OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1", "NODE_RANK": "0"}
-    process = subprocess.Popen(words, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    process = subprocess.Popen(
+        words, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
     try:
         assert process.stdout.readline() == "begins\n"
         time.sleep(0 if early else 2)
@@ -315,25 +347,36 @@ def test_a_signal_ends_the_wait_for_a_second_node(tmp_path, number, early):
     assert not (tmp_path / "run").exists()
 
 
-# a run on two nodes of which the second never comes; it says when its handlers are there, or when the wait is about to begin
+# a run on two nodes of which the second never comes; it says when its handlers are there, or when
+# the wait is about to begin
 WAITS = """
 import sys, time
 import lightning_fabric
 import nets
-module = sys.modules["nets.train"]
+module = sys.modules["nets.training.train"]
 config = nets.load_config("digits", ["nodes=2", "width=2", "batch_size=500"])
 if sys.argv[2] == "early":
     check = module.check_run
-    module.check_run = lambda *a, **k: (print("begins", flush=True), time.sleep(1), check(*a, **k))[2]
+    def slow(*a, **k):
+        print("begins", flush=True)
+        time.sleep(1)
+        return check(*a, **k)
+    module.check_run = slow
 else:
     launch = lightning_fabric.Fabric.launch
-    lightning_fabric.Fabric.launch = lambda self, *a, **k: (print("begins", flush=True), launch(self, *a, **k))[1]
+    def begun(self, *a, **k):
+        print("begins", flush=True)
+        return launch(self, *a, **k)
+    lightning_fabric.Fabric.launch = begun
 nets.train(config, sys.argv[1], progress=False)
 """
 
 
 def test_two_writers_are_refused(tmp_path):
     prepare_run(tmp_path / "run", config(), resume=True, force=False)
-    with lock_run(tmp_path / "run"), pytest.raises(FileExistsError, match="another process is training"):
+    with (
+        lock_run(tmp_path / "run"),
+        pytest.raises(FileExistsError, match="another process is training"),
+    ):
         run(tmp_path / "run")
     assert run(tmp_path / "run", "epochs=1").finished

@@ -1,4 +1,5 @@
-"""Selection: validation alone chooses, the test part is looked at once, and the weights that counted are those that are saved."""
+"""Selection: validation alone chooses, the test part is looked at once, and the weights that
+counted are those that are saved."""
 
 import csv
 
@@ -7,12 +8,21 @@ import torch
 from torch.nn import functional as F
 
 import nets
-from nets.checkpoint import Checkpoints, load_model
 from nets.config import load_config
-from nets.data import load_data
-from nets.trainer import Trainer
+from nets.data.sources import load_data
+from nets.training.checkpoint import Checkpoints, load_model
+from nets.training.trainer import Trainer
 
-SETS = ["width=4", "levels=2", "placement=regular", "init=chebyshev4", "validation=0.6", "batch_size=200", "epochs=3", "tensorboard=false"]
+SETS = [
+    "width=4",
+    "levels=2",
+    "placement=regular",
+    "init=chebyshev4",
+    "validation=0.6",
+    "batch_size=200",
+    "epochs=3",
+    "tensorboard=false",
+]
 SETS += ["optim=sgd", "lr=0.3", "schedule=constant"]
 STEPS = 9  # 575 images, three batches an epoch
 
@@ -36,13 +46,19 @@ def same(one, two):
 
 
 def scored(model, data, part):
-    """(mean cross-entropy, accuracy) on the images of a part as they are, in the model's precision."""
+    """(mean cross-entropy, accuracy) on the images of a part as they are, in the model's
+    precision."""
     dtype = next(model.parameters()).dtype
-    x = ((torch.from_numpy(data.images[part]).double() / 255 - data.mean[0]) / data.std[0]).to(dtype)
+    x = ((torch.from_numpy(data.images[part]).double() / 255 - data.mean[0]) / data.std[0]).to(
+        dtype
+    )
     labels = torch.from_numpy(data.labels[part])
     with torch.no_grad():
         scores = model.eval()(x).double()
-    return F.cross_entropy(scores, labels).item(), (scores.argmax(1) == labels).double().mean().item()
+    return (
+        F.cross_entropy(scores, labels).item(),
+        (scores.argmax(1) == labels).double().mean().item(),
+    )
 
 
 @pytest.fixture
@@ -58,8 +74,12 @@ def looks(monkeypatch):
     return seen
 
 
-@pytest.mark.parametrize("sets", [["select=last"], ["select=best"], ["select=best", "ema=0.5"]], ids=" ".join)
-def test_validation_after_every_epoch_and_the_test_part_once_at_the_end(tmp_path, looks, data, sets):
+@pytest.mark.parametrize(
+    "sets", [["select=last"], ["select=best"], ["select=best", "ema=0.5"]], ids=" ".join
+)
+def test_validation_after_every_epoch_and_the_test_part_once_at_the_end(
+    tmp_path, looks, data, sets
+):
     run(tmp_path / "run", *sets)
     validation, test = data.validation.tolist(), data.test.tolist()
     assert looks == [(3, validation), (6, validation), (9, validation), (9, test)]
@@ -67,7 +87,8 @@ def test_validation_after_every_epoch_and_the_test_part_once_at_the_end(tmp_path
     assert not run(tmp_path / "parts", *sets, stop=lambda: True).finished
     while not run(tmp_path / "parts", *sets, resume=True, stop=lambda: len(looks) == 1).finished:
         pass
-    assert looks == [(3, validation), (6, validation), (9, validation), (9, test)]  # a stopped and resumed run looks no more often
+    # a stopped and resumed run looks no more often
+    assert looks == [(3, validation), (6, validation), (9, validation), (9, test)]
     run(tmp_path / "parts", *sets, resume=True)
     assert len(looks) == 4
 
@@ -86,11 +107,15 @@ def test_numbers_are_those_of_the_parts_they_are_named_after(tmp_path, data):
     losses = {}
     for name, part in (("val", data.validation), ("test", data.test)):
         losses[name], accuracy = scored(model, data, part)
-        assert getattr(summary, f"{name}_loss") == pytest.approx(losses[name], rel=1e-6)  # images are normalised in float32
+        # images are normalised in float32
+        assert getattr(summary, f"{name}_loss") == pytest.approx(losses[name], rel=1e-6)
         assert getattr(summary, f"{name}_accuracy") == pytest.approx(accuracy, rel=1e-12)
     assert abs(losses["val"] - losses["test"]) > 1e-2  # else the two could be swapped
     last = rows(tmp_path / "run")[-1]
-    assert (float(last["val_loss"]), float(last["train_loss"])) == (summary.val_loss, summary.train_loss)
+    assert (float(last["val_loss"]), float(last["train_loss"])) == (
+        summary.val_loss,
+        summary.train_loss,
+    )
 
 
 @pytest.mark.parametrize("ema", [0.0, 0.6])
@@ -101,15 +126,19 @@ def test_the_mean_of_weights_is_evaluated_and_saved_where_there_is_one(tmp_path,
     saved, live = nets.load(out).state_dict(), state.part("model")
     assert same(saved, state.part("ema") if ema else live)
     assert same(saved, live) is not bool(ema)
-    assert summary.val_loss == pytest.approx(scored(nets.load(out), data, data.validation)[0], rel=1e-6)
+    assert summary.val_loss == pytest.approx(
+        scored(nets.load(out), data, data.validation)[0], rel=1e-6
+    )
     if ema:
         assert saved["stem_norm.num_batches_tracked"] == STEPS
         model = nets.load(out)
         model.load_state_dict(live)
-        assert abs(summary.val_loss - scored(model, data, data.validation)[0]) > 1e-2  # the live weights score otherwise
+        # the live weights score otherwise
+        assert abs(summary.val_loss - scored(model, data, data.validation)[0]) > 1e-2
 
 
-# (accuracy, loss) on validation after each epoch, and the epoch that is best: the larger accuracy, then the smaller loss, then the earlier
+# (accuracy, loss) on validation after each epoch, and the epoch that is best: the larger accuracy,
+# then the smaller loss, then the earlier
 SCRIPTS = {
     "accuracy": ([(0.2, 2.0), (0.5, 1.5), (0.4, 1.0)], 2),
     "loss": ([(0.5, 1.5), (0.5, 1.2), (0.5, 1.3)], 2),
@@ -120,7 +149,8 @@ SCRIPTS = {
 
 @pytest.fixture
 def scripted(monkeypatch):
-    """scripted(script) -> list of the weights after each epoch; validation then says what the script says."""
+    """scripted(script) -> list of the weights after each epoch; validation then says what the
+    script says."""
 
     def patch(script):
         kept, evaluate = [], Trainer.evaluate
@@ -163,7 +193,8 @@ def test_the_best_epochs_weights_are_saved_and_tested(tmp_path, data, scripted, 
     assert summary.train_loss == float(rows(out)[best - 1]["train_loss"])
     loss, accuracy = scored(nets.load(out), data, data.test)
     assert summary.test_loss == pytest.approx(loss, rel=1e-4)  # float32
-    assert summary.test_accuracy == pytest.approx(accuracy, abs=1.1 / len(data.test))  # one image may sit on the boundary
+    # one image may sit on the boundary
+    assert summary.test_accuracy == pytest.approx(accuracy, abs=1.1 / len(data.test))
 
 
 def test_the_last_epochs_weights_where_nothing_is_selected(tmp_path, scripted):
@@ -176,11 +207,13 @@ def test_the_last_epochs_weights_where_nothing_is_selected(tmp_path, scripted):
     assert not Checkpoints(tmp_path / "run" / "checkpoint").load().part("best")
 
 
-# what is not finite is not saved ---------------------------------------------------------------------------------
+# what is not finite is not saved
+# ------------------------------------------------------------------------------------------
 
 
 def test_a_bad_loss_noted_on_the_device_stops_the_next_save(tmp_path, monkeypatch):
-    """As on an accelerator, where the host looks at the mark only when it saves: weights are finite, the mark alone speaks."""
+    """As on an accelerator, where the host looks at the mark only when it saves: weights are
+    finite, the mark alone speaks."""
     agreed = Trainer.agreed
 
     def marked(self, stop, **options):
@@ -191,7 +224,9 @@ def test_a_bad_loss_noted_on_the_device_stops_the_next_save(tmp_path, monkeypatc
     monkeypatch.setattr(Trainer, "agreed", marked)
     with pytest.raises(FloatingPointError, match=r"not finite at step 2 \(epoch 1\)"):
         run(tmp_path / "run", "checkpoint_steps=1")
-    assert [path.name for path in Checkpoints(tmp_path / "run" / "checkpoint").files()] == ["step-000000001.safetensors"]
+    assert [path.name for path in Checkpoints(tmp_path / "run" / "checkpoint").files()] == [
+        "step-000000001.safetensors"
+    ]
 
 
 @pytest.mark.parametrize("part", ["validation", "test"])
@@ -211,7 +246,8 @@ def test_scores_that_are_not_finite_leave_no_model(tmp_path, monkeypatch, part):
     assert run(tmp_path / "run", "epochs=1", resume=True).finished
 
 
-# seeds -----------------------------------------------------------------------------------------------------------
+# seeds
+# ------------------------------------------------------------------------------------------
 
 
 def test_the_seed_draws_the_start_and_leaves_the_split_alone(tmp_path, looks):
@@ -220,7 +256,13 @@ def test_the_seed_draws_the_start_and_leaves_the_split_alone(tmp_path, looks):
         run(tmp_path / name, f"seed={seed}", "epochs=1", "init=uniform")
         starts.append(load_model(tmp_path / name / "start.safetensors").state_dict())
     assert same(starts[0], starts[2])
-    drawn = [name for name in starts[0] if name.endswith("A.weight") or "coefficients" in name or name in ("stem.weight", "fc.weight")]
+    drawn = [
+        name
+        for name in starts[0]
+        if name.endswith("A.weight")
+        or "coefficients" in name
+        or name in ("stem.weight", "fc.weight")
+    ]
     assert len(drawn) == 2 * 3 + 2  # A and two coefficients a level, the first and the last layer
     for key in drawn:
         assert not torch.equal(starts[0][key], starts[1][key]), key

@@ -1,4 +1,5 @@
-"""Wrong values of models, starts, data and learning: one line that says what was given, and nothing done."""
+"""Wrong values of models, starts, data and learning: one line that says what was given, and nothing
+done."""
 
 import io
 import pickle
@@ -12,8 +13,8 @@ from PIL import Image
 import nets
 from mgtheory import problems
 from nets.config import load_config
-from nets.data import load_data
-from nets.readers import read_cifar
+from nets.data.readers import read_cifar
+from nets.data.sources import load_data
 
 MODEL_OPTIONS = [
     ("q2", {"width": "8"}, "width is '8'"),
@@ -54,7 +55,11 @@ STARTS = [
     ("minimax:points=3", {}, "unknown option 'points'"),
     ("two_grid_optimal:lower=0.3", {}, "allowed are: pre, post, coarsening"),
     ("two_grid_optimal:pre=x", {}, "pre is .x.|two_grid_optimal: "),
-    ("constant:value=1e-39", {}, r"linear coefficient w would be 1e\+39, must be finite in torch.float32"),
+    (
+        "constant:value=1e-39",
+        {},
+        r"linear coefficient w would be 1e\+39, must be finite in torch.float32",
+    ),
     ("uniform:a=x", {}, "option a of scheme uniform is 'x'"),
     ("xavier", {"operator": "laplacian", "small": "x"}, "small is 'x'"),
     ("xavier", {"operator": "shifted", "margin": float("nan")}, "margin is nan"),
@@ -74,9 +79,17 @@ def test_starts(scheme, options, message):
 
 def test_options_that_a_family_uses_pass():
     model = nets.create_model("q2", width=4, levels=2)
-    assert nets.initialise(model, "two_grid_optimal:pre=2,post=1", size=(8, 8)).options == {"pre": 2, "post": 1}
-    reports = [nets.initialise(model, f"chebyshev:lower={lower}", size=(8, 8), operator="keep") for lower in (0.1, 0.5)]
-    assert [level.lower for report in reports for level in report.levels] == pytest.approx([0.1, 0.1, 0.5, 0.5])
+    assert nets.initialise(model, "two_grid_optimal:pre=2,post=1", size=(8, 8)).options == {
+        "pre": 2,
+        "post": 1,
+    }
+    reports = [
+        nets.initialise(model, f"chebyshev:lower={lower}", size=(8, 8), operator="keep")
+        for lower in (0.1, 0.5)
+    ]
+    assert [level.lower for report in reports for level in report.levels] == pytest.approx(
+        [0.1, 0.1, 0.5, 0.5]
+    )
 
 
 def test_zero_operator_has_no_spectral_start():
@@ -99,7 +112,10 @@ def test_spectral_roots_differ_where_real_eigenvalues_are_too_few():
     [
         (
             ["schedule=step", "milestones=[150,225]"],
-            r"optim\.milestones\.0 is 150; allowed is a list of entries, each a number x with 0 < x < 1",
+            (
+                r"optim\.milestones\.0 is 150; allowed is a list of entries, each a number x with 0"
+                r" < x < 1"
+            ),
         ),
         (["model.options.generator=3"], "drawn by train.seed"),
         (["model.options.steps=2.0"], "steps is 2.0"),
@@ -123,7 +139,10 @@ def test_hostile_image_folders(tmp_path, monkeypatch):
     Image.new("L", (8, 8)).save(picture, "PNG")
     bomb = bytearray(picture.getvalue())
     bomb[16:24] = (60000).to_bytes(4, "big") * 2
-    for name, content, flag in (("bomb.zip", bytes(bomb), 0), ("locked.zip", picture.getvalue(), 1)):
+    for name, content, flag in (
+        ("bomb.zip", bytes(bomb), 0),
+        ("locked.zip", picture.getvalue(), 1),
+    ):
         with zipfile.ZipFile(tmp_path / name, "w") as archive:
             archive.writestr("train/cat/0.png", content)
         if flag:  # "encrypted" in both headers

@@ -10,7 +10,8 @@ from polymgnet.cli import main
 
 @pytest.fixture
 def run(capsys):
-    """run("derive", "--degree", "3", ...) -> status, out, err; options separated as a shell would."""
+    """run("derive", "--degree", "3", ...) -> status, out, err; options separated as a shell
+    would."""
 
     def call(*words):
         capsys.readouterr()
@@ -52,5 +53,6 @@ def refused(run):
 
 @pytest.fixture(autouse=True)
 def wide_tables(monkeypatch):
-    """Parallel test workers set COLUMNS to a terminal's width, which folds tables; without it they keep their own."""
+    """Parallel test workers set COLUMNS to a terminal's width, which folds tables; without it they
+    keep their own."""
     monkeypatch.delenv("COLUMNS", raising=False)

@@ -1,4 +1,5 @@
-"""A wrong value ends with exit status 2 and one line that says what was given and what is allowed; nothing is written or overwritten."""
+"""A wrong value ends with exit status 2 and one line that says what was given and what is allowed;
+nothing is written or overwritten."""
 
 import json
 
@@ -20,12 +21,20 @@ WRONG = {
     "derive --family chebyshev4 --degree 3 --lmax -8": ("-8",),
     "derive --family chebyshev4 --degree 3 --lmax inf": ("inf",),
     "derive --family chebyshev --degree 3 --lmax 8": ("interval",),
-    "derive --family chebyshev --degree 3 --interval 1 2 --lmax 8": ("--interval and --lmax", "only one"),
+    "derive --family chebyshev --degree 3 --interval 1 2 --lmax 8": (
+        "--interval and --lmax",
+        "only one",
+    ),
     "derive --family chebyshev --degree 3 --interval 1 2 --n 31": ("--n belongs to --problem",),
-    "derive --family chebyshev4 --degree 3 --lmax 2 --boundary periodic": ("--boundary belongs to --problem",),
+    "derive --family chebyshev4 --degree 3 --lmax 2 --boundary periodic": (
+        "--boundary belongs to --problem",
+    ),
     "derive --family chebyshev --degree 3 --problem nonsense": ("nonsense", "poisson2d"),
     "derive --family chebyshev --degree 3 --n 0": ("0", "at least 1"),
-    "derive --family chebyshev --degree 3 --boundary open": ("open", "dirichlet, neumann, periodic"),
+    "derive --family chebyshev --degree 3 --boundary open": (
+        "open",
+        "dirichlet, neumann, periodic",
+    ),
     "derive --family minimax --degree 3 --points missing.txt": ("missing.txt",),
     "derive --family chebyshev --degree 3 --out missing/folder/init.json": ("missing/folder",),
     "derive --family chebyshev": ("--degree",),
@@ -39,15 +48,25 @@ WRONG = {
     "lfa --smoother jacobi --degree 2": ("--degree",),
     "lfa --smoother nonsense": ("nonsense", "red_black"),
     "lfa --pre -1": ("-1",),
-    "lfa --restriction nonsense": ("--restriction is 'nonsense'; allowed are full, half, injection\n",),
-    "lfa --coarsening nonsense": ("--coarsening is 'nonsense'; allowed are galerkin, rediscretise\n",),
+    "lfa --restriction nonsense": (
+        "--restriction is 'nonsense'; allowed are full, half, injection\n",
+    ),
+    "lfa --coarsening nonsense": (
+        "--coarsening is 'nonsense'; allowed are galerkin, rediscretise\n",
+    ),
     "lfa --cycle X": ("X", "V"),
     "lfa --verify --n 7": ("--n is 7;", "even number"),
     "lfa --verify --n 0": ("0", "at least 2"),
     "lfa --n 32": ("--n is the grid of --verify",),
     "lfa --init missing.json": ("missing.json",),
-    "train --out runs/new --set accelerator=mps": ("train.accelerator is mps", "allowed are auto, cpu"),
-    "train --out runs/new --set seed=99999999999999999999999": ("train.seed is 99999999999999999999999", "0 <= x <"),
+    "train --out runs/new --set accelerator=mps": (
+        "train.accelerator is mps",
+        "allowed are auto, cpu",
+    ),
+    "train --out runs/new --set seed=99999999999999999999999": (
+        "train.seed is 99999999999999999999999",
+        "0 <= x <",
+    ),
     "train --out runs/new --set width=2 --init constant:value=1e-39": ("1e+39", "finite"),
     "train --out runs/new --init file:~/no-such-init.json": ("no-such-init.json",),
     "train --out runs/new --data folder:": ("folder: has no path",),
@@ -64,7 +83,10 @@ WRONG = {
     "solve --n 15 --pre 0 --post 0": ("pre and post are 0",),
     "compare-smoothers --n 15 --pre 0 --post 0": ("pre and post are 0",),
     "solve --n 10000000": ("100,000,000,000,000 unknowns", "GiB", "at most --n", "stencil"),
-    "solve --problem poisson3d --n 100000 --backend stencil": ("1,000,000,000,000,000 unknowns", "at most --n"),
+    "solve --problem poisson3d --n 100000 --backend stencil": (
+        "1,000,000,000,000,000 unknowns",
+        "at most --n",
+    ),
     "compare-smoothers --n 10000000": ("100,000,000,000,000 unknowns", "at most --n"),
     "solve --n 15 --tol nan": ("tol",),
     "solve --n 15 --maxiter -1": ("maxiter", "-1"),
@@ -122,7 +144,13 @@ def test_wrong_value(refused, monkeypatch, tmp_path, line):
     assert list(tmp_path.iterdir()) == []
 
 
-FOREIGN = {"empty": "", "truncated": '{"kind": "initial_coeff', "list": "[1, 2]", "other": '{"kind": "something"}', "number": "3"}
+FOREIGN = {
+    "empty": "",
+    "truncated": '{"kind": "initial_coeff',
+    "list": "[1, 2]",
+    "other": '{"kind": "something"}',
+    "number": "3",
+}
 
 
 @pytest.mark.parametrize("kind", FOREIGN)
@@ -149,7 +177,14 @@ def test_foreign_config(refused, tmp_path, kind):
 
 @pytest.mark.parametrize("command", ["analyze", "figures"])
 @pytest.mark.parametrize(
-    "content", [{}, {"notes.txt": "mine"}, {"config.json": "{"}, {"config.json": "{}"}, {"summary.json": "[]", "config.json": "[]"}]
+    "content",
+    [
+        {},
+        {"notes.txt": "mine"},
+        {"config.json": "{"},
+        {"config.json": "{}"},
+        {"summary.json": "[]", "config.json": "[]"},
+    ],
 )
 def test_foreign_run_folder(refused, tmp_path, command, content):
     for name, text in content.items():
@@ -161,13 +196,20 @@ def test_foreign_run_folder(refused, tmp_path, command, content):
 def test_train_leaves_foreign_folder(refused, tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
     for extra in ([], ["--resume"], ["--force"]):
-        assert "thesis.tex" in refused("train", "--out", tmp_path, "--set", "epochs=1", "--set", "width=2", *extra)
+        assert "thesis.tex" in refused(
+            "train", "--out", tmp_path, "--set", "epochs=1", "--set", "width=2", *extra
+        )
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
 
 
 def test_points_file(refused, tmp_path):
     path = tmp_path / "points.txt"
-    for text, what in (("1\na b\n", "line 2 is 'a b'"), ("# n\n1 2 3\n", "line 2 is '1 2 3'"), ("", "empty"), ("# n\n", "empty")):
+    for text, what in (
+        ("1\na b\n", "line 2 is 'a b'"),
+        ("# n\n1 2 3\n", "line 2 is '1 2 3'"),
+        ("", "empty"),
+        ("# n\n", "empty"),
+    ):
         path.write_text(text)
         said = refused("derive", "--family", "minimax", "--degree", 1, "--points", path)
         assert "points.txt" in said

@@ -1,4 +1,5 @@
-"""derive, lfa, solve and compare-smoothers: the numbers of theory, one JSON document, and help that names the registries."""
+"""derive, lfa, solve and compare-smoothers: the numbers of theory, one JSON document, and help that
+names the registries."""
 
 import json
 import math
@@ -10,7 +11,7 @@ import pytest
 import mgtheory
 from mgtheory import problems
 from mgtheory.families import FAMILIES
-from mgtheory.problems import PROBLEMS
+from mgtheory.problems.problem import PROBLEMS
 from polymgnet.commands import COMMANDS
 from polymgnet.solving import check_size
 
@@ -43,7 +44,8 @@ def test_help_names_the_registries(run):
 
 
 def test_help_says_how_a_run_ends_and_starts(run):
-    """The exit status of signals where training may be stopped; which A the theory's assumptions hold for."""
+    """The exit status of signals where training may be stopped; which A the theory's assumptions
+    hold for."""
     for command in ("train", "study", "demo"):
         text = " ".join(run(command, "--help").out.split())
         assert "143 (SIGTERM)" in text
@@ -54,7 +56,8 @@ def test_help_says_how_a_run_ends_and_starts(run):
 
 
 def test_config_shows_every_key_and_prints_a_file(run, document, tmp_path):
-    """What --json prints is a configuration with the same values; the tables name the registries and the value that --set gave."""
+    """What --json prints is a configuration with the same values; the tables name the registries
+    and the value that --set gave."""
     data = document("config", "fast", "--set", "lr=0.2")
     path = tmp_path / "mine.json"
     path.write_text(json.dumps(data))
@@ -62,7 +65,9 @@ def test_config_shows_every_key_and_prints_a_file(run, document, tmp_path):
     assert data["optim"]["lr"] == 0.2
     assert data["train"]["precision"] == "bf16"
     out = run("config", "fast", "--set", "lr=0.2").out
-    assert {f"{section}.{key}" for section, keys in data.items() for key in keys} <= set(out.split())
+    assert {f"{section}.{key}" for section, keys in data.items() for key in keys} <= set(
+        out.split()
+    )
     assert "optim.lr                0.2 " in out
     assert "0 <= x < 1" in out
     assert "preact_resnet18" in out
@@ -76,7 +81,8 @@ def test_version(run):
 
 
 def test_derive_chebyshev(document):
-    """The oracle on [1, 2], k = 3: ascending coefficients of q are [1, -2.12121212, 1.45454545, -0.32323232]."""
+    """The oracle on [1, 2], k = 3: ascending coefficients of q are [1, -2.12121212, 1.45454545,
+    -0.32323232]."""
     data = document("derive", "--family", "chebyshev", "--degree", 3, "--interval", 1, 2)
     roots = np.array([complex(*pair) for pair in data["roots"]])
     q = np.poly1d(np.poly(1 / roots)).coef.real  # prod (s - 1/r), descending in s = ascending in t
@@ -88,7 +94,9 @@ def test_derive_chebyshev(document):
 
 def test_derive_gamma_of_the_fourth_kind(document):
     """1/gamma = (4/3) k (k + 1)."""
-    assert document("derive", "--family", "chebyshev4", "--degree", 3, "--lmax", 8)["gamma"] == pytest.approx(1 / 16, rel=1e-9)
+    assert document("derive", "--family", "chebyshev4", "--degree", 3, "--lmax", 8)[
+        "gamma"
+    ] == pytest.approx(1 / 16, rel=1e-9)
 
 
 def test_derive_defaults_to_poisson2d(document):
@@ -104,7 +112,9 @@ def test_derive_writes_what_load_reads(run, refused, tmp_path):
     assert mgtheory.InitialCoefficients.load(path).family == "chebyshev4_opt"
     assert "--force" in refused("derive", "--family", "chebyshev", "--degree", 2, "--out", path)
     assert path.read_bytes() == before
-    assert run("derive", "--family", "chebyshev", "--degree", 2, "--out", path, "--force").status == 0
+    assert (
+        run("derive", "--family", "chebyshev", "--degree", 2, "--out", path, "--force").status == 0
+    )
     assert mgtheory.InitialCoefficients.load(path).family == "chebyshev"
 
 
@@ -118,7 +128,8 @@ def test_derive_from_points(document, tmp_path):
 
 
 def test_complex_points_have_no_interval_and_no_gamma(run, document, tmp_path):
-    """Of 1, 3 and 2 ± i: the set, its largest modulus and max |q|, by hand; gamma and the V-cycle bound are for positive definite A."""
+    """Of 1, 3 and 2 ± i: the set, its largest modulus and max |q|, by hand; gamma and the V-cycle
+    bound are for positive definite A."""
     path = tmp_path / "points.txt"
     path.write_text("1 0\n3 0\n2 1\n2 -1\n")
     words = ("derive", "--family", "minimax", "--degree", 1, "--points", path)
@@ -126,7 +137,9 @@ def test_complex_points_have_no_interval_and_no_gamma(run, document, tmp_path):
     assert data["interval"] is None
     assert data["gamma"] is None
     found = dict(data["points"])
-    assert found.pop("largest_q") == pytest.approx(max(abs(1 - z / complex(*data["roots"][0])) for z in (1, 3, 2 + 1j, 2 - 1j)))
+    assert found.pop("largest_q") == pytest.approx(
+        max(abs(1 - z / complex(*data["roots"][0])) for z in (1, 3, 2 + 1j, 2 - 1j))
+    )
     assert found == {"count": 4, "real": [1, 3], "imaginary": [-1, 1], "largest_modulus": 3}
     out = run(*words).out
     assert "4 points, real parts 1 to 3, imaginary parts -1 to 1, moduli up to 3" in out
@@ -139,13 +152,15 @@ def test_real_points(document, tmp_path, text, definite):
     path = tmp_path / "points.txt"
     path.write_text(text)
     data = document("derive", "--family", "minimax", "--degree", 2, "--points", path)
-    assert (data["gamma"] is not None, "points" not in data, data["interval"] == [1, 3]) == (definite,) * 3
+    assert (data["gamma"] is not None, "points" not in data, data["interval"] == [1, 3]) == (
+        definite,
+    ) * 3
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_derive_says_which_options_a_family_takes(refused, family, tmp_path):
     """The table of options is that of `mgtheory.derive`'s sources; operators have no option."""
-    from mgtheory.initialise import _SOURCES
+    from mgtheory.derive import _SOURCES
     from polymgnet.commands.derive import USABLE
 
     needs = FAMILIES[family].needs
@@ -155,7 +170,10 @@ def test_derive_says_which_options_a_family_takes(refused, family, tmp_path):
     for option, values in {"--interval": (1, 2), "--lmax": (2,), "--points": (path,)}.items():
         if option not in USABLE[needs]:
             said = refused("derive", "--family", family, "--degree", 4, option, *values)
-            assert f"{family} cannot be derived from {option}; it takes {' or '.join(USABLE[needs])}" in said
+            assert (
+                f"{family} cannot be derived from {option}; it takes {' or '.join(USABLE[needs])}"
+                in said
+            )
             assert "operator" not in said
 
 
@@ -167,12 +185,16 @@ def test_lfa_smoothing_factor(document, degree, mu):
 
 
 def test_lfa_verify_agrees(document):
-    run = document("lfa", "--family", "chebyshev", "--degree", 2, "--verify", "--n", 32)["verification"]
+    run = document("lfa", "--family", "chebyshev", "--degree", 2, "--verify", "--n", 32)[
+        "verification"
+    ]
     assert run["agree"]
     assert run["measured"] == pytest.approx(run["predicted"], rel=0.01)
 
 
-@pytest.mark.parametrize(("options", "factor"), [(("--restriction", "half"), 0.125), (("--restriction", "full"), 0.074)])
+@pytest.mark.parametrize(
+    ("options", "factor"), [(("--restriction", "half"), 0.125), (("--restriction", "full"), 0.074)]
+)
 def test_lfa_red_black(document, options, factor):
     data = document("lfa", "--smoother", "red-black", "--coarsening", "rediscretise", *options)
     assert data["two_grid_factor"] == pytest.approx(factor, abs=5e-4)
@@ -187,7 +209,8 @@ def test_lfa_takes_derived_coefficients(run, document, tmp_path):
 
 @pytest.mark.parametrize("backend", ["sparse", "stencil", "torch"])
 def test_solve_backends(document, backend):
-    """Every backend runs the same cycle: as many iterations, the discretisation's error, residuals that are true."""
+    """Every backend runs the same cycle: as many iterations, the discretisation's error, residuals
+    that are true."""
     if backend == "stencil":
         pytest.importorskip("numba")
     data = document("solve", *SMALL, "--degree", 2, "--backend", backend, "--tol", "1e-9")
@@ -195,7 +218,8 @@ def test_solve_backends(document, backend):
     assert data["converged"]
     assert data["iterations"] == len(norms) - 1
     assert norms[-1] <= 1e-9 * norms[0] < norms[-2]
-    assert data["error"] == pytest.approx(5.3e-4, rel=0.05)  # h^2 scheme at h = 1/32, smooth solution
+    # h^2 scheme at h = 1/32, smooth solution
+    assert data["error"] == pytest.approx(5.3e-4, rel=0.05)
     assert data["setup_seconds"] > 0
     assert data["solve_seconds"] > 0
 
@@ -209,20 +233,26 @@ def test_solve_krylov(document, method):
 
 def test_solve_full_multigrid_starts_from_the_loads(document):
     """The first pass takes the scheme's right-hand side on every level, not the restricted one."""
-    from mgtheory.hierarchy import Hierarchy
-    from mgtheory.problems import create
+    from mgtheory.multigrid.hierarchy import Hierarchy
+    from mgtheory.problems.problem import create
 
     problem = create("poisson2d-9point", n=31)
     solve = Hierarchy.build(problem, smoother="chebyshev4", degree=3).solve
-    right, wrong = (solve(problem.b, cycle="FMG", maxiter=1, **extra).residual_norms[1] for extra in ({"loads": problem.equation.load}, {}))
-    data = document("solve", "--problem", "poisson2d-9point", "--n", 31, "--degree", 3, "--cycle", "FMG")
+    right, wrong = (
+        solve(problem.b, cycle="FMG", maxiter=1, **extra).residual_norms[1]
+        for extra in ({"loads": problem.equation.load}, {})
+    )
+    data = document(
+        "solve", "--problem", "poisson2d-9point", "--n", 31, "--degree", 3, "--cycle", "FMG"
+    )
     assert data["residual_norms"][1] == pytest.approx(right, rel=1e-9)
     assert abs(right - wrong) > 0.005 * right
 
 
 @pytest.mark.parametrize("suffix", ["png", "pdf", "svg"])
 def test_solve_draws_its_history(run, refused, tmp_path, suffix):
-    """A figure in the format of its name, beside the same table; unchanged when made again, and not overwritten unasked."""
+    """A figure in the format of its name, beside the same table; unchanged when made again, and not
+    overwritten unasked."""
     path = tmp_path / f"history.{suffix}"
     words = ("solve", *SMALL, "--plot", path)
     assert "||b - A x||" in run(*words).out
@@ -238,13 +268,20 @@ def test_solve_draws_a_run_that_failed(run, tmp_path):
     path = tmp_path / "history.svg"
     assert run("solve", *SMALL, "--maxiter", 2, "--plot", path).status == 1
     text = path.read_text()
-    for part in ("poisson2d, 31 × 31, dirichlet", "V(1,1), chebyshev4 of degree 2", "tolerance", "cycles"):
+    for part in (
+        "poisson2d, 31 × 31, dirichlet",
+        "V(1,1), chebyshev4 of degree 2",
+        "tolerance",
+        "cycles",
+    ):
         assert part in text
 
 
 def test_solve_refuses_figures_it_cannot_write(refused, tmp_path):
     assert "one of .png, .pdf, .svg" in refused("solve", *SMALL, "--plot", tmp_path / "history.gif")
-    assert "does not exist" in refused("solve", *SMALL, "--plot", tmp_path / "missing" / "history.png")
+    assert "does not exist" in refused(
+        "solve", *SMALL, "--plot", tmp_path / "missing" / "history.png"
+    )
     assert not list(tmp_path.iterdir())
 
 
@@ -285,13 +322,21 @@ def test_compare_smoothers(document):
     assert chebyshev["measured_factor"] < chebyshev["bound"] < 1
     assert "3d + 1" in rows["mls", 3]["refused"]
     for row in rows.values():
-        assert row["refused"] or row["seconds_per_digit"] == pytest.approx(row["seconds_per_cycle"] / -math.log10(row["measured_factor"]))
-    assert data["winner"]["seconds_per_digit"] == min(row["seconds_per_digit"] for row in rows.values() if not row["refused"])
-    assert any("degree 3: chebyshev4_opt loses in two-grid factor" in line for line in data["optimised_fourth_kind_loses"])
+        assert row["refused"] or row["seconds_per_digit"] == pytest.approx(
+            row["seconds_per_cycle"] / -math.log10(row["measured_factor"])
+        )
+    assert data["winner"]["seconds_per_digit"] == min(
+        row["seconds_per_digit"] for row in rows.values() if not row["refused"]
+    )
+    assert any(
+        "degree 3: chebyshev4_opt loses in two-grid factor" in line
+        for line in data["optimised_fourth_kind_loses"]
+    )
 
 
 def test_compare_smoothers_says_what_the_bound_is(run):
-    """Which C, and of which norm, under the table and in the help; nothing of it where there is no bound."""
+    """Which C, and of which norm, under the table and in the help; nothing of it where there is no
+    bound."""
     words = ("compare-smoothers", *SMALL, "--degrees", 1, "--family", "chebyshev4", "--repeats", 1)
     out = run(*words).out
     assert "C/(C + 1/gamma) with C = 4, the approximation constant" in out
@@ -306,7 +351,18 @@ def test_compare_smoothers_takes_the_coarse_operator(document):
     """Chebyshev of degree 2: two-grid factor 0.1207 rediscretised, 0.0867 with Galerkin."""
     found = {}
     for rule in ("rediscretise", "galerkin"):
-        data = document("compare-smoothers", *SMALL, "--degrees", 2, "--family", "chebyshev", "--repeats", 1, "--coarsening", rule)
+        data = document(
+            "compare-smoothers",
+            *SMALL,
+            "--degrees",
+            2,
+            "--family",
+            "chebyshev",
+            "--repeats",
+            1,
+            "--coarsening",
+            rule,
+        )
         found[rule] = data["rows"][0]
     assert found["rediscretise"]["two_grid_factor"] == pytest.approx(0.1207, abs=1e-4)
     assert found["galerkin"]["two_grid_factor"] == pytest.approx(0.0867, abs=1e-4)
@@ -315,7 +371,18 @@ def test_compare_smoothers_takes_the_coarse_operator(document):
 
 def test_compare_smoothers_measures_nothing(run):
     """No table without a row: the reasons, and exit status 1."""
-    result = run("compare-smoothers", *SMALL, "--degrees", 1, "--family", "chebyshev4", "--repeats", 1, "--n", 2)
+    result = run(
+        "compare-smoothers",
+        *SMALL,
+        "--degrees",
+        1,
+        "--family",
+        "chebyshev4",
+        "--repeats",
+        1,
+        "--n",
+        2,
+    )
     assert result.status == 1
     assert "two-grid" not in result.out
     assert result.out.count("left out: ") == 4
@@ -323,22 +390,49 @@ def test_compare_smoothers_measures_nothing(run):
 
 
 def test_compare_smoothers_bound(document):
-    """C = 2 in 1D and for the finite elements, 4 for the 5-point stencil; bound = C/(C + 1/gamma) with 1/gamma = 8/3."""
+    """C = 2 in 1D and for the finite elements, 4 for the 5-point stencil; bound = C/(C + 1/gamma)
+    with 1/gamma = 8/3."""
     for problem, constant in (("poisson1d", 2), ("poisson2d-q1", 2), ("poisson2d", 4)):
-        words = ("--problem", problem, "--n", 127, "--degrees", 1, "--family", "chebyshev4", "--repeats", 1)
+        words = (
+            "--problem",
+            problem,
+            "--n",
+            127,
+            "--degrees",
+            1,
+            "--family",
+            "chebyshev4",
+            "--repeats",
+            1,
+        )
         data = document("compare-smoothers", *words)
         assert data["approximation_constant"] == pytest.approx(constant, abs=1e-9)
         assert data["rows"][0]["bound"] == pytest.approx(constant / (constant + 8 / 3), abs=1e-6)
 
 
 @pytest.mark.parametrize(
-    ("problem", "n", "backend"), [("poisson1d", 31, "sparse"), ("poisson2d", 15, "stencil"), ("poisson3d", 7, "torch")]
+    ("problem", "n", "backend"),
+    [("poisson1d", 31, "sparse"), ("poisson2d", 15, "stencil"), ("poisson3d", 7, "torch")],
 )
 def test_compare_smoothers_on_a_small_grid(document, problem, n, backend):
-    """A grid that a solver would treat directly is coarsened twice, so that there is a factor; that of two grids, to 30 %."""
+    """A grid that a solver would treat directly is coarsened twice, so that there is a factor; that
+    of two grids, to 30 %."""
     if backend == "stencil":
         pytest.importorskip("numba")
-    words = ("--problem", problem, "--n", n, "--degrees", 2, "--family", "chebyshev", "--repeats", 1, "--backend", backend)
+    words = (
+        "--problem",
+        problem,
+        "--n",
+        n,
+        "--degrees",
+        2,
+        "--family",
+        "chebyshev",
+        "--repeats",
+        1,
+        "--backend",
+        backend,
+    )
     row = document("compare-smoothers", *words)["rows"][0]
     assert row["measured_factor"] == pytest.approx(row["two_grid_factor"], rel=0.3)
 
@@ -359,7 +453,19 @@ def test_compare_smoothers_refuses(refused, options, words):
 
 def test_compare_smoothers_without_stencil(document):
     """Variable coefficients: measured alone."""
-    data = document("compare-smoothers", "--problem", "variable2d", "--n", 31, "--degrees", 2, "--family", "chebyshev", "--repeats", 1)
+    data = document(
+        "compare-smoothers",
+        "--problem",
+        "variable2d",
+        "--n",
+        31,
+        "--degrees",
+        2,
+        "--family",
+        "chebyshev",
+        "--repeats",
+        1,
+    )
     row = data["rows"][0]
     assert row["two_grid_factor"] is None
     assert 0 < row["measured_factor"] < 1
@@ -370,7 +476,10 @@ def test_one_sided_smoothing_is_a_cycle(document):
         assert document("solve", *SMALL, *words)["converged"]
 
 
-@pytest.mark.parametrize(("problem", "backend"), [("poisson1d", "sparse"), ("poisson2d", "torch"), ("poisson3d", "stencil")])
+@pytest.mark.parametrize(
+    ("problem", "backend"),
+    [("poisson1d", "sparse"), ("poisson2d", "torch"), ("poisson3d", "stencil")],
+)
 def test_the_largest_size_that_is_named_is_not_refused(problem, backend):
     huge = problems.create(problem, n=10**7 if problem != "poisson1d" else 10**12)
     with pytest.raises(ValueError, match="at most --n") as error:
@@ -382,7 +491,10 @@ def test_the_largest_size_that_is_named_is_not_refused(problem, backend):
 
 
 def test_prediction_for_all_axes_says_where_the_solver_coarsens_one(run, document):
-    for words in (("lfa",), ("compare-smoothers", "--n", 31, "--degrees", 1, "--family", "chebyshev4", "--repeats", 1)):
+    for words in (
+        ("lfa",),
+        ("compare-smoothers", "--n", 31, "--degrees", 1, "--family", "chebyshev4", "--repeats", 1),
+    ):
         said = "the solver coarsens x alone here"
         assert said in run(*words, "--problem", "anisotropic2d").out
         assert said not in run(*words, "--problem", "poisson2d").out

@@ -1,4 +1,5 @@
-"""Options in any combination: a command is done with one JSON document, or fails or refuses in one line; none ends with a fault."""
+"""Options in any combination: a command is done with one JSON document, or fails or refuses in one
+line; none ends with a fault."""
 
 import contextlib
 import io
@@ -9,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mgtheory.families import FAMILIES
-from mgtheory.problems import PROBLEMS
-from mgtheory.relaxation import SMOOTHERS
+from mgtheory.fourier.relaxation import SMOOTHERS
+from mgtheory.problems.problem import PROBLEMS
 from polymgnet.cli import main
 
 QUIET = {"deadline": None, "derandomize": True, "suppress_health_check": list(HealthCheck)}
@@ -23,13 +24,21 @@ def maybe(name, values):
 
 
 smoothers = st.one_of(
-    st.tuples(st.sampled_from(list(FAMILIES)), st.sampled_from([1, 2, 3, 4, 7])).map(lambda t: ["--family", t[0], "--degree", str(t[1])]),
+    st.tuples(st.sampled_from(list(FAMILIES)), st.sampled_from([1, 2, 3, 4, 7])).map(
+        lambda t: ["--family", t[0], "--degree", str(t[1])]
+    ),
     st.sampled_from(list(SMOOTHERS)).map(lambda name: ["--smoother", name]),
 )
 problems = st.sampled_from(list(PROBLEMS)).flatmap(
-    lambda name: st.integers(1, LARGEST[PROBLEMS[name].dim]).map(lambda n: (["--problem", name], ["--n", str(n)]))
+    lambda name: st.integers(1, LARGEST[PROBLEMS[name].dim]).map(
+        lambda n: (["--problem", name], ["--n", str(n)])
+    )
 )
-counts = st.tuples(maybe("--pre", range(3)), maybe("--post", range(3)), maybe("--coarsening", ["galerkin", "rediscretise"]))
+counts = st.tuples(
+    maybe("--pre", range(3)),
+    maybe("--post", range(3)),
+    maybe("--coarsening", ["galerkin", "rediscretise"]),
+)
 
 
 def ends_well(*words, allowed=(0, 1, 2)):
@@ -40,7 +49,11 @@ def ends_well(*words, allowed=(0, 1, 2)):
     lines = err.getvalue().splitlines()
     assert status in allowed, (flat, lines)
     assert len(lines) == (status > 0), (flat, lines)
-    assert isinstance(json.loads(out.getvalue()), dict) if status == 0 else status == 1 or not out.getvalue()
+    assert (
+        isinstance(json.loads(out.getvalue()), dict)
+        if status == 0
+        else status == 1 or not out.getvalue()
+    )
 
 
 @settings(max_examples=80, **QUIET)
@@ -60,11 +73,26 @@ def test_solve(problem, smoother, around, options):
 
 
 @settings(max_examples=20, **QUIET)
-@given(problems, smoothers, counts, maybe("--restriction", ["half", "injection"]), maybe("--cycle", ["W"]))
+@given(
+    problems,
+    smoothers,
+    counts,
+    maybe("--restriction", ["half", "injection"]),
+    maybe("--cycle", ["W"]),
+)
 def test_lfa(problem, smoother, around, restriction, cycle):
     """The run confirms the prediction: status 1 would say that it does not."""
     grid = {1: "32", 2: "16", 3: "6"}[PROBLEMS[problem[0][1]].dim]
-    ends_well(["lfa"], problem[0], smoother, *around, restriction, cycle, ["--verify", "--n", grid], allowed=(0, 2))
+    ends_well(
+        ["lfa"],
+        problem[0],
+        smoother,
+        *around,
+        restriction,
+        cycle,
+        ["--verify", "--n", grid],
+        allowed=(0, 2),
+    )
 
 
 @settings(max_examples=60, **QUIET)
@@ -74,7 +102,9 @@ def test_lfa(problem, smoother, around, restriction, cycle):
     st.one_of(
         problems.map(lambda p: [*p[0], *p[1]]),
         st.floats(-300, 300).map(lambda e: ["--lmax", str(10**e)]),
-        st.tuples(st.floats(-100, 100), st.floats(1e-3, 10)).map(lambda t: ["--interval", str(10 ** t[0]), str(10 ** (t[0] + t[1]))]),
+        st.tuples(st.floats(-100, 100), st.floats(1e-3, 10)).map(
+            lambda t: ["--interval", str(10 ** t[0]), str(10 ** (t[0] + t[1]))]
+        ),
     ),
 )
 def test_derive(family, degree, source):

@@ -39,7 +39,15 @@ def test_emit_is_one_document(capsys):
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.123456, "0.1235"), (1234567, "1,234,567"), (None, "–"), (math.nan, "–"), (2 + 0j, "2"), (1 - 2j, "1 - 2i"), ("word", "word")],
+    [
+        (0.123456, "0.1235"),
+        (1234567, "1,234,567"),
+        (None, "–"),
+        (math.nan, "–"),
+        (2 + 0j, "2"),
+        (1 - 2j, "1 - 2i"),
+        ("word", "word"),
+    ],
 )
 def test_number(value, text):
     assert console.number(value) == text
@@ -66,7 +74,11 @@ def test_progress_without_a_terminal_is_lines(capsys, monkeypatch):
         step(1)  # 30.9 s
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert captured.err.splitlines() == ["work 1/2: one, 6.0 s", "work 1/2: two, part 2, 36 s so far", "work 1/2: 67 s so far"]
+    assert captured.err.splitlines() == [
+        "work 1/2: one, 6.0 s",
+        "work 1/2: two, part 2, 36 s so far",
+        "work 1/2: 67 s so far",
+    ]
 
 
 @pytest.mark.parametrize("terminal", [False, True])

@@ -1,4 +1,5 @@
-"""The demo goes on where it was after a kill at any moment, redoes nothing when finished, and never touches what is not its own."""
+"""The demo goes on where it was after a kill at any moment, redoes nothing when finished, and never
+touches what is not its own."""
 
 import json
 import os
@@ -14,12 +15,19 @@ from polymgnet import demo
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = demo.Settings(epochs=2, width=2, grid=15)
-START = "from pathlib import Path; from polymgnet import demo; demo.run(Path({!r}), settings=demo.Settings(**{!r}))"
+START = (
+    "from pathlib import Path; from polymgnet import demo; demo.run(Path({!r}),"
+    " settings=demo.Settings(**{!r}))"
+)
 
 
 def contents(folder):
     """Every file with its bytes and time of change."""
-    return {path.relative_to(folder): (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.rglob("*") if path.is_file()}
+    return {
+        path.relative_to(folder): (path.read_bytes(), path.stat().st_mtime_ns)
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
 def no_figures(monkeypatch):
@@ -37,12 +45,17 @@ def no_figures(monkeypatch):
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """A finished tiny demo, drawn without pictures: its folder, its result, and what its progress was told."""
+    """A finished tiny demo, drawn without pictures: its folder, its result, and what its progress
+    was told."""
     steps = []
     folder = tmp_path_factory.mktemp("demo") / "demo"
     with pytest.MonkeyPatch.context() as patch:
         no_figures(patch)
-        result = demo.run(folder, settings=TINY, report=lambda done, state="", *, finished="": steps.append((done, state, finished)))
+        result = demo.run(
+            folder,
+            settings=TINY,
+            report=lambda done, state="", *, finished="": steps.append((done, state, finished)),
+        )
     return folder, result, steps
 
 
@@ -60,10 +73,16 @@ def test_table(finished):
 
 
 def test_progress_is_a_line_a_stage(finished):
-    """Every stage is begun once and ends once, in order, under one number, with its seconds; the epochs of the networks are told."""
+    """Every stage is begun once and ends once, in order, under one number, with its seconds; the
+    epochs of the networks are told."""
     _, _, steps = finished
     ends = [(done, end.rpartition(", ")[0]) for done, _, end in steps if end]
-    names = ["derive", *(f"{what} {name}" for what in ("train", "analyse") for name in demo.NETWORKS), "nearest neighbour", "draw"]
+    names = [
+        "derive",
+        *(f"{what} {name}" for what in ("train", "analyse") for name in demo.NETWORKS),
+        "nearest neighbour",
+        "draw",
+    ]
     titles = [f"{number}/{len(names)} {name}" for number, name in enumerate(names, start=1)]
     assert ends == list(enumerate(titles, start=1))
     assert len(names) == demo.STAGES
@@ -77,36 +96,55 @@ def test_progress_is_a_line_a_stage(finished):
 
 
 def test_a_stage_of_an_earlier_call_says_so(finished, monkeypatch):
-    """Started again without its result and one of its reports: the same numbers, and what is there was done before."""
+    """Started again without its result and one of its reports: the same numbers, and what is there
+    was done before."""
     folder, result, _ = finished
     told = []
     (folder / "result.json").unlink()
     (folder / "runs" / "xavier" / "analysis" / "report.json").unlink()
     no_figures(monkeypatch)
-    again = demo.run(folder, settings=TINY, report=lambda done, state="", *, finished="": told.append(finished))
+    again = demo.run(
+        folder, settings=TINY, report=lambda done, state="", *, finished="": told.append(finished)
+    )
     assert again == result
     ends = [end for end in told if end]
-    assert [end.split("/")[0] for end in ends] == [str(number) for number in range(1, demo.STAGES + 1)]
-    anew = [end.partition(" ")[2].partition(",")[0] for end in ends if not end.endswith(", done before")]
+    assert [end.split("/")[0] for end in ends] == [
+        str(number) for number in range(1, demo.STAGES + 1)
+    ]
+    anew = [
+        end.partition(" ")[2].partition(",")[0] for end in ends if not end.endswith(", done before")
+    ]
     assert anew == ["analyse xavier", "nearest neighbour", "draw"]
 
 
 def test_verdict_knows_the_noise():
-    """355 and 359 of 359: intervals to 99.57 % and from 98.94 % overlap; 300 of 359 stand apart from both."""
+    """355 and 359 of 359: intervals to 99.57 % and from 98.94 % overlap; 300 of 359 stand apart
+    from both."""
     table = [
-        {"name": name, "test_accuracy": right / 359, "smoothing_factor_learned": None, "smoothing_factor_start": None}
+        {
+            "name": name,
+            "test_accuracy": right / 359,
+            "smoothing_factor_learned": None,
+            "smoothing_factor_start": None,
+        }
         for name, right in (("a", 359), ("b", 355), ("c", 300))
     ]
     best, floor, noise = demo.verdict(table, 310 / 359, 359)
     assert best == "Best test accuracy: a, 100.00 %; below it by more than the noise: c."
     assert floor == "Above 1-nearest neighbour: a, b; by more than the noise: a, b."
     assert "one of the 359 test images is 0.28 %" in noise
-    assert demo.verdict(table[:1], 355 / 359, 359)[1] == "Above 1-nearest neighbour: a; by more than the noise: none."
+    assert (
+        demo.verdict(table[:1], 355 / 359, 359)[1]
+        == "Above 1-nearest neighbour: a; by more than the noise: none."
+    )
 
 
 def test_networks_differ_in_their_start_alone(finished):
     folder, *_ = finished
-    configs = [json.loads((folder / "runs" / name / "config.json").read_text()) for name in ("theory", "constant", "xavier")]
+    configs = [
+        json.loads((folder / "runs" / name / "config.json").read_text())
+        for name in ("theory", "constant", "xavier")
+    ]
     for config in configs:
         assert config["model"]["placement"] == "relu_outside_nobn"
         config["init"].pop("scheme")
@@ -114,16 +152,21 @@ def test_networks_differ_in_their_start_alone(finished):
 
 
 def test_theory_starts_from_the_derived_coefficients(finished):
-    """Level 1: the learned network's start is the fourth kind on (0, b], b the radius of A: roots b sin^2(pi i/5)."""
+    """Level 1: the learned network's start is the fourth kind on (0, b], b the radius of A: roots b
+    sin^2(pi i/5)."""
     import math
 
     import nets
 
     folder, *_ = finished
     level = nets.load(folder / "runs" / "theory", which="start").levels[0]
-    radius = json.loads((folder / "runs" / "theory" / "init.json").read_text())["levels"][0]["radius"]
+    radius = json.loads((folder / "runs" / "theory" / "init.json").read_text())["levels"][0][
+        "radius"
+    ]
     roots = sorted(level.polynomial().roots.real)
-    assert roots == pytest.approx([radius * math.sin(math.pi * i / 5) ** 2 for i in (1, 2)], rel=1e-5)
+    assert roots == pytest.approx(
+        [radius * math.sin(math.pi * i / 5) ** 2 for i in (1, 2)], rel=1e-5
+    )
 
 
 def test_finished_demo_is_left_alone(finished, monkeypatch):
@@ -147,12 +190,19 @@ def test_show_prints_everything(finished, capsys):
     demo.show(result)
     out = capsys.readouterr().out
     assert all(
-        name in out for name in (*demo.NETWORKS, "1-nearest neighbour", "Best test accuracy", str(folder / "figures" / "training.png"))
+        name in out
+        for name in (
+            *demo.NETWORKS,
+            "1-nearest neighbour",
+            "Best test accuracy",
+            str(folder / "figures" / "training.png"),
+        )
     )
 
 
 def test_killed_demo_goes_on(finished, tmp_path):
-    """kill -9 again and again while it trains: the weights that come out are those of the demo that was never killed."""
+    """kill -9 again and again while it trains: the weights that come out are those of the demo that
+    was never killed."""
     from dataclasses import asdict
 
     folder, kills = tmp_path / "demo", 0
@@ -182,7 +232,9 @@ def test_force_starts_again(finished, monkeypatch, tmp_path):
     shutil.copytree(finished[0], folder)
     done = []
     monkeypatch.setattr(
-        demo, "derive_coefficients", lambda path, settings: done.append(sorted(p.name for p in path.parent.iterdir())) or 1 / 0
+        demo,
+        "derive_coefficients",
+        lambda path, settings: done.append(sorted(p.name for p in path.parent.iterdir())) or 1 / 0,
     )
     with pytest.raises(ZeroDivisionError):
         demo.run(folder, settings=TINY, force=True)
@@ -211,7 +263,8 @@ def test_damaged_result(finished, tmp_path, text):
 
 
 def test_commands_on_a_run(finished, run, document, tmp_path):
-    """analyze reads the run of the demo; train refuses to overwrite it and returns its summary with --resume."""
+    """analyze reads the run of the demo; train refuses to overwrite it and returns its summary with
+    --resume."""
     path = finished[0] / "runs" / "theory"
     report = document("analyze", path)
     assert report["model"] == "q2"
@@ -224,16 +277,38 @@ def test_commands_on_a_run(finished, run, document, tmp_path):
 
 def test_figures_command(finished, document, monkeypatch, tmp_path):
     path = finished[0] / "runs" / "theory"
-    monkeypatch.setattr("figures.make", lambda runs, out, progress: [out / f"{run.name}.png" for run in runs])
+    monkeypatch.setattr(
+        "figures.make", lambda runs, out, progress: [out / f"{run.name}.png" for run in runs]
+    )
     assert document("figures", path)["figures"] == [str(path / "figures" / "theory.png")]
     assert document("figures", path, "--out", tmp_path)["figures"] == [str(tmp_path / "theory.png")]
 
 
 def test_train_command(run, document, tmp_path):
-    """A run from the command line, its summary, and the same summary from --resume, which changes nothing."""
-    words = ["train", "--out", tmp_path / "run", "--data", "digits", "--init", "chebyshev4", "--set", "epochs=1", "--set", "width=2"]
+    """A run from the command line, its summary, and the same summary from --resume, which changes
+    nothing."""
+    words = [
+        "train",
+        "--out",
+        tmp_path / "run",
+        "--data",
+        "digits",
+        "--init",
+        "chebyshev4",
+        "--set",
+        "epochs=1",
+        "--set",
+        "width=2",
+    ]
     made = document(*words, "--set", "tensorboard=false")
-    assert {"parameters", "test_accuracy", "val_accuracy", "epochs", "seconds", "images_per_second"} <= set(made)
+    assert {
+        "parameters",
+        "test_accuracy",
+        "val_accuracy",
+        "epochs",
+        "seconds",
+        "images_per_second",
+    } <= set(made)
     before = contents(tmp_path)
     assert document(*words, "--set", "tensorboard=false", "--resume") == made
     assert "analyze" in run(*words, "--set", "tensorboard=false", "--resume").out

@@ -1,4 +1,5 @@
-"""Training that fails or is stopped: one line, its exit status, the way to go on, and nothing lost."""
+"""Training that fails or is stopped: one line, its exit status, the way to go on, and nothing
+lost."""
 
 import errno
 import os
@@ -6,7 +7,16 @@ import signal
 
 import pytest
 
-SMALL = ("--set", "epochs=2", "--set", "width=2", "--set", "tensorboard=false", "--set", "batch_size=500")
+SMALL = (
+    "--set",
+    "epochs=2",
+    "--set",
+    "width=2",
+    "--set",
+    "tensorboard=false",
+    "--set",
+    "batch_size=500",
+)
 
 
 @pytest.fixture
@@ -24,7 +34,9 @@ def failed(run):
 
 
 def test_loss_that_is_not_a_number(failed, tmp_path):
-    assert "not finite at step" in failed("train", "--out", tmp_path / "run", *SMALL, "--set", "lr=1e30")
+    assert "not finite at step" in failed(
+        "train", "--out", tmp_path / "run", *SMALL, "--set", "lr=1e30"
+    )
     assert not (tmp_path / "run" / "summary.json").exists()
 
 
@@ -38,20 +50,25 @@ def test_full_disk(failed, tmp_path, monkeypatch):
 
 def test_signal(failed, document, tmp_path, monkeypatch):
     """Stopped by a real signal within the first epoch; gone on with what the line names."""
-    from nets.trainer import Trainer
+    from nets.training.trainer import Trainer
 
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "check_finite", lambda self: signal.raise_signal(signal.SIGTERM))
         said = failed("train", "--out", tmp_path / "run", *SMALL, status=143)
     again = f"train --resume --out {tmp_path / 'run'} goes on"
-    assert said == f"polymgnet: stopped as asked after step 1, 0 of 2 epochs are complete; the state is saved, {again}\n"
+    assert (
+        said == "polymgnet: stopped as asked after step 1, 0 of 2 epochs are complete; the state is"
+        f" saved, {again}\n"
+    )
     assert document("train", "--resume", "--out", tmp_path / "run")["epochs"] == 2
-    assert document("train", "--out", tmp_path / "run", *SMALL, "--resume")["epochs"] == 2  # finished; the same options are right too
+    # finished; the same options are right too
+    assert document("train", "--out", tmp_path / "run", *SMALL, "--resume")["epochs"] == 2
 
 
 def test_a_stop_is_said_once(run, tmp_path, monkeypatch):
-    """With progress on: the heading and the reason; SIGUSR1, as Slurm sends it before its time limit."""
-    from nets.trainer import Trainer
+    """With progress on: the heading and the reason; SIGUSR1, as Slurm sends it before its time
+    limit."""
+    from nets.training.trainer import Trainer
 
     monkeypatch.setattr(Trainer, "check_finite", lambda self: signal.raise_signal(signal.SIGUSR1))
     result = run("train", "--out", tmp_path / "run", *SMALL)
@@ -62,19 +79,26 @@ def test_a_stop_is_said_once(run, tmp_path, monkeypatch):
 
 
 def test_ctrl_c(failed, tmp_path, monkeypatch):
-    from nets.trainer import Trainer
+    from nets.training.trainer import Trainer
 
     monkeypatch.setattr(Trainer, "check_finite", lambda self: signal.raise_signal(signal.SIGINT))
     said = failed("train", "--out", tmp_path / "run", *SMALL, status=130)
-    assert said == f"polymgnet: interrupted; what was saved is kept, train --resume --out {tmp_path / 'run'} goes on\n"
+    assert (
+        said == "polymgnet: interrupted; what was saved is kept, train --resume --out"
+        f" {tmp_path / 'run'} goes on\n"
+    )
 
 
 def test_signal_ends_a_demo(failed, tmp_path, monkeypatch):
-    from nets.trainer import Trainer
+    from nets.training.trainer import Trainer
 
     monkeypatch.setattr(Trainer, "check_finite", lambda self: signal.raise_signal(signal.SIGTERM))
     said = failed("demo", "--out", tmp_path / "demo", status=143)
-    assert said == "polymgnet: stopped as asked while training theory; the state is saved, the same command goes on\n"
+    assert (
+        said
+        == "polymgnet: stopped as asked while training theory; the state is saved, the same command"
+        " goes on\n"
+    )
 
 
 def test_signal_ends_a_study(failed, tmp_path, monkeypatch):

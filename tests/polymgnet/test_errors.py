@@ -20,22 +20,57 @@ def fail(error):
 @pytest.mark.parametrize(
     ("error", "status", "line"),
     [
-        (ValueError("degree is 0,\n  allowed 1 to 256"), 2, "polymgnet: degree is 0, allowed 1 to 256"),
-        (FileNotFoundError(errno.ENOENT, "No such file or directory", "x.json"), 2, "polymgnet: x.json: No such file or directory"),
+        (
+            ValueError("degree is 0,\n  allowed 1 to 256"),
+            2,
+            "polymgnet: degree is 0, allowed 1 to 256",
+        ),
+        (
+            FileNotFoundError(errno.ENOENT, "No such file or directory", "x.json"),
+            2,
+            "polymgnet: x.json: No such file or directory",
+        ),
         (FileExistsError("run exists"), 2, "polymgnet: run exists"),
         (Failure("did not converge"), 1, "polymgnet: did not converge"),
-        (FloatingPointError("the loss is nan\nat step 3"), 1, "polymgnet: the loss is nan at step 3"),
-        (ArithmeticError("the iteration did not converge"), 1, "polymgnet: the iteration did not converge"),
+        (
+            FloatingPointError("the loss is nan\nat step 3"),
+            1,
+            "polymgnet: the loss is nan at step 3",
+        ),
+        (
+            ArithmeticError("the iteration did not converge"),
+            1,
+            "polymgnet: the iteration did not converge",
+        ),
         (
             ZeroDivisionError("a fault"),
             70,
-            "polymgnet: internal error, ZeroDivisionError: a fault; --traceback shows where, please report it",
+            (
+                "polymgnet: internal error, ZeroDivisionError: a fault; --traceback shows where,"
+                " please report it"
+            ),
         ),
-        (MemoryError("Unable to allocate 8. EiB"), 1, "polymgnet: out of memory: Unable to allocate 8. EiB"),
-        (torch.OutOfMemoryError("out of memory,\ntried 2 GiB"), 1, "polymgnet: out of memory, tried 2 GiB"),
-        (Stopped("stopped as asked; --resume goes on"), 1, "polymgnet: stopped as asked; --resume goes on"),
+        (
+            MemoryError("Unable to allocate 8. EiB"),
+            1,
+            "polymgnet: out of memory: Unable to allocate 8. EiB",
+        ),
+        (
+            torch.OutOfMemoryError("out of memory,\ntried 2 GiB"),
+            1,
+            "polymgnet: out of memory, tried 2 GiB",
+        ),
+        (
+            Stopped("stopped as asked; --resume goes on"),
+            1,
+            "polymgnet: stopped as asked; --resume goes on",
+        ),
         (Stopped("the state is saved", signal.SIGTERM), 143, "polymgnet: the state is saved"),
-        (OSError(errno.ENOSPC, "No space left on device", "run/model.tmp"), 1, "polymgnet: run/model.tmp: No space left on device"),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "run/model.tmp"),
+            1,
+            "polymgnet: run/model.tmp: No space left on device",
+        ),
         (OSError(errno.ENOSPC, "No space left on device"), 1, "polymgnet: No space left on device"),
         (
             ModuleNotFoundError("No module named 'submitit'", name="submitit"),
@@ -43,7 +78,11 @@ def fail(error):
             "polymgnet: this needs submitit: pip install 'polymgnet[slurm]'",
         ),
         (KeyboardInterrupt(), 130, "polymgnet: interrupted"),
-        (TypeError("bad"), 70, "polymgnet: internal error, TypeError: bad; --traceback shows where, please report it"),
+        (
+            TypeError("bad"),
+            70,
+            "polymgnet: internal error, TypeError: bad; --traceback shows where, please report it",
+        ),
     ],
 )
 def test_one_line(error, status, line, capsys):

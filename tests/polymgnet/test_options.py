@@ -1,4 +1,5 @@
-"""Every option and argument of every command refuses wrong values: one line, exit status 2, nothing written."""
+"""Every option and argument of every command refuses wrong values: one line, exit status 2, nothing
+written."""
 
 import os
 import subprocess
@@ -52,10 +53,13 @@ def cases():
             if get_origin(hint) is Annotated:
                 annotation, info = get_args(hint)
                 kind, count = taken(annotation)
-                option = [info.default] if isinstance(info, OptionInfo) else []  # in Annotated the first name stands there
+                # in Annotated the first name stands there
+                option = [info.default] if isinstance(info, OptionInfo) else []
                 for value in WRONG[kind]:
                     words = [*option, *[value] * count]
-                    yield pytest.param(command, words, id=" ".join([command, *(word or "''" for word in words)]))
+                    yield pytest.param(
+                        command, words, id=" ".join([command, *(word or "''" for word in words)])
+                    )
 
 
 @pytest.mark.parametrize(("command", "words"), list(cases()))
@@ -69,12 +73,32 @@ def test_wrong_value(refused, monkeypatch, tmp_path, command, words):
 
 
 def test_threads_learn_how_to_wait_before_they_are_there():
-    """The library of threads reads GOMP_SPINCOUNT when torch loads it; a policy of the user stands."""
+    """The library of threads reads GOMP_SPINCOUNT when torch loads it; a policy of the user
+    stands."""
     code = "import os, sys\nfrom polymgnet.cli import main\nmain(['config', '--help'])\n"
     code += "print(os.environ.get('GOMP_SPINCOUNT'), file=sys.stderr)\n"
-    bare = {name: value for name, value in os.environ.items() if name not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")}
-    for more, expected in (({}, "1000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "None")):
-        done = subprocess.run([sys.executable, "-c", code], env={**bare, **more}, capture_output=True, text=True, check=True)
+    bare = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+    }
+    for more, expected in (
+        ({}, "1000"),
+        ({"GOMP_SPINCOUNT": "7"}, "7"),
+        ({"OMP_WAIT_POLICY": "ACTIVE"}, "None"),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env={**bare, **more},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         assert done.stderr.split() == [expected]
     loaded = "import sys, polymgnet.cli, polymgnet.commands\nprint('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True).stdout == "False\n"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", loaded], capture_output=True, text=True, check=True
+        ).stdout
+        == "False\n"
+    )

@@ -1,4 +1,5 @@
-"""What the README and the other texts say is true: its Python runs, its commands exist, its files are there."""
+"""What the README and the other texts say is true: its Python runs, its commands exist, its files
+are there."""
 
 import doctest
 import re
@@ -37,7 +38,7 @@ def test_options_exist(run, line):
 
 
 def test_study_example_is_read(tmp_path, monkeypatch):
-    from polymgnet.study import load_study
+    from polymgnet.study.plan import load_study
 
     monkeypatch.chdir(tmp_path)
     text = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)[0]

@@ -1,4 +1,5 @@
-"""analyze and figures on several real runs: every report, the comparison over seeds, and what the progress bar is told."""
+"""analyze and figures on several real runs: every report, the comparison over seeds, and what the
+progress bar is told."""
 
 import json
 import os
@@ -15,7 +16,11 @@ from polymgnet.cli import main
 def runs(tmp_path_factory):
     """Two starts, two seeds each, trained for one epoch."""
     folder = tmp_path_factory.mktemp("runs")
-    paths = {(scheme, seed): folder / f"{scheme}-{seed}" for scheme in ("constant", "chebyshev4") for seed in (0, 1)}
+    paths = {
+        (scheme, seed): folder / f"{scheme}-{seed}"
+        for scheme in ("constant", "chebyshev4")
+        for seed in (0, 1)
+    }
     sets = ["epochs=1", "width=2", "tensorboard=false", "batch_size=500"]
     for (scheme, seed), path in paths.items():
         words = [part for value in [*sets, f"seed={seed}"] for part in ("--set", value)]
@@ -54,7 +59,9 @@ def test_several_runs_are_compared(document, run, runs):
     groups = {row["configuration"]: row for row in data["comparison"]["groups"]}
     accuracies = [report["facts"]["test_accuracy"] for report in data["reports"]]
     assert [row["n"] for row in groups.values()] == [2, 2]
-    assert [row["mean"] for row in groups.values()] == pytest.approx([sum(accuracies[:2]) / 2, sum(accuracies[2:]) / 2])
+    assert [row["mean"] for row in groups.values()] == pytest.approx(
+        [sum(accuracies[:2]) / 2, sum(accuracies[2:]) / 2]
+    )
     assert data["comparison"]["pairs"][0]["seeds"] == 2
     out = run("analyze", *runs).out
     assert all(f"written to {path / 'analysis'}" in out for path in runs)
@@ -77,16 +84,28 @@ def test_figures_tell_their_progress(document, monkeypatch, runs, told, tmp_path
         return [out / f"{path.name}.png" for path in paths]
 
     monkeypatch.setattr("figures.make", make)
-    assert document("figures", runs[0])["figures"] == [str(runs[0] / "figures" / f"{runs[0].name}.png")]
-    assert document("figures", *runs[:2], "--out", tmp_path)["figures"] == [str(tmp_path / f"{path.name}.png") for path in runs[:2]]
+    assert document("figures", runs[0])["figures"] == [
+        str(runs[0] / "figures" / f"{runs[0].name}.png")
+    ]
+    assert document("figures", *runs[:2], "--out", tmp_path)["figures"] == [
+        str(tmp_path / f"{path.name}.png") for path in runs[:2]
+    ]
     assert (0, "training") in told
 
 
 def test_several_processes_speak_with_one_voice(tmp_path):
-    """Two CPU processes of one run: one JSON document, and nothing of the libraries' announcements."""
+    """Two CPU processes of one run: one JSON document, and nothing of the libraries'
+    announcements."""
     words = [sys.executable, "-m", "polymgnet", "train", "--out", str(tmp_path / "run"), "--json"]
     for value in ("devices=2", "epochs=1", "width=2", "tensorboard=false", "batch_size=500"):
         words += ["--set", value]
-    done = subprocess.run(words, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=240, check=False)
+    done = subprocess.run(
+        words,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        timeout=240,
+        check=False,
+    )
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout)["finished"]

@@ -1,4 +1,5 @@
-"""A study trains every combination once, goes on where it was, averages over seeds, and refuses a wrong file before training."""
+"""A study trains every combination once, goes on where it was, averages over seeds, and refuses a
+wrong file before training."""
 
 import json
 import os
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from polymgnet import study
+from polymgnet.study import plan as study
 
 FILE = """
 config = "q2"
@@ -43,8 +44,15 @@ def trained(monkeypatch):
         callback({"epoch": 1})
         calls.append(out.name)
         out.mkdir(parents=True)
-        accuracy = 0.5 + 0.1 * config.train.seed + (0.2 if config.init.scheme == "constant" else 0.0)
-        summary = {"test_accuracy": accuracy, "val_accuracy": None, "seconds": 2.0, "images_per_second": 10.0}
+        accuracy = (
+            0.5 + 0.1 * config.train.seed + (0.2 if config.init.scheme == "constant" else 0.0)
+        )
+        summary = {
+            "test_accuracy": accuracy,
+            "val_accuracy": None,
+            "seconds": 2.0,
+            "images_per_second": 10.0,
+        }
         (out / "summary.json").write_text(json.dumps(summary))
 
     monkeypatch.setattr("nets.train", train)
@@ -57,7 +65,8 @@ def test_every_combination(document, file, trained):
     table = {row["point"]["init.scheme"]: row for row in data["table"]}
     accuracy = table["constant"]["test_accuracy"]
     assert (accuracy["mean"], accuracy["std"]) == (pytest.approx(0.75), pytest.approx(0.1 / 2**0.5))
-    assert accuracy["high"] - accuracy["mean"] == pytest.approx(12.7062 * 0.05, rel=1e-5)  # t of one degree of freedom, std / sqrt(2)
+    # t of one degree of freedom, std / sqrt(2)
+    assert accuracy["high"] - accuracy["mean"] == pytest.approx(12.7062 * 0.05, rel=1e-5)
     assert table["chebyshev4"]["test_accuracy"]["mean"] == pytest.approx(0.55)
     assert "val_accuracy" not in table["constant"]
     assert table["constant"]["runs"] == 2
@@ -97,12 +106,16 @@ def test_one_failure_leaves_the_others(run, file, trained, monkeypatch):
 
 
 def test_progress_is_a_line_a_run(run, file, trained, monkeypatch):
-    """Off a terminal: its name, its seconds, its accuracy; every epoch where the lines come far apart."""
+    """Off a terminal: its name, its seconds, its accuracy; every epoch where the lines come far
+    apart."""
     from polymgnet import console
 
     names = [entry.folder.name for entry in study.load_study(file).runs]
     lines = run("study", file).err.splitlines()
-    found = [f"{name}, 2.0 s, test accuracy {accuracy} %" for name, accuracy in zip(names, ("70.00", "80.00", "50.00", "60.00"))]
+    found = [
+        f"{name}, 2.0 s, test accuracy {accuracy} %"
+        for name, accuracy in zip(names, ("70.00", "80.00", "50.00", "60.00"))
+    ]
     assert lines == [f"study {k}/4: {line}" for k, line in enumerate(found, start=1)]
     monkeypatch.setattr(console, "EVERY", 0.0)
     file.write_text(file.read_text().replace("[0, 1]", "[0, 1, 2]"))
@@ -114,7 +127,11 @@ def test_table_is_printed(run, file, trained):
     assert "test accuracy (%)" in out
     assert "75.0 ± 7.1" in out  # per cent, as in the lines of progress
     assert "2.00 ± 0.00" in out  # seconds
-    (row,) = [line.split() for line in out.splitlines() if line.split()[2:4] == ["init.scheme", "chebyshev4"]]
+    (row,) = [
+        line.split()
+        for line in out.splitlines()
+        if line.split()[2:4] == ["init.scheme", "chebyshev4"]
+    ]
     assert row[4:6] == ["2", "20"]  # seeds, and percentage points
     assert "4 of 4 runs" in out
     assert "Differences in test accuracy" in out
@@ -123,7 +140,9 @@ def test_table_is_printed(run, file, trained):
 
 def test_real_training_in_processes(document, file, tmp_path):
     """A process of its own trains for real; nothing is missing afterwards."""
-    file.write_text(file.read_text().replace('"constant", "chebyshev4"', '"constant"').replace("[0, 1]", "[0]"))
+    file.write_text(
+        file.read_text().replace('"constant", "chebyshev4"', '"constant"').replace("[0, 1]", "[0]")
+    )
     data = document("study", file, "--jobs", 2)
     assert data["failed"] == {}
     assert study.tested_on(study.load_study(file).runs) == 359  # of the digits, counted by the run
@@ -140,25 +159,41 @@ def _alive(pid):
 
 
 # as `python -m polymgnet`, where Ctrl-C works though a shell started the tests in the background
-COMMAND = "import signal, sys; from polymgnet.cli import main; signal.signal(signal.SIGINT, signal.default_int_handler); sys.exit(main())"
+COMMAND = (
+    "import signal, sys; from polymgnet.cli import main; signal.signal(signal.SIGINT,"
+    " signal.default_int_handler); sys.exit(main())"
+)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_a_signal_to_the_study_reaches_its_workers(file, tmp_path, number):
-    """SIGTERM: each worker saves and ends, and one line says how to go on; so does SIGINT, which a terminal sends to all of them.
+    """SIGTERM: each worker saves and ends, and one line says how to go on; so does SIGINT, which a
+    terminal sends to all of them.
 
     SIGKILL: the workers save and end by themselves.
     """
-    file.write_text(file.read_text().replace("epochs = 1", 'epochs = 4000\n"model.levels" = 2').replace("[0, 1]", "[0]"))
+    file.write_text(
+        file.read_text()
+        .replace("epochs = 1", 'epochs = 4000\n"model.levels" = 2')
+        .replace("[0, 1]", "[0]")
+    )
     words = [sys.executable, "-c", COMMAND, "study", str(file), "--jobs", "2"]
     folders = [entry.folder for entry in study.load_study(file).runs]
     with (tmp_path / "said").open("w") as said:
-        process = subprocess.Popen(words, stderr=said, env={**os.environ, "OMP_NUM_THREADS": "1"}, start_new_session=True)
+        process = subprocess.Popen(
+            words, stderr=said, env={**os.environ, "OMP_NUM_THREADS": "1"}, start_new_session=True
+        )
     try:
-        while not all((folder / "metrics.csv").exists() and (folder / "metrics.csv").stat().st_size for folder in folders):
+        while not all(
+            (folder / "metrics.csv").exists() and (folder / "metrics.csv").stat().st_size
+            for folder in folders
+        ):
             assert process.poll() is None
             time.sleep(0.05)
-        workers = [int(pid) for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+        workers = [
+            int(pid)
+            for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        ]
         (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
         status = process.wait(60)
     finally:
@@ -169,11 +204,17 @@ def test_a_signal_to_the_study_reaches_its_workers(file, tmp_path, number):
     assert len(workers) >= 2
     assert not any(map(_alive, workers))
     for folder in folders:
-        assert list((folder / "checkpoint").glob("step-*.safetensors"))  # by the stop alone: the next one was due at the end
+        # by the stop alone: the next one was due at the end
+        assert list((folder / "checkpoint").glob("step-*.safetensors"))
         assert not (folder / "summary.json").exists()
     ends = {
-        signal.SIGTERM: "stopped as asked: 0 of 2 runs are finished, the states of those on their way are saved; the same command goes on",
-        signal.SIGINT: "interrupted; finished work and the last checkpoints are kept, the same command goes on",
+        signal.SIGTERM: (
+            "stopped as asked: 0 of 2 runs are finished, the states of those on their way are"
+            " saved; the same command goes on"
+        ),
+        signal.SIGINT: (
+            "interrupted; finished work and the last checkpoints are kept, the same command goes on"
+        ),
     }
     if number in ends:
         assert status == 128 + number
@@ -200,9 +241,12 @@ def test_a_signal_between_runs_stops_a_study_in_turn(run, file, trained, monkeyp
 
 
 def test_slurm_path_in_local_processes(file, monkeypatch):
-    """The Slurm engine with submitit's executor for this machine: submits once, waits, and finds everything done the second time."""
+    """The Slurm engine with submitit's executor for this machine: submits once, waits, and finds
+    everything done the second time."""
     pytest.importorskip("submitit")
-    file.write_text(file.read_text().replace('"constant", "chebyshev4"', '"constant"').replace("[0, 1]", "[0]"))
+    file.write_text(
+        file.read_text().replace('"constant", "chebyshev4"', '"constant"').replace("[0, 1]", "[0]")
+    )
     plan = study.load_study(file)
     assert study.run_slurm(plan, cluster="local", poll=0.2) == {}
     assert plan.missing == ()
@@ -220,11 +264,20 @@ WRONG = {
     "unknown setting": ('config = "q2"\nout = "x"\n[set]\nnonsense = 1', "nonsense"),
     "wrong value": ('config = "q2"\nout = "x"\n[grid]\nepochs = [1, 0]', "epochs is 0"),
     "unknown scheme": ('config = "q2"\nout = "x"\n[grid]\ninit = ["xavier", "cheb"]', "cheb"),
-    "unknown placement": ('config = "q2"\nout = "x"\n[grid]\nplacement = ["regular", "inside"]', "inside"),
-    "missing coefficients": ('config = "q2"\nout = "x"\n[set]\ninit = "file:none.json"', "none.json"),
+    "unknown placement": (
+        'config = "q2"\nout = "x"\n[grid]\nplacement = ["regular", "inside"]',
+        "inside",
+    ),
+    "missing coefficients": (
+        'config = "q2"\nout = "x"\n[set]\ninit = "file:none.json"',
+        "none.json",
+    ),
     "empty list": ('config = "q2"\nout = "x"\n[grid]\nseed = []', "seed is an empty list"),
     "twice": ('config = "q2"\nout = "x"\n[grid]\nseed = [1, 1]', "same run twice"),
-    "set and grid": ('config = "q2"\nout = "x"\n[set]\nseed = 1\n[grid]\nseed = [1]', "both set and grid"),
+    "set and grid": (
+        'config = "q2"\nout = "x"\n[set]\nseed = 1\n[grid]\nseed = [1]',
+        "both set and grid",
+    ),
     "not a table": ('config = "q2"\nout = "x"\ngrid = 1', "must be a table"),
 }
 
@@ -243,7 +296,9 @@ def test_slurm_where_there_is_none(file, monkeypatch):
     pytest.importorskip("submitit")
     plan = study.load_study(file)
     monkeypatch.setattr("shutil.which", lambda name: None)
-    with pytest.raises(ValueError, match=r"engine slurm needs Slurm's commands .* allowed here is local"):
+    with pytest.raises(
+        ValueError, match=r"engine slurm needs Slurm's commands .* allowed here is local"
+    ):
         study.run_slurm(plan)
     assert not plan.out.exists()
 
@@ -251,4 +306,6 @@ def test_slurm_where_there_is_none(file, monkeypatch):
 def test_json_file(document, tmp_path, trained):
     path = tmp_path / "study.json"
     path.write_text(json.dumps({"config": "q2", "grid": {"seed": [0]}}))
-    assert document("study", path, "--out", tmp_path / "elsewhere")["out"] == str(tmp_path / "elsewhere")
+    assert document("study", path, "--out", tmp_path / "elsewhere")["out"] == str(
+        tmp_path / "elsewhere"
+    )

@@ -1,0 +1,174 @@
+"""Effective coefficients: a step's polynomial with its batch norms folded in, per channel.
+
+A batch norm multiplies channel c by ``s_c = gamma_c / sqrt(var_c + eps)``. Where it follows a
+correction ``w r``, the step therefore uses the **effective weight** ``s_c w``; where it stands
+inside rho, it is a diagonal B of the theory, ``B = diag(s_c)``. With the step's correction
+polynomial ``p(t) = sum_j p_j t^j`` the linear part of a step (activations taken as the identity)
+multiplies the error by
+
+=============  =================================================
+norm stands    matrix, S of the step's norm, B of the residual's
+=============  =================================================
+nowhere        I - p(A) B A
+correction     I - S p(A) B A
+operator       I - (p_0 + S p_1 A) B A
+sum            S (I - p(A) B A)
+=============  =================================================
+
+and an MgNet step, whose correction is a convolution C, by ``I - S C B A``. A norm at the level's
+end multiplies the whole by its S.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.level_state import LevelState, NormState, StepState
+from analysis.spectra import matrix_symbol
+from mgtheory.polynomials.factors import Factor, General, Linear
+from mgtheory.polynomials.residual import ResidualPolynomial
+
+__all__ = ["EffectiveStep", "effective_polynomial", "effective_steps", "has_norms", "propagator"]
+
+
+@dataclass(frozen=True, eq=False)
+class EffectiveStep:
+    """One polynomial step with its norms folded in.
+
+    Attributes
+    ----------
+    coefficients
+        Coefficients of the correction polynomial in each channel, shape (c, d): column j multiplies
+        A^j r. For a linear step the one column is the effective weight ``gamma_c w / sqrt(var_c +
+        eps)``, with the residual norm's scale multiplied in too.
+    outer
+        What a norm on the sum multiplies u and correction by, shape (c,); ones elsewhere.
+    """
+
+    coefficients: NDArray[np.float64]
+    outer: NDArray[np.float64]
+
+    @property
+    def mean(self) -> NDArray[np.float64]:
+        """Mean over the channels, shape (d,)."""
+        return np.asarray(self.coefficients.mean(axis=0))
+
+    @property
+    def spread(self) -> NDArray[np.float64]:
+        """Standard deviation over the channels, shape (d,): 0 where one polynomial stands for all
+        of them."""
+        return np.asarray(self.coefficients.std(axis=0))
+
+    @property
+    def factor(self) -> Factor:
+        """The factor with the mean coefficients."""
+        mean = tuple(self.mean.tolist())
+        return Linear(mean[0]) if len(mean) == 1 else General(mean)
+
+
+def has_norms(level: LevelState) -> bool:
+    """Whether the level has a batch norm: at its end, or a step of it around its correction or
+    inside rho."""
+    return level.end_norm is not None or any(
+        step.norm is not None or step.residual_norm is not None for step in level.steps
+    )
+
+
+def effective_steps(level: LevelState) -> tuple[EffectiveStep, ...]:
+    """Each polynomial step of the level with its norms folded in; empty for MgNet."""
+    return tuple(
+        _effective(step, level.channels) for step in level.steps if step.factor is not None
+    )
+
+
+def effective_polynomial(level: LevelState) -> ResidualPolynomial | None:
+    """The product of the steps' factors with the mean effective coefficients; None for MgNet.
+
+    It stands for the level as far as the channels agree (`EffectiveStep.spread`), and leaves out
+    what a norm on the sum or at the end multiplies u by.
+    """
+    steps = effective_steps(level)
+    return ResidualPolynomial.from_factors([step.factor for step in steps]) if steps else None
+
+
+def propagator(
+    level: LevelState, *, folded: bool
+) -> Callable[[NDArray[np.complex128], NDArray[np.float64]], NDArray[np.complex128]]:
+    """The function from symbols of A to the matrix of one pass over all steps, ``(Ahat (F, c, c),
+    theta (F, 2)) -> E (F, c, c)``.
+
+    Parameters
+    ----------
+    level
+        Its steps are used; A comes in as symbols.
+    folded
+        Whether the batch norms are folded in, or left out.
+    """
+
+    def propagate(
+        symbols: NDArray[np.complex128], theta: NDArray[np.float64]
+    ) -> NDArray[np.complex128]:
+        identity = np.eye(level.channels)
+        product: NDArray[np.complex128] | None = None
+        for step in level.steps:
+            ones = np.ones(level.channels)
+            inner = _scale(step.residual_norm, ones) if folded else ones
+            after = _scale(step.norm, ones) if folded else ones
+            applied = inner[:, None] * symbols  # B A
+            correction = (
+                matrix_symbol(step.B, theta) @ applied
+                if step.B is not None
+                else _correction(step, symbols, applied, after)
+            )
+            if step.norm_position == "correction":
+                correction = after[:, None] * correction
+            matrix = identity - correction
+            if step.norm_position == "sum":
+                matrix = after[:, None] * matrix
+            product = matrix if product is None else matrix @ product
+        if folded and product is not None and level.end_norm is not None:
+            product = level.end_norm.scale[:, None] * product
+        return (
+            np.broadcast_to(identity.astype(complex), symbols.shape) if product is None else product
+        )
+
+    return propagate
+
+
+def _correction(
+    step: StepState,
+    symbols: NDArray[np.complex128],
+    applied: NDArray[np.complex128],
+    after: NDArray[np.float64],
+) -> NDArray[np.complex128]:
+    """p(A) B A by Horner; with the norm on the operator the coefficient of A alone is scaled."""
+    assert step.factor is not None
+    *lower, leading = step.factor.correction_coefficients
+    result = leading * applied
+    for coefficient in reversed(lower):
+        result = symbols @ result
+        if step.norm_position == "operator":
+            result = after[:, None] * result
+        if coefficient:
+            result = result + coefficient * applied
+    return result
+
+
+def _effective(step: StepState, channels: int) -> EffectiveStep:
+    assert step.factor is not None
+    ones = np.ones(channels)
+    inner, after = _scale(step.residual_norm, ones), _scale(step.norm, ones)
+    coefficients = inner[:, None] * np.array(step.factor.correction_coefficients)
+    if step.norm_position == "correction":
+        coefficients = after[:, None] * coefficients
+    elif step.norm_position == "operator":
+        coefficients[:, 1:] *= after[:, None]
+    return EffectiveStep(coefficients, after if step.norm_position == "sum" else ones)
+
+
+def _scale(norm: NormState | None, otherwise: NDArray[np.float64]) -> NDArray[np.float64]:
+    return otherwise if norm is None else norm.scale

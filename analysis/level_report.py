@@ -1,0 +1,353 @@
+"""What is reported of one level: spectra, roots and smoothing of theory, start, learned and
+effective polynomial, and what training did.
+
+**theory** is the theory's polynomial scaled to the spectral radius of the learned A; **start** and
+**learned** are the coefficients as they stand, on the A of that moment; **effective** is learned
+with the batch norms folded in. Smoothing factors are taken on the frequencies of the level's
+periodic grid (at least 16 per axis), activations as the identity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.effective import effective_polynomial, effective_steps, has_norms, propagator
+from analysis.identifiability import Reading, readings
+from analysis.level_state import LevelState, StepState
+from analysis.spectra import Damping, Spectrum, convolution_spectrum, damping
+from analysis.verdict import TOLERANCE, Nearest, Verdict, judge, weight_distance
+from mgtheory.polynomials.residual import ResidualPolynomial
+
+__all__ = ["ROLES", "LevelReport", "Operator", "Smoothing", "View", "analyse_level"]
+
+ROLES = ("theory", "start", "learned", "effective")
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Operator:
+    """The spectrum of a level's convolution in numbers: spectral radius b, extreme real and
+    imaginary parts, and whether it is positive."""
+
+    radius: float
+    real_min: float
+    real_max: float
+    imag_max: float
+    positive: bool
+
+    @classmethod
+    def of(cls, spectrum: Spectrum) -> Operator:
+        """The numbers of a spectrum."""
+        values = spectrum.eigenvalues
+        return cls(
+            spectrum.radius,
+            float(values.real.min()),
+            float(values.real.max()),
+            float(np.abs(values.imag).max()),
+            spectrum.is_positive,
+        )
+
+
+@dataclass(frozen=True)
+class Smoothing:
+    """What one pass over a level's steps leaves: mu, max |q| on the true spectrum, largest 2-norm
+    on high frequencies, the word."""
+
+    smoothing_factor: float
+    max_modulus: float
+    smoothing_norm: float | None
+    verdict: str
+
+    @classmethod
+    def of(cls, found: Damping) -> Smoothing:
+        """The numbers of a damping."""
+        return cls(found.smoothing_factor, found.max_modulus, found.smoothing_norm, found.verdict)
+
+
+@dataclass(frozen=True)
+class View:
+    """One polynomial (None for MgNet) and its smoothing on a level's true spectrum."""
+
+    polynomial: ResidualPolynomial | None
+    smoothing: Smoothing
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types; roots and weights as [re, im], infinite roots as null."""
+        result: dict[str, Any] = {"degree": None, "roots": None, "weights": None}
+        if self.polynomial is not None:
+            result = {
+                "degree": self.polynomial.degree,
+                "roots": self.polynomial.to_dict()["roots"],
+                "weights": [[w.real, w.imag] for w in self.polynomial.weights.tolist()],
+            }
+        return {**result, **asdict(self.smoothing)}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> View:
+        """The inverse of `to_dict`."""
+        q = (
+            None
+            if data["roots"] is None
+            else ResidualPolynomial.from_dict({"roots": data["roots"]})
+        )
+        return cls(q, Smoothing(**{name: data[name] for name in Smoothing.__dataclass_fields__}))
+
+
+@dataclass(frozen=True, eq=False)
+class LevelReport:
+    """One level of one run.
+
+    Attributes
+    ----------
+    level, channels, size, grid
+        Number from 1, width c, (H, W) of the features and of the periodic grid.
+    kind
+        "polynomial" or "convolution" (MgNet).
+    operators
+        "start" and "learned": the spectrum of A; MgNet also "B1", "B2", ...: those of the learned
+        B, each once.
+    views
+        The roles that exist, in the order of `ROLES`.
+    effective
+        One entry a polynomial step: coefficients of the correction per channel with the norms
+        folded in, their mean and spread.
+    readings
+        Identifiability of every learned coefficient.
+    coefficients_moved
+        Relative distance of the learned weights from those at the start as they stand, not scaled
+        by b; None for MgNet. Together with the two spectral radii it says whether the coefficients
+        moved or the operator.
+    verdict
+        Kept, left or rediscovered, by the coefficients as they stand.
+    effective_verdict
+        Near or away from the theory by the effective coefficients; None without norms. It says
+        nothing of training (see `judge`).
+    arrays
+        Eigenvalues, dampings, frequencies and effective coefficients by name; kept in spectra.npz.
+    """
+
+    level: int
+    channels: int
+    size: tuple[int, int]
+    grid: tuple[int, int]
+    kind: str
+    operators: dict[str, Operator]
+    views: dict[str, View]
+    effective: tuple[dict[str, Any], ...]
+    readings: tuple[Reading, ...]
+    coefficients_moved: float | None
+    verdict: Verdict
+    effective_verdict: Verdict | None
+    arrays: dict[str, NDArray[Any]] = field(repr=False, default_factory=dict)
+
+    @property
+    def not_identifiable(self) -> tuple[Reading, ...]:
+        """The coefficients in which no meaning may be read."""
+        return tuple(reading for reading in self.readings if not reading.identifiable)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types, without the arrays."""
+        return {
+            "level": self.level,
+            "channels": self.channels,
+            "size": list(self.size),
+            "grid": list(self.grid),
+            "kind": self.kind,
+            "operators": {name: asdict(operator) for name, operator in self.operators.items()},
+            "views": {role: view.to_dict() for role, view in self.views.items()},
+            "effective": list(self.effective),
+            "coefficients": [reading.to_dict() for reading in self.readings],
+            "not_identifiable": [
+                f"step {reading.step}: {reading.name}" for reading in self.not_identifiable
+            ],
+            "coefficients_moved": self.coefficients_moved,
+            "verdict": self.verdict.to_dict(),
+            "effective_verdict": (
+                None if self.effective_verdict is None else self.effective_verdict.to_dict()
+            ),
+        }
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> LevelReport:
+        """The inverse of `to_dict`, with the level's arrays."""
+        return cls(
+            level=data["level"],
+            channels=data["channels"],
+            size=tuple(data["size"]),
+            grid=tuple(data["grid"]),
+            kind=data["kind"],
+            operators={name: Operator(**numbers) for name, numbers in data["operators"].items()},
+            views={role: View.from_dict(view) for role, view in data["views"].items()},
+            effective=tuple(data["effective"]),
+            readings=tuple(Reading(**reading) for reading in data["coefficients"]),
+            coefficients_moved=data["coefficients_moved"],
+            verdict=_verdict(data["verdict"]),
+            effective_verdict=(
+                None if data["effective_verdict"] is None else _verdict(data["effective_verdict"])
+            ),
+            arrays=arrays,
+        )
+
+
+def analyse_level(
+    number: int,
+    start: LevelState,
+    learned: LevelState,
+    *,
+    theory: ResidualPolynomial | None = None,
+    tolerance: float = TOLERANCE,
+    norms: bool = True,
+    progress: Progress | None = None,
+) -> LevelReport:
+    """Everything about one level.
+
+    Parameters
+    ----------
+    number
+        From 1.
+    start, learned
+        The level before and after training.
+    theory
+        The theory's polynomial on (0, 1]; None for MgNet.
+    tolerance
+        See `verdict.judge`.
+    norms
+        Whether 2-norms are computed beside spectral radii.
+    progress
+        Called with a word before each of the costly parts.
+
+    Raises
+    ------
+    ValueError
+        If the two states are not of one network.
+    """
+    if start.A.shape != learned.A.shape or start.degree != learned.degree:
+        raise ValueError(
+            f"level {number}: A {start.A.shape} of degree {start.degree} at the start and"
+            f" {learned.A.shape} of degree {learned.degree} learned, must be the same network"
+        )
+    say = progress or (lambda word: None)
+    grid = learned.grid
+    spectra: dict[str, Spectrum] = {}
+    for name, state in (("start", start), ("learned", learned)):
+        say(f"spectrum, {name}")
+        same = name == "learned" and np.array_equal(start.A, learned.A)
+        spectra[name] = spectra["start"] if same else convolution_spectrum(state.A, grid)
+    radius = {name: spectrum.radius for name, spectrum in spectra.items()}
+    arrays: dict[str, NDArray[Any]] = {"theta": spectra["learned"].theta}
+    views: dict[str, View] = {}
+
+    def add(role: str, found: Damping, q: ResidualPolynomial | None) -> None:
+        views[role] = View(q, Smoothing.of(found))
+        arrays[f"damping/{role}"] = found.radius
+
+    scaled_theory = (
+        None if theory is None or not radius["learned"] else theory.scaled(radius["learned"])
+    )
+    if scaled_theory is not None:
+        twin = LevelState(
+            learned.A, tuple(StepState(factor) for factor in scaled_theory.factors), learned.size
+        )
+        add("theory", _plain(twin, spectra["learned"], norms=norms), scaled_theory)
+    for name, state in (("start", start), ("learned", learned)):
+        say(f"smoothing, {name}")
+        add(name, _plain(state, spectra[name], norms=norms), state.polynomial)
+    if has_norms(learned):
+        say("smoothing, effective")
+        add(
+            "effective",
+            damping(learned.A, grid, propagator(learned, folded=True), norms=norms),
+            effective_polynomial(learned),
+        )
+    operators = {name: Operator.of(spectrum) for name, spectrum in spectra.items()}
+    for name, spectrum in spectra.items():
+        arrays[f"eigenvalues/{name}"] = spectrum.eigenvalues
+    for name, kernel in _distinct(learned).items():
+        say(f"spectrum, {name}")
+        found = convolution_spectrum(kernel, grid)
+        operators[name], arrays[f"eigenvalues/{name}"] = Operator.of(found), found.eigenvalues
+    effective = []
+    for k, step in enumerate(effective_steps(learned), 1):
+        arrays[f"effective/step{k}"] = step.coefficients
+        effective.append(
+            {
+                "step": k,
+                "mean": step.mean.tolist(),
+                "spread": step.spread.tolist(),
+                "outer_mean": float(step.outer.mean()),
+            }
+        )
+    notes = readings(learned)
+    relative = {
+        role: _relative(view.polynomial, radius["start" if role == "start" else "learned"])
+        for role, view in views.items()
+    }
+    return LevelReport(
+        level=number,
+        channels=learned.channels,
+        size=learned.size,
+        grid=grid,
+        kind="polynomial" if learned.factors else "convolution",
+        operators=operators,
+        views={role: views[role] for role in ROLES if role in views},
+        effective=tuple(effective),
+        readings=notes,
+        coefficients_moved=(
+            weight_distance(learned.polynomial, start.polynomial)
+            if learned.polynomial and start.polynomial
+            else None
+        ),
+        verdict=judge(
+            relative.get("start"),
+            relative.get("learned"),
+            relative.get("theory"),
+            identifiable=all(note.identifiable for note in notes),
+            tolerance=tolerance,
+        ),
+        effective_verdict=(
+            judge(None, relative["effective"], relative.get("theory"), tolerance=tolerance)
+            if "effective" in relative
+            else None
+        ),
+        arrays=arrays,
+    )
+
+
+def _plain(state: LevelState, spectrum: Spectrum, *, norms: bool) -> Damping:
+    """The damping with the norms left out: by the eigenvalues where there is a polynomial, which is
+    cheaper and exact."""
+    q = state.polynomial
+    if q is None:
+        return damping(state.A, state.grid, propagator(state, folded=False), norms=norms)
+    radius = spectrum.modulus(q)
+    norm = (
+        damping(state.A, state.grid, propagator(state, folded=False), norms=True, radii=False).norm
+        if norms
+        else None
+    )
+    return Damping(radius, spectrum.high, norm)
+
+
+def _distinct(level: LevelState) -> dict[str, NDArray[np.float64]]:
+    """The convolutions B of an MgNet level, each once, as B1, B2, ..."""
+    kernels: list[NDArray[np.float64]] = []
+    for step in level.steps:
+        if step.B is not None and not any(np.array_equal(step.B, kernel) for kernel in kernels):
+            kernels.append(step.B)
+    return {f"B{k}": kernel for k, kernel in enumerate(kernels, 1)}
+
+
+def _relative(q: ResidualPolynomial | None, radius: float) -> ResidualPolynomial | None:
+    return None if q is None or not radius else q.scaled(1.0 / radius)
+
+
+def _verdict(data: dict[str, Any]) -> Verdict:
+    known = {name: data[name] for name in Verdict.__dataclass_fields__}
+    return Verdict(
+        **{**known, "nearest": None if data["nearest"] is None else Nearest(**data["nearest"])}
+    )

@@ -1,0 +1,257 @@
+"""What a network's levels are, as plain float64 arrays: convolutions, steps and batch norms,
+without torch.
+
+A level applies ``r = rho(f - A u)`` and adds a correction for each of its steps. `LevelState` holds
+A and the steps; a step holds a factor of the residual polynomial (Poly-MgNet) or a convolution B
+(MgNet), and the batch norms around it. Everything else in this room works on these objects, so that
+planted truths and trained networks are analysed by the same code; `level_states` reads them off a
+model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mgtheory.polynomials.factors import Factor
+from mgtheory.polynomials.residual import ResidualPolynomial
+
+__all__ = ["NORM_POSITIONS", "LevelState", "NormState", "StepState", "level_states"]
+
+NORM_POSITIONS = ("nowhere", "correction", "sum", "operator")
+# points per axis below which a level's spectrum is sampled on 16 instead, as the initialisation
+# does
+SMALLEST_GRID = 16
+
+
+@dataclass(frozen=True, eq=False)
+class NormState:
+    """gamma (x - mean) / sqrt(var + eps) + beta per channel: a batch norm with its running
+    statistics.
+
+    Attributes
+    ----------
+    gamma, beta, mean, var
+        Shape (c,), float64.
+    eps
+        The number under the root, > 0.
+    """
+
+    gamma: NDArray[np.float64]
+    beta: NDArray[np.float64]
+    mean: NDArray[np.float64]
+    var: NDArray[np.float64]
+    eps: float
+
+    def __post_init__(self) -> None:
+        for name in ("gamma", "beta", "mean", "var"):
+            object.__setattr__(self, name, np.array(getattr(self, name), dtype=float))
+        shapes = {getattr(self, name).shape for name in ("gamma", "beta", "mean", "var")}
+        if len(shapes) != 1 or len(next(iter(shapes))) != 1:
+            raise ValueError(
+                f"batch norm: arrays have shapes {sorted(shapes)}, must be one-dimensional and"
+                " equal"
+            )
+        if not self.eps > 0 or not (self.var >= 0).all():
+            raise ValueError(
+                f"batch norm: eps is {self.eps}, smallest variance {self.var.min()}; must be"
+                " positive and not negative"
+            )
+
+    @classmethod
+    def neutral(cls, channels: int, *, eps: float = 1e-5) -> NormState:
+        """gamma = var = 1, beta = mean = 0: the norm before any training, which divides by sqrt(1 +
+        eps)."""
+        one, zero = np.ones(channels), np.zeros(channels)
+        return cls(one, zero, zero, one, eps)
+
+    @property
+    def scale(self) -> NDArray[np.float64]:
+        """gamma_c / sqrt(var_c + eps), shape (c,): what the norm multiplies its input by."""
+        return self.gamma / np.sqrt(self.var + self.eps)
+
+
+@dataclass(frozen=True, eq=False)
+class StepState:
+    """One smoothing step: a factor or a convolution B, and the batch norms around it.
+
+    Attributes
+    ----------
+    factor
+        The step's factor of q; None where a convolution stands in its place.
+    B
+        Convolution of an MgNet step, shape (c, c, k, k), torch layout; None for a polynomial step.
+    norm, norm_position
+        The step's norm after the correction and where it stands: "nowhere", "correction", "sum" or
+        "operator".
+    residual_norm
+        The norm inside rho, if it has one.
+    residual_activation, activation_position
+        Whether rho ends in relu; where the step's own relu stands ("nowhere", "correction", "sum",
+        "operator").
+    """
+
+    factor: Factor | None = None
+    B: NDArray[np.float64] | None = None
+    norm: NormState | None = None
+    norm_position: str = "nowhere"
+    residual_norm: NormState | None = None
+    residual_activation: bool = False
+    activation_position: str = "nowhere"
+
+    def __post_init__(self) -> None:
+        if (self.factor is None) == (self.B is None):
+            raise ValueError("a step has either a factor or a convolution B, got both or none")
+        if self.norm_position not in NORM_POSITIONS:
+            raise ValueError(
+                f"norm position is {self.norm_position!r}, allowed are {', '.join(NORM_POSITIONS)}"
+            )
+        if (self.norm is None) != (self.norm_position == "nowhere"):
+            raise ValueError(
+                f"norm position is {self.norm_position!r}, but the step has"
+                f" {'no' if self.norm is None else 'a'} norm"
+            )
+        if self.norm_position == "operator" and (self.factor is None or self.factor.degree != 2):
+            raise ValueError("norm position 'operator' belongs to quadratic factors alone")
+
+
+@dataclass(frozen=True, eq=False)
+class LevelState:
+    """One level: the convolution A, its steps and the size of its feature maps.
+
+    Attributes
+    ----------
+    A
+        Shape (c, c, k, k), torch layout (output channel, input channel, offsets along H and W), k
+        odd.
+    steps
+        In order of application.
+    size
+        (H, W) of the level's feature maps.
+    starts_from_zero
+        Whether u = 0 at the level's start (level 1).
+    end_norm
+        The norm on u after the last step, if there is one.
+    """
+
+    A: NDArray[np.float64]
+    steps: tuple[StepState, ...]
+    size: tuple[int, int]
+    starts_from_zero: bool = False
+    end_norm: NormState | None = None
+
+    def __post_init__(self) -> None:
+        kernel = np.array(self.A, dtype=float)
+        if (
+            kernel.ndim != 4
+            or kernel.shape[0] != kernel.shape[1]
+            or kernel.shape[2] % 2 == 0
+            or kernel.shape[3] % 2 == 0
+        ):
+            raise ValueError(f"A has shape {kernel.shape}, must be (c, c, k, k) with odd k")
+        if not np.isfinite(kernel).all():
+            raise ValueError("A holds numbers that are not finite: the run diverged")
+        kernel.flags.writeable = False
+        object.__setattr__(self, "A", kernel)
+        object.__setattr__(self, "steps", tuple(self.steps))
+
+    @property
+    def channels(self) -> int:
+        """The number of channels c."""
+        return int(self.A.shape[0])
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """The periodic grid its spectrum is taken on: the level's size, at least 16 per axis."""
+        height, width = self.size
+        return max(SMALLEST_GRID, height), max(SMALLEST_GRID, width)
+
+    @property
+    def factors(self) -> tuple[Factor, ...]:
+        """The steps' factors; empty for MgNet."""
+        return tuple(step.factor for step in self.steps if step.factor is not None)
+
+    @property
+    def polynomial(self) -> ResidualPolynomial | None:
+        """The product of the steps' factors with the coefficients as they stand, norms left out;
+        None for MgNet."""
+        return ResidualPolynomial.from_factors(self.factors) if self.factors else None
+
+    @property
+    def degree(self) -> int | None:
+        """Degree of that polynomial, None for MgNet."""
+        return sum(factor.degree for factor in self.factors) if self.factors else None
+
+
+def level_states(model: Any, size: tuple[int, int]) -> tuple[LevelState, ...]:
+    """The levels of a nets model as arrays; empty for a model without levels (ResNet).
+
+    Parameters
+    ----------
+    model
+        A model of `nets.create_model`: PolyMgNet, MgNet or a ResNet.
+    size
+        (H, W) of the input images in pixels; each level after the first halves it, rounding up.
+    """
+    states, (height, width) = [], size
+    for number, level in enumerate(getattr(model, "levels", ())):
+        if number:
+            height, width = -(-height // 2), -(-width // 2)
+        states.append(
+            LevelState(
+                A=_dense(level.A),
+                steps=tuple(_step(step) for step in level.steps),
+                size=(height, width),
+                starts_from_zero=number == 0,
+                end_norm=_norm(level.norm),
+            )
+        )
+    return tuple(states)
+
+
+def _step(step: Any) -> StepState:
+    convolution = getattr(step.coefficients, "conv", None)
+    return StepState(
+        factor=step.factor() if convolution is None else None,
+        B=None if convolution is None else _dense(convolution),
+        norm=_norm(step.norm),
+        norm_position=step.norm_position,
+        residual_norm=_norm(step.residual_norm),
+        residual_activation=step.residual == "bn_relu",
+        activation_position=step.activation_position,
+    )
+
+
+def _dense(convolution: Any) -> NDArray[np.float64]:
+    """The weight of a convolution as (c, c, k, k), groups written out as blocks of zeros."""
+    weight = _array(convolution.weight)
+    groups = int(convolution.groups)
+    if groups == 1:
+        return weight
+    width = weight.shape[0] // groups
+    dense = np.zeros((weight.shape[0], weight.shape[1] * groups, *weight.shape[2:]))
+    for g in range(groups):
+        dense[g * width : (g + 1) * width, g * weight.shape[1] : (g + 1) * weight.shape[1]] = (
+            weight[g * width : (g + 1) * width]
+        )
+    return dense
+
+
+def _norm(module: Any) -> NormState | None:
+    if module is None:
+        return None
+    channels = module.num_features
+    return NormState(
+        gamma=np.ones(channels) if module.weight is None else _array(module.weight),
+        beta=np.zeros(channels) if module.bias is None else _array(module.bias),
+        mean=np.zeros(channels) if module.running_mean is None else _array(module.running_mean),
+        var=np.ones(channels) if module.running_var is None else _array(module.running_var),
+        eps=float(module.eps),
+    )
+
+
+def _array(tensor: Any) -> NDArray[np.float64]:
+    return np.asarray(tensor.detach().cpu().double().numpy())

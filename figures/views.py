@@ -1,0 +1,278 @@
+"""Figures of one run: polynomials on the spectrum, eigenvalues with roots, damping of each mode,
+smoothing factors, a multigrid solve.
+
+Each takes the run's report and returns a finished figure, or None where the run has nothing of the
+kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from analysis.level_report import ROLES, LevelReport
+from analysis.report import SpectralReport
+from figures.curves import draw_convergence
+from figures.damping import colour_bar, colour_limit, draw_damping
+from figures.polynomials import draw_polynomials
+from figures.spectra import draw_spectrum
+from figures.study import draw_level_factors
+from figures.style import DOUBLE, figure, figure_legend, named
+from mgtheory.fourier.analysis import grid_frequencies, smoothing_factor, symbol
+from mgtheory.multigrid.hierarchy import Hierarchy
+from mgtheory.polynomials.residual import ResidualPolynomial
+from mgtheory.problems.problem import create
+from mgtheory.problems.stencils import laplacian
+
+__all__ = ["convergence", "damping", "levels", "polynomials", "spectra"]
+
+PANELS = 4  # in a row; further levels follow below
+POISSON_SIZE, POISSON_CYCLES = 127, 12
+Item = TypeVar("Item")
+
+
+def polynomials(report: SpectralReport) -> Figure | None:
+    """Residual polynomials of theory, start and learned on each level's spectrum, each in units of
+    the spectral radius b of its own A."""
+    levels = _polynomial_levels(report)
+    if not levels:
+        return None
+    made, axes = _grid(len(levels), height=2.3)
+    for ax, level in zip(axes.flat, levels):
+        curves = _meaningful(_relative(level), level)
+        draw_polynomials(
+            ax,
+            curves,
+            eigenvalues=_eigenvalues(level),
+            spectrum_of=_judged(curves),
+            xlabel="t / b; points: |λ| / b",
+            legend=False,
+        )
+        ax.set_title(_title(level))
+    _finish(made, axes, len(levels))
+    return made
+
+
+def spectra(report: SpectralReport) -> Figure | None:
+    """Eigenvalues of each level's learned convolution, and the roots of theory, start and learned,
+    in the complex plane.
+
+    All in units of the spectral radius b of the A that they belong to, as in `polynomials`: a start
+    from theory has the theory's roots. The region where |q| < 1 is that of the learned q, of the
+    effective one where a batch norm takes the meaning of the learned away.
+    """
+    if not report.levels:
+        return None
+    made, axes = _grid(len(report.levels), height=_square_panels(len(report.levels)))
+    for ax, level in zip(axes.flat, report.levels):
+        curves = _meaningful(_relative(level), level)
+        draw_spectrum(
+            ax,
+            _eigenvalues(level),
+            high=_high(level),
+            roots={role: q.roots for role, q in curves.items()},
+            damping=(_judged(curves), curves[_judged(curves)]) if curves else None,
+            unit="b",
+            legend=False,
+        )
+        ax.set_title(_title(level))
+    _finish(made, axes, len(report.levels))
+    return made
+
+
+def damping(report: SpectralReport) -> Figure | None:
+    """What one smoothing leaves of each Fourier mode: a row for each role, a column for the 5-point
+    Laplacian and for each level's own A.
+
+    On the Laplacian stands the q of level 1 scaled to it, on a level what its steps do to its own
+    modes: the largest of the c channels.
+    """
+    if not report.levels:
+        return None
+    columns = [
+        column
+        for column in [_laplacian_column(report), *map(_level_column, report.levels)]
+        if column
+    ]
+    roles = [role for role in ROLES if any(role in column for _, column in columns)]
+    wide = min(1 + PANELS, len(columns))
+    groups = -(-len(columns) // wide)
+    row_height = min(1.7, 0.4 + (DOUBLE - 2.15) / wide)  # square panels with a title
+    made, axes = figure(
+        len(roles) * groups, wide, width=DOUBLE, height=row_height * len(roles) * groups + 0.4
+    )
+    limit = colour_limit([values for _, column in columns for values, _ in column.values()])
+    drawn = []
+    for k, (name, column) in enumerate(columns):
+        for row, role in enumerate(role for role in roles if role in column):
+            values, mu = column[role]
+            ax = axes[len(roles) * (k // wide) + roles.index(role), k % wide]
+            draw_damping(
+                ax,
+                values,
+                limit=limit,
+                title=f"{name}\nµ = {_short(mu)}" if row == 0 else f"µ = {_short(mu)}",
+            )
+            drawn.append(ax)
+    for row, line in enumerate(axes):
+        for k, ax in enumerate(line):
+            ax.set_visible(ax in drawn)
+            if k:
+                ax.set_ylabel("")
+                ax.set_yticklabels([])
+            if row < len(axes) - 1:
+                ax.set_xlabel("")
+        role = roles[row % len(roles)]
+        name = f"theory ({report.theory['name']})" if role == "theory" else named(role)
+        line[0].set_ylabel("\n".join([*name.replace(" (", "\n(").splitlines(), "θ₁ (rad)"]))
+    colour_bar(drawn, label="remaining amplitude, spectral radius at θ")
+    return made
+
+
+def levels(report: SpectralReport) -> Figure | None:
+    """The smoothing factor of every level: theory, start, learned, and with the norms folded in."""
+    if not report.levels:
+        return None
+    made, axes = figure(1, 1, height=2.7)
+    roles = [role for role in ROLES if any(role in level.views for level in report.levels)]
+    factors = {role: [_mu(level, role) for level in report.levels] for role in roles}
+    factors = {
+        role: values
+        for role, values in factors.items()
+        if any(value is not None for value in values)
+    }
+    draw_level_factors(axes[0, 0], factors, legend=False)
+    figure_legend(made)
+    return made
+
+
+def convergence(report: SpectralReport) -> Figure | None:
+    """Multigrid V(1,1) on the 2D Poisson problem, 127 x 127, with the polynomials of level 1 scaled
+    to it as smoothers."""
+    levels = _polynomial_levels(report)
+    if not levels:
+        return None
+    chosen = _meaningful(_relative(levels[0]), levels[0])
+    problem = create("poisson2d", POISSON_SIZE)
+    upper = problem.spectrum().as_tuple[1]
+    made, axes = figure(1, 1, height=3.0)
+    histories = {}
+    for role, q in chosen.items():
+        solution = Hierarchy.build(problem, smoother=q.scaled(upper)).solve(
+            problem.b, tol=1e-10, maxiter=POISSON_CYCLES
+        )
+        norms = np.asarray(solution.residual_norms)
+        histories[role] = norms[np.isfinite(norms)]
+    draw_convergence(axes[0, 0], histories, legend=False)
+    axes[0, 0].set_title(f"2D Poisson {POISSON_SIZE} × {POISSON_SIZE}, V(1,1), q of level 1")
+    figure_legend(made)
+    return made
+
+
+def _polynomial_levels(report: SpectralReport) -> list[LevelReport]:
+    return [level for level in report.levels if level.kind == "polynomial"]
+
+
+def _relative(level: LevelReport) -> dict[str, ResidualPolynomial]:
+    """The level's polynomials on (0, 1], each in units of the spectral radius of its own A."""
+    found = {}
+    for role, view in level.views.items():
+        radius = level.operators["start" if role == "start" else "learned"].radius
+        if view.polynomial is not None and radius > 0:
+            found[role] = view.polynomial.scaled(1.0 / radius)
+    return found
+
+
+# title, and role -> what is left of each mode, smoothing factor
+Column = tuple[str, dict[str, tuple[np.ndarray, float]]]
+
+
+def _laplacian_column(report: SpectralReport) -> Column | None:
+    """The polynomials of level 1 on the 5-point Laplacian; None without polynomials."""
+    levels = _polynomial_levels(report)
+    if not levels:
+        return None
+    values = symbol(laplacian(2), grid_frequencies((64, 64))).real
+    # its spectrum is (0, 8]
+    scaled = {
+        role: q.scaled(8.0) for role, q in _meaningful(_relative(levels[0]), levels[0]).items()
+    }
+    factors = {role: smoothing_factor(laplacian(2), q).factor for role, q in scaled.items()}
+    return "5-point Laplacian,\nq of level 1", {
+        role: (np.abs(q(values)), factors[role]) for role, q in scaled.items()
+    }
+
+
+def _level_column(level: LevelReport) -> Column:
+    """The level's own modes."""
+    shown = _meaningful(level.views, level)
+    return f"level {level.level}", {
+        role: (level.arrays[f"damping/{role}"], view.smoothing.smoothing_factor)
+        for role, view in shown.items()
+    }
+
+
+def _mu(level: LevelReport, role: str) -> float | None:
+    """mu, None where the level has no such role or a batch norm takes the meaning of its
+    coefficients away."""
+    if role not in level.views or (role == "learned" and level.not_identifiable):
+        return None
+    return level.views[role].smoothing.smoothing_factor
+
+
+def _high(level: LevelReport) -> np.ndarray:
+    return np.asarray((np.abs(level.arrays["theta"]) >= np.pi / 2 - 1e-12).any(axis=-1))
+
+
+def _meaningful(by_role: Mapping[str, Item], level: LevelReport) -> dict[str, Item]:
+    """Without the learned polynomial where a coefficient of it is not identifiable; the effective
+    one stands for it."""
+    lost = bool(level.not_identifiable) and "effective" in by_role
+    return {role: found for role, found in by_role.items() if not (lost and role == "learned")}
+
+
+def _judged(curves: Mapping[str, ResidualPolynomial]) -> str:
+    """The role that stands for what was learned."""
+    return "learned" if "learned" in curves else "effective"
+
+
+def _eigenvalues(level: LevelReport) -> np.ndarray:
+    """Of the learned A, in units of its spectral radius."""
+    return np.asarray(
+        level.arrays["eigenvalues/learned"] / (level.operators["learned"].radius or 1.0)
+    )
+
+
+def _title(level: LevelReport) -> str:
+    return f"level {level.level}, b = {level.operators['learned'].radius:.3g}"
+
+
+def _short(mu: float) -> str:
+    """Three significant digits, without an exponent below a million."""
+    return f"{mu:.3g}" if mu < 1000 else f"{mu:.0f}" if mu < 1e6 else f"{mu:.1e}"
+
+
+def _grid(panels: int, *, height: float) -> tuple[Figure, np.ndarray]:
+    columns = min(PANELS, panels)
+    rows = -(-panels // columns)
+    return figure(
+        rows, columns, width=DOUBLE if columns > 1 else 0.5 * DOUBLE, height=height * rows + 0.2
+    )
+
+
+def _square_panels(panels: int) -> float:
+    """Height of a row, in inches, in which square panels fill their column, with axis labels,
+    titles and a legend above all."""
+    return DOUBLE / min(PANELS, max(panels, 2)) + (0.3 if panels > 1 else 1.0)
+
+
+def _finish(made: Figure, axes: np.ndarray, panels: int) -> None:
+    """Hide what is unused, name each axis once, and set one legend above."""
+    for k, ax in enumerate(axes.flat):
+        ax.set_visible(k < panels)
+        if k % axes.shape[1]:
+            ax.set_ylabel("")
+    figure_legend(made)

@@ -1,0 +1,174 @@
+"""Checks of arguments that several files share: each gives the value back, or a ValueError of one
+line with what was given and allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = [
+    "check_array",
+    "check_axes",
+    "check_callable",
+    "check_generator",
+    "check_kind",
+    "check_name",
+    "check_number",
+    "check_shape",
+    "check_vector",
+    "check_whole",
+    "on_grid",
+]
+
+FLOATING = ("float32", "float64", "complex64", "complex128")
+
+
+def check_whole(value: Any, name: str, least: int) -> int:
+    """A whole number from `least` on."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise ValueError(f"{name} is {value!r}, must be a whole number from {least} on")
+    return int(value)
+
+
+def check_number(value: Any, name: str, allowed: str = "from 0 on") -> float:
+    """A finite real number, ``"from 0 on"``, ``"larger than 0"`` or ``"of any sign"``."""
+    number = (
+        isinstance(value, Real) and not isinstance(value, bool) and bool(np.isfinite(float(value)))
+    )
+    if (
+        not number
+        or (allowed != "of any sign" and value < 0)
+        or (allowed == "larger than 0" and value == 0)
+    ):
+        raise ValueError(f"{name} is {value!r}, must be a number {allowed}")
+    return float(value)
+
+
+def check_array(value: Any, name: str, *, real: bool = False) -> NDArray[Any]:
+    """An array of numbers (new where its type changes), complex or float; NaN and infinity pass."""
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise ValueError(
+            f"{name} has rows of different lengths, must be an array of numbers"
+        ) from None
+    if array.dtype.kind not in ("iuf" if real else "iufc"):
+        kind = f"type {array.dtype}" if isinstance(value, np.ndarray) else _article(value)
+        raise ValueError(f"{name} is {kind}, must be {'real ' if real else ''}numbers")
+    return array.astype(complex if array.dtype.kind == "c" else float, copy=False)
+
+
+def _article(value: Any) -> str:
+    """The type of a value in words: "a str", "an int"."""
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
+
+
+def check_kind(value: Any, kind: type | tuple[type, ...], name: str, what: str) -> Any:
+    """An object of that kind."""
+    if not isinstance(value, kind):
+        raise ValueError(f"{name} is {_article(value)}, must be {what}")
+    return value
+
+
+def check_generator(value: Any, name: str) -> np.random.Generator:
+    """A numpy Generator."""
+    generator: np.random.Generator = check_kind(
+        value,
+        np.random.Generator,
+        name,
+        "a numpy Generator, as numpy.random.default_rng(seed) gives",
+    )
+    return generator
+
+
+def check_shape(value: Any, name: str, dim: int | None = None) -> tuple[int, ...]:
+    """The sizes of a grid, whole numbers from 1 on: one number stands for each of `dim` axes (for
+    one axis, where dim is None)."""
+    number = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    given = (
+        (value,) * (dim or 1)
+        if number
+        else tuple(value)
+        if isinstance(value, Sequence | np.ndarray) and not isinstance(value, str)
+        else ()
+    )
+    if (
+        not given
+        or (dim or len(given)) != len(given)
+        or not all(isinstance(n, int | np.integer) and n >= 1 for n in given)
+    ):
+        axes = "each axis" if dim is None else f"{dim} axes"
+        raise ValueError(
+            f"{name} is {value!r}, must be positive integers, one for {axes}".replace("\n", "")
+        )
+    return tuple(int(n) for n in given)
+
+
+def check_callable(value: Any, name: str) -> None:
+    """None, or something that can be called."""
+    if not (value is None or callable(value)):
+        raise ValueError(f"{name} is {value!r}, must be callable")
+
+
+def check_name(value: Any, known: Sequence[str], what: str) -> str:
+    """One of the known names."""
+    if not isinstance(value, str) or value not in known:
+        raise ValueError(f"unknown {what} {value!r}, known are: {', '.join(known)}")
+    return value
+
+
+def check_axes(axes: Any, dim: int, *, names: str = "") -> tuple[int, ...]:
+    """Different axes of a grid in ascending order, at least one."""
+    given = (
+        list(axes)
+        if isinstance(axes, Sequence | np.ndarray | range) and not isinstance(axes, str)
+        else []
+    )
+    if not given or any(
+        isinstance(j, bool) or not isinstance(j, int | np.integer) or not 0 <= j < dim
+        for j in given
+    ):
+        raise ValueError(f"axes are {axes!r}, allowed are: {names}numbers from 0 to {dim - 1}")
+    return tuple(sorted({int(j) for j in given}))
+
+
+def check_vector(given: Any, n: int, dtype: Any, name: str, *, finite: bool = True) -> NDArray[Any]:
+    """A finite vector of shape (n,) or (n, 1), as a new array of shape (n,) in the common floating
+    type with `dtype`.
+
+    With ``finite=False`` infinite values pass, and the array is a new one only where its type
+    changes.
+    """
+    vector = np.asarray(given)
+    if vector.shape not in ((n,), (n, 1)):
+        raise ValueError(f"{name} has shape {vector.shape}, must be ({n},)")
+    if (
+        vector.dtype.kind not in "biufc"
+        or np.promote_types(vector.dtype, dtype).name not in FLOATING
+    ):
+        raise ValueError(f"{name} has type {vector.dtype}, must be real or complex floating")
+    vector = vector.reshape(n).astype(np.promote_types(vector.dtype, dtype), copy=finite)
+    if finite and not np.isfinite(vector).all():
+        raise ValueError(f"{name} has entries that are infinite or not a number")
+    return vector
+
+
+def on_grid(
+    function: Callable[..., Any], x: Sequence[NDArray[Any]], shape: Sequence[int], name: str
+) -> NDArray[np.float64]:
+    """The real values of a function of the coordinates, one array per axis, broadcast to the
+    shape."""
+    values = np.asarray(function(*x))
+    if values.dtype.kind not in "biuf":
+        raise ValueError(f"{name} gives values of type {values.dtype}, must be real")
+    try:
+        return np.broadcast_to(values.astype(float), tuple(shape))
+    except ValueError:
+        raise ValueError(
+            f"{name} gives values of shape {values.shape} on a grid of shape {tuple(shape)}"
+        ) from None

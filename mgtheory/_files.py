@@ -1,0 +1,80 @@
+"""Files that appear whole or not at all, and JSON that is refused with one clear line where it is
+not what was promised."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+__all__ = ["read_json", "write_atomically"]
+
+
+def write_atomically(path: str | os.PathLike[str], data: str | bytes) -> None:
+    """The file has either its old content or all of the new, whatever happens: temporary file,
+    fsync, rename, fsync of the folder.
+
+    Raises
+    ------
+    OSError
+        Of the kind of the failure (FileNotFoundError for a missing folder, say), with the path in
+        one line, when the disk is full or the write fails otherwise; nothing is left half written.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data.encode() if isinstance(data, str) else data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        # elsewhere a folder cannot be opened, and the rename is the system's own affair
+        if os.name == "posix":
+            folder = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)  # the new name is on the disk
+            finally:
+                os.close(folder)
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"could not write {path} ({error.strerror}); nothing is half written, the old file is"
+            " intact",
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+def read_json(path: str | os.PathLike[str], what: str) -> dict[str, Any]:
+    """The object in a JSON file.
+
+    Parameters
+    ----------
+    what
+        What the file should be, for the message: "initial coefficients", "run record".
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is no JSON text or not an object: truncated, or another kind of file.
+    """
+    path = Path(path)
+    if path.is_dir() or not path.exists():
+        raise FileNotFoundError(f"{what}: there is no file {path}")
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(
+            f"{what}: {path} is not JSON ({error}); truncated, or another kind of file"
+        ) from error
+    if not isinstance(document, dict):
+        raise ValueError(
+            f"{what}: {path} holds a JSON {type(document).__name__}, must be an object; another"
+            " kind of file"
+        )
+    return document

@@ -1,0 +1,45 @@
+"""Arrays of frozen dataclasses that cannot be written to, not even after pickling and copying,
+which both give writable arrays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+__all__ = ["ReadOnlyArrays"]
+
+
+class ReadOnlyArrays:
+    """Base of a frozen dataclass: its arrays are read-only views.
+
+    The caller's own arrays stay writable. Subclasses with a `__post_init__` of their own call this
+    one last.
+
+    Examples
+    --------
+    >>> import copy
+    >>> from dataclasses import dataclass
+    >>> @dataclass(frozen=True)
+    ... class Values(ReadOnlyArrays):
+    ...     x: np.ndarray
+    >>> copy.deepcopy(Values(np.ones(2))).x.flags.writeable
+    False
+    """
+
+    def __post_init__(self) -> None:
+        self.__dict__.update(_read_only(self.__dict__))
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(_read_only(state))
+
+
+def _read_only(state: dict[str, Any]) -> dict[str, Any]:
+    """The same entries, arrays as read-only views."""
+    frozen = {}
+    for name, value in state.items():
+        frozen[name] = value
+        if isinstance(value, np.ndarray):
+            frozen[name] = value.view()
+            frozen[name].flags.writeable = False
+    return frozen

@@ -1,0 +1,422 @@
+"""Local Fourier analysis: smoothing, two-grid and three-grid factors of any stencil and smoother,
+in 1, 2 and 3 dimensions.
+
+On an infinite grid a constant-coefficient operator multiplies exp(i theta.x) by its symbol;
+smoothing and coarse-grid correction couple only the harmonics that a coarser grid cannot tell
+apart, so the whole cycle is a small matrix for each theta. A **factor** is the largest spectral
+radius of these matrices over the sampled theta: the asymptotic factor by which one cycle shrinks
+the error. The spectral norm stands beside it. Sources: Brandt 1977; Stueben, Trottenberg 1982;
+Trottenberg, Oosterlee, Schueller 2001; Wienands, Joppich 2005.
+
+Everything is on the h = 1 scale, as are the roots of a polynomial smoother: the 5-point Laplacian
+has the spectrum [0, 8]. A polynomial derived for a problem's matrix, which carries 1/h^2, comes to
+this scale by `on_unit_scale`. High frequencies have some |theta_j| >= pi/2, ends included; sample
+counts that are multiples of 4 contain these ends and pi exactly. How theta -> 0 is taken stands in
+`mgtheory.fourier.cycle`.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mgtheory._checks import check_kind, check_name, check_shape, check_whole
+from mgtheory._frozen import ReadOnlyArrays
+from mgtheory.fourier.cycle import NEAR, LocalCycle, directions
+from mgtheory.fourier.relaxation import (
+    GaussSeidel,
+    Jacobi,
+    Polynomial,
+    Relaxation,
+    as_relaxation,
+)
+from mgtheory.fourier.symbols import (
+    Complex,
+    Float,
+    channel_eigenvalues,
+    grid_frequencies,
+    spectral_radius,
+    symbol,
+    the_stencil,
+)
+from mgtheory.polynomials.residual import ResidualPolynomial
+from mgtheory.problems.stencils import Stencil
+
+SAMPLES = {1: 256, 2: 64, 3: 32}  # frequencies an axis, by dimension
+# refinement: the samples it starts from, and how often it halves the distance (2^-24: quadratic
+# maxima to rounding)
+STARTS, ROUNDS = 3, 24
+
+__all__ = [
+    "FourierFactor",
+    "GaussSeidel",
+    "Jacobi",
+    "LocalCycle",
+    "Polynomial",
+    "channel_eigenvalues",
+    "cycle_factor",
+    "grid_frequencies",
+    "on_unit_scale",
+    "smoothing_factor",
+    "symbol",
+    "three_grid_factor",
+    "two_grid_factor",
+]
+
+
+@dataclass(frozen=True, eq=False)
+class FourierFactor(ReadOnlyArrays):
+    """A convergence factor, where it is attained, and the damping of every sampled frequency.
+
+    Attributes
+    ----------
+    factor
+        Largest spectral radius over the samples (per step, for a smoothing factor).
+    norm
+        Largest spectral norm of the same matrices; `inf` where it grows without bound as theta ->
+        0.
+    frequency
+        The theta at which `factor` is attained, in radians.
+    frequencies
+        The sampled theta, shape (*grid, d), ascending in (-pi, pi] (smoothing) or (-pi/n, pi/n] (n
+        grid points of the finest level for each of the coarsest, along an axis).
+    damping
+        Shape (*grid). Smoothing: what one step leaves of each mode, its spectral radius, or the
+        norm of its image if modes are coupled. Cycles: the spectral radius on the harmonics of each
+        base frequency.
+    high
+        Shape (*grid): the frequencies over which `factor` is taken.
+    """
+
+    factor: float
+    norm: float
+    frequency: tuple[float, ...]
+    frequencies: Float
+    damping: Float
+    high: npt.NDArray[np.bool_]
+
+    def __float__(self) -> float:
+        return self.factor
+
+
+def on_unit_scale(polynomial: ResidualPolynomial, problem: Any) -> ResidualPolynomial:
+    """A polynomial derived for `problem.A`, which carries 1/h^2, as one for `problem.stencil` (h =
+    1): its roots times h_0^2."""
+    check_kind(polynomial, ResidualPolynomial, "polynomial", "a ResidualPolynomial")
+    if not hasattr(problem, "h"):
+        raise ValueError(
+            f"problem is a {type(problem).__name__}, must be a problem with a mesh width h"
+        )
+    return polynomial.scaled(float(np.ravel(problem.h)[0]) ** 2)
+
+
+def sample_shape(
+    samples: int | Sequence[int] | None, dim: int, multiple: int = 1
+) -> tuple[int, ...]:
+    """Sample counts per axis from one number, one per axis, or None for the default of
+    `SAMPLES`."""
+    shape = check_shape(SAMPLES[dim] if samples is None else samples, "samples", dim)
+    if any(n < 2 or n % multiple for n in shape):
+        raise ValueError(
+            f"samples is {samples!r}, each must be a multiple of {max(multiple, 1)} and at least 2"
+        )
+    return shape
+
+
+def high_frequencies(theta: Float) -> npt.NDArray[np.bool_]:
+    """Whether some |theta_j| >= pi/2, to rounding: shape theta.shape[:-1]."""
+    return np.asarray((np.abs(theta) >= np.pi / 2 - 1e-12).any(axis=-1))
+
+
+def smoothing_factor(
+    operator: Any,
+    smoother: Any,
+    *,
+    steps: int = 1,
+    scaling: str = "identity",
+    samples: int | Sequence[int] | None = None,
+    refine: bool = True,
+) -> FourierFactor:
+    """mu = sup over high frequencies of the spectral radius of the smoother's symbol,
+    q(Ahat(theta)) for a polynomial.
+
+    Parameters
+    ----------
+    operator
+        A `Stencil`, a problem with one, or a centred odd array.
+    smoother
+        A `ResidualPolynomial` with roots on the h = 1 scale, a name in `relaxation.SMOOTHERS` or a
+        smoother object.
+    steps
+        Steps taken before the low frequencies are removed; the factor is per step. It matters where
+        modes are coupled (red-black), where it is (rho(Q S^steps))^(1/steps) with the projection Q
+        onto high frequencies.
+    scaling
+        B of a polynomial in BA: `identity`, or `diagonal` for its inverse.
+    samples
+        Frequencies per axis, 2 pi m / n in (-pi, pi]; multiples of 4 contain the ends pi/2 and pi.
+    refine
+        Search between the samples too, around the largest of them, so that the factor is the
+        supremum and not that of the samples.
+
+    Examples
+    --------
+    >>> from mgtheory.problems.stencils import laplacian
+    >>> round(smoothing_factor(laplacian(2), Jacobi(0.8)).factor, 12)
+    0.6
+    """
+    steps = check_whole(steps, "steps", 1)
+    stencil, relaxation = the_stencil(operator), as_relaxation(smoother, scaling)
+    evaluate = _in_batches(_coupled if relaxation.couples else _uncoupled)
+    theta = grid_frequencies(sample_shape(samples, stencil.dim))
+    flat = theta.reshape(-1, stencil.dim)
+    high, grid = high_frequencies(flat), theta.shape[:-1]
+    # a real stencil's symbols at theta and -theta are conjugate
+    partner = (
+        np.arange(len(flat))
+        if np.iscomplexobj(stencil.values)
+        else np.minimum(np.arange(len(flat)), _mirrored(grid))
+    )
+    solved, place = np.unique(partner, return_inverse=True)
+    radius, norm, damping = (
+        values[place] for values in evaluate(stencil, relaxation, flat[solved], steps)
+    )
+    radius = np.where(high, radius, -1.0)
+    worst = int(np.argmax(radius))
+    factor, frequency = float(radius[worst]), flat[worst]
+    if refine:
+
+        def local(points: Float) -> Float:
+            return np.where(
+                high_frequencies(points), evaluate(stencil, relaxation, points, steps)[0], -1.0
+            )
+
+        factor, frequency = _refined(local, flat, radius, 2 * np.pi / np.array(grid))
+    return FourierFactor(
+        factor,
+        max(factor, float(norm[high].max())),
+        tuple(frequency.tolist()),
+        theta,
+        damping.reshape(grid),
+        high.reshape(grid),
+    )
+
+
+def two_grid_factor(
+    operator: Any,
+    smoother: Any,
+    *,
+    samples: int | Sequence[int] | None = None,
+    refine: bool = True,
+    zero: str = "limit",
+    **options: Any,
+) -> FourierFactor:
+    """The factor of a cycle with two grids, from the 2^d harmonics; `options` are those of
+    `LocalCycle`.
+
+    Examples
+    --------
+    >>> from mgtheory.problems.stencils import laplacian
+    >>> round(two_grid_factor(laplacian(2), Jacobi(0.8), pre=1, post=1).factor, 9)
+    0.36
+    """
+    return cycle_factor(
+        LocalCycle(operator, smoother, levels=2, **_cycle_options(options)),
+        samples=samples,
+        refine=refine,
+        zero=zero,
+    )
+
+
+def three_grid_factor(
+    operator: Any,
+    smoother: Any,
+    *,
+    samples: int | Sequence[int] | None = None,
+    refine: bool = True,
+    zero: str = "limit",
+    **options: Any,
+) -> FourierFactor:
+    """The factor of a cycle with three grids, from the 4^d harmonics; `options` are those of
+    `LocalCycle`, `cycle="W"` among them."""
+    return cycle_factor(
+        LocalCycle(operator, smoother, levels=3, **_cycle_options(options)),
+        samples=samples,
+        refine=refine,
+        zero=zero,
+    )
+
+
+def _cycle_options(options: dict[str, Any]) -> dict[str, Any]:
+    """The keywords, all of them known to `LocalCycle` and left free by the functions for a number
+    of grids."""
+    allowed = [
+        item.name
+        for item in fields(LocalCycle)
+        if item.init and item.name not in ("operator", "smoother", "levels")
+    ]
+    for name in options:
+        check_name(name, allowed, "option")
+    return options
+
+
+def cycle_factor(
+    cycle: LocalCycle,
+    *,
+    samples: int | Sequence[int] | None = None,
+    refine: bool = True,
+    zero: str = "limit",
+) -> FourierFactor:
+    """sup over theta of the spectral radius of the cycle's error operator on the harmonics of
+    theta.
+
+    Parameters
+    ----------
+    cycle
+        The cycle, with any number of grids.
+    samples
+        Points per axis of the finest grid whose frequencies are sampled; multiples of 2^levels
+        contain the ends.
+    refine
+        Search between the samples too, around the largest of them.
+    zero
+        What stands for theta = 0: `limit`, the limits along many directions; or `remove`, the other
+        harmonics of 0 once the constants in the kernel of A are removed. With `remove` and
+        `refine=False` the factor is exactly that of the periodic grid.
+
+    Raises
+    ------
+    ValueError
+        For an unknown `zero`, or samples that do not allow that many grids.
+    """
+    check_kind(cycle, LocalCycle, "cycle", "a LocalCycle")
+    check_name(zero, ("limit", "remove"), "zero")
+    theta = cycle.base_frequencies(sample_shape(samples, cycle.dim, 2 ** (cycle.levels - 1)))
+    grid, flat = theta.shape[:-1], theta.reshape(-1, cycle.dim)
+    origin = int(np.flatnonzero((flat == 0).all(axis=1))[0])
+    partner = _mirrored(grid) if cycle.is_real else np.arange(len(flat))
+    solved = np.flatnonzero((np.arange(len(flat)) <= partner) & (np.arange(len(flat)) != origin))
+    radius, norm = np.zeros(len(flat)), np.zeros(len(flat))
+    batch = max(
+        1, 2**19 // (cycle.stencils[0].channels * 2 ** (cycle.dim * (cycle.levels - 1))) ** 2
+    )
+    for chosen in (solved[i : i + batch] for i in range(0, len(solved), batch)):
+        matrices = cycle.error_operator(flat[chosen])
+        radius[chosen], norm[chosen] = spectral_radius(matrices), spectral_norm(matrices)
+    radius, norm = np.maximum(radius, radius[partner]), np.maximum(norm, norm[partner])
+    if zero == "limit":
+        near = cycle.error_operator(NEAR * directions(cycle.dim))
+    else:
+        basis = cycle.kernel_complement()
+        near = (
+            basis.conj().T @ cycle.error_operator(flat[origin : origin + 1], removed=True) @ basis
+        )
+    radius[origin], norm[origin] = spectral_radius(near).max(), spectral_norm(near).max()
+    norm[norm > 0.1 / NEAR] = np.inf
+    worst = int(np.argmax(radius))
+    factor, frequency = float(radius[worst]), flat[worst]
+    if refine and worst != origin and np.isfinite(factor):
+
+        def local(points: Float) -> Float:
+            points = np.where(np.linalg.norm(points, axis=1, keepdims=True) < NEAR, NEAR, points)
+            return spectral_radius(cycle.error_operator(points))
+
+        factor, frequency = _refined(
+            local, flat, radius, 2 * np.pi / 2 ** (cycle.levels - 1) / np.array(grid)
+        )
+    return FourierFactor(
+        factor,
+        float(norm.max()),
+        tuple(frequency.tolist()),
+        theta,
+        radius.reshape(grid),
+        np.ones(grid, bool),
+    )
+
+
+def _mirrored(grid: Sequence[int]) -> npt.NDArray[np.int64]:
+    """For each point of `grid_frequencies(grid)`, flattened, the place of -theta modulo 2 pi."""
+    index = np.arange(int(np.prod(grid))).reshape(grid)
+    return index[np.ix_(*[(2 * ((n - 1) // 2) - np.arange(n)) % n for n in grid])].ravel()
+
+
+def _refined(
+    function: Callable[[Float], Float], theta: Float, values: Float, spacing: Float
+) -> tuple[float, Float]:
+    """The maximum of a function near the `STARTS` largest samples: a pattern around each (5^d, 3^d
+    in 3D), shrunk until it has no width."""
+    best = np.argsort(-values, kind="stable")[:STARTS]
+    centres, heights = theta[best], values[best]
+    reach = np.arange(-2.0, 3.0) if theta.shape[1] < 3 else np.arange(-1.0, 2.0)
+    pattern = np.stack(np.meshgrid(*[reach] * theta.shape[1], indexing="ij"), axis=-1).reshape(
+        -1, theta.shape[1]
+    )
+    width = spacing / 2
+    for _ in range(ROUNDS):
+        points = centres[:, None] + width * pattern
+        found = function(points.reshape(-1, theta.shape[1])).reshape(len(centres), -1)
+        top = found.argmax(axis=1)
+        better = found[np.arange(len(top)), top] > heights * (1 + 1e-13)
+        centres = np.where(better[:, None], points[np.arange(len(top)), top], centres)
+        heights = np.maximum(heights, found.max(axis=1))
+        width = width / 2
+    first = int(np.argmax(heights))
+    return float(heights[first]), centres[first]
+
+
+# (spectral radius, norm, damping) at each theta
+Evaluation = Callable[[Stencil, Relaxation, Float, int], tuple[Float, Float, Float]]
+
+
+def _in_batches(evaluate: Evaluation) -> Evaluation:
+    """The same evaluation, so many frequencies at a time that their matrices take about 64 MiB."""
+
+    def batched(
+        stencil: Stencil, relaxation: Relaxation, theta: Float, steps: int
+    ) -> tuple[Float, Float, Float]:
+        size = stencil.channels * (2**stencil.dim if relaxation.couples else 1)
+        count = max(1, 2**22 // size**2)
+        parts = [
+            evaluate(stencil, relaxation, theta[i : i + count], steps)
+            for i in range(0, len(theta), count)
+        ]
+        radius, norm, damping = (np.concatenate(part) for part in zip(*parts))
+        return radius, norm, damping
+
+    return batched
+
+
+def _uncoupled(
+    stencil: Stencil, relaxation: Relaxation, theta: Float, steps: int
+) -> tuple[Float, Float, Float]:
+    symbols = relaxation.symbols(stencil, theta, np.zeros((1, stencil.dim), np.int64), 2)[:, 0]
+    radius = spectral_radius(symbols)
+    return radius, spectral_norm(symbols), radius
+
+
+def _coupled(
+    stencil: Stencil, relaxation: Relaxation, theta: Float, steps: int
+) -> tuple[Float, Float, Float]:
+    """The modes theta + pi alpha, the low one of which Q removes."""
+    turns = np.array(list(itertools.product(range(2), repeat=stencil.dim)), dtype=np.int64)
+    step = relaxation.symbols(stencil, theta, turns, 2)
+    opposite = np.where(theta > 1e-12, theta - np.pi, theta + np.pi)
+    modes = np.where(turns[None] == 1, opposite[:, None], theta[:, None])
+    kept = np.repeat(high_frequencies(modes), stencil.channels, axis=1)
+    projected = np.linalg.matrix_power(step, steps) * kept[:, :, None]
+    image = spectral_norm(step[:, :, : stencil.channels])
+    return spectral_radius(projected) ** (1 / steps), spectral_norm(projected) ** (1 / steps), image
+
+
+def spectral_norm(matrices: Complex) -> Float:
+    """Largest singular value of each matrix of a stack; infinite where an entry is not finite."""
+    if matrices.shape[-2:] == (1, 1):
+        return spectral_radius(matrices)
+    finite = np.asarray(np.isfinite(matrices).all(axis=(-2, -1)))
+    safe = matrices if finite.all() else np.where(finite[..., None, None], matrices, 0.0)
+    return np.where(finite, np.linalg.norm(safe, 2, axis=(-2, -1)), np.inf)

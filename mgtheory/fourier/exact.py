@@ -1,0 +1,339 @@
+"""Fourier analysis in exact arithmetic (sympy): symbols, residual polynomials, their roots and
+smoothing factors in closed form.
+
+Where the numerical modules say 0.0739726..., this one says 27/365. Families with closed forms stand
+in `CLOSED_FORMS`; q is built from Chebyshev polynomials of the first kind T_k, or of the fourth
+kind W_k = U_k + U_{k-1}, with the interval's ends as exact numbers. On the high frequencies the
+symbol of the (2d+1)-point Laplacian takes every value of [2, 4d] and no other, so its smoothing
+factor is the maximum of |q| over that interval: the largest of the values at the ends and at the
+critical points, which are algebraic numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import sympy
+
+from mgtheory._checks import check_name, check_whole
+from mgtheory.fourier.symbols import the_stencil
+from mgtheory.problems.stencils import Stencil
+
+MAX_SYMBOLIC_DEGREE = 32
+
+__all__ = [
+    "CLOSED_FORMS",
+    "ClosedForm",
+    "gauss_seidel_symbol",
+    "high_frequency_range",
+    "jacobi_smoothing_factor",
+    "maximum_modulus",
+    "residual_polynomial",
+    "roots",
+    "smoothing_factor",
+    "symbol",
+]
+
+
+def frequencies(dim: int) -> tuple[sympy.Symbol, ...]:
+    """The real symbols theta (1D) or theta_1 .. theta_d."""
+    names = ["theta"] if dim == 1 else [f"theta_{j + 1}" for j in range(dim)]
+    return tuple(sympy.Symbol(name, real=True) for name in names)
+
+
+def symbol(operator: Any, theta: Sequence[sympy.Expr] | None = None) -> Any:
+    """Ahat(theta) = sum_k a_k exp(i k.theta) as an expression in cosines and sines (a sympy Matrix
+    for c coupled channels).
+
+    Parameters
+    ----------
+    operator
+        A `Stencil`, a problem with one, or a centred odd array. Entries within 1e-12 of a fraction
+        with denominator up to 10^4 become it.
+    theta
+        The frequencies, by default the symbols of `frequencies`.
+
+    Examples
+    --------
+    >>> from mgtheory.problems.stencils import laplacian
+    >>> symbol(laplacian(1))
+    2 - 2*cos(theta)
+    """
+    return _symbol(the_stencil(operator), theta, lambda k: True)
+
+
+def gauss_seidel_symbol(operator: Any, theta: Sequence[sympy.Expr] | None = None) -> sympy.Expr:
+    """1 - Ahat / (D + L)hat of lexicographic Gauss-Seidel for a scalar stencil."""
+    stencil = the_stencil(operator)
+    if stencil.channels > 1:
+        raise ValueError(
+            f"the symbolic Gauss-Seidel needs a scalar stencil, got {stencil.channels} channels"
+        )
+    origin = (0,) * stencil.dim
+    later = _symbol(stencil, theta, lambda k: k > origin)
+    earlier = _symbol(stencil, theta, lambda k: k <= origin)
+    return -later / earlier
+
+
+def _symbol(
+    stencil: Stencil, theta: Sequence[sympy.Expr] | None, kept: Callable[[tuple[int, ...]], bool]
+) -> Any:
+    try:
+        angles = (
+            frequencies(stencil.dim)
+            if theta is None
+            else tuple(sympy.sympify(angle, strict=True) for angle in theta)
+        )
+    except (TypeError, ValueError, sympy.SympifyError):
+        raise ValueError(
+            f"theta must be {stencil.dim} numbers or sympy expressions, got {theta!r}".replace(
+                "\n", ""
+            )
+        ) from None
+    if len(angles) != stencil.dim:
+        raise ValueError(f"theta must have {stencil.dim} entries, got {len(angles)}")
+
+    def wave(k: tuple[int, ...]) -> sympy.Expr:
+        phase = sum((j * angle for j, angle in zip(k, angles)), start=sympy.Integer(0))
+        return sympy.cos(phase) + sympy.I * sympy.sin(phase)
+
+    size = stencil.channels
+    total = [[sympy.Integer(0)] * size for _ in range(size)]
+    for k, value in zip(stencil.offsets, stencil.matrices):
+        if kept(k):
+            total = [
+                [total[p][q] + _exact(value[p, q]) * wave(k) for q in range(size)]
+                for p in range(size)
+            ]
+    matrix = sympy.Matrix(total).applyfunc(sympy.expand)
+    return matrix if stencil.values.ndim == 3 else matrix[0, 0]
+
+
+def _exact(value: complex) -> sympy.Expr:
+    if abs(value.imag) > 0:
+        return _exact(value.real) + sympy.I * _exact(value.imag)
+    number = float(value.real)
+    fraction = Fraction(number).limit_denominator(10**4)
+    if abs(float(fraction) - number) <= 1e-12 * max(1.0, abs(number)):
+        return sympy.Rational(fraction.numerator, fraction.denominator)
+    return sympy.Float(number, 17)
+
+
+@dataclass(frozen=True)
+class ClosedForm:
+    """A family in exact arithmetic: q and its roots from the degree and the ends of [a, b] (a is
+    not used by those on (0, b])."""
+
+    residual: Callable[[int, sympy.Expr, sympy.Expr, sympy.Symbol], sympy.Expr]
+    roots: Callable[[int, sympy.Expr, sympy.Expr], list[sympy.Expr]]
+    degrees: Callable[[int], bool]
+    allowed: str
+
+
+def _richardson(k: int, a: sympy.Expr, b: sympy.Expr, t: sympy.Symbol) -> sympy.Expr:
+    return (1 - 2 * t / (a + b)) ** k
+
+
+def _chebyshev(k: int, a: sympy.Expr, b: sympy.Expr, t: sympy.Symbol) -> sympy.Expr:
+    return sympy.chebyshevt(k, (a + b - 2 * t) / (b - a)) / sympy.chebyshevt(k, (a + b) / (b - a))
+
+
+def _chebyshev_roots(k: int, a: sympy.Expr, b: sympy.Expr) -> list[sympy.Expr]:
+    return [
+        (a + b) / 2 + (b - a) / 2 * sympy.cos(sympy.pi * sympy.Rational(2 * i - 1, 2 * k))
+        for i in range(1, k + 1)
+    ]
+
+
+def _chebyshev4(k: int, a: sympy.Expr, b: sympy.Expr, t: sympy.Symbol) -> sympy.Expr:
+    x = 1 - 2 * t / b
+    return (sympy.chebyshevu(k, x) + sympy.chebyshevu(k - 1, x)) / (2 * k + 1)
+
+
+def _chebyshev4_roots(k: int, a: sympy.Expr, b: sympy.Expr) -> list[sympy.Expr]:
+    return [
+        b / 2 * (1 - sympy.cos(sympy.pi * sympy.Rational(2 * i, 2 * k + 1)))
+        for i in range(1, k + 1)
+    ]
+
+
+def _mls(k: int, a: sympy.Expr, b: sympy.Expr, t: sympy.Symbol) -> sympy.Expr:
+    d = (k - 1) // 3
+    smoothed = _chebyshev4(d, a, b, t)
+    return (1 - (2 * d + 1) ** 2 / b * smoothed**2 * t) * smoothed
+
+
+def _mls_roots(k: int, a: sympy.Expr, b: sympy.Expr) -> list[sympy.Expr]:
+    d = (k - 1) // 3
+    double = [
+        b / 2 * (1 - sympy.cos(sympy.pi * sympy.Rational(2 * i - 1, 2 * d + 1)))
+        for i in range(1, d + 1)
+    ]
+    return [*_chebyshev4_roots(d, a, b), *double, *double, b]
+
+
+CLOSED_FORMS: dict[str, ClosedForm] = {
+    "richardson": ClosedForm(
+        _richardson, lambda k, a, b: [(a + b) / 2] * k, lambda k: True, "1 to 32"
+    ),
+    "chebyshev": ClosedForm(_chebyshev, _chebyshev_roots, lambda k: True, "1 to 32"),
+    "chebyshev4": ClosedForm(_chebyshev4, _chebyshev4_roots, lambda k: True, "1 to 32"),
+    "mls": ClosedForm(_mls, _mls_roots, lambda k: k >= 4 and k % 3 == 1, "4, 7, 10, ... up to 31"),
+}
+
+
+def _closed_form(family: str, degree: int) -> ClosedForm:
+    check_name(family, tuple(CLOSED_FORMS), "family with a closed form")
+    entry = CLOSED_FORMS[family]
+    whole = isinstance(degree, int) and not isinstance(degree, bool)
+    if not whole or not 1 <= degree <= MAX_SYMBOLIC_DEGREE or not entry.degrees(degree):
+        raise ValueError(
+            f"the closed form of {family} allows degrees {entry.allowed}, got {degree!r}"
+        )
+    return entry
+
+
+def _ends(interval: tuple[Any, Any]) -> tuple[sympy.Expr, sympy.Expr]:
+    try:
+        a, b = (
+            (
+                sympy.nsimplify(end, rational=True)
+                if isinstance(end, float)
+                else sympy.sympify(end, strict=True)
+            )
+            for end in interval
+        )
+    except (TypeError, ValueError, sympy.SympifyError):
+        raise ValueError(
+            f"interval is {interval!r}, must be a pair of numbers or sympy expressions".replace(
+                "\n", ""
+            )
+        ) from None
+    if (
+        (b - a).is_positive is False
+        or a.is_negative
+        or not all(end.is_finite is not False for end in (a, b))
+    ):
+        raise ValueError(f"an interval needs 0 <= a < b, got ({a}, {b})")
+    return a, b
+
+
+def residual_polynomial(
+    family: str, degree: int, *, interval: tuple[Any, Any], t: sympy.Symbol | None = None
+) -> sympy.Expr:
+    """q(t), q(0) = 1, expanded, with exact coefficients.
+
+    Parameters
+    ----------
+    family
+        A name in `CLOSED_FORMS`.
+    degree
+        Degree of q.
+    interval
+        (a, b), integers, fractions, floats that stand for one, or sympy expressions; families on
+        (0, b] take b alone (give a = 0).
+    t
+        The variable, the symbol t by default.
+
+    Examples
+    --------
+    >>> residual_polynomial("chebyshev", 2, interval=(2, 8))
+    2*t**2/41 - 20*t/41 + 1
+    """
+    entry, (a, b) = _closed_form(family, degree), _ends(interval)
+    variable = sympy.Symbol("t", real=True) if t is None else t
+    q = entry.residual(degree, a, b, variable)
+    return sympy.expand(q) if (b - a).is_number else sympy.collect(sympy.cancel(q), variable)
+
+
+def roots(family: str, degree: int, *, interval: tuple[Any, Any]) -> list[sympy.Expr]:
+    """The roots of q in closed form, with multiplicity; parameters as for `residual_polynomial`.
+
+    >>> roots("chebyshev4", 1, interval=(0, 8))
+    [6]
+    """
+    return _closed_form(family, degree).roots(degree, *_ends(interval))
+
+
+def maximum_modulus(q: sympy.Expr, t: sympy.Symbol, interval: tuple[Any, Any]) -> sympy.Expr:
+    """max over [a, b] of |q(t)| for a polynomial with rational coefficients, as an exact algebraic
+    number."""
+    if not isinstance(q, sympy.Expr):
+        raise ValueError(f"q is a {type(q).__name__}, must be a sympy expression")
+    a, b = _ends(interval)
+    critical = (
+        sympy.Poly(sympy.diff(q, t), t).real_roots(multiple=False) if sympy.degree(q, t) > 1 else []
+    )
+    candidates = [a, b, *(point for point, _ in critical if a < point < b)]
+    values = [
+        sympy.radsimp(sympy.expand(q.subs(t, point))) if point.is_rational else q.subs(t, point)
+        for point in candidates
+    ]
+    best = max(values, key=lambda value: abs(sympy.N(value, 30)))
+    exact = best if sympy.N(best, 30) > 0 else -best
+    return exact if exact.has(sympy.CRootOf) else sympy.radsimp(sympy.expand(exact))
+
+
+def high_frequency_range(dim: int) -> tuple[sympy.Integer, sympy.Integer]:
+    """[2, 4d]: the values of sum_j 2 (1 - cos theta_j) where some |theta_j| >= pi/2, ends
+    included."""
+    if check_whole(dim, "dim", 1) not in (1, 2, 3):
+        raise ValueError(f"dim must be 1, 2 or 3, got {dim}")
+    return sympy.Integer(2), sympy.Integer(4 * dim)
+
+
+def smoothing_factor(
+    family: str, degree: int, *, dim: int = 2, interval: tuple[Any, Any] | None = None
+) -> sympy.Expr:
+    """The exact smoothing factor of a family for the (2d+1)-point Laplacian on the h = 1 scale.
+
+    Parameters
+    ----------
+    family, degree
+        As for `residual_polynomial`.
+    dim
+        Space dimension d.
+    interval
+        Where the polynomial is derived; by default the high frequencies [2, 4d] (so lmax = 4d).
+
+    Examples
+    --------
+    >>> [smoothing_factor("chebyshev", k) for k in (1, 2, 3)]
+    [3/5, 9/41, 27/365]
+    >>> [smoothing_factor("chebyshev4", k) for k in (1, 2)]
+    [2/3, 1/4]
+    """
+    t = sympy.Symbol("t", real=True)
+    high = high_frequency_range(dim)
+    return maximum_modulus(
+        residual_polynomial(family, degree, interval=high if interval is None else interval, t=t),
+        t,
+        high,
+    )
+
+
+def jacobi_smoothing_factor(omega: Any = None, *, dim: int = 2) -> sympy.Expr:
+    """max(|1 - omega/d|, |1 - 2 omega|) for the (2d+1)-point Laplacian; least, (2d-1)/(2d+1), at
+    omega = 2d/(2d+1).
+
+    >>> jacobi_smoothing_factor(sympy.Rational(4, 5))
+    3/5
+    """
+    low, high = high_frequency_range(dim)
+    try:
+        weight = (
+            sympy.Symbol("omega", positive=True)
+            if omega is None
+            else sympy.nsimplify(sympy.sympify(omega, strict=True), rational=True)
+        )
+        weight = sympy.Integer(1) * weight
+    except (TypeError, ValueError, AttributeError, sympy.SympifyError):
+        raise ValueError(
+            f"omega is {omega!r}, must be a number or a sympy expression".replace("\n", "")
+        ) from None
+    return sympy.Max(
+        sympy.Abs(1 - weight * low / (2 * dim)), sympy.Abs(1 - weight * high / (2 * dim))
+    )

@@ -1,0 +1,302 @@
+"""The polynomial smoother of degree k that minimises the two-grid factor of a given problem, by
+numerical optimisation.
+
+With the same smoother q before and after, the two-grid operator is similar to K q(A)^nu, nu = pre +
+post, where the coarse-grid correction K does not depend on q. The unknowns are the k coefficients c
+of q(t) = 1 + (t / b) sum_i c_i T_i(2 t / b - 1), so q(0) = 1 always and roots may become complex.
+Minimised is the largest |lambda|^(1/nu) over frequencies and eigenvalues, a maximum of smooth
+functions, by sequential quadratic programming (`mgtheory.polynomials.leastmax`), with derivatives
+from left and right eigenvectors. Frequencies start as a coarse sample; the worst ones between them
+are added until the supremum over all frequencies is within `GAP` of the sampled maximum. The
+problem is not convex: the result is a local minimum, the best from several starts, and never worse
+than these. For the 5- and 7-point Laplacian all starts reach the same one; for the 3-point one and
+V(1,1) it is the fourth kind, with the factor 1/(2k+1)^2.
+
+`mgtheory.families.two_grid_optimal` is the family made of it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.polynomial import chebyshev as cheb
+
+from mgtheory._checks import check_whole
+from mgtheory.fourier.analysis import cycle_factor
+from mgtheory.fourier.cycle import NEAR, LocalCycle, directions
+from mgtheory.fourier.relaxation import Polynomial
+from mgtheory.fourier.symbols import Complex, Float, harmonic_symbols, the_stencil
+from mgtheory.polynomials.classical import chebyshev, chebyshev4
+from mgtheory.polynomials.leastmax import minimise_maximum
+from mgtheory.polynomials.residual import ResidualPolynomial, check_degree
+
+MAX_OPTIMAL_DEGREE = 16
+# points per axis whose frequencies the optimisation sees first, by dimension
+SAMPLES = {1: 64, 2: 32, 3: 16}
+# relative size of imaginary parts that are rounding: symmetric stencils have real symbols
+REAL = 1e-9
+PIECES = 3  # eigenvalues per frequency that take part, largest first
+# a factor of this size is 0: the eigenvalues of a nilpotent matrix are known to the square root of
+# rounding
+EXACT = 1e-8
+# relative excess of the supremum over the sampled maximum that is accepted, and how often
+# frequencies are added
+GAP, ROUNDS = 1e-3, 12
+
+__all__ = ["MAX_OPTIMAL_DEGREE", "OptimalTwoGrid", "optimise_two_grid"]
+
+
+@dataclass(frozen=True)
+class OptimalTwoGrid:
+    """The outcome of the optimisation.
+
+    Attributes
+    ----------
+    polynomial
+        The minimiser found, on the h = 1 scale.
+    factor
+        Its two-grid factor, the supremum over all frequencies.
+    start_factor
+        The smallest two-grid factor among the starting polynomials (Chebyshev of the first and
+        fourth kind).
+    iterations
+        Steps of the optimisation, over all starts and rounds.
+    converged
+        Whether the optimisation stopped by its own criterion and the supremum is within `GAP` of
+        the maximum over the sampled frequencies.
+    """
+
+    polynomial: ResidualPolynomial
+    factor: float
+    start_factor: float
+    iterations: int
+    converged: bool
+
+
+def optimise_two_grid(
+    degree: int,
+    operator: Any,
+    *,
+    pre: int = 1,
+    post: int = 1,
+    iterations: int = 200,
+    **options: Any,
+) -> OptimalTwoGrid:
+    """Minimise the two-grid factor over all residual polynomials of one degree; see the module.
+
+    Parameters
+    ----------
+    degree
+        Degree of q, 1 to 16.
+    operator
+        A `Stencil`, a problem with one, or a centred odd array; c coupled channels are allowed.
+    pre, post
+        Smoothing steps before and after.
+    iterations
+        Largest number of steps of one optimisation.
+    **options
+        Further options of `LocalCycle`: coarsening, restriction, interpolation, order, scaling.
+    """
+    check_degree(degree, family="two_grid_optimal", most=MAX_OPTIMAL_DEGREE)
+    if check_whole(pre, "pre", 0) + check_whole(post, "post", 0) < 1:
+        raise ValueError("pre and post are both 0, at least one smoothing step is needed")
+    check_whole(iterations, "iterations", 1)
+    stencil, steps = the_stencil(operator), pre + post
+
+    def cycle_with(polynomial: ResidualPolynomial) -> LocalCycle:
+        return LocalCycle(stencil, polynomial, pre=pre, post=post, **options)
+
+    correction = LocalCycle(
+        stencil, ResidualPolynomial.from_weights([0.0]), pre=0, post=0, **options
+    )
+    theta = correction.base_frequencies((SAMPLES[stencil.dim],) * stencil.dim).reshape(
+        -1, stencil.dim
+    )
+    symmetries = _symmetries(correction)
+    theta = _representatives(
+        np.concatenate([theta[(theta != 0).any(axis=1)], NEAR * directions(stencil.dim)]),
+        symmetries,
+    )
+    sampled = _Sampled(correction, theta, steps)
+    starts = sorted(_starts(degree, sampled), key=sampled.largest)
+    best, start_factor = sampled.polynomial(starts[0]), math.inf
+    for c in starts:
+        if sampled.largest(c) ** steps < start_factor:  # which bounds its factor from below
+            factor = cycle_factor(cycle_with(sampled.polynomial(c))).factor
+            if factor < start_factor:
+                best, start_factor = sampled.polynomial(c), factor
+    least, total, settled = start_factor, 0, False
+    tried = [minimise_maximum(sampled.pieces, c, iterations=iterations, goal=EXACT) for c in starts]
+    for _ in range(ROUNDS):
+        total += sum(entry.iterations for entry in tried)
+        lowest = min(tried, key=lambda entry: entry.value)
+        found = cycle_factor(cycle_with(sampled.polynomial(lowest.x)))
+        if found.factor < least:
+            best, least = sampled.polynomial(lowest.x), found.factor
+        bound = lowest.value**steps * (1 + GAP) + EXACT**steps
+        settled = lowest.converged and found.factor <= bound
+        if found.factor <= bound:
+            break
+        worse = np.concatenate(
+            [found.frequencies[found.damping > bound].reshape(-1, stencil.dim), [found.frequency]]
+        )
+        sampled = _Sampled(
+            correction, np.concatenate([sampled.theta, _representatives(worse, symmetries)]), steps
+        )
+        tried = [minimise_maximum(sampled.pieces, lowest.x, iterations=iterations, goal=EXACT)]
+    return OptimalTwoGrid(best, least, start_factor, total, settled)
+
+
+class _Sampled:
+    """K and the eigenvalues t of BA on the harmonics of each sampled frequency, in the eigenvectors
+    of BA."""
+
+    def __init__(self, correction: LocalCycle, theta: Float, steps: int) -> None:
+        self.theta, self.steps = theta, steps
+        self.K: Any  # complex, or real where all symbols are
+        self.t: Any
+        stencil, smoother = correction.stencils[0], correction.relaxations[0][0]
+        assert isinstance(smoother, Polynomial)
+        turns = np.stack(
+            np.meshgrid(*[np.arange(2)] * stencil.dim, indexing="ij"), axis=-1
+        ).reshape(-1, stencil.dim)
+        symbols = smoother.scaled_symbols(stencil, harmonic_symbols(stencil, theta, turns, 2))
+        self.K = correction.error_operator(theta)
+        size = self.K.shape[-1]
+        if stencil.channels == 1:
+            self.t = symbols.reshape(len(theta), size)
+        else:
+            values, vectors = np.linalg.eig(symbols)
+            self.t = values.reshape(len(theta), size)
+            blocks = np.zeros(
+                (len(theta), len(turns), stencil.channels, len(turns), stencil.channels),
+                np.complex128,
+            )
+            for mode in range(len(turns)):
+                blocks[:, mode, :, mode] = vectors[:, mode]
+            basis = blocks.reshape(self.K.shape)
+            self.K = np.asarray(np.linalg.solve(basis, self.K @ basis), np.complex128)
+        if (
+            np.abs(self.K.imag).max() <= REAL * np.abs(self.K).max()
+            and np.abs(self.t.imag).max() <= REAL * np.abs(self.t).max()
+        ):
+            self.K, self.t = self.K.real.copy(), self.t.real.copy()
+        self.b = float(np.abs(self.t).max())
+        high = self.t[:, stencil.channels :]
+        self.low = float(high.real.min()) if np.abs(high.imag).max() < 1e-12 * self.b else 0.0
+
+    def basis(self, degree: int) -> Complex:
+        """(t / b) T_i(2 t / b - 1), i < degree, shape (F, m, degree)."""
+        s: Complex = np.asarray(2 * self.t / self.b - 1)
+        table: list[Complex] = [np.ones_like(s), s]
+        for _ in range(degree - 2):
+            table.append(np.asarray(2 * s * table[-1] - table[-2]))
+        return (self.t / self.b)[..., None] * np.stack(table[:degree], axis=-1)
+
+    def largest(self, c: Float) -> float:
+        """max |lambda|^(1/nu)."""
+        q = 1 + self.basis(len(c)) @ c
+        return float(
+            np.abs(np.linalg.eigvals(self.K * (q**self.steps)[:, None, :])).max()
+            ** (1 / self.steps)
+        )
+
+    def pieces(self, c: Float) -> tuple[Float, Float]:
+        """The `PIECES` largest |lambda|^(1/nu) of each frequency, shape (F * PIECES,), and their
+        gradients, shape (F * PIECES, degree)."""
+        basis = self.basis(len(c))
+        q = 1 + basis @ c
+        values, right = np.linalg.eig(self.K * (q**self.steps)[:, None, :])
+        moduli = np.abs(values) ** (1 / self.steps)
+        order = np.argsort(moduli, axis=1)[:, ::-1][:, :PIECES]
+        frequency, which = np.repeat(np.arange(len(values)), order.shape[1]), order.ravel()
+        left = _inverse(right)[frequency, which]
+        x = right[frequency, :, which]
+        weight = (
+            np.einsum("na,nab->nb", left, self.K[frequency])
+            * x
+            * self.steps
+            * q[frequency] ** (self.steps - 1)
+        )
+        slopes = np.einsum("nb,nbi->ni", weight, basis[frequency])
+        chosen, size = values[frequency, which], moduli[frequency, which]
+        return size, size[:, None] / self.steps * (
+            slopes / np.where(chosen == 0, 1.0, chosen)[:, None]
+        ).real
+
+    def coefficients(self, polynomial: ResidualPolynomial) -> Float:
+        """c of a residual polynomial: q at Chebyshev points, b (q - 1) / t expanded in T_i."""
+        k = polynomial.degree
+        nodes = np.cos(np.pi * (np.arange(k) + 0.5) / k)
+        t = self.b * (nodes + 1) / 2
+        return np.asarray(
+            np.linalg.solve(
+                cheb.chebvander(nodes, k - 1), (np.real(polynomial.q(t)) - 1) * self.b / t
+            )
+        )
+
+    def polynomial(self, c: Float) -> ResidualPolynomial:
+        """The residual polynomial of the coefficients c."""
+        series = cheb.chebmul([0.5, 0.5], c)
+        series[0] += 1.0
+        return ResidualPolynomial(
+            np.asarray(self.b * (cheb.chebroots(series) + 1) / 2, np.complex128)
+        )
+
+
+def _inverse(matrices: Any) -> Any:
+    """The inverse of each matrix of a stack, or the pseudo-inverse where one of them is singular (a
+    defective matrix of eigenvectors)."""
+    try:
+        return np.linalg.inv(matrices)
+    except np.linalg.LinAlgError:
+        return np.linalg.pinv(matrices)
+
+
+def _symmetries(cycle: LocalCycle) -> list[tuple[list[int], Float]]:
+    """The exchanges and reflections of axes that keep all stencils, and theta -> -theta for real
+    ones (conjugate spectra)."""
+    used = [dict(zip(s.offsets, s.matrices)) for s in (*cycle.stencils, cycle.R, cycle.P)]
+
+    def keeps(axes: tuple[int, ...], signs: tuple[int, ...]) -> bool:
+        for taps in used:
+            images = [tuple(sign * k[j] for sign, j in zip(signs, axes)) for k in taps]
+            if any(k not in taps for k in images):
+                return False
+            if not np.allclose(np.stack([taps[k] for k in images]), np.stack(list(taps.values()))):
+                return False
+        return True
+
+    every = itertools.product(
+        itertools.permutations(range(cycle.dim)), itertools.product((1, -1), repeat=cycle.dim)
+    )
+    allowed = [
+        (list(axes), np.array(signs, dtype=float)) for axes, signs in every if keeps(axes, signs)
+    ]
+    return allowed + [(axes, -signs) for axes, signs in allowed] if cycle.is_real else allowed
+
+
+def _representatives(theta: Float, symmetries: list[tuple[list[int], Float]]) -> Float:
+    """One frequency of each class with the same spectrum; compared modulo pi (harmonics) to 1e-6,
+    near 0 to 1e-6 of `NEAR`."""
+    images = np.stack([theta[:, axes] * signs for axes, signs in symmetries])
+    images = np.where(images <= -np.pi / 2 + 1e-9, images + np.pi, images)
+    small = np.abs(theta).max(axis=1) < 1e3 * NEAR
+    keys = np.round(images / np.where(small, NEAR, 1.0)[:, None] * 1e6).astype(np.int64)
+    largest = [(*max(map(tuple, keys[:, i].tolist())), int(small[i])) for i in range(len(theta))]
+    _, first = np.unique(np.array(largest), axis=0, return_index=True)
+    return theta[np.sort(first)]
+
+
+def _starts(degree: int, sampled: _Sampled) -> Iterator[Float]:
+    """Chebyshev of the first kind on the high frequencies and on [b/4, b], and of the fourth kind
+    on (0, b]."""
+    b = sampled.b
+    for a in {round(float(np.clip(sampled.low, b / 16, 0.9 * b)), 12), round(b / 4, 12)}:
+        yield sampled.coefficients(chebyshev(degree, interval=(a, b)))
+    yield sampled.coefficients(chebyshev4(degree, lmax=b))

@@ -1,0 +1,1 @@
+"""Compiled loops over the rows and planes of a grid (numba)."""

@@ -1,0 +1,296 @@
+"""One grid of the matrix-free hierarchy: its stencil, its smoothing steps, its transfers and the
+workspace of its sweeps."""
+
+from __future__ import annotations
+
+import functools
+import math
+import time
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mgtheory.matrixfree.operators import SineSolver, as_grid
+from mgtheory.matrixfree.tables import ADD, KEEP, Tables, bands, cubic, linear, restriction
+from mgtheory.matrixfree.threads import run_blocks
+
+__all__ = ["StencilLevel", "compile_kernels"]
+
+Array = NDArray[np.float64]
+PAD = 8  # as in rows.py, which needs numba
+# bytes of a thread's planes, about half of a core's share of a last-level cache; longer smoothings
+# take several sweeps
+CACHE = 8 * 2**20
+# in one sweep: beyond, the recomputed planes of the neighbours cost more than the memory traffic
+# saved
+MAX_STEPS = 8
+SMALL = 2**14  # unknowns below which a second thread costs more than it brings
+
+
+def kernel() -> Callable[..., float]:
+    """The compiled sweep; imports numba, and only here.
+
+    Raises
+    ------
+    ImportError
+        If numba is not installed.
+    """
+    try:
+        from mgtheory.matrixfree.kernels.sweep import sweep
+    except ModuleNotFoundError as error:
+        if error.name != "numba":
+            raise
+        message = (
+            "the matrix-free cycle needs numba, which is not installed: pip install"
+            " 'polymgnet[fast]'"
+        )
+        raise ModuleNotFoundError(message, name="numba") from None
+    return sweep
+
+
+@functools.cache
+def compile_kernels() -> float:
+    """Seconds for importing numba and compiling the kernels, or loading them from numba's cache;
+    0.0 from the second call on.
+
+    They are cached beside the source, or, where that is not writable, in numba's directory for the
+    user (NUMBA_CACHE_DIR).
+    """
+    start = time.perf_counter()
+    kernel()
+    level, below = (
+        StencilLevel((3,), np.ones((2, 2, 2)), (1,), 1),
+        StencilLevel((1,), np.ones((2, 2, 2)), None, 1),
+    )
+    for each in (level, below):
+        each.set_smoothing([], 0, 0)
+        each.allocate()
+    level.residual_square()
+    level.subtract_product(below)
+    return time.perf_counter() - start
+
+
+def _aligned(shape: tuple[int, ...]) -> Array:
+    """Zeros on a cache line's boundary."""
+    size = math.prod(shape)
+    raw = np.zeros(size + 8)
+    start = (-raw.ctypes.data // 8) % 8
+    return raw[start : start + size].reshape(shape)
+
+
+class StencilLevel:
+    """One grid: stencil, transfers to the next coarser one, smoothing steps, workspace.
+
+    Parameters
+    ----------
+    shape
+        Unknowns per axis.
+    c
+        The stencil's eight numbers, 1/h^2 included.
+    coarse
+        Shape of the next coarser grid; None on the coarsest.
+    threads
+        The most blocks a sweep is divided into.
+
+    Attributes
+    ----------
+    grid
+        The shape as (planes, rows, columns).
+    before, after, counts
+        Smoothing steps before and after the coarse-grid correction, cut into sweeps; how many
+        smoothings they are.
+    x, b
+        Solution and right-hand side, shape `grid`; on the finest grid the caller's arrays, during a
+        solve alone.
+    direct
+        The solver of the coarsest grid.
+    """
+
+    def __init__(
+        self, shape: tuple[int, ...], c: Array, coarse: tuple[int, ...] | None, threads: int
+    ) -> None:
+        self.shape, self.grid, self.c, self.coarse = shape, as_grid(shape), c, coarse
+        below = self.grid if coarse is None else as_grid(coarse)
+        self.P, self.R, self.C = (
+            linear(self.grid, below),
+            restriction(self.grid, below),
+            cubic(self.grid, below),
+        )
+        self.bands = None if coarse is None else bands(self.grid, below)
+        self.blocks = 1 if self.size < SMALL else max(1, min(threads, self.grid[0] // 8))
+        self.direct: SineSolver | None = None
+        self._nothing, self._no_halo = np.empty((0, 1, 1)), np.empty((2, 0, 1, 1))
+        self.release()
+
+    def set_smoothing(self, steps: list[Array], before: int, after: int) -> None:
+        """Give the level the steps of its smoothing and how often it is done before and after the
+        coarse-grid correction."""
+        self.counts = (before, after)
+        self.before, self.after = self.cut(before * steps), self.cut(after * steps)
+        longest = max(len(sweep) for sweep in [*self.before, *self.after])
+        _, n1, n2 = self.grid
+        columns = -(-(n2 + 2 * PAD) // 8) * 8
+        # rows a multiple of 4 KiB apart would share their cache sets
+        columns += 8 * (columns % 512 == 0)
+        self.ring = _aligned((self.blocks, longest + 2, 4, n1 + 2 * (n1 > 1), columns))
+        self.expanded = _aligned((self.blocks, 4 if self.coarse else 0, n1, columns))
+        self.scratch = _aligned((self.blocks, 4, columns))
+        self.halo = _aligned((self.blocks if self.blocks > 1 else 0, 2, longest + 4, n1, n2))
+
+    def allocate(self) -> None:
+        """Memory for x and b of a coarse grid."""
+        self.x, self.b = np.empty(self.grid), np.empty(self.grid)
+
+    def release(self) -> None:
+        """Forget the caller's arrays."""
+        self.x = self.b = np.empty((0, 0, 0))
+
+    @property
+    def size(self) -> int:
+        """Unknowns."""
+        return math.prod(self.grid)
+
+    @property
+    def smooths_before(self) -> bool:
+        """Whether anything is done before the coarse-grid correction."""
+        return any(len(steps) for steps in self.before)
+
+    @property
+    def memory_bytes(self) -> int:
+        """x and b (of a coarse grid), workspace and tables."""
+        tables = [a for t in (self.P, self.R, self.C) for a in (t.first, t.weights)]
+        tables += [] if self.bands is None else [self.bands]
+        return sum(
+            a.nbytes
+            for a in [self.x, self.b, self.ring, self.expanded, self.scratch, self.halo, *tables]
+        )
+
+    def cut(self, factors: list[Array]) -> list[Array]:
+        """Join the steps of factors to sweeps of as many steps as the cache holds; at least one
+        sweep, possibly of no steps."""
+        plane = (
+            8 * (self.grid[1] + 2) * (self.grid[2] + 2 * PAD)
+            if self.grid[1] > 1
+            else 8 * (self.grid[2] + 2 * PAD)
+        )
+        limit = max(2, min(MAX_STEPS, CACHE // (3 * plane) - 1))
+        sweeps: list[list[Array]] = [[]]
+        for steps in factors:
+            if sum(map(len, sweeps[-1])) + len(steps) > limit:
+                sweeps.append([])
+            sweeps[-1].append(steps)
+        return [np.concatenate([np.empty((0, 2)), *parts]) for parts in sweeps]
+
+    def sweep(
+        self,
+        start: int,
+        sweeps: list[Array],
+        *,
+        e: Array | None = None,
+        P: Tables | None = None,
+        to: Array | None = None,
+        write: int = 1,
+        norm: bool = False,
+    ) -> float:
+        """Run the sweeps from `start`, the last with restriction to `to` and the residual's square
+        sum."""
+        run, tables = kernel(), self.P if P is None else P
+        total = 0.0
+        for i, steps in enumerate(sweeps):
+            last = i + 1 == len(sweeps)
+            target = to if last and to is not None else self._nothing
+            task = (
+                self.x,
+                self.b,
+                self._nothing if e is None else e,
+                target,
+                start,
+                self.c,
+                steps,
+                write,
+                norm and last,
+            )
+            transfers = (
+                tables.first,
+                tables.weights,
+                tables.kind,
+                self.R.first,
+                self.R.weights,
+                self.R.kind,
+            )
+            bounds = self._bounds(target.shape[0])
+            if start in (KEEP, ADD):
+                self._copy_neighbours(bounds, len(steps) + 4)
+            blocks = [
+                (*task, *transfers, *limits, *self._workspace(p)) for p, limits in enumerate(bounds)
+            ]
+            total = sum(run_blocks(run, blocks))
+            start = KEEP
+        return total
+
+    def _bounds(self, m: int) -> list[tuple[int, int, int, int]]:
+        """For each block its planes lo .. hi - 1, and the j0 .. j1 - 1 of the m coarse planes that
+        it restricts to."""
+        coarse = [p * m // self.blocks for p in range(self.blocks + 1)]
+        fine = [p * self.grid[0] // self.blocks for p in range(self.blocks + 1)]
+        if m:
+            fine[1:-1] = [int(self.R.first[0, j]) for j in coarse[1:-1]]
+        return list(zip(fine[:-1], fine[1:], coarse[:-1], coarse[1:], strict=True))
+
+    def _copy_neighbours(self, bounds: list[tuple[int, int, int, int]], depth: int) -> None:
+        """Copy `depth` planes of x on either side of each block, before anything is overwritten."""
+        n, most = self.grid[0], self.halo.shape[2]
+        for p, (lo, hi, _, _) in enumerate(bounds[: self.halo.shape[0]]):
+            first, end = max(lo - depth, 0), min(hi + depth, n)
+            self.halo[p, 0, most - (lo - first) :] = self.x[first:lo]
+            self.halo[p, 1, : end - hi] = self.x[hi:end]
+
+    def _workspace(self, p: int) -> tuple[Array, Array, Array, Array]:
+        return (
+            self.ring[p],
+            self.expanded[p],
+            self.scratch[p],
+            self.halo[p] if self.blocks > 1 else self._no_halo,
+        )
+
+    def residual_square(self, start: int = KEEP) -> float:
+        """||b - A x||_2^2 (||b||_2^2 from ZERO)."""
+        return self.sweep(start, [np.empty((0, 2))], write=0, norm=True)
+
+    def subtract_product(self, below: StencilLevel) -> None:
+        """below.b -= R A P below.x, with this level's A and the cubic P, on the coarse grid
+        alone."""
+        from mgtheory.matrixfree.kernels.defect import subtract_product as run
+
+        assert self.bands is not None
+        _, n1, n2 = below.grid
+        rows = np.ascontiguousarray(
+            np.einsum("ijk,kob->ijob", self.c if n1 == 1 else -self.c, self.bands[:, 2, :, :n2])
+        )
+        used = self.c.any(axis=2)
+        # ten rows are read together: let them not share their cache sets
+        columns = n2 + (40 - n2) % 512 if n1 == 1 else n2
+        blocks = [
+            (
+                below.b,
+                below.x,
+                self.bands,
+                rows,
+                used,
+                lo,
+                hi,
+                _aligned((2, 8, n1, columns)),
+                _aligned((2, 2, n1 if n1 > 1 else 0, 1, n2)),
+            )
+            for lo, hi, _, _ in below._bounds(0)
+        ]
+        run_blocks(run, blocks)
+
+    def solve_directly(self, *, add: bool = False) -> None:
+        """x = A^-1 b on the coarsest grid, or x += A^-1 b."""
+        assert self.direct is not None
+        if add:
+            self.x += self.direct(self.b)
+        else:
+            self.x[...] = self.direct(self.b)

@@ -1,0 +1,176 @@
+"""Black-box interpolation: P from the entries of A, so that it follows coefficients that vary or
+jump, on nested tensor grids.
+
+A coarse unknown is every second one along the coarsened axes. A point that is fine along the axes F
+takes the value that solves its own equation, A lumped (summed) over the offsets along all other
+axes:
+
+    sum_o c_o u(x + o) = 0,   o in {-1, 0, 1}^F,   so   u(x) = -1/c_0 sum_{o != 0} c_o u(x + o),
+
+first the points with one axis in F, then those with two, then three. In one dimension, and for
+points on a line between two coarse ones, that keeps the flux k u' continuous; where k is constant
+it is linear interpolation. With R = c P^T the Galerkin product of a 3^d stencil is one again.
+Sources: R. E. Alcouffe, A. Brandt, J. E. Dendy, J. W. Painter, SIAM J. Sci. Stat. Comput. 2 (1981)
+430-454; J. E. Dendy, Black box multigrid, J. Comput. Phys. 48 (1982) 366-386.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from mgtheory.problems.grids import Boundary, Shape
+
+__all__ = ["attempt", "blackbox"]
+
+# the most that sum |weights| of a point may be; 1 where A has no positive couplings and no negative
+# row sum
+LARGEST = 1.25
+
+Offsets = dict[tuple[int, ...], NDArray[Any]]
+
+
+def blackbox(A: sp.csr_array, fine: Shape, coarse: Shape, boundary: Boundary) -> sp.csr_array:
+    """P of shape (prod(fine), prod(coarse)) from a matrix with at most 3^d entries in a row, those
+    of a stencil that may vary.
+
+    An axis of equal sizes is not coarsened.
+
+    Raises
+    ------
+    ValueError
+        On grids that are not nested, for a complex A or one that reaches farther than one point,
+        and where a point's own equation gives no stable value (c_0 <= 0, or weights whose moduli
+        sum up to more than 5/4: A is far from an M-matrix).
+    """
+    found = attempt(A, fine, coarse, boundary)
+    if isinstance(found, str):
+        raise ValueError(f"black-box interpolation {found}")
+    return found
+
+
+def attempt(A: sp.csr_array, fine: Shape, coarse: Shape, boundary: Boundary) -> sp.csr_array | str:
+    """P as `blackbox` gives it, or in words why there is none."""
+    if np.iscomplexobj(A.data):
+        return f"needs a real A, got {A.dtype}"
+    extra = {Boundary.DIRICHLET: 1, Boundary.PERIODIC: 0}.get(boundary)
+    if extra is None or any(
+        n != m and n != 2 * m + extra for n, m in zip(fine, coarse, strict=True)
+    ):
+        return f"needs nested grids, got {fine} and {coarse} with {boundary} boundaries"
+    entries = _entries(A, fine, boundary)
+    if entries is None:
+        return "needs an A that reaches one point along each axis, this one reaches farther"
+    index = np.arange(math.prod(fine)).reshape(fine)
+    axes = [j for j, (n, m) in enumerate(zip(fine, coarse, strict=True)) if n != m]
+    at_coarse = index[
+        tuple(slice(extra, None, 2) if j in axes else slice(None) for j in range(len(fine)))
+    ].reshape(-1)
+    P = sp.csr_array(
+        (np.ones(at_coarse.size), (at_coarse, np.arange(at_coarse.size))),
+        shape=(index.size, at_coarse.size),
+    )
+    for count in range(1, len(axes) + 1):
+        for F in itertools.combinations(axes, count):
+            lumped = _lumped(entries, F, reflect=boundary is Boundary.DIRICHLET)
+            line = _own_equation(
+                lumped, index, F, [_places(n, j in axes, j in F, extra) for j, n in enumerate(fine)]
+            )
+            if line is None:
+                return "finds an equation that gives no stable value: A is far from an M-matrix"
+            P = P + line @ P
+    P = sp.csr_array(P, dtype=A.dtype)
+    P.sort_indices()
+    return P
+
+
+def _places(n: int, coarsened: bool, between: bool, first: int) -> NDArray[np.intp]:
+    """Positions along an axis of n points: those between coarse ones, those at coarse ones, or
+    all."""
+    return np.arange(n) if not coarsened else np.arange(1 - first if between else first, n, 2)
+
+
+def _entries(A: sp.csr_array, shape: Shape, boundary: Boundary) -> Offsets | None:
+    """{o: A[x, x + o] for every x, on the grid}, o in {-1, 0, 1}^d, around a periodic boundary too;
+    None if A reaches farther."""
+    lengths = np.diff(A.indptr)
+    # the offset as a number with digits 0, 1, 2
+    code: NDArray[Any] = np.zeros(A.nnz, dtype=np.int64)
+    for j, n in enumerate(shape):
+        line = np.broadcast_to(
+            np.arange(n, dtype=np.int32).reshape([-1 if i == j else 1 for i in range(len(shape))]),
+            shape,
+        ).reshape(-1)
+        step = line[A.indices] - np.repeat(line, lengths)
+        if boundary is Boundary.PERIODIC:
+            step = (step + n // 2) % n - n // 2
+        if step.size and max(-int(step.min()), int(step.max())) > 1:
+            return None
+        code *= 3
+        code += step + 1
+    found = np.bincount(code, minlength=3 ** len(shape))
+    code *= A.shape[0]
+    code += np.repeat(np.arange(A.shape[0]), lengths)
+    values = np.zeros((found.size, *shape))
+    values.reshape(-1)[code] = A.data
+    return {
+        offset: values[k]
+        for k, offset in enumerate(itertools.product((-1, 0, 1), repeat=len(shape)))
+        if found[k]
+    }
+
+
+def _lumped(entries: Offsets, F: tuple[int, ...], *, reflect: bool) -> Offsets:
+    """The entries summed over the offsets along all axes but F: {o in {-1, 0, 1}^F: values on the
+    grid}.
+
+    With `reflect` the coupling to a Dirichlet boundary that such an axis misses at its ends is
+    taken from the opposite neighbour: along F nothing changes there.
+    """
+    result: Offsets = {}
+    for offset, values in entries.items():
+        for j, n in enumerate(values.shape):
+            if reflect and n > 1 and j not in F and offset[j]:
+                values = values.copy()
+                values[(slice(None),) * j + (0 if offset[j] > 0 else n - 1,)] *= 2.0
+        key = tuple(offset[j] for j in F)
+        result[key] = result[key] + values if key in result else values
+    return result
+
+
+def _own_equation(
+    lumped: Offsets, index: NDArray[np.intp], F: tuple[int, ...], places: list[NDArray[np.intp]]
+) -> sp.csr_array | None:
+    """W with u = W u at the given places: the lumped equation solved for its own point; None where
+    that is not stable."""
+    here = np.ix_(*places)
+    centre = lumped[(0,) * len(F)][here] if (0,) * len(F) in lumped else np.zeros(1)
+    if not np.min(centre) > 0.0:
+        return None
+    rows, columns, weights = [], [], []
+    for key, on_grid in lumped.items():
+        if not any(key):
+            continue
+        values = on_grid[here]
+        steps = dict(zip(F, key, strict=True))
+        # a neighbour beyond a Dirichlet boundary has the entry 0, and may stand for any point
+        around = [
+            (line + steps.get(j, 0)) % n
+            for j, (line, n) in enumerate(zip(places, index.shape, strict=True))
+        ]
+        rows.append(index[here].reshape(-1))
+        columns.append(index[np.ix_(*around)].reshape(-1))
+        weights.append((-values / centre).reshape(-1))
+    if weights and not np.max(np.sum(np.abs(weights), axis=0)) <= LARGEST:
+        return None
+    if not weights:
+        return sp.csr_array((index.size, index.size))
+    value = np.concatenate(weights)
+    keep = value != 0.0
+    place = np.concatenate(rows)[keep], np.concatenate(columns)[keep]
+    return sp.csr_array(sp.coo_array((value[keep], place), shape=(index.size, index.size)))

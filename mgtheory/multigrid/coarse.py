@@ -1,0 +1,99 @@
+"""Direct solvers for the coarsest level: dense or sparse factors, the pseudo-inverse where A is
+singular. They pickle."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+import scipy.sparse as sp
+import scipy.sparse.linalg as sla
+from numpy.typing import NDArray
+
+__all__ = ["CoarseSolver", "DirectSolver"]
+
+# unknowns up to which the inverse is formed: a product with it is then the fastest solve
+DENSE = 400
+
+
+class CoarseSolver(Protocol):
+    """r -> A^-1 r on the coarsest level: any callable of one vector."""
+
+    def __call__(self, r: NDArray[Any]) -> NDArray[Any]:
+        """The solution for the right-hand side r."""
+
+
+class DirectSolver:
+    """e = A^+ r: the inverse (up to 400 unknowns) or sparse LU factors; with a nullspace the
+    solution orthogonal to it.
+
+    The pseudo-inverse comes from the bordered matrix [[A, N], [N^*, 0]], N an orthonormal basis of
+    the nullspace, which is regular.
+
+    Raises
+    ------
+    ValueError
+        If A is singular beyond the given nullspace.
+    """
+
+    def __init__(self, A: Any, nullspace: NDArray[Any] | None = None) -> None:
+        self.A = sp.csc_array(A)
+        n = self.A.shape[0]
+        if self.A.shape != (n, n):
+            raise ValueError(f"A has shape {self.A.shape}, must be square")
+        basis = None if nullspace is None else np.asarray(nullspace)
+        if basis is not None and (basis.ndim > 2 or basis.shape[:1] != (n,)):
+            raise ValueError(f"nullspace has shape {basis.shape}, must be ({n}, m)")
+        self.nullspace = None if basis is None else basis.reshape(n, -1)
+        self.dtype = self.A.dtype
+        self._inverse: NDArray[Any] | None = None
+        self._prepare()
+
+    def _prepare(self) -> None:
+        n = self.A.shape[0]
+        N = self.nullspace
+        double = np.complex128 if np.iscomplexobj(self.A.data) else np.float64
+        scale = float(np.max(np.abs(self.A.data), initial=0.0)) or 1.0
+        whole = self.A.astype(double)
+        if N is not None:
+            whole = sp.csc_array(
+                sp.block_array(
+                    [[whole, scale * sp.csc_array(N)], [scale * sp.csc_array(N.conj().T), None]]
+                )
+            )
+        if n <= DENSE:
+            try:
+                inverse = np.linalg.inv(whole.toarray())
+            except np.linalg.LinAlgError:
+                inverse = np.full((1, 1), np.nan)
+            if not (np.isfinite(inverse).all() and np.abs(inverse).max() * scale < 1e14):
+                raise ValueError("the coarsest A is singular; give its nullspace, or fewer levels")
+            self._inverse = np.ascontiguousarray(inverse[:n, :n].astype(self.dtype))
+            return
+        try:
+            self._factors = sla.splu(whole)
+        except RuntimeError as error:
+            raise ValueError(
+                "the coarsest A is singular; give its nullspace, or more levels"
+            ) from error
+
+    def __call__(self, r: NDArray[Any]) -> NDArray[Any]:
+        """A^+ r, shape (n,)."""
+        if np.shape(r) != self.A.shape[:1]:
+            raise ValueError(f"r has shape {np.shape(r)}, must be {self.A.shape[:1]}")
+        if self._inverse is not None:
+            return self._inverse @ r
+        extra = 0 if self.nullspace is None else self.nullspace.shape[1]
+        solution = self._factors.solve(
+            np.concatenate([r, np.zeros(extra)]).astype(np.result_type(self.dtype, np.float64))
+        )
+        return solution[: r.size].astype(self.dtype)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # a SuperLU object does not pickle
+        return {key: value for key, value in self.__dict__.items() if key != "_factors"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if self._inverse is None:
+            self._prepare()

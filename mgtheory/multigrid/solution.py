@@ -1,0 +1,109 @@
+"""The result of a solve: the solution, the true residual norms and the reason why it ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Cycle", "Reason", "Solution", "check_cycle"]
+
+
+class Cycle(StrEnum):
+    """The order in which levels are visited; FMG is one full multigrid pass followed by
+    V-cycles."""
+
+    V = "V"
+    W = "W"
+    F = "F"
+    FMG = "FMG"
+
+
+def check_cycle(cycle: str, *, without: tuple[Cycle, ...] = ()) -> Cycle:
+    """The cycle by its name, or a ValueError that lists the allowed ones."""
+    allowed = [c for c in Cycle if c not in without]
+    if cycle not in allowed:
+        raise ValueError(f"unknown cycle {cycle!r}, allowed are: {', '.join(allowed)}")
+    return Cycle(cycle)
+
+
+class Reason(StrEnum):
+    """Why a solve ended.
+
+    CONVERGED: ||b - A x||_2 <= tol ||b||_2. MAXITER: the allowed cycles are used up. DIVERGED: the
+    residual grew to 1000 times its smallest value, or is not finite. STAGNATED: in 20 cycles it did
+    not fall by 1 % (`message` says whether rounding is the cause). INCOMPATIBLE: A is singular and
+    b has a component outside its range, so no x reaches the tolerance; x is then the least-squares
+    solution.
+    """
+
+    CONVERGED = "converged"
+    MAXITER = "maxiter"
+    DIVERGED = "diverged"
+    STAGNATED = "stagnated"
+    INCOMPATIBLE = "incompatible"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Solution:
+    """x with ||b - A x||_2 in `residual_norms`.
+
+    Attributes
+    ----------
+    x
+        The solution, shape (n,); orthogonal to the nullspace where A is singular.
+    residual_norms
+        True 2-norms of b - A x, before the first cycle and after each: one more than `iterations`.
+    reason, message
+        Why it ended, as a name and as a sentence.
+    warnings
+        What was noticed on the way, such as a smoother that amplifies because its lmax is too
+        small.
+    work_units
+        Products with A on all levels, in units of one fine-grid product (weighted by non-zeros);
+        residuals for the stopping test included.
+    incompatibility
+        ||component of b outside the range of A||_2; 0 where A is regular.
+    setup_seconds, solve_seconds
+        Wall-clock time of the hierarchy's set-up and of this solve.
+    """
+
+    x: NDArray[Any]
+    residual_norms: tuple[float, ...]
+    reason: Reason
+    message: str
+    warnings: tuple[str, ...] = ()
+    work_units: float = 0.0
+    incompatibility: float = 0.0
+    setup_seconds: float = 0.0
+    solve_seconds: float = 0.0
+
+    @property
+    def converged(self) -> bool:
+        """Whether the tolerance was reached."""
+        return self.reason is Reason.CONVERGED
+
+    @property
+    def iterations(self) -> int:
+        """Cycles that were run."""
+        return len(self.residual_norms) - 1
+
+    @property
+    def factor(self) -> float:
+        """Mean reduction of the residual norm per cycle, without the first one; NaN for fewer than
+        two cycles."""
+        norms = self.residual_norms
+        if len(norms) < 3 or norms[1] == 0.0:
+            return float("nan")
+        return float((norms[-1] / norms[1]) ** (1.0 / (len(norms) - 2)))
+
+    def __repr__(self) -> str:
+        last = self.residual_norms[-1]
+        relative = last / self.residual_norms[0] if self.residual_norms[0] > 0 else np.nan
+        return (
+            f"Solution({self.reason}, {self.iterations} cycles, residual {last:.2e} ({relative:.1e}"
+            " of the first))"
+        )

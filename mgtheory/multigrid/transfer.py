@@ -1,0 +1,312 @@
+"""Interpolation and restriction between tensor grids of any shape and boundary, as products of
+one-dimensional matrices.
+
+Coarse unknowns lie on the uniform grid of the coarse size; interpolation is piecewise linear (or
+cubic) *in the coordinates*. For n = 2m + 1 (Dirichlet) or n = 2m (periodic) that is the usual
+nested one with weights 1, 1/2; for every other size the coarse points lie between the fine ones,
+all levels keep a constant stencil, and no thin last cell appears. Restriction is the transpose
+times h/H per axis, which is full weighting (1/4, 1/2, 1/4) on nested grids.
+
+An operator of d axes is applied axis by axis (`TensorOperator`): less arithmetic than its Kronecker
+product, and nothing to set up.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from mgtheory._checks import check_name
+from mgtheory.problems.grids import Boundary, Shape, coordinates, mesh_width
+
+__all__ = [
+    "INTERPOLATIONS",
+    "RESTRICTIONS",
+    "TensorOperator",
+    "coarse_size",
+    "interpolation",
+    "restriction",
+]
+
+
+class TensorOperator:
+    """T_0 x T_1 x .. (Kronecker product), applied axis by axis with ``@``.
+
+    Parameters
+    ----------
+    factors
+        One sparse array of shape (m_j, n_j) per axis; the whole has shape (prod m_j, prod n_j),
+        unknowns in C order.
+    """
+
+    def __init__(self, factors: Sequence[sp.csr_array]) -> None:
+        self.factors = tuple(sp.csr_array(factor) for factor in factors)
+        self.shape = (
+            math.prod(f.shape[0] for f in self.factors),
+            math.prod(f.shape[1] for f in self.factors),
+        )
+        self.dtype = np.result_type(*(f.dtype for f in self.factors))
+
+    @functools.cached_property
+    def _stages(self) -> list[tuple[sp.csr_array, int]]:
+        """(I x T_j, unknowns behind axis j) per axis, in the order of application."""
+        rows, columns = [f.shape[0] for f in self.factors], [f.shape[1] for f in self.factors]
+        # axes that shrink go from the first to the last, axes that grow backwards: large arrays
+        # meet only contiguous lines
+        order = range(len(rows)) if self.shape[0] <= self.shape[1] else range(len(rows) - 1, -1, -1)
+        current, stages = list(columns), []
+        for axis in order:
+            factor = self.factors[axis]
+            if (
+                factor.shape[0] == factor.shape[1]
+                and (factor != sp.eye_array(factor.shape[0])).nnz == 0
+            ):
+                continue
+            before, after = math.prod(current[:axis]), math.prod(current[axis + 1 :])
+            stages.append((_repeat(factor, before), after))
+            current[axis] = rows[axis]
+        return stages
+
+    def __matmul__(self, x: Any) -> Any:
+        if sp.issparse(x):
+            return self.tocsr() @ x
+        x = np.asarray(x)
+        if x.shape[:1] != self.shape[1:]:
+            raise ValueError(
+                f"got an array of shape {x.shape}, needs ({self.shape[1]},) or ({self.shape[1]}, m)"
+            )
+        tail = x.shape[1:]
+        for factor, after in self._stages:
+            x = factor @ (
+                x.reshape(-1) if after == 1 and not tail else x.reshape(factor.shape[1], -1)
+            )
+        return x.reshape(self.shape[0], *tail)
+
+    @property
+    def T(self) -> TensorOperator:
+        """The transpose."""
+        return TensorOperator([factor.T.tocsr() for factor in self.factors])
+
+    @property
+    def nnz(self) -> int:
+        """Non-zeros of the Kronecker product."""
+        return math.prod(int(factor.nnz) for factor in self.factors)
+
+    def astype(self, dtype: Any) -> TensorOperator:
+        """The same operator with entries of another type."""
+        return TensorOperator([factor.astype(dtype) for factor in self.factors])
+
+    def tocsr(self) -> sp.csr_array:
+        """The Kronecker product as a CSR array."""
+        return functools.reduce(
+            lambda left, right: sp.csr_array(sp.kron(left, right, format="csr")), self.factors
+        )
+
+    def toarray(self) -> NDArray[Any]:
+        """The Kronecker product as a dense array."""
+        return self.tocsr().toarray()
+
+    def __repr__(self) -> str:
+        return (
+            f"TensorOperator({' x '.join(f'({f.shape[0]}, {f.shape[1]})' for f in self.factors)})"
+        )
+
+
+def _repeat(factor: sp.csr_array, times: int) -> sp.csr_array:
+    """I_times x factor as a CSR array."""
+    if times == 1:
+        return factor
+    (rows, columns), nnz = factor.shape, factor.nnz
+    index = np.dtype(np.int32 if times * max(nnz, columns) < np.iinfo(np.int32).max else np.int64)
+    block = np.arange(times, dtype=index)[:, None]
+    indices = (block * np.array(columns, index) + factor.indices.astype(index)).reshape(-1)
+    indptr = np.append(
+        (block * np.array(nnz, index) + factor.indptr[:-1].astype(index)).reshape(-1),
+        np.array(times * nnz, index),
+    )
+    return sp.csr_array(
+        (np.tile(factor.data, times), indices, indptr), shape=(times * rows, times * columns)
+    )
+
+
+def coarse_size(n: int, boundary: Boundary, *, least: float = 0.48) -> int:
+    """Unknowns of the next coarser grid; n itself where n < 3.
+
+    The number of mesh intervals N is halved. Where it is odd, Dirichlet and periodic grids take
+    that number between `least` N and 0.56 N with the most factors 2 (there is only one), so that
+    the grids below are nested; cells (Neumann) take (n + 1)/2.
+    """
+    if n < 3:
+        return n
+    intervals = n + 1 if boundary is Boundary.DIRICHLET else n
+    coarse = (intervals + 1) // 2
+    if intervals % 2 and boundary is not Boundary.NEUMANN:
+        nearby = range(math.ceil(least * intervals), math.floor(0.56 * intervals) + 1)
+        coarse = max(nearby, key=lambda m: m & -m, default=coarse)
+    return coarse - 1 if boundary is Boundary.DIRICHLET else coarse
+
+
+def _positions(n: int, m: int, boundary: Boundary) -> NDArray[np.float64]:
+    """Where the n fine unknowns lie, in units of the coarse index."""
+    offset = {Boundary.DIRICHLET: 1.0, Boundary.NEUMANN: 0.5, Boundary.PERIODIC: 0.0}[boundary]
+    position = coordinates(n, boundary) / mesh_width(m, boundary) - offset
+    nearest = np.round(position)
+    return np.where(np.abs(position - nearest) < 1e-9 * m, nearest, position)
+
+
+def _from_slots(
+    rows: int, m: int, columns: Sequence[NDArray[Any]], weights: Sequence[NDArray[Any]]
+) -> sp.csr_array:
+    """A matrix with the given columns and weights in each row; zeros dropped, equal places added,
+    columns -1 and m left out."""
+    row = np.tile(np.arange(rows), len(columns))
+    column, weight = np.concatenate(columns), np.concatenate(weights)
+    keep = (column >= 0) & (column < m) & (weight != 0.0)
+    matrix = sp.csr_array(sp.coo_array((weight[keep], (row[keep], column[keep])), shape=(rows, m)))
+    matrix.sum_duplicates()
+    return matrix
+
+
+def linear(n: int, m: int, boundary: Boundary) -> sp.csr_array:
+    """Piecewise linear interpolation from m to n unknowns, shape (n, m): 0 on a Dirichlet boundary,
+    even at a Neumann boundary."""
+    position = _positions(n, m, boundary)
+    left = np.floor(position).astype(int)
+    weight = position - left
+    columns = [left, left + 1]
+    if boundary is Boundary.PERIODIC:
+        columns = [c % m for c in columns]
+    elif boundary is Boundary.NEUMANN:
+        columns = [np.clip(c, 0, m - 1) for c in columns]
+    return _from_slots(n, m, columns, [1.0 - weight, weight])
+
+
+def cubic(n: int, m: int, boundary: Boundary) -> sp.csr_array:
+    """Four-point Lagrange interpolation from m to n unknowns, see `lagrange`."""
+    return lagrange(n, m, boundary, points=4)
+
+
+def quintic(n: int, m: int, boundary: Boundary) -> sp.csr_array:
+    """Six-point Lagrange interpolation from m to n unknowns, see `lagrange`."""
+    return lagrange(n, m, boundary, points=6)
+
+
+def lagrange(n: int, m: int, boundary: Boundary, *, points: int) -> sp.csr_array:
+    """Lagrange interpolation in the nearest `points` unknowns (an even number), shape (n, m): exact
+    for polynomials of degree points - 1.
+
+    One-sided at a boundary, so that it holds for any boundary values; of lower degree where m <
+    points. For the solution itself in full multigrid, not for corrections.
+    """
+    position = _positions(n, m, boundary)
+    count = min(points, m)
+    first = np.floor(position).astype(int) + 1 - count // 2
+    if boundary is not Boundary.PERIODIC:
+        first = np.clip(first, 0, m - count)
+    nodes = [first + i for i in range(count)]
+    weights = [
+        math.prod(
+            ((position - other) / (node - other) for other in nodes if other is not node),
+            start=np.ones(n),
+        )
+        for node in nodes
+    ]
+    return _from_slots(n, m, [node % m for node in nodes], weights)
+
+
+def injection(n: int, m: int, boundary: Boundary) -> sp.csr_array:
+    """The fine value at each coarse point, shape (m, n); nested grids only."""
+    at_points = sp.csr_array(linear(n, m, boundary).T)
+    at_points.data[at_points.data < 1.0 - 1e-12] = 0.0
+    at_points.eliminate_zeros()
+    if at_points.nnz != m:
+        raise ValueError(
+            f"injection and half weighting need nested grids, got {n} and {m} unknowns with"
+            f" {boundary} boundaries"
+        )
+    return at_points
+
+
+INTERPOLATIONS: dict[str, Callable[[int, int, Boundary], sp.csr_array]] = {
+    "linear": linear,
+    "cubic": cubic,
+    "quintic": quintic,
+}
+
+
+def interpolation(
+    fine: Shape, coarse: Shape, boundary: Boundary, *, kind: str = "linear"
+) -> TensorOperator:
+    """P of shape (prod(fine), prod(coarse)); an axis of equal sizes is left alone.
+
+    Raises
+    ------
+    ValueError
+        For an unknown kind.
+    """
+    line = INTERPOLATIONS[check_name(kind, list(INTERPOLATIONS), "interpolation")]
+    return TensorOperator(
+        [
+            sp.eye_array(n, format="csr") if n == m else line(n, m, boundary)
+            for n, m in zip(fine, coarse, strict=True)
+        ]
+    )
+
+
+def _full(fine: Shape, coarse: Shape, boundary: Boundary) -> TensorOperator:
+    """prod_j (h_j/H_j) P^T: full weighting."""
+    P = interpolation(fine, coarse, boundary)
+    ratios = [
+        mesh_width(n, boundary) / mesh_width(m, boundary) for n, m in zip(fine, coarse, strict=True)
+    ]
+    return TensorOperator(
+        [sp.csr_array(factor.T) * ratio for factor, ratio in zip(P.factors, ratios, strict=True)]
+    )
+
+
+def _injection(fine: Shape, coarse: Shape, boundary: Boundary) -> TensorOperator:
+    """The fine value at the coarse point."""
+    pairs = zip(fine, coarse, strict=True)
+    return TensorOperator(
+        [sp.eye_array(n, format="csr") if n == m else injection(n, m, boundary) for n, m in pairs]
+    )
+
+
+def _half(fine: Shape, coarse: Shape, boundary: Boundary) -> sp.csr_array:
+    """1/2 at the coarse point and 1/(4d) at its 2d neighbours, d the number of coarsened axes: half
+    weighting."""
+    weighting, at_points = (
+        _full(fine, coarse, boundary).factors,
+        _injection(fine, coarse, boundary).factors,
+    )
+    axes = [j for j, (n, m) in enumerate(zip(fine, coarse, strict=True)) if n != m]
+    terms = [
+        TensorOperator([weighting[i] if i == j else at_points[i] for i in range(len(fine))]).tocsr()
+        for j in axes
+    ]
+    return sp.csr_array(functools.reduce(lambda left, right: left + right, terms) / len(axes))
+
+
+RESTRICTIONS: dict[str, Callable[[Shape, Shape, Boundary], Any]] = {
+    "full": _full,
+    "half": _half,
+    "injection": _injection,
+}
+
+
+def restriction(fine: Shape, coarse: Shape, boundary: Boundary, *, kind: str = "full") -> Any:
+    """R of shape (prod(coarse), prod(fine)): full or half weighting, or injection; scaled so that a
+    constant stays itself.
+
+    Raises
+    ------
+    ValueError
+        For an unknown kind, or half weighting and injection on grids that are not nested.
+    """
+    return RESTRICTIONS[check_name(kind, list(RESTRICTIONS), "restriction")](fine, coarse, boundary)

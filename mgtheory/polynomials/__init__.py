@@ -1,0 +1,2 @@
+"""The residual polynomial q, its factors, recurrences, classical and computed families of it, and
+its scores."""

@@ -1,0 +1,407 @@
+"""The one object of this project: the residual polynomial q(t) = prod (1 - t/r_i), q(0) = 1.
+
+One smoothing step with q is ``x <- x + p(BA) B (b - A x)``, where ``q(t) = 1 - t p(t)``; it
+multiplies the error by ``q(BA)``. The solver, the Fourier analysis, the network blocks and the
+plots all take the same `ResidualPolynomial`. It is given by its **roots** r_i; their reciprocals
+are the **weights** (step sizes) w_i. The degree of q is its number of roots and the number of
+products with A that one smoothing step costs. A root at infinity (weight 0) is allowed and does
+nothing.
+
+Products are applied in Leja order [Calvetti, Reichel 1996; Loe, Morgan 2022], which keeps the
+intermediate products small; a family with a three-term recurrence carries it as a `Recurrence` and
+is applied by that.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from numbers import Real
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mgtheory._checks import check_array, check_kind
+from mgtheory._frozen import ReadOnlyArrays
+from mgtheory.polynomials.factors import FACTORS, ComplexPair, Factor, General, Linear
+from mgtheory.polynomials.recurrence import Recurrence
+from mgtheory.polynomials.roots import leja_order, reciprocals, symmetrised
+
+if TYPE_CHECKING:
+    import sympy
+
+__all__ = [
+    "MAX_DEGREE",
+    "POWER_BASIS_DEGREE",
+    "Recurrence",
+    "ResidualPolynomial",
+    "check_degree",
+    "leja_order",
+]
+
+MAX_DEGREE = 256
+# on (0, 1] the coefficients grow like (3 + sqrt 8)^k: 4e7 at k = 10, where half of a double's
+# digits are left
+POWER_BASIS_DEGREE = 10
+# largest modulus, and reciprocal of the smallest, of a real root and of a pair: doubles hold
+# 1/|r|^2
+REAL_RANGE, PAIR_RANGE = 1e300, 1e150
+# a recurrence of degree 256 and its roots agree to about 1e-11; another polynomial differs by far
+# more
+RECURRENCE_TOLERANCE = 1e-8
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ResidualPolynomial(ReadOnlyArrays):
+    """q(t) = prod_i (1 - t / r_i), a real polynomial with q(0) = 1, given by its roots.
+
+    Parameters
+    ----------
+    roots
+        Array-like of shape (degree,), real or complex; complex roots in conjugate pairs; infinite
+        roots allowed, zero not. Kept in Leja order, conjugates adjacent, infinite ones last.
+    recurrence
+        A recurrence with the same q, by which it is then applied.
+
+    Raises
+    ------
+    ValueError
+        If there are no roots or more than 256, a root is zero or not a number, a complex root has
+        no conjugate partner, or the recurrence belongs to another polynomial.
+
+    Examples
+    --------
+    >>> q = ResidualPolynomial([5.0])  # damped Jacobi with 4/5 on the 5-point Laplacian, diagonal 4
+    >>> float(q(2.0)), float(q(8.0))
+    (0.6, -0.6000000000000001)
+    """
+
+    roots: NDArray[np.complex128]
+    recurrence: Recurrence | None = None
+
+    def __post_init__(self) -> None:
+        roots = check_array(self.roots, "roots").astype(complex)
+        if roots.ndim != 1:
+            raise ValueError(f"roots have shape {roots.shape}, must be one-dimensional")
+        check_degree(roots.size)
+        if np.isnan(roots).any() or (roots == 0).any():
+            raise ValueError(
+                "a root is 0 or not a number; roots must be non-zero, because q(0) = 1"
+            )
+        roots = symmetrised(roots)
+        _check_moduli(roots)
+        roots = leja_order(roots)
+        object.__setattr__(self, "roots", roots)
+        super().__post_init__()
+        if self.recurrence is not None:
+            self._check_recurrence(
+                check_kind(self.recurrence, Recurrence, "recurrence", "a Recurrence")
+            )
+
+    def _check_recurrence(self, recurrence: Recurrence) -> None:
+        if len(recurrence.a) != self.degree:
+            raise ValueError(
+                f"the recurrence has {len(recurrence.a)} steps, the polynomial degree"
+                f" {self.degree}; they must be equal"
+            )
+        largest = float(np.abs(self.roots[np.isfinite(self.roots)]).max(initial=0.0)) or 1.0
+        t = largest * np.linspace(0.0, 1.0, 2 * self.degree + 2)[1:]
+        other = 1.0 - t * recurrence.correction(lambda z: t * z, lambda s: s, np.ones_like(t))
+        difference = float(np.max(np.abs(other - self(t)) / np.maximum(1.0, np.abs(self(t)))))
+        if not difference <= RECURRENCE_TOLERANCE:
+            raise ValueError(
+                "the recurrence and the roots are different polynomials: relative difference"
+                f" {difference:.1e}"
+            )
+
+    @property
+    def degree(self) -> int:
+        """Degree of q: the number of roots, and of products with A in one smoothing step."""
+        return self.roots.size
+
+    @cached_property
+    def weights(self) -> NDArray[np.complex128]:
+        """The step sizes w_i = 1/r_i, in the order of the roots."""
+        weights = np.zeros_like(self.roots)
+        finite = np.isfinite(self.roots)
+        weights[finite] = 1.0 / self.roots[finite]
+        weights.flags.writeable = False
+        return weights
+
+    @property
+    def is_real_rooted(self) -> bool:
+        """Whether every root is real (or infinite)."""
+        return not self.weights.imag.any()
+
+    @cached_property
+    def factors(self) -> tuple[Factor, ...]:
+        """Real factors in the order of application: `Linear` for a real root, `ComplexPair` for a
+        conjugate pair."""
+        factors: list[Factor] = []
+        for root, weight in zip(self.roots, self.weights, strict=True):
+            if weight.imag == 0.0:
+                factors.append(Linear(float(weight.real)))
+            elif root.imag > 0.0:
+                factors.append(ComplexPair(float(root.real), float(root.imag)))
+        return tuple(factors)
+
+    @property
+    def coefficients(self) -> NDArray[np.float64]:
+        """Ascending monomial coefficients of q, shape (degree + 1,).
+
+        Raises
+        ------
+        ValueError
+            Above degree 10: on (0, 1] they grow like 5.8^degree and evaluation loses as many
+            digits. Evaluate by roots instead.
+        """
+        _check_power_basis(self.degree)
+        product = np.ones(1)
+        for factor in self.factors:
+            product = np.convolve(product, factor.coefficients)
+        return product
+
+    @property
+    def correction_coefficients(self) -> NDArray[np.float64]:
+        """Ascending monomial coefficients of p, shape (degree,); refused above degree 10 like
+        `coefficients`."""
+        return 0.0 - self.coefficients[1:]
+
+    def _evaluate(self, t: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
+        """q(t) and p(t) together: p gains q_so_far * p_f at each factor, which has none of the
+        cancellation of (1 - q)/t."""
+        t = check_array(t, "t")
+        q, p = np.ones_like(t), np.zeros_like(t)
+        for factor in self.factors:
+            correction = np.polynomial.polynomial.polyval(t, factor.correction_coefficients)
+            p += q * correction
+            q = q * (1.0 - t * correction)
+        return q, p
+
+    def q(self, t: ArrayLike) -> NDArray[Any]:
+        """q(t) = prod (1 - t / r_i), elementwise; real for real t."""
+        return self._evaluate(t)[0][()]
+
+    __call__ = q
+
+    def p(self, t: ArrayLike) -> NDArray[Any]:
+        """p(t) = (1 - q(t)) / t, elementwise, without cancellation; p(0) = sum w_i."""
+        return self._evaluate(t)[1][()]
+
+    def apply(self, A: Any, r: Any, B: Any = None) -> Any:
+        """p(BA) B r: the correction for the residual r, with degree - 1 products with A.
+
+        Parameters
+        ----------
+        A
+            A sparse array, LinearOperator or dense array of shape (n, n): anything with ``A @ v``.
+        r
+            The residual b - A x, shape (n,) or (n, m).
+        B
+            None for the identity, the diagonal of B as an array of shape (n,), or anything with ``B
+            @ v``.
+        """
+        apply_b = _multiplication(B)
+        if self.recurrence is not None:
+            return self.recurrence.correction(lambda v: A @ v, apply_b, r)
+        s, x = apply_b(r), None
+        for i, factor in enumerate(self.factors):
+            c = factor.correction(lambda v: apply_b(A @ v), s)
+            x = c if x is None else x + c
+            if i + 1 < len(self.factors):
+                s = s - apply_b(A @ c)
+        return x
+
+    def smooth(self, A: Any, x: Any, b: Any, B: Any = None) -> Any:
+        """x + p(BA) B (b - A x): one smoothing step, `degree` products with A; multiplies the error
+        by q(BA)."""
+        return x + self.apply(A, b - A @ x, B)
+
+    def scaled(self, factor: float) -> ResidualPolynomial:
+        """q(t / factor): the same polynomial for the operator multiplied by `factor` > 0; roots
+        grow by it."""
+        if not (isinstance(factor, Real) and math.isfinite(factor) and factor > 0):
+            raise ValueError(f"scale factor is {factor!r}, must be positive and finite")
+        return ResidualPolynomial(
+            _scaled_roots(self.roots, factor), self.recurrence and self.recurrence.scaled(factor)
+        )
+
+    def amplification(self, t: ArrayLike) -> float:
+        """max_j (max_t |first j factors|)(max_t |the others|): how far rounding errors may grow in
+        the ordered product.
+
+        Parameters
+        ----------
+        t
+            Points of the spectrum, real or complex. 1 is the best possible; 1e8 loses eight digits.
+        """
+        t = np.atleast_1d(check_array(t, "t").astype(complex))
+        if not t.size:
+            raise ValueError("t is empty, points of the spectrum are needed")
+        values = np.stack(
+            [np.polynomial.polynomial.polyval(t, factor.coefficients) for factor in self.factors]
+        )
+        ones = np.ones((1, t.size))
+        first = np.abs(np.concatenate([ones, np.cumprod(values, axis=0)])).max(axis=1)
+        others = np.abs(np.concatenate([ones, np.cumprod(values[::-1], axis=0)])).max(axis=1)[::-1]
+        return float((first * others).max())
+
+    @classmethod
+    def from_weights(cls, weights: ArrayLike) -> Self:
+        """From the step sizes w_i = 1/r_i; a weight 0 is a root at infinity."""
+        values = np.atleast_1d(check_array(weights, "weights").astype(complex))
+        if not np.isfinite(values).all():
+            raise ValueError("a weight is infinite or not a number, weights must be finite")
+        return cls(reciprocals(values))
+
+    @classmethod
+    def from_factors(cls, factors: Iterable[Factor]) -> Self:
+        """The product of real factors, in any order and mixture."""
+        given = check_kind(factors, Iterable, "factors", "factors, as Linear(0.5)")
+        roots = [
+            check_kind(
+                factor,
+                Factor,
+                "a factor",
+                "one of " + ", ".join(cls.__name__ for cls in FACTORS.values()),
+            ).roots
+            for factor in given
+        ]
+        return cls(np.concatenate([np.empty(0, dtype=complex), *roots]))
+
+    @classmethod
+    def from_coefficients(cls, coefficients: Sequence[float] | NDArray[np.float64]) -> Self:
+        """From ascending monomial coefficients of q, [1, q_1, .., q_k]; degree at most 10."""
+        q = check_array(coefficients, "coefficients of q", real=True)
+        if q.ndim != 1 or q.size < 2 or q[0] != 1.0:
+            raise ValueError(
+                f"coefficients of q are {q.tolist()}, must be [1, q_1, ..., q_k] with k >= 1 (q(0)"
+                " = 1)"
+            )
+        _check_power_basis(q.size - 1)
+        return cls(symmetrised(General(tuple(0.0 - q[1:])).roots))
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types: roots as [re, im] (null for infinity), and the recurrence if there is one."""
+        data: dict[str, Any] = {
+            "roots": [[z.real, z.imag] if np.isfinite(z) else None for z in self.roots.tolist()]
+        }
+        if self.recurrence is not None:
+            data["recurrence"] = {
+                name: list(getattr(self.recurrence, name)) for name in ("a", "b", "beta")
+            }
+        return data
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Self:
+        """The inverse of `to_dict`."""
+        try:
+            roots = [
+                complex(math.inf, 0.0) if z is None else complex(*(float(part) for part in z))
+                for z in data["roots"]
+            ]
+            recurrence = Recurrence(**data["recurrence"]) if data.get("recurrence") else None
+        except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
+            raise ValueError(
+                "not a residual polynomial: needs 'roots', a list of [re, im] or null"
+            ) from error
+        return cls(np.array(roots, dtype=complex), recurrence)
+
+    def to_json(self) -> str:
+        """`to_dict` as JSON text; numbers round-trip exactly."""
+        return json.dumps(self.to_dict())
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """The inverse of `to_json`."""
+        try:
+            data = json.loads(text)
+        except (json.JSONDecodeError, TypeError) as error:
+            raise ValueError(f"not a residual polynomial: {error}") from error
+        return cls.from_dict(data)
+
+    def sympy(self, t: sympy.Symbol | None = None) -> sympy.Expr:
+        """q as a product of real sympy factors in the symbol t, with 17-digit floats."""
+        import sympy
+
+        t = sympy.Symbol("t") if t is None else t
+        terms = [
+            sum(sympy.Float(c, 17) * t**j for j, c in enumerate(factor.coefficients))
+            for factor in self.factors
+        ]
+        return sympy.Mul(*terms)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ResidualPolynomial):
+            return NotImplemented
+        return np.array_equal(self.roots, other.roots) and self.recurrence == other.recurrence
+
+    def __hash__(self) -> int:
+        return hash(((self.roots + 0.0).tobytes(), self.recurrence))  # -0.0 equals 0.0
+
+    def __repr__(self) -> str:
+        shown = self.roots.real if self.is_real_rooted else self.roots
+        return (
+            f"ResidualPolynomial(degree={self.degree},"
+            f" roots={np.array2string(shown, precision=6, separator=', ', threshold=8)})"
+        )
+
+
+def check_degree(
+    degree: int, *, family: str = "a residual polynomial", most: int = MAX_DEGREE
+) -> None:
+    """Refuse what is not a whole number from 1 to `most`."""
+    if (
+        isinstance(degree, bool)
+        or not isinstance(degree, int | np.integer)
+        or not 1 <= degree <= most
+    ):
+        raise ValueError(f"degree is {degree!r}, {family} allows whole numbers from 1 to {most}")
+
+
+def _check_moduli(roots: NDArray[np.complex128]) -> None:
+    """Refuse finite roots whose factors leave the range of double precision."""
+    for chosen, limit, what in (
+        (roots.imag == 0, REAL_RANGE, "root"),
+        (roots.imag != 0, PAIR_RANGE, "complex root"),
+    ):
+        for modulus in np.abs(roots[chosen & np.isfinite(roots)]):
+            if not 1 / limit <= modulus <= limit:
+                raise ValueError(
+                    f"a {what} has modulus {modulus:.1e}, allowed are {1 / limit:g} to {limit:g}:"
+                    " scale the operator"
+                )
+
+
+def _scaled_roots(roots: NDArray[np.complex128], factor: float) -> NDArray[np.complex128]:
+    finite = np.isfinite(roots)
+    with np.errstate(over="ignore"):
+        scaled = np.where(finite, roots, 1.0) * factor
+    if not np.isfinite(scaled).all():
+        raise ValueError(
+            f"scale factor is {factor:g}, with it a finite root leaves the range of double"
+            " precision"
+        )
+    return np.where(finite, scaled, complex(np.inf, 0.0))
+
+
+def _multiplication(B: Any) -> Callable[[Any], Any]:
+    """v -> B v for None, a diagonal or an operator."""
+    if B is None:
+        return lambda v: v
+    if isinstance(B, np.ndarray) and B.ndim == 1:
+        return lambda v: B * v if v.ndim == 1 else B[:, None] * v
+    return lambda v: B @ v
+
+
+def _check_power_basis(degree: int) -> None:
+    if degree > POWER_BASIS_DEGREE:
+        raise ValueError(
+            f"degree is {degree}: monomial coefficients are allowed up to degree"
+            f" {POWER_BASIS_DEGREE}, because above it they lose more than half of the digits; use"
+            " the roots"
+        )

@@ -1,0 +1,327 @@
+"""Scores of a residual polynomial: gamma and the V-cycle bound, smoothing and damping numbers, the
+classical family it is closest to.
+
+All of them look at q on (0, lmax], the spectrum of BA; t stands for the eigenvalue divided by lmax.
+With one smoothing by q before and one after the coarse-grid correction, A symmetric positive
+definite and Galerkin coarse operators, the V-cycle's error propagation has
+
+    ||E||_A <= C / (C + 1/gamma),    gamma = sup over (0, 1] of t q^2/(1 - q^2),
+
+C the approximation constant of the coarse spaces (`mgtheory.multigrid.approximation`), for a
+two-grid cycle and, with the largest C, for any number of levels. The bound targets poor coarse
+spaces: on 2D Poisson with full coarsening C is small, and a q with a larger gamma, such as
+Chebyshev of the first kind, can converge faster. Measure both.
+
+Sources: J. Lottes, Numer. Linear Algebra Appl. 30(6) (2023) e2518, arXiv 2202.08830; W. Hackbusch,
+Multi-Grid Methods and Applications, Springer (1985).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from numbers import Real
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+
+from mgtheory._checks import check_kind, check_whole
+from mgtheory.multigrid.approximation import approximation_constant, approximation_constants
+from mgtheory.polynomials.classical import chebyshev4, chebyshev4_opt, mls
+from mgtheory.polynomials.fourthkind import optimised_roots
+from mgtheory.polynomials.peaks import angular_grid, local_maxima
+from mgtheory.polynomials.residual import ResidualPolynomial, check_degree
+from mgtheory.spectra.interval import Interval
+
+__all__ = [
+    "Match",
+    "approximation_constant",
+    "approximation_constants",
+    "damping_number",
+    "equivalent_degrees",
+    "gamma",
+    "nearest_families",
+    "smoothing_number",
+    "v_cycle_bound",
+]
+
+Array = NDArray[np.float64]
+
+
+def gamma(polynomial: ResidualPolynomial, *, lmax: float = 1.0) -> float:
+    """sup over t in (0, 1] of t q^2/(1 - q^2), t scaled by lmax; +infinity as soon as |q| >= 1
+    somewhere in (0, 1].
+
+    1/gamma is (4/3) k (k + 1) for the fourth kind, 2k for Richardson with 1/lmax.
+
+    Parameters
+    ----------
+    polynomial
+        q, its roots in the scaling of BA.
+    lmax
+        The largest eigenvalue of BA.
+
+    Examples
+    --------
+    >>> round(1 / gamma(chebyshev4(3, lmax=8.0), lmax=8.0), 10)
+    16.0
+    """
+    check_kind(polynomial, ResidualPolynomial, "polynomial", "a ResidualPolynomial")
+    weights = polynomial.weights * _check_lmax(lmax)
+    slope = float(weights.real.sum())  # -q'(0)
+    rounding = 4 * polynomial.degree * np.finfo(float).eps
+    if slope <= rounding * float(np.abs(weights).sum()):
+        return math.inf
+
+    def log_square(t: Array) -> Array:
+        """log q(t)^2, accurate also where q is close to 1."""
+        real, imag = t[..., None] * weights.real, t[..., None] * weights.imag
+        small = real**2 + imag**2 < 0.25
+        with np.errstate(divide="ignore"):
+            near_one = np.log1p(np.where(small, real * (real - 2) + imag**2, 0.0))
+            return np.where(small, near_one, np.log((1 - real) ** 2 + imag**2)).sum(axis=-1)
+
+    def function(t: Array) -> Array:
+        square = log_square(t)
+        inside = (t > 0) & (square < 0)
+        safe = np.where(inside, square, -1.0)
+        value = np.where(inside, t * np.exp(safe) / -np.expm1(safe), math.inf)
+        return np.where(t > 0, value, 0.5 / slope)
+
+    grid = angular_grid(0.0, 1.0, polynomial.degree)
+    _, largest = local_maxima(log_square, grid[1:])
+    if float(largest.max()) >= -rounding * min(1.0, slope):
+        return math.inf
+    return float(local_maxima(function, grid)[1].max())
+
+
+def v_cycle_bound(polynomial: ResidualPolynomial, *, constant: float, lmax: float = 1.0) -> float:
+    """C/(C + 1/gamma) >= ||E||_A for one smoothing by q before and one after; +infinity where gamma
+    is, because nothing is proved there.
+
+    Parameters
+    ----------
+    polynomial
+        q, its roots in the scaling of BA on the finest level, and scaled with lmax on the others.
+    constant
+        C, the largest over the levels: see `approximation_constant` and `approximation_constants`.
+    lmax
+        The largest eigenvalue of BA.
+    """
+    if not (isinstance(constant, Real) and constant > 0):
+        raise ValueError(f"constant is {constant!r}, the approximation constant is positive")
+    value = gamma(polynomial, lmax=lmax)
+    return (
+        math.inf if math.isinf(value) or math.isinf(constant) else constant / (constant + 1 / value)
+    )
+
+
+def smoothing_number(polynomial: ResidualPolynomial, *, lmax: float = 1.0, power: int = 1) -> float:
+    """sup over t in (0, 1] of t |q|^power, t scaled by lmax: Hackbusch's smoothing property, ||A
+    q(A)^power||/lmax.
+
+    For the fourth kind and power 2 it is 1/(2k + 1)^2, the smallest possible; for Richardson with
+    1/lmax and power 1, k^k/(k + 1)^(k + 1).
+
+    Examples
+    --------
+    >>> round(1 / smoothing_number(chebyshev4(2, lmax=1.0), power=2), 10)
+    25.0
+    """
+    check_whole(power, "power", 1)
+    lmax = _check_lmax(lmax)
+    grid = angular_grid(0.0, 1.0, power * polynomial.degree + 1)
+    return float(local_maxima(lambda t: t * np.abs(polynomial(lmax * t)) ** power, grid)[1].max())
+
+
+def damping_number(
+    polynomial: ResidualPolynomial, *, interval: Interval | tuple[float, float]
+) -> float:
+    """max |q| over [a, b]: with the high frequencies for [a, b] the smoothing factor of one
+    smoothing; 1/T_k((b + a)/(b - a)) at best.
+
+    Examples
+    --------
+    >>> from mgtheory.polynomials.classical import chebyshev
+    >>> round(damping_number(chebyshev(2, interval=(2, 8)), interval=(2, 8)), 4)
+    0.2195
+    """
+    try:
+        a, b = interval
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"interval is a {type(interval).__name__}, must be an Interval or a pair (a, b)"
+        ) from None
+    a, b = Interval(a, b)
+    return float(
+        local_maxima(lambda t: np.abs(polynomial(t)), angular_grid(a, b, polynomial.degree))[
+            1
+        ].max()
+    )
+
+
+def equivalent_degrees(polynomial: ResidualPolynomial, *, lmax: float = 1.0) -> dict[str, float]:
+    """The degree at which a classical family has the same gamma: real, found between whole degrees
+    by their known growth.
+
+    Keys are chebyshev4 (1/gamma = (4/3) k (k + 1)), chebyshev4_opt (interpolated in sqrt(1/gamma +
+    2/3), which is almost linear in k; below degree 1 continued) and richardson with 1/lmax (1/gamma
+    = 2k). All are 0 where gamma is infinite: q does not smooth.
+
+    Examples
+    --------
+    >>> degrees = equivalent_degrees(chebyshev4_opt(4, lmax=1.0))
+    >>> {name: round(degree, 2) for name, degree in degrees.items()}
+    {'richardson': 16.08, 'chebyshev4': 4.44, 'chebyshev4_opt': 4.0}
+    """
+    inverse = 1 / gamma(polynomial, lmax=lmax)
+    wanted = math.sqrt(inverse + 2 / 3)
+    k = max(1, math.floor(0.25 * math.pi * wanted - 0.5))
+    k -= k > 1 and _optimised_rate(k) > wanted
+    optimised = k + (wanted - _optimised_rate(k)) / (_optimised_rate(k + 1) - _optimised_rate(k))
+    return {
+        "richardson": 0.5 * inverse,
+        "chebyshev4": 0.5 * (math.sqrt(1 + 3 * inverse) - 1),
+        "chebyshev4_opt": max(optimised, 0.0) if inverse > 0 else 0.0,
+    }
+
+
+def _optimised_rate(degree: int) -> float:
+    """sqrt(1/gamma + 2/3) of the optimised fourth kind; above degree 64 by its asymptotic form 2
+    (2k + 1)/pi, right to 1e-7."""
+    if degree > 64:
+        return 2 * (2 * degree + 1) / math.pi
+    return math.sqrt(2 * float(np.sum(1 / optimised_roots(degree))) + 2 / 3)
+
+
+@dataclass(frozen=True)
+class Match:
+    """A classical polynomial and its distance from a given q.
+
+    Attributes
+    ----------
+    family, degree
+        What it is.
+    distance
+        max over (0, lmax] of |q - classical|.
+    fitted
+        The fitted parameter, in units of lmax: richardson's root, or the lower end a of chebyshev's
+        interval (a, lmax); None for families without one.
+    """
+
+    family: str
+    degree: int
+    distance: float
+    fitted: float | None
+
+
+def nearest_families(
+    polynomial: ResidualPolynomial, *, lmax: float = 1.0, degrees: Iterable[int] | None = None
+) -> tuple[Match, ...]:
+    """The best match of every classical family on (0, lmax], the closest first: did training keep,
+    leave or rediscover the theory?
+
+    Parameters
+    ----------
+    polynomial
+        q, its roots in the scaling of BA.
+    lmax
+        The largest eigenvalue of BA.
+    degrees
+        Degrees tried; by default all from 1 to that of q.
+
+    Examples
+    --------
+    >>> from mgtheory.polynomials.classical import chebyshev
+    >>> best = nearest_families(chebyshev(3, interval=(2, 8)), lmax=8)[0]
+    >>> best.family, best.degree, round(best.fitted, 6)
+    ('chebyshev', 3, 2.0)
+    """
+    lmax = _check_lmax(lmax)
+    tried = tuple(
+        range(1, polynomial.degree + 1)
+        if degrees is None
+        else check_kind(degrees, Iterable, "degrees", "degrees of q")
+    )
+    if not tried:
+        raise ValueError("degrees is empty, at least one degree must be tried")
+    for k in tried:
+        check_degree(k)
+    t = angular_grid(0.0, 1.0, max(polynomial.degree, *tried))
+    values = polynomial(lmax * t)
+    matches: dict[str, Match] = {}
+    for k in tried:
+        found = [
+            Match(name, k, _distance(family(k, lmax=1.0)(t), values), None)
+            for name, family in _FIXED.items()
+            if _has_degree(name, k)
+        ]
+        for name, (formula, candidates) in _FITTED.items():
+            value, distance = _fit(_distance_to(partial(formula, k), t, values), candidates)
+            found.append(Match(name, k, distance, lmax * value))
+        for match in found:
+            if match.family not in matches or match.distance < matches[match.family].distance:
+                matches[match.family] = match
+    return tuple(sorted(matches.values(), key=lambda match: match.distance))
+
+
+def _richardson_values(degree: int, root: float, t: Array) -> Array:
+    return (1 - t / root) ** degree
+
+
+def _chebyshev_values(degree: int, lower: float, t: Array) -> Array:
+    """q(t) on [lower, 1] by cosines and hyperbolic cosines, so that a fit needs no roots."""
+    outer = (1 + lower) / (1 - lower)
+    x = outer - 2 * t / (1 - lower)
+    inside = np.cos(degree * np.arccos(np.clip(x, -1.0, 1.0)))
+    return np.where(x > 1, np.cosh(degree * np.arccosh(np.maximum(x, 1.0))), inside) / math.cosh(
+        degree * math.acosh(outer)
+    )
+
+
+_FIXED: dict[str, Callable[..., ResidualPolynomial]] = {
+    "chebyshev4": chebyshev4,
+    "chebyshev4_opt": chebyshev4_opt,
+    "mls": mls,
+}
+_FITTED = {
+    "richardson": (_richardson_values, np.geomspace(1e-2, 1e2, 81)),
+    "chebyshev": (
+        _chebyshev_values,
+        np.append(np.geomspace(1e-4, 0.5, 40), np.linspace(0.52, 0.98, 24)),
+    ),
+}
+
+
+def _has_degree(family: str, degree: int) -> bool:
+    return family != "mls" or (degree > 1 and degree % 3 == 1)
+
+
+def _distance(values: Array, others: Array) -> float:
+    return float(np.abs(values - others).max())
+
+
+def _distance_to(
+    formula: Callable[[float, Array], Array], t: Array, values: Array
+) -> Callable[[float], float]:
+    return lambda parameter: _distance(formula(parameter, t), values)
+
+
+def _fit(distance: Callable[[float], float], candidates: Array) -> tuple[float, float]:
+    """The best parameter, near the best of some candidates, and its distance."""
+    at = [distance(float(x)) for x in candidates]
+    i = int(np.argmin(at))
+    bounds = (float(candidates[max(i - 1, 0)]), float(candidates[min(i + 1, len(candidates) - 1)]))
+    found = minimize_scalar(distance, bounds=bounds, method="bounded", options={"xatol": 1e-12})
+    return (
+        (float(found.x), float(found.fun)) if found.fun < at[i] else (float(candidates[i]), at[i])
+    )
+
+
+def _check_lmax(lmax: float) -> float:
+    if not (isinstance(lmax, Real) and math.isfinite(lmax) and lmax > 0):
+        raise ValueError(f"lmax is {lmax!r}, the largest eigenvalue of BA must be finite and > 0")
+    return float(lmax)

@@ -1,0 +1,18 @@
+"""Poisson model problems: grids, schemes, tensor forms, manufactured solutions, stencils, and the
+problem made of them."""
+
+from mgtheory.problems.eigenvalues import exact_eigenvalues
+from mgtheory.problems.grids import Boundary
+from mgtheory.problems.problem import PROBLEMS, Problem, create, poisson
+from mgtheory.problems.schemes import SCHEMES, Scheme
+
+__all__ = [
+    "PROBLEMS",
+    "SCHEMES",
+    "Boundary",
+    "Problem",
+    "Scheme",
+    "create",
+    "exact_eigenvalues",
+    "poisson",
+]

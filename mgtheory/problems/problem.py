@@ -1,0 +1,399 @@
+"""Poisson model problems on the unit interval, square and cube: matrix, right-hand side, exact
+solution, exact spectrum.
+
+    -sum_j a_j d^2 u/dx_j^2 = f    or    -div(k grad u) = f
+
+The schemes are listed in `mgtheory.problems.schemes`. Variable coefficients are finite volumes with
+averaged face coefficients (harmonic by default), order 2 where k is smooth. Boundary values other
+than zero go to the right-hand side. Neumann conditions are homogeneous, on cell-centred unknowns,
+by even reflection; the compact scheme keeps order 4 there only if the normal derivative of f
+vanishes on the boundary too. Neumann and periodic problems are singular: their nullspace is the
+constants, `b` is made compatible (its mean removed) and `exact` has mean zero.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import scipy.sparse.linalg as sla
+from numpy.typing import ArrayLike, NDArray
+
+from mgtheory._checks import check_axes, check_callable, check_name, check_number
+from mgtheory.problems import grids, manufactured, tensor
+from mgtheory.problems.equation import Equation
+from mgtheory.problems.grids import Boundary, Shape
+from mgtheory.problems.schemes import SCHEMES, Scheme
+from mgtheory.problems.stencils import Stencil
+from mgtheory.problems.tensor import Polynomial
+from mgtheory.spectra.interval import Interval
+
+__all__ = ["PROBLEMS", "SCHEMES", "Boundary", "Problem", "Scheme", "create", "poisson"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Problem:
+    """A u = b on a tensor grid, unknowns in C order; A, b and the exact solution are made when they
+    are first asked for.
+
+    Attributes
+    ----------
+    equation
+        The equation and its scheme, on any shape.
+    shape
+        Unknowns per axis.
+    """
+
+    name: str
+    equation: Equation
+    shape: Shape
+
+    @cached_property
+    def A(self) -> sp.csr_array:
+        """The matrix, CSR, shape (n, n), n = prod(shape), symmetric; carries 1/h^2."""
+        return self.equation.operator(self.shape)
+
+    @cached_property
+    def b(self) -> NDArray[np.float64]:
+        """Right-hand side, shape (n,); boundary values included, mean removed where A is
+        singular."""
+        return self.equation.load(self.shape)
+
+    @cached_property
+    def exact(self) -> NDArray[np.float64] | None:
+        """The continuous solution at the unknowns, shape (n,), mean zero where A is singular; None
+        where it is not known."""
+        return self.equation.exact(self.shape)
+
+    @property
+    def unknowns(self) -> int:
+        """n = prod(shape)."""
+        return math.prod(self.shape)
+
+    @property
+    def boundary(self) -> Boundary:
+        """What holds at both ends of every axis."""
+        return self.equation.boundary
+
+    @property
+    def scheme(self) -> str:
+        """The name of the scheme in `mgtheory.problems.schemes.SCHEMES`."""
+        return self.equation.scheme
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """a_j per axis."""
+        return self.equation.weights
+
+    @property
+    def coefficient(self) -> Callable[..., NDArray[Any]] | None:
+        """k(x, y, ...), or None with constant coefficients."""
+        return self.equation.coefficient
+
+    @property
+    def dim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    @property
+    def h(self) -> tuple[float, ...]:
+        """Mesh width per axis on the unit interval."""
+        return self.equation.widths(self.shape)
+
+    @property
+    def order(self) -> int:
+        """Order of convergence of the scheme in h."""
+        return SCHEMES[self.equation.scheme].order
+
+    @property
+    def grid(self) -> tuple[NDArray[np.float64], ...]:
+        """Coordinates of the unknowns, one array of shape `shape` per axis."""
+        return tuple(
+            np.meshgrid(*(grids.coordinates(n, self.boundary) for n in self.shape), indexing="ij")
+        )
+
+    @property
+    def nullspace(self) -> NDArray[np.float64] | None:
+        """The constants, normalised, shape (n, 1), for Neumann and periodic boundaries; None for
+        Dirichlet."""
+        return (
+            None
+            if self.boundary is Boundary.DIRICHLET
+            else np.full((self.unknowns, 1), self.unknowns**-0.5)
+        )
+
+    @property
+    def polynomial(self) -> Polynomial | None:
+        """The operator as a polynomial in the second differences K_j; None with variable
+        coefficients."""
+        return self.equation.polynomial(self.shape)
+
+    @property
+    def stencil(self) -> Stencil | None:
+        """The interior stencil multiplied by h_0^2, so that the 5-point Laplacian has diagonal 4;
+        None with variable coefficients."""
+        polynomial = self.polynomial
+        return (
+            None
+            if polynomial is None
+            else Stencil.from_array(tensor.stencil_array(polynomial, self.h) * self.h[0] ** 2)
+        )
+
+    @cached_property
+    def _extremes(self) -> tuple[float, float]:
+        polynomial = self.polynomial
+        if polynomial is not None:
+            return tensor.extremes(
+                polynomial, [[grids.eigenvalue_range(n, self.boundary) for n in self.shape]]
+            )
+        if self.unknowns <= 2:  # Lanczos iteration needs more than the one that it looks for
+            values = np.linalg.eigvalsh(self.A.toarray())
+            return float(values[0]), float(values[-1])
+        start = np.random.default_rng(0).standard_normal(self.unknowns)
+        b = float(
+            sla.eigsh(self.A, k=1, which="LA", v0=start, tol=1e-10, return_eigenvectors=False)[0]
+        )
+        if self.nullspace is not None:
+            return 0.0, b
+        return (
+            float(
+                sla.eigsh(self.A, k=1, sigma=0.0, v0=start, tol=1e-10, return_eigenvectors=False)[0]
+            ),
+            b,
+        )
+
+    def spectrum(self) -> Interval:
+        """The extreme eigenvalues of A: in closed form with constant coefficients, else by Lanczos
+        iteration to 1e-10 relative.
+
+        Raises
+        ------
+        ValueError
+            If A has a single eigenvalue (one unknown), which is no interval.
+        """
+        return Interval(*self._extremes)
+
+    def couplings(self, shape: Shape | None = None) -> tuple[float, ...]:
+        """a_j/h_j^2 per axis, on this or another shape; constant coefficients only (a_j = 1
+        else)."""
+        sizes = self._like(shape)
+        return tuple(
+            w / grids.mesh_width(n, self.boundary) ** 2
+            for w, n in zip(self.equation.weights, sizes, strict=True)
+        )
+
+    def _like(self, shape: Shape | None) -> Shape:
+        """A shape with as many axes as this one, by default this one."""
+        chosen = self.shape if shape is None else grids.check_shape(shape, self.boundary)
+        if len(chosen) != self.dim:
+            raise ValueError(f"shape is {shape!r}, must have {self.dim} axes")
+        return chosen
+
+    def smoothing_interval(
+        self, axes: Sequence[int] | None = None, *, shape: Shape | None = None
+    ) -> Interval:
+        """The range of A's symbol on the high frequencies, those with some |theta_j| >= pi/2 on a
+        coarsened axis.
+
+        Exact with constant coefficients; the 5- and 7-point Laplacian on a square grid give
+        [b/(2d), b]. With variable coefficients [b/(2d), b], b the largest eigenvalue.
+
+        Parameters
+        ----------
+        axes
+            The axes that are coarsened; all of them by default.
+        shape
+            Of the same scheme on another shape (a coarse level); this one by default.
+        """
+        chosen = range(self.dim) if axes is None else check_axes(axes, self.dim)
+        sizes = self._like(shape)
+        polynomial = self.equation.polynomial(sizes)
+        if polynomial is None:
+            b = self._extremes[1]
+            return Interval(b / (2 * self.dim), b)
+        widths = self.equation.widths(sizes)
+        boxes = [
+            [((2.0 if i == j else 0.0) / h**2, 4.0 / h**2) for i, h in enumerate(widths)]
+            for j in chosen
+        ]
+        return Interval(*tensor.extremes(polynomial, boxes))
+
+    def error(self, x: ArrayLike, norm: str = "max") -> float:
+        """||x - exact|| in the grid, "max" or "l2" (root mean square); the mean of x is removed
+        first where A is singular.
+
+        Raises
+        ------
+        ValueError
+            If the exact solution is not known, or the norm, or x has neither shape (n,) nor that of
+            the grid.
+        """
+        if self.exact is None:
+            raise ValueError(f"{self.name}: the exact solution is not known")
+        check_name(norm, ("max", "l2"), "norm")
+        values = np.asarray(x)
+        if values.shape not in (self.exact.shape, (self.exact.size, 1), self.shape):
+            raise ValueError(
+                f"x has shape {values.shape}, must be {self.exact.shape} or {self.shape}"
+            )
+        values = values.reshape(-1)
+        e = values - self.exact if self.nullspace is None else values - values.mean() - self.exact
+        return float(np.max(np.abs(e)) if norm == "max" else np.sqrt(np.mean(np.abs(e) ** 2)))
+
+    def __repr__(self) -> str:
+        size = "x".join(map(str, self.shape))
+        return (
+            f"Problem({self.name}, {size}, {self.boundary}, {self.equation.scheme}, {self.unknowns}"
+            " unknowns)"
+        )
+
+
+def poisson(
+    shape: int | Sequence[int],
+    *,
+    stencil: str | None = None,
+    boundary: str = "dirichlet",
+    weights: Sequence[float] | None = None,
+    coefficient: Callable[..., NDArray[Any]] | None = None,
+    average: str = "harmonic",
+    solution: str | None = None,
+    f: Callable[..., NDArray[Any]] | None = None,
+    name: str | None = None,
+) -> Problem:
+    """A Poisson model problem on (0, 1)^d with its right-hand side and exact solution.
+
+    Parameters
+    ----------
+    shape
+        Unknowns per axis, 1 to 3 of them; any sizes.
+    stencil
+        A name of `SCHEMES`; by default the (2d + 1)-point one.
+    boundary
+        ``"dirichlet"``, ``"neumann"`` or ``"periodic"``, on all sides.
+    weights
+        One positive a_j per axis (anisotropy); 1 by default.
+    coefficient
+        k(x, y, ...) > 0 for -div(k grad u), instead of `weights`. `SmoothCoefficient` has an exact
+        solution.
+    average
+        Face coefficients: ``"harmonic"`` or ``"arithmetic"``.
+    solution
+        A name of `mgtheory.problems.manufactured.SOLUTIONS`; by default one that is no
+        eigenfunction.
+    f
+        A right-hand side f(x, y, ...) of your own, with homogeneous boundary values; `exact` is
+        then None.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name, a shape or weights that do not fit, or a coefficient that is not
+        positive.
+    """
+    kind = grids.check_boundary(boundary)
+    shape = grids.check_shape(shape, kind)
+    dim = len(shape)
+    chosen = f"{2 * dim + 1}-point" if stencil is None else stencil
+    fitting = [key for key, entry in SCHEMES.items() if dim in entry.dims]
+    if chosen not in fitting:
+        raise ValueError(
+            f"unknown stencil {stencil!r} in {dim} dimensions, known are: {', '.join(fitting)}"
+        )
+    a = _weights(weights, dim)
+    check_name(average, ("harmonic", "arithmetic"), "average")
+    check_callable(coefficient, "coefficient")
+    check_callable(f, "f")
+    if f is not None and solution is not None:
+        raise ValueError(
+            f"f and solution {solution!r} exclude each other: a solution has its own right-hand"
+            " side"
+        )
+    if coefficient is not None and (weights is not None or chosen != f"{2 * dim + 1}-point"):
+        raise ValueError(
+            f"a variable coefficient goes with the {2 * dim + 1}-point stencil and without weights"
+        )
+    manufactured.check_solution(solution, kind)
+    title = f"poisson{dim}d" if name is None else str(name)
+    equation = Equation(kind, chosen, a, coefficient, average, solution, f)
+    problem = Problem(title, equation, shape)
+    if coefficient is not None:
+        _ = problem.A  # a function of the user that gives wrong values is refused here
+    if f is not None:
+        _ = problem.b
+    return problem
+
+
+def _weights(weights: Sequence[float] | None, dim: int) -> tuple[float, ...]:
+    try:
+        a = (
+            (1.0,) * dim
+            if weights is None
+            else tuple(check_number(w, "a weight", "larger than 0") for w in weights)
+        )
+    except (TypeError, ValueError):
+        a = ()
+    if len(a) != dim:
+        raise ValueError(f"weights are {weights!r}, must be {dim} positive numbers")
+    return a
+
+
+@dataclass(frozen=True)
+class ProblemEntry:
+    """A problem of the command line: its dimension and the options of `poisson`."""
+
+    dim: int
+    summary: str
+    stencil: str | None = None
+    weights: tuple[float, ...] | None = None
+    coefficient: Callable[..., NDArray[Any]] | None = None
+
+
+PROBLEMS: dict[str, ProblemEntry] = {
+    "poisson1d": ProblemEntry(1, "3 points, order 2"),
+    "poisson2d": ProblemEntry(2, "5 points, order 2"),
+    "poisson3d": ProblemEntry(3, "7 points, order 2"),
+    "poisson2d-9point": ProblemEntry(2, "compact 9 points, order 4", stencil="9-point"),
+    "poisson3d-19point": ProblemEntry(3, "compact 19 points, order 4", stencil="19-point"),
+    "poisson2d-q1": ProblemEntry(2, "bilinear finite elements, order 2", stencil="q1"),
+    "anisotropic2d": ProblemEntry(2, "-u_xx - 0.01 u_yy, 5 points", weights=(1.0, 0.01)),
+    "variable2d": ProblemEntry(
+        2,
+        "-div(k grad u), k smooth between exp(-2) and exp(2)",
+        coefficient=manufactured.SmoothCoefficient(),
+    ),
+    "jump2d": ProblemEntry(
+        2,
+        "-div(k grad u), k = 1000 in an inclusion, else 1",
+        coefficient=manufactured.JumpCoefficient(),
+    ),
+}
+
+
+def create(
+    name: str,
+    n: int | Sequence[int] = 63,
+    *,
+    boundary: str = "dirichlet",
+    solution: str | None = None,
+) -> Problem:
+    """A problem by its name in `PROBLEMS`, with n unknowns per axis (or a whole shape).
+
+    Raises
+    ------
+    ValueError
+        For an unknown name, or a shape of another dimension.
+    """
+    entry = PROBLEMS[check_name(name, list(PROBLEMS), "problem")]
+    sizes: Any = (n,) * entry.dim if isinstance(n, int | np.integer) else n
+    shape = grids.check_shape(sizes, grids.check_boundary(boundary))
+    if len(shape) != entry.dim:
+        raise ValueError(f"{name} has {entry.dim} axes, got the shape {shape}")
+    options: dict[str, Any] = {
+        key: getattr(entry, key) for key in ("stencil", "weights", "coefficient")
+    }
+    return poisson(shape, boundary=boundary, solution=solution, name=name, **options)

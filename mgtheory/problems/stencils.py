@@ -1,0 +1,395 @@
+"""Constant-coefficient stencils: their algebra, the named discretisations of the Laplacian, and
+their periodic and Dirichlet matrices.
+
+A stencil is a list of integer offsets k and values a_k with (A u)(x) = sum_k a_k u(x + k). That is
+the cross-correlation of deep-learning frameworks, so a convolution kernel with c channels is a
+stencil whose values are c x c matrices. All stencils here are scaled to the mesh width h = 1; the
+discrete operator carries 1/h^2 beside them. Axis 0 of an array is the first coordinate.
+"""
+
+from __future__ import annotations
+
+import itertools
+import operator
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from numbers import Number
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse
+
+from mgtheory._checks import (
+    check_array,
+    check_kind,
+    check_name,
+    check_number,
+    check_shape,
+    check_whole,
+)
+from mgtheory._frozen import ReadOnlyArrays
+
+
+@dataclass(frozen=True, eq=False)
+class Stencil(ReadOnlyArrays):
+    """(A u)(x) = sum_k a_k u(x + k) with one number, or one c x c matrix, per offset k.
+
+    Parameters
+    ----------
+    offsets
+        Distinct integer offsets k, each a tuple of 1, 2 or 3 entries.
+    values
+        Real or complex, shape (len(offsets),) for a scalar stencil, (len(offsets), c, c) for c
+        coupled channels: `values[i, p, q]` takes channel q to channel p.
+
+    Raises
+    ------
+    ValueError
+        If offsets repeat or differ in length, or if values do not fit them or are not finite.
+    """
+
+    offsets: tuple[tuple[int, ...], ...]
+    values: npt.NDArray[np.inexact]
+
+    def __post_init__(self) -> None:
+        try:
+            given = [tuple(k) for k in self.offsets]
+            offsets = tuple(tuple(operator.index(j) for j in k) for k in given)
+        except TypeError:
+            raise ValueError(
+                f"offsets must be tuples of integers, got {self.offsets!r}".replace("\n", "")
+            ) from None
+        if not offsets or len({len(k) for k in offsets}) != 1 or not 1 <= len(offsets[0]) <= 3:
+            raise ValueError(
+                f"offsets must be tuples of one common length 1, 2 or 3, got {self.offsets!r}"
+            )
+        if len(set(offsets)) != len(offsets):
+            raise ValueError(f"offsets must be distinct, got {self.offsets!r}")
+        values = np.array(check_array(self.values, "values"))
+        square = values.ndim == 3 and values.shape[1] == values.shape[2] > 0
+        if values.shape[:1] != (len(offsets),) or not (values.ndim == 1 or square):
+            raise ValueError(
+                f"values must have shape ({len(offsets)},) or ({len(offsets)}, c, c), got"
+                f" {values.shape}"
+            )
+        if not np.isfinite(values).all():
+            raise ValueError("values must be finite")
+        object.__setattr__(self, "offsets", offsets)
+        object.__setattr__(self, "values", values)
+        super().__post_init__()
+
+    @classmethod
+    def from_array(cls, kernel: npt.ArrayLike, *, channels: bool | None = None) -> Stencil:
+        """The stencil of a kernel centred in an odd array; entries that are zero are left out.
+
+        Parameters
+        ----------
+        kernel
+            Shape (n,), (n, n) or (n, n, n) with odd n (they may differ per axis), or the layout of
+            a convolution's weight, (c, c, n, ...) = (channels out, channels in, space).
+        channels
+            Whether the two leading axes are channels. None: they are if there are more than three
+            axes.
+        """
+        array = check_array(kernel, "kernel")
+        coupled = array.ndim > 3 if channels is None else channels
+        size = array.shape[2:] if coupled else array.shape
+        if not 1 <= len(size) <= 3 or any(n % 2 == 0 for n in size):
+            raise ValueError(
+                "a kernel needs odd extents along 1, 2 or 3 axes (after two channel axes, if any),"
+                f" got shape {array.shape}"
+            )
+        if coupled and array.shape[0] != array.shape[1]:
+            raise ValueError(
+                f"a stencil needs as many channels out as in, got {array.shape[0]} out,"
+                f" {array.shape[1]} in"
+            )
+        moved = np.moveaxis(array, (0, 1), (-2, -1)) if coupled else array
+        centre = tuple(n // 2 for n in size)
+        kept = [k for k in itertools.product(*map(range, size)) if np.any(moved[k] != 0)] or [
+            centre
+        ]
+        return cls(
+            tuple(tuple(j - m for j, m in zip(k, centre)) for k in kept),
+            np.stack([moved[k] for k in kept]),
+        )
+
+    def to_array(self) -> npt.NDArray[np.inexact]:
+        """The smallest centred odd array, shape (n, ...) or (c, c, n, ...): the inverse of
+        `from_array`."""
+        reach = self.reach
+        array = np.zeros(
+            tuple(2 * n + 1 for n in reach) + self.values.shape[1:], dtype=self.values.dtype
+        )
+        for k, value in zip(self.offsets, self.values):
+            array[tuple(j + n for j, n in zip(k, reach))] = value
+        return np.moveaxis(array, (-2, -1), (0, 1)) if self.values.ndim == 3 else array
+
+    @property
+    def dim(self) -> int:
+        """Number of space dimensions, 1 to 3."""
+        return len(self.offsets[0])
+
+    @property
+    def channels(self) -> int:
+        """Number of coupled channels c; 1 for a scalar stencil."""
+        return 1 if self.values.ndim == 1 else self.values.shape[1]
+
+    @property
+    def reach(self) -> tuple[int, ...]:
+        """Largest |k_j| along each axis."""
+        return tuple(max(abs(k[j]) for k in self.offsets) for j in range(self.dim))
+
+    @property
+    def matrices(self) -> npt.NDArray[np.inexact]:
+        """The values as matrices, shape (len(offsets), c, c), with c = 1 for a scalar stencil."""
+        return self.values.reshape(len(self.offsets), self.channels, self.channels)
+
+    @property
+    def diagonal(self) -> npt.NDArray[np.inexact]:
+        """The centre tap a_0 as a c x c matrix (zero if there is none)."""
+        taps = dict(zip(self.offsets, self.matrices))
+        return taps.get((0,) * self.dim, np.zeros((self.channels, self.channels)))
+
+    @property
+    def adjoint(self) -> Stencil:
+        """The stencil of A^H: values conj(a_k)^T at -k."""
+        values = self.values.conj() if self.values.ndim == 1 else self.values.conj().swapaxes(1, 2)
+        return Stencil(tuple(tuple(-j for j in k) for k in self.offsets), values)
+
+    def _combine(self, other: Stencil, sign: float) -> Stencil:
+        if not isinstance(other, Stencil):
+            return NotImplemented
+        if self.dim != other.dim or self.channels != other.channels:
+            raise ValueError(
+                f"stencils must agree in dimension and channels, got ({self.dim}, {self.channels})"
+                f" and ({other.dim}, {other.channels})"
+            )
+        taps = dict(zip(self.offsets, self.matrices))
+        for k, value in zip(other.offsets, other.matrices):
+            taps[k] = taps[k] + sign * value if k in taps else sign * value
+        return _from_taps(taps, self.values.ndim == 1 and other.values.ndim == 1)
+
+    def __add__(self, other: Stencil) -> Stencil:
+        return self._combine(other, 1.0)
+
+    def __sub__(self, other: Stencil) -> Stencil:
+        return self._combine(other, -1.0)
+
+    def __mul__(self, factor: complex) -> Stencil:
+        return Stencil(self.offsets, self.values * check_kind(factor, Number, "factor", "a number"))
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, divisor: complex) -> Stencil:
+        if check_kind(divisor, Number, "divisor", "a number") == 0:
+            raise ValueError("divisor is 0, a stencil can be divided by other numbers")
+        return Stencil(self.offsets, self.values / divisor)
+
+    def __neg__(self) -> Stencil:
+        return Stencil(self.offsets, -self.values)
+
+    def __matmul__(self, other: Stencil) -> Stencil:
+        """The product A B: first B, then A; its symbol is the product of the symbols."""
+        if not isinstance(other, Stencil):
+            return NotImplemented
+        if self.dim != other.dim or (
+            self.channels != other.channels and 1 not in (self.channels, other.channels)
+        ):
+            raise ValueError(
+                f"stencils must agree in dimension and channels, got ({self.dim}, {self.channels})"
+                f" and ({other.dim}, {other.channels})"
+            )
+        taps: dict[tuple[int, ...], npt.NDArray[np.inexact]] = {}
+        for k, a in zip(self.offsets, self.matrices):
+            for m, b in zip(other.offsets, other.matrices):
+                n = tuple(i + j for i, j in zip(k, m))
+                product = a @ b if a.shape == b.shape else a * b
+                taps[n] = taps[n] + product if n in taps else product
+        return _from_taps(taps, self.values.ndim == 1 and other.values.ndim == 1)
+
+    def subsampled(self, step: int = 2) -> Stencil:
+        """The stencil on every `step`-th point: values a_{step k} at k (a Galerkin product is R A
+        P, subsampled)."""
+        step = check_whole(step, "step", 1)
+        taps = {
+            tuple(j // step for j in k): value
+            for k, value in zip(self.offsets, self.matrices)
+            if all(j % step == 0 for j in k)
+        }
+        return _from_taps(
+            taps or {(0,) * self.dim: np.zeros((self.channels,) * 2)}, self.values.ndim == 1
+        )
+
+    def periodic(self, shape: Sequence[int]) -> scipy.sparse.csr_array:
+        """The matrix on a periodic grid; unknowns in C order, channel first: index = channel *
+        prod(shape) + point."""
+        return self._matrix(shape, periodic=True)
+
+    def dirichlet(self, shape: Sequence[int]) -> scipy.sparse.csr_array:
+        """The matrix on a grid with zeros outside (zero padding); unknowns in C order, channel
+        first."""
+        return self._matrix(shape, periodic=False)
+
+    def _matrix(self, shape: Sequence[int], *, periodic: bool) -> scipy.sparse.csr_array:
+        size = check_shape(shape, "shape", self.dim)
+        points = np.indices(size).reshape(self.dim, -1)
+        rows = np.arange(points.shape[1])
+        extent = np.array(size)[:, None]
+        total = scipy.sparse.csr_array((self.channels * len(rows),) * 2, dtype=self.values.dtype)
+        shifts, columns, data = [], [], []
+        for k, value in zip(self.offsets, self.matrices):
+            target = points + np.array(k)[:, None]
+            inside = (
+                np.ones(len(rows), bool)
+                if periodic
+                else ((target >= 0) & (target < extent)).all(axis=0)
+            )
+            column = np.ravel_multi_index(tuple(target % extent), size)[inside]
+            for p, q in zip(*np.nonzero(value)):
+                shifts.append(rows[inside] + p * len(rows))
+                columns.append(column + q * len(rows))
+                data.append(np.full(len(column), value[p, q]))
+        if not data:
+            return total
+        return scipy.sparse.coo_array(
+            (np.concatenate(data), (np.concatenate(shifts), np.concatenate(columns))),
+            shape=total.shape,
+        ).tocsr()
+
+
+def _from_taps(taps: dict[tuple[int, ...], npt.NDArray[np.inexact]], scalar: bool) -> Stencil:
+    """The stencil of the given taps, without those that are exactly zero (one is kept)."""
+    kept = {k: value for k, value in taps.items() if np.any(value != 0)} or dict(
+        list(taps.items())[:1]
+    )
+    values = np.stack(list(kept.values()))
+    return Stencil(tuple(kept), values[:, 0, 0] if scalar else values)
+
+
+def tensor(*kernels: Sequence[float]) -> Stencil:
+    """The tensor product of centred one-dimensional kernels, one per axis."""
+    array: npt.NDArray[np.float64] = np.ones(())
+    for kernel in kernels:
+        array = np.multiply.outer(array, check_array(kernel, "kernel", real=True))
+    return Stencil.from_array(array)
+
+
+def anisotropic(coefficients: Sequence[float]) -> Stencil:
+    """-sum_j e_j d^2/dx_j^2 by second differences, one coefficient e_j > 0 per axis."""
+    weights = check_array(coefficients, "coefficients", real=True)
+    if (
+        weights.ndim != 1
+        or not 1 <= weights.size <= 3
+        or not (np.isfinite(weights) & (weights > 0)).all()
+    ):
+        raise ValueError(
+            f"one positive coefficient for each of 1 to 3 axes is needed, got {weights.tolist()}"
+        )
+    coefficients = weights.tolist()
+    dim = len(coefficients)
+    taps: dict[tuple[int, ...], float] = {(0,) * dim: 2.0 * sum(coefficients)}
+    for j, e in enumerate(coefficients):
+        for sign in (-1, 1):
+            taps[tuple(sign if i == j else 0 for i in range(dim))] = -float(e)
+    return Stencil(tuple(taps), np.array(list(taps.values())))
+
+
+def _dimension(dim: int) -> int:
+    return check_whole(dim, "dim", 1)
+
+
+def laplacian(dim: int) -> Stencil:
+    """-Laplace by second differences, 2 dim + 1 points: 2 dim at the centre, -1 at the neighbours;
+    spectrum in [0, 4 dim]."""
+    if _dimension(dim) not in (1, 2, 3):
+        raise ValueError(f"dim must be 1, 2 or 3, got {dim}")
+    return anisotropic((1.0,) * dim)
+
+
+def mehrstellen(dim: int) -> Stencil:
+    """-Laplace, compact and of fourth order where the right-hand side is averaged too: 9 points in
+    2D, 19 in 3D.
+
+    Equal to L - sum_{i<j} L_i L_j / 6 with the second differences L_i of each axis, [-1 -4 -1; -4
+    20 -4; -1 -4 -1] / 6 in 2D. The right-hand side is f - sum_i L_i f / 12 [Collatz 1960].
+    """
+    if _dimension(dim) not in (2, 3):
+        raise ValueError(
+            f"the compact fourth-order stencil exists in 2 and 3 dimensions, got {dim}"
+        )
+    axes = [
+        tensor(*((-1.0, 2.0, -1.0) if i == j else (1.0,) for i in range(dim))) for j in range(dim)
+    ]
+    mixed = [axes[i] @ axes[j] for i in range(1, dim) for j in range(i)]
+    return (6.0 * laplacian(dim) - sum(mixed[1:], start=mixed[0])) / 6.0
+
+
+def multilinear(dim: int) -> Stencil:
+    """-Laplace by multilinear finite elements, over h^dim: 9 points in 2D, [-1 -1 -1; -1 8 -1; -1
+    -1 -1] / 3, 27 in 3D."""
+    if _dimension(dim) not in (1, 2, 3):
+        raise ValueError(f"dim must be 1, 2 or 3, got {dim}")
+    stiff, mass = (-1.0, 2.0, -1.0), (1.0, 4.0, 1.0)
+    terms = [tensor(*(stiff if i == j else mass for i in range(dim))) for j in range(dim)]
+    return sum(terms[1:], start=terms[0]) / 6.0 ** (dim - 1)
+
+
+def rotated_anisotropic(epsilon: float = 0.1, angle: float = np.pi / 4) -> Stencil:
+    """-(d_xi^2 + epsilon d_eta^2) in axes turned by `angle` (radians) in 2D; the mixed derivative
+    by four corner points."""
+    check_number(epsilon, "epsilon", "larger than 0")
+    check_number(angle, "angle", "of any sign")
+    c, s = np.cos(angle), np.sin(angle)
+    mixed = (1.0 - epsilon) * c * s / 2.0
+    return anisotropic((c * c + epsilon * s * s, s * s + epsilon * c * c)) + Stencil.from_array(
+        [[-mixed, 0.0, mixed], [0.0, 0.0, 0.0], [mixed, 0.0, -mixed]]
+    )
+
+
+@dataclass(frozen=True)
+class NamedStencil:
+    """An entry of `STENCILS`: what the stencil discretises, where from, and how to build it on the
+    h = 1 scale."""
+
+    dim: int
+    build: Callable[[], Stencil]
+    text: str
+
+
+STENCILS: dict[str, NamedStencil] = {
+    "3-point": NamedStencil(1, lambda: laplacian(1), "-u'' by second differences, order 2"),
+    "5-point": NamedStencil(2, lambda: laplacian(2), "-Laplace by second differences, order 2"),
+    "7-point": NamedStencil(3, lambda: laplacian(3), "-Laplace by second differences, order 2"),
+    "9-point": NamedStencil(
+        2,
+        lambda: mehrstellen(2),
+        "-Laplace, compact Mehrstellen, order 4 with averaged right-hand side",
+    ),
+    "19-point": NamedStencil(
+        3,
+        lambda: mehrstellen(3),
+        "-Laplace, compact Mehrstellen, order 4 with averaged right-hand side",
+    ),
+    "q1": NamedStencil(2, lambda: multilinear(2), "-Laplace by bilinear finite elements, order 2"),
+    "q1-3d": NamedStencil(
+        3, lambda: multilinear(3), "-Laplace by trilinear finite elements, order 2"
+    ),
+    "anisotropic": NamedStencil(
+        2, lambda: anisotropic((1.0, 0.01)), "-(u_xx + u_yy / 100) by second differences"
+    ),
+    "rotated-anisotropic": NamedStencil(
+        2, rotated_anisotropic, "-(u_xixi + u_etaeta / 10), axes turned by 45 degrees"
+    ),
+}
+
+
+def named(name: str) -> Stencil:
+    """The stencil registered under `name` in `STENCILS`, on the h = 1 scale.
+
+    >>> named("9-point").to_array() * 6
+    array([[-1., -4., -1.],
+           [-4., 20., -4.],
+           [-1., -4., -1.]])
+    """
+    return STENCILS[check_name(name, tuple(STENCILS), "stencil")].build()

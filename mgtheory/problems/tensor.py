@@ -1,0 +1,156 @@
+"""Operators on tensor grids as polynomials in the one-dimensional second differences K_1 .. K_d,
+and how they become sparse arrays.
+
+Every constant-coefficient model operator of this package is multi-affine in the matrices ``K_j``
+(``-u''`` along axis j, three points, with 1/h_j^2 and the boundary built in): ``A = sum_S c_S
+prod_{j in S} K_j``. The dictionary ``{S: c_S}``, S a tuple of axes, is the whole scheme. It gives
+the matrix, the h = 1 stencil and the eigenvalues: those of K_j are known, all K_j commute, and a
+multi-affine function on a box is extreme in a corner, so the ends of the spectrum are exact and
+cost 2^d evaluations.
+
+Grids on the unit interval with n unknowns:
+
+=========  =====================  =========  ====================================
+===================================== boundary   unknowns at            h          K at the ends
+eigenvalues of K =========  =====================  =========  ====================================
+===================================== dirichlet  (i + 1) h              1/(n + 1)  u = 0 outside
+4/h^2 sin^2(pi k/(2n + 2)), k = 1..n neumann    (i + 1/2) h (cells)    1/n        even reflection at
+the boundary       4/h^2 sin^2(pi k/(2n)), k = 0..n-1 periodic   i h                    1/n
+wraps                                 4/h^2 sin^2(pi k/n), k = 0..n-1 =========
+=====================  =========  ====================================
+=====================================
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from mgtheory.problems.grids import Boundary, Shape, mesh_width
+
+Polynomial = Mapping[tuple[int, ...], float]
+Diagonals = dict[tuple[int, ...], NDArray[Any]]
+Bands = dict[int, NDArray[Any]]
+
+
+def second_difference(n: int, boundary: Boundary) -> Bands:
+    """K as {offset: values}, values[i] = K[i, i + offset]; entries outside the matrix are 0."""
+    scale = mesh_width(n, boundary) ** -2
+    diagonal, left, right = np.full(n, 2.0 * scale), np.full(n, -scale), np.full(n, -scale)
+    left[0] = right[-1] = 0.0
+    k = {-1: left, 0: diagonal, 1: right}
+    if boundary is Boundary.NEUMANN:
+        diagonal[0] -= scale
+        diagonal[-1] -= scale
+    elif boundary is Boundary.PERIODIC:
+        for offset, row in ((n - 1, 0), (1 - n, n - 1)):
+            k[offset] = k.get(offset, np.zeros(n)).copy()
+            k[offset][row] -= scale
+    return k
+
+
+def evaluate(polynomial: Polynomial, values: Sequence[Any]) -> Any:
+    """sum_S c_S prod_{j in S} values[j], with broadcasting."""
+    return sum(
+        (c * math.prod((values[j] for j in axes), start=1.0) for axes, c in polynomial.items()),
+        start=0.0,
+    )
+
+
+def extremes(
+    polynomial: Polynomial, boxes: Iterable[Sequence[tuple[float, float]]]
+) -> tuple[float, float]:
+    """Exact minimum and maximum of a multi-affine polynomial over a union of boxes: it is extreme
+    in their corners."""
+    values = [evaluate(polynomial, corner) for box in boxes for corner in itertools.product(*box)]
+    return min(values), max(values)
+
+
+def tensor_diagonals(polynomial: Polynomial, K: Sequence[Bands], M: Sequence[Bands]) -> Diagonals:
+    """sum_S c_S (x)_{j in S} K_j (x)_{j not in S} M_j as {offset per axis: values on the grid
+    (broadcastable)}.
+
+    values[x] couples x to x + offset; K and M are {offset: values} per axis, as from
+    `second_difference`.
+    """
+    dim = len(K)
+    result: Diagonals = {}
+    for axes, c in polynomial.items():
+        for combination in itertools.product(
+            *((K if j in axes else M)[j].items() for j in range(dim))
+        ):
+            value: NDArray[Any] = np.full((1,) * dim, float(c))
+            for axis, (_, values) in enumerate(combination):
+                if values.size > 1:
+                    values = values.reshape([-1 if i == axis else 1 for i in range(dim)])
+                value = value * values
+            key = tuple(step for step, _ in combination)
+            result[key] = result[key] + value if key in result else value
+    return result
+
+
+IDENTITY: Bands = {0: np.ones(1)}
+
+
+def diagonals_to_dia(diagonals: Diagonals, shape: Shape, dtype: Any = np.float64) -> sp.dia_array:
+    """The DIA array of an operator given by `tensor_diagonals`, rows and columns in C order."""
+    strides = [math.prod(shape[j + 1 :]) for j in range(len(shape))]
+    size = math.prod(shape)
+    flat: dict[int, NDArray[Any]] = {}
+    for offset, values in diagonals.items():
+        step = sum(o * s for o, s in zip(offset, strides, strict=True))
+        flat[step] = flat[step] + values if step in flat else values
+    offsets = sorted(flat)
+    data = np.empty((len(offsets), size), dtype=dtype)
+    for row, step in zip(data, offsets, strict=True):
+        # SciPy stores diagonals by column: data[k, j] = A[j - offset, j]
+        first, last = max(step, 0), size + min(step, 0)
+        row[:first] = row[last:] = 0.0
+        row[first:last] = np.broadcast_to(flat[step], shape).reshape(-1)[
+            max(-step, 0) : size - max(step, 0)
+        ]
+    return sp.dia_array((data, offsets), shape=(size, size))
+
+
+def assemble(polynomial: Polynomial, shape: Shape, boundary: Boundary) -> sp.csr_array:
+    """sum_S c_S prod_{j in S} K_j as a CSR array, shape (prod(shape), prod(shape)), unknowns in C
+    order."""
+    K = [second_difference(n, boundary) for n in shape]
+    return sp.csr_array(
+        diagonals_to_dia(tensor_diagonals(polynomial, K, [IDENTITY] * len(shape)), shape)
+    )
+
+
+def stencil_array(polynomial: Polynomial, h: Sequence[float]) -> NDArray[np.float64]:
+    """The interior stencil, shape (3,) * d, in the scaling of the polynomial (1/h^2 included)."""
+    dim = len(h)
+    stencil = np.zeros((3,) * dim)
+    for axes, c in polynomial.items():
+        term = np.full((1,) * dim, c)
+        for j in range(dim):
+            line = (
+                np.array([-1.0, 2.0, -1.0]) / h[j] ** 2 if j in axes else np.array([0.0, 1.0, 0.0])
+            )
+            term = term * line.reshape([-1 if i == j else 1 for i in range(dim)])
+        stencil += term
+    return stencil
+
+
+def apply_extended(
+    polynomial: Polynomial, values: NDArray[Any], h: Sequence[float]
+) -> NDArray[Any]:
+    """The interior stencil applied to values on the grid extended by one point on each side, (n_j +
+    2) -> (n_j)."""
+    stencil = stencil_array(polynomial, h)
+    shape = tuple(n - 2 for n in values.shape)
+    result = np.zeros(shape)
+    for position in np.argwhere(stencil):
+        window = tuple(slice(p, p + n) for p, n in zip(position, shape, strict=True))
+        result += stencil[tuple(position)] * values[window]
+    return result

@@ -1,0 +1,183 @@
+"""Constant-coefficient operators as sums of tensor products, A = sum_S c_S (x)_{j in S} K_j (x)_{j
+not in S} M_j, on every level.
+
+On the finest level K_j is the second difference and M_j the identity. A Galerkin product keeps the
+form: since P and R are tensor products, R A P has the same coefficients c_S with R_j K_j P_j and
+R_j M_j P_j. Coarse operators so cost a few one-dimensional products.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from mgtheory.problems import grids, tensor
+from mgtheory.problems.grids import Boundary, Shape
+from mgtheory.problems.tensor import Bands, Polynomial
+
+__all__ = ["TensorForm", "recognise"]
+
+ANGLES = 33  # per axis on [0, pi], with pi/2 among them
+
+
+def _bands(matrix: sp.csr_array) -> Bands:
+    """{offset: values} with values[i] = matrix[i, i + offset], 0 outside; one value where they are
+    all equal."""
+    n = matrix.shape[0]
+    rows = np.repeat(np.arange(n), np.diff(matrix.indptr))
+    result: Bands = {}
+    for offset in np.unique(matrix.indices - rows):
+        chosen = matrix.indices - rows == offset
+        values = np.zeros(n)
+        values[rows[chosen]] = matrix.data[chosen]
+        # one number is broadcast: no array of the grid's size
+        result[int(offset)] = values[:1] if np.ptp(values) == 0.0 else values
+    return result
+
+
+def _matrix(bands: Bands, n: int) -> sp.csr_array:
+    return sp.csr_array(
+        tensor.diagonals_to_dia({(offset,): values for offset, values in bands.items()}, (n,))
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class TensorForm:
+    """sum_S c_S (x)_{j in S} K_j (x)_{j not in S} M_j with one-dimensional sparse arrays K_j and
+    M_j."""
+
+    polynomial: Polynomial
+    K: tuple[sp.csr_array, ...]
+    M: tuple[sp.csr_array, ...]
+
+    @classmethod
+    def finest(cls, polynomial: Polynomial, shape: Shape, boundary: Boundary) -> TensorForm:
+        """The form of `mgtheory.problems.tensor.assemble`: second differences and identities."""
+        K = tuple(_matrix(tensor.second_difference(n, boundary), n) for n in shape)
+        return cls(polynomial, K, tuple(sp.eye_array(n, format="csr") for n in shape))
+
+    @property
+    def shape(self) -> Shape:
+        """Unknowns per axis."""
+        return tuple(int(K.shape[0]) for K in self.K)
+
+    def galerkin(self, R: Sequence[sp.csr_array], P: Sequence[sp.csr_array]) -> TensorForm:
+        """The form of R A P for tensor products R and P, given by their factors."""
+
+        def product(matrices: tuple[sp.csr_array, ...]) -> tuple[sp.csr_array, ...]:
+            result = []
+            for r, matrix, p in zip(R, matrices, P, strict=True):
+                coarse = sp.csr_array(r @ matrix @ p)
+                coarse.data[
+                    np.abs(coarse.data) < 1e-13 * np.max(np.abs(coarse.data), initial=0.0)
+                ] = 0.0
+                coarse.eliminate_zeros()
+                coarse.sort_indices()
+                result.append(coarse)
+            return tuple(result)
+
+        return TensorForm(self.polynomial, product(self.K), product(self.M))
+
+    def todia(self, dtype: Any = np.float64) -> sp.dia_array:
+        """A by diagonals, unknowns in C order."""
+        K, M = [_bands(matrix) for matrix in self.K], [_bands(matrix) for matrix in self.M]
+        return tensor.diagonals_to_dia(
+            tensor.tensor_diagonals(self.polynomial, K, M), self.shape, dtype
+        )
+
+    def smoothing_interval(self, axes: Sequence[int]) -> tuple[float, float] | None:
+        """The range of the symbol on the frequencies that are high along some axis of `axes`, on a
+        grid of frequencies.
+
+        None where the rows inside the grid are not all alike (grids that are not nested), or fewer
+        than 3 points are left along an axis: there is no symbol.
+        """
+        theta = np.linspace(0.0, np.pi, ANGLES)
+        symbols = [[_symbol(matrix, theta) for matrix in matrices] for matrices in (self.K, self.M)]
+        if any(symbol is None for line in symbols for symbol in line):
+            return None
+        dim = len(self.K)
+        total: NDArray[Any] = np.zeros((ANGLES,) * dim)
+        for S, c in self.polynomial.items():
+            term: NDArray[Any] = np.full((1,) * dim, c)
+            for j in range(dim):
+                line = symbols[0 if j in S else 1][j]
+                assert line is not None
+                term = term * line.reshape([-1 if i == j else 1 for i in range(dim)])
+            total = total + term
+        high = np.zeros((ANGLES,) * dim, dtype=bool)
+        for j in axes:
+            high |= (theta >= np.pi / 2 - 1e-12).reshape([-1 if i == j else 1 for i in range(dim)])
+        return float(total[high].min()), float(total.max())
+
+
+def recognise(A: sp.csr_array, shape: Shape, boundary: Boundary) -> TensorForm | None:
+    """The tensor form of a matrix whose entries are those of one stencil of 3^d points, even along
+    each axis, with this boundary.
+
+    None for any other matrix. Such a stencil has 2^d free values, as many as a multi-affine
+    polynomial in the K_j has coefficients; the candidate read from a row in the middle is then
+    compared entry by entry.
+    """
+    if min(shape) < 4 or np.iscomplexobj(A.data):
+        return None
+    dim, middle = len(shape), tuple(n // 2 for n in shape)
+    columns, values = _row(A, int(np.ravel_multi_index(middle, shape)))
+    steps = np.stack(np.unravel_index(columns, shape)) - np.array(middle)[:, None] + 1
+    if steps.min() < 0 or steps.max() > 2:
+        return None
+    stencil = np.zeros((3,) * dim)
+    stencil[tuple(steps)] = values
+    scale = float(np.abs(stencil).max())
+    for axis, n in enumerate(shape):
+        before, centre, after = (stencil.take(i, axis=axis) for i in range(3))
+        if np.abs(before - after).max() > 1e-6 * scale:
+            return None
+        # (s_1, s_0, s_1) = (s_0 + 2 s_1) delta - h^2 s_1 K, h^2 K = (-1, 2, -1)
+        stencil = np.stack(
+            [centre + 2.0 * after, -after * grids.mesh_width(n, boundary) ** 2], axis=axis
+        )
+    weights = [grids.mesh_width(n, boundary) ** -2 for n in shape]
+    sizes = {axes: np.prod([4.0 * weights[j] for j in axes]) for axes in _subsets(dim)}
+    polynomial = {axes: float(stencil[tuple(int(j in axes) for j in range(dim))]) for axes in sizes}
+    tolerance = 20.0 * float(np.finfo(A.dtype).eps) * scale
+    form = TensorForm.finest(
+        {axes: c for axes, c in polynomial.items() if abs(c) * sizes[axes] > tolerance},
+        shape,
+        boundary,
+    )
+    twin = sp.csr_array(form.todia(A.dtype))
+    alike = np.array_equal(twin.indptr, A.indptr) and np.array_equal(twin.indices, A.indices)
+    return form if alike and np.abs(twin.data - A.data).max() <= tolerance else None
+
+
+def _subsets(dim: int) -> list[tuple[int, ...]]:
+    return [axes for count in range(dim + 1) for axes in itertools.combinations(range(dim), count)]
+
+
+def _symbol(matrix: sp.csr_array, theta: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """sum_o a_o cos(o theta) of the rows in the middle, if neighbouring ones inside the grid
+    agree."""
+    n = matrix.shape[0]
+    if n < 3:
+        return None
+    inside = [i for i in (n // 2, n // 2 - 1, n // 2 + 1, n // 4) if 0 < i < n - 1]
+    rows = [{int(c) - i: float(v) for c, v in zip(*_row(matrix, i), strict=True)} for i in inside]
+    scale = max(abs(v) for v in rows[0].values())
+    for row in rows[1:]:
+        if row.keys() != rows[0].keys() or any(
+            abs(row[o] - v) > 1e-10 * scale for o, v in rows[0].items()
+        ):
+            return None
+    return np.sum([v * np.cos(o * theta) for o, v in rows[0].items()], axis=0)
+
+
+def _row(matrix: sp.csr_array, i: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    part = slice(int(matrix.indptr[i]), int(matrix.indptr[i + 1]))
+    return matrix.indices[part], matrix.data[part]

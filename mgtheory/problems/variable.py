@@ -1,0 +1,144 @@
+"""Operators on tensor grids as polynomials in the one-dimensional second differences K_1 .. K_d,
+and how they become sparse arrays.
+
+Every constant-coefficient model operator of this package is multi-affine in the matrices ``K_j``
+(``-u''`` along axis j, three points, with 1/h_j^2 and the boundary built in): ``A = sum_S c_S
+prod_{j in S} K_j``. The dictionary ``{S: c_S}``, S a tuple of axes, is the whole scheme. It gives
+the matrix, the h = 1 stencil and the eigenvalues: those of K_j are known, all K_j commute, and a
+multi-affine function on a box is extreme in a corner, so the ends of the spectrum are exact and
+cost 2^d evaluations.
+
+Grids on the unit interval with n unknowns:
+
+=========  =====================  =========  ====================================
+===================================== boundary   unknowns at            h          K at the ends
+eigenvalues of K =========  =====================  =========  ====================================
+===================================== dirichlet  (i + 1) h              1/(n + 1)  u = 0 outside
+4/h^2 sin^2(pi k/(2n + 2)), k = 1..n neumann    (i + 1/2) h (cells)    1/n        even reflection at
+the boundary       4/h^2 sin^2(pi k/(2n)), k = 0..n-1 periodic   i h                    1/n
+wraps                                 4/h^2 sin^2(pi k/n), k = 0..n-1 =========
+=====================  =========  ====================================
+=====================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mgtheory._checks import on_grid
+from mgtheory.problems.grids import Boundary, Shape, coordinates, mesh_width
+from mgtheory.problems.tensor import Diagonals
+
+
+def face_coefficients(
+    k: Callable[..., NDArray[Any]], shape: Shape, boundary: Boundary, *, average: str
+) -> list[NDArray[np.float64]]:
+    """Averaged k on the faces over h^2, one array per axis with one face more than unknowns along
+    it; 0 on a Neumann boundary.
+
+    Parameters
+    ----------
+    k
+        Coefficient, called with one coordinate array per axis (broadcastable), positive; it is
+        evaluated at the unknowns and, for Dirichlet, at the boundary points.
+    average
+        ``"harmonic"`` 2 k1 k2/(k1 + k2), the exact flux for k constant in each cell, or
+        ``"arithmetic"`` (k1 + k2)/2.
+
+    Raises
+    ------
+    ValueError
+        If k is not positive and finite somewhere.
+    """
+    points = [coordinates(n, boundary, extended=boundary is Boundary.DIRICHLET) for n in shape]
+    values = on_grid(
+        k,
+        np.meshgrid(*points, indexing="ij", sparse=True),
+        [p.size for p in points],
+        "the coefficient",
+    )
+    if not (np.isfinite(values).all() and (values > 0).all()):
+        raise ValueError(
+            f"the coefficient ranges from {values.min():g} to {values.max():g} on the grid, must be"
+            " positive and finite"
+        )
+    if boundary is not Boundary.DIRICHLET:
+        values = np.pad(values, 1, mode="wrap" if boundary is Boundary.PERIODIC else "edge")
+    faces = []
+    for axis, n in enumerate(shape):
+        one, two = (
+            values[_window(axis, slice(0, -1), len(shape))],
+            values[_window(axis, slice(1, None), len(shape))],
+        )
+        face = (
+            2.0 * one * two / (one + two) if average == "harmonic" else 0.5 * (one + two)
+        ) / mesh_width(n, boundary) ** 2
+        if boundary is Boundary.NEUMANN:
+            face[_window(axis, slice(None, None, n), len(shape), slice(None))] = 0.0
+        faces.append(face)
+    return faces
+
+
+def _window(axis: int, chosen: slice, dim: int, others: slice = slice(1, -1)) -> tuple[slice, ...]:
+    return tuple(chosen if j == axis else others for j in range(dim))
+
+
+def variable_diagonals(
+    k: Callable[..., NDArray[Any]], shape: Shape, boundary: Boundary, *, average: str
+) -> Diagonals:
+    """-div(k grad u) by finite volumes: the flux through a face is `face_coefficients` times the
+    difference of u.
+
+    The result is {offset per axis: values on the grid} as from `tensor_diagonals`; parameters as in
+    `face_coefficients`.
+    """
+    dim, whole = len(shape), slice(None)
+    result: Diagonals = {(0,) * dim: np.zeros(shape)}
+    for axis, (n, faces) in enumerate(
+        zip(shape, face_coefficients(k, shape, boundary, average=average), strict=True)
+    ):
+        before, after = (
+            faces[_window(axis, slice(0, -1), dim, whole)],
+            faces[_window(axis, slice(1, None), dim, whole)],
+        )
+        result[(0,) * dim] += before + after
+        for side, face, edge, wrap in (
+            (-1, before, slice(0, 1), n - 1),
+            (1, after, slice(n - 1, n), 1 - n),
+        ):
+            at_edge = _window(axis, edge, dim, whole)
+            inside, around = -face, np.zeros(shape)
+            around[at_edge] = inside[at_edge]
+            inside[at_edge] = 0.0
+            parts = (
+                [(side, inside), (wrap, around)]
+                if boundary is Boundary.PERIODIC
+                else [(side, inside)]
+            )
+            for step, part in parts:
+                offset = tuple(step if j == axis else 0 for j in range(dim))
+                result[offset] = result[offset] + part if offset in result else part
+    return result
+
+
+def variable_boundary(
+    k: Callable[..., NDArray[Any]], shell: NDArray[Any], *, average: str
+) -> NDArray[Any]:
+    """-div(k grad u) applied to Dirichlet boundary values alone: `shell` is 0 inside, shape (n_j +
+    2); the result has shape (n_j)."""
+    shape = tuple(n - 2 for n in shell.shape)
+    dim, whole = len(shape), slice(None)
+    result = np.zeros(shape)
+    for axis, faces in enumerate(face_coefficients(k, shape, Boundary.DIRICHLET, average=average)):
+        result -= (
+            faces[_window(axis, slice(0, -1), dim, whole)] * shell[_window(axis, slice(0, -2), dim)]
+        )
+        result -= (
+            faces[_window(axis, slice(1, None), dim, whole)]
+            * shell[_window(axis, slice(2, None), dim)]
+        )
+    return result

@@ -1,0 +1,1 @@
+"""Where eigenvalues are: intervals, bounds, Lanczos and Arnoldi processes and their estimates."""

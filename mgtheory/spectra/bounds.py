@@ -1,0 +1,180 @@
+"""Where the eigenvalues are: intervals, exact spectra, Gershgorin discs, Lanczos and Arnoldi
+estimates, the field of values.
+
+A polynomial smoother needs the largest eigenvalue b of BA, and fails if b is taken too small. The
+ways to it, from sure to sharp: a Gershgorin disc is a bound that costs one look at the matrix;
+`exact_eigenvalues` knows the model problems; `lanczos` and `arnoldi` run a few products with A (see
+`mgtheory.spectra.ritz`), and carry an error and a bound with a margin.
+
+Random starts come from `numpy.random.default_rng(0)` unless a generator is given, so that results
+repeat.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import scipy.linalg
+import scipy.sparse
+from numpy.typing import ArrayLike, NDArray
+from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
+
+from mgtheory._checks import check_array, check_whole
+from mgtheory._frozen import ReadOnlyArrays
+from mgtheory.spectra.ritz import Operator, square_operator, start_vector
+
+if TYPE_CHECKING:
+    pass
+
+
+DENSE = 400  # up to this size the field of values is computed by dense eigenvalue problems
+
+
+@dataclass(frozen=True)
+class Gershgorin(ReadOnlyArrays):
+    """Every eigenvalue lies in a disc |z - a_ii| <= sum_{j != i} |a_ij|: centres and radii, shape
+    (n,)."""
+
+    centres: NDArray[Any]
+    radii: NDArray[np.float64]
+
+    @property
+    def lower(self) -> float:
+        """A lower bound of the real parts."""
+        return float(np.min(self.centres.real - self.radii))
+
+    @property
+    def upper(self) -> float:
+        """An upper bound of the real parts."""
+        return float(np.max(self.centres.real + self.radii))
+
+    @property
+    def radius(self) -> float:
+        """An upper bound of the spectral radius."""
+        return float(np.max(np.abs(self.centres) + self.radii))
+
+
+def gershgorin(A: Operator, *, B: ArrayLike | None = None) -> Gershgorin:
+    """The discs |z - a_ii| <= sum_{j != i} |a_ij| of the rows of BA, B a diagonal.
+
+    Parameters
+    ----------
+    A
+        Sparse or dense array, shape (n, n).
+    B
+        The diagonal of B, shape (n,); None for the identity.
+
+    Examples
+    --------
+    >>> gershgorin(np.array([[2.0, -1.0], [-1.0, 2.0]])).upper
+    3.0
+    """
+    matrix = scipy.sparse.csr_array(
+        A if scipy.sparse.issparse(A) else np.atleast_2d(check_array(A, "A"))
+    )
+    if len(matrix.shape) != 2 or matrix.shape[0] != matrix.shape[1] or not matrix.shape[0]:
+        raise ValueError(f"A has shape {matrix.shape}, must be square")
+    if not np.isfinite(matrix.data).all():
+        raise ValueError("A has entries that are infinite or not a number")
+    scale = np.ones(matrix.shape[0]) if B is None else check_array(B, "B")
+    if scale.shape != (matrix.shape[0],):
+        raise ValueError(
+            f"B has shape {scale.shape}, must be the diagonal of B, ({matrix.shape[0]},)"
+        )
+    centres = matrix.diagonal()
+    radii = np.asarray(abs(matrix).sum(axis=1)).ravel() - np.abs(centres)
+    return Gershgorin(scale * centres, np.abs(scale) * np.maximum(radii, 0.0))
+
+
+@dataclass(frozen=True)
+class FieldOfValues(ReadOnlyArrays):
+    """The numerical range W(A) = {v^* A v: ||v|| = 1} between an inner polygon (points on it) and
+    an outer one (its support lines).
+
+    Attributes
+    ----------
+    angles
+        Outward normals phi of the support lines, shape (m,), from 0 towards 2 pi.
+    points
+        Points of the boundary, complex, shape (m,); their convex hull lies in W(A).
+    support
+        h(phi) = max over W(A) of Re(exp(-i phi) z), shape (m,).
+    converged
+        Whether every eigenvalue problem converged; if not, the points still lie in W(A).
+    """
+
+    angles: NDArray[np.float64]
+    points: NDArray[np.complex128]
+    support: NDArray[np.float64]
+    converged: bool
+
+    @property
+    def numerical_radius(self) -> float:
+        """max |z| over the computed points of W(A); the spectral radius is at most sup |W(A)|."""
+        return float(np.abs(self.points).max())
+
+    @property
+    def contains_zero(self) -> bool:
+        """False, if converged, proves 0 outside W(A): a support line separates it, and some q with
+        q(0) = 1 is below 1 on all of W(A)."""
+        return bool((self.support >= 0).all())
+
+
+def field_of_values(
+    A: Operator, *, angles: int = 64, generator: np.random.Generator | None = None
+) -> FieldOfValues:
+    """The boundary of W(A): at normal angle phi the largest eigenvector v of (e^(-i phi) A + e^(i
+    phi) A^*)/2 gives the point v^* A v.
+
+    Parameters
+    ----------
+    A
+        Sparse or dense array, or LinearOperator with its adjoint, shape (n, n). Up to n = 400
+        dense; above by Lanczos iteration (ARPACK).
+    angles
+        Number of boundary points.
+    generator
+        Draws the start vector of the iteration; by default the same one every time.
+    """
+    angles = check_whole(angles, "angles", 3)  # fewer lines bound nothing
+    operator = square_operator(A)
+    n = operator.shape[0]
+    phi = 2 * np.pi * np.arange(angles) / angles
+    start = start_vector(operator, generator).astype(complex)
+    dense = operator.matmat(np.eye(n)) if n <= DENSE else None
+    points, support, converged = np.empty(angles, dtype=complex), np.empty(angles), True
+    for i, angle in enumerate(phi):
+        turn = np.exp(-1j * angle)
+        if dense is not None:
+            v = scipy.linalg.eigh(_hermitian_part(turn * dense), subset_by_index=(n - 1, n - 1))[1][
+                :, 0
+            ]
+            points[i] = np.vdot(v, dense @ v)
+        else:
+            v, success = _largest_eigenvector(operator, turn, start)
+            converged = converged and success
+            points[i] = np.vdot(v, operator.matvec(v))
+        support[i] = (turn * points[i]).real
+    return FieldOfValues(phi, points, support, converged)
+
+
+def _hermitian_part(M: NDArray[Any]) -> NDArray[Any]:
+    return 0.5 * (M + M.conj().T)
+
+
+def _largest_eigenvector(
+    operator: LinearOperator, turn: complex, start: NDArray[Any]
+) -> tuple[NDArray[Any], bool]:
+    """The unit eigenvector of the largest eigenvalue of (turn A + (turn A)^*)/2; on failure the
+    start vector and False."""
+
+    def product(v: NDArray[Any]) -> Any:
+        return 0.5 * (turn * operator.matvec(v) + np.conj(turn) * operator.rmatvec(v))
+
+    hermitian = LinearOperator(operator.shape, matvec=product, dtype=complex)
+    try:
+        return eigsh(hermitian, k=1, which="LA", v0=start, tol=1e-8)[1][:, 0], True
+    except ArpackNoConvergence:
+        return start / np.linalg.norm(start), False

@@ -1,0 +1,1 @@
+"""Images: sources, readers, archives, augmentation, and the order in which samples are shown."""

@@ -1,0 +1,195 @@
+"""The files of a directory, a tar or a zip, one after another in memory; nothing is unpacked.
+
+Archives are read to their very end, so that a truncated one is refused; so is a member whose name
+leaves the archive's folder, a link or a device. Of directories links are followed, and hidden files
+and folders left out.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import os
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+__all__ = ["files_under", "is_archive", "members"]
+
+ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".zip")
+LARGEST = 1 << 28  # bytes of a member of a zip, of which a small file can hold endless ones
+
+
+def is_archive(path: Path) -> bool:
+    """Whether the name ends like an archive that `members` reads."""
+    return path.name.lower().endswith(ARCHIVES)
+
+
+def files_under(path: Path) -> list[Path]:
+    """All files below a directory, sorted, hidden ones and what hidden folders hold left out; links
+    are followed.
+
+    Raises
+    ------
+    ValueError
+        For what is no file, a link to nothing, a folder that is reached twice (or leads back to one
+        above it), and a name that is not text.
+    """
+    found: list[Path] = []
+    entered: dict[Path, str] = {}
+    for folder, below, files in os.walk(path, followlinks=True):
+        place = Path(folder).resolve()
+        if place in entered:
+            raise ValueError(f"{folder} and {entered[place]} are the same folder; remove the link")
+        entered[place] = folder
+        below[:] = [name for name in below if not name.startswith(".")]
+        for name in files:
+            file = Path(_text(folder), _text(name))
+            if name.startswith("."):
+                continue
+            if not file.is_file():
+                raise ValueError(f"{file} is a link to nothing, or no regular file; remove it")
+            found.append(file)
+    return sorted(found)
+
+
+def _text(name: str | Path) -> str:
+    """The name; ValueError where its bytes are not UTF-8."""
+    try:
+        str(name).encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{str(name)!a}: the name is not UTF-8 text; rename it") from None
+    return str(name)
+
+
+def members(
+    path: Path, *, wanted: Callable[[str], bool] = lambda name: True
+) -> Iterator[tuple[str, bytes]]:
+    """(name, content) of every wanted regular file under a directory or in a tar or zip archive,
+    names relative with forward slashes.
+
+    Hidden files, and what hidden folders hold, are left out.
+
+    Raises
+    ------
+    ValueError
+        A member that lies outside the folder, is a link or a device, or an archive that is damaged.
+    FileNotFoundError
+        No such directory or file.
+    """
+    if path.is_dir():
+        for file in files_under(path):
+            name = file.relative_to(path).as_posix()
+            if wanted(name):
+                yield name, file.read_bytes()
+        return
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no such folder or archive")
+
+    def shown(name: str) -> bool:
+        return not any(part.startswith(".") for part in PurePosixPath(name).parts) and wanted(name)
+
+    try:
+        yield from (
+            _zipped(path, shown) if path.name.lower().endswith(".zip") else _tarred(path, shown)
+        )
+    except (
+        tarfile.TarError,
+        zipfile.BadZipFile,
+        lzma.LZMAError,
+        zlib.error,
+        EOFError,
+        OSError,
+    ) as error:
+        raise ValueError(f"{path.name}: damaged archive ({error})") from error
+    # zip: encrypted, or packed by an unknown method
+    except (RuntimeError, NotImplementedError) as error:
+        raise ValueError(f"{path.name}: archive not readable ({error})") from error
+
+
+def _zipped(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
+    with zipfile.ZipFile(path) as archive:
+        for info in archive.infolist():
+            name = _inside(path, info.filename)
+            if stat.S_ISLNK(info.external_attr >> 16):
+                raise ValueError(
+                    f"{path.name}: member {name!r} is a link; only regular files are allowed"
+                )
+            if not info.is_dir() and wanted(name):
+                if info.file_size > LARGEST:
+                    raise ValueError(
+                        f"{path.name}: member {name!r} would be {info.file_size:,} bytes; allowed"
+                        f" are {LARGEST:,}"
+                    )
+                yield name, archive.read(info)
+
+
+class _Watched:
+    """A stream of bytes on its way to `tarfile`: how many have passed, and where the last one that
+    is not 0 ended."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream, self.passed, self.end = stream, 0, 0
+
+    def read(self, size: int) -> bytes:
+        data: bytes = self.stream.read(size)
+        if kept := len(data.rstrip(b"\0")):
+            self.end = self.passed + kept
+        self.passed += len(data)
+        return data
+
+
+OPENERS: dict[bytes, Callable[..., Any]] = {
+    b"\x1f\x8b": gzip.open,
+    b"\xfd7zXZ\0": lzma.open,
+    b"BZh": bz2.open,
+}
+
+
+def _tarred(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
+    """The members of a tar, compressed or not. tarfile takes the end of the data for the end of the
+    archive, which has a block of zeros."""
+    with path.open("rb") as handle:
+        first = handle.read(6)
+    opener = next((opener for magic, opener in OPENERS.items() if first.startswith(magic)), open)
+    with opener(path, "rb") as stream:
+        watched = _Watched(stream)
+        # typeshed asks for tell and seek too, which tarfile does not call in this mode
+        with tarfile.open(fileobj=watched, mode="r|") as archive:  # type: ignore[call-overload]
+            for member in archive:
+                name = _inside(path, member.name)
+                if member.isdir():
+                    continue
+                if not member.isfile():
+                    raise ValueError(
+                        f"{path.name}: member {member.name!r} is a link or a device; only regular"
+                        " files are allowed"
+                    )
+                if wanted(name) and (content := archive.extractfile(member)) is not None:
+                    yield name, content.read()
+            while watched.read(1 << 20):  # a truncated compressed stream shows here
+                pass
+            if watched.passed < archive.offset + tarfile.BLOCKSIZE:
+                raise ValueError(
+                    f"{path.name}: truncated archive, its end is missing; fetch it again"
+                )
+            if watched.end > archive.offset:
+                raise ValueError(
+                    f"{path.name}: damaged archive, or several in one file: there is more behind"
+                    f" byte {archive.offset:,}"
+                )
+
+
+def _inside(path: Path, name: str) -> str:
+    """The member's name without a leading "./"; refused where it leaves the archive's folder."""
+    pure = PurePosixPath(name.replace("\\", "/"))
+    if not name.strip():
+        raise ValueError(f"{path.name}: damaged archive, a member has no name")
+    if pure.is_absolute() or ".." in pure.parts or ":" in name[:3]:
+        raise ValueError(f"{path.name}: member {name!r} lies outside the archive's folder; refused")
+    return _text(pure.as_posix())

@@ -1,0 +1,296 @@
+"""Augmentation of whole batches on the device: uint8 images in, normalised floats out, every draw
+addressed by (seed, epoch, sample).
+
+One gather does crop and flip, one bilinear sampling does rotation and scale where they are asked
+for; policies work on bytes, cutout and mixing on normalised values (so a cut hole is the mean
+colour). Nothing here waits for the device, and nothing depends on the batch a sample is in: the
+partner of mixup and cutmix is the next sample in the epoch's order, with its own augmentation.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from nets.data.counter import keyed_uniform
+from nets.data.policies import POLICIES, POLICY_DRAWS, apply_policy
+from nets.data.sources import Source
+from nets.settings import AugmentSection
+
+__all__ = ["Augment", "normalise"]
+
+_DRAWS = ("dy", "dx", "flip", "angle", "scale", "cut_y", "cut_x", "mix", "kind", "mix_y", "mix_x")
+_STREAM, _FLIP_STREAM = 1, 2
+
+
+@dataclass(frozen=True)
+class Augment:
+    """What happens to a training image, resolved: no None left.
+
+    Attributes
+    ----------
+    crop
+        Largest shift in pixels per axis; outside is filled as `pad` says.
+    rotate, scale
+        Largest angle in degrees and largest relative change of size; with either, shifts are real
+        numbers, else whole pixels.
+    mean, std
+        Per channel, of pixels in [0, 1].
+    """
+
+    seed: int
+    classes: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    crop: int = 0
+    pad: str = "zeros"
+    flip: str = "none"
+    rotate: float = 0.0
+    scale: float = 0.0
+    policy: str = "none"
+    randaugment_ops: int = 2
+    randaugment_magnitude: float = 9.0
+    cutout: int = 0
+    mixup: float = 0.0
+    cutmix: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.policy not in ("none", *POLICIES):
+            raise ValueError(f"policy is {self.policy!r}; allowed are none, {', '.join(POLICIES)}")
+        if len(self.mean) != len(self.std):
+            raise ValueError(f"mean has {len(self.mean)} channels and std {len(self.std)}")
+
+    @classmethod
+    def resolve(
+        cls,
+        section: AugmentSection,
+        source: Source,
+        *,
+        seed: int,
+        classes: int,
+        mean: tuple[float, ...],
+        std: tuple[float, ...],
+    ) -> Augment:
+        """The section with the data set's natural values where it says None."""
+        given = section.model_dump()
+        natural = {
+            key: getattr(source, key)
+            for key in ("crop", "flip", "rotate", "scale")
+            if given[key] is None
+        }
+        return cls(seed=seed, classes=classes, mean=mean, std=std, **(given | natural))
+
+    @property
+    def mixes(self) -> bool:
+        """Whether targets become class probabilities."""
+        return self.mixup > 0 or self.cutmix > 0
+
+    def draws(self, samples: Tensor, epoch: int) -> dict[str, Tensor]:
+        """All random numbers of the samples, uniform in [0, 1), each (n,), and `policy` (n,
+        POLICY_DRAWS)."""
+        table = keyed_uniform(
+            samples, len(_DRAWS) + POLICY_DRAWS, seed=self.seed, epoch=epoch, stream=_STREAM
+        )
+        named = {name: table[:, i] for i, name in enumerate(_DRAWS)}
+        # the first epoch's side by chance, then every epoch the other one [Jordan 2024, airbench]
+        if self.flip == "alternating":
+            side = (
+                keyed_uniform(samples, 1, seed=self.seed, epoch=0, stream=_FLIP_STREAM)[:, 0] < 0.5
+            )
+            named["flip"] = (side ^ bool(epoch % 2)).to(table.dtype)
+        return named | {"policy": table[:, len(_DRAWS) :]}
+
+    def images(
+        self, pool: Tensor, samples: Tensor, epoch: int, *, rows: Tensor | None = None
+    ) -> Tensor:
+        """Augmented, normalised floats (n, C, H, W) of samples of a uint8 pool (N, C, H, W); `rows`
+        is where in it, default `samples`."""
+        u = self.draws(samples, epoch)
+        rows = samples if rows is None else rows
+        if self.rotate or self.scale:
+            x = self._warp(pool[rows].float(), u)
+        elif self.crop or self.flip != "none":
+            x = self._gather(pool, rows, u).float()
+        else:
+            x = pool[rows].float()
+        if self.policy != "none":
+            x = apply_policy(
+                self.policy,
+                x,
+                u["policy"],
+                ops=self.randaugment_ops,
+                magnitude=self.randaugment_magnitude,
+            )
+        x = normalise(x, self.mean, self.std)
+        return self._cut(x, u) if self.cutout else x
+
+    def mix(
+        self,
+        x: Tensor,
+        labels: Tensor,
+        other: Tensor,
+        other_labels: Tensor,
+        samples: Tensor,
+        epoch: int,
+    ) -> tuple[Tensor, Tensor]:
+        """(images, class probabilities (n, classes)) of images mixed with their partners'."""
+        x, share = self._mix(x, other, self.draws(samples, epoch))
+        one, two = (F.one_hot(t, self.classes).to(x.dtype) for t in (labels, other_labels))
+        return x, two + share[:, None] * (one - two)
+
+    def _flipped(self, u: dict[str, Tensor]) -> Tensor:
+        return (
+            u["flip"] >= 0.5
+            if self.flip != "none"
+            else torch.zeros_like(u["flip"], dtype=torch.bool)
+        )
+
+    def _gather(self, pool: Tensor, samples: Tensor, u: dict[str, Tensor]) -> Tensor:
+        """Shift by whole pixels and flip, on bytes, in one indexing."""
+        h, w = pool.shape[2:]
+        shifts = [(u[name] * (2 * self.crop + 1)).long() - self.crop for name in ("dy", "dx")]
+        rows = torch.arange(h, device=pool.device) + shifts[0][:, None]
+        columns = torch.arange(w, device=pool.device) + shifts[1][:, None]
+        columns = torch.where(self._flipped(u)[:, None], w - 1 - columns, columns)
+        inside = [(index >= 0) & (index < size) for index, size in ((rows, h), (columns, w))]
+        rows, columns = (_reflect(index, size) for index, size in ((rows, h), (columns, w)))
+        channels = torch.arange(pool.shape[1], device=pool.device)[None, :, None, None]
+        x = pool[
+            samples[:, None, None, None],
+            channels,
+            rows[:, None, :, None],
+            columns[:, None, None, :],
+        ]
+        if self.pad == "zeros" and self.crop:
+            x = x * (inside[0][:, None, :, None] & inside[1][:, None, None, :])
+        return x
+
+    def _warp(self, x: Tensor, u: dict[str, Tensor]) -> Tensor:
+        """Rotation, scale, real shift and flip by one bilinear sampling."""
+        h, w = x.shape[2:]
+        angle = (2 * u["angle"] - 1) * math.radians(self.rotate)
+        zoom = 1 + (2 * u["scale"] - 1) * self.scale
+        mirror = torch.where(self._flipped(u), -1.0, 1.0)
+        cos, sin = torch.cos(angle) / zoom, torch.sin(angle) / zoom
+        dx, dy = ((2 * u[name] - 1) * self.crop * 2 / size for name, size in (("dx", w), ("dy", h)))
+        theta = torch.stack(
+            [
+                torch.stack([cos * mirror, -sin * h / w, dx], -1),
+                torch.stack([sin * mirror * w / h, cos, dy], -1),
+            ],
+            1,
+        )
+        grid = F.affine_grid(theta, list(x.shape), align_corners=False)
+        return F.grid_sample(
+            x,
+            grid,
+            padding_mode="zeros" if self.pad == "zeros" else "reflection",
+            align_corners=False,
+        )
+
+    def _cut(self, x: Tensor, u: dict[str, Tensor]) -> Tensor:
+        """A square hole of side `cutout`, centred anywhere, clipped at the border, filled with the
+        mean [DeVries, Taylor 2017]."""
+        hole = self._box(
+            x,
+            u["cut_y"],
+            u["cut_x"],
+            torch.full_like(u["cut_y"], self.cutout),
+            torch.full_like(u["cut_x"], self.cutout),
+        )
+        return x.masked_fill(hole[:, None], 0.0)
+
+    @staticmethod
+    def _box(x: Tensor, uy: Tensor, ux: Tensor, height: Tensor, width: Tensor) -> Tensor:
+        """Boolean (n, H, W): the pixels of a box of the given real size around a uniformly chosen
+        pixel."""
+        marks = []
+        for u, size, extent in ((uy, height, x.shape[2]), (ux, width, x.shape[3])):
+            first = torch.floor(u * extent) - torch.floor(size / 2)
+            at = torch.arange(extent, device=x.device)
+            marks.append((at >= first[:, None]) & (at < (first + size)[:, None]))
+        return marks[0][:, :, None] & marks[1][:, None, :]
+
+    def _mix(self, x: Tensor, other: Tensor, u: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Mixup [Zhang et al. 2018] or cutmix [Yun et al. 2019], half and half where both are on;
+        and the share of the first image."""
+        blend, paste = None, None
+        if self.mixup:
+            share = _beta_quantile(u["mix"], self.mixup).to(x.dtype)
+            blend = (other + share[:, None, None, None] * (x - other), share)
+        if self.cutmix:
+            side = torch.sqrt(1 - _beta_quantile(u["mix"], self.cutmix))
+            hole = self._box(
+                x,
+                u["mix_y"],
+                u["mix_x"],
+                torch.round(side * x.shape[2]),
+                torch.round(side * x.shape[3]),
+            )
+            paste = (
+                torch.where(hole[:, None], other, x),
+                1 - hole.float().mean((1, 2)).to(x.dtype),
+            )
+        if blend is None or paste is None:
+            return blend or paste  # type: ignore[return-value]
+        first = u["kind"] < 0.5
+        return torch.where(first[:, None, None, None], blend[0], paste[0]), torch.where(
+            first, blend[1], paste[1]
+        )
+
+
+def normalise(x: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
+    """(x / 255 - mean) / std per channel, of bytes or byte-valued floats (n, C, H, W), as one
+    multiplication and addition."""
+    scale = [1 / (255 * s) for s in std]
+    shift = [-m / s for m, s in zip(mean, std, strict=True)]
+    if len(set(zip(scale, shift))) == 1:
+        return x.float() * scale[0] + shift[0]
+    factors = _constant(tuple(scale), x.device), _constant(tuple(shift), x.device)
+    return torch.addcmul(factors[1], x.float(), factors[0])
+
+
+_CONSTANTS: dict[tuple[tuple[float, ...], torch.device], Tensor] = {}
+
+
+def _constant(values: tuple[float, ...], device: torch.device) -> Tensor:
+    """The values as (1, C, 1, 1) on the device, copied there once: a copy in every step would wait
+    for the device."""
+    key = values, device
+    if key not in _CONSTANTS:
+        _CONSTANTS[key] = torch.tensor(values, device=device)[None, :, None, None]
+    return _CONSTANTS[key]
+
+
+def _reflect(index: Tensor, size: int) -> Tensor:
+    """Mirror at the border pixels, which are not repeated: -1 -> 1, size -> size - 2."""
+    if size == 1:
+        return torch.zeros_like(index)
+    index = torch.remainder(index, 2 * size - 2)
+    return torch.where(index < size, index, 2 * size - 2 - index)
+
+
+_QUANTILES: dict[tuple[float, torch.device], Tensor] = {}
+
+
+def _beta_quantile(u: Tensor, alpha: float) -> Tensor:
+    """Quantiles of Beta(alpha, alpha), interpolated in a table of 4,097 exact values; the uniform
+    itself for alpha = 1."""
+    if alpha == 1:
+        return u
+    key = alpha, u.device
+    if key not in _QUANTILES:
+        from scipy.stats import beta
+
+        _QUANTILES[key] = (
+            torch.from_numpy(beta.ppf(np.linspace(0, 1, 4097), alpha, alpha)).float().to(u.device)
+        )
+    table = _QUANTILES[key]
+    position = u * 4096
+    below = position.long()
+    return torch.lerp(table[below], table[(below + 1).clamp(max=4096)], position - below)

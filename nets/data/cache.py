@@ -1,0 +1,99 @@
+"""The cache of decoded data sets: one folder each, of arrays that are memory-mapped, made aside and
+renamed into place."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nets.data.archives import files_under
+from nets.data.readers import Arrays
+
+__all__ = ["Pool", "cache_folder", "cached", "folder_mark", "pooled"]
+
+
+def cache_folder() -> Path:
+    """Where downloads and decoded arrays are kept: $POLYMGNET_CACHE, else the user's cache
+    folder."""
+    if given := os.environ.get("POLYMGNET_CACHE"):
+        return Path(given)
+    import pooch
+
+    return Path(pooch.os_cache("polymgnet"))
+
+
+def folder_mark(path: Path) -> str:
+    """A digest of names, sizes and times under a path: what the cache of an image folder is filed
+    under."""
+    files = files_under(path) if path.is_dir() else [path]
+    lines = [f"{file} {(stat := file.stat()).st_size} {stat.st_mtime_ns}" for file in files]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+class Pool(NamedTuple):
+    """All parts of a source in one array: images (N, C, H, W), labels (N,), first and last+1 index
+    of every part, class names."""
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    parts: dict[str, tuple[int, int]]
+    classes: tuple[str, ...]
+
+
+def pooled(arrays: Arrays) -> Pool:
+    """All parts one after another."""
+    ends = np.cumsum([len(split.labels) for split in arrays.splits.values()]).tolist()
+    parts = {
+        part: (end - len(split.labels), end)
+        for end, (part, split) in zip(ends, arrays.splits.items(), strict=True)
+    }
+    images, labels = (
+        np.concatenate([split[i] for split in arrays.splits.values()]) for i in (0, 1)
+    )
+    return Pool(images, labels, parts, arrays.classes)
+
+
+def cached(key: str, make: Callable[[], Arrays]) -> Pool:
+    """The pool filed under `key`, memory-mapped; made, written to a temporary folder and renamed
+    into place where it is missing."""
+    folder = cache_folder() / "decoded" / key
+    # missing, or damaged: made anew
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        return _read_cache(folder)
+    pool = pooled(make())
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f"{key}.", dir=folder.parent))
+    try:
+        np.save(temporary / "images.npy", pool.images)
+        np.save(temporary / "labels.npy", pool.labels)
+        (temporary / "meta.json").write_text(
+            json.dumps({"parts": pool.parts, "classes": pool.classes})
+        )
+        shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(OSError):  # another process was first: its copy is as good
+            temporary.rename(folder)
+        return _read_cache(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _read_cache(folder: Path) -> Pool:
+    meta = json.loads((folder / "meta.json").read_text())
+    # copy on write: torch wants writable memory, the file stays as it is
+    images = np.load(folder / "images.npy", mmap_mode="c")
+    return Pool(
+        images,
+        np.load(folder / "labels.npy"),
+        {k: (v[0], v[1]) for k, v in meta["parts"].items()},
+        tuple(meta["classes"]),
+    )

@@ -1,0 +1,459 @@
+"""Data sets by name: found or downloaded, verified, decoded once, cached, memory-mapped as uint8,
+and split by seed.
+
+A source is one entry of `SOURCES`: files with their published MD5, a reader, and the augmentation
+natural to it. The test part is the source's own (or a fixed stratified fifth where it has none);
+the validation part is cut out of the training part by `split_seed` alone, stratified, so that it is
+the same for every run, model and rank. Selection looks at validation only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nets.data.archives import is_archive
+from nets.data.cache import Pool, cache_folder, cached, folder_mark, pooled
+from nets.data.readers import Arrays, Split, read_cifar, read_folder, read_idx
+
+__all__ = ["SOURCES", "DataSet", "Remote", "Source", "cache_folder", "load_data", "stratified"]
+
+TEST_FRACTION = 0.2  # of a source that has no test part of its own
+TEST_SEED = 2025  # fixed: the test part of such a source never moves with the run's seeds
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A published file: where it is, what it is called and its MD5."""
+
+    url: str
+    md5: str
+
+    @property
+    def name(self) -> str:
+        """The file's name, the last part of the address."""
+        return self.url.rsplit("/", 1)[1]
+
+
+@dataclass(frozen=True)
+class Source:
+    """One data set as data: `choices` are alternative sets of files (the first is downloaded),
+    `read` turns found paths into arrays."""
+
+    name: str
+    read: Callable[[list[Path]], Arrays]
+    choices: tuple[tuple[Remote, ...], ...] = ((),)
+    flip: str = "none"
+    crop: int = 0
+    rotate: float = 0.0
+    scale: float = 0.0
+    about: str = ""
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """All images of a data set with its split.
+
+    Attributes
+    ----------
+    images, labels
+        uint8 (N, C, H, W), possibly memory-mapped, and int64 (N,).
+    train, validation, test
+        Indices into them; disjoint.
+    mean, std
+        Per channel, of pixels scaled to [0, 1], measured on the training part.
+    """
+
+    name: str
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    train: NDArray[np.int64]
+    validation: NDArray[np.int64]
+    test: NDArray[np.int64]
+    classes: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    source: Source
+
+    @cached_property
+    def digest(self) -> str:
+        """Of the bytes of all images and labels, in hexadecimal digits."""
+        found = hashlib.blake2b(np.ascontiguousarray(self.images).data, digest_size=16)
+        found.update(np.ascontiguousarray(self.labels).data)
+        return found.hexdigest()
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(channels, height, width) of an image."""
+        return self.images.shape[1], self.images.shape[2], self.images.shape[3]
+
+
+def _digits(_: list[Path]) -> Arrays:
+    """The 1,797 handwritten digits of 8x8 pixels, values 0 to 16, that scikit-learn carries
+    [Alpaydin, Kaynak 1998]."""
+    from sklearn.datasets import load_digits
+
+    pixels, labels = load_digits(return_X_y=True)
+    images = np.round(pixels.reshape(-1, 1, 8, 8) * (255 / 16)).astype(np.uint8)
+    return Arrays({"all": Split(images, labels.astype(np.int64))}, tuple("0123456789"))
+
+
+def _idx(classes: tuple[str, ...]) -> Callable[[list[Path]], Arrays]:
+    def read(paths: list[Path]) -> Arrays:
+        arrays = [read_idx(path) for path in paths]
+        splits = {}
+        for part, images, labels in (
+            ("train", arrays[0], arrays[1]),
+            ("test", arrays[2], arrays[3]),
+        ):
+            if (
+                images.ndim != 3
+                or labels.ndim != 1
+                or len(images) != len(labels)
+                or labels.max(initial=0) >= len(classes)
+            ):
+                raise ValueError(
+                    f"{paths[0].name}: images {images.shape} and labels {labels.shape} do not"
+                    " belong together"
+                )
+            splits[part] = Split(images[:, None], labels.astype(np.int64))
+        return Arrays(splits, classes)
+
+    return read
+
+
+_KRIZ = "https://www.cs.toronto.edu/~kriz/"
+_MNIST = "https://ossci-datasets.s3.amazonaws.com/mnist/"
+_FASHION = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
+
+
+def _four(base: str, *md5: str) -> tuple[Remote, ...]:
+    names = (
+        "train-images-idx3-ubyte.gz",
+        "train-labels-idx1-ubyte.gz",
+        "t10k-images-idx3-ubyte.gz",
+        "t10k-labels-idx1-ubyte.gz",
+    )
+    return tuple(Remote(base + name, digest) for name, digest in zip(names, md5, strict=True))
+
+
+def _cifar(classes: int, binary: str, python: str) -> Source:
+    """CIFAR of 10 or 100 classes, from the archive of either form with its MD5."""
+    return Source(
+        f"cifar{classes}",
+        lambda paths: read_cifar(paths[0], classes=classes),
+        tuple(
+            (Remote(f"{_KRIZ}cifar-{classes}-{form}.tar.gz", md5),)
+            for form, md5 in (("binary", binary), ("python", python))
+        ),
+        flip="random",
+        crop=4,
+        about=f"60,000 colour images, 32x32, {classes} classes [Krizhevsky 2009]",
+    )
+
+
+SOURCES: dict[str, Source] = {
+    source.name: source
+    for source in (
+        Source(
+            "digits",
+            _digits,
+            crop=1,
+            rotate=8.0,
+            scale=0.08,
+            about="1,797 handwritten digits, 8x8, bundled with scikit-learn",
+        ),
+        _cifar(10, "c32a1d4ab5d03f1284b67883e8d87530", "c58f30108f718f92721af3b95e74349a"),
+        _cifar(100, "03b5dce01913d631647c71ecec9e9cb8", "eb9058c3a382ffc7106e4002c42a8d85"),
+        Source(
+            "mnist",
+            _idx(tuple("0123456789")),
+            (
+                _four(
+                    _MNIST,
+                    "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+                    "d53e105ee54ea40749a09fcbcd1e9432",
+                    "9fb629c4189551a2d022fa330f9573f3",
+                    "ec29112dd5afa0611ce80d1b7f02629c",
+                ),
+            ),
+            crop=2,
+            about="70,000 handwritten digits, 28x28 [LeCun et al. 1998]",
+        ),
+        Source(
+            "fashion_mnist",
+            _idx(
+                (
+                    "T-shirt/top",
+                    "Trouser",
+                    "Pullover",
+                    "Dress",
+                    "Coat",
+                    "Sandal",
+                    "Shirt",
+                    "Sneaker",
+                    "Bag",
+                    "Ankle boot",
+                )
+            ),
+            (
+                _four(
+                    _FASHION,
+                    "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+                    "25c81989df183df01b3e8a0aad5dffbe",
+                    "bef4ecab320f06d8554ea6380940ec79",
+                    "bb300cfdad3c16e7a12a480ee83cd310",
+                ),
+            ),
+            flip="random",
+            crop=2,
+            about="70,000 grey images of clothes, 28x28 [Xiao, Rasul, Vollgraf 2017]",
+        ),
+        Source(
+            "tiny_imagenet",
+            lambda paths: read_folder(paths[0]),
+            (
+                (
+                    Remote(
+                        "http://cs231n.stanford.edu/tiny-imagenet-200.zip",
+                        "90528d7ca1a48142e341f4ef8d21d0de",
+                    ),
+                ),
+            ),
+            flip="random",
+            crop=8,
+            about="110,000 labelled colour images, 64x64, 200 classes",
+        ),
+    )
+}
+
+
+def find_source(name: str) -> Source:
+    """The entry of a name, or one made for `folder:PATH`; an unknown name lists the known ones."""
+    if not isinstance(name, str):
+        raise ValueError(f"the data set's name is {name!r}, must be text")
+    if name.startswith("folder:"):
+        return Source(
+            name,
+            lambda paths: read_folder(paths[0]),
+            flip="random",
+            about="images in class folders",
+        )
+    if name not in SOURCES:
+        raise ValueError(
+            f"unknown data set {name!r}; known are {', '.join(SOURCES)} and folder:PATH (a"
+            " directory, .tar, .tar.gz, .tar.xz or .zip)"
+        )
+    return SOURCES[name]
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "md5").hexdigest()
+
+
+def _locate(source: Source, root: Path, *, download: bool) -> list[Path]:
+    """The verified files of a source: of the first complete choice in `root`/name or `root`, else
+    downloaded to `root`/name.
+
+    Data sets may share the names of their files, so that a file in `root` with another's MD5 is
+    passed by.
+    """
+    own, damaged = root / source.name, ""
+    for files in source.choices:
+        for folder in (own, root):
+            paths = [folder / file.name for file in files]
+            if not all(path.is_file() for path in paths):
+                continue
+            wrong = [
+                (path, found)
+                for path, file in zip(paths, files, strict=True)
+                if (found := _digest(path)) != file.md5
+            ]
+            if not wrong:
+                return paths
+            path, found = wrong[0]
+            published = next(file.md5 for file in files if file.name == path.name)
+            if folder == own or not any(
+                found == file.md5
+                for other in SOURCES.values()
+                for some in other.choices
+                for file in some
+            ):
+                damaged = (
+                    damaged
+                    or f"{path}: MD5 is {found}, published is {published}; "
+                    "the file is damaged or another one, delete it"
+                )
+    if damaged:
+        raise ValueError(damaged)
+    wanted = source.choices[0]
+    sets = " or ".join(" and ".join(file.name for file in files) for files in source.choices)
+    advice = f"put {sets} (from {wanted[0].url.rsplit('/', 1)[0]}/) into {own} or {root}"
+    if not download:
+        raise FileNotFoundError(f"{source.name}: not found, and data.download is off; {advice}")
+    import pooch
+
+    paths = []
+    for file in wanted:
+        try:
+            paths.append(
+                Path(
+                    pooch.retrieve(
+                        file.url,
+                        known_hash=f"md5:{file.md5}",
+                        fname=file.name,
+                        path=own,
+                        progressbar=False,
+                    )
+                )
+            )
+        except ValueError as error:
+            raise ValueError(
+                f"{file.url}: what arrived does not have the published MD5 {file.md5}; try again,"
+                f" or {advice}"
+            ) from error
+        except (OSError, ImportError) as error:  # requests' errors are OSErrors
+            raise FileNotFoundError(
+                f"{source.name}: could not be downloaded ({type(error).__name__}); without a"
+                f" network, {advice}"
+            ) from error
+    return paths
+
+
+def stratified(
+    labels: NDArray[np.int64], fraction: float, *, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(rest, chosen): of every class the same fraction is chosen (rounded; at least one remains),
+    by seed alone; both sorted.
+
+    Raises
+    ------
+    ValueError
+        A fraction outside [0, 1).
+    """
+    if isinstance(fraction, str) or not 0 <= fraction < 1:
+        raise ValueError(f"fraction is {fraction!r}; allowed is 0 <= fraction < 1")
+    rng = np.random.Generator(np.random.PCG64(seed))
+    chosen = np.zeros(len(labels), bool)
+    for label in np.unique(labels):
+        members = rng.permutation(np.flatnonzero(labels == label))
+        chosen[members[: min(round(fraction * len(members)), len(members) - 1)]] = True
+    return np.flatnonzero(~chosen), np.flatnonzero(chosen)
+
+
+def load_data(
+    name: str,
+    *,
+    root: Path | str | None = None,
+    validation: float = 0.1,
+    split_seed: int = 0,
+    size: int | None = None,
+    download: bool = True,
+) -> DataSet:
+    """The data set of a name, with its train / validation / test indices.
+
+    Parameters
+    ----------
+    name
+        A key of `SOURCES`, or `folder:PATH` for images in class folders, a directory or an archive.
+    root
+        Where the published files lie or are downloaded to; default `cache_folder()`.
+    validation, split_seed
+        The fraction of the training part set aside where the source has no validation part, and the
+        seed that chooses it.
+    size
+        For image folders: the side all images are scaled and cropped to.
+    download
+        Whether a missing file may be fetched.
+
+    Raises
+    ------
+    ValueError
+        Unknown name, wrong MD5, damaged or unsafe archive.
+    FileNotFoundError
+        Files missing and no network: the message names them and their place.
+    """
+    source = find_source(name)
+    if name.startswith("folder:"):
+        if not name.removeprefix("folder:").strip():
+            raise ValueError("folder: has no path behind it; write folder:PATH")
+        path = _expanded(name.removeprefix("folder:"))
+        if not path.is_dir() and not (path.is_file() and is_archive(path)):
+            raise FileNotFoundError(
+                f"{path}: no directory or archive (.tar, .tar.gz, .tar.xz, .zip) there"
+            )
+        pool = cached(
+            f"folder-{folder_mark(path)}-{size or 'asis'}", lambda: read_folder(path, size=size)
+        )
+    elif size is not None:
+        raise ValueError(f"data.size is for folder:PATH; {name} has its own size")
+    elif source.choices == ((),):
+        pool = pooled(source.read([]))
+    else:
+        paths = _locate(source, _expanded(root) if root else cache_folder(), download=download)
+        pool = cached(
+            f"{name}-{hashlib.md5(''.join(map(_digest, paths)).encode()).hexdigest()[:12]}",
+            lambda: source.read(paths),
+        )
+    return _assemble(name, source, pool, validation, split_seed)
+
+
+def _expanded(path: Path | str) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise FileNotFoundError(f"{path}: {error}") from error
+
+
+def _assemble(name: str, source: Source, pool: Pool, validation: float, split_seed: int) -> DataSet:
+    """The pool with indices; see the module's text for how missing parts are cut."""
+    index = {part: np.arange(start, stop) for part, (start, stop) in pool.parts.items()}
+    if "test" not in index and "validation" in index and "train" in index:
+        # ImageNet's convention: results are reported on the published validation part
+        index["test"] = index.pop("validation")
+    rest = index.get("train", index.get("all"))
+    if rest is None:
+        raise ValueError(f"{name}: there is no training part; found {', '.join(index)}")
+    test = index.get("test")
+    if test is None:
+        rest, test = _cut(rest, pool.labels, TEST_FRACTION, TEST_SEED)
+    train, held = (
+        (rest, index["validation"])
+        if "validation" in index
+        else _cut(rest, pool.labels, validation, split_seed)
+    )
+    mean, std = _moments(pool.images, train)
+    return DataSet(
+        name, pool.images, pool.labels, train, held, test, pool.classes, mean, std, source
+    )
+
+
+def _cut(
+    pool: NDArray[np.int64], labels: NDArray[np.int64], fraction: float, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    rest, chosen = stratified(labels[pool], fraction, seed=seed)
+    return pool[rest], pool[chosen]
+
+
+def _moments(
+    images: NDArray[np.uint8], train: NDArray[np.int64]
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Exact per-channel mean and standard deviation of pixels / 255, from a histogram of the bytes
+    in pieces of 4,096 images."""
+    counts = np.zeros((images.shape[1], 256), np.int64)
+    for start in range(0, len(train), 4096):
+        block = images[train[start : start + 4096]]
+        for channel in range(len(counts)):
+            counts[channel] += np.bincount(block[:, channel].ravel(), minlength=256)
+    levels = np.arange(256) / 255
+    weights = counts / counts.sum(1, keepdims=True)
+    mean = weights @ levels
+    std = np.sqrt(np.maximum(weights @ levels**2 - mean**2, 1e-12))
+    return tuple(mean.tolist()), tuple(std.tolist())

@@ -1,0 +1,207 @@
+"""Batch norms: torch's, with a backward pass that a GPU's compiler can keep in half precision, and
+the ghost batch norm.
+
+Generated code writes the gradient that a batch norm receives in float32, because torch's formula
+converts it first and uses it three times after. `batch_norm` uses the gradient as it is and lets
+every sum convert for itself: half of the bytes. In bfloat16 its statistics are plain sums, formed
+in one pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
+
+from nets.fast.fusion import for_gpu, memory_format, written
+
+__all__ = ["BatchNorm2d", "GhostBatchNorm2d", "batch_norm", "convert_ghost_batchnorm"]
+
+AXES = (0, 2, 3)
+
+
+class _BatchNorm(torch.autograd.Function):
+    """y = a x + b with a = s w and b = c - m a, s = (v + eps)^(-1/2), of the mean m and the
+    variance v; also m and v, without gradients.
+
+    With g the gradient of y, d = x - m, and n numbers in a channel: the gradient of c is sum g,
+    that of w is s sum g d, and that of x is a (g - sum g / n - s^2 d sum g d / n) = a g - (k x +
+    k0), with k = a s^2 sum g d / n and k0 = a sum g / n - k m. [Ioffe, Szegedy 2015]
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        mean, variance = _moments(x)
+        scale = written(torch.rsqrt(variance + eps))
+        a = written(scale * weight)
+        b = written(bias - mean * a)
+        ctx.save_for_backward(x, mean, scale, a)
+        ctx.mark_non_differentiable(mean, variance)
+        return _as_type(x * a[:, None, None] + b[:, None, None], x.dtype), mean, variance
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        g = gradients[0]
+        x, mean, scale, a = ctx.saved_tensors
+        count = x.numel() // x.shape[1]
+        sum_g = g.sum(AXES, dtype=mean.dtype)
+        sum_gd = (g * (x - mean[:, None, None])).sum(AXES, dtype=mean.dtype)
+        k = written(a * scale * scale * sum_gd / count)
+        k0 = written(a * sum_g / count - k * mean)
+        gx = g * a[:, None, None] - (x * k[:, None, None] + k0[:, None, None])
+        return (
+            _as_type(gx, x.dtype).contiguous(memory_format=memory_format(x)),
+            scale * sum_gd,
+            sum_g,
+            None,
+        )
+
+
+def _as_type(x: Tensor, dtype: torch.dtype) -> Tensor:
+    """x.to(dtype), not called where it would give x again: torch 2.11 compiles that to a gradient
+    of zeros."""
+    return x if x.dtype == dtype else x.to(dtype)
+
+
+def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and variance v per channel, in bfloat16 from the sums of x and x^2 in float32: one pass,
+    without a division for every number.
+
+    What cancels is a few times 2^-23 m^2 / v of the variance; the rounding of x to bfloat16, with
+    steps of 2^-7 m, has already moved it by up to 2^-14 m^2 / (12 v), which is more.
+    """
+    if x.dtype != torch.bfloat16:
+        variance, mean = torch.var_mean(
+            x.float() if x.dtype == torch.float16 else x, AXES, correction=0
+        )
+        return mean, variance
+    z = x.float()
+    mean, square = z.mean(AXES), (z * z).mean(AXES)
+    return mean, (square - mean * mean).clamp_min(0.0)
+
+
+def batch_norm(
+    x: Tensor, weight: Tensor, bias: Tensor, eps: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """(y, mean, variance): the batch norm of a training step, with the mean and the (biased)
+    variance of every channel.
+
+    Parameters
+    ----------
+    x
+        Shape (images, channels, height, width), more than one number in a channel.
+    weight, bias
+        Per channel.
+
+    Returns
+    -------
+    y
+        As x.
+    mean, variance
+        Shape (channels,), at least float32; no gradient flows through them. There are no second
+        derivatives.
+    """
+    result: tuple[Tensor, Tensor, Tensor] = _BatchNorm.apply(x, weight, bias, eps)  # type: ignore[no-untyped-call]
+    return result
+
+
+class BatchNorm2d(nn.BatchNorm2d):
+    """torch's batch norm; where a training step is compiled for a GPU, by `batch_norm`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The normalised batch; the running statistics move as torch's do."""
+        return (
+            self.formula(x)
+            if for_gpu(x) and self.training and x.numel() > x.shape[1]
+            else super().forward(x)
+        )
+
+    def formula(self, x: Tensor) -> Tensor:
+        """A training step's forward pass by `batch_norm`; torch's own where the norm is not of the
+        usual kind."""
+        momentum, mean, var, batches = (
+            self.momentum,
+            self.running_mean,
+            self.running_var,
+            self.num_batches_tracked,
+        )
+        if (
+            not self.track_running_stats
+            or momentum is None
+            or mean is None
+            or var is None
+            or batches is None
+            or self.weight is None
+            or self.bias is None
+        ):
+            return super().forward(x)
+        y, new_mean, variance = batch_norm(x, self.weight, self.bias, self.eps)
+        count = x.numel() // x.shape[1]
+        with torch.no_grad():
+            mean.lerp_(new_mean.to(mean.dtype), momentum)
+            var.lerp_((variance * (count / (count - 1))).to(var.dtype), momentum)
+            batches.add_(1)
+        return y
+
+
+class GhostBatchNorm2d(BatchNorm2d):
+    """Batch norm over `groups` parts of the batch by themselves, as on so many devices without
+    synchronisation.
+
+    The parts are those of `torch.tensor_split`, which is how the trainer cuts a batch among
+    processes; the running statistics become the mean of what each part alone would have made of
+    them. [Hoffer, Hubara, Soudry 2017]
+    """
+
+    groups: int = 1
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The normalised batch, every part by its own mean and variance; in eval mode the ordinary
+        batch norm."""
+        if (
+            not self.training
+            or self.groups == 1
+            or self.running_mean is None
+            or self.running_var is None
+            or self.momentum is None
+        ):
+            return super().forward(x)
+        momentum = self.momentum
+        means, variances, out = [], [], []
+        for part in x.tensor_split(self.groups):
+            mean, var = self.running_mean.clone(), self.running_var.clone()
+            out.append(
+                F.batch_norm(part, mean, var, self.weight, self.bias, True, momentum, self.eps)
+            )
+            means.append(mean)
+            variances.append(var)
+        with torch.no_grad():
+            self.running_mean.copy_(torch.stack(means).mean(0))
+            self.running_var.copy_(torch.stack(variances).mean(0))
+            if self.num_batches_tracked is not None:
+                self.num_batches_tracked.add_(1)
+        return torch.cat(out)
+
+
+def convert_ghost_batchnorm(model: nn.Module, groups: int) -> nn.Module:
+    """The model itself with every BatchNorm2d turned into a ghost batch norm of `groups` parts;
+    names and weights stay."""
+    for module in _batch_norms(model):
+        module.__class__ = GhostBatchNorm2d
+        module.groups = groups  # type: ignore[assignment]
+    return model
+
+
+def _batch_norms(model: nn.Module) -> Iterator[nn.Module]:
+    return (
+        module
+        for module in model.modules()
+        if type(module) in (nn.BatchNorm2d, BatchNorm2d, GhostBatchNorm2d)
+    )

@@ -1,0 +1,1 @@
+"""Poly-MgNet, MgNet and ResNet in PyTorch, their steps, coefficients and registry."""

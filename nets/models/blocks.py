@@ -1,0 +1,333 @@
+"""Smoothing steps and levels: u <- u + c with c = p(A) rho(f - A u), at any placement, in the plain
+and in the correction form.
+
+A level starts from features u_0 and the restricted residual g (on the first level u_0 = 0 and g =
+f). Its data are f = g + A u_0, so
+
+    f - A u = g - A e   with   e = u - u_0,
+
+because A is linear and shared by the level: the full approximation scheme and the correction scheme
+are one function. The correction form carries e. It needs no product for f, none for the first
+residual (e = 0), and none after the last step of the last level. The plain form computes every A u
+as it is written; it is kept for tests and as the yardstick of benchmarks.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mgtheory.polynomials.factors import Factor
+from mgtheory.polynomials.residual import ResidualPolynomial
+from nets.fast.fusion import for_gpu, written_gradient
+from nets.fast.norms import BatchNorm2d
+from nets.models.coefficients import Coefficients
+from nets.models.placements import RESIDUALS, Placement
+
+__all__ = [
+    "FORMS",
+    "Convolution",
+    "Level",
+    "SmoothingStep",
+    "operator_convolution",
+    "refuse_idle_operator",
+]
+
+FORMS = ("correction", "plain")
+
+
+def operator_convolution(
+    channels: int, *, kernel_size: int = 3, groups: int = 1, padding_mode: str = "zeros"
+) -> nn.Conv2d:
+    """A k x k convolution with as many channels out as in, "same" padding and no bias.
+
+    Raises
+    ------
+    ValueError
+        If the kernel size is even, or the groups do not divide the channels.
+    """
+    if kernel_size < 1 or kernel_size % 2 == 0:
+        raise ValueError(f"kernel_size is {kernel_size}, must be odd and positive")
+    if groups < 1 or channels % groups:
+        raise ValueError(f"groups is {groups}, must divide the {channels} channels")
+    if padding_mode not in ("zeros", "circular"):
+        raise ValueError(f"padding_mode is {padding_mode!r}, allowed are: zeros, circular")
+    mode: Literal["zeros", "circular"] = "circular" if padding_mode == "circular" else "zeros"
+    return nn.Conv2d(
+        channels,
+        channels,
+        kernel_size,
+        padding=kernel_size // 2,
+        groups=groups,
+        bias=False,
+        padding_mode=mode,
+    )
+
+
+def refuse_idle_operator(degree: int) -> None:
+    """ValueError where the last level's q has degree 1: its A would have no effect on the output.
+
+    The last level's residual is not used, so its A acts only between two products.
+    """
+    if degree == 1:
+        raise ValueError(
+            "the last level has a single step of degree 1: its A would have no effect on the output"
+            " and no gradient; give it two steps"
+        )
+
+
+class Convolution(nn.Module):
+    """c = B r with a convolution B of its own in place of a polynomial in A: MgNet's correction, no
+    product with A."""
+
+    kind = "convolution"
+    degree = 1
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        super().__init__()
+        self.conv = conv
+
+    def forward(self, operator: nn.Module, r: Tensor) -> Tensor:
+        """B r; the operator A is not used."""
+        return cast("Tensor", self.conv(r))
+
+
+class SmoothingStep(nn.Module):
+    """One step u <- u + c, c = p(A) rho(f - A u), with norm and activation where the placement puts
+    them.
+
+    Parameters
+    ----------
+    coefficients
+        `Coefficients` of one factor, or a `Convolution`.
+    channels
+        Width of the level.
+    placement
+        Where norm and activation stand.
+    residual
+        rho: ``bn_relu``, ``bn`` or ``identity``.
+    shared
+        Whether the coefficients belong to the level: then they are reached from here, but not
+        registered twice.
+
+    Attributes
+    ----------
+    norm, residual_norm
+        BatchNorm2d, or None where it is not used.
+    norm_position, activation_position
+        ``nowhere``, ``correction``, ``sum`` or ``operator``; a norm or activation at the level's
+        end is the level's, here ``nowhere``.
+    """
+
+    def __init__(
+        self,
+        coefficients: Coefficients | Convolution,
+        channels: int,
+        placement: Placement,
+        *,
+        residual: str = "bn_relu",
+        shared: bool = False,
+    ) -> None:
+        super().__init__()
+        if residual not in RESIDUALS:
+            raise ValueError(f"residual is {residual!r}, allowed are: {', '.join(RESIDUALS)}")
+        if placement.is_quadratic and coefficients.degree != 2:
+            raise ValueError(
+                f"placement {placement.name} is for factors of degree 2, but a {coefficients.kind}"
+                f" step has degree {coefficients.degree}"
+            )
+        self.placement = placement.name
+        self.residual = residual
+        self.norm_position = placement.norm if placement.norm != "level" else "nowhere"
+        self.activation_position = (
+            placement.activation if placement.activation != "level" else "nowhere"
+        )
+        self.residual_norm = BatchNorm2d(channels) if residual != "identity" else None
+        self.norm = BatchNorm2d(channels) if self.norm_position != "nowhere" else None
+        if shared:
+            self._shared = (coefficients,)  # in a tuple, so that it is not registered here as well
+        else:
+            self.own_coefficients = coefficients
+
+    @property
+    def coefficients(self) -> Coefficients | Convolution:
+        """The step's own coefficients, or those it shares with other steps of the level."""
+        return self._shared[0] if hasattr(self, "_shared") else self.own_coefficients
+
+    @property
+    def kind(self) -> str:
+        """Kind of factor, or ``convolution``."""
+        return self.coefficients.kind
+
+    def factor(self) -> Factor:
+        """The mgtheory factor with the current coefficients.
+
+        Raises
+        ------
+        ValueError
+            If the correction is a convolution and not a polynomial in A.
+        """
+        if not isinstance(self.coefficients, Coefficients):
+            raise ValueError(
+                "the correction of this step is a convolution B, not a polynomial in A"
+            )
+        return self.coefficients.factor()
+
+    def rho(self, d: Tensor) -> Tensor:
+        """The residual as it is smoothed: relu(bn(d)), bn(d) or d, for d = f - A u."""
+        if self.residual_norm is not None:
+            d = self.residual_norm(d)
+        return F.relu(d) if self.residual == "bn_relu" else d
+
+    def _at(self, position: str, x: Tensor) -> Tensor:
+        """The norm, then the activation, each where it stands at this position."""
+        if self.norm is not None and self.norm_position == position:
+            x = self.norm(x)
+        return F.relu(x) if self.activation_position == position else x
+
+    @property
+    def acts_on_sum(self) -> bool:
+        """Whether the norm or the activation acts on the updated features u + c."""
+        return "sum" in (self.norm_position, self.activation_position)
+
+    def correction(self, operator: nn.Module, r: Tensor) -> Tensor:
+        """c for r = rho(f - A u), with what acts on the correction or on its part with the
+        operator."""
+        if "operator" in (self.norm_position, self.activation_position):
+            first, second = cast("Coefficients", self.coefficients).parts(operator, r)
+            second = self._at("operator", second)
+            c = -second if first is None else first - second
+        else:
+            c = self.coefficients(operator, r)
+        return self._at("correction", c)
+
+    def finish(self, u: Tensor) -> Tensor:
+        """What acts on the updated features u + c."""
+        return self._at("sum", u)
+
+
+class Level(nn.Module):
+    """All of one resolution: the operator A, its smoothing steps, what acts once at the end, and
+    the residual for the next level.
+
+    Parameters
+    ----------
+    operator
+        The convolution A, shared by the steps.
+    steps
+        In the order of application.
+    placements
+        Those of the steps; the norm or activation at the level's end is built once if any of them
+        asks for it.
+    shared
+        Coefficients that belong to several steps, by name.
+    last
+        Whether no level follows: then no residual is returned (the plain form computes it and drops
+        it).
+    final_relu
+        Whether the residual for the next level is relu(f - A u), or f - A u as it is.
+    form
+        ``correction`` or ``plain``.
+    """
+
+    def __init__(
+        self,
+        operator: nn.Conv2d,
+        steps: list[SmoothingStep],
+        placements: list[Placement],
+        *,
+        shared: dict[str, nn.Module] | None = None,
+        last: bool = False,
+        final_relu: bool = True,
+        form: str = "correction",
+    ) -> None:
+        super().__init__()
+        if form not in FORMS:
+            raise ValueError(f"form is {form!r}, allowed are: {', '.join(FORMS)}")
+        self.A: nn.Conv2d = operator
+        self.final_relu = final_relu
+        self.form: str
+        self.steps = nn.ModuleList(steps)
+        if shared:
+            self.shared = nn.ModuleDict(shared)
+        self.norm = (
+            BatchNorm2d(operator.out_channels)
+            if any(p.norm == "level" for p in placements)
+            else None
+        )
+        self.activation = any(p.activation == "level" for p in placements)
+        self.last = last
+        self.form = form
+
+    @property
+    def smoothing_steps(self) -> list[SmoothingStep]:
+        """The steps with their type."""
+        return [cast("SmoothingStep", step) for step in self.steps]
+
+    def polynomial(self) -> ResidualPolynomial:
+        """q of the whole level with the current coefficients: the product of the steps' factors, in
+        Leja order."""
+        return ResidualPolynomial.from_factors([step.factor() for step in self.smoothing_steps])
+
+    @property
+    def degree(self) -> int:
+        """Degree of q of the whole level."""
+        return sum(step.coefficients.degree for step in self.smoothing_steps)
+
+    def finish(self, u: Tensor) -> Tensor:
+        """The norm and the activation after the level's last step."""
+        if self.norm is not None:
+            u = self.norm(u)
+        return F.relu(u) if self.activation else u
+
+    def forward(self, g: Tensor, u0: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """(u, relu(f - A u)) of the level's end, from the restricted residual g and the first
+        features u0 (None stands for 0)."""
+        return self._plain(g, u0) if self.form == "plain" else self._correction(g, u0)
+
+    def _end(self, residual: Tensor) -> Tensor:
+        return F.relu(residual) if self.final_relu else residual
+
+    def _correction(self, g: Tensor, u0: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        e: Tensor | None = None
+        g = written_gradient(g)
+        for step in self.smoothing_steps:
+            c = step.correction(self.A, step.rho(g if e is None else self._residual(g, e)))
+            e = written_gradient(c if e is None else e + c)
+            if step.acts_on_sum:
+                e = _without(u0, step.finish(_with(u0, e)))
+        if e is None:
+            raise ValueError("a level without steps")
+        u = written_gradient(_with(u0, e))
+        if self.norm is not None or self.activation:
+            u = self.finish(u)
+            e = None if self.last else _without(u0, u)
+        return u, None if self.last or e is None else self._end(self._residual(g, e))
+
+    def _residual(self, g: Tensor, e: Tensor) -> Tensor:
+        """g - A e. Compiled for a GPU it is g + (-A) e: then g and A e have one and the same
+        gradient, which is written once."""
+        if for_gpu(e):
+            bias = None if self.A.bias is None else -self.A.bias
+            return g + cast("Tensor", self.A._conv_forward(e, -self.A.weight, bias))
+        return cast("Tensor", g - self.A(e))
+
+    def _plain(self, g: Tensor, u0: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        u = torch.zeros_like(g) if u0 is None else u0
+        f = g if u0 is None else g + self.A(u0)
+        for step in self.smoothing_steps:
+            u = step.finish(u + step.correction(self.A, step.rho(f - self.A(u))))
+        u = self.finish(u)
+        residual = self._end(f - self.A(u))
+        return u, None if self.last else residual
+
+
+def _with(u0: Tensor | None, e: Tensor) -> Tensor:
+    return e if u0 is None else u0 + e
+
+
+def _without(u0: Tensor | None, u: Tensor) -> Tensor:
+    return u if u0 is None else u - u0

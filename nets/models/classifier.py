@@ -1,0 +1,77 @@
+"""Poly-MgNet: a classifier whose levels are multigrid levels and whose blocks are smoothing steps
+with polynomials in A.
+
+Level 1: f = relu(bn(stem(x))), u = 0. Between levels: u <- Pi u, f <- R relu(f - A u) + A_next u
+with depthwise 3x3 convolutions Pi and R of stride 2. After the last level: average of u over the
+image, linear classifier. [van Betteray, Rottmann, Kahl 2025, arXiv 2503.10594]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nets.fast.norms import BatchNorm2d
+from nets.models.blocks import FORMS, Level
+from nets.models.spec import ModelSpec
+
+
+class MultigridClassifier(nn.Module):
+    """Stem, levels with transfers between them, classifier: the frame of Poly-MgNet and MgNet.
+
+    Attributes
+    ----------
+    spec
+        Name and options that rebuild the model through `create_model`; set there.
+    levels, transfers
+        ModuleLists; `transfers` has one element less.
+    """
+
+    spec: ModelSpec | None = None
+
+    def __init__(
+        self,
+        levels: Sequence[Level],
+        transfers: Sequence[nn.Module],
+        *,
+        in_channels: int,
+        num_classes: int,
+        kernel_size: int = 3,
+    ) -> None:
+        super().__init__()
+        first, last = levels[0].A.in_channels, levels[-1].A.in_channels
+        self.stem = nn.Conv2d(in_channels, first, kernel_size, padding=kernel_size // 2, bias=False)
+        self.stem_norm = BatchNorm2d(first)
+        self.levels = nn.ModuleList(levels)
+        self.transfers = nn.ModuleList(transfers)
+        self.fc = nn.Linear(last, num_classes)
+
+    @property
+    def multigrid_levels(self) -> list[Level]:
+        """The levels with their type."""
+        return [cast("Level", level) for level in self.levels]
+
+    def features(self, x: Tensor) -> Tensor:
+        """u at the end of the last level, shape (images, channels, height, width)."""
+        g, u = F.relu(self.stem_norm(self.stem(x))), None
+        for level, transfer in zip(self.levels, [*self.transfers, None]):
+            u, residual = level(g, u)
+            if transfer is not None:
+                u, g = transfer(u, residual)
+        return cast("Tensor", u)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Class scores, shape (images, classes), of images of shape (images, in_channels, height,
+        width)."""
+        return cast("Tensor", self.fc(self.features(x).mean(dim=(2, 3))))
+
+    def set_form(self, form: str) -> None:
+        """Switch all levels between ``correction`` and ``plain``: the same function and parameters,
+        other costs."""
+        if form not in FORMS:
+            raise ValueError(f"form is {form!r}, allowed are: {', '.join(FORMS)}")
+        for level in self.multigrid_levels:
+            level.form = form

@@ -1,0 +1,121 @@
+"""What rebuilds a model: its registered name and its options as JSON types, and how options are
+spelled out per level."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    pass
+from nets.models.spec import MOST_CHANNELS, _is_count
+
+
+def level_channels(
+    default: Sequence[int],
+    *,
+    channels: Sequence[int] | None,
+    width: float | None,
+    levels: int | None,
+) -> tuple[int, ...]:
+    """Channels of every level from the options of a model.
+
+    Parameters
+    ----------
+    default
+        The published channels.
+    channels
+        All of them, or None.
+    width
+        An int is the channels of the first level, a float a factor for all; the proportions of
+        `default` are kept. Not with `channels`.
+    levels
+        How many: the first of them; beyond the default's, the last is repeated. Not with
+        `channels`.
+
+    Raises
+    ------
+    ValueError
+        For values that are not positive, or options that exclude one another.
+    """
+    if channels is not None:
+        if width is not None or levels is not None:
+            raise ValueError(
+                "channels gives the width of every level: width and levels cannot be given as well"
+            )
+        if (
+            not isinstance(channels, list | tuple)
+            or not channels
+            or any(not _is_count(c) for c in channels)
+        ):
+            raise ValueError(
+                f"channels is {channels!r}, must be positive whole numbers, one per level"
+            )
+        return tuple(int(c) for c in channels)
+    count = len(default) if levels is None else levels
+    if not _is_count(count) or count > 16:
+        raise ValueError(f"levels is {levels!r}, must be a whole number from 1 to 16")
+    if width is None:
+        first = default[0]
+    elif not _is_count(width) and not (
+        isinstance(width, float) and math.isfinite(width) and round(width * default[0]) >= 1
+    ):
+        raise ValueError(
+            f"width is {width!r}, must be a whole number of channels >= 1 or a float factor that"
+            " leaves at least one channel"
+        )
+    else:
+        first = width if isinstance(width, int) else round(width * default[0])
+    if first > MOST_CHANNELS:
+        raise ValueError(
+            f"width is {width!r}, which gives the first level {first:,} channels; allowed are"
+            f" {MOST_CHANNELS:,}"
+        )
+    padded = [*default[:count], *[default[-1]] * (int(count) - len(default))]
+    return tuple(max(1, first * c // default[0]) for c in padded)
+
+
+def per_level(value: Any, levels: int, *, what: str) -> tuple[Any, ...]:
+    """One entry per level from one for all: sequences of names for `factors`, numbers for anything
+    else.
+
+    Raises
+    ------
+    ValueError
+        If a list has not one entry per level, or an entry is empty.
+    """
+    if what == "factors":
+        if (
+            not isinstance(value, list | tuple)
+            or not value
+            or not all(isinstance(v, str | list | tuple) for v in value)
+        ):
+            raise ValueError(
+                f"factors is {value!r}, must be a list of kinds for all levels or one list per"
+                " level"
+            )
+        entries: list[Any] = (
+            [tuple(value)] * levels
+            if all(isinstance(v, str) for v in value)
+            else [tuple(v) for v in value]
+        )
+        if not all(isinstance(kind, str) for entry in entries for kind in entry):
+            raise ValueError(
+                f"factors is {value!r}, must be a list of kinds for all levels or one list per"
+                " level"
+            )
+        if not all(entries):
+            raise ValueError("factors: a level has no step, it needs at least one")
+    else:
+        entries = list(value) if isinstance(value, list | tuple) else [value] * levels
+        if not all(map(_is_count, entries)):
+            raise ValueError(
+                f"{what} is {value!r}, must be positive whole numbers, one for all levels or one"
+                " per level"
+            )
+    if len(entries) != levels:
+        raise ValueError(
+            f"{what} has {len(entries)} entries for {levels} levels, must have one per level"
+        )
+    return tuple(entries)

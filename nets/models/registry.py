@@ -1,0 +1,285 @@
+"""The models by name: a registry of entries (class, defaults, one line), patterns for the families
+p<d>, q<n> and resnet<6n+2>.
+
+``create_model(name, **overrides)`` takes the entry's defaults, replaces what is overridden and
+keeps name and overrides as ``model.spec``, from which the same architecture is built again. Models
+are plain ``nn.Module`` objects.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from nets.models.classifier import MultigridClassifier
+from nets.models.coefficients import MAX_GENERAL_DEGREE
+from nets.models.mgnet import MgNet
+from nets.models.options import level_channels, per_level
+from nets.models.polymgnet import PolyMgNet
+from nets.models.resnet import ResNet
+from nets.models.spec import ModelSpec
+
+__all__ = [
+    "MODELS",
+    "PATTERNS",
+    "ModelEntry",
+    "count_parameters",
+    "create_model",
+    "is_multigrid",
+    "list_models",
+    "model_entry",
+    "model_options",
+    "reset_weights",
+]
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """A registered model: the class, what it is called with, and one line on what it is."""
+
+    build: type[nn.Module]
+    summary: str
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+
+
+MIXED = {
+    "linear": "regular",
+    "real_pair": "regular",
+    "symmetric_pair": "regular",
+    "complex_pair": "outside",
+    "general": "regular",
+}
+SYMMETRIC, COMPLEX = "symmetric_pair", "complex_pair"
+
+
+def _poly(summary: str, *factors: str, **defaults: Any) -> ModelEntry:
+    return ModelEntry(
+        PolyMgNet, summary, {"channels": (64, 128, 256, 256), "factors": factors, **defaults}
+    )
+
+
+def _resnet(summary: str, channels: Sequence[int], steps: int, **defaults: Any) -> ModelEntry:
+    return ModelEntry(ResNet, summary, {"channels": tuple(channels), "steps": steps, **defaults})
+
+
+def _general(match: re.Match[str]) -> ModelEntry:
+    degree = int(match[1])
+    if not 2 <= degree <= MAX_GENERAL_DEGREE:
+        raise ValueError(
+            f"model p{degree}: the degree must be from 2 to {MAX_GENERAL_DEGREE} (with 1, the last"
+            " level's A would have no effect; higher ones are products of factors, e.g."
+            " factors=[...])"
+        )
+    return _poly(
+        f"Poly-MgNet, one general polynomial of degree {degree} a level", f"general{degree}"
+    )
+
+
+def _linear(match: re.Match[str]) -> ModelEntry:
+    steps = int(match[1])
+    if not 2 <= steps <= 64:
+        raise ValueError(
+            f"model q{steps}: the number of linear steps must be from 2 to 64 (with 1, the last"
+            " level's A would have no effect)"
+        )
+    return _poly(f"Poly-MgNet, {steps} linear steps a level", *["linear"] * steps)
+
+
+def _six_n_plus_two(match: re.Match[str]) -> ModelEntry:
+    depth, pre = int(match[2]), match[1] is not None
+    if depth < 8 or depth % 6 != 2:
+        raise ValueError(
+            f"model {match[0]}: the depth must be 18, or 6n + 2 with n >= 1 (20, 32, 44, 56, 110,"
+            " ...)"
+        )
+    summary = f"ResNet-{depth}, option A shortcuts" + (", pre-activation" if pre else "")
+    return _resnet(summary, (16, 32, 64), (depth - 2) // 6, shortcut="pad", preactivation=pre)
+
+
+MODELS: dict[str, ModelEntry] = {
+    "q2": _poly("Poly-MgNet, 2 linear steps a level", "linear", "linear"),
+    "g4": _poly("Poly-MgNet, 2 symmetric pairs a level", SYMMETRIC, SYMMETRIC),
+    "g6": _poly(
+        "Poly-MgNet, 2 symmetric pairs and 1 complex pair a level",
+        SYMMETRIC,
+        SYMMETRIC,
+        COMPLEX,
+        placement=MIXED,
+    ),
+    "g8": _poly(
+        "Poly-MgNet, 3 symmetric pairs and 1 complex pair a level",
+        SYMMETRIC,
+        SYMMETRIC,
+        SYMMETRIC,
+        COMPLEX,
+        placement=MIXED,
+    ),
+    "r4": _poly("Poly-MgNet, 2 real pairs a level", "real_pair", "real_pair"),
+    "p2": _poly("Poly-MgNet, one general polynomial of degree 2 a level", "general2"),
+    "p3": _poly("Poly-MgNet, one general polynomial of degree 3 a level", "general3"),
+    "p4": _poly("Poly-MgNet, one general polynomial of degree 4 a level", "general4"),
+    "mgnet": ModelEntry(
+        MgNet, "MgNet, one B a level", {"channels": (256, 256, 256, 256), "steps": 2}
+    ),
+    "preact_mgnet": ModelEntry(
+        MgNet,
+        "MgNet, pre-activation",
+        {"channels": (256, 256, 256, 256), "steps": 2, "placement": "plain"},
+    ),
+    "resnet18": _resnet("ResNet-18 with the stem for small images", (64, 128, 256, 512), 2),
+    "resnet20": _resnet("ResNet-20, option A shortcuts", (16, 32, 64), 3, shortcut="pad"),
+    "preact_resnet18": _resnet(
+        "ResNet-18, pre-activation", (64, 128, 256, 512), 2, preactivation=True
+    ),
+    "preact_resnet20": _resnet(
+        "ResNet-20, option A shortcuts, pre-activation",
+        (16, 32, 64),
+        3,
+        shortcut="pad",
+        preactivation=True,
+    ),
+}
+
+PATTERNS: dict[str, tuple[str, Callable[[re.Match[str]], ModelEntry]]] = {
+    "p<d>": (r"p([1-9][0-9]*)", _general),
+    "q<n>": (r"q([1-9][0-9]*)", _linear),
+    "resnet<6n+2>": (r"(preact_)?resnet([1-9][0-9]*)", _six_n_plus_two),
+}
+
+
+def list_models() -> list[str]:
+    """The registered names; p<d>, q<n>, resnet<6n+2> and preact_resnet<6n+2> are understood for
+    other numbers too."""
+    return list(MODELS)
+
+
+def model_entry(name: str) -> ModelEntry:
+    """The entry of a name, from the registry or a pattern.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name; it lists the known ones.
+    """
+    if isinstance(name, str) and name in MODELS:
+        return MODELS[name]
+    for pattern, make in PATTERNS.values():
+        match = re.fullmatch(pattern, name) if isinstance(name, str) else None
+        if match:
+            return make(match)
+    raise ValueError(f"unknown model {name!r}, known are: {', '.join([*MODELS, *PATTERNS])}")
+
+
+def model_options(name: str) -> list[str]:
+    """The options that `create_model` takes for this model."""
+    build = model_entry(name).build
+    return [
+        *inspect.signature(build).parameters,
+        "width",
+        "levels",
+        *(["steps"] if build is PolyMgNet else []),
+    ]
+
+
+def create_model(
+    name: str, *, generator: torch.Generator | None = None, **overrides: Any
+) -> nn.Module:
+    """A new model of the registry, in training mode, weights at torch's default start and
+    polynomial coefficients at 1.
+
+    Parameters
+    ----------
+    name
+        One of `list_models()`, or a name of a pattern such as ``p5``.
+    generator
+        Draws the weights; None is torch's global generator.
+    overrides
+        Options of the model's class, and for all models ``width`` (an int: channels of the first
+        level, the others in proportion; a float: a factor for all), ``levels`` (how many) and
+        ``steps`` (per level; where all steps of the model are of one kind). ``channels`` gives
+        every level's width and replaces width and levels.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name or option, or a value that does not fit; it lists what is allowed.
+    """
+    entry = model_entry(name)
+    allowed = model_options(name)
+    for option in overrides:
+        if option not in allowed:
+            close = difflib.get_close_matches(option, allowed, n=1)
+            hint = f" (did you mean {close[0]}?)" if close else ""
+            raise ValueError(
+                f"{name} has no option {option!r}{hint}; it takes: {', '.join(allowed)}"
+            )
+    given = {key: value for key, value in overrides.items() if value is not None}
+    spec = ModelSpec(name, given)
+    options = {**entry.defaults, **given}
+    sizes = {key: given.pop(key, None) for key in ("channels", "width", "levels")}
+    channels = level_channels(entry.defaults["channels"], **sizes)
+    options = {key: value for key, value in options.items() if key not in sizes} | {
+        "channels": channels
+    }
+    if entry.build is PolyMgNet and "steps" in options:
+        options["factors"] = _repeated(
+            name, options["factors"], options.pop("steps"), len(channels), "factors" in given
+        )
+    for option in ("in_channels", "num_classes", "kernel_size", "groups"):
+        value = options.get(option, 1)
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"{option} is {value!r}, must be a positive whole number")
+    for option in ("train_coefficients", "preactivation"):
+        if not isinstance(options.get(option, True), bool):
+            raise ValueError(f"{option} is {options[option]!r}, allowed are: true, false")
+    model = entry.build(**options)
+    model.spec = spec  # type: ignore[assignment]
+    if generator is not None:
+        reset_weights(model, generator=generator)
+    return model
+
+
+def _repeated(
+    name: str, factors: Sequence[str], steps: Any, levels: int, explicit: bool
+) -> list[list[str]]:
+    """The factors for `steps` steps a level, where there is only one kind to repeat."""
+    if explicit or len(set(factors)) != 1:
+        raise ValueError(
+            f"{name} has steps of several kinds or factors are given: give the factors of each"
+            " level and not steps"
+        )
+    return [[factors[0]] * count for count in per_level(steps, levels, what="steps")]
+
+
+def reset_weights(model: nn.Module, *, generator: torch.Generator | None = None) -> None:
+    """Draw every convolution and linear layer anew: uniform in ±1/sqrt(fan_in), torch's default,
+    from one generator.
+
+    Norms go back to weight 1, bias 0 and fresh statistics; polynomial coefficients stay.
+    """
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            bound = module.weight[0].numel() ** -0.5
+            with torch.no_grad():
+                module.weight.uniform_(-bound, bound, generator=generator)
+                if module.bias is not None:
+                    module.bias.uniform_(-bound, bound, generator=generator)
+        elif isinstance(module, nn.BatchNorm2d):
+            module.reset_parameters()
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Trainable weights, shared ones once."""
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+def is_multigrid(model: nn.Module) -> bool:
+    """Whether the model has levels with an operator A (Poly-MgNet and MgNet), and not a ResNet."""
+    return isinstance(model, MultigridClassifier)

@@ -1,0 +1,174 @@
+"""ResNets for small images, the yardsticks: ResNet-18 with projections, the 6n+2 family with option
+A, and their pre-activation forms.
+
+A block adds to its input x two 3x3 convolutions, each with a norm and a relu. Original [He et al.
+2016, arXiv 1512.03385]: relu(x + bn(conv(relu(bn(conv x))))). Pre-activation [He et al. 2016, arXiv
+1603.05027]: x + conv(relu(bn(conv(relu(bn x))))), with one more relu(bn(.)) before the classifier.
+Where the shape changes, x goes through a 1x1 convolution (``projection``; with a norm in the
+original form, without in the pre-activation form, behind its first relu) or is subsampled and
+padded with zero channels (``pad``, option A).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nets.fast.norms import BatchNorm2d
+from nets.models.options import per_level
+from nets.models.spec import ModelSpec
+
+__all__ = ["BasicBlock", "ResNet", "Shortcut"]
+
+
+class Shortcut(nn.Module):
+    """x in the shape of the block's output: unchanged, projected by a 1x1 convolution, or
+    subsampled and padded with zero channels."""
+
+    def __init__(self, fine: int, coarse: int, *, stride: int, kind: str, norm: bool) -> None:
+        super().__init__()
+        self.stride = stride
+        self.padding = coarse - fine
+        same = stride == 1 and fine == coarse
+        self.conv = (
+            nn.Conv2d(fine, coarse, 1, stride=stride, bias=False)
+            if kind == "projection" and not same
+            else None
+        )
+        self.norm = BatchNorm2d(coarse) if self.conv is not None and norm else None
+        if kind == "pad" and coarse < fine:
+            raise ValueError(
+                f"channels fall from {fine} to {coarse}: option A can only add channels; use"
+                " shortcut='projection'"
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x in the shape of the block's output."""
+        if self.conv is not None:
+            x = self.conv(x)
+            return x if self.norm is None else cast("Tensor", self.norm(x))
+        if self.stride > 1:
+            x = x[:, :, :: self.stride, :: self.stride]
+        if self.padding:
+            x = F.pad(x, (0, 0, 0, 0, self.padding // 2, self.padding - self.padding // 2))
+        return x
+
+
+class BasicBlock(nn.Module):
+    """Two convolutions with norms and relus beside a shortcut, in original or pre-activation
+    order."""
+
+    def __init__(
+        self,
+        fine: int,
+        coarse: int,
+        *,
+        stride: int,
+        shortcut: str,
+        preactivation: bool,
+        kernel_size: int = 3,
+        groups: int = 1,
+    ) -> None:
+        super().__init__()
+        pad = kernel_size // 2
+        self.preactivation = preactivation
+        self.norm1 = BatchNorm2d(fine if preactivation else coarse)
+        self.conv1 = nn.Conv2d(
+            fine, coarse, kernel_size, stride=stride, padding=pad, groups=groups, bias=False
+        )
+        self.norm2 = BatchNorm2d(coarse)
+        self.conv2 = nn.Conv2d(coarse, coarse, kernel_size, padding=pad, groups=groups, bias=False)
+        self.shortcut = Shortcut(fine, coarse, stride=stride, kind=shortcut, norm=not preactivation)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The block's output, `coarse` channels, the image divided by the stride."""
+        if self.preactivation:
+            active = F.relu(self.norm1(x))
+            x = self.shortcut(active) if self.shortcut.conv is not None else self.shortcut(x)
+            return cast("Tensor", x + self.conv2(F.relu(self.norm2(self.conv1(active)))))
+        active = F.relu(self.norm1(self.conv1(x)))
+        return F.relu(self.shortcut(x) + self.norm2(self.conv2(active)))
+
+
+class ResNet(nn.Module):
+    """Stem 3x3, stages of `BasicBlock`s (each but the first halves the image), average pool, linear
+    classifier.
+
+    Parameters
+    ----------
+    channels
+        Width of each stage.
+    steps
+        Blocks, one number for all stages or one per stage.
+    shortcut
+        ``projection`` or ``pad`` (option A).
+    preactivation
+        The order of norm, relu and convolution.
+    kernel_size, groups
+        Of the blocks' convolutions (kernel size also of the stem).
+    """
+
+    spec: ModelSpec | None = None
+
+    def __init__(
+        self,
+        *,
+        channels: Sequence[int] = (64, 128, 256, 512),
+        steps: int | Sequence[int] = 2,
+        shortcut: str = "projection",
+        preactivation: bool = False,
+        in_channels: int = 3,
+        num_classes: int = 10,
+        kernel_size: int = 3,
+        groups: int = 1,
+    ) -> None:
+        super().__init__()
+        if shortcut not in ("projection", "pad"):
+            raise ValueError(f"shortcut is {shortcut!r}, allowed are: projection, pad")
+        if kernel_size < 1 or kernel_size % 2 == 0:
+            raise ValueError(f"kernel_size is {kernel_size}, must be odd and positive")
+        if groups < 1 or any(c % groups for c in channels):
+            raise ValueError(f"groups is {groups}, must divide the channels {list(channels)}")
+        self.stem = nn.Conv2d(
+            in_channels, channels[0], kernel_size, padding=kernel_size // 2, bias=False
+        )
+        self.stem_norm = None if preactivation else BatchNorm2d(channels[0])
+        self.stages = nn.ModuleList()
+        fine = channels[0]
+        for i, (coarse, count) in enumerate(
+            zip(channels, per_level(steps, len(channels), what="steps"))
+        ):
+            blocks = []
+            for j in range(count):
+                stride = 2 if i > 0 and j == 0 else 1
+                block = BasicBlock(
+                    fine,
+                    coarse,
+                    stride=stride,
+                    shortcut=shortcut,
+                    preactivation=preactivation,
+                    kernel_size=kernel_size,
+                    groups=groups,
+                )
+                blocks.append(block)
+                fine = coarse
+            self.stages.append(nn.Sequential(*blocks))
+        self.final_norm = BatchNorm2d(fine) if preactivation else None
+        self.fc = nn.Linear(fine, num_classes)
+
+    def features(self, x: Tensor) -> Tensor:
+        """The last stage's output, shape (images, channels, height, width)."""
+        x = self.stem(x)
+        if self.stem_norm is not None:
+            x = F.relu(self.stem_norm(x))
+        for stage in self.stages:
+            x = stage(x)
+        return x if self.final_norm is None else F.relu(self.final_norm(x))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Class scores, shape (images, classes), of images of shape (images, in_channels, height,
+        width)."""
+        return cast("Tensor", self.fc(self.features(x).mean(dim=(2, 3))))

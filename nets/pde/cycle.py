@@ -1,0 +1,392 @@
+"""The bridge: a multigrid cycle made of the networks' own levels, equal to the scipy.sparse cycle,
+differentiable and batched.
+
+With norms and relus removed (placement ``plain``, residual ``identity``), A the problem's stencil
+on one channel, R full weighting and an up-leg with linear interpolation, the levels of
+`nets.models.blocks` are a multigrid cycle. It runs on any device; its polynomial coefficients are
+parameters, so that roots can be learned on the equation (`nets.learn_smoother`), scored by
+mgtheory, moved into a network by ``file:init.json``, and a network's polynomial used here or in
+`mgtheory.Hierarchy` in turn.
+
+Every level's equation is divided by s_l = b_l / b_0, the ratio of the largest eigenvalues: then one
+and the same polynomial serves all levels (for Poisson A is the h = 1 stencil over h_0^2 everywhere
+and the restricted residual gains the factor 4).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import product
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mgtheory.multigrid.hierarchy import Hierarchy
+from mgtheory.multigrid.solution import Cycle, check_cycle
+from mgtheory.polynomials.residual import ResidualPolynomial
+from mgtheory.problems.grids import Boundary
+from mgtheory.problems.problem import Problem
+from mgtheory.smoothers import PolynomialSmoothing
+from nets.models.blocks import Level, SmoothingStep
+from nets.models.coefficients import Coefficients, make_coefficients
+from nets.models.placements import PLACEMENTS
+
+__all__ = ["MultigridCycle"]
+
+CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+APPLY = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
+WEIGHTING = (0.25, 0.5, 0.25)
+
+
+class GridTransfer(nn.Module):
+    """R, full weighting by a convolution of stride 2, and P = 2^d R^T, linear interpolation, on the
+    coarsened axes of a nested grid.
+
+    On Dirichlet grids of odd size there is no padding: the first coarse point is the second fine
+    one. On periodic grids of even size the padding is circular. `gain` multiplies R.
+    """
+
+    weight: Tensor
+
+    def __init__(self, axes: Sequence[int], dim: int, *, periodic: bool, gain: float) -> None:
+        super().__init__()
+        self.dim, self.gain = dim, gain
+        self.stride = tuple(2 if j in axes else 1 for j in range(dim))
+        self.pad = [1 if periodic and s == 2 else 0 for s in self.stride]
+        kernel = torch.ones((), dtype=torch.float64)
+        for s in self.stride:
+            kernel = kernel[..., None] * torch.tensor(
+                WEIGHTING if s == 2 else (1.0,), dtype=torch.float64
+            )
+        self.register_buffer("weight", kernel[None, None])
+
+    def restrict(self, r: Tensor) -> Tensor:
+        """gain * R r."""
+        # circular: the coarse points are the even fine ones
+        padding = [p for q in reversed(self.pad) for p in (q, 0)]
+        if any(padding):
+            r = F.pad(r, padding, mode="circular")
+        return self.gain * APPLY[self.dim](r, self.weight, stride=self.stride)
+
+    def interpolate(self, e: Tensor) -> Tensor:
+        """P e."""
+        e = TRANSPOSED[self.dim](
+            e, self.weight * 2.0 ** sum(s == 2 for s in self.stride), stride=self.stride
+        )
+        for axis, pad in enumerate(self.pad, start=2):
+            if pad:  # the first entry lies at index -1 and belongs to the last point
+                n = e.shape[axis] - 1
+                first = e.narrow(axis, 0, 1)
+                e = e.narrow(axis, 1, n)
+                e = torch.cat(
+                    [e.narrow(axis, 0, n - 1), e.narrow(axis, n - 1, 1) + first], dim=axis
+                )
+        return e
+
+
+def stencil_of(A: Any, shape: Sequence[int], *, periodic: bool) -> NDArray[np.float64]:
+    """The 3^d stencil of a constant-coefficient matrix, read from its entries and checked on a
+    random vector.
+
+    Raises
+    ------
+    ValueError
+        If the matrix is not such a stencil with zero (or periodic) continuation.
+    """
+    shape = tuple(int(n) for n in shape)
+    kernel = np.zeros((3,) * len(shape))
+    for offset in product((-1, 0, 1), repeat=len(shape)):
+        row = tuple(n // 2 if periodic else max(0, -k) for n, k in zip(shape, offset))
+        column = tuple((i + k) % n if periodic else i + k for i, k, n in zip(row, offset, shape))
+        # else the neighbour lies outside for every point
+        if all(i < n and j < n for i, j, n in zip(row, column, shape)):
+            entry = A[
+                int(np.ravel_multi_index(row, shape)), int(np.ravel_multi_index(column, shape))
+            ]
+            kernel[tuple(k + 1 for k in offset)] = entry
+    x = np.random.default_rng(0).standard_normal(shape)
+    padded = np.pad(x, 1, mode="wrap") if periodic else np.pad(x, 1)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (3,) * len(shape))
+    applied = np.tensordot(windows, kernel, len(shape))
+    if (periodic and min(shape) < 3) or not np.allclose(
+        applied.ravel(), A @ x.ravel(), rtol=0, atol=1e-11 * np.abs(kernel).sum()
+    ):
+        raise ValueError(
+            f"on the grid {shape} the operator is no constant stencil of 3 points per axis, which"
+            " the bridge needs"
+        )
+    return kernel
+
+
+class MultigridCycle(nn.Module):
+    """x <- x + M^-1 (b - A x): one V-, W- or F-cycle on batches of grid functions, with learned
+    smoothing polynomials.
+
+    Parameters
+    ----------
+    problem
+        A model problem that convolutions can express: constant coefficients (a stencil of 3 points
+        per axis); Dirichlet boundaries with sizes that stay odd (31 -> 15 -> 7), or periodic ones
+        with even sizes (64 -> 32), so that every coarse point is a fine one. Not Neumann: its
+        unknowns are cell-centred, coarse ones lie between fine ones, and its stencil is another one
+        at the boundary.
+    smoother
+        A `ResidualPolynomial` for A on the finest level (scaled to the others), or a family's name
+        with `degree`.
+    pre, post
+        Smoothings on every level before and after the coarse-grid correction.
+    cycle
+        ``V``, ``W`` or ``F``. Full multigrid is no iteration but a way to the first iterate:
+        ``hierarchy().solve(b, cycle="FMG")`` has it, with the learned polynomials.
+    shared
+        One set of coefficients for all levels (in the finest level's scale), or one per level and
+        per leg.
+    parameterisation
+        ``weights`` or ``roots``, see `nets.models.coefficients`.
+    options
+        Of `mgtheory.Hierarchy.build`: coarsening, axes, coarsest, max_levels.
+
+    Raises
+    ------
+    ValueError
+        For a problem or an option that the convolutions cannot express.
+    """
+
+    coarse_inverse: Tensor
+
+    def __init__(
+        self,
+        problem: Problem,
+        *,
+        smoother: ResidualPolynomial | str = "chebyshev",
+        degree: int | None = None,
+        pre: int = 1,
+        post: int = 1,
+        cycle: str = "V",
+        shared: bool = True,
+        parameterisation: str = "weights",
+        **options: Any,
+    ) -> None:
+        super().__init__()
+        if problem.boundary is Boundary.NEUMANN:
+            raise ValueError(
+                "boundary neumann: its grids are cell-centred; allowed are dirichlet with odd sizes"
+                " and periodic with even ones"
+            )
+        if problem.polynomial is None:
+            raise ValueError(
+                f"{problem.name} has variable coefficients; allowed are problems with constant"
+                " ones, as a convolution has them"
+            )
+        if pre < 0 or post < 0 or pre + post == 0:
+            raise ValueError(
+                f"pre is {pre}, post is {post}: neither may be negative and one must be positive"
+            )
+        if not isinstance(smoother, ResidualPolynomial) and degree is None:
+            degree = 2
+        # FMG solves once from x = 0, it is no map x -> x to be iterated and learned
+        self.kind = check_cycle(cycle, without=(Cycle.FMG,))
+        self.problem, self.pre, self.post, self.shared, self.options = (
+            problem,
+            pre,
+            post,
+            shared,
+            dict(options),
+        )
+        hierarchy = Hierarchy.build(
+            problem, smoother=smoother, degree=degree, pre=pre, post=post, **options
+        )
+        if len(hierarchy.levels) < 2:
+            raise ValueError(
+                f"the grid {problem.shape} has no coarser one: a cycle needs at least two levels"
+            )
+        periodic = problem.boundary is Boundary.PERIODIC
+        sizes = [level.smoothing_interval()[1] for level in hierarchy.levels]
+        self.scales = [b / sizes[0] for b in sizes]
+        self.shapes = [tuple(level.shape) for level in hierarchy.levels]
+        first = self._polynomial_of(hierarchy.levels[0])
+        common = self._coefficients(first, parameterisation) if shared else None
+        down, up, transfers = [], [], []
+        for i, level in enumerate(hierarchy.levels[:-1]):
+            self._check_nested(level.shape, hierarchy.levels[i + 1].shape, level.axes, periodic)
+            kernel = stencil_of(level.A, level.shape, periodic=periodic) / self.scales[i]
+            own = self._polynomial_of(level).scaled(1.0 / self.scales[i])
+            legs = []
+            for count in (pre, post):
+                factors = common or self._coefficients(own, parameterisation)
+                legs.append(self._leg(kernel, factors, count, periodic))
+            down.append(legs[0])
+            up.append(legs[1])
+            gain = self.scales[i] / self.scales[i + 1]
+            transfers.append(GridTransfer(level.axes, problem.dim, periodic=periodic, gain=gain))
+        self.common = nn.ModuleList(common) if common else None
+        self.down, self.up, self.transfers = (
+            nn.ModuleList(down),
+            nn.ModuleList(up),
+            nn.ModuleList(transfers),
+        )
+        size = hierarchy.levels[-1].size
+        inverse = (
+            np.stack([hierarchy.coarse_solver(column) for column in np.eye(size)], axis=1)
+            * self.scales[-1]
+        )
+        self.register_buffer("coarse_inverse", torch.from_numpy(inverse))
+        self.double()
+
+    @staticmethod
+    def _polynomial_of(level: Any) -> ResidualPolynomial:
+        smoothing = level.pre or level.post
+        if not isinstance(smoothing, PolynomialSmoothing) or smoothing.B is not None:
+            raise ValueError(
+                "the bridge's smoother is a polynomial in A: give a ResidualPolynomial or a"
+                " family's name"
+            )
+        return smoothing.polynomial
+
+    @staticmethod
+    def _check_nested(
+        fine: Sequence[int], coarse: Sequence[int], axes: Sequence[int], periodic: bool
+    ) -> None:
+        for j in axes:
+            if fine[j] != 2 * coarse[j] + (0 if periodic else 1):
+                wanted = "even (64, 128, ...)" if periodic else "odd on every level (31, 63, ...)"
+                raise ValueError(
+                    f"axis {j}: {fine[j]} points do not nest with {coarse[j]}; sizes must be"
+                    f" {wanted}, or limit max_levels"
+                )
+
+    @staticmethod
+    def _coefficients(polynomial: ResidualPolynomial, parameterisation: str) -> list[Coefficients]:
+        made = []
+        for factor in polynomial.factors:
+            module = make_coefficients(factor.kind, parameterisation=parameterisation).double()
+            module.set_factor(factor)
+            made.append(module)
+        return made
+
+    def _leg(
+        self, kernel: NDArray[np.float64], factors: list[Coefficients], count: int, periodic: bool
+    ) -> Level:
+        dim = kernel.ndim
+        made = CONVOLUTIONS[dim](
+            1, 1, 3, padding=1, bias=False, padding_mode="circular" if periodic else "zeros"
+        ).double()
+        operator = cast("nn.Conv2d", made)  # a level takes the convolution of any dimension
+        with torch.no_grad():
+            operator.weight.copy_(torch.from_numpy(kernel)[None, None])
+        operator.weight.requires_grad_(False)
+        plain = PLACEMENTS["plain"]
+        steps = [
+            SmoothingStep(factor, 1, plain, residual="identity", shared=self.shared or i > 0)
+            for i in range(count)
+            for factor in factors
+        ]
+        return Level(operator, steps, [plain] * len(steps), final_relu=False)
+
+    def forward(self, b: Tensor, x: Tensor | None = None) -> Tensor:
+        """The next iterate from x (None stands for 0), both of shape (..., *grid)."""
+        r = b if x is None else self.residual(b, x)
+        grid = self.shapes[0]
+        if tuple(r.shape[-len(grid) :]) != grid:
+            raise ValueError(
+                f"got a tensor of shape {tuple(r.shape)}, needs (..., {', '.join(map(str, grid))})"
+            )
+        e = self._run(0, r.reshape(-1, 1, *grid), self.kind).reshape(r.shape)
+        return e if x is None else x + e
+
+    def residual(self, b: Tensor, x: Tensor) -> Tensor:
+        """b - A x on the finest grid."""
+        grid = self.shapes[0]
+        return b - cast("Tensor", self._level(self.down, 0).A(x.reshape(-1, 1, *grid))).reshape(
+            x.shape
+        )
+
+    def _level(self, legs: nn.ModuleList, i: int) -> Level:
+        return cast("Level", legs[i])
+
+    def _run(self, i: int, g: Tensor, cycle: Cycle) -> Tensor:
+        if i == len(self.shapes) - 1:
+            return (g.reshape(len(g), -1) @ self.coarse_inverse.T).reshape(g.shape)
+        before, after, transfer = (
+            self._level(self.down, i),
+            self._level(self.up, i),
+            cast("GridTransfer", self.transfers[i]),
+        )
+        e, s = before(g, None) if self.pre else (None, g)
+        below = transfer.restrict(s)
+        correction = self._run(i + 1, below, cycle)
+        if cycle is not Cycle.V and i + 2 < len(self.shapes):
+            again = below - self._level(self.down, i + 1).A(correction)
+            correction = correction + self._run(
+                i + 1, again, Cycle.W if cycle is Cycle.W else Cycle.V
+            )
+        step = transfer.interpolate(correction)
+        e = step if e is None else e + step
+        return cast("Tensor", after(g - after.A(e), e)[0]) if self.post else e
+
+    def polynomial(self, level: int = 0, *, post: bool = False) -> ResidualPolynomial:
+        """q of the level's smoothing before (or after) the coarse-grid correction, for that level's
+        own A."""
+        if self.common is not None:
+            factors = [cast("Coefficients", module).factor() for module in self.common]
+        else:
+            late = self.post > 0 and (post or not self.pre)
+            leg, count = (
+                self._level(self.up if late else self.down, level),
+                self.post if late else self.pre,
+            )
+            factors = [
+                step.factor() for step in leg.smoothing_steps[: len(leg.smoothing_steps) // count]
+            ]
+        return ResidualPolynomial.from_factors(factors).scaled(self.scales[level])
+
+    def hierarchy(self) -> Hierarchy:
+        """The scipy.sparse hierarchy with the current polynomials: the same cycle."""
+        return Hierarchy.build(
+            self.problem,
+            smoother=_Scaled(self, False),
+            post_smoother=_Scaled(self, True),
+            pre=self.pre,
+            post=self.post,
+            **self.options,
+        )
+
+    def convergence_factor(
+        self, *, cycles: int = 30, generator: torch.Generator | None = None
+    ) -> float:
+        """The measured factor: the error's reduction per cycle, geometric mean of the last third of
+        `cycles` from a random error."""
+        with torch.no_grad():
+            # its device and type
+            e = torch.randn(self.shapes[0], generator=generator, dtype=torch.float64).to(
+                self.coarse_inverse
+            )
+            if self.problem.nullspace is not None:
+                e = e - e.mean()
+            norms = []
+            for _ in range(cycles):
+                e = self(torch.zeros_like(e), e)
+                if self.problem.nullspace is not None:
+                    e = e - e.mean()
+                norms.append(float(e.norm()))
+                e = e / e.norm()
+        last = norms[-max(1, cycles // 3) :]
+        return math.exp(sum(math.log(max(n, 1e-300)) for n in last) / len(last))
+
+
+class _Scaled:
+    """A smoother for `Hierarchy.build` that takes the level's polynomial as it stands."""
+
+    def __init__(self, cycle: MultigridCycle, post: bool) -> None:
+        self.cycle, self.post = cycle, post
+
+    def setup(self, level: Any) -> PolynomialSmoothing:
+        """The smoothing with the cycle's current coefficients on this level."""
+        q = self.cycle.polynomial(level.index, post=self.post)
+        return PolynomialSmoothing(level.operator, q, None, f"polynomial({q.degree})")

@@ -1,0 +1,214 @@
+"""Learning a smoother on the equation itself: the coefficients of a `MultigridCycle` that make its
+error fall fastest.
+
+The loss is the normalised Frobenius norm of the m-th power of the cycle's error operator E,
+estimated on a fixed batch of random errors,
+
+    (mean ||E^m z||^2 / mean ||z||^2)^(1/(2m))  ->  spectral radius of E as m grows,
+
+smooth in the coefficients (the radius itself is not where two modes tie) and free of noise, so that
+a quasi-Newton method applies.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mgtheory import InitialCoefficients, derive
+from mgtheory.polynomials.residual import ResidualPolynomial
+from mgtheory.problems.problem import Problem
+from nets.pde.cycle import MultigridCycle
+
+__all__ = ["LearnedSmoother", "learn_smoother"]
+
+
+@dataclass(frozen=True)
+class LearnedSmoother:
+    """What was learned, from where, and what it is worth.
+
+    Attributes
+    ----------
+    initial
+        The learned polynomial as initial coefficients: save it, and start a network with ``file:``.
+    start
+        The polynomial it started from.
+    losses
+        Of every evaluation's best so far, one per outer step.
+    factor_start, factor
+        Measured convergence factors of the cycle, before and after.
+    cycle
+        The cycle with the learned coefficients.
+    converged, reason
+        Whether the gradient became small, and in words why it ended.
+    """
+
+    initial: InitialCoefficients
+    start: ResidualPolynomial
+    losses: tuple[float, ...]
+    factor_start: float
+    factor: float
+    cycle: MultigridCycle
+    converged: bool
+    reason: str
+
+    @property
+    def polynomial(self) -> ResidualPolynomial:
+        """The learned q on the finest level."""
+        return self.initial.polynomial
+
+
+def contraction(cycle: MultigridCycle, errors: Tensor, power: int) -> Tensor:
+    """(mean ||E^m z||^2 / mean ||z||^2)^(1/(2m)) over the batch of errors z, shape (batch,
+    *grid)."""
+    singular = cycle.problem.nullspace is not None
+    axes = tuple(range(1, errors.ndim))
+    e, log = errors, errors.new_zeros(())
+    for _ in range(power):
+        e = cycle(torch.zeros_like(e), e)
+        if singular:
+            e = e - e.mean(dim=axes, keepdim=True)
+        size = e.square().mean().sqrt()
+        log = log + size.log()
+        e = e / size
+    return ((log - 0.5 * errors.square().mean().log()) / power).exp()
+
+
+def learn_smoother(
+    problem: Problem,
+    degree: int,
+    *,
+    start: ResidualPolynomial | str = "chebyshev4",
+    pre: int = 1,
+    post: int = 1,
+    power: int = 12,
+    batch: int = 8,
+    steps: int = 15,
+    tolerance: float = 1e-5,
+    generator: torch.Generator | None = None,
+    **options: Any,
+) -> LearnedSmoother:
+    """The smoothing polynomial of a degree that makes the V-cycle converge fastest on a problem, by
+    L-BFGS on its coefficients.
+
+    Parameters
+    ----------
+    problem
+        As `MultigridCycle` takes it.
+    degree
+        Degree of q.
+    start
+        A polynomial for A on the finest level, of this degree, or a family's name.
+    pre, post
+        Smoothings before and after.
+    power, batch
+        m and the number of random errors in the loss.
+    steps, tolerance
+        At most this many outer steps (of up to 10 iterations each); it ends when every component of
+        the gradient, in coefficients scaled by b, is below the tolerance, or the loss no longer
+        falls.
+    options
+        Of `MultigridCycle`.
+
+    Raises
+    ------
+    ValueError
+        For a start of another degree, or a start whose cycle diverges.
+    """
+    for name, value in (
+        ("power", power),
+        ("batch", batch),
+        ("steps", steps),
+        ("tolerance", tolerance),
+    ):
+        if not value > 0:
+            raise ValueError(f"{name} is {value}, must be positive")
+    if isinstance(start, ResidualPolynomial) and start.degree != degree:
+        raise ValueError(f"the start has degree {start.degree}, asked is {degree}")
+    cycle = MultigridCycle(
+        problem,
+        smoother=start,
+        degree=None if isinstance(start, ResidualPolynomial) else degree,
+        pre=pre,
+        post=post,
+        **options,
+    )
+    b = float(problem.smoothing_interval().b)
+    first = cycle.polynomial()
+    errors = torch.randn((batch, *problem.shape), generator=generator, dtype=torch.float64)
+    if problem.nullspace is not None:
+        errors = errors - errors.mean(dim=tuple(range(1, errors.ndim)), keepdim=True)
+    factor_start = cycle.convergence_factor(generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        losses = [float(contraction(cycle, errors, power))]
+    if not losses[0] < 1.0:
+        raise ValueError(
+            "the cycle with the starting polynomial does not converge (contraction"
+            f" {losses[0]:.3g}); start from another one"
+        )
+    parameters = [p for p in cycle.parameters() if p.requires_grad]
+    # weights are of size 1/b: one scale for all
+    scaled = [torch.nn.Parameter(p.detach() * b) for p in parameters]
+    optimiser = torch.optim.LBFGS(
+        scaled,
+        max_iter=10,
+        history_size=10,
+        line_search_fn="strong_wolfe",
+        tolerance_grad=0.1 * tolerance,
+    )
+
+    def closure() -> Tensor:
+        with torch.no_grad():
+            for p, s in zip(parameters, scaled):
+                p.copy_(s / b)
+        loss = contraction(cycle, errors, power)
+        gradients = torch.autograd.grad(loss, parameters)
+        for s, g in zip(scaled, gradients):
+            s.grad = g / b
+        return loss.detach()
+
+    best, kept, converged, reason = (
+        losses[0],
+        [p.detach().clone() for p in parameters],
+        False,
+        f"{steps} steps were used up",
+    )
+    for _ in range(steps):
+        optimiser.step(closure)  # type: ignore[no-untyped-call]
+        loss = float(closure())
+        gradient = max(float(s.grad.abs().max()) for s in scaled if s.grad is not None)
+        if not np.isfinite(loss) or loss > best * (1 - 1e-9):
+            reason = "the loss no longer falls"
+            converged = bool(np.isfinite(loss)) and gradient < 100 * tolerance
+            break
+        best, kept = loss, [p.detach().clone() for p in parameters]
+        losses.append(best)
+        if gradient < tolerance:
+            converged, reason = True, "the gradient is small"
+            break
+    with torch.no_grad():
+        for p, k in zip(parameters, kept):
+            p.copy_(k)
+    template = derive("chebyshev4", degree, problem=problem)
+    learned = {
+        "source": {"problem": template.provenance["source"].get("problem")},
+        "formula": "learned on the equation: smallest contraction of the multigrid cycle",
+        "options": {"pre": pre, "post": post, "power": power, "batch": batch, "contraction": best},
+        "degree_asked": degree,
+        "versions": template.provenance["versions"] | {"torch": torch.__version__},
+    }
+    interval = (float(problem.smoothing_interval().a), b)
+    return LearnedSmoother(
+        initial=InitialCoefficients(cycle.polynomial(), interval, "learned", learned),
+        start=first,
+        losses=tuple(losses),
+        factor_start=factor_start,
+        factor=cycle.convergence_factor(generator=torch.Generator().manual_seed(0)),
+        cycle=cycle,
+        converged=converged,
+        reason=reason,
+    )

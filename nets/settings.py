@@ -1,0 +1,259 @@
+"""The keys of a training run's configuration: six frozen sections, each key with its type, range,
+default and meaning."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+__all__ = [
+    "SECTIONS",
+    "AugmentSection",
+    "DataSection",
+    "InitSection",
+    "ModelSection",
+    "OptimSection",
+    "TrainConfig",
+    "TrainSection",
+]
+
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        protected_namespaces=(),
+        use_attribute_docstrings=True,
+    )
+
+
+class ModelSection(_Section):
+    """Which network: a registered name and the options of `create_model`."""
+
+    name: str = "q2"
+    """A registered network, or one of a pattern with a number of its own."""
+    width: int | float | None = None
+    """Channels of the first level, the others in proportion; or a factor for all, such as 0.5."""
+    levels: int | None = None
+    """Number of levels."""
+    channels: tuple[int, ...] | None = None
+    """Every level's channels, in place of width and levels."""
+    placement: str | dict[str, str] | None = None
+    """Where norm and activation stand: a name for all factors, or a table {kind of factor:
+    name}."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Further options of `nets.create_model`, e.g. model.options.groups=2."""
+
+    def overrides(self) -> dict[str, Any]:
+        """The options that were given, as `create_model` takes them."""
+        named = {key: getattr(self, key) for key in ("width", "levels", "channels", "placement")}
+        return {key: value for key, value in named.items() if value is not None} | self.options
+
+
+class DataSection(_Section):
+    """Which images: a data set's name or `folder:PATH`, where its files lie, and how validation is
+    cut out of training."""
+
+    name: str = "digits"
+    """A data set by name, or the directory or tar of a folder of images."""
+    root: str | None = None
+    """Folder of the data sets' files; the user's cache if not given."""
+    size: Count | None = None
+    """folder:PATH alone: side to which images are scaled and cut; without it all must have one
+    size."""
+    validation: Fraction = 0.1
+    """Part of the training images kept back to choose and watch by."""
+    split_seed: int = Field(default=0, ge=0, lt=2**63)
+    """Draws the validation part; not the run's seed, so that seeds share their split."""
+    download: bool = True
+    """Whether missing files may be fetched."""
+    on_device: Literal["auto", "always", "never"] = "auto"
+    """Where the images lie: auto puts them on the device where they take less than half of its free
+    memory."""
+    mean: tuple[float, ...] | None = None
+    """Normalisation, per channel, of pixels in [0, 1]; measured on the training part if not
+    given."""
+    std: tuple[Positive, ...] | None = None
+    """Like mean."""
+
+
+class AugmentSection(_Section):
+    """What is done to training images; null takes what is natural to the data set (see
+    `nets.data.sources.SOURCES`)."""
+
+    crop: int | None = Field(default=None, ge=0)
+    """Largest shift in pixels."""
+    pad: Literal["zeros", "reflect"] = "zeros"
+    """What is seen beyond the border."""
+    flip: Literal["none", "random", "alternating"] | None = None
+    """Left and right: by chance in every epoch, or by turns."""
+    rotate: NonNegative | None = None
+    """Largest angle in degrees."""
+    scale: Fraction | None = None
+    """Largest relative change of size."""
+    policy: Literal["none", "autoaugment", "randaugment"] = "none"
+    """Learned or random operations on colours and geometry."""
+    randaugment_ops: int = Field(default=2, ge=1, le=8)
+    """RandAugment: operations on an image."""
+    randaugment_magnitude: float = Field(default=9.0, ge=0, le=30)
+    """RandAugment: their strength."""
+    cutout: int = Field(default=0, ge=0)
+    """Side in pixels of a square that is blanked out; 0 is off."""
+    mixup: NonNegative = 0.0
+    """alpha of Beta(alpha, alpha) for blending two images; 0 is off."""
+    cutmix: NonNegative = 0.0
+    """alpha of Beta(alpha, alpha) for the area pasted from another image; 0 is off. With mixup,
+    half and half."""
+
+
+class InitSection(_Section):
+    """Where the polynomial coefficients and the operators A start."""
+
+    scheme: str = "xavier"
+    """How the polynomial coefficients start; options as constant:value=2, file:PATH as derive --out
+    wrote it."""
+    operator: str = "random"
+    """How the operators A start."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Options of the scheme, as a table."""
+
+
+class OptimSection(_Section):
+    """The optimiser, its schedule, and what is done to loss, gradients and weights."""
+
+    name: Literal["sgd", "adamw"] = "sgd"
+    """The optimiser."""
+    lr: Positive = 0.1
+    """Peak learning rate."""
+    momentum: Fraction = 0.9
+    """SGD alone."""
+    nesterov: bool = True
+    """SGD alone: Nesterov's momentum."""
+    betas: tuple[Fraction, Fraction] = (0.9, 0.999)
+    """AdamW alone."""
+    weight_decay: NonNegative = 5e-4
+    """Of weights; norms, biases and polynomial coefficients have none."""
+    coefficient_lr: NonNegative = 1.0
+    """Factor on the learning rate of the polynomial coefficients; 0 keeps them."""
+    schedule: Literal["cosine", "onecycle", "step", "linear", "constant"] = "cosine"
+    """Course of the learning rate after the warm-up."""
+    warmup: NonNegative = 0.0
+    """Epochs of linear rise."""
+    milestones: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.5, 0.75)
+    """Schedule step: parts of what follows the warm-up, at each of which the rate is multiplied by
+    gamma."""
+    gamma: Positive = 0.1
+    """Schedule step: factor at a milestone."""
+    label_smoothing: Fraction = 0.0
+    """Part of the target spread evenly over all classes."""
+    ema: Fraction = 0.0
+    """Decay of a running mean of the weights, which is then what is evaluated and saved; 0 is
+    off."""
+    clip: NonNegative = 0.0
+    """Largest 2-norm of the whole gradient; 0 is off."""
+
+
+class TrainSection(_Section):
+    """How long, on what, and how safely."""
+
+    epochs: Count = 100
+    """Passes through the training part."""
+    batch_size: int = Field(default=128, ge=2)
+    """Images of a step, over all devices together."""
+    last_batch: Literal["keep", "drop"] = "keep"
+    """Whether an incomplete last batch is used."""
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    """Draws weights, order and augmentation."""
+    select: Literal["last", "best"] = "last"
+    """Whose weights are saved at the end: of the last epoch, or of the best on the validation
+    part."""
+    accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """What computes."""
+    devices: Count | Literal["auto"] = 1
+    """How many of them, on each node."""
+    nodes: Count = 1
+    """Machines, started by torchrun or Slurm."""
+    precision: Annotated[
+        Literal["32", "bf16", "64"], BeforeValidator(lambda v: str(v) if isinstance(v, int) else v)
+    ] = "32"
+    """Bits of the arithmetic; bf16 keeps weights and optimiser in 32."""
+    channels_last: bool = False
+    """Memory format NHWC, which tensor cores take."""
+    compile: bool | Literal["auto"] = False
+    """torch.compile; auto: on CUDA alone, since on a CPU generated code gained nothing over eager
+    (measured)."""
+    compile_mode: Literal[
+        "default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"
+    ] = "default"
+    """Of torch.compile."""
+    cuda_graph: bool | Literal["auto"] = "auto"
+    """Steps captured as a CUDA graph; auto: on one GPU, unless compile_mode makes its own."""
+    deterministic: bool = False
+    """Reproducible to the last bit on a GPU too, slower."""
+    sync_batchnorm: bool = False
+    """Batch statistics over all GPUs."""
+    ghost_groups: Count = 1
+    """Parts of a batch with statistics of their own, as of so many devices: equal to them but for
+    rounding, which grows with the steps."""
+    checkpoint_epochs: Count = 1
+    """Epochs between checkpoints."""
+    checkpoint_steps: int = Field(default=0, ge=0)
+    """Steps between checkpoints within an epoch; 0: only at its end."""
+    tensorboard: bool = True
+    """Whether event files are written."""
+
+
+class TrainConfig(_Section):
+    """All of a run: nothing outside it changes the weights that come out (on one kind of device,
+    with one version of torch)."""
+
+    model: ModelSection = ModelSection()
+    data: DataSection = DataSection()
+    augment: AugmentSection = AugmentSection()
+    init: InitSection = InitSection()
+    optim: OptimSection = OptimSection()
+    train: TrainSection = TrainSection()
+
+    @model_validator(mode="after")
+    def _no_generator(self) -> TrainConfig:
+        if "generator" in self.model.options:
+            raise ValueError(
+                "model.options.generator is given; the weights are drawn by train.seed"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _fits(self) -> TrainConfig:
+        if (self.data.mean is None) != (self.data.std is None):
+            raise ValueError("data.mean and data.std are given together or measured together")
+        if self.train.batch_size < 2 * self.train.ghost_groups:
+            raise ValueError(
+                f"train.batch_size is {self.train.batch_size}; {self.train.ghost_groups} ghost"
+                " groups need at least 2 images each"
+            )
+        if self.optim.name == "sgd" and self.optim.nesterov and self.optim.momentum == 0:
+            raise ValueError(
+                "optim.momentum is 0; Nesterov needs momentum > 0, or set optim.nesterov=false"
+            )
+        if self.optim.warmup > self.train.epochs:
+            raise ValueError(
+                f"optim.warmup is {self.optim.warmup:g} epochs; allowed is at most train.epochs ="
+                f" {self.train.epochs}"
+            )
+        return self
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types; the inverse of `config_from_dict`."""
+        return self.model_dump(mode="json")
+
+
+SECTIONS: dict[str, type[_Section]] = {
+    name: type(field.default) for name, field in TrainConfig.model_fields.items()
+}

@@ -1,0 +1,1 @@
+"""Training runs: the loop, the optimisers, checkpoints, run folders and prediction."""

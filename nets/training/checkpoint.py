@@ -1,0 +1,228 @@
+"""Files that survive: written aside, synced and renamed; weights and training state as safetensors
+with a digest, never pickled code.
+
+`save_model` writes weights and the model's description, and nothing that differs between two equal
+runs. `Checkpoints` keeps the newest two states of a run; a kill at any instruction leaves at least
+one whole, and a damaged newest one falls back to the one before and says so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import torch
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from mgtheory._files import write_atomically
+from nets.models.spec import ModelSpec
+
+__all__ = ["Checkpoints", "State", "load_model", "load_optimizer", "optimizer_state", "save_model"]
+
+_NAME = re.compile(r"step-(\d{9})\.safetensors")
+
+
+def _digest(tensors: Mapping[str, Tensor], info: str) -> str:
+    """SHA-256 over names, types, shapes and bytes."""
+    mark = hashlib.sha256(info.encode())
+    for name in sorted(tensors):
+        value = tensors[name].detach().cpu().contiguous()
+        mark.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        mark.update(value.reshape(-1).view(torch.uint8).numpy().data if value.numel() else b"")
+    return mark.hexdigest()
+
+
+def _pack(tensors: Mapping[str, Tensor], info: dict[str, Any]) -> bytes:
+    """One safetensors file; a single metadata entry, because the order of several is not fixed."""
+    plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    text = json.dumps(info)
+    return save(
+        plain,
+        metadata={
+            "polymgnet": json.dumps({"digest": _digest(plain, text), "info": text}, sort_keys=True)
+        },
+    )
+
+
+def _unpack(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The inverse of `_pack`; ValueError where the file is truncated, damaged or foreign."""
+    if path.is_dir():
+        raise IsADirectoryError(
+            f"{path}: a folder, not a file of weights; nets.load(run) and nets.load_classifier(run)"
+            " take a run's folder"
+        )
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file")
+    try:
+        with safetensors.safe_open(path, framework="pt") as handle:
+            outer = json.loads((handle.metadata() or {})["polymgnet"])
+            tensors = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118 (not a dict)
+        info = json.loads(outer["info"])
+    except (safetensors.SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
+        raise ValueError(
+            f"{path}: truncated, damaged or not a file of this program ({type(error).__name__}:"
+            f" {error})"
+        ) from error
+    if _digest(tensors, outer["info"]) != outer["digest"]:
+        raise ValueError(f"{path}: damaged, the digest does not fit the content")
+    return tensors, info
+
+
+def save_model(
+    path: Path, model: nn.Module, *, weights: Mapping[str, Tensor] | None = None
+) -> None:
+    """Weights (those given, else the model's) and the description that rebuilds it; equal models
+    give equal files, byte for byte."""
+    spec = getattr(model, "spec", None)
+    if not isinstance(spec, ModelSpec):
+        raise ValueError(
+            "the model has no spec; only models from create_model can be saved so that they can be"
+            " rebuilt"
+        )
+    write_atomically(
+        path,
+        _pack(
+            dict(weights if weights is not None else model.state_dict()),
+            {"kind": "model", "spec": dict(sorted(spec.to_dict().items()))},
+        ),
+    )
+
+
+def load_model(path: Path) -> nn.Module:
+    """The model of a file written by `save_model`, on the CPU in eval mode; for the folder of a run
+    there is `nets.load`.
+
+    Raises
+    ------
+    FileNotFoundError, IsADirectoryError, ValueError
+        No such file; a folder; truncated, damaged or foreign.
+    """
+    tensors, info = _unpack(Path(path))
+    if info.get("kind") != "model":
+        raise ValueError(f"{path}: holds {info.get('kind', 'something else')}, not a model")
+    model = ModelSpec.from_dict(info["spec"]).build()
+    dtype = next(
+        (value.dtype for value in tensors.values() if value.is_floating_point()), torch.float32
+    )
+    try:
+        model.to(dtype).load_state_dict(tensors)
+    except RuntimeError as error:
+        raise ValueError(
+            f"{path}: weights do not fit {info['spec']['name']}"
+            f" ({str(error).splitlines()[-1].strip()})"
+        ) from error
+    return model.eval()
+
+
+def optimizer_state(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """An optimiser's state as named tensors and JSON."""
+    state = optimizer.state_dict()
+    tensors: dict[str, Tensor] = {}
+    scalars: dict[str, Any] = {}
+    for index, values in state["state"].items():
+        for key, value in values.items():
+            if isinstance(value, Tensor):
+                tensors[f"{index}.{key}"] = value
+            else:
+                scalars[f"{index}.{key}"] = value
+    return tensors, scalars
+
+
+def load_optimizer(
+    optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], scalars: Mapping[str, Any]
+) -> None:
+    """Puts the state of `optimizer_state` back; hyperparameters stay those of the optimiser."""
+    state: dict[int, dict[str, Any]] = {}
+    for name, value in (*tensors.items(), *scalars.items()):
+        index, key = name.split(".", 1)
+        state.setdefault(int(index), {})[key] = value
+    optimizer.load_state_dict(
+        {"state": state, "param_groups": optimizer.state_dict()["param_groups"]}
+    )
+
+
+@dataclass(frozen=True)
+class State:
+    """A moment of a run: named tensors ("model.*", "optim.*", "ema.*", "best.*", "sums.*") and what
+    is not a tensor."""
+
+    tensors: dict[str, Tensor]
+    info: dict[str, Any]
+
+    def part(self, prefix: str) -> dict[str, Tensor]:
+        """The tensors under a prefix, without it."""
+        return {
+            name.removeprefix(f"{prefix}."): value
+            for name, value in self.tensors.items()
+            if name.startswith(f"{prefix}.")
+        }
+
+
+class Checkpoints:
+    """The newest two states of a run in a folder, one file each, named by the optimiser step.
+
+    Parameters
+    ----------
+    folder
+        Made when first written to.
+    report
+        Called with one line when a damaged file is passed over; default a warning.
+    """
+
+    def __init__(
+        self, folder: Path, *, keep: int = 2, report: Callable[[str], None] = warnings.warn
+    ) -> None:
+        self.folder, self.keep, self.report = Path(folder), keep, report
+
+    def files(self) -> list[Path]:
+        """Whole-looking files, newest first."""
+        found = self.folder.iterdir() if self.folder.is_dir() else ()
+        return sorted((path for path in found if _NAME.fullmatch(path.name)), reverse=True)
+
+    def save(self, state: State, *, step: int) -> Path:
+        """Writes the state of a step, then removes all but the newest `keep` and what a killed
+        writer left behind."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / f"step-{step:09d}.safetensors"
+        write_atomically(path, _pack(state.tensors, {"kind": "checkpoint", **state.info}))
+        for old in (*self.files()[self.keep :], *self.folder.glob(".*.tmp")):
+            old.unlink(missing_ok=True)
+        return path
+
+    def load(self) -> State | None:
+        """The newest readable state; None where there is no file.
+
+        Raises
+        ------
+        ValueError
+            If there are files and none can be read.
+        """
+        files = self.files()
+        for i, path in enumerate(files):
+            try:
+                tensors, info = _unpack(path)
+                if info.pop("kind", None) != "checkpoint":
+                    raise ValueError(f"{path}: not a checkpoint")
+            except ValueError as error:
+                following = (
+                    f"going back to {files[i + 1].name}"
+                    if i + 1 < len(files)
+                    else "no older one is left"
+                )
+                self.report(f"{error}; {following}")
+                continue
+            return State(tensors, info)
+        if files:
+            raise ValueError(
+                f"{self.folder}: none of the {len(files)} checkpoints can be read; remove the"
+                " folder to start this run anew"
+            )
+        return None

@@ -1,0 +1,332 @@
+"""Run folders: what lies in one, when it may be written to, and reading the results back.
+
+config.json          the configuration, complete
+init.json            how the coefficients started (report, and the derived coefficients if any)
+start.safetensors    weights at the start
+data.json            shape, classes and normalisation of the images (mean and std
+                     per channel), and how many there are
+metrics.csv          a row an epoch
+checkpoint/          the newest two states
+tensorboard/         event files
+model.safetensors    the trained weights
+summary.json         written last: the run is finished when it is there
+analysis/, figures/  made from the run later
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+
+from mgtheory._files import read_json, write_atomically
+from nets.config import config_from_dict
+from nets.settings import TrainConfig
+from nets.training.checkpoint import load_model
+
+__all__ = [
+    "CONTENT",
+    "Summary",
+    "check_run",
+    "environment",
+    "load",
+    "lock_run",
+    "prepare_run",
+    "read_config",
+    "read_summary",
+    "write_metrics",
+]
+
+T = TypeVar("T")
+CONTENT = (
+    *(
+        "config.json",
+        "init.json",
+        "start.safetensors",
+        "data.json",
+        "metrics.csv",
+        "checkpoint",
+        "tensorboard",
+    ),
+    *("model.safetensors", "summary.json", "analysis", "figures"),
+)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What came out of a run: written as summary.json.
+
+    Attributes
+    ----------
+    finished
+        False when the run was asked to stop and can be resumed.
+    seconds, images_per_second
+        Wall time of all parts of the run together, and training images per second of training time.
+    test_accuracy, val_accuracy
+        Fractions in [0, 1]; None where the part is empty or the run is not finished.
+    roots_at_guard
+        Of the weights of a finished run: the steps whose roots reached a guard or infinity or
+        changed sign, see `nets.roots_at_guard`; empty where every root kept its meaning.
+    """
+
+    finished: bool
+    parameters: int
+    epochs: int
+    test_accuracy: float | None = None
+    test_loss: float | None = None
+    val_accuracy: float | None = None
+    val_loss: float | None = None
+    train_loss: float | None = None
+    best_epoch: int | None = None
+    steps: int = 0
+    seconds: float = 0.0
+    images_per_second: float = 0.0
+    flops_per_image: int | None = None
+    model: str = ""
+    data: str = ""
+    scheme: str = ""
+    seed: int = 0
+    resumed: int = 0
+    notes: list[str] = field(default_factory=list)
+    roots_at_guard: list[dict[str, Any]] = field(default_factory=list)
+    environment: dict[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Summary:
+        """From summary.json; ValueError where it is not one."""
+        try:
+            return cls(**data)
+        except TypeError as error:
+            raise ValueError(f"not a summary ({error})") from error
+
+
+def _read(run: str | Path, name: str, what: str, build: Callable[[dict[str, Any]], T]) -> T:
+    """What `build` makes of a JSON file of a run folder; FileNotFoundError or ValueError, one line
+    with the path, where it cannot."""
+    path = Path(run) / name
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{run}: no {name} there; not a run folder, or a run that has not come so far"
+        )
+    document = read_json(path, what)
+    try:
+        return build(document)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def read_config(run: str | Path) -> TrainConfig:
+    """The configuration of a run folder; FileNotFoundError or ValueError, one line, where there is
+    none or it is damaged."""
+    return _read(run, "config.json", "configuration of a run", config_from_dict)
+
+
+def read_summary(run: str | Path) -> Summary:
+    """The summary of a finished run; FileNotFoundError or ValueError, one line, else."""
+    return _read(run, "summary.json", "summary of a run", Summary.from_dict)
+
+
+def load(run: str | Path, *, which: str = "learned") -> nn.Module:
+    """The model of a run folder, on the CPU in eval mode: the trained weights, or those at the
+    start.
+
+    It takes normalised images, (pixels in [0, 1] - mean) / std per channel with the moments in
+    data.json of the run; `nets.load_classifier` takes images as they are.
+
+    Parameters
+    ----------
+    which
+        "learned" or "start".
+
+    Raises
+    ------
+    FileNotFoundError
+        No run folder there, or not that far.
+    ValueError
+        Unknown `which`; truncated or foreign files. No code in them is executed.
+    """
+    names = {"learned": "model.safetensors", "start": "start.safetensors"}
+    if which not in names:
+        raise ValueError(f"which is {which!r}; allowed are {', '.join(names)}")
+    read_config(run)
+    path = Path(run) / names[which]
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{run}: no {path.name} there; the run has not"
+            f" {'finished' if which == 'learned' else 'started'}"
+        )
+    return load_model(path)
+
+
+def check_run(out: Path, config: TrainConfig, *, resume: bool, force: bool) -> str:
+    """ "new", "clear", "resume" or "finished": what is to be done in a folder; nothing is touched.
+
+    Raises
+    ------
+    FileExistsError
+        A finished or begun run without `resume` or `force`, or a folder that is not a run's.
+    ValueError
+        The run that is there has another configuration.
+    """
+    if out.exists() and not out.is_dir():
+        raise FileExistsError(f"{out} is a file; give a folder for the run")
+    present = (
+        [entry.name for entry in out.iterdir() if not entry.name.endswith(".tmp")]
+        if out.is_dir()
+        else []
+    )
+    if not present:
+        return "new"
+    foreign = sorted(set(present) - set(CONTENT))
+    if "config.json" not in present:
+        raise FileExistsError(
+            f"{out} is not a run folder (it holds {', '.join(sorted(present)[:3])}); nothing was"
+            " changed, give another folder"
+        )
+    if force:
+        if foreign:
+            raise FileExistsError(
+                f"{out} holds {foreign[0]}, which no run writes; nothing was changed, move it away"
+                " or give another folder"
+            )
+        return "clear"
+    finished = "summary.json" in present
+    if not resume:
+        kind, does = (
+            ("finished", "gives its summary again") if finished else ("begun", "goes on with it")
+        )
+        raise FileExistsError(
+            f"{out} holds a {kind} run; --resume (in Python resume=True) {does}, --force"
+            " (force=True) starts it anew"
+        )
+    difference = _difference(read_config(out).to_dict(), config.to_dict())
+    if difference:
+        raise ValueError(
+            f"{out} holds a run with another configuration: {difference}; give its configuration,"
+            " another folder, or --force (force=True)"
+        )
+    return "finished" if finished else "resume"
+
+
+def prepare_run(out: Path, config: TrainConfig, *, resume: bool, force: bool) -> str:
+    """ "new", "resume" or "finished" after the refusals of `check_run`; the folder is made, or
+    cleared where `force` was given."""
+    state = check_run(out, config, resume=resume, force=force)
+    if state == "new":
+        out.mkdir(parents=True, exist_ok=True)
+    if state != "clear":
+        return state
+    for name in ("summary.json", *(name for name in reversed(CONTENT) if name != "summary.json")):
+        path = out / name
+        (
+            shutil.rmtree(path)
+            if path.is_dir() and not path.is_symlink()
+            else path.unlink(missing_ok=True)
+        )
+    return "new"
+
+
+def _difference(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
+    """The first key whose values differ, with both; where the run is done (devices, precision of
+    logs) counts as well."""
+    for section, fields in here.items():
+        for key, value in fields.items():
+            if there[section][key] != value:
+                return f"{section}.{key} is {there[section][key]!r} there and {value!r} here"
+    return ""
+
+
+@contextmanager
+def lock_run(out: Path) -> Iterator[None]:
+    """Holds the folder (made if missing) for one process (one job); a kill releases it.
+    FileExistsError where another is at work."""
+    try:
+        import fcntl
+    except ImportError:  # no such locks on this platform
+        yield
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    handle = os.open(out, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise FileExistsError(f"{out}: another process is training in this folder") from None
+        except OSError:  # a file system without locks
+            pass
+        yield
+    finally:
+        os.close(handle)
+
+
+def write_metrics(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """metrics.csv from all rows at once, atomically: never half a row, never one twice."""
+    text = io.StringIO()
+    if rows:
+        writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    write_atomically(path, text.getvalue())
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """Revision of the code, versions, device and cores: what a reader needs to judge the
+    numbers."""
+    name = (
+        torch.cuda.get_device_name(device)
+        if device.type == "cuda"
+        else platform.processor() or platform.machine()
+    )
+    return {
+        "revision": _revision(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "device": f"{device.type} ({name})",
+        "threads": torch.get_num_threads(),
+        "host": platform.system(),
+    }
+
+
+def _revision() -> str:
+    """The git revision of the sources, with a plus where they were changed; the installed version
+    outside a repository."""
+
+    def git(*words: str) -> str:
+        done = subprocess.run(
+            ["git", *words],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+        return str(done.stdout).strip()
+
+    try:
+        if not (Path(__file__).resolve().parent.parent / ".git").exists():
+            raise FileNotFoundError
+        return git("rev-parse", "--short=12", "HEAD") + (
+            "+" if git("status", "--porcelain", "--untracked-files=no") else ""
+        )
+    except (OSError, subprocess.SubprocessError):
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            return f"polymgnet {version('polymgnet')}"
+        except PackageNotFoundError:
+            return "unknown"

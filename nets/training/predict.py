@@ -1,0 +1,263 @@
+"""Prediction: a trained network together with the normalisation of its data, so that images go in
+as they are."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
+
+from mgtheory._files import read_json, write_atomically
+from nets.data.augment import normalise
+from nets.data.sources import DataSet, load_data
+from nets.training.folder import load, read_config
+
+__all__ = [
+    "DATA_FILE",
+    "Classifier",
+    "DataFacts",
+    "check_data",
+    "load_classifier",
+    "read_data_facts",
+]
+
+DATA_FILE = "data.json"
+PARTS = ("train", "validation", "test")
+BATCH = 1000  # images at a time
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """What prediction needs to know of the data a network was trained on; written as data.json of a
+    run.
+
+    Attributes
+    ----------
+    shape
+        (channels, height, width) of an image.
+    classes
+        Names, in the order of the scores.
+    mean, std
+        Per channel, of pixels in [0, 1]: measured on the training part, or those of the
+        configuration.
+    images
+        Number of images of each part.
+    digest
+        That of the data set; empty in the files of older runs.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    classes: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    images: dict[str, int]
+    digest: str = ""
+
+    def __post_init__(self) -> None:
+        numbers = (*self.mean, *self.std)
+        right = (
+            isinstance(self.name, str)
+            and len(self.shape) == 3
+            and all(isinstance(n, int) and n > 0 for n in self.shape)
+            and all(isinstance(name, str) for name in self.classes)
+            and len(self.mean) == len(self.std) == self.shape[0]
+            and all(isinstance(x, float | int) and math.isfinite(x) for x in numbers)
+            and isinstance(self.images, dict)
+            and set(self.images) == set(PARTS)
+            and all(isinstance(n, int) and n >= 0 for n in self.images.values())
+        )
+        if not right:
+            raise ValueError(
+                f"shape {self.shape}, mean {self.mean}, std {self.std}, images {self.images}"
+            )
+
+    @classmethod
+    def of(
+        cls,
+        data: DataSet,
+        *,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+    ) -> DataFacts:
+        """Of a data set, with its own moments or others."""
+        images = {part: len(getattr(data, part)) for part in PARTS}
+        return cls(
+            data.name,
+            data.shape,
+            data.classes,
+            tuple(mean or data.mean),
+            tuple(std or data.std),
+            images,
+            data.digest,
+        )
+
+    def save(self, run: Path) -> None:
+        """Writes data.json into a run folder."""
+        write_atomically(
+            run / DATA_FILE,
+            json.dumps(asdict(self), indent=2, allow_nan=False, ensure_ascii=False) + "\n",
+        )
+
+
+def read_data_facts(run: str | Path) -> DataFacts:
+    """data.json of a run folder; for a folder from before there was one, measured again on its data
+    set.
+
+    Raises
+    ------
+    FileNotFoundError
+        Not a run folder, or an older one whose data set is not here.
+    ValueError
+        A damaged file.
+    """
+    section, path = read_config(run).data, Path(run) / DATA_FILE
+    if not path.is_file():
+        data = load_data(
+            **section.model_dump(
+                include={"name", "root", "validation", "split_seed", "size", "download"}
+            )
+        )
+        return DataFacts.of(data, mean=section.mean, std=section.std)
+    document = read_json(path, "data of a run")
+    try:
+        values: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value
+            for key, value in document.items()
+        }
+        facts = DataFacts(**values)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path}: not the data of a run ({error})") from error
+    return facts
+
+
+def check_data(run: str | Path, data: DataSet) -> None:
+    """ValueError where a begun run's data.json says that its data set was another one; a damaged or
+    missing file says nothing."""
+    if not (Path(run) / DATA_FILE).is_file():
+        return
+    try:
+        there, here = read_data_facts(run), DataFacts.of(data)
+    except ValueError:
+        return
+    for key in ("shape", "classes", "images", "digest"):
+        was, now = getattr(there, key), getattr(here, key)
+        if was and was != now:
+            raise ValueError(
+                f"{data.name} has changed since {run} was begun: {key} {was!r} there and {now!r}"
+                " here; give the data as they were, another folder, or --force (force=True)"
+            )
+
+
+class Classifier(nn.Module):
+    """A network with its normalisation: scores (logits) of images as they are.
+
+    Parameters
+    ----------
+    model
+        Takes normalised images.
+    mean, std
+        Per channel, of pixels in [0, 1].
+    classes
+        Names, in the order of the scores.
+
+    Examples
+    --------
+    >>> import nets
+    >>> model = nets.create_model("q2", width=4, in_channels=1).eval()
+    >>> classifier = nets.Classifier(model, mean=(0.3,), std=(0.4,))
+    >>> images = torch.randint(256, (5, 1, 8, 8), dtype=torch.uint8)
+    >>> classifier(images).shape
+    torch.Size([5, 10])
+    >>> bool(torch.allclose(classifier(images), classifier(images / 255), atol=1e-4))
+    True
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        mean: Sequence[float],
+        std: Sequence[float],
+        classes: Sequence[str] = (),
+    ) -> None:
+        super().__init__()
+        self.mean, self.std = (
+            tuple(float(value) for value in mean),
+            tuple(float(value) for value in std),
+        )
+        if (
+            len(mean) != len(std)
+            or not len(mean)
+            or not all(map(math.isfinite, (*self.mean, *self.std)))
+            or min(self.std) <= 0
+        ):
+            raise ValueError(
+                f"mean is {self.mean} and std {self.std}; both need a finite number for each"
+                " channel, std > 0"
+            )
+        self.model = model
+        self.classes = tuple(classes)
+
+    def forward(self, images: Tensor | ArrayLike) -> Tensor:
+        """Scores (n, classes) of images (n, channels, height, width): bytes, or floats in [0, 1];
+        ValueError for anything else."""
+        x = images if isinstance(images, Tensor) else torch.as_tensor(images)
+        if x.ndim != 4 or x.shape[1] != len(self.mean):
+            raise ValueError(
+                f"images have shape {tuple(x.shape)}; allowed is (n, {len(self.mean)}, height,"
+                " width)"
+            )
+        weight = next(self.model.parameters())
+        x = x.to(weight.device)
+        if x.dtype != torch.uint8:
+            if not x.is_floating_point():
+                raise ValueError(f"images are {x.dtype}; allowed are uint8, or floats in [0, 1]")
+            if x.numel() and not (x.min() >= 0 and x.max() <= 1):
+                raise ValueError(
+                    f"images are floats from {float(x.min()):g} to {float(x.max()):g}; allowed are"
+                    " [0, 1], or uint8"
+                )
+            x = 255 * x
+        scores: Tensor = self.model(normalise(x, self.mean, self.std).to(weight.dtype))
+        return scores
+
+    @torch.no_grad()
+    def predict(self, images: Tensor | ArrayLike) -> Tensor:
+        """The class of each image as its index (n,), `BATCH` images at a time; `classes[index]` is
+        its name."""
+        x = images if isinstance(images, Tensor) else torch.as_tensor(images)
+        return torch.cat([self(part).argmax(1) for part in torch.split(x, BATCH)])
+
+    def extra_repr(self) -> str:
+        """Moments and classes in one line."""
+        return f"mean={self.mean}, std={self.std}, {len(self.classes)} classes"
+
+
+def load_classifier(run: str | Path, **options: Any) -> Classifier:
+    """The network of a run folder with the normalisation it was trained with, on the CPU in eval
+    mode: images as they are, scores out.
+
+    On the test part its accuracy is that of the summary; for a run in bf16, whose summary is
+    measured in bf16, to rounding.
+
+    Parameters
+    ----------
+    **options
+        `which`, as for `nets.load`.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As for `nets.load`.
+    """
+    model = load(run, **options)
+    facts = read_data_facts(run)
+    return Classifier(model, mean=facts.mean, std=facts.std, classes=facts.classes).eval()

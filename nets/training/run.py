@@ -1,0 +1,402 @@
+"""A run on its way: from the newest state to the end or the next signal, with its files, its
+progress and its TensorBoard."""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from mgtheory._files import write_atomically
+from nets.models.polymgnet import coefficient_parameters
+from nets.models.registry import count_parameters
+from nets.settings import TrainConfig
+from nets.start.initialise import InitReport, roots_at_guard
+from nets.training.checkpoint import Checkpoints, save_model
+from nets.training.folder import Summary, environment, write_metrics
+from nets.training.predict import DataFacts
+from nets.training.trainer import Trainer
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+    from rich.progress import Progress
+
+__all__ = ["Run", "StopRequest", "flops_per_image"]
+
+# seconds between two lines of progress where there is no terminal; an epoch's end has its own
+EVERY = 30.0
+
+
+class StopRequest:
+    """Notes SIGTERM and SIGUSR1; the loop looks at it between steps and does the saving, the
+    handler does nothing else.
+
+    Parameters
+    ----------
+    further
+        Asked as well, between steps.
+
+    Attributes
+    ----------
+    signal
+        The number of the signal that came; None where none did. A request around this one (`with`
+        within `with`) notes it as well.
+    """
+
+    def __init__(self, further: Callable[[], bool] | None = None) -> None:
+        self.signal: int | None = None
+        self.further = further
+        self._before: dict[int, Any] = {}
+
+    def __call__(self) -> bool:
+        """Whether a signal came, or the further cause says so."""
+        return self.signal is not None or (self.further is not None and self.further())
+
+    def __enter__(self) -> StopRequest:
+        if threading.current_thread() is threading.main_thread():
+            for number in (
+                signal.SIGTERM,
+                *([signal.SIGUSR1] if hasattr(signal, "SIGUSR1") else []),
+            ):
+                self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, frame: object) -> None:
+        self.signal = number
+        around = getattr(self._before.get(number), "__self__", None)
+        if isinstance(around, StopRequest):
+            around._note(number, frame)
+
+
+class Run:
+    """A run on its way: the trainer, its folder, and what is told to the world; `begun` where model
+    and report were read from it."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        out: Path,
+        fabric: Fabric,
+        trainer: Trainer,
+        report: dict[str, Any],
+        *,
+        begun: bool,
+        progress: bool,
+        callback: Callable[[dict[str, Any]], None] | None,
+    ) -> None:
+        self.config, self.out, self.fabric, self.trainer, self.report, self.callback = (
+            config,
+            out,
+            fabric,
+            trainer,
+            report,
+            callback,
+        )
+        self.first, self.begun = fabric.global_rank == 0, begun
+        self.bar: Progress | None = None
+        self.verbose = progress and self.first
+        self.notes: list[str] = []
+        self.checkpoints = Checkpoints(out / "checkpoint", report=self._note)
+        if trainer.captured is not None:
+            trainer.captured.report = self._note
+        self.environment = environment(fabric.device)
+        self.flops = flops_per_image(trainer)
+
+    def execute(self, stop: StopRequest) -> Summary:
+        """From the newest state to the end, or until `stop` says so.
+
+        Raises
+        ------
+        FloatingPointError
+            A loss or a weight is not finite; the message says where, and whether there is a state
+            from before.
+        """
+        try:
+            return self._execute(stop)
+        except FloatingPointError as error:
+            kept = (
+                "the last good checkpoint is kept"
+                if self.checkpoints.files()
+                else "there was no checkpoint yet"
+            )
+            raise FloatingPointError(f"{error}; {kept}, try a smaller lr") from error
+
+    def _execute(self, stop: StopRequest) -> Summary:
+        trainer, config = self.trainer, self.config
+        state = self.checkpoints.load() if (self.out / "config.json").exists() else None
+        if self.first and state is None:
+            write_atomically(
+                self.out / "config.json",
+                json.dumps(config.to_dict(), indent=2, allow_nan=False) + "\n",
+            )
+        if self.first and (state is None or not self.begun):
+            write_atomically(self.out / "init.json", json.dumps(self.report, indent=2) + "\n")
+            save_model(self.out / "start.safetensors", trainer.raw)
+        if self.first:
+            DataFacts.of(trainer.data, mean=trainer.augment.mean, std=trainer.augment.std).save(
+                self.out
+            )
+        if state is not None:
+            trainer.restore(state)
+        if self.first:
+            write_metrics(self.out / "metrics.csv", trainer.rows)
+        self.epoch_began = self.told = time.perf_counter()
+        self.began = self.told - trainer.seconds
+        self._say(
+            f"{self.about()}; {f'from step {trainer.step}' if trainer.step else 'from the start'}"
+        )
+        with self._progress() as tick, self._tensorboard() as board:
+            while trainer.epoch < config.train.epochs:
+                halted = trainer.run_epoch(stop=stop, tick=tick, save=self.save)
+                if not halted:
+                    self._close_epoch(board)
+                    halted = trainer.agreed(stop, now=True) and trainer.epoch < config.train.epochs
+                    if halted and trainer.epoch % config.train.checkpoint_epochs:
+                        self.save()
+                if halted:
+                    return self.summary(finished=False)
+        return self.finish()
+
+    def _close_epoch(self, board: Any) -> None:
+        trainer = self.trainer
+        row = trainer.end_epoch()
+        row["seconds"] = round(time.perf_counter() - self.began, 3)
+        row["images_per_second"] = round(
+            trainer.trained_images / max(trainer.train_seconds, 1e-9), 1
+        )
+        if (
+            trainer.epoch % self.config.train.checkpoint_epochs == 0
+            or trainer.epoch == self.config.train.epochs
+        ):
+            self.save()
+        if not self.first:
+            return
+        write_metrics(self.out / "metrics.csv", trainer.rows)
+        if board is not None:
+            for key, value in row.items():
+                if key not in ("epoch", "step") and value is not None:
+                    board.add_scalar(key, value, trainer.epoch)
+            for name, value in _coefficients(trainer.raw):
+                board.add_scalar(f"coefficients/{name}", value, trainer.epoch)
+        part = "train" if row["val_accuracy"] is None else "val"
+        accuracy = (
+            f"{'training' if part == 'train' else 'validation'} accuracy"
+            f" {100 * row[f'{part}_accuracy']:.2f} %"
+        )
+        note = (
+            f"epoch {trainer.epoch}/{self.config.train.epochs}: loss {row['train_loss']:.3f},"
+            f" {accuracy}"
+        )
+        if self.bar is not None:
+            self.bar.update(self.task, note=note)
+        elif self.verbose:
+            now = time.perf_counter()
+            self._say(f"{note}, {now - self.epoch_began:.1f} s ({row['seconds']:.0f} s in all)")
+            self.epoch_began = self.told = now
+        if self.callback is not None:
+            self.callback(dict(row))
+
+    def save(self) -> None:
+        """The state to disk, by the first rank, after the running statistics are shared and losses
+        and weights found finite."""
+        trainer = self.trainer
+        trainer.share_buffers()
+        trainer.check_finite()
+        trainer.check_weights()
+        trainer.seconds = time.perf_counter() - self.began
+        state = trainer.state()
+        if self.first:
+            self.checkpoints.save(state, step=trainer.step)
+        self.fabric.barrier("saved")
+
+    def finish(self) -> Summary:
+        """The chosen weights, one look at the test part, and the summary, which marks the run as
+        finished."""
+        trainer = self.trainer
+        weights = trainer.best or trainer.weights()
+        loss, accuracy = trainer.evaluate(trainer.test, weights)
+        if loss is not None and not math.isfinite(loss):
+            raise FloatingPointError(f"the test loss is {loss} after step {trainer.step}")
+        trainer.seconds = time.perf_counter() - self.began
+        chosen = trainer.best_row or trainer.rows[-1]
+        with trainer.at(weights) as model:
+            events = roots_at_guard(model, InitReport.from_dict(self.report))
+        summary = self.summary(
+            finished=True,
+            test_loss=loss,
+            test_accuracy=accuracy,
+            best_epoch=chosen["epoch"],
+            roots_at_guard=events,
+        )
+        if self.first:
+            save_model(self.out / "model.safetensors", trainer.raw, weights=weights)
+            write_atomically(
+                self.out / "summary.json",
+                json.dumps(summary.to_dict(), indent=2, allow_nan=False) + "\n",
+            )
+        self.fabric.barrier("finished")
+        self._say(f"{self.about()}; {summary.images_per_second:,.0f} images/s")
+        if accuracy is not None:
+            self._say(
+                f"test accuracy {100 * accuracy:.2f} % after {trainer.epoch} epochs,"
+                f" {trainer.seconds:.1f} s; {self.out}"
+            )
+        if coefficient_parameters(trainer.raw):
+            self._say(_about_roots(events))
+        return summary
+
+    def summary(self, *, finished: bool, **values: Any) -> Summary:
+        """The present numbers; validation and training loss are those of the chosen epoch."""
+        trainer, config = self.trainer, self.config
+        row = trainer.best_row or (trainer.rows[-1] if trainer.rows else {})
+        values |= {key: row.get(key) for key in ("val_accuracy", "val_loss", "train_loss")}
+        return Summary(
+            finished=finished,
+            parameters=count_parameters(trainer.raw),
+            epochs=trainer.epoch,
+            **values,
+            steps=trainer.step,
+            seconds=round(trainer.seconds, 3),
+            images_per_second=round(trainer.trained_images / max(trainer.train_seconds, 1e-9), 1),
+            flops_per_image=self.flops,
+            model=config.model.name,
+            data=config.data.name,
+            scheme=config.init.scheme,
+            seed=config.train.seed,
+            resumed=trainer.resumed,
+            notes=list(self.notes),
+            environment=self.environment,
+        )
+
+    def about(self) -> str:
+        """One line: what is trained on what, on which device, by which code."""
+        env, trainer, config = self.environment, self.trainer, self.config
+        what = (
+            f"{config.model.name} on {config.data.name}, init {config.init.scheme}:"
+            f" {count_parameters(trainer.raw):,} weights"
+        )
+        where = (
+            f"{env['device']} x {trainer.world}, {env['threads']} threads, torch {env['torch']},"
+            f" revision {env['revision']}"
+        )
+        return f"{what}, {self.flops / 1e6:.1f} MFLOP an image forward; {where}"
+
+    def _note(self, line: str) -> None:
+        self.notes.append(line)
+        self._say(line)
+        if not self.verbose and self.first:
+            warnings.warn(line, stacklevel=2)
+
+    def _say(self, line: str) -> None:
+        if self.verbose:
+            print(line, file=sys.stderr)
+
+    def _tell(self) -> None:
+        """After a step, without a terminal: where the run is, if nothing was said for long."""
+        now = time.perf_counter()
+        if now - self.told >= EVERY:
+            self.told = now
+            trainer = self.trainer
+            where = (
+                f"epoch {trainer.epoch + 1}/{self.config.train.epochs}, step"
+                f" {trainer.within + 1}/{trainer.steps_per_epoch}"
+            )
+            self._say(f"{where}, {now - self.began:.0f} s in all")
+
+    @contextmanager
+    def _progress(self) -> Iterator[Callable[[], None]]:
+        if not (self.verbose and sys.stderr.isatty()):
+            yield self._tell if self.verbose else lambda: None
+            return
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
+        columns = (
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("steps"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+        )
+        with Progress(*columns, console=Console(stderr=True), refresh_per_second=4) as bar:
+            self.bar = bar
+            self.task = bar.add_task(
+                "", total=self.trainer.total_steps, completed=self.trainer.step, note=""
+            )
+            yield lambda: bar.advance(self.task)
+        self.bar = None
+
+    @contextmanager
+    def _tensorboard(self) -> Iterator[Any]:
+        if not self.first or not self.config.train.tensorboard:
+            yield None
+            return
+        from torch.utils.tensorboard import SummaryWriter
+
+        board = SummaryWriter(
+            str(self.out / "tensorboard"),
+            purge_step=self.trainer.epoch + 1 if self.trainer.epoch else None,
+        )
+        try:
+            yield board
+        finally:
+            board.close()
+
+
+def _coefficients(model: nn.Module) -> Iterator[tuple[str, float]]:
+    from nets.models.coefficients import Coefficients
+
+    for path, module in model.named_modules():
+        if isinstance(module, Coefficients):
+            for name, value in module.named_parameters():
+                for i, entry in enumerate(value.detach().reshape(-1).tolist()):
+                    yield f"{path}.{name}" + (f".{i}" if value.numel() > 1 else ""), entry
+
+
+def _about_roots(events: list[dict[str, Any]]) -> str:
+    """One line on the roots that lost their meaning."""
+    if not events:
+        return (
+            "roots: none reached a guard or changed its sign; which coefficients have a meaning,"
+            " polymgnet analyze says"
+        )
+    first, more = events[0], f"; {len(events) - 1} more in summary.json" if len(events) > 1 else ""
+    return (
+        f"roots: level {first['level']}, step {first['step']} ({first['kind']}):"
+        f" {first['message']}{more}"
+    )
+
+
+@torch.no_grad()
+def flops_per_image(trainer: Trainer) -> int:
+    """Floating-point operations of the forward pass of one image (a multiplication and an addition
+    are two)."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    was_training = trainer.raw.training
+    trainer.raw.eval()
+    with FlopCounterMode(display=False) as counter:
+        trainer.raw(torch.zeros(1, *trainer.data.shape, device=trainer.device, dtype=trainer.dtype))
+    trainer.raw.train(was_training)
+    return int(counter.get_total_flops())

@@ -1,0 +1,313 @@
+"""`train(config, out)`: a run from configuration to run folder, resumable at any moment, stopped
+cleanly by SIGTERM and SIGUSR1."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from inspect import signature
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from mgtheory._files import read_json
+from nets.data.sources import DataSet, load_data
+from nets.fast.norms import convert_ghost_batchnorm
+from nets.models.registry import create_model
+from nets.settings import TrainConfig, TrainSection
+from nets.start.initialise import InitReport, initialise
+from nets.start.operators import start_options
+from nets.start.schemes import find_scheme
+from nets.training.checkpoint import load_model
+from nets.training.folder import Summary, check_run, lock_run, prepare_run, read_summary
+from nets.training.predict import check_data
+from nets.training.run import Run, StopRequest
+from nets.training.trainer import Trainer
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+__all__ = ["build", "check_start", "is_first_rank", "train"]
+
+
+def train(
+    config: TrainConfig,
+    out: str | Path,
+    *,
+    resume: bool = False,
+    force: bool = False,
+    progress: bool = True,
+    callback: Callable[[dict[str, Any]], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> Summary:
+    """Trains as configured and leaves a run folder; returns its summary.
+
+    Parameters
+    ----------
+    out
+        The run folder, see `nets.training.folder`.
+    resume
+        Go on where a begun run stopped (the weights that come out are those of an uninterrupted
+        run, bit by bit on a CPU); start one where there is none; return the summary of a finished
+        one without touching it.
+    force
+        Remove the run that is there first.
+    progress
+        The run's particulars on stderr with a progress bar where that is a terminal, elsewhere with
+        a line for every epoch and, within long ones, every half a minute. False: nothing is
+        written.
+    callback
+        Called after every epoch with its row of metrics.csv.
+    stop
+        Asked between steps: True saves and returns, as SIGTERM and SIGUSR1 do.
+
+    Returns
+    -------
+    Summary
+        With `finished` False where a signal or `stop` asked to stop: the state is saved, `resume`
+        goes on.
+
+    Raises
+    ------
+    ValueError, FileNotFoundError, FileExistsError
+        Wrong input: nothing was written.
+    FloatingPointError
+        The loss was not finite; the message names the step, the last good checkpoint is kept.
+    OSError
+        A file could not be written (disk full, say); the last good checkpoint is kept.
+    """
+    out = Path(out)
+    if force and resume:
+        raise ValueError("resume and force exclude one another")
+    with StopRequest(stop) as request, torch.random.fork_rng(devices=[]), _settings(config.train):
+        torch.manual_seed(config.train.seed)
+        state = check_run(out, config, resume=resume, force=force)
+        if state == "finished":
+            if progress:
+                print(f"{out}: finished before, nothing was done", file=sys.stderr)
+            return read_summary(out)
+        fabric = _fabric(config.train, request)
+        # the first rank decodes and caches the data, the others read the cache
+        if fabric.global_rank > 0:
+            fabric.barrier("data")
+        data = load_data(
+            **config.data.model_dump(
+                include={"name", "root", "validation", "split_seed", "size", "download"}
+            )
+        )
+        if fabric.global_rank == 0:
+            fabric.barrier("data")
+        if state == "resume":
+            check_data(out, data)
+        begun = _begun(out) if state == "resume" else None
+        model, report = begun or build(config, data)
+        if config.train.select == "best" and not len(data.validation):
+            raise ValueError(
+                "train.select is best, but there are no validation images; set data.validation > 0"
+            )
+        trainer = Trainer(config, fabric, _with_norms(model, config.train), data)
+        with lock_run(out) if fabric.global_rank == 0 else nullcontext():
+            state = (
+                prepare_run(out, config, resume=resume, force=force)
+                if fabric.global_rank == 0
+                else ""
+            )
+            fabric.barrier("folder")
+            if state == "finished":  # another process finished it meanwhile
+                return read_summary(out)
+            run = Run(
+                config,
+                out,
+                fabric,
+                trainer,
+                report,
+                begun=begun is not None,
+                progress=progress,
+                callback=callback,
+            )
+            with _several(fabric.world_size):
+                return run.execute(request)
+
+
+def is_first_rank() -> bool:
+    """Whether this process is the only one of its run or the first, which writes and tells."""
+    return (
+        not torch.distributed.is_available()
+        or not torch.distributed.is_initialized()
+        or torch.distributed.get_rank() == 0
+    )
+
+
+def check_start(config: TrainConfig) -> None:
+    """ValueError or FileNotFoundError where the model or its start cannot be what the configuration
+    says, found without data or weights."""
+    with torch.device("meta"):
+        create_model(config.model.name, **config.model.overrides())
+    if config.init.scheme != "none":
+        find_scheme(config.init.scheme)
+    start_options(config.init.operator)
+
+
+def build(config: TrainConfig, data: DataSet) -> tuple[nn.Module, dict[str, Any]]:
+    """(model, report): the model of a configuration for a data set, started by its seed, and how it
+    was started."""
+    generator = torch.Generator().manual_seed(config.train.seed)
+    channels, height, width = data.shape
+    given = {"in_channels": channels, "num_classes": len(data.classes)} | config.model.overrides()
+    model = create_model(config.model.name, generator=generator, **given)
+    if given["in_channels"] != channels or given["num_classes"] < len(data.classes):
+        raise ValueError(
+            f"{data.name} has {channels} channels and {len(data.classes)} classes; the model"
+            " options say otherwise"
+        )
+    init = config.init
+    report = initialise(
+        model,
+        init.scheme,
+        operator=init.operator,
+        generator=generator,
+        size=(height, width),
+        **init.options,
+    )
+    return model, report.to_dict()
+
+
+def _begun(out: Path) -> tuple[nn.Module, dict[str, Any]] | None:
+    """(model, report) as a begun run left them, so that going on need not measure the spectra
+    again; None where they are not whole."""
+    try:
+        report = InitReport.from_dict(read_json(out / "init.json", "report of the start")).to_dict()
+        return load_model(out / "start.safetensors").train(), report
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def _with_norms(model: nn.Module, section: TrainSection) -> nn.Module:
+    if section.sync_batchnorm:
+        if not torch.cuda.is_available():
+            raise ValueError(
+                "train.sync_batchnorm needs CUDA devices; on CPUs use train.ghost_groups or neither"
+            )
+        converted: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
+        return converted
+    return (
+        convert_ghost_batchnorm(model, section.ghost_groups) if section.ghost_groups > 1 else model
+    )
+
+
+def _fabric(section: TrainSection, request: StopRequest | None = None) -> Fabric:
+    """A launched Fabric for the section's devices; several CPUs or GPUs run as DDP, started here or
+    by torchrun or Slurm."""
+    from lightning_fabric import Fabric
+    from lightning_fabric.strategies.ddp import DDPStrategy
+
+    if section.accelerator == "cuda" and not torch.cuda.is_available():
+        raise ValueError(
+            "train.accelerator is cuda; no CUDA device is available here, allowed are auto, cpu"
+        )
+    if section.accelerator == "mps" and not torch.backends.mps.is_available():
+        raise ValueError(
+            "train.accelerator is mps; no MPS device is available here, allowed are auto, cpu"
+        )
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    several = world > 1 or section.nodes > 1 or section.devices not in (1,)
+    if world > 1 and section.devices != "auto" and world != section.devices * section.nodes:
+        raise ValueError(
+            f"train.devices is {section.devices} on {section.nodes} nodes, but {world} processes"
+            " were started"
+        )
+    newer = "forward_sync_buffers" in signature(DistributedDataParallel).parameters
+    unsynced: dict[str, Any] = {"forward_sync_buffers" if newer else "broadcast_buffers": False}
+    # "64": the trainer's doubles pass through unchanged
+    precision = "bf16-mixed" if section.precision == "bf16" else "32-true"
+    with warnings.catch_warnings(), _hushed("lightning_fabric"):
+        # advice about machines that have more devices than are asked for
+        warnings.simplefilter("ignore")
+        fabric = Fabric(
+            accelerator=section.accelerator,
+            devices=section.devices,
+            num_nodes=section.nodes,
+            precision=precision,  # type: ignore[arg-type]
+            strategy=DDPStrategy(**unsynced) if several else "auto",
+        )
+        with _unhandled(request, world > 1 or section.nodes > 1):
+            fabric.launch()
+    return fabric
+
+
+@contextmanager
+def _several(world: int) -> Iterator[None]:
+    """ConnectionError, with a line to read, where another process of the run has ended: the
+    library's own errors are many."""
+    try:
+        yield
+    except RuntimeError as error:
+        if world > 1 and any(name in str(error) for name in ("gloo", "NCCL", "Connection")):
+            raise ConnectionError(
+                "another process of this run has failed or was killed; what was saved is kept"
+            ) from error
+        raise
+
+
+@contextmanager
+def _unhandled(request: StopRequest | None, waits: bool) -> Iterator[None]:
+    """Signals end the process at once, those too that came before: it waits in foreign code for
+    others, which may never come."""
+    before: dict[int, Any] = {}
+    if waits and threading.current_thread() is threading.main_thread():
+        known = ("SIGTERM", "SIGINT", "SIGUSR1")
+        before = {
+            number: signal.signal(number, signal.SIG_DFL)
+            for name in known
+            if (number := getattr(signal, name, None))
+        }
+        if request is not None and request.signal is not None:
+            signal.raise_signal(request.signal)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _hushed(name: str) -> Iterator[None]:
+    """A library's logger without its announcements; warnings pass."""
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(max(before, logging.WARNING))
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+@contextmanager
+def _settings(section: TrainSection) -> Iterator[None]:
+    """The backend's switches for a run, put back afterwards."""
+    before = (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.backends.cudnn.benchmark,
+        torch.get_float32_matmul_precision(),
+    )
+    if section.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = torch.cuda.is_available() and not section.deterministic
+    if torch.cuda.is_available():
+        torch.set_float32_matmul_precision("high")
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0])
+        torch.backends.cudnn.benchmark = before[1]
+        torch.set_float32_matmul_precision(before[2])

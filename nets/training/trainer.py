@@ -1,0 +1,501 @@
+"""The training loop: steps without host synchronisation, epochs, evaluation, states to save and go
+on from, over Lightning Fabric.
+
+Everything random is addressed by (seed, epoch, sample), so the position in the run is two integers,
+and a state is weights, optimiser, running means and that position. Loss and hits are summed on the
+device and read once an epoch; a loss that is not finite is noted on the device with its step and
+stops the run before anything is saved after it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nets.data.augment import Augment, normalise
+from nets.data.order import shares, steps_per_epoch
+from nets.data.sources import DataSet
+from nets.fast.capture import CapturedStep, may_capture
+from nets.fast.fusion import compiled
+from nets.settings import TrainConfig
+from nets.training.checkpoint import State, load_optimizer, optimizer_state
+from nets.training.optim import Ema, learning_rate, make_optimizer, set_learning_rate
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+__all__ = ["Trainer"]
+
+EVAL_BATCH = 1000
+AGREE_EVERY = 16  # steps between the ranks' agreement on stopping
+# numbers augmented or evaluated at once on a GPU (64 MiB of float32): its many small kernels are
+# started for all together
+AHEAD = 2**24
+
+
+class Trainer:
+    """One run's moving parts on one rank.
+
+    Parameters
+    ----------
+    fabric
+        Launched.
+    model
+        Started, on the CPU.
+    data
+        The whole data set; it goes to the device as uint8 where it fits.
+    """
+
+    def __init__(
+        self, config: TrainConfig, fabric: Fabric, model: nn.Module, data: DataSet
+    ) -> None:
+        self.config, self.fabric, self.data = config, fabric, data
+        section = config.train
+        self.device = fabric.device
+        self.world, self.rank = fabric.world_size, fabric.global_rank
+        mean, std = config.data.mean or data.mean, config.data.std or data.std
+        if not len(mean) == len(std) == data.shape[0]:
+            raise ValueError(
+                f"data.mean and data.std have {len(mean)} and {len(std)} entries; {data.name} has"
+                f" {data.shape[0]} channels"
+            )
+        self.augment = Augment.resolve(
+            config.augment,
+            data.source,
+            seed=section.seed,
+            classes=len(data.classes),
+            mean=mean,
+            std=std,
+        )
+        self.steps_per_epoch = steps_per_epoch(section, len(data.train), self.world)
+        self.format = torch.channels_last if section.channels_last else torch.contiguous_format
+        self.raw = model.to(device=self.device)
+        if section.channels_last:
+            self.raw = self.raw.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if section.precision == "64":
+            self.raw = self.raw.double()
+        self.dtype = next(self.raw.parameters()).dtype
+        captured = may_capture(section, self.device, self.world)
+        self.optimizer = make_optimizer(
+            self.raw, config.optim, fused=self.device.type == "cuda", capturable=captured
+        )
+        generate = self.device.type == "cuda" if section.compile == "auto" else section.compile
+        self.model, self.prepared = fabric.setup(
+            compiled(self.raw, section.compile_mode) if generate else self.raw, self.optimizer
+        )
+        self.ema = Ema(self.raw, config.optim.ema) if config.optim.ema else None
+        self.images, self.labels = self._place(data)
+        share = -(-section.batch_size // self.world) * math.prod(data.shape)
+        # a CPU's cache holds one batch at best
+        self.ahead = max(1, AHEAD // share) if self.device.type == "cuda" else 1
+        self.train, self.validation, self.test = (
+            torch.from_numpy(i).to(self.device) for i in (data.train, data.validation, data.test)
+        )
+        self.step, self.epoch, self.within = 0, 0, 0
+        self.rows: list[dict[str, Any]] = []
+        self.best: dict[str, Tensor] = {}
+        self.best_row: dict[str, Any] = {}
+        self.seconds, self.train_seconds, self.trained_images, self.resumed = 0.0, 0.0, 0, 0
+        self.sums, self.number = (
+            self._no_sums(),
+            torch.zeros((), dtype=torch.int64, device=self.device),
+        )
+        self.captured = CapturedStep() if captured else None
+
+    def _place(self, data: DataSet) -> tuple[Tensor, Tensor]:
+        """Images and labels: on the device, or images left in (mapped) host memory where they would
+        take over half of what is free."""
+        images, labels = (
+            torch.from_numpy(data.images),
+            torch.from_numpy(data.labels).to(self.device),
+        )
+        choice = self.config.data.on_device
+        if choice == "auto":
+            room = (
+                torch.cuda.mem_get_info(self.device)[0] / 2
+                if self.device.type == "cuda"
+                else float("inf")
+            )
+            choice = "always" if images.nbytes <= room else "never"
+        return (images.to(self.device) if choice == "always" else images), labels
+
+    def _no_sums(self) -> dict[str, Tensor]:
+        kind = torch.float32 if self.device.type == "mps" else torch.float64
+        zero = torch.zeros((), dtype=torch.int64, device=self.device)
+        return {"loss": zero.to(kind), "hits": zero.clone(), "seen": zero.clone(), "bad": zero - 1}
+
+    # one step
+    # --------------------------------------------------------------------------------------
+
+    def batch(self, samples: Tensor, partners: Tensor) -> tuple[Tensor, Tensor]:
+        """Augmented images and targets (labels, or probabilities where images are mixed) of
+        samples."""
+        x, labels = self._augmented(samples), self.labels[samples]
+        if self.augment.mixes:
+            x, labels = self.augment.mix(
+                x, labels, self._augmented(partners), self.labels[partners], samples, self.epoch
+            )
+            labels = labels.to(self.dtype)
+        # what autocast would make of them
+        kind = torch.bfloat16 if self.config.train.precision == "bf16" else self.dtype
+        return x.to(dtype=kind, memory_format=self.format), labels
+
+    def _augmented(self, samples: Tensor) -> Tensor:
+        if self.images.device == self.device:
+            return self.augment.images(self.images, samples, self.epoch)
+        block = self.images[samples.cpu()].to(self.device, non_blocking=True)
+        return self.augment.images(
+            block, samples, self.epoch, rows=torch.arange(len(samples), device=self.device)
+        )
+
+    def train_step(self, x: Tensor, target: Tensor, labels: Tensor, total: int) -> None:
+        """Forward, backward and update on this rank's share of a batch of `total` images, as
+        `batches` gives it; no wait for the device."""
+        lr = learning_rate(
+            self.config.optim,
+            self.step,
+            steps=self.total_steps,
+            steps_per_epoch=self.steps_per_epoch,
+        )
+        set_learning_rate(self.optimizer, lr)
+        self.number.fill_(self.step)
+        if self.captured is None:
+            self._update(x, target, labels, total)
+        else:
+            self.captured(self._update, x, target, labels, total)
+        if self.ema:
+            self.ema.update()
+        self.step += 1
+
+    def _update(self, x: Tensor, target: Tensor, labels: Tensor, total: int) -> None:
+        """The part of a step that is captured: what changes from step to step is in tensors."""
+        config = self.config.optim
+        self.prepared.zero_grad(set_to_none=True)
+        scores = self.model(x)
+        loss = F.cross_entropy(
+            scores, target, label_smoothing=config.label_smoothing, reduction="sum"
+        )
+        # the ranks' gradients are averaged: together, the mean over the batch
+        self.fabric.backward(loss * (self.world / total))
+        if config.clip:
+            self.fabric.clip_gradients(
+                self.model, self.prepared, max_norm=config.clip, error_if_nonfinite=False
+            )
+        self.prepared.step()
+        with torch.no_grad():
+            sums = self.sums
+            sums["loss"] += loss.detach()
+            sums["hits"] += (scores.detach().argmax(1) == labels).sum()
+            sums["seen"] += len(labels)
+            sums["bad"].copy_(
+                torch.where(
+                    (sums["bad"] < 0) & ~torch.isfinite(loss.detach()), self.number, sums["bad"]
+                )
+            )
+
+    @property
+    def total_steps(self) -> int:
+        """Of the whole run."""
+        return self.steps_per_epoch * self.config.train.epochs
+
+    def shares(self) -> Iterator[tuple[Tensor, Tensor, int]]:
+        """(this rank's samples, their partners, size of the whole batch) of every step from the
+        present one to the end of the epoch."""
+        section, steps = self.config.train, range(self.within, self.steps_per_epoch)
+        return shares(
+            self.train,
+            seed=section.seed,
+            epoch=self.epoch,
+            size=section.batch_size,
+            steps=steps,
+            world=self.world,
+            rank=self.rank,
+        )
+
+    def batches(self) -> Iterator[tuple[Tensor, Tensor, Tensor, int]]:
+        """(images, targets, labels, size of the whole batch) for `train_step`; the position moves
+        on when the next one is asked for.
+
+        What a sample draws does not depend on the batch it is in, so that `ahead` batches are
+        augmented at once.
+        """
+        coming = self.shares()
+        while several := list(itertools.islice(coming, self.ahead)):
+            samples, partners = (
+                torch.cat(parts) if self.ahead > 1 else parts[0]
+                for parts in list(zip(*several))[:2]
+            )
+            counts = [len(share) for share, _, _ in several]
+            columns = (
+                torch.split(part, counts)
+                for part in (*self.batch(samples, partners), self.labels[samples])
+            )
+            for x, target, labels, (_, _, total) in zip(*columns, several):
+                yield x, target, labels, total
+                self.within += 1
+
+    # an epoch
+    # --------------------------------------------------------------------------------------
+
+    def run_epoch(
+        self, *, stop: Callable[[], bool], tick: Callable[[], None], save: Callable[[], None]
+    ) -> bool:
+        """The rest of the present epoch; True when asked to stop in between. `save` is called at
+        the configured steps."""
+        self.model.train()
+        every = self.config.train.checkpoint_steps
+        began = time.perf_counter()
+        seen = 0
+        try:
+            for batch in self.batches():
+                self.train_step(*batch)
+                seen += batch[-1]
+                tick()
+                if self.device.type == "cpu":
+                    self.check_finite()
+                position = self.within + 1
+                if position < self.steps_per_epoch:
+                    halt = self.agreed(stop)
+                    if halt or (every and self.step % every == 0):
+                        self.within = position
+                        self._account(began, seen)
+                        began, seen = time.perf_counter(), 0
+                        save()
+                        if halt:
+                            return True
+                        self.within = position - 1  # the generator counts this step itself
+        finally:
+            if self.device.type == "cuda":
+                torch.cuda.synchronize(self.device)
+        self._account(began, seen)
+        return False
+
+    def _account(self, began: float, seen: int) -> None:
+        self.train_seconds += time.perf_counter() - began
+        self.trained_images += seen
+
+    def agreed(self, stop: Callable[[], bool], *, now: bool = False) -> bool:
+        """Whether any rank wants to stop; several ranks ask each other every `AGREE_EVERY` steps,
+        or `now`."""
+        if self.world == 1:
+            return stop()
+        if self.step % AGREE_EVERY and not now:
+            return False
+        return self._reduced(torch.tensor(float(stop()), device=self.device)) > 0
+
+    def check_finite(self) -> None:
+        """FloatingPointError naming the first step whose loss was not finite."""
+        bad = int(self._reduced(self.sums["bad"], "max"))
+        if bad >= 0:
+            epoch = bad // self.steps_per_epoch + 1
+            raise FloatingPointError(f"the loss is not finite at step {bad + 1} (epoch {epoch})")
+
+    def check_weights(self) -> None:
+        """FloatingPointError where a weight, a running statistic, a moment of the optimiser or a
+        mean of weights is not finite.
+
+        A finite loss does not show it: the update after it may have been the one that overflowed.
+        """
+        held = [
+            *self.raw.state_dict().values(),
+            *(self.ema.weights.values() if self.ema else ()),
+            *self.best.values(),
+        ]
+        held += [
+            value
+            for values in self.optimizer.state.values()
+            for value in values.values()
+            if isinstance(value, Tensor)
+        ]
+        sizes = torch._foreach_norm(
+            [value for value in held if value.is_floating_point() and value.numel()], float("inf")
+        )
+        if not bool(torch.stack([torch.isfinite(size).to(self.device) for size in sizes]).all()):
+            epoch = -(-self.step // self.steps_per_epoch)
+            raise FloatingPointError(
+                f"a weight is not finite after step {self.step} (epoch {epoch})"
+            )
+
+    def _reduced(self, value: Tensor, how: str = "sum") -> float:
+        if self.world > 1:
+            value = cast("Tensor", self.fabric.all_reduce(value.clone().double(), reduce_op=how))
+        return float(value)
+
+    def end_epoch(self) -> dict[str, Any]:
+        """Evaluates, adds a row to `rows`, moves to the next epoch and returns the row."""
+        self.share_buffers()
+        self.check_finite()
+        seen = self._reduced(self.sums["seen"])
+        row: dict[str, Any] = {
+            "epoch": self.epoch + 1,
+            "step": self.step,
+            "lr": float(self.optimizer.param_groups[0]["lr"]),
+            "train_loss": self._reduced(self.sums["loss"]) / seen,
+            "train_accuracy": self._reduced(self.sums["hits"]) / seen,
+        }
+        loss, accuracy = self.evaluate(self.validation)
+        if loss is not None and not loss < float("inf"):
+            raise FloatingPointError(
+                f"the validation loss is {loss} after step {self.step} (epoch {self.epoch + 1})"
+            )
+        row |= {"val_loss": loss, "val_accuracy": accuracy}
+        if self.config.train.select == "best" and self._is_better(row):
+            self.best_row = row
+            self.best = {name: value.clone() for name, value in self.weights().items()}
+        self.epoch, self.within = self.epoch + 1, 0
+        self._set_sums(self._no_sums())
+        self.rows.append(row)
+        return row
+
+    def _is_better(self, row: dict[str, Any]) -> bool:
+        if not self.best_row:
+            return True
+        new, old = ((r["val_accuracy"], -r["val_loss"]) for r in (row, self.best_row))
+        return new > old
+
+    def weights(self) -> dict[str, Tensor]:
+        """The weights that count: their running mean where there is one, else the live ones."""
+        return self.ema.weights if self.ema else self.raw.state_dict()
+
+    def share_buffers(self) -> None:
+        """The mean over ranks of running statistics, live and averaged: as their updates are
+        linear, that is a ghost batch norm's."""
+        if self.world == 1:
+            return
+        buffers = [value for _, value in self.raw.named_buffers()]
+        buffers += (
+            [self.ema.weights[name] for name, _ in self.raw.named_buffers()] if self.ema else []
+        )
+        for value in buffers:
+            if value.is_floating_point():
+                value.copy_(cast("Tensor", self.fabric.all_reduce(value, reduce_op="mean")))
+
+    @contextmanager
+    def at(self, weights: dict[str, Tensor]) -> Iterator[nn.Module]:
+        """The model at other weights, in eval mode; its own and its mode come back at the end."""
+        live = {name: value.clone() for name, value in self.raw.state_dict().items()}
+        was_training = self.raw.training
+        self.raw.load_state_dict(weights)
+        self.raw.eval()
+        try:
+            yield self.raw
+        finally:
+            self.raw.load_state_dict(live)
+            self.raw.train(was_training)
+
+    @torch.no_grad()
+    def evaluate(
+        self, indices: Tensor, weights: dict[str, Tensor] | None = None
+    ) -> tuple[float | None, float | None]:
+        """(mean cross-entropy, accuracy) on images as they are, of `weights`, default those of
+        `weights()`; (None, None) without images."""
+        if not len(indices):
+            return None, None
+        sums = self._no_sums()
+        with self.at(self.weights() if weights is None else weights):
+            size = EVAL_BATCH
+            # as many as the device's memory holds if it holds a training batch
+            if self.device.type == "cuda":
+                size = max(
+                    1,
+                    min(
+                        AHEAD // math.prod(self.data.shape),
+                        max(EVAL_BATCH, 2 * self.config.train.batch_size),
+                    ),
+                )
+            for part in torch.split(indices.tensor_split(self.world)[self.rank], size):
+                x = self.images[part.to(self.images.device)].to(self.device)
+                x = normalise(x, self.augment.mean, self.augment.std).to(
+                    dtype=self.dtype, memory_format=self.format
+                )
+                with self.fabric.autocast():
+                    scores = self.raw(x)
+                labels = self.labels[part]
+                sums["loss"] += F.cross_entropy(scores.to(self.dtype), labels, reduction="sum")
+                sums["hits"] += (scores.argmax(1) == labels).sum()
+        return self._reduced(sums["loss"]) / len(indices), self._reduced(sums["hits"]) / len(
+            indices
+        )
+
+    # states
+    # --------------------------------------------------------------------------------------
+
+    def state(self) -> State:
+        """All that going on needs."""
+        tensors = {f"model.{name}": value for name, value in self.raw.state_dict().items()}
+        moments, scalars = optimizer_state(self.optimizer)
+        tensors |= {f"optim.{name}": value for name, value in moments.items()}
+        tensors |= (
+            {f"ema.{name}": value for name, value in self.ema.weights.items()} if self.ema else {}
+        )
+        tensors |= {f"best.{name}": value for name, value in self.best.items()}
+        tensors |= {f"sums.{name}": self._total(name, value) for name, value in self.sums.items()}
+        info = {
+            key: getattr(self, key)
+            for key in (
+                "step",
+                "epoch",
+                "within",
+                "rows",
+                "best_row",
+                "seconds",
+                "train_seconds",
+                "trained_images",
+            )
+        }
+        return State(
+            tensors,
+            info
+            | {
+                "optim": scalars,
+                "ema_updates": self.ema.updates if self.ema else 0,
+                "resumed": self.resumed,
+            },
+        )
+
+    def _total(self, name: str, value: Tensor) -> Tensor:
+        """A sum over the ranks, for the state: on resuming, the first rank starts from it and the
+        others from none."""
+        return torch.tensor(
+            self._reduced(value, "max" if name == "bad" else "sum"), dtype=torch.float64
+        ).to(value.dtype)
+
+    def restore(self, state: State) -> None:
+        """Goes back to a state, in place: parameters keep their memory format and their place in
+        compiled code; a step is captured anew."""
+        info = state.info
+        self.raw.load_state_dict(state.part("model"))
+        load_optimizer(self.optimizer, state.part("optim"), info["optim"])
+        # the optimiser's tensors are new ones
+        self.captured = CapturedStep(report=self.captured.report) if self.captured else None
+        if self.ema:
+            for name, value in state.part("ema").items():
+                self.ema.weights[name].copy_(value)
+            self.ema.updates = info["ema_updates"]
+        self.best = {name: value.to(self.device) for name, value in state.part("best").items()}
+        for key in (
+            "step",
+            "epoch",
+            "within",
+            "rows",
+            "best_row",
+            "seconds",
+            "train_seconds",
+            "trained_images",
+        ):
+            setattr(self, key, info[key])
+        self.resumed = info["resumed"] + 1
+        self._set_sums(self._no_sums() if self.rank else state.part("sums"))
+
+    def _set_sums(self, values: Mapping[str, Tensor]) -> None:
+        """In place: a captured step adds to the tensors that it has seen."""
+        for name, value in values.items():
+            self.sums[name].copy_(value)

@@ -1,0 +1,1 @@
+"""Studies: a grid of training runs from one file, here or on Slurm."""

@@ -1,0 +1,174 @@
+"""The runs of a study on this machine: in turn or side by side in worker processes, stopped as a
+whole with every state saved."""
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from polymgnet.console import Step, silent
+from polymgnet.errors import Failure, Stopped, one_line
+
+if TYPE_CHECKING:
+    from polymgnet.study.plan import Run, Study
+
+LOOK = 0.2  # seconds between two looks at whether a signal came
+
+
+def run_local(study: "Study", *, jobs: int = 1, report: Step = silent) -> dict[str, str]:
+    """Train what is missing here, or in `jobs` processes that share the cores; returns name ->
+    reason of the runs that failed.
+
+    Raises
+    ------
+    Stopped
+        SIGTERM or SIGUSR1 came, to this process or to one of its workers: every run that was on its
+        way has saved its state. Its number is the exit status's. Workers whose study was killed
+        save and end by themselves.
+    """
+    from nets.training.run import StopRequest
+
+    failed: dict[str, str] = {}
+    missing = study.missing
+    done = len(study.runs) - len(missing)
+    report(done, "")
+    with StopRequest() as asked:
+        try:
+            turns = _in_turn(missing, failed, asked, lambda text: report(done, text))
+            for ended, text in turns if jobs == 1 else _side_by_side(missing, failed, asked, jobs):
+                if ended is None:
+                    report(done, text)
+                else:
+                    done += 1
+                    report(done, finished=outcome(ended, failed))
+        except Stopped:
+            raise Stopped(
+                f"stopped as asked: {len(study.runs) - len(study.missing)} of {len(study.runs)}"
+                " runs are finished, the states of those on their way are saved; the same command"
+                " goes on",
+                asked.signal or signal.SIGTERM,
+            ) from None
+    return failed
+
+
+def attempt(work: Callable[[], Any], failed: dict[str, str], *, name: str) -> None:
+    """One run's failure is recorded and leaves the others running; a stop ends the study."""
+    try:
+        work()
+    except Stopped:
+        raise
+    except Exception as error:
+        failed[name] = (
+            one_line(error)
+            if isinstance(error, Failure)
+            else f"{type(error).__name__}: {one_line(error)}"
+        )
+
+
+def outcome(run: "Run", failed: dict[str, str]) -> str:
+    """One run that has ended, in words: what it reached and how long it took, or why it failed."""
+    name = run.folder.name
+    if name in failed:
+        return f"{name} failed: {failed[name]}"
+    if not run.finished:  # a shared file system shows a job's files late
+        return name
+    summary = run.summary()
+    accuracy = summary.get("test_accuracy")
+    return f"{name}, {summary['seconds']:.1f} s" + (
+        "" if accuracy is None else f", test accuracy {100 * accuracy:.2f} %"
+    )
+
+
+# (the run that has ended, "") or (None, what is being done)
+Progress = Iterator[tuple["Run | None", str]]
+
+
+def _in_turn(
+    runs: "Sequence[Run]",
+    failed: dict[str, str],
+    asked: Callable[[], bool],
+    report: Callable[[str], None],
+) -> Progress:
+    """The runs one after another in this process; `report` is told of every epoch."""
+    for run in runs:
+        if asked():
+            raise Stopped
+        yield None, run.folder.name
+        attempt(partial(run, tell=report), failed, name=run.folder.name)
+        yield run, ""
+
+
+def _side_by_side(
+    runs: "Sequence[Run]", failed: dict[str, str], asked: Callable[[], bool], jobs: int
+) -> Progress:
+    """The runs in worker processes, `jobs` at a time."""
+    import multiprocessing
+    from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    context = multiprocessing.get_context("spawn")
+    # tells all workers to stop; without a lock, because signal handlers write it
+    flag = context.RawValue("b", 0)
+    with ProcessPoolExecutor(
+        jobs, mp_context=context, initializer=_start_worker, initargs=(threads, flag)
+    ) as pool:
+        futures = {pool.submit(_work, run): run for run in runs}
+        left = set(futures)
+        try:
+            while left:
+                done, left = wait(left, timeout=LOOK, return_when=FIRST_COMPLETED)
+                flag.value |= asked()
+                for future in done:
+                    attempt(future.result, failed, name=futures[future].folder.name)
+                    yield futures[future], ""
+                yield None, f"{min(jobs, len(left))} on their way" if left else ""
+        except BaseException:
+            flag.value = 1
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+
+
+_flag: Any = None  # in a worker: the byte that says to stop
+_busy = threading.Lock()  # in a worker: held while it trains
+
+
+def _start_worker(threads: int, flag: Any) -> None:
+    """The worker's share of the cores, what a signal to it does between runs (in a run, the run's
+    own handler notes it), and its end."""
+    global _flag
+    import torch
+
+    torch.set_num_threads(threads)
+    _flag = flag
+    for number in (signal.SIGTERM, *([signal.SIGUSR1] if hasattr(signal, "SIGUSR1") else [])):
+        signal.signal(number, lambda *_: setattr(flag, "value", 1))
+    # a terminal's Ctrl-C reaches the study too, which tells its workers to save
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_study, daemon=True).start()
+
+
+def _end_with_study() -> None:
+    """When the study is gone (killed), the run that is on its way stops and saves, and the worker
+    ends: nobody would read its result."""
+    import multiprocessing
+
+    study = multiprocessing.parent_process()
+    if study is not None:
+        study.join()
+        _flag.value = 1
+        with _busy:
+            os._exit(1)
+
+
+def _stopping() -> bool:
+    """Whether the workers are to save and stop."""
+    return bool(_flag.value)
+
+
+def _work(run: "Run") -> None:
+    with _busy:
+        if _stopping():
+            raise Stopped("not begun")
+        run(stop=_stopping)

@@ -1,0 +1,174 @@
+"""Two-grid optimal polynomials: known optima, the extremal property, and refusals."""
+
+import time
+
+import numpy as np
+import pytest
+
+from mgtheory.families import two_grid_optimal
+from mgtheory.fourier import optimal
+from mgtheory.fourier.analysis import two_grid_factor
+from mgtheory.fourier.cycle import LocalCycle
+from mgtheory.fourier.optimal import optimise_two_grid
+from mgtheory.polynomials.classical import chebyshev, chebyshev4
+from mgtheory.polynomials.residual import ResidualPolynomial
+from mgtheory.problems.problem import create, poisson
+from mgtheory.problems.stencils import Stencil, anisotropic, laplacian, mehrstellen
+
+L2 = laplacian(2)
+KERNEL = np.random.default_rng(1).standard_normal((2, 2, 3, 3)) / 5
+KERNEL[range(2), range(2), 1, 1] += 1.2
+COUPLED = Stencil.from_array(KERNEL)
+
+
+@pytest.mark.parametrize(("dim", "steps"), [(1, 1), (2, 1), (2, 2), (3, 1)])
+def test_degree_one_is_the_best_jacobi(dim, steps):
+    found = optimise_two_grid(1, laplacian(dim), pre=steps, post=0)
+    assert found.polynomial.roots[0].real == pytest.approx(2 * dim + 1, abs=1e-5)
+    assert found.factor == pytest.approx(((2 * dim - 1) / (2 * dim + 1)) ** steps, abs=1e-6)
+    assert found.converged
+
+
+def test_one_dimension_has_an_exact_two_grid_method():
+    # q = 0 at t = 2 and t = 4 removes all that linear interpolation leaves
+    found = optimise_two_grid(2, laplacian(1), pre=1, post=0)
+    np.testing.assert_allclose(np.sort(found.polynomial.roots.real), [2.0, 4.0], atol=1e-4)
+    assert found.factor < 1e-6
+    assert found.converged
+
+
+@pytest.mark.parametrize("degree", [1, 2, 3, 5])
+def test_fourth_kind_is_optimal_in_one_dimension(degree):
+    # t/4 q(t)^2 + (4-t)/4 q(4-t)^2 is the constant 1/(2k+1)^2: W_k^2 weighted by 1 - x and 1 + x is
+    # a square of sine and cosine
+    fourth = chebyshev4(degree, lmax=4.0)
+    assert two_grid_factor(laplacian(1), fourth).factor == pytest.approx(
+        (2 * degree + 1) ** -2, abs=1e-9
+    )
+    assert optimise_two_grid(degree, laplacian(1)).factor == pytest.approx(
+        (2 * degree + 1) ** -2, rel=1e-3
+    )
+
+
+@pytest.mark.parametrize(
+    ("stencil", "degree", "options"),
+    [
+        (L2, 3, {}),
+        (L2, 4, {"coarsening": "galerkin"}),
+        (L2, 3, {"scaling": "diagonal", "pre": 2, "post": 0}),
+        (mehrstellen(2), 4, {}),
+        (anisotropic((1.0, 0.1)), 4, {}),
+        (laplacian(3), 3, {}),
+        (laplacian(1), 3, {"pre": 2, "post": 1}),
+    ],
+)
+def test_no_neighbour_and_no_family_is_better(stencil, degree, options):
+    found = optimise_two_grid(degree, stencil, **options)
+    assert found.converged
+    assert found.factor < 0.99 * found.start_factor
+    b = 2.0 if "scaling" in options else float(np.abs(stencil.values).sum())
+    families = [
+        chebyshev(degree, interval=(b / 4, b)),
+        chebyshev(degree, interval=(b / 6, b)),
+        chebyshev4(degree, lmax=b),
+    ]
+    assert all(two_grid_factor(stencil, q, **options).factor > found.factor for q in families)
+    rng = np.random.default_rng(0)
+    for _ in range(6):
+        roots = found.polynomial.roots
+        moved = (
+            roots * (1 + 0.02 * rng.standard_normal(degree))
+            if found.polynomial.is_real_rooted
+            else roots * (1 + 0.02 * rng.standard_normal())
+        )
+        # the optimisation leaves the supremum within 1e-3 of the minimum
+        assert two_grid_factor(
+            stencil, ResidualPolynomial(moved), **options
+        ).factor > found.factor * (1 - 1e-3)
+
+
+@pytest.mark.parametrize(
+    "stencil", [laplacian(1), mehrstellen(2), COUPLED], ids=["scalar 1D", "scalar 2D", "channels"]
+)
+@pytest.mark.parametrize("steps", [1, 3])
+def test_gradients_are_those_of_finite_differences(stencil, steps):
+    correction = LocalCycle(stencil, ResidualPolynomial.from_weights([0.0]), pre=0, post=0)
+    theta = np.random.default_rng(1).uniform(-1.4, 1.4, (5, stencil.dim))
+    sampled = optimal._Sampled(correction, theta, steps)
+    c = sampled.coefficients(chebyshev(3, interval=(sampled.b / 5, sampled.b)))
+    values, slopes = sampled.pieces(c)
+    # K has a nullspace: its eigenvalues 0 are rounding, and have no derivative
+    clear = values > 0.01 * values.max()
+    assert clear.sum() >= 5
+    for direction in np.eye(3):
+        step = 1e-6 * direction
+        difference = (sampled.pieces(c + step)[0] - sampled.pieces(c - step)[0]) / 2e-6
+        expected = (slopes @ direction)[clear]
+        # rounding / 1e-6
+        np.testing.assert_allclose(
+            expected, difference[clear], rtol=0, atol=1e-6 * (1 + np.abs(slopes[clear]).max())
+        )
+    assert values.max() == pytest.approx(sampled.largest(c), rel=1e-12)
+
+
+def test_factor_is_that_of_the_polynomial():
+    found = optimise_two_grid(3, L2)
+    assert two_grid_factor(L2, found.polynomial).factor == pytest.approx(found.factor, rel=1e-12)
+
+
+def test_optimum_improves_with_the_degree():
+    factors = [optimise_two_grid(k, L2, coarsening="galerkin").factor for k in (1, 2, 3, 4)]
+    np.testing.assert_allclose(factors, [0.36, 0.0851, 0.0477, 0.0276], rtol=5e-3)
+
+
+def test_degree_sixteen_in_seconds():  # of processor time, so that a busy machine does not matter
+    start = time.process_time()
+    found = optimise_two_grid(16, L2)
+    assert time.process_time() - start < 5.0
+    assert found.converged
+    assert found.factor < 0.75 * found.start_factor  # measured: 0.742
+
+
+def test_coupled_channels_may_want_complex_roots():
+    found = optimise_two_grid(2, COUPLED)
+    assert not found.polynomial.is_real_rooted
+    assert found.factor < 0.8 * found.start_factor
+    assert two_grid_factor(COUPLED, found.polynomial).factor == pytest.approx(
+        found.factor, rel=1e-12
+    )
+
+
+def test_family_is_scaled_to_the_problems_matrix():
+    problem = create("poisson2d", 31)
+    found = two_grid_optimal(2, problem=problem)
+    np.testing.assert_allclose(
+        found.roots, two_grid_optimal(2, problem=L2).roots * 32**2, rtol=1e-9
+    )
+    assert np.all(found.roots.real < problem.spectrum().b)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda: optimise_two_grid(0, L2),
+            "degree is 0, two_grid_optimal allows whole numbers from 1 to 16",
+        ),
+        (lambda: optimise_two_grid(17, L2), "degree is 17, two_grid_optimal"),
+        (lambda: optimise_two_grid(2, L2, pre=0, post=0), "pre and post are both 0"),
+        (lambda: optimise_two_grid(2, L2, coarsening="none"), "known: galerkin"),
+        (lambda: two_grid_optimal(2, problem=create("variable2d", 7)), "constant coefficients"),
+    ],
+)
+def test_wrong_input_is_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_scaling_of_a_shape_that_differs_per_axis():
+    """Its stencil is scaled by the first mesh width, and so are the roots."""
+    problem = poisson((7, 15))
+    best = optimise_two_grid(2, problem).polynomial
+    np.testing.assert_allclose(
+        two_grid_optimal(2, problem=problem).roots, best.roots * 64, rtol=1e-12
+    )

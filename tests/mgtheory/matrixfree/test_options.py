@@ -1,0 +1,236 @@
+"""The options, results and refusals of `StencilHierarchy`."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from mgtheory.matrixfree import StencilHierarchy
+from mgtheory.multigrid.solution import Reason
+from mgtheory.polynomials.residual import ResidualPolynomial
+from mgtheory.problems.problem import poisson
+from mgtheory.problems.stencils import Stencil
+from mgtheory.smoothers import GaussSeidel, Polynomial
+
+LAPLACE = Stencil.from_array([[0.0, -1.0, 0.0], [-1.0, 4.0, -1.0], [0.0, -1.0, 0.0]])
+PROBLEMS = {"nested": poisson((31, 31)), "uneven": poisson((40, 27))}
+
+
+def noise(n, seed=0):
+    return np.random.default_rng(seed).standard_normal(n)
+
+
+def test_memory_is_below_four_vectors():
+    cross = np.zeros((3, 3, 3))
+    cross[1, 1, :] = cross[1, :, 1] = cross[:, 1, 1] = -1.0
+    cross[1, 1, 1] = 6.0
+    for stencil, shape in ((LAPLACE, (1023, 1023)), (Stencil.from_array(cross), (63, 63, 63))):
+        assert StencilHierarchy.build(
+            stencil, shape=shape, degree=4, threads=2
+        ).memory_bytes < 4 * 8 * np.prod(shape)
+
+
+def test_the_constant_diagonal_makes_no_difference():
+    b = noise(40 * 27)
+    one, two = (
+        StencilHierarchy.build(
+            PROBLEMS["uneven"], smoother=Polynomial("chebyshev", 3, scaling=scaling), coarsest=30
+        )
+        .solve(b, maxiter=2)
+        .x
+        for scaling in ("identity", "diagonal")
+    )
+    np.testing.assert_allclose(one, two, atol=1e-13 * np.abs(one).max())
+
+
+def test_arguments_are_kept_and_taken_in_any_real_form():
+    problem = PROBLEMS["nested"]
+    ours = StencilHierarchy.build(problem, coarsest=60)
+    b, x0 = noise(31 * 31), noise(31 * 31, 1)
+    kept = b.copy(), x0.copy()
+    expected = ours.solve(b, x0).x
+    ours.smooth(x0, b)
+    np.testing.assert_array_equal(b, kept[0])
+    np.testing.assert_array_equal(x0, kept[1])
+    b.flags.writeable = False
+    np.testing.assert_array_equal(ours.solve(b, x0).x, expected)
+    assert ours.solve(b.reshape(31, 31), x0.reshape(31, 31)).x.shape == (31, 31)
+    assert ours.solve(b.astype(np.float32)).converged
+    zero = ours.solve(np.zeros(31 * 31))
+    assert zero.converged
+    assert not zero.x.any()
+    again = pickle.loads(pickle.dumps(ours)).solve(b, x0)
+    np.testing.assert_array_equal(again.x, expected)
+    out = x0.copy()
+    assert ours.smooth(out, b, out=out) is out
+    np.testing.assert_array_equal(out, ours.smooth(x0, b))
+
+
+def test_numpy_integers_are_numbers():
+    n = np.int64(1)
+    ours = StencilHierarchy.build(
+        PROBLEMS["nested"],
+        axes=[n - 1],
+        coarsest=60 * n,
+        max_levels=3 * n,
+        threads=n,
+        pre=n,
+        post=n,
+    )
+    assert [level.shape for level in ours.levels] == [(31, 31), (15, 31), (7, 31)]
+    assert ours.solve(noise(31 * 31), maxiter=2 * n).iterations == 2
+
+
+def test_results_say_how_it_ended():
+    problem = PROBLEMS["nested"]
+    seen = []
+    solution = StencilHierarchy.build(problem, coarsest=60).solve(
+        problem.b, callback=lambda i, r: seen.append((i, r))
+    )
+    assert solution.reason is Reason.CONVERGED
+    assert [i for i, _ in seen] == list(range(solution.iterations + 1))
+    assert tuple(r for _, r in seen) == solution.residual_norms
+    assert (
+        StencilHierarchy.build(problem, coarsest=60).solve(problem.b, maxiter=2).reason
+        is Reason.MAXITER
+    )
+    bad = ResidualPolynomial([100.0])  # far too large a step
+    assert (
+        StencilHierarchy.build(problem, smoother=bad, coarsest=60).solve(problem.b).reason
+        is Reason.DIVERGED
+    )
+    stuck = StencilHierarchy.build(problem, coarsest=60).solve(problem.b, tol=0.0)
+    assert stuck.reason is Reason.STAGNATED
+    assert "rounding" in stuck.message
+    assert "31x31" in str(StencilHierarchy.build(problem))
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: StencilHierarchy.build(poisson((9, 9), boundary="neumann")), "dirichlet"),
+        (
+            lambda: StencilHierarchy.build(poisson((9, 9), coefficient=lambda x, y: 1 + x)),
+            "constant",
+        ),
+        (lambda: StencilHierarchy.build(PROBLEMS["nested"].A), "Problem or a Stencil"),
+        (lambda: StencilHierarchy.build(LAPLACE), "shape"),
+        (lambda: StencilHierarchy.build(LAPLACE, shape=(9,)), "2 axes"),
+        (lambda: StencilHierarchy.build(LAPLACE, shape=(9, 9), h=-1.0), "larger than 0"),
+        (
+            lambda: StencilHierarchy.build(
+                Stencil.from_array([[0, 0, 0], [-1.0, 2.0, 0], [0, 0, 0]]), shape=(9, 9)
+            ),
+            "symmetric in every axis",
+        ),
+        (
+            lambda: StencilHierarchy.build(Stencil.from_array(np.ones((5, 5))), shape=(9, 9)),
+            "reach one point",
+        ),
+        (
+            lambda: StencilHierarchy.build(PROBLEMS["nested"], smoother=GaussSeidel()),
+            "polynomials or Jacobi",
+        ),
+        (
+            lambda: StencilHierarchy.build(PROBLEMS["nested"], smoother="harmonic_ritz"),
+            "derive it first",
+        ),
+        (
+            lambda: StencilHierarchy.build(PROBLEMS["nested"], coarsening="none"),
+            "rediscretise, galerkin",
+        ),
+        (
+            lambda: StencilHierarchy.build(PROBLEMS["uneven"], coarsening="galerkin", coarsest=9),
+            "odd sizes",
+        ),
+        (lambda: StencilHierarchy.build(LAPLACE, shape=(40, 99), coarsest=9), "ratios"),
+        (lambda: StencilHierarchy.build(PROBLEMS["nested"], axes=(5,)), "axes"),
+        (lambda: StencilHierarchy.build(PROBLEMS["nested"], axes=None), "axes"),
+        (
+            lambda: StencilHierarchy.build(PROBLEMS["nested"], degree=(2, 0), coarsest=9),
+            "degree is 0 on level 1",
+        ),
+        (lambda: StencilHierarchy.build(PROBLEMS["nested"], degree="2"), "degree"),
+        (lambda: StencilHierarchy.build(PROBLEMS["nested"], threads=0), "threads"),
+        (lambda: StencilHierarchy.build(PROBLEMS["nested"], max_levels=0), "max_levels is 0"),
+        (lambda: StencilHierarchy.build(PROBLEMS["nested"], coarsest=-5), "coarsest is -5"),
+        (
+            lambda: StencilHierarchy.build(PROBLEMS["nested"]).solve(np.ones(961), tol=None),
+            "tol is None",
+        ),
+        (
+            lambda: StencilHierarchy.build(PROBLEMS["nested"]).solve(np.ones(961), callback=3),
+            "callback",
+        ),
+        (lambda: StencilHierarchy.build(PROBLEMS["nested"]).solve(np.ones(5)), "shape"),
+        (lambda: StencilHierarchy.build(PROBLEMS["nested"]).solve(np.ones(961) * 1j), "real"),
+        (
+            lambda: StencilHierarchy.build(PROBLEMS["nested"]).solve(np.full(961, np.nan)),
+            "not a number",
+        ),
+        (lambda: StencilHierarchy.build(PROBLEMS["nested"]).solve(np.ones(961), tol=-1.0), "tol"),
+        (
+            lambda: StencilHierarchy.build(PROBLEMS["nested"]).solve(np.ones(961), cycle="X"),
+            "V, W, F, FMG",
+        ),
+        (
+            lambda: StencilHierarchy.build(PROBLEMS["nested"]).solve(
+                np.ones(961), np.ones(961), cycle="FMG"
+            ),
+            "x0",
+        ),
+        (
+            lambda: StencilHierarchy.build(
+                PROBLEMS["nested"], coarsest=9, post=0
+            ).as_preconditioner(),
+            "equally many",
+        ),
+        (
+            lambda: StencilHierarchy.build(PROBLEMS["nested"]).as_preconditioner("F"),
+            "not symmetric",
+        ),
+    ],
+)
+def test_refuses_what_it_cannot_do(build, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        build()
+    assert "\n" not in str(caught.value)
+
+
+def test_numba_is_imported_on_use_alone():
+    code = "import sys, mgtheory, mgtheory.matrixfree; assert 'numba' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+    code = (
+        "import sys; sys.modules['numba'] = None\nfrom mgtheory.matrixfree import"
+        " StencilHierarchy\nfrom mgtheory.problems import poisson\ntry:\n   "
+        " StencilHierarchy.build(poisson((9, 9)))\nexcept ImportError as error:\n    print(error)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, timeout=120, capture_output=True, text=True
+    )
+    assert "polymgnet[fast]" in done.stdout
+    assert done.stdout.count("\n") == 1
+
+
+def test_a_hierarchy_at_work_refuses_a_second_caller():
+    """The workspace is one: what a callback starts on the same hierarchy would spoil the solve that
+    calls it."""
+    problem = poisson((31, 31))
+    hierarchy = StencilHierarchy.build(problem)
+
+    def intrude(iteration, norm):
+        hierarchy.apply(problem.b)
+
+    with pytest.raises(RuntimeError, match="build one for each"):
+        hierarchy.solve(problem.b, callback=intrude)
+    assert hierarchy.solve(problem.b).converged  # the refusal left it free
+
+
+def test_a_right_hand_side_whose_square_vanishes_is_refused():
+    problem = poisson((31, 31))
+    with pytest.raises(ValueError, match="too small to be squared"):
+        StencilHierarchy.build(problem).solve(1e-170 * problem.b)

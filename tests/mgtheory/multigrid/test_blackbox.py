@@ -1,0 +1,146 @@
+"""Black-box interpolation: bilinear for constant coefficients, exact in one dimension, Galerkin
+products, nullspaces, refusals."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from mgtheory.multigrid import transfer
+from mgtheory.multigrid.blackbox import attempt, blackbox
+from mgtheory.multigrid.hierarchy import Hierarchy
+from mgtheory.problems.grids import Boundary
+from mgtheory.problems.problem import create, poisson
+
+D, P = Boundary.DIRICHLET, Boundary.PERIODIC
+
+
+def rough(*x):
+    """A coefficient between 1 and 1000 without any structure."""
+    return 10.0 ** (1.5 + 1.5 * np.sin(37.0 * sum((j + 1) * t for j, t in enumerate(x))))
+
+
+@pytest.mark.parametrize("stencil", ["5-point", "9-point", "q1"])
+@pytest.mark.parametrize(
+    ("boundary", "fine", "coarse"),
+    [(D, (15, 11), (7, 5)), (D, (15, 10), (7, 10)), (P, (12, 16), (6, 8))],
+)
+def test_constant_coefficients_give_linear_interpolation(stencil, boundary, fine, coarse):
+    """The lumped equation of a constant stencil is (-1, 2, -1), whatever the stencil; at cell
+    centres the tensor product follows."""
+    expected = transfer.interpolation(fine, coarse, boundary).tocsr()
+    found = blackbox(poisson(fine, stencil=stencil, boundary=boundary).A, fine, coarse, boundary)
+    assert found.shape == expected.shape
+    assert abs(found - expected).max() < 1e-15
+
+
+def test_three_dimensions():
+    expected = transfer.interpolation((7, 5, 9), (3, 2, 4), D).tocsr()
+    assert abs(blackbox(poisson((7, 5, 9)).A, (7, 5, 9), (3, 2, 4), D) - expected).max() < 1e-15
+    fine, coarse = (7, 7, 7), (3, 3, 3)
+    A = poisson(fine, coefficient=rough).A
+    found = blackbox(A, fine, coarse, D)
+    # fine along all axes: P's row solves the whole equation of the point
+    centre = np.ravel_multi_index((2, 2, 2), fine)
+    assert abs((A @ found)[[centre]]).max() < 1e-12 * abs(A).max()
+
+
+def test_one_dimension_is_exact():
+    """Fine points solve their own equations: the coarse operator is the Schur complement, and two
+    grids are a direct solver."""
+    problem = poisson((31,), coefficient=rough)
+    A = problem.A.toarray()
+    found = blackbox(problem.A, (31,), (15,), D).toarray()
+    even, odd = np.arange(0, 31, 2), np.arange(1, 31, 2)
+    np.testing.assert_allclose((A @ found)[even], 0.0, atol=1e-11 * abs(A).max())
+    schur = A[np.ix_(odd, odd)] - A[np.ix_(odd, even)] @ np.linalg.solve(
+        A[np.ix_(even, even)], A[np.ix_(even, odd)]
+    )
+    np.testing.assert_allclose(found.T @ A @ found, schur, atol=1e-12 * abs(A).max())
+
+
+def test_flux_is_continuous_where_k_jumps():
+    """Between two coarse points with k1 left and k2 right of the fine one: u = (k1 u1 + k2 u2)/(k1
+    + k2)."""
+    k1, k2 = 1.0, 50.0
+    faces = np.array([k1, k1, k1, k2, k2, k2])
+    A = np.diag(faces[:-1] + faces[1:]) - np.diag(faces[1:-1], 1) - np.diag(faces[1:-1], -1)
+    found = blackbox(sp.csr_array(A), (5,), (2,), D).toarray()
+    assert found[2] == pytest.approx([k1 / (k1 + k2), k2 / (k1 + k2)])
+
+
+@pytest.mark.parametrize("name", ["variable2d", "jump2d"])
+def test_constants_are_kept(name):
+    """Rows of A with sum 0 give rows of P with sum 1: all of them on a periodic grid, those away
+    from the boundary else."""
+    assert blackbox(create(name, 16, boundary="periodic").A, (16, 16), (8, 8), P).sum(
+        axis=1
+    ) == pytest.approx(1.0, abs=1e-12)
+    sums = blackbox(create(name, 15).A, (15, 15), (7, 7), D).sum(axis=1).reshape(15, 15)
+    assert sums[1:-1, 1:-1] == pytest.approx(1.0, abs=1e-12)
+    assert np.all(sums[0] < 1.0)
+
+
+@pytest.mark.parametrize("boundary", ["dirichlet", "periodic"])
+def test_galerkin_products_stay_compact_and_symmetric(boundary):
+    """At most 9 entries in a row on every level, R = P^T/4, and A symmetric."""
+    n = 63 if boundary == "dirichlet" else 64
+    hierarchy = Hierarchy.build(create("jump2d", n, boundary=boundary))
+    assert len(hierarchy.levels) == 4
+    for level, below in zip(hierarchy.levels, hierarchy.levels[1:], strict=False):
+        assert sp.issparse(level.P)
+        assert abs(level.R - level.P.T / 4).max() < 1e-15
+        assert np.diff(below.A.indptr).max() <= 9
+        assert abs(below.A - below.A.T).max() <= 1e-12 * abs(below.A).max()
+
+
+def test_what_the_default_chooses():
+    """Tensor products for constant stencils, sizes that do not nest, cells, rediscretisation,
+    complex and far from M-matrices."""
+    grid = (15, 15)
+    nonsymmetric = sp.csr_array(
+        create("variable2d", 15).A + sp.diags_array(np.full(224, 5e4), offsets=1, shape=(225, 225))
+    )
+    for hierarchy in (
+        Hierarchy.build(poisson(grid)),
+        Hierarchy.build(poisson(grid).A, shape=grid),
+        Hierarchy.build(create("variable2d", 16)),
+        Hierarchy.build(create("variable2d", 16, boundary="neumann")),
+        Hierarchy.build(create("variable2d", 15), coarsening="rediscretise"),
+        Hierarchy.build(create("variable2d", 15), interpolation="linear"),
+        Hierarchy.build(create("variable2d", 15).A.astype(complex), shape=grid),
+        Hierarchy.build(nonsymmetric, shape=grid),
+    ):
+        assert isinstance(hierarchy.levels[0].P, transfer.TensorOperator)
+    for hierarchy in (
+        Hierarchy.build(create("variable2d", 15)),
+        Hierarchy.build(create("variable2d", 15).A, shape=grid),
+        Hierarchy.build(create("variable2d", 15), restriction="half"),
+        Hierarchy.build(poisson(grid), interpolation="black-box"),
+    ):
+        assert sp.issparse(hierarchy.levels[0].P)
+    single = Hierarchy.build(create("variable2d", 15), dtype=np.float32).levels[0]
+    assert single.P.dtype == single.R.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("A", "fine", "coarse", "boundary", "words"),
+    [
+        (poisson((16,)).A, (16,), (8,), D, "needs nested grids"),
+        (poisson((15,)).A, (15,), (7,), P, "needs nested grids"),
+        (poisson((16,), boundary="neumann").A, (16,), (8,), Boundary.NEUMANN, "needs nested grids"),
+        (poisson((15,)).A.astype(complex), (15,), (7,), D, "needs a real A"),
+        (sp.csr_array(poisson((15,)).A @ poisson((15,)).A), (15,), (7,), D, "reaches farther"),
+        (-poisson((15,)).A, (15,), (7,), D, "no stable value"),
+        (
+            sp.csr_array(poisson((15,)).A - 200.0 * sp.eye_array(15)),
+            (15,),
+            (7,),
+            D,
+            "no stable value",
+        ),
+    ],
+)
+def test_refusals(A, fine, coarse, boundary, words):
+    assert words in attempt(A, fine, coarse, boundary)
+    with pytest.raises(ValueError, match=f"black-box interpolation .*{words}"):
+        blackbox(A, fine, coarse, boundary)

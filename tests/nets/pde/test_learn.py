@@ -1,0 +1,63 @@
+"""Learning on the equation: the loss against the cycle's error operator as a dense matrix, and what
+it does not depend on."""
+
+import numpy as np
+import pytest
+import torch
+
+import nets
+from mgtheory import problems
+from nets.pde.learn import contraction
+
+PROBLEMS = {
+    "dirichlet": (lambda: problems.poisson((7, 7)), {"coarsest": 9}),
+    "periodic": (lambda: problems.poisson((8, 8), boundary="periodic"), {"coarsest": 16}),
+}
+
+
+@pytest.fixture(scope="module", params=PROBLEMS)
+def case(request):
+    """(cycle, its error operator E as a dense matrix, random errors): without the constants where A
+    x = 0 for them."""
+    make, options = PROBLEMS[request.param]
+    problem = make()
+    cycle = nets.MultigridCycle(problem, smoother="chebyshev", degree=2, **options)
+    n = problem.A.shape[0]
+    units = torch.eye(n, dtype=torch.float64).reshape(n, *problem.shape)
+    errors = torch.randn(
+        5, *problem.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64
+    )
+    with torch.no_grad():
+        E = cycle(torch.zeros_like(units), units).reshape(n, n).T.numpy()
+    if problem.nullspace is not None:
+        E = E - E.mean(axis=0)
+        errors = errors - errors.mean(dim=(1, 2), keepdim=True)
+    return cycle, E, errors
+
+
+@pytest.mark.parametrize("power", [1, 2, 5])
+def test_contraction_is_the_formula(case, power):
+    """(mean ||E^m z||^2 / mean ||z||^2)^(1/(2m)); the quotient of the means, not the mean of
+    quotients."""
+    cycle, E, errors = case
+    errors = errors * torch.arange(1, 6, dtype=torch.float64)[:, None, None]
+    z = errors.reshape(5, -1).T.numpy()
+    expected = (np.linalg.norm(np.linalg.matrix_power(E, power) @ z) / np.linalg.norm(z)) ** (
+        1 / power
+    )
+    assert contraction(cycle, errors, power).item() == pytest.approx(expected, rel=1e-10)
+
+
+@pytest.mark.parametrize("factor", [-1.0, 10.0, 1e-150, 1e150])
+def test_contraction_does_not_depend_on_the_errors_size(case, factor):
+    cycle, _, errors = case
+    one, other = (contraction(cycle, e, 3).item() for e in (errors, factor * errors))
+    assert other == pytest.approx(one, rel=1e-12)
+
+
+def test_contraction_tends_to_the_spectral_radius(case):
+    cycle, E, errors = case
+    radius = np.abs(np.linalg.eigvals(E)).max()
+    gaps = [abs(contraction(cycle, errors, power).item() / radius - 1) for power in (4, 32, 256)]
+    assert gaps[0] > gaps[1] > gaps[2]
+    assert gaps[2] < 0.02  # log(share of the slowest modes) / 256

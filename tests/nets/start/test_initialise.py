@@ -1,0 +1,409 @@
+"""The start of a network: every scheme on every model and placement, the scaling and factor rules,
+provenance, refusals."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+import nets
+from mgtheory import derive
+from mgtheory.families import FAMILIES
+from mgtheory.polynomials.residual import ResidualPolynomial
+from nets.models.placements import PLACEMENTS
+from nets.start.initialise import InitReport
+from nets.start.operators import operator_matrix, operator_spectra
+
+SCHEMES = nets.list_schemes()
+# degrees 4, 7, 10; no polynomial for A^2
+REFUSED = {"mls": ("q2", "g4", "g6", "g8", "p3"), "two_grid_optimal": ("g4", "g6", "g8")}
+
+
+def started(name="q2", scheme="chebyshev4", *, seed=0, model_options=None, **options):
+    model = nets.create_model(
+        name,
+        generator=torch.Generator().manual_seed(seed),
+        **({"width": 4, "levels": 2} | (model_options or {})),
+    )
+    return model, nets.initialise(
+        model,
+        scheme,
+        **({"size": (8, 8), "generator": torch.Generator().manual_seed(seed)} | options),
+    )
+
+
+@pytest.fixture(scope="module")
+def init_file(tmp_path_factory):
+    def write(degree, family="chebyshev4", **source):
+        path = tmp_path_factory.mktemp("init") / "init.json"
+        derive(family, degree, **(source or {"lmax": 8.0})).save(path)
+        return f"file:{path}"
+
+    return write
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_every_model_and_placement_starts_finite(scheme):
+    """Finite loss and gradients at every placement that suits the factors; a scheme that cannot
+    serve a model says why."""
+    x, y = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(0)), torch.arange(4)
+    served = 0
+    for name, operator in zip(
+        ("q2", "g4", "g6", "g8", "r4", "p3"), ("random", "laplacian", "shifted") * 2
+    ):
+        if name in REFUSED.get(scheme, ()):
+            with pytest.raises(ValueError, match=r"allows|A\^2"):
+                started(name, scheme, operator=operator)
+            continue
+        model, report = started(name, scheme, operator=operator)
+        served += 1
+        state = model.state_dict()
+        for placement in PLACEMENTS:
+            if PLACEMENTS[placement].is_quadratic and name in ("q2", "p3"):
+                continue
+            placed = nets.create_model(name, width=4, levels=2, placement=placement)
+            placed.load_state_dict(state, strict=False)
+            loss = torch.nn.functional.cross_entropy(placed(x), y)
+            loss.backward()
+            assert torch.isfinite(loss), (name, placement)
+            assert all(torch.isfinite(p.grad).all() for p in placed.parameters()), (name, placement)
+        assert all(level.max_modulus > 0 for level in report.levels)
+    assert served >= 1
+
+
+@pytest.mark.parametrize("family", ["chebyshev", "chebyshev4", "chebyshev4_opt"])
+def test_scaling_by_the_spectral_radius(family):
+    """Linear steps: the family on (0, 1], lower end 1/4, times b of the level's own A; b = 2 for
+    twice the Laplacian / 8."""
+    model, report = started("q2", family, operator="laplacian", small=0.0, scale=2.0)
+    interval = {"interval": (0.25, 1.0)} if FAMILIES[family].needs == "interval" else {"lmax": 1.0}
+    expected = 2.0 * derive(family, 2, **interval).roots.real
+    for level, described in zip(model.levels, report.levels):
+        # float32, Leja order
+        np.testing.assert_allclose(
+            [1 / step.factor().w for step in level.steps], expected, rtol=1e-6
+        )
+        assert described.radius == pytest.approx(2.0, rel=1e-6)
+        assert described.grid == (16, 16)
+        np.testing.assert_allclose(described.roots.real, expected, rtol=1e-6)
+        assert not described.fitted
+
+
+def test_known_smoothing_factors():
+    """On a pure Laplacian Chebyshev on [b/4, b] of degree 2 and the fourth kind have the oracles
+    0.2195 and 1/4.
+
+    The first is taken at the ends of the interval, which are frequencies of the grid; the second
+    between two of them.
+    """
+    for scheme, mu, rounding in (
+        ("chebyshev", 1 / np.polynomial.chebyshev.Chebyshev([0, 0, 1])(5 / 3), 1e-5),
+        ("chebyshev4", 0.25, 2e-3),
+    ):
+        _, report = started("q2", scheme, operator="laplacian", small=0.0)
+        assert report.levels[0].smoothing_factor == pytest.approx(mu, rel=rounding)
+        # q(0) = 1 at the eigenvalue 0
+        assert report.levels[0].max_modulus == pytest.approx(1.0, abs=1e-6)
+
+
+def test_reported_modulus_is_that_of_the_true_spectrum():
+    model, report = started("g6", "chebyshev", operator="shifted")
+    for level, described in zip(model.levels, report.levels):
+        values = operator_spectra([level.A], [described.grid])[0].values
+        assert described.max_modulus == pytest.approx(
+            np.abs(level.polynomial()(values)).max(), rel=1e-5
+        )
+    _, random = started("q2", "chebyshev4", operator="random")
+    # a disc around 0: no q is a smoother there
+    assert all(level.max_modulus > 1 for level in random.levels)
+
+
+def test_symmetric_pairs_take_the_family_on_the_square():
+    """kappa_i = 1/r_i with r_i the family's roots on (0, b^2], lower end (1/4)^2."""
+    model, report = started("g4", "chebyshev", operator="laplacian", small=0.0, scale=3.0)
+    expected = 1 / (9.0 * derive("chebyshev", 2, interval=(1 / 16, 1.0)).roots.real)
+    found = [step.factor().kappa for step in model.levels[0].steps]
+    np.testing.assert_allclose(sorted(found), sorted(expected), rtol=1e-6)
+    assert not report.levels[0].fitted
+
+
+def test_complex_pair_takes_the_mean_of_real_roots_and_says_so():
+    model, report = started("g6", "chebyshev4", operator="laplacian", small=0.0)
+    roots = derive("chebyshev4", 2, lmax=1.0).roots.real
+    pair = model.levels[0].steps[2].factor()
+    assert pair.a == pytest.approx(roots.mean(), rel=1e-6)
+    assert 0 < pair.b < 0.02 * pair.a
+    assert report.levels[0].fitted
+    assert "mean of two" in report.levels[0].reasons[0]
+
+
+def test_complex_pair_takes_a_conjugate_pair_where_there_is_one():
+    model, report = started("q2", "spectral", model_options={"factors": ["complex_pair", "linear"]})
+    values = operator_spectra([model.levels[0].A], [(16, 16)])[0].values
+    outermost = np.abs(values[np.abs(values.imag) > 1e-6]).max()
+    assert np.abs(model.levels[0].steps[0].factor().roots[0]) == pytest.approx(outermost, rel=1e-5)
+    assert not report.levels[0].fitted
+
+
+def test_spectral_takes_the_extreme_real_eigenvalues():
+    model, _ = started("q2", "spectral")
+    values = operator_spectra([model.levels[0].A], [(16, 16)])[0].values
+    real = values.real[np.abs(values.imag) < 1e-9]
+    found = sorted(1 / step.factor().w for step in model.levels[0].steps)
+    np.testing.assert_allclose(found, [real.min(), real.max()], rtol=1e-5)
+
+
+def test_symmetric_pairs_take_squares_of_eigenvalues_and_ritz_values_of_the_square():
+    model, _ = started("g4", "spectral")
+    A = model.levels[0].A
+    values = operator_spectra([A], [(16, 16)])[0].values
+    real = values.real[np.abs(values.imag) < 1e-9]
+    kappas = sorted(step.factor().kappa for step in model.levels[0].steps)
+    np.testing.assert_allclose(
+        kappas, sorted(1 / np.array([real.min(), real.max()]) ** 2), rtol=1e-5
+    )
+    model, report = started("g4", "harmonic_ritz", operator="laplacian", small=0.0)
+    roots = np.array([1 / step.factor().kappa for step in model.levels[0].steps])
+    assert ((roots > 0) & (roots < 1)).all()
+    np.testing.assert_allclose(np.sort(roots), np.sort(report.sources[0].roots.real), rtol=1e-5)
+    operator = operator_matrix(model.levels[0].A, (16, 16))
+    start = started_vector(operator.shape[0])
+    used = derive("harmonic_ritz", 2, operator=operator @ operator, start=start, copies=False)
+    np.testing.assert_allclose(np.sort(roots), np.sort(used.roots.real), rtol=1e-4)
+
+
+def started_vector(n):
+    """What `started` draws for the first level's Krylov space, after the weights of both levels'
+    operators (4 and 8 channels)."""
+    generator = torch.Generator().manual_seed(0)
+    for channels in (4, 8):
+        torch.empty(channels, channels, 3, 3).uniform_(-1, 1, generator=generator)
+    return torch.randn(n, generator=generator, dtype=torch.float64).numpy()
+
+
+def test_real_pairs_and_linear_steps_take_roots_in_leja_order():
+    expected = derive("chebyshev", 4, interval=(0.25, 1.0)).roots.real
+    model, _ = started("r4", "chebyshev", operator="laplacian", small=0.0)
+    pairs = [step.factor() for step in model.levels[0].steps]
+    np.testing.assert_allclose(
+        [root for pair in pairs for root in sorted((pair.r1, pair.r2))],
+        [*sorted(expected[:2]), *sorted(expected[2:])],
+        rtol=1e-6,
+    )
+    model, _ = started("q4", "chebyshev", operator="laplacian", small=0.0)
+    np.testing.assert_allclose(
+        [1 / step.factor().w for step in model.levels[0].steps], expected, rtol=1e-6
+    )
+
+
+def test_uniform_keeps_the_sign_of_a_root_at_the_guard():
+    for seed in range(400):
+        model, report = started(
+            "q8", "uniform:a=-1,b=1", seed=seed, model_options={"width": 1, "levels": 1}
+        )
+        roots = np.array([1 / step.factor().w for step in model.levels[0].steps])
+        assert np.abs(roots).min() > 0.01 * (1 - 1e-6)
+        at_guard = roots[np.abs(np.abs(roots) - 0.01) < 1e-6]
+        if (at_guard < 0).any():
+            assert report.levels[0].fitted
+            return
+    raise AssertionError("no negative root was drawn inside the guard in 400 tries of 8 at 1 %")
+
+
+def test_the_mean_of_two_roots_is_kept_from_zero_too():
+    """A complex pair takes the mean of two real roots, which may nearly cancel: max |q| was
+    2.6e7."""
+    least = []
+    for seed in range(200):
+        model, report = started(
+            "g6", "uniform:a=-1,b=1", seed=seed, model_options={"width": 1, "levels": 1}
+        )
+        pair = model.levels[0].steps[2].factor()
+        least.append(np.hypot(pair.a, pair.b))
+        assert least[-1] > 0.01 * (1 - 1e-6)
+        if least[-1] < 0.0101:
+            assert any("moved out" in reason for reason in report.levels[0].reasons)
+    assert min(least) < 0.0101  # one of them was at the guard
+
+
+@pytest.mark.parametrize("scheme", ["constant:value=2", "richardson", "uniform:a=2,b=2.0000001"])
+def test_equal_roots_of_a_real_pair_part_in_training(scheme):
+    """Equal ones would have equal gradients for ever; a start a little apart changes q by 1e-4 of
+    its leading term."""
+    model, report = started("r4", scheme, model_options={"width": 2, "levels": 2})
+    pairs = [step.coefficients for step in model.levels[0].steps]
+    assert any("apart" in reason for reason in report.levels[0].reasons)
+    before = [abs(float(pair.w1.detach() - pair.w2.detach())) for pair in pairs]
+    assert all(
+        0.019 < gap / abs(float(pair.w1.detach())) < 0.021
+        for gap, pair in zip(before, pairs, strict=True)
+    )
+    model(
+        torch.randn(16, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    ).square().sum().backward()
+    assert all(float(pair.w1.grad) != float(pair.w2.grad) for pair in pairs)
+
+
+def test_complex_roots_on_linear_steps_become_their_modulus():
+    general, exact = started("p2", "harmonic_ritz", seed=1)
+    roots = general.levels[0].polynomial().roots
+    assert np.abs(roots.imag).min() > 0  # a general polynomial keeps them
+    assert not exact.levels[0].fitted
+    model, report = started("q2", "harmonic_ritz", seed=1)
+    np.testing.assert_allclose(
+        [1 / step.factor().w for step in model.levels[0].steps], np.abs(roots), rtol=1e-5
+    )
+    assert report.levels[0].fitted
+    assert "modulus" in report.levels[0].reasons[0]
+
+
+def test_general_steps_take_the_polynomial_exactly():
+    model, _ = started("p4", "chebyshev", operator="laplacian", small=0.0)
+    expected = derive("chebyshev", 4, interval=(0.25, 1.0)).polynomial.correction_coefficients
+    np.testing.assert_allclose(
+        model.levels[0].steps[0].coefficients.c.detach(), expected, rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize("scheme", ["xavier", "abs_xavier"])
+def test_published_start(scheme):
+    """Roots within ±sqrt(3/c), none nearer to 0 than a hundredth of it; both signs, or the same
+    sizes and positive."""
+    draws = [started("q8", scheme, seed=seed) for seed in range(12)]
+    for i, width in enumerate((4, 8)):
+        w = np.array([step.factor().w for model, _ in draws for step in model.levels[i].steps])
+        limit = (3 / width) ** 0.5
+        assert (np.abs(1 / w) <= limit * (1 + 1e-6)).all()
+        assert (np.abs(1 / w) >= 0.01 * limit * (1 - 1e-6)).all()
+        assert (w > 0).all() == (scheme == "abs_xavier")
+        assert np.abs(1 / w).mean() == pytest.approx(limit / 2, rel=0.25)  # uniform; 96 draws
+    signed, positive = (
+        started("q2", s)[0].levels[0].polynomial().roots for s in ("xavier", "abs_xavier")
+    )
+    np.testing.assert_allclose(np.sort(np.abs(signed)), np.sort(positive.real), rtol=1e-6)
+
+
+def test_published_complex_pair_is_the_reciprocal():
+    """The published code stores 1/v and takes a = |1/v|."""
+    pair = started("g6", "xavier")[0].levels[0].steps[2].factor()
+    assert pair.a >= (4 / 3) ** 0.5
+    assert pair.b == pytest.approx(0.01 * pair.a, rel=1e-5)
+
+
+def test_constant_and_uniform():
+    model, _ = started("q2", "constant:value=0.5")
+    assert [step.factor().w for step in model.levels[0].steps] == [2.0, 2.0]
+    model, _ = started("q8", "uniform:a=2,b=3")
+    assert all(1 / 3 <= step.factor().w <= 1 / 2 for step in model.levels[1].steps)
+
+
+def test_file_scheme(init_file):
+    source = init_file(2, family="chebyshev", interval=(2.0, 8.0))
+    model, report = started("q2", source, operator="laplacian", small=0.0)
+    np.testing.assert_allclose(
+        model.levels[0].polynomial().roots,
+        derive("chebyshev", 2, interval=(0.25, 1.0)).roots,
+        rtol=1e-6,
+    )
+    assert report.sources[0].interval == (2.0, 8.0)
+    assert report.levels[0].lower == pytest.approx(0.25)
+    assert report.to_dict()["source"]["family"] == "chebyshev"
+    model, pairs = started("g4", source, operator="laplacian", small=0.0, scale=3.0)
+    assert "A^2" in pairs.levels[0].reasons[0]
+    kappas = [step.factor().kappa for step in model.levels[0].steps]
+    # the relative roots, times b^2
+    expected = 1 / (9.0 * derive("chebyshev", 2, interval=(0.25, 1.0)).roots.real)
+    np.testing.assert_allclose(sorted(kappas), sorted(expected), rtol=1e-6)
+    for name in ("p3", "g8"):
+        with pytest.raises(ValueError, match="have degree 2, the level needs degree 3"):
+            started(name, source)
+
+
+def test_shared_coefficients_are_started_once():
+    model, report = started(
+        "q3", "chebyshev4", model_options={"coefficients": "level"}, operator="laplacian", small=0.0
+    )
+    # fourth kind, degree 1: root 3/4
+    assert [step.factor().w for step in model.levels[0].steps] == pytest.approx([4 / 3] * 3)
+    assert len(report.levels[0].factors) == 3
+
+
+def test_report_round_trip_and_repetition():
+    (a, first), (b, second) = (
+        started("g6", "chebyshev:lower=0.1", operator="laplacian", small=0.2) for _ in range(2)
+    )
+    assert (
+        InitReport.from_dict(json.loads(first.to_json())).to_json()
+        == first.to_json()
+        == second.to_json()
+    )
+    assert all(
+        torch.equal(p, q)
+        for p, q in zip(a.state_dict().values(), b.state_dict().values(), strict=True)
+    )
+    assert first.options == {"lower": 0.1, "small": 0.2}
+    assert first.to_dict()["model"] == {"name": "g6", "overrides": {"width": 4, "levels": 2}}
+    for broken in ({}, {"kind": "start", "schema": 1}, {**first.to_dict(), "levels": [{}]}):
+        with pytest.raises(ValueError, match=r"start|damaged"):
+            InitReport.from_dict(broken)
+
+
+def test_roots_at_guard_are_reported():
+    model, report = started("g6", "chebyshev4", operator="laplacian")
+    assert nets.roots_at_guard(model, report) == []
+    with torch.no_grad():
+        model.levels[1].steps[0].coefficients.kappa.neg_()
+    (event,) = nets.roots_at_guard(model, report)
+    assert (event["level"], event["step"], event["kind"]) == (2, 1, "symmetric_pair")
+    assert "sign" in event["message"]
+
+
+def test_models_without_coefficients():
+    for name in ("mgnet", "resnet20"):
+        _, report = started(name, "none")
+        assert all(level.factors == () for level in report.levels)
+        started(name, "xavier")
+        with pytest.raises(ValueError, match="has none; use none"):
+            started(name, "chebyshev4")
+    _, report = started("mgnet", "none", operator="laplacian", small=0.0)
+    assert report.levels[0].radius == pytest.approx(1.0)
+    with pytest.raises(ValueError, match="multigrid levels"):
+        started("resnet20", "none", operator="laplacian")
+    kept = nets.create_model("q2", width=4)
+    before = ResidualPolynomial.from_factors([kept.levels[0].steps[0].factor()])
+    nets.initialise(kept, "none", size=(8, 8))
+    assert ResidualPolynomial.from_factors([kept.levels[0].steps[0].factor()]) == before
+
+
+@pytest.mark.parametrize(
+    ("scheme", "options", "message"),
+    [
+        ("chebychev", {}, "known are: xavier"),
+        ("chebyshev:lower", {}, "option=value"),
+        ("chebyshev:lower=2", {}, "between 0 and 1"),
+        ("chebyshev4:upper=2", {}, "upper"),
+        ("xavier:lower=0.1", {}, "unknown option 'lower'"),
+        ("uniform:a=2,b=1", {}, "a < b"),
+        ("constant:value=0", {}, "not 0"),
+        ("mls", {}, "3d . 1"),
+        ("chebyshev4", {"operator": "laplace"}, "random, laplacian"),
+        ("chebyshev4", {"size": (0, 8)}, "height, width"),
+        ("chebyshev4", {"operator": "shifted", "small": 1.0}, "small"),
+    ],
+)
+def test_bad_input(scheme, options, message):
+    with pytest.raises(ValueError, match=message):
+        started("q2", scheme, **options)
+
+
+def test_missing_file():
+    with pytest.raises(FileNotFoundError):
+        started("q2", "file:nowhere.json")
+
+
+def test_a_file_may_lie_at_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    derive("chebyshev4", 2, lmax=8.0).save(tmp_path / "init.json")
+    model, _ = started("q2", "file:~/init.json")
+    assert model.levels[0].polynomial().degree == 2

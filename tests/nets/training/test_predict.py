@@ -1,0 +1,201 @@
+"""Prediction from images as they are: the accuracy of the summary exactly, the normalisation by
+definition, refusals in one line."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+import nets
+from nets.data.sources import load_data
+from nets.training.predict import DATA_FILE, DataFacts, check_data, read_data_facts
+
+SETS = ["epochs=4", "width=4", "levels=2", "batch_size=64", "tensorboard=false"]
+
+
+@pytest.fixture(scope="module")
+def data():
+    return load_data("digits")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A short run, and its summary."""
+    out = tmp_path_factory.mktemp("runs") / "run"
+    return out, nets.train(nets.load_config("digits", SETS), out, progress=False)
+
+
+def accuracy(classifier, data, part):
+    return float((classifier.predict(data.images[part]).numpy() == data.labels[part]).mean())
+
+
+@pytest.fixture(scope="module")
+def colours():
+    """A classifier of two classes for images of three channels with their own moments."""
+    model = nets.create_model(
+        "q2",
+        width=4,
+        levels=2,
+        in_channels=3,
+        num_classes=2,
+        generator=torch.Generator().manual_seed(0),
+    ).eval()
+    return nets.Classifier(model, mean=(0.2, 0.5, 0.7), std=(0.1, 0.3, 0.9), classes=("cat", "dog"))
+
+
+def test_accuracy_is_the_summary_s(run, data):
+    out, summary = run
+    classifier = nets.load_classifier(out)
+    assert not classifier.training
+    assert accuracy(classifier, data, data.test) == summary.test_accuracy
+    assert accuracy(classifier, data, data.validation) == summary.val_accuracy
+    assert classifier.classes == tuple("0123456789")
+    assert summary.test_accuracy > 0.3  # chance is 0.1
+
+
+def test_data_of_a_run(run, data):
+    """Moments of the training part alone, by their definition."""
+    facts = read_data_facts(run[0])
+    pixels = data.images[data.train].astype(float) / 255
+    assert facts.mean == pytest.approx([pixels.mean()], rel=1e-12)
+    assert facts.std == pytest.approx([pixels.std()], rel=1e-12)
+    assert facts.shape == (1, 8, 8)
+    assert facts.images == {
+        "train": len(data.train),
+        "validation": len(data.validation),
+        "test": len(data.test),
+    }
+
+
+def test_given_moments_are_used_and_kept(tmp_path, data):
+    """Far from the measured ones: with those, the scores would be others."""
+    sets = [*SETS, "data.mean=[0.9]", "data.std=[2]"]
+    summary = nets.train(nets.load_config("digits", sets), tmp_path / "run", progress=False)
+    classifier = nets.load_classifier(tmp_path / "run")
+    assert (classifier.mean, classifier.std) == ((0.9,), (2.0,))
+    assert accuracy(classifier, data, data.test) == summary.test_accuracy
+
+
+def test_folder_of_an_older_version(run, tmp_path):
+    """Without data.json the moments are measured again."""
+    shutil.copytree(run[0], tmp_path / "run")
+    (tmp_path / "run" / "data.json").unlink()
+    assert read_data_facts(tmp_path / "run") == read_data_facts(run[0])
+    (tmp_path / "run" / "summary.json").unlink()
+    nets.train(nets.read_config(run[0]), tmp_path / "run", resume=True, progress=False)
+    assert (tmp_path / "run" / "data.json").read_bytes() == (run[0] / "data.json").read_bytes()
+
+
+def test_scores_by_definition(colours):
+    """Bytes, floats and arrays give the network's scores of (x - mean) / std; predict cuts into
+    pieces and is their largest."""
+    images = torch.randint(
+        256, (7, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(1)
+    )
+    shape = (1, 3, 1, 1)
+    x = (images.double() / 255 - torch.tensor([0.2, 0.5, 0.7]).view(shape)) / torch.tensor(
+        [0.1, 0.3, 0.9]
+    ).view(shape)
+    with torch.no_grad():
+        expected = colours.model(x.float())
+        for given in (images, images.numpy(), images / 255, images.double().numpy() / 255):
+            # single precision, other order of the arithmetic
+            torch.testing.assert_close(colours(given), expected, rtol=1e-4, atol=1e-5)
+    many = images.repeat(300, 1, 1, 1)
+    assert torch.equal(colours.predict(many), expected.argmax(1).repeat(300))
+    assert [colours.classes[i] for i in colours.predict(images)] == [
+        ("cat", "dog")[i] for i in expected.argmax(1)
+    ]
+    assert "2 classes" in repr(colours)
+
+
+def test_gradients_and_double_precision(colours):
+    from copy import deepcopy
+
+    images = torch.rand(2, 3, 8, 8, requires_grad=True)
+    colours(images).sum().backward()
+    assert images.grad.abs().max() > 0
+    assert deepcopy(colours).double()(images).dtype == torch.float64
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (torch.zeros(3, 8, 8), r"shape \(3, 8, 8\); allowed is \(n, 3, height, width\)"),
+        (torch.zeros(1, 1, 8, 8), r"shape \(1, 1, 8, 8\)"),
+        (torch.zeros(1, 3, 8, 8, dtype=torch.int64), "int64; allowed are uint8, or floats"),
+        (torch.full((1, 3, 8, 8), 255.0), r"floats from 255 to 255; allowed are \[0, 1\]"),
+        (torch.full((1, 3, 8, 8), -0.5), "floats from -0.5"),
+        (np.full((1, 3, 8, 8), np.nan), "floats from nan"),
+    ],
+)
+def test_wrong_images(colours, images, message):
+    with pytest.raises(ValueError, match=message) as error:
+        colours(images)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("mean", "std"), [((), ()), ((0.5,), (1.0, 1.0)), ((0.5,), (0.0,)), ((float("nan"),), (1.0,))]
+)
+def test_wrong_moments(colours, mean, std):
+    with pytest.raises(ValueError, match="std > 0"):
+        nets.Classifier(colours.model, mean=mean, std=std)
+
+
+def test_damaged_facts_are_named(run, tmp_path):
+    shutil.copytree(run[0], tmp_path / "run")
+    facts = read_data_facts(run[0])
+    file = tmp_path / "run" / "data.json"
+    for text in ("{", "[]", "{}", json.dumps({"mean": 1})):
+        file.write_text(text)
+        with pytest.raises(ValueError, match=r"data\.json") as error:
+            nets.load_classifier(tmp_path / "run")
+        assert "\n" not in str(error.value)
+    with pytest.raises(ValueError, match=r"mean \(0.1, 0.2\)"):
+        replace(facts, mean=(0.1, 0.2))
+    assert (
+        DataFacts(**{**json.loads((run[0] / "data.json").read_text()), "mean": facts.mean}).mean
+        == facts.mean
+    )
+
+
+def test_a_folder_is_no_file_of_weights(run):
+    with pytest.raises(IsADirectoryError, match=r"nets\.load\(run\)"):
+        nets.load_model(run[0])
+    with pytest.raises(FileNotFoundError, match="not a run folder"):
+        nets.load_classifier(run[0].parent)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"images": {}},
+        {"images": [1, 2, 3]},
+        {"images": "many"},
+        {"images": {"train": 1, "validation": -1, "test": 2}},
+        {"mean": ["a"]},
+        {"mean": [None]},
+        {"mean": [0.1, 0.2]},
+        {"shape": [1, 8]},
+        {"shape": [1, 8, "8"]},
+        {"classes": [1, 2]},
+        {"more": 1},
+    ],
+)
+def test_damaged_facts_of_the_data_are_one_line(run, data, tmp_path, change):
+    shutil.copytree(run[0], tmp_path / "run")
+    path = tmp_path / "run" / DATA_FILE
+    right = json.loads(path.read_text())
+    path.write_text(json.dumps({**right, **change}))
+    with pytest.raises(ValueError, match="not the data of a run"):
+        nets.load_classifier(tmp_path / "run")
+    check_data(tmp_path / "run", data)  # a damaged file says nothing
+    path.write_text(json.dumps({**right, "digest": "0" * 32}))
+    with pytest.raises(ValueError, match="has changed since"):
+        check_data(tmp_path / "run", data)
+    path.write_text(json.dumps({key: value for key, value in right.items() if key != "digest"}))
+    check_data(tmp_path / "run", data)  # of an older run
