@@ -59,9 +59,9 @@ def family_polynomial(family: str, degree: int) -> ResidualPolynomial | None:
     )
     try:
         if needs in ("interval", "lmax", "points"):
-            found = derive(family, degree, interval=HIGH).polynomial
+            found = derive(family, degree, HIGH).polynomial
         else:
-            found = derive(family, degree, problem=problem, start=start).polynomial.scaled(
+            found = derive(family, degree, problem, start=start).polynomial.scaled(
                 problem.h[0] ** 2
             )
     except ValueError:
@@ -141,7 +141,7 @@ def spectra_with_roots() -> Figure:
     made, axes = figure(1, 2, width=DOUBLE, height=3.1)
     theta = grid_frequencies((24, 24))
     high = (np.abs(theta) >= np.pi / 2 - 1e-12).any(axis=-1)
-    fourth = derive("chebyshev4", 3, lmax=B).polynomial
+    fourth = derive("chebyshev4", 3, B).polynomial
     draw_spectrum(
         axes[0, 0],
         symbol(laplacian(2), theta),
@@ -151,7 +151,7 @@ def spectra_with_roots() -> Figure:
         legend=False,
     )
     values = symbol(_upwind(), theta)
-    optimal = derive("minimax", 3, points=values[high]).polynomial
+    optimal = derive("minimax", 3, values[high]).polynomial
     draw_spectrum(
         axes[0, 1],
         values,

@@ -43,9 +43,9 @@ def polynomial_for(
     scale, needs = problem.h[0] ** 2, get_family(family).needs
     if unit and problem.stencil is not None and needs in ("interval", "lmax", "points"):
         a, b = problem.smoothing_interval()
-        return mgtheory.derive(family, degree, interval=(a * scale, b * scale)).polynomial
+        return mgtheory.derive(family, degree, (a * scale, b * scale)).polynomial
     options = cycle if needs == "problem" and cycle is not None else {}
-    polynomial = mgtheory.derive(family, degree, problem=problem, **options).polynomial
+    polynomial = mgtheory.derive(family, degree, problem, **options).polynomial
     return polynomial.scaled(scale) if unit else polynomial
 
 
