@@ -31,6 +31,7 @@ from mgtheory.spectra.record import OperatorRecord
 
 SCHEMA = 2
 KIND = "initial_coefficients"
+RANDOM_START = "for Krylov families: normal, numpy's default_rng(0)"
 
 
 @dataclass(frozen=True)
@@ -237,6 +238,7 @@ def derive(
         "formula": entry.citation,
         "options": {k: v for k, v in options.items() if isinstance(v, int | float | str)},
         "degree_asked": degree,
+        "start": RANDOM_START if start is None else "given",
         "result": came_about,
         "versions": dict(_versions()),
     }

@@ -9,6 +9,7 @@ from mgtheory.fourier.analysis import (
     two_grid_factor,
 )
 from mgtheory.fourier.cycle import LocalCycle
+from mgtheory.fourier.optimal import optimise_two_grid  # enters its family in the registry
 from mgtheory.fourier.relaxation import GaussSeidel, Jacobi, Polynomial
 from mgtheory.problems.symbols import (
     channel_eigenvalues,
@@ -27,6 +28,7 @@ __all__ = [
     "cycle_factor",
     "grid_frequencies",
     "high_frequencies",
+    "optimise_two_grid",
     "smoothing_factor",
     "symbol",
     "three_grid_factor",
