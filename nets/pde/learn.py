@@ -22,6 +22,7 @@ from torch import Tensor
 from mgtheory import InitialCoefficients, derive
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.problems.problem import Problem
+from mgtheory.problems.record import operator_record
 from nets.pde.cycle import MultigridCycle
 
 __all__ = ["LearnedSmoother", "learn_smoother"]
@@ -195,15 +196,14 @@ def learn_smoother(
             p.copy_(k)
     template = derive("chebyshev4", degree, problem)
     learned = {
-        "source": {"problem": template.provenance["source"].get("problem")},
         "formula": "learned on the equation: smallest contraction of the multigrid cycle",
         "options": {"pre": pre, "post": post, "power": power, "batch": batch, "contraction": best},
         "degree_asked": degree,
         "versions": template.provenance["versions"] | {"torch": torch.__version__},
     }
-    interval = (float(problem.smoothing_interval().a), b)
+    record = operator_record(problem, scaling="identity", axes=options.get("axes", "auto"))
     return LearnedSmoother(
-        initial=InitialCoefficients(cycle.polynomial(), interval, "learned", learned),
+        initial=InitialCoefficients(cycle.polynomial().of(record), "learned", learned),
         start=first,
         losses=tuple(losses),
         factor_start=factor_start,
