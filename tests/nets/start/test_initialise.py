@@ -9,7 +9,6 @@ import torch
 
 import nets
 from mgtheory import derive
-from mgtheory.families import FAMILIES
 from mgtheory.polynomials.residual import ResidualPolynomial
 from nets.models.placements import PLACEMENTS
 from nets.start.initialise import InitReport
@@ -35,9 +34,9 @@ def started(name="q2", scheme="chebyshev4", *, seed=0, model_options=None, **opt
 
 @pytest.fixture(scope="module")
 def init_file(tmp_path_factory):
-    def write(degree, family="chebyshev4", **source):
+    def write(degree, family="chebyshev4", of=8.0):
         path = tmp_path_factory.mktemp("init") / "init.json"
-        derive(family, degree, **(source or {"lmax": 8.0})).save(path)
+        derive(family, degree, of).save(path)
         return f"file:{path}"
 
     return write
@@ -77,8 +76,7 @@ def test_scaling_by_the_spectral_radius(family):
     """Linear steps: the family on (0, 1], lower end 1/4, times b of the level's own A; b = 2 for
     twice the Laplacian / 8."""
     model, report = started("q2", family, operator="laplacian", small=0.0, scale=2.0)
-    interval = {"interval": (0.25, 1.0)} if FAMILIES[family].needs == "interval" else {"lmax": 1.0}
-    expected = 2.0 * derive(family, 2, **interval).roots.real
+    expected = 2.0 * derive(family, 2, (0.25, 1.0)).roots.real
     for level, described in zip(model.levels, report.levels):
         # float32, Leja order
         np.testing.assert_allclose(
@@ -299,7 +297,7 @@ def test_constant_and_uniform():
 
 
 def test_file_scheme(init_file):
-    source = init_file(2, family="chebyshev", interval=(2.0, 8.0))
+    source = init_file(2, family="chebyshev", of=(2.0, 8.0))
     model, report = started("q2", source, operator="laplacian", small=0.0)
     np.testing.assert_allclose(
         model.levels[0].polynomial().roots,
