@@ -269,7 +269,7 @@ CALLS = {
         )
         for function in (two_grid_factor, three_grid_factor)
     },
-    "axes": (keyword(smoothing_factor, "axes", L2, "jacobi"), [*OBJECTS, [], [2], [0, 0]]),
+    "axes": (keyword(smoothing_factor, "axes", L2, "jacobi"), [*OBJECTS, [], [2]]),
     "axes of a cycle": (keyword(two_grid_factor, "axes", L2, "jacobi"), [*OBJECTS, [], [2]]),
     "degree of a smoother": (
         keyword(smoothing_factor, "degree", L2, "chebyshev4"),
