@@ -22,7 +22,7 @@ from figures.spectra import draw_spectrum
 from figures.style import DOUBLE, figure, figure_legend, panel_letters
 from mgtheory.derive import derive
 from mgtheory.families import FAMILIES
-from mgtheory.fourier.analysis import (
+from mgtheory.fourier import (
     grid_frequencies,
     smoothing_factor,
     symbol,

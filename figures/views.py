@@ -21,7 +21,7 @@ from figures.polynomials import draw_polynomials
 from figures.spectra import draw_spectrum
 from figures.study import draw_level_factors
 from figures.style import DOUBLE, figure, figure_legend, named
-from mgtheory.fourier.analysis import grid_frequencies, smoothing_factor, symbol
+from mgtheory.fourier import grid_frequencies, smoothing_factor, symbol
 from mgtheory.multigrid.hierarchy import Hierarchy
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.problems.problem import create

@@ -22,7 +22,7 @@ def _problems() -> str:
 
 
 def _smoothers() -> str:
-    from mgtheory.fourier.relaxation import SMOOTHERS
+    from mgtheory.smoothers import SMOOTHERS
 
     return ", ".join(SMOOTHERS)
 

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mgtheory.families import FAMILIES
-from mgtheory.fourier.relaxation import SMOOTHERS
+from mgtheory.smoothers import SMOOTHERS
 from mgtheory.problems.problem import PROBLEMS
 from polymgnet.cli import main
 
