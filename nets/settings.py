@@ -7,17 +7,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-__all__ = [
-    "SECTIONS",
-    "AugmentSection",
-    "DataSection",
-    "InitSection",
-    "ModelSection",
-    "OptimSection",
-    "TrainConfig",
-    "TrainSection",
-]
-
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]

@@ -19,8 +19,6 @@ from numpy.typing import NDArray
 from nets.data.archives import files_under
 from nets.data.readers import Arrays
 
-__all__ = ["Pool", "cache_folder", "cached", "folder_mark", "pooled"]
-
 
 def cache_folder() -> Path:
     """Where downloads and decoded arrays are kept: $POLYMGNET_CACHE, else the user's cache

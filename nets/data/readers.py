@@ -22,8 +22,6 @@ from PIL import Image, UnidentifiedImageError
 
 from nets.data.archives import members
 
-__all__ = ["Arrays", "Split", "read_cifar", "read_folder", "read_idx", "restricted_unpickle"]
-
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".pgm", ".ppm", ".tif", ".tiff", ".gif")
 _SPLITS = {"train": "train", "training": "train", "test": "test", "testing": "test"}
 _SPLITS |= dict.fromkeys(("val", "valid", "validation"), "validation")

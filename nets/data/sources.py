@@ -22,8 +22,6 @@ from nets.data.archives import is_archive
 from nets.data.cache import Pool, cache_folder, cached, folder_mark, pooled
 from nets.data.readers import Arrays, Split, read_cifar, read_folder, read_idx
 
-__all__ = ["SOURCES", "DataSet", "Remote", "Source", "cache_folder", "load_data", "stratified"]
-
 TEST_FRACTION = 0.2  # of a source that has no test part of its own
 TEST_SEED = 2025  # fixed: the test part of such a source never moves with the run's seeds
 

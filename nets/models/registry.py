@@ -12,12 +12,13 @@ import difflib
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import torch
 from torch import nn
 
+from nets.models.blocks import LevelOptions
 from nets.models.classifier import MultigridClassifier
 from nets.models.coefficients import MAX_GENERAL_DEGREE
 from nets.models.mgnet import MgNet
@@ -25,19 +26,6 @@ from nets.models.options import level_channels, per_level
 from nets.models.polymgnet import PolyMgNet
 from nets.models.resnet import ResNet
 from nets.models.spec import ModelSpec
-
-__all__ = [
-    "MODELS",
-    "PATTERNS",
-    "ModelEntry",
-    "count_parameters",
-    "create_model",
-    "is_multigrid",
-    "list_models",
-    "model_entry",
-    "model_options",
-    "reset_weights",
-]
 
 
 @dataclass(frozen=True)
@@ -180,8 +168,10 @@ def model_entry(name: str) -> ModelEntry:
 def model_options(name: str) -> list[str]:
     """The options that `create_model` takes for this model."""
     build = model_entry(name).build
+    own = inspect.signature(build).parameters
     return [
-        *inspect.signature(build).parameters,
+        *(key for key, parameter in own.items() if parameter.kind is not parameter.VAR_KEYWORD),
+        *([f.name for f in fields(LevelOptions)] if "options" in own else []),
         "width",
         "levels",
         *(["steps"] if build is PolyMgNet else []),

@@ -24,8 +24,6 @@ from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.problems.problem import Problem
 from nets.pde.cycle import MultigridCycle
 
-__all__ = ["LearnedSmoother", "learn_smoother"]
-
 
 @dataclass(frozen=True)
 class LearnedSmoother:

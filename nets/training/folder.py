@@ -35,19 +35,6 @@ from nets.config import config_from_dict
 from nets.settings import TrainConfig
 from nets.training.checkpoint import load_model
 
-__all__ = [
-    "CONTENT",
-    "Summary",
-    "check_run",
-    "environment",
-    "load",
-    "lock_run",
-    "prepare_run",
-    "read_config",
-    "read_summary",
-    "write_metrics",
-]
-
 T = TypeVar("T")
 CONTENT = (
     *(

@@ -19,15 +19,6 @@ from nets.data.augment import normalise
 from nets.data.sources import DataSet, load_data
 from nets.training.folder import load, read_config
 
-__all__ = [
-    "DATA_FILE",
-    "Classifier",
-    "DataFacts",
-    "check_data",
-    "load_classifier",
-    "read_data_facts",
-]
-
 DATA_FILE = "data.json"
 PARTS = ("train", "validation", "test")
 BATCH = 1000  # images at a time

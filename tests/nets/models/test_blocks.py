@@ -109,7 +109,7 @@ def make_level(
         )
         for kind, where in zip(kinds, placements)
     ]
-    level = Level(operator_convolution(C), steps, placements, form=form, **options).double()
+    level = Level(operator_convolution(C), steps, form=form, **options).double()
     with torch.no_grad():
         for p in level.parameters():
             p.copy_(torch.rand_like(p) + 0.3 if p.ndim < 2 else torch.randn_like(p) / 3)

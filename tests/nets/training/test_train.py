@@ -15,7 +15,7 @@ from torch.nn import functional as F
 import nets
 from nets.config import load_config
 from nets.data.sources import load_data
-from nets.fast.norms import convert_ghost_batchnorm
+from nets.models.norms import convert_ghost_batchnorm
 from nets.training.checkpoint import load_model
 from nets.training.train import _fabric, build
 from nets.training.trainer import Trainer
@@ -383,7 +383,7 @@ def test_images_in_host_memory_give_the_same_steps(monkeypatch):
             monkeypatch.setattr(
                 t,
                 "_augmented",
-                lambda s, t=t: t.augment.images(t.images[s], s, t.epoch, rows=torch.arange(len(s))),
+                lambda s, u, t=t: t.augment.images(t.images[s], torch.arange(len(s)), u),
             )
         t.train_step(*next(t.batches()))
         ends.append(t.raw.state_dict())
