@@ -502,4 +502,4 @@ class Trainer:
 
 def _joined(parts: Sequence[Tensor]) -> Tensor:
     """One tensor of all parts; a single one is not copied."""
-    return parts[0] if len(parts) == 1 else torch.cat(parts)
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts))
