@@ -72,6 +72,10 @@ class DataSection(_Section):
     std: tuple[Positive, ...] | None = None
     """Like mean."""
 
+    def arguments(self) -> dict[str, Any]:
+        """What `nets.load_data` is called with."""
+        return self.model_dump(exclude={"on_device", "mean", "std"})
+
 
 class AugmentSection(_Section):
     """What is done to training images; null takes what is natural to the data set (see

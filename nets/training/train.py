@@ -97,11 +97,7 @@ def train(
         # the first rank decodes and caches the data, the others read the cache
         if fabric.global_rank > 0:
             fabric.barrier("data")
-        data = load_data(
-            **config.data.model_dump(
-                include={"name", "root", "validation", "split_seed", "size", "download"}
-            )
-        )
+        data = load_data(**config.data.arguments())
         if fabric.global_rank == 0:
             fabric.barrier("data")
         if state == "resume":

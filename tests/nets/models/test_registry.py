@@ -10,7 +10,8 @@ import pytest
 import torch
 
 import nets
-from nets.models.registry import MODELS, model_options
+from nets.models.polymgnet import coefficient_parameters, operator_products
+from nets.models.registry import MODELS, count_parameters, is_multigrid, model_options
 from nets.models.spec import ModelSpec
 
 NAMES = nets.list_models()
@@ -32,7 +33,7 @@ def small(name, seed=0, **options):
     generator = torch.Generator().manual_seed(seed)
     model = nets.create_model(name, generator=generator, **({"width": 6, "levels": 2} | options))
     with torch.no_grad():
-        for p in nets.coefficient_parameters(model):
+        for p in coefficient_parameters(model):
             p.copy_(0.5 + torch.rand(p.shape, generator=generator))
     return model
 
@@ -48,7 +49,7 @@ def loss_of(model, x):
 
 @pytest.mark.parametrize(("name", "count"), COUNTS.items())
 def test_published_sizes(name, count):
-    assert nets.count_parameters(nets.create_model(name)) == count
+    assert count_parameters(nets.create_model(name)) == count
 
 
 @pytest.mark.parametrize(("name", "products"), PRODUCTS.items())
@@ -57,7 +58,7 @@ def test_products_with_the_operators(name, products):
     counted = []
     for form in ("correction", "plain"):
         model.set_form(form)
-        counted.append(nets.operator_products(model, images(1, 16)))
+        counted.append(operator_products(model, images(1, 16)))
     assert tuple(counted) == products
 
 
@@ -74,9 +75,7 @@ def test_forward_and_gradients(name):
         assert p.grad.abs().max() > 0, key
 
 
-@pytest.mark.parametrize(
-    "name", [n for n in NAMES if nets.is_multigrid(nets.create_model(n, width=2))]
-)
+@pytest.mark.parametrize("name", [n for n in NAMES if is_multigrid(nets.create_model(n, width=2))])
 def test_forms_are_one_function(name):
     """Values, gradients and batch-norm statistics of the correction form and the plain form."""
     models = [small(name, form=form).double() for form in ("correction", "plain")]
@@ -120,7 +119,7 @@ def gradients_at(model, eps):
             module.eps = eps
     model.zero_grad()
     loss_of(model, images(8).double()).backward()
-    ids = {id(p) for p in nets.coefficient_parameters(model)}
+    ids = {id(p) for p in coefficient_parameters(model)}
     return {
         key: (p.grad * p.detach()).sum().abs().item()
         for key, p in model.named_parameters()
@@ -265,14 +264,14 @@ def test_options_of_poly_mgnet():
     assert wide.levels[0].A.weight.shape == (6, 3, 5, 5)
     assert [len(level.steps) for level in small("q2", steps=[1, 3]).levels] == [1, 3]
     frozen = small("g6", train_coefficients=False)
-    assert not any(p.requires_grad for p in nets.coefficient_parameters(frozen))
+    assert not any(p.requires_grad for p in coefficient_parameters(frozen))
     assert len(nets.create_model("p7", width=2).levels[0].steps[0].coefficients.terms()) == 7
 
 
 def test_shared_coefficients():
     own, shared = (small("g8", coefficients=which) for which in ("step", "level"))
-    assert len(nets.coefficient_parameters(own)) == 2 * 5
-    assert len(nets.coefficient_parameters(shared)) == 2 * 3
+    assert len(coefficient_parameters(own)) == 2 * 5
+    assert len(coefficient_parameters(shared)) == 2 * 3
     mixed = small("q2", factors=["general2", "general3", "general2"], coefficients="level")
     assert [step.coefficients.degree for step in mixed.levels[0].steps] == [2, 3, 2]
     assert mixed.levels[0].steps[0].coefficients is mixed.levels[0].steps[2].coefficients
