@@ -171,9 +171,8 @@ def model_options(name: str) -> list[str]:
     own = inspect.signature(build).parameters
     return [
         *(key for key, parameter in own.items() if parameter.kind is not parameter.VAR_KEYWORD),
-        *([f.name for f in fields(LevelOptions)] if "options" in own else []),
-        "width",
-        "levels",
+        *([f.name for f in fields(LevelOptions)] if issubclass(build, MultigridClassifier) else []),
+        *(["width", "levels"] if "channels" in own else []),
         *(["steps"] if build is PolyMgNet else []),
     ]
 
@@ -213,14 +212,17 @@ def create_model(
     given = {key: value for key, value in overrides.items() if value is not None}
     spec = ModelSpec(name, given)
     options = {**entry.defaults, **given}
-    sizes = {key: given.pop(key, None) for key in ("channels", "width", "levels")}
-    channels = level_channels(entry.defaults["channels"], **sizes)
-    options = {key: value for key, value in options.items() if key not in sizes} | {
-        "channels": channels
-    }
+    if "channels" in allowed:
+        sizes = {key: given.get(key) for key in ("channels", "width", "levels")}
+        options = {key: value for key, value in options.items() if key not in sizes}
+        options["channels"] = level_channels(entry.defaults["channels"], **sizes)
     if entry.build is PolyMgNet and "steps" in options:
         options["factors"] = _repeated(
-            name, options["factors"], options.pop("steps"), len(channels), "factors" in given
+            name,
+            options["factors"],
+            options.pop("steps"),
+            len(options["channels"]),
+            "factors" in given,
         )
     for option in ("in_channels", "num_classes", "kernel_size", "groups"):
         value = options.get(option, 1)
