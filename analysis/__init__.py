@@ -6,12 +6,13 @@ RUN/analysis. `compare(runs)` puts several runs into one table, with mean, sprea
 comparisons over seeds. Nothing here trains or draws.
 """
 
-from analysis.compare import RunComparison, compare
+from analysis.compare import compare
 from analysis.identifiability import Reading, readings
 from analysis.level_report import LevelReport, analyse_level
 from analysis.level_state import LevelState, NormState, StepState, level_states
 from analysis.records import RunRecord, read_metrics, read_run, read_runs
-from analysis.report import SpectralReport, analyse
+from analysis.report import analyse
+from analysis.results import RunComparison, SpectralReport
 from analysis.spectra import Damping, Spectrum, convolution_spectrum, damping
 from analysis.stats import Comparison, Estimate, estimate, fraction_interval, paired
 from analysis.verdict import Verdict, judge, nearest_classical

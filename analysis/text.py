@@ -8,19 +8,14 @@ full.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
+from analysis.results import RunComparison, SpectralReport
 from analysis.stats import fraction_interval
 from analysis.tables import filled, markdown, number
 from analysis.verdict import WORDS
-
-if TYPE_CHECKING:
-    from analysis.compare import RunComparison
-    from analysis.report import SpectralReport
-
-__all__ = ["comparison_text", "report_text"]
 
 DISTANCE = "Distances are max |q(t) − q_theory(t)| over t in (0, 1], each q in units of its own b"
 LEARNED = "learned with the batch norms folded in"

@@ -19,7 +19,8 @@ from matplotlib.figure import Figure
 
 from analysis.compare import seed_accuracies, unique_labels
 from analysis.records import read_metrics
-from analysis.report import SpectralReport, analyse
+from analysis.report import analyse
+from analysis.results import SpectralReport
 from analysis.stats import configuration_key, groups_of
 from figures.curves import draw_training
 from figures.gallery import GALLERY

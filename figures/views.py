@@ -14,7 +14,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from analysis.level_report import ROLES, LevelReport
-from analysis.report import SpectralReport
+from analysis.results import SpectralReport
 from figures.curves import draw_convergence
 from figures.damping import colour_bar, colour_limit, draw_damping
 from figures.polynomials import draw_polynomials

@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from polymgnet import console
+from polymgnet.console import write_json
 from polymgnet.errors import Stopped
-from polymgnet.files import write_json
 
 KIND, SCHEMA = "polymgnet demo", 1
 CONTENT = ("demo.json", "init.json", "runs", "figures", "result.json")

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from polymgnet import console
-from polymgnet.files import refuse_existing
+from polymgnet.console import refuse_existing
 from polymgnet.options import Degree, Family, Force, Json
 
 

@@ -68,8 +68,7 @@ def study(
     Exit status: 0 all runs are finished, 1 a run failed, 143 (SIGTERM) or 138 (SIGUSR1) stopped
     with every state saved, 130 interrupted by Ctrl-C; the same command goes on.
     """
-    from polymgnet.study import plan as work
-    from polymgnet.study.local import run_local
+    from polymgnet import study as work
 
     plan = work.load_study(file, out=out)
     with (
@@ -77,7 +76,7 @@ def study(
         console.progress("study", total=len(plan.runs), show=not as_json) as step,
     ):
         failed = (
-            run_local(plan, jobs=jobs, report=step)
+            work.run_local(plan, jobs=jobs, report=step)
             if engine is Engine.LOCAL
             else work.run_slurm(plan, report=step)
         )

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from polymgnet import console
+from polymgnet.console import refuse_existing
 from polymgnet.errors import Failure
-from polymgnet.files import refuse_existing
 from polymgnet.options import (
     Boundary,
     Coarsening,

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from polymgnet import console
+from polymgnet.console import check_folder
 from polymgnet.errors import Stopped, on_interrupt
-from polymgnet.files import check_folder
 from polymgnet.options import Json, Settings
 
 Runs = Annotated[list[Path], typer.Argument(metavar="RUN", help="Run folders that train wrote.")]
@@ -158,10 +158,12 @@ def analyze(runs: Runs, as_json: Json = False) -> None:
     if as_json:
         console.emit(reports[0] if len(reports) == 1 else {"reports": reports, "comparison": found})
         return
+    from analysis.text import comparison_text, report_text
+
     for run, report in zip(runs, reports, strict=True):
-        print(f"{run}\n{report}\nwritten to {run / 'analysis'}\n")
+        print(f"{run}\n{report_text(report)}\nwritten to {run / 'analysis'}\n")
     if len(reports) > 1:
-        print(found)
+        print(comparison_text(found))
 
 
 def _analysed(runs: list[Path], *, show: bool) -> Any:
