@@ -30,8 +30,6 @@ from nets.start.schemes import Source, factors_from_roots, find_scheme
 from nets.training.folder import Summary, read_config, read_summary
 from nets.training.predict import DATA_FILE, read_data_facts
 
-__all__ = ["REFERENCE", "RunRecord", "Theory", "read_metrics", "read_run", "read_runs", "theory_of"]
-
 # the theory a run is measured by that did not start from a family: it needs no lower end of the
 # spectrum
 REFERENCE = "chebyshev4"

@@ -1,7 +1,7 @@
 """What the analysis found, as data: the report on one run, and several runs side by side.
 
 The words for reading are made of these by `analysis.text`, the files by `analysis.report` and
-`analysis.compare`.
+`analysis.comparison`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.level_report import LevelReport
-from analysis.tables import number
+from analysis.numbers import number, plain
 from mgtheory._files import read_json
 
 KIND, SCHEMA = "spectral_report", 4
@@ -77,7 +77,7 @@ class SpectralReport:
 
     def to_json(self) -> str:
         """`to_dict` as indented JSON text; numbers that are not finite do not occur."""
-        return json.dumps(_finite(self.to_dict()), indent=1, allow_nan=False) + "\n"
+        return json.dumps(plain(self.to_dict(), infinite=False), indent=1, allow_nan=False) + "\n"
 
     def table(self) -> pd.DataFrame:
         """One row per level and role: spectral radius, roots, smoothing factor, max |q|, word,
@@ -187,17 +187,6 @@ class RunComparison:
     def to_dict(self) -> dict[str, Any]:
         """The tables as JSON types; empty cells are null."""
         return {name: _rows(getattr(self, name)) for name in ("runs", "groups", "pairs")}
-
-
-def _finite(value: Any) -> Any:
-    """JSON has no infinities: null stands for them."""
-    if isinstance(value, float):
-        return value if np.isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return value
 
 
 def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:

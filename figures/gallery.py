@@ -33,8 +33,6 @@ from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.problems.problem import Problem, create
 from mgtheory.problems.stencils import Stencil, laplacian
 
-__all__ = ["GALLERY", "families_of_degree", "family_polynomial"]
-
 B, HIGH = 8.0, (2.0, 8.0)  # of the 5-point Laplacian with h = 1
 SAMPLES = 64
 DEGREES = tuple(range(1, 9))

@@ -27,8 +27,6 @@ from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.problems.problem import create
 from mgtheory.problems.stencils import laplacian
 
-__all__ = ["convergence", "damping", "levels", "polynomials", "spectra"]
-
 PANELS = 4  # in a row; further levels follow below
 POISSON_SIZE, POISSON_CYCLES = 127, 12
 Item = TypeVar("Item")

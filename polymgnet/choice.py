@@ -25,30 +25,6 @@ class Choice:
     smoother: Any
 
 
-def polynomial_for(
-    problem: Any, family: str, degree: int, *, unit: bool, cycle: dict[str, Any] | None = None
-) -> Any:
-    """The family's polynomial for a model problem.
-
-    Parameters
-    ----------
-    unit
-        True: for the stencil on the infinite grid, scaled to h = 1; False: for the problem's own A.
-    cycle
-        pre, post, coarsening and restriction, for a family that is made for a cycle.
-    """
-    import mgtheory
-    from mgtheory.families import get_family
-
-    scale, needs = problem.h[0] ** 2, get_family(family).needs
-    if unit and problem.stencil is not None and needs in ("interval", "lmax", "points"):
-        a, b = problem.smoothing_interval()
-        return mgtheory.derive(family, degree, interval=(a * scale, b * scale)).polynomial
-    options = cycle if needs == "problem" and cycle is not None else {}
-    polynomial = mgtheory.derive(family, degree, problem=problem, **options).polynomial
-    return polynomial.scaled(scale) if unit else polynomial
-
-
 def polynomial_from_file(problem: Any, path: Path, *, unit: bool) -> Any:
     """The polynomial of a file that `derive` wrote, moved from its own spectrum to the
     problem's."""
@@ -71,6 +47,8 @@ def choose(
     cycle: dict[str, Any] | None = None,
 ) -> Choice:
     """The one smoother that was asked for; chebyshev4 of degree 2 if none was."""
+    from analysis.smoothers import polynomial_for
+
     given = [
         name
         for name, value in (("--family", family), ("--init", init), ("--smoother", smoother))

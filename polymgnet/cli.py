@@ -67,6 +67,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
     end = given.index("--") if "--" in given else len(given)
     full = "--traceback" in given[:end]
     kept = [word for k, word in enumerate(given) if k >= end or word != "--traceback"]
-    return guarded(
-        lambda: app(args=kept, prog_name="polymgnet", standalone_mode=False), full=full, words=kept
-    )
+    return guarded(lambda: app(args=kept, prog_name="polymgnet", standalone_mode=False), full=full)

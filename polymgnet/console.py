@@ -2,7 +2,6 @@
 files, which are never overwritten unasked."""
 
 import json
-import math
 import os
 import sys
 import time
@@ -14,29 +13,6 @@ from typing import Any
 # step(done), step(done, state), step(done, finished="what is done, and how long it took")
 Step = Callable[..., None]
 EVERY = 30.0  # seconds between two lines of progress where there is no terminal
-INFINITE = {math.inf: "inf", -math.inf: "-inf"}
-
-
-def plain(value: Any) -> Any:
-    """JSON-able twin of a value: complex -> [re, im], arrays -> lists, not a number -> null,
-    infinite -> "inf" or "-inf"."""
-    if value is None or isinstance(value, bool | str | int):
-        return value
-    if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, Path):
-        return str(value)
-    if hasattr(value, "tolist"):
-        return plain(value.tolist())
-    if isinstance(value, complex):
-        return [plain(value.real), plain(value.imag)]
-    if isinstance(value, float):
-        return None if math.isnan(value) else INFINITE.get(value, value)
-    if isinstance(value, list | tuple | set | frozenset):
-        return [plain(item) for item in value]
-    if hasattr(value, "to_dict"):
-        return plain(value.to_dict())
-    raise TypeError(f"no JSON form for {type(value).__name__}")
 
 
 def emit(document: Any) -> None:
@@ -46,6 +22,8 @@ def emit(document: Any) -> None:
 
 def json_text(document: Any) -> str:
     """The document as indented JSON."""
+    from analysis.numbers import plain
+
     return json.dumps(plain(document), indent=2, allow_nan=False, ensure_ascii=False)
 
 
@@ -56,33 +34,14 @@ def note(text: str) -> None:
 
 def number(value: Any, digits: int = 4) -> str:
     """Short text of a real or complex number; a dash where there is none."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return "–"
-    if isinstance(value, complex):
-        if value.imag == 0 or not math.isfinite(value.real):
-            return number(value.real, digits)
-        return (
-            f"{value.real:.{digits}g} {'+' if value.imag >= 0 else '-'}"
-            f" {abs(value.imag):.{digits}g}i"
-        )
-    if isinstance(value, bool | str):
-        return str(value)
-    if isinstance(value, int):
-        return f"{value:,}"
-    return f"{value:.{digits}g}"
+    from analysis.numbers import number
+
+    return number(value, digits, missing="–")
 
 
 def numbers(values: Any, digits: int = 6) -> str:
-    """Several numbers in one line."""
-    return "  ".join(
-        number(complex(v) if isinstance(v, complex) else float(v), digits)
-        for v in plain_numbers(values)
-    )
-
-
-def plain_numbers(values: Any) -> list[Any]:
-    """Python numbers of an array or a sequence."""
-    return list(values.tolist()) if hasattr(values, "tolist") else list(values)
+    """Several numbers, of an array or a sequence, in one line."""
+    return "  ".join(number(value, digits) for value in values)
 
 
 def _console(*, stderr: bool = False) -> Any:

@@ -311,7 +311,7 @@ def smoothing_factors(report: Any, role: str) -> list[float]:
 def verdict(table: Sequence[dict[str, Any]], floor: float, images: int) -> list[str]:
     """What was measured, whoever won, and what of it so many test images tell apart: 95 % intervals
     that do not overlap."""
-    from analysis import fraction_interval
+    from analysis.stats import fraction_interval
 
     def apart(one: float, other: float) -> bool:
         (low, high), (other_low, other_high) = (
@@ -359,7 +359,7 @@ def verdict(table: Sequence[dict[str, Any]], floor: float, images: int) -> list[
 
 def show(result: dict[str, Any]) -> None:
     """Print the table, what follows from it, and where the figures are."""
-    from analysis import fraction_interval
+    from analysis.stats import fraction_interval
 
     table, floor, images = (
         result["table"],

@@ -64,10 +64,10 @@ def lfa(
     """
     import numpy as np
 
+    from analysis.smoothers import coarsening_remark
     from mgtheory import fourier, problems, verification
     from mgtheory.fourier.cycle import COARSENINGS, RESTRICTIONS, LocalCycle
     from polymgnet.choice import choose
-    from polymgnet.solving import coarsening_remark
 
     for name, value, allowed in (
         ("--restriction", restriction, RESTRICTIONS),

@@ -120,12 +120,14 @@ def solve(
     own = (
         choice.degree if isinstance(choice.smoother, str) and choice.smoother in FAMILIES else None
     )
-    setup = solving.set_up(backend, model, choice.smoother, own, cycle, options)
+    hierarchy = solving.build(
+        backend, cycle, model, smoother=choice.smoother, degree=own, **options
+    )
     limits: dict[str, Any] = {"tol": tol, "maxiter": maxiter, "cycle": cycle}
     with console.progress("solve", total=100, show=not as_json) as step:
         limits["callback"] = Watch(step, tol, maxiter)
         run = solving.iterate if krylov is None else partial(solving.krylov, method=krylov)
-        solution = run(setup, model, **limits)
+        solution = run(hierarchy, model, **limits)
     error = None
     if model.exact is not None:
         error = float(np.linalg.norm(solution.x - model.exact) / np.linalg.norm(model.exact))
@@ -151,7 +153,7 @@ def solve(
         "work_units": solution.work_units or None,
         "setup_seconds": solution.setup_seconds,
         "solve_seconds": solution.solve_seconds,
-        "compile_seconds": getattr(setup.hierarchy, "compile_seconds", None),
+        "compile_seconds": getattr(hierarchy, "compile_seconds", None),
         "error": error,
     }
     if plot is not None:
@@ -160,7 +162,7 @@ def solve(
         console.emit(document)
     else:
         if levels:
-            print(setup.hierarchy)
+            print(hierarchy)
         _show(document)
     if not solution.converged:
         raise Failure(f"{solution.reason}: {solution.message}")

@@ -5,9 +5,9 @@ import json
 import pandas as pd
 import pytest
 
-from analysis.compare import compare, write_comparison
-from analysis.tables import markdown, number
-from analysis.text import comparison_text
+from analysis.comparison import compare, write_comparison
+from analysis.numbers import number
+from analysis.text import comparison_text, markdown
 
 from .conftest import planted_model, write_run
 

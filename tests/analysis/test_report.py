@@ -7,12 +7,12 @@ import json
 import numpy as np
 import pytest
 
-import analysis
 import nets
-from analysis.compare import compare_reports
+from analysis.comparison import compare_reports
 from analysis.records import read_run
 from analysis.report import analyse, analyse_record
 from analysis.results import SpectralReport
+from analysis.spectra import convolution_spectrum
 from analysis.text import report_text
 from mgtheory import derive
 from mgtheory.polynomials.classical import chebyshev4
@@ -261,7 +261,7 @@ def test_every_polynomial_model_is_analysed(tmp_path, name):
     for level, built in zip(found.levels, model.levels):
         learned = level.views["learned"]
         assert learned.polynomial.degree == built.degree == level.views["theory"].polynomial.degree
-        spectrum = analysis.convolution_spectrum(built.A.weight.detach().double().numpy(), SIZE)
+        spectrum = convolution_spectrum(built.A.weight.detach().double().numpy(), SIZE)
         assert learned.smoothing.max_modulus == pytest.approx(
             np.abs(built.polynomial()(spectrum.eigenvalues)).max(), rel=1e-6
         )

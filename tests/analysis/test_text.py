@@ -7,10 +7,9 @@ import pandas as pd
 import pytest
 import torch
 
-from analysis.compare import compare
+from analysis.comparison import compare
 from analysis.report import analyse
-from analysis.tables import filled
-from analysis.text import MEANINGS, comparison_text, report_text
+from analysis.text import MEANINGS, comparison_text, filled, report_text
 from mgtheory import derive
 from nets.training.predict import DATA_FILE, DataFacts
 

@@ -1,6 +1,7 @@
 """`compare-smoothers`: every family and degree on one problem in one table, and which is
 fastest."""
 
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -94,10 +95,11 @@ def compare_smoothers(
 
     Example: polymgnet compare-smoothers --problem poisson2d --n 255 --degrees 1-4
     """
+    from analysis import smoothers
     from mgtheory import problems
     from mgtheory.families import FAMILIES, get_family
     from mgtheory.multigrid.solution import Cycle, check_cycle
-    from polymgnet import smoothers, solving
+    from polymgnet import solving
 
     wanted = [get_family(name).name for name in families or FAMILIES]
     if len(set(wanted)) < len(wanted):
@@ -109,7 +111,7 @@ def compare_smoothers(
     with console.progress(
         "compare", total=len(wanted) * len(several) + len(smoothers.CLASSICAL), show=not as_json
     ) as step:
-        result = smoothers.compare(
+        result = smoothers.compare_smoothers(
             model,
             families=wanted,
             degrees=several,
@@ -117,9 +119,10 @@ def compare_smoothers(
             post=post,
             coarsening=coarsening,
             cycle=cycle,
-            backend=backend,
             repeats=repeats,
-            report=step,
+            build=partial(solving.build, backend, cycle),
+            coarsest=solving.COARSEST[backend],
+            progress=step,
         )
     if as_json:
         console.emit(
@@ -165,7 +168,7 @@ def _footnote(result: Any) -> str:
 
 
 def _show(result: Any, title: str) -> None:
-    from polymgnet import smoothers
+    from analysis.smoothers import OPTIMISED
 
     columns = [
         "family",
@@ -213,6 +216,6 @@ def _show(result: Any, title: str) -> None:
     for line in result.losses:
         print(line)
     if not result.losses and any(
-        row.family == smoothers.OPTIMISED and not row.refused for row in result.rows
+        row.family == OPTIMISED and not row.refused for row in result.rows
     ):
-        print(f"{smoothers.OPTIMISED} does not lose to another family of the same degree here")
+        print(f"{OPTIMISED} does not lose to another family of the same degree here")
