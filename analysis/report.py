@@ -1,4 +1,4 @@
-"""The report on a run: `analyse(run)` reads the folder, measures every level, and writes analysis/
+"""The report on a run: `analyse(run)` reads the folder, measures every level, and writes report/
 with JSON, tables and spectra.
 
 report.json holds every number with a schema version, table.csv one row per level and role, table.md
@@ -25,6 +25,9 @@ from analysis.text import report_text
 from analysis.verdict import TOLERANCE
 from mgtheory._files import write_atomically
 
+# in a run folder; not named after a package, which it would hide from a Python that starts there
+FOLDER = "report"
+OLD_FOLDER = "analysis"  # of earlier versions
 Progress = Callable[[int, str], None]
 
 
@@ -36,7 +39,7 @@ def analyse(
     write: bool = True,
     progress: Progress | None = None,
 ) -> SpectralReport:
-    """The report on a finished run; written to RUN/analysis unless told otherwise.
+    """The report on a finished run; written to RUN/report unless told otherwise.
 
     Parameters
     ----------
@@ -58,10 +61,9 @@ def analyse(
         The folder is missing, unfinished, truncated or foreign: one line.
     """
     record = read_run(run, reference=reference)
-    folder = record.path / "analysis"
     if write:
         try:
-            report = SpectralReport.load(folder)
+            report = SpectralReport.load(report_folder(run))
             if (
                 report.fingerprint == record.fingerprint
                 and report.tolerance == tolerance
@@ -72,8 +74,14 @@ def analyse(
             pass  # none there, or a damaged one: computed anew and replaced
     report = analyse_record(record, tolerance=tolerance, progress=progress)
     if write:
-        write_report(report, folder)
+        write_report(report, record.path / FOLDER)
     return report
+
+
+def report_folder(run: str | os.PathLike[str]) -> Path:
+    """Where the report of a run is, or will be."""
+    where, old = Path(run) / FOLDER, Path(run) / OLD_FOLDER
+    return old if (old / "report.json").is_file() and not where.is_dir() else where
 
 
 def analyse_record(

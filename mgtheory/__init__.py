@@ -30,6 +30,7 @@ A map of this room. Names in brackets are internal to their group.
 """
 
 from mgtheory.derive import InitialCoefficients, derive
+from mgtheory.families import FAMILIES
 from mgtheory.fourier.analysis import (
     smoothing_factor,
     symbol,
@@ -53,6 +54,7 @@ from mgtheory.problems.stencils import Stencil
 from mgtheory.spectra.interval import Interval
 
 __all__ = [
+    "FAMILIES",
     "ComplexPair",
     "Factor",
     "General",

@@ -11,6 +11,8 @@ from typing import Any
 
 import typer
 
+from polymgnet.packages import Shadowed
+
 TRACEBACK = "POLYMGNET_TRACEBACK"
 EXTRAS = {"numba": "fast", "submitit": "slurm", "pyamg": "bench"}
 # a wrong value, file or folder of the user; everything else is a fault of the program and says so
@@ -21,6 +23,7 @@ WRONG_VALUE = (
     IsADirectoryError,
     NotADirectoryError,
     PermissionError,
+    Shadowed,
 )
 GO_ON = "finished work and the last checkpoints are kept, the same command goes on"
 # the common base of all usage errors, wherever this typer keeps it

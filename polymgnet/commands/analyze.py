@@ -15,7 +15,7 @@ def analyze(runs: Runs, as_json: Json = False) -> None:
     """Report what training did to the polynomials of a run, and compare several runs.
 
     Smoothing factors and largest |q| on each level's true spectrum at the start and learned,
-    effective coefficients, and which coefficients cannot be identified. Writes RUN/analysis/. Of
+    effective coefficients, and which coefficients cannot be identified. Writes RUN/report/. Of
     several runs, those that differ in the seed alone are averaged, and two configurations are
     compared over the seeds they share.
 
@@ -26,10 +26,11 @@ def analyze(runs: Runs, as_json: Json = False) -> None:
     if as_json:
         console.emit(reports[0] if len(reports) == 1 else {"reports": reports, "comparison": found})
         return
+    from analysis.report import report_folder
     from analysis.text import comparison_text, report_text
 
     for run, report in zip(runs, reports, strict=True):
-        print(f"{run}\n{report_text(report)}\nwritten to {run / 'analysis'}\n")
+        print(f"{run}\n{report_text(report)}\nwritten to {report_folder(run)}\n")
     if len(reports) > 1:
         print(comparison_text(found))
 

@@ -24,7 +24,7 @@ def figures(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", metavar="DIR", help="Folder of the figures; without it FIRST_RUN/figures."
+            "--out", metavar="DIR", help="Folder of the figures; without it FIRST_RUN/pictures."
         ),
     ] = None,
     as_json: Json = False,
@@ -46,7 +46,7 @@ def figures(
             else "nothing is given"
         )
         raise ValueError(f"{given}; allowed are run folders, or --theory with --out DIR")
-    folder = out or (runs or [])[0] / "figures"
+    folder = out or (runs or [])[0] / "pictures"
     check_folder(folder)
     import figures as drawing
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from polymgnet.console import Step, silent
 from polymgnet.errors import Stopped
+from polymgnet.packages import prefer_own
 from polymgnet.study.plan import Run, Study, attempt, outcome
 
 LOOK = 0.2  # seconds between two looks at whether a signal came
@@ -108,6 +109,7 @@ def _start_worker(threads: int, flag: Any) -> None:
     """The worker's share of the cores, what a signal to it does between runs (in a run, the run's
     own handler notes it), and its end."""
     global _flag
+    prefer_own()
     import torch
 
     torch.set_num_threads(threads)

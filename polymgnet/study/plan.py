@@ -28,6 +28,7 @@ from typing import Any
 
 from polymgnet.console import check_folder
 from polymgnet.errors import Failure, Stopped, one_line
+from polymgnet.packages import prefer_own
 
 KEYS = ("config", "out", "set", "grid", "slurm")
 MAX_RUNS = 10_000
@@ -78,6 +79,7 @@ class Run:
         progress
             Lines about the run itself on stderr, as in a job's own log file.
         """
+        prefer_own()  # a job of Slurm starts in the user's folder
         import nets
 
         config = self.train_config()

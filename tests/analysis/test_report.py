@@ -191,7 +191,7 @@ def test_a_run_that_moved_nothing_left_nothing(tmp_path):
 
 
 def test_files_and_reading_them_again(report, planted):
-    folder = planted / "analysis"
+    folder = planted / "report"
     assert sorted(path.name for path in folder.iterdir()) == [
         "report.json",
         "spectra.npz",
@@ -220,7 +220,7 @@ def test_a_fresh_report_is_kept_and_an_old_or_damaged_one_replaced(tmp_path):
     weights = [[0.2], [0.2, 0.2]]
     run = write_run(tmp_path / "run", planted_model(weights), planted_model(weights))
     first = analyse(run)
-    path = run / "analysis" / "report.json"
+    path = run / "report" / "report.json"
     stamp = path.stat().st_mtime_ns
     assert analyse(run).to_json() == first.to_json()
     assert path.stat().st_mtime_ns == stamp
@@ -230,7 +230,7 @@ def test_a_fresh_report_is_kept_and_an_old_or_damaged_one_replaced(tmp_path):
     assert analyse(run).levels[1].views["learned"].smoothing.verdict == "not a smoother"
     path.write_text(path.read_text().replace('"schema": 4', '"schema": 7'))
     with pytest.raises(ValueError, match="schema 7"):
-        SpectralReport.load(run / "analysis")
+        SpectralReport.load(run / "report")
 
 
 @pytest.mark.parametrize(
