@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -18,13 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgtheory import fourier
-from mgtheory.derive import derive
+from mgtheory.derive import InitialCoefficients, derive
 from mgtheory.families import FAMILIES, get_family
 from mgtheory.multigrid.approximation import approximation_constants
 from mgtheory.multigrid.hierarchy import Hierarchy
 from mgtheory.multigrid.transfer import coarse_size
 from mgtheory.polynomials import scores
 from mgtheory.problems.problem import Problem, create
+from mgtheory.problems.record import operator_record
+from mgtheory.smoothers import Polynomial
 
 CLASSICAL = ("jacobi", "gauss_seidel", "red_black")
 OPTIMISED = "chebyshev4_opt"
@@ -83,9 +85,9 @@ class SmootherComparison:
 
     problem: str
     shape: tuple[int, ...]
+    axes: tuple[int, ...]
     constant: float | None
     rows: tuple[Row, ...]
-    remark: str = ""
 
     @property
     def winner(self) -> Row | None:
@@ -131,7 +133,7 @@ class SmootherComparison:
             "problem": self.problem,
             "shape": list(self.shape),
             "approximation_constant": self.constant,
-            "remark": self.remark,
+            "axes": list(self.axes),
             "rows": [row.to_dict() for row in self.rows],
             "winner": None if self.winner is None else self.winner.to_dict(),
             "optimised_fourth_kind_loses": list(self.losses),
@@ -164,6 +166,7 @@ def compare_smoothers(
     pre: int = 1,
     post: int = 1,
     coarsening: str | None = None,
+    axes: Sequence[int] | str = "auto",
     cycle: str = "V",
     repeats: int = 3,
     build: Callable[..., Any] = Hierarchy.build,
@@ -181,8 +184,8 @@ def compare_smoothers(
         What is solved; predictions need constant coefficients.
     families, degrees
         All of `FAMILIES` by default.
-    pre, post, coarsening, cycle
-        Of the cycle; coarsening by default what suits the problem.
+    pre, post, coarsening, axes, cycle
+        Of the cycle; coarsening by default what suits the problem, axes those the solver coarsens.
     repeats
         Timed runs of each smoother, of which the median counts.
     build
@@ -204,9 +207,10 @@ def compare_smoothers(
     rule = coarsening or ("rediscretise" if problem.polynomial is not None else "galerkin")
     around = {"pre": pre, "post": post, "coarsening": rule}
     twice = [coarse_size(coarse_size(n, problem.boundary), problem.boundary) for n in problem.shape]
-    options = {**around, "coarsest": min(coarsest, math.prod(twice))}
+    coarsened = operator_record(problem, axes=axes).axes or ()
+    options = {**around, "axes": axes, "coarsest": min(coarsest, math.prod(twice))}
     # a wrong option is refused here, not once in every row
-    build(problem, smoother=OPTIMISED, degree=1, **options)
+    build(problem, smoother=Polynomial(OPTIMISED, 1), **options)
     constant = approximation(problem) if pre == post == 1 else None
     entries: list[_Entry] = []
     asked = [(get_family(name).name, degree) for degree in degrees for name in families or FAMILIES]
@@ -215,10 +219,12 @@ def compare_smoothers(
         tell(done, f"{family} {degree}")
         row: dict[str, Any] = {"family": family, "degree": degree}
         try:
-            row |= predict(problem, family, degree, around=around, constant=constant)
-            smoother = solver_smoother(problem, family, degree, around=around)
-            own = degree if isinstance(smoother, str) and family not in CLASSICAL else None
-            hierarchy = build(problem, smoother=smoother, degree=own, **options)
+            smoother: Any = family
+            if family not in CLASSICAL:
+                smoother = derived(problem, family, degree, axes=coarsened, around=around)
+            if problem.stencil is not None:
+                row |= predict(problem, smoother, axes=coarsened, around=around, constant=constant)
+            hierarchy = build(problem, smoother=smoother, **options)
         except ValueError as error:
             entries.append(_Entry(row | {"refused": " ".join(str(error).split())}, None, []))
             continue
@@ -231,24 +237,7 @@ def compare_smoothers(
                 tell(len(asked), f"{name}, run {repeat + 1} of {repeats}")
                 measure(entry, b, cycle)
     rows = tuple(finished(entry) for entry in entries)
-    return SmootherComparison(
-        problem.name, problem.shape, constant, rows, coarsening_remark(problem)
-    )
-
-
-def coarsening_remark(problem: Problem) -> str:
-    """Where the solver coarsens some axes alone, which Fourier analysis does not: a sentence; else
-    nothing."""
-    # equal sizes on all axes: their number has no influence
-    small = create(problem.name, n=16, boundary=problem.boundary)
-    axes = Hierarchy.build(small, max_levels=2, coarsest=1).levels[0].axes
-    if len(axes) in (0, problem.dim):
-        return ""
-    names = " and ".join("xyz"[j] for j in axes)
-    return (
-        f"the solver coarsens {names} alone here, as A is anisotropic; smoothing and two-grid"
-        " factors are predicted for all axes"
-    )
+    return SmootherComparison(problem.name, problem.shape, coarsened, constant, rows)
 
 
 def right_hand_side(problem: Problem) -> NDArray[np.float64]:
@@ -266,57 +255,39 @@ def approximation(problem: Problem) -> float | None:
     return max(approximation_constants(Hierarchy.build(periodic, coarsening="galerkin")))
 
 
+def derived(
+    problem: Problem,
+    family: str,
+    degree: int,
+    *,
+    axes: Sequence[int] | None,
+    around: Mapping[str, Any],
+) -> InitialCoefficients:
+    """A family's coefficients for a problem; one that is made for a cycle gets the one `around`."""
+    cycle = around if get_family(family).needs == "problem" else {}
+    return derive(family, degree, problem, axes="auto" if axes is None else axes, **cycle)
+
+
 def predict(
-    problem: Problem, family: str, degree: int, *, around: dict[str, Any], constant: float | None
+    problem: Problem,
+    smoother: InitialCoefficients | str,
+    *,
+    axes: Sequence[int],
+    around: Mapping[str, Any],
+    constant: float | None,
 ) -> dict[str, Any]:
-    """What Fourier analysis and the scores say; nothing without a stencil, no scores for a
-    classical smoother."""
-    if problem.stencil is None:
-        return {}
-    q = None
-    if family not in CLASSICAL:
-        q = polynomial_for(problem, family, degree, unit=True, cycle=around)
-    smoother = family if q is None else q
+    """What Fourier analysis and the scores say; no scores for a classical smoother."""
+    given = smoother if isinstance(smoother, str) else smoother.polynomial
     found = {
-        "smoothing_factor": fourier.smoothing_factor(problem, smoother).factor,
-        "two_grid_factor": fourier.two_grid_factor(problem, smoother, **around).factor,
+        "smoothing_factor": fourier.smoothing_factor(problem, given, axes=axes).factor,
+        "two_grid_factor": fourier.two_grid_factor(problem, given, axes=axes, **around).factor,
     }
-    if q is None:
+    if isinstance(smoother, str):
         return found
-    lmax = problem.smoothing_interval().b * problem.h[0] ** 2
-    found["gamma"] = scores.gamma(q, lmax=lmax)
+    found["gamma"] = scores.gamma(smoother.relative)
     if constant is not None:
-        found["bound"] = scores.v_cycle_bound(q, constant=constant, lmax=lmax)
+        found["bound"] = scores.v_cycle_bound(smoother.relative, constant=constant)
     return found
-
-
-def solver_smoother(problem: Problem, family: str, degree: int, *, around: dict[str, Any]) -> Any:
-    """What a hierarchy takes: a name where it derives on every level itself, else the
-    polynomial."""
-    if family in CLASSICAL or FAMILIES[family].needs in ("interval", "lmax", "operator"):
-        return family
-    return polynomial_for(problem, family, degree, unit=False, cycle=around)
-
-
-def polynomial_for(
-    problem: Problem, family: str, degree: int, *, unit: bool, cycle: dict[str, Any] | None = None
-) -> Any:
-    """The family's polynomial for a model problem.
-
-    Parameters
-    ----------
-    unit
-        True: for the stencil on the infinite grid, scaled to h = 1; False: for the problem's own A.
-    cycle
-        pre, post, coarsening and restriction, for a family that is made for a cycle.
-    """
-    scale, needs = problem.h[0] ** 2, get_family(family).needs
-    if unit and problem.stencil is not None and needs in ("interval", "lmax", "points"):
-        a, b = problem.smoothing_interval()
-        return derive(family, degree, interval=(a * scale, b * scale)).polynomial
-    options = cycle if needs == "problem" and cycle is not None else {}
-    polynomial = derive(family, degree, problem=problem, **options).polynomial
-    return polynomial.scaled(scale) if unit else polynomial
 
 
 def measure(entry: _Entry, b: NDArray[np.float64], cycle: str) -> None:

@@ -21,7 +21,7 @@ from figures.polynomials import draw_polynomials
 from figures.spectra import draw_spectrum
 from figures.study import draw_level_factors
 from figures.style import DOUBLE, figure, figure_legend, named
-from mgtheory.fourier.analysis import grid_frequencies, smoothing_factor, symbol
+from mgtheory.fourier import grid_frequencies, high_frequencies, smoothing_factor, symbol
 from mgtheory.multigrid.hierarchy import Hierarchy
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.problems.problem import create
@@ -70,7 +70,7 @@ def spectra(report: SpectralReport) -> Figure | None:
         draw_spectrum(
             ax,
             _eigenvalues(level),
-            high=_high(level),
+            high=high_frequencies(level.arrays["theta"]),
             roots={role: q.roots for role, q in curves.items()},
             damping=(_judged(curves), curves[_judged(curves)]) if curves else None,
             unit="b",
@@ -219,10 +219,6 @@ def _mu(level: LevelReport, role: str) -> float | None:
     if role not in level.views or (role == "learned" and level.not_identifiable):
         return None
     return level.views[role].smoothing.smoothing_factor
-
-
-def _high(level: LevelReport) -> np.ndarray:
-    return np.asarray((np.abs(level.arrays["theta"]) >= np.pi / 2 - 1e-12).any(axis=-1))
 
 
 def _meaningful(by_role: Mapping[str, Item], level: LevelReport) -> dict[str, Item]:

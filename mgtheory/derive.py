@@ -1,76 +1,73 @@
-"""The mission's product: initial coefficients derived from a problem, a family and a degree, with
-their provenance.
+"""The mission's product: initial coefficients derived for an operator by a family and a degree.
 
-`derive` runs the chain problem -> spectrum -> interval -> polynomial. What it returns is written as
-JSON by `save`, given to the networks as ``file:init.json``, kept in the run folder and read again
-by the analysis.
+`derive` runs the chain operator -> record -> polynomial. What it returns is written as JSON by
+`save`, given to the networks as ``file:init.json``, kept in the run folder and read again by the
+analysis.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
-import inspect
 import json
 import os
 import platform
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mgtheory._checks import check_array
 from mgtheory._files import read_json, write_atomically
-from mgtheory.families import Family, get_family
+from mgtheory.families import get_family
 from mgtheory.polynomials.residual import ResidualPolynomial, check_degree
-from mgtheory.spectra.arnoldi import linear_operator
-from mgtheory.spectra.interval import Interval
-from mgtheory.spectra.ritz import arnoldi, lanczos
+from mgtheory.problems.problem import PROBLEMS, create
+from mgtheory.problems.record import operator_record
+from mgtheory.spectra.record import OperatorRecord
 
-if TYPE_CHECKING:
-    from mgtheory.problems.problem import Problem
-
-__all__ = ["InitialCoefficients", "derive"]
-
-SCHEMA = 1
+SCHEMA = 2
 KIND = "initial_coefficients"
 
 
 @dataclass(frozen=True)
 class InitialCoefficients:
-    """A residual polynomial derived from theory, on its interval and relative to it.
+    """A residual polynomial derived from theory, with the operator it belongs to.
 
     Attributes
     ----------
     polynomial
-        q on `interval`, for the operator as it is applied.
-    interval
-        (a, b), the part of the spectrum q was made for, in units of the operator; a = 0 for a
-        family that needs b alone.
+        q for the operator BA of its record, as it is applied.
     family, degree
         The formula and the degree of q.
     provenance
-        Source (problem, interval, operator or points), the formula's citation, options, the degree
-        asked for, versions, and `result`: for families that are computed what came of it, such as
-        the copies of roots that raise the degree ("copies", root as [re, im] and count), or whether
-        the search converged.
+        The formula's citation, options, the degree asked for, versions, and `result`: for families
+        that are computed what came of it, such as the copies of roots that raise the degree
+        ("copies", root as [re, im] and count), or whether the search converged.
     """
 
     polynomial: ResidualPolynomial
-    interval: tuple[float, float]
     family: str
-    provenance: dict[str, Any] = field(compare=False)
+    provenance: Mapping[str, Any] = field(compare=False)
 
     def __post_init__(self) -> None:
-        a, b = (float(end) for end in self.interval)
-        if not 0 <= a < b < np.inf:
-            raise ValueError(f"interval is ({a:g}, {b:g}), must have 0 <= a < b")
-        object.__setattr__(self, "interval", (a, b))
+        if self.polynomial.operator is None:
+            raise ValueError("initial coefficients need a polynomial with its operator's record")
+
+    @property
+    def operator(self) -> OperatorRecord:
+        """The record of the operator that the polynomial was derived for."""
+        assert self.polynomial.operator is not None
+        return self.polynomial.operator
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """(a, b), the part of the spectrum of BA that q was made for; a = 0 where the family needs
+        b alone."""
+        return self.operator.interval
 
     @property
     def degree(self) -> int:
@@ -80,7 +77,7 @@ class InitialCoefficients:
     @property
     def relative(self) -> ResidualPolynomial:
         """The same polynomial on (0, 1]: roots divided by b, ready to be scaled to any operator."""
-        return self.polynomial.scaled(1.0 / self.interval[1])
+        return self.polynomial.scaled(1.0 / self.operator.upper)
 
     @property
     def roots(self) -> NDArray[np.complex128]:
@@ -92,6 +89,12 @@ class InitialCoefficients:
         """Step sizes 1/r_i in the order of the roots."""
         return self.polynomial.weights
 
+    def on(self, of: Any, *, scaling: str = "auto", axes: Sequence[int] | str = "auto") -> Self:
+        """The same coefficients for another operator: converted exactly, or refused with the reason
+        (`OperatorRecord.factor_to`)."""
+        record = operator_record(of, scaling=scaling, axes=axes)
+        return replace(self, polynomial=self.polynomial.on(record))
+
     def to_dict(self) -> dict[str, Any]:
         """JSON types; the polynomial is kept exactly, weights stand beside it for the reader."""
         return {
@@ -100,14 +103,15 @@ class InitialCoefficients:
             "family": self.family,
             "degree": self.degree,
             "interval": list(self.interval),
+            "operator": self.operator.to_dict(),
             "polynomial": self.polynomial.to_dict(),
             "weights": [[w.real, w.imag] for w in self.weights.tolist()],
-            "provenance": self.provenance,
+            "provenance": dict(self.provenance),
         }
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
-        """The inverse of `to_dict`.
+        """The inverse of `to_dict`; reads schema 1 too, which named the source in its provenance.
 
         Raises
         ------
@@ -116,20 +120,19 @@ class InitialCoefficients:
         """
         if not isinstance(data, dict) or data.get("kind") != KIND:
             raise ValueError(
-                f"not a file of initial coefficients: 'kind' must be {KIND!r}, as `derive`"
-                " writes it"
+                f"not a file of initial coefficients: 'kind' must be {KIND!r}, as `derive` writes"
+                " it"
             )
-        if data.get("schema") != SCHEMA:
+        if data.get("schema") not in (1, SCHEMA):
             raise ValueError(
-                f"initial coefficients have schema {data.get('schema')!r}, this version reads"
-                f" {SCHEMA}"
+                f"initial coefficients have schema {data.get('schema')!r}, this version reads 1"
+                f" and {SCHEMA}"
             )
         try:
             polynomial = ResidualPolynomial.from_dict(data["polynomial"])
-            a, b = data["interval"]
-            result = cls(
-                polynomial, (float(a), float(b)), str(data["family"]), dict(data["provenance"])
-            )
+            read = _record_of_schema_1 if data["schema"] == 1 else _record
+            record = read(data)
+            result = cls(polynomial.of(record), str(data["family"]), dict(data["provenance"]))
         except (KeyError, TypeError) as error:
             raise ValueError(f"initial coefficients are damaged: {error}") from error
         if data.get("degree") != result.degree:
@@ -165,20 +168,34 @@ class InitialCoefficients:
             raise ValueError(f"{Path(path)}: {error}") from error
 
 
+def _record(data: dict[str, Any]) -> OperatorRecord:
+    return OperatorRecord.from_dict(data["operator"])
+
+
+def _record_of_schema_1(data: dict[str, Any]) -> OperatorRecord:
+    """Schema 1 had an interval, and its source in the provenance: a model problem by its name, or
+    what cannot be recognised. Its polynomials were all derived for A itself, B = I."""
+    a, b = (float(end) for end in data["interval"])
+    source = data["provenance"].get("source", {})
+    named = source.get("problem") if isinstance(source, dict) else None
+    if isinstance(named, dict) and named.get("name") in PROBLEMS:
+        problem = create(named["name"], named["shape"], boundary=named["boundary"])
+        record = operator_record(problem, scaling="identity")
+        return replace(record, lower=a, upper=b, found="a file of schema 1", axes=None)
+    return OperatorRecord("interval", f"a spectrum in [{a:g}, {b:g}]", b, a)
+
+
 def derive(
     family: str,
     degree: int,
+    of: Any,
     *,
-    problem: Problem | None = None,
-    interval: tuple[float, float] | Interval | None = None,
-    lmax: float | None = None,
-    operator: Any = None,
+    scaling: str = "auto",
+    axes: Sequence[int] | str = "auto",
     start: ArrayLike | None = None,
-    points: ArrayLike | Interval | Sequence[Interval] | None = None,
     **options: Any,
 ) -> InitialCoefficients:
-    """Initial coefficients of one family and degree from the first source given that the family can
-    use.
+    """Initial coefficients of one family and degree for an operator.
 
     Parameters
     ----------
@@ -186,239 +203,44 @@ def derive(
         A name in `mgtheory.families.FAMILIES`.
     degree
         Degree of q, 1 to 256.
-    problem
-        A model problem: its exact spectrum gives the interval (the high frequencies), b, the
-        operator or the symbol.
-    interval
-        (a, b) of the operator as it is applied; families that need b alone take b.
-    lmax
-        Largest eigenvalue b, for families that need it alone.
-    operator, start
-        Matrix or LinearOperator, and the start vector: for `harmonic_ritz`. Families that need b
-        alone take it from Lanczos on a symmetric operator, with the safety factor documented there.
-    points
-        Points of a spectrum, complex allowed, or intervals, for `minimax`.
+    of
+        What the polynomial will be applied to: a `Problem`, a `Stencil`, an interval (a, b) or
+        `Interval` of BA, a number (the largest eigenvalue of BA), a matrix or LinearOperator,
+        points of a spectrum (complex allowed), a list of intervals, or the record of an operator;
+        see `mgtheory.problems.record.operator_record`.
+    scaling, axes
+        B and the coarsened axes of a problem, stencil or matrix, as the solver chooses them by
+        default.
+    start
+        The start vector of a Krylov family; random by default for a problem or a matrix.
     **options
         Further keywords of the family's own function.
 
     Raises
     ------
     ValueError
-        For an unknown family or option, a degree it does not allow, or no source that it can use.
+        For an unknown family or option, a degree it does not allow, or an operator that has not
+        what the family needs.
 
     Examples
     --------
-    >>> start = derive("chebyshev", 2, interval=(2.0, 8.0))
+    >>> start = derive("chebyshev", 2, (2.0, 8.0))
     >>> start.weights.real.round(4).tolist()
     [0.1404, 0.3474]
     """
     entry = get_family(family)
     check_degree(degree, family=family)
-    _check_options(entry, options)
-    sources = {
-        "problem": problem,
-        "interval": None if interval is None else _interval(interval),
-        "lmax": lmax,
-        "operator": operator,
-        "start": start,
-        "points": points,
+    record = operator_record(of, scaling=scaling, axes=axes)
+    given = {} if start is None else {"start": start}
+    polynomial, came_about = entry.on(degree, record, **given, **options)
+    provenance = {
+        "formula": entry.citation,
+        "options": {k: v for k, v in options.items() if isinstance(v, int | float | str)},
+        "degree_asked": degree,
+        "result": came_about,
+        "versions": dict(_versions()),
     }
-    for name, make in _SOURCES[entry.needs].items():
-        if sources[name] is not None:
-            (a, b), arguments, description = make(sources)
-            polynomial, record = entry.derive(degree, **arguments, **options)
-            provenance = {
-                "source": {name: description},
-                "formula": entry.citation,
-                "options": {
-                    key: value
-                    for key, value in options.items()
-                    if isinstance(value, int | float | str)
-                },
-                "degree_asked": degree,
-                "result": record,
-                "versions": dict(_versions()),
-            }
-            return InitialCoefficients(polynomial, (float(a), float(b)), family, provenance)
-    given = [name for name, value in sources.items() if value is not None]
-    lack = (
-        f"cannot be derived from {' and '.join(given)}"
-        if given
-        else "got no source for its polynomial"
-    )
-    usable = _SOURCES[entry.needs]
-    hint = (
-        "; of a symmetric operator, b of the interval (a, b) is"
-        " mgtheory.spectra.bounds.lanczos(operator).upper"
-    )
-    more = hint if "operator" in given and "interval" in usable else ""
-    raise ValueError(f"family {family} {lack}, needs one of: {', '.join(usable)}{more}")
-
-
-Sources = dict[str, Any]
-Derived = tuple[
-    tuple[float, float], dict[str, Any], Any
-]  # the interval, the arguments of the family's function, what goes into the provenance
-
-
-def _describe(problem: Problem) -> dict[str, Any]:
-    return {"name": problem.name, "shape": list(problem.shape), "boundary": str(problem.boundary)}
-
-
-def _interval(interval: tuple[float, float] | Interval) -> tuple[float, float]:
-    try:
-        a, b = (float(end) for end in interval)
-    except (TypeError, ValueError):
-        raise ValueError(
-            f"interval is {interval!r}, needs a pair (a, b) with a < b".replace("\n", "")
-        ) from None
-    if not a < b:
-        raise ValueError(f"interval is ({a:g}, {b:g}), needs a < b")
-    return a, b
-
-
-def _model(given: Sources) -> Problem:
-    problem = given["problem"]
-    if not (hasattr(problem, "spectrum") and hasattr(problem, "smoothing_interval")):
-        raise ValueError(
-            f"problem is a {type(problem).__name__}, must be a model problem, as mgtheory.poisson"
-            " or problems.create make it"
-        )
-    return problem
-
-
-def _smoothing_interval_of_problem(given: Sources) -> Derived:
-    ends = _interval(_model(given).smoothing_interval())
-    return ends, {"interval": ends}, _describe(given["problem"])
-
-
-def _given_interval(given: Sources) -> Derived:
-    return given["interval"], {"interval": given["interval"]}, list(given["interval"])
-
-
-def _lmax_of_problem(given: Sources) -> Derived:
-    b = _interval(_model(given).spectrum())[1]
-    return (0.0, b), {"lmax": b}, _describe(given["problem"])
-
-
-def _lmax_of_interval(given: Sources) -> Derived:
-    b = given["interval"][1]
-    return (0.0, b), {"lmax": b}, list(given["interval"])
-
-
-def _given_lmax(given: Sources) -> Derived:
-    return (0.0, given["lmax"]), {"lmax": given["lmax"]}, given["lmax"]
-
-
-def _lmax_of_operator(given: Sources) -> Derived:
-    operator = linear_operator(given["operator"])
-    b = lanczos(operator).upper
-    return (
-        (0.0, b),
-        {"lmax": b},
-        {"shape": list(operator.shape), "lmax": f"Lanczos with safety factor, {b:.6g}"},
-    )
-
-
-def _krylov_of_operator(given: Sources) -> Derived:
-    if given["start"] is None:
-        raise ValueError(
-            "start is missing: a Krylov family needs the operator and the start vector b"
-        )
-    operator = linear_operator(given["operator"])
-    b = arnoldi(operator).radius
-    return (
-        (0.0, b),
-        {"operator": operator, "start": given["start"]},
-        {"shape": list(operator.shape)},
-    )
-
-
-def _krylov_of_problem(given: Sources) -> Derived:
-    problem, start, kind = _model(given), given["start"], "given"
-    # every frequency alike, as errors before smoothing; the right-hand side of a model problem is
-    # smooth
-    if start is None:
-        start, kind = (
-            np.random.default_rng(0).standard_normal(problem.unknowns),
-            "normal, numpy's default_rng(0)",
-        )
-        start -= start.mean() if problem.nullspace is not None else 0.0
-    return (
-        (0.0, _interval(problem.spectrum())[1]),
-        {"operator": problem.A, "start": start},
-        {**_describe(problem), "start": kind},
-    )
-
-
-def _given_points(given: Sources) -> Derived:
-    points = [given["points"]] if isinstance(given["points"], Interval) else given["points"]
-    if (
-        isinstance(points, list | tuple)
-        and points
-        and all(isinstance(part, Interval) for part in points)
-    ):
-        ends = [abs(end) for part in points for end in part]
-        return (
-            (min(ends), max(ends)),
-            {"points": points},
-            {"intervals": [list(part) for part in points]},
-        )
-    points = np.atleast_1d(check_array(points, "points"))
-    modulus = np.abs(points)
-    if points.size < 2 or not np.isfinite(modulus).all():
-        raise ValueError(f"points: {points.size} given, at least two finite ones are needed")
-    a, b = float(modulus.min()), float(modulus.max())
-    return (a if a < b else 0.0, b), {"points": points}, {"count": points.size}
-
-
-def _points_of_interval(given: Sources) -> Derived:
-    a, b = given["interval"]
-    return (a, b), {"points": Interval(a, b)}, list(given["interval"])
-
-
-def _points_of_problem(given: Sources) -> Derived:
-    ends = _interval(_model(given).smoothing_interval())
-    return ends, {"points": Interval(*ends)}, _describe(given["problem"])
-
-
-def _the_problem(given: Sources) -> Derived:
-    problem = _model(given)
-    return (0.0, problem.spectrum().b), {"problem": problem}, _describe(problem)
-
-
-_SOURCES: dict[str, dict[str, Callable[[Sources], Derived]]] = {
-    "interval": {"interval": _given_interval, "problem": _smoothing_interval_of_problem},
-    "lmax": {
-        "lmax": _given_lmax,
-        "interval": _lmax_of_interval,
-        "problem": _lmax_of_problem,
-        "operator": _lmax_of_operator,
-    },
-    "operator": {"operator": _krylov_of_operator, "problem": _krylov_of_problem},
-    "points": {
-        "points": _given_points,
-        "interval": _points_of_interval,
-        "problem": _points_of_problem,
-    },
-    "problem": {"problem": _the_problem},
-}
-
-
-def _check_options(entry: Family, options: dict[str, Any]) -> None:
-    """Refuse keywords that the family's own function does not have."""
-    sources = {"interval", "lmax", "operator", "start", "points", "problem"}
-    allowed = [
-        name
-        for name, p in inspect.signature(entry.function).parameters.items()
-        if p.kind is p.KEYWORD_ONLY and name not in sources
-    ]
-    for name in options:
-        if name not in allowed:
-            raise ValueError(
-                f"family {entry.name} got the unknown option {name!r}, allowed are:"
-                f" {', '.join(allowed) or 'none'}"
-            )
+    return InitialCoefficients(polynomial, family, provenance)
 
 
 @functools.cache

@@ -1,91 +1,165 @@
-"""Polynomial families: name -> function(degree, ...) -> ResidualPolynomial, with what each needs
-and where it comes from.
+"""The registry of polynomial families: name -> function(degree, ...) with what it needs and where
+it comes from.
 
 Every function returns the residual polynomial q, q(0) = 1, of the asked degree (degree of q =
-products with A in one smoothing). ``interval`` is an interval of BA in the scaling in which BA is
-applied, ``lmax`` its largest eigenvalue. A new family is one function and one entry of `FAMILIES`;
-the tests and the command line then cover it unasked.
+products with A in one smoothing). A new family is one function and one entry of `FAMILIES`; the
+tests, the networks' schemes and the command line then cover it unasked. A family that is computed
+from something defined further on, such as the two-grid factor, enters itself there (`register`).
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 
 from mgtheory.polynomials.classical import chebyshev, chebyshev4, chebyshev4_opt, mls, richardson
 from mgtheory.polynomials.gmres import gmres_polynomial, harmonic_ritz
 from mgtheory.polynomials.minimax import MAX_EXCHANGE_DEGREE, minimax, minimax_report
 from mgtheory.polynomials.residual import MAX_DEGREE, ResidualPolynomial
-
-
-def two_grid_optimal(
-    degree: int,
-    *,
-    problem: Any,
-    pre: int = 1,
-    post: int = 1,
-    coarsening: str | None = None,
-    restriction: str = "full",
-    interpolation: str = "linear",
-    scaling: str = "identity",
-) -> ResidualPolynomial:
-    """The q of degree k with the smallest two-grid factor for a problem, pre and post, by numerical
-    optimisation (`mgtheory.fourier.optimal`).
-
-    Parameters
-    ----------
-    degree
-        k, products with A, 1 to 16.
-    problem
-        A problem with constant coefficients (the roots then refer to its matrix A, which carries
-        1/h^2), or a `Stencil` (h = 1).
-    pre, post
-        Smoothing steps before and after; only their sum matters.
-    coarsening, restriction, interpolation, scaling
-        As in `mgtheory.fourier.cycle.LocalCycle`. With scaling="diagonal" the roots refer to BA, B
-        the inverse diagonal, which has no h.
-
-    Examples
-    --------
-    >>> from mgtheory.problems.stencils import laplacian
-    >>> two_grid_optimal(1, problem=laplacian(2)).roots.real.round(4).tolist()  # 4/5 Jacobi: 0.36
-    [5.0]
-    """
-    return _two_grid(
-        degree,
-        problem=problem,
-        pre=pre,
-        post=post,
-        coarsening=coarsening,
-        restriction=restriction,
-        interpolation=interpolation,
-        scaling=scaling,
-    )[0]
-
+from mgtheory.spectra.interval import Interval
+from mgtheory.spectra.record import OperatorRecord
 
 # a polynomial, and what there is to say about how it came about, as JSON types
 Recorded = tuple[ResidualPolynomial, dict[str, Any]]
+Arguments = dict[str, Any]
 
 
-def _two_grid(degree: int, *, problem: Any, scaling: str = "identity", **options: Any) -> Recorded:
-    # on use: it starts from the families above
-    from mgtheory.fourier.optimal import optimise_two_grid
+def _interval(record: OperatorRecord) -> Arguments | None:
+    """The interval to damp; None where its lower end is unknown or the spectrum not positive."""
+    usable = record.positive or record.kind in ("problem", "stencil")
+    return {"interval": record.interval} if usable and 0 < record.lower < record.upper else None
 
-    found = optimise_two_grid(degree, problem, scaling=scaling, **options)
-    h = getattr(problem, "h", None)
-    polynomial = (
-        found.polynomial
-        if h is None or scaling == "diagonal"
-        else found.polynomial.scaled(float(np.ravel(h)[0]) ** -2)
-    )
-    return polynomial, {
-        "two_grid_factor": found.factor,
-        "best_start": found.start_factor,
-        "converged": found.converged,
-    }
+
+def _lmax(record: OperatorRecord) -> Arguments | None:
+    usable = record.positive or record.kind in ("problem", "stencil", "level")
+    return {"lmax": record.upper} if usable else None
+
+
+def _operator(record: OperatorRecord) -> Arguments | None:
+    """The matrix BA with a start vector of all frequencies alike, as errors before smoothing have
+    them; the right-hand side of a model problem is smooth."""
+    source = record.source
+    A = getattr(source, "A", source)
+    if record.kind not in ("problem", "matrix", "level") or not hasattr(A, "shape"):
+        return None
+    start = np.random.default_rng(0).standard_normal(A.shape[0])
+    if getattr(source, "nullspace", None) is not None:
+        start -= start.mean()
+    if record.kind == "problem" and record.scaling == "diagonal":
+        A = sp.csr_array(sp.diags_array(1.0 / A.diagonal()) @ A)
+    return {"operator": A, "start": start}
+
+
+def _points(record: OperatorRecord) -> Arguments | None:
+    if record.kind == "points":
+        return {"points": record.source}
+    return {"points": Interval(*record.interval)} if 0 < record.lower < record.upper else None
+
+
+def _problem(record: OperatorRecord) -> Arguments | None:
+    if record.kind not in ("problem", "stencil") or getattr(record.source, "stencil", 1) is None:
+        return None
+    return {"problem": record.source, "scaling": record.scaling, "axes": record.axes}
+
+
+@dataclass(frozen=True)
+class Need:
+    """What a family takes of an operator's record.
+
+    Attributes
+    ----------
+    arguments
+        The arguments of the family's function, or None where the record has none for it.
+    sources
+        What it can be derived from, for people.
+    """
+
+    arguments: Callable[[OperatorRecord], Arguments | None]
+    sources: str
+
+
+NEEDS: dict[str, Need] = {
+    "interval": Need(_interval, "a Problem, a Stencil, or the interval (a, b), 0 < a < b"),
+    "lmax": Need(
+        _lmax, "a Problem, a Stencil, the interval (a, b), the number b, or a symmetric matrix"
+    ),
+    "operator": Need(_operator, "a matrix or LinearOperator (with start=), or a Problem"),
+    "points": Need(_points, "points of a spectrum, an interval or several, a Problem or a Stencil"),
+    "problem": Need(_problem, "a Problem with constant coefficients, or a Stencil"),
+}
+
+
+@dataclass(frozen=True)
+class Family:
+    """One entry of the registry.
+
+    Attributes
+    ----------
+    name, function
+        Its name and q(degree, ...).
+    needs
+        What the function needs beside the degree: a name of `NEEDS`.
+    citation
+        Its source.
+    degrees
+        Which degrees it has.
+    recorded
+        The same function with a record beside the polynomial, where there is more to say than the
+        formula.
+    """
+
+    name: str
+    function: Callable[..., ResidualPolynomial]
+    needs: str
+    citation: str
+    degrees: str = f"1 to {MAX_DEGREE}"
+    recorded: Callable[..., Recorded] | None = None
+
+    def on(self, degree: int, record: OperatorRecord, **options: Any) -> Recorded:
+        """The polynomial for the operator of a record, and how it came about as JSON types: values
+        reached, bounds, copies of roots; empty for a formula.
+
+        Raises
+        ------
+        ValueError
+            If the record has not what the family needs, or for an unknown option.
+        """
+        need = NEEDS[self.needs]
+        arguments = need.arguments(record)
+        if arguments is None:
+            raise ValueError(
+                f"family {self.name} cannot be derived from {record}, it needs {need.sources}"
+            )
+        self._check_options(options)
+        made = self.recorded or (lambda *a, **k: (self.function(*a, **k), {}))
+        polynomial, came_about = made(degree, **(arguments | options))
+        used = record if self.needs in ("interval", "points") else record.without_lower()
+        return polynomial.of(used), came_about
+
+    @property
+    def on_any_level(self) -> bool:
+        """Whether a solver can derive it anew for the matrix of each of its levels."""
+        return self.needs in ("interval", "lmax", "operator")
+
+    def _check_options(self, options: dict[str, Any]) -> None:
+        """Refuse keywords that the family's function does not have."""
+        taken = {"interval", "lmax", "operator", "points", "problem"}
+        allowed = [
+            name
+            for name, p in inspect.signature(self.function).parameters.items()
+            if p.kind is p.KEYWORD_ONLY and name not in taken
+        ]
+        for name in options:
+            if name not in allowed:
+                raise ValueError(
+                    f"family {self.name} got the unknown option {name!r}, allowed are:"
+                    f" {', '.join(allowed) or 'none'}"
+                )
 
 
 def _minimax(degree: int, **options: Any) -> Recorded:
@@ -101,42 +175,6 @@ def _harmonic_ritz(degree: int, **options: Any) -> Recorded:
     found = gmres_polynomial(degree, **options)
     copies = [{"root": [root.real, root.imag], "count": count} for root, count in found.copies]
     return found.polynomial, {"copies": copies, "relative_residual": found.residual_norm}
-
-
-@dataclass(frozen=True)
-class Family:
-    """One entry of the registry.
-
-    Attributes
-    ----------
-    name, function
-        Its name and q(degree, ...).
-    needs
-        What the function needs beside the degree.
-    citation
-        Its source.
-    degrees
-        Which degrees it has.
-    recorded
-        The same function with a record beside the polynomial, where there is more to say than the
-        formula.
-    """
-
-    name: str
-    function: Callable[..., ResidualPolynomial]
-    needs: Literal["interval", "lmax", "operator", "points", "problem"]
-    citation: str
-    degrees: str = f"1 to {MAX_DEGREE}"
-    recorded: Callable[..., Recorded] | None = None
-
-    def derive(self, degree: int, **arguments: Any) -> Recorded:
-        """The polynomial and a record of how it came about, JSON types: values reached, bounds,
-        copies of roots; empty for a formula."""
-        return (
-            (self.function(degree, **arguments), {})
-            if self.recorded is None
-            else self.recorded(degree, **arguments)
-        )
 
 
 _LOTTES = "J. Lottes, Numer. Linear Algebra Appl. 30(6) (2023) e2518, arXiv 2202.08830"
@@ -181,16 +219,16 @@ FAMILIES: dict[str, Family] = {
             f"1 to {MAX_EXCHANGE_DEGREE}, on a single interval to {MAX_DEGREE}",
             _minimax,
         ),
-        Family(
-            "two_grid_optimal",
-            two_grid_optimal,
-            "problem",
-            "method of K. Madsen, J. Inst. Math. Appl. 16 (1975) 321-328, on the two-grid factor",
-            "1 to 16",
-            _two_grid,
-        ),
     )
 }
+
+
+def register(family: Family) -> Family:
+    """Enter a family in the registry; ValueError where its name is taken."""
+    if family.name in FAMILIES:
+        raise ValueError(f"family {family.name!r} is in the registry already")
+    FAMILIES[family.name] = family
+    return family
 
 
 def get_family(name: str) -> Family:

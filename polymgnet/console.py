@@ -86,6 +86,13 @@ def facts(title: str, pairs: Sequence[tuple[str, str]]) -> None:
         print(f"  {name:<{width}}  {text}")
 
 
+def coarsened_remark(axes: Sequence[int], dim: int) -> str:
+    """Which axes are coarsened, where it is not all of them."""
+    if len(axes) in (0, dim):
+        return ""
+    return f"{' and '.join('xyz'[j] for j in axes)} alone coarsened, by the solver and here"
+
+
 def silent(done: int, state: str = "", *, finished: str = "") -> None:
     """The step of work that nobody watches."""
 

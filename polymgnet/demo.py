@@ -191,7 +191,7 @@ def derive_coefficients(path: Path, settings: Settings) -> None:
         mgtheory.InitialCoefficients.load(path)
     else:
         mgtheory.derive(
-            FAMILY, settings.degree, problem=problems.create("poisson2d", n=settings.grid)
+            FAMILY, settings.degree, problems.create("poisson2d", n=settings.grid)
         ).save(path)
 
 

@@ -13,7 +13,7 @@ from typer.core import TyperCommand, TyperGroup
 NAMES = {
     "families": "mgtheory.families:FAMILIES",
     "problems": "mgtheory.problems.problem:PROBLEMS",
-    "smoothers": "mgtheory.fourier.relaxation:SMOOTHERS",
+    "smoothers": "mgtheory.smoothers:SMOOTHERS",
     "backends": "polymgnet.solving:BACKENDS",
     "recipes": "nets.config:list_recipes",
     "data": "nets.data.sources:SOURCES",
@@ -161,6 +161,17 @@ Coarsening = Annotated[
         ),
     ),
 ]
+Axes = Annotated[
+    str,
+    typer.Option(
+        "--axes",
+        metavar="AXES",
+        help=(
+            "Axes that are coarsened: auto (the strongly coupled ones), all, or their letters, as x"
+            " or xz."
+        ),
+    ),
+]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
 Json = Annotated[
     bool,
@@ -189,3 +200,38 @@ def size(problem: str, n: int | None, default: dict[int, int]) -> int:
     from mgtheory.problems.problem import PROBLEMS
 
     return n if n is not None else default[PROBLEMS[problem].dim if problem in PROBLEMS else 2]
+
+
+def axes_of(text: str) -> str | tuple[int, ...]:
+    """What --axes names: auto, all, or numbers from letters."""
+    if text in ("auto", "all"):
+        return text
+    if not text or set(text) - set("xyz") or len(set(text)) < len(text):
+        raise ValueError(f"axes are {text!r}, allowed are auto, all, or letters such as x or xz")
+    return tuple(sorted("xyz".index(letter) for letter in text))
+
+
+def chosen(
+    *, family: str | None, degree: int | None, init: Path | None, smoother: str | None
+) -> tuple[str, Any]:
+    """What to call the one smoother that was asked for, and its description or coefficients;
+    chebyshev4 of degree 2 if none was."""
+    from mgtheory import InitialCoefficients, smoothers
+    from mgtheory.families import FAMILIES
+
+    options = {"--family": family, "--init": init, "--smoother": smoother}
+    given = [name for name, value in options.items() if value is not None]
+    if len(given) > 1:
+        raise ValueError(
+            f"{' and '.join(given)} are given; only one of --family, --init, --smoother is allowed"
+        )
+    if degree is not None and (init is not None or smoother is not None):
+        raise ValueError(f"--degree belongs to --family; {given[0]} has a degree of its own")
+    if init is not None:
+        return str(init), InitialCoefficients.load(init)
+    if smoother is not None:
+        if smoother in FAMILIES:
+            raise ValueError(f"{smoother!r} is a polynomial family; write --family {smoother}")
+        return smoothers.spelled(smoother), smoothers.smoother(smoother)
+    name = family or "chebyshev4"
+    return name, smoothers.Polynomial(name, 2 if degree is None else degree)

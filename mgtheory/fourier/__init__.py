@@ -4,14 +4,18 @@ and three grids."""
 from mgtheory.fourier.analysis import (
     FourierFactor,
     cycle_factor,
-    on_unit_scale,
     smoothing_factor,
     three_grid_factor,
     two_grid_factor,
 )
 from mgtheory.fourier.cycle import LocalCycle
 from mgtheory.fourier.relaxation import GaussSeidel, Jacobi, Polynomial
-from mgtheory.fourier.symbols import channel_eigenvalues, grid_frequencies, symbol
+from mgtheory.problems.symbols import (
+    channel_eigenvalues,
+    grid_frequencies,
+    high_frequencies,
+    symbol,
+)
 
 __all__ = [
     "FourierFactor",
@@ -22,7 +26,7 @@ __all__ = [
     "channel_eigenvalues",
     "cycle_factor",
     "grid_frequencies",
-    "on_unit_scale",
+    "high_frequencies",
     "smoothing_factor",
     "symbol",
     "three_grid_factor",

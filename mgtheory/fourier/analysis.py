@@ -35,17 +35,17 @@ from mgtheory.fourier.relaxation import (
     Relaxation,
     as_relaxation,
 )
-from mgtheory.fourier.symbols import (
+from mgtheory.problems.stencils import Stencil
+from mgtheory.problems.symbols import (
     Complex,
     Float,
     channel_eigenvalues,
     grid_frequencies,
+    high_frequencies,
     spectral_radius,
     symbol,
     the_stencil,
 )
-from mgtheory.polynomials.residual import ResidualPolynomial
-from mgtheory.problems.stencils import Stencil
 
 SAMPLES = {1: 256, 2: 64, 3: 32}  # frequencies an axis, by dimension
 # refinement: the samples it starts from, and how often it halves the distance (2^-24: quadratic
@@ -61,7 +61,6 @@ __all__ = [
     "channel_eigenvalues",
     "cycle_factor",
     "grid_frequencies",
-    "on_unit_scale",
     "smoothing_factor",
     "symbol",
     "three_grid_factor",
@@ -104,17 +103,6 @@ class FourierFactor(ReadOnlyArrays):
         return self.factor
 
 
-def on_unit_scale(polynomial: ResidualPolynomial, problem: Any) -> ResidualPolynomial:
-    """A polynomial derived for `problem.A`, which carries 1/h^2, as one for `problem.stencil` (h =
-    1): its roots times h_0^2."""
-    check_kind(polynomial, ResidualPolynomial, "polynomial", "a ResidualPolynomial")
-    if not hasattr(problem, "h"):
-        raise ValueError(
-            f"problem is a {type(problem).__name__}, must be a problem with a mesh width h"
-        )
-    return polynomial.scaled(float(np.ravel(problem.h)[0]) ** 2)
-
-
 def sample_shape(
     samples: int | Sequence[int] | None, dim: int, multiple: int = 1
 ) -> tuple[int, ...]:
@@ -126,11 +114,6 @@ def sample_shape(
             f"samples is {samples!r}, each must be a multiple of {max(multiple, 1)} and at least 2"
         )
     return shape
-
-
-def high_frequencies(theta: Float) -> npt.NDArray[np.bool_]:
-    """Whether some |theta_j| >= pi/2, to rounding: shape theta.shape[:-1]."""
-    return np.asarray((np.abs(theta) >= np.pi / 2 - 1e-12).any(axis=-1))
 
 
 def smoothing_factor(
@@ -171,7 +154,7 @@ def smoothing_factor(
     0.6
     """
     steps = check_whole(steps, "steps", 1)
-    stencil, relaxation = the_stencil(operator), as_relaxation(smoother, scaling)
+    stencil, relaxation = the_stencil(operator), as_relaxation(smoother, operator, scaling=scaling)
     evaluate = _in_batches(_coupled if relaxation.couples else _uncoupled)
     theta = grid_frequencies(sample_shape(samples, stencil.dim))
     flat = theta.reshape(-1, stencil.dim)

@@ -13,8 +13,8 @@ That(theta) / 2^d.
 
 **theta -> 0.** Where A is singular at theta = 0 its coarse twin is too, and the matrix has a limit
 only along each direction. The zero frequency therefore stands for `NEAR` times a set of directions,
-where all quotients are still accurate (see `mgtheory.fourier.symbols`), and the factor includes the
-largest of them. On a periodic grid the constants in the kernel of A are taken out instead
+where all quotients are still accurate (see `mgtheory.problems.symbols`), and the factor includes
+the largest of them. On a periodic grid the constants in the kernel of A are taken out instead
 (`removed=True`).
 """
 
@@ -30,7 +30,8 @@ import numpy.typing as npt
 
 from mgtheory._checks import check_name, check_shape, check_whole
 from mgtheory.fourier.relaxation import Relaxation, Turns, as_relaxation, inverse
-from mgtheory.fourier.symbols import (
+from mgtheory.problems.stencils import Stencil, tensor
+from mgtheory.problems.symbols import (
     ROW_SUM,
     Complex,
     Float,
@@ -38,7 +39,6 @@ from mgtheory.fourier.symbols import (
     harmonic_symbols,
     the_stencil,
 )
-from mgtheory.problems.stencils import Stencil, tensor
 
 NEAR = 1e-5  # distance at which theta -> 0 is sampled: the limits are reached to about NEAR^2
 CYCLES = {"V": 1, "W": 2}
@@ -164,11 +164,11 @@ class LocalCycle:
                 "rediscretise" if fine.channels == 1 and zero_sum else "galerkin",
             )
         object.__setattr__(self, "stencils", (fine, *self._coarse_stencils(fine)))
-        before = as_relaxation(self.smoother, self.scaling)
+        before = as_relaxation(self.smoother, self.operator, scaling=self.scaling)
         after = (
             before
             if self.post_smoother is None
-            else as_relaxation(self.post_smoother, self.scaling)
+            else as_relaxation(self.post_smoother, self.operator, scaling=self.scaling)
         )
         pairs = [(before, after)]
         for coarse in self.stencils[1:-1]:

@@ -19,8 +19,8 @@ from typing import Any
 import sympy
 
 from mgtheory._checks import check_name, check_whole
-from mgtheory.fourier.symbols import the_stencil
 from mgtheory.problems.stencils import Stencil
+from mgtheory.problems.symbols import the_stencil
 
 MAX_SYMBOLIC_DEGREE = 32
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,13 +27,14 @@ import numpy as np
 from numpy.polynomial import chebyshev as cheb
 
 from mgtheory._checks import check_whole
+from mgtheory.families import Family, Recorded, register
 from mgtheory.fourier.analysis import cycle_factor
 from mgtheory.fourier.cycle import NEAR, LocalCycle, directions
 from mgtheory.fourier.relaxation import Polynomial
-from mgtheory.fourier.symbols import Complex, Float, harmonic_symbols, the_stencil
 from mgtheory.polynomials.classical import chebyshev, chebyshev4
 from mgtheory.polynomials.leastmax import minimise_maximum
 from mgtheory.polynomials.residual import ResidualPolynomial, check_degree
+from mgtheory.problems.symbols import Complex, Float, harmonic_symbols, the_stencil
 
 MAX_OPTIMAL_DEGREE = 16
 # points per axis whose frequencies the optimisation sees first, by dimension
@@ -300,3 +301,69 @@ def _starts(degree: int, sampled: _Sampled) -> Iterator[Float]:
     for a in {round(float(np.clip(sampled.low, b / 16, 0.9 * b)), 12), round(b / 4, 12)}:
         yield sampled.coefficients(chebyshev(degree, interval=(a, b)))
     yield sampled.coefficients(chebyshev4(degree, lmax=b))
+
+
+def two_grid_optimal(
+    degree: int,
+    *,
+    problem: Any,
+    pre: int = 1,
+    post: int = 1,
+    coarsening: str | None = None,
+    restriction: str = "full",
+    interpolation: str = "linear",
+    scaling: str = "identity",
+    axes: Sequence[int] | str = "auto",
+) -> ResidualPolynomial:
+    """The q of degree k with the smallest two-grid factor for a problem, pre and post, by numerical
+    optimisation (see the module).
+
+    Parameters
+    ----------
+    degree
+        k, products with A, 1 to 16.
+    problem
+        A problem with constant coefficients or a `Stencil`; the roots refer to its BA.
+    pre, post
+        Smoothing steps before and after; only their sum matters.
+    coarsening, restriction, interpolation, scaling, axes
+        As in `mgtheory.fourier.cycle.LocalCycle`.
+
+    Examples
+    --------
+    >>> from mgtheory.problems.stencils import laplacian
+    >>> two_grid_optimal(1, problem=laplacian(2)).roots.real.round(4).tolist()  # 4/5 Jacobi: 0.36
+    [5.0]
+    """
+    return _two_grid(
+        degree,
+        problem=problem,
+        pre=pre,
+        post=post,
+        coarsening=coarsening,
+        restriction=restriction,
+        interpolation=interpolation,
+        scaling=scaling,
+        axes=axes,
+    )[0]
+
+
+def _two_grid(degree: int, *, problem: Any, **options: Any) -> Recorded:
+    found = optimise_two_grid(degree, problem, **options)
+    return found.polynomial, {
+        "two_grid_factor": found.factor,
+        "best_start": found.start_factor,
+        "converged": found.converged,
+    }
+
+
+register(
+    Family(
+        "two_grid_optimal",
+        two_grid_optimal,
+        "problem",
+        "method of K. Madsen, J. Inst. Math. Appl. 16 (1975) 321-328, on the two-grid factor",
+        f"1 to {MAX_OPTIMAL_DEGREE}",
+        _two_grid,
+    )
+)

@@ -11,7 +11,7 @@ on matrices.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -20,37 +20,20 @@ import numpy.typing as npt
 
 from mgtheory import smoothers
 from mgtheory._checks import check_kind, check_name, check_number
-from mgtheory.fourier.symbols import (
+from mgtheory.polynomials.residual import ResidualPolynomial
+from mgtheory.problems.record import operator_record
+from mgtheory.problems.stencils import Stencil
+from mgtheory.problems.symbols import (
     Complex,
     Float,
     grid_frequencies,
     harmonic_symbols,
     spectral_radius,
 )
-from mgtheory.polynomials.residual import ResidualPolynomial
-from mgtheory.problems.stencils import Stencil
 
 Turns = npt.NDArray[np.int64]
 
 SCALINGS = ("identity", "diagonal")
-COLOURINGS: dict[str, Callable[[npt.NDArray[np.int64]], npt.NDArray[np.int64]]] = {
-    "red-black": lambda parity: parity.sum(axis=0) % 2,
-    "multicolour": lambda parity: 2 ** np.arange(len(parity)) @ parity.reshape(len(parity), -1),
-}
-ORDERINGS = ("lexicographic", *COLOURINGS)
-
-__all__ = [
-    "COLOURINGS",
-    "ORDERINGS",
-    "SCALINGS",
-    "SMOOTHERS",
-    "GaussSeidel",
-    "Jacobi",
-    "Polynomial",
-    "Relaxation",
-    "as_relaxation",
-    "inverse",
-]
 
 
 @runtime_checkable
@@ -173,7 +156,7 @@ class GaussSeidel:
 
     def __post_init__(self) -> None:
         _check_omega(self.omega)
-        check_name(self.ordering, ORDERINGS, "ordering")
+        check_name(self.ordering, smoothers.ORDERINGS, "ordering")
 
     @property
     def couples(self) -> bool:
@@ -191,7 +174,7 @@ class GaussSeidel:
     def masks(self, shape: tuple[int, ...]) -> list[npt.NDArray[np.bool_]]:
         """The points of each colour in the order in which they are relaxed, each of shape
         (prod(shape),)."""
-        colour = COLOURINGS[self.ordering](np.indices(shape).reshape(len(shape), -1) % 2)
+        colour = smoothers.COLOURINGS[self.ordering](np.indices(shape).reshape(len(shape), -1) % 2)
         return [colour == value for value in sorted(set(colour.tolist()), reverse=self.backward)]
 
     def symbols(self, stencil: Stencil, theta: Float, turns: Turns, order: int) -> Complex:
@@ -276,46 +259,43 @@ def _centre_inverse(stencil: Stencil) -> npt.NDArray[np.inexact]:
 SMOOTHERS: dict[str, Callable[[], Relaxation]] = {
     "jacobi": Jacobi,
     "gauss_seidel": GaussSeidel,
-    "red_black": lambda: GaussSeidel("red-black"),
+    "red_black": lambda: GaussSeidel("red_black"),
     "multicolour": lambda: GaussSeidel("multicolour"),
 }
 
 
-def as_relaxation(smoother: Any, scaling: str = "identity") -> Relaxation:
-    """The analysable form of a `ResidualPolynomial`, a name in `SMOOTHERS` (`-` for `_` is fine),
-    or a smoother object.
+def as_relaxation(
+    given: Any,
+    operator: Any,
+    *,
+    scaling: str = "auto",
+    degree: int | None = None,
+    axes: Sequence[int] | str = "auto",
+) -> Relaxation:
+    """The analysable form of a smoother for a stencil or a problem.
 
     Parameters
     ----------
-    smoother
-        A polynomial (in BA), a name, an object of this module or of `mgtheory.smoothers` (a
-        polynomial given by its family must be derived first), or any object with `symbols`,
-        `couples` and `on_level`.
-    scaling
-        B for a polynomial: `identity` or `diagonal` (its inverse).
+    given
+        Whatever `mgtheory.smoothers.smoother` takes, or an object with `symbols`, `couples` and
+        `on_level`.
+    operator
+        What it is applied to: a `Stencil` or a problem with one.
+    scaling, degree, axes
+        B of a polynomial, the degree of a family, and the coarsened axes.
     """
-    check_name(scaling, SCALINGS, "scaling")
-    if isinstance(smoother, ResidualPolynomial):
-        return Polynomial(smoother, scaling)
-    if isinstance(smoother, str):
-        name = smoother.replace("-", "_")
-        if name not in SMOOTHERS:
-            raise ValueError(
-                f"unknown smoother {smoother!r}; known: {', '.join(SMOOTHERS)}, or a"
-                " ResidualPolynomial"
-            )
-        return SMOOTHERS[name]()
-    if isinstance(smoother, smoothers.Jacobi):
-        return Jacobi(smoother.omega)
-    if isinstance(smoother, smoothers.GaussSeidel):
-        return GaussSeidel(smoother.ordering, smoother.backward)
-    if isinstance(smoother, smoothers.Polynomial) and smoother.polynomial is not None:
-        return Polynomial(
-            smoother.polynomial, "identity" if smoother.scaling == "auto" else smoother.scaling
+    if isinstance(given, Relaxation) and not isinstance(given, type):
+        return given
+    described = smoothers.smoother(given, degree, scaling=scaling)
+    if isinstance(described, smoothers.Jacobi):
+        return Jacobi(described.omega)
+    if isinstance(described, smoothers.GaussSeidel):
+        return GaussSeidel(described.ordering, described.backward, described.omega)
+    if not isinstance(described, smoothers.Polynomial):
+        raise ValueError(
+            f"smoother is {given!r}; Fourier analysis knows {', '.join(smoothers.SMOOTHERS)},"
+            " polynomials and their families, and objects with symbols, couples and on_level"
         )
-    if isinstance(smoother, Relaxation) and not isinstance(smoother, type):
-        return smoother
-    raise ValueError(
-        f"a smoother is a ResidualPolynomial, a smoother object or one of {', '.join(SMOOTHERS)};"
-        f" got {smoother!r}"
-    )
+    kind = "identity" if described.scaling == "auto" else described.scaling
+    record = operator_record(operator, scaling=kind, axes=axes)
+    return Polynomial(described.on(record), kind)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mgtheory._checks import check_axes, check_number
+from mgtheory._checks import check_number
 from mgtheory.families import FAMILIES
 from mgtheory.matrixfree.operators import (
     eight_numbers,
@@ -21,13 +21,14 @@ from mgtheory.matrixfree.operators import (
     symbol_range,
 )
 from mgtheory.matrixfree.tables import CACHED
-from mgtheory.multigrid.setup import STRONG, count
+from mgtheory.multigrid.setup import count
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.problems import tensor
-from mgtheory.problems.grids import Boundary, Shape, check_shape
+from mgtheory.problems.grids import Boundary, Shape, check_shape, choose_axes
 from mgtheory.problems.problem import Problem
 from mgtheory.problems.stencils import Stencil
-from mgtheory.smoothers import Jacobi, Polynomial, make_smoother
+from mgtheory.smoothers import Jacobi, Polynomial
+from mgtheory.smoothers import smoother as make_smoother
 
 __all__ = ["Operator", "Smoothers", "make_operator"]
 
@@ -59,19 +60,7 @@ class Operator:
 
     def choose_axes(self, axes: Sequence[int] | str) -> tuple[int, ...]:
         """The axes to coarsen: the strongly coupled ones, all, or the given ones."""
-        dim = len(self.shape)
-        if isinstance(axes, str):
-            if axes not in ("auto", "all"):
-                raise ValueError(
-                    f"axes are {axes!r}, allowed are: auto, all, or numbers from 0 to {dim - 1}"
-                )
-            largest = max(
-                (s for s, n in zip(self.couplings, self.shape, strict=True) if n >= 3), default=0.0
-            )
-            return tuple(
-                j for j, s in enumerate(self.couplings) if axes == "all" or s >= STRONG * largest
-            )
-        return check_axes(axes, dim, names="auto, all, or ")
+        return choose_axes(self.couplings, self.shape, axes)
 
     def coarsen(self, coarse: Shape) -> Operator:
         """The operator on the grid of the coarse shape."""

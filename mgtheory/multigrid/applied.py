@@ -15,9 +15,15 @@ import scipy.sparse as sp
 import scipy.sparse.linalg as sla
 from numpy.typing import NDArray
 
-__all__ = ["ColourSmoothing", "DiagonalSmoothing", "Smoothing", "TriangularSmoothing"]
+from mgtheory.polynomials.factors import Factor, Linear, RealPair
+from mgtheory.polynomials.residual import ResidualPolynomial
+from mgtheory.smoothers import COLOURINGS, GaussSeidel, Jacobi, Polynomial
 
 Vector = NDArray[Any]
+SAMPLES = 257  # points on which a polynomial is watched
+# up to here the ordered product is as accurate as the recurrence, and makes fewer passes over the
+# vectors
+PRODUCT_DEGREE = 4
 
 
 class Smoothing(ABC):
@@ -122,3 +128,176 @@ class ColourSmoothing(Smoothing):
     def adjoint(self) -> Smoothing:
         """The adjoint: conjugate values, or the opposite order."""
         return ColourSmoothing(self.A, self.colours[::-1], self.label)
+
+
+class PolynomialSmoothing(Smoothing):
+    """c = p(BA) B r with B None (identity) or a diagonal."""
+
+    def __init__(
+        self,
+        A: Any,
+        polynomial: ResidualPolynomial,
+        B: Vector | None,
+        label: str,
+        *,
+        warning: str = "",
+    ) -> None:
+        super().__init__(A)
+        self.polynomial, self.B, self.label, self.warning = polynomial, B, label, warning
+        self.products = float(polynomial.degree)
+        real = np.zeros(0, dtype=A.dtype).real.dtype.type
+        recurrence = polynomial.recurrence
+        self._steps: list[tuple[Any, Any]] | None = None
+        if (
+            recurrence is not None
+            and all(beta == 1.0 for beta in recurrence.beta)
+            and polynomial.degree > PRODUCT_DEGREE
+        ):
+            self._steps = [
+                (real(a), real(b)) for a, b in zip(recurrence.a, recurrence.b, strict=True)
+            ]
+        self._factors = [
+            [real(c) for c in factor.correction_coefficients]
+            for factor in _in_pairs(polynomial, real)
+        ]
+
+    def correct(self, r: Vector) -> Vector:
+        """The correction for the residual r."""
+        return self._apply(r, False)[0]
+
+    def correct_with_residual(self, r: Vector) -> tuple[Vector, Vector]:
+        """The correction and the residual it leaves."""
+        return self._apply(r, True)
+
+    def _apply(self, r: Vector, last: bool) -> tuple[Vector, Vector]:
+        """The correction, and the residual after it if `last`."""
+        return self._recurrence(r, last) if self._steps is not None else self._product(r, last)
+
+    def _recurrence(self, r: Vector, last: bool) -> tuple[Vector, Vector]:
+        assert self._steps is not None
+        A, B, s = self.A, self.B, r
+        z = c = r
+        for i, (a, b) in enumerate(self._steps):
+            step = b * s if B is None else (b * B) * s
+            if i == 0:
+                c = z = step
+            else:
+                if i == 1:
+                    z = a * z  # a new array: c keeps the old one
+                else:
+                    z *= a
+                z += step
+                c += z
+            if last or i + 1 < len(self._steps):
+                s = _minus(s, A @ z)
+        return c, s
+
+    def _product(self, r: Vector, last: bool) -> tuple[Vector, Vector]:
+        A, B, s = self.A, self.B, r
+        total: Vector | None = None
+        for i, coefficients in enumerate(self._factors):
+            residual_needed = last or i + 1 < len(self._factors)
+            start = s if B is None else B * s
+            c = coefficients[-1] * start
+            for coefficient in reversed(coefficients[:-1]):
+                c = A @ c
+                if B is not None:
+                    c *= B
+                c += coefficient * start
+            if residual_needed:
+                s = _minus(s, A @ c)
+            if total is None:
+                total = c
+            else:
+                total += c
+        assert total is not None
+        return total, s
+
+    def adjoint(self) -> PolynomialSmoothing:
+        """Itself: p(BA) B is symmetric for a symmetric A and a real p."""
+        return self
+
+
+def _in_pairs(polynomial: ResidualPolynomial, real: Any = np.float64) -> list[Factor]:
+    """The factors in Leja order, two successive linear ones as one real pair: fewer passes over the
+    vectors for the same products.
+
+    Only where the product of the weights is a normal number of the type `real`.
+    """
+    smallest = float(np.finfo(real).tiny)
+    factors: list[Factor] = []
+    for factor in polynomial.factors:
+        last = factors[-1] if factors else None
+        if (
+            isinstance(factor, Linear)
+            and isinstance(last, Linear)
+            and smallest < abs(factor.w * last.w) < 1 / smallest
+        ):
+            factors[-1] = RealPair(1.0 / last.w, 1.0 / factor.w)
+        else:
+            factors.append(factor)
+    return factors
+
+
+def _minus(s: Vector, product: Vector) -> Vector:
+    """s - product, in the memory of the product."""
+    return np.subtract(s, product, out=product)
+
+
+def amplification(level: Any, q: ResidualPolynomial, B: Vector | None) -> str:
+    """A sentence if |q| > 1 on the high frequencies of BA, up to a value that the spectrum reaches;
+    else empty."""
+    end = level.reached(B)
+    if end is None:
+        return ""
+    a = min(level.smoothing_interval(B)[0], end)
+    worst = float(np.max(np.abs(q(np.linspace(a, end, SAMPLES)))))
+    if worst <= 1.0 + 1e-3:
+        return ""
+    return (
+        f"level {level.index}: the polynomial smoother multiplies high frequencies by up to"
+        f" {worst:.3g}; its lmax (or interval) is too small for this A"
+    )
+
+
+def set_up(described: Any, level: Any) -> Any:
+    """What a description becomes on a level; a user's own object answers by its ``setup``."""
+    if isinstance(described, Polynomial):
+        return _polynomial(described, level)
+    if isinstance(described, Jacobi):
+        diagonal = level.inverse_diagonal("diagonal")
+        values = np.asarray(described.omega * diagonal, dtype=diagonal.dtype)
+        return DiagonalSmoothing(level.operator, values, f"jacobi({described.omega:g})")
+    if isinstance(described, GaussSeidel):
+        return _gauss_seidel(described, level)
+    return described.setup(level)
+
+
+def _polynomial(described: Polynomial, level: Any) -> PolynomialSmoothing:
+    B = level.inverse_diagonal(described.scaling)
+    record = level.record(B)
+    finest = (
+        None
+        if level.index == 0
+        else level.finest.record(level.finest.inverse_diagonal(described.scaling))
+    )
+    q = described.on(record, finest)
+    name = described.family if described.polynomial is None else "polynomial"
+    warning = "" if described.polynomial is None else amplification(level, q, B)
+    return PolynomialSmoothing(level.operator, q, B, f"{name}({q.degree})", warning=warning)
+
+
+def _gauss_seidel(described: GaussSeidel, level: Any) -> Smoothing:
+    level.inverse_diagonal("diagonal")  # refuses a zero on the diagonal
+    if described.omega != 1.0:
+        raise ValueError(f"omega is {described.omega:g}: on matrices Gauss-Seidel has omega 1")
+    if described.ordering == "lexicographic":
+        return TriangularSmoothing(level.cycle_matrix, described.backward)
+    parity = np.indices(level.shape) % 2
+    colour = COLOURINGS[described.ordering](parity).ravel()
+    colours = [np.flatnonzero(colour == value) for value in np.unique(colour)]
+    return ColourSmoothing(
+        level.cycle_matrix,
+        colours[::-1] if described.backward else colours,
+        f"gauss_seidel({described.ordering})",
+    )

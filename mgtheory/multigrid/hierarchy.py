@@ -44,7 +44,7 @@ from mgtheory.multigrid.solution import Cycle, Solution, check_cycle
 from mgtheory.multigrid.solve import in_cycle_type, iterate
 from mgtheory.problems.grids import Shape
 from mgtheory.problems.problem import Problem
-from mgtheory.smoothers import make_smoother
+from mgtheory.smoothers import smoother as make_smoother
 
 __all__ = ["Hierarchy", "Level"]
 
@@ -202,6 +202,8 @@ class Hierarchy:
                 exact,
                 exact.astype(work, copy=False),
                 reference=levels[0] if levels else None,
+                form=building.form_of(problem, form),
+                problem=problem if isinstance(problem, Problem) else None,
             )
             levels.append(level)
             coarse: Shape | None = grid

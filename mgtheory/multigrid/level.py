@@ -3,7 +3,6 @@ interval a smoother needs."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,14 +11,14 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from mgtheory.problems.grids import Shape
-from mgtheory.spectra.ritz import LanczosEstimate, lanczos
+from mgtheory.problems.record import matrix_interval
+from mgtheory.spectra.bounds import quick_ritz
+from mgtheory.spectra.record import Form, OperatorRecord
 
 if TYPE_CHECKING:
-    from mgtheory.smoothers import Smoothing
+    from mgtheory.multigrid.applied import Smoothing
 
-__all__ = ["Level", "couplings", "diagonal_storage", "largest_eigenvalue"]
 
-LANCZOS_STEPS = 10
 MAX_DIAGONALS = 27
 # a matrix is stored by diagonals if that stores at most this many numbers per non-zero
 STORED = 1.5
@@ -67,6 +66,8 @@ class Level:
     pre_count: int = 0
     post_count: int = 0
     reference: Level | None = None
+    form: Form | None = None
+    problem: Any = None
 
     @property
     def finest(self) -> Level:
@@ -114,56 +115,35 @@ class Level:
         if B is None and self.interval is not None:
             a, b = self.interval
             return (a if a < b else b / 2.0), b  # a multiple of the identity has one eigenvalue
-        b = largest_eigenvalue(
-            self.A, B, compact=self.A.nnz <= (2 * len(self.shape) + 1) * self.size
+        return matrix_interval(self.A, self.shape, self.axes, B)
+
+    def record(self, B: NDArray[Any] | None = None) -> OperatorRecord:
+        """The record of this level's BA; B is None for the identity, else the inverse diagonal."""
+        a, b = self.smoothing_interval(B)
+        return OperatorRecord(
+            "problem" if self.problem is not None else "matrix",
+            f"level {self.index}, {' x '.join(map(str, self.shape))}",
+            b,
+            max(a, 0.0),
+            scaling="identity" if B is None else "diagonal",
+            axes=self.axes or None,
+            grid=self.shape,
+            found="the level's matrix",
+            form=self.form,
+            source=self.problem
+            if self.problem is not None and self.index == 0
+            else self.A
+            if B is None
+            else sp.csr_array(sp.diags_array(B) @ self.A),
         )
-        s = couplings(self.A, self.shape)
-        axes = self.axes or tuple(j for j, s_j in enumerate(s) if s_j > 0)
-        return (b * min(s[j] for j in axes) / (2.0 * sum(s)) if axes else b / 2.0), b
 
     def reached(self, B: NDArray[Any] | None = None) -> float | None:
         """A value up to which the spectrum of BA surely reaches: the exact end, or a Ritz value;
         None where BA is not Hermitian."""
         if B is None and self.interval is not None:
             return self.interval[1]
-        found = _ritz(self.A, B)
+        found = quick_ritz(self.A, B)
         return None if found is None else found.largest
-
-
-def couplings(A: sp.csr_array, shape: Shape) -> tuple[float, ...]:
-    """Mean |A[x, x + e_j]| for each axis j: how strongly neighbours along that axis are coupled; 0
-    along an axis of one unknown."""
-    strides = [math.prod(shape[j + 1 :]) for j in range(len(shape))]
-    return tuple(
-        float(np.abs(A.diagonal(s)).sum()) / (A.shape[0] - s) if n > 1 else 0.0
-        for s, n in zip(strides, shape, strict=True)
-    )
-
-
-def largest_eigenvalue(
-    A: sp.csr_array, B: NDArray[Any] | None = None, *, compact: bool = False
-) -> float:
-    """An upper bound or safe estimate of the spectral radius of BA.
-
-    Gershgorin's bound, which is sharp for `compact` stencils with non-positive couplings (2d + 1
-    points); else the smaller one of it and the upper estimate of `mgtheory.spectra.ritz.lanczos`
-    after 10 steps, if A is Hermitian and B positive.
-    """
-    row_sums = np.asarray(abs(A).sum(axis=1)).reshape(-1)
-    bound = float(np.max(row_sums if B is None else np.abs(B) * row_sums))
-    found = None if compact or A.shape[0] < 32 else _ritz(A, B)
-    return bound if found is None else min(bound, found.radius)
-
-
-def _ritz(A: sp.csr_array, B: NDArray[Any] | None) -> LanczosEstimate | None:
-    """The extreme Ritz values of BA after a few steps; None where it is not symmetric, or has
-    entries that are not finite."""
-    if B is not None and (np.iscomplexobj(B) or np.min(B) <= 0):
-        return None
-    try:
-        return lanczos(A, B=B, steps=LANCZOS_STEPS)
-    except ValueError:
-        return None
 
 
 def diagonal_storage(A: sp.csr_array) -> Any:

@@ -10,19 +10,29 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from mgtheory._checks import check_axes, check_name, check_whole
+from mgtheory._checks import check_name, check_whole
 from mgtheory.multigrid import blackbox, transfer
-from mgtheory.multigrid.level import STORED, Level, couplings, diagonal_storage
-from mgtheory.problems.grids import Boundary, Shape, check_boundary, check_shape, mesh_width
+from mgtheory.multigrid.applied import Smoothing, set_up
+from mgtheory.multigrid.level import STORED, Level, diagonal_storage
+from mgtheory.problems.grids import (
+    Boundary,
+    Shape,
+    check_boundary,
+    check_shape,
+    choose_axes,
+    mesh_width,
+)
 from mgtheory.problems.problem import Problem
 from mgtheory.problems.tensorform import TensorForm, recognise
-from mgtheory.smoothers import Smoothing, make_smoother
+from mgtheory.smoothers import GaussSeidel, Jacobi, Polynomial
+from mgtheory.smoothers import smoother as make_smoother
+from mgtheory.spectra.bounds import couplings
+from mgtheory.spectra.record import Form
 
 BLACKBOX = "black-box"
 # weights k1/(k1 + k2) this far from 1/2 belong to a coefficient that changes by a factor of 3 from
 # point to point
 JUMP = 0.25
-STRONG = 0.5  # an axis is coarsened where its coupling is at least this part of the strongest one
 TYPES = ("float32", "float64", "complex64", "complex128")
 
 
@@ -182,25 +192,16 @@ def coarse_nullspace(basis: NDArray[Any] | None, levels: Sequence[Level]) -> NDA
     return np.linalg.qr(coarse)[0]
 
 
-def choose_axes(level: Level, problem: Any, axes: Sequence[int] | str) -> tuple[int, ...]:
+def axes_to_coarsen(level: Level, problem: Any, axes: Sequence[int] | str) -> tuple[int, ...]:
     """The axes to coarsen: the strongly coupled ones, all, or the given ones."""
-    dim = len(level.shape)
-    if isinstance(axes, str):
-        if axes not in ("auto", "all"):
-            raise ValueError(
-                f"axes are {axes!r}, allowed are: auto, all, or numbers from 0 to {dim - 1}"
-            )
-        if axes == "all":
-            return tuple(range(dim))
-        if isinstance(problem, Problem) and problem.polynomial is not None:
-            strength = problem.couplings(level.shape)
-        else:
-            strength = couplings(level.A, level.shape)
-        largest = max(
-            (s for s, n in zip(strength, level.shape, strict=True) if n >= 3), default=0.0
-        )
-        return tuple(j for j, s in enumerate(strength) if s >= STRONG * largest)
-    return check_axes(axes, dim, names="auto, all, or ")
+    known = isinstance(problem, Problem) and problem.polynomial is not None
+    strength = problem.couplings(level.shape) if known else couplings(level.A, level.shape)
+    return choose_axes(strength, level.shape, axes)
+
+
+def form_of(problem: Any, form: TensorForm | None) -> Form | None:
+    """What A is up to a factor: the problem's, or the taps of a tensor form with constant ones."""
+    return problem.form if isinstance(problem, Problem) else None
 
 
 def add_transfers(
@@ -219,7 +220,7 @@ def add_transfers(
     Without a name for the interpolation: linear where the stencil is `constant`, else black-box
     where that is possible.
     """
-    chosen = choose_axes(level, problem, axes)
+    chosen = axes_to_coarsen(level, problem, axes)
     coarse = tuple(
         transfer.coarse_size(n, boundary) if j in chosen else n for j, n in enumerate(level.shape)
     )
@@ -379,8 +380,8 @@ def smoothing(smoother: Any, level: Level) -> Smoothing:
         if hasattr(smoother, "setup") or not callable(smoother)
         else make_smoother_or_smoothing(smoother(level))
     )
-    if hasattr(made, "setup"):
-        made = made.setup(level)
+    if isinstance(made, Polynomial | Jacobi | GaussSeidel) or hasattr(made, "setup"):
+        made = set_up(made, level)
     if isinstance(made, Smoothing):
         return made
     if hasattr(made, "correct"):

@@ -1,10 +1,7 @@
-"""Polynomial families: name -> function(degree, ...) -> ResidualPolynomial, with what each needs
-and where it comes from.
+"""The classical families in closed form: Richardson, Chebyshev of the first and fourth kind, MLS.
 
-Every function returns the residual polynomial q, q(0) = 1, of the asked degree (degree of q =
-products with A in one smoothing). ``interval`` is an interval of BA in the scaling in which BA is
-applied, ``lmax`` its largest eigenvalue. A new family is one function and one entry of `FAMILIES`;
-the tests and the command line then cover it unasked.
+``interval`` is an interval of BA in the scaling in which BA is applied, ``lmax`` its largest
+eigenvalue.
 """
 
 from __future__ import annotations

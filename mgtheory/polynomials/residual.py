@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Self
@@ -30,6 +30,7 @@ from mgtheory._frozen import ReadOnlyArrays
 from mgtheory.polynomials.factors import FACTORS, ComplexPair, Factor, General, Linear
 from mgtheory.polynomials.recurrence import Recurrence
 from mgtheory.polynomials.roots import leja_order, reciprocals, symmetrised
+from mgtheory.spectra.record import OperatorRecord
 
 if TYPE_CHECKING:
     import sympy
@@ -66,6 +67,8 @@ class ResidualPolynomial(ReadOnlyArrays):
         roots allowed, zero not. Kept in Leja order, conjugates adjacent, infinite ones last.
     recurrence
         A recurrence with the same q, by which it is then applied.
+    operator
+        The record of the operator BA it was derived for; None for a polynomial made by hand.
 
     Raises
     ------
@@ -82,6 +85,7 @@ class ResidualPolynomial(ReadOnlyArrays):
 
     roots: NDArray[np.complex128]
     recurrence: Recurrence | None = None
+    operator: OperatorRecord | None = None
 
     def __post_init__(self) -> None:
         roots = check_array(self.roots, "roots").astype(complex)
@@ -202,9 +206,14 @@ class ResidualPolynomial(ReadOnlyArrays):
         r
             The residual b - A x, shape (n,) or (n, m).
         B
-            None for the identity, the diagonal of B as an array of shape (n,), or anything with ``B
-            @ v``.
+            The diagonal of B as an array of shape (n,), or anything with ``B @ v``. None for the B
+            that the polynomial was derived for: the inverse diagonal of A where its record says
+            so, else the identity.
         """
+        if B is None and self.operator is not None and self.operator.scaling == "diagonal":
+            if not hasattr(A, "diagonal"):
+                raise ValueError(f"the polynomial was derived for {self.operator}; pass B = D^-1")
+            B = 1.0 / A.diagonal()
         apply_b = _multiplication(B)
         if self.recurrence is not None:
             return self.recurrence.correction(lambda v: A @ v, apply_b, r)
@@ -229,6 +238,26 @@ class ResidualPolynomial(ReadOnlyArrays):
         return ResidualPolynomial(
             _scaled_roots(self.roots, factor), self.recurrence and self.recurrence.scaled(factor)
         )
+
+    def of(self, record: OperatorRecord) -> ResidualPolynomial:
+        """The same polynomial with the record of the operator it was derived for."""
+        return replace(self, operator=record)
+
+    def on(self, record: OperatorRecord) -> ResidualPolynomial:
+        """The polynomial for another operator: converted exactly, or refused with both records.
+
+        One made by hand, without a record, is taken to be meant for that operator.
+
+        Raises
+        ------
+        ValueError
+            Where there is no exact conversion, see `OperatorRecord.factor_to`.
+        """
+        if self.operator is None:
+            return self
+        factor = self.operator.factor_to(record)
+        moved = self if factor == 1.0 else self.scaled(factor)
+        return moved.of(record)
 
     def amplification(self, t: ArrayLike) -> float:
         """max_j (max_t |first j factors|)(max_t |the others|): how far rounding errors may grow in

@@ -1,7 +1,6 @@
 """Poisson model problems: grids, schemes, tensor forms, manufactured solutions, stencils, and the
 problem made of them."""
 
-from mgtheory.problems.eigenvalues import exact_eigenvalues
 from mgtheory.problems.grids import Boundary
 from mgtheory.problems.problem import PROBLEMS, Problem, create, poisson
 from mgtheory.problems.schemes import SCHEMES, Scheme
@@ -13,6 +12,5 @@ __all__ = [
     "Problem",
     "Scheme",
     "create",
-    "exact_eigenvalues",
     "poisson",
 ]

@@ -1,24 +1,16 @@
-"""Operators on tensor grids as polynomials in the one-dimensional second differences K_1 .. K_d,
-and how they become sparse arrays.
+"""Grids on the unit interval with n unknowns per axis, their boundaries, and the second difference
+K = -d^2/dx^2 on them.
 
-Every constant-coefficient model operator of this package is multi-affine in the matrices ``K_j``
-(``-u''`` along axis j, three points, with 1/h_j^2 and the boundary built in): ``A = sum_S c_S
-prod_{j in S} K_j``. The dictionary ``{S: c_S}``, S a tuple of axes, is the whole scheme. It gives
-the matrix, the h = 1 stencil and the eigenvalues: those of K_j are known, all K_j commute, and a
-multi-affine function on a box is extreme in a corner, so the ends of the spectrum are exact and
-cost 2^d evaluations.
-
-Grids on the unit interval with n unknowns:
-
-=========  =====================  =========  ====================================
-===================================== boundary   unknowns at            h          K at the ends
-eigenvalues of K =========  =====================  =========  ====================================
-===================================== dirichlet  (i + 1) h              1/(n + 1)  u = 0 outside
-4/h^2 sin^2(pi k/(2n + 2)), k = 1..n neumann    (i + 1/2) h (cells)    1/n        even reflection at
-the boundary       4/h^2 sin^2(pi k/(2n)), k = 0..n-1 periodic   i h                    1/n
-wraps                                 4/h^2 sin^2(pi k/n), k = 0..n-1 =========
-=====================  =========  ====================================
-=====================================
+=========  ==================  =========  ========================  ============================
+boundary   unknowns at         h          K at the ends             eigenvalues of K
+=========  ==================  =========  ========================  ============================
+dirichlet  (i + 1) h           1/(n + 1)  u = 0 outside             4/h^2 sin^2(pi k/(2n + 2)),
+                                                                    k = 1..n
+neumann    (i + 1/2) h, cells  1/n        even reflection at the    4/h^2 sin^2(pi k/(2n)),
+                                          boundary                  k = 0..n-1
+periodic   i h                 1/n        wraps                     4/h^2 sin^2(pi k/n),
+                                                                    k = 0..n-1
+=========  ==================  =========  ========================  ============================
 """
 
 from __future__ import annotations
@@ -29,6 +21,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from mgtheory._checks import check_axes
 
 Shape = tuple[int, ...]
 
@@ -103,3 +97,35 @@ def eigenvalue_range(n: int, boundary: Boundary) -> tuple[float, float]:
         Boundary.PERIODIC: (0, n // 2),
     }[boundary]
     return float(eigenvalue(first, n, boundary)), float(eigenvalue(last, n, boundary))
+
+
+STRONG = 0.5  # an axis is coarsened where its coupling is at least this part of the strongest one
+
+
+def choose_axes(
+    couplings: Sequence[float], shape: Sequence[int] | None, axes: Sequence[int] | str
+) -> tuple[int, ...]:
+    """The axes to coarsen: the strongly coupled ones (``auto``), all, or the given ones.
+
+    Parameters
+    ----------
+    couplings
+        How strongly neighbours along each axis are coupled, >= 0.
+    shape
+        Unknowns per axis; an axis of fewer than 3 has no coarse grid, so that it sets no measure.
+        None for an infinite grid.
+    axes
+        ``auto``, ``all``, or distinct numbers from 0 to d - 1.
+    """
+    dim = len(couplings)
+    if not isinstance(axes, str):
+        return check_axes(axes, dim, names="auto, all, or ")
+    if axes not in ("auto", "all"):
+        raise ValueError(
+            f"axes are {axes!r}, allowed are: auto, all, or numbers from 0 to {dim - 1}"
+        )
+    if axes == "all":
+        return tuple(range(dim))
+    sizes = (3,) * dim if shape is None else shape
+    largest = max((s for s, n in zip(couplings, sizes, strict=True) if n >= 3), default=0.0)
+    return tuple(j for j, s in enumerate(couplings) if s >= STRONG * largest)

@@ -32,6 +32,7 @@ from mgtheory.problems.schemes import SCHEMES, Scheme
 from mgtheory.problems.stencils import Stencil
 from mgtheory.problems.tensor import Polynomial
 from mgtheory.spectra.interval import Interval
+from mgtheory.spectra.record import Form, stencil_form
 
 __all__ = ["PROBLEMS", "SCHEMES", "Boundary", "Problem", "Scheme", "create", "poisson"]
 
@@ -135,14 +136,48 @@ class Problem:
 
     @property
     def stencil(self) -> Stencil | None:
-        """The interior stencil multiplied by h_0^2, so that the 5-point Laplacian has diagonal 4;
-        None with variable coefficients."""
+        """The interior stencil of A, with its 1/h^2; None with variable coefficients."""
         polynomial = self.polynomial
-        return (
-            None
-            if polynomial is None
-            else Stencil.from_array(tensor.stencil_array(polynomial, self.h) * self.h[0] ** 2)
-        )
+        if polynomial is None:
+            return None
+        return Stencil.from_array(tensor.stencil_array(polynomial, self.h))
+
+    @property
+    def form(self) -> Form | None:
+        """What A is up to a factor, on any grid: its taps, or the equation's name where its
+        coefficient is one of `mgtheory.problems.manufactured`, which compare by value."""
+        stencil = self.stencil
+        if stencil is not None:
+            return stencil_form(stencil.offsets, stencil.values)
+        if not isinstance(
+            self.coefficient, manufactured.SmoothCoefficient | manufactured.JumpCoefficient
+        ):
+            return None
+        return f"{self.dim}D {self.scheme} {self.coefficient!r} {self.equation.average}"
+
+    def eigenvalues(self) -> NDArray[np.float64]:
+        """All eigenvalues of A in closed form, shape `shape`: entry k belongs to wavenumber k of
+        each axis.
+
+        Raises
+        ------
+        ValueError
+            If the coefficients vary: then there is no closed form.
+
+        Examples
+        --------
+        >>> create("poisson1d", n=3).eigenvalues().round(4).tolist()  # (2 +- sqrt 2)/h^2, 2/h^2
+        [9.3726, 32.0, 54.6274]
+        """
+        if self.polynomial is None:
+            raise ValueError(
+                f"{self.name}: with variable coefficients the eigenvalues have no closed form; use"
+                " lanczos"
+            )
+        first = 1 if self.boundary is Boundary.DIRICHLET else 0
+        axes = [grids.eigenvalue(np.arange(n) + first, n, self.boundary) for n in self.shape]
+        values = tensor.evaluate(self.polynomial, np.meshgrid(*axes, indexing="ij", sparse=True))
+        return np.array(np.broadcast_to(values, self.shape), dtype=float)
 
     @cached_property
     def _extremes(self) -> tuple[float, float]:

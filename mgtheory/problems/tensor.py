@@ -4,21 +4,9 @@ and how they become sparse arrays.
 Every constant-coefficient model operator of this package is multi-affine in the matrices ``K_j``
 (``-u''`` along axis j, three points, with 1/h_j^2 and the boundary built in): ``A = sum_S c_S
 prod_{j in S} K_j``. The dictionary ``{S: c_S}``, S a tuple of axes, is the whole scheme. It gives
-the matrix, the h = 1 stencil and the eigenvalues: those of K_j are known, all K_j commute, and a
+the matrix, its stencil and the eigenvalues: those of K_j are known, all K_j commute, and a
 multi-affine function on a box is extreme in a corner, so the ends of the spectrum are exact and
 cost 2^d evaluations.
-
-Grids on the unit interval with n unknowns:
-
-=========  =====================  =========  ====================================
-===================================== boundary   unknowns at            h          K at the ends
-eigenvalues of K =========  =====================  =========  ====================================
-===================================== dirichlet  (i + 1) h              1/(n + 1)  u = 0 outside
-4/h^2 sin^2(pi k/(2n + 2)), k = 1..n neumann    (i + 1/2) h (cells)    1/n        even reflection at
-the boundary       4/h^2 sin^2(pi k/(2n)), k = 0..n-1 periodic   i h                    1/n
-wraps                                 4/h^2 sin^2(pi k/n), k = 0..n-1 =========
-=====================  =========  ====================================
-=====================================
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@ estimates, the field of values.
 
 A polynomial smoother needs the largest eigenvalue b of BA, and fails if b is taken too small. The
 ways to it, from sure to sharp: a Gershgorin disc is a bound that costs one look at the matrix;
-`exact_eigenvalues` knows the model problems; `lanczos` and `arnoldi` run a few products with A (see
-`mgtheory.spectra.ritz`), and carry an error and a bound with a margin.
+`Problem.eigenvalues` knows the model problems; `lanczos` and `arnoldi` (`mgtheory.spectra.ritz`)
+run a few products with A, and carry an error and a bound with a margin.
 
 Random starts come from `numpy.random.default_rng(0)` unless a generator is given, so that results
 repeat.
@@ -12,23 +12,24 @@ repeat.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import scipy.linalg
 import scipy.sparse
+import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
 from mgtheory._checks import check_array, check_whole
 from mgtheory._frozen import ReadOnlyArrays
-from mgtheory.spectra.ritz import Operator, square_operator, start_vector
+from mgtheory.spectra.ritz import LanczosEstimate, Operator, lanczos, square_operator, start_vector
 
-if TYPE_CHECKING:
-    pass
-
-
+# steps of a quick look at a spectrum: the bound is then 1.00 to 1.03 times the largest eigenvalue
+QUICK = 10
 DENSE = 400  # up to this size the field of values is computed by dense eigenvalue problems
 
 
@@ -178,3 +179,39 @@ def _largest_eigenvector(
         return eigsh(hermitian, k=1, which="LA", v0=start, tol=1e-8)[1][:, 0], True
     except ArpackNoConvergence:
         return start / np.linalg.norm(start), False
+
+
+def couplings(A: sp.csr_array, shape: Sequence[int]) -> tuple[float, ...]:
+    """Mean |A[x, x + e_j]| for each axis j: how strongly neighbours along that axis are coupled; 0
+    along an axis of one unknown."""
+    strides = [math.prod(shape[j + 1 :]) for j in range(len(shape))]
+    return tuple(
+        float(np.abs(A.diagonal(s)).sum()) / (A.shape[0] - s) if n > 1 else 0.0
+        for s, n in zip(strides, shape, strict=True)
+    )
+
+
+def largest_eigenvalue(
+    A: sp.csr_array, B: NDArray[Any] | None = None, *, compact: bool = False
+) -> float:
+    """An upper bound or safe estimate of the spectral radius of BA.
+
+    Gershgorin's bound, which is sharp for `compact` stencils with non-positive couplings (2d + 1
+    points); else the smaller one of it and the upper estimate of `mgtheory.spectra.ritz.lanczos`
+    after 10 steps, if A is Hermitian and B positive.
+    """
+    row_sums = np.asarray(abs(A).sum(axis=1)).reshape(-1)
+    bound = float(np.max(row_sums if B is None else np.abs(B) * row_sums))
+    found = None if compact or A.shape[0] < 32 else quick_ritz(A, B)
+    return bound if found is None else min(bound, found.radius)
+
+
+def quick_ritz(A: sp.csr_array, B: NDArray[Any] | None) -> LanczosEstimate | None:
+    """The extreme Ritz values of BA after a few steps; None where it is not symmetric, or has
+    entries that are not finite."""
+    if B is not None and (np.iscomplexobj(B) or np.min(B) <= 0):
+        return None
+    try:
+        return lanczos(A, B=B, steps=QUICK)
+    except ValueError:
+        return None

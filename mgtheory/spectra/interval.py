@@ -1,14 +1,4 @@
-"""Where the eigenvalues are: intervals, exact spectra, Gershgorin discs, Lanczos and Arnoldi
-estimates, the field of values.
-
-A polynomial smoother needs the largest eigenvalue b of BA, and fails if b is taken too small. The
-ways to it, from sure to sharp: a Gershgorin disc is a bound that costs one look at the matrix;
-`exact_eigenvalues` knows the model problems; `lanczos` and `arnoldi` run a few products with A (see
-`mgtheory.spectra.ritz`), and carry an error and a bound with a margin.
-
-Random starts come from `numpy.random.default_rng(0)` unless a generator is given, so that results
-repeat.
-"""
+"""The interval [a, b] of a real spectrum."""
 
 from __future__ import annotations
 
@@ -16,10 +6,6 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from numbers import Real
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)

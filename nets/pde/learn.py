@@ -193,7 +193,7 @@ def learn_smoother(
     with torch.no_grad():
         for p, k in zip(parameters, kept):
             p.copy_(k)
-    template = derive("chebyshev4", degree, problem=problem)
+    template = derive("chebyshev4", degree, problem)
     learned = {
         "source": {"problem": template.provenance["source"].get("problem")},
         "formula": "learned on the equation: smallest contraction of the multigrid cycle",

@@ -23,8 +23,8 @@ from scipy.sparse.linalg import LinearOperator
 from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
-from mgtheory.fourier.symbols import grid_frequencies, symbol
 from mgtheory.problems.stencils import Stencil
+from mgtheory.problems.symbols import grid_frequencies, symbol
 
 __all__ = [
     "MINIMUM_GRID",
@@ -93,7 +93,7 @@ def operator_spectra(
     """The spectra of the periodic convolutions: one eigenproblem of the group's width per frequency
     and group.
 
-    Those of `mgtheory.fourier.symbols.channel_eigenvalues`. Of theta and -theta one is solved, the
+    Those of `mgtheory.problems.symbols.channel_eigenvalues`. Of theta and -theta one is solved, the
     other is its conjugate. Groups wider than `NARROW` are solved in single precision first, and
     again in double where the largest modulus or the least real part may lie, and where theta =
     -theta. The eigenproblems run in as many threads as torch is set to; the newest `REMEMBERED`

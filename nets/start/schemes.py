@@ -189,7 +189,7 @@ def outermost_pairs(source: Source, pairs: int) -> Roots:
 def _harmonic_ritz(source: Source, n: int, squared: bool) -> Roots:
     A = operator_matrix(source.operator, source.spectrum.grid)
     start = torch.randn(A.shape[0], generator=source.generator, dtype=torch.float64).numpy()
-    used = derive("harmonic_ritz", n, operator=A @ A if squared else A, start=start, copies=False)
+    used = derive("harmonic_ritz", n, A @ A if squared else A, start=start, copies=False)
     source.used.append(used)
     scale = source.spectrum.radius
     return source.guarded(used.roots, scale * scale if squared else scale)
@@ -203,10 +203,10 @@ def _derived(
     levels."""
     if FAMILIES[name].needs == "problem":
         try:
-            return derive(name, degree, problem=problems.create("poisson2d", 63), **dict(options))
+            return derive(name, degree, problems.create("poisson2d", 63), **dict(options))
         except TypeError as error:
             raise ValueError(f"{name}: {error}") from error
-    return derive(name, degree, interval=(lower, 1.0), **dict(options))
+    return derive(name, degree, (lower, 1.0), **dict(options))
 
 
 def _family(name: str) -> Callable[[Source, int, bool], Roots]:

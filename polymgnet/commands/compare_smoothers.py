@@ -8,7 +8,17 @@ import typer
 
 from polymgnet import console
 from polymgnet.errors import Failure
-from polymgnet.options import Boundary, Coarsening, Json, Post, Pre, Problem, size
+from polymgnet.options import (
+    Axes,
+    Boundary,
+    Coarsening,
+    Json,
+    Post,
+    Pre,
+    Problem,
+    axes_of,
+    size,
+)
 
 SIZE = {1: 1023, 2: 255, 3: 31}  # unknowns per axis, by dimension
 
@@ -63,6 +73,7 @@ def compare_smoothers(
     pre: Pre = 1,
     post: Post = 1,
     coarsening: Coarsening = None,
+    axes: Axes = "auto",
     cycle: Annotated[
         str,
         typer.Option(
@@ -118,6 +129,7 @@ def compare_smoothers(
             pre=pre,
             post=post,
             coarsening=coarsening,
+            axes=axes_of(axes),
             cycle=cycle,
             repeats=repeats,
             build=partial(solving.build, backend, cycle),
@@ -202,8 +214,8 @@ def _show(result: Any, title: str) -> None:
             body.append([*(getattr(row, name) for name in names), *times])
     if body:
         console.table(title, columns, body, caption=_footnote(result))
-    if result.remark:
-        print(f"note: {result.remark}")
+    if remark := console.coarsened_remark(result.axes, len(result.shape)):
+        print(f"note: {remark}")
     for row in result.rows:
         if row.refused:
             print(f"left out: {row.family} {row.degree}: {row.refused}")

@@ -12,6 +12,7 @@ from polymgnet import console
 from polymgnet.console import refuse_existing
 from polymgnet.errors import Failure
 from polymgnet.options import (
+    Axes,
     Boundary,
     Coarsening,
     Force,
@@ -24,6 +25,8 @@ from polymgnet.options import (
     Pre,
     Problem,
     Smoother,
+    axes_of,
+    chosen,
 )
 
 
@@ -46,6 +49,7 @@ def solve(
     pre: Pre = 1,
     post: Post = 1,
     coarsening: Coarsening = None,
+    axes: Axes = "auto",
     tol: Annotated[
         float, typer.Option("--tol", metavar="T", help="Stop at ||b - A x|| <= T ||b||, 2-norms.")
     ] = 1e-8,
@@ -104,9 +108,7 @@ def solve(
     import numpy as np
 
     from mgtheory import problems
-    from mgtheory.families import FAMILIES
     from polymgnet import solving
-    from polymgnet.choice import for_solver
 
     if plot is not None:
         from figures.style import check_suffix
@@ -115,13 +117,10 @@ def solve(
     model = problems.create(problem, n=n, boundary=boundary)
     solving.check_size(model, backend)
     solving.check_limits(tol, maxiter)
-    choice = for_solver(model, family=family, degree=degree, init=init, smoother=smoother)
-    options: dict[str, Any] = {"pre": pre, "post": post, "coarsening": coarsening}
-    own = (
-        choice.degree if isinstance(choice.smoother, str) and choice.smoother in FAMILIES else None
-    )
+    label, smoothing = chosen(family=family, degree=degree, init=init, smoother=smoother)
+    around: dict[str, Any] = {"pre": pre, "post": post, "coarsening": coarsening}
     hierarchy = solving.build(
-        backend, cycle, model, smoother=choice.smoother, degree=own, **options
+        backend, cycle, model, smoother=smoothing, axes=axes_of(axes), **around
     )
     limits: dict[str, Any] = {"tol": tol, "maxiter": maxiter, "cycle": cycle}
     with console.progress("solve", total=100, show=not as_json) as step:
@@ -136,8 +135,8 @@ def solve(
         "boundary": boundary,
         "shape": model.shape,
         "unknowns": model.unknowns,
-        "family": choice.label,
-        "degree": choice.degree,
+        "family": label,
+        "degree": getattr(smoothing, "degree", 1),
         "cycle": cycle,
         "pre": pre,
         "post": post,

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import nets
-from mgtheory import Linear
+from mgtheory.polynomials.factors import Linear
 from nets.training.checkpoint import save_model
 from nets.training.folder import Summary, write_metrics
 

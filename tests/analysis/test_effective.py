@@ -9,7 +9,8 @@ from analysis.effective import effective_polynomial, effective_steps, has_norms,
 from analysis.level_state import LevelState, NormState, StepState, level_states
 from analysis.spectra import convolution_spectrum, damping
 from analysis.verdict import weight_distance
-from mgtheory import ComplexPair, General, Linear, RealPair, ResidualPolynomial, SymmetricPair
+from mgtheory import ResidualPolynomial
+from mgtheory.polynomials.factors import ComplexPair, General, Linear, RealPair, SymmetricPair
 
 SHAPE = (6, 5)
 FACTORS = (

@@ -7,7 +7,7 @@ import torch
 import nets
 from analysis.identifiability import readings
 from analysis.level_state import level_states
-from mgtheory import ComplexPair, General, Linear, RealPair, SymmetricPair
+from mgtheory.polynomials.factors import ComplexPair, General, Linear, RealPair, SymmetricPair
 from nets.models.placements import PLACEMENTS
 
 from .conftest import planted_model

@@ -148,7 +148,7 @@ def test_reference_must_be_a_family(run):
 
 def test_start_from_a_family_is_its_own_theory():
     model = planted_model([[0.2], [0.2, 0.2]])
-    for source in (derive("chebyshev4", 2, lmax=8.0),):
+    for source in (derive("chebyshev4", 2, 8.0),):
         report = nets.initialise(model, "none", operator="keep", size=(16, 16))
         found = theory_of(model, type(report)(**{**vars(report), "sources": (source,)}))
         assert found.origin == "start"

@@ -71,7 +71,7 @@ def test_each_moment_is_measured_by_its_own_operator(tmp_path):
     start, learned = planted_model([[0.2], [0.2, 0.2]]), planted_model([[0.1], [0.1, 0.1]])
     for level in learned.levels:
         level.A.weight.data.mul_(2.0)
-    theory = derive("chebyshev4", 1, lmax=8.0)
+    theory = derive("chebyshev4", 1, 8.0)
     for found in analyse(
         write_run(tmp_path / "scaled", start, learned, sources=(theory,)), write=False
     ).levels:
@@ -104,7 +104,7 @@ def test_one_flipped_sign_is_noticed(tmp_path):
 
 
 def test_kept_left_rediscovered_and_elsewhere(tmp_path):
-    theory = derive("chebyshev4", 2, lmax=8.0)
+    theory = derive("chebyshev4", 2, 8.0)
     good, bad = theory.weights.real.tolist(), [0.3, -0.1]
     cases = {
         "kept": (good, good, (theory,)),

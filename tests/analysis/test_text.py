@@ -81,7 +81,7 @@ def test_the_tolerance_says_of_what_it_is_one(tmp_path):
 
 def test_a_start_from_a_file_has_one_name_and_says_which_file(tmp_path):
     """The file's family names the run everywhere; how it was given stands beside it once."""
-    source = derive("chebyshev4", 2, lmax=8.0)
+    source = derive("chebyshev4", 2, 8.0)
     model = planted_model([source.weights.real.tolist()] * 2)
     report = analyse(
         write_run(

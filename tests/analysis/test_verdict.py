@@ -11,9 +11,10 @@ from analysis.verdict import (
     shape_distance,
     weight_distance,
 )
-from mgtheory import ResidualPolynomial, SymmetricPair
+from mgtheory import ResidualPolynomial
 from mgtheory.families import FAMILIES
 from mgtheory.polynomials.classical import chebyshev, chebyshev4, richardson
+from mgtheory.polynomials.factors import SymmetricPair
 
 THEORY = chebyshev4(3, lmax=1.0)
 

@@ -4,19 +4,7 @@ an error from deep inside."""
 import numpy as np
 import pytest
 
-from mgtheory import (
-    ComplexPair,
-    General,
-    InitialCoefficients,
-    Interval,
-    Linear,
-    RealPair,
-    Recurrence,
-    ResidualPolynomial,
-    Stencil,
-    SymmetricPair,
-    derive,
-)
+from mgtheory import InitialCoefficients, Interval, ResidualPolynomial, Stencil, derive
 from mgtheory.families import FAMILIES, get_family
 from mgtheory.fourier import exact as symbolic
 from mgtheory.fourier.analysis import (
@@ -29,11 +17,17 @@ from mgtheory.fourier.analysis import (
 from mgtheory.fourier.cycle import LocalCycle
 from mgtheory.fourier.optimal import optimise_two_grid
 from mgtheory.fourier.relaxation import GaussSeidel, Jacobi, Polynomial, as_relaxation
-from mgtheory.fourier.symbols import channel_eigenvalues, grid_frequencies, symbol
 from mgtheory.multigrid.approximation import approximation_constant, approximation_constants
-from mgtheory.polynomials.factors import factor_from_dict
+from mgtheory.polynomials.factors import (
+    ComplexPair,
+    General,
+    Linear,
+    RealPair,
+    SymmetricPair,
+    factor_from_dict,
+)
 from mgtheory.polynomials.fourthkind import equioscillation, optimised_beta, optimised_roots
-from mgtheory.polynomials.recurrence import fourth_kind_recurrence
+from mgtheory.polynomials.recurrence import Recurrence, fourth_kind_recurrence
 from mgtheory.polynomials.roots import leja_order
 from mgtheory.polynomials.scores import (
     damping_number,
@@ -54,6 +48,7 @@ from mgtheory.problems.stencils import (
     rotated_anisotropic,
     tensor,
 )
+from mgtheory.problems.symbols import channel_eigenvalues, grid_frequencies, symbol
 from mgtheory.spectra.bounds import field_of_values, gershgorin
 from mgtheory.spectra.ritz import arnoldi, lanczos
 from mgtheory.verification import verify
@@ -134,8 +129,8 @@ CALLS = {
     "equioscillation": (equioscillation, [*COUNTS, 0]),
     "recurrence lmax": (keyword(fourth_kind_recurrence, "lmax", np.ones(2)), [*NUMBERS, 0]),
     # derive
-    "derive family": (lambda v: derive(v, 2, lmax=1.0), OBJECTS),
-    "derive degree": (lambda v: derive("chebyshev4", v, lmax=1.0), [*COUNTS, 0]),
+    "derive family": (lambda v: derive(v, 2, 1.0), OBJECTS),
+    "derive degree": (lambda v: derive("chebyshev4", v, 1.0), [*COUNTS, 0]),
     "derive interval": (
         keyword(derive, "interval", "chebyshev4", 2),
         [*NEVER, 3, (2, 1), (np.nan, 1), [1, 2, 3]],

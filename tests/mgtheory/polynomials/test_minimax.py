@@ -133,7 +133,7 @@ def test_a_conjugate_pair_of_points(angle):
     """min |1 - w r exp(i angle)| = sin(angle), at w = cos(angle)/r: the foot of the
     perpendicular."""
     z = 3 * np.exp(1j * angle)
-    start = derive("minimax", 1, points=[z, z.conjugate()])
+    start = derive("minimax", 1, [z, z.conjugate()])
     # a flat minimum: value to 1e-9, root to its square root
     assert start.roots[0].real == pytest.approx(3 / np.cos(angle), rel=1e-4)
     assert abs(start.polynomial(z)) == pytest.approx(np.sin(angle), rel=1e-9)

@@ -227,9 +227,7 @@ def test_nothing_is_assembled_before_it_is_asked_for():
     huge = poisson((10**8, 10**8))
     assert huge.unknowns == 10**16
     assert huge.spectrum().b == pytest.approx(8e16, rel=1e-7)
-    assert mgtheory.derive("chebyshev4", 2, problem=huge).interval[1] == pytest.approx(
-        8e16, rel=1e-7
-    )
+    assert mgtheory.derive("chebyshev4", 2, huge).interval[1] == pytest.approx(8e16, rel=1e-7)
     assert "10000000000000000 unknowns" in repr(huge)
     problem = poisson((3, 4))
     assert problem.A is problem.A

@@ -5,7 +5,6 @@ import pytest
 from scipy.ndimage import correlate
 
 from mgtheory.fourier.relaxation import GaussSeidel
-from mgtheory.fourier.symbols import symbol
 from mgtheory.problems.problem import create
 from mgtheory.problems.stencils import (
     STENCILS,
@@ -18,6 +17,7 @@ from mgtheory.problems.stencils import (
     rotated_anisotropic,
     tensor,
 )
+from mgtheory.problems.symbols import symbol
 
 ROUND = 1e-13  # sums of a few dozen numbers of size 1
 

@@ -122,7 +122,7 @@ def test_reported_modulus_is_that_of_the_true_spectrum():
 def test_symmetric_pairs_take_the_family_on_the_square():
     """kappa_i = 1/r_i with r_i the family's roots on (0, b^2], lower end (1/4)^2."""
     model, report = started("g4", "chebyshev", operator="laplacian", small=0.0, scale=3.0)
-    expected = 1 / (9.0 * derive("chebyshev", 2, interval=(1 / 16, 1.0)).roots.real)
+    expected = 1 / (9.0 * derive("chebyshev", 2, (1 / 16, 1.0)).roots.real)
     found = [step.factor().kappa for step in model.levels[0].steps]
     np.testing.assert_allclose(sorted(found), sorted(expected), rtol=1e-6)
     assert not report.levels[0].fitted
@@ -130,7 +130,7 @@ def test_symmetric_pairs_take_the_family_on_the_square():
 
 def test_complex_pair_takes_the_mean_of_real_roots_and_says_so():
     model, report = started("g6", "chebyshev4", operator="laplacian", small=0.0)
-    roots = derive("chebyshev4", 2, lmax=1.0).roots.real
+    roots = derive("chebyshev4", 2, 1.0).roots.real
     pair = model.levels[0].steps[2].factor()
     assert pair.a == pytest.approx(roots.mean(), rel=1e-6)
     assert 0 < pair.b < 0.02 * pair.a
@@ -169,7 +169,7 @@ def test_symmetric_pairs_take_squares_of_eigenvalues_and_ritz_values_of_the_squa
     np.testing.assert_allclose(np.sort(roots), np.sort(report.sources[0].roots.real), rtol=1e-5)
     operator = operator_matrix(model.levels[0].A, (16, 16))
     start = started_vector(operator.shape[0])
-    used = derive("harmonic_ritz", 2, operator=operator @ operator, start=start, copies=False)
+    used = derive("harmonic_ritz", 2, operator @ operator, start=start, copies=False)
     np.testing.assert_allclose(np.sort(roots), np.sort(used.roots.real), rtol=1e-4)
 
 
@@ -183,7 +183,7 @@ def started_vector(n):
 
 
 def test_real_pairs_and_linear_steps_take_roots_in_leja_order():
-    expected = derive("chebyshev", 4, interval=(0.25, 1.0)).roots.real
+    expected = derive("chebyshev", 4, (0.25, 1.0)).roots.real
     model, _ = started("r4", "chebyshev", operator="laplacian", small=0.0)
     pairs = [step.factor() for step in model.levels[0].steps]
     np.testing.assert_allclose(
@@ -260,7 +260,7 @@ def test_complex_roots_on_linear_steps_become_their_modulus():
 
 def test_general_steps_take_the_polynomial_exactly():
     model, _ = started("p4", "chebyshev", operator="laplacian", small=0.0)
-    expected = derive("chebyshev", 4, interval=(0.25, 1.0)).polynomial.correction_coefficients
+    expected = derive("chebyshev", 4, (0.25, 1.0)).polynomial.correction_coefficients
     np.testing.assert_allclose(
         model.levels[0].steps[0].coefficients.c.detach(), expected, rtol=1e-5
     )
@@ -303,7 +303,7 @@ def test_file_scheme(init_file):
     model, report = started("q2", source, operator="laplacian", small=0.0)
     np.testing.assert_allclose(
         model.levels[0].polynomial().roots,
-        derive("chebyshev", 2, interval=(0.25, 1.0)).roots,
+        derive("chebyshev", 2, (0.25, 1.0)).roots,
         rtol=1e-6,
     )
     assert report.sources[0].interval == (2.0, 8.0)
@@ -313,7 +313,7 @@ def test_file_scheme(init_file):
     assert "A^2" in pairs.levels[0].reasons[0]
     kappas = [step.factor().kappa for step in model.levels[0].steps]
     # the relative roots, times b^2
-    expected = 1 / (9.0 * derive("chebyshev", 2, interval=(0.25, 1.0)).roots.real)
+    expected = 1 / (9.0 * derive("chebyshev", 2, (0.25, 1.0)).roots.real)
     np.testing.assert_allclose(sorted(kappas), sorted(expected), rtol=1e-6)
     for name in ("p3", "g8"):
         with pytest.raises(ValueError, match="have degree 2, the level needs degree 3"):
@@ -404,6 +404,6 @@ def test_missing_file():
 
 def test_a_file_may_lie_at_home(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
-    derive("chebyshev4", 2, lmax=8.0).save(tmp_path / "init.json")
+    derive("chebyshev4", 2, 8.0).save(tmp_path / "init.json")
     model, _ = started("q2", "file:~/init.json")
     assert model.levels[0].polynomial().degree == 2

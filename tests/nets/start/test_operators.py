@@ -9,7 +9,7 @@ import torch
 from threadpoolctl import threadpool_info, threadpool_limits
 from torch import nn
 
-from mgtheory.fourier.symbols import channel_eigenvalues
+from mgtheory.problems.symbols import channel_eigenvalues
 from nets.start import operators
 from nets.start.operators import level_grids, operator_matrix, operator_spectra, start_operators
 

@@ -32,15 +32,6 @@ Float = npt.NDArray[np.float64]
 # 64 units in the last place: what sums and Galerkin products of rounded taps leave of an exact zero
 ROW_SUM = 2.0**-46
 
-__all__ = [
-    "channel_eigenvalues",
-    "grid_frequencies",
-    "harmonic_symbols",
-    "spectral_radius",
-    "symbol",
-    "the_stencil",
-]
-
 
 def the_stencil(operator: Any) -> Stencil:
     """The stencil of a `Stencil`, of anything with a `.stencil` (a `Problem`), or of a centred odd
@@ -67,6 +58,22 @@ def grid_frequencies(shape: int | Sequence[int]) -> Float:
     size = check_shape(shape, "shape")
     axes = [2 * np.pi * (np.arange(n) - (n - 1) // 2) / n for n in size]
     return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
+
+
+def high_frequencies(theta: Float, axes: Sequence[int] | None = None) -> npt.NDArray[np.bool_]:
+    """Whether some |theta_j| >= pi/2 on a coarsened axis, to rounding: shape theta.shape[:-1].
+
+    Sample counts that are multiples of 4 contain the ends pi/2 and pi exactly.
+
+    Parameters
+    ----------
+    theta
+        Frequencies in (-pi, pi], shape (..., d).
+    axes
+        The axes that are coarsened; all of them by default.
+    """
+    chosen = theta if axes is None else theta[..., list(axes)]
+    return np.asarray((np.abs(chosen) >= np.pi / 2 - 1e-12).any(axis=-1))
 
 
 def symbol(operator: Any, theta: npt.ArrayLike) -> Complex:

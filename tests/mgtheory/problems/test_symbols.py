@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from mgtheory.fourier.symbols import (
+from mgtheory.problems.stencils import Stencil, laplacian, mehrstellen, multilinear, tensor
+from mgtheory.problems.symbols import (
     channel_eigenvalues,
     grid_frequencies,
     harmonic_symbols,
@@ -11,7 +12,6 @@ from mgtheory.fourier.symbols import (
     symbol,
     the_stencil,
 )
-from mgtheory.problems.stencils import Stencil, laplacian, mehrstellen, multilinear, tensor
 
 
 def same_set(found, expected):

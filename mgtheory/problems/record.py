@@ -1,0 +1,243 @@
+"""One function that makes the record of an operator from whatever it is known by."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from numbers import Real
+from typing import Any, Literal
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from mgtheory._checks import check_array, check_name
+from mgtheory.problems.grids import choose_axes
+from mgtheory.problems.problem import Problem
+from mgtheory.problems.stencils import Stencil
+from mgtheory.problems.symbols import grid_frequencies, high_frequencies, symbol
+from mgtheory.spectra.arnoldi import linear_operator
+from mgtheory.spectra.bounds import couplings, largest_eigenvalue
+from mgtheory.spectra.interval import Interval
+from mgtheory.spectra.record import Form, OperatorRecord, stencil_form
+from mgtheory.spectra.ritz import arnoldi, lanczos
+
+Scaling = Literal["identity", "diagonal"]
+SCALINGS = ("auto", "identity", "diagonal")
+SAMPLES = {
+    1: 256,
+    2: 64,
+    3: 32,
+}  # frequencies per axis of a stencil's symbol; pi/2 and pi among them
+VARIES = 1e-6  # a diagonal whose entries differ by less, relative to the largest, is constant
+
+
+def operator_record(
+    of: Any, *, scaling: str = "auto", axes: Sequence[int] | str = "auto"
+) -> OperatorRecord:
+    """The record of BA.
+
+    Parameters
+    ----------
+    of
+        A `Problem`; a `Stencil`; an `Interval` or a pair (a, b) of the spectrum of BA; a number,
+        the largest eigenvalue of BA; a square matrix or LinearOperator; points of a spectrum, an
+        array of shape (m,); a list of intervals; or an object with a method ``operator_record``,
+        such as the level of a network.
+    scaling
+        B of a problem, stencil or matrix: ``identity``, ``diagonal`` (the inverse diagonal), or
+        ``auto``: diagonal for a problem whose diagonal varies, the identity for all others.
+    axes
+        Of a problem or stencil, the axes that are coarsened: ``auto`` (those the solver coarsens,
+        with at least half of the strongest coupling), ``all``, or their numbers.
+
+    Raises
+    ------
+    ValueError
+        For anything else, an interval that is empty or negative, or a spectrum that is no spectrum.
+
+    Examples
+    --------
+    >>> from mgtheory.problems import create
+    >>> operator_record(create("anisotropic2d", n=3)).interval  # -u_xx is coarsened alone
+    (32.0, 64.64)
+    """
+    check_name(scaling, SCALINGS, "scaling")
+    if isinstance(of, OperatorRecord):
+        return of
+    if hasattr(of, "operator_record"):
+        record: OperatorRecord = of.operator_record()
+        return record
+    if isinstance(of, Problem):
+        return _of_problem(of, scaling, axes)
+    if isinstance(of, Stencil):
+        return _of_stencil(of, scaling, axes)
+    if isinstance(of, Real) or (isinstance(of, np.ndarray) and of.ndim == 0):
+        return _of_interval(0.0, float(of))
+    if isinstance(of, Interval):
+        return _of_interval(of.a, of.b)
+    if isinstance(of, list | tuple) and of and all(isinstance(part, Interval) for part in of):
+        ends = np.abs([tuple(part) for part in of])
+        name = " and ".join(f"[{part.a:g}, {part.b:g}]" for part in of)
+        positive = all(part.a > 0 for part in of)
+        return OperatorRecord(
+            "points", name, ends.max(), ends.min(), positive=positive, source=list(of)
+        )
+    if isinstance(of, list | tuple) and len(of) == 2 and all(isinstance(e, Real) for e in of):
+        return _of_interval(*of)
+    if sp.issparse(of) or hasattr(of, "matvec") or np.ndim(of) == 2:
+        return _of_matrix(of, scaling)
+    if isinstance(of, np.ndarray | list | tuple) and np.ndim(of) == 1:
+        return _of_points(np.asarray(check_array(of, "points")))
+    raise ValueError(
+        f"a {type(of).__name__} is no operator; a polynomial is derived for a Problem, a Stencil,"
+        " an Interval or pair (a, b), the largest eigenvalue, a matrix, or points of a spectrum"
+    )
+
+
+def _of_interval(a: Any, b: Any) -> OperatorRecord:
+    a, b = float(a), float(b)
+    if not 0 <= a < b < math.inf:
+        raise ValueError(f"the interval is ({a:g}, {b:g}), needs 0 <= a < b, both finite")
+    name = f"a spectrum in [{a:g}, {b:g}]" if a else f"a spectrum in (0, {b:g}]"
+    return OperatorRecord("interval", name, b, a, source=Interval(a, b))
+
+
+def _of_points(points: NDArray[Any]) -> OperatorRecord:
+    modulus = np.abs(points)
+    if points.size < 2 or not np.isfinite(modulus).all():
+        raise ValueError(f"points: {points.size} given, at least two finite ones are needed")
+    positive = bool(np.all(points.imag == 0) and np.all(points.real > 0))
+    name = f"{points.size} points of a spectrum"
+    b = float(modulus.max())
+    return OperatorRecord("points", name, b, float(modulus.min()), positive=positive, source=points)
+
+
+def _of_matrix(A: Any, scaling: str) -> OperatorRecord:
+    operator = linear_operator(A)
+    n = operator.shape[0]
+    B = None
+    if scaling == "diagonal":
+        if not hasattr(A, "diagonal"):
+            raise ValueError("scaling 'diagonal' needs a matrix with entries, got an operator")
+        B = 1.0 / A.diagonal()
+        operator = linear_operator(sp.csr_array(sp.diags_array(B) @ A))
+    try:
+        estimate = lanczos(A, B=B)
+        b, found = estimate.upper, f"Lanczos, {estimate.steps} steps, with its error and 1 %"
+        positive = estimate.largest > 0
+    except ValueError:  # not symmetric: real-interval families then have no interval to stand on
+        b, found, positive = arnoldi(operator).radius, "Arnoldi, with its error and a margin", False
+    return OperatorRecord(
+        "matrix",
+        f"a matrix of {n} rows",
+        b,
+        scaling="diagonal" if scaling == "diagonal" else "identity",
+        found=found,
+        positive=positive,
+        source=A if B is None else operator,
+    )
+
+
+def _of_problem(problem: Problem, scaling: str, axes: Sequence[int] | str) -> OperatorRecord:
+    size = " x ".join(map(str, problem.shape))
+    name = f"{problem.name}, {size}, {problem.boundary}"
+    constant = problem.polynomial is not None
+    B: NDArray[Any] | None = None
+    kind: Scaling = "diagonal" if scaling == "diagonal" else "identity"
+    if constant:
+        chosen = choose_axes(problem.couplings(), problem.shape, axes)
+        a, b = problem.smoothing_interval(chosen)
+        b = max(b, problem.smoothing_interval().b)
+        if kind == "diagonal":
+            stencil = problem.stencil
+            assert stencil is not None
+            centre = float(stencil.values[stencil.offsets.index((0,) * problem.dim)])
+            a, b = a / centre, b / centre
+        found = "the symbol, exact"
+    else:
+        strength = couplings(problem.A, problem.shape)
+        chosen = choose_axes(strength, problem.shape, axes)
+        kind = "identity" if scaling == "identity" else "diagonal"
+        B = None if kind == "identity" else 1.0 / problem.A.diagonal()
+        a, b = matrix_interval(problem.A, problem.shape, chosen, B)
+        found = "a bound of the matrix; the lower end by couplings"
+    return OperatorRecord(
+        "problem",
+        name,
+        b,
+        a,
+        scaling=kind,
+        axes=chosen,
+        grid=problem.shape,
+        padding=str(problem.boundary),
+        found=found,
+        form=problem.form,
+        source=problem,
+    )
+
+
+def matrix_interval(
+    A: sp.csr_array, shape: Sequence[int], axes: Sequence[int], B: NDArray[Any] | None
+) -> tuple[float, float]:
+    """[a, b] for smoothing BA on a grid: b bounds the spectrum, a = b min_j s_j/(2 sum_j s_j).
+
+    The s_j are the couplings along the axes, the minimum is over the coarsened ones; equal
+    couplings give a = b/(2d). Without any coupling a = b/2.
+    """
+    b = largest_eigenvalue(A, B, compact=A.nnz <= (2 * len(shape) + 1) * A.shape[0])
+    s = couplings(A, shape)
+    chosen = list(axes) or [j for j, s_j in enumerate(s) if s_j > 0]
+    return (b * min(s[j] for j in chosen) / (2.0 * sum(s)) if chosen else b / 2.0), b
+
+
+def stencil_couplings(stencil: Stencil) -> tuple[float, ...]:
+    """Mean modulus of the two taps next to the centre along each axis; of c x c taps the norm."""
+    taps = dict(zip(stencil.offsets, stencil.values, strict=True))
+    unit = np.eye(stencil.dim, dtype=int)
+    zero = np.zeros_like(stencil.values[0])
+    return tuple(
+        float(sum(np.linalg.norm(np.atleast_2d(taps.get(tuple(s * e), zero))) for s in (1, -1)) / 2)
+        for e in unit
+    )
+
+
+def _of_stencil(stencil: Stencil, scaling: str, axes: Sequence[int] | str) -> OperatorRecord:
+    kind: Scaling = "diagonal" if scaling == "diagonal" else "identity"
+    chosen = choose_axes(stencil_couplings(stencil), None, axes)
+    theta = grid_frequencies((SAMPLES[stencil.dim],) * stencil.dim).reshape(-1, stencil.dim)
+    values = symbol(stencil, theta)
+    if stencil.channels > 1:
+        values = np.linalg.eigvals(values)
+    form: Form | None = None
+    if stencil.channels == 1:
+        form = (
+            None
+            if np.iscomplexobj(stencil.values)
+            else stencil_form(stencil.offsets, stencil.values)
+        )
+        if kind == "diagonal":
+            taps = dict(zip(stencil.offsets, stencil.values, strict=True))
+            centre = taps.get((0,) * stencil.dim, 0.0)
+            if not centre:
+                raise ValueError("scaling 'diagonal': the stencil has no centre tap")
+            values = values / centre
+    elif kind == "diagonal":
+        raise ValueError("scaling 'diagonal' of a stencil with channels: B is no single number")
+    b = float(np.abs(values).max())
+    real = bool(np.abs(values.imag).max() <= 1e-9 * b)
+    high = values[high_frequencies(theta, chosen)]
+    a = float(np.abs(high).min() if not real else high.real.min())
+    positive = real and float(values.real.min()) >= -1e-9 * b
+    return OperatorRecord(
+        "stencil",
+        f"a stencil of {len(stencil.offsets)} points in {stencil.dim}D",
+        b,
+        max(a, 0.0),
+        scaling=kind,
+        axes=chosen,
+        found=f"the symbol on {SAMPLES[stencil.dim]} frequencies per axis",
+        form=form,
+        positive=positive,
+        source=stencil,
+    )

@@ -1,0 +1,188 @@
+"""The record of the operator BA that a polynomial is applied to: what it is, and where its spectrum
+lies.
+
+A residual polynomial q(BA) is good or bad only together with BA: its scale (a stencil over h^2 is
+not the stencil), B, the axes whose high frequencies it damps, and the spectrum it was made for.
+`OperatorRecord` holds these facts. A polynomial that is derived carries the record of the operator
+it was derived for, `init.json` stores it, and whoever applies the polynomial compares it with the
+record of the operator at hand and converts exactly, or refuses: `OperatorRecord.factor_to`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal, Self
+
+import numpy as np
+
+# A form is what an operator is up to a positive factor: the taps of its stencil over the largest,
+# or, where coefficients vary, a text that names the equation.
+Form = tuple[tuple[tuple[int, ...], float], ...] | str
+
+# an upper end that is estimated twice may differ by this much; |q| stays below 1 there
+SLACK = 1.02
+SAME = 1e-9  # relative difference of taps that are equal up to rounding
+
+
+@dataclass(frozen=True)
+class OperatorRecord:
+    """What is known of the operator BA.
+
+    Attributes
+    ----------
+    kind
+        What the record was made from: ``problem``, ``stencil``, ``matrix``, ``interval``,
+        ``points``, or ``level`` (of a network).
+    name
+        A line for people, as "poisson2d, 63 x 63, dirichlet".
+    upper
+        b, the largest modulus in the spectrum of BA, or a bound of it.
+    lower
+        a, the lower end of the part of the spectrum to damp, the frequencies that are high on the
+        coarsened axes; 0 where it is unknown or plays no part.
+    scaling
+        B: ``identity``, ``diagonal`` (the inverse diagonal of A), or None where an interval or
+        points are those of BA, whatever B is.
+    axes
+        The axes that are coarsened; None where nothing is said of a grid.
+    grid, padding
+        Points per axis, and what stands beyond them: a boundary condition of a problem, ``zero``
+        or ``periodic`` for a convolution.
+    found
+        How the spectrum was found.
+    form
+        What the operator is up to a positive factor; None where that is unknown. Operators of equal
+        form are multiples of each other, so that their polynomials convert exactly.
+    positive
+        Whether the spectrum is known to be real and positive, as the classical families need it.
+    source
+        The object itself, for families that are computed from it; neither compared nor stored.
+    """
+
+    kind: Literal["problem", "stencil", "matrix", "interval", "points", "level"]
+    name: str
+    upper: float
+    lower: float = 0.0
+    scaling: Literal["identity", "diagonal"] | None = None
+    axes: tuple[int, ...] | None = None
+    grid: tuple[int, ...] | None = None
+    padding: str | None = None
+    found: str = "given"
+    form: Form | None = None
+    positive: bool = True
+    source: Any = field(default=None, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        lower, upper = float(self.lower), float(self.upper)
+        if not (0 <= lower <= upper < math.inf and upper > 0):
+            raise ValueError(
+                f"{self.name}: the spectrum to damp is [{lower:g}, {upper:g}],"
+                " must have 0 <= a <= b and a finite b > 0"
+            )
+        object.__setattr__(self, "lower", lower)
+        object.__setattr__(self, "upper", upper)
+
+    def __str__(self) -> str:
+        b = "D^-1 A" if self.scaling == "diagonal" else "A" if self.scaling else "BA"
+        part = f"{self.lower:.6g} to {self.upper:.6g}" if self.lower else f"up to {self.upper:.6g}"
+        return f"{self.name} ({b}, {part})"
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The pair (lower, upper)."""
+        return self.lower, self.upper
+
+    def without_lower(self) -> OperatorRecord:
+        """The record for a polynomial that needs the upper end alone."""
+        return replace(self, lower=0.0)
+
+    def factor_to(self, other: OperatorRecord) -> float:
+        """The c > 0 with which q(t / c) is for `other` what q(t) is for this operator.
+
+        Operators of equal form are multiples of each other, c = upper of the other / upper. To the
+        level of a network every polynomial is taken relative to b. An interval, points and a matrix
+        without a grid are no operator that could be recognised; what was made for them is applied
+        as it is where the other spectrum ends below theirs.
+
+        Raises
+        ------
+        ValueError
+            If B differs and the diagonal of A varies, the forms differ, high frequencies of the
+            other lie below this one's lower end, or the other spectrum ends above this one's.
+        """
+        if other.kind == "level":
+            return other.upper / self.upper
+        both_constant = isinstance(self.form, tuple) and isinstance(other.form, tuple)
+        differ = None not in (self.scaling, other.scaling) and self.scaling != other.scaling
+        if differ and not both_constant:  # a constant diagonal is a factor like any other
+            raise ValueError(
+                f"the polynomial was derived for {self}, but is applied to {other}: B differs;"
+                f" take scaling={self.scaling!r}, or derive it for what it is applied to"
+            )
+        if self.form is not None and other.form is not None:
+            if not proportional(self.form, other.form):
+                raise ValueError(
+                    f"the polynomial was derived for {self}, but is applied to {other}, another"
+                    " operator; derive it for that one"
+                )
+            c = other.upper / self.upper
+            if other.lower and self.lower * c > SLACK * other.lower:
+                raise ValueError(
+                    f"the polynomial was derived for {self} with the axes {self.axes} coarsened,"
+                    f" but is applied to {other} with {other.axes}: frequencies that are high there"
+                    " lie below its interval; derive it for these axes"
+                )
+            return c
+        if other.upper > SLACK * self.upper:
+            raise ValueError(
+                f"the polynomial was derived for {self}, but is applied to {other}: beyond its"
+                " spectrum it amplifies; derive it for that operator"
+            )
+        return 1.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types, without the source."""
+        data = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "source"}
+        if isinstance(self.form, tuple):
+            data["form"] = [[list(offset), value] for offset, value in self.form]
+        return data | {
+            "axes": None if self.axes is None else list(self.axes),
+            "grid": None if self.grid is None else list(self.grid),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """The inverse of `to_dict`; KeyError, TypeError or ValueError for a damaged document."""
+        values = {f.name: data[f.name] for f in fields(cls) if f.name != "source"}
+        form = values["form"]
+        if isinstance(form, list):
+            values["form"] = tuple((tuple(int(x) for x in offset), float(v)) for offset, v in form)
+        for name in ("axes", "grid"):
+            if values[name] is not None:
+                values[name] = tuple(int(n) for n in values[name])
+        return cls(**values)
+
+
+def proportional(one: Form, other: Form) -> bool:
+    """Whether two forms belong to operators that are multiples of each other."""
+    if isinstance(one, str) or isinstance(other, str):
+        return one == other
+    taps, others = dict(one), dict(other)
+    largest = max(map(abs, taps.values()))
+    return all(
+        abs(taps.get(offset, 0.0) - others.get(offset, 0.0)) <= SAME * largest
+        for offset in taps.keys() | others.keys()
+    )
+
+
+def stencil_form(offsets: Any, values: Any) -> Form:
+    """The taps of a scalar stencil over the largest of them, with its sign."""
+    numbers = np.asarray(values).real.astype(float)
+    largest = numbers[np.argmax(np.abs(numbers))]
+    return tuple(
+        (tuple(int(x) for x in offset), float(v / abs(largest)))
+        for offset, v in sorted(zip(map(tuple, offsets), numbers))
+        if v
+    )
