@@ -4,22 +4,18 @@ refusals."""
 import numpy as np
 import pytest
 
+from mgtheory.derive import derive
 from mgtheory.fourier.analysis import (
-    GaussSeidel,
-    Jacobi,
-    LocalCycle,
-    Polynomial,
     cycle_factor,
-    on_unit_scale,
     smoothing_factor,
     three_grid_factor,
     two_grid_factor,
 )
-from mgtheory.fourier.cycle import INTERPOLATIONS, RESTRICTIONS
-from mgtheory.fourier.relaxation import SMOOTHERS, as_relaxation
+from mgtheory.fourier.cycle import INTERPOLATIONS, RESTRICTIONS, LocalCycle
+from mgtheory.fourier.relaxation import as_relaxation, on_level
 from mgtheory.polynomials.classical import chebyshev, chebyshev4
 from mgtheory.polynomials.residual import ResidualPolynomial
-from mgtheory.problems.problem import create
+from mgtheory.problems.problem import create, poisson
 from mgtheory.problems.stencils import (
     STENCILS,
     Stencil,
@@ -29,6 +25,7 @@ from mgtheory.problems.stencils import (
     multilinear,
     named,
 )
+from mgtheory.smoothers import SMOOTHERS, GaussSeidel, Jacobi, Polynomial
 from mgtheory.verification import PeriodicCycle
 
 EXACT = 1e-11  # a supremum found by refinement is quadratic in the distance to its place
@@ -235,13 +232,14 @@ class TestTwoGrids:
 
     def test_strong_anisotropy_defeats_point_smoothing(self):
         factors = [
-            two_grid_factor(anisotropic((1, e)), "gauss_seidel").factor for e in (1.0, 0.1, 0.01)
+            two_grid_factor(anisotropic((1, e)), "gauss_seidel", axes="all").factor
+            for e in (1.0, 0.1, 0.01)
         ]
         assert factors[0] < 0.2 < factors[1] < factors[2] < 1
         assert factors[2] > 0.9
 
     def test_own_transfers_and_coarse_operator(self):
-        full, linear = RESTRICTIONS["full"](2), INTERPOLATIONS["linear"](2)
+        full, linear = RESTRICTIONS["full"](2, (0, 1)), INTERPOLATIONS["linear"](2, (0, 1))
         same = two_grid_factor(
             L2, "red_black", restriction=full, interpolation=linear, coarsening=L2 / 4
         )
@@ -258,7 +256,7 @@ class TestTwoGrids:
 
     def test_problems_bring_their_stencil(self):
         problem = create("poisson2d", 31)
-        q = on_unit_scale(chebyshev(3, interval=problem.smoothing_interval()), problem)
+        q = chebyshev(3, interval=problem.smoothing_interval())
         assert smoothing_factor(problem, q).factor == pytest.approx(27 / 365, abs=1e-12)
         with pytest.raises(ValueError, match="constant coefficients"):
             two_grid_factor(create("variable2d", 7), "jacobi")
@@ -281,13 +279,16 @@ class TestThreeGrids:
         ).factor == pytest.approx(0.36, abs=LIMIT)
 
     def test_polynomial_is_moved_with_the_spectrum(self):
-        scaled = Polynomial(chebyshev(2, interval=(2, 8))).on_level(L2, L2 / 4)
+        scaled = on_level(
+            Polynomial(polynomial=chebyshev(2, interval=(2, 8))), L2 / 4, "auto", finest=L2
+        )
         np.testing.assert_allclose(
             np.sort(scaled.polynomial.roots.real),
             np.sort(chebyshev(2, interval=(0.5, 2)).roots.real),
             rtol=1e-14,
         )
-        diagonal = Polynomial(chebyshev(2, interval=(0.5, 2)), "diagonal").on_level(L2, L2 / 4)
+        described = Polynomial(polynomial=chebyshev(2, interval=(0.5, 2)), scaling="diagonal")
+        diagonal = on_level(described, L2 / 4, "auto", finest=L2)
         np.testing.assert_allclose(
             diagonal.polynomial.roots, chebyshev(2, interval=(0.5, 2)).roots, rtol=1e-14
         )
@@ -312,6 +313,7 @@ CYCLES = {
     "rediscretised": {
         "smoother": "jacobi",
         "coarsening": "rediscretise",
+        "order": 2,
         "pre": 0,
         "interpolation": "cubic",
     },
@@ -319,6 +321,7 @@ CYCLES = {
         "smoother": "red_black",
         "restriction": "injection",
         "coarsening": "rediscretise",
+        "order": 2,
     },
     "three grids": {"smoother": "red_black", "levels": 3, "cycle": "W"},
 }
@@ -380,17 +383,17 @@ class TestDenseTwin:
     [
         (
             lambda: smoothing_factor(L2, "sor"),
-            "known: jacobi, gauss_seidel, red_black, multicolour",
+            "known are: .*jacobi, gauss_seidel, red_black, multicolour",
         ),
-        (lambda: smoothing_factor(L2, 3), "a smoother is a ResidualPolynomial"),
+        (lambda: smoothing_factor(L2, 3), "smoother is 3, must be a name, a ResidualPolynomial"),
         (lambda: smoothing_factor(L2, "jacobi", steps=0), "whole number from 1 on"),
         (
             lambda: smoothing_factor(L2, chebyshev(1, interval=(2, 8)), scaling="row"),
-            "known are: identity, diagonal",
+            "known are: auto, identity, diagonal",
         ),
         (lambda: smoothing_factor(L2, "jacobi", samples=(8, 8, 8)), "samples"),
         (lambda: Jacobi(2.0), r"\(0, 2\)"),
-        (lambda: GaussSeidel("zebra"), "known are: lexicographic, red-black, multicolour"),
+        (lambda: GaussSeidel("zebra"), "known are: lexicographic, red_black, multicolour"),
         (lambda: two_grid_factor(L2, "jacobi", pre=-1), "whole number from 0 on"),
         (
             lambda: two_grid_factor(L2, "jacobi", coarsening="galerkn"),
@@ -415,5 +418,72 @@ def test_wrong_input_is_refused(make, message):
 
 
 def test_smoother_objects_pass_through():
-    assert as_relaxation(Jacobi(0.5)) == Jacobi(0.5)
-    assert as_relaxation("red_black") == GaussSeidel("red-black")
+    assert as_relaxation(Jacobi(0.5), L2) == Jacobi(0.5)
+    assert as_relaxation("red_black", L2) == GaussSeidel("red-black")
+
+
+class Nothing:
+    """A smoother of one's own, which does nothing."""
+
+    couples = False
+
+    def symbols(self, stencil, theta, turns, order):
+        return np.broadcast_to(np.eye(stencil.channels), (len(theta), len(turns), 1, 1))
+
+
+def test_a_smoother_of_ones_own():
+    assert smoothing_factor(L2, Nothing()).factor == 1.0
+    assert two_grid_factor(L2, Nothing(), post_smoother="jacobi").factor == pytest.approx(
+        two_grid_factor(L2, "jacobi", pre=0).factor, abs=EXACT
+    )
+    with pytest.raises(ValueError, match="objects with symbols and couples"):
+        smoothing_factor(L2, lambda level: None)
+
+
+class TestOneOperator:
+    """A polynomial is analysed on the operator that it belongs to, whatever names it."""
+
+    def test_every_door_takes_the_same_smoother(self):
+        problem = poisson((127, 127))
+        start = derive("chebyshev4", 2, problem)
+        for given in (start, start.polynomial):
+            assert smoothing_factor(problem, given).factor == pytest.approx(0.25, abs=EXACT)
+            assert two_grid_factor(problem, given).factor == pytest.approx(0.1222, abs=5e-5)
+        for operator in (problem, L2):
+            assert smoothing_factor(operator, "chebyshev4", degree=2).factor == pytest.approx(
+                0.25, abs=EXACT
+            )
+            assert two_grid_factor(operator, "chebyshev4", degree=2).factor == pytest.approx(
+                two_grid_factor(problem, start).factor, abs=EXACT
+            )
+            # converted to the bare stencil, a multiple of the problem's
+            assert smoothing_factor(operator, start).factor == pytest.approx(0.25, abs=EXACT)
+
+    def test_both_spellings_of_a_name(self):
+        for name in ("red-black", "red_black"):
+            assert two_grid_factor(L2, name, pre=1, post=0).factor == pytest.approx(
+                0.25, abs=EXACT
+            )
+
+    def test_another_operator_is_refused(self):
+        start = derive("chebyshev4", 2, create("poisson2d-9point"))
+        with pytest.raises(ValueError, match="another operator"):
+            smoothing_factor(L2, start)
+
+    @pytest.mark.parametrize("family", ["chebyshev", "chebyshev4", "two_grid_optimal"])
+    def test_families_are_derived_anew_on_coarser_levels(self, family):
+        """The 9-point Galerkin operator of the 5-point one is no multiple of it: a family is that
+        of the coarse operator itself, by its name and as initial coefficients alike."""
+        by_name = LocalCycle(L2, family, degree=2, levels=3, coarsening="galerkin")
+        start = LocalCycle(L2, derive(family, 2, L2), levels=3, coarsening="galerkin")
+        own = derive(family, 2, by_name.stencils[1]).polynomial
+        for cycle in (by_name, start):
+            np.testing.assert_allclose(
+                cycle.relaxations[1][0].polynomial.roots, own.roots, rtol=1e-12
+            )
+        alone = LocalCycle(L2, start.relaxations[0][0].polynomial, levels=3, coarsening="galerkin")
+        moved = alone.relaxations[1][0].polynomial.roots
+        ratio = 2.0  # of the spectral radii, 8 and 4
+        np.testing.assert_allclose(
+            moved * ratio, start.relaxations[0][0].polynomial.roots, rtol=1e-12
+        )
