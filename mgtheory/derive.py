@@ -31,6 +31,7 @@ from mgtheory.spectra.record import OperatorRecord
 
 SCHEMA = 2
 KIND = "initial_coefficients"
+RANDOM_START = "for Krylov families: normal, numpy's default_rng(0)"
 
 
 @dataclass(frozen=True)
@@ -237,14 +238,15 @@ def derive(
         "formula": entry.citation,
         "options": {k: v for k, v in options.items() if isinstance(v, int | float | str)},
         "degree_asked": degree,
+        "start": RANDOM_START if start is None else "given",
         "result": came_about,
-        "versions": dict(_versions()),
+        "versions": dict(versions()),
     }
     return InitialCoefficients(polynomial, family, provenance)
 
 
 @functools.cache
-def _versions() -> MappingProxyType[str, str]:
+def versions() -> MappingProxyType[str, str]:
     """Versions of what took part, for the provenance; read once, for the metadata of installed
     packages is slow to parse."""
     found = {"python": platform.python_version()}

@@ -205,7 +205,8 @@ def smoother(given: Any, degree: int | None = None, *, scaling: str = "auto") ->
         if isinstance(given, Polynomial):
             return given if degree is None else replace(given, degree=degree)
         asked = given.provenance.get("degree_asked", own.degree)
-        return Polynomial(given.family, asked, own, scaling)
+        family = given.family if given.family in FAMILIES else None  # "learned" is no formula
+        return Polynomial(family, asked, own, scaling)
     if isinstance(given, Polynomial | Jacobi | GaussSeidel):
         return given if degree is None else replace(given, degree=degree)
     if hasattr(given, "setup") or hasattr(given, "symbols") or callable(given):

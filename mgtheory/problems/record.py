@@ -110,8 +110,8 @@ def _of_points(points: NDArray[Any]) -> OperatorRecord:
         raise ValueError(f"points: {points.size} given, at least two finite ones are needed")
     positive = bool(np.all(points.imag == 0) and np.all(points.real > 0))
     name = f"{points.size} points of a spectrum"
-    b = float(modulus.max())
-    return OperatorRecord("points", name, b, float(modulus.min()), positive=positive, source=points)
+    a, b = float(modulus.min()), float(modulus.max())
+    return OperatorRecord("points", name, b, a if a < b else 0.0, positive=positive, source=points)
 
 
 def _of_matrix(A: Any, scaling: str) -> OperatorRecord:

@@ -26,12 +26,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mgtheory.multigrid.applied import PolynomialSmoothing
 from mgtheory.multigrid.hierarchy import Hierarchy
 from mgtheory.multigrid.solution import Cycle, check_cycle
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.problems.grids import Boundary
 from mgtheory.problems.problem import Problem
-from mgtheory.smoothers import PolynomialSmoothing
 from nets.models.blocks import Level, SmoothingStep
 from nets.models.coefficients import Coefficients, make_coefficients
 from nets.models.placements import PLACEMENTS

@@ -8,10 +8,13 @@ import scipy.sparse as sp
 
 import mgtheory
 from mgtheory import InitialCoefficients, derive
-from mgtheory.families import FAMILIES
+from mgtheory.families import FAMILIES, NEEDS
 from mgtheory.polynomials.gmres import gmres_polynomial
 from mgtheory.polynomials.scores import gamma
 from mgtheory.problems.problem import create, poisson
+from mgtheory.problems.record import operator_record
+from mgtheory.problems.stencils import laplacian
+from mgtheory.spectra.record import OperatorRecord
 
 
 def test_chebyshev_from_poisson_takes_the_high_frequencies():
@@ -21,7 +24,8 @@ def test_chebyshev_from_poisson_takes_the_high_frequencies():
     np.testing.assert_allclose(start.interval, (lmax / 4, lmax))
     expected = lmax * (0.625 + 0.375 * np.cos(np.pi * (np.arange(1, 4) - 0.5) / 3))
     np.testing.assert_allclose(np.sort(start.roots.real), np.sort(expected), rtol=1e-13)
-    assert start.provenance["source"]["problem"]["shape"] == [63, 63]
+    assert start.operator.grid == (63, 63)
+    assert start.operator.name == "poisson2d, 63 x 63, dirichlet"
 
 
 def test_relative_is_the_same_polynomial_on_the_unit_interval():
@@ -36,7 +40,7 @@ def test_relative_is_the_same_polynomial_on_the_unit_interval():
 
 def test_every_source_of_b_gives_the_same_polynomial():
     problem = create("poisson2d", n=7)
-    lmax = problem.spectrum().b
+    lmax = 8.0 * 8**2  # of the symbol; the largest eigenvalue on 7 x 7 is 4 % below it
     by_lmax = derive("chebyshev4", 2, lmax)
     for other in (
         derive("chebyshev4", 2, (1.0, lmax)),
@@ -44,8 +48,8 @@ def test_every_source_of_b_gives_the_same_polynomial():
     ):
         np.testing.assert_allclose(other.roots, by_lmax.roots, rtol=1e-13)
     by_lanczos = derive("chebyshev4", 2, problem.A)
-    # never below, and not above the documented safety factor
-    assert 1.0 <= by_lanczos.interval[1] / lmax <= 1.12
+    # never below the largest eigenvalue, and not above the documented safety factor
+    assert 1.0 <= by_lanczos.interval[1] / problem.spectrum().b <= 1.12
 
 
 def test_harmonic_ritz_solves_like_gmres():
@@ -105,56 +109,76 @@ def test_searches_record_what_they_reached():
 
 @pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
 def test_the_recorded_polynomial_is_that_of_the_function(family):
-    sources = {
-        "interval": {"interval": (2.0, 8.0)},
-        "lmax": {"lmax": 8.0},
-        "operator": {"operator": np.diag([1.0, 2.0, 3.0, 4.0, 5.0]), "start": np.ones(5)},
-        "points": {"points": np.linspace(1, 3, 9)},
-        "problem": {"problem": create("poisson1d", n=7)},
+    of = {
+        "interval": (2.0, 8.0),
+        "lmax": 8.0,
+        "operator": np.diag([1.0, 2.0, 3.0, 4.0, 5.0]),
+        "points": np.linspace(1, 3, 9),
+        "problem": create("poisson1d", n=7),
     }[family.needs]
-    q, record = family.derive(4, **sources)
-    assert q == family.function(4, **sources)
-    assert json.loads(json.dumps(record)) == record
+    record = operator_record(of)
+    q, came_about = family.on(4, record)
+    arguments = NEEDS[family.needs].arguments(record)
+    assert q == family.function(4, **arguments)
+    assert q.operator.upper == record.upper
+    assert json.loads(json.dumps(came_about)) == came_about
 
 
 def test_a_flipped_sign_in_the_file_is_not_the_same_polynomial(tmp_path):
     start = derive("chebyshev", 2, (2.0, 8.0))
     data = start.to_dict()
-    data["polynomial"] = {"roots": [[-re, im] for re, im in data["polynomial"]["roots"]]}
+    data["polynomial"] = {"roots": [[-z.real, z.imag] for z in start.roots.tolist()]}
     assert InitialCoefficients.from_dict(data) != start
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("jacoby", 2, {"lmax": 1.0}), "family is 'jacoby', known are richardson, chebyshev"),
-        (("chebyshev", 0, {"interval": (1, 2)}), "degree is 0"),
-        (("chebyshev", 1000, {"interval": (1, 2)}), "degree is 1000"),
-        (("chebyshev", 2.5, {"interval": (1, 2)}), "degree is 2.5"),
-        (("chebyshev", 2, {}), "needs one of: interval, problem"),
+        (("jacoby", 2, 1.0), "family is 'jacoby', known are richardson, chebyshev"),
+        (("chebyshev", 0, (1, 2)), "degree is 0"),
+        (("chebyshev", 1000, (1, 2)), "degree is 1000"),
+        (("chebyshev", 2.5, (1, 2)), "degree is 2.5"),
+        (("chebyshev", 2, None), "a NoneType is no operator; .* a Problem, a Stencil"),
         (
-            ("chebyshev", 2, {"lmax": 8.0}),
-            "chebyshev cannot be derived from lmax, needs one of: interval, problem",
+            ("chebyshev", 2, 8.0),
+            r"derived from a spectrum in \(0, 8\].* needs .*\(a, b\)",
         ),
         (
-            ("chebyshev", 2, {"operator": np.eye(2)}),
-            r"cannot be derived from operator, needs one of: interval, problem; .*lanczos",
+            ("chebyshev", 2, np.diag([1.0, 2.0])),
+            "derived from a matrix .* needs .* interval",
         ),
         (
-            ("harmonic_ritz", 2, {"interval": (1.0, 2.0)}),
-            "cannot be derived from interval, needs one of: operator, problem",
+            ("harmonic_ritz", 2, (1.0, 2.0)),
+            r"derived from a spectrum in \[1, 2\].* matrix",
         ),
-        (("chebyshev", 2, {"interval": (2, 1)}), "a < b"),
-        (("chebyshev", 2, {"interval": (0, 1)}), "0 < a < b"),
-        (("chebyshev4", 2, {"lmax": -1.0}), "> 0"),
-        (("chebyshev4", 2, {"lmax": 8.0, "shift": 1}), "unknown option 'shift'"),
-        (("harmonic_ritz", 2, {"operator": np.eye(3)}), "start is missing"),
+        (("two_grid_optimal", 2, (1.0, 2.0)), "needs a Problem with constant coefficients"),
+        (("two_grid_optimal", 2, create("jump2d", n=7)), "needs a Problem with constant coeff"),
+        (("chebyshev", 2, (2, 1)), "a < b"),
+        (("chebyshev", 2, (0, 1)), "0 < a < b"),
+        (("chebyshev4", 2, -1.0), "a < b"),
+        (
+            ("chebyshev4", 2, np.array([1.0, 2.0, 2.0 + 1j, 2.0 - 1j])),
+            "cannot be derived from 4 points",
+        ),
+        (("chebyshev4", 2, "poisson2d"), "a str is no operator"),
     ],
 )
 def test_refusals_say_what_is_allowed(arguments, message):
-    family, degree, sources = arguments
     with pytest.raises(ValueError, match=message):
-        derive(family, degree, **sources)
+        derive(*arguments)
+
+
+def test_an_unknown_option_is_refused():
+    with pytest.raises(ValueError, match="unknown option 'shift'"):
+        derive("chebyshev4", 2, 8.0, shift=1)
+
+
+@pytest.mark.parametrize("of", [(2.0, 8.0), 8.0, np.linspace(1, 3, 9), create("variable2d", n=7)])
+def test_a_record_survives_json(of):
+    record = operator_record(of)
+    again = OperatorRecord.from_dict(json.loads(json.dumps(record.to_dict())))
+    assert again == record
+    assert again.source is None
 
 
 @pytest.mark.parametrize(
@@ -188,3 +212,94 @@ def test_harmonic_ritz_of_a_problem_is_a_smoother():
     assert "default_rng(0)" in str(start.provenance)
     assert gamma(start.relative) < 0.1
     np.testing.assert_allclose(start.roots, derive("harmonic_ritz", 3, problem).roots)
+
+
+# ----------------------------------------------------------------- whose polynomial is it
+
+
+def test_a_problem_converts_to_its_multiples_exactly():
+    """63 to 127 points multiply A by 4, the bare stencil is A at h = 1, D^-1 A is A/4 there."""
+    coarse = derive("chebyshev", 3, create("poisson2d", n=63))
+    for of, factor in (
+        (create("poisson2d", n=127), 4.0),
+        (create("poisson2d", n=63, boundary="periodic"), 63**2 / 64**2),
+        (laplacian(2), 64**-2),
+    ):
+        np.testing.assert_allclose(coarse.on(of).roots, factor * coarse.roots, rtol=1e-12)
+    scaled = coarse.on(create("poisson2d", n=63), scaling="diagonal")
+    np.testing.assert_allclose(scaled.roots, coarse.roots / (4 * 64**2), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "message"),
+    [
+        (create("poisson2d", n=7), create("poisson2d-9point", n=7), "another operator"),
+        (create("poisson2d", n=7), create("anisotropic2d", n=7), "another operator"),
+        (create("variable2d", n=7), create("jump2d", n=7), "another operator"),
+        (8.0, create("poisson2d", n=7), "beyond its spectrum it amplifies"),
+        (create("poisson2d", n=7).A, create("poisson2d", n=15), "beyond its spectrum"),
+    ],
+)
+def test_another_operator_is_refused_with_both(source, target, message):
+    start = derive("chebyshev4", 2, source)
+    with pytest.raises(ValueError, match=message) as refusal:
+        start.on(target)
+    for record in (start.operator, operator_record(target)):
+        assert record.name in str(refusal.value)
+
+
+def test_b_of_a_varying_diagonal_is_no_factor():
+    problem = create("variable2d", n=7)
+    start = derive("chebyshev4", 2, problem)
+    assert start.operator.scaling == "diagonal"
+    with pytest.raises(ValueError, match="B differs"):
+        start.on(problem, scaling="identity")
+    assert start.on(create("variable2d", n=15)).operator.scaling == "diagonal"
+
+
+def test_apply_takes_the_b_of_the_record():
+    problem = create("variable2d", n=7)
+    q = derive("chebyshev4", 3, problem).polynomial
+    r = np.random.default_rng(0).standard_normal(problem.unknowns)
+    B = 1 / problem.A.diagonal()
+    np.testing.assert_array_equal(q.apply(problem.A, r), q.apply(problem.A, r, B))
+    eigenvalues = np.linalg.eigvals(B[:, None] * problem.A.toarray()).real
+    assert np.abs(q(eigenvalues)).max() < 1  # a smoother for D^-1 A ..
+    assert np.abs(q(np.linalg.eigvalsh(problem.A.toarray()))).max() > 1e3  # .. and none for A
+
+
+def test_an_interval_of_semi_coarsening_is_refused_for_full_coarsening():
+    problem = create("anisotropic2d", n=31)
+    start = derive("chebyshev", 3, problem)
+    assert start.operator.axes == (0,)
+    with pytest.raises(ValueError, match=r"axes \(0,\).*\(0, 1\)"):
+        start.on(problem, axes="all")
+    whole = derive("chebyshev", 3, problem, axes="all")  # the other way round it is only weaker
+    assert whole.on(problem).operator.axes == (0,)
+    assert derive("chebyshev4", 3, problem).on(problem, axes="all")  # needs no lower end
+
+
+def test_a_polynomial_by_hand_is_taken_as_meant():
+    q = mgtheory.ResidualPolynomial([5.0])
+    assert q.on(operator_record(create("poisson2d", n=7))) is q
+
+
+def test_files_of_schema_1_are_read(tmp_path):
+    """As `derive --problem poisson2d --n 63` wrote them: interval, source in the provenance."""
+    problem = create("poisson2d", n=63)
+    start = derive("chebyshev4", 2, problem)
+    data = start.to_dict() | {"schema": 1}
+    del data["operator"]
+    data["polynomial"] = {"roots": [[z.real, z.imag] for z in start.roots.tolist()]}
+    data["provenance"] = {
+        "source": {"problem": {"name": "poisson2d", "shape": [63, 63], "boundary": "dirichlet"}},
+        "formula": "",
+    }
+    path = tmp_path / "init.json"
+    path.write_text(json.dumps(data))
+    old = InitialCoefficients.load(path)
+    assert old.operator.form == start.operator.form
+    np.testing.assert_allclose(old.on(problem).roots, start.roots, rtol=1e-15)
+    data["provenance"] = {"source": {"lmax": 8.0}}
+    path.write_text(json.dumps(data))
+    assert InitialCoefficients.load(path).operator.kind == "interval"

@@ -11,7 +11,6 @@ from mgtheory.polynomials.factors import ComplexPair, General, Linear, RealPair,
 from nets.models.coefficients import (
     PARAMETERISATIONS,
     ROOT_GUARD,
-    LinearCoefficient,
     factor_degree,
     make_coefficients,
     parse_kind,
@@ -178,7 +177,7 @@ def test_a_coefficient_keeps_the_features_precision_and_gets_the_sum_of_all_grad
 
 
 def test_a_value_beyond_single_precision_is_refused():
-    single = LinearCoefficient()
+    single = make_coefficients("linear")
     with pytest.raises(ValueError, match=r"would be 1e\+39, must be finite in torch.float32"):
         single.set_factor(Linear(1e39))
     single.set_factor(Linear(1e38))
