@@ -31,8 +31,6 @@ from nets.start.schemes import Source, factors_from_roots, find_scheme
 from nets.training.folder import Summary, read_config, read_summary
 from nets.training.predict import DATA_FILE, read_data_facts
 
-__all__ = ["REFERENCE", "RunRecord", "Theory", "read_metrics", "read_run", "read_runs", "theory_of"]
-
 # the theory a run is measured by that did not start from a family: it needs no lower end of the
 # spectrum
 REFERENCE = "chebyshev4"
@@ -112,13 +110,12 @@ class RunRecord:
         """The seed of the run."""
         return self.config.train.seed
 
-    @property
-    def tested_on(self) -> int | None:
-        """Number of test images; None for a folder from before they were counted (its data set is
-        not loaded for that)."""
-        return (
-            read_data_facts(self.path).images["test"] if (self.path / DATA_FILE).is_file() else None
-        )
+
+def tested_on(run: str | os.PathLike[str]) -> int | None:
+    """Number of test images of a run; None for a folder from before they were counted (its data set
+    is not loaded for that)."""
+    path = Path(run)
+    return read_data_facts(path).images["test"] if (path / DATA_FILE).is_file() else None
 
 
 def read_run(run: str | os.PathLike[str], *, reference: str = REFERENCE) -> RunRecord:

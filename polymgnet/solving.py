@@ -5,57 +5,31 @@ import math
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 Callback = Callable[[int, float], None]
 
 
-@dataclass(frozen=True)
-class Setup:
-    """A hierarchy that was built, and what to call to solve with it.
-
-    Attributes
-    ----------
-    hierarchy
-        Of the backend; printed as it is with --levels.
-    solve
-        (b, tol, maxiter, cycle, callback) -> Solution; where the cycle may be FMG, `loads` too.
-    """
-
-    hierarchy: Any
-    solve: Callable[..., Any]
-
-
-def _sparse(
-    problem: Any, smoother: Any, degree: int | None, cycle: str, options: dict[str, Any]
-) -> Setup:
+def _sparse(problem: Any, **options: Any) -> Any:
     from mgtheory.multigrid.hierarchy import Hierarchy
 
-    hierarchy = Hierarchy.build(problem, smoother=smoother, degree=degree, **options)
-    return Setup(hierarchy, hierarchy.solve)
+    return Hierarchy.build(problem, **options)
 
 
-def _stencil(
-    problem: Any, smoother: Any, degree: int | None, cycle: str, options: dict[str, Any]
-) -> Setup:
+def _stencil(problem: Any, **options: Any) -> Any:
     from mgtheory.matrixfree import StencilHierarchy
 
-    hierarchy = StencilHierarchy.build(problem, smoother=smoother, degree=degree, **options)
-    return Setup(hierarchy, hierarchy.solve)
+    return StencilHierarchy.build(problem, **options)
 
 
-def _torch(
-    problem: Any, smoother: Any, degree: int | None, cycle: str, options: dict[str, Any]
-) -> Setup:
+def _torch(problem: Any, **options: Any) -> Any:
     from nets.pde.solve import TorchHierarchy
 
-    hierarchy = TorchHierarchy(problem, smoother=smoother, degree=degree, cycle=cycle, **options)
-    return Setup(hierarchy, hierarchy.solve)
+    return TorchHierarchy(problem, **options)
 
 
 # --backend -> how its hierarchy is set up
-BACKENDS: dict[str, Callable[..., Setup]] = {
+BACKENDS: dict[str, Callable[..., Any]] = {
     "sparse": _sparse,
     "stencil": _stencil,
     "torch": _torch,
@@ -75,14 +49,7 @@ def check_backend(backend: str) -> str:
     return backend
 
 
-def set_up(
-    backend: str,
-    problem: Any,
-    smoother: Any,
-    degree: int | None,
-    cycle: str,
-    options: dict[str, Any],
-) -> Setup:
+def build(backend: str, cycle: str, problem: Any, **options: Any) -> Any:
     """The hierarchy of a backend; ValueError for an unknown one or what it does not support."""
     given = {name: value for name, value in options.items() if value is not None}
     if given.get("pre") == given.get("post") == 0:
@@ -90,7 +57,9 @@ def set_up(
             "pre and post are 0: a cycle without smoothing does not converge; one of them must be"
             " larger"
         )
-    return BACKENDS[check_backend(backend)](problem, smoother, degree, cycle, given)
+    # the module is made for one kind of cycle
+    kind = {"cycle": cycle} if backend == "torch" else {}
+    return BACKENDS[check_backend(backend)](problem, **kind, **given)
 
 
 def check_limits(tol: float, maxiter: int) -> None:
@@ -124,31 +93,15 @@ def check_size(problem: Any, backend: str) -> None:
         )
 
 
-def coarsening_remark(problem: Any) -> str:
-    """Where the solver coarsens some axes alone, which Fourier analysis does not: a sentence; else
-    nothing."""
-    from mgtheory import problems
-    from mgtheory.multigrid.hierarchy import Hierarchy
-
-    # equal sizes on all axes: their number has no influence
-    small = problems.create(problem.name, n=16, boundary=problem.boundary)
-    axes = Hierarchy.build(small, max_levels=2, coarsest=1).levels[0].axes
-    if len(axes) in (0, problem.dim):
-        return ""
-    names = " and ".join("xyz"[j] for j in axes)
-    return (
-        f"the solver coarsens {names} alone here, as A is anisotropic; smoothing and two-grid"
-        " factors are predicted for all axes"
-    )
-
-
 def iterate(
-    setup: Setup, problem: Any, *, tol: float, maxiter: int, cycle: str, callback: Callback
+    hierarchy: Any, problem: Any, *, tol: float, maxiter: int, cycle: str, callback: Callback
 ) -> Any:
     """Cycles from 0; full multigrid starts from the scheme's own right-hand side on every level,
     which it is accurate with."""
     loads = {"loads": problem.equation.load} if cycle == "FMG" else {}
-    return setup.solve(problem.b, tol=tol, maxiter=maxiter, cycle=cycle, callback=callback, **loads)
+    return hierarchy.solve(
+        problem.b, tol=tol, maxiter=maxiter, cycle=cycle, callback=callback, **loads
+    )
 
 
 class _Done(Exception):
@@ -160,7 +113,7 @@ class _Done(Exception):
 
 
 def krylov(
-    setup: Setup,
+    hierarchy: Any,
     problem: Any,
     *,
     method: str,
@@ -191,7 +144,7 @@ def krylov(
             f"cycle FMG with krylov {method}: full multigrid solves by itself; as a preconditioner"
             " V, W and F are allowed"
         )
-    preconditioner = setup.hierarchy.as_preconditioner(cycle, symmetric=method != "gmres")
+    preconditioner = hierarchy.as_preconditioner(cycle, symmetric=method != "gmres")
     A, b = problem.A, problem.b
     norms = [float(np.linalg.norm(b))]
     callback(0, norms[0])
@@ -230,6 +183,6 @@ def krylov(
         tuple(norms),
         reason,
         message,
-        setup_seconds=setup.hierarchy.setup_seconds,
+        setup_seconds=hierarchy.setup_seconds,
         solve_seconds=seconds,
     )

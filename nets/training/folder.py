@@ -47,7 +47,8 @@ CONTENT = (
         "checkpoint",
         "tensorboard",
     ),
-    *("model.safetensors", "summary.json", "analysis", "figures"),
+    *("model.safetensors", "summary.json", "report", "pictures"),
+    *("analysis", "figures"),  # what earlier versions wrote for report and pictures
 )
 
 
