@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mgtheory.fourier.analysis import channel_eigenvalues, grid_frequencies, symbol
+from mgtheory.fourier import channel_eigenvalues, grid_frequencies, symbol
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.problems.stencils import Stencil
 

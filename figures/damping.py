@@ -14,7 +14,7 @@ from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike, NDArray
 
 from figures.style import BLACK, heat_map, heat_map_above_one
-from mgtheory.fourier.analysis import grid_frequencies
+from mgtheory.fourier import grid_frequencies
 
 __all__ = ["colour_bar", "colour_limit", "draw_damping"]
 

@@ -240,13 +240,13 @@ def derive(
         "degree_asked": degree,
         "start": RANDOM_START if start is None else "given",
         "result": came_about,
-        "versions": dict(_versions()),
+        "versions": dict(versions()),
     }
     return InitialCoefficients(polynomial, family, provenance)
 
 
 @functools.cache
-def _versions() -> MappingProxyType[str, str]:
+def versions() -> MappingProxyType[str, str]:
     """Versions of what took part, for the provenance; read once, for the metadata of installed
     packages is slow to parse."""
     found = {"python": platform.python_version()}

@@ -30,13 +30,12 @@ import scipy.sparse.linalg as sla
 from mgtheory._checks import check_generator, check_kind, check_shape, check_whole
 from mgtheory.fourier.analysis import cycle_factor
 from mgtheory.fourier.cycle import CYCLES, LocalCycle
-from mgtheory.fourier.relaxation import GaussSeidel, Jacobi, Polynomial, Relaxation
+from mgtheory.fourier.relaxation import colour_masks, couples, splitting
 from mgtheory.problems.stencils import Stencil
+from mgtheory.smoothers import GaussSeidel, Jacobi, Polynomial
 
 Vector = npt.NDArray[Any]
 Step = Callable[[Vector, Vector], Vector]  # (x, b) -> x after one smoothing step
-
-__all__ = ["PeriodicCycle", "Verification", "verify"]
 
 
 @dataclass(frozen=True)
@@ -146,19 +145,23 @@ class PeriodicCycle:
     """
 
     def __init__(self, cycle: LocalCycle, shape: Sequence[int]) -> None:
-        grids = [tuple(n // 2**l for n in shape) for l in range(cycle.levels)]
+        grids = [tuple(shape)]
+        for axes in cycle.coarsened:
+            grids.append(tuple(n // 2 if j in axes else n for j, n in enumerate(grids[-1])))
         fine = cycle.stencils[0]
         self.gamma, self.pre, self.post = CYCLES[cycle.cycle], cycle.pre, cycle.post
         self.operators = [fine.periodic(shape)]
         self.restrictions, self.interpolations = [], []
         self.smoothers: list[tuple[Step, Step]] = []
         for l in range(cycle.levels - 1):
-            chosen = sp.kron(sp.eye_array(fine.channels), _selection(grids[l]), format="csr")
+            chosen = sp.kron(
+                sp.eye_array(fine.channels), _selection(grids[l], cycle.coarsened[l]), format="csr"
+            )
             self.restrictions.append(
-                chosen @ _channelwise(cycle.R, fine.channels).periodic(grids[l])
+                chosen @ _channelwise(cycle.R[l], fine.channels).periodic(grids[l])
             )
             self.interpolations.append(
-                _channelwise(cycle.P, fine.channels).periodic(grids[l]) @ chosen.T
+                _channelwise(cycle.P[l], fine.channels).periodic(grids[l]) @ chosen.T
             )
             before, after = cycle.relaxations[l]
             A = self.operators[l]
@@ -208,13 +211,10 @@ def _channelwise(stencil: Stencil, channels: int) -> Stencil:
     return Stencil(stencil.offsets, stencil.matrices * np.eye(channels))
 
 
-def _selection(shape: Sequence[int]) -> sp.csr_array:
-    """The matrix that takes every second point along each axis."""
-    points = (
-        np.arange(int(np.prod(shape)))
-        .reshape(shape)[tuple(slice(None, None, 2) for _ in shape)]
-        .ravel()
-    )
+def _selection(shape: Sequence[int], axes: Sequence[int]) -> sp.csr_array:
+    """The matrix that takes every second point along each coarsened axis."""
+    kept = tuple(slice(None, None, 2 if j in axes else None) for j in range(len(shape)))
+    points = np.arange(int(np.prod(shape))).reshape(shape)[kept].ravel()
     return sp.csr_array(
         (np.ones(len(points)), (np.arange(len(points)), points)),
         shape=(len(points), int(np.prod(shape))),
@@ -260,22 +260,24 @@ def _coarsest_solver(
     return solve
 
 
-def _step(relaxation: Relaxation, A: sp.csr_array, stencil: Stencil, shape: Sequence[int]) -> Step:
+def _step(relaxation: Any, A: sp.csr_array, stencil: Stencil, shape: Sequence[int]) -> Step:
     """One smoothing step as matrices."""
     points = int(np.prod(shape))
     if isinstance(relaxation, Polynomial):
-        B = None if relaxation.scaling == "identity" else sp.diags_array(1.0 / A.diagonal())
-        return lambda x, b: relaxation.polynomial.smooth(A, x, b, B)
+        q = relaxation.polynomial
+        assert q is not None
+        scale = A.diagonal() if relaxation.scaling == "diagonal" else np.ones(A.shape[0])
+        return lambda x, b: q.smooth(A, x, b, 1.0 / scale)
     if isinstance(relaxation, Jacobi):
         inverse = relaxation.omega * sp.kron(
             np.linalg.inv(stencil.diagonal), sp.eye_array(points), format="csr"
         )
         return lambda x, b: x + inverse @ (b - A @ x)
-    if isinstance(relaxation, GaussSeidel) and relaxation.couples:
+    if isinstance(relaxation, GaussSeidel) and couples(relaxation):
         inverse = relaxation.omega * sp.kron(
             np.linalg.inv(stencil.diagonal), sp.eye_array(points), format="csr"
         )
-        masks = [np.tile(mask, stencil.channels) for mask in relaxation.masks(tuple(shape))]
+        masks = [np.tile(mask, stencil.channels) for mask in colour_masks(relaxation, tuple(shape))]
 
         def colours(x: Vector, b: Vector) -> Vector:
             for mask in masks:
@@ -285,7 +287,7 @@ def _step(relaxation: Relaxation, A: sp.csr_array, stencil: Stencil, shape: Sequ
         return colours
     if isinstance(relaxation, GaussSeidel):
         try:
-            solve = sla.splu(sp.csc_array(relaxation.splitting(stencil).periodic(shape))).solve
+            solve = sla.splu(sp.csc_array(splitting(relaxation, stencil).periodic(shape))).solve
         except RuntimeError as error:
             raise ValueError(
                 f"the sweep's D/omega + L is singular on this grid: {error}"

@@ -19,12 +19,13 @@ def sources(room):
 
 def imported(path):
     """Yield (line, full name, whether it runs at import) of everything the file imports, also
-    inside functions."""
+    inside functions and for types alone."""
     tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
     inside = {
         id(n)
         for f in ast.walk(tree)
         if isinstance(f, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        or (isinstance(f, ast.If) and ast.unparse(f.test) == "TYPE_CHECKING")
         for n in ast.walk(f)
     }
     for node in ast.walk(tree):
@@ -146,3 +147,109 @@ def test_derive_is_light():
         " --interval 0.1 8 --json'.split()) == 0"
     )
     assert not loaded & {"torch", "matplotlib", "numba", "lightning_fabric", "pandas", "sklearn"}
+
+
+# ------------------------------------------------------- chapters and files of one package
+
+# The order in which a book would tell it: what stands further left knows nothing of the right.
+CHAPTERS = {
+    "mgtheory": [
+        ("_checks", "_files", "_frozen"),
+        ("spectra",),
+        ("polynomials",),
+        ("problems",),
+        ("families",),
+        ("smoothers",),
+        ("fourier",),
+        ("derive",),
+        ("multigrid",),
+        ("matrixfree",),
+        ("verification",),
+    ],
+    "nets": [
+        ("settings", "config"),
+        ("models",),
+        ("start",),
+        ("data",),
+        ("fast",),
+        ("training",),
+        ("pde",),
+    ],
+}
+
+
+def files():
+    """Dotted name -> path of every file of the product and its benchmarks."""
+    found = {}
+    for room in (*ROOMS, "benchmarks"):
+        for path in sources(room):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def known_as(name, names):
+    """The file that a dotted name stands in: itself or the nearest package above."""
+    while name and name not in names:
+        name = name.rpartition(".")[0]
+    return name
+
+
+def edges():
+    """File -> the files it imports, lazily and for types alone too; a package's own files excepted,
+    which its `__init__` may gather."""
+    names = files()
+    bench = {name.rpartition(".")[2]: name for name in names if name.startswith("benchmarks.")}
+    graph = {name: set() for name in names}
+    for name, path in names.items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                wanted = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+                above = package.split(".")[: len(package.split(".")) - node.level + 1]
+                base = ".".join([*(above if node.level else []), *filter(None, [node.module])])
+                wanted = [
+                    f"{base}.{a.name}" if f"{base}.{a.name}" in names else base for a in node.names
+                ]
+            else:
+                continue
+            for one in wanted:
+                if name.startswith("benchmarks."):
+                    one = bench.get(one, one)
+                target = known_as(one, names)
+                if target and target != name and not name.startswith(target + "."):
+                    graph[name].add(target)
+    return graph
+
+
+def test_no_circle_between_files():
+    """A depth-first walk meets no file that it is still inside of."""
+    graph, done, circles = edges(), set(), []
+
+    def walk(name, inside):
+        if name in inside:
+            circles.append([*inside[inside.index(name) :], name])
+        elif name not in done:
+            for other in sorted(graph[name]):
+                walk(other, [*inside, name])
+            done.add(name)
+
+    for name in graph:
+        walk(name, [])
+    assert not circles
+
+
+@pytest.mark.parametrize("package", CHAPTERS)
+def test_chapters_follow_each_other(package):
+    order = {name: i for i, group in enumerate(CHAPTERS[package]) for name in group}
+    graph = edges()
+    own = {name: name.split(".")[1] for name in graph if name.startswith(package + ".")}
+    assert set(own.values()) <= set(order), "a new chapter needs its place in CHAPTERS"
+    wrong = [
+        f"{name} imports {other}"
+        for name in own
+        for other in graph[name]
+        if other in own and order[own[other]] > order[own[name]]
+    ]
+    assert not wrong

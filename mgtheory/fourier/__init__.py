@@ -1,5 +1,5 @@
 """Local Fourier analysis: symbols, smoothers on harmonics, cycles, factors of smoothing and of two
-and three grids."""
+and three grids, and the polynomials that minimise these."""
 
 from mgtheory.fourier.analysis import (
     FourierFactor,
@@ -9,8 +9,7 @@ from mgtheory.fourier.analysis import (
     two_grid_factor,
 )
 from mgtheory.fourier.cycle import LocalCycle
-from mgtheory.fourier.optimal import optimise_two_grid  # enters its family in the registry
-from mgtheory.fourier.relaxation import GaussSeidel, Jacobi, Polynomial
+from mgtheory.fourier.optimal import OptimalTwoGrid, optimise_two_grid, two_grid_optimal
 from mgtheory.problems.symbols import (
     channel_eigenvalues,
     grid_frequencies,
@@ -20,10 +19,8 @@ from mgtheory.problems.symbols import (
 
 __all__ = [
     "FourierFactor",
-    "GaussSeidel",
-    "Jacobi",
     "LocalCycle",
-    "Polynomial",
+    "OptimalTwoGrid",
     "channel_eigenvalues",
     "cycle_factor",
     "grid_frequencies",
@@ -33,4 +30,5 @@ __all__ = [
     "symbol",
     "three_grid_factor",
     "two_grid_factor",
+    "two_grid_optimal",
 ]

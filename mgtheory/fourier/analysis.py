@@ -8,11 +8,11 @@ radius of these matrices over the sampled theta: the asymptotic factor by which 
 the error. The spectral norm stands beside it. Sources: Brandt 1977; Stueben, Trottenberg 1982;
 Trottenberg, Oosterlee, Schueller 2001; Wienands, Joppich 2005.
 
-Everything is on the h = 1 scale, as are the roots of a polynomial smoother: the 5-point Laplacian
-has the spectrum [0, 8]. A polynomial derived for a problem's matrix, which carries 1/h^2, comes to
-this scale by `on_unit_scale`. High frequencies have some |theta_j| >= pi/2, ends included; sample
-counts that are multiples of 4 contain these ends and pi exactly. How theta -> 0 is taken stands in
-`mgtheory.fourier.cycle`.
+A factor does not depend on the scale of the operator: a problem's stencil is that of its A, with
+its 1/h^2, and a polynomial is converted to it by its record. One made by hand must have its roots
+in the spectrum of the operator it is given with. High frequencies have some |theta_j| >= pi/2 on a
+coarsened axis, ends included; sample counts that are multiples of 4 contain these ends and pi
+exactly. How theta -> 0 is taken stands in `mgtheory.fourier.cycle`.
 """
 
 from __future__ import annotations
@@ -27,23 +27,17 @@ import numpy.typing as npt
 
 from mgtheory._checks import check_kind, check_name, check_shape, check_whole
 from mgtheory._frozen import ReadOnlyArrays
-from mgtheory.fourier.cycle import NEAR, LocalCycle, directions
-from mgtheory.fourier.relaxation import (
-    GaussSeidel,
-    Jacobi,
-    Polynomial,
-    Relaxation,
-    as_relaxation,
-)
+from mgtheory.fourier.cycle import NEAR, LocalCycle, coarsened_axes, directions
+from mgtheory.fourier.relaxation import as_relaxation, couples, step_symbols
+from mgtheory.problems.problem import Problem
 from mgtheory.problems.stencils import Stencil
 from mgtheory.problems.symbols import (
     Complex,
     Float,
-    channel_eigenvalues,
     grid_frequencies,
     high_frequencies,
+    mirrored,
     spectral_radius,
-    symbol,
     the_stencil,
 )
 
@@ -51,21 +45,6 @@ SAMPLES = {1: 256, 2: 64, 3: 32}  # frequencies an axis, by dimension
 # refinement: the samples it starts from, and how often it halves the distance (2^-24: quadratic
 # maxima to rounding)
 STARTS, ROUNDS = 3, 24
-
-__all__ = [
-    "FourierFactor",
-    "GaussSeidel",
-    "Jacobi",
-    "LocalCycle",
-    "Polynomial",
-    "channel_eigenvalues",
-    "cycle_factor",
-    "grid_frequencies",
-    "smoothing_factor",
-    "symbol",
-    "three_grid_factor",
-    "two_grid_factor",
-]
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,15 +83,16 @@ class FourierFactor(ReadOnlyArrays):
 
 
 def sample_shape(
-    samples: int | Sequence[int] | None, dim: int, multiple: int = 1
+    samples: int | Sequence[int] | None, dim: int, multiples: Sequence[int] | None = None
 ) -> tuple[int, ...]:
     """Sample counts per axis from one number, one per axis, or None for the default of
     `SAMPLES`."""
     shape = check_shape(SAMPLES[dim] if samples is None else samples, "samples", dim)
-    if any(n < 2 or n % multiple for n in shape):
-        raise ValueError(
-            f"samples is {samples!r}, each must be a multiple of {max(multiple, 1)} and at least 2"
-        )
+    for n, multiple in zip(shape, multiples or (1,) * dim):
+        if n < 2 or n % multiple:
+            raise ValueError(
+                f"samples is {samples!r}, each must be a multiple of {multiple} and at least 2"
+            )
     return shape
 
 
@@ -120,8 +100,10 @@ def smoothing_factor(
     operator: Any,
     smoother: Any,
     *,
+    degree: int | None = None,
     steps: int = 1,
-    scaling: str = "identity",
+    scaling: str = "auto",
+    axes: Sequence[int] | str = "auto",
     samples: int | Sequence[int] | None = None,
     refine: bool = True,
 ) -> FourierFactor:
@@ -133,14 +115,20 @@ def smoothing_factor(
     operator
         A `Stencil`, a problem with one, or a centred odd array.
     smoother
-        A `ResidualPolynomial` with roots on the h = 1 scale, a name in `relaxation.SMOOTHERS` or a
-        smoother object.
+        Whatever `mgtheory.smoothers.smoother` takes: a name, a `ResidualPolynomial`, initial
+        coefficients, a description.
+    degree
+        Of a family given by its name.
     steps
         Steps taken before the low frequencies are removed; the factor is per step. It matters where
         modes are coupled (red-black), where it is (rho(Q S^steps))^(1/steps) with the projection Q
         onto high frequencies.
     scaling
-        B of a polynomial in BA: `identity`, or `diagonal` for its inverse.
+        B of a polynomial in BA: `identity`, `diagonal` for its inverse, or `auto`, that of the
+        polynomial's record.
+    axes
+        What is coarsened: `auto` (the strongly coupled axes, as the solver does), `all`, or the
+        axes. A frequency is high where it is on one of them.
     samples
         Frequencies per axis, 2 pi m / n in (-pi, pi]; multiples of 4 contain the ends pi/2 and pi.
     refine
@@ -149,35 +137,36 @@ def smoothing_factor(
 
     Examples
     --------
-    >>> from mgtheory.problems.stencils import laplacian
-    >>> round(smoothing_factor(laplacian(2), Jacobi(0.8)).factor, 12)
+    >>> from mgtheory.problems import create
+    >>> round(smoothing_factor(create("poisson2d"), "jacobi").factor, 12)  # omega = 4/5
     0.6
+    >>> round(smoothing_factor(create("poisson2d"), "chebyshev4", degree=2).factor, 12)
+    0.25
     """
     steps = check_whole(steps, "steps", 1)
-    stencil, relaxation = the_stencil(operator), as_relaxation(smoother, operator, scaling=scaling)
-    evaluate = _in_batches(_coupled if relaxation.couples else _uncoupled)
+    stencil = the_stencil(operator)
+    finest = operator if isinstance(operator, Problem) else stencil
+    chosen = coarsened_axes(finest, axes)
+    relaxation = as_relaxation(smoother, finest, scaling=scaling, degree=degree, axes=chosen)
+    evaluate = _evaluation(stencil, relaxation, steps, chosen)
     theta = grid_frequencies(sample_shape(samples, stencil.dim))
     flat = theta.reshape(-1, stencil.dim)
-    high, grid = high_frequencies(flat), theta.shape[:-1]
+    high, grid = high_frequencies(flat, chosen), theta.shape[:-1]
     # a real stencil's symbols at theta and -theta are conjugate
     partner = (
         np.arange(len(flat))
         if np.iscomplexobj(stencil.values)
-        else np.minimum(np.arange(len(flat)), _mirrored(grid))
+        else np.minimum(np.arange(len(flat)), mirrored(grid))
     )
     solved, place = np.unique(partner, return_inverse=True)
-    radius, norm, damping = (
-        values[place] for values in evaluate(stencil, relaxation, flat[solved], steps)
-    )
+    radius, norm, damping = (values[place] for values in evaluate(flat[solved]))
     radius = np.where(high, radius, -1.0)
     worst = int(np.argmax(radius))
     factor, frequency = float(radius[worst]), flat[worst]
     if refine:
 
         def local(points: Float) -> Float:
-            return np.where(
-                high_frequencies(points), evaluate(stencil, relaxation, points, steps)[0], -1.0
-            )
+            return np.where(high_frequencies(points, chosen), evaluate(points)[0], -1.0)
 
         factor, frequency = _refined(local, flat, radius, 2 * np.pi / np.array(grid))
     return FourierFactor(
@@ -199,13 +188,13 @@ def two_grid_factor(
     zero: str = "limit",
     **options: Any,
 ) -> FourierFactor:
-    """The factor of a cycle with two grids, from the 2^d harmonics; `options` are those of
-    `LocalCycle`.
+    """The factor of a cycle with two grids, from the 2^a harmonics, a the number of coarsened axes;
+    `options` are those of `LocalCycle`, `degree` and `axes` among them.
 
     Examples
     --------
-    >>> from mgtheory.problems.stencils import laplacian
-    >>> round(two_grid_factor(laplacian(2), Jacobi(0.8), pre=1, post=1).factor, 9)
+    >>> from mgtheory.problems import create
+    >>> round(two_grid_factor(create("poisson2d"), "jacobi", pre=1, post=1).factor, 9)
     0.36
     """
     return cycle_factor(
@@ -225,8 +214,8 @@ def three_grid_factor(
     zero: str = "limit",
     **options: Any,
 ) -> FourierFactor:
-    """The factor of a cycle with three grids, from the 4^d harmonics; `options` are those of
-    `LocalCycle`, `cycle="W"` among them."""
+    """The factor of a cycle with three grids, from the harmonics of two coarsenings (4^d where all
+    axes are coarsened twice); `options` are those of `LocalCycle`, `cycle="W"` among them."""
     return cycle_factor(
         LocalCycle(operator, smoother, levels=3, **_cycle_options(options)),
         samples=samples,
@@ -279,15 +268,13 @@ def cycle_factor(
     """
     check_kind(cycle, LocalCycle, "cycle", "a LocalCycle")
     check_name(zero, ("limit", "remove"), "zero")
-    theta = cycle.base_frequencies(sample_shape(samples, cycle.dim, 2 ** (cycle.levels - 1)))
+    theta = cycle.base_frequencies(sample_shape(samples, cycle.dim, cycle.counts[0]))
     grid, flat = theta.shape[:-1], theta.reshape(-1, cycle.dim)
     origin = int(np.flatnonzero((flat == 0).all(axis=1))[0])
-    partner = _mirrored(grid) if cycle.is_real else np.arange(len(flat))
+    partner = mirrored(grid) if cycle.is_real else np.arange(len(flat))
     solved = np.flatnonzero((np.arange(len(flat)) <= partner) & (np.arange(len(flat)) != origin))
     radius, norm = np.zeros(len(flat)), np.zeros(len(flat))
-    batch = max(
-        1, 2**19 // (cycle.stencils[0].channels * 2 ** (cycle.dim * (cycle.levels - 1))) ** 2
-    )
+    batch = max(1, 2**19 // cycle.modes**2)
     for chosen in (solved[i : i + batch] for i in range(0, len(solved), batch)):
         matrices = cycle.error_operator(flat[chosen])
         radius[chosen], norm[chosen] = spectral_radius(matrices), spectral_norm(matrices)
@@ -310,7 +297,7 @@ def cycle_factor(
             return spectral_radius(cycle.error_operator(points))
 
         factor, frequency = _refined(
-            local, flat, radius, 2 * np.pi / 2 ** (cycle.levels - 1) / np.array(grid)
+            local, flat, radius, 2 * np.pi / np.array(cycle.counts[0]) / np.array(grid)
         )
     return FourierFactor(
         factor,
@@ -320,12 +307,6 @@ def cycle_factor(
         radius.reshape(grid),
         np.ones(grid, bool),
     )
-
-
-def _mirrored(grid: Sequence[int]) -> npt.NDArray[np.int64]:
-    """For each point of `grid_frequencies(grid)`, flattened, the place of -theta modulo 2 pi."""
-    index = np.arange(int(np.prod(grid))).reshape(grid)
-    return index[np.ix_(*[(2 * ((n - 1) // 2) - np.arange(n)) % n for n in grid])].ravel()
 
 
 def _refined(
@@ -352,45 +333,45 @@ def _refined(
     return float(heights[first]), centres[first]
 
 
-# (spectral radius, norm, damping) at each theta
-Evaluation = Callable[[Stencil, Relaxation, Float, int], tuple[Float, Float, Float]]
+def _evaluation(
+    stencil: Stencil, relaxation: Any, steps: int, axes: Sequence[int]
+) -> Callable[[Float], tuple[Float, Float, Float]]:
+    """theta, shape (F, d) -> spectral radius, norm and damping at each, so many frequencies at a
+    time that their matrices take about 64 MiB."""
+    coupled = couples(relaxation)
+    modes = stencil.channels * (2**stencil.dim if coupled else 1)
+    count = max(1, 2**22 // modes**2)
 
-
-def _in_batches(evaluate: Evaluation) -> Evaluation:
-    """The same evaluation, so many frequencies at a time that their matrices take about 64 MiB."""
-
-    def batched(
-        stencil: Stencil, relaxation: Relaxation, theta: Float, steps: int
-    ) -> tuple[Float, Float, Float]:
-        size = stencil.channels * (2**stencil.dim if relaxation.couples else 1)
-        count = max(1, 2**22 // size**2)
+    def evaluate(theta: Float) -> tuple[Float, Float, Float]:
+        batches = [theta[i : i + count] for i in range(0, len(theta), count)]
         parts = [
-            evaluate(stencil, relaxation, theta[i : i + count], steps)
-            for i in range(0, len(theta), count)
+            _coupled(stencil, relaxation, batch, steps, axes)
+            if coupled
+            else _uncoupled(stencil, relaxation, batch)
+            for batch in batches
         ]
         radius, norm, damping = (np.concatenate(part) for part in zip(*parts))
         return radius, norm, damping
 
-    return batched
+    return evaluate
 
 
-def _uncoupled(
-    stencil: Stencil, relaxation: Relaxation, theta: Float, steps: int
-) -> tuple[Float, Float, Float]:
-    symbols = relaxation.symbols(stencil, theta, np.zeros((1, stencil.dim), np.int64), 2)[:, 0]
+def _uncoupled(stencil: Stencil, relaxation: Any, theta: Float) -> tuple[Float, Float, Float]:
+    alone = np.zeros((1, stencil.dim), np.int64)
+    symbols = step_symbols(relaxation, stencil, theta, alone, 2)[:, 0]
     radius = spectral_radius(symbols)
     return radius, spectral_norm(symbols), radius
 
 
 def _coupled(
-    stencil: Stencil, relaxation: Relaxation, theta: Float, steps: int
+    stencil: Stencil, relaxation: Any, theta: Float, steps: int, axes: Sequence[int]
 ) -> tuple[Float, Float, Float]:
-    """The modes theta + pi alpha, the low one of which Q removes."""
+    """The modes theta + pi s, s in {0, 1}^d, the low ones of which Q removes."""
     turns = np.array(list(itertools.product(range(2), repeat=stencil.dim)), dtype=np.int64)
-    step = relaxation.symbols(stencil, theta, turns, 2)
+    step = step_symbols(relaxation, stencil, theta, turns, 2)
     opposite = np.where(theta > 1e-12, theta - np.pi, theta + np.pi)
     modes = np.where(turns[None] == 1, opposite[:, None], theta[:, None])
-    kept = np.repeat(high_frequencies(modes), stencil.channels, axis=1)
+    kept = np.repeat(high_frequencies(modes, axes), stencil.channels, axis=1)
     projected = np.linalg.matrix_power(step, steps) * kept[:, :, None]
     image = spectral_norm(step[:, :, : stencil.channels])
     return spectral_radius(projected) ** (1 / steps), spectral_norm(projected) ** (1 / steps), image

@@ -1,15 +1,16 @@
 """The two-grid, three-grid, n-grid cycle as a small matrix for each frequency (local Fourier
 analysis of whole cycles).
 
-Level l = 0 .. L-1 has mesh width 2^l. On a level with n = 2^(L-1-l) of its points for each coarsest
-point, along an axis, the n^d harmonics theta + 2 pi alpha / n are coupled. With M_{L-1} = 0 (the
-coarsest equation is solved exactly) the error operator of the cycle is
+From level l to level l + 1 the mesh width doubles on the coarsened axes, which are chosen on every
+level as the solver chooses them. On a level with n_j of its points for each coarsest point, along
+axis j, the n_1 .. n_d harmonics theta + 2 pi alpha / n are coupled. With M_{L-1} = 0 (the coarsest
+equation is solved exactly) the error operator of the cycle is
 
     M_l = S_post^post (I - P (I - M_{l+1}^gamma) A_{l+1}^-1 R A_l) S_pre^pre,
 
 gamma = 1 in a V-cycle, 2 in a W-cycle [Wienands, Joppich 2005]. R is a stencil, sampled at every
-second point; P is a stencil applied to the coarse values with zeros between, with symbol
-That(theta) / 2^d.
+second point of the coarsened axes; P is a stencil applied to the coarse values with zeros between,
+with symbol That(theta) / 2^(number of coarsened axes).
 
 **theta -> 0.** Where A is singular at theta = 0 its coarse twin is too, and the matrix has a limit
 only along each direction. The zero frequency therefore stands for `NEAR` times a set of directions,
@@ -21,15 +22,25 @@ the largest of them. On a periodic grid the constants in the kernel of A are tak
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from mgtheory._checks import check_name, check_shape, check_whole
-from mgtheory.fourier.relaxation import Relaxation, Turns, as_relaxation, inverse
+from mgtheory.fourier.relaxation import (
+    Turns,
+    couples,
+    described,
+    inverse,
+    on_level,
+    step_symbols,
+)
+from mgtheory.problems.grids import choose_axes
+from mgtheory.problems.problem import Problem
+from mgtheory.problems.record import stencil_couplings
 from mgtheory.problems.stencils import Stencil, tensor
 from mgtheory.problems.symbols import (
     ROW_SUM,
@@ -42,36 +53,42 @@ from mgtheory.problems.symbols import (
 
 NEAR = 1e-5  # distance at which theta -> 0 is sampled: the limits are reached to about NEAR^2
 CYCLES = {"V": 1, "W": 2}
+Axes = tuple[int, ...]
+Transfer = Callable[[int, Axes], Stencil]  # dimension, coarsened axes -> stencil
 
-__all__ = ["COARSENINGS", "CYCLES", "INTERPOLATIONS", "NEAR", "RESTRICTIONS", "LocalCycle"]
+
+def _tensor(line: Sequence[float]) -> Transfer:
+    """The same line on each coarsened axis."""
+    return lambda dim, axes: tensor(*(line if j in axes else (1.0,) for j in range(dim)))
 
 
-def _half_weighting(dim: int) -> Stencil:
+def _half_weighting(dim: int, axes: Axes) -> Stencil:
     neighbours = [
-        tuple(sign if i == j else 0 for i in range(dim)) for j in range(dim) for sign in (-1, 1)
+        tuple(sign if i == j else 0 for i in range(dim)) for j in axes for sign in (-1, 1)
     ]
-    return Stencil(((0,) * dim, *neighbours), np.array([0.5] + [0.25 / dim] * (2 * dim)))
+    weights = np.array([0.5] + [0.25 / len(axes)] * len(neighbours))
+    return Stencil(((0,) * dim, *neighbours), weights)
 
 
-RESTRICTIONS: dict[str, Callable[[int], Stencil]] = {
-    "full": lambda dim: tensor(*[(0.25, 0.5, 0.25)] * dim),
+RESTRICTIONS: dict[str, Transfer] = {
+    "full": _tensor((0.25, 0.5, 0.25)),
     "half": _half_weighting,
-    "injection": lambda dim: Stencil(((0,) * dim,), np.ones(1)),
+    "injection": lambda dim, axes: Stencil(((0,) * dim,), np.ones(1)),
 }
-INTERPOLATIONS: dict[str, Callable[[int], Stencil]] = {
-    "linear": lambda dim: tensor(*[(0.5, 1.0, 0.5)] * dim),
-    "cubic": lambda dim: tensor(*[(-1 / 16, 0.0, 9 / 16, 1.0, 9 / 16, 0.0, -1 / 16)] * dim),
+INTERPOLATIONS: dict[str, Transfer] = {
+    "linear": _tensor((0.5, 1.0, 0.5)),
+    "cubic": _tensor((-1 / 16, 0.0, 9 / 16, 1.0, 9 / 16, 0.0, -1 / 16)),
 }
 COARSENINGS = ("galerkin", "rediscretise")
 
 
 def _transfer(
-    given: str | Stencil, known: dict[str, Callable[[int], Stencil]], fine: Stencil, what: str
+    given: str | Stencil, known: dict[str, Transfer], fine: Stencil, axes: Axes, what: str
 ) -> Stencil:
     if isinstance(given, str):
         if given not in known:
             raise ValueError(f"unknown {what} {given!r}; known: {', '.join(known)}, or a Stencil")
-        return known[given](fine.dim)
+        return known[given](fine.dim, axes)
     if (
         isinstance(given, Stencil)
         and given.dim == fine.dim
@@ -84,6 +101,87 @@ def _transfer(
     )
 
 
+def differential_orders(stencil: Stencil) -> tuple[int, ...]:
+    """The orders of derivatives in the operator that a stencil discretises, read off its moments
+    sum_k a_k k^p.
+
+    Those of 0, 1 and 2 that do not vanish; without any the first that does not. Terms of one order
+    scale alike when h doubles, of two they do not. An upwind difference has the orders 1 and 2: its
+    second moment is that of the diffusion that it adds.
+
+    Examples
+    --------
+    >>> differential_orders(Stencil(((-1,), (0,), (1,)), np.array([-1.0, 2.0, -1.0])))
+    (2,)
+    >>> differential_orders(Stencil(((-1,), (0,)), np.array([-1.0, 1.0])))
+    (1, 2)
+    """
+    k = np.array(stencil.offsets, dtype=float)
+    taps = stencil.matrices.reshape(len(k), -1)
+    present = []
+    for order in range(2 * len(k) + 1):
+        powers = [
+            math.prod((k[:, j] for j in chosen), start=np.ones(len(k)))
+            for chosen in itertools.combinations_with_replacement(range(stencil.dim), order)
+        ]
+        moments, sizes = np.stack(powers) @ taps, np.abs(np.stack(powers)) @ np.abs(taps)
+        if (np.abs(moments) > ROW_SUM * sizes).any():
+            present.append(order)
+        if order >= 2 and present:
+            break
+    return tuple(present)
+
+
+def rediscretised(stencil: Stencil, axes: Axes, order: int | None) -> Stencil:
+    """The stencil of the same differential operator where h is doubled on the coarsened axes.
+
+    Parameters
+    ----------
+    stencil, axes
+        On the finer grid, and what is coarsened: all axes; or some, where the stencil is a sum of
+        differences along single axes.
+    order
+        Of the differential operator; None to read it off the stencil.
+
+    Raises
+    ------
+    ValueError
+        Where the stencil does not say what it is on the coarser grid.
+    """
+    orders = differential_orders(stencil) if order is None else (order,)
+    if len(orders) != 1:
+        raise ValueError(
+            f"the stencil has terms of the orders {' and '.join(map(str, orders))}, which scale"
+            " differently with h; take coarsening='galerkin', or give the order"
+        )
+    factor = 2.0 ** -orders[0]
+    if len(axes) == stencil.dim:
+        return stencil * factor
+    origin = (0,) * stencil.dim
+    along = {k: np.flatnonzero(k) for k in stencil.offsets if k != origin}
+    if orders[0] == 0 or any(len(places) > 1 for places in along.values()) or not zero_sum(stencil):
+        raise ValueError(
+            f"the stencil is no sum of differences along single axes, so that coarsening the axes"
+            f" {axes} does not say what it becomes; take coarsening='galerkin' or axes='all'"
+        )
+    taps = dict(zip(stencil.offsets, stencil.values))
+    values = [taps[k] * (factor if places[0] in axes else 1.0) for k, places in along.items()]
+    return Stencil((*along, origin), np.stack([*values, -np.sum(values, axis=0)]))
+
+
+def zero_sum(stencil: Stencil) -> bool:
+    """Whether A vanishes on constants, to rounding."""
+    return bool(abs(stencil.matrices.sum()) <= ROW_SUM * np.abs(stencil.matrices).sum())
+
+
+def coarsened_axes(operator: Any, axes: Sequence[int] | str) -> Axes:
+    """The axes that are coarsened from the grid of a problem or stencil, as the solver chooses."""
+    strengths = (
+        operator.couplings() if isinstance(operator, Problem) else stencil_couplings(operator)
+    )
+    return choose_axes(strengths, None, axes)
+
+
 @dataclass(frozen=True, eq=False)
 class LocalCycle:
     """A multigrid cycle on infinite (or periodic) grids, its operators and smoothers chosen on
@@ -92,12 +190,11 @@ class LocalCycle:
     Parameters
     ----------
     operator
-        The finest operator on the h = 1 scale: a `Stencil`, a problem with one, or a centred odd
-        array.
+        The finest operator: a `Stencil`, a problem with one, or a centred odd array.
     smoother, post_smoother
-        Anything `as_relaxation` takes; the same before and after unless `post_smoother` is given.
-        On coarser levels a smoother is moved by its `on_level` (roots of a polynomial are scaled
-        with the spectral radius).
+        Whatever `mgtheory.smoothers.smoother` takes; the same before and after unless
+        `post_smoother` is given. On coarser levels a family, given by its name or with initial
+        coefficients, is derived anew; the roots of other polynomials are scaled with the spectrum.
     pre, post
         Smoothing steps before and after the coarse-grid correction; either may be 0.
     levels
@@ -105,25 +202,36 @@ class LocalCycle:
     cycle
         `V` or `W`.
     coarsening
-        `rediscretise` (the stencil of A over 2^order), `galerkin` (R A P), or one stencil per
-        coarser level, on the scale of R A P. None: rediscretise a scalar stencil whose values sum
-        to zero, a differential operator, and take the Galerkin operator of all others.
+        `rediscretise` (a problem's scheme on the coarser grid; the stencil of A over 2^order),
+        `galerkin` (R A P), or one stencil per coarser level, on the scale of R A P. None:
+        rediscretise what is a scalar differential operator of one order, and take the Galerkin
+        operator of all others.
     restriction, interpolation
         Names in `RESTRICTIONS` and `INTERPOLATIONS`, or stencils (with c x c values for c channels,
         if you like).
     order
-        Order of the differential operator, for `rediscretise`.
+        Order of the differential operator, for `rediscretise`; None to read it off the stencil.
     scaling
-        B of a polynomial in BA, `identity` or `diagonal`.
+        B of a polynomial in BA: `identity`, `diagonal`, or `auto`, that of its record.
+    axes
+        What is coarsened: `auto` (on each level the strongly coupled axes, as the solver does),
+        `all`, or the axes.
+    degree
+        Of a family given by its name as `smoother`.
 
     Attributes
     ----------
     stencils
         The operator of every level.
+    coarsened
+        The coarsened axes of every level but the coarsest.
     R, P
-        The transfers as stencils.
+        The transfers as stencils, of every level but the coarsest.
     relaxations
         The smoothers before and after on every level but the coarsest.
+    counts
+        n of every level: its points for each coarsest point, per axis. Where a coloured smoother
+        couples modes on an axis that is not coarsened, the coarsest level counts as two points.
     """
 
     operator: Any
@@ -136,72 +244,119 @@ class LocalCycle:
     coarsening: str | Stencil | Sequence[Stencil] | None = None
     restriction: str | Stencil = "full"
     interpolation: str | Stencil = "linear"
-    order: int = 2
-    scaling: str = "identity"
+    order: int | None = None
+    scaling: str = "auto"
+    axes: Sequence[int] | str = "auto"
+    degree: int | None = None
     stencils: tuple[Stencil, ...] = field(init=False)
-    R: Stencil = field(init=False)
-    P: Stencil = field(init=False)
-    relaxations: tuple[tuple[Relaxation, Relaxation], ...] = field(init=False)
+    coarsened: tuple[Axes, ...] = field(init=False)
+    R: tuple[Stencil, ...] = field(init=False)
+    P: tuple[Stencil, ...] = field(init=False)
+    relaxations: tuple[tuple[Any, Any], ...] = field(init=False)
+    counts: tuple[tuple[int, ...], ...] = field(init=False)
 
     def __post_init__(self) -> None:
         fine = the_stencil(self.operator)
         check_whole(self.levels, "levels", 2)
         check_whole(self.pre, "pre", 0)
         check_whole(self.post, "post", 0)
-        check_whole(self.order, "order", 0)
+        if self.order is not None:
+            check_whole(self.order, "order", 0)
         check_name(self.cycle, tuple(CYCLES), "cycle")
-        object.__setattr__(
-            self, "R", _transfer(self.restriction, RESTRICTIONS, fine, "restriction")
-        )
-        object.__setattr__(
-            self, "P", _transfer(self.interpolation, INTERPOLATIONS, fine, "interpolation")
-        )
-        if self.coarsening is None:
-            zero_sum = abs(fine.matrices.sum()) <= ROW_SUM * np.abs(fine.matrices).sum()
-            object.__setattr__(
-                self,
-                "coarsening",
-                "rediscretise" if fine.channels == 1 and zero_sum else "galerkin",
+        self._coarsen(fine)
+        before = described(self.smoother, scaling=self.scaling, degree=self.degree)
+        after = before
+        if self.post_smoother is not None:
+            after = described(self.post_smoother, scaling=self.scaling)
+        finest = self.operator if isinstance(self.operator, Problem) else fine
+        pairs = []
+        for l, axes in enumerate(self.coarsened):
+            place = (
+                (finest, axes) if l == 0 else (self.stencils[l], axes, finest, self.coarsened[0])
             )
-        object.__setattr__(self, "stencils", (fine, *self._coarse_stencils(fine)))
-        before = as_relaxation(self.smoother, self.operator, scaling=self.scaling)
-        after = (
-            before
-            if self.post_smoother is None
-            else as_relaxation(self.post_smoother, self.operator, scaling=self.scaling)
-        )
-        pairs = [(before, after)]
-        for coarse in self.stencils[1:-1]:
-            pairs.append((before.on_level(fine, coarse), after.on_level(fine, coarse)))
+            first = on_level(before, *place)
+            pairs.append((first, first if after is before else on_level(after, *place)))
         object.__setattr__(self, "relaxations", tuple(pairs))
+        coupled = any(couples(one) for pair in pairs for one in pair)
+        counts = [
+            tuple(2 if coupled and j not in self.coarsened[-1] else 1 for j in range(self.dim))
+        ]
+        for axes in reversed(self.coarsened):
+            counts.insert(0, tuple(n * (2 if j in axes else 1) for j, n in enumerate(counts[0])))
+        object.__setattr__(self, "counts", tuple(counts))
 
-    def _coarse_stencils(self, fine: Stencil) -> list[Stencil]:
-        if not isinstance(self.coarsening, str):
-            given = [self.coarsening] if isinstance(self.coarsening, Stencil) else self.coarsening
-            stencils = (
-                list(given)
-                if isinstance(given, list | tuple) and all(isinstance(s, Stencil) for s in given)
-                else []
+    def _coarsen(self, fine: Stencil) -> None:
+        """Fill `stencils`, `coarsened`, `R` and `P`, one level after the other."""
+        given = self._given_stencils(fine)
+        problem = self.operator if isinstance(self.operator, Problem) else None
+        h = problem.h if problem is not None else (1.0,) * fine.dim
+        stencils, coarsened, R, P = [fine], [], [], []
+        rule = self.coarsening
+        for l in range(self.levels - 1):
+            strengths = (
+                stencil_couplings(stencils[-1])
+                if problem is None
+                else [a / h_j**2 for a, h_j in zip(problem.weights, h)]
             )
-            if len(stencils) != self.levels - 1 or any(
-                (s.dim, s.channels) != (fine.dim, fine.channels) for s in stencils
-            ):
+            axes = choose_axes(strengths, None, self.axes)
+            coarsened.append(axes)
+            R.append(_transfer(self.restriction, RESTRICTIONS, fine, axes, "restriction"))
+            P.append(_transfer(self.interpolation, INTERPOLATIONS, fine, axes, "interpolation"))
+            h = tuple(h_j * (2 if j in axes else 1) for j, h_j in enumerate(h))
+            coarse: Stencil | None = None
+            if given is not None:
+                coarse = given[l]
+            elif rule != "galerkin":
+                coarse = self._rediscretised(stencils[-1], problem, axes, h, asked=rule is not None)
+                # the first coarsening decides for all
+                rule = "galerkin" if coarse is None else "rediscretise"
+            if coarse is None:
+                steps = [2 if j in axes else 1 for j in range(fine.dim)]
+                coarse = (R[-1] @ stencils[-1] @ P[-1]).subsampled(steps)
+            stencils.append(coarse)
+        for name, values in (("stencils", stencils), ("coarsened", coarsened), ("R", R), ("P", P)):
+            object.__setattr__(self, name, tuple(values))
+        if given is None:
+            object.__setattr__(self, "coarsening", rule)
+
+    def _rediscretised(
+        self, fine: Stencil, problem: Problem | None, axes: Axes, h: Sequence[float], asked: bool
+    ) -> Stencil | None:
+        """The scheme on the coarser grid; None where it is unknown and was not asked for."""
+        if problem is not None and self.order is None:
+            return problem.stencil_at(h)
+        if not asked and not (fine.channels == 1 and zero_sum(fine)):
+            return None
+        try:
+            return rediscretised(fine, axes, self.order)
+        except ValueError:
+            if asked:
+                raise
+            return None
+
+    def _given_stencils(self, fine: Stencil) -> list[Stencil] | None:
+        """The coarse stencils, if these were given; a name is checked."""
+        if self.coarsening is None or isinstance(self.coarsening, str):
+            if self.coarsening not in (None, *COARSENINGS):
                 raise ValueError(
-                    f"coarsening is one of {', '.join(COARSENINGS)}, or {self.levels - 1} stencils"
-                    " of the operator's dimension and channels"
+                    f"unknown coarsening {self.coarsening!r}; known: {', '.join(COARSENINGS)}, or"
+                    " stencils"
                 )
-            return stencils
-        if self.coarsening == "rediscretise":
-            return [fine / 2.0 ** (self.order * l) for l in range(1, self.levels)]
-        if self.coarsening != "galerkin":
+            return None
+        given = [self.coarsening] if isinstance(self.coarsening, Stencil) else self.coarsening
+        stencils = (
+            list(given)
+            if isinstance(given, list | tuple) and all(isinstance(s, Stencil) for s in given)
+            else []
+        )
+        if len(stencils) != self.levels - 1 or any(
+            (s.dim, s.channels) != (fine.dim, fine.channels) for s in stencils
+        ):
             raise ValueError(
-                f"unknown coarsening {self.coarsening!r}; known: {', '.join(COARSENINGS)}, or"
-                " stencils"
+                f"coarsening is one of {', '.join(COARSENINGS)}, or {self.levels - 1} stencils"
+                " of the operator's dimension and channels"
             )
-        coarse = [fine]
-        for _ in range(1, self.levels):
-            coarse.append((self.R @ coarse[-1] @ self.P).subsampled(2))
-        return coarse[1:]
+        return stencils
 
     @property
     def dim(self) -> int:
@@ -209,13 +364,25 @@ class LocalCycle:
         return self.stencils[0].dim
 
     @property
+    def modes(self) -> int:
+        """Number of coupled modes: harmonics of the finest level, times channels."""
+        return math.prod(self.counts[0]) * self.stencils[0].channels
+
+    @property
     def is_real(self) -> bool:
         """Whether all stencils are real, so that the spectra at theta and -theta are conjugate."""
-        return not any(np.iscomplexobj(s.values) for s in (*self.stencils, self.R, self.P))
+        return not any(np.iscomplexobj(s.values) for s in (*self.stencils, *self.R, *self.P))
+
+    def harmonics(self, level: int = 0) -> tuple[Turns, int]:
+        """The alpha of a level, shape (m, d), and the order n of its harmonics theta + 2 pi alpha /
+        n: the largest n_j, of which alpha_j takes the multiples of n / n_j."""
+        counts = self.counts[level]
+        order = max(counts)
+        return _multiples(counts) * (order // np.array(counts)), order
 
     def error_operator(self, theta: Float, *, removed: bool = False) -> Complex:
         """The matrix of the cycle on the harmonics of each base frequency, shape (F, m, m), m =
-        2^((levels - 1) d) c.
+        `modes`; rows and columns are harmonics, then channels.
 
         Parameters
         ----------
@@ -228,62 +395,72 @@ class LocalCycle:
         return self._error_operator(0, np.asarray(theta, dtype=float), removed)
 
     def _error_operator(self, level: int, theta: Float, removed: bool) -> Complex:
-        n, dim, stencil = 2 ** (self.levels - 1 - level), self.dim, self.stencils[level]
-        turns, channels = _harmonics(n, dim), stencil.channels
-        modes, count = len(turns), len(theta)
-        ahat = harmonic_symbols(stencil, theta, turns, n)
-        ra = _matmul(harmonic_symbols(self.R, theta, turns, n), ahat)
-        p = harmonic_symbols(self.P, theta, turns, n) / 2**dim
-        coarse = self._coarse_correction(level + 1, 2 * theta, removed)
-        places = _places(turns % (n // 2), n // 2)
+        """M_l. The arrays and their axes, f a base frequency, a and b harmonics of this level, A
+        and B those of the coarser one, p, q, r, s channels:
+
+            ahat, p   f a p q      symbols of A and P
+            ra        f b s q      R A
+            coarse    f A B r s    (I - M^gamma) A^-1 of the coarser level
+            chosen    f a b r s    the same, A and B being what a and b are on the coarser grid
+        """
+        stencil, axes = self.stencils[level], self.coarsened[level]
+        turns, order = self.harmonics(level)
+        channels, modes, count = stencil.channels, len(turns), len(theta)
+        ahat = harmonic_symbols(stencil, theta, turns, order)
+        ra = _matmul(harmonic_symbols(self.R[level], theta, turns, order), ahat)
+        p = harmonic_symbols(self.P[level], theta, turns, order) / 2 ** len(axes)
+        doubled = theta * [2.0 if j in axes else 1.0 for j in range(self.dim)]
+        coarse = self._coarse_correction(level + 1, doubled, removed)
+        # theta + 2 pi a / n_j is 2 theta + 2 pi a / (n_j / 2) on a coarsened axis: a mod n_j / 2
+        coarser = self.counts[level + 1]
+        places = np.ravel_multi_index(
+            tuple((_multiples(self.counts[level]) % np.array(coarser)).T), coarser
+        )
         chosen = coarse[:, places][:, :, places]
         with np.errstate(invalid="ignore", over="ignore"):
-            correction = _matmul(_matmul(p[:, :, None], chosen), ra[:, None])
+            correction = _matmul(_matmul(p[:, :, None], chosen), ra[:, None])  # f a b p q
         matrix = np.eye(modes * channels) - correction.swapaxes(2, 3).reshape(
             count, modes * channels, modes * channels
         )
         before, after = self.relaxations[level]
         with np.errstate(invalid="ignore"):
             if self.pre:
-                matrix = _times(
-                    matrix,
-                    np.linalg.matrix_power(before.symbols(stencil, theta, turns, n), self.pre),
-                )
+                step = step_symbols(before, stencil, theta, turns, order)
+                matrix = _times(matrix, np.linalg.matrix_power(step, self.pre))
             if self.post:
-                matrix = _after(
-                    np.linalg.matrix_power(after.symbols(stencil, theta, turns, n), self.post),
-                    matrix,
-                )
+                step = step_symbols(after, stencil, theta, turns, order)
+                matrix = _after(np.linalg.matrix_power(step, self.post), matrix)
         return matrix
 
     def _coarse_correction(self, level: int, theta: Float, removed: bool) -> Complex:
         """(I - M_l^gamma) A_l^-1 on the harmonics of level l, shape (F, m, m, c, c)."""
-        n, stencil = 2 ** (self.levels - 1 - level), self.stencils[level]
-        turns, channels = _harmonics(n, self.dim), stencil.channels
-        ahat = harmonic_symbols(stencil, theta, turns, n)
+        stencil = self.stencils[level]
+        turns, order = self.harmonics(level)
+        channels, modes = stencil.channels, len(turns)
+        ahat = harmonic_symbols(stencil, theta, turns, order)
         inverted: Complex = (
             np.asarray(np.linalg.pinv(ahat, rcond=1e-12)) if removed else inverse(ahat)
         )
-        if n == 1:
-            return inverted[:, :, None]
-        matrix = np.eye(len(turns) * channels) - np.linalg.matrix_power(
+        if level == self.levels - 1:  # M = 0
+            blocks = np.zeros((len(theta), modes, modes, channels, channels), np.complex128)
+            blocks[:, range(modes), range(modes)] = inverted
+            return blocks
+        matrix = np.eye(modes * channels) - np.linalg.matrix_power(
             self._error_operator(level, theta, removed), CYCLES[self.cycle]
         )
-        blocks = _times(matrix, inverted).reshape(
-            len(theta), len(turns), channels, len(turns), channels
-        )
+        blocks = _times(matrix, inverted).reshape(len(theta), modes, channels, modes, channels)
         return blocks.swapaxes(2, 3)
 
     def base_frequencies(self, shape: Sequence[int]) -> Float:
-        """The base frequencies of a periodic grid of `shape` points, in (-pi/n, pi/n] with n =
-        2^(levels - 1); shape (*(shape/n), d)."""
-        n = 2 ** (self.levels - 1)
-        shape = check_shape(shape, "shape", self.dim)
-        if any(size % n for size in shape):
+        """The base frequencies of a periodic grid of `shape` points, theta_j in (-pi/n_j, pi/n_j]
+        with the `counts` n of the finest level; shape (*(shape/n), d)."""
+        shape, counts = check_shape(shape, "shape", self.dim), self.counts[0]
+        if any(size % n for size, n in zip(shape, counts)):
             raise ValueError(
-                f"{self.levels} grids need sizes that are multiples of {n}, got {tuple(shape)}"
+                f"{self.levels} grids need sizes that are a multiple of"
+                f" {' x '.join(map(str, counts))}, got {tuple(shape)}"
             )
-        return grid_frequencies([size // n for size in shape]) / n
+        return grid_frequencies([size // n for size, n in zip(shape, counts)]) / counts
 
     def kernel_complement(self) -> Complex:
         """Orthonormal basis, shape (m, m - r), of what remains of the harmonics of 0 without the
@@ -291,11 +468,10 @@ class LocalCycle:
         fine = self.stencils[0]
         symbol = harmonic_symbols(fine, np.zeros((1, self.dim)))[0, 0]
         _, values, vectors = np.linalg.svd(symbol)
-        regular = values > 1e-12 * max(1.0, float(np.abs(fine.matrices).sum(axis=0).max()))
-        size = 2 ** (self.dim * (self.levels - 1)) * fine.channels
-        basis = np.eye(size, dtype=np.complex128)
+        regular = values > 1e-12 * float(np.abs(fine.matrices).sum(axis=0).max())
+        basis = np.eye(self.modes, dtype=np.complex128)
         basis[: fine.channels, : fine.channels] = vectors.conj().T
-        return basis[:, np.concatenate([regular, np.ones(size - fine.channels, bool)])]
+        return basis[:, np.concatenate([regular, np.ones(self.modes - fine.channels, bool)])]
 
 
 def directions(dim: int) -> Float:
@@ -309,12 +485,9 @@ def directions(dim: int) -> Float:
     return np.unique(np.round(units, 15), axis=0)
 
 
-def _harmonics(n: int, dim: int) -> Turns:
-    return np.array(list(itertools.product(range(n), repeat=dim)), dtype=np.int64)
-
-
-def _places(turns: Turns, n: int) -> npt.NDArray[np.int64]:
-    return np.ravel_multi_index(tuple(turns.T), (n,) * turns.shape[1])
+def _multiples(counts: Sequence[int]) -> Turns:
+    """The integer vectors with 0 <= a_j < n_j, shape (prod n, d)."""
+    return np.array(list(itertools.product(*map(range, counts))), dtype=np.int64)
 
 
 def _matmul(a: Complex, b: Complex) -> Complex:

@@ -12,7 +12,7 @@ problem is not convex: the result is a local minimum, the best from several star
 than these. For the 5- and 7-point Laplacian all starts reach the same one; for the 3-point one and
 V(1,1) it is the fourth kind, with the factor 1/(2k+1)^2.
 
-`mgtheory.families.two_grid_optimal` is the family made of it.
+`two_grid_optimal` is the family made of it.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from mgtheory._checks import check_whole
 from mgtheory.families import Family, Recorded, register
 from mgtheory.fourier.analysis import cycle_factor
 from mgtheory.fourier.cycle import NEAR, LocalCycle, directions
-from mgtheory.fourier.relaxation import Polynomial
+from mgtheory.fourier.relaxation import scaled_symbols
 from mgtheory.polynomials.classical import chebyshev, chebyshev4
 from mgtheory.polynomials.leastmax import minimise_maximum
 from mgtheory.polynomials.residual import ResidualPolynomial, check_degree
-from mgtheory.problems.symbols import Complex, Float, harmonic_symbols, the_stencil
+from mgtheory.problems.symbols import Complex, Float, the_stencil
 
 MAX_OPTIMAL_DEGREE = 16
 # points per axis whose frequencies the optimisation sees first, by dimension
@@ -49,8 +49,6 @@ EXACT = 1e-8
 # frequencies are added
 GAP, ROUNDS = 1e-3, 12
 
-__all__ = ["MAX_OPTIMAL_DEGREE", "OptimalTwoGrid", "optimise_two_grid"]
-
 
 @dataclass(frozen=True)
 class OptimalTwoGrid:
@@ -59,7 +57,7 @@ class OptimalTwoGrid:
     Attributes
     ----------
     polynomial
-        The minimiser found, on the h = 1 scale.
+        The minimiser found, for BA.
     factor
         Its two-grid factor, the supremum over all frequencies.
     start_factor
@@ -101,7 +99,8 @@ def optimise_two_grid(
     iterations
         Largest number of steps of one optimisation.
     **options
-        Further options of `LocalCycle`: coarsening, restriction, interpolation, order, scaling.
+        Further options of `LocalCycle`: coarsening, restriction, interpolation, order, scaling,
+        axes.
     """
     check_degree(degree, family="two_grid_optimal", most=MAX_OPTIMAL_DEGREE)
     if check_whole(pre, "pre", 0) + check_whole(post, "post", 0) < 1:
@@ -110,10 +109,10 @@ def optimise_two_grid(
     stencil, steps = the_stencil(operator), pre + post
 
     def cycle_with(polynomial: ResidualPolynomial) -> LocalCycle:
-        return LocalCycle(stencil, polynomial, pre=pre, post=post, **options)
+        return LocalCycle(operator, polynomial, pre=pre, post=post, **options)
 
     correction = LocalCycle(
-        stencil, ResidualPolynomial.from_weights([0.0]), pre=0, post=0, **options
+        operator, ResidualPolynomial.from_weights([0.0]), pre=0, post=0, **options
     )
     theta = correction.base_frequencies((SAMPLES[stencil.dim],) * stencil.dim).reshape(
         -1, stencil.dim
@@ -122,6 +121,7 @@ def optimise_two_grid(
     theta = _representatives(
         np.concatenate([theta[(theta != 0).any(axis=1)], NEAR * directions(stencil.dim)]),
         symmetries,
+        correction.counts[0],
     )
     sampled = _Sampled(correction, theta, steps)
     starts = sorted(_starts(degree, sampled), key=sampled.largest)
@@ -147,7 +147,11 @@ def optimise_two_grid(
             [found.frequencies[found.damping > bound].reshape(-1, stencil.dim), [found.frequency]]
         )
         sampled = _Sampled(
-            correction, np.concatenate([sampled.theta, _representatives(worse, symmetries)]), steps
+            correction,
+            np.concatenate(
+                [sampled.theta, _representatives(worse, symmetries, correction.counts[0])]
+            ),
+            steps,
         )
         tried = [minimise_maximum(sampled.pieces, lowest.x, iterations=iterations, goal=EXACT)]
     return OptimalTwoGrid(best, least, start_factor, total, settled)
@@ -161,12 +165,9 @@ class _Sampled:
         self.theta, self.steps = theta, steps
         self.K: Any  # complex, or real where all symbols are
         self.t: Any
-        stencil, smoother = correction.stencils[0], correction.relaxations[0][0]
-        assert isinstance(smoother, Polynomial)
-        turns = np.stack(
-            np.meshgrid(*[np.arange(2)] * stencil.dim, indexing="ij"), axis=-1
-        ).reshape(-1, stencil.dim)
-        symbols = smoother.scaled_symbols(stencil, harmonic_symbols(stencil, theta, turns, 2))
+        stencil, (turns, order) = correction.stencils[0], correction.harmonics()
+        scaling = correction.relaxations[0][0].scaling
+        symbols = scaled_symbols(stencil, scaling, theta, turns, order)
         self.K = correction.error_operator(theta)
         size = self.K.shape[-1]
         if stencil.channels == 1:
@@ -262,7 +263,7 @@ def _inverse(matrices: Any) -> Any:
 def _symmetries(cycle: LocalCycle) -> list[tuple[list[int], Float]]:
     """The exchanges and reflections of axes that keep all stencils, and theta -> -theta for real
     ones (conjugate spectra)."""
-    used = [dict(zip(s.offsets, s.matrices)) for s in (*cycle.stencils, cycle.R, cycle.P)]
+    used = [dict(zip(s.offsets, s.matrices)) for s in (*cycle.stencils, *cycle.R, *cycle.P)]
 
     def keeps(axes: tuple[int, ...], signs: tuple[int, ...]) -> bool:
         for taps in used:
@@ -282,11 +283,14 @@ def _symmetries(cycle: LocalCycle) -> list[tuple[list[int], Float]]:
     return allowed + [(axes, -signs) for axes, signs in allowed] if cycle.is_real else allowed
 
 
-def _representatives(theta: Float, symmetries: list[tuple[list[int], Float]]) -> Float:
-    """One frequency of each class with the same spectrum; compared modulo pi (harmonics) to 1e-6,
-    near 0 to 1e-6 of `NEAR`."""
+def _representatives(
+    theta: Float, symmetries: list[tuple[list[int], Float]], counts: Sequence[int]
+) -> Float:
+    """One frequency of each class with the same spectrum; compared modulo 2 pi / n_j (harmonics) to
+    1e-6, near 0 to 1e-6 of `NEAR`."""
     images = np.stack([theta[:, axes] * signs for axes, signs in symmetries])
-    images = np.where(images <= -np.pi / 2 + 1e-9, images + np.pi, images)
+    half = np.pi / np.array(counts)
+    images = np.where(images <= -half + 1e-9, images + 2 * half, images)
     small = np.abs(theta).max(axis=1) < 1e3 * NEAR
     keys = np.round(images / np.where(small, NEAR, 1.0)[:, None] * 1e6).astype(np.int64)
     largest = [(*max(map(tuple, keys[:, i].tolist())), int(small[i])) for i in range(len(theta))]
@@ -298,7 +302,8 @@ def _starts(degree: int, sampled: _Sampled) -> Iterator[Float]:
     """Chebyshev of the first kind on the high frequencies and on [b/4, b], and of the fourth kind
     on (0, b]."""
     b = sampled.b
-    for a in {round(float(np.clip(sampled.low, b / 16, 0.9 * b)), 12), round(b / 4, 12)}:
+    for part in {round(float(np.clip(sampled.low / b, 1 / 16, 0.9)), 12), 0.25}:
+        a = part * b
         yield sampled.coefficients(chebyshev(degree, interval=(a, b)))
     yield sampled.coefficients(chebyshev4(degree, lmax=b))
 
@@ -312,7 +317,7 @@ def two_grid_optimal(
     coarsening: str | None = None,
     restriction: str = "full",
     interpolation: str = "linear",
-    scaling: str = "identity",
+    scaling: str = "auto",
     axes: Sequence[int] | str = "auto",
 ) -> ResidualPolynomial:
     """The q of degree k with the smallest two-grid factor for a problem, pre and post, by numerical

@@ -3,220 +3,243 @@ frequency.
 
 A step is x <- x + M (b - A x) with error operator S = I - M A. For polynomials and Jacobi, S keeps
 each Fourier mode; lexicographic Gauss-Seidel does so on an infinite grid, where "earlier points" is
-a stencil too; Gauss-Seidel by colours couples the modes theta + pi alpha, since a colour, a
-function of the parities of the indices, is a sum of such modes itself. A smoother is data plus
-`symbols`; `SMOOTHERS` has the names of `mgtheory.smoothers.SMOOTHERS`, where the same smoothers act
-on matrices.
+a stencil too; Gauss-Seidel by colours couples the modes theta + pi s, s in {0, 1}^d, since a
+colour, a function of the parities of the indices, is a sum of such modes itself.
+
+The smoothers are those of `mgtheory.smoothers`; this module has one function for each kind. Arrays
+of symbols have the axes
+
+    f    base frequencies theta
+    a    harmonics theta + 2 pi alpha / order, alpha in the rows of `turns`
+    p, q channels: the value in channel p that a unit in channel q gives
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.linalg import hadamard
 
 from mgtheory import smoothers
-from mgtheory._checks import check_kind, check_name, check_number
-from mgtheory.polynomials.residual import ResidualPolynomial
+from mgtheory._checks import check_name
 from mgtheory.problems.record import operator_record
 from mgtheory.problems.stencils import Stencil
-from mgtheory.problems.symbols import (
-    Complex,
-    Float,
-    grid_frequencies,
-    harmonic_symbols,
-    spectral_radius,
-)
+from mgtheory.problems.symbols import Complex, Float, harmonic_symbols
+from mgtheory.smoothers import GaussSeidel, Jacobi, Polynomial
 
 Turns = npt.NDArray[np.int64]
-
-SCALINGS = ("identity", "diagonal")
-
-
-@runtime_checkable
-class Relaxation(Protocol):
-    """What the analysis needs of a smoother."""
-
-    @property
-    def couples(self) -> bool:
-        """Whether the modes theta + pi alpha, alpha in {0, 1}^d, are coupled."""
-
-    def symbols(self, stencil: Stencil, theta: Float, turns: Turns, order: int) -> Complex:
-        """Error operator of one step on the harmonics theta + 2 pi alpha / order, alpha in the m
-        rows of `turns`.
-
-        Shape (F, m, c, c), one block a mode, or (F, m c, m c) if modes are coupled (then `turns`
-        contains all that are).
-        """
-
-    def on_level(self, fine: Stencil, coarse: Stencil) -> Relaxation:
-        """The smoother to use on a coarser level, whose operator is `coarse`."""
+Axes = Sequence[int] | str
 
 
-@dataclass(frozen=True)
-class Polynomial:
-    """x <- x + p(BA) B (b - A x), with S = q(BA); B is the identity or the inverse of the diagonal
-    (of a_0's diagonal if c > 1).
-
-    On a coarser level the roots are multiplied by rho(B_H A_H) / rho(B A), so that q keeps its
-    place on the spectrum.
-    """
-
-    polynomial: ResidualPolynomial
-    scaling: str = "identity"
-
-    def __post_init__(self) -> None:
-        check_kind(self.polynomial, ResidualPolynomial, "polynomial", "a ResidualPolynomial")
-        check_name(self.scaling, SCALINGS, "scaling")
-
-    @property
-    def couples(self) -> bool:
-        """A polynomial in a constant-coefficient operator keeps every mode."""
-        return False
-
-    def scaled_symbols(self, stencil: Stencil, values: Complex) -> Complex:
-        """B Ahat: rows divided by the diagonal of the centre tap, if asked."""
-        return values if self.scaling == "identity" else values / _diagonal(stencil)[:, None]
-
-    def symbols(self, stencil: Stencil, theta: Float, turns: Turns, order: int) -> Complex:
-        """q(B Ahat), shape (F, m, c, c)."""
-        t = self.scaled_symbols(stencil, harmonic_symbols(stencil, theta, turns, order))
-        if stencil.channels == 1:
-            return np.asarray(self.polynomial.q(t), dtype=np.complex128)
-        identity = np.eye(stencil.channels)
-        result = np.broadcast_to(identity.astype(np.complex128), t.shape)
-        for weight in self.polynomial.weights:
-            result = result @ (identity - weight * t)
-        return result
-
-    def radius(self, stencil: Stencil, samples: int = 16) -> float:
-        """max over `samples` frequencies an axis (theta = pi among them) of the spectral radius of
-        B Ahat."""
-        theta = grid_frequencies((samples,) * stencil.dim).reshape(-1, stencil.dim)
-        return float(
-            spectral_radius(
-                self.scaled_symbols(stencil, harmonic_symbols(stencil, theta)[:, 0])
-            ).max()
-        )
-
-    def on_level(self, fine: Stencil, coarse: Stencil) -> Polynomial:
-        """The polynomial with its roots moved by the ratio of the spectral radii."""
-        return Polynomial(
-            self.polynomial.scaled(self.radius(coarse) / self.radius(fine)), self.scaling
-        )
-
-
-@dataclass(frozen=True)
-class Jacobi:
-    """x <- x + omega D^-1 (b - A x), D the centre tap (the c x c block of it for c channels)."""
-
-    omega: float = 0.8
-
-    def __post_init__(self) -> None:
-        _check_omega(self.omega)
-
-    @property
-    def couples(self) -> bool:
-        """Jacobi keeps every mode."""
-        return False
-
-    def symbols(self, stencil: Stencil, theta: Float, turns: Turns, order: int) -> Complex:
-        """I - omega a_0^-1 Ahat, shape (F, m, c, c)."""
-        ahat = harmonic_symbols(stencil, theta, turns, order)
-        return np.eye(stencil.channels) - self.omega * (_centre_inverse(stencil) @ ahat)
-
-    def on_level(self, fine: Stencil, coarse: Stencil) -> Jacobi:
-        """The same: D^-1 A does not scale."""
-        return self
-
-
-@dataclass(frozen=True)
-class GaussSeidel:
-    """Point by point (block by block for c channels), in C order of the grid or one colour after
-    the other.
+def as_relaxation(
+    given: Any,
+    operator: Any,
+    *,
+    scaling: str = "auto",
+    degree: int | None = None,
+    axes: Axes = "auto",
+) -> Any:
+    """The smoother to analyse on the operator: a description, its polynomial converted or derived.
 
     Parameters
     ----------
-    ordering
-        `lexicographic`; `red-black`, the parity of the sum of the indices, even first; or
-        `multicolour`, the 2^d parities of the indices. A colour is relaxed at once, which for
-        stencils that couple points of one colour (9-point, red-black) is a Jacobi step on it.
-    backward
-        The reverse order of points or colours.
-    omega
-        Over-relaxation: (D / omega + L) instead of (D + L).
+    given
+        Whatever `mgtheory.smoothers.smoother` takes, or an object of your own with ``couples``
+        (whether the modes theta + pi s are coupled) and ``symbols(stencil, theta, turns, order)``,
+        the error operator of one step as `step_symbols` returns it.
+    operator
+        What it is applied to: a `Stencil` or a problem with one.
+    scaling, degree, axes
+        B of a polynomial, the degree of a family, and the coarsened axes.
     """
+    return on_level(described(given, scaling=scaling, degree=degree), operator, axes)
 
-    ordering: str = "lexicographic"
-    backward: bool = False
-    omega: float = 1.0
 
-    def __post_init__(self) -> None:
-        _check_omega(self.omega)
-        check_name(self.ordering, smoothers.ORDERINGS, "ordering")
+def described(given: Any, *, scaling: str = "auto", degree: int | None = None) -> Any:
+    """The description of a smoother that can be analysed, before any operator."""
+    check_name(scaling, smoothers.SCALINGS, "scaling")
+    found = smoothers.smoother(given, degree, scaling=scaling)
+    known = isinstance(found, Polynomial | Jacobi | GaussSeidel)
+    if not known and not (hasattr(found, "symbols") and hasattr(found, "couples")):
+        raise ValueError(
+            f"smoother is {given!r}; Fourier analysis knows {', '.join(smoothers.SMOOTHERS)},"
+            " polynomials and their families, and objects with symbols and couples"
+        )
+    return found
 
-    @property
-    def couples(self) -> bool:
-        """Colours couple modes, lexicographic order does not."""
-        return self.ordering != "lexicographic"
 
-    def splitting(self, stencil: Stencil) -> Stencil:
-        """D / omega + L, with L the points that lexicographic order visits before x (after x if
-        backward)."""
-        sign, origin = (-1 if self.backward else 1), (0,) * stencil.dim
-        kept = [i for i, k in enumerate(stencil.offsets) if tuple(sign * j for j in k) < origin]
-        taps = np.concatenate([stencil.matrices[kept], stencil.diagonal[None] / self.omega])
-        return Stencil((*(stencil.offsets[i] for i in kept), origin), taps)
+def on_level(
+    description: Any,
+    operator: Any,
+    axes: Axes,
+    finest: Any = None,
+    finest_axes: Axes = "auto",
+) -> Any:
+    """The description on one level: a family is derived, a polynomial converted as the solver does.
 
-    def masks(self, shape: tuple[int, ...]) -> list[npt.NDArray[np.bool_]]:
-        """The points of each colour in the order in which they are relaxed, each of shape
-        (prod(shape),)."""
-        colour = smoothers.COLOURINGS[self.ordering](np.indices(shape).reshape(len(shape), -1) % 2)
-        return [colour == value for value in sorted(set(colour.tolist()), reverse=self.backward)]
+    Parameters
+    ----------
+    description
+        As from `described`.
+    operator, axes
+        The level's operator and the axes that are coarsened from it.
+    finest, finest_axes
+        Those of the finest level, if this is a coarser one.
+    """
+    if not isinstance(description, Polynomial):
+        return description
+    given = description.polynomial
+    if finest is None and given is not None and given.operator is None:  # made for this one by hand
+        kind = "identity" if description.scaling == "auto" else description.scaling
+        return Polynomial(polynomial=given, scaling=kind)
+    record = operator_record(operator, scaling=description.scaling, axes=axes)
+    first = None
+    if finest is not None:
+        first = operator_record(finest, scaling=description.scaling, axes=finest_axes)
+    return Polynomial(polynomial=description.on(record, first), scaling=str(record.scaling))
 
-    def symbols(self, stencil: Stencil, theta: Float, turns: Turns, order: int) -> Complex:
-        """I - (D / omega + L)^-1 Ahat, shape (F, m, c, c); with colours the product of their
-        partial steps, (F, m c, m c)."""
-        if not self.couples:
-            earlier = harmonic_symbols(self.splitting(stencil), theta, turns, order)
-            # a singular splitting, as of pure convection at theta = 0: not a number, so infinite
-            with np.errstate(invalid="ignore"):
-                return np.eye(stencil.channels) - inverse(earlier) @ harmonic_symbols(
-                    stencil, theta, turns, order
-                )
-        jacobi = Jacobi(self.omega).symbols(stencil, theta, turns, order)
-        size = len(turns) * stencil.channels
-        result = np.eye(size, dtype=np.complex128)
-        for mask in self.masks((2,) * stencil.dim):
-            result = _partial_step(jacobi, mask, turns, order) @ result
-        return result
 
-    def on_level(self, fine: Stencil, coarse: Stencil) -> GaussSeidel:
-        """The same on every level."""
-        return self
+def couples(description: Any) -> bool:
+    """Whether one step couples the modes theta + pi s, s in {0, 1}^d: colours do."""
+    if isinstance(description, GaussSeidel):
+        return description.ordering != "lexicographic"
+    return bool(getattr(description, "couples", False))
+
+
+def step_symbols(
+    description: Any, stencil: Stencil, theta: Float, turns: Turns, order: int
+) -> Complex:
+    """Error operator of one step on the harmonics theta + 2 pi alpha / order, alpha in the m rows
+    of `turns`.
+
+    Shape (F, m, c, c), one block a mode, or (F, m c, m c) if modes are coupled (then `turns`
+    contains all that are).
+    """
+    if isinstance(description, Polynomial):
+        return _polynomial(description, stencil, theta, turns, order)
+    if isinstance(description, Jacobi):
+        return _jacobi(description.omega, stencil, theta, turns, order)
+    if isinstance(description, GaussSeidel):
+        sweep = _colours if couples(description) else _lexicographic
+        return sweep(description, stencil, theta, turns, order)
+    symbols: Complex = description.symbols(stencil, theta, turns, order)
+    return symbols
+
+
+def scaled_symbols(
+    stencil: Stencil, scaling: str, theta: Float, turns: Turns, order: int
+) -> Complex:
+    """B Ahat, shape (F, m, c, c): rows divided by the diagonal of the centre tap, if asked."""
+    values = harmonic_symbols(stencil, theta, turns, order)
+    if scaling != "diagonal":
+        return values
+    diagonal = np.diagonal(stencil.diagonal)
+    if np.any(diagonal == 0):
+        raise ValueError(
+            "scaling by the inverse diagonal needs a centre tap without zeros on its diagonal"
+        )
+    return values / diagonal[:, None]
+
+
+def _polynomial(
+    description: Polynomial, stencil: Stencil, theta: Float, turns: Turns, order: int
+) -> Complex:
+    """q(B Ahat), shape (F, m, c, c)."""
+    q = description.polynomial
+    assert q is not None  # `on_level` has put it there
+    t = scaled_symbols(stencil, description.scaling, theta, turns, order)
+    if stencil.channels == 1:
+        return np.asarray(q(t), dtype=np.complex128)
+    identity = np.eye(stencil.channels)
+    result = np.broadcast_to(identity.astype(np.complex128), t.shape)
+    for weight in q.weights:
+        result = result @ (identity - weight * t)
+    return result
+
+
+def _jacobi(omega: float, stencil: Stencil, theta: Float, turns: Turns, order: int) -> Complex:
+    """I - omega a_0^-1 Ahat, shape (F, m, c, c); a_0 is the c x c block of the centre tap."""
+    try:
+        centre = np.linalg.inv(stencil.diagonal)
+    except np.linalg.LinAlgError:
+        raise ValueError("Jacobi and Gauss-Seidel need a regular centre tap") from None
+    ahat = harmonic_symbols(stencil, theta, turns, order)
+    return np.asarray(np.eye(stencil.channels) - omega * (centre @ ahat), np.complex128)
+
+
+def splitting(description: GaussSeidel, stencil: Stencil) -> Stencil:
+    """D / omega + L, with L the points that lexicographic order visits before x (after x if
+    backward)."""
+    sign, origin = (-1 if description.backward else 1), (0,) * stencil.dim
+    kept = [i for i, k in enumerate(stencil.offsets) if tuple(sign * j for j in k) < origin]
+    taps = np.concatenate([stencil.matrices[kept], stencil.diagonal[None] / description.omega])
+    return Stencil((*(stencil.offsets[i] for i in kept), origin), taps)
+
+
+def _lexicographic(
+    description: GaussSeidel, stencil: Stencil, theta: Float, turns: Turns, order: int
+) -> Complex:
+    """I - (D / omega + L)^-1 Ahat, shape (F, m, c, c)."""
+    earlier = harmonic_symbols(splitting(description, stencil), theta, turns, order)
+    # a singular splitting, as of pure convection at theta = 0: not a number, so infinite
+    with np.errstate(invalid="ignore"):
+        step = inverse(earlier) @ harmonic_symbols(stencil, theta, turns, order)
+        return np.asarray(np.eye(stencil.channels) - step, np.complex128)
+
+
+def colour_masks(description: GaussSeidel, shape: tuple[int, ...]) -> list[npt.NDArray[np.bool_]]:
+    """The points of each colour in the order in which they are relaxed, each of shape
+    (prod(shape),)."""
+    parity = np.indices(shape).reshape(len(shape), -1) % 2
+    colour = smoothers.COLOURINGS[description.ordering](parity)
+    return [colour == value for value in sorted(set(colour.tolist()), reverse=description.backward)]
+
+
+def _colours(
+    description: GaussSeidel, stencil: Stencil, theta: Float, turns: Turns, order: int
+) -> Complex:
+    """The product of the colours' partial steps, shape (F, m c, m c)."""
+    jacobi = _jacobi(description.omega, stencil, theta, turns, order)
+    result = np.eye(len(turns) * stencil.channels, dtype=np.complex128)
+    for mask in colour_masks(description, (2,) * stencil.dim):
+        result = _partial_step(jacobi, mask, turns, order) @ result
+    return result
+
+
+def mask_symbol(mask: npt.NDArray[np.bool_]) -> Float:
+    """m_s of a mask m(x) = sum_s m_s exp(i pi s.x) that depends on parities, s in {0, 1}^d.
+
+    Since exp(i pi s.x) is (-1)^(s.x), this is the Walsh-Hadamard transform of the 2^d values of the
+    mask. Red-black in 2D, the red points being those of even sum:
+
+        mask  1 0    is  1/2 + 1/2 (-1)^(x + y),    m = 1/2 0
+              0 1                                       0   1/2
+
+    and the black points have 1/2 - 1/2 (-1)^(x + y): each colour couples theta with theta +
+    (pi, pi) alone. Shape (2^d,), s in C order as the mask.
+    """
+    return np.asarray(hadamard(mask.size) @ mask / mask.size, float)
 
 
 def _partial_step(
     jacobi: Complex, mask: npt.NDArray[np.bool_], turns: Turns, order: int
 ) -> Complex:
-    """Jacobi at the points of a colour: I + m (J - I), where m(x) = sum_s m_s exp(i pi s.x) takes
-    theta to the theta + pi s."""
+    """Jacobi at the points of a colour: I + m (J - I), where the mask m takes theta to the
+    theta + pi s, with the factors `mask_symbol`."""
     count, modes, channels = jacobi.shape[:3]
-    shifts = np.stack(np.unravel_index(np.arange(len(mask)), (2,) * turns.shape[1]), axis=1)
-    coefficients = (-1.0) ** (shifts @ shifts.T) @ mask / len(mask)
+    shifts = np.stack(np.unravel_index(np.arange(mask.size), (2,) * turns.shape[1]), axis=1)
     places = {tuple(alpha): i for i, alpha in enumerate(turns.tolist())}
     change = jacobi - np.eye(channels)
     step = np.zeros((count, modes, channels, modes, channels), np.complex128)
     for column, alpha in enumerate(turns):
         step[:, column, :, column] += np.eye(channels)
-        for shift, coefficient in zip(shifts, coefficients):
+        for shift, coefficient in zip(shifts, mask_symbol(mask)):
             if coefficient:
-                step[:, places[tuple((alpha + order // 2 * shift) % order)], :, column] += (
-                    coefficient * change[:, column]
-                )
+                row = places[tuple(((alpha + order // 2 * shift) % order).tolist())]
+                step[:, row, :, column] += coefficient * change[:, column]
     return step.reshape(count, modes * channels, modes * channels)
 
 
@@ -233,69 +256,3 @@ def inverse(matrices: Complex) -> Complex:
         return np.asarray(
             np.where(regular[..., None, None], np.linalg.inv(safe), np.inf), np.complex128
         )
-
-
-def _check_omega(omega: float) -> None:
-    if not 0.0 < check_number(omega, "omega", "of any sign") < 2.0:
-        raise ValueError(f"omega must lie in (0, 2), got {omega}")
-
-
-def _diagonal(stencil: Stencil) -> npt.NDArray[np.inexact]:
-    diagonal = np.diagonal(stencil.diagonal)
-    if np.any(diagonal == 0):
-        raise ValueError(
-            "scaling by the inverse diagonal needs a centre tap without zeros on its diagonal"
-        )
-    return diagonal
-
-
-def _centre_inverse(stencil: Stencil) -> npt.NDArray[np.inexact]:
-    try:
-        return np.linalg.inv(stencil.diagonal)
-    except np.linalg.LinAlgError:
-        raise ValueError("Jacobi and Gauss-Seidel need a regular centre tap") from None
-
-
-SMOOTHERS: dict[str, Callable[[], Relaxation]] = {
-    "jacobi": Jacobi,
-    "gauss_seidel": GaussSeidel,
-    "red_black": lambda: GaussSeidel("red_black"),
-    "multicolour": lambda: GaussSeidel("multicolour"),
-}
-
-
-def as_relaxation(
-    given: Any,
-    operator: Any,
-    *,
-    scaling: str = "auto",
-    degree: int | None = None,
-    axes: Sequence[int] | str = "auto",
-) -> Relaxation:
-    """The analysable form of a smoother for a stencil or a problem.
-
-    Parameters
-    ----------
-    given
-        Whatever `mgtheory.smoothers.smoother` takes, or an object with `symbols`, `couples` and
-        `on_level`.
-    operator
-        What it is applied to: a `Stencil` or a problem with one.
-    scaling, degree, axes
-        B of a polynomial, the degree of a family, and the coarsened axes.
-    """
-    if isinstance(given, Relaxation) and not isinstance(given, type):
-        return given
-    described = smoothers.smoother(given, degree, scaling=scaling)
-    if isinstance(described, smoothers.Jacobi):
-        return Jacobi(described.omega)
-    if isinstance(described, smoothers.GaussSeidel):
-        return GaussSeidel(described.ordering, described.backward, described.omega)
-    if not isinstance(described, smoothers.Polynomial):
-        raise ValueError(
-            f"smoother is {given!r}; Fourier analysis knows {', '.join(smoothers.SMOOTHERS)},"
-            " polynomials and their families, and objects with symbols, couples and on_level"
-        )
-    kind = "identity" if described.scaling == "auto" else described.scaling
-    record = operator_record(operator, scaling=kind, axes=axes)
-    return Polynomial(described.on(record), kind)

@@ -137,10 +137,15 @@ class Problem:
     @property
     def stencil(self) -> Stencil | None:
         """The interior stencil of A, with its 1/h^2; None with variable coefficients."""
-        polynomial = self.polynomial
-        if polynomial is None:
+        return self.stencil_at(self.h)
+
+    def stencil_at(self, h: Sequence[float]) -> Stencil | None:
+        """The interior stencil of the same scheme on the mesh widths h, one per axis, as a coarser
+        level has them; None with variable coefficients."""
+        if self.coefficient is not None:
             return None
-        return Stencil.from_array(tensor.stencil_array(polynomial, self.h))
+        polynomial = SCHEMES[self.scheme].matrix(self.weights, h)
+        return Stencil.from_array(tensor.stencil_array(polynomial, h))
 
     @property
     def form(self) -> Form | None:

@@ -29,6 +29,7 @@ SAMPLES = {
     2: 64,
     3: 32,
 }  # frequencies per axis of a stencil's symbol; pi/2 and pi among them
+COUPLED_SAMPLES = 16  # with channels, where each frequency is an eigenvalue problem
 VARIES = 1e-6  # a diagonal whose entries differ by less, relative to the largest, is constant
 
 
@@ -205,25 +206,20 @@ def stencil_couplings(stencil: Stencil) -> tuple[float, ...]:
 def _of_stencil(stencil: Stencil, scaling: str, axes: Sequence[int] | str) -> OperatorRecord:
     kind: Scaling = "diagonal" if scaling == "diagonal" else "identity"
     chosen = choose_axes(stencil_couplings(stencil), None, axes)
-    theta = grid_frequencies((SAMPLES[stencil.dim],) * stencil.dim).reshape(-1, stencil.dim)
-    values = symbol(stencil, theta)
-    if stencil.channels > 1:
-        values = np.linalg.eigvals(values)
+    samples = SAMPLES[stencil.dim] if stencil.channels == 1 else COUPLED_SAMPLES
+    theta = grid_frequencies((samples,) * stencil.dim).reshape(-1, stencil.dim)
+    values = symbol(stencil, theta).reshape(len(theta), stencil.channels, stencil.channels)
+    if kind == "diagonal":
+        diagonal = np.diagonal(stencil.diagonal)
+        if not diagonal.all():
+            raise ValueError(
+                "scaling 'diagonal': the centre tap has zeros on its diagonal, or none"
+            )
+        values = values / diagonal[:, None]
+    values = values[:, 0] if stencil.channels == 1 else np.linalg.eigvals(values)
     form: Form | None = None
-    if stencil.channels == 1:
-        form = (
-            None
-            if np.iscomplexobj(stencil.values)
-            else stencil_form(stencil.offsets, stencil.values)
-        )
-        if kind == "diagonal":
-            taps = dict(zip(stencil.offsets, stencil.values, strict=True))
-            centre = taps.get((0,) * stencil.dim, 0.0)
-            if not centre:
-                raise ValueError("scaling 'diagonal': the stencil has no centre tap")
-            values = values / centre
-    elif kind == "diagonal":
-        raise ValueError("scaling 'diagonal' of a stencil with channels: B is no single number")
+    if stencil.channels == 1 and not np.iscomplexobj(stencil.values):
+        form = stencil_form(stencil.offsets, stencil.values.reshape(-1))
     b = float(np.abs(values).max())
     real = bool(np.abs(values.imag).max() <= 1e-9 * b)
     high = values[high_frequencies(theta, chosen)]
@@ -236,7 +232,7 @@ def _of_stencil(stencil: Stencil, scaling: str, axes: Sequence[int] | str) -> Op
         max(a, 0.0),
         scaling=kind,
         axes=chosen,
-        found=f"the symbol on {SAMPLES[stencil.dim]} frequencies per axis",
+        found=f"the symbol on {samples} frequencies per axis",
         form=form,
         positive=positive,
         source=stencil,

@@ -208,14 +208,14 @@ class Stencil(ReadOnlyArrays):
                 taps[n] = taps[n] + product if n in taps else product
         return _from_taps(taps, self.values.ndim == 1 and other.values.ndim == 1)
 
-    def subsampled(self, step: int = 2) -> Stencil:
-        """The stencil on every `step`-th point: values a_{step k} at k (a Galerkin product is R A
-        P, subsampled)."""
-        step = check_whole(step, "step", 1)
+    def subsampled(self, step: int | Sequence[int] = 2) -> Stencil:
+        """The stencil on every `step`-th point (one number, or one per axis): values a_{step k} at
+        k (a Galerkin product is R A P, subsampled)."""
+        steps = check_shape(step, "step", self.dim)
         taps = {
-            tuple(j // step for j in k): value
+            tuple(j // s for j, s in zip(k, steps)): value
             for k, value in zip(self.offsets, self.matrices)
-            if all(j % step == 0 for j in k)
+            if all(j % s == 0 for j, s in zip(k, steps))
         }
         return _from_taps(
             taps or {(0,) * self.dim: np.zeros((self.channels,) * 2)}, self.values.ndim == 1

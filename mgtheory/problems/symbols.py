@@ -60,6 +60,16 @@ def grid_frequencies(shape: int | Sequence[int]) -> Float:
     return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
 
 
+def mirrored(shape: Sequence[int]) -> npt.NDArray[np.int64]:
+    """For each point of `grid_frequencies(shape)`, flattened, the place of -theta modulo 2 pi.
+
+    >>> mirrored((4,)).tolist()  # of -pi/2, 0, pi/2, pi
+    [2, 1, 0, 3]
+    """
+    index = np.arange(int(np.prod(shape))).reshape(shape)
+    return index[np.ix_(*[(2 * ((n - 1) // 2) - np.arange(n)) % n for n in shape])].ravel()
+
+
 def high_frequencies(theta: Float, axes: Sequence[int] | None = None) -> npt.NDArray[np.bool_]:
     """Whether some |theta_j| >= pi/2 on a coarsened axis, to rounding: shape theta.shape[:-1].
 
@@ -124,6 +134,7 @@ def harmonic_symbols(
     sums, sizes = turned.sum(axis=1), np.abs(taps).sum(axis=0)
     sums[np.abs(sums) <= ROW_SUM * sizes] = 0.0
     phase = theta @ k.T
+    # exp(i phase) - 1, without cancellation near theta = 0
     waves = -2.0 * np.sin(phase / 2) ** 2 + 1j * np.sin(phase)
     values = (
         sums + np.tensordot(waves, turned, axes=(1, 1))
@@ -180,8 +191,7 @@ def channel_eigenvalues(kernel: npt.ArrayLike, shape: int | Sequence[int]) -> Co
         raise ValueError(f"shape must have {stencil.dim} entries, got {size}")
     flat = theta.reshape(-1, stencil.dim)
     values = np.empty((len(flat), stencil.channels), np.complex128)
-    index = np.arange(len(flat)).reshape(size)
-    partner = index[np.ix_(*[(2 * ((n - 1) // 2) - np.arange(n)) % n for n in size])].ravel()
+    partner = mirrored(size)
     real = not np.iscomplexobj(stencil.values)
     solved = np.flatnonzero(np.arange(len(flat)) <= partner) if real else np.arange(len(flat))
     batch = max(1, 2**22 // stencil.channels**2)  # at most 64 MiB of symbols at a time
@@ -193,6 +203,6 @@ def channel_eigenvalues(kernel: npt.ArrayLike, shape: int | Sequence[int]) -> Co
         if not own.all():
             values[chosen[~own]] = np.linalg.eigvals(matrices[~own])
     if real:
-        mirrored = np.setdiff1d(np.arange(len(flat)), solved)
-        values[mirrored] = values[partner[mirrored]].conj()
+        rest = np.setdiff1d(np.arange(len(flat)), solved)
+        values[rest] = values[partner[rest]].conj()
     return values.reshape(*size, stencil.channels)

@@ -19,13 +19,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mgtheory import InitialCoefficients, derive
+from mgtheory.derive import InitialCoefficients, versions
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.problems.problem import Problem
 from mgtheory.problems.record import operator_record
 from nets.pde.cycle import MultigridCycle
-
-__all__ = ["LearnedSmoother", "learn_smoother"]
 
 
 @dataclass(frozen=True)
@@ -194,14 +192,13 @@ def learn_smoother(
     with torch.no_grad():
         for p, k in zip(parameters, kept):
             p.copy_(k)
-    template = derive("chebyshev4", degree, problem)
+    record = operator_record(problem)
     learned = {
         "formula": "learned on the equation: smallest contraction of the multigrid cycle",
         "options": {"pre": pre, "post": post, "power": power, "batch": batch, "contraction": best},
         "degree_asked": degree,
-        "versions": template.provenance["versions"] | {"torch": torch.__version__},
+        "versions": versions() | {"torch": torch.__version__},
     }
-    record = operator_record(problem, scaling="identity", axes=options.get("axes", "auto"))
     return LearnedSmoother(
         initial=InitialCoefficients(cycle.polynomial().of(record), "learned", learned),
         start=first,

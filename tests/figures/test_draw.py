@@ -23,7 +23,7 @@ from figures.gallery import GALLERY
 from figures.style import ROLES, look_of
 from mgtheory import ResidualPolynomial
 from mgtheory.families import FAMILIES
-from mgtheory.fourier.analysis import grid_frequencies, symbol
+from mgtheory.fourier import grid_frequencies, symbol
 from mgtheory.polynomials.classical import chebyshev, chebyshev4
 from mgtheory.problems.stencils import laplacian
 

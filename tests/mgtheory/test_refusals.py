@@ -9,14 +9,13 @@ from mgtheory.families import FAMILIES, get_family
 from mgtheory.fourier import exact as symbolic
 from mgtheory.fourier.analysis import (
     cycle_factor,
-    on_unit_scale,
     smoothing_factor,
     three_grid_factor,
     two_grid_factor,
 )
 from mgtheory.fourier.cycle import LocalCycle
 from mgtheory.fourier.optimal import optimise_two_grid
-from mgtheory.fourier.relaxation import GaussSeidel, Jacobi, Polynomial, as_relaxation
+from mgtheory.fourier.relaxation import as_relaxation
 from mgtheory.multigrid.approximation import approximation_constant, approximation_constants
 from mgtheory.polynomials.factors import (
     ComplexPair,
@@ -49,6 +48,7 @@ from mgtheory.problems.stencils import (
     tensor,
 )
 from mgtheory.problems.symbols import channel_eigenvalues, grid_frequencies, symbol
+from mgtheory.smoothers import GaussSeidel, Jacobi, Polynomial
 from mgtheory.spectra.bounds import field_of_values, gershgorin
 from mgtheory.spectra.ritz import arnoldi, lanczos
 from mgtheory.verification import verify
@@ -89,11 +89,18 @@ CALLS = {
     "from_json": (ResidualPolynomial.from_json, OBJECTS),
     "from_dict": (
         ResidualPolynomial.from_dict,
-        [*OBJECTS, {"roots": ["a"]}, {"roots": [[1, "b"]]}, {"roots": [[1, 0]], "recurrence": 3}],
+        [
+            *OBJECTS,
+            {"roots": ["a"]},
+            {"roots": [[1, "b"]]},
+            {"roots": [[1, 0]], "recurrence": 3},
+            {"weights": 3},
+            {"weights": [["a", 0]]},
+        ],
     ),
     "leja_order": (leja_order, [*ARRAYS, [0.0], [np.nan]]),
     "linear": (Linear, [*NEVER, None, 1j, np.nan]),
-    "real pair": (lambda v: RealPair(v, 1.0), [*NEVER, None, 1j, np.nan, 0]),
+    "real pair": (lambda v: RealPair(v, 1.0), [*NEVER, None, 1j, np.nan, 0, 1e-320]),
     "symmetric pair": (SymmetricPair, [*NEVER, None, 1j, np.nan]),
     "complex pair": (lambda v: ComplexPair(1.0, v), [*NEVER, None, 1j, np.nan]),
     "general": (General, [*NEVER, None, [], [np.nan]]),
@@ -222,7 +229,7 @@ CALLS = {
     "grid": (L2.periodic, [*NEVER, None, [], 2.5, (2.5, 2), (0, 3), (4,), (4, 4, 4)]),
     "factor of a stencil": (lambda v: L2 * v, [*NEVER, None, np.ones(5)]),
     "divisor of a stencil": (lambda v: L2 / v, [*NEVER, None, 0, np.ones(5)]),
-    "subsampled": (L2.subsampled, [*COUNTS, 0]),
+    "subsampled": (L1.subsampled, [*COUNTS, 0]),
     "tensor": (tensor, ARRAYS),
     "anisotropic": (anisotropic, [*ARRAYS, 3, [], [0.0], [-1.0], [np.nan], [1.0] * 4]),
     **{
@@ -245,9 +252,9 @@ CALLS = {
     "omega of jacobi": (Jacobi, [*NUMBERS, 0, 2.0]),
     "omega of gauss-seidel": (keyword(GaussSeidel, "omega"), [*NUMBERS, 0, 2.0]),
     "ordering": (GaussSeidel, OBJECTS),
-    "relaxation polynomial": (Polynomial, OBJECTS),
-    "relaxation scaling": (lambda v: Polynomial(q, v), OBJECTS),
-    "as_relaxation": (as_relaxation, OBJECTS),
+    "smoother polynomial": (lambda v: Polynomial(polynomial=v), OBJECTS),
+    "smoother scaling": (lambda v: Polynomial(polynomial=q, scaling=v), OBJECTS),
+    "as_relaxation": (lambda v: as_relaxation(v, L1), OBJECTS),
     "smoothing operator": (lambda v: smoothing_factor(v, "jacobi"), OBJECTS),
     "steps": (keyword(smoothing_factor, "steps", L1, "jacobi"), [*COUNTS, 0]),
     **{
@@ -260,8 +267,21 @@ CALLS = {
     **{
         f"{function.__name__} {name}": (keyword(function, name, L1, "jacobi"), COUNTS)
         for function in (two_grid_factor, three_grid_factor)
-        for name in ("pre", "post", "order", "levels")
+        for name in ("pre", "post", "levels")
     },
+    **{
+        f"{function.__name__} order": (
+            keyword(function, "order", L1, "jacobi"),
+            [wrong for wrong in COUNTS if wrong is not None],
+        )
+        for function in (two_grid_factor, three_grid_factor)
+    },
+    "axes": (keyword(smoothing_factor, "axes", L2, "jacobi"), [*OBJECTS, [], [2]]),
+    "axes of a cycle": (keyword(two_grid_factor, "axes", L2, "jacobi"), [*OBJECTS, [], [2]]),
+    "degree of a smoother": (
+        keyword(smoothing_factor, "degree", L2, "chebyshev4"),
+        [wrong for wrong in COUNTS if wrong is not None],
+    ),
     **{
         f"cycle {name}": (keyword(two_grid_factor, name, L1, "jacobi"), [*NEVER, 3, np.ones(2)])
         for name in (
@@ -277,8 +297,6 @@ CALLS = {
     },
     "levels": (keyword(LocalCycle, "levels", L1, "jacobi"), [*COUNTS, 0]),
     "cycle_factor": (cycle_factor, OBJECTS),
-    "on_unit_scale problem": (lambda v: on_unit_scale(q, v), OBJECTS),
-    "on_unit_scale q": (lambda v: on_unit_scale(v, PROBLEM), OBJECTS),
     "verified cycle": (lambda v: verify(v, 8, rng=RNG), OBJECTS),
     "verified grid": (
         lambda v: verify(CYCLE, v, rng=RNG, cycles=2),

@@ -4,22 +4,23 @@ refusals."""
 import numpy as np
 import pytest
 
+from mgtheory.derive import derive
 from mgtheory.fourier.analysis import (
-    GaussSeidel,
-    Jacobi,
-    LocalCycle,
-    Polynomial,
     cycle_factor,
-    on_unit_scale,
     smoothing_factor,
     three_grid_factor,
     two_grid_factor,
 )
-from mgtheory.fourier.cycle import INTERPOLATIONS, RESTRICTIONS
-from mgtheory.fourier.relaxation import SMOOTHERS, as_relaxation
+from mgtheory.fourier.cycle import (
+    INTERPOLATIONS,
+    RESTRICTIONS,
+    LocalCycle,
+    differential_orders,
+)
+from mgtheory.fourier.relaxation import as_relaxation, on_level
 from mgtheory.polynomials.classical import chebyshev, chebyshev4
 from mgtheory.polynomials.residual import ResidualPolynomial
-from mgtheory.problems.problem import create
+from mgtheory.problems.problem import create, poisson
 from mgtheory.problems.stencils import (
     STENCILS,
     Stencil,
@@ -28,8 +29,10 @@ from mgtheory.problems.stencils import (
     mehrstellen,
     multilinear,
     named,
+    rotated_anisotropic,
 )
-from mgtheory.verification import PeriodicCycle
+from mgtheory.smoothers import SMOOTHERS, GaussSeidel, Jacobi, Polynomial
+from mgtheory.verification import PeriodicCycle, verify
 
 EXACT = 1e-11  # a supremum found by refinement is quadratic in the distance to its place
 LIMIT = 1e-8  # theta -> 0 is taken at 1e-5, to about its square
@@ -235,13 +238,14 @@ class TestTwoGrids:
 
     def test_strong_anisotropy_defeats_point_smoothing(self):
         factors = [
-            two_grid_factor(anisotropic((1, e)), "gauss_seidel").factor for e in (1.0, 0.1, 0.01)
+            two_grid_factor(anisotropic((1, e)), "gauss_seidel", axes="all").factor
+            for e in (1.0, 0.1, 0.01)
         ]
         assert factors[0] < 0.2 < factors[1] < factors[2] < 1
         assert factors[2] > 0.9
 
     def test_own_transfers_and_coarse_operator(self):
-        full, linear = RESTRICTIONS["full"](2), INTERPOLATIONS["linear"](2)
+        full, linear = RESTRICTIONS["full"](2, (0, 1)), INTERPOLATIONS["linear"](2, (0, 1))
         same = two_grid_factor(
             L2, "red_black", restriction=full, interpolation=linear, coarsening=L2 / 4
         )
@@ -258,7 +262,7 @@ class TestTwoGrids:
 
     def test_problems_bring_their_stencil(self):
         problem = create("poisson2d", 31)
-        q = on_unit_scale(chebyshev(3, interval=problem.smoothing_interval()), problem)
+        q = chebyshev(3, interval=problem.smoothing_interval())
         assert smoothing_factor(problem, q).factor == pytest.approx(27 / 365, abs=1e-12)
         with pytest.raises(ValueError, match="constant coefficients"):
             two_grid_factor(create("variable2d", 7), "jacobi")
@@ -281,16 +285,142 @@ class TestThreeGrids:
         ).factor == pytest.approx(0.36, abs=LIMIT)
 
     def test_polynomial_is_moved_with_the_spectrum(self):
-        scaled = Polynomial(chebyshev(2, interval=(2, 8))).on_level(L2, L2 / 4)
+        scaled = on_level(
+            Polynomial(polynomial=chebyshev(2, interval=(2, 8))), L2 / 4, "auto", finest=L2
+        )
         np.testing.assert_allclose(
             np.sort(scaled.polynomial.roots.real),
             np.sort(chebyshev(2, interval=(0.5, 2)).roots.real),
             rtol=1e-14,
         )
-        diagonal = Polynomial(chebyshev(2, interval=(0.5, 2)), "diagonal").on_level(L2, L2 / 4)
+        described = Polynomial(polynomial=chebyshev(2, interval=(0.5, 2)), scaling="diagonal")
+        diagonal = on_level(described, L2 / 4, "auto", finest=L2)
         np.testing.assert_allclose(
             diagonal.polynomial.roots, chebyshev(2, interval=(0.5, 2)).roots, rtol=1e-14
         )
+
+
+class TestAxes:
+    """Coarsened are the strongly coupled axes, as the solver does."""
+
+    def test_high_is_high_on_a_coarsened_axis(self):
+        """-u_xx - e u_yy coarsened in x: with h = 1 the high frequencies fill [2, 4 + 4e]."""
+        e = 0.01
+        problem = create("anisotropic2d", 15)
+        q = chebyshev(3, interval=(2 * 256, (4 + 4 * e) * 256))
+        found = smoothing_factor(problem, q)
+        b_over_a = 2 + 2 * e
+        t3 = np.cosh(3 * np.arccosh((b_over_a + 1) / (b_over_a - 1)))
+        assert found.factor == pytest.approx(1 / t3, abs=EXACT)
+        np.testing.assert_array_equal(found.high, np.abs(found.frequencies[..., 0]) >= np.pi / 2)
+        assert smoothing_factor(problem, "chebyshev", degree=3).factor == pytest.approx(
+            1 / t3, abs=EXACT
+        )
+        assert smoothing_factor(problem, q, axes="all").factor > 0.9
+        assert smoothing_factor(problem, q, axes=[0]).factor == found.factor
+
+    def test_red_black_removes_what_is_low_on_the_coarsened_axis(self):
+        """For e -> 0 the lines in x are decoupled, and red-black is that of one dimension."""
+        line = smoothing_factor(laplacian(1), "red_black", steps=2).factor
+        for e in (1e-3, 1e-6):
+            weak = smoothing_factor(anisotropic((1, e)), "red_black", steps=2).factor
+            assert weak == pytest.approx(line, abs=5 * e)
+        assert smoothing_factor(anisotropic((1, 1e-6)), "red_black", axes="all").factor > 0.9
+
+    @pytest.mark.parametrize("smoother", ["jacobi", "red_black", "gauss_seidel"])
+    def test_no_coupling_across_is_one_dimension(self, smoother):
+        for levels in (2, 3):
+            weak = cycle_factor(LocalCycle(anisotropic((1e-9, 1)), smoother, levels=levels))
+            line = cycle_factor(LocalCycle(laplacian(1), smoother, levels=levels))
+            assert weak.factor == pytest.approx(line.factor, abs=1e-6)  # red-black: nilpotent
+
+    def test_anisotropic_problems_converge_with_the_axes_of_the_solver(self):
+        problem = create("anisotropic2d", 63)
+        families = {
+            name: two_grid_factor(problem, name, degree=3).factor
+            for name in ("two_grid_optimal", "richardson", "chebyshev", "chebyshev4")
+        }
+        assert families["chebyshev"] == pytest.approx(0.0401, abs=5e-5)
+        assert min(families, key=families.get) == "two_grid_optimal"
+        # a cycle on the Dirichlet grid 63 x 63 has 0.051
+        assert three_grid_factor(problem, "chebyshev", degree=3).factor == pytest.approx(
+            0.0534, abs=5e-5
+        )
+        assert two_grid_factor(problem, "chebyshev", degree=3, axes="all").factor > 0.8
+
+    def test_transfers_are_those_of_the_coarsened_axes(self):
+        assert RESTRICTIONS["full"](2, (1,)).to_array().tolist() == [[0.25, 0.5, 0.25]]
+        assert RESTRICTIONS["half"](2, (0,)).to_array().tolist() == [[0.25], [0.5], [0.25]]
+        assert RESTRICTIONS["half"](2, (0, 1)).to_array()[1].tolist() == [0.125, 0.5, 0.125]
+        assert INTERPOLATIONS["linear"](3, (2,)).to_array().tolist() == [[[0.5, 1.0, 0.5]]]
+        assert INTERPOLATIONS["cubic"](1, (0,)).to_array().sum() == 2.0
+
+    def test_a_coarse_operator_knows_its_mesh_widths(self):
+        """Coarsened in x alone; of a problem by its scheme, of a stencil along single axes."""
+        for name, n in (("anisotropic2d", 15), ("poisson2d-9point", (31, 7))):
+            problem = create(name, n)
+            cycle = LocalCycle(problem, "jacobi")
+            assert cycle.coarsened == ((0,),)
+            coarse = create(name, ((problem.shape[0] - 1) // 2, problem.shape[1])).stencil
+            np.testing.assert_allclose(
+                cycle.stencils[1].to_array(), coarse.to_array(), rtol=1e-12, atol=1e-9
+            )
+        alone = LocalCycle(create("anisotropic2d", 15).stencil, "jacobi")
+        np.testing.assert_allclose(
+            alone.stencils[1].to_array(),
+            LocalCycle(create("anisotropic2d", 15), "jacobi").stencils[1].to_array(),
+            rtol=1e-12,
+        )
+        compact = create("poisson2d-9point", (31, 7)).stencil
+        assert LocalCycle(compact, "jacobi").coarsening == "galerkin"
+        with pytest.raises(ValueError, match="no sum of differences along single axes"):
+            LocalCycle(compact, "jacobi", coarsening="rediscretise")
+
+
+class TestOrders:
+    """Only a stencil of one order says what it is on a coarser grid."""
+
+    upwind = L2 + 3 * Stencil(((0, 0), (-1, 0)), np.array([1.0, -1.0]))
+
+    def test_of_one_order(self):
+        cases = [
+            (L2, (2,)),
+            (mehrstellen(2), (2,)),
+            (multilinear(3), (2,)),
+            (rotated_anisotropic(), (2,)),
+            (L2 @ L2, (4,)),
+            (Stencil(((1,), (-1,)), np.array([0.5, -0.5])), (1,)),
+            (Stencil(((0, 0),), np.ones(1)), (0,)),
+            (L2 + Stencil(((0, 0),), np.ones(1)), (0, 2)),
+            (self.upwind, (1, 2)),
+            (Stencil(((0,), (-1,)), np.array([1.0, -1.0])), (1, 2)),
+        ]
+        for stencil, orders in cases:
+            assert differential_orders(stencil) == orders
+            assert differential_orders(1e7 / 3 * stencil) == orders
+
+    @pytest.mark.parametrize("smoother", ["jacobi", "gauss_seidel", "red_black"])
+    def test_first_order_terms_take_the_galerkin_operator(self, smoother):
+        cycle = LocalCycle(self.upwind, smoother)
+        assert cycle.coarsening == "galerkin"
+        assert cycle_factor(cycle).factor < 0.7
+        found = verify(cycle, (32, 32), rng=np.random.default_rng(0), cycles=400)
+        assert found.difference < 0.01
+
+    def test_terms_of_two_orders_are_refused(self):
+        with pytest.raises(ValueError, match="the orders 1 and 2, which scale differently with h"):
+            two_grid_factor(self.upwind, "jacobi", coarsening="rediscretise")
+        # asked for by an order: the coarse operator is not that of the equation
+        wrong = two_grid_factor(self.upwind, "jacobi", coarsening="rediscretise", order=2)
+        assert wrong.factor > 0.9
+
+    def test_the_own_order_of_a_stencil(self):
+        for stencil, power in ((L2, 2), (L2 @ L2, 4)):
+            cycle = LocalCycle(stencil, "jacobi", coarsening="rediscretise", levels=3)
+            for level, coarse in enumerate(cycle.stencils):
+                np.testing.assert_allclose(
+                    coarse.to_array() * 2.0 ** (power * level), stencil.to_array(), rtol=1e-14
+                )
 
 
 CYCLES = {
@@ -312,6 +442,7 @@ CYCLES = {
     "rediscretised": {
         "smoother": "jacobi",
         "coarsening": "rediscretise",
+        "order": 2,
         "pre": 0,
         "interpolation": "cubic",
     },
@@ -319,6 +450,7 @@ CYCLES = {
         "smoother": "red_black",
         "restriction": "injection",
         "coarsening": "rediscretise",
+        "order": 2,
     },
     "three grids": {"smoother": "red_black", "levels": 3, "cycle": "W"},
 }
@@ -380,17 +512,17 @@ class TestDenseTwin:
     [
         (
             lambda: smoothing_factor(L2, "sor"),
-            "known: jacobi, gauss_seidel, red_black, multicolour",
+            "known are: .*jacobi, gauss_seidel, red_black, multicolour",
         ),
-        (lambda: smoothing_factor(L2, 3), "a smoother is a ResidualPolynomial"),
+        (lambda: smoothing_factor(L2, 3), "smoother is 3, must be a name, a ResidualPolynomial"),
         (lambda: smoothing_factor(L2, "jacobi", steps=0), "whole number from 1 on"),
         (
             lambda: smoothing_factor(L2, chebyshev(1, interval=(2, 8)), scaling="row"),
-            "known are: identity, diagonal",
+            "known are: auto, identity, diagonal",
         ),
         (lambda: smoothing_factor(L2, "jacobi", samples=(8, 8, 8)), "samples"),
         (lambda: Jacobi(2.0), r"\(0, 2\)"),
-        (lambda: GaussSeidel("zebra"), "known are: lexicographic, red-black, multicolour"),
+        (lambda: GaussSeidel("zebra"), "known are: lexicographic, red_black, multicolour"),
         (lambda: two_grid_factor(L2, "jacobi", pre=-1), "whole number from 0 on"),
         (
             lambda: two_grid_factor(L2, "jacobi", coarsening="galerkn"),
@@ -415,5 +547,70 @@ def test_wrong_input_is_refused(make, message):
 
 
 def test_smoother_objects_pass_through():
-    assert as_relaxation(Jacobi(0.5)) == Jacobi(0.5)
-    assert as_relaxation("red_black") == GaussSeidel("red-black")
+    assert as_relaxation(Jacobi(0.5), L2) == Jacobi(0.5)
+    assert as_relaxation("red_black", L2) == GaussSeidel("red-black")
+
+
+class Nothing:
+    """A smoother of one's own, which does nothing."""
+
+    couples = False
+
+    def symbols(self, stencil, theta, turns, order):
+        return np.broadcast_to(np.eye(stencil.channels), (len(theta), len(turns), 1, 1))
+
+
+def test_a_smoother_of_ones_own():
+    assert smoothing_factor(L2, Nothing()).factor == 1.0
+    assert two_grid_factor(L2, Nothing(), post_smoother="jacobi").factor == pytest.approx(
+        two_grid_factor(L2, "jacobi", pre=0).factor, abs=EXACT
+    )
+    with pytest.raises(ValueError, match="objects with symbols and couples"):
+        smoothing_factor(L2, lambda level: None)
+
+
+class TestOneOperator:
+    """A polynomial is analysed on the operator that it belongs to, whatever names it."""
+
+    def test_every_door_takes_the_same_smoother(self):
+        problem = poisson((127, 127))
+        start = derive("chebyshev4", 2, problem)
+        for given in (start, start.polynomial):
+            assert smoothing_factor(problem, given).factor == pytest.approx(0.25, abs=EXACT)
+            assert two_grid_factor(problem, given).factor == pytest.approx(0.1222, abs=5e-5)
+        for operator in (problem, L2):
+            assert smoothing_factor(operator, "chebyshev4", degree=2).factor == pytest.approx(
+                0.25, abs=EXACT
+            )
+            assert two_grid_factor(operator, "chebyshev4", degree=2).factor == pytest.approx(
+                two_grid_factor(problem, start).factor, abs=EXACT
+            )
+            # converted to the bare stencil, a multiple of the problem's
+            assert smoothing_factor(operator, start).factor == pytest.approx(0.25, abs=EXACT)
+
+    def test_both_spellings_of_a_name(self):
+        for name in ("red-black", "red_black"):
+            assert two_grid_factor(L2, name, pre=1, post=0).factor == pytest.approx(0.25, abs=EXACT)
+
+    def test_another_operator_is_refused(self):
+        start = derive("chebyshev4", 2, create("poisson2d-9point"))
+        with pytest.raises(ValueError, match="another operator"):
+            smoothing_factor(L2, start)
+
+    @pytest.mark.parametrize("family", ["chebyshev", "chebyshev4", "two_grid_optimal"])
+    def test_families_are_derived_anew_on_coarser_levels(self, family):
+        """The 9-point Galerkin operator of the 5-point one is no multiple of it: a family is that
+        of the coarse operator itself, by its name and as initial coefficients alike."""
+        by_name = LocalCycle(L2, family, degree=2, levels=3, coarsening="galerkin")
+        start = LocalCycle(L2, derive(family, 2, L2), levels=3, coarsening="galerkin")
+        own = derive(family, 2, by_name.stencils[1]).polynomial
+        for cycle in (by_name, start):
+            np.testing.assert_allclose(
+                cycle.relaxations[1][0].polynomial.roots, own.roots, rtol=1e-12
+            )
+        alone = LocalCycle(L2, start.relaxations[0][0].polynomial, levels=3, coarsening="galerkin")
+        moved = alone.relaxations[1][0].polynomial.roots
+        ratio = 8.0  # of the spectral radii, 8 and 1
+        np.testing.assert_allclose(
+            moved * ratio, start.relaxations[0][0].polynomial.roots, rtol=1e-12
+        )

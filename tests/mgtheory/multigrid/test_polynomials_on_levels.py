@@ -5,7 +5,14 @@ in one line."""
 import numpy as np
 import pytest
 
-from mgtheory import Hierarchy, InitialCoefficients, StencilHierarchy, derive, poisson
+from mgtheory import (
+    Hierarchy,
+    InitialCoefficients,
+    StencilHierarchy,
+    derive,
+    poisson,
+    two_grid_factor,
+)
 from mgtheory.polynomials.classical import chebyshev, chebyshev4
 from mgtheory.problems import create
 from mgtheory.problems.stencils import Stencil
@@ -77,6 +84,30 @@ def test_semi_coarsening(tmp_path, kind, family):
     for smoother in (start, loaded):
         assert cycles(kind, problem, smoother) == 7
     assert cycles(kind, problem, start.polynomial) <= 8  # no family that could be derived anew
+
+
+@pytest.mark.parametrize("kind", BOTH)
+def test_the_two_grid_optimum_is_the_best_of_all(tmp_path, kind):
+    """Of two grids, by name and by file, searched for with the axes that the solver coarsens: with
+    the factor that Fourier analysis predicts. On all levels it needs the cycles of the others."""
+    problem = create("anisotropic2d", 63)
+    start = derive("two_grid_optimal", 3, problem)
+    start.save(tmp_path / "init.json")
+
+    def factor(smoother, **options):
+        hierarchy = kind.build(problem, smoother=smoother, max_levels=2, coarsest=64, **options)
+        x = np.random.default_rng(0).standard_normal(63**2)
+        norms = hierarchy.solve(np.zeros(63**2), x, tol=0.0, maxiter=30).residual_norms
+        return (norms[-1] / norms[-7]) ** (1 / 6)
+
+    loaded = InitialCoefficients.load(tmp_path / "init.json")
+    others = [factor(family, degree=3) for family in ("chebyshev", "chebyshev4", "chebyshev4_opt")]
+    predicted = two_grid_factor(problem, loaded, pre=1, post=1).factor
+    for found in (factor("two_grid_optimal", degree=3), factor(loaded)):
+        assert found < min(others)
+        assert found == pytest.approx(predicted, rel=0.05)
+    assert cycles(kind, problem, loaded) == 7
+    assert cycles(kind, problem, "two_grid_optimal", degree=3) == 7
 
 
 def test_roots_are_scaled_by_estimates_of_one_kind():

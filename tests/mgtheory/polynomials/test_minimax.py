@@ -87,7 +87,7 @@ SETS = {
 def test_scaling_the_set_scales_the_roots(name, scale):
     if name == "disc" and not 1e-145 < scale < 1e145:
         with pytest.raises(
-            ValueError, match=r"complex root has modulus .* allowed are 1e-150 to 1e.150"
+            ValueError, match=r"complex weight has modulus .* allowed are 1e-150 to 1e.150"
         ):
             minimax(4, points=scale * SETS[name])  # 1/(a^2 + b^2) is no double
         return

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import correlate
 
-from mgtheory.fourier.relaxation import GaussSeidel
+from mgtheory.fourier.relaxation import splitting
 from mgtheory.problems.problem import create
 from mgtheory.problems.stencils import (
     STENCILS,
@@ -18,6 +18,7 @@ from mgtheory.problems.stencils import (
     tensor,
 )
 from mgtheory.problems.symbols import symbol
+from mgtheory.smoothers import GaussSeidel
 
 ROUND = 1e-13  # sums of a few dozen numbers of size 1
 
@@ -198,7 +199,7 @@ def test_the_splitting_of_a_sweep_is_what_comes_before():
     backward; the centre over omega."""
     before = {(-1, -1), (-1, 0), (-1, 1), (0, -1)}
     for backward in (False, True):
-        split = GaussSeidel(backward=backward, omega=1.25).splitting(named("9-point"))
+        split = splitting(GaussSeidel(backward=backward, omega=1.25), named("9-point"))
         centre = split.offsets.index((0, 0))
         assert {k for k in split.offsets if k != (0, 0)} == (
             {tuple(-j for j in k) for k in before} if backward else before
