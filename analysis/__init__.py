@@ -1,48 +1,57 @@
 """What training did to the theory's polynomials: spectra, smoothing factors, effective coefficients
-and identifiability of finished runs.
+and identifiability of finished runs; and smoothers compared on a problem.
 
 `analyse(run)` reads a run folder, measures every level at the start and after training, and writes
-RUN/analysis. `compare(runs)` puts several runs into one table, with mean, spread and paired
-comparisons over seeds. Nothing here trains or draws.
+RUN/report. `compare(runs)` puts several runs into one table, with mean, spread and paired
+comparisons over seeds. `compare_smoothers(problem)` predicts and measures polynomial families.
+Nothing here trains or draws.
+
+>>> import analysis
+>>> from mgtheory import poisson
+>>> found = analysis.compare_smoothers(poisson((31, 31)), families=["chebyshev4"], degrees=[2])
+>>> abs(found.rows[0].smoothing_factor - 0.25) < 1e-9
+True
 """
 
-from analysis.compare import RunComparison, compare
-from analysis.identifiability import Reading, readings
-from analysis.level_report import LevelReport, analyse_level
-from analysis.level_state import LevelState, NormState, StepState, level_states
-from analysis.records import RunRecord, read_metrics, read_run, read_runs
-from analysis.report import SpectralReport, analyse
-from analysis.spectra import Damping, Spectrum, convolution_spectrum, damping
-from analysis.stats import Comparison, Estimate, estimate, fraction_interval, paired
-from analysis.verdict import Verdict, judge, nearest_classical
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from analysis.comparison import compare
+    from analysis.report import analyse
+    from analysis.results import RunComparison, SpectralReport
+    from analysis.smoothers import SmootherComparison, compare_smoothers
+    from analysis.text import comparison_text, report_text
 
 __all__ = [
-    "Comparison",
-    "Damping",
-    "Estimate",
-    "LevelReport",
-    "LevelState",
-    "NormState",
-    "Reading",
     "RunComparison",
-    "RunRecord",
+    "SmootherComparison",
     "SpectralReport",
-    "Spectrum",
-    "StepState",
-    "Verdict",
     "analyse",
-    "analyse_level",
     "compare",
-    "convolution_spectrum",
-    "damping",
-    "estimate",
-    "fraction_interval",
-    "judge",
-    "level_states",
-    "nearest_classical",
-    "paired",
-    "read_metrics",
-    "read_run",
-    "read_runs",
-    "readings",
+    "compare_smoothers",
+    "comparison_text",
+    "report_text",
 ]
+
+# imported when they are asked for: comparing smoothers needs neither torch nor pandas
+_HOMES = {
+    "RunComparison": "results",
+    "SmootherComparison": "smoothers",
+    "SpectralReport": "results",
+    "analyse": "report",
+    "compare": "comparison",
+    "compare_smoothers": "smoothers",
+    "comparison_text": "text",
+    "report_text": "text",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'analysis' has no attribute {name!r}")
+    return getattr(import_module(f"analysis.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

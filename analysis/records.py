@@ -24,13 +24,12 @@ from analysis.level_state import LevelState, level_states
 from mgtheory._files import read_json
 from mgtheory.families import FAMILIES
 from mgtheory.polynomials.residual import ResidualPolynomial
+from nets.models.registry import is_multigrid
 from nets.settings import TrainConfig
 from nets.start.initialise import InitReport
 from nets.start.schemes import Source, factors_from_roots, find_scheme
 from nets.training.folder import Summary, read_config, read_summary
 from nets.training.predict import DATA_FILE, read_data_facts
-
-__all__ = ["REFERENCE", "RunRecord", "Theory", "read_metrics", "read_run", "read_runs", "theory_of"]
 
 # the theory a run is measured by that did not start from a family: it needs no lower end of the
 # spectrum
@@ -111,13 +110,12 @@ class RunRecord:
         """The seed of the run."""
         return self.config.train.seed
 
-    @property
-    def tested_on(self) -> int | None:
-        """Number of test images; None for a folder from before they were counted (its data set is
-        not loaded for that)."""
-        return (
-            read_data_facts(self.path).images["test"] if (self.path / DATA_FILE).is_file() else None
-        )
+
+def tested_on(run: str | os.PathLike[str]) -> int | None:
+    """Number of test images of a run; None for a folder from before they were counted (its data set
+    is not loaded for that)."""
+    path = Path(run)
+    return read_data_facts(path).images["test"] if (path / DATA_FILE).is_file() else None
 
 
 def read_run(run: str | os.PathLike[str], *, reference: str = REFERENCE) -> RunRecord:
@@ -237,7 +235,7 @@ def theory_of(model: Any, init: InitReport, *, reference: str = REFERENCE) -> Th
     reference
         Family for all other runs, e.g. "chebyshev4" or "chebyshev:lower=0.1".
     """
-    levels = list(model.levels) if nets.is_multigrid(model) else []
+    levels = list(model.levels) if is_multigrid(model) else []
     if not levels or not init.levels[0].factors:
         return Theory("none", "", (None,) * len(levels))
     if init.sources:

@@ -1,4 +1,4 @@
-"""The report on a run: `analyse(run)` reads the folder, measures every level, and writes analysis/
+"""The report on a run: `analyse(run)` reads the folder, measures every level, and writes report/
 with JSON, tables and spectra.
 
 report.json holds every number with a schema version, table.csv one row per level and role, table.md
@@ -9,194 +9,26 @@ A report whose run has not changed since is read and not computed again.
 from __future__ import annotations
 
 import io
-import json
 import os
-import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from analysis.level_report import LevelReport, analyse_level
-from analysis.records import REFERENCE, RunRecord, read_run
-from analysis.tables import number
+from analysis.records import REFERENCE, RunRecord, read_run, tested_on
+from analysis.results import SpectralReport
 from analysis.text import report_text
 from analysis.verdict import TOLERANCE
-from mgtheory._files import read_json, write_atomically
+from mgtheory._files import write_atomically
 
-__all__ = ["SpectralReport", "analyse", "analyse_record"]
-
-KIND, SCHEMA = "spectral_report", 4
+# in a run folder; not named after a package, which it would hide from a Python that starts there
+FOLDER = "report"
+OLD_FOLDER = "analysis"  # of earlier versions
 Progress = Callable[[int, str], None]
-
-
-@dataclass(frozen=True, eq=False)
-class SpectralReport:
-    """What a run's levels are, before and after training.
-
-    Attributes
-    ----------
-    run, model, label
-        The folder, the model's name, and model with scheme.
-    facts
-        Parameters, accuracies (fractions) and the number of test images, epochs and that of the
-        weights, seconds, seed, placement, operator, data, scheme (of a file the family in it) and
-        how the scheme was given.
-    theory
-        origin ("start", "reference" or "none"), name and what was fitted.
-    levels
-        One report each; none for a ResNet.
-    tolerance
-        Distance on (0, 1] up to which a polynomial counts as the theory's.
-    fingerprint
-        Of the files it was computed from.
-    """
-
-    run: str
-    model: str
-    label: str
-    facts: dict[str, Any]
-    theory: dict[str, Any]
-    levels: tuple[LevelReport, ...]
-    tolerance: float
-    fingerprint: str
-
-    @property
-    def has_polynomial(self) -> bool:
-        """Whether the model's steps are polynomials in A (Poly-MgNet, not MgNet or ResNet)."""
-        return any(level.kind == "polynomial" for level in self.levels)
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON types."""
-        return {
-            "kind": KIND,
-            "schema": SCHEMA,
-            "run": self.run,
-            "model": self.model,
-            "label": self.label,
-            "facts": self.facts,
-            "has_polynomial": self.has_polynomial,
-            "theory": self.theory,
-            "tolerance": self.tolerance,
-            "fingerprint": self.fingerprint,
-            "levels": [level.to_dict() for level in self.levels],
-        }
-
-    def to_json(self) -> str:
-        """`to_dict` as indented JSON text; numbers that are not finite do not occur."""
-        return json.dumps(_finite(self.to_dict()), indent=1, allow_nan=False) + "\n"
-
-    def table(self) -> pd.DataFrame:
-        """One row per level and role: spectral radius, roots, smoothing factor, max |q|, word,
-        verdict; one row for a ResNet."""
-        rows: list[dict[str, Any]] = []
-        for level in self.levels:
-            for role, view in level.views.items():
-                operator = level.operators["start" if role == "start" else "learned"]
-                verdict = {"learned": level.verdict, "effective": level.effective_verdict}.get(role)
-                q = view.polynomial
-                rows.append(
-                    {
-                        "run": self.run,
-                        "model": self.model,
-                        "level": level.level,
-                        "channels": level.channels,
-                        "role": role,
-                        "degree": None if q is None else q.degree,
-                        "spectral_radius": operator.radius,
-                        "roots": "" if q is None else " ".join(number(z) for z in q.roots),
-                        "smoothing_factor": view.smoothing.smoothing_factor,
-                        "max_modulus": view.smoothing.max_modulus,
-                        "smoothing_norm": view.smoothing.smoothing_norm,
-                        "smoother": view.smoothing.verdict,
-                        "training": "" if verdict is None else verdict.word,
-                        "distance_to_theory": None if verdict is None else verdict.learned_distance,
-                        "nearest": (
-                            ""
-                            if verdict is None or verdict.nearest is None
-                            else str(verdict.nearest)
-                        ),
-                        "not_identifiable": (
-                            ", ".join(f"step {r.step} {r.name}" for r in level.not_identifiable)
-                            if role == "learned"
-                            else ""
-                        ),
-                    }
-                )
-        if not rows:
-            rows.append({"run": self.run, "model": self.model, "role": "no polynomial"})
-        return pd.DataFrame(rows)
-
-    def text(self) -> str:
-        """The report for reading, as markdown: `text.report_text`."""
-        return report_text(self)
-
-    def __str__(self) -> str:
-        return self.text()
-
-    def save(self, folder: str | os.PathLike[str]) -> list[Path]:
-        """Write report.json, table.csv, table.md and spectra.npz, each whole or not at all;
-        report.json last."""
-        where = Path(folder)
-        where.mkdir(parents=True, exist_ok=True)
-        arrays = {
-            f"level{level.level}/{name}": values
-            for level in self.levels
-            for name, values in level.arrays.items()
-        }
-        packed = io.BytesIO()
-        np.savez_compressed(packed, **arrays)  # type: ignore[arg-type]
-        contents: dict[str, str | bytes] = {
-            "spectra.npz": packed.getvalue(),
-            "table.csv": self.table().to_csv(index=False, lineterminator="\n"),
-            "table.md": self.text(),
-            "report.json": self.to_json(),
-        }
-        for name, content in contents.items():
-            write_atomically(where / name, content)
-        return [where / name for name in contents]
-
-    @classmethod
-    def load(cls, folder: str | os.PathLike[str]) -> SpectralReport:
-        """What `save` wrote.
-
-        Raises
-        ------
-        FileNotFoundError, ValueError
-            A file is missing; it is truncated, damaged or of another schema.
-        """
-        where = Path(folder)
-        data = read_json(where / "report.json", "spectral report")
-        if data.get("kind") != KIND or data.get("schema") != SCHEMA:
-            raise ValueError(
-                f"{where / 'report.json'}: kind {data.get('kind')!r}, schema"
-                f" {data.get('schema')!r}; this version reads {KIND}, {SCHEMA}"
-            )
-        try:
-            with np.load(where / "spectra.npz", allow_pickle=False) as packed:
-                arrays = {name: packed[name] for name in packed.files}
-            levels = tuple(
-                LevelReport.from_dict(
-                    level,
-                    {
-                        key.split("/", 1)[1]: value
-                        for key, value in arrays.items()
-                        if key.startswith(f"level{level['level']}/")
-                    },
-                )
-                for level in data["levels"]
-            )
-            names = ("run", "model", "label", "facts", "theory", "tolerance", "fingerprint")
-            return cls(levels=levels, **{name: data[name] for name in names})
-        except (KeyError, TypeError, zipfile.BadZipFile, EOFError) as error:
-            raise ValueError(
-                f"{where}: the report is damaged ({type(error).__name__}: {error})"
-            ) from error
 
 
 def analyse(
@@ -207,7 +39,7 @@ def analyse(
     write: bool = True,
     progress: Progress | None = None,
 ) -> SpectralReport:
-    """The report on a finished run; written to RUN/analysis unless told otherwise.
+    """The report on a finished run; written to RUN/report unless told otherwise.
 
     Parameters
     ----------
@@ -229,10 +61,9 @@ def analyse(
         The folder is missing, unfinished, truncated or foreign: one line.
     """
     record = read_run(run, reference=reference)
-    folder = record.path / "analysis"
     if write:
         try:
-            report = SpectralReport.load(folder)
+            report = SpectralReport.load(report_folder(run))
             if (
                 report.fingerprint == record.fingerprint
                 and report.tolerance == tolerance
@@ -243,8 +74,14 @@ def analyse(
             pass  # none there, or a damaged one: computed anew and replaced
     report = analyse_record(record, tolerance=tolerance, progress=progress)
     if write:
-        report.save(folder)
+        write_report(report, record.path / FOLDER)
     return report
+
+
+def report_folder(run: str | os.PathLike[str]) -> Path:
+    """Where the report of a run is, or will be."""
+    where, old = Path(run) / FOLDER, Path(run) / OLD_FOLDER
+    return old if (old / "report.json").is_file() and not where.is_dir() else where
 
 
 def analyse_record(
@@ -302,19 +139,39 @@ def facts_of(record: RunRecord) -> dict[str, Any]:
         "chosen_epoch": summary.best_epoch,
         "select": config.train.select,
         "test_accuracy": summary.test_accuracy,
-        "tested_on": record.tested_on,
+        "tested_on": tested_on(record.path),
         "val_accuracy": summary.val_accuracy,
         "seconds": summary.seconds,
         "images_per_second": summary.images_per_second,
     }
 
 
-def _finite(value: Any) -> Any:
-    """JSON has no infinities: null stands for them."""
-    if isinstance(value, float):
-        return value if np.isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return value
+def write_report(report: SpectralReport, folder: str | os.PathLike[str]) -> list[Path]:
+    """Write report.json, table.csv, table.md and spectra.npz, each whole or not at all;
+    report.json last."""
+    arrays = {
+        f"level{level.level}/{name}": values
+        for level in report.levels
+        for name, values in level.arrays.items()
+    }
+    packed = io.BytesIO()
+    np.savez_compressed(packed, **arrays)  # type: ignore[arg-type]
+    return write_files(
+        folder,
+        {
+            "spectra.npz": packed.getvalue(),
+            "table.csv": report.table().to_csv(index=False, lineterminator="\n"),
+            "table.md": report_text(report),
+            "report.json": report.to_json(),
+        },
+    )
+
+
+def write_files(folder: str | os.PathLike[str], contents: Mapping[str, str | bytes]) -> list[Path]:
+    """Write name -> content into the folder, which is made if missing; each file whole or not at
+    all, in this order."""
+    where = Path(folder)
+    where.mkdir(parents=True, exist_ok=True)
+    for name, content in contents.items():
+        write_atomically(where / name, content)
+    return [where / name for name in contents]

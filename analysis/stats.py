@@ -21,20 +21,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-__all__ = [
-    "VOLATILE",
-    "Comparison",
-    "Estimate",
-    "all_pairs",
-    "configuration_key",
-    "estimate",
-    "fraction_interval",
-    "groups_of",
-    "holm",
-    "pair_rows",
-    "paired",
-]
-
 Item = TypeVar("Item")
 Key = TypeVar("Key", bound=Hashable)
 

@@ -8,19 +8,14 @@ full.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
+from analysis.numbers import number
+from analysis.results import RunComparison, SpectralReport
 from analysis.stats import fraction_interval
-from analysis.tables import filled, markdown, number
 from analysis.verdict import WORDS
-
-if TYPE_CHECKING:
-    from analysis.compare import RunComparison
-    from analysis.report import SpectralReport
-
-__all__ = ["comparison_text", "report_text"]
 
 DISTANCE = "Distances are max |q(t) − q_theory(t)| over t in (0, 1], each q in units of its own b"
 LEARNED = "learned with the batch norms folded in"
@@ -336,3 +331,39 @@ def _identifiability(report: SpectralReport) -> list[str]:
 
 def _percent(value: float | None) -> str:
     return "not measured" if value is None else f"{100 * value:.2f} %"
+
+
+def filled(table: pd.DataFrame) -> pd.DataFrame:
+    """The table without the columns that say nothing in any row."""
+    return table[[name for name in table.columns if any(_cell(value) for value in table[name])]]
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """A markdown table with columns padded to one width, numbers to the right."""
+    header = [str(name).replace("_", " ") for name in table.columns]
+    cells = [
+        [_cell(value).replace("|", "\\|") for value in row]
+        for row in table.itertuples(index=False, name=None)
+    ]
+    numeric = [pd.api.types.is_numeric_dtype(table[name]) for name in table.columns]
+    widths = [max(3, *(len(row[k]) for row in [header, *cells])) for k in range(len(header))]
+
+    def line(row: list[str]) -> str:
+        return (
+            "| "
+            + " | ".join(
+                t.rjust(w) if right else t.ljust(w) for t, w, right in zip(row, widths, numeric)
+            )
+            + " |"
+        )
+
+    rule = (
+        "|"
+        + "|".join("-" * (w + 1) + (":" if right else "-") for w, right in zip(widths, numeric))
+        + "|"
+    )
+    return "\n".join([line(header), rule, *map(line, cells)])
+
+
+def _cell(value: Any) -> str:
+    return "" if value is pd.NA else number(value)

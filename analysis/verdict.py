@@ -19,18 +19,6 @@ from scipy.optimize import linear_sum_assignment, minimize_scalar
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.polynomials.scores import nearest_families
 
-__all__ = [
-    "TOLERANCE",
-    "WORDS",
-    "Nearest",
-    "Verdict",
-    "distance",
-    "judge",
-    "nearest_classical",
-    "shape_distance",
-    "weight_distance",
-]
-
 # of q, whose values on (0, 1] are of order 1: curves that close are hard to tell apart in a figure
 TOLERANCE = 0.1
 POINTS = np.sin(0.5 * np.pi * np.arange(1, 513) / 512) ** 2  # (0, 1], denser at both ends

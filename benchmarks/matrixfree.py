@@ -22,14 +22,14 @@ from typing import Any
 
 import numpy as np
 import scipy.fft
+from peers import TOL, peers
 from table import Row, interleaved, machine, print_rows, relative_residual
 
 from mgtheory.matrixfree import StencilHierarchy, tables
 from mgtheory.matrixfree.level import compile_kernels
 from mgtheory.problems.problem import poisson
-from mgtheory.problems.stencils import Stencil
+from mgtheory.problems.stencils import laplacian
 
-TOL = 1e-8
 # by dimension, the fastest to 1e-8 in processor time on one thread, of degrees 1 to 6 and coarsest
 # grids of 1024 to 32768 unknowns (on an EPYC 9004: 22.4 ms at 1023^2, next 23.7; 73.6 ms at 127^3,
 # next 78.8)
@@ -38,16 +38,6 @@ CYCLE = {2: {"pre": 0, "degree": 3}, 3: {"pre": 0, "degree": 4, "coarsest": 3276
 # step on the finest grids, two below (with one step on all of them the distance to the discrete
 # solution doubles from size to size: 1.7 times the direct error at 4095^2)
 PASS = {2: {"pre": 0, "degree": (1, 1, 1, 2)}, 3: {"pre": 0, "degree": (1, 2), "coarsest": 32768}}
-
-
-def laplacian(dim: int) -> Stencil:
-    """The (2 d + 1)-point stencil."""
-    kernel = np.zeros((3,) * dim)
-    for j in range(dim):
-        for step in (0, 2):
-            kernel[tuple(step if i == j else 1 for i in range(dim))] = -1.0
-    kernel[(1,) * dim] = 2.0 * dim
-    return Stencil.from_array(kernel, channels=False)
 
 
 def smooth_problem(n: int, dim: int) -> tuple[np.ndarray, np.ndarray]:
@@ -88,8 +78,6 @@ def sine_solver(n: int, dim: int) -> Callable[[np.ndarray, int], np.ndarray]:
 
 def solve_rows(n: int, dim: int, asked: float, repeats: int) -> list[Row]:
     """Set-up + solve to 1e-8 beside PyAMG (each contestant once in 3D) and the sine transform."""
-    from solve import peers
-
     what = f"{dim}D Poisson {'x'.join([str(n)] * dim)} to 1e-8, matrix-free"
     problem = poisson((n,) * dim)
     _, b = smooth_problem(n, dim)

@@ -12,8 +12,6 @@ from numpy.typing import ArrayLike
 
 from figures.style import GREY, legend_above, look_of, named
 
-__all__ = ["draw_convergence", "draw_factors", "draw_time_per_unknown", "draw_training"]
-
 
 def draw_training(
     ax: Axes,

@@ -24,6 +24,7 @@ from mgtheory.derive import derive
 from mgtheory.families import FAMILIES
 from mgtheory.fourier import (
     grid_frequencies,
+    high_frequencies,
     smoothing_factor,
     symbol,
     two_grid_factor,
@@ -32,8 +33,6 @@ from mgtheory.multigrid.hierarchy import Hierarchy
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.problems.problem import Problem, create
 from mgtheory.problems.stencils import Stencil, laplacian
-
-__all__ = ["GALLERY", "families_of_degree", "family_polynomial"]
 
 B, HIGH = 8.0, (2.0, 8.0)  # of the 5-point Laplacian with h = 1
 SAMPLES = 64
@@ -45,25 +44,9 @@ CONVECTION = 8.0  # strong enough for a conjugate pair of roots
 
 @cache
 def family_polynomial(family: str, degree: int) -> ResidualPolynomial | None:
-    """A family's q for the 2D Poisson problem on the h = 1 scale; None where the family does not
-    have that degree.
-
-    `harmonic_ritz` starts from a random vector with seed 0: from a smooth right-hand side it would
-    see the low frequencies alone.
-    """
-    problem, needs = _problem(), FAMILIES[family].needs
-    start = (
-        np.random.default_rng(0).standard_normal(problem.A.shape[0])
-        if needs == "operator"
-        else None
-    )
+    """A family's q for the 5-point Laplacian; None where the family does not have that degree."""
     try:
-        if needs in ("interval", "lmax", "points"):
-            found = derive(family, degree, HIGH).polynomial
-        else:
-            found = derive(family, degree, problem, start=start).polynomial.scaled(
-                problem.h[0] ** 2
-            )
+        found = derive(family, degree, _problem()).on(laplacian(2)).polynomial
     except ValueError:
         return None
     return found if found.degree == degree else None
@@ -140,7 +123,7 @@ def spectra_with_roots() -> Figure:
     diffusion with minimax roots, two complex."""
     made, axes = figure(1, 2, width=DOUBLE, height=3.1)
     theta = grid_frequencies((24, 24))
-    high = (np.abs(theta) >= np.pi / 2 - 1e-12).any(axis=-1)
+    high = high_frequencies(theta)
     fourth = derive("chebyshev4", 3, B).polynomial
     draw_spectrum(
         axes[0, 0],
@@ -245,7 +228,7 @@ def _problem() -> Problem:
 
 def _history(q: ResidualPolynomial) -> NDArray[np.float64]:
     problem = create("poisson2d", SIZE)
-    hierarchy = Hierarchy.build(problem, smoother=q.scaled(problem.h[0] ** -2))
+    hierarchy = Hierarchy.build(problem, smoother=q)
     return np.asarray(hierarchy.solve(problem.b, tol=TOLERANCE, maxiter=60).residual_norms)
 
 

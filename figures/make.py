@@ -17,9 +17,10 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis.compare import seed_accuracies, unique_labels
+from analysis.comparison import seed_accuracies, unique_labels
 from analysis.records import read_metrics
-from analysis.report import SpectralReport, analyse
+from analysis.report import analyse
+from analysis.results import SpectralReport
 from analysis.stats import configuration_key, groups_of
 from figures.curves import draw_training
 from figures.gallery import GALLERY
@@ -27,8 +28,6 @@ from figures.study import draw_accuracies
 from figures.style import DOUBLE, figure, figure_legend, panel_letters, paper, save
 from figures.views import convergence, damping, levels, polynomials, spectra
 from nets.training.folder import read_config
-
-__all__ = ["COMMON_FIGURES", "RUN_FIGURES", "Run", "make", "make_gallery"]
 
 Progress = Callable[[int, str], None]
 

@@ -13,8 +13,6 @@ from numpy.typing import ArrayLike
 from figures.style import GREY, legend_above, look_of, named
 from mgtheory.polynomials.residual import ResidualPolynomial
 
-__all__ = ["draw_polynomials"]
-
 # larger values of |q| are drawn on an axis that is linear up to 1 and logarithmic beyond
 LINEAR_UP_TO = 2.0
 SHOWN_POINTS = 4000

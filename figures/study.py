@@ -13,8 +13,6 @@ from numpy.typing import ArrayLike
 from analysis.stats import estimate, fraction_interval
 from figures.style import BLACK, GREY, VERMILION, legend_above, look, look_of, named
 
-__all__ = ["draw_accuracies", "draw_level_factors"]
-
 
 def draw_accuracies(
     ax: Axes,

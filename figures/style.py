@@ -26,27 +26,6 @@ from numpy.typing import NDArray
 
 from mgtheory.families import FAMILIES
 
-__all__ = [
-    "COLOURS",
-    "DOUBLE",
-    "ROLES",
-    "SINGLE",
-    "Look",
-    "check_suffix",
-    "figure",
-    "figure_legend",
-    "heat_map",
-    "heat_map_above_one",
-    "legend_above",
-    "look",
-    "look_of",
-    "named",
-    "panel_letters",
-    "paper",
-    "save",
-    "save_as",
-]
-
 # left out
 DATED = {
     ".png": ("Software",),

@@ -14,20 +14,18 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from analysis.level_report import ROLES, LevelReport
-from analysis.report import SpectralReport
+from analysis.results import SpectralReport
 from figures.curves import draw_convergence
 from figures.damping import colour_bar, colour_limit, draw_damping
 from figures.polynomials import draw_polynomials
 from figures.spectra import draw_spectrum
 from figures.study import draw_level_factors
 from figures.style import DOUBLE, figure, figure_legend, named
-from mgtheory.fourier import grid_frequencies, smoothing_factor, symbol
+from mgtheory.fourier import grid_frequencies, high_frequencies, smoothing_factor, symbol
 from mgtheory.multigrid.hierarchy import Hierarchy
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.problems.problem import create
 from mgtheory.problems.stencils import laplacian
-
-__all__ = ["convergence", "damping", "levels", "polynomials", "spectra"]
 
 PANELS = 4  # in a row; further levels follow below
 POISSON_SIZE, POISSON_CYCLES = 127, 12
@@ -72,7 +70,7 @@ def spectra(report: SpectralReport) -> Figure | None:
         draw_spectrum(
             ax,
             _eigenvalues(level),
-            high=_high(level),
+            high=high_frequencies(level.arrays["theta"]),
             roots={role: q.roots for role, q in curves.items()},
             damping=(_judged(curves), curves[_judged(curves)]) if curves else None,
             unit="b",
@@ -221,10 +219,6 @@ def _mu(level: LevelReport, role: str) -> float | None:
     if role not in level.views or (role == "learned" and level.not_identifiable):
         return None
     return level.views[role].smoothing.smoothing_factor
-
-
-def _high(level: LevelReport) -> np.ndarray:
-    return np.asarray((np.abs(level.arrays["theta"]) >= np.pi / 2 - 1e-12).any(axis=-1))
 
 
 def _meaningful(by_role: Mapping[str, Item], level: LevelReport) -> dict[str, Item]:

@@ -1,11 +1,59 @@
-"""polymgnet: the command that ties multigrid theory, networks, analysis and figures together;
-`polymgnet --help` lists what it does."""
+"""polymgnet: multigrid theory and neural networks joined; `polymgnet --help` lists what the command
+does.
+
+The whole public surface of `mgtheory`, `nets`, `analysis` and `figures` is offered here too, and
+loaded when it is asked for:
+
+>>> import polymgnet
+>>> problem = polymgnet.poisson((63, 63))
+>>> polymgnet.Hierarchy.build(problem).solve(problem.b).converged
+True
+"""
 
 from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+from polymgnet.packages import own
+
+if TYPE_CHECKING:
+    from analysis import *
+    from figures import *
+    from mgtheory import *
+    from nets import *
 
 try:
     __version__ = version("polymgnet")
 except PackageNotFoundError:  # run from a source tree that was not installed
     __version__ = "0+unknown"
 
-__all__ = ["__version__"]
+_OFFERED = {
+    "mgtheory": (
+        *("FAMILIES", "Hierarchy", "InitialCoefficients", "Interval", "Problem"),
+        *("ResidualPolynomial", "Solution", "Stencil", "StencilHierarchy", "derive", "poisson"),
+        *("smoothing_factor", "three_grid_factor", "two_grid_factor"),
+    ),
+    "nets": (
+        *("Classifier", "MultigridCycle", "TrainConfig", "create_model", "initialise"),
+        *("learn_smoother", "list_models", "load", "load_classifier", "load_config", "load_data"),
+        "train",
+    ),
+    "analysis": ("analyse", "compare", "compare_smoothers"),
+    "figures": (
+        *("draw_accuracies", "draw_convergence", "draw_damping", "draw_factors"),
+        *("draw_level_factors", "draw_polynomials", "draw_spectrum", "draw_time_per_unknown"),
+        "draw_training",
+    ),
+}
+_HOMES = {name: package for package, names in _OFFERED.items() for name in names}
+
+__all__ = ["__version__", *_HOMES]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'polymgnet' has no attribute {name!r}")
+    return getattr(own(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

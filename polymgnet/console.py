@@ -1,7 +1,7 @@
-"""What the user sees: one JSON document or tables on stdout, progress and notes on stderr."""
+"""What the user sees: one JSON document or tables on stdout, progress and notes on stderr, and
+files, which are never overwritten unasked."""
 
 import json
-import math
 import os
 import sys
 import time
@@ -13,34 +13,18 @@ from typing import Any
 # step(done), step(done, state), step(done, finished="what is done, and how long it took")
 Step = Callable[..., None]
 EVERY = 30.0  # seconds between two lines of progress where there is no terminal
-INFINITE = {math.inf: "inf", -math.inf: "-inf"}
-
-
-def plain(value: Any) -> Any:
-    """JSON-able twin of a value: complex -> [re, im], arrays -> lists, not a number -> null,
-    infinite -> "inf" or "-inf"."""
-    if value is None or isinstance(value, bool | str | int):
-        return value
-    if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, Path):
-        return str(value)
-    if hasattr(value, "tolist"):
-        return plain(value.tolist())
-    if isinstance(value, complex):
-        return [plain(value.real), plain(value.imag)]
-    if isinstance(value, float):
-        return None if math.isnan(value) else INFINITE.get(value, value)
-    if isinstance(value, list | tuple | set | frozenset):
-        return [plain(item) for item in value]
-    if hasattr(value, "to_dict"):
-        return plain(value.to_dict())
-    raise TypeError(f"no JSON form for {type(value).__name__}")
 
 
 def emit(document: Any) -> None:
     """Print exactly one JSON document on stdout."""
-    print(json.dumps(plain(document), indent=2, allow_nan=False, ensure_ascii=False))
+    print(json_text(document))
+
+
+def json_text(document: Any) -> str:
+    """The document as indented JSON."""
+    from analysis.numbers import plain
+
+    return json.dumps(plain(document), indent=2, allow_nan=False, ensure_ascii=False)
 
 
 def note(text: str) -> None:
@@ -50,33 +34,14 @@ def note(text: str) -> None:
 
 def number(value: Any, digits: int = 4) -> str:
     """Short text of a real or complex number; a dash where there is none."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return "–"
-    if isinstance(value, complex):
-        if value.imag == 0 or not math.isfinite(value.real):
-            return number(value.real, digits)
-        return (
-            f"{value.real:.{digits}g} {'+' if value.imag >= 0 else '-'}"
-            f" {abs(value.imag):.{digits}g}i"
-        )
-    if isinstance(value, bool | str):
-        return str(value)
-    if isinstance(value, int):
-        return f"{value:,}"
-    return f"{value:.{digits}g}"
+    from analysis.numbers import number
+
+    return number(value, digits, missing="–")
 
 
 def numbers(values: Any, digits: int = 6) -> str:
-    """Several numbers in one line."""
-    return "  ".join(
-        number(complex(v) if isinstance(v, complex) else float(v), digits)
-        for v in plain_numbers(values)
-    )
-
-
-def plain_numbers(values: Any) -> list[Any]:
-    """Python numbers of an array or a sequence."""
-    return list(values.tolist()) if hasattr(values, "tolist") else list(values)
+    """Several numbers, of an array or a sequence, in one line."""
+    return "  ".join(number(value, digits) for value in values)
 
 
 def _console(*, stderr: bool = False) -> Any:
@@ -119,6 +84,13 @@ def facts(title: str, pairs: Sequence[tuple[str, str]]) -> None:
     print(title)
     for name, text in pairs:
         print(f"  {name:<{width}}  {text}")
+
+
+def coarsened_remark(axes: Sequence[int], dim: int) -> str:
+    """Which axes are coarsened, where it is not all of them."""
+    if len(axes) in (0, dim):
+        return ""
+    return f"{' and '.join('xyz'[j] for j in axes)} alone coarsened, by the solver and here"
 
 
 def silent(done: int, state: str = "", *, finished: str = "") -> None:
@@ -182,3 +154,30 @@ def progress(text: str, total: int | None = None, *, show: bool = True) -> Itera
             bar.update(task, completed=done, state=state)
 
         yield step
+
+
+def refuse_existing(path: Path, *, force: bool) -> None:
+    """FileExistsError if the file is there and `force` was not given; FileNotFoundError if its
+    folder is missing."""
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; give the name of a file")
+    if path.exists() and not force:
+        raise FileExistsError(f"{path} exists; give another name, or --force to overwrite it")
+    if not path.absolute().parent.is_dir():
+        raise FileNotFoundError(f"folder {path.parent} does not exist; make it first")
+
+
+def check_folder(folder: Path) -> None:
+    """NotADirectoryError if a file lies where the folder, or a folder above it, is or would be
+    made."""
+    for path in (folder, *folder.parents):
+        if path.exists() and not path.is_dir():
+            raise NotADirectoryError(f"{path} is a file; give the name of a folder")
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Write one JSON document, whole or not at all."""
+    from mgtheory._files import write_atomically
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, json_text(document) + "\n")

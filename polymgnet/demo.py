@@ -4,7 +4,7 @@ being killed.
     DIR/demo.json        what this demo is: its settings, written first
     DIR/init.json        fourth-kind Chebyshev coefficients derived from the 2D Poisson problem
     DIR/runs/NAME        a run folder each: theory, constant, xavier, resnet
-    DIR/figures          pictures of all runs
+    DIR/pictures         pictures of all runs
     DIR/result.json      the table and the paths, written last
 
 Every file appears whole or not at all, and a stage whose file is there is not done again; a run
@@ -23,11 +23,12 @@ from pathlib import Path
 from typing import Any
 
 from polymgnet import console
+from polymgnet.console import write_json
 from polymgnet.errors import Stopped
-from polymgnet.files import write_json
 
 KIND, SCHEMA = "polymgnet demo", 1
-CONTENT = ("demo.json", "init.json", "runs", "figures", "result.json")
+# "figures" is what earlier versions wrote for "pictures"
+CONTENT = ("demo.json", "init.json", "runs", "pictures", "figures", "result.json")
 NETWORKS = ("theory", "constant", "xavier", "resnet")
 STAGES = 1 + 2 * len(NETWORKS) + 2
 FAMILY, FLOOR = "chebyshev4", "1-nearest neighbour"
@@ -80,8 +81,10 @@ def run(
         with stage(f"train {name}", path / "summary.json") as tell:
             train_network(folder, name, chosen, tell=tell)
     reports = {}
+    from analysis.report import report_folder
+
     for name, path in runs.items():
-        with stage(f"analyse {name}", path / "analysis" / "report.json") as tell:
+        with stage(f"analyse {name}", report_folder(path) / "report.json") as tell:
             reports[name] = analyse(path, tell=tell)
     with stage("nearest neighbour"):
         floor = nearest_neighbour()
@@ -245,7 +248,7 @@ def draw(folder: Path, floors: dict[str, float], *, tell: Callable[[str], None])
 
     runs = [folder / "runs" / name for name in NETWORKS]
     paths = figures.make(
-        runs, folder / "figures", floors=floors, progress=lambda _, name: tell(name)
+        runs, folder / "pictures", floors=floors, progress=lambda _, name: tell(name)
     )
     return [Path(path) for path in paths]
 
@@ -279,9 +282,9 @@ def pixels(data: Any, part: Any) -> tuple[Any, Any]:
 def row(name: str, path: Path, report: Any) -> dict[str, Any]:
     """One line of the table: cost, accuracy, and the largest smoothing factor of the levels at the
     start and learned."""
-    import nets
+    from nets.training.folder import read_summary
 
-    summary = nets.read_summary(path)
+    summary = read_summary(path)
     factors = {role: smoothing_factors(report, role) for role in ("start", "learned", "effective")}
     return {
         "name": name,
@@ -311,7 +314,7 @@ def smoothing_factors(report: Any, role: str) -> list[float]:
 def verdict(table: Sequence[dict[str, Any]], floor: float, images: int) -> list[str]:
     """What was measured, whoever won, and what of it so many test images tell apart: 95 % intervals
     that do not overlap."""
-    from analysis import fraction_interval
+    from analysis.stats import fraction_interval
 
     def apart(one: float, other: float) -> bool:
         (low, high), (other_low, other_high) = (
@@ -359,7 +362,7 @@ def verdict(table: Sequence[dict[str, Any]], floor: float, images: int) -> list[
 
 def show(result: dict[str, Any]) -> None:
     """Print the table, what follows from it, and where the figures are."""
-    from analysis import fraction_interval
+    from analysis.stats import fraction_interval
 
     table, floor, images = (
         result["table"],

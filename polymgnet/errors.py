@@ -5,10 +5,13 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import typer
+
+from polymgnet.packages import Shadowed
 
 TRACEBACK = "POLYMGNET_TRACEBACK"
 EXTRAS = {"numba": "fast", "submitit": "slurm", "pyamg": "bench"}
@@ -20,7 +23,9 @@ WRONG_VALUE = (
     IsADirectoryError,
     NotADirectoryError,
     PermissionError,
+    Shadowed,
 )
+GO_ON = "finished work and the last checkpoints are kept, the same command goes on"
 # the common base of all usage errors, wherever this typer keeps it
 CLICK = typer.BadParameter.__mro__[2]
 
@@ -75,33 +80,8 @@ def one_line(error: BaseException) -> str:
     return " ".join(text.split()) or type(error).__name__
 
 
-def _say(text: str, *, command: str) -> None:
-    print(f"{command}: {text}", file=sys.stderr)
-
-
-def _given(error: BaseException, words: Sequence[str]) -> str:
-    """What stood on the command line for the option that a usage error is about, where its own
-    message does not say."""
-    for name in getattr(getattr(error, "param", None), "opts", ()):
-        for k, word in enumerate(words):
-            value = (
-                word.partition("=")[2]
-                if word.startswith(f"{name}=")
-                else words[k + 1]
-                if word == name and k + 1 < len(words)
-                else ""
-            )
-            if value and value not in str(error):
-                return f", got {value!r}"
-    return ""
-
-
 def guarded(
-    work: Callable[[], int | None],
-    *,
-    command: str = "polymgnet",
-    full: bool = False,
-    words: Sequence[str] = (),
+    work: Callable[[], int | None], *, command: str = "polymgnet", full: bool = False
 ) -> int:
     """Run the work and turn every way it can end into an exit status, with one line on stderr where
     it is not 0.
@@ -112,12 +92,9 @@ def guarded(
         Returns an exit status, None for 0.
     command
         What the line begins with.
-    words
-        The command line, to name what was given.
     full
         Show the whole traceback; the environment variable POLYMGNET_TRACEBACK asks for it too.
     """
-    full = full or os.environ.get(TRACEBACK, "") not in ("", "0")
     try:
         return work() or 0
     except SystemExit as end:
@@ -127,56 +104,38 @@ def guarded(
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except (KeyboardInterrupt, typer.Abort):
-        _say("interrupted", command=command)
-        return 130
+        status, line = 130, "interrupted"
     except Exception as error:
-        if full:
+        if full or os.environ.get(TRACEBACK, "") not in ("", "0"):
             traceback.print_exc()
-        if isinstance(error, CLICK):
-            _say(
-                f"{one_line(error)}{_given(error, words)} (see {_path(error, command)} --help)",
-                command=command,
-            )
-            return int(getattr(error, "exit_code", 2))
-        # torch's, of a CPU
-        if type(error) is RuntimeError and "alloc" in str(error) and "memory" in str(error):
-            error = MemoryError(
-                one_line(error).partition("allocate memory: ")[2] or one_line(error)
-            )
-        if isinstance(error, Failure | FloatingPointError | MemoryError) or type(error) in (
-            ArithmeticError,
-            _out_of_memory(),
-        ):
-            _say(
-                ("out of memory: " if isinstance(error, MemoryError) else "") + one_line(error),
-                command=command,
-            )
-            return getattr(error, "status", 1)
-        if isinstance(error, WRONG_VALUE):
-            _say(one_line(error), command=command)
-            return 2
-        if isinstance(error, ModuleNotFoundError) and error.name in EXTRAS:
-            _say(
-                f"this needs {error.name}: pip install 'polymgnet[{EXTRAS[error.name]}]'",
-                command=command,
-            )
-            return 2
-        if isinstance(error, OSError):  # a full disk, a broken device
-            _say(one_line(error), command=command)
-            return 1
-        _say(
-            f"internal error, {type(error).__name__}: {one_line(error)}; --traceback shows where,"
-            " please report it",
-            command=command,
-        )
-        return 70
+        status, line = _end(error, command)
+    print(f"{command}: {line}", file=sys.stderr)
+    return status
 
 
-def _out_of_memory() -> type[BaseException] | None:
-    """torch's error for a device whose memory is used up; None where torch was not needed."""
-    return getattr(sys.modules.get("torch"), "OutOfMemoryError", None)
-
-
-def _path(error: Exception, command: str) -> str:
-    context = getattr(error, "ctx", None)
-    return str(context.command_path) if context is not None else command
+def _end(error: Exception, command: str) -> tuple[int, str]:
+    """Exit status and line of an error: 2 for what the user gave, 1 for what the work or the
+    machine met, 70 for a fault of the program."""
+    line, torch = one_line(error), sys.modules.get("torch")
+    if isinstance(error, CLICK):
+        context = getattr(error, "ctx", None)
+        path = command if context is None else context.command_path
+        # pydantic's, whose value typer leaves out
+        checked: list[Any] = getattr(error.__cause__, "errors", list)()
+        given = "".join(f", got {found['input']!r}" for found in checked)
+        return int(getattr(error, "exit_code", 2)), f"{line}{given} (see {path} --help)"
+    if isinstance(error, WRONG_VALUE):
+        return 2, line
+    if isinstance(error, ModuleNotFoundError) and error.name in EXTRAS:
+        return 2, f"this needs {error.name}: pip install 'polymgnet[{EXTRAS[error.name]}]'"
+    if torch is not None and isinstance(error, torch.OutOfMemoryError):  # a GPU's
+        return 1, line
+    # torch has no class of its own for the memory of a CPU
+    if isinstance(error, MemoryError) or "can't allocate memory: " in line:
+        return 1, f"out of memory: {line.rpartition('allocate memory: ')[2]}"
+    # OSError: a full disk, a broken device; of ArithmeticError the class itself, which iterations
+    # raise, and not a division by zero
+    if isinstance(error, Failure | FloatingPointError | OSError) or type(error) is ArithmeticError:
+        return getattr(error, "status", 1), line
+    name = type(error).__name__
+    return 70, f"internal error, {name}: {line}; --traceback shows where, please report it"

@@ -1,95 +1,45 @@
 """Options that several subcommands share, with help that lists the registered names when it is
 asked for."""
 
-from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-
-def _families() -> str:
-    from mgtheory.families import FAMILIES
-
-    return ", ".join(FAMILIES)
-
-
-def _problems() -> str:
-    from mgtheory.problems.problem import PROBLEMS
-
-    return ", ".join(PROBLEMS)
-
-
-def _smoothers() -> str:
-    from mgtheory.smoothers import SMOOTHERS
-
-    return ", ".join(SMOOTHERS)
-
-
-def _recipes() -> str:
-    from nets.config import list_recipes
-
-    return ", ".join(list_recipes())
-
-
-def _data() -> str:
-    from nets.data.sources import SOURCES
-
-    return ", ".join([*SOURCES, "folder:PATH"])
-
-
-def _models() -> str:
-    from nets.models.registry import PATTERNS, list_models
-
-    return ", ".join([*list_models(), *PATTERNS])
-
-
-def _placements() -> str:
-    from nets.models.placements import PLACEMENTS
-
-    return ", ".join(PLACEMENTS)
-
-
-def _schemes() -> str:
-    from nets.start.initialise import list_schemes
-
-    return ", ".join([*list_schemes(), "none (they stay at 1)", "file:PATH"])
-
-
-def _operators() -> str:
-    from nets.start.operators import OPERATOR_STARTS
-
-    return ", ".join(OPERATOR_STARTS)
-
-
-def _backends() -> str:
-    from polymgnet.solving import BACKENDS
-
-    return ", ".join(BACKENDS)
-
-
-# {name} in a help text -> the registered names; asked only when help is shown, so that starting
-# stays quick
-NAMES: dict[str, Callable[[], str]] = {
-    "families": _families,
-    "problems": _problems,
-    "smoothers": _smoothers,
-    "backends": _backends,
-    "recipes": _recipes,
-    "data": _data,
-    "models": _models,
-    "placements": _placements,
-    "schemes": _schemes,
-    "operators": _operators,
+# {name} in a help text -> where the registered names stand ("module:attribute", a collection or a
+# function that returns one); read only when help is shown, so that starting stays quick
+NAMES = {
+    "families": "mgtheory.families:FAMILIES",
+    "problems": "mgtheory.problems.problem:PROBLEMS",
+    "smoothers": "mgtheory.smoothers:SMOOTHERS",
+    "backends": "polymgnet.solving:BACKENDS",
+    "recipes": "nets.config:list_recipes",
+    "data": "nets.data.sources:SOURCES",
+    "models": "nets.models.registry:list_models",
+    "patterns": "nets.models.registry:PATTERNS",
+    "placements": "nets.models.placements:PLACEMENTS",
+    "schemes": "nets.start.initialise:list_schemes",
+    "operators": "nets.start.operators:OPERATOR_STARTS",
 }
+# what may stand beside the registered names
+BESIDE = {"data": "folder:PATH", "schemes": "none (they stay at 1), file:PATH"}
+
+
+def names(kind: str) -> str:
+    """The registered names of a kind, in one line."""
+    module, _, attribute = NAMES[kind].partition(":")
+    found = getattr(import_module(module), attribute)
+    listed = found() if callable(found) else found
+    return ", ".join([*listed, *([BESIDE[kind]] if kind in BESIDE else [])])
 
 
 def filled(text: str | None) -> str | None:
     """The text with the registered names in the place of each {name} of `NAMES`."""
-    for name, names in NAMES.items():
-        if text and "{" + name + "}" in text:
-            text = text.replace("{" + name + "}", names())
+    for kind in NAMES:
+        if text and f"{{{kind}}}" in text:
+            text = text.replace(f"{{{kind}}}", names(kind))
     return text
 
 
@@ -211,6 +161,17 @@ Coarsening = Annotated[
         ),
     ),
 ]
+Axes = Annotated[
+    str,
+    typer.Option(
+        "--axes",
+        metavar="AXES",
+        help=(
+            "Axes that are coarsened: auto (the strongly coupled ones), all, or their letters, as x"
+            " or xz."
+        ),
+    ),
+]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
 Json = Annotated[
     bool,
@@ -239,3 +200,38 @@ def size(problem: str, n: int | None, default: dict[int, int]) -> int:
     from mgtheory.problems.problem import PROBLEMS
 
     return n if n is not None else default[PROBLEMS[problem].dim if problem in PROBLEMS else 2]
+
+
+def axes_of(text: str) -> str | tuple[int, ...]:
+    """What --axes names: auto, all, or numbers from letters."""
+    if text in ("auto", "all"):
+        return text
+    if not text or set(text) - set("xyz") or len(set(text)) < len(text):
+        raise ValueError(f"axes are {text!r}, allowed are auto, all, or letters such as x or xz")
+    return tuple(sorted("xyz".index(letter) for letter in text))
+
+
+def chosen(
+    *, family: str | None, degree: int | None, init: Path | None, smoother: str | None
+) -> tuple[str, Any]:
+    """What to call the one smoother that was asked for, and its description or coefficients;
+    chebyshev4 of degree 2 if none was."""
+    from mgtheory import InitialCoefficients, smoothers
+    from mgtheory.families import FAMILIES
+
+    options = {"--family": family, "--init": init, "--smoother": smoother}
+    given = [name for name, value in options.items() if value is not None]
+    if len(given) > 1:
+        raise ValueError(
+            f"{' and '.join(given)} are given; only one of --family, --init, --smoother is allowed"
+        )
+    if degree is not None and (init is not None or smoother is not None):
+        raise ValueError(f"--degree belongs to --family; {given[0]} has a degree of its own")
+    if init is not None:
+        return str(init), InitialCoefficients.load(init)
+    if smoother is not None:
+        if smoother in FAMILIES:
+            raise ValueError(f"{smoother!r} is a polynomial family; write --family {smoother}")
+        return smoothers.spelled(smoother), smoothers.smoother(smoother)
+    name = family or "chebyshev4"
+    return name, smoothers.Polynomial(name, 2 if degree is None else degree)

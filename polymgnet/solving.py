@@ -5,125 +5,31 @@ import math
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 Callback = Callable[[int, float], None]
 
 
-@dataclass(frozen=True)
-class Setup:
-    """A hierarchy that was built, and what to call to solve with it.
-
-    Attributes
-    ----------
-    hierarchy
-        Of the backend; printed as it is with --levels.
-    solve
-        (b, tol, maxiter, cycle, callback) -> Solution; where the cycle may be FMG, `loads` too.
-    """
-
-    hierarchy: Any
-    solve: Callable[..., Any]
-
-
-def _sparse(
-    problem: Any, smoother: Any, degree: int | None, cycle: str, options: dict[str, Any]
-) -> Setup:
+def _sparse(problem: Any, **options: Any) -> Any:
     from mgtheory.multigrid.hierarchy import Hierarchy
 
-    hierarchy = Hierarchy.build(problem, smoother=smoother, degree=degree, **options)
-    return Setup(hierarchy, hierarchy.solve)
+    return Hierarchy.build(problem, **options)
 
 
-def _stencil(
-    problem: Any, smoother: Any, degree: int | None, cycle: str, options: dict[str, Any]
-) -> Setup:
+def _stencil(problem: Any, **options: Any) -> Any:
     from mgtheory.matrixfree import StencilHierarchy
 
-    hierarchy = StencilHierarchy.build(problem, smoother=smoother, degree=degree, **options)
-    return Setup(hierarchy, hierarchy.solve)
+    return StencilHierarchy.build(problem, **options)
 
 
-def _torch(
-    problem: Any, smoother: Any, degree: int | None, cycle: str, options: dict[str, Any]
-) -> Setup:
-    bridge = TorchHierarchy(problem, smoother, degree, cycle, options)
-    return Setup(bridge, bridge.solve)
+def _torch(problem: Any, **options: Any) -> Any:
+    from nets.pde.solve import TorchHierarchy
 
-
-class TorchHierarchy:
-    """The cycle as a torch module (`nets.MultigridCycle`), with the solving loop of a hierarchy
-    around it."""
-
-    def __init__(
-        self, problem: Any, smoother: Any, degree: int | None, cycle: str, options: dict[str, Any]
-    ) -> None:
-        import nets
-
-        start = time.perf_counter()
-        self.problem, self.kind = problem, cycle
-        self.module = nets.MultigridCycle(
-            problem, smoother=smoother, degree=degree, cycle=cycle, **options
-        )
-        self.setup_seconds = time.perf_counter() - start
-
-    def work_units(self, cycle: str) -> float:
-        """Products with A in one cycle on all levels, in units of one on the finest."""
-        return float(self.module.hierarchy().work_units(cycle))
-
-    def solve(
-        self, b: Any, *, tol: float, maxiter: int, cycle: str, callback: Callback | None = None
-    ) -> Any:
-        """Cycles from 0 until ||b - A x||_2 <= tol ||b||_2."""
-        import numpy as np
-        import torch
-
-        from mgtheory.multigrid.solution import Reason, Solution
-
-        check_limits(tol, maxiter)
-        start = time.perf_counter()
-        right = torch.from_numpy(np.array(b, dtype=np.float64).reshape(self.problem.shape))
-        x = torch.zeros_like(right)
-        norms, reason = [float(right.norm())], Reason.MAXITER
-        with torch.no_grad():
-            for done in range(maxiter + 1):
-                if callback is not None:
-                    callback(done, norms[-1])
-                if norms[-1] <= tol * norms[0]:
-                    reason = Reason.CONVERGED
-                elif not norms[-1] <= 1e3 * min(norms):
-                    reason = Reason.DIVERGED
-                if reason is not Reason.MAXITER or done == maxiter:
-                    break
-                x = self.module(right, x)
-                if self.problem.nullspace is not None:
-                    x = x - x.mean()
-                norms.append(float(self.module.residual(right, x).norm()))
-        message = (
-            f"residual {norms[-1]:.2e} (wanted {tol * norms[0]:.2e}) after {len(norms) - 1} cycles"
-        )
-        seconds, work = time.perf_counter() - start, (len(norms) - 1) * (self.work_units(cycle) + 1)
-        return Solution(
-            x.numpy().reshape(np.shape(b)),
-            tuple(norms),
-            reason,
-            message,
-            work_units=work,
-            setup_seconds=self.setup_seconds,
-            solve_seconds=seconds,
-        )
-
-    def as_preconditioner(self, cycle: str, *, symmetric: bool = True) -> Any:
-        """The sparse twin of the module as a preconditioner of SciPy's methods."""
-        return self.module.hierarchy().as_preconditioner(cycle, symmetric=symmetric)
-
-    def __str__(self) -> str:
-        return str(self.module.hierarchy())
+    return TorchHierarchy(problem, **options)
 
 
 # --backend -> how its hierarchy is set up
-BACKENDS: dict[str, Callable[..., Setup]] = {
+BACKENDS: dict[str, Callable[..., Any]] = {
     "sparse": _sparse,
     "stencil": _stencil,
     "torch": _torch,
@@ -143,14 +49,7 @@ def check_backend(backend: str) -> str:
     return backend
 
 
-def set_up(
-    backend: str,
-    problem: Any,
-    smoother: Any,
-    degree: int | None,
-    cycle: str,
-    options: dict[str, Any],
-) -> Setup:
+def build(backend: str, cycle: str, problem: Any, **options: Any) -> Any:
     """The hierarchy of a backend; ValueError for an unknown one or what it does not support."""
     given = {name: value for name, value in options.items() if value is not None}
     if given.get("pre") == given.get("post") == 0:
@@ -158,7 +57,9 @@ def set_up(
             "pre and post are 0: a cycle without smoothing does not converge; one of them must be"
             " larger"
         )
-    return BACKENDS[check_backend(backend)](problem, smoother, degree, cycle, given)
+    # the module is made for one kind of cycle
+    kind = {"cycle": cycle} if backend == "torch" else {}
+    return BACKENDS[check_backend(backend)](problem, **kind, **given)
 
 
 def check_limits(tol: float, maxiter: int) -> None:
@@ -192,31 +93,15 @@ def check_size(problem: Any, backend: str) -> None:
         )
 
 
-def coarsening_remark(problem: Any) -> str:
-    """Where the solver coarsens some axes alone, which Fourier analysis does not: a sentence; else
-    nothing."""
-    from mgtheory import problems
-    from mgtheory.multigrid.hierarchy import Hierarchy
-
-    # equal sizes on all axes: their number has no influence
-    small = problems.create(problem.name, n=16, boundary=problem.boundary)
-    axes = Hierarchy.build(small, max_levels=2, coarsest=1).levels[0].axes
-    if len(axes) in (0, problem.dim):
-        return ""
-    names = " and ".join("xyz"[j] for j in axes)
-    return (
-        f"the solver coarsens {names} alone here, as A is anisotropic; smoothing and two-grid"
-        " factors are predicted for all axes"
-    )
-
-
 def iterate(
-    setup: Setup, problem: Any, *, tol: float, maxiter: int, cycle: str, callback: Callback
+    hierarchy: Any, problem: Any, *, tol: float, maxiter: int, cycle: str, callback: Callback
 ) -> Any:
     """Cycles from 0; full multigrid starts from the scheme's own right-hand side on every level,
     which it is accurate with."""
     loads = {"loads": problem.equation.load} if cycle == "FMG" else {}
-    return setup.solve(problem.b, tol=tol, maxiter=maxiter, cycle=cycle, callback=callback, **loads)
+    return hierarchy.solve(
+        problem.b, tol=tol, maxiter=maxiter, cycle=cycle, callback=callback, **loads
+    )
 
 
 class _Done(Exception):
@@ -228,7 +113,7 @@ class _Done(Exception):
 
 
 def krylov(
-    setup: Setup,
+    hierarchy: Any,
     problem: Any,
     *,
     method: str,
@@ -259,7 +144,7 @@ def krylov(
             f"cycle FMG with krylov {method}: full multigrid solves by itself; as a preconditioner"
             " V, W and F are allowed"
         )
-    preconditioner = setup.hierarchy.as_preconditioner(cycle, symmetric=method != "gmres")
+    preconditioner = hierarchy.as_preconditioner(cycle, symmetric=method != "gmres")
     A, b = problem.A, problem.b
     norms = [float(np.linalg.norm(b))]
     callback(0, norms[0])
@@ -298,6 +183,6 @@ def krylov(
         tuple(norms),
         reason,
         message,
-        setup_seconds=setup.hierarchy.setup_seconds,
+        setup_seconds=hierarchy.setup_seconds,
         solve_seconds=seconds,
     )

@@ -19,12 +19,13 @@ def sources(room):
 
 def imported(path):
     """Yield (line, full name, whether it runs at import) of everything the file imports, also
-    inside functions."""
+    inside functions and for types alone."""
     tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
     inside = {
         id(n)
         for f in ast.walk(tree)
         if isinstance(f, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        or (isinstance(f, ast.If) and ast.unparse(f.test) == "TYPE_CHECKING")
         for n in ast.walk(f)
     }
     for node in ast.walk(tree):

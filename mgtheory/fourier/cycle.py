@@ -28,7 +28,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from mgtheory._checks import check_name, check_shape, check_whole
 from mgtheory.fourier.relaxation import (

@@ -1,12 +1,22 @@
-"""The subcommands, one group of them per module; a new subcommand is one function and one line
-here."""
+"""The subcommands, a file each; a new one is one function and one line here."""
 
 from collections.abc import Callable
 from typing import Any
 
 import typer
 
-from polymgnet.commands import compare, config, derive, lfa, runs, solve, training
+from polymgnet.commands import (
+    analyze,
+    compare_smoothers,
+    config,
+    demo,
+    derive,
+    figures,
+    lfa,
+    solve,
+    study,
+    train,
+)
 from polymgnet.options import Command
 
 # name -> (function, heading under which --help lists it)
@@ -14,13 +24,13 @@ COMMANDS: dict[str, tuple[Callable[..., Any], str]] = {
     "derive": (derive.derive, "Multigrid"),
     "solve": (solve.solve, "Multigrid"),
     "lfa": (lfa.lfa, "Multigrid"),
-    "compare-smoothers": (compare.compare_smoothers, "Multigrid"),
+    "compare-smoothers": (compare_smoothers.compare_smoothers, "Multigrid"),
     "config": (config.config, "Networks"),
-    "train": (training.train, "Networks"),
-    "analyze": (training.analyze, "Networks"),
-    "figures": (training.figures, "Networks"),
-    "study": (runs.study, "Networks"),
-    "demo": (runs.demo, "Everything at once"),
+    "train": (train.train, "Networks"),
+    "analyze": (analyze.analyze, "Networks"),
+    "figures": (figures.figures, "Networks"),
+    "study": (study.study, "Networks"),
+    "demo": (demo.demo, "Everything at once"),
 }
 
 

@@ -11,7 +11,7 @@ from polymgnet.options import Json, Settings, filled
 
 # key -> what it may be, where a registry knows it and the schema says text alone
 ALLOWED = {
-    "model.name": "{models}",
+    "model.name": "{models}, {patterns}",
     "model.placement": "{placements}, or a table",
     "data.name": "{data}",
     "init.scheme": "{schemes}",

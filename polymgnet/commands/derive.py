@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from polymgnet import console
-from polymgnet.files import refuse_existing
-from polymgnet.options import Degree, Family, Force, Json
+from polymgnet.console import refuse_existing
+from polymgnet.options import Axes, Degree, Family, Force, Json, axes_of
 
 
 def _read_points(path: Path) -> Any:
@@ -37,29 +37,6 @@ def _read_points(path: Path) -> Any:
     if not points:
         raise ValueError(f"points file {path} is empty; {rule}")
     return np.array(points)
-
-
-# what a family needs -> the options it can be derived from
-USABLE = {
-    "interval": ("--problem", "--interval"),
-    "lmax": ("--problem", "--interval", "--lmax"),
-    "operator": ("--problem",),
-    "points": ("--problem", "--interval", "--points"),
-    "problem": ("--problem",),
-}
-
-
-def _check_source(family: str, given: str) -> None:
-    """ValueError if the family cannot be derived from the option that was given."""
-    from mgtheory.families import get_family
-
-    needs = get_family(family).needs
-    if given not in USABLE[needs]:
-        matrix = ", whose matrix and right-hand side it is made for" if needs == "operator" else ""
-        raise ValueError(
-            f"{family} cannot be derived from {given}; it takes"
-            f" {' or '.join(USABLE[needs])}{matrix}"
-        )
 
 
 def _set_of(points: Any, polynomial: Any) -> dict[str, Any] | None:
@@ -126,6 +103,7 @@ def derive(
             help="Derive for the eigenvalues in a text or .csv file, one a line: real [imaginary].",
         ),
     ] = None,
+    axes: Axes = "auto",
     out: Annotated[
         Path | None,
         typer.Option(
@@ -163,31 +141,21 @@ def derive(
     unused = [name for name, value in (("--n", n), ("--boundary", boundary)) if value is not None]
     if unused and given and problem is None:
         raise ValueError(f"{given[0]} and {unused[0]} are given; {unused[0]} belongs to --problem")
-    _check_source(family, given[0] if given else "--problem")
     if out is not None:
         refuse_existing(out, force=force)
-    spread = None
+    of: Any
     if interval is not None:
-        a, b = interval
-        if not 0 <= a < b < math.inf:
-            raise ValueError(
-                f"interval is [{a:g}, {b:g}], allowed is 0 < a < b (a = 0 too for a family that"
-                " needs b alone)"
-            )
-        source: dict[str, Any] = {"interval": interval}
+        of = interval
     elif lmax is not None:
-        source = {"lmax": lmax}
+        of = lmax
     elif points is not None:
-        source = {"points": _read_points(points)}
+        of = _read_points(points)
     else:
-        source = {
-            "problem": problems.create(
-                problem or "poisson2d", n=63 if n is None else n, boundary=boundary or "dirichlet"
-            )
-        }
-    coefficients = mgtheory.derive(family, degree, **source)
-    if points is not None:
-        spread = _set_of(source["points"], coefficients.polynomial)
+        of = problems.create(
+            problem or "poisson2d", n=63 if n is None else n, boundary=boundary or "dirichlet"
+        )
+    coefficients = mgtheory.derive(family, degree, of, axes=axes_of(axes))
+    spread = None if points is None else _set_of(of, coefficients.polynomial)
     gamma = None if spread else scores.gamma(coefficients.relative)
     if out is not None:
         coefficients.save(out)
@@ -203,6 +171,7 @@ def derive(
                 **document,
                 "gamma": gamma,
                 "factors": factors,
+                "operator": coefficients.operator.to_dict(),
                 "provenance": coefficients.provenance,
                 "out": out,
             }

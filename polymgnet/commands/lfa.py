@@ -8,6 +8,7 @@ import typer
 from polymgnet import console
 from polymgnet.errors import Failure
 from polymgnet.options import (
+    Axes,
     Coarsening,
     Init,
     Json,
@@ -17,6 +18,8 @@ from polymgnet.options import (
     Pre,
     Problem,
     Smoother,
+    axes_of,
+    chosen,
     size,
 )
 
@@ -39,6 +42,7 @@ def lfa(
         str,
         typer.Option("--restriction", metavar="KIND", help="full or half weighting, or injection."),
     ] = "full",
+    axes: Axes = "auto",
     verify: Annotated[
         bool,
         typer.Option("--verify", help="Run the two-grid cycle on a periodic grid and compare."),
@@ -64,10 +68,10 @@ def lfa(
     """
     import numpy as np
 
-    from mgtheory import fourier, problems, verification
+    from analysis.smoothers import derived
+    from mgtheory import fourier, problems, smoothers, verification
     from mgtheory.fourier.cycle import COARSENINGS, RESTRICTIONS, LocalCycle
-    from polymgnet.choice import choose
-    from polymgnet.solving import coarsening_remark
+    from mgtheory.problems.record import operator_record
 
     for name, value, allowed in (
         ("--restriction", restriction, RESTRICTIONS),
@@ -91,26 +95,32 @@ def lfa(
             f"{problem} has variable coefficients; Fourier analysis needs constant ones, e.g."
             " poisson2d"
         )
-    options: dict[str, Any] = {
+    # what is predicted does not depend on the mesh width: 1 for the roots' sake
+    stencil = model.stencil * model.h[0] ** 2
+    coarsened = operator_record(model, axes=axes_of(axes)).axes
+    around: dict[str, Any] = {
         "pre": pre,
         "post": post,
         "coarsening": coarsening,
         "restriction": restriction,
     }
-    choice = choose(
-        model, family=family, degree=degree, init=init, smoother=smoother, unit=True, cycle=options
-    )
-    local = LocalCycle(model, choice.smoother, **options)
-    options["coarsening"] = local.coarsening
-    mu = fourier.smoothing_factor(model, choice.smoother)
-    two = fourier.two_grid_factor(model, choice.smoother, **options)
-    three = fourier.three_grid_factor(model, choice.smoother, cycle=cycle, **options)
+    label, given = chosen(family=family, degree=degree, init=init, smoother=smoother)
+    if isinstance(given, smoothers.Polynomial):
+        given = derived(model, given.family or "", given.degree, axes=coarsened, around=around)
+    if hasattr(given, "polynomial"):
+        given = given.on(stencil, axes=coarsened).polynomial
+    local = LocalCycle(stencil, given, axes=coarsened, **around)
+    around["coarsening"] = local.coarsening
+    mu = fourier.smoothing_factor(stencil, given, axes=coarsened)
+    two = fourier.two_grid_factor(stencil, given, axes=coarsened, **around)
+    three = fourier.three_grid_factor(stencil, given, axes=coarsened, cycle=cycle, **around)
     document = {
         "problem": problem,
-        "family": choice.label,
-        "degree": choice.degree,
-        "roots": getattr(choice.smoother, "roots", None),
-        **options,
+        "family": label,
+        "degree": getattr(given, "degree", 1),
+        "roots": getattr(given, "roots", None),
+        **around,
+        "axes": coarsened,
         "cycle": cycle,
         "smoothing_factor": mu.factor,
         "two_grid_factor": two.factor,
@@ -118,7 +128,7 @@ def lfa(
         "three_grid_factor": three.factor,
         "worst_frequency": mu.frequency,
     }
-    if remark := coarsening_remark(model):
+    if remark := console.coarsened_remark(coarsened, model.dim):
         document["remark"] = remark
     if verify:
         with console.progress("run the cycle on a periodic grid", show=not as_json):

@@ -9,9 +9,10 @@ from typing import Annotated, Any
 import typer
 
 from polymgnet import console
+from polymgnet.console import refuse_existing
 from polymgnet.errors import Failure
-from polymgnet.files import refuse_existing
 from polymgnet.options import (
+    Axes,
     Boundary,
     Coarsening,
     Force,
@@ -24,6 +25,8 @@ from polymgnet.options import (
     Pre,
     Problem,
     Smoother,
+    axes_of,
+    chosen,
 )
 
 
@@ -46,6 +49,7 @@ def solve(
     pre: Pre = 1,
     post: Post = 1,
     coarsening: Coarsening = None,
+    axes: Axes = "auto",
     tol: Annotated[
         float, typer.Option("--tol", metavar="T", help="Stop at ||b - A x|| <= T ||b||, 2-norms.")
     ] = 1e-8,
@@ -104,9 +108,7 @@ def solve(
     import numpy as np
 
     from mgtheory import problems
-    from mgtheory.families import FAMILIES
     from polymgnet import solving
-    from polymgnet.choice import for_solver
 
     if plot is not None:
         from figures.style import check_suffix
@@ -115,17 +117,16 @@ def solve(
     model = problems.create(problem, n=n, boundary=boundary)
     solving.check_size(model, backend)
     solving.check_limits(tol, maxiter)
-    choice = for_solver(model, family=family, degree=degree, init=init, smoother=smoother)
-    options: dict[str, Any] = {"pre": pre, "post": post, "coarsening": coarsening}
-    own = (
-        choice.degree if isinstance(choice.smoother, str) and choice.smoother in FAMILIES else None
+    label, smoothing = chosen(family=family, degree=degree, init=init, smoother=smoother)
+    around: dict[str, Any] = {"pre": pre, "post": post, "coarsening": coarsening}
+    hierarchy = solving.build(
+        backend, cycle, model, smoother=smoothing, axes=axes_of(axes), **around
     )
-    setup = solving.set_up(backend, model, choice.smoother, own, cycle, options)
     limits: dict[str, Any] = {"tol": tol, "maxiter": maxiter, "cycle": cycle}
     with console.progress("solve", total=100, show=not as_json) as step:
         limits["callback"] = Watch(step, tol, maxiter)
         run = solving.iterate if krylov is None else partial(solving.krylov, method=krylov)
-        solution = run(setup, model, **limits)
+        solution = run(hierarchy, model, **limits)
     error = None
     if model.exact is not None:
         error = float(np.linalg.norm(solution.x - model.exact) / np.linalg.norm(model.exact))
@@ -134,8 +135,8 @@ def solve(
         "boundary": boundary,
         "shape": model.shape,
         "unknowns": model.unknowns,
-        "family": choice.label,
-        "degree": choice.degree,
+        "family": label,
+        "degree": getattr(smoothing, "degree", 1),
         "cycle": cycle,
         "pre": pre,
         "post": post,
@@ -151,7 +152,7 @@ def solve(
         "work_units": solution.work_units or None,
         "setup_seconds": solution.setup_seconds,
         "solve_seconds": solution.solve_seconds,
-        "compile_seconds": getattr(setup.hierarchy, "compile_seconds", None),
+        "compile_seconds": getattr(hierarchy, "compile_seconds", None),
         "error": error,
     }
     if plot is not None:
@@ -160,7 +161,7 @@ def solve(
         console.emit(document)
     else:
         if levels:
-            print(setup.hierarchy)
+            print(hierarchy)
         _show(document)
     if not solution.converged:
         raise Failure(f"{solution.reason}: {solution.message}")

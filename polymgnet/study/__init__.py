@@ -1,1 +1,20 @@
-"""Studies: a grid of training runs from one file, here or on Slurm."""
+"""Studies: a grid of training runs from one file, here or on Slurm, with mean and spread at the
+end."""
+
+from polymgnet.study.local import run_local
+from polymgnet.study.plan import Run, Study, load_study
+from polymgnet.study.slurm import run_slurm
+from polymgnet.study.summary import MEASURES, Row, differences, summarise, tested_on
+
+__all__ = [
+    "MEASURES",
+    "Row",
+    "Run",
+    "Study",
+    "differences",
+    "load_study",
+    "run_local",
+    "run_slurm",
+    "summarise",
+    "tested_on",
+]

@@ -6,18 +6,17 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from polymgnet.console import Step, silent
-from polymgnet.errors import Failure, Stopped, one_line
-
-if TYPE_CHECKING:
-    from polymgnet.study.plan import Run, Study
+from polymgnet.errors import Stopped
+from polymgnet.packages import prefer_own
+from polymgnet.study.plan import Run, Study, attempt, outcome
 
 LOOK = 0.2  # seconds between two looks at whether a signal came
 
 
-def run_local(study: "Study", *, jobs: int = 1, report: Step = silent) -> dict[str, str]:
+def run_local(study: Study, *, jobs: int = 1, report: Step = silent) -> dict[str, str]:
     """Train what is missing here, or in `jobs` processes that share the cores; returns name ->
     reason of the runs that failed.
 
@@ -53,40 +52,12 @@ def run_local(study: "Study", *, jobs: int = 1, report: Step = silent) -> dict[s
     return failed
 
 
-def attempt(work: Callable[[], Any], failed: dict[str, str], *, name: str) -> None:
-    """One run's failure is recorded and leaves the others running; a stop ends the study."""
-    try:
-        work()
-    except Stopped:
-        raise
-    except Exception as error:
-        failed[name] = (
-            one_line(error)
-            if isinstance(error, Failure)
-            else f"{type(error).__name__}: {one_line(error)}"
-        )
-
-
-def outcome(run: "Run", failed: dict[str, str]) -> str:
-    """One run that has ended, in words: what it reached and how long it took, or why it failed."""
-    name = run.folder.name
-    if name in failed:
-        return f"{name} failed: {failed[name]}"
-    if not run.finished:  # a shared file system shows a job's files late
-        return name
-    summary = run.summary()
-    accuracy = summary.get("test_accuracy")
-    return f"{name}, {summary['seconds']:.1f} s" + (
-        "" if accuracy is None else f", test accuracy {100 * accuracy:.2f} %"
-    )
-
-
 # (the run that has ended, "") or (None, what is being done)
-Progress = Iterator[tuple["Run | None", str]]
+Progress = Iterator[tuple[Run | None, str]]
 
 
 def _in_turn(
-    runs: "Sequence[Run]",
+    runs: Sequence[Run],
     failed: dict[str, str],
     asked: Callable[[], bool],
     report: Callable[[str], None],
@@ -101,7 +72,7 @@ def _in_turn(
 
 
 def _side_by_side(
-    runs: "Sequence[Run]", failed: dict[str, str], asked: Callable[[], bool], jobs: int
+    runs: Sequence[Run], failed: dict[str, str], asked: Callable[[], bool], jobs: int
 ) -> Progress:
     """The runs in worker processes, `jobs` at a time."""
     import multiprocessing
@@ -138,6 +109,7 @@ def _start_worker(threads: int, flag: Any) -> None:
     """The worker's share of the cores, what a signal to it does between runs (in a run, the run's
     own handler notes it), and its end."""
     global _flag
+    prefer_own()
     import torch
 
     torch.set_num_threads(threads)
@@ -167,7 +139,7 @@ def _stopping() -> bool:
     return bool(_flag.value)
 
 
-def _work(run: "Run") -> None:
+def _work(run: Run) -> None:
     with _busy:
         if _stopping():
             raise Stopped("not begun")

@@ -1,5 +1,4 @@
-"""A study: a grid of training runs from one file, run here or by Slurm, resumable, with mean and
-spread at the end.
+"""A study: a grid of training runs from one file; what a run is, and how its end is told.
 
 The file is TOML or JSON::
 
@@ -21,28 +20,17 @@ grown, does what is missing alone.
 import hashlib
 import itertools
 import json
-import shutil
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from polymgnet.console import Step, silent
-from polymgnet.errors import Stopped
-from polymgnet.files import check_folder, write_json
-from polymgnet.study.local import attempt, outcome
+from polymgnet.console import check_folder
+from polymgnet.errors import Failure, Stopped, one_line
+from polymgnet.packages import prefer_own
 
 KEYS = ("config", "out", "set", "grid", "slurm")
-AVERAGED = "seed"
-# what summary.json holds -> heading of the table with its unit, and what one of it is in that unit
-MEASURES = {
-    "test_accuracy": ("test accuracy (%)", 100.0),
-    "val_accuracy": ("validation accuracy (%)", 100.0),
-    "seconds": ("time (s)", 1.0),
-    "images_per_second": ("images/s", 1.0),
-}
-COMPARED = "test_accuracy"
 MAX_RUNS = 10_000
 
 
@@ -91,6 +79,7 @@ class Run:
         progress
             Lines about the run itself on stderr, as in a job's own log file.
         """
+        prefer_own()  # a job of Slurm starts in the user's folder
         import nets
 
         config = self.train_config()
@@ -127,7 +116,8 @@ class Study:
         return tuple(run for run in self.runs if not run.finished)
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
+    """A value of a grid in words: text as it is, anything else as JSON."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
@@ -170,7 +160,7 @@ def _name(point: Mapping[str, Any], config: str, settings: Mapping[str, Any]) ->
     digest = hashlib.sha256(
         json.dumps([config, dict(settings)], sort_keys=True).encode()
     ).hexdigest()[:8]
-    words = [f"{key.split('.')[-1]}-{_text(value)}" for key, value in point.items()]
+    words = [f"{key.split('.')[-1]}-{text_of(value)}" for key, value in point.items()]
     safe = "_".join(
         "".join(c if c.isalnum() or c in "-.=" else "-" for c in word)[:40] for word in words
     )
@@ -213,139 +203,36 @@ def load_study(path: Path, *, out: Path | None = None) -> Study:
             f"study file {path}: the grid holds the same run twice; every value of a list must"
             " differ"
         )
-    import nets
+    from nets.training.train import check_start
 
     for run in runs:
-        nets.check_start(run.train_config())
+        check_start(run.train_config())
     return Study(where, tuple(runs), data["slurm"])
 
 
-def run_slurm(
-    study: Study, *, cluster: str = "slurm", poll: float = 10.0, report: Step = silent
-) -> dict[str, str]:
-    """Submit what is missing through submitit and wait; jobs that an earlier call submitted and
-    that still run are waited for, not doubled.
-
-    Parameters
-    ----------
-    cluster
-        submitit's name of the executor; "local" runs the same path in processes of this machine.
-    poll
-        Seconds between two looks at the queue.
-    """
-    import time
-
-    import submitit
-
-    if cluster == "slurm" and not shutil.which("srun"):
-        raise ValueError(
-            "engine slurm needs Slurm's commands (srun, sbatch), which are not on this machine;"
-            " allowed here is local"
-        )
-    executor = submitit.AutoExecutor(folder=study.out / "jobs", cluster=cluster)
+def attempt(work: Callable[[], Any], failed: dict[str, str], *, name: str) -> None:
+    """One run's failure is recorded and leaves the others running; a stop ends the study."""
     try:
-        executor.update_parameters(name="polymgnet", **study.slurm)
-    # submitit's own error for an unknown parameter is a NameError
-    except (NameError, TypeError) as error:
-        raise ValueError(f"slurm: {error}") from None
-    book = study.out / "jobs.json"
-    known = json.loads(book.read_text(encoding="utf-8")) if book.is_file() else {}
-    job_class = executor._executor.job_class
-    waiting, runs = {}, {run.folder.name: run for run in study.missing}
-    for name, run in runs.items():
-        if name in known:
-            earlier = job_class(folder=executor.folder, job_id=known[name])
-            if not earlier.done():
-                waiting[name] = earlier
-                continue
-        waiting[name] = executor.submit(run, progress=True)
-        known[name] = waiting[name].job_id
-        write_json(book, known)
-    failed: dict[str, str] = {}
-    done = len(study.runs) - len(waiting)
-    report(done, "")
-    while waiting:
-        for name in [name for name, job in waiting.items() if job.done()]:
-            attempt(waiting.pop(name).result, failed, name=name)
-            done += 1
-            report(done, finished=outcome(runs[name], failed))
-        if waiting:
-            report(done, f"{len(waiting)} queued or running")
-            time.sleep(poll)
-    return failed
+        work()
+    except Stopped:
+        raise
+    except Exception as error:
+        failed[name] = (
+            one_line(error)
+            if isinstance(error, Failure)
+            else f"{type(error).__name__}: {one_line(error)}"
+        )
 
 
-@dataclass(frozen=True)
-class Row:
-    """What was measured for one point of the grid over its seeds: an `analysis.Estimate` of each
-    measure, and its values by seed."""
-
-    point: Mapping[str, Any]
-    measures: Mapping[str, Any]
-    values: Mapping[str, Mapping[str, float]]
-    runs: int
-
-    @property
-    def label(self) -> str:
-        """The point in words."""
-        return ", ".join(f"{key} {_text(value)}" for key, value in self.point.items()) or "all runs"
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON types; spread and confidence interval are null where there is one run."""
-        return {
-            "point": dict(self.point),
-            "runs": self.runs,
-            **{name: found.to_dict() for name, found in self.measures.items()},
-        }
-
-
-def summarise(runs: Sequence[Run]) -> list[Row]:
-    """Mean, spread and confidence interval over the seeds, a row for every other point of the grid;
-    finished runs alone."""
-    from analysis.stats import estimate, groups_of
-
-    rows = []
-    for key, members in groups_of(
-        [run for run in runs if run.finished], lambda run: json.dumps(_split(run.point)[0])
-    ).items():
-        values: dict[str, dict[str, float]] = {}
-        for run in members:
-            summary = run.summary()
-            for name in MEASURES:
-                if summary.get(name) is not None:
-                    values.setdefault(name, {})[json.dumps(_split(run.point)[1])] = float(
-                        summary[name]
-                    )
-        measures = {
-            name: estimate(list(values[name].values())) for name in MEASURES if name in values
-        }
-        rows.append(Row(json.loads(key), measures, values, len(members)))
-    return rows
-
-
-def tested_on(runs: Sequence[Run]) -> int | None:
-    """The number of test images of the finished runs; None where they differ or were not
-    counted."""
-    from nets.training.predict import DATA_FILE, read_data_facts
-
-    counts = {
-        read_data_facts(run.folder).images["test"] if (run.folder / DATA_FILE).is_file() else None
-        for run in runs
-        if run.finished
-    }
-    return counts.pop() if len(counts) == 1 else None
-
-
-def differences(rows: Sequence[Row], measure: str = COMPARED) -> list[dict[str, Any]]:
-    """Every two points of the grid compared over the seeds they share: rows of
-    `analysis.stats.pair_rows`; none with a single seed."""
-    from analysis.stats import pair_rows
-
-    values = {row.label: row.values[measure] for row in rows if measure in row.values}
-    return [pair for pair in pair_rows(values) if pair["seeds"] > 1]
-
-
-def _split(point: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What tells a row from another, and the seeds within it."""
-    seeds = {key: value for key, value in point.items() if key.split(".")[-1] == AVERAGED}
-    return {key: value for key, value in point.items() if key not in seeds}, seeds
+def outcome(run: Run, failed: dict[str, str]) -> str:
+    """One run that has ended, in words: what it reached and how long it took, or why it failed."""
+    name = run.folder.name
+    if name in failed:
+        return f"{name} failed: {failed[name]}"
+    if not run.finished:  # a shared file system shows a job's files late
+        return name
+    summary = run.summary()
+    accuracy = summary.get("test_accuracy")
+    return f"{name}, {summary['seconds']:.1f} s" + (
+        "" if accuracy is None else f", test accuracy {100 * accuracy:.2f} %"
+    )

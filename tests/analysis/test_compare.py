@@ -5,8 +5,9 @@ import json
 import pandas as pd
 import pytest
 
-from analysis.compare import compare
-from analysis.tables import markdown, number
+from analysis.comparison import compare, write_comparison
+from analysis.numbers import number
+from analysis.text import comparison_text, markdown
 
 from .conftest import planted_model, write_run
 
@@ -54,11 +55,11 @@ def test_groups_and_pairs(runs, tmp_path):
     assert pair["difference"] == pytest.approx((0.05 + 0.04 + 0.05) / 3)
     assert 0 < pair["p_value"] < 0.01
     assert pair["p_holm"] == pair["p_value"]  # a single test needs no adjustment
-    text = str(found)
+    text = comparison_text(found)
     assert "## Configurations" in text
     assert "## Differences, paired by seed" in text
     assert json.loads(json.dumps(found.to_dict()))["pairs"][0]["p_signed_rank"] is None
-    assert [path.name for path in found.save(tmp_path)] == [
+    assert [path.name for path in write_comparison(found, tmp_path)] == [
         "runs.csv",
         "groups.csv",
         "pairs.csv",
@@ -70,7 +71,7 @@ def test_groups_and_pairs(runs, tmp_path):
 def test_one_run_alone(runs):
     found = compare(runs[:1])
     assert found.pairs.empty
-    assert "Differences" not in str(found)
+    assert "Differences" not in comparison_text(found)
     assert found.groups["std"].isna().all()
     json.dumps(found.to_dict(), allow_nan=False)
 

@@ -16,7 +16,7 @@ from .conftest import planted_model
 
 @pytest.fixture
 def run(planted, tmp_path):
-    return shutil.copytree(planted, tmp_path / "run", ignore=shutil.ignore_patterns("analysis"))
+    return shutil.copytree(planted, tmp_path / "run", ignore=shutil.ignore_patterns("report"))
 
 
 def refusal(kind, folder):

@@ -7,11 +7,13 @@ import json
 import numpy as np
 import pytest
 
-import analysis
 import nets
-from analysis.compare import compare_reports
+from analysis.comparison import compare_reports
 from analysis.records import read_run
-from analysis.report import SpectralReport, analyse, analyse_record
+from analysis.report import analyse, analyse_record
+from analysis.results import SpectralReport
+from analysis.spectra import convolution_spectrum
+from analysis.text import report_text
 from mgtheory import derive
 from mgtheory.polynomials.classical import chebyshev4
 
@@ -98,7 +100,7 @@ def test_one_flipped_sign_is_noticed(tmp_path):
     assert second.views["learned"].smoothing.smoothing_factor == pytest.approx(0.6 * 2.6)
     assert sorted(second.views["learned"].polynomial.roots.real) == pytest.approx([-5.0, 5.0])
     assert second.coefficients_moved == pytest.approx(np.sqrt(2.0))
-    assert "not a smoother" in str(analyse(run, write=False))
+    assert "not a smoother" in report_text(analyse(run, write=False))
 
 
 def test_kept_left_rediscovered_and_elsewhere(tmp_path):
@@ -144,7 +146,7 @@ def test_nothing_is_read_into_lost_coefficients(tmp_path):
     assert found.to_dict()["levels"][1]["not_identifiable"] == ["step 1: w", "step 2: w"]
     assert (
         "Not identifiable: level 1 step 1 w, level 2 step 1 w, level 2 step 2 w: a batch norm"
-        " follows" in str(found)
+        " follows" in report_text(found)
     )
 
 
@@ -189,7 +191,7 @@ def test_a_run_that_moved_nothing_left_nothing(tmp_path):
 
 
 def test_files_and_reading_them_again(report, planted):
-    folder = planted / "analysis"
+    folder = planted / "report"
     assert sorted(path.name for path in folder.iterdir()) == [
         "report.json",
         "spectra.npz",
@@ -218,7 +220,7 @@ def test_a_fresh_report_is_kept_and_an_old_or_damaged_one_replaced(tmp_path):
     weights = [[0.2], [0.2, 0.2]]
     run = write_run(tmp_path / "run", planted_model(weights), planted_model(weights))
     first = analyse(run)
-    path = run / "analysis" / "report.json"
+    path = run / "report" / "report.json"
     stamp = path.stat().st_mtime_ns
     assert analyse(run).to_json() == first.to_json()
     assert path.stat().st_mtime_ns == stamp
@@ -228,7 +230,7 @@ def test_a_fresh_report_is_kept_and_an_old_or_damaged_one_replaced(tmp_path):
     assert analyse(run).levels[1].views["learned"].smoothing.verdict == "not a smoother"
     path.write_text(path.read_text().replace('"schema": 4', '"schema": 7'))
     with pytest.raises(ValueError, match="schema 7"):
-        SpectralReport.load(run / "analysis")
+        SpectralReport.load(run / "report")
 
 
 @pytest.mark.parametrize(
@@ -247,8 +249,8 @@ def test_models_without_a_polynomial(tmp_path, name, options):
         assert document["levels"][0]["views"]["learned"]["roots"] is None
     else:
         assert found.levels == ()
-        assert "accuracies only" in str(found)
-        assert "90.00 %" in str(found)
+        assert "accuracies only" in report_text(found)
+        assert "90.00 %" in report_text(found)
 
 
 @pytest.mark.parametrize("name", ["q2", "g4", "g6", "g8", "r4", "p3"])
@@ -259,7 +261,7 @@ def test_every_polynomial_model_is_analysed(tmp_path, name):
     for level, built in zip(found.levels, model.levels):
         learned = level.views["learned"]
         assert learned.polynomial.degree == built.degree == level.views["theory"].polynomial.degree
-        spectrum = analysis.convolution_spectrum(built.A.weight.detach().double().numpy(), SIZE)
+        spectrum = convolution_spectrum(built.A.weight.detach().double().numpy(), SIZE)
         assert learned.smoothing.max_modulus == pytest.approx(
             np.abs(built.polynomial()(spectrum.eigenvalues)).max(), rel=1e-6
         )

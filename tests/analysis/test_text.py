@@ -7,10 +7,9 @@ import pandas as pd
 import pytest
 import torch
 
-from analysis.compare import compare
+from analysis.comparison import compare
 from analysis.report import analyse
-from analysis.tables import filled
-from analysis.text import MEANINGS
+from analysis.text import MEANINGS, comparison_text, filled, report_text
 from mgtheory import derive
 from nets.training.predict import DATA_FILE, DataFacts
 
@@ -64,14 +63,16 @@ def check(text):
 @pytest.mark.parametrize("placement", ["relu_outside_nobn", "regular"])
 def test_every_column_of_a_report_is_filled_and_explained(tmp_path, placement):
     model = planted_model(GOOD, placement=placement)
-    text = str(analyse(write_run(tmp_path / "run", model, model), write=False))
+    text = report_text(analyse(write_run(tmp_path / "run", model, model), write=False))
     assert len(tables(text)) == 3
     check(text)
 
 
 def test_the_tolerance_says_of_what_it_is_one(tmp_path):
     model = planted_model(GOOD)
-    text = str(analyse(write_run(tmp_path / "run", model, model), tolerance=0.25, write=False))
+    text = report_text(
+        analyse(write_run(tmp_path / "run", model, model), tolerance=0.25, write=False)
+    )
     assert (
         "Distances are max |q(t) − q_theory(t)| over t in (0, 1], each q in units of its own b. The"
         " tolerance is 0.25: " in text
@@ -89,7 +90,7 @@ def test_a_start_from_a_file_has_one_name_and_says_which_file(tmp_path):
         write=False,
     )
     assert report.label == "q2 chebyshev4"
-    text = str(report)
+    text = report_text(report)
     assert text.startswith("# q2 chebyshev4: ")
     assert "started from chebyshev4, given as file:somewhere/init.json, which is the theory" in text
     assert text.count("init.json") == 1
@@ -101,7 +102,7 @@ def test_facts_name_the_noise_and_the_epoch_of_the_weights(tmp_path):
     run = write_run(tmp_path / "run", model, model, accuracy=355 / 359)
     summary = json.loads((run / "summary.json").read_text())
     (run / "summary.json").write_text(json.dumps({**summary, "best_epoch": 3}))
-    assert "images (95 %" not in str(analyse(run, write=False))
+    assert "images (95 %" not in report_text(analyse(run, write=False))
     DataFacts(
         "digits",
         (1, 8, 8),
@@ -111,7 +112,7 @@ def test_facts_name_the_noise_and_the_epoch_of_the_weights(tmp_path):
         {"train": 1000, "validation": 100, "test": 359},
     ).save(run)
     assert (run / DATA_FILE).is_file()
-    text = str(analyse(run, write=False))
+    text = report_text(analyse(run, write=False))
     # Wilson
     assert (
         "Test accuracy 98.89 % of 359 images (95 % interval by their number: 97.17 to 99.57 %)"
@@ -134,7 +135,7 @@ def test_a_comparison_is_in_per_cent_and_explained(tmp_path):
         for seed, accuracy in enumerate(accuracies)
     ]
     found = compare(runs)
-    text = str(found)
+    text = comparison_text(found)
     check(text)
     (heads, rows), (group_heads, groups), (pair_heads, pairs) = tables(text)
     assert [row[heads.index("test accuracy (%)")] for row in rows[:3]] == ["95", "96", "95.5"]
@@ -158,7 +159,7 @@ def test_the_tables_hold_the_reports_numbers(tmp_path):
     summary = json.loads((run / "summary.json").read_text())
     (run / "summary.json").write_text(json.dumps({**summary, "best_epoch": 2}))
     report = analyse(run, write=False)
-    text = str(report)
+    text = report_text(report)
     assert "with the weights of epoch 2, the best by validation." in text
     (_, _), (heads, rows), (step_heads, steps) = tables(text)
     row, level = dict(zip(heads, rows[0])), report.levels[0]
@@ -195,4 +196,4 @@ def test_low_and_high_of_differences_are_explained_with_them(tmp_path):
         for scheme in ("constant", "uniform")
         for seed in range(2)
     ]
-    assert str(compare(runs)).count("- *low (%)*: ") == 1
+    assert comparison_text(compare(runs)).count("- *low (%)*: ") == 1

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mgtheory.families import FAMILIES
-from mgtheory.smoothers import SMOOTHERS
 from mgtheory.problems.problem import PROBLEMS
+from mgtheory.smoothers import SMOOTHERS
 from polymgnet.cli import main
 
 QUIET = {"deadline": None, "derandomize": True, "suppress_health_check": list(HealthCheck)}

@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 
+from analysis.numbers import plain
 from polymgnet import console
 
 
@@ -20,16 +21,22 @@ from polymgnet import console
         ({"a": (1, 2.5)}, {"a": [1, 2.5]}),
         (math.inf, "inf"),
         (math.nan, None),
+        (np.array([2 + 0j, complex(math.inf, 0)]), [[2.0, 0.0], None]),
     ],
 )
 def test_plain(value, expected):
-    assert console.plain(value) == expected
-    json.dumps(console.plain(value), allow_nan=False)
+    assert plain(value) == expected
+    json.dumps(plain(value), allow_nan=False)
 
 
 def test_plain_refuses_objects():
     with pytest.raises(TypeError, match="no JSON form for object"):
-        console.plain(object())
+        plain(object())
+
+
+def test_plain_without_infinities():
+    assert plain({"mu": (math.inf, -math.inf, 0.5)}, infinite=False) == {"mu": [None, None, 0.5]}
+    assert plain((math.inf, -math.inf)) == ["inf", "-inf"]
 
 
 def test_emit_is_one_document(capsys):
@@ -45,7 +52,7 @@ def test_emit_is_one_document(capsys):
         (None, "–"),
         (math.nan, "–"),
         (2 + 0j, "2"),
-        (1 - 2j, "1 - 2i"),
+        (1 - 2j, "1−2i"),
         ("word", "word"),
     ],
 )

@@ -36,9 +36,9 @@ def no_figures(monkeypatch):
     def draw(folder, floors, *, tell):
         assert list(floors) == [demo.FLOOR]
         assert 0.95 < floors[demo.FLOOR] <= 1
-        (folder / "figures").mkdir(exist_ok=True)
-        (folder / "figures" / "training.png").write_text("drawn")
-        return [folder / "figures" / "training.png"]
+        (folder / "pictures").mkdir(exist_ok=True)
+        (folder / "pictures" / "training.png").write_text("drawn")
+        return [folder / "pictures" / "training.png"]
 
     monkeypatch.setattr(demo, "draw", draw)
 
@@ -101,7 +101,7 @@ def test_a_stage_of_an_earlier_call_says_so(finished, monkeypatch):
     folder, result, _ = finished
     told = []
     (folder / "result.json").unlink()
-    (folder / "runs" / "xavier" / "analysis" / "report.json").unlink()
+    (folder / "runs" / "xavier" / "report" / "report.json").unlink()
     no_figures(monkeypatch)
     again = demo.run(
         folder, settings=TINY, report=lambda done, state="", *, finished="": told.append(finished)
@@ -195,7 +195,7 @@ def test_show_prints_everything(finished, capsys):
             *demo.NETWORKS,
             "1-nearest neighbour",
             "Best test accuracy",
-            str(folder / "figures" / "training.png"),
+            str(folder / "pictures" / "training.png"),
         )
     )
 
@@ -280,7 +280,7 @@ def test_figures_command(finished, document, monkeypatch, tmp_path):
     monkeypatch.setattr(
         "figures.make", lambda runs, out, progress: [out / f"{run.name}.png" for run in runs]
     )
-    assert document("figures", path)["figures"] == [str(path / "figures" / "theory.png")]
+    assert document("figures", path)["figures"] == [str(path / "pictures" / "theory.png")]
     assert document("figures", path, "--out", tmp_path)["figures"] == [str(tmp_path / "theory.png")]
 
 

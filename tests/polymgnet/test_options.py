@@ -12,7 +12,7 @@ import pytest
 from typer.models import OptionInfo
 
 from polymgnet.commands import COMMANDS
-from polymgnet.commands.runs import Engine
+from polymgnet.commands.study import Engine
 
 # what the command needs beside the option in question, so that this one alone is wrong
 BASE = {

@@ -64,14 +64,14 @@ def test_several_runs_are_compared(document, run, runs):
     )
     assert data["comparison"]["pairs"][0]["seeds"] == 2
     out = run("analyze", *runs).out
-    assert all(f"written to {path / 'analysis'}" in out for path in runs)
+    assert all(f"written to {path / 'report'}" in out for path in runs)
     assert "## Configurations" in out
     assert "## Differences, paired by seed" in out
 
 
 def test_progress_names_run_and_level(run, runs, told):
     for path in runs[:2]:
-        for file in (path / "analysis").glob("*"):
+        for file in (path / "report").glob("*"):
             file.unlink()
     assert run("analyze", *runs[:2]).status == 0
     assert {done for done, _ in told} == {0, 1}
@@ -85,7 +85,7 @@ def test_figures_tell_their_progress(document, monkeypatch, runs, told, tmp_path
 
     monkeypatch.setattr("figures.make", make)
     assert document("figures", runs[0])["figures"] == [
-        str(runs[0] / "figures" / f"{runs[0].name}.png")
+        str(runs[0] / "pictures" / f"{runs[0].name}.png")
     ]
     assert document("figures", *runs[:2], "--out", tmp_path)["figures"] == [
         str(tmp_path / f"{path.name}.png") for path in runs[:2]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from polymgnet.study import plan as study
+from polymgnet import study
 
 FILE = """
 config = "q2"

@@ -1,16 +1,36 @@
-"""The comparison of smoothers: every family and degree on one problem, predicted by theory and
-measured side by side."""
+"""Smoothers compared on a problem: every family and degree, predicted by theory and measured.
+
+>>> from mgtheory import poisson
+>>> found = compare_smoothers(poisson((31, 31)), families=["chebyshev4"], degrees=[1, 2])
+>>> [round(row.smoothing_factor, 3) for row in found.rows[:2]]
+[0.667, 0.25]
+"""
+
+from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from polymgnet.console import Step, silent
+import numpy as np
+from numpy.typing import NDArray
+
+from mgtheory import fourier
+from mgtheory.derive import InitialCoefficients, derive
+from mgtheory.families import FAMILIES, get_family
+from mgtheory.multigrid.approximation import approximation_constants
+from mgtheory.multigrid.hierarchy import Hierarchy
+from mgtheory.multigrid.transfer import coarse_size
+from mgtheory.polynomials import scores
+from mgtheory.problems.problem import Problem, create
+from mgtheory.problems.record import operator_record
+from mgtheory.smoothers import Polynomial
 
 CLASSICAL = ("jacobi", "gauss_seidel", "red_black")
 OPTIMISED = "chebyshev4_opt"
+COARSEST = 64  # unknowns that are solved directly, as `Hierarchy.build` has it
 TOLERANCE = 1e-11  # of the measured runs: low enough for the asymptotic factor, above rounding
 CYCLES = 60
 # dimension -> points per axis of the periodic grid on which the approximation constant is computed:
@@ -60,14 +80,14 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class SmootherComparison:
     """All rows and what follows from them."""
 
     problem: str
     shape: tuple[int, ...]
+    axes: tuple[int, ...]
     constant: float | None
     rows: tuple[Row, ...]
-    remark: str = ""
 
     @property
     def winner(self) -> Row | None:
@@ -113,7 +133,7 @@ class Comparison:
             "problem": self.problem,
             "shape": list(self.shape),
             "approximation_constant": self.constant,
-            "remark": self.remark,
+            "axes": list(self.axes),
             "rows": [row.to_dict() for row in self.rows],
             "winner": None if self.winner is None else self.winner.to_dict(),
             "optimised_fourth_kind_loses": list(self.losses),
@@ -131,30 +151,51 @@ MARGIN = {"two_grid_factor": 1e-6, "measured_factor": 1e-3, "seconds_per_digit":
 
 @dataclass
 class _Entry:
-    """A smoother on its way: what was asked, its set-up, and its timings."""
+    """A smoother on its way: what was asked, its hierarchy, and its timings."""
 
     row: dict[str, Any]
-    setup: Any
+    hierarchy: Any
     seconds: list[float]
 
 
-def compare(
-    problem: Any,
+def compare_smoothers(
+    problem: Problem,
     *,
-    families: Sequence[str],
-    degrees: Sequence[int],
+    families: Sequence[str] | None = None,
+    degrees: Sequence[int] = (1, 2, 3, 4),
     pre: int = 1,
     post: int = 1,
     coarsening: str | None = None,
+    axes: Sequence[int] | str = "auto",
     cycle: str = "V",
-    backend: str = "sparse",
     repeats: int = 3,
-    report: Step = silent,
-) -> Comparison:
+    build: Callable[..., Any] = Hierarchy.build,
+    coarsest: int = COARSEST,
+    progress: Callable[[int, str], None] | None = None,
+) -> SmootherComparison:
     """Predict and measure every family at every degree, and classical smoothers beside them.
 
     The repeats go round all smoothers in turn, so that a slow moment of the machine meets all of
     them.
+
+    Parameters
+    ----------
+    problem
+        What is solved; predictions need constant coefficients.
+    families, degrees
+        All of `FAMILIES` by default.
+    pre, post, coarsening, axes, cycle
+        Of the cycle; coarsening by default what suits the problem, axes those the solver coarsens.
+    repeats
+        Timed runs of each smoother, of which the median counts.
+    build
+        What makes the hierarchy: `Hierarchy.build`, `StencilHierarchy.build`, or another that takes
+        the same arguments and returns an object with `solve` and `work_units`.
+    coarsest
+        Unknowns up to which a grid is solved directly; a small problem is coarsened twice whatever
+        it is, so that there is a factor.
+    progress
+        Called with the number of smoothers that are set up and what is being done.
 
     Raises
     ------
@@ -162,135 +203,104 @@ def compare(
         An option that no smoother could be measured with. What a single smoother lacks stands in
         its row.
     """
-    from mgtheory.multigrid.transfer import coarse_size
-    from polymgnet import solving
-
+    tell = progress or (lambda done, text: None)
     rule = coarsening or ("rediscretise" if problem.polynomial is not None else "galerkin")
     around = {"pre": pre, "post": post, "coarsening": rule}
     twice = [coarse_size(coarse_size(n, problem.boundary), problem.boundary) for n in problem.shape]
-    # a small grid is not solved directly
-    options = {**around, "coarsest": min(solving.COARSEST[backend], math.prod(twice))}
+    coarsened = operator_record(problem, axes=axes).axes or ()
+    options = {**around, "axes": axes, "coarsest": min(coarsest, math.prod(twice))}
     # a wrong option is refused here, not once in every row
-    solving.set_up(backend, problem, OPTIMISED, 1, cycle, options)
+    build(problem, smoother=Polynomial(OPTIMISED, 1), **options)
     constant = approximation(problem) if pre == post == 1 else None
     entries: list[_Entry] = []
-    asked = [(family, degree) for degree in degrees for family in families] + [
-        (name, 1) for name in CLASSICAL
-    ]
+    asked = [(get_family(name).name, degree) for degree in degrees for name in families or FAMILIES]
+    asked += [(name, 1) for name in CLASSICAL]
     for done, (family, degree) in enumerate(asked):
-        report(done, f"{family} {degree}")
+        tell(done, f"{family} {degree}")
         row: dict[str, Any] = {"family": family, "degree": degree}
         try:
-            row |= predict(problem, family, degree, around=around, constant=constant)
-            smoother = solver_smoother(problem, family, degree, around=around)
-            own = degree if isinstance(smoother, str) and family not in CLASSICAL else None
-            setup = solving.set_up(backend, problem, smoother, own, cycle, options)
+            smoother: Any = family
+            if family not in CLASSICAL:
+                smoother = derived(problem, family, degree, axes=coarsened, around=around)
+            if problem.stencil is not None:
+                row |= predict(problem, smoother, axes=coarsened, around=around, constant=constant)
+            hierarchy = build(problem, smoother=smoother, **options)
         except ValueError as error:
             entries.append(_Entry(row | {"refused": " ".join(str(error).split())}, None, []))
             continue
-        entries.append(_Entry(row | {"work_units": setup.hierarchy.work_units(cycle)}, setup, []))
+        entries.append(_Entry(row | {"work_units": hierarchy.work_units(cycle)}, hierarchy, []))
     b = right_hand_side(problem)
     for repeat in range(repeats):
         for entry in entries:
-            if entry.setup is not None:
-                report(
-                    len(asked),
-                    f"{entry.row['family']} {entry.row['degree']}, run {repeat + 1} of {repeats}",
-                )
+            if entry.hierarchy is not None:
+                name = f"{entry.row['family']} {entry.row['degree']}"
+                tell(len(asked), f"{name}, run {repeat + 1} of {repeats}")
                 measure(entry, b, cycle)
-    remark = solving.coarsening_remark(problem)
-    return Comparison(
-        problem.name, problem.shape, constant, tuple(finished(entry) for entry in entries), remark
-    )
+    rows = tuple(finished(entry) for entry in entries)
+    return SmootherComparison(problem.name, problem.shape, coarsened, constant, rows)
 
 
-def right_hand_side(problem: Any) -> Any:
+def right_hand_side(problem: Problem) -> NDArray[np.float64]:
     """A seeded random right-hand side, compatible where A is singular: it holds every frequency."""
-    import numpy as np
-
     b = np.random.default_rng(0).standard_normal(problem.unknowns)
     return b if problem.nullspace is None else b - b.mean()
 
 
-def approximation(problem: Any) -> float | None:
+def approximation(problem: Problem) -> float | None:
     """The largest C of the levels in the limit of small mesh widths, where any grid has at most
     that; None with variable coefficients."""
-    from mgtheory import problems
-    from mgtheory.multigrid.approximation import approximation_constants
-    from mgtheory.multigrid.hierarchy import Hierarchy
-
     if problem.stencil is None:
         return None
-    periodic = problems.create(problem.name, n=CONSTANT_SIZE[problem.dim], boundary="periodic")
+    periodic = create(problem.name, n=CONSTANT_SIZE[problem.dim], boundary="periodic")
     return max(approximation_constants(Hierarchy.build(periodic, coarsening="galerkin")))
 
 
-def predict(
-    problem: Any, family: str, degree: int, *, around: dict[str, Any], constant: float | None
-) -> dict[str, Any]:
-    """What Fourier analysis and the scores say; nothing without a stencil, no scores for a
-    classical smoother."""
-    from mgtheory import fourier
-    from mgtheory.polynomials import scores
-    from polymgnet.choice import polynomial_for
+def derived(
+    problem: Problem,
+    family: str,
+    degree: int,
+    *,
+    axes: Sequence[int] | None,
+    around: Mapping[str, Any],
+) -> InitialCoefficients:
+    """A family's coefficients for a problem; one that is made for a cycle gets the one `around`."""
+    cycle = around if get_family(family).needs == "problem" else {}
+    return derive(family, degree, problem, axes="auto" if axes is None else axes, **cycle)
 
-    if problem.stencil is None:
-        return {}
-    q = (
-        None
-        if family in CLASSICAL
-        else polynomial_for(problem, family, degree, unit=True, cycle=around)
-    )
-    smoother = family if q is None else q
+
+def predict(
+    problem: Problem,
+    smoother: InitialCoefficients | str,
+    *,
+    axes: Sequence[int],
+    around: Mapping[str, Any],
+    constant: float | None,
+) -> dict[str, Any]:
+    """What Fourier analysis and the scores say; no scores for a classical smoother."""
+    given = smoother if isinstance(smoother, str) else smoother.polynomial
     found = {
-        "smoothing_factor": fourier.smoothing_factor(problem, smoother).factor,
-        "two_grid_factor": fourier.two_grid_factor(problem, smoother, **around).factor,
+        "smoothing_factor": fourier.smoothing_factor(problem, given, axes=axes).factor,
+        "two_grid_factor": fourier.two_grid_factor(problem, given, axes=axes, **around).factor,
     }
-    if q is None:
+    if isinstance(smoother, str):
         return found
-    lmax = problem.smoothing_interval().b * problem.h[0] ** 2
-    found["gamma"] = scores.gamma(q, lmax=lmax)
+    found["gamma"] = scores.gamma(smoother.relative)
     if constant is not None:
-        found["bound"] = scores.v_cycle_bound(q, constant=constant, lmax=lmax)
+        found["bound"] = scores.v_cycle_bound(smoother.relative, constant=constant)
     return found
 
 
-def solver_smoother(problem: Any, family: str, degree: int, *, around: dict[str, Any]) -> Any:
-    """What a hierarchy takes: a name where it derives on every level itself, else the
-    polynomial."""
-    from mgtheory.families import FAMILIES
-    from polymgnet.choice import polynomial_for
-
-    if family in CLASSICAL:
-        return family
-    if FAMILIES[family].needs in ("interval", "lmax", "operator"):
-        return family
-    return polynomial_for(problem, family, degree, unit=False, cycle=around)
-
-
-def measure(entry: _Entry, b: Any, cycle: str) -> None:
+def measure(entry: _Entry, b: NDArray[np.float64], cycle: str) -> None:
     """One run to `TOLERANCE`; the factor from its second half, the time from all of it."""
-    solution = entry.setup.solve(b, tol=TOLERANCE, maxiter=CYCLES, cycle=cycle)
-    norms = solution.residual_norms
-    if solution.converged and solution.iterations < 2:
-        entry.row["refused"] = (
-            "solved in one cycle, so there is no factor to measure; a larger --n has one"
-        )
-        entry.setup = None
+    solution = entry.hierarchy.solve(b, tol=TOLERANCE, maxiter=CYCLES, cycle=cycle)
+    norms, done = solution.residual_norms, solution.iterations
+    if done < 2 or solution.reason in ("diverged", "stagnated") or not np.isfinite(norms).all():
+        once = "solved in one cycle, so there is no factor to measure; a larger grid has one"
+        entry.row["refused"] = once if solution.converged else str(solution.message)
+        entry.hierarchy = None
         return
-    if (
-        solution.iterations < 2
-        or str(solution.reason) in ("diverged", "stagnated")
-        or not all(map(math.isfinite, norms))
-    ):
-        entry.row["refused"] = str(solution.message)
-        entry.setup = None
-        return
-    middle = solution.iterations // 2
-    entry.row["measured_factor"] = (norms[-1] / norms[middle]) ** (
-        1 / (solution.iterations - middle)
-    )
-    entry.seconds.append(solution.solve_seconds / solution.iterations)
+    entry.row["measured_factor"] = (norms[-1] / norms[done // 2]) ** (1 / (done - done // 2))
+    entry.seconds.append(solution.solve_seconds / done)
 
 
 def finished(entry: _Entry) -> Row:

@@ -1,18 +1,16 @@
-"""`study` and `demo`: many runs from one file, and the whole chain from Poisson to pictures on the
-bundled digits."""
+"""`study`: many runs from one file, with mean and spread."""
 
 import math
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from polymgnet import console
-from polymgnet.errors import Failure, on_interrupt
+from polymgnet.errors import GO_ON, Failure, on_interrupt
 from polymgnet.options import Json
-
-GO_ON = "finished work and the last checkpoints are kept, the same command goes on"
 
 
 class Engine(StrEnum):
@@ -68,19 +66,15 @@ def study(
     Exit status: 0 all runs are finished, 1 a run failed, 143 (SIGTERM) or 138 (SIGUSR1) stopped
     with every state saved, 130 interrupted by Ctrl-C; the same command goes on.
     """
-    from polymgnet.study import plan as work
-    from polymgnet.study.local import run_local
+    from polymgnet import study as work
 
     plan = work.load_study(file, out=out)
     with (
         on_interrupt(GO_ON),
         console.progress("study", total=len(plan.runs), show=not as_json) as step,
     ):
-        failed = (
-            run_local(plan, jobs=jobs, report=step)
-            if engine is Engine.LOCAL
-            else work.run_slurm(plan, report=step)
-        )
+        train = partial(work.run_local, jobs=jobs) if engine is Engine.LOCAL else work.run_slurm
+        failed = train(plan, report=step)
     rows = work.summarise(plan.runs)
     pairs = work.differences(rows)
     if as_json:
@@ -132,7 +126,9 @@ def study(
 
 
 def _cell(value: object) -> str:
-    return value if isinstance(value, str) else str(console.plain(value))
+    from analysis.numbers import plain
+
+    return value if isinstance(value, str) else str(plain(value))
 
 
 def _spread(found: Any, unit: float) -> str:
@@ -186,39 +182,3 @@ def _show_pairs(pairs: list[dict[str, Any]]) -> None:
             " number of comparisons"
         ),
     )
-
-
-def demo(
-    out: Annotated[
-        Path, typer.Option("--out", metavar="DIR", help="Folder of everything the demo makes.")
-    ] = Path("demo"),
-    force: Annotated[
-        bool,
-        typer.Option("--force", help="Remove what an earlier demo left there and start again."),
-    ] = False,
-    as_json: Json = False,
-) -> None:
-    """Derive, train, analyse and plot: the whole chain on the bundled digits, in a few minutes.
-
-    Derives coefficients from the 2D Poisson problem, trains a Poly-MgNet from them, from a constant
-    and from the published random start, and a ResNet of similar cost, and ends with a table and
-    figures. Killed at any moment and started again it goes on where it was; finished, it prints the
-    table again. stderr tells of each stage and how long it took: a bar on a terminal, else lines.
-
-    Exit status: 0 finished, 143 (SIGTERM) or 138 (SIGUSR1) stopped with its state saved, 130
-    interrupted by Ctrl-C.
-    """
-    from polymgnet import demo as work
-
-    finished = (out / "result.json").exists() and not force
-    # the stages count themselves
-    with on_interrupt(GO_ON), console.progress("demo", show=not as_json) as step:
-        result = work.run(out, force=force, report=step)
-    if finished:
-        console.note(
-            f"the demo in {out} was finished before, nothing was done again; --force starts it anew"
-        )
-    if as_json:
-        console.emit(result)
-        return
-    work.show(result)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,69 +18,16 @@ from typing import Any
 import pandas as pd
 
 from analysis.records import REFERENCE
-from analysis.report import SpectralReport, analyse
+from analysis.report import analyse, write_files
+from analysis.results import RunComparison, SpectralReport
 from analysis.stats import configuration_key, estimate, groups_of, pair_rows
 from analysis.text import comparison_text
 from analysis.verdict import TOLERANCE
-from mgtheory._files import write_atomically
 from nets.training.folder import read_config
-
-__all__ = ["RunComparison", "compare", "compare_reports"]
 
 MEASURE = "test_accuracy"
 CONFIDENCE = 0.95
 DISTINGUISHING = ("model", "scheme", "operator", "placement", "data", "epochs")
-
-
-@dataclass(frozen=True, eq=False)
-class RunComparison:
-    """Several runs side by side.
-
-    Attributes
-    ----------
-    runs
-        One row a run: model, scheme, operator, placement, seed, weights, accuracies, smoothing
-        factors (learned only where the coefficients are identifiable; effective always), words.
-    groups
-        One row a configuration: number of runs, mean, standard deviation and confidence interval of
-        the test accuracy, and the mean of the largest smoothing factor of its levels at the start
-        and learned.
-    pairs
-        One row for every two configurations with shared seeds: mean difference of test accuracy,
-        its interval, p-values (paired t-test and the same adjusted by Holm; signed-rank from 6
-        seeds on), wins and losses.
-    reports
-        The report of each run.
-    """
-
-    runs: pd.DataFrame
-    groups: pd.DataFrame
-    pairs: pd.DataFrame
-    reports: tuple[SpectralReport, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """The tables as JSON types; empty cells are null."""
-        return {name: _rows(getattr(self, name)) for name in ("runs", "groups", "pairs")}
-
-    def text(self) -> str:
-        """All tables as markdown: `text.comparison_text`."""
-        return comparison_text(self)
-
-    def __str__(self) -> str:
-        return self.text()
-
-    def save(self, folder: str | os.PathLike[str]) -> list[Path]:
-        """Write runs.csv, groups.csv, pairs.csv and comparison.md, each whole or not at all."""
-        where = Path(folder)
-        where.mkdir(parents=True, exist_ok=True)
-        contents = {
-            f"{name}.csv": getattr(self, name).to_csv(index=False, lineterminator="\n")
-            for name in ("runs", "groups", "pairs")
-        }
-        contents["comparison.md"] = self.text()
-        for name, content in contents.items():
-            write_atomically(where / name, content)
-        return [where / name for name in contents]
 
 
 def compare(
@@ -270,15 +216,10 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return sum(present) / len(present) if present else None
 
 
-def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
-    return [
-        {
-            str(name): None if not isinstance(value, str) and pd.isna(value) else _plain(value)
-            for name, value in row.items()
-        }
-        for row in table.to_dict(orient="records")
-    ]
-
-
-def _plain(value: Any) -> Any:
-    return value.item() if hasattr(value, "item") else value
+def write_comparison(found: RunComparison, folder: str | os.PathLike[str]) -> list[Path]:
+    """Write runs.csv, groups.csv, pairs.csv and comparison.md, each whole or not at all."""
+    tables = {
+        f"{name}.csv": getattr(found, name).to_csv(index=False, lineterminator="\n")
+        for name in ("runs", "groups", "pairs")
+    }
+    return write_files(folder, {**tables, "comparison.md": comparison_text(found)})

@@ -1,5 +1,4 @@
-"""`train`, `analyze` and `figures`: networks, what training did to their polynomials, and pictures
-of it."""
+"""`train`: a network, and everything about it in one folder."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,10 +7,7 @@ import typer
 
 from polymgnet import console
 from polymgnet.errors import Stopped, on_interrupt
-from polymgnet.files import check_folder
 from polymgnet.options import Json, Settings
-
-Runs = Annotated[list[Path], typer.Argument(metavar="RUN", help="Run folders that train wrote.")]
 
 
 def train(
@@ -74,7 +70,9 @@ def train(
     runs/q2
     """
     import nets
+    from nets.training.folder import read_config
     from nets.training.run import StopRequest
+    from nets.training.train import is_first_rank
 
     again = f"train --resume --out {out} goes on"
     if resume and force:
@@ -91,12 +89,12 @@ def train(
         *(settings or []),
     ]
     if resume and config is None and not sets and (out / "config.json").is_file():
-        checked = nets.read_config(out)
+        checked = read_config(out)
     else:
         checked = nets.load_config(config or "q2", sets)
     with on_interrupt(f"what was saved is kept, {again}"), StopRequest() as asked:
         result = nets.train(checked, out, resume=resume, force=force, progress=not as_json)
-    if not nets.is_first_rank():  # of several processes one tells
+    if not is_first_rank():  # of several processes one tells
         raise typer.Exit(0 if result.finished else 128 + (asked.signal or 0))
     if not result.finished:
         where = (
@@ -141,87 +139,3 @@ def _facts(result: Any) -> list[tuple[str, str]]:
         for event in result.roots_at_guard
     ]
     return pairs
-
-
-def analyze(runs: Runs, as_json: Json = False) -> None:
-    """Report what training did to the polynomials of a run, and compare several runs.
-
-    Smoothing factors and largest |q| on each level's true spectrum at the start and learned,
-    effective coefficients, and which coefficients cannot be identified. Writes RUN/analysis/. Of
-    several runs, those that differ in the seed alone are averaged, and two configurations are
-    compared over the seeds they share.
-
-    Example: polymgnet analyze runs/q2
-    """
-    found = _analysed(runs, show=not as_json)
-    reports = found.reports
-    if as_json:
-        console.emit(reports[0] if len(reports) == 1 else {"reports": reports, "comparison": found})
-        return
-    for run, report in zip(runs, reports, strict=True):
-        print(f"{run}\n{report}\nwritten to {run / 'analysis'}\n")
-    if len(reports) > 1:
-        print(found)
-
-
-def _analysed(runs: list[Path], *, show: bool) -> Any:
-    """The comparison of the runs with their reports, with a progress bar; each report is written to
-    its run."""
-    import analysis
-
-    with console.progress("analyse", total=len(runs), show=show) as step:
-        return analysis.compare(runs, progress=step)
-
-
-def figures(
-    runs: Annotated[
-        list[Path] | None, typer.Argument(metavar="RUN", help="Run folders that train wrote.")
-    ] = None,
-    theory: Annotated[
-        bool,
-        typer.Option(
-            "--theory", help="Draw the figures of the theory instead of runs; needs --out."
-        ),
-    ] = False,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out", metavar="DIR", help="Folder of the figures; without it FIRST_RUN/figures."
-        ),
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Draw runs: polynomials on the spectrum, eigenvalues with roots, damping, training curves. PNG
-    and PDF.
-
-    Several runs are drawn beside one another. With --theory: all families, smoothing and two-grid
-    factors, spectra.
-
-    Example: polymgnet figures runs/theory runs/xavier --out pictures
-    """
-    if theory == bool(runs) or (theory and out is None):
-        given = (
-            "run folders and --theory are both given"
-            if runs
-            else "--theory without --out"
-            if theory
-            else "nothing is given"
-        )
-        raise ValueError(f"{given}; allowed are run folders, or --theory with --out DIR")
-    folder = out or (runs or [])[0] / "figures"
-    check_folder(folder)
-    import figures as room
-
-    if runs:
-        _analysed(runs, show=not as_json)
-    with console.progress("draw", show=not as_json) as step:
-        paths = (
-            room.make_gallery(folder, progress=step)
-            if theory
-            else room.make(runs or [], folder, progress=step)
-        )
-    if as_json:
-        console.emit({"figures": paths})
-        return
-    for path in paths:
-        print(path)

@@ -1,13 +1,24 @@
 """`compare-smoothers`: every family and degree on one problem in one table, and which is
 fastest."""
 
+from functools import partial
 from typing import Annotated, Any
 
 import typer
 
 from polymgnet import console
 from polymgnet.errors import Failure
-from polymgnet.options import Boundary, Coarsening, Json, Post, Pre, Problem, size
+from polymgnet.options import (
+    Axes,
+    Boundary,
+    Coarsening,
+    Json,
+    Post,
+    Pre,
+    Problem,
+    axes_of,
+    size,
+)
 
 SIZE = {1: 1023, 2: 255, 3: 31}  # unknowns per axis, by dimension
 
@@ -62,6 +73,7 @@ def compare_smoothers(
     pre: Pre = 1,
     post: Post = 1,
     coarsening: Coarsening = None,
+    axes: Axes = "auto",
     cycle: Annotated[
         str,
         typer.Option(
@@ -94,10 +106,11 @@ def compare_smoothers(
 
     Example: polymgnet compare-smoothers --problem poisson2d --n 255 --degrees 1-4
     """
+    from analysis import smoothers
     from mgtheory import problems
     from mgtheory.families import FAMILIES, get_family
     from mgtheory.multigrid.solution import Cycle, check_cycle
-    from polymgnet import smoothers, solving
+    from polymgnet import solving
 
     wanted = [get_family(name).name for name in families or FAMILIES]
     if len(set(wanted)) < len(wanted):
@@ -109,17 +122,19 @@ def compare_smoothers(
     with console.progress(
         "compare", total=len(wanted) * len(several) + len(smoothers.CLASSICAL), show=not as_json
     ) as step:
-        result = smoothers.compare(
+        result = smoothers.compare_smoothers(
             model,
             families=wanted,
             degrees=several,
             pre=pre,
             post=post,
             coarsening=coarsening,
+            axes=axes_of(axes),
             cycle=cycle,
-            backend=backend,
             repeats=repeats,
-            report=step,
+            build=partial(solving.build, backend, cycle),
+            coarsest=solving.COARSEST[backend],
+            progress=step,
         )
     if as_json:
         console.emit(
@@ -165,7 +180,7 @@ def _footnote(result: Any) -> str:
 
 
 def _show(result: Any, title: str) -> None:
-    from polymgnet import smoothers
+    from analysis.smoothers import OPTIMISED
 
     columns = [
         "family",
@@ -199,8 +214,8 @@ def _show(result: Any, title: str) -> None:
             body.append([*(getattr(row, name) for name in names), *times])
     if body:
         console.table(title, columns, body, caption=_footnote(result))
-    if result.remark:
-        print(f"note: {result.remark}")
+    if remark := console.coarsened_remark(result.axes, len(result.shape)):
+        print(f"note: {remark}")
     for row in result.rows:
         if row.refused:
             print(f"left out: {row.family} {row.degree}: {row.refused}")
@@ -213,6 +228,6 @@ def _show(result: Any, title: str) -> None:
     for line in result.losses:
         print(line)
     if not result.losses and any(
-        row.family == smoothers.OPTIMISED and not row.refused for row in result.rows
+        row.family == OPTIMISED and not row.refused for row in result.rows
     ):
-        print(f"{smoothers.OPTIMISED} does not lose to another family of the same degree here")
+        print(f"{OPTIMISED} does not lose to another family of the same degree here")

@@ -1,0 +1,203 @@
+"""What the analysis found, as data: the report on one run, and several runs side by side.
+
+The words for reading are made of these by `analysis.text`, the files by `analysis.report` and
+`analysis.comparison`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.level_report import LevelReport
+from analysis.numbers import number, plain
+from mgtheory._files import read_json
+
+KIND, SCHEMA = "spectral_report", 4
+
+
+@dataclass(frozen=True, eq=False)
+class SpectralReport:
+    """What a run's levels are, before and after training.
+
+    Attributes
+    ----------
+    run, model, label
+        The folder, the model's name, and model with scheme.
+    facts
+        Parameters, accuracies (fractions) and the number of test images, epochs and that of the
+        weights, seconds, seed, placement, operator, data, scheme (of a file the family in it) and
+        how the scheme was given.
+    theory
+        origin ("start", "reference" or "none"), name and what was fitted.
+    levels
+        One report each; none for a ResNet.
+    tolerance
+        Distance on (0, 1] up to which a polynomial counts as the theory's.
+    fingerprint
+        Of the files it was computed from.
+    """
+
+    run: str
+    model: str
+    label: str
+    facts: dict[str, Any]
+    theory: dict[str, Any]
+    levels: tuple[LevelReport, ...]
+    tolerance: float
+    fingerprint: str
+
+    @property
+    def has_polynomial(self) -> bool:
+        """Whether the model's steps are polynomials in A (Poly-MgNet, not MgNet or ResNet)."""
+        return any(level.kind == "polynomial" for level in self.levels)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types."""
+        return {
+            "kind": KIND,
+            "schema": SCHEMA,
+            "run": self.run,
+            "model": self.model,
+            "label": self.label,
+            "facts": self.facts,
+            "has_polynomial": self.has_polynomial,
+            "theory": self.theory,
+            "tolerance": self.tolerance,
+            "fingerprint": self.fingerprint,
+            "levels": [level.to_dict() for level in self.levels],
+        }
+
+    def to_json(self) -> str:
+        """`to_dict` as indented JSON text; numbers that are not finite do not occur."""
+        return json.dumps(plain(self.to_dict(), infinite=False), indent=1, allow_nan=False) + "\n"
+
+    def table(self) -> pd.DataFrame:
+        """One row per level and role: spectral radius, roots, smoothing factor, max |q|, word,
+        verdict; one row for a ResNet."""
+        rows: list[dict[str, Any]] = []
+        for level in self.levels:
+            for role, view in level.views.items():
+                operator = level.operators["start" if role == "start" else "learned"]
+                verdict = {"learned": level.verdict, "effective": level.effective_verdict}.get(role)
+                q = view.polynomial
+                rows.append(
+                    {
+                        "run": self.run,
+                        "model": self.model,
+                        "level": level.level,
+                        "channels": level.channels,
+                        "role": role,
+                        "degree": None if q is None else q.degree,
+                        "spectral_radius": operator.radius,
+                        "roots": "" if q is None else " ".join(number(z) for z in q.roots),
+                        "smoothing_factor": view.smoothing.smoothing_factor,
+                        "max_modulus": view.smoothing.max_modulus,
+                        "smoothing_norm": view.smoothing.smoothing_norm,
+                        "smoother": view.smoothing.verdict,
+                        "training": "" if verdict is None else verdict.word,
+                        "distance_to_theory": None if verdict is None else verdict.learned_distance,
+                        "nearest": (
+                            ""
+                            if verdict is None or verdict.nearest is None
+                            else str(verdict.nearest)
+                        ),
+                        "not_identifiable": (
+                            ", ".join(f"step {r.step} {r.name}" for r in level.not_identifiable)
+                            if role == "learned"
+                            else ""
+                        ),
+                    }
+                )
+        if not rows:
+            rows.append({"run": self.run, "model": self.model, "role": "no polynomial"})
+        return pd.DataFrame(rows)
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str]) -> SpectralReport:
+        """What `report.write` wrote.
+
+        Raises
+        ------
+        FileNotFoundError, ValueError
+            A file is missing; it is truncated, damaged or of another schema.
+        """
+        where = Path(folder)
+        data = read_json(where / "report.json", "spectral report")
+        if data.get("kind") != KIND or data.get("schema") != SCHEMA:
+            raise ValueError(
+                f"{where / 'report.json'}: kind {data.get('kind')!r}, schema"
+                f" {data.get('schema')!r}; this version reads {KIND}, {SCHEMA}"
+            )
+        try:
+            with np.load(where / "spectra.npz", allow_pickle=False) as packed:
+                arrays = {name: packed[name] for name in packed.files}
+            levels = tuple(
+                LevelReport.from_dict(
+                    level,
+                    {
+                        key.split("/", 1)[1]: value
+                        for key, value in arrays.items()
+                        if key.startswith(f"level{level['level']}/")
+                    },
+                )
+                for level in data["levels"]
+            )
+            names = ("run", "model", "label", "facts", "theory", "tolerance", "fingerprint")
+            return cls(levels=levels, **{name: data[name] for name in names})
+        except (KeyError, TypeError, zipfile.BadZipFile, EOFError) as error:
+            raise ValueError(
+                f"{where}: the report is damaged ({type(error).__name__}: {error})"
+            ) from error
+
+
+@dataclass(frozen=True, eq=False)
+class RunComparison:
+    """Several runs side by side.
+
+    Attributes
+    ----------
+    runs
+        One row a run: model, scheme, operator, placement, seed, weights, accuracies, smoothing
+        factors (learned only where the coefficients are identifiable; effective always), words.
+    groups
+        One row a configuration: number of runs, mean, standard deviation and confidence interval of
+        the test accuracy, and the mean of the largest smoothing factor of its levels at the start
+        and learned.
+    pairs
+        One row for every two configurations with shared seeds: mean difference of test accuracy,
+        its interval, p-values (paired t-test and the same adjusted by Holm; signed-rank from 6
+        seeds on), wins and losses.
+    reports
+        The report of each run.
+    """
+
+    runs: pd.DataFrame
+    groups: pd.DataFrame
+    pairs: pd.DataFrame
+    reports: tuple[SpectralReport, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The tables as JSON types; empty cells are null."""
+        return {name: _rows(getattr(self, name)) for name in ("runs", "groups", "pairs")}
+
+
+def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [
+        {
+            str(name): None if not isinstance(value, str) and pd.isna(value) else _plain(value)
+            for name, value in row.items()
+        }
+        for row in table.to_dict(orient="records")
+    ]
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if hasattr(value, "item") else value

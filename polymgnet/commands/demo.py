@@ -1,0 +1,46 @@
+"""`demo`: the whole chain from Poisson to pictures on the bundled digits."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from polymgnet import console
+from polymgnet.errors import GO_ON, on_interrupt
+from polymgnet.options import Json
+
+
+def demo(
+    out: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="Folder of everything the demo makes.")
+    ] = Path("demo"),
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Remove what an earlier demo left there and start again."),
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Derive, train, analyse and plot: the whole chain on the bundled digits, in a few minutes.
+
+    Derives coefficients from the 2D Poisson problem, trains a Poly-MgNet from them, from a constant
+    and from the published random start, and a ResNet of similar cost, and ends with a table and
+    figures. Killed at any moment and started again it goes on where it was; finished, it prints the
+    table again. stderr tells of each stage and how long it took: a bar on a terminal, else lines.
+
+    Exit status: 0 finished, 143 (SIGTERM) or 138 (SIGUSR1) stopped with its state saved, 130
+    interrupted by Ctrl-C.
+    """
+    from polymgnet import demo as work
+
+    finished = (out / "result.json").exists() and not force
+    # the stages count themselves
+    with on_interrupt(GO_ON), console.progress("demo", show=not as_json) as step:
+        result = work.run(out, force=force, report=step)
+    if finished:
+        console.note(
+            f"the demo in {out} was finished before, nothing was done again; --force starts it anew"
+        )
+    if as_json:
+        console.emit(result)
+        return
+    work.show(result)

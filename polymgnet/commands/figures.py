@@ -1,0 +1,65 @@
+"""`figures`: pictures of runs, and of the theory."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from polymgnet import console
+from polymgnet.commands.analyze import analysed
+from polymgnet.console import check_folder
+from polymgnet.options import Json
+
+
+def figures(
+    runs: Annotated[
+        list[Path] | None, typer.Argument(metavar="RUN", help="Run folders that train wrote.")
+    ] = None,
+    theory: Annotated[
+        bool,
+        typer.Option(
+            "--theory", help="Draw the figures of the theory instead of runs; needs --out."
+        ),
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", metavar="DIR", help="Folder of the figures; without it FIRST_RUN/pictures."
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Draw runs: polynomials on the spectrum, eigenvalues with roots, damping, training curves. PNG
+    and PDF.
+
+    Several runs are drawn beside one another. With --theory: all families, smoothing and two-grid
+    factors, spectra.
+
+    Example: polymgnet figures runs/theory runs/xavier --out pictures
+    """
+    if theory == bool(runs) or (theory and out is None):
+        given = (
+            "run folders and --theory are both given"
+            if runs
+            else "--theory without --out"
+            if theory
+            else "nothing is given"
+        )
+        raise ValueError(f"{given}; allowed are run folders, or --theory with --out DIR")
+    folder = out or (runs or [])[0] / "pictures"
+    check_folder(folder)
+    import figures as drawing
+
+    if runs:
+        analysed(runs, show=not as_json)
+    with console.progress("draw", show=not as_json) as step:
+        paths = (
+            drawing.make_gallery(folder, progress=step)
+            if theory
+            else drawing.make(runs or [], folder, progress=step)
+        )
+    if as_json:
+        console.emit({"figures": paths})
+        return
+    for path in paths:
+        print(path)

@@ -1,0 +1,92 @@
+"""What a study found: mean and spread over the seeds, and paired differences."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from polymgnet.study.plan import Run, text_of
+
+AVERAGED = "seed"
+# what summary.json holds -> heading of the table with its unit, and what one of it is in that unit
+MEASURES = {
+    "test_accuracy": ("test accuracy (%)", 100.0),
+    "val_accuracy": ("validation accuracy (%)", 100.0),
+    "seconds": ("time (s)", 1.0),
+    "images_per_second": ("images/s", 1.0),
+}
+COMPARED = "test_accuracy"
+
+
+@dataclass(frozen=True)
+class Row:
+    """What was measured for one point of the grid over its seeds: an `analysis.Estimate` of each
+    measure, and its values by seed."""
+
+    point: Mapping[str, Any]
+    measures: Mapping[str, Any]
+    values: Mapping[str, Mapping[str, float]]
+    runs: int
+
+    @property
+    def label(self) -> str:
+        """The point in words."""
+        return (
+            ", ".join(f"{key} {text_of(value)}" for key, value in self.point.items()) or "all runs"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types; spread and confidence interval are null where there is one run."""
+        return {
+            "point": dict(self.point),
+            "runs": self.runs,
+            **{name: found.to_dict() for name, found in self.measures.items()},
+        }
+
+
+def summarise(runs: Sequence[Run]) -> list[Row]:
+    """Mean, spread and confidence interval over the seeds, a row for every other point of the grid;
+    finished runs alone."""
+    from analysis.stats import estimate, groups_of
+
+    rows = []
+    for key, members in groups_of(
+        [run for run in runs if run.finished], lambda run: json.dumps(_split(run.point)[0])
+    ).items():
+        values: dict[str, dict[str, float]] = {}
+        for run in members:
+            summary = run.summary()
+            for name in MEASURES:
+                if summary.get(name) is not None:
+                    values.setdefault(name, {})[json.dumps(_split(run.point)[1])] = float(
+                        summary[name]
+                    )
+        measures = {
+            name: estimate(list(values[name].values())) for name in MEASURES if name in values
+        }
+        rows.append(Row(json.loads(key), measures, values, len(members)))
+    return rows
+
+
+def tested_on(runs: Sequence[Run]) -> int | None:
+    """The number of test images of the finished runs; None where they differ or were not
+    counted."""
+    from analysis.records import tested_on
+
+    counts = {tested_on(run.folder) for run in runs if run.finished}
+    return counts.pop() if len(counts) == 1 else None
+
+
+def differences(rows: Sequence[Row], measure: str = COMPARED) -> list[dict[str, Any]]:
+    """Every two points of the grid compared over the seeds they share: rows of
+    `analysis.stats.pair_rows`; none with a single seed."""
+    from analysis.stats import pair_rows
+
+    values = {row.label: row.values[measure] for row in rows if measure in row.values}
+    return [pair for pair in pair_rows(values) if pair["seeds"] > 1]
+
+
+def _split(point: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What tells a row from another, and the seeds within it."""
+    seeds = {key: value for key, value in point.items() if key.split(".")[-1] == AVERAGED}
+    return {key: value for key, value in point.items() if key not in seeds}, seeds

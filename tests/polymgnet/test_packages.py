@@ -1,0 +1,167 @@
+"""Files and folders of the user's that are named like a package of the product: the command runs
+its own, Python code is told which file hides which, and a plain folder hides nothing."""
+
+import importlib
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import polymgnet
+from polymgnet.packages import PACKAGES
+
+ROOT = Path(__file__).resolve().parents[2]
+NAMES = ("polymgnet", *PACKAGES)
+
+
+def python(folder, *words, **more):
+    """Python in a folder, with the product found as it is here."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **more}
+    return subprocess.run(
+        [sys.executable, *words],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.fixture
+def crowded(tmp_path):
+    """A folder with a file or a package of every name, each of which fails when it is imported."""
+    for name in ("nets", "analysis", "figures"):
+        (tmp_path / f"{name}.py").write_text("raise RuntimeError('the wrong file')\n")
+    (tmp_path / "mgtheory").mkdir()
+    (tmp_path / "mgtheory" / "__init__.py").write_text("raise RuntimeError('the wrong folder')\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        ("analyze .", 2, "not a run folder"),
+        ("config q2", 0, "optim.lr"),
+        ("derive --family chebyshev4 --degree 3", 0, "gamma"),
+        ("figures missing --out pictures", 2, "no such folder"),
+    ],
+)
+def test_the_command_runs_its_own_packages(crowded, words, status, said):
+    done = python(crowded, "-m", "polymgnet", *words.split())
+    assert (done.returncode, said in done.stdout + done.stderr) == (status, True), done.stderr
+    assert done.stderr.count("\n") == (status != 0)
+
+
+def test_workers_of_a_study_run_their_own_packages(crowded):
+    (crowded / "study.toml").write_text(
+        'config = "q2"\nout = "runs"\n[set]\nepochs = 1\nwidth = 2\ntensorboard = false\n'
+        "[grid]\nseed = [0, 1]\n"
+    )
+    done = python(crowded, "-m", "polymgnet", "study", "study.toml", "--jobs", "2")
+    assert done.returncode == 0, done.stderr
+    assert len(list(crowded.glob("runs/*/summary.json"))) == 2
+
+
+def test_python_code_is_told_which_file_hides_which(tmp_path):
+    (tmp_path / "analysis.py").write_text("mine = True\n")
+    code = "import polymgnet\ntry:\n polymgnet.analyse\nexcept ImportError as error:\n print(error)"
+    said = python(tmp_path, "-c", code).stdout
+    assert said.startswith(
+        str(tmp_path / "analysis.py") + " hides polymgnet's own package analysis"
+    )
+    assert said.count("\n") == 1
+    # the user's own name stays the user's
+    assert (
+        python(tmp_path, "-c", "import polymgnet, analysis; assert analysis.mine").returncode == 0
+    )
+    # who imported it before and then runs the command is told the same
+    code = "import analysis, sys\nfrom polymgnet.cli import main\nsys.exit(main(['analyze', '.']))"
+    done = python(tmp_path, "-c", code)
+    assert done.returncode == 2
+    assert "analysis.py hides polymgnet's own package analysis" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_no_run_writes_a_folder_that_is_named_like_a_package():
+    from analysis.report import FOLDER
+    from nets.training.folder import CONTENT
+    from polymgnet import demo
+
+    assert FOLDER in CONTENT
+    assert FOLDER not in NAMES
+    assert "pictures" in CONTENT
+    assert "pictures" in demo.CONTENT
+
+
+def test_a_plain_folder_hides_nothing_after_an_editable_install(tmp_path):
+    """The wheel of an editable install puts the source tree on the path, where a package comes
+    before a folder without __init__.py, wherever it is."""
+    pytest.importorskip("setuptools", minversion="77")
+    source, site, here = tmp_path / "source", tmp_path / "site", tmp_path / "here"
+    for name in NAMES:
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+        (here / name).mkdir(parents=True)
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    build = (
+        "import sys; from setuptools.build_meta import build_editable as b; print(b(sys.argv[1]))"
+    )
+    made = subprocess.run(
+        [sys.executable, "-c", build, str(site)], cwd=source, capture_output=True, text=True
+    )
+    assert made.returncode == 0, made.stderr
+    (wheel,) = site.glob("*.whl")
+    zipfile.ZipFile(wheel).extractall(site)
+    # -S: without the site-packages of this Python, in which the product is installed too
+    code = (
+        f"import importlib.util, site; site.addsitedir({str(site)!r})\n"
+        f"for name in {NAMES}: print(importlib.util.find_spec(name).origin)"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code],
+        cwd=here,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.split() == [str(source / name / "__init__.py") for name in NAMES], (
+        done.stderr
+    )
+
+
+def test_the_public_surface_is_offered_lazily():
+    """Every name is there, is the package's own object, and nothing heavy is loaded before it is
+    asked for."""
+    code = (
+        "import sys, polymgnet\n"
+        "assert not {'torch', 'numpy', 'matplotlib', 'typer', 'mgtheory'} & set(sys.modules)\n"
+        "assert {'derive', 'train', 'analyse', 'draw_spectrum'} <= set(dir(polymgnet))\n"
+        "assert polymgnet.derive('chebyshev4', 1, lmax=1.0).degree == 1\n"
+        "assert not {'torch', 'matplotlib', 'pandas'} & set(sys.modules)\n"
+        "assert polymgnet.compare_smoothers is not None\n"
+        "assert not {'torch', 'matplotlib', 'pandas'} & set(sys.modules)\n"
+        "from polymgnet import study, demo\n"
+        "assert type(study) is type(demo) is type(sys)\n"
+    )
+    assert python(ROOT, "-c", code).stderr == ""
+
+
+@pytest.mark.parametrize("package", polymgnet._OFFERED)
+def test_what_is_offered_is_the_packages_own(package):
+    home = importlib.import_module(package)
+    names = polymgnet._OFFERED[package]
+    assert {name for name in home.__all__ if name.startswith("draw_")} <= set(names)
+    for name in names:
+        assert name in home.__all__
+        assert getattr(polymgnet, name) is getattr(home, name)
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'zebra'"):
+        polymgnet.zebra  # noqa: B018
