@@ -31,6 +31,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import linprog
 
 from mgtheory._checks import check_array
+from mgtheory.polynomials.classical import chebyshev
 from mgtheory.polynomials.peaks import angular_grid, local_maxima
 from mgtheory.polynomials.residual import MAX_DEGREE, ResidualPolynomial, check_degree
 from mgtheory.spectra.interval import Interval
@@ -125,8 +126,6 @@ def minimax_report(degree: int, *, points: Points) -> Minimax:
 def _chebyshev(degree: int, interval: Interval) -> Minimax:
     """The Chebyshev polynomial of [a, b], mirrored for b < 0; its value 1/T_k."""
     # on use: the registry of families knows this module
-    from mgtheory.polynomials.classical import chebyshev
-
     near, far = sorted(abs(end) for end in interval)
     q = chebyshev(degree, interval=(near, far))
     if interval.b < 0:
