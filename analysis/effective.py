@@ -29,10 +29,8 @@ from numpy.typing import NDArray
 
 from analysis.level_state import LevelState, NormState, StepState
 from analysis.spectra import matrix_symbol
-from mgtheory.polynomials.factors import Factor, General, Linear
+from mgtheory.polynomials.factors import Factor, General, Linear, horner
 from mgtheory.polynomials.residual import ResidualPolynomial
-
-__all__ = ["EffectiveStep", "effective_polynomial", "effective_steps", "has_norms", "propagator"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,17 +143,11 @@ def _correction(
     applied: NDArray[np.complex128],
     after: NDArray[np.float64],
 ) -> NDArray[np.complex128]:
-    """p(A) B A by Horner; with the norm on the operator the coefficient of A alone is scaled."""
+    """p(A) B A; with the norm on the operator the coefficient of A alone is scaled."""
     assert step.factor is not None
-    *lower, leading = step.factor.correction_coefficients
-    result = leading * applied
-    for coefficient in reversed(lower):
-        result = symbols @ result
-        if step.norm_position == "operator":
-            result = after[:, None] * result
-        if coefficient:
-            result = result + coefficient * applied
-    return result
+    # a norm on the operator's part belongs to quadratics, which apply A once
+    operator = after[:, None] * symbols if step.norm_position == "operator" else symbols
+    return horner(lambda v: operator @ v, step.factor.correction_coefficients, applied)
 
 
 def _effective(step: StepState, channels: int) -> EffectiveStep:

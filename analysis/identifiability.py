@@ -3,14 +3,15 @@ size of its coefficients away.
 
 ``bn(w r)`` is the same function for every w > 0, up to eps: per channel the effective weight is
 ``gamma_c w / sqrt(w^2 var_c(r) + eps)``. Even the sign is a symmetry, ``(w, gamma) -> (-w,
--gamma)``. The same holds for kappa of a symmetric pair; a quadratic keeps only ``r1 + r2`` (the
-product is lost), a general polynomial the ratios of its coefficients. With the norm on the
+-gamma)``. The same holds for kappa of a symmetric pair; any other factor keeps the ratios of the
+terms of its p, which for a quadratic is the sum ``r1 + r2`` of its roots (their product is lost).
+With the norm on the
 operator's part, ``k1 r - bn(k2 A r)``, k1 survives and k2 does not. At the start of level 1, u = 0,
 so that ``bn(u + c)`` is ``bn(c)``.
 
 Every size is one relative to A: ``(A, w) -> (A/s, s w)`` is the same network, kappa going with s^2
 and c_j with s^(j+1), because the transfers around the level, and norms on the sum, can take s over.
-What has a meaning is the coefficient times a power of A's spectral radius b: w b, kappa b^2, r/b.
+What has a meaning is the coefficient times a power of A's spectral radius b: w b, kappa b^2.
 
 A norm inside rho is weaker: ``(w, gamma_r, beta_r) -> (w/s, s gamma_r, s beta_r)`` is the same
 network for s > 0, so the size of the coefficient is shared with gamma_r and only their product, the
@@ -19,13 +20,15 @@ effective coefficient, has a meaning.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from analysis.level_state import LevelState, StepState
-from mgtheory.polynomials.factors import ComplexPair, Factor, General, RealPair
+import numpy as np
+from scipy.linalg import null_space
 
-__all__ = ["Reading", "readings"]
+from analysis.level_state import LevelState, StepState
+from mgtheory.polynomials.factors import FACTORS, Factor
 
 AFTER_CORRECTION = (
     "a batch norm follows the correction directly: its size has no effect, and its sign is a"
@@ -54,7 +57,7 @@ class Reading:
     Attributes
     ----------
     step, name, value
-        Number of the step (from 1), name of the coefficient (w, r1, r2, kappa, a, b, c_0, ...), and
+        Number of the step (from 1), name of the coefficient (w, w1, w2, kappa, x, y, c_0, ...), and
         its value as it stands.
     identifiable
         False where, with A as it is, the network is the same function for other values.
@@ -97,10 +100,10 @@ def readings(level: LevelState) -> tuple[Reading, ...]:
     for number, step in enumerate(level.steps, 1):
         if step.factor is None:
             continue
-        reason, keeps = _lost(level, number, step)
-        lost = _lost_names(step.factor, reason) if reason else set()
+        reason, keeps = _kept(level, number, step)
+        lost = _lost(step.factor, reason) if reason else set()
         shares = step.residual_norm is not None
-        for name, value in coefficient_values(step.factor).items():
+        for name, value in step.factor.values.items():
             identifiable = name not in lost
             text = reason if not identifiable else SHARED if shares else ""
             found.append(
@@ -110,7 +113,7 @@ def readings(level: LevelState) -> tuple[Reading, ...]:
                     value,
                     identifiable,
                     shares and identifiable,
-                    _power(name),
+                    step.factor.powers[name],
                     keeps,
                     text,
                 )
@@ -118,21 +121,15 @@ def readings(level: LevelState) -> tuple[Reading, ...]:
     return tuple(found)
 
 
-def coefficient_values(factor: Factor) -> dict[str, float]:
-    """The factor's coefficients by name, as a network trains them."""
-    if isinstance(factor, General):
-        return {f"c_{j}": value for j, value in enumerate(factor.c)}
-    return {name: float(value) for name, value in asdict(factor).items()}
-
-
-def _lost(level: LevelState, number: int, step: StepState) -> tuple[str, dict[str, float]]:
-    """The reason why coefficients of this step are lost (empty: none is), and what is kept all the
-    same."""
+def _kept(level: LevelState, number: int, step: StepState) -> tuple[str, dict[str, float]]:
+    """The reason why coefficients of this step are lost (empty: none is), and the combinations of
+    them that a norm keeps all the same."""
     factor = step.factor
     assert factor is not None
+    c = factor.correction_coefficients
     first = number == 1 and level.starts_from_zero
     if step.norm_position == "operator":
-        return OPERATOR, {"k1": factor.correction_coefficients[0]}
+        return OPERATOR, {"k1": c[0]}
     if step.norm_position == "correction":
         reason = AFTER_CORRECTION
     elif step.norm_position == "sum" and first:
@@ -146,39 +143,36 @@ def _lost(level: LevelState, number: int, step: StepState) -> tuple[str, dict[st
         reason = ONLY_STEP
     else:
         return "", {}
-    if isinstance(factor, RealPair):
-        return f"{reason}; {PRODUCT_LOST}", {"r1 + r2": factor.r1 + factor.r2}
-    if isinstance(factor, ComplexPair):
-        return f"{reason}; {PRODUCT_LOST}", {"r1 + r2": 2.0 * factor.a}
-    if isinstance(factor, General) and factor.degree > 1:
-        largest = max(factor.c, key=abs)
-        ratios = (
-            {
-                f"c_{j} / c_{factor.c.index(largest)}": value / largest
-                for j, value in enumerate(factor.c)
-            }
-            if largest
-            else {}
-        )
-        return f"{reason}; {RATIOS}", ratios
-    return reason, {}
+    formula = enumerate(_formula(factor, factor.parameters))
+    terms = [j for j, term in formula if not isinstance(term, int)]  # no literal 0
+    if len(terms) < 2:
+        return reason, {}
+    if factor.degree == 2:
+        # the roots of 1 - c_0 t - c_1 t^2 have the sum -c_0/c_1
+        return f"{reason}; {PRODUCT_LOST}", {"r1 + r2": -c[0] / c[1]} if c[1] else {}
+    largest = max(terms, key=lambda j: abs(c[j]))
+    ratios = {f"c_{j} / c_{largest}": c[j] / c[largest] for j in terms} if c[largest] else {}
+    return f"{reason}; {RATIOS}", ratios
 
 
-def _lost_names(factor: Factor, reason: str) -> set[str]:
-    """The coefficients without a meaning.
+def _lost(factor: Factor, reason: str) -> set[str]:
+    """The coefficients that can change while what the norm keeps does not.
 
-    A norm on the operator's part leaves c_0 = k1 of a general quadratic; one on the correction a of
-    a complex pair, as r1 + r2 = 2 a.
+    A norm on the operator's part keeps k1 = c_0, one on the correction the direction of the terms c
+    of p_f. The changes dp that leave it as it is are the nullspace of dc_0/dp, or of (dc/dp, -c).
+    Which coefficients move in it is a property of the kind, found at a point without coincidences.
     """
-    kept = set()
-    if reason == OPERATOR and isinstance(factor, General):
-        kept = {"c_0"}
-    elif reason != OPERATOR and isinstance(factor, ComplexPair):
-        kept = {"a"}
-    return set(coefficient_values(factor)) - kept
+    names = tuple(factor.powers)
+    point = 0.3 + 1.0 / np.arange(2.0, len(names) + 2.0)
+    step = 1e-30j  # the formula is analytic: its derivative without cancellation
+    terms = np.array(_formula(factor, point), dtype=float)
+    jacobian = np.array(
+        [np.imag(_formula(factor, point + step * e)) / step.imag for e in np.eye(len(names))]
+    ).T
+    kept = jacobian[:1] if reason == OPERATOR else np.column_stack([jacobian, -terms])
+    moves = null_space(kept)[: len(names)]
+    return {name for name, move in zip(names, moves) if np.abs(move).max(initial=0.0) > 1e-9}
 
 
-def _power(name: str) -> int:
-    if name.startswith("c_"):
-        return int(name[2:]) + 1
-    return {"w": 1, "kappa": 2}.get(name, -1)  # the rest are roots and their parts
+def _formula(factor: Factor, parameters: Iterable[Any]) -> Sequence[Any]:
+    return FACTORS[factor.kind].terms(*parameters)

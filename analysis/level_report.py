@@ -22,6 +22,7 @@ from analysis.level_state import LevelState, StepState
 from analysis.spectra import Damping, Spectrum, convolution_spectrum, damping
 from analysis.verdict import TOLERANCE, Nearest, Verdict, judge, weight_distance
 from mgtheory.polynomials.residual import ResidualPolynomial
+from mgtheory.polynomials.roots import roots_to_json
 
 __all__ = ["ROLES", "LevelReport", "Operator", "Smoothing", "View", "analyse_level"]
 
@@ -82,8 +83,8 @@ class View:
         if self.polynomial is not None:
             result = {
                 "degree": self.polynomial.degree,
-                "roots": self.polynomial.to_dict()["roots"],
-                "weights": [[w.real, w.imag] for w in self.polynomial.weights.tolist()],
+                "roots": roots_to_json(self.polynomial.roots),
+                "weights": self.polynomial.to_dict()["weights"],
             }
         return {**result, **asdict(self.smoothing)}
 
@@ -92,8 +93,8 @@ class View:
         """The inverse of `to_dict`."""
         q = (
             None
-            if data["roots"] is None
-            else ResidualPolynomial.from_dict({"roots": data["roots"]})
+            if data["weights"] is None
+            else ResidualPolynomial.from_dict({"weights": data["weights"]})
         )
         return cls(q, Smoothing(**{name: data[name] for name in Smoothing.__dataclass_fields__}))
 

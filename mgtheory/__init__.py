@@ -47,7 +47,8 @@ from mgtheory.polynomials.factors import (
     RealPair,
     SymmetricPair,
 )
-from mgtheory.polynomials.residual import Recurrence, ResidualPolynomial
+from mgtheory.polynomials.recurrence import Recurrence
+from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.problems.problem import Problem, poisson
 from mgtheory.problems.stencils import Stencil
 from mgtheory.spectra.interval import Interval

@@ -35,7 +35,7 @@ from mgtheory.multigrid.applied import (
     Smoothing,
     TriangularSmoothing,
 )
-from mgtheory.polynomials.factors import Factor, Linear, RealPair
+from mgtheory.polynomials.factors import Factor
 from mgtheory.polynomials.residual import ResidualPolynomial, check_degree
 
 if TYPE_CHECKING:
@@ -162,11 +162,11 @@ def _in_pairs(polynomial: ResidualPolynomial, real: Any = np.float64) -> list[Fa
     for factor in polynomial.factors:
         last = factors[-1] if factors else None
         if (
-            isinstance(factor, Linear)
-            and isinstance(last, Linear)
+            last is not None
+            and factor.kind == last.kind == "linear"
             and smallest < abs(factor.w * last.w) < 1 / smallest
         ):
-            factors[-1] = RealPair(1.0 / last.w, 1.0 / factor.w)
+            factors[-1] = Factor("real_pair", (last.w, factor.w))
         else:
             factors.append(factor)
     return factors

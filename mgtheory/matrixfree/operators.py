@@ -17,7 +17,7 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
-from mgtheory.polynomials.factors import ComplexPair, Factor, Linear
+from mgtheory.polynomials.factors import Factor
 from mgtheory.polynomials.residual import ResidualPolynomial
 
 __all__ = [
@@ -116,23 +116,25 @@ def smoothing_steps(polynomial: ResidualPolynomial) -> list[Array]:
     """The polynomial as steps x_i = x_{i-1} + omega r_{i-1} + mu (x_{i-1} - x_{i-2}), one array of
     (omega, mu) rows for each real factor.
 
-    A conjugate pair a +- ib, m = a^2 + b^2, is two steps with omega = m^(-1/2), the second with mu
-    = 2 (a m^(-1/2) - 1): the first gives A r = (r_0 - r_1)/omega without another product.
+    A pair with correction c_0 r + c_1 A r, c_1 < 0 (a conjugate one), is two steps with omega =
+    (-c_1)^(1/2), the second with mu = c_0/omega - 2: the first gives A r = (r_0 - r_1)/omega
+    without another product.
     """
     return [
         _factor_steps(factor)
         for factor in polynomial.factors
-        if not (isinstance(factor, Linear) and factor.w == 0.0)
+        if any(factor.correction_coefficients)
     ]
 
 
 def _factor_steps(factor: Factor) -> Array:
-    if isinstance(factor, Linear):
-        return np.array([[factor.w, 0.0]])
-    if not isinstance(factor, ComplexPair):
-        raise TypeError(f"no steps for a {factor.kind} factor")
-    omega = (factor.a**2 + factor.b**2) ** -0.5
-    return np.array([[omega, 0.0], [omega, 2.0 * (factor.a * omega - 1.0)]])
+    c = factor.correction_coefficients
+    if len(c) == 1:
+        return np.array([[c[0], 0.0]])
+    if len(c) > 2 or c[1] >= 0.0:
+        raise TypeError(f"no steps for a {factor.kind} factor with the terms {c}")
+    omega = (-c[1]) ** 0.5
+    return np.array([[omega, 0.0], [omega, c[0] / omega - 2.0]])
 
 
 class SineSolver:

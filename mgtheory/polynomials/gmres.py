@@ -23,6 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 from mgtheory._checks import check_array
 from mgtheory._frozen import ReadOnlyArrays
 from mgtheory.polynomials.residual import MAX_DEGREE, ResidualPolynomial, check_degree
+from mgtheory.polynomials.roots import symmetrised
 from mgtheory.spectra.arnoldi import arnoldi_process, linear_operator
 
 # roots below this, relative to the operator's norm, are refused: their weights cost ten digits or
@@ -132,12 +133,16 @@ def _scaled(values: NDArray[np.complex128], scale: float) -> NDArray[np.complex1
 
 
 def _harmonic_ritz_values(H: NDArray[np.float64], scale: float) -> NDArray[np.complex128]:
-    """Eigenvalues of the pencil (R, Q_k^T), H = QR, with those of a stagnating GMRES at infinity;
-    near-zero ones are refused."""
+    """Eigenvalues of the pencil (R, Q_k^T), H = QR: real or in exact conjugate pairs, those of a
+    stagnating GMRES at infinity; near-zero ones are refused."""
     k = H.shape[1]
     Q, R = np.linalg.qr(H)
     norm = float(np.linalg.norm(H, 2))
     top, bottom = scipy.linalg.eigvals(R, Q[:k].T, homogeneous_eigvals=True)
+    # LAPACK lists a pair as z, conj(z), but rounds each by itself: the first stands for both, so
+    # that all that follows (infinite or not, near 0, copies, order) treats them alike.
+    first = np.flatnonzero(top.imag > 0)
+    top[first + 1], bottom[first + 1] = top[first].conj(), bottom[first].conj()
     at_infinity = np.abs(bottom) * norm <= 4 * k * np.finfo(float).eps * np.abs(top)
     near_zero = ~at_infinity & (np.abs(top) <= NEAR_ZERO * norm * np.abs(bottom))
     if near_zero.any():
@@ -147,10 +152,9 @@ def _harmonic_ritz_values(H: NDArray[np.float64], scale: float) -> NDArray[np.co
             " the operator is singular or nearly so on the Krylov space; project its nullspace out"
             " of operator and start, or take a lower degree"
         )
-    values: NDArray[np.complex128] = np.where(
-        at_infinity, complex(np.inf, 0.0), top / np.where(at_infinity, 1.0, bottom)
-    )
-    return values
+    values = top / np.where(at_infinity, 1.0, bottom)
+    values[first + 1] = values[first].conj()
+    return symmetrised(np.where(at_infinity, complex(np.inf, 0.0), values))
 
 
 def _relative_residual(H: NDArray[np.float64]) -> float:
@@ -164,11 +168,18 @@ def _copies(values: NDArray[np.complex128]) -> tuple[tuple[complex, int], ...]:
     """(root, count) for every root r_k with log10 prod_{i != k} |1 - r_k/r_i| > 4; conjugates
     alike."""
     finite = values[np.isfinite(values)]
+    # A root and its conjugate have the same product, but not the same rounding of it: the upper one
+    # decides for both, so that no threshold falls between them.
+    own = np.flatnonzero(finite.imag >= 0)
+    upper = finite[own]
     with np.errstate(divide="ignore"):
-        logs = np.log10(np.abs(1 - finite[:, None] / finite))
-    np.fill_diagonal(logs, 0.0)
+        logs = np.log10(np.abs(1 - upper[:, None] / finite))
+    logs[np.arange(own.size), own] = 0.0
     excess = logs.sum(axis=1) - COPY_THRESHOLD
     counts = np.ceil(np.maximum(excess, 0.0) / DIGITS_PER_COPY).astype(int)
     return tuple(
-        (complex(root), int(count)) for root, count in zip(finite, counts, strict=True) if count
+        (complex(z), int(count))
+        for root, count in zip(upper, counts, strict=True)
+        if count
+        for z in ((root, root.conjugate()) if root.imag else (root,))
     )

@@ -1,11 +1,11 @@
-"""The one object of this project: the residual polynomial q(t) = prod (1 - t/r_i), q(0) = 1.
+"""The one object of this project: the residual polynomial q(t) = prod (1 - w_i t), q(0) = 1.
 
 One smoothing step with q is ``x <- x + p(BA) B (b - A x)``, where ``q(t) = 1 - t p(t)``; it
 multiplies the error by ``q(BA)``. The solver, the Fourier analysis, the network blocks and the
-plots all take the same `ResidualPolynomial`. It is given by its **roots** r_i; their reciprocals
-are the **weights** (step sizes) w_i. The degree of q is its number of roots and the number of
-products with A that one smoothing step costs. A root at infinity (weight 0) is allowed and does
-nothing.
+plots all take the same `ResidualPolynomial`. It is given by its **roots** r_i and keeps their
+reciprocals, the **weights** (step sizes) w_i = 1/r_i. The degree of q is its number of roots and
+the number of products with A that one smoothing step costs. A root at infinity is the weight 0; it
+is allowed and does nothing.
 
 Products are applied in Leja order [Calvetti, Reichel 1996; Loe, Morgan 2022], which keeps the
 intermediate products small; a family with a three-term recurrence carries it as a `Recurrence` and
@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Self
@@ -27,21 +27,17 @@ from numpy.typing import ArrayLike, NDArray
 
 from mgtheory._checks import check_array, check_kind
 from mgtheory._frozen import ReadOnlyArrays
-from mgtheory.polynomials.factors import FACTORS, ComplexPair, Factor, General, Linear
+from mgtheory.polynomials.factors import FACTORS, Factor, General
 from mgtheory.polynomials.recurrence import Recurrence
-from mgtheory.polynomials.roots import leja_order, reciprocals, symmetrised
+from mgtheory.polynomials.roots import (
+    leja_weights,
+    reciprocals,
+    roots_from_json,
+    symmetrised,
+)
 
 if TYPE_CHECKING:
     import sympy
-
-__all__ = [
-    "MAX_DEGREE",
-    "POWER_BASIS_DEGREE",
-    "Recurrence",
-    "ResidualPolynomial",
-    "check_degree",
-    "leja_order",
-]
 
 MAX_DEGREE = 256
 # on (0, 1] the coefficients grow like (3 + sqrt 8)^k: 4e7 at k = 10, where half of a double's
@@ -55,17 +51,23 @@ REAL_RANGE, PAIR_RANGE = 1e300, 1e150
 RECURRENCE_TOLERANCE = 1e-8
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(frozen=True, eq=False, repr=False, init=False)
 class ResidualPolynomial(ReadOnlyArrays):
-    """q(t) = prod_i (1 - t / r_i), a real polynomial with q(0) = 1, given by its roots.
+    """q(t) = prod_i (1 - t / r_i) = prod_i (1 - w_i t), a real polynomial with q(0) = 1.
 
     Parameters
     ----------
     roots
         Array-like of shape (degree,), real or complex; complex roots in conjugate pairs; infinite
-        roots allowed, zero not. Kept in Leja order, conjugates adjacent, infinite ones last.
+        roots allowed, zero not. `from_weights` takes their reciprocals.
     recurrence
         A recurrence with the same q, by which it is then applied.
+
+    Attributes
+    ----------
+    weights
+        The step sizes w_i = 1/r_i, complex, shape (degree,), in the Leja order of their roots:
+        conjugates adjacent, weights 0 (infinite roots) last.
 
     Raises
     ------
@@ -80,27 +82,26 @@ class ResidualPolynomial(ReadOnlyArrays):
     (0.6, -0.6000000000000001)
     """
 
-    roots: NDArray[np.complex128]
-    recurrence: Recurrence | None = None
+    weights: NDArray[np.complex128]
+    recurrence: Recurrence | None
 
-    def __post_init__(self) -> None:
-        roots = check_array(self.roots, "roots").astype(complex)
-        if roots.ndim != 1:
-            raise ValueError(f"roots have shape {roots.shape}, must be one-dimensional")
-        check_degree(roots.size)
-        if np.isnan(roots).any() or (roots == 0).any():
+    def __init__(self, roots: ArrayLike, recurrence: Recurrence | None = None) -> None:
+        given = check_array(roots, "roots").astype(complex)
+        if given.ndim != 1:
+            raise ValueError(f"roots have shape {given.shape}, must be one-dimensional")
+        if np.isnan(given).any() or (given == 0).any():
             raise ValueError(
                 "a root is 0 or not a number; roots must be non-zero, because q(0) = 1"
             )
-        roots = symmetrised(roots)
-        _check_moduli(roots)
-        roots = leja_order(roots)
-        object.__setattr__(self, "roots", roots)
+        self._settle(reciprocals(_in_pairs(given, "root")), recurrence)
+
+    def _settle(self, weights: NDArray[np.complex128], recurrence: Recurrence | None) -> None:
+        check_degree(weights.size)
+        object.__setattr__(self, "weights", leja_weights(weights))
+        object.__setattr__(self, "recurrence", recurrence)
         super().__post_init__()
-        if self.recurrence is not None:
-            self._check_recurrence(
-                check_kind(self.recurrence, Recurrence, "recurrence", "a Recurrence")
-            )
+        if recurrence is not None:
+            self._check_recurrence(check_kind(recurrence, Recurrence, "recurrence", "a Recurrence"))
 
     def _check_recurrence(self, recurrence: Recurrence) -> None:
         if len(recurrence.a) != self.degree:
@@ -121,16 +122,14 @@ class ResidualPolynomial(ReadOnlyArrays):
     @property
     def degree(self) -> int:
         """Degree of q: the number of roots, and of products with A in one smoothing step."""
-        return self.roots.size
+        return self.weights.size
 
     @cached_property
-    def weights(self) -> NDArray[np.complex128]:
-        """The step sizes w_i = 1/r_i, in the order of the roots."""
-        weights = np.zeros_like(self.roots)
-        finite = np.isfinite(self.roots)
-        weights[finite] = 1.0 / self.roots[finite]
-        weights.flags.writeable = False
-        return weights
+    def roots(self) -> NDArray[np.complex128]:
+        """The roots r_i = 1/w_i, in the order of the weights; infinite where a weight is 0."""
+        roots = reciprocals(self.weights)
+        roots.flags.writeable = False
+        return roots
 
     @property
     def is_real_rooted(self) -> bool:
@@ -139,15 +138,14 @@ class ResidualPolynomial(ReadOnlyArrays):
 
     @cached_property
     def factors(self) -> tuple[Factor, ...]:
-        """Real factors in the order of application: `Linear` for a real root, `ComplexPair` for a
-        conjugate pair."""
-        factors: list[Factor] = []
-        for root, weight in zip(self.roots, self.weights, strict=True):
-            if weight.imag == 0.0:
-                factors.append(Linear(float(weight.real)))
-            elif root.imag > 0.0:
-                factors.append(ComplexPair(float(root.real), float(root.imag)))
-        return tuple(factors)
+        """Real factors in the order of application: linear for a real root, a complex pair for two
+        conjugate ones."""
+        # of two conjugates the one whose root is in the upper half-plane
+        return tuple(
+            Factor("complex_pair", (w.real, -w.imag)) if w.imag else Factor("linear", (w.real,))
+            for w in self.weights.tolist()
+            if w.imag <= 0
+        )
 
     @property
     def coefficients(self) -> NDArray[np.float64]:
@@ -177,7 +175,7 @@ class ResidualPolynomial(ReadOnlyArrays):
         t = check_array(t, "t")
         q, p = np.ones_like(t), np.zeros_like(t)
         for factor in self.factors:
-            correction = np.polynomial.polynomial.polyval(t, factor.correction_coefficients)
+            correction = factor.correction(lambda v: t * v, 1.0)
             p += q * correction
             q = q * (1.0 - t * correction)
         return q, p
@@ -226,8 +224,15 @@ class ResidualPolynomial(ReadOnlyArrays):
         grow by it."""
         if not (isinstance(factor, Real) and math.isfinite(factor) and factor > 0):
             raise ValueError(f"scale factor is {factor!r}, must be positive and finite")
-        return ResidualPolynomial(
-            _scaled_roots(self.roots, factor), self.recurrence and self.recurrence.scaled(factor)
+        with np.errstate(over="ignore", under="ignore"):
+            weights = self.weights / factor
+        if not (np.isfinite(weights) & ((weights == 0) == (self.weights == 0))).all():
+            raise ValueError(
+                f"scale factor is {factor:g}, with it a finite root leaves the range of double"
+                " precision"
+            )
+        return ResidualPolynomial.from_weights(
+            weights, self.recurrence and self.recurrence.scaled(factor)
         )
 
     def amplification(self, t: ArrayLike) -> float:
@@ -243,7 +248,7 @@ class ResidualPolynomial(ReadOnlyArrays):
         if not t.size:
             raise ValueError("t is empty, points of the spectrum are needed")
         values = np.stack(
-            [np.polynomial.polynomial.polyval(t, factor.coefficients) for factor in self.factors]
+            [1.0 - t * factor.correction(lambda v: t * v, 1.0) for factor in self.factors]
         )
         ones = np.ones((1, t.size))
         first = np.abs(np.concatenate([ones, np.cumprod(values, axis=0)])).max(axis=1)
@@ -251,27 +256,24 @@ class ResidualPolynomial(ReadOnlyArrays):
         return float((first * others).max())
 
     @classmethod
-    def from_weights(cls, weights: ArrayLike) -> Self:
+    def from_weights(cls, weights: ArrayLike, recurrence: Recurrence | None = None) -> Self:
         """From the step sizes w_i = 1/r_i; a weight 0 is a root at infinity."""
         values = np.atleast_1d(check_array(weights, "weights").astype(complex))
         if not np.isfinite(values).all():
             raise ValueError("a weight is infinite or not a number, weights must be finite")
-        return cls(reciprocals(values))
+        self = cls.__new__(cls)
+        self._settle(_in_pairs(values.reshape(-1), "weight"), recurrence)
+        return self
 
     @classmethod
     def from_factors(cls, factors: Iterable[Factor]) -> Self:
         """The product of real factors, in any order and mixture."""
         given = check_kind(factors, Iterable, "factors", "factors, as Linear(0.5)")
-        roots = [
-            check_kind(
-                factor,
-                Factor,
-                "a factor",
-                "one of " + ", ".join(cls.__name__ for cls in FACTORS.values()),
-            ).roots
+        weights = [
+            check_kind(factor, Factor, "a factor", "of the kinds " + ", ".join(FACTORS)).weights
             for factor in given
         ]
-        return cls(np.concatenate([np.empty(0, dtype=complex), *roots]))
+        return cls.from_weights(np.concatenate([np.empty(0, dtype=complex), *weights]))
 
     @classmethod
     def from_coefficients(cls, coefficients: Sequence[float] | NDArray[np.float64]) -> Self:
@@ -283,33 +285,35 @@ class ResidualPolynomial(ReadOnlyArrays):
                 " = 1)"
             )
         _check_power_basis(q.size - 1)
-        return cls(symmetrised(General(tuple(0.0 - q[1:])).roots))
+        return cls.from_factors([General(0.0 - q[1:])])
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON types: roots as [re, im] (null for infinity), and the recurrence if there is one."""
+        """JSON types, version 2: the weights as [re, im], exact, and the recurrence if there is
+        one."""
         data: dict[str, Any] = {
-            "roots": [[z.real, z.imag] if np.isfinite(z) else None for z in self.roots.tolist()]
+            "version": 2,
+            "weights": [[w.real, w.imag] for w in self.weights.tolist()],
         }
         if self.recurrence is not None:
-            data["recurrence"] = {
-                name: list(getattr(self.recurrence, name)) for name in ("a", "b", "beta")
-            }
+            data["recurrence"] = asdict(self.recurrence)
         return data
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
-        """The inverse of `to_dict`."""
+        """The inverse of `to_dict`; it also reads version 1, which had roots, null for infinity."""
         try:
-            roots = [
-                complex(math.inf, 0.0) if z is None else complex(*(float(part) for part in z))
-                for z in data["roots"]
-            ]
+            weights = (
+                [complex(*map(float, w)) for w in data["weights"]]
+                if "weights" in data
+                else reciprocals(roots_from_json(data["roots"]))
+            )
             recurrence = Recurrence(**data["recurrence"]) if data.get("recurrence") else None
         except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
             raise ValueError(
-                "not a residual polynomial: needs 'roots', a list of [re, im] or null"
+                "not a residual polynomial: needs 'weights', a list of [re, im] (or 'roots' with"
+                " null for infinity)"
             ) from error
-        return cls(np.array(roots, dtype=complex), recurrence)
+        return cls.from_weights(np.array(weights, dtype=complex), recurrence)
 
     def to_json(self) -> str:
         """`to_dict` as JSON text; numbers round-trip exactly."""
@@ -338,10 +342,10 @@ class ResidualPolynomial(ReadOnlyArrays):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ResidualPolynomial):
             return NotImplemented
-        return np.array_equal(self.roots, other.roots) and self.recurrence == other.recurrence
+        return np.array_equal(self.weights, other.weights) and self.recurrence == other.recurrence
 
     def __hash__(self) -> int:
-        return hash(((self.roots + 0.0).tobytes(), self.recurrence))  # -0.0 equals 0.0
+        return hash(((self.weights + 0.0).tobytes(), self.recurrence))  # -0.0 equals 0.0
 
     def __repr__(self) -> str:
         shown = self.roots.real if self.is_real_rooted else self.roots
@@ -363,30 +367,23 @@ def check_degree(
         raise ValueError(f"degree is {degree!r}, {family} allows whole numbers from 1 to {most}")
 
 
-def _check_moduli(roots: NDArray[np.complex128]) -> None:
-    """Refuse finite roots whose factors leave the range of double precision."""
-    for chosen, limit, what in (
-        (roots.imag == 0, REAL_RANGE, "root"),
-        (roots.imag != 0, PAIR_RANGE, "complex root"),
+def _in_pairs(values: NDArray[np.complex128], what: str) -> NDArray[np.complex128]:
+    """Roots or weights as exact conjugate pairs; refused if their factors leave the range of double
+    precision."""
+    values = symmetrised(values, what)
+    sized = np.isfinite(values) & (values != 0)
+    for chosen, limit, name in (
+        (sized & (values.imag == 0), REAL_RANGE, "a root"),
+        (sized & (values.imag != 0), PAIR_RANGE, "a complex root"),
     ):
-        for modulus in np.abs(roots[chosen & np.isfinite(roots)]):
+        for modulus in np.abs(values[chosen]):
             if not 1 / limit <= modulus <= limit:
+                size = modulus if what == "root" else 1 / modulus
                 raise ValueError(
-                    f"a {what} has modulus {modulus:.1e}, allowed are {1 / limit:g} to {limit:g}:"
+                    f"{name} has modulus {size:.1e}, allowed are {1 / limit:g} to {limit:g}:"
                     " scale the operator"
                 )
-
-
-def _scaled_roots(roots: NDArray[np.complex128], factor: float) -> NDArray[np.complex128]:
-    finite = np.isfinite(roots)
-    with np.errstate(over="ignore"):
-        scaled = np.where(finite, roots, 1.0) * factor
-    if not np.isfinite(scaled).all():
-        raise ValueError(
-            f"scale factor is {factor:g}, with it a finite root leaves the range of double"
-            " precision"
-        )
-    return np.where(finite, scaled, complex(np.inf, 0.0))
+    return values
 
 
 def _multiplication(B: Any) -> Callable[[Any], Any]:

@@ -1,20 +1,23 @@
 """Sets of roots: their order for stable products, conjugate pairs, roots and weights as reciprocals
-of each other."""
+of each other, and how they are written in JSON."""
 
 from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mgtheory._checks import check_array
 
-__all__ = ["leja_order", "reciprocals", "symmetrised"]
-
+Complex = NDArray[np.complex128]
 # relative distance at which two roots count as conjugates of each other
 CONJUGATE_TOLERANCE = 1e-10
 
 
-def leja_order(roots: ArrayLike) -> NDArray[np.complex128]:
+def leja_order(roots: ArrayLike) -> Complex:
     """Roots ordered so that each maximises the product of distances to those before it; conjugates
     adjacent, infinite ones last.
 
@@ -26,17 +29,35 @@ def leja_order(roots: ArrayLike) -> NDArray[np.complex128]:
     if (given == 0).any() or np.isnan(given).any():
         raise ValueError("a root is 0 or not a number; roots must be non-zero, because q(0) = 1")
     finite = given[np.isfinite(given)]
-    infinite = np.full(given.size - finite.size, complex(np.inf, 0.0))
     upper = finite[finite.imag >= 0]
+    infinite = np.full(given.size - finite.size, complex(np.inf, 0.0))
+    return np.concatenate([_with_conjugates(upper[_leja(upper)]), infinite])
+
+
+def leja_weights(weights: Complex) -> Complex:
+    """Symmetric weights, their values untouched, in the Leja order of their roots; of each pair the
+    one with the root in the upper half-plane first, weights 0 last."""
+    half = weights[weights.imag <= 0]
+    zero = half == 0
+    finite = half[~zero]
+    return np.concatenate(
+        [_with_conjugates(finite[_leja(reciprocals(finite))]), np.zeros(zero.sum(), dtype=complex)]
+    )
+
+
+def _leja(upper: Complex) -> NDArray[np.intp]:
+    """The Leja order of finite roots, each with its conjugate, as indices; `upper` has those with
+    imag >= 0."""
     if not upper.size:
-        return infinite
-    upper = upper[np.lexsort((-upper.imag, -upper.real))]
+        return np.empty(0, dtype=np.intp)
+    by_size = np.lexsort((-upper.imag, -upper.real))
+    upper = upper[by_size]
     smallest = np.finfo(float).eps * np.abs(upper).max()
 
     def log_distance(point: complex) -> NDArray[np.float64]:
         return np.log(np.maximum(np.abs(upper - point), smallest))
 
-    score, ordered = np.abs(upper), []
+    score, order = np.abs(upper), []
     left = np.ones(upper.size, dtype=bool)
     for step in range(upper.size):
         # Scores that differ by rounding alone are ties, decided by the sorted order: conjugation
@@ -44,21 +65,25 @@ def leja_order(roots: ArrayLike) -> NDArray[np.complex128]:
         best = score[left].max()
         chosen = int(np.flatnonzero(left & (score >= best - 1e-12 * max(1.0, abs(best))))[0])
         left[chosen] = False
-        pair = (
-            [upper[chosen]]
-            if upper[chosen].imag == 0
-            else [upper[chosen], upper[chosen].conjugate()]
-        )
-        ordered += pair
-        score = (np.zeros(upper.size) if step == 0 else score) + sum(
-            log_distance(point) for point in pair
-        )
-    return np.concatenate([np.array(ordered), infinite])
+        order.append(chosen)
+        z = upper[chosen]
+        gained = log_distance(z) + log_distance(z.conjugate()) if z.imag else log_distance(z)
+        score = gained if step == 0 else score + gained
+    return by_size[order]
 
 
-def symmetrised(roots: NDArray[np.complex128]) -> NDArray[np.complex128]:
-    """Roots with rounding removed: each complex one exactly conjugate to its partner, nearly real
-    ones real; refused without partner."""
+def _with_conjugates(half: Complex) -> Complex:
+    """Each complex one followed by its conjugate."""
+    size = np.where(half.imag == 0, 1, 2)
+    both = np.repeat(half, size)
+    second = (np.cumsum(size) - 1)[size == 2]
+    both[second] = both[second].conj()
+    return both
+
+
+def symmetrised(roots: Complex, what: str = "root") -> Complex:
+    """Roots (or weights) with rounding removed: each complex one exactly conjugate to its partner,
+    nearly real ones real; refused without partner."""
     infinite = ~np.isfinite(roots)
     finite = roots[~infinite]
     real = np.abs(finite.imag) <= 4 * np.finfo(float).eps * np.abs(finite)
@@ -69,14 +94,14 @@ def symmetrised(roots: NDArray[np.complex128]) -> NDArray[np.complex128]:
         distances = [abs(z.conjugate() - other) for other in remaining]
         if not distances or min(distances) > CONJUGATE_TOLERANCE * abs(z):
             raise ValueError(
-                f"the root {z:.6g} has no conjugate partner; complex roots must come in conjugate"
+                f"the {what} {z:.6g} has no conjugate partner; complex roots must come in conjugate"
                 " pairs"
             )
         mean = 0.5 * (z + remaining.pop(int(np.argmin(distances))).conjugate())
         pairs += [mean, mean.conjugate()]
     if remaining:
         raise ValueError(
-            f"the root {remaining[0]:.6g} has no conjugate partner; complex roots must come in"
+            f"the {what} {remaining[0]:.6g} has no conjugate partner; complex roots must come in"
             " conjugate pairs"
         )
     return np.concatenate(
@@ -88,7 +113,25 @@ def symmetrised(roots: NDArray[np.complex128]) -> NDArray[np.complex128]:
     )
 
 
-def reciprocals(values: NDArray[np.complex128]) -> NDArray[np.complex128]:
-    """1/z elementwise with 1/0 = +infinity, so that weights and roots convert into each other."""
-    zero = values == 0
-    return np.where(zero, complex(np.inf, 0.0), 1.0 / np.where(zero, 1.0, values))
+def reciprocals(values: Complex) -> Complex:
+    """1/z elementwise with 1/0 = +infinity and 1/infinity = 0, so that weights and roots convert
+    into each other."""
+    proper = np.isfinite(values) & (values != 0)
+    return np.where(
+        proper,
+        1.0 / np.where(proper, values, 1.0),
+        np.where(values == 0, complex(np.inf, 0.0), 0.0),
+    )
+
+
+def roots_to_json(roots: Iterable[complex]) -> list[list[float] | None]:
+    """[re, im] for each root, None (null) for one at infinity, which JSON has no number for."""
+    return [[float(z.real), float(z.imag)] if np.isfinite(z) else None for z in np.asarray(roots)]
+
+
+def roots_from_json(listed: Sequence[Any]) -> Complex:
+    """The inverse of `roots_to_json`."""
+    return np.array(
+        [complex(math.inf, 0.0) if z is None else complex(*map(float, z)) for z in listed],
+        dtype=complex,
+    )

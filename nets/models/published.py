@@ -25,10 +25,9 @@ from nets.models.coefficients import Coefficients
 from nets.models.polymgnet import PolyMgNet
 from nets.models.registry import create_model
 
-__all__ = ["from_published_state"]
-
 NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
-FACTORS: dict[str, Callable[[float], Factor]] = {
+# the kinds of step that the public code has, and the factor of the number it keeps for each
+PUBLISHED: dict[str, Callable[[float], Factor]] = {
     "linear": Linear,
     "symmetric_pair": SymmetricPair,
     "complex_pair": lambda number: ComplexPair(abs(number), 0.0),
@@ -187,11 +186,11 @@ def _fill(model: MultigridClassifier, tensors: Mapping[str, Tensor]) -> set[str]
 def _factor(kind: str, number: Tensor, key: str) -> Factor:
     if number.numel() != 1:
         raise ValueError(f"{key} has shape {tuple(number.shape)}, must be one number")
-    if kind not in FACTORS:
+    if kind not in PUBLISHED:
         raise ValueError(
-            f"{kind} steps have no form in the published code, it knows: {', '.join(FACTORS)}"
+            f"{kind} steps have no form in the published code, it knows: {', '.join(PUBLISHED)}"
         )
     try:
-        return FACTORS[kind](float(number.real.reshape(())))
+        return PUBLISHED[kind](float(number.real.reshape(())))
     except ValueError as error:
         raise ValueError(f"{key}: {error}") from error

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from mgtheory.polynomials.factors import FACTORS
 from nets.models.classifier import MultigridClassifier
 from nets.models.coefficients import MAX_GENERAL_DEGREE
 from nets.models.mgnet import MgNet
@@ -49,13 +50,7 @@ class ModelEntry:
     defaults: Mapping[str, Any] = field(default_factory=dict)
 
 
-MIXED = {
-    "linear": "regular",
-    "real_pair": "regular",
-    "symmetric_pair": "regular",
-    "complex_pair": "outside",
-    "general": "regular",
-}
+MIXED = dict.fromkeys(FACTORS, "regular") | {"complex_pair": "outside"}
 SYMMETRIC, COMPLEX = "symmetric_pair", "complex_pair"
 
 

@@ -23,6 +23,7 @@ from torch import nn
 from mgtheory import InitialCoefficients
 from mgtheory.polynomials.factors import Factor, factor_from_dict
 from mgtheory.polynomials.residual import ResidualPolynomial
+from mgtheory.polynomials.roots import roots_to_json
 from nets.models.blocks import Level
 from nets.models.classifier import MultigridClassifier
 from nets.models.coefficients import Coefficients, root_warnings
@@ -81,7 +82,7 @@ class LevelReport:
         """JSON types; complex numbers as [re, im], an infinite root as null."""
         data = asdict(self) | {"grid": list(self.grid), "reasons": list(self.reasons)}
         data["factors"] = [factor.to_dict() for factor in self.factors]
-        data["roots"] = [[z.real, z.imag] if np.isfinite(z) else None for z in self.roots.tolist()]
+        data["roots"] = roots_to_json(self.roots)
         return data
 
     @classmethod

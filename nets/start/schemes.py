@@ -28,14 +28,7 @@ from torch import nn
 
 from mgtheory import InitialCoefficients, derive, problems
 from mgtheory.families import FAMILIES
-from mgtheory.polynomials.factors import (
-    ComplexPair,
-    Factor,
-    General,
-    Linear,
-    RealPair,
-    SymmetricPair,
-)
+from mgtheory.polynomials.factors import FACTORS, ComplexPair, Factor, General, RealPair
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.polynomials.roots import leja_order
 from nets.start.operators import LevelSpectrum, operator_matrix
@@ -110,44 +103,44 @@ class Source:
 class Scheme:
     """One way to start: its roots, its options with defaults, and a line about it.
 
-    `roots(source, n, squared)` gives n roots for A, or for A^2. `numbers` marks schemes that draw
+    `roots(source, n, power)` gives n roots for A^power. `numbers` marks schemes that draw
     one number v per learned value and set a complex pair's a to 1/|v|, as the published code does;
     `further` are options that go on to the family's function.
     """
 
     name: str
-    roots: Callable[[Source, int, bool], Roots]
+    roots: Callable[[Source, int, int], Roots]
     summary: str
     options: Mapping[str, Any] = field(default_factory=dict)
     numbers: bool = False
     further: tuple[str, ...] = ()
 
 
-def _xavier(source: Source, n: int, squared: bool) -> Roots:
+def _xavier(source: Source, n: int, power: int) -> Roots:
     limit = (3.0 / source.operator.out_channels) ** 0.5
     return source.uniform(n, -limit, limit).astype(complex)
 
 
-def _abs_xavier(source: Source, n: int, squared: bool) -> Roots:
-    return np.abs(_xavier(source, n, squared)).astype(complex)
+def _abs_xavier(source: Source, n: int, power: int) -> Roots:
+    return np.abs(_xavier(source, n, power)).astype(complex)
 
 
-def _uniform(source: Source, n: int, squared: bool) -> Roots:
+def _uniform(source: Source, n: int, power: int) -> Roots:
     low, high = float(source.options["a"]), float(source.options["b"])
     if not low < high:
         raise ValueError(f"uniform: a is {low:g}, b is {high:g}, must have a < b")
     return source.uniform(n, low, high).astype(complex)
 
 
-def _constant(source: Source, n: int, squared: bool) -> Roots:
+def _constant(source: Source, n: int, power: int) -> Roots:
     value = float(source.options["value"])
     if value == 0.0 or not np.isfinite(value):
         raise ValueError(f"constant: value is {value:g}, the root must be finite and not 0")
     return np.full(n, value, dtype=complex)
 
 
-def _spectral(source: Source, n: int, squared: bool) -> Roots:
-    """Real eigenvalues from both ends inwards, largest first; for A^2 their squares."""
+def _spectral(source: Source, n: int, power: int) -> Roots:
+    """Real eigenvalues from both ends inwards, largest first; for A^power their powers."""
     values, b = source.spectrum.values.ravel(), source.spectrum.radius
     real = np.sort(np.unique(values.real[np.abs(values.imag) <= source.spectrum.accuracy * b]))
     if real.size < n:
@@ -165,7 +158,7 @@ def _spectral(source: Source, n: int, squared: bool) -> Roots:
     inwards = np.empty(real.size)
     inwards[0::2], inwards[1::2] = real[::-1][: (real.size + 1) // 2], real[: real.size // 2]
     roots = source.guarded(inwards[:n], b)
-    return (roots**2 if squared else roots).astype(complex)
+    return (roots**power).astype(complex)
 
 
 def outermost_pairs(source: Source, pairs: int) -> Roots:
@@ -186,13 +179,13 @@ def outermost_pairs(source: Source, pairs: int) -> Roots:
     )
 
 
-def _harmonic_ritz(source: Source, n: int, squared: bool) -> Roots:
+def _harmonic_ritz(source: Source, n: int, power: int) -> Roots:
     A = operator_matrix(source.operator, source.spectrum.grid)
     start = torch.randn(A.shape[0], generator=source.generator, dtype=torch.float64).numpy()
-    used = derive("harmonic_ritz", n, operator=A @ A if squared else A, start=start, copies=False)
+    used = derive("harmonic_ritz", n, operator=A**power, start=start, copies=False)
     source.used.append(used)
     scale = source.spectrum.radius
-    return source.guarded(used.roots, scale * scale if squared else scale)
+    return source.guarded(used.roots, scale**power)
 
 
 @functools.lru_cache(maxsize=256)
@@ -209,52 +202,51 @@ def _derived(
     return derive(name, degree, interval=(lower, 1.0), **dict(options))
 
 
-def _family(name: str) -> Callable[[Source, int, bool], Roots]:
+def _family(name: str) -> Callable[[Source, int, int], Roots]:
     """Roots of a family derived on (0, 1] with the relative lower end of its source problem, times
     b (for A^2: lower^2 and b^2)."""
 
-    def roots(source: Source, n: int, squared: bool) -> Roots:
+    def roots(source: Source, n: int, power: int) -> Roots:
         options = dict(source.options)
         lower = float(options.pop("lower", 0.25))
         if not 0.0 < lower < 1.0:
             raise ValueError(
                 f"{name}: lower is {lower:g}, the relative lower end must be between 0 and 1"
             )
-        if FAMILIES[name].needs == "problem" and squared:
+        if FAMILIES[name].needs == "problem" and power > 1:
             raise ValueError(
-                f"{name} is made for the problem's operator and has none for A^2: it cannot start"
-                " symmetric pairs"
+                f"{name} is made for the problem's operator and has none for A^{power}: it cannot"
+                " start symmetric pairs"
             )
-        used = _derived(
-            name, n, lower * lower if squared else lower, tuple(sorted(options.items()))
-        )
+        used = _derived(name, n, lower**power, tuple(sorted(options.items())))
         if used.degree != n:
             raise ValueError(f"{name} gives degree {used.degree} where the level needs {n}")
         source.used.append(used)
         b = source.spectrum.radius
-        return used.relative.scaled(b * b if squared else b).roots
+        return used.relative.scaled(b**power).roots
 
     return roots
 
 
-def from_file(initial: InitialCoefficients) -> Callable[[Source, int, bool], Roots]:
+def from_file(initial: InitialCoefficients) -> Callable[[Source, int, int], Roots]:
     """The roots of given initial coefficients, relative to (0, 1], times b (for A^2 times b^2)."""
 
-    def roots(source: Source, n: int, squared: bool) -> Roots:
+    def roots(source: Source, n: int, power: int) -> Roots:
         if initial.degree != n:
-            where = "in A^2 for its symmetric pairs" if squared else "in A"
+            where = "in A" if power == 1 else f"in A^{power} for its steps in A^{power}"
             raise ValueError(
                 f"the initial coefficients have degree {initial.degree}, the level needs degree {n}"
                 f" {where}"
             )
-        if squared and initial.interval[0] > 0:
+        if power > 1 and initial.interval[0] > 0:
             source.say(
-                "the polynomial was made for an interval of A; its relative form was taken for A^2"
+                "the polynomial was made for an interval of A; its relative form was taken for"
+                f" A^{power}"
             )
         if initial not in source.used:
             source.used.append(initial)
         b = source.spectrum.radius
-        return initial.relative.scaled(b * b if squared else b).roots
+        return initial.relative.scaled(b**power).roots
 
     return roots
 
@@ -337,23 +329,23 @@ def factors_from_roots(
     if kind == "general":
         return [
             General(
-                tuple(
-                    ResidualPolynomial(scheme.roots(source, degree, False)).correction_coefficients
-                )
+                tuple(ResidualPolynomial(scheme.roots(source, degree, 1)).correction_coefficients)
             )
             for _ in range(count)
         ]
-    if kind == "symmetric_pair":
-        return [SymmetricPair(1.0 / r) for r in _real(source, scheme.roots(source, count, True))]
-    if kind == "linear":
+    parameters = FACTORS[kind].parameters or {}
+    if len(parameters) == 1:  # w t^m for a parameter w in units of 1/A^m: linear in A^m
+        (power,) = parameters.values()
+        roots = scheme.roots(source, count, power)
         return [
-            Linear(1.0 / r) for r in _real(source, leja_order(scheme.roots(source, count, False)))
+            Factor(kind, (1.0 / r,))
+            for r in _real(source, leja_order(roots) if power == 1 else roots)
         ]
     if kind == "real_pair":
-        roots = _real(source, leja_order(scheme.roots(source, 2 * count, False)))
+        roots = _real(source, leja_order(scheme.roots(source, 2 * count, 1)))
         return [_real_pair(source, roots[2 * i], roots[2 * i + 1]) for i in range(count)]
     if scheme.numbers:  # one number for a pair, and its reciprocal is a: the published start
-        numbers = [1.0 / abs(v) for v in scheme.roots(source, count, False)]
+        numbers = [1.0 / abs(v) for v in scheme.roots(source, count, 1)]
         source.say(
             "b of a complex pair starts at a small value instead of 0, where its gradient would"
             " vanish"
@@ -361,7 +353,7 @@ def factors_from_roots(
         return [ComplexPair(a, PAIR_GUARD * a) for a in numbers]
     if scheme.name == "spectral":
         return _complex_pairs(source, outermost_pairs(source, count))
-    return _complex_pairs(source, leja_order(scheme.roots(source, 2 * count, False)))
+    return _complex_pairs(source, leja_order(scheme.roots(source, 2 * count, 1)))
 
 
 def _real(source: Source, roots: Roots) -> list[float]:
@@ -370,7 +362,7 @@ def _real(source: Source, roots: Roots) -> list[float]:
     return [float(abs(z)) if z.imag != 0.0 else float(z.real) for z in roots]
 
 
-def _real_pair(source: Source, first: float, second: float) -> RealPair:
+def _real_pair(source: Source, first: float, second: float) -> Factor:
     if math.isclose(first, second, rel_tol=1e-6):  # equal in single precision
         source.say(
             "equal roots of a real pair start a little apart: equal gradients would keep them equal"

@@ -8,6 +8,7 @@ import nets
 from analysis.identifiability import readings
 from analysis.level_state import level_states
 from mgtheory import ComplexPair, General, Linear, RealPair, SymmetricPair
+from mgtheory.polynomials.factors import Factor
 from nets.models.placements import PLACEMENTS
 
 from .conftest import planted_model
@@ -66,31 +67,29 @@ def output(model):
 
 def changed(factor, name):
     """The factor with one coefficient multiplied by 1.3."""
-    if isinstance(factor, General):
-        j = int(name[2:])
-        return General(tuple(1.3 * c if i == j else c for i, c in enumerate(factor.c)))
-    return type(factor)(**{**vars(factor), name: 1.3 * vars(factor)[name]})
+    return Factor(
+        factor.kind, tuple(value * (1.3 if n == name else 1) for n, value in factor.values.items())
+    )
 
 
 def changed_within(factor, keeps):
     """Another factor with the same kept combinations."""
+    c = factor.correction_coefficients
     if "k1" in keeps:
-        c0, c1 = factor.correction_coefficients
-        if isinstance(factor, General):
-            return General((c0, 1.4 * c1))
-        if isinstance(factor, SymmetricPair):
+        if factor.kind == "general":
+            return General((c[0], 1.4 * c[1]))
+        if factor.kind == "symmetric_pair":
             return SymmetricPair(1.4 * factor.kappa)
-        if isinstance(factor, RealPair):
-            return RealPair(1 / (1 / factor.r1 + 0.1), 1 / (1 / factor.r2 - 0.1))
-        x, y = factor.a / (factor.a**2 + factor.b**2), 0.9
-        return ComplexPair(x / (x * x + y * y), y / (x * x + y * y))
-    if isinstance(factor, RealPair):
-        return RealPair(factor.r1 + 0.3, factor.r2 - 0.3)
-    if isinstance(factor, ComplexPair):
-        return ComplexPair(factor.a, 1.5 * factor.b)
-    if isinstance(factor, General):
-        return General(tuple(1.7 * c for c in factor.c))
-    return type(factor)(*(1.7 * value for value in vars(factor).values()))
+        if factor.kind == "real_pair":
+            return Factor("real_pair", (factor.w1 + 0.1, factor.w2 - 0.1))
+        return Factor("complex_pair", (factor.x, 0.9))
+    if factor.kind == "real_pair":
+        r1, r2 = factor.roots.real
+        return RealPair(r1 + 0.3, r2 - 0.3)
+    if factor.kind == "complex_pair":
+        root = factor.roots[0]
+        return ComplexPair(root.real, 1.5 * root.imag)
+    return Factor(factor.kind, tuple(1.7 * value for value in factor.parameters))
 
 
 @pytest.mark.parametrize(("placement", "kind", "residual"), CASES)
@@ -156,8 +155,7 @@ def test_sizes_are_relative_to_the_operator(kind):
     for step in level.steps:
         factor = step.coefficients.factor()
         scaled = {name: reading.value * 2.0**reading.power for name, reading in before.items()}
-        values = (tuple(scaled.values()),) if isinstance(factor, General) else scaled.values()
-        step.coefficients.set_factor(type(factor)(*values))
+        step.coefficients.set_factor(Factor(factor.kind, tuple(scaled.values())))
     # 1e-4 for one wrong power of 2
     torch.testing.assert_close(output(model), expected, rtol=0, atol=1e-11)
 
@@ -174,18 +172,18 @@ def test_reasons_name_what_is_lost():
     assert set(lost("regular", "linear")) == {"w"}
     assert set(lost("regular", "symmetric_pair")) == {"kappa"}
     pair = lost("regular", "real_pair")
-    assert set(pair) == {"r1", "r2"}
-    assert pair["r1"].keeps["r1 + r2"] == pytest.approx(4.5, rel=1e-12)
-    assert "product is lost" in pair["r1"].reason
+    assert set(pair) == {"w1", "w2"}
+    assert pair["w1"].keeps["r1 + r2"] == pytest.approx(4.5, rel=1e-12)
+    assert "product is lost" in pair["w1"].reason
     complex_pair = lost("regular", "complex_pair")
-    assert set(complex_pair) == {"b"}
-    assert complex_pair["b"].keeps["r1 + r2"] == pytest.approx(2.4, rel=1e-12)
+    assert set(complex_pair) == {"x", "y"}  # of x/(x^2 + y^2) = a alone something is known
+    assert complex_pair["y"].keeps["r1 + r2"] == pytest.approx(2.4, rel=1e-12)
     general = lost("regular", "general3")
     assert set(general) == {"c_0", "c_1", "c_2"}
     assert general["c_1"].keeps["c_1 / c_0"] == pytest.approx(-0.375, rel=1e-12)
-    assert lost("bn_operator", "real_pair")["r1"].keeps["k1"] == pytest.approx(1.0, rel=1e-12)
+    assert lost("bn_operator", "real_pair")["w1"].keeps["k1"] == pytest.approx(1.0, rel=1e-12)
     assert set(lost("bn_operator", "general2")) == {"c_1"}
-    assert set(lost("bn_operator", "complex_pair")) == {"a", "b"}
+    assert set(lost("bn_operator", "complex_pair")) == {"y"}  # k1 = 2x
     assert lost("relu_outside_nobn", "linear") == {}
     assert "u = 0 before this step" in lost("outside", "linear", level=0)["w"].reason
     assert lost("outside", "linear", level=1) == {}

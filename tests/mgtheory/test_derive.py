@@ -120,7 +120,7 @@ def test_the_recorded_polynomial_is_that_of_the_function(family):
 def test_a_flipped_sign_in_the_file_is_not_the_same_polynomial(tmp_path):
     start = derive("chebyshev", 2, interval=(2.0, 8.0))
     data = start.to_dict()
-    data["polynomial"] = {"roots": [[-re, im] for re, im in data["polynomial"]["roots"]]}
+    data["polynomial"] = {"weights": [[-re, im] for re, im in data["polynomial"]["weights"]]}
     assert InitialCoefficients.from_dict(data) != start
 
 

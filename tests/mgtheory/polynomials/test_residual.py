@@ -1,6 +1,7 @@
 """ResidualPolynomial: conversions, application against dense twins, stability at high degree
 against 60-digit arithmetic."""
 
+import json
 import math
 
 import mpmath
@@ -13,13 +14,9 @@ from hypothesis import strategies as st
 from scipy.sparse.linalg import aslinearoperator
 
 from mgtheory.polynomials.factors import ComplexPair, General, Linear, RealPair, SymmetricPair
-from mgtheory.polynomials.residual import (
-    MAX_DEGREE,
-    POWER_BASIS_DEGREE,
-    Recurrence,
-    ResidualPolynomial,
-    leja_order,
-)
+from mgtheory.polynomials.recurrence import Recurrence
+from mgtheory.polynomials.residual import MAX_DEGREE, POWER_BASIS_DEGREE, ResidualPolynomial
+from mgtheory.polynomials.roots import leja_order, roots_to_json
 
 CHEBYSHEV_3 = 1.5 + 0.5 * np.cos(np.pi * (np.arange(1, 4) - 0.5) / 3)  # first kind on [1, 2]
 
@@ -222,10 +219,35 @@ def test_flags_and_equality():
     assert imaginary[0] == imaginary[1]
     assert len(set(imaginary)) == 1
     assert POLYNOMIALS["complex"].factors[0] == Linear(-0.25)
-    assert {type(f) for f in POLYNOMIALS["complex"].factors} == {Linear, ComplexPair}
+    assert {f.kind for f in POLYNOMIALS["complex"].factors} == {"linear", "complex_pair"}
     assert POLYNOMIALS["with infinity"].factors[-1] == Linear(0.0)
     with pytest.raises(ValueError, match="read-only"):
         POLYNOMIALS["double"].roots[0] = 1.0
+    with pytest.raises(ValueError, match="read-only"):
+        POLYNOMIALS["double"].weights[0] = 1.0
+
+
+def test_files_keep_the_weights_and_earlier_ones_are_read():
+    for q in POLYNOMIALS.values():
+        data = json.loads(q.to_json())
+        assert data["version"] == 2
+        assert [complex(*w) for w in data["weights"]] == q.weights.tolist()
+        former = {"roots": roots_to_json(q.roots)}
+        again = ResidualPolynomial.from_dict(json.loads(json.dumps(former)))
+        np.testing.assert_allclose(again.weights, q.weights, rtol=4e-16)
+    q = POLYNOMIALS["with infinity"]
+    assert q.to_dict()["weights"][-1] == [0.0, 0.0]
+    assert roots_to_json(q.roots)[-1] is None
+
+
+def test_weights_are_kept_exactly():
+    """1/(1/w) is another number for one w in seven."""
+    w = np.random.default_rng(5).uniform(0.1, 1, 64)
+    assert (1 / (1 / w) != w).any()
+    q = ResidualPolynomial.from_weights([*w, 0.3 + 0.1j, 0.3 - 0.1j, 0.0])
+    assert set(q.weights) == {*w, 0.3 + 0.1j, 0.3 - 0.1j, 0.0}
+    assert ResidualPolynomial.from_factors(q.factors) == q
+    assert ResidualPolynomial.from_json(q.to_json()) == q
 
 
 def test_mixed_factors_multiply():
