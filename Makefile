@@ -21,8 +21,9 @@ $(INSTALLED): pyproject.toml constraints.txt
 demo: $(INSTALLED)  ## derive, train, analyse and plot on the bundled digits (about 2 minutes on 2 cores)
 	$(BIN)/polymgnet demo --out $(DEMO_OUT)
 
-test: lint  ## lint, types and all tests
+test: lint  ## lint, types and all tests, the sensitive ones under several BLAS kernels
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+	$(BIN)/python tests/kernels.py
 
 lint: $(INSTALLED)  ## ruff and mypy
 	$(BIN)/ruff check --no-cache .

@@ -24,6 +24,7 @@ from analysis.level_state import LevelState, level_states
 from mgtheory._files import read_json
 from mgtheory.families import FAMILIES
 from mgtheory.polynomials.residual import ResidualPolynomial
+from nets.models.registry import is_multigrid
 from nets.settings import TrainConfig
 from nets.start.initialise import InitReport
 from nets.start.schemes import Source, factors_from_roots, find_scheme
@@ -234,7 +235,7 @@ def theory_of(model: Any, init: InitReport, *, reference: str = REFERENCE) -> Th
     reference
         Family for all other runs, e.g. "chebyshev4" or "chebyshev:lower=0.1".
     """
-    levels = list(model.levels) if nets.is_multigrid(model) else []
+    levels = list(model.levels) if is_multigrid(model) else []
     if not levels or not init.levels[0].factors:
         return Theory("none", "", (None,) * len(levels))
     if init.sources:

@@ -14,7 +14,7 @@ import torch
 from plain import PlainQ2
 from torch import nn
 
-from nets.models.transfers import dense_weight
+from nets.fast.levels import dense_weight
 from nets.training.trainer import Trainer
 
 # dense bf16 FLOP/s of the data sheets
@@ -154,7 +154,7 @@ def gradient_distances(t: Trainer) -> list[float]:
     gradients = []
     for model, context, kind in (
         (t.model, nullcontext(), x.dtype),
-        (t.raw, t.fabric.autocast(), x.dtype),
+        (t.eager, t.fabric.autocast(), x.dtype),
         (t.raw, nullcontext(), t.dtype),
     ):
         t.optimizer.zero_grad(set_to_none=True)

@@ -21,8 +21,6 @@ from pydantic import ValidationError
 
 from nets.settings import SECTIONS, TrainConfig
 
-__all__ = ["Setting", "config_from_dict", "list_recipes", "list_settings", "load_config"]
-
 RECIPES = Path(__file__).with_name("recipes")
 
 

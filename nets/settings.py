@@ -7,17 +7,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-__all__ = [
-    "SECTIONS",
-    "AugmentSection",
-    "DataSection",
-    "InitSection",
-    "ModelSection",
-    "OptimSection",
-    "TrainConfig",
-    "TrainSection",
-]
-
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
@@ -82,6 +71,10 @@ class DataSection(_Section):
     given."""
     std: tuple[Positive, ...] | None = None
     """Like mean."""
+
+    def arguments(self) -> dict[str, Any]:
+        """What `nets.load_data` is called with."""
+        return self.model_dump(exclude={"on_device", "mean", "std"})
 
 
 class AugmentSection(_Section):

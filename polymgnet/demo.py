@@ -282,9 +282,9 @@ def pixels(data: Any, part: Any) -> tuple[Any, Any]:
 def row(name: str, path: Path, report: Any) -> dict[str, Any]:
     """One line of the table: cost, accuracy, and the largest smoothing factor of the levels at the
     start and learned."""
-    import nets
+    from nets.training.folder import read_summary
 
-    summary = nets.read_summary(path)
+    summary = read_summary(path)
     factors = {role: smoothing_factors(report, role) for role in ("start", "learned", "effective")}
     return {
         "name": name,

@@ -22,77 +22,17 @@ def _stencil(problem: Any, **options: Any) -> Any:
     return StencilHierarchy.build(problem, **options)
 
 
-class TorchHierarchy:
-    """The cycle as a torch module (`nets.MultigridCycle`), with the solving loop of a hierarchy
-    around it."""
+def _torch(problem: Any, **options: Any) -> Any:
+    from nets.pde.solve import TorchHierarchy
 
-    def __init__(self, problem: Any, *, cycle: str = "V", **options: Any) -> None:
-        import nets
-
-        start = time.perf_counter()
-        self.problem, self.kind = problem, cycle
-        self.module = nets.MultigridCycle(problem, cycle=cycle, **options)
-        self.setup_seconds = time.perf_counter() - start
-
-    def work_units(self, cycle: str) -> float:
-        """Products with A in one cycle on all levels, in units of one on the finest."""
-        return float(self.module.hierarchy().work_units(cycle))
-
-    def solve(
-        self, b: Any, *, tol: float, maxiter: int, cycle: str, callback: Callback | None = None
-    ) -> Any:
-        """Cycles from 0 until ||b - A x||_2 <= tol ||b||_2."""
-        import numpy as np
-        import torch
-
-        from mgtheory.multigrid.solution import Reason, Solution
-
-        check_limits(tol, maxiter)
-        start = time.perf_counter()
-        right = torch.from_numpy(np.array(b, dtype=np.float64).reshape(self.problem.shape))
-        x = torch.zeros_like(right)
-        norms, reason = [float(right.norm())], Reason.MAXITER
-        with torch.no_grad():
-            for done in range(maxiter + 1):
-                if callback is not None:
-                    callback(done, norms[-1])
-                if norms[-1] <= tol * norms[0]:
-                    reason = Reason.CONVERGED
-                elif not norms[-1] <= 1e3 * min(norms):
-                    reason = Reason.DIVERGED
-                if reason is not Reason.MAXITER or done == maxiter:
-                    break
-                x = self.module(right, x)
-                if self.problem.nullspace is not None:
-                    x = x - x.mean()
-                norms.append(float(self.module.residual(right, x).norm()))
-        message = (
-            f"residual {norms[-1]:.2e} (wanted {tol * norms[0]:.2e}) after {len(norms) - 1} cycles"
-        )
-        seconds, work = time.perf_counter() - start, (len(norms) - 1) * (self.work_units(cycle) + 1)
-        return Solution(
-            x.numpy().reshape(np.shape(b)),
-            tuple(norms),
-            reason,
-            message,
-            work_units=work,
-            setup_seconds=self.setup_seconds,
-            solve_seconds=seconds,
-        )
-
-    def as_preconditioner(self, cycle: str, *, symmetric: bool = True) -> Any:
-        """The sparse twin of the module as a preconditioner of SciPy's methods."""
-        return self.module.hierarchy().as_preconditioner(cycle, symmetric=symmetric)
-
-    def __str__(self) -> str:
-        return str(self.module.hierarchy())
+    return TorchHierarchy(problem, **options)
 
 
 # --backend -> how its hierarchy is set up
 BACKENDS: dict[str, Callable[..., Any]] = {
     "sparse": _sparse,
     "stencil": _stencil,
-    "torch": TorchHierarchy,
+    "torch": _torch,
 }
 # unknowns on the coarsest grid by default, as each of them has it
 COARSEST = {"sparse": 64, "stencil": 4096, "torch": 64}

@@ -28,7 +28,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from mgtheory._checks import check_name, check_shape, check_whole
 from mgtheory.fourier.relaxation import (
@@ -315,9 +314,7 @@ class LocalCycle:
                 steps = [2 if j in axes else 1 for j in range(fine.dim)]
                 coarse = (R[-1] @ stencils[-1] @ P[-1]).subsampled(steps)
             stencils.append(coarse)
-        for name, values in (
-            ("stencils", stencils), ("coarsened", coarsened), ("R", R), ("P", P)
-        ):
+        for name, values in (("stencils", stencils), ("coarsened", coarsened), ("R", R), ("P", P)):
             object.__setattr__(self, name, tuple(values))
         if given is None:
             object.__setattr__(self, "coarsening", rule)

@@ -147,7 +147,11 @@ def optimise_two_grid(
             [found.frequencies[found.damping > bound].reshape(-1, stencil.dim), [found.frequency]]
         )
         sampled = _Sampled(
-            correction, np.concatenate([sampled.theta, _representatives(worse, symmetries, correction.counts[0])]), steps
+            correction,
+            np.concatenate(
+                [sampled.theta, _representatives(worse, symmetries, correction.counts[0])]
+            ),
+            steps,
         )
         tried = [minimise_maximum(sampled.pieces, lowest.x, iterations=iterations, goal=EXACT)]
     return OptimalTwoGrid(best, least, start_factor, total, settled)

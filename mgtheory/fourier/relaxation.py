@@ -24,6 +24,7 @@ import numpy.typing as npt
 from scipy.linalg import hadamard
 
 from mgtheory import smoothers
+from mgtheory._checks import check_name
 from mgtheory.problems.record import operator_record
 from mgtheory.problems.stencils import Stencil
 from mgtheory.problems.symbols import Complex, Float, harmonic_symbols
@@ -59,6 +60,7 @@ def as_relaxation(
 
 def described(given: Any, *, scaling: str = "auto", degree: int | None = None) -> Any:
     """The description of a smoother that can be analysed, before any operator."""
+    check_name(scaling, smoothers.SCALINGS, "scaling")
     found = smoothers.smoother(given, degree, scaling=scaling)
     known = isinstance(found, Polynomial | Jacobi | GaussSeidel)
     if not known and not (hasattr(found, "symbols") and hasattr(found, "couples")):
@@ -188,16 +190,12 @@ def _lexicographic(
         return np.asarray(np.eye(stencil.channels) - step, np.complex128)
 
 
-def colour_masks(
-    description: GaussSeidel, shape: tuple[int, ...]
-) -> list[npt.NDArray[np.bool_]]:
+def colour_masks(description: GaussSeidel, shape: tuple[int, ...]) -> list[npt.NDArray[np.bool_]]:
     """The points of each colour in the order in which they are relaxed, each of shape
     (prod(shape),)."""
     parity = np.indices(shape).reshape(len(shape), -1) % 2
     colour = smoothers.COLOURINGS[description.ordering](parity)
-    return [
-        colour == value for value in sorted(set(colour.tolist()), reverse=description.backward)
-    ]
+    return [colour == value for value in sorted(set(colour.tolist()), reverse=description.backward)]
 
 
 def _colours(

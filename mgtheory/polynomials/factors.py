@@ -261,7 +261,8 @@ def Linear(w: float) -> Factor:
 
 def RealPair(r1: float, r2: float) -> Factor:
     """q_f(t) = (1 - t/r1)(1 - t/r2) from two real roots: infinite ones allowed, zero not."""
-    if not (r1 and r2):
+    r1, r2 = check_array([r1, r2], "real_pair factor: roots", real=True).tolist()
+    if r1 == 0.0 or r2 == 0.0:
         raise ValueError(f"real_pair factor: roots are {r1} and {r2}, must not be zero (q(0) = 1)")
     return Factor("real_pair", (1.0 / r1, 1.0 / r2))
 
@@ -275,6 +276,7 @@ def SymmetricPair(kappa: float) -> Factor:
 def ComplexPair(a: float, b: float) -> Factor:
     """q_f(t) = 1 - (2 a t - t^2) / (a^2 + b^2) from the roots a ± ib; b = 0 is a double real
     root."""
+    a, b = check_array([a, b], "complex_pair factor: a and b", real=True).tolist()
     if a == 0.0 and b == 0.0:
         raise ValueError(
             "complex_pair factor: a and b are both 0, a^2 + b^2 must be positive (q(0) = 1)"
@@ -307,14 +309,11 @@ def factor_from_dict(data: dict[str, Any]) -> Factor:
         ("complex_pair", "a", "b"): ComplexPair,
         ("general", "c"): General,
     }.get((kind, *sorted(given)))
-    try:
-        if former is not None:
-            return former(*(given[name] for name in sorted(given)))
-        names = entry.powers(len(given))
-        if set(names) == set(given):
-            return Factor(str(kind), tuple(given[name] for name in names))
-    except TypeError as error:
-        raise ValueError(f"{kind} factor: {given} are no numbers") from error
+    if former is not None:
+        return former(*(given[name] for name in sorted(given)))
+    names = entry.powers(len(given))
+    if set(names) == set(given):
+        return Factor(str(kind), tuple(given[name] for name in names))
     raise ValueError(f"{kind} factor: got the parameters {sorted(given)}, needs {', '.join(names)}")
 
 

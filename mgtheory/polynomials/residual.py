@@ -411,13 +411,14 @@ def _in_pairs(values: NDArray[np.complex128], what: str) -> NDArray[np.complex12
     values = symmetrised(values, what)
     sized = np.isfinite(values) & (values != 0)
     for chosen, limit, name in (
-        (sized & (values.imag == 0), REAL_RANGE, f"a {what}"),
-        (sized & (values.imag != 0), PAIR_RANGE, f"a complex {what}"),
+        (sized & (values.imag == 0), REAL_RANGE, "a root"),
+        (sized & (values.imag != 0), PAIR_RANGE, "a complex root"),
     ):
         for modulus in np.abs(values[chosen]):
             if not 1 / limit <= modulus <= limit:
+                size = modulus if what == "root" else 1 / modulus
                 raise ValueError(
-                    f"{name} has modulus {modulus:.1e}, allowed are {1 / limit:g} to {limit:g}:"
+                    f"{name} has modulus {size:.1e}, allowed are {1 / limit:g} to {limit:g}:"
                     " scale the operator"
                 )
     return values

@@ -212,7 +212,9 @@ def _of_stencil(stencil: Stencil, scaling: str, axes: Sequence[int] | str) -> Op
     if kind == "diagonal":
         diagonal = np.diagonal(stencil.diagonal)
         if not diagonal.all():
-            raise ValueError("scaling 'diagonal': the centre tap has zeros on its diagonal, or none")
+            raise ValueError(
+                "scaling 'diagonal': the centre tap has zeros on its diagonal, or none"
+            )
         values = values / diagonal[:, None]
     values = values[:, 0] if stencil.channels == 1 else np.linalg.eigvals(values)
     form: Form | None = None

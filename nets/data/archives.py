@@ -19,8 +19,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-__all__ = ["files_under", "is_archive", "members"]
-
 ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".zip")
 LARGEST = 1 << 28  # bytes of a member of a zip, of which a small file can hold endless ones
 

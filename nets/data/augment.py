@@ -10,6 +10,7 @@ partner of mixup and cutmix is the next sample in the epoch's order, with its ow
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,12 +18,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from nets.data.counter import keyed_uniform
+from nets.data.order import keyed_uniform
 from nets.data.policies import POLICIES, POLICY_DRAWS, apply_policy
 from nets.data.sources import Source
 from nets.settings import AugmentSection
-
-__all__ = ["Augment", "normalise"]
 
 _DRAWS = ("dy", "dx", "flip", "angle", "scale", "cut_y", "cut_x", "mix", "kind", "mix_y", "mix_x")
 _STREAM, _FLIP_STREAM = 1, 2
@@ -105,13 +104,9 @@ class Augment:
             named["flip"] = (side ^ bool(epoch % 2)).to(table.dtype)
         return named | {"policy": table[:, len(_DRAWS) :]}
 
-    def images(
-        self, pool: Tensor, samples: Tensor, epoch: int, *, rows: Tensor | None = None
-    ) -> Tensor:
-        """Augmented, normalised floats (n, C, H, W) of samples of a uint8 pool (N, C, H, W); `rows`
-        is where in it, default `samples`."""
-        u = self.draws(samples, epoch)
-        rows = samples if rows is None else rows
+    def images(self, pool: Tensor, rows: Tensor, u: Mapping[str, Tensor]) -> Tensor:
+        """Augmented, normalised floats (n, C, H, W) of the rows of a uint8 pool (N, C, H, W), with
+        the `draws` u of the samples that lie there."""
         if self.rotate or self.scale:
             x = self._warp(pool[rows].float(), u)
         elif self.crop or self.flip != "none":
@@ -135,22 +130,22 @@ class Augment:
         labels: Tensor,
         other: Tensor,
         other_labels: Tensor,
-        samples: Tensor,
-        epoch: int,
+        u: Mapping[str, Tensor],
     ) -> tuple[Tensor, Tensor]:
-        """(images, class probabilities (n, classes)) of images mixed with their partners'."""
-        x, share = self._mix(x, other, self.draws(samples, epoch))
+        """(images, class probabilities (n, classes)) of images mixed with their partners', with the
+        `draws` u of the first ones."""
+        x, share = self._mix(x, other, u)
         one, two = (F.one_hot(t, self.classes).to(x.dtype) for t in (labels, other_labels))
         return x, two + share[:, None] * (one - two)
 
-    def _flipped(self, u: dict[str, Tensor]) -> Tensor:
+    def _flipped(self, u: Mapping[str, Tensor]) -> Tensor:
         return (
             u["flip"] >= 0.5
             if self.flip != "none"
             else torch.zeros_like(u["flip"], dtype=torch.bool)
         )
 
-    def _gather(self, pool: Tensor, samples: Tensor, u: dict[str, Tensor]) -> Tensor:
+    def _gather(self, pool: Tensor, samples: Tensor, u: Mapping[str, Tensor]) -> Tensor:
         """Shift by whole pixels and flip, on bytes, in one indexing."""
         h, w = pool.shape[2:]
         shifts = [(u[name] * (2 * self.crop + 1)).long() - self.crop for name in ("dy", "dx")]
@@ -170,7 +165,7 @@ class Augment:
             x = x * (inside[0][:, None, :, None] & inside[1][:, None, None, :])
         return x
 
-    def _warp(self, x: Tensor, u: dict[str, Tensor]) -> Tensor:
+    def _warp(self, x: Tensor, u: Mapping[str, Tensor]) -> Tensor:
         """Rotation, scale, real shift and flip by one bilinear sampling."""
         h, w = x.shape[2:]
         angle = (2 * u["angle"] - 1) * math.radians(self.rotate)
@@ -193,7 +188,7 @@ class Augment:
             align_corners=False,
         )
 
-    def _cut(self, x: Tensor, u: dict[str, Tensor]) -> Tensor:
+    def _cut(self, x: Tensor, u: Mapping[str, Tensor]) -> Tensor:
         """A square hole of side `cutout`, centred anywhere, clipped at the border, filled with the
         mean [DeVries, Taylor 2017]."""
         hole = self._box(
@@ -216,7 +211,7 @@ class Augment:
             marks.append((at >= first[:, None]) & (at < (first + size)[:, None]))
         return marks[0][:, :, None] & marks[1][:, None, :]
 
-    def _mix(self, x: Tensor, other: Tensor, u: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    def _mix(self, x: Tensor, other: Tensor, u: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Mixup [Zhang et al. 2018] or cutmix [Yun et al. 2019], half and half where both are on;
         and the share of the first image."""
         blend, paste = None, None

@@ -11,15 +11,11 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nets.data.archives import files_under
-from nets.data.readers import Arrays
-
-__all__ = ["Pool", "cache_folder", "cached", "folder_mark", "pooled"]
+from nets.data.readers import Pool
 
 
 def cache_folder() -> Path:
@@ -40,37 +36,14 @@ def folder_mark(path: Path) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
-class Pool(NamedTuple):
-    """All parts of a source in one array: images (N, C, H, W), labels (N,), first and last+1 index
-    of every part, class names."""
-
-    images: NDArray[np.uint8]
-    labels: NDArray[np.int64]
-    parts: dict[str, tuple[int, int]]
-    classes: tuple[str, ...]
-
-
-def pooled(arrays: Arrays) -> Pool:
-    """All parts one after another."""
-    ends = np.cumsum([len(split.labels) for split in arrays.splits.values()]).tolist()
-    parts = {
-        part: (end - len(split.labels), end)
-        for end, (part, split) in zip(ends, arrays.splits.items(), strict=True)
-    }
-    images, labels = (
-        np.concatenate([split[i] for split in arrays.splits.values()]) for i in (0, 1)
-    )
-    return Pool(images, labels, parts, arrays.classes)
-
-
-def cached(key: str, make: Callable[[], Arrays]) -> Pool:
+def cached(key: str, make: Callable[[], Pool]) -> Pool:
     """The pool filed under `key`, memory-mapped; made, written to a temporary folder and renamed
     into place where it is missing."""
     folder = cache_folder() / "decoded" / key
     # missing, or damaged: made anew
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         return _read_cache(folder)
-    pool = pooled(make())
+    pool = make()
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f"{key}.", dir=folder.parent))
     try:

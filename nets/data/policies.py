@@ -15,8 +15,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["OPERATIONS", "POLICIES", "POLICY_DRAWS", "apply_operation", "apply_policy"]
-
 OPERATIONS = (
     "Identity",
     "ShearX",

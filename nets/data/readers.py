@@ -13,6 +13,8 @@ import io
 import pickle
 import struct
 import zlib
+from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -22,26 +24,36 @@ from PIL import Image, UnidentifiedImageError
 
 from nets.data.archives import members
 
-__all__ = ["Arrays", "Split", "read_cifar", "read_folder", "read_idx", "restricted_unpickle"]
-
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".pgm", ".ppm", ".tif", ".tiff", ".gif")
 _SPLITS = {"train": "train", "training": "train", "test": "test", "testing": "test"}
 _SPLITS |= dict.fromkeys(("val", "valid", "validation"), "validation")
 
 
-class Split(NamedTuple):
-    """Images (N, C, H, W) uint8 and labels (N,) int64 of one part of a data set."""
+Part = tuple[NDArray[np.uint8], NDArray[np.int64]]  # images (N, C, H, W) and labels (N,)
+
+
+class Pool(NamedTuple):
+    """All parts of a data set in one array: images (N, C, H, W), labels (N,), first and last+1
+    index of every part ("train", "validation", "test", or "all" where there is no split), class
+    names."""
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
-
-
-class Arrays(NamedTuple):
-    """What a reader returns: the parts by name ("train", "validation", "test", or "all" where there
-    is no split) and class names."""
-
-    splits: dict[str, Split]
+    parts: dict[str, tuple[int, int]]
     classes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, parts: Mapping[str, Part], classes: tuple[str, ...]) -> Pool:
+        """The parts one after another."""
+        images, labels = (np.concatenate(arrays) for arrays in zip(*parts.values(), strict=True))
+        ends = np.cumsum([len(part[1]) for part in parts.values()]).tolist()
+        places = dict(zip(parts, pairwise([0, *ends]), strict=True))
+        return cls(images, labels, places, classes)
+
+    def part(self, name: str) -> Part:
+        """Images and labels of one part."""
+        place = slice(*self.parts[name])
+        return self.images[place], self.labels[place]
 
 
 # CIFAR --------------------------------------------------------------------------------------------
@@ -122,7 +134,7 @@ def restricted_unpickle(data: bytes) -> Any:
         raise ValueError(f"damaged pickle ({error})") from error
 
 
-def read_cifar(path: Path, *, classes: int) -> Arrays:
+def read_cifar(path: Path, *, classes: int) -> Pool:
     """CIFAR-10 or CIFAR-100 from its official archive, in the binary or the python form, images (N,
     3, 32, 32), channels red, green, blue.
 
@@ -143,7 +155,7 @@ def read_cifar(path: Path, *, classes: int) -> Arrays:
         ) from error
 
 
-def _cifar(path: Path, classes: int) -> Arrays:
+def _cifar(path: Path, classes: int) -> Pool:
     parts: dict[str, list[tuple[str, NDArray[np.uint8], NDArray[np.int64]]]] = {
         "train": [],
         "test": [],
@@ -184,14 +196,11 @@ def _cifar(path: Path, classes: int) -> Arrays:
     splits = {}
     for part, batches in parts.items():
         batches.sort(key=lambda batch: batch[0])
-        splits[part] = Split(
-            np.concatenate([b[1] for b in batches]), np.concatenate([b[2] for b in batches])
-        )
-        if not 0 <= splits[part].labels.min() <= splits[part].labels.max() < classes or len(
-            splits[part].labels
-        ) != len(splits[part].images):
+        images, labels = (np.concatenate([batch[i] for batch in batches]) for i in (1, 2))
+        if not 0 <= labels.min() <= labels.max() < classes or len(labels) != len(images):
             raise ValueError(f"{path.name}: labels do not fit CIFAR-{classes}")
-    return Arrays(splits, names)
+        splits[part] = (images, labels)
+    return Pool.of(splits, names)
 
 
 # IDX (MNIST, Fashion-MNIST) -----------------------------------------------------------------------
@@ -249,7 +258,7 @@ def _decode(name: str, data: bytes, size: int | None) -> NDArray[np.uint8]:
     return np.asarray(picture)
 
 
-def read_folder(path: Path, *, size: int | None = None) -> Arrays:
+def read_folder(path: Path, *, size: int | None = None) -> Pool:
     """Images sorted into folders by class, `[top/][train|val|test/]class/.../image`, from a
     directory, tar or zip.
 
@@ -323,7 +332,5 @@ def read_folder(path: Path, *, size: int | None = None) -> Arrays:
         images = np.empty((len(chosen), 3 if colour else 1, *shapes[0]), np.uint8)
         for i, (_, _, _, picture) in enumerate(chosen):
             images[i] = picture.transpose(2, 0, 1) if picture.ndim == 3 else picture[None]
-        splits[part] = Split(
-            images, np.array([index[label] for _, _, label, _ in chosen], np.int64)
-        )
-    return Arrays(splits, classes)
+        splits[part] = (images, np.array([index[label] for _, _, label, _ in chosen], np.int64))
+    return Pool.of(splits, classes)

@@ -10,45 +10,46 @@ the same for every run, model and rank. Selection looks at validation only.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import pooch
 from numpy.typing import NDArray
 
 from nets.data.archives import is_archive
-from nets.data.cache import Pool, cache_folder, cached, folder_mark, pooled
-from nets.data.readers import Arrays, Split, read_cifar, read_folder, read_idx
-
-__all__ = ["SOURCES", "DataSet", "Remote", "Source", "cache_folder", "load_data", "stratified"]
+from nets.data.cache import cache_folder, cached, folder_mark
+from nets.data.readers import Pool, read_cifar, read_folder, read_idx
 
 TEST_FRACTION = 0.2  # of a source that has no test part of its own
 TEST_SEED = 2025  # fixed: the test part of such a source never moves with the run's seeds
 
 
 @dataclass(frozen=True)
-class Remote:
-    """A published file: where it is, what it is called and its MD5."""
-
-    url: str
-    md5: str
-
-    @property
-    def name(self) -> str:
-        """The file's name, the last part of the address."""
-        return self.url.rsplit("/", 1)[1]
-
-
-@dataclass(frozen=True)
 class Source:
-    """One data set as data: `choices` are alternative sets of files (the first is downloaded),
-    `read` turns found paths into arrays."""
+    """One data set as data.
+
+    Attributes
+    ----------
+    read
+        Turns the paths of its files into arrays.
+    url
+        The folder of the published files, with a slash at its end.
+    choices
+        Alternative sets of files, each {name: MD5} in the order that `read` takes them; the first
+        is downloaded. None: the data need no files.
+    flip, crop, rotate, scale
+        The augmentation natural to it, see `nets.settings.AugmentSection`.
+    about
+        One line.
+    """
 
     name: str
-    read: Callable[[list[Path]], Arrays]
-    choices: tuple[tuple[Remote, ...], ...] = ((),)
+    read: Callable[[list[Path]], Pool]
+    url: str = ""
+    choices: tuple[Mapping[str, str], ...] = ()
     flip: str = "none"
     crop: int = 0
     rotate: float = 0.0
@@ -94,18 +95,18 @@ class DataSet:
         return self.images.shape[1], self.images.shape[2], self.images.shape[3]
 
 
-def _digits(_: list[Path]) -> Arrays:
+def _digits(_: list[Path]) -> Pool:
     """The 1,797 handwritten digits of 8x8 pixels, values 0 to 16, that scikit-learn carries
     [Alpaydin, Kaynak 1998]."""
     from sklearn.datasets import load_digits
 
     pixels, labels = load_digits(return_X_y=True)
     images = np.round(pixels.reshape(-1, 1, 8, 8) * (255 / 16)).astype(np.uint8)
-    return Arrays({"all": Split(images, labels.astype(np.int64))}, tuple("0123456789"))
+    return Pool.of({"all": (images, labels.astype(np.int64))}, tuple("0123456789"))
 
 
-def _idx(classes: tuple[str, ...]) -> Callable[[list[Path]], Arrays]:
-    def read(paths: list[Path]) -> Arrays:
+def _idx(classes: tuple[str, ...]) -> Callable[[list[Path]], Pool]:
+    def read(paths: list[Path]) -> Pool:
         arrays = [read_idx(path) for path in paths]
         splits = {}
         for part, images, labels in (
@@ -122,25 +123,29 @@ def _idx(classes: tuple[str, ...]) -> Callable[[list[Path]], Arrays]:
                     f"{paths[0].name}: images {images.shape} and labels {labels.shape} do not"
                     " belong together"
                 )
-            splits[part] = Split(images[:, None], labels.astype(np.int64))
-        return Arrays(splits, classes)
+            splits[part] = (images[:, None], labels.astype(np.int64))
+        return Pool.of(splits, classes)
 
     return read
 
 
-_KRIZ = "https://www.cs.toronto.edu/~kriz/"
-_MNIST = "https://ossci-datasets.s3.amazonaws.com/mnist/"
-_FASHION = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
+CLOTHES = (
+    *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
+    *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+)
 
 
-def _four(base: str, *md5: str) -> tuple[Remote, ...]:
-    names = (
-        "train-images-idx3-ubyte.gz",
-        "train-labels-idx1-ubyte.gz",
-        "t10k-images-idx3-ubyte.gz",
-        "t10k-labels-idx1-ubyte.gz",
+def _mnist(
+    name: str, url: str, classes: tuple[str, ...], *md5: str, about: str, flip: str = "none"
+) -> Source:
+    """MNIST or what has its form: four IDX files with their MD5."""
+    files = (
+        f"{part}-{what}-ubyte.gz"
+        for part in ("train", "t10k")
+        for what in ("images-idx3", "labels-idx1")
     )
-    return tuple(Remote(base + name, digest) for name, digest in zip(names, md5, strict=True))
+    choice = dict(zip(files, md5, strict=True))
+    return Source(name, _idx(classes), url, (choice,), flip=flip, crop=2, about=about)
 
 
 def _cifar(classes: int, binary: str, python: str) -> Source:
@@ -148,8 +153,9 @@ def _cifar(classes: int, binary: str, python: str) -> Source:
     return Source(
         f"cifar{classes}",
         lambda paths: read_cifar(paths[0], classes=classes),
+        "https://www.cs.toronto.edu/~kriz/",
         tuple(
-            (Remote(f"{_KRIZ}cifar-{classes}-{form}.tar.gz", md5),)
+            {f"cifar-{classes}-{form}.tar.gz": md5}
             for form, md5 in (("binary", binary), ("python", python))
         ),
         flip="random",
@@ -171,61 +177,32 @@ SOURCES: dict[str, Source] = {
         ),
         _cifar(10, "c32a1d4ab5d03f1284b67883e8d87530", "c58f30108f718f92721af3b95e74349a"),
         _cifar(100, "03b5dce01913d631647c71ecec9e9cb8", "eb9058c3a382ffc7106e4002c42a8d85"),
-        Source(
+        _mnist(
             "mnist",
-            _idx(tuple("0123456789")),
-            (
-                _four(
-                    _MNIST,
-                    "f68b3c2dcbeaaa9fbdd348bbdeb94873",
-                    "d53e105ee54ea40749a09fcbcd1e9432",
-                    "9fb629c4189551a2d022fa330f9573f3",
-                    "ec29112dd5afa0611ce80d1b7f02629c",
-                ),
-            ),
-            crop=2,
+            "https://ossci-datasets.s3.amazonaws.com/mnist/",
+            tuple("0123456789"),
+            "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+            "d53e105ee54ea40749a09fcbcd1e9432",
+            "9fb629c4189551a2d022fa330f9573f3",
+            "ec29112dd5afa0611ce80d1b7f02629c",
             about="70,000 handwritten digits, 28x28 [LeCun et al. 1998]",
         ),
-        Source(
+        _mnist(
             "fashion_mnist",
-            _idx(
-                (
-                    "T-shirt/top",
-                    "Trouser",
-                    "Pullover",
-                    "Dress",
-                    "Coat",
-                    "Sandal",
-                    "Shirt",
-                    "Sneaker",
-                    "Bag",
-                    "Ankle boot",
-                )
-            ),
-            (
-                _four(
-                    _FASHION,
-                    "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
-                    "25c81989df183df01b3e8a0aad5dffbe",
-                    "bef4ecab320f06d8554ea6380940ec79",
-                    "bb300cfdad3c16e7a12a480ee83cd310",
-                ),
-            ),
+            "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+            CLOTHES,
+            "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+            "25c81989df183df01b3e8a0aad5dffbe",
+            "bef4ecab320f06d8554ea6380940ec79",
+            "bb300cfdad3c16e7a12a480ee83cd310",
             flip="random",
-            crop=2,
             about="70,000 grey images of clothes, 28x28 [Xiao, Rasul, Vollgraf 2017]",
         ),
         Source(
             "tiny_imagenet",
             lambda paths: read_folder(paths[0]),
-            (
-                (
-                    Remote(
-                        "http://cs231n.stanford.edu/tiny-imagenet-200.zip",
-                        "90528d7ca1a48142e341f4ef8d21d0de",
-                    ),
-                ),
-            ),
+            "http://cs231n.stanford.edu/",
+            ({"tiny-imagenet-200.zip": "90528d7ca1a48142e341f4ef8d21d0de"},),
             flip="random",
             crop=8,
             about="110,000 labelled colour images, 64x64, 200 classes",
@@ -253,12 +230,11 @@ def find_source(name: str) -> Source:
     return SOURCES[name]
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "md5").hexdigest()
+def _md5(path: Path) -> str:
+    return str(pooch.file_hash(str(path), alg="md5"))
 
 
-def _locate(source: Source, root: Path, *, download: bool) -> list[Path]:
+def _located(source: Source, root: Path, *, download: bool) -> list[Path]:
     """The verified files of a source: of the first complete choice in `root`/name or `root`, else
     downloaded to `root`/name.
 
@@ -266,65 +242,43 @@ def _locate(source: Source, root: Path, *, download: bool) -> list[Path]:
     passed by.
     """
     own, damaged = root / source.name, ""
+    others = {
+        md5 for other in SOURCES.values() for files in other.choices for md5 in files.values()
+    }
     for files in source.choices:
         for folder in (own, root):
-            paths = [folder / file.name for file in files]
+            paths = [folder / name for name in files]
             if not all(path.is_file() for path in paths):
                 continue
-            wrong = [
-                (path, found)
-                for path, file in zip(paths, files, strict=True)
-                if (found := _digest(path)) != file.md5
-            ]
+            found = {path: _md5(path) for path in paths}
+            wrong = [path for path in paths if found[path] != files[path.name]]
             if not wrong:
                 return paths
-            path, found = wrong[0]
-            published = next(file.md5 for file in files if file.name == path.name)
-            if folder == own or not any(
-                found == file.md5
-                for other in SOURCES.values()
-                for some in other.choices
-                for file in some
-            ):
-                damaged = (
-                    damaged
-                    or f"{path}: MD5 is {found}, published is {published}; "
-                    "the file is damaged or another one, delete it"
+            if folder == own or found[wrong[0]] not in others:
+                damaged = damaged or (
+                    f"{wrong[0]}: MD5 is {found[wrong[0]]}, published is {files[wrong[0].name]};"
+                    " the file is damaged or another one, delete it"
                 )
-    if damaged:
+    if damaged:  # not replaced in silence: it may be what its owner has
         raise ValueError(damaged)
-    wanted = source.choices[0]
-    sets = " or ".join(" and ".join(file.name for file in files) for files in source.choices)
-    advice = f"put {sets} (from {wanted[0].url.rsplit('/', 1)[0]}/) into {own} or {root}"
+    sets = " or ".join(" and ".join(files) for files in source.choices)
+    advice = f"put {sets} (from {source.url}) into {own} or {root}"
     if not download:
         raise FileNotFoundError(f"{source.name}: not found, and data.download is off; {advice}")
-    import pooch
-
-    paths = []
-    for file in wanted:
-        try:
-            paths.append(
-                Path(
-                    pooch.retrieve(
-                        file.url,
-                        known_hash=f"md5:{file.md5}",
-                        fname=file.name,
-                        path=own,
-                        progressbar=False,
-                    )
-                )
-            )
-        except ValueError as error:
-            raise ValueError(
-                f"{file.url}: what arrived does not have the published MD5 {file.md5}; try again,"
-                f" or {advice}"
-            ) from error
-        except (OSError, ImportError) as error:  # requests' errors are OSErrors
-            raise FileNotFoundError(
-                f"{source.name}: could not be downloaded ({type(error).__name__}); without a"
-                f" network, {advice}"
-            ) from error
-    return paths
+    registry = {name: f"md5:{md5}" for name, md5 in source.choices[0].items()}
+    fetcher = pooch.create(path=own, base_url=source.url, registry=registry)
+    try:
+        return [Path(fetcher.fetch(name, progressbar=False)) for name in registry]
+    except ValueError as error:
+        raise ValueError(
+            f"{source.name}: what arrived does not have the published MD5 ({error}); try again, or"
+            f" {advice}"
+        ) from error
+    except (OSError, ImportError) as error:  # requests' errors are OSErrors
+        raise FileNotFoundError(
+            f"{source.name}: could not be downloaded ({type(error).__name__}); without a network,"
+            f" {advice}"
+        ) from error
 
 
 def stratified(
@@ -394,14 +348,12 @@ def load_data(
         )
     elif size is not None:
         raise ValueError(f"data.size is for folder:PATH; {name} has its own size")
-    elif source.choices == ((),):
-        pool = pooled(source.read([]))
+    elif not source.choices:
+        pool = source.read([])
     else:
-        paths = _locate(source, _expanded(root) if root else cache_folder(), download=download)
-        pool = cached(
-            f"{name}-{hashlib.md5(''.join(map(_digest, paths)).encode()).hexdigest()[:12]}",
-            lambda: source.read(paths),
-        )
+        paths = _located(source, _expanded(root) if root else cache_folder(), download=download)
+        mark = hashlib.md5("".join(map(_md5, paths)).encode()).hexdigest()[:12]
+        pool = cached(f"{name}-{mark}", lambda: source.read(paths))
     return _assemble(name, source, pool, validation, split_seed)
 
 

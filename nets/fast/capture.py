@@ -16,8 +16,6 @@ from torch import Tensor
 
 from nets.settings import TrainSection
 
-__all__ = ["CapturedStep", "may_capture"]
-
 Step = Callable[..., None]
 # steps run as they are before the capture: they compile, choose algorithms and make the optimiser's
 # state

@@ -1,21 +1,27 @@
-"""How torch.compile generates a multigrid model's code for a GPU: what is computed again, and what
-is written to memory once.
+"""A model's twin for one device: its modules that are computed in another way there are exchanged,
+its parameters are the model's own.
 
-Between two convolutions stands a chain of norms, coefficients and activations. It is cheap to
-compute again and dear to write and read, so the limits at which the code generator stops are lifted
-(`compiled`). That goes too far in two places, which are told to keep in memory: vectors per channel
-(`written`), or their formulas would be evaluated for every pixel, and gradients with several
-sources and several readers (`written_gradient`), or every reader would add them up anew.
+The models are written as their formulas are. What makes them fast belongs to a device: how
+transfers are computed in half precision, and what the code generator of torch.compile must be told
+on a GPU. `prepare` makes a copy of the module tree around the very same tensors and exchanges the
+classes of these modules, so that training the twin trains the model, and what is saved, averaged,
+counted and analysed is the model as it is written.
 """
 
 from __future__ import annotations
 
-from typing import Any, cast
+import copy
+from itertools import chain
+from typing import cast
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-__all__ = ["FUSION", "compiled", "for_gpu", "memory_format", "written", "written_gradient"]
+from nets.fast.levels import DenseTransfer, FusedLevel, SingleTransfer
+from nets.fast.norms import FusedBatchNorm2d
+from nets.models.blocks import Level
+from nets.models.classifier import MultigridClassifier
+from nets.models.transfers import Transfer
 
 # The code generator stops at 4 or 8 inputs or 30 operations. Without these limits the generated
 # code of q2 moves half of the bytes and that of g6 five sixths (benchmarks/results/train-h200.md);
@@ -27,53 +33,48 @@ FUSION = {
 }
 
 
+def prepare(
+    model: nn.Module, device: torch.device, *, half: bool = False, generated: bool = False
+) -> nn.Module:
+    """The model as it is computed on a device: a twin with the same tensors, or the model itself
+    where nothing is to be exchanged.
+
+    Parameters
+    ----------
+    device
+        Of the model's tensors.
+    half
+        Whether it runs under autocast to bfloat16.
+    generated
+        Whether it is going to be compiled by torch.compile, for training.
+    """
+    swaps: dict[type[nn.Module], type[nn.Module]] = {}
+    if half and device.type in ("cpu", "cuda"):
+        swaps[Transfer] = DenseTransfer if device.type == "cuda" else SingleTransfer
+    if generated and device.type == "cuda":
+        swaps |= {Level: FusedLevel, nn.BatchNorm2d: FusedBatchNorm2d}
+    return exchanged(model, swaps)
+
+
+def exchanged(model: nn.Module, swaps: dict[type[nn.Module], type[nn.Module]]) -> nn.Module:
+    """A twin with the model's own tensors, its modules of the given classes turned into others of
+    the same state; the model itself where it has none of them."""
+    if not any(type(module) in swaps for module in model.modules()):
+        return model
+    # what the memo holds is not copied
+    kept = {id(tensor): tensor for tensor in chain(model.parameters(), model.buffers())}
+    twin = copy.deepcopy(model, kept)
+    for module in twin.modules():
+        module.__class__ = swaps.get(type(module), type(module))
+    return twin
+
+
 def compiled(model: nn.Module, mode: str = "default") -> nn.Module:
     """torch.compile for fixed shapes in one of its modes, with `FUSION` where the model has
     multigrid levels."""
     import torch._inductor as inductor
 
-    from nets.models.registry import is_multigrid
-
     options = dict(inductor.list_mode_options(mode))
-    if is_multigrid(model):
+    if isinstance(model, MultigridClassifier):
         options |= {key: value for key, value in FUSION.items() if hasattr(inductor.config, key)}
     return cast("nn.Module", torch.compile(model, dynamic=False, options=options))
-
-
-def for_gpu(x: Tensor) -> bool:
-    """Whether this is a step as it is compiled for a GPU (an export is the plain model)."""
-    return torch.compiler.is_compiling() and not torch.compiler.is_exporting() and x.is_cuda
-
-
-def memory_format(x: Tensor) -> torch.memory_format:
-    """channels_last or contiguous: that of x, which its gradient should have too, or a convolution
-    before it would have to copy."""
-    return (
-        torch.channels_last
-        if x.is_contiguous(memory_format=torch.channels_last)
-        else torch.contiguous_format
-    )
-
-
-def written(x: Tensor) -> Tensor:
-    """x itself, which generated code keeps in memory, because as_strided is about memory."""
-    return x.as_strided(x.shape, x.stride())
-
-
-class _WrittenGradient(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        ctx.format = memory_format(x)
-        return x.view_as(x)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        return written(gradients[0].contiguous(memory_format=ctx.format))
-
-
-def written_gradient(x: Tensor) -> Tensor:
-    """x itself; where a step is compiled for a GPU, the sum of its gradients is formed and kept
-    once."""
-    if not for_gpu(x):
-        return x
-    return cast("Tensor", _WrittenGradient.apply(x))  # type: ignore[no-untyped-call]

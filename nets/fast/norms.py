@@ -1,5 +1,5 @@
-"""Batch norms: torch's, with a backward pass that a GPU's compiler can keep in half precision, and
-the ghost batch norm.
+"""Batch norm for code that is generated for a GPU: torch's function, with a backward pass that the
+compiler can keep in half precision.
 
 Generated code writes the gradient that a batch norm receives in float32, because torch's formula
 converts it first and uses it three times after. `batch_norm` uses the gradient as it is and lets
@@ -9,17 +9,13 @@ in one pass.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
-from torch.nn import functional as F
 
-from nets.fast.fusion import for_gpu, memory_format, written
-
-__all__ = ["BatchNorm2d", "GhostBatchNorm2d", "batch_norm", "convert_ghost_batchnorm"]
+from nets.fast.memory import memory_format, written
 
 AXES = (0, 2, 3)
 
@@ -112,96 +108,32 @@ def batch_norm(
     return result
 
 
-class BatchNorm2d(nn.BatchNorm2d):
-    """torch's batch norm; where a training step is compiled for a GPU, by `batch_norm`."""
+class FusedBatchNorm2d(nn.BatchNorm2d):
+    """torch's batch norm, a training step's by `batch_norm`."""
 
     def forward(self, x: Tensor) -> Tensor:
         """The normalised batch; the running statistics move as torch's do."""
-        return (
-            self.formula(x)
-            if for_gpu(x) and self.training and x.numel() > x.shape[1]
-            else super().forward(x)
-        )
-
-    def formula(self, x: Tensor) -> Tensor:
-        """A training step's forward pass by `batch_norm`; torch's own where the norm is not of the
-        usual kind."""
         momentum, mean, var, batches = (
             self.momentum,
             self.running_mean,
             self.running_var,
             self.num_batches_tracked,
         )
+        count = x.numel() // x.shape[1]
         if (
-            not self.track_running_stats
+            not self.training
+            or count < 2  # refused by torch's
+            or not self.track_running_stats
+            or not self.affine
             or momentum is None
             or mean is None
             or var is None
             or batches is None
-            or self.weight is None
-            or self.bias is None
         ):
             return super().forward(x)
         y, new_mean, variance = batch_norm(x, self.weight, self.bias, self.eps)
-        count = x.numel() // x.shape[1]
         with torch.no_grad():
             mean.lerp_(new_mean.to(mean.dtype), momentum)
             var.lerp_((variance * (count / (count - 1))).to(var.dtype), momentum)
             batches.add_(1)
         return y
-
-
-class GhostBatchNorm2d(BatchNorm2d):
-    """Batch norm over `groups` parts of the batch by themselves, as on so many devices without
-    synchronisation.
-
-    The parts are those of `torch.tensor_split`, which is how the trainer cuts a batch among
-    processes; the running statistics become the mean of what each part alone would have made of
-    them. [Hoffer, Hubara, Soudry 2017]
-    """
-
-    groups: int = 1
-
-    def forward(self, x: Tensor) -> Tensor:
-        """The normalised batch, every part by its own mean and variance; in eval mode the ordinary
-        batch norm."""
-        if (
-            not self.training
-            or self.groups == 1
-            or self.running_mean is None
-            or self.running_var is None
-            or self.momentum is None
-        ):
-            return super().forward(x)
-        momentum = self.momentum
-        means, variances, out = [], [], []
-        for part in x.tensor_split(self.groups):
-            mean, var = self.running_mean.clone(), self.running_var.clone()
-            out.append(
-                F.batch_norm(part, mean, var, self.weight, self.bias, True, momentum, self.eps)
-            )
-            means.append(mean)
-            variances.append(var)
-        with torch.no_grad():
-            self.running_mean.copy_(torch.stack(means).mean(0))
-            self.running_var.copy_(torch.stack(variances).mean(0))
-            if self.num_batches_tracked is not None:
-                self.num_batches_tracked.add_(1)
-        return torch.cat(out)
-
-
-def convert_ghost_batchnorm(model: nn.Module, groups: int) -> nn.Module:
-    """The model itself with every BatchNorm2d turned into a ghost batch norm of `groups` parts;
-    names and weights stay."""
-    for module in _batch_norms(model):
-        module.__class__ = GhostBatchNorm2d
-        module.groups = groups  # type: ignore[assignment]
-    return model
-
-
-def _batch_norms(model: nn.Module) -> Iterator[nn.Module]:
-    return (
-        module
-        for module in model.modules()
-        if type(module) in (nn.BatchNorm2d, BatchNorm2d, GhostBatchNorm2d)
-    )

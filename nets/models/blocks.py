@@ -1,5 +1,5 @@
-"""Smoothing steps and levels: u <- u + c with c = p(A) rho(f - A u), at any placement, in the plain
-and in the correction form.
+"""Smoothing steps and levels: u <- u + c with c = p(A) rho(f - A u), at any placement, in the
+correction form and in the plain form.
 
 A level starts from features u_0 and the restricted residual g (on the first level u_0 = 0 and g =
 f). Its data are f = g + A u_0, so
@@ -9,11 +9,13 @@ f). Its data are f = g + A u_0, so
 because A is linear and shared by the level: the full approximation scheme and the correction scheme
 are one function. The correction form carries e. It needs no product for f, none for the first
 residual (e = 0), and none after the last step of the last level. The plain form computes every A u
-as it is written; it is kept for tests and as the yardstick of benchmarks.
+as it is written; it is the reference of the tests and the yardstick of the benchmarks.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal, cast
 
 import torch
@@ -22,21 +24,70 @@ from torch.nn import functional as F
 
 from mgtheory.polynomials.factors import Factor
 from mgtheory.polynomials.residual import ResidualPolynomial
-from nets.fast.fusion import for_gpu, written_gradient
-from nets.fast.norms import BatchNorm2d
 from nets.models.coefficients import Coefficients
-from nets.models.placements import RESIDUALS, Placement
-
-__all__ = [
-    "FORMS",
-    "Convolution",
-    "Level",
-    "SmoothingStep",
-    "operator_convolution",
-    "refuse_idle_operator",
-]
+from nets.models.placements import RESIDUALS, Placement, placement_for
 
 FORMS = ("correction", "plain")
+
+
+@dataclass(frozen=True)
+class LevelOptions:
+    """What all levels of a multigrid network have in common.
+
+    Attributes
+    ----------
+    placement
+        Where norm and activation stand: one placement for all steps, or a mapping kind of factor ->
+        placement.
+    residual
+        rho, which the residual passes through before it is smoothed: ``bn_relu``, ``bn`` or
+        ``identity``.
+    kernel_size, groups, padding_mode
+        Of the operators A; padding_mode is ``zeros`` or ``circular``. The kernel size is that of
+        stem and transfers too.
+    form
+        ``correction`` or ``plain``: one function, computed in two ways.
+
+    Raises
+    ------
+    ValueError
+        For a residual or a form that does not exist.
+    """
+
+    placement: str | Placement | Mapping[str, str | Placement] = "regular"
+    residual: str = "bn_relu"
+    kernel_size: int = 3
+    groups: int = 1
+    padding_mode: str = "zeros"
+    form: str = "correction"
+
+    def __post_init__(self) -> None:
+        if self.residual not in RESIDUALS:
+            raise ValueError(f"residual is {self.residual!r}, allowed are: {', '.join(RESIDUALS)}")
+        check_form(self.form)
+
+    def operator(self, channels: int) -> nn.Conv2d:
+        """A convolution A of one level, see `operator_convolution`."""
+        return operator_convolution(
+            channels,
+            kernel_size=self.kernel_size,
+            groups=self.groups,
+            padding_mode=self.padding_mode,
+        )
+
+    def step(
+        self, coefficients: Coefficients | Convolution, channels: int, *, shared: bool
+    ) -> SmoothingStep:
+        """A smoothing step with these coefficients, at the placement of their kind."""
+        where = placement_for(self.placement, coefficients.kind)
+        return SmoothingStep(coefficients, channels, where, residual=self.residual, shared=shared)
+
+
+def check_form(form: str) -> str:
+    """The form itself; ValueError where it is none of `FORMS`."""
+    if form not in FORMS:
+        raise ValueError(f"form is {form!r}, allowed are: {', '.join(FORMS)}")
+    return form
 
 
 def operator_convolution(
@@ -55,7 +106,6 @@ def operator_convolution(
         raise ValueError(f"groups is {groups}, must divide the {channels} channels")
     if padding_mode not in ("zeros", "circular"):
         raise ValueError(f"padding_mode is {padding_mode!r}, allowed are: zeros, circular")
-    mode: Literal["zeros", "circular"] = "circular" if padding_mode == "circular" else "zeros"
     return nn.Conv2d(
         channels,
         channels,
@@ -63,7 +113,7 @@ def operator_convolution(
         padding=kernel_size // 2,
         groups=groups,
         bias=False,
-        padding_mode=mode,
+        padding_mode=cast("Literal['zeros', 'circular']", padding_mode),
     )
 
 
@@ -132,23 +182,23 @@ class SmoothingStep(nn.Module):
         shared: bool = False,
     ) -> None:
         super().__init__()
-        if residual not in RESIDUALS:
-            raise ValueError(f"residual is {residual!r}, allowed are: {', '.join(RESIDUALS)}")
         if placement.is_quadratic and coefficients.degree != 2:
             raise ValueError(
                 f"placement {placement.name} is for factors of degree 2, but a {coefficients.kind}"
                 f" step has degree {coefficients.degree}"
             )
-        self.placement = placement.name
+        self.placement = placement
         self.residual = residual
-        self.norm_position = placement.norm if placement.norm != "level" else "nowhere"
-        self.activation_position = (
-            placement.activation if placement.activation != "level" else "nowhere"
+        self.norm_position, self.activation_position = (
+            "nowhere" if position == "level" else position
+            for position in (placement.norm, placement.activation)
         )
-        self.residual_norm = BatchNorm2d(channels) if residual != "identity" else None
-        self.norm = BatchNorm2d(channels) if self.norm_position != "nowhere" else None
+        self.residual_norm = nn.BatchNorm2d(channels) if residual != "identity" else None
+        self.norm = nn.BatchNorm2d(channels) if self.norm_position != "nowhere" else None
         if shared:
-            self._shared = (coefficients,)  # in a tuple, so that it is not registered here as well
+            # Registered here as well, they would stand in the state dict once for every step; torch
+            # does not look into tuples.
+            self._shared = (coefficients,)
         else:
             self.own_coefficients = coefficients
 
@@ -196,7 +246,7 @@ class SmoothingStep(nn.Module):
     def correction(self, operator: nn.Module, r: Tensor) -> Tensor:
         """c for r = rho(f - A u), with what acts on the correction or on its part with the
         operator."""
-        if "operator" in (self.norm_position, self.activation_position):
+        if self.placement.is_quadratic:
             first, second = cast("Coefficients", self.coefficients).parts(operator, r)
             second = self._at("operator", second)
             c = -second if first is None else first - second
@@ -218,10 +268,8 @@ class Level(nn.Module):
     operator
         The convolution A, shared by the steps.
     steps
-        In the order of application.
-    placements
-        Those of the steps; the norm or activation at the level's end is built once if any of them
-        asks for it.
+        In the order of application. A norm or activation at the level's end is built once if any of
+        their placements asks for it.
     shared
         Coefficients that belong to several steps, by name.
     last
@@ -236,31 +284,23 @@ class Level(nn.Module):
     def __init__(
         self,
         operator: nn.Conv2d,
-        steps: list[SmoothingStep],
-        placements: list[Placement],
+        steps: Sequence[SmoothingStep],
         *,
-        shared: dict[str, nn.Module] | None = None,
+        shared: Mapping[str, nn.Module] | None = None,
         last: bool = False,
         final_relu: bool = True,
         form: str = "correction",
     ) -> None:
         super().__init__()
-        if form not in FORMS:
-            raise ValueError(f"form is {form!r}, allowed are: {', '.join(FORMS)}")
         self.A: nn.Conv2d = operator
-        self.final_relu = final_relu
-        self.form: str
         self.steps = nn.ModuleList(steps)
         if shared:
-            self.shared = nn.ModuleDict(shared)
-        self.norm = (
-            BatchNorm2d(operator.out_channels)
-            if any(p.norm == "level" for p in placements)
-            else None
-        )
-        self.activation = any(p.activation == "level" for p in placements)
-        self.last = last
-        self.form = form
+            self.shared = nn.ModuleDict(dict(shared))
+        placements = [step.placement for step in steps]
+        at_end = any(placement.norm == "level" for placement in placements)
+        self.norm = nn.BatchNorm2d(operator.out_channels) if at_end else None
+        self.activation = any(placement.activation == "level" for placement in placements)
+        self.last, self.final_relu, self.form = last, final_relu, form
 
     @property
     def smoothing_steps(self) -> list[SmoothingStep]:
@@ -277,43 +317,41 @@ class Level(nn.Module):
         """Degree of q of the whole level."""
         return sum(step.coefficients.degree for step in self.smoothing_steps)
 
+    def forward(self, g: Tensor, u0: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """(u, relu(f - A u)) of the level's end, from the restricted residual g and the first
+        features u0; None stands for 0 in u0, and for the residual that a last level does not
+        give."""
+        if self.form == "plain":
+            return self._plain(g, u0)
+        e = None  # u - u0
+        for step in self.smoothing_steps:
+            c = step.correction(self.A, step.rho(self.residual(g, e)))
+            e = self.add(e, c)
+            if step.acts_on_sum:
+                e = minus(step.finish(plus(u0, e)), u0)
+        u = self.add(u0, cast("Tensor", e))
+        if self.norm is not None or self.activation:
+            u = self.finish(u)
+            e = None if self.last else minus(u, u0)
+        return u, None if self.last else self.end(self.residual(g, e))
+
+    def residual(self, g: Tensor, e: Tensor | None) -> Tensor:
+        """g - A e = f - A u."""
+        return g if e is None else cast("Tensor", g - self.A(e))
+
+    def add(self, x: Tensor | None, y: Tensor) -> Tensor:
+        """x + y, the updated features or the sum of the corrections so far."""
+        return plus(x, y)
+
     def finish(self, u: Tensor) -> Tensor:
         """The norm and the activation after the level's last step."""
         if self.norm is not None:
             u = self.norm(u)
         return F.relu(u) if self.activation else u
 
-    def forward(self, g: Tensor, u0: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """(u, relu(f - A u)) of the level's end, from the restricted residual g and the first
-        features u0 (None stands for 0)."""
-        return self._plain(g, u0) if self.form == "plain" else self._correction(g, u0)
-
-    def _end(self, residual: Tensor) -> Tensor:
+    def end(self, residual: Tensor) -> Tensor:
+        """The residual as the next level takes it."""
         return F.relu(residual) if self.final_relu else residual
-
-    def _correction(self, g: Tensor, u0: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        e: Tensor | None = None
-        g = written_gradient(g)
-        for step in self.smoothing_steps:
-            c = step.correction(self.A, step.rho(g if e is None else self._residual(g, e)))
-            e = written_gradient(c if e is None else e + c)
-            if step.acts_on_sum:
-                e = _without(u0, step.finish(_with(u0, e)))
-        if e is None:
-            raise ValueError("a level without steps")
-        u = written_gradient(_with(u0, e))
-        if self.norm is not None or self.activation:
-            u = self.finish(u)
-            e = None if self.last else _without(u0, u)
-        return u, None if self.last or e is None else self._end(self._residual(g, e))
-
-    def _residual(self, g: Tensor, e: Tensor) -> Tensor:
-        """g - A e. Compiled for a GPU it is g + (-A) e: then g and A e have one and the same
-        gradient, which is written once."""
-        if for_gpu(e):
-            bias = None if self.A.bias is None else -self.A.bias
-            return g + cast("Tensor", self.A._conv_forward(e, -self.A.weight, bias))
-        return cast("Tensor", g - self.A(e))
 
     def _plain(self, g: Tensor, u0: Tensor | None) -> tuple[Tensor, Tensor | None]:
         u = torch.zeros_like(g) if u0 is None else u0
@@ -321,13 +359,15 @@ class Level(nn.Module):
         for step in self.smoothing_steps:
             u = step.finish(u + step.correction(self.A, step.rho(f - self.A(u))))
         u = self.finish(u)
-        residual = self._end(f - self.A(u))
+        residual = self.end(f - self.A(u))
         return u, None if self.last else residual
 
 
-def _with(u0: Tensor | None, e: Tensor) -> Tensor:
-    return e if u0 is None else u0 + e
+def plus(x: Tensor | None, y: Tensor) -> Tensor:
+    """x + y; None stands for 0, which is not added."""
+    return y if x is None else x + y
 
 
-def _without(u0: Tensor | None, u: Tensor) -> Tensor:
-    return u if u0 is None else u - u0
+def minus(x: Tensor, y: Tensor | None) -> Tensor:
+    """x - y; None stands for 0."""
+    return x if y is None else x - y

@@ -1,9 +1,8 @@
-"""Poly-MgNet: a classifier whose levels are multigrid levels and whose blocks are smoothing steps
-with polynomials in A.
+"""The multigrid classifier: stem, levels with transfers between them, average, linear layer.
 
-Level 1: f = relu(bn(stem(x))), u = 0. Between levels: u <- Pi u, f <- R relu(f - A u) + A_next u
-with depthwise 3x3 convolutions Pi and R of stride 2. After the last level: average of u over the
-image, linear classifier. [van Betteray, Rottmann, Kahl 2025, arXiv 2503.10594]
+Level 1: f = relu(bn(stem(x))), u = 0. Between levels: u <- Pi u, f <- R r + A_next u with the
+level's residual r at its end. After the last level: average of u over the image, linear classifier.
+[van Betteray, Rottmann, Kahl 2025, arXiv 2503.10594]
 """
 
 from __future__ import annotations
@@ -14,13 +13,13 @@ from typing import cast
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nets.fast.norms import BatchNorm2d
-from nets.models.blocks import FORMS, Level
+from nets.models.blocks import Level, check_form
 from nets.models.spec import ModelSpec
 
 
 class MultigridClassifier(nn.Module):
-    """Stem, levels with transfers between them, classifier: the frame of Poly-MgNet and MgNet.
+    """Stem, levels with transfers between them, classifier: what Poly-MgNet and MgNet have in
+    common.
 
     Attributes
     ----------
@@ -44,7 +43,7 @@ class MultigridClassifier(nn.Module):
         super().__init__()
         first, last = levels[0].A.in_channels, levels[-1].A.in_channels
         self.stem = nn.Conv2d(in_channels, first, kernel_size, padding=kernel_size // 2, bias=False)
-        self.stem_norm = BatchNorm2d(first)
+        self.stem_norm = nn.BatchNorm2d(first)
         self.levels = nn.ModuleList(levels)
         self.transfers = nn.ModuleList(transfers)
         self.fc = nn.Linear(last, num_classes)
@@ -71,7 +70,5 @@ class MultigridClassifier(nn.Module):
     def set_form(self, form: str) -> None:
         """Switch all levels between ``correction`` and ``plain``: the same function and parameters,
         other costs."""
-        if form not in FORMS:
-            raise ValueError(f"form is {form!r}, allowed are: {', '.join(FORMS)}")
         for level in self.multigrid_levels:
-            level.form = form
+            level.form = check_form(form)

@@ -11,71 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import nn
 
-from nets.fast.norms import BatchNorm2d
-from nets.models.blocks import (
-    Convolution,
-    Level,
-    SmoothingStep,
-    operator_convolution,
-    refuse_idle_operator,
-)
+from nets.models.blocks import Convolution, Level, LevelOptions, refuse_idle_operator
 from nets.models.classifier import MultigridClassifier
 from nets.models.options import per_level
-from nets.models.placements import Placement
-
-__all__ = ["FullTransfer", "MgNet", "MgNetLevel"]
-
-
-class FullTransfer(nn.Module):
-    """u <- relu(bn(Pi u)) and g <- relu(bn(R r)) to the next level, with full convolutions of
-    stride 2."""
-
-    def __init__(self, fine: int, coarse: int, *, kernel_size: int = 3) -> None:
-        super().__init__()
-        self.Pi = nn.Conv2d(
-            fine, coarse, kernel_size, stride=2, padding=kernel_size // 2, bias=False
-        )
-        self.Pi_norm = BatchNorm2d(coarse)
-        self.R = nn.Conv2d(
-            fine, coarse, kernel_size, stride=2, padding=kernel_size // 2, bias=False
-        )
-        self.R_norm = BatchNorm2d(coarse)
-
-    def forward(self, u: Tensor, residual: Tensor) -> tuple[Tensor, Tensor]:
-        """(relu(bn(Pi u)), relu(bn(R r)))."""
-        return F.relu(self.Pi_norm(self.Pi(u))), F.relu(self.R_norm(self.R(residual)))
-
-
-class MgNetLevel(Level):
-    """A `Level` that owns the convolutions ``B`` (a ModuleList: one, or one per step) of its steps.
-
-    Its residual at the end is f - A u without a relu: the relu of MgNet stands behind R.
-    """
-
-    def __init__(
-        self,
-        operator: nn.Conv2d,
-        corrections: Sequence[Convolution],
-        steps: int,
-        placement: Placement,
-        *,
-        residual: str,
-        last: bool,
-        form: str,
-    ) -> None:
-        chosen = [corrections[i % len(corrections)] for i in range(steps)]
-        made = [
-            SmoothingStep(B, operator.out_channels, placement, residual=residual, shared=True)
-            for B in chosen
-        ]
-        super().__init__(
-            operator, made, [placement] * steps, last=last, final_relu=False, form=form
-        )
-        self.B = nn.ModuleList(corrections)
+from nets.models.transfers import FullTransfer
 
 
 class MgNet(MultigridClassifier):
@@ -89,8 +32,9 @@ class MgNet(MultigridClassifier):
         Smoothing steps, one number for all levels or one per level.
     b
         ``level``: one B per level; ``step``: one per step.
-    placement, residual, in_channels, num_classes, kernel_size, groups, padding_mode, form
-        As in `PolyMgNet`; `groups` is that of A and B.
+    **options
+        Of `LevelOptions`: placement, residual, kernel_size, groups, padding_mode, form; B has the
+        kernel size, groups and padding of A.
 
     Raises
     ------
@@ -105,48 +49,29 @@ class MgNet(MultigridClassifier):
         channels: Sequence[int] = (256, 256, 256, 256),
         steps: int | Sequence[int] = 2,
         b: str = "level",
-        placement: str | Placement = "regular",
-        residual: str = "bn_relu",
         in_channels: int = 3,
         num_classes: int = 10,
-        kernel_size: int = 3,
-        groups: int = 1,
-        padding_mode: str = "zeros",
-        form: str = "correction",
+        **options: Any,
     ) -> None:
         if b not in ("level", "step"):
             raise ValueError(f"b is {b!r}, allowed are: level, step")
-        where = Placement.parse(placement)
+        common = LevelOptions(**options)
         counts = per_level(steps, len(channels), what="steps")
         refuse_idle_operator(counts[-1])
         levels = []
         for i, (width, count) in enumerate(zip(channels, counts)):
-            A, *B = (
-                operator_convolution(
-                    width, kernel_size=kernel_size, groups=groups, padding_mode=padding_mode
-                )
-                for _ in range(1 + (count if b == "step" else 1))
-            )
+            A, *B = (common.operator(width) for _ in range(1 + (count if b == "step" else 1)))
+            corrections = [Convolution(conv) for conv in B]
+            made = [common.step(corrections[j % len(B)], width, shared=True) for j in range(count)]
             last = i + 1 == len(channels)
-            levels.append(
-                MgNetLevel(
-                    A,
-                    [Convolution(conv) for conv in B],
-                    count,
-                    where,
-                    residual=residual,
-                    last=last,
-                    form=form,
-                )
-            )
-        transfers = [
-            FullTransfer(fine, coarse, kernel_size=kernel_size)
-            for fine, coarse in pairwise(channels)
-        ]
+            # without a relu at the end of a level: that of MgNet stands behind R
+            level = Level(A, made, last=last, final_relu=False, form=common.form)
+            level.B = nn.ModuleList(corrections)
+            levels.append(level)
         super().__init__(
             levels,
-            transfers,
+            [FullTransfer(*pair, kernel_size=common.kernel_size) for pair in pairwise(channels)],
             in_channels=in_channels,
             num_classes=num_classes,
-            kernel_size=kernel_size,
+            kernel_size=common.kernel_size,
         )

@@ -1,15 +1,16 @@
-"""What rebuilds a model: its registered name and its options as JSON types, and how options are
-spelled out per level."""
+"""Options of models spelled out per level: the channels, and one entry for all or one per level."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    pass
-from nets.models.spec import MOST_CHANNELS, _is_count
+MOST_CHANNELS = 1 << 14  # of a level: one 3 x 3 convolution of so many holds 9 GiB of weights
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
 def level_channels(

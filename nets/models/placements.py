@@ -24,8 +24,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["PLACEMENTS", "POSITIONS", "RESIDUALS", "Placement", "placement_for"]
-
 POSITIONS = ("nowhere", "correction", "sum", "operator", "level")
 RESIDUALS = ("bn_relu", "bn", "identity")  # rho: relu(bn(.)), bn(.), identity
 

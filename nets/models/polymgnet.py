@@ -1,35 +1,23 @@
-"""Poly-MgNet: a classifier whose levels are multigrid levels and whose blocks are smoothing steps
-with polynomials in A.
+"""Poly-MgNet: a multigrid classifier whose steps are smoothing steps with polynomials in A.
 
-Level 1: f = relu(bn(stem(x))), u = 0. Between levels: u <- Pi u, f <- R relu(f - A u) + A_next u
-with depthwise 3x3 convolutions Pi and R of stride 2. After the last level: average of u over the
-image, linear classifier. [van Betteray, Rottmann, Kahl 2025, arXiv 2503.10594]
+Between levels stand depthwise 3x3 convolutions Pi and R of stride 2, and the next level's data are
+f = R relu(f - A u) + A_next Pi u. [van Betteray, Rottmann, Kahl 2025, arXiv 2503.10594]
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from nets.models.blocks import (
-    Level,
-    SmoothingStep,
-    operator_convolution,
-    refuse_idle_operator,
-)
+from nets.models.blocks import Level, LevelOptions, refuse_idle_operator
 from nets.models.classifier import MultigridClassifier
-from nets.models.coefficients import (
-    Coefficients,
-    factor_degree,
-    make_coefficients,
-    parse_kind,
-)
+from nets.models.coefficients import Coefficients, factor_degree, make_coefficients
 from nets.models.options import per_level
-from nets.models.placements import Placement, placement_for
 from nets.models.transfers import Transfer
 
 
@@ -43,10 +31,6 @@ class PolyMgNet(MultigridClassifier):
         per level.
     channels
         Width of each level; their number is the number of levels.
-    placement
-        One placement, or a mapping kind -> placement.
-    residual
-        rho: ``bn_relu``, ``bn`` or ``identity``.
     coefficients
         ``step``: every step has its own; ``level``: the steps of a kind share theirs within the
         level.
@@ -54,10 +38,8 @@ class PolyMgNet(MultigridClassifier):
         False freezes all of them.
     parameterisation
         ``weights`` or ``roots``, see `nets.models.coefficients`.
-    kernel_size, groups, padding_mode
-        Of the operators A (kernel size also of stem and transfers).
-    form
-        ``correction`` or ``plain``.
+    **options
+        Of `LevelOptions`: placement, residual, kernel_size, groups, padding_mode, form.
 
     Raises
     ------
@@ -71,67 +53,39 @@ class PolyMgNet(MultigridClassifier):
         *,
         factors: Sequence[str] | Sequence[Sequence[str]],
         channels: Sequence[int] = (64, 128, 256, 256),
-        placement: str | Placement | Mapping[str, str | Placement] = "regular",
-        residual: str = "bn_relu",
         coefficients: str = "step",
         train_coefficients: bool = True,
         parameterisation: str = "weights",
         in_channels: int = 3,
         num_classes: int = 10,
-        kernel_size: int = 3,
-        groups: int = 1,
-        padding_mode: str = "zeros",
-        form: str = "correction",
+        **options: Any,
     ) -> None:
         if coefficients not in ("step", "level"):
             raise ValueError(f"coefficients is {coefficients!r}, allowed are: step, level")
+        own = coefficients == "step"
+        make = partial(make_coefficients, parameterisation=parameterisation)
+        common = LevelOptions(**options)
         kinds = per_level(factors, len(channels), what="factors")
         refuse_idle_operator(sum(factor_degree(kind) for kind in kinds[-1]))
         levels = []
         for i, (width, names) in enumerate(zip(channels, kinds)):
-            placements = [placement_for(placement, parse_kind(name)[0]) for name in names]
-            shared: dict[str, nn.Module] = {}
-            steps = []
-            for name, where in zip(names, placements):
-                own = shared.get(name) or make_coefficients(name, parameterisation=parameterisation)
-                if coefficients == "level":
-                    shared[name] = own
-                steps.append(
-                    SmoothingStep(
-                        cast("Coefficients", own),
-                        width,
-                        where,
-                        residual=residual,
-                        shared=coefficients == "level",
-                    )
-                )
-            operator = operator_convolution(
-                width, kernel_size=kernel_size, groups=groups, padding_mode=padding_mode
-            )
+            shared = {} if own else {name: make(name) for name in names}
+            steps = [
+                common.step(shared.get(name) or make(name), width, shared=not own) for name in names
+            ]
+            last = i + 1 == len(channels)
             levels.append(
-                Level(
-                    operator,
-                    steps,
-                    placements,
-                    shared=shared,
-                    last=i + 1 == len(channels),
-                    form=form,
-                )
+                Level(common.operator(width), steps, shared=shared, last=last, form=common.form)
             )
-        transfers = [
-            Transfer(fine, coarse, kernel_size=kernel_size) for fine, coarse in pairwise(channels)
-        ]
         super().__init__(
             levels,
-            transfers,
+            [Transfer(*pair, kernel_size=common.kernel_size) for pair in pairwise(channels)],
             in_channels=in_channels,
             num_classes=num_classes,
-            kernel_size=kernel_size,
+            kernel_size=common.kernel_size,
         )
-        if not train_coefficients:
-            for module in self.modules():
-                if isinstance(module, Coefficients):
-                    module.requires_grad_(False)
+        for parameter in coefficient_parameters(self):
+            parameter.requires_grad_(train_coefficients)
 
 
 def coefficient_parameters(model: nn.Module) -> list[nn.Parameter]:

@@ -12,13 +12,14 @@ import difflib
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import torch
 from torch import nn
 
 from mgtheory.polynomials.factors import FACTORS
+from nets.models.blocks import LevelOptions
 from nets.models.classifier import MultigridClassifier
 from nets.models.coefficients import MAX_GENERAL_DEGREE
 from nets.models.mgnet import MgNet
@@ -26,19 +27,6 @@ from nets.models.options import level_channels, per_level
 from nets.models.polymgnet import PolyMgNet
 from nets.models.resnet import ResNet
 from nets.models.spec import ModelSpec
-
-__all__ = [
-    "MODELS",
-    "PATTERNS",
-    "ModelEntry",
-    "count_parameters",
-    "create_model",
-    "is_multigrid",
-    "list_models",
-    "model_entry",
-    "model_options",
-    "reset_weights",
-]
 
 
 @dataclass(frozen=True)
@@ -175,10 +163,11 @@ def model_entry(name: str) -> ModelEntry:
 def model_options(name: str) -> list[str]:
     """The options that `create_model` takes for this model."""
     build = model_entry(name).build
+    own = inspect.signature(build).parameters
     return [
-        *inspect.signature(build).parameters,
-        "width",
-        "levels",
+        *(key for key, parameter in own.items() if parameter.kind is not parameter.VAR_KEYWORD),
+        *([f.name for f in fields(LevelOptions)] if issubclass(build, MultigridClassifier) else []),
+        *(["width", "levels"] if "channels" in own else []),
         *(["steps"] if build is PolyMgNet else []),
     ]
 
@@ -218,14 +207,17 @@ def create_model(
     given = {key: value for key, value in overrides.items() if value is not None}
     spec = ModelSpec(name, given)
     options = {**entry.defaults, **given}
-    sizes = {key: given.pop(key, None) for key in ("channels", "width", "levels")}
-    channels = level_channels(entry.defaults["channels"], **sizes)
-    options = {key: value for key, value in options.items() if key not in sizes} | {
-        "channels": channels
-    }
+    if "channels" in allowed:
+        sizes = {key: given.get(key) for key in ("channels", "width", "levels")}
+        options = {key: value for key, value in options.items() if key not in sizes}
+        options["channels"] = level_channels(entry.defaults["channels"], **sizes)
     if entry.build is PolyMgNet and "steps" in options:
         options["factors"] = _repeated(
-            name, options["factors"], options.pop("steps"), len(channels), "factors" in given
+            name,
+            options["factors"],
+            options.pop("steps"),
+            len(options["channels"]),
+            "factors" in given,
         )
     for option in ("in_channels", "num_classes", "kernel_size", "groups"):
         value = options.get(option, 1)

@@ -17,11 +17,8 @@ from typing import cast
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nets.fast.norms import BatchNorm2d
 from nets.models.options import per_level
 from nets.models.spec import ModelSpec
-
-__all__ = ["BasicBlock", "ResNet", "Shortcut"]
 
 
 class Shortcut(nn.Module):
@@ -38,7 +35,7 @@ class Shortcut(nn.Module):
             if kind == "projection" and not same
             else None
         )
-        self.norm = BatchNorm2d(coarse) if self.conv is not None and norm else None
+        self.norm = nn.BatchNorm2d(coarse) if self.conv is not None and norm else None
         if kind == "pad" and coarse < fine:
             raise ValueError(
                 f"channels fall from {fine} to {coarse}: option A can only add channels; use"
@@ -75,11 +72,11 @@ class BasicBlock(nn.Module):
         super().__init__()
         pad = kernel_size // 2
         self.preactivation = preactivation
-        self.norm1 = BatchNorm2d(fine if preactivation else coarse)
+        self.norm1 = nn.BatchNorm2d(fine if preactivation else coarse)
         self.conv1 = nn.Conv2d(
             fine, coarse, kernel_size, stride=stride, padding=pad, groups=groups, bias=False
         )
-        self.norm2 = BatchNorm2d(coarse)
+        self.norm2 = nn.BatchNorm2d(coarse)
         self.conv2 = nn.Conv2d(coarse, coarse, kernel_size, padding=pad, groups=groups, bias=False)
         self.shortcut = Shortcut(fine, coarse, stride=stride, kind=shortcut, norm=not preactivation)
 
@@ -135,7 +132,7 @@ class ResNet(nn.Module):
         self.stem = nn.Conv2d(
             in_channels, channels[0], kernel_size, padding=kernel_size // 2, bias=False
         )
-        self.stem_norm = None if preactivation else BatchNorm2d(channels[0])
+        self.stem_norm = None if preactivation else nn.BatchNorm2d(channels[0])
         self.stages = nn.ModuleList()
         fine = channels[0]
         for i, (coarse, count) in enumerate(
@@ -156,7 +153,7 @@ class ResNet(nn.Module):
                 blocks.append(block)
                 fine = coarse
             self.stages.append(nn.Sequential(*blocks))
-        self.final_norm = BatchNorm2d(fine) if preactivation else None
+        self.final_norm = nn.BatchNorm2d(fine) if preactivation else None
         self.fc = nn.Linear(fine, num_classes)
 
     def features(self, x: Tensor) -> Tensor:

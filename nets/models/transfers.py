@@ -1,28 +1,14 @@
-"""Poly-MgNet: a classifier whose levels are multigrid levels and whose blocks are smoothing steps
-with polynomials in A.
-
-Level 1: f = relu(bn(stem(x))), u = 0. Between levels: u <- Pi u, f <- R relu(f - A u) + A_next u
-with depthwise 3x3 convolutions Pi and R of stride 2. After the last level: average of u over the
-image, linear classifier. [van Betteray, Rottmann, Kahl 2025, arXiv 2503.10594]
-"""
+"""The ways from a level to the next, coarser one: convolutions of stride 2 for the features and for
+the residual."""
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 
 class Transfer(nn.Module):
-    """u <- Pi u and g <- R r to the next level: two convolutions of stride 2, depthwise (one filter
-    per output channel).
-
-    The function is the same everywhere; how it is computed is not, because depthwise kernels are
-    slow in half precision. Under a CPU's autocast both compute in the precision of their weights
-    and round the result: with oneDNN, the bfloat16 backward pass takes about three times that of
-    float32. Under a GPU's autocast they are dense convolutions whose other weights are zero: on an
-    H200, the transfers of q2, forward and backward, take about a tenth of what they do with cuDNN's
-    depthwise kernels.
+    """u <- Pi u and g <- R r to the next level, depthwise: one filter per output channel.
 
     Parameters
     ----------
@@ -30,6 +16,11 @@ class Transfer(nn.Module):
         Channels of the two levels; `coarse` is a multiple of `fine`.
     kernel_size
         Odd.
+
+    Raises
+    ------
+    ValueError
+        For channels that are no multiple.
     """
 
     def __init__(self, fine: int, coarse: int, *, kernel_size: int = 3) -> None:
@@ -39,42 +30,29 @@ class Transfer(nn.Module):
                 f"channels grow from {fine} to {coarse}: with depthwise transfers each level's must"
                 " be a multiple of the one before"
             )
-        self.Pi = nn.Conv2d(
-            fine, coarse, kernel_size, stride=2, padding=kernel_size // 2, groups=fine, bias=False
-        )
-        self.R = nn.Conv2d(
-            fine, coarse, kernel_size, stride=2, padding=kernel_size // 2, groups=fine, bias=False
-        )
+        self.Pi, self.R = (_halving(fine, coarse, kernel_size, groups=fine) for _ in range(2))
 
     def forward(self, u: Tensor, residual: Tensor) -> tuple[Tensor, Tensor]:
         """(Pi u, R r)."""
-        if u.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
-            dtype = self.Pi.weight.dtype
-            with torch.autocast("cpu", enabled=False):
-                return self.Pi(u.to(dtype)).to(u.dtype), self.R(residual.to(dtype)).to(
-                    residual.dtype
-                )
-        if u.device.type == "cuda" and torch.is_autocast_enabled("cuda"):
-            return as_dense(self.Pi, u), as_dense(self.R, residual)
         return self.Pi(u), self.R(residual)
 
 
-def dense_weight(depthwise: nn.Conv2d) -> Tensor:
-    """The weight (outputs, inputs, k, k) of the equal dense convolution: output o reads input o //
-    (outputs / inputs) alone."""
-    outputs, inputs, device = depthwise.out_channels, depthwise.in_channels, depthwise.weight.device
-    own = torch.arange(outputs, device=device)[:, None] // (outputs // inputs) == torch.arange(
-        inputs, device=device
-    )
-    return torch.where(own[:, :, None, None], depthwise.weight, 0.0)
+class FullTransfer(nn.Module):
+    """u <- relu(bn(Pi u)) and g <- relu(bn(R r)) to the next level, with full convolutions."""
+
+    def __init__(self, fine: int, coarse: int, *, kernel_size: int = 3) -> None:
+        super().__init__()
+        self.Pi = _halving(fine, coarse, kernel_size)
+        self.Pi_norm = nn.BatchNorm2d(coarse)
+        self.R = _halving(fine, coarse, kernel_size)
+        self.R_norm = nn.BatchNorm2d(coarse)
+
+    def forward(self, u: Tensor, residual: Tensor) -> tuple[Tensor, Tensor]:
+        """(relu(bn(Pi u)), relu(bn(R r)))."""
+        return F.relu(self.Pi_norm(self.Pi(u))), F.relu(self.R_norm(self.R(residual)))
 
 
-def as_dense(depthwise: nn.Conv2d, x: Tensor) -> Tensor:
-    """A depthwise convolution by a dense one."""
-    return F.conv2d(
-        x,
-        dense_weight(depthwise),
-        depthwise.bias,
-        stride=depthwise.stride,
-        padding=depthwise.padding,
+def _halving(fine: int, coarse: int, kernel_size: int, *, groups: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(
+        fine, coarse, kernel_size, stride=2, padding=kernel_size // 2, groups=groups, bias=False
     )

@@ -36,8 +36,6 @@ from nets.models.blocks import Level, SmoothingStep
 from nets.models.coefficients import Coefficients, make_coefficients
 from nets.models.placements import PLACEMENTS
 
-__all__ = ["MultigridCycle"]
-
 CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 APPLY = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
@@ -287,7 +285,7 @@ class MultigridCycle(nn.Module):
             for i in range(count)
             for factor in factors
         ]
-        return Level(operator, steps, [plain] * len(steps), final_relu=False)
+        return Level(operator, steps, final_relu=False)
 
     def forward(self, b: Tensor, x: Tensor | None = None) -> Tensor:
         """The next iterate from x (None stands for 0), both of shape (..., *grid)."""

@@ -25,8 +25,6 @@ from mgtheory.problems.problem import Problem
 from mgtheory.problems.record import operator_record
 from nets.pde.cycle import MultigridCycle
 
-__all__ = ["LearnedSmoother", "learn_smoother"]
-
 
 @dataclass(frozen=True)
 class LearnedSmoother:

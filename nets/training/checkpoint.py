@@ -23,9 +23,8 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from mgtheory._files import write_atomically
+from nets.models.registry import create_model
 from nets.models.spec import ModelSpec
-
-__all__ = ["Checkpoints", "State", "load_model", "load_optimizer", "optimizer_state", "save_model"]
 
 _NAME = re.compile(r"step-(\d{9})\.safetensors")
 
@@ -108,7 +107,8 @@ def load_model(path: Path) -> nn.Module:
     tensors, info = _unpack(Path(path))
     if info.get("kind") != "model":
         raise ValueError(f"{path}: holds {info.get('kind', 'something else')}, not a model")
-    model = ModelSpec.from_dict(info["spec"]).build()
+    spec = ModelSpec.from_dict(info["spec"])
+    model = create_model(spec.name, **spec.overrides)
     dtype = next(
         (value.dtype for value in tensors.values() if value.is_floating_point()), torch.float32
     )

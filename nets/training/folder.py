@@ -21,34 +21,22 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
+from pydantic.dataclasses import dataclass
 from torch import nn
 
 from mgtheory._files import read_json, write_atomically
 from nets.config import config_from_dict
 from nets.settings import TrainConfig
 from nets.training.checkpoint import load_model
+from nets.training.records import STRICT, read_record
 
-__all__ = [
-    "CONTENT",
-    "Summary",
-    "check_run",
-    "environment",
-    "load",
-    "lock_run",
-    "prepare_run",
-    "read_config",
-    "read_summary",
-    "write_metrics",
-]
-
-T = TypeVar("T")
 CONTENT = (
     *(
         "config.json",
@@ -64,7 +52,7 @@ CONTENT = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class Summary:
     """What came out of a run: written as summary.json.
 
@@ -78,7 +66,8 @@ class Summary:
         Fractions in [0, 1]; None where the part is empty or the run is not finished.
     roots_at_guard
         Of the weights of a finished run: the steps whose roots reached a guard or infinity or
-        changed sign, see `nets.roots_at_guard`; empty where every root kept its meaning.
+        changed sign, see `nets.start.initialise.roots_at_guard`; empty where every root kept its
+        meaning.
     """
 
     finished: bool
@@ -107,39 +96,31 @@ class Summary:
         """JSON types."""
         return asdict(self)
 
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Summary:
-        """From summary.json; ValueError where it is not one."""
-        try:
-            return cls(**data)
-        except TypeError as error:
-            raise ValueError(f"not a summary ({error})") from error
 
-
-def _read(run: str | Path, name: str, what: str, build: Callable[[dict[str, Any]], T]) -> T:
-    """What `build` makes of a JSON file of a run folder; FileNotFoundError or ValueError, one line
-    with the path, where it cannot."""
+def _file(run: str | Path, name: str) -> Path:
+    """The path of a file of a run folder; FileNotFoundError where it is not there."""
     path = Path(run) / name
     if not path.is_file():
         raise FileNotFoundError(
             f"{run}: no {name} there; not a run folder, or a run that has not come so far"
         )
-    document = read_json(path, what)
-    try:
-        return build(document)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+    return path
 
 
 def read_config(run: str | Path) -> TrainConfig:
     """The configuration of a run folder; FileNotFoundError or ValueError, one line, where there is
     none or it is damaged."""
-    return _read(run, "config.json", "configuration of a run", config_from_dict)
+    path = _file(run, "config.json")
+    document = read_json(path, "configuration of a run")
+    try:
+        return config_from_dict(document)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def read_summary(run: str | Path) -> Summary:
     """The summary of a finished run; FileNotFoundError or ValueError, one line, else."""
-    return _read(run, "summary.json", "summary of a run", Summary.from_dict)
+    return read_record(_file(run, "summary.json"), Summary, "the summary of a run")
 
 
 def load(run: str | Path, *, which: str = "learned") -> nn.Module:

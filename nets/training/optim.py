@@ -13,9 +13,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from nets.models.polymgnet import coefficient_parameters
 from nets.settings import OptimSection
-
-__all__ = ["SCHEDULES", "Ema", "learning_rate", "make_optimizer", "parameter_groups"]
 
 Schedule = Callable[[float, OptimSection], float]
 
@@ -69,14 +68,7 @@ def parameter_groups(model: nn.Module, section: OptimSection) -> list[dict[str, 
     Coefficients are the parameters of `nets.models.coefficients.Coefficients` modules; norms and
     biases are those of at most one axis.
     """
-    from nets.models.coefficients import Coefficients
-
-    special = {
-        id(p)
-        for module in model.modules()
-        if isinstance(module, Coefficients)
-        for p in module.parameters()
-    }
+    special = {id(p) for p in coefficient_parameters(model)}
     trained = [p for p in model.parameters() if p.requires_grad]
     split: tuple[list[Tensor], list[Tensor], list[Tensor]] = ([], [], [])
     for p in trained:

@@ -6,34 +6,28 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 from numpy.typing import ArrayLike
+from pydantic import NonNegativeInt, PositiveInt
+from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
-from mgtheory._files import read_json, write_atomically
+from mgtheory._files import write_atomically
 from nets.data.augment import normalise
 from nets.data.sources import DataSet, load_data
 from nets.training.folder import load, read_config
-
-__all__ = [
-    "DATA_FILE",
-    "Classifier",
-    "DataFacts",
-    "check_data",
-    "load_classifier",
-    "read_data_facts",
-]
+from nets.training.records import STRICT, read_record
 
 DATA_FILE = "data.json"
 PARTS = ("train", "validation", "test")
 BATCH = 1000  # images at a time
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class DataFacts:
     """What prediction needs to know of the data a network was trained on; written as data.json of a
     run.
@@ -54,29 +48,18 @@ class DataFacts:
     """
 
     name: str
-    shape: tuple[int, ...]
+    shape: tuple[PositiveInt, PositiveInt, PositiveInt]
     classes: tuple[str, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    images: dict[str, int]
+    images: dict[str, NonNegativeInt]
     digest: str = ""
 
     def __post_init__(self) -> None:
-        numbers = (*self.mean, *self.std)
-        right = (
-            isinstance(self.name, str)
-            and len(self.shape) == 3
-            and all(isinstance(n, int) and n > 0 for n in self.shape)
-            and all(isinstance(name, str) for name in self.classes)
-            and len(self.mean) == len(self.std) == self.shape[0]
-            and all(isinstance(x, float | int) and math.isfinite(x) for x in numbers)
-            and isinstance(self.images, dict)
-            and set(self.images) == set(PARTS)
-            and all(isinstance(n, int) and n >= 0 for n in self.images.values())
-        )
-        if not right:
+        if not len(self.mean) == len(self.std) == self.shape[0] or set(self.images) != set(PARTS):
             raise ValueError(
-                f"shape {self.shape}, mean {self.mean}, std {self.std}, images {self.images}"
+                f"shape {self.shape}, mean {self.mean}, std {self.std}, images {self.images}; a"
+                f" number for each channel and each of {', '.join(PARTS)} is needed"
             )
 
     @classmethod
@@ -120,22 +103,9 @@ def read_data_facts(run: str | Path) -> DataFacts:
     """
     section, path = read_config(run).data, Path(run) / DATA_FILE
     if not path.is_file():
-        data = load_data(
-            **section.model_dump(
-                include={"name", "root", "validation", "split_seed", "size", "download"}
-            )
-        )
+        data = load_data(**section.arguments())
         return DataFacts.of(data, mean=section.mean, std=section.std)
-    document = read_json(path, "data of a run")
-    try:
-        values: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value
-            for key, value in document.items()
-        }
-        facts = DataFacts(**values)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{path}: not the data of a run ({error})") from error
-    return facts
+    return read_record(path, DataFacts, "the data of a run")
 
 
 def check_data(run: str | Path, data: DataSet) -> None:

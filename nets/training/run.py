@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
     from rich.progress import Progress
 
-__all__ = ["Run", "StopRequest", "flops_per_image"]
-
 # seconds between two lines of progress where there is no terminal; an epoch's end has its own
 EVERY = 30.0
 
@@ -314,7 +312,7 @@ class Run:
             trainer = self.trainer
             where = (
                 f"epoch {trainer.epoch + 1}/{self.config.train.epochs}, step"
-                f" {trainer.within + 1}/{trainer.steps_per_epoch}"
+                f" {trainer.within}/{trainer.steps_per_epoch}"
             )
             self._say(f"{where}, {now - self.began:.0f} s in all")
 

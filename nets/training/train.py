@@ -21,7 +21,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from mgtheory._files import read_json
 from nets.data.sources import DataSet, load_data
-from nets.fast.norms import convert_ghost_batchnorm
+from nets.models.norms import convert_ghost_batchnorm
 from nets.models.registry import create_model
 from nets.settings import TrainConfig, TrainSection
 from nets.start.initialise import InitReport, initialise
@@ -35,8 +35,6 @@ from nets.training.trainer import Trainer
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
-
-__all__ = ["build", "check_start", "is_first_rank", "train"]
 
 
 def train(
@@ -99,11 +97,7 @@ def train(
         # the first rank decodes and caches the data, the others read the cache
         if fabric.global_rank > 0:
             fabric.barrier("data")
-        data = load_data(
-            **config.data.model_dump(
-                include={"name", "root", "validation", "split_seed", "size", "download"}
-            )
-        )
+        data = load_data(**config.data.arguments())
         if fabric.global_rank == 0:
             fabric.barrier("data")
         if state == "resume":

@@ -12,7 +12,7 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
@@ -24,15 +24,13 @@ from nets.data.augment import Augment, normalise
 from nets.data.order import shares, steps_per_epoch
 from nets.data.sources import DataSet
 from nets.fast.capture import CapturedStep, may_capture
-from nets.fast.fusion import compiled
+from nets.fast.fusion import compiled, prepare
 from nets.settings import TrainConfig
 from nets.training.checkpoint import State, load_optimizer, optimizer_state
 from nets.training.optim import Ema, learning_rate, make_optimizer, set_learning_rate
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
-
-__all__ = ["Trainer"]
 
 EVAL_BATCH = 1000
 AGREE_EVERY = 16  # steps between the ranks' agreement on stopping
@@ -87,10 +85,19 @@ class Trainer:
         self.optimizer = make_optimizer(
             self.raw, config.optim, fused=self.device.type == "cuda", capturable=captured
         )
+        # What is trained and what is evaluated has the tensors of `raw`, which stays the model as
+        # it is written: it is what is averaged, saved and counted.
+        half = section.precision == "bf16"
+        self.eager = prepare(self.raw, self.device, half=half)
         generate = self.device.type == "cuda" if section.compile == "auto" else section.compile
-        self.model, self.prepared = fabric.setup(
-            compiled(self.raw, section.compile_mode) if generate else self.raw, self.optimizer
+        trained = (
+            compiled(
+                prepare(self.raw, self.device, half=half, generated=True), section.compile_mode
+            )
+            if generate
+            else self.eager
         )
+        self.model, self.prepared = fabric.setup(trained, self.optimizer)
         self.ema = Ema(self.raw, config.optim.ema) if config.optim.ema else None
         self.images, self.labels = self._place(data)
         share = -(-section.batch_size // self.world) * math.prod(data.shape)
@@ -138,23 +145,21 @@ class Trainer:
     def batch(self, samples: Tensor, partners: Tensor) -> tuple[Tensor, Tensor]:
         """Augmented images and targets (labels, or probabilities where images are mixed) of
         samples."""
-        x, labels = self._augmented(samples), self.labels[samples]
+        u = self.augment.draws(samples, self.epoch)
+        x, labels = self._augmented(samples, u), self.labels[samples]
         if self.augment.mixes:
-            x, labels = self.augment.mix(
-                x, labels, self._augmented(partners), self.labels[partners], samples, self.epoch
-            )
+            others = self._augmented(partners, self.augment.draws(partners, self.epoch))
+            x, labels = self.augment.mix(x, labels, others, self.labels[partners], u)
             labels = labels.to(self.dtype)
         # what autocast would make of them
         kind = torch.bfloat16 if self.config.train.precision == "bf16" else self.dtype
         return x.to(dtype=kind, memory_format=self.format), labels
 
-    def _augmented(self, samples: Tensor) -> Tensor:
+    def _augmented(self, samples: Tensor, u: Mapping[str, Tensor]) -> Tensor:
         if self.images.device == self.device:
-            return self.augment.images(self.images, samples, self.epoch)
+            return self.augment.images(self.images, samples, u)
         block = self.images[samples.cpu()].to(self.device, non_blocking=True)
-        return self.augment.images(
-            block, samples, self.epoch, rows=torch.arange(len(samples), device=self.device)
-        )
+        return self.augment.images(block, torch.arange(len(samples), device=self.device), u)
 
     def train_step(self, x: Tensor, target: Tensor, labels: Tensor, total: int) -> None:
         """Forward, backward and update on this rank's share of a batch of `total` images, as
@@ -221,26 +226,19 @@ class Trainer:
         )
 
     def batches(self) -> Iterator[tuple[Tensor, Tensor, Tensor, int]]:
-        """(images, targets, labels, size of the whole batch) for `train_step`; the position moves
-        on when the next one is asked for.
+        """(images, targets, labels, size of the whole batch) of every step from the present one to
+        the end of the epoch, for `train_step`.
 
         What a sample draws does not depend on the batch it is in, so that `ahead` batches are
         augmented at once.
         """
         coming = self.shares()
         while several := list(itertools.islice(coming, self.ahead)):
-            samples, partners = (
-                torch.cat(parts) if self.ahead > 1 else parts[0]
-                for parts in list(zip(*several))[:2]
-            )
-            counts = [len(share) for share, _, _ in several]
-            columns = (
-                torch.split(part, counts)
-                for part in (*self.batch(samples, partners), self.labels[samples])
-            )
-            for x, target, labels, (_, _, total) in zip(*columns, several):
-                yield x, target, labels, total
-                self.within += 1
+            samples, partners, totals = zip(*several)
+            together, follow = _joined(samples), _joined(partners)
+            counts = [len(share) for share in samples]
+            parts = (*self.batch(together, follow), self.labels[together])
+            yield from zip(*(torch.split(part, counts) for part in parts), totals)
 
     # an epoch
     # --------------------------------------------------------------------------------------
@@ -255,23 +253,22 @@ class Trainer:
         began = time.perf_counter()
         seen = 0
         try:
-            for batch in self.batches():
+            for i, batch in enumerate(self.batches(), self.within):
                 self.train_step(*batch)
+                self.within = i + 1
                 seen += batch[-1]
                 tick()
                 if self.device.type == "cpu":
                     self.check_finite()
-                position = self.within + 1
-                if position < self.steps_per_epoch:
-                    halt = self.agreed(stop)
-                    if halt or (every and self.step % every == 0):
-                        self.within = position
-                        self._account(began, seen)
-                        began, seen = time.perf_counter(), 0
-                        save()
-                        if halt:
-                            return True
-                        self.within = position - 1  # the generator counts this step itself
+                if self.within == self.steps_per_epoch:
+                    break  # what comes at an epoch's end, `end_epoch` does
+                halt = self.agreed(stop)
+                if halt or (every and self.step % every == 0):
+                    self._account(began, seen)
+                    began, seen = time.perf_counter(), 0
+                    save()
+                    if halt:
+                        return True
         finally:
             if self.device.type == "cuda":
                 torch.cuda.synchronize(self.device)
@@ -384,12 +381,14 @@ class Trainer:
         live = {name: value.clone() for name, value in self.raw.state_dict().items()}
         was_training = self.raw.training
         self.raw.load_state_dict(weights)
-        self.raw.eval()
+        for model in (self.raw, self.eager):
+            model.eval()
         try:
             yield self.raw
         finally:
             self.raw.load_state_dict(live)
-            self.raw.train(was_training)
+            for model in (self.raw, self.eager):
+                model.train(was_training)
 
     @torch.no_grad()
     def evaluate(
@@ -417,7 +416,7 @@ class Trainer:
                     dtype=self.dtype, memory_format=self.format
                 )
                 with self.fabric.autocast():
-                    scores = self.raw(x)
+                    scores = self.eager(x)
                 labels = self.labels[part]
                 sums["loss"] += F.cross_entropy(scores.to(self.dtype), labels, reduction="sum")
                 sums["hits"] += (scores.argmax(1) == labels).sum()
@@ -499,3 +498,8 @@ class Trainer:
         """In place: a captured step adds to the tensors that it has seen."""
         for name, value in values.items():
             self.sums[name].copy_(value)
+
+
+def _joined(parts: Sequence[Tensor]) -> Tensor:
+    """One tensor of all parts; a single one is not copied."""
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts))

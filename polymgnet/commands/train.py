@@ -70,7 +70,9 @@ def train(
     runs/q2
     """
     import nets
+    from nets.training.folder import read_config
     from nets.training.run import StopRequest
+    from nets.training.train import is_first_rank
 
     again = f"train --resume --out {out} goes on"
     if resume and force:
@@ -87,12 +89,12 @@ def train(
         *(settings or []),
     ]
     if resume and config is None and not sets and (out / "config.json").is_file():
-        checked = nets.read_config(out)
+        checked = read_config(out)
     else:
         checked = nets.load_config(config or "q2", sets)
     with on_interrupt(f"what was saved is kept, {again}"), StopRequest() as asked:
         result = nets.train(checked, out, resume=resume, force=force, progress=not as_json)
-    if not nets.is_first_rank():  # of several processes one tells
+    if not is_first_rank():  # of several processes one tells
         raise typer.Exit(0 if result.finished else 128 + (asked.signal or 0))
     if not result.finished:
         where = (

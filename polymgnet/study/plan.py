@@ -203,10 +203,10 @@ def load_study(path: Path, *, out: Path | None = None) -> Study:
             f"study file {path}: the grid holds the same run twice; every value of a list must"
             " differ"
         )
-    import nets
+    from nets.training.train import check_start
 
     for run in runs:
-        nets.check_start(run.train_config())
+        check_start(run.train_config())
     return Study(where, tuple(runs), data["slurm"])
 
 

@@ -89,11 +89,18 @@ CALLS = {
     "from_json": (ResidualPolynomial.from_json, OBJECTS),
     "from_dict": (
         ResidualPolynomial.from_dict,
-        [*OBJECTS, {"roots": ["a"]}, {"roots": [[1, "b"]]}, {"roots": [[1, 0]], "recurrence": 3}],
+        [
+            *OBJECTS,
+            {"roots": ["a"]},
+            {"roots": [[1, "b"]]},
+            {"roots": [[1, 0]], "recurrence": 3},
+            {"weights": 3},
+            {"weights": [["a", 0]]},
+        ],
     ),
     "leja_order": (leja_order, [*ARRAYS, [0.0], [np.nan]]),
     "linear": (Linear, [*NEVER, None, 1j, np.nan]),
-    "real pair": (lambda v: RealPair(v, 1.0), [*NEVER, None, 1j, np.nan, 0]),
+    "real pair": (lambda v: RealPair(v, 1.0), [*NEVER, None, 1j, np.nan, 0, 1e-320]),
     "symmetric pair": (SymmetricPair, [*NEVER, None, 1j, np.nan]),
     "complex pair": (lambda v: ComplexPair(1.0, v), [*NEVER, None, 1j, np.nan]),
     "general": (General, [*NEVER, None, [], [np.nan]]),
@@ -269,7 +276,7 @@ CALLS = {
         )
         for function in (two_grid_factor, three_grid_factor)
     },
-    "axes": (keyword(smoothing_factor, "axes", L2, "jacobi"), [*OBJECTS, [], [2], [0, 0]]),
+    "axes": (keyword(smoothing_factor, "axes", L2, "jacobi"), [*OBJECTS, [], [2]]),
     "axes of a cycle": (keyword(two_grid_factor, "axes", L2, "jacobi"), [*OBJECTS, [], [2]]),
     "degree of a smoother": (
         keyword(smoothing_factor, "degree", L2, "chebyshev4"),

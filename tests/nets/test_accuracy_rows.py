@@ -10,6 +10,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from nets.training.folder import read_summary
+
 SETS = ["width=2", "levels=2", "batch_size=256", "precision=32"]
 
 
@@ -140,5 +142,5 @@ def test_measures_and_trains_for_real(accuracy, args, capsys):
     (cost,) = plan["costs"]
     assert min(cost["epoch"], cost["start"], cost["images_per_second"]) > 0
     (folder,) = (Path(args.out) / "runs").iterdir()
-    assert row["accuracy"] == pytest.approx(100 * accuracy.nets.read_summary(folder).test_accuracy)
+    assert row["accuracy"] == pytest.approx(100 * read_summary(folder).test_accuracy)
     assert "together" in capsys.readouterr().out

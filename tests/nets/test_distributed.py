@@ -8,6 +8,7 @@ import torch
 
 import nets
 from nets.config import load_config
+from nets.training.folder import read_summary
 
 SETS = [
     "width=4",
@@ -71,7 +72,7 @@ def test_equal_one_with_ghost_batch_norm_and_killed_end_with_the_same_bits(tmp_p
     assert joined(processes) == [-9, -9]
     assert not (tmp_path / "killed" / "summary.json").exists()
     assert joined(pair(tmp_path / "killed")) == [0, 0]
-    assert nets.read_summary(tmp_path / "killed").resumed == 1
+    assert read_summary(tmp_path / "killed").resumed == 1
     two, killed = (
         (tmp_path / name / "model.safetensors").read_bytes() for name in ("two", "killed")
     )

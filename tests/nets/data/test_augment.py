@@ -8,7 +8,7 @@ from PIL import Image, ImageEnhance, ImageOps
 from scipy import stats
 
 from nets.data.augment import Augment, normalise
-from nets.data.counter import keyed_bits, keyed_order, keyed_uniform
+from nets.data.order import keyed_bits, keyed_order, keyed_uniform
 from nets.data.policies import (
     OPERATIONS,
     POLICIES,
@@ -72,21 +72,26 @@ def test_order_is_a_permutation_of_its_epoch():
     assert torch.equal(keyed_order(IDS.flip(0), seed=0, epoch=0), one)  # not the order they came in
 
 
+def applied(a, x, samples, epoch):
+    """The images of samples that lie in their own rows of the pool."""
+    return a.images(x, samples, a.draws(samples, epoch))
+
+
 def test_images_do_not_depend_on_the_batch():
     a, x = augment(crop=2, flip="random", policy="randaugment", cutout=3), pool(16, 1)
-    whole = a.images(x, torch.arange(16), 5)
-    assert torch.equal(whole[3:9].flip(0), a.images(x, torch.arange(3, 9).flip(0), 5))
-    assert not torch.equal(whole, a.images(x, torch.arange(16), 6))
+    whole = applied(a, x, torch.arange(16), 5)
+    assert torch.equal(whole[3:9].flip(0), applied(a, x, torch.arange(3, 9).flip(0), 5))
+    assert not torch.equal(whole, applied(a, x, torch.arange(16), 6))
     rows = torch.arange(4)
     # images left in host memory
-    assert torch.equal(a.images(x[10:14], torch.arange(10, 14), 5, rows=rows), whole[10:14])
+    assert torch.equal(a.images(x[10:14], rows, a.draws(torch.arange(10, 14), 5)), whole[10:14])
 
 
 @pytest.mark.parametrize("pad", ["zeros", "reflect"])
 def test_crop_shifts_by_whole_pixels(pad):
     a, x = augment(crop=2, pad=pad), pool(400, 1, 6, 7)
     u = a.draws(torch.arange(400), 0)
-    out = a.images(x, torch.arange(400), 0)
+    out = a.images(x, torch.arange(400), u)
     padded = np.pad(
         x.numpy(),
         ((0, 0), (0, 0), (2, 2), (2, 2)),
@@ -103,11 +108,11 @@ def test_crop_shifts_by_whole_pixels(pad):
 def test_flips():
     x, ids = pool(300), torch.arange(300)
     for epoch in range(2):
-        out = augment(flip="random").images(x, ids, epoch)
+        out = applied(augment(flip="random"), x, ids, epoch)
         flipped = (out == x.flip(3)).all((1, 2, 3))
         assert ((out == x).all((1, 2, 3)) | flipped).all()
         assert 110 < flipped.sum() < 190  # 150 +- 4.6 standard deviations
-    even, odd, later = (augment(flip="alternating").images(x, ids, epoch) for epoch in (0, 1, 2))
+    even, odd, later = (applied(augment(flip="alternating"), x, ids, epoch) for epoch in (0, 1, 2))
     assert torch.equal(even, odd.flip(3))
     assert torch.equal(even, later)
 
@@ -134,9 +139,8 @@ def test_rotation_by_a_right_angle_and_no_change():
 
 
 def test_cutout_removes_a_square():
-    out = augment(cutout=3, mean=(0.5,)).images(
-        torch.full((500, 1, 8, 8), 200, dtype=torch.uint8), torch.arange(500), 0
-    )
+    x = torch.full((500, 1, 8, 8), 200, dtype=torch.uint8)
+    out = applied(augment(cutout=3, mean=(0.5,)), x, torch.arange(500), 0)
     holes = (out == 0).sum((1, 2, 3))
     assert holes.max() == 9
     # whole, cut at one side, cut at a corner: 3, 2 of 3 stay when the centre is on the border
@@ -149,19 +153,21 @@ def test_mixup_and_cutmix_shares():
     x, other = torch.zeros(2000, 1, 8, 8), torch.ones(2000, 1, 8, 8)
     labels, other_labels = torch.zeros(2000, dtype=torch.long), torch.full((2000,), 2)
     for options in ({"mixup": 0.3}, {"cutmix": 1.0}, {"mixup": 0.3, "cutmix": 1.0}):
-        mixed, target = augment(**options).mix(x, labels, other, other_labels, ids, 0)
+        a = augment(**options)
+        mixed, target = a.mix(x, labels, other, other_labels, a.draws(ids, 0))
         # the share of the partner, in image and target
         torch.testing.assert_close(mixed.mean((1, 2, 3)), target[:, 2], atol=1e-6, rtol=0)
         torch.testing.assert_close(target.sum(1), torch.ones(2000))
-    share = augment(mixup=0.3).mix(x, labels, other, other_labels, ids, 0)[1][:, 0]
+    a = augment(mixup=0.3)
+    share = a.mix(x, labels, other, other_labels, a.draws(ids, 0))[1][:, 0]
     assert stats.kstest(share.double().numpy(), stats.beta(0.3, 0.3).cdf).pvalue > 1e-4
 
 
 def test_cutmix_box_has_the_shape_of_the_image():
     x, other = torch.zeros(3000, 1, 6, 18), torch.ones(3000, 1, 6, 18)
-    mixed, _ = augment(cutmix=1.0).mix(
-        x, torch.zeros(3000).long(), other, torch.ones(3000).long(), torch.arange(3000), 0
-    )
+    a = augment(cutmix=1.0)
+    u = a.draws(torch.arange(3000), 0)
+    mixed, _ = a.mix(x, torch.zeros(3000).long(), other, torch.ones(3000).long(), u)
     rows, columns = mixed.amax((1, 3)), mixed.amax((1, 2))
     # not clipped at the border
     inner = (rows[:, 0] + rows[:, -1] + columns[:, 0] + columns[:, -1] == 0) & (rows.sum(1) > 0)

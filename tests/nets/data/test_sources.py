@@ -13,7 +13,7 @@ import pytest
 
 from nets.data import sources as data_module
 from nets.data.readers import read_cifar, read_folder, read_idx, restricted_unpickle
-from nets.data.sources import SOURCES, Remote, load_data, stratified
+from nets.data.sources import SOURCES, load_data, stratified
 
 from ..conftest import png, tar
 
@@ -79,13 +79,13 @@ def test_cifar_binary_and_python_forms_agree(tmp_path, classes):
     train = [parts[name] for name in parts if "test" not in name]
     for arrays in (one, two):
         np.testing.assert_array_equal(
-            arrays.splits["train"].images, np.concatenate([images for images, _ in train])
+            arrays.part("train")[0], np.concatenate([images for images, _ in train])
         )
         np.testing.assert_array_equal(
-            arrays.splits["train"].labels, np.concatenate([labels for _, labels in train])
+            arrays.part("train")[1], np.concatenate([labels for _, labels in train])
         )
         np.testing.assert_array_equal(
-            arrays.splits["test"].images, next(parts[name] for name in parts if "test" in name)[0]
+            arrays.part("test")[0], next(parts[name] for name in parts if "test" in name)[0]
         )
     assert one.classes[:2] == ("c0", "c1")
 
@@ -157,13 +157,10 @@ def test_mnist_from_files_with_their_md5(tmp_path, monkeypatch):
     ]
     files = SOURCES["mnist"].choices[0]
     for file, content in zip(files, contents, strict=True):
-        (tmp_path / file.name).write_bytes(content)
+        (tmp_path / file).write_bytes(content)
     with pytest.raises(ValueError, match="published is f68b3c2d"):
         load_data("mnist", root=tmp_path)
-    own = tuple(
-        Remote(file.url, md5(content).hexdigest())
-        for file, content in zip(files, contents, strict=True)
-    )
+    own = {file: md5(content).hexdigest() for file, content in zip(files, contents, strict=True)}
     monkeypatch.setitem(SOURCES, "mnist", replace(SOURCES["mnist"], choices=(own,)))
     found = load_data("mnist", root=tmp_path, validation=0.25)
     assert found.shape == (1, 28, 28)
@@ -180,7 +177,7 @@ def test_without_network_the_message_names_files_and_place(tmp_path, monkeypatch
     def unreachable(*_, **__):
         raise OSError("no route")
 
-    monkeypatch.setattr("pooch.retrieve", unreachable)
+    monkeypatch.setattr("pooch.Pooch.fetch", unreachable)
     with pytest.raises(
         FileNotFoundError,
         match=r"could not be downloaded .*put train-images-idx3-ubyte.gz and train-labels",
@@ -281,7 +278,7 @@ def test_no_image_is_dropped_in_silence(tmp_path):
     found = read_folder(tar(tmp_path / "tiny.tar", [*entries, notes], "w"))
     # the unlabelled test part is left out, a class of that name is not
     assert found.classes == ("a", "images")
-    assert {part: len(split.labels) for part, split in found.splits.items()} == {
+    assert {part: end - start for part, (start, end) in found.parts.items()} == {
         "train": 2,
         "validation": 1,
     }
@@ -295,7 +292,7 @@ def test_data_sets_with_the_same_file_names_lie_side_by_side(tmp_path, monkeypat
     """MNIST's files in the common folder are passed by for Fashion-MNIST, whose own are found in a
     folder of its name."""
     for k, name in enumerate(("mnist", "fashion_mnist")):
-        files, (choice,) = [], SOURCES[name].choices
+        files, (choice,) = {}, SOURCES[name].choices
         folder = tmp_path / "root" / (name if k else "")
         folder.mkdir(exist_ok=True, parents=True)
         for remote, shape in zip(choice, ((4, 3, 3), (4,), (2, 3, 3), (2,)), strict=True):
@@ -303,9 +300,9 @@ def test_data_sets_with_the_same_file_names_lie_side_by_side(tmp_path, monkeypat
             content = gzip.compress(
                 b"\0\0\x08" + bytes([len(shape)]) + struct.pack(f">{len(shape)}I", *shape) + body
             )
-            (folder / remote.name).write_bytes(content)
-            files.append(Remote(remote.url, md5(content).hexdigest()))
-        monkeypatch.setitem(SOURCES, name, replace(SOURCES[name], choices=(tuple(files),)))
+            (folder / remote).write_bytes(content)
+            files[remote] = md5(content).hexdigest()
+        monkeypatch.setitem(SOURCES, name, replace(SOURCES[name], choices=(files,)))
     for k, name in enumerate(("mnist", "fashion_mnist")):
         assert set(
             load_data(name, root=tmp_path / "root", validation=0, download=False).labels
@@ -321,9 +318,9 @@ def test_data_sets_with_the_same_file_names_lie_side_by_side(tmp_path, monkeypat
     places = []
     with monkeypatch.context() as patch:
         patch.setattr(
-            "pooch.retrieve",
-            lambda url, *, path, **_: (
-                places.append(path) or (_ for _ in ()).throw(OSError("no route"))
+            "pooch.Pooch.fetch",
+            lambda self, *_, **__: (
+                places.append(self.abspath) or (_ for _ in ()).throw(OSError("no route"))
             ),
         )
         with pytest.raises(FileNotFoundError, match="could not be downloaded"):

@@ -1,14 +1,22 @@
 """How models are compiled for a GPU: which limits are lifted for whom, and that what is kept in
 memory changes no number."""
 
+import copy
+
 import pytest
 import torch
 
 import nets
-from nets.fast import fusion
-from nets.fast.fusion import FUSION, compiled, written
-from nets.fast.norms import BatchNorm2d
-from nets.models.transfers import as_dense
+from nets.fast.fusion import FUSION, compiled, exchanged, prepare
+from nets.fast.levels import DenseTransfer, FusedLevel, SingleTransfer
+from nets.fast.memory import written
+from nets.fast.norms import FusedBatchNorm2d
+from nets.models.blocks import Level
+from nets.models.polymgnet import operator_products
+from nets.models.transfers import Transfer
+
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+GPU = {Transfer: DenseTransfer, Level: FusedLevel, torch.nn.BatchNorm2d: FusedBatchNorm2d}
 
 
 @pytest.mark.parametrize(("name", "more"), [("q2", FUSION), ("mgnet", FUSION), ("resnet20", {})])
@@ -27,18 +35,6 @@ def test_only_multigrid_models_are_compiled_without_the_limits(monkeypatch, name
         assert hasattr(torch._inductor.config, key)
 
 
-@pytest.fixture
-def as_on_a_gpu(monkeypatch):
-    """The paths of a compiled step on a GPU, on the CPU."""
-    monkeypatch.setattr(BatchNorm2d, "forward", BatchNorm2d.formula)
-    monkeypatch.setattr("nets.models.blocks.written_gradient", fusion._WrittenGradient.apply)
-    monkeypatch.setattr("nets.models.blocks.for_gpu", lambda x: True)
-    monkeypatch.setattr(
-        "nets.models.transfers.Transfer.forward",
-        lambda self, u, r: (as_dense(self.Pi, u), as_dense(self.R, r)),
-    )
-
-
 @pytest.mark.parametrize(
     ("name", "placement", "backend"),
     [
@@ -49,9 +45,9 @@ def as_on_a_gpu(monkeypatch):
         ("mgnet", None, "aot_eager"),
     ],
 )
-def test_the_gpus_path_is_the_same_function(as_on_a_gpu, monkeypatch, name, placement, backend):
+def test_the_gpus_twin_is_the_same_function(name, placement, backend):
     """Loss, gradients and running statistics of two steps against the plain form in torch's own
-    operations, in float64.
+    operations, in float64; the twin's are the model's own.
 
     The tolerances leave three to four digits for sums in another order over 2,048 numbers a
     channel.
@@ -61,10 +57,11 @@ def test_the_gpus_path_is_the_same_function(as_on_a_gpu, monkeypatch, name, plac
     )
     reference.load_state_dict(ours.state_dict())
     reference.set_form("plain")
+    twin = exchanged(ours, GPU)
     step = (
-        compiled(ours)
+        compiled(twin)
         if backend == "inductor"
-        else torch.compile(ours, backend=backend, dynamic=False)
+        else torch.compile(twin, backend=backend, dynamic=False)
     )
     torch.manual_seed(0)
     x, y = (
@@ -72,13 +69,7 @@ def test_the_gpus_path_is_the_same_function(as_on_a_gpu, monkeypatch, name, plac
         torch.randint(0, 10, (8,)),
     )
     for _ in range(2):
-        losses = [torch.nn.functional.cross_entropy(step(x), y)]
-        with monkeypatch.context() as own:
-            own.setattr(BatchNorm2d, "forward", torch.nn.BatchNorm2d.forward)
-            own.setattr(
-                "nets.models.transfers.Transfer.forward", lambda self, u, r: (self.Pi(u), self.R(r))
-            )
-            losses.append(torch.nn.functional.cross_entropy(reference(x), y))
+        losses = [torch.nn.functional.cross_entropy(net(x), y) for net in (step, reference)]
         torch.testing.assert_close(losses[0], losses[1], rtol=1e-12, atol=0)
         gradients = [
             torch.autograd.grad(loss, list(model.parameters()))
@@ -104,9 +95,7 @@ def test_written_is_the_identity_in_any_layout():
     ("name", "placement"),
     [("q2", "regular"), ("q2", "relu_outside_nobn"), ("g6", None), ("resnet20", None)],
 )
-def test_gradients_reach_convolutions_in_the_format_of_their_inputs(
-    as_on_a_gpu, monkeypatch, name, placement
-):
+def test_gradients_reach_convolutions_in_the_format_of_their_inputs(monkeypatch, name, placement):
     """In the backward pass as the compiler sees it: another format would be copied, 0.87 of 8.55 ms
     in a step of q2 on an H200."""
     from functorch.compile import make_boxed_func
@@ -128,7 +117,7 @@ def test_gradients_reach_convolutions_in_the_format_of_their_inputs(
     options = {} if placement is None else {"placement": placement}
     model = nets.create_model(name, width=4, **options).to(memory_format=torch.channels_last)
     x = torch.randn(2, 3, 32, 32).to(memory_format=torch.channels_last)
-    torch.compile(model, backend=backend, dynamic=False)(x).sum().backward()
+    torch.compile(exchanged(model, GPU), backend=backend, dynamic=False)(x).sum().backward()
     (graph,) = graphs
     found = [
         node
@@ -140,15 +129,116 @@ def test_gradients_reach_convolutions_in_the_format_of_their_inputs(
         assert node.args[0].meta["val"].is_contiguous(memory_format=torch.channels_last), node
 
 
-def test_only_what_is_compiled_on_a_gpu_takes_the_gpus_path():
-    class Somewhere(torch.Tensor):
-        is_cuda = True
+@pytest.mark.parametrize(
+    ("device", "half", "generated", "swapped"),
+    [
+        (CPU, False, False, {}),
+        (CPU, False, True, {}),
+        (CPU, True, True, {Transfer: SingleTransfer}),
+        (CUDA, False, False, {}),
+        (CUDA, True, False, {Transfer: DenseTransfer}),
+        (CUDA, False, True, {key: GPU[key] for key in (Level, torch.nn.BatchNorm2d)}),
+        (CUDA, True, True, GPU),
+    ],
+)
+@pytest.mark.parametrize("name", ["g6", "mgnet", "resnet20"])
+def test_what_is_exchanged_where(name, device, half, generated, swapped):
+    """The model stays as it is; the twin has its tensors, under the same names."""
+    model = nets.create_model(name, width=2)
+    before = [type(module) for module in model.modules()]
+    twin = prepare(model, device, half=half, generated=generated)
+    assert [type(module) for module in model.modules()] == before
+    assert [type(module) for module in twin.modules()] == [swapped.get(t, t) for t in before]
+    assert (twin is model) == (not set(swapped) & set(before))
+    for one, other in (
+        (model.named_parameters(), twin.named_parameters()),
+        (model.named_buffers(), twin.named_buffers()),
+    ):
+        for (key, mine), (name_there, theirs) in zip(one, other, strict=True):
+            assert key == name_there
+            assert mine is theirs
 
-    assert not fusion.for_gpu(torch.randn(2).as_subclass(Somewhere))  # not compiled
-    found = torch.compile(lambda x: x + fusion.for_gpu(x), backend="eager", fullgraph=True)(
-        torch.zeros(1)
-    )
-    assert found == 0  # not on a GPU
-    model = nets.create_model("q2", width=2, levels=2).eval()
-    exported = torch.export.export(model, (torch.randn(2, 3, 8, 8),))
+
+def test_training_the_twin_trains_the_model():
+    model = nets.create_model("q2", width=2, levels=2, generator=torch.Generator().manual_seed(0))
+    twin = exchanged(model, GPU)
+    before = copy.deepcopy(model.state_dict())
+    twin(torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(1))).sum().backward()
+    torch.optim.SGD(model.parameters(), lr=0.1).step()
+    for key, value in model.state_dict().items():
+        assert not torch.equal(value, before[key]), key
+        assert torch.equal(value, twin.state_dict()[key]), key
+    model.load_state_dict(before)
+    assert all(torch.equal(value, before[key]) for key, value in twin.state_dict().items())
+
+
+@pytest.mark.parametrize("name", ["q2", "g6", "mgnet"])
+def test_the_fast_path_is_in_the_graph_of_a_gpus_step(name):
+    """Traced forward and backward: written vectors and gradients, A's negative weight, no depthwise
+    convolution and no norm of torch's own.
+
+    What is exchanged does not ask where the tensors are, nor who is tracing, so that a CPU shows
+    it.
+    """
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    model = nets.create_model(name, width=4)
+    twin = prepare(model, CUDA, half=True, generated=True)
+    x, wanted = torch.randn(2, 3, 32, 32), list(model.parameters())
+
+    def gradients(x):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            loss = twin(x).float().sum()
+        return torch.autograd.grad(loss, wanted)
+
+    nodes = list(make_fx(gradients)(x).graph.nodes)
+    counts = {}
+    for node in nodes:
+        counts[node.target] = counts.get(node.target, 0) + 1
+    aten = torch.ops.aten
+    norms = sum(isinstance(module, torch.nn.BatchNorm2d) for module in model.modules())
+    steps = sum(len(level.steps) for level in model.levels)
+    # scale, a and b of a norm forward, k and k0 backward; one gradient of g and u of a level and of
+    # every step's e
+    assert counts[aten.as_strided.default] == 5 * norms + 2 * len(model.levels) + steps
+    # every residual but the first and the last of all, forward and backward
+    assert counts[aten.neg.default] >= 2 * (steps - 1)
+    corrections = steps if name == "mgnet" else 0
+    found = [node for node in nodes if node.target is aten.convolution.default]
+    assert len(found) == 1 + 2 * 3 + operator_products(model, x) + corrections
+    assert all(node.args[-1] == 1 for node in found)  # groups
+    assert not any("batch_norm" in str(target) for target in counts)
+
+
+def test_without_the_exchange_the_graph_has_torchs_own_operations():
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    model = nets.create_model("q2", width=2, levels=2)
+    graph = make_fx(lambda x: model(x))(torch.randn(2, 3, 8, 8)).graph
+    names = {str(node.target) for node in graph.nodes}
+    assert any("batch_norm" in name for name in names)
+    assert not any("as_strided" in name for name in names)
+    exported = torch.export.export(model.eval(), (torch.randn(2, 3, 8, 8),))
     assert not any("as_strided" in str(node.target) for node in exported.graph.nodes)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_depthwise_transfers_leave_a_cpus_autocast(compiled):
+    """bfloat16 features give the float32 convolution rounded once, values and gradients; other
+    convolutions do compute in bfloat16."""
+    model = nets.create_model("q2", width=6, levels=2)
+    transfer, plain = prepare(model, CPU, half=True).transfers[0], model.transfers[0]
+    function = torch.compile(transfer, backend="aot_eager") if compiled else transfer
+    generator = torch.Generator().manual_seed(1)
+    u, r = (torch.randn(4, 6, 8, 8, generator=generator).bfloat16() for _ in range(2))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = function(u, r)
+        assert torch.conv2d(u, torch.randn(6, 6, 3, 3)).dtype == torch.bfloat16
+        weights = (transfer.Pi.weight, transfer.R.weight)
+        gradients = torch.autograd.grad(found, weights, found)
+    expected = [out.bfloat16() for out in plain(u.float(), r.float())]
+    for one, other in zip(found, expected, strict=True):
+        assert one.dtype == torch.bfloat16
+        assert torch.equal(one, other)
+    for one, other in zip(gradients, torch.autograd.grad(expected, weights, expected), strict=True):
+        torch.testing.assert_close(one, other)  # float32

@@ -6,14 +6,16 @@ import torch
 from torch import nn
 
 import nets
-from nets.fast.norms import BatchNorm2d, GhostBatchNorm2d, batch_norm, convert_ghost_batchnorm
+from nets.fast.fusion import prepare
+from nets.fast.norms import FusedBatchNorm2d, batch_norm
+from nets.models.norms import GhostBatchNorm2d, convert_ghost_batchnorm
 
 
 def pair(channels, dtype):
     """torch's norm and ours with the same weights, neither 0 nor 1."""
     norms = (
         nn.BatchNorm2d(channels, momentum=0.3, eps=1e-3).to(dtype),
-        BatchNorm2d(channels, momentum=0.3, eps=1e-3).to(dtype),
+        FusedBatchNorm2d(channels, momentum=0.3, eps=1e-3).to(dtype),
     )
     with torch.no_grad():
         norms[0].weight.uniform_(-1, 2)
@@ -28,9 +30,9 @@ def test_formula_is_the_batch_norm(shape, compiled):
     torch.manual_seed(0)
     reference, ours = pair(shape[1], torch.float64)
     formula = (
-        torch.compile(ours.formula, backend="aot_eager", fullgraph=True, dynamic=False)
+        torch.compile(ours, backend="aot_eager", fullgraph=True, dynamic=False)
         if compiled
-        else ours.formula
+        else ours
     )
     for _ in range(2):
         x = (3 * torch.randn(shape, dtype=torch.float64) + 1).requires_grad_()
@@ -109,14 +111,14 @@ def test_second_derivatives_are_refused():
 )
 def test_norms_of_other_kinds_are_torchs_own(options):
     torch.manual_seed(6)
-    norms = nn.BatchNorm2d(3, **options), BatchNorm2d(3, **options)
-    untracked = nn.BatchNorm2d(3), BatchNorm2d(3)
+    norms = nn.BatchNorm2d(3, **options), FusedBatchNorm2d(3, **options)
+    untracked = nn.BatchNorm2d(3), FusedBatchNorm2d(3)
     for norm in untracked:
         norm.track_running_stats = False
     for reference, ours in (norms, untracked):
         for _ in range(2):
             x = torch.randn(4, 3, 2, 2)
-            assert torch.equal(ours.formula(x), reference(x))
+            assert torch.equal(ours(x), reference(x))
         assert all(
             torch.equal(a, b)
             for a, b in zip(
@@ -126,16 +128,16 @@ def test_norms_of_other_kinds_are_torchs_own(options):
 
 
 def test_when_the_formula_is_used(monkeypatch):
-    """In training, where a step is compiled for a GPU and a channel has more than one number."""
-    norm, used = BatchNorm2d(2), []
-    monkeypatch.setattr(norm, "formula", lambda x: used.append(len(x)) or x)
-    monkeypatch.setattr("nets.fast.norms.for_gpu", lambda x: True)
+    """In training, where a channel has more than one number."""
+    norm, used = FusedBatchNorm2d(2), []
+    monkeypatch.setattr(
+        "nets.fast.norms.batch_norm",
+        lambda x, *_: used.append(len(x)) or (x, torch.zeros(2), torch.ones(2)),
+    )
     norm(torch.randn(2, 2, 1, 1))
     norm.eval()(torch.randn(3, 2, 1, 1))
     with pytest.raises(ValueError, match="more than 1 value"):
         norm.train()(torch.randn(1, 2, 1, 1))
-    monkeypatch.setattr("nets.fast.norms.for_gpu", lambda x: False)
-    norm(torch.randn(4, 2, 1, 1))
     assert used == [2]
 
 
@@ -151,12 +153,11 @@ def test_half_precision_is_as_close_as_torchs():
     for norm, kind in (
         (exact, torch.float64),
         (reference, torch.bfloat16),
-        (ours.formula, torch.bfloat16),
+        (ours, torch.bfloat16),
     ):
-        own = ours if norm == ours.formula else norm
         z = x.to(kind).requires_grad_()
         y = norm(z)
-        results.append([y, *torch.autograd.grad(y, (z, own.weight, own.bias), g.to(kind))])
+        results.append([y, *torch.autograd.grad(y, (z, norm.weight, norm.bias), g.to(kind))])
     for true, theirs, mine in zip(*results, strict=True):
         size = true.abs().max()
         assert mine.dtype == theirs.dtype
@@ -186,25 +187,28 @@ def test_backward_pass_has_no_gradient_in_single_precision():
     assert len(kept) >= 5
 
 
-def test_models_use_it_and_keep_torchs_names():
+def test_models_have_torchs_own_until_they_are_prepared():
     for name in ("q2", "mgnet", "resnet20"):
         model = nets.create_model(name, width=4)
         norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
         assert norms
-        assert all(type(module) is BatchNorm2d for module in norms)
+        assert all(type(module) is nn.BatchNorm2d for module in norms)
+        twin = prepare(model, torch.device("cuda"), generated=True)
+        assert sum(type(module) is FusedBatchNorm2d for module in twin.modules()) == len(norms)
         assert all(
             type(module) is GhostBatchNorm2d
             for module in convert_ghost_batchnorm(model, 2).modules()
             if module in norms
         )
+        # a ghost batch norm keeps its own statistics everywhere
+        twin = prepare(model, torch.device("cuda"), generated=True)
+        assert sum(type(module) is GhostBatchNorm2d for module in twin.modules()) == len(norms)
 
 
-def test_outside_of_a_compiled_gpu_step_it_is_torchs_own():
+def test_out_of_training_it_is_torchs_own():
     torch.manual_seed(3)
     reference, ours = pair(3, torch.float32)
-    ours.formula = None  # would fail
     x = torch.randn(4, 3, 2, 2)
-    assert torch.equal(ours(x), reference(x))
     assert torch.equal(ours.eval()(x), reference.eval()(x))
     with pytest.raises(ValueError, match="more than 1 value per channel"):
         ours.train()(x[:1, :, :1, :1])

@@ -65,36 +65,67 @@ def correction_terms(step):
     return list(m.c)
 
 
+FORMULAS = {
+    "regular": lambda u, c, p, bn: u + relu(bn(c)),
+    "outside": lambda u, c, p, bn: relu(bn(u + c)),
+    "outside_level": lambda u, c, p, bn: u + c,
+    "no_relu": lambda u, c, p, bn: bn(u + c),
+    "bn_correction": lambda u, c, p, bn: u + bn(c),
+    "relu_outside": lambda u, c, p, bn: u + bn(c),
+    "relu_outside_nobn": lambda u, c, p, bn: u + c,
+    "plain": lambda u, c, p, bn: u + c,
+    "bn_operator": lambda u, c, p, bn: u + p[0] - bn(-p[1]),
+    "relu_operator": lambda u, c, p, bn: u + p[0] - relu(bn(-p[1])),
+    "relu_outside_bn_operator": lambda u, c, p, bn: u + p[0] - bn(-p[1]),
+}
+
+
+def by_positions(placement):
+    """The formula of any placement, from what its two positions say."""
+
+    def formula(u, c, p, bn):
+        def at(position, x):
+            x = bn(x) if placement.norm == position else x
+            return relu(x) if placement.activation == position else x
+
+        c = p[0] - at("operator", -p[1]) if placement.is_quadratic else c
+        return at("sum", u + at("correction", c))
+
+    return formula
+
+
 def twin(level, names, g, u):
     """The level as it is written: f = g + A u, every residual from u, then relu(f - A u)."""
     A = matrix(level.A.weight)
     f = g + u @ A.T
-    for step, name in zip(level.steps, names):
+    placements = [Placement.parse(name) for name in names]
+    for step, name, placement in zip(level.steps, names, placements, strict=True):
         r = relu(batch_norm(f - u @ A.T, step.residual_norm))
         powers, terms = r, correction_terms(step)
         parts = []
         for term in terms:
             parts.append(term * powers)
             powers = powers @ A.T
-        c, bn = sum(parts), lambda x, norm=step.norm: batch_norm(x, norm)
-        u = {
-            "regular": lambda u, c, p, bn: u + relu(bn(c)),
-            "outside": lambda u, c, p, bn: relu(bn(u + c)),
-            "outside_level": lambda u, c, p, bn: u + c,
-            "no_relu": lambda u, c, p, bn: bn(u + c),
-            "bn_correction": lambda u, c, p, bn: u + bn(c),
-            "relu_outside": lambda u, c, p, bn: u + bn(c),
-            "relu_outside_nobn": lambda u, c, p, bn: u + c,
-            "plain": lambda u, c, p, bn: u + c,
-            "bn_operator": lambda u, c, p, bn: u + p[0] - bn(-p[1]),
-            "relu_operator": lambda u, c, p, bn: u + p[0] - relu(bn(-p[1])),
-            "relu_outside_bn_operator": lambda u, c, p, bn: u + p[0] - bn(-p[1]),
-        }[name](u, c, parts, bn)
-    if "outside_level" in names:
-        u = relu(batch_norm(u, level.norm))
-    elif any(name.startswith("relu_outside") for name in names):
+        formula = FORMULAS.get(name) or by_positions(placement)
+        u = formula(u, sum(parts), parts, lambda x, norm=step.norm: batch_norm(x, norm))
+    if any(placement.norm == "level" for placement in placements):
+        u = batch_norm(u, level.norm)
+    if any(placement.activation == "level" for placement in placements):
         u = relu(u)
     return u, relu(f - u @ A.T)
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_published_formulas_are_those_of_their_positions(name):
+    torch.manual_seed(0)
+    u, first, second = torch.randn(3, 50, dtype=torch.float64)
+
+    def bn(x):  # stands for a norm: neither linear nor monotone
+        return (2 * x - 0.3).sin()
+
+    given = (u, first + second, [first, second], bn)
+    found = by_positions(PLACEMENTS[name])(*given)
+    torch.testing.assert_close(found, FORMULAS[name](*given), rtol=0, atol=1e-14)
 
 
 def make_level(
@@ -109,7 +140,7 @@ def make_level(
         )
         for kind, where in zip(kinds, placements)
     ]
-    level = Level(operator_convolution(C), steps, placements, form=form, **options).double()
+    level = Level(operator_convolution(C), steps, form=form, **options).double()
     with torch.no_grad():
         for p in level.parameters():
             p.copy_(torch.rand_like(p) + 0.3 if p.ndim < 2 else torch.randn_like(p) / 3)
@@ -244,12 +275,19 @@ def test_norms_that_are_not_used_are_not_built():
         )
         for name in PLAIN_PLACEMENTS
     }
-    assert norms == dict.fromkeys(PLAIN_PLACEMENTS, 2) | {"relu_outside_nobn": 1, "plain": 1}
+    # that of the residual, and that of the placement
+    assert norms == {name: 1 + (PLACEMENTS[name].norm != "nowhere") for name in PLAIN_PLACEMENTS}
+    assert norms["relu_outside_nobn"] == norms["plain"] == 1
 
 
 def test_placements_by_name_and_kind():
     assert Placement.parse("sum/sum").name == "outside"
-    assert Placement.parse("sum/level").name == "sum/level"
+    pair = next(
+        pair
+        for pair in product(POSITIONS, POSITIONS)
+        if Placement(*pair) not in PLACEMENTS.values()
+    )
+    assert Placement.parse("/".join(pair)).name == "/".join(pair)
     assert (
         placement_for({"linear": "plain", "complex_pair": "outside"}, "complex_pair")
         == PLACEMENTS["outside"]

@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from mgtheory.polynomials.factors import ComplexPair, General, Linear, RealPair, SymmetricPair
+from mgtheory.polynomials.factors import (
+    ComplexPair,
+    Factor,
+    General,
+    Linear,
+    RealPair,
+    SymmetricPair,
+)
+from mgtheory.polynomials.residual import ResidualPolynomial
 from nets.models.coefficients import (
     PARAMETERISATIONS,
     ROOT_GUARD,
@@ -48,6 +56,38 @@ def test_factor_round_trip_and_correction(kind, parameterisation):
         module.factor().correction_coefficients, factor.correction_coefficients, rtol=1e-14
     )
     assert module.degree == factor.degree == factor_degree(kind)
+
+
+@pytest.mark.parametrize("kind", FACTORS)
+@pytest.mark.parametrize("zeros", [1, 2, 3])
+def test_zero_weights_go_to_factors_and_back(kind, zeros):
+    """A weight 0 is a root at infinity, like any other value: nothing is lost on the way."""
+    module = made(kind)
+    with torch.no_grad():
+        for parameter in list(module.parameters())[:zeros]:
+            parameter[..., :zeros].zero_() if parameter.ndim else parameter.zero_()
+    before = {name: value.clone() for name, value in module.named_parameters()}
+    factor = module.factor()
+    assert factor.kind == parse_kind(kind)[0]
+    assert np.isinf(factor.roots).sum() == (factor.weights == 0).sum()
+    module.set_factor(factor)
+    for name, value in module.named_parameters():
+        torch.testing.assert_close(value, before[name], rtol=0, atol=0)
+    A = torch.tensor(np.random.default_rng(0).normal(size=(4, 4)))
+    r = torch.ones(4, dtype=torch.float64)
+    torch.testing.assert_close(
+        module(lambda v: A @ v, r).detach(), factor.correction(lambda v: A @ v, r)
+    )
+    assert ResidualPolynomial.from_factors([factor]).degree == module.degree
+    if zeros == 3 and kind != "general3":
+        assert "infinity" in root_warnings(module)[0]
+
+
+def test_a_root_at_infinity_cannot_be_trained_as_a_root():
+    pair = Factor("real_pair", (0.0, 0.5))
+    with pytest.raises(ValueError, match="r1 would be inf, must be finite"):
+        made("real_pair", "roots", pair)
+    assert made("real_pair", factor=pair).factor() == pair
 
 
 @pytest.mark.parametrize("parameterisation", PARAMETERISATIONS)

@@ -5,6 +5,7 @@ import torch
 from torch.nn import functional as F
 
 import nets
+from nets.models.registry import count_parameters
 
 
 def small(name="mgnet", **options):
@@ -72,9 +73,7 @@ def test_equals_the_formulas(name, options):
 
 def test_sizes():
     """One B a level: 2 (9 c^2) + 4 norms; one per step: another 9 c^2 for every further step."""
-    shared, own = (
-        nets.count_parameters(nets.create_model("mgnet", b=b)) for b in ("level", "step")
-    )
+    shared, own = (count_parameters(nets.create_model("mgnet", b=b)) for b in ("level", "step"))
     assert shared == 8_278_794
     assert own - shared == 4 * 9 * 256**2
 

@@ -10,7 +10,9 @@ import pytest
 import torch
 
 import nets
-from nets.models.registry import MODELS, model_options
+from nets.models.polymgnet import coefficient_parameters, operator_products
+from nets.models.registry import MODELS, count_parameters, is_multigrid, model_options
+from nets.models.spec import ModelSpec
 
 NAMES = nets.list_models()
 COUNTS = {
@@ -31,7 +33,7 @@ def small(name, seed=0, **options):
     generator = torch.Generator().manual_seed(seed)
     model = nets.create_model(name, generator=generator, **({"width": 6, "levels": 2} | options))
     with torch.no_grad():
-        for p in nets.coefficient_parameters(model):
+        for p in coefficient_parameters(model):
             p.copy_(0.5 + torch.rand(p.shape, generator=generator))
     return model
 
@@ -47,7 +49,7 @@ def loss_of(model, x):
 
 @pytest.mark.parametrize(("name", "count"), COUNTS.items())
 def test_published_sizes(name, count):
-    assert nets.count_parameters(nets.create_model(name)) == count
+    assert count_parameters(nets.create_model(name)) == count
 
 
 @pytest.mark.parametrize(("name", "products"), PRODUCTS.items())
@@ -56,7 +58,7 @@ def test_products_with_the_operators(name, products):
     counted = []
     for form in ("correction", "plain"):
         model.set_form(form)
-        counted.append(nets.operator_products(model, images(1, 16)))
+        counted.append(operator_products(model, images(1, 16)))
     assert tuple(counted) == products
 
 
@@ -73,9 +75,7 @@ def test_forward_and_gradients(name):
         assert p.grad.abs().max() > 0, key
 
 
-@pytest.mark.parametrize(
-    "name", [n for n in NAMES if nets.is_multigrid(nets.create_model(n, width=2))]
-)
+@pytest.mark.parametrize("name", [n for n in NAMES if is_multigrid(nets.create_model(n, width=2))])
 def test_forms_are_one_function(name):
     """Values, gradients and batch-norm statistics of the correction form and the plain form."""
     models = [small(name, form=form).double() for form in ("correction", "plain")]
@@ -119,7 +119,7 @@ def gradients_at(model, eps):
             module.eps = eps
     model.zero_grad()
     loss_of(model, images(8).double()).backward()
-    ids = {id(p) for p in nets.coefficient_parameters(model)}
+    ids = {id(p) for p in coefficient_parameters(model)}
     return {
         key: (p.grad * p.detach()).sum().abs().item()
         for key, p in model.named_parameters()
@@ -187,32 +187,13 @@ def test_same_in_channels_last_and_bf16(name):
     assert (close - expected).norm() < 0.05 * expected.norm()
 
 
-@pytest.mark.parametrize("compiled", [False, True])
-def test_depthwise_transfers_leave_a_cpus_autocast(compiled):
-    """bfloat16 features give the float32 convolution rounded once, values and gradients; other
-    convolutions do compute in bfloat16."""
-    transfer = nets.create_model("q2", width=6, levels=2).transfers[0]
-    function = torch.compile(transfer, backend="aot_eager") if compiled else transfer
-    u, r = (images(channels=6, seed=s).bfloat16() for s in (1, 2))
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        found = function(u, r)
-        assert torch.conv2d(u, torch.randn(6, 6, 3, 3)).dtype == torch.bfloat16
-        weights = (transfer.Pi.weight, transfer.R.weight)
-        gradients = torch.autograd.grad(found, weights, found)
-    expected = [out.bfloat16() for out in transfer(u.float(), r.float())]
-    for one, other in zip(found, expected, strict=True):
-        assert one.dtype == torch.bfloat16
-        assert torch.equal(one, other)
-    for one, other in zip(gradients, torch.autograd.grad(expected, weights, expected), strict=True):
-        torch.testing.assert_close(one, other)  # float32
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_copies_state_and_spec(name):
     model, x = small(name).eval(), images()
     expected = model(x)
     assert torch.equal(copy.deepcopy(model)(x), expected)
-    rebuilt = nets.ModelSpec.from_dict(json.loads(json.dumps(model.spec.to_dict()))).build().eval()
+    spec = ModelSpec.from_dict(json.loads(json.dumps(model.spec.to_dict())))
+    rebuilt = nets.create_model(spec.name, **spec.overrides).eval()
     buffer = io.BytesIO()
     torch.save(model.state_dict(), buffer)
     buffer.seek(0)
@@ -283,14 +264,14 @@ def test_options_of_poly_mgnet():
     assert wide.levels[0].A.weight.shape == (6, 3, 5, 5)
     assert [len(level.steps) for level in small("q2", steps=[1, 3]).levels] == [1, 3]
     frozen = small("g6", train_coefficients=False)
-    assert not any(p.requires_grad for p in nets.coefficient_parameters(frozen))
+    assert not any(p.requires_grad for p in coefficient_parameters(frozen))
     assert len(nets.create_model("p7", width=2).levels[0].steps[0].coefficients.terms()) == 7
 
 
 def test_shared_coefficients():
     own, shared = (small("g8", coefficients=which) for which in ("step", "level"))
-    assert len(nets.coefficient_parameters(own)) == 2 * 5
-    assert len(nets.coefficient_parameters(shared)) == 2 * 3
+    assert len(coefficient_parameters(own)) == 2 * 5
+    assert len(coefficient_parameters(shared)) == 2 * 3
     mixed = small("q2", factors=["general2", "general3", "general2"], coefficients="level")
     assert [step.coefficients.degree for step in mixed.levels[0].steps] == [2, 3, 2]
     assert mixed.levels[0].steps[0].coefficients is mixed.levels[0].steps[2].coefficients

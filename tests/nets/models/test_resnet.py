@@ -5,6 +5,7 @@ import torch
 from torch.nn import functional as F
 
 import nets
+from nets.models.registry import count_parameters
 from nets.models.resnet import BasicBlock, Shortcut
 
 
@@ -13,14 +14,14 @@ from nets.models.resnet import BasicBlock, Shortcut
     [(20, 269_722), (32, 464_154), (44, 658_586), (56, 853_018), (110, 1_727_962)],
 )
 def test_sizes_of_the_6n_plus_2_family(depth, count):
-    assert nets.count_parameters(nets.create_model(f"resnet{depth}")) == count
+    assert count_parameters(nets.create_model(f"resnet{depth}")) == count
 
 
 def test_sizes_of_resnet18():
     """The pre-activation form has no norms at the stem and the shortcuts, narrower first norms in
     wider blocks, and a last one."""
     original, pre = (
-        nets.count_parameters(nets.create_model(name)) for name in ("resnet18", "preact_resnet18")
+        count_parameters(nets.create_model(name)) for name in ("resnet18", "preact_resnet18")
     )
     assert original == 11_173_962
     shortcuts = 2 * (128 + 256 + 512)

@@ -6,6 +6,7 @@ import json
 import pytest
 
 from nets.models.options import level_channels, per_level
+from nets.models.registry import create_model
 from nets.models.spec import ModelSpec
 
 PUBLISHED = (64, 128, 256, 256)
@@ -58,7 +59,7 @@ def test_a_description_goes_through_json_and_is_not_its_callers():
     given["factors"][0].append("linear")
     assert spec.overrides["factors"] == [["linear"], ["linear", "linear"]]
     assert ModelSpec.from_dict(json.loads(json.dumps(spec.to_dict()))) == spec
-    model = spec.build()
+    model = create_model(spec.name, **spec.overrides)
     assert [len(level.steps) for level in model.levels] == [1, 2]
     assert model.spec == spec
     with pytest.raises(ValueError, match="must be JSON types"):

@@ -11,10 +11,10 @@ import nets
 from mgtheory import derive
 from mgtheory.polynomials.residual import ResidualPolynomial
 from nets.models.placements import PLACEMENTS
-from nets.start.initialise import InitReport
+from nets.start.initialise import InitReport, list_schemes, roots_at_guard
 from nets.start.operators import operator_matrix, operator_spectra
 
-SCHEMES = nets.list_schemes()
+SCHEMES = list_schemes()
 # degrees 4, 7, 10; no polynomial for A^2
 REFUSED = {"mls": ("q2", "g4", "g6", "g8", "p3"), "two_grid_optimal": ("g4", "g6", "g8")}
 
@@ -350,10 +350,10 @@ def test_report_round_trip_and_repetition():
 
 def test_roots_at_guard_are_reported():
     model, report = started("g6", "chebyshev4", operator="laplacian")
-    assert nets.roots_at_guard(model, report) == []
+    assert roots_at_guard(model, report) == []
     with torch.no_grad():
         model.levels[1].steps[0].coefficients.kappa.neg_()
-    (event,) = nets.roots_at_guard(model, report)
+    (event,) = roots_at_guard(model, report)
     assert (event["level"], event["step"], event["kind"]) == (2, 1, "symmetric_pair")
     assert "sign" in event["message"]
 

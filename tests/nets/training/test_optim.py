@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import nets
-from nets.fast.norms import convert_ghost_batchnorm
+from nets.models.norms import convert_ghost_batchnorm
 from nets.settings import OptimSection
 from nets.training.checkpoint import load_optimizer, optimizer_state
 from nets.training.optim import (

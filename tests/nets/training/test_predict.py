@@ -11,6 +11,8 @@ import torch
 
 import nets
 from nets.data.sources import load_data
+from nets.training.checkpoint import load_model
+from nets.training.folder import read_config
 from nets.training.predict import DATA_FILE, DataFacts, check_data, read_data_facts
 
 SETS = ["epochs=4", "width=4", "levels=2", "batch_size=64", "tensorboard=false"]
@@ -85,7 +87,7 @@ def test_folder_of_an_older_version(run, tmp_path):
     (tmp_path / "run" / "data.json").unlink()
     assert read_data_facts(tmp_path / "run") == read_data_facts(run[0])
     (tmp_path / "run" / "summary.json").unlink()
-    nets.train(nets.read_config(run[0]), tmp_path / "run", resume=True, progress=False)
+    nets.train(read_config(run[0]), tmp_path / "run", resume=True, progress=False)
     assert (tmp_path / "run" / "data.json").read_bytes() == (run[0] / "data.json").read_bytes()
 
 
@@ -157,15 +159,14 @@ def test_damaged_facts_are_named(run, tmp_path):
         assert "\n" not in str(error.value)
     with pytest.raises(ValueError, match=r"mean \(0.1, 0.2\)"):
         replace(facts, mean=(0.1, 0.2))
-    assert (
-        DataFacts(**{**json.loads((run[0] / "data.json").read_text()), "mean": facts.mean}).mean
-        == facts.mean
-    )
+    file.write_bytes((run[0] / "data.json").read_bytes())
+    assert read_data_facts(tmp_path / "run") == facts == replace(facts, mean=facts.mean)
+    assert isinstance(facts, DataFacts)
 
 
 def test_a_folder_is_no_file_of_weights(run):
     with pytest.raises(IsADirectoryError, match=r"nets\.load\(run\)"):
-        nets.load_model(run[0])
+        load_model(run[0])
     with pytest.raises(FileNotFoundError, match="not a run folder"):
         nets.load_classifier(run[0].parent)
 

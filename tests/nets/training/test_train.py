@@ -15,8 +15,9 @@ from torch.nn import functional as F
 import nets
 from nets.config import load_config
 from nets.data.sources import load_data
-from nets.fast.norms import convert_ghost_batchnorm
+from nets.models.norms import convert_ghost_batchnorm
 from nets.training.checkpoint import load_model
+from nets.training.folder import read_config, read_summary
 from nets.training.train import _fabric, build
 from nets.training.trainer import Trainer
 
@@ -71,8 +72,8 @@ def test_run_folder(tmp_path):
         "summary.json",
     }
     assert {path.name for path in out.iterdir()} == names
-    assert nets.read_config(out) == config("tensorboard=true", "epochs=3")
-    assert nets.read_summary(out) == summary
+    assert read_config(out) == config("tensorboard=true", "epochs=3")
+    assert read_summary(out) == summary
     assert json.loads((out / "init.json").read_text())["scheme"] == "chebyshev4"
     table = rows(out)
     assert [row["epoch"] for row in table] == ["1", "2", "3"]
@@ -116,7 +117,7 @@ def test_roots_that_lost_their_meaning_are_in_the_summary_and_said(tmp_path, mon
     assert plain.roots_at_guard == []
     monkeypatch.setattr(Trainer, "train_step", turned)
     summary = nets.train(config("coefficient_lr=0", "ema=0.5"), tmp_path / "turned")
-    (event,) = nets.read_summary(tmp_path / "turned").roots_at_guard
+    (event,) = read_summary(tmp_path / "turned").roots_at_guard
     assert summary.roots_at_guard == [event]
     assert (event["level"], event["step"], event["kind"]) == (2, 1, "linear")
     lines = capsys.readouterr().err.splitlines()
@@ -269,8 +270,8 @@ def test_broken_run_folders_are_named(tmp_path):
     with pytest.raises(ValueError, match="which is 'best'; allowed are learned, start"):
         nets.load(out, which="best")
     for name, function in (
-        ("config.json", nets.read_config),
-        ("summary.json", nets.read_summary),
+        ("config.json", read_config),
+        ("summary.json", read_summary),
         ("model.safetensors", nets.load),
     ):
         content = (out / name).read_bytes()
@@ -383,7 +384,7 @@ def test_images_in_host_memory_give_the_same_steps(monkeypatch):
             monkeypatch.setattr(
                 t,
                 "_augmented",
-                lambda s, t=t: t.augment.images(t.images[s], s, t.epoch, rows=torch.arange(len(s))),
+                lambda s, u, t=t: t.augment.images(t.images[s], torch.arange(len(s)), u),
             )
         t.train_step(*next(t.batches()))
         ends.append(t.raw.state_dict())

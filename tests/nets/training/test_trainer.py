@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from nets.config import load_config
 from nets.data.augment import Augment
-from nets.data.counter import keyed_order
+from nets.data.order import keyed_order
 from nets.data.sources import load_data
 from nets.fast.capture import CapturedStep
 from nets.training.optim import learning_rate
@@ -85,7 +85,7 @@ def test_batches_are_the_keyed_order_cut_into_pieces(make, seed, number, world, 
         assert partners.tolist() == [follower[i] for i in share]
     assert k + 1 == STEPS
     assert [total for *_, total in t.batches()] == [500, 500, 295]
-    assert t.within == STEPS
+    assert t.within == 0
 
 
 def test_orders_of_epochs_and_seeds_have_nothing_in_common(make):
@@ -131,7 +131,6 @@ def test_batches_augmented_together_are_those_augmented_one_by_one(make, sets, w
         t = make("batch_size=300", "seed=3", *sets)  # 1,295 images: four full batches and one of 95
         t.ahead, t.within = ahead, within
         found.append(list(t.batches()))
-        assert t.within == 5
     for other in found[1:]:
         assert (
             [total for *_, total in other]
@@ -152,7 +151,9 @@ def test_images_are_drawn_by_seed_epoch_and_sample(make, data):
         by_hand = Augment(seed=seed, classes=10, mean=data.mean, std=data.std, crop=2)
         assert torch.equal(
             found[seed, number],
-            by_hand.images(torch.from_numpy(data.images), samples, number).double(),
+            by_hand.images(
+                torch.from_numpy(data.images), samples, by_hand.draws(samples, number)
+            ).double(),
         )
         assert target.tolist() == data.labels[data.train[:50]].tolist()
     assert all(not torch.equal(found[0, 0], found[key]) for key in ((0, 3), (4, 0)))
@@ -358,13 +359,26 @@ def test_a_captured_step_sees_where_sums_are_and_what_a_state_replaced(make):
     assert t.sums["seen"] == 500
 
 
-def test_the_position_moves_with_every_batch_and_not_with_the_block(make):
-    t = make("batch_size=300")
-    t.ahead = 5
-    batches = t.batches()
-    next(batches)
-    next(batches)
-    assert t.within == 1  # the first one is done
+def test_the_position_moves_with_every_step_and_not_with_the_block(make):
+    """Also where a save or a stop looks at it, and in an epoch that goes on inside."""
+    for start, expected in ((0, [1, 2, 3, 4, 5]), (3, [4, 5])):
+        t, seen = make("batch_size=300", "checkpoint_steps=1"), []
+        t.ahead, t.within = 5, start
+        next(t.batches())
+        assert t.within == start  # nothing is trained yet
+        saved = []
+        assert not t.run_epoch(
+            stop=lambda t=t, seen=seen: seen.append(t.within) is not None,
+            tick=lambda: None,
+            save=lambda t=t, saved=saved: saved.append(t.within),
+        )
+        assert seen == saved == expected[:-1]  # the end of an epoch is not inside of it
+        assert t.within == expected[-1]
+        t, seen = make("batch_size=300"), []
+        t.ahead, t.within = 5, start
+        assert t.run_epoch(stop=lambda: True, tick=lambda: None, save=lambda: None)
+        assert t.within == start + 1
+        assert [len(x) for x, *_ in t.batches()] == [300, 300, 300, 95][start:]
 
 
 def test_rows_are_json_where_rates_are_tensors(make):

@@ -1,0 +1,30 @@
+"""Records of a run: frozen dataclasses whose types are checked when they are made and when they are
+read from JSON."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+T = TypeVar("T")
+# strict: "8" is no number; what a later version adds is not dropped without a word
+STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+
+
+def read_record(path: Path, kind: type[T], what: str) -> T:
+    """A JSON file as a record of a kind that has the configuration `STRICT`.
+
+    Raises
+    ------
+    ValueError
+        One line with the path, for the first thing that is not what it must be.
+    """
+    try:
+        return TypeAdapter(kind).validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = "".join(f"{part}: " for part in first["loc"])
+        reason = " ".join(f"{where}{first['msg']}".split())
+        raise ValueError(f"{path}: not {what} ({reason})") from error

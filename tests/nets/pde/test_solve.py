@@ -1,0 +1,48 @@
+"""The solving loop around the cycle of torch: the iterates of the sparse hierarchy, and why it
+ends."""
+
+import numpy as np
+import pytest
+
+from mgtheory import problems
+from mgtheory.multigrid.hierarchy import Hierarchy
+from mgtheory.multigrid.solution import Reason
+from mgtheory.polynomials.residual import ResidualPolynomial
+from nets.pde.solve import TorchHierarchy
+
+
+@pytest.mark.parametrize(
+    ("shape", "boundary"), [((31,), "dirichlet"), ((15, 31), "dirichlet"), ((16, 16), "periodic")]
+)
+@pytest.mark.parametrize("cycle", ["V", "W", "F"])
+def test_residuals_are_those_of_the_sparse_hierarchy(shape, boundary, cycle):
+    problem = problems.poisson(shape, boundary=boundary)
+    b, seen = problem.b, []
+    sparse = Hierarchy.build(problem, smoother="chebyshev4", degree=2, coarsest=16)
+    bridge = TorchHierarchy(problem, smoother="chebyshev4", degree=2, cycle=cycle, coarsest=16)
+    expected = sparse.solve(b, tol=1e-8, cycle=cycle)
+    found = bridge.solve(b, tol=1e-8, cycle=cycle, callback=lambda *line: seen.append(line))
+    assert found.reason is expected.reason is Reason.CONVERGED
+    assert found.x.shape == np.shape(b)
+    np.testing.assert_allclose(found.residual_norms, expected.residual_norms, rtol=1e-4)
+    assert seen == list(enumerate(found.residual_norms))
+    # the error of both is 1e-8 of the right-hand side at most
+    np.testing.assert_allclose(found.x, expected.x, atol=1e-7 * np.abs(expected.x).max())
+    assert str(bridge) == str(bridge.module.hierarchy())
+
+
+def test_why_it_ends():
+    problem = problems.poisson((15, 15))
+    solver = TorchHierarchy(problem, degree=2)
+    none = solver.solve(problem.b, maxiter=0)
+    assert (none.reason, len(none.residual_norms)) == (Reason.MAXITER, 1)
+    assert (none.x == 0).all()
+    one = solver.solve(problem.b, maxiter=1)
+    assert (one.reason, len(one.residual_norms)) == (Reason.MAXITER, 2)
+    bad = ResidualPolynomial([-0.1 * problem.smoothing_interval().b])
+    grown = TorchHierarchy(problem, smoother=bad).solve(problem.b)
+    assert grown.reason is Reason.DIVERGED
+    assert grown.residual_norms[-1] > 1e3 * min(grown.residual_norms)
+    for wrong in ({"tol": -1}, {"maxiter": -1}, {"maxiter": 1.5}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            solver.solve(problem.b, **wrong)
