@@ -37,9 +37,9 @@ from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from mgtheory.fourier.symbols import grid_frequencies, symbol
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.problems.stencils import Stencil
+from mgtheory.problems.symbols import grid_frequencies, symbol
 
 PADDINGS = ("zero", "periodic")
 SYMBOL = "symbol"  # periodic, without the second pass that gives the radius in double precision
@@ -397,7 +397,7 @@ def _periodic(
 ) -> LevelSpectrum:
     """One eigenproblem of the block's width per frequency and block of channels.
 
-    Those of `mgtheory.fourier.symbols.channel_eigenvalues`. Of theta and -theta one is solved, the
+    Those of `mgtheory.problems.symbols.channel_eigenvalues`. Of theta and -theta one is solved, the
     other is its conjugate. Blocks wider than `NARROW` are solved in single precision first, in
     double where theta = -theta, and with `extremes` again in double where the largest modulus or
     the least real part may lie.
