@@ -9,8 +9,8 @@ functions f_i: min z subject to z >= f_i(c), by sequential quadratic programming
 from left and right eigenvectors. It is an exchange method: frequencies start as a coarse sample,
 and the worst ones between them are added until the supremum over all frequencies is within `GAP` of
 the sampled maximum. The problem is not convex: the result is a local minimum, the best from several
-starts, and never worse than these. For the 5- and 7-point Laplacian all starts reach the same one; for the 3-point one and
-V(1,1) it is the fourth kind, with the factor 1/(2k+1)^2.
+starts, and never worse than these. For the 5- and 7-point Laplacian all starts reach the same one;
+for the 3-point one and V(1,1) it is the fourth kind, with the factor 1/(2k+1)^2.
 
 `two_grid_optimal` is the family made of it.
 """

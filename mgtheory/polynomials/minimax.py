@@ -125,7 +125,6 @@ def minimax_report(degree: int, *, points: Points) -> Minimax:
 
 def _chebyshev(degree: int, interval: Interval) -> Minimax:
     """The Chebyshev polynomial of [a, b], mirrored for b < 0; its value 1/T_k."""
-    # on use: the registry of families knows this module
     near, far = sorted(abs(end) for end in interval)
     q = chebyshev(degree, interval=(near, far))
     if interval.b < 0:
