@@ -14,6 +14,7 @@ takes a smoother takes what it takes.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -24,7 +25,9 @@ import numpy.typing as npt
 from mgtheory._checks import check_name, check_number
 from mgtheory.families import FAMILIES, NEEDS, get_family
 from mgtheory.polynomials.residual import ResidualPolynomial, check_degree
-from mgtheory.spectra.record import OperatorRecord
+from mgtheory.problems.record import operator_record
+from mgtheory.problems.stencils import Stencil
+from mgtheory.spectra.record import OperatorRecord, proportional
 
 SCALINGS = ("auto", "identity", "diagonal")
 DEFAULT_DEGREE = 2
@@ -35,6 +38,19 @@ COLOURINGS: dict[str, Callable[[npt.NDArray[np.int64]], npt.NDArray[np.int64]]] 
     "multicolour": lambda parity: np.tensordot(2 ** np.arange(len(parity)), parity, axes=1),
 }
 ORDERINGS = ("lexicographic", *COLOURINGS)
+
+
+# What smooths where nothing is said, at every door: Chebyshev on the level's high frequencies.
+# Degree 2 on the finest level has the most digits per work unit on the 5-point Laplacian. A V-cycle
+# visits a coarse level once, and what it leaves there adds up from level to level; with one degree
+# more on each coarser level the factor is that of two grids on any number of levels, and the coarse
+# levels are small (variable V-cycle: J. H. Bramble, J. E. Pasciak, Math. Comp. 49 (1987) 311-329).
+DEFAULT = "chebyshev"
+
+
+def growing(index: int) -> int:
+    """The default degree on a level: 2 on the finest, one more on each coarser one, at most 6."""
+    return min(DEFAULT_DEGREE + index, 6)
 
 
 def spelled(name: str) -> str:
@@ -53,9 +69,10 @@ class Polynomial:
     degree
         Degree of q: products with A in one smoothing.
     polynomial
-        A given q, for the finest level: converted by its record (`ResidualPolynomial.on`). On
-        coarser levels `family` is derived anew where it is given too, as it is of initial
-        coefficients; else q is scaled by the ratio of the spectra's upper ends.
+        A given q, for the finest level: converted by its record (`ResidualPolynomial.on`), and on
+        coarser levels too where their operators are multiples of it; else `family` is derived anew
+        where it is given too, as it is of initial coefficients; else q is scaled by the ratio of
+        the spectra's upper ends.
     scaling
         B: ``identity``, ``diagonal`` (inverse diagonal), or ``auto``: that of the polynomial's
         record, else diagonal where the diagonal of A varies.
@@ -86,7 +103,10 @@ class Polynomial:
                 object.__setattr__(self, "scaling", known.scaling)
 
     def on(
-        self, record: OperatorRecord, finest: OperatorRecord | None = None
+        self,
+        record: OperatorRecord,
+        finest: OperatorRecord | None = None,
+        growth: float | None = None,
     ) -> ResidualPolynomial:
         """q for the operator of a level.
 
@@ -95,19 +115,57 @@ class Polynomial:
         record
             Of the level's BA.
         finest
-            Of the finest level's BA, on a coarser level. The upper ends of the two are compared, so
-            they must have been found in the same way.
+            Of the finest level's BA, on a coarser level. A given q is there converted exactly
+            (where the operators are proportional and the same axes are coarsened), else derived
+            anew, else scaled.
+        growth
+            The factor to scale by: the largest eigenvalue here over that on the finest level; by
+            default the ratio of the records' upper ends, which must then have been found in the
+            same way.
         """
-        if finest is None and self.polynomial is not None:
+        if finest is None:
+            if self.polynomial is not None:
+                return self.polynomial.on(record)
+            assert self.family is not None
+            return derived(self.family, self.degree, record)
+        if self._converts(record):
+            assert self.polynomial is not None
             return self.polynomial.on(record)
         entry = None if self.family is None else FAMILIES[self.family]
-        if entry is not None and (
-            finest is None or NEEDS[entry.needs].arguments(record) is not None
-        ):
-            return entry.on(self.degree, record)[0]
-        assert finest is not None
-        q = self.on(finest)
-        return q.scaled(record.upper / finest.upper).of(record)
+        if entry is not None and NEEDS[entry.needs].arguments(record) is not None:
+            return derived(entry.name, self.degree, record)
+        return self.on(finest).scaled(record.upper / finest.upper if growth is None else growth)
+
+    def _converts(self, record: OperatorRecord) -> bool:
+        known = None if self.polynomial is None else self.polynomial.operator
+        return (
+            known is not None
+            and known.form is not None
+            and record.form is not None
+            and (known.axes is None or known.axes == record.axes)
+            and proportional(known.form, record.form)
+        )
+
+
+def derived(family: str, degree: int, record: OperatorRecord) -> ResidualPolynomial:
+    """The family's polynomial for an operator; where it is searched for, once for all multiples of
+    that operator."""
+    if FAMILIES[family].needs != "problem" or not isinstance(record.form, tuple):
+        return FAMILIES[family].on(degree, record)[0]
+    unit = replace(record, name=family, grid=None, padding=None, lower=0.0, upper=1.0, found="")
+    return _of_form(family, degree, unit).on(record)
+
+
+@functools.lru_cache(maxsize=64)
+def _of_form(family: str, degree: int, unit: OperatorRecord) -> ResidualPolynomial:
+    assert isinstance(unit.form, tuple)
+    offsets, values = zip(*unit.form)
+    of = operator_record(
+        Stencil(offsets, np.array(values)),
+        scaling=unit.scaling or "auto",
+        axes="auto" if unit.axes is None else unit.axes,
+    )
+    return FAMILIES[family].on(degree, of)[0]
 
 
 @dataclass(frozen=True)
@@ -204,8 +262,10 @@ def smoother(given: Any, degree: int | None = None, *, scaling: str = "auto") ->
     if isinstance(own, ResidualPolynomial) and hasattr(given, "family"):
         if isinstance(given, Polynomial):
             return given if degree is None else replace(given, degree=degree)
+        # what was derived for a spectrum and not for an operator stays what it is, on every level
+        known = given.operator.form is not None and given.family in FAMILIES
+        family = given.family if known else None
         asked = given.provenance.get("degree_asked", own.degree)
-        family = given.family if given.family in FAMILIES else None  # "learned" is no formula
         return Polynomial(family, asked, own, scaling)
     if isinstance(given, Polynomial | Jacobi | GaussSeidel):
         return given if degree is None else replace(given, degree=degree)

@@ -28,6 +28,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mgtheory._checks import check_name, check_shape, check_whole
 from mgtheory.fourier.relaxation import (
@@ -501,7 +502,7 @@ class LocalCycle:
         return basis[:, np.concatenate([regular, np.ones(self.modes - fine.channels, bool)])]
 
 
-def _keeps(taps: npt.NDArray[Any], axes: Sequence[int], signs: Sequence[int]) -> bool:
+def _keeps(taps: NDArray[Any], axes: Sequence[int], signs: Sequence[int]) -> bool:
     """Whether the centred array of a stencil, shape (n_1, .., n_d, c, c), is its own image."""
     image = taps.transpose(*axes, -2, -1)[tuple(slice(None, None, sign) for sign in signs)]
     return image.shape == taps.shape and bool(

@@ -22,7 +22,6 @@ Python thread uses it, another is refused.
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -33,14 +32,21 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.linalg import LinearOperator
 
-from mgtheory._checks import check_callable, check_number, check_whole
+from mgtheory._checks import check_callable, check_name, check_number, check_whole
 from mgtheory.matrixfree.cycle import Loads, cycle_products, iterate, run_cycle
 from mgtheory.matrixfree.level import StencilLevel, compile_kernels
-from mgtheory.matrixfree.operators import SineSolver, places
-from mgtheory.matrixfree.setup import Smoothers, make_operator
-from mgtheory.matrixfree.tables import KEEP, coarse_points
+from mgtheory.matrixfree.operators import (
+    COARSENINGS,
+    Coarsening,
+    SineSolver,
+    check_choice,
+    make_operator,
+    steps_on,
+)
+from mgtheory.matrixfree.tables import KEEP
 from mgtheory.matrixfree.threads import thread_count
-from mgtheory.multigrid import setup as building
+from mgtheory.multigrid.applied import Choice, Counts, count
+from mgtheory.multigrid.setup import coarsened
 from mgtheory.multigrid.solution import Cycle, Reason, Solution, check_cycle
 from mgtheory.problems.problem import Problem
 from mgtheory.problems.stencils import Stencil
@@ -48,7 +54,6 @@ from mgtheory.problems.stencils import Stencil
 __all__ = ["StencilHierarchy"]
 
 Array = NDArray[np.float64]
-Counts = int | Sequence[int] | Callable[[int], int]
 
 
 class StencilHierarchy:
@@ -126,9 +131,9 @@ class StencilHierarchy:
             For a `Stencil`: unknowns per axis, and the mesh width, 1/(shape[0] + 1) by default.
         smoother, degree
             A family's name with its degree (a number, one per level, or a callable, as for `pre`),
-            a `ResidualPolynomial` (for A on the finest level; its roots are scaled on the others),
-            a `mgtheory.smoothers.Polynomial` or `Jacobi`, or a callable of the level's index that
-            returns its `ResidualPolynomial`.
+            a `ResidualPolynomial` or `InitialCoefficients` (for the finest level, and converted
+            for the others), a `mgtheory.smoothers.Polynomial` or `Jacobi`, or a callable of a
+            level's `Operator` that returns any of these for that level.
         pre, post
             Smoothings per level before and after: a number, one per level (the last goes on), or a
             callable of the level's index. ``pre=0`` is the cheapest cycle; a symmetric
@@ -153,40 +158,29 @@ class StencilHierarchy:
         ImportError
             Without numba.
         """
-        check_whole(coarsest, "coarsest", 1)
-        check_whole(max_levels, "max_levels", 1)
+        check_name(coarsening, COARSENINGS, "coarsening")
+        most, few = check_whole(max_levels, "max_levels", 1), check_whole(coarsest, "coarsest", 1)
         workers = thread_count(threads)
         compile_seconds = compile_kernels()
         start = time.perf_counter()
-        operator = make_operator(problem, shape, h, coarsening)
-        smoothers = Smoothers.make(smoother, degree)
-        levels: list[StencilLevel] = []
-        while True:
-            index, fine = len(levels), operator.shape
-            coarse, chosen = fine, operator.choose_axes(axes)
-            if index + 1 < max_levels and math.prod(fine) > coarsest:
-                coarse = tuple(coarse_points(n) if j in chosen else n for j, n in enumerate(fine))
-            level = StencilLevel(fine, operator.c, None if coarse == fine else coarse, workers)
-            if coarse != fine:
-                coarsened = [
-                    places(len(fine))[j]
-                    for j, (n, m) in enumerate(zip(fine, coarse, strict=True))
-                    if n != m
-                ]
-                level.set_smoothing(
-                    smoothers.steps(index, operator.c, coarsened),
-                    building.count(pre, index, "pre"),
-                    building.count(post, index, "post"),
-                )
-            else:
+        choice = Choice.of(smoother, degree)
+        rule = Coarsening(coarsening, axes, few)
+        finest = rule.from_here(make_operator(problem, shape, h))
+        check_choice(choice, finest)
+        operators = coarsened(finest, rule, most)
+        levels = []
+        for operator, below in zip(operators, [*operators[1:], None], strict=True):
+            coarse = None if below is None else below.shape
+            level = StencilLevel(operator.shape, operator.c, coarse, workers)
+            if below is None:
                 level.set_smoothing([], 0, 0)
-            if index:
+                level.direct = SineSolver(operator.c, level.grid)
+            else:
+                counts = count(pre, operator.index, "pre"), count(post, operator.index, "post")
+                level.set_smoothing(steps_on(choice, operator), *counts)
+            if levels:
                 level.allocate()
             levels.append(level)
-            if coarse == fine:
-                level.direct = SineSolver(operator.c, level.grid)
-                break
-            operator = operator.coarsen(coarse)
         return cls(
             levels, setup_seconds=time.perf_counter() - start, compile_seconds=compile_seconds
         )

@@ -1,5 +1,5 @@
 """Constant stencils that reach one point and are symmetric in every axis: eight numbers, their
-symbol, Galerkin product and inverse.
+symbol, coarse operators, smoothing steps and inverse.
 
 Every grid is seen as (planes, rows, columns): (n,) is (1, 1, n), (n0, n1) is (n0, 1, n1). The
 stencil is c[i, j, k] for the absolute offsets; its symbol sum c[i, j, k] (2 cos t_0)^i (2 cos
@@ -9,30 +9,34 @@ the eigenvalues for the coarsest solve.
 
 from __future__ import annotations
 
+import functools
+import itertools
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
+from mgtheory._checks import check_number
+from mgtheory.families import FAMILIES
+from mgtheory.matrixfree.tables import CACHED, coarse_points
+from mgtheory.multigrid.applied import Choice
 from mgtheory.polynomials.factors import Factor
 from mgtheory.polynomials.residual import ResidualPolynomial
-
-__all__ = [
-    "Grid",
-    "SineSolver",
-    "as_grid",
-    "eight_numbers",
-    "galerkin",
-    "places",
-    "smoothing_steps",
-    "symbol_range",
-]
+from mgtheory.problems import tensor
+from mgtheory.problems.grids import Boundary, Shape, check_shape, choose_axes
+from mgtheory.problems.problem import Problem
+from mgtheory.problems.stencils import Stencil
+from mgtheory.smoothers import Jacobi, Polynomial
+from mgtheory.spectra.record import Form, OperatorRecord
 
 Array = NDArray[np.float64]
 Grid = tuple[int, int, int]
+COARSENINGS = ("rediscretise", "galerkin")
 
 
 def eight_numbers(stencil: Array) -> Array:
@@ -135,6 +139,263 @@ def _factor_steps(factor: Factor) -> Array:
         raise TypeError(f"no steps for a {factor.kind} factor with the terms {c}")
     omega = (-c[1]) ** 0.5
     return np.array([[omega, 0.0], [omega, c[0] / omega - 2.0]])
+
+
+@dataclass(frozen=True, eq=False)
+class Operator:
+    """A constant stencil on one grid.
+
+    Attributes
+    ----------
+    shape, c
+        Unknowns per axis; the stencil's eight numbers, 1/h^2 included.
+    axes
+        The axes that are coarsened from here.
+    index
+        0 on the finest grid.
+    problem
+        The model problem it comes from; None for a bare stencil.
+    finest
+        The operator of level 0; None there.
+    """
+
+    shape: Shape
+    c: Array
+    axes: tuple[int, ...] = ()
+    index: int = 0
+    problem: Problem | None = None
+    finest: Operator | None = None
+
+    @property
+    def size(self) -> int:
+        """Unknowns."""
+        return math.prod(self.shape)
+
+    @property
+    def diagonal(self) -> float:
+        """The centre tap, the diagonal of A."""
+        centre = float(self.c[0, 0, 0])
+        if centre == 0.0:
+            raise ValueError(f"level {self.index}: the stencil has a zero diagonal")
+        return centre
+
+    @property
+    def couplings(self) -> tuple[float, ...]:
+        """The strength of the coupling along each axis."""
+        if self.problem is not None:
+            return self.problem.couplings(self.shape)
+        unit = [tuple(int(a == p) for a in range(3)) for p in places(len(self.shape))]
+        return tuple(abs(float(self.c[u])) for u in unit)
+
+    @property
+    def form(self) -> Form:
+        """The taps over the largest, see `mgtheory.spectra.record`."""
+        largest = float(np.abs(self.c).max())
+        used = places(len(self.shape))
+        taps = []
+        for offset in itertools.product((-1, 0, 1), repeat=len(used)):
+            place = [0, 0, 0]
+            for a, o in zip(used, offset):
+                place[a] = abs(o)
+            if self.c[tuple(place)]:
+                taps.append((offset, float(self.c[tuple(place)]) / largest))
+        return tuple(taps)
+
+    @cached_property
+    def record(self) -> OperatorRecord:
+        """The record of D^-1 A. It is the same on all grids on which A is a multiple of one
+        stencil, so that a polynomial is derived once for them.
+
+        Raises
+        ------
+        ValueError
+            If the spectrum to damp is not positive.
+        """
+        unit = self.c / self.diagonal
+        everything = range(len(self.shape))
+        a, b = symbol_range(unit, [places(len(self.shape))[j] for j in self.axes])
+        b = max(b, symbol_range(unit, [places(len(self.shape))[j] for j in everything])[1])
+        if not (0.0 < a <= b and self.diagonal > 0.0):
+            ends = np.sort([a * self.diagonal, b * self.diagonal])
+            raise ValueError(
+                f"level {self.index}: the high frequencies of A lie in [{ends[0]:g}, {ends[1]:g}],"
+                " a derived polynomial needs them positive; a negative definite A must change its"
+                " sign"
+            )
+        what = "a stencil" if self.problem is None else self.problem.name
+        return OperatorRecord(
+            "problem",
+            f"the grids of {what}",
+            b,
+            a,
+            scaling="diagonal",
+            axes=self.axes or None,
+            padding="dirichlet",
+            found="the symbol, exact",
+            form=self.form,
+            source=self,
+        )
+
+    @property
+    def stencil(self) -> Stencil:
+        """The stencil of D^-1 A, as Fourier analysis takes it."""
+        offsets, values = zip(*self.form)
+        return Stencil(offsets, np.array(values))
+
+
+@dataclass(frozen=True)
+class Coarsening:
+    """How one grid's operator gives the next one's.
+
+    Attributes
+    ----------
+    kind
+        ``rediscretise`` or ``galerkin``.
+    axes
+        ``auto``, ``all`` or numbers.
+    few
+        A grid of at most this many unknowns is the coarsest.
+    """
+
+    kind: str
+    axes: Sequence[int] | str
+    few: int = 1
+
+    def from_here(self, fine: Operator) -> Operator:
+        """The operator with the axes that are coarsened from it."""
+        chosen = choose_axes(fine.couplings, fine.shape, self.axes)
+        axes = tuple(j for j in chosen if coarse_points(fine.shape[j]) != fine.shape[j])
+        return replace(fine, axes=axes)
+
+    def next(self, fine: Operator) -> Operator | None:
+        """The operator of the next coarser grid; None where no axis has one."""
+        if not fine.axes or fine.size <= self.few:
+            return None
+        coarse = tuple(coarse_points(n) if j in fine.axes else n for j, n in enumerate(fine.shape))
+        below = replace(
+            fine,
+            shape=coarse,
+            c=self._numbers(fine, coarse),
+            index=fine.index + 1,
+            finest=fine.finest or fine,
+        )
+        return self.from_here(below)
+
+    def _numbers(self, fine: Operator, coarse: Shape) -> Array:
+        pairs = list(zip(fine.shape, coarse, strict=True))
+        axes = [j for j, (n, m) in enumerate(pairs) if n != m]
+        if self.kind == "galerkin":
+            if any(pairs[j][0] != 2 * pairs[j][1] + 1 for j in axes):
+                raise ValueError(
+                    f"galerkin from {fine.shape} to {coarse} gives no constant stencil; take odd"
+                    " sizes, or rediscretise"
+                )
+            return galerkin(fine.c, [places(len(coarse))[j] for j in axes])
+        if fine.problem is not None:
+            return problem_numbers(fine.problem, coarse)
+        ratios = {(n + 1) / (m + 1) for n, m in pairs}
+        if len(ratios) > 1:
+            raise ValueError(
+                f"a bare stencil on {fine.shape} has no twin on {coarse} (unequal ratios); give a"
+                " Problem, or galerkin"
+            )
+        return fine.c / ratios.pop() ** 2
+
+
+def problem_numbers(problem: Problem, shape: Shape) -> Array:
+    """The eight numbers of the problem's scheme on a shape."""
+    polynomial = problem.equation.polynomial(shape)
+    assert polynomial is not None
+    return eight_numbers(tensor.stencil_array(polynomial, problem.equation.widths(shape)))
+
+
+def make_operator(problem: Any, shape: int | Sequence[int] | None, h: float | None) -> Operator:
+    """The finest operator, or a ValueError that says what is not supported."""
+    if isinstance(problem, Problem):
+        if shape is not None or h is not None:
+            raise ValueError("shape and h belong to a bare stencil, a Problem brings its own")
+        if problem.boundary is not Boundary.DIRICHLET:
+            raise ValueError(
+                f"the matrix-free cycle takes dirichlet boundaries, got {problem.boundary};"
+                " mgtheory.Hierarchy takes all"
+            )
+        if problem.polynomial is None:
+            raise ValueError(
+                "the matrix-free cycle takes constant coefficients; mgtheory.Hierarchy takes"
+                " variable ones"
+            )
+        numbers = problem_numbers(problem, problem.shape)
+        return Operator(problem.shape, numbers, problem=problem)
+    if not isinstance(problem, Stencil):
+        raise ValueError(
+            f"got a {type(problem).__name__}, the matrix-free cycle takes a Problem or a Stencil"
+        )
+    if shape is None:
+        raise ValueError("a bare stencil needs the shape of its grid")
+    if problem.channels != 1 or np.iscomplexobj(problem.values):
+        raise ValueError("the matrix-free cycle takes real stencils of one channel")
+    grid = check_shape(shape, Boundary.DIRICHLET)
+    if problem.dim != len(grid):
+        raise ValueError(f"the stencil has {problem.dim} axes, the shape {grid} has {len(grid)}")
+    width = 1.0 / (grid[0] + 1) if h is None else check_number(h, "h", "larger than 0")
+    return Operator(grid, eight_numbers(problem.to_array().astype(float)) / width**2)
+
+
+def check_choice(choice: Choice, operator: Operator) -> None:
+    """Refuse what needs a matrix; what a callable gives is seen on its level."""
+    if choice.degrees is None and callable(choice.given) and not hasattr(choice.given, "setup"):
+        return
+    described, _ = choice.on(operator)
+    if not isinstance(described, Polynomial | Jacobi):
+        raise ValueError(
+            f"the matrix-free cycle smooths by polynomials or Jacobi, got {choice.given!r}"
+        )
+    family = getattr(described, "family", None)
+    if family is not None and FAMILIES[family].needs == "operator":
+        raise ValueError(
+            f"{family} needs the level's matrix; derive it first and pass its polynomial"
+        )
+
+
+def steps_on(choice: Choice, operator: Operator) -> list[Array]:
+    """The steps (omega, mu) that smooth a level's A, see `smoothing_steps`."""
+    described, own = choice.on(operator)
+    if isinstance(described, Jacobi):
+        return [np.array([[described.omega / operator.diagonal, 0.0]])]
+    if not isinstance(described, Polynomial):
+        raise ValueError(
+            f"the matrix-free cycle smooths by polynomials or Jacobi, got {choice.given!r}"
+        )
+    finest = operator if own or operator.finest is None else operator.finest
+    if described.polynomial is not None:
+        described = replace(described, polynomial=_of_unit_diagonal(described, finest))
+    steps = _steps(
+        replace(described, scaling="diagonal"),
+        operator.record,
+        None if finest is operator else finest.record,
+    )
+    return [step * (1.0 / operator.diagonal, 1.0) for step in steps]
+
+
+def _of_unit_diagonal(described: Polynomial, finest: Operator) -> ResidualPolynomial:
+    """The given polynomial for D^-1 A of the finest level: D is a number, a factor like any
+    other."""
+    q, unit = described.polynomial, finest.record
+    assert q is not None
+    if described.scaling == "diagonal":
+        return q.on(unit)
+    a, b = (end * finest.diagonal for end in unit.interval)
+    moved = q.on(replace(unit, lower=a, upper=b, scaling="identity", name=f"A on {unit.name}"))
+    scaled = moved.scaled(1.0 / finest.diagonal)
+    return scaled if moved.operator is None else scaled.of(unit)
+
+
+@functools.lru_cache(maxsize=CACHED)
+def _steps(
+    described: Polynomial, record: OperatorRecord, finest: OperatorRecord | None
+) -> list[Array]:
+    """Steps for D^-1 A of a record; kept for the next level and the next set-up."""
+    return smoothing_steps(described.on(record, finest))
 
 
 class SineSolver:

@@ -8,6 +8,8 @@ A smoothing is set up once on a matrix and applied many times. An object of your
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,9 +19,12 @@ from numpy.typing import NDArray
 
 from mgtheory.polynomials.factors import Factor
 from mgtheory.polynomials.residual import ResidualPolynomial
-from mgtheory.smoothers import COLOURINGS, GaussSeidel, Jacobi, Polynomial
+from mgtheory.smoothers import COLOURINGS, DEFAULT, GaussSeidel, Jacobi, Polynomial, growing
+from mgtheory.smoothers import smoother as make_smoother
+from mgtheory.spectra.record import OperatorRecord
 
 Vector = NDArray[Any]
+Counts = int | Sequence[int] | Callable[[int], int]
 SAMPLES = 257  # points on which a polynomial is watched
 # up to here the ordered product is as accurate as the recurrence, and makes fewer passes over the
 # vectors
@@ -69,19 +74,23 @@ class DiagonalSmoothing(Smoothing):
 
 
 class TriangularSmoothing(Smoothing):
-    """c = (D - L)^-1 r, or (D - U)^-1 r backward: lexicographic Gauss-Seidel, by SciPy's triangular
-    factor object."""
+    """c = (D/omega + L)^-1 r, or (D/omega + U)^-1 r backward, A = L + D + U: lexicographic
+    Gauss-Seidel, by SciPy's triangular factor object."""
 
-    def __init__(self, A: Any, backward: bool) -> None:
+    def __init__(self, A: Any, backward: bool, omega: float = 1.0) -> None:
         super().__init__(A)
-        self.backward = backward
-        self.label = (
-            "gauss_seidel(lexicographic, backward)" if backward else "gauss_seidel(lexicographic)"
-        )
+        self.backward, self.omega = backward, omega
+        way = ", backward" if backward else ""
+        self.label = f"gauss_seidel(lexicographic{way}{'' if omega == 1 else f', {omega:g}'})"
         self._factorise()
 
     def _factorise(self) -> None:
         triangle = sp.csc_array(sp.triu(self.A) if self.backward else sp.tril(self.A))
+        if self.omega != 1.0:
+            triangle = sp.csc_array(
+                triangle + sp.diags_array((1.0 / self.omega - 1.0) * self.A.diagonal())
+            )
+            triangle = triangle.astype(self.A.dtype)
         triangle.indices, triangle.indptr = (
             triangle.indices.astype(np.int32),
             triangle.indptr.astype(np.int32),
@@ -94,7 +103,7 @@ class TriangularSmoothing(Smoothing):
 
     def adjoint(self) -> Smoothing:
         """The adjoint: conjugate values, or the opposite order."""
-        return TriangularSmoothing(self.A, not self.backward)
+        return TriangularSmoothing(self.A, not self.backward, self.omega)
 
     def __getstate__(self) -> dict[str, Any]:
         # a SuperLU object does not pickle
@@ -109,12 +118,14 @@ class ColourSmoothing(Smoothing):
     """Gauss-Seidel by colours: within one colour all unknowns at once, the colours one after the
     other."""
 
-    def __init__(self, A: Any, colours: list[NDArray[np.intp]], label: str) -> None:
+    def __init__(
+        self, A: Any, colours: list[NDArray[np.intp]], label: str, omega: float = 1.0
+    ) -> None:
         super().__init__(A)
-        self.label, self.colours = label, colours
+        self.label, self.colours, self.omega = label, colours, omega
         matrix, diagonal = sp.csr_array(A), A.diagonal()
         self._rows = [matrix[colour] for colour in colours]
-        self._inverse = [1.0 / diagonal[colour] for colour in colours]
+        self._inverse = [(omega / diagonal[colour]).astype(diagonal.dtype) for colour in colours]
 
     def correct(self, r: Vector) -> Vector:
         """The correction for the residual r."""
@@ -127,7 +138,7 @@ class ColourSmoothing(Smoothing):
 
     def adjoint(self) -> Smoothing:
         """The adjoint: conjugate values, or the opposite order."""
-        return ColourSmoothing(self.A, self.colours[::-1], self.label)
+        return ColourSmoothing(self.A, self.colours[::-1], self.label, self.omega)
 
 
 class PolynomialSmoothing(Smoothing):
@@ -260,10 +271,93 @@ def amplification(level: Any, q: ResidualPolynomial, B: Vector | None) -> str:
     )
 
 
-def set_up(described: Any, level: Any) -> Any:
-    """What a description becomes on a level; a user's own object answers by its ``setup``."""
+@dataclass(frozen=True)
+class Choice:
+    """What smooths, level by level: the `smoother` and `degree` of a build, read once.
+
+    Attributes
+    ----------
+    given
+        A description of `mgtheory.smoothers`, a user's object, or a callable of a level.
+    degrees
+        The degree on each level, where it is no single number.
+    """
+
+    given: Any
+    degrees: Counts | None = None
+
+    @classmethod
+    def of(cls, smoother: Any, degree: Counts | None) -> Choice:
+        """Read the options, or refuse them; by default `mgtheory.smoothers.DEFAULT`."""
+        if smoother is None:
+            smoother, degree = DEFAULT, growing if degree is None else degree
+        if degree is None or (
+            isinstance(degree, int | np.integer) and not isinstance(degree, bool)
+        ):
+            return cls(make_smoother(smoother, None if degree is None else int(degree)))
+        make_smoother(smoother, count(degree, 0, "degree", 1))  # refuses what takes no degree
+        return cls(smoother, degree)
+
+    def on(self, level: Any) -> tuple[Any, bool]:
+        """What smooths on a level, and whether it was made for this very level: what a callable
+        gives belongs to the level's own A, all else to the finest one's."""
+        if self.degrees is not None:
+            return make_smoother(self.given, count(self.degrees, level.index, "degree", 1)), False
+        if hasattr(self.given, "setup") or not callable(self.given):
+            return self.given, False
+        made = self.given(level)
+        return (made if hasattr(made, "correct") else make_smoother(made)), True
+
+
+def count(counts: Counts, index: int, name: str, least: int = 0) -> int:
+    """The number of smoothings (or the degree) on a level: a number, one per level (the last goes
+    on), or a callable of the index."""
+    value: Any = counts(index) if callable(counts) else counts
+    if isinstance(value, list | tuple | np.ndarray) and len(value):
+        value = value[min(index, len(value) - 1)]
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise ValueError(
+            f"{name} is {value!r} on level {index}, must be a whole number from {least} on"
+        )
+    return int(value)
+
+
+class _Wrapped(Smoothing):
+    """A user's object with ``correct(r)`` alone."""
+
+    def __init__(self, A: Any, own: Any) -> None:
+        super().__init__(A)
+        self.own = own
+        self.label = type(own).__name__
+
+    def correct(self, r: Vector) -> Vector:
+        return np.asarray(self.own.correct(r))
+
+
+def smoothing(choice: Choice, level: Any) -> Smoothing:
+    """What a choice becomes on a level."""
+    described, own = choice.on(level)
+    made = described if hasattr(described, "correct") else set_up(described, level, own=own)
+    if isinstance(made, Smoothing):
+        return made
+    if hasattr(made, "correct"):
+        return _Wrapped(level.operator, made)
+    raise ValueError(
+        f"level {level.index}: the smoother gave {made!r}, which has neither setup(level) nor"
+        " correct(r)"
+    )
+
+
+def set_up(described: Any, level: Any, *, own: bool = False) -> Any:
+    """What a description becomes on a level; a user's own object answers by its ``setup``.
+
+    Parameters
+    ----------
+    own
+        A given polynomial is for this level's A, not for the finest level's.
+    """
     if isinstance(described, Polynomial):
-        return _polynomial(described, level)
+        return _polynomial(described, level, own)
     if isinstance(described, Jacobi):
         diagonal = level.inverse_diagonal("diagonal")
         values = np.asarray(described.omega * diagonal, dtype=diagonal.dtype)
@@ -273,31 +367,54 @@ def set_up(described: Any, level: Any) -> Any:
     return described.setup(level)
 
 
-def _polynomial(described: Polynomial, level: Any) -> PolynomialSmoothing:
+def _polynomial(described: Polynomial, level: Any, own: bool) -> PolynomialSmoothing:
     B = level.inverse_diagonal(described.scaling)
-    record = level.record(B)
-    finest = (
-        None
-        if level.index == 0
-        else level.finest.record(level.finest.inverse_diagonal(described.scaling))
-    )
-    q = described.on(record, finest)
+    q = on_level(described, level, B, level if own else level.finest)
     name = described.family if described.polynomial is None else "polynomial"
     warning = "" if described.polynomial is None else amplification(level, q, B)
     return PolynomialSmoothing(level.operator, q, B, f"{name}({q.degree})", warning=warning)
 
 
+def on_level(
+    described: Polynomial, level: Any, B: Vector | None, finest: Any
+) -> ResidualPolynomial:
+    """The polynomial of a description for the level's BA; a given one is that of level `finest`."""
+    given = described.polynomial
+    by_hand = described.family is None and given is not None and given.operator is None
+    if by_hand and given is not None:  # nothing is derived: A may be anything
+        return given if level is finest else given.scaled(level.growth(described.scaling))
+    record = _comparable(described, level, B)
+    if level is finest:
+        return described.on(record)
+    D = finest.inverse_diagonal(described.scaling)
+    growth = level.growth(described.scaling) if described.family is None else None
+    return described.on(record, _comparable(described, finest, D), growth)
+
+
+def _comparable(described: Polynomial, level: Any, B: Vector | None) -> OperatorRecord:
+    """The level's record. Where a given polynomial's operator is no known form, spectra alone are
+    compared, and an upper bound may lie above the upper end of the very same spectrum: then the
+    record says up to where the spectrum surely reaches."""
+    record: OperatorRecord = level.record(B)
+    known = None if described.polynomial is None else described.polynomial.operator
+    if known is None or (known.form is not None and record.form is not None):
+        return record
+    reached = level.reached(B)
+    return record if reached is None or reached < record.lower else replace(record, upper=reached)
+
+
 def _gauss_seidel(described: GaussSeidel, level: Any) -> Smoothing:
     level.inverse_diagonal("diagonal")  # refuses a zero on the diagonal
-    if described.omega != 1.0:
-        raise ValueError(f"omega is {described.omega:g}: on matrices Gauss-Seidel has omega 1")
+    A, omega = level.cycle_matrix, described.omega
+    over = "" if omega == 1.0 else f", {omega:g}"
     if described.ordering == "lexicographic":
-        return TriangularSmoothing(level.cycle_matrix, described.backward)
+        return TriangularSmoothing(A, described.backward, omega)
     parity = np.indices(level.shape) % 2
     colour = COLOURINGS[described.ordering](parity).ravel()
     colours = [np.flatnonzero(colour == value) for value in np.unique(colour)]
     return ColourSmoothing(
-        level.cycle_matrix,
+        A,
         colours[::-1] if described.backward else colours,
-        f"gauss_seidel({described.ordering})",
+        f"gauss_seidel({described.ordering}{over})",
+        omega,
     )

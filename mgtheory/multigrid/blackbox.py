@@ -26,13 +26,18 @@ from numpy.typing import NDArray
 
 from mgtheory.problems.grids import Boundary, Shape
 
-__all__ = ["attempt", "blackbox"]
-
 # the most that sum |weights| of a point may be; 1 where A has no positive couplings and no negative
 # row sum
 LARGEST = 1.25
 
 Offsets = dict[tuple[int, ...], NDArray[Any]]
+
+
+class NoInterpolation(ValueError):
+    """Why there is no black-box interpolation for a matrix on these grids."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"black-box interpolation {reason}")
 
 
 def blackbox(A: sp.csr_array, fine: Shape, coarse: Shape, boundary: Boundary) -> sp.csr_array:
@@ -43,29 +48,25 @@ def blackbox(A: sp.csr_array, fine: Shape, coarse: Shape, boundary: Boundary) ->
 
     Raises
     ------
-    ValueError
+    NoInterpolation
         On grids that are not nested, for a complex A or one that reaches farther than one point,
         and where a point's own equation gives no stable value (c_0 <= 0, or weights whose moduli
         sum up to more than 5/4: A is far from an M-matrix).
     """
-    found = attempt(A, fine, coarse, boundary)
-    if isinstance(found, str):
-        raise ValueError(f"black-box interpolation {found}")
-    return found
-
-
-def attempt(A: sp.csr_array, fine: Shape, coarse: Shape, boundary: Boundary) -> sp.csr_array | str:
-    """P as `blackbox` gives it, or in words why there is none."""
     if np.iscomplexobj(A.data):
-        return f"needs a real A, got {A.dtype}"
+        raise NoInterpolation(f"needs a real A, got {A.dtype}")
     extra = {Boundary.DIRICHLET: 1, Boundary.PERIODIC: 0}.get(boundary)
     if extra is None or any(
         n != m and n != 2 * m + extra for n, m in zip(fine, coarse, strict=True)
     ):
-        return f"needs nested grids, got {fine} and {coarse} with {boundary} boundaries"
+        raise NoInterpolation(
+            f"needs nested grids, got {fine} and {coarse} with {boundary} boundaries"
+        )
     entries = _entries(A, fine, boundary)
     if entries is None:
-        return "needs an A that reaches one point along each axis, this one reaches farther"
+        raise NoInterpolation(
+            "needs an A that reaches one point along each axis, this one reaches farther"
+        )
     index = np.arange(math.prod(fine)).reshape(fine)
     axes = [j for j, (n, m) in enumerate(zip(fine, coarse, strict=True)) if n != m]
     at_coarse = index[
@@ -82,7 +83,9 @@ def attempt(A: sp.csr_array, fine: Shape, coarse: Shape, boundary: Boundary) -> 
                 lumped, index, F, [_places(n, j in axes, j in F, extra) for j, n in enumerate(fine)]
             )
             if line is None:
-                return "finds an equation that gives no stable value: A is far from an M-matrix"
+                raise NoInterpolation(
+                    "finds an equation that gives no stable value: A is far from an M-matrix"
+                )
             P = P + line @ P
     P = sp.csr_array(P, dtype=A.dtype)
     P.sort_indices()

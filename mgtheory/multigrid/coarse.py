@@ -10,8 +10,6 @@ import scipy.sparse as sp
 import scipy.sparse.linalg as sla
 from numpy.typing import NDArray
 
-__all__ = ["CoarseSolver", "DirectSolver"]
-
 # unknowns up to which the inverse is formed: a product with it is then the fastest solve
 DENSE = 400
 

@@ -15,11 +15,8 @@ with many times.
   it follows the entries of A (`mgtheory.multigrid.blackbox`): V(1,1) then has the factor 0.13 on
   ``jump2d``, with linear interpolation 0.42.
 * **Smoother.** By default Chebyshev of the first kind on the level's high frequencies, once before
-  and once after, of degree 2 on the finest level (of the degrees the one with the most digits per
-  work unit on the 5-point Laplacian) and of one more on each coarser one, up to 6. A V-cycle visits
-  a coarse level once, and what it leaves there adds up from level to level; with the growing degree
-  the factor is that of two grids, whatever the number of levels, and the coarse levels are small
-  (variable V-cycle: J. H. Bramble, J. E. Pasciak, Math. Comp. 49 (1987) 311-329).
+  and once after, of degree 2 on the finest level and of one more on each coarser one, up to 6: see
+  `mgtheory.smoothers.DEFAULT` for the reasons.
 * **Singular operators** (Neumann, periodic). The nullspace is the problem's, or the constants where
   A 1 = 0; see `Hierarchy.solve`.
 * **Coarsest level.** Solved directly; a singular one by its pseudo-inverse.
@@ -29,6 +26,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -36,20 +34,17 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.linalg import LinearOperator
 
 from mgtheory._checks import check_callable, check_vector, check_whole
-from mgtheory.multigrid import setup as building
+from mgtheory.multigrid import setup
+from mgtheory.multigrid.applied import Choice, Counts, count
 from mgtheory.multigrid.coarse import DirectSolver
 from mgtheory.multigrid.cycle import cycle_products, visits
 from mgtheory.multigrid.level import Level
+from mgtheory.multigrid.setup import Transfers
 from mgtheory.multigrid.solution import Cycle, Solution, check_cycle
 from mgtheory.multigrid.solve import in_cycle_type, iterate
 from mgtheory.problems.grids import Shape
 from mgtheory.problems.problem import Problem
-from mgtheory.smoothers import smoother as make_smoother
-
-__all__ = ["Hierarchy", "Level"]
-
-Counts = int | Sequence[int] | Callable[[int], int]
-COARSENINGS = ("rediscretise", "galerkin")
+from mgtheory.problems.tensorform import recognise
 
 
 class Hierarchy:
@@ -165,96 +160,56 @@ class Hierarchy:
             For an unknown name, a matrix that is not square, floating and of the given shape, or an
             option that does not fit.
         """
-        A, grid, kind = building.matrix_and_grid(problem, shape, boundary)
+        A, grid, kind = setup.matrix_and_grid(problem, shape, boundary)
         start = time.perf_counter()
-        building.check_transfers(interpolation, restriction)
         most, few = check_whole(max_levels, "max_levels", 1), check_whole(coarsest, "coarsest", 1)
-        check_callable(transfers, "transfers")
         check_callable(coarse_solver, "coarse_solver")
-        own = building.chosen_smoother(smoother, degree)
-        after = own if post_smoother is None else make_smoother(post_smoother)
-        scheme = (
-            isinstance(problem, Problem) and problem.polynomial is not None and transfers is None
+        known = problem if isinstance(problem, Problem) else None
+        work = setup.check_work(A.dtype, dtype)
+        basis = setup.find_nullspace(A, known, nullspace)
+        tensor = recognise(A, grid, kind) if known is None else known.equation.form(grid)
+        rule = setup.make_coarsening(
+            coarsening,
+            problem,
+            Transfers(kind, axes, interpolation, restriction, transfers, few, known),
         )
-        rule = coarsening or ("rediscretise" if scheme else "galerkin")
-        if rule not in COARSENINGS or (rule == "rediscretise" and not isinstance(problem, Problem)):
-            allowed = (
-                " and ".join(COARSENINGS)
-                if isinstance(problem, Problem)
-                else "galerkin (rediscretise needs a Problem)"
-            )
-            raise ValueError(f"unknown coarsening {rule!r}, allowed: {allowed}")
-        work = building.check_dtype(A.dtype if dtype is None else dtype)
-        if np.issubdtype(A.dtype, np.complexfloating) and not np.issubdtype(
-            work, np.complexfloating
-        ):
-            raise ValueError(f"A is {A.dtype}, the cycle's type {work} must be complex too")
-        basis = building.find_nullspace(A, problem, nullspace)
-
-        exact, form = building.finest_storage(A, problem, grid, kind)
-        levels: list[Level] = []
-        default: list[Level] = []  # those with our own transfers
-        while True:
-            level = Level(
-                len(levels),
-                A,
-                grid,
-                exact,
-                exact.astype(work, copy=False),
-                reference=levels[0] if levels else None,
-                form=building.form_of(problem, form),
-                problem=problem if isinstance(problem, Problem) else None,
-            )
-            levels.append(level)
-            coarse: Shape | None = grid
-            if len(levels) < most:
-                coarse = None if transfers is None else building.own_transfers(level, transfers)
-            if coarse is None:
-                linear, names = (
-                    form is not None or rule == "rediscretise",
-                    (axes, interpolation, restriction),
-                )
-                coarse = (
-                    building.add_transfers(level, problem, kind, *names, constant=linear)
-                    if level.size > few
-                    else grid
-                )
-                default.append(level)
-            if coarse == grid:
-                break
-            level.interval = building.known_interval(level, form, problem, rule)
-            A, form = building.coarse_operator(level, form, problem, coarse, rule)
-            exact = building.storage(A, form)
-            grid = coarse
-
-        for level in default:
-            building.cast_transfers(level, work)
-        for level in levels[:-1]:
-            level.pre_count, level.post_count = (
-                building.count(pre, level.index, "pre"),
-                building.count(post, level.index, "post"),
-            )
-            level.pre = building.smoothing(own, level) if level.pre_count else None
-            same = after is own and level.pre is not None
-            level.post = (
-                (level.pre if same else building.smoothing(after, level))
-                if level.post_count
-                else None
-            )
-        last = levels[-1]
-        solve: Callable[[NDArray[Any]], NDArray[Any]]
-        if coarse_solver is None:
-            solve = DirectSolver(last.cycle_matrix, building.coarse_nullspace(basis, levels))
-        elif not callable(solve := coarse_solver(last.cycle_matrix)):
-            raise ValueError(
-                f"coarse_solver gave {solve!r}, must give a callable of a right-hand side"
-            )
-        return cls(
+        finest = setup.make_level(A, grid, work, tensor=tensor, problem=known)
+        levels = setup.coarsened(finest, rule, most)
+        made = cls(
             levels,
-            solve,
+            _coarse_solver(coarse_solver, levels, basis),
             nullspace=basis,
-            coarsening=rule,
-            setup_seconds=time.perf_counter() - start,
+            coarsening=rule.name,
+        )
+        smoothed = made.with_smoothers(smoother, post_smoother, degree=degree, pre=pre, post=post)
+        smoothed.setup_seconds = time.perf_counter() - start
+        return smoothed
+
+    def with_smoothers(
+        self,
+        smoother: Any = None,
+        post_smoother: Any = None,
+        *,
+        degree: Counts | None = None,
+        pre: Counts = 1,
+        post: Counts = 1,
+    ) -> Self:
+        """The hierarchy with other smoothers, matrices and transfers shared with this one.
+
+        Parameters are those of `build`.
+        """
+        before = Choice.of(smoother, degree)
+        after = before if post_smoother is None else Choice.of(post_smoother, None)
+        levels = [replace(level) for level in self.levels]
+        for level in levels[:-1]:
+            counts = count(pre, level.index, "pre"), count(post, level.index, "post")
+            level.smooth_with(before, after, counts, same=after is before)
+        return type(self)(
+            levels,
+            self.coarse_solver,
+            nullspace=self.nullspace,
+            coarsening=self.coarsening,
+            setup_seconds=self.setup_seconds,
         )
 
     def solve(
@@ -374,7 +329,7 @@ class Hierarchy:
             return e if N is None else e - N @ (N.conj().T @ e)
 
         if symmetric:
-            building.check_symmetry(
+            setup.check_symmetry(
                 matvec,
                 A.shape[0],
                 np.iscomplexobj(A.data),
@@ -395,7 +350,7 @@ class Hierarchy:
                     f"level {level.index}: {counts}, a symmetric cycle needs equally many, at least"
                     " 1; for gmres pass symmetric=False"
                 )
-            twin = Level(**{**level.__dict__, "post": level.pre.adjoint()})
+            twin = replace(level, post=level.pre.adjoint())
             levels.append(twin)
         return Hierarchy([*levels, self.levels[-1]], self.coarse_solver, nullspace=self.nullspace)
 
@@ -468,3 +423,16 @@ class Hierarchy:
         return "\n".join(lines)
 
     __repr__ = __str__
+
+
+def _coarse_solver(
+    own: Callable[[Any], Any] | None, levels: Sequence[Level], nullspace: NDArray[Any] | None
+) -> Callable[[NDArray[Any]], NDArray[Any]]:
+    """The solver of the coarsest level: the user's, or a direct one."""
+    matrix = levels[-1].cycle_matrix
+    if own is None:
+        return DirectSolver(matrix, setup.coarse_nullspace(nullspace, levels))
+    solve: Callable[[NDArray[Any]], NDArray[Any]] = own(matrix)
+    if not callable(solve):
+        raise ValueError(f"coarse_solver gave {solve!r}, must give a callable of a right-hand side")
+    return solve

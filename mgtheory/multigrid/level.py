@@ -4,24 +4,26 @@ interval a smoother needs."""
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from mgtheory.multigrid.applied import Choice, Smoothing, smoothing
 from mgtheory.problems.grids import Shape
-from mgtheory.problems.record import matrix_interval
-from mgtheory.spectra.bounds import quick_ritz
-from mgtheory.spectra.record import Form, OperatorRecord
-
-if TYPE_CHECKING:
-    from mgtheory.multigrid.applied import Smoothing
-
+from mgtheory.problems.record import VARIES, matrix_interval
+from mgtheory.problems.stencils import Stencil
+from mgtheory.problems.tensorform import TensorForm
+from mgtheory.spectra.bounds import largest_eigenvalue, quick_ritz
+from mgtheory.spectra.record import Form, OperatorRecord, stencil_form
 
 MAX_DIAGONALS = 27
 # a matrix is stored by diagonals if that stores at most this many numbers per non-zero
 STORED = 1.5
+# Lanczos steps on two levels whose largest eigenvalues are compared
+GROWTH_STEPS = 30
 
 
 @dataclass(eq=False, repr=False)
@@ -49,6 +51,15 @@ class Level:
     interval
         High-frequency part of the spectrum of A, where the problem gives it exactly; None where it
         is estimated.
+    tensor
+        A as a sum of tensor products, where its stencil is constant; else None.
+    own_transfers
+        P and R are the user's own.
+    notes
+        What was decided on the way and why, in sentences.
+    problem
+        What A is the matrix of on this grid, where it is discretised; None for a Galerkin product
+        and a bare matrix.
     """
 
     index: int
@@ -66,8 +77,27 @@ class Level:
     pre_count: int = 0
     post_count: int = 0
     reference: Level | None = None
-    form: Form | None = None
+    tensor: TensorForm | None = None
     problem: Any = None
+    own_transfers: bool = True
+    notes: tuple[str, ...] = ()
+
+    def smooth_with(
+        self, before: Choice, after: Choice, counts: tuple[int, int], *, same: bool
+    ) -> None:
+        """Set up what smooths before and after the coarse-grid correction; once where it is the
+        `same`."""
+        self.pre_count, self.post_count = counts
+        self.pre = smoothing(before, self) if self.pre_count else None
+        self.post = None
+        if self.post_count:
+            self.post = self.pre if same and self.pre is not None else smoothing(after, self)
+
+    def cast_transfers(self) -> None:
+        """P and R in the (real) type of the cycle; the user's own ones stay what they are."""
+        if not self.own_transfers:
+            real = np.zeros(0, dtype=self.operator.dtype).real.dtype
+            self.P, self.R = self.P.astype(real), self.R.astype(real)
 
     @property
     def finest(self) -> Level:
@@ -84,6 +114,26 @@ class Level:
         """A as a CSR array in the type of the cycle."""
         return self.A if self.A.dtype == self.operator.dtype else self.A.astype(self.operator.dtype)
 
+    @cached_property
+    def stencil(self) -> Stencil | None:
+        """The stencil of A inside the grid; None where there is no constant one."""
+        array = None if self.tensor is None else self.tensor.stencil()
+        return None if array is None else Stencil.from_array(array, channels=False)
+
+    @property
+    def form(self) -> Form | None:
+        """What A is up to a positive factor, see `mgtheory.spectra.record`."""
+        if self.stencil is not None:
+            return stencil_form(self.stencil.offsets, self.stencil.values)
+        known: Form | None = None if self.problem is None else self.problem.form
+        return known
+
+    @property
+    def nullspace(self) -> NDArray[np.float64] | None:
+        """The problem's, where this is its grid."""
+        known: NDArray[np.float64] | None = getattr(self.problem, "nullspace", None)
+        return known
+
     def inverse_diagonal(self, scaling: str) -> NDArray[Any] | None:
         """B: None for the identity, or 1/diag(A), shape (n,). "auto" takes the diagonal where it
         varies by more than 1e-6 of its largest.
@@ -96,7 +146,7 @@ class Level:
         if scaling == "identity":
             return None
         diagonal = self.operator.diagonal()
-        if scaling == "auto" and np.ptp(np.abs(diagonal)) <= 1e-6 * np.max(np.abs(diagonal)):
+        if scaling == "auto" and np.ptp(np.abs(diagonal)) <= VARIES * np.max(np.abs(diagonal)):
             return None
         if not np.all(diagonal):
             raise ValueError(
@@ -112,30 +162,54 @@ class Level:
         The s_j are the couplings along the axes, the minimum is over the coarsened ones; equal
         couplings give a = b/(2d).
         """
-        if B is None and self.interval is not None:
-            a, b = self.interval
-            return (a if a < b else b / 2.0), b  # a multiple of the identity has one eigenvalue
-        return matrix_interval(self.A, self.shape, self.axes, B)
+        if self.interval is None or (B is not None and np.ptp(B) > VARIES * np.max(np.abs(B))):
+            return matrix_interval(self.A, self.shape, self.axes, B)
+        a, b = self.interval if B is None else float(B[0]) * np.array(self.interval)
+        # a multiple of the identity has one eigenvalue, which is no interval
+        return float(a if a < b else b / 2.0), float(b)
 
     def record(self, B: NDArray[Any] | None = None) -> OperatorRecord:
-        """The record of this level's BA; B is None for the identity, else the inverse diagonal."""
+        """The record of this level's BA; B is None for the identity, else the inverse diagonal.
+
+        Raises
+        ------
+        ValueError
+            If the spectrum to damp is not positive.
+        """
         a, b = self.smoothing_interval(B)
+        if not 0.0 < a <= b:
+            raise ValueError(
+                f"level {self.index}: the high frequencies of A lie in [{a:g}, {b:g}], a derived"
+                " polynomial needs them positive; a negative definite A must change its sign"
+            )
+        what = "" if self.finest.problem is None else f" of {self.finest.problem.name}"
         return OperatorRecord(
-            "problem" if self.problem is not None else "matrix",
-            f"level {self.index}, {' x '.join(map(str, self.shape))}",
+            "problem",
+            f"level {self.index}{what}, {' x '.join(map(str, self.shape))}",
             b,
-            max(a, 0.0),
+            a,
             scaling="identity" if B is None else "diagonal",
             axes=self.axes or None,
             grid=self.shape,
-            found="the level's matrix",
+            found="an estimate of the matrix" if self.interval is None else "the symbol, exact",
             form=self.form,
-            source=self.problem
-            if self.problem is not None and self.index == 0
-            else self.A
-            if B is None
-            else sp.csr_array(sp.diags_array(B) @ self.A),
+            source=self,
         )
+
+    def growth(self, scaling: str) -> float:
+        """The largest eigenvalue of BA here over that on the finest level, by estimates of one
+        kind: a bound over an estimate would be off by what lies between them."""
+        levels = self, self.finest
+        B, D = (level.inverse_diagonal(scaling) for level in levels)
+        if None not in (self.interval, self.finest.interval) and B is None and D is None:
+            return self.smoothing_interval()[1] / self.finest.smoothing_interval()[1]
+        here, fine = quick_ritz(self.A, B, GROWTH_STEPS), quick_ritz(self.finest.A, D, GROWTH_STEPS)
+        if here is not None and fine is not None:
+            return here.radius / fine.radius
+        one, other = (
+            largest_eigenvalue(level.A, d, compact=True) for level, d in zip(levels, (B, D))
+        )
+        return one / other
 
     def reached(self, B: NDArray[Any] | None = None) -> float | None:
         """A value up to which the spectrum of BA surely reaches: the exact end, or a Ritz value;

@@ -1,33 +1,23 @@
-"""Steps of `Hierarchy.build`: checking the matrix, choosing what is coarsened, transfers, Galerkin
-products, nullspaces."""
+"""The set-up of a hierarchy: what is given is checked, and a coarsening object makes one level of
+the other, `next(level) -> Level | None`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from mgtheory._checks import check_name, check_whole
+from mgtheory._checks import check_callable, check_name, check_whole
 from mgtheory.multigrid import blackbox, transfer
-from mgtheory.multigrid.applied import Smoothing, set_up
 from mgtheory.multigrid.level import STORED, Level, diagonal_storage
-from mgtheory.problems.grids import (
-    Boundary,
-    Shape,
-    check_boundary,
-    check_shape,
-    choose_axes,
-    mesh_width,
-)
+from mgtheory.problems.grids import Boundary, Shape, check_boundary, check_shape, choose_axes
 from mgtheory.problems.problem import Problem
-from mgtheory.problems.tensorform import TensorForm, recognise
-from mgtheory.smoothers import GaussSeidel, Jacobi, Polynomial
-from mgtheory.smoothers import smoother as make_smoother
+from mgtheory.problems.tensorform import TensorForm
 from mgtheory.spectra.bounds import couplings
-from mgtheory.spectra.record import Form
 
 BLACKBOX = "black-box"
 # weights k1/(k1 + k2) this far from 1/2 belong to a coefficient that changes by a factor of 3 from
@@ -45,6 +35,14 @@ def check_dtype(dtype: Any) -> np.dtype[Any]:
     if name not in TYPES:
         raise ValueError(f"type is {name}, allowed are: {', '.join(TYPES)}")
     return np.dtype(dtype)
+
+
+def check_work(given: np.dtype[Any], dtype: Any) -> np.dtype[Any]:
+    """The type of the cycle: that of A, or the one asked for."""
+    work = check_dtype(given if dtype is None else dtype)
+    if np.issubdtype(given, np.complexfloating) and not np.issubdtype(work, np.complexfloating):
+        raise ValueError(f"A is {given}, the cycle's type {work} must be complex too")
+    return work
 
 
 def matrix_and_grid(
@@ -101,46 +99,263 @@ def check_matrix(A: Any) -> sp.csr_array:
     return matrix
 
 
-def storage(A: sp.csr_array, form: TensorForm | None) -> Any:
-    """A in the storage that is applied fastest; by diagonals straight from the tensor form where
-    there is one."""
-    known = None if form is None else form.todia(A.dtype)
+def make_level(
+    A: sp.csr_array,
+    shape: Shape,
+    work: np.dtype[Any],
+    *,
+    tensor: TensorForm | None = None,
+    problem: Problem | None = None,
+    finer: Level | None = None,
+) -> Level:
+    """The level of a matrix, stored as it is applied fastest: by diagonals straight from the tensor
+    form where there is one."""
+    known = None if tensor is None else tensor.todia(A.dtype)
     if known is None or known.data.size > STORED * A.nnz + 64:
-        return diagonal_storage(A)
-    return known
-
-
-def finest_storage(
-    A: sp.csr_array, problem: Any, shape: Shape, boundary: Boundary
-) -> tuple[Any, TensorForm | None]:
-    """A in the storage that is applied fastest, and its tensor form: the problem's, or
-    recognised."""
-    form = (
-        problem.equation.form(shape)
-        if isinstance(problem, Problem)
-        else recognise(A, shape, boundary)
+        known = diagonal_storage(A)
+    return Level(
+        0 if finer is None else finer.index + 1,
+        A,
+        shape,
+        known,
+        known.astype(work, copy=False),
+        reference=None if finer is None else finer.finest,
+        tensor=tensor,
+        problem=problem,
     )
-    return storage(A, form), form
 
 
-def coarse_operator(
-    level: Level, form: TensorForm | None, problem: Any, shape: Shape, rule: str
-) -> tuple[sp.csr_array, TensorForm | None]:
-    """A of the next coarser level, and its tensor form where it has one."""
-    if rule == "rediscretise":
-        form = problem.equation.form(shape)
-        return (
-            problem.equation.operator(shape)
-            if form is None
-            else sp.csr_array(form.todia(level.A.dtype))
-        ), form
-    if form is None or not (
-        isinstance(level.P, transfer.TensorOperator)
-        and isinstance(level.R, transfer.TensorOperator)
-    ):
-        return galerkin(level), None
-    coarse = form.galerkin(level.R.factors, level.P.factors)
-    return sp.csr_array(coarse.todia(level.A.dtype)), coarse
+@dataclass(frozen=True)
+class Transfers:
+    """How P and R of a level are made.
+
+    Attributes
+    ----------
+    boundary
+        What holds at both ends of every axis.
+    axes, interpolation, restriction, own
+        As `Hierarchy.build` takes them (`own` is its `transfers`).
+    few
+        A level of at most this many unknowns is the coarsest, unless `own` has a coarser one.
+    problem
+        The finest level's, whose couplings on any shape are known where its stencil is constant.
+    """
+
+    boundary: Boundary
+    axes: Sequence[int] | str
+    interpolation: str | None
+    restriction: str
+    own: Callable[[Level], Any] | None
+    few: int
+    problem: Problem | None = None
+
+    def __post_init__(self) -> None:
+        if self.interpolation is not None:
+            names = [*transfer.INTERPOLATIONS, BLACKBOX]
+            check_name(self.interpolation, names, "interpolation")
+        check_name(self.restriction, list(transfer.RESTRICTIONS), "restriction")
+        check_callable(self.own, "transfers")
+
+    def give(self, level: Level, *, constant: bool) -> Shape | None:
+        """Give the level its axes, P, R and the interpolation of full multigrid; the coarse shape,
+        or None where this is the coarsest level.
+
+        Without a name for it, interpolation is linear where the stencil is `constant`, else
+        black-box where that is possible.
+        """
+        coarse = None if self.own is None else self._own(level)
+        if coarse is None and level.size > self.few:
+            coarse = self._default(level, constant)
+        return None if coarse == level.shape else coarse
+
+    def _own(self, level: Level) -> Shape | None:
+        """The user's P and R; the level's own shape where he ends here, None where he wants the
+        default."""
+        assert self.own is not None
+        given = self.own(level)
+        if given is None:
+            return None
+        if not isinstance(given, tuple | list) or len(given) != 3:
+            raise ValueError(
+                f"level {level.index}: transfers gave {given!r}, must be P, R and the coarse shape,"
+                " or None"
+            )
+        P, R, shape = given
+        coarse = tuple(
+            check_whole(n, f"level {level.index}: a coarse size", 1)
+            for n in ([shape] if np.ndim(shape) == 0 else shape)
+        )
+        if coarse == level.shape:
+            return coarse
+        n, m = level.size, int(np.prod(coarse))
+        shapes = tuple(getattr(P, "shape", ())), tuple(getattr(R, "shape", ()))
+        if shapes != ((n, m), (m, n)):
+            raise ValueError(
+                f"level {level.index}: P and R have shapes {shapes[0]} and {shapes[1]}, must be"
+                f" {(n, m)} and {(m, n)}"
+            )
+        level.P, level.R, level.interpolation = P, R, P
+        level.axes = _changed(level.shape, coarse)
+        return coarse
+
+    def _default(self, level: Level, constant: bool) -> Shape:
+        """Halve the chosen axes."""
+        fine, boundary = level.shape, self.boundary
+        chosen = choose_axes(self._couplings(level), fine, self.axes)
+        coarse = tuple(
+            transfer.coarse_size(n, boundary) if j in chosen else n for j, n in enumerate(fine)
+        )
+        level.axes = _changed(fine, coarse)
+        R = transfer.restriction(fine, coarse, boundary, kind=self.restriction)
+        if coarse == fine:
+            return coarse
+        level.interpolation = transfer.interpolation(fine, coarse, boundary, kind="quintic")
+        P = self._black_box(level, coarse, constant)
+        if P is None:
+            kind = self.interpolation or "linear"
+            P = transfer.interpolation(fine, coarse, boundary, kind=kind)
+        else:
+            if self.restriction == "full":
+                R = sp.csr_array(P.T) * transfer.weight(fine, coarse, boundary)
+            if abs(P - transfer.interpolation(fine, coarse, boundary).tocsr()).max() > JUMP:
+                level.interpolation = P  # the solution has kinks where the coefficient jumps
+        level.P, level.R, level.own_transfers = P, R, False
+        return coarse
+
+    def _black_box(self, level: Level, coarse: Shape, constant: bool) -> sp.csr_array | None:
+        """P from the entries of A where it is asked for, or nothing is and coefficients vary."""
+        if self.interpolation != BLACKBOX and (self.interpolation is not None or constant):
+            return None
+        try:
+            return blackbox.blackbox(level.A, level.shape, coarse, self.boundary)
+        except blackbox.NoInterpolation as reason:
+            if self.interpolation == BLACKBOX:
+                raise
+            level.notes += (f"{reason}; interpolation is linear",)
+            return None
+
+    def _couplings(self, level: Level) -> tuple[float, ...]:
+        """Of the scheme on this shape, where it is known: the entries of a Galerkin product mix the
+        axes."""
+        if self.problem is not None and self.problem.polynomial is not None:
+            return self.problem.couplings(level.shape)
+        return couplings(level.A, level.shape)
+
+
+def _changed(fine: Shape, coarse: Shape) -> tuple[int, ...]:
+    return tuple(j for j, (n, m) in enumerate(zip(fine, coarse, strict=False)) if n != m)
+
+
+@dataclass(frozen=True)
+class Rediscretise:
+    """The same scheme on the coarser grid."""
+
+    problem: Problem
+    transfers: Transfers
+    name: ClassVar[str] = "rediscretise"
+
+    def next(self, level: Level) -> Level | None:
+        """The next coarser level; None where this is the coarsest."""
+        shape = self.transfers.give(level, constant=True)
+        if shape is None:
+            return None
+        level.interval = _scheme_interval(self.problem, level)
+        level.cast_transfers()
+        tensor = self.problem.equation.form(shape)
+        A = (
+            self.problem.equation.operator(shape)
+            if tensor is None
+            else sp.csr_array(tensor.todia(level.A.dtype))
+        )
+        return make_level(
+            A,
+            shape,
+            level.operator.dtype,
+            tensor=tensor,
+            problem=replace(self.problem, shape=shape),
+            finer=level,
+        )
+
+
+@dataclass(frozen=True)
+class Galerkin:
+    """R A P."""
+
+    transfers: Transfers
+    name: ClassVar[str] = "galerkin"
+
+    def next(self, level: Level) -> Level | None:
+        """The next coarser level; None where this is the coarsest."""
+        shape = self.transfers.give(level, constant=level.tensor is not None)
+        if shape is None:
+            return None
+        if level.problem is not None:
+            level.interval = _scheme_interval(level.problem, level)
+        elif level.tensor is not None and level.axes:
+            level.interval = level.tensor.smoothing_interval(level.axes)
+        tensor = None
+        P, R = level.P, level.R
+        if (
+            level.tensor is not None
+            and isinstance(P, transfer.TensorOperator)
+            and isinstance(R, transfer.TensorOperator)
+        ):
+            tensor = level.tensor.galerkin(R.factors, P.factors)
+            A = sp.csr_array(tensor.todia(level.A.dtype))
+        else:
+            A = galerkin(level)
+        level.cast_transfers()
+        return make_level(A, shape, level.operator.dtype, tensor=tensor, finer=level)
+
+
+Coarsening = Rediscretise | Galerkin
+COARSENINGS = ("rediscretise", "galerkin")
+
+
+def make_coarsening(kind: str | None, problem: Any, transfers: Transfers) -> Coarsening:
+    """The rule by its name; by default the scheme again where coefficients are constant and the
+    transfers are ours."""
+    known = isinstance(problem, Problem)
+    if kind is None:
+        constant = known and problem.polynomial is not None and transfers.own is None
+        kind = "rediscretise" if constant else "galerkin"
+    if kind not in COARSENINGS or (kind == "rediscretise" and not known):
+        allowed = " and ".join(COARSENINGS) if known else "galerkin (rediscretise needs a Problem)"
+        raise ValueError(f"unknown coarsening {kind!r}, allowed: {allowed}")
+    return Galerkin(transfers) if kind == "galerkin" else Rediscretise(problem, transfers)
+
+
+def coarsened(finest: Any, rule: Any, most: int) -> list[Any]:
+    """At most `most` levels from the finest on, as long as the rule's ``next(level)`` has
+    another."""
+    levels = [finest]
+    while len(levels) < most and (coarse := rule.next(levels[-1])) is not None:
+        levels.append(coarse)
+    return levels
+
+
+def _scheme_interval(problem: Problem, level: Level) -> tuple[float, float] | None:
+    """The high-frequency part of the spectrum of the scheme on the level's shape.
+
+    Its upper end is that of all frequencies: where the weaker axis is coarsened, it can lie among
+    those that are low there.
+    """
+    if problem.polynomial is None or not level.axes:
+        return None
+    return (
+        problem.smoothing_interval(level.axes, shape=level.shape).a,
+        problem.smoothing_interval(shape=level.shape).b,
+    )
+
+
+def galerkin(level: Level) -> sp.csr_array:
+    """R A P as a CSR array in A's type."""
+    R, P = (T.tocsr() if hasattr(T, "tocsr") else sp.csr_array(T) for T in (level.R, level.P))
+    coarse = sp.csr_array(R @ level.A @ P)
+    coarse.data[np.abs(coarse.data) <= 1e-14 * np.max(np.abs(coarse.data), initial=0.0)] = 0.0
+    coarse.eliminate_zeros()
+    coarse.sort_indices()
+    return coarse.astype(level.A.dtype)
 
 
 def find_nullspace(
@@ -190,212 +405,6 @@ def coarse_nullspace(basis: NDArray[Any] | None, levels: Sequence[Level]) -> NDA
     if basis.shape[1] == 1 and np.ptp(np.abs(basis)) <= 1e-6 * np.max(np.abs(basis)):
         coarse = np.ones_like(coarse)
     return np.linalg.qr(coarse)[0]
-
-
-def axes_to_coarsen(level: Level, problem: Any, axes: Sequence[int] | str) -> tuple[int, ...]:
-    """The axes to coarsen: the strongly coupled ones, all, or the given ones."""
-    known = isinstance(problem, Problem) and problem.polynomial is not None
-    strength = problem.couplings(level.shape) if known else couplings(level.A, level.shape)
-    return choose_axes(strength, level.shape, axes)
-
-
-def form_of(problem: Any, form: TensorForm | None) -> Form | None:
-    """What A is up to a factor: the problem's, or the taps of a tensor form with constant ones."""
-    return problem.form if isinstance(problem, Problem) else None
-
-
-def add_transfers(
-    level: Level,
-    problem: Any,
-    boundary: Boundary,
-    axes: Sequence[int] | str,
-    interpolation: str | None,
-    restriction: str,
-    *,
-    constant: bool,
-) -> Shape:
-    """Give the level its P, R, axes and full multigrid interpolation; the coarse shape, or its own
-    where nothing is coarsened.
-
-    Without a name for the interpolation: linear where the stencil is `constant`, else black-box
-    where that is possible.
-    """
-    chosen = axes_to_coarsen(level, problem, axes)
-    coarse = tuple(
-        transfer.coarse_size(n, boundary) if j in chosen else n for j, n in enumerate(level.shape)
-    )
-    level.axes = tuple(
-        j for j, (n, m) in enumerate(zip(level.shape, coarse, strict=True)) if n != m
-    )
-    R = transfer.restriction(level.shape, coarse, boundary, kind=restriction)
-    own: Any = "not asked for"
-    if interpolation == BLACKBOX and coarse != level.shape:
-        own = blackbox.blackbox(level.A, level.shape, coarse, boundary)
-    elif interpolation is None and not constant:
-        own = blackbox.attempt(level.A, level.shape, coarse, boundary)
-    if coarse == level.shape:
-        return coarse
-    level.interpolation = transfer.interpolation(level.shape, coarse, boundary, kind="quintic")
-    if isinstance(own, str):
-        P = transfer.interpolation(
-            level.shape, coarse, boundary, kind="linear" if interpolation is None else interpolation
-        )
-        level.P, level.R = P, R
-        return coarse
-    ratio = np.prod(
-        [
-            mesh_width(n, boundary) / mesh_width(m, boundary)
-            for n, m in zip(level.shape, coarse, strict=True)
-        ]
-    )
-    level.P, level.R = own, sp.csr_array(own.T) * ratio if restriction == "full" else R
-    if abs(own - transfer.interpolation(level.shape, coarse, boundary).tocsr()).max() > JUMP:
-        level.interpolation = own  # the solution has kinks where the coefficient jumps
-    return coarse
-
-
-def check_transfers(interpolation: str | None, restriction: str) -> None:
-    """Refuse unknown names."""
-    if interpolation is not None:
-        check_name(interpolation, [*transfer.INTERPOLATIONS, BLACKBOX], "interpolation")
-    check_name(restriction, list(transfer.RESTRICTIONS), "restriction")
-
-
-def known_interval(
-    level: Level, form: TensorForm | None, problem: Any, rule: str
-) -> tuple[float, float] | None:
-    """The high-frequency part of the spectrum of the level's A where its symbol is known: of the
-    scheme, or of a Galerkin product.
-
-    Its upper end is that of all frequencies: where the weaker axis is coarsened, it can lie among
-    those that are low there.
-    """
-    if form is None or not level.axes:
-        return None
-    if isinstance(problem, Problem) and (rule == "rediscretise" or level.index == 0):
-        return (
-            problem.smoothing_interval(level.axes, shape=level.shape).a,
-            problem.smoothing_interval(shape=level.shape).b,
-        )
-    return form.smoothing_interval(level.axes)
-
-
-def cast_transfers(level: Level, dtype: np.dtype[Any]) -> None:
-    """P and R, where there are any, in the (real) type of the cycle."""
-    if level.P is None:
-        return
-    real = np.zeros(0, dtype=dtype).real.dtype
-    level.P, level.R = level.P.astype(real), level.R.astype(real)
-
-
-def own_transfers(level: Level, transfers: Callable[[Level], Any]) -> Shape | None:
-    """Give the level the user's P and R; the coarse shape, the level's own where this is the
-    coarsest, None where the default is wanted."""
-    given = transfers(level)
-    if given is None:
-        return None
-    if not isinstance(given, tuple | list) or len(given) != 3:
-        raise ValueError(
-            f"level {level.index}: transfers gave {given!r}, must be P, R and the coarse shape, or"
-            " None"
-        )
-    P, R, shape = given
-    coarse = tuple(
-        check_whole(n, f"level {level.index}: a coarse size", 1)
-        for n in ([shape] if np.ndim(shape) == 0 else shape)
-    )
-    if coarse == level.shape:
-        return coarse
-    n, m = level.size, int(np.prod(coarse))
-    shapes = tuple(getattr(P, "shape", ())), tuple(getattr(R, "shape", ()))
-    if shapes != ((n, m), (m, n)):
-        raise ValueError(
-            f"level {level.index}: P and R have shapes {shapes[0]} and {shapes[1]}, must be"
-            f" {(n, m)} and {(m, n)}"
-        )
-    level.P, level.R, level.interpolation = P, R, P
-    level.axes = tuple(
-        j for j, (a, b) in enumerate(zip(level.shape, coarse, strict=False)) if a != b
-    )
-    return coarse
-
-
-def galerkin(level: Level) -> sp.csr_array:
-    """R A P as a CSR array in A's type."""
-    R, P = (T.tocsr() if hasattr(T, "tocsr") else sp.csr_array(T) for T in (level.R, level.P))
-    coarse = sp.csr_array(R @ level.A @ P)
-    coarse.data[np.abs(coarse.data) <= 1e-14 * np.max(np.abs(coarse.data), initial=0.0)] = 0.0
-    coarse.eliminate_zeros()
-    coarse.sort_indices()
-    return coarse.astype(level.A.dtype)
-
-
-def count(
-    counts: int | Sequence[int] | Callable[[int], int], index: int, name: str, least: int = 0
-) -> int:
-    """The number of smoothings (or the degree) on a level: a number, one per level (the last goes
-    on), or a callable of the index."""
-    value: Any = counts(index) if callable(counts) else counts
-    if isinstance(value, list | tuple | np.ndarray) and len(value):
-        value = value[min(index, len(value) - 1)]
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise ValueError(
-            f"{name} is {value!r} on level {index}, must be a whole number from {least} on"
-        )
-    return int(value)
-
-
-def growing(index: int) -> int:
-    """The default degree on a level: 2 on the finest, one more on each coarser one, at most 6."""
-    return min(2 + index, 6)
-
-
-def chosen_smoother(smoother: Any, degree: Any) -> Any:
-    """What smooths, from the `smoother` and `degree` of `Hierarchy.build`; a degree per level makes
-    a callable of the level of it."""
-    if smoother is None:
-        smoother, degree = "chebyshev", growing if degree is None else degree
-    if degree is None or (isinstance(degree, int | np.integer) and not isinstance(degree, bool)):
-        return make_smoother(smoother, None if degree is None else int(degree))
-    make_smoother(smoother, count(degree, 0, "degree", 1))  # refuses what takes no degree
-    return lambda level: make_smoother(smoother, count(degree, level.index, "degree", 1))
-
-
-class _Wrapped(Smoothing):
-    """A user's object with ``correct(r)`` alone."""
-
-    def __init__(self, A: Any, own: Any) -> None:
-        super().__init__(A)
-        self.own = own
-        self.label = type(own).__name__
-
-    def correct(self, r: NDArray[Any]) -> NDArray[Any]:
-        return np.asarray(self.own.correct(r))
-
-
-def smoothing(smoother: Any, level: Level) -> Smoothing:
-    """What a smoother, or a callable of a level, gives on this level, as a `Smoothing`."""
-    made = (
-        smoother
-        if hasattr(smoother, "setup") or not callable(smoother)
-        else make_smoother_or_smoothing(smoother(level))
-    )
-    if isinstance(made, Polynomial | Jacobi | GaussSeidel) or hasattr(made, "setup"):
-        made = set_up(made, level)
-    if isinstance(made, Smoothing):
-        return made
-    if hasattr(made, "correct"):
-        return _Wrapped(level.operator, made)
-    raise ValueError(
-        f"level {level.index}: the smoother gave {made!r}, which has neither setup(level) nor"
-        " correct(r)"
-    )
-
-
-def make_smoother_or_smoothing(made: Any) -> Any:
-    """A callable's answer: a smoothing is kept, anything else is read like the `smoother` of
-    `Hierarchy.build`."""
-    return made if hasattr(made, "correct") else make_smoother(made)
 
 
 def check_symmetry(

@@ -25,15 +25,6 @@ from numpy.typing import NDArray
 from mgtheory._checks import check_name
 from mgtheory.problems.grids import Boundary, Shape, coordinates, mesh_width
 
-__all__ = [
-    "INTERPOLATIONS",
-    "RESTRICTIONS",
-    "TensorOperator",
-    "coarse_size",
-    "interpolation",
-    "restriction",
-]
-
 
 class TensorOperator:
     """T_0 x T_1 x .. (Kronecker product), applied axis by axis with ``@``.
@@ -259,12 +250,20 @@ def interpolation(
     )
 
 
-def _full(fine: Shape, coarse: Shape, boundary: Boundary) -> TensorOperator:
-    """prod_j (h_j/H_j) P^T: full weighting."""
-    P = interpolation(fine, coarse, boundary)
-    ratios = [
+def _ratios(fine: Shape, coarse: Shape, boundary: Boundary) -> list[float]:
+    return [
         mesh_width(n, boundary) / mesh_width(m, boundary) for n, m in zip(fine, coarse, strict=True)
     ]
+
+
+def weight(fine: Shape, coarse: Shape, boundary: Boundary) -> float:
+    """prod_j h_j/H_j: with it P^T restricts a constant to itself."""
+    return math.prod(_ratios(fine, coarse, boundary))
+
+
+def _full(fine: Shape, coarse: Shape, boundary: Boundary) -> TensorOperator:
+    """prod_j (h_j/H_j) P^T: full weighting."""
+    P, ratios = interpolation(fine, coarse, boundary), _ratios(fine, coarse, boundary)
     return TensorOperator(
         [sp.csr_array(factor.T) * ratio for factor, ratio in zip(P.factors, ratios, strict=True)]
     )

@@ -38,8 +38,6 @@ from mgtheory.spectra.interval import Interval
 
 Array = NDArray[np.float64]
 Complex = NDArray[np.complex128]
-__all__ = ["Minimax", "minimax", "minimax_report"]
-
 Points = ArrayLike | Interval | Sequence[Interval]
 GAP = 1e-9  # relative distance of the two bounds at which the exchange ends; HiGHS works to 1e-10
 PRECISION = 1e-8  # relative distance at which it ends where rounding lets it go no farther

@@ -116,6 +116,24 @@ class TensorForm:
             high |= (theta >= np.pi / 2 - 1e-12).reshape([-1 if i == j else 1 for i in range(dim)])
         return float(total[high].min()), float(total.max())
 
+    def stencil(self) -> NDArray[np.float64] | None:
+        """The entries of a row inside the grid by their offsets, shape (2r + 1, ..); None where the
+        rows inside are not all alike."""
+        lines = [[_line(matrix) for matrix in matrices] for matrices in (self.K, self.M)]
+        known = [line for kind in lines for line in kind if line is not None]
+        if len(known) < 2 * len(self.K):
+            return None
+        reach = max(abs(o) for line in known for o in line)
+        total = np.zeros((2 * reach + 1,) * len(self.K))
+        for S, c in self.polynomial.items():
+            term = np.array(c)
+            for j in range(len(self.K)):
+                line = lines[0 if j in S else 1][j] or {}
+                taps = [line.get(o, 0.0) for o in range(-reach, reach + 1)]
+                term = np.multiply.outer(term, taps)
+            total += term
+        return total
+
 
 def recognise(A: sp.csr_array, shape: Shape, boundary: Boundary) -> TensorForm | None:
     """The tensor form of a matrix whose entries are those of one stencil of 3^d points, even along
@@ -162,7 +180,13 @@ def _subsets(dim: int) -> list[tuple[int, ...]]:
 
 
 def _symbol(matrix: sp.csr_array, theta: NDArray[np.float64]) -> NDArray[np.float64] | None:
-    """sum_o a_o cos(o theta) of the rows in the middle, if neighbouring ones inside the grid
+    """sum_o a_o cos(o theta) of a row inside the grid, where they are alike."""
+    line = _line(matrix)
+    return None if line is None else np.sum([v * np.cos(o * theta) for o, v in line.items()], 0)
+
+
+def _line(matrix: sp.csr_array) -> dict[int, float] | None:
+    """The entries of the middle row by their offsets, if neighbouring ones inside the grid
     agree."""
     n = matrix.shape[0]
     if n < 3:
@@ -175,7 +199,7 @@ def _symbol(matrix: sp.csr_array, theta: NDArray[np.float64]) -> NDArray[np.floa
             abs(row[o] - v) > 1e-10 * scale for o, v in rows[0].items()
         ):
             return None
-    return np.sum([v * np.cos(o * theta) for o, v in rows[0].items()], axis=0)
+    return rows[0]
 
 
 def _row(matrix: sp.csr_array, i: int) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -206,12 +206,14 @@ def largest_eigenvalue(
     return bound if found is None else min(bound, found.radius)
 
 
-def quick_ritz(A: sp.csr_array, B: NDArray[Any] | None) -> LanczosEstimate | None:
+def quick_ritz(
+    A: sp.csr_array, B: NDArray[Any] | None, steps: int = QUICK
+) -> LanczosEstimate | None:
     """The extreme Ritz values of BA after a few steps; None where it is not symmetric, or has
     entries that are not finite."""
     if B is not None and (np.iscomplexobj(B) or np.min(B) <= 0):
         return None
     try:
-        return lanczos(A, B=B, steps=QUICK)
+        return lanczos(A, B=B, steps=steps)
     except ValueError:
         return None

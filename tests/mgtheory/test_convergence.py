@@ -82,19 +82,16 @@ def test_the_cycle_has_the_factor_of_two_grids(name):
     %; W-cycles gain less than 3 %."""
     problem = create(name, 63 if PROBLEMS[name].dim < 3 else 31)
     predicted = fourier.two_grid_factor(
-        problem, families.chebyshev(2, interval=stencil_interval(problem)), pre=1, post=1
+        problem,
+        families.chebyshev(2, interval=problem.smoothing_interval().as_tuple),
+        pre=1,
+        post=1,
     ).factor
     hierarchy = Hierarchy.build(problem, coarsest=27)
     assert len(hierarchy.levels) >= 3
     v, w = (asymptotic_factor(hierarchy, cycle, cycles=40) for cycle in "VW")
     assert 0.95 * predicted < v < 1.005 * predicted
     assert v == pytest.approx(w, rel=0.03)
-
-
-def stencil_interval(problem):
-    """The high frequencies for h = 1."""
-    a, b = problem.smoothing_interval()
-    return a * problem.h[0] ** 2, b * problem.h[0] ** 2
 
 
 def test_constant_degrees_lose_in_long_v_cycles():

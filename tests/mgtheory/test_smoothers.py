@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
+from mgtheory.derive import derive
 from mgtheory.families import FAMILIES
+from mgtheory.multigrid.applied import set_up
 from mgtheory.multigrid.hierarchy import Hierarchy
 from mgtheory.polynomials.classical import chebyshev
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.problems.manufactured import SmoothCoefficient
 from mgtheory.problems.problem import create, poisson
-from mgtheory.smoothers import SMOOTHERS, GaussSeidel, Jacobi, Polynomial, make_smoother
+from mgtheory.smoothers import SMOOTHERS, GaussSeidel, Jacobi, Polynomial, smoother
 
 FOR_LEVELS = [
     name for name, entry in FAMILIES.items() if entry.needs in ("interval", "lmax", "operator")
@@ -52,7 +54,7 @@ def test_registry(name):
         poisson((6,), boundary="periodic"),
         create("poisson2d-9point", 5),
     ):
-        check_smoothing(make_smoother(name).setup(level_of(problem)))
+        check_smoothing(set_up(smoother(name), level_of(problem)))
 
 
 @pytest.mark.parametrize("degree", [1, 2, 3, 4, 5, 12])
@@ -66,7 +68,7 @@ def test_polynomials(family, degree):
         (poisson((5, 4)), False),
         (poisson((5, 4), coefficient=SmoothCoefficient()), True),
     ):
-        smoothing = make_smoother(family, degree).setup(level_of(problem))
+        smoothing = set_up(smoother(family, degree), level_of(problem))
         check_smoothing(smoothing)
         assert (smoothing.B is not None) == diagonal
         A = smoothing.A.toarray()
@@ -84,7 +86,7 @@ def test_polynomials(family, degree):
 )
 def test_own_polynomial(roots):
     q = ResidualPolynomial(np.array(roots) * 36.0)
-    smoothing = make_smoother(q).setup(level_of(poisson((5, 5))))
+    smoothing = set_up(smoother(q), level_of(poisson((5, 5))))
     check_smoothing(smoothing)
     values, vectors = np.linalg.eigh(smoothing.A.toarray())
     c, s = smoothing.correct_with_residual(vectors[:, 7].copy())
@@ -98,10 +100,10 @@ def test_triangles_and_colours():
     level = level_of(create("poisson2d-q1", 5))
     A = level.A.toarray()
     np.testing.assert_allclose(
-        matrix_of(GaussSeidel().setup(level)), np.linalg.inv(np.tril(A)), atol=1e-14
+        matrix_of(set_up(GaussSeidel(), level)), np.linalg.inv(np.tril(A)), atol=1e-14
     )
     np.testing.assert_allclose(
-        matrix_of(GaussSeidel(backward=True).setup(level)), np.linalg.inv(np.triu(A)), atol=1e-14
+        matrix_of(set_up(GaussSeidel(backward=True), level)), np.linalg.inv(np.triu(A)), atol=1e-14
     )
     index = np.indices((5, 5)).reshape(2, -1)
     for ordering, colour in (
@@ -110,18 +112,47 @@ def test_triangles_and_colours():
     ):
         lower = np.where(colour[:, None] > colour[None, :], A, 0.0) + np.diag(np.diag(A))
         np.testing.assert_allclose(
-            matrix_of(GaussSeidel(ordering).setup(level)), np.linalg.inv(lower), atol=1e-14
+            matrix_of(set_up(GaussSeidel(ordering), level)), np.linalg.inv(lower), atol=1e-14
         )
     np.testing.assert_allclose(
-        matrix_of(Jacobi(0.7).setup(level)), 0.7 * np.diag(1 / np.diag(A)), atol=1e-15
+        matrix_of(set_up(Jacobi(0.7), level)), 0.7 * np.diag(1 / np.diag(A)), atol=1e-15
     )
+
+
+def test_over_relaxation_is_a_triangle_with_a_larger_diagonal():
+    level = level_of(create("poisson2d-q1", 5))
+    A = level.A.toarray()
+    for omega in (0.7, 1.5):
+        forward = np.tril(A, -1) + np.diag(np.diag(A)) / omega
+        for ordering in ("lexicographic", "red_black"):
+            check_smoothing(set_up(GaussSeidel(ordering, omega=omega), level))
+        np.testing.assert_allclose(
+            matrix_of(set_up(GaussSeidel(omega=omega), level)), np.linalg.inv(forward), atol=1e-14
+        )
+
+
+def test_searched_families_are_derived_on_levels_too():
+    """On an interval minimax is Chebyshev; two_grid_optimal is searched once for all multiples of a
+    stencil, and converted exactly."""
+    level = level_of(poisson((15, 15)))
+    one, other = (set_up(smoother(name, 3), level).polynomial for name in ("minimax", "chebyshev"))
+    t = np.linspace(0.0, level.interval[1], 50)
+    np.testing.assert_allclose(one(t), other(t), atol=1e-9)
+    start = derive("two_grid_optimal", 3, poisson((31, 31)))
+    levels = Hierarchy.build(poisson((31, 31)), smoother="two_grid_optimal", degree=3).levels
+    for l, level in enumerate(levels[:-1]):
+        np.testing.assert_allclose(level.pre.polynomial.roots, start.roots / 4**l, rtol=1e-9)
+
+
+def test_one_spelling():
+    assert smoother("red-black") == smoother("red_black") == GaussSeidel("red-black")
 
 
 def test_multicolour_is_gauss_seidel_for_compact_stencils():
     """With 2^d colours no two unknowns of a colour are coupled: the residual of the last colour
     vanishes."""
     level = level_of(create("poisson2d-9point", 7))
-    smoothing = GaussSeidel("multicolour").setup(level)
+    smoothing = set_up(GaussSeidel("multicolour"), level)
     _, s = smoothing.correct_with_residual(np.random.default_rng(0).standard_normal(49))
     index = np.indices((7, 7)).reshape(2, -1)
     assert np.abs(s[(index % 2).sum(axis=0) == 2]).max() <= 1e-13
@@ -145,7 +176,7 @@ def test_high_frequencies_are_damped_as_theory_says(degree, factor):
     """Chebyshev on [2, 8]: no high mode of a 5-point Laplacian is reduced by less than 1/T_k(5/3),
     and some mode nearly attains it."""
     problem = poisson((31, 31))
-    smoothing = make_smoother("chebyshev", degree).setup(level_of(problem))
+    smoothing = set_up(smoother("chebyshev", degree), level_of(problem))
     x, y = problem.grid
     left = []
     for k in range(1, 32):
@@ -161,32 +192,31 @@ def test_high_frequencies_are_damped_as_theory_says(degree, factor):
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: make_smoother("sor"), "unknown smoother 'sor', known are: richardson"),
-        (lambda: make_smoother("jacobi", 2), "belongs to a polynomial family"),
-        (lambda: make_smoother(3.0), "must be a name"),
+        (lambda: smoother("sor"), "unknown smoother 'sor', known are: richardson"),
+        (lambda: smoother("jacobi", 2), "belongs to a polynomial family"),
+        (lambda: smoother(3.0), "must be a name"),
         (
-            lambda: make_smoother("minimax", 2),
-            "minimax is not derived level by level: derive it first, and pass its polynomial",
+            lambda: set_up(smoother("two_grid_optimal"), level_of(create("variable2d", 7))),
+            "two_grid_optimal cannot be derived from level 0 of variable2d, 7 x 7 .*constant",
         ),
-        (
-            lambda: make_smoother("two_grid_optimal"),
-            "two_grid_optimal is not derived level by level",
-        ),
-        (lambda: make_smoother("chebyshev", 0), "degree"),
+        (lambda: smoother("chebyshev", 0), "degree"),
         (lambda: Polynomial("chebyshev", scaling="row"), "known are: auto, identity, diagonal"),
-        (lambda: Polynomial(), "either a family or a polynomial"),
-        (lambda: Polynomial("two_grid_optimal"), "derive any other one first"),
-        (lambda: GaussSeidel("zebra"), "known are: lexicographic, red-black, multicolour"),
+        (lambda: Polynomial(), "needs a family or a polynomial"),
+        (lambda: GaussSeidel("zebra"), "known are: lexicographic, red_black, multicolour"),
         (lambda: GaussSeidel(["red-black"]), "unknown ordering"),
         (lambda: GaussSeidel(backward="no"), "backward is 'no', must be True or False"),
         (lambda: Jacobi(float("nan")), "omega is nan, must be a number larger than 0"),
         (lambda: Jacobi(0), "omega is 0"),
+        (lambda: Jacobi(2.5), r"omega is 2.5, must lie in \(0, 2\)"),
+        (lambda: GaussSeidel(omega=2), r"omega is 2, must lie in \(0, 2\)"),
         (lambda: Jacobi("0.8"), "omega is '0.8'"),
         (lambda: Polynomial("chebyshev", scaling=["auto"]), "unknown scaling"),
-        (lambda: Polynomial(["chebyshev"]), "unknown family"),
+        (lambda: Polynomial(["chebyshev"]), r"family is \['chebyshev'\], known are"),
         (lambda: Polynomial(polynomial=3), "polynomial is 3, must be a ResidualPolynomial"),
         (
-            lambda: Jacobi().setup(level_of(poisson((3, 3))).__class__(0, ZERO, (4,), ZERO, ZERO)),
+            lambda: set_up(
+                Jacobi(), level_of(poisson((3, 3))).__class__(0, ZERO, (4,), ZERO, ZERO)
+            ),
             "4 zeros",
         ),
     ],

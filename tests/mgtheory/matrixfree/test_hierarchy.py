@@ -126,7 +126,11 @@ def test_cycles_equal_their_definition(name, counts):
     built = StencilHierarchy.build(problem, pre=counts[0], post=counts[1], coarsest=30)
     scales += [level.shape for level in built.levels]
     ours = StencilHierarchy.build(
-        problem, smoother=polynomial, pre=counts[0], post=counts[1], coarsest=30
+        problem,
+        smoother=lambda level: polynomial(level.index),
+        pre=counts[0],
+        post=counts[1],
+        coarsest=30,
     )
     twin = Twin(ours, problem, polynomial)
     b, x0 = noise(problem.A.shape[0]), noise(problem.A.shape[0], 1)

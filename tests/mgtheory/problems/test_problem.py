@@ -149,22 +149,22 @@ def test_registry(name, boundary):
 
 @pytest.mark.parametrize("name", [name for name in PROBLEMS if PROBLEMS[name].coefficient is None])
 def test_stencil_is_the_matrix(name):
-    """The h = 1 stencil on the periodic and the Dirichlet grid is A h^2."""
+    """The stencil on the periodic and the Dirichlet grid is A."""
     for boundary in (Boundary.PERIODIC, Boundary.DIRICHLET):
         problem = create(name, 5, boundary=boundary)
-        twin = getattr(problem.stencil, boundary)(problem.shape).toarray() / problem.h[0] ** 2
+        twin = getattr(problem.stencil, boundary)(problem.shape).toarray()
         np.testing.assert_allclose(
             problem.A.toarray(), twin, rtol=0, atol=1e-12 * np.abs(twin).max()
         )
 
 
 def test_known_stencils():
-    np.testing.assert_allclose(
-        create("poisson2d", 5).stencil.to_array(), [[0, -1, 0], [-1, 4, -1], [0, -1, 0]], atol=1e-13
+    five, compact, elements = (
+        create(name, 5).stencil.to_array() / 36  # h = 1/6
+        for name in ("poisson2d", "poisson2d-9point", "poisson2d-q1")
     )
-    compact = create("poisson2d-9point", 5).stencil.to_array()
+    np.testing.assert_allclose(five, [[0, -1, 0], [-1, 4, -1], [0, -1, 0]], atol=1e-13)
     np.testing.assert_allclose(6 * compact, [[-1, -4, -1], [-4, 20, -4], [-1, -4, -1]], atol=1e-12)
-    elements = create("poisson2d-q1", 5).stencil.to_array()
     np.testing.assert_allclose(3 * elements, [[-1, -1, -1], [-1, 8, -1], [-1, -1, -1]], atol=1e-12)
 
 

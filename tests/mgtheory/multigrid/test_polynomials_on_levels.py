@@ -1,0 +1,174 @@
+"""Whose polynomial it is: derive -> solve needs the cycles that the name needs, by polynomial, by
+initial coefficients and by file, in both hierarchies; what belongs to another operator is refused
+in one line."""
+
+import numpy as np
+import pytest
+
+from mgtheory import (
+    Hierarchy,
+    InitialCoefficients,
+    StencilHierarchy,
+    derive,
+    poisson,
+    two_grid_factor,
+)
+from mgtheory.polynomials.classical import chebyshev, chebyshev4
+from mgtheory.problems import create
+from mgtheory.problems.stencils import Stencil
+from mgtheory.smoothers import Polynomial
+
+BOTH = [Hierarchy, StencilHierarchy]
+LAPLACE = Stencil.from_array([[0.0, -1.0, 0.0], [-1.0, 4.0, -1.0], [0.0, -1.0, 0.0]])
+
+
+def cycles(kind, problem, smoother, **options):
+    solution = kind.build(problem, smoother=smoother, coarsest=64, **options).solve(problem.b)
+    assert solution.converged, solution
+    return solution.iterations
+
+
+@pytest.mark.parametrize("kind", BOTH)
+@pytest.mark.parametrize("given", [lambda d: d, lambda d: d.polynomial])
+def test_a_polynomial_of_another_scale_is_refused_with_both_records(kind, given):
+    """For (0, 8], applied to a spectrum up to 131072 it would give residuals of 1e62."""
+    start = derive("chebyshev4", 2, 8.0)
+    with pytest.raises(ValueError, match=r"\(0, 8\].*applied to.*127 x 127|poisson2d") as caught:
+        kind.build(poisson((127, 127)), smoother=given(start))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", BOTH)
+def test_a_polynomial_of_the_stencil_serves_the_operator(kind):
+    """The stencil over h^2 is a multiple of the stencil: converted exactly."""
+    problem = poisson((63, 63))
+    for source in (LAPLACE, problem, poisson((15, 15))):
+        start = derive("chebyshev4", 3, source)
+        for smoother in (start, start.polynomial):
+            solutions = [
+                kind.build(problem, smoother=s, degree=d, coarsest=64).solve(problem.b, maxiter=3)
+                for s, d in ((smoother, None), ("chebyshev4", 3))
+            ]
+            np.testing.assert_allclose(
+                solutions[0].residual_norms, solutions[1].residual_norms, rtol=1e-6
+            )
+
+
+@pytest.mark.parametrize("family", ["chebyshev", "chebyshev4", "chebyshev4_opt"])
+@pytest.mark.parametrize("name", ["variable2d", "jump2d"])
+def test_variable_coefficients(tmp_path, name, family):
+    """Derived for D^-1 A, applied to D^-1 A."""
+    problem = create(name, 63)
+    start = derive(family, 3, problem)
+    start.save(tmp_path / "init.json")
+    loaded = InitialCoefficients.load(tmp_path / "init.json")
+    wanted = cycles(Hierarchy, problem, family, degree=3)
+    assert wanted <= 9
+    for smoother in (start, loaded, start.polynomial):
+        assert cycles(Hierarchy, problem, smoother) == wanted
+    with pytest.raises(ValueError, match="B differs"):
+        Hierarchy.build(
+            problem, smoother=Polynomial(polynomial=start.polynomial, scaling="identity")
+        )
+
+
+@pytest.mark.parametrize("kind", BOTH)
+@pytest.mark.parametrize("family", ["chebyshev", "chebyshev4"])
+def test_semi_coarsening(tmp_path, kind, family):
+    """Derived for the axes that are coarsened; where another one is, derived anew."""
+    problem = create("anisotropic2d", 63)
+    start = derive(family, 3, problem)
+    start.save(tmp_path / "init.json")
+    loaded = InitialCoefficients.load(tmp_path / "init.json")
+    assert cycles(kind, problem, family, degree=3) == 7
+    for smoother in (start, loaded):
+        assert cycles(kind, problem, smoother) == 7
+    assert cycles(kind, problem, start.polynomial) <= 8  # no family that could be derived anew
+
+
+@pytest.mark.parametrize("kind", BOTH)
+def test_the_two_grid_optimum_is_the_best_of_all(tmp_path, kind):
+    """Of two grids, by name and by file, searched for with the axes that the solver coarsens: with
+    the factor that Fourier analysis predicts. On all levels it needs the cycles of the others."""
+    problem = create("anisotropic2d", 63)
+    start = derive("two_grid_optimal", 3, problem)
+    start.save(tmp_path / "init.json")
+
+    def factor(smoother, **options):
+        hierarchy = kind.build(problem, smoother=smoother, max_levels=2, coarsest=64, **options)
+        x = np.random.default_rng(0).standard_normal(63**2)
+        norms = hierarchy.solve(np.zeros(63**2), x, tol=0.0, maxiter=30).residual_norms
+        return (norms[-1] / norms[-7]) ** (1 / 6)
+
+    loaded = InitialCoefficients.load(tmp_path / "init.json")
+    others = [factor(family, degree=3) for family in ("chebyshev", "chebyshev4", "chebyshev4_opt")]
+    predicted = two_grid_factor(problem, loaded, pre=1, post=1).factor
+    for found in (factor("two_grid_optimal", degree=3), factor(loaded)):
+        assert found < min(others)
+        assert found == pytest.approx(predicted, rel=0.05)
+    assert cycles(kind, problem, loaded) == 7
+    assert cycles(kind, problem, "two_grid_optimal", degree=3) == 7
+
+
+def test_roots_are_scaled_by_estimates_of_one_kind():
+    """A rough coefficient and B = I: a Lanczos value over Gershgorin's bound would be 0.7 of the
+    growth of the largest eigenvalue, and coarse levels would amplify."""
+
+    def rough(x, y):
+        return np.exp(3 * np.sin(40 * x * (1 + y)) * np.cos(33 * y))
+
+    problem = poisson((31, 31), coefficient=rough)
+    b = problem.spectrum().b
+    for q in (chebyshev(3, interval=(b / 30, b)), chebyshev4(3, lmax=b)):
+        smoother = Polynomial(polynomial=q, scaling="identity")
+        hierarchy = Hierarchy.build(problem, smoother=smoother, coarsening="galerkin")
+        assert hierarchy.warnings == ()
+        for level in hierarchy.levels[:-1]:
+            largest = np.linalg.eigvalsh(level.A.toarray())[-1]
+            scale = float(level.pre.polynomial.roots.real.max() / q.roots.real.max())
+            assert scale * b == pytest.approx(largest, rel=0.03)
+        norms = hierarchy.solve(problem.b, maxiter=20).residual_norms
+        assert norms[-1] < 0.5 * norms[0]
+
+
+@pytest.mark.parametrize("kind", BOTH)
+def test_a_callable_gives_the_polynomial_of_its_own_level(kind):
+    problem = poisson((31, 31))
+    q = derive("chebyshev", 3, problem).polynomial
+    one = kind.build(problem, smoother=q, coarsest=64)
+    other = kind.build(problem, smoother=lambda level: q.scaled(4.0**-level.index), coarsest=64)
+    np.testing.assert_allclose(other.apply(problem.b), one.apply(problem.b), atol=1e-12)
+
+
+def test_matrices_and_intervals():
+    """A matrix is no form that could be recognised: its spectrum must not end above the
+    polynomial's; an upper bound of the very same spectrum does not count."""
+    problem = create("variable2d", 31)
+    wanted = cycles(Hierarchy, problem, "chebyshev4", degree=3)
+    for start in (
+        derive("chebyshev4", 3, problem.A, scaling="diagonal"),
+        derive("chebyshev4", 3, problem),
+    ):
+        solution = Hierarchy.build(problem.A, shape=(31, 31), smoother=start).solve(problem.b)
+        assert abs(solution.iterations - wanted) <= 1
+    small = derive("chebyshev4", 3, 1.5)
+    with pytest.raises(ValueError, match="beyond its spectrum it amplifies"):
+        Hierarchy.build(problem, smoother=Polynomial(polynomial=small.polynomial))
+
+
+def test_smoothers_are_exchanged_without_a_new_set_up():
+    problem = create("variable2d", 31)
+    first = Hierarchy.build(problem)
+    other = first.with_smoothers("chebyshev4", degree=3, pre=2)
+    built = Hierarchy.build(problem, smoother="chebyshev4", degree=3, pre=2)
+    assert all(a.A is b.A and a.P is b.P for a, b in zip(first.levels, other.levels))
+    assert str(other) == str(built)
+    np.testing.assert_array_equal(other.solve(problem.b).x, built.solve(problem.b).x)
+    assert first.levels[0].pre.label == "chebyshev(2)"  # the first one is what it was
+
+
+def test_notes_say_why_there_is_no_black_box():
+    A = create("variable2d", 16).A
+    (note,) = Hierarchy.build(A, shape=(16, 16)).levels[0].notes
+    assert "needs nested grids" in note
+    assert "linear" in note
