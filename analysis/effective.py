@@ -147,7 +147,7 @@ def _correction(
     assert step.factor is not None
     # a norm on the operator's part belongs to quadratics, which apply A once
     operator = after[:, None] * symbols if step.norm_position == "operator" else symbols
-    return horner(lambda v: operator @ v, step.factor.correction_coefficients, applied)
+    return np.asarray(horner(lambda v: operator @ v, step.factor.correction_coefficients, applied))
 
 
 def _effective(step: StepState, channels: int) -> EffectiveStep:

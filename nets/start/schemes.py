@@ -336,11 +336,9 @@ def factors_from_roots(
     parameters = FACTORS[kind].parameters or {}
     if len(parameters) == 1:  # w t^m for a parameter w in units of 1/A^m: linear in A^m
         (power,) = parameters.values()
-        roots = scheme.roots(source, count, power)
-        return [
-            Factor(kind, (1.0 / r,))
-            for r in _real(source, leja_order(roots) if power == 1 else roots)
-        ]
+        given = scheme.roots(source, count, power)
+        real = _real(source, leja_order(given) if power == 1 else given)
+        return [Factor(kind, (1.0 / r,)) for r in real]
     if kind == "real_pair":
         roots = _real(source, leja_order(scheme.roots(source, 2 * count, 1)))
         return [_real_pair(source, roots[2 * i], roots[2 * i + 1]) for i in range(count)]
