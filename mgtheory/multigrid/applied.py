@@ -17,6 +17,7 @@ import scipy.sparse as sp
 import scipy.sparse.linalg as sla
 from numpy.typing import NDArray
 
+from mgtheory.families import FAMILIES, NEEDS
 from mgtheory.polynomials.factors import Factor
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.smoothers import COLOURINGS, DEFAULT, GaussSeidel, Jacobi, Polynomial, growing
@@ -370,6 +371,10 @@ def set_up(described: Any, level: Any, *, own: bool = False) -> Any:
 def _polynomial(described: Polynomial, level: Any, own: bool) -> PolynomialSmoothing:
     B = level.inverse_diagonal(described.scaling)
     q = on_level(described, level, B, level if own else level.finest)
+    if q.operator is not None:
+        # the record's source is the level: a circle of references keeps its memory until the next
+        # garbage collection
+        q = q.of(replace(q.operator, source=None))
     name = described.family if described.polynomial is None else "polynomial"
     warning = "" if described.polynomial is None else amplification(level, q, B)
     return PolynomialSmoothing(level.operator, q, B, f"{name}({q.degree})", warning=warning)
@@ -384,7 +389,8 @@ def on_level(
     if by_hand and given is not None:  # nothing is derived: A may be anything
         return given if level is finest else given.scaled(level.growth(described.scaling))
     record = _comparable(described, level, B)
-    if level is finest:
+    needs = None if described.family is None else NEEDS[FAMILIES[described.family].needs]
+    if level is finest or (given is None and needs and needs.arguments(record) is not None):
         return described.on(record)
     D = finest.inverse_diagonal(described.scaling)
     growth = level.growth(described.scaling) if described.family is None else None

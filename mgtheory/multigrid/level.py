@@ -197,8 +197,11 @@ class Level:
         if scaling == "identity":
             return None
         diagonal = self.operator.diagonal()
-        if scaling == "auto" and np.ptp(np.abs(diagonal)) <= VARIES * np.max(np.abs(diagonal)):
-            return None
+        if scaling == "auto":
+            sizes = np.abs(diagonal) if np.iscomplexobj(diagonal) else diagonal
+            low, high = np.min(sizes), np.max(sizes)
+            if high - low <= VARIES * max(abs(low), abs(high)):
+                return None
         if not np.all(diagonal):
             raise ValueError(
                 f"level {self.index}: the diagonal of A has {np.sum(diagonal == 0)} zeros, this"
