@@ -27,6 +27,9 @@ from mgtheory.spectra.record import OperatorRecord
 Vector = NDArray[Any]
 Counts = int | Sequence[int] | Callable[[int], int]
 SAMPLES = 257  # points on which a polynomial is watched
+IDLE = 0.9  # a smoother that leaves this much of every high frequency does nothing
+# families that are made for a positive real interval; the others ask the operator itself
+REAL = ("interval", "lmax")
 # up to here the ordered product is as accurate as the recurrence, and makes fewer passes over the
 # vectors
 PRODUCT_DEGREE = 4
@@ -257,13 +260,20 @@ def _minus(s: Vector, product: Vector) -> Vector:
 
 
 def amplification(level: Any, q: ResidualPolynomial, B: Vector | None) -> str:
-    """A sentence if |q| > 1 on the high frequencies of BA, up to a value that the spectrum reaches;
-    else empty."""
+    """A sentence if |q| > 1 somewhere on the high frequencies of BA, up to a value that the
+    spectrum reaches, or |q| is about 1 everywhere there; else empty."""
     end = level.reached(B)
     if end is None:
         return ""
     a = min(level.smoothing_interval(B)[0], end)
-    worst = float(np.max(np.abs(q(np.linspace(a, end, SAMPLES)))))
+    values = np.abs(q(np.linspace(a, end, SAMPLES)))
+    worst, least = float(np.max(values)), float(np.min(values))
+    if IDLE <= least <= 1.0:
+        return (
+            f"level {level.index}: the polynomial smoother does next to nothing, it leaves at least"
+            f" {least:.3g} of every high frequency; its lmax (or interval) is far too large for"
+            " this A"
+        )
     if worst <= 1.0 + 1e-3:
         return ""
     return (
@@ -349,6 +359,16 @@ def smoothing(choice: Choice, level: Any) -> Smoothing:
     )
 
 
+def asymmetry(level: Any, family: str) -> str:
+    """A sentence if a family for real intervals meets a matrix whose spectrum need not be real."""
+    if level.index or level.symmetric:
+        return ""
+    return (
+        f"level 0: A is not symmetric, its spectrum need not lie on the real interval that {family}"
+        " is made for; harmonic_ritz, or minimax on points of the spectrum, take any"
+    )
+
+
 def set_up(described: Any, level: Any, *, own: bool = False) -> Any:
     """What a description becomes on a level; a user's own object answers by its ``setup``.
 
@@ -377,6 +397,8 @@ def _polynomial(described: Polynomial, level: Any, own: bool) -> PolynomialSmoot
         q = q.of(replace(q.operator, source=None))
     name = described.family if described.polynomial is None else "polynomial"
     warning = "" if described.polynomial is None else amplification(level, q, B)
+    if described.family is not None and FAMILIES[described.family].needs in REAL:
+        warning = warning or asymmetry(level, described.family)
     return PolynomialSmoothing(level.operator, q, B, f"{name}({q.degree})", warning=warning)
 
 

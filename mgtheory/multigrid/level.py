@@ -171,6 +171,14 @@ class Level:
         array = None if self.tensor is None else self.tensor.stencil()
         return None if array is None else Stencil.from_array(array, channels=False)
 
+    @cached_property
+    def symmetric(self) -> bool:
+        """Whether A is Hermitian; so are constant stencils with a tensor form, which are even."""
+        if self.tensor is not None:
+            return True
+        difference = abs(self.A - self.A.conj().T).max()
+        return bool(difference <= 1e-8 * np.max(np.abs(self.A.data)))
+
     @property
     def form(self) -> Form | None:
         """What A is up to a positive factor, see `mgtheory.spectra.record`."""

@@ -29,7 +29,6 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
 from mgtheory._checks import check_kind, check_whole
-from mgtheory.multigrid.approximation import approximation_constant, approximation_constants
 from mgtheory.polynomials.classical import chebyshev4, chebyshev4_opt, mls
 from mgtheory.polynomials.fourthkind import optimised_roots
 from mgtheory.polynomials.peaks import angular_grid, local_maxima
@@ -38,8 +37,6 @@ from mgtheory.spectra.interval import Interval
 
 __all__ = [
     "Match",
-    "approximation_constant",
-    "approximation_constants",
     "damping_number",
     "equivalent_degrees",
     "gamma",
