@@ -12,22 +12,23 @@ from analysis.level_report import LevelReport, analyse_level
 from analysis.level_state import LevelState, NormState, StepState, level_states
 from analysis.records import RunRecord, read_metrics, read_run, read_runs
 from analysis.report import SpectralReport, analyse
-from analysis.spectra import Damping, Spectrum, convolution_spectrum, damping
+from analysis.spectra import Damping, damping
 from analysis.stats import Comparison, Estimate, estimate, fraction_interval, paired
 from analysis.verdict import Verdict, judge, nearest_classical
+from nets.start.spectrum import LevelSpectrum, convolution_spectrum
 
 __all__ = [
     "Comparison",
     "Damping",
     "Estimate",
     "LevelReport",
+    "LevelSpectrum",
     "LevelState",
     "NormState",
     "Reading",
     "RunComparison",
     "RunRecord",
     "SpectralReport",
-    "Spectrum",
     "StepState",
     "Verdict",
     "analyse",
