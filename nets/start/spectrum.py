@@ -221,7 +221,8 @@ def convolution_spectra(
         ).digest()
         for kernel, grid, padding in asked
     ]
-    found = {key: _memory.pop(key) for key in dict.fromkeys(keys) if key in _memory}
+    kept = {key: _memory.pop(key, None) for key in dict.fromkeys(keys)}  # newest last
+    found = {key: spectrum for key, spectrum in kept.items() if spectrum is not None}
     missing = {
         key: (np.array(kernel, dtype=float), (int(grid[0]), int(grid[1])))
         for key, (kernel, grid, padding) in zip(keys, asked)
