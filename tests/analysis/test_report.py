@@ -284,9 +284,7 @@ def test_every_polynomial_model_is_analysed(tmp_path, name):
     for level, built in zip(found.levels, model.levels):
         learned = level.views["learned"]
         assert learned.polynomial.degree == built.degree == level.views["theory"].polynomial.degree
-        spectrum = analysis.convolution_spectrum(
-            built.A.weight.detach().double().numpy(), level.size
-        )
+        spectrum = convolution_spectrum(built.A.weight.detach().double().numpy(), level.size)
         assert learned.smoothing.max_modulus == pytest.approx(
             np.abs(built.polynomial()(spectrum.values)).max(), rel=1e-6
         )

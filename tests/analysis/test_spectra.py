@@ -7,9 +7,10 @@ import pytest
 from analysis.effective import propagator
 from analysis.level_state import LevelState, StepState
 from analysis.spectra import damping, half_plane, matrix_symbol, verdict_of
-from mgtheory import Linear, ResidualPolynomial
-from mgtheory.fourier.symbols import grid_frequencies
+from mgtheory import ResidualPolynomial
 from mgtheory.polynomials.classical import chebyshev, chebyshev4
+from mgtheory.polynomials.factors import Linear
+from mgtheory.problems.symbols import grid_frequencies
 from nets.start.spectrum import convolution_spectrum
 
 FIVE = np.array([[0.0, -1.0, 0.0], [-1.0, 4.0, -1.0], [0.0, -1.0, 0.0]])
