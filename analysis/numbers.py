@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -64,4 +65,7 @@ def plain(value: Any, *, infinite: bool = True) -> Any:
         return [plain(item, infinite=infinite) for item in value]
     if hasattr(value, "to_dict"):
         return plain(value.to_dict(), infinite=infinite)
+    if is_dataclass(value):
+        named = {field.name: getattr(value, field.name) for field in fields(value)}
+        return plain(named, infinite=infinite)
     raise TypeError(f"no JSON form for {type(value).__name__}")

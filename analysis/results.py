@@ -20,7 +20,7 @@ from analysis.level_report import LevelReport
 from analysis.numbers import number, plain
 from mgtheory._files import read_json
 
-KIND, SCHEMA = "spectral_report", 4
+KIND, SCHEMA = "spectral_report", 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,18 +186,8 @@ class RunComparison:
 
     def to_dict(self) -> dict[str, Any]:
         """The tables as JSON types; empty cells are null."""
-        return {name: _rows(getattr(self, name)) for name in ("runs", "groups", "pairs")}
-
-
-def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
-    return [
-        {
-            str(name): None if not isinstance(value, str) and pd.isna(value) else _plain(value)
-            for name, value in row.items()
+        tables = {name: getattr(self, name) for name in ("runs", "groups", "pairs")}
+        return {
+            name: plain(table.to_dict(orient="records"), infinite=False)
+            for name, table in tables.items()
         }
-        for row in table.to_dict(orient="records")
-    ]
-
-
-def _plain(value: Any) -> Any:
-    return value.item() if hasattr(value, "item") else value

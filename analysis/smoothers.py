@@ -11,12 +11,13 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.numbers import plain
 from mgtheory import fourier
 from mgtheory.derive import InitialCoefficients, derive
 from mgtheory.families import FAMILIES, get_family
@@ -74,10 +75,6 @@ class Row:
     seconds_per_digit: float | None = None
     refused: str = ""
 
-    def to_dict(self) -> dict[str, Any]:
-        """JSON types."""
-        return asdict(self)
-
 
 @dataclass(frozen=True)
 class SmootherComparison:
@@ -134,8 +131,8 @@ class SmootherComparison:
             "shape": list(self.shape),
             "approximation_constant": self.constant,
             "axes": list(self.axes),
-            "rows": [row.to_dict() for row in self.rows],
-            "winner": None if self.winner is None else self.winner.to_dict(),
+            "rows": [plain(row) for row in self.rows],
+            "winner": plain(self.winner),
             "optimised_fourth_kind_loses": list(self.losses),
         }
 

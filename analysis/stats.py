@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, TypeVar
 
@@ -68,10 +68,6 @@ class Estimate:
     minimum: float
     maximum: float
 
-    def to_dict(self) -> dict[str, Any]:
-        """JSON types."""
-        return asdict(self)
-
     def text(self, *, digits: int = 2, factor: float = 1.0) -> str:
         """Mean ± std (n), multiplied by `factor` (100 for percent); the mean alone for one run."""
         mean = f"{factor * self.mean:.{digits}f}"
@@ -105,10 +101,6 @@ class Comparison:
     wins: int
     losses: int
     ties: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON types."""
-        return asdict(self)
 
 
 def estimate(values: ArrayLike, *, confidence: float = 0.95) -> Estimate:

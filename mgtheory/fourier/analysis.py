@@ -271,14 +271,12 @@ def cycle_factor(
     theta = cycle.base_frequencies(sample_shape(samples, cycle.dim, cycle.counts[0]))
     grid, flat = theta.shape[:-1], theta.reshape(-1, cycle.dim)
     origin = int(np.flatnonzero((flat == 0).all(axis=1))[0])
-    partner = mirrored(grid) if cycle.is_real else np.arange(len(flat))
-    solved = np.flatnonzero((np.arange(len(flat)) <= partner) & (np.arange(len(flat)) != origin))
+    solved, place = np.unique(_orbits(cycle, grid), return_inverse=True)
     radius, norm = np.zeros(len(flat)), np.zeros(len(flat))
     batch = max(1, 2**19 // cycle.modes**2)
-    for chosen in (solved[i : i + batch] for i in range(0, len(solved), batch)):
+    for chosen in np.split(regular := solved[solved != origin], range(batch, len(regular), batch)):
         matrices = cycle.error_operator(flat[chosen])
         radius[chosen], norm[chosen] = spectral_radius(matrices), spectral_norm(matrices)
-    radius, norm = np.maximum(radius, radius[partner]), np.maximum(norm, norm[partner])
     if zero == "limit":
         near = cycle.error_operator(NEAR * directions(cycle.dim))
     else:
@@ -288,7 +286,7 @@ def cycle_factor(
         )
     radius[origin], norm[origin] = spectral_radius(near).max(), spectral_norm(near).max()
     norm[norm > 0.1 / NEAR] = np.inf
-    worst = int(np.argmax(radius))
+    worst = int(solved[np.argmax(radius[solved])])
     factor, frequency = float(radius[worst]), flat[worst]
     if refine and worst != origin and np.isfinite(factor):
 
@@ -297,16 +295,31 @@ def cycle_factor(
             return spectral_radius(cycle.error_operator(points))
 
         factor, frequency = _refined(
-            local, flat, radius, 2 * np.pi / np.array(cycle.counts[0]) / np.array(grid)
+            local, flat[solved], radius[solved], 2 * np.pi / np.array(cycle.counts[0]) / grid
         )
     return FourierFactor(
         factor,
         float(norm.max()),
         tuple(frequency.tolist()),
         theta,
-        radius.reshape(grid),
+        radius[solved][place].reshape(grid),
         np.ones(grid, bool),
     )
+
+
+def _orbits(cycle: LocalCycle, grid: Sequence[int]) -> npt.NDArray[np.int64]:
+    """For each base frequency of a grid, flattened, the first of those with the same spectrum."""
+    index = np.arange(int(np.prod(grid))).reshape(grid)
+    first = index.ravel()
+    for axes, signs in cycle.symmetries():
+        if [grid[j] for j in axes] != list(grid):
+            continue
+        turned = [
+            (2 * ((n - 1) // 2) - np.arange(n)) % n if sign < 0 else np.arange(n)
+            for n, sign in zip(grid, signs)
+        ]
+        first = np.minimum(first, index.transpose(axes)[np.ix_(*turned)].ravel())
+    return first
 
 
 def _refined(

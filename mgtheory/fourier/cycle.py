@@ -28,6 +28,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mgtheory._checks import check_name, check_shape, check_whole
 from mgtheory.fourier.relaxation import (
@@ -50,6 +51,7 @@ from mgtheory.problems.symbols import (
     harmonic_symbols,
     the_stencil,
 )
+from mgtheory.smoothers import Jacobi, Polynomial
 
 NEAR = 1e-5  # distance at which theta -> 0 is sampled: the limits are reached to about NEAR^2
 CYCLES = {"V": 1, "W": 2}
@@ -462,6 +464,32 @@ class LocalCycle:
             )
         return grid_frequencies([size // n for size, n in zip(shape, counts)]) / counts
 
+    def symmetries(self) -> list[tuple[list[int], Float]]:
+        """The exchanges and reflections of axes theta_i -> s_i theta_(axes_i), as pairs (axes, s),
+        under which the spectrum does not change.
+
+        Those that keep all stencils, where no smoother has an order of its own; and theta -> -theta
+        for real stencils (conjugate spectra).
+        """
+        dim = self.dim
+        used = [
+            Stencil(s.offsets, s.matrices).to_array() for s in (*self.stencils, *self.R, *self.P)
+        ]
+        used = [np.moveaxis(taps, (0, 1), (-2, -1)) for taps in used]
+        ordered = not all(
+            isinstance(one, Polynomial | Jacobi) for pair in self.relaxations for one in pair
+        )
+        every = itertools.product(
+            itertools.permutations(range(dim)), itertools.product((1, -1), repeat=dim)
+        )
+        identity = (tuple(range(dim)), (1,) * dim)
+        allowed = [
+            (list(axes), np.array(signs, dtype=float))
+            for axes, signs in ([identity] if ordered else every)
+            if all(_keeps(taps, axes, signs) for taps in used)
+        ]
+        return allowed + [(axes, -signs) for axes, signs in allowed] if self.is_real else allowed
+
     def kernel_complement(self) -> Complex:
         """Orthonormal basis, shape (m, m - r), of what remains of the harmonics of 0 without the
         r-dimensional kernel of Ahat(0)."""
@@ -472,6 +500,14 @@ class LocalCycle:
         basis = np.eye(self.modes, dtype=np.complex128)
         basis[: fine.channels, : fine.channels] = vectors.conj().T
         return basis[:, np.concatenate([regular, np.ones(self.modes - fine.channels, bool)])]
+
+
+def _keeps(taps: NDArray[Any], axes: Sequence[int], signs: Sequence[int]) -> bool:
+    """Whether the centred array of a stencil, shape (n_1, .., n_d, c, c), is its own image."""
+    image = taps.transpose(*axes, -2, -1)[tuple(slice(None, None, sign) for sign in signs)]
+    return image.shape == taps.shape and bool(
+        np.abs(image - taps).max() <= 1e-12 * np.abs(taps).max()
+    )
 
 
 def directions(dim: int) -> Float:

@@ -5,34 +5,34 @@ With the same smoother q before and after, the two-grid operator is similar to K
 post, where the coarse-grid correction K does not depend on q. The unknowns are the k coefficients c
 of q(t) = 1 + (t / b) sum_i c_i T_i(2 t / b - 1), so q(0) = 1 always and roots may become complex.
 Minimised is the largest |lambda|^(1/nu) over frequencies and eigenvalues, a maximum of smooth
-functions, by sequential quadratic programming (`mgtheory.polynomials.leastmax`), with derivatives
-from left and right eigenvectors. Frequencies start as a coarse sample; the worst ones between them
-are added until the supremum over all frequencies is within `GAP` of the sampled maximum. The
-problem is not convex: the result is a local minimum, the best from several starts, and never worse
-than these. For the 5- and 7-point Laplacian all starts reach the same one; for the 3-point one and
-V(1,1) it is the fourth kind, with the factor 1/(2k+1)^2.
+functions f_i: min z subject to z >= f_i(c), by sequential quadratic programming, with derivatives
+from left and right eigenvectors. It is an exchange method: frequencies start as a coarse sample,
+and the worst ones between them are added until the supremum over all frequencies is within `GAP` of
+the sampled maximum. The problem is not convex: the result is a local minimum, the best from several
+starts, and never worse than these. For the 5- and 7-point Laplacian all starts reach the same one;
+for the 3-point one and V(1,1) it is the fourth kind, with the factor 1/(2k+1)^2.
 
 `two_grid_optimal` is the family made of it.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.polynomial import chebyshev as cheb
+from scipy.optimize import minimize
 
 from mgtheory._checks import check_whole
+from mgtheory._frozen import ReadOnlyArrays
 from mgtheory.families import Family, Recorded, register
 from mgtheory.fourier.analysis import cycle_factor
 from mgtheory.fourier.cycle import NEAR, LocalCycle, directions
 from mgtheory.fourier.relaxation import scaled_symbols
 from mgtheory.polynomials.classical import chebyshev, chebyshev4
-from mgtheory.polynomials.leastmax import minimise_maximum
 from mgtheory.polynomials.residual import ResidualPolynomial, check_degree
 from mgtheory.problems.symbols import Complex, Float, the_stencil
 
@@ -47,7 +47,9 @@ PIECES = 3  # eigenvalues per frequency that take part, largest first
 EXACT = 1e-8
 # relative excess of the supremum over the sampled maximum that is accepted, and how often
 # frequencies are added
-GAP, ROUNDS = 1e-3, 12
+GAP, ROUNDS = 3e-4, 12
+TOLERANCE = 1e-9  # of one descent, relative to the maximum where it starts
+GAIN = 1e-5  # relative decrease for which a descent is started once more
 
 
 @dataclass(frozen=True)
@@ -114,16 +116,13 @@ def optimise_two_grid(
     correction = LocalCycle(
         operator, ResidualPolynomial.from_weights([0.0]), pre=0, post=0, **options
     )
-    theta = correction.base_frequencies((SAMPLES[stencil.dim],) * stencil.dim).reshape(
-        -1, stencil.dim
-    )
-    symmetries = _symmetries(correction)
-    theta = _representatives(
-        np.concatenate([theta[(theta != 0).any(axis=1)], NEAR * directions(stencil.dim)]),
-        symmetries,
-        correction.counts[0],
-    )
-    sampled = _Sampled(correction, theta, steps)
+    symmetries, counts = correction.symmetries(), correction.counts[0]
+    theta = correction.base_frequencies((SAMPLES[stencil.dim],) * stencil.dim)
+    theta = theta.reshape(-1, stencil.dim)
+    theta = np.concatenate([theta[(theta != 0).any(axis=1)], NEAR * directions(stencil.dim)])
+    sampled = _Sampled(correction, _representatives(theta, symmetries, counts), steps)
+
+    # phase 1: the best of the classical families, by their factors over all frequencies
     starts = sorted(_starts(degree, sampled), key=sampled.largest)
     best, start_factor = sampled.polynomial(starts[0]), math.inf
     for c in starts:
@@ -131,30 +130,97 @@ def optimise_two_grid(
             factor = cycle_factor(cycle_with(sampled.polynomial(c))).factor
             if factor < start_factor:
                 best, start_factor = sampled.polynomial(c), factor
-    least, total, settled = start_factor, 0, False
-    tried = [minimise_maximum(sampled.pieces, c, iterations=iterations, goal=EXACT) for c in starts]
-    for _ in range(ROUNDS):
-        total += sum(entry.iterations for entry in tried)
-        lowest = min(tried, key=lambda entry: entry.value)
-        found = cycle_factor(cycle_with(sampled.polynomial(lowest.x)))
+
+    # phase 2: the minimum on the sample, from each start
+    descents = [minimise_maximum(sampled.pieces, c, iterations) for c in starts]
+    lowest, total = min(descents, key=lambda d: d.value), sum(d.iterations for d in descents)
+
+    # phase 3, exchange: add the worst frequencies, minimise on what they are added to
+    least, settled = start_factor, False
+    for remaining in reversed(range(ROUNDS)):
+        found = cycle_factor(cycle_with(sampled.polynomial(lowest.c)))
         if found.factor < least:
-            best, least = sampled.polynomial(lowest.x), found.factor
+            best, least = sampled.polynomial(lowest.c), found.factor
         bound = lowest.value**steps * (1 + GAP) + EXACT**steps
         settled = lowest.converged and found.factor <= bound
-        if found.factor <= bound:
+        if found.factor <= bound or not remaining:
             break
-        worse = np.concatenate(
-            [found.frequencies[found.damping > bound].reshape(-1, stencil.dim), [found.frequency]]
-        )
-        sampled = _Sampled(
-            correction,
-            np.concatenate(
-                [sampled.theta, _representatives(worse, symmetries, correction.counts[0])]
-            ),
-            steps,
-        )
-        tried = [minimise_maximum(sampled.pieces, lowest.x, iterations=iterations, goal=EXACT)]
+        worse = found.frequencies[found.damping > bound].reshape(-1, stencil.dim)
+        worse = _representatives(np.concatenate([worse, [found.frequency]]), symmetries, counts)
+        sampled = _Sampled(correction, np.concatenate([sampled.theta, worse]), steps)
+        lowest = minimise_maximum(sampled.pieces, lowest.c, iterations)
+        total += lowest.iterations
     return OptimalTwoGrid(best, least, start_factor, total, settled)
+
+
+@dataclass(frozen=True)
+class LeastMaximum(ReadOnlyArrays):
+    """Where a descent ended: the variables, the maximum there, the steps taken, and whether it
+    stopped by its own criterion."""
+
+    c: Float
+    value: float
+    iterations: int
+    converged: bool
+
+
+def minimise_maximum(
+    pieces: Callable[[Float], tuple[Float, Float]], start: Float, iterations: int
+) -> LeastMaximum:
+    """A local minimum of max_i f_i(c), from a start and never above it: min z subject to z >=
+    f_i(c), by SciPy's SLSQP.
+
+    Parameters
+    ----------
+    pieces
+        c of shape (n,) -> the values f_i, shape (m,), their largest never negative, and their
+        gradients, shape (m, n).
+    start, iterations
+        Where it starts, shape (n,), and the most steps.
+    """
+    c, value, taken = np.array(start, float), float(pieces(start)[0].max()), 0
+    converged = value <= EXACT
+    # a restart forgets the curvature collected elsewhere, and is made while it gains
+    while not converged and taken < iterations:
+        ended = _descent(pieces, c, value, iterations - taken)
+        taken += int(ended.nit)
+        reached = float(pieces(ended.x[:-1])[0].max())
+        gained = reached < value * (1 - GAIN)
+        converged = (bool(ended.success) and not gained) or reached <= EXACT
+        if reached < value:
+            c, value = ended.x[:-1], reached
+        if not (ended.success or gained):
+            break
+    return LeastMaximum(c, value, taken, converged)
+
+
+def _descent(pieces: Any, c: Float, value: float, iterations: int) -> Any:
+    """One run of SLSQP. Its tolerance is absolute, so that values are divided by the first
+    maximum."""
+    found_at: dict[bytes, tuple[Float, Float]] = {}
+
+    def at(x: Float) -> tuple[Float, Float]:  # values and gradients are asked for one by one
+        if x.tobytes() not in found_at:
+            found_at.clear()
+            found_at[x.tobytes()] = pieces(x)
+        return found_at[x.tobytes()]
+
+    def gaps(z: Float) -> Float:
+        return np.asarray(z[-1] - at(z[:-1])[0] / value)
+
+    def slopes(z: Float) -> Float:
+        gradients = at(z[:-1])[1] / value
+        return np.hstack([-gradients, np.ones((len(gradients), 1))])
+
+    upwards = np.append(np.zeros(len(c)), 1.0)
+    return minimize(
+        lambda z: z[-1],
+        np.append(c, 1.0),
+        jac=lambda z: upwards,
+        method="SLSQP",
+        constraints={"type": "ineq", "fun": gaps, "jac": slopes},
+        options={"maxiter": iterations, "ftol": TOLERANCE},
+    )
 
 
 class _Sampled:
@@ -258,29 +324,6 @@ def _inverse(matrices: Any) -> Any:
         return np.linalg.inv(matrices)
     except np.linalg.LinAlgError:
         return np.linalg.pinv(matrices)
-
-
-def _symmetries(cycle: LocalCycle) -> list[tuple[list[int], Float]]:
-    """The exchanges and reflections of axes that keep all stencils, and theta -> -theta for real
-    ones (conjugate spectra)."""
-    used = [dict(zip(s.offsets, s.matrices)) for s in (*cycle.stencils, *cycle.R, *cycle.P)]
-
-    def keeps(axes: tuple[int, ...], signs: tuple[int, ...]) -> bool:
-        for taps in used:
-            images = [tuple(sign * k[j] for sign, j in zip(signs, axes)) for k in taps]
-            if any(k not in taps for k in images):
-                return False
-            if not np.allclose(np.stack([taps[k] for k in images]), np.stack(list(taps.values()))):
-                return False
-        return True
-
-    every = itertools.product(
-        itertools.permutations(range(cycle.dim)), itertools.product((1, -1), repeat=cycle.dim)
-    )
-    allowed = [
-        (list(axes), np.array(signs, dtype=float)) for axes, signs in every if keeps(axes, signs)
-    ]
-    return allowed + [(axes, -signs) for axes, signs in allowed] if cycle.is_real else allowed
 
 
 def _representatives(

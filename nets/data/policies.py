@@ -101,11 +101,7 @@ def apply_policy(
             value = _value(code, chosen[:, i, 2] / 9, height, width) * _sign(code, u[:, 3 + i])
             x = apply_operation(x, torch.where(u[:, 1 + i] < chosen[:, i, 1], code, 0), value)
         return x
-    if policy != "randaugment":
-        raise ValueError(f"policy is {policy!r}; allowed are {', '.join(POLICIES)}")
-    if not 1 <= ops <= POLICY_DRAWS // 2:
-        raise ValueError(f"randaugment_ops is {ops}; allowed is 1 to {POLICY_DRAWS // 2}")
-    for i in range(ops):
+    for i in range(ops):  # two draws each, of which there are POLICY_DRAWS
         code = (u[:, 2 * i] * len(_RANDAUGMENT)).long()
         value = _value(code, torch.full_like(u[:, 0], magnitude / 30), height, width) * _sign(
             code, u[:, 2 * i + 1]

@@ -86,30 +86,24 @@ def per_level(value: Any, levels: int, *, what: str) -> tuple[Any, ...]:
     ValueError
         If a list has not one entry per level, or an entry is empty.
     """
+    given = list(value) if isinstance(value, list | tuple) else None
+    entries: list[Any]
     if what == "factors":
-        if (
-            not isinstance(value, list | tuple)
-            or not value
-            or not all(isinstance(v, str | list | tuple) for v in value)
+        one_for_all = given and all(isinstance(kind, str) for kind in given)
+        entries = [given] * levels if one_for_all else given or [None]
+        if not all(
+            isinstance(kinds, list | tuple) and all(isinstance(kind, str) for kind in kinds)
+            for kinds in entries
         ):
-            raise ValueError(
-                f"factors is {value!r}, must be a list of kinds for all levels or one list per"
-                " level"
-            )
-        entries: list[Any] = (
-            [tuple(value)] * levels
-            if all(isinstance(v, str) for v in value)
-            else [tuple(v) for v in value]
-        )
-        if not all(isinstance(kind, str) for entry in entries for kind in entry):
             raise ValueError(
                 f"factors is {value!r}, must be a list of kinds for all levels or one list per"
                 " level"
             )
         if not all(entries):
             raise ValueError("factors: a level has no step, it needs at least one")
+        entries = [tuple(kinds) for kinds in entries]
     else:
-        entries = list(value) if isinstance(value, list | tuple) else [value] * levels
+        entries = [value] * levels if given is None else given
         if not all(map(_is_count, entries)):
             raise ValueError(
                 f"{what} is {value!r}, must be positive whole numbers, one for all levels or one"

@@ -188,7 +188,7 @@ class MultigridCycle(nn.Module):
             raise ValueError(
                 f"pre is {pre}, post is {post}: neither may be negative and one must be positive"
             )
-        if not isinstance(smoother, ResidualPolynomial) and degree is None:
+        if isinstance(smoother, str) and degree is None:
             degree = 2
         # FMG solves once from x = 0, it is no map x -> x to be iterated and learned
         self.kind = check_cycle(cycle, without=(Cycle.FMG,))

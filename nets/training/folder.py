@@ -38,16 +38,8 @@ from nets.training.checkpoint import load_model
 from nets.training.records import STRICT, read_record
 
 CONTENT = (
-    *(
-        "config.json",
-        "init.json",
-        "start.safetensors",
-        "data.json",
-        "metrics.csv",
-        "checkpoint",
-        "tensorboard",
-    ),
-    *("model.safetensors", "summary.json", "report", "pictures"),
+    *("config.json", "init.json", "start.safetensors", "data.json", "metrics.csv"),
+    *("checkpoint", "tensorboard", "model.safetensors", "summary.json", "report", "pictures"),
     *("analysis", "figures"),  # what earlier versions wrote for report and pictures
 )
 

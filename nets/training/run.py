@@ -19,6 +19,7 @@ import torch
 from torch import nn
 
 from mgtheory._files import write_atomically
+from nets.models.coefficients import Coefficients
 from nets.models.polymgnet import coefficient_parameters
 from nets.models.registry import count_parameters
 from nets.settings import TrainConfig
@@ -63,11 +64,9 @@ class StopRequest:
 
     def __enter__(self) -> StopRequest:
         if threading.current_thread() is threading.main_thread():
-            for number in (
-                signal.SIGTERM,
-                *([signal.SIGUSR1] if hasattr(signal, "SIGUSR1") else []),
-            ):
-                self._before[number] = signal.signal(number, self._note)
+            for name in ("SIGTERM", "SIGUSR1"):
+                if number := getattr(signal, name, None):  # not every system has both
+                    self._before[number] = signal.signal(number, self._note)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -97,14 +96,8 @@ class Run:
         progress: bool,
         callback: Callable[[dict[str, Any]], None] | None,
     ) -> None:
-        self.config, self.out, self.fabric, self.trainer, self.report, self.callback = (
-            config,
-            out,
-            fabric,
-            trainer,
-            report,
-            callback,
-        )
+        self.config, self.out, self.fabric, self.trainer = config, out, fabric, trainer
+        self.report, self.callback = report, callback
         self.first, self.begun = fabric.global_rank == 0, begun
         self.bar: Progress | None = None
         self.verbose = progress and self.first
@@ -363,8 +356,6 @@ class Run:
 
 
 def _coefficients(model: nn.Module) -> Iterator[tuple[str, float]]:
-    from nets.models.coefficients import Coefficients
-
     for path, module in model.named_modules():
         if isinstance(module, Coefficients):
             for name, value in module.named_parameters():

@@ -37,6 +37,11 @@ AGREE_EVERY = 16  # steps between the ranks' agreement on stopping
 # numbers augmented or evaluated at once on a GPU (64 MiB of float32): its many small kernels are
 # started for all together
 AHEAD = 2**24
+# attributes of a trainer that a state holds as they are
+PROGRESS = (
+    *("step", "epoch", "within", "rows", "best_row"),
+    *("seconds", "train_seconds", "trained_images"),
+)
 
 
 class Trainer:
@@ -111,28 +116,23 @@ class Trainer:
         self.best: dict[str, Tensor] = {}
         self.best_row: dict[str, Any] = {}
         self.seconds, self.train_seconds, self.trained_images, self.resumed = 0.0, 0.0, 0, 0
-        self.sums, self.number = (
-            self._no_sums(),
-            torch.zeros((), dtype=torch.int64, device=self.device),
-        )
+        self.sums = self._no_sums()
+        # the step's number where a captured step can read it
+        self.number = torch.zeros((), dtype=torch.int64, device=self.device)
         self.captured = CapturedStep() if captured else None
 
     def _place(self, data: DataSet) -> tuple[Tensor, Tensor]:
         """Images and labels: on the device, or images left in (mapped) host memory where they would
         take over half of what is free."""
-        images, labels = (
-            torch.from_numpy(data.images),
-            torch.from_numpy(data.labels).to(self.device),
-        )
+        images, labels = torch.from_numpy(data.images), torch.from_numpy(data.labels)
         choice = self.config.data.on_device
         if choice == "auto":
-            room = (
-                torch.cuda.mem_get_info(self.device)[0] / 2
-                if self.device.type == "cuda"
-                else float("inf")
-            )
-            choice = "always" if images.nbytes <= room else "never"
-        return (images.to(self.device) if choice == "always" else images), labels
+            gpu = self.device.type == "cuda"
+            allowed = torch.cuda.mem_get_info(self.device)[0] / 2 if gpu else math.inf
+            choice = "always" if images.nbytes <= allowed else "never"
+        if choice == "always":
+            images = images.to(self.device)
+        return images, labels.to(self.device)
 
     def _no_sums(self) -> dict[str, Tensor]:
         kind = torch.float32 if self.device.type == "mps" else torch.float64
@@ -437,28 +437,12 @@ class Trainer:
         )
         tensors |= {f"best.{name}": value for name, value in self.best.items()}
         tensors |= {f"sums.{name}": self._total(name, value) for name, value in self.sums.items()}
-        info = {
-            key: getattr(self, key)
-            for key in (
-                "step",
-                "epoch",
-                "within",
-                "rows",
-                "best_row",
-                "seconds",
-                "train_seconds",
-                "trained_images",
-            )
+        further = {
+            "optim": scalars,
+            "ema_updates": self.ema.updates if self.ema else 0,
+            "resumed": self.resumed,
         }
-        return State(
-            tensors,
-            info
-            | {
-                "optim": scalars,
-                "ema_updates": self.ema.updates if self.ema else 0,
-                "resumed": self.resumed,
-            },
-        )
+        return State(tensors, {key: getattr(self, key) for key in PROGRESS} | further)
 
     def _total(self, name: str, value: Tensor) -> Tensor:
         """A sum over the ranks, for the state: on resuming, the first rank starts from it and the
@@ -480,16 +464,7 @@ class Trainer:
                 self.ema.weights[name].copy_(value)
             self.ema.updates = info["ema_updates"]
         self.best = {name: value.to(self.device) for name, value in state.part("best").items()}
-        for key in (
-            "step",
-            "epoch",
-            "within",
-            "rows",
-            "best_row",
-            "seconds",
-            "train_seconds",
-            "trained_images",
-        ):
+        for key in PROGRESS:
             setattr(self, key, info[key])
         self.resumed = info["resumed"] + 1
         self._set_sums(self._no_sums() if self.rank else state.part("sums"))

@@ -97,7 +97,7 @@ def lfa(
         )
     # what is predicted does not depend on the mesh width: 1 for the roots' sake
     stencil = model.stencil * model.h[0] ** 2
-    coarsened = operator_record(model, axes=axes_of(axes)).axes
+    coarsened = operator_record(model, axes=axes_of(axes)).axes or ()
     around: dict[str, Any] = {
         "pre": pre,
         "post": post,

@@ -90,7 +90,7 @@ def study(
             {
                 "out": plan.out,
                 "runs": runs,
-                "table": [row.to_dict() for row in rows],
+                "table": rows,
                 "differences": pairs,
                 "failed": failed,
             }

@@ -36,12 +36,8 @@ class Row:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON types; spread and confidence interval are null where there is one run."""
-        return {
-            "point": dict(self.point),
-            "runs": self.runs,
-            **{name: found.to_dict() for name, found in self.measures.items()},
-        }
+        """For JSON; spread and confidence interval are null where there is one run."""
+        return {"point": self.point, "runs": self.runs, **self.measures}
 
 
 def summarise(runs: Sequence[Run]) -> list[Row]:

@@ -6,7 +6,7 @@ import pytest
 from matplotlib.collections import QuadMesh
 from matplotlib.contour import ContourSet
 
-from analysis import fraction_interval
+from analysis.stats import fraction_interval
 from figures import (
     draw_accuracies,
     draw_convergence,

@@ -164,6 +164,32 @@ def test_make_writes_everything_and_equal_runs_give_equal_files(runs, tmp_path, 
         assert one.read_bytes() == other.read_bytes()
 
 
+def test_a_new_figure_is_one_function_and_one_entry(runs, tmp_path, monkeypatch):
+    """Entered in its registry, it is drawn by `polymgnet figures` and named in its answer, beside
+    the others; one that has nothing to show is left out."""
+    from polymgnet.cli import main
+
+    def drawn(given):
+        made, axes = figure()
+        axes[0, 0].plot([0, 1], [0, len(getattr(given, "levels", [1]))])
+        return made
+
+    for registry, own in (
+        (RUN_FIGURES, {"own": drawn, "empty": lambda report: None}),
+        (COMMON_FIGURES, {"own_together": drawn}),
+        (GALLERY, {"own_theory": lambda: drawn(None)}),
+    ):
+        for name in list(registry):
+            monkeypatch.delitem(registry, name)  # the others are drawn above
+        for name, draw in own.items():
+            monkeypatch.setitem(registry, name, draw)
+    assert main(["figures", str(runs["theory"]), "--out", str(tmp_path / "runs")]) == 0
+    assert main(["figures", "--theory", "--out", str(tmp_path / "theory")]) == 0
+    written = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*")}
+    names = ("runs/own", "runs/own_together", "theory/own_theory")
+    assert written == {f"{name}.{kind}" for name in names for kind in ("png", "pdf")}
+
+
 def test_equal_names_are_told_apart(tmp_path):
     assert _file_names([tmp_path / "a" / "q2", tmp_path / "b" / "q2", tmp_path / "g4"]) == [
         "q2-1",

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from mgtheory.fourier.analysis import smoothing_factor
+from mgtheory.fourier.optimal import minimise_maximum
 from mgtheory.polynomials.classical import chebyshev4
 from mgtheory.polynomials.gmres import gmres_polynomial
-from mgtheory.polynomials.leastmax import minimise_maximum
 from mgtheory.polynomials.minimax import minimax_report
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.problems.stencils import Stencil, laplacian
@@ -32,7 +32,7 @@ RESULTS = {
     "Arnoldi": arnoldi_process(lambda v: A @ v, np.ones(3), 2),
     "HarmonicRitz": gmres_polynomial(2, operator=A, start=np.ones(3)),
     "Minimax": minimax_report(2, points=Interval(1, 2)),
-    "LeastMaximum": minimise_maximum(lambda x: (x**2 + 1, np.diag(2 * x)), np.array([3.0])),
+    "LeastMaximum": minimise_maximum(lambda x: (x**2 + 1, np.diag(2 * x)), np.array([3.0]), 200),
 }
 COPIES = {
     "pickle": lambda value: pickle.loads(pickle.dumps(value)),

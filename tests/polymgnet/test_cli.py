@@ -10,7 +10,7 @@ import pytest
 
 import mgtheory
 from mgtheory import problems
-from mgtheory.families import FAMILIES
+from mgtheory.families import FAMILIES, NEEDS
 from mgtheory.problems.problem import PROBLEMS
 from polymgnet.commands import COMMANDS
 from polymgnet.solving import check_size
@@ -101,8 +101,10 @@ def test_derive_gamma_of_the_fourth_kind(document):
 
 def test_derive_defaults_to_poisson2d(document):
     data = document("derive", "--family", "chebyshev4", "--degree", 2)
-    assert data["provenance"]["source"]["problem"]["name"] == "poisson2d"
-    assert data["interval"][1] == pytest.approx(8 * 64**2 * math.cos(math.pi / 128) ** 2, rel=1e-12)
+    assert data["operator"]["name"] == "poisson2d, 63 x 63, dirichlet"
+    assert (data["operator"]["scaling"], data["operator"]["axes"]) == ("identity", [0, 1])
+    # the end of the symbol; the 63 x 63 grid's own largest eigenvalue is 0.06 % below it
+    assert data["interval"][1] == pytest.approx(8 * 64**2, rel=1e-12)
 
 
 def test_derive_writes_what_load_reads(run, refused, tmp_path):
@@ -158,23 +160,26 @@ def test_real_points(document, tmp_path, text, definite):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_derive_says_which_options_a_family_takes(refused, family, tmp_path):
-    """The table of options is that of `mgtheory.derive`'s sources; operators have no option."""
-    from mgtheory.derive import _SOURCES
-    from polymgnet.commands.derive import USABLE
-
+def test_derive_says_what_a_family_needs(run, refused, family, tmp_path):
+    """A source that has not what the family needs is refused with both; every other is taken."""
+    usable = {
+        "interval": {"--interval"},
+        "lmax": {"--interval", "--lmax", "--points"},
+        "operator": set(),
+        "points": {"--interval", "--points"},
+        "problem": set(),
+    }
     needs = FAMILIES[family].needs
-    assert set(USABLE[needs]) == {f"--{name}" for name in _SOURCES[needs]} - {"--operator"}
     path = tmp_path / "points.txt"
-    path.write_text("1\n2\n")
+    path.write_text("1\n2\n3\n4\n5\n6\n")
     for option, values in {"--interval": (1, 2), "--lmax": (2,), "--points": (path,)}.items():
-        if option not in USABLE[needs]:
-            said = refused("derive", "--family", family, "--degree", 4, option, *values)
-            assert (
-                f"{family} cannot be derived from {option}; it takes {' or '.join(USABLE[needs])}"
-                in said
-            )
-            assert "operator" not in said
+        words = ("derive", "--family", family, "--degree", 4, option, *values)
+        if option in usable[needs] or (needs == "interval" and option == "--points"):
+            assert run(*words).status == 0, words
+        else:
+            said = refused(*words)
+            assert f"{family} cannot be derived from " in said
+            assert NEEDS[needs].sources in said
 
 
 @pytest.mark.parametrize(("degree", "mu"), [(1, 2 / 3), (2, 0.25), (3, 0.233)])
@@ -490,15 +495,55 @@ def test_the_largest_size_that_is_named_is_not_refused(problem, backend):
         check_size(problems.create(problem, n=most + 2), backend)
 
 
-def test_prediction_for_all_axes_says_where_the_solver_coarsens_one(run, document):
-    for words in (
-        ("lfa",),
-        ("compare-smoothers", "--n", 31, "--degrees", 1, "--family", "chebyshev4", "--repeats", 1),
-    ):
-        said = "the solver coarsens x alone here"
-        assert said in run(*words, "--problem", "anisotropic2d").out
-        assert said not in run(*words, "--problem", "poisson2d").out
-    assert said in document("lfa", "--problem", "anisotropic2d")["remark"]
+def test_prediction_follows_the_axes_that_the_solver_coarsens(run, document):
+    """On an anisotropic problem x alone is coarsened, which is said, and the run confirms it; with
+    all axes both are poor."""
+    problem = ("--problem", "anisotropic2d", "--family", "chebyshev", "--degree", 3)
+    said = "x alone coarsened"
+    data = document("lfa", *problem, "--verify")
+    assert data["axes"] == [0]
+    assert said in data["remark"]
+    assert data["two_grid_factor"] == pytest.approx(0.04, abs=0.002)
+    assert data["verification"]["agree"]
+    assert said in run("lfa", *problem).out
+    assert said not in run("lfa", "--problem", "poisson2d").out
+    every = document("lfa", *problem, "--axes", "all")
+    assert every["axes"] == [0, 1]
+    assert every["two_grid_factor"] > 0.5
+    solved = {
+        axes: document("solve", *problem, "--n", 63, "--axes", axes)["iterations"]
+        for axes in ("auto", "x", "all")
+    }
+    assert max(solved["auto"], solved["x"]) < 10 < solved["all"]
+    words = ("compare-smoothers", "--problem", "anisotropic2d", "--n", 127, "--degrees", 3)
+    row = document(*words, "--family", "chebyshev", "--repeats", 1, "--coarsening", "galerkin")
+    assert row["axes"] == [0]
+    assert 0 < row["rows"][0]["measured_factor"] < 0.1
+
+
+@pytest.mark.parametrize("axes", ["w", "xx", "0", "y,x"])
+def test_axes_are_letters(refused, axes):
+    assert "allowed are auto, all, or letters" in refused("lfa", "--axes", axes)
+
+
+@pytest.mark.parametrize("problem", ["variable2d", "jump2d", "anisotropic2d", "poisson2d"])
+def test_a_derived_file_solves_as_its_name_does(run, document, tmp_path, problem):
+    """derive, then solve --init: as many cycles as --family, also on another grid."""
+    path = tmp_path / "init.json"
+    named = ("--family", "chebyshev4", "--degree", 3)
+    assert run("derive", *named, "--problem", problem, "--n", 31, "--out", path).status == 0
+    for n in (31, 63):
+        words = ("solve", "--problem", problem, "--n", n)
+        by_name, by_file = document(*words, *named), document(*words, "--init", path)
+        assert by_file["iterations"] == by_name["iterations"] < 20
+
+
+def test_a_file_for_another_operator_is_refused_with_both(run, refused, tmp_path):
+    path = tmp_path / "init.json"
+    run("derive", "--family", "chebyshev4", "--degree", 3, "--lmax", 8, "--out", path)
+    said = refused("solve", *SMALL, "--init", path)
+    assert "a spectrum in (0, 8]" in said
+    assert "31 x 31" in said
 
 
 def test_no_smoother_for_a_v_cycle_is_said(run, document, tmp_path):

@@ -9,10 +9,12 @@ from types import UnionType
 from typing import Annotated, get_args, get_origin, get_type_hints
 
 import pytest
+import typer
 from typer.models import OptionInfo
 
-from polymgnet.commands import COMMANDS
+from polymgnet.commands import COMMANDS, register
 from polymgnet.commands.study import Engine
+from polymgnet.options import Group
 
 # what the command needs beside the option in question, so that this one alone is wrong
 BASE = {
@@ -70,6 +72,35 @@ def test_wrong_value(refused, monkeypatch, tmp_path, command, words):
     base = BASE.get(command, "").split() if words[0].startswith("--") else []
     refused(command, *base, *words)
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == FILES
+
+
+def test_a_new_subcommand_is_one_function_and_one_entry(monkeypatch, capsys):
+    """Entered in its registry, it is in the help, reads its options, and names the registries in
+    its own help."""
+
+    def twice(
+        family: Annotated[str, typer.Option("--family", help="One of {families}.")] = "mls",
+    ) -> None:
+        """Say a family two times.
+
+        Example: polymgnet twice --family mls
+        """
+        print(family, family)
+
+    monkeypatch.setitem(COMMANDS, "twice", (twice, "Multigrid"))
+    app = typer.Typer(name="polymgnet", cls=Group)
+    register(app)
+
+    def said(*words):
+        app(args=list(words), standalone_mode=False)
+        return capsys.readouterr().out
+
+    assert said("twice", "--family", "own") == "own own\n"
+    assert "Say a family two times." in said("--help")
+    assert "chebyshev4_opt" in said("twice", "--help")
+    with pytest.raises(ValueError, match="--family has an empty value"):
+        said("twice", "--family", "")
+    assert len(app.registered_commands) == len(COMMANDS)
 
 
 def test_threads_learn_how_to_wait_before_they_are_there():

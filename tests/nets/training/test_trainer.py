@@ -9,10 +9,16 @@ import torch
 from torch.nn import functional as F
 
 from nets.config import load_config
-from nets.data.augment import Augment
+from nets.data.augment import Augment, normalise
 from nets.data.order import keyed_order
 from nets.data.sources import load_data
 from nets.fast.capture import CapturedStep
+from nets.fast.fusion import exchanged
+from nets.fast.levels import DenseTransfer, FusedLevel, SingleTransfer
+from nets.fast.norms import FusedBatchNorm2d
+from nets.models.blocks import Level
+from nets.models.transfers import Transfer
+from nets.training.checkpoint import load_model, save_model
 from nets.training.optim import learning_rate
 from nets.training.train import _fabric, build
 from nets.training.trainer import Trainer
@@ -388,3 +394,56 @@ def test_rows_are_json_where_rates_are_tensors(make):
     t.train_step(*list(t.batches())[-1])
     row = t.end_epoch()
     assert json.loads(json.dumps(row))["lr"] == pytest.approx(0.1)
+
+
+# twins
+# ------------------------------------------------------------------------------------------
+
+
+def test_a_twin_trains_and_the_model_as_it_is_written_is_kept(make, monkeypatch, tmp_path):
+    """As on a GPU, where norms, levels and transfers are exchanged and compiled: the numbers are
+    those of the plain step to rounding, and weights, means, states and files are the model's."""
+    sets = ["ema=0.5", "lr=0.1", "placement=regular"]
+    plain = make(*sets)
+    expected = epoch(plain)
+    swaps = {
+        Transfer: DenseTransfer,
+        Level: FusedLevel,
+        torch.nn.BatchNorm2d: FusedBatchNorm2d,
+    }
+    monkeypatch.setattr(
+        "nets.training.trainer.prepare", lambda model, device, **_: exchanged(model, swaps)
+    )
+    monkeypatch.setattr(
+        "nets.training.trainer.compiled",
+        lambda model, mode: torch.compile(model, backend="aot_eager", dynamic=False),
+    )
+    t = make(*sets, "compile=true")
+    found = epoch(t)
+    for key in ("train_loss", "val_loss", "train_accuracy", "val_accuracy"):
+        assert found[key] == pytest.approx(expected[key], rel=1e-6), key
+    one, other = t.state().tensors, plain.state().tensors
+    assert one.keys() == other.keys()
+    for name, value in one.items():
+        torch.testing.assert_close(value, other[name], rtol=1e-6, atol=1e-8, msg=name)
+    assert {type(module) for module in t.raw.modules()} == {type(m) for m in plain.raw.modules()}
+    assert t.eager is not t.raw
+    assert t.raw.training
+    assert t.eager.training
+    save_model(tmp_path / "model.safetensors", t.raw)
+    read = load_model(tmp_path / "model.safetensors")
+    assert [type(m) for m in read.modules()] == [type(m) for m in plain.raw.modules()]
+    assert all(torch.equal(v, t.raw.state_dict()[k]) for k, v in read.state_dict().items())
+
+
+def test_evaluation_in_half_precision_is_the_twins(make):
+    t = make("precision=bf16")
+    assert isinstance(t.eager.transfers[0], SingleTransfer)
+    assert type(t.raw.transfers[0]) is Transfer
+    loss, _ = t.evaluate(t.validation)
+    assert t.eager.training
+    x = normalise(t.images[t.validation], t.augment.mean, t.augment.std)
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        scores = t.eager.eval()(x)
+    expected = F.cross_entropy(scores.float(), t.labels[t.validation]).item()
+    assert loss == pytest.approx(expected, rel=1e-6)
