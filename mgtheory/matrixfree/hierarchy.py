@@ -180,7 +180,7 @@ class StencilHierarchy:
         for each in (choice, after):
             check_choice(each, finest)
         operators = coarsened(finest, rule, most)
-        levels = []
+        levels: list[StencilLevel] = []
         for operator, below in zip(operators, [*operators[1:], None], strict=True):
             coarse = None if below is None else below.shape
             level = StencilLevel(operator.shape, operator.c, coarse, workers)
@@ -438,7 +438,7 @@ def _check_fixed(fixed: dict[str, Any]) -> None:
         if not any(
             value is known or (isinstance(value, str) and value == known) for known in FIXED[name]
         ):
-            shown = ", ".join(repr(known) for known in allowed[:3])
+            shown = ", ".join(repr(known) for known in FIXED[name][:3])
             raise ValueError(
                 f"{name} is {value!r}, the matrix-free cycle has {shown}; mgtheory.Hierarchy has"
                 " others"

@@ -252,7 +252,7 @@ class Hierarchy:
         return self._solve(b, x0, stop, cycle=kind, loads=loads)
 
     def _solve(self, b: ArrayLike, x0: ArrayLike | None, stop: Stop, **how: Any) -> Solution:
-        known = {"nullspace": self.nullspace, "warnings": self.warnings}
+        known: dict[str, Any] = {"nullspace": self.nullspace, "warnings": self.warnings}
         return replace(
             solve_levels(self.levels, b, x0, stop, **known, **how),
             setup_seconds=self.setup_seconds,

@@ -231,7 +231,7 @@ class StencilEquation(Equation):
             # (s_1, s_0, s_1) = (s_0 + 2 s_1) delta - h^2 s_1 K, h^2 K = (-1, 2, -1)
             array = np.stack([centre + 2.0 * after, -after * width**2], axis=axis)
         ratios = np.divide(h, widths)
-        found: Polynomial = {}
+        found: dict[tuple[int, ...], float] = {}
         for place in np.ndindex(array.shape):
             S = tuple(j for j, used in enumerate(place) if used)
             scale = np.prod([ratios[j] ** 2 for j in S]) ** ((len(S) - 1) / len(S)) if S else 1.0
