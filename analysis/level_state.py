@@ -3,9 +3,9 @@ without torch.
 
 A level applies ``r = rho(f - A u)`` and adds a correction for each of its steps. `LevelState` holds
 A and the steps; a step holds a factor of the residual polynomial (Poly-MgNet) or a convolution B
-(MgNet), and the batch norms around it. Everything else in this package works on them, so that
-planted truths and trained networks are analysed by the same code; `level_states` reads them off a
-model.
+(MgNet), and the batch norms around it. Everything else in this package works on these objects, so
+that planted truths and trained networks are analysed by the same code; `level_states` reads them
+off a model.
 """
 
 from __future__ import annotations
