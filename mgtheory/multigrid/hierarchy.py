@@ -343,8 +343,9 @@ class Hierarchy:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """One sentence per level whose own polynomial amplifies high frequencies: its lmax or
-        interval is too small."""
+        """One sentence per level on which the polynomial amplifies high frequencies (its lmax or
+        interval is too small) or does nothing (far too large), or whose family does not fit a
+        nonsymmetric A."""
         found = (
             getattr(smoothing, "warning", "")
             for level in self.levels

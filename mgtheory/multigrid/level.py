@@ -171,6 +171,14 @@ class Level:
         array = None if self.tensor is None else self.tensor.stencil()
         return None if array is None else Stencil.from_array(array, channels=False)
 
+    @cached_property
+    def symmetric(self) -> bool:
+        """Whether A is Hermitian; so are constant stencils with a tensor form, which are even."""
+        if self.tensor is not None:
+            return True
+        difference = abs(self.A - self.A.conj().T).max()
+        return bool(difference <= 1e-8 * np.max(np.abs(self.A.data)))
+
     @property
     def form(self) -> Form | None:
         """What A is up to a positive factor, see `mgtheory.spectra.record`."""
@@ -197,8 +205,11 @@ class Level:
         if scaling == "identity":
             return None
         diagonal = self.operator.diagonal()
-        if scaling == "auto" and np.ptp(np.abs(diagonal)) <= VARIES * np.max(np.abs(diagonal)):
-            return None
+        if scaling == "auto":
+            sizes = np.abs(diagonal) if np.iscomplexobj(diagonal) else diagonal
+            low, high = np.min(sizes), np.max(sizes)
+            if high - low <= VARIES * max(abs(low), abs(high)):
+                return None
         if not np.all(diagonal):
             raise ValueError(
                 f"level {self.index}: the diagonal of A has {np.sum(diagonal == 0)} zeros, this"

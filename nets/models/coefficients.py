@@ -143,7 +143,7 @@ class Coefficients(nn.Module):
     def _trained(self) -> tuple[Tensor, ...]:
         if FACTORS[self.kind].parameters is None:
             return self.c.unbind()
-        return tuple(self.parameters())
+        return tuple(getattr(self, name) for name in self._parameters)
 
     def _weights(self, trained: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         roots = COEFFICIENTS[self.kind].roots if self._roots else None

@@ -360,6 +360,21 @@ def _family(name: str) -> Callable[[Target, int, Mapping[str, Any], Rng], Drawn]
     return draw
 
 
+def _of_family(name: str) -> Scheme:
+    family = FAMILIES[name]
+    return Scheme(
+        name,
+        f"the family {name}, scaled to the level",
+        _family(name),
+        {"lower": 0.25} if family.needs in ("interval", "points") else {},
+        further=tuple(
+            key
+            for key in signature(family.function).parameters
+            if key not in ("degree", family.needs)
+        ),
+    )
+
+
 SCHEMES: dict[str, Scheme] = {
     scheme.name: scheme
     for scheme in (
@@ -374,21 +389,7 @@ SCHEMES: dict[str, Scheme] = {
         ),
         Scheme("harmonic_ritz", "harmonic Ritz values of the level's own A", _harmonic_ritz),
     )
-} | {
-    name: Scheme(
-        name,
-        f"the family {name}, scaled to the level",
-        _family(name),
-        {"lower": 0.25} if family.needs in ("interval", "points") else {},
-        further=tuple(
-            key
-            for key in signature(family.function).parameters
-            if key not in ("degree", family.needs)
-        ),
-    )
-    for name, family in FAMILIES.items()
-    if family.needs != "operator"
-}
+} | {name: _of_family(name) for name, family in FAMILIES.items() if family.needs != "operator"}
 
 
 def find_scheme(text: str) -> tuple[Scheme, dict[str, Any]]:
@@ -403,7 +404,9 @@ def find_scheme(text: str) -> tuple[Scheme, dict[str, Any]]:
     name, _, rest = text.partition(":")
     if name == "file":
         return FromFile.load(rest), {}
-    if name not in SCHEMES:
+    # a family that was registered after this module had been imported is a scheme too
+    late = name in FAMILIES and name not in SCHEMES and FAMILIES[name].needs != "operator"
+    if name not in SCHEMES and not late:
         raise ValueError(
             f"unknown scheme {name!r}, known are: {', '.join([*SCHEMES, 'file:init.json', 'none'])}"
         )
@@ -420,7 +423,7 @@ def find_scheme(text: str) -> tuple[Scheme, dict[str, Any]]:
             raise ValueError(
                 f"scheme {text!r}: {item!r} is not an option, write {name}:option=value"
             )
-    return SCHEMES[name], options
+    return _of_family(name) if late else SCHEMES[name], options
 
 
 def _factors(
