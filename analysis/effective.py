@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,7 @@ from analysis.level_state import LevelState, NormState, StepState
 from analysis.spectra import matrix_symbol
 from mgtheory.polynomials.factors import Factor, General, Linear, horner
 from mgtheory.polynomials.residual import ResidualPolynomial
+from nets.start.spectrum import product
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,44 +112,73 @@ def propagator(
     def propagate(
         symbols: NDArray[np.complex128], theta: NDArray[np.float64]
     ) -> NDArray[np.complex128]:
-        identity = np.eye(level.channels)
-        product: NDArray[np.complex128] | None = None
-        for step in level.steps:
-            ones = np.ones(level.channels)
-            inner = _scale(step.residual_norm, ones) if folded else ones
-            after = _scale(step.norm, ones) if folded else ones
-            applied = inner[:, None] * symbols  # B A
-            correction = (
-                matrix_symbol(step.B, theta) @ applied
-                if step.B is not None
-                else _correction(step, symbols, applied, after)
-            )
-            if step.norm_position == "correction":
-                correction = after[:, None] * correction
-            matrix = identity - correction
-            if step.norm_position == "sum":
-                matrix = after[:, None] * matrix
-            product = matrix if product is None else matrix @ product
-        if folded and product is not None and level.end_norm is not None:
-            product = level.end_norm.scale[:, None] * product
-        return (
-            np.broadcast_to(identity.astype(complex), symbols.shape) if product is None else product
+        return one_pass(
+            level,
+            np.broadcast_to(np.eye(level.channels, dtype=complex), symbols.shape),
+            lambda v: symbols @ v,
+            lambda kernel, v: matrix_symbol(kernel, theta) @ v,
+            folded=folded,
         )
 
     return propagate
 
 
+def applied_pass(
+    level: LevelState, *, folded: bool
+) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+    """One pass over all steps as the network applies it, on the level's own grid with its padding:
+    a function on fields of shape (..., channels * height * width)."""
+    cells = level.size[0] * level.size[1]
+
+    def convolve(kernel: NDArray[np.float64], v: Any) -> Any:
+        return product(kernel, level.size, level.padding)(v)
+
+    def apply(u: NDArray[np.float64]) -> NDArray[np.float64]:
+        fields = np.reshape(u, (-1, level.channels, cells))
+        left = one_pass(level, fields, lambda v: convolve(level.A, v), convolve, folded=folded)
+        return np.asarray(np.reshape(left, np.shape(u)))
+
+    return apply
+
+
+def one_pass(
+    level: LevelState,
+    e: Any,
+    A: Callable[[Any], Any],
+    B: Callable[[NDArray[np.float64], Any], Any],
+    *,
+    folded: bool,
+) -> Any:
+    """What one pass over the level's steps leaves of errors e of shape (..., channels, m).
+
+    ``A(v)`` and ``B(kernel, v)`` are the convolutions on arrays of that shape.
+    """
+    ones = np.ones(level.channels)
+    for step in level.steps:
+        inner = (_scale(step.residual_norm, ones) if folded else ones)[:, None]
+        after = (_scale(step.norm, ones) if folded else ones)[:, None]
+        r = inner * A(e)  # what a step's correction is made of, B A e
+        correction = B(step.B, r) if step.B is not None else _correction(step, A, r, after)
+        if step.norm_position == "correction":
+            correction = after * correction
+        e = e - correction
+        if step.norm_position == "sum":
+            e = after * e
+    if folded and level.steps and level.end_norm is not None:
+        e = level.end_norm.scale[:, None] * e
+    return e
+
+
 def _correction(
-    step: StepState,
-    symbols: NDArray[np.complex128],
-    applied: NDArray[np.complex128],
-    after: NDArray[np.float64],
-) -> NDArray[np.complex128]:
-    """p(A) B A; with the norm on the operator the coefficient of A alone is scaled."""
+    step: StepState, A: Callable[[Any], Any], r: Any, after: NDArray[np.float64]
+) -> Any:
+    """p(A) r; with the norm on the operator the coefficient of A alone is scaled."""
     assert step.factor is not None
     # a norm on the operator's part belongs to quadratics, which apply A once
-    operator = after[:, None] * symbols if step.norm_position == "operator" else symbols
-    return horner(lambda v: operator @ v, step.factor.correction_coefficients, applied)
+    scaled = step.norm_position == "operator"
+    return horner(
+        lambda v: after * A(v) if scaled else A(v), step.factor.correction_coefficients, r
+    )
 
 
 def _effective(step: StepState, channels: int) -> EffectiveStep:

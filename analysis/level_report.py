@@ -3,28 +3,34 @@ effective polynomial, and what training did.
 
 **theory** is the theory's polynomial scaled to the spectral radius of the learned A; **start** and
 **learned** are the coefficients as they stand, on the A of that moment; **effective** is learned
-with the batch norms folded in. Smoothing factors are taken on the frequencies of the level's
-periodic grid (at least 16 per axis), activations as the identity.
+with the batch norms folded in. b, max |q| and mu are those of what the network applies, with its
+padding on the level's own grid, activations as the identity. What is shown over frequencies is the
+symbol's, on a periodic grid of at least 16 per axis.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.effective import effective_polynomial, effective_steps, has_norms, propagator
+from analysis.effective import (
+    applied_pass,
+    effective_polynomial,
+    effective_steps,
+    has_norms,
+    propagator,
+)
 from analysis.identifiability import Reading, readings
 from analysis.level_state import LevelState, StepState
-from analysis.spectra import Damping, Spectrum, convolution_spectrum, damping
+from analysis.spectra import Damping, damping, verdict_of
 from analysis.verdict import TOLERANCE, Nearest, Verdict, judge, weight_distance
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.polynomials.roots import roots_to_json
-
-__all__ = ["ROLES", "LevelReport", "Operator", "Smoothing", "View", "analyse_level"]
+from nets.start.spectrum import LevelSpectrum, convolution_spectrum, high_part, spectral_radius
 
 ROLES = ("theory", "start", "learned", "effective")
 Progress = Callable[[str], None]
@@ -33,41 +39,54 @@ Progress = Callable[[str], None]
 @dataclass(frozen=True)
 class Operator:
     """The spectrum of a level's convolution in numbers: spectral radius b, extreme real and
-    imaginary parts, and whether it is positive."""
+    imaginary parts (of the eigenvalues that are known), whether it is positive; with the padding
+    and how it was found, and the relative error of b."""
 
     radius: float
     real_min: float
     real_max: float
     imag_max: float
     positive: bool
+    padding: str
+    found: str
+    error: float
 
     @classmethod
-    def of(cls, spectrum: Spectrum) -> Operator:
+    def of(cls, spectrum: LevelSpectrum) -> Operator:
         """The numbers of a spectrum."""
-        values = spectrum.eigenvalues
         return cls(
             spectrum.radius,
-            float(values.real.min()),
-            float(values.real.max()),
-            float(np.abs(values.imag).max()),
+            spectrum.least_real,
+            float(spectrum.right.real.max()),
+            float(np.abs(spectrum.values.imag).max()),
             spectrum.is_positive,
+            spectrum.padding,
+            spectrum.found,
+            spectrum.error,
         )
 
 
 @dataclass(frozen=True)
 class Smoothing:
-    """What one pass over a level's steps leaves: mu, max |q| on the true spectrum, largest 2-norm
-    on high frequencies, the word."""
+    """What one pass over a level's steps leaves: mu and max |q| as the network applies it, the
+    symbol's mu and largest 2-norm on high frequencies, and the word for mu."""
 
     smoothing_factor: float
     max_modulus: float
+    symbol_factor: float
     smoothing_norm: float | None
     verdict: str
 
     @classmethod
-    def of(cls, found: Damping) -> Smoothing:
-        """The numbers of a damping."""
-        return cls(found.smoothing_factor, found.max_modulus, found.smoothing_norm, found.verdict)
+    def of(cls, smoothing_factor: float, max_modulus: float, found: Damping) -> Smoothing:
+        """The numbers of A as it is applied, and those of the symbol's damping."""
+        return cls(
+            smoothing_factor,
+            max_modulus,
+            found.smoothing_factor,
+            found.smoothing_norm,
+            verdict_of(smoothing_factor),
+        )
 
 
 @dataclass(frozen=True)
@@ -106,7 +125,7 @@ class LevelReport:
     Attributes
     ----------
     level, channels, size, grid
-        Number from 1, width c, (H, W) of the features and of the periodic grid.
+        Number from 1, width c, (H, W) of the features and of the symbol's periodic grid.
     kind
         "polynomial" or "convolution" (MgNet).
     operators
@@ -129,7 +148,9 @@ class LevelReport:
         Near or away from the theory by the effective coefficients; None without norms. It says
         nothing of training (see `judge`).
     arrays
-        Eigenvalues, dampings, frequencies and effective coefficients by name; kept in spectra.npz.
+        Eigenvalues as applied (all, or the outermost ones where `Operator.found` says so), those of
+        the symbol by frequency, its dampings and frequencies, and effective coefficients, by name;
+        kept in spectra.npz.
     """
 
     level: int
@@ -234,44 +255,54 @@ def analyse_level(
         )
     say = progress or (lambda word: None)
     grid = learned.grid
-    spectra: dict[str, Spectrum] = {}
+    spectra: dict[str, LevelSpectrum] = {}
     for name, state in (("start", start), ("learned", learned)):
         say(f"spectrum, {name}")
         same = name == "learned" and np.array_equal(start.A, learned.A)
-        spectra[name] = spectra["start"] if same else convolution_spectrum(state.A, grid)
+        spectra[name] = spectra["start"] if same else state.spectrum
     radius = {name: spectrum.radius for name, spectrum in spectra.items()}
-    arrays: dict[str, NDArray[Any]] = {"theta": spectra["learned"].theta}
+    arrays: dict[str, NDArray[Any]] = {"theta": spectra["learned"].symbol.theta}
     views: dict[str, View] = {}
 
-    def add(role: str, found: Damping, q: ResidualPolynomial | None) -> None:
-        views[role] = View(q, Smoothing.of(found))
+    def add(role: str, state: LevelState, spectrum: LevelSpectrum) -> None:
+        folded, q = role == "effective", state.polynomial
+        if q is None or folded:
+            found = damping(state.A, grid, propagator(state, folded=folded), norms=norms)
+            apply, n = applied_pass(state, folded=folded), spectrum.operator.shape[0]
+            high = high_part(state.size, state.padding)
+            mu, largest = (
+                spectral_radius(lambda v: high(apply(v)), n),
+                spectral_radius(apply, n),
+            )
+        else:
+            found = _plain(state, q, spectrum.symbol, norms=norms)
+            mu, largest = spectrum.smoothing_factor(q), spectrum.max_modulus(q)
+        views[role] = View(
+            effective_polynomial(state) if folded else q, Smoothing.of(mu, largest, found)
+        )
         arrays[f"damping/{role}"] = found.radius
 
     scaled_theory = (
         None if theory is None or not radius["learned"] else theory.scaled(radius["learned"])
     )
     if scaled_theory is not None:
-        twin = LevelState(
-            learned.A, tuple(StepState(factor) for factor in scaled_theory.factors), learned.size
-        )
-        add("theory", _plain(twin, spectra["learned"], norms=norms), scaled_theory)
+        steps = tuple(StepState(factor) for factor in scaled_theory.factors)
+        add("theory", replace(learned, steps=steps, end_norm=None), spectra["learned"])
+        views["theory"] = replace(views["theory"], polynomial=scaled_theory)
     for name, state in (("start", start), ("learned", learned)):
         say(f"smoothing, {name}")
-        add(name, _plain(state, spectra[name], norms=norms), state.polynomial)
+        add(name, state, spectra[name])
     if has_norms(learned):
         say("smoothing, effective")
-        add(
-            "effective",
-            damping(learned.A, grid, propagator(learned, folded=True), norms=norms),
-            effective_polynomial(learned),
-        )
+        add("effective", learned, spectra["learned"])
     operators = {name: Operator.of(spectrum) for name, spectrum in spectra.items()}
     for name, spectrum in spectra.items():
-        arrays[f"eigenvalues/{name}"] = spectrum.eigenvalues
+        arrays[f"eigenvalues/{name}"] = spectrum.values.ravel()
+        arrays[f"symbol/{name}"] = spectrum.symbol.values
     for name, kernel in _distinct(learned).items():
         say(f"spectrum, {name}")
-        found = convolution_spectrum(kernel, grid)
-        operators[name], arrays[f"eigenvalues/{name}"] = Operator.of(found), found.eigenvalues
+        found = convolution_spectrum(kernel, learned.size, padding=learned.padding)
+        operators[name], arrays[f"eigenvalues/{name}"] = Operator.of(found), found.values.ravel()
     effective = []
     for k, step in enumerate(effective_steps(learned), 1):
         arrays[f"effective/step{k}"] = step.coefficients
@@ -319,19 +350,17 @@ def analyse_level(
     )
 
 
-def _plain(state: LevelState, spectrum: Spectrum, *, norms: bool) -> Damping:
-    """The damping with the norms left out: by the eigenvalues where there is a polynomial, which is
-    cheaper and exact."""
-    q = state.polynomial
-    if q is None:
-        return damping(state.A, state.grid, propagator(state, folded=False), norms=norms)
-    radius = spectrum.modulus(q)
+def _plain(
+    state: LevelState, q: ResidualPolynomial, symbol: LevelSpectrum, *, norms: bool
+) -> Damping:
+    """The damping of the symbol with the batch norms left out: by its eigenvalues, which is cheaper
+    and exact."""
     norm = (
         damping(state.A, state.grid, propagator(state, folded=False), norms=True, radii=False).norm
         if norms
         else None
     )
-    return Damping(radius, spectrum.high, norm)
+    return Damping(symbol.modulus(q), symbol.high, norm)
 
 
 def _distinct(level: LevelState) -> dict[str, NDArray[np.float64]]:

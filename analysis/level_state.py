@@ -3,9 +3,9 @@ without torch.
 
 A level applies ``r = rho(f - A u)`` and adds a correction for each of its steps. `LevelState` holds
 A and the steps; a step holds a factor of the residual polynomial (Poly-MgNet) or a convolution B
-(MgNet), and the batch norms around it. Everything else in this room works on these objects, so that
-planted truths and trained networks are analysed by the same code; `level_states` reads them off a
-model.
+(MgNet), and the batch norms around it. Everything else in this package works on these objects, so
+that planted truths and trained networks are analysed by the same code; `level_states` reads them
+off a model.
 """
 
 from __future__ import annotations
@@ -18,13 +18,10 @@ from numpy.typing import NDArray
 
 from mgtheory.polynomials.factors import Factor
 from mgtheory.polynomials.residual import ResidualPolynomial
-
-__all__ = ["NORM_POSITIONS", "LevelState", "NormState", "StepState", "level_states"]
+from nets.start.operators import applied_padding, dense_kernel
+from nets.start.spectrum import MINIMUM_GRID, LevelSpectrum, convolution_spectrum
 
 NORM_POSITIONS = ("nowhere", "correction", "sum", "operator")
-# points per axis below which a level's spectrum is sampled on 16 instead, as the initialisation
-# does
-SMALLEST_GRID = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,6 +132,8 @@ class LevelState:
         Whether u = 0 at the level's start (level 1).
     end_norm
         The norm on u after the last step, if there is one.
+    padding
+        "zero" or "periodic", as A is applied.
     """
 
     A: NDArray[np.float64]
@@ -142,6 +141,7 @@ class LevelState:
     size: tuple[int, int]
     starts_from_zero: bool = False
     end_norm: NormState | None = None
+    padding: str = "zero"
 
     def __post_init__(self) -> None:
         kernel = np.array(self.A, dtype=float)
@@ -165,9 +165,14 @@ class LevelState:
 
     @property
     def grid(self) -> tuple[int, int]:
-        """The periodic grid its spectrum is taken on: the level's size, at least 16 per axis."""
+        """The periodic grid of its symbol: the level's size, at least 16 per axis."""
         height, width = self.size
-        return max(SMALLEST_GRID, height), max(SMALLEST_GRID, width)
+        return max(MINIMUM_GRID, height), max(MINIMUM_GRID, width)
+
+    @property
+    def spectrum(self) -> LevelSpectrum:
+        """The spectrum of A as the network applies it."""
+        return convolution_spectrum(self.A, self.size, padding=self.padding)
 
     @property
     def factors(self) -> tuple[Factor, ...]:
@@ -202,11 +207,12 @@ def level_states(model: Any, size: tuple[int, int]) -> tuple[LevelState, ...]:
             height, width = -(-height // 2), -(-width // 2)
         states.append(
             LevelState(
-                A=_dense(level.A),
+                A=dense_kernel(level.A),
                 steps=tuple(_step(step) for step in level.steps),
                 size=(height, width),
                 starts_from_zero=number == 0,
                 end_norm=_norm(level.norm),
+                padding=applied_padding(level.A),
             )
         )
     return tuple(states)
@@ -216,28 +222,13 @@ def _step(step: Any) -> StepState:
     convolution = getattr(step.coefficients, "conv", None)
     return StepState(
         factor=step.factor() if convolution is None else None,
-        B=None if convolution is None else _dense(convolution),
+        B=None if convolution is None else dense_kernel(convolution),
         norm=_norm(step.norm),
         norm_position=step.norm_position,
         residual_norm=_norm(step.residual_norm),
         residual_activation=step.residual == "bn_relu",
         activation_position=step.activation_position,
     )
-
-
-def _dense(convolution: Any) -> NDArray[np.float64]:
-    """The weight of a convolution as (c, c, k, k), groups written out as blocks of zeros."""
-    weight = _array(convolution.weight)
-    groups = int(convolution.groups)
-    if groups == 1:
-        return weight
-    width = weight.shape[0] // groups
-    dense = np.zeros((weight.shape[0], weight.shape[1] * groups, *weight.shape[2:]))
-    for g in range(groups):
-        dense[g * width : (g + 1) * width, g * weight.shape[1] : (g + 1) * weight.shape[1]] = (
-            weight[g * width : (g + 1) * width]
-        )
-    return dense
 
 
 def _norm(module: Any) -> NormState | None:

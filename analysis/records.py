@@ -26,8 +26,9 @@ from mgtheory.families import FAMILIES
 from mgtheory.polynomials.residual import ResidualPolynomial
 from nets.models.registry import is_multigrid
 from nets.settings import TrainConfig
-from nets.start.initialise import InitReport
-from nets.start.schemes import Source, factors_from_roots, find_scheme
+from nets.start.initialise import InitReport, level_factors
+from nets.start.schemes import Notes, find_scheme
+from nets.start.spectrum import convolution_spectrum
 from nets.training.folder import Summary, read_config, read_summary
 from nets.training.predict import DATA_FILE, read_data_facts
 
@@ -36,6 +37,8 @@ from nets.training.predict import DATA_FILE, read_data_facts
 REFERENCE = "chebyshev4"
 WEIGHTS = ("start.safetensors", "model.safetensors")
 METRIC_COLUMNS = ("epoch",)
+# the identity on one point, b = 1: reference polynomials are wanted on (0, 1]
+UNIT = convolution_spectrum(np.ones((1, 1, 1, 1)), (1, 1))
 
 
 @dataclass(frozen=True)
@@ -245,41 +248,18 @@ def theory_of(model: Any, init: InitReport, *, reference: str = REFERENCE) -> Th
         )
         reasons = dict.fromkeys(reason for level in init.levels for reason in level.reasons)
         return Theory("start", init.sources[0].family, polynomials, tuple(reasons))
-    scheme, options, _ = find_scheme(reference)
+    scheme, options = find_scheme(reference)
     if scheme.name not in FAMILIES:
         raise ValueError(
             f"reference is {reference!r}, must be a family of polynomials, e.g. {REFERENCE}"
         )
-    source = Source(None, _UnitSpectrum(), None, {**scheme.options, **options})  # type: ignore[arg-type]
-    return Theory(
-        "reference",
-        scheme.name,
-        tuple(_reference(level, scheme, source) for level in levels),
-        tuple(dict.fromkeys(source.reasons)),
-    )
-
-
-class _UnitSpectrum:
-    """Stands for an operator with spectral radius 1: reference polynomials are wanted on (0, 1]."""
-
-    radius = 1.0
-
-
-def _reference(level: Any, scheme: Any, source: Source) -> ResidualPolynomial:
-    """The family's factors for the kinds of a level's steps, as `nets.initialise` would set
-    them."""
-    modules = list(dict.fromkeys(step.coefficients for step in level.steps))
-    groups: dict[tuple[str, int], list[Any]] = {}
-    for module in modules:
-        groups.setdefault((module.kind, module.degree), []).append(module)
-    chosen = {
-        module: factor
-        for (kind, degree), members in groups.items()
-        for module, factor in zip(
-            members, factors_from_roots(scheme, source, kind, len(members), degree), strict=True
-        )
-    }
-    return ResidualPolynomial.from_factors([chosen[step.coefficients] for step in level.steps])
+    scheme, notes = scheme.with_options(options), Notes()
+    found = []
+    for level in levels:
+        factors, said = level_factors(level, scheme, UNIT)
+        found.append(ResidualPolynomial.from_factors(factors))
+        notes += said
+    return Theory("reference", scheme.name, tuple(found), notes.reasons)
 
 
 def _scaled(q: ResidualPolynomial, radius: float) -> ResidualPolynomial:

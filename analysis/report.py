@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from threadpoolctl import threadpool_limits
 
 from analysis.level_report import LevelReport, analyse_level
@@ -105,9 +106,16 @@ def analyse_record(
 
     widest_first = sorted(range(len(record.learned)), key=lambda i: -record.learned[i].channels)
     workers = max(1, min(len(widest_first), os.cpu_count() or 1))
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(max_workers=workers) as pool:
-        jobs = {index: pool.submit(one, index) for index in widest_first}
-        levels = tuple(jobs[index].result() for index in range(len(record.learned)))
+    threads = torch.get_num_threads()
+    try:
+        with (
+            threadpool_limits(1, user_api="blas"),
+            ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool,
+        ):
+            jobs = {index: pool.submit(one, index) for index in widest_first}
+            levels = tuple(jobs[index].result() for index in range(len(record.learned)))
+    finally:
+        torch.set_num_threads(threads)
     return SpectralReport(
         run=str(record.path),
         model=record.config.model.name,

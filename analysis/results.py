@@ -20,7 +20,7 @@ from analysis.level_report import LevelReport
 from analysis.numbers import number, plain
 from mgtheory._files import read_json
 
-KIND, SCHEMA = "spectral_report", 4
+KIND, SCHEMA = "spectral_report", 5
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,16 +1,16 @@
-"""Eigenvalues of a level's convolution on the periodic grid, and what a level's smoothing does to
-each Fourier mode.
+"""What a level's smoothing does to each Fourier mode, by the symbol of its convolution.
 
 A convolution of c channels with periodic padding is block diagonal in the Fourier basis: one c x c
-matrix ``Ahat(theta)`` for each frequency. Its eigenvalues are the operator's spectrum; a smoothing
-with the polynomial q multiplies the modes of frequency theta by ``q(Ahat(theta))``. With batch
-norms folded in (`coefficients.folded`), each step is a c x c matrix of its own and the product of
-the steps takes the place of q. High frequencies: some |theta_j| >= pi/2. Activations are taken as
-the identity: this is the linear part.
+matrix ``Ahat(theta)`` for each frequency. A smoothing with the polynomial q multiplies the modes of
+frequency theta by ``q(Ahat(theta))``. With batch norms folded in (`effective.propagator`), each
+step is a c x c matrix of its own and the product of the steps takes the place of q. High
+frequencies: some |theta_j| >= pi/2. Activations are taken as the identity: this is the linear part.
+
+A network pads with zeros, where there are no such modes: maps over frequencies are the symbol's,
+while b, max |q| and mu of a level are those of A as it is applied (`nets.start.spectrum`).
 
 Order everywhere: frequencies ascending in (-pi, pi] as in
-`mgtheory.fourier.analysis.grid_frequencies`, axis 0 along H and axis 1 along W, eigenvalues of one
-frequency last.
+`mgtheory.fourier.analysis.grid_frequencies`, axis 0 along H and axis 1 along W.
 """
 
 from __future__ import annotations
@@ -19,66 +19,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from mgtheory.fourier import channel_eigenvalues, grid_frequencies, symbol
-from mgtheory.polynomials.residual import ResidualPolynomial
+from mgtheory.fourier import grid_frequencies, symbol
 from mgtheory.problems.stencils import Stencil
-
-__all__ = [
-    "NOT_A_SMOOTHER",
-    "SMOOTHER",
-    "Damping",
-    "Spectrum",
-    "convolution_spectrum",
-    "damping",
-    "half_plane",
-    "matrix_symbol",
-]
+from nets.start.spectrum import high_frequencies
 
 SMOOTHER, NOT_A_SMOOTHER = "smoother", "not a smoother"
 CHUNK = 2**22  # complex numbers in one block of c x c symbols: 64 MiB
-
-
-@dataclass(frozen=True, eq=False)
-class Spectrum:
-    """Eigenvalues of a periodic convolution, shape (H, W, c), with the frequencies they belong to.
-
-    Attributes
-    ----------
-    eigenvalues
-        Complex, shape (H, W, c).
-    theta
-        Frequencies in (-pi, pi], shape (H, W, 2).
-    """
-
-    eigenvalues: NDArray[np.complex128]
-    theta: NDArray[np.float64]
-
-    @property
-    def high(self) -> NDArray[np.bool_]:
-        """Where some |theta_j| >= pi/2, shape (H, W)."""
-        return high_frequencies(self.theta)
-
-    @property
-    def radius(self) -> float:
-        """The spectral radius of the convolution: the largest modulus of an eigenvalue."""
-        return float(np.abs(self.eigenvalues).max())
-
-    @property
-    def is_positive(self) -> bool:
-        """Whether the spectrum is real and not negative, up to rounding: the home ground of the
-        classical families."""
-        tolerance = 1e-10 * max(self.radius, np.finfo(float).tiny)
-        return bool(
-            (np.abs(self.eigenvalues.imag) <= tolerance).all()
-            and (self.eigenvalues.real >= -tolerance).all()
-        )
-
-    def modulus(self, q: ResidualPolynomial) -> NDArray[np.float64]:
-        """Spectral radius of q(Ahat(theta)), shape (H, W): the largest |q| over the eigenvalues of
-        each frequency."""
-        return np.asarray(np.abs(q(self.eigenvalues)).max(axis=-1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +55,7 @@ class Damping:
 
     @property
     def max_modulus(self) -> float:
-        """The largest spectral radius over all frequencies: max |q| over the true spectrum."""
+        """The largest spectral radius over all frequencies: max |q| over the symbol's."""
         return float(self.radius.max())
 
     @property
@@ -116,15 +64,10 @@ class Damping:
         are not normal."""
         return None if self.norm is None else float(self.norm[self.high].max())
 
-    @property
-    def verdict(self) -> str:
-        """`smoother` where mu < 1, else the plain words `not a smoother`."""
-        return SMOOTHER if self.smoothing_factor < 1.0 else NOT_A_SMOOTHER
 
-
-def high_frequencies(theta: ArrayLike) -> NDArray[np.bool_]:
-    """Where some |theta_j| >= pi/2, ends included up to rounding."""
-    return np.asarray((np.abs(np.asarray(theta)) >= np.pi / 2 - 1e-12).any(axis=-1))
+def verdict_of(smoothing_factor: float) -> str:
+    """`smoother` where mu < 1, else the plain words `not a smoother`."""
+    return SMOOTHER if smoothing_factor < 1.0 else NOT_A_SMOOTHER
 
 
 def matrix_symbol(
@@ -146,12 +89,6 @@ def half_plane(shape: tuple[int, int]) -> tuple[NDArray[np.intp], NDArray[np.int
     return kept, partner[kept]
 
 
-def convolution_spectrum(kernel: NDArray[np.float64], shape: tuple[int, int]) -> Spectrum:
-    """The eigenvalues of the periodic convolution with `kernel` (c, c, k, k) on a grid of `shape`:
-    one c x c eigenproblem a frequency."""
-    return Spectrum(channel_eigenvalues(kernel, shape), grid_frequencies(shape))
-
-
 def damping(
     kernel: NDArray[np.float64],
     shape: tuple[int, int],
@@ -166,7 +103,7 @@ def damping(
     Parameters
     ----------
     kernel, shape
-        As in `convolution_spectrum`.
+        (c, c, k, k) in torch layout, and the periodic grid.
     propagate
         ``(Ahat (F, c, c), theta (F, 2)) -> E (F, c, c)``: the smoothing's matrix, as built by
         `coefficients.propagator`.

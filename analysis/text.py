@@ -26,18 +26,19 @@ MEANINGS = {
         " channels"
     ),
     "spectral radius b": (
-        "of the convolution A that the role stands on; its modes are those of the level's periodic"
-        " grid"
+        "of the convolution A that the role stands on, as the network applies it: with its padding,"
+        " on the level's own grid"
     ),
     "roots": "of the residual polynomial q",
     "smoothing factor": (
-        "the largest spectral radius of one pass over the steps on the high frequencies, some |θ_j|"
-        " ≥ π/2"
+        "what a perfect coarse level leaves: the spectral radius of one pass over the steps without"
+        " its low frequencies, those below π/2 along both axes (with zero padding of sines)"
     ),
-    "max modulus": "the same over all frequencies: max |q| on the spectrum of A",
+    "max modulus": "the same with all of them: max |q| on the spectrum of that A",
     "smoothing norm": (
-        "the largest 2-norm of one pass on the high frequencies: a bound of one pass, since the c ×"
-        " c symbols are not normal"
+        "the largest 2-norm of one pass on the high frequencies of the symbol (the same kernel with"
+        " periodic padding, at least 16 × 16): a bound of one pass away from the border, since the"
+        " c × c symbols are not normal"
     ),
     "verdict": "smoother where the smoothing factor is below 1",
     "b start": "spectral radius of A at the start",

@@ -1,5 +1,5 @@
 """Damping of each Fourier mode as a heat map: what one smoothing leaves, over the frequencies
-(theta_1, theta_2)."""
+(theta_1, theta_2). Of a network's level it is the symbol's map: zero padding has no such modes."""
 
 from __future__ import annotations
 

@@ -12,7 +12,17 @@ from matplotlib.axes import Axes
 from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike
 
-from figures.style import GREY, LIGHT_GREY, SKY, VERMILION, Look, legend_above, look_of, named
+from figures.style import (
+    BLACK,
+    GREY,
+    LIGHT_GREY,
+    SKY,
+    VERMILION,
+    Look,
+    legend_above,
+    look_of,
+    named,
+)
 from mgtheory.polynomials.residual import ResidualPolynomial
 
 __all__ = ["draw_spectrum"]
@@ -33,6 +43,7 @@ def draw_spectrum(
     eigenvalues: ArrayLike,
     *,
     high: ArrayLike | None = None,
+    applied: ArrayLike | None = None,
     roots: Mapping[str, ArrayLike] | None = None,
     damping: tuple[str, ResidualPolynomial] | None = None,
     unit: str = "",
@@ -48,6 +59,9 @@ def draw_spectrum(
         Complex, shape (H, W, c) by frequency, or any shape.
     high
         The high frequencies, shape (H, W); drawn in a colour and a marker of their own.
+    applied
+        Eigenvalues of the operator with the network's own padding, complex, of any shape, where
+        `eigenvalues` are its symbol's: drawn over them.
     roots
         Label -> complex roots. Those out of view are drawn at the edge, as triangles that point to
         them; infinite ones on the right.
@@ -75,6 +89,9 @@ def draw_spectrum(
             "low frequencies": (values[~mask], LIGHT_GREY, "s"),
             "high frequencies": (values[mask], SKY, "o"),
         }
+    if applied is not None:
+        groups = {f"symbol, {label}": drawn for label, drawn in groups.items()}
+        groups["eigenvalues as applied"] = (np.ravel(np.asarray(applied, complex)), BLACK, "o")
     for k, (label, (points, colour, marker)) in enumerate(groups.items()):
         shown = (
             points if points.size <= SHOWN_POINTS else points[:: -(-points.size // SHOWN_POINTS)]

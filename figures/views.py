@@ -69,8 +69,9 @@ def spectra(report: SpectralReport) -> Figure | None:
         curves = _meaningful(_relative(level), level)
         draw_spectrum(
             ax,
-            _eigenvalues(level),
+            _eigenvalues(level, "symbol"),
             high=high_frequencies(level.arrays["theta"]),
+            applied=_eigenvalues(level, "eigenvalues"),
             roots={role: q.roots for role, q in curves.items()},
             damping=(_judged(curves), curves[_judged(curves)]) if curves else None,
             unit="b",
@@ -208,7 +209,7 @@ def _level_column(level: LevelReport) -> Column:
     """The level's own modes."""
     shown = _meaningful(level.views, level)
     return f"level {level.level}", {
-        role: (level.arrays[f"damping/{role}"], view.smoothing.smoothing_factor)
+        role: (level.arrays[f"damping/{role}"], view.smoothing.symbol_factor)
         for role, view in shown.items()
     }
 
@@ -233,11 +234,10 @@ def _judged(curves: Mapping[str, ResidualPolynomial]) -> str:
     return "learned" if "learned" in curves else "effective"
 
 
-def _eigenvalues(level: LevelReport) -> np.ndarray:
-    """Of the learned A, in units of its spectral radius."""
-    return np.asarray(
-        level.arrays["eigenvalues/learned"] / (level.operators["learned"].radius or 1.0)
-    )
+def _eigenvalues(level: LevelReport, of: str) -> np.ndarray:
+    """Of the learned A as applied ("eigenvalues") or of its symbol, in units of the spectral radius
+    of A as applied."""
+    return np.asarray(level.arrays[f"{of}/learned"] / (level.operators["learned"].radius or 1.0))
 
 
 def _title(level: LevelReport) -> str:

@@ -1,10 +1,10 @@
 """Cycles and full multigrid on the grids of a `StencilHierarchy`, and the loop of its solve.
 
-A cycle on a level is two sweeps: `_down` smooths from its start and restricts the residual in the
-same pass, `_up` adds the interpolated correction, smooths, and takes the residual's norm in the
-same pass. Without smoothing before the correction, `_up` restricts too, and the next cycle begins
-with its own `_up`: one pass over the finest grid per cycle. Full multigrid then needs but one `_up`
-for each grid: what the grid tells the coarser one about its start is known there
+A cycle on a level is two sweeps: `Grid.down` smooths from its start and restricts the residual in
+the same pass, `Grid.up` adds the interpolated correction, smooths, and takes the residual's norm in
+the same pass. Without smoothing before the correction, `up` restricts too, and the next cycle
+begins with its own `up`: one pass over the finest grid per cycle. Full multigrid then needs but one
+`up` for each grid: what the grid tells the coarser one about its start is known there
 (`mgtheory.matrixfree.kernels.defect`).
 """
 
@@ -12,16 +12,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mgtheory.matrixfree.level import StencilLevel
 from mgtheory.matrixfree.tables import ADD, KEEP, SET, ZERO
-from mgtheory.multigrid.solution import Cycle, Reason
-from mgtheory.multigrid.solve import GROWTH, WINDOW
-
-__all__ = ["NOTHING", "Loads", "cycle_products", "iterate", "run_cycle", "run_full_multigrid"]
+from mgtheory.multigrid.cycle import visit_below, visits
+from mgtheory.multigrid.solution import Cycle
+from mgtheory.multigrid.solve import Ended, Stop, drive
 
 TINY = 1e-140  # norms below it have squares with fewer digits than a double holds
 NOTHING = [np.empty((0, 2))]  # one sweep without smoothing steps
@@ -30,46 +30,72 @@ Array = NDArray[np.float64]
 Loads = Callable[[tuple[int, ...]], ArrayLike]
 
 
-def _down(levels: Levels, l: int, start: int, *, full: bool = False) -> int:
-    """Smooth level l and restrict its residual; how x then stands (KEEP, or ZERO where it is still
-    0 and was not written)."""
-    level, below = levels[l], levels[l + 1]
-    write = level.smooths_before or start == SET
-    level.sweep(
-        start, level.before, e=below.x, P=level.C if full else None, to=below.b, write=int(write)
-    )
-    return KEEP if write else start
+class Grid:
+    """A level as `mgtheory.multigrid.cycle` asks for it. It keeps right-hand side and solution in
+    its own b and x; what is handed around says how x stands: KEEP, or ZERO where it is still 0 and
+    was not written."""
+
+    def __init__(self, levels: Levels, index: int) -> None:
+        self.level = levels[index]
+        self.below = levels[index + 1] if index + 1 < len(levels) else levels[index]
+
+    def down(self, r: Any, start: int | None, *, full: bool = False) -> tuple[int, None]:
+        """Smooth, and restrict the residual to the b of the grid below, in one sweep."""
+        level, stands = self.level, ZERO if start is None else start
+        write = level.smooths_before or stands == SET
+        level.sweep(
+            stands,
+            level.before,
+            e=self.below.x,
+            P=level.C if full else None,
+            to=self.below.b,
+            write=int(write),
+        )
+        return (KEEP if write else stands), None
+
+    def up(
+        self,
+        state: int,
+        coarse: Any = None,
+        *,
+        norm: bool = False,
+        to: Array | None = None,
+        full: bool = False,
+        add: bool = False,
+    ) -> int:
+        """Add the interpolated correction and smooth, in one sweep.
+
+        Parameters
+        ----------
+        norm
+            Take the square sum of the residual: `square`.
+        to
+            Restrict the residual to it.
+        full
+            Interpolate cubically.
+        add
+            Add the result to what x holds.
+        """
+        self.square = self.level.sweep(
+            ADD if state == KEEP else SET,
+            self.level.after,
+            e=self.below.x,
+            P=self.level.C if full else None,
+            norm=norm,
+            to=to,
+            write=2 if add else 1,
+        )
+        return KEEP
+
+    def solve(self, r: Any) -> int:
+        """x = A^-1 b on the coarsest grid."""
+        self.level.solve_directly()
+        return KEEP
 
 
-def _below(levels: Levels, l: int, kind: Cycle) -> None:
-    """Solve for the correction on level l + 1: one cycle, or two."""
-    run_cycle(levels, kind, l=l + 1)
-    if kind is not Cycle.V and l + 2 < len(levels):
-        run_cycle(levels, Cycle.W if kind is Cycle.W else Cycle.V, l=l + 1, start=KEEP)
-
-
-def _up(
-    levels: Levels,
-    l: int,
-    start: int,
-    *,
-    norm: bool = False,
-    to: Array | None = None,
-    full: bool = False,
-    add: bool = False,
-) -> float:
-    """Add the interpolated correction and smooth; the residual's square sum if `norm`, its
-    restriction to `to`."""
-    level, first = levels[l], ADD if start == KEEP else SET
-    return level.sweep(
-        first,
-        level.after,
-        e=levels[l + 1].x,
-        P=level.C if full else None,
-        norm=norm,
-        to=to,
-        write=2 if add else 1,
-    )
+def grids(levels: Levels) -> list[Grid]:
+    """The levels as a cycle asks for them."""
+    return [Grid(levels, l) for l in range(len(levels))]
 
 
 def run_cycle(
@@ -97,17 +123,14 @@ def run_cycle(
     if l + 1 == len(levels):
         levels[l].solve_directly(add=add)
         return levels[l].residual_square() if norm else 0.0
+    all_grids = grids(levels)
+    grid = all_grids[l]
     if not restricted:
-        start = _down(levels, l, start)
-    _below(levels, l, kind)
-    return _up(
-        levels,
-        l,
-        start,
-        norm=norm,
-        to=levels[l + 1].b if _one_sweep(levels, l) and norm else None,
-        add=add,
-    )
+        start, _ = grid.down(None, start)
+    visit_below(all_grids, None, kind, l)
+    to = levels[l + 1].b if _one_sweep(levels, l) and norm else None
+    grid.up(start, norm=norm, to=to, add=add)
+    return grid.square
 
 
 def _one_sweep(levels: Levels, l: int) -> bool:
@@ -163,34 +186,34 @@ def run_full_multigrid(
             levels[l].sweep(ZERO, NOTHING, write=0, to=below.b)
     levels[-1].solve_directly()
     square = 0.0
+    all_grids = grids(levels)
     for l in reversed(range(len(levels) - 1)):
+        grid = all_grids[l]
         for i in range(cycles):
             last = norm and l == 0 and i + 1 == cycles
             start, full = KEEP, i == 0
             if full and kind is Cycle.V and _correct_below(levels, l, loaded=loads is not None):
                 start = SET
             else:
-                _down(levels, l, SET if full else KEEP, full=full)
-                _below(levels, l, kind)
+                grid.down(None, SET if full else KEEP, full=full)
+                visit_below(all_grids, None, kind, l)
             to = levels[1].b if last and again and _one_sweep(levels, 0) else None
-            square = _up(levels, l, start, norm=last, to=to, full=full)
+            grid.up(start, norm=last, to=to, full=full)
+            square = grid.square
     return square if len(levels) > 1 or not norm else levels[0].residual_square()
 
 
-def iterate(
+def solve_grids(
     levels: Levels,
+    stop: Stop,
     *,
     zero: bool,
-    tol: float,
-    maxiter: int,
     cycle: Cycle,
     inner: Cycle,
     cycles: int,
     loads: Loads | None,
-    callback: Callable[[int, float], None] | None,
-) -> tuple[list[float], Reason, float]:
-    """Cycles on the finest x and b until the tolerance: the true residual norms before the first
-    and after each, how it ended, tol ||b||.
+) -> tuple[Ended, float]:
+    """Cycles on the finest x and b: how they ended, and their products with A.
 
     Raises
     ------
@@ -203,51 +226,46 @@ def iterate(
     size = math.sqrt(
         finest.sweep(ZERO, NOTHING, write=0, norm=True, to=levels[1].b if fused else None)
     )
-    norms = [size if zero else math.sqrt(finest.residual_square())]
-    if not (math.isfinite(size) and math.isfinite(norms[0])):
+    first = size if zero else math.sqrt(finest.residual_square())
+    if not (math.isfinite(size) and math.isfinite(first)):
         raise ValueError(
             "b or x0 has entries that are infinite, not a number, or too large to be squared"
         )
     if size < TINY and finest.b.any():
         raise ValueError(f"b has norm {size:.1e}, too small to be squared; scale the equation")
-    if callback is not None:
-        callback(0, norms[0])
-    target = tol * size
-    if zero and (norms[0] <= target or maxiter == 0):
+    if zero and (first <= stop.tol * size or stop.maxiter == 0):
         finest.x[...] = 0.0
-    start, restricted = (ZERO if zero else KEEP), False
-    reason = Reason.CONVERGED if norms[0] <= target else None
-    while reason is None and len(norms) <= maxiter:
-        if cycle is Cycle.FMG and len(norms) == 1:
-            square = run_full_multigrid(
-                levels, inner, cycles, loads=loads, norm=True, restricted=fused, again=maxiter > 1
+    repeated = Cycle.V if cycle is Cycle.FMG else cycle
+    work = 0.0
+
+    def step(norms: list[float]) -> float:
+        nonlocal work
+        once = len(norms) == 1
+        if once and cycle is Cycle.FMG:
+            work += cycle_products(levels, Cycle.FMG)
+            again = stop.maxiter > 1
+            return math.sqrt(
+                run_full_multigrid(
+                    levels, inner, cycles, loads=loads, norm=True, restricted=fused, again=again
+                )
             )
-        else:
-            kind = Cycle.V if cycle is Cycle.FMG else cycle
-            square = run_cycle(levels, kind, start=start, norm=True, restricted=restricted)
-        start, restricted = KEEP, _one_sweep(levels, 0)
-        norms.append(math.sqrt(square))
-        if callback is not None:
-            callback(len(norms) - 1, norms[-1])
-        reason = _reason(norms, target)
-    return norms, reason or Reason.MAXITER, target
+        work += cycle_products(levels, repeated)
+        start = ZERO if zero and once else KEEP
+        # from the second cycle on the last sweep has restricted the residual
+        known = not once and _one_sweep(levels, 0)
+        return math.sqrt(run_cycle(levels, repeated, start=start, norm=True, restricted=known))
 
+    def floor() -> float:
+        largest = np.abs(finest.c).max()
+        return float(np.finfo(float).eps * largest * np.linalg.norm(finest.x))
 
-def _reason(norms: list[float], target: float) -> Reason | None:
-    if norms[-1] <= target:
-        return Reason.CONVERGED
-    if not math.isfinite(norms[-1]) or norms[-1] > GROWTH * min(norms):
-        return Reason.DIVERGED
-    if len(norms) > WINDOW and norms[-1] > 0.99 * norms[-1 - WINDOW]:
-        return Reason.STAGNATED
-    return None
+    return drive(step, first, size, stop, floor=floor), work
 
 
 def cycle_products(levels: Levels, kind: Cycle) -> float:
     """Products with A of one cycle, weighted by unknowns, in units of one on the finest grid; the
     coarsest solve not counted."""
     total = 0.0
-    for l, level in enumerate(levels[:-1]):
-        visits = {Cycle.V: 1, Cycle.W: 2**l, Cycle.F: l + 1, Cycle.FMG: l + 1}[kind]
-        total += visits * (sum(map(len, [*level.before, *level.after])) + 1) * level.size
+    for level, often in zip(levels[:-1], visits(len(levels), kind), strict=False):
+        total += often * (sum(map(len, [*level.before, *level.after])) + 1) * level.size
     return total / levels[0].size

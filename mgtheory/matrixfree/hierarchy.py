@@ -32,8 +32,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.linalg import LinearOperator
 
-from mgtheory._checks import check_callable, check_name, check_number, check_whole
-from mgtheory.matrixfree.cycle import Loads, cycle_products, iterate, run_cycle
+from mgtheory._checks import check_callable, check_name, check_whole
+from mgtheory.matrixfree.cycle import Loads, cycle_products, run_cycle, solve_grids
 from mgtheory.matrixfree.level import StencilLevel, compile_kernels
 from mgtheory.matrixfree.operators import (
     COARSENINGS,
@@ -47,7 +47,8 @@ from mgtheory.matrixfree.tables import KEEP
 from mgtheory.matrixfree.threads import thread_count
 from mgtheory.multigrid.applied import Choice, Counts, count
 from mgtheory.multigrid.setup import coarsened
-from mgtheory.multigrid.solution import Cycle, Reason, Solution, check_cycle
+from mgtheory.multigrid.solution import Cycle, Solution, check_cycle
+from mgtheory.multigrid.solve import Stop
 from mgtheory.problems.problem import Problem
 from mgtheory.problems.stencils import Stencil
 
@@ -222,18 +223,7 @@ class StencilHierarchy:
             For a right-hand side or start of another shape or with infinite entries, or an option
             out of range.
         """
-        kind = check_cycle(cycle)
-        return self._iterate(
-            b,
-            x0,
-            tol=tol,
-            maxiter=maxiter,
-            cycle=kind,
-            inner=Cycle.V,
-            cycles=1,
-            loads=loads,
-            callback=callback,
-        )
+        return self._solve(b, x0, Stop(tol, maxiter, callback), check_cycle(cycle), loads=loads)
 
     def full_multigrid(
         self, b: ArrayLike, *, cycles: int = 1, cycle: str = "V", loads: Loads | None = None
@@ -245,62 +235,44 @@ class StencilHierarchy:
         result says `maxiter` unless the pass reaches 1e-8.
         """
         kind = check_cycle(cycle, without=(Cycle.FMG,))
-        return self._iterate(
-            b,
-            None,
-            tol=1e-8,
-            maxiter=1,
-            cycle=Cycle.FMG,
-            inner=kind,
-            cycles=cycles,
-            loads=loads,
-            callback=None,
-        )
+        stop = Stop(maxiter=1)
+        return self._solve(b, None, stop, Cycle.FMG, inner=kind, cycles=cycles, loads=loads)
 
-    def _iterate(
+    def _solve(
         self,
         b: ArrayLike,
         x0: ArrayLike | None,
-        *,
-        tol: float,
-        maxiter: int,
+        stop: Stop,
         cycle: Cycle,
-        inner: Cycle,
-        cycles: int,
+        *,
+        inner: Cycle = Cycle.V,
+        cycles: int = 1,
         loads: Loads | None,
-        callback: Callable[[int, float], None] | None,
     ) -> Solution:
         began = time.perf_counter()
-        check_number(tol, "tol")
-        check_whole(maxiter, "maxiter", 0)
         check_whole(cycles, "cycles", 1)
         check_callable(loads, "loads")
-        check_callable(callback, "callback")
         if cycle is Cycle.FMG and x0 is not None:
             raise ValueError("an FMG cycle starts from 0, x0 must be None; with x0 take V, W or F")
         finest = self.levels[0]
         right = self._grid_array(b, "b")
         x = np.empty(finest.grid) if x0 is None else self._grid_array(x0, "x0", copy=True)
         with self._working_on(x, right):
-            norms, reason, target = iterate(
+            ended, work = solve_grids(
                 self.levels,
+                stop,
                 zero=x0 is None,
-                tol=tol,
-                maxiter=maxiter,
                 cycle=cycle,
                 inner=inner,
                 cycles=cycles,
                 loads=loads,
-                callback=callback,
             )
-        first = [Cycle.FMG] if cycle is Cycle.FMG and len(norms) > 1 else []
-        rest = [Cycle.V if cycle is Cycle.FMG else cycle] * (len(norms) - 1 - len(first))
         return Solution(
             x.reshape(np.shape(b)),
-            tuple(norms),
-            reason,
-            self._message(reason, norms, x, target),
-            work_units=sum(cycle_products(self.levels, kind) for kind in [*first, *rest]),
+            ended.norms,
+            ended.reason,
+            ended.message,
+            work_units=work,
             setup_seconds=self.setup_seconds,
             solve_seconds=time.perf_counter() - began,
         )
@@ -322,31 +294,6 @@ class StencilHierarchy:
             else np.require(array, np.float64, ["C", "A", "W"])
         )
         return fit.reshape(finest.grid)
-
-    def _message(self, reason: Reason, norms: list[float], x: Array, target: float) -> str:
-        count = len(norms) - 1
-        match reason:
-            case Reason.CONVERGED:
-                return f"residual {norms[-1]:.2e} <= {target:.2e} after {count} cycles"
-            case Reason.DIVERGED:
-                return (
-                    f"the residual grew from {min(norms):.2e} to {norms[-1]:.2e} in {count} cycles"
-                )
-            case Reason.STAGNATED:
-                floor = float(
-                    np.finfo(float).eps * np.abs(self.levels[0].c).max() * np.linalg.norm(x)
-                )
-                cause = (
-                    "rounding allows no less"
-                    if norms[-1] <= 100 * floor
-                    else "the cycle does not reduce it"
-                )
-                return f"the residual stays at {norms[-1]:.2e} (wanted {target:.2e}); {cause}"
-            case _:
-                return (
-                    f"residual {norms[-1]:.2e} (wanted {target:.2e}) after the {count} cycles"
-                    " allowed"
-                )
 
     def smooth(self, x: ArrayLike, b: ArrayLike, *, out: Array | None = None) -> Array:
         """x + p(A) (b - A x) on the finest grid: what is done before the coarse-grid correction, or

@@ -232,15 +232,8 @@ class Operator:
             axes=self.axes or None,
             padding="dirichlet",
             found="the symbol, exact",
-            form=self.form,
-            source=self,
+            form=self.form,  # and no source: caches hold the record, not the problem's matrix
         )
-
-    @property
-    def stencil(self) -> Stencil:
-        """The stencil of D^-1 A, as Fourier analysis takes it."""
-        offsets, values = zip(*self.form)
-        return Stencil(offsets, np.array(values))
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ import scipy.sparse as sp
 import scipy.sparse.linalg as sla
 from numpy.typing import NDArray
 
+from mgtheory.families import FAMILIES, NEEDS
 from mgtheory.polynomials.factors import Factor
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.smoothers import COLOURINGS, DEFAULT, GaussSeidel, Jacobi, Polynomial, growing
@@ -26,6 +27,9 @@ from mgtheory.spectra.record import OperatorRecord
 Vector = NDArray[Any]
 Counts = int | Sequence[int] | Callable[[int], int]
 SAMPLES = 257  # points on which a polynomial is watched
+IDLE = 0.9  # a smoother that leaves this much of every high frequency does nothing
+# families that are made for a positive real interval; the others ask the operator itself
+REAL = ("interval", "lmax")
 # up to here the ordered product is as accurate as the recurrence, and makes fewer passes over the
 # vectors
 PRODUCT_DEGREE = 4
@@ -256,13 +260,20 @@ def _minus(s: Vector, product: Vector) -> Vector:
 
 
 def amplification(level: Any, q: ResidualPolynomial, B: Vector | None) -> str:
-    """A sentence if |q| > 1 on the high frequencies of BA, up to a value that the spectrum reaches;
-    else empty."""
+    """A sentence if |q| > 1 somewhere on the high frequencies of BA, up to a value that the
+    spectrum reaches, or |q| is about 1 everywhere there; else empty."""
     end = level.reached(B)
     if end is None:
         return ""
     a = min(level.smoothing_interval(B)[0], end)
-    worst = float(np.max(np.abs(q(np.linspace(a, end, SAMPLES)))))
+    values = np.abs(q(np.linspace(a, end, SAMPLES)))
+    worst, least = float(np.max(values)), float(np.min(values))
+    if IDLE <= least <= 1.0:
+        return (
+            f"level {level.index}: the polynomial smoother does next to nothing, it leaves at least"
+            f" {least:.3g} of every high frequency; its lmax (or interval) is far too large for"
+            " this A"
+        )
     if worst <= 1.0 + 1e-3:
         return ""
     return (
@@ -348,6 +359,16 @@ def smoothing(choice: Choice, level: Any) -> Smoothing:
     )
 
 
+def asymmetry(level: Any, family: str) -> str:
+    """A sentence if a family for real intervals meets a matrix whose spectrum need not be real."""
+    if level.index or level.symmetric:
+        return ""
+    return (
+        f"level 0: A is not symmetric, its spectrum need not lie on the real interval that {family}"
+        " is made for; harmonic_ritz, or minimax on points of the spectrum, take any"
+    )
+
+
 def set_up(described: Any, level: Any, *, own: bool = False) -> Any:
     """What a description becomes on a level; a user's own object answers by its ``setup``.
 
@@ -370,8 +391,14 @@ def set_up(described: Any, level: Any, *, own: bool = False) -> Any:
 def _polynomial(described: Polynomial, level: Any, own: bool) -> PolynomialSmoothing:
     B = level.inverse_diagonal(described.scaling)
     q = on_level(described, level, B, level if own else level.finest)
+    if q.operator is not None:
+        # the record's source is the level: a circle of references keeps its memory until the next
+        # garbage collection
+        q = q.of(replace(q.operator, source=None))
     name = described.family if described.polynomial is None else "polynomial"
     warning = "" if described.polynomial is None else amplification(level, q, B)
+    if described.family is not None and FAMILIES[described.family].needs in REAL:
+        warning = warning or asymmetry(level, described.family)
     return PolynomialSmoothing(level.operator, q, B, f"{name}({q.degree})", warning=warning)
 
 
@@ -384,7 +411,8 @@ def on_level(
     if by_hand and given is not None:  # nothing is derived: A may be anything
         return given if level is finest else given.scaled(level.growth(described.scaling))
     record = _comparable(described, level, B)
-    if level is finest:
+    needs = None if described.family is None else NEEDS[FAMILIES[described.family].needs]
+    if level is finest or (given is None and needs and needs.arguments(record) is not None):
         return described.on(record)
     D = finest.inverse_diagonal(described.scaling)
     growth = level.growth(described.scaling) if described.family is None else None

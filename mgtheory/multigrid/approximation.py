@@ -13,8 +13,10 @@ approximation property is Hackbusch's.
 
 from __future__ import annotations
 
+import itertools
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import scipy.linalg
@@ -23,11 +25,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh, splu
 
 from mgtheory._checks import check_array, check_number
-
-if TYPE_CHECKING:
-    from mgtheory.multigrid.hierarchy import Hierarchy
-
-__all__ = ["approximation_constant", "approximation_constants"]
+from mgtheory.polynomials.residual import ResidualPolynomial
+from mgtheory.polynomials.scores import gamma
 
 # up to this size by a dense eigenvalue problem, above by Lanczos iteration with sparse factors
 DENSE = 300
@@ -117,20 +116,62 @@ def approximation_constant(
     return lmax * _iterate(S, k=1, M=matrix, Minv=inverse, which="LA")
 
 
-def approximation_constants(hierarchy: Hierarchy) -> tuple[float, ...]:
-    """C of every level but the coarsest, finest first, with B = I and each level's own largest
-    eigenvalue.
+def approximation_constants(hierarchy: Any) -> tuple[float, ...]:
+    """C of every level but the coarsest, finest first, with the smoother's own B and lmax.
+
+    lmax is the upper end that the level's polynomial was derived for, and the largest eigenvalue of
+    BA for one made by hand. C and gamma only bound a cycle together, so both must be of one B and
+    one lmax: `energy_bound` puts them together.
 
     Raises
     ------
     ValueError
-        If the coarse operators are not Galerkin's: the V-cycle bound holds for P^T A P (up to a
-        factor) alone.
+        If a smoother is no polynomial, or a coarse operator is not Galerkin's: the V-cycle bound
+        holds for P^T A P (up to a factor) alone.
     """
+    return tuple(C for C, _, _ in _parts(hierarchy))
+
+
+def energy_bound(hierarchy: Any) -> float:
+    """C/(C + 1/gamma) >= ||E||_A of the V-cycle with as many smoothings before as after, the
+    largest over the levels.
+
+    Raises
+    ------
+    ValueError
+        As `approximation_constants`, or if smoothings before and after differ.
+
+    Examples
+    --------
+    >>> from mgtheory import Hierarchy, poisson
+    >>> build = {"smoother": "chebyshev4", "degree": 1, "coarsening": "galerkin"}
+    >>> energy_bound(Hierarchy.build(poisson((15,)), coarsest=7, **build)) < 0.45
+    True
+    """
+    worst = 0.0
+    for (C, lmax, q), level in zip(_parts(hierarchy), hierarchy.levels, strict=False):
+        if level.pre is not level.post or level.pre_count != level.post_count:
+            raise ValueError(
+                f"level {level.index}: the bound needs the same smoothing before and after"
+            )
+        if level.pre_count != 1:
+            q = ResidualPolynomial(np.tile(q.roots, level.pre_count))
+        worst = max(worst, C * gamma(q, lmax=lmax))
+    return worst / (1.0 + worst) if worst < math.inf else 1.0
+
+
+def _parts(hierarchy: Any) -> Iterator[tuple[float, float, ResidualPolynomial]]:
+    """C, lmax and q of every level but the coarsest."""
     if not hasattr(hierarchy, "levels"):
         raise ValueError(f"hierarchy is a {type(hierarchy).__name__}, must be a Hierarchy")
-    constants = []
-    for fine, coarse in zip(hierarchy.levels, hierarchy.levels[1:], strict=False):
+    for fine, coarse in itertools.pairwise(hierarchy.levels):
+        smoothing = fine.pre or fine.post
+        q = getattr(smoothing, "polynomial", None)
+        if not isinstance(q, ResidualPolynomial):
+            raise ValueError(
+                f"level {fine.index}: the bound is one of polynomial smoothers, this one is"
+                f" {getattr(smoothing, 'label', smoothing)}"
+            )
         P = scipy.sparse.csr_array(fine.P.tocsr())
         galerkin = P.T @ fine.A @ P
         factor = abs(coarse.A).sum() / abs(galerkin).sum()
@@ -139,8 +180,14 @@ def approximation_constants(hierarchy: Hierarchy) -> tuple[float, ...]:
                 f"level {coarse.index} is not a multiple of P^T A P: the bound needs"
                 " coarsening='galerkin'"
             )
-        constants.append(approximation_constant(fine.A, P))
-    return tuple(constants)
+        largest = _largest(_real_matrix(fine.A, "A"), 1.0 / _diagonal(smoothing.B, fine.size))
+        # beyond the end that q was derived for nothing is known, so it must not lie too low
+        lmax = largest if q.operator is None else max(q.operator.upper, largest)
+        yield approximation_constant(fine.A, P, B=smoothing.B, lmax=lmax), lmax, q
+
+
+def _diagonal(B: ArrayLike | None, n: int) -> NDArray[np.float64]:
+    return np.ones(n) if B is None else np.asarray(B, dtype=float)
 
 
 def _real_matrix(given: Any, name: str) -> scipy.sparse.csc_array:

@@ -1,73 +1,52 @@
-"""V-, W- and F-cycles in correction form: the residual goes down, the correction comes up.
+"""V-, W- and F-cycles: the one recursion, for every kind of level.
 
-A cycle from a given residual needs, with smoothings of degree k, k products with A before and k
-after the coarse-grid correction (and one for the residual between them if it smooths afterwards):
-every smoothing hands on the residual that it leaves.
+A level knows how to smooth and restrict on the way down, how to correct and smooth on the way up,
+and, where it is the coarsest, how to solve (`CycleLevel`). Sparse matrices, stencils without
+matrices, convolutions of torch and periodic grids have such levels, and share what is here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 from mgtheory.multigrid.level import Level
 from mgtheory.multigrid.solution import Cycle
 
-__all__ = ["cycle_products", "full_pass_products", "run_cycle", "visits"]
 
-Vector = NDArray[Any]
-Observer = Callable[[Level, Vector, Vector], None]
+class CycleLevel(Protocol):
+    """What a cycle asks of a level. Right-hand sides r, approximations e and states are the
+    level's own: arrays, or nothing but a sign where it keeps them itself."""
+
+    def down(self, r: Any, start: Any) -> tuple[Any, Any]:
+        """Smooth A e = r from `start` (None is 0): a state for `up`, and the restricted
+        residual."""
+
+    def up(self, state: Any, coarse: Any) -> Any:
+        """Add the interpolated coarse approximation and smooth: the new approximation."""
+
+    def solve(self, r: Any) -> Any:
+        """The solution, on the coarsest level."""
 
 
 def run_cycle(
-    levels: Sequence[Level],
-    solve: Callable[[Vector], Vector],
-    r: Vector,
-    cycle: Cycle,
-    *,
-    observe: Observer | None = None,
-) -> Vector:
-    """The correction e of one cycle for the residual r, an approximation of A^-1 r; linear in r.
+    levels: Sequence[Any], r: Any, cycle: Cycle, *, first: int = 0, start: Any = None
+) -> Any:
+    """The approximation to A^-1 r of one cycle on level `first`, from `start` (None is 0)."""
+    level = levels[first]
+    if first + 1 == len(levels):
+        return level.solve(r)
+    state, below = level.down(r, start)
+    return level.up(state, visit_below(levels, below, cycle, first))
 
-    Parameters
-    ----------
-    levels
-        From fine to coarse.
-    solve
-        The solver of the coarsest level.
-    observe
-        Called with a level and its residual before and after each first smoothing (where it is
-        known).
-    """
-    level = levels[0]
-    if len(levels) == 1:
-        return solve(r)
-    e: Vector | None = None
-    s = r
-    if level.pre is not None:
-        for _ in range(level.pre_count):
-            before = s
-            c, s = level.pre.correct_with_residual(s)
-            if observe is not None:
-                observe(level, before, s)
-            e = c if e is None else np.add(e, c, out=e)
-    below = level.R @ s
-    correction = run_cycle(levels[1:], solve, below, cycle, observe=observe)
-    if cycle is not Cycle.V and len(levels) > 2:
-        again = below - levels[1].operator @ correction
+
+def visit_below(levels: Sequence[Any], r: Any, cycle: Cycle, first: int) -> Any:
+    """What the level below `first` gives for r: one cycle, or two where it is not the coarsest. The
+    second is a V-cycle in an F-cycle, so that level l is visited l + 1 times."""
+    e = run_cycle(levels, r, cycle, first=first + 1)
+    if cycle is not Cycle.V and first + 2 < len(levels):
         second = Cycle.W if cycle is Cycle.W else Cycle.V
-        correction = correction + run_cycle(levels[1:], solve, again, second, observe=observe)
-    step = level.P @ correction
-    e = step if e is None else np.add(e, step, out=e)
-    if level.post is not None and level.post_count:
-        s = s - level.operator @ step
-        for _ in range(level.post_count - 1):
-            c, s = level.post.correct_with_residual(s)
-            e += c
-        e += level.post.correct(s)
+        e = run_cycle(levels, r, second, first=first + 1, start=e)
     return e
 
 

@@ -41,7 +41,7 @@ from mgtheory.multigrid.cycle import cycle_products, visits
 from mgtheory.multigrid.level import Level
 from mgtheory.multigrid.setup import Transfers
 from mgtheory.multigrid.solution import Cycle, Solution, check_cycle
-from mgtheory.multigrid.solve import in_cycle_type, iterate
+from mgtheory.multigrid.solve import Stop, in_cycle_type, solve_levels, without
 from mgtheory.problems.grids import Shape
 from mgtheory.problems.problem import Problem
 from mgtheory.problems.tensorform import recognise
@@ -55,8 +55,6 @@ class Hierarchy:
     ----------
     levels
         `Level` objects, the finest first.
-    coarse_solver
-        r -> A^-1 r on the coarsest level.
     nullspace
         Orthonormal basis of A's nullspace, shape (n, m), or None.
     setup_seconds
@@ -76,13 +74,12 @@ class Hierarchy:
     def __init__(
         self,
         levels: Sequence[Level],
-        coarse_solver: Callable[[NDArray[Any]], NDArray[Any]],
         *,
         nullspace: NDArray[Any] | None = None,
         coarsening: str = "galerkin",
         setup_seconds: float = 0.0,
     ) -> None:
-        self.levels, self.coarse_solver, self.nullspace = list(levels), coarse_solver, nullspace
+        self.levels, self.nullspace = list(levels), nullspace
         self.coarsening, self.setup_seconds = coarsening, setup_seconds
 
     @classmethod
@@ -175,12 +172,8 @@ class Hierarchy:
         )
         finest = setup.make_level(A, grid, work, tensor=tensor, problem=known)
         levels = setup.coarsened(finest, rule, most)
-        made = cls(
-            levels,
-            _coarse_solver(coarse_solver, levels, basis),
-            nullspace=basis,
-            coarsening=rule.name,
-        )
+        levels[-1].solver = _coarse_solver(coarse_solver, levels, basis)
+        made = cls(levels, nullspace=basis, coarsening=rule.name)
         smoothed = made.with_smoothers(smoother, post_smoother, degree=degree, pre=pre, post=post)
         smoothed.setup_seconds = time.perf_counter() - start
         return smoothed
@@ -206,7 +199,6 @@ class Hierarchy:
             level.smooth_with(before, after, counts, same=after is before)
         return type(self)(
             levels,
-            self.coarse_solver,
             nullspace=self.nullspace,
             coarsening=self.coarsening,
             setup_seconds=self.setup_seconds,
@@ -255,15 +247,14 @@ class Hierarchy:
             For a right-hand side or start of another shape or with infinite entries, or an option
             out of range.
         """
-        return iterate(
-            self,
-            b,
-            x0,
-            tol=tol,
-            maxiter=maxiter,
-            cycle=check_cycle(cycle),
-            loads=loads,
-            callback=callback,
+        stop, kind = Stop(tol, maxiter, callback), check_cycle(cycle)
+        return self._solve(b, x0, stop, cycle=kind, loads=loads)
+
+    def _solve(self, b: ArrayLike, x0: ArrayLike | None, stop: Stop, **how: Any) -> Solution:
+        known = {"nullspace": self.nullspace, "warnings": self.warnings}
+        return replace(
+            solve_levels(self.levels, b, x0, stop, **known, **how),
+            setup_seconds=self.setup_seconds,
         )
 
     def full_multigrid(
@@ -284,23 +275,13 @@ class Hierarchy:
         schemes. The result's reason is ``maxiter`` unless the pass reaches 1e-8.
         """
         kind = check_cycle(cycle, without=(Cycle.FMG,))
-        return iterate(
-            self,
-            b,
-            None,
-            tol=1e-8,
-            maxiter=1,
-            cycle=Cycle.FMG,
-            inner=kind,
-            cycles=cycles,
-            loads=loads,
-            callback=None,
-        )
+        how = {"cycle": Cycle.FMG, "inner": kind, "cycles": cycles, "loads": loads}
+        return self._solve(b, None, Stop(maxiter=1), **how)
 
     def apply(self, r: NDArray[Any], cycle: str = "V") -> NDArray[Any]:
         """The correction of one cycle for the residual r, shape (n,): a linear map, zero start."""
         kind, finest = check_cycle(cycle, without=(Cycle.FMG,)), self.levels[0]
-        return in_cycle_type(self, kind, None)(
+        return in_cycle_type(self.levels, kind)(
             check_vector(r, finest.size, finest.A.dtype, "r", finite=False)
         )
 
@@ -325,8 +306,9 @@ class Hierarchy:
 
         def matvec(r: NDArray[Any]) -> NDArray[Any]:
             r = np.asarray(r).reshape(-1)
-            e = chosen.apply(r if N is None else r - N @ (N.conj().T @ r), kind)
-            return e if N is None else e - N @ (N.conj().T @ e)
+            if N is None:
+                return chosen.apply(r, kind)
+            return without(N, chosen.apply(without(N, r), kind))
 
         if symmetric:
             setup.check_symmetry(
@@ -352,12 +334,18 @@ class Hierarchy:
                 )
             twin = replace(level, post=level.pre.adjoint())
             levels.append(twin)
-        return Hierarchy([*levels, self.levels[-1]], self.coarse_solver, nullspace=self.nullspace)
+        return Hierarchy([*levels, self.levels[-1]], nullspace=self.nullspace)
+
+    @property
+    def coarse_solver(self) -> Callable[[NDArray[Any]], NDArray[Any]]:
+        """r -> A^-1 r on the coarsest level."""
+        return self.levels[-1].solve if self.levels[-1].solver is None else self.levels[-1].solver
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """One sentence per level whose own polynomial amplifies high frequencies: its lmax or
-        interval is too small."""
+        """One sentence per level on which the polynomial amplifies high frequencies (its lmax or
+        interval is too small) or does nothing (far too large), or whose family does not fit a
+        nonsymmetric A."""
         found = (
             getattr(smoothing, "warning", "")
             for level in self.levels

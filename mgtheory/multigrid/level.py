@@ -3,6 +3,7 @@ interval a smoother needs."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -24,6 +25,11 @@ MAX_DIAGONALS = 27
 STORED = 1.5
 # Lanczos steps on two levels whose largest eigenvalues are compared
 GROWTH_STEPS = 30
+
+
+# the start, what the smoothings added to it, and the residual they left
+State = tuple[NDArray[Any] | None, NDArray[Any] | None, NDArray[Any]]
+Observer = Callable[[Any, NDArray[Any], NDArray[Any]], None]
 
 
 @dataclass(eq=False, repr=False)
@@ -53,6 +59,8 @@ class Level:
         is estimated.
     tensor
         A as a sum of tensor products, where its stencil is constant; else None.
+    solver
+        r -> A^-1 r on the coarsest level; None on the others.
     own_transfers
         P and R are the user's own.
     notes
@@ -79,6 +87,7 @@ class Level:
     reference: Level | None = None
     tensor: TensorForm | None = None
     problem: Any = None
+    solver: Callable[[NDArray[Any]], NDArray[Any]] | None = None
     own_transfers: bool = True
     notes: tuple[str, ...] = ()
 
@@ -92,6 +101,48 @@ class Level:
         self.post = None
         if self.post_count:
             self.post = self.pre if same and self.pre is not None else smoothing(after, self)
+
+    def down(
+        self, r: NDArray[Any], start: NDArray[Any] | None, observe: Observer | None = None
+    ) -> tuple[State, NDArray[Any]]:
+        """Smooth A e = r from `start`: a state for `up`, and the residual it leaves restricted.
+
+        Every smoothing hands on the residual that it leaves, so smoothings of degree k cost k
+        products here and k on the way up.
+
+        Parameters
+        ----------
+        observe
+            Called with the level and the residual before and after each smoothing.
+        """
+        e: NDArray[Any] | None = None
+        s = r if start is None else r - self.operator @ start
+        if self.pre is not None:
+            for _ in range(self.pre_count):
+                before = s
+                c, s = self.pre.correct_with_residual(s)
+                if observe is not None:
+                    observe(self, before, s)
+                e = c if e is None else np.add(e, c, out=e)
+        return (start, e, s), self.R @ s
+
+    def up(self, state: State, coarse: NDArray[Any]) -> NDArray[Any]:
+        """Add the interpolated correction and smooth."""
+        start, e, s = state
+        step = self.P @ coarse
+        e = step if e is None else np.add(e, step, out=e)
+        if self.post is not None and self.post_count:
+            s = s - self.operator @ step
+            for _ in range(self.post_count - 1):
+                c, s = self.post.correct_with_residual(s)
+                e += c
+            e += self.post.correct(s)
+        return e if start is None else start + e
+
+    def solve(self, r: NDArray[Any]) -> NDArray[Any]:
+        """A^-1 r on the coarsest level."""
+        assert self.solver is not None
+        return self.solver(r)
 
     def cast_transfers(self) -> None:
         """P and R in the (real) type of the cycle; the user's own ones stay what they are."""
@@ -120,6 +171,14 @@ class Level:
         array = None if self.tensor is None else self.tensor.stencil()
         return None if array is None else Stencil.from_array(array, channels=False)
 
+    @cached_property
+    def symmetric(self) -> bool:
+        """Whether A is Hermitian; so are constant stencils with a tensor form, which are even."""
+        if self.tensor is not None:
+            return True
+        difference = abs(self.A - self.A.conj().T).max()
+        return bool(difference <= 1e-8 * np.max(np.abs(self.A.data)))
+
     @property
     def form(self) -> Form | None:
         """What A is up to a positive factor, see `mgtheory.spectra.record`."""
@@ -146,8 +205,11 @@ class Level:
         if scaling == "identity":
             return None
         diagonal = self.operator.diagonal()
-        if scaling == "auto" and np.ptp(np.abs(diagonal)) <= VARIES * np.max(np.abs(diagonal)):
-            return None
+        if scaling == "auto":
+            sizes = np.abs(diagonal) if np.iscomplexobj(diagonal) else diagonal
+            low, high = np.min(sizes), np.max(sizes)
+            if high - low <= VARIES * max(abs(low), abs(high)):
+                return None
         if not np.all(diagonal):
             raise ValueError(
                 f"level {self.index}: the diagonal of A has {np.sum(diagonal == 0)} zeros, this"

@@ -1,11 +1,13 @@
-"""The loop of `Hierarchy.solve`: cycles on the true residual, the stopping test, and what goes
-wrong put into words."""
+"""The loop that solves: cycles on the true residual, the stopping test, and what goes wrong put
+into words."""
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,14 +18,10 @@ from mgtheory.multigrid.level import Level
 from mgtheory.multigrid.solution import Cycle, Reason, Solution
 from mgtheory.problems.grids import Shape
 
-if TYPE_CHECKING:
-    from mgtheory.multigrid.hierarchy import Hierarchy
-
-__all__ = ["iterate"]
-
 GROWTH = 1e3  # the residual may grow to this multiple of its smallest value
 WINDOW = 20  # cycles in which the residual must fall by 1 %
 SLOW = 0.9  # from this reduction per cycle on, smoothings are watched
+Loads = Callable[[Shape], ArrayLike]
 
 
 class Watch:
@@ -35,6 +33,8 @@ class Watch:
         self.worst: dict[int, float] = {}
 
     def __call__(self, level: Level, before: NDArray[Any], after: NDArray[Any]) -> None:
+        """Compare the residuals before and after a smoothing, in the norm in which q(BA) is
+        symmetric."""
         B = getattr(level.pre, "B", None)
         weight = 1.0 if B is None else np.sqrt(np.abs(B))
         start = _norm(weight * before)
@@ -67,175 +67,80 @@ def _norm(v: NDArray[Any]) -> float:
     return size * float(np.linalg.norm(v.astype(np.promote_types(v.dtype, np.float64)) / size))
 
 
-def iterate(
-    hierarchy: Hierarchy,
-    b: ArrayLike,
-    x0: ArrayLike | None,
+@dataclass(frozen=True)
+class Stop:
+    """When a solve ends: ||b - A x||_2 <= tol ||b||_2, or after `maxiter` cycles; `callback` hears
+    of every residual norm."""
+
+    tol: float = 1e-8
+    maxiter: int = 100
+    callback: Callable[[int, float], None] | None = None
+
+    def __post_init__(self) -> None:
+        check_number(self.tol, "tol")
+        check_whole(self.maxiter, "maxiter", 0)
+        check_callable(self.callback, "callback")
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a loop ended: the residual norms before the first cycle and after each, the reason, and
+    the reason in words."""
+
+    norms: tuple[float, ...]
+    reason: Reason
+    message: str
+
+
+def drive(
+    step: Callable[[list[float]], float],
+    first: float,
+    size: float,
+    stop: Stop,
     *,
-    tol: float,
-    maxiter: int,
-    cycle: Cycle,
-    inner: Cycle = Cycle.V,
-    cycles: int = 1,
-    loads: Callable[[Shape], ArrayLike] | None = None,
-    callback: Callable[[int, float], None] | None,
-) -> Solution:
-    """See `Hierarchy.solve` and `Hierarchy.full_multigrid`; `inner` and `cycles` are those of a
-    full multigrid pass."""
-    start = time.perf_counter()
-    # a cycle that diverges may overflow; that is an answer, not an error
-    with np.errstate(over="ignore", invalid="ignore"):
-        return _iterate(
-            hierarchy, b, x0, tol, maxiter, cycle, inner, cycles, loads, callback, start
-        )
+    missing: float = 0.0,
+    floor: Callable[[], float] = lambda: 0.0,
+) -> Ended:
+    """The loop of every solver: cycles until the tolerance, stagnation, divergence or `maxiter`.
 
+    Parameters
+    ----------
+    step
+        Does one cycle, given the residual norms so far, and returns the new one.
+    first, size
+        The residual norm at the start, and ||b||.
+    missing
+        The norm of b's component outside the range of a singular A, which no x can reduce: it
+        belongs to every norm that is told, and plays no part in the convergence of the rest.
+    floor
+        The residual norm that rounding leaves in x, asked for where nothing more is gained.
+    """
+    target = stop.tol * size
+    inside = [first]
 
-def _iterate(
-    hierarchy: Hierarchy,
-    b: ArrayLike,
-    x0: ArrayLike | None,
-    tol: float,
-    maxiter: int,
-    cycle: Cycle,
-    inner: Cycle,
-    cycles: int,
-    loads: Callable[[Shape], ArrayLike] | None,
-    callback: Callable[[int, float], None] | None,
-    start: float,
-) -> Solution:
-    check_number(tol, "tol")
-    check_whole(maxiter, "maxiter", 0)
-    check_whole(cycles, "cycles", 1)
-    check_callable(loads, "loads")
-    if loads is not None and cycle is not Cycle.FMG:
-        raise ValueError(f"loads belong to a full multigrid pass, the cycle is {cycle}")
-    check_callable(callback, "callback")
-    finest = hierarchy.levels[0]
-    right = check_vector(b, finest.size, finest.A.dtype, "b")
-    x = np.zeros_like(right) if x0 is None else check_vector(x0, finest.size, right.dtype, "x0")
-    right = right.astype(x.dtype)
-    N = hierarchy.nullspace
-    missing = 0.0
-    if N is not None:
-        if _ranges_complement(finest.A, N):
-            outside = N.conj().T @ right
-            missing = _norm(outside)
-            if missing <= 1e2 * np.finfo(right.dtype).eps * _norm(right):
-                missing = 0.0
-            right = right - N @ outside
-        x = x - N @ (N.conj().T @ x)
-    target = tol * float(np.hypot(_norm(right), missing))
-    watch = Watch(hierarchy.warnings)
-    norms: list[float] = []
-    work = 0.0
-    residual = right.copy() if x0 is None else right - finest.exact @ x
-    inside = _norm(residual)
-    norms.append(float(np.hypot(inside, missing)))
-    if callback is not None:
-        callback(0, norms[0])
-    reason = (
-        None
-        if inside > target
-        else (Reason.CONVERGED if norms[0] <= target else Reason.INCOMPATIBLE)
-    )
-    while reason is None and len(norms) <= maxiter:
-        slow = len(norms) > 1 and norms[-1] > SLOW * norms[-2]
-        full = cycle is Cycle.FMG and len(norms) == 1
-        if full:
-            x = x + full_pass(hierarchy, residual, inner, cycles, loads if x0 is None else None)
-            work += full_pass_products(hierarchy.levels, inner, cycles) + 1.0
-        else:
-            x = x + in_cycle_type(
-                hierarchy, inner if cycle is Cycle.FMG else cycle, watch if slow else None
-            )(residual)
-            work += cycle_products(hierarchy.levels, inner if cycle is Cycle.FMG else cycle) + 1.0
-        if N is not None:
-            x = x - N @ (N.conj().T @ x)
-        residual = right - finest.exact @ x
-        inside = _norm(residual)
-        norms.append(float(np.hypot(inside, missing)))
-        if callback is not None:
-            callback(len(norms) - 1, norms[-1])
-        reason = _reason(norms, inside, target)
+    def told(norm: float) -> float:
+        return math.hypot(norm, missing)
+
+    def tell() -> None:
+        if stop.callback is not None:
+            stop.callback(len(inside) - 1, told(inside[-1]))
+
+    tell()
+    reason = Reason.CONVERGED if first <= target else None
+    while reason is None and len(inside) <= stop.maxiter:
+        inside.append(step(inside))
+        tell()
+        reason = _reason(inside, target)
     reason = reason or Reason.MAXITER
-    return Solution(
-        x,
-        tuple(norms),
-        reason,
-        _message(reason, hierarchy, x, norms, target, missing, watch.warnings),
-        watch.warnings,
-        work,
-        missing,
-        hierarchy.setup_seconds,
-        time.perf_counter() - start,
-    )
+    norms = [told(norm) for norm in inside]
+    if reason is Reason.CONVERGED and norms[-1] > target:
+        reason = Reason.INCOMPATIBLE
+    return Ended(tuple(norms), reason, _message(reason, norms, target, missing, floor))
 
 
-def _ranges_complement(A: Any, N: NDArray[Any]) -> bool:
-    """Whether N is orthogonal to A's range too, A^* N = 0: so for every Hermitian A. If not, b is
-    left as it is."""
-    scale = float(np.max(np.abs(A.data), initial=0.0)) * float(np.max(np.abs(N)))
-    return bool(np.max(np.abs(A.conj().T @ N)) <= 1e-6 * scale)
-
-
-def in_cycle_type(
-    hierarchy: Hierarchy, cycle: Cycle, watch: Watch | None, first: int = 0
-) -> Callable[[NDArray[Any]], NDArray[Any]]:
-    """One cycle from level `first` on, as a map of residuals of any type: scaled, computed in the
-    hierarchy's type, scaled back."""
-    levels, work = hierarchy.levels[first:], hierarchy.levels[0].operator.dtype
-
-    def correct(r: NDArray[Any]) -> NDArray[Any]:
-        if np.iscomplexobj(r) and not np.issubdtype(work, np.complexfloating):
-            return correct(r.real) + 1j * correct(r.imag)
-        if r.dtype == work:
-            return run_cycle(levels, hierarchy.coarse_solver, r, cycle, observe=watch)
-        size = float(np.max(np.abs(r), initial=0.0))
-        if size == 0.0 or not np.isfinite(size):
-            return r.copy()
-        e = run_cycle(
-            levels,
-            hierarchy.coarse_solver,
-            np.multiply(r, 1.0 / size, dtype=r.dtype).astype(work),
-            cycle,
-            observe=watch,
-        )
-        return np.multiply(e, size, dtype=r.dtype)
-
-    return correct
-
-
-def full_pass(
-    hierarchy: Hierarchy,
-    b: NDArray[Any],
-    cycle: Cycle,
-    cycles: int,
-    loads: Callable[[Shape], ArrayLike] | None,
-    first: int = 0,
-) -> NDArray[Any]:
-    """Full multigrid from level `first` on: the coarse solution interpolated, then `cycles` cycles;
-    residuals in A's type on all levels."""
-    level = hierarchy.levels[first]
-    correct = in_cycle_type(hierarchy, cycle, None, first)
-    if level.P is None:
-        return correct(b)
-    below = hierarchy.levels[first + 1]
-    coarse = (
-        level.R @ b
-        if loads is None
-        else check_vector(loads(below.shape), below.size, b.dtype, f"loads({below.shape})").astype(
-            b.dtype
-        )
-    )
-    x = level.interpolation @ full_pass(hierarchy, coarse, cycle, cycles, loads, first + 1)
-    for _ in range(cycles):
-        x = x + correct(b - level.exact @ x)
-    return x
-
-
-def _reason(norms: list[float], inside: float, target: float) -> Reason | None:
-    if inside <= target:
-        return Reason.CONVERGED if norms[-1] <= target else Reason.INCOMPATIBLE
+def _reason(norms: list[float], target: float) -> Reason | None:
+    if norms[-1] <= target:
+        return Reason.CONVERGED
     if not np.isfinite(norms[-1]) or norms[-1] > GROWTH * min(norms):
         return Reason.DIVERGED
     if len(norms) > WINDOW and norms[-1] > 0.99 * norms[-1 - WINDOW]:
@@ -245,35 +150,177 @@ def _reason(norms: list[float], inside: float, target: float) -> Reason | None:
 
 def _message(
     reason: Reason,
-    hierarchy: Hierarchy,
-    x: NDArray[Any],
     norms: list[float],
     target: float,
     missing: float,
-    warnings: tuple[str, ...],
+    floor: Callable[[], float],
 ) -> str:
-    count = len(norms) - 1
+    count, last = len(norms) - 1, norms[-1]
     match reason:
         case Reason.CONVERGED:
-            text = f"residual {norms[-1]:.2e} <= {target:.2e} after {count} cycles"
+            return f"residual {last:.2e} <= {target:.2e} after {count} cycles"
         case Reason.INCOMPATIBLE:
-            text = (
+            return (
                 f"A is singular and b has a component of norm {missing:.2e} outside its range; x is"
                 " the least-squares solution"
             )
         case Reason.DIVERGED:
-            text = f"the residual grew from {min(norms):.2e} to {norms[-1]:.2e} in {count} cycles"
+            return f"the residual grew from {min(norms):.2e} to {last:.2e} in {count} cycles"
         case Reason.STAGNATED:
-            A = hierarchy.levels[0].A
-            floor = float(np.finfo(x.dtype).eps * np.max(np.abs(A.data)) * np.linalg.norm(x))
-            cause = (
-                "rounding allows no less"
-                if norms[-1] <= 100 * floor
-                else "the cycle does not reduce it"
-            )
-            text = f"the residual stays at {norms[-1]:.2e} (wanted {target:.2e}); {cause}"
+            rounding = last <= 100 * floor()
+            cause = "rounding allows no less" if rounding else "the cycle does not reduce it"
+            return f"the residual stays at {last:.2e} (wanted {target:.2e}); {cause}"
         case Reason.MAXITER:
-            text = (
-                f"residual {norms[-1]:.2e} (wanted {target:.2e}) after the {count} cycles allowed"
-            )
-    return "; ".join([text, *warnings])
+            return f"residual {last:.2e} (wanted {target:.2e}) after the {count} cycles allowed"
+
+
+@dataclass(frozen=True)
+class _Watched:
+    """A level whose smoothings are watched on the way down."""
+
+    level: Level
+    watch: Watch
+
+    def down(self, r: Any, start: Any) -> Any:
+        return self.level.down(r, start, self.watch)
+
+    def up(self, state: Any, coarse: Any) -> Any:
+        return self.level.up(state, coarse)
+
+    def solve(self, r: Any) -> Any:
+        return self.level.solve(r)
+
+
+# a cycle that diverges may overflow; that is an answer, not an error
+@np.errstate(over="ignore", invalid="ignore")
+def solve_levels(
+    levels: Sequence[Level],
+    b: ArrayLike,
+    x0: ArrayLike | None,
+    stop: Stop,
+    *,
+    cycle: Cycle,
+    inner: Cycle = Cycle.V,
+    cycles: int = 1,
+    loads: Loads | None = None,
+    nullspace: NDArray[Any] | None = None,
+    warnings: tuple[str, ...] = (),
+) -> Solution:
+    """See `Hierarchy.solve` and `Hierarchy.full_multigrid`; `inner` and `cycles` are those of a
+    full multigrid pass."""
+    began = time.perf_counter()
+    check_whole(cycles, "cycles", 1)
+    check_callable(loads, "loads")
+    if loads is not None and cycle is not Cycle.FMG:
+        raise ValueError(f"loads belong to a full multigrid pass, the cycle is {cycle}")
+    finest, N = levels[0], nullspace
+    right = check_vector(b, finest.size, finest.A.dtype, "b")
+    x = np.zeros_like(right) if x0 is None else check_vector(x0, finest.size, right.dtype, "x0")
+    right = right.astype(x.dtype)
+    size, missing = _norm(right), 0.0
+    if N is not None:
+        right, missing = compatible(finest.A, N, right)
+        x = without(N, x)
+    repeated = inner if cycle is Cycle.FMG else cycle
+    watch = Watch(warnings)
+    residual = right.copy() if x0 is None else right - finest.exact @ x
+    work = 0.0
+
+    def step(norms: list[float]) -> float:
+        nonlocal x, residual, work
+        if cycle is Cycle.FMG and len(norms) == 1:
+            x = x + full_pass(levels, residual, inner, cycles, loads if x0 is None else None)
+            work += full_pass_products(levels, inner, cycles) + 1.0
+        else:
+            slow = len(norms) > 1 and norms[-1] > SLOW * norms[-2]
+            x = x + in_cycle_type(levels, repeated, watch if slow else None)(residual)
+            work += cycle_products(levels, repeated) + 1.0
+        if N is not None:
+            x = without(N, x)
+        residual = right - finest.exact @ x
+        return _norm(residual)
+
+    def floor() -> float:
+        largest = np.max(np.abs(finest.A.data))
+        return float(np.finfo(x.dtype).eps * largest * np.linalg.norm(x))
+
+    ended = drive(step, _norm(residual), size, stop, missing=missing, floor=floor)
+    return Solution(
+        x,
+        ended.norms,
+        ended.reason,
+        "; ".join([ended.message, *watch.warnings]),
+        watch.warnings,
+        work,
+        missing,
+        solve_seconds=time.perf_counter() - began,
+    )
+
+
+def without(N: NDArray[Any], v: NDArray[Any]) -> NDArray[Any]:
+    """v without its component in the span of N's orthonormal columns."""
+    return v - N @ (N.conj().T @ v)
+
+
+def compatible(A: Any, N: NDArray[Any], b: NDArray[Any]) -> tuple[NDArray[Any], float]:
+    """b without its component along the nullspace N, and that component's norm, 0 where it is
+    rounding.
+
+    That is b's part in the range of A where N is orthogonal to the range too, A^* N = 0: so for
+    every Hermitian A. If not, b is left as it is.
+    """
+    scale = float(np.max(np.abs(A.data), initial=0.0)) * float(np.max(np.abs(N)))
+    if np.max(np.abs(A.conj().T @ N)) > 1e-6 * scale:
+        return b, 0.0
+    outside = N.conj().T @ b
+    missing = _norm(outside)
+    rounding = 1e2 * float(np.finfo(b.dtype).eps) * _norm(b)
+    return b - N @ outside, missing if missing > rounding else 0.0
+
+
+def in_cycle_type(
+    levels: Sequence[Level], cycle: Cycle, watch: Watch | None = None, first: int = 0
+) -> Callable[[NDArray[Any]], NDArray[Any]]:
+    """One cycle from level `first` on, as a map of residuals of any type: scaled, computed in the
+    levels' type, scaled back."""
+    work = levels[0].operator.dtype
+    used: Sequence[Any] = levels if watch is None else [_Watched(l, watch) for l in levels]
+
+    def correct(r: NDArray[Any]) -> NDArray[Any]:
+        if np.iscomplexobj(r) and not np.issubdtype(work, np.complexfloating):
+            return correct(r.real) + 1j * correct(r.imag)
+        if r.dtype == work:
+            return np.asarray(run_cycle(used, r, cycle, first=first))
+        # the residual falls below the smallest single precision number long before it is small
+        size = float(np.max(np.abs(r), initial=0.0))
+        if size == 0.0 or not np.isfinite(size):
+            return r.copy()
+        scaled = np.multiply(r, 1.0 / size, dtype=r.dtype).astype(work)
+        return np.multiply(run_cycle(used, scaled, cycle, first=first), size, dtype=r.dtype)
+
+    return correct
+
+
+def full_pass(
+    levels: Sequence[Level],
+    b: NDArray[Any],
+    cycle: Cycle,
+    cycles: int,
+    loads: Loads | None,
+    first: int = 0,
+) -> NDArray[Any]:
+    """Full multigrid from level `first` on: the coarse solution interpolated, then `cycles` cycles;
+    residuals in A's type on all levels."""
+    level = levels[first]
+    correct = in_cycle_type(levels, cycle, None, first)
+    if first + 1 == len(levels):
+        return correct(b)
+    below = levels[first + 1]
+    coarse = level.R @ b
+    if loads is not None:
+        given = check_vector(loads(below.shape), below.size, b.dtype, f"loads({below.shape})")
+        coarse = given.astype(b.dtype)
+    x = level.interpolation @ full_pass(levels, coarse, cycle, cycles, loads, first + 1)
+    for _ in range(cycles):
+        x = x + correct(b - level.exact @ x)
+    return x

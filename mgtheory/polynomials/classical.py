@@ -198,10 +198,11 @@ def first_kind_ratio(degree: int, x: Any, outer: float) -> NDArray[np.float64]:
     exp(-k arccosh) of the difference is formed.
     """
     x, far = np.asarray(x, dtype=float), math.acosh(outer)
-    near = np.arccosh(np.maximum(x, 1.0))
-    inside = np.cos(degree * np.arccos(np.clip(x, -1.0, 1.0))) * math.exp(-degree * far)
-    outside = 0.5 * (np.exp(degree * (near - far)) + np.exp(-degree * (near + far)))
-    return np.where(x > 1, outside, inside) * (2 / (1 + math.exp(-2 * degree * far)))
+    ratio = np.asarray(math.exp(-degree * far) * np.cos(degree * np.arccos(np.clip(x, -1.0, 1.0))))
+    beyond = x > 1
+    near = np.arccosh(x[beyond])
+    ratio[beyond] = 0.5 * (np.exp(degree * (near - far)) + np.exp(-degree * (near + far)))
+    return ratio * (2 / (1 + math.exp(-2 * degree * far)))
 
 
 def fourth_kind(degree: int, x: Any) -> NDArray[np.float64]:

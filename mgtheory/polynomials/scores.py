@@ -257,10 +257,10 @@ def nearest_families(
             def distance_of(
                 x: float, name: str = name, k: int = k, interval: Any = interval
             ) -> float:
-                with np.errstate(over="ignore"):  # far from a match q may leave the doubles
-                    return _distance(closed_form(name, k, t, interval(x)), values)
+                return _distance(closed_form(name, k, t, interval(x)), values)
 
-            value, distance = _fit(distance_of, candidates)
+            with np.errstate(over="ignore"):  # far from a match q may leave the doubles
+                value, distance = _fit(distance_of, candidates)
             found.append(Match(name, k, distance, lmax * value))
         for match in found:
             if match.family not in matches or match.distance < matches[match.family].distance:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import product
 from typing import Any, cast
 
@@ -27,6 +28,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mgtheory.multigrid.applied import PolynomialSmoothing
+from mgtheory.multigrid.cycle import run_cycle
 from mgtheory.multigrid.hierarchy import Hierarchy
 from mgtheory.multigrid.solution import Cycle, check_cycle
 from mgtheory.polynomials.residual import ResidualPolynomial
@@ -295,7 +297,8 @@ class MultigridCycle(nn.Module):
             raise ValueError(
                 f"got a tensor of shape {tuple(r.shape)}, needs (..., {', '.join(map(str, grid))})"
             )
-        e = self._run(0, r.reshape(-1, 1, *grid), self.kind).reshape(r.shape)
+        levels = [_Grid(self, i) for i in range(len(self.shapes))]
+        e = run_cycle(levels, r.reshape(-1, 1, *grid), self.kind).reshape(r.shape)
         return e if x is None else x + e
 
     def residual(self, b: Tensor, x: Tensor) -> Tensor:
@@ -307,26 +310,6 @@ class MultigridCycle(nn.Module):
 
     def _level(self, legs: nn.ModuleList, i: int) -> Level:
         return cast("Level", legs[i])
-
-    def _run(self, i: int, g: Tensor, cycle: Cycle) -> Tensor:
-        if i == len(self.shapes) - 1:
-            return (g.reshape(len(g), -1) @ self.coarse_inverse.T).reshape(g.shape)
-        before, after, transfer = (
-            self._level(self.down, i),
-            self._level(self.up, i),
-            cast("GridTransfer", self.transfers[i]),
-        )
-        e, s = before(g, None) if self.pre else (None, g)
-        below = transfer.restrict(s)
-        correction = self._run(i + 1, below, cycle)
-        if cycle is not Cycle.V and i + 2 < len(self.shapes):
-            again = below - self._level(self.down, i + 1).A(correction)
-            correction = correction + self._run(
-                i + 1, again, Cycle.W if cycle is Cycle.W else Cycle.V
-            )
-        step = transfer.interpolate(correction)
-        e = step if e is None else e + step
-        return cast("Tensor", after(g - after.A(e), e)[0]) if self.post else e
 
     def polynomial(self, level: int = 0, *, post: bool = False) -> ResidualPolynomial:
         """q of the level's smoothing before (or after) the coarse-grid correction, for that level's
@@ -348,8 +331,8 @@ class MultigridCycle(nn.Module):
         """The scipy.sparse hierarchy with the current polynomials: the same cycle."""
         return Hierarchy.build(
             self.problem,
-            smoother=_Scaled(self, False),
-            post_smoother=_Scaled(self, True),
+            smoother=lambda level: self.polynomial(level.index),
+            post_smoother=lambda level: self.polynomial(level.index, post=True),
             pre=self.pre,
             post=self.post,
             **self.options,
@@ -378,13 +361,36 @@ class MultigridCycle(nn.Module):
         return math.exp(sum(math.log(max(n, 1e-300)) for n in last) / len(last))
 
 
-class _Scaled:
-    """A smoother for `Hierarchy.build` that takes the level's polynomial as it stands."""
+@dataclass(frozen=True)
+class _Grid:
+    """One grid of a `MultigridCycle` as `mgtheory.multigrid.cycle` asks for it."""
 
-    def __init__(self, cycle: MultigridCycle, post: bool) -> None:
-        self.cycle, self.post = cycle, post
+    cycle: MultigridCycle
+    index: int
 
-    def setup(self, level: Any) -> PolynomialSmoothing:
-        """The smoothing with the cycle's current coefficients on this level."""
-        q = self.cycle.polynomial(level.index, post=self.post)
-        return PolynomialSmoothing(level.operator, q, None, f"polynomial({q.degree})")
+    def _leg(self, legs: nn.ModuleList) -> Level:
+        return cast("Level", legs[self.index])
+
+    @property
+    def _transfer(self) -> GridTransfer:
+        return cast("GridTransfer", self.cycle.transfers[self.index])
+
+    def down(self, r: Tensor, start: Tensor | None) -> tuple[Any, Tensor]:
+        """Smooth A e = r, and restrict the residual."""
+        leg = self._leg(self.cycle.down)
+        g = r if start is None else r - leg.A(start)
+        e, s = leg(g, None) if self.cycle.pre else (None, g)
+        return (g, e, start), self._transfer.restrict(s)
+
+    def up(self, state: Any, coarse: Tensor) -> Tensor:
+        """Add the interpolated correction and smooth."""
+        g, e, start = state
+        step, leg = self._transfer.interpolate(coarse), self._leg(self.cycle.up)
+        e = step if e is None else e + step
+        if self.cycle.post:
+            e = leg(g - leg.A(e), e)[0]
+        return cast("Tensor", e if start is None else start + e)
+
+    def solve(self, r: Tensor) -> Tensor:
+        """The solution on the coarsest grid."""
+        return (r.reshape(len(r), -1) @ self.cycle.coarse_inverse.T).reshape(r.shape)

@@ -10,13 +10,11 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from mgtheory._checks import check_number, check_whole
-from mgtheory.multigrid.solution import Reason, Solution
+from mgtheory.multigrid.solution import Solution
+from mgtheory.multigrid.solve import Stop, drive
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.problems.problem import Problem
 from nets.pde.cycle import MultigridCycle
-
-GROWTH = 1e3  # growth over the smallest residual so far that is called divergence
 
 
 class TorchHierarchy:
@@ -77,33 +75,26 @@ class TorchHierarchy:
         callback
             Called with the number of cycles and the residual's norm, also before the first one.
         """
-        check_number(tol, "tol")
-        check_whole(maxiter, "maxiter", 0)
         start = time.perf_counter()
         right = torch.from_numpy(np.array(b, dtype=np.float64).reshape(self.problem.shape))
-        x = torch.zeros_like(right)
-        norms, reason = [float(right.norm())], Reason.MAXITER
+        x, first = torch.zeros_like(right), float(right.norm())
+
+        def step(_: list[float]) -> float:
+            nonlocal x
+            x = self.module(right, x)
+            if self.problem.nullspace is not None:
+                x = x - x.mean()
+            return float(self.module.residual(right, x).norm())
+
         with torch.no_grad():
-            for done in range(maxiter + 1):
-                if callback is not None:
-                    callback(done, norms[-1])
-                if norms[-1] <= tol * norms[0]:
-                    reason = Reason.CONVERGED
-                elif not norms[-1] <= GROWTH * min(norms):  # also where it is not a number
-                    reason = Reason.DIVERGED
-                if reason is not Reason.MAXITER or done == maxiter:
-                    break
-                x = self.module(right, x)
-                if self.problem.nullspace is not None:
-                    x = x - x.mean()
-                norms.append(float(self.module.residual(right, x).norm()))
-        cycles = len(norms) - 1
+            ended = drive(step, first, first, Stop(tol, maxiter, callback))
         return Solution(
             x.numpy().reshape(np.shape(b)),
-            tuple(norms),
-            reason,
-            f"residual {norms[-1]:.2e} (wanted {tol * norms[0]:.2e}) after {cycles} cycles",
-            work_units=cycles * (self.work_units(cycle) + 1),  # and that of the residual
+            ended.norms,
+            ended.reason,
+            ended.message,
+            # and that of the residual
+            work_units=(len(ended.norms) - 1) * (self.work_units(cycle) + 1),
             setup_seconds=self.setup_seconds,
             solve_seconds=time.perf_counter() - start,
         )

@@ -2,16 +2,15 @@
 with a report of what was done.
 
 ``initialise(model, "chebyshev4", operator="laplacian", size=(32, 32))`` starts each level's A,
-measures its exact spectrum on the periodic grid of the level, takes the family on (0, 1], scales it
-by the spectral radius b, and turns its roots into the level's factors. Every level reports max |q|
-over its true spectrum: below 1 (but for q(0) = 1 at an eigenvalue 0) the theory applies, above it
-does not, whatever the family's name.
+measures its spectrum as the network applies it (with its padding, on the level's own grid), takes
+the family on (0, 1], scales it by the spectral radius b, and turns its roots into the level's
+factors. Every level reports max |q| over that spectrum: below 1 (but for q(0) = 1 at an eigenvalue
+0) the theory applies, above it does not, whatever the family's name.
 """
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, cast
@@ -27,12 +26,11 @@ from mgtheory.polynomials.roots import roots_to_json
 from nets.models.blocks import Level
 from nets.models.classifier import MultigridClassifier
 from nets.models.coefficients import Coefficients, root_warnings
-from nets.start.operators import LevelSpectrum, level_grids, start_operators, start_options
-from nets.start.schemes import SCHEMES, Scheme, Source, factors_from_roots, find_scheme
+from nets.start.operators import level_grids, start_operators, start_options
+from nets.start.schemes import SCHEMES, Notes, Rng, Scheme, find_scheme
+from nets.start.spectrum import DOUBLE, LevelSpectrum
 
-__all__ = ["InitReport", "LevelReport", "initialise", "list_schemes", "roots_at_guard"]
-
-SCHEMA = 1
+SCHEMA = 2
 KIND = "start"
 
 
@@ -44,8 +42,9 @@ class LevelReport:
     ----------
     level
         From 1.
-    grid
-        Periodic grid of the measurements.
+    grid, padding
+        That A was measured on and with: the level's own and "zero", unless the model or the option
+        ``padding=periodic`` says otherwise.
     radius
         b, the spectral radius of A there.
     lower
@@ -57,9 +56,12 @@ class LevelReport:
     fitted
         Whether a root is not what the scheme gives by itself; `reasons` says why.
     max_modulus
-        max |q| over the true spectrum; None without a polynomial.
+        max |q| over the spectrum of A on that grid, with that padding; None without a polynomial.
     smoothing_factor
-        max |q| over the high frequencies; None without a polynomial.
+        mu, what a perfect coarse level leaves of q(A) there (see `nets.start.spectrum`); None
+        without a polynomial.
+    found, error
+        How the spectrum was found, in words, and the relative error of b (see `LevelSpectrum`).
     """
 
     level: int
@@ -71,6 +73,9 @@ class LevelReport:
     reasons: tuple[str, ...]
     max_modulus: float | None
     smoothing_factor: float | None
+    padding: str
+    found: str
+    error: float
 
     @property
     def roots(self) -> np.ndarray:
@@ -87,8 +92,11 @@ class LevelReport:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> LevelReport:
-        """The inverse of `to_dict`."""
-        values = {key: value for key, value in data.items() if key != "roots"}
+        """The inverse of `to_dict`. A report of schema 1 says nothing of padding: it was
+        periodic."""
+        former = {"padding": "periodic", "found": "all eigenvalues, by Fourier symbols"}
+        values = {**former, "error": DOUBLE, **data}
+        del values["roots"]
         values["factors"] = tuple(factor_from_dict(f) for f in data["factors"])
         values["grid"] = (int(data["grid"][0]), int(data["grid"][1]))
         return cls(**(values | {"reasons": tuple(data["reasons"])}))
@@ -131,10 +139,10 @@ class InitReport:
         if (
             not isinstance(data, Mapping)
             or data.get("kind") != KIND
-            or data.get("schema") != SCHEMA
+            or data.get("schema") not in (1, SCHEMA)
         ):
             raise ValueError(
-                f"not a report of a network's start: needs kind {KIND!r} and schema {SCHEMA}"
+                f"not a report of a network's start: needs kind {KIND!r} and schema 1 or {SCHEMA}"
             )
         try:
             levels = tuple(LevelReport.from_dict(level) for level in data["levels"])
@@ -168,6 +176,7 @@ def initialise(
     scheme: str = "xavier",
     *,
     operator: str = "random",
+    padding: str = "applied",
     generator: torch.Generator | None = None,
     size: Sequence[int] = (32, 32),
     **options: Any,
@@ -184,6 +193,10 @@ def initialise(
     operator
         Start of every A: ``random``, ``laplacian`` (options `small`, `scale`), ``shifted`` (option
         `margin`) or ``keep``.
+    padding
+        What b, max |q| and a scheme that looks at A's spectrum go by: ``applied``, A with the
+        padding and on the grid that the network applies it on; or ``periodic``, A with periodic
+        padding on at least 16 points an axis, as in earlier versions.
     generator
         For every random number of the start, on the CPU; None is torch's global one.
     size
@@ -207,11 +220,17 @@ def initialise(
             f"scheme is {scheme!r} and operator is {operator!r}; both are given as text"
         )
     extra = start_options(operator)
-    chosen, given, initial = (None, {}, None) if scheme == "none" else find_scheme(scheme)
+    chosen, given = (None, {}) if scheme == "none" else find_scheme(scheme)
     height, width = _image_size(size)
     for_operator = {key: value for key, value in options.items() if key in extra}
     for_scheme = given | {key: value for key, value in options.items() if key not in extra}
-    merged = _checked_options(chosen, for_scheme, operator, extra)
+    if chosen is not None:
+        chosen = chosen.with_options(for_scheme, beside=sorted(extra))
+    elif for_scheme:
+        raise ValueError(
+            f"unknown option {next(iter(for_scheme))!r} of scheme none and operator {operator},"
+            f" allowed are: {', '.join(sorted(extra)) or 'none'}"
+        )
     levels = model.multigrid_levels if isinstance(model, MultigridClassifier) else []
     has_coefficients = any(isinstance(module, Coefficients) for module in model.modules())
     if chosen is not None and not has_coefficients and chosen.name != "xavier":
@@ -223,30 +242,35 @@ def initialise(
             f"operator {operator} starts the operators A of multigrid levels and {_name(model)} has"
             " none; use random"
         )
-    grids = level_grids((height, width), len(levels))
+    grids = level_grids((height, width), len(levels), padding)
     spectra = start_operators(
-        [level.A for level in levels], operator, grids, generator=generator, **for_operator
+        [level.A for level in levels],
+        operator,
+        grids,
+        padding=padding,
+        generator=generator,
+        **for_operator,
     )
-    sources = []
+    notes = []
     for level, spectrum in zip(levels, spectra):
-        sources.append(Source(level.A, spectrum, generator, merged))
+        notes.append(Notes())
         if chosen is not None and has_coefficients:
-            _start_coefficients(level, chosen, sources[-1])
+            factors, notes[-1] = level_factors(level, chosen, spectrum, generator)
+            for step, factor in zip(level.smoothing_steps, factors):
+                cast("Coefficients", step.coefficients).set_factor(factor)
     reports = tuple(
-        _report(i, level, source) for i, (level, source) in enumerate(zip(levels, sources), start=1)
+        _report(i, level, spectrum, said)
+        for i, (level, spectrum, said) in enumerate(zip(levels, spectra, notes), start=1)
     )
-    used: list[InitialCoefficients] = [] if initial is None else [initial]
-    for source in sources:
-        used += [one for one in source.used if one not in used]
     spec = getattr(model, "spec", None)
     return InitReport(
         spec and spec.to_dict(),
         scheme,
-        merged | for_operator,
+        (dict(chosen.options) if chosen is not None else {}) | for_operator,
         operator,
         (height, width),
         reports,
-        tuple(used),
+        sum(notes, Notes()).sources,
     )
 
 
@@ -267,70 +291,39 @@ def _name(model: nn.Module) -> str:
     return spec.name if spec is not None else type(model).__name__
 
 
-def _checked_options(
-    scheme: Scheme | None, given: Mapping[str, Any], operator: str, extra: set[str]
-) -> dict[str, Any]:
-    """The scheme's options with defaults; an option that nothing would use is refused."""
-    known = {} if scheme is None else dict(scheme.options)
-    further = () if scheme is None else scheme.further
-    for key, value in given.items():
-        name = "none" if scheme is None else scheme.name
-        if key not in known and key not in further:
-            allowed = ", ".join([*known, *further, *sorted(extra)]) or "none"
-            raise ValueError(
-                f"unknown option {key!r} of scheme {name} and operator {operator}, allowed are:"
-                f" {allowed}"
-            )
-        if key in known and (
-            isinstance(value, bool)
-            or not isinstance(value, int | float)
-            or not math.isfinite(value)
-        ):
-            raise ValueError(f"option {key} of scheme {name} is {value!r}, must be a finite number")
-    return known | dict(given)
-
-
-def _distinct(level: Level) -> list[Coefficients]:
-    """The level's coefficient modules in the order of the steps, shared ones once."""
-    return list(
-        dict.fromkeys(cast("Coefficients", step.coefficients) for step in level.smoothing_steps)
+def level_factors(
+    level: Level, scheme: Scheme, spectrum: LevelSpectrum, rng: Rng = None
+) -> tuple[tuple[Factor, ...], Notes]:
+    """The scheme's factor for every step of a level, steps with shared coefficients alike, and
+    notes on them."""
+    own = [cast("Coefficients", step.coefficients) for step in level.smoothing_steps]
+    distinct = list(dict.fromkeys(own))
+    factors, notes = scheme.factors(
+        spectrum, [(module.kind, module.degree) for module in distinct], rng
     )
+    chosen = dict(zip(distinct, factors, strict=True))
+    return tuple(chosen[module] for module in own), notes
 
 
-def _start_coefficients(level: Level, scheme: Scheme, source: Source) -> None:
-    groups: dict[tuple[str, int], list[Coefficients]] = {}
-    for module in _distinct(level):
-        groups.setdefault((module.kind, module.degree), []).append(module)
-    for (kind, degree), modules in groups.items():
-        for module, factor in zip(
-            modules, factors_from_roots(scheme, source, kind, len(modules), degree), strict=True
-        ):
-            module.set_factor(factor)
-
-
-def _report(number: int, level: Level, source: Source) -> LevelReport:
+def _report(number: int, level: Level, spectrum: LevelSpectrum, notes: Notes) -> LevelReport:
     polynomial = isinstance(level.smoothing_steps[0].coefficients, Coefficients)
     factors = tuple(step.factor() for step in level.smoothing_steps) if polynomial else ()
-    spectrum = source.spectrum
-    interval = source.used[0].interval if source.used else None
+    q = ResidualPolynomial.from_factors(factors) if factors else None
+    interval = notes.sources[0].interval if notes.sources else None
     return LevelReport(
         level=number,
         grid=spectrum.grid,
         radius=spectrum.radius,
         lower=None if interval is None else interval[0] / interval[1],
         factors=factors,
-        fitted=bool(source.reasons),
-        reasons=tuple(source.reasons),
-        max_modulus=_max_modulus(factors, spectrum, "values"),
-        smoothing_factor=_max_modulus(factors, spectrum, "high"),
+        fitted=bool(notes.reasons),
+        reasons=notes.reasons,
+        max_modulus=None if q is None else spectrum.max_modulus(q),
+        smoothing_factor=None if q is None else spectrum.smoothing_factor(q),
+        padding=spectrum.padding,
+        found=spectrum.found,
+        error=spectrum.error,
     )
-
-
-def _max_modulus(factors: Sequence[Factor], spectrum: LevelSpectrum, part: str) -> float | None:
-    if not factors:
-        return None
-    q = ResidualPolynomial.from_factors(factors)
-    return float(np.abs(q(getattr(spectrum, part).ravel())).max())
 
 
 def roots_at_guard(model: nn.Module, start: InitReport | None = None) -> list[dict[str, Any]]:

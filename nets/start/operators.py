@@ -1,5 +1,5 @@
 """The operators A of the levels: how they start (random, laplacian, shifted, keep), and their
-spectrum on the periodic grid.
+spectra as the network applies them.
 
 A random convolution's eigenvalues fill a disc around 0, so that every q with q(0) = 1 has |q| >= 1
 somewhere on it: no polynomial is a smoother there. The starts ``laplacian`` and ``shifted`` put the
@@ -8,197 +8,72 @@ spectrum where the classical theory applies.
 
 from __future__ import annotations
 
-import hashlib
 import math
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from inspect import signature
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.sparse.linalg import LinearOperator
-from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
-from mgtheory.problems.stencils import Stencil
-from mgtheory.problems.symbols import grid_frequencies, symbol
-
-__all__ = [
-    "MINIMUM_GRID",
-    "OPERATOR_STARTS",
-    "LevelSpectrum",
-    "level_grids",
-    "operator_matrix",
-    "operator_spectra",
-    "start_operators",
-    "start_options",
-]
+from nets.start.spectrum import MINIMUM_GRID, LevelSpectrum, convolution_spectra
 
 MARGIN = 0.1  # of the start `shifted`, relative to the radius
-MINIMUM_GRID = 16  # points per axis at least: on fewer the sampled spectrum misses the extremes
-NARROW = 64  # channels of a group up to which the whole spectrum is measured in double precision
-# relative accuracies to count on; random starts of 256 channels came to 5e-6 in single precision
-DOUBLE, SINGLE = 1e-9, 1e-5
-REMEMBERED = 32  # spectra of at most about 1 MiB each for the published models
+PADDINGS = ("applied", "periodic")
 
 
-@dataclass(frozen=True)
-class LevelSpectrum:
-    """All eigenvalues of one A on a periodic grid.
+def level_grids(
+    size: Sequence[int], levels: int, padding: str = "applied"
+) -> list[tuple[int, int]]:
+    """The grid of each level's features: images of `size` halved per level, rounded up.
 
-    Attributes
-    ----------
-    grid
-        Points per axis.
-    values
-        Complex, shape (*grid, channels), by frequency; not to be written to.
-    accuracy
-        Of the values, relative to the radius, where the eigenvectors are well conditioned. The
-        radius and the least real part are always in double precision.
+    ``periodic`` gives those of the periodic operators instead, at least `MINIMUM_GRID` per axis.
     """
-
-    grid: tuple[int, int]
-    values: NDArray[np.complex128]
-    accuracy: float = DOUBLE
-
-    @property
-    def radius(self) -> float:
-        """b, the largest modulus."""
-        return float(np.abs(self.values).max())
-
-    @property
-    def high(self) -> NDArray[np.complex128]:
-        """The eigenvalues at the high frequencies, some |theta_j| >= pi/2."""
-        theta = grid_frequencies(self.grid)
-        return self.values[(np.abs(theta) >= np.pi / 2 - 1e-12).any(axis=-1)].ravel()
-
-
-def level_grids(size: Sequence[int], levels: int) -> list[tuple[int, int]]:
-    """The grids on which each level's spectrum is measured: images of `size` halved per level
-    (rounded up), at least 16 per axis."""
     if len(size) != 2 or any(n < 1 for n in size):
         raise ValueError(f"size is {tuple(size)}, must be the image's (height, width)")
+    least = MINIMUM_GRID if padding == "periodic" else 1
     return [
-        (max(MINIMUM_GRID, math.ceil(size[0] / 2**l)), max(MINIMUM_GRID, math.ceil(size[1] / 2**l)))
+        (max(least, math.ceil(size[0] / 2**l)), max(least, math.ceil(size[1] / 2**l)))
         for l in range(levels)
     ]
 
 
+def dense_kernel(operator: nn.Conv2d) -> NDArray[np.float64]:
+    """The weight as (c, c, k, k) in double precision, groups written out as blocks of zeros."""
+    weight = operator.weight.detach().double().cpu().numpy()
+    outputs, width = weight.shape[0] // operator.groups, weight.shape[1]
+    dense = np.zeros((weight.shape[0], operator.in_channels, *weight.shape[2:]))
+    for g in range(operator.groups):
+        own = slice(g * outputs, (g + 1) * outputs)
+        dense[own, g * width : (g + 1) * width] = weight[own]
+    return dense
+
+
+def applied_padding(operator: nn.Conv2d) -> str:
+    """The padding of the module, in the words of `LevelSpectrum`."""
+    return "periodic" if operator.padding_mode == "circular" else "zero"
+
+
 def operator_spectra(
-    operators: Sequence[nn.Conv2d], grids: Sequence[tuple[int, int]]
+    operators: Sequence[nn.Conv2d], grids: Sequence[tuple[int, int]], padding: str = "applied"
 ) -> list[LevelSpectrum]:
-    """The spectra of the periodic convolutions: one eigenproblem of the group's width per frequency
-    and group.
-
-    Those of `mgtheory.problems.symbols.channel_eigenvalues`. Of theta and -theta one is solved, the
-    other is its conjugate. Groups wider than `NARROW` are solved in single precision first, and
-    again in double where the largest modulus or the least real part may lie, and where theta =
-    -theta. The eigenproblems run in as many threads as torch is set to; the newest `REMEMBERED`
-    spectra are kept, so that runs of one seed that differ in their scheme or placement measure A
-    once.
-    """
-    return [
-        _spectrum(operator.weight.detach().double().cpu().numpy(), operator.groups, grid)
-        for operator, grid in zip(operators, grids)
-    ]
-
-
-_memory: OrderedDict[bytes, LevelSpectrum] = OrderedDict()
-
-
-def _spectrum(kernel: NDArray[np.float64], groups: int, grid: tuple[int, int]) -> LevelSpectrum:
-    key = hashlib.sha256(repr((kernel.shape, groups, grid)).encode() + kernel.tobytes()).digest()
-    found = _memory.pop(key, None) or _measured(kernel, groups, grid)
-    _memory[key] = found
-    while len(_memory) > REMEMBERED:
-        _memory.popitem(last=False)
-    return found
-
-
-def _measured(kernel: NDArray[np.float64], groups: int, grid: tuple[int, int]) -> LevelSpectrum:
-    theta = grid_frequencies(grid).reshape(-1, 2)
-    index = np.arange(len(theta))
-    # where -theta stands
-    partner = index.reshape(grid)[
-        np.ix_(*[(2 * ((n - 1) // 2) - np.arange(n)) % n for n in grid])
-    ].ravel()
-    # theta = -theta modulo 2 pi: a real symbol
-    own, pairs = np.flatnonzero(index == partner), np.flatnonzero(index < partner)
-    width = kernel.shape[1]
-    values = np.empty((len(theta), kernel.shape[0]), complex)
-    for group, part in enumerate(np.split(kernel, groups)):
-        stencil, found = (
-            Stencil.from_array(part, channels=True),
-            values[:, group * width : (group + 1) * width],
+    """The spectra of the convolutions on the grids: with the padding of the module, or periodic."""
+    if padding not in PADDINGS:
+        raise ValueError(
+            f"padding is {padding!r}, allowed are: applied (the network's own), periodic"
         )
-        found[own] = _eigenvalues(stencil, theta[own], real=True)
-        found[pairs] = _eigenvalues(stencil, theta[pairs], single=width > NARROW)
-        if width > NARROW:
-            size, left = np.abs(found[pairs]).max(axis=1), found[pairs].real.min(axis=1)
-            margin = 1e-3 * size.max()
-            extreme = pairs[(size > size.max() - margin) | (left < left.min() + margin)]
-            found[extreme] = _eigenvalues(stencil, theta[extreme])
-        found[partner[pairs]] = found[pairs].conj()
-    values.setflags(write=False)
-    return LevelSpectrum(grid, values.reshape(*grid, -1), SINGLE if width > NARROW else DOUBLE)
-
-
-def _eigenvalues(
-    stencil: Stencil, theta: NDArray[np.float64], *, real: bool = False, single: bool = False
-) -> NDArray[np.complex128]:
-    """Of the symbol at every theta, shape (len(theta), channels); the frequencies are shared among
-    threads, each serial within.
-
-    torch's LAPACK, because numpy's may be one whose threads wait for those of the pool (30 times
-    slower on two cores); those of numpy's BLAS, which makes the symbols, would wait likewise. Each
-    worker sets torch's limit itself: a new thread starts with OpenMP's default and takes over the
-    limit only at its first large torch operation.
-    """
-    threads = torch.get_num_threads()
-    size = max(1, min(2**21 // stencil.channels**2, -(-len(theta) // (4 * threads))))
-
-    def solve(start: int) -> Tensor:
-        matrices = torch.from_numpy(symbol(stencil, theta[start : start + size]))
-        matrices = matrices.real.contiguous() if real else matrices
-        found: Tensor = torch.linalg.eigvals(matrices.to(torch.complex64) if single else matrices)
-        return found
-
-    torch.set_num_threads(1)
-    try:
-        with (
-            threadpool_limits(1, user_api="blas"),
-            ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool,
-        ):
-            parts = list(pool.map(solve, range(0, len(theta), size)))
-    finally:
-        torch.set_num_threads(threads)
-    return (
-        torch.cat(parts).to(torch.complex128).numpy()
-        if parts
-        else np.empty((0, stencil.channels), complex)
+    return convolution_spectra(
+        [
+            (
+                dense_kernel(operator),
+                grid,
+                applied_padding(operator) if padding == "applied" else padding,
+            )
+            for operator, grid in zip(operators, grids)
+        ]
     )
-
-
-def operator_matrix(operator: nn.Conv2d, grid: tuple[int, int]) -> LinearOperator:
-    """The periodic convolution on a grid as a scipy LinearOperator on vectors of channels * height
-    * width, float64."""
-    weight = operator.weight.detach().double().cpu()
-    pad = operator.kernel_size[0] // 2
-    shape = (1, operator.in_channels, *grid)
-
-    def apply(v: NDArray[np.float64]) -> NDArray[np.float64]:
-        u = torch.from_numpy(np.ascontiguousarray(v, dtype=float)).reshape(shape)
-        u = torch.nn.functional.pad(u, (pad, pad, pad, pad), mode="circular")
-        result: NDArray[np.float64] = (
-            torch.nn.functional.conv2d(u, weight, groups=operator.groups).reshape(-1).numpy()
-        )
-        return result
-
-    n = math.prod(shape)
-    return LinearOperator((n, n), matvec=apply, dtype=float)
 
 
 def _random(weight: Tensor, generator: torch.Generator | None) -> Tensor:
@@ -280,6 +155,7 @@ def start_operators(
     name: str,
     grids: Sequence[tuple[int, int]],
     *,
+    padding: str = "applied",
     generator: torch.Generator | None = None,
     **options: float,
 ) -> list[LevelSpectrum]:
@@ -302,15 +178,23 @@ def start_operators(
     with torch.no_grad():
         for operator in operators:
             operator.weight.copy_(OPERATOR_STARTS[name](operator, generator, **options))
-    spectra = operator_spectra(operators, grids)
+    spectra = operator_spectra(operators, grids, padding)
     if name != "shifted":
         return spectra
-    moved = []
-    for operator, spectrum in zip(operators, spectra):
-        shift = float(options.get("margin", MARGIN) * spectrum.radius - spectrum.values.real.min())
-        own, within, m = _centre(operator.weight)
-        with torch.no_grad():
+    shifts = [
+        float(options.get("margin", MARGIN) * spectrum.radius - spectrum.least_real)
+        for spectrum in spectra
+    ]
+    with torch.no_grad():
+        for operator, shift in zip(operators, shifts):
+            own, within, m = _centre(operator.weight)
             operator.weight[own, within, m, m] += shift
+    if not all(spectrum.complete for spectrum in spectra):
+        return operator_spectra(operators, grids, padding)
+    moved = []
+    for operator, spectrum, shift in zip(operators, spectra, shifts):
         # a multiple of the identity moves every eigenvalue
-        moved.append(replace(spectrum, values=spectrum.values + shift))
+        values = spectrum.values + shift
+        radius = float(np.abs(values).max())
+        moved.append(replace(spectrum, kernel=dense_kernel(operator), values=values, radius=radius))
     return moved

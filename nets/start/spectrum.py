@@ -8,13 +8,20 @@ is enough for the three numbers that a start needs:
 - the least real part;
 - max |q| over the spectrum, which is the spectral radius of q(A) and is found as such.
 
-Periodic padding: all eigenvalues, from one c x c eigenproblem a frequency. A level with zero
-padding has no frequencies. Its **symbol** is the periodic operator with the same kernel on at least
-16 points an axis, which tells high frequencies from low; the smoothing factor mu is the symbol's.
-The two differ: on a small grid zero padding makes b smaller, by up to a factor 3 on 1 x 1 where
-only the centre tap acts. On large grids the two radii agree for all purposes here, but the
-eigenvalues of one are not those of the other: A is not normal, and the periodic spectrum is part of
-the pseudospectrum of A. A q that is small on the spectrum may amplify for a few steps.
+Periodic padding: all eigenvalues, from one c x c eigenproblem a frequency.
+
+The **smoothing factor** mu is what a perfect coarse level leaves of one smoothing: the spectral
+radius of ``P q(A)``, where P takes the low frequencies out. With periodic padding the frequencies
+are Fourier's and mu is the classical one, the largest |q| on the high frequencies. With zero
+padding they are those of the sines ``sin(theta_1 y) sin(theta_2 x)``, theta = j pi / (n + 1), which
+are the modes of a Laplacian with zero padding; low where both are below pi/2. On 1 x 1 nothing is
+low, and mu is max |q|. Where A is a Laplacian both are exact; a general A mixes the sines.
+
+The **symbol** is the periodic operator with the same kernel on at least 16 points an axis. It shows
+what a smoothing leaves of each frequency, away from the border. On a small grid zero padding makes
+b smaller than the symbol's, by up to a factor 4 on 1 x 1, where only the centre tap acts. The
+symbol's eigenvalues are not those of A, but part of its pseudospectrum: A is not normal, and a q
+that is small on its spectrum may amplify for a few steps.
 """
 
 from __future__ import annotations
@@ -101,7 +108,7 @@ class LevelSpectrum:
 
     def apply(self, u: NDArray[Any]) -> NDArray[Any]:
         """A u for real fields u of shape (..., channels * height * width), float64."""
-        return _product(self.kernel, self.grid, self.padding)(u)
+        return product(self.kernel, self.grid, self.padding)(u)
 
     @cached_property
     def operator(self) -> LinearOperator:
@@ -143,14 +150,24 @@ class LevelSpectrum:
         """max |q| over the spectrum: over all eigenvalues, or the spectral radius of q(A) by
         Arnoldi's method."""
         largest = float(np.abs(q(self.values)).max())
-        if self.complete:
-            return largest
+        return largest if self.complete else max(largest, self._radius_of(q, np.asarray))
 
-        def times_q(v: Vector) -> Vector:
-            v = v.ravel()
-            return np.asarray(v - self.operator @ q.apply(self.operator, v))
+    def smoothing_factor(self, q: ResidualPolynomial) -> float:
+        """mu: the spectral radius of P q(A), where P takes the low frequencies out."""
+        if self.padding == "periodic":
+            return float(self.modulus(q)[self.high].max(initial=0.0))
+        return self._radius_of(q, high_part(self.grid, self.padding))
 
-        return max(largest, spectral_radius(times_q, self.operator.shape[0]))
+    def _radius_of(self, q: ResidualPolynomial, after: Product) -> float:
+        """The spectral radius of ``after`` q(A); of each block by itself where all are small."""
+        kernels = _distinct_blocks(self.kernel) if self.complete else [self.kernel]
+        return max(
+            spectral_radius(
+                _residual(q, product(kernel, self.grid, self.padding), after),
+                len(kernel) * math.prod(self.grid),
+            )
+            for kernel in kernels
+        )
 
     @property
     def symbol(self) -> LevelSpectrum:
@@ -173,11 +190,6 @@ class LevelSpectrum:
     def modulus(self, q: ResidualPolynomial) -> NDArray[np.float64]:
         """Spectral radius of q(Ahat(theta)), shape (height, width), of a periodic operator."""
         return np.asarray(np.abs(q(self.values)).max(axis=-1))
-
-    def smoothing_factor(self, q: ResidualPolynomial) -> float:
-        """mu, the symbol's: max |q| over its eigenvalues at the high frequencies."""
-        periodic = self.symbol
-        return float(periodic.modulus(q)[periodic.high].max())
 
 
 def high_frequencies(theta: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -209,7 +221,8 @@ def convolution_spectra(
         ).digest()
         for kernel, grid, padding in asked
     ]
-    found = {key: _memory.pop(key) for key in dict.fromkeys(keys) if key in _memory}
+    kept = {key: _memory.pop(key, None) for key in dict.fromkeys(keys)}  # newest last
+    found = {key: spectrum for key, spectrum in kept.items() if spectrum is not None}
     missing = {
         key: (np.array(kernel, dtype=float), (int(grid[0]), int(grid[1])))
         for key, (kernel, grid, padding) in zip(keys, asked)
@@ -257,10 +270,50 @@ def _in_threads(work: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
         return list(pool.map(work, items))
 
 
+class _Rows:
+    """``A @ v`` for the rows of an array."""
+
+    def __init__(self, apply: Product) -> None:
+        self.apply = apply
+
+    def __matmul__(self, v: Vector) -> Vector:
+        return self.apply(v)
+
+
+def _residual(q: ResidualPolynomial, apply: Product, after: Product) -> Product:
+    """v -> after(q(A) v)."""
+    A = _Rows(apply)
+    return lambda v: after(v - A @ q.apply(A, v))
+
+
+def high_part(grid: tuple[int, int], padding: str) -> Product:
+    """The projection of fields of shape (..., channels * height * width) that takes out what is of
+    low frequency along both axes."""
+    low_y, low_x = (_low_frequencies(n, padding) for n in grid)
+
+    def project(v: Vector) -> Vector:
+        u = np.reshape(v, (-1, *grid))
+        return np.asarray(np.reshape(u - low_y @ u @ low_x, np.shape(v)))
+
+    return project
+
+
+def _low_frequencies(n: int, padding: str) -> NDArray[np.float64]:
+    """The orthogonal projection on the modes of n points with |theta| < pi/2, symmetric."""
+    x = np.arange(n)
+    if padding == "periodic":
+        theta = grid_frequencies(n)[:, 0]
+        modes = np.exp(1j * np.outer(x, theta[np.abs(theta) < np.pi / 2 - 1e-12])) / math.sqrt(n)
+    else:
+        theta = np.pi * (x + 1) / (n + 1)
+        modes = np.sin(np.outer(x + 1, theta[theta < np.pi / 2 - 1e-12])) * math.sqrt(2 / (n + 1))
+    return np.asarray((modes @ modes.conj().T).real)
+
+
 # ------------------------------------------------------------------ zero padding, on the own grid
 
 
-def _product(kernel: NDArray[np.float64], grid: tuple[int, int], padding: str) -> Product:
+def product(kernel: NDArray[np.float64], grid: tuple[int, int], padding: str) -> Product:
     """The convolution on fields of shape (..., channels * height * width), as torch's module."""
     weight = torch.from_numpy(np.array(kernel, dtype=float))
     channels, (kh, kw) = weight.shape[0], (weight.shape[2] // 2, weight.shape[3] // 2)
@@ -286,16 +339,23 @@ def _blocks(kernel: NDArray[np.float64]) -> list[NDArray[np.intp]]:
     return sorted((np.flatnonzero(label == i) for i in range(count)), key=lambda own: own[0])
 
 
+def _distinct_blocks(kernel: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+    """The kernels of the blocks, equal ones once: a pure Laplacian's channels are one."""
+    parts = [np.ascontiguousarray(kernel[np.ix_(own, own)]) for own in _blocks(kernel)]
+    return list({part.tobytes(): part for part in parts}.values())
+
+
 def _applied(kernel: NDArray[np.float64], grid: tuple[int, int]) -> LevelSpectrum:
     cells = math.prod(grid)
-    parts = [np.ascontiguousarray(kernel[np.ix_(own, own)]) for own in _blocks(kernel)]
-    distinct = {part.tobytes(): part for part in parts}  # a pure Laplacian's channels are one
-    if sum((len(part) * cells) ** 3 for part in distinct.values()) <= DENSE**3:
+    distinct = _distinct_blocks(kernel)
+    if sum((len(part) * cells) ** 3 for part in distinct) <= DENSE**3:
         solved = {
-            key: dense_eigenvalues(_product(part, grid, "zero"), len(part) * cells)
-            for key, part in distinct.items()
+            part.tobytes(): dense_eigenvalues(product(part, grid, "zero"), len(part) * cells)
+            for part in distinct
         }
-        values = np.concatenate([solved[part.tobytes()] for part in parts])
+        values = np.concatenate(
+            [solved[kernel[np.ix_(own, own)].tobytes()] for own in _blocks(kernel)]
+        )
         radius, complete, accuracy, error = float(np.abs(values).max()), True, DOUBLE, DOUBLE
         found = f"all {values.size} eigenvalues of the matrix"
     else:
@@ -322,7 +382,7 @@ def _radius(kernel: NDArray[np.float64], grid: tuple[int, int]) -> tuple[Complex
     """
     n = kernel.shape[0] * math.prod(grid)
     A, transposed = (
-        LinearOperator((n, n), matvec=_product(weights, grid, "zero"), dtype=float)
+        LinearOperator((n, n), matvec=product(weights, grid, "zero"), dtype=float)
         for weights in (kernel, kernel.transpose(1, 0, 2, 3)[:, :, ::-1, ::-1])
     )
     for attempt in range(ATTEMPTS):

@@ -7,10 +7,11 @@ import torch
 import nets
 from analysis.effective import effective_polynomial, effective_steps, has_norms, propagator
 from analysis.level_state import LevelState, NormState, StepState, level_states
-from analysis.spectra import convolution_spectrum, damping
+from analysis.spectra import damping
 from analysis.verdict import weight_distance
 from mgtheory import ResidualPolynomial
 from mgtheory.polynomials.factors import ComplexPair, General, Linear, RealPair, SymmetricPair
+from nets.start.spectrum import convolution_spectrum
 
 SHAPE = (6, 5)
 FACTORS = (
@@ -116,7 +117,7 @@ def test_mgnet_convolutions():
 def test_without_norms_it_is_the_polynomial_on_the_eigenvalues(factor):
     rng = np.random.default_rng(3)
     level = LevelState(kernel(rng), (StepState(factor), StepState(Linear(0.7))), SHAPE)
-    spectrum = convolution_spectrum(level.A, SHAPE)
+    spectrum = convolution_spectrum(level.A, SHAPE, padding="periodic")
     found = damping(level.A, SHAPE, propagator(level, folded=False))
     np.testing.assert_allclose(found.radius, spectrum.modulus(level.polynomial), rtol=1e-9)
     assert (found.norm >= found.radius * (1 - 1e-12)).all()

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import nets
-from analysis.compare import compare
+from analysis.comparison import compare
 from analysis.identifiability import readings
 from analysis.level_state import level_states
 from analysis.report import analyse

@@ -5,6 +5,7 @@ import json
 import pickle
 import shutil
 
+import numpy as np
 import pytest
 
 import nets
@@ -152,4 +153,6 @@ def test_start_from_a_family_is_its_own_theory():
         report = nets.initialise(model, "none", operator="keep", size=(16, 16))
         found = theory_of(model, type(report)(**{**vars(report), "sources": (source,)}))
         assert found.origin == "start"
-        assert found.polynomials[0].roots[0] == pytest.approx(5 / 8)
+        # b of 16 x 16 points
+        b = 8 * np.cos(np.pi / 34) ** 2
+        assert found.polynomials[0].roots[0] == pytest.approx(5 / b)

@@ -142,7 +142,7 @@ def test_the_public_surface_is_offered_lazily():
         "import sys, polymgnet\n"
         "assert not {'torch', 'numpy', 'matplotlib', 'typer', 'mgtheory'} & set(sys.modules)\n"
         "assert {'derive', 'train', 'analyse', 'draw_spectrum'} <= set(dir(polymgnet))\n"
-        "assert polymgnet.derive('chebyshev4', 1, lmax=1.0).degree == 1\n"
+        "assert polymgnet.derive('chebyshev4', 1, 1.0).degree == 1\n"
         "assert not {'torch', 'matplotlib', 'pandas'} & set(sys.modules)\n"
         "assert polymgnet.compare_smoothers is not None\n"
         "assert not {'torch', 'matplotlib', 'pandas'} & set(sys.modules)\n"

@@ -8,7 +8,11 @@ import pytest
 
 from mgtheory import problems
 from mgtheory.multigrid import transfer
-from mgtheory.multigrid.approximation import approximation_constant, approximation_constants
+from mgtheory.multigrid.approximation import (
+    approximation_constant,
+    approximation_constants,
+    energy_bound,
+)
 from mgtheory.multigrid.hierarchy import Hierarchy
 
 
@@ -99,6 +103,49 @@ def test_levels_of_a_hierarchy():
         approximation_constants(
             Hierarchy.build(problems.create("poisson2d", n=31), coarsening="rediscretise")
         )
+
+
+def energy_norm(hierarchy):
+    """||I - M A||_A of a V-cycle M, from its dense matrix."""
+    A = hierarchy.levels[0].A.toarray()
+    E = np.eye(len(A)) - np.column_stack([hierarchy.apply(column) for column in A.T])
+    values, vectors = np.linalg.eigh(A)
+    root = vectors * np.sqrt(values) @ vectors.T
+    inverse = vectors / np.sqrt(values) @ vectors.T
+    return np.linalg.norm(root @ E @ inverse, 2)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("family", ["chebyshev4", "chebyshev4_opt"])
+@pytest.mark.parametrize("name", ["poisson2d", "variable2d", "jump2d"])
+def test_the_bound_holds_with_the_smoothers_own_scaling(name, family, count):
+    """B = D^-1 where the diagonal varies, with the estimate of lmax that the polynomial has; not
+    far from what is measured."""
+    for degree in (1, 2, 3):
+        hierarchy = Hierarchy.build(
+            problems.create(name, n=15),
+            smoother=family,
+            degree=degree,
+            coarsening="galerkin",
+            coarsest=10,
+            pre=count,
+            post=count,
+        )
+        measured, bound = energy_norm(hierarchy), energy_bound(hierarchy)
+        assert measured <= bound * (1 + 1e-10)
+        assert bound <= 8 * measured
+    assert len(approximation_constants(hierarchy)) == len(hierarchy.levels) - 1
+
+
+def test_bounds_of_what_is_no_polynomial_or_not_symmetric_are_refused():
+    problem = problems.create("poisson2d", n=15)
+    for smoother, options, words in (
+        ("red_black", {}, "one of polynomial smoothers, this one is gauss_seidel"),
+        ("chebyshev4", {"post": 2}, "same smoothing before and after"),
+    ):
+        hierarchy = Hierarchy.build(problem, smoother=smoother, coarsening="galerkin", **options)
+        with pytest.raises(ValueError, match=words):
+            energy_bound(hierarchy)
 
 
 @pytest.mark.parametrize(

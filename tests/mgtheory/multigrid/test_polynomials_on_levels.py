@@ -4,6 +4,7 @@ in one line."""
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
 from mgtheory import (
     Hierarchy,
@@ -172,3 +173,30 @@ def test_notes_say_why_there_is_no_black_box():
     (note,) = Hierarchy.build(A, shape=(16, 16)).levels[0].notes
     assert "needs nested grids" in note
     assert "linear" in note
+
+
+def test_a_polynomial_that_does_nothing_is_named():
+    """Derived for an interval that is far too large: |q| is about 1 on all high frequencies."""
+    problem = poisson((31, 31))
+    b = problem.spectrum().b
+    for scale, expected in ((1.0, ()), (1e3, ("does next to nothing",)), (0.2, ("multiplies",))):
+        q = chebyshev(2, interval=(b / 4 * scale, b * scale))
+        warnings = Hierarchy.build(problem, smoother=q).warnings
+        assert bool(warnings) == bool(expected)
+        assert all(expected[0] in text and text.startswith("level") for text in warnings)
+    start = derive("chebyshev4", 2, 1e3 * b)
+    solution = Hierarchy.build(problem, smoother=start).solve(problem.b, maxiter=3)
+    assert "far too large" in solution.message
+
+
+def test_real_intervals_and_nonsymmetric_matrices():
+    A = poisson((15, 15)).A
+    upwind = sp.csr_array(A + 300 * sp.diags_array([1.0, -1.0], offsets=[0, -1], shape=A.shape))
+    for matrix, smoother, count in (
+        (upwind, "chebyshev4", 1),
+        (upwind, "harmonic_ritz", 0),
+        (A, "chebyshev4", 0),
+    ):
+        warnings = Hierarchy.build(matrix, shape=(15, 15), smoother=smoother).warnings
+        assert len(warnings) == count
+        assert all("not symmetric" in text for text in warnings)

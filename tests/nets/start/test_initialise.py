@@ -1,6 +1,7 @@
 """The start of a network: every scheme on every model and placement, the scaling and factor rules,
 provenance, refusals."""
 
+import copy
 import json
 
 import numpy as np
@@ -12,7 +13,8 @@ from mgtheory import derive
 from mgtheory.polynomials.residual import ResidualPolynomial
 from nets.models.placements import PLACEMENTS
 from nets.start.initialise import InitReport, list_schemes, roots_at_guard
-from nets.start.operators import operator_matrix, operator_spectra
+from nets.start.operators import operator_spectra
+from nets.start.spectrum import convolution_spectrum
 
 SCHEMES = list_schemes()
 # degrees 4, 7, 10; no polynomial for A^2
@@ -73,17 +75,29 @@ def test_every_model_and_placement_starts_finite(scheme):
 
 @pytest.mark.parametrize("family", ["chebyshev", "chebyshev4", "chebyshev4_opt"])
 def test_scaling_by_the_spectral_radius(family):
-    """Linear steps: the family on (0, 1], lower end 1/4, times b of the level's own A; b = 2 for
-    twice the Laplacian / 8."""
-    model, report = started("q2", family, operator="laplacian", small=0.0, scale=2.0)
-    expected = 2.0 * derive(family, 2, (0.25, 1.0)).roots.real
-    for level, described in zip(model.levels, report.levels):
+    """Linear steps: the family on (0, 1], lower end 1/4, times b of the level's own A: of twice the
+    Laplacian / 8 it is 2 on a periodic grid, 2 cos(pi / (2n + 2))^2 on n x n points."""
+    for padding, grids, radii in (
+        ("periodic", [(16, 16)] * 2, [2.0, 2.0]),
+        ("applied", [(8, 8), (4, 4)], [2 * np.cos(np.pi / (2 * n + 2)) ** 2 for n in (8, 4)]),
+    ):
+        check_scaling(family, padding, grids, radii)
+
+
+def check_scaling(family, padding, grids, radii):
+    model, report = started(
+        "q2", family, operator="laplacian", small=0.0, scale=2.0, padding=padding
+    )
+    relative = derive(family, 2, (0.25, 1.0)).roots.real
+    for level, described, grid, b in zip(model.levels, report.levels, grids, radii):
+        expected = b * relative
         # float32, Leja order
         np.testing.assert_allclose(
             [1 / step.factor().w for step in level.steps], expected, rtol=1e-6
         )
-        assert described.radius == pytest.approx(2.0, rel=1e-6)
-        assert described.grid == (16, 16)
+        assert described.radius == pytest.approx(b, rel=1e-6)
+        assert described.grid == grid
+        assert described.padding == {"applied": "zero"}.get(padding, padding)
         np.testing.assert_allclose(described.roots.real, expected, rtol=1e-6)
         assert not described.fitted
 
@@ -99,7 +113,7 @@ def test_known_smoothing_factors():
         ("chebyshev", 1 / np.polynomial.chebyshev.Chebyshev([0, 0, 1])(5 / 3), 1e-5),
         ("chebyshev4", 0.25, 2e-3),
     ):
-        _, report = started("q2", scheme, operator="laplacian", small=0.0)
+        _, report = started("q2", scheme, operator="laplacian", small=0.0, padding="periodic")
         assert report.levels[0].smoothing_factor == pytest.approx(mu, rel=rounding)
         # q(0) = 1 at the eigenvalue 0
         assert report.levels[0].max_modulus == pytest.approx(1.0, abs=1e-6)
@@ -108,7 +122,8 @@ def test_known_smoothing_factors():
 def test_reported_modulus_is_that_of_the_true_spectrum():
     model, report = started("g6", "chebyshev", operator="shifted")
     for level, described in zip(model.levels, report.levels):
-        values = operator_spectra([level.A], [described.grid])[0].values
+        values = np.linalg.eigvals(matrix_of(level.A, described.grid))
+        assert described.radius == pytest.approx(np.abs(values).max(), rel=1e-6)
         assert described.max_modulus == pytest.approx(
             np.abs(level.polynomial()(values)).max(), rel=1e-5
         )
@@ -117,9 +132,99 @@ def test_reported_modulus_is_that_of_the_true_spectrum():
     assert all(level.max_modulus > 1 for level in random.levels)
 
 
+def matrix_of(module, grid):
+    """The module that the network calls, on unit vectors."""
+    n = module.in_channels * grid[0] * grid[1]
+    double = copy.deepcopy(module).double()
+    with torch.no_grad():
+        columns = double(torch.eye(n, dtype=torch.float64).reshape(n, -1, *grid))
+    return columns.reshape(n, n).T.numpy()
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "options"),
+    [
+        ("q2", (8, 8), {"levels": 4}),  # to 1 x 1
+        ("g6", (11, 7), {"levels": 3}),
+        ("q2", (7, 5), {"groups": 2}),
+        ("r4", (8, 8), {"kernel_size": 5, "levels": 3}),
+        ("p3", (6, 6), {"padding_mode": "circular"}),
+    ],
+)
+@pytest.mark.parametrize("operator", ["random", "laplacian", "shifted"])
+def test_reported_numbers_are_those_of_what_the_network_applies(name, size, options, operator):
+    """b and max |q| of the matrix of the very operation that a forward pass does, on its grid."""
+    model, report = started(name, "chebyshev4", operator=operator, size=size, model_options=options)
+    seen = {}
+    for level in model.levels:
+
+        def keep(module, given, result):
+            seen.setdefault(module, (given[0], result))
+
+        level.A.register_forward_hook(keep)
+    model.eval()
+    with torch.no_grad():
+        model(torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(3)))
+    for level, described in zip(model.levels, report.levels):
+        given, result = seen[level.A]
+        assert described.grid == tuple(given.shape[-2:])
+        matrix = matrix_of(level.A, described.grid)
+        np.testing.assert_allclose(
+            matrix @ given.double().reshape(-1).numpy(),
+            result.reshape(-1).numpy(),
+            atol=1e-5 * float(result.abs().max()),
+        )
+        values = np.linalg.eigvals(matrix)
+        assert described.radius == pytest.approx(np.abs(values).max(), rel=1e-6)
+        assert described.max_modulus == pytest.approx(
+            np.abs(level.polynomial()(values)).max(), rel=1e-4
+        )
+        if operator == "shifted":
+            assert values.real.min() > 0
+
+
+def test_start_on_digits_by_the_true_radius():
+    """What a start scaled by the periodic radius has on 8 x 8 images, and what it reported."""
+    options = {"width": 8, "levels": 4, "in_channels": 1}
+
+    def start(padding, operator="laplacian"):
+        return started(
+            "q2", "chebyshev4", operator=operator, padding=padding, model_options=options
+        )
+
+    model, periodic = start("periodic")
+    true = {
+        i: convolution_spectrum(
+            model.levels[i - 1].A.weight.detach().double().numpy(), (16 // 2**i, 16 // 2**i)
+        ).max_modulus(model.levels[i - 1].polynomial())
+        for i in (2, 4)
+    }
+    assert true[2] == pytest.approx(0.80, abs=0.005)
+    assert true[4] == pytest.approx(0.19, abs=0.005)
+    assert periodic.levels[1].max_modulus == pytest.approx(1.21, abs=0.005)
+    assert periodic.levels[3].max_modulus == pytest.approx(1.20, abs=0.005)
+    _, applied = start("applied")
+    assert [level.grid for level in applied.levels] == [(8, 8), (4, 4), (2, 2), (1, 1)]
+    # the fourth kind of degree 2 has mu = 1/4 on a Laplacian, and 1/5 at b alone
+    assert [level.smoothing_factor for level in applied.levels] == pytest.approx(
+        [0.25, 0.25, 0.25, 0.2], abs=0.006
+    )
+    assert applied.levels[3].max_modulus == pytest.approx(0.2, abs=1e-6)
+    (*_, used), (*_, right) = (start(p, "random")[1].levels for p in ("periodic", "applied"))
+    assert used.radius == pytest.approx(0.71, abs=0.005)
+    assert right.radius == pytest.approx(0.19, abs=0.005)
+
+
+def test_padding_is_checked():
+    with pytest.raises(ValueError, match="applied"):
+        started("q2", padding="zeros")
+
+
 def test_symmetric_pairs_take_the_family_on_the_square():
     """kappa_i = 1/r_i with r_i the family's roots on (0, b^2], lower end (1/4)^2."""
-    model, report = started("g4", "chebyshev", operator="laplacian", small=0.0, scale=3.0)
+    model, report = started(
+        "g4", "chebyshev", operator="laplacian", small=0.0, scale=3.0, padding="periodic"
+    )
     expected = 1 / (9.0 * derive("chebyshev", 2, (1 / 16, 1.0)).roots.real)
     found = [step.factor().kappa for step in model.levels[0].steps]
     np.testing.assert_allclose(sorted(found), sorted(expected), rtol=1e-6)
@@ -127,7 +232,7 @@ def test_symmetric_pairs_take_the_family_on_the_square():
 
 
 def test_complex_pair_takes_the_mean_of_real_roots_and_says_so():
-    model, report = started("g6", "chebyshev4", operator="laplacian", small=0.0)
+    model, report = started("g6", "chebyshev4", operator="laplacian", small=0.0, padding="periodic")
     roots = derive("chebyshev4", 2, 1.0).roots.real
     pair = model.levels[0].steps[2].factor()
     assert pair.roots[0].real == pytest.approx(roots.mean(), rel=1e-6)
@@ -138,7 +243,7 @@ def test_complex_pair_takes_the_mean_of_real_roots_and_says_so():
 
 def test_complex_pair_takes_a_conjugate_pair_where_there_is_one():
     model, report = started("q2", "spectral", model_options={"factors": ["complex_pair", "linear"]})
-    values = operator_spectra([model.levels[0].A], [(16, 16)])[0].values
+    values = operator_spectra([model.levels[0].A], [(8, 8)])[0].values
     outermost = np.abs(values[np.abs(values.imag) > 1e-6]).max()
     assert np.abs(model.levels[0].steps[0].factor().roots[0]) == pytest.approx(outermost, rel=1e-5)
     assert not report.levels[0].fitted
@@ -146,7 +251,7 @@ def test_complex_pair_takes_a_conjugate_pair_where_there_is_one():
 
 def test_spectral_takes_the_extreme_real_eigenvalues():
     model, _ = started("q2", "spectral")
-    values = operator_spectra([model.levels[0].A], [(16, 16)])[0].values
+    values = operator_spectra([model.levels[0].A], [(8, 8)])[0].values
     real = values.real[np.abs(values.imag) < 1e-9]
     found = sorted(1 / step.factor().w for step in model.levels[0].steps)
     np.testing.assert_allclose(found, [real.min(), real.max()], rtol=1e-5)
@@ -155,7 +260,7 @@ def test_spectral_takes_the_extreme_real_eigenvalues():
 def test_symmetric_pairs_take_squares_of_eigenvalues_and_ritz_values_of_the_square():
     model, _ = started("g4", "spectral")
     A = model.levels[0].A
-    values = operator_spectra([A], [(16, 16)])[0].values
+    values = operator_spectra([A], [(8, 8)])[0].values
     real = values.real[np.abs(values.imag) < 1e-9]
     kappas = sorted(step.factor().kappa for step in model.levels[0].steps)
     np.testing.assert_allclose(
@@ -165,7 +270,7 @@ def test_symmetric_pairs_take_squares_of_eigenvalues_and_ritz_values_of_the_squa
     roots = np.array([1 / step.factor().kappa for step in model.levels[0].steps])
     assert ((roots > 0) & (roots < 1)).all()
     np.testing.assert_allclose(np.sort(roots), np.sort(report.sources[0].roots.real), rtol=1e-5)
-    operator = operator_matrix(model.levels[0].A, (16, 16))
+    operator = operator_spectra([model.levels[0].A], [(8, 8)])[0].operator
     start = started_vector(operator.shape[0])
     used = derive("harmonic_ritz", 2, operator @ operator, start=start, copies=False)
     np.testing.assert_allclose(np.sort(roots), np.sort(used.roots.real), rtol=1e-4)
@@ -182,14 +287,15 @@ def started_vector(n):
 
 def test_real_pairs_and_linear_steps_take_roots_in_leja_order():
     expected = derive("chebyshev", 4, (0.25, 1.0)).roots.real
-    model, _ = started("r4", "chebyshev", operator="laplacian", small=0.0)
+    pure = {"operator": "laplacian", "small": 0.0, "padding": "periodic"}
+    model, _ = started("r4", "chebyshev", **pure)
     pairs = [step.factor() for step in model.levels[0].steps]
     np.testing.assert_allclose(
         [root for pair in pairs for root in sorted(pair.roots.real)],
         [*sorted(expected[:2]), *sorted(expected[2:])],
         rtol=1e-6,
     )
-    model, _ = started("q4", "chebyshev", operator="laplacian", small=0.0)
+    model, _ = started("q4", "chebyshev", **pure)
     np.testing.assert_allclose(
         [1 / step.factor().w for step in model.levels[0].steps], expected, rtol=1e-6
     )
@@ -257,7 +363,7 @@ def test_complex_roots_on_linear_steps_become_their_modulus():
 
 
 def test_general_steps_take_the_polynomial_exactly():
-    model, _ = started("p4", "chebyshev", operator="laplacian", small=0.0)
+    model, _ = started("p4", "chebyshev", operator="laplacian", small=0.0, padding="periodic")
     expected = derive("chebyshev", 4, (0.25, 1.0)).polynomial.correction_coefficients
     np.testing.assert_allclose(
         model.levels[0].steps[0].coefficients.c.detach(), expected, rtol=1e-5
@@ -299,7 +405,8 @@ def test_constant_and_uniform():
 
 def test_file_scheme(init_file):
     source = init_file(2, family="chebyshev", of=(2.0, 8.0))
-    model, report = started("q2", source, operator="laplacian", small=0.0)
+    pure = {"operator": "laplacian", "small": 0.0, "padding": "periodic"}
+    model, report = started("q2", source, **pure)
     np.testing.assert_allclose(
         model.levels[0].polynomial().roots,
         derive("chebyshev", 2, (0.25, 1.0)).roots,
@@ -308,7 +415,7 @@ def test_file_scheme(init_file):
     assert report.sources[0].interval == (2.0, 8.0)
     assert report.levels[0].lower == pytest.approx(0.25)
     assert report.to_dict()["source"]["family"] == "chebyshev"
-    model, pairs = started("g4", source, operator="laplacian", small=0.0, scale=3.0)
+    model, pairs = started("g4", source, scale=3.0, **pure)
     assert "A^2" in pairs.levels[0].reasons[0]
     kappas = [step.factor().kappa for step in model.levels[0].steps]
     # the relative roots, times b^2
@@ -321,7 +428,12 @@ def test_file_scheme(init_file):
 
 def test_shared_coefficients_are_started_once():
     model, report = started(
-        "q3", "chebyshev4", model_options={"coefficients": "level"}, operator="laplacian", small=0.0
+        "q3",
+        "chebyshev4",
+        model_options={"coefficients": "level"},
+        operator="laplacian",
+        small=0.0,
+        padding="periodic",
     )
     # fourth kind, degree 1: root 3/4
     assert [step.factor().w for step in model.levels[0].steps] == pytest.approx([4 / 3] * 3)
@@ -343,9 +455,20 @@ def test_report_round_trip_and_repetition():
     )
     assert first.options == {"lower": 0.1, "small": 0.2}
     assert first.to_dict()["model"] == {"name": "g6", "overrides": {"width": 4, "levels": 2}}
-    for broken in ({}, {"kind": "start", "schema": 1}, {**first.to_dict(), "levels": [{}]}):
+    for broken in ({}, {"kind": "start", "schema": 2}, {**first.to_dict(), "levels": [{}]}):
         with pytest.raises(ValueError, match=r"start|damaged"):
             InitReport.from_dict(broken)
+
+
+def test_a_report_of_the_first_schema_is_read():
+    """It said nothing of padding, which was periodic."""
+    _, report = started("g6", "chebyshev", operator="laplacian", padding="periodic")
+    document = report.to_dict() | {"schema": 1}
+    for level in document["levels"]:
+        assert level.pop("padding") == "periodic"
+        assert level.pop("found").endswith("symbols")
+        assert level.pop("error") == 1e-9
+    assert InitReport.from_dict(json.loads(json.dumps(document))) == report
 
 
 def test_roots_at_guard_are_reported():
@@ -365,7 +488,7 @@ def test_models_without_coefficients():
         started(name, "xavier")
         with pytest.raises(ValueError, match="has none; use none"):
             started(name, "chebyshev4")
-    _, report = started("mgnet", "none", operator="laplacian", small=0.0)
+    _, report = started("mgnet", "none", operator="laplacian", small=0.0, padding="periodic")
     assert report.levels[0].radius == pytest.approx(1.0)
     with pytest.raises(ValueError, match="multigrid levels"):
         started("resnet20", "none", operator="laplacian")

@@ -6,12 +6,17 @@ from contextlib import nullcontext
 import numpy as np
 import pytest
 import torch
+from scipy.fft import dstn, idstn
 from threadpoolctl import threadpool_info, threadpool_limits
 from torch import nn
 
+from mgtheory.polynomials.classical import chebyshev4
+from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.problems.symbols import channel_eigenvalues
-from nets.start import operators
-from nets.start.operators import level_grids, operator_matrix, operator_spectra, start_operators
+from nets.start import spectrum as engine
+from nets.start.operators import dense_kernel, level_grids, start_operators
+from nets.start.operators import operator_spectra as spectra_of
+from nets.start.spectrum import convolution_spectrum, spectral_radius
 
 
 def conv(channels=6, groups=1, k=3, seed=0):
@@ -21,10 +26,30 @@ def conv(channels=6, groups=1, k=3, seed=0):
     return made
 
 
-def dense(operator, grid):
-    """The periodic convolution as a dense matrix, through unit vectors."""
-    A = operator_matrix(operator, grid)
-    return np.stack([A @ column for column in np.eye(A.shape[0])], axis=1)
+def operator_spectra(operators, grids):
+    return spectra_of(operators, grids, "periodic")
+
+
+def starts(operators, name, grids, **options):
+    return start_operators(operators, name, grids, padding="periodic", **options)
+
+
+def dense(operator, grid, padding_mode="circular"):
+    """The convolution as a dense matrix, through unit vectors and torch's own module."""
+    module = nn.Conv2d(
+        operator.in_channels,
+        operator.out_channels,
+        operator.kernel_size,
+        padding=operator.padding,
+        groups=operator.groups,
+        bias=False,
+        padding_mode=padding_mode,
+    ).double()
+    n = operator.in_channels * grid[0] * grid[1]
+    with torch.no_grad():
+        module.weight.copy_(operator.weight)
+        columns = module(torch.eye(n, dtype=torch.float64).reshape(n, -1, *grid))
+    return columns.reshape(n, n).T.numpy()
 
 
 def as_set(values):
@@ -50,18 +75,18 @@ def test_spectrum_equals_the_theorys():
     found = operator_spectra([conv(2), operator], [(3, 3), grid])[1]
     np.testing.assert_allclose(np.sort_complex(found.values), np.sort_complex(expected), atol=1e-13)
     assert found.radius == pytest.approx(np.abs(expected).max())
-    assert found.high.size < found.values.size
+    assert found.values[found.high].size < found.values.size
 
 
 @pytest.mark.parametrize("groups", [1, 2])
 def test_wide_spectrum_is_single_precision_but_for_its_extremes(monkeypatch, groups):
-    monkeypatch.setattr(operators, "NARROW", 7)
+    monkeypatch.setattr(engine, "NARROW", 7)
     operator, grid = conv(16, groups), (6, 7)
     values = operator_spectra([operator], [grid])[0]
     monkeypatch.undo()
-    operators._memory.clear()
+    engine._memory.clear()
     exact = operator_spectra([operator], [grid])[0]
-    assert (values.accuracy, exact.accuracy) == (operators.SINGLE, operators.DOUBLE)
+    assert (values.accuracy, exact.accuracy) == (engine.SINGLE, engine.DOUBLE)
     assert values.radius == pytest.approx(exact.radius, rel=1e-13)
     assert values.values.real.min() == pytest.approx(exact.values.real.min(), rel=1e-13)
     distances = np.abs(values.values[..., :, None] - exact.values[..., None, :])
@@ -73,7 +98,7 @@ def test_spectra_are_measured_once(monkeypatch):
     operator, threads = conv(5), torch.get_num_threads()
     first, other = operator_spectra([operator, operator], [(4, 4), (4, 5)])
     assert torch.get_num_threads() == threads
-    monkeypatch.setattr(operators, "_measured", None)
+    monkeypatch.setattr(engine, "_periodic", None)
     assert operator_spectra([operator], [(4, 4)])[0] is first
     assert other.grid == (4, 5)
     with torch.no_grad():
@@ -82,7 +107,7 @@ def test_spectra_are_measured_once(monkeypatch):
         operator_spectra([operator], [(4, 4)])
     with pytest.raises(ValueError, match="read-only"):
         first.values[0, 0, 0] = 0
-    assert len(operators._memory) <= operators.REMEMBERED
+    assert len(engine._memory) <= engine.REMEMBERED
 
 
 @pytest.mark.parametrize("fails", [False, True])
@@ -110,9 +135,9 @@ def test_workers_are_serial_and_the_callers_threads_come_back(monkeypatch, fails
             raise FloatingPointError("of a worker")
         return original(stencil, theta)
 
-    original, seen, threads = operators.symbol, [], torch.get_num_threads()
-    monkeypatch.setattr(operators, "symbol", symbol)
-    operators._memory.clear()
+    original, seen, threads = engine.symbol, [], torch.get_num_threads()
+    monkeypatch.setattr(engine, "symbol", symbol)
+    engine._memory.clear()
     with threadpool_limits(3, user_api="blas"):
         before = blas()
         try:
@@ -131,20 +156,20 @@ def test_laplacian_start():
     """Without the random part: 1/8 of the 5-point Laplacian per channel, spectrum [0, 1], high
     frequencies [1/4, 1]."""
     operator = conv()
-    (spectrum,) = start_operators([operator], "laplacian", [(16, 16)], small=0.0)
+    (spectrum,) = starts([operator], "laplacian", [(16, 16)], small=0.0)
     assert spectrum.values.real.min() == pytest.approx(0, abs=1e-7)
     assert spectrum.radius == pytest.approx(1, abs=1e-7)
-    assert spectrum.high.real.min() == pytest.approx(0.25, abs=1e-7)
+    assert spectrum.values[spectrum.high].real.min() == pytest.approx(0.25, abs=1e-7)
     np.testing.assert_allclose(
         operator.weight[2, 2].detach(), torch.tensor([[0, -1, 0], [-1, 4, -1], [0, -1, 0]]) / 8
     )
     assert operator.weight[0, 1].abs().max() == 0
-    start_operators(
+    starts(
         [operator], "laplacian", [(16, 16)], small=0.1, generator=torch.Generator().manual_seed(0)
     )
     assert 0 < operator.weight[0, 1].abs().max() <= 0.1 / 54**0.5
     explicit = operator.weight.detach().clone()
-    start_operators([operator], "laplacian", [(16, 16)], generator=torch.Generator().manual_seed(0))
+    starts([operator], "laplacian", [(16, 16)], generator=torch.Generator().manual_seed(0))
     assert torch.equal(operator.weight, explicit)  # the default
 
 
@@ -154,11 +179,9 @@ def test_shifted_start(groups):
     away from 0."""
     moved, grids = [conv(6, groups), conv(3)], [(16, 16), (16, 18)]
     plain = [conv(6, groups), conv(3)]
-    before = start_operators(plain, "random", grids, generator=torch.Generator().manual_seed(1))
-    after = start_operators(
-        moved, "shifted", grids, margin=0.2, generator=torch.Generator().manual_seed(1)
-    )
-    (default,) = start_operators(
+    before = starts(plain, "random", grids, generator=torch.Generator().manual_seed(1))
+    after = starts(moved, "shifted", grids, margin=0.2, generator=torch.Generator().manual_seed(1))
+    (default,) = starts(
         [conv(6, groups)], "shifted", grids[:1], generator=torch.Generator().manual_seed(1)
     )
     assert default.values.real.min() == pytest.approx(0.1 * before[0].radius, rel=1e-6)
@@ -172,20 +195,21 @@ def test_shifted_start(groups):
 def test_random_start_fills_a_disc_around_zero():
     """The circular law: radius sqrt(9 c var) = 1/sqrt(3); 32 channels are within 25 % of it."""
     operator = conv(32)
-    (spectrum,) = start_operators(
+    (spectrum,) = starts(
         [operator], "random", [(16, 16)], generator=torch.Generator().manual_seed(0)
     )
     assert spectrum.radius == pytest.approx(3**-0.5, rel=0.25)
     assert abs(spectrum.values.mean()) < 0.05 * spectrum.radius
     kept = operator.weight.detach().clone()
-    start_operators([operator], "keep", [(16, 16)])
+    starts([operator], "keep", [(16, 16)])
     assert torch.equal(operator.weight, kept)
 
 
 def test_grids():
-    assert level_grids((32, 40), 4) == [(32, 40), (16, 20), (16, 16), (16, 16)]
-    assert level_grids((8, 8), 2) == [(16, 16), (16, 16)]
-    assert level_grids((65, 65), 2) == [(65, 65), (33, 33)]
+    assert level_grids((32, 40), 4, "periodic") == [(32, 40), (16, 20), (16, 16), (16, 16)]
+    assert level_grids((8, 8), 2, "periodic") == [(16, 16), (16, 16)]
+    assert level_grids((65, 65), 2, "periodic") == [(65, 65), (33, 33)]
+    assert level_grids((8, 9), 4) == [(8, 9), (4, 5), (2, 3), (1, 2)]
 
 
 @pytest.mark.parametrize(
@@ -199,6 +223,94 @@ def test_grids():
 )
 def test_bad_input(name, options, message):
     with pytest.raises(ValueError, match=message):
-        start_operators([conv()], name, [(16, 16)], **options)
+        starts([conv()], name, [(16, 16)], **options)
     with pytest.raises(ValueError, match="kernel"):
-        start_operators([conv(k=1)], "laplacian", [(16, 16)])
+        starts([conv(k=1)], "laplacian", [(16, 16)])
+
+
+@pytest.mark.parametrize("grid", [(8, 8), (4, 4), (2, 2), (1, 1), (3, 5), (1, 4)])
+@pytest.mark.parametrize(("groups", "k"), [(1, 3), (2, 3), (4, 3), (1, 1), (1, 5), (2, 5)])
+def test_zero_padding_equals_the_module(grid, groups, k):
+    """All eigenvalues, b, max |q| and mu on the level's own grid, against torch's module."""
+    operator = conv(4, groups, k)
+    (found,) = spectra_of([operator], [grid])
+    matrix = dense(operator, grid, "zeros")
+    values = np.linalg.eigvals(matrix)
+    assert found.complete
+    assert found.padding == "zero"
+    np.testing.assert_allclose(
+        np.sort(np.abs(found.values)), np.sort(np.abs(values)), atol=1e-7 * found.radius
+    )
+    assert found.radius == pytest.approx(np.abs(values).max(), rel=1e-9)
+    assert found.least_real == pytest.approx(values.real.min(), rel=1e-7)
+    q = ResidualPolynomial([0.3 * found.radius, -0.8 * found.radius, 1.1 * found.radius])
+    assert found.max_modulus(q) == pytest.approx(np.abs(q(values)).max(), rel=1e-7)
+    # the projection, by the discrete sine transform
+    low = [np.pi * np.arange(1, n + 1) / (n + 1) < np.pi / 2 - 1e-12 for n in grid]
+    high = ~np.logical_and.outer(*low)
+    fields = np.eye(len(matrix)).reshape(-1, 4, *grid)
+    kept = idstn(high * dstn(fields, 1, axes=(2, 3)), 1, axes=(2, 3)).reshape(matrix.shape)
+    smoothed = np.eye(len(matrix))
+    for root in q.roots.real:
+        smoothed = smoothed - matrix @ smoothed / root
+    mu = np.abs(np.linalg.eigvals(kept @ smoothed)).max()
+    assert found.smoothing_factor(q) == pytest.approx(mu, rel=1e-7)
+    u = np.random.default_rng(0).standard_normal(len(matrix))
+    np.testing.assert_allclose(found.operator @ u, matrix @ u, atol=1e-12 * found.radius * 50)
+
+
+def test_the_projection_of_periodic_grids_gives_the_symbols_factor():
+    kernel, grid = dense_kernel(conv(3)), (6, 8)
+    found = convolution_spectrum(kernel, grid, padding="periodic")
+    q = ResidualPolynomial([0.5 * found.radius, -found.radius])
+    after, apply = engine.high_part(grid, "periodic"), engine.product(kernel, grid, "periodic")
+    mu = spectral_radius(engine._residual(q, apply, after), 3 * 48)
+    assert found.smoothing_factor(q) == pytest.approx(mu, rel=1e-9)
+
+
+@pytest.mark.parametrize("name", ["random", "laplacian", "shifted"])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_arnoldi_is_within_its_stated_error(monkeypatch, name, seed):
+    operator, grid = conv(12), (8, 8)
+    generator = torch.Generator().manual_seed(seed)
+    (exact,) = start_operators([operator], name, [grid], generator=generator)
+    engine._memory.clear()
+    monkeypatch.setattr(engine, "DENSE", 300)
+    (found,) = spectra_of([operator], [grid])
+    assert (exact.complete, found.complete) == (True, False)
+    assert "Arnoldi" in found.found
+    assert found.error <= 1e-3
+    assert abs(found.radius - exact.radius) <= max(found.error, 1e-6) * exact.radius
+    assert found.least_real == pytest.approx(exact.least_real, abs=2e-3 * exact.radius)
+    q = chebyshev4(3, lmax=exact.radius)
+    assert found.max_modulus(q) == pytest.approx(exact.max_modulus(q), rel=1e-2)
+    assert found.smoothing_factor(q) == pytest.approx(exact.smoothing_factor(q), rel=1e-2)
+    engine._memory.clear()
+
+
+def test_a_zero_operator_and_a_failing_iteration(monkeypatch):
+    assert convolution_spectrum(np.zeros((2, 2, 3, 3)), (40, 40)).radius == 0.0
+    monkeypatch.setattr(engine, "RESTARTS", 1)
+    monkeypatch.setattr(engine, "TOLERANCE", 1e-14)
+    monkeypatch.setattr(engine, "BASIS", 9)
+    monkeypatch.setattr(engine, "ATTEMPTS", 1)
+    engine._memory.clear()
+    with pytest.raises(ValueError, match="padding=periodic"):
+        convolution_spectrum(dense_kernel(conv(12)), (12, 12))
+
+
+def test_shifted_start_with_zero_padding():
+    before, after = (
+        start_operators(
+            [conv(6)], name, [(4, 5)], generator=torch.Generator().manual_seed(1), **options
+        )[0]
+        for name, options in (("random", {}), ("shifted", {"margin": 0.2}))
+    )
+    assert after.least_real == pytest.approx(0.2 * before.radius, rel=1e-6)
+    again = convolution_spectrum(after.kernel, (4, 5))
+    assert again.radius == pytest.approx(after.radius, rel=1e-6)
+
+
+def test_unknown_padding():
+    with pytest.raises(ValueError, match="zero, periodic"):
+        convolution_spectrum(np.zeros((1, 1, 3, 3)), (4, 4), padding="mirror")
