@@ -86,6 +86,8 @@ def operator_record(
         )
     if isinstance(of, list | tuple) and len(of) == 2 and all(isinstance(e, Real) for e in of):
         return _of_interval(*of)
+    if isinstance(of, list | tuple):
+        of = check_array(of, "the operator")
     if sp.issparse(of) or hasattr(of, "matvec") or np.ndim(of) == 2:
         return _of_matrix(of, scaling)
     if isinstance(of, np.ndarray | list | tuple) and np.ndim(of) == 1:
@@ -208,7 +210,8 @@ def _of_stencil(stencil: Stencil, scaling: str, axes: Sequence[int] | str) -> Op
     chosen = choose_axes(stencil_couplings(stencil), None, axes)
     samples = SAMPLES[stencil.dim] if stencil.channels == 1 else COUPLED_SAMPLES
     theta = grid_frequencies((samples,) * stencil.dim).reshape(-1, stencil.dim)
-    values = symbol(stencil, theta).reshape(len(theta), stencil.channels, stencil.channels)
+    values: NDArray[Any] = symbol(stencil, theta)
+    values = values.reshape(len(theta), stencil.channels, stencil.channels)
     if kind == "diagonal":
         diagonal = np.diagonal(stencil.diagonal)
         if not diagonal.all():

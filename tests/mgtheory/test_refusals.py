@@ -36,7 +36,6 @@ from mgtheory.polynomials.scores import (
     smoothing_number,
     v_cycle_bound,
 )
-from mgtheory.problems.eigenvalues import exact_eigenvalues
 from mgtheory.problems.problem import create
 from mgtheory.problems.stencils import (
     anisotropic,
@@ -137,24 +136,21 @@ CALLS = {
     # derive
     "derive family": (lambda v: derive(v, 2, 1.0), OBJECTS),
     "derive degree": (lambda v: derive("chebyshev4", v, 1.0), [*COUNTS, 0]),
-    "derive interval": (
-        keyword(derive, "interval", "chebyshev4", 2),
-        [*NEVER, 3, (2, 1), (np.nan, 1), [1, 2, 3]],
-    ),
-    "derive lmax": (keyword(derive, "lmax", "chebyshev4", 2), [*NEVER, -1, np.nan, 1j]),
-    "derive operator": (
-        keyword(derive, "operator", "chebyshev4", 2),
-        [*NEVER, 3, np.ones((2, 3)), np.ones(2)],
-    ),
+    **{
+        f"derive {name} of": (
+            lambda v, name=name: derive(name, 2, v),
+            [*NEVER, None, [], (2, 1), (np.nan, 1), -1, np.nan, 1j, np.ones((2, 3))],
+        )
+        for name in ("chebyshev", "chebyshev4", "harmonic_ritz", "two_grid_optimal", "minimax")
+    },
+    "derive interval": (lambda v: derive("chebyshev", 2, v), [3, [-1, 2, 3], np.ones(2)]),
     "derive start": (
-        keyword(derive, "start", "harmonic_ritz", 2, operator=A),
+        keyword(derive, "start", "harmonic_ritz", 2, A),
         [*NEVER, 3, np.ones(3)],
     ),
-    "derive points": (keyword(derive, "points", "minimax", 2), [*NEVER, [], 3, [np.nan, 1.0]]),
-    **{
-        f"derive problem {name}": (keyword(derive, "problem", name, 2), [*NEVER, 3, L2])
-        for name in ("chebyshev", "chebyshev4", "minimax", "harmonic_ritz", "two_grid_optimal")
-    },
+    "derive points": (lambda v: derive("minimax", 2, v), [3, [np.nan, 1.0]]),
+    "derive scaling": (keyword(derive, "scaling", "chebyshev", 2, L2), [*OBJECTS, "row"]),
+    "derive axes": (keyword(derive, "axes", "chebyshev", 2, L2), [*OBJECTS, [], [2]]),
     "coefficients from_json": (InitialCoefficients.from_json, OBJECTS),
     "coefficients from_dict": (InitialCoefficients.from_dict, OBJECTS),
     # scores and spectra
@@ -192,7 +188,6 @@ CALLS = {
     "approximation_constants": (approximation_constants, OBJECTS),
     "interval": (lambda v: Interval(v, 9.0), [*NEVER, None, 1j, np.nan, 9.0]),
     "interval scaled": (Interval(1, 2).scaled, [*NUMBERS, 0]),
-    "exact_eigenvalues": (exact_eigenvalues, OBJECTS),
     "gershgorin": (
         gershgorin,
         [*ARRAYS, [], np.ones((2, 3)), np.ones((2, 2, 2)), np.full((2, 2), np.nan)],
