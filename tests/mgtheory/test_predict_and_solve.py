@@ -171,7 +171,7 @@ def test_initial_coefficients_need_the_cycles_that_the_name_needs(name, family, 
         Hierarchy.build(problem, smoother=smoother, degree=degree).solve(problem.b).iterations
         for smoother, degree in ((start, None), (family, 3))
     ]
-    # where coefficients vary, the coarse polynomial is scaled and not derived: one cycle more or less
+    # where coefficients vary, the coarse polynomial is scaled, not derived: one cycle more or less
     allowed = 0 if problem.coefficient is None else 1
     assert abs(counts[0] - counts[1]) <= allowed
     assert max(counts) < 20
