@@ -86,10 +86,12 @@ def operator_record(
         )
     if isinstance(of, list | tuple) and len(of) == 2 and all(isinstance(e, Real) for e in of):
         return _of_interval(*of)
-    if sp.issparse(of) or hasattr(of, "matvec") or np.ndim(of) == 2:
+    if sp.issparse(of) or hasattr(of, "matvec"):
         return _of_matrix(of, scaling)
-    if isinstance(of, np.ndarray | list | tuple) and np.ndim(of) == 1:
-        return _of_points(np.asarray(check_array(of, "points")))
+    if isinstance(of, np.ndarray | list | tuple):
+        array = np.asarray(check_array(of, "a matrix or points of a spectrum"))
+        if array.ndim in (1, 2):
+            return _of_points(array) if array.ndim == 1 else _of_matrix(array, scaling)
     raise ValueError(
         f"a {type(of).__name__} is no operator; a polynomial is derived for a Problem, a Stencil,"
         " an Interval or pair (a, b), the largest eigenvalue, a matrix, or points of a spectrum"

@@ -15,6 +15,7 @@ from analysis.results import SpectralReport
 from analysis.text import report_text
 from mgtheory import derive
 from mgtheory.polynomials.classical import chebyshev4
+from nets.start.spectrum import convolution_spectrum
 
 from .conftest import SIZE, planted_model, write_run
 

@@ -36,8 +36,8 @@ from mgtheory.polynomials.scores import (
     smoothing_number,
     v_cycle_bound,
 )
-from mgtheory.problems.eigenvalues import exact_eigenvalues
 from mgtheory.problems.problem import create
+from mgtheory.problems.record import operator_record
 from mgtheory.problems.stencils import (
     anisotropic,
     laplacian,
@@ -50,6 +50,7 @@ from mgtheory.problems.stencils import (
 from mgtheory.problems.symbols import channel_eigenvalues, grid_frequencies, symbol
 from mgtheory.smoothers import GaussSeidel, Jacobi, Polynomial
 from mgtheory.spectra.bounds import field_of_values, gershgorin
+from mgtheory.spectra.record import OperatorRecord
 from mgtheory.spectra.ritz import arnoldi, lanczos
 from mgtheory.verification import verify
 
@@ -64,6 +65,10 @@ COUNTS = [*NEVER, None, [], [1, 2], -1, 1.5, float("nan"), float("inf"), True, n
 NUMBERS = [*NEVER, None, [], float("nan"), -1.0, 1j, np.array([1.0, 2.0])]
 ARRAYS = [*NEVER, None, np.array(["a"])]
 OBJECTS = [*NEVER, None, 3, np.ones(2)]
+NO_OPERATORS = [
+    *(None, -1, 0, np.nan, 1j, (2, 1), (np.nan, 1), [], [np.nan, 1.0], 1j * np.ones(1)),
+    *(np.ones((2, 3)), np.ones((2, 2, 2)), np.array([["a"]])),
+]
 
 
 def keyword(function, name, *args, **options):
@@ -137,24 +142,25 @@ CALLS = {
     # derive
     "derive family": (lambda v: derive(v, 2, 1.0), OBJECTS),
     "derive degree": (lambda v: derive("chebyshev4", v, 1.0), [*COUNTS, 0]),
-    "derive interval": (
-        keyword(derive, "interval", "chebyshev4", 2),
-        [*NEVER, 3, (2, 1), (np.nan, 1), [1, 2, 3]],
-    ),
-    "derive lmax": (keyword(derive, "lmax", "chebyshev4", 2), [*NEVER, -1, np.nan, 1j]),
-    "derive operator": (
-        keyword(derive, "operator", "chebyshev4", 2),
-        [*NEVER, 3, np.ones((2, 3)), np.ones(2)],
-    ),
-    "derive start": (
-        keyword(derive, "start", "harmonic_ritz", 2, operator=A),
-        [*NEVER, 3, np.ones(3)],
-    ),
-    "derive points": (keyword(derive, "points", "minimax", 2), [*NEVER, [], 3, [np.nan, 1.0]]),
     **{
-        f"derive problem {name}": (keyword(derive, "problem", name, 2), [*NEVER, 3, L2])
+        f"derive {name} of no operator": (keyword(derive, "of", name, 2), [*NEVER, *NO_OPERATORS])
         for name in ("chebyshev", "chebyshev4", "minimax", "harmonic_ritz", "two_grid_optimal")
     },
+    "derive chebyshev of": (
+        keyword(derive, "of", "chebyshev", 2),
+        [3.0, (0, 1), A, [1.0, 1j, -1j], np.ones(2)],
+    ),
+    "derive chebyshev4 of": (keyword(derive, "of", "chebyshev4", 2), [[1.0, 1j, -1j], -A]),
+    "derive harmonic_ritz of": (keyword(derive, "of", "harmonic_ritz", 2), [3.0, (1, 2), L2]),
+    "derive two_grid_optimal of": (keyword(derive, "of", "two_grid_optimal", 2), [3.0, A]),
+    "derive start": (
+        keyword(derive, "start", "harmonic_ritz", 2, A),
+        [*NEVER, 3, np.ones(3)],
+    ),
+    "derive scaling": (keyword(derive, "scaling", "chebyshev4", 2, L2), [*OBJECTS, "D"]),
+    "derive axes": (keyword(derive, "axes", "chebyshev4", 2, L2), [*OBJECTS, "x", [2]]),
+    "record": (operator_record, [*NEVER, *NO_OPERATORS]),
+    "record of a record": (lambda v: OperatorRecord("interval", "x", v), [-1, 0, np.nan, np.inf]),
     "coefficients from_json": (InitialCoefficients.from_json, OBJECTS),
     "coefficients from_dict": (InitialCoefficients.from_dict, OBJECTS),
     # scores and spectra
@@ -192,7 +198,6 @@ CALLS = {
     "approximation_constants": (approximation_constants, OBJECTS),
     "interval": (lambda v: Interval(v, 9.0), [*NEVER, None, 1j, np.nan, 9.0]),
     "interval scaled": (Interval(1, 2).scaled, [*NUMBERS, 0]),
-    "exact_eigenvalues": (exact_eigenvalues, OBJECTS),
     "gershgorin": (
         gershgorin,
         [*ARRAYS, [], np.ones((2, 3)), np.ones((2, 2, 2)), np.full((2, 2), np.nan)],

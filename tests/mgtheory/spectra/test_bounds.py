@@ -7,7 +7,6 @@ import scipy.sparse as sp
 from scipy.sparse.linalg import LinearOperator
 
 from mgtheory import problems
-from mgtheory.problems.eigenvalues import exact_eigenvalues
 from mgtheory.spectra import bounds as spectrum
 from mgtheory.spectra.bounds import field_of_values, gershgorin
 from mgtheory.spectra.interval import Interval
@@ -49,7 +48,7 @@ CASES = [
 @pytest.mark.parametrize(("name", "n"), CASES)
 def test_exact_eigenvalues(name, n, boundary):
     problem = problems.create(name, n=n, boundary=boundary)
-    exact = exact_eigenvalues(problem)
+    exact = problem.eigenvalues()
     assert exact.shape == problem.shape
     dense = np.linalg.eigvalsh(problem.A.toarray())
     np.testing.assert_allclose(np.sort(exact.ravel()), dense, atol=1e-12 * dense[-1])
@@ -61,7 +60,7 @@ def test_exact_eigenvalues(name, n, boundary):
 
 def test_variable_coefficients_have_no_closed_form():
     with pytest.raises(ValueError, match="use lanczos"):
-        exact_eigenvalues(problems.create("variable2d", n=7))
+        problems.create("variable2d", n=7).eigenvalues()
 
 
 @pytest.mark.parametrize("kind", ["dense", "sparse"])
