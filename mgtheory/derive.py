@@ -76,7 +76,7 @@ class InitialCoefficients:
 
     @property
     def relative(self) -> ResidualPolynomial:
-        """The same polynomial on (0, 1]: roots divided by b, ready to be scaled to any operator."""
+        """The same polynomial on (0, 1]: roots divided by b."""
         return self.polynomial.scaled(1.0 / self.operator.upper)
 
     @property
@@ -111,17 +111,10 @@ class InitialCoefficients:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
-        """The inverse of `to_dict`; reads schema 1 too, which named the source in its provenance.
-
-        Raises
-        ------
-        ValueError
-            If the kind or the schema is another one, or a part is missing.
-        """
+        """The inverse of `to_dict`; reads schema 1 too. A ValueError says what is wrong."""
         if not isinstance(data, dict) or data.get("kind") != KIND:
             raise ValueError(
                 f"not a file of initial coefficients: 'kind' must be {KIND!r}, as `derive` writes"
-                " it"
             )
         if data.get("schema") not in (1, SCHEMA):
             raise ValueError(
@@ -207,10 +200,9 @@ def derive(
         its largest eigenvalue, a matrix, points of a spectrum, or whatever else
         `mgtheory.problems.record.operator_record` takes.
     scaling, axes
-        B and the coarsened axes of a problem, stencil or matrix, as the solver chooses them by
-        default.
+        B and the coarsened axes, as the solver chooses them by default.
     start
-        The start vector of a Krylov family; random by default for a problem or a matrix.
+        The start vector of a Krylov family; random by default.
     **options
         Further keywords of the family's own function.
 

@@ -36,7 +36,7 @@ def richardson(degree: int, *, interval: IntervalLike) -> ResidualPolynomial:
     """
     check_degree(degree, family="richardson")
     a, b = _check_interval(interval, family="richardson")
-    return ResidualPolynomial(np.full(degree, 0.5 * (a + b), dtype=complex))
+    return ResidualPolynomial(np.full(degree, 0.5 * (a + b)))
 
 
 def chebyshev(degree: int, *, interval: IntervalLike) -> ResidualPolynomial:
@@ -67,9 +67,7 @@ def chebyshev(degree: int, *, interval: IntervalLike) -> ResidualPolynomial:
     )
     middle = centre + half * np.sin(0.5 * np.pi * (degree + 1 - 2 * i) / degree)
     roots = np.select([from_a < 0.5 * half, from_b < 0.5 * half], [a + from_a, b - from_b], middle)
-    return ResidualPolynomial(
-        roots.astype(complex), recurrence=first_kind_recurrence(degree, interval=(a, b))
-    )
+    return ResidualPolynomial(roots, first_kind_recurrence(degree, interval=(a, b)))
 
 
 def chebyshev4(degree: int, *, lmax: float) -> ResidualPolynomial:
@@ -92,9 +90,7 @@ def chebyshev4(degree: int, *, lmax: float) -> ResidualPolynomial:
     check_degree(degree, family="chebyshev4")
     lmax = _check_lmax(lmax, family="chebyshev4")
     recurrence = fourth_kind_recurrence(np.ones(degree), lmax=lmax)
-    return ResidualPolynomial(
-        (lmax * _fourth_kind_roots(degree)).astype(complex), recurrence=recurrence
-    )
+    return ResidualPolynomial(lmax * _fourth_kind_roots(degree), recurrence)
 
 
 def chebyshev4_opt(degree: int, *, lmax: float) -> ResidualPolynomial:
@@ -119,9 +115,7 @@ def chebyshev4_opt(degree: int, *, lmax: float) -> ResidualPolynomial:
     check_degree(degree, family="chebyshev4_opt")
     lmax = _check_lmax(lmax, family="chebyshev4_opt")
     recurrence = fourth_kind_recurrence(optimised_beta(degree), lmax=lmax)
-    return ResidualPolynomial(
-        (lmax * optimised_roots(degree)).astype(complex), recurrence=recurrence
-    )
+    return ResidualPolynomial(lmax * optimised_roots(degree), recurrence)
 
 
 def mls(degree: int, *, lmax: float) -> ResidualPolynomial:
@@ -146,9 +140,8 @@ def mls(degree: int, *, lmax: float) -> ResidualPolynomial:
     d = (int(degree) - 1) // 3
     lmax = _check_lmax(lmax, family="mls")
     double = np.sin(0.5 * np.pi * (2 * np.arange(1, d + 1) - 1) / (2 * d + 1)) ** 2
-    return ResidualPolynomial(
-        (lmax * np.concatenate([_fourth_kind_roots(d), double, double, [1.0]])).astype(complex)
-    )
+    roots = np.concatenate([_fourth_kind_roots(d), double, double, [1.0]])
+    return ResidualPolynomial(lmax * roots)
 
 
 def _fourth_kind_roots(degree: int) -> np.ndarray:

@@ -83,9 +83,8 @@ class Equation:
         if polynomial is not None:
             return tensor.assemble(polynomial, shape, self.boundary)
         assert self.coefficient is not None
-        diagonals = variable.variable_diagonals(
-            self.coefficient, shape, self.boundary, average=self.average
-        )
+        k, average = self.coefficient, self.average
+        diagonals = variable.variable_diagonals(k, shape, self.boundary, average=average)
         return sp.csr_array(tensor.diagonals_to_dia(diagonals, shape))
 
     def load(self, shape: Shape) -> NDArray[np.float64]:
@@ -172,8 +171,7 @@ class StencilEquation(Equation):
         made = cls(boundary, "stencil", weights, own=stencil, grid=grid, right=right)
         if boundary is Boundary.NEUMANN and made.polynomial(grid) is None:
             raise ValueError(
-                "neumann boundaries reflect, they need a stencil that reaches one point and is even"
-                " along every axis"
+                "neumann boundaries need a stencil of reach one that is even along every axis"
             )
         return made
 

@@ -106,14 +106,12 @@ class Problem:
 
     @cached_property
     def b(self) -> NDArray[np.float64]:
-        """Right-hand side, shape (n,); boundary values included, mean removed where A is
-        singular."""
+        """Right-hand side, (n,), boundary values included; mean removed where A is singular."""
         return self.equation.load(self.shape)
 
     @cached_property
     def exact(self) -> NDArray[np.float64] | None:
-        """The continuous solution at the unknowns, shape (n,), mean zero where A is singular; None
-        where it is not known."""
+        """The solution at the unknowns, (n,), mean zero where A is singular; None if not known."""
         return self.equation.exact(self.shape)
 
     @property
@@ -171,8 +169,7 @@ class Problem:
 
     @property
     def polynomial(self) -> Polynomial | None:
-        """The operator as a polynomial in the second differences K_j; None with variable
-        coefficients."""
+        """A as a polynomial in the second differences K_j; None with variable coefficients."""
         return self.equation.polynomial(self.shape)
 
     @property
@@ -181,8 +178,7 @@ class Problem:
         return self.stencil_at(self.h)
 
     def stencil_at(self, h: Sequence[float]) -> Stencil | None:
-        """The interior stencil of the same scheme on the mesh widths h, one per axis, as a coarser
-        level has them; None with variable coefficients."""
+        """The interior stencil of the same scheme on the mesh widths h, as of a coarser level."""
         return self.equation.stencil_at(h)
 
     @property
@@ -192,20 +188,14 @@ class Problem:
         stencil = self.stencil
         if stencil is not None:
             return stencil_form(stencil.offsets, stencil.values)
-        if not isinstance(
-            self.coefficient, manufactured.SmoothCoefficient | manufactured.JumpCoefficient
-        ):
+        known = manufactured.SmoothCoefficient | manufactured.JumpCoefficient
+        if not isinstance(self.coefficient, known):
             return None
         return f"{self.dim}D {self.scheme} {self.coefficient!r} {self.equation.average}"
 
     def eigenvalues(self) -> NDArray[np.float64]:
         """All eigenvalues of A in closed form, shape `shape`: entry k belongs to wavenumber k of
-        each axis.
-
-        Raises
-        ------
-        ValueError
-            If the coefficients vary: then there is no closed form.
+        each axis. A ValueError where the coefficients vary.
 
         Examples
         --------
@@ -226,44 +216,29 @@ class Problem:
     def _extremes(self) -> tuple[float, float]:
         polynomial = self.polynomial
         if polynomial is not None:
-            return tensor.extremes(
-                polynomial, [[grids.eigenvalue_range(n, self.boundary) for n in self.shape]]
-            )
+            box = [grids.eigenvalue_range(n, self.boundary) for n in self.shape]
+            return tensor.extremes(polynomial, [box])
         if self.unknowns <= 2:  # Lanczos iteration needs more than the one that it looks for
             values = np.linalg.eigvalsh(self.A.toarray())
             return float(values[0]), float(values[-1])
         start = np.random.default_rng(0).standard_normal(self.unknowns)
-        b = float(
-            sla.eigsh(self.A, k=1, which="LA", v0=start, tol=1e-10, return_eigenvectors=False)[0]
-        )
-        if self.nullspace is not None:
-            return 0.0, b
-        return (
-            float(
-                sla.eigsh(self.A, k=1, sigma=0.0, v0=start, tol=1e-10, return_eigenvectors=False)[0]
-            ),
-            b,
-        )
+
+        def extreme(**which: Any) -> float:
+            found = sla.eigsh(self.A, k=1, v0=start, tol=1e-10, return_eigenvectors=False, **which)
+            return float(found[0])
+
+        return extreme(sigma=0.0) if self.nullspace is None else 0.0, extreme(which="LA")
 
     def spectrum(self) -> Interval:
         """The extreme eigenvalues of A: in closed form with constant coefficients, else by Lanczos
-        iteration to 1e-10 relative.
-
-        Raises
-        ------
-        ValueError
-            If A has a single eigenvalue (one unknown), which is no interval.
-        """
+        iteration to 1e-10 relative. A ValueError for one unknown: a point is no interval."""
         return Interval(*self._extremes)
 
     def couplings(self, shape: Shape | None = None) -> tuple[float, ...]:
         """a_j/h_j^2 per axis, on this or another shape; constant coefficients only (a_j = 1
         else)."""
-        sizes = self._like(shape)
-        return tuple(
-            w / grids.mesh_width(n, self.boundary) ** 2
-            for w, n in zip(self.equation.weights, sizes, strict=True)
-        )
+        widths = self.equation.widths(self._like(shape))
+        return tuple(a / h**2 for a, h in zip(self.weights, widths, strict=True))
 
     def _like(self, shape: Shape | None) -> Shape:
         """A shape with as many axes as this one, by default this one."""
@@ -302,15 +277,8 @@ class Problem:
         return Interval(*tensor.extremes(polynomial, boxes))
 
     def error(self, x: ArrayLike, norm: str = "max") -> float:
-        """||x - exact|| in the grid, "max" or "l2" (root mean square); the mean of x is removed
-        first where A is singular.
-
-        Raises
-        ------
-        ValueError
-            If the exact solution is not known, or the norm, or x has neither shape (n,) nor that of
-            the grid.
-        """
+        """||x - exact||, "max" or "l2" (root mean square), x of shape (n,) or that of the grid; its
+        mean is removed first where A is singular. A ValueError where `exact` is not known."""
         if self.exact is None:
             raise ValueError(f"{self.name}: the exact solution is not known")
         check_name(norm, ("max", "l2"), "norm")
@@ -325,10 +293,8 @@ class Problem:
 
     def __repr__(self) -> str:
         size = "x".join(map(str, self.shape))
-        return (
-            f"Problem({self.name}, {size}, {self.boundary}, {self.equation.scheme}, {self.unknowns}"
-            " unknowns)"
-        )
+        facts = f"{self.name}, {size}, {self.boundary}, {self.scheme}, {self.unknowns} unknowns"
+        return f"Problem({facts})"
 
 
 def poisson(
@@ -388,8 +354,7 @@ def poisson(
     check_callable(f, "f")
     if f is not None and solution is not None:
         raise ValueError(
-            f"f and solution {solution!r} exclude each other: a solution has its own right-hand"
-            " side"
+            f"f and solution {solution!r} exclude each other: a solution has a right-hand side"
         )
     if coefficient is not None and (weights is not None or chosen != f"{2 * dim + 1}-point"):
         raise ValueError(
@@ -407,12 +372,9 @@ def poisson(
 
 
 def _weights(weights: Sequence[float] | None, dim: int) -> tuple[float, ...]:
+    given = (1.0,) * dim if weights is None else weights
     try:
-        a = (
-            (1.0,) * dim
-            if weights is None
-            else tuple(check_number(w, "a weight", "larger than 0") for w in weights)
-        )
+        a = tuple(check_number(w, "a weight", "larger than 0") for w in given)
     except (TypeError, ValueError):
         a = ()
     if len(a) != dim:
@@ -459,13 +421,7 @@ def create(
     boundary: str = "dirichlet",
     solution: str | None = None,
 ) -> Problem:
-    """A problem by its name in `PROBLEMS`, with n unknowns per axis (or a whole shape).
-
-    Raises
-    ------
-    ValueError
-        For an unknown name, or a shape of another dimension.
-    """
+    """A problem by its name in `PROBLEMS`, with n unknowns per axis (or a whole shape)."""
     entry = PROBLEMS[check_name(name, list(PROBLEMS), "problem")]
     sizes: Any = (n,) * entry.dim if isinstance(n, int | np.integer) else n
     shape = grids.check_shape(sizes, grids.check_boundary(boundary))

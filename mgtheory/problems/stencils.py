@@ -45,11 +45,6 @@ class Stencil(ReadOnlyArrays):
     values
         Real or complex, shape (len(offsets),) for a scalar stencil, (len(offsets), c, c) for c
         coupled channels: `values[i, p, q]` takes channel q to channel p.
-
-    Raises
-    ------
-    ValueError
-        If offsets repeat or differ in length, or if values do not fit them or are not finite.
     """
 
     offsets: tuple[tuple[int, ...], ...]
@@ -89,8 +84,8 @@ class Stencil(ReadOnlyArrays):
         Parameters
         ----------
         kernel
-            Shape (n,), (n, n) or (n, n, n) with odd n (they may differ per axis), or the layout of
-            a convolution's weight, (c, c, n, ...) = (channels out, channels in, space).
+            Shape (n,), (n, n) or (n, n, n), odd sizes, or the layout of a convolution's weight,
+            (c, c, n, ...) = (channels out, channels in, space).
         channels
             Whether the two leading axes are channels. None: they are if there are more than three
             axes.

@@ -85,18 +85,13 @@ def lanczos(
         The diagonal of B, positive, shape (n,); None for the identity. Lanczos runs on B^(1/2) A
         B^(1/2), which has the same eigenvalues.
     steps
-        Most products with A; the Krylov basis takes steps + 1 vectors of memory.
+        Most products with A, and vectors of memory less one.
     tolerance
         Relative error at which the estimate counts as converged. It does not change the work.
     safety
         At least 1: widens the bounds beside the error, for what a random start can miss.
     generator
         Draws the start vector; by default the same one every time.
-
-    Raises
-    ------
-    ValueError
-        If the operator is not square or turns out not to be symmetric.
 
     Examples
     --------
