@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mgtheory._files import read_json, write_atomically
 from mgtheory.families import get_family
-from mgtheory.polynomials.residual import ResidualPolynomial, check_degree
+from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.problems.problem import PROBLEMS, create
 from mgtheory.problems.record import operator_record
 from mgtheory.spectra.record import OperatorRecord
@@ -219,7 +219,6 @@ def derive(
     [0.1404, 0.3474]
     """
     entry = get_family(family)
-    check_degree(degree, family=family)
     record = operator_record(of, scaling=scaling, axes=axes)
     given = {} if start is None else {"start": start}
     polynomial, came_about = entry.on(degree, record, **given, **options)

@@ -145,8 +145,7 @@ class Factor:
     Raises
     ------
     ValueError
-        For an unknown kind, a wrong number of parameters, one that is not finite, or a term that
-        leaves the range of double precision: the factor would silently be another one.
+        Also where a term leaves the range of doubles: the factor would silently be another one.
 
     Examples
     --------
@@ -160,11 +159,10 @@ class Factor:
 
     def __post_init__(self) -> None:
         names = tuple(_kind(self.kind).powers(len(self.parameters)))
-        if len(names) != len(self.parameters) or not names:
-            raise ValueError(
-                f"{self.kind} factor: got {len(self.parameters)} parameters, needs"
-                f" {', '.join(names) or 'at least c_0'}"
-            )
+        count = len(self.parameters)
+        if len(names) != count or not names:
+            needed = ", ".join(names) or "at least c_0"
+            raise ValueError(f"{self.kind} factor: got {count} parameters, needs {needed}")
         for name, value in zip(names, self.parameters):
             if not (isinstance(value, Real) and math.isfinite(value)):
                 raise ValueError(f"{self.kind} factor: {name} is {value!r}, must be finite")
@@ -284,13 +282,7 @@ def General(c: Sequence[float] | NDArray[np.float64]) -> Factor:
 
 def factor_from_dict(data: dict[str, Any]) -> Factor:
     """The inverse of `Factor.to_dict`; it also reads what earlier versions wrote: pairs by their
-    roots, the general one's c as a list.
-
-    Raises
-    ------
-    ValueError
-        For an unknown kind, or parameters that do not belong to it.
-    """
+    roots, the general one's c as a list."""
     given = dict(check_kind(data, dict, "factor", "a dictionary as to_dict gives"))
     kind = given.pop("kind", None)
     entry = _kind(kind)

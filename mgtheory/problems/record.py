@@ -142,7 +142,7 @@ def _of_problem(problem: Problem, scaling: str, axes: Sequence[int] | str) -> Op
         b = max(b, problem.smoothing_interval().b)
         if kind == "diagonal":
             assert problem.stencil is not None
-            centre = problem.stencil.diagonal.item()
+            centre = float(problem.stencil.diagonal.item().real)
             a, b = a / centre, b / centre
         found = "the symbol, exact"
     else:
@@ -186,13 +186,13 @@ def _of_stencil(stencil: Stencil, scaling: str, axes: Sequence[int] | str) -> Op
     chosen = choose_axes(stencil.couplings(), None, axes)
     samples = SAMPLES[stencil.dim] if stencil.channels == 1 else COUPLED_SAMPLES
     theta = grid_frequencies((samples,) * stencil.dim).reshape(-1, stencil.dim)
-    values = symbol(stencil, theta).reshape(len(theta), stencil.channels, stencil.channels)
+    symbols = symbol(stencil, theta).reshape(len(theta), stencil.channels, stencil.channels)
     if kind == "diagonal":
         diagonal = np.diagonal(stencil.diagonal)
         if not diagonal.all():
             raise ValueError("scaling 'diagonal': the centre tap is 0 on its diagonal, or missing")
-        values = values / diagonal[:, None]
-    values = values[:, 0] if stencil.channels == 1 else np.linalg.eigvals(values)
+        symbols = symbols / diagonal[:, None]
+    values: NDArray[Any] = symbols[:, 0] if stencil.channels == 1 else np.linalg.eigvals(symbols)
     form: Form | None = None
     if stencil.channels == 1 and not np.iscomplexobj(stencil.values):
         form = stencil_form(stencil.offsets, stencil.values.reshape(-1))
