@@ -83,7 +83,8 @@ def check_shape(value: Any, name: str, dim: int | None = None) -> tuple[int, ...
 def _listed(value: Any) -> tuple[Any, ...]:
     """The entries of a sequence or array; nothing for a text or anything else."""
     sequence = isinstance(value, Sequence | np.ndarray) and not isinstance(value, str)
-    return tuple(value) if sequence and np.ndim(value) else ()
+    # np.ndim of a list would refuse rows of different lengths in numpy's words
+    return tuple(value) if sequence and getattr(value, "ndim", 1) else ()
 
 
 def check_callable(value: Any, name: str) -> None:

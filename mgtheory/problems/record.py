@@ -210,7 +210,8 @@ def _of_stencil(stencil: Stencil, scaling: str, axes: Sequence[int] | str) -> Op
     chosen = choose_axes(stencil_couplings(stencil), None, axes)
     samples = SAMPLES[stencil.dim] if stencil.channels == 1 else COUPLED_SAMPLES
     theta = grid_frequencies((samples,) * stencil.dim).reshape(-1, stencil.dim)
-    values = symbol(stencil, theta).reshape(len(theta), stencil.channels, stencil.channels)
+    size = stencil.channels
+    values: NDArray[Any] = symbol(stencil, theta).reshape(len(theta), size, size)
     if kind == "diagonal":
         diagonal = np.diagonal(stencil.diagonal)
         if not diagonal.all():
