@@ -95,8 +95,7 @@ def compare_reports(reports: Sequence[SpectralReport], keys: Sequence[str]) -> R
 
 
 def seed_accuracies(reports: Sequence[SpectralReport]) -> dict[int, float]:
-    """Seed -> test accuracy of the runs of one configuration; runs of one seed are no independent
-    samples and give their mean."""
+    """Seed -> test accuracy of one configuration's runs, the mean where a seed has several."""
     found: dict[int, list[float]] = {}
     for report in reports:
         if report.facts[MEASURE] is not None:

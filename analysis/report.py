@@ -155,8 +155,7 @@ def facts_of(record: RunRecord) -> dict[str, Any]:
 
 
 def write_report(report: SpectralReport, folder: str | os.PathLike[str]) -> list[Path]:
-    """Write report.json, table.csv, table.md and spectra.npz, each whole or not at all;
-    report.json last."""
+    """Write table.csv, table.md, spectra.npz and, last, report.json, each whole or not at all."""
     arrays = {
         f"level{level.level}/{name}": values
         for level in report.levels
@@ -176,8 +175,7 @@ def write_report(report: SpectralReport, folder: str | os.PathLike[str]) -> list
 
 
 def write_files(folder: str | os.PathLike[str], contents: Mapping[str, str | bytes]) -> list[Path]:
-    """Write name -> content into the folder, which is made if missing; each file whole or not at
-    all, in this order."""
+    """Write name -> content into the folder, in this order, each file whole or not at all."""
     where = Path(folder)
     where.mkdir(parents=True, exist_ok=True)
     for name, content in contents.items():

@@ -80,8 +80,7 @@ class SpectralReport:
         return json.dumps(plain(self.to_dict(), infinite=False), indent=1, allow_nan=False) + "\n"
 
     def table(self) -> pd.DataFrame:
-        """One row per level and role: spectral radius, roots, smoothing factor, max |q|, word,
-        verdict; one row for a ResNet."""
+        """One row per level and role, with its verdicts; one row for a ResNet."""
         rows: list[dict[str, Any]] = []
         for level in self.levels:
             for role, view in level.views.items():
@@ -122,13 +121,7 @@ class SpectralReport:
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> SpectralReport:
-        """What `report.write` wrote.
-
-        Raises
-        ------
-        FileNotFoundError, ValueError
-            A file is missing; it is truncated, damaged or of another schema.
-        """
+        """What `report.write_report` wrote; FileNotFoundError; ValueError where damaged."""
         where = Path(folder)
         data = read_json(where / "report.json", "spectral report")
         if data.get("kind") != KIND or data.get("schema") != SCHEMA:

@@ -94,8 +94,7 @@ class SmootherComparison:
 
     @property
     def losses(self) -> tuple[str, ...]:
-        """Where the optimised fourth kind loses to another family of the same degree, in words, a
-        line for each such degree."""
+        """Where the optimised fourth kind loses to another family, a line a degree."""
         lines = []
         for mine in self.rows:
             if mine.family != OPTIMISED or mine.refused:
@@ -244,8 +243,7 @@ def right_hand_side(problem: Problem) -> NDArray[np.float64]:
 
 
 def approximation(problem: Problem) -> float | None:
-    """The largest C of the levels in the limit of small mesh widths, where any grid has at most
-    that; None with variable coefficients."""
+    """The levels' largest C as h -> 0, above that of any grid; None with variable coefficients."""
     if problem.stencil is None:
         return None
     periodic = create(problem.name, n=CONSTANT_SIZE[problem.dim], boundary="periodic")

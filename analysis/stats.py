@@ -104,13 +104,7 @@ class Comparison:
 
 
 def estimate(values: ArrayLike, *, confidence: float = 0.95) -> Estimate:
-    """Mean ± t_{n-1} std / sqrt(n): mean, spread and confidence interval of a sample.
-
-    Raises
-    ------
-    ValueError
-        For no values, values that are not finite, or a confidence outside (0, 1).
-    """
+    """Mean ± t_{n-1} std / sqrt(n) of a sample; ValueError for none, or none that is finite."""
     sample = np.atleast_1d(np.asarray(values, dtype=float))
     if sample.ndim != 1 or not sample.size or not np.isfinite(sample).all():
         raise ValueError(
@@ -132,12 +126,8 @@ def fraction_interval(fraction: float, n: int, *, confidence: float = 0.95) -> t
     measured on them (Wilson, 1927).
 
     It stays inside [0, 1] and has a width at p = 1 too, where the standard error sqrt(p (1 - p)/n)
-    is 0. It knows nothing of the spread from one training to the next.
-
-    Raises
-    ------
-    ValueError
-        For a fraction outside [0, 1], less than one image, or a confidence outside (0, 1).
+    is 0. It knows nothing of the spread from one training to the next. ValueError for p outside [0,
+    1] or no image.
     """
     if not 0 <= fraction <= 1 or not n >= 1:
         raise ValueError(
@@ -198,8 +188,7 @@ def paired(
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down adjustment: the j-th smallest of m p-values times (m - j + 1), made
-    monotone, at most 1."""
+    """Holm's adjustment: the j-th smallest of m p-values times (m - j + 1), monotone, at most 1."""
     p = np.asarray(p_values, dtype=float)
     order = np.argsort(p, kind="stable")
     adjusted = np.minimum(1.0, np.maximum.accumulate((p.size - np.arange(p.size)) * p[order]))
@@ -209,8 +198,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def configuration_key(config: Mapping[str, Any]) -> str:
-    """The configuration without what differs between equal runs (seed, folders, devices), as
-    canonical JSON text."""
+    """The configuration without what differs between equal runs, as canonical JSON text."""
     return json.dumps(_without_volatile(config), sort_keys=True, default=str)
 
 
@@ -255,8 +243,7 @@ def all_pairs(
 def pair_rows(
     groups: Mapping[str, Mapping[Key, float]], *, confidence: float = 0.95
 ) -> list[dict[str, Any]]:
-    """`all_pairs` as rows of a table: mean difference first - second, its interval, p-values
-    (t-test, the same by Holm, signed-rank)."""
+    """`all_pairs` as rows of a table, with p-values of the t-test, by Holm, and signed-rank."""
     return [
         {
             "first": first,

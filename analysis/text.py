@@ -106,8 +106,7 @@ MEANINGS = {
 
 
 def report_text(report: SpectralReport) -> str:
-    """The report for reading, as markdown: facts, smoothing, what training did, the coefficients,
-    and what is not identifiable."""
+    """The report as markdown: facts, smoothing, what training did, the coefficients."""
     parts = [f"# {report.label}: {report.run}", *_facts(report)]
     if not report.levels:
         return "\n\n".join(
@@ -138,8 +137,7 @@ def report_text(report: SpectralReport) -> str:
 
 
 def comparison_text(found: RunComparison) -> str:
-    """Several runs for reading: a row a run; over more than one seed a row a configuration, and the
-    paired differences."""
+    """Several runs: a row a run, and over several seeds a row a configuration and differences."""
     runs = _in_percent(
         found.runs.drop(columns=["run"]),
         {"val_accuracy": "validation", "test_accuracy": "test accuracy"},
@@ -279,8 +277,7 @@ def _words(reports: Sequence[SpectralReport]) -> list[str]:
 
 
 def _coefficients(report: SpectralReport) -> pd.DataFrame:
-    """One row per polynomial step: learned coefficients as they stand and in units of A, what is
-    identifiable, effective ones."""
+    """One row per polynomial step: learned coefficients, in units of A, identifiable, effective."""
     rows: list[dict[str, Any]] = []
     for level in report.levels:
         radius = level.operators["learned"].radius

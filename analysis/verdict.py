@@ -125,8 +125,7 @@ class Verdict:
 
 
 def distance(q: ResidualPolynomial, other: ResidualPolynomial) -> float:
-    """max |q(t) - other(t)| over t in (0, 1], both scaled to it; on 512 points denser at the
-    ends."""
+    """max |q(t) - other(t)| over t in (0, 1], on 512 points denser at the ends."""
     return float(np.abs(q(POINTS) - other(POINTS)).max())
 
 

@@ -200,8 +200,7 @@ def draw_time_per_unknown(
 
 
 def _plain_labels(ax: Axes) -> None:
-    """On a logarithmic axis of less than two decades: labels at 1, 2 and 5 of each decade, written
-    as plain numbers."""
+    """Plain numbers at 1, 2 and 5 of each decade on a logarithmic axis of less than two."""
     low, high = ax.get_ylim()
     if high / low < 100.0:
         ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))

@@ -95,8 +95,7 @@ def smoothing_against_degree() -> Figure:
 
 
 def two_grid_against_work() -> Figure:
-    """(a) The factor of a V(1,1) cycle with two grids against its work; (b) that factor for each
-    product with A."""
+    """(a) The factor of a V(1,1) two-grid cycle against its work; (b) for each product with A."""
     made, axes = figure(1, 2, width=DOUBLE, height=3.0)
     factors = _against_degree(lambda q: two_grid_factor(laplacian(2), q, pre=1, post=1).factor)
     work = {name: (2.0 * degrees + 1.0, values) for name, (degrees, values) in factors.items()}
@@ -119,8 +118,7 @@ def two_grid_against_work() -> Figure:
 
 
 def spectra_with_roots() -> Figure:
-    """(a) The symmetric 5-point Laplacian with fourth-kind roots; (b) upwind convection and
-    diffusion with minimax roots, two complex."""
+    """(a) 5-point Laplacian with fourth-kind roots; (b) upwind convection with minimax roots."""
     made, axes = figure(1, 2, width=DOUBLE, height=3.1)
     theta = grid_frequencies((24, 24))
     high = high_frequencies(theta)

@@ -34,8 +34,7 @@ Progress = Callable[[int, str], None]
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """A finished run as the figures need it: its report, its history, its configuration but the
-    seed, and a name for files."""
+    """A finished run: its report, its history, its configuration but the seed, a name for files."""
 
     report: SpectralReport
     metrics: pd.DataFrame
@@ -155,8 +154,7 @@ def training(given: Together) -> Figure | None:
 
 
 def accuracies(given: Together) -> Figure | None:
-    """Test accuracy of every configuration with what is noise in it, and the floors of `make`; only
-    for two runs or more."""
+    """Test accuracies with what is noise in them, and `make`'s floors; for two runs or more."""
     reports = {
         name: [run.report for run in members]
         for name, members in _configurations(given.runs).items()

@@ -130,8 +130,7 @@ def look(index: int) -> Look:
 
 
 def look_of(label: str, index: int) -> Look:
-    """The look that belongs to a role (theory, start, learned, effective) or a family in all
-    figures, else that of the curve's number."""
+    """The look of a role (theory, start, ...) or a family in all figures, else of the number."""
     if label in ROLES:
         return ROLES[label]
     return look(list(FAMILIES).index(label) if label in FAMILIES else index)
@@ -240,8 +239,7 @@ def heat_map() -> Colormap:
 
 
 def heat_map_above_one(lower: float) -> Colormap:
-    """cividis on the first part of the scale, then from light to dark red: `lower` is the part that
-    cividis gets."""
+    """cividis on the first part of the scale, `lower`, then from light to dark red."""
     count = 500
     first = round(lower * count)
     reds = mpl.colormaps["Reds"](np.linspace(0.35, 1.0, count - first))
@@ -274,8 +272,7 @@ def save(made: Figure, path: str | os.PathLike[str]) -> list[Path]:
 
 
 def save_as(made: Figure, path: str | os.PathLike[str]) -> Path:
-    """Write one file, whole or not at all, in the format that its suffix names: .png, .pdf or .svg;
-    without a date."""
+    """Write one file, whole or not at all, without a date, as .png, .pdf or .svg."""
     target = check_suffix(path)
     temporary = target.with_name(f".{target.stem}.{os.getpid()}{target.suffix}")
     try:

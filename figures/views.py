@@ -33,8 +33,7 @@ Item = TypeVar("Item")
 
 
 def polynomials(report: SpectralReport) -> Figure | None:
-    """Residual polynomials of theory, start and learned on each level's spectrum, each in units of
-    the spectral radius b of its own A."""
+    """q of theory, start and learned on each level's spectrum, in units of its own A's radius b."""
     levels = _polynomial_levels(report)
     if not levels:
         return None
@@ -215,16 +214,14 @@ def _level_column(level: LevelReport) -> Column:
 
 
 def _mu(level: LevelReport, role: str) -> float | None:
-    """mu, None where the level has no such role or a batch norm takes the meaning of its
-    coefficients away."""
+    """mu; None without the role, or where a batch norm takes its coefficients' meaning away."""
     if role not in level.views or (role == "learned" and level.not_identifiable):
         return None
     return level.views[role].smoothing.smoothing_factor
 
 
 def _meaningful(by_role: Mapping[str, Item], level: LevelReport) -> dict[str, Item]:
-    """Without the learned polynomial where a coefficient of it is not identifiable; the effective
-    one stands for it."""
+    """Without the learned one where it is not identifiable; the effective one stands for it."""
     lost = bool(level.not_identifiable) and "effective" in by_role
     return {role: found for role, found in by_role.items() if not (lost and role == "learned")}
 
@@ -235,8 +232,7 @@ def _judged(curves: Mapping[str, ResidualPolynomial]) -> str:
 
 
 def _eigenvalues(level: LevelReport, of: str) -> np.ndarray:
-    """Of the learned A as applied ("eigenvalues") or of its symbol, in units of the spectral radius
-    of A as applied."""
+    """Of the learned A as applied ("eigenvalues") or its symbol, in units of A's radius."""
     return np.asarray(level.arrays[f"{of}/learned"] / (level.operators["learned"].radius or 1.0))
 
 
@@ -258,8 +254,7 @@ def _grid(panels: int, *, height: float) -> tuple[Figure, np.ndarray]:
 
 
 def _square_panels(panels: int) -> float:
-    """Height of a row, in inches, in which square panels fill their column, with axis labels,
-    titles and a legend above all."""
+    """Height of a row of square panels, in inches, with labels, titles and a legend above."""
     return DOUBLE / min(PANELS, max(panels, 2)) + (0.3 if panels > 1 else 1.0)
 
 

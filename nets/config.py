@@ -31,8 +31,7 @@ def list_recipes() -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Setting:
-    """One key of a configuration: its value there, the values it may have and what it means, both
-    in words."""
+    """One key of a configuration: its value, and in words what it may be and what it means."""
 
     key: str
     value: Any
@@ -59,15 +58,7 @@ def list_settings(config: TrainConfig) -> list[Setting]:
 
 def load_config(name_or_path: str | Path, sets: Sequence[str] = ()) -> TrainConfig:
     """The configuration of a shipped name or a JSON or TOML file, with `key=value` settings applied
-    in order.
-
-    Raises
-    ------
-    ValueError
-        One line: what was given and what is allowed.
-    FileNotFoundError
-        No such file.
-    """
+    in order; a ValueError of one line says what was given and what is allowed."""
     data = _read(str(name_or_path), seen=())
     for setting in sets:
         key, sign, text = setting.partition("=")
@@ -88,13 +79,7 @@ def load_config(name_or_path: str | Path, sets: Sequence[str] = ()) -> TrainConf
 
 
 def config_from_dict(data: Mapping[str, Any]) -> TrainConfig:
-    """A validated configuration from plain sections.
-
-    Raises
-    ------
-    ValueError
-        One line for the first thing wrong.
-    """
+    """A validated configuration from plain sections; a ValueError names the first thing wrong."""
     try:
         return TrainConfig.model_validate(data)
     except ValidationError as error:

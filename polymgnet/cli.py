@@ -55,8 +55,7 @@ def start(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit status: 0 done, 1 the work failed, 2 a wrong value,
-    128 + n stopped by signal n."""
+    """Run the command line; exit status 0 done, 1 failed, 2 a wrong value, 128 + n by signal n."""
     # Threads that wait for each other spin: on a machine that is busy with other work 7 to 18 times
     # slower, against 5 % on an idle one for sleeping so soon (digits, 2 cores).
     if "OMP_WAIT_POLICY" not in os.environ:

@@ -126,8 +126,7 @@ class Lines:
 
 @contextmanager
 def progress(text: str, total: int | None = None, *, show: bool = True) -> Iterator[Step]:
-    """Progress on stderr, a bar on a terminal and plain lines elsewhere; yields the step, see
-    `Step`."""
+    """Progress on stderr, a bar on a terminal, else lines; yields the step, see `Step`."""
     console = _console(stderr=True) if show else None
     if console is None or not console.is_terminal:
         yield silent if console is None else Lines(text, total)
@@ -157,8 +156,7 @@ def progress(text: str, total: int | None = None, *, show: bool = True) -> Itera
 
 
 def refuse_existing(path: Path, *, force: bool) -> None:
-    """FileExistsError if the file is there and `force` was not given; FileNotFoundError if its
-    folder is missing."""
+    """FileExistsError for a file that is there without `force`; its folder must be there."""
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; give the name of a file")
     if path.exists() and not force:
@@ -168,8 +166,7 @@ def refuse_existing(path: Path, *, force: bool) -> None:
 
 
 def check_folder(folder: Path) -> None:
-    """NotADirectoryError if a file lies where the folder, or a folder above it, is or would be
-    made."""
+    """NotADirectoryError if a file lies where the folder, or one above it, is or would be."""
     for path in (folder, *folder.parents):
         if path.exists() and not path.is_dir():
             raise NotADirectoryError(f"{path} is a file; give the name of a folder")

@@ -36,8 +36,7 @@ FAMILY, FLOOR = "chebyshev4", "1-nearest neighbour"
 
 @dataclass(frozen=True)
 class Settings:
-    """How large the demo is; the defaults are those of the recipes `digits` and `digits_resnet`,
-    about 6 MFLOP an image each."""
+    """How large the demo is: as the recipes `digits` and `digits_resnet`, 6 MFLOP an image."""
 
     epochs: int = 30
     width: int = 32
@@ -103,8 +102,7 @@ def run(
 
 
 class Stages:
-    """Numbers the stages: one number while a stage lasts and when it ends, the same in every call,
-    and how long it took."""
+    """Numbers the stages, the same in every call, and says how long each took."""
 
     def __init__(self, report: console.Step) -> None:
         self.report, self.number = report, 0
@@ -138,8 +136,7 @@ def changed(path: Path | None) -> int | None:
 
 
 def prepare(out: Path, settings: Settings, *, force: bool) -> Path:
-    """The folder, marked as a demo's; refuses foreign ones and other settings, clears a demo's
-    files if forced."""
+    """The folder, marked as a demo's and cleared if forced; foreign ones and others are refused."""
     from mgtheory._files import read_json
 
     folder = out.expanduser().absolute()
@@ -242,8 +239,7 @@ def analyse(path: Path, *, tell: Callable[[str], None]) -> Any:
 
 
 def draw(folder: Path, floors: dict[str, float], *, tell: Callable[[str], None]) -> list[Path]:
-    """All figures of the runs, the floors of their accuracies among them; drawn anew, for they are
-    quick."""
+    """All figures of the runs with the floors of their accuracies; drawn anew, they are quick."""
     import figures
 
     runs = [folder / "runs" / name for name in NETWORKS]
@@ -254,8 +250,7 @@ def draw(folder: Path, floors: dict[str, float], *, tell: Callable[[str], None])
 
 
 def nearest_neighbour() -> dict[str, Any]:
-    """Test accuracy of the 1-nearest-neighbour classifier on the raw pixels of the same training
-    part."""
+    """Test accuracy of 1-nearest-neighbour on the raw pixels of the same training part."""
     from sklearn.neighbors import KNeighborsClassifier
 
     import nets
@@ -280,8 +275,7 @@ def pixels(data: Any, part: Any) -> tuple[Any, Any]:
 
 
 def row(name: str, path: Path, report: Any) -> dict[str, Any]:
-    """One line of the table: cost, accuracy, and the largest smoothing factor of the levels at the
-    start and learned."""
+    """One line of the table: cost, accuracy, and the levels' largest smoothing factors."""
     from nets.training.folder import read_summary
 
     summary = read_summary(path)

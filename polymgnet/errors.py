@@ -31,8 +31,7 @@ CLICK = typer.BadParameter.__mro__[2]
 
 
 class Failure(Exception):
-    """The work itself failed although every value was right; ends with one line and exit status
-    1."""
+    """The work itself failed although every value was right; ends with exit status 1."""
 
 
 class Stopped(Failure):
@@ -56,8 +55,7 @@ class Stopped(Failure):
 
 @contextmanager
 def on_interrupt(text: str) -> Iterator[None]:
-    """Ctrl-C within ends the command with this line, what is kept and how to go on, and exit status
-    130."""
+    """Ctrl-C within ends with this line, what is kept and how to go on, and exit status 130."""
     try:
         yield
     except KeyboardInterrupt:

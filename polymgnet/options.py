@@ -48,8 +48,7 @@ class Command(TyperCommand):
     empty."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run it; ValueError for an option with an empty value, as an unset variable of a shell
-        leaves it."""
+        """Run it; ValueError for an empty value, as an unset variable of a shell leaves it."""
         for param in self.params:
             value = ctx.params.get(param.name)
             if value == "" or (isinstance(value, list) and "" in value):

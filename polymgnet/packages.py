@@ -30,14 +30,8 @@ class _Beside:
 
 
 def prefer_own() -> None:
-    """From now on this process imports the product's own packages; for the command and its workers,
-    which run nothing of the user's.
-
-    Raises
-    ------
-    Shadowed
-        Another module of that name was imported before.
-    """
+    """From now on this process, the command or a worker, imports the product's own packages;
+    Shadowed where another module of that name was imported before."""
     for name in PACKAGES:
         if name in sys.modules:
             own(name)
@@ -46,13 +40,7 @@ def prefer_own() -> None:
 
 
 def own(name: str) -> ModuleType:
-    """The product's package of this name.
-
-    Raises
-    ------
-    Shadowed
-        Another file or folder of that name hides it: one line says which.
-    """
+    """The product's package of this name; Shadowed, with the place, where another hides it."""
     module = import_module(name)
     places = list(getattr(module, "__path__", [])) or [getattr(module, "__file__", None) or "?"]
     if str(HOME / name) not in [str(Path(place).resolve()) for place in places]:

@@ -63,8 +63,7 @@ def build(backend: str, cycle: str, problem: Any, **options: Any) -> Any:
 
 
 def check_limits(tol: float, maxiter: int) -> None:
-    """Refuse a tolerance or a number of iterations that makes no sense; the start x = 0 satisfies a
-    tolerance of 1."""
+    """Refuse limits without a sense; x = 0 already satisfies a tolerance of 1."""
     from mgtheory._checks import check_number, check_whole
 
     if check_number(tol, "tol") >= 1:
@@ -75,8 +74,7 @@ def check_limits(tol: float, maxiter: int) -> None:
 
 
 def check_size(problem: Any, backend: str) -> None:
-    """ValueError where the machine's whole memory cannot hold what the backend needs for so many
-    unknowns."""
+    """ValueError where the machine's memory is less than the backend needs for the unknowns."""
     least = LEAST_BYTES[check_backend(backend)]
     there = (
         os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -96,8 +94,7 @@ def check_size(problem: Any, backend: str) -> None:
 def iterate(
     hierarchy: Any, problem: Any, *, tol: float, maxiter: int, cycle: str, callback: Callback
 ) -> Any:
-    """Cycles from 0; full multigrid starts from the scheme's own right-hand side on every level,
-    which it is accurate with."""
+    """Cycles from 0; full multigrid starts from the scheme's own right-hand side on every level."""
     loads = {"loads": problem.equation.load} if cycle == "FMG" else {}
     return hierarchy.solve(
         problem.b, tol=tol, maxiter=maxiter, cycle=cycle, callback=callback, **loads

@@ -11,6 +11,7 @@ cost 2^d evaluations.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -48,6 +49,26 @@ def evaluate(polynomial: Polynomial, values: Sequence[Any]) -> Any:
     return sum(
         (c * math.prod((values[j] for j in axes), start=1.0) for axes, c in polynomial.items()),
         start=0.0,
+    )
+
+
+def subsets(dim: int) -> list[tuple[int, ...]]:
+    """All S, the tuples of axes, from the empty one to (0, .., dim - 1)."""
+    return [axes for count in range(dim + 1) for axes in itertools.combinations(range(dim), count)]
+
+
+def outer_sum(
+    polynomial: Polynomial, k: Sequence[NDArray[Any]], m: Sequence[NDArray[Any]]
+) -> NDArray[np.float64]:
+    """sum_S c_S (x)_{j in S} k_j (x)_{j not in S} m_j of one array per axis, such as taps or
+    symbols."""
+    return sum(
+        (
+            c
+            * functools.reduce(np.multiply.outer, [(k if j in S else m)[j] for j in range(len(k))])
+            for S, c in polynomial.items()
+        ),
+        start=np.zeros([line.size for line in k]),
     )
 
 
@@ -117,17 +138,8 @@ def assemble(polynomial: Polynomial, shape: Shape, boundary: Boundary) -> sp.csr
 
 def stencil_array(polynomial: Polynomial, h: Sequence[float]) -> NDArray[np.float64]:
     """The interior stencil, shape (3,) * d, in the scaling of the polynomial (1/h^2 included)."""
-    dim = len(h)
-    stencil = np.zeros((3,) * dim)
-    for axes, c in polynomial.items():
-        term = np.full((1,) * dim, c)
-        for j in range(dim):
-            line = (
-                np.array([-1.0, 2.0, -1.0]) / h[j] ** 2 if j in axes else np.array([0.0, 1.0, 0.0])
-            )
-            term = term * line.reshape([-1 if i == j else 1 for i in range(dim)])
-        stencil += term
-    return stencil
+    second = [np.array([-1.0, 2.0, -1.0]) / h_j**2 for h_j in h]
+    return outer_sum(polynomial, second, [np.array([0.0, 1.0, 0.0])] * len(h))
 
 
 def apply_extended(

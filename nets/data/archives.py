@@ -29,14 +29,10 @@ def is_archive(path: Path) -> bool:
 
 
 def files_under(path: Path) -> list[Path]:
-    """All files below a directory, sorted, hidden ones and what hidden folders hold left out; links
-    are followed.
+    """All files below a directory, sorted, links followed, without what is hidden.
 
-    Raises
-    ------
-    ValueError
-        For what is no file, a link to nothing, a folder that is reached twice (or leads back to one
-        above it), and a name that is not text.
+    ValueError for what is no file, a link to nothing, a folder that is reached twice (or leads back
+    to one above it), and a name that is not text.
     """
     found: list[Path] = []
     entered: dict[Path, str] = {}
@@ -69,16 +65,10 @@ def members(
     path: Path, *, wanted: Callable[[str], bool] = lambda name: True
 ) -> Iterator[tuple[str, bytes]]:
     """(name, content) of every wanted regular file under a directory or in a tar or zip archive,
-    names relative with forward slashes.
+    names relative with forward slashes, without what is hidden.
 
-    Hidden files, and what hidden folders hold, are left out.
-
-    Raises
-    ------
-    ValueError
-        A member that lies outside the folder, is a link or a device, or an archive that is damaged.
-    FileNotFoundError
-        No such directory or file.
+    ValueError for a member that lies outside the folder, is a link or a device, and for a damaged
+    archive; FileNotFoundError where there is no such path.
     """
     if path.is_dir():
         for file in files_under(path):
@@ -128,8 +118,7 @@ def _zipped(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, by
 
 
 class _Watched:
-    """A stream of bytes on its way to `tarfile`: how many have passed, and where the last one that
-    is not 0 ended."""
+    """A stream on its way to `tarfile`: how many bytes passed, where the last non-zero ended."""
 
     def __init__(self, stream: Any) -> None:
         self.stream, self.passed, self.end = stream, 0, 0

@@ -90,8 +90,7 @@ class Augment:
         return self.mixup > 0 or self.cutmix > 0
 
     def draws(self, samples: Tensor, epoch: int) -> dict[str, Tensor]:
-        """All random numbers of the samples, uniform in [0, 1), each (n,), and `policy` (n,
-        POLICY_DRAWS)."""
+        """The samples' random numbers in [0, 1), each (n,); `policy` (n, POLICY_DRAWS)."""
         table = keyed_uniform(
             samples, len(_DRAWS) + POLICY_DRAWS, seed=self.seed, epoch=epoch, stream=_STREAM
         )
@@ -105,8 +104,7 @@ class Augment:
         return named | {"policy": table[:, len(_DRAWS) :]}
 
     def images(self, pool: Tensor, rows: Tensor, u: Mapping[str, Tensor]) -> Tensor:
-        """Augmented, normalised floats (n, C, H, W) of the rows of a uint8 pool (N, C, H, W), with
-        the `draws` u of the samples that lie there."""
+        """Augmented, normalised floats (n, C, H, W) of a uint8 pool's rows, with their draws u."""
         if self.rotate or self.scale:
             x = self._warp(pool[rows].float(), u)
         elif self.crop or self.flip != "none":
@@ -132,8 +130,7 @@ class Augment:
         other_labels: Tensor,
         u: Mapping[str, Tensor],
     ) -> tuple[Tensor, Tensor]:
-        """(images, class probabilities (n, classes)) of images mixed with their partners', with the
-        `draws` u of the first ones."""
+        """(images, probabilities (n, classes)) of images mixed with partners, by the first's u."""
         x, share = self._mix(x, other, u)
         one, two = (F.one_hot(t, self.classes).to(x.dtype) for t in (labels, other_labels))
         return x, two + share[:, None] * (one - two)
@@ -189,8 +186,7 @@ class Augment:
         )
 
     def _cut(self, x: Tensor, u: Mapping[str, Tensor]) -> Tensor:
-        """A square hole of side `cutout`, centred anywhere, clipped at the border, filled with the
-        mean [DeVries, Taylor 2017]."""
+        """A square hole anywhere, cut at the border, of the mean [DeVries, Taylor 2017]."""
         hole = self._box(
             x,
             u["cut_y"],
@@ -202,8 +198,7 @@ class Augment:
 
     @staticmethod
     def _box(x: Tensor, uy: Tensor, ux: Tensor, height: Tensor, width: Tensor) -> Tensor:
-        """Boolean (n, H, W): the pixels of a box of the given real size around a uniformly chosen
-        pixel."""
+        """Boolean (n, H, W): a box of the given real size around a uniformly chosen pixel."""
         marks = []
         for u, size, extent in ((uy, height, x.shape[2]), (ux, width, x.shape[3])):
             first = torch.floor(u * extent) - torch.floor(size / 2)
@@ -240,8 +235,7 @@ class Augment:
 
 
 def normalise(x: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
-    """(x / 255 - mean) / std per channel, of bytes or byte-valued floats (n, C, H, W), as one
-    multiplication and addition."""
+    """(x / 255 - mean) / std per channel of byte values (n, C, H, W), as one multiply-add."""
     scale = [1 / (255 * s) for s in std]
     shift = [-m / s for m, s in zip(mean, std, strict=True)]
     if len(set(zip(scale, shift))) == 1:
@@ -254,8 +248,7 @@ _CONSTANTS: dict[tuple[tuple[float, ...], torch.device], Tensor] = {}
 
 
 def _constant(values: tuple[float, ...], device: torch.device) -> Tensor:
-    """The values as (1, C, 1, 1) on the device, copied there once: a copy in every step would wait
-    for the device."""
+    """The values as (1, C, 1, 1) on the device, copied once: a copy would wait for the device."""
     key = values, device
     if key not in _CONSTANTS:
         _CONSTANTS[key] = torch.tensor(values, device=device)[None, :, None, None]
@@ -274,8 +267,7 @@ _QUANTILES: dict[tuple[float, torch.device], Tensor] = {}
 
 
 def _beta_quantile(u: Tensor, alpha: float) -> Tensor:
-    """Quantiles of Beta(alpha, alpha), interpolated in a table of 4,097 exact values; the uniform
-    itself for alpha = 1."""
+    """Quantiles of Beta(alpha, alpha), from a table of 4,097 exact values; u for alpha = 1."""
     if alpha == 1:
         return u
     key = alpha, u.device

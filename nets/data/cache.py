@@ -19,8 +19,7 @@ from nets.data.readers import Pool
 
 
 def cache_folder() -> Path:
-    """Where downloads and decoded arrays are kept: $POLYMGNET_CACHE, else the user's cache
-    folder."""
+    """Where downloads and decoded arrays are kept: $POLYMGNET_CACHE, else the user's cache."""
     if given := os.environ.get("POLYMGNET_CACHE"):
         return Path(given)
     import pooch
@@ -29,16 +28,14 @@ def cache_folder() -> Path:
 
 
 def folder_mark(path: Path) -> str:
-    """A digest of names, sizes and times under a path: what the cache of an image folder is filed
-    under."""
+    """A digest of names, sizes and times under a path, under which its cache is filed."""
     files = files_under(path) if path.is_dir() else [path]
     lines = [f"{file} {(stat := file.stat()).st_size} {stat.st_mtime_ns}" for file in files]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
 def cached(key: str, make: Callable[[], Pool]) -> Pool:
-    """The pool filed under `key`, memory-mapped; made, written to a temporary folder and renamed
-    into place where it is missing."""
+    """The pool filed under `key`, memory-mapped; made aside and renamed into place if missing."""
     folder = cache_folder() / "decoded" / key
     # missing, or damaged: made anew
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):

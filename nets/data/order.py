@@ -65,8 +65,7 @@ def keyed_uniform(samples: Tensor, count: int, *, seed: int, epoch: int, stream:
 
 
 def keyed_order(samples: Tensor, *, seed: int, epoch: int, stream: int = 0) -> Tensor:
-    """The samples in random order: sorted by 62 hashed bits, so that the order depends on (seed,
-    epoch) and not on rank or history."""
+    """The samples sorted by 62 hashed bits: an order of (seed, epoch), not of rank or history."""
     bits = keyed_bits(samples, 2, seed=seed, epoch=epoch, stream=stream)
     return samples[torch.argsort((bits[:, 0] >> 1 << 31) | (bits[:, 1] >> 1), stable=True)]
 

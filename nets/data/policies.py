@@ -72,8 +72,7 @@ _TABLES: dict[tuple[str, torch.device], Tensor] = {}
 
 
 def _value(code: Tensor, level: Tensor, height: int, width: int) -> Tensor:
-    """What a relative level in [0, 1] means: a shear, pixels, degrees, a change of the blending
-    factor, bits or a threshold."""
+    """What a level in [0, 1] means: shear, pixels, degrees, change of factor, bits or threshold."""
     top = torch.zeros(len(OPERATIONS), device=level.device)
     top[1:3], top[3], top[4], top[5], top[6:10] = (
         0.3,
@@ -90,8 +89,7 @@ def _value(code: Tensor, level: Tensor, height: int, width: int) -> Tensor:
 def apply_policy(
     policy: str, x: Tensor, u: Tensor, *, ops: int = 2, magnitude: float = 9.0
 ) -> Tensor:
-    """The policy on byte-valued floats (n, C, H, W), uniform draws u (n, POLICY_DRAWS); `ops`,
-    `magnitude` (of 30) are RandAugment's."""
+    """The policy on byte-valued floats (n, C, H, W) with draws u; `magnitude` is of 30."""
     height, width = x.shape[-2:]
     if policy == "autoaugment":
         table = _autoaugment_table(x.device)
@@ -144,8 +142,7 @@ def _is(code: Tensor, name: str) -> Tensor:
 
 
 def _move(x: Tensor, code: Tensor, value: Tensor) -> Tensor:
-    """Shears (about the corner), shifts and rotation (about the centre): out(p) = in(M p + t) at
-    the nearest pixel, 0 outside."""
+    """Shears, shifts, rotation about the centre: out(p) = in(M p + t), nearest pixel, 0 outside."""
     n, _, h, w = x.shape
     zero = torch.zeros_like(value)
     angle = torch.where(_is(code, "Rotate"), value, zero) * (math.pi / 180)
@@ -188,8 +185,7 @@ def _towards(base: Tensor, x: Tensor, factor: Tensor) -> Tensor:
 
 
 def _blend(x: Tensor, code: Tensor, value: Tensor) -> Tensor:
-    """Colour against grey, sharpness against a smoothed image (kernel 1 1 1, 1 5 1, 1 1 1 over 13;
-    the border stays)."""
+    """Colour against grey; sharpness against smoothing (1 1 1, 1 5 1, 1 1 1)/13, border kept."""
     factor = (1 + value)[:, None, None, None]
     colour = _is(code, "Color")[:, None, None, None]
     out = torch.where(colour, _towards(_grey(x), x, factor), x)
@@ -204,8 +200,7 @@ def _blend(x: Tensor, code: Tensor, value: Tensor) -> Tensor:
 
 
 def _look_up(x: Tensor, code: Tensor, value: Tensor) -> Tensor:
-    """Brightness, contrast, posterize, solarize, autocontrast, equalize and invert as one table (n,
-    C, 256)."""
+    """Brightness, contrast, and what else is a map of bytes, as one table (n, C, 256)."""
     n, c, h, w = x.shape
     i = torch.arange(256, device=x.device, dtype=x.dtype)[None, None, :]
     code, value = code[:, None, None], value[:, None, None]
@@ -227,8 +222,7 @@ def _look_up(x: Tensor, code: Tensor, value: Tensor) -> Tensor:
 
 
 def _equalized(flat: Tensor, high: Tensor, i: Tensor) -> Tensor:
-    """The table of histogram equalisation: (step/2 + count below i) / step, step = (pixels - those
-    of the highest value) / 255."""
+    """Histogram equalisation: (step/2 + count below i) / step, step = (pixels - highest)/255."""
     n, c, pixels = flat.shape
     counts = torch.zeros(n, c, 256, dtype=torch.int64, device=flat.device).scatter_add_(
         2, flat, torch.ones_like(flat)

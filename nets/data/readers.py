@@ -237,8 +237,7 @@ def _place(name: str) -> tuple[str, str] | None:
 
 
 def _decode(name: str, data: bytes, size: int | None) -> NDArray[np.uint8]:
-    """The image as (H, W) or (H, W, 3) bytes; with `size`, shorter side scaled to it and the centre
-    cut out."""
+    """The image as (H, W) or (H, W, 3) bytes; with `size`, scaled and cut to a square."""
     try:
         with Image.open(io.BytesIO(data)) as image:
             if image.mode in ("I;16", "I", "F"):
@@ -263,15 +262,10 @@ def read_folder(path: Path, *, size: int | None = None) -> Pool:
     directory, tar or zip.
 
     Tiny-ImageNet's val/val_annotations.txt is understood; its unlabelled test part, in a folder
-    "images", is left out, and so are hidden files. Classes are sorted by name; within a part,
-    images by path, so that the order does not depend on the archive's. Grey images stay one channel
-    unless a colour image is among them.
-
-    Raises
-    ------
-    ValueError
-        No image, an image outside of the class folders, images of different sizes without `size`, a
-        class of one part unknown to the training part, or an unreadable image.
+    "images", is left out. Classes are sorted by name, images of a part by path, whatever their
+    order in the archive. Grey images stay one channel unless a colour image is among them.
+    ValueError where there is no image, one outside of the class folders, several sizes without
+    `size`, a class that the training part does not have, or an unreadable image.
     """
     pictures: dict[str, NDArray[np.uint8]] = {}
     notes: dict[str, str] | None = None

@@ -96,8 +96,7 @@ class DataSet:
 
 
 def _digits(_: list[Path]) -> Pool:
-    """The 1,797 handwritten digits of 8x8 pixels, values 0 to 16, that scikit-learn carries
-    [Alpaydin, Kaynak 1998]."""
+    """scikit-learn's 1,797 handwritten digits, 8x8, values 0 to 16 [Alpaydin, Kaynak 1998]."""
     from sklearn.datasets import load_digits
 
     pixels, labels = load_digits(return_X_y=True)
@@ -284,14 +283,8 @@ def _located(source: Source, root: Path, *, download: bool) -> list[Path]:
 def stratified(
     labels: NDArray[np.int64], fraction: float, *, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(rest, chosen): of every class the same fraction is chosen (rounded; at least one remains),
-    by seed alone; both sorted.
-
-    Raises
-    ------
-    ValueError
-        A fraction outside [0, 1).
-    """
+    """(rest, chosen), sorted: the same fraction in [0, 1) of every class by seed alone, rounded, at
+    least one remains."""
     if isinstance(fraction, str) or not 0 <= fraction < 1:
         raise ValueError(f"fraction is {fraction!r}; allowed is 0 <= fraction < 1")
     rng = np.random.Generator(np.random.PCG64(seed))
@@ -397,8 +390,7 @@ def _cut(
 def _moments(
     images: NDArray[np.uint8], train: NDArray[np.int64]
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Exact per-channel mean and standard deviation of pixels / 255, from a histogram of the bytes
-    in pieces of 4,096 images."""
+    """Per-channel mean and standard deviation of pixels / 255, exact, from histograms of bytes."""
     counts = np.zeros((images.shape[1], 256), np.int64)
     for start in range(0, len(train), 4096):
         block = images[train[start : start + 4096]]

@@ -24,13 +24,7 @@ WARMUP = 3
 
 def may_capture(section: TrainSection, device: torch.device, world: int) -> bool:
     """Whether steps become a CUDA graph: as configured, else on one GPU unless torch.compile makes
-    graphs of its own.
-
-    Raises
-    ------
-    ValueError
-        If a graph is asked for where there is none, or where torch.compile makes them.
-    """
+    graphs of its own; ValueError where one is asked for and cannot be."""
     able = device.type == "cuda" and world == 1
     own = section.compile is not False and section.compile_mode in (
         "reduce-overhead",
@@ -74,8 +68,7 @@ class CapturedStep:
         self.inputs: tuple[Tensor, ...] = ()
 
     def __call__(self, step: Step, *arguments: Tensor | int) -> None:
-        """One step. `step` is the same at every call, works in place and returns nothing; not kept
-        here, so that its owner can own this."""
+        """One step, in place; `step` is always the same, not kept: its owner can own this."""
         key = tuple(
             (a.shape, a.stride(), a.dtype) if isinstance(a, Tensor) else a for a in arguments
         )
@@ -89,8 +82,7 @@ class CapturedStep:
             self._replay(step, arguments)
 
     def _aside(self, step: Step, arguments: tuple[Tensor | int, ...]) -> None:
-        """On a stream of its own, as a capture is: what autograd remembers of streams must not be
-        the default one."""
+        """On a stream of its own, as a capture is: autograd must not remember the default one."""
         self.stream = self.stream or torch.cuda.Stream()  # type: ignore[no-untyped-call]
         current = torch.cuda.current_stream()
         self.stream.wait_stream(current)

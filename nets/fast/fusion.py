@@ -70,8 +70,7 @@ def exchanged(model: nn.Module, swaps: dict[type[nn.Module], type[nn.Module]]) -
 
 
 def compiled(model: nn.Module, mode: str = "default") -> nn.Module:
-    """torch.compile for fixed shapes in one of its modes, with `FUSION` where the model has
-    multigrid levels."""
+    """torch.compile for fixed shapes, with `FUSION` where the model has multigrid levels."""
     import torch._inductor as inductor
 
     options = dict(inductor.list_mode_options(mode))

@@ -16,8 +16,7 @@ from torch import Tensor
 
 
 def memory_format(x: Tensor) -> torch.memory_format:
-    """channels_last or contiguous: that of x, which its gradient should have too, or a convolution
-    before it would have to copy."""
+    """channels_last or contiguous as x is, which its gradient should be too to spare a copy."""
     return (
         torch.channels_last
         if x.is_contiguous(memory_format=torch.channels_last)

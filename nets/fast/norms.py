@@ -61,8 +61,7 @@ class _BatchNorm(torch.autograd.Function):
 
 
 def _as_type(x: Tensor, dtype: torch.dtype) -> Tensor:
-    """x.to(dtype), not called where it would give x again: torch 2.11 compiles that to a gradient
-    of zeros."""
+    """x.to(dtype), or x itself where it has it: torch 2.11 makes that a gradient of zeros."""
     return x if x.dtype == dtype else x.to(dtype)
 
 

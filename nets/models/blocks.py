@@ -93,13 +93,8 @@ def check_form(form: str) -> str:
 def operator_convolution(
     channels: int, *, kernel_size: int = 3, groups: int = 1, padding_mode: str = "zeros"
 ) -> nn.Conv2d:
-    """A k x k convolution with as many channels out as in, "same" padding and no bias.
-
-    Raises
-    ------
-    ValueError
-        If the kernel size is even, or the groups do not divide the channels.
-    """
+    """A k x k convolution, channels kept, "same" padding, no bias; ValueError for what does not
+    fit."""
     if kernel_size < 1 or kernel_size % 2 == 0:
         raise ValueError(f"kernel_size is {kernel_size}, must be odd and positive")
     if groups < 1 or channels % groups:
@@ -130,8 +125,7 @@ def refuse_idle_operator(degree: int) -> None:
 
 
 class Convolution(nn.Module):
-    """c = B r with a convolution B of its own in place of a polynomial in A: MgNet's correction, no
-    product with A."""
+    """c = B r: MgNet's correction, a convolution B in place of a polynomial in A."""
 
     kind = "convolution"
     degree = 1
@@ -213,13 +207,7 @@ class SmoothingStep(nn.Module):
         return self.coefficients.kind
 
     def factor(self) -> Factor:
-        """The mgtheory factor with the current coefficients.
-
-        Raises
-        ------
-        ValueError
-            If the correction is a convolution and not a polynomial in A.
-        """
+        """The mgtheory factor of the coefficients as they are; ValueError for a convolution B."""
         if not isinstance(self.coefficients, Coefficients):
             raise ValueError(
                 "the correction of this step is a convolution B, not a polynomial in A"
@@ -244,8 +232,7 @@ class SmoothingStep(nn.Module):
         return "sum" in (self.norm_position, self.activation_position)
 
     def correction(self, operator: nn.Module, r: Tensor) -> Tensor:
-        """c for r = rho(f - A u), with what acts on the correction or on its part with the
-        operator."""
+        """c for r = rho(f - A u), with what acts on it or on its part with the operator."""
         if self.placement.is_quadratic:
             first, second = cast("Coefficients", self.coefficients).parts(operator, r)
             second = self._at("operator", second)
@@ -308,8 +295,7 @@ class Level(nn.Module):
         return [cast("SmoothingStep", step) for step in self.steps]
 
     def polynomial(self) -> ResidualPolynomial:
-        """q of the whole level with the current coefficients: the product of the steps' factors, in
-        Leja order."""
+        """q of the whole level now: the product of the steps' factors, in Leja order."""
         return ResidualPolynomial.from_factors([step.factor() for step in self.smoothing_steps])
 
     @property

@@ -63,12 +63,10 @@ class MultigridClassifier(nn.Module):
         return cast("Tensor", u)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Class scores, shape (images, classes), of images of shape (images, in_channels, height,
-        width)."""
+        """Class scores (images, classes) of images (images, in_channels, height, width)."""
         return cast("Tensor", self.fc(self.features(x).mean(dim=(2, 3))))
 
     def set_form(self, form: str) -> None:
-        """Switch all levels between ``correction`` and ``plain``: the same function and parameters,
-        other costs."""
+        """Switch all levels between ``correction`` and ``plain``: one function, other costs."""
         for level in self.multigrid_levels:
             level.form = check_form(form)

@@ -150,8 +150,7 @@ class Coefficients(nn.Module):
         return trained if roots is None else roots.weights(*trained)
 
     def terms(self) -> Sequence[Tensor | int]:
-        """Ascending coefficients of p, one for each product with A that q costs: zero-dimensional
-        tensors, or a literal 0."""
+        """Ascending coefficients of p, one for each product with A: tensors, or a literal 0."""
         return FACTORS[self.kind].terms(*self._weights(self._trained()))
 
     def forward(self, operator: Operator, r: Tensor) -> Tensor:
@@ -165,8 +164,7 @@ class Coefficients(nn.Module):
         return None if isinstance(k1, int) else _scaled(k1, r), operator(_scaled(-minus_k2, r))
 
     def nearest_root(self) -> float | None:
-        """The smallest modulus of the roots that are trained, before the guard; None where weights
-        are."""
+        """The smallest modulus of roots that are trained, before the guard; None for weights."""
         if not self._roots:
             return None
         roots = COEFFICIENTS[self.kind].roots
@@ -179,8 +177,7 @@ class Coefficients(nn.Module):
         return Factor(self.kind, tuple(float(w) for w in self._weights(trained)))
 
     def set_factor(self, factor: Factor) -> None:
-        """Set the parameters to those of `factor`: one of the same kind, or of the same degree for
-        a kind of any degree."""
+        """Set the parameters to those of a factor of the same kind, or degree for a kind of any."""
         if factor.degree != self.degree:
             raise ValueError(
                 f"a factor of degree {factor.degree} does not fit a {self.kind} step of degree"
@@ -211,14 +208,8 @@ def _scaled(term: Any, r: Tensor) -> Tensor:
 
 
 def parse_kind(kind: str) -> tuple[str, int]:
-    """(kind, degree of q) of a step's name: one of mgtheory's `FACTORS`, a kind of any degree with
-    its degree, ``general3``.
-
-    Raises
-    ------
-    ValueError
-        For an unknown kind, or a general one without a degree from 1 to 10.
-    """
+    """(kind, degree of q) of a step's name, a key of mgtheory's `FACTORS`; a kind of any degree has
+    its degree, 1 to 10, behind it: ``general3``. ValueError for others."""
     if isinstance(kind, str):
         name = kind.rstrip("0123456789")
         fixed, any_degree = FACTORS.get(kind), FACTORS.get(name)

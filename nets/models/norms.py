@@ -19,8 +19,7 @@ class GhostBatchNorm2d(nn.BatchNorm2d):
     groups: int = 1
 
     def forward(self, x: Tensor) -> Tensor:
-        """The normalised batch, every part by its own mean and variance; in eval mode the ordinary
-        batch norm."""
+        """The normalised batch, every part by its own moments; in eval mode torch's batch norm."""
         if (
             not self.training
             or self.groups == 1
@@ -47,8 +46,7 @@ class GhostBatchNorm2d(nn.BatchNorm2d):
 
 
 def convert_ghost_batchnorm(model: nn.Module, groups: int) -> nn.Module:
-    """The model itself with every BatchNorm2d turned into a ghost batch norm of `groups` parts;
-    names and weights stay."""
+    """The model itself, every BatchNorm2d a ghost batch norm of `groups` parts; weights stay."""
     for module in model.modules():
         if type(module) in (nn.BatchNorm2d, GhostBatchNorm2d):
             module.__class__ = GhostBatchNorm2d

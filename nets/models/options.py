@@ -78,14 +78,8 @@ def level_channels(
 
 
 def per_level(value: Any, levels: int, *, what: str) -> tuple[Any, ...]:
-    """One entry per level from one for all: sequences of names for `factors`, numbers for anything
-    else.
-
-    Raises
-    ------
-    ValueError
-        If a list has not one entry per level, or an entry is empty.
-    """
+    """One entry per level from one for all: lists of names for `factors`, else numbers; a
+    ValueError says what does not fit."""
     given = list(value) if isinstance(value, list | tuple) else None
     entries: list[Any]
     if what == "factors":

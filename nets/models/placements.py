@@ -30,8 +30,7 @@ RESIDUALS = ("bn_relu", "bn", "identity")  # rho: relu(bn(.)), bn(.), identity
 
 @dataclass(frozen=True)
 class Placement:
-    """Where the batch norm and where the activation of a smoothing step stand, each one of
-    `POSITIONS`."""
+    """Where batch norm and activation of a smoothing step stand, each one of `POSITIONS`."""
 
     norm: str
     activation: str
@@ -53,19 +52,12 @@ class Placement:
 
     @property
     def is_quadratic(self) -> bool:
-        """Whether the placement needs a factor of degree 2 (it treats the part with the operator by
-        itself)."""
+        """Whether it treats the part with the operator by itself, which asks for degree 2."""
         return "operator" in (self.norm, self.activation)
 
     @classmethod
     def parse(cls, value: str | Placement) -> Placement:
-        """From a published name or ``norm/activation``.
-
-        Raises
-        ------
-        ValueError
-            For an unknown name; it lists the known ones.
-        """
+        """From a published name or ``norm/activation``; a ValueError lists the known names."""
         if isinstance(value, Placement):
             return value
         if isinstance(value, str) and value in PLACEMENTS:
@@ -94,14 +86,8 @@ PLACEMENTS: dict[str, Placement] = {
 
 
 def placement_for(choice: str | Placement | Mapping[str, str | Placement], kind: str) -> Placement:
-    """The placement of one kind of factor: `choice` is one placement for all kinds, or a mapping
-    kind -> placement.
-
-    Raises
-    ------
-    ValueError
-        If a mapping has no entry for `kind`, or names an unknown placement.
-    """
+    """The placement of one kind of factor, of one for all or a mapping kind -> placement;
+    ValueError where there is none."""
     if not isinstance(choice, Mapping):
         return Placement.parse(choice)
     if kind not in choice:

@@ -138,19 +138,12 @@ PATTERNS: dict[str, tuple[str, Callable[[re.Match[str]], ModelEntry]]] = {
 
 
 def list_models() -> list[str]:
-    """The registered names; p<d>, q<n>, resnet<6n+2> and preact_resnet<6n+2> are understood for
-    other numbers too."""
+    """The registered names; p<d>, q<n> and (preact_)resnet<6n+2> take other numbers too."""
     return list(MODELS)
 
 
 def model_entry(name: str) -> ModelEntry:
-    """The entry of a name, from the registry or a pattern.
-
-    Raises
-    ------
-    ValueError
-        For an unknown name; it lists the known ones.
-    """
+    """The entry of a name, from the registry or a pattern; a ValueError lists the known names."""
     if isinstance(name, str) and name in MODELS:
         return MODELS[name]
     for pattern, make in PATTERNS.values():

@@ -55,8 +55,7 @@ class Shortcut(nn.Module):
 
 
 class BasicBlock(nn.Module):
-    """Two convolutions with norms and relus beside a shortcut, in original or pre-activation
-    order."""
+    """Two convolutions with norms and relus beside a shortcut, original or pre-activation."""
 
     def __init__(
         self,
@@ -166,6 +165,5 @@ class ResNet(nn.Module):
         return x if self.final_norm is None else F.relu(self.final_norm(x))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Class scores, shape (images, classes), of images of shape (images, in_channels, height,
-        width)."""
+        """Class scores (images, classes) of images (images, in_channels, height, width)."""
         return cast("Tensor", self.fc(self.features(x).mean(dim=(2, 3))))

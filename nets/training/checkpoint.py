@@ -78,8 +78,7 @@ def _unpack(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 def save_model(
     path: Path, model: nn.Module, *, weights: Mapping[str, Tensor] | None = None
 ) -> None:
-    """Weights (those given, else the model's) and the description that rebuilds it; equal models
-    give equal files, byte for byte."""
+    """Weights (by default the model's) and what rebuilds it; equal models give equal files."""
     spec = getattr(model, "spec", None)
     if not isinstance(spec, ModelSpec):
         raise ValueError(
@@ -96,14 +95,9 @@ def save_model(
 
 
 def load_model(path: Path) -> nn.Module:
-    """The model of a file written by `save_model`, on the CPU in eval mode; for the folder of a run
-    there is `nets.load`.
-
-    Raises
-    ------
-    FileNotFoundError, IsADirectoryError, ValueError
-        No such file; a folder; truncated, damaged or foreign.
-    """
+    """The model of a file written by `save_model`, on the CPU in eval mode; FileNotFoundError,
+    IsADirectoryError or ValueError (truncated, damaged or foreign). For a run's folder there is
+    `nets.load`."""
     tensors, info = _unpack(Path(path))
     if info.get("kind") != "model":
         raise ValueError(f"{path}: holds {info.get('kind', 'something else')}, not a model")
@@ -151,8 +145,7 @@ def load_optimizer(
 
 @dataclass(frozen=True)
 class State:
-    """A moment of a run: named tensors ("model.*", "optim.*", "ema.*", "best.*", "sums.*") and what
-    is not a tensor."""
+    """A moment of a run: tensors "model.*", "optim.*", "ema.*", "best.*", "sums.*"; the rest."""
 
     tensors: dict[str, Tensor]
     info: dict[str, Any]
@@ -188,8 +181,7 @@ class Checkpoints:
         return sorted((path for path in found if _NAME.fullmatch(path.name)), reverse=True)
 
     def save(self, state: State, *, step: int) -> Path:
-        """Writes the state of a step, then removes all but the newest `keep` and what a killed
-        writer left behind."""
+        """Writes a step's state, then removes all but the newest `keep` and a killed writer's."""
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"step-{step:09d}.safetensors"
         write_atomically(path, _pack(state.tensors, {"kind": "checkpoint", **state.info}))
@@ -198,13 +190,7 @@ class Checkpoints:
         return path
 
     def load(self) -> State | None:
-        """The newest readable state; None where there is no file.
-
-        Raises
-        ------
-        ValueError
-            If there are files and none can be read.
-        """
+        """The newest readable state; None without a file, ValueError where none can be read."""
         files = self.files()
         for i, path in enumerate(files):
             try:

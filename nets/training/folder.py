@@ -100,8 +100,7 @@ def _file(run: str | Path, name: str) -> Path:
 
 
 def read_config(run: str | Path) -> TrainConfig:
-    """The configuration of a run folder; FileNotFoundError or ValueError, one line, where there is
-    none or it is damaged."""
+    """The configuration of a run folder; FileNotFoundError or ValueError, one line, elsewhere."""
     path = _file(run, "config.json")
     document = read_json(path, "configuration of a run")
     try:
@@ -150,12 +149,8 @@ def load(run: str | Path, *, which: str = "learned") -> nn.Module:
 def check_run(out: Path, config: TrainConfig, *, resume: bool, force: bool) -> str:
     """ "new", "clear", "resume" or "finished": what is to be done in a folder; nothing is touched.
 
-    Raises
-    ------
-    FileExistsError
-        A finished or begun run without `resume` or `force`, or a folder that is not a run's.
-    ValueError
-        The run that is there has another configuration.
+    FileExistsError for a finished or begun run without `resume` or `force`, and for a folder that
+    is not a run's; ValueError where the run that is there has another configuration.
     """
     if out.exists() and not out.is_dir():
         raise FileExistsError(f"{out} is a file; give a folder for the run")
@@ -198,8 +193,7 @@ def check_run(out: Path, config: TrainConfig, *, resume: bool, force: bool) -> s
 
 
 def prepare_run(out: Path, config: TrainConfig, *, resume: bool, force: bool) -> str:
-    """ "new", "resume" or "finished" after the refusals of `check_run`; the folder is made, or
-    cleared where `force` was given."""
+    """ "new", "resume" or "finished" after `check_run`'s refusals; the folder made or cleared."""
     state = check_run(out, config, resume=resume, force=force)
     if state == "new":
         out.mkdir(parents=True, exist_ok=True)
@@ -216,8 +210,7 @@ def prepare_run(out: Path, config: TrainConfig, *, resume: bool, force: bool) ->
 
 
 def _difference(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
-    """The first key whose values differ, with both; where the run is done (devices, precision of
-    logs) counts as well."""
+    """The first key whose values differ, with both; where the run is done counts as well."""
     for section, fields in here.items():
         for key, value in fields.items():
             if there[section][key] != value:
@@ -227,8 +220,7 @@ def _difference(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
 
 @contextmanager
 def lock_run(out: Path) -> Iterator[None]:
-    """Holds the folder (made if missing) for one process (one job); a kill releases it.
-    FileExistsError where another is at work."""
+    """Holds the folder for one process, until it ends; FileExistsError where another is at work."""
     try:
         import fcntl
     except ImportError:  # no such locks on this platform
@@ -259,8 +251,7 @@ def write_metrics(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def environment(device: torch.device) -> dict[str, Any]:
-    """Revision of the code, versions, device and cores: what a reader needs to judge the
-    numbers."""
+    """Revision of the code, versions, device and cores: what the numbers are judged by."""
     name = (
         torch.cuda.get_device_name(device)
         if device.type == "cuda"
@@ -277,8 +268,7 @@ def environment(device: torch.device) -> dict[str, Any]:
 
 
 def _revision() -> str:
-    """The git revision of the sources, with a plus where they were changed; the installed version
-    outside a repository."""
+    """The git revision with a plus where sources were changed; outside of git the version."""
 
     def git(*words: str) -> str:
         done = subprocess.run(

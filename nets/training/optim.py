@@ -24,8 +24,7 @@ def _cosine(p: float, _: OptimSection) -> float:
 
 
 def _onecycle(p: float, _: OptimSection) -> float:
-    """Cosine from 1/25 up to 1 over the first 30 %, then cosine down to 1e-4 [Smith, Topin
-    2019]."""
+    """Cosine from 1/25 to 1 in the first 30 %, then down to 1e-4 [Smith, Topin 2019]."""
     start, end, peak = 1 / 25, 1e-4, 0.3
     low, x = (start, p / peak) if p < peak else (end, (1 - p) / (1 - peak))
     return low + (1 - low) * 0.5 * (1 - math.cos(math.pi * x))

@@ -92,15 +92,7 @@ class DataFacts:
 
 def read_data_facts(run: str | Path) -> DataFacts:
     """data.json of a run folder; for a folder from before there was one, measured again on its data
-    set.
-
-    Raises
-    ------
-    FileNotFoundError
-        Not a run folder, or an older one whose data set is not here.
-    ValueError
-        A damaged file.
-    """
+    set. FileNotFoundError where that is not here, ValueError for a damaged file."""
     section, path = read_config(run).data, Path(run) / DATA_FILE
     if not path.is_file():
         data = load_data(**section.arguments())
@@ -109,8 +101,7 @@ def read_data_facts(run: str | Path) -> DataFacts:
 
 
 def check_data(run: str | Path, data: DataSet) -> None:
-    """ValueError where a begun run's data.json says that its data set was another one; a damaged or
-    missing file says nothing."""
+    """ValueError where a begun run's data.json is of other data; a damaged one says nothing."""
     if not (Path(run) / DATA_FILE).is_file():
         return
     try:
@@ -177,8 +168,7 @@ class Classifier(nn.Module):
         self.classes = tuple(classes)
 
     def forward(self, images: Tensor | ArrayLike) -> Tensor:
-        """Scores (n, classes) of images (n, channels, height, width): bytes, or floats in [0, 1];
-        ValueError for anything else."""
+        """Scores (n, classes) of images (n, channels, height, width), bytes or floats in [0, 1]."""
         x = images if isinstance(images, Tensor) else torch.as_tensor(images)
         if x.ndim != 4 or x.shape[1] != len(self.mean):
             raise ValueError(
@@ -201,8 +191,7 @@ class Classifier(nn.Module):
 
     @torch.no_grad()
     def predict(self, images: Tensor | ArrayLike) -> Tensor:
-        """The class of each image as its index (n,), `BATCH` images at a time; `classes[index]` is
-        its name."""
+        """The class of each image as an index (n,) into `classes`, `BATCH` images at a time."""
         x = images if isinstance(images, Tensor) else torch.as_tensor(images)
         return torch.cat([self(part).argmax(1) for part in torch.split(x, BATCH)])
 

@@ -14,13 +14,8 @@ STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
 
 def read_record(path: Path, kind: type[T], what: str) -> T:
-    """A JSON file as a record of a kind that has the configuration `STRICT`.
-
-    Raises
-    ------
-    ValueError
-        One line with the path, for the first thing that is not what it must be.
-    """
+    """A JSON file as a record of a kind with the configuration `STRICT`; a ValueError of one line
+    has the path and the first thing that is wrong."""
     try:
         return TypeAdapter(kind).validate_json(path.read_bytes())
     except ValidationError as error:

@@ -81,8 +81,7 @@ class StopRequest:
 
 
 class Run:
-    """A run on its way: the trainer, its folder, and what is told to the world; `begun` where model
-    and report were read from it."""
+    """A run on its way; `begun` where model and report were read from its folder."""
 
     def __init__(
         self,
@@ -109,14 +108,8 @@ class Run:
         self.flops = flops_per_image(trainer)
 
     def execute(self, stop: StopRequest) -> Summary:
-        """From the newest state to the end, or until `stop` says so.
-
-        Raises
-        ------
-        FloatingPointError
-            A loss or a weight is not finite; the message says where, and whether there is a state
-            from before.
-        """
+        """From the newest state to the end, or until `stop` says so; FloatingPointError where a
+        loss or a weight is not finite says where, and whether there is a state from before."""
         try:
             return self._execute(stop)
         except FloatingPointError as error:
@@ -203,8 +196,7 @@ class Run:
             self.callback(dict(row))
 
     def save(self) -> None:
-        """The state to disk, by the first rank, after the running statistics are shared and losses
-        and weights found finite."""
+        """The state to disk, running statistics shared, losses and weights found finite."""
         trainer = self.trainer
         trainer.share_buffers()
         trainer.check_finite()
@@ -216,8 +208,7 @@ class Run:
         self.fabric.barrier("saved")
 
     def finish(self) -> Summary:
-        """The chosen weights, one look at the test part, and the summary, which marks the run as
-        finished."""
+        """The chosen weights, one look at the test part, and the summary, which ends the run."""
         trainer = self.trainer
         weights = trainer.best or trainer.weights()
         loss, accuracy = trainer.evaluate(trainer.test, weights)
@@ -379,8 +370,7 @@ def _about_roots(events: list[dict[str, Any]]) -> str:
 
 @torch.no_grad()
 def flops_per_image(trainer: Trainer) -> int:
-    """Floating-point operations of the forward pass of one image (a multiplication and an addition
-    are two)."""
+    """Floating-point operations of the forward pass of one image; a multiply-add is two."""
     from torch.utils.flop_counter import FlopCounterMode
 
     was_training = trainer.raw.training

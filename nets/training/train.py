@@ -152,8 +152,7 @@ def check_start(config: TrainConfig) -> None:
 
 
 def build(config: TrainConfig, data: DataSet) -> tuple[nn.Module, dict[str, Any]]:
-    """(model, report): the model of a configuration for a data set, started by its seed, and how it
-    was started."""
+    """(model, report): the configured model for a data set, started by its seed."""
     generator = torch.Generator().manual_seed(config.train.seed)
     channels, height, width = data.shape
     given = {"in_channels": channels, "num_classes": len(data.classes)} | config.model.overrides()
@@ -176,8 +175,7 @@ def build(config: TrainConfig, data: DataSet) -> tuple[nn.Module, dict[str, Any]
 
 
 def _begun(out: Path) -> tuple[nn.Module, dict[str, Any]] | None:
-    """(model, report) as a begun run left them, so that going on need not measure the spectra
-    again; None where they are not whole."""
+    """(model, report) as a begun run left them, without measuring again; None where damaged."""
     try:
         report = InitReport.from_dict(read_json(out / "init.json", "report of the start")).to_dict()
         return load_model(out / "start.safetensors").train(), report
@@ -199,8 +197,7 @@ def _with_norms(model: nn.Module, section: TrainSection) -> nn.Module:
 
 
 def _fabric(section: TrainSection, request: StopRequest | None = None) -> Fabric:
-    """A launched Fabric for the section's devices; several CPUs or GPUs run as DDP, started here or
-    by torchrun or Slurm."""
+    """A launched Fabric; several devices run as DDP, started here or by torchrun or Slurm."""
     from lightning_fabric import Fabric
     from lightning_fabric.strategies.ddp import DDPStrategy
 
@@ -254,8 +251,7 @@ def _several(world: int) -> Iterator[None]:
 
 @contextmanager
 def _unhandled(request: StopRequest | None, waits: bool) -> Iterator[None]:
-    """Signals end the process at once, those too that came before: it waits in foreign code for
-    others, which may never come."""
+    """Signals end the process at once, earlier ones too: it waits for others, perhaps forever."""
     before: dict[int, Any] = {}
     if waits and threading.current_thread() is threading.main_thread():
         known = ("SIGTERM", "SIGINT", "SIGUSR1")

@@ -122,8 +122,7 @@ class Trainer:
         self.captured = CapturedStep() if captured else None
 
     def _place(self, data: DataSet) -> tuple[Tensor, Tensor]:
-        """Images and labels: on the device, or images left in (mapped) host memory where they would
-        take over half of what is free."""
+        """Images and labels on the device; images stay mapped if over half of its memory."""
         images, labels = torch.from_numpy(data.images), torch.from_numpy(data.labels)
         choice = self.config.data.on_device
         if choice == "auto":
@@ -143,8 +142,7 @@ class Trainer:
     # --------------------------------------------------------------------------------------
 
     def batch(self, samples: Tensor, partners: Tensor) -> tuple[Tensor, Tensor]:
-        """Augmented images and targets (labels, or probabilities where images are mixed) of
-        samples."""
+        """Augmented images and targets: labels, or probabilities where images are mixed."""
         u = self.augment.draws(samples, self.epoch)
         x, labels = self._augmented(samples, u), self.labels[samples]
         if self.augment.mixes:
@@ -162,8 +160,7 @@ class Trainer:
         return self.augment.images(block, torch.arange(len(samples), device=self.device), u)
 
     def train_step(self, x: Tensor, target: Tensor, labels: Tensor, total: int) -> None:
-        """Forward, backward and update on this rank's share of a batch of `total` images, as
-        `batches` gives it; no wait for the device."""
+        """One step on this rank's share of `total` images, as `batches` gives it; nothing waits."""
         lr = learning_rate(
             self.config.optim,
             self.step,
@@ -212,8 +209,7 @@ class Trainer:
         return self.steps_per_epoch * self.config.train.epochs
 
     def shares(self) -> Iterator[tuple[Tensor, Tensor, int]]:
-        """(this rank's samples, their partners, size of the whole batch) of every step from the
-        present one to the end of the epoch."""
+        """(samples, partners, whole batch's size) of each step from here to the epoch's end."""
         section, steps = self.config.train, range(self.within, self.steps_per_epoch)
         return shares(
             self.train,
@@ -246,8 +242,7 @@ class Trainer:
     def run_epoch(
         self, *, stop: Callable[[], bool], tick: Callable[[], None], save: Callable[[], None]
     ) -> bool:
-        """The rest of the present epoch; True when asked to stop in between. `save` is called at
-        the configured steps."""
+        """The rest of the epoch, `save` at the configured steps; True when asked to stop."""
         self.model.train()
         every = self.config.train.checkpoint_steps
         began = time.perf_counter()
@@ -280,8 +275,7 @@ class Trainer:
         self.trained_images += seen
 
     def agreed(self, stop: Callable[[], bool], *, now: bool = False) -> bool:
-        """Whether any rank wants to stop; several ranks ask each other every `AGREE_EVERY` steps,
-        or `now`."""
+        """Whether any rank wants to stop, asked every `AGREE_EVERY` steps, or `now`."""
         if self.world == 1:
             return stop()
         if self.step % AGREE_EVERY and not now:
@@ -363,8 +357,7 @@ class Trainer:
         return self.ema.weights if self.ema else self.raw.state_dict()
 
     def share_buffers(self) -> None:
-        """The mean over ranks of running statistics, live and averaged: as their updates are
-        linear, that is a ghost batch norm's."""
+        """The ranks' mean running statistics, those of a ghost batch norm: updates are linear."""
         if self.world == 1:
             return
         buffers = [value for _, value in self.raw.named_buffers()]
@@ -394,8 +387,7 @@ class Trainer:
     def evaluate(
         self, indices: Tensor, weights: dict[str, Tensor] | None = None
     ) -> tuple[float | None, float | None]:
-        """(mean cross-entropy, accuracy) on images as they are, of `weights`, default those of
-        `weights()`; (None, None) without images."""
+        """(mean cross-entropy, accuracy) on images as they are, at `weights()` by default."""
         if not len(indices):
             return None, None
         sums = self._no_sums()
@@ -445,15 +437,13 @@ class Trainer:
         return State(tensors, {key: getattr(self, key) for key in PROGRESS} | further)
 
     def _total(self, name: str, value: Tensor) -> Tensor:
-        """A sum over the ranks, for the state: on resuming, the first rank starts from it and the
-        others from none."""
+        """A sum over the ranks, from which the first rank goes on, the others from none."""
         return torch.tensor(
             self._reduced(value, "max" if name == "bad" else "sum"), dtype=torch.float64
         ).to(value.dtype)
 
     def restore(self, state: State) -> None:
-        """Goes back to a state, in place: parameters keep their memory format and their place in
-        compiled code; a step is captured anew."""
+        """Goes back to a state, in place, as compiled code asks; a step is captured anew."""
         info = state.info
         self.raw.load_state_dict(state.part("model"))
         load_optimizer(self.optimizer, state.part("optim"), info["optim"])

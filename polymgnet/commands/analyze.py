@@ -36,8 +36,7 @@ def analyze(runs: Runs, as_json: Json = False) -> None:
 
 
 def analysed(runs: list[Path], *, show: bool) -> Any:
-    """The comparison of the runs with their reports, with a progress bar; each report is written to
-    its run."""
+    """The comparison of the runs, their reports written, with a progress bar."""
     import analysis
 
     with console.progress("analyse", total=len(runs), show=show) as step:

@@ -40,8 +40,7 @@ def _read_points(path: Path) -> Any:
 
 
 def _set_of(points: Any, polynomial: Any) -> dict[str, Any] | None:
-    """What is worth knowing of points that are not the spectrum of a symmetric positive definite A;
-    None if they could be."""
+    """What to know of points that cannot be the spectrum of a symmetric positive definite A."""
     import numpy as np
 
     if np.all(points.imag == 0) and np.all(points.real > 0):

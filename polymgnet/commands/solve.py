@@ -168,8 +168,7 @@ def solve(
 
 
 class Watch:
-    """Moves a bar of 100 with the digits of the residual that are gained, or with the cycles that
-    are used up, whichever is further."""
+    """Moves a bar of 100 with the digits gained, or the cycles used up, whichever is further."""
 
     def __init__(self, step: console.Step, tol: float, maxiter: int) -> None:
         self.step, self.tol, self.maxiter, self.first = step, tol, maxiter, 0.0

@@ -17,15 +17,11 @@ LOOK = 0.2  # seconds between two looks at whether a signal came
 
 
 def run_local(study: Study, *, jobs: int = 1, report: Step = silent) -> dict[str, str]:
-    """Train what is missing here, or in `jobs` processes that share the cores; returns name ->
-    reason of the runs that failed.
+    """Train what is missing here, in turn or in `jobs` processes that share the cores; returns name
+    -> reason of the runs that failed.
 
-    Raises
-    ------
-    Stopped
-        SIGTERM or SIGUSR1 came, to this process or to one of its workers: every run that was on its
-        way has saved its state. Its number is the exit status's. Workers whose study was killed
-        save and end by themselves.
+    Stopped, with its number, where SIGTERM or SIGUSR1 came to this process or a worker: every run
+    on its way has saved its state. Workers whose study was killed save and end by themselves.
     """
     from nets.training.run import StopRequest
 
@@ -106,8 +102,7 @@ _busy = threading.Lock()  # in a worker: held while it trains
 
 
 def _start_worker(threads: int, flag: Any) -> None:
-    """The worker's share of the cores, what a signal to it does between runs (in a run, the run's
-    own handler notes it), and its end."""
+    """The worker's share of the cores, what a signal to it does between runs, and its end."""
     global _flag
     prefer_own()
     import torch
@@ -122,8 +117,7 @@ def _start_worker(threads: int, flag: Any) -> None:
 
 
 def _end_with_study() -> None:
-    """When the study is gone (killed), the run that is on its way stops and saves, and the worker
-    ends: nobody would read its result."""
+    """When the study is gone (killed), the run on its way saves and the worker ends."""
     import multiprocessing
 
     study = multiprocessing.parent_process()

@@ -95,8 +95,7 @@ class Run:
             )
 
     def checkpoint(self, *, progress: bool = False) -> Any:
-        """Submit the same call again when Slurm takes the machine away; training goes on from its
-        last checkpoint."""
+        """Submit the same call again when Slurm takes the machine away; it goes on."""
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self, progress=progress)
@@ -168,8 +167,7 @@ def _name(point: Mapping[str, Any], config: str, settings: Mapping[str, Any]) ->
 
 
 def load_study(path: Path, *, out: Path | None = None) -> Study:
-    """Read and check a study file; every run's configuration is built once, so that a wrong value
-    is found before training starts."""
+    """Read and check a study file, every run's configuration too, before training starts."""
     data = _read(path)
     where = out or (Path(data["out"]) if isinstance(data.get("out"), str) else None)
     if where is None:

@@ -20,8 +20,7 @@ COMPARED = "test_accuracy"
 
 @dataclass(frozen=True)
 class Row:
-    """What was measured for one point of the grid over its seeds: an `analysis.Estimate` of each
-    measure, and its values by seed."""
+    """One point of the grid over its seeds: an `Estimate` of each measure, its values by seed."""
 
     point: Mapping[str, Any]
     measures: Mapping[str, Any]
@@ -41,8 +40,7 @@ class Row:
 
 
 def summarise(runs: Sequence[Run]) -> list[Row]:
-    """Mean, spread and confidence interval over the seeds, a row for every other point of the grid;
-    finished runs alone."""
+    """A row for every point of the grid but the seed, with its estimates; finished runs alone."""
     from analysis.stats import estimate, groups_of
 
     rows = []
@@ -65,8 +63,7 @@ def summarise(runs: Sequence[Run]) -> list[Row]:
 
 
 def tested_on(runs: Sequence[Run]) -> int | None:
-    """The number of test images of the finished runs; None where they differ or were not
-    counted."""
+    """The number of test images of the finished runs; None where they differ or are unknown."""
     from analysis.records import tested_on
 
     counts = {tested_on(run.folder) for run in runs if run.finished}
@@ -74,8 +71,7 @@ def tested_on(runs: Sequence[Run]) -> int | None:
 
 
 def differences(rows: Sequence[Row], measure: str = COMPARED) -> list[dict[str, Any]]:
-    """Every two points of the grid compared over the seeds they share: rows of
-    `analysis.stats.pair_rows`; none with a single seed."""
+    """Every two points over the seeds they share: `analysis.stats.pair_rows`; none for one seed."""
     from analysis.stats import pair_rows
 
     values = {row.label: row.values[measure] for row in rows if measure in row.values}
