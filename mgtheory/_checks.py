@@ -83,8 +83,7 @@ def check_shape(value: Any, name: str, dim: int | None = None) -> tuple[int, ...
 def _listed(value: Any) -> tuple[Any, ...]:
     """The entries of a sequence or array; nothing for a text or anything else."""
     sequence = isinstance(value, Sequence | np.ndarray) and not isinstance(value, str)
-    # np.ndim of a list would refuse rows of different lengths in numpy's words
-    return tuple(value) if sequence and getattr(value, "ndim", 1) else ()
+    return tuple(value) if sequence else ()
 
 
 def check_callable(value: Any, name: str) -> None:
