@@ -135,7 +135,8 @@ def damping_number(
         raise ValueError(
             f"interval is a {type(interval).__name__}, must be an Interval or a pair (a, b)"
         ) from None
-    grid = angular_grid(*Interval(a, b), polynomial.degree)
+    part = Interval(a, b)
+    grid = angular_grid(part.a, part.b, polynomial.degree)
     return float(local_maxima(lambda t: np.abs(polynomial(t)), grid)[1].max())
 
 
