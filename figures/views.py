@@ -43,7 +43,7 @@ def polynomials(report: SpectralReport) -> Figure | None:
         draw_polynomials(
             ax,
             curves,
-            eigenvalues=_eigenvalues(level),
+            eigenvalues=_eigenvalues(level, "eigenvalues"),
             spectrum_of=_judged(curves),
             xlabel="t / b; points: |λ| / b",
             legend=False,

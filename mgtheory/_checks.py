@@ -83,7 +83,7 @@ def check_shape(value: Any, name: str, dim: int | None = None) -> tuple[int, ...
 def _listed(value: Any) -> tuple[Any, ...]:
     """The entries of a sequence or array; nothing for a text or anything else."""
     sequence = isinstance(value, Sequence | np.ndarray) and not isinstance(value, str)
-    return tuple(value) if sequence and np.ndim(value) else ()
+    return tuple(value) if sequence else ()
 
 
 def check_callable(value: Any, name: str) -> None:
