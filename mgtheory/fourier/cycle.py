@@ -41,7 +41,6 @@ from mgtheory.fourier.relaxation import (
 )
 from mgtheory.problems.grids import Boundary, choose_axes
 from mgtheory.problems.problem import Problem
-from mgtheory.problems.record import stencil_couplings
 from mgtheory.problems.stencils import Stencil, tensor
 from mgtheory.problems.symbols import (
     ROW_SUM,
@@ -183,10 +182,7 @@ def zero_sum(stencil: Stencil) -> bool:
 
 def coarsened_axes(operator: Any, axes: Sequence[int] | str) -> Axes:
     """The axes that are coarsened from the grid of a problem or stencil, as the solver chooses."""
-    strengths = (
-        operator.couplings() if isinstance(operator, Problem) else stencil_couplings(operator)
-    )
-    return choose_axes(strengths, None, axes)
+    return choose_axes(operator.couplings(), None, axes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -305,7 +301,7 @@ class LocalCycle:
             transfers = {k: "cells" if v == usual[k] else v for k, v in transfers.items()}
         for l in range(self.levels - 1):
             strengths = (
-                stencil_couplings(stencils[-1])
+                stencils[-1].couplings()
                 if problem is None
                 else [a / h_j**2 for a, h_j in zip(problem.weights, h)]
             )

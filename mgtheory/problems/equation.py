@@ -91,15 +91,12 @@ class Equation:
     def load(self, shape: Shape) -> NDArray[np.float64]:
         """b on this shape, (n,): the scheme's right-hand side with boundary values; mean removed
         where A is singular."""
-        x = self._points(shape)
+        x = grids.mesh(shape, self.boundary, extended=True)
         everywhere = on_grid(self._source, x, [n + 2 for n in shape], "f")
         inner = tuple(slice(1, -1) for _ in shape)
         if self.boundary is not Boundary.DIRICHLET:
-            everywhere = np.pad(
-                everywhere[inner],
-                1,
-                mode="wrap" if self.boundary is Boundary.PERIODIC else "symmetric",
-            )
+            outside = "wrap" if self.boundary is Boundary.PERIODIC else "symmetric"
+            everywhere = np.pad(everywhere[inner], 1, mode=outside)
         h = self.widths(shape)
         b = tensor.apply_extended(SCHEMES[self.scheme].load(h), everywhere, h)
         if self.singular:
@@ -117,15 +114,9 @@ class Equation:
         it is not known."""
         if not self.knows_solution:
             return None
-        x = np.meshgrid(
-            *(grids.coordinates(n, self.boundary) for n in shape), indexing="ij", sparse=True
-        )
+        x = grids.mesh(shape, self.boundary)
         u = np.broadcast_to(self._manufactured().u(*x), shape).reshape(-1).copy()
         return u if self.boundary is Boundary.DIRICHLET else u - u.mean()
-
-    def _points(self, shape: Shape) -> list[NDArray[np.float64]]:
-        points = (grids.coordinates(n, self.boundary, extended=True) for n in shape)
-        return list(np.meshgrid(*points, indexing="ij", sparse=True))
 
     def _manufactured(self) -> manufactured.Solution1D:
         return manufactured.check_solution(self.solution, self.boundary)
@@ -176,14 +167,8 @@ class StencilEquation(Equation):
             raise ValueError(
                 f"the stencil has {stencil.dim} axes, the shape {grid} has {len(grid)}"
             )
-        taps = dict(zip(stencil.offsets, stencil.values, strict=True))
-        unit = np.eye(stencil.dim, dtype=int)
-        weights = tuple(
-            0.5
-            * grids.mesh_width(n, boundary) ** 2
-            * sum(abs(float(taps.get(tuple(int(x) for x in s * e), 0.0))) for s in (1, -1))
-            for e, n in zip(unit, grid, strict=True)
-        )
+        widths = [grids.mesh_width(n, boundary) for n in grid]
+        weights = tuple(s * h**2 for s, h in zip(stencil.couplings(), widths, strict=True))
         made = cls(boundary, "stencil", weights, own=stencil, grid=grid, right=right)
         if boundary is Boundary.NEUMANN and made.polynomial(grid) is None:
             raise ValueError(
@@ -194,7 +179,7 @@ class StencilEquation(Equation):
 
     @property
     def singular(self) -> bool:
-        """Whether the constants are in the nullspace: no boundary values, and taps of sum 0."""
+        """Also the taps must have the sum 0."""
         assert self.own is not None
         total, largest = abs(self.own.values.sum()), np.abs(self.own.values).max()
         return super().singular and bool(total <= 1e-12 * largest)
@@ -219,26 +204,17 @@ class StencilEquation(Equation):
         assert self.own is not None
         if max(self.own.reach) > 1:
             return None
-        array = np.zeros((3,) * self.own.dim)
-        for offset, value in zip(self.own.offsets, self.own.values, strict=True):
-            array[tuple(o + 1 for o in offset)] = value
-        largest = float(np.abs(array).max())
+        array = np.pad(self.own.to_array(), [(1 - reach, 1 - reach) for reach in self.own.reach])
         widths = self.widths(self.grid)
-        for axis, width in enumerate(widths):
-            before, centre, after = (array.take(i, axis=axis) for i in range(3))
-            if np.abs(before - after).max() > 1e-10 * largest:
-                return None
-            # (s_1, s_0, s_1) = (s_0 + 2 s_1) delta - h^2 s_1 K, h^2 K = (-1, 2, -1)
-            array = np.stack([centre + 2.0 * after, -after * width**2], axis=axis)
+        here = tensor.from_stencil_array(array, widths, uneven=1e-10, rounding=1e-13)
+        if here is None:
+            return None
         ratios = np.divide(h, widths)
-        found: dict[tuple[int, ...], float] = {}
-        for place in np.ndindex(array.shape):
-            S = tuple(j for j, used in enumerate(place) if used)
-            scale = np.prod([ratios[j] ** 2 for j in S]) ** ((len(S) - 1) / len(S)) if S else 1.0
-            size = largest * np.prod([widths[j] ** 2 for j in S])
-            if abs(array[place]) > 1e-13 * size:
-                found[S] = float(array[place] * scale)
-        return found
+
+        def growth(S: tuple[int, ...]) -> float:
+            return float(np.prod(ratios[list(S)] ** 2) ** ((len(S) - 1) / len(S))) if S else 1.0
+
+        return {S: c * growth(S) for S, c in here.items()}
 
     def operator(self, shape: Shape) -> sp.csr_array:
         """A on this shape."""
@@ -255,5 +231,5 @@ class StencilEquation(Equation):
     def load(self, shape: Shape) -> NDArray[np.float64]:
         """b on the grid of the stencil; f = 1 where none is given, and on any other shape."""
         given = self.right is not None and shape == self.grid
-        b = np.ones(int(np.prod(shape))) if not given else np.asarray(self.right)
+        b = np.asarray(self.right) if given else np.ones(int(np.prod(shape)))
         return b - b.mean() if self.singular else b

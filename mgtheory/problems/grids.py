@@ -70,6 +70,14 @@ def coordinates(n: int, boundary: Boundary, *, extended: bool = False) -> NDArra
     return (i + first) * np.float64(mesh_width(n, boundary))
 
 
+def mesh(
+    shape: Shape, boundary: Boundary, *, extended: bool = False
+) -> tuple[NDArray[np.float64], ...]:
+    """`coordinates` along every axis as sparse arrays that broadcast to the grid."""
+    points = (coordinates(n, boundary, extended=extended) for n in shape)
+    return np.meshgrid(*points, indexing="ij", sparse=True)
+
+
 def eigenvalue(k: float | NDArray[Any], n: int, boundary: Boundary) -> Any:
     """Eigenvalue k of K, increasing in k: k = 1..n (Dirichlet), 0..n-1 (Neumann), 0..n//2
     (periodic, most of them double)."""

@@ -28,13 +28,11 @@ from mgtheory._checks import check_axes, check_callable, check_name, check_numbe
 from mgtheory.problems import grids, manufactured, tensor
 from mgtheory.problems.equation import Equation, StencilEquation
 from mgtheory.problems.grids import Boundary, Shape
-from mgtheory.problems.schemes import SCHEMES, Scheme
+from mgtheory.problems.schemes import SCHEMES
 from mgtheory.problems.stencils import Stencil
 from mgtheory.problems.tensor import Polynomial
 from mgtheory.spectra.interval import Interval
 from mgtheory.spectra.record import Form, stencil_form
-
-__all__ = ["PROBLEMS", "SCHEMES", "Boundary", "Problem", "Scheme", "create", "poisson"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)

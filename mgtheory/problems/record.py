@@ -147,9 +147,8 @@ def _of_problem(problem: Problem, scaling: str, axes: Sequence[int] | str) -> Op
         a, b = problem.smoothing_interval(chosen)
         b = max(b, problem.smoothing_interval().b)
         if kind == "diagonal":
-            stencil = problem.stencil
-            assert stencil is not None
-            centre = float(stencil.values[stencil.offsets.index((0,) * problem.dim)])
+            assert problem.stencil is not None
+            centre = problem.stencil.diagonal.item()
             a, b = a / centre, b / centre
         found = "the symbol, exact"
     else:
@@ -188,20 +187,9 @@ def matrix_interval(
     return (b * min(s[j] for j in chosen) / (2.0 * sum(s)) if chosen else b / 2.0), b
 
 
-def stencil_couplings(stencil: Stencil) -> tuple[float, ...]:
-    """Mean modulus of the two taps next to the centre along each axis; of c x c taps the norm."""
-    taps = dict(zip(stencil.offsets, stencil.values, strict=True))
-    unit = np.eye(stencil.dim, dtype=int)
-    zero = np.zeros_like(stencil.values[0])
-    return tuple(
-        float(sum(np.linalg.norm(np.atleast_2d(taps.get(tuple(s * e), zero))) for s in (1, -1)) / 2)
-        for e in unit
-    )
-
-
 def _of_stencil(stencil: Stencil, scaling: str, axes: Sequence[int] | str) -> OperatorRecord:
     kind: Scaling = "diagonal" if scaling == "diagonal" else "identity"
-    chosen = choose_axes(stencil_couplings(stencil), None, axes)
+    chosen = choose_axes(stencil.couplings(), None, axes)
     samples = SAMPLES[stencil.dim] if stencil.channels == 1 else COUPLED_SAMPLES
     theta = grid_frequencies((samples,) * stencil.dim).reshape(-1, stencil.dim)
     size = stencil.channels

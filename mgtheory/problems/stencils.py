@@ -155,6 +155,14 @@ class Stencil(ReadOnlyArrays):
         taps = dict(zip(self.offsets, self.matrices))
         return taps.get((0,) * self.dim, np.zeros((self.channels, self.channels)))
 
+    def couplings(self) -> tuple[float, ...]:
+        """Mean modulus of the two taps next to the centre along each axis; of matrices the norm."""
+        size = dict(zip(self.offsets, np.linalg.norm(self.matrices, axis=(1, 2))))
+        unit = np.eye(self.dim, dtype=int).tolist()
+        return tuple(
+            float(sum(size.get(tuple(s * j for j in e), 0.0) for s in (1, -1)) / 2) for e in unit
+        )
+
     @property
     def adjoint(self) -> Stencil:
         """The stencil of A^H: values conj(a_k)^T at -k."""

@@ -142,6 +142,27 @@ def stencil_array(polynomial: Polynomial, h: Sequence[float]) -> NDArray[np.floa
     return outer_sum(polynomial, second, [np.array([0.0, 1.0, 0.0])] * len(h))
 
 
+def from_stencil_array(
+    stencil: NDArray[Any], h: Sequence[float], *, uneven: float, rounding: float
+) -> dict[tuple[int, ...], float] | None:
+    """The inverse of `stencil_array`; None for a stencil that is not even along every axis.
+
+    Taps may differ by `uneven` times the largest; coefficients whose term is below `rounding` times
+    the largest tap are left out.
+    """
+    largest = float(np.abs(stencil).max())
+    for axis, width in enumerate(h):
+        before, centre, after = (stencil.take(i, axis=axis) for i in range(3))
+        if np.abs(before - after).max() > uneven * largest:
+            return None
+        # (s_1, s_0, s_1) = (s_0 + 2 s_1) delta - h^2 s_1 K, h^2 K = (-1, 2, -1)
+        stencil = np.stack([centre + 2.0 * after, -after * width**2], axis=axis)
+    dim = len(h)
+    found = {S: float(stencil[tuple(int(j in S) for j in range(dim))]) for S in subsets(dim)}
+    size = {S: math.prod(4.0 / h[j] ** 2 for j in S) for S in found}
+    return {S: c for S, c in found.items() if abs(c) * size[S] > rounding * largest}
+
+
 def apply_extended(
     polynomial: Polynomial, values: NDArray[Any], h: Sequence[float]
 ) -> NDArray[Any]:

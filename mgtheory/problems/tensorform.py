@@ -132,9 +132,8 @@ def recognise(A: sp.csr_array, shape: Shape, boundary: Boundary) -> TensorForm |
     """The tensor form of a matrix whose entries are those of one stencil of 3^d points, even along
     each axis, with this boundary.
 
-    None for any other matrix. Such a stencil has 2^d free values, as many as a multi-affine
-    polynomial in the K_j has coefficients; the candidate read from a row in the middle is then
-    compared entry by entry.
+    None for any other matrix. The candidate read from a row in the middle is compared entry by
+    entry.
     """
     if min(shape) < 4 or np.iscomplexobj(A.data):
         return None
@@ -145,26 +144,15 @@ def recognise(A: sp.csr_array, shape: Shape, boundary: Boundary) -> TensorForm |
         return None
     stencil = np.zeros((3,) * dim)
     stencil[tuple(steps)] = values
-    scale = float(np.abs(stencil).max())
-    for axis, n in enumerate(shape):
-        before, centre, after = (stencil.take(i, axis=axis) for i in range(3))
-        if np.abs(before - after).max() > 1e-6 * scale:
-            return None
-        # (s_1, s_0, s_1) = (s_0 + 2 s_1) delta - h^2 s_1 K, h^2 K = (-1, 2, -1)
-        stencil = np.stack(
-            [centre + 2.0 * after, -after * grids.mesh_width(n, boundary) ** 2], axis=axis
-        )
-    weights = [grids.mesh_width(n, boundary) ** -2 for n in shape]
-    sizes = {axes: np.prod([4.0 * weights[j] for j in axes]) for axes in tensor.subsets(dim)}
-    polynomial = {axes: float(stencil[tuple(int(j in axes) for j in range(dim))]) for axes in sizes}
-    tolerance = 20.0 * float(np.finfo(A.dtype).eps) * scale
-    form = TensorForm.finest(
-        {axes: c for axes, c in polynomial.items() if abs(c) * sizes[axes] > tolerance},
-        shape,
-        boundary,
-    )
+    h = [grids.mesh_width(n, boundary) for n in shape]
+    rounding = 20.0 * float(np.finfo(A.dtype).eps)
+    polynomial = tensor.from_stencil_array(stencil, h, uneven=1e-6, rounding=rounding)
+    if polynomial is None:
+        return None
+    form = TensorForm.finest(polynomial, shape, boundary)
     twin = sp.csr_array(form.todia(A.dtype))
     alike = np.array_equal(twin.indptr, A.indptr) and np.array_equal(twin.indices, A.indices)
+    tolerance = rounding * float(np.abs(stencil).max())
     return form if alike and np.abs(twin.data - A.data).max() <= tolerance else None
 
 

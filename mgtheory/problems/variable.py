@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgtheory._checks import on_grid
-from mgtheory.problems.grids import Boundary, Shape, coordinates, mesh_width
+from mgtheory.problems.grids import Boundary, Shape, mesh, mesh_width
 from mgtheory.problems.tensor import Diagonals
 
 
@@ -33,9 +33,8 @@ def face_coefficients(
     ValueError
         If k is not positive and finite somewhere.
     """
-    points = [coordinates(n, boundary, extended=boundary is Boundary.DIRICHLET) for n in shape]
-    x = np.meshgrid(*points, indexing="ij", sparse=True)
-    values = on_grid(k, x, [p.size for p in points], "the coefficient")
+    x = mesh(shape, boundary, extended=boundary is Boundary.DIRICHLET)
+    values = on_grid(k, x, [line.size for line in x], "the coefficient")
     if not (np.isfinite(values).all() and (values > 0).all()):
         raise ValueError(
             f"the coefficient ranges from {values.min():g} to {values.max():g} on the grid, must be"
