@@ -488,13 +488,12 @@ def _periodic(
             found[partner[pairs]] = found[pairs].conj()
         values[:, channels] = solved[key]
         widest = max(widest, width)
-    values = values.reshape(*grid, -1)
     values.setflags(write=False)
     return LevelSpectrum(
         kernel,
         grid,
         "periodic",
-        values,
+        values.reshape(*grid, -1),
         radius=float(np.abs(values).max()),
         complete=True,
         found="all eigenvalues, by Fourier symbols",
