@@ -1,18 +1,18 @@
-"""Polynomial families: name -> function(degree, ...) -> ResidualPolynomial, with what each needs
-and where it comes from.
+"""The families in closed form: their roots, and the formulas of their values.
 
 Every function returns the residual polynomial q, q(0) = 1, of the asked degree (degree of q =
 products with A in one smoothing). ``interval`` is an interval of BA in the scaling in which BA is
-applied, ``lmax`` its largest eigenvalue. A new family is one function and one entry of `FAMILIES`;
-the tests and the command line then cover it unasked.
+applied, ``lmax`` its largest eigenvalue. `CLOSED_FORMS` has q(t) itself, for any kind of number.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mgtheory.polynomials.fourthkind import optimised_beta, optimised_roots
 from mgtheory.polynomials.recurrence import first_kind_recurrence, fourth_kind_recurrence
@@ -20,6 +20,7 @@ from mgtheory.polynomials.residual import MAX_DEGREE, ResidualPolynomial, check_
 from mgtheory.spectra.interval import Interval
 
 IntervalLike = Interval | Iterable[float]
+MLS_DEGREES = range(4, MAX_DEGREE + 1, 3)
 
 
 def richardson(degree: int, *, interval: IntervalLike) -> ResidualPolynomial:
@@ -175,9 +176,9 @@ def mls(degree: int, *, lmax: float) -> ResidualPolynomial:
     [1.0, 0.25, 0.75, 0.25]
     """
     check_degree(degree, family="mls")
-    d, rest = divmod(int(degree) - 1, 3)
-    if rest or d < 1:
+    if degree not in MLS_DEGREES:
         raise ValueError(f"degree is {degree}, mls allows 3d + 1: 4, 7, 10, .., {MAX_DEGREE}")
+    d = (int(degree) - 1) // 3
     lmax = _check_lmax(lmax, family="mls")
     double = np.sin(0.5 * np.pi * (2 * np.arange(1, d + 1) - 1) / (2 * d + 1)) ** 2
     return ResidualPolynomial(
@@ -188,6 +189,54 @@ def mls(degree: int, *, lmax: float) -> ResidualPolynomial:
 def _fourth_kind_roots(degree: int) -> np.ndarray:
     """1/2 (1 - cos(2 pi i/(2k + 1))), i = 1..k, as squares of sines."""
     return np.sin(np.pi * np.arange(1, degree + 1) / (2 * degree + 1)) ** 2
+
+
+def first_kind_ratio(degree: int, x: Any, outer: float) -> NDArray[np.float64]:
+    """T_k(x)/T_k(outer) for x >= -1 and outer > 1, which overflows for no degree.
+
+    T_k is cos(k arccos x) up to 1 and cosh(k arccosh x) from there on; of the latter only
+    exp(-k arccosh) of the difference is formed.
+    """
+    x, far = np.asarray(x, dtype=float), math.acosh(outer)
+    ratio = np.asarray(math.exp(-degree * far) * np.cos(degree * np.arccos(np.clip(x, -1.0, 1.0))))
+    beyond = x > 1
+    near = np.arccosh(x[beyond])
+    ratio[beyond] = 0.5 * (np.exp(degree * (near - far)) + np.exp(-degree * (near + far)))
+    return ratio * (2 / (1 + math.exp(-2 * degree * far)))
+
+
+def fourth_kind(degree: int, x: Any) -> NDArray[np.float64]:
+    """W_k(x) = sin((k + 1/2) theta)/sin(theta/2), cos(theta) = x in [-1, 1]; W_k(1) = 2k + 1."""
+    theta = np.arccos(np.clip(x, -1.0, 1.0))
+    half = np.where(theta == 0, 1.0, np.sin(0.5 * theta))
+    return np.where(theta == 0, 2 * degree + 1.0, np.sin((degree + 0.5) * theta) / half)
+
+
+def _mls(k: int, t: Any, a: Any, b: Any, T: Any, W: Any) -> Any:
+    d = (k - 1) // 3
+    S = W(d, 1 - 2 * t / b) / (2 * d + 1)
+    return (1 - (2 * d + 1) ** 2 / b * S**2 * t) * S
+
+
+# q(t) of degree k on [a, b] (those on (0, b] ignore a), from T(k, x, outer) = T_k(x)/T_k(outer) and
+# W(k, x). With first_kind_ratio and fourth_kind for numbers; others for exact arithmetic.
+CLOSED_FORMS: dict[str, Callable[..., Any]] = {
+    "richardson": lambda k, t, a, b, T, W: (1 - 2 * t / (a + b)) ** k,
+    "chebyshev": lambda k, t, a, b, T, W: T(k, (a + b - 2 * t) / (b - a), (a + b) / (b - a)),
+    "chebyshev4": lambda k, t, a, b, T, W: W(k, 1 - 2 * t / b) / (2 * k + 1),
+    "mls": _mls,
+}
+
+
+def closed_form(family: str, degree: int, t: Any, interval: tuple[float, float]) -> Any:
+    """q(t) of a family of `CLOSED_FORMS` on [a, b] for t in [0, b], without its roots.
+
+    Examples
+    --------
+    >>> round(float(closed_form("chebyshev", 3, 2.0, (1.0, 2.0))), 6)  # -1/T_3(3) = -1/99
+    -0.010101
+    """
+    return CLOSED_FORMS[family](degree, t, *interval, first_kind_ratio, fourth_kind)
 
 
 def _check_lmax(lmax: float, *, family: str) -> float:

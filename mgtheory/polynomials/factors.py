@@ -304,11 +304,12 @@ def factor_from_dict(data: dict[str, Any]) -> Factor:
     given = dict(check_kind(data, dict, "factor", "a dictionary as to_dict gives"))
     kind = given.pop("kind", None)
     entry = _kind(kind)
-    former = {
+    by_roots: dict[tuple[str, ...], Callable[..., Factor]] = {
         ("real_pair", "r1", "r2"): RealPair,
         ("complex_pair", "a", "b"): ComplexPair,
         ("general", "c"): General,
-    }.get((kind, *sorted(given)))
+    }
+    former = by_roots.get((str(kind), *sorted(given)))
     if former is not None:
         return former(*(given[name] for name in sorted(given)))
     names = entry.powers(len(given))

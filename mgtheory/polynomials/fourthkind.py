@@ -22,8 +22,6 @@ from numpy.typing import NDArray
 
 from mgtheory.polynomials.residual import check_degree
 
-__all__ = ["equioscillation", "optimised_beta", "optimised_roots"]
-
 Array = NDArray[np.float64]
 # spread of log F, for degrees up to 64, then growing with the degree; rounding leaves a tenth of it
 EQUIOSCILLATION_TOLERANCE = 1e-12
@@ -78,15 +76,6 @@ def optimised_beta(degree: int) -> Array:
     transform = np.sin((n[:, None] + 0.5) * theta) @ (q * np.sin(0.5 * theta))
     c = (2 * n + 1) * transform * (2 / (degree + 1))
     return np.cumsum(c[::-1])[::-1][1:].copy()
-
-
-def equioscillation(degree: int) -> float:
-    """Relative spread of F over its k + 1 extremal points for the computed roots: 0 for exact
-    ones."""
-    check_degree(degree, family="chebyshev4_opt")
-    phi = np.array(_optimised_angles(int(degree)))
-    error, _ = _conditions(np.append(_maxima(phi), np.pi), phi)
-    return float(np.expm1(np.ptp(np.append(error, 0.0))))
 
 
 def _products(theta: Array, phi: Array) -> Array:

@@ -31,14 +31,13 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import linprog
 
 from mgtheory._checks import check_array
+from mgtheory.polynomials.classical import chebyshev
 from mgtheory.polynomials.peaks import angular_grid, local_maxima
 from mgtheory.polynomials.residual import MAX_DEGREE, ResidualPolynomial, check_degree
 from mgtheory.spectra.interval import Interval
 
 Array = NDArray[np.float64]
 Complex = NDArray[np.complex128]
-__all__ = ["Minimax", "minimax", "minimax_report"]
-
 Points = ArrayLike | Interval | Sequence[Interval]
 GAP = 1e-9  # relative distance of the two bounds at which the exchange ends; HiGHS works to 1e-10
 PRECISION = 1e-8  # relative distance at which it ends where rounding lets it go no farther
@@ -124,9 +123,6 @@ def minimax_report(degree: int, *, points: Points) -> Minimax:
 
 def _chebyshev(degree: int, interval: Interval) -> Minimax:
     """The Chebyshev polynomial of [a, b], mirrored for b < 0; its value 1/T_k."""
-    # on use: the registry of families knows this module
-    from mgtheory.polynomials.classical import chebyshev
-
     near, far = sorted(abs(end) for end in interval)
     q = chebyshev(degree, interval=(near, far))
     if interval.b < 0:

@@ -8,8 +8,6 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["angular_grid", "local_maxima"]
-
 Array = NDArray[np.float64]
 # grid points a degree: a polynomial of degree k turns at most k times over the angle
 PER_DEGREE = 16

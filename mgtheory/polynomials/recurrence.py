@@ -18,8 +18,6 @@ from numpy.typing import ArrayLike
 
 from mgtheory._checks import check_array, check_number
 
-__all__ = ["Recurrence", "first_kind_recurrence", "fourth_kind_recurrence"]
-
 
 @dataclass(frozen=True)
 class Recurrence:

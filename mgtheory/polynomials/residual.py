@@ -371,18 +371,16 @@ def _in_pairs(values: NDArray[np.complex128], what: str) -> NDArray[np.complex12
     """Roots or weights as exact conjugate pairs; refused if their factors leave the range of double
     precision."""
     values = symmetrised(values, what)
-    sized = np.isfinite(values) & (values != 0)
-    for chosen, limit, name in (
-        (sized & (values.imag == 0), REAL_RANGE, "a root"),
-        (sized & (values.imag != 0), PAIR_RANGE, "a complex root"),
-    ):
-        for modulus in np.abs(values[chosen]):
-            if not 1 / limit <= modulus <= limit:
-                size = modulus if what == "root" else 1 / modulus
-                raise ValueError(
-                    f"{name} has modulus {size:.1e}, allowed are {1 / limit:g} to {limit:g}:"
-                    " scale the operator"
-                )
+    modulus, real = np.abs(values), values.imag == 0
+    limit = np.where(real, REAL_RANGE, PAIR_RANGE)
+    proper = (modulus == 0) | np.isinf(modulus) | ((1 / limit <= modulus) & (modulus <= limit))
+    if not proper.all():
+        i = int(np.argmin(proper))
+        raise ValueError(
+            f"a {'' if real[i] else 'complex '}root has modulus"
+            f" {modulus[i] if what == 'root' else 1 / modulus[i]:.1e}, allowed are"
+            f" {1 / limit[i]:g} to {limit[i]:g}: scale the operator"
+        )
     return values
 
 

@@ -21,32 +21,25 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import partial
 from numbers import Real
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
-from mgtheory._checks import check_kind, check_whole
-from mgtheory.multigrid.approximation import approximation_constant, approximation_constants
-from mgtheory.polynomials.classical import chebyshev4, chebyshev4_opt, mls
+from mgtheory._checks import check_kind, check_number, check_whole
+from mgtheory.polynomials.classical import (
+    MLS_DEGREES,
+    chebyshev4,
+    chebyshev4_opt,
+    closed_form,
+    mls,
+)
 from mgtheory.polynomials.fourthkind import optimised_roots
 from mgtheory.polynomials.peaks import angular_grid, local_maxima
 from mgtheory.polynomials.residual import ResidualPolynomial, check_degree
 from mgtheory.spectra.interval import Interval
-
-__all__ = [
-    "Match",
-    "approximation_constant",
-    "approximation_constants",
-    "damping_number",
-    "equivalent_degrees",
-    "gamma",
-    "nearest_families",
-    "smoothing_number",
-    "v_cycle_bound",
-]
 
 Array = NDArray[np.float64]
 
@@ -70,7 +63,7 @@ def gamma(polynomial: ResidualPolynomial, *, lmax: float = 1.0) -> float:
     16.0
     """
     check_kind(polynomial, ResidualPolynomial, "polynomial", "a ResidualPolynomial")
-    weights = polynomial.weights * _check_lmax(lmax)
+    weights = polynomial.weights * check_number(lmax, "lmax", "larger than 0")
     slope = float(weights.real.sum())  # -q'(0)
     rounding = 4 * polynomial.degree * np.finfo(float).eps
     if slope <= rounding * float(np.abs(weights).sum()):
@@ -107,7 +100,7 @@ def v_cycle_bound(polynomial: ResidualPolynomial, *, constant: float, lmax: floa
     polynomial
         q, its roots in the scaling of BA on the finest level, and scaled with lmax on the others.
     constant
-        C, the largest over the levels: see `approximation_constant` and `approximation_constants`.
+        C, the largest over the levels: see `mgtheory.multigrid.approximation`.
     lmax
         The largest eigenvalue of BA.
     """
@@ -132,7 +125,7 @@ def smoothing_number(polynomial: ResidualPolynomial, *, lmax: float = 1.0, power
     25.0
     """
     check_whole(power, "power", 1)
-    lmax = _check_lmax(lmax)
+    lmax = check_number(lmax, "lmax", "larger than 0")
     grid = angular_grid(0.0, 1.0, power * polynomial.degree + 1)
     return float(local_maxima(lambda t: t * np.abs(polynomial(lmax * t)) ** power, grid)[1].max())
 
@@ -240,7 +233,7 @@ def nearest_families(
     >>> best.family, best.degree, round(best.fitted, 6)
     ('chebyshev', 3, 2.0)
     """
-    lmax = _check_lmax(lmax)
+    lmax = check_number(lmax, "lmax", "larger than 0")
     tried = tuple(
         range(1, polynomial.degree + 1)
         if degrees is None
@@ -257,10 +250,17 @@ def nearest_families(
         found = [
             Match(name, k, _distance(family(k, lmax=1.0)(t), values), None)
             for name, family in _FIXED.items()
-            if _has_degree(name, k)
+            if name != "mls" or k in MLS_DEGREES
         ]
-        for name, (formula, candidates) in _FITTED.items():
-            value, distance = _fit(_distance_to(partial(formula, k), t, values), candidates)
+        for name, (interval, candidates) in _FITTED.items():
+
+            def distance_of(
+                x: float, name: str = name, k: int = k, interval: Any = interval
+            ) -> float:
+                return _distance(closed_form(name, k, t, interval(x)), values)
+
+            with np.errstate(over="ignore"):  # far from a match q may leave the doubles
+                value, distance = _fit(distance_of, candidates)
             found.append(Match(name, k, distance, lmax * value))
         for match in found:
             if match.family not in matches or match.distance < matches[match.family].distance:
@@ -268,46 +268,24 @@ def nearest_families(
     return tuple(sorted(matches.values(), key=lambda match: match.distance))
 
 
-def _richardson_values(degree: int, root: float, t: Array) -> Array:
-    return (1 - t / root) ** degree
-
-
-def _chebyshev_values(degree: int, lower: float, t: Array) -> Array:
-    """q(t) on [lower, 1] by cosines and hyperbolic cosines, so that a fit needs no roots."""
-    outer = (1 + lower) / (1 - lower)
-    x = outer - 2 * t / (1 - lower)
-    inside = np.cos(degree * np.arccos(np.clip(x, -1.0, 1.0)))
-    return np.where(x > 1, np.cosh(degree * np.arccosh(np.maximum(x, 1.0))), inside) / math.cosh(
-        degree * math.acosh(outer)
-    )
-
-
+# families without a parameter; those with one, their interval as a function of it (in units of
+# lmax) and values of it to start from
 _FIXED: dict[str, Callable[..., ResidualPolynomial]] = {
     "chebyshev4": chebyshev4,
     "chebyshev4_opt": chebyshev4_opt,
     "mls": mls,
 }
-_FITTED = {
-    "richardson": (_richardson_values, np.geomspace(1e-2, 1e2, 81)),
+_FITTED: dict[str, tuple[Callable[[float], tuple[float, float]], Array]] = {
+    "richardson": (lambda root: (root, root), np.geomspace(1e-2, 1e2, 81)),
     "chebyshev": (
-        _chebyshev_values,
+        lambda lower: (lower, 1.0),
         np.append(np.geomspace(1e-4, 0.5, 40), np.linspace(0.52, 0.98, 24)),
     ),
 }
 
 
-def _has_degree(family: str, degree: int) -> bool:
-    return family != "mls" or (degree > 1 and degree % 3 == 1)
-
-
 def _distance(values: Array, others: Array) -> float:
     return float(np.abs(values - others).max())
-
-
-def _distance_to(
-    formula: Callable[[float, Array], Array], t: Array, values: Array
-) -> Callable[[float], float]:
-    return lambda parameter: _distance(formula(parameter, t), values)
 
 
 def _fit(distance: Callable[[float], float], candidates: Array) -> tuple[float, float]:
@@ -319,9 +297,3 @@ def _fit(distance: Callable[[float], float], candidates: Array) -> tuple[float, 
     return (
         (float(found.x), float(found.fun)) if found.fun < at[i] else (float(candidates[i]), at[i])
     )
-
-
-def _check_lmax(lmax: float) -> float:
-    if not (isinstance(lmax, Real) and math.isfinite(lmax) and lmax > 0):
-        raise ValueError(f"lmax is {lmax!r}, the largest eigenvalue of BA must be finite and > 0")
-    return float(lmax)

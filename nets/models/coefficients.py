@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -142,7 +143,7 @@ class Coefficients(nn.Module):
     def _trained(self) -> tuple[Tensor, ...]:
         if FACTORS[self.kind].parameters is None:
             return self.c.unbind()
-        return tuple(self.parameters())
+        return tuple(getattr(self, name) for name in self._parameters)
 
     def _weights(self, trained: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         roots = COEFFICIENTS[self.kind].roots if self._roots else None
@@ -155,7 +156,8 @@ class Coefficients(nn.Module):
 
     def forward(self, operator: Operator, r: Tensor) -> Tensor:
         """The correction c for the residual r, `degree` - 1 products with A."""
-        return horner(operator, self.terms(), r, times=_scaled)
+        c: Tensor = horner(operator, self.terms(), r, times=_scaled)
+        return c
 
     def parts(self, operator: Operator, r: Tensor) -> tuple[Tensor | None, Tensor]:
         """(k1 r, k2 A r) with c = k1 r - k2 A r; for degree 2 alone. None stands for k1 = 0."""
@@ -201,10 +203,11 @@ class Coefficients(nn.Module):
                 parameter.fill_(value)
 
 
-def _scaled(term: Tensor, r: Tensor) -> Tensor:
+def _scaled(term: Any, r: Tensor) -> Tensor:
     """term r, the coefficient first spread over the channels: its gradient is then summed per
     channel, in one pass with a batch norm's."""
-    return term * r if r.ndim < 3 else term.to(r.dtype).expand(r.shape[-3])[:, None, None] * r
+    spread = term if r.ndim < 3 else term.to(r.dtype).expand(r.shape[-3])[:, None, None]
+    return spread * r  # type: ignore[no-any-return]
 
 
 def parse_kind(kind: str) -> tuple[str, int]:

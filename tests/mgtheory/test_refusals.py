@@ -32,7 +32,7 @@ from mgtheory.fourier.relaxation import GaussSeidel, Jacobi, Polynomial, as_rela
 from mgtheory.fourier.symbols import channel_eigenvalues, grid_frequencies, symbol
 from mgtheory.multigrid.approximation import approximation_constant, approximation_constants
 from mgtheory.polynomials.factors import factor_from_dict
-from mgtheory.polynomials.fourthkind import equioscillation, optimised_beta, optimised_roots
+from mgtheory.polynomials.fourthkind import optimised_beta, optimised_roots
 from mgtheory.polynomials.recurrence import fourth_kind_recurrence
 from mgtheory.polynomials.roots import leja_order
 from mgtheory.polynomials.scores import (
@@ -138,7 +138,6 @@ CALLS = {
     "get_family": (get_family, OBJECTS),
     "optimised roots": (optimised_roots, [*COUNTS, 0, 257]),
     "optimised beta": (optimised_beta, [*COUNTS, 0]),
-    "equioscillation": (equioscillation, [*COUNTS, 0]),
     "recurrence lmax": (keyword(fourth_kind_recurrence, "lmax", np.ones(2)), [*NUMBERS, 0]),
     # derive
     "derive family": (lambda v: derive(v, 2, lmax=1.0), OBJECTS),

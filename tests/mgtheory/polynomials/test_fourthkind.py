@@ -9,7 +9,7 @@ import pytest
 
 from mgtheory.polynomials import fourthkind
 from mgtheory.polynomials.classical import chebyshev4_opt
-from mgtheory.polynomials.fourthkind import equioscillation, optimised_beta, optimised_roots
+from mgtheory.polynomials.fourthkind import optimised_beta, optimised_roots
 from mgtheory.polynomials.scores import gamma
 
 BETA = {
@@ -43,6 +43,13 @@ def test_extremal_values_are_equal(k):
     values = extremal_values(k)
     assert values.size == k + 1
     assert np.ptp(values) <= 1e-10 * values[0]
+
+
+def equioscillation(k):
+    """Relative spread of F over its k + 1 extremal points: 0 for the exact roots."""
+    phi = np.array(fourthkind._optimised_angles(k))
+    error, _ = fourthkind._conditions(np.append(fourthkind._maxima(phi), np.pi), phi)
+    return np.expm1(np.ptp(np.append(error, 0.0)))
 
 
 @pytest.mark.parametrize("k", range(1, 65))

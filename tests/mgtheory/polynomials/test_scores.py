@@ -238,3 +238,12 @@ def test_bad_options():
         smoothing_number(q, power=0)
     with pytest.raises(ValueError, match="degrees is empty"):
         nearest_families(q, degrees=[])
+
+
+@pytest.mark.parametrize("k", [134, 200, 256])
+def test_high_degrees_are_recognised(k):
+    """T_k(99) overflows from degree 134 on: only its ratios may be formed."""
+    best = nearest_families(chebyshev(k, interval=(2.0, 8.0)), lmax=8.0, degrees=[k])[0]
+    assert (best.family, best.degree) == ("chebyshev", k)
+    assert best.distance < 1e-9
+    assert best.fitted == pytest.approx(2.0, rel=1e-6)
