@@ -485,14 +485,13 @@ def _periodic(
             found[partner[pairs]] = found[pairs].conj()
         values[:, channels] = solved[key]
         widest = max(widest, width)
-    by_frequency = values.reshape(*grid, -1)
-    by_frequency.setflags(write=False)
+    values.setflags(write=False)
     return LevelSpectrum(
         kernel,
         grid,
         "periodic",
-        by_frequency,
-        radius=float(np.abs(by_frequency).max()),
+        values.reshape(*grid, -1),
+        radius=float(np.abs(values).max()),
         complete=True,
         found="all eigenvalues, by Fourier symbols",
         accuracy=SINGLE if widest > NARROW else DOUBLE,
