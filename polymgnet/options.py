@@ -85,110 +85,77 @@ class Group(TyperGroup):
         super().format_help(ctx, formatter)
 
 
-Family = Annotated[
-    str, typer.Option("--family", metavar="NAME", help="Polynomial family: {families}.")
-]
+def option(usage: str, text: str, **limits: Any) -> Any:
+    """An option as help shows it: "--name METAVAR", or "--flag", and what it is for."""
+    flag, _, metavar = usage.partition(" ")
+    return typer.Option(flag, metavar=metavar or None, help=text, **limits)
+
+
+Family = Annotated[str, option("--family NAME", "Polynomial family: {families}.")]
 Degree = Annotated[
     int,
-    typer.Option(
-        "--degree",
-        metavar="K",
-        help="Degree of the residual polynomial q = products with A per smoothing; 1 to 256.",
+    option(
+        "--degree K",
+        "Degree of the residual polynomial q = products with A per smoothing; 1 to 256.",
     ),
 ]
 OptionalFamily = Annotated[
     str | None,
-    typer.Option(
-        "--family",
-        metavar="NAME",
-        help="Polynomial family: {families}; chebyshev4 if nothing is given.",
-    ),
+    option("--family NAME", "Polynomial family: {families}; chebyshev4 if nothing is given."),
 ]
 OptionalDegree = Annotated[
     int | None,
-    typer.Option(
-        "--degree",
-        metavar="K",
-        help="Degree of q = products with A per smoothing, 1 to 256; 2 if nothing is given.",
+    option(
+        "--degree K",
+        "Degree of q = products with A per smoothing, 1 to 256; 2 if nothing is given.",
     ),
 ]
 Smoother = Annotated[
-    str | None,
-    typer.Option("--smoother", metavar="NAME", help="A classical smoother instead: {smoothers}."),
+    str | None, option("--smoother NAME", "A classical smoother instead: {smoothers}.")
 ]
-Problem = Annotated[
-    str, typer.Option("--problem", metavar="NAME", help="Model problem: {problems}.")
-]
+Problem = Annotated[str, option("--problem NAME", "Model problem: {problems}.")]
 Points = Annotated[
-    int,
-    typer.Option(
-        "--n", metavar="N", help="Unknowns per axis (for dirichlet the mesh width is 1/(N+1))."
-    ),
+    int, option("--n N", "Unknowns per axis (for dirichlet the mesh width is 1/(N+1)).")
 ]
 Boundary = Annotated[
-    str,
-    typer.Option(
-        "--boundary", metavar="KIND", help="Boundary conditions: dirichlet, neumann or periodic."
-    ),
+    str, option("--boundary KIND", "Boundary conditions: dirichlet, neumann or periodic.")
 ]
-Pre = Annotated[
-    int,
-    typer.Option(
-        "--pre", metavar="V1", min=0, help="Smoothings before the coarse-grid correction."
-    ),
-]
-Post = Annotated[
-    int,
-    typer.Option(
-        "--post", metavar="V2", min=0, help="Smoothings after the coarse-grid correction."
-    ),
-]
+Pre = Annotated[int, option("--pre V1", "Smoothings before the coarse-grid correction.", min=0)]
+Post = Annotated[int, option("--post V2", "Smoothings after the coarse-grid correction.", min=0)]
 Init = Annotated[
-    Path | None,
-    typer.Option(
-        "--init", metavar="FILE", help="Take the polynomial from a file that derive --out wrote."
-    ),
+    Path | None, option("--init FILE", "Take the polynomial from a file that derive --out wrote.")
 ]
 Coarsening = Annotated[
     str | None,
-    typer.Option(
-        "--coarsening",
-        metavar="KIND",
-        help=(
-            "Coarse operators: rediscretise (the scheme on the coarse grid) or galerkin (R A P); by"
-            " default what suits the problem."
-        ),
+    option(
+        "--coarsening KIND",
+        "Coarse operators: rediscretise (the scheme on the coarse grid) or galerkin (R A P); by"
+        " default what suits the problem.",
     ),
 ]
 Axes = Annotated[
     str,
-    typer.Option(
-        "--axes",
-        metavar="AXES",
-        help=(
-            "Axes that are coarsened: auto (the strongly coupled ones), all, or their letters, as x"
-            " or xz."
-        ),
+    option(
+        "--axes AXES",
+        "Axes that are coarsened: auto (the strongly coupled ones), all, or their letters, as x"
+        " or xz.",
     ),
 ]
-Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
+Force = Annotated[bool, option("--force", "Overwrite what is there.")]
 Json = Annotated[
     bool,
-    typer.Option(
+    option(
         "--json",
-        help="Print one JSON document on stdout instead of tables; complex numbers are [re, im].",
+        "Print one JSON document on stdout instead of tables; complex numbers are [re, im].",
     ),
 ]
 
 Settings = Annotated[
     list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="KEY=VALUE",
-        help=(
-            "Change one value of the configuration: a dotted key (optim.lr) or a short one (lr,"
-            " epochs, seed, width). May be repeated."
-        ),
+    option(
+        "--set KEY=VALUE",
+        "Change one value of the configuration: a dotted key (optim.lr) or a short one (lr,"
+        " epochs, seed, width). May be repeated.",
     ),
 ]
 

@@ -381,7 +381,7 @@ class Problem:
         """The interior stencil of the same scheme on the mesh widths h, as of a coarser level."""
         return self.equation.stencil_at(h)
 
-    @property
+    @cached_property
     def form(self) -> Form | None:
         """What A is up to a factor, on any grid: its taps, or the equation's name where its
         coefficient is one of `mgtheory.problems.manufactured`, which compare by value."""

@@ -4,8 +4,6 @@ fastest."""
 from functools import partial
 from typing import Annotated, Any
 
-import typer
-
 from polymgnet import console
 from polymgnet.errors import Failure
 from polymgnet.options import (
@@ -17,6 +15,7 @@ from polymgnet.options import (
     Pre,
     Problem,
     axes_of,
+    option,
     size,
 )
 
@@ -52,42 +51,29 @@ def compare_smoothers(
     problem: Problem = "poisson2d",
     n: Annotated[
         int | None,
-        typer.Option(
-            "--n",
-            metavar="N",
-            help="Unknowns per axis; 1023 in 1D, 255 in 2D, 31 in 3D by default.",
-        ),
+        option("--n N", "Unknowns per axis; 1023 in 1D, 255 in 2D, 31 in 3D by default."),
     ] = None,
     boundary: Boundary = "dirichlet",
     families: Annotated[
         list[str] | None,
-        typer.Option(
-            "--family",
-            metavar="NAME",
-            help="Only this family; may be repeated. All of them by default: {families}.",
+        option(
+            "--family NAME",
+            "Only this family; may be repeated. All of them by default: {families}.",
         ),
     ] = None,
-    degrees: Annotated[
-        str, typer.Option("--degrees", metavar="LIST", help="Degrees as 1,2,3 or 1-4.")
-    ] = "1-4",
+    degrees: Annotated[str, option("--degrees LIST", "Degrees as 1,2,3 or 1-4.")] = "1-4",
     pre: Pre = 1,
     post: Post = 1,
     coarsening: Coarsening = None,
     axes: Axes = "auto",
     cycle: Annotated[
-        str,
-        typer.Option(
-            "--cycle", metavar="KIND", help="Order in which the levels are visited: V, W or F."
-        ),
+        str, option("--cycle KIND", "Order in which the levels are visited: V, W or F.")
     ] = "V",
     backend: Annotated[
-        str, typer.Option("--backend", metavar="NAME", help="What runs the cycle: {backends}.")
+        str, option("--backend NAME", "What runs the cycle: {backends}.")
     ] = "sparse",
     repeats: Annotated[
-        int,
-        typer.Option(
-            "--repeats", metavar="N", min=1, help="Timed runs of each smoother; the median counts."
-        ),
+        int, option("--repeats N", "Timed runs of each smoother; the median counts.", min=1)
     ] = 3,
     as_json: Json = False,
 ) -> None:

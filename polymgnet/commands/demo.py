@@ -3,20 +3,17 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from polymgnet import console
 from polymgnet.errors import GO_ON, on_interrupt
-from polymgnet.options import Json
+from polymgnet.options import Json, option
 
 
 def demo(
-    out: Annotated[
-        Path, typer.Option("--out", metavar="DIR", help="Folder of everything the demo makes.")
-    ] = Path("demo"),
+    out: Annotated[Path, option("--out DIR", "Folder of everything the demo makes.")] = Path(
+        "demo"
+    ),
     force: Annotated[
-        bool,
-        typer.Option("--force", help="Remove what an earlier demo left there and start again."),
+        bool, option("--force", "Remove what an earlier demo left there and start again.")
     ] = False,
     as_json: Json = False,
 ) -> None:

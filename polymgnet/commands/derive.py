@@ -4,11 +4,9 @@ import math
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
 from polymgnet import console
 from polymgnet.console import refuse_existing
-from polymgnet.options import Axes, Degree, Family, Force, Json, axes_of
+from polymgnet.options import Axes, Degree, Family, Force, Json, axes_of, option
 
 
 def _read_points(path: Path) -> Any:
@@ -58,60 +56,43 @@ def derive(
     family: Family,
     degree: Degree,
     problem: Annotated[
-        str | None,
-        typer.Option("--problem", metavar="NAME", help="Derive for a model problem: {problems}."),
+        str | None, option("--problem NAME", "Derive for a model problem: {problems}.")
     ] = None,
     n: Annotated[
-        int | None,
-        typer.Option(
-            "--n", metavar="N", help="Unknowns per axis of the model problem; 63 by default."
-        ),
+        int | None, option("--n N", "Unknowns per axis of the model problem; 63 by default.")
     ] = None,
     boundary: Annotated[
         str | None,
-        typer.Option(
-            "--boundary",
-            metavar="KIND",
-            help="Of the model problem: dirichlet (the default), neumann or periodic.",
+        option(
+            "--boundary KIND", "Of the model problem: dirichlet (the default), neumann or periodic."
         ),
     ] = None,
     interval: Annotated[
         tuple[float, float] | None,
-        typer.Option(
-            "--interval",
-            metavar="A B",
-            help=(
-                "Derive for a spectrum in [A, B], 0 <= A < B (A > 0 but for families that need B"
-                " alone)."
-            ),
+        option(
+            "--interval A B",
+            "Derive for a spectrum in [A, B], 0 <= A < B (A > 0 but for families that need B"
+            " alone).",
         ),
     ] = None,
     lmax: Annotated[
         float | None,
-        typer.Option(
-            "--lmax",
-            metavar="B",
-            help="Derive for a spectrum in (0, B]; fourth kinds and mls need no more.",
-        ),
+        option("--lmax B", "Derive for a spectrum in (0, B]; fourth kinds and mls need no more."),
     ] = None,
     points: Annotated[
         Path | None,
-        typer.Option(
-            "--points",
-            metavar="FILE",
-            help="Derive for the eigenvalues in a text or .csv file, one a line: real [imaginary].",
+        option(
+            "--points FILE",
+            "Derive for the eigenvalues in a text or .csv file, one a line: real [imaginary].",
         ),
     ] = None,
     axes: Axes = "auto",
     out: Annotated[
         Path | None,
-        typer.Option(
-            "--out",
-            metavar="FILE",
-            help=(
-                "Write the coefficients and where they come from to a JSON file, for train --init"
-                " file:FILE."
-            ),
+        option(
+            "--out FILE",
+            "Write the coefficients and where they come from to a JSON file, for train --init"
+            " file:FILE.",
         ),
     ] = None,
     force: Force = False,

@@ -8,7 +8,7 @@ import typer
 from polymgnet import console
 from polymgnet.commands.analyze import analysed
 from polymgnet.console import check_folder
-from polymgnet.options import Json
+from polymgnet.options import Json, option
 
 
 def figures(
@@ -16,16 +16,10 @@ def figures(
         list[Path] | None, typer.Argument(metavar="RUN", help="Run folders that train wrote.")
     ] = None,
     theory: Annotated[
-        bool,
-        typer.Option(
-            "--theory", help="Draw the figures of the theory instead of runs; needs --out."
-        ),
+        bool, option("--theory", "Draw the figures of the theory instead of runs; needs --out.")
     ] = False,
     out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out", metavar="DIR", help="Folder of the figures; without it FIRST_RUN/pictures."
-        ),
+        Path | None, option("--out DIR", "Folder of the figures; without it FIRST_RUN/pictures.")
     ] = None,
     as_json: Json = False,
 ) -> None:

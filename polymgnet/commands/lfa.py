@@ -3,8 +3,6 @@ confirms it."""
 
 from typing import Annotated, Any
 
-import typer
-
 from polymgnet import console
 from polymgnet.errors import Failure
 from polymgnet.options import (
@@ -20,6 +18,7 @@ from polymgnet.options import (
     Smoother,
     axes_of,
     chosen,
+    option,
     size,
 )
 
@@ -34,26 +33,18 @@ def lfa(
     smoother: Smoother = None,
     pre: Pre = 1,
     post: Post = 1,
-    cycle: Annotated[
-        str, typer.Option("--cycle", metavar="KIND", help="V or W, for the three-grid factor.")
-    ] = "V",
+    cycle: Annotated[str, option("--cycle KIND", "V or W, for the three-grid factor.")] = "V",
     coarsening: Coarsening = None,
     restriction: Annotated[
-        str,
-        typer.Option("--restriction", metavar="KIND", help="full or half weighting, or injection."),
+        str, option("--restriction KIND", "full or half weighting, or injection.")
     ] = "full",
     axes: Axes = "auto",
     verify: Annotated[
-        bool,
-        typer.Option("--verify", help="Run the two-grid cycle on a periodic grid and compare."),
+        bool, option("--verify", "Run the two-grid cycle on a periodic grid and compare.")
     ] = False,
     n: Annotated[
         int | None,
-        typer.Option(
-            "--n",
-            metavar="N",
-            help="Points per axis of --verify's grid, even; by default 64, in 3D 16.",
-        ),
+        option("--n N", "Points per axis of --verify's grid, even; by default 64, in 3D 16."),
     ] = None,
     as_json: Json = False,
 ) -> None:

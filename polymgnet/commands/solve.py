@@ -6,8 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
 from polymgnet import console
 from polymgnet.console import refuse_existing
 from polymgnet.errors import Failure
@@ -27,6 +25,7 @@ from polymgnet.options import (
     Smoother,
     axes_of,
     chosen,
+    option,
 )
 
 
@@ -39,58 +38,39 @@ def solve(
     init: Init = None,
     smoother: Smoother = None,
     cycle: Annotated[
-        str,
-        typer.Option(
-            "--cycle",
-            metavar="KIND",
-            help="V, W, F, or FMG (one full multigrid pass, then V-cycles).",
-        ),
+        str, option("--cycle KIND", "V, W, F, or FMG (one full multigrid pass, then V-cycles).")
     ] = "V",
     pre: Pre = 1,
     post: Post = 1,
     coarsening: Coarsening = None,
     axes: Axes = "auto",
-    tol: Annotated[
-        float, typer.Option("--tol", metavar="T", help="Stop at ||b - A x|| <= T ||b||, 2-norms.")
-    ] = 1e-8,
+    tol: Annotated[float, option("--tol T", "Stop at ||b - A x|| <= T ||b||, 2-norms.")] = 1e-8,
     maxiter: Annotated[
-        int,
-        typer.Option(
-            "--maxiter", metavar="N", min=0, help="Most cycles (or Krylov steps) allowed."
-        ),
+        int, option("--maxiter N", "Most cycles (or Krylov steps) allowed.", min=0)
     ] = 100,
     backend: Annotated[
         str,
-        typer.Option(
-            "--backend",
-            metavar="NAME",
-            help=(
-                "{backends}: sparse matrices, compiled stencils without matrices (needs numba), or"
-                " torch."
-            ),
+        option(
+            "--backend NAME",
+            "{backends}: sparse matrices, compiled stencils without matrices (needs numba), or"
+            " torch.",
         ),
     ] = "sparse",
     krylov: Annotated[
         str | None,
-        typer.Option(
-            "--krylov",
-            metavar="NAME",
-            help="Use the cycle as preconditioner of cg, minres or gmres.",
-        ),
+        option("--krylov NAME", "Use the cycle as preconditioner of cg, minres or gmres."),
     ] = None,
     levels: Annotated[
         bool,
-        typer.Option(
-            "--levels",
-            help="Print the levels, their sizes and smoothers, and the cycle's cost too.",
+        option(
+            "--levels", "Print the levels, their sizes and smoothers, and the cycle's cost too."
         ),
     ] = False,
     plot: Annotated[
         Path | None,
-        typer.Option(
-            "--plot",
-            metavar="FILE",
-            help="Draw the residual norms against the cycles into a .png, .pdf or .svg file.",
+        option(
+            "--plot FILE",
+            "Draw the residual norms against the cycles into a .png, .pdf or .svg file.",
         ),
     ] = None,
     force: Force = False,

@@ -10,7 +10,7 @@ import typer
 
 from polymgnet import console
 from polymgnet.errors import GO_ON, Failure, on_interrupt
-from polymgnet.options import Json
+from polymgnet.options import Json, option
 
 
 class Engine(StrEnum):
@@ -28,20 +28,13 @@ def study(
         ),
     ],
     engine: Annotated[
-        Engine,
-        typer.Option(
-            "--engine", metavar="local|slurm", help="Train here, or submit to Slurm and wait."
-        ),
+        Engine, option("--engine local|slurm", "Train here, or submit to Slurm and wait.")
     ] = Engine.LOCAL,
     out: Annotated[
-        Path | None,
-        typer.Option("--out", metavar="DIR", help="Folder of the runs instead of the file's."),
+        Path | None, option("--out DIR", "Folder of the runs instead of the file's.")
     ] = None,
     jobs: Annotated[
-        int,
-        typer.Option(
-            "--jobs", metavar="N", min=1, help="Local runs at a time; they share the cores."
-        ),
+        int, option("--jobs N", "Local runs at a time; they share the cores.", min=1)
     ] = 1,
     as_json: Json = False,
 ) -> None:

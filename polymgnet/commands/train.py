@@ -7,52 +7,41 @@ import typer
 
 from polymgnet import console
 from polymgnet.errors import Stopped, on_interrupt
-from polymgnet.options import Json, Settings
+from polymgnet.options import Json, Settings, option
 
 
 def train(
     out: Annotated[
         Path,
-        typer.Option(
-            "--out",
-            metavar="RUN",
-            help="Folder of the run: configuration, log, checkpoints, weights, summary.",
+        option(
+            "--out RUN", "Folder of the run: configuration, log, checkpoints, weights, summary."
         ),
     ],
     config: Annotated[
         str | None,
-        typer.Option(
-            "--config",
-            metavar="NAME|FILE",
-            help="A shipped recipe ({recipes}), q2 by default, or a JSON or TOML file.",
+        option(
+            "--config NAME|FILE",
+            "A shipped recipe ({recipes}), q2 by default, or a JSON or TOML file.",
         ),
     ] = None,
     settings: Settings = None,
-    data: Annotated[
-        str | None, typer.Option("--data", metavar="NAME", help="Data set: {data}.")
-    ] = None,
+    data: Annotated[str | None, option("--data NAME", "Data set: {data}.")] = None,
     init: Annotated[
         str | None,
-        typer.Option(
-            "--init",
-            metavar="SCHEME",
-            help=(
-                "How the coefficients start: {schemes} (as derive --out wrote it); options as"
-                " constant:value=2. The theory's "
-                "assumptions on A hold with --set init.operator=laplacian; on the random A of the"
-                " default the polynomial starts scaled to the "
-                "spectral radius, but is no smoother there. init.operator: {operators}."
-            ),
+        option(
+            "--init SCHEME",
+            "How the coefficients start: {schemes} (as derive --out wrote it); options as"
+            " constant:value=2. The theory's assumptions on A hold with --set"
+            " init.operator=laplacian; on the random A of the default the polynomial starts"
+            " scaled to the spectral radius, but is no smoother there. init.operator: {operators}.",
         ),
     ] = None,
     resume: Annotated[
         bool,
-        typer.Option(
-            "--resume", help="Go on where the run was; --out is enough. Without a run, start one."
-        ),
+        option("--resume", "Go on where the run was; --out is enough. Without a run, start one."),
     ] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Delete the run that is there and start again.")
+        bool, option("--force", "Delete the run that is there and start again.")
     ] = False,
     as_json: Json = False,
 ) -> None:

@@ -98,8 +98,9 @@ def test_rotation_by_a_right_angle_exchanges_the_axes():
     ],
 )
 def test_problems_have_these_stencils(name, problem):
-    found = create(problem, 7).stencil.to_array() / 64  # h = 1/8
-    np.testing.assert_allclose(found, named(name).to_array(), atol=1e-13)
+    np.testing.assert_allclose(
+        create(problem, 7).stencil.to_array() / 8**2, named(name).to_array(), atol=1e-13
+    )
 
 
 @pytest.mark.parametrize("dim", [1, 2, 3])
