@@ -42,8 +42,6 @@ class InitialCoefficients:
     ----------
     polynomial
         q for the operator BA of its record, as it is applied.
-    family, degree
-        The formula and the degree of q.
     provenance
         The formula's citation, options, the degree asked for, versions, and `result`: for families
         that are computed what came of it, such as the copies of roots that raise the degree
@@ -205,12 +203,6 @@ def derive(
         The start vector of a Krylov family; random by default.
     **options
         Further keywords of the family's own function.
-
-    Raises
-    ------
-    ValueError
-        For an unknown family or option, a degree it does not allow, or an operator that has not
-        what the family needs.
 
     Examples
     --------

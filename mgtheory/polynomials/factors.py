@@ -103,17 +103,9 @@ def horner(
 ) -> Any:
     """c = p(M) s = sum_j terms[j] M^j s by Horner's rule, ``len(terms) - 1`` products with M.
 
-    Parameters
-    ----------
-    apply
-        ``v -> M v``.
-    terms
-        Ascending coefficients of p; a number 0 costs nothing.
-    s
-        Any array type, or a number.
-    times, add
-        ``(term, s) -> term s`` and ``(M c, term s) -> M c + term s`` for arrays that have better
-        ways: `operator.iadd` works in place where `apply` returns memory of its own.
+    `apply` is v -> M v; s is of any array type, or a number; a term that is a number 0 costs
+    nothing. `times` (term, s) -> term s and `add` (M c, term s) -> M c + term s are for arrays that
+    have better ways: `operator.iadd` works in place where `apply` returns memory of its own.
 
     Examples
     --------
@@ -256,14 +248,12 @@ def RealPair(r1: float, r2: float) -> Factor:
 
 
 def SymmetricPair(kappa: float) -> Factor:
-    """q_f(t) = 1 - kappa t^2: roots ±1/sqrt(kappa), on the imaginary axis where kappa < 0, at
-    infinity where kappa = 0."""
+    """q_f(t) = 1 - kappa t^2: roots ±1/sqrt(kappa), imaginary where kappa < 0."""
     return Factor("symmetric_pair", (kappa,))
 
 
 def ComplexPair(a: float, b: float) -> Factor:
-    """q_f(t) = 1 - (2 a t - t^2) / (a^2 + b^2) from the roots a ± ib; b = 0 is a double real
-    root."""
+    """q_f(t) = 1 - (2 a t - t^2) / (a^2 + b^2) from the roots a ± ib; b = 0: a double root."""
     a, b = check_array([a, b], "complex_pair factor: a and b", real=True).tolist()
     if a == 0.0 and b == 0.0:
         raise ValueError(
@@ -274,8 +264,7 @@ def ComplexPair(a: float, b: float) -> Factor:
 
 
 def General(c: Sequence[float] | NDArray[np.float64]) -> Factor:
-    """q_f(t) = 1 - sum_j c_j t^(j+1) from the coefficients c_0 .. c_{d-1} of p_f; for low degrees
-    d."""
+    """q_f(t) = 1 - sum_j c_j t^(j+1), c_0 .. c_{d-1} those of p_f; for low degrees d."""
     values = check_array(c, "general factor: c", real=True)
     return Factor("general", tuple(values.reshape(-1).tolist()))
 

@@ -58,8 +58,7 @@ class Equation:
         return self.boundary is not Boundary.DIRICHLET
 
     def stencil_at(self, h: Sequence[float]) -> Stencil | None:
-        """The interior stencil for mesh widths h, with its 1/h^2; None with variable
-        coefficients."""
+        """The interior stencil for mesh widths h; None with variable coefficients."""
         polynomial = self.polynomial_at(h)
         if polynomial is None:
             return None
@@ -103,8 +102,7 @@ class Equation:
         return sp.csr_array(tensor.diagonals_to_dia(diagonals, shape))
 
     def load(self, shape: Shape) -> NDArray[np.float64]:
-        """b on this shape, (n,): the scheme's right-hand side with boundary values; mean removed
-        where A is singular."""
+        """b on this shape: with boundary values, mean removed where A is singular."""
         x = grids.mesh(shape, self.boundary, extended=True)
         everywhere = on_grid(self._source, x, [n + 2 for n in shape], "f")
         inner = tuple(slice(1, -1) for _ in shape)
@@ -124,8 +122,7 @@ class Equation:
         return _finite(b)
 
     def exact(self, shape: Shape) -> NDArray[np.float64] | None:
-        """The continuous solution at the unknowns, (n,), mean zero where A is singular; None where
-        it is not known."""
+        """The continuous solution, mean zero where A is singular; None where it is not known."""
         if not self.knows_solution:
             return None
         x = grids.mesh(shape, self.boundary)
@@ -158,13 +155,8 @@ def _finite(b: NDArray[np.float64]) -> NDArray[np.float64]:
 
 @dataclass(frozen=True, eq=False)
 class StencilEquation(Equation):
-    """A stencil of one's own on one grid, as `Problem.from_stencil` takes it.
-
-    Attributes
-    ----------
-    own, grid, right
-        The stencil, with its 1/h^2; the shape that it is meant for; b there, or None for f = 1.
-    """
+    """A stencil of one's own on one grid, as `Problem.from_stencil` takes it: the stencil with its
+    1/h^2, the shape that it is meant for, and b there, or None for f = 1."""
 
     own: Stencil | None = None
     grid: Shape = ()
@@ -230,7 +222,7 @@ class StencilEquation(Equation):
         return {S: c * growth(S) for S, c in here.items()}
 
     def operator(self, shape: Shape) -> sp.csr_array:
-        """A on this shape."""
+        """A on this shape; without a polynomial on the stencil's own alone."""
         if self.polynomial(shape) is not None:
             return super().operator(shape)
         if shape != self.grid:
@@ -363,8 +355,7 @@ class Problem:
 
     @property
     def nullspace(self) -> NDArray[np.float64] | None:
-        """The constants, normalised, shape (n, 1), where A is singular: with Neumann and periodic
-        boundaries. None for Dirichlet."""
+        """The constants, normalised, shape (n, 1), where A is singular; else None."""
         return np.full((self.unknowns, 1), self.unknowns**-0.5) if self.equation.singular else None
 
     @property
@@ -451,17 +442,10 @@ class Problem:
         self, axes: Sequence[int] | None = None, *, shape: Shape | None = None
     ) -> Interval:
         """The range of A's symbol on the high frequencies, those with some |theta_j| >= pi/2 on a
-        coarsened axis.
+        coarsened axis (all by default), on this or another shape.
 
         Exact with constant coefficients; the 5- and 7-point Laplacian on a square grid give
         [b/(2d), b]. With variable coefficients [b/(2d), b], b the largest eigenvalue.
-
-        Parameters
-        ----------
-        axes
-            The axes that are coarsened; all of them by default.
-        shape
-            Of the same scheme on another shape (a coarse level); this one by default.
         """
         chosen = range(self.dim) if axes is None else check_axes(axes, self.dim)
         sizes = self._like(shape)
