@@ -99,8 +99,8 @@ def test_matplotlib_only_in_figures():
 
 
 def test_cli_defers_heavy_imports():
-    """The command line imports the other packages inside the functions that use them, so that
-    --help is quick."""
+    """The command line imports the other packages inside the functions that use them: --help is
+    quick."""
     light = {"polymgnet", "typer", "rich"} | set(sys.stdlib_module_names)
     wrong = [
         f"{p.relative_to(ROOT)}:{line} imports {name}"

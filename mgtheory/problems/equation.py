@@ -95,8 +95,8 @@ class Equation:
         everywhere = on_grid(self._source, x, [n + 2 for n in shape], "f")
         inner = tuple(slice(1, -1) for _ in shape)
         if self.boundary is not Boundary.DIRICHLET:
-            outside = "wrap" if self.boundary is Boundary.PERIODIC else "symmetric"
-            everywhere = np.pad(everywhere[inner], 1, mode=outside)
+            periodic = self.boundary is Boundary.PERIODIC
+            everywhere = np.pad(everywhere[inner], 1, mode="wrap" if periodic else "symmetric")
         h = self.widths(shape)
         b = tensor.apply_extended(SCHEMES[self.scheme].load(h), everywhere, h)
         if self.singular:

@@ -148,7 +148,7 @@ def _of_problem(problem: Problem, scaling: str, axes: Sequence[int] | str) -> Op
         b = max(b, problem.smoothing_interval().b)
         if kind == "diagonal":
             assert problem.stencil is not None
-            centre = problem.stencil.diagonal.item()
+            centre = float(problem.stencil.diagonal.real.item())
             a, b = a / centre, b / centre
         found = "the symbol, exact"
     else:
