@@ -76,10 +76,8 @@ def harmonic_ritz(
         outside of the others amplifies rounding by that product (see
         `ResidualPolynomial.amplification`).
 
-    Raises
-    ------
-    ValueError
-        If the degree exceeds the grade of the start vector (breakdown), or a root is near 0.
+    A ValueError says where the degree exceeds the grade of the start vector (breakdown), or a root
+    is near 0.
 
     Examples
     --------

@@ -43,8 +43,7 @@ def the_stencil(operator: Any) -> Stencil:
         return Stencil.from_array(found)
     what = getattr(operator, "name", type(operator).__name__)
     raise ValueError(
-        "Fourier analysis needs a Stencil or a problem with constant coefficients (a .stencil),"
-        f" got {what}"
+        f"Fourier analysis needs a Stencil or a problem with constant coefficients, got {what}"
     )
 
 

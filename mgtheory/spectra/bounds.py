@@ -87,12 +87,9 @@ class FieldOfValues(ReadOnlyArrays):
 
     Attributes
     ----------
-    angles
-        Outward normals phi of the support lines, shape (m,), from 0 towards 2 pi.
-    points
-        Points of the boundary, complex, shape (m,); their convex hull lies in W(A).
-    support
-        h(phi) = max over W(A) of Re(exp(-i phi) z), shape (m,).
+    angles, points, support
+        Shape (m,) each: outward normals phi of the support lines, from 0 towards 2 pi; points of
+        the boundary, complex; h(phi) = max over W(A) of Re(exp(-i phi) z).
     converged
         Whether every eigenvalue problem converged; if not, the points still lie in W(A).
     """
@@ -109,8 +106,7 @@ class FieldOfValues(ReadOnlyArrays):
 
     @property
     def contains_zero(self) -> bool:
-        """False, if converged, proves 0 outside W(A): a support line separates it, and some q with
-        q(0) = 1 is below 1 on all of W(A)."""
+        """False, if converged, proves 0 outside W(A): some q with q(0) = 1 is below 1 on W(A)."""
         return bool((self.support >= 0).all())
 
 
@@ -168,8 +164,7 @@ def _largest_eigenvector(
 
 
 def couplings(A: sp.csr_array, shape: Sequence[int]) -> tuple[float, ...]:
-    """Mean |A[x, x + e_j]| for each axis j: how strongly neighbours along that axis are coupled; 0
-    along an axis of one unknown."""
+    """Mean |A[x, x + e_j]| for each axis j; 0 along an axis of one unknown."""
     strides = [math.prod(shape[j + 1 :]) for j in range(len(shape))]
     return tuple(
         float(np.abs(A.diagonal(s)).sum()) / (A.shape[0] - s) if n > 1 else 0.0
@@ -195,8 +190,7 @@ def largest_eigenvalue(
 def quick_ritz(
     A: sp.csr_array, B: NDArray[Any] | None, steps: int = QUICK
 ) -> LanczosEstimate | None:
-    """The extreme Ritz values of BA after a few steps; None where it is not symmetric, or has
-    entries that are not finite."""
+    """The extreme Ritz values of BA after a few steps; None if not symmetric or not finite."""
     if B is not None and (np.iscomplexobj(B) or np.min(B) <= 0):
         return None
     try:

@@ -37,11 +37,10 @@ class OperatorRecord:
         ``points``, or ``level`` (of a network).
     name
         A line for people, as "poisson2d, 63 x 63, dirichlet".
-    upper
-        b, the largest modulus in the spectrum of BA, or a bound of it.
-    lower
-        a, the lower end of the part of the spectrum to damp, the frequencies that are high on the
-        coarsened axes; 0 where it is unknown or plays no part.
+    upper, lower
+        b, the largest modulus in the spectrum of BA, or a bound of it; a, the lower end of the part
+        to damp, the frequencies that are high on the coarsened axes, 0 where it is unknown or plays
+        no part.
     scaling
         B: ``identity``, ``diagonal`` (the inverse diagonal of A), or None where an interval or
         points are those of BA, whatever B is.
@@ -53,8 +52,7 @@ class OperatorRecord:
     found
         How the spectrum was found.
     form
-        What the operator is up to a positive factor; None where that is unknown. Operators of equal
-        form are multiples of each other, so that their polynomials convert exactly.
+        What the operator is up to a positive factor; None where that is unknown.
     positive
         Whether the spectrum is known to be real and positive, as the classical families need it.
     source
