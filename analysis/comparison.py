@@ -61,7 +61,7 @@ def compare(
                 progress(done, f"{name}, level {level}: {word}")
 
         reports.append(analyse(run, reference=reference, tolerance=tolerance, progress=tell))
-        keys.append(configuration_key(read_config(run).to_dict()))
+        keys.append(configuration_key(read_config(Path(run)).to_dict()))
     return compare_reports(reports, keys)
 
 
@@ -82,7 +82,8 @@ def compare_reports(reports: Sequence[SpectralReport], keys: Sequence[str]) -> R
         if by_seed := seed_accuracies(found):
             accuracies[names[key]] = by_seed
     pairs = pair_rows(accuracies, confidence=CONFIDENCE)
-    return RunComparison(*map(pd.DataFrame, (rows, groups, pairs)), tuple(reports))
+    tables = (pd.DataFrame(rows), pd.DataFrame(groups), pd.DataFrame(pairs))
+    return RunComparison(*tables, reports=tuple(reports))
 
 
 def seed_accuracies(reports: Sequence[SpectralReport]) -> dict[int, float]:

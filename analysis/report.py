@@ -156,7 +156,7 @@ def write_report(report: SpectralReport, folder: str | os.PathLike[str]) -> list
     }
     packed = io.BytesIO()
     np.savez_compressed(packed, **arrays)  # type: ignore[arg-type]
-    contents = {
+    contents: dict[str, str | bytes] = {
         "spectra.npz": packed.getvalue(),
         "table.csv": report.table().to_csv(index=False, lineterminator="\n"),
         "table.md": report_text(report),

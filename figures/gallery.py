@@ -117,8 +117,8 @@ def spectra_with_roots() -> Figure:
         "minimax": (upwind, derive("minimax", 3, upwind[high]).polynomial),
     }
     for ax, (name, (values, q)) in zip(axes.flat, panels.items()):
-        drawn = {"roots": {name: q.roots}, "damping": (name, q)}
-        draw_spectrum(ax, values, high=high, legend=False, **drawn)
+        roots, damping = {name: q.roots}, (name, q)
+        draw_spectrum(ax, values, high=high, roots=roots, damping=damping, legend=False)
     axes[0, 0].set_title("5-point Laplacian, degree 3")
     axes[0, 1].set_title(
         f"$-\\Delta u + {CONVECTION:g}u_x + {CONVECTION / 2:g}u_y$, upwind, degree 3"

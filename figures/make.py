@@ -80,7 +80,12 @@ def make(
     if not runs:
         raise ValueError("no run given, at least one run folder is needed")
     loaded = [
-        Run(analyse(run), read_metrics(run), configuration_key(read_config(run).to_dict()), name)
+        Run(
+            analyse(run),
+            read_metrics(run),
+            configuration_key(read_config(Path(run)).to_dict()),
+            name,
+        )
         for run, name in zip(runs, _file_names(runs))
     ]
     jobs: list[tuple[str, Callable[[], Figure | None]]] = []
@@ -161,8 +166,8 @@ def accuracies(given: Together) -> Figure | None:
     made, axes = figure(1, 1, width=DOUBLE, height=1.1 + 0.3 * len(values))
     noise = f" on {one:,} images, one is {100 / one:.2g} %" if alike else ""
     label = f"test accuracy (%){noise}"
-    shown = {"images": known, "floors": given.floors}
-    draw_accuracies(axes[0, 0], values, xlabel=label, legend=False, **shown)
+    floors = given.floors
+    draw_accuracies(axes[0, 0], values, images=known, floors=floors, xlabel=label, legend=False)
     if axes[0, 0].get_legend_handles_labels()[1]:
         figure_legend(made)
     return made

@@ -49,7 +49,12 @@ def draw_accuracies(
         summary, count = estimate(values), (images or {}).get(label)
         if count is not None:
             low, high = fraction_interval(summary.mean, count)
-            band = {"left": 100 * low, "height": 0.5, "color": "#E4E4E4", "zorder": 1}
+            band: dict[str, Any] = {
+                "left": 100 * low,
+                "height": 0.5,
+                "color": "#E4E4E4",
+                "zorder": 1,
+            }
             title = "95 % interval by the number of images"
             ax.barh(row, 100 * (high - low), label=title, **band)
         spread = np.linspace(-0.12, 0.12, values.size) if values.size > 1 else np.zeros(1)

@@ -8,7 +8,7 @@ kind.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -40,7 +40,7 @@ def polynomials(report: SpectralReport) -> Figure | None:
     made, axes = _grid(len(levels), height=2.3)
     for ax, level in zip(axes.flat, levels):
         curves = _meaningful(_relative(level), level)
-        true = {"eigenvalues": _eigenvalues(level), "spectrum_of": _judged(curves)}
+        true: dict[str, Any] = {"eigenvalues": _eigenvalues(level), "spectrum_of": _judged(curves)}
         draw_polynomials(ax, curves, xlabel="t / b; points: |λ| / b", legend=False, **true)
         ax.set_title(_title(level))
     _finish(made, axes, len(levels))
