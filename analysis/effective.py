@@ -112,13 +112,14 @@ def propagator(
     def propagate(
         symbols: NDArray[np.complex128], theta: NDArray[np.float64]
     ) -> NDArray[np.complex128]:
-        return one_pass(
+        left = one_pass(
             level,
             np.broadcast_to(np.eye(level.channels, dtype=complex), symbols.shape),
             lambda v: symbols @ v,
             lambda kernel, v: matrix_symbol(kernel, theta) @ v,
             folded=folded,
         )
+        return np.asarray(left)
 
     return propagate
 

@@ -41,7 +41,7 @@ def analyse(
     write: bool = True,
     progress: Progress | None = None,
 ) -> SpectralReport:
-    """The report on a finished run; written to RUN/report unless told otherwise.
+    """The report on a finished run; written to RUN/report unless `write` is False.
 
     Parameters
     ----------

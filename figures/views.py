@@ -40,8 +40,9 @@ def polynomials(report: SpectralReport) -> Figure | None:
     made, axes = _grid(len(levels), height=2.3)
     for ax, level in zip(axes.flat, levels):
         curves = _meaningful(_relative(level), level)
-        true: dict[str, Any] = {"eigenvalues": _eigenvalues(level), "spectrum_of": _judged(curves)}
-        draw_polynomials(ax, curves, xlabel="t / b; points: |λ| / b", legend=False, **true)
+        own, judged = _eigenvalues(level, "eigenvalues"), _judged(curves)
+        shown: dict[str, Any] = {"xlabel": "t / b; points: |λ| / b", "legend": False}
+        draw_polynomials(ax, curves, eigenvalues=own, spectrum_of=judged, **shown)
         ax.set_title(_title(level))
     _finish(made, axes, len(levels))
     return made
@@ -51,9 +52,11 @@ def spectra(report: SpectralReport) -> Figure | None:
     """Eigenvalues of each level's learned convolution, and the roots of theory, start and learned,
     in the complex plane.
 
-    All in units of the spectral radius b of the A that they belong to, as in `polynomials`: a start
-    from theory has the theory's roots. The region where |q| < 1 is that of the learned q, of the
-    effective one where a batch norm takes the meaning of the learned away.
+    Eigenvalues as the network applies A (zero padding, the level's grid), and by frequency those of
+    its symbol, the periodic operator. All in units of the spectral radius b of the A that they
+    belong to, as in `polynomials`: a start from theory has the theory's roots. The region where
+    |q| < 1 is that of the learned q, of the effective one where a batch norm takes the meaning of
+    the learned away.
     """
     if not report.levels:
         return None
@@ -80,7 +83,7 @@ def damping(report: SpectralReport) -> Figure | None:
     Laplacian and for each level's own A.
 
     On the Laplacian stands the q of level 1 scaled to it, on a level what its steps do to its own
-    modes: the largest of the c channels.
+    modes, the Fourier modes of its symbol: the largest of the c channels.
     """
     if not report.levels:
         return None
@@ -235,8 +238,9 @@ def _grid(panels: int, *, height: float) -> tuple[Figure, np.ndarray]:
 
 
 def _square_panels(panels: int) -> float:
-    """Height of a row of square panels, in inches, with labels, titles and a legend above."""
-    return DOUBLE / min(PANELS, max(panels, 2)) + (0.3 if panels > 1 else 1.0)
+    """Height of a row, in inches, in which square panels fill their column, with axis labels,
+    titles and a legend above all."""
+    return DOUBLE / min(PANELS, max(panels, 2)) + (0.55 if panels > 1 else 1.25)
 
 
 def _finish(made: Figure, axes: np.ndarray, panels: int) -> None:

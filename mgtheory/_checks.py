@@ -10,20 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = [
-    "check_array",
-    "check_axes",
-    "check_callable",
-    "check_generator",
-    "check_kind",
-    "check_name",
-    "check_number",
-    "check_shape",
-    "check_vector",
-    "check_whole",
-    "on_grid",
-]
-
 FLOATING = ("float32", "float64", "complex64", "complex128")
 
 
@@ -36,13 +22,11 @@ def check_whole(value: Any, name: str, least: int) -> int:
 
 def check_number(value: Any, name: str, allowed: str = "from 0 on") -> float:
     """A finite real number, ``"from 0 on"``, ``"larger than 0"`` or ``"of any sign"``."""
-    number = (
-        isinstance(value, Real) and not isinstance(value, bool) and bool(np.isfinite(float(value)))
-    )
+    finite = isinstance(value, Real) and not isinstance(value, bool) and np.isfinite(float(value))
     if (
-        not number
-        or (allowed != "of any sign" and value < 0)
-        or (allowed == "larger than 0" and value == 0)
+        not finite
+        or (value < 0 and allowed != "of any sign")
+        or (value == 0 and allowed == "larger than 0")
     ):
         raise ValueError(f"{name} is {value!r}, must be a number {allowed}")
     return float(value)
@@ -77,12 +61,8 @@ def check_kind(value: Any, kind: type | tuple[type, ...], name: str, what: str) 
 
 def check_generator(value: Any, name: str) -> np.random.Generator:
     """A numpy Generator."""
-    generator: np.random.Generator = check_kind(
-        value,
-        np.random.Generator,
-        name,
-        "a numpy Generator, as numpy.random.default_rng(seed) gives",
-    )
+    what = "a numpy Generator, as numpy.random.default_rng(seed) gives"
+    generator: np.random.Generator = check_kind(value, np.random.Generator, name, what)
     return generator
 
 
@@ -90,23 +70,20 @@ def check_shape(value: Any, name: str, dim: int | None = None) -> tuple[int, ...
     """The sizes of a grid, whole numbers from 1 on: one number stands for each of `dim` axes (for
     one axis, where dim is None)."""
     number = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    given = (
-        (value,) * (dim or 1)
-        if number
-        else tuple(value)
-        if isinstance(value, Sequence | np.ndarray) and not isinstance(value, str)
-        else ()
-    )
-    if (
-        not given
-        or (dim or len(given)) != len(given)
-        or not all(isinstance(n, int | np.integer) and n >= 1 for n in given)
-    ):
+    given = (value,) * (dim or 1) if number else _listed(value)
+    whole = all(isinstance(n, int | np.integer) and n >= 1 for n in given)
+    if not (given and whole and len(given) == (dim or len(given))):
         axes = "each axis" if dim is None else f"{dim} axes"
         raise ValueError(
             f"{name} is {value!r}, must be positive integers, one for {axes}".replace("\n", "")
         )
     return tuple(int(n) for n in given)
+
+
+def _listed(value: Any) -> tuple[Any, ...]:
+    """The entries of a sequence or array; nothing for a text or anything else."""
+    sequence = isinstance(value, Sequence | np.ndarray) and not isinstance(value, str)
+    return tuple(value) if sequence else ()
 
 
 def check_callable(value: Any, name: str) -> None:
@@ -124,11 +101,7 @@ def check_name(value: Any, known: Sequence[str], what: str) -> str:
 
 def check_axes(axes: Any, dim: int, *, names: str = "") -> tuple[int, ...]:
     """Different axes of a grid in ascending order, at least one."""
-    given = (
-        list(axes)
-        if isinstance(axes, Sequence | np.ndarray | range) and not isinstance(axes, str)
-        else []
-    )
+    given = _listed(axes)
     if not given or any(
         isinstance(j, bool) or not isinstance(j, int | np.integer) or not 0 <= j < dim
         for j in given

@@ -9,8 +9,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-__all__ = ["read_json", "write_atomically"]
-
 
 def write_atomically(path: str | os.PathLike[str], data: str | bytes) -> None:
     """The file has either its old content or all of the new, whatever happens: temporary file,
@@ -19,8 +17,7 @@ def write_atomically(path: str | os.PathLike[str], data: str | bytes) -> None:
     Raises
     ------
     OSError
-        Of the kind of the failure (FileNotFoundError for a missing folder, say), with the path in
-        one line, when the disk is full or the write fails otherwise; nothing is left half written.
+        Of the kind of the failure (FileNotFoundError for a missing folder, say), with the path.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -49,12 +46,7 @@ def write_atomically(path: str | os.PathLike[str], data: str | bytes) -> None:
 
 
 def read_json(path: str | os.PathLike[str], what: str) -> dict[str, Any]:
-    """The object in a JSON file.
-
-    Parameters
-    ----------
-    what
-        What the file should be, for the message: "initial coefficients", "run record".
+    """The object in a JSON file; `what` says in messages what it should be: "run record".
 
     Raises
     ------

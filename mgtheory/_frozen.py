@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["ReadOnlyArrays"]
-
 
 class ReadOnlyArrays:
     """Base of a frozen dataclass: its arrays are read-only views.
@@ -36,10 +34,7 @@ class ReadOnlyArrays:
 
 def _read_only(state: dict[str, Any]) -> dict[str, Any]:
     """The same entries, arrays as read-only views."""
-    frozen = {}
-    for name, value in state.items():
-        frozen[name] = value
-        if isinstance(value, np.ndarray):
-            frozen[name] = value.view()
-            frozen[name].flags.writeable = False
-    return frozen
+    views = {name: value.view() for name, value in state.items() if isinstance(value, np.ndarray)}
+    for view in views.values():
+        view.flags.writeable = False
+    return {**state, **views}

@@ -66,8 +66,7 @@ class InitialCoefficients:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """(a, b), the part of the spectrum of BA that q was made for; a = 0 where the family needs
-        b alone."""
+        """(a, b), the part of the spectrum of BA that q was made for; a = 0 for lmax families."""
         return self.operator.interval
 
     @property
@@ -131,8 +130,11 @@ class InitialCoefficients:
             )
         try:
             polynomial = ResidualPolynomial.from_dict(data["polynomial"])
-            read = _record_of_schema_1 if data["schema"] == 1 else _record
-            record = read(data)
+            record = (
+                _record_of_schema_1(data)
+                if data["schema"] == 1
+                else OperatorRecord.from_dict(data["operator"])
+            )
             result = cls(polynomial.of(record), str(data["family"]), dict(data["provenance"]))
         except (KeyError, TypeError) as error:
             raise ValueError(f"initial coefficients are damaged: {error}") from error
@@ -169,10 +171,6 @@ class InitialCoefficients:
             raise ValueError(f"{Path(path)}: {error}") from error
 
 
-def _record(data: dict[str, Any]) -> OperatorRecord:
-    return OperatorRecord.from_dict(data["operator"])
-
-
 def _record_of_schema_1(data: dict[str, Any]) -> OperatorRecord:
     """Schema 1 had an interval, and its source in the provenance: a model problem by its name, or
     what cannot be recognised. Its polynomials were all derived for A itself, B = I."""
@@ -205,10 +203,9 @@ def derive(
     degree
         Degree of q, 1 to 256.
     of
-        What the polynomial will be applied to: a `Problem`, a `Stencil`, an interval (a, b) or
-        `Interval` of BA, a number (the largest eigenvalue of BA), a matrix or LinearOperator,
-        points of a spectrum (complex allowed), a list of intervals, or the record of an operator;
-        see `mgtheory.problems.record.operator_record`.
+        What the polynomial will be applied to: a `Problem`, a `Stencil`, an interval (a, b) of BA,
+        its largest eigenvalue, a matrix, points of a spectrum, or whatever else
+        `mgtheory.problems.record.operator_record` takes.
     scaling, axes
         B and the coarsened axes of a problem, stencil or matrix, as the solver chooses them by
         default.

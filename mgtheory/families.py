@@ -1,10 +1,9 @@
 """The registry of polynomial families: name -> function(degree, ...) with what it needs and where
 it comes from.
 
-Every function returns the residual polynomial q, q(0) = 1, of the asked degree (degree of q =
-products with A in one smoothing). A new family is one function and one entry of `FAMILIES`; the
-tests, the networks' schemes and the command line then cover it unasked. A family that is computed
-from something defined further on, such as the two-grid factor, enters itself there (`register`).
+A new family is one function and one entry of `FAMILIES`; the tests, the networks' schemes and the
+command line then cover it unasked. A family that is computed from something defined further on,
+such as the two-grid factor, enters itself there (`register`).
 """
 
 from __future__ import annotations
@@ -110,8 +109,8 @@ class Family:
     degrees
         Which degrees it has.
     recorded
-        The same function with a record beside the polynomial, where there is more to say than the
-        formula.
+        The same function with how the polynomial came about beside it, where there is more to say
+        than the formula.
     """
 
     name: str
@@ -149,12 +148,8 @@ class Family:
 
     def _check_options(self, options: dict[str, Any]) -> None:
         """Refuse keywords that the family's function does not have."""
-        taken = {"interval", "lmax", "operator", "points", "problem"}
-        allowed = [
-            name
-            for name, p in inspect.signature(self.function).parameters.items()
-            if p.kind is p.KEYWORD_ONLY and name not in taken
-        ]
+        known = inspect.signature(self.function).parameters.values()
+        allowed = [p.name for p in known if p.kind is p.KEYWORD_ONLY and p.name not in NEEDS]
         for name in options:
             if name not in allowed:
                 raise ValueError(
@@ -233,8 +228,7 @@ def register(family: Family) -> Family:
 
 
 def get_family(name: str) -> Family:
-    """The registry's entry of that name; an unknown name is answered with the list of known
-    ones."""
+    """The registry's entry of that name; a ValueError lists the known ones."""
     try:
         return FAMILIES[name]
     except (KeyError, TypeError):

@@ -258,17 +258,17 @@ def smoother(given: Any, degree: int | None = None, *, scaling: str = "auto") ->
         raise ValueError("a degree belongs to a polynomial family given by its name")
     if isinstance(given, ResidualPolynomial):
         return Polynomial(polynomial=given, scaling=scaling)
+    if isinstance(given, Polynomial):
+        return given if degree is None else replace(given, degree=degree)
     own = getattr(given, "polynomial", None)
     if isinstance(own, ResidualPolynomial) and hasattr(given, "family"):
-        if isinstance(given, Polynomial):
-            return given if degree is None else replace(given, degree=degree)
         # what was derived for a spectrum and not for an operator stays what it is, on every level
         known = given.operator.form is not None and given.family in FAMILIES
         family = given.family if known else None
         asked = given.provenance.get("degree_asked", own.degree)
         return Polynomial(family, asked, own, scaling)
-    if isinstance(given, Polynomial | Jacobi | GaussSeidel):
-        return given if degree is None else replace(given, degree=degree)
+    if isinstance(given, Jacobi | GaussSeidel):
+        return given
     if hasattr(given, "setup") or hasattr(given, "symbols") or callable(given):
         return given
     raise ValueError(

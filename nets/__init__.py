@@ -3,8 +3,8 @@ ResNets; their start from theory, their training, and the multigrid cycle as a t
 
 `models` are the networks as their formulas are, `start` their coefficients and operators from
 theory, `data` images and their order, `fast` how they are computed fast, `training` runs from a
-configuration to a folder, `pde` the way back to differential equations. `settings` and `config` are
-what a run can be told.
+configuration to a folder, `pde` the way back to differential equations. `settings` are the options
+of a run, `config` reads them.
 """
 
 from nets.config import load_config

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = ("mgtheory", "nets", "analysis", "figures", "polymgnet")
+PACKAGES = ("mgtheory", "nets", "analysis", "figures", "polymgnet")
 MGTHEORY_MAY_USE = {"numpy", "scipy", "sympy", "numba"}
 
 
-def sources(room):
-    return sorted((ROOT / room).rglob("*.py"))
+def sources(package):
+    return sorted((ROOT / package).rglob("*.py"))
 
 
 def imported(path):
@@ -49,20 +49,20 @@ def top(name):
     return name.split(".")[0]
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_direction(room):
-    above = set(ROOMS[ROOMS.index(room) + 1 :])
+@pytest.mark.parametrize("package", PACKAGES)
+def test_direction(package):
+    above = set(PACKAGES[PACKAGES.index(package) + 1 :])
     wrong = [
         f"{path.relative_to(ROOT)}:{line} imports {name}"
-        for path in sources(room)
+        for path in sources(package)
         for line, name, _ in imported(path)
         if top(name) in above
     ]
     assert not wrong
 
 
-def test_rooms_have_files():
-    assert all(sources(room) for room in ROOMS)
+def test_packages_have_files():
+    assert all(sources(package) for package in PACKAGES)
 
 
 def test_mgtheory_uses_numpy_scipy_sympy_alone():
@@ -79,8 +79,8 @@ def test_mgtheory_uses_numpy_scipy_sympy_alone():
 def test_numba_only_in_matrixfree():
     wrong = [
         f"{p.relative_to(ROOT)}:{line}"
-        for room in ROOMS
-        for p in sources(room)
+        for package in PACKAGES
+        for p in sources(package)
         for line, name, _ in imported(p)
         if top(name) == "numba" and "matrixfree" not in str(p.relative_to(ROOT))
     ]
@@ -90,8 +90,8 @@ def test_numba_only_in_matrixfree():
 def test_matplotlib_only_in_figures():
     wrong = [
         f"{p.relative_to(ROOT)}:{line}"
-        for room in set(ROOMS) - {"figures"}
-        for p in sources(room)
+        for package in set(PACKAGES) - {"figures"}
+        for p in sources(package)
         for line, name, _ in imported(p)
         if top(name) == "matplotlib"
     ]
@@ -99,8 +99,8 @@ def test_matplotlib_only_in_figures():
 
 
 def test_cli_defers_heavy_imports():
-    """The command line imports the other rooms inside the functions that use them, so that --help
-    is quick."""
+    """The command line imports the other packages inside the functions that use them: --help is
+    quick."""
     light = {"polymgnet", "typer", "rich"} | set(sys.stdlib_module_names)
     wrong = [
         f"{p.relative_to(ROOT)}:{line} imports {name}"
@@ -181,8 +181,8 @@ CHAPTERS = {
 def files():
     """Dotted name -> path of every file of the product and its benchmarks."""
     found = {}
-    for room in (*ROOMS, "benchmarks"):
-        for path in sources(room):
+    for package in (*PACKAGES, "benchmarks"):
+        for path in sources(package):
             parts = path.relative_to(ROOT).with_suffix("").parts
             found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
     return found

@@ -39,9 +39,8 @@ from mgtheory.fourier.relaxation import (
     on_level,
     step_symbols,
 )
-from mgtheory.problems.grids import choose_axes
+from mgtheory.problems.grids import Boundary, choose_axes
 from mgtheory.problems.problem import Problem
-from mgtheory.problems.record import stencil_couplings
 from mgtheory.problems.stencils import Stencil, tensor
 from mgtheory.problems.symbols import (
     ROW_SUM,
@@ -72,21 +71,26 @@ def _half_weighting(dim: int, axes: Axes) -> Stencil:
     return Stencil(((0,) * dim, *neighbours), weights)
 
 
+# Lines are centred at a fine point. Of cells (the unknowns of Neumann problems) the coarse one lies
+# between the fine ones 0 and 1: 1/4 and 3/4 of its own and the next coarse value.
 RESTRICTIONS: dict[str, Transfer] = {
     "full": _tensor((0.25, 0.5, 0.25)),
     "half": _half_weighting,
     "injection": lambda dim, axes: Stencil(((0,) * dim,), np.ones(1)),
+    "cells": _tensor((0.0, 0.125, 0.375, 0.375, 0.125)),
 }
 INTERPOLATIONS: dict[str, Transfer] = {
     "linear": _tensor((0.5, 1.0, 0.5)),
     "cubic": _tensor((-1 / 16, 0.0, 9 / 16, 1.0, 9 / 16, 0.0, -1 / 16)),
+    "cells": _tensor((0.25, 0.75, 0.75, 0.25, 0.0)),
 }
 COARSENINGS = ("galerkin", "rediscretise")
 
 
 def _transfer(
-    given: str | Stencil, known: dict[str, Transfer], fine: Stencil, axes: Axes, what: str
+    what: str, transfers: dict[str, Any], known: dict[str, Transfer], fine: Stencil, axes: Axes
 ) -> Stencil:
+    given = transfers[what]
     if isinstance(given, str):
         if given not in known:
             raise ValueError(f"unknown {what} {given!r}; known: {', '.join(known)}, or a Stencil")
@@ -178,10 +182,7 @@ def zero_sum(stencil: Stencil) -> bool:
 
 def coarsened_axes(operator: Any, axes: Sequence[int] | str) -> Axes:
     """The axes that are coarsened from the grid of a problem or stencil, as the solver chooses."""
-    strengths = (
-        operator.couplings() if isinstance(operator, Problem) else stencil_couplings(operator)
-    )
-    return choose_axes(strengths, None, axes)
+    return choose_axes(operator.couplings(), None, axes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,7 +211,7 @@ class LocalCycle:
         operator of all others.
     restriction, interpolation
         Names in `RESTRICTIONS` and `INTERPOLATIONS`, or stencils (with c x c values for c channels,
-        if you like).
+        if you like). On the cells of a Neumann problem `full` and `linear` are those of `cells`.
     order
         Order of the differential operator, for `rediscretise`; None to read it off the stencil.
     scaling
@@ -294,16 +295,20 @@ class LocalCycle:
         h = problem.h if problem is not None else (1.0,) * fine.dim
         stencils, coarsened, R, P = [fine], [], [], []
         rule = self.coarsening
+        transfers = {"restriction": self.restriction, "interpolation": self.interpolation}
+        if problem is not None and problem.boundary is Boundary.NEUMANN:
+            usual = {"restriction": "full", "interpolation": "linear"}
+            transfers = {k: "cells" if v == usual[k] else v for k, v in transfers.items()}
         for l in range(self.levels - 1):
             strengths = (
-                stencil_couplings(stencils[-1])
+                stencils[-1].couplings()
                 if problem is None
                 else [a / h_j**2 for a, h_j in zip(problem.weights, h)]
             )
             axes = choose_axes(strengths, None, self.axes)
             coarsened.append(axes)
-            R.append(_transfer(self.restriction, RESTRICTIONS, fine, axes, "restriction"))
-            P.append(_transfer(self.interpolation, INTERPOLATIONS, fine, axes, "interpolation"))
+            R.append(_transfer("restriction", transfers, RESTRICTIONS, fine, axes))
+            P.append(_transfer("interpolation", transfers, INTERPOLATIONS, fine, axes))
             h = tuple(h_j * (2 if j in axes else 1) for j, h_j in enumerate(h))
             coarse: Stencil | None = None
             if given is not None:

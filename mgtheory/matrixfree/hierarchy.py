@@ -111,8 +111,9 @@ class StencilHierarchy:
         *,
         shape: int | Sequence[int] | None = None,
         h: float | None = None,
-        smoother: Any = "chebyshev",
+        smoother: Any = None,
         degree: Counts | None = None,
+        post_smoother: Any = None,
         pre: Counts = 1,
         post: Counts = 1,
         coarsening: str = "rediscretise",
@@ -120,6 +121,7 @@ class StencilHierarchy:
         coarsest: int = 4096,
         max_levels: int = 64,
         threads: int | None = None,
+        **fixed: Any,
     ) -> Self:
         """Set up a hierarchy; the problem's matrix is not touched.
 
@@ -130,11 +132,13 @@ class StencilHierarchy:
             boundary values.
         shape, h
             For a `Stencil`: unknowns per axis, and the mesh width, 1/(shape[0] + 1) by default.
-        smoother, degree
+        smoother, degree, post_smoother
             A family's name with its degree (a number, one per level, or a callable, as for `pre`),
             a `ResidualPolynomial` or `InitialCoefficients` (for the finest level, and converted
             for the others), a `mgtheory.smoothers.Polynomial` or `Jacobi`, or a callable of a
-            level's `Operator` that returns any of these for that level.
+            level's `Operator` that returns any of these for that level; by default
+            `mgtheory.smoothers.DEFAULT` with growing degrees. Another one after the coarse-grid
+            correction; the same by default.
         pre, post
             Smoothings per level before and after: a number, one per level (the last goes on), or a
             callable of the level's index. ``pre=0`` is the cheapest cycle; a symmetric
@@ -152,6 +156,10 @@ class StencilHierarchy:
             Threads that share a sweep of a large grid; by default as many as the process has
             processors.
 
+        fixed
+            Other options of `mgtheory.Hierarchy.build`, as far as they mean what is done here
+            (zero boundary values, linear interpolation, full weighting, float64); else refused.
+
         Raises
         ------
         ValueError
@@ -159,17 +167,20 @@ class StencilHierarchy:
         ImportError
             Without numba.
         """
+        _check_fixed(fixed)
         check_name(coarsening, COARSENINGS, "coarsening")
         most, few = check_whole(max_levels, "max_levels", 1), check_whole(coarsest, "coarsest", 1)
         workers = thread_count(threads)
         compile_seconds = compile_kernels()
         start = time.perf_counter()
         choice = Choice.of(smoother, degree)
+        after = choice if post_smoother is None else Choice.of(post_smoother, None)
         rule = Coarsening(coarsening, axes, few)
         finest = rule.from_here(make_operator(problem, shape, h))
-        check_choice(choice, finest)
+        for each in (choice, after):
+            check_choice(each, finest)
         operators = coarsened(finest, rule, most)
-        levels = []
+        levels: list[StencilLevel] = []
         for operator, below in zip(operators, [*operators[1:], None], strict=True):
             coarse = None if below is None else below.shape
             level = StencilLevel(operator.shape, operator.c, coarse, workers)
@@ -178,7 +189,9 @@ class StencilHierarchy:
                 level.direct = SineSolver(operator.c, level.grid)
             else:
                 counts = count(pre, operator.index, "pre"), count(post, operator.index, "post")
-                level.set_smoothing(steps_on(choice, operator), *counts)
+                steps = steps_on(choice, operator)
+                later = steps if after is choice else steps_on(after, operator)
+                level.set_smoothing(steps, *counts, later=later)
             if levels:
                 level.allocate()
             levels.append(level)
@@ -350,6 +363,11 @@ class StencilHierarchy:
                     " symmetric=False"
                 )
             for index, level in enumerate(self.levels[:-1]):
+                if not level.same:
+                    raise ValueError(
+                        f"level {index}: different smoothers before and after, a symmetric cycle"
+                        " needs one; for gmres pass symmetric=False"
+                    )
                 if level.counts[0] != level.counts[1] or level.counts[0] == 0:
                     raise ValueError(
                         f"level {index}: {level.counts[0]} smoothings before and {level.counts[1]}"
@@ -398,3 +416,30 @@ class StencilHierarchy:
         return "\n".join(lines)
 
     __repr__ = __str__
+
+
+# what `mgtheory.Hierarchy.build` lets one choose and this cycle does in one way alone
+FIXED: dict[str, tuple[Any, ...]] = {
+    "boundary": (None, "dirichlet"),
+    "interpolation": (None, "linear"),
+    "restriction": ("full",),
+    "transfers": (None,),
+    "coarse_solver": (None,),
+    "nullspace": ("auto", None),
+    "dtype": (None, "auto", "float64", float, np.float64, np.dtype(np.float64)),
+}
+
+
+def _check_fixed(fixed: dict[str, Any]) -> None:
+    """Refuse other values of what cannot be chosen here."""
+    for name, value in fixed.items():
+        if name not in FIXED:
+            raise TypeError(f"StencilHierarchy.build got the unknown option {name!r}")
+        if not any(
+            value is known or (isinstance(value, str) and value == known) for known in FIXED[name]
+        ):
+            shown = ", ".join(repr(known) for known in FIXED[name][:3])
+            raise ValueError(
+                f"{name} is {value!r}, the matrix-free cycle has {shown}; mgtheory.Hierarchy has"
+                " others"
+            )

@@ -123,11 +123,14 @@ class StencilLevel:
         self._nothing, self._no_halo = np.empty((0, 1, 1)), np.empty((2, 0, 1, 1))
         self.release()
 
-    def set_smoothing(self, steps: list[Array], before: int, after: int) -> None:
+    def set_smoothing(
+        self, steps: list[Array], before: int, after: int, *, later: list[Array] | None = None
+    ) -> None:
         """Give the level the steps of its smoothing and how often it is done before and after the
-        coarse-grid correction."""
-        self.counts = (before, after)
-        self.before, self.after = self.cut(before * steps), self.cut(after * steps)
+        coarse-grid correction; `later` are those of another smoothing after it."""
+        self.counts, self.same = (before, after), later is None or later is steps
+        self.before = self.cut(before * steps)
+        self.after = self.cut(after * (steps if later is None else later))
         longest = max(len(sweep) for sweep in [*self.before, *self.after])
         _, n1, n2 = self.grid
         columns = -(-(n2 + 2 * PAD) // 8) * 8

@@ -149,7 +149,8 @@ class Hierarchy:
         dtype
             Type in which the cycle computes; A's own by default. float32 is about twice as fast,
             and the residuals stay in A's type; it converges like float64 as long as cond(A) is
-            below about 1e6 (1023 unknowns per axis in 2D).
+            below about 1e6 (1023 unknowns per axis in 2D). ``"auto"`` takes it where a problem is
+            known to be so.
 
         Raises
         ------
@@ -162,7 +163,7 @@ class Hierarchy:
         most, few = check_whole(max_levels, "max_levels", 1), check_whole(coarsest, "coarsest", 1)
         check_callable(coarse_solver, "coarse_solver")
         known = problem if isinstance(problem, Problem) else None
-        work = setup.check_work(A.dtype, dtype)
+        work = setup.check_work(A.dtype, dtype, known)
         basis = setup.find_nullspace(A, known, nullspace)
         tensor = recognise(A, grid, kind) if known is None else known.equation.form(grid)
         rule = setup.make_coarsening(
@@ -251,7 +252,7 @@ class Hierarchy:
         return self._solve(b, x0, stop, cycle=kind, loads=loads)
 
     def _solve(self, b: ArrayLike, x0: ArrayLike | None, stop: Stop, **how: Any) -> Solution:
-        known = {"nullspace": self.nullspace, "warnings": self.warnings}
+        known: dict[str, Any] = {"nullspace": self.nullspace, "warnings": self.warnings}
         return replace(
             solve_levels(self.levels, b, x0, stop, **known, **how),
             setup_seconds=self.setup_seconds,

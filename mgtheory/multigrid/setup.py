@@ -15,7 +15,7 @@ from mgtheory._checks import check_callable, check_name, check_whole
 from mgtheory.multigrid import blackbox, transfer
 from mgtheory.multigrid.level import STORED, Level, diagonal_storage
 from mgtheory.problems.grids import Boundary, Shape, check_boundary, check_shape, choose_axes
-from mgtheory.problems.problem import Problem
+from mgtheory.problems.problem import Problem, poisson
 from mgtheory.problems.tensorform import TensorForm
 from mgtheory.spectra.bounds import couplings
 
@@ -23,6 +23,8 @@ BLACKBOX = "black-box"
 # weights k1/(k1 + k2) this far from 1/2 belong to a coefficient that changes by a factor of 3 from
 # point to point
 JUMP = 0.25
+# the largest condition number with which a float32 cycle converges like a float64 one
+SINGLE = 1e6
 TYPES = ("float32", "float64", "complex64", "complex128")
 
 
@@ -37,12 +39,35 @@ def check_dtype(dtype: Any) -> np.dtype[Any]:
     return np.dtype(dtype)
 
 
-def check_work(given: np.dtype[Any], dtype: Any) -> np.dtype[Any]:
-    """The type of the cycle: that of A, or the one asked for."""
+def check_work(given: np.dtype[Any], dtype: Any, problem: Problem | None) -> np.dtype[Any]:
+    """The type of the cycle: that of A, the one asked for, or for "auto" float32 where the residual
+    equation is known to be well enough conditioned for it."""
+    if isinstance(dtype, str) and dtype == "auto":
+        dtype = given
+        if given == np.float64 and problem is not None and _condition(problem) < SINGLE:
+            dtype = np.float32
     work = check_dtype(given if dtype is None else dtype)
     if np.issubdtype(given, np.complexfloating) and not np.issubdtype(work, np.complexfloating):
         raise ValueError(f"A is {given}, the cycle's type {work} must be complex too")
     return work
+
+
+def _condition(problem: Problem) -> float:
+    """Largest over smallest non-zero eigenvalue: exact with constant coefficients; else that of the
+    Laplacian times the range of k, a bound up to averages; infinite where it is not known."""
+    if problem.polynomial is None:
+        if problem.coefficient is None:
+            return np.inf
+        k = problem.coefficient(*problem.grid)
+        laplacian = poisson(problem.shape, boundary=str(problem.boundary))
+        return float(np.max(k) / np.min(k)) * _condition(laplacian)
+    if problem.unknowns == 1:
+        return 1.0
+    a, b = problem.spectrum()
+    if a <= 1e-12 * b and problem.nullspace is not None:
+        values = problem.eigenvalues()
+        a = float(values[values > 1e-12 * b].min())
+    return b / a if a > 0 else np.inf
 
 
 def matrix_and_grid(

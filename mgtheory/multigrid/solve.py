@@ -111,28 +111,28 @@ def drive(
         The residual norm at the start, and ||b||.
     missing
         The norm of b's component outside the range of a singular A, which no x can reduce: it
-        belongs to every norm that is told, and plays no part in the convergence of the rest.
+        belongs to every norm that is reported, and plays no part in the convergence of the rest.
     floor
         The residual norm that rounding leaves in x, asked for where nothing more is gained.
     """
     target = stop.tol * size
     inside = [first]
 
-    def told(norm: float) -> float:
+    def whole(norm: float) -> float:
         return math.hypot(norm, missing)
 
-    def tell() -> None:
+    def report() -> None:
         if stop.callback is not None:
-            stop.callback(len(inside) - 1, told(inside[-1]))
+            stop.callback(len(inside) - 1, whole(inside[-1]))
 
-    tell()
+    report()
     reason = Reason.CONVERGED if first <= target else None
     while reason is None and len(inside) <= stop.maxiter:
         inside.append(step(inside))
-        tell()
+        report()
         reason = _reason(inside, target)
     reason = reason or Reason.MAXITER
-    norms = [told(norm) for norm in inside]
+    norms = [whole(norm) for norm in inside]
     if reason is Reason.CONVERGED and norms[-1] > target:
         reason = Reason.INCOMPATIBLE
     return Ended(tuple(norms), reason, _message(reason, norms, target, missing, floor))

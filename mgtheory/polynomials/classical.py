@@ -1,8 +1,8 @@
 """The families in closed form: their roots, and the formulas of their values.
 
-Every function returns the residual polynomial q, q(0) = 1, of the asked degree (degree of q =
-products with A in one smoothing). ``interval`` is an interval of BA in the scaling in which BA is
-applied, ``lmax`` its largest eigenvalue. `CLOSED_FORMS` has q(t) itself, for any kind of number.
+Every function returns the residual polynomial q, q(0) = 1, of degree k (the products with A in one
+smoothing). ``interval`` is the pair (a, b), 0 < a < b, of eigenvalues of BA to damp, ``lmax`` the
+largest eigenvalue of BA. `CLOSED_FORMS` has q(t) itself, for any kind of number.
 """
 
 from __future__ import annotations
@@ -29,13 +29,6 @@ def richardson(degree: int, *, interval: IntervalLike) -> ResidualPolynomial:
 
     With B the inverse diagonal it is damped Jacobi. max |q| on [a, b] is ((b - a)/(b + a))^k.
 
-    Parameters
-    ----------
-    degree
-        k, products with A.
-    interval
-        The pair (a, b), 0 < a < b, of eigenvalues of BA to damp.
-
     Examples
     --------
     >>> richardson(1, interval=(2, 8)).weights.real.tolist()  # 0.8/4: Jacobi with 4/5 in 2D
@@ -51,15 +44,8 @@ def chebyshev(degree: int, *, interval: IntervalLike) -> ResidualPolynomial:
     on [a, b].
 
     Roots (a + b)/2 + (b - a)/2 cos(pi (i - 1/2)/k); max |q| on [a, b] = 1/T_k((b + a)/(b - a)). It
-    carries its three-term recurrence.
-
-    Parameters
-    ----------
-    degree
-        k, products with A.
-    interval
-        The pair (a, b), 0 < a < b, of eigenvalues of BA to damp. For smoothing the 5- and 7-point
-        Laplacian in d dimensions a = b/(2d), the high frequencies.
+    carries its three-term recurrence. The high frequencies of the 5- and 7-point Laplacian in d
+    dimensions have a = b/(2d).
 
     Notes
     -----
@@ -94,13 +80,6 @@ def chebyshev4(degree: int, *, lmax: float) -> ResidualPolynomial:
     = (4/3) k (k + 1). It carries the recurrence of
     `mgtheory.polynomials.recurrence.fourth_kind_recurrence` with beta = 1.
 
-    Parameters
-    ----------
-    degree
-        k, products with A.
-    lmax
-        The largest eigenvalue of BA.
-
     Notes
     -----
     J. Lottes, Numer. Linear Algebra Appl. 30(6) (2023) e2518, arXiv 2202.08830.
@@ -127,13 +106,6 @@ def chebyshev4_opt(degree: int, *, lmax: float) -> ResidualPolynomial:
     bound it minimises targets poor coarse spaces: on 2D Poisson with full coarsening it can lose to
     `chebyshev` on [lmax/4, lmax].
 
-    Parameters
-    ----------
-    degree
-        k, products with A.
-    lmax
-        The largest eigenvalue of BA.
-
     Notes
     -----
     J. Lottes, Numer. Linear Algebra Appl. 30(6) (2023) e2518, arXiv 2202.08830; computed as
@@ -154,17 +126,10 @@ def chebyshev4_opt(degree: int, *, lmax: float) -> ResidualPolynomial:
 
 def mls(degree: int, *, lmax: float) -> ResidualPolynomial:
     """(1 - (2d + 1)^2/lmax t S(t)^2) S(t), S the fourth kind of degree d: the smoothed-aggregation
-    (MLS) smoother, degree 3d + 1.
+    (MLS) smoother, degree 3d + 1 = 4, 7, 10, ...
 
     Roots in closed form: the d of S; lmax/2 (1 - cos((2i - 1) pi/(2d + 1))), i = 1..d, each twice;
-    lmax once.
-
-    Parameters
-    ----------
-    degree
-        3d + 1 = 4, 7, 10, .., products with A.
-    lmax
-        The largest eigenvalue of BA (rho in the source).
+    lmax (rho in the source) once.
 
     Notes
     -----
@@ -243,15 +208,10 @@ def _check_lmax(lmax: float, *, family: str) -> float:
     try:
         value = float(lmax)
     except (TypeError, ValueError):
-        raise ValueError(
-            f"lmax is {lmax!r}, {family} needs the largest eigenvalue of BA, a number > 0".replace(
-                "\n", ""
-            )
-        ) from None
-    if not (math.isfinite(value) and value > 0):
-        raise ValueError(
-            f"lmax is {value:g}, {family} needs the largest eigenvalue of BA, finite and > 0"
-        )
+        value = math.nan
+    if not 0 < value < math.inf:
+        message = f"lmax is {lmax!r}, {family} needs the largest eigenvalue of BA, finite and > 0"
+        raise ValueError(message.replace("\n", ""))
     return value
 
 
@@ -259,11 +219,8 @@ def _check_interval(interval: IntervalLike, *, family: str) -> tuple[float, floa
     try:
         a, b = (float(end) for end in interval)
     except (TypeError, ValueError):
-        raise ValueError(
-            f"interval is {interval!r}, {family} needs a pair (a, b) with 0 < a < b".replace(
-                "\n", ""
-            )
-        ) from None
-    if not (math.isfinite(b) and 0 < a < b):
-        raise ValueError(f"interval is ({a:g}, {b:g}), {family} needs 0 < a < b, both finite")
+        a = b = math.nan
+    if not 0 < a < b < math.inf:
+        message = f"interval is {interval!r}, {family} needs a pair (a, b), 0 < a < b, both finite"
+        raise ValueError(message.replace("\n", ""))
     return a, b

@@ -4,8 +4,8 @@ network.
 A factor is a polynomial ``q_f(t) = 1 - t p_f(t)`` of low degree with real coefficients. Applying it
 once adds the correction ``c = p_f(M) s`` to the iterate, where ``M`` is the operator as it is
 applied (``A`` or ``B A``) and ``s`` the residual as it is applied (``r`` or ``B r``), and leaves
-the residual ``q_f(M) s = s - M c``. A kind of factor is its parameters and one formula, the terms
-of ``p_f``: an entry of `FACTORS`. Solver, network and analysis read that entry and apply `horner`.
+the residual ``q_f(M) s = s - M c``. A kind of factor is an entry of `FACTORS`: solver, network and
+analysis read it and apply `horner`.
 
 ===============  =====================  ================================  ==============
 kind             parameters (weights)   correction c = p_f(M) s           roots
@@ -36,7 +36,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mgtheory._checks import check_array, check_kind
+from mgtheory._checks import check_array, check_kind, check_name
 from mgtheory.polynomials.roots import reciprocals
 
 
@@ -54,8 +54,8 @@ class Kind:
         Name -> m for a parameter in units of 1/A^m: times b^m, b the operator's largest eigenvalue,
         it has no unit. None for a kind whose parameters are its terms, as many as its degree.
     weights
-        Parameters -> reciprocals of the roots of q_f, where there is a closed form. It keeps the
-        digits of double roots; without it they are computed from the terms.
+        Parameters -> reciprocals of the roots of q_f in closed form, which keeps the digits of
+        double roots; None where they are computed from the terms.
     """
 
     terms: Callable[..., Sequence[Any]]
@@ -72,11 +72,6 @@ class Kind:
     def degree(self) -> int | None:
         """Degree of q_f: the products with the operator in one step; None if it can be any."""
         return None if self.parameters is None else len(self.terms(*(0.0 for _ in self.parameters)))
-
-
-def _general_weights(*c: float) -> NDArray[np.complex128]:
-    # 1/r are the roots of the monic w^d - c_0 w^(d-1) - ... - c_{d-1}
-    return np.roots([1.0, *(-x for x in c)]).astype(complex)
 
 
 FACTORS: dict[str, Kind] = {
@@ -137,16 +132,10 @@ def horner(
 
 @dataclass(frozen=True, repr=False)
 class Factor:
-    """q_f(t) = 1 - t p_f(t) with real coefficients: a kind and the values of its parameters.
+    """q_f(t) = 1 - t p_f(t) with real coefficients: a kind of `FACTORS` and the values of its
+    parameters, one finite number each.
 
     Each parameter is also an attribute, such as ``Linear(0.5).w``.
-
-    Parameters
-    ----------
-    kind
-        A key of `FACTORS`.
-    parameters
-        One finite number for each of the kind's names, in their order.
 
     Attributes
     ----------
@@ -179,7 +168,7 @@ class Factor:
         for name, value in zip(names, self.parameters):
             if not (isinstance(value, Real) and math.isfinite(value)):
                 raise ValueError(f"{self.kind} factor: {name} is {value!r}, must be finite")
-        values = tuple(float(value) for value in self.parameters)
+        values = tuple(map(float, self.parameters))
         object.__setattr__(self, "parameters", values)
         formula = FACTORS[self.kind].terms
         terms = tuple(float(term) for term in formula(*values))
@@ -218,16 +207,17 @@ class Factor:
 
     @property
     def degree(self) -> int:
-        """Degree of q_f: the number of products with the operator in one step."""
+        """Degree of q_f: the products with the operator in one step."""
         return len(self.correction_coefficients)
 
     @property
     def weights(self) -> NDArray[np.complex128]:
         """The reciprocals of the roots, complex, `degree` of them; 0 for a root at infinity."""
         closed_form = FACTORS[self.kind].weights
-        if closed_form is None:
-            return _general_weights(*self.correction_coefficients)
-        return np.array(closed_form(*self.parameters), dtype=complex)
+        if closed_form is not None:
+            return np.array(closed_form(*self.parameters), dtype=complex)
+        # 1/r are the roots of the monic w^d - c_0 w^(d-1) - ... - c_{d-1}
+        return np.roots(self.coefficients).astype(complex)
 
     @property
     def roots(self) -> NDArray[np.complex128]:
@@ -319,6 +309,4 @@ def factor_from_dict(data: dict[str, Any]) -> Factor:
 
 
 def _kind(name: Any) -> Kind:
-    if not isinstance(name, str) or name not in FACTORS:
-        raise ValueError(f"unknown factor kind {name!r}, known are: {', '.join(FACTORS)}")
-    return FACTORS[name]
+    return FACTORS[check_name(name, tuple(FACTORS), "factor kind")]

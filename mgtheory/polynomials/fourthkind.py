@@ -116,11 +116,8 @@ def _maxima(phi: Array) -> Array:
         value = (1 - square) * cot + 2 * log_slope
         plus, minus = np.sin(0.5 * (theta[:, None] + phi)), np.sin(0.5 * (theta[:, None] - phi))
         curvature = -0.25 * np.sum(1 / plus**2 + 1 / minus**2, axis=1)
-        derivative = (
-            -0.5 * (1 - square) / np.sin(0.5 * theta) ** 2
-            - 2 * square * log_slope * cot
-            + 2 * curvature
-        )
+        of_cot = -0.5 * (1 - square) / np.sin(0.5 * theta) ** 2 - 2 * square * log_slope * cot
+        derivative = of_cot + 2 * curvature
         low, high = np.where(value > 0, theta, low), np.where(value > 0, high, theta)
         newton = theta - value / derivative
         following = np.where((newton > low) & (newton < high), newton, 0.5 * (low + high))

@@ -1,5 +1,4 @@
-"""Krylov spaces: Arnoldi's process and the GMRES polynomial, whose roots are the harmonic Ritz
-values of any operator.
+"""The GMRES polynomial of any operator, whose roots are its harmonic Ritz values.
 
 k steps of Arnoldi's process on A from b give A V_k = V_{k+1} H. GMRES minimises ||q(A) b|| over the
 q of degree k with q(0) = 1; the roots of its q are the harmonic Ritz values, the eigenvalues of the
@@ -42,7 +41,7 @@ class HarmonicRitz(ReadOnlyArrays):
     Attributes
     ----------
     polynomial
-        q, with copies included: its degree is the asked one plus the number of copies.
+        q, with copies included.
     values
         The harmonic Ritz values, shape (k,), roots of the GMRES polynomial itself.
     copies
@@ -61,24 +60,21 @@ class HarmonicRitz(ReadOnlyArrays):
 def harmonic_ritz(
     degree: int, *, operator: Any, start: ArrayLike, copies: bool = True
 ) -> ResidualPolynomial:
-    """The q of degree k that minimises ||q(A) b||: the GMRES residual polynomial; its roots are the
-    harmonic Ritz values.
+    """The q of degree k that minimises ||q(A) b||: the GMRES residual polynomial.
 
-    For any real operator, also a non-symmetric one; complex roots come in conjugate pairs.
-    `gmres_polynomial` says which were repeated.
+    For any real operator, also a non-symmetric one. `gmres_polynomial` says which roots were
+    repeated, which raises the degree.
 
     Parameters
     ----------
-    degree
-        k, products with A. Repeated roots raise the degree of the result.
     operator
         A, or BA: a sparse or dense array or LinearOperator of shape (n, n), real.
     start
         b, shape (n,), real. A random one serves all right-hand sides.
     copies
         Repeat roots where the product of the other factors exceeds 1e4. Without, an eigenvalue far
-        outside of the others amplifies rounding by that product: the asked degree is kept, and
-        `ResidualPolynomial.amplification` says what it costs.
+        outside of the others amplifies rounding by that product (see
+        `ResidualPolynomial.amplification`).
 
     Raises
     ------
@@ -97,8 +93,7 @@ def harmonic_ritz(
 def gmres_polynomial(
     degree: int, *, operator: Any, start: ArrayLike, copies: bool = True
 ) -> HarmonicRitz:
-    """`harmonic_ritz` with its record: the values before copies were added, the copies, and the
-    GMRES residual norm."""
+    """`harmonic_ritz` with how it came about."""
     check_degree(degree, family="harmonic_ritz")
     A, b = linear_operator(operator), check_array(start, "start")
     if A.shape[0] != A.shape[1] or b.shape != (A.shape[0],):
@@ -115,7 +110,7 @@ def gmres_polynomial(
             f"degree is {degree}, but the start vector has grade {process.steps} (Arnoldi breaks"
             f" down): take a degree up to {process.steps} or a start with more eigenvectors in it"
         )
-    values = _scaled(_harmonic_ritz_values(process.H, process.scale), process.scale)
+    values = _harmonic_ritz_values(process.H, process.scale)
     repeated = _copies(values) if copies else ()
     extra = [root for root, count in repeated for _ in range(count)]
     if values.size + len(extra) > MAX_DEGREE:
@@ -127,14 +122,9 @@ def gmres_polynomial(
     return HarmonicRitz(ResidualPolynomial(np.append(values, extra)), values, repeated, residual)
 
 
-def _scaled(values: NDArray[np.complex128], scale: float) -> NDArray[np.complex128]:
-    finite = np.isfinite(values)
-    return np.where(finite, np.where(finite, values, 0.0) * scale, complex(np.inf, 0.0))
-
-
 def _harmonic_ritz_values(H: NDArray[np.float64], scale: float) -> NDArray[np.complex128]:
-    """Eigenvalues of the pencil (R, Q_k^T), H = QR: real or in exact conjugate pairs, those of a
-    stagnating GMRES at infinity; near-zero ones are refused."""
+    """Eigenvalues of the pencil (scale R, Q_k^T), H = QR: real or in exact conjugate pairs, those
+    of a stagnating GMRES at infinity; near-zero ones are refused."""
     k = H.shape[1]
     Q, R = np.linalg.qr(H)
     norm = float(np.linalg.norm(H, 2))
@@ -152,15 +142,14 @@ def _harmonic_ritz_values(H: NDArray[np.float64], scale: float) -> NDArray[np.co
             " the operator is singular or nearly so on the Krylov space; project its nullspace out"
             " of operator and start, or take a lower degree"
         )
-    values = top / np.where(at_infinity, 1.0, bottom)
+    values = scale * (top / np.where(at_infinity, 1.0, bottom))
     values[first + 1] = values[first].conj()
     return symmetrised(np.where(at_infinity, complex(np.inf, 0.0), values))
 
 
 def _relative_residual(H: NDArray[np.float64]) -> float:
     """||e_1 - H y|| minimised over y: the norm of the GMRES residual for ||b|| = 1."""
-    e = np.zeros(H.shape[0])
-    e[0] = 1.0
+    e = np.eye(H.shape[0])[0]
     return float(np.linalg.norm(e - H @ np.linalg.lstsq(H, e, rcond=None)[0]))
 
 

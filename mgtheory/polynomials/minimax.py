@@ -58,11 +58,9 @@ class Minimax:
     polynomial
         q, q(0) = 1.
     value
-        max |q| over the points, evaluated from the roots; on a single interval 1/T_k in closed
-        form.
+        max |q| over the points, evaluated from the roots; on a single interval in closed form.
     lower
-        No polynomial of that degree stays below this on the points: the optimum of a relaxed linear
-        program, solved to 1e-10; on a single interval the value.
+        The optimum of a relaxed linear program, solved to 1e-10; on a single interval the value.
     exchanges
         Linear programs solved; 0 on a single interval.
     converged
@@ -83,7 +81,7 @@ def minimax(degree: int, *, points: Points) -> ResidualPolynomial:
     Parameters
     ----------
     degree
-        k, products with A: 1 to 256 on a single interval, 1 to 64 on other sets.
+        k: 1 to 256 on a single interval, 1 to 64 on other sets.
     points
         Samples of a spectrum, real or complex, shape (n,), n > k, 0 not among them; of a region its
         boundary is enough. Points are mirrored at the real axis. Or an `Interval`, or a list of
@@ -104,8 +102,7 @@ def minimax(degree: int, *, points: Points) -> ResidualPolynomial:
 
 
 def minimax_report(degree: int, *, points: Points) -> Minimax:
-    """`minimax` with the value reached, the bound below which no polynomial gets, and whether they
-    agree."""
+    """`minimax` with the value reached and the bound below which no polynomial gets."""
     check_degree(degree, family="minimax")
     intervals, z = _the_set(points, degree)
     if len(intervals) == 1:
@@ -157,9 +154,7 @@ def _exchange(degree: int, intervals: tuple[Interval, ...], z: Complex) -> Minim
         if gap <= GAP or 0.5 * before < gap <= PRECISION:
             break
         before = gap
-        cuts = np.vstack(
-            [cuts[cuts @ c > BINDING], _new_cuts(basis, candidates, basis.evaluate(candidates) @ c)]
-        )
+        cuts = np.vstack([cuts[cuts @ c > BINDING], _new_cuts(basis, candidates, c)])
     if best is None:
         raise ArithmeticError(f"minimax: the linear program of degree {degree} was not solved")
     if best.value > USELESS:
@@ -199,9 +194,8 @@ class _Basis:
         """phi_j(z_i), shape (len(z), k + 1)."""
         phi = np.ones((z.size, self.H.shape[0]), dtype=complex)
         for j in range(self.H.shape[1]):
-            phi[:, j + 1] = (z * phi[:, j] - phi[:, : j + 1] @ self.H[: j + 1, j]) / self.H[
-                j + 1, j
-            ]
+            rest = z * phi[:, j] - phi[:, : j + 1] @ self.H[: j + 1, j]
+            phi[:, j + 1] = rest / self.H[j + 1, j]
         return phi
 
     def roots(self, c: Array) -> Complex:
@@ -225,17 +219,11 @@ def _useless(degree: int) -> ValueError:
 def _solve(basis: _Basis, cuts: Array) -> tuple[Array, float] | None:
     """Coefficients c of the q with the largest q(0) under the cuts, and that q(0); None where the
     solver gives up."""
-    scale = float(np.abs(basis.at_zero).max())
+    goal = -basis.at_zero / float(np.abs(basis.at_zero).max())
+    program = {"A_ub": cuts, "b_ub": np.ones(len(cuts)), "bounds": (-1.0, 1.0)}
     tolerances = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
     for method in ("highs-ds", "highs-ipm"):
-        result = linprog(
-            -basis.at_zero / scale,
-            A_ub=cuts,
-            b_ub=np.ones(len(cuts)),
-            bounds=(-1.0, 1.0),
-            method=method,
-            options=tolerances,
-        )
+        result = linprog(goal, **program, method=method, options=tolerances)
         if result.status == 0:
             return result.x, float(basis.at_zero @ result.x)
     return None
@@ -251,13 +239,15 @@ def _first_cuts(basis: _Basis, z: Complex) -> Array:
     return np.vstack([rows[0], rows[4]]) if not z.imag.any() else np.vstack(rows)
 
 
-def _new_cuts(basis: _Basis, z: Complex, values: Complex) -> Array:
+def _new_cuts(basis: _Basis, z: Complex, c: Array) -> Array:
     """Re(exp(-i phi) q(z)) <= 1 with phi = arg q(z), at the points where |q| is largest above 1."""
+    phi = basis.evaluate(z)
+    values = phi @ c
     size = np.abs(values)
     worst = np.argsort(-size)[: 8 * basis.at_zero.size]
     worst = worst[size[worst] > 1 + 0.1 * GAP]
     turn = np.exp(-1j * np.angle(values[worst]))
-    return (turn[:, None] * basis.evaluate(z[worst])).real
+    return (turn[:, None] * phi[worst]).real
 
 
 def _the_set(points: Any, degree: int) -> tuple[tuple[Interval, ...], Complex]:
@@ -265,19 +255,15 @@ def _the_set(points: Any, degree: int) -> tuple[tuple[Interval, ...], Complex]:
     half-plane."""
     if isinstance(points, Interval):
         points = (points,)
-    if (
-        isinstance(points, list | tuple)
-        and points
-        and all(isinstance(part, Interval) for part in points)
-    ):
+    several = isinstance(points, list | tuple) and len(points) > 0
+    if several and all(isinstance(part, Interval) for part in points):
         if any(part.a <= 0 <= part.b for part in points):
             raise ValueError(
                 "an interval contains 0, where q(0) = 1: minimax needs a set without 0"
             )
         parts = _united(points)
-        return parts, np.concatenate(
-            [angular_grid(part.a, part.b, degree) for part in parts]
-        ).astype(complex)
+        grids = [angular_grid(part.a, part.b, degree) for part in parts]
+        return parts, np.concatenate(grids).astype(complex)
     try:
         z = np.atleast_1d(check_array(points, "points").astype(complex)).ravel()
     except ValueError as error:

@@ -18,15 +18,7 @@ ZOOMS = 18
 
 def angular_grid(a: float, b: float, degree: int) -> Array:
     """a + (b - a) sin^2(theta/2) on an even grid of theta in [0, pi], both ends included: dense
-    where polynomials oscillate fastest.
-
-    Parameters
-    ----------
-    a, b
-        Ends of the interval.
-    degree
-        Degree of the polynomial to be resolved.
-    """
+    where polynomials of that degree oscillate fastest."""
     theta = np.linspace(0.0, np.pi, PER_DEGREE * degree + 33)
     return np.where(
         theta < 0.5 * np.pi,
@@ -36,15 +28,11 @@ def angular_grid(a: float, b: float, degree: int) -> Array:
 
 
 def local_maxima(function: Callable[[Array], Array], grid: Array) -> tuple[Array, Array]:
-    """Positions and values of the local maxima of a function over a grid, its ends included, each
-    refined between its neighbours.
+    """Positions and values of the local maxima of a function over an ascending grid, its ends
+    included, each refined between its neighbours.
 
-    Parameters
-    ----------
-    function
-        Elementwise on arrays of any shape; +infinity allowed.
-    grid
-        Ascending, shape (n,), n >= 3.
+    The function is elementwise on arrays of any shape; +infinity allowed. The grid has shape (n,),
+    n >= 3.
     """
     values = function(grid)
     left = np.concatenate(([-np.inf], values[:-1]))
@@ -57,14 +45,9 @@ def local_maxima(function: Callable[[Array], Array], grid: Array) -> tuple[Array
         samples = low[:, None] + (high - low)[:, None] * np.linspace(0.0, 1.0, 9)
         heights = function(samples)
         top = np.argmax(heights, axis=1)
-        better = heights[row, top] > height
-        best, height = (
-            np.where(better, samples[row, top], best),
-            np.maximum(heights[row, top], height),
-        )
+        place = samples[row, top]
+        best = np.where(heights[row, top] > height, place, best)
+        height = np.maximum(heights[row, top], height)
         quarter = 0.125 * (high - low)
-        low, high = (
-            np.maximum(samples[row, top] - quarter, low),
-            np.minimum(samples[row, top] + quarter, high),
-        )
+        low, high = np.maximum(place - quarter, low), np.minimum(place + quarter, high)
     return best, height

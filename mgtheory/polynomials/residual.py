@@ -3,9 +3,7 @@
 One smoothing step with q is ``x <- x + p(BA) B (b - A x)``, where ``q(t) = 1 - t p(t)``; it
 multiplies the error by ``q(BA)``. The solver, the Fourier analysis, the network blocks and the
 plots all take the same `ResidualPolynomial`. It is given by its **roots** r_i and keeps their
-reciprocals, the **weights** (step sizes) w_i = 1/r_i. The degree of q is its number of roots and
-the number of products with A that one smoothing step costs. A root at infinity is the weight 0; it
-is allowed and does nothing.
+reciprocals, the **weights** (step sizes) w_i = 1/r_i. A root at infinity, weight 0, does nothing.
 
 Products are applied in Leja order [Calvetti, Reichel 1996; Loe, Morgan 2022], which keeps the
 intermediate products small; a family with a three-term recurrence carries it as a `Recurrence` and
@@ -30,12 +28,7 @@ from mgtheory._checks import check_array, check_kind
 from mgtheory._frozen import ReadOnlyArrays
 from mgtheory.polynomials.factors import FACTORS, Factor, General
 from mgtheory.polynomials.recurrence import Recurrence
-from mgtheory.polynomials.roots import (
-    leja_weights,
-    reciprocals,
-    roots_from_json,
-    symmetrised,
-)
+from mgtheory.polynomials.roots import leja_weights, reciprocals, roots_from_json, symmetrised
 from mgtheory.spectra.record import OperatorRecord
 
 if TYPE_CHECKING:
@@ -60,8 +53,8 @@ class ResidualPolynomial(ReadOnlyArrays):
     Parameters
     ----------
     roots
-        Array-like of shape (degree,), real or complex; complex roots in conjugate pairs; infinite
-        roots allowed, zero not. `from_weights` takes their reciprocals.
+        Array-like of shape (degree,); complex roots in conjugate pairs; infinite roots allowed,
+        zero not. `from_weights` takes their reciprocals.
     recurrence
         A recurrence with the same q, by which it is then applied.
     operator
@@ -132,7 +125,7 @@ class ResidualPolynomial(ReadOnlyArrays):
 
     @property
     def degree(self) -> int:
-        """Degree of q: the number of roots, and of products with A in one smoothing step."""
+        """Degree of q: the products with A in one smoothing step."""
         return self.weights.size
 
     @cached_property
@@ -149,8 +142,7 @@ class ResidualPolynomial(ReadOnlyArrays):
 
     @cached_property
     def factors(self) -> tuple[Factor, ...]:
-        """Real factors in the order of application: linear for a real root, a complex pair for two
-        conjugate ones."""
+        """Linear factors and complex pairs, in the order of application."""
         # of two conjugates the one whose root is in the upper half-plane
         return tuple(
             Factor("complex_pair", (w.real, -w.imag)) if w.imag else Factor("linear", (w.real,))
@@ -160,14 +152,8 @@ class ResidualPolynomial(ReadOnlyArrays):
 
     @property
     def coefficients(self) -> NDArray[np.float64]:
-        """Ascending monomial coefficients of q, shape (degree + 1,).
-
-        Raises
-        ------
-        ValueError
-            Above degree 10: on (0, 1] they grow like 5.8^degree and evaluation loses as many
-            digits. Evaluate by roots instead.
-        """
+        """Ascending monomial coefficients of q, shape (degree + 1,); a ValueError above degree 10,
+        where they lose too many digits."""
         _check_power_basis(self.degree)
         product = np.ones(1)
         for factor in self.factors:
@@ -176,8 +162,7 @@ class ResidualPolynomial(ReadOnlyArrays):
 
     @property
     def correction_coefficients(self) -> NDArray[np.float64]:
-        """Ascending monomial coefficients of p, shape (degree,); refused above degree 10 like
-        `coefficients`."""
+        """Ascending monomial coefficients of p, shape (degree,), up to degree 10."""
         return 0.0 - self.coefficients[1:]
 
     def _evaluate(self, t: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -244,8 +229,7 @@ class ResidualPolynomial(ReadOnlyArrays):
             weights = self.weights / factor
         if not (np.isfinite(weights) & ((weights == 0) == (self.weights == 0))).all():
             raise ValueError(
-                f"scale factor is {factor:g}, with it a finite root leaves the range of double"
-                " precision"
+                f"scale factor is {factor:g}, a finite root leaves the range of double precision"
             )
         return ResidualPolynomial.from_weights(
             weights, self.recurrence and self.recurrence.scaled(factor)
@@ -274,14 +258,8 @@ class ResidualPolynomial(ReadOnlyArrays):
         return moved.of(record)
 
     def amplification(self, t: ArrayLike) -> float:
-        """max_j (max_t |first j factors|)(max_t |the others|): how far rounding errors may grow in
-        the ordered product.
-
-        Parameters
-        ----------
-        t
-            Points of the spectrum, real or complex. 1 is the best possible; 1e8 loses eight digits.
-        """
+        """max_j (max_t |first j factors|)(max_t |the others|) for points t of the spectrum: how far
+        rounding may grow in the ordered product. 1 is the best possible; 1e8 loses eight digits."""
         t = np.atleast_1d(check_array(t, "t").astype(complex))
         if not t.size:
             raise ValueError("t is empty, points of the spectrum are needed")
@@ -319,22 +297,15 @@ class ResidualPolynomial(ReadOnlyArrays):
         q = check_array(coefficients, "coefficients of q", real=True)
         if q.ndim != 1 or q.size < 2 or q[0] != 1.0:
             raise ValueError(
-                f"coefficients of q are {q.tolist()}, must be [1, q_1, ..., q_k] with k >= 1 (q(0)"
-                " = 1)"
+                f"coefficients of q are {q.tolist()}, must be [1, q_1, ..., q_k], k >= 1, q(0) = 1"
             )
         _check_power_basis(q.size - 1)
         return cls.from_factors([General(0.0 - q[1:])])
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON types, version 2: the weights as [re, im], exact, and the recurrence if there is
-        one."""
-        data: dict[str, Any] = {
-            "version": 2,
-            "weights": [[w.real, w.imag] for w in self.weights.tolist()],
-        }
-        if self.recurrence is not None:
-            data["recurrence"] = asdict(self.recurrence)
-        return data
+        """JSON types, version 2: the exact weights as [re, im], and the recurrence if any."""
+        data = {"version": 2, "weights": [[w.real, w.imag] for w in self.weights.tolist()]}
+        return data | ({"recurrence": asdict(self.recurrence)} if self.recurrence else {})
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
@@ -371,11 +342,12 @@ class ResidualPolynomial(ReadOnlyArrays):
         import sympy
 
         t = sympy.Symbol("t") if t is None else t
-        terms = [
-            sum(sympy.Float(c, 17) * t**j for j, c in enumerate(factor.coefficients))
-            for factor in self.factors
-        ]
-        return sympy.Mul(*terms)
+        return sympy.Mul(
+            *(
+                sum(sympy.Float(c, 17) * t**j for j, c in enumerate(factor.coefficients))
+                for factor in self.factors
+            )
+        )
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ResidualPolynomial):
@@ -415,8 +387,7 @@ def _in_pairs(values: NDArray[np.complex128], what: str) -> NDArray[np.complex12
     if not proper.all():
         i = int(np.argmin(proper))
         raise ValueError(
-            f"a {'' if real[i] else 'complex '}root has modulus"
-            f" {modulus[i] if what == 'root' else 1 / modulus[i]:.1e}, allowed are"
+            f"a {'' if real[i] else 'complex '}{what} has modulus {modulus[i]:.1e}, allowed are"
             f" {1 / limit[i]:g} to {limit[i]:g}: scale the operator"
         )
     return values
@@ -434,7 +405,6 @@ def _multiplication(B: Any) -> Callable[[Any], Any]:
 def _check_power_basis(degree: int) -> None:
     if degree > POWER_BASIS_DEGREE:
         raise ValueError(
-            f"degree is {degree}: monomial coefficients are allowed up to degree"
-            f" {POWER_BASIS_DEGREE}, because above it they lose more than half of the digits; use"
-            " the roots"
+            f"degree is {degree}: monomial coefficients are allowed up to {POWER_BASIS_DEGREE},"
+            " above it they lose more than half of the digits; use the roots"
         )

@@ -1,5 +1,4 @@
-"""Sets of roots: their order for stable products, conjugate pairs, roots and weights as reciprocals
-of each other, and how they are written in JSON."""
+"""Sets of roots: order for stable products, conjugate pairs, reciprocals (weights), JSON."""
 
 from __future__ import annotations
 
@@ -37,17 +36,13 @@ def leja_order(roots: ArrayLike) -> Complex:
 def leja_weights(weights: Complex) -> Complex:
     """Symmetric weights, their values untouched, in the Leja order of their roots; of each pair the
     one with the root in the upper half-plane first, weights 0 last."""
-    half = weights[weights.imag <= 0]
-    zero = half == 0
-    finite = half[~zero]
-    return np.concatenate(
-        [_with_conjugates(finite[_leja(reciprocals(finite))]), np.zeros(zero.sum(), dtype=complex)]
-    )
+    half = weights[(weights.imag <= 0) & (weights != 0)]
+    zeros = weights[weights == 0]
+    return np.concatenate([_with_conjugates(half[_leja(reciprocals(half))]), zeros])
 
 
 def _leja(upper: Complex) -> NDArray[np.intp]:
-    """The Leja order of finite roots, each with its conjugate, as indices; `upper` has those with
-    imag >= 0."""
+    """The Leja order, as indices, of finite roots with imag >= 0, each with its conjugate."""
     if not upper.size:
         return np.empty(0, dtype=np.intp)
     by_size = np.lexsort((-upper.imag, -upper.real))
@@ -87,41 +82,31 @@ def symmetrised(roots: Complex, what: str = "root") -> Complex:
     infinite = ~np.isfinite(roots)
     finite = roots[~infinite]
     real = np.abs(finite.imag) <= 4 * np.finfo(float).eps * np.abs(finite)
-    upper, lower = finite[~real & (finite.imag > 0)], finite[~real & (finite.imag < 0)]
-    remaining = list(lower)
-    pairs: list[complex] = []
-    for z in upper:
+    remaining = list(finite[~real & (finite.imag < 0)])
+    upper: list[complex] = []
+    alone: list[complex] = []
+    for z in finite[~real & (finite.imag > 0)]:
         distances = [abs(z.conjugate() - other) for other in remaining]
-        if not distances or min(distances) > CONJUGATE_TOLERANCE * abs(z):
-            raise ValueError(
-                f"the {what} {z:.6g} has no conjugate partner; complex roots must come in conjugate"
-                " pairs"
-            )
-        mean = 0.5 * (z + remaining.pop(int(np.argmin(distances))).conjugate())
-        pairs += [mean, mean.conjugate()]
-    if remaining:
+        if distances and min(distances) <= CONJUGATE_TOLERANCE * abs(z):
+            upper.append(0.5 * (z + remaining.pop(int(np.argmin(distances))).conjugate()))
+        else:
+            alone.append(z)
+    for z in alone + remaining:
         raise ValueError(
-            f"the {what} {remaining[0]:.6g} has no conjugate partner; complex roots must come in"
-            " conjugate pairs"
+            f"the {what} {z:.6g} has no conjugate partner; complex roots must come in conjugate"
+            " pairs"
         )
-    return np.concatenate(
-        [
-            finite[real].real,
-            np.array(pairs, dtype=complex),
-            np.full(infinite.sum(), complex(np.inf, 0.0)),
-        ]
-    )
+    pairs = _with_conjugates(np.array(upper, dtype=complex))
+    at_infinity = np.full(infinite.sum(), complex(np.inf, 0.0))
+    return np.concatenate([finite[real].real, pairs, at_infinity])
 
 
 def reciprocals(values: Complex) -> Complex:
     """1/z elementwise with 1/0 = +infinity and 1/infinity = 0, so that weights and roots convert
     into each other."""
     proper = np.isfinite(values) & (values != 0)
-    return np.where(
-        proper,
-        1.0 / np.where(proper, values, 1.0),
-        np.where(values == 0, complex(np.inf, 0.0), 0.0),
-    )
+    limits = np.where(values == 0, complex(np.inf, 0.0), 0.0)
+    return np.where(proper, 1.0 / np.where(proper, values, 1.0), limits)
 
 
 def roots_to_json(roots: Iterable[complex]) -> list[list[float] | None]:
@@ -131,7 +116,5 @@ def roots_to_json(roots: Iterable[complex]) -> list[list[float] | None]:
 
 def roots_from_json(listed: Sequence[Any]) -> Complex:
     """The inverse of `roots_to_json`."""
-    return np.array(
-        [complex(math.inf, 0.0) if z is None else complex(*map(float, z)) for z in listed],
-        dtype=complex,
-    )
+    roots = [complex(math.inf, 0.0) if z is None else complex(*map(float, z)) for z in listed]
+    return np.array(roots, dtype=complex)

@@ -1,7 +1,8 @@
 """Scores of a residual polynomial: gamma and the V-cycle bound, smoothing and damping numbers, the
 classical family it is closest to.
 
-All of them look at q on (0, lmax], the spectrum of BA; t stands for the eigenvalue divided by lmax.
+All of them look at q, its roots in the scaling of BA, on (0, lmax], lmax the largest eigenvalue of
+BA; t stands for the eigenvalue divided by lmax.
 With one smoothing by q before and one after the coarse-grid correction, A symmetric positive
 definite and Galerkin coarse operators, the V-cycle's error propagation has
 
@@ -50,13 +51,6 @@ def gamma(polynomial: ResidualPolynomial, *, lmax: float = 1.0) -> float:
 
     1/gamma is (4/3) k (k + 1) for the fourth kind, 2k for Richardson with 1/lmax.
 
-    Parameters
-    ----------
-    polynomial
-        q, its roots in the scaling of BA.
-    lmax
-        The largest eigenvalue of BA.
-
     Examples
     --------
     >>> round(1 / gamma(chebyshev4(3, lmax=8.0), lmax=8.0), 10)
@@ -95,21 +89,14 @@ def v_cycle_bound(polynomial: ResidualPolynomial, *, constant: float, lmax: floa
     """C/(C + 1/gamma) >= ||E||_A for one smoothing by q before and one after; +infinity where gamma
     is, because nothing is proved there.
 
-    Parameters
-    ----------
-    polynomial
-        q, its roots in the scaling of BA on the finest level, and scaled with lmax on the others.
-    constant
-        C, the largest over the levels: see `mgtheory.multigrid.approximation`.
-    lmax
-        The largest eigenvalue of BA.
+    `constant` is C, the largest over the levels (`mgtheory.multigrid.approximation`); q is scaled
+    with lmax on the coarser levels.
     """
     if not (isinstance(constant, Real) and constant > 0):
         raise ValueError(f"constant is {constant!r}, the approximation constant is positive")
     value = gamma(polynomial, lmax=lmax)
-    return (
-        math.inf if math.isinf(value) or math.isinf(constant) else constant / (constant + 1 / value)
-    )
+    unbounded = math.isinf(value) or math.isinf(constant)
+    return math.inf if unbounded else constant / (constant + 1 / value)
 
 
 def smoothing_number(polynomial: ResidualPolynomial, *, lmax: float = 1.0, power: int = 1) -> float:
@@ -148,12 +135,9 @@ def damping_number(
         raise ValueError(
             f"interval is a {type(interval).__name__}, must be an Interval or a pair (a, b)"
         ) from None
-    a, b = Interval(a, b)
-    return float(
-        local_maxima(lambda t: np.abs(polynomial(t)), angular_grid(a, b, polynomial.degree))[
-            1
-        ].max()
-    )
+    part = Interval(a, b)
+    grid = angular_grid(part.a, part.b, polynomial.degree)
+    return float(local_maxima(lambda t: np.abs(polynomial(t)), grid)[1].max())
 
 
 def equivalent_degrees(polynomial: ResidualPolynomial, *, lmax: float = 1.0) -> dict[str, float]:
@@ -217,14 +201,7 @@ def nearest_families(
     """The best match of every classical family on (0, lmax], the closest first: did training keep,
     leave or rediscover the theory?
 
-    Parameters
-    ----------
-    polynomial
-        q, its roots in the scaling of BA.
-    lmax
-        The largest eigenvalue of BA.
-    degrees
-        Degrees tried; by default all from 1 to that of q.
+    `degrees` are those tried, by default all from 1 to that of q.
 
     Examples
     --------
@@ -234,20 +211,18 @@ def nearest_families(
     ('chebyshev', 3, 2.0)
     """
     lmax = check_number(lmax, "lmax", "larger than 0")
-    tried = tuple(
-        range(1, polynomial.degree + 1)
-        if degrees is None
-        else check_kind(degrees, Iterable, "degrees", "degrees of q")
-    )
+    if degrees is None:
+        degrees = range(1, polynomial.degree + 1)
+    tried = tuple(check_kind(degrees, Iterable, "degrees", "degrees of q"))
     if not tried:
         raise ValueError("degrees is empty, at least one degree must be tried")
     for k in tried:
         check_degree(k)
     t = angular_grid(0.0, 1.0, max(polynomial.degree, *tried))
     values = polynomial(lmax * t)
-    matches: dict[str, Match] = {}
+    found: list[Match] = []
     for k in tried:
-        found = [
+        found += [
             Match(name, k, _distance(family(k, lmax=1.0)(t), values), None)
             for name, family in _FIXED.items()
             if name != "mls" or k in MLS_DEGREES
@@ -262,10 +237,10 @@ def nearest_families(
             with np.errstate(over="ignore"):  # far from a match q may leave the doubles
                 value, distance = _fit(distance_of, candidates)
             found.append(Match(name, k, distance, lmax * value))
-        for match in found:
-            if match.family not in matches or match.distance < matches[match.family].distance:
-                matches[match.family] = match
-    return tuple(sorted(matches.values(), key=lambda match: match.distance))
+    best: dict[str, Match] = {}
+    for match in sorted(found, key=lambda match: match.distance):
+        best.setdefault(match.family, match)
+    return tuple(best.values())
 
 
 # families without a parameter; those with one, their interval as a function of it (in units of
@@ -294,6 +269,5 @@ def _fit(distance: Callable[[float], float], candidates: Array) -> tuple[float, 
     i = int(np.argmin(at))
     bounds = (float(candidates[max(i - 1, 0)]), float(candidates[min(i + 1, len(candidates) - 1)]))
     found = minimize_scalar(distance, bounds=bounds, method="bounded", options={"xatol": 1e-12})
-    return (
-        (float(found.x), float(found.fun)) if found.fun < at[i] else (float(candidates[i]), at[i])
-    )
+    better = found.fun < at[i]
+    return (float(found.x), float(found.fun)) if better else (float(candidates[i]), at[i])

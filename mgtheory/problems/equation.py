@@ -19,10 +19,9 @@ from mgtheory._checks import on_grid
 from mgtheory.problems import grids, manufactured, tensor, variable
 from mgtheory.problems.grids import Boundary, Shape
 from mgtheory.problems.schemes import SCHEMES
+from mgtheory.problems.stencils import Stencil
 from mgtheory.problems.tensor import Polynomial
 from mgtheory.problems.tensorform import TensorForm
-
-__all__ = ["Equation"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +38,19 @@ class Equation:
     f: Callable[..., NDArray[Any]] | None = None
 
     @property
+    def singular(self) -> bool:
+        """Whether the constants are in the nullspace of A."""
+        return self.boundary is not Boundary.DIRICHLET
+
+    def stencil_at(self, h: Sequence[float]) -> Stencil | None:
+        """The interior stencil for mesh widths h, with its 1/h^2; None with variable
+        coefficients."""
+        polynomial = self.polynomial_at(h)
+        if polynomial is None:
+            return None
+        return Stencil.from_array(tensor.stencil_array(polynomial, h), channels=False)
+
+    @property
     def knows_solution(self) -> bool:
         """Whether the right-hand side is made from an exact solution."""
         return self.f is None and (
@@ -49,14 +61,16 @@ class Equation:
         """Mesh width per axis."""
         return tuple(grids.mesh_width(n, self.boundary) for n in shape)
 
+    def polynomial_at(self, h: Sequence[float]) -> Polynomial | None:
+        """The operator for mesh widths h as a polynomial in the second differences K_j; None with
+        variable coefficients."""
+        if self.coefficient is not None:
+            return None
+        return SCHEMES[self.scheme].matrix(self.weights, h)
+
     def polynomial(self, shape: Shape) -> Polynomial | None:
-        """The operator as a polynomial in the second differences K_j; None with variable
-        coefficients."""
-        return (
-            None
-            if self.coefficient is not None
-            else SCHEMES[self.scheme].matrix(self.weights, self.widths(shape))
-        )
+        """The same on a shape."""
+        return self.polynomial_at(self.widths(shape))
 
     def form(self, shape: Shape) -> TensorForm | None:
         """The operator as a sum of tensor products; None with variable coefficients."""
@@ -77,18 +91,15 @@ class Equation:
     def load(self, shape: Shape) -> NDArray[np.float64]:
         """b on this shape, (n,): the scheme's right-hand side with boundary values; mean removed
         where A is singular."""
-        x = self._points(shape)
+        x = grids.mesh(shape, self.boundary, extended=True)
         everywhere = on_grid(self._source, x, [n + 2 for n in shape], "f")
         inner = tuple(slice(1, -1) for _ in shape)
         if self.boundary is not Boundary.DIRICHLET:
-            everywhere = np.pad(
-                everywhere[inner],
-                1,
-                mode="wrap" if self.boundary is Boundary.PERIODIC else "symmetric",
-            )
+            periodic = self.boundary is Boundary.PERIODIC
+            everywhere = np.pad(everywhere[inner], 1, mode="wrap" if periodic else "symmetric")
         h = self.widths(shape)
         b = tensor.apply_extended(SCHEMES[self.scheme].load(h), everywhere, h)
-        if self.boundary is not Boundary.DIRICHLET:
+        if self.singular:
             b = b - b.mean()
             # a mean taken off twice is off to rounding, of a b that is rounding alone too
             return _finite(b - b.mean())
@@ -103,15 +114,9 @@ class Equation:
         it is not known."""
         if not self.knows_solution:
             return None
-        x = np.meshgrid(
-            *(grids.coordinates(n, self.boundary) for n in shape), indexing="ij", sparse=True
-        )
+        x = grids.mesh(shape, self.boundary)
         u = np.broadcast_to(self._manufactured().u(*x), shape).reshape(-1).copy()
         return u if self.boundary is Boundary.DIRICHLET else u - u.mean()
-
-    def _points(self, shape: Shape) -> list[NDArray[np.float64]]:
-        points = (grids.coordinates(n, self.boundary, extended=True) for n in shape)
-        return list(np.meshgrid(*points, indexing="ij", sparse=True))
 
     def _manufactured(self) -> manufactured.Solution1D:
         return manufactured.check_solution(self.solution, self.boundary)
@@ -135,3 +140,96 @@ def _finite(b: NDArray[np.float64]) -> NDArray[np.float64]:
     if not np.isfinite(b).all():
         raise ValueError("f gives values on the grid that are infinite or not a number")
     return b.reshape(-1)
+
+
+@dataclass(frozen=True, eq=False)
+class StencilEquation(Equation):
+    """A stencil of one's own on one grid, as `Problem.from_stencil` takes it.
+
+    Attributes
+    ----------
+    own, grid, right
+        The stencil, with its 1/h^2; the shape that it is meant for; b there, or None for f = 1.
+    """
+
+    own: Stencil | None = None
+    grid: Shape = ()
+    right: NDArray[np.float64] | None = None
+
+    @classmethod
+    def of(
+        cls, stencil: Stencil, grid: Shape, boundary: Boundary, right: NDArray[np.float64] | None
+    ) -> StencilEquation:
+        """The equation of a real scalar stencil; refused where it does not fit."""
+        if stencil.channels != 1 or np.iscomplexobj(stencil.values):
+            raise ValueError("a problem's stencil is real and of one channel")
+        if stencil.dim != len(grid):
+            raise ValueError(
+                f"the stencil has {stencil.dim} axes, the shape {grid} has {len(grid)}"
+            )
+        widths = [grids.mesh_width(n, boundary) for n in grid]
+        weights = tuple(s * h**2 for s, h in zip(stencil.couplings(), widths, strict=True))
+        made = cls(boundary, "stencil", weights, own=stencil, grid=grid, right=right)
+        if boundary is Boundary.NEUMANN and made.polynomial(grid) is None:
+            raise ValueError(
+                "neumann boundaries reflect, they need a stencil that reaches one point and is even"
+                " along every axis"
+            )
+        return made
+
+    @property
+    def singular(self) -> bool:
+        """Also the taps must have the sum 0."""
+        assert self.own is not None
+        total, largest = abs(self.own.values.sum()), np.abs(self.own.values).max()
+        return super().singular and bool(total <= 1e-12 * largest)
+
+    @property
+    def knows_solution(self) -> bool:
+        """No."""
+        return False
+
+    def stencil_at(self, h: Sequence[float]) -> Stencil | None:
+        """The own stencil for its own mesh widths, and what it is elsewhere."""
+        here = np.allclose(h, self.widths(self.grid), rtol=1e-12)
+        return self.own if here else super().stencil_at(h)
+
+    def polynomial_at(self, h: Sequence[float]) -> Polynomial | None:
+        """The operator as a polynomial in the K_j, where the stencil reaches one point and is even
+        along every axis.
+
+        For other mesh widths it is that of a second-order equation with a mass term: the
+        coefficient of K_i grows with h^0, that of K_i K_j with h^2, as in the compact schemes.
+        """
+        assert self.own is not None
+        if max(self.own.reach) > 1:
+            return None
+        array = np.pad(self.own.to_array(), [(1 - reach, 1 - reach) for reach in self.own.reach])
+        widths = self.widths(self.grid)
+        here = tensor.from_stencil_array(array, widths, uneven=1e-10, rounding=1e-13)
+        if here is None:
+            return None
+        ratios = np.divide(h, widths)
+
+        def growth(S: tuple[int, ...]) -> float:
+            return float(np.prod(ratios[list(S)] ** 2) ** ((len(S) - 1) / len(S))) if S else 1.0
+
+        return {S: c * growth(S) for S, c in here.items()}
+
+    def operator(self, shape: Shape) -> sp.csr_array:
+        """A on this shape."""
+        if self.polynomial(shape) is not None:
+            return super().operator(shape)
+        if shape != self.grid:
+            raise ValueError(
+                "a stencil that is not even along every axis, or reaches farther than one point,"
+                " has no coarser twin; take coarsening='galerkin'"
+            )
+        assert self.own is not None
+        return sp.csr_array(getattr(self.own, str(self.boundary))(shape))
+
+    def load(self, shape: Shape) -> NDArray[np.float64]:
+        """b on the grid of the stencil; f = 1 where none is given, and on any other shape."""
+        given = self.right is not None and shape == self.grid
+        b = np.asarray(self.right) if given else np.ones(int(np.prod(shape)))
+        return b - b.mean() if self.singular else b

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mgtheory._checks import check_axes
+from mgtheory._checks import check_axes, check_name
 
 Shape = tuple[int, ...]
 
@@ -37,22 +37,14 @@ class Boundary(StrEnum):
 
 def check_boundary(boundary: str) -> Boundary:
     """The boundary by its name, or a ValueError that lists the known ones."""
-    try:
-        return Boundary(boundary)
-    except ValueError:
-        raise ValueError(
-            f"unknown boundary {boundary!r}, known are: {', '.join(Boundary)}"
-        ) from None
+    return Boundary(check_name(boundary, list(Boundary), "boundary"))
 
 
 def check_shape(shape: int | Sequence[int], boundary: Boundary) -> Shape:
     """The shape as a tuple of 1 to 3 whole numbers, each at least 1 (Dirichlet) or 2 (Neumann,
     periodic)."""
-    given: tuple[Any, ...] = (
-        tuple(shape)
-        if isinstance(shape, Sequence | np.ndarray) and np.ndim(shape) == 1
-        else (shape,)
-    )
+    several = isinstance(shape, Sequence | np.ndarray) and np.ndim(shape) == 1
+    given: tuple[Any, ...] = tuple(shape) if several else (shape,)  # type: ignore[arg-type]
     least = 1 if boundary is Boundary.DIRICHLET else 2
     whole = all(
         isinstance(n, int | np.integer) and not isinstance(n, bool) and n >= least for n in given
@@ -78,24 +70,26 @@ def coordinates(n: int, boundary: Boundary, *, extended: bool = False) -> NDArra
     return (i + first) * np.float64(mesh_width(n, boundary))
 
 
+def mesh(
+    shape: Shape, boundary: Boundary, *, extended: bool = False
+) -> tuple[NDArray[np.float64], ...]:
+    """`coordinates` along every axis as sparse arrays that broadcast to the grid."""
+    points = (coordinates(n, boundary, extended=extended) for n in shape)
+    return np.meshgrid(*points, indexing="ij", sparse=True)
+
+
 def eigenvalue(k: float | NDArray[Any], n: int, boundary: Boundary) -> Any:
     """Eigenvalue k of K, increasing in k: k = 1..n (Dirichlet), 0..n-1 (Neumann), 0..n//2
     (periodic, most of them double)."""
-    turns = {
-        Boundary.DIRICHLET: 2.0 * (n + 1),
-        Boundary.NEUMANN: 2.0 * n,
-        Boundary.PERIODIC: float(n),
-    }[boundary]
-    return 4.0 / mesh_width(n, boundary) ** 2 * np.sin(np.pi * k / turns) ** 2
+    h = mesh_width(n, boundary)
+    period = 1.0 if boundary is Boundary.PERIODIC else 2.0
+    return 4.0 / h**2 * np.sin(np.pi * k * h / period) ** 2
 
 
 def eigenvalue_range(n: int, boundary: Boundary) -> tuple[float, float]:
     """The smallest and the largest eigenvalue of K."""
-    first, last = {
-        Boundary.DIRICHLET: (1, n),
-        Boundary.NEUMANN: (0, n - 1),
-        Boundary.PERIODIC: (0, n // 2),
-    }[boundary]
+    first = 1 if boundary is Boundary.DIRICHLET else 0
+    last = n // 2 if boundary is Boundary.PERIODIC else first + n - 1
     return float(eigenvalue(first, n, boundary)), float(eigenvalue(last, n, boundary))
 
 
@@ -118,14 +112,10 @@ def choose_axes(
         ``auto``, ``all``, or distinct numbers from 0 to d - 1.
     """
     dim = len(couplings)
-    if not isinstance(axes, str):
-        return check_axes(axes, dim, names="auto, all, or ")
-    if axes not in ("auto", "all"):
-        raise ValueError(
-            f"axes are {axes!r}, allowed are: auto, all, or numbers from 0 to {dim - 1}"
-        )
-    if axes == "all":
+    if isinstance(axes, str) and axes == "all":
         return tuple(range(dim))
+    if not isinstance(axes, str) or axes != "auto":
+        return check_axes(axes, dim, names="auto, all, or ")
     sizes = (3,) * dim if shape is None else shape
     largest = max((s for s, n in zip(couplings, sizes, strict=True) if n >= 3), default=0.0)
     return tuple(j for j, s in enumerate(couplings) if s >= STRONG * largest)

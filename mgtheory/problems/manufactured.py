@@ -8,7 +8,7 @@ dimensions follows by the product rule.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,14 +32,16 @@ class Solution1D:
 
     def u(self, *x: NDArray[Any]) -> NDArray[Any]:
         """prod_j v(x_j)."""
-        return math.prod((self.v(t) for t in x), start=np.ones(()))
+        return _product(self.v(t) for t in x)
 
     def derivative(self, axis: int, order: int, *x: NDArray[Any]) -> NDArray[Any]:
         """The first or second derivative of u along one axis."""
         own = self.dv if order == 1 else self.ddv
-        return math.prod(
-            (own(t) if j == axis else self.v(t) for j, t in enumerate(x)), start=np.ones(())
-        )
+        return _product(own(t) if j == axis else self.v(t) for j, t in enumerate(x))
+
+
+def _product(factors: Iterable[NDArray[Any]]) -> NDArray[Any]:
+    return math.prod(factors, start=np.ones(()))
 
 
 PI = math.pi
@@ -102,7 +104,7 @@ class SmoothCoefficient:
 
     def __call__(self, *x: NDArray[Any]) -> NDArray[Any]:
         """k at the points x."""
-        return np.exp(self.c * math.prod((np.sin(2 * PI * t) for t in x), start=np.ones(())))
+        return np.exp(self.c * _product(np.sin(2 * PI * t) for t in x))
 
     def gradient(self, axis: int, *x: NDArray[Any]) -> NDArray[Any]:
         """The derivative of k along one axis."""
@@ -110,7 +112,7 @@ class SmoothCoefficient:
             2 * PI * np.cos(2 * PI * t) if j == axis else np.sin(2 * PI * t)
             for j, t in enumerate(x)
         )
-        return self.c * math.prod(inner, start=np.ones(())) * self(*x)
+        return self.c * _product(inner) * self(*x)
 
 
 @dataclass(frozen=True)
@@ -133,9 +135,8 @@ def right_hand_side(
     solution: Solution1D, weights: Sequence[float], x: Sequence[NDArray[Any]]
 ) -> NDArray[Any]:
     """f = -sum_j weights[j] d^2 u/dx_j^2."""
-    return -sum(
-        (w * solution.derivative(j, 2, *x) for j, w in enumerate(weights)), start=np.zeros(())
-    )
+    terms = (w * solution.derivative(j, 2, *x) for j, w in enumerate(weights))
+    return -sum(terms, start=np.zeros(()))
 
 
 def variable_right_hand_side(

@@ -26,15 +26,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from mgtheory._checks import check_axes, check_callable, check_name, check_number
 from mgtheory.problems import grids, manufactured, tensor
-from mgtheory.problems.equation import Equation
+from mgtheory.problems.equation import Equation, StencilEquation
 from mgtheory.problems.grids import Boundary, Shape
-from mgtheory.problems.schemes import SCHEMES, Scheme
+from mgtheory.problems.schemes import SCHEMES
 from mgtheory.problems.stencils import Stencil
 from mgtheory.problems.tensor import Polynomial
 from mgtheory.spectra.interval import Interval
 from mgtheory.spectra.record import Form, stencil_form
-
-__all__ = ["PROBLEMS", "SCHEMES", "Boundary", "Problem", "Scheme", "create", "poisson"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -53,6 +51,53 @@ class Problem:
     name: str
     equation: Equation
     shape: Shape
+
+    @classmethod
+    def from_stencil(
+        cls,
+        stencil: Stencil | ArrayLike,
+        shape: int | Sequence[int],
+        *,
+        boundary: str = "dirichlet",
+        b: ArrayLike | None = None,
+        name: str = "stencil",
+    ) -> Problem:
+        """The equation of a stencil of one's own: both hierarchies solve it, and Fourier analysis
+        takes it.
+
+        Parameters
+        ----------
+        stencil
+            A real `Stencil` or a centred odd array, as A has it: with its 1/h^2.
+        shape, boundary
+            Unknowns per axis, and what holds on all sides; ``neumann`` for stencils that reach one
+            point and are even along every axis.
+        b
+            Right-hand side, shape (n,) or that of the grid; 1 everywhere by default.
+
+        Raises
+        ------
+        ValueError
+            If they do not fit, or b is not finite.
+
+        Examples
+        --------
+        >>> from mgtheory import Hierarchy
+        >>> helmholtz = Problem.from_stencil([[0, -1, 0], [-1, 4.01, -1], [0, -1, 0]], (31, 31))
+        >>> Hierarchy.build(helmholtz).solve(helmholtz.b).converged
+        True
+        """
+        kind = grids.check_boundary(boundary)
+        grid = grids.check_shape(shape, kind)
+        own = stencil if isinstance(stencil, Stencil) else Stencil.from_array(stencil)
+        right = None
+        if b is not None:
+            right = np.asarray(b, dtype=np.float64).reshape(-1)
+            if right.size != math.prod(grid) or not np.isfinite(right).all():
+                raise ValueError(
+                    f"b has {right.size} entries, must be {math.prod(grid)} finite ones"
+                )
+        return cls(name, StencilEquation.of(own, grid, kind, right), grid)
 
     @cached_property
     def A(self) -> sp.csr_array:
@@ -109,7 +154,7 @@ class Problem:
     @property
     def order(self) -> int:
         """Order of convergence of the scheme in h."""
-        return SCHEMES[self.equation.scheme].order
+        return SCHEMES[self.equation.scheme].order if self.scheme in SCHEMES else 2
 
     @property
     def grid(self) -> tuple[NDArray[np.float64], ...]:
@@ -120,13 +165,9 @@ class Problem:
 
     @property
     def nullspace(self) -> NDArray[np.float64] | None:
-        """The constants, normalised, shape (n, 1), for Neumann and periodic boundaries; None for
-        Dirichlet."""
-        return (
-            None
-            if self.boundary is Boundary.DIRICHLET
-            else np.full((self.unknowns, 1), self.unknowns**-0.5)
-        )
+        """The constants, normalised, shape (n, 1), where A is singular: with Neumann and periodic
+        boundaries. None for Dirichlet."""
+        return np.full((self.unknowns, 1), self.unknowns**-0.5) if self.equation.singular else None
 
     @property
     def polynomial(self) -> Polynomial | None:
@@ -142,10 +183,7 @@ class Problem:
     def stencil_at(self, h: Sequence[float]) -> Stencil | None:
         """The interior stencil of the same scheme on the mesh widths h, one per axis, as a coarser
         level has them; None with variable coefficients."""
-        if self.coefficient is not None:
-            return None
-        polynomial = SCHEMES[self.scheme].matrix(self.weights, h)
-        return Stencil.from_array(tensor.stencil_array(polynomial, h))
+        return self.equation.stencil_at(h)
 
     @property
     def form(self) -> Form | None:

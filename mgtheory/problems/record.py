@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from numbers import Real
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import scipy.sparse as sp
@@ -24,11 +24,8 @@ from mgtheory.spectra.ritz import arnoldi, lanczos
 
 Scaling = Literal["identity", "diagonal"]
 SCALINGS = ("auto", "identity", "diagonal")
-SAMPLES = {
-    1: 256,
-    2: 64,
-    3: 32,
-}  # frequencies per axis of a stencil's symbol; pi/2 and pi among them
+# frequencies per axis of a stencil's symbol by dimension; pi/2 and pi among them
+SAMPLES = {1: 256, 2: 64, 3: 32}
 COUPLED_SAMPLES = 16  # with channels, where each frequency is an eigenvalue problem
 VARIES = 1e-6  # a diagonal whose entries differ by less, relative to the largest, is constant
 
@@ -67,8 +64,7 @@ def operator_record(
     if isinstance(of, OperatorRecord):
         return of
     if hasattr(of, "operator_record"):
-        record: OperatorRecord = of.operator_record()
-        return record
+        return cast(OperatorRecord, of.operator_record())
     if isinstance(of, Problem):
         return _of_problem(of, scaling, axes)
     if isinstance(of, Stencil):
@@ -80,10 +76,8 @@ def operator_record(
     if isinstance(of, list | tuple) and of and all(isinstance(part, Interval) for part in of):
         ends = np.abs([tuple(part) for part in of])
         name = " and ".join(f"[{part.a:g}, {part.b:g}]" for part in of)
-        positive = all(part.a > 0 for part in of)
-        return OperatorRecord(
-            "points", name, ends.max(), ends.min(), positive=positive, source=list(of)
-        )
+        above = all(part.a > 0 for part in of)
+        return OperatorRecord("points", name, ends.max(), ends.min(), positive=above, source=of)
     if isinstance(of, list | tuple) and len(of) == 2 and all(isinstance(e, Real) for e in of):
         return _of_interval(*of)
     if sp.issparse(of) or hasattr(of, "matvec"):
@@ -153,9 +147,8 @@ def _of_problem(problem: Problem, scaling: str, axes: Sequence[int] | str) -> Op
         a, b = problem.smoothing_interval(chosen)
         b = max(b, problem.smoothing_interval().b)
         if kind == "diagonal":
-            stencil = problem.stencil
-            assert stencil is not None
-            centre = float(stencil.values[stencil.offsets.index((0,) * problem.dim)])
+            assert problem.stencil is not None
+            centre = float(problem.stencil.diagonal.real.item())
             a, b = a / centre, b / centre
         found = "the symbol, exact"
     else:
@@ -194,23 +187,13 @@ def matrix_interval(
     return (b * min(s[j] for j in chosen) / (2.0 * sum(s)) if chosen else b / 2.0), b
 
 
-def stencil_couplings(stencil: Stencil) -> tuple[float, ...]:
-    """Mean modulus of the two taps next to the centre along each axis; of c x c taps the norm."""
-    taps = dict(zip(stencil.offsets, stencil.values, strict=True))
-    unit = np.eye(stencil.dim, dtype=int)
-    zero = np.zeros_like(stencil.values[0])
-    return tuple(
-        float(sum(np.linalg.norm(np.atleast_2d(taps.get(tuple(s * e), zero))) for s in (1, -1)) / 2)
-        for e in unit
-    )
-
-
 def _of_stencil(stencil: Stencil, scaling: str, axes: Sequence[int] | str) -> OperatorRecord:
     kind: Scaling = "diagonal" if scaling == "diagonal" else "identity"
-    chosen = choose_axes(stencil_couplings(stencil), None, axes)
+    chosen = choose_axes(stencil.couplings(), None, axes)
     samples = SAMPLES[stencil.dim] if stencil.channels == 1 else COUPLED_SAMPLES
     theta = grid_frequencies((samples,) * stencil.dim).reshape(-1, stencil.dim)
-    values = symbol(stencil, theta).reshape(len(theta), stencil.channels, stencil.channels)
+    size = stencil.channels
+    values: NDArray[Any] = symbol(stencil, theta).reshape(len(theta), size, size)
     if kind == "diagonal":
         diagonal = np.diagonal(stencil.diagonal)
         if not diagonal.all():

@@ -18,9 +18,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from mgtheory.problems.tensor import Polynomial
-
-__all__ = ["SCHEMES", "Scheme"]
+from mgtheory.problems.tensor import Polynomial, subsets
 
 
 @dataclass(frozen=True)
@@ -52,18 +50,18 @@ def _compact_load(h: Sequence[float]) -> Polynomial:
 
 def _elements(a: Sequence[float], h: Sequence[float]) -> Polynomial:
     result: dict[tuple[int, ...], float] = {}
+    mass = _mass(h)
     for j, a_j in enumerate(a):
-        for axes, c in _mass([h_i for i, h_i in enumerate(h) if i != j]).items():
-            key = tuple(sorted((j, *(i + (i >= j) for i in axes))))
-            result[key] = result.get(key, 0.0) + a_j * c
+        for axes in (S for S in mass if j not in S):
+            key = tuple(sorted((j, *axes)))
+            result[key] = result.get(key, 0.0) + a_j * mass[axes]
     return result
 
 
 def _mass(h: Sequence[float]) -> Polynomial:
-    subsets = itertools.chain.from_iterable(
-        itertools.combinations(range(len(h)), m) for m in range(len(h) + 1)
-    )
-    return {axes: math.prod((-(h[j] ** 2) / 6.0 for j in axes), start=1.0) for axes in subsets}
+    return {
+        axes: math.prod((-(h[j] ** 2) / 6.0 for j in axes), start=1.0) for axes in subsets(len(h))
+    }
 
 
 def _plain_load(h: Sequence[float]) -> Polynomial:

@@ -3,15 +3,15 @@ their periodic and Dirichlet matrices.
 
 A stencil is a list of integer offsets k and values a_k with (A u)(x) = sum_k a_k u(x + k). That is
 the cross-correlation of deep-learning frameworks, so a convolution kernel with c channels is a
-stencil whose values are c x c matrices. All stencils here are scaled to the mesh width h = 1; the
-discrete operator carries 1/h^2 beside them. Axis 0 of an array is the first coordinate.
+stencil whose values are c x c matrices. Those that are made here by name have mesh width h = 1.
+Axis 0 of an array is the first coordinate.
 """
 
 from __future__ import annotations
 
 import itertools
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Number
 
@@ -28,6 +28,10 @@ from mgtheory._checks import (
     check_whole,
 )
 from mgtheory._frozen import ReadOnlyArrays
+from mgtheory.problems.schemes import SCHEMES
+from mgtheory.problems.tensor import stencil_array
+
+Tap = tuple[tuple[int, ...], npt.NDArray[np.inexact]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,6 +155,14 @@ class Stencil(ReadOnlyArrays):
         taps = dict(zip(self.offsets, self.matrices))
         return taps.get((0,) * self.dim, np.zeros((self.channels, self.channels)))
 
+    def couplings(self) -> tuple[float, ...]:
+        """Mean modulus of the two taps next to the centre along each axis; of matrices the norm."""
+        size = dict(zip(self.offsets, np.linalg.norm(self.matrices, axis=(1, 2))))
+        unit = np.eye(self.dim, dtype=int).tolist()
+        return tuple(
+            float(sum(size.get(tuple(s * j for j in e), 0.0) for s in (1, -1)) / 2) for e in unit
+        )
+
     @property
     def adjoint(self) -> Stencil:
         """The stencil of A^H: values conj(a_k)^T at -k."""
@@ -160,15 +172,16 @@ class Stencil(ReadOnlyArrays):
     def _combine(self, other: Stencil, sign: float) -> Stencil:
         if not isinstance(other, Stencil):
             return NotImplemented
-        if self.dim != other.dim or self.channels != other.channels:
+        self._check_alike(other, self.channels == other.channels)
+        taps = [*zip(self.offsets, self.matrices), *zip(other.offsets, sign * other.matrices)]
+        return _summed(taps, self.values.ndim == 1 and other.values.ndim == 1)
+
+    def _check_alike(self, other: Stencil, fitting: bool) -> None:
+        if self.dim != other.dim or not fitting:
             raise ValueError(
                 f"stencils must agree in dimension and channels, got ({self.dim}, {self.channels})"
                 f" and ({other.dim}, {other.channels})"
             )
-        taps = dict(zip(self.offsets, self.matrices))
-        for k, value in zip(other.offsets, other.matrices):
-            taps[k] = taps[k] + sign * value if k in taps else sign * value
-        return _from_taps(taps, self.values.ndim == 1 and other.values.ndim == 1)
 
     def __add__(self, other: Stencil) -> Stencil:
         return self._combine(other, 1.0)
@@ -193,42 +206,33 @@ class Stencil(ReadOnlyArrays):
         """The product A B: first B, then A; its symbol is the product of the symbols."""
         if not isinstance(other, Stencil):
             return NotImplemented
-        if self.dim != other.dim or (
-            self.channels != other.channels and 1 not in (self.channels, other.channels)
-        ):
-            raise ValueError(
-                f"stencils must agree in dimension and channels, got ({self.dim}, {self.channels})"
-                f" and ({other.dim}, {other.channels})"
-            )
-        taps: dict[tuple[int, ...], npt.NDArray[np.inexact]] = {}
-        for k, a in zip(self.offsets, self.matrices):
-            for m, b in zip(other.offsets, other.matrices):
-                n = tuple(i + j for i, j in zip(k, m))
-                product = a @ b if a.shape == b.shape else a * b
-                taps[n] = taps[n] + product if n in taps else product
-        return _from_taps(taps, self.values.ndim == 1 and other.values.ndim == 1)
+        scalar = 1 in (self.channels, other.channels)
+        self._check_alike(other, scalar or self.channels == other.channels)
+        taps = (
+            (tuple(i + j for i, j in zip(k, m)), a * b if scalar else a @ b)
+            for k, a in zip(self.offsets, self.matrices)
+            for m, b in zip(other.offsets, other.matrices)
+        )
+        return _summed(taps, self.values.ndim == 1 and other.values.ndim == 1)
 
     def subsampled(self, step: int | Sequence[int] = 2) -> Stencil:
         """The stencil on every `step`-th point (one number, or one per axis): values a_{step k} at
         k (a Galerkin product is R A P, subsampled)."""
         steps = check_shape(step, "step", self.dim)
-        taps = {
-            tuple(j // s for j, s in zip(k, steps)): value
+        taps = [
+            (tuple(j // s for j, s in zip(k, steps)), value)
             for k, value in zip(self.offsets, self.matrices)
             if all(j % s == 0 for j, s in zip(k, steps))
-        }
-        return _from_taps(
-            taps or {(0,) * self.dim: np.zeros((self.channels,) * 2)}, self.values.ndim == 1
-        )
+        ]
+        nothing = ((0,) * self.dim, np.zeros((self.channels,) * 2))
+        return _summed(taps or [nothing], self.values.ndim == 1)
 
     def periodic(self, shape: Sequence[int]) -> scipy.sparse.csr_array:
-        """The matrix on a periodic grid; unknowns in C order, channel first: index = channel *
-        prod(shape) + point."""
+        """The matrix on a periodic grid; unknowns in C order: channel * prod(shape) + point."""
         return self._matrix(shape, periodic=True)
 
     def dirichlet(self, shape: Sequence[int]) -> scipy.sparse.csr_array:
-        """The matrix on a grid with zeros outside (zero padding); unknowns in C order, channel
-        first."""
+        """The matrix on a grid with zeros outside (zero padding); unknowns as in `periodic`."""
         return self._matrix(shape, periodic=False)
 
     def _matrix(self, shape: Sequence[int], *, periodic: bool) -> scipy.sparse.csr_array:
@@ -258,10 +262,14 @@ class Stencil(ReadOnlyArrays):
         ).tocsr()
 
 
-def _from_taps(taps: dict[tuple[int, ...], npt.NDArray[np.inexact]], scalar: bool) -> Stencil:
-    """The stencil of the given taps, without those that are exactly zero (one is kept)."""
-    kept = {k: value for k, value in taps.items() if np.any(value != 0)} or dict(
-        list(taps.items())[:1]
+def _summed(taps: Iterable[Tap], scalar: bool) -> Stencil:
+    """The stencil of the given taps, those of equal offsets added, without those that are exactly
+    zero (one is kept)."""
+    total: dict[tuple[int, ...], npt.NDArray[np.inexact]] = {}
+    for k, value in taps:
+        total[k] = total[k] + value if k in total else value
+    kept = {k: value for k, value in total.items() if np.any(value != 0)} or dict(
+        [next(iter(total.items()))]
     )
     values = np.stack(list(kept.values()))
     return Stencil(tuple(kept), values[:, 0, 0] if scalar else values)
@@ -286,53 +294,38 @@ def anisotropic(coefficients: Sequence[float]) -> Stencil:
         raise ValueError(
             f"one positive coefficient for each of 1 to 3 axes is needed, got {weights.tolist()}"
         )
-    coefficients = weights.tolist()
-    dim = len(coefficients)
-    taps: dict[tuple[int, ...], float] = {(0,) * dim: 2.0 * sum(coefficients)}
-    for j, e in enumerate(coefficients):
-        for sign in (-1, 1):
-            taps[tuple(sign if i == j else 0 for i in range(dim))] = -float(e)
-    return Stencil(tuple(taps), np.array(list(taps.values())))
+    return _of_scheme(f"{2 * weights.size + 1}-point", weights.tolist())
 
 
-def _dimension(dim: int) -> int:
-    return check_whole(dim, "dim", 1)
+def _of_scheme(name: str, weights: Sequence[float]) -> Stencil:
+    """The interior stencil of a scheme of `SCHEMES` with a_j = weights, for h = 1."""
+    h = (1.0,) * len(weights)
+    return Stencil.from_array(stencil_array(SCHEMES[name].matrix(weights, h), h))
+
+
+def _laplace(schemes: Mapping[int, str], dim: int, allowed: str) -> Stencil:
+    if check_whole(dim, "dim", 1) not in schemes:
+        raise ValueError(f"{allowed}, got {dim}")
+    return _of_scheme(schemes[dim], (1.0,) * dim)
 
 
 def laplacian(dim: int) -> Stencil:
     """-Laplace by second differences, 2 dim + 1 points: 2 dim at the centre, -1 at the neighbours;
     spectrum in [0, 4 dim]."""
-    if _dimension(dim) not in (1, 2, 3):
-        raise ValueError(f"dim must be 1, 2 or 3, got {dim}")
-    return anisotropic((1.0,) * dim)
+    return _laplace({1: "3-point", 2: "5-point", 3: "7-point"}, dim, "dim must be 1, 2 or 3")
 
 
 def mehrstellen(dim: int) -> Stencil:
     """-Laplace, compact and of fourth order where the right-hand side is averaged too: 9 points in
-    2D, 19 in 3D.
-
-    Equal to L - sum_{i<j} L_i L_j / 6 with the second differences L_i of each axis, [-1 -4 -1; -4
-    20 -4; -1 -4 -1] / 6 in 2D. The right-hand side is f - sum_i L_i f / 12 [Collatz 1960].
-    """
-    if _dimension(dim) not in (2, 3):
-        raise ValueError(
-            f"the compact fourth-order stencil exists in 2 and 3 dimensions, got {dim}"
-        )
-    axes = [
-        tensor(*((-1.0, 2.0, -1.0) if i == j else (1.0,) for i in range(dim))) for j in range(dim)
-    ]
-    mixed = [axes[i] @ axes[j] for i in range(1, dim) for j in range(i)]
-    return (6.0 * laplacian(dim) - sum(mixed[1:], start=mixed[0])) / 6.0
+    2D, [-1 -4 -1; -4 20 -4; -1 -4 -1] / 6, 19 in 3D."""
+    allowed = "the compact fourth-order stencil exists in 2 and 3 dimensions"
+    return _laplace({2: "9-point", 3: "19-point"}, dim, allowed)
 
 
 def multilinear(dim: int) -> Stencil:
     """-Laplace by multilinear finite elements, over h^dim: 9 points in 2D, [-1 -1 -1; -1 8 -1; -1
     -1 -1] / 3, 27 in 3D."""
-    if _dimension(dim) not in (1, 2, 3):
-        raise ValueError(f"dim must be 1, 2 or 3, got {dim}")
-    stiff, mass = (-1.0, 2.0, -1.0), (1.0, 4.0, 1.0)
-    terms = [tensor(*(stiff if i == j else mass for i in range(dim))) for j in range(dim)]
-    return sum(terms[1:], start=terms[0]) / 6.0 ** (dim - 1)
+    return _laplace(dict.fromkeys((1, 2, 3), "q1"), dim, "dim must be 1, 2 or 3")
 
 
 def rotated_anisotropic(epsilon: float = 0.1, angle: float = np.pi / 4) -> Stencil:
@@ -347,49 +340,25 @@ def rotated_anisotropic(epsilon: float = 0.1, angle: float = np.pi / 4) -> Stenc
     )
 
 
-@dataclass(frozen=True)
-class NamedStencil:
-    """An entry of `STENCILS`: what the stencil discretises, where from, and how to build it on the
-    h = 1 scale."""
-
-    dim: int
-    build: Callable[[], Stencil]
-    text: str
-
-
-STENCILS: dict[str, NamedStencil] = {
-    "3-point": NamedStencil(1, lambda: laplacian(1), "-u'' by second differences, order 2"),
-    "5-point": NamedStencil(2, lambda: laplacian(2), "-Laplace by second differences, order 2"),
-    "7-point": NamedStencil(3, lambda: laplacian(3), "-Laplace by second differences, order 2"),
-    "9-point": NamedStencil(
-        2,
-        lambda: mehrstellen(2),
-        "-Laplace, compact Mehrstellen, order 4 with averaged right-hand side",
-    ),
-    "19-point": NamedStencil(
-        3,
-        lambda: mehrstellen(3),
-        "-Laplace, compact Mehrstellen, order 4 with averaged right-hand side",
-    ),
-    "q1": NamedStencil(2, lambda: multilinear(2), "-Laplace by bilinear finite elements, order 2"),
-    "q1-3d": NamedStencil(
-        3, lambda: multilinear(3), "-Laplace by trilinear finite elements, order 2"
-    ),
-    "anisotropic": NamedStencil(
-        2, lambda: anisotropic((1.0, 0.01)), "-(u_xx + u_yy / 100) by second differences"
-    ),
-    "rotated-anisotropic": NamedStencil(
-        2, rotated_anisotropic, "-(u_xixi + u_etaeta / 10), axes turned by 45 degrees"
-    ),
+STENCILS: dict[str, Stencil] = {
+    "3-point": laplacian(1),
+    "5-point": laplacian(2),
+    "7-point": laplacian(3),
+    "9-point": mehrstellen(2),
+    "19-point": mehrstellen(3),
+    "q1": multilinear(2),
+    "q1-3d": multilinear(3),
+    "anisotropic": anisotropic((1.0, 0.01)),
+    "rotated-anisotropic": rotated_anisotropic(),
 }
 
 
 def named(name: str) -> Stencil:
-    """The stencil registered under `name` in `STENCILS`, on the h = 1 scale.
+    """The stencil of that name in `STENCILS`, on the h = 1 scale.
 
     >>> named("9-point").to_array() * 6
     array([[-1., -4., -1.],
            [-4., 20., -4.],
            [-1., -4., -1.]])
     """
-    return STENCILS[check_name(name, tuple(STENCILS), "stencil")].build()
+    return STENCILS[check_name(name, tuple(STENCILS), "stencil")]

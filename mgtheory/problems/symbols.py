@@ -93,10 +93,9 @@ def symbol(operator: Any, theta: npt.ArrayLike) -> Complex:
     Parameters
     ----------
     operator
-        A `Stencil`, a problem with one, or a centred odd array.
+        What `the_stencil` takes.
     theta
-        Frequencies, last axis of length d (a plain number or a list of them is allowed in one
-        dimension).
+        Frequencies, last axis of length d; in one dimension also a number or a list of them.
     """
     stencil = the_stencil(operator)
     points = check_array(theta, "theta", real=True)
@@ -118,8 +117,6 @@ def harmonic_symbols(
 
     Parameters
     ----------
-    stencil
-        The operator.
     theta
         Base frequencies, shape (F, d).
     turns
@@ -165,8 +162,8 @@ def spectral_radius(matrices: npt.NDArray[Any]) -> Float:
 
 
 def channel_eigenvalues(kernel: npt.ArrayLike, shape: int | Sequence[int]) -> Complex:
-    """Eigenvalues of the periodic convolution with c x c kernels: those of Ahat(theta), one c x c
-    problem per frequency.
+    """All eigenvalues of `Stencil.from_array(kernel, channels=True).periodic(shape)`: those of
+    Ahat(theta), complex, shape (*shape, c), in the order of `grid_frequencies(shape)`.
 
     Parameters
     ----------
@@ -175,14 +172,6 @@ def channel_eigenvalues(kernel: npt.ArrayLike, shape: int | Sequence[int]) -> Co
         channels in, space) that computes the cross-correlation.
     shape
         The periodic grid, one size per axis.
-
-    Returns
-    -------
-    ndarray
-        Complex, shape (*shape, c), in the order of `grid_frequencies(shape)`; together all c *
-        prod(shape) eigenvalues of `Stencil.from_array(kernel, channels=True).periodic(shape)`.
-        Those of -theta are the conjugates of those of theta when the kernel is real, so only half
-        of the problems are solved.
     """
     stencil = Stencil.from_array(kernel, channels=True)
     theta = grid_frequencies(shape)
@@ -193,6 +182,7 @@ def channel_eigenvalues(kernel: npt.ArrayLike, shape: int | Sequence[int]) -> Co
     values = np.empty((len(flat), stencil.channels), np.complex128)
     partner = mirrored(size)
     real = not np.iscomplexobj(stencil.values)
+    # of a real kernel those of -theta are the conjugates of those of theta: half of the problems
     solved = np.flatnonzero(np.arange(len(flat)) <= partner) if real else np.arange(len(flat))
     batch = max(1, 2**22 // stencil.channels**2)  # at most 64 MiB of symbols at a time
     for chosen in (solved[i : i + batch] for i in range(0, len(solved), batch)):

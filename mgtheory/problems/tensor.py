@@ -11,6 +11,7 @@ cost 2^d evaluations.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -48,6 +49,26 @@ def evaluate(polynomial: Polynomial, values: Sequence[Any]) -> Any:
     return sum(
         (c * math.prod((values[j] for j in axes), start=1.0) for axes, c in polynomial.items()),
         start=0.0,
+    )
+
+
+def subsets(dim: int) -> list[tuple[int, ...]]:
+    """All S, the tuples of axes, from the empty one to (0, .., dim - 1)."""
+    return [axes for count in range(dim + 1) for axes in itertools.combinations(range(dim), count)]
+
+
+def outer_sum(
+    polynomial: Polynomial, k: Sequence[NDArray[Any]], m: Sequence[NDArray[Any]]
+) -> NDArray[np.float64]:
+    """sum_S c_S (x)_{j in S} k_j (x)_{j not in S} m_j of one array per axis, such as taps or
+    symbols."""
+    return sum(
+        (
+            c
+            * functools.reduce(np.multiply.outer, [(k if j in S else m)[j] for j in range(len(k))])
+            for S, c in polynomial.items()
+        ),
+        start=np.zeros([line.size for line in k]),
     )
 
 
@@ -117,17 +138,29 @@ def assemble(polynomial: Polynomial, shape: Shape, boundary: Boundary) -> sp.csr
 
 def stencil_array(polynomial: Polynomial, h: Sequence[float]) -> NDArray[np.float64]:
     """The interior stencil, shape (3,) * d, in the scaling of the polynomial (1/h^2 included)."""
+    second = [np.array([-1.0, 2.0, -1.0]) / h_j**2 for h_j in h]
+    return outer_sum(polynomial, second, [np.array([0.0, 1.0, 0.0])] * len(h))
+
+
+def from_stencil_array(
+    stencil: NDArray[Any], h: Sequence[float], *, uneven: float, rounding: float
+) -> dict[tuple[int, ...], float] | None:
+    """The inverse of `stencil_array`; None for a stencil that is not even along every axis.
+
+    Taps may differ by `uneven` times the largest; coefficients whose term is below `rounding` times
+    the largest tap are left out.
+    """
+    largest = float(np.abs(stencil).max())
+    for axis, width in enumerate(h):
+        before, centre, after = (stencil.take(i, axis=axis) for i in range(3))
+        if np.abs(before - after).max() > uneven * largest:
+            return None
+        # (s_1, s_0, s_1) = (s_0 + 2 s_1) delta - h^2 s_1 K, h^2 K = (-1, 2, -1)
+        stencil = np.stack([centre + 2.0 * after, -after * width**2], axis=axis)
     dim = len(h)
-    stencil = np.zeros((3,) * dim)
-    for axes, c in polynomial.items():
-        term = np.full((1,) * dim, c)
-        for j in range(dim):
-            line = (
-                np.array([-1.0, 2.0, -1.0]) / h[j] ** 2 if j in axes else np.array([0.0, 1.0, 0.0])
-            )
-            term = term * line.reshape([-1 if i == j else 1 for i in range(dim)])
-        stencil += term
-    return stencil
+    found = {S: float(stencil[tuple(int(j in S) for j in range(dim))]) for S in subsets(dim)}
+    size = {S: math.prod(4.0 / h[j] ** 2 for j in S) for S in found}
+    return {S: c for S, c in found.items() if abs(c) * size[S] > rounding * largest}
 
 
 def apply_extended(

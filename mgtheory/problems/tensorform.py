@@ -8,7 +8,6 @@ R_j M_j P_j. Coarse operators so cost a few one-dimensional products.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,9 +18,8 @@ from numpy.typing import NDArray
 
 from mgtheory.problems import grids, tensor
 from mgtheory.problems.grids import Boundary, Shape
+from mgtheory.problems.symbols import high_frequencies
 from mgtheory.problems.tensor import Bands, Polynomial
-
-__all__ = ["TensorForm", "recognise"]
 
 ANGLES = 33  # per axis on [0, pi], with pi/2 among them
 
@@ -98,50 +96,44 @@ class TensorForm:
         None where the rows inside the grid are not all alike (grids that are not nested), or fewer
         than 3 points are left along an axis: there is no symbol.
         """
-        theta = np.linspace(0.0, np.pi, ANGLES)
-        symbols = [[_symbol(matrix, theta) for matrix in matrices] for matrices in (self.K, self.M)]
-        if any(symbol is None for line in symbols for symbol in line):
+        lines = self._lines()
+        if lines is None:
             return None
-        dim = len(self.K)
-        total: NDArray[Any] = np.zeros((ANGLES,) * dim)
-        for S, c in self.polynomial.items():
-            term: NDArray[Any] = np.full((1,) * dim, c)
-            for j in range(dim):
-                line = symbols[0 if j in S else 1][j]
-                assert line is not None
-                term = term * line.reshape([-1 if i == j else 1 for i in range(dim)])
-            total = total + term
-        high = np.zeros((ANGLES,) * dim, dtype=bool)
-        for j in axes:
-            high |= (theta >= np.pi / 2 - 1e-12).reshape([-1 if i == j else 1 for i in range(dim)])
-        return float(total[high].min()), float(total.max())
+        theta = np.linspace(0.0, np.pi, ANGLES)
+        symbols = [
+            [np.sum([v * np.cos(o * theta) for o, v in line.items()], 0) for line in kind]
+            for kind in lines
+        ]
+        total = tensor.outer_sum(self.polynomial, *symbols)
+        grid = np.stack(np.meshgrid(*[theta] * len(self.K), indexing="ij"), axis=-1)
+        return float(total[high_frequencies(grid, axes)].min()), float(total.max())
 
     def stencil(self) -> NDArray[np.float64] | None:
         """The entries of a row inside the grid by their offsets, shape (2r + 1, ..); None where the
         rows inside are not all alike."""
-        lines = [[_line(matrix) for matrix in matrices] for matrices in (self.K, self.M)]
-        known = [line for kind in lines for line in kind if line is not None]
-        if len(known) < 2 * len(self.K):
+        lines = self._lines()
+        if lines is None:
             return None
-        reach = max(abs(o) for line in known for o in line)
-        total = np.zeros((2 * reach + 1,) * len(self.K))
-        for S, c in self.polynomial.items():
-            term = np.array(c)
-            for j in range(len(self.K)):
-                line = lines[0 if j in S else 1][j] or {}
-                taps = [line.get(o, 0.0) for o in range(-reach, reach + 1)]
-                term = np.multiply.outer(term, taps)
-            total += term
-        return total
+        reach = max(abs(o) for kind in lines for line in kind for o in line)
+        taps = [
+            [np.array([line.get(o, 0.0) for o in range(-reach, reach + 1)]) for line in kind]
+            for kind in lines
+        ]
+        return tensor.outer_sum(self.polynomial, *taps)
+
+    def _lines(self) -> list[list[dict[int, float]]] | None:
+        """`_line` of every K_j and every M_j; None where one has none."""
+        lines = [[_line(matrix) for matrix in matrices] for matrices in (self.K, self.M)]
+        known = [[line for line in kind if line is not None] for kind in lines]
+        return known if known == lines else None
 
 
 def recognise(A: sp.csr_array, shape: Shape, boundary: Boundary) -> TensorForm | None:
     """The tensor form of a matrix whose entries are those of one stencil of 3^d points, even along
     each axis, with this boundary.
 
-    None for any other matrix. Such a stencil has 2^d free values, as many as a multi-affine
-    polynomial in the K_j has coefficients; the candidate read from a row in the middle is then
-    compared entry by entry.
+    None for any other matrix. The candidate read from a row in the middle is compared entry by
+    entry.
     """
     if min(shape) < 4 or np.iscomplexobj(A.data):
         return None
@@ -152,37 +144,16 @@ def recognise(A: sp.csr_array, shape: Shape, boundary: Boundary) -> TensorForm |
         return None
     stencil = np.zeros((3,) * dim)
     stencil[tuple(steps)] = values
-    scale = float(np.abs(stencil).max())
-    for axis, n in enumerate(shape):
-        before, centre, after = (stencil.take(i, axis=axis) for i in range(3))
-        if np.abs(before - after).max() > 1e-6 * scale:
-            return None
-        # (s_1, s_0, s_1) = (s_0 + 2 s_1) delta - h^2 s_1 K, h^2 K = (-1, 2, -1)
-        stencil = np.stack(
-            [centre + 2.0 * after, -after * grids.mesh_width(n, boundary) ** 2], axis=axis
-        )
-    weights = [grids.mesh_width(n, boundary) ** -2 for n in shape]
-    sizes = {axes: np.prod([4.0 * weights[j] for j in axes]) for axes in _subsets(dim)}
-    polynomial = {axes: float(stencil[tuple(int(j in axes) for j in range(dim))]) for axes in sizes}
-    tolerance = 20.0 * float(np.finfo(A.dtype).eps) * scale
-    form = TensorForm.finest(
-        {axes: c for axes, c in polynomial.items() if abs(c) * sizes[axes] > tolerance},
-        shape,
-        boundary,
-    )
+    h = [grids.mesh_width(n, boundary) for n in shape]
+    rounding = 20.0 * float(np.finfo(A.dtype).eps)
+    polynomial = tensor.from_stencil_array(stencil, h, uneven=1e-6, rounding=rounding)
+    if polynomial is None:
+        return None
+    form = TensorForm.finest(polynomial, shape, boundary)
     twin = sp.csr_array(form.todia(A.dtype))
     alike = np.array_equal(twin.indptr, A.indptr) and np.array_equal(twin.indices, A.indices)
+    tolerance = rounding * float(np.abs(stencil).max())
     return form if alike and np.abs(twin.data - A.data).max() <= tolerance else None
-
-
-def _subsets(dim: int) -> list[tuple[int, ...]]:
-    return [axes for count in range(dim + 1) for axes in itertools.combinations(range(dim), count)]
-
-
-def _symbol(matrix: sp.csr_array, theta: NDArray[np.float64]) -> NDArray[np.float64] | None:
-    """sum_o a_o cos(o theta) of a row inside the grid, where they are alike."""
-    line = _line(matrix)
-    return None if line is None else np.sum([v * np.cos(o * theta) for o, v in line.items()], 0)
 
 
 def _line(matrix: sp.csr_array) -> dict[int, float] | None:

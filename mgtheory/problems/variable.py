@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgtheory._checks import on_grid
-from mgtheory.problems.grids import Boundary, Shape, coordinates, mesh_width
+from mgtheory.problems.grids import Boundary, Shape, mesh, mesh_width
 from mgtheory.problems.tensor import Diagonals
 
 
@@ -33,13 +33,8 @@ def face_coefficients(
     ValueError
         If k is not positive and finite somewhere.
     """
-    points = [coordinates(n, boundary, extended=boundary is Boundary.DIRICHLET) for n in shape]
-    values = on_grid(
-        k,
-        np.meshgrid(*points, indexing="ij", sparse=True),
-        [p.size for p in points],
-        "the coefficient",
-    )
+    x = mesh(shape, boundary, extended=boundary is Boundary.DIRICHLET)
+    values = on_grid(k, x, [line.size for line in x], "the coefficient")
     if not (np.isfinite(values).all() and (values > 0).all()):
         raise ValueError(
             f"the coefficient ranges from {values.min():g} to {values.max():g} on the grid, must be"
@@ -49,13 +44,10 @@ def face_coefficients(
         values = np.pad(values, 1, mode="wrap" if boundary is Boundary.PERIODIC else "edge")
     faces = []
     for axis, n in enumerate(shape):
-        one, two = (
-            values[_window(axis, slice(0, -1), len(shape))],
-            values[_window(axis, slice(1, None), len(shape))],
-        )
-        face = (
-            2.0 * one * two / (one + two) if average == "harmonic" else 0.5 * (one + two)
-        ) / mesh_width(n, boundary) ** 2
+        one = values[_window(axis, slice(0, -1), len(shape))]
+        two = values[_window(axis, slice(1, None), len(shape))]
+        mean = 2.0 * one * two / (one + two) if average == "harmonic" else 0.5 * (one + two)
+        face = mean / mesh_width(n, boundary) ** 2
         if boundary is Boundary.NEUMANN:
             face[_window(axis, slice(None, None, n), len(shape), slice(None))] = 0.0
         faces.append(face)
@@ -80,10 +72,8 @@ def variable_diagonals(
     for axis, (n, faces) in enumerate(
         zip(shape, face_coefficients(k, shape, boundary, average=average), strict=True)
     ):
-        before, after = (
-            faces[_window(axis, slice(0, -1), dim, whole)],
-            faces[_window(axis, slice(1, None), dim, whole)],
-        )
+        before = faces[_window(axis, slice(0, -1), dim, whole)]
+        after = faces[_window(axis, slice(1, None), dim, whole)]
         result[(0,) * dim] += before + after
         for side, face, edge, wrap in (
             (-1, before, slice(0, 1), n - 1),
@@ -93,11 +83,9 @@ def variable_diagonals(
             inside, around = -face, np.zeros(shape)
             around[at_edge] = inside[at_edge]
             inside[at_edge] = 0.0
-            parts = (
-                [(side, inside), (wrap, around)]
-                if boundary is Boundary.PERIODIC
-                else [(side, inside)]
-            )
+            parts = [(side, inside)]
+            if boundary is Boundary.PERIODIC:
+                parts.append((wrap, around))
             for step, part in parts:
                 offset = tuple(step if j == axis else 0 for j in range(dim))
                 result[offset] = result[offset] + part if offset in result else part
@@ -113,11 +101,7 @@ def variable_boundary(
     dim, whole = len(shape), slice(None)
     result = np.zeros(shape)
     for axis, faces in enumerate(face_coefficients(k, shape, Boundary.DIRICHLET, average=average)):
-        result -= (
-            faces[_window(axis, slice(0, -1), dim, whole)] * shell[_window(axis, slice(0, -2), dim)]
-        )
-        result -= (
-            faces[_window(axis, slice(1, None), dim, whole)]
-            * shell[_window(axis, slice(2, None), dim)]
-        )
+        for face, outside in ((slice(0, -1), slice(0, -2)), (slice(1, None), slice(2, None))):
+            values = shell[_window(axis, outside, dim)]
+            result -= faces[_window(axis, face, dim, whole)] * values
     return result

@@ -1,15 +1,4 @@
-"""Krylov spaces: Arnoldi's process and the GMRES polynomial, whose roots are the harmonic Ritz
-values of any operator.
-
-k steps of Arnoldi's process on A from b give A V_k = V_{k+1} H. GMRES minimises ||q(A) b|| over the
-q of degree k with q(0) = 1; the roots of its q are the harmonic Ritz values, the eigenvalues of the
-pencil (H^* H, H_k^*), H_k the upper square part of H. With H = Q R this is the pencil (R, Q_k^*),
-which does not square the condition number and puts the roots of a stagnating GMRES at infinity,
-where they belong.
-
-Source: J. A. Loe, R. B. Morgan, Toward efficient polynomial preconditioning for GMRES, Numer.
-Linear Algebra Appl. 29 (2022) e2427.
-"""
+"""Arnoldi's process: k steps on A from b give A V_k = V_{k+1} H with orthonormal vectors."""
 
 from __future__ import annotations
 
@@ -40,12 +29,11 @@ class Arnoldi(ReadOnlyArrays):
     V
         Basis vectors as rows, shape (k + 1, n), or (k, n) if invariant.
     H
-        The upper Hessenberg matrix, shape (k + 1, k), of A divided by scale.
+        Shape (k + 1, k).
     scale
         A power of 2 of the size of A, so that no norm overflows or vanishes.
     invariant
-        Whether the first k vectors span an invariant subspace; then k is the grade of the start
-        vector.
+        Whether the first k vectors span an invariant subspace: k is the grade of the start vector.
     """
 
     V: NDArray[Any]

@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 import scipy.linalg
-import scipy.sparse
 import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
@@ -58,23 +57,15 @@ class Gershgorin(ReadOnlyArrays):
 
 
 def gershgorin(A: Operator, *, B: ArrayLike | None = None) -> Gershgorin:
-    """The discs |z - a_ii| <= sum_{j != i} |a_ij| of the rows of BA, B a diagonal.
-
-    Parameters
-    ----------
-    A
-        Sparse or dense array, shape (n, n).
-    B
-        The diagonal of B, shape (n,); None for the identity.
+    """The discs of the rows of BA: A a sparse or dense array, shape (n, n), B a diagonal, shape
+    (n,); None for the identity.
 
     Examples
     --------
     >>> gershgorin(np.array([[2.0, -1.0], [-1.0, 2.0]])).upper
     3.0
     """
-    matrix = scipy.sparse.csr_array(
-        A if scipy.sparse.issparse(A) else np.atleast_2d(check_array(A, "A"))
-    )
+    matrix = sp.csr_array(A if sp.issparse(A) else np.atleast_2d(check_array(A, "A")))
     if len(matrix.shape) != 2 or matrix.shape[0] != matrix.shape[1] or not matrix.shape[0]:
         raise ValueError(f"A has shape {matrix.shape}, must be square")
     if not np.isfinite(matrix.data).all():
@@ -137,7 +128,7 @@ def field_of_values(
     angles
         Number of boundary points.
     generator
-        Draws the start vector of the iteration; by default the same one every time.
+        Draws the start vector of the iteration.
     """
     angles = check_whole(angles, "angles", 3)  # fewer lines bound nothing
     operator = square_operator(A)
@@ -149,9 +140,8 @@ def field_of_values(
     for i, angle in enumerate(phi):
         turn = np.exp(-1j * angle)
         if dense is not None:
-            v = scipy.linalg.eigh(_hermitian_part(turn * dense), subset_by_index=(n - 1, n - 1))[1][
-                :, 0
-            ]
+            hermitian = 0.5 * (turn * dense + (turn * dense).conj().T)
+            v = scipy.linalg.eigh(hermitian, subset_by_index=(n - 1, n - 1))[1][:, 0]
             points[i] = np.vdot(v, dense @ v)
         else:
             v, success = _largest_eigenvector(operator, turn, start)
@@ -159,10 +149,6 @@ def field_of_values(
             points[i] = np.vdot(v, operator.matvec(v))
         support[i] = (turn * points[i]).real
     return FieldOfValues(phi, points, support, converged)
-
-
-def _hermitian_part(M: NDArray[Any]) -> NDArray[Any]:
-    return 0.5 * (M + M.conj().T)
 
 
 def _largest_eigenvector(

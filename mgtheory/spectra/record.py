@@ -2,10 +2,10 @@
 lies.
 
 A residual polynomial q(BA) is good or bad only together with BA: its scale (a stencil over h^2 is
-not the stencil), B, the axes whose high frequencies it damps, and the spectrum it was made for.
-`OperatorRecord` holds these facts. A polynomial that is derived carries the record of the operator
-it was derived for, `init.json` stores it, and whoever applies the polynomial compares it with the
-record of the operator at hand and converts exactly, or refuses: `OperatorRecord.factor_to`.
+not the stencil), B, the axes whose high frequencies it damps, and the spectrum it was made for. A
+polynomial that is derived carries the record of its operator, `init.json` stores it, and whoever
+applies the polynomial compares it with the record of the operator at hand and converts exactly, or
+refuses: `OperatorRecord.factor_to`.
 """
 
 from __future__ import annotations
@@ -112,45 +112,35 @@ class OperatorRecord:
             If B differs and the diagonal of A varies, the forms differ, high frequencies of the
             other lie below this one's lower end, or the other spectrum ends above this one's.
         """
+        c = other.upper / self.upper
         if other.kind == "level":
-            return other.upper / self.upper
+            return c
+        refused = f"the polynomial was derived for {self}, but is applied to {other}"
         both_constant = isinstance(self.form, tuple) and isinstance(other.form, tuple)
         differ = None not in (self.scaling, other.scaling) and self.scaling != other.scaling
         if differ and not both_constant:  # a constant diagonal is a factor like any other
             raise ValueError(
-                f"the polynomial was derived for {self}, but is applied to {other}: B differs;"
-                f" take scaling={self.scaling!r}, or derive it for what it is applied to"
+                f"{refused}: B differs; take scaling={self.scaling!r}, or derive it for what it is"
+                " applied to"
             )
-        if self.form is not None and other.form is not None:
-            if not proportional(self.form, other.form):
+        if self.form is None or other.form is None:
+            if c > SLACK:
                 raise ValueError(
-                    f"the polynomial was derived for {self}, but is applied to {other}, another"
-                    " operator; derive it for that one"
+                    f"{refused}: beyond its spectrum it amplifies; derive it for that operator"
                 )
-            c = other.upper / self.upper
-            if other.lower and self.lower * c > SLACK * other.lower:
-                raise ValueError(
-                    f"the polynomial was derived for {self} with the axes {self.axes} coarsened,"
-                    f" but is applied to {other} with {other.axes}: frequencies that are high there"
-                    " lie below its interval; derive it for these axes"
-                )
-            return c
-        if other.upper > SLACK * self.upper:
+            return 1.0
+        if not proportional(self.form, other.form):
+            raise ValueError(f"{refused}, another operator; derive it for that one")
+        if other.lower and self.lower * c > SLACK * other.lower:
             raise ValueError(
-                f"the polynomial was derived for {self}, but is applied to {other}: beyond its"
-                " spectrum it amplifies; derive it for that operator"
+                f"{refused}: its interval is that of the coarsened axes {self.axes}, frequencies"
+                f" that are high on {other.axes} lie below it; derive it for these axes"
             )
-        return 1.0
+        return c
 
     def to_dict(self) -> dict[str, Any]:
         """JSON types, without the source."""
-        data = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "source"}
-        if isinstance(self.form, tuple):
-            data["form"] = [[list(offset), value] for offset, value in self.form]
-        return data | {
-            "axes": None if self.axes is None else list(self.axes),
-            "grid": None if self.grid is None else list(self.grid),
-        }
+        return {f.name: _lists(getattr(self, f.name)) for f in fields(self) if f.name != "source"}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -163,6 +153,11 @@ class OperatorRecord:
             if values[name] is not None:
                 values[name] = tuple(int(n) for n in values[name])
         return cls(**values)
+
+
+def _lists(value: Any) -> Any:
+    """Tuples as lists, inner ones too."""
+    return [_lists(part) for part in value] if isinstance(value, tuple) else value
 
 
 def proportional(one: Form, other: Form) -> bool:

@@ -9,6 +9,7 @@ the residual norm and a margin, the safety factor: on the Poisson problems the b
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,17 +19,7 @@ from scipy.sparse.linalg import LinearOperator
 
 from mgtheory._checks import check_array, check_generator, check_number, check_whole
 from mgtheory._frozen import ReadOnlyArrays
-from mgtheory.spectra.arnoldi import arnoldi_process, linear_operator
-
-__all__ = [
-    "ArnoldiEstimate",
-    "LanczosEstimate",
-    "Operator",
-    "arnoldi",
-    "lanczos",
-    "square_operator",
-    "start_vector",
-]
+from mgtheory.spectra.arnoldi import Arnoldi, arnoldi_process, linear_operator
 
 Operator = Any  # a sparse or dense array, or a LinearOperator, of shape (n, n)
 
@@ -43,8 +34,7 @@ class LanczosEstimate:
     smallest, largest
         Extreme Ritz values; both lie within the spectrum.
     errors
-        ||A v - theta v||, ||v|| = 1, of the two, computed anew: an eigenvalue lies within that
-        distance of each.
+        ||A v - theta v||, ||v|| = 1, of the two, computed anew.
     steps
         Products with A taken for the Krylov space.
     converged
@@ -62,19 +52,17 @@ class LanczosEstimate:
 
     @property
     def lower(self) -> float:
-        """smallest - error - (safety - 1)|smallest|: with near certainty no eigenvalue is below
-        it."""
+        """smallest - error - (safety - 1)|smallest|: almost surely no eigenvalue is below it."""
         return self.smallest - self.errors[0] - (self.safety - 1) * abs(self.smallest)
 
     @property
     def upper(self) -> float:
-        """largest + error + (safety - 1)|largest|: with near certainty no eigenvalue is above
-        it."""
+        """largest + error + (safety - 1)|largest|: almost surely no eigenvalue is above it."""
         return self.largest + self.errors[1] + (self.safety - 1) * abs(self.largest)
 
     @property
     def radius(self) -> float:
-        """max(|lower|, |upper|): with near certainty no eigenvalue is larger in modulus."""
+        """max(|lower|, |upper|), the bound of the modulus."""
         return max(abs(self.lower), abs(self.upper))
 
 
@@ -87,8 +75,7 @@ def lanczos(
     safety: float = 1.01,
     generator: np.random.Generator | None = None,
 ) -> LanczosEstimate:
-    """The extreme eigenvalues of BA, A symmetric, from `steps` Lanczos steps with full
-    orthogonalisation, and their errors.
+    """The extreme eigenvalues of BA, A symmetric, by Lanczos steps with full orthogonalisation.
 
     Parameters
     ----------
@@ -102,8 +89,7 @@ def lanczos(
     tolerance
         Relative error at which the estimate counts as converged. It does not change the work.
     safety
-        At least 1: `lower` and `upper` are widened by this factor beside the error, for what a
-        random start can miss.
+        At least 1: widens the bounds beside the error, for what a random start can miss.
     generator
         Draws the start vector; by default the same one every time.
 
@@ -143,12 +129,7 @@ def lanczos(
             " arnoldi"
         )
     theta, Y = np.linalg.eigh(H)
-    errors = []
-    for value, y in ((theta[0], Y[:, 0]), (theta[-1], Y[:, -1])):
-        v = y @ process.V[: process.steps]
-        errors.append(
-            float(np.linalg.norm(apply(v) / process.scale - value * v) / np.linalg.norm(v))
-        )
+    errors = [_residual(apply, process, theta[i], Y[:, i]) for i in (0, -1)]
     converged = max(errors) <= tolerance * float(np.abs(theta).max())
     smallest, largest, below, above = (
         float(process.scale * number) for number in (theta[0], theta[-1], *errors)
@@ -156,6 +137,14 @@ def lanczos(
     return LanczosEstimate(
         smallest, largest, (below, above), process.steps, converged, float(safety)
     )
+
+
+def _residual(
+    apply: Callable[[NDArray[Any]], Any], process: Arnoldi, theta: complex, y: NDArray[Any]
+) -> float:
+    """||A v - theta v||/||v|| of the Ritz vector v with coordinates y, over the scale."""
+    v = y @ process.V[: process.steps]
+    return float(np.linalg.norm(apply(v) / process.scale - theta * v) / np.linalg.norm(v))
 
 
 @dataclass(frozen=True)
@@ -168,12 +157,9 @@ class ArnoldiEstimate(ReadOnlyArrays):
         All Ritz values, complex, largest modulus first.
     error
         ||A v - theta v||, ||v|| = 1, of values[0], computed anew. theta is an eigenvalue of A + E
-        with ||E|| = error; if A is far from normal, A's own eigenvalues can be farther away than
-        that.
-    steps
-        Products with A taken for the Krylov space.
-    converged
-        Whether the error is at most the tolerance times |values[0]|.
+        with ||E|| = error; if A is far from normal, A's own eigenvalues can be farther away.
+    steps, converged
+        As in `LanczosEstimate`.
     safety
         The factor of `radius`.
     """
@@ -203,15 +189,8 @@ def arnoldi(
     safety: float = 1.01,
     generator: np.random.Generator | None = None,
 ) -> ArnoldiEstimate:
-    """The outermost eigenvalues of any operator from `steps` Arnoldi steps, and the residual norm
-    of the largest.
-
-    Parameters
-    ----------
-    A
-        Sparse or dense array or LinearOperator, shape (n, n), real or complex.
-    steps, tolerance, safety, generator
-        As for `lanczos`.
+    """The outermost eigenvalues of any operator, real or complex, by Arnoldi steps; parameters as
+    for `lanczos`.
 
     Examples
     --------
@@ -225,15 +204,14 @@ def arnoldi(
     )
     values, Y = np.linalg.eig(process.H[: process.steps])
     order = np.argsort(-np.abs(values), kind="stable")
-    v = Y[:, order[0]] @ process.V[: process.steps]
-    product = (
-        operator.matvec(v.real) + 1j * operator.matvec(v.imag)
-        if np.iscomplexobj(v)
-        else operator.matvec(v)
-    )
-    error = float(
-        np.linalg.norm(product / process.scale - values[order[0]] * v) / np.linalg.norm(v)
-    )
+
+    def apply(v: NDArray[Any]) -> Any:
+        if np.isrealobj(v):
+            return operator.matvec(v)
+        # an operator of a user's own may take real vectors alone
+        return operator.matvec(v.real) + 1j * operator.matvec(v.imag)
+
+    error = _residual(apply, process, values[order[0]], Y[:, order[0]])
     converged = error <= tolerance * float(np.abs(values).max())
     return ArnoldiEstimate(
         np.asarray(process.scale * values[order], dtype=complex),

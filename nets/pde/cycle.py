@@ -298,7 +298,7 @@ class MultigridCycle(nn.Module):
                 f"got a tensor of shape {tuple(r.shape)}, needs (..., {', '.join(map(str, grid))})"
             )
         levels = [_Grid(self, i) for i in range(len(self.shapes))]
-        e = run_cycle(levels, r.reshape(-1, 1, *grid), self.kind).reshape(r.shape)
+        e: Tensor = run_cycle(levels, r.reshape(-1, 1, *grid), self.kind).reshape(r.shape)
         return e if x is None else x + e
 
     def residual(self, b: Tensor, x: Tensor) -> Tensor:

@@ -46,7 +46,7 @@ from torch import Tensor
 
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.problems.stencils import Stencil
-from mgtheory.problems.symbols import grid_frequencies, symbol
+from mgtheory.problems.symbols import grid_frequencies, mirrored, symbol
 
 PADDINGS = ("zero", "periodic")
 SYMBOL = "symbol"  # periodic, without the second pass that gives the radius in double precision
@@ -464,10 +464,7 @@ def _periodic(
     """
     theta = grid_frequencies(grid).reshape(-1, 2)
     index = np.arange(len(theta))
-    # where -theta stands
-    partner = index.reshape(grid)[
-        np.ix_(*[(2 * ((n - 1) // 2) - np.arange(n)) % n for n in grid])
-    ].ravel()
+    partner = mirrored(grid)  # where -theta stands
     # theta = -theta modulo 2 pi: a real symbol
     own, pairs = np.flatnonzero(index == partner), np.flatnonzero(index < partner)
     values = np.empty((len(theta), kernel.shape[0]), complex)
@@ -488,13 +485,12 @@ def _periodic(
             found[partner[pairs]] = found[pairs].conj()
         values[:, channels] = solved[key]
         widest = max(widest, width)
-    values = values.reshape(*grid, -1)
     values.setflags(write=False)
     return LevelSpectrum(
         kernel,
         grid,
         "periodic",
-        values,
+        values.reshape(*grid, -1),
         radius=float(np.abs(values).max()),
         complete=True,
         found="all eigenvalues, by Fourier symbols",

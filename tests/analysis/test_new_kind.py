@@ -12,6 +12,7 @@ from analysis.comparison import compare
 from analysis.identifiability import readings
 from analysis.level_state import level_states
 from analysis.report import analyse
+from analysis.text import comparison_text
 from mgtheory.polynomials.classical import chebyshev
 from mgtheory.polynomials.factors import FACTORS, Factor, Kind, factor_from_dict
 from nets.models.coefficients import parse_kind, root_warnings
@@ -99,7 +100,7 @@ def test_a_network_of_a_new_kind(kind, tmp_path):
     found = analyse(tmp_path / "run", write=False)
     assert found.levels[0].views["learned"].polynomial == state.polynomial
     assert found.levels[0].views["learned"].polynomial.degree == degree
-    assert "level" in compare([tmp_path / "run"]).text()
+    assert "level" in comparison_text(compare([tmp_path / "run"]))
 
 
 def test_a_norm_after_a_new_kind_keeps_what_its_formula_says(kind):

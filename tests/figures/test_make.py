@@ -78,13 +78,18 @@ def test_spectra_show_the_report(runs):
     radius = {name: operator.radius for name, operator in level.operators.items()}
     drawn = np.concatenate(
         [
-            line(made.axes[1], f"_{name} frequencies").get_xydata() @ [1, 1j]
+            line(made.axes[1], f"_symbol, {name} frequencies").get_xydata() @ [1, 1j]
             for name in ("high", "low")
         ]
     )
     np.testing.assert_allclose(
-        np.sort(drawn), np.sort(level.arrays["eigenvalues/learned"].ravel() / radius["learned"])
+        np.sort(drawn), np.sort(level.arrays["symbol/learned"].ravel() / radius["learned"])
     )
+    applied = line(made.axes[1], "_eigenvalues as applied").get_xydata() @ [1, 1j]
+    np.testing.assert_allclose(
+        np.sort(applied), np.sort(level.arrays["eigenvalues/learned"] / radius["learned"])
+    )
+    assert np.abs(applied).max() == pytest.approx(1.0)
     labels = made.axes[1].get_legend_handles_labels()[1]
     assert {"roots, effective (norms folded in)", "|q| < 1, q effective (norms folded in)"} <= set(
         labels
@@ -119,7 +124,7 @@ def test_damping_has_a_row_for_each_role_and_the_reports_factors(runs):
         for ax, level in zip(row[1:], report.levels):
             assert (
                 ax.get_title().splitlines()[-1]
-                == f"µ = {level.views[role].smoothing.smoothing_factor:.3g}"
+                == f"µ = {level.views[role].smoothing.symbol_factor:.3g}"
             )
     assert not any("learned" in ax.get_ylabel() for ax in regular.axes)
 

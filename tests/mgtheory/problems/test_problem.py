@@ -10,9 +10,11 @@ import scipy.sparse as sp
 import scipy.sparse.linalg as sla
 
 import mgtheory
+from mgtheory import Hierarchy, StencilHierarchy
 from mgtheory.problems import grids, tensor, variable
 from mgtheory.problems.manufactured import SOLUTIONS, JumpCoefficient, SmoothCoefficient
 from mgtheory.problems.problem import PROBLEMS, Boundary, Problem, create, poisson
+from mgtheory.spectra.record import proportional
 
 ALL = [(name, boundary) for name in PROBLEMS for boundary in Boundary]
 
@@ -371,3 +373,56 @@ def test_spectra_of_few_unknowns_with_varying_coefficients(shape):
         assert problem.smoothing_interval().b == pytest.approx(values[0])
     else:
         assert tuple(problem.spectrum()) == pytest.approx((values[0], values[-1]))
+
+
+def test_a_stencil_of_ones_own_is_the_problem_it_comes_from():
+    """Rediscretised as the schemes are: the 9-point scheme's K_x K_y grows with h^2."""
+    for name, shape in (("poisson2d", (15, 31)), ("poisson2d-9point", (15, 15)), ("poisson1d", 9)):
+        for boundary in Boundary:
+            model = create(name, shape, boundary=boundary)
+            own = Problem.from_stencil(model.stencil, model.shape, boundary=boundary, b=model.b)
+            half = tuple(n // 2 for n in model.shape)
+            for sizes in (model.shape, half):
+                A, B = (p.equation.operator(sizes).toarray() for p in (model, own))
+                np.testing.assert_allclose(B, A, atol=1e-9 * np.abs(A).max())
+            np.testing.assert_allclose(own.b, model.b, atol=1e-12 * np.abs(model.b).max())
+            assert (own.nullspace is None) == (model.nullspace is None)
+            assert proportional(own.form, model.form)
+
+
+def test_both_hierarchies_solve_a_stencil_of_ones_own():
+    """With a mass term; an odd one by the Galerkin product."""
+    h = 1 / 64
+    kernel = np.array([[0, -1, 0], [-1, 4, -1], [0, -1, 0]]) / h**2
+    kernel[1, 1] += 50.0
+    problem = Problem.from_stencil(kernel, (63, 63))
+    x = sla.spsolve(problem.A.tocsc(), problem.b)
+    for kind in (Hierarchy, StencilHierarchy):
+        solution = kind.build(problem, coarsest=64).solve(problem.b, tol=1e-10)
+        assert solution.converged
+        assert solution.iterations <= 12
+        np.testing.assert_allclose(solution.x, x, atol=1e-8 * np.abs(x).max())
+    # the mass term stays what it is on coarse grids
+    coarse = problem.equation.operator((31, 31))
+    assert coarse.diagonal()[0] == pytest.approx(4 * 32**2 + 50)
+    flow = Problem.from_stencil(kernel + np.array([[0, 0, 0], [-9, 9, 0], [0, 0, 0]]), (31, 31))
+    assert Hierarchy.build(flow, smoother="gauss_seidel").solve(flow.b).converged
+    with pytest.raises(ValueError, match="coarsening='galerkin'"):
+        Hierarchy.build(flow, coarsening="rediscretise")
+    periodic = Problem.from_stencil(kernel, (16, 16), boundary="periodic")
+    assert periodic.nullspace is None  # the mass term
+    assert Hierarchy.build(periodic).solve(periodic.b).converged
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: Problem.from_stencil([1.0, 2.0, 1.0], (3, 3)), "1 axes, the shape"),
+        (lambda: Problem.from_stencil([-1.0, 2.0, -1.0], 5, b=np.ones(4)), "b has 4 entries"),
+        (lambda: Problem.from_stencil([-1.0, 2.0, 0], 5, boundary="neumann"), "even along"),
+        (lambda: Problem.from_stencil([-1j, 2.0, 1j], 5), "real and of one channel"),
+    ],
+)
+def test_stencils_that_do_not_fit(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()

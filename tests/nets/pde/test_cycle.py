@@ -185,7 +185,10 @@ def test_from_the_equation_into_a_network_and_back(tmp_path):
     report = nets.initialise(
         model, f"file:{tmp_path}/init.json", operator="laplacian", small=0.0, size=(16, 16)
     )
-    q = model.levels[0].polynomial()  # for A = Laplacian / 8, spectrum (0, 1]
+    # A = Laplacian / 8 with zero padding, spectrum (0, b], b a little below 1
+    b = report.levels[0].radius
+    assert b == pytest.approx(np.cos(np.pi / 34) ** 2, rel=1e-4)
+    q = model.levels[0].polynomial().scaled(1 / b)
     # float32 parameters
     np.testing.assert_allclose(q.roots, learned.initial.relative.roots, rtol=1e-6)
     assert report.levels[0].smoothing_factor < 0.5

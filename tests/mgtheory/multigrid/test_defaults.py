@@ -1,0 +1,56 @@
+"""One default at every door: the same smoother and degrees, and float32 where it is known to do."""
+
+import numpy as np
+import pytest
+
+from mgtheory import Hierarchy, StencilHierarchy, poisson
+from mgtheory.problems import create
+
+
+def test_the_hierarchies_have_one_default():
+    problem = poisson((63, 63))
+    one, other = (kind.build(problem, coarsest=64) for kind in (Hierarchy, StencilHierarchy))
+    b = np.random.default_rng(0).standard_normal(63**2)
+    for cycle in "VWF":
+        expected = one.apply(b, cycle)
+        np.testing.assert_allclose(
+            other.apply(b, cycle), expected, atol=1e-12 * np.abs(expected).max()
+        )
+    assert [level.pre.polynomial.degree for level in one.levels[:-1]] == [2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("problem", "single"),
+    [
+        (poisson((63, 63)), True),
+        (poisson((64, 64), boundary="periodic"), True),
+        (create("variable2d", 63), True),
+        (create("jump2d", 63), False),  # 1000 times the Laplacian's 1600
+        (poisson((4095,)), False),  # 7e6
+        (poisson((63, 63)).A, False),  # nothing is known
+    ],
+)
+def test_float32_where_it_is_known_to_converge(problem, single):
+    options = {} if hasattr(problem, "b") else {"shape": (63, 63)}
+    hierarchy = Hierarchy.build(problem, dtype="auto", **options)
+    assert (hierarchy.levels[0].operator.dtype == np.float32) == single
+    b = problem.b if hasattr(problem, "b") else np.ones(63**2)
+    assert hierarchy.solve(b, cycle="FMG", tol=1e-9).converged
+
+
+def test_builds_take_the_same_options_or_say_why_not():
+    problem = poisson((63, 63))
+    same = {"boundary": "dirichlet", "restriction": "full", "dtype": "auto", "nullspace": "auto"}
+    for kind in (Hierarchy, StencilHierarchy):
+        hierarchy = kind.build(
+            problem, smoother="chebyshev4", degree=2, post_smoother="jacobi", coarsest=64, **same
+        )
+        assert hierarchy.solve(problem.b).converged
+    # the sparse one takes the adjoint of pre-smoothing; here nothing would take its place
+    with pytest.raises(ValueError, match="different smoothers before and after"):
+        hierarchy.as_preconditioner()
+    for name, value in (("restriction", "half"), ("dtype", np.float32), ("boundary", "neumann")):
+        with pytest.raises(ValueError, match=f"{name} is .*mgtheory.Hierarchy has others"):
+            StencilHierarchy.build(problem, **{name: value})
+    with pytest.raises(TypeError, match="unknown option 'shpae'"):
+        StencilHierarchy.build(problem, shpae=3)
