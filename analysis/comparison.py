@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,16 +55,14 @@ def compare(
         raise ValueError(f"run {twice} is given twice; one run is no sample of two")
     reports, keys = [], []
     for done, run in enumerate(runs):
-        tell = None if progress is None else partial(_tell, progress, done, Path(run).name)
+
+        def tell(level: int, word: str, done: int = done, name: str = Path(run).name) -> None:
+            if progress is not None:
+                progress(done, f"{name}, level {level}: {word}")
+
         reports.append(analyse(run, reference=reference, tolerance=tolerance, progress=tell))
         keys.append(configuration_key(read_config(Path(run)).to_dict()))
     return compare_reports(reports, keys)
-
-
-def _tell(
-    progress: Callable[[int, str], None], done: int, name: str, level: int, word: str
-) -> None:
-    progress(done, f"{name}, level {level}: {word}")
 
 
 def compare_reports(reports: Sequence[SpectralReport], keys: Sequence[str]) -> RunComparison:
@@ -77,21 +74,16 @@ def compare_reports(reports: Sequence[SpectralReport], keys: Sequence[str]) -> R
         )
     grouped = groups_of(zip(reports, keys), lambda item: item[1])
     names = dict(zip(grouped, unique_labels([members[0][0] for members in grouped.values()])))
-    rows = pd.DataFrame(
-        [{"configuration": names[key], **_row(report)} for report, key in zip(reports, keys)]
-    )
+    rows = [{"configuration": names[key], **_row(report)} for report, key in zip(reports, keys)]
     groups, accuracies = [], {}
     for key, members in grouped.items():
         found = [report for report, _ in members]
         groups.append({"configuration": names[key], **_group(found)})
         if by_seed := seed_accuracies(found):
             accuracies[names[key]] = by_seed
-    return RunComparison(
-        rows,
-        pd.DataFrame(groups),
-        pd.DataFrame(pair_rows(accuracies, confidence=CONFIDENCE)),
-        tuple(reports),
-    )
+    pairs = pair_rows(accuracies, confidence=CONFIDENCE)
+    tables = (pd.DataFrame(rows), pd.DataFrame(groups), pd.DataFrame(pairs))
+    return RunComparison(*tables, reports=tuple(reports))
 
 
 def seed_accuracies(reports: Sequence[SpectralReport]) -> dict[int, float]:
@@ -108,57 +100,40 @@ def unique_labels(reports: Sequence[SpectralReport]) -> list[str]:
     differ, else a number."""
     labels = [report.label for report in reports]
     for fact in DISTINGUISHING:
-        counts = Counter(labels)
         values = [report.model if fact == "model" else report.facts[fact] for report in reports]
+        found = set(zip(labels, map(str, values)))
         differing = {
-            label
-            for label in counts
-            if len({str(v) for v, own in zip(values, labels) if own == label}) > 1
+            name for name, count in Counter(name for name, _ in found).items() if count > 1
         }
         labels = [
             f"{label} {value}" if label in differing and value is not None else label
             for label, value in zip(labels, values)
         ]
-    seen: Counter[str] = Counter()
-    total = Counter(labels)
-    result = []
-    for label in labels:
-        seen[label] += 1
-        result.append(f"{label} #{seen[label]}" if total[label] > 1 else label)
+    return numbered(labels, " #")
+
+
+def numbered(names: Sequence[str], mark: str) -> list[str]:
+    """The names, with a mark and a number behind those that are alike."""
+    total, seen, result = Counter(names), Counter[str](), []
+    for name in names:
+        seen[name] += 1
+        result.append(f"{name}{mark}{seen[name]}" if total[name] > 1 else name)
     return result
 
 
 def _row(report: SpectralReport) -> dict[str, Any]:
-    facts = report.facts
+    choices = ("scheme", "operator", "placement", "seed")
+    measured = ("parameters", "val_accuracy", "test_accuracy", "seconds")
     levels = [level for level in report.levels if level.kind == "polynomial"]
+    folded = [level.effective_verdict for level in levels if level.effective_verdict is not None]
     return {
         "run": report.run,
         "model": report.model,
-        **{
-            name: facts[name]
-            for name in (
-                "scheme",
-                "operator",
-                "placement",
-                "seed",
-                "parameters",
-                "val_accuracy",
-                "test_accuracy",
-                "seconds",
-            )
-        },
-        "mu_start": _worst(report, "start"),
-        "mu_learned": _worst(report, "learned"),
-        "mu_effective": _worst(report, "effective"),
+        **{name: report.facts[name] for name in (*choices, *measured)},
+        **{f"mu_{role}": _worst(report, role) for role in ("start", "learned", "effective")},
         "smoother": _smoother(report),
         "training": _words([level.verdict.word for level in levels]) or "no polynomial",
-        "norms_folded": _words(
-            [
-                level.effective_verdict.word
-                for level in levels
-                if level.effective_verdict is not None
-            ]
-        ),
+        "norms_folded": _words([verdict.word for verdict in folded]),
         "not_identifiable": sum(len(level.not_identifiable) for level in report.levels),
     }
 
@@ -192,14 +167,8 @@ def _worst(report: SpectralReport, role: str) -> float | None:
     coefficients are not identifiable."""
     if role == "learned" and any(level.not_identifiable for level in report.levels):
         return None
-    return max(
-        (
-            level.views[role].smoothing.smoothing_factor
-            for level in report.levels
-            if role in level.views
-        ),
-        default=None,
-    )
+    views = [level.views[role] for level in report.levels if role in level.views]
+    return max((view.smoothing.smoothing_factor for view in views), default=None)
 
 
 def _smoother(report: SpectralReport) -> str:

@@ -12,6 +12,7 @@ import io
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -63,16 +64,11 @@ def analyse(
     """
     record = read_run(run, reference=reference)
     if write:
-        try:
+        with suppress(FileNotFoundError, ValueError):  # none, or damaged: computed and replaced
             report = SpectralReport.load(report_folder(run))
-            if (
-                report.fingerprint == record.fingerprint
-                and report.tolerance == tolerance
-                and report.run == str(record.path)
-            ):
+            asked = (record.fingerprint, tolerance, str(record.path))
+            if (report.fingerprint, report.tolerance, report.run) == asked:
                 return report
-        except (FileNotFoundError, ValueError):
-            pass  # none there, or a damaged one: computed anew and replaced
     report = analyse_record(record, tolerance=tolerance, progress=progress)
     if write:
         write_report(report, record.path / FOLDER)
@@ -93,13 +89,14 @@ def analyse_record(
     Meanwhile BLAS and LAPACK have one thread in this process: with more, each level's wait for one
     another's (4 times slower on two cores).
     """
+    theory = record.theory
 
     def one(index: int) -> LevelReport:
         return analyse_level(
             index + 1,
             record.start[index],
             record.learned[index],
-            theory=record.theory.polynomials[index],
+            theory=theory.polynomials[index],
             tolerance=tolerance,
             progress=None if progress is None else lambda word: progress(index + 1, word),
         )
@@ -121,11 +118,7 @@ def analyse_record(
         model=record.config.model.name,
         label=record.label,
         facts=facts_of(record),
-        theory={
-            "origin": record.theory.origin,
-            "name": record.theory.name,
-            "fitted": list(record.theory.fitted),
-        },
+        theory={"origin": theory.origin, "name": theory.name, "fitted": list(theory.fitted)},
         levels=levels,
         tolerance=tolerance,
         fingerprint=record.fingerprint,
@@ -163,15 +156,13 @@ def write_report(report: SpectralReport, folder: str | os.PathLike[str]) -> list
     }
     packed = io.BytesIO()
     np.savez_compressed(packed, **arrays)  # type: ignore[arg-type]
-    return write_files(
-        folder,
-        {
-            "spectra.npz": packed.getvalue(),
-            "table.csv": report.table().to_csv(index=False, lineterminator="\n"),
-            "table.md": report_text(report),
-            "report.json": report.to_json(),
-        },
-    )
+    contents: dict[str, str | bytes] = {
+        "spectra.npz": packed.getvalue(),
+        "table.csv": report.table().to_csv(index=False, lineterminator="\n"),
+        "table.md": report_text(report),
+        "report.json": report.to_json(),
+    }
+    return write_files(folder, contents)
 
 
 def write_files(folder: str | os.PathLike[str], contents: Mapping[str, str | bytes]) -> list[Path]:

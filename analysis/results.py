@@ -21,6 +21,8 @@ from analysis.numbers import number, plain
 from mgtheory._files import read_json
 
 KIND, SCHEMA = "spectral_report", 5
+# of a `SpectralReport`: what its file holds as it is
+STORED = ("run", "model", "label", "facts", "theory", "tolerance", "fingerprint")
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,14 +66,7 @@ class SpectralReport:
         return {
             "kind": KIND,
             "schema": SCHEMA,
-            "run": self.run,
-            "model": self.model,
-            "label": self.label,
-            "facts": self.facts,
-            "has_polynomial": self.has_polynomial,
-            "theory": self.theory,
-            "tolerance": self.tolerance,
-            "fingerprint": self.fingerprint,
+            **{name: getattr(self, name) for name in (*STORED, "has_polynomial")},
             "levels": [level.to_dict() for level in self.levels],
         }
 
@@ -86,11 +81,10 @@ class SpectralReport:
             for role, view in level.views.items():
                 operator = level.operators["start" if role == "start" else "learned"]
                 verdict = {"learned": level.verdict, "effective": level.effective_verdict}.get(role)
-                q = view.polynomial
+                q, nearest = view.polynomial, None if verdict is None else verdict.nearest
+                lost = level.not_identifiable if role == "learned" else ()
                 rows.append(
                     {
-                        "run": self.run,
-                        "model": self.model,
                         "level": level.level,
                         "channels": level.channels,
                         "role": role,
@@ -103,21 +97,12 @@ class SpectralReport:
                         "smoother": view.smoothing.verdict,
                         "training": "" if verdict is None else verdict.word,
                         "distance_to_theory": None if verdict is None else verdict.learned_distance,
-                        "nearest": (
-                            ""
-                            if verdict is None or verdict.nearest is None
-                            else str(verdict.nearest)
-                        ),
-                        "not_identifiable": (
-                            ", ".join(f"step {r.step} {r.name}" for r in level.not_identifiable)
-                            if role == "learned"
-                            else ""
-                        ),
+                        "nearest": "" if nearest is None else str(nearest),
+                        "not_identifiable": ", ".join(f"step {r.step} {r.name}" for r in lost),
                     }
                 )
-        if not rows:
-            rows.append({"run": self.run, "model": self.model, "role": "no polynomial"})
-        return pd.DataFrame(rows)
+        run = {"run": self.run, "model": self.model}
+        return pd.DataFrame([run | row for row in rows or [{"role": "no polynomial"}]])
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> SpectralReport:
@@ -131,20 +116,15 @@ class SpectralReport:
             )
         try:
             with np.load(where / "spectra.npz", allow_pickle=False) as packed:
-                arrays = {name: packed[name] for name in packed.files}
+                arrays: dict[str, dict[str, Any]] = {}
+                for name in packed.files:
+                    level, _, own = name.partition("/")
+                    arrays.setdefault(level, {})[own] = packed[name]
             levels = tuple(
-                LevelReport.from_dict(
-                    level,
-                    {
-                        key.split("/", 1)[1]: value
-                        for key, value in arrays.items()
-                        if key.startswith(f"level{level['level']}/")
-                    },
-                )
+                LevelReport.from_dict(level, arrays.get(f"level{level['level']}", {}))
                 for level in data["levels"]
             )
-            names = ("run", "model", "label", "facts", "theory", "tolerance", "fingerprint")
-            return cls(levels=levels, **{name: data[name] for name in names})
+            return cls(levels=levels, **{name: data[name] for name in STORED})
         except (KeyError, TypeError, zipfile.BadZipFile, EOFError) as error:
             raise ValueError(
                 f"{where}: the report is damaged ({type(error).__name__}: {error})"
@@ -179,8 +159,7 @@ class RunComparison:
 
     def to_dict(self) -> dict[str, Any]:
         """The tables as JSON types; empty cells are null."""
-        tables = {name: getattr(self, name) for name in ("runs", "groups", "pairs")}
         return {
-            name: plain(table.to_dict(orient="records"), infinite=False)
-            for name, table in tables.items()
+            name: plain(getattr(self, name).to_dict(orient="records"), infinite=False)
+            for name in ("runs", "groups", "pairs")
         }

@@ -107,18 +107,13 @@ class SmootherComparison:
                 and not row.refused
             ]
             lost = []
-            for name, title in LOSABLE.items():
+            for name, (title, margin, shown) in LOSABLE.items():
                 own = getattr(mine, name)
-                found = [
-                    row for row in rivals if own is not None and getattr(row, name) is not None
-                ]
-                best = min(found, key=lambda row: float(getattr(row, name)), default=None)
-                if best is not None and getattr(best, name) < own * (1 - MARGIN[name]):
-                    values = [
-                        f"{1e3 * v:.3g} ms" if name == "seconds_per_digit" else f"{v:.4g}"
-                        for v in (own, getattr(best, name))
-                    ]
-                    lost.append(f"{title} ({values[0]}, {best.family} {values[1]})")
+                found = {row.family: getattr(row, name) for row in rivals}
+                found = {family: value for family, value in found.items() if value is not None}
+                best = min(found, key=lambda family: found[family], default=None)
+                if own is not None and best is not None and found[best] < own * (1 - margin):
+                    lost.append(f"{title} ({shown(own)}, {best} {shown(found[best])})")
             if lost:
                 lines.append(f"degree {mine.degree}: {OPTIMISED} loses in {', '.join(lost)}")
         return tuple(lines)
@@ -136,13 +131,13 @@ class SmootherComparison:
         }
 
 
-LOSABLE = {
-    "two_grid_factor": "two-grid factor",
-    "measured_factor": "measured factor",
-    "seconds_per_digit": "time per digit",
+# what a smoother can lose in -> its title, what is a tie (relative: rounding, power iteration,
+# timing noise) and how it is written
+LOSABLE: dict[str, tuple[str, float, Callable[[float], str]]] = {
+    "two_grid_factor": ("two-grid factor", 1e-6, "{:.4g}".format),
+    "measured_factor": ("measured factor", 1e-3, "{:.4g}".format),
+    "seconds_per_digit": ("time per digit", 0.05, lambda s: f"{1e3 * s:.3g} ms"),
 }
-# relative: rounding, power iteration, timing noise
-MARGIN = {"two_grid_factor": 1e-6, "measured_factor": 1e-3, "seconds_per_digit": 0.05}
 
 
 @dataclass

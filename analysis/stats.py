@@ -28,13 +28,8 @@ Key = TypeVar("Key", bound=Hashable)
 # how the run was recorded
 VOLATILE = frozenset(
     {
-        "seed",
-        "root",
-        "download",
-        "accelerator",
-        "checkpoint_epochs",
-        "checkpoint_steps",
-        "tensorboard",
+        *("seed", "root", "download", "accelerator"),
+        *("checkpoint_epochs", "checkpoint_steps", "tensorboard"),
     }
 )
 WILCOXON_AT_LEAST = 6  # below, the signed-rank test cannot reach p < 0.05 two-sided
@@ -71,9 +66,8 @@ class Estimate:
     def text(self, *, digits: int = 2, factor: float = 1.0) -> str:
         """Mean ± std (n), multiplied by `factor` (100 for percent); the mean alone for one run."""
         mean = f"{factor * self.mean:.{digits}f}"
-        return (
-            mean if self.std is None else f"{mean} ± {factor * self.std:.{digits}f} (n = {self.n})"
-        )
+        spread = "" if self.std is None else f" ± {factor * self.std:.{digits}f} (n = {self.n})"
+        return mean + spread
 
 
 @dataclass(frozen=True)
@@ -110,8 +104,7 @@ def estimate(values: ArrayLike, *, confidence: float = 0.95) -> Estimate:
         raise ValueError(
             f"statistics need at least one finite number in one dimension, got {sample.tolist()}"
         )
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence is {confidence}, must lie between 0 and 1")
+    _check_confidence(confidence)
     n, mean = sample.size, float(sample.mean())
     std = low = high = None
     if n > 1:
@@ -133,13 +126,10 @@ def fraction_interval(fraction: float, n: int, *, confidence: float = 0.95) -> t
         raise ValueError(
             f"fraction {fraction} of {n} images, must lie in [0, 1] and be of at least one"
         )
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence is {confidence}, must lie between 0 and 1")
+    _check_confidence(confidence)
     z2 = float(stats.norm.ppf(0.5 + confidence / 2)) ** 2
-    middle, half = (
-        fraction + z2 / (2 * n),
-        math.sqrt(z2 * fraction * (1 - fraction) / n + (z2 / (2 * n)) ** 2),
-    )
+    middle = fraction + z2 / (2 * n)
+    half = math.sqrt(z2 * fraction * (1 - fraction) / n + (z2 / (2 * n)) ** 2)
     return max(0.0, (middle - half) / (1 + z2 / n)), min(1.0, (middle + half) / (1 + z2 / n))
 
 
@@ -231,11 +221,7 @@ def all_pairs(
         for first, second in combinations(groups, 2)
         if set(groups[first]) & set(groups[second])
     }
-    tested = {
-        names: comparison.p_value
-        for names, comparison in found.items()
-        if comparison.p_value is not None
-    }
+    tested = {names: c.p_value for names, c in found.items() if c.p_value is not None}
     adjusted = dict(zip(tested, holm(list(tested.values()))))
     return {names: (comparison, adjusted.get(names)) for names, comparison in found.items()}
 
@@ -244,24 +230,28 @@ def pair_rows(
     groups: Mapping[str, Mapping[Key, float]], *, confidence: float = 0.95
 ) -> list[dict[str, Any]]:
     """`all_pairs` as rows of a table, with p-values of the t-test, by Holm, and signed-rank."""
+    pairs = all_pairs(groups, confidence=confidence)
     return [
         {
             "first": first,
             "second": second,
-            "seeds": comparison.difference.n,
-            "difference": comparison.difference.mean,
-            "low": comparison.difference.low,
-            "high": comparison.difference.high,
-            "p_value": comparison.p_value,
+            "seeds": found.difference.n,
+            "difference": found.difference.mean,
+            "low": found.difference.low,
+            "high": found.difference.high,
+            "p_value": found.p_value,
             "p_holm": adjusted,
-            "p_signed_rank": comparison.wilcoxon_p,
-            "wins": comparison.wins,
-            "losses": comparison.losses,
+            "p_signed_rank": found.wilcoxon_p,
+            "wins": found.wins,
+            "losses": found.losses,
         }
-        for (first, second), (comparison, adjusted) in all_pairs(
-            groups, confidence=confidence
-        ).items()
+        for (first, second), (found, adjusted) in pairs.items()
     ]
+
+
+def _check_confidence(confidence: float) -> None:
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence is {confidence}, must lie between 0 and 1")
 
 
 def _without_volatile(value: Any) -> Any:

@@ -109,39 +109,27 @@ def report_text(report: SpectralReport) -> str:
     """The report as markdown: facts, smoothing, what training did, the coefficients."""
     parts = [f"# {report.label}: {report.run}", *_facts(report)]
     if not report.levels:
-        return "\n\n".join(
-            [
-                *parts,
-                f"{report.model} has no levels and no residual polynomial: accuracies only.",
-                "",
-            ]
-        )
+        none = f"{report.model} has no levels and no residual polynomial: accuracies only."
+        return "\n\n".join([*parts, none, ""])
     parts += ["## Smoothing on the spectrum of each level", *explained(_smoothing(report))]
     if report.has_polynomial:
         parts += ["## What training did", *explained(_training(report)), *_words([report])]
-        parts += [
-            "## Coefficients of each step",
-            *explained(_coefficients(report)),
-            *_identifiability(report),
-        ]
+        parts += ["## Coefficients of each step", *explained(_coefficients(report))]
+        parts += _identifiability(report)
     else:
-        parts.append(
+        parts += [
             "The steps are convolutions B: smoothing factors are those of the product of I − B A,"
-            " there is no polynomial."
-        )
-        parts.append(
+            " there is no polynomial.",
             "Where a batch norm follows B directly, the size of each output channel of B has no"
-            " effect and no meaning."
-        )
+            " effect and no meaning.",
+        ]
     return "\n\n".join([*parts, ""])
 
 
 def comparison_text(found: RunComparison) -> str:
     """Several runs: a row a run, and over several seeds a row a configuration and differences."""
-    runs = _in_percent(
-        found.runs.drop(columns=["run"]),
-        {"val_accuracy": "validation", "test_accuracy": "test accuracy"},
-    )
+    accuracies = {"val_accuracy": "validation", "test_accuracy": "test accuracy"}
+    runs = _in_percent(found.runs.drop(columns=["run"]), accuracies)
     parts = ["## Runs", *explained(runs), *_words(found.reports)]
     if (found.groups["n"] > 1).any():
         groups = _in_percent(found.groups, {name: name for name in ("mean", "std", "low", "high")})
@@ -178,27 +166,17 @@ def _facts(report: SpectralReport) -> list[str]:
     ]
     tested = f"Test accuracy {_percent(facts['test_accuracy'])}"
     if facts["tested_on"] and facts["test_accuracy"] is not None:
-        low, high = (
-            f"{100 * end:.2f}"
-            for end in fraction_interval(facts["test_accuracy"], facts["tested_on"])
-        )
-        tested += (
-            f" of {facts['tested_on']:,} images (95 % interval by their number: {low} to {high} %)"
-        )
+        ends = fraction_interval(facts["test_accuracy"], facts["tested_on"])
+        noise = "95 % interval by their number: {:.2f} to {:.2f} %".format(*(100 * x for x in ends))
+        tested += f" of {facts['tested_on']:,} images ({noise})"
     chosen = {"best": "the best by validation", "last": "the last"}[facts["select"]]
-    weights = (
-        ""
-        if facts["chosen_epoch"] is None
-        else f", with the weights of epoch {facts['chosen_epoch']}, {chosen}"
-    )
+    weights = f", with the weights of epoch {facts['chosen_epoch']}, {chosen}"
+    weights = "" if facts["chosen_epoch"] is None else weights
     lines.append(f"{tested}, validation {_percent(facts['val_accuracy'])}{weights}.")
     if origin != "none":
         given = "" if facts["given"] == facts["scheme"] else f", given as {facts['given']}"
-        role = (
-            "which is the theory that it is measured by"
-            if origin == "start"
-            else f"measured by {report.theory['name']}"
-        )
+        own = "which is the theory that it is measured by"
+        role = own if origin == "start" else f"measured by {report.theory['name']}"
         lines.append(
             f"The coefficients started from {facts['scheme']}{given}, {role}; A started"
             f" {facts['operator']}."
@@ -207,19 +185,9 @@ def _facts(report: SpectralReport) -> list[str]:
 
 
 def _smoothing(report: SpectralReport) -> pd.DataFrame:
-    shown = [
-        "level",
-        "role",
-        "spectral_radius",
-        "roots",
-        "smoothing_factor",
-        "max_modulus",
-        "smoothing_norm",
-        "smoother",
-    ]
-    return report.table()[shown].rename(
-        columns={"spectral_radius": "spectral radius b", "smoother": "verdict"}
-    )
+    smoothing = ("smoothing_factor", "max_modulus", "smoothing_norm", "smoother")
+    shown = report.table()[["level", "role", "spectral_radius", "roots", *smoothing]]
+    return shown.rename(columns={"spectral_radius": "spectral radius b", "smoother": "verdict"})
 
 
 def _training(report: SpectralReport) -> pd.DataFrame:
@@ -227,14 +195,13 @@ def _training(report: SpectralReport) -> pd.DataFrame:
     for level in report.levels:
         verdict, effective = level.verdict, level.effective_verdict
         nearest = verdict.nearest or (effective.nearest if effective is not None else None)
+        moved, of = level.coefficients_moved, "" if verdict.nearest else " to effective"
         rows.append(
             {
                 "level": level.level,
                 "b start": level.operators["start"].radius,
                 "b learned": level.operators["learned"].radius,
-                "moved (%)": (
-                    None if level.coefficients_moved is None else 100 * level.coefficients_moved
-                ),
+                "moved (%)": None if moved is None else 100 * moved,
                 "distance start": verdict.start_distance,
                 "distance learned": verdict.learned_distance,
                 "distance effective": None if effective is None else effective.learned_distance,
@@ -242,11 +209,7 @@ def _training(report: SpectralReport) -> pd.DataFrame:
                 "scale": verdict.shape_scale,
                 "training": verdict.word,
                 "norms folded": "" if effective is None else effective.word,
-                "nearest": (
-                    ""
-                    if nearest is None
-                    else f"{nearest}{'' if verdict.nearest else ' to effective'}"
-                ),
+                "nearest": "" if nearest is None else f"{nearest}{of}",
                 "nearest at": None if nearest is None else nearest.distance,
             }
         )
@@ -257,18 +220,11 @@ def _words(reports: Sequence[SpectralReport]) -> list[str]:
     """What the words of the tables mean, and the distances and the tolerance that they speak of;
     nothing without polynomials."""
     levels = [level for report in reports for level in report.levels if level.kind == "polynomial"]
-    verdicts = [
-        verdict
-        for level in levels
-        for verdict in (level.verdict, level.effective_verdict)
-        if verdict is not None
-    ]
-    if not verdicts:
+    verdicts = [v for level in levels for v in (level.verdict, level.effective_verdict)]
+    words = dict.fromkeys(verdict.word for verdict in verdicts if verdict is not None)
+    if not words:
         return []
-    lines = [
-        f"- *{word}*: {WORDS[word]}."
-        for word in dict.fromkeys(verdict.word for verdict in verdicts)
-    ]
+    lines = [f"- *{word}*: {WORDS[word]}." for word in words]
     tolerance = (
         f"The tolerance is {reports[0].tolerance:g}: up to this distance a polynomial counts as the"
         " theory's."
@@ -283,29 +239,19 @@ def _coefficients(report: SpectralReport) -> pd.DataFrame:
         radius = level.operators["learned"].radius
         for entry in level.effective:
             own = [reading for reading in level.readings if reading.step == entry["step"]]
-            kept = {name: value for reading in own for name, value in reading.keeps.items()}
-            pairs = zip(entry["mean"], entry["spread"])
-            rows.append(
-                {
-                    "level": level.level,
-                    "step": entry["step"],
-                    "coefficients": ", ".join(
-                        f"{reading.name} = {number(reading.value)}" for reading in own
-                    ),
-                    "in units of A": ", ".join(
-                        number(reading.value * radius**reading.power) if radius else ""
-                        for reading in own
-                    ),
-                    "identifiable": (
-                        ", ".join(reading.name for reading in own if reading.identifiable) or "none"
-                    ),
-                    "kept": ", ".join(f"{name} = {number(value)}" for name, value in kept.items()),
-                    "effective": ", ".join(
-                        f"p_{j} = {number(mean)} ± {number(spread)}"
-                        for j, (mean, spread) in enumerate(pairs)
-                    ),
-                }
-            )
+            kept = {name: value for r in own for name, value in r.keeps.items()}
+            known = [r.name for r in own if r.identifiable]
+            units = [number(r.value * radius**r.power) if radius else "" for r in own]
+            pairs = enumerate(zip(map(number, entry["mean"]), map(number, entry["spread"])))
+            cells = {
+                "coefficients": [f"{r.name} = {number(r.value)}" for r in own],
+                "in units of A": units,
+                "identifiable": known or ["none"],
+                "kept": [f"{name} = {number(value)}" for name, value in kept.items()],
+                "effective": [f"p_{j} = {mean} ± {spread}" for j, (mean, spread) in pairs],
+            }
+            joined = {name: ", ".join(words) for name, words in cells.items()}
+            rows.append({"level": level.level, "step": entry["step"], **joined})
     return pd.DataFrame(rows)
 
 
@@ -313,12 +259,9 @@ def _identifiability(report: SpectralReport) -> list[str]:
     reasons: dict[str, list[str]] = {}
     for level in report.levels:
         for reading in level.not_identifiable:
-            reasons.setdefault(reading.reason, []).append(
-                f"level {level.level} step {reading.step} {reading.name}"
-            )
-    lines = [
-        f"Not identifiable: {', '.join(where)}: {reason}." for reason, where in reasons.items()
-    ]
+            where = f"level {level.level} step {reading.step} {reading.name}"
+            reasons.setdefault(reading.reason, []).append(where)
+    lines = [f"Not identifiable: {', '.join(at)}: {reason}." for reason, at in reasons.items()]
     if any(reading.shares_scale for level in report.levels for reading in level.readings):
         lines.append(
             "A norm stands inside rho: sizes of coefficients are shared with its gamma; read the"
@@ -347,19 +290,11 @@ def markdown(table: pd.DataFrame) -> str:
     widths = [max(3, *(len(row[k]) for row in [header, *cells])) for k in range(len(header))]
 
     def line(row: list[str]) -> str:
-        return (
-            "| "
-            + " | ".join(
-                t.rjust(w) if right else t.ljust(w) for t, w, right in zip(row, widths, numeric)
-            )
-            + " |"
-        )
+        columns = zip(row, widths, numeric)
+        return f"| {' | '.join(t.rjust(w) if right else t.ljust(w) for t, w, right in columns)} |"
 
-    rule = (
-        "|"
-        + "|".join("-" * (w + 1) + (":" if right else "-") for w, right in zip(widths, numeric))
-        + "|"
-    )
+    rules = ["-" * (w + 1) + (":" if right else "-") for w, right in zip(widths, numeric)]
+    rule = f"|{'|'.join(rules)}|"
     return "\n".join([line(header), rule, *map(line, cells)])
 
 

@@ -24,13 +24,8 @@ TOLERANCE = 0.1
 POINTS = np.sin(0.5 * np.pi * np.arange(1, 513) / 512) ** 2  # (0, 1], denser at both ends
 FITTED = {"chebyshev": "a", "richardson": "root"}  # what `nearest_families` fits of a family
 
-KEPT, RESCALED, LEFT, REDISCOVERED, ELSEWHERE = (
-    "kept",
-    "rescaled",
-    "left",
-    "rediscovered",
-    "elsewhere",
-)
+KEPT, RESCALED, LEFT = "kept", "rescaled", "left"
+REDISCOVERED, ELSEWHERE = "rediscovered", "elsewhere"
 NEAR, AWAY = "near theory", "away from theory"
 NOT_IDENTIFIABLE = "not identifiable"
 NO_POLYNOMIAL = "no polynomial"
@@ -77,12 +72,10 @@ class Nearest:
     distance: float
 
     def __str__(self) -> str:
-        fitted = (
-            ""
-            if self.fitted is None
-            else f", {FITTED[self.family]} = {self.fitted:.3g} b{'^2' if self.squared else ''}"
-        )
-        return f"{self.family}({self.degree}{fitted}{', in A^2' if self.squared else ''})"
+        unit, of = ("b^2", ", in A^2") if self.squared else ("b", "")
+        fitted = self.fitted
+        end = "" if fitted is None else f", {FITTED[self.family]} = {fitted:.3g} {unit}"
+        return f"{self.family}({self.degree}{end}{of})"
 
 
 @dataclass(frozen=True)
@@ -153,11 +146,8 @@ def shape_distance(q: ResidualPolynomial, other: ResidualPolynomial) -> tuple[fl
     best = int(np.argmin(values))
     low, high = grid[max(best - 1, 0)], grid[min(best + 1, grid.size - 1)]
     found = minimize_scalar(measure, bounds=(low, high), method="bounded", options={"xatol": 1e-6})
-    return (
-        (float(found.fun), float(np.exp(found.x)))
-        if found.fun < values[best]
-        else (values[best], float(np.exp(grid[best])))
-    )
+    least = (found.fun, found.x) if found.fun < values[best] else (values[best], grid[best])
+    return float(least[0]), float(np.exp(least[1]))
 
 
 def nearest_classical(q: ResidualPolynomial) -> Nearest:
@@ -167,16 +157,13 @@ def nearest_classical(q: ResidualPolynomial) -> Nearest:
     Symmetric pairs make q a polynomial in A^2; t^2 fills (0, 1] as t does, so the distance is the
     same maximum.
     """
-    found = [
-        Nearest(match.family, match.degree, match.fitted, False, match.distance)
-        for match in nearest_families(q)
-    ]
     half = _in_square(q)
-    if half is not None:
-        found += [
-            Nearest(match.family, 2 * match.degree, match.fitted, True, match.distance)
-            for match in nearest_families(half)
-        ]
+    found = [
+        Nearest(match.family, (1 + squared) * match.degree, match.fitted, squared, match.distance)
+        for squared, polynomial in ((False, q), (True, half))
+        if polynomial is not None
+        for match in nearest_families(polynomial)
+    ]
     return min(found, key=lambda entry: (entry.distance, entry.degree))
 
 
@@ -224,14 +211,12 @@ def judge(
         return Verdict(NOT_IDENTIFIABLE, tolerance=tolerance)
     before, after = None if start is None else distance(start, theory), distance(learned, theory)
     shape, scale = shape_distance(learned, theory)
-    from_theory = (KEPT, RESCALED if shape <= tolerance else LEFT)
-    words = (
-        (NEAR, AWAY)
-        if before is None
-        else from_theory
-        if before <= tolerance
-        else (REDISCOVERED, ELSEWHERE)
-    )
+    if before is None:
+        words = (NEAR, AWAY)
+    elif before <= tolerance:
+        words = (KEPT, RESCALED if shape <= tolerance else LEFT)
+    else:
+        words = (REDISCOVERED, ELSEWHERE)
     return Verdict(
         words[0] if after <= tolerance else words[1],
         before,

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import ArrayLike
 
-from figures.style import GREY, legend_above, look_of, named
+from figures.style import GUIDE, finished, look_of, named
 
 
 def draw_training(
@@ -47,31 +47,19 @@ def draw_training(
         stack = np.stack([values[:length] for values in arrays])
         epochs = np.arange(1, length + 1)
         single = single and length == 1
-        every, name = (
-            max(1, length // 8),
-            label if len(arrays) == 1 else f"{label} (mean and range of {len(arrays)} runs)",
-        )
-        ax.plot(epochs, stack.mean(axis=0), label=name, markevery=every, **look_of(label, k).marked)
+        every, style = max(1, length // 8), look_of(label, k)
+        name = label if len(arrays) == 1 else f"{label} (mean and range of {len(arrays)} runs)"
+        ax.plot(epochs, stack.mean(axis=0), label=name, markevery=every, **style.marked)
         if len(arrays) > 1:
-            ax.fill_between(
-                epochs,
-                stack.min(axis=0),
-                stack.max(axis=0),
-                color=look_of(label, k).colour,
-                alpha=0.18,
-                linewidth=0,
-            )
+            band = stack.min(axis=0), stack.max(axis=0)
+            ax.fill_between(epochs, *band, color=style.colour, alpha=0.18, linewidth=0)
     if log:
         ax.set_yscale("log")
         _plain_labels(ax)
     if single:
         ax.set_xlim(0.5, 1.5)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.set_xlabel("epoch")
-    ax.set_ylabel(ylabel)
-    if legend:
-        legend_above(ax, columns=columns)
-    return ax
+    return finished(ax, "epoch", ylabel, legend=legend, columns=columns)
 
 
 def draw_convergence(
@@ -110,24 +98,15 @@ def draw_convergence(
         norms = np.where(norms > 0, norms, np.nan)
         x = np.arange(norms.size) * (1.0 if work is None else work[label])
         name = f"{named(label)}, diverged" if norms[-1] > norms[0] else named(label)
-        ax.semilogy(
-            x,
-            norms / norms[0],
-            label=name,
-            markevery=max(1, norms.size // 12),
-            **look_of(label, k).marked,
-        )
+        every = max(1, norms.size // 12)
+        ax.semilogy(x, norms / norms[0], label=name, markevery=every, **look_of(label, k).marked)
     if work is None:
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     if tolerance:
-        ax.axhline(
-            tolerance, color=GREY, linewidth=0.8, linestyle=(0, (3, 2)), zorder=1, label="tolerance"
-        )
-    ax.set_xlabel(steps if work is None else "work (fine-grid products with A)")
-    ax.set_ylabel("‖b − Ax‖₂, relative to the first")
-    if legend:
-        legend_above(ax, columns=columns)
-    return ax
+        ax.axhline(tolerance, label="tolerance", **GUIDE)
+    xlabel = steps if work is None else "work (fine-grid products with A)"
+    ylabel = "‖b − Ax‖₂, relative to the first"
+    return finished(ax, xlabel, ylabel, legend=legend, columns=columns)
 
 
 def draw_factors(
@@ -151,25 +130,17 @@ def draw_factors(
     log
         Logarithmic vertical axis.
     """
-    for k, (label, (x, y)) in enumerate(factors.items()):
-        ax.plot(
-            np.asarray(x, dtype=float),
-            np.asarray(y, dtype=float),
-            label=label,
-            **look_of(label, k).marked,
-        )
+    for k, (label, given) in enumerate(factors.items()):
+        x, y = (np.asarray(values, dtype=float) for values in given)
+        ax.plot(x, y, label=label, **look_of(label, k).marked)
     if log:
         ax.set_yscale("log")
         _plain_labels(ax)
     largest = max((float(np.max(y)) for _, y in factors.values()), default=0.0)
     if largest >= 1.0:
-        ax.axhline(1.0, color=GREY, linewidth=0.8, linestyle=(0, (3, 2)), zorder=1)
+        ax.axhline(1.0, **GUIDE)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.set_xlabel(xlabel)
-    ax.set_ylabel(ylabel)
-    if legend:
-        legend_above(ax, columns=columns)
-    return ax
+    return finished(ax, xlabel, ylabel, legend=legend, columns=columns)
 
 
 def draw_time_per_unknown(
@@ -187,16 +158,10 @@ def draw_time_per_unknown(
     timings
         Label -> (unknowns, seconds).
     """
-    for k, (label, (unknowns, seconds)) in enumerate(timings.items()):
-        n = np.asarray(unknowns, dtype=float)
-        ax.loglog(
-            n, 1e9 * np.asarray(seconds, dtype=float) / n, label=label, **look_of(label, k).marked
-        )
-    ax.set_xlabel("unknowns")
-    ax.set_ylabel("time per unknown (ns)")
-    if legend:
-        legend_above(ax, columns=columns)
-    return ax
+    for k, (label, given) in enumerate(timings.items()):
+        n, seconds = (np.asarray(values, dtype=float) for values in given)
+        ax.loglog(n, 1e9 * seconds / n, label=label, **look_of(label, k).marked)
+    return finished(ax, "unknowns", "time per unknown (ns)", legend=legend, columns=columns)
 
 
 def _plain_labels(ax: Axes) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -74,9 +75,7 @@ def families() -> Figure:
         )
         ax.set_title(f"degree {SHOWN_DEGREE}")
     axes[0, 1].set_ylabel("")
-    figure_legend(made)
-    panel_letters(axes)
-    return made
+    return _lettered(made, axes)
 
 
 def smoothing_against_degree() -> Figure:
@@ -101,20 +100,10 @@ def two_grid_against_work() -> Figure:
     work = {name: (2.0 * degrees + 1.0, values) for name, (degrees, values) in factors.items()}
     label = "fine-grid products with A in one V(1,1) cycle, 2k + 1"
     draw_factors(axes[0, 0], work, xlabel=label, ylabel="two-grid factor ρ", legend=False)
-    each = {
-        name: (products, values ** (1.0 / products)) for name, (products, values) in work.items()
-    }
-    draw_factors(
-        axes[0, 1],
-        each,
-        xlabel=label,
-        ylabel="factor per product, $\\rho^{1/(2k + 1)}$",
-        log=False,
-        legend=False,
-    )
-    figure_legend(made)
-    panel_letters(axes)
-    return made
+    each = {name: (cost, values ** (1.0 / cost)) for name, (cost, values) in work.items()}
+    one = "factor per product, $\\rho^{1/(2k + 1)}$"
+    draw_factors(axes[0, 1], each, xlabel=label, ylabel=one, log=False, legend=False)
+    return _lettered(made, axes)
 
 
 def spectra_with_roots() -> Figure:
@@ -122,51 +111,31 @@ def spectra_with_roots() -> Figure:
     made, axes = figure(1, 2, width=DOUBLE, height=3.1)
     theta = grid_frequencies((24, 24))
     high = high_frequencies(theta)
-    fourth = derive("chebyshev4", 3, B).polynomial
-    draw_spectrum(
-        axes[0, 0],
-        symbol(laplacian(2), theta),
-        high=high,
-        roots={"chebyshev4": fourth.roots},
-        damping=("chebyshev4", fourth),
-        legend=False,
-    )
-    values = symbol(_upwind(), theta)
-    optimal = derive("minimax", 3, values[high]).polynomial
-    draw_spectrum(
-        axes[0, 1],
-        values,
-        high=high,
-        roots={"minimax": optimal.roots},
-        damping=("minimax", optimal),
-        legend=False,
-    )
+    laplace, upwind = symbol(laplacian(2), theta), symbol(_upwind(), theta)
+    panels = {
+        "chebyshev4": (laplace, derive("chebyshev4", 3, B).polynomial),
+        "minimax": (upwind, derive("minimax", 3, upwind[high]).polynomial),
+    }
+    for ax, (name, (values, q)) in zip(axes.flat, panels.items()):
+        roots, damping = {name: q.roots}, (name, q)
+        draw_spectrum(ax, values, high=high, roots=roots, damping=damping, legend=False)
     axes[0, 0].set_title("5-point Laplacian, degree 3")
     axes[0, 1].set_title(
         f"$-\\Delta u + {CONVECTION:g}u_x + {CONVECTION / 2:g}u_y$, upwind, degree 3"
     )
-    figure_legend(made)
-    panel_letters(axes)
-    return made
+    return _lettered(made, axes)
 
 
 def damping_maps() -> Figure:
     """Heat maps of degree 3: one panel for each of four families."""
-    chosen = [
-        name
-        for name in ("richardson", "chebyshev", "chebyshev4", "chebyshev4_opt")
-        if name in FAMILIES
-    ]
+    chosen = ("richardson", "chebyshev", "chebyshev4", "chebyshev4_opt")
     made, axes = figure(1, len(chosen), width=DOUBLE, height=2.1)
     values = symbol(laplacian(2), grid_frequencies((SAMPLES, SAMPLES))).real
     for ax, name in zip(axes.flat, chosen):
         q = family_polynomial(name, 3)
         assert q is not None
-        draw_damping(
-            ax,
-            np.abs(q(values)),
-            title=f"{name}\nµ = {smoothing_factor(laplacian(2), q).factor:.3f}",
-        )
+        mu = smoothing_factor(laplacian(2), q).factor
+        draw_damping(ax, np.abs(q(values)), title=f"{name}\nµ = {mu:.3f}")
     for ax in axes.flat[1:]:
         ax.set_ylabel("")
         ax.set_yticklabels([])
@@ -180,22 +149,19 @@ def convergence() -> Figure:
     A."""
     made, axes = figure(1, 2, width=DOUBLE, height=3.0)
     by_degree = {
-        degree: {name: _history(q) for name, q in families_of_degree(degree).items()}
+        degree: {
+            name: norms
+            for name, q in families_of_degree(degree).items()
+            if (norms := _history(q))[-1] < norms[0]
+        }
         for degree in (1, 2, 3, 4)
-    }
-    by_degree = {
-        degree: {name: norms for name, norms in found.items() if norms[-1] < norms[0]}
-        for degree, found in by_degree.items()
     }
     draw_convergence(axes[0, 0], by_degree[SHOWN_DEGREE], legend=False)
     axes[0, 0].set_title(f"2D Poisson {SIZE} × {SIZE}, V(1,1), degree {SHOWN_DEGREE}")
     best, work, cheapest = {}, {}, {}
     for name in by_degree[SHOWN_DEGREE]:
-        costs = {
-            d: (2 * d + 1) * (len(found[name]) - 1)
-            for d, found in by_degree.items()
-            if name in found
-        }
+        own = {degree: found[name] for degree, found in by_degree.items() if name in found}
+        costs = {degree: (2 * degree + 1) * (len(norms) - 1) for degree, norms in own.items()}
         degree = cheapest[name] = min(costs, key=lambda d: costs[d])
         best[name], work[name] = by_degree[degree][name], 2.0 * degree + 1.0
     draw_convergence(axes[0, 1], best, work=work, legend=False)
@@ -204,9 +170,7 @@ def convergence() -> Figure:
     axes[0, 1].set_title(
         f"cheapest degree up to {SHOWN_DEGREE}: {usual}{others and f' ({others})'}"
     )
-    figure_legend(made)
-    panel_letters(axes)
-    return made
+    return _lettered(made, axes)
 
 
 GALLERY: dict[str, Callable[[], Figure]] = {
@@ -217,6 +181,13 @@ GALLERY: dict[str, Callable[[], Figure]] = {
     "damping_maps": damping_maps,
     "convergence": convergence,
 }
+
+
+def _lettered(made: Figure, axes: NDArray[Any]) -> Figure:
+    """The figure with one legend and the letters of its panels."""
+    figure_legend(made)
+    panel_letters(axes)
+    return made
 
 
 @cache
@@ -235,12 +206,9 @@ def _against_degree(
 ) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
     curves = {}
     for family in FAMILIES:
-        pairs = [
-            (k, measure(q)) for k in DEGREES if (q := family_polynomial(family, k)) is not None
-        ]
-        if pairs:
-            degrees, values = zip(*pairs)
-            curves[family] = (np.array(degrees, dtype=float), np.array(values, dtype=float))
+        found = {k: q for k in DEGREES if (q := family_polynomial(family, k)) is not None}
+        if found:
+            curves[family] = (np.array([*found], float), np.array([*map(measure, found.values())]))
     return curves
 
 

@@ -8,7 +8,6 @@ the run has nothing of the kind. A figure of all runs together is an entry of `C
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis.comparison import seed_accuracies, unique_labels
+from analysis.comparison import numbered, seed_accuracies, unique_labels
 from analysis.records import read_metrics
 from analysis.report import analyse
 from analysis.results import SpectralReport
@@ -93,10 +92,8 @@ def make(
     for run in loaded:
         prefix = f"{run.name}_" if len(loaded) > 1 else ""
         jobs += [(prefix + name, partial(draw, run.report)) for name, draw in RUN_FIGURES.items()]
-    jobs += [
-        (name, partial(draw, Together(loaded, floors or {})))
-        for name, draw in COMMON_FIGURES.items()
-    ]
+    together = Together(loaded, floors or {})
+    jobs += [(name, partial(draw, together)) for name, draw in COMMON_FIGURES.items()]
     return _draw(jobs, Path(out), progress)
 
 
@@ -129,15 +126,16 @@ def _draw(
 
 def training(given: Together) -> Figure | None:
     """Training loss and validation accuracy of every configuration against the epoch."""
-    runs, grouped = given.runs, _configurations(given.runs)
+    grouped = _configurations(given.runs)
     panels = [
         ("train_loss", "training loss", 1.0, True),
         ("val_accuracy", "validation accuracy (%)", 100.0, False),
     ]
+    metrics = [run.metrics for run in given.runs]
     found = [
         panel
         for panel in panels
-        if all(panel[0] in run.metrics and run.metrics[panel[0]].notna().any() for run in runs)
+        if all(panel[0] in m and m[panel[0]].notna().any() for m in metrics)
     ]
     if not found:
         return None
@@ -155,15 +153,10 @@ def training(given: Together) -> Figure | None:
 
 def accuracies(given: Together) -> Figure | None:
     """Test accuracies with what is noise in them, and `make`'s floors; for two runs or more."""
-    reports = {
-        name: [run.report for run in members]
-        for name, members in _configurations(given.runs).items()
-    }
-    values = {
-        name: list(found.values())
-        for name, own in reports.items()
-        if (found := seed_accuracies(own))
-    }
+    grouped = _configurations(given.runs)
+    reports = {name: [run.report for run in members] for name, members in grouped.items()}
+    by_seed = {name: seed_accuracies(own) for name, own in reports.items()}
+    values = {name: list(found.values()) for name, found in by_seed.items() if found}
     if len(given.runs) < 2 or not values:
         return None
     counts = {name: reports[name][0].facts["tested_on"] for name in values}
@@ -171,16 +164,10 @@ def accuracies(given: Together) -> Figure | None:
     alike = len(known) == len(values) and len(set(known.values())) == 1
     one = next(iter(known.values()), 0)
     made, axes = figure(1, 1, width=DOUBLE, height=1.1 + 0.3 * len(values))
-    draw_accuracies(
-        axes[0, 0],
-        values,
-        images=known,
-        floors=given.floors,
-        xlabel=f"test accuracy (%) on {one:,} images, one is {100 / one:.2g} %"
-        if alike
-        else "test accuracy (%)",
-        legend=False,
-    )
+    noise = f" on {one:,} images, one is {100 / one:.2g} %" if alike else ""
+    label = f"test accuracy (%){noise}"
+    floors = given.floors
+    draw_accuracies(axes[0, 0], values, images=known, floors=floors, xlabel=label, legend=False)
     if axes[0, 0].get_legend_handles_labels()[1]:
         figure_legend(made)
     return made
@@ -202,16 +189,9 @@ COMMON_FIGURES: dict[str, Callable[[Together], Figure | None]] = {
 
 def _file_names(runs: Sequence[str | os.PathLike[str]]) -> list[str]:
     """The folders' own names, with a number where two are alike."""
-    names = [Path(run).resolve().name for run in runs]
-    total, seen, result = Counter(names), Counter[str](), []
-    for name in names:
-        seen[name] += 1
-        result.append(f"{name}-{seen[name]}" if total[name] > 1 else name)
-    return result
+    return numbered([Path(run).resolve().name for run in runs], "-")
 
 
 def _configurations(runs: Sequence[Run]) -> dict[str, list[Run]]:
-    grouped = groups_of(runs, lambda run: run.key)
-    return dict(
-        zip(unique_labels([members[0].report for members in grouped.values()]), grouped.values())
-    )
+    grouped = groups_of(runs, lambda run: run.key).values()
+    return dict(zip(unique_labels([members[0].report for members in grouped]), grouped))

@@ -4,13 +4,14 @@ learned of one level."""
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator, SymmetricalLogLocator
 from numpy.typing import ArrayLike
 
-from figures.style import GREY, legend_above, look_of, named
+from figures.style import GREY, GUIDE, finished, look_of, named
 from mgtheory.polynomials.residual import ResidualPolynomial
 
 # larger values of |q| are drawn on an axis that is linear up to 1 and logarithmic beyond
@@ -62,28 +63,11 @@ def draw_polynomials(
         points = _thinned(np.ravel(np.asarray(eigenvalues)))
         size = np.abs(polynomials[chosen](points.astype(complex)))
         reach = max(reach, float(size.max()))
-        ax.plot(
-            np.abs(points),
-            size,
-            linestyle="none",
-            marker=".",
-            markersize=2.0,
-            color=GREY,
-            alpha=0.6,
-            markeredgewidth=0,
-            rasterized=True,
-            zorder=2,
-            label="_points",
-        )
-        ax.plot(
-            [],
-            [],
-            linestyle="none",
-            marker="o",
-            markersize=3.5,
-            color=GREY,
-            label=f"|q(λ)| on the spectrum of A, q {named(chosen)}",
-        )
+        dots: dict[str, Any] = {"color": GREY, "alpha": 0.6, "markeredgewidth": 0, "zorder": 2}
+        ax.plot(np.abs(points), size, ".", ms=2.0, rasterized=True, label="_points", **dots)
+        # the legend's, of a size that can be seen
+        title = f"|q(λ)| on the spectrum of A, q {named(chosen)}"
+        ax.plot([], [], "o", markersize=3.5, color=GREY, label=title)
     for k, (label, values) in enumerate(curves.items()):
         ax.plot(t, values, label=named(label), zorder=3 + k, **look_of(label, k).line)
     if reach > LINEAR_UP_TO:
@@ -93,14 +77,11 @@ def draw_polynomials(
         ax.yaxis.set_major_formatter(FuncFormatter(lambda value, position: _short(value)))
         ax.yaxis.set_minor_locator(NullLocator())
         for level in (-1.0, 1.0):
-            ax.axhline(level, color=GREY, linewidth=0.6, linestyle=(0, (3, 2)), zorder=1)
+            ax.axhline(level, **{**GUIDE, "linewidth": 0.6})
     ax.set_xlim(*interval)
     ax.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10]))
-    ax.set_xlabel(xlabel)
-    ax.set_ylabel("residual polynomial q" if eigenvalues is None else "q of curves, |q| of points")
-    if legend:
-        legend_above(ax, columns=columns)
-    return ax
+    ylabel = "residual polynomial q" if eigenvalues is None else "q of curves, |q| of points"
+    return finished(ax, xlabel, ylabel, legend=legend, columns=columns)
 
 
 def _short(value: float) -> str:
@@ -115,6 +96,5 @@ def _thinned(points: np.ndarray) -> np.ndarray:
     if points.size <= SHOWN_POINTS:
         return points
     order = np.argsort(np.abs(points), kind="stable")
-    return np.asarray(
-        points[order[np.round(np.linspace(0, points.size - 1, SHOWN_POINTS)).astype(int)]]
-    )
+    even = np.round(np.linspace(0, points.size - 1, SHOWN_POINTS)).astype(int)
+    return np.asarray(points[order[even]])

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
 from analysis.stats import estimate, fraction_interval
-from figures.style import BLACK, GREY, VERMILION, legend_above, look, look_of, named
+from figures.style import BLACK, GUIDE, VERMILION, finished, look, look_of, named
 
 
 def draw_accuracies(
@@ -49,61 +49,38 @@ def draw_accuracies(
         summary, count = estimate(values), (images or {}).get(label)
         if count is not None:
             low, high = fraction_interval(summary.mean, count)
-            ax.barh(
-                row,
-                100 * (high - low),
-                left=100 * low,
-                height=0.5,
-                color="#E4E4E4",
-                zorder=1,
-                label="95 % interval by the number of images",
-            )
+            band: dict[str, Any] = {
+                "left": 100 * low,
+                "height": 0.5,
+                "color": "#E4E4E4",
+                "zorder": 1,
+            }
+            title = "95 % interval by the number of images"
+            ax.barh(row, 100 * (high - low), label=title, **band)
         spread = np.linspace(-0.12, 0.12, values.size) if values.size > 1 else np.zeros(1)
         style: dict[str, Any] = {
-            "linestyle": "none",
             "marker": look(row).marker,
             "color": look(row).colour,
-            "markerfacecolor": "none",
+            "ls": "none",
         }
-        ax.plot(100 * values, row + spread, zorder=4, label=f"_{label}", **style)
+        ax.plot(100 * values, row + spread, mfc="none", zorder=4, label=f"_{label}", **style)
         if summary.low is not None and summary.high is not None:
             ends = 100 * np.clip([summary.low, summary.high], 0.0, 1.0)
-            ax.plot(
-                ends,
-                [row, row],
-                color=BLACK,
-                linewidth=1.0,
-                zorder=3,
-                label="95 % interval of the mean over the seeds",
-            )
-            ax.plot(
-                [100 * summary.mean] * 2,
-                [row - 0.25, row + 0.25],
-                color=BLACK,
-                linewidth=1.6,
-                zorder=3,
-                label="_mean",
-            )
+            title = "95 % interval of the mean over the seeds"
+            ax.plot(ends, [row, row], color=BLACK, linewidth=1.0, zorder=3, label=title)
+            mean, tick = [100 * summary.mean] * 2, [row - 0.25, row + 0.25]
+            ax.plot(mean, tick, color=BLACK, linewidth=1.6, zorder=3, label="_mean")
     counts = set((images or {}).values())
     for label, value in (floors or {}).items():
         if len(counts) == 1:  # what the same images say of it
             low, high = fraction_interval(value, next(iter(counts)))
             ax.axvspan(100 * low, 100 * high, color=VERMILION, alpha=0.1, linewidth=0, zorder=0)
-        ax.axvline(
-            100 * value,
-            color=VERMILION,
-            linewidth=1.0,
-            linestyle=(0, (4, 2)),
-            zorder=2,
-            label=label,
-        )
+        line: dict[str, Any] = {"color": VERMILION, "linewidth": 1.0, "linestyle": (0, (4, 2))}
+        ax.axvline(100 * value, zorder=2, label=label, **line)
     ax.set_yticks(range(len(groups)), list(groups))
     ax.set_ylim(len(groups) - 0.5, -0.5)
-    ax.set_xlabel(xlabel)
     ax.grid(axis="y", visible=False)
-    if legend:
-        legend_above(ax, columns=columns)
-    return ax
+    return finished(ax, xlabel, "", legend=legend, columns=columns)
 
 
 def draw_level_factors(
@@ -129,33 +106,14 @@ def draw_level_factors(
         largest = max(largest, float(np.nanmax(numbers, initial=1.0)))
         offset = 0.12 * (k - 0.5 * (len(factors) - 1))
         style = look_of(label, k)
-        ax.plot(
-            np.arange(1, numbers.size + 1) + offset,
-            numbers,
-            label=named(label),
-            linestyle="none",
-            marker=style.marker,
-            color=style.colour,
-            markerfacecolor="none" if style.marker != "x" else style.colour,
-            markersize=5.0,
-            markeredgewidth=1.2,
-        )
-    ax.axhline(
-        1.0,
-        color=GREY,
-        linewidth=0.8,
-        linestyle=(0, (3, 2)),
-        zorder=1,
-        label="µ = 1: smooths below",
-    )
+        marks: dict[str, Any] = {"marker": style.marker, "color": style.colour, "ls": "none"}
+        marks |= {"ms": 5.0, "mew": 1.2, "mfc": style.colour if style.marker == "x" else "none"}
+        ax.plot(np.arange(1, numbers.size + 1) + offset, numbers, label=named(label), **marks)
+    ax.axhline(1.0, label="µ = 1: smooths below", **GUIDE)
     if largest > 3.0:
         ax.set_yscale("log")
     else:
         ax.set_ylim(bottom=0.0)
     ax.set_xlim(0.5, levels + 0.5)
     ax.set_xticks(range(1, levels + 1))
-    ax.set_xlabel("level")
-    ax.set_ylabel(ylabel)
-    if legend:
-        legend_above(ax, columns=columns)
-    return ax
+    return finished(ax, "level", ylabel, legend=legend, columns=columns)

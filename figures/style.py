@@ -35,54 +35,36 @@ DATED = {
 SINGLE, DOUBLE = 3.35, 7.0  # widths of one and two columns of a paper, in inches (85 and 178 mm)
 DPI = 300
 
-BLACK, BLUE, VERMILION, GREEN, SKY, ORANGE, PURPLE, GREY, LIGHT_GREY = (
-    "#000000",
-    "#0072B2",
-    "#D55E00",
-    "#009E73",
-    "#56B4E9",
-    "#E69F00",
-    "#CC79A7",
-    "#8C8C8C",
-    "#B8B8B8",
-)
+BLACK, GREY, LIGHT_GREY = "#000000", "#8C8C8C", "#B8B8B8"
+BLUE, VERMILION, GREEN = "#0072B2", "#D55E00", "#009E73"
+SKY, ORANGE, PURPLE = "#56B4E9", "#E69F00", "#CC79A7"
 BROWN = "#7A5230"
+# of a dashed line that curves are compared with
+GUIDE: dict[str, Any] = {"color": GREY, "linewidth": 0.8, "linestyle": (0, (3, 2)), "zorder": 1}
 COLOURS = (BLUE, VERMILION, BLACK, GREEN, ORANGE, PURPLE, SKY, BROWN)
 DASHES: tuple[Any, ...] = (
-    "-",
-    (0, (5, 1.5)),
-    (0, (1, 1)),
-    (0, (5, 1.2, 1, 1.2)),
-    (0, (3, 1, 1, 1, 1, 1)),
-    (0, (8, 2)),
-    (0, (2, 2)),
-    (0, (6, 1, 1, 1)),
+    *("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1.2, 1, 1.2))),
+    *((0, (3, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (2, 2)), (0, (6, 1, 1, 1))),
 )
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
 
 _RC: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 8.0,
-    "axes.labelsize": 8.0,
-    "axes.titlesize": 8.0,
-    "xtick.labelsize": 7.5,
-    "ytick.labelsize": 7.5,
-    "legend.fontsize": 7.5,
+    **dict.fromkeys(("axes.labelsize", "axes.titlesize"), 8.0),
+    **dict.fromkeys(("xtick.labelsize", "ytick.labelsize", "legend.fontsize"), 7.5),
     "legend.frameon": False,
     "legend.handlelength": 3.0,  # two periods of the longest dashes
     "legend.columnspacing": 1.2,
     "legend.handletextpad": 0.5,
-    "axes.linewidth": 0.6,
+    **dict.fromkeys(("axes.linewidth", "xtick.major.width", "ytick.major.width"), 0.6),
+    **dict.fromkeys(("xtick.minor.width", "ytick.minor.width"), 0.4),
     "axes.grid": True,
     "axes.axisbelow": True,
     "grid.color": "#DDDDDD",
     "grid.linewidth": 0.5,
     "lines.linewidth": 1.3,
     "lines.markersize": 4.0,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "xtick.minor.width": 0.4,
-    "ytick.minor.width": 0.4,
     "savefig.dpi": DPI,
     "figure.dpi": 100,
     "pdf.fonttype": 42,
@@ -107,12 +89,8 @@ class Look:
     @property
     def marked(self) -> dict[str, Any]:
         """Keywords of `Axes.plot` for a line with markers."""
-        return {
-            **self.line,
-            "marker": self.marker,
-            "markerfacecolor": "white",
-            "markeredgewidth": 1.0,
-        }
+        marker = {"marker": self.marker, "markerfacecolor": "white", "markeredgewidth": 1.0}
+        return {**self.line, **marker}
 
 
 ROLES = {
@@ -175,12 +153,17 @@ def figure(
 def legend_above(ax: Axes, *, columns: int = 2, **options: Any) -> Legend:
     """The legend over one axes, outside of it, each label once; for a panel that stands alone."""
     entries = _entries([ax])
-    place: dict[str, Any] = {
-        "loc": "lower left",
-        "bbox_to_anchor": (0.0, 1.0),
-        "borderaxespad": 0.2,
-    }
-    return ax.legend(list(entries.values()), list(entries), ncols=columns, **place, **options)
+    options |= {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "borderaxespad": 0.2}
+    return ax.legend(list(entries.values()), list(entries), ncols=columns, **options)
+
+
+def finished(ax: Axes, xlabel: str, ylabel: str, *, legend: bool, columns: int) -> Axes:
+    """The axes with its labels, and its own legend above it where that is wanted."""
+    ax.set_xlabel(xlabel)
+    ax.set_ylabel(ylabel)
+    if legend:
+        legend_above(ax, columns=columns)
+    return ax
 
 
 def figure_legend(made: Figure, axes: Iterable[Axes] | None = None, **options: Any) -> Legend:
@@ -198,13 +181,8 @@ def figure_legend(made: Figure, axes: Iterable[Axes] | None = None, **options: A
     # letters are up to 3 % wider at other resolutions than that of the screen
     available = made.get_figwidth() * made.dpi * 0.95
     for columns in range(len(entries), 0, -1):
-        legend = made.legend(
-            list(entries.values()),
-            list(entries),
-            loc="outside upper center",
-            ncols=columns,
-            **options,
-        )
+        shown = {"loc": "outside upper center", "ncols": columns, **options}
+        legend = made.legend(list(entries.values()), list(entries), **shown)
         if columns == 1 or legend.get_window_extent().width <= available:
             break
         legend.remove()
@@ -223,14 +201,8 @@ def _entries(axes: Iterable[Axes]) -> dict[str, Any]:
 def panel_letters(axes: NDArray[Any]) -> None:
     """(a), (b), ... inside the upper left corner of each panel's outside margin."""
     for k, ax in enumerate(axes.flat):
-        ax.annotate(
-            f"({chr(97 + k)})",
-            (0, 1),
-            (-26, 4),
-            xycoords="axes fraction",
-            textcoords="offset points",
-            fontweight="bold",
-        )
+        place: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points"}
+        ax.annotate(f"({chr(97 + k)})", (0, 1), (-26, 4), fontweight="bold", **place)
 
 
 def heat_map() -> Colormap:
@@ -243,9 +215,8 @@ def heat_map_above_one(lower: float) -> Colormap:
     count = 500
     first = round(lower * count)
     reds = mpl.colormaps["Reds"](np.linspace(0.35, 1.0, count - first))
-    return ListedColormap(
-        np.vstack([heat_map()(np.linspace(0.0, 1.0, first)), reds]), name="cividis_reds"
-    )
+    colours = np.vstack([heat_map()(np.linspace(0.0, 1.0, first)), reds])
+    return ListedColormap(colours, name="cividis_reds")
 
 
 def save(made: Figure, path: str | os.PathLike[str]) -> list[Path]:

@@ -8,7 +8,7 @@ kind.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -40,14 +40,9 @@ def polynomials(report: SpectralReport) -> Figure | None:
     made, axes = _grid(len(levels), height=2.3)
     for ax, level in zip(axes.flat, levels):
         curves = _meaningful(_relative(level), level)
-        draw_polynomials(
-            ax,
-            curves,
-            eigenvalues=_eigenvalues(level, "eigenvalues"),
-            spectrum_of=_judged(curves),
-            xlabel="t / b; points: |λ| / b",
-            legend=False,
-        )
+        own, judged = _eigenvalues(level, "eigenvalues"), _judged(curves)
+        shown: dict[str, Any] = {"xlabel": "t / b; points: |λ| / b", "legend": False}
+        draw_polynomials(ax, curves, eigenvalues=own, spectrum_of=judged, **shown)
         ax.set_title(_title(level))
     _finish(made, axes, len(levels))
     return made
@@ -110,12 +105,8 @@ def damping(report: SpectralReport) -> Figure | None:
         for row, role in enumerate(role for role in roles if role in column):
             values, mu = column[role]
             ax = axes[len(roles) * (k // wide) + roles.index(role), k % wide]
-            draw_damping(
-                ax,
-                values,
-                limit=limit,
-                title=f"{name}\nµ = {_short(mu)}" if row == 0 else f"µ = {_short(mu)}",
-            )
+            title = f"{name}\nµ = {_short(mu)}" if row == 0 else f"µ = {_short(mu)}"
+            draw_damping(ax, values, limit=limit, title=title)
             drawn.append(ax)
     for row, line in enumerate(axes):
         for k, ax in enumerate(line):
@@ -139,11 +130,7 @@ def levels(report: SpectralReport) -> Figure | None:
     made, axes = figure(1, 1, height=2.7)
     roles = [role for role in ROLES if any(role in level.views for level in report.levels)]
     factors = {role: [_mu(level, role) for level in report.levels] for role in roles}
-    factors = {
-        role: values
-        for role, values in factors.items()
-        if any(value is not None for value in values)
-    }
+    factors = {role: mu for role, mu in factors.items() if any(x is not None for x in mu)}
     draw_level_factors(axes[0, 0], factors, legend=False)
     figure_legend(made)
     return made
@@ -161,9 +148,8 @@ def convergence(report: SpectralReport) -> Figure | None:
     made, axes = figure(1, 1, height=3.0)
     histories = {}
     for role, q in chosen.items():
-        solution = Hierarchy.build(problem, smoother=q.scaled(upper)).solve(
-            problem.b, tol=1e-10, maxiter=POISSON_CYCLES
-        )
+        hierarchy = Hierarchy.build(problem, smoother=q.scaled(upper))
+        solution = hierarchy.solve(problem.b, tol=1e-10, maxiter=POISSON_CYCLES)
         norms = np.asarray(solution.residual_norms)
         histories[role] = norms[np.isfinite(norms)]
     draw_convergence(axes[0, 0], histories, legend=False)
@@ -196,14 +182,11 @@ def _laplacian_column(report: SpectralReport) -> Column | None:
     if not levels:
         return None
     values = symbol(laplacian(2), grid_frequencies((64, 64))).real
-    # its spectrum is (0, 8]
-    scaled = {
-        role: q.scaled(8.0) for role, q in _meaningful(_relative(levels[0]), levels[0]).items()
-    }
-    factors = {role: smoothing_factor(laplacian(2), q).factor for role, q in scaled.items()}
-    return "5-point Laplacian,\nq of level 1", {
-        role: (np.abs(q(values)), factors[role]) for role, q in scaled.items()
-    }
+    shown = {}
+    for role, q in _meaningful(_relative(levels[0]), levels[0]).items():
+        scaled = q.scaled(8.0)  # its spectrum is (0, 8]
+        shown[role] = np.abs(scaled(values)), smoothing_factor(laplacian(2), scaled).factor
+    return "5-point Laplacian,\nq of level 1", shown
 
 
 def _level_column(level: LevelReport) -> Column:
@@ -250,9 +233,8 @@ def _short(mu: float) -> str:
 def _grid(panels: int, *, height: float) -> tuple[Figure, np.ndarray]:
     columns = min(PANELS, panels)
     rows = -(-panels // columns)
-    return figure(
-        rows, columns, width=DOUBLE if columns > 1 else 0.5 * DOUBLE, height=height * rows + 0.2
-    )
+    width = DOUBLE if columns > 1 else 0.5 * DOUBLE
+    return figure(rows, columns, width=width, height=height * rows + 0.2)
 
 
 def _square_panels(panels: int) -> float:

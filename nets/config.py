@@ -41,19 +41,11 @@ class Setting:
 
 def list_settings(config: TrainConfig) -> list[Setting]:
     """Every key of the configuration, section by section."""
-    plain = config.to_dict()
-    found = []
-    for name, section in SECTIONS.items():
-        for field, schema in section.model_json_schema()["properties"].items():
-            found.append(
-                Setting(
-                    f"{name}.{field}",
-                    plain[name][field],
-                    _allowed(schema),
-                    schema.get("description", ""),
-                )
-            )
-    return found
+    return [
+        Setting(f"{name}.{field}", values[field], _allowed(schema), schema.get("description", ""))
+        for name, values in config.to_dict().items()
+        for field, schema in SECTIONS[name].model_json_schema()["properties"].items()
+    ]
 
 
 def load_config(name_or_path: str | Path, sets: Sequence[str] = ()) -> TrainConfig:
@@ -84,9 +76,9 @@ def config_from_dict(data: Mapping[str, Any]) -> TrainConfig:
         return TrainConfig.model_validate(data)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(
-            str(part) for i, part in enumerate(first["loc"]) if i < 2 or isinstance(part, int)
-        )
+        # beyond section and field, what pydantic calls the members of a union is left out
+        inner = [part for part in first["loc"][2:] if isinstance(part, int)]
+        where = ".".join(map(str, (*first["loc"][:2], *inner)))
         if first["type"] == "extra_forbidden":
             section = first["loc"][0] if len(first["loc"]) > 1 else None
             known = SECTIONS[str(section)].model_fields if section else SECTIONS
@@ -97,11 +89,8 @@ def config_from_dict(data: Mapping[str, Any]) -> TrainConfig:
         if first["type"] == "value_error":
             raise ValueError(str(first["ctx"]["error"])) from None
         section, *field = (str(part) for part in first["loc"][:2])
-        allowed = (
-            _allowed(SECTIONS[section].model_json_schema()["properties"][field[0]])
-            if field
-            else "a table"
-        )
+        schemas = SECTIONS[section].model_json_schema()["properties"]
+        allowed = _allowed(schemas[field[0]]) if field else "a table"
         raise ValueError(f"{where} is {first['input']!r}; allowed is {allowed}") from None
 
 
@@ -114,41 +103,22 @@ def _allowed(schema: Mapping[str, Any]) -> str:
         return ", ".join(map(str, schema.get("enum", [schema.get("const")])))
     kind = schema.get("type")
     if kind in ("integer", "number"):
-        low = next(
-            (
-                (sign, f"{schema[key]:g}")
-                for key, sign in (("minimum", "="), ("exclusiveMinimum", ""))
-                if key in schema
-            ),
-            None,
-        )
-        high = next(
-            (
-                (sign, f"{schema[key]:g}")
-                for key, sign in (("maximum", "="), ("exclusiveMaximum", ""))
-                if key in schema
-            ),
-            None,
-        )
+        ends = []
+        for least, beyond in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
+            end = schema.get(least, schema.get(beyond))
+            ends.append(None if end is None else ("=" if least in schema else "", f"{end:g}"))
+        low, high = ends
         name = "a whole number" if kind == "integer" else "a number"
         if low and high:
             return f"{name} x with {low[1]} <{low[0]} x <{high[0]} {high[1]}"
-        return (
-            f"{name} >{low[0]} {low[1]}"
-            if low
-            else f"{name} <{high[0]} {high[1]}"
-            if high
-            else name
-        )
+        least = f" >{low[0]} {low[1]}" if low else ""
+        return name + (f" <{high[0]} {high[1]}" if high else least)
     if kind == "array":
         entries = schema.get("prefixItems") or [schema.get("items", {})]
-        return (
-            f"a list of {len(entries) if 'prefixItems' in schema else 'entries'}, each"
-            f" {_allowed(entries[0])}"
-        )
-    return {"boolean": "true or false", "null": "null", "string": "text", "object": "a table"}.get(
-        str(kind), "another value"
-    )
+        count = len(entries) if "prefixItems" in schema else "entries"
+        return f"a list of {count}, each {_allowed(entries[0])}"
+    words = {"boolean": "true or false", "null": "null", "string": "text", "object": "a table"}
+    return words.get(str(kind), "another value")
 
 
 def _read(name_or_path: str, *, seen: tuple[str, ...]) -> dict[str, Any]:
@@ -166,10 +136,11 @@ def _read(name_or_path: str, *, seen: tuple[str, ...]) -> dict[str, Any]:
             text = path.read_text()
         except (OSError, UnicodeDecodeError) as error:
             raise ValueError(f"{path}: not readable as text ({error})") from error
+    toml = name_or_path.endswith(".toml")
+    kind, loads = ("TOML", tomllib.loads) if toml else ("JSON", json.loads)
     try:
-        data = tomllib.loads(text) if name_or_path.endswith(".toml") else json.loads(text)
+        data = loads(text)
     except ValueError as error:
-        kind = "TOML" if name_or_path.endswith(".toml") else "JSON"
         raise ValueError(
             f"{name_or_path}: not valid {kind} ({error}); a configuration is a file of JSON, or of"
             " TOML as .toml"
@@ -188,9 +159,8 @@ def _read(name_or_path: str, *, seen: tuple[str, ...]) -> dict[str, Any]:
         raise ValueError(f"{name_or_path}: base {base!r} refers back to itself")
     merged = _read(str(base), seen=(*seen, name_or_path))
     for section, fields in data.items():
-        merged[section] = (
-            {**merged.get(section, {}), **fields} if isinstance(fields, dict) else fields
-        )
+        tables = isinstance(fields, dict)
+        merged[section] = {**merged.get(section, {}), **fields} if tables else fields
     return merged
 
 
@@ -203,10 +173,8 @@ def _resolve(key: str) -> tuple[str, str]:
     if len(owners) == 1:
         return owners[0], key
     if owners:
-        raise ValueError(
-            f"key {key!r} is not unique; give one of"
-            f" {', '.join(f'{owner}.{head}' for owner in owners)}"
-        )
+        full = ", ".join(f"{owner}.{head}" for owner in owners)
+        raise ValueError(f"key {key!r} is not unique; give one of {full}")
     fields = [field for model in SECTIONS.values() for field in model.model_fields]
     close = difflib.get_close_matches(head, fields, n=3)
     if close:

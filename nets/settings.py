@@ -215,15 +215,11 @@ class TrainConfig(_Section):
     train: TrainSection = TrainSection()
 
     @model_validator(mode="after")
-    def _no_generator(self) -> TrainConfig:
+    def _fits(self) -> TrainConfig:
         if "generator" in self.model.options:
             raise ValueError(
                 "model.options.generator is given; the weights are drawn by train.seed"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _fits(self) -> TrainConfig:
         if (self.data.mean is None) != (self.data.std is None):
             raise ValueError("data.mean and data.std are given together or measured together")
         if self.train.batch_size < 2 * self.train.ghost_groups:

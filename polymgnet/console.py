@@ -49,11 +49,9 @@ def _console(*, stderr: bool = False) -> Any:
 
     console = Console(stderr=stderr, highlight=False)
     # piped into a file or a pager, a table keeps its columns instead of being cut at 80
-    return (
-        console
-        if console.is_terminal or "COLUMNS" in os.environ
-        else Console(stderr=stderr, highlight=False, width=160)
-    )
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = 160
+    return console
 
 
 def table(
@@ -118,10 +116,8 @@ class Lines:
             return
         self.told = now
         count = "" if self.total is None else f" {done}/{self.total}"
-        note(
-            f"{self.text}{count}:"
-            f" {finished or ', '.join(filter(None, (state, f'{now - self.began:.0f} s so far')))}"
-        )
+        now_at = f"{state}, " if state else ""
+        note(f"{self.text}{count}: {finished or f'{now_at}{now - self.began:.0f} s so far'}")
 
 
 @contextmanager
@@ -131,22 +127,13 @@ def progress(text: str, total: int | None = None, *, show: bool = True) -> Itera
     if console is None or not console.is_terminal:
         yield silent if console is None else Lines(text, total)
         return
-    from rich.progress import (
-        BarColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+    from rich import progress as rich
 
     columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[state]}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
+        *("{task.description}", rich.BarColumn(), "{task.fields[state]}"),
+        *(rich.TimeElapsedColumn(), rich.TimeRemainingColumn()),
     )
-    with Progress(*columns, console=console, transient=True) as bar:
+    with rich.Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(text, total=total, state="")
 
         def step(done: int, state: str = "", *, finished: str = "") -> None:

@@ -122,12 +122,8 @@ class Stages:
         self.report(self.number - 1, title)
         yield lambda text: self.report(self.number - 1, f"{title}, {text}")
         kept = before is not None and changed(made) == before
-        self.report(
-            self.number,
-            finished=(
-                f"{title}, {'done before' if kept else f'{time.perf_counter() - began:.1f} s'}"
-            ),
-        )
+        took = "done before" if kept else f"{time.perf_counter() - began:.1f} s"
+        self.report(self.number, finished=f"{title}, {took}")
 
 
 def changed(path: Path | None) -> int | None:
@@ -142,11 +138,8 @@ def prepare(out: Path, settings: Settings, *, force: bool) -> Path:
     folder = out.expanduser().absolute()
     if folder.exists() and not folder.is_dir():
         raise FileExistsError(f"{out} is a file; give a folder for the demo")
-    present = (
-        sorted(entry.name for entry in folder.iterdir() if not entry.name.endswith(".tmp"))
-        if folder.is_dir()
-        else []
-    )
+    inside = folder.iterdir() if folder.is_dir() else ()
+    present = sorted(entry.name for entry in inside if not entry.name.endswith(".tmp"))
     foreign = [name for name in present if name not in CONTENT]
     if present and ("demo.json" not in present or foreign):
         raise FileExistsError(
@@ -194,12 +187,8 @@ def derive_coefficients(path: Path, settings: Settings) -> None:
 
 def network_settings(folder: Path, name: str, settings: Settings) -> tuple[str, list[str]]:
     """Recipe and `--set` values of one network: all alike but for the start, or the model."""
-    common = [
-        f"epochs={settings.epochs}",
-        f"width={settings.width}",
-        f"seed={settings.seed}",
-        "accelerator=cpu",
-    ]
+    common = [f"{name}={getattr(settings, name)}" for name in ("epochs", "width", "seed")]
+    common.append("accelerator=cpu")
     if name == "resnet":
         return "digits_resnet", common
     scheme = f"file:{folder / 'init.json'}" if name == "theory" else name
@@ -269,9 +258,8 @@ def pixels(data: Any, part: Any) -> tuple[Any, Any]:
     """Flattened images and labels of one part of a data set."""
     import numpy as np
 
-    return np.asarray(data.images[part], dtype=float).reshape(len(part), -1), np.asarray(
-        data.labels[part]
-    )
+    images = np.asarray(data.images[part], dtype=float).reshape(len(part), -1)
+    return images, np.asarray(data.labels[part])
 
 
 def row(name: str, path: Path, report: Any) -> dict[str, Any]:
@@ -280,29 +268,21 @@ def row(name: str, path: Path, report: Any) -> dict[str, Any]:
 
     summary = read_summary(path)
     factors = {role: smoothing_factors(report, role) for role in ("start", "learned", "effective")}
+    measured = ("parameters", "flops_per_image", "test_accuracy", "val_accuracy", "seconds")
     return {
         "name": name,
         "model": summary.model,
         "run": str(path),
-        "parameters": summary.parameters,
-        "flops_per_image": summary.flops_per_image,
-        "test_accuracy": summary.test_accuracy,
-        "val_accuracy": summary.val_accuracy,
-        "seconds": summary.seconds,
+        **{key: getattr(summary, key) for key in measured},
         "smoothing_factors": factors,
-        "smoothing_factor_start": max(factors["start"], default=None),
-        "smoothing_factor_learned": max(factors["learned"], default=None),
-        "smoothing_factor_effective": max(factors["effective"], default=None),
+        **{f"smoothing_factor_{role}": max(mu, default=None) for role, mu in factors.items()},
     }
 
 
 def smoothing_factors(report: Any, role: str) -> list[float]:
     """Of every level that has a polynomial, on the spectrum of its own convolution."""
-    return [
-        level.views[role].smoothing.smoothing_factor
-        for level in report.levels
-        if role in level.views
-    ]
+    views = [level.views[role] for level in report.levels if role in level.views]
+    return [view.smoothing.smoothing_factor for view in views]
 
 
 def verdict(table: Sequence[dict[str, Any]], floor: float, images: int) -> list[str]:
@@ -311,45 +291,31 @@ def verdict(table: Sequence[dict[str, Any]], floor: float, images: int) -> list[
     from analysis.stats import fraction_interval
 
     def apart(one: float, other: float) -> bool:
-        (low, high), (other_low, other_high) = (
-            fraction_interval(value, images) for value in (one, other)
-        )
-        return low > other_high or other_low > high
+        (low, high), other_ends = (fraction_interval(value, images) for value in (one, other))
+        return low > other_ends[1] or other_ends[0] > high
 
-    best = max(entry["test_accuracy"] for entry in table)
-    first = [entry["name"] for entry in table if entry["test_accuracy"] == best]
-    worse = [entry["name"] for entry in table if apart(entry["test_accuracy"], best)]
-    above = [entry["name"] for entry in table if entry["test_accuracy"] > floor]
-    beyond = [
-        name
-        for entry in table
-        if (name := entry["name"]) in above and apart(entry["test_accuracy"], floor)
-    ]
+    reached = {entry["name"]: entry["test_accuracy"] for entry in table}
+    best = max(reached.values())
+    first = [name for name, value in reached.items() if value == best]
+    worse = [name for name, value in reached.items() if apart(value, best)]
+    above = [name for name, value in reached.items() if value > floor]
+    beyond = [name for name in above if apart(reached[name], floor)]
     lines = [
-        (
-            f"Best test accuracy: {' and '.join(first)}, {100 * best:.2f} %; below it by more than"
-            f" the noise: {', '.join(worse) or 'none'}."
-        ),
-        (
-            f"Above {FLOOR}: {', '.join(above) or 'none'}; by more than the noise:"
-            f" {', '.join(beyond) or 'none'}."
-        ),
-        (
-            f"Noise: one of the {images} test images is {100 / images:.2f} %; differences within"
-            " overlapping intervals are no ranking."
-        ),
+        f"Best test accuracy: {' and '.join(first)}, {100 * best:.2f} %; below it by more than"
+        f" the noise: {', '.join(worse) or 'none'}.",
+        f"Above {FLOOR}: {', '.join(above) or 'none'}; by more than the noise:"
+        f" {', '.join(beyond) or 'none'}.",
+        f"Noise: one of the {images} test images is {100 / images:.2f} %; differences within"
+        " overlapping intervals are no ranking.",
     ]
     for entry in table:
         mu, before = entry["smoothing_factor_learned"], entry["smoothing_factor_start"]
         if mu is not None:
-            word = (
-                "smooths its own operator on every level"
-                if mu < 1
-                else "is not a smoother on at least one level"
-            )
+            smooths = "smooths its own operator on every level"
             lines.append(
-                f"{entry['name']}: the learned polynomial {word} (largest smoothing factor"
-                f" {mu:.3g}, at the start {before:.3g})."
+                f"{entry['name']}: the learned polynomial"
+                f" {smooths if mu < 1 else 'is not a smoother on at least one level'}"
+                f" (largest smoothing factor {mu:.3g}, at the start {before:.3g})."
             )
     return lines
 
@@ -358,49 +324,26 @@ def show(result: dict[str, Any]) -> None:
     """Print the table, what follows from it, and where the figures are."""
     from analysis.stats import fraction_interval
 
-    table, floor, images = (
-        result["table"],
-        result["nearest_neighbour"]["test_accuracy"],
-        result["nearest_neighbour"]["tested_on"],
-    )
+    floor, images = (result["nearest_neighbour"][key] for key in ("test_accuracy", "tested_on"))
 
     def accuracy(fraction: float) -> tuple[str, str]:
         low, high = fraction_interval(fraction, images)
         return f"{100 * fraction:6.2f}", f"{100 * low:.2f} to {100 * high:.2f}"
 
+    columns = [
+        *("start", "model", "weights", "MFLOP/img"),
+        *("test (%)", "95 % interval (%)", "validation (%)"),
+        *("mu start", "mu learned", "mu effective", "time (s)"),
+    ]
     body = []
-    for entry in table:
+    for entry in result["table"]:
         name = f"theory ({FAMILY})" if entry["name"] == "theory" else entry["name"]
         mega = None if entry["flops_per_image"] is None else entry["flops_per_image"] / 1e6
-        cost, factors = (
-            [entry["parameters"], mega],
-            [entry[f"smoothing_factor_{role}"] for role in ("start", "learned", "effective")],
-        )
-        validation = f"{100 * entry['val_accuracy']:6.2f}"
-        body.append(
-            [
-                name,
-                entry["model"],
-                *cost,
-                *accuracy(entry["test_accuracy"]),
-                validation,
-                *factors,
-                entry["seconds"],
-            ]
-        )
+        accuracies = (*accuracy(entry["test_accuracy"]), f"{100 * entry['val_accuracy']:6.2f}")
+        factors = [entry[f"smoothing_factor_{role}"] for role in ("start", "learned", "effective")]
+        cost = (entry["parameters"], mega)
+        body.append([name, entry["model"], *cost, *accuracies, *factors, entry["seconds"]])
     body.append([FLOOR, "–", 0, None, *accuracy(floor), "–", None, None, None, None])
-    accuracies = ["test (%)", "95 % interval (%)", "validation (%)"]
-    columns = [
-        "start",
-        "model",
-        "weights",
-        "MFLOP/img",
-        *accuracies,
-        "mu start",
-        "mu learned",
-        "mu effective",
-        "time (s)",
-    ]
     settings = result["settings"]
     console.table(
         f"Handwritten digits, {settings['epochs']} epochs, seed {settings['seed']}, everything in"
@@ -410,14 +353,12 @@ def show(result: dict[str, Any]) -> None:
     )
     print(
         f"test, validation: accuracies; 95 % interval: what {images} test images say of one"
-        " (Wilson), not of other seeds."
-    )
-    print(
+        " (Wilson), not of other seeds.\n"
         "mu: largest smoothing factor of the levels on their own spectra; below 1 the polynomial"
-        " smooths. Learned: the coefficients as they"
+        " smooths. Learned: the coefficients as they\n"
+        "stand; effective: with the batch norms folded in."
     )
-    print("stand; effective: with the batch norms folded in.")
-    print("\n".join(verdict(table, floor, images)))
+    print("\n".join(verdict(result["table"], floor, images)))
     print("One seed: a demonstration. `polymgnet study` gives mean and spread.")
     print("Figures:")
     for name in result["figures"]:

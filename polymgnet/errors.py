@@ -66,12 +66,10 @@ def one_line(error: BaseException) -> str:
     """What happened in one line, without the name of the exception."""
     fields = getattr(error, "errors", None)
     if callable(fields):  # pydantic's ValidationError
-        parts = [
-            f"{'.'.join(str(part) for part in e['loc']) or 'value'}: {e['msg']} (got"
-            f" {e.get('input')!r:.80})"
+        return "; ".join(
+            f"{'.'.join(map(str, e['loc'])) or 'value'}: {e['msg']} (got {e.get('input')!r:.80})"
             for e in fields()
-        ]
-        return "; ".join(parts)
+        )
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename or ''}: {error.strerror}".lstrip(": ")
     text = error.format_message() if hasattr(error, "format_message") else str(error)

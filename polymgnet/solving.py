@@ -42,15 +42,10 @@ KRYLOV = ("cg", "minres", "gmres")
 RESTART = 10  # steps of gmres between two looks at the true residual
 
 
-def check_backend(backend: str) -> str:
-    """The name, or a ValueError that lists the known ones."""
-    if backend not in BACKENDS:
-        raise ValueError(f"unknown backend {backend!r}, known are: {', '.join(BACKENDS)}")
-    return backend
-
-
 def build(backend: str, cycle: str, problem: Any, **options: Any) -> Any:
     """The hierarchy of a backend; ValueError for an unknown one or what it does not support."""
+    from mgtheory._checks import check_name
+
     given = {name: value for name, value in options.items() if value is not None}
     if given.get("pre") == given.get("post") == 0:
         raise ValueError(
@@ -59,7 +54,7 @@ def build(backend: str, cycle: str, problem: Any, **options: Any) -> Any:
         )
     # the module is made for one kind of cycle
     kind = {"cycle": cycle} if backend == "torch" else {}
-    return BACKENDS[check_backend(backend)](problem, **kind, **given)
+    return BACKENDS[check_name(backend, tuple(BACKENDS), "backend")](problem, **kind, **given)
 
 
 def check_limits(tol: float, maxiter: int) -> None:
@@ -75,7 +70,9 @@ def check_limits(tol: float, maxiter: int) -> None:
 
 def check_size(problem: Any, backend: str) -> None:
     """ValueError where the machine's memory is less than the backend needs for the unknowns."""
-    least = LEAST_BYTES[check_backend(backend)]
+    from mgtheory._checks import check_name
+
+    least = LEAST_BYTES[check_name(backend, tuple(BACKENDS), "backend")]
     there = (
         os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         if hasattr(os, "sysconf")
@@ -131,10 +128,10 @@ def krylov(
     import numpy as np
     import scipy.sparse.linalg as sla
 
+    from mgtheory._checks import check_name
     from mgtheory.multigrid.solution import Reason, Solution
 
-    if method not in KRYLOV:
-        raise ValueError(f"unknown Krylov method {method!r}, known are: {', '.join(KRYLOV)}")
+    check_name(method, KRYLOV, "Krylov method")
     check_limits(tol, maxiter)
     if cycle == "FMG":
         raise ValueError(
@@ -175,11 +172,5 @@ def krylov(
     what = f"restarts of gmres({RESTART})" if method == "gmres" else f"steps of {method}"
     message = f"residual {last:.2e} (wanted {tol * norms[0]:.2e}) after {len(norms) - 1} {what}"
     reason = Reason.CONVERGED if converged else Reason.MAXITER
-    return Solution(
-        x,
-        tuple(norms),
-        reason,
-        message,
-        setup_seconds=hierarchy.setup_seconds,
-        solve_seconds=seconds,
-    )
+    times = {"setup_seconds": hierarchy.setup_seconds, "solve_seconds": seconds}
+    return Solution(x, tuple(norms), reason, message, **times)

@@ -20,6 +20,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".zip")
+# what the libraries raise for damaged files
+PACKED = (tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error)
 LARGEST = 1 << 28  # bytes of a member of a zip, of which a small file can hold endless ones
 
 
@@ -82,18 +84,10 @@ def members(
     def shown(name: str) -> bool:
         return not any(part.startswith(".") for part in PurePosixPath(name).parts) and wanted(name)
 
+    read = _zipped if path.name.lower().endswith(".zip") else _tarred
     try:
-        yield from (
-            _zipped(path, shown) if path.name.lower().endswith(".zip") else _tarred(path, shown)
-        )
-    except (
-        tarfile.TarError,
-        zipfile.BadZipFile,
-        lzma.LZMAError,
-        zlib.error,
-        EOFError,
-        OSError,
-    ) as error:
+        yield from read(path, shown)
+    except (*PACKED, EOFError, OSError) as error:
         raise ValueError(f"{path.name}: damaged archive ({error})") from error
     # zip: encrypted, or packed by an unknown method
     except (RuntimeError, NotImplementedError) as error:

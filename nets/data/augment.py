@@ -77,11 +77,7 @@ class Augment:
     ) -> Augment:
         """The section with the data set's natural values where it says None."""
         given = section.model_dump()
-        natural = {
-            key: getattr(source, key)
-            for key in ("crop", "flip", "rotate", "scale")
-            if given[key] is None
-        }
+        natural = {key: getattr(source, key) for key, value in given.items() if value is None}
         return cls(seed=seed, classes=classes, mean=mean, std=std, **(given | natural))
 
     @property
@@ -97,10 +93,8 @@ class Augment:
         named = {name: table[:, i] for i, name in enumerate(_DRAWS)}
         # the first epoch's side by chance, then every epoch the other one [Jordan 2024, airbench]
         if self.flip == "alternating":
-            side = (
-                keyed_uniform(samples, 1, seed=self.seed, epoch=0, stream=_FLIP_STREAM)[:, 0] < 0.5
-            )
-            named["flip"] = (side ^ bool(epoch % 2)).to(table.dtype)
+            first = keyed_uniform(samples, 1, seed=self.seed, epoch=0, stream=_FLIP_STREAM)
+            named["flip"] = ((first[:, 0] < 0.5) ^ bool(epoch % 2)).to(table.dtype)
         return named | {"policy": table[:, len(_DRAWS) :]}
 
     def images(self, pool: Tensor, rows: Tensor, u: Mapping[str, Tensor]) -> Tensor:
@@ -136,11 +130,8 @@ class Augment:
         return x, two + share[:, None] * (one - two)
 
     def _flipped(self, u: Mapping[str, Tensor]) -> Tensor:
-        return (
-            u["flip"] >= 0.5
-            if self.flip != "none"
-            else torch.zeros_like(u["flip"], dtype=torch.bool)
-        )
+        flips = u["flip"] >= 0.5
+        return flips if self.flip != "none" else torch.zeros_like(flips)
 
     def _gather(self, pool: Tensor, samples: Tensor, u: Mapping[str, Tensor]) -> Tensor:
         """Shift by whole pixels and flip, on bytes, in one indexing."""
@@ -152,12 +143,8 @@ class Augment:
         inside = [(index >= 0) & (index < size) for index, size in ((rows, h), (columns, w))]
         rows, columns = (_reflect(index, size) for index, size in ((rows, h), (columns, w)))
         channels = torch.arange(pool.shape[1], device=pool.device)[None, :, None, None]
-        x = pool[
-            samples[:, None, None, None],
-            channels,
-            rows[:, None, :, None],
-            columns[:, None, None, :],
-        ]
+        at = (rows[:, None, :, None], columns[:, None, None, :])
+        x = pool[samples[:, None, None, None], channels, *at]
         if self.pad == "zeros" and self.crop:
             x = x * (inside[0][:, None, :, None] & inside[1][:, None, None, :])
         return x
@@ -170,30 +157,16 @@ class Augment:
         mirror = torch.where(self._flipped(u), -1.0, 1.0)
         cos, sin = torch.cos(angle) / zoom, torch.sin(angle) / zoom
         dx, dy = ((2 * u[name] - 1) * self.crop * 2 / size for name, size in (("dx", w), ("dy", h)))
-        theta = torch.stack(
-            [
-                torch.stack([cos * mirror, -sin * h / w, dx], -1),
-                torch.stack([sin * mirror * w / h, cos, dy], -1),
-            ],
-            1,
-        )
+        rows = ([cos * mirror, -sin * h / w, dx], [sin * mirror * w / h, cos, dy])
+        theta = torch.stack([torch.stack(row, -1) for row in rows], 1)
         grid = F.affine_grid(theta, list(x.shape), align_corners=False)
-        return F.grid_sample(
-            x,
-            grid,
-            padding_mode="zeros" if self.pad == "zeros" else "reflection",
-            align_corners=False,
-        )
+        outside = "zeros" if self.pad == "zeros" else "reflection"
+        return F.grid_sample(x, grid, padding_mode=outside, align_corners=False)
 
     def _cut(self, x: Tensor, u: Mapping[str, Tensor]) -> Tensor:
         """A square hole anywhere, cut at the border, of the mean [DeVries, Taylor 2017]."""
-        hole = self._box(
-            x,
-            u["cut_y"],
-            u["cut_x"],
-            torch.full_like(u["cut_y"], self.cutout),
-            torch.full_like(u["cut_x"], self.cutout),
-        )
+        side = torch.full_like(u["cut_y"], self.cutout)
+        hole = self._box(x, u["cut_y"], u["cut_x"], side, side)
         return x.masked_fill(hole[:, None], 0.0)
 
     @staticmethod
@@ -215,23 +188,15 @@ class Augment:
             blend = (other + share[:, None, None, None] * (x - other), share)
         if self.cutmix:
             side = torch.sqrt(1 - _beta_quantile(u["mix"], self.cutmix))
-            hole = self._box(
-                x,
-                u["mix_y"],
-                u["mix_x"],
-                torch.round(side * x.shape[2]),
-                torch.round(side * x.shape[3]),
-            )
-            paste = (
-                torch.where(hole[:, None], other, x),
-                1 - hole.float().mean((1, 2)).to(x.dtype),
-            )
+            height, width = (torch.round(side * size) for size in x.shape[2:])
+            hole = self._box(x, u["mix_y"], u["mix_x"], height, width)
+            share = 1 - hole.float().mean((1, 2)).to(x.dtype)
+            paste = (torch.where(hole[:, None], other, x), share)
         if blend is None or paste is None:
             return blend or paste  # type: ignore[return-value]
         first = u["kind"] < 0.5
-        return torch.where(first[:, None, None, None], blend[0], paste[0]), torch.where(
-            first, blend[1], paste[1]
-        )
+        mixed = torch.where(first[:, None, None, None], blend[0], paste[0])
+        return mixed, torch.where(first, blend[1], paste[1])
 
 
 def normalise(x: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
@@ -274,9 +239,8 @@ def _beta_quantile(u: Tensor, alpha: float) -> Tensor:
     if key not in _QUANTILES:
         from scipy.stats import beta
 
-        _QUANTILES[key] = (
-            torch.from_numpy(beta.ppf(np.linspace(0, 1, 4097), alpha, alpha)).float().to(u.device)
-        )
+        exact = torch.from_numpy(beta.ppf(np.linspace(0, 1, 4097), alpha, alpha))
+        _QUANTILES[key] = exact.float().to(u.device)
     table = _QUANTILES[key]
     position = u * 4096
     below = position.long()

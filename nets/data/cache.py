@@ -46,9 +46,8 @@ def cached(key: str, make: Callable[[], Pool]) -> Pool:
     try:
         np.save(temporary / "images.npy", pool.images)
         np.save(temporary / "labels.npy", pool.labels)
-        (temporary / "meta.json").write_text(
-            json.dumps({"parts": pool.parts, "classes": pool.classes})
-        )
+        meta = {"parts": pool.parts, "classes": pool.classes}
+        (temporary / "meta.json").write_text(json.dumps(meta))
         shutil.rmtree(folder, ignore_errors=True)
         with contextlib.suppress(OSError):  # another process was first: its copy is as good
             temporary.rename(folder)
@@ -61,9 +60,5 @@ def _read_cache(folder: Path) -> Pool:
     meta = json.loads((folder / "meta.json").read_text())
     # copy on write: torch wants writable memory, the file stays as it is
     images = np.load(folder / "images.npy", mmap_mode="c")
-    return Pool(
-        images,
-        np.load(folder / "labels.npy"),
-        {k: (v[0], v[1]) for k, v in meta["parts"].items()},
-        tuple(meta["classes"]),
-    )
+    parts = {name: (start, stop) for name, (start, stop) in meta["parts"].items()}
+    return Pool(images, np.load(folder / "labels.npy"), parts, tuple(meta["classes"]))

@@ -59,9 +59,8 @@ def keyed_bits(samples: Tensor, count: int, *, seed: int, epoch: int, stream: in
 
 def keyed_uniform(samples: Tensor, count: int, *, seed: int, epoch: int, stream: int = 0) -> Tensor:
     """U[0, 1) with 24 bits, float32 (n, count), addressed as in `keyed_bits`."""
-    return (keyed_bits(samples, count, seed=seed, epoch=epoch, stream=stream) >> 8).to(
-        torch.float32
-    ) * 2.0**-24
+    bits = keyed_bits(samples, count, seed=seed, epoch=epoch, stream=stream)
+    return (bits >> 8).to(torch.float32) * 2.0**-24
 
 
 def keyed_order(samples: Tensor, *, seed: int, epoch: int, stream: int = 0) -> Tensor:
@@ -71,21 +70,10 @@ def keyed_order(samples: Tensor, *, seed: int, epoch: int, stream: int = 0) -> T
 
 
 def steps_per_epoch(section: TrainSection, count: int, world: int) -> int:
-    """Steps an epoch: the last, smaller batch counts unless it is dropped or leaves a rank or ghost
-    group less than two images.
+    """Steps an epoch over `count` training images on `world` ranks: the last, smaller batch counts
+    unless it is dropped or leaves a rank or ghost group less than two images.
 
-    Parameters
-    ----------
-    count
-        Training images.
-    world
-        Ranks.
-
-    Raises
-    ------
-    ValueError
-        For a batch size that leaves a rank or ghost group less than two images, or that no batch
-        reaches.
+    ValueError where a whole batch does so, or where there is none.
     """
     parts = world * section.ghost_groups
     if section.batch_size < 2 * parts:

@@ -16,21 +16,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 OPERATIONS = (
-    "Identity",
-    "ShearX",
-    "ShearY",
-    "TranslateX",
-    "TranslateY",
-    "Rotate",
-    "Brightness",
-    "Color",
-    "Contrast",
-    "Sharpness",
-    "Posterize",
-    "Solarize",
-    "AutoContrast",
-    "Equalize",
-    "Invert",
+    *("Identity", "ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate"),
+    *("Brightness", "Color", "Contrast", "Sharpness"),
+    *("Posterize", "Solarize", "AutoContrast", "Equalize", "Invert"),
 )
 _CODE = {name: code for code, name in enumerate(OPERATIONS)}
 _SIGNED = 10  # codes below take either sign
@@ -74,13 +62,8 @@ _TABLES: dict[tuple[str, torch.device], Tensor] = {}
 def _value(code: Tensor, level: Tensor, height: int, width: int) -> Tensor:
     """What a level in [0, 1] means: shear, pixels, degrees, change of factor, bits or threshold."""
     top = torch.zeros(len(OPERATIONS), device=level.device)
-    top[1:3], top[3], top[4], top[5], top[6:10] = (
-        0.3,
-        150 / 331 * width,
-        150 / 331 * height,
-        30.0,
-        0.9,
-    )
+    shifts = 150 / 331 * width, 150 / 331 * height
+    top[1:3], (top[3], top[4]), top[5], top[6:10] = 0.3, shifts, 30.0, 0.9
     value = top[code] * level
     value = torch.where(code == _CODE["Posterize"], 8 - torch.round(4 * level), value)
     return torch.where(code == _CODE["Solarize"], 255 * (1 - level), value)
@@ -101,10 +84,8 @@ def apply_policy(
         return x
     for i in range(ops):  # two draws each, of which there are POLICY_DRAWS
         code = (u[:, 2 * i] * len(_RANDAUGMENT)).long()
-        value = _value(code, torch.full_like(u[:, 0], magnitude / 30), height, width) * _sign(
-            code, u[:, 2 * i + 1]
-        )
-        x = apply_operation(x, code, value)
+        value = _value(code, torch.full_like(u[:, 0], magnitude / 30), height, width)
+        x = apply_operation(x, code, value * _sign(code, u[:, 2 * i + 1]))
     return x
 
 
@@ -155,16 +136,9 @@ def _move(x: Tensor, code: Tensor, value: Tensor) -> Tensor:
     cx, cy = (torch.where(rotates, c, 0.0) for c in (w / 2, h / 2))
     px = torch.arange(w, device=x.device) + 0.5 - cx[:, None]
     py = torch.arange(h, device=x.device) + 0.5 - cy[:, None]
-    at_x = (
-        cos[:, None, None] * px[:, None, :]
-        + xy[:, None, None] * py[:, :, None]
-        + (tx + cx)[:, None, None]
-    )
-    at_y = (
-        yx[:, None, None] * px[:, None, :]
-        + cos[:, None, None] * py[:, :, None]
-        + (ty + cy)[:, None, None]
-    )
+    a, b, c, d = (entry[:, None, None] for entry in (cos, xy, yx, cos))
+    at_x = a * px[:, None, :] + b * py[:, :, None] + (tx + cx)[:, None, None]
+    at_y = c * px[:, None, :] + d * py[:, :, None] + (ty + cy)[:, None, None]
     column, row = torch.floor(at_x).long(), torch.floor(at_y).long()
     inside = (column >= 0) & (column < w) & (row >= 0) & (row < h)
     flat = (row.clamp(0, h - 1) * w + column.clamp(0, w - 1)).reshape(n, 1, h * w)
@@ -187,16 +161,14 @@ def _towards(base: Tensor, x: Tensor, factor: Tensor) -> Tensor:
 def _blend(x: Tensor, code: Tensor, value: Tensor) -> Tensor:
     """Colour against grey; sharpness against smoothing (1 1 1, 1 5 1, 1 1 1)/13, border kept."""
     factor = (1 + value)[:, None, None, None]
-    colour = _is(code, "Color")[:, None, None, None]
+    colour, sharp = (_is(code, name)[:, None, None, None] for name in ("Color", "Sharpness"))
     out = torch.where(colour, _towards(_grey(x), x, factor), x)
     if min(x.shape[2:]) < 3:
         return out
     smooth = x.clone()
     total = F.avg_pool2d(x, 3, stride=1, divisor_override=1) + 4 * x[:, :, 1:-1, 1:-1]
     smooth[:, :, 1:-1, 1:-1] = torch.floor(total / 13 + 0.5)
-    return torch.where(
-        _is(code, "Sharpness")[:, None, None, None], _towards(smooth, x, factor), out
-    )
+    return torch.where(sharp, _towards(smooth, x, factor), out)
 
 
 def _look_up(x: Tensor, code: Tensor, value: Tensor) -> Tensor:
@@ -224,9 +196,8 @@ def _look_up(x: Tensor, code: Tensor, value: Tensor) -> Tensor:
 def _equalized(flat: Tensor, high: Tensor, i: Tensor) -> Tensor:
     """Histogram equalisation: (step/2 + count below i) / step, step = (pixels - highest)/255."""
     n, c, pixels = flat.shape
-    counts = torch.zeros(n, c, 256, dtype=torch.int64, device=flat.device).scatter_add_(
-        2, flat, torch.ones_like(flat)
-    )
+    counts = torch.zeros(n, c, 256, dtype=torch.int64, device=flat.device)
+    counts.scatter_add_(2, flat, torch.ones_like(flat))
     step = (pixels - counts.gather(2, high)) // 255
     below = torch.cumsum(counts, 2) - counts
     table = ((step // 2 + below) // step.clamp(min=1)).clamp(max=255)

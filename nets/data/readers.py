@@ -71,11 +71,8 @@ class _InertArray:
     def array(self) -> NDArray[np.uint8]:
         try:
             _, shape, dtype, fortran, data = self.state
-            if (
-                not isinstance(dtype, _InertDtype)
-                or dtype.code not in ("u1", b"u1")
-                or not isinstance(data, bytes)
-            ):
+            code = dtype.code if isinstance(dtype, _InertDtype) else None
+            if code not in ("u1", b"u1") or not isinstance(data, bytes):
                 raise ValueError("not bytes of dtype u1")
             return np.frombuffer(data, np.uint8).reshape(shape, order="F" if fortran else "C")
         except (ValueError, TypeError) as error:
@@ -116,35 +113,22 @@ class _Unpickler(pickle.Unpickler):
             ) from None
 
 
+# what an unpickler meets in bytes that are no pickle
+_MALFORMED = (EOFError, AttributeError, LookupError, TypeError, UnicodeError)
+
+
 def restricted_unpickle(data: bytes) -> Any:
     """The object in a pickle of dicts, lists, numbers, bytes and uint8 arrays; any other name in it
     is refused, and nothing of it runs."""
     try:
         return _Unpickler(io.BytesIO(data), encoding="bytes").load()
-    except (
-        pickle.UnpicklingError,
-        EOFError,
-        AttributeError,
-        IndexError,
-        KeyError,
-        TypeError,
-        struct.error,
-        UnicodeError,
-    ) as error:
+    except (pickle.UnpicklingError, struct.error, *_MALFORMED) as error:
         raise ValueError(f"damaged pickle ({error})") from error
 
 
 def read_cifar(path: Path, *, classes: int) -> Pool:
-    """CIFAR-10 or CIFAR-100 from its official archive, in the binary or the python form, images (N,
-    3, 32, 32), channels red, green, blue.
-
-    Parameters
-    ----------
-    path
-        cifar-10-binary.tar.gz, cifar-10-python.tar.gz, cifar-100-binary.tar.gz or
-        cifar-100-python.tar.gz.
-    classes
-        10 or 100; of CIFAR-100 the fine labels are read.
+    """CIFAR of 10 or 100 classes from cifar-10-binary.tar.gz, cifar-10-python.tar.gz or one of
+    CIFAR-100's, with its fine labels; images (N, 3, 32, 32), channels red, green, blue.
     """
     try:
         return _cifar(path, classes)
@@ -156,47 +140,40 @@ def read_cifar(path: Path, *, classes: int) -> Pool:
 
 
 def _cifar(path: Path, classes: int) -> Pool:
-    parts: dict[str, list[tuple[str, NDArray[np.uint8], NDArray[np.int64]]]] = {
-        "train": [],
-        "test": [],
-    }
+    parts: dict[str, dict[str, Part]] = {"train": {}, "test": {}}
     names: tuple[str, ...] = tuple(map(str, range(classes)))
+    fine = b"" if classes == 10 else b"fine_"
     width = 1 if classes == 10 else 2  # label bytes before the 3072 pixels
     for name, content in members(path):
         base = PurePosixPath(name).name
         if base in ("batches.meta", "meta"):
             meta = restricted_unpickle(content)
-            names = tuple(
-                c.decode() for c in meta[b"label_names" if classes == 10 else b"fine_label_names"]
-            )
+            names = tuple(name.decode() for name in meta[fine + b"label_names"])
         elif base in ("batches.meta.txt", "fine_label_names.txt"):
             names = tuple(line.strip() for line in content.decode().splitlines() if line.strip())
         elif (split := base.removesuffix(".bin").split("_")[0]) in ("data", "test", "train"):
             part = "test" if split == "test" else "train"
             if base.endswith(".bin"):
                 raw = np.frombuffer(content, np.uint8)
-                if raw.size == 0 or raw.size % (width + 3072):
+                size = width + 3072
+                if raw.size == 0 or raw.size % size:
                     raise ValueError(
-                        f"{path.name}: {name} holds {raw.size} bytes, not a multiple of"
-                        f" {width + 3072}"
+                        f"{path.name}: {name} holds {raw.size} bytes, not a multiple of {size}"
                     )
-                rows = raw.reshape(-1, width + 3072)
+                rows = raw.reshape(-1, size)
                 pixels, labels = rows[:, width:], rows[:, width - 1].astype(np.int64)
             else:
                 batch = restricted_unpickle(content)
-                pixels, labels = (
-                    batch[b"data"].array(),
-                    np.array(batch[b"labels" if classes == 10 else b"fine_labels"], np.int64),
-                )
-            parts[part].append((name, pixels.reshape(-1, 3, 32, 32), labels))
+                pixels = batch[b"data"].array()
+                labels = np.array(batch[fine + b"labels"], np.int64)
+            parts[part][name] = (pixels.reshape(-1, 3, 32, 32), labels)
     if not parts["train"] or not parts["test"]:
         raise ValueError(
             f"{path.name}: not a CIFAR-{classes} archive (no training or no test batch inside)"
         )
     splits = {}
     for part, batches in parts.items():
-        batches.sort(key=lambda batch: batch[0])
-        images, labels = (np.concatenate([batch[i] for batch in batches]) for i in (1, 2))
+        images, labels = map(np.concatenate, zip(*(batches[name] for name in sorted(batches))))
         if not 0 <= labels.min() <= labels.max() < classes or len(labels) != len(images):
             raise ValueError(f"{path.name}: labels do not fit CIFAR-{classes}")
         splits[part] = (images, labels)
@@ -251,9 +228,8 @@ def _decode(name: str, data: bytes, size: int | None) -> NDArray[np.uint8]:
         scale = size / min(picture.size)
         w, h = (max(size, round(s * scale)) for s in picture.size)
         left, top = (w - size) // 2, (h - size) // 2
-        picture = picture.resize((w, h), Image.Resampling.BICUBIC).crop(
-            (left, top, left + size, top + size)
-        )
+        picture = picture.resize((w, h), Image.Resampling.BICUBIC)
+        picture = picture.crop((left, top, left + size, top + size))
     return np.asarray(picture)
 
 
@@ -276,11 +252,8 @@ def read_folder(path: Path, *, size: int | None = None) -> Pool:
     for name, content in members(path, wanted=wanted):
         base = PurePosixPath(name).name
         if base == "val_annotations.txt":
-            notes = dict(
-                line.split("\t")[:2]
-                for line in content.decode(errors="replace").splitlines()
-                if "\t" in line
-            )
+            lines = content.decode(errors="replace").splitlines()
+            notes = dict(line.split("\t")[:2] for line in lines if "\t" in line)
         else:
             pictures[name] = _decode(name, content, size)
     expected = f"expected [train|val|test/]class/image with {', '.join(IMAGES)}"
@@ -306,10 +279,9 @@ def read_folder(path: Path, *, size: int | None = None) -> Pool:
         )
     shapes = sorted({entry[3].shape[:2] for entry in found})
     if len(shapes) > 1:
-        shown = ", ".join(f"{h}x{w}" for h, w in shapes[:4])
+        shown = ", ".join([f"{h}x{w}" for h, w in shapes[:4]] + ["..."] * (len(shapes) > 4))
         raise ValueError(
-            f"{path}: images of {len(shapes)} sizes ({shown}{', ...' if len(shapes) > 4 else ''});"
-            " give data.size to bring them to one"
+            f"{path}: images of {len(shapes)} sizes ({shown}); give data.size to bring them to one"
         )
     classes = tuple(sorted({label for _, part, label, _ in found if part in ("train", "all")}))
     index = {label: i for i, label in enumerate(classes)}

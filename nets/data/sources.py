@@ -108,16 +108,9 @@ def _idx(classes: tuple[str, ...]) -> Callable[[list[Path]], Pool]:
     def read(paths: list[Path]) -> Pool:
         arrays = [read_idx(path) for path in paths]
         splits = {}
-        for part, images, labels in (
-            ("train", arrays[0], arrays[1]),
-            ("test", arrays[2], arrays[3]),
-        ):
-            if (
-                images.ndim != 3
-                or labels.ndim != 1
-                or len(images) != len(labels)
-                or labels.max(initial=0) >= len(classes)
-            ):
+        for part, images, labels in zip(("train", "test"), arrays[::2], arrays[1::2]):
+            shaped = images.ndim == 3 and labels.shape == images.shape[:1]
+            if not shaped or labels.max(initial=0) >= len(classes):
                 raise ValueError(
                     f"{paths[0].name}: images {images.shape} and labels {labels.shape} do not"
                     " belong together"
@@ -138,25 +131,20 @@ def _mnist(
     name: str, url: str, classes: tuple[str, ...], *md5: str, about: str, flip: str = "none"
 ) -> Source:
     """MNIST or what has its form: four IDX files with their MD5."""
-    files = (
-        f"{part}-{what}-ubyte.gz"
-        for part in ("train", "t10k")
-        for what in ("images-idx3", "labels-idx1")
-    )
+    kinds = ("images-idx3", "labels-idx1")
+    files = (f"{part}-{kind}-ubyte.gz" for part in ("train", "t10k") for kind in kinds)
     choice = dict(zip(files, md5, strict=True))
     return Source(name, _idx(classes), url, (choice,), flip=flip, crop=2, about=about)
 
 
 def _cifar(classes: int, binary: str, python: str) -> Source:
     """CIFAR of 10 or 100 classes, from the archive of either form with its MD5."""
+    forms = {"binary": binary, "python": python}
     return Source(
         f"cifar{classes}",
         lambda paths: read_cifar(paths[0], classes=classes),
         "https://www.cs.toronto.edu/~kriz/",
-        tuple(
-            {f"cifar-{classes}-{form}.tar.gz": md5}
-            for form, md5 in (("binary", binary), ("python", python))
-        ),
+        tuple({f"cifar-{classes}-{form}.tar.gz": md5} for form, md5 in forms.items()),
         flip="random",
         crop=4,
         about=f"60,000 colour images, 32x32, {classes} classes [Krizhevsky 2009]",
@@ -215,12 +203,8 @@ def find_source(name: str) -> Source:
     if not isinstance(name, str):
         raise ValueError(f"the data set's name is {name!r}, must be text")
     if name.startswith("folder:"):
-        return Source(
-            name,
-            lambda paths: read_folder(paths[0]),
-            flip="random",
-            about="images in class folders",
-        )
+        about = "images in class folders"
+        return Source(name, lambda paths: read_folder(paths[0]), flip="random", about=about)
     if name not in SOURCES:
         raise ValueError(
             f"unknown data set {name!r}; known are {', '.join(SOURCES)} and folder:PATH (a"
@@ -241,21 +225,20 @@ def _located(source: Source, root: Path, *, download: bool) -> list[Path]:
     passed by.
     """
     own, damaged = root / source.name, ""
-    others = {
-        md5 for other in SOURCES.values() for files in other.choices for md5 in files.values()
-    }
+    choices = [files for other in SOURCES.values() for files in other.choices]
+    others = {md5 for files in choices for md5 in files.values()}
     for files in source.choices:
         for folder in (own, root):
             paths = [folder / name for name in files]
             if not all(path.is_file() for path in paths):
                 continue
             found = {path: _md5(path) for path in paths}
-            wrong = [path for path in paths if found[path] != files[path.name]]
-            if not wrong:
+            wrong = next((path for path in paths if found[path] != files[path.name]), None)
+            if wrong is None:
                 return paths
-            if folder == own or found[wrong[0]] not in others:
+            if folder == own or found[wrong] not in others:
                 damaged = damaged or (
-                    f"{wrong[0]}: MD5 is {found[wrong[0]]}, published is {files[wrong[0].name]};"
+                    f"{wrong}: MD5 is {found[wrong]}, published is {files[wrong.name]};"
                     " the file is damaged or another one, delete it"
                 )
     if damaged:  # not replaced in silence: it may be what its owner has
@@ -336,9 +319,8 @@ def load_data(
             raise FileNotFoundError(
                 f"{path}: no directory or archive (.tar, .tar.gz, .tar.xz, .zip) there"
             )
-        pool = cached(
-            f"folder-{folder_mark(path)}-{size or 'asis'}", lambda: read_folder(path, size=size)
-        )
+        key = f"folder-{folder_mark(path)}-{size or 'asis'}"
+        pool = cached(key, lambda: read_folder(path, size=size))
     elif size is not None:
         raise ValueError(f"data.size is for folder:PATH; {name} has its own size")
     elif not source.choices:
@@ -369,15 +351,11 @@ def _assemble(name: str, source: Source, pool: Pool, validation: float, split_se
     test = index.get("test")
     if test is None:
         rest, test = _cut(rest, pool.labels, TEST_FRACTION, TEST_SEED)
-    train, held = (
-        (rest, index["validation"])
-        if "validation" in index
-        else _cut(rest, pool.labels, validation, split_seed)
-    )
-    mean, std = _moments(pool.images, train)
-    return DataSet(
-        name, pool.images, pool.labels, train, held, test, pool.classes, mean, std, source
-    )
+    train, held = rest, index.get("validation")
+    if held is None:
+        train, held = _cut(rest, pool.labels, validation, split_seed)
+    moments, images, labels = _moments(pool.images, train), pool.images, pool.labels
+    return DataSet(name, images, labels, train, held, test, pool.classes, *moments, source)
 
 
 def _cut(

@@ -26,10 +26,8 @@ def may_capture(section: TrainSection, device: torch.device, world: int) -> bool
     """Whether steps become a CUDA graph: as configured, else on one GPU unless torch.compile makes
     graphs of its own; ValueError where one is asked for and cannot be."""
     able = device.type == "cuda" and world == 1
-    own = section.compile is not False and section.compile_mode in (
-        "reduce-overhead",
-        "max-autotune",
-    )
+    makes = section.compile_mode in ("reduce-overhead", "max-autotune")
+    own = section.compile is not False and makes
     if section.cuda_graph is True and own:
         raise ValueError(
             f"train.cuda_graph is true, but compile_mode {section.compile_mode} makes its own"
@@ -101,12 +99,11 @@ class CapturedStep:
                     step(*(next(held) if isinstance(a, Tensor) else a for a in arguments))
             except RuntimeError as error:
                 self.failed = True
+                reason = str(error).splitlines()[0]
                 self.report(
-                    "the step cannot be captured as a CUDA graph and runs without:"
-                    f" {str(error).splitlines()[0]}"
+                    f"the step cannot be captured as a CUDA graph and runs without: {reason}"
                 )
-                step(*arguments)
-                return
+                return step(*arguments)
             self.graph = graph
         else:
             torch._foreach_copy_(self.inputs, given)

@@ -66,19 +66,14 @@ class DenseTransfer(Transfer):
 def dense_weight(depthwise: nn.Conv2d) -> Tensor:
     """The weight (outputs, inputs, k, k) of the equal dense convolution: output o reads input o //
     (outputs / inputs) alone."""
-    outputs, inputs, device = depthwise.out_channels, depthwise.in_channels, depthwise.weight.device
-    own = torch.arange(outputs, device=device)[:, None] // (outputs // inputs) == torch.arange(
-        inputs, device=device
-    )
+    inputs, device = depthwise.in_channels, depthwise.weight.device
+    readers = depthwise.out_channels // inputs
+    rows = torch.arange(depthwise.out_channels, device=device)[:, None]
+    own = rows // readers == torch.arange(inputs, device=device)
     return torch.where(own[:, :, None, None], depthwise.weight, 0.0)
 
 
 def as_dense(depthwise: nn.Conv2d, x: Tensor) -> Tensor:
     """A depthwise convolution by a dense one."""
-    return F.conv2d(
-        x,
-        dense_weight(depthwise),
-        depthwise.bias,
-        stride=depthwise.stride,
-        padding=depthwise.padding,
-    )
+    weight, bias, padding = dense_weight(depthwise), depthwise.bias, depthwise.padding
+    return F.conv2d(x, weight, bias, stride=depthwise.stride, padding=padding)

@@ -17,11 +17,8 @@ from torch import Tensor
 
 def memory_format(x: Tensor) -> torch.memory_format:
     """channels_last or contiguous as x is, which its gradient should be too to spare a copy."""
-    return (
-        torch.channels_last
-        if x.is_contiguous(memory_format=torch.channels_last)
-        else torch.contiguous_format
-    )
+    last = x.is_contiguous(memory_format=torch.channels_last)
+    return torch.channels_last if last else torch.contiguous_format
 
 
 def written(x: Tensor) -> Tensor:

@@ -52,12 +52,8 @@ class _BatchNorm(torch.autograd.Function):
         k = written(a * scale * scale * sum_gd / count)
         k0 = written(a * sum_g / count - k * mean)
         gx = g * a[:, None, None] - (x * k[:, None, None] + k0[:, None, None])
-        return (
-            _as_type(gx, x.dtype).contiguous(memory_format=memory_format(x)),
-            scale * sum_gd,
-            sum_g,
-            None,
-        )
+        gx = _as_type(gx, x.dtype).contiguous(memory_format=memory_format(x))
+        return gx, scale * sum_gd, sum_g, None
 
 
 def _as_type(x: Tensor, dtype: torch.dtype) -> Tensor:
@@ -73,9 +69,8 @@ def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
     steps of 2^-7 m, has already moved it by up to 2^-14 m^2 / (12 v), which is more.
     """
     if x.dtype != torch.bfloat16:
-        variance, mean = torch.var_mean(
-            x.float() if x.dtype == torch.float16 else x, AXES, correction=0
-        )
+        z = x.float() if x.dtype == torch.float16 else x
+        variance, mean = torch.var_mean(z, AXES, correction=0)
         return mean, variance
     z = x.float()
     mean, square = z.mean(AXES), (z * z).mean(AXES)
@@ -112,12 +107,8 @@ class FusedBatchNorm2d(nn.BatchNorm2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """The normalised batch; the running statistics move as torch's do."""
-        momentum, mean, var, batches = (
-            self.momentum,
-            self.running_mean,
-            self.running_var,
-            self.num_batches_tracked,
-        )
+        momentum, batches = self.momentum, self.num_batches_tracked
+        mean, var = self.running_mean, self.running_var
         count = x.numel() // x.shape[1]
         if (
             not self.training

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +25,7 @@ from torch.nn import functional as F
 from mgtheory.polynomials.factors import Factor
 from mgtheory.polynomials.residual import ResidualPolynomial
 from nets.models.coefficients import Coefficients
+from nets.models.options import check_kernel, one_of
 from nets.models.placements import RESIDUALS, Placement, placement_for
 
 FORMS = ("correction", "plain")
@@ -47,11 +48,6 @@ class LevelOptions:
         stem and transfers too.
     form
         ``correction`` or ``plain``: one function, computed in two ways.
-
-    Raises
-    ------
-    ValueError
-        For a residual or a form that does not exist.
     """
 
     placement: str | Placement | Mapping[str, str | Placement] = "regular"
@@ -62,18 +58,13 @@ class LevelOptions:
     form: str = "correction"
 
     def __post_init__(self) -> None:
-        if self.residual not in RESIDUALS:
-            raise ValueError(f"residual is {self.residual!r}, allowed are: {', '.join(RESIDUALS)}")
-        check_form(self.form)
+        one_of(self.residual, "residual", RESIDUALS)
+        one_of(self.form, "form", FORMS)
 
     def operator(self, channels: int) -> nn.Conv2d:
         """A convolution A of one level, see `operator_convolution`."""
-        return operator_convolution(
-            channels,
-            kernel_size=self.kernel_size,
-            groups=self.groups,
-            padding_mode=self.padding_mode,
-        )
+        shape = {"kernel_size": self.kernel_size, "groups": self.groups}
+        return operator_convolution(channels, padding_mode=self.padding_mode, **shape)
 
     def step(
         self, coefficients: Coefficients | Convolution, channels: int, *, shared: bool
@@ -83,33 +74,17 @@ class LevelOptions:
         return SmoothingStep(coefficients, channels, where, residual=self.residual, shared=shared)
 
 
-def check_form(form: str) -> str:
-    """The form itself; ValueError where it is none of `FORMS`."""
-    if form not in FORMS:
-        raise ValueError(f"form is {form!r}, allowed are: {', '.join(FORMS)}")
-    return form
-
-
 def operator_convolution(
     channels: int, *, kernel_size: int = 3, groups: int = 1, padding_mode: str = "zeros"
 ) -> nn.Conv2d:
     """A k x k convolution, channels kept, "same" padding, no bias; ValueError for what does not
     fit."""
-    if kernel_size < 1 or kernel_size % 2 == 0:
-        raise ValueError(f"kernel_size is {kernel_size}, must be odd and positive")
+    check_kernel(kernel_size)
     if groups < 1 or channels % groups:
         raise ValueError(f"groups is {groups}, must divide the {channels} channels")
-    if padding_mode not in ("zeros", "circular"):
-        raise ValueError(f"padding_mode is {padding_mode!r}, allowed are: zeros, circular")
-    return nn.Conv2d(
-        channels,
-        channels,
-        kernel_size,
-        padding=kernel_size // 2,
-        groups=groups,
-        bias=False,
-        padding_mode=cast("Literal['zeros', 'circular']", padding_mode),
-    )
+    mode = one_of(padding_mode, "padding_mode", ("zeros", "circular"))
+    same: dict[str, Any] = {"padding": kernel_size // 2, "padding_mode": mode}
+    return nn.Conv2d(channels, channels, kernel_size, groups=groups, bias=False, **same)
 
 
 def refuse_idle_operator(degree: int) -> None:

@@ -7,13 +7,15 @@ level's residual r at its end. After the last level: average of u over the image
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any, cast
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nets.models.blocks import Level, check_form
+from nets.models.blocks import FORMS, Level
+from nets.models.options import one_of
 from nets.models.spec import ModelSpec
 
 
@@ -26,7 +28,7 @@ class MultigridClassifier(nn.Module):
     spec
         Name and options that rebuild the model through `create_model`; set there.
     levels, transfers
-        ModuleLists; `transfers` has one element less.
+        ModuleLists; `transfers`, of the given class, has one element less.
     """
 
     spec: ModelSpec | None = None
@@ -34,19 +36,21 @@ class MultigridClassifier(nn.Module):
     def __init__(
         self,
         levels: Sequence[Level],
-        transfers: Sequence[nn.Module],
+        transfer: Callable[..., nn.Module],
         *,
         in_channels: int,
         num_classes: int,
         kernel_size: int = 3,
     ) -> None:
         super().__init__()
-        first, last = levels[0].A.in_channels, levels[-1].A.in_channels
-        self.stem = nn.Conv2d(in_channels, first, kernel_size, padding=kernel_size // 2, bias=False)
-        self.stem_norm = nn.BatchNorm2d(first)
+        channels = [level.A.in_channels for level in levels]
+        transfers = [transfer(*pair, kernel_size=kernel_size) for pair in pairwise(channels)]
+        same: dict[str, Any] = {"padding": kernel_size // 2, "bias": False}
+        self.stem = nn.Conv2d(in_channels, channels[0], kernel_size, **same)
+        self.stem_norm = nn.BatchNorm2d(channels[0])
         self.levels = nn.ModuleList(levels)
         self.transfers = nn.ModuleList(transfers)
-        self.fc = nn.Linear(last, num_classes)
+        self.fc = nn.Linear(channels[-1], num_classes)
 
     @property
     def multigrid_levels(self) -> list[Level]:
@@ -69,4 +73,4 @@ class MultigridClassifier(nn.Module):
     def set_form(self, form: str) -> None:
         """Switch all levels between ``correction`` and ``plain``: one function, other costs."""
         for level in self.multigrid_levels:
-            level.form = check_form(form)
+            level.form = one_of(form, "form", FORMS)

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from mgtheory.polynomials.factors import FACTORS, Factor, horner
 from mgtheory.polynomials.residual import POWER_BASIS_DEGREE
+from nets.models.options import one_of
 
 # a hundredth of the smallest size the published uniform start draws from, sqrt(3/256)
 ROOT_GUARD = 1e-3
@@ -71,11 +72,8 @@ class Learned:
 
 def _real_weights(*roots: Tensor) -> tuple[Tensor, ...]:
     """1/r of the root itself outside of the guard, else of the guard with the root's sign."""
-    return tuple(
-        1.0
-        / torch.where(r.abs() < ROOT_GUARD, torch.copysign(torch.full_like(r, ROOT_GUARD), r), r)
-        for r in roots
-    )
+    guards = (torch.copysign(torch.full_like(r, ROOT_GUARD), r) for r in roots)
+    return tuple(1.0 / torch.where(r.abs() < ROOT_GUARD, g, r) for r, g in zip(roots, guards))
 
 
 def _pair_weights(a: Tensor, b: Tensor) -> tuple[Tensor, ...]:
@@ -165,10 +163,9 @@ class Coefficients(nn.Module):
 
     def nearest_root(self) -> float | None:
         """The smallest modulus of roots that are trained, before the guard; None for weights."""
-        if not self._roots:
+        roots = COEFFICIENTS[self.kind].roots if self._roots else None
+        if roots is None:
             return None
-        roots = COEFFICIENTS[self.kind].roots
-        assert roots is not None
         return roots.modulus(*(float(value.detach()) for value in self._trained()))
 
     def factor(self) -> Factor:
@@ -233,10 +230,7 @@ def factor_degree(kind: str) -> int:
 
 def make_coefficients(kind: str, *, parameterisation: str = "weights") -> Coefficients:
     """The module for one step; its coefficients start at 1 (a general step's at 1, 0, 0, ...)."""
-    if parameterisation not in PARAMETERISATIONS:
-        raise ValueError(
-            f"parameterisation is {parameterisation!r}, allowed are: {', '.join(PARAMETERISATIONS)}"
-        )
+    one_of(parameterisation, "parameterisation", PARAMETERISATIONS)
     return Coefficients(*parse_kind(kind), parameterisation=parameterisation)
 
 

@@ -10,14 +10,13 @@ u))) + A_next u_next. [He, Xu 2019, arXiv 1901.10415] The placements are those o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any
 
 from torch import nn
 
 from nets.models.blocks import Convolution, Level, LevelOptions, refuse_idle_operator
 from nets.models.classifier import MultigridClassifier
-from nets.models.options import per_level
+from nets.models.options import one_of, per_level
 from nets.models.transfers import FullTransfer
 
 
@@ -36,11 +35,7 @@ class MgNet(MultigridClassifier):
         Of `LevelOptions`: placement, residual, kernel_size, groups, padding_mode, form; B has the
         kernel size, groups and padding of A.
 
-    Raises
-    ------
-    ValueError
-        For values that do not fit, among them a single step on the last level: there A has no
-        effect on the output.
+    A single step on the last level is refused: there A has no effect on the output.
     """
 
     def __init__(
@@ -53,8 +48,7 @@ class MgNet(MultigridClassifier):
         num_classes: int = 10,
         **options: Any,
     ) -> None:
-        if b not in ("level", "step"):
-            raise ValueError(f"b is {b!r}, allowed are: level, step")
+        one_of(b, "b", ("level", "step"))
         common = LevelOptions(**options)
         counts = per_level(steps, len(channels), what="steps")
         refuse_idle_operator(counts[-1])
@@ -68,10 +62,5 @@ class MgNet(MultigridClassifier):
             level = Level(A, made, last=last, final_relu=False, form=common.form)
             level.B = nn.ModuleList(corrections)
             levels.append(level)
-        super().__init__(
-            levels,
-            [FullTransfer(*pair, kernel_size=common.kernel_size) for pair in pairwise(channels)],
-            in_channels=in_channels,
-            num_classes=num_classes,
-            kernel_size=common.kernel_size,
-        )
+        ends = {"in_channels": in_channels, "num_classes": num_classes}
+        super().__init__(levels, FullTransfer, kernel_size=common.kernel_size, **ends)

@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 MOST_CHANNELS = 1 << 14  # of a level: one 3 x 3 convolution of so many holds 9 GiB of weights
+
+
+def one_of(value: Any, name: str, allowed: Collection[str]) -> Any:
+    """The value itself; ValueError, with what is allowed, where it is another."""
+    if not isinstance(value, str) or value not in allowed:
+        raise ValueError(f"{name} is {value!r}, allowed are: {', '.join(allowed)}")
+    return value
+
+
+def check_kernel(kernel_size: int) -> int:
+    """The size itself; ValueError where a "same" padding is not the same on all sides."""
+    if kernel_size < 1 or kernel_size % 2 == 0:
+        raise ValueError(f"kernel_size is {kernel_size}, must be odd and positive")
+    return kernel_size
 
 
 def _is_count(value: Any) -> bool:
@@ -45,11 +59,8 @@ def level_channels(
             raise ValueError(
                 "channels gives the width of every level: width and levels cannot be given as well"
             )
-        if (
-            not isinstance(channels, list | tuple)
-            or not channels
-            or any(not _is_count(c) for c in channels)
-        ):
+        listed = channels if isinstance(channels, list | tuple) else ()
+        if not listed or not all(map(_is_count, listed)):
             raise ValueError(
                 f"channels is {channels!r}, must be positive whole numbers, one per level"
             )

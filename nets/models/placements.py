@@ -24,6 +24,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from nets.models.options import one_of
+
 POSITIONS = ("nowhere", "correction", "sum", "operator", "level")
 RESIDUALS = ("bn_relu", "bn", "identity")  # rho: relu(bn(.)), bn(.), identity
 
@@ -36,19 +38,14 @@ class Placement:
     activation: str
 
     def __post_init__(self) -> None:
-        for what, position in (("norm", self.norm), ("activation", self.activation)):
-            if position not in POSITIONS:
-                raise ValueError(
-                    f"{what} position is {position!r}, allowed are: {', '.join(POSITIONS)}"
-                )
+        one_of(self.norm, "norm position", POSITIONS)
+        one_of(self.activation, "activation position", POSITIONS)
 
     @property
     def name(self) -> str:
         """The published name where there is one, else ``norm/activation``."""
-        return next(
-            (name for name, preset in PLACEMENTS.items() if preset == self),
-            f"{self.norm}/{self.activation}",
-        )
+        published = {preset: name for name, preset in PLACEMENTS.items()}
+        return published.get(self, f"{self.norm}/{self.activation}")
 
     @property
     def is_quadratic(self) -> bool:

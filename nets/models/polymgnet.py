@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from itertools import pairwise
 from typing import Any, cast
 
 import torch
@@ -17,7 +16,7 @@ from torch import Tensor, nn
 from nets.models.blocks import Level, LevelOptions, refuse_idle_operator
 from nets.models.classifier import MultigridClassifier
 from nets.models.coefficients import Coefficients, factor_degree, make_coefficients
-from nets.models.options import per_level
+from nets.models.options import one_of, per_level
 from nets.models.transfers import Transfer
 
 
@@ -41,11 +40,7 @@ class PolyMgNet(MultigridClassifier):
     **options
         Of `LevelOptions`: placement, residual, kernel_size, groups, padding_mode, form.
 
-    Raises
-    ------
-    ValueError
-        For values that do not fit, among them a last level with a single linear step: there A has
-        no effect on the output.
+    A single linear step on the last level is refused: there A has no effect on the output.
     """
 
     def __init__(
@@ -60,9 +55,7 @@ class PolyMgNet(MultigridClassifier):
         num_classes: int = 10,
         **options: Any,
     ) -> None:
-        if coefficients not in ("step", "level"):
-            raise ValueError(f"coefficients is {coefficients!r}, allowed are: step, level")
-        own = coefficients == "step"
+        own = one_of(coefficients, "coefficients", ("step", "level")) == "step"
         make = partial(make_coefficients, parameterisation=parameterisation)
         common = LevelOptions(**options)
         kinds = per_level(factors, len(channels), what="factors")
@@ -77,13 +70,8 @@ class PolyMgNet(MultigridClassifier):
             levels.append(
                 Level(common.operator(width), steps, shared=shared, last=last, form=common.form)
             )
-        super().__init__(
-            levels,
-            [Transfer(*pair, kernel_size=common.kernel_size) for pair in pairwise(channels)],
-            in_channels=in_channels,
-            num_classes=num_classes,
-            kernel_size=common.kernel_size,
-        )
+        ends = {"in_channels": in_channels, "num_classes": num_classes}
+        super().__init__(levels, Transfer, kernel_size=common.kernel_size, **ends)
         for parameter in coefficient_parameters(self):
             parameter.requires_grad_(train_coefficients)
 
@@ -91,12 +79,8 @@ class PolyMgNet(MultigridClassifier):
 def coefficient_parameters(model: nn.Module) -> list[nn.Parameter]:
     """The polynomial coefficients among a model's parameters, each once: those without weight decay
     and with their own learning rate."""
-    return [
-        p
-        for module in model.modules()
-        if isinstance(module, Coefficients)
-        for p in module.parameters()
-    ]
+    modules = [module for module in model.modules() if isinstance(module, Coefficients)]
+    return [parameter for module in modules for parameter in module.parameters()]
 
 
 def operator_products(model: nn.Module, x: Tensor) -> int:
@@ -107,10 +91,8 @@ def operator_products(model: nn.Module, x: Tensor) -> int:
         nonlocal count
         count += 1
 
-    handles = [
-        level.A.register_forward_hook(one_more)
-        for level in cast("MultigridClassifier", model).multigrid_levels
-    ]
+    levels = cast("MultigridClassifier", model).multigrid_levels
+    handles = [level.A.register_forward_hook(one_more) for level in levels]
     try:
         with torch.no_grad():
             model(x)

@@ -70,12 +70,10 @@ def from_published_state(
             raise ValueError(
                 f"{key} has shape {shape}, must be a convolution's (out, in, height, width)"
             )
-    first = _needed(shapes, "conv1.weight")
+    blocks = [f"mg_block{l}.Ablock.A.weight" for l in range(1, levels + 1)]
     given = {
-        "channels": [
-            _needed(shapes, f"mg_block{l}.Ablock.A.weight")[0] for l in range(1, levels + 1)
-        ],
-        "in_channels": first[1],
+        "channels": [_needed(shapes, key)[0] for key in blocks],
+        "in_channels": _needed(shapes, "conv1.weight")[1],
         "num_classes": (*_needed(shapes, "fc.weight"), 0)[0],
     }
     if not given["channels"]:
@@ -88,11 +86,8 @@ def from_published_state(
             f"model {model} has no published Poly-MgNet checkpoint; use q2, g4, g6 or g8"
         )
     used = _fill(made, tensors)
-    unused = sorted(
-        key
-        for key in tensors
-        if key not in used and not re.match(r"mg_block1\.conv[RI]\.weight$", key)
-    )
+    used |= {"mg_block1.convR.weight", "mg_block1.convI.weight"}  # exist, but do nothing
+    unused = sorted(tensors.keys() - used)
     if unused:
         raise ValueError(
             f"the state does not fit {model}: {len(unused)} names are left over, among them"
@@ -105,13 +100,9 @@ def _tensors(state: Mapping[str, Any]) -> dict[str, Tensor]:
     for name in ("state_dict", "model"):
         if isinstance(state, Mapping) and isinstance(state.get(name), Mapping):
             state = state[name]
-    if not isinstance(state, Mapping) or not state:
-        raise ValueError(
-            "not a checkpoint of the published code: needs a mapping of names to tensors"
-        )
-    if not all(
-        isinstance(key, str) and isinstance(value, Tensor | int | float)
-        for key, value in state.items()
+    entries = state.items() if isinstance(state, Mapping) else ()
+    if not entries or not all(
+        isinstance(key, str) and isinstance(value, Tensor | int | float) for key, value in entries
     ):
         raise ValueError(
             "not a checkpoint of the published code: needs a mapping of names to tensors"

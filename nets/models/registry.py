@@ -40,12 +40,17 @@ class ModelEntry:
 
 MIXED = dict.fromkeys(FACTORS, "regular") | {"complex_pair": "outside"}
 SYMMETRIC, COMPLEX = "symmetric_pair", "complex_pair"
+WIDE, NARROW = (64, 128, 256, 512), (16, 32, 64)  # channels of the published ResNets
 
 
 def _poly(summary: str, *factors: str, **defaults: Any) -> ModelEntry:
     return ModelEntry(
         PolyMgNet, summary, {"channels": (64, 128, 256, 256), "factors": factors, **defaults}
     )
+
+
+def _mgnet(summary: str, **defaults: Any) -> ModelEntry:
+    return ModelEntry(MgNet, summary, {"channels": (256,) * 4, "steps": 2, **defaults})
 
 
 def _resnet(summary: str, channels: Sequence[int], steps: int, **defaults: Any) -> ModelEntry:
@@ -60,9 +65,8 @@ def _general(match: re.Match[str]) -> ModelEntry:
             " level's A would have no effect; higher ones are products of factors, e.g."
             " factors=[...])"
         )
-    return _poly(
-        f"Poly-MgNet, one general polynomial of degree {degree} a level", f"general{degree}"
-    )
+    summary = f"Poly-MgNet, one general polynomial of degree {degree} a level"
+    return _poly(summary, f"general{degree}")
 
 
 def _linear(match: re.Match[str]) -> ModelEntry:
@@ -83,47 +87,34 @@ def _six_n_plus_two(match: re.Match[str]) -> ModelEntry:
             " ...)"
         )
     summary = f"ResNet-{depth}, option A shortcuts" + (", pre-activation" if pre else "")
-    return _resnet(summary, (16, 32, 64), (depth - 2) // 6, shortcut="pad", preactivation=pre)
+    return _resnet(summary, NARROW, (depth - 2) // 6, shortcut="pad", preactivation=pre)
 
 
 MODELS: dict[str, ModelEntry] = {
     "q2": _poly("Poly-MgNet, 2 linear steps a level", "linear", "linear"),
-    "g4": _poly("Poly-MgNet, 2 symmetric pairs a level", SYMMETRIC, SYMMETRIC),
+    "g4": _poly("Poly-MgNet, 2 symmetric pairs a level", *[SYMMETRIC] * 2),
     "g6": _poly(
         "Poly-MgNet, 2 symmetric pairs and 1 complex pair a level",
-        SYMMETRIC,
-        SYMMETRIC,
-        COMPLEX,
+        *(SYMMETRIC, SYMMETRIC, COMPLEX),
         placement=MIXED,
     ),
     "g8": _poly(
         "Poly-MgNet, 3 symmetric pairs and 1 complex pair a level",
-        SYMMETRIC,
-        SYMMETRIC,
-        SYMMETRIC,
-        COMPLEX,
+        *(SYMMETRIC, SYMMETRIC, SYMMETRIC, COMPLEX),
         placement=MIXED,
     ),
-    "r4": _poly("Poly-MgNet, 2 real pairs a level", "real_pair", "real_pair"),
+    "r4": _poly("Poly-MgNet, 2 real pairs a level", *["real_pair"] * 2),
     "p2": _poly("Poly-MgNet, one general polynomial of degree 2 a level", "general2"),
     "p3": _poly("Poly-MgNet, one general polynomial of degree 3 a level", "general3"),
     "p4": _poly("Poly-MgNet, one general polynomial of degree 4 a level", "general4"),
-    "mgnet": ModelEntry(
-        MgNet, "MgNet, one B a level", {"channels": (256, 256, 256, 256), "steps": 2}
-    ),
-    "preact_mgnet": ModelEntry(
-        MgNet,
-        "MgNet, pre-activation",
-        {"channels": (256, 256, 256, 256), "steps": 2, "placement": "plain"},
-    ),
-    "resnet18": _resnet("ResNet-18 with the stem for small images", (64, 128, 256, 512), 2),
-    "resnet20": _resnet("ResNet-20, option A shortcuts", (16, 32, 64), 3, shortcut="pad"),
-    "preact_resnet18": _resnet(
-        "ResNet-18, pre-activation", (64, 128, 256, 512), 2, preactivation=True
-    ),
+    "mgnet": _mgnet("MgNet, one B a level"),
+    "preact_mgnet": _mgnet("MgNet, pre-activation", placement="plain"),
+    "resnet18": _resnet("ResNet-18 with the stem for small images", WIDE, 2),
+    "resnet20": _resnet("ResNet-20, option A shortcuts", NARROW, 3, shortcut="pad"),
+    "preact_resnet18": _resnet("ResNet-18, pre-activation", WIDE, 2, preactivation=True),
     "preact_resnet20": _resnet(
         "ResNet-20, option A shortcuts, pre-activation",
-        (16, 32, 64),
+        NARROW,
         3,
         shortcut="pad",
         preactivation=True,
@@ -205,13 +196,14 @@ def create_model(
         options = {key: value for key, value in options.items() if key not in sizes}
         options["channels"] = level_channels(entry.defaults["channels"], **sizes)
     if entry.build is PolyMgNet and "steps" in options:
-        options["factors"] = _repeated(
-            name,
-            options["factors"],
-            options.pop("steps"),
-            len(options["channels"]),
-            "factors" in given,
-        )
+        factors = options["factors"]
+        if "factors" in given or len(set(factors)) != 1:
+            raise ValueError(
+                f"{name} has steps of several kinds or factors are given: give the factors of each"
+                " level and not steps"
+            )
+        counts = per_level(options.pop("steps"), len(options["channels"]), what="steps")
+        options["factors"] = [[factors[0]] * count for count in counts]
     for option in ("in_channels", "num_classes", "kernel_size", "groups"):
         value = options.get(option, 1)
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
@@ -224,18 +216,6 @@ def create_model(
     if generator is not None:
         reset_weights(model, generator=generator)
     return model
-
-
-def _repeated(
-    name: str, factors: Sequence[str], steps: Any, levels: int, explicit: bool
-) -> list[list[str]]:
-    """The factors for `steps` steps a level, where there is only one kind to repeat."""
-    if explicit or len(set(factors)) != 1:
-        raise ValueError(
-            f"{name} has steps of several kinds or factors are given: give the factors of each"
-            " level and not steps"
-        )
-    return [[factors[0]] * count for count in per_level(steps, levels, what="steps")]
 
 
 def reset_weights(model: nn.Module, *, generator: torch.Generator | None = None) -> None:

@@ -12,12 +12,12 @@ padded with zero channels (``pad``, option A).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nets.models.options import per_level
+from nets.models.options import check_kernel, one_of, per_level
 from nets.models.spec import ModelSpec
 
 
@@ -29,13 +29,9 @@ class Shortcut(nn.Module):
         super().__init__()
         self.stride = stride
         self.padding = coarse - fine
-        same = stride == 1 and fine == coarse
-        self.conv = (
-            nn.Conv2d(fine, coarse, 1, stride=stride, bias=False)
-            if kind == "projection" and not same
-            else None
-        )
-        self.norm = nn.BatchNorm2d(coarse) if self.conv is not None and norm else None
+        projects = kind == "projection" and (stride, fine) != (1, coarse)
+        self.conv = nn.Conv2d(fine, coarse, 1, stride=stride, bias=False) if projects else None
+        self.norm = nn.BatchNorm2d(coarse) if projects and norm else None
         if kind == "pad" and coarse < fine:
             raise ValueError(
                 f"channels fall from {fine} to {coarse}: option A can only add channels; use"
@@ -69,14 +65,12 @@ class BasicBlock(nn.Module):
         groups: int = 1,
     ) -> None:
         super().__init__()
-        pad = kernel_size // 2
+        same: dict[str, Any] = {"padding": kernel_size // 2, "groups": groups, "bias": False}
         self.preactivation = preactivation
         self.norm1 = nn.BatchNorm2d(fine if preactivation else coarse)
-        self.conv1 = nn.Conv2d(
-            fine, coarse, kernel_size, stride=stride, padding=pad, groups=groups, bias=False
-        )
+        self.conv1 = nn.Conv2d(fine, coarse, kernel_size, stride=stride, **same)
         self.norm2 = nn.BatchNorm2d(coarse)
-        self.conv2 = nn.Conv2d(coarse, coarse, kernel_size, padding=pad, groups=groups, bias=False)
+        self.conv2 = nn.Conv2d(coarse, coarse, kernel_size, **same)
         self.shortcut = Shortcut(fine, coarse, stride=stride, kind=shortcut, norm=not preactivation)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -122,36 +116,24 @@ class ResNet(nn.Module):
         groups: int = 1,
     ) -> None:
         super().__init__()
-        if shortcut not in ("projection", "pad"):
-            raise ValueError(f"shortcut is {shortcut!r}, allowed are: projection, pad")
-        if kernel_size < 1 or kernel_size % 2 == 0:
-            raise ValueError(f"kernel_size is {kernel_size}, must be odd and positive")
+        one_of(shortcut, "shortcut", ("projection", "pad"))
+        check_kernel(kernel_size)
         if groups < 1 or any(c % groups for c in channels):
             raise ValueError(f"groups is {groups}, must divide the channels {list(channels)}")
-        self.stem = nn.Conv2d(
-            in_channels, channels[0], kernel_size, padding=kernel_size // 2, bias=False
-        )
+        pad = kernel_size // 2
+        self.stem = nn.Conv2d(in_channels, channels[0], kernel_size, padding=pad, bias=False)
         self.stem_norm = None if preactivation else nn.BatchNorm2d(channels[0])
         self.stages = nn.ModuleList()
         fine = channels[0]
-        for i, (coarse, count) in enumerate(
-            zip(channels, per_level(steps, len(channels), what="steps"))
-        ):
-            blocks = []
+        options: dict[str, Any] = {"shortcut": shortcut, "preactivation": preactivation}
+        options |= {"kernel_size": kernel_size, "groups": groups}
+        for coarse, count in zip(channels, per_level(steps, len(channels), what="steps")):
+            stage = []
             for j in range(count):
-                stride = 2 if i > 0 and j == 0 else 1
-                block = BasicBlock(
-                    fine,
-                    coarse,
-                    stride=stride,
-                    shortcut=shortcut,
-                    preactivation=preactivation,
-                    kernel_size=kernel_size,
-                    groups=groups,
-                )
-                blocks.append(block)
+                stride = 2 if len(self.stages) and j == 0 else 1
+                stage.append(BasicBlock(fine, coarse, stride=stride, **options))
                 fine = coarse
-            self.stages.append(nn.Sequential(*blocks))
+            self.stages.append(nn.Sequential(*stage))
         self.final_norm = nn.BatchNorm2d(fine) if preactivation else None
         self.fc = nn.Linear(fine, num_classes)
 

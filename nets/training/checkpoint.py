@@ -43,12 +43,8 @@ def _pack(tensors: Mapping[str, Tensor], info: dict[str, Any]) -> bytes:
     """One safetensors file; a single metadata entry, because the order of several is not fixed."""
     plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     text = json.dumps(info)
-    return save(
-        plain,
-        metadata={
-            "polymgnet": json.dumps({"digest": _digest(plain, text), "info": text}, sort_keys=True)
-        },
-    )
+    outer = json.dumps({"digest": _digest(plain, text), "info": text}, sort_keys=True)
+    return save(plain, metadata={"polymgnet": outer})
 
 
 def _unpack(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -85,13 +81,8 @@ def save_model(
             "the model has no spec; only models from create_model can be saved so that they can be"
             " rebuilt"
         )
-    write_atomically(
-        path,
-        _pack(
-            dict(weights if weights is not None else model.state_dict()),
-            {"kind": "model", "spec": dict(sorted(spec.to_dict().items()))},
-        ),
-    )
+    info = {"kind": "model", "spec": dict(sorted(spec.to_dict().items()))}
+    write_atomically(path, _pack(model.state_dict() if weights is None else weights, info))
 
 
 def load_model(path: Path) -> nn.Module:
@@ -103,9 +94,8 @@ def load_model(path: Path) -> nn.Module:
         raise ValueError(f"{path}: holds {info.get('kind', 'something else')}, not a model")
     spec = ModelSpec.from_dict(info["spec"])
     model = create_model(spec.name, **spec.overrides)
-    dtype = next(
-        (value.dtype for value in tensors.values() if value.is_floating_point()), torch.float32
-    )
+    kinds = [value.dtype for value in tensors.values() if value.is_floating_point()]
+    dtype = next(iter(kinds), torch.float32)
     try:
         model.to(dtype).load_state_dict(tensors)
     except RuntimeError as error:
@@ -123,10 +113,7 @@ def optimizer_state(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor]
     scalars: dict[str, Any] = {}
     for index, values in state["state"].items():
         for key, value in values.items():
-            if isinstance(value, Tensor):
-                tensors[f"{index}.{key}"] = value
-            else:
-                scalars[f"{index}.{key}"] = value
+            (tensors if isinstance(value, Tensor) else scalars)[f"{index}.{key}"] = value
     return tensors, scalars
 
 
@@ -138,9 +125,8 @@ def load_optimizer(
     for name, value in (*tensors.items(), *scalars.items()):
         index, key = name.split(".", 1)
         state.setdefault(int(index), {})[key] = value
-    optimizer.load_state_dict(
-        {"state": state, "param_groups": optimizer.state_dict()["param_groups"]}
-    )
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
 
 
 @dataclass(frozen=True)
@@ -152,11 +138,8 @@ class State:
 
     def part(self, prefix: str) -> dict[str, Tensor]:
         """The tensors under a prefix, without it."""
-        return {
-            name.removeprefix(f"{prefix}."): value
-            for name, value in self.tensors.items()
-            if name.startswith(f"{prefix}.")
-        }
+        split = {tuple(name.split(".", 1)): value for name, value in self.tensors.items()}
+        return {name: value for (first, name), value in split.items() if first == prefix}
 
 
 class Checkpoints:
@@ -198,12 +181,8 @@ class Checkpoints:
                 if info.pop("kind", None) != "checkpoint":
                     raise ValueError(f"{path}: not a checkpoint")
             except ValueError as error:
-                following = (
-                    f"going back to {files[i + 1].name}"
-                    if i + 1 < len(files)
-                    else "no older one is left"
-                )
-                self.report(f"{error}; {following}")
+                older = [f"going back to {file.name}" for file in files[i + 1 :]]
+                self.report(f"{error}; {next(iter(older), 'no older one is left')}")
                 continue
             return State(tensors, info)
         if files:

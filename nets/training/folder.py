@@ -133,17 +133,17 @@ def load(run: str | Path, *, which: str = "learned") -> nn.Module:
     ValueError
         Unknown `which`; truncated or foreign files. No code in them is executed.
     """
-    names = {"learned": "model.safetensors", "start": "start.safetensors"}
-    if which not in names:
-        raise ValueError(f"which is {which!r}; allowed are {', '.join(names)}")
+    files = {
+        "learned": ("model.safetensors", "finished"),
+        "start": ("start.safetensors", "started"),
+    }
+    if which not in files:
+        raise ValueError(f"which is {which!r}; allowed are {', '.join(files)}")
     read_config(run)
-    path = Path(run) / names[which]
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{run}: no {path.name} there; the run has not"
-            f" {'finished' if which == 'learned' else 'started'}"
-        )
-    return load_model(path)
+    name, missing = files[which]
+    if not (Path(run) / name).is_file():
+        raise FileNotFoundError(f"{run}: no {name} there; the run has not {missing}")
+    return load_model(Path(run) / name)
 
 
 def check_run(out: Path, config: TrainConfig, *, resume: bool, force: bool) -> str:
@@ -154,17 +154,14 @@ def check_run(out: Path, config: TrainConfig, *, resume: bool, force: bool) -> s
     """
     if out.exists() and not out.is_dir():
         raise FileExistsError(f"{out} is a file; give a folder for the run")
-    present = (
-        [entry.name for entry in out.iterdir() if not entry.name.endswith(".tmp")]
-        if out.is_dir()
-        else []
-    )
+    inside = out.iterdir() if out.is_dir() else ()
+    present = sorted(entry.name for entry in inside if not entry.name.endswith(".tmp"))
     if not present:
         return "new"
-    foreign = sorted(set(present) - set(CONTENT))
+    foreign = [name for name in present if name not in CONTENT]
     if "config.json" not in present:
         raise FileExistsError(
-            f"{out} is not a run folder (it holds {', '.join(sorted(present)[:3])}); nothing was"
+            f"{out} is not a run folder (it holds {', '.join(present[:3])}); nothing was"
             " changed, give another folder"
         )
     if force:
@@ -176,9 +173,9 @@ def check_run(out: Path, config: TrainConfig, *, resume: bool, force: bool) -> s
         return "clear"
     finished = "summary.json" in present
     if not resume:
-        kind, does = (
-            ("finished", "gives its summary again") if finished else ("begun", "goes on with it")
-        )
+        kind, does = "begun", "goes on with it"
+        if finished:
+            kind, does = "finished", "gives its summary again"
         raise FileExistsError(
             f"{out} holds a {kind} run; --resume (in Python resume=True) {does}, --force"
             " (force=True) starts it anew"
@@ -201,11 +198,10 @@ def prepare_run(out: Path, config: TrainConfig, *, resume: bool, force: bool) ->
         return state
     for name in ("summary.json", *(name for name in reversed(CONTENT) if name != "summary.json")):
         path = out / name
-        (
+        if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
-            if path.is_dir() and not path.is_symlink()
-            else path.unlink(missing_ok=True)
-        )
+        else:
+            path.unlink(missing_ok=True)
     return "new"
 
 
@@ -252,11 +248,9 @@ def write_metrics(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 def environment(device: torch.device) -> dict[str, Any]:
     """Revision of the code, versions, device and cores: what the numbers are judged by."""
-    name = (
-        torch.cuda.get_device_name(device)
-        if device.type == "cuda"
-        else platform.processor() or platform.machine()
-    )
+    name = platform.processor() or platform.machine()
+    if device.type == "cuda":
+        name = torch.cuda.get_device_name(device)
     return {
         "revision": _revision(),
         "python": platform.python_version(),
@@ -284,9 +278,8 @@ def _revision() -> str:
     try:
         if not (Path(__file__).resolve().parent.parent / ".git").exists():
             raise FileNotFoundError
-        return git("rev-parse", "--short=12", "HEAD") + (
-            "+" if git("status", "--porcelain", "--untracked-files=no") else ""
-        )
+        changed = git("status", "--porcelain", "--untracked-files=no")
+        return git("rev-parse", "--short=12", "HEAD") + ("+" if changed else "")
     except (OSError, subprocess.SubprocessError):
         from importlib.metadata import PackageNotFoundError, version
 

@@ -108,13 +108,8 @@ def make_optimizer(
         )
         adam._warned_capturable_if_run_uncaptured = True  # the first steps do so on purpose
         return adam
-    return torch.optim.SGD(
-        groups,
-        lr=section.lr,
-        momentum=section.momentum,
-        nesterov=section.nesterov and section.momentum > 0,
-        **kind,
-    )
+    momentum, nesterov = section.momentum, section.nesterov and section.momentum > 0
+    return torch.optim.SGD(groups, lr=section.lr, momentum=momentum, nesterov=nesterov, **kind)
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
@@ -142,12 +137,10 @@ class Ema:
         pairs = [
             (self.weights[name], live) for name, live in model.state_dict(keep_vars=True).items()
         ]
-        self._means, self._floating = (
-            [pair[i] for pair in pairs if pair[0].is_floating_point()] for i in (0, 1)
-        )
-        self._copies, self._counts = (
-            [pair[i] for pair in pairs if not pair[0].is_floating_point()] for i in (0, 1)
-        )
+        floating = [pair for pair in pairs if pair[0].is_floating_point()]
+        others = [pair for pair in pairs if not pair[0].is_floating_point()]
+        self._means, self._floating = ([pair[i] for pair in floating] for i in (0, 1))
+        self._copies, self._counts = ([pair[i] for pair in others] for i in (0, 1))
 
     @torch.no_grad()
     def update(self) -> None:

@@ -64,30 +64,17 @@ class DataFacts:
 
     @classmethod
     def of(
-        cls,
-        data: DataSet,
-        *,
-        mean: Sequence[float] | None = None,
-        std: Sequence[float] | None = None,
+        cls, data: DataSet, mean: Sequence[float] | None = None, std: Sequence[float] | None = None
     ) -> DataFacts:
         """Of a data set, with its own moments or others."""
         images = {part: len(getattr(data, part)) for part in PARTS}
-        return cls(
-            data.name,
-            data.shape,
-            data.classes,
-            tuple(mean or data.mean),
-            tuple(std or data.std),
-            images,
-            data.digest,
-        )
+        moments = tuple(mean or data.mean), tuple(std or data.std)
+        return cls(data.name, data.shape, data.classes, *moments, images, data.digest)
 
     def save(self, run: Path) -> None:
         """Writes data.json into a run folder."""
-        write_atomically(
-            run / DATA_FILE,
-            json.dumps(asdict(self), indent=2, allow_nan=False, ensure_ascii=False) + "\n",
-        )
+        text = json.dumps(asdict(self), indent=2, allow_nan=False, ensure_ascii=False)
+        write_atomically(run / DATA_FILE, text + "\n")
 
 
 def read_data_facts(run: str | Path) -> DataFacts:
@@ -150,16 +137,9 @@ class Classifier(nn.Module):
         classes: Sequence[str] = (),
     ) -> None:
         super().__init__()
-        self.mean, self.std = (
-            tuple(float(value) for value in mean),
-            tuple(float(value) for value in std),
-        )
-        if (
-            len(mean) != len(std)
-            or not len(mean)
-            or not all(map(math.isfinite, (*self.mean, *self.std)))
-            or min(self.std) <= 0
-        ):
+        self.mean, self.std = tuple(map(float, mean)), tuple(map(float, std))
+        finite = all(map(math.isfinite, (*self.mean, *self.std)))
+        if not 0 < len(mean) == len(std) or not finite or min(self.std) <= 0:
             raise ValueError(
                 f"mean is {self.mean} and std {self.std}; both need a finite number for each"
                 " channel, std > 0"
@@ -170,11 +150,9 @@ class Classifier(nn.Module):
     def forward(self, images: Tensor | ArrayLike) -> Tensor:
         """Scores (n, classes) of images (n, channels, height, width), bytes or floats in [0, 1]."""
         x = images if isinstance(images, Tensor) else torch.as_tensor(images)
+        allowed = f"(n, {len(self.mean)}, height, width)"
         if x.ndim != 4 or x.shape[1] != len(self.mean):
-            raise ValueError(
-                f"images have shape {tuple(x.shape)}; allowed is (n, {len(self.mean)}, height,"
-                " width)"
-            )
+            raise ValueError(f"images have shape {tuple(x.shape)}; allowed is {allowed}")
         weight = next(self.model.parameters())
         x = x.to(weight.device)
         if x.dtype != torch.uint8:
@@ -202,20 +180,10 @@ class Classifier(nn.Module):
 
 def load_classifier(run: str | Path, **options: Any) -> Classifier:
     """The network of a run folder with the normalisation it was trained with, on the CPU in eval
-    mode: images as they are, scores out.
+    mode: images as they are, scores out. Options and errors are those of `nets.load`.
 
     On the test part its accuracy is that of the summary; for a run in bf16, whose summary is
     measured in bf16, to rounding.
-
-    Parameters
-    ----------
-    **options
-        `which`, as for `nets.load`.
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        As for `nets.load`.
     """
     model = load(run, **options)
     facts = read_data_facts(run)

@@ -113,37 +113,29 @@ class Run:
         try:
             return self._execute(stop)
         except FloatingPointError as error:
-            kept = (
-                "the last good checkpoint is kept"
-                if self.checkpoints.files()
-                else "there was no checkpoint yet"
-            )
+            kept = "the last good checkpoint is kept"
+            kept = kept if self.checkpoints.files() else "there was no checkpoint yet"
             raise FloatingPointError(f"{error}; {kept}, try a smaller lr") from error
 
     def _execute(self, stop: StopRequest) -> Summary:
         trainer, config = self.trainer, self.config
         state = self.checkpoints.load() if (self.out / "config.json").exists() else None
         if self.first and state is None:
-            write_atomically(
-                self.out / "config.json",
-                json.dumps(config.to_dict(), indent=2, allow_nan=False) + "\n",
-            )
+            self._write("config.json", config.to_dict())
         if self.first and (state is None or not self.begun):
-            write_atomically(self.out / "init.json", json.dumps(self.report, indent=2) + "\n")
+            self._write("init.json", self.report, allow_nan=True)
             save_model(self.out / "start.safetensors", trainer.raw)
         if self.first:
-            DataFacts.of(trainer.data, mean=trainer.augment.mean, std=trainer.augment.std).save(
-                self.out
-            )
+            moments = trainer.augment.mean, trainer.augment.std
+            DataFacts.of(trainer.data, *moments).save(self.out)
         if state is not None:
             trainer.restore(state)
         if self.first:
             write_metrics(self.out / "metrics.csv", trainer.rows)
         self.epoch_began = self.told = time.perf_counter()
         self.began = self.told - trainer.seconds
-        self._say(
-            f"{self.about()}; {f'from step {trainer.step}' if trainer.step else 'from the start'}"
-        )
+        here = f"from step {trainer.step}" if trainer.step else "from the start"
+        self._say(f"{self.about()}; {here}")
         with self._progress() as tick, self._tensorboard() as board:
             while trainer.epoch < config.train.epochs:
                 halted = trainer.run_epoch(stop=stop, tick=tick, save=self.save)
@@ -156,17 +148,17 @@ class Run:
                     return self.summary(finished=False)
         return self.finish()
 
+    def _write(self, name: str, document: dict[str, Any], *, allow_nan: bool = False) -> None:
+        text = json.dumps(document, indent=2, allow_nan=allow_nan)
+        write_atomically(self.out / name, text + "\n")
+
     def _close_epoch(self, board: Any) -> None:
         trainer = self.trainer
         row = trainer.end_epoch()
         row["seconds"] = round(time.perf_counter() - self.began, 3)
-        row["images_per_second"] = round(
-            trainer.trained_images / max(trainer.train_seconds, 1e-9), 1
-        )
-        if (
-            trainer.epoch % self.config.train.checkpoint_epochs == 0
-            or trainer.epoch == self.config.train.epochs
-        ):
+        row["images_per_second"] = trainer.images_per_second
+        section = self.config.train
+        if trainer.epoch % section.checkpoint_epochs == 0 or trainer.epoch == section.epochs:
             self.save()
         if not self.first:
             return
@@ -177,15 +169,11 @@ class Run:
                     board.add_scalar(key, value, trainer.epoch)
             for name, value in _coefficients(trainer.raw):
                 board.add_scalar(f"coefficients/{name}", value, trainer.epoch)
-        part = "train" if row["val_accuracy"] is None else "val"
-        accuracy = (
-            f"{'training' if part == 'train' else 'validation'} accuracy"
-            f" {100 * row[f'{part}_accuracy']:.2f} %"
-        )
-        note = (
-            f"epoch {trainer.epoch}/{self.config.train.epochs}: loss {row['train_loss']:.3f},"
-            f" {accuracy}"
-        )
+        part, accuracy = "validation", row["val_accuracy"]
+        if accuracy is None:
+            part, accuracy = "training", row["train_accuracy"]
+        losses = f"loss {row['train_loss']:.3f}, {part} accuracy {100 * accuracy:.2f} %"
+        note = f"epoch {trainer.epoch}/{section.epochs}: {losses}"
         if self.bar is not None:
             self.bar.update(self.task, note=note)
         elif self.verbose:
@@ -218,19 +206,11 @@ class Run:
         chosen = trainer.best_row or trainer.rows[-1]
         with trainer.at(weights) as model:
             events = roots_at_guard(model, InitReport.from_dict(self.report))
-        summary = self.summary(
-            finished=True,
-            test_loss=loss,
-            test_accuracy=accuracy,
-            best_epoch=chosen["epoch"],
-            roots_at_guard=events,
-        )
+        tested = {"test_loss": loss, "test_accuracy": accuracy, "best_epoch": chosen["epoch"]}
+        summary = self.summary(finished=True, roots_at_guard=events, **tested)
         if self.first:
             save_model(self.out / "model.safetensors", trainer.raw, weights=weights)
-            write_atomically(
-                self.out / "summary.json",
-                json.dumps(summary.to_dict(), indent=2, allow_nan=False) + "\n",
-            )
+            self._write("summary.json", summary.to_dict())
         self.fabric.barrier("finished")
         self._say(f"{self.about()}; {summary.images_per_second:,.0f} images/s")
         if accuracy is not None:
@@ -254,7 +234,7 @@ class Run:
             **values,
             steps=trainer.step,
             seconds=round(trainer.seconds, 3),
-            images_per_second=round(trainer.trained_images / max(trainer.train_seconds, 1e-9), 1),
+            images_per_second=trainer.images_per_second,
             flops_per_image=self.flops,
             model=config.model.name,
             data=config.data.name,
@@ -268,15 +248,13 @@ class Run:
     def about(self) -> str:
         """One line: what is trained on what, on which device, by which code."""
         env, trainer, config = self.environment, self.trainer, self.config
-        what = (
+        return (
             f"{config.model.name} on {config.data.name}, init {config.init.scheme}:"
-            f" {count_parameters(trainer.raw):,} weights"
-        )
-        where = (
-            f"{env['device']} x {trainer.world}, {env['threads']} threads, torch {env['torch']},"
+            f" {count_parameters(trainer.raw):,} weights,"
+            f" {self.flops / 1e6:.1f} MFLOP an image forward;"
+            f" {env['device']} x {trainer.world}, {env['threads']} threads, torch {env['torch']},"
             f" revision {env['revision']}"
         )
-        return f"{what}, {self.flops / 1e6:.1f} MFLOP an image forward; {where}"
 
     def _note(self, line: str) -> None:
         self.notes.append(line)
@@ -294,38 +272,26 @@ class Run:
         if now - self.told >= EVERY:
             self.told = now
             trainer = self.trainer
-            where = (
-                f"epoch {trainer.epoch + 1}/{self.config.train.epochs}, step"
-                f" {trainer.within}/{trainer.steps_per_epoch}"
-            )
-            self._say(f"{where}, {now - self.began:.0f} s in all")
+            epoch = f"epoch {trainer.epoch + 1}/{self.config.train.epochs}"
+            step = f"step {trainer.within}/{trainer.steps_per_epoch}"
+            self._say(f"{epoch}, {step}, {now - self.began:.0f} s in all")
 
     @contextmanager
     def _progress(self) -> Iterator[Callable[[], None]]:
         if not (self.verbose and sys.stderr.isatty()):
             yield self._tell if self.verbose else lambda: None
             return
+        from rich import progress as rich
         from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeRemainingColumn,
-        )
 
         columns = (
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("steps"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
+            *(rich.BarColumn(), rich.MofNCompleteColumn(), "steps"),
+            *(rich.TimeRemainingColumn(), "{task.fields[note]}"),
         )
-        with Progress(*columns, console=Console(stderr=True), refresh_per_second=4) as bar:
-            self.bar = bar
-            self.task = bar.add_task(
-                "", total=self.trainer.total_steps, completed=self.trainer.step, note=""
-            )
+        with rich.Progress(*columns, console=Console(stderr=True), refresh_per_second=4) as bar:
+            trainer, self.bar = self.trainer, bar
+            counts = {"total": trainer.total_steps, "completed": trainer.step}
+            self.task = bar.add_task("", note="", **counts)
             yield lambda: bar.advance(self.task)
         self.bar = None
 
@@ -336,10 +302,8 @@ class Run:
             return
         from torch.utils.tensorboard import SummaryWriter
 
-        board = SummaryWriter(
-            str(self.out / "tensorboard"),
-            purge_step=self.trainer.epoch + 1 if self.trainer.epoch else None,
-        )
+        again = self.trainer.epoch + 1 if self.trainer.epoch else None
+        board = SummaryWriter(str(self.out / "tensorboard"), purge_step=again)
         try:
             yield board
         finally:
@@ -362,10 +326,8 @@ def _about_roots(events: list[dict[str, Any]]) -> str:
             " polymgnet analyze says"
         )
     first, more = events[0], f"; {len(events) - 1} more in summary.json" if len(events) > 1 else ""
-    return (
-        f"roots: level {first['level']}, step {first['step']} ({first['kind']}):"
-        f" {first['message']}{more}"
-    )
+    where = f"level {first['level']}, step {first['step']} ({first['kind']})"
+    return f"roots: {where}: {first['message']}{more}"
 
 
 @torch.no_grad()

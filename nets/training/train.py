@@ -110,24 +110,13 @@ def train(
             )
         trainer = Trainer(config, fabric, _with_norms(model, config.train), data)
         with lock_run(out) if fabric.global_rank == 0 else nullcontext():
-            state = (
-                prepare_run(out, config, resume=resume, force=force)
-                if fabric.global_rank == 0
-                else ""
-            )
+            if fabric.global_rank == 0:
+                state = prepare_run(out, config, resume=resume, force=force)
             fabric.barrier("folder")
             if state == "finished":  # another process finished it meanwhile
                 return read_summary(out)
-            run = Run(
-                config,
-                out,
-                fabric,
-                trainer,
-                report,
-                begun=begun is not None,
-                progress=progress,
-                callback=callback,
-            )
+            told: dict[str, Any] = {"progress": progress, "callback": callback}
+            run = Run(config, out, fabric, trainer, report, begun=begun is not None, **told)
             with _several(fabric.world_size):
                 return run.execute(request)
 
@@ -163,15 +152,8 @@ def build(config: TrainConfig, data: DataSet) -> tuple[nn.Module, dict[str, Any]
             " options say otherwise"
         )
     init = config.init
-    report = initialise(
-        model,
-        init.scheme,
-        operator=init.operator,
-        generator=generator,
-        size=(height, width),
-        **init.options,
-    )
-    return model, report.to_dict()
+    options = {"operator": init.operator, "size": (height, width), **init.options}
+    return model, initialise(model, init.scheme, generator=generator, **options).to_dict()
 
 
 def _begun(out: Path) -> tuple[nn.Module, dict[str, Any]] | None:
@@ -191,9 +173,8 @@ def _with_norms(model: nn.Module, section: TrainSection) -> nn.Module:
             )
         converted: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
         return converted
-    return (
-        convert_ghost_batchnorm(model, section.ghost_groups) if section.ghost_groups > 1 else model
-    )
+    groups = section.ghost_groups
+    return convert_ghost_batchnorm(model, groups) if groups > 1 else model
 
 
 def _fabric(section: TrainSection, request: StopRequest | None = None) -> Fabric:
@@ -201,13 +182,12 @@ def _fabric(section: TrainSection, request: StopRequest | None = None) -> Fabric
     from lightning_fabric import Fabric
     from lightning_fabric.strategies.ddp import DDPStrategy
 
-    if section.accelerator == "cuda" and not torch.cuda.is_available():
+    named: dict[str, Any] = {"cuda": torch.cuda, "mps": torch.backends.mps}
+    kind = section.accelerator
+    if kind in named and not named[kind].is_available():
         raise ValueError(
-            "train.accelerator is cuda; no CUDA device is available here, allowed are auto, cpu"
-        )
-    if section.accelerator == "mps" and not torch.backends.mps.is_available():
-        raise ValueError(
-            "train.accelerator is mps; no MPS device is available here, allowed are auto, cpu"
+            f"train.accelerator is {kind}; no {kind.upper()} device is available here, allowed are"
+            " auto, cpu"
         )
     world = int(os.environ.get("WORLD_SIZE", "1"))
     several = world > 1 or section.nodes > 1 or section.devices not in (1,)
@@ -254,12 +234,9 @@ def _unhandled(request: StopRequest | None, waits: bool) -> Iterator[None]:
     """Signals end the process at once, earlier ones too: it waits for others, perhaps forever."""
     before: dict[int, Any] = {}
     if waits and threading.current_thread() is threading.main_thread():
-        known = ("SIGTERM", "SIGINT", "SIGUSR1")
-        before = {
-            number: signal.signal(number, signal.SIG_DFL)
-            for name in known
-            if (number := getattr(signal, name, None))
-        }
+        for name in ("SIGTERM", "SIGINT", "SIGUSR1"):
+            if number := getattr(signal, name, None):  # not every system has all
+                before[number] = signal.signal(number, signal.SIG_DFL)
         if request is not None and request.signal is not None:
             signal.raise_signal(request.signal)
     try:

@@ -70,13 +70,9 @@ class Trainer:
                 f"data.mean and data.std have {len(mean)} and {len(std)} entries; {data.name} has"
                 f" {data.shape[0]} channels"
             )
+        classes, moments = len(data.classes), {"mean": mean, "std": std}
         self.augment = Augment.resolve(
-            config.augment,
-            data.source,
-            seed=section.seed,
-            classes=len(data.classes),
-            mean=mean,
-            std=std,
+            config.augment, data.source, seed=section.seed, classes=classes, **moments
         )
         self.steps_per_epoch = steps_per_epoch(section, len(data.train), self.world)
         self.format = torch.channels_last if section.channels_last else torch.contiguous_format
@@ -95,13 +91,10 @@ class Trainer:
         half = section.precision == "bf16"
         self.eager = prepare(self.raw, self.device, half=half)
         generate = self.device.type == "cuda" if section.compile == "auto" else section.compile
-        trained = (
-            compiled(
-                prepare(self.raw, self.device, half=half, generated=True), section.compile_mode
-            )
-            if generate
-            else self.eager
-        )
+        trained = self.eager
+        if generate:
+            twin = prepare(self.raw, self.device, half=half, generated=True)
+            trained = compiled(twin, section.compile_mode)
         self.model, self.prepared = fabric.setup(trained, self.optimizer)
         self.ema = Ema(self.raw, config.optim.ema) if config.optim.ema else None
         self.images, self.labels = self._place(data)
@@ -161,12 +154,8 @@ class Trainer:
 
     def train_step(self, x: Tensor, target: Tensor, labels: Tensor, total: int) -> None:
         """One step on this rank's share of `total` images, as `batches` gives it; nothing waits."""
-        lr = learning_rate(
-            self.config.optim,
-            self.step,
-            steps=self.total_steps,
-            steps_per_epoch=self.steps_per_epoch,
-        )
+        counts = {"steps": self.total_steps, "steps_per_epoch": self.steps_per_epoch}
+        lr = learning_rate(self.config.optim, self.step, **counts)
         set_learning_rate(self.optimizer, lr)
         self.number.fill_(self.step)
         if self.captured is None:
@@ -182,9 +171,8 @@ class Trainer:
         config = self.config.optim
         self.prepared.zero_grad(set_to_none=True)
         scores = self.model(x)
-        loss = F.cross_entropy(
-            scores, target, label_smoothing=config.label_smoothing, reduction="sum"
-        )
+        smoothing = config.label_smoothing
+        loss = F.cross_entropy(scores, target, label_smoothing=smoothing, reduction="sum")
         # the ranks' gradients are averaged: together, the mean over the batch
         self.fabric.backward(loss * (self.world / total))
         if config.clip:
@@ -197,11 +185,8 @@ class Trainer:
             sums["loss"] += loss.detach()
             sums["hits"] += (scores.detach().argmax(1) == labels).sum()
             sums["seen"] += len(labels)
-            sums["bad"].copy_(
-                torch.where(
-                    (sums["bad"] < 0) & ~torch.isfinite(loss.detach()), self.number, sums["bad"]
-                )
-            )
+            first_bad = (sums["bad"] < 0) & ~torch.isfinite(loss.detach())
+            sums["bad"].copy_(torch.where(first_bad, self.number, sums["bad"]))
 
     @property
     def total_steps(self) -> int:
@@ -211,15 +196,8 @@ class Trainer:
     def shares(self) -> Iterator[tuple[Tensor, Tensor, int]]:
         """(samples, partners, whole batch's size) of each step from here to the epoch's end."""
         section, steps = self.config.train, range(self.within, self.steps_per_epoch)
-        return shares(
-            self.train,
-            seed=section.seed,
-            epoch=self.epoch,
-            size=section.batch_size,
-            steps=steps,
-            world=self.world,
-            rank=self.rank,
-        )
+        address = {"seed": section.seed, "epoch": self.epoch, "size": section.batch_size}
+        return shares(self.train, steps=steps, world=self.world, rank=self.rank, **address)
 
     def batches(self) -> Iterator[tuple[Tensor, Tensor, Tensor, int]]:
         """(images, targets, labels, size of the whole batch) of every step from the present one to
@@ -270,6 +248,11 @@ class Trainer:
         self._account(began, seen)
         return False
 
+    @property
+    def images_per_second(self) -> float:
+        """Training images per second of training time."""
+        return round(self.trained_images / max(self.train_seconds, 1e-9), 1)
+
     def _account(self, began: float, seen: int) -> None:
         self.train_seconds += time.perf_counter() - began
         self.trained_images += seen
@@ -295,25 +278,15 @@ class Trainer:
 
         A finite loss does not show it: the update after it may have been the one that overflowed.
         """
-        held = [
-            *self.raw.state_dict().values(),
-            *(self.ema.weights.values() if self.ema else ()),
-            *self.best.values(),
-        ]
-        held += [
-            value
-            for values in self.optimizer.state.values()
-            for value in values.values()
-            if isinstance(value, Tensor)
-        ]
-        sizes = torch._foreach_norm(
-            [value for value in held if value.is_floating_point() and value.numel()], float("inf")
-        )
+        means, moments = self.ema.weights if self.ema else {}, self.optimizer.state.values()
+        tables = (self.raw.state_dict(), means, self.best, *moments)
+        held = [x for table in tables for x in table.values() if isinstance(x, Tensor)]
+        held = [x for x in held if x.is_floating_point() and x.numel()]
+        sizes = torch._foreach_norm(held, float("inf"))
         if not bool(torch.stack([torch.isfinite(size).to(self.device) for size in sizes]).all()):
             epoch = -(-self.step // self.steps_per_epoch)
-            raise FloatingPointError(
-                f"a weight is not finite after step {self.step} (epoch {epoch})"
-            )
+            where = f"after step {self.step} (epoch {epoch})"
+            raise FloatingPointError(f"a weight is not finite {where}")
 
     def _reduced(self, value: Tensor, how: str = "sum") -> float:
         if self.world > 1:
@@ -334,9 +307,8 @@ class Trainer:
         }
         loss, accuracy = self.evaluate(self.validation)
         if loss is not None and not loss < float("inf"):
-            raise FloatingPointError(
-                f"the validation loss is {loss} after step {self.step} (epoch {self.epoch + 1})"
-            )
+            where = f"after step {self.step} (epoch {self.epoch + 1})"
+            raise FloatingPointError(f"the validation loss is {loss} {where}")
         row |= {"val_loss": loss, "val_accuracy": accuracy}
         if self.config.train.select == "best" and self._is_better(row):
             self.best_row = row
@@ -360,11 +332,9 @@ class Trainer:
         """The ranks' mean running statistics, those of a ghost batch norm: updates are linear."""
         if self.world == 1:
             return
-        buffers = [value for _, value in self.raw.named_buffers()]
-        buffers += (
-            [self.ema.weights[name] for name, _ in self.raw.named_buffers()] if self.ema else []
-        )
-        for value in buffers:
+        live = dict(self.raw.named_buffers())
+        averaged = [self.ema.weights[name] for name in live] if self.ema else []
+        for value in (*live.values(), *averaged):
             if value.is_floating_point():
                 value.copy_(cast("Tensor", self.fabric.all_reduce(value, reduce_op="mean")))
 
@@ -395,52 +365,42 @@ class Trainer:
             size = EVAL_BATCH
             # as many as the device's memory holds if it holds a training batch
             if self.device.type == "cuda":
-                size = max(
-                    1,
-                    min(
-                        AHEAD // math.prod(self.data.shape),
-                        max(EVAL_BATCH, 2 * self.config.train.batch_size),
-                    ),
-                )
+                size = max(EVAL_BATCH, 2 * self.config.train.batch_size)
+                size = max(1, min(AHEAD // math.prod(self.data.shape), size))
             for part in torch.split(indices.tensor_split(self.world)[self.rank], size):
                 x = self.images[part.to(self.images.device)].to(self.device)
-                x = normalise(x, self.augment.mean, self.augment.std).to(
-                    dtype=self.dtype, memory_format=self.format
-                )
+                x = normalise(x, self.augment.mean, self.augment.std)
+                x = x.to(dtype=self.dtype, memory_format=self.format)
                 with self.fabric.autocast():
                     scores = self.eager(x)
                 labels = self.labels[part]
                 sums["loss"] += F.cross_entropy(scores.to(self.dtype), labels, reduction="sum")
                 sums["hits"] += (scores.argmax(1) == labels).sum()
-        return self._reduced(sums["loss"]) / len(indices), self._reduced(sums["hits"]) / len(
-            indices
-        )
+        loss, hits = self._reduced(sums["loss"]), self._reduced(sums["hits"])
+        return loss / len(indices), hits / len(indices)
 
     # states
     # --------------------------------------------------------------------------------------
 
     def state(self) -> State:
         """All that going on needs."""
-        tensors = {f"model.{name}": value for name, value in self.raw.state_dict().items()}
         moments, scalars = optimizer_state(self.optimizer)
-        tensors |= {f"optim.{name}": value for name, value in moments.items()}
-        tensors |= (
-            {f"ema.{name}": value for name, value in self.ema.weights.items()} if self.ema else {}
-        )
-        tensors |= {f"best.{name}": value for name, value in self.best.items()}
-        tensors |= {f"sums.{name}": self._total(name, value) for name, value in self.sums.items()}
-        further = {
-            "optim": scalars,
-            "ema_updates": self.ema.updates if self.ema else 0,
-            "resumed": self.resumed,
+        parts = {
+            "model": self.raw.state_dict(),
+            "optim": moments,
+            "ema": self.ema.weights if self.ema else {},
+            "best": self.best,
+            "sums": {name: self._total(name, value) for name, value in self.sums.items()},
         }
-        return State(tensors, {key: getattr(self, key) for key in PROGRESS} | further)
+        tensors = {f"{part}.{name}": x for part, held in parts.items() for name, x in held.items()}
+        info = {key: getattr(self, key) for key in PROGRESS}
+        info |= {"optim": scalars, "ema_updates": self.ema.updates if self.ema else 0}
+        return State(tensors, info | {"resumed": self.resumed})
 
     def _total(self, name: str, value: Tensor) -> Tensor:
         """A sum over the ranks, from which the first rank goes on, the others from none."""
-        return torch.tensor(
-            self._reduced(value, "max" if name == "bad" else "sum"), dtype=torch.float64
-        ).to(value.dtype)
+        total = self._reduced(value, "max" if name == "bad" else "sum")
+        return torch.tensor(total, dtype=torch.float64).to(value.dtype)
 
     def restore(self, state: State) -> None:
         """Goes back to a state, in place, as compiled code asks; a step is captured anew."""

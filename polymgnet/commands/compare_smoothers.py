@@ -20,6 +20,19 @@ from polymgnet.options import (
 )
 
 SIZE = {1: 1023, 2: 255, 3: 31}  # unknowns per axis, by dimension
+# of the table: heading -> attribute of a row, and what one of it is in the heading's unit
+COLUMNS = {
+    "family": ("family", None),
+    "degree": ("degree", None),
+    "smoothing": ("smoothing_factor", None),
+    "two-grid": ("two_grid_factor", None),
+    "gamma": ("gamma", None),
+    "bound": ("bound", None),
+    "measured": ("measured_factor", None),
+    "work/cycle": ("work_units", None),
+    "ms/cycle": ("seconds_per_cycle", 1e3),
+    "ms/digit": ("seconds_per_digit", 1e3),
+}
 
 
 def parse_degrees(text: str) -> list[int]:
@@ -123,16 +136,8 @@ def compare_smoothers(
             progress=step,
         )
     if as_json:
-        console.emit(
-            {
-                **result.to_dict(),
-                "cycle": cycle,
-                "pre": pre,
-                "post": post,
-                "backend": backend,
-                "boundary": boundary,
-            }
-        )
+        asked = {"cycle": cycle, "pre": pre, "post": post, "backend": backend}
+        console.emit({**result.to_dict(), **asked, "boundary": boundary})
     else:
         _show(
             result,
@@ -140,9 +145,9 @@ def compare_smoothers(
             f" backend {backend}",
         )
     if result.winner is None:
+        first = result.rows[0]
         raise Failure(
-            f"nothing was measured; {result.rows[0].family} of degree {result.rows[0].degree}:"
-            f" {result.rows[0].refused}"
+            f"nothing was measured; {first.family} of degree {first.degree}: {first.refused}"
         )
 
 
@@ -150,11 +155,9 @@ def _footnote(result: Any) -> str:
     """What the columns of the table measure."""
     lines = [
         "work/cycle: products with A, in units of the finest level's; solve takes one more a cycle"
-        " for its stopping test"
-    ]
-    lines += [
+        " for its stopping test",
         "smoothing, two-grid: by Fourier analysis, of the error; measured: of the residual's"
-        " 2-norm, in the second half of the cycles"
+        " 2-norm, in the second half of the cycles",
     ]
     if any(row.bound is not None for row in result.rows):
         lines.append(
@@ -168,38 +171,17 @@ def _footnote(result: Any) -> str:
 def _show(result: Any, title: str) -> None:
     from analysis.smoothers import OPTIMISED
 
-    columns = [
-        "family",
-        "degree",
-        "smoothing",
-        "two-grid",
-        "gamma",
-        "bound",
-        "measured",
-        "work/cycle",
-        "ms/cycle",
-        "ms/digit",
+    body = [
+        [
+            value if value is None or unit is None else unit * value
+            for name, unit in COLUMNS.values()
+            for value in [getattr(row, name)]
+        ]
+        for row in result.rows
+        if not row.refused
     ]
-    names = [
-        "family",
-        "degree",
-        "smoothing_factor",
-        "two_grid_factor",
-        "gamma",
-        "bound",
-        "measured_factor",
-        "work_units",
-    ]
-    body = []
-    for row in result.rows:
-        if not row.refused:
-            times = [
-                None if t is None else 1e3 * t
-                for t in (row.seconds_per_cycle, row.seconds_per_digit)
-            ]
-            body.append([*(getattr(row, name) for name in names), *times])
     if body:
-        console.table(title, columns, body, caption=_footnote(result))
+        console.table(title, list(COLUMNS), body, caption=_footnote(result))
     if remark := console.coarsened_remark(result.axes, len(result.shape)):
         print(f"note: {remark}")
     for row in result.rows:

@@ -140,43 +140,22 @@ def derive(
     if out is not None:
         coefficients.save(out)
     if as_json:
-        document = {
-            name: getattr(coefficients, name)
-            for name in ("family", "degree", "interval", "roots", "weights")
-        }
-        factors = [factor.to_dict() for factor in coefficients.polynomial.factors]
+        names = ("family", "degree", "interval", "roots", "weights", "provenance")
+        document = {name: getattr(coefficients, name) for name in names}
         document |= {"interval": None, "points": spread} if spread else {}
+        factors = [factor.to_dict() for factor in coefficients.polynomial.factors]
+        operator = coefficients.operator.to_dict()
         console.emit(
-            {
-                **document,
-                "gamma": gamma,
-                "factors": factors,
-                "operator": coefficients.operator.to_dict(),
-                "provenance": coefficients.provenance,
-                "out": out,
-            }
+            {**document, "gamma": gamma, "factors": factors, "operator": operator, "out": out}
         )
         return
-    pairs = [
-        ("roots", console.numbers(coefficients.roots)),
-        ("weights", console.numbers(coefficients.weights)),
-    ]
     if spread:
-        ends = [
-            console.number(end, 6)
-            for end in (*spread["real"], *spread["imaginary"], spread["largest_modulus"])
-        ]
-        box = "{} points, real parts {} to {}, imaginary parts {} to {}, moduli up to {}".format(
-            spread["count"], *ends
-        )
-        pairs = [
-            ("spectrum", box),
-            *pairs,
-            (
-                "max |q|",
-                f"{console.number(spread['largest_q'], 6)}   (on the points; below 1 damps all)",
-            ),
-        ]
+        numbers = (*spread["real"], *spread["imaginary"], spread["largest_modulus"])
+        ends = [console.number(end, 6) for end in numbers]
+        spectrum = f"{spread['count']} points, real parts {ends[0]} to {ends[1]}, imaginary parts"
+        spectrum += f" {ends[2]} to {ends[3]}, moduli up to {ends[4]}"
+        largest = console.number(spread["largest_q"], 6)
+        measure = ("max |q|", f"{largest}   (on the points; below 1 damps all)")
     else:
         spectrum = "[{}, {}]".format(*(console.number(end, 6) for end in coefficients.interval))
         bound = (
@@ -184,12 +163,14 @@ def derive(
         )
         if gamma is not None and math.isinf(gamma):
             bound = "no smoother for a V-cycle: |q| reaches 1 or more within (0, b]"
-        pairs = [
-            ("spectrum", spectrum),
-            *pairs,
-            ("gamma", f"{console.number(gamma, 6)}   ({bound})"),
-        ]
+        measure = ("gamma", f"{console.number(gamma, 6)}   ({bound})")
     console.facts(
         f"{coefficients.family}, degree {coefficients.degree}",
-        [*pairs, *([("written to", str(out))] if out else [])],
+        [
+            ("spectrum", spectrum),
+            ("roots", console.numbers(coefficients.roots)),
+            ("weights", console.numbers(coefficients.weights)),
+            measure,
+            *([("written to", str(out))] if out else []),
+        ],
     )

@@ -1,5 +1,6 @@
 """`figures`: pictures of runs, and of the theory."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -32,13 +33,8 @@ def figures(
     Example: polymgnet figures runs/theory runs/xavier --out pictures
     """
     if theory == bool(runs) or (theory and out is None):
-        given = (
-            "run folders and --theory are both given"
-            if runs
-            else "--theory without --out"
-            if theory
-            else "nothing is given"
-        )
+        given = "--theory without --out" if theory else "nothing is given"
+        given = "run folders and --theory are both given" if runs else given
         raise ValueError(f"{given}; allowed are run folders, or --theory with --out DIR")
     folder = out or (runs or [])[0] / "pictures"
     check_folder(folder)
@@ -47,11 +43,8 @@ def figures(
     if runs:
         analysed(runs, show=not as_json)
     with console.progress("draw", show=not as_json) as step:
-        paths = (
-            drawing.make_gallery(folder, progress=step)
-            if theory
-            else drawing.make(runs or [], folder, progress=step)
-        )
+        draw = drawing.make_gallery if theory else partial(drawing.make, runs or [])
+        paths = draw(folder, progress=step)
     if as_json:
         console.emit({"figures": paths})
         return

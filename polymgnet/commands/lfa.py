@@ -89,12 +89,8 @@ def lfa(
     # what is predicted does not depend on the mesh width: 1 for the roots' sake
     stencil = model.stencil * model.h[0] ** 2
     coarsened = operator_record(model, axes=axes_of(axes)).axes or ()
-    around: dict[str, Any] = {
-        "pre": pre,
-        "post": post,
-        "coarsening": coarsening,
-        "restriction": restriction,
-    }
+    around: dict[str, Any] = {"pre": pre, "post": post, "coarsening": coarsening}
+    around["restriction"] = restriction
     label, given = chosen(family=family, degree=degree, init=init, smoother=smoother)
     if isinstance(given, smoothers.Polynomial):
         given = derived(model, given.family or "", given.degree, axes=coarsened, around=around)
@@ -145,22 +141,13 @@ def lfa(
 def _show(document: dict[str, Any]) -> None:
     cycle = f"{document['cycle']}({document['pre']},{document['post']})"
     what = f"{document['coarsening']}, {document['restriction']} weighting"
+    mu, two, three = (
+        document[f"{name}_factor"] for name in ("smoothing", "two_grid", "three_grid")
+    )
     pairs = [
-        (
-            "smoothing factor",
-            (
-                f"{document['smoothing_factor']:.4f}   what one smoothing leaves of the high"
-                " frequencies"
-            ),
-        ),
-        (
-            "two-grid factor",
-            (
-                f"{document['two_grid_factor']:.4f}   what one cycle leaves of the error; {cycle},"
-                f" {what}"
-            ),
-        ),
-        ("three-grid factor", f"{document['three_grid_factor']:.4f}   the same with three grids"),
+        ("smoothing factor", f"{mu:.4f}   what one smoothing leaves of the high frequencies"),
+        ("two-grid factor", f"{two:.4f}   what one cycle leaves of the error; {cycle}, {what}"),
+        ("three-grid factor", f"{three:.4f}   the same with three grids"),
     ]
     if document["roots"] is not None:
         pairs.insert(0, ("roots", console.numbers(document["roots"])))
@@ -168,21 +155,14 @@ def _show(document: dict[str, Any]) -> None:
     if run is not None:
         grid = " x ".join(str(n) for n in run["grid"])
         verdict = "they agree" if run["agree"] else "they do NOT agree"
-        pairs.append(
-            (
-                "verified",
-                (
-                    f"{grid} periodic: predicted {run['predicted']:.4f}, measured"
-                    f" {run['measured']:.4f}; {verdict}"
-                ),
-            )
-        )
+        measured = f"predicted {run['predicted']:.4f}, measured {run['measured']:.4f}"
+        pairs.append(("verified", f"{grid} periodic: {measured}; {verdict}"))
     if document.get("remark"):
         pairs.append(("note", document["remark"]))
     title = (
         f"{document['family']}, degree {document['degree']}, on {document['problem']} (mesh"
         " width 1)"
     )
-    if document["two_grid_factor"] >= 1:
+    if two >= 1:
         pairs.append(("verdict", "does not converge: a factor is 1 or more"))
     console.facts(title, pairs)

@@ -212,21 +212,13 @@ def _show(result: dict[str, Any]) -> None:
     )
     pairs = [("result", f"{result['reason']}: {result['message']}")]
     if result["error"] is not None:
-        pairs.append(
-            (
-                "error",
-                (
-                    f"{result['error']:.3e}   ||x - u|| / ||u||, u the exact solution of the"
-                    " differential equation"
-                ),
-            )
-        )
+        what = "||x - u|| / ||u||, u the exact solution of the differential equation"
+        pairs.append(("error", f"{result['error']:.3e}   {what}"))
     if result["work_units"]:
         pairs.append(("work", f"{result['work_units']:.1f} products with A on the finest grid"))
     if result["compile_seconds"]:
-        pairs.append(
-            ("compiling", f"{result['compile_seconds']:.3f} s, kept on disk for the next time")
-        )
+        seconds = result["compile_seconds"]
+        pairs.append(("compiling", f"{seconds:.3f} s, kept on disk for the next time"))
     pairs += [
         ("set-up", f"{result['setup_seconds']:.3f} s"),
         ("solve", f"{result['solve_seconds']:.3f} s"),

@@ -12,6 +12,13 @@ from polymgnet import console
 from polymgnet.errors import GO_ON, Failure, on_interrupt
 from polymgnet.options import Json, option
 
+# heading -> key of a row of `study.differences`, whose fractions are shown in per cent
+PAIR_COLUMNS = {
+    **{"first": "first", "second": "second", "seeds": "seeds"},
+    **{"difference (%)": "difference", "95 % from (%)": "low", "to (%)": "high"},
+    **{"p": "p_value", "p (Holm)": "p_holm", "wins": "wins", "losses": "losses"},
+}
+
 
 class Engine(StrEnum):
     """Where the runs of a study are trained."""
@@ -79,15 +86,8 @@ def study(
             }
             for run in plan.runs
         ]
-        console.emit(
-            {
-                "out": plan.out,
-                "runs": runs,
-                "table": rows,
-                "differences": pairs,
-                "failed": failed,
-            }
-        )
+        found = {"runs": runs, "table": rows, "differences": pairs, "failed": failed}
+        console.emit({"out": plan.out, **found})
     elif rows:
         keys = list(rows[0].point)
         names = list(rows[0].measures)
@@ -136,37 +136,13 @@ def _spread(found: Any, unit: float) -> str:
 
 
 def _show_pairs(pairs: list[dict[str, Any]]) -> None:
-    names = [
-        "first",
-        "second",
-        "seeds",
-        "difference",
-        "low",
-        "high",
-        "p_value",
-        "p_holm",
-        "wins",
-        "losses",
-    ]
-    percent = {"difference", "low", "high"}
     console.table(
         "Differences in test accuracy, first - second, paired by seed",
-        [
-            "first",
-            "second",
-            "seeds",
-            "difference (%)",
-            "95 % from (%)",
-            "to (%)",
-            "p",
-            "p (Holm)",
-            "wins",
-            "losses",
-        ],
+        list(PAIR_COLUMNS),
         [
             [
-                100 * pair[name] if name in percent and pair[name] is not None else pair[name]
-                for name in names
+                100 * pair[name] if "%" in title and pair[name] is not None else pair[name]
+                for title, name in PAIR_COLUMNS.items()
             ]
             for pair in pairs
         ],

@@ -69,14 +69,9 @@ def train(
             "--resume and --force are given; only one is allowed (--force starts again, --resume"
             " goes on)"
         )
-    sets = [
-        *(
-            f"{name}={value}"
-            for name, value in (("data.name", data), ("init.scheme", init))
-            if value is not None
-        ),
-        *(settings or []),
-    ]
+    named = {"data.name": data, "init.scheme": init}
+    sets = [f"{key}={value}" for key, value in named.items() if value is not None]
+    sets += settings or []
     if resume and config is None and not sets and (out / "config.json").is_file():
         checked = read_config(out)
     else:
@@ -86,14 +81,11 @@ def train(
     if not is_first_rank():  # of several processes one tells
         raise typer.Exit(0 if result.finished else 128 + (asked.signal or 0))
     if not result.finished:
-        where = (
-            f"after step {result.steps}, {result.epochs} of {checked.train.epochs} epochs are"
-            " complete"
-        )
+        epochs = f"{result.epochs} of {checked.train.epochs} epochs are complete"
+        where = f"after step {result.steps}, {epochs}"
         raise Stopped(f"stopped as asked {where}; the state is saved, {again}", asked.signal)
-    summary = result.to_dict()
     if as_json:
-        console.emit({**summary, "run": out})
+        console.emit({**result.to_dict(), "run": out})
         return
     console.facts(
         f"{checked.model.name} on {checked.data.name}, started by {checked.init.scheme}",
@@ -105,6 +97,7 @@ def train(
 def _facts(result: Any) -> list[tuple[str, str]]:
     """What a finished run ends with, in words; all of it is in summary.json."""
     per_cent = {"test accuracy": result.test_accuracy, "validation accuracy": result.val_accuracy}
+    speed = f"{result.images_per_second:,.0f} images/s"
     pairs = [
         (name, f"{100 * value:.2f} %") for name, value in per_cent.items() if value is not None
     ]
@@ -114,15 +107,9 @@ def _facts(result: Any) -> list[tuple[str, str]]:
             "weights",
             f"{result.parameters:,}, those of epoch {result.best_epoch} of {result.epochs}",
         ),
-        (
-            "speed",
-            (
-                f"{result.images_per_second:,.0f} images/s, {result.seconds:.1f} s in all,"
-                f" {result.steps:,} steps"
-            ),
-        ),
+        ("speed", f"{speed}, {result.seconds:.1f} s in all, {result.steps:,} steps"),
+        *(("note", note) for note in result.notes),
     ]
-    pairs += [("note", note) for note in result.notes]
     pairs += [
         ("root at guard", f"level {event['level']}, step {event['step']}: {event['message']}")
         for event in result.roots_at_guard

@@ -58,9 +58,8 @@ class Run:
         """The validated configuration; ValueError for a wrong key or value."""
         import nets
 
-        return nets.load_config(
-            self.config, [f"{key}={json.dumps(value)}" for key, value in self.settings.items()]
-        )
+        settings = [f"{key}={json.dumps(value)}" for key, value in self.settings.items()]
+        return nets.load_config(self.config, settings)
 
     def __call__(
         self,
@@ -123,13 +122,10 @@ def text_of(value: Any) -> str:
 def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"study file {path} does not exist")
+    loads = json.loads if path.suffix == ".json" else tomllib.loads
     try:
-        data = (
-            json.loads(path.read_text(encoding="utf-8"))
-            if path.suffix == ".json"
-            else tomllib.loads(path.read_text(encoding="utf-8"))
-        )
-    except (json.JSONDecodeError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        data = loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
         raise ValueError(
             f"study file {path} is neither TOML nor (named .json) JSON: {error}"
         ) from None
@@ -156,9 +152,8 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _name(point: Mapping[str, Any], config: str, settings: Mapping[str, Any]) -> str:
     """Readable and unique: the grid point, and eight digits of a hash over all settings."""
-    digest = hashlib.sha256(
-        json.dumps([config, dict(settings)], sort_keys=True).encode()
-    ).hexdigest()[:8]
+    text = json.dumps([config, dict(settings)], sort_keys=True)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
     words = [f"{key.split('.')[-1]}-{text_of(value)}" for key, value in point.items()]
     safe = "_".join(
         "".join(c if c.isalnum() or c in "-.=" else "-" for c in word)[:40] for word in words
@@ -215,11 +210,8 @@ def attempt(work: Callable[[], Any], failed: dict[str, str], *, name: str) -> No
     except Stopped:
         raise
     except Exception as error:
-        failed[name] = (
-            one_line(error)
-            if isinstance(error, Failure)
-            else f"{type(error).__name__}: {one_line(error)}"
-        )
+        kind = "" if isinstance(error, Failure) else f"{type(error).__name__}: "
+        failed[name] = kind + one_line(error)
 
 
 def outcome(run: Run, failed: dict[str, str]) -> str:
@@ -231,6 +223,5 @@ def outcome(run: Run, failed: dict[str, str]) -> str:
         return name
     summary = run.summary()
     accuracy = summary.get("test_accuracy")
-    return f"{name}, {summary['seconds']:.1f} s" + (
-        "" if accuracy is None else f", test accuracy {100 * accuracy:.2f} %"
-    )
+    reached = "" if accuracy is None else f", test accuracy {100 * accuracy:.2f} %"
+    return f"{name}, {summary['seconds']:.1f} s{reached}"

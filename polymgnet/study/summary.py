@@ -30,9 +30,8 @@ class Row:
     @property
     def label(self) -> str:
         """The point in words."""
-        return (
-            ", ".join(f"{key} {text_of(value)}" for key, value in self.point.items()) or "all runs"
-        )
+        words = [f"{key} {text_of(value)}" for key, value in self.point.items()]
+        return ", ".join(words) or "all runs"
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON; spread and confidence interval are null where there is one run."""
@@ -44,20 +43,15 @@ def summarise(runs: Sequence[Run]) -> list[Row]:
     from analysis.stats import estimate, groups_of
 
     rows = []
-    for key, members in groups_of(
-        [run for run in runs if run.finished], lambda run: json.dumps(_split(run.point)[0])
-    ).items():
+    finished = [run for run in runs if run.finished]
+    for key, members in groups_of(finished, lambda run: json.dumps(_split(run.point)[0])).items():
         values: dict[str, dict[str, float]] = {}
         for run in members:
-            summary = run.summary()
+            summary, seeds = run.summary(), json.dumps(_split(run.point)[1])
             for name in MEASURES:
                 if summary.get(name) is not None:
-                    values.setdefault(name, {})[json.dumps(_split(run.point)[1])] = float(
-                        summary[name]
-                    )
-        measures = {
-            name: estimate(list(values[name].values())) for name in MEASURES if name in values
-        }
+                    values.setdefault(name, {})[seeds] = float(summary[name])
+        measures = {n: estimate(list(values[n].values())) for n in MEASURES if n in values}
         rows.append(Row(json.loads(key), measures, values, len(members)))
     return rows
 
