@@ -69,8 +69,7 @@ class ResidualPolynomial(ReadOnlyArrays):
     Raises
     ------
     ValueError
-        If there are no roots or more than 256, a root is zero or has no conjugate partner, or the
-        recurrence belongs to another polynomial.
+        Also for more than 256 roots, or a recurrence that belongs to another polynomial.
 
     Examples
     --------
@@ -215,8 +214,7 @@ class ResidualPolynomial(ReadOnlyArrays):
         return x
 
     def smooth(self, A: Any, x: Any, b: Any, B: Any = None) -> Any:
-        """x + p(BA) B (b - A x): one smoothing step, `degree` products with A; multiplies the error
-        by q(BA)."""
+        """x + p(BA) B (b - A x): one smoothing step, which multiplies the error by q(BA)."""
         return x + self.apply(A, b - A @ x, B)
 
     def scaled(self, factor: float) -> ResidualPolynomial:
@@ -369,8 +367,7 @@ def check_degree(
 
 
 def _in_pairs(values: NDArray[np.complex128], what: str) -> NDArray[np.complex128]:
-    """Roots or weights as exact conjugate pairs; refused if their factors leave the range of double
-    precision."""
+    """Roots or weights as exact conjugate pairs, their factors in the range of double precision."""
     values = symmetrised(values, what)
     modulus, real = np.abs(values), values.imag == 0
     limit = np.where(real, REAL_RANGE, PAIR_RANGE)

@@ -208,8 +208,7 @@ class Stencil(ReadOnlyArrays):
         return _summed(taps, self.values.ndim == 1 and other.values.ndim == 1)
 
     def subsampled(self, step: int | Sequence[int] = 2) -> Stencil:
-        """The stencil on every `step`-th point (one number, or one per axis): values a_{step k} at
-        k (a Galerkin product is R A P, subsampled)."""
+        """a_{step k} at k, one step or one per axis (a Galerkin product is R A P, subsampled)."""
         steps = check_shape(step, "step", self.dim)
         taps = [
             (tuple(j // s for j, s in zip(k, steps)), value)

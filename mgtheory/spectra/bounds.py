@@ -66,15 +66,14 @@ def gershgorin(A: Operator, *, B: ArrayLike | None = None) -> Gershgorin:
     3.0
     """
     matrix = sp.csr_array(A if sp.issparse(A) else np.atleast_2d(check_array(A, "A")))
-    if len(matrix.shape) != 2 or matrix.shape[0] != matrix.shape[1] or not matrix.shape[0]:
+    n = matrix.shape[0]
+    if matrix.shape != (n, n) or not n:
         raise ValueError(f"A has shape {matrix.shape}, must be square")
     if not np.isfinite(matrix.data).all():
         raise ValueError("A has entries that are infinite or not a number")
-    scale = np.ones(matrix.shape[0]) if B is None else check_array(B, "B")
-    if scale.shape != (matrix.shape[0],):
-        raise ValueError(
-            f"B has shape {scale.shape}, must be the diagonal of B, ({matrix.shape[0]},)"
-        )
+    scale = np.ones(n) if B is None else check_array(B, "B")
+    if scale.shape != (n,):
+        raise ValueError(f"B has shape {scale.shape}, must be the diagonal of B, ({n},)")
     centres = matrix.diagonal()
     radii = np.asarray(abs(matrix).sum(axis=1)).ravel() - np.abs(centres)
     return Gershgorin(scale * centres, np.abs(scale) * np.maximum(radii, 0.0))
@@ -120,11 +119,9 @@ def field_of_values(
     ----------
     A
         Sparse or dense array, or LinearOperator with its adjoint, shape (n, n). Up to n = 400
-        dense; above by Lanczos iteration (ARPACK).
+        dense; above by Lanczos iteration (ARPACK) from a start that `generator` draws.
     angles
         Number of boundary points.
-    generator
-        Draws the start vector of the iteration.
     """
     angles = check_whole(angles, "angles", 3)  # fewer lines bound nothing
     operator = square_operator(A)

@@ -102,13 +102,7 @@ class OperatorRecord:
         Operators of equal form are multiples of each other, c = upper of the other / upper. To the
         level of a network every polynomial is taken relative to b. An interval, points and a matrix
         without a grid are no operator that could be recognised; what was made for them is applied
-        as it is where the other spectrum ends below theirs.
-
-        Raises
-        ------
-        ValueError
-            If B differs and the diagonal of A varies, the forms differ, high frequencies of the
-            other lie below this one's lower end, or the other spectrum ends above this one's.
+        as it is where the other spectrum ends below theirs. Everything else is a ValueError.
         """
         c = other.upper / self.upper
         if other.kind == "level":
