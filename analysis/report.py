@@ -128,6 +128,7 @@ def analyse_record(
 def facts_of(record: RunRecord) -> dict[str, Any]:
     """The run's own numbers and choices, for tables."""
     summary, config = record.summary, record.config
+    counted = ("parameters", "epochs", "seconds", "images_per_second")
     return {
         "data": config.data.name,
         "scheme": record.scheme,
@@ -135,15 +136,10 @@ def facts_of(record: RunRecord) -> dict[str, Any]:
         "operator": config.init.operator,
         "placement": config.model.placement,
         "seed": record.seed,
-        "parameters": summary.parameters,
-        "epochs": summary.epochs,
         "chosen_epoch": summary.best_epoch,
         "select": config.train.select,
-        "test_accuracy": summary.test_accuracy,
         "tested_on": tested_on(record.path),
-        "val_accuracy": summary.val_accuracy,
-        "seconds": summary.seconds,
-        "images_per_second": summary.images_per_second,
+        **{name: getattr(summary, name) for name in (*counted, "test_accuracy", "val_accuracy")},
     }
 
 

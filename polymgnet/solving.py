@@ -29,11 +29,7 @@ def _torch(problem: Any, **options: Any) -> Any:
 
 
 # --backend -> how its hierarchy is set up
-BACKENDS: dict[str, Callable[..., Any]] = {
-    "sparse": _sparse,
-    "stencil": _stencil,
-    "torch": _torch,
-}
+BACKENDS: dict[str, Callable[..., Any]] = {"sparse": _sparse, "stencil": _stencil, "torch": _torch}
 # unknowns on the coarsest grid by default, as each of them has it
 COARSEST = {"sparse": 64, "stencil": 4096, "torch": 64}
 # for an unknown, measured on the leanest problems: below it nothing is solved

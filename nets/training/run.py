@@ -290,7 +290,7 @@ class Run:
         )
         with rich.Progress(*columns, console=Console(stderr=True), refresh_per_second=4) as bar:
             trainer, self.bar = self.trainer, bar
-            counts = {"total": trainer.total_steps, "completed": trainer.step}
+            counts: dict[str, Any] = {"total": trainer.total_steps, "completed": trainer.step}
             self.task = bar.add_task("", note="", **counts)
             yield lambda: bar.advance(self.task)
         self.bar = None
