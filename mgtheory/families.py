@@ -120,7 +120,8 @@ class Family:
             raise ValueError(
                 f"family {self.name} cannot be derived from {record}, it needs {need.sources}"
             )
-        self._check_options(options)
+        if options:  # to read a signature takes as long as a formula
+            self._check_options(options)
         made = self.recorded or (lambda *a, **k: (self.function(*a, **k), {}))
         polynomial, came_about = made(degree, **(arguments | options))
         used = record if self.needs in ("interval", "points") else record.without_lower()

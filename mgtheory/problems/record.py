@@ -139,7 +139,8 @@ def _of_problem(problem: Problem, scaling: str, axes: Sequence[int] | str) -> Op
     if constant:
         chosen = choose_axes(problem.couplings(), problem.shape, axes)
         a, b = problem.smoothing_interval(chosen)
-        b = max(b, problem.smoothing_interval().b)
+        if len(chosen) < problem.dim:
+            b = max(b, problem.smoothing_interval().b)
         if kind == "diagonal":
             assert problem.stencil is not None
             centre = float(problem.stencil.diagonal.item().real)
