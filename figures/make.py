@@ -79,14 +79,10 @@ def make(
     """
     if not runs:
         raise ValueError("no run given, at least one run folder is needed")
+    keys = [configuration_key(read_config(Path(run)).to_dict()) for run in runs]
     loaded = [
-        Run(
-            analyse(run),
-            read_metrics(run),
-            configuration_key(read_config(Path(run)).to_dict()),
-            name,
-        )
-        for run, name in zip(runs, _file_names(runs))
+        Run(analyse(run), read_metrics(run), key, name)
+        for run, key, name in zip(runs, keys, _file_names(runs))
     ]
     jobs: list[tuple[str, Callable[[], Figure | None]]] = []
     for run in loaded:
