@@ -166,8 +166,8 @@ def load_study(path: Path, *, out: Path | None = None) -> Study:
         raise _wrong(path, f"out is {named!r}, must name a folder (or give --out)")
     check_folder(where)
     grid = {key: v if isinstance(v, list) else [v] for key, v in data["grid"].items()}
-    for key, values in grid.items():
-        if not values:
+    for key, listed in grid.items():
+        if not listed:
             raise _wrong(path, f"grid {key} is an empty list, needs at least one value")
         if key in data["set"]:
             raise _wrong(path, f"{key} stands in both set and grid; only one is allowed")
