@@ -64,24 +64,24 @@ def sources() -> dict[str, dict[str, dict[str, Any]]]:
         "poisson2d-q1",
         "anisotropic2d",
     )
-    problems = {name: {"problem": create(name, n=7)} for name in names}
+    problems = {name: {"of": create(name, n=7)} for name in names}
     return {
-        "interval": {"poisson2d, n = 63": {"problem": poisson}},
+        "interval": {"poisson2d, n = 63": {"of": poisson}},
         "lmax": {
-            "poisson2d, n = 63": {"problem": poisson},
-            "its matrix (Lanczos)": {"operator": poisson.A},
+            "poisson2d, n = 63": {"of": poisson},
+            "its matrix (Lanczos)": {"of": poisson.A},
         },
         "operator": {
             "poisson2d, n = 63": {
-                "problem": poisson,
+                "of": poisson,
                 "start": generator.standard_normal(poisson.b.size),
             }
         },
         "points": {
-            "one interval": {"interval": (2.0, 8.0)},
-            "two intervals": {"points": [Interval(-2, -1), Interval(1, 3)]},
-            "circle of 400 points": {"points": 2 + circle},
-            "cloud of 500 points": {"points": cloud},
+            "one interval": {"of": (2.0, 8.0)},
+            "two intervals": {"of": [Interval(-2, -1), Interval(1, 3)]},
+            "circle of 400 points": {"of": 2 + circle},
+            "cloud of 500 points": {"of": cloud},
         },
         "problem": problems,
     }

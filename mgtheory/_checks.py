@@ -67,8 +67,7 @@ def check_generator(value: Any, name: str) -> np.random.Generator:
 
 
 def check_shape(value: Any, name: str, dim: int | None = None) -> tuple[int, ...]:
-    """The sizes of a grid, whole numbers from 1 on: one number stands for each of `dim` axes (for
-    one axis, where dim is None)."""
+    """The sizes of a grid, from 1 on: one number stands for each of `dim` axes (None: one axis)."""
     number = isinstance(value, int | np.integer) and not isinstance(value, bool)
     given = (value,) * (dim or 1) if number else _listed(value)
     whole = all(isinstance(n, int | np.integer) and n >= 1 for n in given)
@@ -112,11 +111,7 @@ def check_axes(axes: Any, dim: int, *, names: str = "") -> tuple[int, ...]:
 
 def check_vector(given: Any, n: int, dtype: Any, name: str, *, finite: bool = True) -> NDArray[Any]:
     """A finite vector of shape (n,) or (n, 1), as a new array of shape (n,) in the common floating
-    type with `dtype`.
-
-    With ``finite=False`` infinite values pass, and the array is a new one only where its type
-    changes.
-    """
+    type with `dtype`; with ``finite=False`` infinite values pass, and it may be the given one."""
     vector = np.asarray(given)
     if vector.shape not in ((n,), (n, 1)):
         raise ValueError(f"{name} has shape {vector.shape}, must be ({n},)")

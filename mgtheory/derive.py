@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mgtheory._files import read_json, write_atomically
 from mgtheory.families import get_family
-from mgtheory.polynomials.residual import ResidualPolynomial, check_degree
+from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.problems.problem import PROBLEMS, create
 from mgtheory.problems.record import operator_record
 from mgtheory.spectra.record import OperatorRecord
@@ -42,8 +42,6 @@ class InitialCoefficients:
     ----------
     polynomial
         q for the operator BA of its record, as it is applied.
-    family, degree
-        The formula and the degree of q.
     provenance
         The formula's citation, options, the degree asked for, versions, and `result`: for families
         that are computed what came of it, such as the copies of roots that raise the degree
@@ -76,7 +74,7 @@ class InitialCoefficients:
 
     @property
     def relative(self) -> ResidualPolynomial:
-        """The same polynomial on (0, 1]: roots divided by b, ready to be scaled to any operator."""
+        """The same polynomial on (0, 1]: roots divided by b."""
         return self.polynomial.scaled(1.0 / self.operator.upper)
 
     @property
@@ -111,17 +109,10 @@ class InitialCoefficients:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
-        """The inverse of `to_dict`; reads schema 1 too, which named the source in its provenance.
-
-        Raises
-        ------
-        ValueError
-            If the kind or the schema is another one, or a part is missing.
-        """
+        """The inverse of `to_dict`; reads schema 1 too. A ValueError says what is wrong."""
         if not isinstance(data, dict) or data.get("kind") != KIND:
             raise ValueError(
                 f"not a file of initial coefficients: 'kind' must be {KIND!r}, as `derive` writes"
-                " it"
             )
         if data.get("schema") not in (1, SCHEMA):
             raise ValueError(
@@ -207,18 +198,11 @@ def derive(
         its largest eigenvalue, a matrix, points of a spectrum, or whatever else
         `mgtheory.problems.record.operator_record` takes.
     scaling, axes
-        B and the coarsened axes of a problem, stencil or matrix, as the solver chooses them by
-        default.
+        B and the coarsened axes, as the solver chooses them by default.
     start
-        The start vector of a Krylov family; random by default for a problem or a matrix.
+        The start vector of a Krylov family; random by default.
     **options
         Further keywords of the family's own function.
-
-    Raises
-    ------
-    ValueError
-        For an unknown family or option, a degree it does not allow, or an operator that has not
-        what the family needs.
 
     Examples
     --------
@@ -227,7 +211,6 @@ def derive(
     [0.1404, 0.3474]
     """
     entry = get_family(family)
-    check_degree(degree, family=family)
     record = operator_record(of, scaling=scaling, axes=axes)
     given = {} if start is None else {"start": start}
     polynomial, came_about = entry.on(degree, record, **given, **options)

@@ -69,15 +69,8 @@ def _problem(record: OperatorRecord) -> Arguments | None:
 
 @dataclass(frozen=True)
 class Need:
-    """What a family takes of an operator's record.
-
-    Attributes
-    ----------
-    arguments
-        The arguments of the family's function, or None where the record has none for it.
-    sources
-        What it can be derived from, for people.
-    """
+    """What a family takes of an operator's record: the arguments of its function, None where the
+    record has none for it; and, for people, what it can be derived from."""
 
     arguments: Callable[[OperatorRecord], Arguments | None]
     sources: str
@@ -100,14 +93,10 @@ class Family:
 
     Attributes
     ----------
-    name, function
-        Its name and q(degree, ...).
-    needs
-        What the function needs beside the degree: a name of `NEEDS`.
-    citation
-        Its source.
-    degrees
-        Which degrees it has.
+    function, needs
+        q(degree, ...), and what it takes beside the degree: a name of `NEEDS`.
+    citation, degrees
+        Its source, and which degrees it has, for people.
     recorded
         The same function with how the polynomial came about beside it, where there is more to say
         than the formula.
@@ -121,13 +110,9 @@ class Family:
     recorded: Callable[..., Recorded] | None = None
 
     def on(self, degree: int, record: OperatorRecord, **options: Any) -> Recorded:
-        """The polynomial for the operator of a record, and how it came about as JSON types: values
-        reached, bounds, copies of roots; empty for a formula.
+        """The polynomial for the operator of a record, and how it came about (empty for a formula).
 
-        Raises
-        ------
-        ValueError
-            If the record has not what the family needs, or for an unknown option.
+        A ValueError says where the record has not what the family needs, or an option is unknown.
         """
         need = NEEDS[self.needs]
         arguments = need.arguments(record)

@@ -3,6 +3,11 @@
 Every function returns the residual polynomial q, q(0) = 1, of degree k (the products with A in one
 smoothing). ``interval`` is the pair (a, b), 0 < a < b, of eigenvalues of BA to damp, ``lmax`` the
 largest eigenvalue of BA. `CLOSED_FORMS` has q(t) itself, for any kind of number.
+
+Sources: Saad, Iterative Methods for Sparse Linear Systems, 2nd ed. (2003), algorithm 12.1
+(chebyshev); J. Lottes, Numer. Linear Algebra Appl. 30(6) (2023) e2518, arXiv 2202.08830
+(chebyshev4, chebyshev4_opt); M. Adams, M. Brezina, J. Hu, R. Tuminaro, J. Comput. Phys. 188 (2003)
+593-610 (mls).
 """
 
 from __future__ import annotations
@@ -36,7 +41,7 @@ def richardson(degree: int, *, interval: IntervalLike) -> ResidualPolynomial:
     """
     check_degree(degree, family="richardson")
     a, b = _check_interval(interval, family="richardson")
-    return ResidualPolynomial(np.full(degree, 0.5 * (a + b), dtype=complex))
+    return ResidualPolynomial(np.full(degree, 0.5 * (a + b)))
 
 
 def chebyshev(degree: int, *, interval: IntervalLike) -> ResidualPolynomial:
@@ -46,10 +51,6 @@ def chebyshev(degree: int, *, interval: IntervalLike) -> ResidualPolynomial:
     Roots (a + b)/2 + (b - a)/2 cos(pi (i - 1/2)/k); max |q| on [a, b] = 1/T_k((b + a)/(b - a)). It
     carries its three-term recurrence. The high frequencies of the 5- and 7-point Laplacian in d
     dimensions have a = b/(2d).
-
-    Notes
-    -----
-    Y. Saad, Iterative Methods for Sparse Linear Systems, 2nd ed. (2003), algorithm 12.1.
 
     Examples
     --------
@@ -67,9 +68,7 @@ def chebyshev(degree: int, *, interval: IntervalLike) -> ResidualPolynomial:
     )
     middle = centre + half * np.sin(0.5 * np.pi * (degree + 1 - 2 * i) / degree)
     roots = np.select([from_a < 0.5 * half, from_b < 0.5 * half], [a + from_a, b - from_b], middle)
-    return ResidualPolynomial(
-        roots.astype(complex), recurrence=first_kind_recurrence(degree, interval=(a, b))
-    )
+    return ResidualPolynomial(roots, first_kind_recurrence(degree, interval=(a, b)))
 
 
 def chebyshev4(degree: int, *, lmax: float) -> ResidualPolynomial:
@@ -80,10 +79,6 @@ def chebyshev4(degree: int, *, lmax: float) -> ResidualPolynomial:
     = (4/3) k (k + 1). It carries the recurrence of
     `mgtheory.polynomials.recurrence.fourth_kind_recurrence` with beta = 1.
 
-    Notes
-    -----
-    J. Lottes, Numer. Linear Algebra Appl. 30(6) (2023) e2518, arXiv 2202.08830.
-
     Examples
     --------
     >>> chebyshev4(2, lmax=1).roots.real.round(4).tolist()
@@ -92,9 +87,7 @@ def chebyshev4(degree: int, *, lmax: float) -> ResidualPolynomial:
     check_degree(degree, family="chebyshev4")
     lmax = _check_lmax(lmax, family="chebyshev4")
     recurrence = fourth_kind_recurrence(np.ones(degree), lmax=lmax)
-    return ResidualPolynomial(
-        (lmax * _fourth_kind_roots(degree)).astype(complex), recurrence=recurrence
-    )
+    return ResidualPolynomial(lmax * _fourth_kind_roots(degree), recurrence)
 
 
 def chebyshev4_opt(degree: int, *, lmax: float) -> ResidualPolynomial:
@@ -102,14 +95,10 @@ def chebyshev4_opt(degree: int, *, lmax: float) -> ResidualPolynomial:
     lmax): the optimised fourth kind.
 
     1/gamma = 3, 5 + 2 sqrt(5), .. for k = 1, 2, ..; about (4/pi^2)(2k + 1)^2 - 2/3 for large k.
-    Computed for any degree; carries the recurrence of the fourth kind with its weights beta. The
+    Computed for any degree (`mgtheory.polynomials.fourthkind`); carries the recurrence of the
+    fourth kind with its weights beta. The
     bound it minimises targets poor coarse spaces: on 2D Poisson with full coarsening it can lose to
     `chebyshev` on [lmax/4, lmax].
-
-    Notes
-    -----
-    J. Lottes, Numer. Linear Algebra Appl. 30(6) (2023) e2518, arXiv 2202.08830; computed as
-    `mgtheory.polynomials.fourthkind` says.
 
     Examples
     --------
@@ -119,9 +108,7 @@ def chebyshev4_opt(degree: int, *, lmax: float) -> ResidualPolynomial:
     check_degree(degree, family="chebyshev4_opt")
     lmax = _check_lmax(lmax, family="chebyshev4_opt")
     recurrence = fourth_kind_recurrence(optimised_beta(degree), lmax=lmax)
-    return ResidualPolynomial(
-        (lmax * optimised_roots(degree)).astype(complex), recurrence=recurrence
-    )
+    return ResidualPolynomial(lmax * optimised_roots(degree), recurrence)
 
 
 def mls(degree: int, *, lmax: float) -> ResidualPolynomial:
@@ -130,10 +117,6 @@ def mls(degree: int, *, lmax: float) -> ResidualPolynomial:
 
     Roots in closed form: the d of S; lmax/2 (1 - cos((2i - 1) pi/(2d + 1))), i = 1..d, each twice;
     lmax (rho in the source) once.
-
-    Notes
-    -----
-    M. Adams, M. Brezina, J. Hu, R. Tuminaro, J. Comput. Phys. 188 (2003) 593-610.
 
     Examples
     --------
@@ -146,9 +129,8 @@ def mls(degree: int, *, lmax: float) -> ResidualPolynomial:
     d = (int(degree) - 1) // 3
     lmax = _check_lmax(lmax, family="mls")
     double = np.sin(0.5 * np.pi * (2 * np.arange(1, d + 1) - 1) / (2 * d + 1)) ** 2
-    return ResidualPolynomial(
-        (lmax * np.concatenate([_fourth_kind_roots(d), double, double, [1.0]])).astype(complex)
-    )
+    roots = np.concatenate([_fourth_kind_roots(d), double, double, [1.0]])
+    return ResidualPolynomial(lmax * roots)
 
 
 def _fourth_kind_roots(degree: int) -> np.ndarray:

@@ -103,17 +103,9 @@ def horner(
 ) -> Any:
     """c = p(M) s = sum_j terms[j] M^j s by Horner's rule, ``len(terms) - 1`` products with M.
 
-    Parameters
-    ----------
-    apply
-        ``v -> M v``.
-    terms
-        Ascending coefficients of p; a number 0 costs nothing.
-    s
-        Any array type, or a number.
-    times, add
-        ``(term, s) -> term s`` and ``(M c, term s) -> M c + term s`` for arrays that have better
-        ways: `operator.iadd` works in place where `apply` returns memory of its own.
+    `apply` is v -> M v; s is of any array type, or a number; a term that is a number 0 costs
+    nothing. `times` (term, s) -> term s and `add` (M c, term s) -> M c + term s are for arrays that
+    have better ways: `operator.iadd` works in place where `apply` returns memory of its own.
 
     Examples
     --------
@@ -145,8 +137,7 @@ class Factor:
     Raises
     ------
     ValueError
-        For an unknown kind, a wrong number of parameters, one that is not finite, or a term that
-        leaves the range of double precision: the factor would silently be another one.
+        Also where a term leaves the range of doubles: the factor would silently be another one.
 
     Examples
     --------
@@ -160,11 +151,10 @@ class Factor:
 
     def __post_init__(self) -> None:
         names = tuple(_kind(self.kind).powers(len(self.parameters)))
-        if len(names) != len(self.parameters) or not names:
-            raise ValueError(
-                f"{self.kind} factor: got {len(self.parameters)} parameters, needs"
-                f" {', '.join(names) or 'at least c_0'}"
-            )
+        count = len(self.parameters)
+        if len(names) != count or not names:
+            needed = ", ".join(names) or "at least c_0"
+            raise ValueError(f"{self.kind} factor: got {count} parameters, needs {needed}")
         for name, value in zip(names, self.parameters):
             if not (isinstance(value, Real) and math.isfinite(value)):
                 raise ValueError(f"{self.kind} factor: {name} is {value!r}, must be finite")
@@ -258,14 +248,12 @@ def RealPair(r1: float, r2: float) -> Factor:
 
 
 def SymmetricPair(kappa: float) -> Factor:
-    """q_f(t) = 1 - kappa t^2: roots ±1/sqrt(kappa), on the imaginary axis where kappa < 0, at
-    infinity where kappa = 0."""
+    """q_f(t) = 1 - kappa t^2: roots ±1/sqrt(kappa), imaginary where kappa < 0."""
     return Factor("symmetric_pair", (kappa,))
 
 
 def ComplexPair(a: float, b: float) -> Factor:
-    """q_f(t) = 1 - (2 a t - t^2) / (a^2 + b^2) from the roots a ± ib; b = 0 is a double real
-    root."""
+    """q_f(t) = 1 - (2 a t - t^2) / (a^2 + b^2) from the roots a ± ib; b = 0: a double root."""
     a, b = check_array([a, b], "complex_pair factor: a and b", real=True).tolist()
     if a == 0.0 and b == 0.0:
         raise ValueError(
@@ -276,21 +264,14 @@ def ComplexPair(a: float, b: float) -> Factor:
 
 
 def General(c: Sequence[float] | NDArray[np.float64]) -> Factor:
-    """q_f(t) = 1 - sum_j c_j t^(j+1) from the coefficients c_0 .. c_{d-1} of p_f; for low degrees
-    d."""
+    """q_f(t) = 1 - sum_j c_j t^(j+1), c_0 .. c_{d-1} those of p_f; for low degrees d."""
     values = check_array(c, "general factor: c", real=True)
     return Factor("general", tuple(values.reshape(-1).tolist()))
 
 
 def factor_from_dict(data: dict[str, Any]) -> Factor:
     """The inverse of `Factor.to_dict`; it also reads what earlier versions wrote: pairs by their
-    roots, the general one's c as a list.
-
-    Raises
-    ------
-    ValueError
-        For an unknown kind, or parameters that do not belong to it.
-    """
+    roots, the general one's c as a list."""
     given = dict(check_kind(data, dict, "factor", "a dictionary as to_dict gives"))
     kind = given.pop("kind", None)
     entry = _kind(kind)

@@ -30,8 +30,7 @@ MAX_NEWTON_STEPS = 30  # five or six are taken
 
 @cache
 def _optimised_angles(degree: int) -> tuple[float, ...]:
-    """The angles phi_i of the optimised roots sin^2(phi_i/2), ascending, by Newton's method from
-    the fourth kind."""
+    """The angles phi_i of the optimised roots sin^2(phi_i/2), ascending."""
     phi = 2 * np.pi * np.arange(1, degree + 1) / (2 * degree + 1)
     for _ in range(MAX_NEWTON_STEPS):
         theta = np.append(_maxima(phi), np.pi)
@@ -56,8 +55,7 @@ def optimised_roots(degree: int) -> Array:
 
 
 def optimised_beta(degree: int) -> Array:
-    """The weights beta_i of `mgtheory.polynomials.recurrence.fourth_kind_recurrence` that give the
-    optimised polynomial, shape (degree,).
+    """The weights beta_i of `fourth_kind_recurrence` for the optimised polynomial, shape (degree,).
 
     With omega_n = W_n/(2n + 1) the residuals of the plain recurrence, q = sum_n c_n omega_n and
     beta_i = sum_{n >= i} c_n. Since W_n sin(theta/2) = sin((n + 1/2) theta), the c_n are a sine
@@ -101,8 +99,7 @@ def _conditions(theta: Array, phi: Array) -> tuple[Array, Array]:
 
 
 def _maxima(phi: Array) -> Array:
-    """The angles of the k - 1 maxima of F between neighbouring roots, by safeguarded Newton steps
-    on the derivative of log F.
+    """The angles of the k - 1 maxima of F between neighbouring roots, by safeguarded Newton steps.
 
     (1 - q^2) d log F/d theta = (1 - q^2) cot(theta/2) + 2 S, S = sum_i sin(theta)/(2 (t - r_i)),
     falls from +inf to -inf between two roots.

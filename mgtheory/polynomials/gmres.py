@@ -36,12 +36,10 @@ DIGITS_PER_COPY = 14.0
 
 @dataclass(frozen=True)
 class HarmonicRitz(ReadOnlyArrays):
-    """The GMRES polynomial and how it came about.
+    """The GMRES polynomial, with copies included, and how it came about.
 
     Attributes
     ----------
-    polynomial
-        q, with copies included.
     values
         The harmonic Ritz values, shape (k,), roots of the GMRES polynomial itself.
     copies
@@ -67,19 +65,16 @@ def harmonic_ritz(
 
     Parameters
     ----------
-    operator
-        A, or BA: a sparse or dense array or LinearOperator of shape (n, n), real.
-    start
-        b, shape (n,), real. A random one serves all right-hand sides.
+    operator, start
+        A (or BA), an array or LinearOperator of shape (n, n), and b, shape (n,), both real. A
+        random b serves all right-hand sides.
     copies
         Repeat roots where the product of the other factors exceeds 1e4. Without, an eigenvalue far
         outside of the others amplifies rounding by that product (see
         `ResidualPolynomial.amplification`).
 
-    Raises
-    ------
-    ValueError
-        If the degree exceeds the grade of the start vector (breakdown), or a root is near 0.
+    A ValueError says where the degree exceeds the grade of the start vector (breakdown), or a root
+    is near 0.
 
     Examples
     --------

@@ -83,15 +83,10 @@ def minimax(degree: int, *, points: Points) -> ResidualPolynomial:
     degree
         k: 1 to 256 on a single interval, 1 to 64 on other sets.
     points
-        Samples of a spectrum, real or complex, shape (n,), n > k, 0 not among them; of a region its
-        boundary is enough. Points are mirrored at the real axis. Or an `Interval`, or a list of
-        them: then the maximum is over every point of them, not over samples. Of any size: they are
-        divided by their largest modulus.
-
-    Raises
-    ------
-    ValueError
-        If the set contains or surrounds 0: no q with q(0) = 1 is below 1 on it.
+        Samples of a spectrum, real or complex, shape (n,), n > k, 0 not among them, mirrored at the
+        real axis; of a region its boundary is enough. Or an `Interval`, or a list of them: then the
+        maximum is over every point of them, not over samples. A set that contains or surrounds 0 is
+        refused: no q with q(0) = 1 is below 1 on it.
 
     Examples
     --------

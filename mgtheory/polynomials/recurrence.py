@@ -25,12 +25,8 @@ class Recurrence:
     s_0 = b - A x.
 
     With all beta_i = 1 the s_i are the true residuals (Chebyshev of the first and fourth kind);
-    otherwise not (optimised fourth kind).
-
-    Attributes
-    ----------
-    a, b, beta
-        One number a step: `a` and `beta` without unit, `b` in units of 1/A. ``a[0]`` is never used.
+    otherwise not (optimised fourth kind). `a` and `beta` have no unit, `b` that of 1/A; ``a[0]`` is
+    never used.
     """
 
     a: tuple[float, ...]
@@ -70,11 +66,9 @@ class Recurrence:
 
 
 def first_kind_recurrence(degree: int, *, interval: tuple[float, float]) -> Recurrence:
-    """The three-term recurrence of T_k((b + a - 2t)/(b - a)) / T_k((b + a)/(b - a)), with rho_n =
-    T_n/T_{n+1} at (b + a)/(b - a).
+    """z_1 = r/c; z_{n+1} = rho_n rho_{n-1} z_n + (2 rho_n/h) s_n, of `classical.chebyshev`.
 
-    z_1 = r/c; z_{n+1} = rho_n rho_{n-1} z_n + (2 rho_n/h) s_n, c the centre of the interval and h
-    half of its width; beta = 1.
+    c is the centre of the interval, h half of its width, rho_n = T_n/T_{n+1} at c/h; beta = 1.
 
     Examples
     --------
@@ -84,8 +78,7 @@ def first_kind_recurrence(degree: int, *, interval: tuple[float, float]) -> Recu
     a, b = interval
     centre, half = 0.5 * (a + b), 0.5 * (b - a)
     sigma = centre / half
-    rho = np.empty(degree)
-    rho[0] = 1 / sigma
+    rho = np.full(degree, 1 / sigma)
     for n in range(1, degree):
         rho[n] = 1 / (2 * sigma - rho[n - 1])
     keep = np.concatenate(([0.0], rho[1:] * rho[:-1]))
@@ -94,8 +87,7 @@ def first_kind_recurrence(degree: int, *, interval: tuple[float, float]) -> Recu
 
 
 def fourth_kind_recurrence(beta: ArrayLike, *, lmax: float) -> Recurrence:
-    """z_i = (2i - 3)/(2i + 1) z_{i-1} + (8i - 4)/((2i + 1) lmax) B s_{i-1}; x += beta_i z_i; s_i =
-    s_{i-1} - A z_i, i = 1..len(beta).
+    """z_i = (2i - 3)/(2i + 1) z_{i-1} + (8i - 4)/((2i + 1) lmax) B s_{i-1}, i = 1..len(beta).
 
     beta = 1 is the fourth kind itself; the weights of the optimised polynomial are
     `mgtheory.polynomials.fourthkind.optimised_beta`.

@@ -69,8 +69,7 @@ class ResidualPolynomial(ReadOnlyArrays):
     Raises
     ------
     ValueError
-        If there are no roots or more than 256, a root is zero or not a number, a complex root has
-        no conjugate partner, or the recurrence belongs to another polynomial.
+        Also for more than 256 roots, or a recurrence that belongs to another polynomial.
 
     Examples
     --------
@@ -108,10 +107,10 @@ class ResidualPolynomial(ReadOnlyArrays):
             self._check_recurrence(check_kind(recurrence, Recurrence, "recurrence", "a Recurrence"))
 
     def _check_recurrence(self, recurrence: Recurrence) -> None:
-        if len(recurrence.a) != self.degree:
+        steps = len(recurrence.a)
+        if steps != self.degree:
             raise ValueError(
-                f"the recurrence has {len(recurrence.a)} steps, the polynomial degree"
-                f" {self.degree}; they must be equal"
+                f"the recurrence has {steps} steps, the polynomial degree {self.degree}"
             )
         largest = float(np.abs(self.roots[np.isfinite(self.roots)]).max(initial=0.0)) or 1.0
         t = largest * np.linspace(0.0, 1.0, 2 * self.degree + 2)[1:]
@@ -183,7 +182,7 @@ class ResidualPolynomial(ReadOnlyArrays):
     __call__ = q
 
     def p(self, t: ArrayLike) -> NDArray[Any]:
-        """p(t) = (1 - q(t)) / t, elementwise, without cancellation; p(0) = sum w_i."""
+        """p(t) = (1 - q(t)) / t, elementwise; p(0) = sum w_i."""
         return self._evaluate(t)[1][()]
 
     def apply(self, A: Any, r: Any, B: Any = None) -> Any:
@@ -192,13 +191,12 @@ class ResidualPolynomial(ReadOnlyArrays):
         Parameters
         ----------
         A
-            A sparse array, LinearOperator or dense array of shape (n, n): anything with ``A @ v``.
+            Anything with ``A @ v``, shape (n, n).
         r
             The residual b - A x, shape (n,) or (n, m).
         B
-            The diagonal of B as an array of shape (n,), or anything with ``B @ v``. None for the B
-            that the polynomial was derived for: the inverse diagonal of A where its record says
-            so, else the identity.
+            Its diagonal, shape (n,), or anything with ``B @ v``. None for the B that the polynomial
+            was derived for: the inverse diagonal of A where its record says so, else the identity.
         """
         if B is None and self.operator is not None and self.operator.scaling == "diagonal":
             if not hasattr(A, "diagonal"):
@@ -216,13 +214,11 @@ class ResidualPolynomial(ReadOnlyArrays):
         return x
 
     def smooth(self, A: Any, x: Any, b: Any, B: Any = None) -> Any:
-        """x + p(BA) B (b - A x): one smoothing step, `degree` products with A; multiplies the error
-        by q(BA)."""
+        """x + p(BA) B (b - A x): one smoothing step, which multiplies the error by q(BA)."""
         return x + self.apply(A, b - A @ x, B)
 
     def scaled(self, factor: float) -> ResidualPolynomial:
-        """q(t / factor): the same polynomial for the operator multiplied by `factor` > 0; roots
-        grow by it."""
+        """q(t / factor): the same polynomial for the operator multiplied by `factor` > 0."""
         if not (isinstance(factor, Real) and math.isfinite(factor) and factor > 0):
             raise ValueError(f"scale factor is {factor!r}, must be positive and finite")
         with np.errstate(over="ignore", under="ignore"):
@@ -242,14 +238,9 @@ class ResidualPolynomial(ReadOnlyArrays):
         return moved
 
     def on(self, record: OperatorRecord) -> ResidualPolynomial:
-        """The polynomial for another operator: converted exactly, or refused with both records.
-
-        One made by hand, without a record, is taken to be meant for that operator.
-
-        Raises
-        ------
-        ValueError
-            Where there is no exact conversion, see `OperatorRecord.factor_to`.
+        """The polynomial for another operator: converted exactly, or refused by a ValueError with
+        both records (`OperatorRecord.factor_to`). One made by hand, without a record, is taken to
+        be meant for that operator.
         """
         if self.operator is None:
             return self
@@ -284,11 +275,9 @@ class ResidualPolynomial(ReadOnlyArrays):
     @classmethod
     def from_factors(cls, factors: Iterable[Factor]) -> Self:
         """The product of real factors, in any order and mixture."""
+        kinds = "of the kinds " + ", ".join(FACTORS)
         given = check_kind(factors, Iterable, "factors", "factors, as Linear(0.5)")
-        weights = [
-            check_kind(factor, Factor, "a factor", "of the kinds " + ", ".join(FACTORS)).weights
-            for factor in given
-        ]
+        weights = [check_kind(factor, Factor, "a factor", kinds).weights for factor in given]
         return cls.from_weights(np.concatenate([np.empty(0, dtype=complex), *weights]))
 
     @classmethod
@@ -378,8 +367,7 @@ def check_degree(
 
 
 def _in_pairs(values: NDArray[np.complex128], what: str) -> NDArray[np.complex128]:
-    """Roots or weights as exact conjugate pairs; refused if their factors leave the range of double
-    precision."""
+    """Roots or weights as exact conjugate pairs, their factors in the range of double precision."""
     values = symmetrised(values, what)
     modulus, real = np.abs(values), values.imag == 0
     limit = np.where(real, REAL_RANGE, PAIR_RANGE)

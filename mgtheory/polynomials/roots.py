@@ -102,8 +102,7 @@ def symmetrised(roots: Complex, what: str = "root") -> Complex:
 
 
 def reciprocals(values: Complex) -> Complex:
-    """1/z elementwise with 1/0 = +infinity and 1/infinity = 0, so that weights and roots convert
-    into each other."""
+    """1/z elementwise, weights from roots and back: 1/0 = +infinity and 1/infinity = 0."""
     proper = np.isfinite(values) & (values != 0)
     limits = np.where(values == 0, complex(np.inf, 0.0), 0.0)
     return np.where(proper, 1.0 / np.where(proper, values, 1.0), limits)

@@ -23,7 +23,6 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -135,14 +134,13 @@ def damping_number(
         raise ValueError(
             f"interval is a {type(interval).__name__}, must be an Interval or a pair (a, b)"
         ) from None
-    part = Interval(a, b)
-    grid = angular_grid(part.a, part.b, polynomial.degree)
+    a, b = Interval(a, b)
+    grid = angular_grid(a, b, polynomial.degree)
     return float(local_maxima(lambda t: np.abs(polynomial(t)), grid)[1].max())
 
 
 def equivalent_degrees(polynomial: ResidualPolynomial, *, lmax: float = 1.0) -> dict[str, float]:
-    """The degree at which a classical family has the same gamma: real, found between whole degrees
-    by their known growth.
+    """The real degree at which a classical family has the same gamma.
 
     Keys are chebyshev4 (1/gamma = (4/3) k (k + 1)), chebyshev4_opt (interpolated in sqrt(1/gamma +
     2/3), which is almost linear in k; below degree 1 continued) and richardson with 1/lmax (1/gamma
@@ -176,17 +174,10 @@ def _optimised_rate(degree: int) -> float:
 
 @dataclass(frozen=True)
 class Match:
-    """A classical polynomial and its distance from a given q.
+    """A classical polynomial and its distance max |q - classical| over (0, lmax] from a given q.
 
-    Attributes
-    ----------
-    family, degree
-        What it is.
-    distance
-        max over (0, lmax] of |q - classical|.
-    fitted
-        The fitted parameter, in units of lmax: richardson's root, or the lower end a of chebyshev's
-        interval (a, lmax); None for families without one.
+    `fitted` is richardson's root, or the lower end a of chebyshev's interval (a, lmax); None for
+    families without a parameter.
     """
 
     family: str
@@ -227,15 +218,8 @@ def nearest_families(
             for name, family in _FIXED.items()
             if name != "mls" or k in MLS_DEGREES
         ]
-        for name, (interval, candidates) in _FITTED.items():
-
-            def distance_of(
-                x: float, name: str = name, k: int = k, interval: Any = interval
-            ) -> float:
-                return _distance(closed_form(name, k, t, interval(x)), values)
-
-            with np.errstate(over="ignore"):  # far from a match q may leave the doubles
-                value, distance = _fit(distance_of, candidates)
+        for name in _FITTED:
+            value, distance = _fit(name, k, t, values)
             found.append(Match(name, k, distance, lmax * value))
     best: dict[str, Match] = {}
     for match in sorted(found, key=lambda match: match.distance):
@@ -263,11 +247,17 @@ def _distance(values: Array, others: Array) -> float:
     return float(np.abs(values - others).max())
 
 
-def _fit(distance: Callable[[float], float], candidates: Array) -> tuple[float, float]:
+def _fit(name: str, k: int, t: Array, values: Array) -> tuple[float, float]:
     """The best parameter, near the best of some candidates, and its distance."""
-    at = [distance(float(x)) for x in candidates]
-    i = int(np.argmin(at))
-    bounds = (float(candidates[max(i - 1, 0)]), float(candidates[min(i + 1, len(candidates) - 1)]))
-    found = minimize_scalar(distance, bounds=bounds, method="bounded", options={"xatol": 1e-12})
+    interval, candidates = _FITTED[name]
+
+    def distance(x: float) -> float:
+        return _distance(closed_form(name, k, t, interval(x)), values)
+
+    with np.errstate(over="ignore"):  # far from a match q may leave the doubles
+        at = [distance(float(x)) for x in candidates]
+        i = int(np.argmin(at))
+        near = candidates[max(i - 1, 0)], candidates[min(i + 1, len(candidates) - 1)]
+        found = minimize_scalar(distance, bounds=near, method="bounded", options={"xatol": 1e-12})
     better = found.fun < at[i]
     return (float(found.x), float(found.fun)) if better else (float(candidates[i]), at[i])

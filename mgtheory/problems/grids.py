@@ -99,17 +99,10 @@ STRONG = 0.5  # an axis is coarsened where its coupling is at least this part of
 def choose_axes(
     couplings: Sequence[float], shape: Sequence[int] | None, axes: Sequence[int] | str
 ) -> tuple[int, ...]:
-    """The axes to coarsen: the strongly coupled ones (``auto``), all, or the given ones.
+    """The axes to coarsen: the strongly coupled ones (``auto``), ``all``, or the given numbers.
 
-    Parameters
-    ----------
-    couplings
-        How strongly neighbours along each axis are coupled, >= 0.
-    shape
-        Unknowns per axis; an axis of fewer than 3 has no coarse grid, so that it sets no measure.
-        None for an infinite grid.
-    axes
-        ``auto``, ``all``, or distinct numbers from 0 to d - 1.
+    An axis of fewer than 3 unknowns has no coarse grid, so that its coupling sets no measure;
+    `shape` is None for an infinite grid.
     """
     dim = len(couplings)
     if isinstance(axes, str) and axes == "all":

@@ -117,8 +117,7 @@ class SmoothCoefficient:
 
 @dataclass(frozen=True)
 class JumpCoefficient:
-    """k = `inside` where every coordinate lies in (1/4, 3/4), else 1: an inclusion,
-    discontinuous."""
+    """k = `inside` where every coordinate lies in (1/4, 3/4), else 1: it jumps."""
 
     inside: float = 1000.0
 

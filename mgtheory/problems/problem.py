@@ -24,29 +24,226 @@ import scipy.sparse as sp
 import scipy.sparse.linalg as sla
 from numpy.typing import ArrayLike, NDArray
 
-from mgtheory._checks import check_axes, check_callable, check_name, check_number
-from mgtheory.problems import grids, manufactured, tensor
-from mgtheory.problems.equation import Equation, StencilEquation
+from mgtheory._checks import check_axes, check_callable, check_name, check_number, on_grid
+from mgtheory.problems import grids, manufactured, tensor, variable
 from mgtheory.problems.grids import Boundary, Shape
 from mgtheory.problems.schemes import SCHEMES
 from mgtheory.problems.stencils import Stencil
 from mgtheory.problems.tensor import Polynomial
+from mgtheory.problems.tensorform import TensorForm
 from mgtheory.spectra.interval import Interval
 from mgtheory.spectra.record import Form, stencil_form
 
 
+@dataclass(frozen=True, eq=False)
+class Equation:
+    """-sum_j a_j d^2 u/dx_j^2 = f or -div(k grad u) = f with a scheme, before a shape is chosen;
+    fields as the options of `poisson`.
+
+    Coarse levels and full multigrid take A and b from here: `load` is what the scheme makes of f on
+    the coarse grid itself.
+    """
+
+    boundary: Boundary
+    scheme: str
+    weights: tuple[float, ...]
+    coefficient: Callable[..., NDArray[Any]] | None = None
+    average: str = "harmonic"
+    solution: str | None = None
+    f: Callable[..., NDArray[Any]] | None = None
+
+    @property
+    def singular(self) -> bool:
+        """Whether the constants are in the nullspace of A."""
+        return self.boundary is not Boundary.DIRICHLET
+
+    def stencil_at(self, h: Sequence[float]) -> Stencil | None:
+        """The interior stencil for mesh widths h; None with variable coefficients."""
+        polynomial = self.polynomial_at(h)
+        if polynomial is None:
+            return None
+        return Stencil.from_array(tensor.stencil_array(polynomial, h), channels=False)
+
+    @property
+    def knows_solution(self) -> bool:
+        """Whether the right-hand side is made from an exact solution."""
+        return self.f is None and (
+            self.coefficient is None or isinstance(self.coefficient, manufactured.SmoothCoefficient)
+        )
+
+    def widths(self, shape: Shape) -> tuple[float, ...]:
+        """Mesh width per axis."""
+        return tuple(grids.mesh_width(n, self.boundary) for n in shape)
+
+    def polynomial_at(self, h: Sequence[float]) -> Polynomial | None:
+        """The operator for mesh widths h as a polynomial in the second differences K_j; None with
+        variable coefficients."""
+        if self.coefficient is not None:
+            return None
+        return SCHEMES[self.scheme].matrix(self.weights, h)
+
+    def polynomial(self, shape: Shape) -> Polynomial | None:
+        """The same on a shape."""
+        return self.polynomial_at(self.widths(shape))
+
+    def form(self, shape: Shape) -> TensorForm | None:
+        """The operator as a sum of tensor products; None with variable coefficients."""
+        polynomial = self.polynomial(shape)
+        return None if polynomial is None else TensorForm.finest(polynomial, shape, self.boundary)
+
+    def operator(self, shape: Shape) -> sp.csr_array:
+        """A on this shape, CSR, unknowns in C order."""
+        polynomial = self.polynomial(shape)
+        if polynomial is not None:
+            return tensor.assemble(polynomial, shape, self.boundary)
+        assert self.coefficient is not None
+        k, average = self.coefficient, self.average
+        diagonals = variable.variable_diagonals(k, shape, self.boundary, average=average)
+        return sp.csr_array(tensor.diagonals_to_dia(diagonals, shape))
+
+    def load(self, shape: Shape) -> NDArray[np.float64]:
+        """b on this shape: with boundary values, mean removed where A is singular."""
+        x = grids.mesh(shape, self.boundary, extended=True)
+        everywhere = on_grid(self._source, x, [n + 2 for n in shape], "f")
+        inner = tuple(slice(1, -1) for _ in shape)
+        if self.boundary is not Boundary.DIRICHLET:
+            periodic = self.boundary is Boundary.PERIODIC
+            everywhere = np.pad(everywhere[inner], 1, mode="wrap" if periodic else "symmetric")
+        h = self.widths(shape)
+        b = tensor.apply_extended(SCHEMES[self.scheme].load(h), everywhere, h)
+        if self.singular:
+            b = b - b.mean()
+            # a mean taken off twice is off to rounding, of a b that is rounding alone too
+            return _finite(b - b.mean())
+        if self.knows_solution:
+            shell = np.broadcast_to(self._manufactured().u(*x), everywhere.shape).copy()
+            shell[inner] = 0.0
+            b -= self._on_boundary_values(shell, h)
+        return _finite(b)
+
+    def exact(self, shape: Shape) -> NDArray[np.float64] | None:
+        """The continuous solution, mean zero where A is singular; None where it is not known."""
+        if not self.knows_solution:
+            return None
+        x = grids.mesh(shape, self.boundary)
+        u = np.broadcast_to(self._manufactured().u(*x), shape).reshape(-1).copy()
+        return u if self.boundary is Boundary.DIRICHLET else u - u.mean()
+
+    def _manufactured(self) -> manufactured.Solution1D:
+        return manufactured.check_solution(self.solution, self.boundary)
+
+    def _source(self, *x: NDArray[Any]) -> NDArray[Any]:
+        if self.f is not None:
+            return self.f(*x)
+        if isinstance(self.coefficient, manufactured.SmoothCoefficient):
+            return manufactured.variable_right_hand_side(self._manufactured(), self.coefficient, x)
+        return manufactured.right_hand_side(self._manufactured(), self.weights, x)
+
+    def _on_boundary_values(self, shell: NDArray[Any], h: Sequence[float]) -> NDArray[Any]:
+        """A applied to the boundary values alone, to be taken off the right-hand side."""
+        if self.coefficient is not None:
+            return variable.variable_boundary(self.coefficient, shell, average=self.average)
+        return tensor.apply_extended(SCHEMES[self.scheme].matrix(self.weights, h), shell, h)
+
+
+def _finite(b: NDArray[np.float64]) -> NDArray[np.float64]:
+    """b as a vector, without infinite values."""
+    if not np.isfinite(b).all():
+        raise ValueError("f gives values on the grid that are infinite or not a number")
+    return b.reshape(-1)
+
+
+@dataclass(frozen=True, eq=False)
+class StencilEquation(Equation):
+    """A stencil of one's own on one grid, as `Problem.from_stencil` takes it: the stencil with its
+    1/h^2, the shape that it is meant for, and b there, or None for f = 1."""
+
+    own: Stencil | None = None
+    grid: Shape = ()
+    right: NDArray[np.float64] | None = None
+
+    @classmethod
+    def of(
+        cls, stencil: Stencil, grid: Shape, boundary: Boundary, right: NDArray[np.float64] | None
+    ) -> StencilEquation:
+        """The equation of a real scalar stencil; refused where it does not fit."""
+        if stencil.channels != 1 or np.iscomplexobj(stencil.values):
+            raise ValueError("a problem's stencil is real and of one channel")
+        if stencil.dim != len(grid):
+            raise ValueError(
+                f"the stencil has {stencil.dim} axes, the shape {grid} has {len(grid)}"
+            )
+        widths = [grids.mesh_width(n, boundary) for n in grid]
+        weights = tuple(s * h**2 for s, h in zip(stencil.couplings(), widths, strict=True))
+        made = cls(boundary, "stencil", weights, own=stencil, grid=grid, right=right)
+        if boundary is Boundary.NEUMANN and made.polynomial(grid) is None:
+            raise ValueError(
+                "neumann boundaries need a stencil of reach one that is even along every axis"
+            )
+        return made
+
+    @property
+    def singular(self) -> bool:
+        """Also the taps must have the sum 0."""
+        assert self.own is not None
+        total, largest = abs(self.own.values.sum()), np.abs(self.own.values).max()
+        return super().singular and bool(total <= 1e-12 * largest)
+
+    @property
+    def knows_solution(self) -> bool:
+        """No."""
+        return False
+
+    def stencil_at(self, h: Sequence[float]) -> Stencil | None:
+        """The own stencil for its own mesh widths, and what it is elsewhere."""
+        here = np.allclose(h, self.widths(self.grid), rtol=1e-12)
+        return self.own if here else super().stencil_at(h)
+
+    def polynomial_at(self, h: Sequence[float]) -> Polynomial | None:
+        """The operator as a polynomial in the K_j, where the stencil reaches one point and is even
+        along every axis.
+
+        For other mesh widths it is that of a second-order equation with a mass term: the
+        coefficient of K_i grows with h^0, that of K_i K_j with h^2, as in the compact schemes.
+        """
+        assert self.own is not None
+        if max(self.own.reach) > 1:
+            return None
+        array = np.pad(self.own.to_array(), [(1 - reach, 1 - reach) for reach in self.own.reach])
+        widths = self.widths(self.grid)
+        here = tensor.from_stencil_array(array, widths, uneven=1e-10, rounding=1e-13)
+        if here is None:
+            return None
+        ratios = np.divide(h, widths)
+
+        def growth(S: tuple[int, ...]) -> float:
+            return float(np.prod(ratios[list(S)] ** 2) ** ((len(S) - 1) / len(S))) if S else 1.0
+
+        return {S: c * growth(S) for S, c in here.items()}
+
+    def operator(self, shape: Shape) -> sp.csr_array:
+        """A on this shape; without a polynomial on the stencil's own alone."""
+        if self.polynomial(shape) is not None:
+            return super().operator(shape)
+        if shape != self.grid:
+            raise ValueError(
+                "a stencil that is not even along every axis, or reaches farther than one point,"
+                " has no coarser twin; take coarsening='galerkin'"
+            )
+        assert self.own is not None
+        return sp.csr_array(getattr(self.own, str(self.boundary))(shape))
+
+    def load(self, shape: Shape) -> NDArray[np.float64]:
+        """b on the grid of the stencil; f = 1 where none is given, and on any other shape."""
+        given = self.right is not None and shape == self.grid
+        b = np.asarray(self.right) if given else np.ones(int(np.prod(shape)))
+        return b - b.mean() if self.singular else b
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Problem:
-    """A u = b on a tensor grid, unknowns in C order; A, b and the exact solution are made when they
-    are first asked for.
-
-    Attributes
-    ----------
-    equation
-        The equation and its scheme, on any shape.
-    shape
-        Unknowns per axis.
-    """
+    """A u = b on a tensor grid of `shape` unknowns per axis, in C order; A, b and `exact` are made
+    when they are first asked for."""
 
     name: str
     equation: Equation
@@ -75,11 +272,6 @@ class Problem:
         b
             Right-hand side, shape (n,) or that of the grid; 1 everywhere by default.
 
-        Raises
-        ------
-        ValueError
-            If they do not fit, or b is not finite.
-
         Examples
         --------
         >>> from mgtheory import Hierarchy
@@ -106,14 +298,12 @@ class Problem:
 
     @cached_property
     def b(self) -> NDArray[np.float64]:
-        """Right-hand side, shape (n,); boundary values included, mean removed where A is
-        singular."""
+        """Right-hand side, (n,), boundary values included; mean removed where A is singular."""
         return self.equation.load(self.shape)
 
     @cached_property
     def exact(self) -> NDArray[np.float64] | None:
-        """The continuous solution at the unknowns, shape (n,), mean zero where A is singular; None
-        where it is not known."""
+        """The solution at the unknowns, (n,), mean zero where A is singular; None if not known."""
         return self.equation.exact(self.shape)
 
     @property
@@ -165,14 +355,12 @@ class Problem:
 
     @property
     def nullspace(self) -> NDArray[np.float64] | None:
-        """The constants, normalised, shape (n, 1), where A is singular: with Neumann and periodic
-        boundaries. None for Dirichlet."""
+        """The constants, normalised, shape (n, 1), where A is singular; else None."""
         return np.full((self.unknowns, 1), self.unknowns**-0.5) if self.equation.singular else None
 
     @property
     def polynomial(self) -> Polynomial | None:
-        """The operator as a polynomial in the second differences K_j; None with variable
-        coefficients."""
+        """A as a polynomial in the second differences K_j; None with variable coefficients."""
         return self.equation.polynomial(self.shape)
 
     @property
@@ -181,31 +369,24 @@ class Problem:
         return self.stencil_at(self.h)
 
     def stencil_at(self, h: Sequence[float]) -> Stencil | None:
-        """The interior stencil of the same scheme on the mesh widths h, one per axis, as a coarser
-        level has them; None with variable coefficients."""
+        """The interior stencil of the same scheme on the mesh widths h, as of a coarser level."""
         return self.equation.stencil_at(h)
 
-    @property
+    @cached_property
     def form(self) -> Form | None:
         """What A is up to a factor, on any grid: its taps, or the equation's name where its
         coefficient is one of `mgtheory.problems.manufactured`, which compare by value."""
         stencil = self.stencil
         if stencil is not None:
             return stencil_form(stencil.offsets, stencil.values)
-        if not isinstance(
-            self.coefficient, manufactured.SmoothCoefficient | manufactured.JumpCoefficient
-        ):
+        known = manufactured.SmoothCoefficient | manufactured.JumpCoefficient
+        if not isinstance(self.coefficient, known):
             return None
         return f"{self.dim}D {self.scheme} {self.coefficient!r} {self.equation.average}"
 
     def eigenvalues(self) -> NDArray[np.float64]:
         """All eigenvalues of A in closed form, shape `shape`: entry k belongs to wavenumber k of
-        each axis.
-
-        Raises
-        ------
-        ValueError
-            If the coefficients vary: then there is no closed form.
+        each axis. A ValueError where the coefficients vary.
 
         Examples
         --------
@@ -226,44 +407,29 @@ class Problem:
     def _extremes(self) -> tuple[float, float]:
         polynomial = self.polynomial
         if polynomial is not None:
-            return tensor.extremes(
-                polynomial, [[grids.eigenvalue_range(n, self.boundary) for n in self.shape]]
-            )
+            box = [grids.eigenvalue_range(n, self.boundary) for n in self.shape]
+            return tensor.extremes(polynomial, [box])
         if self.unknowns <= 2:  # Lanczos iteration needs more than the one that it looks for
             values = np.linalg.eigvalsh(self.A.toarray())
             return float(values[0]), float(values[-1])
         start = np.random.default_rng(0).standard_normal(self.unknowns)
-        b = float(
-            sla.eigsh(self.A, k=1, which="LA", v0=start, tol=1e-10, return_eigenvectors=False)[0]
-        )
-        if self.nullspace is not None:
-            return 0.0, b
-        return (
-            float(
-                sla.eigsh(self.A, k=1, sigma=0.0, v0=start, tol=1e-10, return_eigenvectors=False)[0]
-            ),
-            b,
-        )
+
+        def extreme(**which: Any) -> float:
+            found = sla.eigsh(self.A, k=1, v0=start, tol=1e-10, return_eigenvectors=False, **which)
+            return float(found[0])
+
+        return extreme(sigma=0.0) if self.nullspace is None else 0.0, extreme(which="LA")
 
     def spectrum(self) -> Interval:
         """The extreme eigenvalues of A: in closed form with constant coefficients, else by Lanczos
-        iteration to 1e-10 relative.
-
-        Raises
-        ------
-        ValueError
-            If A has a single eigenvalue (one unknown), which is no interval.
-        """
+        iteration to 1e-10 relative. A ValueError for one unknown: a point is no interval."""
         return Interval(*self._extremes)
 
     def couplings(self, shape: Shape | None = None) -> tuple[float, ...]:
         """a_j/h_j^2 per axis, on this or another shape; constant coefficients only (a_j = 1
         else)."""
-        sizes = self._like(shape)
-        return tuple(
-            w / grids.mesh_width(n, self.boundary) ** 2
-            for w, n in zip(self.equation.weights, sizes, strict=True)
-        )
+        widths = self.equation.widths(self._like(shape))
+        return tuple(a / h**2 for a, h in zip(self.weights, widths, strict=True))
 
     def _like(self, shape: Shape | None) -> Shape:
         """A shape with as many axes as this one, by default this one."""
@@ -276,17 +442,10 @@ class Problem:
         self, axes: Sequence[int] | None = None, *, shape: Shape | None = None
     ) -> Interval:
         """The range of A's symbol on the high frequencies, those with some |theta_j| >= pi/2 on a
-        coarsened axis.
+        coarsened axis (all by default), on this or another shape.
 
         Exact with constant coefficients; the 5- and 7-point Laplacian on a square grid give
         [b/(2d), b]. With variable coefficients [b/(2d), b], b the largest eigenvalue.
-
-        Parameters
-        ----------
-        axes
-            The axes that are coarsened; all of them by default.
-        shape
-            Of the same scheme on another shape (a coarse level); this one by default.
         """
         chosen = range(self.dim) if axes is None else check_axes(axes, self.dim)
         sizes = self._like(shape)
@@ -302,15 +461,8 @@ class Problem:
         return Interval(*tensor.extremes(polynomial, boxes))
 
     def error(self, x: ArrayLike, norm: str = "max") -> float:
-        """||x - exact|| in the grid, "max" or "l2" (root mean square); the mean of x is removed
-        first where A is singular.
-
-        Raises
-        ------
-        ValueError
-            If the exact solution is not known, or the norm, or x has neither shape (n,) nor that of
-            the grid.
-        """
+        """||x - exact||, "max" or "l2" (root mean square), x of shape (n,) or that of the grid; its
+        mean is removed first where A is singular. A ValueError where `exact` is not known."""
         if self.exact is None:
             raise ValueError(f"{self.name}: the exact solution is not known")
         check_name(norm, ("max", "l2"), "norm")
@@ -325,10 +477,8 @@ class Problem:
 
     def __repr__(self) -> str:
         size = "x".join(map(str, self.shape))
-        return (
-            f"Problem({self.name}, {size}, {self.boundary}, {self.equation.scheme}, {self.unknowns}"
-            " unknowns)"
-        )
+        facts = f"{self.name}, {size}, {self.boundary}, {self.scheme}, {self.unknowns} unknowns"
+        return f"Problem({facts})"
 
 
 def poisson(
@@ -366,12 +516,6 @@ def poisson(
     f
         A right-hand side f(x, y, ...) of your own, with homogeneous boundary values; `exact` is
         then None.
-
-    Raises
-    ------
-    ValueError
-        For an unknown name, a shape or weights that do not fit, or a coefficient that is not
-        positive.
     """
     kind = grids.check_boundary(boundary)
     shape = grids.check_shape(shape, kind)
@@ -388,8 +532,7 @@ def poisson(
     check_callable(f, "f")
     if f is not None and solution is not None:
         raise ValueError(
-            f"f and solution {solution!r} exclude each other: a solution has its own right-hand"
-            " side"
+            f"f and solution {solution!r} exclude each other: a solution has a right-hand side"
         )
     if coefficient is not None and (weights is not None or chosen != f"{2 * dim + 1}-point"):
         raise ValueError(
@@ -407,12 +550,9 @@ def poisson(
 
 
 def _weights(weights: Sequence[float] | None, dim: int) -> tuple[float, ...]:
+    given = (1.0,) * dim if weights is None else weights
     try:
-        a = (
-            (1.0,) * dim
-            if weights is None
-            else tuple(check_number(w, "a weight", "larger than 0") for w in weights)
-        )
+        a = tuple(check_number(w, "a weight", "larger than 0") for w in given)
     except (TypeError, ValueError):
         a = ()
     if len(a) != dim:
@@ -459,13 +599,7 @@ def create(
     boundary: str = "dirichlet",
     solution: str | None = None,
 ) -> Problem:
-    """A problem by its name in `PROBLEMS`, with n unknowns per axis (or a whole shape).
-
-    Raises
-    ------
-    ValueError
-        For an unknown name, or a shape of another dimension.
-    """
+    """A problem by its name in `PROBLEMS`, with n unknowns per axis (or a whole shape)."""
     entry = PROBLEMS[check_name(name, list(PROBLEMS), "problem")]
     sizes: Any = (n,) * entry.dim if isinstance(n, int | np.integer) else n
     shape = grids.check_shape(sizes, grids.check_boundary(boundary))

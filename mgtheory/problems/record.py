@@ -49,11 +49,6 @@ def operator_record(
         Of a problem or stencil, the axes that are coarsened: ``auto`` (those the solver coarsens,
         with at least half of the strongest coupling), ``all``, or their numbers.
 
-    Raises
-    ------
-    ValueError
-        For anything else, an interval that is empty or negative, or a spectrum that is no spectrum.
-
     Examples
     --------
     >>> from mgtheory.problems import create
@@ -101,12 +96,11 @@ def _of_interval(a: Any, b: Any) -> OperatorRecord:
 
 
 def _of_points(points: NDArray[Any]) -> OperatorRecord:
-    modulus = np.abs(points)
+    modulus, name = np.abs(points), f"{points.size} points of a spectrum"
     if points.size < 2 or not np.isfinite(modulus).all():
         raise ValueError(f"points: {points.size} given, at least two finite ones are needed")
     positive = bool(np.all(points.imag == 0) and np.all(points.real > 0))
-    name = f"{points.size} points of a spectrum"
-    a, b = float(modulus.min()), float(modulus.max())
+    a, b = modulus.min(), modulus.max()
     return OperatorRecord("points", name, b, a if a < b else 0.0, positive=positive, source=points)
 
 
@@ -148,7 +142,7 @@ def _of_problem(problem: Problem, scaling: str, axes: Sequence[int] | str) -> Op
         b = max(b, problem.smoothing_interval().b)
         if kind == "diagonal":
             assert problem.stencil is not None
-            centre = float(problem.stencil.diagonal.real.item())
+            centre = float(problem.stencil.diagonal.item().real)
             a, b = a / centre, b / centre
         found = "the symbol, exact"
     else:
@@ -192,16 +186,13 @@ def _of_stencil(stencil: Stencil, scaling: str, axes: Sequence[int] | str) -> Op
     chosen = choose_axes(stencil.couplings(), None, axes)
     samples = SAMPLES[stencil.dim] if stencil.channels == 1 else COUPLED_SAMPLES
     theta = grid_frequencies((samples,) * stencil.dim).reshape(-1, stencil.dim)
-    size = stencil.channels
-    values: NDArray[Any] = symbol(stencil, theta).reshape(len(theta), size, size)
+    symbols = symbol(stencil, theta).reshape(len(theta), stencil.channels, stencil.channels)
     if kind == "diagonal":
         diagonal = np.diagonal(stencil.diagonal)
         if not diagonal.all():
-            raise ValueError(
-                "scaling 'diagonal': the centre tap has zeros on its diagonal, or none"
-            )
-        values = values / diagonal[:, None]
-    values = values[:, 0] if stencil.channels == 1 else np.linalg.eigvals(values)
+            raise ValueError("scaling 'diagonal': the centre tap is 0 on its diagonal, or missing")
+        symbols = symbols / diagonal[:, None]
+    values: NDArray[Any] = symbols[:, 0] if stencil.channels == 1 else np.linalg.eigvals(symbols)
     form: Form | None = None
     if stencil.channels == 1 and not np.iscomplexobj(stencil.values):
         form = stencil_form(stencil.offsets, stencil.values.reshape(-1))

@@ -9,6 +9,7 @@ Axis 0 of an array is the first coordinate.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import operator
 from collections.abc import Iterable, Mapping, Sequence
@@ -45,11 +46,6 @@ class Stencil(ReadOnlyArrays):
     values
         Real or complex, shape (len(offsets),) for a scalar stencil, (len(offsets), c, c) for c
         coupled channels: `values[i, p, q]` takes channel q to channel p.
-
-    Raises
-    ------
-    ValueError
-        If offsets repeat or differ in length, or if values do not fit them or are not finite.
     """
 
     offsets: tuple[tuple[int, ...], ...]
@@ -89,8 +85,8 @@ class Stencil(ReadOnlyArrays):
         Parameters
         ----------
         kernel
-            Shape (n,), (n, n) or (n, n, n) with odd n (they may differ per axis), or the layout of
-            a convolution's weight, (c, c, n, ...) = (channels out, channels in, space).
+            Shape (n,), (n, n) or (n, n, n), odd sizes, or the layout of a convolution's weight,
+            (c, c, n, ...) = (channels out, channels in, space).
         channels
             Whether the two leading axes are channels. None: they are if there are more than three
             axes.
@@ -110,21 +106,17 @@ class Stencil(ReadOnlyArrays):
             )
         moved = np.moveaxis(array, (0, 1), (-2, -1)) if coupled else array
         centre = tuple(n // 2 for n in size)
-        kept = [k for k in itertools.product(*map(range, size)) if np.any(moved[k] != 0)] or [
-            centre
-        ]
-        return cls(
-            tuple(tuple(j - m for j, m in zip(k, centre)) for k in kept),
-            np.stack([moved[k] for k in kept]),
-        )
+        kept = [k for k in itertools.product(*map(range, size)) if np.any(moved[k] != 0)]
+        places = kept or [centre]
+        offsets = tuple(tuple(j - m for j, m in zip(k, centre)) for k in places)
+        return cls(offsets, np.stack([moved[k] for k in places]))
 
     def to_array(self) -> npt.NDArray[np.inexact]:
         """The smallest centred odd array, shape (n, ...) or (c, c, n, ...): the inverse of
         `from_array`."""
         reach = self.reach
-        array = np.zeros(
-            tuple(2 * n + 1 for n in reach) + self.values.shape[1:], dtype=self.values.dtype
-        )
+        size = (*(2 * n + 1 for n in reach), *self.values.shape[1:])
+        array = np.zeros(size, dtype=self.values.dtype)
         for k, value in zip(self.offsets, self.values):
             array[tuple(j + n for j, n in zip(k, reach))] = value
         return np.moveaxis(array, (-2, -1), (0, 1)) if self.values.ndim == 3 else array
@@ -216,8 +208,7 @@ class Stencil(ReadOnlyArrays):
         return _summed(taps, self.values.ndim == 1 and other.values.ndim == 1)
 
     def subsampled(self, step: int | Sequence[int] = 2) -> Stencil:
-        """The stencil on every `step`-th point (one number, or one per axis): values a_{step k} at
-        k (a Galerkin product is R A P, subsampled)."""
+        """a_{step k} at k, one step or one per axis (a Galerkin product is R A P, subsampled)."""
         steps = check_shape(step, "step", self.dim)
         taps = [
             (tuple(j // s for j, s in zip(k, steps)), value)
@@ -244,11 +235,7 @@ class Stencil(ReadOnlyArrays):
         shifts, columns, data = [], [], []
         for k, value in zip(self.offsets, self.matrices):
             target = points + np.array(k)[:, None]
-            inside = (
-                np.ones(len(rows), bool)
-                if periodic
-                else ((target >= 0) & (target < extent)).all(axis=0)
-            )
+            inside = periodic | ((target >= 0) & (target < extent)).all(axis=0)
             column = np.ravel_multi_index(tuple(target % extent), size)[inside]
             for p, q in zip(*np.nonzero(value)):
                 shifts.append(rows[inside] + p * len(rows))
@@ -277,20 +264,15 @@ def _summed(taps: Iterable[Tap], scalar: bool) -> Stencil:
 
 def tensor(*kernels: Sequence[float]) -> Stencil:
     """The tensor product of centred one-dimensional kernels, one per axis."""
-    array: npt.NDArray[np.float64] = np.ones(())
-    for kernel in kernels:
-        array = np.multiply.outer(array, check_array(kernel, "kernel", real=True))
-    return Stencil.from_array(array)
+    lines = (check_array(kernel, "kernel", real=True) for kernel in kernels)
+    return Stencil.from_array(functools.reduce(np.multiply.outer, lines, np.ones(())))
 
 
 def anisotropic(coefficients: Sequence[float]) -> Stencil:
     """-sum_j e_j d^2/dx_j^2 by second differences, one coefficient e_j > 0 per axis."""
     weights = check_array(coefficients, "coefficients", real=True)
-    if (
-        weights.ndim != 1
-        or not 1 <= weights.size <= 3
-        or not (np.isfinite(weights) & (weights > 0)).all()
-    ):
+    positive = (np.isfinite(weights) & (weights > 0)).all()
+    if not (weights.ndim == 1 and 1 <= weights.size <= 3 and positive):
         raise ValueError(
             f"one positive coefficient for each of 1 to 3 axes is needed, got {weights.tolist()}"
         )

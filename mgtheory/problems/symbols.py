@@ -34,8 +34,7 @@ ROW_SUM = 2.0**-46
 
 
 def the_stencil(operator: Any) -> Stencil:
-    """The stencil of a `Stencil`, of anything with a `.stencil` (a `Problem`), or of a centred odd
-    array."""
+    """A `Stencil` itself, that of anything with a `.stencil`, or of a centred odd array."""
     found = operator if isinstance(operator, Stencil) else getattr(operator, "stencil", operator)
     if isinstance(found, Stencil):
         return found
@@ -43,8 +42,7 @@ def the_stencil(operator: Any) -> Stencil:
         return Stencil.from_array(found)
     what = getattr(operator, "name", type(operator).__name__)
     raise ValueError(
-        "Fourier analysis needs a Stencil or a problem with constant coefficients (a .stencil),"
-        f" got {what}"
+        f"Fourier analysis needs a Stencil or a problem with constant coefficients, got {what}"
     )
 
 
@@ -151,8 +149,7 @@ def _root_of_unity(power: npt.NDArray[np.int64], order: int) -> Complex:
 
 
 def spectral_radius(matrices: npt.NDArray[Any]) -> Float:
-    """max |eigenvalue| of each matrix of a stack, shape (...,); infinite where an entry is not
-    finite."""
+    """max |eigenvalue| of each matrix of a stack; infinite where an entry is not finite."""
     if matrices.shape[-1] == 1:
         radius = np.abs(matrices[..., 0, 0])
         return np.where(np.isfinite(radius), radius, np.inf)

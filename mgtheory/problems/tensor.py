@@ -46,10 +46,7 @@ def second_difference(n: int, boundary: Boundary) -> Bands:
 
 def evaluate(polynomial: Polynomial, values: Sequence[Any]) -> Any:
     """sum_S c_S prod_{j in S} values[j], with broadcasting."""
-    return sum(
-        (c * math.prod((values[j] for j in axes), start=1.0) for axes, c in polynomial.items()),
-        start=0.0,
-    )
+    return sum(c * math.prod(values[j] for j in axes) for axes, c in polynomial.items())
 
 
 def subsets(dim: int) -> list[tuple[int, ...]]:
@@ -83,10 +80,7 @@ def extremes(
 
 def tensor_diagonals(polynomial: Polynomial, K: Sequence[Bands], M: Sequence[Bands]) -> Diagonals:
     """sum_S c_S (x)_{j in S} K_j (x)_{j not in S} M_j as {offset per axis: values on the grid
-    (broadcastable)}.
-
-    values[x] couples x to x + offset; K and M are {offset: values} per axis, as from
-    `second_difference`.
+    (broadcastable)}, from K and M as {offset: values} per axis; values[x] couples x to x + offset.
     """
     dim = len(K)
     result: Diagonals = {}
@@ -102,9 +96,6 @@ def tensor_diagonals(polynomial: Polynomial, K: Sequence[Bands], M: Sequence[Ban
             key = tuple(step for step, _ in combination)
             result[key] = result[key] + value if key in result else value
     return result
-
-
-IDENTITY: Bands = {0: np.ones(1)}
 
 
 def diagonals_to_dia(diagonals: Diagonals, shape: Shape, dtype: Any = np.float64) -> sp.dia_array:
@@ -131,9 +122,8 @@ def assemble(polynomial: Polynomial, shape: Shape, boundary: Boundary) -> sp.csr
     """sum_S c_S prod_{j in S} K_j as a CSR array, shape (prod(shape), prod(shape)), unknowns in C
     order."""
     K = [second_difference(n, boundary) for n in shape]
-    return sp.csr_array(
-        diagonals_to_dia(tensor_diagonals(polynomial, K, [IDENTITY] * len(shape)), shape)
-    )
+    diagonals = tensor_diagonals(polynomial, K, [{0: np.ones(1)}] * len(shape))
+    return sp.csr_array(diagonals_to_dia(diagonals, shape))
 
 
 def stencil_array(polynomial: Polynomial, h: Sequence[float]) -> NDArray[np.float64]:

@@ -40,9 +40,18 @@ def _bands(matrix: sp.csr_array) -> Bands:
 
 
 def _matrix(bands: Bands, n: int) -> sp.csr_array:
-    return sp.csr_array(
-        tensor.diagonals_to_dia({(offset,): values for offset, values in bands.items()}, (n,))
-    )
+    diagonals: tensor.Diagonals = {(offset,): values for offset, values in bands.items()}
+    return sp.csr_array(tensor.diagonals_to_dia(diagonals, (n,)))
+
+
+def _product(R: sp.csr_array, A: sp.csr_array, P: sp.csr_array) -> sp.csr_array:
+    """R A P without entries that are rounding."""
+    coarse = sp.csr_array(R @ A @ P)
+    size = np.abs(coarse.data)
+    coarse.data[size < 1e-13 * size.max(initial=0.0)] = 0.0
+    coarse.eliminate_zeros()
+    coarse.sort_indices()
+    return coarse
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,27 +76,14 @@ class TensorForm:
 
     def galerkin(self, R: Sequence[sp.csr_array], P: Sequence[sp.csr_array]) -> TensorForm:
         """The form of R A P for tensor products R and P, given by their factors."""
-
-        def product(matrices: tuple[sp.csr_array, ...]) -> tuple[sp.csr_array, ...]:
-            result = []
-            for r, matrix, p in zip(R, matrices, P, strict=True):
-                coarse = sp.csr_array(r @ matrix @ p)
-                coarse.data[
-                    np.abs(coarse.data) < 1e-13 * np.max(np.abs(coarse.data), initial=0.0)
-                ] = 0.0
-                coarse.eliminate_zeros()
-                coarse.sort_indices()
-                result.append(coarse)
-            return tuple(result)
-
-        return TensorForm(self.polynomial, product(self.K), product(self.M))
+        K, M = tuple(map(_product, R, self.K, P)), tuple(map(_product, R, self.M, P))
+        return TensorForm(self.polynomial, K, M)
 
     def todia(self, dtype: Any = np.float64) -> sp.dia_array:
         """A by diagonals, unknowns in C order."""
-        K, M = [_bands(matrix) for matrix in self.K], [_bands(matrix) for matrix in self.M]
-        return tensor.diagonals_to_dia(
-            tensor.tensor_diagonals(self.polynomial, K, M), self.shape, dtype
-        )
+        K, M = list(map(_bands, self.K)), list(map(_bands, self.M))
+        diagonals = tensor.tensor_diagonals(self.polynomial, K, M)
+        return tensor.diagonals_to_dia(diagonals, self.shape, dtype)
 
     def smoothing_interval(self, axes: Sequence[int]) -> tuple[float, float] | None:
         """The range of the symbol on the frequencies that are high along some axis of `axes`, on a
@@ -100,11 +96,11 @@ class TensorForm:
         if lines is None:
             return None
         theta = np.linspace(0.0, np.pi, ANGLES)
-        symbols = [
+        k, m = (
             [np.sum([v * np.cos(o * theta) for o, v in line.items()], 0) for line in kind]
             for kind in lines
-        ]
-        total = tensor.outer_sum(self.polynomial, *symbols)
+        )
+        total = tensor.outer_sum(self.polynomial, k, m)
         grid = np.stack(np.meshgrid(*[theta] * len(self.K), indexing="ij"), axis=-1)
         return float(total[high_frequencies(grid, axes)].min()), float(total.max())
 
@@ -115,11 +111,11 @@ class TensorForm:
         if lines is None:
             return None
         reach = max(abs(o) for kind in lines for line in kind for o in line)
-        taps = [
+        k, m = (
             [np.array([line.get(o, 0.0) for o in range(-reach, reach + 1)]) for line in kind]
             for kind in lines
-        ]
-        return tensor.outer_sum(self.polynomial, *taps)
+        )
+        return tensor.outer_sum(self.polynomial, k, m)
 
     def _lines(self) -> list[list[dict[int, float]]] | None:
         """`_line` of every K_j and every M_j; None where one has none."""

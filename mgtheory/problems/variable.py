@@ -19,19 +19,9 @@ def face_coefficients(
     """Averaged k on the faces over h^2, one array per axis with one face more than unknowns along
     it; 0 on a Neumann boundary.
 
-    Parameters
-    ----------
-    k
-        Coefficient, called with one coordinate array per axis (broadcastable), positive; it is
-        evaluated at the unknowns and, for Dirichlet, at the boundary points.
-    average
-        ``"harmonic"`` 2 k1 k2/(k1 + k2), the exact flux for k constant in each cell, or
-        ``"arithmetic"`` (k1 + k2)/2.
-
-    Raises
-    ------
-    ValueError
-        If k is not positive and finite somewhere.
+    k > 0 is called with one coordinate array per axis (broadcastable), at the unknowns and, for
+    Dirichlet, at the boundary points. `average` is ``"harmonic"`` 2 k1 k2/(k1 + k2), the exact flux
+    for k constant in each cell, or ``"arithmetic"`` (k1 + k2)/2.
     """
     x = mesh(shape, boundary, extended=boundary is Boundary.DIRICHLET)
     values = on_grid(k, x, [line.size for line in x], "the coefficient")
@@ -61,11 +51,8 @@ def _window(axis: int, chosen: slice, dim: int, others: slice = slice(1, -1)) ->
 def variable_diagonals(
     k: Callable[..., NDArray[Any]], shape: Shape, boundary: Boundary, *, average: str
 ) -> Diagonals:
-    """-div(k grad u) by finite volumes: the flux through a face is `face_coefficients` times the
-    difference of u.
-
-    The result is {offset per axis: values on the grid} as from `tensor_diagonals`; parameters as in
-    `face_coefficients`.
+    """-div(k grad u) by finite volumes, the flux through a face being `face_coefficients` times the
+    difference of u, as {offset per axis: values on the grid} like `tensor_diagonals`.
     """
     dim, whole = len(shape), slice(None)
     result: Diagonals = {(0,) * dim: np.zeros(shape)}

@@ -66,15 +66,14 @@ def gershgorin(A: Operator, *, B: ArrayLike | None = None) -> Gershgorin:
     3.0
     """
     matrix = sp.csr_array(A if sp.issparse(A) else np.atleast_2d(check_array(A, "A")))
-    if len(matrix.shape) != 2 or matrix.shape[0] != matrix.shape[1] or not matrix.shape[0]:
+    n = matrix.shape[0]
+    if matrix.shape != (n, n) or not n:
         raise ValueError(f"A has shape {matrix.shape}, must be square")
     if not np.isfinite(matrix.data).all():
         raise ValueError("A has entries that are infinite or not a number")
-    scale = np.ones(matrix.shape[0]) if B is None else check_array(B, "B")
-    if scale.shape != (matrix.shape[0],):
-        raise ValueError(
-            f"B has shape {scale.shape}, must be the diagonal of B, ({matrix.shape[0]},)"
-        )
+    scale = np.ones(n) if B is None else check_array(B, "B")
+    if scale.shape != (n,):
+        raise ValueError(f"B has shape {scale.shape}, must be the diagonal of B, ({n},)")
     centres = matrix.diagonal()
     radii = np.asarray(abs(matrix).sum(axis=1)).ravel() - np.abs(centres)
     return Gershgorin(scale * centres, np.abs(scale) * np.maximum(radii, 0.0))
@@ -87,12 +86,9 @@ class FieldOfValues(ReadOnlyArrays):
 
     Attributes
     ----------
-    angles
-        Outward normals phi of the support lines, shape (m,), from 0 towards 2 pi.
-    points
-        Points of the boundary, complex, shape (m,); their convex hull lies in W(A).
-    support
-        h(phi) = max over W(A) of Re(exp(-i phi) z), shape (m,).
+    angles, points, support
+        Shape (m,) each: outward normals phi of the support lines, from 0 towards 2 pi; points of
+        the boundary, complex; h(phi) = max over W(A) of Re(exp(-i phi) z).
     converged
         Whether every eigenvalue problem converged; if not, the points still lie in W(A).
     """
@@ -109,8 +105,7 @@ class FieldOfValues(ReadOnlyArrays):
 
     @property
     def contains_zero(self) -> bool:
-        """False, if converged, proves 0 outside W(A): a support line separates it, and some q with
-        q(0) = 1 is below 1 on all of W(A)."""
+        """False, if converged, proves 0 outside W(A): some q with q(0) = 1 is below 1 on W(A)."""
         return bool((self.support >= 0).all())
 
 
@@ -124,11 +119,9 @@ def field_of_values(
     ----------
     A
         Sparse or dense array, or LinearOperator with its adjoint, shape (n, n). Up to n = 400
-        dense; above by Lanczos iteration (ARPACK).
+        dense; above by Lanczos iteration (ARPACK) from a start that `generator` draws.
     angles
         Number of boundary points.
-    generator
-        Draws the start vector of the iteration.
     """
     angles = check_whole(angles, "angles", 3)  # fewer lines bound nothing
     operator = square_operator(A)
@@ -168,8 +161,7 @@ def _largest_eigenvector(
 
 
 def couplings(A: sp.csr_array, shape: Sequence[int]) -> tuple[float, ...]:
-    """Mean |A[x, x + e_j]| for each axis j: how strongly neighbours along that axis are coupled; 0
-    along an axis of one unknown."""
+    """Mean |A[x, x + e_j]| for each axis j; 0 along an axis of one unknown."""
     strides = [math.prod(shape[j + 1 :]) for j in range(len(shape))]
     return tuple(
         float(np.abs(A.diagonal(s)).sum()) / (A.shape[0] - s) if n > 1 else 0.0
@@ -195,8 +187,7 @@ def largest_eigenvalue(
 def quick_ritz(
     A: sp.csr_array, B: NDArray[Any] | None, steps: int = QUICK
 ) -> LanczosEstimate | None:
-    """The extreme Ritz values of BA after a few steps; None where it is not symmetric, or has
-    entries that are not finite."""
+    """The extreme Ritz values of BA after a few steps; None if not symmetric or not finite."""
     if B is not None and (np.iscomplexobj(B) or np.min(B) <= 0):
         return None
     try:

