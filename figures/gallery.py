@@ -64,15 +64,10 @@ def families() -> Figure:
     names = list(curves)
     half = -(-len(names) // 2)
     made, axes = figure(1, 2, width=DOUBLE, height=2.9, sharey=True)
+    label = "eigenvalue λ of the 5-point Laplacian (h = 1)"
     for ax, chosen in zip(axes.flat, (names[:half], names[half:])):
-        draw_polynomials(
-            ax,
-            {name: curves[name] for name in chosen},
-            interval=(0.0, B),
-            high=HIGH,
-            xlabel="eigenvalue λ of the 5-point Laplacian (h = 1)",
-            legend=False,
-        )
+        shown, interval = {name: curves[name] for name in chosen}, (0.0, B)
+        draw_polynomials(ax, shown, interval=interval, high=HIGH, xlabel=label, legend=False)
         ax.set_title(f"degree {SHOWN_DEGREE}")
     axes[0, 1].set_ylabel("")
     return _lettered(made, axes)

@@ -79,19 +79,15 @@ def make(
     """
     if not runs:
         raise ValueError("no run given, at least one run folder is needed")
-    loaded = [
-        Run(
-            analyse(run),
-            read_metrics(run),
-            configuration_key(read_config(Path(run)).to_dict()),
-            name,
-        )
-        for run, name in zip(runs, _file_names(runs))
-    ]
+    loaded = []
+    for run, name in zip(runs, _file_names(runs)):
+        report, metrics = analyse(run), read_metrics(run)
+        key = configuration_key(read_config(Path(run)).to_dict())
+        loaded.append(Run(report, metrics, key, name))
     jobs: list[tuple[str, Callable[[], Figure | None]]] = []
-    for run in loaded:
-        prefix = f"{run.name}_" if len(loaded) > 1 else ""
-        jobs += [(prefix + name, partial(draw, run.report)) for name, draw in RUN_FIGURES.items()]
+    for one in loaded:
+        prefix = f"{one.name}_" if len(loaded) > 1 else ""
+        jobs += [(prefix + name, partial(draw, one.report)) for name, draw in RUN_FIGURES.items()]
     together = Together(loaded, floors or {})
     jobs += [(name, partial(draw, together)) for name, draw in COMMON_FIGURES.items()]
     return _draw(jobs, Path(out), progress)

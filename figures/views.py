@@ -87,11 +87,8 @@ def damping(report: SpectralReport) -> Figure | None:
     """
     if not report.levels:
         return None
-    columns = [
-        column
-        for column in [_laplacian_column(report), *map(_level_column, report.levels)]
-        if column
-    ]
+    every = [_laplacian_column(report), *map(_level_column, report.levels)]
+    columns = [column for column in every if column]
     roles = [role for role in ROLES if any(role in column for _, column in columns)]
     wide = min(1 + PANELS, len(columns))
     groups = -(-len(columns) // wide)

@@ -45,9 +45,8 @@ def parse_degrees(text: str) -> list[int]:
         try:
             ends = int(first), int(last if dash else first)
         except ValueError:
-            raise ValueError(
-                f"degrees is {text!r}, allowed are whole numbers such as 1,2,3 or 1-4"
-            ) from None
+            allowed = "whole numbers such as 1,2,3 or 1-4"
+            raise ValueError(f"degrees is {text!r}, allowed are {allowed}") from None
         for end in ends:
             check_degree(end)
         if ends[1] < ends[0]:
@@ -189,13 +188,10 @@ def _show(result: Any, title: str) -> None:
             print(f"left out: {row.family} {row.degree}: {row.refused}")
     best = result.winner
     if best is not None:
-        print(
-            f"fastest here: {best.family} of degree {best.degree},"
-            f" {1e3 * best.seconds_per_digit:.3g} ms per digit"
-        )
+        time = f"{1e3 * best.seconds_per_digit:.3g} ms per digit"
+        print(f"fastest here: {best.family} of degree {best.degree}, {time}")
     for line in result.losses:
         print(line)
-    if not result.losses and any(
-        row.family == OPTIMISED and not row.refused for row in result.rows
-    ):
+    shown = {row.family for row in result.rows if not row.refused}
+    if OPTIMISED in shown and not result.losses:
         print(f"{OPTIMISED} does not lose to another family of the same degree here")

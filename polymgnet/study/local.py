@@ -39,10 +39,10 @@ def run_local(study: Study, *, jobs: int = 1, report: Step = silent) -> dict[str
                     done += 1
                     report(done, finished=outcome(ended, failed))
         except Stopped:
+            finished = f"{len(study.runs) - len(study.missing)} of {len(study.runs)} runs"
             raise Stopped(
-                f"stopped as asked: {len(study.runs) - len(study.missing)} of {len(study.runs)}"
-                " runs are finished, the states of those on their way are saved; the same command"
-                " goes on",
+                f"stopped as asked: {finished} are finished, the states of those on their way are"
+                " saved; the same command goes on",
                 asked.signal or signal.SIGTERM,
             ) from None
     return failed

@@ -119,6 +119,10 @@ def text_of(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
+def _wrong(path: Path, text: str) -> ValueError:
+    return ValueError(f"study file {path}: {text}")
+
+
 def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"study file {path} does not exist")
@@ -126,27 +130,19 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         data = loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ValueError(
-            f"study file {path} is neither TOML nor (named .json) JSON: {error}"
-        ) from None
+        raise _wrong(path, f"neither TOML nor (named .json) JSON: {error}") from None
     if not isinstance(data, dict):
-        raise ValueError(
-            f"study file {path} holds a {type(data).__name__}, must be a table with"
-            f" {', '.join(KEYS)}"
-        )
+        kind = type(data).__name__
+        raise _wrong(path, f"holds a {kind}, must be a table with {', '.join(KEYS)}")
     unknown = [key for key in data if key not in KEYS]
     if unknown:
-        raise ValueError(
-            f"study file {path}: unknown key {unknown[0]!r}, allowed are {', '.join(KEYS)}"
-        )
+        raise _wrong(path, f"unknown key {unknown[0]!r}, allowed are {', '.join(KEYS)}")
     for key in ("set", "grid", "slurm"):
         if not isinstance(data.setdefault(key, {}), dict):
-            raise ValueError(f"study file {path}: {key} is {data[key]!r}, must be a table")
-    if not isinstance(data.get("config"), str):
-        raise ValueError(
-            f"study file {path}: config is {data.get('config')!r}, must be the name of a recipe or"
-            " a file"
-        )
+            raise _wrong(path, f"{key} is {data[key]!r}, must be a table")
+    config = data.get("config")
+    if not isinstance(config, str):
+        raise _wrong(path, f"config is {config!r}, must be the name of a recipe or a file")
     return data
 
 
@@ -164,25 +160,17 @@ def _name(point: Mapping[str, Any], config: str, settings: Mapping[str, Any]) ->
 def load_study(path: Path, *, out: Path | None = None) -> Study:
     """Read and check a study file, every run's configuration too, before training starts."""
     data = _read(path)
-    where = out or (Path(data["out"]) if isinstance(data.get("out"), str) else None)
+    named = data.get("out")
+    where = out or (Path(named) if isinstance(named, str) else None)
     if where is None:
-        raise ValueError(
-            f"study file {path}: out is {data.get('out')!r}, must name a folder (or give --out)"
-        )
+        raise _wrong(path, f"out is {named!r}, must name a folder (or give --out)")
     check_folder(where)
-    grid = {
-        key: value if isinstance(value, list) else [value] for key, value in data["grid"].items()
-    }
-    empty = [key for key, values in grid.items() if not values]
-    if empty:
-        raise ValueError(
-            f"study file {path}: grid {empty[0]} is an empty list, needs at least one value"
-        )
-    twice = [key for key in grid if key in data["set"]]
-    if twice:
-        raise ValueError(
-            f"study file {path}: {twice[0]} stands in both set and grid; only one is allowed"
-        )
+    grid = {key: v if isinstance(v, list) else [v] for key, v in data["grid"].items()}
+    for key, listed in grid.items():
+        if not listed:
+            raise _wrong(path, f"grid {key} is an empty list, needs at least one value")
+        if key in data["set"]:
+            raise _wrong(path, f"{key} stands in both set and grid; only one is allowed")
     runs = []
     for values in itertools.product(*grid.values()):
         point = dict(zip(grid, values, strict=True))
@@ -190,12 +178,9 @@ def load_study(path: Path, *, out: Path | None = None) -> Study:
         config = str(settings.pop("config", data["config"]))
         runs.append(Run(point, config, settings, where / _name(point, config, settings)))
         if len(runs) > MAX_RUNS:
-            raise ValueError(f"study file {path} asks for more than {MAX_RUNS} runs")
+            raise _wrong(path, f"asks for more than {MAX_RUNS} runs")
     if len({run.folder for run in runs}) < len(runs):
-        raise ValueError(
-            f"study file {path}: the grid holds the same run twice; every value of a list must"
-            " differ"
-        )
+        raise _wrong(path, "the grid holds the same run twice; every value of a list must differ")
     from nets.training.train import check_start
 
     for run in runs:
