@@ -49,7 +49,7 @@ WRONG = {
     "lfa --smoother nonsense": ("nonsense", "red_black"),
     "lfa --pre -1": ("-1",),
     "lfa --restriction nonsense": (
-        "--restriction is 'nonsense'; allowed are full, half, injection\n",
+        "--restriction is 'nonsense'; allowed are full, half, injection, cells\n",
     ),
     "lfa --coarsening nonsense": (
         "--coarsening is 'nonsense'; allowed are galerkin, rediscretise\n",
