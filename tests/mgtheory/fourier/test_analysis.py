@@ -342,7 +342,6 @@ class TestAxes:
         }
         assert families["chebyshev"] == pytest.approx(0.0401, abs=5e-5)
         assert min(families, key=families.get) == "two_grid_optimal"
-        # a cycle on the Dirichlet grid 63 x 63 has 0.051
         assert three_grid_factor(problem, "chebyshev", degree=3).factor == pytest.approx(
             0.0534, abs=5e-5
         )
