@@ -200,27 +200,27 @@ class FromFile(Scheme):
     def load(cls, path: str) -> FromFile:
         """Of the file at `path`, which may begin with ~."""
         initial = InitialCoefficients.load(Path(path).expanduser())
-        return cls(f"file:{path}", "the coefficients that derive wrote", _nothing, initial=initial)
-
-    def roots(self, target: Target, n: int, rng: Rng) -> Drawn:
-        """The file's n roots."""
-        if self.initial.degree != n:
-            where = "A" if target.power == 1 else f"A^{target.power} for its symmetric pairs"
-            raise ValueError(
-                f"the initial coefficients have degree {self.initial.degree}, the level needs"
-                f" degree {n} in {where}"
-            )
-        reasons: tuple[str, ...] = ()
-        if target.power > 1 and self.initial.interval[0] > 0:
-            reasons = (
-                "the polynomial was made for an interval of A; its relative form was taken for"
-                f" A^{target.power}",
-            )
-        return _scaled(self.initial, target, reasons)
+        draw = functools.partial(_file_roots, initial)
+        return cls(f"file:{path}", "the coefficients that derive wrote", draw, initial=initial)
 
 
-def _nothing(target: Target, n: int, options: Mapping[str, Any], rng: Rng) -> Drawn:
-    raise NotImplementedError
+def _file_roots(
+    initial: InitialCoefficients, target: Target, n: int, options: Mapping[str, Any], rng: Rng
+) -> Drawn:
+    """The file's n roots."""
+    if initial.degree != n:
+        where = "A" if target.power == 1 else f"A^{target.power} for its symmetric pairs"
+        raise ValueError(
+            f"the initial coefficients have degree {initial.degree}, the level needs degree {n} in"
+            f" {where}"
+        )
+    reasons: tuple[str, ...] = ()
+    if target.power > 1 and initial.interval[0] > 0:
+        reasons = (
+            "the polynomial was made for an interval of A; its relative form was taken for"
+            f" A^{target.power}",
+        )
+    return _scaled(initial, target, reasons)
 
 
 def _scaled(initial: InitialCoefficients, target: Target, reasons: tuple[str, ...] = ()) -> Drawn:
