@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from mgtheory.fourier import grid_frequencies, symbol
 from mgtheory.problems.stencils import Stencil
+from mgtheory.problems.symbols import mirrored
 from nets.start.spectrum import high_frequencies
 
 SMOOTHER, NOT_A_SMOOTHER = "smoother", "not a smoother"
@@ -83,9 +84,8 @@ def matrix_symbol(
 def half_plane(shape: tuple[int, int]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Flat indices of one frequency of each pair ±theta, and those of their partners: a real kernel
     needs half of the matrices."""
-    index = np.arange(shape[0] * shape[1]).reshape(shape)
-    partner = index[np.ix_(*[(2 * ((n - 1) // 2) - np.arange(n)) % n for n in shape])].ravel()
-    kept = np.flatnonzero(index.ravel() <= partner)
+    partner = mirrored(shape)
+    kept = np.flatnonzero(np.arange(len(partner)) <= partner)
     return kept, partner[kept]
 
 
