@@ -45,7 +45,7 @@ from mgtheory.matrixfree.operators import (
 )
 from mgtheory.matrixfree.tables import KEEP
 from mgtheory.matrixfree.threads import thread_count
-from mgtheory.multigrid.applied import Choice, Counts, count
+from mgtheory.multigrid.options import Counts, Schedule, count
 from mgtheory.multigrid.setup import coarsened
 from mgtheory.multigrid.solution import Cycle, Solution, check_cycle
 from mgtheory.multigrid.solve import Stop
@@ -173,8 +173,8 @@ class StencilHierarchy:
         workers = thread_count(threads)
         compile_seconds = compile_kernels()
         start = time.perf_counter()
-        choice = Choice.of(smoother, degree)
-        after = choice if post_smoother is None else Choice.of(post_smoother, None)
+        choice = Schedule.of(smoother, degree)
+        after = choice if post_smoother is None else Schedule.of(post_smoother, None)
         rule = Coarsening(coarsening, axes, few)
         finest = rule.from_here(make_operator(problem, shape, h))
         for each in (choice, after):

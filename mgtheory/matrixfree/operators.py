@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from mgtheory._checks import check_number
 from mgtheory.families import FAMILIES
 from mgtheory.matrixfree.tables import CACHED, coarse_points
-from mgtheory.multigrid.applied import Choice
+from mgtheory.multigrid.options import Schedule
 from mgtheory.polynomials.factors import Factor
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.problems import tensor
@@ -334,7 +334,7 @@ def make_operator(problem: Any, shape: int | Sequence[int] | None, h: float | No
     return Operator(grid, eight_numbers(problem.to_array().astype(float)) / width**2)
 
 
-def check_choice(choice: Choice, operator: Operator) -> None:
+def check_choice(choice: Schedule, operator: Operator) -> None:
     """Refuse what needs a matrix; what a callable gives is seen on its level."""
     if choice.degrees is None and callable(choice.given) and not hasattr(choice.given, "setup"):
         return
@@ -350,7 +350,7 @@ def check_choice(choice: Choice, operator: Operator) -> None:
         )
 
 
-def steps_on(choice: Choice, operator: Operator) -> list[Array]:
+def steps_on(choice: Schedule, operator: Operator) -> list[Array]:
     """The steps (omega, mu) that smooth a level's A, see `smoothing_steps`."""
     described, own = choice.on(operator)
     if isinstance(described, Jacobi):

@@ -11,15 +11,17 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from mgtheory._checks import check_callable, check_name, check_whole
+from mgtheory._checks import check_whole
 from mgtheory.multigrid import blackbox, transfer
+from mgtheory.multigrid.coarse import DirectSolver
 from mgtheory.multigrid.level import STORED, Level, diagonal_storage
+from mgtheory.multigrid.options import BLACKBOX, Options
 from mgtheory.problems.grids import Boundary, Shape, check_boundary, check_shape, choose_axes
 from mgtheory.problems.problem import Problem, poisson
-from mgtheory.problems.tensorform import TensorForm
+from mgtheory.problems.tensorform import TensorForm, recognise
 from mgtheory.spectra.bounds import couplings
 
-BLACKBOX = "black-box"
+COARSEST = 64  # unknowns of the coarsest level by default
 # weights k1/(k1 + k2) this far from 1/2 belong to a coefficient that changes by a factor of 3 from
 # point to point
 JUMP = 0.25
@@ -150,6 +152,15 @@ def make_level(
     )
 
 
+def finest_level(
+    A: sp.csr_array, shape: Shape, boundary: Boundary, problem: Problem | None, dtype: Any
+) -> Level:
+    """Level 0, with its tensor form where the stencil is constant; in a bare matrix it is
+    recognised."""
+    tensor = recognise(A, shape, boundary) if problem is None else problem.equation.form(shape)
+    return make_level(A, shape, check_work(A.dtype, dtype, problem), tensor=tensor, problem=problem)
+
+
 @dataclass(frozen=True)
 class Transfers:
     """How P and R of a level are made.
@@ -158,28 +169,16 @@ class Transfers:
     ----------
     boundary
         What holds at both ends of every axis.
-    axes, interpolation, restriction, own
-        As `Hierarchy.build` takes them (`own` is its `transfers`).
-    few
-        A level of at most this many unknowns is the coarsest, unless `own` has a coarser one.
+    options
+        Those of the hierarchy. A level of at most `coarsest` unknowns is the coarsest, unless the
+        user's own `transfers` have a coarser one.
     problem
         The finest level's, whose couplings on any shape are known where its stencil is constant.
     """
 
     boundary: Boundary
-    axes: Sequence[int] | str
-    interpolation: str | None
-    restriction: str
-    own: Callable[[Level], Any] | None
-    few: int
+    options: Options
     problem: Problem | None = None
-
-    def __post_init__(self) -> None:
-        if self.interpolation is not None:
-            names = [*transfer.INTERPOLATIONS, BLACKBOX]
-            check_name(self.interpolation, names, "interpolation")
-        check_name(self.restriction, list(transfer.RESTRICTIONS), "restriction")
-        check_callable(self.own, "transfers")
 
     def give(self, level: Level, *, constant: bool) -> Shape | None:
         """Give the level its axes, P, R and the interpolation of full multigrid; the coarse shape,
@@ -188,16 +187,16 @@ class Transfers:
         Without a name for it, interpolation is linear where the stencil is `constant`, else
         black-box where that is possible.
         """
-        coarse = None if self.own is None else self._own(level)
-        if coarse is None and level.size > self.few:
+        coarse = None if self.options.transfers is None else self._own(level)
+        if coarse is None and level.size > (self.options.coarsest or COARSEST):
             coarse = self._default(level, constant)
         return None if coarse == level.shape else coarse
 
     def _own(self, level: Level) -> Shape | None:
         """The user's P and R; the level's own shape where he ends here, None where he wants the
         default."""
-        assert self.own is not None
-        given = self.own(level)
+        assert self.options.transfers is not None
+        given = self.options.transfers(level)
         if given is None:
             return None
         if not isinstance(given, tuple | list) or len(given) != 3:
@@ -226,21 +225,21 @@ class Transfers:
     def _default(self, level: Level, constant: bool) -> Shape:
         """Halve the chosen axes."""
         fine, boundary = level.shape, self.boundary
-        chosen = choose_axes(self._couplings(level), fine, self.axes)
+        chosen = choose_axes(self._couplings(level), fine, self.options.axes)
         coarse = tuple(
             transfer.coarse_size(n, boundary) if j in chosen else n for j, n in enumerate(fine)
         )
         level.axes = _changed(fine, coarse)
-        R = transfer.restriction(fine, coarse, boundary, kind=self.restriction)
+        R = transfer.restriction(fine, coarse, boundary, kind=self.options.restriction)
         if coarse == fine:
             return coarse
         level.interpolation = transfer.interpolation(fine, coarse, boundary, kind="quintic")
         P = self._black_box(level, coarse, constant)
         if P is None:
-            kind = self.interpolation or "linear"
+            kind = self.options.interpolation or "linear"
             P = transfer.interpolation(fine, coarse, boundary, kind=kind)
         else:
-            if self.restriction == "full":
+            if self.options.restriction == "full":
                 R = sp.csr_array(P.T) * transfer.weight(fine, coarse, boundary)
             if abs(P - transfer.interpolation(fine, coarse, boundary).tocsr()).max() > JUMP:
                 level.interpolation = P  # the solution has kinks where the coefficient jumps
@@ -249,12 +248,13 @@ class Transfers:
 
     def _black_box(self, level: Level, coarse: Shape, constant: bool) -> sp.csr_array | None:
         """P from the entries of A where it is asked for, or nothing is and coefficients vary."""
-        if self.interpolation != BLACKBOX and (self.interpolation is not None or constant):
+        asked = self.options.interpolation
+        if asked != BLACKBOX and (asked is not None or constant):
             return None
         try:
             return blackbox.blackbox(level.A, level.shape, coarse, self.boundary)
         except blackbox.NoInterpolation as reason:
-            if self.interpolation == BLACKBOX:
+            if asked == BLACKBOX:
                 raise
             level.notes += (f"{reason}; interpolation is linear",)
             return None
@@ -334,20 +334,23 @@ class Galerkin:
 
 
 Coarsening = Rediscretise | Galerkin
-COARSENINGS = ("rediscretise", "galerkin")
 
 
-def make_coarsening(kind: str | None, problem: Any, transfers: Transfers) -> Coarsening:
-    """The rule by its name; by default the scheme again where coefficients are constant and the
+def make_coarsening(problem: Any, boundary: Boundary, options: Options) -> Coarsening:
+    """The rule of the options; by default the scheme again where coefficients are constant and the
     transfers are ours."""
-    known = isinstance(problem, Problem)
-    if kind is None:
-        constant = known and problem.polynomial is not None and transfers.own is None
-        kind = "rediscretise" if constant else "galerkin"
-    if kind not in COARSENINGS or (kind == "rediscretise" and not known):
-        allowed = " and ".join(COARSENINGS) if known else "galerkin (rediscretise needs a Problem)"
-        raise ValueError(f"unknown coarsening {kind!r}, allowed: {allowed}")
-    return Galerkin(transfers) if kind == "galerkin" else Rediscretise(problem, transfers)
+    known, kind = problem if isinstance(problem, Problem) else None, options.coarsening
+    transfers = Transfers(boundary, options, known)
+    constant = known is not None and known.polynomial is not None
+    if kind is None and constant and options.transfers is None:
+        kind = "rediscretise"
+    if kind != "rediscretise":
+        return Galerkin(transfers)
+    if known is None:
+        raise ValueError(
+            "unknown coarsening 'rediscretise', allowed: galerkin (rediscretise needs a Problem)"
+        )
+    return Rediscretise(known, transfers)
 
 
 def coarsened(finest: Any, rule: Any, most: int) -> list[Any]:
@@ -430,6 +433,19 @@ def coarse_nullspace(basis: NDArray[Any] | None, levels: Sequence[Level]) -> NDA
     if basis.shape[1] == 1 and np.ptp(np.abs(basis)) <= 1e-6 * np.max(np.abs(basis)):
         coarse = np.ones_like(coarse)
     return np.linalg.qr(coarse)[0]
+
+
+def coarse_solver(
+    own: Callable[[Any], Any] | None, levels: Sequence[Level], nullspace: NDArray[Any] | None
+) -> Callable[[NDArray[Any]], NDArray[Any]]:
+    """The solver of the coarsest level: the user's, or a direct one."""
+    matrix = levels[-1].cycle_matrix
+    if own is None:
+        return DirectSolver(matrix, coarse_nullspace(nullspace, levels))
+    solve: Callable[[NDArray[Any]], NDArray[Any]] = own(matrix)
+    if not callable(solve):
+        raise ValueError(f"coarse_solver gave {solve!r}, must give a callable of a right-hand side")
+    return solve
 
 
 def check_symmetry(
