@@ -9,13 +9,12 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from mgtheory.matrixfree.operators import SineSolver, as_grid
+from mgtheory.matrixfree.operators import Operator, SineSolver, as_grid
 from mgtheory.matrixfree.tables import ADD, KEEP, Tables, bands, cubic, linear, restriction
 from mgtheory.matrixfree.threads import run_blocks
-
-__all__ = ["StencilLevel", "compile_kernels"]
+from mgtheory.problems.grids import Shape
 
 Array = NDArray[np.float64]
 PAD = 8  # as in rows.py, which needs numba
@@ -59,12 +58,10 @@ def compile_kernels() -> float:
     """
     start = time.perf_counter()
     kernel()
-    level, below = (
-        StencilLevel((3,), np.ones((2, 2, 2)), (1,), 1),
-        StencilLevel((1,), np.ones((2, 2, 2)), None, 1),
-    )
+    fine, coarse = (Operator((n,), np.ones((2, 2, 2))) for n in (3, 1))
+    level, below = StencilLevel(fine, coarse.shape, 1), StencilLevel(coarse, None, 1)
     for each in (level, below):
-        each.set_smoothing([], 0, 0)
+        each.set_smoothing([], (0, 0))
         each.allocate()
     level.residual_square()
     level.subtract_product(below)
@@ -84,10 +81,8 @@ class StencilLevel:
 
     Parameters
     ----------
-    shape
-        Unknowns per axis.
-    c
-        The stencil's eight numbers, 1/h^2 included.
+    operator
+        The stencil, on the shape of the grid.
     coarse
         Shape of the next coarser grid; None on the coarsest.
     threads
@@ -107,30 +102,26 @@ class StencilLevel:
         The solver of the coarsest grid.
     """
 
-    def __init__(
-        self, shape: tuple[int, ...], c: Array, coarse: tuple[int, ...] | None, threads: int
-    ) -> None:
-        self.shape, self.grid, self.c, self.coarse = shape, as_grid(shape), c, coarse
+    def __init__(self, operator: Operator, coarse: Shape | None, threads: int) -> None:
+        self.shape, self.c, self.coarse = operator.shape, operator.c, coarse
+        self.grid = as_grid(self.shape)
         below = self.grid if coarse is None else as_grid(coarse)
-        self.P, self.R, self.C = (
-            linear(self.grid, below),
-            restriction(self.grid, below),
-            cubic(self.grid, below),
-        )
+        self.P, self.R = linear(self.grid, below), restriction(self.grid, below)
+        self.C = cubic(self.grid, below)
         self.bands = None if coarse is None else bands(self.grid, below)
         self.blocks = 1 if self.size < SMALL else max(1, min(threads, self.grid[0] // 8))
-        self.direct: SineSolver | None = None
+        self.direct = SineSolver(self.c, self.grid) if coarse is None else None
         self._nothing, self._no_halo = np.empty((0, 1, 1)), np.empty((2, 0, 1, 1))
         self.release()
 
     def set_smoothing(
-        self, steps: list[Array], before: int, after: int, *, later: list[Array] | None = None
+        self, before: list[Array], counts: tuple[int, int], after: list[Array] | None = None
     ) -> None:
-        """Give the level the steps of its smoothing and how often it is done before and after the
-        coarse-grid correction; `later` are those of another smoothing after it."""
-        self.counts, self.same = (before, after), later is None or later is steps
-        self.before = self.cut(before * steps)
-        self.after = self.cut(after * (steps if later is None else later))
+        """Give the level the steps of its smoothing before and after the coarse-grid correction
+        (the same by default), and how often each is done."""
+        self.counts, self.same = counts, after is None or after is before
+        self.before = self.cut(counts[0] * before)
+        self.after = self.cut(counts[1] * (before if after is None else after))
         longest = max(len(sweep) for sweep in [*self.before, *self.after])
         _, n1, n2 = self.grid
         columns = -(-(n2 + 2 * PAD) // 8) * 8
@@ -140,6 +131,20 @@ class StencilLevel:
         self.expanded = _aligned((self.blocks, 4 if self.coarse else 0, n1, columns))
         self.scratch = _aligned((self.blocks, 4, columns))
         self.halo = _aligned((self.blocks if self.blocks > 1 else 0, 2, longest + 4, n1, n2))
+
+    def fitted(self, given: ArrayLike, name: str, *, copy: bool = False) -> Array:
+        """A real vector of shape (n,) or that of the grid as the kernels read it, float64 in the
+        shape `grid`; the given array itself where that is possible."""
+        array = np.asarray(given)
+        if array.shape not in (self.shape, (self.size,)):
+            raise ValueError(
+                f"{name} has shape {array.shape}, must be ({self.size},) or {self.shape}"
+            )
+        if array.dtype.kind not in "iuf":
+            raise ValueError(f"{name} has type {array.dtype}, must be real")
+        if copy:
+            return np.array(array, dtype=np.float64, order="C").reshape(self.grid)
+        return np.require(array, np.float64, ["C", "A", "W"]).reshape(self.grid)
 
     def allocate(self) -> None:
         """Memory for x and b of a coarse grid."""

@@ -19,26 +19,6 @@ from numpy.typing import NDArray
 from mgtheory.multigrid.transfer import coarse_size
 from mgtheory.problems.grids import Boundary
 
-__all__ = [
-    "ADD",
-    "CACHED",
-    "COPY",
-    "CUBIC",
-    "EDGE",
-    "GENERAL",
-    "KEEP",
-    "NESTED",
-    "REACH",
-    "SET",
-    "ZERO",
-    "Tables",
-    "bands",
-    "coarse_points",
-    "cubic",
-    "linear",
-    "restriction",
-]
-
 KEEP, ZERO, ADD, SET = 0, 1, 2, 3  # where a sweep starts: x; 0; x + P e; P e
 # how a transfer acts along a row: not at all; nested, linear; nested, cubic; by its table
 COPY, NESTED, CUBIC, GENERAL = 0, 1, 2, 3

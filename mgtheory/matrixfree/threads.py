@@ -20,8 +20,6 @@ from typing import Any
 
 from mgtheory._checks import check_whole
 
-__all__ = ["run_blocks", "thread_count"]
-
 _last = threading.local()  # the processors a worker was given last
 
 

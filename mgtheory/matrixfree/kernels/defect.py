@@ -16,8 +16,6 @@ from mgtheory.matrixfree.kernels.planes import planewise
 from mgtheory.matrixfree.kernels.rows import band5, borrowed, subtract2, subtract10, twice_band5
 from mgtheory.matrixfree.tables import EDGE, REACH
 
-__all__ = ["subtract_product"]
-
 
 @planewise
 def band_rows(out, two, both, v, band, other):

@@ -28,15 +28,6 @@ from mgtheory.matrixfree.kernels.rows import (
 )
 from mgtheory.matrixfree.tables import COPY, GENERAL, NESTED
 
-__all__ = [
-    "expand_plane",
-    "inlined",
-    "interpolate_plane",
-    "last_tap",
-    "planewise",
-    "restrict_plane",
-]
-
 inlined = njit(cache=True, nogil=True, forceinline=True, fastmath=REORDERED, error_model="numpy")
 planewise = njit(cache=True, nogil=True, fastmath=REORDERED, error_model="numpy")
 

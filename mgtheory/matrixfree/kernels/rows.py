@@ -16,37 +16,6 @@ from typing import Any
 from numba import njit
 from numba.extending import intrinsic
 
-__all__ = [
-    "PAD",
-    "REORDERED",
-    "add_pair",
-    "add_row",
-    "band5",
-    "borrowed",
-    "compiled",
-    "copy_row",
-    "expand",
-    "expand_cubic",
-    "full_weight",
-    "gather",
-    "mix2",
-    "mix3",
-    "mix4",
-    "scale_row",
-    "square5",
-    "square7",
-    "square_sum",
-    "step3",
-    "step5",
-    "step5_bare",
-    "step7",
-    "step7_bare",
-    "subtract2",
-    "subtract10",
-    "three_term",
-    "twice_band5",
-]
-
 PAD = 8  # one cache line of doubles, so that the grid values of every workspace row start on one
 
 # fused multiply-add and vector sums, nothing that changes NaN or infinity

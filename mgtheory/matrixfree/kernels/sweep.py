@@ -42,8 +42,6 @@ from mgtheory.matrixfree.kernels.rows import (
 )
 from mgtheory.matrixfree.tables import ADD, KEEP, ZERO
 
-__all__ = ["sweep"]
-
 
 @inlined
 def stencil_plane(out, below, plane, above, b, py, stencil, factor, omega, centre):
