@@ -68,49 +68,46 @@ def krylov(
             f"cycle FMG with krylov {method}: full multigrid solves by itself; as a preconditioner"
             " V, W and F are allowed"
         )
-    n = A.shape[0]
-    right = check_vector(b, n, A.dtype, "b")
-    start = None if x0 is None else check_vector(x0, n, right.dtype, "x0")
+    right = check_vector(b, A.shape[0], A.dtype, "b")
+    x = np.zeros_like(right) if x0 is None else check_vector(x0, right.size, right.dtype, "x0")
     N, missing, size = hierarchy.nullspace, 0.0, float(np.linalg.norm(right))
     if N is not None:
         right, missing = compatible(A, N, right)
     M = hierarchy.as_preconditioner(cycle, symmetric=method != "gmres")
     norms: list[float] = []
 
-    def residual(x: NDArray[Any] | None) -> float:
-        return float(np.linalg.norm(right if x is None else right - A @ x))
-
     def record(norm: float) -> None:
         norms.append(norm)
         if callback is not None:
             callback(len(norms) - 1, math.hypot(norm, missing))
 
-    def note(x: NDArray[Any]) -> None:
-        record(residual(x))
+    def note(e: NDArray[Any]) -> None:
+        record(float(np.linalg.norm(right - A @ (x + e))))
         # the methods' own tests use estimates or the preconditioner's norm
         if norms[-1] <= target:
-            raise _Done(x.copy())
+            raise _Done(e.copy())
 
     began = time.perf_counter()
-    record(residual(start))
+    residual = right if x0 is None else right - A @ x
+    record(float(np.linalg.norm(residual)))
     target = stop.target(size, norms[0])
     gmres = method == "gmres"
     extra: dict[str, Any] = {"restart": RESTART, "callback_type": "x"} if gmres else {}
-    own = (target / size if size else tol) * (1.0 if gmres else 1e-4)
-    x = np.zeros_like(right) if start is None else start
     if norms[0] > target:
+        own = target / norms[0] * (1.0 if gmres else 1e-4)
         try:
-            x, _ = getattr(sla, method)(
-                A, right, x, rtol=own, maxiter=maxiter, M=M, callback=note, **extra
+            e, _ = getattr(sla, method)(
+                A, residual, rtol=own, maxiter=maxiter, M=M, callback=note, **extra
             )
         except _Done as done:
-            x = done.x
+            e = done.x
+        x = x + e
+        if (last := float(np.linalg.norm(right - A @ x))) != norms[-1]:
+            norms.append(last)  # gmres may end within a restart
     x = x if N is None else without(N, x)
-    if (last := residual(x)) != norms[-1]:
-        norms.append(last)  # gmres may end within a restart
     what = f"restarts of gmres({RESTART})" if gmres else f"steps of {method}"
     whole = tuple(math.hypot(norm, missing) for norm in norms)
-    reason = Reason.MAXITER
+    reason = Reason.MAXITER if len(norms) > maxiter else Reason.STAGNATED
     if norms[-1] <= target:
         reason = Reason.CONVERGED if whole[-1] <= target else Reason.INCOMPATIBLE
     message = f"residual {whole[-1]:.2e} (wanted {target:.2e}) after {len(norms) - 1} {what}"

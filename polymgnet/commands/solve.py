@@ -132,6 +132,7 @@ def solve(
         "unknowns": model.unknowns,
         "family": label,
         "degree": DEFAULT_DEGREE if smoothing is None else getattr(smoothing, "degree", 1),
+        "degree_grows": smoothing is None,
         "cycle": kind,
         "pre": pre,
         "post": post,
@@ -183,7 +184,7 @@ class Watch:
 def _method(result: dict[str, Any]) -> str:
     text = (
         f"{result['cycle']}({result['pre']},{result['post']}), {result['family']} of degree"
-        f" {result['degree']}"
+        f" {result['degree']}{' and more on coarser grids' if result['degree_grows'] else ''}"
     )
     return text + (f", preconditioning {result['krylov']}" if result["krylov"] else "")
 
