@@ -96,8 +96,8 @@ def solve(
 
     from mgtheory import problems
     from mgtheory.smoothers import DEFAULT_DEGREE
-    from mgtheory.solve import FASTEST
-    from mgtheory.solve import solve as solve_problem
+    from mgtheory.solving import FASTEST
+    from mgtheory.solving import solve as solve_problem
     from polymgnet import solving
 
     if plot is not None:
