@@ -27,6 +27,12 @@ from polymgnet.options import (
     option,
 )
 
+# what the document takes from the solution as it is
+REPORTED = (
+    *("iterations", "residual_norms", "converged", "reason", "message", "warnings", "factor"),
+    *("setup_seconds", "solve_seconds"),
+)
+
 
 def solve(
     problem: Problem = "poisson2d",
@@ -138,16 +144,8 @@ def solve(
         "post": post,
         "backend": backend,
         "krylov": krylov,
-        "iterations": solution.iterations,
-        "residual_norms": solution.residual_norms,
-        "converged": solution.converged,
-        "reason": str(solution.reason),
-        "message": solution.message,
-        "warnings": solution.warnings,
-        "factor": solution.factor,
+        **{name: getattr(solution, name) for name in REPORTED},
         "work_units": solution.work_units or None,
-        "setup_seconds": solution.setup_seconds,
-        "solve_seconds": solution.solve_seconds,
         "compile_seconds": getattr(hierarchy, "compile_seconds", None),
         "error": error,
     }
