@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.linalg import LinearOperator
 
 from mgtheory.multigrid.solution import Cycle, Solution, check_cycle
@@ -22,10 +22,13 @@ class MultigridSolver(ABC):
     ----------
     setup_seconds
         Wall-clock time of the set-up.
+    nullspace
+        Orthonormal basis of A's nullspace, shape (n, m), or None.
     """
 
     PASS_CYCLES: ClassVar[int] = 2
     setup_seconds: float = 0.0
+    nullspace: NDArray[Any] | None = None
 
     def solve(
         self,

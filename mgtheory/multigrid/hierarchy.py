@@ -103,7 +103,7 @@ class Hierarchy(MultigridSolver):
         start = time.perf_counter()
         known = problem if isinstance(problem, Problem) else None
         basis = setup.find_nullspace(A, known, asked.nullspace)
-        rule = setup.make_coarsening(problem, boundary, asked)
+        rule = setup.Coarsening(boundary, asked, known)
         finest = setup.finest_level(A, grid, boundary, known, asked.dtype)
         levels = setup.coarsened(finest, rule, asked.max_levels)
         levels[-1].solver = setup.coarse_solver(asked.coarse_solver, levels, basis)

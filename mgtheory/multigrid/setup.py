@@ -5,17 +5,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from mgtheory._checks import check_whole
+from mgtheory._checks import FLOATING, check_whole
 from mgtheory.multigrid import blackbox, transfer
 from mgtheory.multigrid.coarse import DirectSolver
 from mgtheory.multigrid.level import STORED, Level, diagonal_storage
 from mgtheory.multigrid.options import BLACKBOX, Options
+from mgtheory.multigrid.transfer import TensorOperator
 from mgtheory.problems.grids import Boundary, Shape, check_boundary, check_shape, choose_axes
 from mgtheory.problems.problem import Problem, poisson
 from mgtheory.problems.tensorform import TensorForm, recognise
@@ -27,7 +28,6 @@ COARSEST = 64  # unknowns of the coarsest level by default
 JUMP = 0.25
 # the largest condition number with which a float32 cycle converges like a float64 one
 SINGLE = 1e6
-TYPES = ("float32", "float64", "complex64", "complex128")
 
 
 def check_dtype(dtype: Any) -> np.dtype[Any]:
@@ -36,8 +36,8 @@ def check_dtype(dtype: Any) -> np.dtype[Any]:
         name = np.dtype(dtype).name
     except TypeError:
         name = repr(dtype)
-    if name not in TYPES:
-        raise ValueError(f"type is {name}, allowed are: {', '.join(TYPES)}")
+    if name not in FLOATING:
+        raise ValueError(f"type is {name}, allowed are: {', '.join(FLOATING)}")
     return np.dtype(dtype)
 
 
@@ -162,8 +162,9 @@ def finest_level(
 
 
 @dataclass(frozen=True)
-class Transfers:
-    """How P and R of a level are made.
+class Coarsening:
+    """One level of the other: P and R, and the coarse operator, which is the same scheme on the
+    coarser grid or R A P.
 
     Attributes
     ----------
@@ -178,9 +179,45 @@ class Transfers:
 
     boundary: Boundary
     options: Options
-    problem: Problem | None = None
+    problem: Problem | None
 
-    def give(self, level: Level, *, constant: bool) -> Shape | None:
+    def __post_init__(self) -> None:
+        if self.options.coarsening == "rediscretise" and self.problem is None:
+            raise ValueError(
+                "unknown coarsening 'rediscretise', allowed: galerkin (rediscretise needs a"
+                " Problem)"
+            )
+
+    @property
+    def name(self) -> str:
+        """``rediscretise`` or ``galerkin``; by default the first where coefficients are constant
+        and the transfers are ours."""
+        constant = self.problem is not None and self.problem.polynomial is not None
+        default = constant and self.options.transfers is None
+        return self.options.coarsening or ("rediscretise" if default else "galerkin")
+
+    def next(self, level: Level) -> Level | None:
+        """The next coarser level; None where this is the coarsest."""
+        again = self.problem if self.name == "rediscretise" else None
+        shape = self._transfers(level, constant=again is not None or level.tensor is not None)
+        if shape is None:
+            return None
+        level.interval = _interval(level)
+        tensor = None
+        if again is not None:
+            tensor = again.equation.form(shape)
+        elif level.tensor is not None and not {type(level.P), type(level.R)} - {TensorOperator}:
+            tensor = level.tensor.galerkin(level.R.factors, level.P.factors)
+        if tensor is not None:
+            A = sp.csr_array(tensor.todia(level.A.dtype))
+        else:
+            A = galerkin(level) if again is None else again.equation.operator(shape)
+        level.cast_transfers()
+        problem = None if again is None else replace(again, shape=shape)
+        work = level.operator.dtype
+        return make_level(A, shape, work, tensor=tensor, problem=problem, finer=level)
+
+    def _transfers(self, level: Level, *, constant: bool) -> Shape | None:
         """Give the level its axes, P, R and the interpolation of full multigrid; the coarse shape,
         or None where this is the coarsest level.
 
@@ -271,88 +308,6 @@ def _changed(fine: Shape, coarse: Shape) -> tuple[int, ...]:
     return tuple(j for j, (n, m) in enumerate(zip(fine, coarse, strict=False)) if n != m)
 
 
-@dataclass(frozen=True)
-class Rediscretise:
-    """The same scheme on the coarser grid."""
-
-    problem: Problem
-    transfers: Transfers
-    name: ClassVar[str] = "rediscretise"
-
-    def next(self, level: Level) -> Level | None:
-        """The next coarser level; None where this is the coarsest."""
-        shape = self.transfers.give(level, constant=True)
-        if shape is None:
-            return None
-        level.interval = _scheme_interval(self.problem, level)
-        level.cast_transfers()
-        tensor = self.problem.equation.form(shape)
-        A = (
-            self.problem.equation.operator(shape)
-            if tensor is None
-            else sp.csr_array(tensor.todia(level.A.dtype))
-        )
-        return make_level(
-            A,
-            shape,
-            level.operator.dtype,
-            tensor=tensor,
-            problem=replace(self.problem, shape=shape),
-            finer=level,
-        )
-
-
-@dataclass(frozen=True)
-class Galerkin:
-    """R A P."""
-
-    transfers: Transfers
-    name: ClassVar[str] = "galerkin"
-
-    def next(self, level: Level) -> Level | None:
-        """The next coarser level; None where this is the coarsest."""
-        shape = self.transfers.give(level, constant=level.tensor is not None)
-        if shape is None:
-            return None
-        if level.problem is not None:
-            level.interval = _scheme_interval(level.problem, level)
-        elif level.tensor is not None and level.axes:
-            level.interval = level.tensor.smoothing_interval(level.axes)
-        tensor = None
-        P, R = level.P, level.R
-        if (
-            level.tensor is not None
-            and isinstance(P, transfer.TensorOperator)
-            and isinstance(R, transfer.TensorOperator)
-        ):
-            tensor = level.tensor.galerkin(R.factors, P.factors)
-            A = sp.csr_array(tensor.todia(level.A.dtype))
-        else:
-            A = galerkin(level)
-        level.cast_transfers()
-        return make_level(A, shape, level.operator.dtype, tensor=tensor, finer=level)
-
-
-Coarsening = Rediscretise | Galerkin
-
-
-def make_coarsening(problem: Any, boundary: Boundary, options: Options) -> Coarsening:
-    """The rule of the options; by default the scheme again where coefficients are constant and the
-    transfers are ours."""
-    known, kind = problem if isinstance(problem, Problem) else None, options.coarsening
-    transfers = Transfers(boundary, options, known)
-    constant = known is not None and known.polynomial is not None
-    if kind is None and constant and options.transfers is None:
-        kind = "rediscretise"
-    if kind != "rediscretise":
-        return Galerkin(transfers)
-    if known is None:
-        raise ValueError(
-            "unknown coarsening 'rediscretise', allowed: galerkin (rediscretise needs a Problem)"
-        )
-    return Rediscretise(known, transfers)
-
-
 def coarsened(finest: Any, rule: Any, most: int) -> list[Any]:
     """At most `most` levels from the finest on, as long as the rule's ``next(level)`` has
     another."""
@@ -362,18 +317,22 @@ def coarsened(finest: Any, rule: Any, most: int) -> list[Any]:
     return levels
 
 
-def _scheme_interval(problem: Problem, level: Level) -> tuple[float, float] | None:
-    """The high-frequency part of the spectrum of the scheme on the level's shape.
+def _interval(level: Level) -> tuple[float, float] | None:
+    """The high-frequency part of the spectrum of the scheme, or of the tensor form, on the level's
+    shape; None where it must be estimated.
 
-    Its upper end is that of all frequencies: where the weaker axis is coarsened, it can lie among
-    those that are low there.
+    A scheme's upper end is that of all frequencies: where the weaker axis is coarsened, it can lie
+    among those that are low there.
     """
-    if problem.polynomial is None or not level.axes:
+    problem = level.problem
+    if not level.axes:
         return None
-    return (
-        problem.smoothing_interval(level.axes, shape=level.shape).a,
-        problem.smoothing_interval(shape=level.shape).b,
-    )
+    if problem is None:
+        return None if level.tensor is None else level.tensor.smoothing_interval(level.axes)
+    if problem.polynomial is None:
+        return None
+    of = problem.smoothing_interval
+    return of(level.axes, shape=level.shape).a, of(shape=level.shape).b
 
 
 def galerkin(level: Level) -> sp.csr_array:

@@ -92,6 +92,7 @@ def lfa(
     around: dict[str, Any] = {"pre": pre, "post": post, "coarsening": coarsening}
     around["restriction"] = restriction
     label, given = chosen(family=family, degree=degree, init=init, smoother=smoother)
+    given = smoothers.smoother(label) if given is None else given
     if isinstance(given, smoothers.Polynomial):
         given = derived(model, given.family or "", given.degree, axes=coarsened, around=around)
     if hasattr(given, "polynomial"):
