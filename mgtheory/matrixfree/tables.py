@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,8 +33,7 @@ Indices = NDArray[np.int64]
 Weights = NDArray[np.float64]
 
 
-@dataclass(frozen=True, eq=False)
-class Tables:
+class Tables(NamedTuple):
     """A tensor-product transfer to a grid of `shape`: target i on axis a is sum_q weights[a, q, i]
     source[first[a, i] + q].
 

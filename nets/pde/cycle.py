@@ -34,6 +34,7 @@ from mgtheory.multigrid.solution import Cycle, check_cycle
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.problems.grids import Boundary
 from mgtheory.problems.problem import Problem
+from mgtheory.smoothers import DEFAULT
 from nets.models.blocks import Level, SmoothingStep
 from nets.models.coefficients import Coefficients, make_coefficients
 from nets.models.placements import PLACEMENTS
@@ -138,7 +139,8 @@ class MultigridCycle(nn.Module):
         at the boundary.
     smoother
         A `ResidualPolynomial` for A on the finest level (scaled to the others), or a family's name
-        with `degree`.
+        with `degree`. By default that of `mgtheory.Hierarchy`, of degree 2 on every level where the
+        coefficients are shared.
     pre, post
         Smoothings on every level before and after the coarse-grid correction.
     cycle
@@ -164,7 +166,7 @@ class MultigridCycle(nn.Module):
         self,
         problem: Problem,
         *,
-        smoother: ResidualPolynomial | str = "chebyshev",
+        smoother: ResidualPolynomial | str | None = None,
         degree: int | None = None,
         pre: int = 1,
         post: int = 1,
@@ -188,8 +190,8 @@ class MultigridCycle(nn.Module):
             raise ValueError(
                 f"pre is {pre}, post is {post}: neither may be negative and one must be positive"
             )
-        if isinstance(smoother, str) and degree is None:
-            degree = 2
+        if smoother is None and shared:  # one set of coefficients cannot grow from level to level
+            smoother = DEFAULT
         # FMG solves once from x = 0, it is no map x -> x to be iterated and learned
         self.kind = check_cycle(cycle, without=(Cycle.FMG,))
         self.problem, self.pre, self.post, self.shared, self.options = (
