@@ -43,7 +43,8 @@ class InitialCoefficients:
     polynomial
         q for the operator BA of its record, as it is applied.
     provenance
-        The formula's citation, options, the degree asked for, versions, and `result`: for families
+        The formula's citation, options (null for one that JSON cannot hold, such as a stencil),
+        the degree asked for, versions, and `result`: for families
         that are computed what came of it, such as the copies of roots that raise the degree
         ("copies", root as [re, im] and count), or whether the search converged.
     """
@@ -216,7 +217,11 @@ def derive(
     polynomial, came_about = entry.on(degree, record, **given, **options)
     provenance = {
         "formula": entry.citation,
-        "options": {k: v for k, v in options.items() if isinstance(v, int | float | str)},
+        "options": {
+            name: value if isinstance(value, int | float | str) else None
+            for name, value in options.items()
+            if value is not None
+        },
         "degree_asked": degree,
         "start": RANDOM_START if start is None else "given",
         "result": came_about,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from numbers import Real
 from typing import Any, Literal, cast
 
@@ -44,7 +44,7 @@ def operator_record(
         such as the level of a network.
     scaling
         B of a problem, stencil or matrix: ``identity``, ``diagonal`` (the inverse diagonal), or
-        ``auto``: diagonal for a problem whose diagonal varies, the identity for all others.
+        ``auto``: of a problem as `choose_scaling` says, else the identity.
     axes
         Of a problem or stencil, the axes that are coarsened: ``auto`` (those the solver coarsens,
         with at least half of the strongest coupling), ``all``, or their numbers.
@@ -133,10 +133,9 @@ def _of_matrix(A: Any, scaling: str) -> OperatorRecord:
 def _of_problem(problem: Problem, scaling: str, axes: Sequence[int] | str) -> OperatorRecord:
     size = " x ".join(map(str, problem.shape))
     name = f"{problem.name}, {size}, {problem.boundary}"
-    constant = problem.polynomial is not None
-    B: NDArray[Any] | None = None
-    kind: Scaling = "diagonal" if scaling == "diagonal" else "identity"
-    if constant:
+    constant = problem.stencil is not None
+    kind = choose_scaling(scaling, constant, lambda: problem.A.diagonal())
+    if problem.polynomial is not None:
         chosen = choose_axes(problem.couplings(), problem.shape, axes)
         a, b = problem.smoothing_interval(chosen)
         if len(chosen) < problem.dim:
@@ -149,7 +148,6 @@ def _of_problem(problem: Problem, scaling: str, axes: Sequence[int] | str) -> Op
     else:
         strength = couplings(problem.A, problem.shape)
         chosen = choose_axes(strength, problem.shape, axes)
-        kind = "identity" if scaling == "identity" else "diagonal"
         B = None if kind == "identity" else 1.0 / problem.A.diagonal()
         a, b = matrix_interval(problem.A, problem.shape, chosen, B)
         found = "a bound of the matrix; the lower end by couplings"
@@ -166,6 +164,23 @@ def _of_problem(problem: Problem, scaling: str, axes: Sequence[int] | str) -> Op
         form=problem.form,
         source=problem,
     )
+
+
+def choose_scaling(asked: str, constant: bool, diagonal: Callable[[], NDArray[Any]]) -> Scaling:
+    """B of a grid operator: as asked; ``auto`` is the identity where A has one `constant` stencil
+    inside the grid, else the inverse diagonal where the diagonal varies.
+
+    The diagonal of Neumann cells is smaller at the border alone. Fourier analysis knows no border:
+    with B = I the cycle has the factor that it predicts.
+    """
+    if asked != "auto":
+        return cast(Scaling, asked)
+    if constant:
+        return "identity"
+    entries = diagonal()
+    sizes = np.abs(entries) if np.iscomplexobj(entries) else entries
+    low, high = sizes.min(), sizes.max()
+    return "diagonal" if high - low > VARIES * max(abs(low), abs(high)) else "identity"
 
 
 def matrix_interval(
