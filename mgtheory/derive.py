@@ -22,6 +22,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mgtheory._checks import plain
 from mgtheory._files import read_json, write_atomically
 from mgtheory.families import get_family
 from mgtheory.polynomials.residual import ResidualPolynomial
@@ -218,11 +219,11 @@ def derive(
     provenance = {
         "formula": entry.citation,
         "options": {
-            name: value if isinstance(value, int | float | str) else None
+            name: plain(value) if isinstance(plain(value), int | float | str) else None
             for name, value in options.items()
             if value is not None
         },
-        "degree_asked": degree,
+        "degree_asked": plain(degree),
         "start": RANDOM_START if start is None else "given",
         "result": came_about,
         "versions": dict(versions()),

@@ -127,11 +127,6 @@ class Family:
         used = record if self.needs in ("interval", "points") else record.without_lower()
         return polynomial.of(used), came_about
 
-    @property
-    def on_any_level(self) -> bool:
-        """Whether a solver can derive it anew for the matrix of each of its levels."""
-        return self.needs in ("interval", "lmax", "operator")
-
     def _check_options(self, options: dict[str, Any]) -> None:
         """Refuse keywords that the family's function does not have."""
         known = inspect.signature(self.function).parameters.values()

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mgtheory._checks import check_name, check_number
+from mgtheory._checks import check_name, check_number, plain
 from mgtheory.families import FAMILIES, NEEDS, get_family
 from mgtheory.polynomials.residual import ResidualPolynomial, check_degree
 from mgtheory.problems.grids import Boundary
@@ -95,12 +95,13 @@ class Polynomial:
 
     def __post_init__(self) -> None:
         check_name(self.scaling, SCALINGS, "scaling")
-        object.__setattr__(self, "options", tuple(sorted(dict(self.options).items())))
+        options = tuple(sorted((name, plain(v)) for name, v in dict(self.options).items()))
+        object.__setattr__(self, "options", options)
         if self.family is None and self.polynomial is None:
             raise ValueError("a polynomial smoother needs a family or a polynomial")
         if self.family is not None:
             get_family(self.family)
-            check_degree(self.degree, family=self.family)
+            object.__setattr__(self, "degree", check_degree(self.degree, family=self.family))
         if self.polynomial is not None:
             if not isinstance(self.polynomial, ResidualPolynomial):
                 raise ValueError(f"polynomial is {self.polynomial!r}, must be a ResidualPolynomial")
@@ -195,7 +196,7 @@ class Jacobi:
     omega: float = 0.8
 
     def __post_init__(self) -> None:
-        _check_omega(self.omega)
+        object.__setattr__(self, "omega", _check_omega(self.omega))
 
 
 @dataclass(frozen=True)
@@ -223,14 +224,17 @@ class GaussSeidel:
         if isinstance(self.ordering, str):
             object.__setattr__(self, "ordering", spelled(self.ordering))
         check_name(self.ordering, ORDERINGS, "ordering")
+        object.__setattr__(self, "backward", plain(self.backward))
         if not isinstance(self.backward, bool):
             raise ValueError(f"backward is {self.backward!r}, must be True or False")
-        _check_omega(self.omega)
+        object.__setattr__(self, "omega", _check_omega(self.omega))
 
 
-def _check_omega(omega: Any) -> None:
-    if not 0 < check_number(omega, "omega", "larger than 0") < 2:
+def _check_omega(omega: Any) -> float:
+    value = check_number(omega, "omega", "larger than 0")
+    if value >= 2:
         raise ValueError(f"omega is {omega!r}, must lie in (0, 2)")
+    return value
 
 
 Smoother = Polynomial | Jacobi | GaussSeidel

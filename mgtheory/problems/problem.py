@@ -18,7 +18,14 @@ import scipy.sparse as sp
 import scipy.sparse.linalg as sla
 from numpy.typing import ArrayLike, NDArray
 
-from mgtheory._checks import check_axes, check_callable, check_name, check_number
+from mgtheory._checks import (
+    check_axes,
+    check_callable,
+    check_name,
+    check_number,
+    is_whole,
+    plain,
+)
 from mgtheory.problems import grids, manufactured, tensor
 from mgtheory.problems.equation import Equation, StencilEquation
 from mgtheory.problems.grids import Boundary, Shape
@@ -399,11 +406,11 @@ def create(
 ) -> Problem:
     """A problem by its name in `PROBLEMS`, with n unknowns per axis (or a whole shape)."""
     entry = PROBLEMS[check_name(name, list(PROBLEMS), "problem")]
-    sizes: Any = (n,) * entry.dim if isinstance(n, int | np.integer) else n
+    sizes: Any = (n,) * entry.dim if is_whole(n := plain(n)) else n
     shape = grids.check_shape(sizes, grids.check_boundary(boundary))
     if len(shape) != entry.dim:
         raise ValueError(f"{name} has {entry.dim} axes, got the shape {shape}")
-    how = {"boundary": boundary, "solution": solution, "name": name}
+    how: dict[str, Any] = {"boundary": boundary, "solution": solution, "name": name}
     if entry.make is not None:
         return entry.make(shape, **how)
     own = {key: getattr(entry, key) for key in ("stencil", "weights", "coefficient")}
