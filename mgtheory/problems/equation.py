@@ -88,9 +88,9 @@ class Equation:
 
     def operator(self, shape: Shape) -> sp.csr_array:
         """A on this shape, CSR, unknowns in C order."""
-        polynomial = self.polynomial(shape)
-        if polynomial is not None:
-            return tensor.assemble(polynomial, shape, self.boundary)
+        form = self.form(shape)
+        if form is not None:
+            return sp.csr_array(form.todia())
         assert self.coefficient is not None
         k, average = self.coefficient, self.average
         diagonals = variable.variable_diagonals(k, shape, self.boundary, average=average)
@@ -159,18 +159,16 @@ class StencilEquation(Equation):
 
     @classmethod
     def of(
-        cls, stencil: Stencil, grid: Shape, boundary: Boundary, right: NDArray[np.float64] | None
+        cls, own: Stencil, grid: Shape, boundary: Boundary, right: NDArray[np.float64] | None
     ) -> StencilEquation:
         """The equation of a real scalar stencil; refused where it does not fit."""
-        if stencil.channels != 1 or np.iscomplexobj(stencil.values):
+        if own.channels != 1 or np.iscomplexobj(own.values):
             raise ValueError("a problem's stencil is real and of one channel")
-        if stencil.dim != len(grid):
-            raise ValueError(
-                f"the stencil has {stencil.dim} axes, the shape {grid} has {len(grid)}"
-            )
+        if own.dim != len(grid):
+            raise ValueError(f"the stencil has {own.dim} axes, the shape {grid} has {len(grid)}")
         widths = [grids.mesh_width(n, boundary) for n in grid]
-        weights = tuple(s * h**2 for s, h in zip(stencil.couplings(), widths, strict=True))
-        made = cls(boundary, "stencil", weights, own=stencil, grid=grid, right=right)
+        weights = tuple(s * h**2 for s, h in zip(own.couplings(), widths, strict=True))
+        made = cls(boundary, "stencil", weights, own=own, grid=grid, right=right)
         if boundary is Boundary.NEUMANN and made.polynomial(grid) is None:
             raise ValueError(
                 "neumann boundaries need a stencil of reach one that is even along every axis"

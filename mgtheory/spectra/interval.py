@@ -54,11 +54,6 @@ class Interval:
         return iter((self.a, self.b))
 
     @property
-    def as_tuple(self) -> tuple[float, float]:
-        """The pair (a, b)."""
-        return (self.a, self.b)
-
-    @property
     def relative(self) -> Interval:
         """The interval divided by its upper end, [a/b, 1]; needs b > 0."""
         if self.b <= 0:

@@ -11,7 +11,7 @@ refuses: `OperatorRecord.factor_to`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -93,10 +93,6 @@ class OperatorRecord:
     def interval(self) -> tuple[float, float]:
         """The pair (lower, upper)."""
         return self.lower, self.upper
-
-    def without_lower(self) -> OperatorRecord:
-        """The record for a polynomial that needs the upper end alone."""
-        return replace(self, lower=0.0)
 
     def factor_to(self, other: OperatorRecord) -> float:
         """The c > 0 with which q(t / c) is for `other` what q(t) is for this operator.
