@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,7 +41,7 @@ from mgtheory.fourier.relaxation import (
 )
 from mgtheory.problems.grids import Boundary, choose_axes
 from mgtheory.problems.problem import Problem
-from mgtheory.problems.stencils import Stencil, tensor
+from mgtheory.problems.stencils import Stencil
 from mgtheory.problems.symbols import (
     ROW_SUM,
     Complex,
@@ -50,40 +50,12 @@ from mgtheory.problems.symbols import (
     harmonic_symbols,
     the_stencil,
 )
+from mgtheory.problems.transfers import INTERPOLATIONS, RESTRICTIONS, Transfer
 from mgtheory.smoothers import Jacobi, Polynomial
 
 NEAR = 1e-5  # distance at which theta -> 0 is sampled: the limits are reached to about NEAR^2
 CYCLES = {"V": 1, "W": 2}
 Axes = tuple[int, ...]
-Transfer = Callable[[int, Axes], Stencil]  # dimension, coarsened axes -> stencil
-
-
-def _tensor(line: Sequence[float]) -> Transfer:
-    """The same line on each coarsened axis."""
-    return lambda dim, axes: tensor(*(line if j in axes else (1.0,) for j in range(dim)))
-
-
-def _half_weighting(dim: int, axes: Axes) -> Stencil:
-    neighbours = [
-        tuple(sign if i == j else 0 for i in range(dim)) for j in axes for sign in (-1, 1)
-    ]
-    weights = np.array([0.5] + [0.25 / len(axes)] * len(neighbours))
-    return Stencil(((0,) * dim, *neighbours), weights)
-
-
-# Lines are centred at a fine point. Of cells (the unknowns of Neumann problems) the coarse one lies
-# between the fine ones 0 and 1: 1/4 and 3/4 of its own and the next coarse value.
-RESTRICTIONS: dict[str, Transfer] = {
-    "full": _tensor((0.25, 0.5, 0.25)),
-    "half": _half_weighting,
-    "injection": lambda dim, axes: Stencil(((0,) * dim,), np.ones(1)),
-    "cells": _tensor((0.0, 0.125, 0.375, 0.375, 0.125)),
-}
-INTERPOLATIONS: dict[str, Transfer] = {
-    "linear": _tensor((0.5, 1.0, 0.5)),
-    "cubic": _tensor((-1 / 16, 0.0, 9 / 16, 1.0, 9 / 16, 0.0, -1 / 16)),
-    "cells": _tensor((0.25, 0.75, 0.75, 0.25, 0.0)),
-}
 COARSENINGS = ("galerkin", "rediscretise")
 
 
