@@ -31,6 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgtheory._checks import check_name, check_shape, check_whole
+from mgtheory.fourier.coarsening import Axes, coarsen
 from mgtheory.fourier.relaxation import (
     Turns,
     couples,
@@ -39,122 +40,19 @@ from mgtheory.fourier.relaxation import (
     on_level,
     step_symbols,
 )
-from mgtheory.problems.grids import Boundary, choose_axes
 from mgtheory.problems.problem import Problem
 from mgtheory.problems.stencils import Stencil
 from mgtheory.problems.symbols import (
-    ROW_SUM,
     Complex,
     Float,
     grid_frequencies,
     harmonic_symbols,
     the_stencil,
 )
-from mgtheory.problems.transfers import INTERPOLATIONS, RESTRICTIONS, Transfer
 from mgtheory.smoothers import Jacobi, Polynomial
 
 NEAR = 1e-5  # distance at which theta -> 0 is sampled: the limits are reached to about NEAR^2
 CYCLES = {"V": 1, "W": 2}
-Axes = tuple[int, ...]
-COARSENINGS = ("galerkin", "rediscretise")
-
-
-def _transfer(
-    what: str, transfers: dict[str, Any], known: dict[str, Transfer], fine: Stencil, axes: Axes
-) -> Stencil:
-    given = transfers[what]
-    if isinstance(given, str):
-        if given not in known:
-            raise ValueError(f"unknown {what} {given!r}; known: {', '.join(known)}, or a Stencil")
-        return known[given](fine.dim, axes)
-    if (
-        isinstance(given, Stencil)
-        and given.dim == fine.dim
-        and given.channels in (1, fine.channels)
-    ):
-        return given
-    raise ValueError(
-        f"{what} must be a name or a Stencil in {fine.dim} dimensions with 1 or {fine.channels}"
-        f" channels, got {given!r}"
-    )
-
-
-def differential_orders(stencil: Stencil) -> tuple[int, ...]:
-    """The orders of derivatives in the operator that a stencil discretises, read off its moments
-    sum_k a_k k^p.
-
-    Those of 0, 1 and 2 that do not vanish; without any the first that does not. Terms of one order
-    scale alike when h doubles, of two they do not. An upwind difference has the orders 1 and 2: its
-    second moment is that of the diffusion that it adds.
-
-    Examples
-    --------
-    >>> differential_orders(Stencil(((-1,), (0,), (1,)), np.array([-1.0, 2.0, -1.0])))
-    (2,)
-    >>> differential_orders(Stencil(((-1,), (0,)), np.array([-1.0, 1.0])))
-    (1, 2)
-    """
-    k = np.array(stencil.offsets, dtype=float)
-    taps = stencil.matrices.reshape(len(k), -1)
-    present = []
-    for order in range(2 * len(k) + 1):
-        powers = [
-            math.prod((k[:, j] for j in chosen), start=np.ones(len(k)))
-            for chosen in itertools.combinations_with_replacement(range(stencil.dim), order)
-        ]
-        moments, sizes = np.stack(powers) @ taps, np.abs(np.stack(powers)) @ np.abs(taps)
-        if (np.abs(moments) > ROW_SUM * sizes).any():
-            present.append(order)
-        if order >= 2 and present:
-            break
-    return tuple(present)
-
-
-def rediscretised(stencil: Stencil, axes: Axes, order: int | None) -> Stencil:
-    """The stencil of the same differential operator where h is doubled on the coarsened axes.
-
-    Parameters
-    ----------
-    stencil, axes
-        On the finer grid, and what is coarsened: all axes; or some, where the stencil is a sum of
-        differences along single axes.
-    order
-        Of the differential operator; None to read it off the stencil.
-
-    Raises
-    ------
-    ValueError
-        Where the stencil does not say what it is on the coarser grid.
-    """
-    orders = differential_orders(stencil) if order is None else (order,)
-    if len(orders) != 1:
-        raise ValueError(
-            f"the stencil has terms of the orders {' and '.join(map(str, orders))}, which scale"
-            " differently with h; take coarsening='galerkin', or give the order"
-        )
-    factor = 2.0 ** -orders[0]
-    if len(axes) == stencil.dim:
-        return stencil * factor
-    origin = (0,) * stencil.dim
-    along = {k: np.flatnonzero(k) for k in stencil.offsets if k != origin}
-    if orders[0] == 0 or any(len(places) > 1 for places in along.values()) or not zero_sum(stencil):
-        raise ValueError(
-            f"the stencil is no sum of differences along single axes, so that coarsening the axes"
-            f" {axes} does not say what it becomes; take coarsening='galerkin' or axes='all'"
-        )
-    taps = dict(zip(stencil.offsets, stencil.values))
-    values = [taps[k] * (factor if places[0] in axes else 1.0) for k, places in along.items()]
-    return Stencil((*along, origin), np.stack([*values, -np.sum(values, axis=0)]))
-
-
-def zero_sum(stencil: Stencil) -> bool:
-    """Whether A vanishes on constants, to rounding."""
-    return bool(abs(stencil.matrices.sum()) <= ROW_SUM * np.abs(stencil.matrices).sum())
-
-
-def coarsened_axes(operator: Any, axes: Sequence[int] | str) -> Axes:
-    """The axes that are coarsened from the grid of a problem or stencil, as the solver chooses."""
-    return choose_axes(operator.couplings(), None, axes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,7 +80,7 @@ class LocalCycle:
         rediscretise what is a scalar differential operator of one order, and take the Galerkin
         operator of all others.
     restriction, interpolation
-        Names in `RESTRICTIONS` and `INTERPOLATIONS`, or stencils (with c x c values for c channels,
+        Names in `mgtheory.problems.transfers`, or stencils (with c x c values for c channels,
         if you like). On the cells of a Neumann problem `full` and `linear` are those of `cells`.
     order
         Order of the differential operator, for `rediscretise`; None to read it off the stencil.
@@ -238,7 +136,18 @@ class LocalCycle:
         if self.order is not None:
             check_whole(self.order, "order", 0)
         check_name(self.cycle, tuple(CYCLES), "cycle")
-        self._coarsen(fine)
+        grids = coarsen(
+            self.operator,
+            self.levels,
+            coarsening=self.coarsening,
+            restriction=self.restriction,
+            interpolation=self.interpolation,
+            order=self.order,
+            axes=self.axes,
+        )
+        made = {"stencils": grids.stencils, "coarsened": grids.axes, "R": grids.R, "P": grids.P}
+        for name, value in {**made, "coarsening": grids.rule}.items():
+            object.__setattr__(self, name, value)
         before = described(self.smoother, scaling=self.scaling, degree=self.degree)
         after = before
         if self.post_smoother is not None:
@@ -259,83 +168,6 @@ class LocalCycle:
         for axes in reversed(self.coarsened):
             counts.insert(0, tuple(n * (2 if j in axes else 1) for j, n in enumerate(counts[0])))
         object.__setattr__(self, "counts", tuple(counts))
-
-    def _coarsen(self, fine: Stencil) -> None:
-        """Fill `stencils`, `coarsened`, `R` and `P`, one level after the other."""
-        given = self._given_stencils(fine)
-        problem = self.operator if isinstance(self.operator, Problem) else None
-        h = problem.h if problem is not None else (1.0,) * fine.dim
-        stencils, coarsened, R, P = [fine], [], [], []
-        rule = self.coarsening
-        transfers = {"restriction": self.restriction, "interpolation": self.interpolation}
-        if problem is not None and problem.boundary is Boundary.NEUMANN:
-            usual = {"restriction": "full", "interpolation": "linear"}
-            transfers = {k: "cells" if v == usual[k] else v for k, v in transfers.items()}
-        for l in range(self.levels - 1):
-            strengths = (
-                stencils[-1].couplings()
-                if problem is None
-                else [a / h_j**2 for a, h_j in zip(problem.weights, h)]
-            )
-            axes = choose_axes(strengths, None, self.axes)
-            coarsened.append(axes)
-            R.append(_transfer("restriction", transfers, RESTRICTIONS, fine, axes))
-            P.append(_transfer("interpolation", transfers, INTERPOLATIONS, fine, axes))
-            h = tuple(h_j * (2 if j in axes else 1) for j, h_j in enumerate(h))
-            coarse: Stencil | None = None
-            if given is not None:
-                coarse = given[l]
-            elif rule != "galerkin":
-                coarse = self._rediscretised(stencils[-1], problem, axes, h, asked=rule is not None)
-                # the first coarsening decides for all
-                rule = "galerkin" if coarse is None else "rediscretise"
-            if coarse is None:
-                steps = [2 if j in axes else 1 for j in range(fine.dim)]
-                coarse = (R[-1] @ stencils[-1] @ P[-1]).subsampled(steps)
-            stencils.append(coarse)
-        for name, values in (("stencils", stencils), ("coarsened", coarsened), ("R", R), ("P", P)):
-            object.__setattr__(self, name, tuple(values))
-        if given is None:
-            object.__setattr__(self, "coarsening", rule)
-
-    def _rediscretised(
-        self, fine: Stencil, problem: Problem | None, axes: Axes, h: Sequence[float], asked: bool
-    ) -> Stencil | None:
-        """The scheme on the coarser grid; None where it is unknown and was not asked for."""
-        if problem is not None and self.order is None:
-            return problem.stencil_at(h)
-        if not asked and not (fine.channels == 1 and zero_sum(fine)):
-            return None
-        try:
-            return rediscretised(fine, axes, self.order)
-        except ValueError:
-            if asked:
-                raise
-            return None
-
-    def _given_stencils(self, fine: Stencil) -> list[Stencil] | None:
-        """The coarse stencils, if these were given; a name is checked."""
-        if self.coarsening is None or isinstance(self.coarsening, str):
-            if self.coarsening not in (None, *COARSENINGS):
-                raise ValueError(
-                    f"unknown coarsening {self.coarsening!r}; known: {', '.join(COARSENINGS)}, or"
-                    " stencils"
-                )
-            return None
-        given = [self.coarsening] if isinstance(self.coarsening, Stencil) else self.coarsening
-        stencils = (
-            list(given)
-            if isinstance(given, list | tuple) and all(isinstance(s, Stencil) for s in given)
-            else []
-        )
-        if len(stencils) != self.levels - 1 or any(
-            (s.dim, s.channels) != (fine.dim, fine.channels) for s in stencils
-        ):
-            raise ValueError(
-                f"coarsening is one of {', '.join(COARSENINGS)}, or {self.levels - 1} stencils"
-                " of the operator's dimension and channels"
-            )
-        return stencils
 
     @property
     def dim(self) -> int:

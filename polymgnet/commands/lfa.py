@@ -61,7 +61,8 @@ def lfa(
 
     from analysis.smoothers import derived
     from mgtheory import fourier, problems, smoothers, verification
-    from mgtheory.fourier.cycle import COARSENINGS, LocalCycle
+    from mgtheory.fourier.coarsening import COARSENINGS
+    from mgtheory.fourier.cycle import LocalCycle
     from mgtheory.problems.record import operator_record
     from mgtheory.problems.transfers import RESTRICTIONS
 
