@@ -158,9 +158,8 @@ class PeriodicCycle:
             self.smoothers.append((before, after))
             steps = [slice(None, None, 2 if j in axes else 1) for j in range(cycle.dim)]
             kept = np.arange(A.shape[0]).reshape(fine.channels, *grid)[:, *steps]
-            R, P = (_channelwise(one, fine.channels) for one in (cycle.R[l], cycle.P[l]))
-            self.restrictions.append(R.periodic(grid)[kept.ravel()])
-            self.interpolations.append(P.periodic(grid)[:, kept.ravel()])
+            self.restrictions.append(cycle.R[l].periodic(grid)[kept.ravel()])
+            self.interpolations.append(cycle.P[l].periodic(grid)[:, kept.ravel()])
             grid = kept.shape[1:]
             self.operators.append(
                 sp.csr_array(self.restrictions[l] @ A @ self.interpolations[l])
@@ -207,13 +206,6 @@ class _Grid:
     def solve(self, r: Vector) -> Vector:
         """The solution on the coarsest grid."""
         return self.run.coarsest(r)
-
-
-def _channelwise(stencil: Stencil, channels: int) -> Stencil:
-    """A scalar stencil on each of c channels."""
-    if stencil.channels == channels:
-        return stencil
-    return Stencil(stencil.offsets, stencil.matrices * np.eye(channels))
 
 
 def _constants(stencil: Stencil, shape: Sequence[int], *, left: bool) -> npt.NDArray[Any]:

@@ -124,17 +124,19 @@ def _transfer(
     if isinstance(given, str):
         if given not in known:
             raise ValueError(f"unknown {what} {given!r}; known: {', '.join(known)}, or a Stencil")
-        return known[given](fine.dim, axes)
+        given = known[given](fine.dim, axes)
     if (
-        isinstance(given, Stencil)
-        and given.dim == fine.dim
-        and given.channels in (1, fine.channels)
+        not isinstance(given, Stencil)
+        or given.dim != fine.dim
+        or given.channels not in (1, fine.channels)
     ):
+        raise ValueError(
+            f"{what} must be a name or a Stencil in {fine.dim} dimensions with 1 or"
+            f" {fine.channels} channels, got {given!r}"
+        )
+    if given.channels == fine.channels:
         return given
-    raise ValueError(
-        f"{what} must be a name or a Stencil in {fine.dim} dimensions with 1 or {fine.channels}"
-        f" channels, got {given!r}"
-    )
+    return Stencil(given.offsets, given.matrices * np.eye(fine.channels))  # on each channel
 
 
 def differential_orders(stencil: Stencil) -> tuple[int, ...]:

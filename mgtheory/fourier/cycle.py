@@ -206,61 +206,44 @@ class LocalCycle:
         return self._error_operator(0, np.asarray(theta, dtype=float), removed)
 
     def _error_operator(self, level: int, theta: Float, removed: bool) -> Complex:
-        """M_l. The arrays and their axes, f a base frequency, a and b harmonics of this level, A
-        and B those of the coarser one, p, q, r, s channels:
-
-            ahat, p   f a p q      symbols of A and P
-            ra        f b s q      R A
-            coarse    f A B r s    (I - M^gamma) A^-1 of the coarser level
-            chosen    f a b r s    the same, A and B being what a and b are on the coarser grid
-        """
+        """M_l, of the correction (I - M_{l+1}^gamma) A_{l+1}^-1 the entries of what the harmonics
+        are on the coarser grid."""
         stencil, axes = self.stencils[level], self.coarsened[level]
         turns, order = self.harmonics(level)
-        channels, modes, count = stencil.channels, len(turns), len(theta)
-        ahat = harmonic_symbols(stencil, theta, turns, order)
-        ra = _matmul(harmonic_symbols(self.R[level], theta, turns, order), ahat)
-        p = harmonic_symbols(self.P[level], theta, turns, order) / 2 ** len(axes)
+        ahat, r, p = (
+            harmonic_symbols(one, theta, turns, order)
+            for one in (stencil, self.R[level], self.P[level])
+        )
         doubled = theta * [2.0 if j in axes else 1.0 for j in range(self.dim)]
         coarse = self._coarse_correction(level + 1, doubled, removed)
         # theta + 2 pi a / n_j is 2 theta + 2 pi a / (n_j / 2) on a coarsened axis: a mod n_j / 2
         coarser = self.counts[level + 1]
-        places = np.ravel_multi_index(
+        harmonic = np.ravel_multi_index(
             tuple((_multiples(self.counts[level]) % np.array(coarser)).T), coarser
         )
-        chosen = coarse[:, places][:, :, places]
-        with np.errstate(invalid="ignore", over="ignore"):
-            correction = _matmul(_matmul(p[:, :, None], chosen), ra[:, None])  # f a b p q
-        matrix = np.eye(modes * channels) - correction.swapaxes(2, 3).reshape(
-            count, modes * channels, modes * channels
-        )
+        places = (harmonic[:, None] * stencil.channels + np.arange(stencil.channels)).ravel()
+        chosen = coarse[:, places[:, None], places]
         before, after = self.relaxations[level]
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore", over="ignore"):
+            matrix = whole(p / 2 ** len(axes)) @ chosen @ whole(r @ ahat)
+            matrix = np.eye(len(places)) - matrix
             if self.pre:
                 step = step_symbols(before, stencil, theta, turns, order)
-                matrix = _times(matrix, np.linalg.matrix_power(step, self.pre))
+                matrix = matrix @ whole(np.linalg.matrix_power(step, self.pre))
             if self.post:
                 step = step_symbols(after, stencil, theta, turns, order)
-                matrix = _after(np.linalg.matrix_power(step, self.post), matrix)
+                matrix = whole(np.linalg.matrix_power(step, self.post)) @ matrix
         return matrix
 
     def _coarse_correction(self, level: int, theta: Float, removed: bool) -> Complex:
-        """(I - M_l^gamma) A_l^-1 on the harmonics of level l, shape (F, m, m, c, c)."""
-        stencil = self.stencils[level]
-        turns, order = self.harmonics(level)
-        channels, modes = stencil.channels, len(turns)
-        ahat = harmonic_symbols(stencil, theta, turns, order)
-        inverted: Complex = (
-            np.asarray(np.linalg.pinv(ahat, rcond=1e-12)) if removed else inverse(ahat)
-        )
+        """(I - M_l^gamma) A_l^-1 on the harmonics of level l, shape (F, m, m), m with channels."""
+        ahat = harmonic_symbols(self.stencils[level], theta, *self.harmonics(level))
+        solved = whole(np.asarray(np.linalg.pinv(ahat, rcond=1e-12)) if removed else inverse(ahat))
         if level == self.levels - 1:  # M = 0
-            blocks = np.zeros((len(theta), modes, modes, channels, channels), np.complex128)
-            blocks[:, range(modes), range(modes)] = inverted
-            return blocks
-        matrix = np.eye(modes * channels) - np.linalg.matrix_power(
-            self._error_operator(level, theta, removed), CYCLES[self.cycle]
-        )
-        blocks = _times(matrix, inverted).reshape(len(theta), modes, channels, modes, channels)
-        return blocks.swapaxes(2, 3)
+            return solved
+        error = self._error_operator(level, theta, removed)
+        with np.errstate(invalid="ignore"):
+            return solved - np.linalg.matrix_power(error, CYCLES[self.cycle]) @ solved
 
     def base_frequencies(self, shape: Sequence[int]) -> Float:
         """The base frequencies of a periodic grid of `shape` points, theta_j in (-pi/n_j, pi/n_j]
@@ -335,27 +318,11 @@ def _multiples(counts: Sequence[int]) -> Turns:
     return np.array(list(itertools.product(*map(range, counts))), dtype=np.int64)
 
 
-def _matmul(a: Complex, b: Complex) -> Complex:
-    """A product of stacks of blocks, where a 1 x 1 block acts as a number."""
-    return a * b if 1 in (a.shape[-1], b.shape[-1]) else a @ b
-
-
-def _times(matrix: Complex, step: Complex) -> Complex:
-    """Matrix (F, mc, mc) times a step, (F, m, c, c) if it keeps each mode."""
-    if step.ndim == 3:
-        return matrix @ step
-    count, modes, channels = step.shape[:3]
-    if channels == 1:
-        return matrix * step.reshape(count, 1, modes)
-    columns = matrix.reshape(count, modes * channels, modes, channels).swapaxes(1, 2)
-    return (columns @ step).swapaxes(1, 2).reshape(matrix.shape)
-
-
-def _after(step: Complex, matrix: Complex) -> Complex:
-    """A step times a matrix (F, mc, mc)."""
-    if step.ndim == 3:
-        return step @ matrix
-    count, modes, channels = step.shape[:3]
-    if channels == 1:
-        return step.reshape(count, modes, 1) * matrix
-    return (step @ matrix.reshape(count, modes, channels, -1)).reshape(matrix.shape)
+def whole(blocks: Complex) -> Complex:
+    """The matrix (F, mc, mc) of what keeps each mode, (F, m, c, c); a whole one stays itself."""
+    if blocks.ndim == 3:
+        return blocks
+    count, modes, channels = blocks.shape[:3]
+    matrix = np.zeros((count, modes, channels, modes, channels), blocks.dtype)
+    matrix[:, range(modes), :, range(modes)] = blocks.swapaxes(0, 1)
+    return matrix.reshape(count, modes * channels, modes * channels)

@@ -68,18 +68,7 @@ def gauss_seidel_symbol(operator: Any, theta: Sequence[sympy.Expr] | None = None
 def _symbol(
     stencil: Stencil, theta: Sequence[sympy.Expr] | None, kept: Callable[[tuple[int, ...]], bool]
 ) -> Any:
-    try:
-        angles = (
-            frequencies(stencil.dim)
-            if theta is None
-            else tuple(sympy.sympify(angle, strict=True) for angle in theta)
-        )
-    except (TypeError, ValueError, sympy.SympifyError):
-        raise ValueError(
-            f"theta must be {stencil.dim} numbers or sympy expressions, got {theta!r}".replace(
-                "\n", ""
-            )
-        ) from None
+    angles = frequencies(stencil.dim) if theta is None else _expressions(theta, "theta")
     if len(angles) != stencil.dim:
         raise ValueError(f"theta must have {stencil.dim} entries, got {len(angles)}")
 
@@ -97,6 +86,17 @@ def _symbol(
             ]
     matrix = sympy.Matrix(total).applyfunc(sympy.expand)
     return matrix if stencil.values.ndim == 3 else matrix[0, 0]
+
+
+def _expressions(values: Sequence[Any], name: str) -> tuple[sympy.Expr, ...]:
+    try:
+        found = tuple(sympy.sympify(value, strict=True) for value in values)
+    except (TypeError, ValueError, sympy.SympifyError):
+        found = (None,)
+    if not all(isinstance(value, sympy.Expr) for value in found):
+        given = repr(values).replace("\n", "")
+        raise ValueError(f"{name} must be numbers or sympy expressions, got {given}")
+    return found
 
 
 def _exact(value: complex) -> sympy.Expr:
@@ -152,21 +152,10 @@ def _check_closed_form(family: str, degree: int) -> None:
 
 
 def _ends(interval: tuple[Any, Any]) -> tuple[sympy.Expr, sympy.Expr]:
-    try:
-        a, b = (
-            (
-                sympy.nsimplify(end, rational=True)
-                if isinstance(end, float)
-                else sympy.sympify(end, strict=True)
-            )
-            for end in interval
-        )
-    except (TypeError, ValueError, sympy.SympifyError):
-        raise ValueError(
-            f"interval is {interval!r}, must be a pair of numbers or sympy expressions".replace(
-                "\n", ""
-            )
-        ) from None
+    ends = _expressions(interval, "interval")
+    if len(ends) != 2:
+        raise ValueError(f"interval must have 2 entries, got {len(ends)}")
+    a, b = (sympy.nsimplify(end, rational=True) if end.is_Float else end for end in ends)
     if (
         (b - a).is_positive is False
         or a.is_negative
@@ -287,17 +276,9 @@ def jacobi_smoothing_factor(omega: Any = None, *, dim: int = 2) -> sympy.Expr:
     3/5
     """
     low, high = high_frequency_range(dim)
-    try:
-        weight = (
-            sympy.Symbol("omega", positive=True)
-            if omega is None
-            else sympy.nsimplify(sympy.sympify(omega, strict=True), rational=True)
-        )
-        weight = sympy.Integer(1) * weight
-    except (TypeError, ValueError, AttributeError, sympy.SympifyError):
-        raise ValueError(
-            f"omega is {omega!r}, must be a number or a sympy expression".replace("\n", "")
-        ) from None
+    weight = sympy.Symbol("omega", positive=True)
+    if omega is not None:
+        weight = sympy.nsimplify(*_expressions([omega], "omega"), rational=True)
     return sympy.Max(
         sympy.Abs(1 - weight * low / (2 * dim)), sympy.Abs(1 - weight * high / (2 * dim))
     )
