@@ -61,8 +61,10 @@ def lfa(
 
     from analysis.smoothers import derived
     from mgtheory import fourier, problems, smoothers, verification
-    from mgtheory.fourier.cycle import COARSENINGS, RESTRICTIONS, LocalCycle
+    from mgtheory.fourier.coarsening import COARSENINGS
+    from mgtheory.fourier.cycle import LocalCycle
     from mgtheory.problems.record import operator_record
+    from mgtheory.problems.transfers import RESTRICTIONS
 
     for name, value, allowed in (
         ("--restriction", restriction, RESTRICTIONS),
