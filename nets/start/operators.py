@@ -31,8 +31,14 @@ def level_grids(
 
     ``periodic`` gives those of the periodic operators instead, at least `MINIMUM_GRID` per axis.
     """
-    if len(size) != 2 or any(n < 1 for n in size):
-        raise ValueError(f"size is {tuple(size)}, must be the image's (height, width)")
+    if (
+        not isinstance(size, Sequence)
+        or len(size) != 2
+        or any(isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in size)
+    ):
+        raise ValueError(
+            f"size is {size!r}, must be the image's (height, width), two positive whole numbers"
+        )
     least = MINIMUM_GRID if padding == "periodic" else 1
     return [
         (max(least, math.ceil(size[0] / 2**l)), max(least, math.ceil(size[1] / 2**l)))
