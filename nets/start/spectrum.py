@@ -98,7 +98,7 @@ class LevelSpectrum:
     @property
     def unknowns(self) -> int:
         """channels * height * width."""
-        return self.kernel.shape[0] * math.prod(self.grid)
+        return len(self.kernel) * math.prod(self.grid)
 
     @cached_property
     def A(self) -> LinearOperator:
