@@ -26,7 +26,8 @@ from mgtheory.families import FAMILIES
 from mgtheory.polynomials.residual import ResidualPolynomial
 from nets.models.registry import is_multigrid
 from nets.settings import TrainConfig
-from nets.start.initialise import InitReport, level_factors
+from nets.start.factors import level_factors
+from nets.start.report import InitReport
 from nets.start.schemes import Notes, find_scheme
 from nets.start.spectrum import convolution_spectrum
 from nets.training.folder import Summary, read_config, read_summary
@@ -248,12 +249,11 @@ def theory_of(model: Any, init: InitReport, *, reference: str = REFERENCE) -> Th
         )
         reasons = dict.fromkeys(reason for level in init.levels for reason in level.reasons)
         return Theory("start", init.sources[0].family, polynomials, tuple(reasons))
-    scheme, options = find_scheme(reference)
+    scheme, notes = find_scheme(reference), Notes()
     if scheme.name not in FAMILIES:
         raise ValueError(
             f"reference is {reference!r}, must be a family of polynomials, e.g. {REFERENCE}"
         )
-    scheme, notes = scheme.with_options(options), Notes()
     found = []
     for level in levels:
         factors, said = level_factors(level, scheme, UNIT)

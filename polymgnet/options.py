@@ -20,7 +20,7 @@ NAMES = {
     "models": "nets.models.registry:list_models",
     "patterns": "nets.models.registry:PATTERNS",
     "placements": "nets.models.placements:PLACEMENTS",
-    "schemes": "nets.start.initialise:list_schemes",
+    "schemes": "nets.start.schemes:list_schemes",
     "operators": "nets.start.operators:OPERATOR_STARTS",
 }
 # what may stand beside the registered names
