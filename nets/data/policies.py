@@ -10,6 +10,7 @@ arXiv 1805.09501; Cubuk et al. 2020, arXiv 1909.13719]
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -56,8 +57,6 @@ _RANDAUGMENT = tuple(name for name in OPERATIONS if name != "Invert")
 POLICIES = ("autoaugment", "randaugment")
 POLICY_DRAWS = 16
 
-_TABLES: dict[tuple[str, torch.device], Tensor] = {}
-
 
 def _value(code: Tensor, level: Tensor, height: int, width: int) -> Tensor:
     """What a level in [0, 1] means: shear, pixels, degrees, change of factor, bits or threshold."""
@@ -89,13 +88,11 @@ def apply_policy(
     return x
 
 
+@cache  # on a GPU each copy would wait for the device
 def _autoaugment_table(device: torch.device) -> Tensor:
-    key = "autoaugment", device
-    if key not in _TABLES:
-        _TABLES[key] = torch.tensor(
-            [[(_CODE[n], p, float(m)) for n, p, m in pair] for pair in _AUTOAUGMENT], device=device
-        )
-    return _TABLES[key]
+    return torch.tensor(
+        [[(_CODE[n], p, float(m)) for n, p, m in pair] for pair in _AUTOAUGMENT], device=device
+    )
 
 
 def _sign(code: Tensor, u: Tensor) -> Tensor:

@@ -7,7 +7,6 @@ import logging
 import os
 import signal
 import sys
-import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -30,7 +29,7 @@ from nets.start.schemes import find_scheme
 from nets.training.checkpoint import load_model
 from nets.training.folder import Summary, check_run, lock_run, prepare_run, read_summary
 from nets.training.predict import check_data
-from nets.training.run import Run, StopRequest
+from nets.training.run import Run, StopRequest, handled
 from nets.training.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -115,14 +114,14 @@ def train(
             fabric.barrier("folder")
             if state == "finished":  # another process finished it meanwhile
                 return read_summary(out)
-            told: dict[str, Any] = {"progress": progress, "callback": callback}
-            run = Run(config, out, fabric, trainer, report, begun=begun is not None, **told)
+            watched: dict[str, Any] = {"progress": progress, "callback": callback}
+            run = Run(config, out, fabric, trainer, report, begun=begun is not None, **watched)
             with _several(fabric.world_size):
                 return run.execute(request)
 
 
 def is_first_rank() -> bool:
-    """Whether this process is the only one of its run or the first, which writes and tells."""
+    """Whether this process is the only one of its run or the first, which writes and reports."""
     return (
         not torch.distributed.is_available()
         or not torch.distributed.is_initialized()
@@ -210,7 +209,7 @@ def _fabric(section: TrainSection, request: StopRequest | None = None) -> Fabric
             precision=precision,  # type: ignore[arg-type]
             strategy=DDPStrategy(**unsynced) if several else "auto",
         )
-        with _unhandled(request, world > 1 or section.nodes > 1):
+        with nullcontext() if world == section.nodes == 1 else _ending_at_once(request):
             fabric.launch()
     return fabric
 
@@ -230,20 +229,12 @@ def _several(world: int) -> Iterator[None]:
 
 
 @contextmanager
-def _unhandled(request: StopRequest | None, waits: bool) -> Iterator[None]:
-    """Signals end the process at once, earlier ones too: it waits for others, perhaps forever."""
-    before: dict[int, Any] = {}
-    if waits and threading.current_thread() is threading.main_thread():
-        for name in ("SIGTERM", "SIGINT", "SIGUSR1"):
-            if number := getattr(signal, name, None):  # not every system has all
-                before[number] = signal.signal(number, signal.SIG_DFL)
+def _ending_at_once(request: StopRequest | None) -> Iterator[None]:
+    """Signals end the process, earlier ones too: it waits for others, perhaps forever."""
+    with handled(("SIGTERM", "SIGINT", "SIGUSR1"), signal.SIG_DFL):
         if request is not None and request.signal is not None:
             signal.raise_signal(request.signal)
-    try:
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager

@@ -256,7 +256,7 @@ def test_slurm_path_in_local_processes(file, monkeypatch):
 
 
 WRONG = {
-    "not toml": ("config = ", "neither TOML nor"),
+    "not toml": ("config = ", "is not TOML"),
     "unknown key": ('config = "q2"\nout = "x"\nnonsense = 1', "nonsense"),
     "no config": ('out = "x"', "config is None"),
     "no out": ('config = "q2"', "out is None"),
