@@ -54,7 +54,6 @@ _AUTOAUGMENT = (
     (("TranslateY", 0.7, 9), ("AutoContrast", 0.9, 1)),
 )
 _RANDAUGMENT = tuple(name for name in OPERATIONS if name != "Invert")
-POLICIES = ("autoaugment", "randaugment")
 POLICY_DRAWS = 16
 
 

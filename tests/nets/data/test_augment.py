@@ -11,12 +11,12 @@ from nets.data.augment import Augment, normalise
 from nets.data.order import keyed_bits, keyed_order, keyed_uniform
 from nets.data.policies import (
     OPERATIONS,
-    POLICIES,
     POLICY_DRAWS,
     apply_operation,
     apply_policy,
 )
 
+POLICIES = ("autoaugment", "randaugment")
 IDS = torch.arange(2000)
 
 
