@@ -113,6 +113,8 @@ class Run:
         self.bar: Progress | None = None
         self.verbose = progress and self.first
         self.notes: list[str] = []
+        if trainer.data.left_out:
+            self.notes.append(f"left out of the data: {trainer.data.left_out}")
         self.checkpoints = Checkpoints(out / "checkpoint", report=self._note)
         if trainer.captured is not None:
             trainer.captured.report = self._note
@@ -260,8 +262,9 @@ class Run:
     def about(self) -> str:
         """One line: what is trained on what, on which device, by which code."""
         env, trainer, config = self.environment, self.trainer, self.config
+        left_out = f" (left out: {trainer.data.left_out})" if trainer.data.left_out else ""
         return (
-            f"{config.model.name} on {config.data.name}, init {config.init.scheme}:"
+            f"{config.model.name} on {config.data.name}{left_out}, init {config.init.scheme}:"
             f" {count_parameters(trainer.raw):,} weights,"
             f" {self.flops / 1e6:.1f} MFLOP an image forward;"
             f" {env['device']} x {trainer.world}, {env['threads']} threads, torch {env['torch']},"
