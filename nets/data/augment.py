@@ -201,10 +201,11 @@ def normalise(x: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Ten
     return torch.addcmul(factors[1], x.float(), factors[0])
 
 
-@cache
+@cache  # a copy would wait for the device
+@torch.inference_mode(False)  # what is kept may be part of a backward pass
 def _constant(values: tuple[float, ...], device: torch.device) -> Tensor:
-    """The values as (1, C, 1, 1) on the device, copied once: a copy would wait for the device."""
-    return torch.tensor(values, device=device)[None, :, None, None]
+    """The values as float32 (1, C, 1, 1) on the device."""
+    return torch.tensor(values, dtype=torch.float32, device=device)[None, :, None, None]
 
 
 def _reflect(index: Tensor, size: int) -> Tensor:
@@ -216,6 +217,7 @@ def _reflect(index: Tensor, size: int) -> Tensor:
 
 
 @cache
+@torch.inference_mode(False)
 def _beta_table(alpha: float, device: torch.device) -> Tensor:
     """4,097 exact quantiles of Beta(alpha, alpha), at equal distances in [0, 1]."""
     from scipy.stats import beta

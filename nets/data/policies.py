@@ -87,11 +87,11 @@ def apply_policy(
     return x
 
 
-@cache  # on a GPU each copy would wait for the device
+@cache  # a copy would wait for the device
+@torch.inference_mode(False)
 def _autoaugment_table(device: torch.device) -> Tensor:
-    return torch.tensor(
-        [[(_CODE[n], p, float(m)) for n, p, m in pair] for pair in _AUTOAUGMENT], device=device
-    )
+    rows = [[(_CODE[name], p, level) for name, p, level in pair] for pair in _AUTOAUGMENT]
+    return torch.tensor(rows, dtype=torch.float32, device=device)
 
 
 def _sign(code: Tensor, u: Tensor) -> Tensor:

@@ -27,6 +27,7 @@ from nets.start.initialise import InitReport, initialise
 from nets.start.operators import start_options
 from nets.start.schemes import find_scheme
 from nets.training.checkpoint import load_model
+from nets.training.defaults import own_defaults
 from nets.training.folder import Summary, check_run, lock_run, prepare_run, read_summary
 from nets.training.predict import check_data
 from nets.training.run import Run, StopRequest, handled
@@ -251,21 +252,13 @@ def _hushed(name: str) -> Iterator[None]:
 
 @contextmanager
 def _settings(section: TrainSection) -> Iterator[None]:
-    """The backend's switches for a run, put back afterwards."""
-    before = (
-        torch.are_deterministic_algorithms_enabled(),
-        torch.backends.cudnn.benchmark,
-        torch.get_float32_matmul_precision(),
-    )
+    """The backend's switches for a run, the caller's put back afterwards."""
     if section.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.use_deterministic_algorithms(True)
-    torch.backends.cudnn.benchmark = torch.cuda.is_available() and not section.deterministic
-    if torch.cuda.is_available():
-        torch.set_float32_matmul_precision("high")
-    try:
+    gpu = torch.cuda.is_available()
+    with own_defaults(
+        deterministic=section.deterministic,
+        benchmark=gpu and not section.deterministic,
+        matmul="high" if gpu else "highest",
+    ):
         yield
-    finally:
-        torch.use_deterministic_algorithms(before[0])
-        torch.backends.cudnn.benchmark = before[1]
-        torch.set_float32_matmul_precision(before[2])
