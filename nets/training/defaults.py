@@ -28,9 +28,10 @@ def own_defaults(
         Precision of products of float32 matrices, as torch names it.
     """
     flags: dict[tuple[Any, str], Any] = {
+        # the part before the whole, which at the end is put back first and sets its parts too
+        (torch.backends.mkldnn.conv, "fp32_precision"): "none",  # type: ignore[attr-defined]
         (torch.backends, "fp32_precision"): "none",
         (torch.backends.mkldnn, "enabled"): True,
-        (getattr(torch.backends.mkldnn, "conv", None), "fp32_precision"): "none",
         (torch.backends.cudnn, "enabled"): True,
         (torch.backends.cudnn, "benchmark"): benchmark,
         (torch.backends.cudnn, "deterministic"): deterministic,
@@ -46,8 +47,6 @@ def own_defaults(
                 stack.enter_context(torch.autocast(kind, enabled=False))
         stack.enter_context(np.errstate(divide="warn", over="warn", under="ignore", invalid="warn"))
         for (holder, name), value in flags.items():
-            if not hasattr(holder, name):  # an older torch
-                continue
             stack.callback(setattr, holder, name, getattr(holder, name))
             setattr(holder, name, value)
         stack.callback(torch.set_default_dtype, torch.get_default_dtype())

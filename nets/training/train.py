@@ -177,42 +177,84 @@ def _with_norms(model: nn.Module, section: TrainSection) -> nn.Module:
     return convert_ghost_batchnorm(model, groups) if groups > 1 else model
 
 
+# what launchers leave in the environment, in whose every process it is, of several or of one alone
+LAUNCHED = ("SLURM_", "JSM_", "LSB_", "LT_", "TORCHELASTIC_")
+COUNTS = ("WORLD_SIZE", "LOCAL_WORLD_SIZE", "RANK", "LOCAL_RANK", "GROUP_RANK", "NODE_RANK")
+
+
 def _fabric(section: TrainSection, request: StopRequest | None = None) -> Fabric:
     """A launched Fabric; several devices run as DDP, started here or by torchrun or Slurm."""
-    from lightning_fabric import Fabric
-    from lightning_fabric.strategies.ddp import DDPStrategy
-
     named: dict[str, Any] = {"cuda": torch.cuda, "mps": torch.backends.mps}
-    kind = section.accelerator
+    kind, devices = section.accelerator, section.devices
     if kind in named and not named[kind].is_available():
         raise ValueError(
             f"train.accelerator is {kind}; no {kind.upper()} device is available here, allowed are"
             " auto, cpu"
         )
-    world = int(os.environ.get("WORLD_SIZE", "1"))
-    several = world > 1 or section.nodes > 1 or section.devices not in (1,)
-    if world > 1 and section.devices != "auto" and world != section.devices * section.nodes:
+    world = _launched("WORLD_SIZE") or 1
+    if world > 1 and devices != "auto" and world != devices * section.nodes:
         raise ValueError(
-            f"train.devices is {section.devices} on {section.nodes} nodes, but {world} processes"
-            " were started"
+            f"train.devices is {devices} on {section.nodes} nodes, but {world} processes were"
+            " started: the environment variable WORLD_SIZE says so; unset it if this is one alone"
         )
-    newer = "forward_sync_buffers" in signature(DistributedDataParallel).parameters
-    unsynced: dict[str, Any] = {"forward_sync_buffers" if newer else "broadcast_buffers": False}
-    # "64": the trainer's doubles pass through unchanged
-    precision = "bf16-mixed" if section.precision == "bf16" else "32-true"
-    with warnings.catch_warnings(), _hushed("lightning_fabric"):
-        # advice about machines that have more devices than are asked for
-        warnings.simplefilter("ignore")
-        fabric = Fabric(
-            accelerator=section.accelerator,
-            devices=section.devices,
-            num_nodes=section.nodes,
-            precision=precision,  # type: ignore[arg-type]
-            strategy=DDPStrategy(**unsynced) if several else "auto",
-        )
-        with nullcontext() if world == section.nodes == 1 else _ending_at_once(request):
-            fabric.launch()
+    if devices == "auto" and world == section.nodes == 1:
+        devices = max(1, torch.cuda.device_count()) if kind in ("auto", "cuda") else 1
+    several = world > 1 or section.nodes > 1 or devices != 1
+    if several:
+        for name in COUNTS:
+            _launched(name)
+    # Fabric takes one process in a job of Slurm for one of many
+    with nullcontext() if several else _without_launcher():
+        from lightning_fabric import Fabric
+        from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+        from lightning_fabric.strategies.ddp import DDPStrategy
+
+        newer = "forward_sync_buffers" in signature(DistributedDataParallel).parameters
+        unsynced: dict[str, Any] = {"forward_sync_buffers" if newer else "broadcast_buffers": False}
+        with warnings.catch_warnings(), _hushed("lightning_fabric"):
+            # advice about machines that have more devices than are asked for
+            warnings.simplefilter("ignore")
+            try:
+                fabric = Fabric(
+                    accelerator=kind,
+                    devices=devices,
+                    num_nodes=section.nodes,
+                    # "64": the trainer's doubles pass through unchanged
+                    precision="bf16-mixed" if section.precision == "bf16" else "32-true",
+                    strategy=DDPStrategy(**unsynced) if several else "auto",
+                    plugins=None if several else LightningEnvironment(),
+                )
+            except (RuntimeError, ValueError, KeyError) as error:
+                raise ValueError(
+                    f"train.devices is {devices} on {section.nodes} nodes, which does not fit what"
+                    f" is here: {' '.join(str(error).split())}"
+                ) from error
+            waits = world > 1 or section.nodes > 1
+            with _ending_at_once(request) if waits else nullcontext():
+                fabric.launch()
     return fabric
+
+
+def _launched(name: str) -> int | None:
+    """A number in the environment that a launcher has set; None where it is not set or empty."""
+    text = os.environ.get(name, "").strip()
+    if text and not text.isdecimal():
+        raise ValueError(
+            f"the environment variable {name} is {text!r}; allowed is a whole number as torchrun"
+            " sets it, unset it for one process alone"
+        )
+    return int(text) if text else None
+
+
+@contextmanager
+def _without_launcher() -> Iterator[None]:
+    """The environment without what launchers set, which comes back."""
+    names = [name for name in os.environ if name in COUNTS or name.startswith(LAUNCHED)]
+    hidden = {name: os.environ.pop(name) for name in names}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
 
 
 @contextmanager

@@ -138,8 +138,9 @@ def test_table_is_printed(run, file, trained):
     assert "init.scheme chebyshev4" in out
 
 
-def test_real_training_in_processes(document, file, tmp_path):
-    """A process of its own trains for real; nothing is missing afterwards."""
+def test_real_training_in_processes(document, file, tmp_path, monkeypatch):
+    """A process of its own trains for real, in a Slurm job too; nothing is missing afterwards."""
+    monkeypatch.setenv("SLURM_NTASKS", "4")
     file.write_text(
         file.read_text().replace('"constant", "chebyshev4"', '"constant"').replace("[0, 1]", "[0]")
     )

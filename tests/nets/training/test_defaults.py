@@ -63,6 +63,9 @@ STATES = {
         torch.get_float32_matmul_precision, torch.set_float32_matmul_precision, "medium"
     ),
     "bfloat16 convolutions": lambda: flag(torch.backends, "fp32_precision", "bf16"),
+    "bfloat16 convolutions of oneDNN": lambda: flag(
+        torch.backends.mkldnn.conv, "fp32_precision", "bf16"
+    ),
     "without oneDNN": lambda: flag(torch.backends.mkldnn, "enabled", False),
     "numpy raises": lambda: np.errstate(all="raise"),
 }
