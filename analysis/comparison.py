@@ -168,7 +168,7 @@ def _worst(report: SpectralReport, role: str) -> float | None:
     if role == "learned" and any(level.not_identifiable for level in report.levels):
         return None
     views = [level.views[role] for level in report.levels if role in level.views]
-    return max((view.smoothing.smoothing_factor for view in views), default=None)
+    return max((view.smoothing_factor for view in views), default=None)
 
 
 def _smoother(report: SpectralReport) -> str:
@@ -176,7 +176,7 @@ def _smoother(report: SpectralReport) -> str:
     if not report.levels:
         return ""
     views = [level.views.get("effective", level.views["learned"]) for level in report.levels]
-    return f"{sum(view.smoothing.verdict == 'smoother' for view in views)} of {len(views)} levels"
+    return f"{sum(view.verdict == 'smoother' for view in views)} of {len(views)} levels"
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -282,7 +282,7 @@ def row(name: str, path: Path, report: Any) -> dict[str, Any]:
 def smoothing_factors(report: Any, role: str) -> list[float]:
     """Of every level that has a polynomial, on the spectrum of its own convolution."""
     views = [level.views[role] for level in report.levels if role in level.views]
-    return [view.smoothing.smoothing_factor for view in views]
+    return [view.smoothing_factor for view in views]
 
 
 def verdict(table: Sequence[dict[str, Any]], floor: float, images: int) -> list[str]:

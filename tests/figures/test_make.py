@@ -124,7 +124,7 @@ def test_damping_has_a_row_for_each_role_and_the_reports_factors(runs):
         for ax, level in zip(row[1:], report.levels):
             assert (
                 ax.get_title().splitlines()[-1]
-                == f"µ = {level.views[role].smoothing.symbol_factor:.3g}"
+                == f"µ = {level.views[role].symbol_factor:.3g}"
             )
     assert not any("learned" in ax.get_ylabel() for ax in regular.axes)
 
