@@ -190,8 +190,7 @@ def _level_column(level: LevelReport) -> Column:
     """The level's own modes."""
     shown = _meaningful(level.views, level)
     return f"level {level.level}", {
-        role: (level.arrays[f"damping/{role}"], view.symbol_factor)
-        for role, view in shown.items()
+        role: (level.arrays[f"damping/{role}"], view.symbol_factor) for role, view in shown.items()
     }
 
 
