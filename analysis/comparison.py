@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,16 +54,21 @@ def compare(
     twice = next((run for run, place in zip(runs, places) if places.count(place) > 1), None)
     if twice is not None:
         raise ValueError(f"run {twice} is given twice; one run is no sample of two")
-    reports, keys = [], []
-    for done, run in enumerate(runs):
 
-        def tell(level: int, word: str, done: int = done, name: str = Path(run).name) -> None:
-            if progress is not None:
-                progress(done, f"{name}, level {level}: {word}")
+    def step(done: int, level: int, word: str) -> None:
+        if progress is not None:
+            progress(done, f"{places[done].name}, level {level}: {word}")
 
-        reports.append(analyse(run, reference=reference, tolerance=tolerance, progress=tell))
-        keys.append(configuration_key(read_config(Path(run)).to_dict()))
-    return compare_reports(reports, keys)
+    reports = [
+        analyse(run, reference=reference, tolerance=tolerance, progress=partial(step, done))
+        for done, run in enumerate(runs)
+    ]
+    return compare_reports(reports, [configuration_of(run) for run in runs])
+
+
+def configuration_of(run: str | os.PathLike[str]) -> str:
+    """What the runs of one configuration have in common, from a run's folder."""
+    return configuration_key(read_config(Path(run)).to_dict())
 
 
 def compare_reports(reports: Sequence[SpectralReport], keys: Sequence[str]) -> RunComparison:

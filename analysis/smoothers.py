@@ -194,7 +194,7 @@ def compare_smoothers(
         An option that no smoother could be measured with. What a single smoother lacks stands in
         its row.
     """
-    tell = progress or (lambda done, text: None)
+    step = progress or (lambda done, text: None)
     rule = coarsening or ("rediscretise" if problem.polynomial is not None else "galerkin")
     around = {"pre": pre, "post": post, "coarsening": rule}
     twice = [coarse_size(coarse_size(n, problem.boundary), problem.boundary) for n in problem.shape]
@@ -207,7 +207,7 @@ def compare_smoothers(
     asked = [(get_family(name).name, degree) for degree in degrees for name in families or FAMILIES]
     asked += [(name, 1) for name in CLASSICAL]
     for done, (family, degree) in enumerate(asked):
-        tell(done, f"{family} {degree}")
+        step(done, f"{family} {degree}")
         row: dict[str, Any] = {"family": family, "degree": degree}
         try:
             smoother: Any = family
@@ -225,7 +225,7 @@ def compare_smoothers(
         for entry in entries:
             if entry.hierarchy is not None:
                 name = f"{entry.row['family']} {entry.row['degree']}"
-                tell(len(asked), f"{name}, run {repeat + 1} of {repeats}")
+                step(len(asked), f"{name}, run {repeat + 1} of {repeats}")
                 measure(entry, b, cycle)
     rows = tuple(finished(entry) for entry in entries)
     return SmootherComparison(problem.name, problem.shape, coarsened, constant, rows)
