@@ -154,14 +154,16 @@ def _words(words: Sequence[str]) -> str:
 
 def _group(reports: Sequence[SpectralReport]) -> dict[str, Any]:
     values = list(seed_accuracies(reports).values())
-    found = estimate(values, confidence=CONFIDENCE) if values else None
+    found = vars(estimate(values, confidence=CONFIDENCE)) if values else {}
+    mean, std, low, high = (found.get(name) for name in ("mean", "std", "low", "high"))
     return {
-        "n": found.n if found is not None else len(reports),
+        "n": found.get("n", len(reports)),
         "parameters": reports[0].facts["parameters"],
-        "mean": None if found is None else found.mean,
-        "std": None if found is None else found.std,
-        "low": None if found is None or found.low is None else max(0.0, found.low),
-        "high": None if found is None or found.high is None else min(1.0, found.high),
+        "mean": mean,
+        "std": std,
+        # Student's t knows nothing of the ends of a fraction
+        "low": None if low is None else max(0.0, low),
+        "high": None if high is None else min(1.0, high),
         "mu_start": _mean([_worst(report, "start") for report in reports]),
         "mu_learned": _mean([_worst(report, "learned") for report in reports]),
         "seconds": _mean([report.facts["seconds"] for report in reports]),

@@ -222,6 +222,7 @@ def analyse_level(
     spectra: dict[str, LevelSpectrum] = {}
     for name, state in (("start", start), ("learned", learned)):
         say(f"spectrum, {name}")
+        # the eigenproblem is the costly part: once where training left A as it was
         same = name == "learned" and np.array_equal(start.A, learned.A)
         spectra[name] = spectra["start"] if same else state.spectrum
     radius = {name: spectrum.radius for name, spectrum in spectra.items()}
@@ -230,14 +231,12 @@ def analyse_level(
 
     def add(role: str, state: LevelState, spectrum: LevelSpectrum) -> None:
         folded, q = role == "effective", state.polynomial
-        if q is None or folded:
+        if q is None or folded:  # one pass is no polynomial in A
             found = damping(state.A, grid, propagator(state, folded=folded), norms=norms)
             apply, n = applied_pass(state, folded=folded), spectrum.operator.shape[0]
             high = high_part(state.size, state.padding)
-            mu, largest = (
-                spectral_radius(lambda v: high(apply(v)), n),
-                spectral_radius(apply, n),
-            )
+            mu = spectral_radius(lambda v: high(apply(v)), n)
+            largest = spectral_radius(apply, n)
         else:
             found = _plain(state, q, spectrum.symbol, norms=norms)
             mu, largest = spectrum.smoothing_factor(q), spectrum.max_modulus(q)
@@ -270,14 +269,8 @@ def analyse_level(
     effective = []
     for k, step in enumerate(effective_steps(learned), 1):
         arrays[f"effective/step{k}"] = step.coefficients
-        effective.append(
-            {
-                "step": k,
-                "mean": step.mean.tolist(),
-                "spread": step.spread.tolist(),
-                "outer_mean": float(step.outer.mean()),
-            }
-        )
+        numbers = {"mean": step.mean.tolist(), "spread": step.spread.tolist()}
+        effective.append({"step": k, **numbers, "outer_mean": float(step.outer.mean())})
     notes = readings(learned)
     relative = {
         role: _relative(view.polynomial, radius["start" if role == "start" else "learned"])

@@ -227,6 +227,7 @@ def _step(step: Any) -> StepState:
 def _norm(module: Any) -> NormState | None:
     if module is None:
         return None
+    # without affine parameters or running statistics these are None: neutral
     own = {"gamma": module.weight, "beta": module.bias}
     own |= {"mean": module.running_mean, "var": module.running_var}
     arrays = {name: t.detach().cpu().double().numpy() for name, t in own.items() if t is not None}

@@ -79,7 +79,8 @@ def make(
     if not runs:
         raise ValueError("no run given, at least one run folder is needed")
     loaded = []
-    for run, name in zip(runs, _file_names(runs)):
+    names = numbered([Path(run).resolve().name for run in runs], "-")
+    for run, name in zip(runs, names):
         loaded.append(Run(analyse(run), read_metrics(run), configuration_of(run), name))
     jobs: list[tuple[str, Callable[[], Figure | None]]] = []
     for one in loaded:
@@ -178,11 +179,6 @@ COMMON_FIGURES: dict[str, Callable[[Together], Figure | None]] = {
     "training": training,
     "accuracies": accuracies,
 }
-
-
-def _file_names(runs: Sequence[str | os.PathLike[str]]) -> list[str]:
-    """The folders' own names, with a number where two are alike."""
-    return numbered([Path(run).resolve().name for run in runs], "-")
 
 
 def _configurations(runs: Sequence[Run]) -> dict[str, list[Run]]:
