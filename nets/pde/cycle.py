@@ -34,8 +34,8 @@ from mgtheory.multigrid.solution import Cycle, check_cycle
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.problems.grids import Boundary
 from mgtheory.problems.problem import Problem
-from mgtheory.smoothers import DEFAULT
 from mgtheory.problems.transfers import FULL_WEIGHTING
+from mgtheory.smoothers import DEFAULT
 from nets.models.blocks import Level, SmoothingStep
 from nets.models.coefficients import Coefficients, make_coefficients
 from nets.models.placements import PLACEMENTS
