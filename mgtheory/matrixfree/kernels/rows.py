@@ -36,9 +36,8 @@ def _borrowed(context, *given):
         def view(kind, value):
             if isinstance(kind, types.BaseTuple):
                 parts = cgutils.unpack_tuple(builder, value)
-                return target.make_tuple(
-                    builder, kind, [view(k, p) for k, p in zip(kind.types, parts, strict=True)]
-                )
+                views = list(map(view, kind, parts))  # type: ignore[call-overload]  # iterable
+                return target.make_tuple(builder, kind, views)
             if not isinstance(kind, types.Array):
                 return value
             array = target.make_array(kind)(target, builder, value=value)
