@@ -104,8 +104,8 @@ class InitialCoefficients:
             "degree": self.degree,
             "interval": list(self.interval),
             "operator": self.operator.to_dict(),
-            "polynomial": self.polynomial.to_dict(),
-            "weights": [[w.real, w.imag] for w in self.weights.tolist()],
+            "polynomial": self.polynomial.of(None).to_dict(),
+            "weights": _pairs(self.weights),
             "provenance": dict(self.provenance),
         }
 
@@ -131,11 +131,18 @@ class InitialCoefficients:
             result = cls(polynomial.of(record), str(data["family"]), dict(data["provenance"]))
         except (KeyError, TypeError) as error:
             raise ValueError(f"initial coefficients are damaged: {error}") from error
+        # what stands twice, for the reader, must say the same
         if data.get("degree") != result.degree:
             raise ValueError(
                 f"initial coefficients are damaged: degree {data.get('degree')!r} with"
                 f" {result.degree} roots"
             )
+        for key, found in (("interval", result.interval), ("weights", _pairs(result.weights))):
+            if data["schema"] == SCHEMA and not _close(data.get(key), found):
+                raise ValueError(
+                    f"initial coefficients are damaged: {key!r} is not that of the polynomial and"
+                    " its operator"
+                )
         return result
 
     def to_json(self) -> str:
@@ -164,16 +171,30 @@ class InitialCoefficients:
             raise ValueError(f"{Path(path)}: {error}") from error
 
 
+def _pairs(values: NDArray[np.complex128]) -> list[list[float]]:
+    return [[v.real, v.imag] for v in values.tolist()]
+
+
+def _close(given: Any, found: Any) -> bool:
+    """Equal numbers in lists of one shape, up to the rounding of another program's output."""
+    try:
+        numbers = np.array(given, dtype=float)
+    except (TypeError, ValueError):
+        return False
+    return numbers.shape == np.shape(found) and np.allclose(numbers, found, rtol=1e-9, atol=0.0)
+
+
 def _record_of_schema_1(data: dict[str, Any]) -> OperatorRecord:
     """Schema 1 had an interval, and its source in the provenance: a model problem by its name, or
-    what cannot be recognised. Its polynomials were all derived for A itself, B = I."""
+    what cannot be recognised. Its polynomials were all derived for A itself, B = I, and for the
+    high frequencies of all axes."""
     a, b = (float(end) for end in data["interval"])
     source = data["provenance"].get("source", {})
     named = source.get("problem") if isinstance(source, dict) else None
     if isinstance(named, dict) and named.get("name") in PROBLEMS:
         problem = create(named["name"], named["shape"], boundary=named["boundary"])
-        record = operator_record(problem, scaling="identity")
-        return replace(record, lower=a, upper=b, found="a file of schema 1", axes=None)
+        record = operator_record(problem, scaling="identity", axes="all")
+        return replace(record, lower=a, upper=b, found="a file of schema 1")
     return OperatorRecord("interval", f"a spectrum in [{a:g}, {b:g}]", b, a)
 
 

@@ -30,12 +30,12 @@ Arguments = dict[str, Any]
 
 def _interval(record: OperatorRecord) -> Arguments | None:
     """The interval to damp; None where its lower end is unknown or the spectrum not positive."""
-    usable = record.positive or record.kind in ("problem", "stencil")
+    usable = record.positive or record.kind == "problem"
     return {"interval": record.interval} if usable and 0 < record.lower < record.upper else None
 
 
 def _lmax(record: OperatorRecord) -> Arguments | None:
-    usable = record.positive or record.kind in ("problem", "stencil", "level")
+    usable = record.positive or record.kind in ("problem", "level")
     return {"lmax": record.upper} if usable else None
 
 
@@ -124,8 +124,8 @@ class Family:
             self._check_options(options)
         made = self.recorded or (lambda *a, **k: (self.function(*a, **k), {}))
         polynomial, came_about = made(degree, **(arguments | options))
-        # the lower end of others plays no part, and must not refuse a conversion
-        used = record if self.needs in ("interval", "points") else replace(record, lower=0.0)
+        # a lower end that plays no part must not refuse a conversion
+        used = record if self.needs not in ("lmax", "operator") else replace(record, lower=0.0)
         return polynomial.of(used), came_about
 
     def _check_options(self, options: dict[str, Any]) -> None:

@@ -177,8 +177,7 @@ def derived(
     if search not in _SEARCHED:
         axes = "auto" if record.axes is None else record.axes
         unit = operator_record(of, scaling=record.scaling or "auto", axes=axes)
-        q = entry.on(degree, unit, **dict(options))[0]
-        _SEARCHED[search] = q.of(replace(unit, source=None))  # no matrix is kept alive
+        _SEARCHED[search] = entry.on(degree, unit, **dict(options))[0]
     return _SEARCHED[search].on(record)
 
 

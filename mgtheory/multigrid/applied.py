@@ -338,10 +338,6 @@ def set_up(described: Any, level: Any, *, own: bool = False) -> Any:
 def _polynomial(described: Polynomial, level: Any, own: bool) -> PolynomialSmoothing:
     B = level.inverse_diagonal(described.scaling)
     q = on_level(described, level, B, level if own else level.finest)
-    if q.operator is not None:
-        # the record's source is the level: a circle of references keeps its memory until the next
-        # garbage collection
-        q = q.of(replace(q.operator, source=None))
     name = described.family if described.polynomial is None else "polynomial"
     warning = "" if described.polynomial is None else amplification(level, q, B)
     if described.family is not None and FAMILIES[described.family].needs in REAL:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
@@ -224,14 +224,16 @@ class ResidualPolynomial(ReadOnlyArrays):
             raise ValueError(
                 f"scale factor is {factor:g}, a finite root leaves the range of double precision"
             )
-        return ResidualPolynomial.from_weights(
+        moved = ResidualPolynomial.from_weights(
             weights, self.recurrence and self.recurrence.scaled(factor)
         )
+        return moved.of(self.operator and self.operator.times(factor))
 
-    def of(self, record: OperatorRecord) -> ResidualPolynomial:
-        """The same polynomial with the record of the operator it was derived for."""
+    def of(self, record: OperatorRecord | None) -> ResidualPolynomial:
+        """The same polynomial with the record of the operator it was derived for, without the
+        operator itself: a polynomial keeps no matrix alive."""
         moved = copy.copy(self)
-        object.__setattr__(moved, "operator", record)
+        object.__setattr__(moved, "operator", record and replace(record, source=None))
         return moved
 
     def on(self, record: OperatorRecord) -> ResidualPolynomial:
@@ -289,9 +291,11 @@ class ResidualPolynomial(ReadOnlyArrays):
         return cls.from_factors([General(0.0 - q[1:])])
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON types, version 2: the exact weights as [re, im], and the recurrence if any."""
+        """JSON types, version 2: the exact weights as [re, im], recurrence and record if any."""
         data = {"version": 2, "weights": [[w.real, w.imag] for w in self.weights.tolist()]}
-        return data | ({"recurrence": asdict(self.recurrence)} if self.recurrence else {})
+        if self.recurrence:
+            data |= {"recurrence": asdict(self.recurrence)}
+        return data | ({"operator": self.operator.to_dict()} if self.operator else {})
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
@@ -303,12 +307,15 @@ class ResidualPolynomial(ReadOnlyArrays):
                 else reciprocals(roots_from_json(data["roots"]))
             )
             recurrence = Recurrence(**data["recurrence"]) if data.get("recurrence") else None
+            operator = data.get("operator") and OperatorRecord.from_dict(data["operator"])
         except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
             raise ValueError(
                 "not a residual polynomial: needs 'weights', a list of [re, im] (or 'roots' with"
                 " null for infinity)"
             ) from error
-        return cls.from_weights(np.array(weights, dtype=complex), recurrence)
+        self = cls.from_weights(np.array(weights, dtype=complex), recurrence)
+        object.__setattr__(self, "operator", operator)
+        return self
 
     def to_json(self) -> str:
         """`to_dict` as JSON text; numbers round-trip exactly."""

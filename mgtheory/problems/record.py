@@ -143,6 +143,9 @@ def _of_problem(problem: Problem, scaling: str, axes: Sequence[int] | str) -> Op
             centre = float(problem.stencil.diagonal.item().real)
             a, b = a / centre, b / centre
         found = "the symbol, exact"
+    elif problem.stencil is not None:
+        same = _of_stencil(problem.stencil, kind, axes, problem.shape)
+        (a, b), chosen, found = same.interval, same.axes or (), same.found
     else:
         strength = couplings(problem.A, problem.shape)
         chosen = choose_axes(strength, problem.shape, axes)
@@ -195,9 +198,11 @@ def matrix_interval(
     return (b * min(s[j] for j in chosen) / (2.0 * sum(s)) if chosen else b / 2.0), b
 
 
-def _of_stencil(stencil: Stencil, scaling: str, axes: Sequence[int] | str) -> OperatorRecord:
+def _of_stencil(
+    stencil: Stencil, scaling: str, axes: Sequence[int] | str, shape: Sequence[int] | None = None
+) -> OperatorRecord:
     kind: Scaling = "diagonal" if scaling == "diagonal" else "identity"
-    chosen = choose_axes(stencil.couplings(), None, axes)
+    chosen = choose_axes(stencil.couplings(), shape, axes)
     samples = SAMPLES[stencil.dim] if stencil.channels == 1 else COUPLED_SAMPLES
     theta = grid_frequencies((samples,) * stencil.dim).reshape(-1, stencil.dim)
     symbols = symbol(stencil, theta).reshape(len(theta), stencil.channels, stencil.channels)
@@ -214,7 +219,8 @@ def _of_stencil(stencil: Stencil, scaling: str, axes: Sequence[int] | str) -> Op
     real = bool(np.abs(values.imag).max() <= 1e-9 * b)
     high = values[high_frequencies(theta, chosen)]
     a = float(np.abs(high).min() if not real else high.real.min())
-    positive = real and float(values.real.min()) >= -1e-9 * b
+    # in the right half-plane: of a stencil with first-order terms the solver says what it expects
+    positive = float(values.real.min()) >= -1e-9 * b
     return OperatorRecord(
         "stencil",
         f"a stencil of {len(stencil.offsets)} points in {stencil.dim}D",

@@ -11,19 +11,23 @@ refuses: `OperatorRecord.factor_to`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any, Literal, Self
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 
-from mgtheory._checks import check_number
+from mgtheory._checks import check_axes, check_name, check_number
 
 # A form is what an operator is up to a positive factor: the taps of its stencil over the largest,
 # or, where coefficients vary, a text that names the equation.
 Form = tuple[tuple[tuple[int, ...], float], ...] | str
 
+Kind = Literal["problem", "stencil", "matrix", "interval", "points", "level"]
 # an upper end that is estimated twice may differ by this much; |q| stays below 1 there
 SLACK = 1.02
+# where operators cannot be compared, their upper ends are: bounds (Gershgorin, a margin of Lanczos)
+# lie up to a quarter above the spectrum, while another grid or scaling is a factor of 4 and more
+LOOSE = 0.75
 SAME = 1e-9  # relative difference of taps that are equal up to rounding
 
 
@@ -60,7 +64,7 @@ class OperatorRecord:
         The object itself, for families that are computed from it; neither compared nor stored.
     """
 
-    kind: Literal["problem", "stencil", "matrix", "interval", "points", "level"]
+    kind: Kind
     name: str
     upper: float
     lower: float = 0.0
@@ -80,14 +84,27 @@ class OperatorRecord:
             raise ValueError(f"{self.name}: the spectrum to damp is [{lower:g}, {upper:g}]")
         object.__setattr__(self, "lower", lower)
         object.__setattr__(self, "upper", upper)
+        check_name(self.kind, get_args(Kind), "kind of a record")
+        if self.scaling not in (None, "identity", "diagonal"):
+            raise ValueError(
+                f"{self.name}: scaling is {self.scaling!r}, must be identity or diagonal"
+            )
         for name in ("axes", "grid"):
             numbers = getattr(self, name)
             object.__setattr__(self, name, None if numbers is None else tuple(map(int, numbers)))
+        if self.grid and self.axes:
+            check_axes(self.axes, len(self.grid))
+        if isinstance(self.form, tuple) and not any(value for _, value in self.form):
+            raise ValueError(f"{self.name}: its form has no tap other than 0")
 
     def __str__(self) -> str:
         b = "D^-1 A" if self.scaling == "diagonal" else "A" if self.scaling else "BA"
         part = f"{self.lower:.6g} to {self.upper:.6g}" if self.lower else f"up to {self.upper:.6g}"
         return f"{self.name} ({b}, {part})"
+
+    def times(self, factor: float) -> Self:
+        """The record of the operator multiplied by `factor` > 0."""
+        return replace(self, lower=factor * self.lower, upper=factor * self.upper)
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -100,7 +117,8 @@ class OperatorRecord:
         Operators of equal form are multiples of each other, c = upper of the other / upper. To the
         level of a network every polynomial is taken relative to b. An interval, points and a matrix
         without a grid are no operator that could be recognised; what was made for them is applied
-        as it is where the other spectrum ends below theirs. Everything else is a ValueError.
+        as it is where the other's upper end is 0.75 to 1.02 of theirs. Everything else is a
+        ValueError, other axes included: on them a polynomial damps too little or too much.
         """
         c = other.upper / self.upper
         if other.kind == "level":
@@ -114,17 +132,21 @@ class OperatorRecord:
                 " applied to"
             )
         if self.form is None or other.form is None:
-            if c > SLACK:
-                raise ValueError(
-                    f"{refused}: beyond its spectrum it amplifies; derive it for that operator"
+            if not LOOSE <= c <= SLACK:
+                why = (
+                    "beyond its spectrum it amplifies"
+                    if c > SLACK
+                    else "its steps are too short for that spectrum"
                 )
+                raise ValueError(f"{refused}: {why}; derive it for that operator")
             return 1.0
         if not proportional(self.form, other.form):
             raise ValueError(f"{refused}, another operator; derive it for that one")
-        if other.lower and self.lower * c > SLACK * other.lower:
+        # with b alone (lower = 0) the coarsened axes play no part
+        if self.lower and None not in (self.axes, other.axes) and self.axes != other.axes:
             raise ValueError(
-                f"{refused}: its interval is that of the coarsened axes {self.axes}, frequencies"
-                f" that are high on {other.axes} lie below it; derive it for these axes"
+                f"{refused}: it was made for the coarsened axes {self.axes}, and here {other.axes}"
+                f" are coarsened; derive it for these, or coarsen those with axes={self.axes}"
             )
         return c
 

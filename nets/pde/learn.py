@@ -81,7 +81,7 @@ def learn_smoother(
     problem: Problem,
     degree: int,
     *,
-    start: ResidualPolynomial | str = "chebyshev4",
+    start: ResidualPolynomial | InitialCoefficients | str = "chebyshev4",
     pre: int = 1,
     post: int = 1,
     power: int = 12,
@@ -101,7 +101,8 @@ def learn_smoother(
     degree
         Degree of q.
     start
-        A polynomial for A on the finest level, of this degree, or a family's name.
+        A polynomial for A on the finest level or initial coefficients, of this degree, or a
+        family's name.
     pre, post
         Smoothings before and after.
     power, batch
@@ -126,6 +127,7 @@ def learn_smoother(
     ):
         if not value > 0:
             raise ValueError(f"{name} is {value}, must be positive")
+    start = start.polynomial if isinstance(start, InitialCoefficients) else start
     if isinstance(start, ResidualPolynomial) and start.degree != degree:
         raise ValueError(f"the start has degree {start.degree}, asked is {degree}")
     cycle = MultigridCycle(
@@ -192,7 +194,7 @@ def learn_smoother(
     with torch.no_grad():
         for p, k in zip(parameters, kept):
             p.copy_(k)
-    record = operator_record(problem)
+    record = operator_record(problem, axes=options.get("axes", "auto"))
     learned = {
         "formula": "learned on the equation: smallest contraction of the multigrid cycle",
         "options": {"pre": pre, "post": post, "power": power, "batch": batch, "contraction": best},

@@ -29,13 +29,17 @@ def lfa(
     ] = False,
     n: Annotated[
         int | None,
-        option("--n N", "Points per axis of --verify's grid, even; by default 64, in 3D 16."),
+        option(
+            "--n N",
+            "Mesh width 1/N, and points per axis of --verify's grid, then even; by default 64, in"
+            " 3D 16.",
+        ),
     ] = None,
     as_json: options.Json = False,
 ) -> None:
     """Predict how a smoother and its multigrid cycle converge (local Fourier analysis).
 
-    On the infinite grid with mesh width 1: the smoothing factor (what one smoothing leaves of the
+    On the infinite grid with mesh width 1/N: the smoothing factor (what one smoothing leaves of the
     high frequencies) and the two- and three-grid factors (what one cycle leaves of the error).
     Smaller is better, 1 or more does not converge.
 
@@ -57,11 +61,6 @@ def lfa(
     ):
         if value is not None and value not in allowed:
             raise ValueError(f"{name} is {value!r}; allowed are {', '.join(allowed)}")
-    if n is not None and not verify:
-        raise ValueError(
-            "--n is the grid of --verify, which is not given; the factors are those of the infinite"
-            " grid"
-        )
     if verify and n is not None and (n < 2 or n % 2):
         raise ValueError(
             f"--n is {n}; the grid of --verify is coarsened by 2 and needs an even number of points"
@@ -73,8 +72,7 @@ def lfa(
             f"{problem} has variable coefficients; Fourier analysis needs constant ones, e.g."
             " poisson2d"
         )
-    # what is predicted does not depend on the mesh width: 1 for the roots' sake
-    stencil = model.stencil * model.h[0] ** 2
+    stencil = model.stencil
     coarsened = operator_record(model, axes=options.axes_of(axes)).axes or ()
     around: dict[str, Any] = {"pre": pre, "post": post, "coarsening": coarsening}
     around["restriction"] = restriction
@@ -91,6 +89,7 @@ def lfa(
     three = fourier.three_grid_factor(stencil, given, axes=coarsened, cycle=cycle, **around)
     document = {
         "problem": problem,
+        "n": model.shape[0],
         "family": label,
         "degree": getattr(given, "degree", 1),
         "roots": getattr(given, "roots", None),
@@ -148,8 +147,8 @@ def _show(document: dict[str, Any]) -> None:
     if document.get("remark"):
         pairs.append(("note", document["remark"]))
     title = (
-        f"{document['family']}, degree {document['degree']}, on {document['problem']} (mesh"
-        " width 1)"
+        f"{document['family']}, degree {document['degree']}, on {document['problem']} (mesh width"
+        f" 1/{document['n']})"
     )
     if two >= 1:
         pairs.append(("verdict", "does not converge: a factor is 1 or more"))

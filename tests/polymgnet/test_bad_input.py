@@ -57,7 +57,6 @@ WRONG = {
     "lfa --cycle X": ("X", "V"),
     "lfa --verify --n 7": ("--n is 7;", "even number"),
     "lfa --verify --n 0": ("0", "at least 2"),
-    "lfa --n 32": ("--n is the grid of --verify",),
     "lfa --init missing.json": ("missing.json",),
     "train --out runs/new --set accelerator=mps": (
         "train.accelerator is mps",

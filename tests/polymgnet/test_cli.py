@@ -212,6 +212,19 @@ def test_lfa_takes_derived_coefficients(run, document, tmp_path):
     assert document("lfa", "--init", path)["smoothing_factor"] == pytest.approx(0.25, abs=1e-9)
 
 
+def test_lfa_and_solve_take_and_refuse_the_same_files(run, document, refused, tmp_path):
+    """An interval's polynomial belongs to one scale: 8/h^2 with h = 1/64, not to mesh width 1."""
+    fits, small = tmp_path / "fits.json", tmp_path / "small.json"
+    run("derive", "--family", "chebyshev4", "--degree", 2, "--lmax", 8 * 64**2, "--out", fits)
+    run("derive", "--family", "chebyshev4", "--degree", 2, "--lmax", 8, "--out", small)
+    assert document("solve", "--n", 63, "--init", fits)["iterations"] <= 9
+    predicted = document("lfa", "--n", 64, "--init", fits)
+    assert predicted["smoothing_factor"] == pytest.approx(0.25, abs=1e-9)
+    for words in (["solve", "--n", 63], ["lfa"], ["lfa", "--n", 128]):
+        assert "amplifies" in refused(*words, "--init", small)
+    assert "amplifies" in refused("lfa", "--n", 128, "--init", fits)
+
+
 @pytest.mark.parametrize("backend", ["sparse", "stencil", "torch"])
 def test_solve_backends(document, backend):
     """Every backend runs the same cycle: as many iterations, the discretisation's error, residuals
