@@ -190,8 +190,7 @@ def _level_column(level: LevelReport) -> Column:
     """The level's own modes."""
     shown = _meaningful(level.views, level)
     return f"level {level.level}", {
-        role: (level.arrays[f"damping/{role}"], view.smoothing.symbol_factor)
-        for role, view in shown.items()
+        role: (level.arrays[f"damping/{role}"], view.symbol_factor) for role, view in shown.items()
     }
 
 
@@ -199,7 +198,7 @@ def _mu(level: LevelReport, role: str) -> float | None:
     """mu; None without the role, or where a batch norm takes its coefficients' meaning away."""
     if role not in level.views or (role == "learned" and level.not_identifiable):
         return None
-    return level.views[role].smoothing.smoothing_factor
+    return level.views[role].smoothing_factor
 
 
 def _meaningful(by_role: Mapping[str, Item], level: LevelReport) -> dict[str, Item]:

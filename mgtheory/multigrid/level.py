@@ -12,7 +12,8 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from mgtheory.multigrid.applied import Choice, Smoothing, smoothing
+from mgtheory.multigrid.applied import Smoothing, smoothing
+from mgtheory.multigrid.options import Options
 from mgtheory.problems.grids import Shape
 from mgtheory.problems.record import VARIES, choose_scaling, matrix_interval
 from mgtheory.problems.stencils import Stencil
@@ -91,16 +92,15 @@ class Level:
     own_transfers: bool = True
     notes: tuple[str, ...] = ()
 
-    def smooth_with(
-        self, before: Choice, after: Choice, counts: tuple[int, int], *, same: bool
-    ) -> None:
+    def smooth_with(self, options: Options) -> None:
         """Set up what smooths before and after the coarse-grid correction; once where it is the
-        `same`."""
-        self.pre_count, self.post_count = counts
-        self.pre = smoothing(before, self) if self.pre_count else None
+        same."""
+        self.pre_count, self.post_count = options.counts(self.index)
+        self.pre = smoothing(options.before, self) if self.pre_count else None
         self.post = None
         if self.post_count:
-            self.post = self.pre if same and self.pre is not None else smoothing(after, self)
+            same = options.after is options.before and self.pre is not None
+            self.post = self.pre if same else smoothing(options.after, self)
 
     def down(
         self, r: NDArray[Any], start: NDArray[Any] | None, observe: Observer | None = None
