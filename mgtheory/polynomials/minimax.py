@@ -11,6 +11,10 @@ between the points are added too (Remez). A single interval needs none of this: 
 Chebyshev polynomial, in closed form, and only there degrees above `MAX_EXCHANGE_DEGREE` are
 allowed.
 
+A point far outside of the others is made a root of q, see `_Basis.resolving`: without, the basis
+loses all digits there. In doubles such a root must often be repeated, `Minimax.copies`, as in
+`mgtheory.polynomials.gmres`.
+
 The basis is orthonormal on the points and built by Arnoldi's process on multiplication by z
 ("Vandermonde with Arnoldi" [Brubeck, Nakatsukasa, Trefethen, SIAM Review 63 (2021)]), so that no
 digits are lost at any degree; the roots are eigenvalues of its Hessenberg matrix with one changed
@@ -20,6 +24,7 @@ without loss of generality.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -34,6 +39,7 @@ from mgtheory._checks import check_array
 from mgtheory.polynomials.classical import chebyshev
 from mgtheory.polynomials.peaks import angular_grid, local_maxima
 from mgtheory.polynomials.residual import MAX_DEGREE, ResidualPolynomial, check_degree
+from mgtheory.spectra.arnoldi import binary_scale
 from mgtheory.spectra.interval import Interval
 
 Array = NDArray[np.float64]
@@ -41,10 +47,15 @@ Complex = NDArray[np.complex128]
 Points = ArrayLike | Interval | Sequence[Interval]
 GAP = 1e-9  # relative distance of the two bounds at which the exchange ends; HiGHS works to 1e-10
 PRECISION = 1e-8  # relative distance at which it ends where rounding lets it go no farther
+AGREED = 1e-6  # relative distance up to which the minimum counts as found
 MAX_EXCHANGES = 60  # ten are typical
+PATIENCE = 12  # exchanges without gain after which it ends
 MAX_EXCHANGE_DEGREE = 64  # a cloud of points takes seconds at 64; at 128 even a curve does
 BINDING = 0.5  # a phase is kept while Re(exp(-i phi) q(z)) is above this
 USELESS = 1 - 1e-8  # values above this are 1 up to rounding
+UNIT = 2.0**-53  # relative rounding of a root
+FAR = 1.01  # times the bound: from here on a lower degree is looked for
+RESOLVED = 1e-8  # relative residual of a Ritz value at which a point is made a root
 WIDEST_GAP = 45.0  # degrees; points whose directions from 0 leave no gap as wide as this surround 0
 
 
@@ -64,7 +75,13 @@ class Minimax:
     exchanges
         Linear programs solved; 0 on a single interval.
     converged
-        Whether value and lower agree to 1e-8 relative.
+        Whether value and lower agree to 1e-6 relative.
+    copies
+        Pairs (point, how many times its root was repeated): of points so far out that rounding of
+        one root would leave more than `value`. The degree is the one asked for, so that the rest of
+        the set has fewer roots, and `value` is no longer near `lower`.
+    better
+        Where `value` is far from `lower`: a lower degree with a smaller value, and that value.
     """
 
     polynomial: ResidualPolynomial
@@ -72,6 +89,21 @@ class Minimax:
     lower: float
     exchanges: int
     converged: bool
+    copies: tuple[tuple[complex, int], ...] = ()
+    better: tuple[int, float] | None = None
+
+    @property
+    def message(self) -> str:
+        """One line on why `value` is not the minimum, and what to do; empty where it is."""
+        if self.converged:
+            return ""
+        text = f"not converged, {self.value / self.lower:.6g} times the bound {self.lower:.3g}"
+        if self.copies:
+            places = ", ".join(f"{abs(f):.6g}" for f, _ in self.copies[:3])
+            text += f": outlying points (of modulus {places}) take several roots each, for rounding"
+        if self.better is not None:
+            text += f"; degree {self.better[0]} reaches {self.better[1]:.3g}"
+        return text
 
 
 def minimax(degree: int, *, points: Points) -> ResidualPolynomial:
@@ -107,10 +139,31 @@ def minimax_report(degree: int, *, points: Points) -> Minimax:
             f"degree is {degree}, minimax allows 1 to {MAX_EXCHANGE_DEGREE} on points and on"
             f" several intervals (1 to {MAX_DEGREE} on one)"
         )
-    scale = float(np.abs(z).max())
+    scale = binary_scale(z)  # exact: the polynomial that is returned is the one that was scored
     unit = tuple(Interval(part.a / scale, part.b / scale) for part in intervals)
     found = _exchange(degree, unit, z / scale)
-    return replace(found, polynomial=found.polynomial.scaled(scale))
+    better = None
+    if found.value > FAR * found.lower:
+        lower = _exchange_of_some({degree - 1, 3 * degree // 4, degree // 2} - {0}, unit, z / scale)
+        better = min(lower, key=lambda pair: pair[1], default=None)
+        better = better if better and better[1] < found.value else None
+    return replace(
+        found,
+        polynomial=found.polynomial.scaled(scale),
+        copies=tuple((scale * f, n) for f, n in found.copies),
+        better=better,
+    )
+
+
+def _exchange_of_some(
+    degrees: set[int], intervals: tuple[Interval, ...], z: Complex
+) -> list[tuple[int, float]]:
+    """The maxima reached with other degrees, those that can be."""
+    found = []
+    for degree in degrees:
+        with contextlib.suppress(ValueError):
+            found.append((degree, _exchange(degree, intervals, z).value))
+    return found
 
 
 def _chebyshev(degree: int, interval: Interval) -> Minimax:
@@ -127,9 +180,32 @@ def _chebyshev(degree: int, interval: Interval) -> Minimax:
 
 def _exchange(degree: int, intervals: tuple[Interval, ...], z: Complex) -> Minimax:
     """The exchange method on points z in the closed upper half-plane, of modulus at most about 1,
-    and on whole intervals."""
-    basis = _Basis.build(z, degree)
-    cuts, best, before = _first_cuts(basis, z), None, math.inf
+    and on whole intervals; roots on the points that it resolves are repeated as far as rounding
+    asks for."""
+    basis = _Basis.resolving(z, degree)
+    found = _search(basis, intervals, z)
+    lower, exchanges = found.lower / (1 + basis.cost(found.polynomial, z)), found.exchanges
+    while (more := basis.unsettled(found)).size and basis.fixed.size + more.size < degree:
+        basis = _Basis.build(z, degree, np.concatenate([basis.fixed, more]))
+        found = _search(basis, intervals, z)
+        exchanges += found.exchanges
+    if more.size:
+        raise ValueError(
+            f"degree is {degree}, but the set has points so far apart that the rounding of a root"
+            " leaves more than the maximum: take a lower or a higher degree, or leave outlying"
+            " points out"
+        )
+    places, counts = np.unique(basis.fixed, return_counts=True)
+    copies = tuple((complex(f), int(n) - 1) for f, n in zip(places, counts) if n > 1)
+    settled = found.value <= lower * (1 + AGREED)
+    return Minimax(found.polynomial, found.value, lower, exchanges, settled, copies)
+
+
+def _search(basis: _Basis, intervals: tuple[Interval, ...], z: Complex) -> Minimax:
+    """The exchange method for the q of a basis: linear programs with the cuts found so far, and a
+    new cut wherever their q exceeds 1."""
+    degree, z = basis.degree, z[~np.isin(z, basis.fixed)]
+    cuts, best, before, idle = _first_cuts(basis, z), None, math.inf, 0
     for exchanges in range(1, MAX_EXCHANGES + 1):
         solved = _solve(basis, cuts)
         if solved is None:
@@ -137,7 +213,7 @@ def _exchange(degree: int, intervals: tuple[Interval, ...], z: Complex) -> Minim
         c, bound = solved
         if bound < 1 / USELESS:
             raise _useless(degree)
-        q = ResidualPolynomial(basis.roots(c))
+        q = ResidualPolynomial(np.concatenate([basis.fixed, basis.roots(c)]))
         candidates = np.concatenate([z, *(_peaks(q, interval) for interval in intervals)])
         value, lower = float(np.abs(q(candidates)).max()), 1 / bound
         if best is not None:
@@ -146,7 +222,8 @@ def _exchange(degree: int, intervals: tuple[Interval, ...], z: Complex) -> Minim
                 q, value = best.polynomial, best.value
         gap = value / lower - 1
         best = Minimax(q, value, lower, exchanges, gap <= PRECISION)
-        if gap <= GAP or 0.5 * before < gap <= PRECISION:
+        idle = idle + 1 if gap > 0.9 * before else 0  # rounding, or a slow start
+        if gap <= GAP or (idle and gap <= PRECISION) or idle == PATIENCE:
             break
         before = gap
         cuts = np.vstack([cuts[cuts @ c > BINDING], _new_cuts(basis, candidates, c)])
@@ -160,15 +237,50 @@ def _exchange(degree: int, intervals: tuple[Interval, ...], z: Complex) -> Minim
 @dataclass(frozen=True)
 class _Basis:
     """Polynomials phi_0..phi_k, orthonormal in the mean over the points: z phi_j = sum_i H[i, j]
-    phi_i; `at_zero` are the phi_j(0)."""
+    phi_i, phi_0 a multiple of prod (1 - z/f) over the `fixed` roots f; `at_zero` are the phi_j(0).
+    """
 
     H: Array
+    fixed: Complex
+    start: float  # phi_0(0)
     at_zero: Array
 
+    @property
+    def degree(self) -> int:
+        """Of the polynomials that it spans, fixed roots included."""
+        return self.H.shape[1] + self.fixed.size
+
     @classmethod
-    def build(cls, z: Complex, degree: int) -> _Basis:
+    def resolving(cls, z: Complex, degree: int) -> _Basis:
+        """The basis for all q of that degree, or for those with roots on the points it resolves.
+
+        A point far from the others is soon an eigenvalue of H to many digits (a Ritz value). All
+        further phi_j nearly vanish there, their recurrence is unstable, and its errors grow with
+        the digits resolved. Such a point is made a root at once.
+        """
+        fixed = np.empty(0, dtype=complex)
+        while True:
+            basis = cls.build(z, degree, fixed)
+            m, free = basis.H.shape[1] - 1, z[~np.isin(z, fixed)]
+            values, vectors = np.linalg.eig(basis.H[:m, :m])
+            nearest = np.abs(free[:, None] - values).argmin(axis=0)
+            rest = np.array([np.abs(np.delete(free, i)).max(initial=0.0) for i in nearest])
+            # of the residual z/theta is left where q(0) = 1 is kept, see `cost`
+            left = basis.H[m, m - 1] * np.abs(vectors[-1:]).sum(axis=0) * rest / np.abs(values) ** 2
+            near = np.unique(free[nearest[(left <= RESOLVED) & (values.imag >= 0)]])
+            found = _with_conjugates(near)
+            if not found.size or fixed.size + found.size >= degree:
+                return basis
+            fixed = np.concatenate([fixed, found])
+
+    @classmethod
+    def build(cls, z: Complex, most: int, fixed: Complex) -> _Basis:
+        """The basis of the polynomials of degree `most` with the fixed roots."""
+        degree, z = most - fixed.size, z[~np.isin(z, fixed)]
+        weight = np.prod(1 - z[:, None] / fixed, axis=1)
+        start = float(1 / np.sqrt(np.mean(np.abs(weight) ** 2)))
         H = np.zeros((degree + 1, degree))
-        phi = np.ones((1, z.size), dtype=complex)
+        phi = start * weight[None]
         for j in range(degree):
             w = z * phi[j]
             for _ in range(2):
@@ -178,16 +290,17 @@ class _Basis:
             H[j + 1, j] = np.linalg.norm(w) / np.sqrt(z.size)
             if H[j + 1, j] <= 1e-13 * np.abs(z).max():
                 raise ValueError(
-                    f"degree is {degree}, but a polynomial of degree {j + 1} vanishes on the points"
-                    " up to rounding: give more of them"
+                    f"degree is {most}, but a polynomial of degree {j + 1 + fixed.size} vanishes on"
+                    " the points up to rounding: give more of them"
                 )
             phi = np.vstack([phi, w / H[j + 1, j]])
-        basis = cls(H, np.empty(0))
-        return cls(H, basis.evaluate(np.zeros(1, dtype=complex))[0].real)
+        basis = cls(H, fixed, start, np.empty(0))
+        return replace(basis, at_zero=basis.evaluate(np.zeros(1, dtype=complex))[0].real)
 
     def evaluate(self, z: Complex) -> Complex:
         """phi_j(z_i), shape (len(z), k + 1)."""
-        phi = np.ones((z.size, self.H.shape[0]), dtype=complex)
+        phi = np.empty((z.size, self.H.shape[0]), dtype=complex)
+        phi[:, 0] = self.start * np.prod(1 - z[:, None] / self.fixed, axis=1)
         for j in range(self.H.shape[1]):
             rest = z * phi[:, j] - phi[:, : j + 1] @ self.H[: j + 1, j]
             phi[:, j + 1] = rest / self.H[j + 1, j]
@@ -203,11 +316,51 @@ class _Basis:
         infinite = np.abs(bottom) <= 1e-12 * np.abs(top) / np.abs(self.H).max()
         return np.where(infinite, complex(np.inf, 0.0), top / np.where(infinite, 1.0, bottom))
 
+    def cost(self, q: ResidualPolynomial, z: Complex) -> float:
+        """How far the fixed roots, all different, may raise the minimum, relative to it.
+
+        Let r be the best of all, |r| <= E on the points. With l_f(z) = z q(z)/(1 - z/f), over its
+        value at f, r - sum_f r(f) l_f has the fixed roots, the same degree and value 1 at 0, and is
+        at most E (1 + sum_f max |l_f|).
+        """
+        z = z[~np.isin(z, self.fixed)]
+        return sum(
+            float(np.exp((np.log(np.abs(z / f)) + log_q - log_f).max()))
+            for f in self.fixed
+            for log_q, log_f in [(_log_others(q, f, z), _log_others(q, f, f))]
+        )
+
+    def unsettled(self, found: Minimax) -> Complex:
+        """The fixed roots, once each, at which rounding leaves more than the maximum.
+
+        What is left is the rounding of each copy of the root times what the other factors make of
+        it. A root may be luckier than that: by a factor of 8 it is believed.
+        """
+        places, counts = np.unique(self.fixed, return_counts=True)
+        q, most = found.polynomial, math.log(found.value)
+        logs = np.array([float(_log_others(q, f, f)) for f in places])
+        return places[
+            (logs + counts * math.log(UNIT) > most + math.log(8))
+            | (np.abs(q(places)) > found.value)
+        ]
+
+
+def _log_others(q: ResidualPolynomial, f: complex, z: Any) -> Any:
+    """log |q(z)| without the factors of the root f, however large it is."""
+    others = q.roots[np.abs(q.roots - f) > 4 * np.finfo(float).eps * abs(f)]
+    with np.errstate(divide="ignore"):  # a root on a point
+        return np.log(np.abs(1 - np.asarray(z)[..., None] / others)).sum(axis=-1)
+
+
+def _with_conjugates(upper: Complex) -> Complex:
+    """Numbers of the closed upper half-plane, and the conjugates of those that are not real."""
+    return np.concatenate([upper, upper[upper.imag > 0].conj()])
+
 
 def _useless(degree: int) -> ValueError:
     return ValueError(
         f"no q of degree {degree} with q(0) = 1 is below 1 on these points: they surround 0, or lie"
-        " on opposite sides of it and need a higher degree"
+        " on opposite sides of it or far apart and need a higher degree"
     )
 
 
@@ -266,7 +419,10 @@ def _the_set(points: Any, degree: int) -> tuple[tuple[Interval, ...], Complex]:
     if not z.size or not np.isfinite(z).all():
         raise ValueError(f"points: {z.size} given, minimax needs finite ones")
     if np.abs(z).min() <= 1e-12 * np.abs(z).max():
-        raise ValueError("points contain 0, where q(0) = 1: minimax needs a set without 0")
+        raise ValueError(
+            f"points contain 0 up to rounding (moduli {np.abs(z).min():.3g} to"
+            f" {np.abs(z).max():.3g}), where q(0) = 1: minimax needs a set without 0"
+        )
     z = np.unique(z.real + 1j * np.abs(z.imag))
     count = int(z.size + np.count_nonzero(z.imag))
     if count <= degree:

@@ -113,7 +113,10 @@ def _of_matrix(A: Any, scaling: str) -> OperatorRecord:
         operator = linear_operator(sp.csr_array(sp.diags_array(B) @ A))
     try:
         estimate = lanczos(A, B=B)
-        b, found = estimate.upper, f"Lanczos, {estimate.steps} steps, with its error and 1 %"
+        b, found = (
+            estimate.upper,
+            f"Lanczos, {estimate.steps} steps, an estimate with its error and 1 %",
+        )
         positive = estimate.largest > 0
     except ValueError:  # not symmetric: real-interval families then have no interval to stand on
         b, found, positive = arnoldi(operator).radius, "Arnoldi, with its error and a margin", False

@@ -99,6 +99,20 @@ def binary_scale(v: NDArray[Any]) -> float:
     return math.ldexp(1.0, max(math.frexp(largest)[1], -1022)) if largest > 0 else 1.0
 
 
+def product(operator: LinearOperator, *, adjoint: bool = False) -> Callable[[Any], Any]:
+    """v -> A v (A^H v) for real and complex v of shape (n,).
+
+    A real operator gets real vectors alone: a function of a user's own, such as a convolution, may
+    drop the imaginary part without a word.
+    """
+    apply = operator.rmatvec if adjoint else operator.matvec
+
+    def parts(v: NDArray[Any]) -> Any:
+        return apply(v.real) + 1j * apply(v.imag) if np.iscomplexobj(v) else apply(v)
+
+    return apply if np.issubdtype(operator.dtype, np.complexfloating) else parts
+
+
 def linear_operator(operator: Any) -> LinearOperator:
     """A sparse or dense array (nested lists too) or LinearOperator as a LinearOperator."""
     if isinstance(operator, list | tuple):

@@ -7,6 +7,7 @@ import scipy.sparse as sp
 from scipy.sparse.linalg import LinearOperator
 
 from mgtheory import problems
+from mgtheory.problems.stencils import Stencil
 from mgtheory.spectra import bounds as spectrum
 from mgtheory.spectra.bounds import field_of_values, gershgorin
 from mgtheory.spectra.interval import Interval
@@ -140,6 +141,32 @@ def test_iterated_field_of_values_equals_the_dense_one(monkeypatch):
     np.testing.assert_allclose(
         field_of_values(wrapped, angles=12).support, dense.support, rtol=1e-8
     )
+
+
+def test_field_of_values_of_a_convolution(monkeypatch):
+    """A function of real vectors without an adjoint, as a level of a network gives: written out by
+    its columns; with more rows than fit it needs one."""
+    kernel = RNG.standard_normal((3, 3))
+    A = Stencil.from_array(kernel).dirichlet((8, 9))
+    given = []
+
+    def convolve(v):
+        given.append(v.shape)
+        padded = np.pad(np.real(v).reshape(8, 9), 1)
+        windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3))
+        return np.einsum("ijkl,kl->ij", windows, kernel).ravel()
+
+    wrapped = LinearOperator(A.shape, matvec=convolve, dtype=float)
+    dense = field_of_values(A, angles=12)
+    for size in (400, 10):
+        monkeypatch.setattr(spectrum, "DENSE", size)
+        found = field_of_values(wrapped, angles=12)
+        np.testing.assert_allclose(found.support, dense.support, rtol=1e-7)
+        assert np.abs(found.points.imag).max() > 0.1
+    assert set(given) == {(72,)}
+    monkeypatch.setattr(spectrum, "ENTRIES", 50)
+    with pytest.raises(ValueError, match=r"72 rows and no adjoint, .* needs rmatvec above 50"):
+        field_of_values(wrapped)
 
 
 def test_field_of_values_needs_three_lines():

@@ -69,6 +69,45 @@ def test_upper_bound_of_model_problems_is_close(name, n, steps):
     assert lanczos(problem.A, steps=steps).largest <= b * (1 + 1e-12)
 
 
+@pytest.mark.parametrize("above", [0.01, 0.03, 0.1, 0.3])
+@pytest.mark.parametrize("steps", [12, 30])
+def test_a_planted_eigenvalue_is_below_the_bound(above, steps):
+    """One eigenvalue alone above 2000 others: `upper` is an estimate and may lie below it, the
+    bound does so once in a thousand starts."""
+    A = sp.diags_array(np.append(np.linspace(0, 1, 1999), 1 + above))
+    missed = 0
+    for seed in range(40):
+        result = lanczos(A, steps=steps, generator=np.random.default_rng(seed))
+        assert result.bound() >= 1 + above
+        missed += result.upper < 1 + above
+    assert (missed > 5) == (steps == 12 and above == 0.03)
+    assert result.bound(1e-6) > result.bound() > result.largest
+
+
+def test_the_bound_closes_in_with_the_steps():
+    A = symmetric(SYMMETRIC["positive"])
+    bounds = [lanczos(A, steps=steps).bound() for steps in (5, 20, 40, 80)]
+    assert bounds[0] == np.inf
+    assert bounds[1] > bounds[2] > bounds[3] > 8.0
+    assert bounds[3] < 8.1
+
+
+def test_real_operators_get_real_vectors_alone():
+    """A function of one's own that drops the imaginary part, as one of a real network would."""
+    A = NONSYMMETRIC["random"]
+    given = []
+
+    def matvec(v):
+        given.append(np.iscomplexobj(v))
+        return A @ np.real(v)
+
+    wrapped = LinearOperator(A.shape, matvec=matvec, dtype=float)
+    result = arnoldi(wrapped, steps=80)
+    assert abs(result.dominant) == pytest.approx(np.abs(np.linalg.eigvals(A)).max(), rel=1e-8)
+    assert result.error < 1e-8
+    assert not any(given)
+
+
 def test_lanczos_with_a_diagonal():
     A = symmetric(SYMMETRIC["positive"])
     B = RNG.uniform(0.1, 3, 80)
