@@ -88,9 +88,8 @@ def minimax(degree: int, *, points: Points) -> ResidualPolynomial:
 
 def minimax_report(degree: int, *, points: Points) -> Minimax:
     """`minimax` with the value reached and the bound below which no polynomial gets."""
-    check_degree(degree, family="minimax")
-    intervals, z = sampled(points, degree, "minimax")
-    _check_apart_from_0(intervals, z)
+    degree = check_degree(degree, family="minimax")
+    intervals, z = _the_set(points, degree)
     if len(intervals) == 1:
         return _chebyshev(degree, intervals[0])
     if degree > MAX_EXCHANGE_DEGREE:
@@ -119,8 +118,8 @@ def _chebyshev(degree: int, interval: Interval) -> Minimax:
 def _exchange(degree: int, intervals: tuple[Interval, ...], z: Complex) -> Minimax:
     """The exchange method on points z in the closed upper half-plane, of modulus at most about 1,
     and on whole intervals."""
-    basis = Basis.build(z, int(degree))
-    cuts, best, before = first_cuts(basis, z), None, math.inf
+    basis = _Basis.build(z, degree)
+    cuts, best, before = _first_cuts(basis, z), None, math.inf
     for exchanges in range(1, MAX_EXCHANGES + 1):
         solved = best_under(basis, cuts, basis.at_zero)
         if solved is None:
