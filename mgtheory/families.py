@@ -156,6 +156,8 @@ def _minimax(degree: int, **options: Any) -> Recorded:
         "value": found.value,
         "lower_bound": found.lower,
         "converged": found.converged,
+        "message": found.message,
+        "copies": _counted(found.copies),
     }
 
 
@@ -172,8 +174,15 @@ def _bounded(degree: int, *, optimal: bool = False, **options: Any) -> Recorded:
 
 def _harmonic_ritz(degree: int, **options: Any) -> Recorded:
     found = gmres_polynomial(degree, **options)
-    copies = [{"root": [root.real, root.imag], "count": count} for root, count in found.copies]
-    return found.polynomial, {"copies": copies, "relative_residual": found.residual_norm}
+    return found.polynomial, {
+        "copies": _counted(found.copies),
+        "relative_residual": found.residual_norm,
+    }
+
+
+def _counted(copies: tuple[tuple[complex, int], ...]) -> list[dict[str, Any]]:
+    """Repeated roots as JSON types."""
+    return [{"root": [root.real, root.imag], "count": count} for root, count in copies]
 
 
 _LOTTES = "J. Lottes, Numer. Linear Algebra Appl. 30(6) (2023) e2518, arXiv 2202.08830"

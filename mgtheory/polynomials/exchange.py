@@ -38,28 +38,42 @@ PRECISION = 1e-8  # relative distance at which it ends where rounding lets it go
 MAX_EXCHANGES = 60  # ten are typical
 MAX_EXCHANGE_DEGREE = 64  # a cloud of points takes seconds at 64; at 128 even a curve does
 BINDING = 0.5  # a phase is kept while Re(exp(-i phi) q(z)) is above this share of the limit
+NONE = np.empty(0, dtype=complex)
 
 
 @dataclass(frozen=True)
 class Basis:
     """Polynomials phi_0..phi_k, orthonormal in the mean over the points: z phi_j = sum_i H[i, j]
-    phi_i; `at_zero` and `slope` are the phi_j(0) and their derivatives there."""
+    phi_i, phi_0 a multiple of prod (1 - z/f) over the `fixed` roots f; `at_zero` and
+    `slope` are the phi_j(0) and their derivatives there.
+    """
 
     H: Array
+    fixed: Complex
+    start: float  # phi_0(0)
     at_zero: Array
     slope: Array
 
+    @property
+    def degree(self) -> int:
+        """Of the polynomials that it spans, fixed roots included."""
+        return self.H.shape[1] + self.fixed.size
+
     @classmethod
-    def build(cls, z: Complex, degree: int) -> Basis:
-        """Of points in the closed upper half-plane, each with its conjugate."""
+    def build(cls, z: Complex, most: int, fixed: Complex = NONE) -> Basis:
+        """The basis of the polynomials of degree `most` with the fixed roots, on points in the
+        closed upper half-plane, each with its conjugate."""
         count = int(z.size + np.count_nonzero(z.imag))
-        if count <= degree:
+        if count <= most:
             raise ValueError(
-                f"degree is {degree}, but a polynomial of degree {count} vanishes on the {count}"
+                f"degree is {most}, but a polynomial of degree {count} vanishes on the {count}"
                 " points: take them as roots, or give more"
             )
+        degree, z = most - fixed.size, z[~np.isin(z, fixed)]
+        weight = np.prod(1 - z[:, None] / fixed, axis=1)
+        start = float(1 / np.sqrt(np.mean(np.abs(weight) ** 2)))
         H = np.zeros((degree + 1, degree))
-        phi = np.ones((1, z.size), dtype=complex)
+        phi = start * weight[None]
         for j in range(degree):
             w = z * phi[j]
             for _ in range(2):
@@ -69,20 +83,22 @@ class Basis:
             H[j + 1, j] = np.linalg.norm(w) / np.sqrt(z.size)
             if H[j + 1, j] <= 1e-13 * np.abs(z).max():
                 raise ValueError(
-                    f"degree is {degree}, but a polynomial of degree {j + 1} vanishes on the points"
-                    " up to rounding: give more of them"
+                    f"degree is {most}, but a polynomial of degree {j + 1 + fixed.size} vanishes on"
+                    " the points up to rounding: give more of them"
                 )
             phi = np.vstack([phi, w / H[j + 1, j]])
-        at_zero, slope = np.ones(degree + 1), np.zeros(degree + 1)
-        for j in range(degree):  # phi_{j+1} = (z phi_j - sum_i H_ij phi_i) / H_{j+1,j} at z = 0
+        at_zero, slope = np.full(degree + 1, start), np.zeros(degree + 1)
+        slope[0] = -start * np.sum(1 / fixed).real
+        for j in range(degree):  # H_{j+1,j} phi_{j+1} = z phi_j - sum_i H_ij phi_i at z = 0
             known = slice(0, j + 1)
             at_zero[j + 1] = -(at_zero[known] @ H[known, j]) / H[j + 1, j]
             slope[j + 1] = (at_zero[j] - slope[known] @ H[known, j]) / H[j + 1, j]
-        return cls(H, at_zero, slope)
+        return cls(H, fixed, start, at_zero, slope)
 
     def evaluate(self, z: Complex) -> Complex:
         """phi_j(z_i), shape (len(z), k + 1)."""
-        phi = np.ones((z.size, self.H.shape[0]), dtype=complex)
+        phi = np.empty((z.size, self.H.shape[0]), dtype=complex)
+        phi[:, 0] = self.start * np.prod(1 - z[:, None] / self.fixed, axis=1)
         for j in range(self.H.shape[1]):
             rest = z * phi[:, j] - phi[:, : j + 1] @ self.H[: j + 1, j]
             phi[:, j + 1] = rest / self.H[j + 1, j]

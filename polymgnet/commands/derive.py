@@ -156,6 +156,7 @@ def derive(
         if gamma is not None and math.isinf(gamma):
             bound = "no smoother for a V-cycle: |q| reaches 1 or more within (0, b]"
         measure = ("gamma", f"{console.number(gamma, 6)}   ({bound})")
+    remark = coefficients.provenance["result"].get("message")
     console.facts(
         f"{coefficients.family}, degree {coefficients.degree}",
         [
@@ -163,6 +164,7 @@ def derive(
             ("roots", console.numbers(coefficients.roots)),
             ("weights", console.numbers(coefficients.weights)),
             measure,
+            *([("search", remark)] if remark else []),
             *([("written to", str(out))] if out else []),
         ],
     )

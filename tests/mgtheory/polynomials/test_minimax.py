@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from mgtheory.derive import derive
+from mgtheory.polynomials import minimax as module
 from mgtheory.polynomials.classical import chebyshev
 from mgtheory.polynomials.minimax import MAX_EXCHANGE_DEGREE, _exchange, minimax, minimax_report
 from mgtheory.polynomials.peaks import angular_grid
@@ -22,6 +23,10 @@ def T(k, x):
 
 def ellipse(centre, along, across, phi=PHI):
     return centre + along * np.cos(phi) + 1j * across * np.sin(phi)
+
+
+def outlying(*points):
+    return np.append(np.linspace(1, 2, 200), points)
 
 
 def chebyshev_on_ellipse(k, z, centre, along, across):
@@ -253,6 +258,8 @@ def test_degree_16_takes_less_than_5_seconds():
             "no q of degree 4 .*surround 0, or lie on opposite sides",
         ),
         ([0.0, 1.0, 2.0], "points contain 0"),
+        (outlying(1e14), r"points contain 0 up to rounding \(moduli 1 to 1e\+14\)"),
+        (outlying(1e9, 1e10), "so far apart .* take a lower or a higher degree"),
         (Interval(-1, 1), "interval contains 0"),
         ([Interval(1, 2), Interval(-1, 0)], "interval contains 0"),
         ([1.0, 2.0], "a polynomial of degree 2 vanishes on the 2 points"),
@@ -277,6 +284,103 @@ def test_one_step_of_opposite_intervals_needs_a_higher_degree():
     with pytest.raises(ValueError, match="need a higher degree"):
         minimax(1, points=parts)
     assert minimax_report(2, points=parts).value == pytest.approx(0.6, rel=1e-9)
+
+
+CLOUD = np.random.default_rng(3)
+CLOUD = abs(CLOUD.standard_normal(300)) * 0.5 + 0.2 + 1j * CLOUD.standard_normal(300)
+
+
+@pytest.mark.parametrize(
+    ("points", "degree"),
+    [
+        (CLOUD, 24),
+        (CLOUD, 64),
+        (outlying(100.0), 4),
+        (outlying(100.0), 16),
+        (outlying(97.3), 32),
+        (outlying(-100.0), 16),
+        (outlying(1e8), 64),
+        (outlying(100.0, 1e4), 16),
+        (outlying(100.0, 100.0 + 1e-7), 16),
+        (outlying(100.0 + 50j), 16),
+        (outlying(1e-3), 16),
+        (np.geomspace(1e-3, 1, 400), 64),
+        (np.arange(1.0, 40.0), 38),
+    ],
+)
+def test_the_polynomial_that_is_written_is_the_one_scored(points, degree):
+    start = derive("minimax", degree, points)
+    again = ResidualPolynomial.from_json(start.polynomial.to_json())
+    result = start.provenance["result"]
+    assert start.degree == degree
+    assert np.abs(again(points)).max() == result["value"] >= result["lower_bound"]
+    assert result["converged"] == (result["value"] <= result["lower_bound"] * (1 + 1e-6))
+    assert bool(result["message"]) != result["converged"]
+    if not result["copies"]:
+        assert result["value"] <= result["lower_bound"] * (1 + 2e-5)
+
+
+def test_a_cloud_at_degree_64():
+    """Eight of its points are resolved long before: with a basis that does not know it the linear
+    programs break down at 0.1."""
+    assert minimax_report(64, points=CLOUD).value == pytest.approx(0.00762718516, rel=1e-7)
+
+
+@pytest.mark.parametrize("outlier", [100.0, 97.3, -300.0, 1e6])
+@pytest.mark.parametrize("degree", [2, 3, 8])
+def test_an_outlier_costs_one_degree_or_its_rounding(outlier, degree):
+    """Between the minimum of one degree less, times how far the linear factor of the outlier
+    varies, and what the copies of its root leave over."""
+    result = minimax_report(degree, points=outlying(outlier))
+    roots = 1 + sum(n for _, n in result.copies)
+    ends = sorted(abs(1 - np.array([1.0, 2.0]) / outlier) ** roots)
+    inner = minimax_report(degree - roots, points=np.linspace(1, 2, 200)).value
+    assert ends[0] * inner * (1 - 1e-6) <= result.value <= ends[1] * inner * (1 + 1e-6)
+    assert np.abs(result.polynomial(outlier)) <= result.value
+
+
+def test_rounding_at_an_outlier_is_below_the_maximum():
+    """Its copies take care of an eigenvalue that is off by rounding, as those of a matrix are."""
+    result = minimax_report(16, points=outlying(100.0))
+    near = 100.0 * (1 + np.array([-1, 1]) * 2.0**-53)
+    assert result.copies == ((100.0, 2),)
+    assert np.abs(result.polynomial(near)).max() <= result.value
+    assert f"{result.value / result.lower:.6g} times the bound" in result.message
+    assert "outlying points (of modulus 100)" in result.message
+
+
+def test_the_bound_of_fixed_roots_holds():
+    """No polynomial found for the whole set gets below it: those of the LP without fixed roots."""
+    points = outlying(30.0)
+    for degree in (4, 5, 6):
+        result = minimax_report(degree, points=points)
+        unit = points / 32
+        basis = module.Basis.build(unit.astype(complex), degree, np.empty(0, complex))
+        plain = module._search(basis, (), unit.astype(complex))
+        assert result.lower <= plain.value * (1 + 1e-9)
+        assert result.value == pytest.approx(plain.value, rel=1e-6)
+
+
+def test_a_search_that_ends_early_says_so_and_offers_a_lower_degree(monkeypatch):
+    monkeypatch.setattr(module, "MAX_EXCHANGES", 2)
+    monkeypatch.setattr(module, "RESOLVED", 0.0)
+    result = minimax_report(64, points=CLOUD)
+    assert not result.converged
+    assert result.value > 2 * result.lower
+    degree, value = result.better
+    assert degree in (32, 48)
+    assert value < result.value
+    assert f"{result.value / result.lower:.6g} times the bound" in result.message
+    assert f"degree {degree} reaches" in result.message
+
+
+def test_a_lower_degree_with_fewer_copies_is_offered():
+    result = minimax_report(7, points=outlying(1e11, -1e11))
+    assert result.better == (
+        6,
+        pytest.approx(minimax_report(6, points=outlying(1e11, -1e11)).value),
+    )
+    assert result.better[1] < 0.2 * result.value
 
 
 def test_points_are_not_changed():
