@@ -45,6 +45,7 @@ from mgtheory.spectra.interval import Interval
 AMPLIFICATION = 8.0  # M by default
 # of the longest step: on a disc it is the limit to 1e-8 there, and programs grow slow beyond
 MAX_STEP_DEGREE = 32
+SLACK = 1e-6  # relative excess over M that is rounding
 
 
 @dataclass(frozen=True)
@@ -183,8 +184,12 @@ def longest_step(
             break
         before = gap
         cuts = exchanged(basis, cuts, there, c, M)
-    if best is None:
-        raise ArithmeticError(f"longest step: the linear program of degree {degree} was not solved")
+    # scored as it is returned: a root on a point far outside of the others may not round to it
+    if best is None or np.abs(best.polynomial(candidates(best.polynomial))).max() > M * (1 + SLACK):
+        raise ValueError(
+            f"degree is {degree}, but the set has points so far apart that the rounding of a root"
+            f" leaves more than {M:g} there: take a lower degree, or leave outlying points out"
+        )
     return replace(
         best,
         polynomial=best.polynomial.scaled(scale),

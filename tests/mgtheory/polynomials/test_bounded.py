@@ -193,6 +193,9 @@ def test_wrong_values_are_refused(options, message):
         (3, [1.0, 2.0], "a polynomial of degree 2 vanishes on the 2 points"),
         (1, [0.0, 0.0], "all 0"),
         (2, [1.0, np.nan, 2.0], "finite"),
+        (3, [*np.linspace(1, 2, 60), 1e7], "points so far apart"),
+        (6, [*np.linspace(1, 2, 60), 1e7], "points so far apart"),
+        (6, [*np.linspace(-1, 1, 60), -1e4], "points so far apart"),
     ],
 )
 def test_sets_without_a_longest_step_are_refused(degree, points, message):
