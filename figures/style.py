@@ -38,15 +38,16 @@ DPI = 300
 BLACK, GREY, LIGHT_GREY = "#000000", "#8C8C8C", "#B8B8B8"
 BLUE, VERMILION, GREEN = "#0072B2", "#D55E00", "#009E73"
 SKY, ORANGE, PURPLE = "#56B4E9", "#E69F00", "#CC79A7"
-BROWN = "#7A5230"
+BROWN, OLIVE = "#7A5230", "#999933"
 # of a dashed line that curves are compared with
 GUIDE: dict[str, Any] = {"color": GREY, "linewidth": 0.8, "linestyle": (0, (3, 2)), "zorder": 1}
-COLOURS = (BLUE, VERMILION, BLACK, GREEN, ORANGE, PURPLE, SKY, BROWN)
+COLOURS = (BLUE, VERMILION, BLACK, GREEN, ORANGE, PURPLE, SKY, OLIVE, BROWN)
 DASHES: tuple[Any, ...] = (
     *("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1.2, 1, 1.2))),
-    *((0, (3, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (2, 2)), (0, (6, 1, 1, 1))),
+    *((0, (3, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (2, 2)), (0, (9, 1.5, 3, 1.5))),
+    (0, (6, 1, 1, 1)),
 )
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", ">", "<")
 
 _RC: Any = {
     "font.family": "DejaVu Sans",
@@ -102,7 +103,7 @@ ROLES = {
 
 
 def look(index: int) -> Look:
-    """The look of the curve number `index`; all three properties repeat with a period of 8."""
+    """The look of the curve number `index`; all three properties repeat with a period of 9."""
     k = index % len(COLOURS)
     return Look(COLOURS[k], DASHES[k], MARKERS[k])
 

@@ -16,9 +16,11 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from mgtheory.polynomials.bounded import MAX_STEP_DEGREE, bounded, longest_step
 from mgtheory.polynomials.classical import chebyshev, chebyshev4, chebyshev4_opt, mls, richardson
+from mgtheory.polynomials.exchange import MAX_EXCHANGE_DEGREE
 from mgtheory.polynomials.gmres import gmres_polynomial, harmonic_ritz
-from mgtheory.polynomials.minimax import MAX_EXCHANGE_DEGREE, minimax, minimax_report
+from mgtheory.polynomials.minimax import minimax, minimax_report
 from mgtheory.polynomials.residual import MAX_DEGREE, ResidualPolynomial
 from mgtheory.spectra.interval import Interval
 from mgtheory.spectra.record import OperatorRecord
@@ -60,6 +62,13 @@ def _points(record: OperatorRecord) -> Arguments | None:
     return {"points": Interval(*record.interval)} if 0 < record.lower < record.upper else None
 
 
+def _radius(record: OperatorRecord) -> Arguments:
+    """b, whatever the sign of the spectrum, and the points of it that are known."""
+    known = _points(record) if record.kind in ("points", "interval") else None
+    points = known["points"] if known else getattr(record.source, "eigenvalues", None)
+    return {"radius": record.upper, "points": points}
+
+
 def _problem(record: OperatorRecord) -> Arguments | None:
     """What Fourier analysis takes; a level's matrix is none of it."""
     if record.kind != "stencil" and getattr(record.source, "stencil", None) is None:
@@ -83,6 +92,7 @@ NEEDS: dict[str, Need] = {
     ),
     "operator": Need(_operator, "a matrix or LinearOperator (with start=), or a Problem"),
     "points": Need(_points, "points of a spectrum, an interval or several, a Problem or a Stencil"),
+    "radius": Need(_radius, "anything with a spectrum: its largest modulus b is enough"),
     "problem": Need(_problem, "a Problem with constant coefficients, or a Stencil"),
 }
 
@@ -151,6 +161,17 @@ def _minimax(degree: int, **options: Any) -> Recorded:
     }
 
 
+def _bounded(degree: int, *, optimal: bool = False, **options: Any) -> Recorded:
+    if not optimal:
+        return bounded(degree, **options), {}
+    found = longest_step(degree, **options)
+    return found.polynomial, {
+        "step": found.step,
+        "upper_bound": found.bound,
+        "converged": found.converged,
+    }
+
+
 def _harmonic_ritz(degree: int, **options: Any) -> Recorded:
     found = gmres_polynomial(degree, **options)
     return found.polynomial, {
@@ -205,6 +226,14 @@ FAMILIES: dict[str, Family] = {
             "B. Fischer, R. Freund, J. Approx. Theory 65 (1991) 261-272",
             f"1 to {MAX_EXCHANGE_DEGREE}, on a single interval to {MAX_DEGREE}",
             _minimax,
+        ),
+        Family(
+            "bounded",
+            bounded,
+            "radius",
+            "k equal roots, max |q| = M on a disc: mgtheory.polynomials.bounded",
+            f"1 to {MAX_DEGREE}, the longest step to {MAX_STEP_DEGREE}",
+            _bounded,
         ),
     )
 }

@@ -2,56 +2,48 @@
 complex plane, with a proof of it.
 
 Scaling turns the problem into a linear one over a convex set: maximise q(0) subject to |q(z)| <= 1
-on the set. |q(z)| <= 1 means Re(exp(-i phi) q(z)) <= 1 for every phi. Only the phases that matter
-are used: the linear program with the phases found so far gives a q, and wherever |q| > 1 the phase
-of q(z) is added (an exchange, or cutting plane, method). Each program bounds the optimum from one
-side, its q scaled to |q| <= 1 from the other: `Minimax.lower` and `Minimax.value` enclose the true
-minimum on the points. Phases that no longer bind are dropped. For intervals the local maxima of |q|
-between the points are added too (Remez). A single interval needs none of this: there q is the
-Chebyshev polynomial, in closed form, and only there degrees above `MAX_EXCHANGE_DEGREE` are
-allowed.
+on the set, by the exchange method of `mgtheory.polynomials.exchange`. Each linear program bounds
+the optimum from one side, its q scaled to |q| <= 1 from the other: `Minimax.lower` and
+`Minimax.value` enclose the true minimum on the points. A single interval needs none of this: there
+q is the Chebyshev polynomial, in closed form, and only there degrees above `MAX_EXCHANGE_DEGREE`
+are allowed.
 
-A point far outside of the others is made a root of q, see `_Basis.resolving`: without, the basis
+A point far outside of the others is made a root of q, see `_resolving`: without, the basis
 loses all digits there. In doubles such a root must often be repeated, `Minimax.copies`, as in
 `mgtheory.polynomials.gmres`.
-
-The basis is orthonormal on the points and built by Arnoldi's process on multiplication by z
-("Vandermonde with Arnoldi" [Brubeck, Nakatsukasa, Trefethen, SIAM Review 63 (2021)]), so that no
-digits are lost at any degree; the roots are eigenvalues of its Hessenberg matrix with one changed
-column. Real polynomials are sought: |q| is then symmetric about the real axis, and so is the set,
-without loss of generality.
 """
 
 from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import scipy.linalg
-from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import linprog
 
-from mgtheory._checks import check_array
 from mgtheory.polynomials.classical import chebyshev
-from mgtheory.polynomials.peaks import angular_grid, local_maxima
+from mgtheory.polynomials.exchange import (
+    GAP,
+    MAX_EXCHANGE_DEGREE,
+    MAX_EXCHANGES,
+    NONE,
+    PRECISION,
+    Basis,
+    Complex,
+    Points,
+    best_under,
+    exchanged,
+    first_cuts,
+    peaks,
+    sampled,
+)
 from mgtheory.polynomials.residual import MAX_DEGREE, ResidualPolynomial, check_degree
 from mgtheory.spectra.arnoldi import binary_scale
 from mgtheory.spectra.interval import Interval
 
-Array = NDArray[np.float64]
-Complex = NDArray[np.complex128]
-Points = ArrayLike | Interval | Sequence[Interval]
-GAP = 1e-9  # relative distance of the two bounds at which the exchange ends; HiGHS works to 1e-10
-PRECISION = 1e-8  # relative distance at which it ends where rounding lets it go no farther
 AGREED = 1e-6  # relative distance up to which the minimum counts as found
-MAX_EXCHANGES = 60  # ten are typical
 PATIENCE = 12  # exchanges without gain after which it ends
-MAX_EXCHANGE_DEGREE = 64  # a cloud of points takes seconds at 64; at 128 even a curve does
-BINDING = 0.5  # a phase is kept while Re(exp(-i phi) q(z)) is above this
 USELESS = 1 - 1e-8  # values above this are 1 up to rounding
 UNIT = 2.0**-53  # relative rounding of a root
 FAR = 1.01  # times the bound: from here on a lower degree is looked for
@@ -131,7 +123,8 @@ def minimax(degree: int, *, points: Points) -> ResidualPolynomial:
 def minimax_report(degree: int, *, points: Points) -> Minimax:
     """`minimax` with the value reached and the bound below which no polynomial gets."""
     degree = check_degree(degree, family="minimax")
-    intervals, z = _the_set(points, degree)
+    intervals, z = sampled(points, degree, "minimax")
+    _check_apart_from_0(intervals, z)
     if len(intervals) == 1:
         return _chebyshev(degree, intervals[0])
     if degree > MAX_EXCHANGE_DEGREE:
@@ -182,11 +175,11 @@ def _exchange(degree: int, intervals: tuple[Interval, ...], z: Complex) -> Minim
     """The exchange method on points z in the closed upper half-plane, of modulus at most about 1,
     and on whole intervals; roots on the points that it resolves are repeated as far as rounding
     asks for."""
-    basis = _Basis.resolving(z, degree)
+    basis = _resolving(z, degree)
     found = _search(basis, intervals, z)
-    lower, exchanges = found.lower / (1 + basis.cost(found.polynomial, z)), found.exchanges
-    while (more := basis.unsettled(found)).size and basis.fixed.size + more.size < degree:
-        basis = _Basis.build(z, degree, np.concatenate([basis.fixed, more]))
+    lower, exchanges = found.lower / (1 + _cost(basis, found.polynomial, z)), found.exchanges
+    while (more := _unsettled(basis, found)).size and basis.fixed.size + more.size < degree:
+        basis = Basis.build(z, degree, np.concatenate([basis.fixed, more]))
         found = _search(basis, intervals, z)
         exchanges += found.exchanges
     if more.size:
@@ -201,20 +194,20 @@ def _exchange(degree: int, intervals: tuple[Interval, ...], z: Complex) -> Minim
     return Minimax(found.polynomial, found.value, lower, exchanges, settled, copies)
 
 
-def _search(basis: _Basis, intervals: tuple[Interval, ...], z: Complex) -> Minimax:
+def _search(basis: Basis, intervals: tuple[Interval, ...], z: Complex) -> Minimax:
     """The exchange method for the q of a basis: linear programs with the cuts found so far, and a
     new cut wherever their q exceeds 1."""
     degree, z = basis.degree, z[~np.isin(z, basis.fixed)]
-    cuts, best, before, idle = _first_cuts(basis, z), None, math.inf, 0
+    cuts, best, before, idle = first_cuts(basis, z), None, math.inf, 0
     for exchanges in range(1, MAX_EXCHANGES + 1):
-        solved = _solve(basis, cuts)
+        solved = best_under(basis, cuts, basis.at_zero)
         if solved is None:
             break
         c, bound = solved
         if bound < 1 / USELESS:
             raise _useless(degree)
         q = ResidualPolynomial(np.concatenate([basis.fixed, basis.roots(c)]))
-        candidates = np.concatenate([z, *(_peaks(q, interval) for interval in intervals)])
+        candidates = np.concatenate([z, *(peaks(q, interval) for interval in intervals)])
         value, lower = float(np.abs(q(candidates)).max()), 1 / bound
         if best is not None:
             lower = max(lower, best.lower)
@@ -226,7 +219,7 @@ def _search(basis: _Basis, intervals: tuple[Interval, ...], z: Complex) -> Minim
         if gap <= GAP or (idle and gap <= PRECISION) or idle == PATIENCE:
             break
         before = gap
-        cuts = np.vstack([cuts[cuts @ c > BINDING], _new_cuts(basis, candidates, c)])
+        cuts = exchanged(basis, cuts, candidates, c)
     if best is None:
         raise ArithmeticError(f"minimax: the linear program of degree {degree} was not solved")
     if best.value > USELESS:
@@ -234,115 +227,56 @@ def _search(basis: _Basis, intervals: tuple[Interval, ...], z: Complex) -> Minim
     return best
 
 
-@dataclass(frozen=True)
-class _Basis:
-    """Polynomials phi_0..phi_k, orthonormal in the mean over the points: z phi_j = sum_i H[i, j]
-    phi_i, phi_0 a multiple of prod (1 - z/f) over the `fixed` roots f; `at_zero` are the phi_j(0).
+def _resolving(z: Complex, degree: int) -> Basis:
+    """The basis for all q of that degree, or for those with roots on the points it resolves.
+
+    A point far from the others is soon an eigenvalue of H to many digits (a Ritz value). All
+    further phi_j nearly vanish there, their recurrence is unstable, and its errors grow with
+    the digits resolved. Such a point is made a root at once.
     """
+    fixed = NONE
+    while True:
+        basis = Basis.build(z, degree, fixed)
+        m, free = basis.H.shape[1] - 1, z[~np.isin(z, fixed)]
+        values, vectors = np.linalg.eig(basis.H[:m, :m])
+        nearest = np.abs(free[:, None] - values).argmin(axis=0)
+        rest = np.array([np.abs(np.delete(free, i)).max(initial=0.0) for i in nearest])
+        # of the residual z/theta is left where q(0) = 1 is kept, see `_cost`
+        left = basis.H[m, m - 1] * np.abs(vectors[-1:]).sum(axis=0) * rest / np.abs(values) ** 2
+        near = np.unique(free[nearest[(left <= RESOLVED) & (values.imag >= 0)]])
+        found = _with_conjugates(near)
+        if not found.size or fixed.size + found.size >= degree:
+            return basis
+        fixed = np.concatenate([fixed, found])
 
-    H: Array
-    fixed: Complex
-    start: float  # phi_0(0)
-    at_zero: Array
 
-    @property
-    def degree(self) -> int:
-        """Of the polynomials that it spans, fixed roots included."""
-        return self.H.shape[1] + self.fixed.size
+def _cost(basis: Basis, q: ResidualPolynomial, z: Complex) -> float:
+    """How far the fixed roots, all different, may raise the minimum, relative to it.
 
-    @classmethod
-    def resolving(cls, z: Complex, degree: int) -> _Basis:
-        """The basis for all q of that degree, or for those with roots on the points it resolves.
+    Let r be the best of all, |r| <= E on the points. With l_f(z) = z q(z)/(1 - z/f), over its
+    value at f, r - sum_f r(f) l_f has the fixed roots, the same degree and value 1 at 0, and is
+    at most E (1 + sum_f max |l_f|).
+    """
+    z = z[~np.isin(z, basis.fixed)]
+    return sum(
+        float(np.exp((np.log(np.abs(z / f)) + log_q - log_f).max()))
+        for f in basis.fixed
+        for log_q, log_f in [(_log_others(q, f, z), _log_others(q, f, f))]
+    )
 
-        A point far from the others is soon an eigenvalue of H to many digits (a Ritz value). All
-        further phi_j nearly vanish there, their recurrence is unstable, and its errors grow with
-        the digits resolved. Such a point is made a root at once.
-        """
-        fixed = np.empty(0, dtype=complex)
-        while True:
-            basis = cls.build(z, degree, fixed)
-            m, free = basis.H.shape[1] - 1, z[~np.isin(z, fixed)]
-            values, vectors = np.linalg.eig(basis.H[:m, :m])
-            nearest = np.abs(free[:, None] - values).argmin(axis=0)
-            rest = np.array([np.abs(np.delete(free, i)).max(initial=0.0) for i in nearest])
-            # of the residual z/theta is left where q(0) = 1 is kept, see `cost`
-            left = basis.H[m, m - 1] * np.abs(vectors[-1:]).sum(axis=0) * rest / np.abs(values) ** 2
-            near = np.unique(free[nearest[(left <= RESOLVED) & (values.imag >= 0)]])
-            found = _with_conjugates(near)
-            if not found.size or fixed.size + found.size >= degree:
-                return basis
-            fixed = np.concatenate([fixed, found])
 
-    @classmethod
-    def build(cls, z: Complex, most: int, fixed: Complex) -> _Basis:
-        """The basis of the polynomials of degree `most` with the fixed roots."""
-        degree, z = most - fixed.size, z[~np.isin(z, fixed)]
-        weight = np.prod(1 - z[:, None] / fixed, axis=1)
-        start = float(1 / np.sqrt(np.mean(np.abs(weight) ** 2)))
-        H = np.zeros((degree + 1, degree))
-        phi = start * weight[None]
-        for j in range(degree):
-            w = z * phi[j]
-            for _ in range(2):
-                h = (phi.conj() @ w).real / z.size
-                w = w - h @ phi
-                H[: j + 1, j] += h
-            H[j + 1, j] = np.linalg.norm(w) / np.sqrt(z.size)
-            if H[j + 1, j] <= 1e-13 * np.abs(z).max():
-                raise ValueError(
-                    f"degree is {most}, but a polynomial of degree {j + 1 + fixed.size} vanishes on"
-                    " the points up to rounding: give more of them"
-                )
-            phi = np.vstack([phi, w / H[j + 1, j]])
-        basis = cls(H, fixed, start, np.empty(0))
-        return replace(basis, at_zero=basis.evaluate(np.zeros(1, dtype=complex))[0].real)
+def _unsettled(basis: Basis, found: Minimax) -> Complex:
+    """The fixed roots, once each, at which rounding leaves more than the maximum.
 
-    def evaluate(self, z: Complex) -> Complex:
-        """phi_j(z_i), shape (len(z), k + 1)."""
-        phi = np.empty((z.size, self.H.shape[0]), dtype=complex)
-        phi[:, 0] = self.start * np.prod(1 - z[:, None] / self.fixed, axis=1)
-        for j in range(self.H.shape[1]):
-            rest = z * phi[:, j] - phi[:, : j + 1] @ self.H[: j + 1, j]
-            phi[:, j + 1] = rest / self.H[j + 1, j]
-        return phi
-
-    def roots(self, c: Array) -> Complex:
-        """The k roots of sum_j c_j phi_j; infinite ones where the degree is lower."""
-        k = self.H.shape[1]
-        M, N = self.H[:k].copy(), np.eye(k)
-        M[:, -1] = c[k] * M[:, -1] - self.H[k, k - 1] * c[:k]
-        N[-1, -1] = c[k]
-        top, bottom = scipy.linalg.eigvals(M, N, homogeneous_eigvals=True)
-        infinite = np.abs(bottom) <= 1e-12 * np.abs(top) / np.abs(self.H).max()
-        return np.where(infinite, complex(np.inf, 0.0), top / np.where(infinite, 1.0, bottom))
-
-    def cost(self, q: ResidualPolynomial, z: Complex) -> float:
-        """How far the fixed roots, all different, may raise the minimum, relative to it.
-
-        Let r be the best of all, |r| <= E on the points. With l_f(z) = z q(z)/(1 - z/f), over its
-        value at f, r - sum_f r(f) l_f has the fixed roots, the same degree and value 1 at 0, and is
-        at most E (1 + sum_f max |l_f|).
-        """
-        z = z[~np.isin(z, self.fixed)]
-        return sum(
-            float(np.exp((np.log(np.abs(z / f)) + log_q - log_f).max()))
-            for f in self.fixed
-            for log_q, log_f in [(_log_others(q, f, z), _log_others(q, f, f))]
-        )
-
-    def unsettled(self, found: Minimax) -> Complex:
-        """The fixed roots, once each, at which rounding leaves more than the maximum.
-
-        What is left is the rounding of each copy of the root times what the other factors make of
-        it. A root may be luckier than that: by a factor of 8 it is believed.
-        """
-        places, counts = np.unique(self.fixed, return_counts=True)
-        q, most = found.polynomial, math.log(found.value)
-        logs = np.array([float(_log_others(q, f, f)) for f in places])
-        return places[
-            (logs + counts * math.log(UNIT) > most + math.log(8))
-            | (np.abs(q(places)) > found.value)
-        ]
+    What is left is the rounding of each copy of the root times what the other factors make of
+    it. A root may be luckier than that: by a factor of 8 it is believed.
+    """
+    places, counts = np.unique(basis.fixed, return_counts=True)
+    q, most = found.polynomial, math.log(found.value)
+    logs = np.array([float(_log_others(q, f, f)) for f in places])
+    return places[
+        (logs + counts * math.log(UNIT) > most + math.log(8)) | (np.abs(q(places)) > found.value)
+    ]
 
 
 def _log_others(q: ResidualPolynomial, f: complex, z: Any) -> Any:
@@ -364,95 +298,20 @@ def _useless(degree: int) -> ValueError:
     )
 
 
-def _solve(basis: _Basis, cuts: Array) -> tuple[Array, float] | None:
-    """Coefficients c of the q with the largest q(0) under the cuts, and that q(0); None where the
-    solver gives up."""
-    goal = -basis.at_zero / float(np.abs(basis.at_zero).max())
-    program = {"A_ub": cuts, "b_ub": np.ones(len(cuts)), "bounds": (-1.0, 1.0)}
-    tolerances = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
-    for method in ("highs-ds", "highs-ipm"):
-        result = linprog(goal, **program, method=method, options=tolerances)
-        if result.status == 0:
-            return result.x, float(basis.at_zero @ result.x)
-    return None
-
-
-def _first_cuts(basis: _Basis, z: Complex) -> Array:
-    """|q| <= 1 at a few points spread over the set, in a few directions; the bounds on c keep the
-    first programs bounded."""
-    chosen = z[np.unique(np.linspace(0, z.size - 1, 8 * basis.at_zero.size).astype(int))]
-    values = basis.evaluate(chosen)
-    turns = np.exp(-0.25j * np.pi * np.arange(8))
-    rows = [(turn * values).real for turn in turns]
-    return np.vstack([rows[0], rows[4]]) if not z.imag.any() else np.vstack(rows)
-
-
-def _new_cuts(basis: _Basis, z: Complex, c: Array) -> Array:
-    """Re(exp(-i phi) q(z)) <= 1 with phi = arg q(z), at the points where |q| is largest above 1."""
-    phi = basis.evaluate(z)
-    values = phi @ c
-    size = np.abs(values)
-    worst = np.argsort(-size)[: 8 * basis.at_zero.size]
-    worst = worst[size[worst] > 1 + 0.1 * GAP]
-    turn = np.exp(-1j * np.angle(values[worst]))
-    return (turn[:, None] * phi[worst]).real
-
-
-def _the_set(points: Any, degree: int) -> tuple[tuple[Interval, ...], Complex]:
-    """The intervals, if the set is given by them, and sample points in the closed upper
-    half-plane."""
-    if isinstance(points, Interval):
-        points = (points,)
-    several = isinstance(points, list | tuple) and len(points) > 0
-    if several and all(isinstance(part, Interval) for part in points):
-        if any(part.a <= 0 <= part.b for part in points):
-            raise ValueError(
-                "an interval contains 0, where q(0) = 1: minimax needs a set without 0"
-            )
-        parts = _united(points)
-        grids = [angular_grid(part.a, part.b, degree) for part in parts]
-        return parts, np.concatenate(grids).astype(complex)
-    try:
-        z = np.atleast_1d(check_array(points, "points").astype(complex)).ravel()
-    except ValueError as error:
-        raise ValueError(f"{error}, an Interval or a list of Intervals") from None
-    if not z.size or not np.isfinite(z).all():
-        raise ValueError(f"points: {z.size} given, minimax needs finite ones")
+def _check_apart_from_0(intervals: tuple[Interval, ...], z: Complex) -> None:
+    """ValueError for a set that contains or surrounds 0."""
+    if any(part.a <= 0 <= part.b for part in intervals):
+        raise ValueError("an interval contains 0, where q(0) = 1: minimax needs a set without 0")
     if np.abs(z).min() <= 1e-12 * np.abs(z).max():
         raise ValueError(
             f"points contain 0 up to rounding (moduli {np.abs(z).min():.3g} to"
             f" {np.abs(z).max():.3g}), where q(0) = 1: minimax needs a set without 0"
         )
-    z = np.unique(z.real + 1j * np.abs(z.imag))
-    count = int(z.size + np.count_nonzero(z.imag))
-    if count <= degree:
-        raise ValueError(
-            f"degree is {degree}, but a polynomial of degree {count} vanishes on the {count}"
-            " points: take them as roots, or give more"
-        )
     directions = np.sort(np.concatenate([np.angle(z), -np.angle(z)]))
     gap = np.degrees(np.diff(np.append(directions, directions[0] + 2 * np.pi)).max())
-    if gap < WIDEST_GAP:
+    if not intervals and gap < WIDEST_GAP:
         raise ValueError(
             f"points surround 0 (the widest gap between their directions is {gap:.0f} degrees): no"
             " q with q(0) = 1 is below 1 on all of such a set; take one with a gap of at least"
             f" {WIDEST_GAP:.0f} degrees, or shift the operator"
         )
-    return (), z
-
-
-def _united(intervals: Sequence[Interval]) -> tuple[Interval, ...]:
-    """Their union: ascending, those that overlap or touch as one."""
-    parts: list[Interval] = []
-    for part in sorted(intervals, key=lambda part: part.a):
-        if parts and part.a <= parts[-1].b:
-            parts[-1] = Interval(parts[-1].a, max(parts[-1].b, part.b))
-        else:
-            parts.append(part)
-    return tuple(parts)
-
-
-def _peaks(q: ResidualPolynomial, interval: Interval) -> Complex:
-    """Where |q| has its local maxima on an interval."""
-    where, _ = local_maxima(lambda t: np.abs(q(t)), angular_grid(interval.a, interval.b, q.degree))
-    return where.astype(complex)

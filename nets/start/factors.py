@@ -49,7 +49,8 @@ def level_factors(
     chosen: dict[Coefficients, Factor] = {}
     notes = Notes()
     for (kind, degree), modules in groups.items():
-        found = _factors(scheme, Target(spectrum), kind, len(modules), degree, rng)
+        target = Target(spectrum, degree=level.degree)
+        found = _factors(scheme, target, kind, len(modules), degree, rng)
         for module, (factor, said) in zip(modules, found, strict=True):
             chosen[module] = factor
             notes += said

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from mgtheory import InitialCoefficients, derive, problems
 from mgtheory.families import FAMILIES
+from mgtheory.polynomials.bounded import AMPLIFICATION
 from mgtheory.polynomials.roots import leja_order
 from mgtheory.spectra.record import OperatorRecord
 from nets.start.padded import DOUBLE
@@ -57,10 +58,11 @@ class Notes:
 
 @dataclass(frozen=True)
 class Target:
-    """What roots are for: A^power of one level."""
+    """What roots are for: A^power of one level, whose q has that degree in A."""
 
     spectrum: LevelSpectrum
     power: int = 1
+    degree: int = 1
 
     @property
     def radius(self) -> float:
@@ -190,6 +192,17 @@ def _constant(target: Target, n: int, options: Mapping[str, Any], rng: Rng) -> D
     return Drawn(np.full(n, value, dtype=complex), target.radius)
 
 
+def _zero(target: Target, n: int, options: Mapping[str, Any], rng: Rng) -> Drawn:
+    """Not 0 itself: with u = 0 at the first level and no correction, every u would be 0, where a
+    relu has no gradient, and the coefficients could never leave it."""
+    weight = float(options["weight"])
+    if weight <= 0.0:
+        raise ValueError(
+            f"zero: weight is {weight:g}, must be positive: at 0 a relu has no gradient"
+        )
+    return Drawn(np.full(n, target.radius / weight, dtype=complex), target.radius)
+
+
 def _spectral(target: Target, n: int, options: Mapping[str, Any], rng: Rng) -> Drawn:
     """Real eigenvalues from both ends inwards, largest first; for A^power their powers."""
     spectrum, b = target.spectrum, target.spectrum.radius
@@ -292,6 +305,17 @@ def _family(name: str, target: Target, n: int, options: Mapping[str, Any], rng: 
     return _scaled(used, target)
 
 
+def _bounded(target: Target, n: int, options: Mapping[str, Any], rng: Rng) -> Drawn:
+    """Equal roots of A^power with the share of these n factors in the level's amplification: each
+    step has max |q_i| = M^(its degree / the level's). Together they have M where all steps are of
+    one kind; those of different kinds are largest at different z, and their product is below."""
+    M = float(options["amplification"])
+    if M <= 1:
+        raise ValueError(f"bounded: amplification is {M:g}, must be larger than 1")
+    share = n * target.power / target.degree
+    return _scaled(_derived("bounded", n, 0.0, (("amplification", M**share),)), target)
+
+
 def _of_family(name: str) -> Scheme:
     family = FAMILIES[name]
     parameters = signature(family.function).parameters
@@ -349,8 +373,21 @@ SCHEMES: dict[str, Scheme] = {
             draw_pairs=_outermost_pairs,
         ),
         Scheme("harmonic_ritz", "harmonic Ritz values of the level's own A", _harmonic_ritz),
+        Scheme(
+            "bounded",
+            "equal roots, max |q| = amplification on the disc |z| <= b",
+            _bounded,
+            {"amplification": AMPLIFICATION},
+        ),
+        # SkipInit [De, Smith 2020, arXiv 2002.10444], ReZero [Bachlechner et al. 2020, 2003.04887]
+        Scheme("zero", "weights near 0: a level starts near the identity", _zero, {"weight": 0.01}),
     )
-} | {name: _of_family(name) for name, family in FAMILIES.items() if family.needs != "operator"}
+}
+SCHEMES |= {
+    name: _of_family(name)
+    for name, family in FAMILIES.items()
+    if name not in SCHEMES and family.needs != "operator"
+}
 
 
 def list_schemes() -> dict[str, str]:

@@ -100,6 +100,11 @@ class LevelSpectrum:
         """channels * height * width."""
         return len(self.kernel) * math.prod(self.grid)
 
+    @property
+    def eigenvalues(self) -> Complex | None:
+        """All of them, shape (m,); None where some are unknown."""
+        return self.values.ravel() if self.complete else None
+
     @cached_property
     def A(self) -> LinearOperator:
         """A on vectors of channels * height * width."""

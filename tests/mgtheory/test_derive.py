@@ -63,7 +63,11 @@ def test_harmonic_ritz_solves_like_gmres():
 
 @pytest.mark.parametrize(
     "family",
-    [name for name, entry in FAMILIES.items() if entry.needs in ("interval", "lmax", "points")],
+    [
+        name
+        for name, entry in FAMILIES.items()
+        if entry.needs in ("interval", "lmax", "points", "radius")
+    ],
 )
 def test_json_round_trip_is_exact(family, tmp_path):
     degree = 4  # allowed in every family
@@ -116,6 +120,7 @@ def test_the_recorded_polynomial_is_that_of_the_function(family):
         "operator": np.diag([1.0, 2.0, 3.0, 4.0, 5.0]),
         "points": np.linspace(1, 3, 9),
         "problem": create("poisson1d", n=7),
+        "radius": 8.0,
     }[family.needs]
     record = operator_record(of)
     q, came_about = family.on(4, record)

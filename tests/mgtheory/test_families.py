@@ -24,6 +24,7 @@ SOURCES = {
     "lmax": {"lmax": LMAX},
     "operator": {"operator": OPERATOR, "start": np.ones(60)},
     "points": {"points": Interval(2.0, LMAX)},
+    "radius": {"radius": LMAX},
     "problem": {"problem": problems.create("poisson1d", n=15)},
 }
 SLOW = {"minimax": 5.0, "two_grid_optimal": 5.0}

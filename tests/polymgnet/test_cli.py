@@ -167,6 +167,7 @@ def test_derive_says_what_a_family_needs(run, refused, family, tmp_path):
         "lmax": {"--interval", "--lmax", "--points"},
         "operator": set(),
         "points": {"--interval", "--points"},
+        "radius": {"--interval", "--lmax", "--points"},
         "problem": set(),
     }
     needs = FAMILIES[family].needs

@@ -355,7 +355,7 @@ def test_the_bound_of_fixed_roots_holds():
     for degree in (4, 5, 6):
         result = minimax_report(degree, points=points)
         unit = points / 32
-        basis = module._Basis.build(unit.astype(complex), degree, np.empty(0, complex))
+        basis = module.Basis.build(unit.astype(complex), degree, np.empty(0, complex))
         plain = module._search(basis, (), unit.astype(complex))
         assert result.lower <= plain.value * (1 + 1e-9)
         assert result.value == pytest.approx(plain.value, rel=1e-6)
