@@ -179,8 +179,10 @@ class Level:
         """Whether A is Hermitian; so are constant stencils with a tensor form, which are even."""
         if self.tensor is not None:
             return True
-        difference = abs(self.A - self.A.conj().T).max()
-        return bool(difference <= 1e-8 * np.max(np.abs(self.A.data)))
+        largest = abs(self.A).max(axis=1).toarray().reshape(-1)
+        scale = 1.0 / np.sqrt(np.where(largest > 0.0, largest, 1.0))
+        difference = scale[:, None] * abs(self.A - self.A.conj().T) * scale
+        return bool(difference.max() <= 1e-8)
 
     @property
     def form(self) -> Form | None:

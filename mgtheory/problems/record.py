@@ -193,12 +193,12 @@ def matrix_interval(
     """[a, b] for smoothing BA on a grid: b bounds the spectrum, a = b min_j s_j/(2 sum_j s_j).
 
     The s_j are the couplings along the axes, the minimum is over the coarsened ones; equal
-    couplings give a = b/(2d). Without any coupling a = b/2.
+    couplings give a = b/(2d). Without any coupling a = b/2: no frequency is another's neighbour.
     """
     b = largest_eigenvalue(A, B, compact=A.nnz <= (2 * len(shape) + 1) * A.shape[0])
     s = couplings(A, shape)
-    chosen = list(axes) or [j for j, s_j in enumerate(s) if s_j > 0]
-    return (b * min(s[j] for j in chosen) / (2.0 * sum(s)) if chosen else b / 2.0), b
+    coupled = [s[j] for j in axes or range(len(s)) if s[j] > 0]
+    return (b * min(coupled) / (2.0 * sum(s)) if coupled else b / 2.0), b
 
 
 def _of_stencil(

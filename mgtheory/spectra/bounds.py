@@ -190,10 +190,12 @@ def _largest_eigenvector(
 
 
 def couplings(A: sp.csr_array, shape: Sequence[int]) -> tuple[float, ...]:
-    """Mean |A[x, x + e_j]| for each axis j; 0 along an axis of one unknown."""
+    """Mean |A[x, x +- e_j]| for each axis j, of both triangles; 0 along an axis of one unknown."""
     strides = [math.prod(shape[j + 1 :]) for j in range(len(shape))]
     return tuple(
-        float(np.abs(A.diagonal(s)).sum()) / (A.shape[0] - s) if n > 1 else 0.0
+        sum(float(np.abs(A.diagonal(k)).sum()) for k in (s, -s)) / (2 * (A.shape[0] - s))
+        if n > 1
+        else 0.0
         for s, n in zip(strides, shape, strict=True)
     )
 
