@@ -45,11 +45,11 @@ class DirectSolver:
         N = self.nullspace
         double = np.complex128 if np.iscomplexobj(self.A.data) else np.float64
         scale = float(np.max(np.abs(self.A.data), initial=0.0)) or 1.0
-        whole, rows = self.A.astype(double), np.ones(n)
+        whole, self._rows = self.A.astype(double), np.ones(n)
         if N is None:  # rows of one size: singular is what remains so
             largest = abs(whole).max(axis=1).toarray().reshape(-1)
-            rows, scale = np.where(largest > 0.0, largest, 1.0), 1.0
-            whole = sp.csc_array(whole / rows[:, None])
+            self._rows, scale = np.where(largest > 0.0, largest, 1.0), 1.0
+            whole = sp.csc_array(whole / self._rows[:, None])
         else:
             whole = sp.csc_array(
                 sp.block_array(
@@ -63,7 +63,7 @@ class DirectSolver:
                 inverse = np.full((1, 1), np.nan)
             if not (np.isfinite(inverse).all() and np.abs(inverse).max() * scale < 1e14):
                 raise ValueError("the coarsest A is singular; give its nullspace, or fewer levels")
-            self._inverse = np.ascontiguousarray((inverse[:n, :n] / rows).astype(self.dtype))
+            self._inverse = np.ascontiguousarray((inverse[:n, :n] / self._rows).astype(self.dtype))
             return
         try:
             self._factors = sla.splu(whole)
@@ -80,7 +80,9 @@ class DirectSolver:
             return self._inverse @ r
         extra = 0 if self.nullspace is None else self.nullspace.shape[1]
         solution = self._factors.solve(
-            np.concatenate([r, np.zeros(extra)]).astype(np.result_type(self.dtype, np.float64))
+            np.concatenate([r / self._rows, np.zeros(extra)]).astype(
+                np.result_type(self.dtype, np.float64)
+            )
         )
         return solution[: r.size].astype(self.dtype)
 

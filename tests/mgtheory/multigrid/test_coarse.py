@@ -38,6 +38,15 @@ def test_the_coarsest_nullspace_is_constant():
 
 
 @pytest.mark.parametrize("side", [8, 23])
+def test_direct_solver_of_rows_of_many_sizes(side):
+    """Both solvers, dense and sparse factors, take rows that differ by thirty orders."""
+    sizes = 10.0 ** np.linspace(0.0, 30.0, side**2)
+    A = sp.csr_array(sp.diags_array(sizes) @ poisson((side, side)).A)
+    x = np.random.default_rng(0).standard_normal(side**2)
+    np.testing.assert_allclose(DirectSolver(A)(A @ x), x, atol=1e-11)
+
+
+@pytest.mark.parametrize("side", [8, 23])
 def test_direct_solver_with_a_complex_nullspace(side):
     """A Hermitian A whose nullspace is no real vector: the solution is orthogonal to it, N^* x = 0
     and not N^T x = 0."""
