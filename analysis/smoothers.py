@@ -25,7 +25,7 @@ from mgtheory.multigrid.approximation import approximation_constants
 from mgtheory.multigrid.hierarchy import Hierarchy
 from mgtheory.multigrid.transfer import coarse_size
 from mgtheory.polynomials import scores
-from mgtheory.problems.problem import Problem, create
+from mgtheory.problems.problem import Problem
 from mgtheory.problems.record import operator_record
 from mgtheory.smoothers import Polynomial
 
@@ -193,7 +193,7 @@ def compare_smoothers(
     options = {**around, "axes": axes, "coarsest": min(coarsest, math.prod(twice))}
     # a wrong option is refused here, not once in every row
     build(problem, smoother=Polynomial(OPTIMISED, 1), **options)
-    constant = approximation(problem) if pre == post == 1 else None
+    constant = approximation(problem, axes) if pre == post == 1 else None
     rows: list[dict[str, Any]] = []
     hierarchies: dict[int, Any] = {}
     asked = [(get_family(name).name, degree) for degree in degrees for name in families or FAMILIES]
@@ -233,12 +233,21 @@ def right_hand_side(problem: Problem) -> NDArray[np.float64]:
     return b if problem.nullspace is None else b - b.mean()
 
 
-def approximation(problem: Problem) -> float | None:
-    """The levels' largest C as h -> 0, above that of any grid; None with variable coefficients."""
+def approximation(problem: Problem, axes: Sequence[int] | str = "auto") -> float | None:
+    """The levels' largest C on an infinite grid with `axes` coarsened.
+
+    No Dirichlet grid with an odd number of points on every level exceeds it. None with variable
+    coefficients, and where A is not symmetric positive definite: then there is no bound.
+    """
     if problem.stencil is None:
         return None
-    periodic = create(problem.name, n=CONSTANT_SIZE[problem.dim], boundary="periodic")
-    return max(approximation_constants(Hierarchy.build(periodic, coarsening="galerkin")))
+    shape = (CONSTANT_SIZE[problem.dim],) * problem.dim
+    periodic = Problem.from_stencil(problem.stencil, shape, boundary="periodic")
+    try:
+        hierarchy = Hierarchy.build(periodic, coarsening="galerkin", axes=axes)
+        return max(approximation_constants(hierarchy))
+    except ValueError:
+        return None
 
 
 def derived(

@@ -211,5 +211,5 @@ def _upwind() -> Stencil:
     """-laplace u + c u_x + (c/2) u_y with first-order upwind differences, h = 1."""
     c = CONVECTION
     return laplacian(2) + Stencil.from_array(
-        np.array([[0.0, -0.5 * c, 0.0], [-c, 1.5 * c, 0.0], [0.0, 0.0, 0.0]])
+        np.array([[0.0, -c, 0.0], [-0.5 * c, 1.5 * c, 0.0], [0.0, 0.0, 0.0]])
     )

@@ -3,8 +3,8 @@ classical family it is closest to.
 
 All of them look at q, its roots in the scaling of BA, on (0, lmax], lmax the largest eigenvalue of
 BA; t stands for the eigenvalue divided by lmax.
-With one smoothing by q before and one after the coarse-grid correction, A symmetric positive
-definite and Galerkin coarse operators, the V-cycle's error propagation has
+With one smoothing by q before and one after the coarse-grid correction, A and B symmetric positive
+definite, restriction P^T and Galerkin coarse operators, the V-cycle's error propagation has
 
     ||E||_A <= C / (C + 1/gamma),    gamma = sup over (0, 1] of t q^2/(1 - q^2),
 

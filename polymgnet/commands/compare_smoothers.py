@@ -88,8 +88,8 @@ def compare_smoothers(
 
     bound = C / (C + 1/gamma) holds for the energy norm of the error (the measured factor is the
     residual's 2-norm), for one smoothing before and one after and Galerkin coarse operators. C is
-    the approximation constant of the problem's coarse grids, computed by Fourier analysis; the
-    table says which (4 for the 5-point stencil).
+    the approximation constant of the problem's coarse grids far from a boundary; the table says
+    which (4 for the 5-point stencil).
 
     Example: polymgnet compare-smoothers --problem poisson2d --n 255 --degrees 1-4
     """
@@ -150,8 +150,8 @@ def _footnote(result: Any) -> str:
     if any(row.bound is not None for row in result.rows):
         lines.append(
             f"bound: C/(C + 1/gamma) with C = {result.constant:.4g}, the approximation constant of"
-            " this problem's coarse grids; it bounds the energy norm of the error,\nfor one"
-            " smoothing before and one after and Galerkin coarse operators"
+            " this problem's coarse grids far from a boundary; it bounds\nthe energy norm of the"
+            " error, for one smoothing before and one after and Galerkin coarse operators"
         )
     return "\n".join(lines)
 

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 import mgtheory
+from analysis.smoothers import approximation
 from mgtheory import problems
 from mgtheory.families import FAMILIES, NEEDS
-from mgtheory.problems.problem import PROBLEMS
+from mgtheory.problems.problem import PROBLEMS, Problem
 from polymgnet.commands import COMMANDS
 from polymgnet.solving import check_size
 
@@ -448,6 +449,42 @@ def test_compare_smoothers_bound(document):
         data = document("compare-smoothers", *words)
         assert data["approximation_constant"] == pytest.approx(constant, abs=1e-9)
         assert data["rows"][0]["bound"] == pytest.approx(constant / (constant + 8 / 3), abs=1e-6)
+
+
+def test_compare_smoothers_bounds_what_is_coarsened(document):
+    """-u_xx - e u_yy coarsened along both axes: C = 2 (1 + 1/e) = 202 on an infinite grid, attained
+    at the harmonics (0, pi/2) and (0, -pi/2)."""
+    words = ("--problem", "anisotropic2d", "--n", 15, "--degrees", 1, "--family", "chebyshev4")
+    for axes, constant in (("auto", 3.8125), ("all", 202)):
+        data = document(
+            "compare-smoothers", *words, "--axes", axes, "--coarsening", "galerkin", "--repeats", 1
+        )
+        row = data["rows"][0]
+        assert data["approximation_constant"] == pytest.approx(constant, abs=1e-4)
+        assert row["bound"] == pytest.approx(constant / (constant + 8 / 3), abs=1e-6)
+        assert row["measured_factor"] < row["bound"]
+
+
+def test_constants_of_stencils_of_ones_own():
+    """By the symbol, with a mass too; none where A is negative definite, indefinite or not
+    symmetric."""
+    laplacian = np.array([[0, -1, 0], [-1, 4, -1], [0, -1, 0.0]])
+    centre, east = np.zeros((2, 3, 3))
+    centre[1, 1], east[1, 0] = 1, 1
+    found = {
+        sign: approximation(Problem.from_stencil(taps, (15, 15)))
+        for sign, taps in (
+            ("plain", laplacian),
+            ("mass", laplacian + 0.1 * centre),
+            ("negative", -laplacian),
+            ("indefinite", laplacian - 0.1 * centre),
+            ("upwind", laplacian + centre - east),
+        )
+    }
+    assert found.pop("plain") == pytest.approx(4, abs=1e-9)
+    # the pair (pi/2, 0), (-pi/2, 0), both with 2 of 8, now 2.1 of 8.1
+    assert found.pop("mass") == pytest.approx(8.1 / 2.1, abs=1e-9)
+    assert set(found.values()) == {None}
 
 
 @pytest.mark.parametrize(
