@@ -295,7 +295,8 @@ class _Wrapped(Smoothing):
 def smoothing(schedule: Schedule, level: Any) -> Smoothing:
     """What a schedule becomes on a level."""
     described, own = schedule.on(level)
-    made = described if hasattr(described, "correct") else set_up(described, level, own=own)
+    ready = hasattr(described, "correct") and not hasattr(described, "setup")
+    made = described if ready else set_up(described, level, own=own)
     if isinstance(made, Smoothing):
         return made
     if hasattr(made, "correct"):
@@ -340,8 +341,13 @@ def _polynomial(described: Polynomial, level: Any, own: bool) -> PolynomialSmoot
     q = on_level(described, level, B, level if own else level.finest)
     name = described.family if described.polynomial is None else "polynomial"
     warning = "" if described.polynomial is None else amplification(level, q, B)
-    if described.family is not None and FAMILIES[described.family].needs in REAL:
-        warning = warning or asymmetry(level, described.family)
+    record = q.operator
+    if described.family is None:  # derived for a positive spectrum, and handed over without a name
+        real = record is not None and record.positive and q.is_real_rooted
+    else:
+        real = FAMILIES[described.family].needs in REAL
+    if real:
+        warning = warning or asymmetry(level, described.family or "the polynomial")
     return PolynomialSmoothing(level.operator, q, B, f"{name}({q.degree})", warning=warning)
 
 

@@ -259,6 +259,10 @@ class Level:
             source=self,
         )
 
+    def operator_record(self) -> OperatorRecord:
+        """The record with the B that a smoother takes by default: `derive` takes a level too."""
+        return self.record(self.inverse_diagonal("auto"))
+
     def growth(self, scaling: str) -> float:
         """The largest eigenvalue of BA here over that on the finest level, by estimates of one
         kind: a bound over an estimate would be off by what lies between them."""

@@ -16,8 +16,9 @@ from mgtheory import (
 )
 from mgtheory.polynomials.classical import chebyshev, chebyshev4
 from mgtheory.problems import create
+from mgtheory.problems.record import operator_record
 from mgtheory.problems.stencils import Stencil
-from mgtheory.smoothers import Polynomial
+from mgtheory.smoothers import Jacobi, Polynomial
 
 BOTH = [Hierarchy, StencilHierarchy]
 LAPLACE = Stencil.from_array([[0.0, -1.0, 0.0], [-1.0, 4.0, -1.0], [0.0, -1.0, 0.0]])
@@ -185,13 +186,17 @@ def test_a_polynomial_that_does_nothing_is_named():
         assert bool(warnings) == bool(expected)
         assert all(expected[0] in text and text.startswith("level") for text in warnings)
     start = derive("chebyshev4", 2, 1e3 * b)
-    solution = Hierarchy.build(problem, smoother=start).solve(problem.b, maxiter=3)
+    with pytest.raises(ValueError, match="its steps are too short"):
+        Hierarchy.build(problem, smoother=start)
+    by_hand = start.polynomial.of(None)
+    solution = Hierarchy.build(problem, smoother=by_hand).solve(problem.b, maxiter=3)
     assert "far too large" in solution.message
 
 
 def test_real_intervals_and_nonsymmetric_matrices():
     A = poisson((15, 15)).A
-    upwind = sp.csr_array(A + 300 * sp.diags_array([1.0, -1.0], offsets=[0, -1], shape=A.shape))
+    wind = sp.diags_array([1.0, -1.0], offsets=[0, -1], shape=(15, 15))
+    upwind = sp.csr_array(A + 300 * sp.kron(sp.eye_array(15), wind))
     for matrix, smoother, count in (
         (upwind, "chebyshev4", 1),
         (upwind, "harmonic_ritz", 0),
@@ -200,3 +205,41 @@ def test_real_intervals_and_nonsymmetric_matrices():
         warnings = Hierarchy.build(matrix, shape=(15, 15), smoother=smoother).warnings
         assert len(warnings) == count
         assert all("not symmetric" in text for text in warnings)
+
+
+def test_a_derived_polynomial_without_its_name_is_warned_of_an_unsymmetric_matrix():
+    problem = create("poisson2d", n=15)
+    wind = sp.kron(sp.diags_array([-300.0, 300.0], offsets=[-1, 0], shape=(15, 15)), sp.eye(15))
+    q = derive("chebyshev4", 2, problem).polynomial
+    stronger = derive("chebyshev4", 2, problem.stencil * 1.3).polynomial
+    for given in (stronger, "chebyshev4"):
+        built = Hierarchy.build(sp.csr_array(problem.A + wind), shape=(15, 15), smoother=given)
+        assert any("A is not symmetric" in text for text in built.warnings)
+    assert not any("symmetric" in w for w in Hierarchy.build(problem, smoother=q).warnings)
+
+
+def test_a_level_of_a_hierarchy_is_an_operator():
+    coarse = Hierarchy.build(poisson((31, 31))).levels[1]
+    record = operator_record(coarse)
+    assert record.interval == pytest.approx((8 * 16**2 / 4, 8 * 16**2))
+    assert derive("chebyshev", 2, coarse).roots == pytest.approx(
+        derive("chebyshev", 2, poisson((15, 15))).roots
+    )
+
+
+def test_what_has_setup_is_set_up_even_where_it_could_correct():
+    class Own:
+        """Corrects by what its setup has made."""
+
+        def setup(self, level):
+            made = Own()
+            made.inverse = 0.8 / level.A.diagonal()
+            return made
+
+        def correct(self, r):
+            return self.inverse * r
+
+    built = Hierarchy.build(poisson((15, 15)), smoother=Own())
+    same = Hierarchy.build(poisson((15, 15)), smoother=Jacobi(0.8))
+    b = np.ones(225)
+    assert built.apply(b) == pytest.approx(same.apply(b))
