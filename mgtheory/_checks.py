@@ -100,9 +100,10 @@ def check_shape(value: Any, name: str, dim: int | None = None) -> tuple[int, ...
 
 
 def _listed(value: Any) -> tuple[Any, ...]:
-    """The entries of a sequence or array; nothing for a text or anything else."""
+    """The entries of a sequence or array, `plain`; nothing for a text or anything else."""
+    value = plain(value)
     sequence = isinstance(value, Sequence | np.ndarray) and not isinstance(value, str)
-    return tuple(value) if sequence else ()
+    return tuple(map(plain, value)) if sequence else ()
 
 
 def check_callable(value: Any, name: str) -> None:

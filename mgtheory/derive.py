@@ -234,17 +234,18 @@ def derive(
     [0.1404, 0.3474]
     """
     entry = get_family(family)
+    degree, options = plain(degree), {name: plain(value) for name, value in options.items()}
     record = operator_record(of, scaling=scaling, axes=axes)
     given = {} if start is None else {"start": start}
     polynomial, came_about = entry.on(degree, record, **given, **options)
     provenance = {
         "formula": entry.citation,
         "options": {
-            name: plain(value) if isinstance(plain(value), int | float | str) else None
+            name: value if isinstance(value, int | float | str) else None
             for name, value in options.items()
             if value is not None
         },
-        "degree_asked": plain(degree),
+        "degree_asked": degree,
         "start": RANDOM_START if start is None else "given",
         "result": came_about,
         "versions": dict(versions()),

@@ -88,7 +88,8 @@ class Need:
 NEEDS: dict[str, Need] = {
     "interval": Need(_interval, "a Problem, a Stencil, or the interval (a, b), 0 < a < b"),
     "lmax": Need(
-        _lmax, "a Problem, a Stencil, the interval (a, b), the number b, or a symmetric matrix"
+        _lmax,
+        "a Problem, a Stencil, the interval (a, b), the number b, or a symmetric positive matrix",
     ),
     "operator": Need(_operator, "a matrix or LinearOperator (with start=), or a Problem"),
     "points": Need(_points, "points of a spectrum, an interval or several, a Problem or a Stencil"),

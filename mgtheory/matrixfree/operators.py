@@ -32,7 +32,7 @@ from mgtheory.problems.grids import Boundary, Shape, check_shape, choose_axes
 from mgtheory.problems.problem import Problem
 from mgtheory.problems.stencils import Stencil
 from mgtheory.smoothers import Jacobi, Polynomial
-from mgtheory.spectra.record import Form, OperatorRecord
+from mgtheory.spectra.record import Form, OperatorRecord, check_positive
 
 Array = NDArray[np.float64]
 Grid = tuple[int, int, int]
@@ -215,12 +215,7 @@ class Operator:
         """
         size = abs(self.diagonal)
         a, b, form = _known(tuple((self.c / size).flat), len(self.shape), self.axes)
-        if a <= 0.0:
-            raise ValueError(
-                f"level {self.index}: the high frequencies of A lie in [{a * size:g},"
-                f" {b * size:g}], a derived polynomial needs them positive; a negative definite A"
-                " must change its sign"
-            )
+        check_positive(a * size, b * size, f"level {self.index}", self.index)
         what = "a stencil" if self.problem is None else self.problem.name
         return OperatorRecord(
             "problem",

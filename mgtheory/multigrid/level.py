@@ -19,7 +19,7 @@ from mgtheory.problems.record import VARIES, choose_scaling, matrix_interval
 from mgtheory.problems.stencils import Stencil
 from mgtheory.problems.tensorform import TensorForm
 from mgtheory.spectra.bounds import largest_eigenvalue, quick_ritz
-from mgtheory.spectra.record import Form, OperatorRecord, stencil_form
+from mgtheory.spectra.record import Form, OperatorRecord, check_positive, stencil_form
 
 MAX_DIAGONALS = 27
 # a matrix is stored by diagonals if that stores at most this many numbers per non-zero
@@ -239,11 +239,7 @@ class Level:
             If the spectrum to damp is not positive.
         """
         a, b = self.smoothing_interval(B)
-        if not 0.0 < a <= b:
-            raise ValueError(
-                f"level {self.index}: the high frequencies of A lie in [{a:g}, {b:g}], a derived"
-                " polynomial needs them positive; a negative definite A must change its sign"
-            )
+        check_positive(a, b, f"level {self.index}", self.index)
         what = "" if self.finest.problem is None else f" of {self.finest.problem.name}"
         return OperatorRecord(
             "problem",

@@ -17,7 +17,7 @@ from mgtheory.problems.symbols import grid_frequencies, high_frequencies, symbol
 from mgtheory.spectra.arnoldi import linear_operator
 from mgtheory.spectra.bounds import couplings, largest_eigenvalue
 from mgtheory.spectra.interval import Interval
-from mgtheory.spectra.record import Form, OperatorRecord, stencil_form
+from mgtheory.spectra.record import Form, OperatorRecord, check_positive, stencil_form
 from mgtheory.spectra.ritz import arnoldi, lanczos
 
 Scaling = Literal["identity", "diagonal"]
@@ -25,6 +25,7 @@ SCALINGS = ("auto", "identity", "diagonal")
 # frequencies per axis of a stencil's symbol by dimension; pi/2 and pi among them
 SAMPLES = {1: 256, 2: 64, 3: 32}
 COUPLED_SAMPLES = 16  # with channels, where each frequency is an eigenvalue problem
+ROUNDING = 1e-9  # relative size of a negative eigenvalue that stands for 0
 VARIES = 1e-6  # a diagonal whose entries differ by less, relative to the largest, is constant
 
 
@@ -113,11 +114,10 @@ def _of_matrix(A: Any, scaling: str) -> OperatorRecord:
         operator = linear_operator(sp.csr_array(sp.diags_array(B) @ A))
     try:
         estimate = lanczos(A, B=B)
-        b, found = (
-            estimate.upper,
-            f"Lanczos, {estimate.steps} steps, an estimate with its error and 1 %",
-        )
-        positive = estimate.largest > 0
+        found = f"Lanczos, {estimate.steps} steps, an estimate with its error and 1 %"
+        # Ritz values lie in the spectrum: a negative one is no estimate's fault
+        positive = estimate.smallest > -ROUNDING * estimate.largest
+        b = estimate.upper if positive else estimate.radius
     except ValueError:  # not symmetric: real-interval families then have no interval to stand on
         b, found, positive = arnoldi(operator).radius, "Arnoldi, with its error and a margin", False
     return OperatorRecord(
@@ -155,6 +155,7 @@ def _of_problem(problem: Problem, scaling: str, axes: Sequence[int] | str) -> Op
         B = None if kind == "identity" else 1.0 / problem.A.diagonal()
         a, b = matrix_interval(problem.A, problem.shape, chosen, B)
         found = "a bound of the matrix; the lower end by couplings"
+    check_positive(a, b, name)
     return OperatorRecord(
         "problem",
         name,
@@ -222,11 +223,14 @@ def _of_stencil(
     real = bool(np.abs(values.imag).max() <= 1e-9 * b)
     high = values[high_frequencies(theta, chosen)]
     a = float(np.abs(high).min() if not real else high.real.min())
+    name = f"a stencil of {len(stencil.offsets)} points in {stencil.dim}D"
+    if real and a < -ROUNDING * b:
+        check_positive(a, float(high.real.max()), name)
     # in the right half-plane: of a stencil with first-order terms the solver says what it expects
-    positive = float(values.real.min()) >= -1e-9 * b
+    positive = float(values.real.min()) >= -ROUNDING * b
     return OperatorRecord(
         "stencil",
-        f"a stencil of {len(stencil.offsets)} points in {stencil.dim}D",
+        name,
         b,
         max(a, 0.0),
         scaling=kind,

@@ -169,6 +169,21 @@ def _lists(value: Any) -> Any:
     return [_lists(part) for part in value] if isinstance(value, tuple) else value
 
 
+def check_positive(a: float, b: float, name: str, level: int = 0) -> None:
+    """Refuse high frequencies [a, b] that are not positive, in one line with the way on."""
+    if 0.0 <= a <= b and b > 0.0:
+        return
+    found = f"{name}: the high frequencies of A lie in [{a:g}, {b:g}], a derived polynomial needs"
+    if b <= 0.0:
+        raise ValueError(f"{found} them positive; a negative definite A must change its sign")
+    # Helmholtz: -Laplace less k^2 passes 0 where the grid has fewer than about six points a wave
+    here = f"end the levels here, max_levels={level + 1}" if level else "take a finer grid"
+    raise ValueError(
+        f"{found} them positive; A is indefinite there, as of a wave that this grid does not"
+        f" resolve: {here}"
+    )
+
+
 def proportional(one: Form, other: Form) -> bool:
     """Whether two forms belong to operators that are multiples of each other."""
     if isinstance(one, str) or isinstance(other, str):
