@@ -278,7 +278,10 @@ def _revision() -> str:
     home = Path(__file__).resolve().parents[2]
 
     def git(*words: str) -> str:
+        # GIT_DIR and its kin would name another repository, as within a hook
+        names = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
         options: dict[str, Any] = {"capture_output": True, "text": True, "timeout": 10}
+        options["env"] = names
         return str(subprocess.run(["git", *words], cwd=home, check=True, **options).stdout).strip()
 
     with suppress(OSError, subprocess.SubprocessError):

@@ -154,8 +154,8 @@ class Run:
         if state is not None:
             trainer.restore(state)
         if len(trainer.lengths) > 1:
-            parts = (f"of {epochs} epochs from step {step}" for step, epochs in trainer.lengths)
-            self.notes.append(f"schedule {', '.join(parts)}")
+            parts = (f"{epochs} from step {step}" for step, epochs in trainer.lengths)
+            self.notes.append(f"train.epochs and its schedule: {', '.join(parts)}")
         if self.first:
             write_metrics(self.out / "metrics.csv", trainer.rows)
         self.epoch_began = self.last_line = time.perf_counter()

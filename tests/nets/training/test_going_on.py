@@ -5,11 +5,12 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import nets
 from nets.config import load_config
-from nets.training.folder import read_config, read_summary
+from nets.training.folder import environment, read_config, read_summary
 from nets.training.optim import learning_rate
 
 SETS = [
@@ -58,9 +59,8 @@ def test_longer_without_a_schedule_is_the_longer_run_to_the_bit(tmp_path):
         assert (short.epochs, longer.epochs, longer.steps) == (2, 4, 2 * short.steps)
         assert bits(two) == bits(four)
         assert longer.test_loss == read_summary(four).test_loss
-        assert longer.notes == [
-            f"schedule of 2 epochs from step 0, of 4 epochs from step {short.steps}"
-        ]
+        said = f"train.epochs and its schedule: 2 from step 0, 4 from step {short.steps}"
+        assert longer.notes == [said]
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "onecycle", "linear", "step"])
@@ -125,6 +125,14 @@ def test_killed_between_the_two_writes_goes_on(tmp_path, monkeypatch):
     for folder in (out, other):
         run(folder, 2, resume=True)
     assert bits(out) == bits(other)
+
+
+def test_the_revision_is_of_this_code(tmp_path, monkeypatch):
+    """Whatever repository the caller's environment names, as within a hook of git."""
+    before = environment(torch.device("cpu"))["revision"]
+    monkeypatch.setenv("GIT_DIR", str(tmp_path))
+    monkeypatch.setenv("GIT_WORK_TREE", str(tmp_path))
+    assert environment(torch.device("cpu"))["revision"] == before
 
 
 # from another folder
