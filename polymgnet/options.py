@@ -1,6 +1,7 @@
 """Options that several subcommands share, with help that lists the registered names when it is
 asked for."""
 
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,7 +21,7 @@ NAMES = {
     "models": "nets.models.registry:list_models",
     "patterns": "nets.models.registry:PATTERNS",
     "placements": "nets.models.placements:PLACEMENTS",
-    "schemes": "nets.start.initialise:list_schemes",
+    "schemes": "nets.start.schemes:list_schemes",
     "operators": "nets.start.operators:OPERATOR_STARTS",
 }
 # what may stand beside the registered names
@@ -101,13 +102,14 @@ Degree = Annotated[
 ]
 OptionalFamily = Annotated[
     str | None,
-    option("--family NAME", "Polynomial family: {families}; chebyshev4 if nothing is given."),
+    option("--family NAME", "Polynomial family: {families}; chebyshev if nothing is given."),
 ]
 OptionalDegree = Annotated[
     int | None,
     option(
         "--degree K",
-        "Degree of q = products with A per smoothing, 1 to 256; 2 if nothing is given.",
+        "Degree of q = products with A per smoothing, 1 to 256; if nothing is given 2, which solve"
+        " raises by one on each coarser level, up to 6.",
     ),
 ]
 Smoother = Annotated[
@@ -177,20 +179,25 @@ def axes_of(text: str) -> str | tuple[int, ...]:
     return tuple(sorted("xyz".index(letter) for letter in text))
 
 
-def chosen(
-    *, family: str | None, degree: int | None, init: Path | None, smoother: str | None
-) -> tuple[str, Any]:
-    """What to call the one smoother that was asked for, and its description or coefficients;
-    chebyshev4 of degree 2 if none was."""
-    from mgtheory import InitialCoefficients, smoothers
-    from mgtheory.families import FAMILIES
-
-    options = {"--family": family, "--init": init, "--smoother": smoother}
+def one_of(options: Mapping[str, Any]) -> list[str]:
+    """The name of the one option that is given, if any; ValueError where several are."""
     given = [name for name, value in options.items() if value is not None]
     if len(given) > 1:
         raise ValueError(
-            f"{' and '.join(given)} are given; only one of --family, --init, --smoother is allowed"
+            f"{' and '.join(given)} are given; only one of {', '.join(options)} is allowed"
         )
+    return given
+
+
+def chosen(
+    *, family: str | None, degree: int | None, init: Path | None, smoother: str | None
+) -> tuple[str, Any]:
+    """What to call the one smoother that was asked for, and its description or coefficients; None
+    for the default of a hierarchy, whose degrees grow, if nothing was."""
+    from mgtheory import InitialCoefficients, smoothers
+    from mgtheory.families import FAMILIES
+
+    given = one_of({"--family": family, "--init": init, "--smoother": smoother})
     if degree is not None and (init is not None or smoother is not None):
         raise ValueError(f"--degree belongs to --family; {given[0]} has a degree of its own")
     if init is not None:
@@ -199,5 +206,6 @@ def chosen(
         if smoother in FAMILIES:
             raise ValueError(f"{smoother!r} is a polynomial family; write --family {smoother}")
         return smoothers.spelled(smoother), smoothers.smoother(smoother)
-    name = family or "chebyshev4"
-    return name, smoothers.Polynomial(name, 2 if degree is None else degree)
+    if family is None and degree is None:
+        return smoothers.DEFAULT, None
+    return family or smoothers.DEFAULT, smoothers.smoother(family or smoothers.DEFAULT, degree)

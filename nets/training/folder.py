@@ -61,7 +61,7 @@ class Summary:
         Fractions in [0, 1]; None where the part is empty or the run is not finished.
     roots_at_guard
         Of the weights of a finished run: the steps whose roots reached a guard or infinity or
-        changed sign, see `nets.start.initialise.roots_at_guard`; empty where every root kept its
+        changed sign, see `nets.start.report.roots_at_guard`; empty where every root kept its
         meaning.
     """
 

@@ -23,7 +23,7 @@ from nets.models.coefficients import Coefficients
 from nets.models.polymgnet import coefficient_parameters
 from nets.models.registry import count_parameters
 from nets.settings import TrainConfig
-from nets.start.initialise import InitReport, roots_at_guard
+from nets.start.report import InitReport, roots_at_guard
 from nets.training.checkpoint import Checkpoints, save_model
 from nets.training.folder import Summary, environment, write_metrics
 from nets.training.predict import DataFacts

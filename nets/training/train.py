@@ -24,8 +24,9 @@ from nets.data.sources import DataSet, load_data
 from nets.models.norms import convert_ghost_batchnorm
 from nets.models.registry import create_model
 from nets.settings import TrainConfig, TrainSection
-from nets.start.initialise import InitReport, initialise
+from nets.start.initialise import initialise
 from nets.start.operators import start_options
+from nets.start.report import InitReport
 from nets.start.schemes import find_scheme
 from nets.training.checkpoint import load_model
 from nets.training.defaults import own_defaults
