@@ -173,7 +173,7 @@ def check_run(out: Path, config: TrainConfig, *, resume: bool, force: bool) -> s
     if not resume:
         kind, does = "begun", "goes on with it"
         if finished:
-            kind, does = "finished", "gives its summary again or trains longer"
+            kind, does = "finished", "gives its summary again"
         raise FileExistsError(
             f"{out} holds a {kind} run; --resume (in Python resume=True) {does}, --force"
             " (force=True) starts it anew"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile, PngImagePlugin
 
-from nets.data.readers import read_folder
+from nets.data.folders import read_folder
 from nets.data.sources import load_data
 
 
