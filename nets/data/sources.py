@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from nets.data.archives import is_archive
 from nets.data.cache import cache_folder, cached, folder_mark
-from nets.data.readers import Pool, read_cifar, read_folder, read_idx
+from nets.data.folders import read_folder
+from nets.data.readers import Pool, read_cifar, read_idx
 
 TEST_FRACTION = 0.2  # of a source that has no test part of its own
 TEST_SEED = 2025  # fixed: the test part of such a source never moves with the run's seeds

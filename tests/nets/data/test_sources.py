@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from nets.data import sources as data_module
-from nets.data.readers import read_cifar, read_folder, read_idx, restricted_unpickle
+from nets.data.folders import read_folder
+from nets.data.readers import read_cifar, read_idx, restricted_unpickle
 from nets.data.sources import SOURCES, load_data, stratified
 
 from ..conftest import png, tar
