@@ -92,7 +92,9 @@ def guarded(
         Show the whole traceback; the environment variable POLYMGNET_TRACEBACK asks for it too.
     """
     try:
-        return work() or 0
+        status = work() or 0
+        sys.stdout.flush()  # a reader that has gone, or a full disk, is met here and not at exit
+        return status
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 1
     except BrokenPipeError:  # the reader of stdout (head, less) has gone

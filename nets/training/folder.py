@@ -272,6 +272,8 @@ def _revision() -> str:
             text=True,
             timeout=10,
             check=True,
+            # GIT_DIR and its like, as a git hook sets them, speak of another repository
+            env={name: value for name, value in os.environ.items() if name[:4] != "GIT_"},
         )
         return str(done.stdout).strip()
 
