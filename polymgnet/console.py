@@ -95,7 +95,11 @@ def table(
     for row in rows:
         grid.add_row(*(escape(cell if isinstance(cell, str) else number(cell)) for cell in row))
     print(title)
-    _console().print(grid)
+    console = _console()
+    # in a narrower window it is the window that breaks lines: a number in pieces is none
+    widest = console.options.update(width=sys.maxsize)
+    console.width = max(console.width, console.measure(grid, options=widest).minimum)
+    console.print(grid)
     if caption:
         print(caption)
 
