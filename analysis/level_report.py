@@ -32,7 +32,8 @@ from analysis.spectra import Damping, damping, verdict_of
 from analysis.verdict import TOLERANCE, Verdict, judge, weight_distance
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.polynomials.roots import roots_to_json
-from nets.start.spectrum import LevelSpectrum, convolution_spectrum, high_part, spectral_radius
+from nets.start.padded import high_part, spectral_radius
+from nets.start.spectrum import LevelSpectrum, convolution_spectrum
 
 ROLES = ("theory", "start", "learned", "effective")
 Progress = Callable[[str], None]
@@ -233,7 +234,7 @@ def analyse_level(
         folded, q = role == "effective", state.polynomial
         if q is None or folded:  # one pass is no polynomial in A
             found = damping(state.A, grid, propagator(state, folded=folded), norms=norms)
-            apply, n = applied_pass(state, folded=folded), spectrum.operator.shape[0]
+            apply, n = applied_pass(state, folded=folded), spectrum.unknowns
             high = high_part(state.size, state.padding)
             mu = spectral_radius(lambda v: high(apply(v)), n)
             largest = spectral_radius(apply, n)

@@ -25,7 +25,8 @@ from mgtheory.families import FAMILIES
 from mgtheory.polynomials.residual import ResidualPolynomial
 from nets.models.registry import is_multigrid
 from nets.settings import TrainConfig
-from nets.start.initialise import InitReport, level_factors
+from nets.start.factors import level_factors
+from nets.start.report import InitReport
 from nets.start.schemes import Notes, find_scheme
 from nets.start.spectrum import convolution_spectrum
 from nets.training.folder import Summary, read_config, read_summary
@@ -189,7 +190,7 @@ def read_metrics(run: str | os.PathLike[str]) -> pd.DataFrame:
     if not path.is_file():
         raise FileNotFoundError(f"run {path.parent}: metrics.csv is missing")
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
         frame = pd.read_csv(io.StringIO(text)) if text else pd.DataFrame(columns=["epoch"])
     except (ValueError, UnicodeDecodeError) as error:  # pandas' parser errors are ValueErrors
         raise ValueError(
@@ -230,12 +231,11 @@ def theory_of(model: Any, init: InitReport, *, reference: str = REFERENCE) -> Th
         )
         reasons = dict.fromkeys(reason for level in init.levels for reason in level.reasons)
         return Theory("start", init.sources[0].family, polynomials, tuple(reasons))
-    scheme, options = find_scheme(reference)
+    scheme, notes = find_scheme(reference), Notes()
     if scheme.name not in FAMILIES:
         raise ValueError(
             f"reference is {reference!r}, must be a family of polynomials, e.g. {REFERENCE}"
         )
-    scheme, notes = scheme.with_options(options), Notes()
     found = []
     for level in levels:
         factors, said = level_factors(level, scheme, UNIT)

@@ -21,10 +21,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mgtheory.fourier import grid_frequencies, symbol
+from mgtheory.fourier import grid_frequencies, high_frequencies, symbol
 from mgtheory.problems.stencils import Stencil
 from mgtheory.problems.symbols import mirrored
-from nets.start.spectrum import high_frequencies
 
 SMOOTHER, NOT_A_SMOOTHER = "smoother", "not a smoother"
 CHUNK = 2**22  # complex numbers in one block of c x c symbols: 64 MiB

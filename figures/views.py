@@ -141,7 +141,7 @@ def convergence(report: SpectralReport) -> Figure | None:
         return None
     chosen = _meaningful(_relative(levels[0]), levels[0])
     problem = create("poisson2d", POISSON_SIZE)
-    upper = problem.spectrum().as_tuple[1]
+    upper = problem.spectrum().b
     made, axes = figure(1, 1, height=3.0)
     histories = {}
     for role, q in chosen.items():

@@ -6,11 +6,11 @@ initial coefficients from them.
 >>> start = mgtheory.derive("chebyshev4", 3, problem)
 >>> round(mgtheory.smoothing_factor(problem, start).factor, 4)
 0.233
->>> mgtheory.Hierarchy.build(problem, smoother=start).solve(problem.b, tol=1e-8).converged
+>>> mgtheory.solve(problem, smoother=start).converged
 True
 
 The chapters, each building on those before it: `spectra`, `polynomials`, `problems`, `families`,
-`smoothers`, `fourier`, `derive`, `multigrid`, `matrixfree`.
+`smoothers`, `fourier`, `derive`, `multigrid`, `matrixfree`, `solving`.
 """
 
 from mgtheory.derive import InitialCoefficients, derive
@@ -22,6 +22,7 @@ from mgtheory.multigrid.solution import Solution
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.problems.problem import Problem, poisson
 from mgtheory.problems.stencils import Stencil
+from mgtheory.solving import solve
 from mgtheory.spectra.interval import Interval
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "derive",
     "poisson",
     "smoothing_factor",
+    "solve",
     "three_grid_factor",
     "two_grid_factor",
 ]

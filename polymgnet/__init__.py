@@ -6,7 +6,7 @@ loaded when it is asked for:
 
 >>> import polymgnet
 >>> problem = polymgnet.poisson((63, 63))
->>> polymgnet.Hierarchy.build(problem).solve(problem.b).converged
+>>> polymgnet.solve(problem).converged
 True
 """
 
@@ -30,7 +30,7 @@ _OFFERED = {
     "mgtheory": (
         *("FAMILIES", "Hierarchy", "InitialCoefficients", "Interval", "Problem"),
         *("ResidualPolynomial", "Solution", "Stencil", "StencilHierarchy", "derive", "poisson"),
-        *("smoothing_factor", "three_grid_factor", "two_grid_factor"),
+        *("smoothing_factor", "solve", "three_grid_factor", "two_grid_factor"),
     ),
     "nets": (
         *("Classifier", "MultigridCycle", "TrainConfig", "create_model", "initialise"),

@@ -21,7 +21,7 @@ NAMES = {
     "models": "nets.models.registry:list_models",
     "patterns": "nets.models.registry:PATTERNS",
     "placements": "nets.models.placements:PLACEMENTS",
-    "schemes": "nets.start.initialise:list_schemes",
+    "schemes": "nets.start.schemes:list_schemes",
     "operators": "nets.start.operators:OPERATOR_STARTS",
 }
 # what may stand beside the registered names
@@ -102,13 +102,14 @@ Degree = Annotated[
 ]
 OptionalFamily = Annotated[
     str | None,
-    option("--family NAME", "Polynomial family: {families}; chebyshev4 if nothing is given."),
+    option("--family NAME", "Polynomial family: {families}; chebyshev if nothing is given."),
 ]
 OptionalDegree = Annotated[
     int | None,
     option(
         "--degree K",
-        "Degree of q = products with A per smoothing, 1 to 256; 2 if nothing is given.",
+        "Degree of q = products with A per smoothing, 1 to 256; if nothing is given 2, which solve"
+        " raises by one on each coarser level, up to 6.",
     ),
 ]
 Smoother = Annotated[
@@ -191,8 +192,8 @@ def one_of(options: Mapping[str, Any]) -> list[str]:
 def chosen(
     *, family: str | None, degree: int | None, init: Path | None, smoother: str | None
 ) -> tuple[str, Any]:
-    """What to call the one smoother that was asked for, and its description or coefficients;
-    chebyshev4 of degree 2 if none was."""
+    """What to call the one smoother that was asked for, and its description or coefficients; None
+    for the default of a hierarchy, whose degrees grow, if nothing was."""
     from mgtheory import InitialCoefficients, smoothers
     from mgtheory.families import FAMILIES
 
@@ -205,5 +206,6 @@ def chosen(
         if smoother in FAMILIES:
             raise ValueError(f"{smoother!r} is a polynomial family; write --family {smoother}")
         return smoothers.spelled(smoother), smoothers.smoother(smoother)
-    name = family or "chebyshev4"
-    return name, smoothers.Polynomial(name, 2 if degree is None else degree)
+    if family is None and degree is None:
+        return smoothers.DEFAULT, None
+    return family or smoothers.DEFAULT, smoothers.smoother(family or smoothers.DEFAULT, degree)

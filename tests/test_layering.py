@@ -164,6 +164,7 @@ CHAPTERS = {
         ("derive",),
         ("multigrid",),
         ("matrixfree",),
+        ("solving",),
         ("verification",),
     ],
     "nets": [

@@ -11,23 +11,22 @@ begins with its own `up`: one pass over the finest grid per cycle. Full multigri
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from mgtheory.matrixfree.level import StencilLevel
 from mgtheory.matrixfree.tables import ADD, KEEP, SET, ZERO
 from mgtheory.multigrid.cycle import visit_below, visits
 from mgtheory.multigrid.solution import Cycle
-from mgtheory.multigrid.solve import Ended, Stop, drive
+from mgtheory.multigrid.solve import Ended, Plan, Stop, drive
 
 TINY = 1e-140  # norms below it have squares with fewer digits than a double holds
 NOTHING = [np.empty((0, 2))]  # one sweep without smoothing steps
 Levels = Sequence[StencilLevel]
 Array = NDArray[np.float64]
-Loads = Callable[[tuple[int, ...]], ArrayLike]
 
 
 class Grid:
@@ -154,25 +153,14 @@ def _correct_below(levels: Levels, l: int, *, loaded: bool) -> bool:
     return True
 
 
-def run_full_multigrid(
-    levels: Levels,
-    kind: Cycle,
-    cycles: int,
-    *,
-    loads: Loads | None = None,
-    norm: bool = False,
-    restricted: bool = False,
-    again: bool = False,
-) -> float:
-    """x from the coarsest grid upwards: cubic interpolation of the solution, then `cycles` cycles
-    on each grid.
+def run_full_multigrid(levels: Levels, plan: Plan, *, restricted: bool, again: bool) -> float:
+    """x from the coarsest grid upwards, and ||b - A x||_2^2: cubic interpolation of the solution,
+    then `plan.cycles` cycles on each grid.
 
     The first of them interpolates its correction cubically too.
 
     Parameters
     ----------
-    norm
-        Return ||b - A x||_2^2.
     restricted
         The right-hand side of level 1 is the restricted b already.
     again
@@ -180,40 +168,30 @@ def run_full_multigrid(
         takes it.
     """
     for l, below in enumerate(levels[1:]):
-        if loads is not None:
-            below.b[...] = np.reshape(loads(below.shape), below.grid)
+        if plan.loads is not None:
+            below.b[...] = below.fitted(plan.loads(below.shape), f"loads({below.shape})")
         elif l or not restricted:
             levels[l].sweep(ZERO, NOTHING, write=0, to=below.b)
     levels[-1].solve_directly()
-    square = 0.0
     all_grids = grids(levels)
     for l in reversed(range(len(levels) - 1)):
-        grid = all_grids[l]
-        for i in range(cycles):
-            last = norm and l == 0 and i + 1 == cycles
+        for i in range(plan.cycles):
+            last = l == 0 and i + 1 == plan.cycles
             start, full = KEEP, i == 0
-            if full and kind is Cycle.V and _correct_below(levels, l, loaded=loads is not None):
+            loaded = plan.loads is not None
+            if full and plan.inner is Cycle.V and _correct_below(levels, l, loaded=loaded):
                 start = SET
             else:
-                grid.down(None, SET if full else KEEP, full=full)
-                visit_below(all_grids, None, kind, l)
+                all_grids[l].down(None, SET if full else KEEP, full=full)
+                visit_below(all_grids, None, plan.inner, l)
             to = levels[1].b if last and again and _one_sweep(levels, 0) else None
-            grid.up(start, norm=last, to=to, full=full)
-            square = grid.square
-    return square if len(levels) > 1 or not norm else levels[0].residual_square()
+            all_grids[l].up(start, norm=last, to=to, full=full)
+    return all_grids[0].square if len(levels) > 1 else levels[0].residual_square()
 
 
-def solve_grids(
-    levels: Levels,
-    stop: Stop,
-    *,
-    zero: bool,
-    cycle: Cycle,
-    inner: Cycle,
-    cycles: int,
-    loads: Loads | None,
-) -> tuple[Ended, float]:
-    """Cycles on the finest x and b: how they ended, and their products with A.
+def solve_grids(levels: Levels, stop: Stop, plan: Plan, *, zero: bool) -> tuple[Ended, float]:
+    """Cycles on the finest x (0 at first if `zero`) and b: how they ended, and their products with
+    A.
 
     Raises
     ------
@@ -221,8 +199,9 @@ def solve_grids(
         If ||b|| or the first residual norm is not finite, or ||b|| so small that squares vanish.
     """
     finest = levels[0]
+    passing = plan.cycle is Cycle.FMG
     # take the norm of b while restricting it
-    fused = cycle is Cycle.FMG and loads is None and len(levels) > 1
+    fused = passing and plan.loads is None and len(levels) > 1
     size = math.sqrt(
         finest.sweep(ZERO, NOTHING, write=0, norm=True, to=levels[1].b if fused else None)
     )
@@ -233,27 +212,21 @@ def solve_grids(
         )
     if size < TINY and finest.b.any():
         raise ValueError(f"b has norm {size:.1e}, too small to be squared; scale the equation")
-    if zero and (first <= stop.tol * size or stop.maxiter == 0):
+    if zero and (first <= stop.target(size, first) or stop.maxiter == 0):
         finest.x[...] = 0.0
-    repeated = Cycle.V if cycle is Cycle.FMG else cycle
     work = 0.0
 
     def step(norms: list[float]) -> float:
         nonlocal work
         once = len(norms) == 1
-        if once and cycle is Cycle.FMG:
-            work += cycle_products(levels, Cycle.FMG)
+        work += cycle_products(levels, plan.cycle if once else plan.repeated)
+        if once and passing:
             again = stop.maxiter > 1
-            return math.sqrt(
-                run_full_multigrid(
-                    levels, inner, cycles, loads=loads, norm=True, restricted=fused, again=again
-                )
-            )
-        work += cycle_products(levels, repeated)
+            return math.sqrt(run_full_multigrid(levels, plan, restricted=fused, again=again))
         start = ZERO if zero and once else KEEP
         # from the second cycle on the last sweep has restricted the residual
         known = not once and _one_sweep(levels, 0)
-        return math.sqrt(run_cycle(levels, repeated, start=start, norm=True, restricted=known))
+        return math.sqrt(run_cycle(levels, plan.repeated, start=start, norm=True, restricted=known))
 
     def floor() -> float:
         largest = np.abs(finest.c).max()

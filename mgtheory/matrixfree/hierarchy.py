@@ -24,60 +24,69 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.linalg import LinearOperator
 
-from mgtheory._checks import check_callable, check_name, check_whole
-from mgtheory.matrixfree.cycle import Loads, cycle_products, run_cycle, solve_grids
+from mgtheory.matrixfree.cycle import cycle_products, run_cycle, solve_grids
 from mgtheory.matrixfree.level import StencilLevel, compile_kernels
 from mgtheory.matrixfree.operators import (
-    COARSENINGS,
     Coarsening,
-    SineSolver,
-    check_choice,
+    Operator,
+    described_on,
     make_operator,
     steps_on,
 )
 from mgtheory.matrixfree.tables import KEEP
 from mgtheory.matrixfree.threads import thread_count
-from mgtheory.multigrid.applied import Choice, Counts, count
+from mgtheory.multigrid.base import MultigridSolver
+from mgtheory.multigrid.options import Counts, Options, takes_options
 from mgtheory.multigrid.setup import coarsened
 from mgtheory.multigrid.solution import Cycle, Solution, check_cycle
-from mgtheory.multigrid.solve import Stop
+from mgtheory.multigrid.solve import Plan, Stop
 from mgtheory.problems.problem import Problem
 from mgtheory.problems.stencils import Stencil
 
-__all__ = ["StencilHierarchy"]
-
 Array = NDArray[np.float64]
+COARSEST = 4096  # unknowns up to which a sine transform is as cheap as the cycles below it
 
 
-class StencilHierarchy:
+class StencilHierarchy(MultigridSolver):
     """Grids from fine to coarse with constant stencils; made by `StencilHierarchy.build`.
 
     Attributes
     ----------
+    operators
+        The stencil of every grid, the finest first.
     levels
-        `StencilLevel` objects, the finest first.
+        `StencilLevel` objects: what each operator needs for its sweeps.
     setup_seconds, compile_seconds
         Wall-clock time of `build`, and of compiling (or loading) the kernels, which happens once in
         a process and is not part of it.
     """
 
-    def __init__(
-        self,
-        levels: Sequence[StencilLevel],
-        *,
-        setup_seconds: float = 0.0,
-        compile_seconds: float = 0.0,
-    ) -> None:
-        self.levels = list(levels)
-        self.setup_seconds, self.compile_seconds = setup_seconds, compile_seconds
+    PASS_CYCLES: ClassVar[int] = 1
+
+    def __init__(self, operators: Sequence[Operator], options: Options, threads: int) -> None:
+        self.operators, self.threads = list(operators), threads
+        self.compile_seconds = compile_kernels()
+        self.levels: list[StencilLevel] = []
+        for operator, below in zip(operators, [*operators[1:], None], strict=True):
+            level = StencilLevel(operator, None if below is None else below.shape, threads)
+            if below is None:
+                level.set_smoothing([], (0, 0))
+            else:
+                before = steps_on(options.before, operator)
+                same = options.after is options.before
+                after = before if same else steps_on(options.after, operator)
+                level.set_smoothing(before, options.counts(operator.index), after)
+            if self.levels:
+                level.allocate()
+            self.levels.append(level)
         self._lock = threading.Lock()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -105,60 +114,35 @@ class StencilHierarchy:
             self._lock.release()
 
     @classmethod
+    @takes_options
     def build(
         cls,
         problem: Problem | Stencil,
         *,
-        shape: int | Sequence[int] | None = None,
         h: float | None = None,
-        smoother: Any = None,
-        degree: Counts | None = None,
-        post_smoother: Any = None,
-        pre: Counts = 1,
-        post: Counts = 1,
-        coarsening: str = "rediscretise",
-        axes: Sequence[int] | str = "auto",
-        coarsest: int = 4096,
-        max_levels: int = 64,
         threads: int | None = None,
-        **fixed: Any,
+        **options: Any,
     ) -> Self:
         """Set up a hierarchy; the problem's matrix is not touched.
 
         Parameters
         ----------
         problem
-            A `Problem`, or a `Stencil` (scaled to h = 1) for the operator stencil/h^2 with zero
-            boundary values.
-        shape, h
-            For a `Stencil`: unknowns per axis, and the mesh width, 1/(shape[0] + 1) by default.
-        smoother, degree, post_smoother
-            A family's name with its degree (a number, one per level, or a callable, as for `pre`),
-            a `ResidualPolynomial` or `InitialCoefficients` (for the finest level, and converted
-            for the others), a `mgtheory.smoothers.Polynomial` or `Jacobi`, or a callable of a
-            level's `Operator` that returns any of these for that level; by default
-            `mgtheory.smoothers.DEFAULT` with growing degrees. Another one after the coarse-grid
-            correction; the same by default.
-        pre, post
-            Smoothings per level before and after: a number, one per level (the last goes on), or a
-            callable of the level's index. ``pre=0`` is the cheapest cycle; a symmetric
-            preconditioner needs pre = post.
-        coarsening
-            ``"rediscretise"``, or ``"galerkin"`` (R A P; with odd sizes on the coarsened axes, else
-            the coarse stencil is not constant).
-        axes
-            ``"auto"`` (strongly coupled ones), ``"all"``, or the axes that are coarsened.
-        coarsest, max_levels
-            Coarsening ends when at most this many unknowns are left, or at this many levels; the
-            rest is solved by a sine transform. A full multigrid pass gains from a fine coarsest
-            grid: there V-cycles reduce smooth errors least.
+            A `Problem`, or a `Stencil` (scaled to h = 1) on a grid of the `shape` in the options,
+            for the operator stencil/h^2 with zero boundary values.
+        h
+            Of a `Stencil`: the mesh width, 1/(shape[0] + 1) by default.
         threads
             Threads that share a sweep of a large grid; by default as many as the process has
             processors.
-
-        fixed
-            Other options of `mgtheory.Hierarchy.build`, as far as they mean what is done here
-            (zero boundary values, linear interpolation, full weighting, float64); else refused.
+        options
+            See `mgtheory.multigrid.options.Options`. Smoothers are polynomials and Jacobi, and a
+            callable is given a level's `Operator`; ``pre=0`` is the cheapest cycle, a symmetric
+            preconditioner needs pre = post. ``"galerkin"`` needs odd sizes on the coarsened axes,
+            else the coarse stencil is not constant. A full multigrid pass gains from a fine
+            coarsest grid: there V-cycles reduce smooth errors least. Boundary, transfers and type
+            are fixed, and other ones refused: zero boundary values, linear interpolation, full
+            weighting, float64.
 
         Raises
         ------
@@ -167,119 +151,52 @@ class StencilHierarchy:
         ImportError
             Without numba.
         """
-        _check_fixed(fixed)
-        check_name(coarsening, COARSENINGS, "coarsening")
-        most, few = check_whole(max_levels, "max_levels", 1), check_whole(coarsest, "coarsest", 1)
+        asked = Options.of(cls.__name__, options)
+        _check_fixed(asked)
         workers = thread_count(threads)
-        compile_seconds = compile_kernels()
+        compile_kernels()
         start = time.perf_counter()
-        choice = Choice.of(smoother, degree)
-        after = choice if post_smoother is None else Choice.of(post_smoother, None)
-        rule = Coarsening(coarsening, axes, few)
-        finest = rule.from_here(make_operator(problem, shape, h))
-        for each in (choice, after):
-            check_choice(each, finest)
-        operators = coarsened(finest, rule, most)
-        levels: list[StencilLevel] = []
-        for operator, below in zip(operators, [*operators[1:], None], strict=True):
-            coarse = None if below is None else below.shape
-            level = StencilLevel(operator.shape, operator.c, coarse, workers)
-            if below is None:
-                level.set_smoothing([], 0, 0)
-                level.direct = SineSolver(operator.c, level.grid)
-            else:
-                counts = count(pre, operator.index, "pre"), count(post, operator.index, "post")
-                steps = steps_on(choice, operator)
-                later = steps if after is choice else steps_on(after, operator)
-                level.set_smoothing(steps, *counts, later=later)
-            if levels:
-                level.allocate()
-            levels.append(level)
-        return cls(
-            levels, setup_seconds=time.perf_counter() - start, compile_seconds=compile_seconds
+        rule = Coarsening(
+            asked.coarsening or "rediscretise", asked.axes, asked.coarsest or COARSEST
         )
+        finest = rule.from_here(make_operator(problem, asked.shape, h))
+        for schedule in (asked.before, asked.after):
+            if not schedule.is_callable:  # what a callable gives is seen on its level
+                described_on(schedule, finest)
+        made = cls(coarsened(finest, rule, asked.max_levels), asked, workers)
+        made.setup_seconds = time.perf_counter() - start
+        return made
 
-    def solve(
+    def with_smoothers(
         self,
-        b: ArrayLike,
-        x0: ArrayLike | None = None,
+        smoother: Any = None,
+        post_smoother: Any = None,
         *,
-        tol: float = 1e-8,
-        maxiter: int = 100,
-        cycle: str = "V",
-        loads: Loads | None = None,
-        callback: Callable[[int, float], None] | None = None,
-    ) -> Solution:
-        """Cycles until ||b - A x||_2 <= tol ||b||_2.
+        degree: Counts | None = None,
+        pre: Counts = 1,
+        post: Counts = 1,
+    ) -> Self:
+        """The hierarchy with other smoothers, operators shared with this one, and a workspace of
+        its own.
 
-        Parameters
-        ----------
-        b, x0
-            Right-hand side and start (0 by default), real, shape (n,) or that of the grid; neither
-            is changed. x has the shape of b.
-        tol, maxiter
-            Relative tolerance on the true residual's 2-norm, and the most cycles allowed.
-        cycle
-            ``"V"``, ``"W"``, ``"F"``, or ``"FMG"``: a full multigrid pass as the first cycle, then
-            V-cycles; it starts from 0.
-        loads
-            For FMG: a callable of a shape that gives the right-hand side of that grid, such as
-            ``problem.equation.load``; by default the restricted right-hand side, which serves
-            smooth b with zero boundary values.
-        callback
-            Called with the number of cycles done (0 first) and the true residual norm ||b - A
-            x||_2.
-
-        Raises
-        ------
-        ValueError
-            For a right-hand side or start of another shape or with infinite entries, or an option
-            out of range.
+        Parameters are those of `build`.
         """
-        return self._solve(b, x0, Stop(tol, maxiter, callback), check_cycle(cycle), loads=loads)
+        options = Options(
+            smoother=smoother, post_smoother=post_smoother, degree=degree, pre=pre, post=post
+        )
+        made = type(self)(self.operators, options, self.threads)
+        made.setup_seconds = self.setup_seconds
+        return made
 
-    def full_multigrid(
-        self, b: ArrayLike, *, cycles: int = 1, cycle: str = "V", loads: Loads | None = None
-    ) -> Solution:
-        """One full multigrid pass: from the coarsest level upwards, cubic interpolation and
-        `cycles` cycles per level.
-
-        On smooth problems the error of second-order schemes is then that of the discretisation. The
-        result says `maxiter` unless the pass reaches 1e-8.
-        """
-        kind = check_cycle(cycle, without=(Cycle.FMG,))
-        stop = Stop(maxiter=1)
-        return self._solve(b, None, stop, Cycle.FMG, inner=kind, cycles=cycles, loads=loads)
-
-    def _solve(
-        self,
-        b: ArrayLike,
-        x0: ArrayLike | None,
-        stop: Stop,
-        cycle: Cycle,
-        *,
-        inner: Cycle = Cycle.V,
-        cycles: int = 1,
-        loads: Loads | None,
-    ) -> Solution:
+    def _solve(self, b: ArrayLike, x0: ArrayLike | None, stop: Stop, plan: Plan) -> Solution:
         began = time.perf_counter()
-        check_whole(cycles, "cycles", 1)
-        check_callable(loads, "loads")
-        if cycle is Cycle.FMG and x0 is not None:
+        if plan.cycle is Cycle.FMG and x0 is not None:
             raise ValueError("an FMG cycle starts from 0, x0 must be None; with x0 take V, W or F")
         finest = self.levels[0]
-        right = self._grid_array(b, "b")
-        x = np.empty(finest.grid) if x0 is None else self._grid_array(x0, "x0", copy=True)
+        right = self.levels[0].fitted(b, "b")
+        x = np.empty(finest.grid) if x0 is None else self.levels[0].fitted(x0, "x0", copy=True)
         with self._working_on(x, right):
-            ended, work = solve_grids(
-                self.levels,
-                stop,
-                zero=x0 is None,
-                cycle=cycle,
-                inner=inner,
-                cycles=cycles,
-                loads=loads,
-            )
+            ended, work = solve_grids(self.levels, stop, plan, zero=x0 is None)
         return Solution(
             x.reshape(np.shape(b)),
             ended.norms,
@@ -289,24 +206,6 @@ class StencilHierarchy:
             setup_seconds=self.setup_seconds,
             solve_seconds=time.perf_counter() - began,
         )
-
-    def _grid_array(self, given: ArrayLike, name: str, *, copy: bool = False) -> Array:
-        """The vector as float64 in the shape of the finest grid; b itself where it is fit to be
-        read by the kernels."""
-        finest = self.levels[0]
-        array = np.asarray(given)
-        if array.shape not in (finest.shape, (finest.size,)):
-            raise ValueError(
-                f"{name} has shape {array.shape}, must be ({finest.size},) or {finest.shape}"
-            )
-        if not (np.issubdtype(array.dtype, np.floating) or np.issubdtype(array.dtype, np.integer)):
-            raise ValueError(f"{name} has type {array.dtype}, must be real")
-        fit = (
-            np.array(array, dtype=np.float64, order="C")
-            if copy
-            else np.require(array, np.float64, ["C", "A", "W"])
-        )
-        return fit.reshape(finest.grid)
 
     def smooth(self, x: ArrayLike, b: ArrayLike, *, out: Array | None = None) -> Array:
         """x + p(A) (b - A x) on the finest grid: what is done before the coarse-grid correction, or
@@ -320,15 +219,15 @@ class StencilHierarchy:
             A float64 array in C order for the result; x itself smooths in place. A new one by
             default.
         """
-        right = self._grid_array(b, "b")
+        right = self.levels[0].fitted(b, "b")
         if out is None:
-            target = self._grid_array(x, "x", copy=True)
+            target = self.levels[0].fitted(x, "x", copy=True)
         else:
-            target = self._grid_array(out, "out")
+            target = self.levels[0].fitted(out, "out")
             if not np.may_share_memory(target, out):
                 raise ValueError("out must be a writeable float64 array in C order")
             if out is not x:
-                target[...] = self._grid_array(x, "x")
+                target[...] = self.levels[0].fitted(x, "x")
         with self._working_on(target, right) as finest:
             finest.sweep(KEEP, finest.before if finest.smooths_before else finest.after)
         return target.reshape(np.shape(x)) if out is None else out
@@ -338,7 +237,7 @@ class StencilHierarchy:
         r."""
         kind = check_cycle(cycle, without=(Cycle.FMG,))
         x = np.empty(self.levels[0].grid)
-        with self._working_on(x, self._grid_array(r, "r")):
+        with self._working_on(x, self.levels[0].fitted(r, "r")):
             run_cycle(self.levels, kind)
         return x.reshape(np.shape(r))
 
@@ -430,16 +329,13 @@ FIXED: dict[str, tuple[Any, ...]] = {
 }
 
 
-def _check_fixed(fixed: dict[str, Any]) -> None:
+def _check_fixed(options: Options) -> None:
     """Refuse other values of what cannot be chosen here."""
-    for name, value in fixed.items():
-        if name not in FIXED:
-            raise TypeError(f"StencilHierarchy.build got the unknown option {name!r}")
-        if not any(
-            value is known or (isinstance(value, str) and value == known) for known in FIXED[name]
-        ):
-            shown = ", ".join(repr(known) for known in FIXED[name][:3])
+    for name, known in FIXED.items():
+        value = getattr(options, name)
+        # by identity, unless a text: a basis of the nullspace is an array
+        if not any(value is one or (isinstance(value, str) and value == one) for one in known):
             raise ValueError(
-                f"{name} is {value!r}, the matrix-free cycle has {shown}; mgtheory.Hierarchy has"
-                " others"
+                f"{name} is {value!r}, the matrix-free cycle has"
+                f" {', '.join(map(repr, known[:3]))}; mgtheory.Hierarchy has others"
             )

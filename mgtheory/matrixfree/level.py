@@ -9,13 +9,12 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from mgtheory.matrixfree.operators import SineSolver, as_grid
+from mgtheory.matrixfree.operators import Operator, SineSolver, as_grid
 from mgtheory.matrixfree.tables import ADD, KEEP, Tables, bands, cubic, linear, restriction
-from mgtheory.matrixfree.threads import run_blocks
-
-__all__ = ["StencilLevel", "compile_kernels"]
+from mgtheory.matrixfree.threads import Block, run_blocks
+from mgtheory.problems.grids import Shape
 
 Array = NDArray[np.float64]
 PAD = 8  # as in rows.py, which needs numba
@@ -59,12 +58,10 @@ def compile_kernels() -> float:
     """
     start = time.perf_counter()
     kernel()
-    level, below = (
-        StencilLevel((3,), np.ones((2, 2, 2)), (1,), 1),
-        StencilLevel((1,), np.ones((2, 2, 2)), None, 1),
-    )
+    fine, coarse = (Operator((n,), np.ones((2, 2, 2))) for n in (3, 1))
+    level, below = StencilLevel(fine, coarse.shape, 1), StencilLevel(coarse, None, 1)
     for each in (level, below):
-        each.set_smoothing([], 0, 0)
+        each.set_smoothing([], (0, 0))
         each.allocate()
     level.residual_square()
     level.subtract_product(below)
@@ -84,10 +81,8 @@ class StencilLevel:
 
     Parameters
     ----------
-    shape
-        Unknowns per axis.
-    c
-        The stencil's eight numbers, 1/h^2 included.
+    operator
+        The stencil, on the shape of the grid.
     coarse
         Shape of the next coarser grid; None on the coarsest.
     threads
@@ -107,30 +102,26 @@ class StencilLevel:
         The solver of the coarsest grid.
     """
 
-    def __init__(
-        self, shape: tuple[int, ...], c: Array, coarse: tuple[int, ...] | None, threads: int
-    ) -> None:
-        self.shape, self.grid, self.c, self.coarse = shape, as_grid(shape), c, coarse
+    def __init__(self, operator: Operator, coarse: Shape | None, threads: int) -> None:
+        self.shape, self.c, self.coarse = operator.shape, operator.c, coarse
+        self.grid = as_grid(self.shape)
         below = self.grid if coarse is None else as_grid(coarse)
-        self.P, self.R, self.C = (
-            linear(self.grid, below),
-            restriction(self.grid, below),
-            cubic(self.grid, below),
-        )
+        self.P, self.R = linear(self.grid, below), restriction(self.grid, below)
+        self.C = cubic(self.grid, below)
         self.bands = None if coarse is None else bands(self.grid, below)
         self.blocks = 1 if self.size < SMALL else max(1, min(threads, self.grid[0] // 8))
-        self.direct: SineSolver | None = None
+        self.direct = SineSolver(self.c, self.grid) if coarse is None else None
         self._nothing, self._no_halo = np.empty((0, 1, 1)), np.empty((2, 0, 1, 1))
         self.release()
 
     def set_smoothing(
-        self, steps: list[Array], before: int, after: int, *, later: list[Array] | None = None
+        self, before: list[Array], counts: tuple[int, int], after: list[Array] | None = None
     ) -> None:
-        """Give the level the steps of its smoothing and how often it is done before and after the
-        coarse-grid correction; `later` are those of another smoothing after it."""
-        self.counts, self.same = (before, after), later is None or later is steps
-        self.before = self.cut(before * steps)
-        self.after = self.cut(after * (steps if later is None else later))
+        """Give the level the steps of its smoothing before and after the coarse-grid correction
+        (the same by default), and how often each is done."""
+        self.counts, self.same = counts, after is None or after is before
+        self.before = self.cut(counts[0] * before)
+        self.after = self.cut(counts[1] * (before if after is None else after))
         longest = max(len(sweep) for sweep in [*self.before, *self.after])
         _, n1, n2 = self.grid
         columns = -(-(n2 + 2 * PAD) // 8) * 8
@@ -140,6 +131,20 @@ class StencilLevel:
         self.expanded = _aligned((self.blocks, 4 if self.coarse else 0, n1, columns))
         self.scratch = _aligned((self.blocks, 4, columns))
         self.halo = _aligned((self.blocks if self.blocks > 1 else 0, 2, longest + 4, n1, n2))
+
+    def fitted(self, given: ArrayLike, name: str, *, copy: bool = False) -> Array:
+        """A real vector of shape (n,) or that of the grid as the kernels read it, float64 in the
+        shape `grid`; the given array itself where that is possible."""
+        array = np.asarray(given)
+        if array.shape not in (self.shape, (self.size,)):
+            raise ValueError(
+                f"{name} has shape {array.shape}, must be ({self.size},) or {self.shape}"
+            )
+        if array.dtype.kind not in "iuf":
+            raise ValueError(f"{name} has type {array.dtype}, must be real")
+        if copy:
+            return np.array(array, dtype=np.float64, order="C").reshape(self.grid)
+        return np.require(array, np.float64, ["C", "A", "W"]).reshape(self.grid)
 
     def allocate(self) -> None:
         """Memory for x and b of a coarse grid."""
@@ -203,59 +208,42 @@ class StencilLevel:
         for i, steps in enumerate(sweeps):
             last = i + 1 == len(sweeps)
             target = to if last and to is not None else self._nothing
-            task = (
-                self.x,
-                self.b,
-                self._nothing if e is None else e,
-                target,
-                start,
-                self.c,
-                steps,
-                write,
-                norm and last,
-            )
-            transfers = (
-                tables.first,
-                tables.weights,
-                tables.kind,
-                self.R.first,
-                self.R.weights,
-                self.R.kind,
-            )
-            bounds = self._bounds(target.shape[0])
+            grids = self.x, self.b, self._nothing if e is None else e, target
+            task = start, self.c, steps, write, norm and last
+            blocks = self._blocks(target.shape[0])
             if start in (KEEP, ADD):
-                self._copy_neighbours(bounds, len(steps) + 4)
-            blocks = [
-                (*task, *transfers, *limits, *self._workspace(p)) for p, limits in enumerate(bounds)
-            ]
-            total = sum(run_blocks(run, blocks))
+                self._copy_neighbours(blocks, len(steps) + 4)
+            total = sum(
+                run_blocks(
+                    run,
+                    [
+                        (*grids, *task, *tables, *self.R, *block, *self._workspace(p))
+                        for p, block in enumerate(blocks)
+                    ],
+                )
+            )
             start = KEEP
         return total
 
-    def _bounds(self, m: int) -> list[tuple[int, int, int, int]]:
-        """For each block its planes lo .. hi - 1, and the j0 .. j1 - 1 of the m coarse planes that
-        it restricts to."""
+    def _blocks(self, m: int) -> list[Block]:
+        """The parts of a sweep that restricts to m coarse planes."""
         coarse = [p * m // self.blocks for p in range(self.blocks + 1)]
         fine = [p * self.grid[0] // self.blocks for p in range(self.blocks + 1)]
         if m:
             fine[1:-1] = [int(self.R.first[0, j]) for j in coarse[1:-1]]
-        return list(zip(fine[:-1], fine[1:], coarse[:-1], coarse[1:], strict=True))
+        return list(map(Block, fine[:-1], fine[1:], coarse[:-1], coarse[1:]))
 
-    def _copy_neighbours(self, bounds: list[tuple[int, int, int, int]], depth: int) -> None:
+    def _copy_neighbours(self, blocks: list[Block], depth: int) -> None:
         """Copy `depth` planes of x on either side of each block, before anything is overwritten."""
         n, most = self.grid[0], self.halo.shape[2]
-        for p, (lo, hi, _, _) in enumerate(bounds[: self.halo.shape[0]]):
-            first, end = max(lo - depth, 0), min(hi + depth, n)
-            self.halo[p, 0, most - (lo - first) :] = self.x[first:lo]
-            self.halo[p, 1, : end - hi] = self.x[hi:end]
+        for p, block in enumerate(blocks[: self.halo.shape[0]]):
+            first, end = max(block.lo - depth, 0), min(block.hi + depth, n)
+            self.halo[p, 0, most - (block.lo - first) :] = self.x[first : block.lo]
+            self.halo[p, 1, : end - block.hi] = self.x[block.hi : end]
 
     def _workspace(self, p: int) -> tuple[Array, Array, Array, Array]:
-        return (
-            self.ring[p],
-            self.expanded[p],
-            self.scratch[p],
-            self.halo[p] if self.blocks > 1 else self._no_halo,
-        )
+        halo = self.halo[p] if self.blocks > 1 else self._no_halo
+        return self.ring[p], self.expanded[p], self.scratch[p], halo
 
     def residual_square(self, start: int = KEEP) -> float:
         """||b - A x||_2^2 (||b||_2^2 from ZERO)."""
@@ -274,20 +262,12 @@ class StencilLevel:
         used = self.c.any(axis=2)
         # ten rows are read together: let them not share their cache sets
         columns = n2 + (40 - n2) % 512 if n1 == 1 else n2
-        blocks = [
-            (
-                below.b,
-                below.x,
-                self.bands,
-                rows,
-                used,
-                lo,
-                hi,
-                _aligned((2, 8, n1, columns)),
-                _aligned((2, 2, n1 if n1 > 1 else 0, 1, n2)),
-            )
-            for lo, hi, _, _ in below._bounds(0)
-        ]
+        shared = below.b, below.x, self.bands, rows, used
+        blocks = []
+        for block in below._blocks(0):
+            ring = _aligned((2, 8, n1, columns))
+            stack = _aligned((2, 2, n1 if n1 > 1 else 0, 1, n2))
+            blocks.append((*shared, block.lo, block.hi, ring, stack))
         run_blocks(run, blocks)
 
     def solve_directly(self, *, add: bool = False) -> None:

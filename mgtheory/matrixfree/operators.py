@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from mgtheory._checks import check_number
 from mgtheory.families import FAMILIES
 from mgtheory.matrixfree.tables import CACHED, coarse_points
-from mgtheory.multigrid.applied import Choice
+from mgtheory.multigrid.options import Schedule
 from mgtheory.polynomials.factors import Factor
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.problems import tensor
@@ -36,7 +36,6 @@ from mgtheory.spectra.record import Form, OperatorRecord
 
 Array = NDArray[np.float64]
 Grid = tuple[int, int, int]
-COARSENINGS = ("rediscretise", "galerkin")
 
 
 def eight_numbers(stencil: Array) -> Array:
@@ -54,17 +53,22 @@ def eight_numbers(stencil: Array) -> Array:
             "the matrix-free cycle takes stencils that reach one point, got an array of shape"
             f" {given.shape}"
         )
-    full = np.zeros((3,) * given.ndim)
-    full[tuple(slice(1, 2) if n == 1 else slice(None) for n in given.shape)] = given
+    full = np.pad(given, [((3 - n) // 2,) * 2 for n in given.shape])
     for axis in range(given.ndim):
         if not np.allclose(full, np.flip(full, axis), rtol=1e-12, atol=1e-14 * np.abs(full).max()):
             raise ValueError(
                 "the matrix-free cycle takes stencils that are symmetric in every axis, this one"
                 f" is not along axis {axis}"
             )
-    half = full[(slice(1, 3),) * given.ndim]
+    return _octant(full)
+
+
+def _octant(stencil: Array) -> Array:
+    """The eight numbers of a stencil of shape (3,) * d that is symmetric in every axis."""
+    half = stencil[(slice(1, None),) * stencil.ndim]
+    grid = as_grid(half.shape)
     c = np.zeros((2, 2, 2))
-    c[tuple(slice(0, 2) if a in places(given.ndim) else 0 for a in range(3))] = half
+    c[: grid[0], : grid[1], : grid[2]] = half.reshape(grid)
     return c
 
 
@@ -81,25 +85,32 @@ def as_grid(shape: Sequence[int]) -> Grid:
     return grid[0], grid[1], grid[2]
 
 
-def _evaluate(c: Array, doubled_cosines: Sequence[Any]) -> Any:
-    """sum c[i, j, k] u_0^i u_1^j u_2^k, with broadcasting."""
-    return sum(
-        c[p] * math.prod((u for u, q in zip(doubled_cosines, p, strict=True) if q), start=1.0)
-        for p in np.ndindex(2, 2, 2)
-        if c[p] != 0.0
-    )
+def _evaluate(c: Array, doubled_cosines: Sequence[Array]) -> Array:
+    """sum c[i, j, k] u_0^i u_1^j u_2^k on the tensor grid of three arrays u."""
+    for u in doubled_cosines:  # each takes the place of the first axis, at the end
+        c = np.tensordot(c, np.stack([np.ones_like(u), u]), axes=(0, 0))
+    return c
 
 
-def symbol_range(c: Array, axes: Sequence[int]) -> tuple[float, float]:
-    """Exact range of the symbol over the frequencies with some |t_j| >= pi/2 on one of the given
-    axes."""
-    # rows (1, 2 cos t) at the ends
-    whole, high = np.array([[1.0, -2.0], [1.0, 2.0]]), np.array([[1.0, -2.0], [1.0, 0.0]])
-    corners = []
-    for j in axes:
-        u0, u1, u2 = (high if i == j else whole for i in range(3))
-        corners.append(u1 @ (u0 @ c.reshape(2, 4)).reshape(2, 2, 2) @ u2.T)
-    return float(np.min(corners)), float(np.max(corners))
+@functools.lru_cache(maxsize=CACHED)
+def _known(taps: tuple[float, ...], dim: int, axes: tuple[int, ...]) -> tuple[float, float, Form]:
+    """The exact ends of the symbol on the frequencies with some |t_j| >= pi/2 on one of the axes,
+    the upper one over all frequencies, and the form of the eight numbers `taps`.
+
+    Kept, because nested grids have one stencil up to a factor.
+    """
+    c, used = np.reshape(taps, (2, 2, 2)), places(dim)
+    # multi-affine in u = 2 cos t, so extreme where every u is 2, 0 (at pi/2) or -2
+    corners = _evaluate(c, [np.array([2.0, 0.0, -2.0])] * 3)
+    high = np.zeros((3, 3, 3), dtype=bool)
+    for j in axes or range(dim):
+        np.moveaxis(high, used[j], 0)[1:] = True
+    form = [
+        (offset, float(value / np.abs(c).max()))
+        for offset in itertools.product((-1, 0, 1), repeat=dim)
+        if (value := c[tuple(np.bincount(used, np.abs(offset), 3).astype(int))])
+    ]
+    return float(corners[high].min()), float(corners.max()), tuple(form)
 
 
 def galerkin(c: Array, axes: Sequence[int]) -> Array:
@@ -149,8 +160,8 @@ class Operator:
     ----------
     shape, c
         Unknowns per axis; the stencil's eight numbers, 1/h^2 included.
-    axes
-        The axes that are coarsened from here.
+    coarse
+        Shape of the next coarser grid; the same where no axis is coarsened.
     index
         0 on the finest grid.
     problem
@@ -161,7 +172,7 @@ class Operator:
 
     shape: Shape
     c: Array
-    axes: tuple[int, ...] = ()
+    coarse: Shape = ()
     index: int = 0
     problem: Problem | None = None
     finest: Operator | None = None
@@ -170,6 +181,11 @@ class Operator:
     def size(self) -> int:
         """Unknowns."""
         return math.prod(self.shape)
+
+    @property
+    def axes(self) -> tuple[int, ...]:
+        """The axes that are coarsened from here."""
+        return tuple(j for j, (n, m) in enumerate(zip(self.shape, self.coarse)) if n != m)
 
     @property
     def diagonal(self) -> float:
@@ -187,20 +203,6 @@ class Operator:
         unit = [tuple(int(a == p) for a in range(3)) for p in places(len(self.shape))]
         return tuple(abs(float(self.c[u])) for u in unit)
 
-    @property
-    def form(self) -> Form:
-        """The taps over the largest, see `mgtheory.spectra.record`."""
-        largest = float(np.abs(self.c).max())
-        used = places(len(self.shape))
-        taps = []
-        for offset in itertools.product((-1, 0, 1), repeat=len(used)):
-            place = [0, 0, 0]
-            for a, o in zip(used, offset):
-                place[a] = abs(o)
-            if self.c[tuple(place)]:
-                taps.append((offset, float(self.c[tuple(place)]) / largest))
-        return tuple(taps)
-
     @cached_property
     def record(self) -> OperatorRecord:
         """The record of D^-1 A. It is the same on all grids on which A is a multiple of one
@@ -211,16 +213,13 @@ class Operator:
         ValueError
             If the spectrum to damp is not positive.
         """
-        unit = self.c / self.diagonal
-        everything = range(len(self.shape))
-        a, b = symbol_range(unit, [places(len(self.shape))[j] for j in self.axes])
-        b = max(b, symbol_range(unit, [places(len(self.shape))[j] for j in everything])[1])
-        if not (0.0 < a <= b and self.diagonal > 0.0):
-            ends = np.sort([a * self.diagonal, b * self.diagonal])
+        size = abs(self.diagonal)
+        a, b, form = _known(tuple((self.c / size).flat), len(self.shape), self.axes)
+        if a <= 0.0:
             raise ValueError(
-                f"level {self.index}: the high frequencies of A lie in [{ends[0]:g}, {ends[1]:g}],"
-                " a derived polynomial needs them positive; a negative definite A must change its"
-                " sign"
+                f"level {self.index}: the high frequencies of A lie in [{a * size:g},"
+                f" {b * size:g}], a derived polynomial needs them positive; a negative definite A"
+                " must change its sign"
             )
         what = "a stencil" if self.problem is None else self.problem.name
         return OperatorRecord(
@@ -232,7 +231,7 @@ class Operator:
             axes=self.axes or None,
             padding="dirichlet",
             found="the symbol, exact",
-            form=self.form,  # and no source: caches hold the record, not the problem's matrix
+            form=form,  # and no source: caches hold the record, not the problem's matrix
         )
 
 
@@ -252,45 +251,42 @@ class Coarsening:
 
     kind: str
     axes: Sequence[int] | str
-    few: int = 1
+    few: int
 
     def from_here(self, fine: Operator) -> Operator:
-        """The operator with the axes that are coarsened from it."""
+        """The operator with the shape of the grid below it."""
         chosen = choose_axes(fine.couplings, fine.shape, self.axes)
-        axes = tuple(j for j in chosen if coarse_points(fine.shape[j]) != fine.shape[j])
-        return replace(fine, axes=axes)
+        coarse = tuple(coarse_points(n) if j in chosen else n for j, n in enumerate(fine.shape))
+        return replace(fine, coarse=coarse)
 
     def next(self, fine: Operator) -> Operator | None:
         """The operator of the next coarser grid; None where no axis has one."""
         if not fine.axes or fine.size <= self.few:
             return None
-        coarse = tuple(coarse_points(n) if j in fine.axes else n for j, n in enumerate(fine.shape))
         below = replace(
             fine,
-            shape=coarse,
-            c=self._numbers(fine, coarse),
+            shape=fine.coarse,
+            c=self._numbers(fine),
             index=fine.index + 1,
             finest=fine.finest or fine,
         )
         return self.from_here(below)
 
-    def _numbers(self, fine: Operator, coarse: Shape) -> Array:
-        pairs = list(zip(fine.shape, coarse, strict=True))
-        axes = [j for j, (n, m) in enumerate(pairs) if n != m]
+    def _numbers(self, fine: Operator) -> Array:
         if self.kind == "galerkin":
-            if any(pairs[j][0] != 2 * pairs[j][1] + 1 for j in axes):
+            if any(fine.shape[j] != 2 * fine.coarse[j] + 1 for j in fine.axes):
                 raise ValueError(
-                    f"galerkin from {fine.shape} to {coarse} gives no constant stencil; take odd"
-                    " sizes, or rediscretise"
+                    f"galerkin from {fine.shape} to {fine.coarse} gives no constant stencil; take"
+                    " odd sizes, or rediscretise"
                 )
-            return galerkin(fine.c, [places(len(coarse))[j] for j in axes])
+            return galerkin(fine.c, [places(len(fine.shape))[j] for j in fine.axes])
         if fine.problem is not None:
-            return problem_numbers(fine.problem, coarse)
-        ratios = {(n + 1) / (m + 1) for n, m in pairs}
+            return problem_numbers(fine.problem, fine.coarse)
+        ratios = {(n + 1) / (m + 1) for n, m in zip(fine.shape, fine.coarse, strict=True)}
         if len(ratios) > 1:
             raise ValueError(
-                f"a bare stencil on {fine.shape} has no twin on {coarse} (unequal ratios); give a"
-                " Problem, or galerkin"
+                f"a bare stencil on {fine.shape} has no twin on {fine.coarse} (unequal ratios);"
+                " give a Problem, or galerkin"
             )
         return fine.c / ratios.pop() ** 2
 
@@ -299,7 +295,8 @@ def problem_numbers(problem: Problem, shape: Shape) -> Array:
     """The eight numbers of the problem's scheme on a shape."""
     polynomial = problem.equation.polynomial(shape)
     assert polynomial is not None
-    return eight_numbers(tensor.stencil_array(polynomial, problem.equation.widths(shape)))
+    # a polynomial in second differences is symmetric in every axis
+    return _octant(tensor.stencil_array(polynomial, problem.equation.widths(shape)))
 
 
 def make_operator(problem: Any, shape: int | Sequence[int] | None, h: float | None) -> Operator:
@@ -334,31 +331,28 @@ def make_operator(problem: Any, shape: int | Sequence[int] | None, h: float | No
     return Operator(grid, eight_numbers(problem.to_array().astype(float)) / width**2)
 
 
-def check_choice(choice: Choice, operator: Operator) -> None:
-    """Refuse what needs a matrix; what a callable gives is seen on its level."""
-    if choice.degrees is None and callable(choice.given) and not hasattr(choice.given, "setup"):
-        return
-    described, _ = choice.on(operator)
-    if not isinstance(described, Polynomial | Jacobi):
+def described_on(schedule: Schedule, operator: Operator) -> tuple[Polynomial | Jacobi, bool]:
+    """What smooths on a level, and whether it was made for this very level; refused where it needs
+    a matrix."""
+    made, own = schedule.on(operator)
+    if not isinstance(made, Polynomial | Jacobi):
         raise ValueError(
-            f"the matrix-free cycle smooths by polynomials or Jacobi, got {choice.given!r}"
+            f"the matrix-free cycle smooths by polynomials or Jacobi, got {schedule.given!r}"
         )
-    family = getattr(described, "family", None)
-    if family is not None and FAMILIES[family].needs == "operator":
-        raise ValueError(
-            f"{family} needs the level's matrix; derive it first and pass its polynomial"
-        )
+    if isinstance(made, Polynomial) and made.polynomial is None:
+        assert made.family is not None
+        if FAMILIES[made.family].needs == "operator":
+            raise ValueError(
+                f"{made.family} needs the level's matrix; derive it first and pass its polynomial"
+            )
+    return made, own
 
 
-def steps_on(choice: Choice, operator: Operator) -> list[Array]:
+def steps_on(schedule: Schedule, operator: Operator) -> list[Array]:
     """The steps (omega, mu) that smooth a level's A, see `smoothing_steps`."""
-    described, own = choice.on(operator)
+    described, own = described_on(schedule, operator)
     if isinstance(described, Jacobi):
         return [np.array([[described.omega / operator.diagonal, 0.0]])]
-    if not isinstance(described, Polynomial):
-        raise ValueError(
-            f"the matrix-free cycle smooths by polynomials or Jacobi, got {choice.given!r}"
-        )
     finest = operator if own or operator.finest is None else operator.finest
     if described.polynomial is not None:
         described = replace(described, polynomial=_of_unit_diagonal(described, finest))
@@ -397,11 +391,7 @@ class SineSolver:
 
     def __init__(self, c: Array, grid: Grid) -> None:
         angles = [np.pi * np.arange(1, n + 1) / (n + 1) for n in grid]
-        cosines = [
-            (2.0 * np.cos(t)).reshape([-1 if i == a else 1 for i in range(3)])
-            for a, t in enumerate(angles)
-        ]
-        eigenvalues = np.broadcast_to(_evaluate(c, cosines), grid)
+        eigenvalues = _evaluate(c, [2.0 * np.cos(t) for t in angles])
         if np.min(np.abs(eigenvalues)) <= 1e-14 * np.max(np.abs(eigenvalues)):
             raise ValueError("the coarsest operator is singular")
         self._inverse = 1.0 / eigenvalues

@@ -8,8 +8,7 @@ A smoothing is set up once on a matrix and applied many times. An object of your
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,14 +17,13 @@ import scipy.sparse.linalg as sla
 from numpy.typing import NDArray
 
 from mgtheory.families import FAMILIES, NEEDS
+from mgtheory.multigrid.options import Schedule
 from mgtheory.polynomials.factors import Factor
 from mgtheory.polynomials.residual import ResidualPolynomial
-from mgtheory.smoothers import COLOURINGS, DEFAULT, GaussSeidel, Jacobi, Polynomial, growing
-from mgtheory.smoothers import smoother as make_smoother
+from mgtheory.smoothers import COLOURINGS, GaussSeidel, Jacobi, Polynomial
 from mgtheory.spectra.record import OperatorRecord
 
 Vector = NDArray[Any]
-Counts = int | Sequence[int] | Callable[[int], int]
 SAMPLES = 257  # points on which a polynomial is watched
 IDLE = 0.9  # a smoother that leaves this much of every high frequency does nothing
 # families that are made for a positive real interval; the others ask the operator itself
@@ -282,57 +280,6 @@ def amplification(level: Any, q: ResidualPolynomial, B: Vector | None) -> str:
     )
 
 
-@dataclass(frozen=True)
-class Choice:
-    """What smooths, level by level: the `smoother` and `degree` of a build, read once.
-
-    Attributes
-    ----------
-    given
-        A description of `mgtheory.smoothers`, a user's object, or a callable of a level.
-    degrees
-        The degree on each level, where it is no single number.
-    """
-
-    given: Any
-    degrees: Counts | None = None
-
-    @classmethod
-    def of(cls, smoother: Any, degree: Counts | None) -> Choice:
-        """Read the options, or refuse them; by default `mgtheory.smoothers.DEFAULT`."""
-        if smoother is None:
-            smoother, degree = DEFAULT, growing if degree is None else degree
-        if degree is None or (
-            isinstance(degree, int | np.integer) and not isinstance(degree, bool)
-        ):
-            return cls(make_smoother(smoother, None if degree is None else int(degree)))
-        make_smoother(smoother, count(degree, 0, "degree", 1))  # refuses what takes no degree
-        return cls(smoother, degree)
-
-    def on(self, level: Any) -> tuple[Any, bool]:
-        """What smooths on a level, and whether it was made for this very level: what a callable
-        gives belongs to the level's own A, all else to the finest one's."""
-        if self.degrees is not None:
-            return make_smoother(self.given, count(self.degrees, level.index, "degree", 1)), False
-        if hasattr(self.given, "setup") or not callable(self.given):
-            return self.given, False
-        made = self.given(level)
-        return (made if hasattr(made, "correct") else make_smoother(made)), True
-
-
-def count(counts: Counts, index: int, name: str, least: int = 0) -> int:
-    """The number of smoothings (or the degree) on a level: a number, one per level (the last goes
-    on), or a callable of the index."""
-    value: Any = counts(index) if callable(counts) else counts
-    if isinstance(value, list | tuple | np.ndarray) and len(value):
-        value = value[min(index, len(value) - 1)]
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise ValueError(
-            f"{name} is {value!r} on level {index}, must be a whole number from {least} on"
-        )
-    return int(value)
-
-
 class _Wrapped(Smoothing):
     """A user's object with ``correct(r)`` alone."""
 
@@ -345,9 +292,9 @@ class _Wrapped(Smoothing):
         return np.asarray(self.own.correct(r))
 
 
-def smoothing(choice: Choice, level: Any) -> Smoothing:
-    """What a choice becomes on a level."""
-    described, own = choice.on(level)
+def smoothing(schedule: Schedule, level: Any) -> Smoothing:
+    """What a schedule becomes on a level."""
+    described, own = schedule.on(level)
     made = described if hasattr(described, "correct") else set_up(described, level, own=own)
     if isinstance(made, Smoothing):
         return made
@@ -422,10 +369,12 @@ def on_level(
 def _comparable(described: Polynomial, level: Any, B: Vector | None) -> OperatorRecord:
     """The level's record. Where a given polynomial's operator is no known form, spectra alone are
     compared, and an upper bound may lie above the upper end of the very same spectrum: then the
-    record says up to where the spectrum surely reaches."""
+    record says up to where the spectrum surely reaches. What a family is derived from anew, on a
+    coarse level, is the bound, as it is by name."""
     record: OperatorRecord = level.record(B)
     known = None if described.polynomial is None else described.polynomial.operator
-    if known is None or (known.form is not None and record.form is not None):
+    anew = described.family is not None and level.index > 0
+    if known is None or anew or (known.form is not None and record.form is not None):
         return record
     reached = level.reached(B)
     return record if reached is None or reached < record.lower else replace(record, upper=reached)

@@ -3,7 +3,7 @@ singular. They pickle."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -12,13 +12,6 @@ from numpy.typing import NDArray
 
 # unknowns up to which the inverse is formed: a product with it is then the fastest solve
 DENSE = 400
-
-
-class CoarseSolver(Protocol):
-    """r -> A^-1 r on the coarsest level: any callable of one vector."""
-
-    def __call__(self, r: NDArray[Any]) -> NDArray[Any]:
-        """The solution for the right-hand side r."""
 
 
 class DirectSolver:

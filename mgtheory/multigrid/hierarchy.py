@@ -33,21 +33,18 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.linalg import LinearOperator
 
-from mgtheory._checks import check_callable, check_vector, check_whole
+from mgtheory._checks import check_vector
 from mgtheory.multigrid import setup
-from mgtheory.multigrid.applied import Choice, Counts, count
-from mgtheory.multigrid.coarse import DirectSolver
+from mgtheory.multigrid.base import MultigridSolver
 from mgtheory.multigrid.cycle import cycle_products, visits
 from mgtheory.multigrid.level import Level
-from mgtheory.multigrid.setup import Transfers
+from mgtheory.multigrid.options import Counts, Options, takes_options
 from mgtheory.multigrid.solution import Cycle, Solution, check_cycle
-from mgtheory.multigrid.solve import Stop, in_cycle_type, solve_levels, without
-from mgtheory.problems.grids import Shape
+from mgtheory.multigrid.solve import Plan, Stop, in_cycle_type, solve_levels, without
 from mgtheory.problems.problem import Problem
-from mgtheory.problems.tensorform import recognise
 
 
-class Hierarchy:
+class Hierarchy(MultigridSolver):
     """Levels from fine to coarse, with their transfers, smoothings and the solver of the coarsest;
     made by `Hierarchy.build`.
 
@@ -83,28 +80,8 @@ class Hierarchy:
         self.coarsening, self.setup_seconds = coarsening, setup_seconds
 
     @classmethod
-    def build(
-        cls,
-        problem: Problem | Any,
-        *,
-        shape: int | Sequence[int] | None = None,
-        boundary: str | None = None,
-        smoother: Any = None,
-        degree: Counts | None = None,
-        post_smoother: Any = None,
-        pre: Counts = 1,
-        post: Counts = 1,
-        coarsening: str | None = None,
-        axes: Sequence[int] | str = "auto",
-        interpolation: str | None = None,
-        restriction: str = "full",
-        transfers: Callable[[Level], tuple[Any, Any, Shape] | None] | None = None,
-        coarse_solver: Callable[[Any], Callable[[NDArray[Any]], NDArray[Any]]] | None = None,
-        nullspace: NDArray[Any] | str | None = "auto",
-        max_levels: int = 64,
-        coarsest: int = 64,
-        dtype: Any = None,
-    ) -> Self:
+    @takes_options
+    def build(cls, problem: Problem | Any, **options: Any) -> Self:
         """Set up a hierarchy.
 
         Parameters
@@ -112,45 +89,8 @@ class Hierarchy:
         problem
             A `Problem`, or a sparse array or matrix A of a grid operator, with `shape` and
             `boundary`.
-        shape, boundary
-            Unknowns per axis (C order) and boundary of a bare matrix, ``"dirichlet"`` by default.
-        smoother, degree
-            A family's name with its degree, a name of `mgtheory.smoothers.SMOOTHERS`, a
-            `ResidualPolynomial` (for BA on the finest level; its roots are scaled on the others),
-            an object with ``setup(level)``, or a callable of a `Level` that returns any of these or
-            a `Smoothing`. The degree is a number, one per level (the last goes on), or a callable
-            of the level's index. By default ``"chebyshev"`` with the degrees 2, 3, 4, 5, 6, 6 ...;
-            a family given by its name alone has degree 2 on every level.
-        post_smoother
-            Another one after the coarse-grid correction; the same by default.
-        pre, post
-            Smoothings per level before and after: a number, one per level (the last goes on), or a
-            callable of the level's index. 0 is allowed.
-        coarsening
-            ``"rediscretise"`` or ``"galerkin"``; by default the first where the problem has
-            constant coefficients.
-        axes
-            ``"auto"`` (strongly coupled ones), ``"all"``, or the axes that are coarsened.
-        interpolation, restriction
-            ``"linear"`` (``"cubic"``, ``"quintic"``) or ``"black-box"``, the default where
-            coefficients vary and it is possible; ``"full"`` (the transpose times h/H per axis),
-            ``"half"`` or ``"injection"``.
-        transfers
-            Own ones: a callable of a `Level` that returns P, R and the coarse shape (the fine one:
-            this is the coarsest level), or None for the default on this level.
-        coarse_solver
-            Own solver of the coarsest level: a callable of its A that returns a callable of a
-            right-hand side.
-        nullspace
-            Basis of A's nullspace, shape (n, m); None for regular; ``"auto"``: the problem's, or
-            the constants where A 1 = 0.
-        max_levels, coarsest
-            Coarsening ends at this many levels, or when at most this many unknowns are left.
-        dtype
-            Type in which the cycle computes; A's own by default. float32 is about twice as fast,
-            and the residuals stay in A's type; it converges like float64 as long as cond(A) is
-            below about 1e6 (1023 unknowns per axis in 2D). ``"auto"`` takes it where a problem is
-            known to be so.
+        options
+            See `mgtheory.multigrid.options.Options`.
 
         Raises
         ------
@@ -158,26 +98,18 @@ class Hierarchy:
             For an unknown name, a matrix that is not square, floating and of the given shape, or an
             option that does not fit.
         """
-        A, grid, kind = setup.matrix_and_grid(problem, shape, boundary)
+        asked = Options.of(cls.__name__, options)
+        A, grid, boundary = setup.matrix_and_grid(problem, asked.shape, asked.boundary)
         start = time.perf_counter()
-        most, few = check_whole(max_levels, "max_levels", 1), check_whole(coarsest, "coarsest", 1)
-        check_callable(coarse_solver, "coarse_solver")
         known = problem if isinstance(problem, Problem) else None
-        work = setup.check_work(A.dtype, dtype, known)
-        basis = setup.find_nullspace(A, known, nullspace)
-        tensor = recognise(A, grid, kind) if known is None else known.equation.form(grid)
-        rule = setup.make_coarsening(
-            coarsening,
-            problem,
-            Transfers(kind, axes, interpolation, restriction, transfers, few, known),
-        )
-        finest = setup.make_level(A, grid, work, tensor=tensor, problem=known)
-        levels = setup.coarsened(finest, rule, most)
-        levels[-1].solver = _coarse_solver(coarse_solver, levels, basis)
-        made = cls(levels, nullspace=basis, coarsening=rule.name)
-        smoothed = made.with_smoothers(smoother, post_smoother, degree=degree, pre=pre, post=post)
-        smoothed.setup_seconds = time.perf_counter() - start
-        return smoothed
+        basis = setup.find_nullspace(A, known, asked.nullspace)
+        rule = setup.Coarsening(boundary, asked, known)
+        finest = setup.finest_level(A, grid, boundary, known, asked.dtype)
+        levels = setup.coarsened(finest, rule, asked.max_levels)
+        levels[-1].solver = setup.coarse_solver(asked.coarse_solver, levels, basis)
+        made = cls(levels, nullspace=basis, coarsening=rule.name)._smoothed(asked)
+        made.setup_seconds = time.perf_counter() - start
+        return made
 
     def with_smoothers(
         self,
@@ -192,12 +124,16 @@ class Hierarchy:
 
         Parameters are those of `build`.
         """
-        before = Choice.of(smoother, degree)
-        after = before if post_smoother is None else Choice.of(post_smoother, None)
+        return self._smoothed(
+            Options(
+                smoother=smoother, post_smoother=post_smoother, degree=degree, pre=pre, post=post
+            )
+        )
+
+    def _smoothed(self, options: Options) -> Self:
         levels = [replace(level) for level in self.levels]
         for level in levels[:-1]:
-            counts = count(pre, level.index, "pre"), count(post, level.index, "post")
-            level.smooth_with(before, after, counts, same=after is before)
+            level.smooth_with(options)
         return type(self)(
             levels,
             nullspace=self.nullspace,
@@ -205,79 +141,12 @@ class Hierarchy:
             setup_seconds=self.setup_seconds,
         )
 
-    def solve(
-        self,
-        b: ArrayLike,
-        x0: ArrayLike | None = None,
-        *,
-        tol: float = 1e-8,
-        maxiter: int = 100,
-        cycle: str = "V",
-        loads: Callable[[Shape], ArrayLike] | None = None,
-        callback: Callable[[int, float], None] | None = None,
-    ) -> Solution:
-        """Cycles until ||b - A x||_2 <= tol ||b||_2.
-
-        Parameters
-        ----------
-        b, x0
-            Right-hand side and start (0 by default), shape (n,); neither is changed.
-        tol, maxiter
-            Relative tolerance on the true residual's 2-norm, and the most cycles allowed.
-        cycle
-            ``"V"``, ``"W"``, ``"F"``, or ``"FMG"``: a full multigrid pass as the first cycle, then
-            V-cycles (with x0, passes on its residual).
-        loads
-            For a full multigrid pass: right-hand sides on the coarser shapes, such as
-            ``problem.equation.load``; restricted ones by default.
-        callback
-            Called with the number of cycles done (0 first) and the true residual norm ||b - A
-            x||_2.
-
-        Notes
-        -----
-        Where A is singular, cycles run on b without its component outside the range (its norm is
-        `Solution.incompatibility`), x is orthogonal to the nullspace, and the residual norms are
-        still those of the given b. (If A is not Hermitian and its range is not the complement of
-        the nullspace, b is left as it is, and an incompatible one stagnates.) Non-convergence is no
-        error; see `Reason`.
-
-        Raises
-        ------
-        ValueError
-            For a right-hand side or start of another shape or with infinite entries, or an option
-            out of range.
-        """
-        stop, kind = Stop(tol, maxiter, callback), check_cycle(cycle)
-        return self._solve(b, x0, stop, cycle=kind, loads=loads)
-
-    def _solve(self, b: ArrayLike, x0: ArrayLike | None, stop: Stop, **how: Any) -> Solution:
+    def _solve(self, b: ArrayLike, x0: ArrayLike | None, stop: Stop, plan: Plan) -> Solution:
         known: dict[str, Any] = {"nullspace": self.nullspace, "warnings": self.warnings}
         return replace(
-            solve_levels(self.levels, b, x0, stop, **known, **how),
+            solve_levels(self.levels, b, x0, stop, plan, **known),
             setup_seconds=self.setup_seconds,
         )
-
-    def full_multigrid(
-        self,
-        b: ArrayLike,
-        *,
-        cycles: int = 2,
-        cycle: str = "V",
-        loads: Callable[[Shape], ArrayLike] | None = None,
-    ) -> Solution:
-        """One full multigrid pass: from the coarsest level upwards, interpolation of the solution
-        and `cycles` cycles per level.
-
-        Coarse right-hand sides are restricted ones by default. For smooth b and zero Dirichlet
-        values the error is then at most 1.02 times the direct solution's, of order 2 with one cycle
-        per level already. Other boundary values, and compact schemes with Neumann boundaries, need
-        `loads` (``problem.equation.load``): at most 1.1 times, with three cycles for the compact
-        schemes. The result's reason is ``maxiter`` unless the pass reaches 1e-8.
-        """
-        kind = check_cycle(cycle, without=(Cycle.FMG,))
-        how = {"cycle": Cycle.FMG, "inner": kind, "cycles": cycles, "loads": loads}
-        return self._solve(b, None, Stop(maxiter=1), **how)
 
     def apply(self, r: NDArray[Any], cycle: str = "V") -> NDArray[Any]:
         """The correction of one cycle for the residual r, shape (n,): a linear map, zero start."""
@@ -412,16 +281,3 @@ class Hierarchy:
         return "\n".join(lines)
 
     __repr__ = __str__
-
-
-def _coarse_solver(
-    own: Callable[[Any], Any] | None, levels: Sequence[Level], nullspace: NDArray[Any] | None
-) -> Callable[[NDArray[Any]], NDArray[Any]]:
-    """The solver of the coarsest level: the user's, or a direct one."""
-    matrix = levels[-1].cycle_matrix
-    if own is None:
-        return DirectSolver(matrix, setup.coarse_nullspace(nullspace, levels))
-    solve: Callable[[NDArray[Any]], NDArray[Any]] = own(matrix)
-    if not callable(solve):
-        raise ValueError(f"coarse_solver gave {solve!r}, must give a callable of a right-hand side")
-    return solve

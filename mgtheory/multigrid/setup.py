@@ -5,27 +5,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from mgtheory._checks import check_callable, check_name, check_whole
+from mgtheory._checks import FLOATING, check_whole
 from mgtheory.multigrid import blackbox, transfer
+from mgtheory.multigrid.coarse import DirectSolver
 from mgtheory.multigrid.level import STORED, Level, diagonal_storage
+from mgtheory.multigrid.options import BLACKBOX, Options
+from mgtheory.multigrid.transfer import TensorOperator
 from mgtheory.problems.grids import Boundary, Shape, check_boundary, check_shape, choose_axes
 from mgtheory.problems.problem import Problem, poisson
-from mgtheory.problems.tensorform import TensorForm
+from mgtheory.problems.tensorform import TensorForm, recognise
 from mgtheory.spectra.bounds import couplings
 
-BLACKBOX = "black-box"
+COARSEST = 64  # unknowns of the coarsest level by default
 # weights k1/(k1 + k2) this far from 1/2 belong to a coefficient that changes by a factor of 3 from
 # point to point
 JUMP = 0.25
 # the largest condition number with which a float32 cycle converges like a float64 one
 SINGLE = 1e6
-TYPES = ("float32", "float64", "complex64", "complex128")
 
 
 def check_dtype(dtype: Any) -> np.dtype[Any]:
@@ -34,8 +36,8 @@ def check_dtype(dtype: Any) -> np.dtype[Any]:
         name = np.dtype(dtype).name
     except TypeError:
         name = repr(dtype)
-    if name not in TYPES:
-        raise ValueError(f"type is {name}, allowed are: {', '.join(TYPES)}")
+    if name not in FLOATING:
+        raise ValueError(f"type is {name}, allowed are: {', '.join(FLOATING)}")
     return np.dtype(dtype)
 
 
@@ -150,54 +152,88 @@ def make_level(
     )
 
 
+def finest_level(
+    A: sp.csr_array, shape: Shape, boundary: Boundary, problem: Problem | None, dtype: Any
+) -> Level:
+    """Level 0, with its tensor form where the stencil is constant; in a bare matrix it is
+    recognised."""
+    tensor = recognise(A, shape, boundary) if problem is None else problem.equation.form(shape)
+    return make_level(A, shape, check_work(A.dtype, dtype, problem), tensor=tensor, problem=problem)
+
+
 @dataclass(frozen=True)
-class Transfers:
-    """How P and R of a level are made.
+class Coarsening:
+    """One level of the other: P and R, and the coarse operator, which is the same scheme on the
+    coarser grid or R A P.
 
     Attributes
     ----------
     boundary
         What holds at both ends of every axis.
-    axes, interpolation, restriction, own
-        As `Hierarchy.build` takes them (`own` is its `transfers`).
-    few
-        A level of at most this many unknowns is the coarsest, unless `own` has a coarser one.
+    options
+        Those of the hierarchy. A level of at most `coarsest` unknowns is the coarsest, unless the
+        user's own `transfers` have a coarser one.
     problem
         The finest level's, whose couplings on any shape are known where its stencil is constant.
     """
 
     boundary: Boundary
-    axes: Sequence[int] | str
-    interpolation: str | None
-    restriction: str
-    own: Callable[[Level], Any] | None
-    few: int
-    problem: Problem | None = None
+    options: Options
+    problem: Problem | None
 
     def __post_init__(self) -> None:
-        if self.interpolation is not None:
-            names = [*transfer.INTERPOLATIONS, BLACKBOX]
-            check_name(self.interpolation, names, "interpolation")
-        check_name(self.restriction, list(transfer.RESTRICTIONS), "restriction")
-        check_callable(self.own, "transfers")
+        if self.options.coarsening == "rediscretise" and self.problem is None:
+            raise ValueError(
+                "unknown coarsening 'rediscretise', allowed: galerkin (rediscretise needs a"
+                " Problem)"
+            )
 
-    def give(self, level: Level, *, constant: bool) -> Shape | None:
+    @property
+    def name(self) -> str:
+        """``rediscretise`` or ``galerkin``; by default the first where coefficients are constant
+        and the transfers are ours."""
+        constant = self.problem is not None and self.problem.polynomial is not None
+        default = constant and self.options.transfers is None
+        return self.options.coarsening or ("rediscretise" if default else "galerkin")
+
+    def next(self, level: Level) -> Level | None:
+        """The next coarser level; None where this is the coarsest."""
+        again = self.problem if self.name == "rediscretise" else None
+        shape = self._transfers(level, constant=again is not None or level.tensor is not None)
+        if shape is None:
+            return None
+        level.interval = _interval(level)
+        tensor = None
+        if again is not None:
+            tensor = again.equation.form(shape)
+        elif level.tensor is not None and not {type(level.P), type(level.R)} - {TensorOperator}:
+            tensor = level.tensor.galerkin(level.R.factors, level.P.factors)
+        if tensor is not None:
+            A = sp.csr_array(tensor.todia(level.A.dtype))
+        else:
+            A = galerkin(level) if again is None else again.equation.operator(shape)
+        level.cast_transfers()
+        problem = None if again is None else replace(again, shape=shape)
+        work = level.operator.dtype
+        return make_level(A, shape, work, tensor=tensor, problem=problem, finer=level)
+
+    def _transfers(self, level: Level, *, constant: bool) -> Shape | None:
         """Give the level its axes, P, R and the interpolation of full multigrid; the coarse shape,
         or None where this is the coarsest level.
 
         Without a name for it, interpolation is linear where the stencil is `constant`, else
         black-box where that is possible.
         """
-        coarse = None if self.own is None else self._own(level)
-        if coarse is None and level.size > self.few:
+        coarse = None if self.options.transfers is None else self._own(level)
+        if coarse is None and level.size > (self.options.coarsest or COARSEST):
             coarse = self._default(level, constant)
         return None if coarse == level.shape else coarse
 
     def _own(self, level: Level) -> Shape | None:
         """The user's P and R; the level's own shape where he ends here, None where he wants the
         default."""
-        assert self.own is not None
-        given = self.own(level)
+        assert self.options.transfers is not None
+        given = self.options.transfers(level)
         if given is None:
             return None
         if not isinstance(given, tuple | list) or len(given) != 3:
@@ -226,21 +262,21 @@ class Transfers:
     def _default(self, level: Level, constant: bool) -> Shape:
         """Halve the chosen axes."""
         fine, boundary = level.shape, self.boundary
-        chosen = choose_axes(self._couplings(level), fine, self.axes)
+        chosen = choose_axes(self._couplings(level), fine, self.options.axes)
         coarse = tuple(
             transfer.coarse_size(n, boundary) if j in chosen else n for j, n in enumerate(fine)
         )
         level.axes = _changed(fine, coarse)
-        R = transfer.restriction(fine, coarse, boundary, kind=self.restriction)
+        R = transfer.restriction(fine, coarse, boundary, kind=self.options.restriction)
         if coarse == fine:
             return coarse
         level.interpolation = transfer.interpolation(fine, coarse, boundary, kind="quintic")
         P = self._black_box(level, coarse, constant)
         if P is None:
-            kind = self.interpolation or "linear"
+            kind = self.options.interpolation or "linear"
             P = transfer.interpolation(fine, coarse, boundary, kind=kind)
         else:
-            if self.restriction == "full":
+            if self.options.restriction == "full":
                 R = sp.csr_array(P.T) * transfer.weight(fine, coarse, boundary)
             if abs(P - transfer.interpolation(fine, coarse, boundary).tocsr()).max() > JUMP:
                 level.interpolation = P  # the solution has kinks where the coefficient jumps
@@ -249,12 +285,13 @@ class Transfers:
 
     def _black_box(self, level: Level, coarse: Shape, constant: bool) -> sp.csr_array | None:
         """P from the entries of A where it is asked for, or nothing is and coefficients vary."""
-        if self.interpolation != BLACKBOX and (self.interpolation is not None or constant):
+        asked = self.options.interpolation
+        if asked != BLACKBOX and (asked is not None or constant):
             return None
         try:
             return blackbox.blackbox(level.A, level.shape, coarse, self.boundary)
         except blackbox.NoInterpolation as reason:
-            if self.interpolation == BLACKBOX:
+            if asked == BLACKBOX:
                 raise
             level.notes += (f"{reason}; interpolation is linear",)
             return None
@@ -271,85 +308,6 @@ def _changed(fine: Shape, coarse: Shape) -> tuple[int, ...]:
     return tuple(j for j, (n, m) in enumerate(zip(fine, coarse, strict=False)) if n != m)
 
 
-@dataclass(frozen=True)
-class Rediscretise:
-    """The same scheme on the coarser grid."""
-
-    problem: Problem
-    transfers: Transfers
-    name: ClassVar[str] = "rediscretise"
-
-    def next(self, level: Level) -> Level | None:
-        """The next coarser level; None where this is the coarsest."""
-        shape = self.transfers.give(level, constant=True)
-        if shape is None:
-            return None
-        level.interval = _scheme_interval(self.problem, level)
-        level.cast_transfers()
-        tensor = self.problem.equation.form(shape)
-        A = (
-            self.problem.equation.operator(shape)
-            if tensor is None
-            else sp.csr_array(tensor.todia(level.A.dtype))
-        )
-        return make_level(
-            A,
-            shape,
-            level.operator.dtype,
-            tensor=tensor,
-            problem=replace(self.problem, shape=shape),
-            finer=level,
-        )
-
-
-@dataclass(frozen=True)
-class Galerkin:
-    """R A P."""
-
-    transfers: Transfers
-    name: ClassVar[str] = "galerkin"
-
-    def next(self, level: Level) -> Level | None:
-        """The next coarser level; None where this is the coarsest."""
-        shape = self.transfers.give(level, constant=level.tensor is not None)
-        if shape is None:
-            return None
-        if level.problem is not None:
-            level.interval = _scheme_interval(level.problem, level)
-        elif level.tensor is not None and level.axes:
-            level.interval = level.tensor.smoothing_interval(level.axes)
-        tensor = None
-        P, R = level.P, level.R
-        if (
-            level.tensor is not None
-            and isinstance(P, transfer.TensorOperator)
-            and isinstance(R, transfer.TensorOperator)
-        ):
-            tensor = level.tensor.galerkin(R.factors, P.factors)
-            A = sp.csr_array(tensor.todia(level.A.dtype))
-        else:
-            A = galerkin(level)
-        level.cast_transfers()
-        return make_level(A, shape, level.operator.dtype, tensor=tensor, finer=level)
-
-
-Coarsening = Rediscretise | Galerkin
-COARSENINGS = ("rediscretise", "galerkin")
-
-
-def make_coarsening(kind: str | None, problem: Any, transfers: Transfers) -> Coarsening:
-    """The rule by its name; by default the scheme again where coefficients are constant and the
-    transfers are ours."""
-    known = isinstance(problem, Problem)
-    if kind is None:
-        constant = known and problem.polynomial is not None and transfers.own is None
-        kind = "rediscretise" if constant else "galerkin"
-    if kind not in COARSENINGS or (kind == "rediscretise" and not known):
-        allowed = " and ".join(COARSENINGS) if known else "galerkin (rediscretise needs a Problem)"
-        raise ValueError(f"unknown coarsening {kind!r}, allowed: {allowed}")
-    return Galerkin(transfers) if kind == "galerkin" else Rediscretise(problem, transfers)
-
-
 def coarsened(finest: Any, rule: Any, most: int) -> list[Any]:
     """At most `most` levels from the finest on, as long as the rule's ``next(level)`` has
     another."""
@@ -359,18 +317,22 @@ def coarsened(finest: Any, rule: Any, most: int) -> list[Any]:
     return levels
 
 
-def _scheme_interval(problem: Problem, level: Level) -> tuple[float, float] | None:
-    """The high-frequency part of the spectrum of the scheme on the level's shape.
+def _interval(level: Level) -> tuple[float, float] | None:
+    """The high-frequency part of the spectrum of the scheme, or of the tensor form, on the level's
+    shape; None where it must be estimated.
 
-    Its upper end is that of all frequencies: where the weaker axis is coarsened, it can lie among
-    those that are low there.
+    A scheme's upper end is that of all frequencies: where the weaker axis is coarsened, it can lie
+    among those that are low there.
     """
-    if problem.polynomial is None or not level.axes:
+    problem = level.problem
+    if not level.axes:
         return None
-    return (
-        problem.smoothing_interval(level.axes, shape=level.shape).a,
-        problem.smoothing_interval(shape=level.shape).b,
-    )
+    if problem is None:
+        return None if level.tensor is None else level.tensor.smoothing_interval(level.axes)
+    if problem.polynomial is None:
+        return None
+    of = problem.smoothing_interval
+    return of(level.axes, shape=level.shape).a, of(shape=level.shape).b
 
 
 def galerkin(level: Level) -> sp.csr_array:
@@ -430,6 +392,19 @@ def coarse_nullspace(basis: NDArray[Any] | None, levels: Sequence[Level]) -> NDA
     if basis.shape[1] == 1 and np.ptp(np.abs(basis)) <= 1e-6 * np.max(np.abs(basis)):
         coarse = np.ones_like(coarse)
     return np.linalg.qr(coarse)[0]
+
+
+def coarse_solver(
+    own: Callable[[Any], Any] | None, levels: Sequence[Level], nullspace: NDArray[Any] | None
+) -> Callable[[NDArray[Any]], NDArray[Any]]:
+    """The solver of the coarsest level: the user's, or a direct one."""
+    matrix = levels[-1].cycle_matrix
+    if own is None:
+        return DirectSolver(matrix, coarse_nullspace(nullspace, levels))
+    solve: Callable[[NDArray[Any]], NDArray[Any]] = own(matrix)
+    if not callable(solve):
+        raise ValueError(f"coarse_solver gave {solve!r}, must give a callable of a right-hand side")
+    return solve
 
 
 def check_symmetry(

@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Cycle", "Reason", "Solution", "check_cycle"]
-
 
 class Cycle(StrEnum):
     """The order in which levels are visited; FMG is one full multigrid pass followed by

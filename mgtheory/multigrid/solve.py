@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -69,17 +69,46 @@ def _norm(v: NDArray[Any]) -> float:
 
 @dataclass(frozen=True)
 class Stop:
-    """When a solve ends: ||b - A x||_2 <= tol ||b||_2, or after `maxiter` cycles; `callback` hears
-    of every residual norm."""
+    """When a solve ends: ||b - A x||_2 <= max(tol ||b||_2, atol), or after `maxiter` cycles;
+    `callback` hears of every residual norm."""
 
     tol: float = 1e-8
     maxiter: int = 100
     callback: Callable[[int, float], None] | None = None
+    atol: float = 0.0
 
     def __post_init__(self) -> None:
         check_number(self.tol, "tol")
+        check_number(self.atol, "atol")
         check_whole(self.maxiter, "maxiter", 0)
         check_callable(self.callback, "callback")
+
+    def target(self, size: float, first: float) -> float:
+        """The residual norm to reach for ||b|| = size. For b = 0 no x but 0 is relatively exact:
+        then the norm at the start takes its place."""
+        return max(self.tol * (size or first), self.atol)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a solve runs: cycles of one kind; for FMG first a pass with `cycles` cycles of the kind
+    `inner` on each level, then those."""
+
+    cycle: Cycle
+    inner: Cycle = Cycle.V
+    cycles: int = 1
+    loads: Loads | None = None
+
+    def __post_init__(self) -> None:
+        check_whole(self.cycles, "cycles", 1)
+        check_callable(self.loads, "loads")
+        if self.loads is not None and self.cycle is not Cycle.FMG:
+            raise ValueError(f"loads belong to a full multigrid pass, the cycle is {self.cycle}")
+
+    @property
+    def repeated(self) -> Cycle:
+        """The cycle that is repeated, after the pass where there is one."""
+        return self.inner if self.cycle is Cycle.FMG else self.cycle
 
 
 @dataclass(frozen=True)
@@ -115,7 +144,7 @@ def drive(
     floor
         The residual norm that rounding leaves in x, asked for where nothing more is gained.
     """
-    target = stop.tol * size
+    target = stop.target(size, first)
     inside = [first]
 
     def whole(norm: float) -> float:
@@ -198,21 +227,13 @@ def solve_levels(
     b: ArrayLike,
     x0: ArrayLike | None,
     stop: Stop,
+    plan: Plan,
     *,
-    cycle: Cycle,
-    inner: Cycle = Cycle.V,
-    cycles: int = 1,
-    loads: Loads | None = None,
     nullspace: NDArray[Any] | None = None,
     warnings: tuple[str, ...] = (),
 ) -> Solution:
-    """See `Hierarchy.solve` and `Hierarchy.full_multigrid`; `inner` and `cycles` are those of a
-    full multigrid pass."""
+    """See `mgtheory.multigrid.base.MultigridSolver`."""
     began = time.perf_counter()
-    check_whole(cycles, "cycles", 1)
-    check_callable(loads, "loads")
-    if loads is not None and cycle is not Cycle.FMG:
-        raise ValueError(f"loads belong to a full multigrid pass, the cycle is {cycle}")
     finest, N = levels[0], nullspace
     right = check_vector(b, finest.size, finest.A.dtype, "b")
     x = np.zeros_like(right) if x0 is None else check_vector(x0, finest.size, right.dtype, "x0")
@@ -221,20 +242,21 @@ def solve_levels(
     if N is not None:
         right, missing = compatible(finest.A, N, right)
         x = without(N, x)
-    repeated = inner if cycle is Cycle.FMG else cycle
     watch = Watch(warnings)
     residual = right.copy() if x0 is None else right - finest.exact @ x
     work = 0.0
 
     def step(norms: list[float]) -> float:
         nonlocal x, residual, work
-        if cycle is Cycle.FMG and len(norms) == 1:
-            x = x + full_pass(levels, residual, inner, cycles, loads if x0 is None else None)
-            work += full_pass_products(levels, inner, cycles) + 1.0
+        if plan.cycle is Cycle.FMG and len(norms) == 1:
+            # the loads belong to b, not to the residual of a start
+            used = plan if x0 is None else replace(plan, loads=None)
+            x = x + full_pass(levels, residual, used)
+            work += full_pass_products(levels, plan.inner, plan.cycles) + 1.0
         else:
             slow = len(norms) > 1 and norms[-1] > SLOW * norms[-2]
-            x = x + in_cycle_type(levels, repeated, watch if slow else None)(residual)
-            work += cycle_products(levels, repeated) + 1.0
+            x = x + in_cycle_type(levels, plan.repeated, watch if slow else None)(residual)
+            work += cycle_products(levels, plan.repeated) + 1.0
         if N is not None:
             x = without(N, x)
         residual = right - finest.exact @ x
@@ -301,26 +323,19 @@ def in_cycle_type(
     return correct
 
 
-def full_pass(
-    levels: Sequence[Level],
-    b: NDArray[Any],
-    cycle: Cycle,
-    cycles: int,
-    loads: Loads | None,
-    first: int = 0,
-) -> NDArray[Any]:
-    """Full multigrid from level `first` on: the coarse solution interpolated, then `cycles` cycles;
+def full_pass(levels: Sequence[Level], b: NDArray[Any], plan: Plan, first: int = 0) -> NDArray[Any]:
+    """Full multigrid from level `first` on: the coarse solution interpolated, then cycles;
     residuals in A's type on all levels."""
     level = levels[first]
-    correct = in_cycle_type(levels, cycle, None, first)
+    correct = in_cycle_type(levels, plan.inner, None, first)
     if first + 1 == len(levels):
         return correct(b)
     below = levels[first + 1]
     coarse = level.R @ b
-    if loads is not None:
-        given = check_vector(loads(below.shape), below.size, b.dtype, f"loads({below.shape})")
+    if plan.loads is not None:
+        given = check_vector(plan.loads(below.shape), below.size, b.dtype, f"loads({below.shape})")
         coarse = given.astype(b.dtype)
-    x = level.interpolation @ full_pass(levels, coarse, cycle, cycles, loads, first + 1)
-    for _ in range(cycles):
+    x = level.interpolation @ full_pass(levels, coarse, plan, first + 1)
+    for _ in range(plan.cycles):
         x = x + correct(b - level.exact @ x)
     return x

@@ -120,7 +120,7 @@ def compare_smoothers(
             cycle=cycle,
             repeats=repeats,
             build=partial(solving.build, backend, cycle),
-            coarsest=solving.COARSEST[backend],
+            coarsest=solving.find(backend).coarsest,
             progress=step,
         )
     if as_json:

@@ -46,8 +46,10 @@ def lfa(
 
     from analysis.smoothers import derived
     from mgtheory import fourier, problems, smoothers, verification
-    from mgtheory.fourier.cycle import COARSENINGS, RESTRICTIONS, LocalCycle
+    from mgtheory.fourier.coarsening import COARSENINGS
+    from mgtheory.fourier.cycle import LocalCycle
     from mgtheory.problems.record import operator_record
+    from mgtheory.problems.transfers import RESTRICTIONS
 
     for name, value, allowed in (
         ("--restriction", restriction, RESTRICTIONS),
@@ -77,6 +79,7 @@ def lfa(
     around: dict[str, Any] = {"pre": pre, "post": post, "coarsening": coarsening}
     around["restriction"] = restriction
     label, given = options.chosen(family=family, degree=degree, init=init, smoother=smoother)
+    given = smoothers.smoother(label) if given is None else given
     if isinstance(given, smoothers.Polynomial):
         given = derived(model, given.family or "", given.degree, axes=coarsened, around=around)
     if hasattr(given, "polynomial"):

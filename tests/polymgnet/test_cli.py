@@ -229,6 +229,27 @@ def test_solve_backends(document, backend):
     assert data["solve_seconds"] > 0
 
 
+def test_solve_takes_the_defaults_of_the_library(document):
+    """Without options: the library's own smoother with growing degrees, and its fastest solve."""
+    from mgtheory import poisson
+    from mgtheory.solving import solve
+
+    data = document("solve", "--n", 63)
+    expected = solve(poisson((63, 63)))
+    assert data["residual_norms"] == pytest.approx(expected.residual_norms, rel=1e-6)
+    assert (data["family"], data["degree"], data["cycle"]) == ("chebyshev", 2, "FMG")
+    # with a degree it is that one on every level
+    other = document("solve", "--n", 63, "--degree", 2)
+    assert other["residual_norms"][-1] != data["residual_norms"][-1]
+
+
+def test_solve_with_an_absolute_tolerance(document):
+    norms = document("solve", *SMALL, "--cycle", "V")["residual_norms"]
+    data = document("solve", *SMALL, "--cycle", "V", "--tol", 0, "--atol", 1.01 * norms[2])
+    assert data["converged"]
+    assert data["iterations"] == 2
+
+
 @pytest.mark.parametrize("method", ["cg", "minres", "gmres"])
 def test_solve_krylov(document, method):
     data = document("solve", *SMALL, "--boundary", "neumann", "--krylov", method)
@@ -242,7 +263,7 @@ def test_solve_full_multigrid_starts_from_the_loads(document):
     from mgtheory.problems.problem import create
 
     problem = create("poisson2d-9point", n=31)
-    solve = Hierarchy.build(problem, smoother="chebyshev4", degree=3).solve
+    solve = Hierarchy.build(problem, degree=3, dtype="auto").solve
     right, wrong = (
         solve(problem.b, cycle="FMG", maxiter=1, **extra).residual_norms[1]
         for extra in ({"loads": problem.equation.load}, {})
@@ -275,7 +296,7 @@ def test_solve_draws_a_run_that_failed(run, tmp_path):
     text = path.read_text()
     for part in (
         "poisson2d, 31 × 31, dirichlet",
-        "V(1,1), chebyshev4 of degree 2",
+        "FMG(1,1), chebyshev of degree 2",
         "tolerance",
         "cycles",
     ):

@@ -9,12 +9,13 @@ import sys
 import numpy as np
 import pytest
 
+from mgtheory.derive import derive
 from mgtheory.matrixfree import StencilHierarchy
 from mgtheory.multigrid.solution import Reason
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.problems.problem import poisson
 from mgtheory.problems.stencils import Stencil
-from mgtheory.smoothers import GaussSeidel, Polynomial
+from mgtheory.smoothers import GaussSeidel, Jacobi, Polynomial
 
 LAPLACE = Stencil.from_array([[0.0, -1.0, 0.0], [-1.0, 4.0, -1.0], [0.0, -1.0, 0.0]])
 PROBLEMS = {"nested": poisson((31, 31)), "uneven": poisson((40, 27))}
@@ -141,7 +142,7 @@ def test_results_say_how_it_ended():
         ),
         (
             lambda: StencilHierarchy.build(PROBLEMS["nested"], coarsening="none"),
-            "rediscretise, galerkin",
+            "rediscretise and galerkin",
         ),
         (
             lambda: StencilHierarchy.build(PROBLEMS["uneven"], coarsening="galerkin", coarsest=9),
@@ -199,6 +200,53 @@ def test_refuses_what_it_cannot_do(build, message):
     with pytest.raises(ValueError, match=message) as caught:
         build()
     assert "\n" not in str(caught.value)
+
+
+def test_other_smoothers_on_the_same_operators():
+    """As built anew, with a workspace of its own: both hierarchies may work at the same time."""
+    problem = PROBLEMS["nested"]
+    ours = StencilHierarchy.build(problem, coarsest=60, threads=1)
+    other = ours.with_smoothers("chebyshev4", Jacobi(0.7), degree=3, pre=2, post=1)
+    assert [level.counts for level in other.levels] == [(2, 1), (2, 1), (0, 0)]
+    assert other.operators == ours.operators
+    assert other.threads == 1
+    anew = StencilHierarchy.build(
+        problem, coarsest=60, smoother="chebyshev4", degree=3, post_smoother=Jacobi(0.7), pre=2
+    )
+    b, inner = noise(31 * 31), []
+    outer = ours.solve(b, callback=lambda *_: inner.append(other.solve(b, maxiter=3).x))
+    np.testing.assert_array_equal(inner[0], anew.solve(b, maxiter=3).x)
+    np.testing.assert_array_equal(outer.x, ours.with_smoothers().solve(b).x)
+    with pytest.raises(ValueError, match="polynomials or Jacobi"):
+        ours.with_smoothers(GaussSeidel())
+
+
+def test_coefficients_derived_from_the_matrix_are_taken():
+    """harmonic_ritz asks the operator itself; what it gave is a polynomial like any other."""
+    problem = PROBLEMS["nested"]
+    start = derive("harmonic_ritz", 4, problem)
+    ours = StencilHierarchy.build(problem, smoother=start, coarsest=200)
+    x, b = noise(31 * 31), noise(31 * 31, 1)
+    expected = start.polynomial.smooth(problem.A, x, b)
+    np.testing.assert_allclose(ours.smooth(x, b), expected, atol=1e-12 * np.abs(expected).max())
+
+
+def test_options_are_those_of_the_other_hierarchy():
+    with pytest.raises(TypeError, match="unknown option 'shpae', known are: shape"):
+        StencilHierarchy.build(LAPLACE, shpae=(9, 9))
+    for name, value in (("restriction", "half"), ("dtype", np.float32), ("boundary", "neumann")):
+        with pytest.raises(ValueError, match=f"{name} is .* mgtheory.Hierarchy has others"):
+            StencilHierarchy.build(PROBLEMS["nested"], **{name: value})
+    assert StencilHierarchy.build(PROBLEMS["nested"], dtype="float64", nullspace=None)
+
+
+def test_loads_are_read_as_right_hand_sides():
+    problem = PROBLEMS["nested"]
+    ours = StencilHierarchy.build(problem, coarsest=60)
+    with pytest.raises(ValueError, match=r"loads\(\(15, 15\)\) has shape \(3,\)"):
+        ours.full_multigrid(problem.b, loads=lambda shape: np.ones(3))
+    with pytest.raises(ValueError, match="the cycle is V"):
+        ours.solve(problem.b, loads=problem.equation.load)
 
 
 def test_numba_is_imported_on_use_alone():

@@ -5,6 +5,7 @@ import pytest
 
 from mgtheory import Hierarchy, StencilHierarchy, poisson
 from mgtheory.problems import create
+from mgtheory.solving import FASTEST, solve
 
 
 def test_the_hierarchies_have_one_default():
@@ -54,3 +55,39 @@ def test_builds_take_the_same_options_or_say_why_not():
             StencilHierarchy.build(problem, **{name: value})
     with pytest.raises(TypeError, match="unknown option 'shpae'"):
         StencilHierarchy.build(problem, shpae=3)
+
+
+def test_one_call_solves_as_fast_as_the_doors_do():
+    """`solve` adds full multigrid from the loads and float32 to the common default, no more."""
+    problem = create("poisson2d-9point", 63)
+    found = solve(problem)
+    hierarchy = Hierarchy.build(problem, dtype=FASTEST["dtype"])
+    expected = hierarchy.solve(problem.b, cycle=FASTEST["cycle"], loads=problem.equation.load)
+    np.testing.assert_array_equal(found.x, expected.x)
+    assert hierarchy.levels[0].operator.dtype == np.float32
+    assert found.iterations < Hierarchy.build(problem).solve(problem.b).iterations
+    assert solve(problem, krylov="cg").converged
+    np.testing.assert_allclose(solve(problem, backend="stencil").x, found.x, atol=1e-6)
+    with pytest.raises(ValueError, match="unknown backend 'dense', known are: sparse, stencil"):
+        solve(problem, backend="dense")
+
+
+@pytest.mark.parametrize("kind", [Hierarchy, StencilHierarchy])
+def test_tolerances_are_relative_absolute_or_to_the_start(kind):
+    problem = poisson((63, 63))
+    hierarchy = kind.build(problem, coarsest=64)
+    norms = hierarchy.solve(problem.b).residual_norms
+    for k in (1, 3):
+        found = hierarchy.solve(problem.b, tol=0.0, atol=1.01 * norms[k])
+        assert (found.converged, found.iterations) == (True, k)
+    # the larger of both
+    assert hierarchy.solve(problem.b, tol=1e-2, atol=1e-300).iterations <= 3
+    for size in (1.0, 1e-30, 1e30):
+        x0 = size * np.ones(63**2)
+        nothing = hierarchy.solve(0 * problem.b, x0)
+        assert nothing.converged
+        assert 3 <= nothing.iterations <= 12
+        assert np.abs(nothing.x).max() <= 1e-6 * size
+    assert hierarchy.solve(0 * problem.b).iterations == 0
+    with pytest.raises(ValueError, match="atol is -1"):
+        hierarchy.solve(problem.b, atol=-1)

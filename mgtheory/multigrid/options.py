@@ -1,0 +1,206 @@
+"""The options of a hierarchy: one object with one meaning for every kind, checked where it is
+made."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any, Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mgtheory._checks import check_callable, check_name, check_whole
+from mgtheory.multigrid.transfer import INTERPOLATIONS, RESTRICTIONS
+from mgtheory.smoothers import DEFAULT, growing
+from mgtheory.smoothers import smoother as make_smoother
+
+Counts = int | Sequence[int] | Callable[[int], int]
+BLACKBOX = "black-box"
+COARSENINGS = ("rediscretise", "galerkin")
+Build = TypeVar("Build", bound=Callable[..., Any])
+
+
+def count(counts: Counts, index: int, name: str, least: int = 0) -> int:
+    """The number of smoothings (or the degree) on a level: a number, one per level (the last goes
+    on), or a callable of the index."""
+    value: Any = counts(index) if callable(counts) else counts
+    if isinstance(value, list | tuple | np.ndarray) and len(value):
+        value = value[min(index, len(value) - 1)]
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise ValueError(
+            f"{name} is {value!r} on level {index}, must be a whole number from {least} on"
+        )
+    return int(value)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """What smooths, level by level: a smoother and its degree, read once.
+
+    Attributes
+    ----------
+    given
+        A description of `mgtheory.smoothers`, a user's object, or a callable of a level.
+    degrees
+        The degree on each level, where it is no single number.
+    """
+
+    given: Any
+    degrees: Counts | None = None
+
+    @classmethod
+    def of(cls, smoother: Any, degree: Counts | None) -> Schedule:
+        """Read the options, or refuse them; by default `mgtheory.smoothers.DEFAULT`."""
+        if smoother is None:
+            smoother, degree = DEFAULT, growing if degree is None else degree
+        if degree is None or (
+            isinstance(degree, int | np.integer) and not isinstance(degree, bool)
+        ):
+            return cls(make_smoother(smoother, None if degree is None else int(degree)))
+        make_smoother(smoother, count(degree, 0, "degree", 1))  # refuses what takes no degree
+        return cls(smoother, degree)
+
+    @property
+    def is_callable(self) -> bool:
+        """Whether a user's callable of a level chooses."""
+        return callable(self.given) and not hasattr(self.given, "setup")
+
+    def on(self, level: Any) -> tuple[Any, bool]:
+        """What smooths on a level, and whether it was made for this very level: what a callable
+        gives belongs to the level's own A, all else to the finest one's."""
+        if self.degrees is not None:
+            return make_smoother(self.given, count(self.degrees, level.index, "degree", 1)), False
+        if not self.is_callable:
+            return self.given, False
+        made = self.given(level)
+        return (made if hasattr(made, "correct") else make_smoother(made)), True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What ``build`` takes, of `mgtheory.Hierarchy` and `mgtheory.StencilHierarchy` alike.
+
+    Parameters
+    ----------
+    shape, boundary
+        Unknowns per axis (C order) and boundary of a bare matrix or stencil, ``"dirichlet"`` by
+        default; a problem has its own.
+    smoother, degree
+        A family's name with its degree, a name of `mgtheory.smoothers.SMOOTHERS`, a
+        `ResidualPolynomial` or `InitialCoefficients` (for BA on the finest level; converted for the
+        others), an object with ``setup(level)``, or a callable of a level that returns any of these
+        or a `Smoothing`. The degree is a number, one per level (the last goes on), or a callable of
+        the level's index. By default ``"chebyshev"`` with the degrees 2, 3, 4, 5, 6, 6 ...; a
+        family given by its name alone has degree 2 on every level.
+    post_smoother
+        Another one after the coarse-grid correction; the same by default.
+    pre, post
+        Smoothings per level before and after: a number, one per level (the last goes on), or a
+        callable of the level's index. 0 is allowed.
+    coarsening
+        ``"rediscretise"`` or ``"galerkin"``; by default the first where the problem has constant
+        coefficients.
+    axes
+        ``"auto"`` (strongly coupled ones), ``"all"``, or the axes that are coarsened.
+    max_levels, coarsest
+        Coarsening ends at this many levels, or when at most this many unknowns are left: by default
+        64 with matrices, 4096 with stencils, whose coarsest solve is a sine transform.
+    interpolation, restriction
+        ``"linear"`` (``"cubic"``, ``"quintic"``) or ``"black-box"``, the default where coefficients
+        vary and it is possible; ``"full"`` (the transpose times h/H per axis), ``"half"`` or
+        ``"injection"``.
+    transfers
+        Own ones: a callable of a `Level` that returns P, R and the coarse shape (the fine one: this
+        is the coarsest level), or None for the default on this level.
+    coarse_solver
+        Own solver of the coarsest level: a callable of its A that returns a callable of a
+        right-hand side.
+    nullspace
+        Basis of A's nullspace, shape (n, m); None for regular; ``"auto"``: the problem's, or the
+        constants where A 1 = 0.
+    dtype
+        Type in which the cycle computes; A's own by default. float32 is about twice as fast, and
+        the residuals stay in A's type; it converges like float64 as long as cond(A) is below about
+        1e6 (1023 unknowns per axis in 2D). ``"auto"`` takes it where a problem is known to be so.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name, or a value out of range.
+    """
+
+    shape: int | Sequence[int] | None = None
+    boundary: str | None = None
+    smoother: Any = None
+    degree: Counts | None = None
+    post_smoother: Any = None
+    pre: Counts = 1
+    post: Counts = 1
+    coarsening: str | None = None
+    axes: Sequence[int] | str = "auto"
+    max_levels: int = 64
+    coarsest: int | None = None
+    interpolation: str | None = None
+    restriction: str = "full"
+    transfers: Callable[[Any], tuple[Any, Any, tuple[int, ...]] | None] | None = None
+    coarse_solver: Callable[[Any], Callable[[NDArray[Any]], NDArray[Any]]] | None = None
+    nullspace: NDArray[Any] | str | None = "auto"
+    dtype: Any = None
+
+    def __post_init__(self) -> None:
+        check_whole(self.max_levels, "max_levels", 1)
+        if self.coarsest is not None:
+            check_whole(self.coarsest, "coarsest", 1)
+        if self.coarsening is not None and self.coarsening not in COARSENINGS:
+            raise ValueError(
+                f"unknown coarsening {self.coarsening!r}, allowed: {' and '.join(COARSENINGS)}"
+            )
+        if self.interpolation is not None:
+            check_name(self.interpolation, [*INTERPOLATIONS, BLACKBOX], "interpolation")
+        check_name(self.restriction, list(RESTRICTIONS), "restriction")
+        check_callable(self.transfers, "transfers")
+        check_callable(self.coarse_solver, "coarse_solver")
+
+    @classmethod
+    def of(cls, builder: str, given: dict[str, Any]) -> Self:
+        """The options given to ``builder.build``.
+
+        Raises
+        ------
+        TypeError
+            For an unknown one.
+        """
+        known = [field.name for field in fields(cls)]
+        for name in given:
+            if name not in known:
+                raise TypeError(
+                    f"{builder}.build got the unknown option {name!r}, known are: "
+                    + ", ".join(known)
+                )
+        return cls(**given)
+
+    @cached_property
+    def before(self) -> Schedule:
+        """What smooths before the coarse-grid correction."""
+        return Schedule.of(self.smoother, self.degree)
+
+    @cached_property
+    def after(self) -> Schedule:
+        """What smooths after it; `before` itself where nothing else is given."""
+        return self.before if self.post_smoother is None else Schedule.of(self.post_smoother, None)
+
+    def counts(self, index: int) -> tuple[int, int]:
+        """Smoothings before and after on a level."""
+        return count(self.pre, index, "pre"), count(self.post, index, "post")
+
+
+def takes_options(build: Build) -> Build:
+    """`build` with the options in its signature in place of ``**options``, for help and
+    notebooks."""
+    own = [p for p in inspect.signature(build).parameters.values() if p.kind is not p.VAR_KEYWORD]
+    options = inspect.signature(Options).parameters.values()
+    build.__signature__ = inspect.Signature([*own, *options])  # type: ignore[attr-defined]
+    return build

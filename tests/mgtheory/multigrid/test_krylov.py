@@ -1,0 +1,67 @@
+"""Krylov methods with a cycle as preconditioner: the solution, true norms, and why they end."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import scipy.sparse.linalg as sla
+
+from mgtheory import Hierarchy, poisson
+from mgtheory.multigrid.krylov import KRYLOV, krylov
+from mgtheory.multigrid.solution import Reason
+from mgtheory.problems import create
+
+
+@pytest.mark.parametrize("method", KRYLOV)
+@pytest.mark.parametrize("start", [False, True])
+def test_solutions_and_norms_are_true(method, start):
+    problem = create("jump2d", 31)
+    A, b, heard = problem.A, problem.b, []
+    x0 = np.random.default_rng(0).standard_normal(b.size) if start else None
+    kept = None if x0 is None else x0.copy()
+    hierarchy = Hierarchy.build(problem)
+    found = krylov(
+        hierarchy, A, b, x0, method=method, tol=1e-10, callback=lambda *line: heard.append(line)
+    )
+    assert found.reason is Reason.CONVERGED
+    first = b if x0 is None else b - A @ x0
+    assert found.residual_norms[0] == pytest.approx(np.linalg.norm(first))
+    assert found.residual_norms[-1] == pytest.approx(np.linalg.norm(b - A @ found.x), rel=1e-6)
+    assert heard == list(enumerate(found.residual_norms))
+    np.testing.assert_allclose(
+        found.x, sla.spsolve(sp.csc_array(A), b), atol=1e-8 * np.abs(found.x).max()
+    )
+    assert found.iterations < hierarchy.solve(b, tol=1e-10).iterations
+    assert x0 is None or (x0 == kept).all()
+
+
+@pytest.mark.parametrize("method", KRYLOV)
+def test_singular_operators(method):
+    problem = poisson((16, 16), boundary="neumann")
+    hierarchy, b = Hierarchy.build(problem), problem.b
+    found = krylov(hierarchy, problem.A, b, method=method)
+    assert found.converged
+    assert abs(found.x.sum()) <= 1e-10 * np.abs(found.x).sum()
+    wrong = krylov(hierarchy, problem.A, b + 1.0, method=method)
+    assert wrong.reason is Reason.INCOMPATIBLE
+    assert wrong.incompatibility == pytest.approx(16.0)
+    np.testing.assert_allclose(wrong.x, found.x, atol=1e-6 * np.abs(found.x).max())
+
+
+def test_when_it_ends():
+    problem = poisson((31, 31))
+    hierarchy, A, b = Hierarchy.build(problem), problem.A, problem.b
+    few = krylov(hierarchy, A, b, maxiter=2)
+    assert (few.reason, few.iterations) == (Reason.MAXITER, 2)
+    norms = krylov(hierarchy, A, b).residual_norms
+    assert krylov(hierarchy, A, b, tol=0.0, atol=1.01 * norms[3]).iterations == 3
+    nothing = krylov(hierarchy, A, 0 * b, np.ones(b.size))
+    assert nothing.converged
+    assert np.abs(nothing.x).max() <= 1e-6
+    for wrong, said in (
+        ({"method": "bicg"}, "cg, minres, gmres"),
+        ({"cycle": "FMG"}, "V, W and F are allowed"),
+        ({"tol": -1.0}, "tol is -1"),
+        ({"atol": np.nan}, "atol is nan"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            krylov(hierarchy, A, b, **wrong)
