@@ -24,8 +24,7 @@ def write_atomically(path: str | os.PathLike[str], data: str | bytes) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
-            # in the name of a file may be bytes that are no text
-            file.write(data.encode(errors="replace") if isinstance(data, str) else data)
+            file.write(data.encode() if isinstance(data, str) else data)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
