@@ -190,7 +190,7 @@ def read_metrics(run: str | os.PathLike[str]) -> pd.DataFrame:
     if not path.is_file():
         raise FileNotFoundError(f"run {path.parent}: metrics.csv is missing")
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
         frame = pd.read_csv(io.StringIO(text)) if text else pd.DataFrame(columns=["epoch"])
     except (ValueError, UnicodeDecodeError) as error:  # pandas' parser errors are ValueErrors
         raise ValueError(

@@ -5,6 +5,7 @@ A ``draw_x(ax, data, ...)`` function draws on axes that are given, and returns t
 and `style.figure` give the look and the sizes.
 """
 
+import figures._matplotlib  # noqa: F401, before all others, which import parts of matplotlib
 from figures.curves import draw_convergence, draw_factors, draw_time_per_unknown, draw_training
 from figures.damping import draw_damping
 from figures.make import make, make_gallery

@@ -122,8 +122,13 @@ def named(label: str) -> str:
 
 @contextmanager
 def paper() -> Iterator[None]:
-    """The settings of all figures, within a with block; nothing is left changed behind it."""
-    with mpl.rc_context(_RC):
+    """The settings of all figures, within a with block; nothing is left changed behind it.
+
+    They are matplotlib's own defaults but for those named here, whatever a matplotlibrc says.
+    """
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_RC)
         yield
 
 

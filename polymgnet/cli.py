@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from polymgnet import __version__
+from polymgnet.console import open_streams
 from polymgnet.errors import guarded
 from polymgnet.options import Group
 from polymgnet.packages import prefer_own
@@ -63,6 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     end = given.index("--") if "--" in given else len(given)
     full = "--traceback" in given[:end]
+    open_streams()
     kept = [word for k, word in enumerate(given) if k >= end or word != "--traceback"]
     return guarded(lambda: _run(kept), full=full)
 

@@ -1,6 +1,8 @@
 """What the user sees: one JSON document or tables on stdout, progress and notes on stderr, and
 files, which are never overwritten unasked."""
 
+import codecs
+import io
 import json
 import os
 import sys
@@ -15,16 +17,38 @@ Step = Callable[..., None]
 EVERY = 30.0  # seconds between two lines of progress where there is no terminal
 
 
+def open_streams() -> None:
+    """Let stdout and stderr take every text: what their encoding lacks is replaced, and a closed
+    one swallows it."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed, as by >&-; print would write to the other one instead
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+        elif isinstance(stream, io.TextIOWrapper) and stream.errors in (
+            "strict",
+            "surrogateescape",
+        ):
+            # names of files may hold bytes that are no text, which UTF-8 gives back as they are
+            utf8 = codecs.lookup(stream.encoding).name == "utf-8"
+            stream.reconfigure(errors="surrogateescape" if utf8 else "replace")
+
+
 def emit(document: Any) -> None:
     """Print exactly one JSON document on stdout."""
-    print(json_text(document))
+    print(json_text(document, encoding=getattr(sys.stdout, "encoding", None) or "utf-8"))
 
 
-def json_text(document: Any) -> str:
-    """The document as indented JSON."""
+def json_text(document: Any, *, encoding: str = "utf-8") -> str:
+    """The document as indented JSON, in escapes where the encoding lacks a letter of it."""
     from analysis.numbers import plain
 
-    return json.dumps(plain(document), indent=2, allow_nan=False, ensure_ascii=False)
+    form: dict[str, Any] = {"indent": 2, "allow_nan": False}
+    text = json.dumps(plain(document), ensure_ascii=False, **form)
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return json.dumps(plain(document), **form)
+    return text
 
 
 def note(text: str) -> None:
@@ -71,7 +95,11 @@ def table(
     for row in rows:
         grid.add_row(*(escape(cell if isinstance(cell, str) else number(cell)) for cell in row))
     print(title)
-    _console().print(grid)
+    console = _console()
+    # in a narrower window it is the window that breaks lines: a number in pieces is none
+    widest = console.options.update(width=sys.maxsize)
+    console.width = max(console.width, console.measure(grid, options=widest).minimum)
+    console.print(grid)
     if caption:
         print(caption)
 

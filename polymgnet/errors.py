@@ -26,6 +26,7 @@ WRONG_VALUE = (
     Shadowed,
 )
 GO_ON = "finished work and the last checkpoints are kept, the same command goes on"
+BROKEN_PIPE = 141  # as a shell has it: 128 and the number of SIGPIPE
 # the common base of all usage errors, wherever this typer keeps it
 CLICK = typer.BadParameter.__mro__[2]
 
@@ -92,21 +93,36 @@ def guarded(
         Show the whole traceback; the environment variable POLYMGNET_TRACEBACK asks for it too.
     """
     try:
-        return work() or 0
+        status = work() or 0
+        try:
+            sys.stdout.flush()  # a reader that has gone, or a full disk, is met here, not at exit
+        except OSError:
+            _silence(sys.stdout)
+            raise
+        return status
     except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):  # click's answer to it, with status 1
+            return BROKEN_PIPE
         return end.code if isinstance(end.code, int) else 1
     except BrokenPipeError:  # the reader of stdout (head, less) has gone
-        # what is still buffered goes nowhere at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+        _silence(sys.stdout)
+        return BROKEN_PIPE
     except (KeyboardInterrupt, typer.Abort):
         status, line = 130, "interrupted"
     except Exception as error:
         if full or os.environ.get(TRACEBACK, "") not in ("", "0"):
             traceback.print_exc()
         status, line = _end(error, command)
-    print(f"{command}: {line}", file=sys.stderr)
+    try:
+        print(f"{command}: {line}", file=sys.stderr)
+    except OSError:  # nobody reads stderr; the status says it
+        _silence(sys.stderr)
     return status
+
+
+def _silence(stream: Any) -> None:
+    """What is still buffered goes nowhere at exit, where Python would fail with it again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _end(error: Exception, command: str) -> tuple[int, str]:

@@ -3,6 +3,7 @@ read from JSON."""
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,7 +18,7 @@ def read_record(path: Path, kind: type[T], what: str) -> T:
     """A JSON file as a record of a kind with the configuration `STRICT`; a ValueError of one line
     has the path and the first thing that is wrong."""
     try:
-        return TypeAdapter(kind).validate_json(path.read_bytes())
+        return TypeAdapter(kind).validate_json(path.read_bytes().removeprefix(BOM_UTF8))
     except ValidationError as error:
         first = error.errors()[0]
         where = "".join(f"{part}: " for part in first["loc"])
