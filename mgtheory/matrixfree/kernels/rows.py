@@ -35,8 +35,8 @@ def _borrowed(context, *given):
     def code(target, builder, signature, args):
         def view(kind, value):
             if isinstance(kind, types.BaseTuple):
-                parts = cgutils.unpack_tuple(builder, value)
-                return target.make_tuple(builder, kind, list(map(view, kind, parts)))
+                parts = zip(kind.types, cgutils.unpack_tuple(builder, value))
+                return target.make_tuple(builder, kind, [view(*part) for part in parts])
             if not isinstance(kind, types.Array):
                 return value
             array = target.make_array(kind)(target, builder, value=value)
