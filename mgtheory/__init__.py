@@ -10,7 +10,7 @@ initial coefficients from them.
 True
 
 The chapters, each building on those before it: `spectra`, `polynomials`, `problems`, `families`,
-`smoothers`, `fourier`, `derive`, `multigrid`, `matrixfree`, `solve`.
+`smoothers`, `fourier`, `derive`, `multigrid`, `matrixfree`, `solving`.
 """
 
 from mgtheory.derive import InitialCoefficients, derive
@@ -22,7 +22,7 @@ from mgtheory.multigrid.solution import Solution
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.problems.problem import Problem, poisson
 from mgtheory.problems.stencils import Stencil
-from mgtheory.solve import solve
+from mgtheory.solving import solve
 from mgtheory.spectra.interval import Interval
 
 __all__ = [

@@ -164,7 +164,7 @@ CHAPTERS = {
         ("derive",),
         ("multigrid",),
         ("matrixfree",),
-        ("solve",),
+        ("solving",),
         ("verification",),
     ],
     "nets": [

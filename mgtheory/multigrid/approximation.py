@@ -180,14 +180,11 @@ def _parts(hierarchy: Any) -> Iterator[tuple[float, float, ResidualPolynomial]]:
                 f"level {coarse.index} is not a multiple of P^T A P: the bound needs"
                 " coarsening='galerkin'"
             )
-        largest = _largest(_real_matrix(fine.A, "A"), 1.0 / _diagonal(smoothing.B, fine.size))
+        mass = np.ones(fine.size) if smoothing.B is None else 1.0 / smoothing.B
+        largest = _largest(_real_matrix(fine.A, "A"), mass)
         # beyond the end that q was derived for nothing is known, so it must not lie too low
         lmax = largest if q.operator is None else max(q.operator.upper, largest)
         yield approximation_constant(fine.A, P, B=smoothing.B, lmax=lmax), lmax, q
-
-
-def _diagonal(B: ArrayLike | None, n: int) -> NDArray[np.float64]:
-    return np.ones(n) if B is None else np.asarray(B, dtype=float)
 
 
 def _real_matrix(given: Any, name: str) -> scipy.sparse.csc_array:

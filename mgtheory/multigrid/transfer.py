@@ -178,16 +178,6 @@ def linear(n: int, m: int, boundary: Boundary) -> sp.csr_array:
     return _from_slots(n, m, columns, [1.0 - weight, weight])
 
 
-def cubic(n: int, m: int, boundary: Boundary) -> sp.csr_array:
-    """Four-point Lagrange interpolation from m to n unknowns, see `lagrange`."""
-    return lagrange(n, m, boundary, points=4)
-
-
-def quintic(n: int, m: int, boundary: Boundary) -> sp.csr_array:
-    """Six-point Lagrange interpolation from m to n unknowns, see `lagrange`."""
-    return lagrange(n, m, boundary, points=6)
-
-
 def lagrange(n: int, m: int, boundary: Boundary, *, points: int) -> sp.csr_array:
     """Lagrange interpolation in the nearest `points` unknowns (an even number), shape (n, m): exact
     for polynomials of degree points - 1.
@@ -209,6 +199,10 @@ def lagrange(n: int, m: int, boundary: Boundary, *, points: int) -> sp.csr_array
         for node in nodes
     ]
     return _from_slots(n, m, [node % m for node in nodes], weights)
+
+
+cubic = functools.partial(lagrange, points=4)
+quintic = functools.partial(lagrange, points=6)
 
 
 def injection(n: int, m: int, boundary: Boundary) -> sp.csr_array:

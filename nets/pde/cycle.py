@@ -34,6 +34,7 @@ from mgtheory.multigrid.solution import Cycle, check_cycle
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.problems.grids import Boundary
 from mgtheory.problems.problem import Problem
+from mgtheory.problems.transfers import FULL_WEIGHTING
 from mgtheory.smoothers import DEFAULT
 from nets.models.blocks import Level, SmoothingStep
 from nets.models.coefficients import Coefficients, make_coefficients
@@ -42,7 +43,6 @@ from nets.models.placements import PLACEMENTS
 CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 APPLY = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
-WEIGHTING = (0.25, 0.5, 0.25)
 
 
 class GridTransfer(nn.Module):
@@ -63,7 +63,7 @@ class GridTransfer(nn.Module):
         kernel = torch.ones((), dtype=torch.float64)
         for s in self.stride:
             kernel = kernel[..., None] * torch.tensor(
-                WEIGHTING if s == 2 else (1.0,), dtype=torch.float64
+                FULL_WEIGHTING if s == 2 else (1.0,), dtype=torch.float64
             )
         self.register_buffer("weight", kernel[None, None])
 

@@ -27,6 +27,12 @@ from polymgnet.options import (
     option,
 )
 
+# what the document takes from the solution as it is
+REPORTED = (
+    *("iterations", "residual_norms", "converged", "reason", "message", "warnings", "factor"),
+    *("setup_seconds", "solve_seconds"),
+)
+
 
 def solve(
     problem: Problem = "poisson2d",
@@ -96,8 +102,8 @@ def solve(
 
     from mgtheory import problems
     from mgtheory.smoothers import DEFAULT_DEGREE
-    from mgtheory.solve import FASTEST
-    from mgtheory.solve import solve as solve_problem
+    from mgtheory.solving import FASTEST
+    from mgtheory.solving import solve as solve_problem
     from polymgnet import solving
 
     if plot is not None:
@@ -138,16 +144,8 @@ def solve(
         "post": post,
         "backend": backend,
         "krylov": krylov,
-        "iterations": solution.iterations,
-        "residual_norms": solution.residual_norms,
-        "converged": solution.converged,
-        "reason": str(solution.reason),
-        "message": solution.message,
-        "warnings": solution.warnings,
-        "factor": solution.factor,
+        **{name: getattr(solution, name) for name in REPORTED},
         "work_units": solution.work_units or None,
-        "setup_seconds": solution.setup_seconds,
-        "solve_seconds": solution.solve_seconds,
         "compile_seconds": getattr(hierarchy, "compile_seconds", None),
         "error": error,
     }
@@ -210,7 +208,7 @@ def _draw(result: dict[str, Any], tol: float, path: Path) -> None:
             f"{result['problem']}, {grid},"
             f" {result['boundary']}\n{_method({**result, 'family': Path(result['family']).name})}"
         )
-        draw_convergence(axes[0, 0], {label: norms}, tolerance=tol, steps=what, columns=1)
+        draw_convergence(axes[0, 0], {label: norms}, tolerance=tol, steps=what)
         save_as(made, path)
 
 

@@ -232,7 +232,7 @@ def test_solve_backends(document, backend):
 def test_solve_takes_the_defaults_of_the_library(document):
     """Without options: the library's own smoother with growing degrees, and its fastest solve."""
     from mgtheory import poisson
-    from mgtheory.solve import solve
+    from mgtheory.solving import solve
 
     data = document("solve", "--n", 63)
     expected = solve(poisson((63, 63)))

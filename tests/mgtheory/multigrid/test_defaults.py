@@ -5,7 +5,7 @@ import pytest
 
 from mgtheory import Hierarchy, StencilHierarchy, poisson
 from mgtheory.problems import create
-from mgtheory.solve import FASTEST, solve
+from mgtheory.solving import FASTEST, solve
 
 
 def test_the_hierarchies_have_one_default():
