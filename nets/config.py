@@ -12,6 +12,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,26 @@ def load_config(name_or_path: str | Path, sets: Sequence[str] = ()) -> TrainConf
         else:
             target[head] = value
     return config_from_dict(data)
+
+
+def absolute(config: TrainConfig) -> TrainConfig:
+    """The configuration with its paths (folder:PATH, data.root, file:PATH) made absolute, as they
+    are seen from the present folder, so that it means the same from another."""
+
+    def full(text: str, prefix: str = "") -> str:
+        path = text.removeprefix(prefix)
+        if not path or not text.startswith(prefix):
+            return text
+        # an unknown ~name stays, and is refused where the path is used
+        with suppress(RuntimeError):
+            path = str(Path(path).expanduser().absolute())
+        return prefix + path
+
+    data, init = config.data, config.init
+    places = {"name": full(data.name, "folder:"), "root": data.root and full(data.root)}
+    scheme = {"scheme": full(init.scheme, "file:")}
+    sections = {"data": data.model_copy(update=places), "init": init.model_copy(update=scheme)}
+    return config.model_copy(update=sections)
 
 
 def config_from_dict(data: Mapping[str, Any]) -> TrainConfig:

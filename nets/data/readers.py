@@ -431,13 +431,15 @@ def read_folder(path: Path, *, size: int | None = None) -> Pool:
             f"{path}: images of {len(shapes)} sizes ({shown}); give data.size to bring them to one"
         )
     classes = tuple(sorted({label for _, part, label, _ in found if part in ("train", "all")}))
+    if not classes:
+        raise ValueError(f"{path}: there is no training part, only {found[0][1]}; {EXPECTED}")
     index = {label: i for i, label in enumerate(classes)}
     colour = any(entry[3].ndim == 3 for entry in found)
     splits = {}
     for part in sorted({entry[1] for entry in found}):
         chosen = sorted((entry for entry in found if entry[1] == part), key=lambda entry: entry[0])
         unknown = sorted({label for _, _, label, _ in chosen} - set(classes))
-        if unknown and classes:
+        if unknown:
             raise ValueError(
                 f"{path}: class {unknown[0]!r} of the {part} part is not in the training part;"
                 f" known are {', '.join(classes)}"

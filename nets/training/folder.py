@@ -33,9 +33,9 @@ from pydantic.dataclasses import dataclass
 from torch import nn
 
 from mgtheory._files import read_json, write_atomically
-from nets.config import config_from_dict
+from nets.config import absolute, config_from_dict
 from nets.settings import TrainConfig
-from nets.training.checkpoint import load_model
+from nets.training.checkpoint import Checkpoints, load_model
 from nets.training.records import STRICT, read_record
 
 CONTENT = (
@@ -43,6 +43,8 @@ CONTENT = (
     *("checkpoint", "tensorboard", "model.safetensors", "summary.json", "report", "pictures"),
     *("analysis", "figures"),  # what earlier versions wrote for report and pictures
 )
+# what may be another on going on, and the path in folder:PATH: data are compared by their digest
+MAY_CHANGE = (("train", "epochs"), ("data", "root"))
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -145,7 +147,8 @@ def check_run(out: Path, config: TrainConfig, *, resume: bool, force: bool) -> s
     """ "new", "clear", "resume" or "finished": what is to be done in a folder; nothing is touched.
 
     FileExistsError for a finished or begun run without `resume` or `force`, and for a folder that
-    is not a run's; ValueError where the run that is there has another configuration.
+    is not a run's; ValueError where the run that is there has another configuration but for
+    `MAY_CHANGE`, or has trained longer. A finished run that is to train longer is one to resume.
     """
     if out.exists() and not out.is_dir():
         raise FileExistsError(f"{out} is a file; give a folder for the run")
@@ -170,17 +173,28 @@ def check_run(out: Path, config: TrainConfig, *, resume: bool, force: bool) -> s
     if not resume:
         kind, does = "begun", "goes on with it"
         if finished:
-            kind, does = "finished", "gives its summary again"
+            kind, does = "finished", "gives its summary again or trains longer"
         raise FileExistsError(
             f"{out} holds a {kind} run; --resume (in Python resume=True) {does}, --force"
             " (force=True) starts it anew"
         )
-    if difference := _difference(read_config(out).to_dict(), config.to_dict()):
+    there = absolute(read_config(out))
+    if difference := _difference(there.to_dict(), config.to_dict()):
         raise ValueError(
             f"{out} holds a run with another configuration: {difference}; give its configuration,"
             " another folder, or --force (force=True)"
         )
-    return "finished" if finished else "resume"
+    asked, done = config.train.epochs, there.train.epochs
+    if not finished or asked == done:
+        return "finished" if finished else "resume"
+    if asked < done:
+        raise ValueError(f"{out} has trained {done} epochs; train.epochs is {asked}, give more")
+    if not Checkpoints(out / "checkpoint").files():
+        raise ValueError(
+            f"{out} has no checkpoint to go on from for {asked} epochs; give another folder, or"
+            " --force (force=True)"
+        )
+    return "resume"
 
 
 def prepare_run(out: Path, config: TrainConfig, *, resume: bool, force: bool) -> str:
@@ -204,7 +218,10 @@ def _difference(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
     """The first key whose values differ, with both; where the run is done counts as well."""
     for section, fields in here.items():
         for key, value in fields.items():
-            if there[section][key] != value:
+            moved = (section, key) == ("data", "name") and all(
+                name.startswith("folder:") for name in (value, there[section][key])
+            )
+            if there[section][key] != value and not moved and (section, key) not in MAY_CHANGE:
                 return f"{section}.{key} is {there[section][key]!r} there and {value!r} here"
     return ""
 
@@ -261,7 +278,10 @@ def _revision() -> str:
     home = Path(__file__).resolve().parents[2]
 
     def git(*words: str) -> str:
+        # GIT_DIR and its kin would name another repository, as within a hook
+        names = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
         options: dict[str, Any] = {"capture_output": True, "text": True, "timeout": 10}
+        options["env"] = names
         return str(subprocess.run(["git", *words], cwd=home, check=True, **options).stdout).strip()
 
     with suppress(OSError, subprocess.SubprocessError):

@@ -134,7 +134,16 @@ class Run:
     def _execute(self, stop: StopRequest) -> Summary:
         trainer, config = self.trainer, self.config
         state = self.checkpoints.load() if (self.out / "config.json").exists() else None
-        if self.first and state is None:
+        if state is not None:
+            begun = state.info["epoch"] + (state.info["within"] > 0)
+            if begun > config.train.epochs:
+                raise ValueError(
+                    f"{self.out} is in epoch {begun}; train.epochs is {config.train.epochs}, give"
+                    " that or more"
+                )
+        if self.first:
+            # of a run that is to train longer; it is no finished one from here on
+            (self.out / "summary.json").unlink(missing_ok=True)
             self._write("config.json", config.to_dict())
         if self.first and (state is None or not self.begun):
             self._write("init.json", self.report, allow_nan=True)
@@ -144,6 +153,9 @@ class Run:
             DataFacts.of(trainer.data, *moments).save(self.out)
         if state is not None:
             trainer.restore(state)
+        if len(trainer.lengths) > 1:
+            parts = (f"{epochs} from step {step}" for step, epochs in trainer.lengths)
+            self.notes.append(f"train.epochs and its schedule: {', '.join(parts)}")
         if self.first:
             write_metrics(self.out / "metrics.csv", trainer.rows)
         self.epoch_began = self.last_line = time.perf_counter()

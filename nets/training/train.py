@@ -19,6 +19,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from mgtheory._files import read_json
+from nets.config import absolute
 from nets.data.sources import DataSet, load_data
 from nets.models.norms import convert_ghost_batchnorm
 from nets.models.registry import create_model
@@ -57,7 +58,9 @@ def train(
     resume
         Go on where a begun run stopped (the weights that come out are those of an uninterrupted
         run, bit by bit on a CPU); start one where there is none; return the summary of a finished
-        one without touching it.
+        one without touching it. With more `train.epochs` than before it trains longer: from its
+        last step on the learning rate is that of the longer run's schedule at that step, so that a
+        cosine that had come down rises again; what was trained before stays.
     force
         Remove the run that is there first.
     progress
@@ -84,7 +87,7 @@ def train(
     OSError
         A file could not be written (disk full, say); the last good checkpoint is kept.
     """
-    out = Path(out)
+    out, config = Path(out), absolute(config)
     if force and resume:
         raise ValueError("resume and force exclude one another")
     with StopRequest(stop) as request, torch.random.fork_rng(devices=[]), _settings(config.train):

@@ -109,6 +109,9 @@ class Trainer:
         self.best: dict[str, Tensor] = {}
         self.best_row: dict[str, Any] = {}
         self.seconds, self.train_seconds, self.trained_images, self.resumed = 0.0, 0.0, 0, 0
+        # [first step, epochs of the run whose schedule it has], an entry more for every time that
+        # the run was made longer or shorter
+        self.lengths = [[0, section.epochs]]
         self.sums = self._no_sums()
         # the step's number where a captured step can read it
         self.number = torch.zeros((), dtype=torch.int64, device=self.device)
@@ -395,7 +398,7 @@ class Trainer:
         tensors = {f"{part}.{name}": x for part, held in parts.items() for name, x in held.items()}
         info = {key: getattr(self, key) for key in PROGRESS}
         info |= {"optim": scalars, "ema_updates": self.ema.updates if self.ema else 0}
-        return State(tensors, info | {"resumed": self.resumed})
+        return State(tensors, info | {"resumed": self.resumed, "lengths": self.lengths})
 
     def _total(self, name: str, value: Tensor) -> Tensor:
         """A sum over the ranks, from which the first rank goes on, the others from none."""
@@ -417,6 +420,12 @@ class Trainer:
         for key in PROGRESS:
             setattr(self, key, info[key])
         self.resumed = info["resumed"] + 1
+        # a state of an earlier version has none
+        before = [entry for entry in info.get("lengths", ()) if entry[0] < self.step]
+        if before and before[-1][1] != self.config.train.epochs:
+            self.lengths = [*before, [self.step, self.config.train.epochs]]
+        else:
+            self.lengths = before or self.lengths
         self._set_sums(self._no_sums() if self.rank else state.part("sums"))
 
     def _set_sums(self, values: Mapping[str, Tensor]) -> None:

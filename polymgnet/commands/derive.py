@@ -19,7 +19,7 @@ def _read_points(path: Path) -> Any:
         raise FileNotFoundError(f"points file {path} does not exist")
     points = []
     for number, line in enumerate(
-        path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1
+        path.read_text(encoding="utf-8-sig", errors="replace").splitlines(), start=1
     ):
         words = line.partition("#")[0].replace(",", " ").split()
         try:

@@ -38,7 +38,11 @@ def train(
     ] = None,
     resume: Annotated[
         bool,
-        option("--resume", "Go on where the run was; --out is enough. Without a run, start one."),
+        option(
+            "--resume",
+            "Go on where the run was; --out is enough, with --set epochs=N longer than before."
+            " Without a run, start one.",
+        ),
     ] = False,
     force: Annotated[
         bool, option("--force", "Delete the run that is there and start again.")
@@ -72,8 +76,10 @@ def train(
     named = {"data.name": data, "init.scheme": init}
     sets = [f"{key}={value}" for key, value in named.items() if value is not None]
     sets += settings or []
-    if resume and config is None and not sets and (out / "config.json").is_file():
-        checked = read_config(out)
+    own = out / "config.json"
+    if resume and config is None and own.is_file():
+        read_config(out)  # refused in its own words where it is damaged
+        checked = nets.load_config(own, sets)
     else:
         checked = nets.load_config(config or "q2", sets)
     with on_interrupt(f"what was saved is kept, {again}"), StopRequest() as asked:

@@ -65,6 +65,7 @@ def test_missing_folder_keeps_its_kind_of_error(tmp_path):
     [
         (b'{"a": 1', "not JSON"),
         (b"\xff\xfe", "not JSON"),
+        ('{"a": 1}'.encode("utf-16"), r"not JSON in UTF-8 .*; save it as UTF-8"),
         (b"[1]", "holds a JSON list, must be an object"),
     ],
 )
@@ -73,6 +74,8 @@ def test_json_is_read_or_refused_in_one_line(tmp_path, content, message):
     with pytest.raises(FileNotFoundError, match=r"record: there is no file .*file\.json"):
         read_json(path, "record")
     write_atomically(path, '{"a": 1}')
+    assert read_json(path, "record") == {"a": 1}
+    write_atomically(path, b'\xef\xbb\xbf{"a": 1}')  # as some editors begin UTF-8
     assert read_json(path, "record") == {"a": 1}
     write_atomically(path, content)
     with pytest.raises(ValueError, match=rf"record: .*file\.json .*{message}") as error:

@@ -183,6 +183,23 @@ def test_wrong_files(tmp_path):
         load_config(loop)
 
 
+def test_byte_order_marks_and_other_encodings(tmp_path):
+    """Of UTF-8 the mark is passed over, in a base too; other encodings are named."""
+    base = tmp_path / "base.toml"
+    base.write_bytes(b'\xef\xbb\xbfbase = "q2"\n[optim]\nlr = 0.25\n')
+    path = tmp_path / "mine.json"
+    text = json.dumps({"base": str(base), "train": {"epochs": 7}})
+    path.write_bytes(b"\xef\xbb\xbf" + text.encode())
+    found = load_config(path)
+    assert (found.optim.lr, found.train.epochs) == (0.25, 7)
+    assert load_config(base).optim.lr == 0.25
+    for encoding in ("utf-16", "utf-16-le", "utf-32", "latin-1"):
+        path.write_bytes((text + "é").encode(encoding))
+        with pytest.raises(ValueError, match=r"mine\.json is not JSON") as error:
+            load_config(path)
+        assert "\n" not in str(error.value)
+
+
 def test_a_section_that_is_no_table():
     with pytest.raises(ValueError, match=r"^optim is 3; allowed is a table$"):
         config_from_dict({"optim": 3})

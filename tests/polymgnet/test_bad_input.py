@@ -209,6 +209,7 @@ def test_points_file(refused, tmp_path):
         ("# n\n1 2 3\n", "line 2 is '1 2 3'"),
         ("", "empty"),
         ("# n\n", "empty"),
+        ("\ufeff# n\n", "empty"),  # the mark is no number and no text
     ):
         path.write_text(text)
         said = refused("derive", "--family", "minimax", "--degree", 1, "--points", path)

@@ -304,6 +304,15 @@ def test_slurm_where_there_is_none(file, monkeypatch):
     assert not plan.out.exists()
 
 
+def test_a_byte_order_mark_is_no_part_of_the_file(file, tmp_path):
+    folders = [run.folder for run in study.load_study(file).runs]
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert [run.folder for run in study.load_study(file).runs] == folders
+    file.write_text(file.read_text(encoding="utf-8-sig"), encoding="utf-16")
+    with pytest.raises(ValueError, match=r"study\.toml is not TOML in UTF-8 .*save it as UTF-8$"):
+        study.load_study(file)
+
+
 def test_json_file(document, tmp_path, trained):
     path = tmp_path / "study.json"
     path.write_text(json.dumps({"config": "q2", "grid": {"seed": [0]}}))

@@ -99,6 +99,7 @@ TWO_WAYS = {
     ),
     "one part twice": (["train/cat/x.png", "training/dog/x.png"], "train and training may be"),
     "within and beside": (["train/cat/x.png", "train/dog/x.png", "fox/x.png"], "outside of the"),
+    "no training part": (["test/cat/x.png", "test/dog/x.png"], "no training part, only test"),
     "no folder": (["x.png"], "x.png lies in no class folder"),
     "no class": (["cat/x.png", "dog/x.png", "x.png"], "x.png lies in no class folder"),
     "a class named train": (["train/x.png", "car/x.png"], "train/x.png lies in no class folder"),

@@ -1,0 +1,60 @@
+"""`train --resume`: settings apply to the run's own configuration."""
+
+import json
+
+import pytest
+
+WORDS = ("train", "--config", "digits", "--data", "digits")
+SETS = [
+    word
+    for value in ("width=2", "levels=1", "batch_size=1024", "tensorboard=false", "init=constant")
+    for word in ("--set", value)
+]
+
+
+@pytest.fixture
+def trained(document, tmp_path):
+    out = tmp_path / "run"
+    document(*WORDS, *SETS, "--set", "epochs=1", "--out", out)
+    return out
+
+
+def test_a_finished_run_trains_longer_by_its_own_configuration(document, trained):
+    before = json.loads((trained / "config.json").read_text())
+    longer = document("train", "--resume", "--set", "epochs=2", "--out", trained)
+    assert (longer["epochs"], longer["finished"]) == (2, True)
+    after = json.loads((trained / "config.json").read_text())
+    assert after["train"].pop("epochs") == 2
+    assert before["train"].pop("epochs") == 1
+    assert after == before
+    assert document("train", "--resume", "--out", trained)["epochs"] == 2
+    assert any(
+        note.startswith("train.epochs and its schedule: 1 from step 0, 2")
+        for note in longer["notes"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--set", "epochs=2", "--set", "width=4"], "model.width is 2 there and 4 here"),
+        (["--set", "seed=1"], "train.seed is 0 there and 1 here"),
+        (["--init", "xavier"], "init.scheme is 'constant' there and 'xavier' here"),
+        (["--data", "cifar10"], "data.name is 'digits' there and 'cifar10' here"),
+        (["--config", "q2"], "another configuration: "),
+        (["--set", "epochs=0"], "train.epochs is 0"),
+    ],
+)
+def test_what_is_another_run_is_named(refused, trained, words, message):
+    content = {path: path.read_bytes() for path in trained.rglob("*") if path.is_file()}
+    assert message in refused("train", "--resume", *words, "--out", trained)
+    assert {path: path.read_bytes() for path in trained.rglob("*") if path.is_file()} == content
+
+
+def test_a_run_in_a_folder_of_a_shipped_name_and_marked(document, trained, monkeypatch):
+    """The run's own file is meant, which an editor may have saved with a byte order mark."""
+    trained.rename(trained.parent / "q2")
+    monkeypatch.chdir(trained.parent)
+    own = trained.parent / "q2/config.json"
+    own.write_bytes(b"\xef\xbb\xbf" + own.read_bytes())
+    assert document("train", "--resume", "--set", "epochs=2", "--out", "q2")["epochs"] == 2
