@@ -15,7 +15,7 @@ from numba.core.caching import FunctionCache
 # fused multiply-add and vector sums, nothing that changes NaN or infinity
 REORDERED = {"contract", "reassoc", "nsz"}
 # numba then leaves functions as they are, for debuggers and coverage
-IN_PYTHON = bool(config.DISABLE_JIT)
+IN_PYTHON = bool(getattr(config, "DISABLE_JIT", False))
 
 
 _told: set[str] = set()
@@ -80,6 +80,7 @@ def compiler(**options: Any) -> Callable[[Any], Any]:
             return function
         made = njit(nogil=True, fastmath=REORDERED, error_model="numpy", **options)(function)
         try:
+            # numba's own, of cache=True, would raise here
             made._cache = KernelCache(function)
         except RuntimeError as error:  # there is no folder that may be written
             _not_kept(error)

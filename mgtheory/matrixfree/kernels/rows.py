@@ -33,7 +33,8 @@ def _borrowed(context, *given):
     def code(target, builder, signature, args):
         def view(kind, value):
             if isinstance(kind, types.BaseTuple):
-                parts = zip(kind.types, cgutils.unpack_tuple(builder, value))
+                inner: Any = kind
+                parts = zip(inner.types, cgutils.unpack_tuple(builder, value))
                 return target.make_tuple(builder, kind, [view(*part) for part in parts])
             if not isinstance(kind, types.Array):
                 return value
