@@ -212,6 +212,8 @@ def solve_grids(levels: Levels, stop: Stop, plan: Plan, *, zero: bool) -> tuple[
         )
     if size < TINY and finest.b.any():
         raise ValueError(f"b has norm {size:.1e}, too small to be squared; scale the equation")
+    if size == 0.0 and first < TINY:  # squares have no digits there, and the solution is known
+        finest.x[...] = 0.0
     if zero and (first <= stop.target(size, first) or stop.maxiter == 0):
         finest.x[...] = 0.0
     work = 0.0

@@ -53,8 +53,8 @@ def compile_kernels() -> float:
     """Seconds for importing numba and compiling the kernels, or loading them from numba's cache;
     0.0 from the second call on.
 
-    They are cached beside the source, or, where that is not writable, in numba's directory for the
-    user (NUMBA_CACHE_DIR).
+    They are kept beside the source, or, where that is not writable, in numba's directory for the
+    user (NUMBA_CACHE_DIR); where none can be written, a warning says so once.
     """
     start = time.perf_counter()
     kernel()

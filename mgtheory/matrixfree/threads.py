@@ -48,8 +48,8 @@ def thread_count(threads: int | None) -> int:
 
 def run_blocks(kernel: Callable[..., Any], blocks: Sequence[tuple[Any, ...]]) -> list[Any]:
     """[kernel(*block) for block in blocks], each in a thread; the caller's own takes the first."""
-    if len(blocks) == 1:
-        return [kernel(*blocks[0])]
+    if len(blocks) == 1 or not _threads_start():
+        return [kernel(*block) for block in blocks]
     pool, elsewhere = _pool(len(blocks) - 1), _other_processors()
     others = [pool.submit(_run, kernel, block, elsewhere) for block in blocks[1:]]
     return [kernel(*blocks[0]), *(other.result() for other in others)]
@@ -86,6 +86,18 @@ def _current_processor() -> int | None:
     getcpu = _getcpu()
     processor = -1 if getcpu is None else getcpu()
     return processor if processor >= 0 else None
+
+
+@functools.cache
+def _threads_start() -> bool:
+    """Whether the system lets this process start a thread (some limit their number)."""
+    try:
+        thread = threading.Thread(target=bool)
+        thread.start()
+    except RuntimeError:
+        return False
+    thread.join()
+    return True
 
 
 @functools.cache

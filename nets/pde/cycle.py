@@ -39,6 +39,7 @@ from mgtheory.smoothers import DEFAULT
 from nets.models.blocks import Level, SmoothingStep
 from nets.models.coefficients import Coefficients, make_coefficients
 from nets.models.placements import PLACEMENTS
+from nets.training.defaults import own_defaults
 
 CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 APPLY = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
@@ -162,6 +163,7 @@ class MultigridCycle(nn.Module):
 
     coarse_inverse: Tensor
 
+    @own_defaults()
     def __init__(
         self,
         problem: Problem,
@@ -340,6 +342,7 @@ class MultigridCycle(nn.Module):
             **self.options,
         )
 
+    @own_defaults()
     def convergence_factor(
         self, *, cycles: int = 30, generator: torch.Generator | None = None
     ) -> float:
@@ -360,6 +363,8 @@ class MultigridCycle(nn.Module):
                 norms.append(float(e.norm()))
                 e = e / e.norm()
         last = norms[-max(1, cycles // 3) :]
+        if not math.isfinite(sum(last)):
+            return math.inf
         return math.exp(sum(math.log(max(n, 1e-300)) for n in last) / len(last))
 
 

@@ -24,6 +24,7 @@ from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.problems.problem import Problem
 from mgtheory.problems.record import operator_record
 from nets.pde.cycle import MultigridCycle
+from nets.training.defaults import own_defaults
 
 
 @dataclass(frozen=True)
@@ -36,21 +37,19 @@ class LearnedSmoother:
         The learned polynomial as initial coefficients: save it, and start a network with ``file:``.
     start
         The polynomial it started from.
-    losses
-        Of every evaluation's best so far, one per outer step.
-    factor_start, factor
-        Measured convergence factors of the cycle, before and after.
+    losses, factors
+        The loss and the cycle's measured convergence factor of each iterate, the start first.
     cycle
-        The cycle with the learned coefficients.
+        The cycle with the learned coefficients: those of the iterate with the smallest measured
+        factor.
     converged, reason
-        Whether the gradient became small, and in words why it ended.
+        Whether that is the last one and the gradient there is small; in words why it ended.
     """
 
     initial: InitialCoefficients
     start: ResidualPolynomial
     losses: tuple[float, ...]
-    factor_start: float
-    factor: float
+    factors: tuple[float, ...]
     cycle: MultigridCycle
     converged: bool
     reason: str
@@ -59,6 +58,16 @@ class LearnedSmoother:
     def polynomial(self) -> ResidualPolynomial:
         """The learned q on the finest level."""
         return self.initial.polynomial
+
+    @property
+    def factor_start(self) -> float:
+        """The measured factor of the start."""
+        return self.factors[0]
+
+    @property
+    def factor(self) -> float:
+        """The measured factor of what was learned, never larger than that of the start."""
+        return min(self.factors)
 
 
 def contraction(cycle: MultigridCycle, errors: Tensor, power: int) -> Tensor:
@@ -77,6 +86,7 @@ def contraction(cycle: MultigridCycle, errors: Tensor, power: int) -> Tensor:
     return ((log - 0.5 * errors.square().mean().log()) / power).exp()
 
 
+@own_defaults()
 def learn_smoother(
     problem: Problem,
     degree: int,
@@ -106,7 +116,8 @@ def learn_smoother(
     pre, post
         Smoothings before and after.
     power, batch
-        m and the number of random errors in the loss.
+        m and the number of random errors in the loss. The loss tends to the factor as m grows:
+        where the factors stop falling before the losses do, a larger m goes on.
     steps, tolerance
         At most this many outer steps (of up to 10 iterations each); it ends when every component of
         the gradient, in coefficients scaled by b, is below the tolerance, or the loss no longer
@@ -143,7 +154,11 @@ def learn_smoother(
     errors = torch.randn((batch, *problem.shape), generator=generator, dtype=torch.float64)
     if problem.nullspace is not None:
         errors = errors - errors.mean(dim=tuple(range(1, errors.ndim)), keepdim=True)
-    factor_start = cycle.convergence_factor(generator=torch.Generator().manual_seed(0))
+
+    def measured() -> float:
+        return cycle.convergence_factor(generator=torch.Generator().manual_seed(0))
+
+    factors = [measured()]
     with torch.no_grad():
         losses = [float(contraction(cycle, errors, power))]
     if not losses[0] < 1.0:
@@ -172,32 +187,45 @@ def learn_smoother(
             s.grad = g / b
         return loss.detach()
 
-    best, kept, converged, reason = (
-        losses[0],
-        [p.detach().clone() for p in parameters],
-        False,
-        f"{steps} steps were used up",
-    )
+    def current() -> list[Tensor]:
+        return [p.detach().clone() for p in parameters]
+
+    iterates, converged, reason = [current()], False, f"{steps} steps were used up"
     for _ in range(steps):
         optimiser.step(closure)  # type: ignore[no-untyped-call]
         loss = float(closure())
         gradient = max(float(s.grad.abs().max()) for s in scaled if s.grad is not None)
-        if not np.isfinite(loss) or loss > best * (1 - 1e-9):
+        if not np.isfinite(loss) or loss > losses[-1] * (1 - 1e-9):
             reason = "the loss no longer falls"
             converged = bool(np.isfinite(loss)) and gradient < 100 * tolerance
             break
-        best, kept = loss, [p.detach().clone() for p in parameters]
-        losses.append(best)
+        losses.append(loss)
+        iterates.append(current())
+        factors.append(measured())
         if gradient < tolerance:
             converged, reason = True, "the gradient is small"
             break
+    best = int(np.argmin(factors))
+    if best + 1 < len(factors):  # the loss is not the factor, but tends to it with the power
+        converged = False
+        reason += (
+            f"; the loss fell further, to {losses[-1]:.4g}, but the measured factor was smallest,"
+            f" {factors[best]:.4g}, after {best} of {len(factors) - 1} steps (at the end"
+            f" {factors[-1]:.4g}); a power above {power} brings them together"
+        )
     with torch.no_grad():
-        for p, k in zip(parameters, kept):
+        for p, k in zip(parameters, iterates[best]):
             p.copy_(k)
     record = operator_record(problem, axes=options.get("axes", "auto"))
     learned = {
         "formula": "learned on the equation: smallest contraction of the multigrid cycle",
-        "options": {"pre": pre, "post": post, "power": power, "batch": batch, "contraction": best},
+        "options": {
+            "pre": pre,
+            "post": post,
+            "power": power,
+            "batch": batch,
+            "contraction": losses[best],
+        },
         "degree_asked": degree,
         "versions": versions() | {"torch": torch.__version__},
     }
@@ -205,8 +233,7 @@ def learn_smoother(
         initial=InitialCoefficients(cycle.polynomial().of(record), "learned", learned),
         start=first,
         losses=tuple(losses),
-        factor_start=factor_start,
-        factor=cycle.convergence_factor(generator=torch.Generator().manual_seed(0)),
+        factors=tuple(factors),
         cycle=cycle,
         converged=converged,
         reason=reason,

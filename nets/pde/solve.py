@@ -14,6 +14,7 @@ from mgtheory.multigrid.solution import Solution
 from mgtheory.multigrid.solve import Plan, Stop, drive
 from mgtheory.problems.problem import Problem
 from nets.pde.cycle import MultigridCycle
+from nets.training.defaults import own_defaults
 
 
 class TorchHierarchy(MultigridSolver):
@@ -44,6 +45,7 @@ class TorchHierarchy(MultigridSolver):
         """Products with A in one cycle on all levels, in units of one on the finest."""
         return float(self.module.hierarchy().work_units(cycle))
 
+    @own_defaults()
     def _solve(self, b: ArrayLike, x0: ArrayLike | None, stop: Stop, plan: Plan) -> Solution:
         if plan.cycle is not self.module.kind:
             raise ValueError(

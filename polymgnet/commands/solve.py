@@ -232,7 +232,7 @@ def _show(result: dict[str, Any]) -> None:
         pairs.append(("work", f"{result['work_units']:.1f} products with A on the finest grid"))
     if result["compile_seconds"]:
         seconds = result["compile_seconds"]
-        pairs.append(("compiling", f"{seconds:.3f} s, kept on disk for the next time"))
+        pairs.append(("compiling", f"{seconds:.3f} s, kept on disk where that can be written"))
     pairs += [
         ("set-up", f"{result['setup_seconds']:.3f} s"),
         ("solve", f"{result['solve_seconds']:.3f} s"),

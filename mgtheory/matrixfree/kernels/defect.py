@@ -12,7 +12,7 @@ I and E where the axis is not coarsened.
 # mypy: disable-error-code="no-untyped-def, untyped-decorator"
 from __future__ import annotations
 
-from mgtheory.matrixfree.kernels.planes import inlined, planewise
+from mgtheory.matrixfree.kernels.compiling import compiled, planewise
 from mgtheory.matrixfree.kernels.rows import band5, borrowed, subtract2, subtract10, twice_band5
 from mgtheory.matrixfree.tables import EDGE, REACH
 
@@ -43,7 +43,7 @@ def band_rows(out, two, both, v, band, other):
             two[j] = second
 
 
-@inlined
+@compiled
 def five_rows(p, k, y, m):
     """Row y, m values, of the planes k .. k + 4 of a ring."""
     n = p.shape[0]

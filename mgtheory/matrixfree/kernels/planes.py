@@ -9,11 +9,9 @@ that long rows are read once and in order.
 # mypy: disable-error-code="no-untyped-def, untyped-decorator"
 from __future__ import annotations
 
-from numba import njit
-
+from mgtheory.matrixfree.kernels.compiling import planewise
 from mgtheory.matrixfree.kernels.rows import (
     PAD,
-    REORDERED,
     add_row,
     borrowed,
     copy_row,
@@ -27,9 +25,6 @@ from mgtheory.matrixfree.kernels.rows import (
     scale_row,
 )
 from mgtheory.matrixfree.tables import COPY, GENERAL, NESTED
-
-inlined = njit(cache=True, nogil=True, forceinline=True, fastmath=REORDERED, error_model="numpy")
-planewise = njit(cache=True, nogil=True, fastmath=REORDERED, error_model="numpy")
 
 
 @planewise

@@ -13,15 +13,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-PAD = 8  # one cache line of doubles, so that the grid values of every workspace row start on one
+from mgtheory.matrixfree.kernels.compiling import IN_PYTHON, compiled
 
-# fused multiply-add and vector sums, nothing that changes NaN or infinity
-REORDERED = {"contract", "reassoc", "nsz"}
-compiled = njit(cache=True, nogil=True, forceinline=True, fastmath=REORDERED, error_model="numpy")
+PAD = 8  # one cache line of doubles, so that the grid values of every workspace row start on one
 
 
 def _borrowed(context, *given):
@@ -35,9 +33,9 @@ def _borrowed(context, *given):
     def code(target, builder, signature, args):
         def view(kind, value):
             if isinstance(kind, types.BaseTuple):
-                parts = cgutils.unpack_tuple(builder, value)
-                views = list(map(view, kind, parts))  # type: ignore[call-overload]  # iterable
-                return target.make_tuple(builder, kind, views)
+                inner: Any = kind
+                parts = zip(inner.types, cgutils.unpack_tuple(builder, value))
+                return target.make_tuple(builder, kind, [view(*part) for part in parts])
             if not isinstance(kind, types.Array):
                 return value
             array = target.make_array(kind)(target, builder, value=value)
@@ -50,7 +48,11 @@ def _borrowed(context, *given):
     return kinds(types.StarArgTuple(given)), code
 
 
-borrowed: Any = intrinsic(_borrowed)
+def _as_they_are(*given: Any) -> Any:
+    return given
+
+
+borrowed: Any = _as_they_are if IN_PYTHON else intrinsic(_borrowed)
 
 
 @compiled

@@ -22,12 +22,11 @@ planes, k + 4 at most at either side, from copies made before anything is overwr
 # mypy: disable-error-code="no-untyped-def, untyped-decorator"
 from __future__ import annotations
 
+from mgtheory.matrixfree.kernels.compiling import compiled, planewise
 from mgtheory.matrixfree.kernels.planes import (
     expand_plane,
-    inlined,
     interpolate_plane,
     last_tap,
-    planewise,
     restrict_plane,
 )
 from mgtheory.matrixfree.kernels.rows import (
@@ -51,7 +50,7 @@ from mgtheory.matrixfree.tables import ADD, KEEP, ZERO, Tables
 from mgtheory.matrixfree.threads import Block
 
 
-@inlined
+@compiled
 def stencil_plane(out, below, plane, above, b, py, stencil, factor, omega, centre):
     """out = centre plane + factor (stencil applied to the three planes) + omega b, on padded
     planes; out may be without padding."""
@@ -85,7 +84,7 @@ def stencil_plane(out, below, plane, above, b, py, stencil, factor, omega, centr
                 add_pair(row, s[a:z], sw, se, n[a:z], n[a - 1 : z - 1], n[a + 1 : z + 1], k, kk)
 
 
-@inlined
+@compiled
 def source_plane(x, halo, block, t):
     """Plane t of x; from the copies in `halo` outside the block, where another thread may have
     overwritten it."""
@@ -94,7 +93,7 @@ def source_plane(x, halo, block, t):
     return halo[1, t - block.hi] if t >= block.hi else x[t]
 
 
-@inlined
+@compiled
 def bare_plane(out, x, halo, block, r, b, zero, stencil, factor, omega, centre):
     """`stencil_plane` for plane r with a (2 d + 1)-point stencil, straight from x; `zero` is a row
     of zeros, out a padded plane or not."""
@@ -135,7 +134,7 @@ def load_plane(out, plane, py):
         copy_row(out[y + py, PAD : PAD + plane.shape[1]], plane[y])
 
 
-@inlined
+@compiled
 def written_row(x, planes, block, r, y, py):
     """Row y of plane r after the last step: in x where this thread has written it there, else in
     the ring `planes`."""
@@ -171,7 +170,7 @@ def written_residual(out, store, x, planes, block, r, b, py, zero, stencil):
     return total
 
 
-@inlined
+@compiled
 def smooth_plane(target, ring, i, r, start, b, stencil, omega, mu):
     """Stage i of plane r, from the planes of stage i - 1 (and i - 2) in the ring, into target."""
     n1, n2 = b.shape

@@ -202,6 +202,41 @@ def test_refuses_what_it_cannot_do(build, message):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("cycle", ["V", "W", "F"])
+def test_tolerances_against_nothing_and_absolute_ones(cycle):
+    """For b = 0 the residual of the start takes the place of ||b||; atol is SciPy's."""
+    problem = PROBLEMS["uneven"]
+    ours = StencilHierarchy.build(problem, coarsest=60)
+    ones, zero = np.ones(40 * 27), np.zeros(40 * 27)
+    solution = ours.solve(zero, ones, cycle=cycle)
+    assert solution.reason is Reason.CONVERGED
+    assert solution.residual_norms[0] == pytest.approx(np.linalg.norm(problem.A @ ones))
+    assert solution.residual_norms[-1] <= 1e-8 * solution.residual_norms[0]
+    solution = ours.solve(problem.b, tol=0.0, atol=1e-2, cycle=cycle)
+    assert solution.converged
+    assert np.linalg.norm(problem.b - problem.A @ solution.x) <= 1.01e-2
+    assert solution.residual_norms[-1] <= 1e-2 < solution.residual_norms[-2]
+    # the start is good enough: it is returned, and 0 is not replaced by what was in memory
+    large = 2.0 * np.linalg.norm(problem.b)
+    for atol, x0 in ((large, None), (3e5, ones)):
+        solution = ours.solve(problem.b, x0, atol=atol, cycle=cycle)
+        assert (solution.reason, solution.iterations) == (Reason.CONVERGED, 0)
+        np.testing.assert_array_equal(solution.x, zero if x0 is None else ones)
+    assert not ours.solve(zero, 1e-200 * ones, cycle=cycle).x.any()
+
+
+def test_the_callers_settings_of_numpy_stop_nothing():
+    problem = PROBLEMS["nested"]
+    b = noise(31 * 31)
+    for options in ({}, {"smoother": ResidualPolynomial([100.0])}, {"coarsening": "galerkin"}):
+        expected = StencilHierarchy.build(problem, coarsest=60, **options).solve(b, cycle="F")
+        with np.errstate(all="raise"):
+            ours = StencilHierarchy.build(problem, coarsest=60, **options)
+            np.testing.assert_array_equal(ours.solve(b, cycle="F").x, expected.x)
+            one, tiny = (ours.solve(scale * b, maxiter=1).x for scale in (1.0, 1e-130))
+            np.testing.assert_allclose(1e130 * tiny, one, atol=1e-12 * np.abs(one).max())
+
+
 def test_other_smoothers_on_the_same_operators():
     """As built anew, with a workspace of its own: both hierarchies may work at the same time."""
     problem = PROBLEMS["nested"]

@@ -34,6 +34,19 @@ def test_an_error_of_a_block_reaches_the_caller():
         run_blocks(kernel, [(0,), (1,)])
 
 
+def test_blocks_run_one_after_the_other_where_no_thread_can_be_started(monkeypatch):
+    def refused(self):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    threads._threads_start.cache_clear()
+    try:
+        callers = run_blocks(lambda k: (k, threading.current_thread()), [(0,), (1,), (2,)])
+    finally:
+        threads._threads_start.cache_clear()
+    assert callers == [(k, threading.main_thread()) for k in range(3)]
+
+
 needs_linux = pytest.mark.skipif(
     not hasattr(os, "sched_getaffinity"),
     reason="threads have affinities of their own on Linux alone",

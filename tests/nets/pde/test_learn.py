@@ -61,3 +61,21 @@ def test_contraction_tends_to_the_spectral_radius(case):
     gaps = [abs(contraction(cycle, errors, power).item() / radius - 1) for power in (4, 32, 256)]
     assert gaps[0] > gaps[1] > gaps[2]
     assert gaps[2] < 0.02  # log(share of the slowest modes) / 256
+
+
+def test_what_is_learned_is_never_worse_than_the_start():
+    """With m = 2 the loss falls where the factor grows: the iterate that measures best is returned,
+    and the reason says so."""
+    options = {"steps": 2, "coarsest": 9, "generator": torch.Generator().manual_seed(0)}
+    learned = nets.learn_smoother(problems.poisson((15, 15)), 4, power=2, **options)
+    assert learned.losses[0] > learned.losses[1] > learned.losses[2]
+    assert min(learned.factors[1:]) > 1.05 * learned.factors[0]
+    assert learned.factor == learned.factor_start == learned.factors[0]
+    measured = learned.cycle.convergence_factor(generator=torch.Generator().manual_seed(0))
+    assert measured == learned.factor
+    np.testing.assert_allclose(learned.polynomial.roots, learned.start.roots, rtol=1e-12)
+    assert not learned.converged
+    assert "the measured factor was smallest" in learned.reason
+    assert "after 0 of 2 steps" in learned.reason
+    known = learned.initial.provenance["options"]["contraction"]
+    assert known == learned.losses[0]

@@ -57,3 +57,18 @@ def test_the_default_is_that_of_every_hierarchy():
     found, expected = bridge.solve(problem.b), sparse.solve(problem.b)
     np.testing.assert_allclose(found.residual_norms, expected.residual_norms, rtol=1e-4)
     assert bridge.work_units("V") == pytest.approx(sparse.work_units("V"))
+
+
+def test_tolerances_against_nothing_and_absolute_ones():
+    problem = problems.poisson((31, 31))
+    solver = TorchHierarchy(problem)
+    zero, ones = np.zeros(31 * 31), np.ones(31 * 31)
+    found = solver.solve(zero, ones)
+    assert found.converged
+    assert found.residual_norms[0] == pytest.approx(np.linalg.norm(problem.A @ ones))
+    assert found.residual_norms[-1] <= 1e-8 * found.residual_norms[0]
+    found = solver.solve(problem.b, tol=0.0, atol=1e-2)
+    assert found.converged
+    assert found.residual_norms[-1] <= 1e-2 < found.residual_norms[-2]
+    with pytest.raises(ValueError, match="cycle is W, the module was made for V"):
+        solver.solve(problem.b, cycle="W")
