@@ -18,7 +18,7 @@ exactly. How theta -> 0 is taken stands in `mgtheory.fourier.cycle`.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -29,6 +29,13 @@ from mgtheory._checks import check_kind, check_name, check_shape, check_whole
 from mgtheory._frozen import ReadOnlyArrays
 from mgtheory.fourier.cycle import NEAR, LocalCycle, directions
 from mgtheory.fourier.relaxation import as_relaxation, couples, step_symbols
+from mgtheory.fourier.supremum import (
+    Starts,
+    grid_peaks,
+    largest_limit,
+    search,
+    supremum,
+)
 from mgtheory.problems.grids import choose_axes
 from mgtheory.problems.problem import Problem
 from mgtheory.problems.stencils import Stencil
@@ -44,9 +51,8 @@ from mgtheory.problems.symbols import (
 
 SAMPLING = ("samples", "refine", "zero")  # the options of `cycle_factor`
 SAMPLES = {1: 256, 2: 64, 3: 32}  # frequencies an axis, by dimension
-# refinement: the samples it starts from, and how often it halves the distance (2^-24: quadratic
-# maxima to rounding)
-STARTS, ROUNDS = 3, 24
+WAVE, MOST = 6, 2**18  # frequencies an axis for each degree of a polynomial, in all at most
+REACH = 4 * NEAR  # a search along directions may leave their sphere by so much
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +77,9 @@ class FourierFactor(ReadOnlyArrays):
         base frequency.
     high
         Shape (*grid): the frequencies over which `factor` is taken.
+    direction
+        The unit vector along which theta -> 0 where the factor is such a limit, if it was searched
+        for; else None.
     """
 
     factor: float
@@ -79,17 +88,26 @@ class FourierFactor(ReadOnlyArrays):
     frequencies: Float
     damping: Float
     high: npt.NDArray[np.bool_]
+    direction: tuple[float, ...] | None = None
 
     def __float__(self) -> float:
         return self.factor
 
 
 def sample_shape(
-    samples: int | Sequence[int] | None, dim: int, multiples: Sequence[int] | None = None
+    samples: int | Sequence[int] | None,
+    dim: int,
+    smoothers: Iterable[Any],
+    multiples: Sequence[int] | None = None,
 ) -> tuple[int, ...]:
-    """Sample counts per axis from one number, one per axis, or None for the default of
-    `SAMPLES`."""
-    shape = check_shape(SAMPLES[dim] if samples is None else samples, "samples", dim)
+    """Sample counts per axis from one number, one per axis, or None for the default of `SAMPLES`,
+    with more where a polynomial's degree gives it more waves than that."""
+    if samples is None:
+        samples = SAMPLES[dim]
+        degree = max(getattr(getattr(s, "polynomial", None), "degree", 1) for s in smoothers)
+        while samples < WAVE * degree and (2 * samples) ** dim <= MOST:
+            samples *= 2
+    shape = check_shape(samples, "samples", dim)
     for n, multiple in zip(shape, multiples or (1,) * dim):
         if n < 2 or n % multiple:
             raise ValueError(
@@ -133,9 +151,10 @@ def smoothing_factor(
         axes. A frequency is high where it is on one of them.
     samples
         Frequencies per axis, 2 pi m / n in (-pi, pi]; multiples of 4 contain the ends pi/2 and pi.
+        More by default for polynomials of high degree.
     refine
-        Search between the samples too, around the largest of them, so that the factor is the
-        supremum and not that of the samples.
+        Search between the samples too, from these and from points on no grid, so that the factor is
+        the supremum and not that of the samples (see `mgtheory.fourier.supremum`).
 
     Examples
     --------
@@ -151,29 +170,43 @@ def smoothing_factor(
     chosen = choose_axes(finest.couplings(), None, axes)
     relaxation = as_relaxation(smoother, finest, scaling=scaling, degree=degree, axes=chosen)
     evaluate = _evaluation(stencil, relaxation, steps, chosen)
-    theta = grid_frequencies(sample_shape(samples, stencil.dim))
+    theta = grid_frequencies(sample_shape(samples, stencil.dim, [relaxation]))
     flat = theta.reshape(-1, stencil.dim)
     high, grid = high_frequencies(flat, chosen), theta.shape[:-1]
     # a real stencil's symbols at theta and -theta are conjugate
+    complex_values = np.iscomplexobj(stencil.values)
     partner = (
-        np.arange(len(flat))
-        if np.iscomplexobj(stencil.values)
-        else np.minimum(np.arange(len(flat)), mirrored(grid))
+        np.arange(len(flat)) if complex_values else np.minimum(np.arange(len(flat)), mirrored(grid))
     )
     solved, place = np.unique(partner, return_inverse=True)
     radius, norm, damping = (values[place] for values in evaluate(flat[solved]))
     radius = np.where(high, radius, -1.0)
     worst = int(np.argmax(radius))
     factor, frequency = float(radius[worst]), flat[worst]
-    if refine:
+    largest_norm = float(norm[high].max())
+    if refine and np.isfinite(factor):
 
-        def local(points: Float) -> Float:
-            return np.where(high_frequencies(points, chosen), evaluate(points)[0], -1.0)
+        def measured(which: int) -> Callable[[Float], Float]:
+            return lambda points: np.where(
+                high_frequencies(points, chosen), evaluate(points)[which], -1.0
+            )
 
-        factor, frequency = _refined(local, flat, radius, 2 * np.pi / np.array(grid))
+        def peaks(values: Float) -> Starts:
+            found = solved[grid_peaks(values.reshape(grid))[solved]]
+            return flat[found], values[found], np.pi / np.array(grid)
+
+        half = np.full(stencil.dim, np.pi)
+        factor, frequency = supremum(
+            measured(0),
+            [peaks(radius)],
+            half,
+            fold=lambda points: points if complex_values else points * np.sign(points[:, :1]),
+            count=len(solved),
+        )
+        largest_norm = search(measured(1), [peaks(np.where(high, norm, -1.0))], half)[0]
     return FourierFactor(
         factor,
-        max(factor, float(norm[high].max())),
+        max(factor, largest_norm),
         tuple(frequency.tolist()),
         theta,
         damping.reshape(grid),
@@ -227,7 +260,7 @@ def cycle_factor(
         Points per axis of the finest grid whose frequencies are sampled; multiples of 2^levels
         contain the ends.
     refine
-        Search between the samples too, around the largest of them.
+        Search between the samples too, as for `smoothing_factor`.
     zero
         What stands for theta = 0: `limit`, the limits along many directions; or `remove`, the other
         harmonics of 0 once the constants in the kernel of A are removed. With `remove` and
@@ -240,15 +273,21 @@ def cycle_factor(
     """
     check_kind(cycle, LocalCycle, "cycle", "a LocalCycle")
     check_name(zero, ("limit", "remove"), "zero")
-    theta = cycle.base_frequencies(sample_shape(samples, cycle.dim, cycle.counts[0]))
+    shape = sample_shape(samples, cycle.dim, itertools.chain(*cycle.relaxations), cycle.counts[0])
+    theta = cycle.base_frequencies(shape)
     grid, flat = theta.shape[:-1], theta.reshape(-1, cycle.dim)
     origin = int(np.flatnonzero((flat == 0).all(axis=1))[0])
     solved, place = np.unique(_orbits(cycle, grid), return_inverse=True)
     radius, norm = np.zeros(len(flat)), np.zeros(len(flat))
-    batch = max(1, 2**19 // cycle.modes**2)
-    for chosen in np.split(regular := solved[solved != origin], range(batch, len(regular), batch)):
-        matrices = cycle.error_operator(flat[chosen])
-        radius[chosen], norm[chosen] = spectral_radius(matrices), spectral_norm(matrices)
+    regular = solved[solved != origin]
+
+    def local(points: Float) -> list[Float]:
+        matrices = cycle.error_operator(points)
+        return [spectral_radius(matrices), spectral_norm(matrices)]
+
+    size = 2**19 // cycle.modes**2
+    if len(regular):
+        radius[regular], norm[regular] = _in_batches(local, flat[regular], size)
     if zero == "limit":
         near = cycle.error_operator(NEAR * directions(cycle.dim))
     else:
@@ -259,16 +298,47 @@ def cycle_factor(
     radius[origin], norm[origin] = spectral_radius(near).max(), spectral_norm(near).max()
     norm[norm > 0.1 / NEAR] = np.inf
     worst = int(solved[np.argmax(radius[solved])])
-    factor, frequency = float(radius[worst]), flat[worst]
-    if refine and worst != origin and np.isfinite(factor):
+    factor, frequency, direction = float(radius[worst]), flat[worst], None
+    if refine and np.isfinite(factor) and len(regular):
 
-        def local(points: Float) -> Float:
-            points = np.where(np.linalg.norm(points, axis=1, keepdims=True) < NEAR, NEAR, points)
-            return spectral_radius(cycle.error_operator(points))
+        def measured(measure: Callable[[Complex], Float]) -> Callable[[Float], Float]:
+            """Of theta, and near 0 of its limit."""
 
-        factor, frequency = _refined(
-            local, flat[solved], radius[solved], 2 * np.pi / np.array(cycle.counts[0]) / grid
+            def of(points: Float) -> Float:
+                points = np.where((points == 0).all(axis=1, keepdims=True), NEAR, points)
+                length = np.linalg.norm(points, axis=1, keepdims=True)
+                points = np.where(length < REACH, NEAR / length, 1.0) * points
+                return _in_batches(lambda p: [measure(cycle.error_operator(p))], points, size)[0]
+
+            return of
+
+        def peaks(values: Float) -> Starts:
+            values = values[solved][place]
+            values[origin] = -1.0  # which has no value of its own
+            found = regular[grid_peaks(values.reshape(grid))[regular]]
+            return flat[found], values[found], half / grid
+
+        half = np.pi / np.array(cycle.counts[0])
+        groups, limits = [peaks(radius)], NEAR if zero == "limit" else 0.0
+        if limits:
+            groups.append(largest_limit(measured(spectral_radius), directions(cycle.dim), NEAR))
+        found, where = supremum(
+            measured(spectral_radius),
+            groups,
+            half,
+            fold=cycle.representative,
+            count=len(regular),
+            limits=limits,
         )
+        if found > factor:
+            factor, frequency = found, where
+        if 0 < (length := float(np.linalg.norm(frequency))) < REACH:
+            frequency, direction = np.zeros(cycle.dim), tuple((frequency / length).tolist())
+            radius[origin] = max(radius[origin], factor)
+        if np.isfinite(norm).all():
+            norm[origin] = max(
+                norm[origin], search(measured(spectral_norm), [peaks(norm)], half)[0]
+            )
     return FourierFactor(
         factor,
         float(norm.max()),
@@ -276,6 +346,7 @@ def cycle_factor(
         theta,
         radius[solved][place].reshape(grid),
         np.ones(grid, bool),
+        direction,
     )
 
 
@@ -291,51 +362,29 @@ def _orbits(cycle: LocalCycle, grid: Sequence[int]) -> npt.NDArray[np.int64]:
     return first
 
 
-def _refined(
-    function: Callable[[Float], Float], theta: Float, values: Float, spacing: Float
-) -> tuple[float, Float]:
-    """The maximum of a function near the `STARTS` largest samples: a pattern around each (5^d, 3^d
-    in 3D), shrunk until it has no width."""
-    best = np.argsort(-values, kind="stable")[:STARTS]
-    centres, heights = theta[best], values[best]
-    reach = np.arange(-2.0, 3.0) if theta.shape[1] < 3 else np.arange(-1.0, 2.0)
-    pattern = np.stack(np.meshgrid(*[reach] * theta.shape[1], indexing="ij"), axis=-1).reshape(
-        -1, theta.shape[1]
-    )
-    width = spacing / 2
-    for _ in range(ROUNDS):
-        points = centres[:, None] + width * pattern
-        found = function(points.reshape(-1, theta.shape[1])).reshape(len(centres), -1)
-        top = found.argmax(axis=1)
-        better = found[np.arange(len(top)), top] > heights * (1 + 1e-13)
-        centres = np.where(better[:, None], points[np.arange(len(top)), top], centres)
-        heights = np.maximum(heights, found.max(axis=1))
-        width = width / 2
-    first = int(np.argmax(heights))
-    return float(heights[first]), centres[first]
+def _in_batches(
+    function: Callable[[Float], Sequence[Float]], theta: Float, size: int
+) -> list[Float]:
+    """The arrays of a function of theta, shape (F, d), for `size` frequencies at a time."""
+    size = max(1, size)
+    parts = [function(theta[i : i + size]) for i in range(0, len(theta), size)]
+    return [np.concatenate(part) for part in zip(*parts)]
 
 
 def _evaluation(
     stencil: Stencil, relaxation: Any, steps: int, axes: Sequence[int]
-) -> Callable[[Float], tuple[Float, Float, Float]]:
+) -> Callable[[Float], list[Float]]:
     """theta, shape (F, d) -> spectral radius, norm and damping at each, so many frequencies at a
     time that their matrices take about 64 MiB."""
     coupled = couples(relaxation)
-    modes = stencil.channels * (2**stencil.dim if coupled else 1)
-    count = max(1, 2**22 // modes**2)
+    size = 2**22 // (stencil.channels * (2**stencil.dim if coupled else 1)) ** 2
 
-    def evaluate(theta: Float) -> tuple[Float, Float, Float]:
-        batches = [theta[i : i + count] for i in range(0, len(theta), count)]
-        parts = [
-            _coupled(stencil, relaxation, batch, steps, axes)
-            if coupled
-            else _uncoupled(stencil, relaxation, batch)
-            for batch in batches
-        ]
-        radius, norm, damping = (np.concatenate(part) for part in zip(*parts))
-        return radius, norm, damping
+    def local(theta: Float) -> Sequence[Float]:
+        if coupled:
+            return _coupled(stencil, relaxation, theta, steps, axes)
+        return _uncoupled(stencil, relaxation, theta)
 
-    return evaluate
+    return lambda theta: _in_batches(local, theta, size)
 
 
 def _uncoupled(stencil: Stencil, relaxation: Any, theta: Float) -> tuple[Float, Float, Float]:

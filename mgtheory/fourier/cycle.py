@@ -282,6 +282,13 @@ class LocalCycle:
         ]
         return allowed + [(axes, -signs) for axes, signs in allowed] if self.is_real else allowed
 
+    def representative(self, theta: Float) -> Float:
+        """Of each theta, shape (F, d), the image under `symmetries` that stands for all."""
+        images = np.stack([theta[:, axes] * signs for axes, signs in self.symmetries()])
+        # the first in any order will do; this one takes all axes and no two images for equal
+        order = images @ np.sqrt([2.0, 3.0, 5.0])[: self.dim]
+        return images[order.argmax(axis=0), np.arange(len(theta))]
+
     def kernel_complement(self) -> Complex:
         """Orthonormal basis, shape (m, m - r), of what remains of the harmonics of 0 without the
         r-dimensional kernel of Ahat(0)."""
@@ -304,7 +311,7 @@ def _keeps(taps: NDArray[Any], axes: Sequence[int], signs: Sequence[int]) -> boo
 
 def directions(dim: int) -> Float:
     """Unit vectors along the integer vectors with entries -2..2, one of each opposite pair, shape
-    (1, 8 or 49, d)."""
+    (1, 8 or 49; d)."""
     units = [
         np.array(v) / np.linalg.norm(v)
         for v in itertools.product(range(-2, 3), repeat=dim)

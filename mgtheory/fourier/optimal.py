@@ -32,13 +32,15 @@ from mgtheory.families import Family, Recorded, register
 from mgtheory.fourier.analysis import cycle_factor
 from mgtheory.fourier.cycle import NEAR, LocalCycle, directions
 from mgtheory.fourier.relaxation import scaled_symbols
+from mgtheory.fourier.supremum import grid_peaks
 from mgtheory.polynomials.classical import chebyshev, chebyshev4
 from mgtheory.polynomials.residual import ResidualPolynomial, check_degree
 from mgtheory.problems.symbols import Complex, Float, the_stencil
 
 MAX_OPTIMAL_DEGREE = 16
-# points per axis whose frequencies the optimisation sees first, by dimension
-SAMPLES = {1: 64, 2: 32, 3: 16}
+# points per axis whose frequencies the optimisation sees first, and those on which the worst are
+# sought, by dimension; the result is checked on twice as many
+SAMPLES, DENSE = {1: 64, 2: 64, 3: 24}, {1: 256, 2: 128, 3: 48}
 # relative size of imaginary parts that are rounding: symmetric stencils have real symbols
 REAL = 1e-9
 PIECES = 3  # eigenvalues per frequency that take part, largest first
@@ -138,15 +140,21 @@ def optimise_two_grid(
     # phase 3, exchange: add the worst frequencies, minimise on what they are added to
     least, settled = start_factor, False
     for remaining in reversed(range(ROUNDS)):
-        found = cycle_factor(cycle_with(sampled.polynomial(lowest.c)))
+        cycle = cycle_with(sampled.polynomial(lowest.c))
+        bound = lowest.value**steps * (1 + GAP) + EXACT**steps
+        found = cycle_factor(cycle, samples=DENSE[stencil.dim])
+        if found.factor <= bound:  # on other samples it may not be
+            found = cycle_factor(cycle, samples=2 * DENSE[stencil.dim])
         if found.factor < least:
             best, least = sampled.polynomial(lowest.c), found.factor
-        bound = lowest.value**steps * (1 + GAP) + EXACT**steps
         settled = lowest.converged and found.factor <= bound
         if found.factor <= bound or not remaining:
             break
-        worse = found.frequencies[found.damping > bound].reshape(-1, stencil.dim)
-        worse = _representatives(np.concatenate([worse, [found.frequency]]), symmetries, counts)
+        peaks = grid_peaks(found.damping) & (found.damping > bound).ravel()
+        worse = found.frequencies.reshape(-1, stencil.dim)[peaks]
+        worst = found.frequency if found.direction is None else NEAR * np.array(found.direction)
+        worse = np.concatenate([worse[(worse != 0).any(axis=1)], [worst]])
+        worse = _representatives(worse, symmetries, counts)
         sampled = _Sampled(correction, np.concatenate([sampled.theta, worse]), steps)
         lowest = minimise_maximum(sampled.pieces, lowest.c, iterations)
         total += lowest.iterations

@@ -1,0 +1,175 @@
+"""The supremum of a function of the frequency.
+
+Searches start at the largest local maxima of a sample. These can miss a narrow peak, so searches
+are repeated from other points, twice as many each time, until they find nothing larger. The other
+points are those of an additive recurrence (Richtmyer 1951), which fill the cell evenly and lie on
+no grid: they see what all points of a grid miss.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from scipy.ndimage import maximum_filter
+from scipy.spatial import KDTree
+
+Float = npt.NDArray[np.float64]
+Function = Callable[[Float], Float]  # theta, shape (F, d) -> values, shape (F,)
+# where to search from: theta, values, and the width of the first step, shape (d,)
+Starts = tuple[Float, Float, Float]
+
+# searches at a time, and the part of the largest value that they start from: polynomials that were
+# optimised have many peaks of nearly one height
+STARTS, PART = 16, 0.8
+LEAST, MOST = 64, 4096  # other points the first time: as many as samples, within these
+STABLE = 1e-6  # relative gain from other points for which there are more of them
+REPEATS = 5
+# the steps a search takes before it may be given up, and at most; and how often its pattern is
+# halved (2^-20: quadratic maxima to rounding)
+EARLY, STEPS, HALVINGS = 6, 64, 20
+LONGEST = 8.0  # half boxes, along each axis of a quadratic
+
+
+def supremum(
+    function: Function,
+    groups: Sequence[Starts],
+    half: Float,
+    *,
+    fold: Callable[[Float], Float],
+    count: int,
+    limits: float = 0.0,
+) -> tuple[float, Float]:
+    """sup f over the cell |theta_j| <= half_j, and where it is.
+
+    Parameters
+    ----------
+    function
+        f, of the period 2 half_j, not negative where it matters.
+    groups
+        Where to search first.
+    half
+        Half the widths of the cell, shape (d,).
+    fold
+        theta -> one that stands for all with the same value.
+    count
+        How many samples there were: so many other points come first.
+    limits
+        The distance from 0 at which f stands for its limits along directions, if it has such; other
+        points are then joined by other directions.
+    """
+    best, place = search(function, groups, half)
+    for points in other_points(half, min(max(count, LEAST), MOST)):
+        points = fold(points)
+        groups = [scattered_peaks(points, function(points), half)]
+        if limits:
+            groups.append(largest_limit(function, points[: 8 * len(half)], limits))
+        found, theta = search(function, groups, half, best)
+        gained = found > best * (1 + STABLE)
+        if found > best:
+            best, place = found, theta
+        if not gained:
+            break
+    return best, place
+
+
+def grid_peaks(values: Float) -> npt.NDArray[np.bool_]:
+    """Where no neighbour on a periodic grid is larger, flattened."""
+    return np.asarray(values >= maximum_filter(values, 3, mode="wrap")).ravel()
+
+
+def scattered_peaks(theta: Float, values: Float, half: Float) -> Starts:
+    """The points of which no near one is larger, to search from."""
+    count, dim = theta.shape
+    near = KDTree(theta).query(theta, k=min(3**dim, count))[1]
+    peak = values >= values[near].max(axis=1)
+    return theta[peak], values[peak], half / count ** (1 / dim)
+
+
+def largest_limit(function: Function, directions: Float, near: float) -> Starts:
+    """The largest of the limits along directions, to search from."""
+    theta = near * directions / np.linalg.norm(directions, axis=1, keepdims=True)
+    values = function(theta)
+    worst = [int(values.argmax())]
+    return theta[worst], values[worst], np.full(theta.shape[1], near / 4)
+
+
+def other_points(half: Float, count: int) -> Iterator[Float]:
+    """Points in the cell that no grid has, `count` of them first, then twice as many, ..."""
+    dim, start = len(half), 1
+    root = 2.0
+    for _ in range(60):  # the root of x^(d+1) = x + 1, whose powers are badly approximable
+        root = (1 + root) ** (1 / (dim + 1))
+    steps = root ** -np.arange(1.0, dim + 1)
+    for _ in range(REPEATS):
+        unit = (0.5 + np.arange(start, start + count)[:, None] * steps) % 1.0
+        yield half * (2 * unit - 1)
+        start, count = start + count, 2 * count
+
+
+def search(
+    function: Function, groups: Sequence[Starts], half: Float, least: float = -np.inf
+) -> tuple[float, Float]:
+    """The largest value near the largest starts of each group, and its place in the cell.
+
+    Tried are the faces and corners of a box around each, and the maximum of the quadratic through
+    the last ones, which follows ridges. The box stays while that helps, and else is halved. A
+    search is given up where four times its latest gains would not bring it to the largest value, or
+    to `least`.
+    """
+    chosen = []
+    for theta, values, width in groups:
+        order = np.argsort(-values, kind="stable")[:STARTS]
+        order = order[values[order] >= PART * values[order[0]]]
+        chosen.append((theta[order], values[order], np.broadcast_to(width, theta[order].shape)))
+    centres, heights, widths = (np.concatenate(part) for part in zip(*chosen))
+    dim = centres.shape[1]
+    corners = np.array(list(itertools.product((-1.0, 1.0), repeat=dim)))
+    pattern = np.unique(np.concatenate([corners, np.eye(dim), -np.eye(dim)]), axis=0)
+    halvings, gains, steps = np.zeros(len(heights)), np.zeros((len(heights), 3)), 0 * centres
+    first = int(heights.argmax())
+    best, place = float(heights[first]), centres[first]
+    for step in range(STEPS):
+        boxes = centres[:, None] + widths[:, None] * pattern
+        points = np.concatenate([boxes, centres[:, None] + steps[:, None]], axis=1)
+        points -= 2 * half * np.round(points / (2 * half))
+        found = function(points.reshape(-1, dim)).reshape(len(centres), -1)
+        row, top = np.arange(len(centres)), found.argmax(axis=1)
+        better = found[row, top] > heights * (1 + 1e-13)
+        reached = np.where(better, found[row, top], heights)
+        gains = np.column_stack([gains[:, 1:], reached - heights])
+        moved = np.where(better[:, None], points[row, top], centres)
+        newton = centres + widths * quadratic_steps(pattern, found[:, :-1] - heights[:, None])
+        steps, centres, heights = newton - moved, moved, reached
+        widths, halvings = np.where(better[:, None], widths, widths / 2), halvings + ~better
+        first = int(heights.argmax())
+        if heights[first] > best:
+            best, place = float(heights[first]), centres[first]
+        kept = halvings < HALVINGS
+        if step >= EARLY:
+            kept &= heights + 4 * gains.sum(axis=1) >= max(best, least)
+        if not kept.any() or not np.isfinite(best):
+            break
+        centres, heights, widths, halvings, gains, steps = (
+            part[kept] for part in (centres, heights, widths, halvings, gains, steps)
+        )
+    return best, place
+
+
+def quadratic_steps(pattern: Float, differences: Float) -> Float:
+    """From the middle of each pattern, shape (p, d), to the maximum of the quadratic that fits the
+    differences of its values to the middle one's, shape (n, p); upwards where it has none. Shape
+    (n, d)."""
+    dim = pattern.shape[1]
+    i, j = np.triu_indices(dim)
+    fit = np.linalg.pinv(np.column_stack([pattern, pattern[:, i] * pattern[:, j]])) @ differences.T
+    hessian = np.zeros((len(differences), dim, dim))
+    hessian[:, i, j] += fit[dim:].T
+    hessian[:, j, i] += fit[dim:].T
+    curvature, axes = np.linalg.eigh(hessian)
+    slope = np.einsum("nij,in->nj", axes, fit[:dim])
+    size = np.maximum(np.abs(curvature), np.abs(slope) / LONGEST)
+    along = np.divide(slope, size, out=np.zeros_like(slope), where=size > 0)
+    return np.asarray(np.einsum("nij,nj->ni", axes, along))
