@@ -137,7 +137,8 @@ def prepare(out: Path, settings: Settings, *, force: bool) -> Path:
     """The folder, marked as a demo's and cleared if forced; foreign ones and others are refused."""
     from mgtheory._files import read_json
 
-    folder = out.expanduser().absolute()
+    # resolved: of new/.. nothing exists as written, and what it means may be full of other things
+    folder = out.expanduser().resolve()
     if folder.exists() and not folder.is_dir():
         raise FileExistsError(f"{out} is a file; give a folder for the demo")
     inside = folder.iterdir() if folder.is_dir() else ()

@@ -134,7 +134,8 @@ def _end(error: Exception, command: str) -> tuple[int, str]:
         path = command if context is None else context.command_path
         # pydantic's, whose value typer leaves out
         checked: list[Any] = getattr(error.__cause__, "errors", list)()
-        given = "".join(f", got {found['input']!r}" for found in checked)
+        line = line.replace("Value error, ", "").rstrip(".")
+        given = "".join(f", got {f['input']!r}" for f in checked if repr(f["input"]) not in line)
         return int(getattr(error, "exit_code", 2)), f"{line}{given} (see {path} --help)"
     if isinstance(error, WRONG_VALUE):
         return 2, line

@@ -16,7 +16,7 @@ def _read_points(path: Path) -> Any:
 
     rule = "a line is a real part and, optionally, an imaginary part"
     if not path.is_file():
-        raise FileNotFoundError(f"points file {path} does not exist")
+        raise FileNotFoundError(f"points: there is no file {path}")
     points = []
     for number, line in enumerate(
         path.read_text(encoding="utf-8-sig", errors="replace").splitlines(), start=1

@@ -16,7 +16,7 @@ WRONG = {
     "derive --family chebyshev --degree 3 --interval 0 2": ("0", "a < b"),
     "derive --family chebyshev --degree 3 --interval -1 2": ("-1",),
     "derive --family chebyshev4 --degree 3 --interval 3 1": ("3", "a < b"),
-    "derive --family chebyshev4 --degree 3 --interval -1 2": ("-1", "a < b"),
+    "derive --family chebyshev4 --degree 3 --interval -1 2": ("-1", "from 0 on"),
     "derive --family chebyshev --degree 3 --interval nan 2": ("nan",),
     "derive --family chebyshev4 --degree 3 --lmax -8": ("-8",),
     "derive --family chebyshev4 --degree 3 --lmax inf": ("inf",),
@@ -48,6 +48,10 @@ WRONG = {
     "lfa --smoother jacobi --degree 2": ("--degree",),
     "lfa --smoother nonsense": ("nonsense", "red_black"),
     "lfa --pre -1": ("-1",),
+    "study nowhere.toml --engine zebra": (
+        "'--engine': 'zebra' is not one of 'local', 'slurm' (see polymgnet study --help)\n",
+    ),
+    "derive --family minimax --degree 2 --points .": ("points: there is no file .",),
     "lfa --restriction nonsense": (
         "--restriction is 'nonsense'; allowed are full, half, injection, cells\n",
     ),

@@ -243,9 +243,10 @@ def test_force_starts_again(finished, monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("extra", [[], ["--force"]])
-def test_foreign_folder(refused, tmp_path, extra):
+@pytest.mark.parametrize("way", [".", "new/.."])
+def test_foreign_folder(refused, tmp_path, extra, way):
     (tmp_path / "thesis.tex").write_text("years of work")
-    assert "thesis.tex" in refused("demo", "--out", tmp_path, *extra)
+    assert "thesis.tex" in refused("demo", "--out", f"{tmp_path}/{way}", *extra)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
