@@ -3,12 +3,38 @@ line with what was given and allowed."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from numbers import Real
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
+
+# numpy's default, for what a program has set to "raise" for itself
+OWN_ERRORS: dict[str, Any] = {
+    "divide": "warn",
+    "over": "warn",
+    "under": "ignore",
+    "invalid": "warn",
+}
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def own_errors(function: Function) -> Function:
+    """A function in which no floating-point error is an exception: np.seterr(all="raise") of a
+    user's program must not turn an underflow in here into one."""
+
+    @functools.wraps(function)
+    def quiet(*args: Any, **options: Any) -> Any:
+        raised = [kind for kind, treatment in np.geterr().items() if treatment == "raise"]
+        if not raised:
+            return function(*args, **options)
+        with np.errstate(**{kind: OWN_ERRORS[kind] for kind in raised}):
+            return function(*args, **options)
+
+    return cast(Function, quiet)
+
 
 FLOATING = ("float32", "float64", "complex64", "complex128")
 

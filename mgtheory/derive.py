@@ -22,7 +22,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mgtheory._checks import plain
+from mgtheory._checks import own_errors, plain
 from mgtheory._files import read_json, write_atomically
 from mgtheory.families import get_family
 from mgtheory.polynomials.residual import ResidualPolynomial
@@ -198,6 +198,7 @@ def _record_of_schema_1(data: dict[str, Any]) -> OperatorRecord:
     return OperatorRecord("interval", f"a spectrum in [{a:g}, {b:g}]", b, a)
 
 
+@own_errors
 def derive(
     family: str,
     degree: int,

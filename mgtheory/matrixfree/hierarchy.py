@@ -32,6 +32,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.linalg import LinearOperator
 
+from mgtheory._checks import own_errors
 from mgtheory.matrixfree.cycle import cycle_products, run_cycle, solve_grids
 from mgtheory.matrixfree.level import StencilLevel, compile_kernels
 from mgtheory.matrixfree.operators import (
@@ -115,6 +116,7 @@ class StencilHierarchy(MultigridSolver):
 
     @classmethod
     @takes_options
+    @own_errors
     def build(
         cls,
         problem: Problem | Stencil,
@@ -167,6 +169,7 @@ class StencilHierarchy(MultigridSolver):
         made.setup_seconds = time.perf_counter() - start
         return made
 
+    @own_errors
     def with_smoothers(
         self,
         smoother: Any = None,
@@ -188,6 +191,7 @@ class StencilHierarchy(MultigridSolver):
         made.setup_seconds = self.setup_seconds
         return made
 
+    @own_errors
     def _solve(self, b: ArrayLike, x0: ArrayLike | None, stop: Stop, plan: Plan) -> Solution:
         began = time.perf_counter()
         if plan.cycle is Cycle.FMG and x0 is not None:
@@ -232,6 +236,7 @@ class StencilHierarchy(MultigridSolver):
             finest.sweep(KEEP, finest.before if finest.smooths_before else finest.after)
         return target.reshape(np.shape(x)) if out is None else out
 
+    @own_errors
     def apply(self, r: ArrayLike, cycle: str = "V") -> Array:
         """The correction of one cycle for the residual r, a linear map with zero start; shape of
         r."""

@@ -33,7 +33,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.linalg import LinearOperator
 
-from mgtheory._checks import check_vector
+from mgtheory._checks import check_vector, own_errors
 from mgtheory.multigrid import setup
 from mgtheory.multigrid.base import MultigridSolver
 from mgtheory.multigrid.cycle import cycle_products, visits
@@ -95,6 +95,7 @@ class Hierarchy(MultigridSolver):
 
     @classmethod
     @takes_options
+    @own_errors
     def build(cls, problem: Problem | Any, **options: Any) -> Self:
         """Set up a hierarchy.
 
@@ -131,6 +132,7 @@ class Hierarchy(MultigridSolver):
         made.setup_seconds = time.perf_counter() - start
         return made
 
+    @own_errors
     def with_smoothers(
         self,
         smoother: Any = None,
@@ -163,6 +165,7 @@ class Hierarchy(MultigridSolver):
             on_constants=self.on_constants,
         )
 
+    @own_errors
     def _solve(self, b: ArrayLike, x0: ArrayLike | None, stop: Stop, plan: Plan) -> Solution:
         known: dict[str, Any] = {"nullspace": self.nullspace, "warnings": self.warnings}
         found = solve_levels(self.levels, b, x0, stop, plan, **known)
@@ -174,6 +177,7 @@ class Hierarchy(MultigridSolver):
             message=found.message + (f"; {said}" if said else ""),
         )
 
+    @own_errors
     def apply(self, r: NDArray[Any], cycle: str = "V") -> NDArray[Any]:
         """The correction of one cycle for the residual r, shape (n,): a linear map, zero start."""
         kind, finest = check_cycle(cycle, without=(Cycle.FMG,)), self.levels[0]

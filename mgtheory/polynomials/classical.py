@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mgtheory._checks import check_number
+from mgtheory._checks import check_number, own_errors
 from mgtheory.polynomials.fourthkind import optimised_beta, optimised_roots
 from mgtheory.polynomials.recurrence import first_kind_recurrence, fourth_kind_recurrence
 from mgtheory.polynomials.residual import MAX_DEGREE, ResidualPolynomial, check_degree
@@ -29,6 +29,7 @@ IntervalLike = Interval | Iterable[float]
 MLS_DEGREES = range(4, MAX_DEGREE + 1, 3)
 
 
+@own_errors
 def richardson(degree: int, *, interval: IntervalLike) -> ResidualPolynomial:
     """q(t) = (1 - t/r)^k with r = (a + b)/2: damped Richardson, the best single root for [a, b],
     repeated k times.
@@ -45,6 +46,7 @@ def richardson(degree: int, *, interval: IntervalLike) -> ResidualPolynomial:
     return ResidualPolynomial(np.full(degree, 0.5 * (a + b)))
 
 
+@own_errors
 def chebyshev(degree: int, *, interval: IntervalLike) -> ResidualPolynomial:
     """q(t) = T_k((b + a - 2t)/(b - a)) / T_k((b + a)/(b - a)): Chebyshev of the first kind, minimax
     on [a, b].
@@ -72,6 +74,7 @@ def chebyshev(degree: int, *, interval: IntervalLike) -> ResidualPolynomial:
     return ResidualPolynomial(roots, first_kind_recurrence(degree, interval=(a, b)))
 
 
+@own_errors
 def chebyshev4(degree: int, *, lmax: float) -> ResidualPolynomial:
     """q(t) = W_k(1 - 2t/lmax)/(2k + 1): Chebyshev of the fourth kind; sup over (0, lmax] of t
     q^2/lmax = 1/(2k + 1)^2.
@@ -91,6 +94,7 @@ def chebyshev4(degree: int, *, lmax: float) -> ResidualPolynomial:
     return ResidualPolynomial(lmax * _fourth_kind_roots(degree), recurrence)
 
 
+@own_errors
 def chebyshev4_opt(degree: int, *, lmax: float) -> ResidualPolynomial:
     """The q of degree k with the smallest gamma = sup t q^2/(1 - q^2) over (0, lmax] (t scaled by
     lmax): the optimised fourth kind.
@@ -112,6 +116,7 @@ def chebyshev4_opt(degree: int, *, lmax: float) -> ResidualPolynomial:
     return ResidualPolynomial(lmax * optimised_roots(degree), recurrence)
 
 
+@own_errors
 def mls(degree: int, *, lmax: float) -> ResidualPolynomial:
     """(1 - (2d + 1)^2/lmax t S(t)^2) S(t), S the fourth kind of degree d: the smoothed-aggregation
     (MLS) smoother, degree 3d + 1 = 4, 7, 10, ...
@@ -176,6 +181,7 @@ CLOSED_FORMS: dict[str, Callable[..., Any]] = {
 }
 
 
+@own_errors
 def closed_form(family: str, degree: int, t: Any, interval: tuple[float, float]) -> Any:
     """q(t) of a family of `CLOSED_FORMS` on [a, b] for t in [0, b], without its roots.
 

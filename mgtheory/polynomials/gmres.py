@@ -19,7 +19,7 @@ import numpy as np
 import scipy.linalg
 from numpy.typing import ArrayLike, NDArray
 
-from mgtheory._checks import check_array
+from mgtheory._checks import check_array, own_errors
 from mgtheory._frozen import ReadOnlyArrays
 from mgtheory.polynomials.residual import MAX_DEGREE, ResidualPolynomial, check_degree
 from mgtheory.polynomials.roots import symmetrised
@@ -85,6 +85,7 @@ def harmonic_ritz(
     return gmres_polynomial(degree, operator=operator, start=start, copies=copies).polynomial
 
 
+@own_errors
 def gmres_polynomial(
     degree: int, *, operator: Any, start: ArrayLike, copies: bool = True
 ) -> HarmonicRitz:

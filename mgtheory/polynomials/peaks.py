@@ -8,6 +8,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from mgtheory._checks import own_errors
+
 Array = NDArray[np.float64]
 # grid points a degree: a polynomial of degree k turns at most k times over the angle
 PER_DEGREE = 16
@@ -16,6 +18,7 @@ PER_DEGREE = 16
 ZOOMS = 18
 
 
+@own_errors
 def angular_grid(a: float, b: float, degree: int) -> Array:
     """a + (b - a) sin^2(theta/2) on an even grid of theta in [0, pi], both ends included: dense
     where polynomials of that degree oscillate fastest."""
@@ -27,6 +30,7 @@ def angular_grid(a: float, b: float, degree: int) -> Array:
     )
 
 
+@own_errors
 def local_maxima(function: Callable[[Array], Array], grid: Array) -> tuple[Array, Array]:
     """Positions and values of the local maxima of a function over an ascending grid, its ends
     included, each refined between its neighbours.

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mgtheory._checks import check_array, check_kind, check_number, is_whole, plain
+from mgtheory._checks import check_array, check_kind, check_number, is_whole, own_errors, plain
 from mgtheory._frozen import ReadOnlyArrays
 from mgtheory.polynomials.factors import FACTORS, Factor, General
 from mgtheory.polynomials.recurrence import Recurrence
@@ -80,6 +80,7 @@ class ResidualPolynomial(ReadOnlyArrays):
     recurrence: Recurrence | None
     operator: OperatorRecord | None = None
 
+    @own_errors
     def __init__(
         self,
         roots: ArrayLike,
@@ -148,6 +149,7 @@ class ResidualPolynomial(ReadOnlyArrays):
         )
 
     @property
+    @own_errors
     def coefficients(self) -> NDArray[np.float64]:
         """Ascending monomial coefficients of q, shape (degree + 1,); a ValueError above degree 10,
         where they lose too many digits."""
@@ -162,6 +164,7 @@ class ResidualPolynomial(ReadOnlyArrays):
         """Ascending monomial coefficients of p, shape (degree,), up to degree 10."""
         return 0.0 - self.coefficients[1:]
 
+    @own_errors
     def _evaluate(self, t: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
         """q(t) and p(t) together: p gains q_so_far * p_f at each factor, which has none of the
         cancellation of (1 - q)/t."""
@@ -183,6 +186,7 @@ class ResidualPolynomial(ReadOnlyArrays):
         """p(t) = (1 - q(t)) / t, elementwise; p(0) = sum w_i."""
         return self._evaluate(t)[1][()]
 
+    @own_errors
     def apply(self, A: Any, r: Any, B: Any = None) -> Any:
         """p(BA) B r: the correction for the residual r, with degree - 1 products with A.
 
@@ -215,6 +219,7 @@ class ResidualPolynomial(ReadOnlyArrays):
         """x + p(BA) B (b - A x): one smoothing step, which multiplies the error by q(BA)."""
         return x + self.apply(A, b - A @ x, B)
 
+    @own_errors
     def scaled(self, factor: float) -> ResidualPolynomial:
         """q(t / factor): the same polynomial for the operator multiplied by `factor` > 0."""
         factor = check_number(factor, "scale factor", "larger than 0: it must be positive")
@@ -247,6 +252,7 @@ class ResidualPolynomial(ReadOnlyArrays):
         moved = self if factor == 1.0 else self.scaled(factor)
         return moved.of(record)
 
+    @own_errors
     def amplification(self, t: ArrayLike) -> float:
         """max_j (max_t |first j factors|)(max_t |the others|) for points t of the spectrum: how far
         rounding may grow in the ordered product. 1 is the best possible; 1e8 loses eight digits."""
@@ -262,6 +268,7 @@ class ResidualPolynomial(ReadOnlyArrays):
         return float((first * others).max())
 
     @classmethod
+    @own_errors
     def from_weights(cls, weights: ArrayLike, recurrence: Recurrence | None = None) -> Self:
         """From the step sizes w_i = 1/r_i; a weight 0 is a root at infinity."""
         values = np.atleast_1d(check_array(weights, "weights").astype(complex))

@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
-from mgtheory._checks import check_kind, check_number, check_whole, is_number, plain
+from mgtheory._checks import check_kind, check_number, check_whole, is_number, own_errors, plain
 from mgtheory.polynomials.classical import (
     MLS_DEGREES,
     chebyshev4,
@@ -43,6 +43,7 @@ from mgtheory.spectra.interval import Interval
 Array = NDArray[np.float64]
 
 
+@own_errors
 def gamma(polynomial: ResidualPolynomial, *, lmax: float = 1.0) -> float:
     """sup over t in (0, 1] of t q^2/(1 - q^2), t scaled by lmax; +infinity as soon as |q| >= 1
     somewhere in (0, 1].
@@ -97,6 +98,7 @@ def v_cycle_bound(polynomial: ResidualPolynomial, *, constant: float, lmax: floa
     return math.inf if unbounded else constant / (constant + 1 / value)
 
 
+@own_errors
 def smoothing_number(polynomial: ResidualPolynomial, *, lmax: float = 1.0, power: int = 1) -> float:
     """sup over t in (0, 1] of t |q|^power, t scaled by lmax: Hackbusch's smoothing property, ||A
     q(A)^power||/lmax.
@@ -115,6 +117,7 @@ def smoothing_number(polynomial: ResidualPolynomial, *, lmax: float = 1.0, power
     return float(local_maxima(lambda t: t * np.abs(polynomial(lmax * t)) ** power, grid)[1].max())
 
 
+@own_errors
 def damping_number(
     polynomial: ResidualPolynomial, *, interval: Interval | tuple[float, float]
 ) -> float:
@@ -179,6 +182,7 @@ class Match:
     fitted: float | None
 
 
+@own_errors
 def nearest_families(
     polynomial: ResidualPolynomial, *, lmax: float = 1.0, degrees: Iterable[int] | None = None
 ) -> tuple[Match, ...]:

@@ -21,11 +21,11 @@ from mgtheory.spectra.record import Form, OperatorRecord, check_positive, stenci
 from mgtheory.spectra.ritz import arnoldi, lanczos
 
 Scaling = Literal["identity", "diagonal"]
+ROUNDING = 1e-9  # relative size of a negative eigenvalue that stands for 0
 SCALINGS = ("auto", "identity", "diagonal")
 # frequencies per axis of a stencil's symbol by dimension; pi/2 and pi among them
 SAMPLES = {1: 256, 2: 64, 3: 32}
 COUPLED_SAMPLES = 16  # with channels, where each frequency is an eigenvalue problem
-ROUNDING = 1e-9  # relative size of a negative eigenvalue that stands for 0
 VARIES = 1e-6  # a diagonal whose entries differ by less, relative to the largest, is constant
 
 

@@ -1,0 +1,105 @@
+"""np.seterr(all="raise") of a user's program changes no result: underflow in here is no fault."""
+
+import numpy as np
+import pytest
+
+from mgtheory import (
+    FAMILIES,
+    Hierarchy,
+    Interval,
+    ResidualPolynomial,
+    derive,
+    smoothing_factor,
+    three_grid_factor,
+    two_grid_factor,
+)
+from mgtheory.polynomials.classical import chebyshev, closed_form
+from mgtheory.polynomials.scores import (
+    damping_number,
+    equivalent_degrees,
+    gamma,
+    nearest_families,
+    smoothing_number,
+)
+from mgtheory.problems import PROBLEMS, create
+from mgtheory.smoothers import SMOOTHERS
+from mgtheory.spectra.ritz import arnoldi, lanczos
+
+
+def alike(call):
+    """The result, made twice: as numpy treats errors by itself, and as a user may want it for his
+    own code."""
+    expected = call()
+    with np.errstate(all="raise"):
+        found = call()
+    np.testing.assert_array_equal(np.asarray(found), np.asarray(expected))
+    return expected
+
+
+SOURCES = {
+    "interval": [(1e-290, 1e-289), (1e-3, 1.0), (1e289, 1e290), (1.0, 1.0001)],
+    "lmax": [1e-290, 8.0, 1e290],
+    "points": [Interval(1e-290, 1e-289), np.append(np.linspace(1, 2, 60), 1e8)],
+    "operator": [np.diag(np.linspace(1, 1.01, 100)), create("poisson2d", 7)],
+    "problem": [create("poisson1d", 7)],
+}
+
+
+@pytest.mark.parametrize(
+    "family",
+    [family for family in FAMILIES.values() if family.needs in SOURCES],
+    ids=[name for name, family in FAMILIES.items() if family.needs in SOURCES],
+)
+def test_derivation(family):
+    for of in SOURCES[family.needs]:
+        for degree in (4, 16) if family.name in ("minimax", "harmonic_ritz") else (4,):
+            start = derive(family.name, degree, of)
+            assert alike(lambda of=of, k=degree: derive(family.name, k, of).weights).size >= degree
+            for score in (gamma, smoothing_number):
+                alike(lambda score=score, q=start.relative: score(q))
+    if family.needs in ("interval", "lmax") and family.name != "mls":
+        alike(lambda: derive(family.name, 256, SOURCES[family.needs][1]).weights)
+
+
+def test_polynomials_whose_values_leave_the_doubles():
+    q = chebyshev(96, interval=(1, 1.0001))  # below 1e-400 on the interval
+    t = np.linspace(1, 1.0001, 9)
+    assert (alike(lambda: q(t)) == 0).any()
+    alike(lambda: closed_form("chebyshev", 96, t, (1, 1.0001)))
+    alike(lambda: damping_number(q, interval=(1, 1.0001)))
+    alike(lambda: q.amplification(t))
+    alike(lambda: q.apply(np.diag(t), np.ones(9)))
+    alike(lambda: list(equivalent_degrees(q, lmax=1.0001).values()))
+    near = q.scaled(1 / 1.0001)
+    alike(lambda: [match.distance for match in nearest_families(near, degrees=[4])])
+    with np.errstate(over="ignore", invalid="ignore"):
+        assert ResidualPolynomial([1e-3] * 200)(1e3) == np.inf
+    alike(lambda: ResidualPolynomial([1e299, 1e-299, np.inf]).scaled(2.0).weights)
+
+
+@pytest.mark.parametrize("name", ["poisson2d", "poisson2d-9point", "anisotropic2d"])
+def test_fourier_analysis(name):
+    problem = create(name, 15)
+    for smoother in (*SMOOTHERS, "chebyshev4"):
+        for factor in (smoothing_factor, two_grid_factor):
+            alike(lambda f=factor, s=smoother: f(problem, s).factor)
+    alike(lambda: three_grid_factor(problem, "chebyshev").factor)
+
+
+@pytest.mark.parametrize("boundary", ["dirichlet", "neumann", "periodic"])
+@pytest.mark.parametrize("name", ["poisson1d", "poisson2d-9point", "anisotropic2d", "jump2d"])
+def test_solving(name, boundary):
+    problem = create(name, {1: 17, 2: 9, 3: 6}[PROBLEMS[name].dim], boundary=boundary)
+    for options in ({}, {"smoother": "red_black"}, {"dtype": "float32"}):
+
+        def build(options=options):
+            return Hierarchy.build(problem, coarsest=4, **options)
+
+        hierarchy = build()
+        alike(lambda: build().solve(problem.b).x)
+        for b in (0 * problem.b, 1e-300 * problem.b, 1e290 * problem.b):
+            alike(lambda b=b, h=hierarchy: h.solve(b).residual_norms)
+        for cycle in ("W", "F", "FMG"):
+            alike(lambda c=cycle, h=hierarchy: h.solve(problem.b, cycle=c).x)
+    for estimate in (lanczos, arnoldi):
+        alike(lambda e=estimate: e(problem.A).radius)
