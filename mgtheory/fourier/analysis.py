@@ -318,17 +318,19 @@ def cycle_factor(
             found = regular[grid_peaks(values.reshape(grid))[regular]]
             return flat[found], values[found], half / grid
 
+        def groups(measure: Callable[[Complex], Float], values: Float) -> list[Starts]:
+            along = directions(cycle.dim)
+            limit = [largest_limit(measured(measure), along, NEAR)] if zero == "limit" else []
+            return [peaks(values), *limit]
+
         half = np.pi / np.array(cycle.counts[0])
-        groups, limits = [peaks(radius)], NEAR if zero == "limit" else 0.0
-        if limits:
-            groups.append(largest_limit(measured(spectral_radius), directions(cycle.dim), NEAR))
         found, where = supremum(
             measured(spectral_radius),
-            groups,
+            groups(spectral_radius, radius),
             half,
             fold=cycle.representative,
             count=len(regular),
-            limits=limits,
+            limits=NEAR if zero == "limit" else 0.0,
         )
         if found > factor:
             factor, frequency = found, where
@@ -336,9 +338,8 @@ def cycle_factor(
             frequency, direction = np.zeros(cycle.dim), tuple((frequency / length).tolist())
             radius[origin] = max(radius[origin], factor)
         if np.isfinite(norm).all():
-            norm[origin] = max(
-                norm[origin], search(measured(spectral_norm), [peaks(norm)], half)[0]
-            )
+            largest_norm = search(measured(spectral_norm), groups(spectral_norm, norm), half)[0]
+            norm[origin] = max(norm[origin], largest_norm)
     return FourierFactor(
         factor,
         float(norm.max()),

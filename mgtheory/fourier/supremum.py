@@ -115,14 +115,15 @@ def search(
     """The largest value near the largest starts of each group, and its place in the cell.
 
     Tried are the faces and corners of a box around each, and the maximum of the quadratic through
-    the last ones, which follows ridges. The box stays while that helps, and else is halved. A
-    search is given up where four times its latest gains would not bring it to the largest value, or
-    to `least`.
+    the last ones, which follows ridges. The box stays while that leads out of it, and else is
+    halved. A search is given up where four times its latest gains would not bring it to the largest
+    value, or to `least`.
     """
     chosen = []
     for theta, values, width in groups:
         order = np.argsort(-values, kind="stable")[:STARTS]
-        order = order[values[order] >= PART * values[order[0]]]
+        top = values[order[0]]
+        order = order[values[order] >= top - (1 - PART) * abs(top)]
         chosen.append((theta[order], values[order], np.broadcast_to(width, theta[order].shape)))
     centres, heights, widths = (np.concatenate(part) for part in zip(*chosen))
     dim = centres.shape[1]
@@ -141,9 +142,12 @@ def search(
         reached = np.where(better, found[row, top], heights)
         gains = np.column_stack([gains[:, 1:], reached - heights])
         moved = np.where(better[:, None], points[row, top], centres)
+        jump = moved - centres
         newton = centres + widths * quadratic_steps(pattern, found[:, :-1] - heights[:, None])
         steps, centres, heights = newton - moved, moved, reached
-        widths, halvings = np.where(better[:, None], widths, widths / 2), halvings + ~better
+        # a gain inside the box is no reason to keep it
+        far = better & (np.abs(jump) >= widths * (1 - 1e-9)).any(axis=1)
+        widths, halvings = np.where(far[:, None], widths, widths / 2), halvings + ~far
         first = int(heights.argmax())
         if heights[first] > best:
             best, place = float(heights[first]), centres[first]
