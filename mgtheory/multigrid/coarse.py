@@ -45,8 +45,12 @@ class DirectSolver:
         N = self.nullspace
         double = np.complex128 if np.iscomplexobj(self.A.data) else np.float64
         scale = float(np.max(np.abs(self.A.data), initial=0.0)) or 1.0
-        whole = self.A.astype(double)
-        if N is not None:
+        whole, rows = self.A.astype(double), np.ones(n)
+        if N is None:  # rows of one size: singular is what remains so
+            largest = abs(whole).max(axis=1).toarray().reshape(-1)
+            rows, scale = np.where(largest > 0.0, largest, 1.0), 1.0
+            whole = sp.csc_array(whole / rows[:, None])
+        else:
             whole = sp.csc_array(
                 sp.block_array(
                     [[whole, scale * sp.csc_array(N)], [scale * sp.csc_array(N.conj().T), None]]
@@ -59,7 +63,7 @@ class DirectSolver:
                 inverse = np.full((1, 1), np.nan)
             if not (np.isfinite(inverse).all() and np.abs(inverse).max() * scale < 1e14):
                 raise ValueError("the coarsest A is singular; give its nullspace, or fewer levels")
-            self._inverse = np.ascontiguousarray(inverse[:n, :n].astype(self.dtype))
+            self._inverse = np.ascontiguousarray((inverse[:n, :n] / rows).astype(self.dtype))
             return
         try:
             self._factors = sla.splu(whole)

@@ -38,6 +38,12 @@ from mgtheory.multigrid import setup
 from mgtheory.multigrid.base import MultigridSolver
 from mgtheory.multigrid.cycle import cycle_products, visits
 from mgtheory.multigrid.level import Level
+from mgtheory.multigrid.nullspace import (
+    find_nullspace,
+    nearly_singular,
+    rounded_image,
+    singular_below,
+)
 from mgtheory.multigrid.options import Counts, Options, takes_options
 from mgtheory.multigrid.solution import Cycle, Solution, check_cycle
 from mgtheory.multigrid.solve import Plan, Stop, in_cycle_type, solve_levels, without
@@ -54,6 +60,11 @@ class Hierarchy(MultigridSolver):
         `Level` objects, the finest first.
     nullspace
         Orthonormal basis of A's nullspace, shape (n, m), or None.
+    doubts
+        What in a bare matrix speaks against its grid, in sentences.
+    on_constants
+        What a bare matrix makes of the constants, relative to |A|, where that may be rounding of
+        its entries; else 0.
     setup_seconds
         Wall-clock time of `build`, after a problem's own A is assembled.
 
@@ -75,9 +86,12 @@ class Hierarchy(MultigridSolver):
         nullspace: NDArray[Any] | None = None,
         coarsening: str = "galerkin",
         setup_seconds: float = 0.0,
+        doubts: Sequence[str] = (),
+        on_constants: float = 0.0,
     ) -> None:
         self.levels, self.nullspace = list(levels), nullspace
         self.coarsening, self.setup_seconds = coarsening, setup_seconds
+        self.doubts, self.on_constants = tuple(doubts), on_constants
 
     @classmethod
     @takes_options
@@ -102,12 +116,18 @@ class Hierarchy(MultigridSolver):
         A, grid, boundary = setup.matrix_and_grid(problem, asked.shape, asked.boundary)
         start = time.perf_counter()
         known = problem if isinstance(problem, Problem) else None
-        basis = setup.find_nullspace(A, known, asked.nullspace)
+        basis = find_nullspace(A, known, asked.nullspace)
         rule = setup.Coarsening(boundary, asked, known)
         finest = setup.finest_level(A, grid, boundary, known, asked.dtype)
+        # where the stencil was recognised, the grid is right
+        bare = known is None and finest.tensor is None
+        doubts = setup.doubts_about_grid(A, grid, boundary) if bare else ()
+        unsure = known is None and basis is None and asked.nullspace is not None
+        on_constants = rounded_image(A) if unsure else 0.0
         levels = setup.coarsened(finest, rule, asked.max_levels)
         levels[-1].solver = setup.coarse_solver(asked.coarse_solver, levels, basis)
-        made = cls(levels, nullspace=basis, coarsening=rule.name)._smoothed(asked)
+        found = {"doubts": doubts, "on_constants": on_constants}
+        made = cls(levels, nullspace=basis, coarsening=rule.name, **found)._smoothed(asked)
         made.setup_seconds = time.perf_counter() - start
         return made
 
@@ -139,13 +159,19 @@ class Hierarchy(MultigridSolver):
             nullspace=self.nullspace,
             coarsening=self.coarsening,
             setup_seconds=self.setup_seconds,
+            doubts=self.doubts,
+            on_constants=self.on_constants,
         )
 
     def _solve(self, b: ArrayLike, x0: ArrayLike | None, stop: Stop, plan: Plan) -> Solution:
         known: dict[str, Any] = {"nullspace": self.nullspace, "warnings": self.warnings}
+        found = solve_levels(self.levels, b, x0, stop, plan, **known)
+        said = nearly_singular(found.x, self.on_constants, singular_below(self.levels[0].A))
         return replace(
-            solve_levels(self.levels, b, x0, stop, plan, **known),
+            found,
             setup_seconds=self.setup_seconds,
+            warnings=found.warnings + ((said,) if said else ()),
+            message=found.message + (f"; {said}" if said else ""),
         )
 
     def apply(self, r: NDArray[Any], cycle: str = "V") -> NDArray[Any]:
@@ -213,15 +239,15 @@ class Hierarchy(MultigridSolver):
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """One sentence per level on which the polynomial amplifies high frequencies (its lmax or
-        interval is too small) or does nothing (far too large), or whose family does not fit a
-        nonsymmetric A."""
+        """What in a bare matrix speaks against its grid, and one sentence per level on which the
+        polynomial amplifies high frequencies (its lmax or interval is too small) or does nothing
+        (far too large), or whose family does not fit a nonsymmetric A."""
         found = (
             getattr(smoothing, "warning", "")
             for level in self.levels
             for smoothing in (level.pre, level.post)
         )
-        return tuple(dict.fromkeys(text for text in found if text))
+        return tuple(dict.fromkeys(text for text in (*self.doubts, *found) if text))
 
     @property
     def operator_complexity(self) -> float:

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from mgtheory._checks import check_name, check_vector
 from mgtheory.multigrid.base import MultigridSolver
 from mgtheory.multigrid.solution import Cycle, Reason, Solution
-from mgtheory.multigrid.solve import Stop, compatible, without
+from mgtheory.multigrid.solve import Stop, range_split, without
 
 KRYLOV = ("cg", "minres", "gmres")
 RESTART = 10  # steps of gmres between two looks at the true residual
@@ -70,52 +70,57 @@ def krylov(
         )
     right = check_vector(b, A.shape[0], A.dtype, "b")
     x = np.zeros_like(right) if x0 is None else check_vector(x0, right.size, right.dtype, "x0")
-    N, missing, size = hierarchy.nullspace, 0.0, float(np.linalg.norm(right))
-    if N is not None:
-        right, missing = compatible(A, N, right)
+    N, size = hierarchy.nullspace, float(np.linalg.norm(right))
+    split = range_split(A, N, right)
     M = hierarchy.as_preconditioner(cycle, symmetric=method != "gmres")
-    norms: list[float] = []
+    inside: list[float] = []
+    whole: list[float] = []
 
-    def record(norm: float) -> None:
-        norms.append(norm)
-        if callback is not None:
-            callback(len(norms) - 1, math.hypot(norm, missing))
+    def look(v: NDArray[Any]) -> NDArray[Any]:
+        """Take note of the residual v; its part in the range of A."""
+        part, outside = split(v)
+        inside.append(float(np.linalg.norm(part)))
+        whole.append(math.hypot(inside[-1], outside))
+        return part
 
     def note(e: NDArray[Any]) -> None:
-        record(float(np.linalg.norm(right - A @ (x + e))))
+        look(right - A @ (x + e))
+        if callback is not None:
+            callback(len(whole) - 1, whole[-1])
         # the methods' own tests use estimates or the preconditioner's norm
-        if norms[-1] <= target:
+        if inside[-1] <= target:
             raise _Done(e.copy())
 
     began = time.perf_counter()
-    residual = right if x0 is None else right - A @ x
-    record(float(np.linalg.norm(residual)))
-    target = stop.target(size, norms[0])
+    residual = look(right if x0 is None else right - A @ x)
+    if callback is not None:
+        callback(0, whole[0])
+    target, missing = stop.target(size, inside[0]), split(right)[1]
     gmres = method == "gmres"
     extra: dict[str, Any] = {"restart": RESTART, "callback_type": "x"} if gmres else {}
-    if norms[0] > target:
-        own = target / norms[0] * (1.0 if gmres else 1e-4)
+    if inside[0] > target:
+        own = target / inside[0] * (1.0 if gmres else 1e-4)
         try:
             e, _ = getattr(sla, method)(
                 A, residual, rtol=own, maxiter=maxiter, M=M, callback=note, **extra
             )
+            look(right - A @ (x + e))  # gmres may end within a restart
+            if inside[-1] == inside[-2]:
+                del inside[-1], whole[-1]
         except _Done as done:
             e = done.x
         x = x + e
-        if (last := float(np.linalg.norm(right - A @ x))) != norms[-1]:
-            norms.append(last)  # gmres may end within a restart
     x = x if N is None else without(N, x)
     what = f"restarts of gmres({RESTART})" if gmres else f"steps of {method}"
-    whole = tuple(math.hypot(norm, missing) for norm in norms)
-    reason = Reason.MAXITER if len(norms) > maxiter else Reason.STAGNATED
-    if norms[-1] <= target:
+    reason = Reason.MAXITER if len(whole) > maxiter else Reason.STAGNATED
+    if inside[-1] <= target:
         reason = Reason.CONVERGED if whole[-1] <= target else Reason.INCOMPATIBLE
-    message = f"residual {whole[-1]:.2e} (wanted {target:.2e}) after {len(norms) - 1} {what}"
+    message = f"residual {whole[-1]:.2e} (wanted {target:.2e}) after {len(whole) - 1} {what}"
     if reason is Reason.INCOMPATIBLE:
-        message += f"; b has a component of norm {missing:.2e} outside the range of A"
+        message += "; A is singular and the rest of it is outside its range"
     return Solution(
         x,
-        whole,
+        tuple(whole),
         reason,
         message,
         incompatibility=missing,

@@ -64,6 +64,8 @@ class Level:
         r -> A^-1 r on the coarsest level; None on the others.
     own_transfers
         P and R are the user's own.
+    aligned
+        The next coarser unknowns lie on the uniform grid of their number, where a scheme has them.
     notes
         What was decided on the way and why, in sentences.
     problem
@@ -90,6 +92,7 @@ class Level:
     problem: Any = None
     solver: Callable[[NDArray[Any]], NDArray[Any]] | None = None
     own_transfers: bool = True
+    aligned: bool = True
     notes: tuple[str, ...] = ()
 
     def smooth_with(self, options: Options) -> None:
@@ -176,8 +179,10 @@ class Level:
         """Whether A is Hermitian; so are constant stencils with a tensor form, which are even."""
         if self.tensor is not None:
             return True
-        difference = abs(self.A - self.A.conj().T).max()
-        return bool(difference <= 1e-8 * np.max(np.abs(self.A.data)))
+        largest = abs(self.A).max(axis=1).toarray().reshape(-1)
+        scale = 1.0 / np.sqrt(np.where(largest > 0.0, largest, 1.0))
+        difference = scale[:, None] * abs(self.A - self.A.conj().T) * scale
+        return bool(difference.max() <= 1e-8)
 
     @property
     def form(self) -> Form | None:

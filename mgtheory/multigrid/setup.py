@@ -15,6 +15,7 @@ from mgtheory._checks import FLOATING, check_whole
 from mgtheory.multigrid import blackbox, transfer
 from mgtheory.multigrid.coarse import DirectSolver
 from mgtheory.multigrid.level import STORED, Level, diagonal_storage
+from mgtheory.multigrid.nullspace import coarse_nullspace
 from mgtheory.multigrid.options import BLACKBOX, Options
 from mgtheory.multigrid.transfer import TensorOperator
 from mgtheory.problems.grids import Boundary, Shape, check_boundary, check_shape, choose_axes
@@ -23,9 +24,13 @@ from mgtheory.problems.tensorform import TensorForm, recognise
 from mgtheory.spectra.bounds import couplings
 
 COARSEST = 64  # unknowns of the coarsest level by default
-# weights k1/(k1 + k2) this far from 1/2 belong to a coefficient that changes by a factor of 3 from
-# point to point
-JUMP = 0.25
+# from this factor between one point and the next on a coefficient is no smooth function
+JUMP = 3.0
+# entries below this part of the others of their row are rounding
+ROUNDING = 1e-12
+# couplings over the diagonal, of that in most rows, below which a value is fixed
+FIXED = 0.1
+REACH = 2  # points that a stencil of high order reaches
 # the largest condition number with which a float32 cycle converges like a float64 one
 SINGLE = 1e6
 
@@ -152,6 +157,58 @@ def make_level(
     )
 
 
+def doubts_about_grid(A: sp.csr_array, shape: Shape, boundary: Boundary) -> tuple[str, ...]:
+    """A sentence if a matrix couples unknowns that are no neighbours on the grid: then its unknowns
+    are in another order, or of another grid.
+
+    Discretisations reach one point, those of high order two with smaller weights. Entries that are
+    rounding beside the others of their row and column do not count.
+
+    Raises
+    ------
+    ValueError
+        If hardly any coupling is one of neighbours: no coarse grid fits then.
+    """
+    rows = np.repeat(np.arange(A.shape[0], dtype=A.indices.dtype), np.diff(A.indptr))
+    largest, columns = _row_maxima(A), A.indices
+    kept = np.abs(A.data) > ROUNDING * np.minimum(largest[rows], largest[columns])
+    kept &= rows != columns
+    if not kept.any():
+        return ()
+    i, j = rows[kept], columns[kept]
+    size = np.abs(A.data[kept]) / largest[i]
+    steps = []
+    for n in reversed(shape):
+        i, here = np.divmod(i, n)
+        j, there = np.divmod(j, n)
+        step = np.abs(there - here)
+        steps.append(np.minimum(step, n - step) if boundary is Boundary.PERIODIC else step)
+    reach, total = np.max(steps, axis=0), np.sum(steps, axis=0)
+    far, near = reach > REACH, float(size[reach <= 1].sum() / size.sum())
+    skipping = any(
+        size[(step == 1) & (total == 1)].sum() < size[(step == 2) & (total == 2)].sum()
+        for step in steps
+    )
+    if not (far.any() or skipping):
+        return ()
+    grid, count = " x ".join(map(str, shape)), int(np.count_nonzero(far))
+    ends = [(step <= 1) | (step == n - 1) for step, n in zip(steps, reversed(shape), strict=True)]
+    if far.any() and np.all(ends, axis=0)[far].all() and boundary is not Boundary.PERIODIC:
+        return (
+            f"A couples opposite ends of the grid {grid} ({count} of its {far.size} couplings):"
+            " with boundary='periodic' they are neighbours",
+        )
+    what = (
+        f"A does not couple neighbours on the grid {grid}: {count} of its {far.size} couplings"
+        f" reach farther than {REACH} points, next neighbours have {100 * near:.0f} % of the"
+        " weight; shape is that of the unknowns in the order of A's rows, the last axis fastest;"
+        " several unknowns per node are a last axis of their own"
+    )
+    if near < 0.01:
+        raise ValueError(what)
+    return (what,)
+
+
 def finest_level(
     A: sp.csr_array, shape: Shape, boundary: Boundary, problem: Problem | None, dtype: Any
 ) -> Level:
@@ -267,34 +324,62 @@ class Coarsening:
             transfer.coarse_size(n, boundary) if j in chosen else n for j, n in enumerate(fine)
         )
         level.axes = _changed(fine, coarse)
-        R = transfer.restriction(fine, coarse, boundary, kind=self.options.restriction)
         if coarse == fine:
             return coarse
+        by_entries = self._black_box(level, coarse, constant)
         level.interpolation = transfer.interpolation(fine, coarse, boundary, kind="quintic")
-        P = self._black_box(level, coarse, constant)
-        if P is None:
+        if by_entries is None or self.options.restriction != "full":
+            R = transfer.restriction(fine, coarse, boundary, kind=self.options.restriction)
+        if by_entries is None:
             kind = self.options.interpolation or "linear"
             P = transfer.interpolation(fine, coarse, boundary, kind=kind)
         else:
+            P, coarse, smooth = by_entries
             if self.options.restriction == "full":
                 R = sp.csr_array(P.T) * transfer.weight(fine, coarse, boundary)
-            if abs(P - transfer.interpolation(fine, coarse, boundary).tocsr()).max() > JUMP:
+            if not smooth:
                 level.interpolation = P  # the solution has kinks where the coefficient jumps
+        if level.tensor is None and (kept := ~_decoupled(level.A)).sum() < level.size:
+            # relaxation alone solves them, and a coarse grid would see the numbers of their rows
+            P, R = (sp.csr_array(T.tocsr()) for T in (P, R))
+            P, R = kept[:, None] * P, R * kept[None, :]
         level.P, level.R, level.own_transfers = P, R, False
         return coarse
 
-    def _black_box(self, level: Level, coarse: Shape, constant: bool) -> sp.csr_array | None:
-        """P from the entries of A where it is asked for, or nothing is and coefficients vary."""
-        asked = self.options.interpolation
+    def _black_box(
+        self, level: Level, uniform: Shape, constant: bool
+    ) -> tuple[sp.csr_array, Shape, bool] | None:
+        """P from the entries of A where it is asked for, or nothing is and coefficients vary; its
+        coarse shape; and whether the coefficients change slowly.
+
+        Its coarse points are every second one. Where they are no uniform grid, as at the ends of
+        even sizes and for cells, that is only worth while where coefficients jump.
+        """
+        asked, fine, boundary = self.options.interpolation, level.shape, self.boundary
         if asked != BLACKBOX and (asked is not None or constant):
             return None
+        coarse = tuple(
+            blackbox.coarse_size(n, boundary) if j in level.axes else n for j, n in enumerate(fine)
+        )
+        nested = transfer.nested(fine, coarse, boundary)
         try:
-            return blackbox.blackbox(level.A, level.shape, coarse, self.boundary)
+            if not nested and self.options.restriction != "full":
+                coarse = uniform  # refused: other restrictions need nested grids too
+            P = blackbox.blackbox(level.A, fine, coarse, boundary)
         except blackbox.NoInterpolation as reason:
             if asked == BLACKBOX:
                 raise
             level.notes += (f"{reason}; interpolation is linear",)
             return None
+        smooth = not _jumps(level.A, fine)
+        if not nested and smooth and asked != BLACKBOX:
+            level.notes += (
+                f"black-box interpolation needs nested grids, or coefficients that jump, got {fine}"
+                f" with {boundary} boundaries; interpolation is linear",
+            )
+            return None
+        level.aligned = nested
+        return P, coarse, smooth and nested
 
     def _couplings(self, level: Level) -> tuple[float, ...]:
         """Of the scheme on this shape, where it is known: the entries of a Galerkin product mix the
@@ -302,6 +387,28 @@ class Coarsening:
         if self.problem is not None and self.problem.polynomial is not None:
             return self.problem.couplings(level.shape)
         return couplings(level.A, level.shape)
+
+
+def _jumps(A: sp.csr_array, shape: Shape) -> bool:
+    """Whether couplings along an axis change by a factor of `JUMP` from one point to the next."""
+    for j, n in enumerate(shape):
+        stride = int(np.prod(shape[j + 1 :]))
+        line = np.zeros(A.shape[0])
+        line[: A.shape[0] - stride] = np.abs(A.diagonal(stride))
+        couplings = np.moveaxis(line.reshape(shape), j, -1)[..., : n - 1]
+        one, next_ = couplings[..., :-1], couplings[..., 1:]
+        if np.any(np.maximum(one, next_) > JUMP * np.minimum(one, next_)):
+            return True
+    return False
+
+
+def _decoupled(A: sp.csr_array) -> NDArray[np.bool_]:
+    """Which unknowns have a diagonal that is far larger beside their couplings than usual in A:
+    fixed values, imposed by a row of the identity or a penalty."""
+    diagonal = np.abs(A.diagonal())
+    couplings = np.asarray(abs(A).sum(axis=1)).reshape(-1) - diagonal
+    ratio = np.divide(couplings, diagonal, out=np.ones(diagonal.size), where=diagonal > 0.0)
+    return np.asarray(ratio < FIXED * min(1.0, float(np.median(ratio))))
 
 
 def _changed(fine: Shape, coarse: Shape) -> tuple[int, ...]:
@@ -336,62 +443,26 @@ def _interval(level: Level) -> tuple[float, float] | None:
 
 
 def galerkin(level: Level) -> sp.csr_array:
-    """R A P as a CSR array in A's type."""
+    """R A P as a CSR array in A's type, without what is rounding beside the other entries of its
+    row and its column."""
     R, P = (T.tocsr() if hasattr(T, "tocsr") else sp.csr_array(T) for T in (level.R, level.P))
     coarse = sp.csr_array(R @ level.A @ P)
-    coarse.data[np.abs(coarse.data) <= 1e-14 * np.max(np.abs(coarse.data), initial=0.0)] = 0.0
+    largest = _row_maxima(coarse)
+    rows = np.repeat(np.arange(coarse.shape[0]), np.diff(coarse.indptr))
+    columns = coarse.indices
+    coarse.data[np.abs(coarse.data) <= 1e-14 * np.minimum(largest[rows], largest[columns])] = 0.0
     coarse.eliminate_zeros()
+    empty = largest == 0.0
+    if empty.any():  # every fine unknown around has a fixed value: nothing arrives here
+        coarse = sp.csr_array(coarse + sp.diags_array(empty * largest.max()))
     coarse.sort_indices()
     return coarse.astype(level.A.dtype)
 
 
-def find_nullspace(
-    A: sp.csr_array, problem: Any, nullspace: NDArray[Any] | str | None
-) -> NDArray[Any] | None:
-    """An orthonormal basis of A's nullspace, shape (n, m), or None: given, the problem's, or the
-    constants where A 1 = 0 to rounding."""
-    n = A.shape[0]
-    if isinstance(nullspace, str):
-        if nullspace != "auto":
-            raise ValueError(
-                f"nullspace is {nullspace!r}, must be 'auto', None or an array of shape ({n}, m)"
-            )
-        if isinstance(problem, Problem):
-            basis = problem.nullspace
-            return None if basis is None else basis.astype(A.dtype)
-        row_sums = np.abs(A @ np.ones(n, dtype=A.dtype))
-        scale = float(np.max(np.abs(A.data), initial=0.0))
-        singular = bool(np.max(row_sums) <= 100 * np.finfo(A.dtype).eps * scale)
-        return np.full((n, 1), n**-0.5, dtype=A.dtype) if singular else None
-    if nullspace is None:
-        return None
-    given = (
-        np.asarray(nullspace).reshape(n, -1)
-        if np.size(nullspace) % n == 0 and np.size(nullspace)
-        else np.empty((0, 0))
-    )
-    if given.shape[1] == 0 or not np.isfinite(given).all():
-        raise ValueError(
-            f"nullspace has shape {np.shape(nullspace)}, must be finite and of shape ({n}, m)"
-        )
-    basis, _ = np.linalg.qr(given)
-    scale = float(np.max(np.abs(A.data), initial=0.0))
-    if np.max(np.abs(A @ basis)) > 1e-6 * scale * np.max(np.abs(basis)):
-        raise ValueError("nullspace: A times the given basis is not zero")
-    return basis.astype(A.dtype)
-
-
-def coarse_nullspace(basis: NDArray[Any] | None, levels: Sequence[Level]) -> NDArray[Any] | None:
-    """The nullspace on the coarsest level: the constants for the constants, else what R makes of
-    the basis."""
-    if basis is None:
-        return None
-    coarse = basis.astype(levels[0].operator.dtype)
-    for level in levels[:-1]:
-        coarse = level.R @ coarse
-    if basis.shape[1] == 1 and np.ptp(np.abs(basis)) <= 1e-6 * np.max(np.abs(basis)):
-        coarse = np.ones_like(coarse)
-    return np.linalg.qr(coarse)[0]
+def _row_maxima(A: sp.csr_array) -> NDArray[Any]:
+    """max_j |a_ij| of every row; 0 where it is empty."""
+    result: NDArray[Any] = abs(A).max(axis=1).toarray().reshape(-1)
+    return result
 
 
 def coarse_solver(
@@ -400,7 +471,9 @@ def coarse_solver(
     """The solver of the coarsest level: the user's, or a direct one."""
     matrix = levels[-1].cycle_matrix
     if own is None:
-        return DirectSolver(matrix, coarse_nullspace(nullspace, levels))
+        return DirectSolver(
+            matrix, coarse_nullspace(nullspace, [level.R for level in levels[:-1]], matrix.dtype)
+        )
     solve: Callable[[NDArray[Any]], NDArray[Any]] = own(matrix)
     if not callable(solve):
         raise ValueError(f"coarse_solver gave {solve!r}, must give a callable of a right-hand side")

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from mgtheory._checks import check_callable, check_number, check_vector, check_whole
 from mgtheory.multigrid.cycle import cycle_products, full_pass_products, run_cycle
 from mgtheory.multigrid.level import Level
+from mgtheory.multigrid.nullspace import NULLSPACE, relative_image
 from mgtheory.multigrid.solution import Cycle, Reason, Solution
 from mgtheory.problems.grids import Shape
 
@@ -127,7 +128,7 @@ def drive(
     size: float,
     stop: Stop,
     *,
-    missing: float = 0.0,
+    missing: Callable[[], float] = lambda: 0.0,
     floor: Callable[[], float] = lambda: 0.0,
 ) -> Ended:
     """The loop of every solver: cycles until the tolerance, stagnation, divergence or `maxiter`.
@@ -139,32 +140,30 @@ def drive(
     first, size
         The residual norm at the start, and ||b||.
     missing
-        The norm of b's component outside the range of a singular A, which no x can reduce: it
-        belongs to every norm that is reported, and plays no part in the convergence of the rest.
+        The norm of the residual's component outside the range of a singular A, which no x can
+        reduce: it belongs to every norm that is reported, and plays no part in the convergence of
+        the rest.
     floor
         The residual norm that rounding leaves in x, asked for where nothing more is gained.
     """
     target = stop.target(size, first)
-    inside = [first]
-
-    def whole(norm: float) -> float:
-        return math.hypot(norm, missing)
+    inside, norms = [first], [math.hypot(first, missing())]
 
     def report() -> None:
         if stop.callback is not None:
-            stop.callback(len(inside) - 1, whole(inside[-1]))
+            stop.callback(len(norms) - 1, norms[-1])
 
     report()
     reason = Reason.CONVERGED if first <= target else None
     while reason is None and len(inside) <= stop.maxiter:
         inside.append(step(inside))
+        norms.append(math.hypot(inside[-1], missing()))
         report()
         reason = _reason(inside, target)
     reason = reason or Reason.MAXITER
-    norms = [whole(norm) for norm in inside]
     if reason is Reason.CONVERGED and norms[-1] > target:
         reason = Reason.INCOMPATIBLE
-    return Ended(tuple(norms), reason, _message(reason, norms, target, missing, floor))
+    return Ended(tuple(norms), reason, _message(reason, norms, target, missing(), floor))
 
 
 def _reason(norms: list[float], target: float) -> Reason | None:
@@ -190,8 +189,8 @@ def _message(
             return f"residual {last:.2e} <= {target:.2e} after {count} cycles"
         case Reason.INCOMPATIBLE:
             return (
-                f"A is singular and b has a component of norm {missing:.2e} outside its range; x is"
-                " the least-squares solution"
+                f"A is singular and b - A x has a component of norm {missing:.2e} outside its"
+                " range; x is the least-squares solution"
             )
         case Reason.DIVERGED:
             return f"the residual grew from {min(norms):.2e} to {last:.2e} in {count} cycles"
@@ -238,16 +237,15 @@ def solve_levels(
     right = check_vector(b, finest.size, finest.A.dtype, "b")
     x = np.zeros_like(right) if x0 is None else check_vector(x0, finest.size, right.dtype, "x0")
     right = right.astype(x.dtype)
-    size, missing = _norm(right), 0.0
-    if N is not None:
-        right, missing = compatible(finest.A, N, right)
-        x = without(N, x)
+    split = range_split(finest.A, N, right)
+    size, (inside, missing) = _norm(right), split(right)
+    x = x if N is None else without(N, x)
     watch = Watch(warnings)
-    residual = right.copy() if x0 is None else right - finest.exact @ x
+    residual, outside = (inside.copy(), missing) if x0 is None else split(right - finest.exact @ x)
     work = 0.0
 
     def step(norms: list[float]) -> float:
-        nonlocal x, residual, work
+        nonlocal x, residual, outside, work
         if plan.cycle is Cycle.FMG and len(norms) == 1:
             # the loads belong to b, not to the residual of a start
             used = plan if x0 is None else replace(plan, loads=None)
@@ -259,14 +257,14 @@ def solve_levels(
             work += cycle_products(levels, plan.repeated) + 1.0
         if N is not None:
             x = without(N, x)
-        residual = right - finest.exact @ x
+        residual, outside = split(right - finest.exact @ x)
         return _norm(residual)
 
     def floor() -> float:
         largest = np.max(np.abs(finest.A.data))
         return float(np.finfo(x.dtype).eps * largest * np.linalg.norm(x))
 
-    ended = drive(step, _norm(residual), size, stop, missing=missing, floor=floor)
+    ended = drive(step, _norm(residual), size, stop, missing=lambda: outside, floor=floor)
     return Solution(
         x,
         ended.norms,
@@ -284,20 +282,26 @@ def without(N: NDArray[Any], v: NDArray[Any]) -> NDArray[Any]:
     return v - N @ (N.conj().T @ v)
 
 
-def compatible(A: Any, N: NDArray[Any], b: NDArray[Any]) -> tuple[NDArray[Any], float]:
-    """b without its component along the nullspace N, and that component's norm, 0 where it is
-    rounding.
+def range_split(
+    A: Any, N: NDArray[Any] | None, b: NDArray[Any]
+) -> Callable[[NDArray[Any]], tuple[NDArray[Any], float]]:
+    """What splits a residual into its part in the range of A, which cycles reduce, and the norm of
+    the rest along the nullspace N, 0 where it is rounding beside b.
 
-    That is b's part in the range of A where N is orthogonal to the range too, A^* N = 0: so for
-    every Hermitian A. If not, b is left as it is.
+    The rest is what no x reduces: b's own, and what rounding of A's entries leaves of A x. So it is
+    where N is orthogonal to the range, A^* N = 0, as for every Hermitian A. If not, or where A is
+    regular, all counts as inside.
     """
-    scale = float(np.max(np.abs(A.data), initial=0.0)) * float(np.max(np.abs(N)))
-    if np.max(np.abs(A.conj().T @ N)) > 1e-6 * scale:
-        return b, 0.0
-    outside = N.conj().T @ b
-    missing = _norm(outside)
+    if N is None or relative_image(A.conj().T, N) > NULLSPACE:
+        return lambda v: (v, 0.0)
     rounding = 1e2 * float(np.finfo(b.dtype).eps) * _norm(b)
-    return b - N @ outside, missing if missing > rounding else 0.0
+
+    def split(v: NDArray[Any]) -> tuple[NDArray[Any], float]:
+        along = N.conj().T @ v
+        rest = _norm(along)
+        return v - N @ along, rest if rest > rounding else 0.0
+
+    return split
 
 
 def in_cycle_type(
@@ -332,7 +336,7 @@ def full_pass(levels: Sequence[Level], b: NDArray[Any], plan: Plan, first: int =
         return correct(b)
     below = levels[first + 1]
     coarse = level.R @ b
-    if plan.loads is not None:
+    if plan.loads is not None and all(above.aligned for above in levels[: first + 1]):
         given = check_vector(plan.loads(below.shape), below.size, b.dtype, f"loads({below.shape})")
         coarse = given.astype(b.dtype)
     x = level.interpolation @ full_pass(levels, coarse, plan, first + 1)

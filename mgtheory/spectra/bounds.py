@@ -161,27 +161,29 @@ def _largest_eigenvector(
 
 
 def couplings(A: sp.csr_array, shape: Sequence[int]) -> tuple[float, ...]:
-    """Mean |A[x, x + e_j]| for each axis j; 0 along an axis of one unknown."""
+    """Mean |A[x, x +- e_j]| for each axis j, of both triangles; 0 along an axis of one unknown."""
     strides = [math.prod(shape[j + 1 :]) for j in range(len(shape))]
     return tuple(
-        float(np.abs(A.diagonal(s)).sum()) / (A.shape[0] - s) if n > 1 else 0.0
+        sum(float(np.abs(A.diagonal(k)).sum()) for k in (s, -s)) / (2 * (A.shape[0] - s))
+        if n > 1
+        else 0.0
         for s, n in zip(strides, shape, strict=True)
     )
 
 
 def largest_eigenvalue(
-    A: sp.csr_array, B: NDArray[Any] | None = None, *, compact: bool = False
+    A: sp.csr_array, B: NDArray[Any] | None = None, *, compact: bool = False, margin: float = 1.0
 ) -> float:
     """An upper bound or safe estimate of the spectral radius of BA.
 
     Gershgorin's bound, which is sharp for `compact` stencils with non-positive couplings (2d + 1
     points); else the smaller one of it and the upper estimate of `mgtheory.spectra.ritz.lanczos`
-    after 10 steps, if A is Hermitian and B positive.
+    after 10 steps, if A is Hermitian and B positive, times `margin`.
     """
     row_sums = np.asarray(abs(A).sum(axis=1)).reshape(-1)
     bound = float(np.max(row_sums if B is None else np.abs(B) * row_sums))
     found = None if compact or A.shape[0] < 32 else quick_ritz(A, B)
-    return bound if found is None else min(bound, found.radius)
+    return bound if found is None else min(bound, margin * found.radius)
 
 
 def quick_ritz(

@@ -1,0 +1,114 @@
+"""The nullspace of an operator: found, checked, and carried to the coarsest level."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from mgtheory.problems.problem import Problem
+
+# what A may leave of a user's basis of its nullspace, of |A| times it
+NULLSPACE = 1e-4
+# so much of x along the constants is a sign of a singular A
+DOMINANT = 100.0
+
+
+def find_nullspace(
+    A: sp.csr_array, problem: Any, nullspace: NDArray[Any] | str | None
+) -> NDArray[Any] | None:
+    """An orthonormal basis of A's nullspace, shape (n, m), or None: given, the problem's, or the
+    constants where A 1 = 0 to rounding."""
+    n = A.shape[0]
+    if isinstance(nullspace, str):
+        if nullspace != "auto":
+            raise ValueError(
+                f"nullspace is {nullspace!r}, must be 'auto', None or an array of shape ({n}, m)"
+            )
+        if isinstance(problem, Problem):
+            basis = problem.nullspace
+            return None if basis is None else basis.astype(A.dtype)
+        constants = np.full((n, 1), n**-0.5, dtype=A.dtype)
+        return constants if relative_image(A, constants) <= singular_below(A) else None
+    if nullspace is None:
+        return None
+    given = (
+        np.asarray(nullspace).reshape(n, -1)
+        if np.size(nullspace) % n == 0 and np.size(nullspace)
+        else np.empty((0, 0))
+    )
+    if given.shape[1] == 0 or not np.isfinite(given).all():
+        raise ValueError(
+            f"nullspace has shape {np.shape(nullspace)}, must be finite and of shape ({n}, m)"
+        )
+    basis, _ = np.linalg.qr(given)
+    if (image := relative_image(A, basis)) > NULLSPACE:
+        raise ValueError(
+            f"nullspace: A times the given basis is not zero, but up to {image:.1e} of |A| times"
+            f" it, allowed is {NULLSPACE:.0e}"
+        )
+    return basis.astype(A.dtype)
+
+
+def relative_image(A: sp.csr_array, basis: NDArray[Any]) -> float:
+    """The largest |A v| over |A| max |v|, row by row: how nearly the basis is in A's nullspace,
+    whatever the scales of the rows."""
+    return float(np.max(np.abs(_images(A, basis))))
+
+
+def _images(A: sp.csr_array, basis: NDArray[Any]) -> NDArray[Any]:
+    """(A v)_i over sum_j |a_ij| max |v|, shape (n, m); 0 for an empty row."""
+    whole = np.asarray(abs(A).sum(axis=1)).reshape(-1, 1) * np.max(np.abs(basis), axis=0)
+    image = A @ basis
+    return np.asarray(np.divide(image, whole, out=np.zeros_like(image), where=whole > 0.0))
+
+
+def rounded_image(A: sp.csr_array) -> float:
+    """What A makes of the constants, relative to |A|, where it looks like the rounding of a
+    singular A's entries; else 0.
+
+    A term that makes A regular has one sign: then only what is at the rounding of eight digits
+    counts.
+    """
+    image = _images(A, np.ones((A.shape[0], 1), dtype=A.dtype)).real
+    largest, below = float(np.max(np.abs(image))), singular_below(A)
+    shifted = float(image.min()) >= -below and largest > 1e-7
+    return largest if below < largest <= NULLSPACE and not shifted else 0.0
+
+
+def nearly_singular(x: NDArray[Any], image: float, below: float) -> str:
+    """A sentence if A makes nearly nothing of the constants, `image` (0 is none), and x is little
+    else than one. Else empty."""
+    mean = np.mean(x)
+    along, rest = abs(mean) * x.size**0.5, float(np.linalg.norm(x - mean))
+    if not (image and along > DOMINANT * rest):
+        return ""
+    return (
+        f"A times constants is {image:.1e} of |A| (it counts as 0 up to {below:.1e}), and x is"
+        f" {along / rest if rest else np.inf:.1e} times larger along the constants than elsewhere:"
+        " if A is singular but for rounding of its entries, build with"
+        f" nullspace=np.ones(({x.size}, 1))"
+    )
+
+
+def singular_below(A: sp.csr_array) -> float:
+    """Up to this `relative_image` the constants are a nullspace: rounding of sums of entries."""
+    return 100.0 * float(np.finfo(A.dtype).eps)
+
+
+def coarse_nullspace(
+    basis: NDArray[Any] | None, restrictions: Sequence[Any], dtype: Any
+) -> NDArray[Any] | None:
+    """The nullspace on the coarsest level: the constants for the constants, else what R makes of
+    the basis."""
+    if basis is None:
+        return None
+    coarse = basis.astype(dtype)
+    for R in restrictions:
+        coarse = R @ coarse
+    if basis.shape[1] == 1 and np.ptp(np.abs(basis)) <= 1e-6 * np.max(np.abs(basis)):
+        coarse = np.ones_like(coarse)
+    return np.linalg.qr(coarse)[0]
