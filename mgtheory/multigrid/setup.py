@@ -157,7 +157,26 @@ def make_level(
     )
 
 
-def doubts_about_grid(A: sp.csr_array, shape: Shape, boundary: Boundary) -> tuple[str, ...]:
+def _reaches_one_point(A: Any, shape: Shape) -> bool:
+    """Whether a matrix stored by diagonals surely couples next neighbours alone; a diagonal may
+    have no entry where a line of the grid ends."""
+    if not isinstance(A, sp.dia_array):
+        return False
+    for offset, line in zip(A.offsets, A.data, strict=True):
+        rest, values = int(offset), line[: A.shape[1]].reshape(shape)
+        for j in reversed(range(len(shape))):
+            n = shape[j]
+            step = (rest + n // 2) % n - n // 2
+            rest = (rest - step) // n
+            beyond = slice(0, step) if step > 0 else slice(n + step, n)
+            if abs(step) > 1 or (step and values[(slice(None),) * j + (beyond,)].any()):
+                return False
+        if rest:
+            return False
+    return True
+
+
+def doubts_about_grid(level: Level, boundary: Boundary) -> tuple[str, ...]:
     """A sentence if a matrix couples unknowns that are no neighbours on the grid: then its unknowns
     are in another order, or of another grid.
 
@@ -169,6 +188,9 @@ def doubts_about_grid(A: sp.csr_array, shape: Shape, boundary: Boundary) -> tupl
     ValueError
         If hardly any coupling is one of neighbours: no coarse grid fits then.
     """
+    A, shape = level.A, level.shape
+    if _reaches_one_point(level.exact, shape):
+        return ()
     rows = np.repeat(np.arange(A.shape[0], dtype=A.indices.dtype), np.diff(A.indptr))
     largest, columns = _row_maxima(A), A.indices
     kept = np.abs(A.data) > ROUNDING * np.minimum(largest[rows], largest[columns])
@@ -447,14 +469,18 @@ def galerkin(level: Level) -> sp.csr_array:
     row and its column."""
     R, P = (T.tocsr() if hasattr(T, "tocsr") else sp.csr_array(T) for T in (level.R, level.P))
     coarse = sp.csr_array(R @ level.A @ P)
-    largest = _row_maxima(coarse)
-    rows = np.repeat(np.arange(coarse.shape[0]), np.diff(coarse.indptr))
-    columns = coarse.indices
-    coarse.data[np.abs(coarse.data) <= 1e-14 * np.minimum(largest[rows], largest[columns])] = 0.0
-    coarse.eliminate_zeros()
-    empty = largest == 0.0
+    coarse.sum_duplicates()  # abs() would, and move the entries
+    sizes = np.abs(coarse.data)
+    small = np.flatnonzero(sizes <= 1e-14 * np.max(sizes, initial=0.0))
+    if small.size:
+        largest = _row_maxima(coarse)
+        rows, columns = np.searchsorted(coarse.indptr, small, "right") - 1, coarse.indices[small]
+        rounding = sizes[small] <= 1e-14 * np.minimum(largest[rows], largest[columns])
+        coarse.data[small[rounding]] = 0.0
+        coarse.eliminate_zeros()
+    empty = np.diff(coarse.indptr) == 0
     if empty.any():  # every fine unknown around has a fixed value: nothing arrives here
-        coarse = sp.csr_array(coarse + sp.diags_array(empty * largest.max()))
+        coarse = sp.csr_array(coarse + sp.diags_array(empty * np.max(sizes, initial=1.0)))
     coarse.sort_indices()
     return coarse.astype(level.A.dtype)
 
