@@ -200,18 +200,18 @@ def couplings(A: sp.csr_array, shape: Sequence[int]) -> tuple[float, ...]:
 
 
 def largest_eigenvalue(
-    A: sp.csr_array, B: NDArray[Any] | None = None, *, compact: bool = False
+    A: sp.csr_array, B: NDArray[Any] | None = None, *, compact: bool = False, margin: float = 1.0
 ) -> float:
     """An upper bound or safe estimate of the spectral radius of BA.
 
     Gershgorin's bound, which is sharp for `compact` stencils with non-positive couplings (2d + 1
     points); else the smaller one of it and the upper estimate of `mgtheory.spectra.ritz.lanczos`
-    after 10 steps, if A is Hermitian and B positive.
+    after 10 steps, if A is Hermitian and B positive, times `margin`.
     """
     row_sums = np.asarray(abs(A).sum(axis=1)).reshape(-1)
     bound = float(np.max(row_sums if B is None else np.abs(B) * row_sums))
     found = None if compact or A.shape[0] < 32 else quick_ritz(A, B)
-    return bound if found is None else min(bound, found.radius)
+    return bound if found is None else min(bound, margin * found.radius)
 
 
 def quick_ritz(
