@@ -681,7 +681,7 @@ class TestSuprema:
     def test_one_peak_of_many(self):
         """Sixteen peaks of one height for any sample, one of which has a narrow tip."""
         peak = np.array([np.pi / 2, -np.pi / 2]) + 0.05
-        tip = peak + [0.006, -0.004]
+        tip = peak + np.array([0.006, -0.004])
 
         def comb(theta):
             tooth = 0.1 * np.exp(-((theta - tip) ** 2).sum(axis=1) / 0.02**2)
