@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,16 +54,21 @@ def compare(
     twice = next((run for run, place in zip(runs, places) if places.count(place) > 1), None)
     if twice is not None:
         raise ValueError(f"run {twice} is given twice; one run is no sample of two")
-    reports, keys = [], []
-    for done, run in enumerate(runs):
 
-        def tell(level: int, word: str, done: int = done, name: str = Path(run).name) -> None:
-            if progress is not None:
-                progress(done, f"{name}, level {level}: {word}")
+    def step(done: int, level: int, word: str) -> None:
+        if progress is not None:
+            progress(done, f"{places[done].name}, level {level}: {word}")
 
-        reports.append(analyse(run, reference=reference, tolerance=tolerance, progress=tell))
-        keys.append(configuration_key(read_config(Path(run)).to_dict()))
-    return compare_reports(reports, keys)
+    reports = [
+        analyse(run, reference=reference, tolerance=tolerance, progress=partial(step, done))
+        for done, run in enumerate(runs)
+    ]
+    return compare_reports(reports, [configuration_of(run) for run in runs])
+
+
+def configuration_of(run: str | os.PathLike[str]) -> str:
+    """What the runs of one configuration have in common, from a run's folder."""
+    return configuration_key(read_config(Path(run)).to_dict())
 
 
 def compare_reports(reports: Sequence[SpectralReport], keys: Sequence[str]) -> RunComparison:
@@ -148,14 +154,16 @@ def _words(words: Sequence[str]) -> str:
 
 def _group(reports: Sequence[SpectralReport]) -> dict[str, Any]:
     values = list(seed_accuracies(reports).values())
-    found = estimate(values, confidence=CONFIDENCE) if values else None
+    found = vars(estimate(values, confidence=CONFIDENCE)) if values else {}
+    mean, std, low, high = (found.get(name) for name in ("mean", "std", "low", "high"))
     return {
-        "n": found.n if found is not None else len(reports),
+        "n": found.get("n", len(reports)),
         "parameters": reports[0].facts["parameters"],
-        "mean": None if found is None else found.mean,
-        "std": None if found is None else found.std,
-        "low": None if found is None or found.low is None else max(0.0, found.low),
-        "high": None if found is None or found.high is None else min(1.0, found.high),
+        "mean": mean,
+        "std": std,
+        # Student's t knows nothing of the ends of a fraction
+        "low": None if low is None else max(0.0, low),
+        "high": None if high is None else min(1.0, high),
         "mu_start": _mean([_worst(report, "start") for report in reports]),
         "mu_learned": _mean([_worst(report, "learned") for report in reports]),
         "seconds": _mean([report.facts["seconds"] for report in reports]),
@@ -168,7 +176,7 @@ def _worst(report: SpectralReport, role: str) -> float | None:
     if role == "learned" and any(level.not_identifiable for level in report.levels):
         return None
     views = [level.views[role] for level in report.levels if role in level.views]
-    return max((view.smoothing.smoothing_factor for view in views), default=None)
+    return max((view.smoothing_factor for view in views), default=None)
 
 
 def _smoother(report: SpectralReport) -> str:
@@ -176,7 +184,7 @@ def _smoother(report: SpectralReport) -> str:
     if not report.levels:
         return ""
     views = [level.views.get("effective", level.views["learned"]) for level in report.levels]
-    return f"{sum(view.smoothing.verdict == 'smoother' for view in views)} of {len(views)} levels"
+    return f"{sum(view.verdict == 'smoother' for view in views)} of {len(views)} levels"
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

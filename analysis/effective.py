@@ -32,7 +32,7 @@ from analysis.level_state import LevelState, NormState, StepState
 from analysis.spectra import matrix_symbol
 from mgtheory.polynomials.factors import Factor, General, Linear, horner
 from mgtheory.polynomials.residual import ResidualPolynomial
-from nets.start.spectrum import product
+from nets.start.padded import product
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,7 +21,7 @@ effective coefficient, has a meaning.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -81,10 +81,6 @@ class Reading:
     power: int
     keeps: dict[str, float]
     reason: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON types."""
-        return asdict(self)
 
     def __str__(self) -> str:
         state = "identifiable" if self.identifiable else "not identifiable"

@@ -11,11 +11,13 @@ symbol's, on a periodic grid of at least 16 per axis.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BeforeValidator, ConfigDict, Field, InstanceOf, PlainSerializer, computed_field
+from pydantic.dataclasses import dataclass as checked
 
 from analysis.effective import (
     applied_pass,
@@ -27,10 +29,11 @@ from analysis.effective import (
 from analysis.identifiability import Reading, readings
 from analysis.level_state import LevelState, StepState
 from analysis.spectra import Damping, damping, verdict_of
-from analysis.verdict import TOLERANCE, Nearest, Verdict, judge, weight_distance
+from analysis.verdict import TOLERANCE, Verdict, judge, weight_distance
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.polynomials.roots import roots_to_json
-from nets.start.spectrum import LevelSpectrum, convolution_spectrum, high_part, spectral_radius
+from nets.start.padded import high_part, spectral_radius
+from nets.start.spectrum import LevelSpectrum, convolution_spectrum
 
 ROLES = ("theory", "start", "learned", "effective")
 Progress = Callable[[str], None]
@@ -67,58 +70,54 @@ class Operator:
 
 
 @dataclass(frozen=True)
-class Smoothing:
-    """What one pass over a level's steps leaves: mu and max |q| as the network applies it, the
-    symbol's mu and largest 2-norm on high frequencies, and the word for mu."""
+class View:
+    """One polynomial (None for MgNet) and what one pass over a level's steps leaves with it.
 
+    Attributes
+    ----------
+    smoothing_factor, max_modulus
+        mu and max |q| as the network applies it.
+    symbol_factor, smoothing_norm
+        The symbol's mu, and its largest 2-norm on high frequencies.
+    """
+
+    polynomial: InstanceOf[ResidualPolynomial] | None
     smoothing_factor: float
     max_modulus: float
     symbol_factor: float
     smoothing_norm: float | None
-    verdict: str
 
-    @classmethod
-    def of(cls, smoothing_factor: float, max_modulus: float, found: Damping) -> Smoothing:
-        """The numbers of A as it is applied, and those of the symbol's damping."""
-        return cls(
-            smoothing_factor,
-            max_modulus,
-            found.smoothing_factor,
-            found.smoothing_norm,
-            verdict_of(smoothing_factor),
-        )
-
-
-@dataclass(frozen=True)
-class View:
-    """One polynomial (None for MgNet) and its smoothing on a level's true spectrum."""
-
-    polynomial: ResidualPolynomial | None
-    smoothing: Smoothing
+    @property
+    def verdict(self) -> str:
+        """The word for mu."""
+        return verdict_of(self.smoothing_factor)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON types; roots and weights as [re, im], infinite roots as null."""
-        result: dict[str, Any] = {"degree": None, "roots": None, "weights": None}
-        if self.polynomial is not None:
-            result = {
-                "degree": self.polynomial.degree,
-                "roots": roots_to_json(self.polynomial.roots),
-                "weights": self.polynomial.to_dict()["weights"],
-            }
-        return {**result, **asdict(self.smoothing)}
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> View:
-        """The inverse of `to_dict`."""
-        q = (
-            None
-            if data["weights"] is None
-            else ResidualPolynomial.from_dict({"weights": data["weights"]})
-        )
-        return cls(q, Smoothing(**{name: data[name] for name in Smoothing.__dataclass_fields__}))
+        q, numbers = self.polynomial, dict(vars(self))
+        del numbers["polynomial"]
+        return {
+            "degree": None if q is None else q.degree,
+            "roots": None if q is None else roots_to_json(q.roots),
+            "weights": None if q is None else q.to_dict()["weights"],
+            **numbers,
+            "verdict": self.verdict,
+        }
 
 
-@dataclass(frozen=True, eq=False)
+def _with_polynomial(view: Any) -> Any:
+    """A view as `View.to_dict` writes it, with the polynomial of its weights."""
+    if not isinstance(view, dict):
+        return view
+    weights = view.get("weights")
+    q = None if weights is None else ResidualPolynomial.from_dict({"weights": weights})
+    return {**view, "polynomial": q}
+
+
+StoredView = Annotated[View, BeforeValidator(_with_polynomial), PlainSerializer(View.to_dict)]
+
+
+@checked(frozen=True, eq=False, config=ConfigDict(populate_by_name=True))
 class LevelReport:
     """One level of one run.
 
@@ -159,61 +158,27 @@ class LevelReport:
     grid: tuple[int, int]
     kind: str
     operators: dict[str, Operator]
-    views: dict[str, View]
+    views: dict[str, StoredView]
     effective: tuple[dict[str, Any], ...]
-    readings: tuple[Reading, ...]
+    readings: Annotated[
+        tuple[Reading, ...],
+        Field(validation_alias="coefficients", serialization_alias="coefficients"),
+    ]
     coefficients_moved: float | None
     verdict: Verdict
     effective_verdict: Verdict | None
-    arrays: dict[str, NDArray[Any]] = field(repr=False, default_factory=dict)
+    arrays: Annotated[dict[str, Any], Field(exclude=True)] = field(repr=False, default_factory=dict)
 
     @property
     def not_identifiable(self) -> tuple[Reading, ...]:
         """The coefficients in which no meaning may be read."""
         return tuple(reading for reading in self.readings if not reading.identifiable)
 
-    def to_dict(self) -> dict[str, Any]:
-        """JSON types, without the arrays."""
-        return {
-            "level": self.level,
-            "channels": self.channels,
-            "size": list(self.size),
-            "grid": list(self.grid),
-            "kind": self.kind,
-            "operators": {name: asdict(operator) for name, operator in self.operators.items()},
-            "views": {role: view.to_dict() for role, view in self.views.items()},
-            "effective": list(self.effective),
-            "coefficients": [reading.to_dict() for reading in self.readings],
-            "not_identifiable": [
-                f"step {reading.step}: {reading.name}" for reading in self.not_identifiable
-            ],
-            "coefficients_moved": self.coefficients_moved,
-            "verdict": self.verdict.to_dict(),
-            "effective_verdict": (
-                None if self.effective_verdict is None else self.effective_verdict.to_dict()
-            ),
-        }
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> LevelReport:
-        """The inverse of `to_dict`, with the level's arrays."""
-        return cls(
-            level=data["level"],
-            channels=data["channels"],
-            size=tuple(data["size"]),
-            grid=tuple(data["grid"]),
-            kind=data["kind"],
-            operators={name: Operator(**numbers) for name, numbers in data["operators"].items()},
-            views={role: View.from_dict(view) for role, view in data["views"].items()},
-            effective=tuple(data["effective"]),
-            readings=tuple(Reading(**reading) for reading in data["coefficients"]),
-            coefficients_moved=data["coefficients_moved"],
-            verdict=_verdict(data["verdict"]),
-            effective_verdict=(
-                None if data["effective_verdict"] is None else _verdict(data["effective_verdict"])
-            ),
-            arrays=arrays,
-        )
+    @computed_field(alias="not_identifiable")  # type: ignore[prop-decorator]
+    @property
+    def names_not_identifiable(self) -> list[str]:
+        """The same as words, for the JSON document."""
+        return [f"step {reading.step}: {reading.name}" for reading in self.not_identifiable]
 
 
 def analyse_level(
@@ -258,6 +223,7 @@ def analyse_level(
     spectra: dict[str, LevelSpectrum] = {}
     for name, state in (("start", start), ("learned", learned)):
         say(f"spectrum, {name}")
+        # the eigenproblem is the costly part: once where training left A as it was
         same = name == "learned" and np.array_equal(start.A, learned.A)
         spectra[name] = spectra["start"] if same else state.spectrum
     radius = {name: spectrum.radius for name, spectrum in spectra.items()}
@@ -266,20 +232,18 @@ def analyse_level(
 
     def add(role: str, state: LevelState, spectrum: LevelSpectrum) -> None:
         folded, q = role == "effective", state.polynomial
-        if q is None or folded:
+        if q is None or folded:  # one pass is no polynomial in A
             found = damping(state.A, grid, propagator(state, folded=folded), norms=norms)
-            apply, n = applied_pass(state, folded=folded), spectrum.operator.shape[0]
+            apply, n = applied_pass(state, folded=folded), spectrum.unknowns
             high = high_part(state.size, state.padding)
-            mu, largest = (
-                spectral_radius(lambda v: high(apply(v)), n),
-                spectral_radius(apply, n),
-            )
+            mu = spectral_radius(lambda v: high(apply(v)), n)
+            largest = spectral_radius(apply, n)
         else:
             found = _plain(state, q, spectrum.symbol, norms=norms)
             mu, largest = spectrum.smoothing_factor(q), spectrum.max_modulus(q)
-        views[role] = View(
-            effective_polynomial(state) if folded else q, Smoothing.of(mu, largest, found)
-        )
+        shown = effective_polynomial(state) if folded else q
+        symbol = found.smoothing_factor, found.smoothing_norm
+        views[role] = View(shown, mu, largest, *symbol)
         arrays[f"damping/{role}"] = found.radius
 
     scaled_theory = (
@@ -306,14 +270,8 @@ def analyse_level(
     effective = []
     for k, step in enumerate(effective_steps(learned), 1):
         arrays[f"effective/step{k}"] = step.coefficients
-        effective.append(
-            {
-                "step": k,
-                "mean": step.mean.tolist(),
-                "spread": step.spread.tolist(),
-                "outer_mean": float(step.outer.mean()),
-            }
-        )
+        numbers = {"mean": step.mean.tolist(), "spread": step.spread.tolist()}
+        effective.append({"step": k, **numbers, "outer_mean": float(step.outer.mean())})
     notes = readings(learned)
     relative = {
         role: _relative(view.polynomial, radius["start" if role == "start" else "learned"])
@@ -374,10 +332,3 @@ def _distinct(level: LevelState) -> dict[str, NDArray[np.float64]]:
 
 def _relative(q: ResidualPolynomial | None, radius: float) -> ResidualPolynomial | None:
     return None if q is None or not radius else q.scaled(1.0 / radius)
-
-
-def _verdict(data: dict[str, Any]) -> Verdict:
-    known = {name: data[name] for name in Verdict.__dataclass_fields__}
-    return Verdict(
-        **{**known, "nearest": None if data["nearest"] is None else Nearest(**data["nearest"])}
-    )

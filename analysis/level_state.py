@@ -10,7 +10,7 @@ off a model.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -86,9 +86,6 @@ class StepState:
         "operator".
     residual_norm
         The norm inside rho, if it has one.
-    residual_activation, activation_position
-        Whether rho ends in relu; where the step's own relu stands ("nowhere", "correction", "sum",
-        "operator").
     """
 
     factor: Factor | None = None
@@ -96,8 +93,6 @@ class StepState:
     norm: NormState | None = None
     norm_position: str = "nowhere"
     residual_norm: NormState | None = None
-    residual_activation: bool = False
-    activation_position: str = "nowhere"
 
     def __post_init__(self) -> None:
         if (self.factor is None) == (self.B is None):
@@ -226,23 +221,14 @@ def _step(step: Any) -> StepState:
         norm=_norm(step.norm),
         norm_position=step.norm_position,
         residual_norm=_norm(step.residual_norm),
-        residual_activation=step.residual == "bn_relu",
-        activation_position=step.activation_position,
     )
 
 
 def _norm(module: Any) -> NormState | None:
     if module is None:
         return None
-    channels = module.num_features
-    return NormState(
-        gamma=np.ones(channels) if module.weight is None else _array(module.weight),
-        beta=np.zeros(channels) if module.bias is None else _array(module.bias),
-        mean=np.zeros(channels) if module.running_mean is None else _array(module.running_mean),
-        var=np.ones(channels) if module.running_var is None else _array(module.running_var),
-        eps=float(module.eps),
-    )
-
-
-def _array(tensor: Any) -> NDArray[np.float64]:
-    return np.asarray(tensor.detach().cpu().double().numpy())
+    # without affine parameters or running statistics these are None: neutral
+    own = {"gamma": module.weight, "beta": module.bias}
+    own |= {"mean": module.running_mean, "var": module.running_var}
+    arrays = {name: t.detach().cpu().double().numpy() for name, t in own.items() if t is not None}
+    return replace(NormState.neutral(module.num_features, eps=float(module.eps)), **arrays)

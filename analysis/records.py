@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,8 @@ from mgtheory.families import FAMILIES
 from mgtheory.polynomials.residual import ResidualPolynomial
 from nets.models.registry import is_multigrid
 from nets.settings import TrainConfig
-from nets.start.initialise import InitReport, level_factors
+from nets.start.factors import level_factors
+from nets.start.report import InitReport
 from nets.start.schemes import Notes, find_scheme
 from nets.start.spectrum import convolution_spectrum
 from nets.training.folder import Summary, read_config, read_summary
@@ -36,7 +36,6 @@ from nets.training.predict import DATA_FILE, read_data_facts
 # spectrum
 REFERENCE = "chebyshev4"
 WEIGHTS = ("start.safetensors", "model.safetensors")
-METRIC_COLUMNS = ("epoch",)
 # the identity on one point, b = 1: reference polynomials are wanted on (0, 1]
 UNIT = convolution_spectrum(np.ones((1, 1, 1, 1)), (1, 1))
 
@@ -149,12 +148,11 @@ def read_run(run: str | os.PathLike[str], *, reference: str = REFERENCE) -> RunR
             " --resume goes on with it"
         )
     config, summary = read_config(path), read_summary(path)
+    document = read_json(path / "init.json", "start of the run")
     try:
-        init = InitReport.from_dict(read_json(path / "init.json", "start of the run"))
+        init = InitReport.from_dict(document)
     except ValueError as error:
-        raise ValueError(
-            f"{path / 'init.json'}: {error}" if str(path) not in str(error) else str(error)
-        ) from error
+        raise ValueError(f"{path / 'init.json'}: {error}") from error
     models = {which: nets.training.folder.load(path, which=which) for which in ("start", "learned")}
     if models["start"].spec != models["learned"].spec:
         raise ValueError(
@@ -180,16 +178,6 @@ def read_run(run: str | os.PathLike[str], *, reference: str = REFERENCE) -> RunR
     )
 
 
-def read_runs(
-    runs: Iterable[str | os.PathLike[str]], *, reference: str = REFERENCE
-) -> tuple[RunRecord, ...]:
-    """The records of several runs, in their order; ValueError if none is given."""
-    records = tuple(read_run(run, reference=reference) for run in runs)
-    if not records:
-        raise ValueError("no run given, at least one run folder is needed")
-    return records
-
-
 def read_metrics(run: str | os.PathLike[str]) -> pd.DataFrame:
     """metrics.csv of a run folder: a row an epoch, numbers alone.
 
@@ -203,18 +191,13 @@ def read_metrics(run: str | os.PathLike[str]) -> pd.DataFrame:
         raise FileNotFoundError(f"run {path.parent}: metrics.csv is missing")
     try:
         text = path.read_text(encoding="utf-8")
-        frame = (
-            pd.read_csv(io.StringIO(text)) if text else pd.DataFrame(columns=list(METRIC_COLUMNS))
-        )
+        frame = pd.read_csv(io.StringIO(text)) if text else pd.DataFrame(columns=["epoch"])
     except (ValueError, UnicodeDecodeError) as error:  # pandas' parser errors are ValueErrors
         raise ValueError(
             f"{path}: truncated or not a table ({str(error).splitlines()[0]})"
         ) from error
-    missing = [name for name in METRIC_COLUMNS if name not in frame.columns]
-    if missing:
-        raise ValueError(
-            f"{path}: no column {missing[0]!r} there; truncated or not the metrics of a run"
-        )
+    if "epoch" not in frame:
+        raise ValueError(f"{path}: no column 'epoch' there; truncated or not the metrics of a run")
     if text and (
         not text.endswith("\n")
         or not np.isfinite(pd.to_numeric(frame["epoch"], errors="coerce")).all()
@@ -248,12 +231,11 @@ def theory_of(model: Any, init: InitReport, *, reference: str = REFERENCE) -> Th
         )
         reasons = dict.fromkeys(reason for level in init.levels for reason in level.reasons)
         return Theory("start", init.sources[0].family, polynomials, tuple(reasons))
-    scheme, options = find_scheme(reference)
+    scheme, notes = find_scheme(reference), Notes()
     if scheme.name not in FAMILIES:
         raise ValueError(
             f"reference is {reference!r}, must be a family of polynomials, e.g. {REFERENCE}"
         )
-    scheme, notes = scheme.with_options(options), Notes()
     found = []
     for level in levels:
         factors, said = level_factors(level, scheme, UNIT)

@@ -151,7 +151,7 @@ def write_report(report: SpectralReport, folder: str | os.PathLike[str]) -> list
         for name, values in level.arrays.items()
     }
     packed = io.BytesIO()
-    np.savez_compressed(packed, **arrays)  # type: ignore[arg-type]
+    np.savez_compressed(packed, **arrays)
     contents: dict[str, str | bytes] = {
         "spectra.npz": packed.getvalue(),
         "table.csv": report.table().to_csv(index=False, lineterminator="\n"),

@@ -15,17 +15,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pydantic import TypeAdapter, computed_field
+from pydantic.dataclasses import dataclass as checked
 
 from analysis.level_report import LevelReport
 from analysis.numbers import number, plain
 from mgtheory._files import read_json
 
 KIND, SCHEMA = "spectral_report", 5
-# of a `SpectralReport`: what its file holds as it is
-STORED = ("run", "model", "label", "facts", "theory", "tolerance", "fingerprint")
 
 
-@dataclass(frozen=True, eq=False)
+@checked(frozen=True, eq=False)
 class SpectralReport:
     """What a run's levels are, before and after training.
 
@@ -56,6 +56,7 @@ class SpectralReport:
     tolerance: float
     fingerprint: str
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def has_polynomial(self) -> bool:
         """Whether the model's steps are polynomials in A (Poly-MgNet, not MgNet or ResNet)."""
@@ -63,12 +64,8 @@ class SpectralReport:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON types."""
-        return {
-            "kind": KIND,
-            "schema": SCHEMA,
-            **{name: getattr(self, name) for name in (*STORED, "has_polynomial")},
-            "levels": [level.to_dict() for level in self.levels],
-        }
+        stored = STORED.dump_python(self, mode="json", by_alias=True)
+        return {"kind": KIND, "schema": SCHEMA, **stored}
 
     def to_json(self) -> str:
         """`to_dict` as indented JSON text; numbers that are not finite do not occur."""
@@ -91,10 +88,10 @@ class SpectralReport:
                         "degree": None if q is None else q.degree,
                         "spectral_radius": operator.radius,
                         "roots": "" if q is None else " ".join(number(z) for z in q.roots),
-                        "smoothing_factor": view.smoothing.smoothing_factor,
-                        "max_modulus": view.smoothing.max_modulus,
-                        "smoothing_norm": view.smoothing.smoothing_norm,
-                        "smoother": view.smoothing.verdict,
+                        "smoothing_factor": view.smoothing_factor,
+                        "max_modulus": view.max_modulus,
+                        "smoothing_norm": view.smoothing_norm,
+                        "smoother": view.verdict,
                         "training": "" if verdict is None else verdict.word,
                         "distance_to_theory": None if verdict is None else verdict.learned_distance,
                         "nearest": "" if nearest is None else str(nearest),
@@ -115,20 +112,20 @@ class SpectralReport:
                 f" {data.get('schema')!r}; this version reads {KIND}, {SCHEMA}"
             )
         try:
+            report = STORED.validate_python(data)
+            levels = {f"level{level.level}": level for level in report.levels}
             with np.load(where / "spectra.npz", allow_pickle=False) as packed:
-                arrays: dict[str, dict[str, Any]] = {}
                 for name in packed.files:
                     level, _, own = name.partition("/")
-                    arrays.setdefault(level, {})[own] = packed[name]
-            levels = tuple(
-                LevelReport.from_dict(level, arrays.get(f"level{level['level']}", {}))
-                for level in data["levels"]
-            )
-            return cls(levels=levels, **{name: data[name] for name in STORED})
-        except (KeyError, TypeError, zipfile.BadZipFile, EOFError) as error:
-            raise ValueError(
-                f"{where}: the report is damaged ({type(error).__name__}: {error})"
-            ) from error
+                    levels[level].arrays[own] = packed[name]
+        except (ValueError, KeyError, zipfile.BadZipFile, EOFError) as error:
+            reason = " ".join(str(error).split())
+            raise ValueError(f"{where}: the report is damaged ({reason})") from error
+        return report
+
+
+# of a report's file, beside its kind and schema
+STORED = TypeAdapter(SpectralReport)
 
 
 @dataclass(frozen=True, eq=False)

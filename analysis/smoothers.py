@@ -140,15 +140,6 @@ LOSABLE: dict[str, tuple[str, float, Callable[[float], str]]] = {
 }
 
 
-@dataclass
-class _Entry:
-    """A smoother on its way: what was asked, its hierarchy, and its timings."""
-
-    row: dict[str, Any]
-    hierarchy: Any
-    seconds: list[float]
-
-
 def compare_smoothers(
     problem: Problem,
     *,
@@ -194,7 +185,7 @@ def compare_smoothers(
         An option that no smoother could be measured with. What a single smoother lacks stands in
         its row.
     """
-    tell = progress or (lambda done, text: None)
+    step = progress or (lambda done, text: None)
     rule = coarsening or ("rediscretise" if problem.polynomial is not None else "galerkin")
     around = {"pre": pre, "post": post, "coarsening": rule}
     twice = [coarse_size(coarse_size(n, problem.boundary), problem.boundary) for n in problem.shape]
@@ -203,11 +194,12 @@ def compare_smoothers(
     # a wrong option is refused here, not once in every row
     build(problem, smoother=Polynomial(OPTIMISED, 1), **options)
     constant = approximation(problem) if pre == post == 1 else None
-    entries: list[_Entry] = []
+    rows: list[dict[str, Any]] = []
+    hierarchies: dict[int, Any] = {}
     asked = [(get_family(name).name, degree) for degree in degrees for name in families or FAMILIES]
     asked += [(name, 1) for name in CLASSICAL]
     for done, (family, degree) in enumerate(asked):
-        tell(done, f"{family} {degree}")
+        step(done, f"{family} {degree}")
         row: dict[str, Any] = {"family": family, "degree": degree}
         try:
             smoother: Any = family
@@ -215,20 +207,24 @@ def compare_smoothers(
                 smoother = derived(problem, family, degree, axes=coarsened, around=around)
             if problem.stencil is not None:
                 row |= predict(problem, smoother, axes=coarsened, around=around, constant=constant)
-            hierarchy = build(problem, smoother=smoother, **options)
+            hierarchies[done] = build(problem, smoother=smoother, **options)
+            row["work_units"] = hierarchies[done].work_units(cycle)
         except ValueError as error:
-            entries.append(_Entry(row | {"refused": " ".join(str(error).split())}, None, []))
-            continue
-        entries.append(_Entry(row | {"work_units": hierarchy.work_units(cycle)}, hierarchy, []))
+            row["refused"] = " ".join(str(error).split())
+        rows.append(row)
     b = right_hand_side(problem)
+    seconds: dict[int, list[float]] = {number: [] for number in hierarchies}
     for repeat in range(repeats):
-        for entry in entries:
-            if entry.hierarchy is not None:
-                name = f"{entry.row['family']} {entry.row['degree']}"
-                tell(len(asked), f"{name}, run {repeat + 1} of {repeats}")
-                measure(entry, b, cycle)
-    rows = tuple(finished(entry) for entry in entries)
-    return SmootherComparison(problem.name, problem.shape, coarsened, constant, rows)
+        for number, hierarchy in hierarchies.items():
+            row = rows[number]
+            if "refused" not in row:
+                name = f"{row['family']} {row['degree']}"
+                step(len(asked), f"{name}, run {repeat + 1} of {repeats}")
+                row |= measure(hierarchy, b, cycle, seconds[number])
+    for number, times in seconds.items():
+        rows[number] |= timing(rows[number], times)
+    made = tuple(Row(**row) for row in rows)
+    return SmootherComparison(problem.name, problem.shape, coarsened, constant, made)
 
 
 def right_hand_side(problem: Problem) -> NDArray[np.float64]:
@@ -280,25 +276,24 @@ def predict(
     return found
 
 
-def measure(entry: _Entry, b: NDArray[np.float64], cycle: str) -> None:
-    """One run to `TOLERANCE`; the factor from its second half, the time from all of it."""
-    solution = entry.hierarchy.solve(b, tol=TOLERANCE, maxiter=CYCLES, cycle=cycle)
+def measure(
+    hierarchy: Any, b: NDArray[np.float64], cycle: str, seconds: list[float]
+) -> dict[str, Any]:
+    """One run to `TOLERANCE`: the factor from its second half; the time of a cycle, from all of it,
+    is added to `seconds`."""
+    solution = hierarchy.solve(b, tol=TOLERANCE, maxiter=CYCLES, cycle=cycle)
     norms, done = solution.residual_norms, solution.iterations
     if done < 2 or solution.reason in ("diverged", "stagnated") or not np.isfinite(norms).all():
         once = "solved in one cycle, so there is no factor to measure; a larger grid has one"
-        entry.row["refused"] = once if solution.converged else str(solution.message)
-        entry.hierarchy = None
-        return
-    entry.row["measured_factor"] = (norms[-1] / norms[done // 2]) ** (1 / (done - done // 2))
-    entry.seconds.append(solution.solve_seconds / done)
+        return {"refused": once if solution.converged else str(solution.message)}
+    seconds.append(solution.solve_seconds / done)
+    return {"measured_factor": (norms[-1] / norms[done // 2]) ** (1 / (done - done // 2))}
 
 
-def finished(entry: _Entry) -> Row:
-    """The row with its times."""
-    row = dict(entry.row)
-    factor = row.get("measured_factor")
-    if entry.seconds and factor is not None and not row.get("refused"):
-        row["seconds_per_cycle"] = statistics.median(entry.seconds)
-        if 0 < factor < 1:
-            row["seconds_per_digit"] = row["seconds_per_cycle"] / -math.log10(factor)
-    return Row(**row)
+def timing(row: Mapping[str, Any], seconds: Sequence[float]) -> dict[str, float]:
+    """The times of a row that was measured."""
+    if "refused" in row or not seconds:
+        return {}
+    cycle, factor = statistics.median(seconds), row["measured_factor"]
+    digit = {"seconds_per_digit": cycle / -math.log10(factor)} if 0 < factor < 1 else {}
+    return {"seconds_per_cycle": cycle, **digit}

@@ -15,16 +15,15 @@ Order everywhere: frequencies ascending in (-pi, pi] as in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mgtheory.fourier import grid_frequencies, symbol
+from mgtheory.fourier import grid_frequencies, high_frequencies, symbol
 from mgtheory.problems.stencils import Stencil
 from mgtheory.problems.symbols import mirrored
-from nets.start.spectrum import high_frequencies
 
 SMOOTHER, NOT_A_SMOOTHER = "smoother", "not a smoother"
 CHUNK = 2**22  # complex numbers in one block of c x c symbols: 64 MiB
@@ -106,15 +105,18 @@ def damping(
         (c, c, k, k) in torch layout, and the periodic grid.
     propagate
         ``(Ahat (F, c, c), theta (F, 2)) -> E (F, c, c)``: the smoothing's matrix, as built by
-        `coefficients.propagator`.
+        `effective.propagator`.
     norms, radii
         Whether the 2-norms and the spectral radii are computed; radii that are not are left at
         infinity.
     """
-    theta = grid_frequencies(shape)
-    radius, norm = np.full((2, shape[0] * shape[1]), np.inf)
-    for here, there, symbols in _symbol_blocks(kernel, shape):
-        matrices = propagate(symbols, theta.reshape(-1, 2)[here])
+    theta, flat = grid_frequencies(shape), grid_frequencies(shape).reshape(-1, 2)
+    radius, norm = np.full((2, len(flat)), np.inf)
+    kept, partners = half_plane(shape)
+    block = max(1, CHUNK // kernel.shape[0] ** 2)
+    for start in range(0, len(kept), block):
+        here, there = kept[start : start + block], partners[start : start + block]
+        matrices = propagate(matrix_symbol(kernel, flat[here]), flat[here])
         if radii:
             radius[here] = np.abs(np.linalg.eigvals(matrices)).max(axis=-1)
             radius[there] = radius[here]
@@ -124,14 +126,3 @@ def damping(
     return Damping(
         radius.reshape(shape), high_frequencies(theta), norm.reshape(shape) if norms else None
     )
-
-
-def _symbol_blocks(
-    kernel: NDArray[np.float64], shape: tuple[int, int]
-) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.complex128]]]:
-    kept, partners = half_plane(shape)
-    theta = grid_frequencies(shape).reshape(-1, 2)
-    block = max(1, CHUNK // kernel.shape[0] ** 2)
-    for start in range(0, len(kept), block):
-        here = kept[start : start + block]
-        yield here, partners[start : start + block], matrix_symbol(kernel, theta[here])

@@ -10,10 +10,11 @@ the other.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
+from pydantic import computed_field
+from pydantic.dataclasses import dataclass as checked
 from scipy.optimize import linear_sum_assignment, minimize_scalar
 
 from mgtheory.polynomials.residual import ResidualPolynomial
@@ -78,7 +79,7 @@ class Nearest:
         return f"{self.family}({self.degree}{end}{of})"
 
 
-@dataclass(frozen=True)
+@checked(frozen=True)
 class Verdict:
     """What training did to one level's polynomial.
 
@@ -112,9 +113,11 @@ class Verdict:
     nearest: Nearest | None = None
     tolerance: float = TOLERANCE
 
-    def to_dict(self) -> dict[str, Any]:
-        """JSON types, the word's meaning beside it."""
-        return {**asdict(self), "meaning": WORDS[self.word]}
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def meaning(self) -> str:
+        """What the word says."""
+        return WORDS[self.word]
 
 
 def distance(q: ResidualPolynomial, other: ResidualPolynomial) -> float:

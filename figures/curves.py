@@ -20,7 +20,6 @@ def draw_training(
     ylabel: str,
     factor: float = 1.0,
     log: bool = False,
-    columns: int = 2,
     legend: bool = True,
 ) -> Axes:
     """A quantity against the epoch: one curve per label, the mean of its runs, with a band from the
@@ -59,7 +58,7 @@ def draw_training(
     if single:
         ax.set_xlim(0.5, 1.5)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    return finished(ax, "epoch", ylabel, legend=legend, columns=columns)
+    return finished(ax, "epoch", ylabel, legend=legend)
 
 
 def draw_convergence(
@@ -69,7 +68,6 @@ def draw_convergence(
     work: Mapping[str, float] | None = None,
     tolerance: float | None = None,
     steps: str = "cycles",
-    columns: int = 2,
     legend: bool = True,
 ) -> Axes:
     """Residual norms relative to the first, on a logarithmic axis, against cycles or against work;
@@ -106,7 +104,7 @@ def draw_convergence(
         ax.axhline(tolerance, label="tolerance", **GUIDE)
     xlabel = steps if work is None else "work (fine-grid products with A)"
     ylabel = "‖b − Ax‖₂, relative to the first"
-    return finished(ax, xlabel, ylabel, legend=legend, columns=columns)
+    return finished(ax, xlabel, ylabel, legend=legend)
 
 
 def draw_factors(
@@ -116,7 +114,6 @@ def draw_factors(
     xlabel: str,
     ylabel: str,
     log: bool = True,
-    columns: int = 2,
     legend: bool = True,
 ) -> Axes:
     """Smoothing, two-grid or other factors against degree or work, one curve per family.
@@ -140,14 +137,13 @@ def draw_factors(
     if largest >= 1.0:
         ax.axhline(1.0, **GUIDE)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    return finished(ax, xlabel, ylabel, legend=legend, columns=columns)
+    return finished(ax, xlabel, ylabel, legend=legend)
 
 
 def draw_time_per_unknown(
     ax: Axes,
     timings: Mapping[str, tuple[ArrayLike, ArrayLike]],
     *,
-    columns: int = 2,
     legend: bool = True,
 ) -> Axes:
     """Nanoseconds per unknown against the number of unknowns, both logarithmic: flat where the
@@ -161,7 +157,7 @@ def draw_time_per_unknown(
     for k, (label, given) in enumerate(timings.items()):
         n, seconds = (np.asarray(values, dtype=float) for values in given)
         ax.loglog(n, 1e9 * seconds / n, label=label, **look_of(label, k).marked)
-    return finished(ax, "unknowns", "time per unknown (ns)", legend=legend, columns=columns)
+    return finished(ax, "unknowns", "time per unknown (ns)", legend=legend)
 
 
 def _plain_labels(ax: Axes) -> None:

@@ -16,8 +16,6 @@ from numpy.typing import ArrayLike, NDArray
 from figures.style import BLACK, heat_map, heat_map_above_one
 from mgtheory.fourier import grid_frequencies
 
-__all__ = ["colour_bar", "colour_limit", "draw_damping"]
-
 ABOVE_ONE = 1.0 + 1e-9  # q(0) = 1 exactly at the constant mode: rounding there is no amplification
 # of the colour scale goes to [0, 1] where there is amplification, the rest to the logarithm above 1
 LOWER_PART = 0.6
@@ -66,26 +64,13 @@ def draw_damping(
     ax.pcolormesh(edges[1], edges[0], values, cmap=colours, norm=_norm(upper), rasterized=True)
     _outline(ax, values > 1.0, edges)
     if mark:
-        ax.add_patch(
-            Rectangle((-0.5, -0.5), 1.0, 1.0, fill=False, edgecolor="white", linewidth=1.2)
-        )
-        ax.add_patch(
-            Rectangle(
-                (-0.5, -0.5),
-                1.0,
-                1.0,
-                fill=False,
-                edgecolor=BLACK,
-                linewidth=1.2,
-                linestyle=(0, (3, 3)),
-            )
-        )
+        # white below black dashes: seen on dark and on light cells
+        for border in ({"edgecolor": "white"}, {"edgecolor": BLACK, "linestyle": (0, (3, 3))}):
+            ax.add_patch(Rectangle((-0.5, -0.5), 1.0, 1.0, fill=False, linewidth=1.2, **border))
     ticks, labels = (-1.0, 0.0, 1.0), ("−π", "0", "π")
+    ax.set(xlim=(-1.0, 1.0), ylim=(-1.0, 1.0), aspect="equal")
     ax.set_xticks(ticks, labels)
     ax.set_yticks(ticks, labels)
-    ax.set_xlim(-1.0, 1.0)
-    ax.set_ylim(-1.0, 1.0)
-    ax.set_aspect("equal")
     ax.set_xlabel("θ₂ (rad)", labelpad=1.0)
     ax.set_ylabel("θ₁ (rad)", labelpad=1.0)
     if title:
@@ -96,27 +81,19 @@ def draw_damping(
 def _outline(ax: Axes, amplified: NDArray[np.bool_], edges: Sequence[NDArray[np.float64]]) -> None:
     """The border of the amplified cells, along their edges."""
     x, y = edges[1], edges[0]
-    upright = [
-        [(x[j + 1], y[i]), (x[j + 1], y[i + 1])]
-        for i, j in zip(*np.nonzero(amplified[:, 1:] != amplified[:, :-1]))
-    ]
-    level = [
-        [(x[j], y[i + 1]), (x[j + 1], y[i + 1])]
-        for i, j in zip(*np.nonzero(amplified[1:] != amplified[:-1]))
-    ]
-    ax.add_collection(
-        LineCollection(upright + level, colors=BLACK, linewidths=0.7, capstyle="projecting")
-    )
+    across, along = np.diff(amplified, axis=1), np.diff(amplified, axis=0)
+    lines = [[(x[j + 1], y[i]), (x[j + 1], y[i + 1])] for i, j in np.argwhere(across)]
+    lines += [[(x[j], y[i + 1]), (x[j + 1], y[i + 1])] for i, j in np.argwhere(along)]
+    ax.add_collection(LineCollection(lines, colors=BLACK, linewidths=0.7, capstyle="projecting"))
 
 
 def colour_limit(dampings: Sequence[ArrayLike]) -> float:
     """1 if nothing is amplified, else the power of ten at or above the largest modulus."""
     largest = max(float(np.max(values)) for values in dampings)
-    return (
-        1.0
-        if largest <= ABOVE_ONE
-        else float(10.0 ** max(1, int(np.ceil(np.log10(largest) - 1e-12))))
-    )
+    if largest <= ABOVE_ONE:
+        return 1.0
+    # a rounding error above a power of ten is that power
+    return float(10.0 ** max(1, int(np.ceil(np.log10(largest) - 1e-12))))
 
 
 def colour_bar(axes: Sequence[Axes], *, label: str = "remaining amplitude |q|") -> Colorbar:

@@ -16,17 +16,16 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis.comparison import numbered, seed_accuracies, unique_labels
+from analysis.comparison import configuration_of, numbered, seed_accuracies, unique_labels
 from analysis.records import read_metrics
 from analysis.report import analyse
 from analysis.results import SpectralReport
-from analysis.stats import configuration_key, groups_of
+from analysis.stats import groups_of
 from figures.curves import draw_training
 from figures.gallery import GALLERY
 from figures.study import draw_accuracies
 from figures.style import DOUBLE, figure, figure_legend, panel_letters, paper, save
 from figures.views import convergence, damping, levels, polynomials, spectra
-from nets.training.folder import read_config
 
 Progress = Callable[[int, str], None]
 
@@ -80,10 +79,9 @@ def make(
     if not runs:
         raise ValueError("no run given, at least one run folder is needed")
     loaded = []
-    for run, name in zip(runs, _file_names(runs)):
-        report, metrics = analyse(run), read_metrics(run)
-        key = configuration_key(read_config(Path(run)).to_dict())
-        loaded.append(Run(report, metrics, key, name))
+    names = numbered([Path(run).resolve().name for run in runs], "-")
+    for run, name in zip(runs, names):
+        loaded.append(Run(analyse(run), read_metrics(run), configuration_of(run), name))
     jobs: list[tuple[str, Callable[[], Figure | None]]] = []
     for one in loaded:
         prefix = f"{one.name}_" if len(loaded) > 1 else ""
@@ -181,11 +179,6 @@ COMMON_FIGURES: dict[str, Callable[[Together], Figure | None]] = {
     "training": training,
     "accuracies": accuracies,
 }
-
-
-def _file_names(runs: Sequence[str | os.PathLike[str]]) -> list[str]:
-    """The folders' own names, with a number where two are alike."""
-    return numbered([Path(run).resolve().name for run in runs], "-")
 
 
 def _configurations(runs: Sequence[Run]) -> dict[str, list[Run]]:

@@ -28,7 +28,6 @@ def draw_polynomials(
     eigenvalues: ArrayLike | None = None,
     spectrum_of: str | None = None,
     xlabel: str = "t / b",
-    columns: int = 3,
     legend: bool = True,
 ) -> Axes:
     """q(t) against t for each polynomial, on one scale.
@@ -49,8 +48,6 @@ def draw_polynomials(
         The label of the polynomial to take there; by default the last.
     xlabel
         Label of the axis, with its unit.
-    columns
-        Of the legend, which stands above the axes.
     """
     t = np.linspace(*interval, 1001)
     curves = {label: np.real(q(t)) for label, q in polynomials.items()}
@@ -81,7 +78,7 @@ def draw_polynomials(
     ax.set_xlim(*interval)
     ax.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10]))
     ylabel = "residual polynomial q" if eigenvalues is None else "q of curves, |q| of points"
-    return finished(ax, xlabel, ylabel, legend=legend, columns=columns)
+    return finished(ax, xlabel, ylabel, legend=legend)
 
 
 def _short(value: float) -> str:

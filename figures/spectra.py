@@ -19,13 +19,11 @@ from figures.style import (
     SKY,
     VERMILION,
     Look,
-    legend_above,
+    finished,
     look_of,
     named,
 )
 from mgtheory.polynomials.residual import ResidualPolynomial
-
-__all__ = ["draw_spectrum"]
 
 # roots up to this many spectral radii from 0 widen the view; others are drawn at its edge
 MARGIN = 1.25
@@ -47,7 +45,6 @@ def draw_spectrum(
     roots: Mapping[str, ArrayLike] | None = None,
     damping: tuple[str, ResidualPolynomial] | None = None,
     unit: str = "",
-    columns: int = 2,
     legend: bool = True,
 ) -> Axes:
     """Eigenvalues and roots in the complex plane; the region |q| < 1 of one polynomial is shaded
@@ -71,8 +68,6 @@ def draw_spectrum(
     unit
         What the eigenvalues are given in units of, e.g. "b" for their spectral radius; without it
         they are what they are.
-    columns
-        Of the legend, which stands above the axes.
     """
     values = np.asarray(eigenvalues, dtype=complex)
     given = {label: np.ravel(np.asarray(z, dtype=complex)) for label, z in (roots or {}).items()}
@@ -96,22 +91,9 @@ def draw_spectrum(
         shown = (
             points if points.size <= SHOWN_POINTS else points[:: -(-points.size // SHOWN_POINTS)]
         )
-        style: dict[str, Any] = {
-            "linestyle": "none",
-            "marker": marker,
-            "markeredgewidth": 0,
-            "color": colour,
-        }
-        ax.plot(
-            shown.real,
-            shown.imag,
-            markersize=1.8,
-            alpha=0.5,
-            rasterized=True,
-            zorder=2 + k,
-            label=f"_{label}",
-            **style,
-        )
+        style: dict[str, Any] = {"ls": "none", "marker": marker, "mew": 0, "color": colour}
+        points_style = style | {"markersize": 1.8, "alpha": 0.5, "zorder": 2 + k}
+        ax.plot(shown.real, shown.imag, rasterized=True, label=f"_{label}", **points_style)
         ax.plot([], [], markersize=4.0, label=label, **style)
     for k, (label, found) in enumerate(given.items()):
         # equal roots stay visible around one another
@@ -121,11 +103,8 @@ def draw_spectrum(
     ax.set_xlim(*x)
     ax.set_ylim(*y)
     ax.set_aspect("equal", adjustable="box")
-    ax.set_xlabel(f"Re λ / {unit}" if unit else "Re λ")
-    ax.set_ylabel(f"Im λ / {unit}" if unit else "Im λ")
-    if legend:
-        legend_above(ax, columns=columns)
-    return ax
+    scale = f" / {unit}" if unit else ""
+    return finished(ax, f"Re λ{scale}", f"Im λ{scale}", legend=legend)
 
 
 def _view(
@@ -147,11 +126,8 @@ def _view(
         reach = max(reach, (high - low) / 4)
         return (low, high), (-reach, reach)
     if whole_disc:
-        low, high, reach = (
-            min(low, -radius - pad),
-            max(high, radius + pad),
-            max(reach, radius + pad),
-        )
+        disc = radius + pad
+        low, high, reach = min(low, -disc), max(high, disc), max(reach, disc)
     half, middle = max(reach, 0.5 * (high - low)), 0.5 * (low + high)
     return (middle - half, middle + half), (-half, half)
 
@@ -162,22 +138,10 @@ def _draw_damped(ax: Axes, label: str, q: ResidualPolynomial, x_ends: Ends, y_en
     ax.contourf(x, y, size, levels=[0.0, 1.0], colors=[DAMPED], zorder=0)
     ax.contour(x, y, size, levels=[1.0], colors=["white"], linewidths=2.4, zorder=5)
     # over the roots
-    ax.contour(
-        x,
-        y,
-        size,
-        levels=[1.0],
-        colors=[look.colour],
-        linestyles=[look.dashes],
-        linewidths=1.1,
-        zorder=20,
-    )
-    patch: dict[str, Any] = {
-        "facecolor": DAMPED,
-        "edgecolor": look.colour,
-        "linestyle": look.dashes,
-        "linewidth": 1.1,
-    }
+    border: Any = {"colors": [look.colour], "linestyles": [look.dashes], "linewidths": 1.1}
+    ax.contour(x, y, size, levels=[1.0], zorder=20, **border)
+    # what the legend shows of a filled contour, which has no entry of its own
+    patch: Any = {"facecolor": DAMPED, "edgecolor": look.colour, "ls": look.dashes, "lw": 1.1}
     ax.fill([np.nan], [np.nan], label=f"|q| < 1, q {named(label)}", **patch)
 
 
@@ -191,55 +155,25 @@ def _draw_roots(
     ax: Axes, roots: np.ndarray, label: str, index: int, size: float, x: Ends, y: Ends
 ) -> None:
     look = _look(label, index)
-    inside = (
-        np.isfinite(roots)
-        & (roots.real >= x[0])
-        & (roots.real <= x[1])
-        & (np.abs(roots.imag) <= y[1])
-    )
+    inside = (x[0] <= roots.real) & (roots.real <= x[1]) & (np.abs(roots.imag) <= y[1])
     style: dict[str, Any] = {
-        "linestyle": "none",
-        "color": look.colour,
-        "markersize": size,
-        "zorder": 6 + index,
+        **{"color": look.colour, "ls": "none", "ms": size, "zorder": 6 + index},
+        "path_effects": [withStroke(linewidth=2.4, foreground="white")],
     }
-    halo = [withStroke(linewidth=2.4, foreground="white")]
-    ax.plot(
-        roots[inside].real,
-        roots[inside].imag,
-        marker=look.marker,
-        markerfacecolor="none" if look.marker != "x" else look.colour,
-        markeredgewidth=1.2,
-        path_effects=halo,
-        label=f"roots, {named(label)}",
-        **style,
-    )
+    face = look.colour if look.marker == "x" else "none"
+    own: Any = {"marker": look.marker, "mfc": face, "mew": 1.2, **style}
+    ax.plot(roots[inside].real, roots[inside].imag, label=f"roots, {named(label)}", **own)
     if not inside.all():
-        ax.plot(
-            [],
-            [],
-            linestyle="none",
-            marker=">",
-            color=GREY,
-            markerfacecolor="none",
-            markersize=size,
-            label="towards a root out of view",
-        )
+        hint: Any = {"ls": "none", "marker": ">", "color": GREY, "mfc": "none", "ms": size}
+        ax.plot([], [], label="towards a root out of view", **hint)
     middle, half = 0.5 * (x[0] + x[1]), 0.5 * (x[1] - x[0])
     for z in roots[~inside]:
         direction = z - middle if np.isfinite(z) else 1.0 + 0.0j
+        # the first edge that the ray from the middle meets
         scale = min(
             half / abs(direction.real) if direction.real else np.inf,
             y[1] / abs(direction.imag) if direction.imag else np.inf,
         )
         edge = middle + 0.95 * scale * direction
         arrow = (3, 0, float(np.degrees(np.angle(direction))) - 90.0)
-        ax.plot(
-            edge.real,
-            edge.imag,
-            marker=arrow,
-            markeredgewidth=1.0,
-            path_effects=halo,
-            label="_edge",
-            **style,
-        )
+        ax.plot(edge.real, edge.imag, marker=arrow, mew=1.0, label="_edge", **style)

@@ -21,7 +21,6 @@ def draw_accuracies(
     images: Mapping[str, int] | None = None,
     floors: Mapping[str, float] | None = None,
     xlabel: str = "test accuracy (%)",
-    columns: int = 2,
     legend: bool = True,
 ) -> Axes:
     """One row per configuration: every run a point, and two kinds of noise around the mean, that of
@@ -80,7 +79,7 @@ def draw_accuracies(
     ax.set_yticks(range(len(groups)), list(groups))
     ax.set_ylim(len(groups) - 0.5, -0.5)
     ax.grid(axis="y", visible=False)
-    return finished(ax, xlabel, "", legend=legend, columns=columns)
+    return finished(ax, xlabel, "", legend=legend)
 
 
 def draw_level_factors(
@@ -88,7 +87,6 @@ def draw_level_factors(
     factors: Mapping[str, Sequence[float | None]],
     *,
     ylabel: str = "smoothing factor µ",
-    columns: int = 3,
     legend: bool = True,
 ) -> Axes:
     """The smoothing factor of each level, by role (theory, start, learned, effective); above the
@@ -116,4 +114,4 @@ def draw_level_factors(
         ax.set_ylim(bottom=0.0)
     ax.set_xlim(0.5, levels + 0.5)
     ax.set_xticks(range(1, levels + 1))
-    return finished(ax, "level", ylabel, legend=legend, columns=columns)
+    return finished(ax, "level", ylabel, legend=legend)

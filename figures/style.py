@@ -9,7 +9,7 @@ maps use cividis, which is monotone in grey. Legends stand above the axes, where
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -150,43 +150,41 @@ def figure(
     return made, made.subplots(rows, columns, squeeze=False, **options)
 
 
-def legend_above(ax: Axes, *, columns: int = 2, **options: Any) -> Legend:
+def legend_above(ax: Axes) -> Legend:
     """The legend over one axes, outside of it, each label once; for a panel that stands alone."""
-    entries = _entries([ax])
-    options |= {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "borderaxespad": 0.2}
-    return ax.legend(list(entries.values()), list(entries), ncols=columns, **options)
+    place = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "borderaxespad": 0.2}
+    return _fitted(ax.legend, _entries([ax]), ax.get_window_extent().width, **place)
 
 
-def finished(ax: Axes, xlabel: str, ylabel: str, *, legend: bool, columns: int) -> Axes:
+def finished(ax: Axes, xlabel: str, ylabel: str, *, legend: bool) -> Axes:
     """The axes with its labels, and its own legend above it where that is wanted."""
     ax.set_xlabel(xlabel)
     ax.set_ylabel(ylabel)
     if legend:
-        legend_above(ax, columns=columns)
+        legend_above(ax)
     return ax
 
 
-def figure_legend(made: Figure, axes: Iterable[Axes] | None = None, **options: Any) -> Legend:
-    """One legend over all panels, each label once, in as many columns as the width of the figure
-    allows.
-
-    Parameters
-    ----------
-    axes
-        Whose curves are named; by default all of the figure.
-    """
+def figure_legend(made: Figure, axes: Iterable[Axes] | None = None) -> Legend:
+    """One legend over all panels, each label once, for the curves of all axes or of those given."""
     entries = _entries(made.axes if axes is None else axes)
     if not entries:
         raise ValueError("the figure has no labelled curve, so there is nothing for a legend")
-    # letters are up to 3 % wider at other resolutions than that of the screen
-    available = made.get_figwidth() * made.dpi * 0.95
-    for columns in range(len(entries), 0, -1):
-        shown = {"loc": "outside upper center", "ncols": columns, **options}
-        legend = made.legend(list(entries.values()), list(entries), **shown)
-        if columns == 1 or legend.get_window_extent().width <= available:
-            break
+    width = made.get_figwidth() * made.dpi
+    return _fitted(made.legend, entries, width, loc="outside upper center")
+
+
+def _fitted(
+    add: Callable[..., Legend], entries: Mapping[str, Any], width: float, **place: Any
+) -> Legend:
+    """The legend in as many columns as the width, in pixels, allows."""
+    for columns in range(len(entries), 1, -1):
+        legend = add(list(entries.values()), list(entries), ncols=columns, **place)
+        # letters are up to 3 % wider at other resolutions than that of the screen
+        if legend.get_window_extent().width <= 0.95 * width:
+            return legend
         legend.remove()
-    return legend
+    return add(list(entries.values()), list(entries), **place)
 
 
 def _entries(axes: Iterable[Axes]) -> dict[str, Any]:

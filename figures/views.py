@@ -141,7 +141,7 @@ def convergence(report: SpectralReport) -> Figure | None:
         return None
     chosen = _meaningful(_relative(levels[0]), levels[0])
     problem = create("poisson2d", POISSON_SIZE)
-    upper = problem.spectrum().as_tuple[1]
+    upper = problem.spectrum().b
     made, axes = figure(1, 1, height=3.0)
     histories = {}
     for role, q in chosen.items():
@@ -190,8 +190,7 @@ def _level_column(level: LevelReport) -> Column:
     """The level's own modes."""
     shown = _meaningful(level.views, level)
     return f"level {level.level}", {
-        role: (level.arrays[f"damping/{role}"], view.smoothing.symbol_factor)
-        for role, view in shown.items()
+        role: (level.arrays[f"damping/{role}"], view.symbol_factor) for role, view in shown.items()
     }
 
 
@@ -199,7 +198,7 @@ def _mu(level: LevelReport, role: str) -> float | None:
     """mu; None without the role, or where a batch norm takes its coefficients' meaning away."""
     if role not in level.views or (role == "learned" and level.not_identifiable):
         return None
-    return level.views[role].smoothing.smoothing_factor
+    return level.views[role].smoothing_factor
 
 
 def _meaningful(by_role: Mapping[str, Item], level: LevelReport) -> dict[str, Item]:

@@ -13,22 +13,41 @@ from numpy.typing import NDArray
 FLOATING = ("float32", "float64", "complex64", "complex128")
 
 
+def plain(value: Any) -> Any:
+    """Python's own number for one of numpy's, or for an array or tensor without axes; anything else
+    as it is. What is kept goes through this: JSON knows no other numbers."""
+    return value.item() if getattr(value, "ndim", None) == 0 and hasattr(value, "item") else value
+
+
+def is_whole(value: Any) -> bool:
+    """Whether it is a whole number, which True and False are not."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def is_number(value: Any) -> bool:
+    """Whether it is a real number, infinite or not one at all included; True and False are not."""
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
 def check_whole(value: Any, name: str, least: int) -> int:
     """A whole number from `least` on."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+    value = plain(value)
+    if not is_whole(value) or value < least:
         raise ValueError(f"{name} is {value!r}, must be a whole number from {least} on")
     return int(value)
 
 
 def check_number(value: Any, name: str, allowed: str = "from 0 on") -> float:
-    """A finite real number, ``"from 0 on"``, ``"larger than 0"`` or ``"of any sign"``."""
-    finite = isinstance(value, Real) and not isinstance(value, bool) and np.isfinite(float(value))
+    """A finite real number, ``"from 0 on"``, ``"larger than 0"`` or ``"of any sign"``; more words
+    may follow."""
+    value = plain(value)
     if (
-        not finite
-        or (value < 0 and allowed != "of any sign")
-        or (value == 0 and allowed == "larger than 0")
+        not is_number(value)
+        or not np.isfinite(float(value))
+        or (value < 0 and not allowed.startswith("of any sign"))
+        or (value == 0 and allowed.startswith("larger than 0"))
     ):
-        raise ValueError(f"{name} is {value!r}, must be a number {allowed}")
+        raise ValueError(f"{name} is {value!r}, must be a number {allowed}".replace("\n", ""))
     return float(value)
 
 
@@ -40,6 +59,8 @@ def check_array(value: Any, name: str, *, real: bool = False) -> NDArray[Any]:
         raise ValueError(
             f"{name} has rows of different lengths, must be an array of numbers"
         ) from None
+    except (RuntimeError, TypeError) as error:  # a tensor with a gradient, or on another device
+        raise ValueError(f"{name} is {_article(value)} that is no array: {error}") from None
     if array.dtype.kind not in ("iuf" if real else "iufc"):
         kind = f"type {array.dtype}" if isinstance(value, np.ndarray) else _article(value)
         raise ValueError(f"{name} is {kind}, must be {'real ' if real else ''}numbers")
@@ -68,10 +89,9 @@ def check_generator(value: Any, name: str) -> np.random.Generator:
 
 def check_shape(value: Any, name: str, dim: int | None = None) -> tuple[int, ...]:
     """The sizes of a grid, from 1 on: one number stands for each of `dim` axes (None: one axis)."""
-    number = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    given = (value,) * (dim or 1) if number else _listed(value)
-    whole = all(isinstance(n, int | np.integer) and n >= 1 for n in given)
-    if not (given and whole and len(given) == (dim or len(given))):
+    value = plain(value)
+    given = (value,) * (dim or 1) if is_whole(value) else _listed(value)
+    if not (given and all(is_whole(n) and n >= 1 for n in given) and dim in (None, len(given))):
         axes = "each axis" if dim is None else f"{dim} axes"
         raise ValueError(
             f"{name} is {value!r}, must be positive integers, one for {axes}".replace("\n", "")
@@ -101,10 +121,7 @@ def check_name(value: Any, known: Sequence[str], what: str) -> str:
 def check_axes(axes: Any, dim: int, *, names: str = "") -> tuple[int, ...]:
     """Different axes of a grid in ascending order, at least one."""
     given = _listed(axes)
-    if not given or any(
-        isinstance(j, bool) or not isinstance(j, int | np.integer) or not 0 <= j < dim
-        for j in given
-    ):
+    if not given or not all(is_whole(j) and 0 <= j < dim for j in given):
         raise ValueError(f"axes are {axes!r}, allowed are: {names}numbers from 0 to {dim - 1}")
     return tuple(sorted({int(j) for j in given}))
 

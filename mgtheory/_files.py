@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -45,28 +46,35 @@ def write_atomically(path: str | os.PathLike[str], data: str | bytes) -> None:
             temporary.unlink()
 
 
-def read_json(path: str | os.PathLike[str], what: str) -> dict[str, Any]:
-    """The object in a JSON file; `what` says in messages what it should be: "run record".
+def read_json(path: str | os.PathLike[str], what: str, *, toml: bool = False) -> dict[str, Any]:
+    """The object in a JSON file (of TOML the table); `what` says in messages what it should be:
+    "run record".
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it is no JSON text or not an object: truncated, or another kind of file.
+        If it is no UTF-8, no JSON text or not an object: truncated, or another kind of file.
     """
     path = Path(path)
     if path.is_dir() or not path.exists():
         raise FileNotFoundError(f"{what}: there is no file {path}")
+    kind, loads = ("TOML", tomllib.loads) if toml else ("JSON", json.loads)
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        # some editors write a byte order mark before UTF-8, which neither format has
+        document = loads(path.read_bytes().decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
         raise ValueError(
-            f"{what}: {path} is not JSON ({error}); truncated, or another kind of file"
+            f"{what}: {path} is not {kind} in UTF-8 ({error}); save it as UTF-8"
+        ) from error
+    except ValueError as error:
+        raise ValueError(
+            f"{what}: {path} is not {kind} ({error}); truncated, or another kind of file"
         ) from error
     if not isinstance(document, dict):
         raise ValueError(
-            f"{what}: {path} holds a JSON {type(document).__name__}, must be an object; another"
+            f"{what}: {path} holds a {kind} {type(document).__name__}, must be an object; another"
             " kind of file"
         )
     return document

@@ -22,6 +22,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mgtheory._checks import plain
 from mgtheory._files import read_json, write_atomically
 from mgtheory.families import get_family
 from mgtheory.polynomials.residual import ResidualPolynomial
@@ -43,7 +44,8 @@ class InitialCoefficients:
     polynomial
         q for the operator BA of its record, as it is applied.
     provenance
-        The formula's citation, options, the degree asked for, versions, and `result`: for families
+        The formula's citation, options (null for one that JSON cannot hold, such as a stencil),
+        the degree asked for, versions, and `result`: for families
         that are computed what came of it, such as the copies of roots that raise the degree
         ("copies", root as [re, im] and count), or whether the search converged.
     """
@@ -216,8 +218,12 @@ def derive(
     polynomial, came_about = entry.on(degree, record, **given, **options)
     provenance = {
         "formula": entry.citation,
-        "options": {k: v for k, v in options.items() if isinstance(v, int | float | str)},
-        "degree_asked": degree,
+        "options": {
+            name: plain(value) if isinstance(plain(value), int | float | str) else None
+            for name, value in options.items()
+            if value is not None
+        },
+        "degree_asked": plain(degree),
         "start": RANDOM_START if start is None else "given",
         "result": came_about,
         "versions": dict(versions()),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -124,13 +124,9 @@ class Family:
             self._check_options(options)
         made = self.recorded or (lambda *a, **k: (self.function(*a, **k), {}))
         polynomial, came_about = made(degree, **(arguments | options))
-        used = record if self.needs in ("interval", "points") else record.without_lower()
+        # the lower end of others plays no part, and must not refuse a conversion
+        used = record if self.needs in ("interval", "points") else replace(record, lower=0.0)
         return polynomial.of(used), came_about
-
-    @property
-    def on_any_level(self) -> bool:
-        """Whether a solver can derive it anew for the matrix of each of its levels."""
-        return self.needs in ("interval", "lmax", "operator")
 
     def _check_options(self, options: dict[str, Any]) -> None:
         """Refuse keywords that the family's function does not have."""

@@ -14,23 +14,25 @@ takes a smoother takes what it takes.
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from mgtheory._checks import check_name, check_number
+from mgtheory._checks import check_name, check_number, plain
 from mgtheory.families import FAMILIES, NEEDS, get_family
 from mgtheory.polynomials.residual import ResidualPolynomial, check_degree
+from mgtheory.problems.grids import Boundary
+from mgtheory.problems.problem import Problem
 from mgtheory.problems.record import operator_record
 from mgtheory.problems.stencils import Stencil
 from mgtheory.spectra.record import OperatorRecord, proportional
 
 SCALINGS = ("auto", "identity", "diagonal")
 DEFAULT_DEGREE = 2
+Options = tuple[tuple[str, Any], ...]
 
 # colour of a point from the parities of its indices, shape (d, ...)
 COLOURINGS: dict[str, Callable[[npt.NDArray[np.int64]], npt.NDArray[np.int64]]] = {
@@ -75,7 +77,9 @@ class Polynomial:
         the spectra's upper ends.
     scaling
         B: ``identity``, ``diagonal`` (inverse diagonal), or ``auto``: that of the polynomial's
-        record, else diagonal where the diagonal of A varies.
+        record, else as `mgtheory.problems.record.choose_scaling` says.
+    options
+        Further keywords of the family's function, by name; kept as sorted pairs.
 
     Raises
     ------
@@ -87,14 +91,17 @@ class Polynomial:
     degree: int = DEFAULT_DEGREE
     polynomial: ResidualPolynomial | None = None
     scaling: str = "auto"
+    options: Mapping[str, Any] | Options = ()
 
     def __post_init__(self) -> None:
         check_name(self.scaling, SCALINGS, "scaling")
+        options = tuple(sorted((name, plain(v)) for name, v in dict(self.options).items()))
+        object.__setattr__(self, "options", options)
         if self.family is None and self.polynomial is None:
             raise ValueError("a polynomial smoother needs a family or a polynomial")
         if self.family is not None:
             get_family(self.family)
-            check_degree(self.degree, family=self.family)
+            object.__setattr__(self, "degree", check_degree(self.degree, family=self.family))
         if self.polynomial is not None:
             if not isinstance(self.polynomial, ResidualPolynomial):
                 raise ValueError(f"polynomial is {self.polynomial!r}, must be a ResidualPolynomial")
@@ -126,15 +133,18 @@ class Polynomial:
         if finest is None:
             if self.polynomial is not None:
                 return self.polynomial.on(record)
-            assert self.family is not None
-            return derived(self.family, self.degree, record)
+            return self._derived(record)
         if self._converts(record):
             assert self.polynomial is not None
             return self.polynomial.on(record)
         entry = None if self.family is None else FAMILIES[self.family]
         if entry is not None and NEEDS[entry.needs].arguments(record) is not None:
-            return derived(entry.name, self.degree, record)
+            return self._derived(record)
         return self.on(finest).scaled(record.upper / finest.upper if growth is None else growth)
+
+    def _derived(self, record: OperatorRecord) -> ResidualPolynomial:
+        assert self.family is not None
+        return derived(self.family, self.degree, record, self.options)
 
     def _converts(self, record: OperatorRecord) -> bool:
         known = None if self.polynomial is None else self.polynomial.operator
@@ -147,25 +157,33 @@ class Polynomial:
         )
 
 
-def derived(family: str, degree: int, record: OperatorRecord) -> ResidualPolynomial:
+def derived(
+    family: str, degree: int, record: OperatorRecord, options: Mapping[str, Any] | Options = ()
+) -> ResidualPolynomial:
     """The family's polynomial for an operator; where it is searched for, once for all multiples of
     that operator."""
-    if FAMILIES[family].needs != "problem" or not isinstance(record.form, tuple):
-        return FAMILIES[family].on(degree, record)[0]
-    unit = replace(record, name=family, grid=None, padding=None, lower=0.0, upper=1.0, found="")
-    return _of_form(family, degree, unit).on(record)
+    entry, form = FAMILIES[family], record.form
+    if entry.needs != "problem" or not isinstance(form, tuple):
+        return entry.on(degree, record, **dict(options))[0]
+    problem = getattr(record.source, "problem", record.source)  # that of a level, or itself
+    of: Problem | Stencil
+    if isinstance(problem, Problem):
+        of = problem
+        key = ("problem", problem.boundary is Boundary.NEUMANN)  # cells have transfers of their own
+    else:
+        offsets, values = zip(*form)
+        of, key = Stencil(offsets, np.array(values)), ("stencil", False)
+    search = (family, degree, form, record.scaling, record.axes, *key, tuple(dict(options).items()))
+    if search not in _SEARCHED:
+        axes = "auto" if record.axes is None else record.axes
+        unit = operator_record(of, scaling=record.scaling or "auto", axes=axes)
+        q = entry.on(degree, unit, **dict(options))[0]
+        _SEARCHED[search] = q.of(replace(unit, source=None))  # no matrix is kept alive
+    return _SEARCHED[search].on(record)
 
 
-@functools.lru_cache(maxsize=64)
-def _of_form(family: str, degree: int, unit: OperatorRecord) -> ResidualPolynomial:
-    assert isinstance(unit.form, tuple)
-    offsets, values = zip(*unit.form)
-    of = operator_record(
-        Stencil(offsets, np.array(values)),
-        scaling=unit.scaling or "auto",
-        axes="auto" if unit.axes is None else unit.axes,
-    )
-    return FAMILIES[family].on(degree, of)[0]
+# what `derived` has searched for, seconds each; a polynomial is some hundred bytes
+_SEARCHED: dict[Any, ResidualPolynomial] = {}
 
 
 @dataclass(frozen=True)
@@ -178,7 +196,7 @@ class Jacobi:
     omega: float = 0.8
 
     def __post_init__(self) -> None:
-        _check_omega(self.omega)
+        object.__setattr__(self, "omega", _check_omega(self.omega))
 
 
 @dataclass(frozen=True)
@@ -206,14 +224,17 @@ class GaussSeidel:
         if isinstance(self.ordering, str):
             object.__setattr__(self, "ordering", spelled(self.ordering))
         check_name(self.ordering, ORDERINGS, "ordering")
+        object.__setattr__(self, "backward", plain(self.backward))
         if not isinstance(self.backward, bool):
             raise ValueError(f"backward is {self.backward!r}, must be True or False")
-        _check_omega(self.omega)
+        object.__setattr__(self, "omega", _check_omega(self.omega))
 
 
-def _check_omega(omega: Any) -> None:
-    if not 0 < check_number(omega, "omega", "larger than 0") < 2:
+def _check_omega(omega: Any) -> float:
+    value = check_number(omega, "omega", "larger than 0")
+    if value >= 2:
         raise ValueError(f"omega is {omega!r}, must lie in (0, 2)")
+    return value
 
 
 Smoother = Polynomial | Jacobi | GaussSeidel
@@ -262,11 +283,13 @@ def smoother(given: Any, degree: int | None = None, *, scaling: str = "auto") ->
         return given if degree is None else replace(given, degree=degree)
     own = getattr(given, "polynomial", None)
     if isinstance(own, ResidualPolynomial) and hasattr(given, "family"):
-        # what was derived for a spectrum and not for an operator stays what it is, on every level
+        # what was derived for a spectrum and not for an operator, or with an option that no file
+        # can hold, stays what it is, on every level
+        options = given.provenance.get("options", {})
         known = given.operator.form is not None and given.family in FAMILIES
-        family = given.family if known else None
+        family = given.family if known and None not in options.values() else None
         asked = given.provenance.get("degree_asked", own.degree)
-        return Polynomial(family, asked, own, scaling)
+        return Polynomial(family, asked, own, scaling, options if family else {})
     if isinstance(given, Jacobi | GaussSeidel):
         return given
     if hasattr(given, "setup") or hasattr(given, "symbols") or callable(given):

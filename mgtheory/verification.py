@@ -29,8 +29,10 @@ import scipy.sparse.linalg as sla
 
 from mgtheory._checks import check_generator, check_kind, check_shape, check_whole
 from mgtheory.fourier.analysis import cycle_factor
-from mgtheory.fourier.cycle import CYCLES, LocalCycle
+from mgtheory.fourier.cycle import LocalCycle
 from mgtheory.fourier.relaxation import colour_masks, couples, splitting
+from mgtheory.multigrid.cycle import run_cycle
+from mgtheory.multigrid.solution import check_cycle
 from mgtheory.problems.stencils import Stencil
 from mgtheory.smoothers import GaussSeidel, Jacobi, Polynomial
 
@@ -145,80 +147,65 @@ class PeriodicCycle:
     """
 
     def __init__(self, cycle: LocalCycle, shape: Sequence[int]) -> None:
-        grids = [tuple(shape)]
-        for axes in cycle.coarsened:
-            grids.append(tuple(n // 2 if j in axes else n for j, n in enumerate(grids[-1])))
-        fine = cycle.stencils[0]
-        self.gamma, self.pre, self.post = CYCLES[cycle.cycle], cycle.pre, cycle.post
-        self.operators = [fine.periodic(shape)]
-        self.restrictions, self.interpolations = [], []
+        fine, grid = cycle.stencils[0], tuple(shape)
+        self.kind, self.pre, self.post = check_cycle(cycle.cycle), cycle.pre, cycle.post
+        self.kernel = _constants(fine, grid, left=False)
+        self.operators, self.restrictions, self.interpolations = [fine.periodic(grid)], [], []
         self.smoothers: list[tuple[Step, Step]] = []
-        for l in range(cycle.levels - 1):
-            chosen = sp.kron(
-                sp.eye_array(fine.channels), _selection(grids[l], cycle.coarsened[l]), format="csr"
+        for l, axes in enumerate(cycle.coarsened):
+            A, stencil = self.operators[l], cycle.stencils[l]
+            before, after = (_step(one, A, stencil, grid) for one in cycle.relaxations[l])
+            self.smoothers.append((before, after))
+            steps = [slice(None, None, 2 if j in axes else 1) for j in range(cycle.dim)]
+            kept = np.arange(A.shape[0]).reshape(fine.channels, *grid)[:, *steps]
+            self.restrictions.append(cycle.R[l].periodic(grid)[kept.ravel()])
+            self.interpolations.append(cycle.P[l].periodic(grid)[:, kept.ravel()])
+            grid = kept.shape[1:]
+            self.operators.append(
+                sp.csr_array(self.restrictions[l] @ A @ self.interpolations[l])
+                if isinstance(cycle.coarsening, str) and cycle.coarsening == "galerkin"
+                else cycle.stencils[l + 1].periodic(grid)
             )
-            self.restrictions.append(
-                chosen @ _channelwise(cycle.R[l], fine.channels).periodic(grids[l])
-            )
-            self.interpolations.append(
-                _channelwise(cycle.P[l], fine.channels).periodic(grids[l]) @ chosen.T
-            )
-            before, after = cycle.relaxations[l]
-            A = self.operators[l]
-            self.smoothers.append(
-                (
-                    _step(before, A, cycle.stencils[l], grids[l]),
-                    _step(after, A, cycle.stencils[l], grids[l]),
-                )
-            )
-            galerkin = (
-                cycle.coarsening == "galerkin" if isinstance(cycle.coarsening, str) else False
-            )
-            coarse = (
-                self.restrictions[l] @ A @ self.interpolations[l]
-                if galerkin
-                else cycle.stencils[l + 1].periodic(grids[l + 1])
-            )
-            self.operators.append(sp.csr_array(coarse))
-        self.kernel = _constants(fine, grids[0], left=False)
-        self._solve = _coarsest_solver(self.operators[-1], fine, grids[-1])
+        dtype = float if cycle.is_real else complex
+        self.coarsest = _coarsest_solver(self.operators[-1].astype(dtype), fine, grid)
 
     def without_kernel(self, x: Vector) -> Vector:
         """x with its component in the kernel of A removed."""
         return x - self.kernel @ (self.kernel.conj().T @ x)
 
-    def apply(self, x: Vector, b: Vector, level: int = 0) -> Vector:
-        """x after one cycle for A x = b, started on the given level."""
-        if level == len(self.operators) - 1:
-            return self._solve(b)
-        before, after = self.smoothers[level]
-        for _ in range(self.pre):
-            x = before(x, b)
-        coarse_b = self.restrictions[level] @ (b - self.operators[level] @ x)
-        correction = np.zeros(len(coarse_b), coarse_b.dtype)
-        for _ in range(self.gamma if level + 2 < len(self.operators) else 1):
-            correction = self.apply(correction, coarse_b, level + 1)
-        x = x + self.interpolations[level] @ correction
-        for _ in range(self.post):
-            x = after(x, b)
+    def apply(self, x: Vector, b: Vector) -> Vector:
+        """x after one cycle for A x = b."""
+        grids = [_Grid(self, l) for l in range(len(self.operators))]
+        result: Vector = run_cycle(grids, b, self.kind, start=x)
+        return result
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """One grid of a `PeriodicCycle` as `mgtheory.multigrid.cycle` asks for it."""
+
+    run: PeriodicCycle
+    index: int
+
+    def down(self, r: Vector, start: Vector | None) -> tuple[tuple[Vector, Vector], Vector]:
+        """Smooth A x = r, and restrict the residual."""
+        x = np.zeros_like(r) if start is None else start
+        for _ in range(self.run.pre):
+            x = self.run.smoothers[self.index][0](x, r)
+        residual = r - self.run.operators[self.index] @ x
+        return (x, r), self.run.restrictions[self.index] @ residual
+
+    def up(self, state: tuple[Vector, Vector], coarse: Vector) -> Vector:
+        """Add the interpolated correction, and smooth."""
+        x, r = state
+        x = x + self.run.interpolations[self.index] @ coarse
+        for _ in range(self.run.post):
+            x = self.run.smoothers[self.index][1](x, r)
         return x
 
-
-def _channelwise(stencil: Stencil, channels: int) -> Stencil:
-    """A scalar stencil on each of c channels."""
-    if stencil.channels == channels:
-        return stencil
-    return Stencil(stencil.offsets, stencil.matrices * np.eye(channels))
-
-
-def _selection(shape: Sequence[int], axes: Sequence[int]) -> sp.csr_array:
-    """The matrix that takes every second point along each coarsened axis."""
-    kept = tuple(slice(None, None, 2 if j in axes else None) for j in range(len(shape)))
-    points = np.arange(int(np.prod(shape))).reshape(shape)[kept].ravel()
-    return sp.csr_array(
-        (np.ones(len(points)), (np.arange(len(points)), points)),
-        shape=(len(points), int(np.prod(shape))),
-    )
+    def solve(self, r: Vector) -> Vector:
+        """The solution on the coarsest grid."""
+        return self.run.coarsest(r)
 
 
 def _constants(stencil: Stencil, shape: Sequence[int], *, left: bool) -> npt.NDArray[Any]:
@@ -238,54 +225,31 @@ def _coarsest_solver(
 ) -> Callable[[Vector], Vector]:
     """The solution of A x = b orthogonal to the kernel, by LU of A bordered with the constants in
     its kernel."""
-    right, left = _constants(fine, shape, left=False), _constants(fine, shape, left=True)
-    bordered = (
-        sp.block_array([[A, sp.csr_array(left)], [sp.csr_array(right.conj().T), None]])
-        if right.shape[1]
-        else A
-    )
+    right, left = (sp.csr_array(_constants(fine, shape, left=side)) for side in (False, True))
+    bordered = sp.block_array([[A, left], [right.conj().T, None]]) if right.shape[1] else A
     try:
         factors = sla.splu(sp.csc_array(bordered))
     except RuntimeError as error:
         raise ValueError(
             f"the coarsest operator is singular beyond the constants of the finest: {error}"
         ) from error
-
-    def solve(b: Vector) -> Vector:
-        padded = np.concatenate([b, np.zeros(right.shape[1], b.dtype)])
-        if np.iscomplexobj(padded) and not np.iscomplexobj(A.data):
-            return (factors.solve(padded.real) + 1j * factors.solve(padded.imag))[: len(b)]
-        return factors.solve(padded.astype(A.dtype))[: len(b)]
-
-    return solve
+    border = np.zeros(right.shape[1])
+    return lambda b: factors.solve(np.concatenate([b, border]).astype(A.dtype))[: len(b)]
 
 
 def _step(relaxation: Any, A: sp.csr_array, stencil: Stencil, shape: Sequence[int]) -> Step:
     """One smoothing step as matrices."""
-    points = int(np.prod(shape))
     if isinstance(relaxation, Polynomial):
         q = relaxation.polynomial
         assert q is not None
-        scale = A.diagonal() if relaxation.scaling == "diagonal" else np.ones(A.shape[0])
-        return lambda x, b: q.smooth(A, x, b, 1.0 / scale)
-    if isinstance(relaxation, Jacobi):
-        inverse = relaxation.omega * sp.kron(
-            np.linalg.inv(stencil.diagonal), sp.eye_array(points), format="csr"
+        B = 1.0 / A.diagonal() if relaxation.scaling == "diagonal" else None
+        return lambda x, b: q.smooth(A, x, b, B)
+    if not isinstance(relaxation, Jacobi | GaussSeidel):
+        raise ValueError(
+            f"no matrix form is known for the smoother {relaxation!r}; known: Polynomial, Jacobi,"
+            " GaussSeidel"
         )
-        return lambda x, b: x + inverse @ (b - A @ x)
-    if isinstance(relaxation, GaussSeidel) and couples(relaxation):
-        inverse = relaxation.omega * sp.kron(
-            np.linalg.inv(stencil.diagonal), sp.eye_array(points), format="csr"
-        )
-        masks = [np.tile(mask, stencil.channels) for mask in colour_masks(relaxation, tuple(shape))]
-
-        def colours(x: Vector, b: Vector) -> Vector:
-            for mask in masks:
-                x = np.where(mask, x + inverse @ (b - A @ x), x)
-            return x
-
-        return colours
-    if isinstance(relaxation, GaussSeidel):
+    if isinstance(relaxation, GaussSeidel) and not couples(relaxation):
         try:
             solve = sla.splu(sp.csc_array(splitting(relaxation, stencil).periodic(shape))).solve
         except RuntimeError as error:
@@ -293,7 +257,15 @@ def _step(relaxation: Any, A: sp.csr_array, stencil: Stencil, shape: Sequence[in
                 f"the sweep's D/omega + L is singular on this grid: {error}"
             ) from error
         return lambda x, b: x + solve(b - A @ x)
-    raise ValueError(
-        f"no matrix form is known for the smoother {relaxation!r}; known: Polynomial, Jacobi,"
-        " GaussSeidel"
-    )
+    points = sp.eye_array(int(np.prod(shape)))
+    inverse = relaxation.omega * sp.kron(np.linalg.inv(stencil.diagonal), points, format="csr")
+    if isinstance(relaxation, Jacobi):
+        return lambda x, b: x + inverse @ (b - A @ x)
+    masks = [np.tile(mask, stencil.channels) for mask in colour_masks(relaxation, tuple(shape))]
+
+    def colours(x: Vector, b: Vector) -> Vector:
+        for mask in masks:
+            x = np.where(mask, x + inverse @ (b - A @ x), x)
+        return x
+
+    return colours

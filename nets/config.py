@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from mgtheory._files import read_json
 from nets.settings import SECTIONS, TrainConfig
 
 RECIPES = Path(__file__).with_name("recipes")
@@ -123,31 +123,15 @@ def _allowed(schema: Mapping[str, Any]) -> str:
 
 def _read(name_or_path: str, *, seen: tuple[str, ...]) -> dict[str, Any]:
     """Plain sections of a recipe or file, its base's under its own."""
-    if name_or_path in list_recipes():
-        text = (RECIPES / f"{name_or_path}.json").read_text()
-    else:
-        path = Path(name_or_path).expanduser()
-        if not path.is_file():
-            raise FileNotFoundError(
-                f"config {name_or_path!r} is neither a file nor a shipped name; known names are"
-                f" {', '.join(list_recipes())}"
-            )
-        try:
-            text = path.read_text()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ValueError(f"{path}: not readable as text ({error})") from error
-    toml = name_or_path.endswith(".toml")
-    kind, loads = ("TOML", tomllib.loads) if toml else ("JSON", json.loads)
-    try:
-        data = loads(text)
-    except ValueError as error:
-        raise ValueError(
-            f"{name_or_path}: not valid {kind} ({error}); a configuration is a file of JSON, or of"
-            " TOML as .toml"
-        ) from error
-    if not isinstance(data, dict) or not all(
-        isinstance(v, dict) for k, v in data.items() if k in SECTIONS
-    ):
+    shipped = name_or_path in list_recipes()
+    path = RECIPES / f"{name_or_path}.json" if shipped else Path(name_or_path).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"config {name_or_path!r} is neither a file nor a shipped name; known names are"
+            f" {', '.join(list_recipes())}"
+        )
+    data = read_json(path, "configuration", toml=path.suffix == ".toml")
+    if not all(isinstance(v, dict) for k, v in data.items() if k in SECTIONS):
         raise ValueError(
             f"{name_or_path}: expected one table with the sections {', '.join(SECTIONS)}"
         )

@@ -107,14 +107,14 @@ class Lines:
 
     def __init__(self, text: str, total: int | None) -> None:
         self.text, self.total = text, total
-        self.began = self.told = time.monotonic()
+        self.began = self.last = time.monotonic()
 
     def __call__(self, done: int, state: str = "", *, finished: str = "") -> None:
-        """Tell what has ended; else what is being done, if nothing was told for long."""
+        """Print what has ended; else what is being done, if nothing was printed for long."""
         now = time.monotonic()
-        if not finished and now - self.told < EVERY:
+        if not finished and now - self.last < EVERY:
             return
-        self.told = now
+        self.last = now
         count = "" if self.total is None else f" {done}/{self.total}"
         now_at = f"{state}, " if state else ""
         note(f"{self.text}{count}: {finished or f'{now_at}{now - self.began:.0f} s so far'}")

@@ -32,6 +32,7 @@ CONTENT = ("demo.json", "init.json", "runs", "pictures", "figures", "result.json
 NETWORKS = ("theory", "constant", "xavier", "resnet")
 STAGES = 1 + 2 * len(NETWORKS) + 2
 FAMILY, FLOOR = "chebyshev4", "1-nearest neighbour"
+ROLES = ("start", "learned", "effective")
 
 
 @dataclass(frozen=True)
@@ -77,18 +78,19 @@ def run(
         derive_coefficients(folder / "init.json", chosen)
     runs = {name: folder / "runs" / name for name in NETWORKS}
     for name, path in runs.items():
-        with stage(f"train {name}", path / "summary.json") as tell:
-            train_network(folder, name, chosen, tell=tell)
-    reports = {}
-    from analysis.report import report_folder
+        with stage(f"train {name}", path / "summary.json") as progress:
+            train_network(folder, name, chosen, progress=progress)
+    from analysis.report import analyse, report_folder
 
+    reports = {}
     for name, path in runs.items():
-        with stage(f"analyse {name}", report_folder(path) / "report.json") as tell:
-            reports[name] = analyse(path, tell=tell)
+        with stage(f"analyse {name}", report_folder(path) / "report.json") as progress:
+            # one that is there and fits the run is read
+            reports[name] = analyse(path, progress=lambda k, word: progress(f"level {k}: {word}"))
     with stage("nearest neighbour"):
         floor = nearest_neighbour()
-    with stage("draw") as tell:
-        figures = draw(folder, {FLOOR: floor["test_accuracy"]}, tell=tell)
+    with stage("draw") as progress:
+        figures = draw(folder, {FLOOR: floor["test_accuracy"]}, progress=progress)
     document = {
         "kind": KIND,
         "schema": SCHEMA,
@@ -109,7 +111,7 @@ class Stages:
 
     @contextmanager
     def __call__(self, name: str, made: Path | None = None) -> Iterator[Callable[[str], None]]:
-        """One stage; yields what its work tells with.
+        """One stage; yields the callback for the progress of its work.
 
         Parameters
         ----------
@@ -196,7 +198,7 @@ def network_settings(folder: Path, name: str, settings: Settings) -> tuple[str, 
 
 
 def train_network(
-    folder: Path, name: str, settings: Settings, *, tell: Callable[[str], None]
+    folder: Path, name: str, settings: Settings, *, progress: Callable[[str], None]
 ) -> None:
     """Train one network, or go on where it was; a finished one is left alone."""
     import nets
@@ -207,7 +209,7 @@ def train_network(
     (folder / "runs").mkdir(exist_ok=True)
 
     def epoch(values: dict[str, Any]) -> None:
-        tell(f"epoch {int(values['epoch'])}/{settings.epochs}")
+        progress(f"epoch {int(values['epoch'])}/{settings.epochs}")
 
     with StopRequest() as asked:
         summary = nets.train(
@@ -220,22 +222,13 @@ def train_network(
         )
 
 
-def analyse(path: Path, *, tell: Callable[[str], None]) -> Any:
-    """The spectral report of a run; one that is there and fits the run is read."""
-    import analysis
-
-    return analysis.analyse(path, progress=lambda level, word: tell(f"level {level}: {word}"))
-
-
-def draw(folder: Path, floors: dict[str, float], *, tell: Callable[[str], None]) -> list[Path]:
+def draw(folder: Path, floors: dict[str, float], *, progress: Callable[[str], None]) -> list[Path]:
     """All figures of the runs with the floors of their accuracies; drawn anew, they are quick."""
     import figures
 
     runs = [folder / "runs" / name for name in NETWORKS]
-    paths = figures.make(
-        runs, folder / "pictures", floors=floors, progress=lambda _, name: tell(name)
-    )
-    return [Path(path) for path in paths]
+    shown: Any = {"floors": floors, "progress": lambda _, name: progress(name)}
+    return figures.make(runs, folder / "pictures", **shown)
 
 
 def nearest_neighbour() -> dict[str, Any]:
@@ -267,7 +260,11 @@ def row(name: str, path: Path, report: Any) -> dict[str, Any]:
     from nets.training.folder import read_summary
 
     summary = read_summary(path)
-    factors = {role: smoothing_factors(report, role) for role in ("start", "learned", "effective")}
+    # of every level that has a polynomial, on the spectrum of its own convolution
+    factors = {
+        role: [level.views[role].smoothing_factor for level in report.levels if role in level.views]
+        for role in ROLES
+    }
     measured = ("parameters", "flops_per_image", "test_accuracy", "val_accuracy", "seconds")
     return {
         "name": name,
@@ -277,12 +274,6 @@ def row(name: str, path: Path, report: Any) -> dict[str, Any]:
         "smoothing_factors": factors,
         **{f"smoothing_factor_{role}": max(mu, default=None) for role, mu in factors.items()},
     }
-
-
-def smoothing_factors(report: Any, role: str) -> list[float]:
-    """Of every level that has a polynomial, on the spectrum of its own convolution."""
-    views = [level.views[role] for level in report.levels if role in level.views]
-    return [view.smoothing.smoothing_factor for view in views]
 
 
 def verdict(table: Sequence[dict[str, Any]], floor: float, images: int) -> list[str]:
@@ -340,7 +331,7 @@ def show(result: dict[str, Any]) -> None:
         name = f"theory ({FAMILY})" if entry["name"] == "theory" else entry["name"]
         mega = None if entry["flops_per_image"] is None else entry["flops_per_image"] / 1e6
         accuracies = (*accuracy(entry["test_accuracy"]), f"{100 * entry['val_accuracy']:6.2f}")
-        factors = [entry[f"smoothing_factor_{role}"] for role in ("start", "learned", "effective")]
+        factors = [entry[f"smoothing_factor_{role}"] for role in ROLES]
         cost = (entry["parameters"], mega)
         body.append([name, entry["model"], *cost, *accuracies, *factors, entry["seconds"]])
     body.append([FLOOR, "–", 0, None, *accuracy(floor), "–", None, None, None, None])

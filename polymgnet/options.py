@@ -1,6 +1,7 @@
 """Options that several subcommands share, with help that lists the registered names when it is
 asked for."""
 
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,7 +21,7 @@ NAMES = {
     "models": "nets.models.registry:list_models",
     "patterns": "nets.models.registry:PATTERNS",
     "placements": "nets.models.placements:PLACEMENTS",
-    "schemes": "nets.start.initialise:list_schemes",
+    "schemes": "nets.start.schemes:list_schemes",
     "operators": "nets.start.operators:OPERATOR_STARTS",
 }
 # what may stand beside the registered names
@@ -178,6 +179,16 @@ def axes_of(text: str) -> str | tuple[int, ...]:
     return tuple(sorted("xyz".index(letter) for letter in text))
 
 
+def one_of(options: Mapping[str, Any]) -> list[str]:
+    """The name of the one option that is given, if any; ValueError where several are."""
+    given = [name for name, value in options.items() if value is not None]
+    if len(given) > 1:
+        raise ValueError(
+            f"{' and '.join(given)} are given; only one of {', '.join(options)} is allowed"
+        )
+    return given
+
+
 def chosen(
     *, family: str | None, degree: int | None, init: Path | None, smoother: str | None
 ) -> tuple[str, Any]:
@@ -186,12 +197,7 @@ def chosen(
     from mgtheory import InitialCoefficients, smoothers
     from mgtheory.families import FAMILIES
 
-    options = {"--family": family, "--init": init, "--smoother": smoother}
-    given = [name for name, value in options.items() if value is not None]
-    if len(given) > 1:
-        raise ValueError(
-            f"{' and '.join(given)} are given; only one of --family, --init, --smoother is allowed"
-        )
+    given = one_of({"--family": family, "--init": init, "--smoother": smoother})
     if degree is not None and (init is not None or smoother is not None):
         raise ValueError(f"--degree belongs to --family; {given[0]} has a degree of its own")
     if init is not None:

@@ -27,8 +27,9 @@ import numpy.typing as npt
 
 from mgtheory._checks import check_kind, check_name, check_shape, check_whole
 from mgtheory._frozen import ReadOnlyArrays
-from mgtheory.fourier.cycle import NEAR, LocalCycle, coarsened_axes, directions
+from mgtheory.fourier.cycle import NEAR, LocalCycle, directions
 from mgtheory.fourier.relaxation import as_relaxation, couples, step_symbols
+from mgtheory.problems.grids import choose_axes
 from mgtheory.problems.problem import Problem
 from mgtheory.problems.stencils import Stencil
 from mgtheory.problems.symbols import (
@@ -41,6 +42,7 @@ from mgtheory.problems.symbols import (
     the_stencil,
 )
 
+SAMPLING = ("samples", "refine", "zero")  # the options of `cycle_factor`
 SAMPLES = {1: 256, 2: 64, 3: 32}  # frequencies an axis, by dimension
 # refinement: the samples it starts from, and how often it halves the distance (2^-24: quadratic
 # maxima to rounding)
@@ -146,7 +148,7 @@ def smoothing_factor(
     steps = check_whole(steps, "steps", 1)
     stencil = the_stencil(operator)
     finest = operator if isinstance(operator, Problem) else stencil
-    chosen = coarsened_axes(finest, axes)
+    chosen = choose_axes(finest.couplings(), None, axes)
     relaxation = as_relaxation(smoother, finest, scaling=scaling, degree=degree, axes=chosen)
     evaluate = _evaluation(stencil, relaxation, steps, chosen)
     theta = grid_frequencies(sample_shape(samples, stencil.dim))
@@ -179,17 +181,9 @@ def smoothing_factor(
     )
 
 
-def two_grid_factor(
-    operator: Any,
-    smoother: Any,
-    *,
-    samples: int | Sequence[int] | None = None,
-    refine: bool = True,
-    zero: str = "limit",
-    **options: Any,
-) -> FourierFactor:
+def two_grid_factor(operator: Any, smoother: Any, **options: Any) -> FourierFactor:
     """The factor of a cycle with two grids, from the 2^a harmonics, a the number of coarsened axes;
-    `options` are those of `LocalCycle`, `degree` and `axes` among them.
+    `options` are those of `cycle_factor` and of `LocalCycle`, `degree` and `axes` among them.
 
     Examples
     --------
@@ -197,44 +191,22 @@ def two_grid_factor(
     >>> round(two_grid_factor(create("poisson2d"), "jacobi", pre=1, post=1).factor, 9)
     0.36
     """
-    return cycle_factor(
-        LocalCycle(operator, smoother, levels=2, **_cycle_options(options)),
-        samples=samples,
-        refine=refine,
-        zero=zero,
-    )
+    return _factor(2, operator, smoother, options)
 
 
-def three_grid_factor(
-    operator: Any,
-    smoother: Any,
-    *,
-    samples: int | Sequence[int] | None = None,
-    refine: bool = True,
-    zero: str = "limit",
-    **options: Any,
-) -> FourierFactor:
+def three_grid_factor(operator: Any, smoother: Any, **options: Any) -> FourierFactor:
     """The factor of a cycle with three grids, from the harmonics of two coarsenings (4^d where all
-    axes are coarsened twice); `options` are those of `LocalCycle`, `cycle="W"` among them."""
-    return cycle_factor(
-        LocalCycle(operator, smoother, levels=3, **_cycle_options(options)),
-        samples=samples,
-        refine=refine,
-        zero=zero,
-    )
+    axes are coarsened twice); `options` as for two grids, `cycle="W"` among them."""
+    return _factor(3, operator, smoother, options)
 
 
-def _cycle_options(options: dict[str, Any]) -> dict[str, Any]:
-    """The keywords, all of them known to `LocalCycle` and left free by the functions for a number
-    of grids."""
-    allowed = [
-        item.name
-        for item in fields(LocalCycle)
-        if item.init and item.name not in ("operator", "smoother", "levels")
-    ]
+def _factor(levels: int, operator: Any, smoother: Any, options: dict[str, Any]) -> FourierFactor:
+    of_cycle = [f.name for f in fields(LocalCycle) if f.init]
+    free = [name for name in of_cycle if name not in ("operator", "smoother", "levels")]
     for name in options:
-        check_name(name, allowed, "option")
-    return options
+        check_name(name, [*free, *SAMPLING], "option")
+    sampling = {name: options.pop(name) for name in SAMPLING if name in options}
+    return cycle_factor(LocalCycle(operator, smoother, levels=levels, **options), **sampling)
 
 
 def cycle_factor(
@@ -314,11 +286,8 @@ def _orbits(cycle: LocalCycle, grid: Sequence[int]) -> npt.NDArray[np.int64]:
     for axes, signs in cycle.symmetries():
         if [grid[j] for j in axes] != list(grid):
             continue
-        turned = [
-            (2 * ((n - 1) // 2) - np.arange(n)) % n if sign < 0 else np.arange(n)
-            for n, sign in zip(grid, signs)
-        ]
-        first = np.minimum(first, index.transpose(axes)[np.ix_(*turned)].ravel())
+        reflected = mirrored(grid, [j for j, sign in enumerate(signs) if sign < 0])
+        first = np.minimum(first, index.transpose(axes).ravel()[reflected])
     return first
 
 

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,6 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgtheory._checks import check_name, check_shape, check_whole
+from mgtheory.fourier.coarsening import Axes, coarsen
 from mgtheory.fourier.relaxation import (
     Turns,
     couples,
@@ -39,11 +40,9 @@ from mgtheory.fourier.relaxation import (
     on_level,
     step_symbols,
 )
-from mgtheory.problems.grids import Boundary, choose_axes
 from mgtheory.problems.problem import Problem
-from mgtheory.problems.stencils import Stencil, tensor
+from mgtheory.problems.stencils import Stencil
 from mgtheory.problems.symbols import (
-    ROW_SUM,
     Complex,
     Float,
     grid_frequencies,
@@ -54,135 +53,6 @@ from mgtheory.smoothers import Jacobi, Polynomial
 
 NEAR = 1e-5  # distance at which theta -> 0 is sampled: the limits are reached to about NEAR^2
 CYCLES = {"V": 1, "W": 2}
-Axes = tuple[int, ...]
-Transfer = Callable[[int, Axes], Stencil]  # dimension, coarsened axes -> stencil
-
-
-def _tensor(line: Sequence[float]) -> Transfer:
-    """The same line on each coarsened axis."""
-    return lambda dim, axes: tensor(*(line if j in axes else (1.0,) for j in range(dim)))
-
-
-def _half_weighting(dim: int, axes: Axes) -> Stencil:
-    neighbours = [
-        tuple(sign if i == j else 0 for i in range(dim)) for j in axes for sign in (-1, 1)
-    ]
-    weights = np.array([0.5] + [0.25 / len(axes)] * len(neighbours))
-    return Stencil(((0,) * dim, *neighbours), weights)
-
-
-# Lines are centred at a fine point. Of cells (the unknowns of Neumann problems) the coarse one lies
-# between the fine ones 0 and 1: 1/4 and 3/4 of its own and the next coarse value.
-RESTRICTIONS: dict[str, Transfer] = {
-    "full": _tensor((0.25, 0.5, 0.25)),
-    "half": _half_weighting,
-    "injection": lambda dim, axes: Stencil(((0,) * dim,), np.ones(1)),
-    "cells": _tensor((0.0, 0.125, 0.375, 0.375, 0.125)),
-}
-INTERPOLATIONS: dict[str, Transfer] = {
-    "linear": _tensor((0.5, 1.0, 0.5)),
-    "cubic": _tensor((-1 / 16, 0.0, 9 / 16, 1.0, 9 / 16, 0.0, -1 / 16)),
-    "cells": _tensor((0.25, 0.75, 0.75, 0.25, 0.0)),
-}
-COARSENINGS = ("galerkin", "rediscretise")
-
-
-def _transfer(
-    what: str, transfers: dict[str, Any], known: dict[str, Transfer], fine: Stencil, axes: Axes
-) -> Stencil:
-    given = transfers[what]
-    if isinstance(given, str):
-        if given not in known:
-            raise ValueError(f"unknown {what} {given!r}; known: {', '.join(known)}, or a Stencil")
-        return known[given](fine.dim, axes)
-    if (
-        isinstance(given, Stencil)
-        and given.dim == fine.dim
-        and given.channels in (1, fine.channels)
-    ):
-        return given
-    raise ValueError(
-        f"{what} must be a name or a Stencil in {fine.dim} dimensions with 1 or {fine.channels}"
-        f" channels, got {given!r}"
-    )
-
-
-def differential_orders(stencil: Stencil) -> tuple[int, ...]:
-    """The orders of derivatives in the operator that a stencil discretises, read off its moments
-    sum_k a_k k^p.
-
-    Those of 0, 1 and 2 that do not vanish; without any the first that does not. Terms of one order
-    scale alike when h doubles, of two they do not. An upwind difference has the orders 1 and 2: its
-    second moment is that of the diffusion that it adds.
-
-    Examples
-    --------
-    >>> differential_orders(Stencil(((-1,), (0,), (1,)), np.array([-1.0, 2.0, -1.0])))
-    (2,)
-    >>> differential_orders(Stencil(((-1,), (0,)), np.array([-1.0, 1.0])))
-    (1, 2)
-    """
-    k = np.array(stencil.offsets, dtype=float)
-    taps = stencil.matrices.reshape(len(k), -1)
-    present = []
-    for order in range(2 * len(k) + 1):
-        powers = [
-            math.prod((k[:, j] for j in chosen), start=np.ones(len(k)))
-            for chosen in itertools.combinations_with_replacement(range(stencil.dim), order)
-        ]
-        moments, sizes = np.stack(powers) @ taps, np.abs(np.stack(powers)) @ np.abs(taps)
-        if (np.abs(moments) > ROW_SUM * sizes).any():
-            present.append(order)
-        if order >= 2 and present:
-            break
-    return tuple(present)
-
-
-def rediscretised(stencil: Stencil, axes: Axes, order: int | None) -> Stencil:
-    """The stencil of the same differential operator where h is doubled on the coarsened axes.
-
-    Parameters
-    ----------
-    stencil, axes
-        On the finer grid, and what is coarsened: all axes; or some, where the stencil is a sum of
-        differences along single axes.
-    order
-        Of the differential operator; None to read it off the stencil.
-
-    Raises
-    ------
-    ValueError
-        Where the stencil does not say what it is on the coarser grid.
-    """
-    orders = differential_orders(stencil) if order is None else (order,)
-    if len(orders) != 1:
-        raise ValueError(
-            f"the stencil has terms of the orders {' and '.join(map(str, orders))}, which scale"
-            " differently with h; take coarsening='galerkin', or give the order"
-        )
-    factor = 2.0 ** -orders[0]
-    if len(axes) == stencil.dim:
-        return stencil * factor
-    origin = (0,) * stencil.dim
-    along = {k: np.flatnonzero(k) for k in stencil.offsets if k != origin}
-    if orders[0] == 0 or any(len(places) > 1 for places in along.values()) or not zero_sum(stencil):
-        raise ValueError(
-            f"the stencil is no sum of differences along single axes, so that coarsening the axes"
-            f" {axes} does not say what it becomes; take coarsening='galerkin' or axes='all'"
-        )
-    taps = dict(zip(stencil.offsets, stencil.values))
-    values = [taps[k] * (factor if places[0] in axes else 1.0) for k, places in along.items()]
-    return Stencil((*along, origin), np.stack([*values, -np.sum(values, axis=0)]))
-
-
-def zero_sum(stencil: Stencil) -> bool:
-    """Whether A vanishes on constants, to rounding."""
-    return bool(abs(stencil.matrices.sum()) <= ROW_SUM * np.abs(stencil.matrices).sum())
-
-
-def coarsened_axes(operator: Any, axes: Sequence[int] | str) -> Axes:
-    """The axes that are coarsened from the grid of a problem or stencil, as the solver chooses."""
-    return choose_axes(operator.couplings(), None, axes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,7 +80,7 @@ class LocalCycle:
         rediscretise what is a scalar differential operator of one order, and take the Galerkin
         operator of all others.
     restriction, interpolation
-        Names in `RESTRICTIONS` and `INTERPOLATIONS`, or stencils (with c x c values for c channels,
+        Names in `mgtheory.problems.transfers`, or stencils (with c x c values for c channels,
         if you like). On the cells of a Neumann problem `full` and `linear` are those of `cells`.
     order
         Order of the differential operator, for `rediscretise`; None to read it off the stencil.
@@ -266,7 +136,18 @@ class LocalCycle:
         if self.order is not None:
             check_whole(self.order, "order", 0)
         check_name(self.cycle, tuple(CYCLES), "cycle")
-        self._coarsen(fine)
+        grids = coarsen(
+            self.operator,
+            self.levels,
+            coarsening=self.coarsening,
+            restriction=self.restriction,
+            interpolation=self.interpolation,
+            order=self.order,
+            axes=self.axes,
+        )
+        made = {"stencils": grids.stencils, "coarsened": grids.axes, "R": grids.R, "P": grids.P}
+        for name, value in {**made, "coarsening": grids.rule}.items():
+            object.__setattr__(self, name, value)
         before = described(self.smoother, scaling=self.scaling, degree=self.degree)
         after = before
         if self.post_smoother is not None:
@@ -287,83 +168,6 @@ class LocalCycle:
         for axes in reversed(self.coarsened):
             counts.insert(0, tuple(n * (2 if j in axes else 1) for j, n in enumerate(counts[0])))
         object.__setattr__(self, "counts", tuple(counts))
-
-    def _coarsen(self, fine: Stencil) -> None:
-        """Fill `stencils`, `coarsened`, `R` and `P`, one level after the other."""
-        given = self._given_stencils(fine)
-        problem = self.operator if isinstance(self.operator, Problem) else None
-        h = problem.h if problem is not None else (1.0,) * fine.dim
-        stencils, coarsened, R, P = [fine], [], [], []
-        rule = self.coarsening
-        transfers = {"restriction": self.restriction, "interpolation": self.interpolation}
-        if problem is not None and problem.boundary is Boundary.NEUMANN:
-            usual = {"restriction": "full", "interpolation": "linear"}
-            transfers = {k: "cells" if v == usual[k] else v for k, v in transfers.items()}
-        for l in range(self.levels - 1):
-            strengths = (
-                stencils[-1].couplings()
-                if problem is None
-                else [a / h_j**2 for a, h_j in zip(problem.weights, h)]
-            )
-            axes = choose_axes(strengths, None, self.axes)
-            coarsened.append(axes)
-            R.append(_transfer("restriction", transfers, RESTRICTIONS, fine, axes))
-            P.append(_transfer("interpolation", transfers, INTERPOLATIONS, fine, axes))
-            h = tuple(h_j * (2 if j in axes else 1) for j, h_j in enumerate(h))
-            coarse: Stencil | None = None
-            if given is not None:
-                coarse = given[l]
-            elif rule != "galerkin":
-                coarse = self._rediscretised(stencils[-1], problem, axes, h, asked=rule is not None)
-                # the first coarsening decides for all
-                rule = "galerkin" if coarse is None else "rediscretise"
-            if coarse is None:
-                steps = [2 if j in axes else 1 for j in range(fine.dim)]
-                coarse = (R[-1] @ stencils[-1] @ P[-1]).subsampled(steps)
-            stencils.append(coarse)
-        for name, values in (("stencils", stencils), ("coarsened", coarsened), ("R", R), ("P", P)):
-            object.__setattr__(self, name, tuple(values))
-        if given is None:
-            object.__setattr__(self, "coarsening", rule)
-
-    def _rediscretised(
-        self, fine: Stencil, problem: Problem | None, axes: Axes, h: Sequence[float], asked: bool
-    ) -> Stencil | None:
-        """The scheme on the coarser grid; None where it is unknown and was not asked for."""
-        if problem is not None and self.order is None:
-            return problem.stencil_at(h)
-        if not asked and not (fine.channels == 1 and zero_sum(fine)):
-            return None
-        try:
-            return rediscretised(fine, axes, self.order)
-        except ValueError:
-            if asked:
-                raise
-            return None
-
-    def _given_stencils(self, fine: Stencil) -> list[Stencil] | None:
-        """The coarse stencils, if these were given; a name is checked."""
-        if self.coarsening is None or isinstance(self.coarsening, str):
-            if self.coarsening not in (None, *COARSENINGS):
-                raise ValueError(
-                    f"unknown coarsening {self.coarsening!r}; known: {', '.join(COARSENINGS)}, or"
-                    " stencils"
-                )
-            return None
-        given = [self.coarsening] if isinstance(self.coarsening, Stencil) else self.coarsening
-        stencils = (
-            list(given)
-            if isinstance(given, list | tuple) and all(isinstance(s, Stencil) for s in given)
-            else []
-        )
-        if len(stencils) != self.levels - 1 or any(
-            (s.dim, s.channels) != (fine.dim, fine.channels) for s in stencils
-        ):
-            raise ValueError(
-                f"coarsening is one of {', '.join(COARSENINGS)}, or {self.levels - 1} stencils"
-                " of the operator's dimension and channels"
-            )
-        return stencils
 
     @property
     def dim(self) -> int:
@@ -402,61 +206,44 @@ class LocalCycle:
         return self._error_operator(0, np.asarray(theta, dtype=float), removed)
 
     def _error_operator(self, level: int, theta: Float, removed: bool) -> Complex:
-        """M_l. The arrays and their axes, f a base frequency, a and b harmonics of this level, A
-        and B those of the coarser one, p, q, r, s channels:
-
-            ahat, p   f a p q      symbols of A and P
-            ra        f b s q      R A
-            coarse    f A B r s    (I - M^gamma) A^-1 of the coarser level
-            chosen    f a b r s    the same, A and B being what a and b are on the coarser grid
-        """
+        """M_l, of the correction (I - M_{l+1}^gamma) A_{l+1}^-1 the entries of what the harmonics
+        are on the coarser grid."""
         stencil, axes = self.stencils[level], self.coarsened[level]
         turns, order = self.harmonics(level)
-        channels, modes, count = stencil.channels, len(turns), len(theta)
-        ahat = harmonic_symbols(stencil, theta, turns, order)
-        ra = _matmul(harmonic_symbols(self.R[level], theta, turns, order), ahat)
-        p = harmonic_symbols(self.P[level], theta, turns, order) / 2 ** len(axes)
+        ahat, r, p = (
+            harmonic_symbols(one, theta, turns, order)
+            for one in (stencil, self.R[level], self.P[level])
+        )
         doubled = theta * [2.0 if j in axes else 1.0 for j in range(self.dim)]
         coarse = self._coarse_correction(level + 1, doubled, removed)
         # theta + 2 pi a / n_j is 2 theta + 2 pi a / (n_j / 2) on a coarsened axis: a mod n_j / 2
         coarser = self.counts[level + 1]
-        places = np.ravel_multi_index(
+        harmonic = np.ravel_multi_index(
             tuple((_multiples(self.counts[level]) % np.array(coarser)).T), coarser
         )
-        chosen = coarse[:, places][:, :, places]
-        with np.errstate(invalid="ignore", over="ignore"):
-            correction = _matmul(_matmul(p[:, :, None], chosen), ra[:, None])  # f a b p q
-        matrix = np.eye(modes * channels) - correction.swapaxes(2, 3).reshape(
-            count, modes * channels, modes * channels
-        )
+        places = (harmonic[:, None] * stencil.channels + np.arange(stencil.channels)).ravel()
+        chosen = coarse[:, places[:, None], places]
         before, after = self.relaxations[level]
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore", over="ignore"):
+            matrix = whole(p / 2 ** len(axes)) @ chosen @ whole(r @ ahat)
+            matrix = np.eye(len(places)) - matrix
             if self.pre:
                 step = step_symbols(before, stencil, theta, turns, order)
-                matrix = _times(matrix, np.linalg.matrix_power(step, self.pre))
+                matrix = matrix @ whole(np.linalg.matrix_power(step, self.pre))
             if self.post:
                 step = step_symbols(after, stencil, theta, turns, order)
-                matrix = _after(np.linalg.matrix_power(step, self.post), matrix)
+                matrix = whole(np.linalg.matrix_power(step, self.post)) @ matrix
         return matrix
 
     def _coarse_correction(self, level: int, theta: Float, removed: bool) -> Complex:
-        """(I - M_l^gamma) A_l^-1 on the harmonics of level l, shape (F, m, m, c, c)."""
-        stencil = self.stencils[level]
-        turns, order = self.harmonics(level)
-        channels, modes = stencil.channels, len(turns)
-        ahat = harmonic_symbols(stencil, theta, turns, order)
-        inverted: Complex = (
-            np.asarray(np.linalg.pinv(ahat, rcond=1e-12)) if removed else inverse(ahat)
-        )
+        """(I - M_l^gamma) A_l^-1 on the harmonics of level l, shape (F, m, m), m with channels."""
+        ahat = harmonic_symbols(self.stencils[level], theta, *self.harmonics(level))
+        solved = whole(np.asarray(np.linalg.pinv(ahat, rcond=1e-12)) if removed else inverse(ahat))
         if level == self.levels - 1:  # M = 0
-            blocks = np.zeros((len(theta), modes, modes, channels, channels), np.complex128)
-            blocks[:, range(modes), range(modes)] = inverted
-            return blocks
-        matrix = np.eye(modes * channels) - np.linalg.matrix_power(
-            self._error_operator(level, theta, removed), CYCLES[self.cycle]
-        )
-        blocks = _times(matrix, inverted).reshape(len(theta), modes, channels, modes, channels)
-        return blocks.swapaxes(2, 3)
+            return solved
+        error = self._error_operator(level, theta, removed)
+        with np.errstate(invalid="ignore"):
+            return solved - np.linalg.matrix_power(error, CYCLES[self.cycle]) @ solved
 
     def base_frequencies(self, shape: Sequence[int]) -> Float:
         """The base frequencies of a periodic grid of `shape` points, theta_j in (-pi/n_j, pi/n_j]
@@ -531,27 +318,11 @@ def _multiples(counts: Sequence[int]) -> Turns:
     return np.array(list(itertools.product(*map(range, counts))), dtype=np.int64)
 
 
-def _matmul(a: Complex, b: Complex) -> Complex:
-    """A product of stacks of blocks, where a 1 x 1 block acts as a number."""
-    return a * b if 1 in (a.shape[-1], b.shape[-1]) else a @ b
-
-
-def _times(matrix: Complex, step: Complex) -> Complex:
-    """Matrix (F, mc, mc) times a step, (F, m, c, c) if it keeps each mode."""
-    if step.ndim == 3:
-        return matrix @ step
-    count, modes, channels = step.shape[:3]
-    if channels == 1:
-        return matrix * step.reshape(count, 1, modes)
-    columns = matrix.reshape(count, modes * channels, modes, channels).swapaxes(1, 2)
-    return (columns @ step).swapaxes(1, 2).reshape(matrix.shape)
-
-
-def _after(step: Complex, matrix: Complex) -> Complex:
-    """A step times a matrix (F, mc, mc)."""
-    if step.ndim == 3:
-        return step @ matrix
-    count, modes, channels = step.shape[:3]
-    if channels == 1:
-        return step.reshape(count, modes, 1) * matrix
-    return (step @ matrix.reshape(count, modes, channels, -1)).reshape(matrix.shape)
+def whole(blocks: Complex) -> Complex:
+    """The matrix (F, mc, mc) of what keeps each mode, (F, m, c, c); a whole one stays itself."""
+    if blocks.ndim == 3:
+        return blocks
+    count, modes, channels = blocks.shape[:3]
+    matrix = np.zeros((count, modes, channels, modes, channels), blocks.dtype)
+    matrix[:, range(modes), :, range(modes)] = blocks.swapaxes(0, 1)
+    return matrix.reshape(count, modes * channels, modes * channels)

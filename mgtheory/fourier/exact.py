@@ -1,9 +1,9 @@
 """Fourier analysis in exact arithmetic (sympy): symbols, residual polynomials, their roots and
 smoothing factors in closed form.
 
-Where the numerical modules say 0.0739726..., this one says 27/365. Families with closed forms stand
-in `CLOSED_FORMS`; q is built from Chebyshev polynomials of the first kind T_k, or of the fourth
-kind W_k = U_k + U_{k-1}, with the interval's ends as exact numbers. On the high frequencies the
+Where the numerical modules say 0.0739726..., this one says 27/365. It reads the closed forms of
+`mgtheory.polynomials.classical` with exact Chebyshev polynomials of the first kind T_k and of the
+fourth, W_k = U_k + U_{k-1}, and the interval's ends as exact numbers. On the high frequencies the
 symbol of the (2d+1)-point Laplacian takes every value of [2, 4d] and no other, so its smoothing
 factor is the maximum of |q| over that interval: the largest of the values at the ends and at the
 critical points, which are algebraic numbers.
@@ -12,30 +12,17 @@ critical points, which are algebraic numbers.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 import sympy
 
 from mgtheory._checks import check_name, check_whole
+from mgtheory.polynomials.classical import CLOSED_FORMS, MLS_DEGREES
 from mgtheory.problems.stencils import Stencil
 from mgtheory.problems.symbols import the_stencil
 
 MAX_SYMBOLIC_DEGREE = 32
-
-__all__ = [
-    "CLOSED_FORMS",
-    "ClosedForm",
-    "gauss_seidel_symbol",
-    "high_frequency_range",
-    "jacobi_smoothing_factor",
-    "maximum_modulus",
-    "residual_polynomial",
-    "roots",
-    "smoothing_factor",
-    "symbol",
-]
 
 
 def frequencies(dim: int) -> tuple[sympy.Symbol, ...]:
@@ -81,18 +68,7 @@ def gauss_seidel_symbol(operator: Any, theta: Sequence[sympy.Expr] | None = None
 def _symbol(
     stencil: Stencil, theta: Sequence[sympy.Expr] | None, kept: Callable[[tuple[int, ...]], bool]
 ) -> Any:
-    try:
-        angles = (
-            frequencies(stencil.dim)
-            if theta is None
-            else tuple(sympy.sympify(angle, strict=True) for angle in theta)
-        )
-    except (TypeError, ValueError, sympy.SympifyError):
-        raise ValueError(
-            f"theta must be {stencil.dim} numbers or sympy expressions, got {theta!r}".replace(
-                "\n", ""
-            )
-        ) from None
+    angles = frequencies(stencil.dim) if theta is None else _expressions(theta, "theta")
     if len(angles) != stencil.dim:
         raise ValueError(f"theta must have {stencil.dim} entries, got {len(angles)}")
 
@@ -112,6 +88,17 @@ def _symbol(
     return matrix if stencil.values.ndim == 3 else matrix[0, 0]
 
 
+def _expressions(values: Sequence[Any], name: str) -> tuple[sympy.Expr, ...]:
+    try:
+        found = tuple(sympy.sympify(value, strict=True) for value in values)
+    except (TypeError, ValueError, sympy.SympifyError):
+        found = (None,)
+    if not all(isinstance(value, sympy.Expr) for value in found):
+        given = repr(values).replace("\n", "")
+        raise ValueError(f"{name} must be numbers or sympy expressions, got {given}")
+    return found
+
+
 def _exact(value: complex) -> sympy.Expr:
     if abs(value.imag) > 0:
         return _exact(value.real) + sympy.I * _exact(value.imag)
@@ -122,96 +109,53 @@ def _exact(value: complex) -> sympy.Expr:
     return sympy.Float(number, 17)
 
 
-@dataclass(frozen=True)
-class ClosedForm:
-    """A family in exact arithmetic: q and its roots from the degree and the ends of [a, b] (a is
-    not used by those on (0, b])."""
-
-    residual: Callable[[int, sympy.Expr, sympy.Expr, sympy.Symbol], sympy.Expr]
-    roots: Callable[[int, sympy.Expr, sympy.Expr], list[sympy.Expr]]
-    degrees: Callable[[int], bool]
-    allowed: str
-
-
-def _richardson(k: int, a: sympy.Expr, b: sympy.Expr, t: sympy.Symbol) -> sympy.Expr:
-    return (1 - 2 * t / (a + b)) ** k
-
-
-def _chebyshev(k: int, a: sympy.Expr, b: sympy.Expr, t: sympy.Symbol) -> sympy.Expr:
-    return sympy.chebyshevt(k, (a + b - 2 * t) / (b - a)) / sympy.chebyshevt(k, (a + b) / (b - a))
+def _fourth_kind_roots(k: int, b: sympy.Expr, first: int) -> list[sympy.Expr]:
+    """b/2 (1 - cos(pi n/(2k + 1))) for n = first, first + 2, .., 2k."""
+    return [
+        b / 2 * (1 - sympy.cos(sympy.pi * sympy.Rational(n, 2 * k + 1)))
+        for n in range(first, 2 * k + 1, 2)
+    ]
 
 
 def _chebyshev_roots(k: int, a: sympy.Expr, b: sympy.Expr) -> list[sympy.Expr]:
     return [
-        (a + b) / 2 + (b - a) / 2 * sympy.cos(sympy.pi * sympy.Rational(2 * i - 1, 2 * k))
-        for i in range(1, k + 1)
+        (a + b) / 2 + (b - a) / 2 * sympy.cos(sympy.pi * sympy.Rational(n, 2 * k))
+        for n in range(1, 2 * k, 2)
     ]
-
-
-def _chebyshev4(k: int, a: sympy.Expr, b: sympy.Expr, t: sympy.Symbol) -> sympy.Expr:
-    x = 1 - 2 * t / b
-    return (sympy.chebyshevu(k, x) + sympy.chebyshevu(k - 1, x)) / (2 * k + 1)
-
-
-def _chebyshev4_roots(k: int, a: sympy.Expr, b: sympy.Expr) -> list[sympy.Expr]:
-    return [
-        b / 2 * (1 - sympy.cos(sympy.pi * sympy.Rational(2 * i, 2 * k + 1)))
-        for i in range(1, k + 1)
-    ]
-
-
-def _mls(k: int, a: sympy.Expr, b: sympy.Expr, t: sympy.Symbol) -> sympy.Expr:
-    d = (k - 1) // 3
-    smoothed = _chebyshev4(d, a, b, t)
-    return (1 - (2 * d + 1) ** 2 / b * smoothed**2 * t) * smoothed
 
 
 def _mls_roots(k: int, a: sympy.Expr, b: sympy.Expr) -> list[sympy.Expr]:
     d = (k - 1) // 3
-    double = [
-        b / 2 * (1 - sympy.cos(sympy.pi * sympy.Rational(2 * i - 1, 2 * d + 1)))
-        for i in range(1, d + 1)
-    ]
-    return [*_chebyshev4_roots(d, a, b), *double, *double, b]
+    return [*_fourth_kind_roots(d, b, 2), *2 * _fourth_kind_roots(d, b, 1), b]
 
 
-CLOSED_FORMS: dict[str, ClosedForm] = {
-    "richardson": ClosedForm(
-        _richardson, lambda k, a, b: [(a + b) / 2] * k, lambda k: True, "1 to 32"
-    ),
-    "chebyshev": ClosedForm(_chebyshev, _chebyshev_roots, lambda k: True, "1 to 32"),
-    "chebyshev4": ClosedForm(_chebyshev4, _chebyshev4_roots, lambda k: True, "1 to 32"),
-    "mls": ClosedForm(_mls, _mls_roots, lambda k: k >= 4 and k % 3 == 1, "4, 7, 10, ... up to 31"),
+# the roots of the polynomials of `CLOSED_FORMS`, from the degree and the ends of [a, b]
+ROOTS: dict[str, Callable[[int, sympy.Expr, sympy.Expr], list[sympy.Expr]]] = {
+    "richardson": lambda k, a, b: [(a + b) / 2] * k,
+    "chebyshev": _chebyshev_roots,
+    "chebyshev4": lambda k, a, b: _fourth_kind_roots(k, b, 2),
+    "mls": _mls_roots,
 }
 
 
-def _closed_form(family: str, degree: int) -> ClosedForm:
+def _check_closed_form(family: str, degree: int) -> None:
     check_name(family, tuple(CLOSED_FORMS), "family with a closed form")
-    entry = CLOSED_FORMS[family]
-    whole = isinstance(degree, int) and not isinstance(degree, bool)
-    if not whole or not 1 <= degree <= MAX_SYMBOLIC_DEGREE or not entry.degrees(degree):
+    allowed = range(1, MAX_SYMBOLIC_DEGREE + 1)
+    if family == "mls":
+        allowed = range(MLS_DEGREES.start, MAX_SYMBOLIC_DEGREE + 1, MLS_DEGREES.step)
+    if not isinstance(degree, int) or isinstance(degree, bool) or degree not in allowed:
+        steps = f" in steps of {allowed.step}" if allowed.step > 1 else ""
         raise ValueError(
-            f"the closed form of {family} allows degrees {entry.allowed}, got {degree!r}"
+            f"the closed form of {family} allows degrees {allowed[0]} to {allowed[-1]}{steps}, got"
+            f" {degree!r}"
         )
-    return entry
 
 
 def _ends(interval: tuple[Any, Any]) -> tuple[sympy.Expr, sympy.Expr]:
-    try:
-        a, b = (
-            (
-                sympy.nsimplify(end, rational=True)
-                if isinstance(end, float)
-                else sympy.sympify(end, strict=True)
-            )
-            for end in interval
-        )
-    except (TypeError, ValueError, sympy.SympifyError):
-        raise ValueError(
-            f"interval is {interval!r}, must be a pair of numbers or sympy expressions".replace(
-                "\n", ""
-            )
-        ) from None
+    ends = _expressions(interval, "interval")
+    if len(ends) != 2:
+        raise ValueError(f"interval must have 2 entries, got {len(ends)}")
+    a, b = (sympy.nsimplify(end, rational=True) if end.is_Float else end for end in ends)
     if (
         (b - a).is_positive is False
         or a.is_negative
@@ -243,9 +187,17 @@ def residual_polynomial(
     >>> residual_polynomial("chebyshev", 2, interval=(2, 8))
     2*t**2/41 - 20*t/41 + 1
     """
-    entry, (a, b) = _closed_form(family, degree), _ends(interval)
+    _check_closed_form(family, degree)
+    a, b = _ends(interval)
     variable = sympy.Symbol("t", real=True) if t is None else t
-    q = entry.residual(degree, a, b, variable)
+
+    def first_kind_ratio(k: int, x: sympy.Expr, outer: sympy.Expr) -> sympy.Expr:
+        return sympy.chebyshevt(k, x) / sympy.chebyshevt(k, outer)
+
+    def fourth_kind(k: int, x: sympy.Expr) -> sympy.Expr:
+        return sympy.chebyshevu(k, x) + sympy.chebyshevu(k - 1, x)
+
+    q = CLOSED_FORMS[family](degree, variable, a, b, first_kind_ratio, fourth_kind)
     return sympy.expand(q) if (b - a).is_number else sympy.collect(sympy.cancel(q), variable)
 
 
@@ -255,7 +207,8 @@ def roots(family: str, degree: int, *, interval: tuple[Any, Any]) -> list[sympy.
     >>> roots("chebyshev4", 1, interval=(0, 8))
     [6]
     """
-    return _closed_form(family, degree).roots(degree, *_ends(interval))
+    _check_closed_form(family, degree)
+    return ROOTS[family](degree, *_ends(interval))
 
 
 def maximum_modulus(q: sympy.Expr, t: sympy.Symbol, interval: tuple[Any, Any]) -> sympy.Expr:
@@ -323,17 +276,9 @@ def jacobi_smoothing_factor(omega: Any = None, *, dim: int = 2) -> sympy.Expr:
     3/5
     """
     low, high = high_frequency_range(dim)
-    try:
-        weight = (
-            sympy.Symbol("omega", positive=True)
-            if omega is None
-            else sympy.nsimplify(sympy.sympify(omega, strict=True), rational=True)
-        )
-        weight = sympy.Integer(1) * weight
-    except (TypeError, ValueError, AttributeError, sympy.SympifyError):
-        raise ValueError(
-            f"omega is {omega!r}, must be a number or a sympy expression".replace("\n", "")
-        ) from None
+    weight = sympy.Symbol("omega", positive=True)
+    if omega is not None:
+        weight = sympy.nsimplify(*_expressions([omega], "omega"), rational=True)
     return sympy.Max(
         sympy.Abs(1 - weight * low / (2 * dim)), sympy.Abs(1 - weight * high / (2 * dim))
     )

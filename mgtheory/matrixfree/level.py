@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mgtheory.matrixfree.operators import Operator, SineSolver, as_grid
 from mgtheory.matrixfree.tables import ADD, KEEP, Tables, bands, cubic, linear, restriction
-from mgtheory.matrixfree.threads import run_blocks
+from mgtheory.matrixfree.threads import Block, run_blocks
 from mgtheory.problems.grids import Shape
 
 Array = NDArray[np.float64]
@@ -208,59 +208,42 @@ class StencilLevel:
         for i, steps in enumerate(sweeps):
             last = i + 1 == len(sweeps)
             target = to if last and to is not None else self._nothing
-            task = (
-                self.x,
-                self.b,
-                self._nothing if e is None else e,
-                target,
-                start,
-                self.c,
-                steps,
-                write,
-                norm and last,
-            )
-            transfers = (
-                tables.first,
-                tables.weights,
-                tables.kind,
-                self.R.first,
-                self.R.weights,
-                self.R.kind,
-            )
-            bounds = self._bounds(target.shape[0])
+            grids = self.x, self.b, self._nothing if e is None else e, target
+            task = start, self.c, steps, write, norm and last
+            blocks = self._blocks(target.shape[0])
             if start in (KEEP, ADD):
-                self._copy_neighbours(bounds, len(steps) + 4)
-            blocks = [
-                (*task, *transfers, *limits, *self._workspace(p)) for p, limits in enumerate(bounds)
-            ]
-            total = sum(run_blocks(run, blocks))
+                self._copy_neighbours(blocks, len(steps) + 4)
+            total = sum(
+                run_blocks(
+                    run,
+                    [
+                        (*grids, *task, *tables, *self.R, *block, *self._workspace(p))
+                        for p, block in enumerate(blocks)
+                    ],
+                )
+            )
             start = KEEP
         return total
 
-    def _bounds(self, m: int) -> list[tuple[int, int, int, int]]:
-        """For each block its planes lo .. hi - 1, and the j0 .. j1 - 1 of the m coarse planes that
-        it restricts to."""
+    def _blocks(self, m: int) -> list[Block]:
+        """The parts of a sweep that restricts to m coarse planes."""
         coarse = [p * m // self.blocks for p in range(self.blocks + 1)]
         fine = [p * self.grid[0] // self.blocks for p in range(self.blocks + 1)]
         if m:
             fine[1:-1] = [int(self.R.first[0, j]) for j in coarse[1:-1]]
-        return list(zip(fine[:-1], fine[1:], coarse[:-1], coarse[1:], strict=True))
+        return list(map(Block, fine[:-1], fine[1:], coarse[:-1], coarse[1:]))
 
-    def _copy_neighbours(self, bounds: list[tuple[int, int, int, int]], depth: int) -> None:
+    def _copy_neighbours(self, blocks: list[Block], depth: int) -> None:
         """Copy `depth` planes of x on either side of each block, before anything is overwritten."""
         n, most = self.grid[0], self.halo.shape[2]
-        for p, (lo, hi, _, _) in enumerate(bounds[: self.halo.shape[0]]):
-            first, end = max(lo - depth, 0), min(hi + depth, n)
-            self.halo[p, 0, most - (lo - first) :] = self.x[first:lo]
-            self.halo[p, 1, : end - hi] = self.x[hi:end]
+        for p, block in enumerate(blocks[: self.halo.shape[0]]):
+            first, end = max(block.lo - depth, 0), min(block.hi + depth, n)
+            self.halo[p, 0, most - (block.lo - first) :] = self.x[first : block.lo]
+            self.halo[p, 1, : end - block.hi] = self.x[block.hi : end]
 
     def _workspace(self, p: int) -> tuple[Array, Array, Array, Array]:
-        return (
-            self.ring[p],
-            self.expanded[p],
-            self.scratch[p],
-            self.halo[p] if self.blocks > 1 else self._no_halo,
-        )
+        halo = self.halo[p] if self.blocks > 1 else self._no_halo
+        return self.ring[p], self.expanded[p], self.scratch[p], halo
 
     def residual_square(self, start: int = KEEP) -> float:
         """||b - A x||_2^2 (||b||_2^2 from ZERO)."""
@@ -279,20 +262,12 @@ class StencilLevel:
         used = self.c.any(axis=2)
         # ten rows are read together: let them not share their cache sets
         columns = n2 + (40 - n2) % 512 if n1 == 1 else n2
-        blocks = [
-            (
-                below.b,
-                below.x,
-                self.bands,
-                rows,
-                used,
-                lo,
-                hi,
-                _aligned((2, 8, n1, columns)),
-                _aligned((2, 2, n1 if n1 > 1 else 0, 1, n2)),
-            )
-            for lo, hi, _, _ in below._bounds(0)
-        ]
+        shared = below.b, below.x, self.bands, rows, used
+        blocks = []
+        for block in below._blocks(0):
+            ring = _aligned((2, 8, n1, columns))
+            stack = _aligned((2, 2, n1 if n1 > 1 else 0, 1, n2))
+            blocks.append((*shared, block.lo, block.hi, ring, stack))
         run_blocks(run, blocks)
 
     def solve_directly(self, *, add: bool = False) -> None:

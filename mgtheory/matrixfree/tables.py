@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mgtheory.multigrid.transfer import coarse_size
 from mgtheory.problems.grids import Boundary
+from mgtheory.problems.transfers import FULL_WEIGHTING
 
 KEEP, ZERO, ADD, SET = 0, 1, 2, 3  # where a sweep starts: x; 0; x + P e; P e
 # how a transfer acts along a row: not at all; nested, linear; nested, cubic; by its table
@@ -33,8 +34,7 @@ Indices = NDArray[np.int64]
 Weights = NDArray[np.float64]
 
 
-@dataclass(frozen=True, eq=False)
-class Tables:
+class Tables(NamedTuple):
     """A tensor-product transfer to a grid of `shape`: target i on axis a is sum_q weights[a, q, i]
     source[first[a, i] + q].
 
@@ -118,7 +118,7 @@ def _restriction(n: int, m: int) -> tuple[Indices, Weights]:
     """(h/H) times the transpose of `_linear`: at most four fine points for each coarse one."""
     if n == 2 * m + 1:
         weights = np.zeros((4, m))
-        weights[:3] = np.array([[0.25], [0.5], [0.25]])
+        weights[:3] = np.array(FULL_WEIGHTING)[:, None]
         return 2 * np.arange(m), weights
     first, up = _linear(n, m)
     fine, slot = np.nonzero(up[:2].T)

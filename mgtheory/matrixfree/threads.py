@@ -16,9 +16,20 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
 from mgtheory._checks import check_whole
+
+
+class Block(NamedTuple):
+    """A thread's part of a sweep: the planes lo .. hi - 1, and the coarse planes j0 .. j1 - 1 that
+    it restricts to."""
+
+    lo: int
+    hi: int
+    j0: int
+    j1: int
+
 
 _last = threading.local()  # the processors a worker was given last
 

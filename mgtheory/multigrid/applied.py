@@ -369,10 +369,12 @@ def on_level(
 def _comparable(described: Polynomial, level: Any, B: Vector | None) -> OperatorRecord:
     """The level's record. Where a given polynomial's operator is no known form, spectra alone are
     compared, and an upper bound may lie above the upper end of the very same spectrum: then the
-    record says up to where the spectrum surely reaches."""
+    record says up to where the spectrum surely reaches. What a family is derived from anew, on a
+    coarse level, is the bound, as it is by name."""
     record: OperatorRecord = level.record(B)
     known = None if described.polynomial is None else described.polynomial.operator
-    if known is None or (known.form is not None and record.form is not None):
+    anew = described.family is not None and level.index > 0
+    if known is None or anew or (known.form is not None and record.form is not None):
         return record
     reached = level.reached(B)
     return record if reached is None or reached < record.lower else replace(record, upper=reached)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mgtheory.multigrid.applied import Smoothing, smoothing
 from mgtheory.multigrid.options import Options
 from mgtheory.problems.grids import Shape
-from mgtheory.problems.record import VARIES, matrix_interval
+from mgtheory.problems.record import VARIES, choose_scaling, matrix_interval
 from mgtheory.problems.stencils import Stencil
 from mgtheory.problems.tensorform import TensorForm
 from mgtheory.spectra.bounds import largest_eigenvalue, quick_ritz
@@ -171,6 +171,9 @@ class Level:
     @cached_property
     def stencil(self) -> Stencil | None:
         """The stencil of A inside the grid; None where there is no constant one."""
+        if self.problem is not None:
+            known: Stencil | None = self.problem.stencil
+            return known
         array = None if self.tensor is None else self.tensor.stencil()
         return None if array is None else Stencil.from_array(array, channels=False)
 
@@ -199,22 +202,17 @@ class Level:
         return known
 
     def inverse_diagonal(self, scaling: str) -> NDArray[Any] | None:
-        """B: None for the identity, or 1/diag(A), shape (n,). "auto" takes the diagonal where it
-        varies by more than 1e-6 of its largest.
+        """B: None for the identity, or 1/diag(A), shape (n,); "auto" as `choose_scaling` says.
 
         Raises
         ------
         ValueError
             If the diagonal is wanted and has a zero.
         """
-        if scaling == "identity":
+        constant = self.stencil is not None
+        if choose_scaling(scaling, constant, self.operator.diagonal) == "identity":
             return None
         diagonal = self.operator.diagonal()
-        if scaling == "auto":
-            sizes = np.abs(diagonal) if np.iscomplexobj(diagonal) else diagonal
-            low, high = np.min(sizes), np.max(sizes)
-            if high - low <= VARIES * max(abs(low), abs(high)):
-                return None
         if not np.all(diagonal):
             raise ValueError(
                 f"level {self.index}: the diagonal of A has {np.sum(diagonal == 0)} zeros, this"
@@ -258,6 +256,7 @@ class Level:
             scaling="identity" if B is None else "diagonal",
             axes=self.axes or None,
             grid=self.shape,
+            padding=None if self.problem is None else str(self.problem.boundary),
             found="an estimate of the matrix" if self.interval is None else "the symbol, exact",
             form=self.form,
             source=self,

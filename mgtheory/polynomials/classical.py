@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mgtheory._checks import check_number
 from mgtheory.polynomials.fourthkind import optimised_beta, optimised_roots
 from mgtheory.polynomials.recurrence import first_kind_recurrence, fourth_kind_recurrence
 from mgtheory.polynomials.residual import MAX_DEGREE, ResidualPolynomial, check_degree
@@ -39,7 +40,7 @@ def richardson(degree: int, *, interval: IntervalLike) -> ResidualPolynomial:
     >>> richardson(1, interval=(2, 8)).weights.real.tolist()  # 0.8/4: Jacobi with 4/5 in 2D
     [0.2]
     """
-    check_degree(degree, family="richardson")
+    degree = check_degree(degree, family="richardson")
     a, b = _check_interval(interval, family="richardson")
     return ResidualPolynomial(np.full(degree, 0.5 * (a + b)))
 
@@ -57,7 +58,7 @@ def chebyshev(degree: int, *, interval: IntervalLike) -> ResidualPolynomial:
     >>> chebyshev(3, interval=(1, 2)).coefficients.round(8).tolist()
     [1.0, -2.12121212, 1.45454545, -0.32323232]
     """
-    check_degree(degree, family="chebyshev")
+    degree = check_degree(degree, family="chebyshev")
     a, b = _check_interval(interval, family="chebyshev")
     centre, half = 0.5 * (a + b), 0.5 * (b - a)
     i = np.arange(1, degree + 1)
@@ -84,7 +85,7 @@ def chebyshev4(degree: int, *, lmax: float) -> ResidualPolynomial:
     >>> chebyshev4(2, lmax=1).roots.real.round(4).tolist()
     [0.9045, 0.3455]
     """
-    check_degree(degree, family="chebyshev4")
+    degree = check_degree(degree, family="chebyshev4")
     lmax = _check_lmax(lmax, family="chebyshev4")
     recurrence = fourth_kind_recurrence(np.ones(degree), lmax=lmax)
     return ResidualPolynomial(lmax * _fourth_kind_roots(degree), recurrence)
@@ -105,7 +106,7 @@ def chebyshev4_opt(degree: int, *, lmax: float) -> ResidualPolynomial:
     >>> chebyshev4_opt(2, lmax=1).recurrence.beta
     (1.0238728757..., 1.2640890537...)
     """
-    check_degree(degree, family="chebyshev4_opt")
+    degree = check_degree(degree, family="chebyshev4_opt")
     lmax = _check_lmax(lmax, family="chebyshev4_opt")
     recurrence = fourth_kind_recurrence(optimised_beta(degree), lmax=lmax)
     return ResidualPolynomial(lmax * optimised_roots(degree), recurrence)
@@ -123,10 +124,10 @@ def mls(degree: int, *, lmax: float) -> ResidualPolynomial:
     >>> mls(4, lmax=1).roots.real.round(6).tolist()
     [1.0, 0.25, 0.75, 0.25]
     """
-    check_degree(degree, family="mls")
+    degree = check_degree(degree, family="mls")
     if degree not in MLS_DEGREES:
         raise ValueError(f"degree is {degree}, mls allows 3d + 1: 4, 7, 10, .., {MAX_DEGREE}")
-    d = (int(degree) - 1) // 3
+    d = (degree - 1) // 3
     lmax = _check_lmax(lmax, family="mls")
     double = np.sin(0.5 * np.pi * (2 * np.arange(1, d + 1) - 1) / (2 * d + 1)) ** 2
     roots = np.concatenate([_fourth_kind_roots(d), double, double, [1.0]])
@@ -186,23 +187,16 @@ def closed_form(family: str, degree: int, t: Any, interval: tuple[float, float])
     return CLOSED_FORMS[family](degree, t, *interval, first_kind_ratio, fourth_kind)
 
 
-def _check_lmax(lmax: float, *, family: str) -> float:
-    try:
-        value = float(lmax)
-    except (TypeError, ValueError):
-        value = math.nan
-    if not 0 < value < math.inf:
-        message = f"lmax is {lmax!r}, {family} needs the largest eigenvalue of BA, finite and > 0"
-        raise ValueError(message.replace("\n", ""))
-    return value
+def _check_lmax(lmax: Any, *, family: str) -> float:
+    return check_number(lmax, "lmax", f"larger than 0: {family} needs the largest eigenvalue of BA")
 
 
 def _check_interval(interval: IntervalLike, *, family: str) -> tuple[float, float]:
     try:
-        a, b = (float(end) for end in interval)
-    except (TypeError, ValueError):
+        a, b = Interval.of(interval)
+    except ValueError:
         a = b = math.nan
-    if not 0 < a < b < math.inf:
+    if not a > 0:
         message = f"interval is {interval!r}, {family} needs a pair (a, b), 0 < a < b, both finite"
         raise ValueError(message.replace("\n", ""))
     return a, b

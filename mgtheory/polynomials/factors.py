@@ -30,13 +30,12 @@ import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mgtheory._checks import check_array, check_kind, check_name
+from mgtheory._checks import check_array, check_kind, check_name, check_number
 from mgtheory.polynomials.roots import reciprocals
 
 
@@ -155,10 +154,10 @@ class Factor:
         if len(names) != count or not names:
             needed = ", ".join(names) or "at least c_0"
             raise ValueError(f"{self.kind} factor: got {count} parameters, needs {needed}")
-        for name, value in zip(names, self.parameters):
-            if not (isinstance(value, Real) and math.isfinite(value)):
-                raise ValueError(f"{self.kind} factor: {name} is {value!r}, must be finite")
-        values = tuple(map(float, self.parameters))
+        values = tuple(
+            check_number(value, f"{self.kind} factor: {name}", "of any sign, it must be finite")
+            for name, value in zip(names, self.parameters)
+        )
         object.__setattr__(self, "parameters", values)
         formula = FACTORS[self.kind].terms
         terms = tuple(float(term) for term in formula(*values))

@@ -50,8 +50,8 @@ def _optimised_angles(degree: int) -> tuple[float, ...]:
 
 def optimised_roots(degree: int) -> Array:
     """The roots of the optimised fourth kind on (0, 1], ascending, shape (degree,)."""
-    check_degree(degree, family="chebyshev4_opt")
-    return np.sin(0.5 * np.array(_optimised_angles(int(degree)))) ** 2
+    degree = check_degree(degree, family="chebyshev4_opt")
+    return np.sin(0.5 * np.array(_optimised_angles(degree))) ** 2
 
 
 def optimised_beta(degree: int) -> Array:
@@ -66,8 +66,8 @@ def optimised_beta(degree: int) -> Array:
     >>> optimised_beta(1), optimised_beta(2)
     (array([1.125]), array([1.02387288, 1.26408905]))
     """
-    check_degree(degree, family="chebyshev4_opt")
-    phi = np.array(_optimised_angles(int(degree)))
+    degree = check_degree(degree, family="chebyshev4_opt")
+    phi = np.array(_optimised_angles(degree))
     n = np.arange(degree + 1)
     theta = np.pi * (n + 0.5) / (degree + 1)
     q = np.prod(1 - (np.sin(0.5 * theta[:, None]) / np.sin(0.5 * phi)) ** 2, axis=1)

@@ -89,7 +89,7 @@ def gmres_polynomial(
     degree: int, *, operator: Any, start: ArrayLike, copies: bool = True
 ) -> HarmonicRitz:
     """`harmonic_ritz` with how it came about."""
-    check_degree(degree, family="harmonic_ritz")
+    degree = check_degree(degree, family="harmonic_ritz")
     A, b = linear_operator(operator), check_array(start, "start")
     if A.shape[0] != A.shape[1] or b.shape != (A.shape[0],):
         raise ValueError(
@@ -99,7 +99,7 @@ def gmres_polynomial(
         raise ValueError(
             "operator and start must be real, so that the roots come in conjugate pairs"
         )
-    process = arnoldi_process(A.matvec, b.astype(float), min(int(degree), b.size))
+    process = arnoldi_process(A.matvec, b.astype(float), min(degree, b.size))
     if process.steps < degree:
         raise ValueError(
             f"degree is {degree}, but the start vector has grade {process.steps} (Arnoldi breaks"

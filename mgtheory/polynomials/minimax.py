@@ -98,7 +98,7 @@ def minimax(degree: int, *, points: Points) -> ResidualPolynomial:
 
 def minimax_report(degree: int, *, points: Points) -> Minimax:
     """`minimax` with the value reached and the bound below which no polynomial gets."""
-    check_degree(degree, family="minimax")
+    degree = check_degree(degree, family="minimax")
     intervals, z = _the_set(points, degree)
     if len(intervals) == 1:
         return _chebyshev(degree, intervals[0])
@@ -128,7 +128,7 @@ def _chebyshev(degree: int, interval: Interval) -> Minimax:
 def _exchange(degree: int, intervals: tuple[Interval, ...], z: Complex) -> Minimax:
     """The exchange method on points z in the closed upper half-plane, of modulus at most about 1,
     and on whole intervals."""
-    basis = _Basis.build(z, int(degree))
+    basis = _Basis.build(z, degree)
     cuts, best, before = _first_cuts(basis, z), None, math.inf
     for exchanges in range(1, MAX_EXCHANGES + 1):
         solved = _solve(basis, cuts)

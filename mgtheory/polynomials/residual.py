@@ -14,17 +14,15 @@ from __future__ import annotations
 
 import copy
 import json
-import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from numbers import Real
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mgtheory._checks import check_array, check_kind
+from mgtheory._checks import check_array, check_kind, check_number, is_whole, plain
 from mgtheory._frozen import ReadOnlyArrays
 from mgtheory.polynomials.factors import FACTORS, Factor, General
 from mgtheory.polynomials.recurrence import Recurrence
@@ -219,8 +217,7 @@ class ResidualPolynomial(ReadOnlyArrays):
 
     def scaled(self, factor: float) -> ResidualPolynomial:
         """q(t / factor): the same polynomial for the operator multiplied by `factor` > 0."""
-        if not (isinstance(factor, Real) and math.isfinite(factor) and factor > 0):
-            raise ValueError(f"scale factor is {factor!r}, must be positive and finite")
+        factor = check_number(factor, "scale factor", "larger than 0: it must be positive")
         with np.errstate(over="ignore", under="ignore"):
             weights = self.weights / factor
         if not (np.isfinite(weights) & ((weights == 0) == (self.weights == 0))).all():
@@ -355,15 +352,12 @@ class ResidualPolynomial(ReadOnlyArrays):
 
 
 def check_degree(
-    degree: int, *, family: str = "a residual polynomial", most: int = MAX_DEGREE
-) -> None:
-    """Refuse what is not a whole number from 1 to `most`."""
-    if (
-        isinstance(degree, bool)
-        or not isinstance(degree, int | np.integer)
-        or not 1 <= degree <= most
-    ):
+    degree: Any, *, family: str = "a residual polynomial", most: int = MAX_DEGREE
+) -> int:
+    """A whole number from 1 to `most`."""
+    if not is_whole(degree := plain(degree)) or not 1 <= degree <= most:
         raise ValueError(f"degree is {degree!r}, {family} allows whole numbers from 1 to {most}")
+    return int(degree)
 
 
 def _in_pairs(values: NDArray[np.complex128], what: str) -> NDArray[np.complex128]:

@@ -22,13 +22,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from numbers import Real
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
-from mgtheory._checks import check_kind, check_number, check_whole
+from mgtheory._checks import check_kind, check_number, check_whole, is_number, plain
 from mgtheory.polynomials.classical import (
     MLS_DEGREES,
     chebyshev4,
@@ -91,7 +90,7 @@ def v_cycle_bound(polynomial: ResidualPolynomial, *, constant: float, lmax: floa
     `constant` is C, the largest over the levels (`mgtheory.multigrid.approximation`); q is scaled
     with lmax on the coarser levels.
     """
-    if not (isinstance(constant, Real) and constant > 0):
+    if not (is_number(constant := plain(constant)) and constant > 0):
         raise ValueError(f"constant is {constant!r}, the approximation constant is positive")
     value = gamma(polynomial, lmax=lmax)
     unbounded = math.isinf(value) or math.isinf(constant)
@@ -110,7 +109,7 @@ def smoothing_number(polynomial: ResidualPolynomial, *, lmax: float = 1.0, power
     >>> round(1 / smoothing_number(chebyshev4(2, lmax=1.0), power=2), 10)
     25.0
     """
-    check_whole(power, "power", 1)
+    power = check_whole(power, "power", 1)
     lmax = check_number(lmax, "lmax", "larger than 0")
     grid = angular_grid(0.0, 1.0, power * polynomial.degree + 1)
     return float(local_maxima(lambda t: t * np.abs(polynomial(lmax * t)) ** power, grid)[1].max())
@@ -128,13 +127,7 @@ def damping_number(
     >>> round(damping_number(chebyshev(2, interval=(2, 8)), interval=(2, 8)), 4)
     0.2195
     """
-    try:
-        a, b = interval
-    except (TypeError, ValueError):
-        raise ValueError(
-            f"interval is a {type(interval).__name__}, must be an Interval or a pair (a, b)"
-        ) from None
-    a, b = Interval(a, b)
+    a, b = Interval.of(interval)
     grid = angular_grid(a, b, polynomial.degree)
     return float(local_maxima(lambda t: np.abs(polynomial(t)), grid)[1].max())
 
@@ -204,11 +197,9 @@ def nearest_families(
     lmax = check_number(lmax, "lmax", "larger than 0")
     if degrees is None:
         degrees = range(1, polynomial.degree + 1)
-    tried = tuple(check_kind(degrees, Iterable, "degrees", "degrees of q"))
+    tried = tuple(map(check_degree, check_kind(degrees, Iterable, "degrees", "degrees of q")))
     if not tried:
         raise ValueError("degrees is empty, at least one degree must be tried")
-    for k in tried:
-        check_degree(k)
     t = angular_grid(0.0, 1.0, max(polynomial.degree, *tried))
     values = polynomial(lmax * t)
     found: list[Match] = []

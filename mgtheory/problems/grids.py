@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mgtheory import _checks
 from mgtheory._checks import check_axes, check_name
 
 Shape = tuple[int, ...]
@@ -43,18 +44,17 @@ def check_boundary(boundary: str) -> Boundary:
 def check_shape(shape: int | Sequence[int], boundary: Boundary) -> Shape:
     """The shape as a tuple of 1 to 3 whole numbers, each at least 1 (Dirichlet) or 2 (Neumann,
     periodic)."""
-    several = isinstance(shape, Sequence | np.ndarray) and np.ndim(shape) == 1
-    given: tuple[Any, ...] = tuple(shape) if several else (shape,)  # type: ignore[arg-type]
     least = 1 if boundary is Boundary.DIRICHLET else 2
-    whole = all(
-        isinstance(n, int | np.integer) and not isinstance(n, bool) and n >= least for n in given
-    )
-    if not (1 <= len(given) <= 3 and whole):
+    try:
+        sizes = _checks.check_shape(shape, "shape")
+    except ValueError:
+        sizes = ()
+    if not (1 <= len(sizes) <= 3 and min(sizes) >= least):
         raise ValueError(
             f"shape is {shape!r}, allowed are 1 to 3 whole numbers, each at least {least} with"
             f" {boundary} boundaries"
         )
-    return tuple(int(n) for n in given)
+    return sizes
 
 
 def mesh_width(n: int, boundary: Boundary) -> float:

@@ -100,7 +100,8 @@ class SmoothCoefficient:
     c: float = 2.0
 
     def __post_init__(self) -> None:
-        check_number(self.c, "c", "of any sign")
+        # kept as a float: what it prints as names the equation, in `Problem.form`
+        object.__setattr__(self, "c", check_number(self.c, "c", "of any sign"))
 
     def __call__(self, *x: NDArray[Any]) -> NDArray[Any]:
         """k at the points x."""
@@ -122,7 +123,7 @@ class JumpCoefficient:
     inside: float = 1000.0
 
     def __post_init__(self) -> None:
-        check_number(self.inside, "inside", "larger than 0")
+        object.__setattr__(self, "inside", check_number(self.inside, "inside", "larger than 0"))
 
     def __call__(self, *x: NDArray[Any]) -> NDArray[Any]:
         """k at the points x."""

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from numbers import Real
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, cast
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from mgtheory._checks import check_array, check_name
+from mgtheory._checks import check_array, check_name, is_number, plain
 from mgtheory.problems.grids import choose_axes
 from mgtheory.problems.problem import Problem
 from mgtheory.problems.stencils import Stencil
@@ -48,7 +46,7 @@ def operator_record(
         such as the level of a network.
     scaling
         B of a problem, stencil or matrix: ``identity``, ``diagonal`` (the inverse diagonal), or
-        ``auto``: diagonal for a problem whose diagonal varies, the identity for all others.
+        ``auto``: of a problem as `choose_scaling` says, else the identity.
     axes
         Of a problem or stencil, the axes that are coarsened: ``auto`` (those the solver coarsens,
         with at least half of the strongest coupling), ``all``, or their numbers.
@@ -60,6 +58,7 @@ def operator_record(
     (32.0, 64.64)
     """
     check_name(scaling, SCALINGS, "scaling")
+    of = plain(of)
     if isinstance(of, OperatorRecord):
         return of
     if hasattr(of, "operator_record"):
@@ -68,8 +67,8 @@ def operator_record(
         return _of_problem(of, scaling, axes)
     if isinstance(of, Stencil):
         return _of_stencil(of, scaling, axes)
-    if isinstance(of, Real) or (isinstance(of, np.ndarray) and of.ndim == 0):
-        return _of_interval(0.0, float(of))
+    if is_number(of):
+        return _of_interval(0.0, of)
     if isinstance(of, Interval):
         return _of_interval(of.a, of.b)
     if isinstance(of, list | tuple) and of and all(isinstance(part, Interval) for part in of):
@@ -77,11 +76,11 @@ def operator_record(
         name = " and ".join(f"[{part.a:g}, {part.b:g}]" for part in of)
         above = all(part.a > 0 for part in of)
         return OperatorRecord("points", name, ends.max(), ends.min(), positive=above, source=of)
-    if isinstance(of, list | tuple) and len(of) == 2 and all(isinstance(e, Real) for e in of):
+    if isinstance(of, list | tuple) and len(of) == 2 and all(is_number(plain(e)) for e in of):
         return _of_interval(*of)
     if sp.issparse(of) or hasattr(of, "matvec"):
         return _of_matrix(of, scaling)
-    if isinstance(of, np.ndarray | list | tuple):
+    if isinstance(of, list | tuple) or hasattr(of, "__array__"):  # tensors too
         array = np.asarray(check_array(of, "a matrix or points of a spectrum"))
         if array.ndim in (1, 2):
             return _of_points(array) if array.ndim == 1 else _of_matrix(array, scaling)
@@ -92,11 +91,10 @@ def operator_record(
 
 
 def _of_interval(a: Any, b: Any) -> OperatorRecord:
-    a, b = float(a), float(b)
-    if not 0 <= a < b < math.inf:
-        raise ValueError(f"the interval is ({a:g}, {b:g}), needs 0 <= a < b, both finite")
+    interval = Interval(a, b)
+    a, b = interval
     name = f"a spectrum in [{a:g}, {b:g}]" if a else f"a spectrum in (0, {b:g}]"
-    return OperatorRecord("interval", name, b, a, source=Interval(a, b))
+    return OperatorRecord("interval", name, b, a, source=interval)
 
 
 def _of_points(points: NDArray[Any]) -> OperatorRecord:
@@ -137,10 +135,9 @@ def _of_matrix(A: Any, scaling: str) -> OperatorRecord:
 def _of_problem(problem: Problem, scaling: str, axes: Sequence[int] | str) -> OperatorRecord:
     size = " x ".join(map(str, problem.shape))
     name = f"{problem.name}, {size}, {problem.boundary}"
-    constant = problem.polynomial is not None
-    B: NDArray[Any] | None = None
-    kind: Scaling = "diagonal" if scaling == "diagonal" else "identity"
-    if constant:
+    constant = problem.stencil is not None
+    kind = choose_scaling(scaling, constant, lambda: problem.A.diagonal())
+    if problem.polynomial is not None:
         chosen = choose_axes(problem.couplings(), problem.shape, axes)
         a, b = problem.smoothing_interval(chosen)
         if len(chosen) < problem.dim:
@@ -153,7 +150,6 @@ def _of_problem(problem: Problem, scaling: str, axes: Sequence[int] | str) -> Op
     else:
         strength = couplings(problem.A, problem.shape)
         chosen = choose_axes(strength, problem.shape, axes)
-        kind = "identity" if scaling == "identity" else "diagonal"
         B = None if kind == "identity" else 1.0 / problem.A.diagonal()
         a, b = matrix_interval(problem.A, problem.shape, chosen, B)
         found = "a bound of the matrix; the lower end by couplings"
@@ -170,6 +166,23 @@ def _of_problem(problem: Problem, scaling: str, axes: Sequence[int] | str) -> Op
         form=problem.form,
         source=problem,
     )
+
+
+def choose_scaling(asked: str, constant: bool, diagonal: Callable[[], NDArray[Any]]) -> Scaling:
+    """B of a grid operator: as asked; ``auto`` is the identity where A has one `constant` stencil
+    inside the grid, else the inverse diagonal where the diagonal varies.
+
+    The diagonal of Neumann cells is smaller at the border alone. Fourier analysis knows no border:
+    with B = I the cycle has the factor that it predicts.
+    """
+    if asked != "auto":
+        return cast(Scaling, asked)
+    if constant:
+        return "identity"
+    entries = diagonal()
+    sizes = np.abs(entries) if np.iscomplexobj(entries) else entries
+    low, high = sizes.min(), sizes.max()
+    return "diagonal" if high - low > VARIES * max(abs(low), abs(high)) else "identity"
 
 
 def matrix_interval(

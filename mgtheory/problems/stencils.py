@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import itertools
 import operator
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from numbers import Number
 
@@ -161,13 +161,6 @@ class Stencil(ReadOnlyArrays):
         values = self.values.conj() if self.values.ndim == 1 else self.values.conj().swapaxes(1, 2)
         return Stencil(tuple(tuple(-j for j in k) for k in self.offsets), values)
 
-    def _combine(self, other: Stencil, sign: float) -> Stencil:
-        if not isinstance(other, Stencil):
-            return NotImplemented
-        self._check_alike(other, self.channels == other.channels)
-        taps = [*zip(self.offsets, self.matrices), *zip(other.offsets, sign * other.matrices)]
-        return _summed(taps, self.values.ndim == 1 and other.values.ndim == 1)
-
     def _check_alike(self, other: Stencil, fitting: bool) -> None:
         if self.dim != other.dim or not fitting:
             raise ValueError(
@@ -176,10 +169,14 @@ class Stencil(ReadOnlyArrays):
             )
 
     def __add__(self, other: Stencil) -> Stencil:
-        return self._combine(other, 1.0)
+        if not isinstance(other, Stencil):
+            return NotImplemented
+        self._check_alike(other, self.channels == other.channels)
+        taps = [*zip(self.offsets, self.matrices), *zip(other.offsets, other.matrices)]
+        return _summed(taps, self.values.ndim == 1 and other.values.ndim == 1)
 
     def __sub__(self, other: Stencil) -> Stencil:
-        return self._combine(other, -1.0)
+        return self + -other if isinstance(other, Stencil) else NotImplemented
 
     def __mul__(self, factor: complex) -> Stencil:
         return Stencil(self.offsets, self.values * check_kind(factor, Number, "factor", "a number"))
@@ -285,29 +282,30 @@ def _of_scheme(name: str, weights: Sequence[float]) -> Stencil:
     return Stencil.from_array(stencil_array(SCHEMES[name].matrix(weights, h), h))
 
 
-def _laplace(schemes: Mapping[int, str], dim: int, allowed: str) -> Stencil:
-    if check_whole(dim, "dim", 1) not in schemes:
-        raise ValueError(f"{allowed}, got {dim}")
-    return _of_scheme(schemes[dim], (1.0,) * dim)
+def _laplace(dim: int, *names: str) -> Stencil:
+    """-Laplace by the scheme among those named that exists in `dim` dimensions."""
+    allowed = {d: name for name in names for d in SCHEMES[name].dims}
+    if check_whole(dim, "dim", 1) not in allowed:
+        raise ValueError(f"dim is {dim}, allowed are {', '.join(map(str, allowed))}")
+    return _of_scheme(allowed[dim], (1.0,) * dim)
 
 
 def laplacian(dim: int) -> Stencil:
     """-Laplace by second differences, 2 dim + 1 points: 2 dim at the centre, -1 at the neighbours;
     spectrum in [0, 4 dim]."""
-    return _laplace({1: "3-point", 2: "5-point", 3: "7-point"}, dim, "dim must be 1, 2 or 3")
+    return _laplace(dim, "3-point", "5-point", "7-point")
 
 
 def mehrstellen(dim: int) -> Stencil:
     """-Laplace, compact and of fourth order where the right-hand side is averaged too: 9 points in
     2D, [-1 -4 -1; -4 20 -4; -1 -4 -1] / 6, 19 in 3D."""
-    allowed = "the compact fourth-order stencil exists in 2 and 3 dimensions"
-    return _laplace({2: "9-point", 3: "19-point"}, dim, allowed)
+    return _laplace(dim, "9-point", "19-point")
 
 
 def multilinear(dim: int) -> Stencil:
     """-Laplace by multilinear finite elements, over h^dim: 9 points in 2D, [-1 -1 -1; -1 8 -1; -1
     -1 -1] / 3, 27 in 3D."""
-    return _laplace(dict.fromkeys((1, 2, 3), "q1"), dim, "dim must be 1, 2 or 3")
+    return _laplace(dim, "q1")
 
 
 def rotated_anisotropic(epsilon: float = 0.1, angle: float = np.pi / 4) -> Stencil:

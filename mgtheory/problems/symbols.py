@@ -58,14 +58,19 @@ def grid_frequencies(shape: int | Sequence[int]) -> Float:
     return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
 
 
-def mirrored(shape: Sequence[int]) -> npt.NDArray[np.int64]:
-    """For each point of `grid_frequencies(shape)`, flattened, the place of -theta modulo 2 pi.
+def mirrored(shape: Sequence[int], axes: Sequence[int] | None = None) -> npt.NDArray[np.int64]:
+    """For each point of `grid_frequencies(shape)`, flattened, the place of -theta modulo 2 pi; of
+    theta with the signs of some axes changed, if `axes` are given.
 
     >>> mirrored((4,)).tolist()  # of -pi/2, 0, pi/2, pi
     [2, 1, 0, 3]
     """
     index = np.arange(int(np.prod(shape))).reshape(shape)
-    return index[np.ix_(*[(2 * ((n - 1) // 2) - np.arange(n)) % n for n in shape])].ravel()
+    places = [
+        (2 * ((n - 1) // 2) - np.arange(n)) % n if axes is None or j in axes else np.arange(n)
+        for j, n in enumerate(shape)
+    ]
+    return index[np.ix_(*places)].ravel()
 
 
 def high_frequencies(theta: Float, axes: Sequence[int] | None = None) -> npt.NDArray[np.bool_]:

@@ -118,14 +118,6 @@ def diagonals_to_dia(diagonals: Diagonals, shape: Shape, dtype: Any = np.float64
     return sp.dia_array((data, offsets), shape=(size, size))
 
 
-def assemble(polynomial: Polynomial, shape: Shape, boundary: Boundary) -> sp.csr_array:
-    """sum_S c_S prod_{j in S} K_j as a CSR array, shape (prod(shape), prod(shape)), unknowns in C
-    order."""
-    K = [second_difference(n, boundary) for n in shape]
-    diagonals = tensor_diagonals(polynomial, K, [{0: np.ones(1)}] * len(shape))
-    return sp.csr_array(diagonals_to_dia(diagonals, shape))
-
-
 def stencil_array(polynomial: Polynomial, h: Sequence[float]) -> NDArray[np.float64]:
     """The interior stencil, shape (3,) * d, in the scaling of the polynomial (1/h^2 included)."""
     second = [np.array([-1.0, 2.0, -1.0]) / h_j**2 for h_j in h]

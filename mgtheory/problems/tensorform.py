@@ -65,7 +65,7 @@ class TensorForm:
 
     @classmethod
     def finest(cls, polynomial: Polynomial, shape: Shape, boundary: Boundary) -> TensorForm:
-        """The form of `mgtheory.problems.tensor.assemble`: second differences and identities."""
+        """sum_S c_S prod_{j in S} K_j: second differences and identities."""
         K = tuple(_matrix(tensor.second_difference(n, boundary), n) for n in shape)
         return cls(polynomial, K, tuple(sp.eye_array(n, format="csr") for n in shape))
 

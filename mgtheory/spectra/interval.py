@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from numbers import Real
+from typing import Any, Self
+
+from mgtheory._checks import is_number, plain
 
 
 @dataclass(frozen=True)
@@ -29,21 +31,27 @@ class Interval:
     b: float
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.a, Real) and isinstance(self.b, Real)):
-            raise ValueError(f"an interval needs numbers a < b, got a = {self.a!r}, b = {self.b!r}")
-        a, b = float(self.a), float(self.b)
-        if not (math.isfinite(a) and math.isfinite(b) and a < b):
-            raise ValueError(f"an interval needs finite ends a < b, got a = {a:g}, b = {b:g}")
-        object.__setattr__(self, "a", a)
-        object.__setattr__(self, "b", b)
+        a, b = plain(self.a), plain(self.b)
+        if not (is_number(a) and is_number(b) and -math.inf < a < b < math.inf):
+            raise ValueError(
+                f"an interval needs finite ends a < b, got a = {a!r}, b = {b!r}".replace("\n", "")
+            )
+        object.__setattr__(self, "a", float(a))
+        object.__setattr__(self, "b", float(b))
+
+    @classmethod
+    def of(cls, given: Any) -> Self:
+        """The interval of a pair (a, b), or of an `Interval` itself."""
+        try:
+            a, b = given
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"interval is a {type(given).__name__}, must be an Interval or a pair (a, b)"
+            ) from None
+        return cls(a, b)
 
     def __iter__(self) -> Iterator[float]:
         return iter((self.a, self.b))
-
-    @property
-    def as_tuple(self) -> tuple[float, float]:
-        """The pair (a, b)."""
-        return (self.a, self.b)
 
     @property
     def relative(self) -> Interval:
@@ -56,6 +64,6 @@ class Interval:
 
     def scaled(self, factor: float) -> Interval:
         """[factor a, factor b] for a factor > 0."""
-        if not (isinstance(factor, Real) and factor > 0):
+        if not (is_number(factor := plain(factor)) and factor > 0):
             raise ValueError(f"an interval is scaled by a factor > 0, got {factor!r}")
         return Interval(factor * self.a, factor * self.b)

@@ -10,12 +10,13 @@ refuses: `OperatorRecord.factor_to`.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, Self
 
 import numpy as np
+
+from mgtheory._checks import check_number
 
 # A form is what an operator is up to a positive factor: the taps of its stencil over the largest,
 # or, where coefficients vary, a text that names the equation.
@@ -73,14 +74,15 @@ class OperatorRecord:
     source: Any = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        lower, upper = float(self.lower), float(self.upper)
-        if not (0 <= lower <= upper < math.inf and upper > 0):
-            raise ValueError(
-                f"{self.name}: the spectrum to damp is [{lower:g}, {upper:g}],"
-                " must have 0 <= a <= b and a finite b > 0"
-            )
+        lower = check_number(self.lower, f"{self.name}: the lower end to damp")
+        upper = check_number(self.upper, f"{self.name}: the upper end", "larger than 0")
+        if lower > upper:
+            raise ValueError(f"{self.name}: the spectrum to damp is [{lower:g}, {upper:g}]")
         object.__setattr__(self, "lower", lower)
         object.__setattr__(self, "upper", upper)
+        for name in ("axes", "grid"):
+            numbers = getattr(self, name)
+            object.__setattr__(self, name, None if numbers is None else tuple(map(int, numbers)))
 
     def __str__(self) -> str:
         b = "D^-1 A" if self.scaling == "diagonal" else "A" if self.scaling else "BA"
@@ -91,10 +93,6 @@ class OperatorRecord:
     def interval(self) -> tuple[float, float]:
         """The pair (lower, upper)."""
         return self.lower, self.upper
-
-    def without_lower(self) -> OperatorRecord:
-        """The record for a polynomial that needs the upper end alone."""
-        return replace(self, lower=0.0)
 
     def factor_to(self, other: OperatorRecord) -> float:
         """The c > 0 with which q(t / c) is for `other` what q(t) is for this operator.
@@ -141,9 +139,6 @@ class OperatorRecord:
         form = values["form"]
         if isinstance(form, list):
             values["form"] = tuple((tuple(int(x) for x in offset), float(v)) for offset, v in form)
-        for name in ("axes", "grid"):
-            if values[name] is not None:
-                values[name] = tuple(int(n) for n in values[name])
         return cls(**values)
 
 

@@ -99,7 +99,7 @@ def lanczos(
     5.05
     """
     operator = square_operator(A)
-    _check_estimate(steps, tolerance, safety)
+    steps = _check_estimate(steps, tolerance, safety)
     if B is None:
         apply = operator.matvec
     else:
@@ -192,7 +192,7 @@ def arnoldi(
     2.02
     """
     operator = square_operator(A)
-    _check_estimate(steps, tolerance, safety)
+    steps = _check_estimate(steps, tolerance, safety)
     start = start_vector(operator, generator)
     process = arnoldi_process(operator.matvec, start, min(steps, start.size))
     values, Y = np.linalg.eig(process.H[: process.steps])
@@ -218,11 +218,11 @@ def square_operator(A: Operator) -> LinearOperator:
     return operator
 
 
-def _check_estimate(steps: int, tolerance: float, safety: float) -> None:
-    check_whole(steps, "steps", 1)
+def _check_estimate(steps: Any, tolerance: Any, safety: Any) -> int:
     check_number(tolerance, "tolerance", "larger than 0")
     if check_number(safety, "safety", "larger than 0") < 1:
         raise ValueError(f"safety is {safety!r}, must be a number from 1 on")
+    return check_whole(steps, "steps", 1)
 
 
 def start_vector(

@@ -1,8 +1,7 @@
 """The files of a directory, a tar or a zip, one after another in memory; nothing is unpacked.
 
 Archives are read to their very end, so that a truncated one is refused; so is a member whose name
-leaves the archive's folder, a link or a device. Of directories links are followed, and hidden files
-and folders left out.
+leaves the archive's folder, a link or a device. Of directories links are followed.
 """
 
 from __future__ import annotations
@@ -30,27 +29,37 @@ def is_archive(path: Path) -> bool:
     return path.name.lower().endswith(ARCHIVES)
 
 
-def files_under(path: Path) -> list[Path]:
-    """All files below a directory, sorted, links followed, without what is hidden.
+def hidden_part(name: str) -> str:
+    """The path up to its first hidden folder or file: of a leading dot, or what macOS adds to a
+    zip; empty where nothing of it is hidden."""
+    parts = PurePosixPath(name).parts
+    marks = (i for i, part in enumerate(parts, 1) if part.startswith(".") or part == "__MACOSX")
+    return "/".join(parts[: next(marks, 0)])
+
+
+def names_under(path: Path) -> list[str]:
+    """Everything below a directory, sorted, relative with forward slashes, a folder's name with one
+    at its end; links are followed, hidden folders are named and not entered.
 
     ValueError for what is no file, a link to nothing, a folder that is reached twice (or leads back
     to one above it), and a name that is not text.
     """
-    found: list[Path] = []
+    found: list[str] = []
     entered: dict[Path, str] = {}
     for folder, below, files in os.walk(path, followlinks=True):
         place = Path(folder).resolve()
         if place in entered:
             raise ValueError(f"{folder} and {entered[place]} are the same folder; remove the link")
         entered[place] = folder
-        below[:] = [name for name in below if not name.startswith(".")]
+        home = Path(_text(folder)).relative_to(path)
+        found += [f"{(home / _text(name)).as_posix()}/" for name in below]
+        below[:] = [name for name in below if not hidden_part(name)]
         for name in files:
-            file = Path(_text(folder), _text(name))
-            if name.startswith("."):
-                continue
-            if not file.is_file():
+            file = Path(folder, _text(name))
+            # what editors lock files with are hidden links to nothing
+            if not (hidden_part(name) or file.is_file()):
                 raise ValueError(f"{file} is a link to nothing, or no regular file; remove it")
-            found.append(file)
+            found.append((home / name).as_posix())
     return sorted(found)
 
 
@@ -64,29 +73,25 @@ def _text(name: str | Path) -> str:
 
 
 def members(
-    path: Path, *, wanted: Callable[[str], bool] = lambda name: True
+    path: Path, *, wanted: Callable[[str], bool] = lambda name: not hidden_part(name)
 ) -> Iterator[tuple[str, bytes]]:
     """(name, content) of every wanted regular file under a directory or in a tar or zip archive,
-    names relative with forward slashes, without what is hidden.
+    names relative with forward slashes. `wanted` is asked about folders too, whose names end in a
+    slash, so that it knows of everything that is there.
 
     ValueError for a member that lies outside the folder, is a link or a device, and for a damaged
     archive; FileNotFoundError where there is no such path.
     """
     if path.is_dir():
-        for file in files_under(path):
-            name = file.relative_to(path).as_posix()
-            if wanted(name):
-                yield name, file.read_bytes()
+        for name in names_under(path):
+            if wanted(name) and not name.endswith("/"):
+                yield name, (path / name).read_bytes()
         return
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such folder or archive")
-
-    def shown(name: str) -> bool:
-        return not any(part.startswith(".") for part in PurePosixPath(name).parts) and wanted(name)
-
     read = _zipped if path.name.lower().endswith(".zip") else _tarred
     try:
-        yield from read(path, shown)
+        yield from read(path, wanted)
     except (*PACKED, EOFError, OSError) as error:
         raise ValueError(f"{path.name}: damaged archive ({error})") from error
     # zip: encrypted, or packed by an unknown method
@@ -102,7 +107,9 @@ def _zipped(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, by
                 raise ValueError(
                     f"{path.name}: member {name!r} is a link; only regular files are allowed"
                 )
-            if not info.is_dir() and wanted(name):
+            if info.is_dir():
+                wanted(f"{name}/")
+            elif wanted(name):
                 if info.file_size > LARGEST:
                     raise ValueError(
                         f"{path.name}: member {name!r} would be {info.file_size:,} bytes; allowed"
@@ -145,6 +152,7 @@ def _tarred(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, by
             for member in archive:
                 name = _inside(path, member.name)
                 if member.isdir():
+                    wanted(f"{name}/")
                     continue
                 if not member.isfile():
                     raise ValueError(

@@ -11,15 +11,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from functools import cache
+from typing import Literal
 
 import numpy as np
 import torch
+from pydantic import model_validator
 from torch import Tensor
 from torch.nn import functional as F
 
 from nets.data.order import keyed_uniform
-from nets.data.policies import POLICIES, POLICY_DRAWS, apply_policy
+from nets.data.policies import POLICY_DRAWS, apply_policy
 from nets.data.sources import Source
 from nets.settings import AugmentSection
 
@@ -27,17 +29,14 @@ _DRAWS = ("dy", "dx", "flip", "angle", "scale", "cut_y", "cut_x", "mix", "kind",
 _STREAM, _FLIP_STREAM = 1, 2
 
 
-@dataclass(frozen=True)
-class Augment:
-    """What happens to a training image, resolved: no None left.
+class Augment(AugmentSection):
+    """What happens to a training image: the section of the configuration with no null left, and
+    what else it depends on.
+
+    Shifts are whole pixels, or real numbers where there is rotation or scale.
 
     Attributes
     ----------
-    crop
-        Largest shift in pixels per axis; outside is filled as `pad` says.
-    rotate, scale
-        Largest angle in degrees and largest relative change of size; with either, shifts are real
-        numbers, else whole pixels.
     mean, std
         Per channel, of pixels in [0, 1].
     """
@@ -47,22 +46,15 @@ class Augment:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     crop: int = 0
-    pad: str = "zeros"
-    flip: str = "none"
+    flip: Literal["none", "random", "alternating"] = "none"
     rotate: float = 0.0
     scale: float = 0.0
-    policy: str = "none"
-    randaugment_ops: int = 2
-    randaugment_magnitude: float = 9.0
-    cutout: int = 0
-    mixup: float = 0.0
-    cutmix: float = 0.0
 
-    def __post_init__(self) -> None:
-        if self.policy not in ("none", *POLICIES):
-            raise ValueError(f"policy is {self.policy!r}; allowed are none, {', '.join(POLICIES)}")
+    @model_validator(mode="after")
+    def _as_many(self) -> Augment:
         if len(self.mean) != len(self.std):
             raise ValueError(f"mean has {len(self.mean)} channels and std {len(self.std)}")
+        return self
 
     @classmethod
     def resolve(
@@ -125,9 +117,9 @@ class Augment:
         u: Mapping[str, Tensor],
     ) -> tuple[Tensor, Tensor]:
         """(images, probabilities (n, classes)) of images mixed with partners, by the first's u."""
-        x, share = self._mix(x, other, u)
+        mixed, share = self._mixed(x, other, u)
         one, two = (F.one_hot(t, self.classes).to(x.dtype) for t in (labels, other_labels))
-        return x, two + share[:, None] * (one - two)
+        return mixed, two + share[:, None] * (one - two)
 
     def _flipped(self, u: Mapping[str, Tensor]) -> Tensor:
         flips = u["flip"] >= 0.5
@@ -179,24 +171,24 @@ class Augment:
             marks.append((at >= first[:, None]) & (at < (first + size)[:, None]))
         return marks[0][:, :, None] & marks[1][:, None, :]
 
-    def _mix(self, x: Tensor, other: Tensor, u: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+    def _mixed(self, x: Tensor, other: Tensor, u: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Mixup [Zhang et al. 2018] or cutmix [Yun et al. 2019], half and half where both are on;
         and the share of the first image."""
-        blend, paste = None, None
+        blend, share = x, torch.ones_like(u["mix"])
         if self.mixup:
             share = _beta_quantile(u["mix"], self.mixup).to(x.dtype)
-            blend = (other + share[:, None, None, None] * (x - other), share)
-        if self.cutmix:
-            side = torch.sqrt(1 - _beta_quantile(u["mix"], self.cutmix))
-            height, width = (torch.round(side * size) for size in x.shape[2:])
-            hole = self._box(x, u["mix_y"], u["mix_x"], height, width)
-            share = 1 - hole.float().mean((1, 2)).to(x.dtype)
-            paste = (torch.where(hole[:, None], other, x), share)
-        if blend is None or paste is None:
-            return blend or paste  # type: ignore[return-value]
-        first = u["kind"] < 0.5
-        mixed = torch.where(first[:, None, None, None], blend[0], paste[0])
-        return mixed, torch.where(first, blend[1], paste[1])
+            blend = other + share[:, None, None, None] * (x - other)
+        if not self.cutmix:
+            return blend, share
+        side = torch.sqrt(1 - _beta_quantile(u["mix"], self.cutmix))
+        height, width = (torch.round(side * size) for size in x.shape[2:])
+        hole = self._box(x, u["mix_y"], u["mix_x"], height, width)
+        pastes = (u["kind"] >= 0.5) | (not self.mixup)
+        area = 1 - hole.float().mean((1, 2)).to(x.dtype)
+        mixed = torch.where(
+            pastes[:, None, None, None], torch.where(hole[:, None], other, x), blend
+        )
+        return mixed, torch.where(pastes, area, share)
 
 
 def normalise(x: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
@@ -209,15 +201,11 @@ def normalise(x: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Ten
     return torch.addcmul(factors[1], x.float(), factors[0])
 
 
-_CONSTANTS: dict[tuple[tuple[float, ...], torch.device], Tensor] = {}
-
-
+@cache  # a copy would wait for the device
+@torch.inference_mode(False)  # what is kept may be part of a backward pass
 def _constant(values: tuple[float, ...], device: torch.device) -> Tensor:
-    """The values as (1, C, 1, 1) on the device, copied once: a copy would wait for the device."""
-    key = values, device
-    if key not in _CONSTANTS:
-        _CONSTANTS[key] = torch.tensor(values, device=device)[None, :, None, None]
-    return _CONSTANTS[key]
+    """The values as float32 (1, C, 1, 1) on the device."""
+    return torch.tensor(values, dtype=torch.float32, device=device)[None, :, None, None]
 
 
 def _reflect(index: Tensor, size: int) -> Tensor:
@@ -228,20 +216,21 @@ def _reflect(index: Tensor, size: int) -> Tensor:
     return torch.where(index < size, index, 2 * size - 2 - index)
 
 
-_QUANTILES: dict[tuple[float, torch.device], Tensor] = {}
+@cache
+@torch.inference_mode(False)
+def _beta_table(alpha: float, device: torch.device) -> Tensor:
+    """4,097 exact quantiles of Beta(alpha, alpha), at equal distances in [0, 1]."""
+    from scipy.stats import beta
+
+    exact = torch.from_numpy(beta.ppf(np.linspace(0, 1, 4097), alpha, alpha))
+    return exact.float().to(device)
 
 
 def _beta_quantile(u: Tensor, alpha: float) -> Tensor:
-    """Quantiles of Beta(alpha, alpha), from a table of 4,097 exact values; u for alpha = 1."""
+    """Quantiles of Beta(alpha, alpha) between those of the table; u for alpha = 1."""
     if alpha == 1:
         return u
-    key = alpha, u.device
-    if key not in _QUANTILES:
-        from scipy.stats import beta
-
-        exact = torch.from_numpy(beta.ppf(np.linspace(0, 1, 4097), alpha, alpha))
-        _QUANTILES[key] = exact.float().to(u.device)
-    table = _QUANTILES[key]
+    table = _beta_table(alpha, u.device)
     position = u * 4096
     below = position.long()
     return torch.lerp(table[below], table[(below + 1).clamp(max=4096)], position - below)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nets.data.archives import files_under
+from nets.data.archives import hidden_part, names_under
 from nets.data.readers import Pool
 
 
@@ -29,8 +29,11 @@ def cache_folder() -> Path:
 
 def folder_mark(path: Path) -> str:
     """A digest of names, sizes and times under a path, under which its cache is filed."""
-    files = files_under(path) if path.is_dir() else [path]
-    lines = [f"{file} {(stat := file.stat()).st_size} {stat.st_mtime_ns}" for file in files]
+    names = names_under(path) if path.is_dir() else [""]
+    lines = [str(path), *(name for name in names if name.endswith("/") or hidden_part(name))]
+    for name in sorted({*names}.difference(lines)):
+        stat = (path / name).stat()
+        lines.append(f"{name} {stat.st_size} {stat.st_mtime_ns}")
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
@@ -46,7 +49,7 @@ def cached(key: str, make: Callable[[], Pool]) -> Pool:
     try:
         np.save(temporary / "images.npy", pool.images)
         np.save(temporary / "labels.npy", pool.labels)
-        meta = {"parts": pool.parts, "classes": pool.classes}
+        meta = {"parts": pool.parts, "classes": pool.classes, "left_out": pool.left_out}
         (temporary / "meta.json").write_text(json.dumps(meta))
         shutil.rmtree(folder, ignore_errors=True)
         with contextlib.suppress(OSError):  # another process was first: its copy is as good
@@ -61,4 +64,5 @@ def _read_cache(folder: Path) -> Pool:
     # copy on write: torch wants writable memory, the file stays as it is
     images = np.load(folder / "images.npy", mmap_mode="c")
     parts = {name: (start, stop) for name, (start, stop) in meta["parts"].items()}
-    return Pool(images, np.load(folder / "labels.npy"), parts, tuple(meta["classes"]))
+    labels = np.load(folder / "labels.npy")
+    return Pool(images, labels, parts, tuple(meta["classes"]), meta["left_out"])

@@ -10,6 +10,7 @@ arXiv 1805.09501; Cubuk et al. 2020, arXiv 1909.13719]
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -53,10 +54,7 @@ _AUTOAUGMENT = (
     (("TranslateY", 0.7, 9), ("AutoContrast", 0.9, 1)),
 )
 _RANDAUGMENT = tuple(name for name in OPERATIONS if name != "Invert")
-POLICIES = ("autoaugment", "randaugment")
 POLICY_DRAWS = 16
-
-_TABLES: dict[tuple[str, torch.device], Tensor] = {}
 
 
 def _value(code: Tensor, level: Tensor, height: int, width: int) -> Tensor:
@@ -89,13 +87,11 @@ def apply_policy(
     return x
 
 
+@cache  # a copy would wait for the device
+@torch.inference_mode(False)
 def _autoaugment_table(device: torch.device) -> Tensor:
-    key = "autoaugment", device
-    if key not in _TABLES:
-        _TABLES[key] = torch.tensor(
-            [[(_CODE[n], p, float(m)) for n, p, m in pair] for pair in _AUTOAUGMENT], device=device
-        )
-    return _TABLES[key]
+    rows = [[(_CODE[name], p, level) for name, p, level in pair] for pair in _AUTOAUGMENT]
+    return torch.tensor(rows, dtype=torch.float32, device=device)
 
 
 def _sign(code: Tensor, u: Tensor) -> Tensor:

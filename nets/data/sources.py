@@ -69,6 +69,8 @@ class DataSet:
         Indices into them; disjoint.
     mean, std
         Per channel, of pixels scaled to [0, 1], measured on the training part.
+    left_out
+        How many files of an image folder were not read, by kind, in words; empty if none.
     """
 
     name: str
@@ -81,6 +83,7 @@ class DataSet:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     source: Source
+    left_out: str = ""
 
     @cached_property
     def digest(self) -> str:
@@ -355,7 +358,10 @@ def _assemble(name: str, source: Source, pool: Pool, validation: float, split_se
     if held is None:
         train, held = _cut(rest, pool.labels, validation, split_seed)
     moments, images, labels = _moments(pool.images, train), pool.images, pool.labels
-    return DataSet(name, images, labels, train, held, test, pool.classes, *moments, source)
+    parts = train, held, test
+    return DataSet(
+        name, images, labels, *parts, pool.classes, *moments, source, left_out=pool.left_out
+    )
 
 
 def _cut(

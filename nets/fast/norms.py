@@ -81,22 +81,10 @@ def batch_norm(
     x: Tensor, weight: Tensor, bias: Tensor, eps: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     """(y, mean, variance): the batch norm of a training step, with the mean and the (biased)
-    variance of every channel.
+    variance of every channel, at least float32; no gradient flows through these two, and there are
+    no second derivatives.
 
-    Parameters
-    ----------
-    x
-        Shape (images, channels, height, width), more than one number in a channel.
-    weight, bias
-        Per channel.
-
-    Returns
-    -------
-    y
-        As x.
-    mean, variance
-        Shape (channels,), at least float32; no gradient flows through them. There are no second
-        derivatives.
+    x has the shape (images, channels, height, width), more than one number in a channel.
     """
     result: tuple[Tensor, Tensor, Tensor] = _BatchNorm.apply(x, weight, bias, eps)  # type: ignore[no-untyped-call]
     return result

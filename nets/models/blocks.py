@@ -25,7 +25,7 @@ from torch.nn import functional as F
 from mgtheory.polynomials.factors import Factor
 from mgtheory.polynomials.residual import ResidualPolynomial
 from nets.models.coefficients import Coefficients
-from nets.models.options import check_kernel, one_of
+from nets.models.options import check_groups, check_kernel, one_of
 from nets.models.placements import RESIDUALS, Placement, placement_for
 
 FORMS = ("correction", "plain")
@@ -59,12 +59,16 @@ class LevelOptions:
 
     def __post_init__(self) -> None:
         one_of(self.residual, "residual", RESIDUALS)
+        one_of(self.padding_mode, "padding_mode", ("zeros", "circular"))
         one_of(self.form, "form", FORMS)
+        check_kernel(self.kernel_size)
 
     def operator(self, channels: int) -> nn.Conv2d:
-        """A convolution A of one level, see `operator_convolution`."""
-        shape = {"kernel_size": self.kernel_size, "groups": self.groups}
-        return operator_convolution(channels, padding_mode=self.padding_mode, **shape)
+        """A convolution A of one level: channels kept, "same" padding, no bias."""
+        check_groups(self.groups, [channels])
+        size, groups = self.kernel_size, self.groups
+        same: dict[str, Any] = {"padding": size // 2, "padding_mode": self.padding_mode}
+        return nn.Conv2d(channels, channels, size, groups=groups, bias=False, **same)
 
     def step(
         self, coefficients: Coefficients | Convolution, channels: int, *, shared: bool
@@ -72,19 +76,6 @@ class LevelOptions:
         """A smoothing step with these coefficients, at the placement of their kind."""
         where = placement_for(self.placement, coefficients.kind)
         return SmoothingStep(coefficients, channels, where, residual=self.residual, shared=shared)
-
-
-def operator_convolution(
-    channels: int, *, kernel_size: int = 3, groups: int = 1, padding_mode: str = "zeros"
-) -> nn.Conv2d:
-    """A k x k convolution, channels kept, "same" padding, no bias; ValueError for what does not
-    fit."""
-    check_kernel(kernel_size)
-    if groups < 1 or channels % groups:
-        raise ValueError(f"groups is {groups}, must divide the {channels} channels")
-    mode = one_of(padding_mode, "padding_mode", ("zeros", "circular"))
-    same: dict[str, Any] = {"padding": kernel_size // 2, "padding_mode": mode}
-    return nn.Conv2d(channels, channels, kernel_size, groups=groups, bias=False, **same)
 
 
 def refuse_idle_operator(degree: int) -> None:
@@ -121,11 +112,9 @@ class SmoothingStep(nn.Module):
     Parameters
     ----------
     coefficients
-        `Coefficients` of one factor, or a `Convolution`.
+        Of one factor, or a convolution B.
     channels
         Width of the level.
-    placement
-        Where norm and activation stand.
     residual
         rho: ``bn_relu``, ``bn`` or ``identity``.
     shared

@@ -129,14 +129,21 @@ class Coefficients(nn.Module):
         self.kind, self.parameterisation = kind, parameterisation
         entry, learned = FACTORS[kind], COEFFICIENTS.get(kind, Learned())
         self.degree = entry.degree or degree
-        self._roots = parameterisation == "roots" and learned.roots is not None
         if entry.parameters is None:
             self.c = nn.Parameter(torch.eye(1, degree)[0])
             return
-        names = learned.roots.names if self._roots and learned.roots else entry.parameters
-        for name in names:
+        for name in self.by_roots.names if self.by_roots else entry.parameters:
             start = torch.tensor(float(learned.start.get(name, 1.0)))
             self.register_parameter(name, nn.Parameter(start))
+
+    @property
+    def by_roots(self) -> Roots | None:
+        """How the roots are trained; None where the weights are."""
+        return (
+            COEFFICIENTS.get(self.kind, Learned()).roots
+            if self.parameterisation == "roots"
+            else None
+        )
 
     def _trained(self) -> tuple[Tensor, ...]:
         if FACTORS[self.kind].parameters is None:
@@ -144,8 +151,7 @@ class Coefficients(nn.Module):
         return tuple(getattr(self, name) for name in self._parameters)
 
     def _weights(self, trained: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        roots = COEFFICIENTS[self.kind].roots if self._roots else None
-        return trained if roots is None else roots.weights(*trained)
+        return trained if self.by_roots is None else self.by_roots.weights(*trained)
 
     def terms(self) -> Sequence[Tensor | int]:
         """Ascending coefficients of p, one for each product with A: tensors, or a literal 0."""
@@ -163,10 +169,8 @@ class Coefficients(nn.Module):
 
     def nearest_root(self) -> float | None:
         """The smallest modulus of roots that are trained, before the guard; None for weights."""
-        roots = COEFFICIENTS[self.kind].roots if self._roots else None
-        if roots is None:
-            return None
-        return roots.modulus(*(float(value.detach()) for value in self._trained()))
+        trained = (float(value.detach()) for value in self._trained())
+        return None if self.by_roots is None else self.by_roots.modulus(*trained)
 
     def factor(self) -> Factor:
         """The factor that is applied now, in float64."""
@@ -184,9 +188,9 @@ class Coefficients(nn.Module):
             factor = Factor(self.kind, factor.correction_coefficients)
         if factor.kind != self.kind:
             raise ValueError(f"a {factor.kind} factor does not fit a {self.kind} step")
-        roots = COEFFICIENTS[self.kind].roots if self._roots else None
-        names = tuple(factor.powers) if roots is None else roots.names
-        values = factor.parameters if roots is None else roots.trained(*factor.roots)
+        names, values = tuple(factor.powers), factor.parameters
+        if self.by_roots is not None:
+            names, values = self.by_roots.names, self.by_roots.trained(*factor.roots)
         with torch.no_grad():
             for name, parameter, value in zip(names, self._trained(), values, strict=True):
                 if not abs(value) <= torch.finfo(parameter.dtype).max:

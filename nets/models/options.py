@@ -16,11 +16,16 @@ def one_of(value: Any, name: str, allowed: Collection[str]) -> Any:
     return value
 
 
-def check_kernel(kernel_size: int) -> int:
-    """The size itself; ValueError where a "same" padding is not the same on all sides."""
+def check_kernel(kernel_size: int) -> None:
+    """ValueError where a "same" padding is not the same on all sides."""
     if kernel_size < 1 or kernel_size % 2 == 0:
         raise ValueError(f"kernel_size is {kernel_size}, must be odd and positive")
-    return kernel_size
+
+
+def check_groups(groups: int, channels: Sequence[int]) -> None:
+    """ValueError where a convolution cannot have so many groups."""
+    if groups < 1 or any(c % groups for c in channels):
+        raise ValueError(f"groups is {groups}, must divide the channels {list(channels)}")
 
 
 def _is_count(value: Any) -> bool:
@@ -91,11 +96,10 @@ def level_channels(
 def per_level(value: Any, levels: int, *, what: str) -> tuple[Any, ...]:
     """One entry per level from one for all: lists of names for `factors`, else numbers; a
     ValueError says what does not fit."""
-    given = list(value) if isinstance(value, list | tuple) else None
-    entries: list[Any]
+    entries = list(value) if isinstance(value, list | tuple) else [value]
     if what == "factors":
-        one_for_all = given and all(isinstance(kind, str) for kind in given)
-        entries = [given] * levels if one_for_all else given or [None]
+        if entries and all(isinstance(kind, str) for kind in entries):
+            entries = [entries] * levels
         if not all(
             isinstance(kinds, list | tuple) and all(isinstance(kind, str) for kind in kinds)
             for kinds in entries
@@ -108,12 +112,13 @@ def per_level(value: Any, levels: int, *, what: str) -> tuple[Any, ...]:
             raise ValueError("factors: a level has no step, it needs at least one")
         entries = [tuple(kinds) for kinds in entries]
     else:
-        entries = [value] * levels if given is None else given
         if not all(map(_is_count, entries)):
             raise ValueError(
                 f"{what} is {value!r}, must be positive whole numbers, one for all levels or one"
                 " per level"
             )
+        if not isinstance(value, list | tuple):
+            entries *= levels
     if len(entries) != levels:
         raise ValueError(
             f"{what} has {len(entries)} entries for {levels} levels, must have one per level"

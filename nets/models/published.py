@@ -14,13 +14,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from mgtheory.polynomials.factors import ComplexPair, Factor, Linear, SymmetricPair
-from nets.models.classifier import MultigridClassifier
 from nets.models.coefficients import Coefficients
 from nets.models.polymgnet import PolyMgNet
 from nets.models.registry import create_model
@@ -63,31 +62,29 @@ def from_published_state(
             "the published code has a number for every step: coefficients must be 'step'"
         )
     tensors = _tensors(state)
-    shapes = {key: tuple(value.shape) for key, value in tensors.items()}
-    levels = len({key.split(".")[0] for key in shapes if re.match(r"mg_block\d+\.", key)})
-    for key, shape in shapes.items():
-        if re.search(r"(conv1|Ablock\.A)\.weight$", key) and len(shape) != 4:
+    for key, value in tensors.items():
+        if re.search(r"(conv1|Ablock\.A)\.weight$", key) and value.ndim != 4:
             raise ValueError(
-                f"{key} has shape {shape}, must be a convolution's (out, in, height, width)"
+                f"{key} has shape {tuple(value.shape)}, must be a convolution's"
+                " (out, in, height, width)"
             )
-    blocks = [f"mg_block{l}.Ablock.A.weight" for l in range(1, levels + 1)]
+    levels = len({key.split(".")[0] for key in tensors if re.match(r"mg_block\d+\.", key)})
+    blocks = [f"mg_block{l}.Ablock.A.weight" for l in range(1, max(levels, 1) + 1)]
     given = {
-        "channels": [_needed(shapes, key)[0] for key in blocks],
-        "in_channels": _needed(shapes, "conv1.weight")[1],
-        "num_classes": (*_needed(shapes, "fc.weight"), 0)[0],
+        "channels": [len(_needed(tensors, key)) for key in blocks],
+        "in_channels": _needed(tensors, "conv1.weight").shape[1],
+        "num_classes": (*_needed(tensors, "fc.weight").shape, 0)[0],
     }
-    if not given["channels"]:
-        raise ValueError(
-            "not a checkpoint of the published code: it has no mg_block1.Ablock.A.weight"
-        )
     made = create_model(model, **(given | overrides))
     if not isinstance(made, PolyMgNet):
         raise ValueError(
             f"model {model} has no published Poly-MgNet checkpoint; use q2, g4, g6 or g8"
         )
-    used = _fill(made, tensors)
-    used |= {"mg_block1.convR.weight", "mg_block1.convI.weight"}  # exist, but do nothing
-    unused = sorted(tensors.keys() - used)
+    places = _places(made)
+    for key, place in places.items():
+        if key in tensors or not (place is None or key.endswith("num_batches_tracked")):
+            _fill(place, key, _needed(tensors, key))
+    unused = sorted(tensors.keys() - places.keys())
     if unused:
         raise ValueError(
             f"the state does not fit {model}: {len(unused)} names are left over, among them"
@@ -107,81 +104,70 @@ def _tensors(state: Mapping[str, Any]) -> dict[str, Tensor]:
         raise ValueError(
             "not a checkpoint of the published code: needs a mapping of names to tensors"
         )
-    prefixed = all(key.startswith("module.") for key in state)
-    return {
-        key.removeprefix("module.") if prefixed else key: torch.as_tensor(value)
-        for key, value in state.items()
-    }
+    prefix = "module." if all(key.startswith("module.") for key in state) else ""
+    return {key.removeprefix(prefix): torch.as_tensor(value) for key, value in state.items()}
 
 
-def _needed(values: Mapping[str, Any], key: str) -> Any:
-    if key not in values:
+def _needed(tensors: Mapping[str, Tensor], key: str) -> Tensor:
+    if key not in tensors:
         raise ValueError(
             f"not a checkpoint of the published code, or of another model: {key} is missing"
         )
-    return values[key]
+    return tensors[key]
 
 
-def _fill(model: MultigridClassifier, tensors: Mapping[str, Tensor]) -> set[str]:
-    """Copy every tensor to its place and return the names that were used."""
-    used: set[str] = set()
+def _places(model: PolyMgNet) -> dict[str, Any]:
+    """Published name -> where it belongs: a tensor, the coefficients of a step, or None for what
+    the published code builds and does not use."""
+    places: dict[str, Any] = {
+        "conv1.weight": model.stem.weight,
+        "fc.weight": model.fc.weight,
+        "fc.bias": model.fc.bias,
+        "mg_block1.convR.weight": None,
+        "mg_block1.convI.weight": None,
+    }
 
-    def take(key: str) -> Tensor:
-        value = cast("Tensor", _needed(tensors, key))
-        if value.is_floating_point() and not torch.isfinite(value).all():
-            raise ValueError(f"{key} holds numbers that are not finite")
-        used.add(key)
-        return value
-
-    def copy(target: Tensor, key: str) -> None:
-        value = take(key)
-        if value.shape != target.shape:
-            raise ValueError(
-                f"{key} has shape {tuple(value.shape)}, the model needs {tuple(target.shape)}"
-            )
-        with torch.no_grad():
-            target.copy_(value)
-
-    def copy_norm(norm: nn.BatchNorm2d | None, prefix: str) -> None:
+    def add_norm(prefix: str, norm: nn.Module | None) -> None:
         for name in NORM:
-            key = f"{prefix}.{name}"
-            if norm is None:  # the published code builds norms that its placement does not use
-                used.add(key)
-            elif name != "num_batches_tracked" or key in tensors:
-                copy(getattr(norm, name), key)
+            places[f"{prefix}.{name}"] = getattr(norm, name, None)
 
-    copy(model.stem.weight, "conv1.weight")
-    copy_norm(model.stem_norm, "bn")
-    copy(model.fc.weight, "fc.weight")
-    copy(model.fc.bias, "fc.bias")
+    add_norm("bn", model.stem_norm)
     for l, level in enumerate(model.multigrid_levels, start=1):
         block = f"mg_block{l}"
-        copy(level.A.weight, f"{block}.Ablock.A.weight")
+        places[f"{block}.Ablock.A.weight"] = level.A.weight
         if l > 1:
-            transfer = model.transfers[l - 2]
-            copy(transfer.R.weight, f"{block}.convR.weight")  # type: ignore[arg-type, union-attr]
-            copy(transfer.Pi.weight, f"{block}.convI.weight")  # type: ignore[arg-type, union-attr]
+            transfer: Any = model.transfers[l - 2]
+            places[f"{block}.convR.weight"] = transfer.R.weight
+            places[f"{block}.convI.weight"] = transfer.Pi.weight
         for i, step in enumerate(level.smoothing_steps):
-            number = take(f"{block}.Bblock.{i}")
-            cast("Coefficients", step.coefficients).set_factor(
-                _factor(step.kind, number, f"{block}.Bblock.{i}")
-            )
-            copy_norm(step.residual_norm, f"{block}.batchnorms.bn{2 * i}")
-            last = i + 1 == len(level.smoothing_steps)
+            places[f"{block}.Bblock.{i}"] = step.coefficients
+            add_norm(f"{block}.batchnorms.bn{2 * i}", step.residual_norm)
+            last = i + 1 == len(level.steps)
             # at the level's end the published code uses the last step's
             norm = level.norm if step.norm is None and last else step.norm
-            copy_norm(norm, f"{block}.batchnorms.bn{2 * i + 1}")
-    return used
+            add_norm(f"{block}.batchnorms.bn{2 * i + 1}", norm)
+    return places
 
 
-def _factor(kind: str, number: Tensor, key: str) -> Factor:
-    if number.numel() != 1:
-        raise ValueError(f"{key} has shape {tuple(number.shape)}, must be one number")
-    if kind not in PUBLISHED:
-        raise ValueError(
-            f"{kind} steps have no form in the published code, it knows: {', '.join(PUBLISHED)}"
-        )
-    try:
-        return PUBLISHED[kind](float(number.real.reshape(())))
-    except ValueError as error:
-        raise ValueError(f"{key}: {error}") from error
+def _fill(place: Tensor | Coefficients | None, key: str, value: Tensor) -> None:
+    if place is not None and value.is_floating_point() and not torch.isfinite(value).all():
+        raise ValueError(f"{key} holds numbers that are not finite")
+    if isinstance(place, Coefficients):
+        if value.numel() != 1:
+            raise ValueError(f"{key} has shape {tuple(value.shape)}, must be one number")
+        if place.kind not in PUBLISHED:
+            raise ValueError(
+                f"{place.kind} steps have no form in the published code, it knows:"
+                f" {', '.join(PUBLISHED)}"
+            )
+        try:
+            place.set_factor(PUBLISHED[place.kind](float(value.real.reshape(()))))
+        except ValueError as error:
+            raise ValueError(f"{key}: {error}") from error
+    elif place is not None:
+        if value.shape != place.shape:
+            raise ValueError(
+                f"{key} has shape {tuple(value.shape)}, the model needs {tuple(place.shape)}"
+            )
+        with torch.no_grad():
+            place.copy_(value)

@@ -17,7 +17,7 @@ from typing import Any, cast
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nets.models.options import check_kernel, one_of, per_level
+from nets.models.options import check_groups, check_kernel, one_of, per_level
 from nets.models.spec import ModelSpec
 
 
@@ -118,8 +118,7 @@ class ResNet(nn.Module):
         super().__init__()
         one_of(shortcut, "shortcut", ("projection", "pad"))
         check_kernel(kernel_size)
-        if groups < 1 or any(c % groups for c in channels):
-            raise ValueError(f"groups is {groups}, must divide the channels {list(channels)}")
+        check_groups(groups, channels)
         pad = kernel_size // 2
         self.stem = nn.Conv2d(in_channels, channels[0], kernel_size, padding=pad, bias=False)
         self.stem_norm = None if preactivation else nn.BatchNorm2d(channels[0])

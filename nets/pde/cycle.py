@@ -34,6 +34,8 @@ from mgtheory.multigrid.solution import Cycle, check_cycle
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.problems.grids import Boundary
 from mgtheory.problems.problem import Problem
+from mgtheory.problems.transfers import FULL_WEIGHTING
+from mgtheory.smoothers import DEFAULT
 from nets.models.blocks import Level, SmoothingStep
 from nets.models.coefficients import Coefficients, make_coefficients
 from nets.models.placements import PLACEMENTS
@@ -41,7 +43,6 @@ from nets.models.placements import PLACEMENTS
 CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 APPLY = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
-WEIGHTING = (0.25, 0.5, 0.25)
 
 
 class GridTransfer(nn.Module):
@@ -62,7 +63,7 @@ class GridTransfer(nn.Module):
         kernel = torch.ones((), dtype=torch.float64)
         for s in self.stride:
             kernel = kernel[..., None] * torch.tensor(
-                WEIGHTING if s == 2 else (1.0,), dtype=torch.float64
+                FULL_WEIGHTING if s == 2 else (1.0,), dtype=torch.float64
             )
         self.register_buffer("weight", kernel[None, None])
 
@@ -138,7 +139,8 @@ class MultigridCycle(nn.Module):
         at the boundary.
     smoother
         A `ResidualPolynomial` for A on the finest level (scaled to the others), or a family's name
-        with `degree`.
+        with `degree`. By default that of `mgtheory.Hierarchy`, of degree 2 on every level where the
+        coefficients are shared.
     pre, post
         Smoothings on every level before and after the coarse-grid correction.
     cycle
@@ -164,7 +166,7 @@ class MultigridCycle(nn.Module):
         self,
         problem: Problem,
         *,
-        smoother: ResidualPolynomial | str = "chebyshev",
+        smoother: ResidualPolynomial | str | None = None,
         degree: int | None = None,
         pre: int = 1,
         post: int = 1,
@@ -188,8 +190,8 @@ class MultigridCycle(nn.Module):
             raise ValueError(
                 f"pre is {pre}, post is {post}: neither may be negative and one must be positive"
             )
-        if isinstance(smoother, str) and degree is None:
-            degree = 2
+        if smoother is None and shared:  # one set of coefficients cannot grow from level to level
+            smoother = DEFAULT
         # FMG solves once from x = 0, it is no map x -> x to be iterated and learned
         self.kind = check_cycle(cycle, without=(Cycle.FMG,))
         self.problem, self.pre, self.post, self.shared, self.options = (

@@ -12,18 +12,19 @@ from numpy.typing import ArrayLike
 from mgtheory.multigrid.base import MultigridSolver
 from mgtheory.multigrid.solution import Solution
 from mgtheory.multigrid.solve import Plan, Stop, drive
-from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.problems.problem import Problem
 from nets.pde.cycle import MultigridCycle
 
 
 class TorchHierarchy(MultigridSolver):
-    """A `MultigridCycle` with the solving loop of a hierarchy around it.
+    """A `MultigridCycle` with the solving loop of a hierarchy around it, which runs the module's
+    own kind of cycle.
 
     Parameters
     ----------
-    problem, smoother, degree, cycle, **options
-        Of `MultigridCycle`.
+    problem, options
+        Of `MultigridCycle`; coefficients are not shared here, so that the default smoother is that
+        of `mgtheory.Hierarchy`.
 
     Attributes
     ----------
@@ -31,26 +32,12 @@ class TorchHierarchy(MultigridSolver):
         The cycle.
     setup_seconds
         What it took to build it.
-
-    Notes
-    -----
-    `solve` runs the module's own cycle.
     """
 
-    def __init__(
-        self,
-        problem: Problem,
-        *,
-        smoother: ResidualPolynomial | str = "chebyshev",
-        degree: int | None = None,
-        cycle: str = "V",
-        **options: Any,
-    ) -> None:
+    def __init__(self, problem: Problem, **options: Any) -> None:
         start = time.perf_counter()
         self.problem = problem
-        self.module = MultigridCycle(
-            problem, smoother=smoother, degree=degree, cycle=cycle, **options
-        )
+        self.module = MultigridCycle(problem, **{"shared": False, **options})
         self.setup_seconds = time.perf_counter() - start
 
     def work_units(self, cycle: str) -> float:

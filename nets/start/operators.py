@@ -31,8 +31,14 @@ def level_grids(
 
     ``periodic`` gives those of the periodic operators instead, at least `MINIMUM_GRID` per axis.
     """
-    if len(size) != 2 or any(n < 1 for n in size):
-        raise ValueError(f"size is {tuple(size)}, must be the image's (height, width)")
+    if (
+        not isinstance(size, Sequence)
+        or len(size) != 2
+        or any(isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in size)
+    ):
+        raise ValueError(
+            f"size is {size!r}, must be the image's (height, width), two positive whole numbers"
+        )
     least = MINIMUM_GRID if padding == "periodic" else 1
     return [
         (max(least, math.ceil(size[0] / 2**l)), max(least, math.ceil(size[1] / 2**l)))
@@ -43,11 +49,10 @@ def level_grids(
 def dense_kernel(operator: nn.Conv2d) -> NDArray[np.float64]:
     """The weight as (c, c, k, k) in double precision, groups written out as blocks of zeros."""
     weight = operator.weight.detach().double().cpu().numpy()
-    outputs, width = weight.shape[0] // operator.groups, weight.shape[1]
-    dense = np.zeros((weight.shape[0], operator.in_channels, *weight.shape[2:]))
-    for g in range(operator.groups):
-        own = slice(g * outputs, (g + 1) * outputs)
-        dense[own, g * width : (g + 1) * width] = weight[own]
+    channels, width = weight.shape[:2]
+    rows = np.arange(channels)[:, None]
+    dense = np.zeros((channels, operator.in_channels, *weight.shape[2:]))
+    dense[rows, rows // (channels // operator.groups) * width + np.arange(width)] = weight
     return dense
 
 
@@ -64,23 +69,16 @@ def operator_spectra(
         raise ValueError(
             f"padding is {padding!r}, allowed are: applied (the network's own), periodic"
         )
-    return convolution_spectra(
-        [
-            (
-                dense_kernel(operator),
-                grid,
-                applied_padding(operator) if padding == "applied" else padding,
-            )
-            for operator, grid in zip(operators, grids)
-        ]
-    )
+    own = [applied_padding(o) if padding == "applied" else padding for o in operators]
+    return convolution_spectra(list(zip(map(dense_kernel, operators), grids, own)))
 
 
-def _random(weight: Tensor, generator: torch.Generator | None) -> Tensor:
+def _random(operator: nn.Conv2d, generator: torch.Generator | None) -> Tensor:
     """Uniform in ±1/sqrt(fan_in), torch's default: eigenvalues in a disc of radius about 1/sqrt(3)
     around 0."""
-    bound = weight[0].numel() ** -0.5
-    return torch.empty_like(weight, device="cpu").uniform_(-bound, bound, generator=generator)
+    bound = operator.weight[0].numel() ** -0.5
+    drawn = torch.empty_like(operator.weight, device="cpu")
+    return drawn.uniform_(-bound, bound, generator=generator)
 
 
 def _centre(weight: Tensor) -> tuple[Tensor, Tensor, int]:
@@ -91,53 +89,49 @@ def _centre(weight: Tensor) -> tuple[Tensor, Tensor, int]:
     return own, own % per_group, k // 2
 
 
-def _start_random(operator: nn.Conv2d, generator: torch.Generator | None) -> Tensor:
-    return _random(operator.weight, generator)
-
-
-def _start_laplacian(
+def _laplacian(
     operator: nn.Conv2d,
     generator: torch.Generator | None,
     *,
     small: float = 0.1,
     scale: float = 1.0,
 ) -> Tensor:
-    weight = operator.weight
-    if weight.shape[-1] < 3:
+    """scale/8 times the 5-point Laplacian per channel, spectrum (0, scale], plus `small` times a
+    random part."""
+    if operator.weight.shape[-1] < 3:
         raise ValueError("operator laplacian needs a kernel of size 3 or more")
     if small < 0 or scale <= 0:
         raise ValueError(
             f"operator laplacian: small is {small}, scale is {scale}; needs small >= 0 and"
             " scale > 0"
         )
-    start = small * _random(weight, generator)
-    own, within, m = _centre(weight)
+    start = small * _random(operator, generator)
+    own, within, m = _centre(operator.weight)
     start[own, within, m, m] += scale / 2
     for i, j in ((m - 1, m), (m + 1, m), (m, m - 1), (m, m + 1)):
         start[own, within, i, j] -= scale / 8
     return start
 
 
-def _start_shifted(
+def _shifted(
     operator: nn.Conv2d, generator: torch.Generator | None, *, margin: float = MARGIN
 ) -> Tensor:
+    """Random; `start_operators` then moves the centre tap, so that Re >= margin * radius on the
+    whole spectrum."""
     if margin <= 0:
         raise ValueError(f"operator shifted: margin is {margin}, must be positive")
-    return _random(operator.weight, generator)
+    return _random(operator, generator)
 
 
-def _start_keep(operator: nn.Conv2d, generator: torch.Generator | None) -> Tensor:
+def _keep(operator: nn.Conv2d, generator: torch.Generator | None) -> Tensor:
     return operator.weight.detach()
 
 
 OPERATOR_STARTS: dict[str, Callable[..., Tensor]] = {
-    "random": _start_random,  # uniform in ±1/sqrt(fan_in)
-    # scale/8 times the 5-point Laplacian per channel (spectrum (0, scale]) plus `small` times a
-    # random part
-    "laplacian": _start_laplacian,
-    # random, then the centre tap moved so that Re >= margin * radius on the whole spectrum
-    "shifted": _start_shifted,
-    "keep": _start_keep,  # as it is
+    "random": _random,
+    "laplacian": _laplacian,
+    "shifted": _shifted,
+    "keep": _keep,
 }
 
 
@@ -181,20 +175,15 @@ def start_operators(
     spectra = operator_spectra(operators, grids, padding)
     if name != "shifted":
         return spectra
-    shifts = [
-        float(options.get("margin", MARGIN) * spectrum.radius - spectrum.least_real)
-        for spectrum in spectra
-    ]
-    with torch.no_grad():
-        for operator, shift in zip(operators, shifts):
+    moved = []
+    for operator, spectrum in zip(operators, spectra):
+        shift = float(options.get("margin", MARGIN) * spectrum.radius - spectrum.least_real)
+        with torch.no_grad():
             own, within, m = _centre(operator.weight)
             operator.weight[own, within, m, m] += shift
-    if not all(spectrum.complete for spectrum in spectra):
-        return operator_spectra(operators, grids, padding)
-    moved = []
-    for operator, spectrum, shift in zip(operators, spectra, shifts):
-        # a multiple of the identity moves every eigenvalue
-        values = spectrum.values + shift
+        values = spectrum.values + shift  # a multiple of the identity moves every eigenvalue
         radius = float(np.abs(values).max())
         moved.append(replace(spectrum, kernel=dense_kernel(operator), values=values, radius=radius))
-    return moved
+    # of a disc that is moved, other eigenvalues are the outermost
+    complete = all(spectrum.complete for spectrum in spectra)
+    return moved if complete else operator_spectra(operators, grids, padding)

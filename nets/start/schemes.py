@@ -1,24 +1,16 @@
-"""Where the starting roots come from: one class of schemes, and the rules that turn roots into the
-factors of a level.
+"""Where the starting roots come from: schemes by name.
 
-A scheme gives n roots for A, or for a power of it (a symmetric pair 1 - kappa t^2 is a linear
-factor in t^2). The rules:
-
-- linear steps take the roots in Leja order; a complex root is replaced by its modulus (fitted);
-- symmetric pairs take the family of their number on A^2, spectrum (0, b^2]: kappa_i = 1/r_i; a kind
-  with one parameter in units of 1/A^m takes it on A^m likewise;
-- real pairs take two real roots each, equal ones a little apart (fitted); complex pairs a conjugate
-  pair where there is one, else the mean of two real roots with a small imaginary part (fitted);
-  general steps any polynomial of their degree, exactly.
-
-Nothing here is changed on the way: a scheme returns factors and `Notes` on them.
+A scheme draws n roots for A, or for a power of it (a symmetric pair 1 - kappa t^2 is a linear
+factor in t^2); `nets.start.factors` turns them into the factors of a level. A new scheme is one
+function and one entry of `SCHEMES`; every family of `mgtheory.families.FAMILIES` is one unasked.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from inspect import signature
 from pathlib import Path
@@ -30,23 +22,18 @@ from numpy.typing import NDArray
 
 from mgtheory import InitialCoefficients, derive, problems
 from mgtheory.families import FAMILIES
-from mgtheory.polynomials.factors import FACTORS, ComplexPair, Factor, General, RealPair
-from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.polynomials.roots import leja_order
-from nets.start.spectrum import DOUBLE, LevelSpectrum
+from mgtheory.spectra.record import OperatorRecord
+from nets.start.padded import DOUBLE
+from nets.start.spectrum import LOWER, LevelSpectrum
 
 # roots are kept at least this far from 0, relative to the scale they are drawn from or to b
 GUARD = 1e-2
 # imaginary part of a pair without one, relative to its real part, where the gradient for b would
 # vanish; and half of the distance between two equal roots, whose gradients would be equal for ever
 PAIR_GUARD = 1e-2
-MODULUS = "complex roots on steps with real ones were replaced by their modulus"
-APART = "equal roots of a real pair start a little apart: equal gradients would keep them equal"
 SMALL_B = (
     "b of a complex pair starts at a small value instead of 0, where its gradient would vanish"
-)
-MEAN = (
-    "the roots are real: a complex pair takes the mean of two of them with a small imaginary part"
 )
 
 Roots = NDArray[np.complex128]
@@ -80,6 +67,11 @@ class Target:
         """b^power."""
         return self.spectrum.radius**self.power
 
+    @property
+    def record(self) -> OperatorRecord:
+        """Of A^power."""
+        return self.spectrum.operator_record(self.power)
+
 
 @dataclass(frozen=True)
 class Drawn:
@@ -90,15 +82,7 @@ class Drawn:
     notes: Notes = Notes()
 
 
-def guarded(values: NDArray[Any], scale: float) -> Drawn:
-    """The values with their modulus raised to `GUARD` * scale, direction kept."""
-    modulus, floor = np.abs(values), GUARD * scale
-    if (modulus >= floor).all():
-        return Drawn(values.astype(complex), scale)
-    direction = np.where(modulus > 0, values / np.where(modulus > 0, modulus, 1.0), 1.0)
-    moved = np.where(modulus < floor, floor * direction, values).astype(complex)
-    reason = f"a root nearer to 0 than {floor:.3g} was moved out to that modulus"
-    return Drawn(moved, scale, Notes((reason,)))
+Draw = Callable[[Target, int, Mapping[str, Any], Rng], Drawn]
 
 
 @dataclass(frozen=True)
@@ -115,13 +99,17 @@ class Scheme:
         With their values, at first the defaults.
     further
         Options without a default, which go on to the family's function.
+    draw_pairs
+        The same for the 2n roots of n complex pairs, conjugates adjacent; None for those of `draw`
+        in Leja order, of which real ones are paired by the caller.
     """
 
     name: str
     summary: str
-    draw: Callable[[Target, int, Mapping[str, Any], Rng], Drawn]
+    draw: Draw
     options: Mapping[str, Any] = field(default_factory=dict)
     further: tuple[str, ...] = ()
+    draw_pairs: Draw | None = None
 
     def with_options(self, given: Mapping[str, Any], *, beside: Sequence[str] = ()) -> Scheme:
         """The scheme with these values of its options; ValueError for one that it does not have (it
@@ -146,87 +134,23 @@ class Scheme:
         """n roots for the target."""
         return self.draw(target, n, self.options, rng)
 
-    def conjugate_pairs(self, target: Target, count: int, rng: Rng) -> Drawn:
-        """The 2 * count roots of complex pairs; real ones are paired by the caller."""
-        drawn = self.roots(target, 2 * count, rng)
+    def pairs(self, target: Target, n: int, rng: Rng) -> Drawn:
+        """The 2n roots of n complex pairs."""
+        if self.draw_pairs is not None:
+            return self.draw_pairs(target, n, self.options, rng)
+        drawn = self.roots(target, 2 * n, rng)
         return replace(drawn, roots=leja_order(drawn.roots))
 
-    def factors(
-        self, spectrum: LevelSpectrum, steps: Sequence[tuple[str, int]], rng: Rng = None
-    ) -> tuple[tuple[Factor, ...], Notes]:
-        """The factors of steps that are given as (kind, degree), in their order, and notes on them.
 
-        Steps of one kind and degree take their roots together, the kinds in order of appearance.
-        """
-        chosen: dict[int, Factor] = {}
-        notes = Notes()
-        for kind, degree in dict.fromkeys(steps):
-            own = [i for i, step in enumerate(steps) if step == (kind, degree)]
-            for i, (factor, said) in zip(
-                own, _factors(self, spectrum, kind, len(own), degree, rng), strict=True
-            ):
-                chosen[i] = factor
-                notes += said
-        return tuple(chosen[i] for i in range(len(steps))), notes
-
-
-class Numbers(Scheme):
-    """Draws one number v per learned value and sets a complex pair's a to 1/|v|, as the published
-    code does."""
-
-    def conjugate_pairs(self, target: Target, count: int, rng: Rng) -> Drawn:
-        """a ± ib with a = 1/|v|, b small."""
-        drawn = self.roots(target, count, rng)
-        a = 1.0 / np.abs(drawn.roots)
-        pairs = np.stack([a * (1 + PAIR_GUARD * 1j), a * (1 - PAIR_GUARD * 1j)], axis=1)
-        return replace(drawn, roots=pairs.ravel(), notes=drawn.notes + Notes((SMALL_B,)))
-
-
-class Spectral(Scheme):
-    """Takes eigenvalues of the level's own A."""
-
-    def conjugate_pairs(self, target: Target, count: int, rng: Rng) -> Drawn:
-        """Those of largest modulus among the eigenvalues."""
-        return Drawn(outermost_pairs(target.spectrum, count), target.radius)
-
-
-@dataclass(frozen=True)
-class FromFile(Scheme):
-    """The coefficients that `derive` wrote: relative to (0, 1], times b."""
-
-    initial: InitialCoefficients = field(kw_only=True)
-
-    @classmethod
-    def load(cls, path: str) -> FromFile:
-        """Of the file at `path`, which may begin with ~."""
-        initial = InitialCoefficients.load(Path(path).expanduser())
-        draw = functools.partial(_file_roots, initial)
-        return cls(f"file:{path}", "the coefficients that derive wrote", draw, initial=initial)
-
-
-def _file_roots(
-    initial: InitialCoefficients, target: Target, n: int, options: Mapping[str, Any], rng: Rng
-) -> Drawn:
-    """The file's n roots."""
-    if initial.degree != n:
-        where = "A" if target.power == 1 else f"A^{target.power} for its symmetric pairs"
-        raise ValueError(
-            f"the initial coefficients have degree {initial.degree}, the level needs degree {n} in"
-            f" {where}"
-        )
-    reasons: tuple[str, ...] = ()
-    if target.power > 1 and initial.interval[0] > 0:
-        reasons = (
-            "the polynomial was made for an interval of A; its relative form was taken for"
-            f" A^{target.power}",
-        )
-    return _scaled(initial, target, reasons)
-
-
-def _scaled(initial: InitialCoefficients, target: Target, reasons: tuple[str, ...] = ()) -> Drawn:
-    """The one place where a polynomial that was derived elsewhere is scaled to a level's A."""
-    roots = initial.relative.scaled(target.radius).roots
-    return Drawn(roots, target.radius, Notes(reasons, (initial,)))
+def guarded(values: NDArray[Any], scale: float) -> Drawn:
+    """The values with their modulus raised to `GUARD` * scale, direction kept."""
+    modulus, floor = np.abs(values), GUARD * scale
+    if (modulus >= floor).all():
+        return Drawn(values.astype(complex), scale)
+    direction = np.where(modulus > 0, values / np.where(modulus > 0, modulus, 1.0), 1.0)
+    moved = np.where(modulus < floor, floor * direction, values).astype(complex)
+    reason = f"a root nearer to 0 than {floor:.3g} was moved out to that modulus"
+    return Drawn(moved, scale, Notes((reason,)))
 
 
 def _uniformly(n: int, low: float, high: float, rng: Rng) -> Drawn:
@@ -244,6 +168,14 @@ def _abs_xavier(target: Target, n: int, options: Mapping[str, Any], rng: Rng) ->
     return replace(drawn, roots=np.abs(drawn.roots).astype(complex))
 
 
+def _published_pairs(target: Target, n: int, options: Mapping[str, Any], rng: Rng) -> Drawn:
+    """a ± ib, b small: the published code draws one number v a pair and sets a to 1/|v|."""
+    drawn = _xavier(target, n, options, rng)
+    a = 1.0 / np.abs(drawn.roots)
+    pairs = np.stack([a * (1 + PAIR_GUARD * 1j), a * (1 - PAIR_GUARD * 1j)], axis=1)
+    return replace(drawn, roots=pairs.ravel(), notes=drawn.notes + Notes((SMALL_B,)))
+
+
 def _uniform(target: Target, n: int, options: Mapping[str, Any], rng: Rng) -> Drawn:
     low, high = float(options["a"]), float(options["b"])
     if not low < high:
@@ -253,7 +185,7 @@ def _uniform(target: Target, n: int, options: Mapping[str, Any], rng: Rng) -> Dr
 
 def _constant(target: Target, n: int, options: Mapping[str, Any], rng: Rng) -> Drawn:
     value = float(options["value"])
-    if value == 0.0 or not np.isfinite(value):
+    if value == 0.0:
         raise ValueError(f"constant: value is {value:g}, the root must be finite and not 0")
     return Drawn(np.full(n, value, dtype=complex), target.radius)
 
@@ -295,9 +227,9 @@ def _distinct(values: NDArray[np.float64], distance: float) -> NDArray[np.float6
     return ordered[np.diff(ordered, prepend=-np.inf) > distance]
 
 
-def outermost_pairs(spectrum: LevelSpectrum, pairs: int) -> Roots:
-    """The conjugate pairs of eigenvalues of largest modulus, shape (2 * pairs,), conjugates
-    adjacent."""
+def _outermost_pairs(target: Target, n: int, options: Mapping[str, Any], rng: Rng) -> Drawn:
+    """The n conjugate pairs of eigenvalues of largest modulus."""
+    spectrum = target.spectrum
     values, rounding, _ = _known(spectrum)
     close = spectrum.accuracy
     upper = values[values.imag > rounding * spectrum.radius]
@@ -306,18 +238,25 @@ def outermost_pairs(spectrum: LevelSpectrum, pairs: int) -> Roots:
     for value in upper:  # equal ones come from symmetries of the grid and are one pair
         if all(abs(value - other) > close * abs(value) for other in kept):
             kept.append(complex(value))
-        if len(kept) == pairs:
-            return np.array([z for value in kept for z in (value, value.conjugate())])
+        if len(kept) == n:
+            roots = np.array([z for value in kept for z in (value, value.conjugate())])
+            return Drawn(roots, target.radius)
     raise ValueError(
-        f"spectral: A has {len(kept)} different complex pairs of eigenvalues, the level has {pairs}"
+        f"spectral: A has {len(kept)} different complex pairs of eigenvalues, the level has {n}"
         " complex pairs"
     )
 
 
+def _scaled(initial: InitialCoefficients, target: Target, reasons: tuple[str, ...] = ()) -> Drawn:
+    """The roots of a polynomial that was derived elsewhere, for the level's operator."""
+    roots = initial.polynomial.on(target.record).roots
+    return Drawn(roots, target.radius, Notes(reasons, (initial,)))
+
+
 def _harmonic_ritz(target: Target, n: int, options: Mapping[str, Any], rng: Rng) -> Drawn:
-    A = functools.reduce(lambda M, N: M @ N, [target.spectrum.operator] * target.power)
-    start = torch.randn(A.shape[0], generator=rng, dtype=torch.float64).numpy()
-    used = derive("harmonic_ritz", n, A, start=start, copies=False)
+    unknowns = target.spectrum.unknowns
+    start = torch.randn(unknowns, generator=rng, dtype=torch.float64).numpy()
+    used = derive("harmonic_ritz", n, target.record, start=start, copies=False)
     drawn = guarded(used.roots, target.radius)
     return replace(drawn, notes=Notes((), (used,)) + drawn.notes)
 
@@ -328,82 +267,110 @@ def _derived(
 ) -> InitialCoefficients:
     """The family on (lower, 1], or for the 2D Poisson problem where it needs one; once for all
     levels."""
-    if FAMILIES[name].needs == "problem":
-        try:
-            return derive(name, degree, problems.create("poisson2d", 63), **dict(options))
-        except TypeError as error:
-            raise ValueError(f"{name}: {error}") from error
-    return derive(name, degree, (lower, 1.0), **dict(options))
+    needs_problem = FAMILIES[name].needs == "problem"
+    of = problems.create("poisson2d", 63) if needs_problem else (lower, 1.0)
+    return derive(name, degree, of, **dict(options))
 
 
-def _family(name: str) -> Callable[[Target, int, Mapping[str, Any], Rng], Drawn]:
-    """Roots of a family derived on (0, 1] with the relative lower end of its source problem, times
-    b (for A^m: lower^m and b^m)."""
-
-    def draw(target: Target, n: int, options: Mapping[str, Any], rng: Rng) -> Drawn:
-        further = dict(options)
-        lower = float(further.pop("lower", 0.25))
-        if not 0.0 < lower < 1.0:
-            raise ValueError(
-                f"{name}: lower is {lower:g}, the relative lower end must be between 0 and 1"
-            )
-        if FAMILIES[name].needs == "problem" and target.power > 1:
-            raise ValueError(
-                f"{name} is made for the problem's operator and has none for A^{target.power}: it"
-                " cannot start symmetric pairs"
-            )
-        used = _derived(name, n, lower**target.power, tuple(sorted(further.items())))
-        if used.degree != n:
-            raise ValueError(f"{name} gives degree {used.degree} where the level needs {n}")
-        return _scaled(used, target)
-
-    return draw
+def _family(name: str, target: Target, n: int, options: Mapping[str, Any], rng: Rng) -> Drawn:
+    """The family's roots with a relative lower end of its interval, scaled by b (for A^m: lower^m
+    and b^m)."""
+    further = dict(options)
+    lower = float(further.pop("lower", LOWER))
+    if not 0.0 < lower < 1.0:
+        raise ValueError(
+            f"{name}: lower is {lower:g}, the relative lower end must be between 0 and 1"
+        )
+    if FAMILIES[name].needs == "problem" and target.power > 1:
+        raise ValueError(
+            f"{name} is made for the problem's operator and has none for A^{target.power}: it"
+            " cannot start symmetric pairs"
+        )
+    used = _derived(name, n, lower**target.power, tuple(sorted(further.items())))
+    if used.degree != n:
+        raise ValueError(f"{name} gives degree {used.degree} where the level needs {n}")
+    return _scaled(used, target)
 
 
 def _of_family(name: str) -> Scheme:
     family = FAMILIES[name]
+    parameters = signature(family.function).parameters
     return Scheme(
         name,
         f"the family {name}, scaled to the level",
-        _family(name),
-        {"lower": 0.25} if family.needs in ("interval", "points") else {},
-        further=tuple(
-            key
-            for key in signature(family.function).parameters
-            if key not in ("degree", family.needs)
-        ),
+        functools.partial(_family, name),
+        {"lower": LOWER} if family.needs in ("interval", "points") else {},
+        further=tuple(key for key in parameters if key not in ("degree", family.needs)),
     )
+
+
+def _of_file(path: str) -> Scheme:
+    """The coefficients that `derive` wrote to the file at `path`, which may begin with ~."""
+    initial = InitialCoefficients.load(Path(path).expanduser())
+
+    def draw(target: Target, n: int, options: Mapping[str, Any], rng: Rng) -> Drawn:
+        where = "A" if target.power == 1 else f"A^{target.power} for its symmetric pairs"
+        if initial.degree != n:
+            raise ValueError(
+                f"the initial coefficients have degree {initial.degree}, the level needs degree {n}"
+                f" in {where}"
+            )
+        changed = (
+            "the polynomial was made for an interval of A; its relative form was taken for"
+            f" A^{target.power}"
+        )
+        interval_of_a = target.power > 1 and initial.interval[0] > 0
+        return _scaled(initial, target, (changed,) if interval_of_a else ())
+
+    return Scheme(f"file:{path}", "the coefficients that derive wrote", draw)
 
 
 SCHEMES: dict[str, Scheme] = {
     scheme.name: scheme
     for scheme in (
-        Numbers("xavier", "published: root uniform in ±sqrt(3/c), weight its reciprocal", _xavier),
-        Numbers("abs_xavier", "its control: the same sizes, positive", _abs_xavier),
+        Scheme(
+            "xavier",
+            "published: root uniform in ±sqrt(3/c), weight its reciprocal",
+            _xavier,
+            draw_pairs=_published_pairs,
+        ),
+        Scheme(
+            "abs_xavier",
+            "its control: the same sizes, positive",
+            _abs_xavier,
+            draw_pairs=_published_pairs,
+        ),
         Scheme("uniform", "roots uniform in (a, b)", _uniform, {"a": 0.5, "b": 1.5}),
         Scheme("constant", "every root the same value", _constant, {"value": 1.0}),
-        Spectral(
+        Scheme(
             "spectral",
             "extreme real eigenvalues and outermost complex pairs of the level's own A",
             _spectral,
+            draw_pairs=_outermost_pairs,
         ),
         Scheme("harmonic_ritz", "harmonic Ritz values of the level's own A", _harmonic_ritz),
     )
 } | {name: _of_family(name) for name, family in FAMILIES.items() if family.needs != "operator"}
 
 
-def find_scheme(text: str) -> tuple[Scheme, dict[str, Any]]:
-    """(scheme, the options given) of ``name``, ``name:option=value,...`` or ``file:init.json``.
+def list_schemes() -> dict[str, str]:
+    """The schemes' names with a line on each; ``file:PATH`` and ``none`` (coefficients stay) come
+    beside them."""
+    return {name: scheme.summary for name, scheme in SCHEMES.items()}
+
+
+def find_scheme(text: str) -> Scheme:
+    """The scheme of ``name``, ``name:option=value,...`` or ``file:init.json``, with its options.
 
     Raises
     ------
     ValueError
-        For an unknown scheme (it lists the known ones) or a malformed option; FileNotFoundError for
-        a missing file.
+        For an unknown scheme (it lists the known ones), an option it does not have or a malformed
+        one; FileNotFoundError for a missing file.
     """
     name, _, rest = text.partition(":")
     if name == "file":
-        return FromFile.load(rest), {}
+        return _of_file(rest)
     # a family that was registered after this module had been imported is a scheme too
     late = name in FAMILIES and name not in SCHEMES and FAMILIES[name].needs != "operator"
     if name not in SCHEMES and not late:
@@ -412,63 +379,13 @@ def find_scheme(text: str) -> tuple[Scheme, dict[str, Any]]:
         )
     options: dict[str, Any] = {}
     for item in filter(None, rest.split(",")):
-        key, sign, value = item.partition("=")
-        try:
-            options[key.strip()] = (
-                float(value) if not value.strip().lstrip("+-").isdigit() else int(value)
-            )
-        except ValueError:
-            options[key.strip()] = value.strip()
+        key, sign, value = (part.strip() for part in item.partition("="))
         if not sign:
             raise ValueError(
                 f"scheme {text!r}: {item!r} is not an option, write {name}:option=value"
             )
-    return _of_family(name) if late else SCHEMES[name], options
-
-
-def _factors(
-    scheme: Scheme, spectrum: LevelSpectrum, kind: str, count: int, degree: int, rng: Rng
-) -> Iterator[tuple[Factor, Notes]]:
-    """The factors of `count` steps of one kind (a general step's `degree` given)."""
-    target = Target(spectrum)
-    if kind == "general":
-        for _ in range(count):
-            drawn = scheme.roots(target, degree, rng)
-            terms = ResidualPolynomial(drawn.roots).correction_coefficients
-            yield General(tuple(terms)), drawn.notes
-        return
-    parameters = FACTORS[kind].parameters or {}
-    if len(parameters) == 1:  # w t^m for a parameter w in units of 1/A^m: linear in A^m
-        (power,) = parameters.values()
-        drawn = scheme.roots(Target(spectrum, power), count, rng)
-        for r in _real(leja_order(drawn.roots) if power == 1 else drawn.roots):
-            yield Factor(kind, (1.0 / r,)), drawn.notes + _of_moduli(drawn.roots)
-    elif kind == "real_pair":
-        drawn = scheme.roots(target, 2 * count, rng)
-        roots = _real(leja_order(drawn.roots))
-        for first, second in zip(roots[0::2], roots[1::2]):
-            notes = drawn.notes + _of_moduli(drawn.roots)
-            if math.isclose(first, second, rel_tol=1e-6):  # equal in single precision
-                first, second = first / (1 - PAIR_GUARD), second / (1 + PAIR_GUARD)
-                notes += Notes((APART,))
-            yield RealPair(first, second), notes
-    else:
-        drawn = scheme.conjugate_pairs(target, count, rng)
-        for z in drawn.roots[drawn.roots.imag > 0.0]:
-            yield ComplexPair(float(z.real), float(z.imag)), drawn.notes
-        real = drawn.roots[drawn.roots.imag == 0.0].real
-        for first, second in zip(real[0::2], real[1::2]):
-            mean = guarded(np.array([0.5 * (first + second)]), drawn.scale)
-            a = float(mean.roots[0].real)
-            yield (
-                ComplexPair(a, PAIR_GUARD * abs(a)),
-                drawn.notes + mean.notes + Notes((MEAN,)),
-            )
-
-
-def _real(roots: Roots) -> list[float]:
-    return [float(abs(z)) if z.imag != 0.0 else float(z.real) for z in roots]
-
-
-def _of_moduli(roots: Roots) -> Notes:
-    return Notes((MODULUS,) if np.any(roots.imag != 0.0) else ())
+        options[key] = value
+        for number in (float, int):  # the last that reads it: a degree stays whole
+            with contextlib.suppress(ValueError):
+                options[key] = number(value)
+    return (_of_family(name) if late else SCHEMES[name]).with_options(options)

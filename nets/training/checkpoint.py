@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from mgtheory._files import write_atomically
 from nets.models.registry import create_model
 from nets.models.spec import ModelSpec
+from nets.training.defaults import own_defaults
 
 _NAME = re.compile(r"step-(\d{9})\.safetensors")
 
@@ -85,6 +86,7 @@ def save_model(
     write_atomically(path, _pack(model.state_dict() if weights is None else weights, info))
 
 
+@own_defaults()
 def load_model(path: Path) -> nn.Module:
     """The model of a file written by `save_model`, on the CPU in eval mode; FileNotFoundError,
     IsADirectoryError or ValueError (truncated, damaged or foreign). For a run's folder there is

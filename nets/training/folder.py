@@ -22,8 +22,9 @@ import platform
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, field
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ class Summary:
         Fractions in [0, 1]; None where the part is empty or the run is not finished.
     roots_at_guard
         Of the weights of a finished run: the steps whose roots reached a guard or infinity or
-        changed sign, see `nets.start.initialise.roots_at_guard`; empty where every root kept its
+        changed sign, see `nets.start.report.roots_at_guard`; empty where every root kept its
         meaning.
     """
 
@@ -94,7 +95,7 @@ def _file(run: str | Path, name: str) -> Path:
     path = Path(run) / name
     if not path.is_file():
         raise FileNotFoundError(
-            f"{run}: no {name} there; not a run folder, or a run that has not come so far"
+            f"{run}: no {name} there; not a run folder, or a run that is not finished"
         )
     return path
 
@@ -133,17 +134,11 @@ def load(run: str | Path, *, which: str = "learned") -> nn.Module:
     ValueError
         Unknown `which`; truncated or foreign files. No code in them is executed.
     """
-    files = {
-        "learned": ("model.safetensors", "finished"),
-        "start": ("start.safetensors", "started"),
-    }
+    files = {"learned": "model.safetensors", "start": "start.safetensors"}
     if which not in files:
         raise ValueError(f"which is {which!r}; allowed are {', '.join(files)}")
     read_config(run)
-    name, missing = files[which]
-    if not (Path(run) / name).is_file():
-        raise FileNotFoundError(f"{run}: no {name} there; the run has not {missing}")
-    return load_model(Path(run) / name)
+    return load_model(_file(run, files[which]))
 
 
 def check_run(out: Path, config: TrainConfig, *, resume: bool, force: bool) -> str:
@@ -180,8 +175,7 @@ def check_run(out: Path, config: TrainConfig, *, resume: bool, force: bool) -> s
             f"{out} holds a {kind} run; --resume (in Python resume=True) {does}, --force"
             " (force=True) starts it anew"
         )
-    difference = _difference(read_config(out).to_dict(), config.to_dict())
-    if difference:
+    if difference := _difference(read_config(out).to_dict(), config.to_dict()):
         raise ValueError(
             f"{out} holds a run with another configuration: {difference}; give its configuration,"
             " another folder, or --force (force=True)"
@@ -196,8 +190,9 @@ def prepare_run(out: Path, config: TrainConfig, *, resume: bool, force: bool) ->
         out.mkdir(parents=True, exist_ok=True)
     if state != "clear":
         return state
-    for name in ("summary.json", *(name for name in reversed(CONTENT) if name != "summary.json")):
-        path = out / name
+    # the summary first: what is half removed is not a finished run; the configuration, without
+    # which it is no run's folder, last
+    for path in (out / "summary.json", *(out / name for name in reversed(CONTENT))):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
@@ -263,27 +258,17 @@ def environment(device: torch.device) -> dict[str, Any]:
 
 def _revision() -> str:
     """The git revision with a plus where sources were changed; outside of git the version."""
+    home = Path(__file__).resolve().parents[2]
 
     def git(*words: str) -> str:
-        done = subprocess.run(
-            ["git", *words],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-        )
-        return str(done.stdout).strip()
+        options: dict[str, Any] = {"capture_output": True, "text": True, "timeout": 10}
+        return str(subprocess.run(["git", *words], cwd=home, check=True, **options).stdout).strip()
 
-    try:
-        if not (Path(__file__).resolve().parent.parent / ".git").exists():
-            raise FileNotFoundError
-        changed = git("status", "--porcelain", "--untracked-files=no")
-        return git("rev-parse", "--short=12", "HEAD") + ("+" if changed else "")
-    except (OSError, subprocess.SubprocessError):
-        from importlib.metadata import PackageNotFoundError, version
-
-        try:
-            return f"polymgnet {version('polymgnet')}"
-        except PackageNotFoundError:
-            return "unknown"
+    with suppress(OSError, subprocess.SubprocessError):
+        # an installed package may lie in a repository that is not its own
+        if (home / ".git").exists():
+            changed = git("status", "--porcelain", "--untracked-files=no")
+            return git("rev-parse", "--short=12", "HEAD") + ("+" if changed else "")
+    with suppress(PackageNotFoundError):
+        return f"polymgnet {version('polymgnet')}"
+    return "unknown"

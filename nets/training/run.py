@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ from nets.models.coefficients import Coefficients
 from nets.models.polymgnet import coefficient_parameters
 from nets.models.registry import count_parameters
 from nets.settings import TrainConfig
-from nets.start.initialise import InitReport, roots_at_guard
+from nets.start.report import InitReport, roots_at_guard
 from nets.training.checkpoint import Checkpoints, save_model
 from nets.training.folder import Summary, environment, write_metrics
 from nets.training.predict import DataFacts
@@ -35,6 +35,22 @@ if TYPE_CHECKING:
 
 # seconds between two lines of progress where there is no terminal; an epoch's end has its own
 EVERY = 30.0
+
+
+@contextmanager
+def handled(names: Sequence[str], handler: Any) -> Iterator[dict[int, Any]]:
+    """The handler of these signals within; yields those from before, which come back at the end.
+    Python takes handlers in the main thread alone, elsewhere nothing is done."""
+    before: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        for name in names:
+            if number := getattr(signal, name, None):  # not every system has all
+                before[number] = signal.signal(number, handler)
+    try:
+        yield before
+    finally:
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
 
 
 class StopRequest:
@@ -56,22 +72,18 @@ class StopRequest:
     def __init__(self, further: Callable[[], bool] | None = None) -> None:
         self.signal: int | None = None
         self.further = further
-        self._before: dict[int, Any] = {}
 
     def __call__(self) -> bool:
         """Whether a signal came, or the further cause says so."""
         return self.signal is not None or (self.further is not None and self.further())
 
     def __enter__(self) -> StopRequest:
-        if threading.current_thread() is threading.main_thread():
-            for name in ("SIGTERM", "SIGUSR1"):
-                if number := getattr(signal, name, None):  # not every system has both
-                    self._before[number] = signal.signal(number, self._note)
+        self._handled = handled(("SIGTERM", "SIGUSR1"), self._note)
+        self._before = self._handled.__enter__()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+    def __exit__(self, *end: Any) -> None:
+        self._handled.__exit__(*end)
 
     def _note(self, number: int, frame: object) -> None:
         self.signal = number
@@ -101,6 +113,8 @@ class Run:
         self.bar: Progress | None = None
         self.verbose = progress and self.first
         self.notes: list[str] = []
+        if trainer.data.left_out:
+            self.notes.append(f"left out of the data: {trainer.data.left_out}")
         self.checkpoints = Checkpoints(out / "checkpoint", report=self._note)
         if trainer.captured is not None:
             trainer.captured.report = self._note
@@ -132,8 +146,8 @@ class Run:
             trainer.restore(state)
         if self.first:
             write_metrics(self.out / "metrics.csv", trainer.rows)
-        self.epoch_began = self.told = time.perf_counter()
-        self.began = self.told - trainer.seconds
+        self.epoch_began = self.last_line = time.perf_counter()
+        self.began = self.last_line - trainer.seconds
         here = f"from step {trainer.step}" if trainer.step else "from the start"
         self._say(f"{self.about()}; {here}")
         with self._progress() as tick, self._tensorboard() as board:
@@ -179,7 +193,7 @@ class Run:
         elif self.verbose:
             now = time.perf_counter()
             self._say(f"{note}, {now - self.epoch_began:.1f} s ({row['seconds']:.0f} s in all)")
-            self.epoch_began = self.told = now
+            self.epoch_began = self.last_line = now
         if self.callback is not None:
             self.callback(dict(row))
 
@@ -248,8 +262,9 @@ class Run:
     def about(self) -> str:
         """One line: what is trained on what, on which device, by which code."""
         env, trainer, config = self.environment, self.trainer, self.config
+        left_out = f" (left out: {trainer.data.left_out})" if trainer.data.left_out else ""
         return (
-            f"{config.model.name} on {config.data.name}, init {config.init.scheme}:"
+            f"{config.model.name} on {config.data.name}{left_out}, init {config.init.scheme}:"
             f" {count_parameters(trainer.raw):,} weights,"
             f" {self.flops / 1e6:.1f} MFLOP an image forward;"
             f" {env['device']} x {trainer.world}, {env['threads']} threads, torch {env['torch']},"
@@ -266,11 +281,11 @@ class Run:
         if self.verbose:
             print(line, file=sys.stderr)
 
-    def _tell(self) -> None:
+    def _sign_of_life(self) -> None:
         """After a step, without a terminal: where the run is, if nothing was said for long."""
         now = time.perf_counter()
-        if now - self.told >= EVERY:
-            self.told = now
+        if now - self.last_line >= EVERY:
+            self.last_line = now
             trainer = self.trainer
             epoch = f"epoch {trainer.epoch + 1}/{self.config.train.epochs}"
             step = f"step {trainer.within}/{trainer.steps_per_epoch}"
@@ -279,7 +294,7 @@ class Run:
     @contextmanager
     def _progress(self) -> Iterator[Callable[[], None]]:
         if not (self.verbose and sys.stderr.isatty()):
-            yield self._tell if self.verbose else lambda: None
+            yield self._sign_of_life if self.verbose else lambda: None
             return
         from rich import progress as rich
         from rich.console import Console

@@ -7,7 +7,6 @@ import logging
 import os
 import signal
 import sys
-import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -24,13 +23,15 @@ from nets.data.sources import DataSet, load_data
 from nets.models.norms import convert_ghost_batchnorm
 from nets.models.registry import create_model
 from nets.settings import TrainConfig, TrainSection
-from nets.start.initialise import InitReport, initialise
+from nets.start.initialise import initialise
 from nets.start.operators import start_options
+from nets.start.report import InitReport
 from nets.start.schemes import find_scheme
 from nets.training.checkpoint import load_model
+from nets.training.defaults import own_defaults
 from nets.training.folder import Summary, check_run, lock_run, prepare_run, read_summary
 from nets.training.predict import check_data
-from nets.training.run import Run, StopRequest
+from nets.training.run import Run, StopRequest, handled
 from nets.training.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -115,14 +116,14 @@ def train(
             fabric.barrier("folder")
             if state == "finished":  # another process finished it meanwhile
                 return read_summary(out)
-            told: dict[str, Any] = {"progress": progress, "callback": callback}
-            run = Run(config, out, fabric, trainer, report, begun=begun is not None, **told)
+            watched: dict[str, Any] = {"progress": progress, "callback": callback}
+            run = Run(config, out, fabric, trainer, report, begun=begun is not None, **watched)
             with _several(fabric.world_size):
                 return run.execute(request)
 
 
 def is_first_rank() -> bool:
-    """Whether this process is the only one of its run or the first, which writes and tells."""
+    """Whether this process is the only one of its run or the first, which writes and reports."""
     return (
         not torch.distributed.is_available()
         or not torch.distributed.is_initialized()
@@ -177,42 +178,84 @@ def _with_norms(model: nn.Module, section: TrainSection) -> nn.Module:
     return convert_ghost_batchnorm(model, groups) if groups > 1 else model
 
 
+# what launchers leave in the environment, in whose every process it is, of several or of one alone
+LAUNCHED = ("SLURM_", "JSM_", "LSB_", "LT_", "TORCHELASTIC_")
+COUNTS = ("WORLD_SIZE", "LOCAL_WORLD_SIZE", "RANK", "LOCAL_RANK", "GROUP_RANK", "NODE_RANK")
+
+
 def _fabric(section: TrainSection, request: StopRequest | None = None) -> Fabric:
     """A launched Fabric; several devices run as DDP, started here or by torchrun or Slurm."""
-    from lightning_fabric import Fabric
-    from lightning_fabric.strategies.ddp import DDPStrategy
-
     named: dict[str, Any] = {"cuda": torch.cuda, "mps": torch.backends.mps}
-    kind = section.accelerator
+    kind, devices = section.accelerator, section.devices
     if kind in named and not named[kind].is_available():
         raise ValueError(
             f"train.accelerator is {kind}; no {kind.upper()} device is available here, allowed are"
             " auto, cpu"
         )
-    world = int(os.environ.get("WORLD_SIZE", "1"))
-    several = world > 1 or section.nodes > 1 or section.devices not in (1,)
-    if world > 1 and section.devices != "auto" and world != section.devices * section.nodes:
+    world = _launched("WORLD_SIZE") or 1
+    if world > 1 and devices != "auto" and world != devices * section.nodes:
         raise ValueError(
-            f"train.devices is {section.devices} on {section.nodes} nodes, but {world} processes"
-            " were started"
+            f"train.devices is {devices} on {section.nodes} nodes, but {world} processes were"
+            " started: the environment variable WORLD_SIZE says so; unset it if this is one alone"
         )
-    newer = "forward_sync_buffers" in signature(DistributedDataParallel).parameters
-    unsynced: dict[str, Any] = {"forward_sync_buffers" if newer else "broadcast_buffers": False}
-    # "64": the trainer's doubles pass through unchanged
-    precision = "bf16-mixed" if section.precision == "bf16" else "32-true"
-    with warnings.catch_warnings(), _hushed("lightning_fabric"):
-        # advice about machines that have more devices than are asked for
-        warnings.simplefilter("ignore")
-        fabric = Fabric(
-            accelerator=section.accelerator,
-            devices=section.devices,
-            num_nodes=section.nodes,
-            precision=precision,  # type: ignore[arg-type]
-            strategy=DDPStrategy(**unsynced) if several else "auto",
-        )
-        with _unhandled(request, world > 1 or section.nodes > 1):
-            fabric.launch()
+    if devices == "auto" and world == section.nodes == 1:
+        devices = max(1, torch.cuda.device_count()) if kind in ("auto", "cuda") else 1
+    several = world > 1 or section.nodes > 1 or devices != 1
+    if several:
+        for name in COUNTS:
+            _launched(name)
+    # Fabric takes one process in a job of Slurm for one of many
+    with nullcontext() if several else _without_launcher():
+        from lightning_fabric import Fabric
+        from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+        from lightning_fabric.strategies.ddp import DDPStrategy
+
+        newer = "forward_sync_buffers" in signature(DistributedDataParallel).parameters
+        unsynced: dict[str, Any] = {"forward_sync_buffers" if newer else "broadcast_buffers": False}
+        with warnings.catch_warnings(), _hushed("lightning_fabric"):
+            # advice about machines that have more devices than are asked for
+            warnings.simplefilter("ignore")
+            try:
+                fabric = Fabric(
+                    accelerator=kind,
+                    devices=devices,
+                    num_nodes=section.nodes,
+                    # "64": the trainer's doubles pass through unchanged
+                    precision="bf16-mixed" if section.precision == "bf16" else "32-true",
+                    strategy=DDPStrategy(**unsynced) if several else "auto",
+                    plugins=None if several else LightningEnvironment(),
+                )
+            except (RuntimeError, ValueError, KeyError) as error:
+                raise ValueError(
+                    f"train.devices is {devices} on {section.nodes} nodes, which does not fit what"
+                    f" is here: {' '.join(str(error).split())}"
+                ) from error
+            waits = world > 1 or section.nodes > 1
+            with _ending_at_once(request) if waits else nullcontext():
+                fabric.launch()
     return fabric
+
+
+def _launched(name: str) -> int | None:
+    """A number in the environment that a launcher has set; None where it is not set or empty."""
+    text = os.environ.get(name, "").strip()
+    if text and not text.isdecimal():
+        raise ValueError(
+            f"the environment variable {name} is {text!r}; allowed is a whole number as torchrun"
+            " sets it, unset it for one process alone"
+        )
+    return int(text) if text else None
+
+
+@contextmanager
+def _without_launcher() -> Iterator[None]:
+    """The environment without what launchers set, which comes back."""
+    names = [name for name in os.environ if name in COUNTS or name.startswith(LAUNCHED)]
+    hidden = {name: os.environ.pop(name) for name in names}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
 
 
 @contextmanager
@@ -230,20 +273,12 @@ def _several(world: int) -> Iterator[None]:
 
 
 @contextmanager
-def _unhandled(request: StopRequest | None, waits: bool) -> Iterator[None]:
-    """Signals end the process at once, earlier ones too: it waits for others, perhaps forever."""
-    before: dict[int, Any] = {}
-    if waits and threading.current_thread() is threading.main_thread():
-        for name in ("SIGTERM", "SIGINT", "SIGUSR1"):
-            if number := getattr(signal, name, None):  # not every system has all
-                before[number] = signal.signal(number, signal.SIG_DFL)
+def _ending_at_once(request: StopRequest | None) -> Iterator[None]:
+    """Signals end the process, earlier ones too: it waits for others, perhaps forever."""
+    with handled(("SIGTERM", "SIGINT", "SIGUSR1"), signal.SIG_DFL):
         if request is not None and request.signal is not None:
             signal.raise_signal(request.signal)
-    try:
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager
@@ -260,21 +295,13 @@ def _hushed(name: str) -> Iterator[None]:
 
 @contextmanager
 def _settings(section: TrainSection) -> Iterator[None]:
-    """The backend's switches for a run, put back afterwards."""
-    before = (
-        torch.are_deterministic_algorithms_enabled(),
-        torch.backends.cudnn.benchmark,
-        torch.get_float32_matmul_precision(),
-    )
+    """The backend's switches for a run, the caller's put back afterwards."""
     if section.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.use_deterministic_algorithms(True)
-    torch.backends.cudnn.benchmark = torch.cuda.is_available() and not section.deterministic
-    if torch.cuda.is_available():
-        torch.set_float32_matmul_precision("high")
-    try:
+    gpu = torch.cuda.is_available()
+    with own_defaults(
+        deterministic=section.deterministic,
+        benchmark=gpu and not section.deterministic,
+        matmul="high" if gpu else "highest",
+    ):
         yield
-    finally:
-        torch.use_deterministic_algorithms(before[0])
-        torch.backends.cudnn.benchmark = before[1]
-        torch.set_float32_matmul_precision(before[2])

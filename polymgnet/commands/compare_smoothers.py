@@ -4,20 +4,9 @@ fastest."""
 from functools import partial
 from typing import Annotated, Any
 
-from polymgnet import console
+from polymgnet import console, options
 from polymgnet.errors import Failure
-from polymgnet.options import (
-    Axes,
-    Boundary,
-    Coarsening,
-    Json,
-    Post,
-    Pre,
-    Problem,
-    axes_of,
-    option,
-    size,
-)
+from polymgnet.options import option
 
 SIZE = {1: 1023, 2: 255, 3: 31}  # unknowns per axis, by dimension
 # of the table: heading -> attribute of a row, and what one of it is in the heading's unit
@@ -60,12 +49,12 @@ def parse_degrees(text: str) -> list[int]:
 
 
 def compare_smoothers(
-    problem: Problem = "poisson2d",
+    problem: options.Problem = "poisson2d",
     n: Annotated[
         int | None,
         option("--n N", "Unknowns per axis; 1023 in 1D, 255 in 2D, 31 in 3D by default."),
     ] = None,
-    boundary: Boundary = "dirichlet",
+    boundary: options.Boundary = "dirichlet",
     families: Annotated[
         list[str] | None,
         option(
@@ -74,10 +63,10 @@ def compare_smoothers(
         ),
     ] = None,
     degrees: Annotated[str, option("--degrees LIST", "Degrees as 1,2,3 or 1-4.")] = "1-4",
-    pre: Pre = 1,
-    post: Post = 1,
-    coarsening: Coarsening = None,
-    axes: Axes = "auto",
+    pre: options.Pre = 1,
+    post: options.Post = 1,
+    coarsening: options.Coarsening = None,
+    axes: options.Axes = "auto",
     cycle: Annotated[
         str, option("--cycle KIND", "Order in which the levels are visited: V, W or F.")
     ] = "V",
@@ -87,7 +76,7 @@ def compare_smoothers(
     repeats: Annotated[
         int, option("--repeats N", "Timed runs of each smoother; the median counts.", min=1)
     ] = 3,
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Compare smoothers on a problem: predicted, measured, and timed.
 
@@ -115,7 +104,7 @@ def compare_smoothers(
         raise ValueError(f"families are {', '.join(wanted)}, must be each once")
     several = parse_degrees(degrees)
     check_cycle(cycle, without=(Cycle.FMG,))
-    model = problems.create(problem, n=size(problem, n, SIZE), boundary=boundary)
+    model = problems.create(problem, n=options.size(problem, n, SIZE), boundary=boundary)
     solving.check_size(model, backend)
     with console.progress(
         "compare", total=len(wanted) * len(several) + len(smoothers.CLASSICAL), show=not as_json
@@ -127,7 +116,7 @@ def compare_smoothers(
             pre=pre,
             post=post,
             coarsening=coarsening,
-            axes=axes_of(axes),
+            axes=options.axes_of(axes),
             cycle=cycle,
             repeats=repeats,
             build=partial(solving.build, backend, cycle),

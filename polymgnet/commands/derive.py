@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from polymgnet import console
 from polymgnet.console import refuse_existing
-from polymgnet.options import Axes, Degree, Family, Force, Json, axes_of, option
+from polymgnet.options import Axes, Degree, Family, Force, Json, axes_of, one_of, option
 
 
 def _read_points(path: Path) -> Any:
@@ -113,24 +113,16 @@ def derive(
     from mgtheory.polynomials import scores
 
     sources = {"--problem": problem, "--interval": interval, "--lmax": lmax, "--points": points}
-    given = [name for name, value in sources.items() if value is not None]
-    if len(given) > 1:
-        raise ValueError(
-            f"{' and '.join(given)} are given; only one of {', '.join(sources)} is allowed"
-        )
-    unused = [name for name, value in (("--n", n), ("--boundary", boundary)) if value is not None]
-    if unused and given and problem is None:
-        raise ValueError(f"{given[0]} and {unused[0]} are given; {unused[0]} belongs to --problem")
+    given = one_of(sources)
+    for name, value in (("--n", n), ("--boundary", boundary)):
+        if value is not None and given not in ([], ["--problem"]):
+            raise ValueError(f"{given[0]} and {name} are given; {name} belongs to --problem")
     if out is not None:
         refuse_existing(out, force=force)
-    of: Any
-    if interval is not None:
-        of = interval
-    elif lmax is not None:
-        of = lmax
-    elif points is not None:
+    of: Any = interval if interval is not None else lmax
+    if points is not None:
         of = _read_points(points)
-    else:
+    elif of is None:
         of = problems.create(
             problem or "poisson2d", n=63 if n is None else n, boundary=boundary or "dirichlet"
         )

@@ -3,42 +3,27 @@ confirms it."""
 
 from typing import Annotated, Any
 
-from polymgnet import console
+from polymgnet import console, options
 from polymgnet.errors import Failure
-from polymgnet.options import (
-    Axes,
-    Coarsening,
-    Init,
-    Json,
-    OptionalDegree,
-    OptionalFamily,
-    Post,
-    Pre,
-    Problem,
-    Smoother,
-    axes_of,
-    chosen,
-    option,
-    size,
-)
+from polymgnet.options import option
 
 SIZE = {1: 64, 2: 64, 3: 16}  # points per axis of the periodic grid, by dimension
 
 
 def lfa(
-    problem: Problem = "poisson2d",
-    family: OptionalFamily = None,
-    degree: OptionalDegree = None,
-    init: Init = None,
-    smoother: Smoother = None,
-    pre: Pre = 1,
-    post: Post = 1,
+    problem: options.Problem = "poisson2d",
+    family: options.OptionalFamily = None,
+    degree: options.OptionalDegree = None,
+    init: options.Init = None,
+    smoother: options.Smoother = None,
+    pre: options.Pre = 1,
+    post: options.Post = 1,
     cycle: Annotated[str, option("--cycle KIND", "V or W, for the three-grid factor.")] = "V",
-    coarsening: Coarsening = None,
+    coarsening: options.Coarsening = None,
     restriction: Annotated[
         str, option("--restriction KIND", "full or half weighting, or injection.")
     ] = "full",
-    axes: Axes = "auto",
+    axes: options.Axes = "auto",
     verify: Annotated[
         bool, option("--verify", "Run the two-grid cycle on a periodic grid and compare.")
     ] = False,
@@ -46,7 +31,7 @@ def lfa(
         int | None,
         option("--n N", "Points per axis of --verify's grid, even; by default 64, in 3D 16."),
     ] = None,
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Predict how a smoother and its multigrid cycle converge (local Fourier analysis).
 
@@ -61,8 +46,10 @@ def lfa(
 
     from analysis.smoothers import derived
     from mgtheory import fourier, problems, smoothers, verification
-    from mgtheory.fourier.cycle import COARSENINGS, RESTRICTIONS, LocalCycle
+    from mgtheory.fourier.coarsening import COARSENINGS
+    from mgtheory.fourier.cycle import LocalCycle
     from mgtheory.problems.record import operator_record
+    from mgtheory.problems.transfers import RESTRICTIONS
 
     for name, value, allowed in (
         ("--restriction", restriction, RESTRICTIONS),
@@ -80,7 +67,7 @@ def lfa(
             f"--n is {n}; the grid of --verify is coarsened by 2 and needs an even number of points"
             " per axis, at least 2"
         )
-    model = problems.create(problem, n=size(problem, n, SIZE), boundary="periodic")
+    model = problems.create(problem, n=options.size(problem, n, SIZE), boundary="periodic")
     if model.stencil is None:
         raise ValueError(
             f"{problem} has variable coefficients; Fourier analysis needs constant ones, e.g."
@@ -88,10 +75,10 @@ def lfa(
         )
     # what is predicted does not depend on the mesh width: 1 for the roots' sake
     stencil = model.stencil * model.h[0] ** 2
-    coarsened = operator_record(model, axes=axes_of(axes)).axes or ()
+    coarsened = operator_record(model, axes=options.axes_of(axes)).axes or ()
     around: dict[str, Any] = {"pre": pre, "post": post, "coarsening": coarsening}
     around["restriction"] = restriction
-    label, given = chosen(family=family, degree=degree, init=init, smoother=smoother)
+    label, given = options.chosen(family=family, degree=degree, init=init, smoother=smoother)
     given = smoothers.smoother(label) if given is None else given
     if isinstance(given, smoothers.Polynomial):
         given = derived(model, given.family or "", given.degree, axes=coarsened, around=around)

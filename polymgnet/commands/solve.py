@@ -208,7 +208,7 @@ def _draw(result: dict[str, Any], tol: float, path: Path) -> None:
             f"{result['problem']}, {grid},"
             f" {result['boundary']}\n{_method({**result, 'family': Path(result['family']).name})}"
         )
-        draw_convergence(axes[0, 0], {label: norms}, tolerance=tol, steps=what, columns=1)
+        draw_convergence(axes[0, 0], {label: norms}, tolerance=tol, steps=what)
         save_as(made, path)
 
 

@@ -31,7 +31,8 @@ def study(
     file: Annotated[
         Path,
         typer.Argument(
-            metavar="FILE", help="TOML or JSON: config, out, [set], [grid] and, for slurm, [slurm]."
+            metavar="FILE",
+            help="TOML or JSON: config, out, [set], [grid] and, for slurm, submitit's [slurm].",
         ),
     ],
     engine: Annotated[

@@ -58,12 +58,12 @@ def _in_turn(
     asked: Callable[[], bool],
     report: Callable[[str], None],
 ) -> Progress:
-    """The runs one after another in this process; `report` is told of every epoch."""
+    """The runs one after another in this process, `report` called after every epoch."""
     for run in runs:
         if asked():
             raise Stopped
         yield None, run.folder.name
-        attempt(partial(run, tell=report), failed, name=run.folder.name)
+        attempt(partial(run, report=report), failed, name=run.folder.name)
         yield run, ""
 
 
@@ -76,7 +76,7 @@ def _side_by_side(
 
     threads = max(1, (os.cpu_count() or 1) // jobs)
     context = multiprocessing.get_context("spawn")
-    # tells all workers to stop; without a lock, because signal handlers write it
+    # asks all workers to stop; without a lock, because signal handlers write it
     flag = context.RawValue("b", 0)
     with ProcessPoolExecutor(
         jobs, mp_context=context, initializer=_start_worker, initargs=(threads, flag)

@@ -1,17 +1,5 @@
-"""A study: a grid of training runs from one file; what a run is, and how its end is told.
-
-The file is TOML or JSON::
-
-    config = "q2"                                # a recipe or a file, as for `train --config`
-    out = "runs/starts"                          # where the run folders go
-    [set]                                        # the same for every run, as for `train --set`
-    data = "digits"
-    epochs = 10
-    [grid]                                       # every combination is one run
-    init = ["xavier", "constant", "chebyshev4"]
-    seed = [0, 1, 2]                             # what differs only in the seed is averaged
-    [slurm]                                      # for --engine slurm: submitit's parameters
-    timeout_min = 120
+"""A study: a grid of training runs from one file, which `polymgnet study --help` describes; what a
+run is, and how its end is reported.
 
 A run's folder is named after its settings, so a study that is started again, or whose grid has
 grown, does what is missing alone.
@@ -20,7 +8,6 @@ grown, does what is missing alone.
 import hashlib
 import itertools
 import json
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,7 +51,7 @@ class Run:
     def __call__(
         self,
         *,
-        tell: Callable[[str], None] | None = None,
+        report: Callable[[str], None] | None = None,
         stop: Callable[[], bool] | None = None,
         progress: bool = False,
     ) -> None:
@@ -73,8 +60,8 @@ class Run:
 
         Parameters
         ----------
-        tell
-            Told after every epoch.
+        report
+            Called after every epoch.
         progress
             Lines about the run itself on stderr, as in a job's own log file.
         """
@@ -84,8 +71,8 @@ class Run:
         config = self.train_config()
 
         def epoch(values: Mapping[str, Any]) -> None:
-            if tell is not None:
-                tell(f"{self.folder.name}, epoch {int(values['epoch'])}/{config.train.epochs}")
+            if report is not None:
+                report(f"{self.folder.name}, epoch {int(values['epoch'])}/{config.train.epochs}")
 
         nets.train(config, self.folder, resume=True, progress=progress, callback=epoch, stop=stop)
         if not self.finished:
@@ -124,16 +111,9 @@ def _wrong(path: Path, text: str) -> ValueError:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise FileNotFoundError(f"study file {path} does not exist")
-    loads = json.loads if path.suffix == ".json" else tomllib.loads
-    try:
-        data = loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise _wrong(path, f"neither TOML nor (named .json) JSON: {error}") from None
-    if not isinstance(data, dict):
-        kind = type(data).__name__
-        raise _wrong(path, f"holds a {kind}, must be a table with {', '.join(KEYS)}")
+    from mgtheory._files import read_json
+
+    data = read_json(path, "study file", toml=path.suffix != ".json")
     unknown = [key for key in data if key not in KEYS]
     if unknown:
         raise _wrong(path, f"unknown key {unknown[0]!r}, allowed are {', '.join(KEYS)}")

@@ -16,7 +16,7 @@ from analysis.text import comparison_text
 from mgtheory.polynomials.classical import chebyshev
 from mgtheory.polynomials.factors import FACTORS, Factor, Kind, factor_from_dict
 from nets.models.coefficients import parse_kind, root_warnings
-from nets.start.initialise import InitReport
+from nets.start.report import InitReport
 
 from .conftest import write_run
 

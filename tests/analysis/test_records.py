@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import nets
-from analysis.records import read_metrics, read_run, read_runs, theory_of
+from analysis import compare
+from analysis.records import read_metrics, read_run, theory_of
 from mgtheory import derive
 
 from .conftest import planted_model
@@ -35,7 +36,7 @@ def test_a_good_run_is_read(run):
     assert record.label == "q2 constant"
     assert record.metrics["epoch"].tolist() == [1, 2, 3]
     assert record.theory.origin == "reference"
-    assert read_runs([run, run])[1].fingerprint == record.fingerprint
+    assert read_run(run).fingerprint == record.fingerprint
 
 
 def test_missing_folder(tmp_path):
@@ -121,7 +122,7 @@ def test_metrics_without_epochs(run):
 
 def test_no_run_given():
     with pytest.raises(ValueError, match="at least one"):
-        read_runs([])
+        compare([])
 
 
 def test_reference_is_what_the_family_would_have_set():

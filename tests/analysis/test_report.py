@@ -34,7 +34,7 @@ def test_planted_truth_comes_back(report):
         # the symbol's are the numbers of theory; with zero padding those of the sines on 16 x 16
         # and on 8 x 8 points
         for level, power, n in ((first, 1, 16), (second, 2, 8)):
-            smoothing = level.views[role].smoothing
+            smoothing = level.views[role]
             assert smoothing.symbol_factor == pytest.approx(0.6**power, rel=tolerance)
             theta = np.pi * np.arange(1, n + 1) / (n + 1)
             values = 4 - 2 * np.cos(theta)[:, None] - 2 * np.cos(theta)
@@ -45,7 +45,7 @@ def test_planted_truth_comes_back(report):
             assert smoothing.max_modulus == pytest.approx(left.max(), rel=1e-12)
         np.testing.assert_allclose(first.views[role].polynomial.roots, [5.0], rtol=tolerance)
         np.testing.assert_allclose(second.views[role].polynomial.roots, [5.0, 5.0], rtol=tolerance)
-        assert first.views[role].smoothing.verdict == "smoother"
+        assert first.views[role].verdict == "smoother"
         assert first.arrays[f"damping/{role}"].max() == pytest.approx(1.0)  # of the symbol
     # 8 cos(pi / 34)^2 on 16 x 16 points; of the symbol 8
     radius = 8 * np.cos(np.pi / 34) ** 2
@@ -113,12 +113,12 @@ def test_one_flipped_sign_is_noticed(tmp_path):
         planted_model([[0.2], [0.2, -0.2]]),
     )
     first, second = analyse(run, write=False).levels
-    assert first.views["learned"].smoothing.verdict == "smoother"
-    assert second.views["learned"].smoothing.verdict == "not a smoother"
+    assert first.views["learned"].verdict == "smoother"
+    assert second.views["learned"].verdict == "not a smoother"
     # |1 - 64/25| at lambda = 8
-    assert second.views["learned"].smoothing.symbol_factor == pytest.approx(0.6 * 2.6)
+    assert second.views["learned"].symbol_factor == pytest.approx(0.6 * 2.6)
     b = 8 * np.cos(np.pi / 18) ** 2
-    assert second.views["learned"].smoothing.smoothing_factor == pytest.approx(b * b / 25 - 1)
+    assert second.views["learned"].smoothing_factor == pytest.approx(b * b / 25 - 1)
     assert sorted(second.views["learned"].polynomial.roots.real) == pytest.approx([-5.0, 5.0])
     assert second.coefficients_moved == pytest.approx(np.sqrt(2.0))
     assert "not a smoother" in report_text(analyse(run, write=False))
@@ -166,7 +166,9 @@ def test_nothing_is_read_into_lost_coefficients(tmp_path):
     assert found.levels[0].verdict.learned_distance is None
     # what the norms make of it does have a meaning
     assert found.levels[0].effective_verdict.word == "away from theory"
-    assert found.to_dict()["levels"][1]["not_identifiable"] == ["step 1: w", "step 2: w"]
+    level = found.to_dict()["levels"][1]
+    assert level["not_identifiable"] == ["step 1: w", "step 2: w"]
+    assert [reading["name"] for reading in level["coefficients"]] == ["w", "w"]
     assert (
         "Not identifiable: level 1 step 1 w, level 2 step 1 w, level 2 step 2 w: a batch norm"
         " follows" in report_text(found)
@@ -222,7 +224,8 @@ def test_files_and_reading_them_again(report, planted):
         "table.md",
     ]
     document = json.loads((folder / "report.json").read_text())
-    assert document["schema"] == 5
+    assert (document["kind"], document["schema"]) == ("spectral_report", 5)
+    assert document["levels"][0]["verdict"]["meaning"].startswith("started")
     assert document["levels"][0]["views"]["learned"]["roots"] == [[5.0, 0.0]]
     rows = list(csv.DictReader((folder / "table.csv").open()))
     assert [(row["level"], row["role"]) for row in rows if row["level"] == "1"] == [
@@ -251,7 +254,7 @@ def test_a_fresh_report_is_kept_and_an_old_or_damaged_one_replaced(tmp_path):
     path.write_text(path.read_text()[:200])
     assert analyse(run).to_json() == first.to_json()
     write_run(run, planted_model(weights), planted_model([[0.2], [0.2, -0.2]]))
-    assert analyse(run).levels[1].views["learned"].smoothing.verdict == "not a smoother"
+    assert analyse(run).levels[1].views["learned"].verdict == "not a smoother"
     path.write_text(path.read_text().replace('"schema": 5', '"schema": 7'))
     with pytest.raises(ValueError, match="schema 7"):
         SpectralReport.load(run / "report")
@@ -286,7 +289,7 @@ def test_every_polynomial_model_is_analysed(tmp_path, name):
         learned = level.views["learned"]
         assert learned.polynomial.degree == built.degree == level.views["theory"].polynomial.degree
         spectrum = convolution_spectrum(built.A.weight.detach().double().numpy(), level.size)
-        assert learned.smoothing.max_modulus == pytest.approx(
+        assert learned.max_modulus == pytest.approx(
             np.abs(built.polynomial()(spectrum.values)).max(), rel=1e-6
         )
-        assert learned.smoothing.smoothing_norm >= learned.smoothing.symbol_factor * (1 - 1e-12)
+        assert learned.smoothing_norm >= learned.symbol_factor * (1 - 1e-12)

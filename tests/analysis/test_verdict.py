@@ -139,7 +139,7 @@ def test_numbers_beside_the_word():
     assert found.moved == found.learned_distance
     assert found.start_distance == 0.0
     assert found.nearest.family == "chebyshev"
-    assert found.to_dict()["meaning"] == WORDS["left"]
+    assert found.meaning == WORDS["left"]
 
 
 def test_a_flipped_sign_is_far():

@@ -225,7 +225,7 @@ def test_time_per_unknown(ax):
 
 def test_accuracies(ax):
     groups, images = {"theory": [0.98, 0.99, 1.0], "xavier": [0.5]}, {"theory": 300}
-    assert draw_accuracies(ax, groups, images=images, floors={"floor": 0.9}, columns=1) is ax
+    assert draw_accuracies(ax, groups, images=images, floors={"floor": 0.9}) is ax
     np.testing.assert_allclose(line(ax, "_theory").get_xdata(), [98.0, 99.0, 100.0])
     reach = 4.302652729911275 / np.sqrt(3)  # t_2 at 97.5 %, standard deviation 1
     # cut at 100 %

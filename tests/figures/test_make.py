@@ -122,10 +122,7 @@ def test_damping_has_a_row_for_each_role_and_the_reports_factors(runs):
     for (role, name), row in zip(roles.items(), grid):
         assert " ".join(row[0].get_ylabel().splitlines()) == f"{name} θ₁ (rad)"
         for ax, level in zip(row[1:], report.levels):
-            assert (
-                ax.get_title().splitlines()[-1]
-                == f"µ = {level.views[role].smoothing.symbol_factor:.3g}"
-            )
+            assert ax.get_title().splitlines()[-1] == f"µ = {level.views[role].symbol_factor:.3g}"
     assert not any("learned" in ax.get_ylabel() for ax in regular.axes)
 
 

@@ -83,7 +83,7 @@ def test_the_cycle_has_the_factor_of_two_grids(name):
     problem = create(name, 63 if PROBLEMS[name].dim < 3 else 31)
     predicted = fourier.two_grid_factor(
         problem,
-        families.chebyshev(2, interval=problem.smoothing_interval().as_tuple),
+        families.chebyshev(2, interval=tuple(problem.smoothing_interval())),
         pre=1,
         post=1,
     ).factor

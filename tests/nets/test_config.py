@@ -163,13 +163,13 @@ def test_wrong_files(tmp_path):
     ):
         load_config("q17")
     cases = {
-        "a.json": ("{", "not valid JSON"),
-        "b.json": ("[1]", "sections"),
+        "a.json": ("{", "is not JSON"),
+        "b.json": ("[1]", "holds a JSON list, must be an object"),
         "c.json": ('{"optim": 3}', "sections"),
     }
     cases |= {
         "d.json": ('{"solver": {}}', "unknown key 'solver'; known are model, data"),
-        "e.toml": ("a =", "not valid TOML"),
+        "e.toml": ("a =", "is not TOML"),
     }
     for name, (text, message) in cases.items():
         path = tmp_path / name

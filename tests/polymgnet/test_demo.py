@@ -33,7 +33,7 @@ def contents(folder):
 def no_figures(monkeypatch):
     """Drawing is tested with the figures; here a text stands for each."""
 
-    def draw(folder, floors, *, tell):
+    def draw(folder, floors, *, progress):
         assert list(floors) == [demo.FLOOR]
         assert 0.95 < floors[demo.FLOOR] <= 1
         (folder / "pictures").mkdir(exist_ok=True)
@@ -172,8 +172,9 @@ def test_theory_starts_from_the_derived_coefficients(finished):
 def test_finished_demo_is_left_alone(finished, monkeypatch):
     folder, result, _ = finished
     before = contents(folder)
-    for name in ("train_network", "analyse", "draw", "nearest_neighbour"):
+    for name in ("train_network", "draw", "nearest_neighbour"):
         monkeypatch.setattr(demo, name, None)
+    monkeypatch.setattr("analysis.report.analyse", None)
     assert demo.run(folder, settings=TINY) == {**result, "folder": str(folder)}
     assert contents(folder) == before
 

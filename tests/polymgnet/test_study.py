@@ -138,8 +138,9 @@ def test_table_is_printed(run, file, trained):
     assert "init.scheme chebyshev4" in out
 
 
-def test_real_training_in_processes(document, file, tmp_path):
-    """A process of its own trains for real; nothing is missing afterwards."""
+def test_real_training_in_processes(document, file, tmp_path, monkeypatch):
+    """A process of its own trains for real, in a Slurm job too; nothing is missing afterwards."""
+    monkeypatch.setenv("SLURM_NTASKS", "4")
     file.write_text(
         file.read_text().replace('"constant", "chebyshev4"', '"constant"').replace("[0, 1]", "[0]")
     )
@@ -256,7 +257,7 @@ def test_slurm_path_in_local_processes(file, monkeypatch):
 
 
 WRONG = {
-    "not toml": ("config = ", "neither TOML nor"),
+    "not toml": ("config = ", "is not TOML"),
     "unknown key": ('config = "q2"\nout = "x"\nnonsense = 1', "nonsense"),
     "no config": ('out = "x"', "config is None"),
     "no out": ('config = "q2"', "out is None"),

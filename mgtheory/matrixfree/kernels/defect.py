@@ -12,7 +12,7 @@ I and E where the axis is not coarsened.
 # mypy: disable-error-code="no-untyped-def, untyped-decorator"
 from __future__ import annotations
 
-from mgtheory.matrixfree.kernels.planes import planewise
+from mgtheory.matrixfree.kernels.planes import inlined, planewise
 from mgtheory.matrixfree.kernels.rows import band5, borrowed, subtract2, subtract10, twice_band5
 from mgtheory.matrixfree.tables import EDGE, REACH
 
@@ -21,30 +21,15 @@ from mgtheory.matrixfree.tables import EDGE, REACH
 def band_rows(out, two, both, v, band, other):
     """out = (banded matrix) v along a row, band[o, j] multiplying v[j + o - REACH]; if `both`, two
     likewise with `other`."""
-    out, two, v, band, other = (
-        borrowed(out),
-        borrowed(two),
-        borrowed(v),
-        borrowed(band),
-        borrowed(other),
-    )
+    out, two, v, band, other = borrowed(out, two, v, band, other)
     m, i, a = v.size, v.size // 2, REACH
     inner = m > 2 * EDGE
     if inner:
         part, source = slice(EDGE, m - EDGE), v[EDGE - 2 : m - EDGE + 2]
         k0, k1, k2 = band[a, i], band[a + 1, i], band[a + 2, i]
         if both:
-            twice_band5(
-                out[part],
-                two[part],
-                source,
-                k0,
-                k1,
-                k2,
-                other[a, i],
-                other[a + 1, i],
-                other[a + 2, i],
-            )
+            l0, l1, l2 = other[a, i], other[a + 1, i], other[a + 2, i]
+            twice_band5(out[part], two[part], source, k0, k1, k2, l0, l1, l2)
         else:
             band5(out[part], source, k0, k1, k2)
     for i in range(2 * EDGE if inner else m):
@@ -58,17 +43,25 @@ def band_rows(out, two, both, v, band, other):
             two[j] = second
 
 
+@inlined
+def five_rows(p, k, y, m):
+    """Row y, m values, of the planes k .. k + 4 of a ring."""
+    n = p.shape[0]
+    a, b, c, d, e = (
+        p[k % n, y],
+        p[(k + 1) % n, y],
+        p[(k + 2) % n, y],
+        p[(k + 3) % n, y],
+        p[(k + 4) % n, y],
+    )
+    return a[:m], b[:m], c[:m], d[:m], e[:m]
+
+
 @planewise
 def subtract_bands(out, p, q, y, both, band0, band1, i, n):
     """out -= sum over k of M_0[i, k] p_k + M_1[i, k] q_k for row i of n, the second sum only if
     `both`; p_k is p[k % len(p), y]."""
-    out, p, q, band0, band1 = (
-        borrowed(out),
-        borrowed(p),
-        borrowed(q),
-        borrowed(band0),
-        borrowed(band1),
-    )
+    out, p, q, band0, band1 = borrowed(out, p, q, band0, band1)
     o, end, size = max(0, REACH - i), min(2 * REACH + 1, n - i + REACH), p.shape[0]
     while band0[o, i] == 0.0 and band1[o, i] == 0.0:
         o += 1
@@ -76,24 +69,9 @@ def subtract_bands(out, p, q, y, both, band0, band1, i, n):
         end -= 1
     k, m = i + o - REACH, out.size
     if both and end == o + 5:
-        a, b, c, d, e = k % size, (k + 1) % size, (k + 2) % size, (k + 3) % size, (k + 4) % size
         w0 = (band0[o, i], band0[o + 1, i], band0[o + 2, i], band0[o + 3, i], band0[o + 4, i])
         w1 = (band1[o, i], band1[o + 1, i], band1[o + 2, i], band1[o + 3, i], band1[o + 4, i])
-        subtract10(
-            out,
-            p[a, y, :m],
-            p[b, y, :m],
-            p[c, y, :m],
-            p[d, y, :m],
-            p[e, y, :m],
-            q[a, y, :m],
-            q[b, y, :m],
-            q[c, y, :m],
-            q[d, y, :m],
-            q[e, y, :m],
-            w0,
-            w1,
-        )
+        subtract10(out, five_rows(p, k, y, m), five_rows(q, k, y, m), w0, w1)
         return
     step = 1 if both else 2
     while o < end:
@@ -121,68 +99,31 @@ def subtract_product(b, x, bands, rows, used, lo, hi, ring, stack):
                     of the last planes.
     stack           (2, 2, n1, 1, n2) where n1 > 1: workspace, the sums over columns of one plane.
     """
-    b, x, bands, rows, used = (
-        borrowed(b),
-        borrowed(x),
-        borrowed(bands),
-        borrowed(rows),
-        borrowed(used),
-    )
-    ring, stack = borrowed(ring), borrowed(stack)
+    b, x, bands, rows, used = borrowed(b, x, bands, rows, used)
+    ring, stack = borrowed(ring, stack)
     n0, n1, n2 = x.shape
     size = ring.shape[1]
     for t in range(max(lo - REACH, 0), hi + REACH):
         if t < n0 and n1 == 1:
-            band_rows(
-                ring[0, t % size, 0, :n2],
-                ring[1, t % size, 0, :n2],
-                used[1, 0],
-                x[t, 0],
-                rows[0, 0],
-                rows[1, 0],
-            )
+            one, two = ring[0, t % size, 0, :n2], ring[1, t % size, 0, :n2]
+            band_rows(one, two, used[1, 0], x[t, 0], rows[0, 0], rows[1, 0])
         elif t < n0:
             for j in range(2):
                 for y in range(n1 if used[0, j] or used[1, j] else 0):
-                    band_rows(
-                        stack[0, j, y, 0],
-                        stack[1, j, y, 0],
-                        used[1, j],
-                        x[t, y],
-                        rows[0, j],
-                        rows[1, j],
-                    )
+                    one, two = stack[0, j, y, 0], stack[1, j, y, 0]
+                    band_rows(one, two, used[1, j], x[t, y], rows[0, j], rows[1, j])
             for i in range(2):
                 for y in range(n1):
                     target = ring[i, t % size, y, :n2]
                     target[:] = 0.0
+                    # of M_0 (x) W_i0 + M_1 (x) W_i1, what there is of the two terms
+                    p, q, M0, M1 = stack[i, 0], stack[i, 1], bands[0, 1], bands[1, 1]
                     if used[i, 0]:
-                        subtract_bands(
-                            target,
-                            stack[i, 0],
-                            stack[i, 1],
-                            0,
-                            used[i, 1],
-                            bands[0, 1],
-                            bands[1, 1],
-                            y,
-                            n1,
-                        )
+                        subtract_bands(target, p, q, 0, used[i, 1], M0, M1, y, n1)
                     elif used[i, 1]:
-                        subtract_bands(
-                            target,
-                            stack[i, 1],
-                            stack[i, 1],
-                            0,
-                            False,
-                            bands[1, 1],
-                            bands[0, 1],
-                            y,
-                            n1,
-                        )
+                        subtract_bands(target, q, q, 0, False, M1, M0, y, n1)
         r = t - REACH
         if lo <= r < hi:
+            M0, M1 = bands[0, 0], bands[1, 0]
             for y in range(n1):
-                subtract_bands(
-                    b[r, y], ring[0], ring[1], y, used[1].any(), bands[0, 0], bands[1, 0], r, n0
-                )
+                subtract_bands(b[r, y], ring[0], ring[1], y, used[1].any(), M0, M1, r, n0)

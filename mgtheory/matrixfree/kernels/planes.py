@@ -33,47 +33,33 @@ planewise = njit(cache=True, nogil=True, fastmath=REORDERED, error_model="numpy"
 
 
 @planewise
-def last_tap(first, weights, i):
+def last_tap(tables, i):
     """The last source plane that target plane i is made of."""
     q = 3
-    while q > 0 and weights[0, q, i] == 0.0:
+    while q > 0 and tables.weights[0, q, i] == 0.0:
         q -= 1
-    return first[0, i] + q
+    return tables.first[0, i] + q
 
 
 @planewise
 def blend(out, v, first, weights, i, end):
     """out = sum_q weights[q, i] v[first[i] + q]: row v of a stack of `end` rows, few terms where
     weights vanish."""
-    out, v = borrowed(out), borrowed(v)
+    out, v = borrowed(out, v)
     k = first[i]
     p0, p1, p2, p3 = weights[0, i], weights[1, i], weights[2, i], weights[3, i]
     if p2 == 0.0 and p3 == 0.0:
         mix2(out, v[k], v[min(k + 1, end - 1)], p0, p1)
     else:
-        mix4(
-            out,
-            v[k],
-            v[min(k + 1, end - 1)],
-            v[min(k + 2, end - 1)],
-            v[min(k + 3, end - 1)],
-            p0,
-            p1,
-            p2,
-            p3,
-        )
+        one, two, three = v[min(k + 1, end - 1)], v[min(k + 2, end - 1)], v[min(k + 3, end - 1)]
+        mix4(out, v[k], one, two, three, p0, p1, p2, p3)
 
 
 @planewise
-def expand_plane(out, e, n2, scratch, first, weights, kind):
+def expand_plane(out, e, n2, scratch, tables):
     """The coarse plane e interpolated along its rows and columns; `scratch` is a padded row."""
-    out, e, scratch, first, weights = (
-        borrowed(out),
-        borrowed(e),
-        borrowed(scratch),
-        borrowed(first),
-        borrowed(weights),
-    )
+    out, e, scratch, tables = borrowed(out, e, scratch, tables)
+    first, weights, kind = tables
     m1, m2 = e.shape
     for y in range(out.shape[0]):
         target = out[y, PAD : PAD + n2]
@@ -96,12 +82,12 @@ def expand_plane(out, e, n2, scratch, first, weights, kind):
 
 
 @planewise
-def interpolate_plane(out, n2, expanded, t, py, first, weights, add, source):
+def interpolate_plane(out, n2, expanded, t, py, tables, add, source):
     """Plane t of the interpolant, plus the plane `source` of x if `add`, into the padded plane out;
     from a ring of expanded planes."""
-    out, expanded, source = borrowed(out), borrowed(expanded), borrowed(source)
-    k = first[0, t]
-    p0, p1, p2, p3 = weights[0, 0, t], weights[0, 1, t], weights[0, 2, t], weights[0, 3, t]
+    out, expanded, source = borrowed(out, expanded, source)
+    k, w = tables.first[0, t], tables.weights
+    p0, p1, p2, p3 = w[0, 0, t], w[0, 1, t], w[0, 2, t], w[0, 3, t]
     # a plane of the nested cubic interpolation that is a coarse one
     if p0 == 0.0 and p2 == 0.0 and p3 == 0.0:
         k, p0, p1 = k + 1, p1, 0.0
@@ -109,10 +95,8 @@ def interpolate_plane(out, n2, expanded, t, py, first, weights, add, source):
         target = out[y + py, PAD : PAD + n2]
         a, b = expanded[k % 4, y, PAD : PAD + n2], expanded[(k + 1) % 4, y, PAD : PAD + n2]
         if p2 != 0.0 or p3 != 0.0:
-            c, d = (
-                expanded[(k + 2) % 4, y, PAD : PAD + n2],
-                expanded[(k + 3) % 4, y, PAD : PAD + n2],
-            )
+            c, d = expanded[(k + 2) % 4, y], expanded[(k + 3) % 4, y]
+            c, d = c[PAD : PAD + n2], d[PAD : PAD + n2]
             mix4(target, a, b, c, d, p0, p1, p2, p3)
             if add:
                 add_row(target, source[y])
@@ -127,28 +111,19 @@ def interpolate_plane(out, n2, expanded, t, py, first, weights, add, source):
 
 
 @planewise
-def restrict_plane(out, planes, n2, i, modulus, off, py, scratch, first, weights, kind):
+def restrict_plane(out, planes, n2, i, modulus, off, py, scratch, tables):
     """Coarse plane i of the restriction.
 
     Fine plane r is planes[r % modulus], its row y starts at [y + py, off]; `scratch` holds two
     rows, zero beyond their n2 values.
     """
-    out, planes, scratch, first, weights = (
-        borrowed(out),
-        borrowed(planes),
-        borrowed(scratch),
-        borrowed(first),
-        borrowed(weights),
-    )
+    out, planes, scratch, tables = borrowed(out, planes, scratch, tables)
+    first, weights, kind = tables
     m2 = out.shape[1]
     total, row = scratch[0], scratch[1]
     k, z = first[0, i], off + n2
-    a, b, c, d = (
-        planes[k % modulus],
-        planes[(k + 1) % modulus],
-        planes[(k + 2) % modulus],
-        planes[(k + 3) % modulus],
-    )
+    a, b = planes[k % modulus], planes[(k + 1) % modulus]
+    c, d = planes[(k + 2) % modulus], planes[(k + 3) % modulus]
     for y in range(out.shape[0]):
         for q in range(4):
             w = weights[1, q, y]
@@ -156,12 +131,8 @@ def restrict_plane(out, planes, n2, i, modulus, off, py, scratch, first, weights
                 continue
             r = first[1, y] + q + py
             target = (row if q > 0 else total)[PAD : PAD + n2]
-            p0, p1, p2, p3 = (
-                w * weights[0, 0, i],
-                w * weights[0, 1, i],
-                w * weights[0, 2, i],
-                w * weights[0, 3, i],
-            )
+            p0, p1 = w * weights[0, 0, i], w * weights[0, 1, i]
+            p2, p3 = w * weights[0, 2, i], w * weights[0, 3, i]
             if p3 == 0.0 and p2 == 0.0 and p1 == 0.0:
                 scale_row(target, a[r, off:z], p0)
             elif p3 == 0.0:

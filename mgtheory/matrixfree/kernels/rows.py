@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import njit
+from numba import njit, types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 PAD = 8  # one cache line of doubles, so that the grid values of every workspace row start on one
@@ -23,20 +24,30 @@ REORDERED = {"contract", "reassoc", "nsz"}
 compiled = njit(cache=True, nogil=True, forceinline=True, fastmath=REORDERED, error_model="numpy")
 
 
-def _borrowed(context, array):
-    """The array as a view that counts no references: rows and planes cut from it in a loop would
-    each count up and down, atomically.
+def _borrowed(context, *given):
+    """The arrays, also those in tuples, as views that count no references: rows and planes cut from
+    them in a loop would each count up and down, atomically.
 
     Only for arguments, which the caller keeps alive.
     """
+    kinds = types.Tuple(given)
 
     def code(target, builder, signature, args):
-        view = target.make_array(array)(target, builder, value=args[0])
-        view.meminfo = view.meminfo.type(None)
-        view.parent = view.parent.type(None)
-        return view._getvalue()
+        def view(kind, value):
+            if isinstance(kind, types.BaseTuple):
+                parts = cgutils.unpack_tuple(builder, value)
+                views = list(map(view, kind, parts))  # type: ignore[call-overload]  # iterable
+                return target.make_tuple(builder, kind, views)
+            if not isinstance(kind, types.Array):
+                return value
+            array = target.make_array(kind)(target, builder, value=value)
+            array.meminfo = array.meminfo.type(None)
+            array.parent = array.parent.type(None)
+            return array._getvalue()
 
-    return array(array), code
+        return view(kinds, args[0])
+
+    return kinds(types.StarArgTuple(given)), code
 
 
 borrowed: Any = intrinsic(_borrowed)
@@ -50,105 +61,84 @@ def step3(out, c, w, e, b, kc, kx, omega):
 
 
 @compiled
-def step5(out, c, w, e, s, n, b, kc, kx, ky, omega):
-    """out = kc c + kx (w + e) + ky (s + n) + omega b: a step with a 5-point stencil."""
+def step5(out, c, w, e, s, n, b, k):
+    """out = kc c + kx (w + e) + ky (s + n) + kb b, k = (kc, kx, ky, kb): a step with a 5-point
+    stencil."""
+    kc, kx, ky, kb = k
     for j in range(out.size):
-        out[j] = kc * c[j] + kx * (w[j] + e[j]) + ky * (s[j] + n[j]) + omega * b[j]
+        out[j] = kc * c[j] + kx * (w[j] + e[j]) + ky * (s[j] + n[j]) + kb * b[j]
 
 
 @compiled
-def step5_bare(out, c, s, n, b, kc, kx, ky, omega):
+def step5_bare(out, c, s, n, b, k):
     """`step5` on rows without padding: the two ends apart."""
+    kc, kx, ky, kb = k
     last = out.size - 1
     if last > 0:
-        out[0] = kc * c[0] + kx * c[1] + ky * (s[0] + n[0]) + omega * b[0]
-        step5(
-            out[1:last],
-            c[1:last],
-            c[: last - 1],
-            c[2:],
-            s[1:last],
-            n[1:last],
-            b[1:last],
-            kc,
-            kx,
-            ky,
-            omega,
-        )
+        out[0] = kc * c[0] + kx * c[1] + ky * (s[0] + n[0]) + kb * b[0]
+        i, w, e = slice(1, last), slice(0, last - 1), slice(2, last + 1)
+        step5(out[i], c[i], c[w], c[e], s[i], n[i], b[i], k)
     west = c[last - 1] if last > 0 else 0.0
-    out[last] = kc * c[last] + kx * west + ky * (s[last] + n[last]) + omega * b[last]
+    out[last] = kc * c[last] + kx * west + ky * (s[last] + n[last]) + kb * b[last]
 
 
 @compiled
-def step7(out, c, w, e, s, n, d, u, b, kc, kx, ky, kz, omega):
-    """out = kc c + kx (w + e) + ky (s + n) + kz (d + u) + omega b: a step with a 7-point
-    stencil."""
+def step7(out, c, w, e, s, n, d, u, b, k):
+    """out = kc c + kx (w + e) + ky (s + n) + kz (d + u) + kb b, k = (kc, kx, ky, kz, kb): a step
+    with a 7-point stencil."""
+    kc, kx, ky, kz, kb = k
     for j in range(out.size):
         out[j] = (
-            kc * c[j] + kx * (w[j] + e[j]) + ky * (s[j] + n[j]) + kz * (d[j] + u[j]) + omega * b[j]
+            kc * c[j] + kx * (w[j] + e[j]) + ky * (s[j] + n[j]) + kz * (d[j] + u[j]) + kb * b[j]
         )
 
 
 @compiled
-def step7_bare(out, c, s, n, d, u, b, kc, kx, ky, kz, omega):
+def _end7(i, neighbour, c, s, n, d, u, b, k):
+    """Entry i of `step7` at an end of a row, from its one neighbour in the row."""
+    kc, kx, ky, kz, kb = k
+    return kc * c[i] + kx * neighbour + ky * (s[i] + n[i]) + kz * (d[i] + u[i]) + kb * b[i]
+
+
+@compiled
+def step7_bare(out, c, s, n, d, u, b, k):
     """`step7` on rows without padding: the two ends apart."""
     last = out.size - 1
     if last > 0:
-        out[0] = kc * c[0] + kx * c[1] + ky * (s[0] + n[0]) + kz * (d[0] + u[0]) + omega * b[0]
+        out[0] = _end7(0, c[1], c, s, n, d, u, b, k)
         i, w, e = slice(1, last), slice(0, last - 1), slice(2, last + 1)
-        step7(out[i], c[i], c[w], c[e], s[i], n[i], d[i], u[i], b[i], kc, kx, ky, kz, omega)
-    west = c[last - 1] if last > 0 else 0.0
-    out[last] = (
-        kc * c[last]
-        + kx * west
-        + ky * (s[last] + n[last])
-        + kz * (d[last] + u[last])
-        + omega * b[last]
-    )
+        step7(out[i], c[i], c[w], c[e], s[i], n[i], d[i], u[i], b[i], k)
+    out[last] = _end7(last, c[last - 1] if last > 0 else 0.0, c, s, n, d, u, b, k)
 
 
 @compiled
-def square5(c, s, n, b, kc, kx, ky):
-    """The sum of the squares of kc c + kx (w + e) + ky (s + n) + b on rows without padding, none of
-    them stored."""
+def square5(c, s, n, b, k):
+    """The sum of the squares of what `step5_bare` stores, none of them stored."""
+    kc, kx, ky, kb = k
     last = c.size - 1
-    if last == 0:
-        return (kc * c[0] + ky * (s[0] + n[0]) + b[0]) ** 2
-    total = (kc * c[0] + kx * c[1] + ky * (s[0] + n[0]) + b[0]) ** 2
-    total += (kc * c[last] + kx * c[last - 1] + ky * (s[last] + n[last]) + b[last]) ** 2
+    west = c[last - 1] if last > 0 else 0.0
+    total = (kc * c[last] + kx * west + ky * (s[last] + n[last]) + kb * b[last]) ** 2
+    if last > 0:
+        total += (kc * c[0] + kx * c[1] + ky * (s[0] + n[0]) + kb * b[0]) ** 2
     m, w, e, s, n, b = c[1:last], c[: last - 1], c[2:], s[1:last], n[1:last], b[1:last]
     for j in range(m.size):
-        r = kc * m[j] + kx * (w[j] + e[j]) + ky * (s[j] + n[j]) + b[j]
+        r = kc * m[j] + kx * (w[j] + e[j]) + ky * (s[j] + n[j]) + kb * b[j]
         total += r * r
     return total
 
 
 @compiled
-def square7(c, s, n, d, u, b, kc, kx, ky, kz):
-    """The sum of the squares of kc c + kx (w + e) + ky (s + n) + kz (d + u) + b, likewise."""
+def square7(c, s, n, d, u, b, k):
+    """The sum of the squares of what `step7_bare` stores, none of them stored."""
+    kc, kx, ky, kz, kb = k
     last = c.size - 1
-    if last == 0:
-        return (kc * c[0] + ky * (s[0] + n[0]) + kz * (d[0] + u[0]) + b[0]) ** 2
-    total = (kc * c[0] + kx * c[1] + ky * (s[0] + n[0]) + kz * (d[0] + u[0]) + b[0]) ** 2
-    total += (
-        kc * c[last]
-        + kx * c[last - 1]
-        + ky * (s[last] + n[last])
-        + kz * (d[last] + u[last])
-        + b[last]
-    ) ** 2
-    m, w, e, s, n, d, u, b = (
-        c[1:last],
-        c[: last - 1],
-        c[2:],
-        s[1:last],
-        n[1:last],
-        d[1:last],
-        u[1:last],
-        b[1:last],
-    )
+    total = _end7(last, c[last - 1] if last > 0 else 0.0, c, s, n, d, u, b, k) ** 2
+    if last > 0:
+        total += _end7(0, c[1], c, s, n, d, u, b, k) ** 2
+    i = slice(1, last)
+    m, w, e, s, n, d, u, b = c[i], c[: last - 1], c[2:], s[i], n[i], d[i], u[i], b[i]
     for j in range(m.size):
-        r = kc * m[j] + kx * (w[j] + e[j]) + ky * (s[j] + n[j]) + kz * (d[j] + u[j]) + b[j]
+        r = kc * m[j] + kx * (w[j] + e[j]) + ky * (s[j] + n[j]) + kz * (d[j] + u[j]) + kb * b[j]
         total += r * r
     return total
 
@@ -279,13 +269,15 @@ def subtract2(out, a, b, p, q):
 
 
 @compiled
-def subtract10(out, a, b, c, d, e, p, q, r, s, t, k, l):
-    """out -= k_0 a + k_1 b + ... + k_4 e + l_0 p + ... + l_4 t."""
+def subtract10(out, ps, qs, k, l):
+    """out -= k_0 p_0 + ... + k_4 p_4 + l_0 q_0 + ... + l_4 q_4."""
+    p0, p1, p2, p3, p4 = ps
+    q0, q1, q2, q3, q4 = qs
     k0, k1, k2, k3, k4 = k
     l0, l1, l2, l3, l4 = l
     for j in range(out.size):
-        one = (k0 * a[j] + k1 * b[j]) + (k2 * c[j] + k3 * d[j]) + k4 * e[j]
-        two = (l0 * p[j] + l1 * q[j]) + (l2 * r[j] + l3 * s[j]) + l4 * t[j]
+        one = (k0 * p0[j] + k1 * p1[j]) + (k2 * p2[j] + k3 * p3[j]) + k4 * p4[j]
+        two = (l0 * q0[j] + l1 * q1[j]) + (l2 * q2[j] + l3 * q3[j]) + l4 * q4[j]
         out[j] -= one + two
 
 

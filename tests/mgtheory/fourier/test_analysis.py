@@ -11,12 +11,8 @@ from mgtheory.fourier.analysis import (
     three_grid_factor,
     two_grid_factor,
 )
-from mgtheory.fourier.cycle import (
-    INTERPOLATIONS,
-    RESTRICTIONS,
-    LocalCycle,
-    differential_orders,
-)
+from mgtheory.fourier.coarsening import differential_orders
+from mgtheory.fourier.cycle import LocalCycle
 from mgtheory.fourier.relaxation import as_relaxation, on_level
 from mgtheory.polynomials.classical import chebyshev, chebyshev4
 from mgtheory.polynomials.residual import ResidualPolynomial
@@ -31,6 +27,7 @@ from mgtheory.problems.stencils import (
     named,
     rotated_anisotropic,
 )
+from mgtheory.problems.transfers import INTERPOLATIONS, RESTRICTIONS
 from mgtheory.smoothers import SMOOTHERS, GaussSeidel, Jacobi, Polynomial
 from mgtheory.verification import PeriodicCycle, verify
 

@@ -54,7 +54,7 @@ def test_small_levels_have_exact_intervals_too(name, boundary):
     n = {1: 63, 2: 31, 3: 15}[PROBLEMS[name].dim] + (boundary != Boundary.DIRICHLET)
     problem = create(name, n, boundary=boundary)
     for level in Hierarchy.build(problem, coarsest=2).levels[:-1]:
-        assert level.interval == problem.smoothing_interval(level.axes, shape=level.shape).as_tuple
+        assert level.interval == tuple(problem.smoothing_interval(level.axes, shape=level.shape))
     if boundary is Boundary.DIRICHLET:
         levels = Hierarchy.build(problem, coarsening="galerkin", coarsest=3).levels[:-1]
         small = [level for level in levels if 3 <= min(level.shape) < 8]
@@ -398,7 +398,7 @@ def test_interval_of_a_galerkin_level():
         for axes in ("all", [0])
     )
     assert whole.interval == pytest.approx(
-        poisson((15, 15), stencil="q1").smoothing_interval().as_tuple
+        tuple(poisson((15, 15), stencil="q1").smoothing_interval())
     )
     assert one.shape == (15, 31)
     # b at the frequency (0, pi), low along the coarsened axis

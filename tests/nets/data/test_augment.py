@@ -11,12 +11,12 @@ from nets.data.augment import Augment, normalise
 from nets.data.order import keyed_bits, keyed_order, keyed_uniform
 from nets.data.policies import (
     OPERATIONS,
-    POLICIES,
     POLICY_DRAWS,
     apply_operation,
     apply_policy,
 )
 
+POLICIES = ("autoaugment", "randaugment")
 IDS = torch.arange(2000)
 
 
@@ -361,7 +361,7 @@ def test_warp_shifts_and_zooms_by_what_was_drawn(axis):
 
 def test_wrong_options():
     with pytest.raises(
-        ValueError, match="policy is 'trivial'; allowed are none, autoaugment, randaugment"
+        ValueError, match=r"policy\n.* 'none', 'autoaugment' or 'randaugment' .*'trivial'"
     ):
         augment(policy="trivial")
     with pytest.raises(ValueError, match="mean has 2 channels and std 1"):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from nets.models.blocks import Convolution, Level, SmoothingStep, operator_convolution
+from nets.models.blocks import Convolution, Level, LevelOptions, SmoothingStep
 from nets.models.coefficients import ROOT_GUARD, make_coefficients
 from nets.models.placements import PLACEMENTS, POSITIONS, Placement, placement_for
 
@@ -140,7 +140,7 @@ def make_level(
         )
         for kind, where in zip(kinds, placements)
     ]
-    level = Level(operator_convolution(C), steps, form=form, **options).double()
+    level = Level(LevelOptions().operator(C), steps, form=form, **options).double()
     with torch.no_grad():
         for p in level.parameters():
             p.copy_(torch.rand_like(p) + 0.3 if p.ndim < 2 else torch.randn_like(p) / 3)

@@ -46,3 +46,14 @@ def test_why_it_ends():
     for wrong in ({"tol": -1}, {"maxiter": -1}, {"maxiter": 1.5}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             solver.solve(problem.b, **wrong)
+
+
+def test_the_default_is_that_of_every_hierarchy():
+    """Degrees 2, 3, 4 from level to level, not one for all; the same cycles as the sparse twin."""
+    problem = problems.poisson((63, 63))
+    bridge, sparse = TorchHierarchy(problem), Hierarchy.build(problem)
+    degrees = [bridge.module.polynomial(level).degree for level in range(3)]
+    assert degrees == [level.pre.polynomial.degree for level in sparse.levels[:-1]] == [2, 3, 4]
+    found, expected = bridge.solve(problem.b), sparse.solve(problem.b)
+    np.testing.assert_allclose(found.residual_norms, expected.residual_norms, rtol=1e-4)
+    assert bridge.work_units("V") == pytest.approx(sparse.work_units("V"))

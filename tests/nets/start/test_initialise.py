@@ -12,8 +12,9 @@ import nets
 from mgtheory import derive
 from mgtheory.polynomials.residual import ResidualPolynomial
 from nets.models.placements import PLACEMENTS
-from nets.start.initialise import InitReport, list_schemes, roots_at_guard
 from nets.start.operators import operator_spectra
+from nets.start.report import InitReport, roots_at_guard
+from nets.start.schemes import list_schemes
 from nets.start.spectrum import convolution_spectrum
 
 SCHEMES = list_schemes()
@@ -270,7 +271,7 @@ def test_symmetric_pairs_take_squares_of_eigenvalues_and_ritz_values_of_the_squa
     roots = np.array([1 / step.factor().kappa for step in model.levels[0].steps])
     assert ((roots > 0) & (roots < 1)).all()
     np.testing.assert_allclose(np.sort(roots), np.sort(report.sources[0].roots.real), rtol=1e-5)
-    operator = operator_spectra([model.levels[0].A], [(8, 8)])[0].operator
+    operator = operator_spectra([model.levels[0].A], [(8, 8)])[0].A
     start = started_vector(operator.shape[0])
     used = derive("harmonic_ritz", 2, operator @ operator, start=start, copies=False)
     np.testing.assert_allclose(np.sort(roots), np.sort(used.roots.real), rtol=1e-4)

@@ -10,13 +10,15 @@ from scipy.fft import dstn, idstn
 from threadpoolctl import threadpool_info, threadpool_limits
 from torch import nn
 
+from mgtheory import derive
 from mgtheory.polynomials.classical import chebyshev4
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.problems.symbols import channel_eigenvalues
+from nets.start import padded, periodic
 from nets.start import spectrum as engine
 from nets.start.operators import dense_kernel, level_grids, start_operators
 from nets.start.operators import operator_spectra as spectra_of
-from nets.start.spectrum import convolution_spectrum, spectral_radius
+from nets.start.spectrum import convolution_spectrum, residual_radius
 
 
 def conv(channels=6, groups=1, k=3, seed=0):
@@ -80,13 +82,13 @@ def test_spectrum_equals_the_theorys():
 
 @pytest.mark.parametrize("groups", [1, 2])
 def test_wide_spectrum_is_single_precision_but_for_its_extremes(monkeypatch, groups):
-    monkeypatch.setattr(engine, "NARROW", 7)
+    monkeypatch.setattr(periodic, "NARROW", 7)
     operator, grid = conv(16, groups), (6, 7)
     values = operator_spectra([operator], [grid])[0]
     monkeypatch.undo()
     engine._memory.clear()
     exact = operator_spectra([operator], [grid])[0]
-    assert (values.accuracy, exact.accuracy) == (engine.SINGLE, engine.DOUBLE)
+    assert (values.accuracy, exact.accuracy) == (periodic.SINGLE, padded.DOUBLE)
     assert values.radius == pytest.approx(exact.radius, rel=1e-13)
     assert values.values.real.min() == pytest.approx(exact.values.real.min(), rel=1e-13)
     distances = np.abs(values.values[..., :, None] - exact.values[..., None, :])
@@ -98,7 +100,7 @@ def test_spectra_are_measured_once(monkeypatch):
     operator, threads = conv(5), torch.get_num_threads()
     first, other = operator_spectra([operator, operator], [(4, 4), (4, 5)])
     assert torch.get_num_threads() == threads
-    monkeypatch.setattr(engine, "_periodic", None)
+    monkeypatch.setattr(periodic, "eigenvalues", None)
     assert operator_spectra([operator], [(4, 4)])[0] is first
     assert other.grid == (4, 5)
     with torch.no_grad():
@@ -135,8 +137,8 @@ def test_workers_are_serial_and_the_callers_threads_come_back(monkeypatch, fails
             raise FloatingPointError("of a worker")
         return original(stencil, theta)
 
-    original, seen, threads = engine.symbol, [], torch.get_num_threads()
-    monkeypatch.setattr(engine, "symbol", symbol)
+    original, seen, threads = periodic.symbol, [], torch.get_num_threads()
+    monkeypatch.setattr(periodic, "symbol", symbol)
     engine._memory.clear()
     with threadpool_limits(3, user_api="blas"):
         before = blas()
@@ -256,15 +258,14 @@ def test_zero_padding_equals_the_module(grid, groups, k):
     mu = np.abs(np.linalg.eigvals(kept @ smoothed)).max()
     assert found.smoothing_factor(q) == pytest.approx(mu, rel=1e-7)
     u = np.random.default_rng(0).standard_normal(len(matrix))
-    np.testing.assert_allclose(found.operator @ u, matrix @ u, atol=1e-12 * found.radius * 50)
+    np.testing.assert_allclose(found.A @ u, matrix @ u, atol=1e-12 * found.radius * 50)
 
 
 def test_the_projection_of_periodic_grids_gives_the_symbols_factor():
     kernel, grid = dense_kernel(conv(3)), (6, 8)
     found = convolution_spectrum(kernel, grid, padding="periodic")
     q = ResidualPolynomial([0.5 * found.radius, -found.radius])
-    after, apply = engine.high_part(grid, "periodic"), engine.product(kernel, grid, "periodic")
-    mu = spectral_radius(engine._residual(q, apply, after), 3 * 48)
+    mu = residual_radius(q, kernel, grid, "periodic", padded.high_part(grid, "periodic"))
     assert found.smoothing_factor(q) == pytest.approx(mu, rel=1e-9)
 
 
@@ -275,7 +276,7 @@ def test_arnoldi_is_within_its_stated_error(monkeypatch, name, seed):
     generator = torch.Generator().manual_seed(seed)
     (exact,) = start_operators([operator], name, [grid], generator=generator)
     engine._memory.clear()
-    monkeypatch.setattr(engine, "DENSE", 300)
+    monkeypatch.setattr(padded, "DENSE", 300)
     (found,) = spectra_of([operator], [grid])
     assert (exact.complete, found.complete) == (True, False)
     assert "Arnoldi" in found.found
@@ -290,10 +291,10 @@ def test_arnoldi_is_within_its_stated_error(monkeypatch, name, seed):
 
 def test_a_zero_operator_and_a_failing_iteration(monkeypatch):
     assert convolution_spectrum(np.zeros((2, 2, 3, 3)), (40, 40)).radius == 0.0
-    monkeypatch.setattr(engine, "RESTARTS", 1)
-    monkeypatch.setattr(engine, "TOLERANCE", 1e-14)
-    monkeypatch.setattr(engine, "BASIS", 9)
-    monkeypatch.setattr(engine, "ATTEMPTS", 1)
+    monkeypatch.setattr(padded, "RESTARTS", 1)
+    monkeypatch.setattr(padded, "TOLERANCE", 1e-14)
+    monkeypatch.setattr(padded, "BASIS", 9)
+    monkeypatch.setattr(padded, "ATTEMPTS", 1)
     engine._memory.clear()
     with pytest.raises(ValueError, match="padding=periodic"):
         convolution_spectrum(dense_kernel(conv(12)), (12, 12))
@@ -314,3 +315,49 @@ def test_shifted_start_with_zero_padding():
 def test_unknown_padding():
     with pytest.raises(ValueError, match="zero, periodic"):
         convolution_spectrum(np.zeros((1, 1, 3, 3)), (4, 4), padding="mirror")
+
+
+@pytest.mark.parametrize("name", ["laplacian", "random"])
+def test_a_family_is_derived_for_a_level(name):
+    """The record of a level's A: b, grid and padding as the network applies it; a lower end where
+    the spectrum is positive, at which the classical interval begins."""
+    operator = conv(4)
+    (level,) = (
+        start_operators([operator], name, [(5, 6)], small=0.0)
+        if name == "laplacian"
+        else (
+            start_operators([operator], name, [(5, 6)], generator=torch.Generator().manual_seed(0))
+        )
+    )
+    b = np.abs(np.linalg.eigvals(dense(operator, (5, 6), "zeros"))).max()
+    fourth = derive("chebyshev4", 3, level)
+    np.testing.assert_allclose(fourth.roots, b * chebyshev4(3, lmax=1.0).roots, rtol=1e-7)
+    record = fourth.operator
+    assert (record.kind, record.grid, record.padding) == ("level", (5, 6), "zero")
+    assert record.found == level.found
+    assert "4 channels on 5 x 6" in str(record)
+    krylov = derive("harmonic_ritz", 3, level)  # q(A) v is the GMRES residual, v the theory's start
+    v = np.random.default_rng(0).standard_normal(120)
+    K = [dense(operator, (5, 6), "zeros") @ v]
+    for _ in range(2):
+        K.append(dense(operator, (5, 6), "zeros") @ K[-1])
+    least = np.linalg.lstsq(np.transpose(K), v, rcond=None)[0] @ K
+    reached = v - level.apply(krylov.polynomial.apply(level.A, v))
+    np.testing.assert_allclose(reached, v - least, atol=1e-8 * np.linalg.norm(v))
+    if name == "laplacian":
+        assert level.operator_record().positive
+        assert derive("chebyshev", 2, level).interval == pytest.approx((b / 4, b), rel=1e-7)
+        assert level.operator_record(2).interval == pytest.approx((b**2 / 16, b**2), rel=1e-7)
+    else:
+        assert not level.operator_record().positive
+        with pytest.raises(ValueError, match=r"chebyshev cannot be derived from a level's A"):
+            derive("chebyshev", 2, level)
+
+
+def test_a_polynomial_is_taken_to_a_level_relative_to_b():
+    level = convolution_spectrum(dense_kernel(conv(3)), (4, 4))
+    q = derive("chebyshev", 3, (2.0, 8.0)).on(level)
+    np.testing.assert_allclose(
+        q.roots, level.radius * derive("chebyshev", 3, (0.25, 1.0)).roots, rtol=1e-12
+    )
+    assert q.operator.kind == "level"

@@ -1,0 +1,212 @@
+"""The grids of a local cycle: on every level the coarsened axes, the transfers and the next coarser
+operator, all as stencils.
+
+A coarse operator is a problem's scheme on the coarser grid, the stencil of the same differential
+operator with h doubled where the stencil says what that is, or the Galerkin product R A P.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mgtheory.problems.grids import Boundary, choose_axes
+from mgtheory.problems.problem import Problem
+from mgtheory.problems.stencils import Stencil
+from mgtheory.problems.symbols import ROW_SUM, the_stencil
+from mgtheory.problems.transfers import INTERPOLATIONS, RESTRICTIONS, Transfer
+
+COARSENINGS = ("galerkin", "rediscretise")
+Axes = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Coarsened:
+    """The operators of all levels; of all but the coarsest the coarsened axes, R and P; and the
+    `rule` the coarse operators were made by, one of `COARSENINGS`, or the given stencils."""
+
+    stencils: tuple[Stencil, ...]
+    axes: tuple[Axes, ...]
+    R: tuple[Stencil, ...]
+    P: tuple[Stencil, ...]
+    rule: str | Stencil | Sequence[Stencil]
+
+
+def coarsen(
+    operator: Any,
+    levels: int,
+    *,
+    coarsening: Any,
+    restriction: str | Stencil,
+    interpolation: str | Stencil,
+    order: int | None,
+    axes: Sequence[int] | str,
+) -> Coarsened:
+    """The grids below an operator; the options are those of `mgtheory.fourier.cycle.LocalCycle`."""
+    fine, problem = the_stencil(operator), operator if isinstance(operator, Problem) else None
+    h = (1.0,) * fine.dim
+    if problem is not None:
+        h = problem.h
+        if problem.boundary is Boundary.NEUMANN:
+            restriction = "cells" if restriction == "full" else restriction
+            interpolation = "cells" if interpolation == "linear" else interpolation
+    given = _given_stencils(coarsening, fine, levels)
+    rule = coarsening if given is None else "given"
+    stencils, coarsened, R, P = [fine], [], [], []
+    for l in range(levels - 1):
+        couplings = (
+            stencils[-1].couplings()
+            if problem is None
+            else [a / h_j**2 for a, h_j in zip(problem.weights, h)]
+        )
+        chosen = choose_axes(couplings, None, axes)
+        coarsened.append(chosen)
+        R.append(_transfer("restriction", restriction, RESTRICTIONS, fine, chosen))
+        P.append(_transfer("interpolation", interpolation, INTERPOLATIONS, fine, chosen))
+        steps = [2 if j in chosen else 1 for j in range(fine.dim)]
+        h = tuple(h_j * step for h_j, step in zip(h, steps))
+        coarse = None if given is None else given[l]
+        if rule in (None, "rediscretise"):
+            if problem is not None and order is None:
+                coarse = problem.stencil_at(h)
+            elif rule is not None or (fine.channels == 1 and zero_sum(fine)):
+                try:
+                    coarse = rediscretised(stencils[-1], chosen, order)
+                except ValueError:
+                    if rule is not None:
+                        raise
+            # the first coarsening decides for all
+            rule = "galerkin" if coarse is None else "rediscretise"
+        if coarse is None:
+            coarse = (R[-1] @ stencils[-1] @ P[-1]).subsampled(steps)
+        stencils.append(coarse)
+    return Coarsened(
+        tuple(stencils),
+        tuple(coarsened),
+        tuple(R),
+        tuple(P),
+        coarsening if given is not None else rule,
+    )
+
+
+def _given_stencils(coarsening: Any, fine: Stencil, levels: int) -> list[Stencil] | None:
+    """The coarse stencils, if these were given; a name is checked."""
+    if coarsening is None or isinstance(coarsening, str):
+        if coarsening not in (None, *COARSENINGS):
+            raise ValueError(
+                f"unknown coarsening {coarsening!r}; known: {', '.join(COARSENINGS)}, or stencils"
+            )
+        return None
+    given = [coarsening] if isinstance(coarsening, Stencil) else coarsening
+    if (
+        not isinstance(given, list | tuple)
+        or len(given) != levels - 1
+        or not all(
+            isinstance(s, Stencil) and (s.dim, s.channels) == (fine.dim, fine.channels)
+            for s in given
+        )
+    ):
+        raise ValueError(
+            f"coarsening is one of {', '.join(COARSENINGS)}, or {levels - 1} stencils of the"
+            " operator's dimension and channels"
+        )
+    return list(given)
+
+
+def _transfer(
+    what: str, given: Any, known: Mapping[str, Transfer], fine: Stencil, axes: Axes
+) -> Stencil:
+    if isinstance(given, str):
+        if given not in known:
+            raise ValueError(f"unknown {what} {given!r}; known: {', '.join(known)}, or a Stencil")
+        given = known[given](fine.dim, axes)
+    if (
+        not isinstance(given, Stencil)
+        or given.dim != fine.dim
+        or given.channels not in (1, fine.channels)
+    ):
+        raise ValueError(
+            f"{what} must be a name or a Stencil in {fine.dim} dimensions with 1 or"
+            f" {fine.channels} channels, got {given!r}"
+        )
+    if given.channels == fine.channels:
+        return given
+    return Stencil(given.offsets, given.matrices * np.eye(fine.channels))  # on each channel
+
+
+def differential_orders(stencil: Stencil) -> tuple[int, ...]:
+    """The orders of derivatives in the operator that a stencil discretises, read off its moments
+    sum_k a_k k^p.
+
+    Those of 0, 1 and 2 that do not vanish; without any the first that does not. Terms of one order
+    scale alike when h doubles, of two they do not. An upwind difference has the orders 1 and 2: its
+    second moment is that of the diffusion that it adds.
+
+    Examples
+    --------
+    >>> differential_orders(Stencil(((-1,), (0,), (1,)), np.array([-1.0, 2.0, -1.0])))
+    (2,)
+    >>> differential_orders(Stencil(((-1,), (0,)), np.array([-1.0, 1.0])))
+    (1, 2)
+    """
+    k = np.array(stencil.offsets, dtype=float)
+    taps = stencil.matrices.reshape(len(k), -1)
+    present = []
+    for order in range(2 * len(k) + 1):
+        powers = [
+            math.prod((k[:, j] for j in chosen), start=np.ones(len(k)))
+            for chosen in itertools.combinations_with_replacement(range(stencil.dim), order)
+        ]
+        moments, sizes = np.stack(powers) @ taps, np.abs(np.stack(powers)) @ np.abs(taps)
+        if (np.abs(moments) > ROW_SUM * sizes).any():
+            present.append(order)
+        if order >= 2 and present:
+            break
+    return tuple(present)
+
+
+def rediscretised(stencil: Stencil, axes: Axes, order: int | None) -> Stencil:
+    """The stencil of the same differential operator where h is doubled on the coarsened axes.
+
+    Parameters
+    ----------
+    stencil, axes
+        On the finer grid, and what is coarsened: all axes; or some, where the stencil is a sum of
+        differences along single axes.
+    order
+        Of the differential operator; None to read it off the stencil.
+
+    Raises
+    ------
+    ValueError
+        Where the stencil does not say what it is on the coarser grid.
+    """
+    orders = differential_orders(stencil) if order is None else (order,)
+    if len(orders) != 1:
+        raise ValueError(
+            f"the stencil has terms of the orders {' and '.join(map(str, orders))}, which scale"
+            " differently with h; take coarsening='galerkin', or give the order"
+        )
+    factor = 2.0 ** -orders[0]
+    if len(axes) == stencil.dim:
+        return stencil * factor
+    origin = (0,) * stencil.dim
+    along = {k: np.flatnonzero(k) for k in stencil.offsets if k != origin}
+    if orders[0] == 0 or any(len(places) > 1 for places in along.values()) or not zero_sum(stencil):
+        raise ValueError(
+            f"the stencil is no sum of differences along single axes, so that coarsening the axes"
+            f" {axes} does not say what it becomes; take coarsening='galerkin' or axes='all'"
+        )
+    taps = dict(zip(stencil.offsets, stencil.values))
+    values = [taps[k] * (factor if places[0] in axes else 1.0) for k, places in along.items()]
+    return Stencil((*along, origin), np.stack([*values, -np.sum(values, axis=0)]))
+
+
+def zero_sum(stencil: Stencil) -> bool:
+    """Whether A vanishes on constants, to rounding."""
+    return bool(abs(stencil.matrices.sum()) <= ROW_SUM * np.abs(stencil.matrices).sum())

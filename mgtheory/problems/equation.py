@@ -1,0 +1,233 @@
+"""Equations with a scheme, before a grid is chosen: what makes A, b and the exact solution on any
+shape.
+
+    -sum_j a_j d^2 u/dx_j^2 = f    or    -div(k grad u) = f    or a stencil of one's own
+
+The schemes are listed in `mgtheory.problems.schemes`. Variable coefficients are finite volumes with
+averaged face coefficients (harmonic by default), order 2 where k is smooth. Boundary values other
+than zero go to the right-hand side. Neumann conditions are homogeneous, on cell-centred unknowns,
+by even reflection; the compact scheme keeps order 4 there only if the normal derivative of f
+vanishes on the boundary too. Neumann and periodic problems are singular: their nullspace is the
+constants, b is made compatible (its mean removed) and the exact solution has mean zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from mgtheory._checks import on_grid
+from mgtheory.problems import grids, manufactured, tensor, variable
+from mgtheory.problems.grids import Boundary, Shape
+from mgtheory.problems.schemes import SCHEMES
+from mgtheory.problems.stencils import Stencil
+from mgtheory.problems.tensor import Polynomial
+from mgtheory.problems.tensorform import TensorForm
+
+
+@dataclass(frozen=True, eq=False)
+class Equation:
+    """-sum_j a_j d^2 u/dx_j^2 = f or -div(k grad u) = f with a scheme, before a shape is chosen;
+    fields as the options of `poisson`.
+
+    Coarse levels and full multigrid take A and b from here: `load` is what the scheme makes of f on
+    the coarse grid itself.
+    """
+
+    boundary: Boundary
+    scheme: str
+    weights: tuple[float, ...]
+    coefficient: Callable[..., NDArray[Any]] | None = None
+    average: str = "harmonic"
+    solution: str | None = None
+    f: Callable[..., NDArray[Any]] | None = None
+
+    @property
+    def singular(self) -> bool:
+        """Whether the constants are in the nullspace of A."""
+        return self.boundary is not Boundary.DIRICHLET
+
+    def stencil_at(self, h: Sequence[float]) -> Stencil | None:
+        """The interior stencil for mesh widths h; None with variable coefficients."""
+        polynomial = self.polynomial_at(h)
+        if polynomial is None:
+            return None
+        return Stencil.from_array(tensor.stencil_array(polynomial, h), channels=False)
+
+    @property
+    def knows_solution(self) -> bool:
+        """Whether the right-hand side is made from an exact solution."""
+        return self.f is None and (
+            self.coefficient is None or isinstance(self.coefficient, manufactured.SmoothCoefficient)
+        )
+
+    def widths(self, shape: Shape) -> tuple[float, ...]:
+        """Mesh width per axis."""
+        return tuple(grids.mesh_width(n, self.boundary) for n in shape)
+
+    def polynomial_at(self, h: Sequence[float]) -> Polynomial | None:
+        """The operator for mesh widths h as a polynomial in the second differences K_j; None with
+        variable coefficients."""
+        if self.coefficient is not None:
+            return None
+        return SCHEMES[self.scheme].matrix(self.weights, h)
+
+    def polynomial(self, shape: Shape) -> Polynomial | None:
+        """The same on a shape."""
+        return self.polynomial_at(self.widths(shape))
+
+    def form(self, shape: Shape) -> TensorForm | None:
+        """The operator as a sum of tensor products; None with variable coefficients."""
+        polynomial = self.polynomial(shape)
+        return None if polynomial is None else TensorForm.finest(polynomial, shape, self.boundary)
+
+    def operator(self, shape: Shape) -> sp.csr_array:
+        """A on this shape, CSR, unknowns in C order."""
+        form = self.form(shape)
+        if form is not None:
+            return sp.csr_array(form.todia())
+        assert self.coefficient is not None
+        k, average = self.coefficient, self.average
+        diagonals = variable.variable_diagonals(k, shape, self.boundary, average=average)
+        return sp.csr_array(tensor.diagonals_to_dia(diagonals, shape))
+
+    def load(self, shape: Shape) -> NDArray[np.float64]:
+        """b on this shape: with boundary values, mean removed where A is singular."""
+        x = grids.mesh(shape, self.boundary, extended=True)
+        everywhere = on_grid(self._source, x, [n + 2 for n in shape], "f")
+        inner = tuple(slice(1, -1) for _ in shape)
+        if self.boundary is not Boundary.DIRICHLET:
+            periodic = self.boundary is Boundary.PERIODIC
+            everywhere = np.pad(everywhere[inner], 1, mode="wrap" if periodic else "symmetric")
+        h = self.widths(shape)
+        b = tensor.apply_extended(SCHEMES[self.scheme].load(h), everywhere, h)
+        if self.singular:
+            b = b - b.mean()
+            # a mean taken off twice is off to rounding, of a b that is rounding alone too
+            return _finite(b - b.mean())
+        if self.knows_solution:
+            shell = np.broadcast_to(self._manufactured().u(*x), everywhere.shape).copy()
+            shell[inner] = 0.0
+            b -= self._on_boundary_values(shell, h)
+        return _finite(b)
+
+    def exact(self, shape: Shape) -> NDArray[np.float64] | None:
+        """The continuous solution, mean zero where A is singular; None where it is not known."""
+        if not self.knows_solution:
+            return None
+        x = grids.mesh(shape, self.boundary)
+        u = np.broadcast_to(self._manufactured().u(*x), shape).reshape(-1).copy()
+        return u if self.boundary is Boundary.DIRICHLET else u - u.mean()
+
+    def _manufactured(self) -> manufactured.Solution1D:
+        return manufactured.check_solution(self.solution, self.boundary)
+
+    def _source(self, *x: NDArray[Any]) -> NDArray[Any]:
+        if self.f is not None:
+            return self.f(*x)
+        if isinstance(self.coefficient, manufactured.SmoothCoefficient):
+            return manufactured.variable_right_hand_side(self._manufactured(), self.coefficient, x)
+        return manufactured.right_hand_side(self._manufactured(), self.weights, x)
+
+    def _on_boundary_values(self, shell: NDArray[Any], h: Sequence[float]) -> NDArray[Any]:
+        """A applied to the boundary values alone, to be taken off the right-hand side."""
+        if self.coefficient is not None:
+            return variable.variable_boundary(self.coefficient, shell, average=self.average)
+        return tensor.apply_extended(SCHEMES[self.scheme].matrix(self.weights, h), shell, h)
+
+
+def _finite(b: NDArray[np.float64]) -> NDArray[np.float64]:
+    """b as a vector, without infinite values."""
+    if not np.isfinite(b).all():
+        raise ValueError("f gives values on the grid that are infinite or not a number")
+    return b.reshape(-1)
+
+
+@dataclass(frozen=True, eq=False)
+class StencilEquation(Equation):
+    """A stencil of one's own on one grid, as `Problem.from_stencil` takes it: the stencil with its
+    1/h^2, the shape that it is meant for, and b there, or None for f = 1."""
+
+    own: Stencil | None = None
+    grid: Shape = ()
+    right: NDArray[np.float64] | None = None
+
+    @classmethod
+    def of(
+        cls, own: Stencil, grid: Shape, boundary: Boundary, right: NDArray[np.float64] | None
+    ) -> StencilEquation:
+        """The equation of a real scalar stencil; refused where it does not fit."""
+        if own.channels != 1 or np.iscomplexobj(own.values):
+            raise ValueError("a problem's stencil is real and of one channel")
+        if own.dim != len(grid):
+            raise ValueError(f"the stencil has {own.dim} axes, the shape {grid} has {len(grid)}")
+        widths = [grids.mesh_width(n, boundary) for n in grid]
+        weights = tuple(s * h**2 for s, h in zip(own.couplings(), widths, strict=True))
+        made = cls(boundary, "stencil", weights, own=own, grid=grid, right=right)
+        if boundary is Boundary.NEUMANN and made.polynomial(grid) is None:
+            raise ValueError(
+                "neumann boundaries need a stencil of reach one that is even along every axis"
+            )
+        return made
+
+    @property
+    def singular(self) -> bool:
+        """Also the taps must have the sum 0."""
+        assert self.own is not None
+        total, largest = abs(self.own.values.sum()), np.abs(self.own.values).max()
+        return super().singular and bool(total <= 1e-12 * largest)
+
+    @property
+    def knows_solution(self) -> bool:
+        """No."""
+        return False
+
+    def stencil_at(self, h: Sequence[float]) -> Stencil | None:
+        """The own stencil for its own mesh widths, and what it is elsewhere."""
+        here = np.allclose(h, self.widths(self.grid), rtol=1e-12)
+        return self.own if here else super().stencil_at(h)
+
+    def polynomial_at(self, h: Sequence[float]) -> Polynomial | None:
+        """The operator as a polynomial in the K_j, where the stencil reaches one point and is even
+        along every axis.
+
+        For other mesh widths it is that of a second-order equation with a mass term: the
+        coefficient of K_i grows with h^0, that of K_i K_j with h^2, as in the compact schemes.
+        """
+        assert self.own is not None
+        if max(self.own.reach) > 1:
+            return None
+        array = np.pad(self.own.to_array(), [(1 - reach, 1 - reach) for reach in self.own.reach])
+        widths = self.widths(self.grid)
+        here = tensor.from_stencil_array(array, widths, uneven=1e-10, rounding=1e-13)
+        if here is None:
+            return None
+        ratios = np.divide(h, widths)
+
+        def growth(S: tuple[int, ...]) -> float:
+            return float(np.prod(ratios[list(S)] ** 2) ** ((len(S) - 1) / len(S))) if S else 1.0
+
+        return {S: c * growth(S) for S, c in here.items()}
+
+    def operator(self, shape: Shape) -> sp.csr_array:
+        """A on this shape; without a polynomial on the stencil's own alone."""
+        if self.polynomial(shape) is not None:
+            return super().operator(shape)
+        if shape != self.grid:
+            raise ValueError(
+                "a stencil that is not even along every axis, or reaches farther than one point,"
+                " has no coarser twin; take coarsening='galerkin'"
+            )
+        assert self.own is not None
+        return sp.csr_array(getattr(self.own, str(self.boundary))(shape))
+
+    def load(self, shape: Shape) -> NDArray[np.float64]:
+        """b on the grid of the stencil; f = 1 where none is given, and on any other shape."""
+        given = self.right is not None and shape == self.grid
+        b = np.asarray(self.right) if given else np.ones(int(np.prod(shape)))
+        return b - b.mean() if self.singular else b

@@ -1,0 +1,204 @@
+"""Eigenvalues of a convolution with zero padding: all of a dense matrix where that is cheap, else
+the outermost ones by Arnoldi's method.
+
+Krylov spaces are built in single precision, where torch's convolution is three times as fast: they
+are stopped at a residual of a hundredth, far above its rounding. The spectral radius is then
+evaluated in double precision from a right and a left vector.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.sparse.csgraph import connected_components
+from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs
+
+from mgtheory.problems.symbols import grid_frequencies, high_frequencies
+from nets.start.threads import serial
+
+# unknowns up to which all eigenvalues are computed: about a second; Arnoldi's method needs less
+# from about 500 on, but gives the outermost ones alone
+DENSE = 1024
+DOUBLE = 1e-9  # relative accuracy to count on
+# of Arnoldi's method at the first attempt; of six eigenvalues that converge to a hundredth the
+# outermost are accurate to 1e-5 and better, and fewer missed it by 1e-3 on wide random levels
+WANTED, BASIS, TOLERANCE, RESTARTS = 6, 40, 1e-2, 40
+ATTEMPTS = 3  # each with a basis twice as large
+ACCEPTED = 1e-3  # relative difference of b from A and from its transpose
+
+Vector = NDArray[Any]
+Complex = NDArray[np.complex128]
+Product = Callable[[Vector], Vector]
+
+
+class Eigenvalues(NamedTuple):
+    """What was found of a spectrum; see the attributes of `nets.start.spectrum.LevelSpectrum`."""
+
+    values: Complex
+    radius: float
+    complete: bool
+    found: str
+    accuracy: float
+    error: float
+
+
+def product(
+    kernel: NDArray[np.float64],
+    grid: tuple[int, int],
+    padding: str,
+    dtype: type[np.floating[Any]] = np.float64,
+) -> Product:
+    """The convolution on fields of shape (..., channels * height * width), as torch's module, in
+    the precision of `dtype`."""
+    weight = torch.from_numpy(np.array(kernel, dtype=dtype))
+    channels, (kh, kw) = weight.shape[0], (weight.shape[2] // 2, weight.shape[3] // 2)
+
+    def apply(v: Vector) -> Vector:
+        u = torch.from_numpy(np.array(v, dtype=dtype)).reshape(-1, channels, *grid)
+        if padding == "periodic":
+            u = torch.nn.functional.pad(u, (kw, kw, kh, kh), mode="circular")
+            result = torch.nn.functional.conv2d(u, weight)
+        else:
+            result = torch.nn.functional.conv2d(u, weight, padding=(kh, kw))
+        return np.asarray(result.reshape(np.shape(v)).numpy())
+
+    return apply
+
+
+def high_part(grid: tuple[int, int], padding: str) -> Product:
+    """The projection of fields of shape (..., channels * height * width) that takes out what is of
+    low frequency along both axes."""
+    low_y, low_x = (_low_frequencies(n, padding) for n in grid)
+
+    def project(v: Vector) -> Vector:
+        u = np.reshape(v, (-1, *grid))
+        return np.asarray(
+            np.reshape(u - low_y.astype(u.dtype) @ u @ low_x.astype(u.dtype), v.shape)
+        )
+
+    return project
+
+
+def _low_frequencies(n: int, padding: str) -> NDArray[np.float64]:
+    """The orthogonal projection on the modes of n points with |theta| < pi/2, symmetric."""
+    x = np.arange(n)
+    if padding == "periodic":
+        theta = grid_frequencies(n)
+        modes = np.exp(1j * np.outer(x, theta[~high_frequencies(theta)])) / math.sqrt(n)
+    else:
+        theta = np.pi * (x[:, None] + 1) / (n + 1)
+        modes = np.sin(np.outer(x + 1, theta[~high_frequencies(theta)])) * math.sqrt(2 / (n + 1))
+    return np.asarray((modes @ modes.conj().T).real)
+
+
+def blocks(kernel: NDArray[np.float64]) -> list[NDArray[np.intp]]:
+    """Channels of the diagonal blocks of the kernel's block triangular form (its groups, if it has
+    some): together their eigenvalues are those of A."""
+    count, label = connected_components(
+        (kernel != 0).any(axis=(2, 3)), directed=True, connection="strong"
+    )
+    return sorted((np.flatnonzero(label == i) for i in range(count)), key=lambda own: own[0])
+
+
+def distinct_blocks(kernel: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+    """The kernels of the blocks, equal ones once: a pure Laplacian's channels are one."""
+    parts = [np.ascontiguousarray(kernel[np.ix_(own, own)]) for own in blocks(kernel)]
+    return list({part.tobytes(): part for part in parts}.values())
+
+
+def eigenvalues(kernel: NDArray[np.float64], grid: tuple[int, int]) -> Eigenvalues:
+    """All of them where the blocks are small together, else the outermost; shape (m,)."""
+    cells = math.prod(grid)
+    distinct = distinct_blocks(kernel)
+    if sum((len(part) * cells) ** 3 for part in distinct) > DENSE**3:
+        values, radius, error = _radius(kernel, grid)
+        found = f"Arnoldi's method on A and its transpose, {values.size} outermost eigenvalues"
+        return Eigenvalues(values, radius, False, found, TOLERANCE, error)
+    solved = {
+        part.tobytes(): dense_eigenvalues(product(part, grid, "zero"), len(part) * cells)
+        for part in distinct
+    }
+    values = np.concatenate([solved[kernel[np.ix_(own, own)].tobytes()] for own in blocks(kernel)])
+    found = f"all {values.size} eigenvalues of the matrix"
+    return Eigenvalues(values, float(np.abs(values).max()), True, found, DOUBLE, DOUBLE)
+
+
+def dense_eigenvalues(apply: Product, n: int) -> Complex:
+    """All eigenvalues of the real n x n matrix that `apply` multiplies the rows of an array by."""
+    matrix = torch.from_numpy(np.ascontiguousarray(apply(np.eye(n))))
+    return np.asarray(torch.linalg.eigvals(matrix).numpy())
+
+
+def _radius(kernel: NDArray[np.float64], grid: tuple[int, int]) -> tuple[Complex, float, float]:
+    """(outermost eigenvalues, spectral radius, its relative error).
+
+    Arnoldi's method on A gives an eigenvalue with its right vector, on the transpose, from another
+    start, one with its left vector u. Where the two are one eigenvalue, ``u.(A v) / u.v`` is better
+    than both by the product of their errors; the error stated is the larger distance from it. Where
+    they are not, one run missed the outermost eigenvalue and both are repeated on a larger basis.
+    """
+    n = kernel.shape[0] * math.prod(grid)
+    A = product(kernel, grid, "zero")
+    single, transposed = (
+        product(weights, grid, "zero", np.float32)
+        for weights in (kernel, kernel.transpose(1, 0, 2, 3)[:, :, ::-1, ::-1])
+    )
+    for attempt in range(ATTEMPTS):
+        effort = 2**attempt
+        right, V = outermost(single, n, "LM", effort=effort, seed=2 * attempt)
+        left, U = outermost(transposed, n, "LM", effort=effort, seed=2 * attempt + 1)
+        i, j = int(np.abs(right).argmax()), int(np.abs(left).argmax())
+        v, u = V[:, i], U[:, j]
+        if abs(left[j] - right[i]) > abs(left[j].conj() - right[i]):
+            u = u.conj()
+        moduli = np.abs([right[i], left[j]])
+        radius = float(moduli.max())
+        if abs(u @ v) > 1e-8:
+            refined = (u @ (A(v.real) + 1j * A(v.imag))) / (u @ v)
+            if abs(abs(refined) - radius) <= ACCEPTED * radius:
+                radius = float(abs(refined))
+        error = float(np.abs(moduli - radius).max()) / radius if radius else 0.0
+        if error <= ACCEPTED:
+            break
+    return np.concatenate([right, left]), radius, max(error, DOUBLE)
+
+
+def spectral_radius(apply: Product, n: int) -> float:
+    """The largest modulus of an eigenvalue of the real operator `apply` on vectors of length n (or
+    on the rows of an array, where n is at most `DENSE`)."""
+    with serial():
+        if n <= DENSE:
+            return float(np.abs(dense_eigenvalues(apply, n)).max())
+        return float(np.abs(outermost(apply, n, "LM")[0]).max())
+
+
+def outermost(
+    apply: Product, n: int, which: str, *, effort: int = 1, seed: int = 0
+) -> tuple[Complex, Complex]:
+    """(eigenvalues, right vectors as columns) of some outermost eigenvalues by Arnoldi's method, in
+    single precision; `which` in the words of scipy's `eigs`.
+
+    Those that converged are taken where not all did: the farthest out do so first.
+    """
+    start = np.random.default_rng(seed).standard_normal(n).astype(np.float32)
+    A = LinearOperator((n, n), matvec=apply, dtype=np.float32)
+    if not np.any(apply(start)):  # A = 0: the method has nothing to start from
+        return np.zeros(1, complex), start[:, None] / np.linalg.norm(start) + 0j
+    for attempt in range(ATTEMPTS):
+        basis = min(BASIS * effort * 2**attempt, n)
+        options = {"k": WANTED, "ncv": basis, "tol": TOLERANCE, "maxiter": RESTARTS, "v0": start}
+        try:
+            found = eigs(A, which=which, **options)
+        except ArpackNoConvergence as stopped:
+            found = stopped.eigenvalues, stopped.eigenvectors
+        if len(found[0]):
+            return np.asarray(found[0], complex), np.asarray(found[1], complex)
+    raise ValueError(
+        f"Arnoldi's method found no outermost eigenvalue of an operator of {n} unknowns;"
+        " take padding=periodic, whose spectrum is exact"
+    )

@@ -1,0 +1,199 @@
+"""The report of a network's start: what every level started from, as it is kept in a run's
+`init.json`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from mgtheory import InitialCoefficients
+from mgtheory.polynomials.factors import Factor, factor_from_dict
+from mgtheory.polynomials.residual import ResidualPolynomial
+from mgtheory.polynomials.roots import roots_to_json
+from nets.models.blocks import Level
+from nets.models.classifier import MultigridClassifier
+from nets.models.coefficients import Coefficients, root_warnings
+from nets.start.padded import DOUBLE
+from nets.start.schemes import Notes
+from nets.start.spectrum import LevelSpectrum
+
+SCHEMA = 2
+KIND = "start"
+
+
+@dataclass(frozen=True)
+class LevelReport:
+    """What one level started from.
+
+    Attributes
+    ----------
+    level
+        From 1.
+    grid, padding
+        That A was measured on and with: the level's own and "zero", unless the model or the option
+        ``padding=periodic`` says otherwise.
+    radius
+        b, the spectral radius of A there.
+    lower
+        Relative lower end a/b of the family's interval (0 for a family that needs b alone); None
+        for a scheme without a family.
+    factors
+        Of the steps, in their order, as they were set (rounded to the parameters' precision); empty
+        for MgNet.
+    fitted
+        Whether a root is not what the scheme gives by itself; `reasons` says why.
+    max_modulus
+        max |q| over the spectrum of A on that grid, with that padding; None without a polynomial.
+    smoothing_factor
+        mu, what a perfect coarse level leaves of q(A) there (see `nets.start.spectrum`); None
+        without a polynomial.
+    found, error
+        How the spectrum was found, in words, and the relative error of b (see `LevelSpectrum`).
+    """
+
+    level: int
+    grid: tuple[int, int]
+    radius: float
+    lower: float | None
+    factors: tuple[Factor, ...]
+    fitted: bool
+    reasons: tuple[str, ...]
+    max_modulus: float | None
+    smoothing_factor: float | None
+    padding: str
+    found: str
+    error: float
+
+    @classmethod
+    def of(cls, number: int, level: Level, spectrum: LevelSpectrum, notes: Notes) -> LevelReport:
+        """Of a level as it is now."""
+        polynomial = isinstance(level.smoothing_steps[0].coefficients, Coefficients)
+        factors = tuple(step.factor() for step in level.smoothing_steps) if polynomial else ()
+        q = ResidualPolynomial.from_factors(factors) if factors else None
+        interval = notes.sources[0].interval if notes.sources else None
+        return cls(
+            level=number,
+            grid=spectrum.grid,
+            radius=spectrum.radius,
+            lower=None if interval is None else interval[0] / interval[1],
+            factors=factors,
+            fitted=bool(notes.reasons),
+            reasons=notes.reasons,
+            max_modulus=None if q is None else spectrum.max_modulus(q),
+            smoothing_factor=None if q is None else spectrum.smoothing_factor(q),
+            padding=spectrum.padding,
+            found=spectrum.found,
+            error=spectrum.error,
+        )
+
+    @property
+    def roots(self) -> np.ndarray:
+        """Roots of the level's q in the order of the steps, complex; infinite where a weight is
+        0."""
+        return np.concatenate([np.empty(0, complex), *(factor.roots for factor in self.factors)])
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types; complex numbers as [re, im], an infinite root as null."""
+        data = asdict(self) | {"grid": list(self.grid), "reasons": list(self.reasons)}
+        data["factors"] = [factor.to_dict() for factor in self.factors]
+        data["roots"] = roots_to_json(self.roots)
+        return data
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> LevelReport:
+        """The inverse of `to_dict`. A report of schema 1 says nothing of padding: it was
+        periodic."""
+        former = {"padding": "periodic", "found": "all eigenvalues, by Fourier symbols"}
+        values = {**former, "error": DOUBLE, **data}
+        del values["roots"]
+        values["factors"] = tuple(factor_from_dict(f) for f in data["factors"])
+        values["grid"] = (int(data["grid"][0]), int(data["grid"][1]))
+        return cls(**(values | {"reasons": tuple(data["reasons"])}))
+
+
+@dataclass(frozen=True)
+class InitReport:
+    """How a model was started: scheme, options, operators, each level, and the initial coefficients
+    that were used."""
+
+    model: Mapping[str, Any] | None
+    scheme: str
+    options: Mapping[str, Any]
+    operator: str
+    size: tuple[int, int]
+    levels: tuple[LevelReport, ...]
+    sources: tuple[InitialCoefficients, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types. ``source`` is the first of ``sources``: the file's coefficients, or the
+        family's on (0, 1]."""
+        sources = [source.to_dict() for source in self.sources]
+        return {
+            "kind": KIND,
+            "schema": SCHEMA,
+            "model": None if self.model is None else dict(self.model),
+            "scheme": self.scheme,
+            "options": dict(self.options),
+            "operator": self.operator,
+            "size": list(self.size),
+            "levels": [level.to_dict() for level in self.levels],
+            "source": sources[0] if sources else None,
+            "sources": sources,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> InitReport:
+        """The inverse of `to_dict`; ValueError for another kind or schema, or a damaged
+        document."""
+        if (
+            not isinstance(data, Mapping)
+            or data.get("kind") != KIND
+            or data.get("schema") not in (1, SCHEMA)
+        ):
+            raise ValueError(
+                f"not a report of a network's start: needs kind {KIND!r} and schema 1 or {SCHEMA}"
+            )
+        try:
+            return cls(
+                data["model"],
+                data["scheme"],
+                dict(data["options"]),
+                data["operator"],
+                (int(data["size"][0]), int(data["size"][1])),
+                tuple(LevelReport.from_dict(level) for level in data["levels"]),
+                tuple(InitialCoefficients.from_dict(source) for source in data["sources"]),
+            )
+        except (KeyError, TypeError, IndexError) as error:
+            raise ValueError(f"the report of a network's start is damaged: {error}") from error
+
+    def to_json(self) -> str:
+        """`to_dict` as indented JSON text."""
+        return json.dumps(self.to_dict(), indent=2) + "\n"
+
+
+def roots_at_guard(model: nn.Module, start: InitReport | None = None) -> list[dict[str, Any]]:
+    """The steps whose roots reached a guard, infinity, or passed through it since the start: level,
+    step, kind and what happened.
+
+    Parameters
+    ----------
+    model
+        A Poly-MgNet, trained or not.
+    start
+        Its report of the start; with it, changes of sign are found as well.
+    """
+    found = []
+    levels = model.multigrid_levels if isinstance(model, MultigridClassifier) else []
+    for i, level in enumerate(levels):
+        for j, step in enumerate(level.smoothing_steps):
+            if not isinstance(step.coefficients, Coefficients):
+                continue
+            factors = start.levels[i].factors if start is not None else ()
+            for message in root_warnings(step.coefficients, start=factors[j] if factors else None):
+                found.append({"level": i + 1, "step": j + 1, "kind": step.kind, "message": message})
+    return found

@@ -1,0 +1,88 @@
+"""One process trains on the one device whatever a launcher has left in its environment; a variable
+that is wrong is named."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from nets.config import load_config
+from nets.training.train import _fabric
+
+SETS = [
+    *("width=2", "levels=1", "batch_size=1024", "epochs=1", "tensorboard=false", "init=constant"),
+    *("validation=0", "accelerator=cpu"),
+]
+SLURM = {"SLURM_NTASKS": "4", "SLURM_JOB_ID": "7", "SLURM_PROCID": "0", "SLURM_LOCALID": "0"}
+SURROUNDINGS = {
+    "tasks of Slurm": {"SLURM_NTASKS": "4"},
+    "a job of Slurm": {
+        **SLURM,
+        "SLURM_NODEID": "0",
+        "SLURM_NNODES": "2",
+        "SLURM_NODELIST": "a[1-4]",
+    },
+    "a shell in Slurm": {**SLURM, "SLURM_JOB_NAME": "bash"},
+    "tasks per node": {**SLURM, "SLURM_NTASKS_PER_NODE": "4"},
+    "nonsense of Slurm": {"SLURM_NTASKS": "four", "SLURM_PROCID": "none"},
+    "an empty world": {"WORLD_SIZE": "", "RANK": "", "LOCAL_RANK": ""},
+    "a world of one": {"WORLD_SIZE": "1", "RANK": "0", "LOCAL_RANK": "0"},
+    "ranks without a world": {"RANK": "nonsense", "LOCAL_RANK": "x", "NODE_RANK": "-"},
+    "LSF": {"JSM_NAMESPACE_RANK": "3", "JSM_NAMESPACE_SIZE": "4", "LSB_JOBID": "x"},
+    "Lightning": {"LT_DEVICES": "4", "LT_CLI_USED": "1", "LT_ACCELERATOR": "cuda"},
+    "torchrun": {"TORCHELASTIC_RUN_ID": "none", "MASTER_PORT": "x", "MASTER_ADDR": ""},
+}
+
+
+@pytest.fixture
+def set_to(monkeypatch):
+    def put(variables):
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        return dict(os.environ)
+
+    return put
+
+
+@pytest.mark.parametrize("devices", ["1", "auto"])
+@pytest.mark.parametrize("kind", SURROUNDINGS)
+def test_one_process_is_one(set_to, kind, devices):
+    before = set_to(SURROUNDINGS[kind])
+    fabric = _fabric(load_config("digits", [*SETS, f"devices={devices}"]).train)
+    assert (fabric.world_size, fabric.global_rank) == (1, 0)
+    assert dict(os.environ) == before
+
+
+@pytest.mark.parametrize("kind", ["tasks of Slurm", "nonsense of Slurm", "ranks without a world"])
+def test_the_command_trains(tmp_path, kind):
+    """In a process of its own, because Fabric reads some of it when it is imported."""
+    sets = [word for value in SETS for word in ("--set", value)]
+    done = subprocess.run(
+        [sys.executable, "-m", "polymgnet", "train", "--config", "digits", *sets, "--out", "run"],
+        cwd=tmp_path,
+        env={**os.environ, **SURROUNDINGS[kind]},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "run/summary.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("variables", "sets", "message"),
+    [
+        ({"WORLD_SIZE": "four"}, [], "the environment variable WORLD_SIZE is 'four'; allowed is"),
+        ({"WORLD_SIZE": "-1"}, [], "WORLD_SIZE is '-1'"),
+        ({"WORLD_SIZE": "4"}, [], r"but 4 processes were started: .* WORLD_SIZE .*unset it"),
+        ({"WORLD_SIZE": "2", "RANK": "x"}, ["devices=2"], "variable RANK is 'x'"),
+        ({"WORLD_SIZE": "2", "LOCAL_RANK": "1.5"}, ["devices=2"], "variable LOCAL_RANK is '1.5'"),
+        ({"SLURM_NTASKS": "4"}, ["devices=2"], r"train.devices is 2 on 1 nodes, .* SLURM"),
+        ({**SLURM, "SLURM_NTASKS_PER_NODE": "4"}, ["devices=2"], "train.devices is 2 on 1 nodes"),
+    ],
+)
+def test_what_is_wrong_is_named(set_to, variables, sets, message):
+    set_to(variables)
+    with pytest.raises(ValueError, match=message) as error:
+        _fabric(load_config("digits", [*SETS, *sets]).train)
+    assert "\n" not in str(error.value)
