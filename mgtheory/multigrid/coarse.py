@@ -79,11 +79,8 @@ class DirectSolver:
         if self._inverse is not None:
             return self._inverse @ r
         extra = 0 if self.nullspace is None else self.nullspace.shape[1]
-        solution = self._factors.solve(
-            np.concatenate([r / self._rows, np.zeros(extra)]).astype(
-                np.result_type(self.dtype, np.float64)
-            )
-        )
+        right = np.concatenate([r / self._rows, np.zeros(extra)])
+        solution = self._factors.solve(right.astype(np.result_type(self.dtype, np.float64)))
         return solution[: r.size].astype(self.dtype)
 
     def __getstate__(self) -> dict[str, Any]:

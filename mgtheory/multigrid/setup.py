@@ -214,8 +214,11 @@ def doubts_about_grid(level: Level, boundary: Boundary) -> tuple[str, ...]:
     if not (far.any() or skipping):
         return ()
     grid, count = " x ".join(map(str, shape)), int(np.count_nonzero(far))
-    ends = [(step <= 1) | (step == n - 1) for step, n in zip(steps, reversed(shape), strict=True)]
-    if far.any() and np.all(ends, axis=0)[far].all() and boundary is not Boundary.PERIODIC:
+    sizes = list(reversed(shape))
+    ends = [(step <= 1) | (step == n - 1) for step, n in zip(steps, sizes, strict=True)]
+    straight = np.any([(step == n - 1) & (total == step) for step, n in zip(steps, sizes)], axis=0)
+    around = far.any() and np.all(ends, axis=0)[far].all() and straight[far].any()
+    if around and boundary is not Boundary.PERIODIC:
         return (
             f"A couples opposite ends of the grid {grid} ({count} of its {far.size} couplings):"
             " with boundary='periodic' they are neighbours",

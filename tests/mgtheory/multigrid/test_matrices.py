@@ -115,6 +115,12 @@ def test_a_matrix_without_neighbours_is_refused(A, shape):
         (create("anisotropic2d", 33).A[:, :][:1056, :1056], (33, 32), "does not couple"),
         (poisson((5, 7, 9)).A, (9, 7, 5), "does not couple neighbours on the grid 9 x 7 x 5"),
         (LAPLACIAN, 33**2, "does not couple neighbours on the grid 1089"),
+        # a flat difference, which couples the end of a line with the start of the next one
+        (
+            sp.csr_array(LAPLACIAN - sp.eye_array(33**2, k=-1)),
+            (33, 33),
+            "does not couple neighbours on the grid 33 x 33",
+        ),
         (
             permuted(LAPLACIAN, reverse_cuthill_mckee(sp.csr_matrix(LAPLACIAN))),
             (33, 33),
@@ -261,6 +267,16 @@ def test_fixed_values_by_rows_of_the_identity():
     _, solution, _ = solve(A.tocsr(), (33, 33), smoother="gauss_seidel")
     assert solution.converged
     assert solution.iterations <= 12
+
+
+@pytest.mark.parametrize("coarsest", [64, 500, 2000])
+def test_the_coarsest_level_may_hold_any_number(coarsest):
+    """The inverse and sparse factors."""
+    A = penalised(create("variable2d", 33).A, LEFT, 1e12)
+    _, solution, relative = solve(A, (33, 33), random(33**2), coarsest=coarsest)
+    assert solution.converged
+    assert relative <= 1e-8
+    assert solution.iterations <= 10
 
 
 def test_rows_of_one_level_alone():

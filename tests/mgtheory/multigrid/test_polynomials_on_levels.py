@@ -195,8 +195,8 @@ def test_a_polynomial_that_does_nothing_is_named():
 
 def test_real_intervals_and_nonsymmetric_matrices():
     A = poisson((15, 15)).A
-    wind = sp.diags_array([1.0, -1.0], offsets=[0, -1], shape=(15, 15))
-    upwind = sp.csr_array(A + 300 * sp.kron(sp.eye_array(15), wind))
+    difference = sp.diags_array([1.0, -1.0], offsets=[0, -1], shape=(15, 15))
+    upwind = sp.csr_array(A + 300 * sp.kron(sp.eye_array(15), difference))
     for matrix, smoother, count in (
         (upwind, "chebyshev4", 1),
         (upwind, "harmonic_ritz", 0),
