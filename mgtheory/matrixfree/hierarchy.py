@@ -182,7 +182,7 @@ class StencilHierarchy(MultigridSolver):
         """The hierarchy with other smoothers, operators shared with this one, and a workspace of
         its own.
 
-        Parameters are those of `build`.
+        Parameters are those of `build`, with its defaults: pre = post = 1, whatever this one has.
         """
         options = Options(
             smoother=smoother, post_smoother=post_smoother, degree=degree, pre=pre, post=post

@@ -142,7 +142,7 @@ def _lumped(entries: Offsets, F: tuple[int, ...], *, reflect: bool) -> Offsets:
     there.
     """
     result: Offsets = {}
-    sums = sum(entries.values())
+    sums: Any = sum(entries.values())
     for offset, values in entries.items():
         for j, n in enumerate(values.shape):
             if reflect and n > 1 and j not in F and offset[j]:

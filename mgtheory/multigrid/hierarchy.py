@@ -127,8 +127,14 @@ class Hierarchy(MultigridSolver):
         on_constants = rounded_image(A) if unsure else 0.0
         levels = setup.coarsened(finest, rule, asked.max_levels)
         levels[-1].solver = setup.coarse_solver(asked.coarse_solver, levels, basis)
-        found = {"doubts": doubts, "on_constants": on_constants}
-        made = cls(levels, nullspace=basis, coarsening=rule.name, **found)._smoothed(asked)
+        bare_levels = cls(
+            levels,
+            nullspace=basis,
+            coarsening=rule.name,
+            doubts=doubts,
+            on_constants=on_constants,
+        )
+        made = bare_levels._smoothed(asked)
         made.setup_seconds = time.perf_counter() - start
         return made
 
@@ -144,7 +150,7 @@ class Hierarchy(MultigridSolver):
     ) -> Self:
         """The hierarchy with other smoothers, matrices and transfers shared with this one.
 
-        Parameters are those of `build`.
+        Parameters are those of `build`, with its defaults: pre = post = 1, whatever this one has.
         """
         return self._smoothed(
             Options(
