@@ -126,7 +126,7 @@ class Hierarchy(MultigridSolver):
         on_constants = rounded_image(A) if unsure else 0.0
         levels = setup.coarsened(finest, rule, asked.max_levels)
         levels[-1].solver = setup.coarse_solver(asked.coarse_solver, levels, basis)
-        found = {"doubts": doubts, "on_constants": on_constants}
+        found: dict[str, Any] = {"doubts": doubts, "on_constants": on_constants}
         made = cls(levels, nullspace=basis, coarsening=rule.name, **found)._smoothed(asked)
         made.setup_seconds = time.perf_counter() - start
         return made
