@@ -1,7 +1,8 @@
 """Black-box interpolation: P from the entries of A, so that it follows coefficients that vary or
-jump, on nested tensor grids.
+jump, on tensor grids of any size.
 
-A coarse unknown is every second one along the coarsened axes. A point that is fine along the axes F
+A coarse unknown is every second one along the coarsened axes, of vertices or of cells: entries know
+no coordinates. A point that is fine along the axes F
 takes the value that solves its own equation, A lumped (summed) over the offsets along all other
 axes:
 
@@ -49,16 +50,13 @@ def blackbox(A: sp.csr_array, fine: Shape, coarse: Shape, boundary: Boundary) ->
     Raises
     ------
     NoInterpolation
-        On grids that are not nested, for a complex A or one that reaches farther than one point,
-        and where a point's own equation gives no stable value (c_0 <= 0, or weights whose moduli
-        sum up to more than 5/4: A is far from an M-matrix).
+        Where the coarse points are not every second one, for a complex A or one that reaches
+        farther than one point, and where a point's own equation gives no stable value (c_0 <= 0, or
+        weights whose moduli sum up to more than 5/4: A is far from an M-matrix).
     """
     if np.iscomplexobj(A.data):
         raise NoInterpolation(f"needs a real A, got {A.dtype}")
-    extra = {Boundary.DIRICHLET: 1, Boundary.PERIODIC: 0}.get(boundary)
-    if extra is None or any(
-        n != m and n != 2 * m + extra for n, m in zip(fine, coarse, strict=True)
-    ):
+    if any(n != m != coarse_size(n, boundary) for n, m in zip(fine, coarse, strict=True)):
         raise NoInterpolation(
             f"needs nested grids, got {fine} and {coarse} with {boundary} boundaries"
         )
@@ -68,9 +66,10 @@ def blackbox(A: sp.csr_array, fine: Shape, coarse: Shape, boundary: Boundary) ->
             "needs an A that reaches one point along each axis, this one reaches farther"
         )
     index = np.arange(math.prod(fine)).reshape(fine)
+    first = 1 if boundary is Boundary.DIRICHLET else 0
     axes = [j for j, (n, m) in enumerate(zip(fine, coarse, strict=True)) if n != m]
     at_coarse = index[
-        tuple(slice(extra, None, 2) if j in axes else slice(None) for j in range(len(fine)))
+        tuple(slice(first, None, 2) if j in axes else slice(None) for j in range(len(fine)))
     ].reshape(-1)
     P = sp.csr_array(
         (np.ones(at_coarse.size), (at_coarse, np.arange(at_coarse.size))),
@@ -80,7 +79,7 @@ def blackbox(A: sp.csr_array, fine: Shape, coarse: Shape, boundary: Boundary) ->
         for F in itertools.combinations(axes, count):
             lumped = _lumped(entries, F, reflect=boundary is Boundary.DIRICHLET)
             line = _own_equation(
-                lumped, index, F, [_places(n, j in axes, j in F, extra) for j, n in enumerate(fine)]
+                lumped, index, F, [_places(n, j in axes, j in F, first) for j, n in enumerate(fine)]
             )
             if line is None:
                 raise NoInterpolation(
@@ -90,6 +89,12 @@ def blackbox(A: sp.csr_array, fine: Shape, coarse: Shape, boundary: Boundary) ->
     P = sp.csr_array(P, dtype=A.dtype)
     P.sort_indices()
     return P
+
+
+def coarse_size(n: int, boundary: Boundary) -> int:
+    """Every second one of n points, from the second on beside a Dirichlet boundary, else from the
+    first on."""
+    return n // 2 if boundary is Boundary.DIRICHLET else (n + 1) // 2
 
 
 def _places(n: int, coarsened: bool, between: bool, first: int) -> NDArray[np.intp]:
@@ -133,14 +138,19 @@ def _lumped(entries: Offsets, F: tuple[int, ...], *, reflect: bool) -> Offsets:
     grid}.
 
     With `reflect` the coupling to a Dirichlet boundary that such an axis misses at its ends is
-    taken from the opposite neighbour: along F nothing changes there.
+    taken from the opposite neighbour, as far as the sum of the row has it: along F nothing changes
+    there.
     """
     result: Offsets = {}
+    sums = sum(entries.values())
     for offset, values in entries.items():
         for j, n in enumerate(values.shape):
             if reflect and n > 1 and j not in F and offset[j]:
+                end = (slice(None),) * j + (0 if offset[j] > 0 else n - 1,)
+                inner = -sum(v[end] for o, v in entries.items() if o[j] == offset[j])
+                part = np.divide(sums[end], inner, out=np.zeros_like(inner), where=inner > 0.0)
                 values = values.copy()
-                values[(slice(None),) * j + (0 if offset[j] > 0 else n - 1,)] *= 2.0
+                values[end] *= 1.0 + np.clip(part, 0.0, 1.0)
         key = tuple(offset[j] for j in F)
         result[key] = result[key] + values if key in result else values
     return result

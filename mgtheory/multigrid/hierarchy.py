@@ -121,7 +121,7 @@ class Hierarchy(MultigridSolver):
         finest = setup.finest_level(A, grid, boundary, known, asked.dtype)
         # where the stencil was recognised, the grid is right
         bare = known is None and finest.tensor is None
-        doubts = setup.doubts_about_grid(A, grid, boundary) if bare else ()
+        doubts = setup.doubts_about_grid(finest, boundary) if bare else ()
         unsure = known is None and basis is None and asked.nullspace is not None
         on_constants = rounded_image(A) if unsure else 0.0
         levels = setup.coarsened(finest, rule, asked.max_levels)

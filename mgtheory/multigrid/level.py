@@ -65,6 +65,8 @@ class Level:
         r -> A^-1 r on the coarsest level; None on the others.
     own_transfers
         P and R are the user's own.
+    aligned
+        The next coarser unknowns lie on the uniform grid of their number, where a scheme has them.
     notes
         What was decided on the way and why, in sentences.
     problem
@@ -91,6 +93,7 @@ class Level:
     problem: Any = None
     solver: Callable[[NDArray[Any]], NDArray[Any]] | None = None
     own_transfers: bool = True
+    aligned: bool = True
     notes: tuple[str, ...] = ()
 
     def smooth_with(self, options: Options) -> None:

@@ -24,9 +24,8 @@ from mgtheory.problems.tensorform import TensorForm, recognise
 from mgtheory.spectra.bounds import couplings
 
 COARSEST = 64  # unknowns of the coarsest level by default
-# weights k1/(k1 + k2) this far from 1/2 belong to a coefficient that changes by a factor of 3 from
-# point to point
-JUMP = 0.25
+# from this factor between one point and the next on a coefficient is no smooth function
+JUMP = 3.0
 # entries below this part of the others of their row are rounding
 ROUNDING = 1e-12
 # couplings over the diagonal, of that in most rows, below which a value is fixed
@@ -158,7 +157,26 @@ def make_level(
     )
 
 
-def doubts_about_grid(A: sp.csr_array, shape: Shape, boundary: Boundary) -> tuple[str, ...]:
+def _reaches_one_point(A: Any, shape: Shape) -> bool:
+    """Whether a matrix stored by diagonals surely couples next neighbours alone; a diagonal may
+    have no entry where a line of the grid ends."""
+    if not isinstance(A, sp.dia_array):
+        return False
+    for offset, line in zip(A.offsets, A.data, strict=True):
+        rest, values = int(offset), line[: A.shape[1]].reshape(shape)
+        for j in reversed(range(len(shape))):
+            n = shape[j]
+            step = (rest + n // 2) % n - n // 2
+            rest = (rest - step) // n
+            beyond = slice(0, step) if step > 0 else slice(n + step, n)
+            if abs(step) > 1 or (step and values[(slice(None),) * j + (beyond,)].any()):
+                return False
+        if rest:
+            return False
+    return True
+
+
+def doubts_about_grid(level: Level, boundary: Boundary) -> tuple[str, ...]:
     """A sentence if a matrix couples unknowns that are no neighbours on the grid: then its unknowns
     are in another order, or of another grid.
 
@@ -170,6 +188,9 @@ def doubts_about_grid(A: sp.csr_array, shape: Shape, boundary: Boundary) -> tupl
     ValueError
         If hardly any coupling is one of neighbours: no coarse grid fits then.
     """
+    A, shape = level.A, level.shape
+    if _reaches_one_point(level.exact, shape):
+        return ()
     rows = np.repeat(np.arange(A.shape[0], dtype=A.indices.dtype), np.diff(A.indptr))
     largest, columns = _row_maxima(A), A.indices
     kept = np.abs(A.data) > ROUNDING * np.minimum(largest[rows], largest[columns])
@@ -325,18 +346,20 @@ class Coarsening:
             transfer.coarse_size(n, boundary) if j in chosen else n for j, n in enumerate(fine)
         )
         level.axes = _changed(fine, coarse)
-        R = transfer.restriction(fine, coarse, boundary, kind=self.options.restriction)
         if coarse == fine:
             return coarse
+        by_entries = self._black_box(level, coarse, constant)
         level.interpolation = transfer.interpolation(fine, coarse, boundary, kind="quintic")
-        P = self._black_box(level, coarse, constant)
-        if P is None:
+        if by_entries is None or self.options.restriction != "full":
+            R = transfer.restriction(fine, coarse, boundary, kind=self.options.restriction)
+        if by_entries is None:
             kind = self.options.interpolation or "linear"
             P = transfer.interpolation(fine, coarse, boundary, kind=kind)
         else:
+            P, coarse, smooth = by_entries
             if self.options.restriction == "full":
                 R = sp.csr_array(P.T) * transfer.weight(fine, coarse, boundary)
-            if abs(P - transfer.interpolation(fine, coarse, boundary).tocsr()).max() > JUMP:
+            if not smooth:
                 level.interpolation = P  # the solution has kinks where the coefficient jumps
         if level.tensor is None and (kept := ~_decoupled(level.A)).sum() < level.size:
             # relaxation alone solves them, and a coarse grid would see the numbers of their rows
@@ -345,18 +368,40 @@ class Coarsening:
         level.P, level.R, level.own_transfers = P, R, False
         return coarse
 
-    def _black_box(self, level: Level, coarse: Shape, constant: bool) -> sp.csr_array | None:
-        """P from the entries of A where it is asked for, or nothing is and coefficients vary."""
-        asked = self.options.interpolation
+    def _black_box(
+        self, level: Level, uniform: Shape, constant: bool
+    ) -> tuple[sp.csr_array, Shape, bool] | None:
+        """P from the entries of A where it is asked for, or nothing is and coefficients vary; its
+        coarse shape; and whether the coefficients change slowly.
+
+        Its coarse points are every second one. Where they are no uniform grid, as at the ends of
+        even sizes and for cells, that is only worth while where coefficients jump.
+        """
+        asked, fine, boundary = self.options.interpolation, level.shape, self.boundary
         if asked != BLACKBOX and (asked is not None or constant):
             return None
+        coarse = tuple(
+            blackbox.coarse_size(n, boundary) if j in level.axes else n for j, n in enumerate(fine)
+        )
+        nested = transfer.nested(fine, coarse, boundary)
         try:
-            return blackbox.blackbox(level.A, level.shape, coarse, self.boundary)
+            if not nested and self.options.restriction != "full":
+                coarse = uniform  # refused: other restrictions need nested grids too
+            P = blackbox.blackbox(level.A, fine, coarse, boundary)
         except blackbox.NoInterpolation as reason:
             if asked == BLACKBOX:
                 raise
             level.notes += (f"{reason}; interpolation is linear",)
             return None
+        smooth = not _jumps(level.A, fine)
+        if not nested and smooth and asked != BLACKBOX:
+            level.notes += (
+                f"black-box interpolation needs nested grids, or coefficients that jump, got {fine}"
+                f" with {boundary} boundaries; interpolation is linear",
+            )
+            return None
+        level.aligned = nested
+        return P, coarse, smooth and nested
 
     def _couplings(self, level: Level) -> tuple[float, ...]:
         """Of the scheme on this shape, where it is known: the entries of a Galerkin product mix the
@@ -366,13 +411,26 @@ class Coarsening:
         return couplings(level.A, level.shape)
 
 
+def _jumps(A: sp.csr_array, shape: Shape) -> bool:
+    """Whether couplings along an axis change by a factor of `JUMP` from one point to the next."""
+    for j, n in enumerate(shape):
+        stride = int(np.prod(shape[j + 1 :]))
+        line = np.zeros(A.shape[0])
+        line[: A.shape[0] - stride] = np.abs(A.diagonal(stride))
+        couplings = np.moveaxis(line.reshape(shape), j, -1)[..., : n - 1]
+        one, next_ = couplings[..., :-1], couplings[..., 1:]
+        if np.any(np.maximum(one, next_) > JUMP * np.minimum(one, next_)):
+            return True
+    return False
+
+
 def _decoupled(A: sp.csr_array) -> NDArray[np.bool_]:
     """Which unknowns have a diagonal that is far larger beside their couplings than usual in A:
     fixed values, imposed by a row of the identity or a penalty."""
     diagonal = np.abs(A.diagonal())
     couplings = np.asarray(abs(A).sum(axis=1)).reshape(-1) - diagonal
     ratio = np.divide(couplings, diagonal, out=np.ones(diagonal.size), where=diagonal > 0.0)
-    return np.asarray(ratio < FIXED * np.median(ratio))
+    return np.asarray(ratio < FIXED * min(1.0, float(np.median(ratio))))
 
 
 def _changed(fine: Shape, coarse: Shape) -> tuple[int, ...]:
@@ -411,14 +469,18 @@ def galerkin(level: Level) -> sp.csr_array:
     row and its column."""
     R, P = (T.tocsr() if hasattr(T, "tocsr") else sp.csr_array(T) for T in (level.R, level.P))
     coarse = sp.csr_array(R @ level.A @ P)
-    largest = _row_maxima(coarse)
-    rows = np.repeat(np.arange(coarse.shape[0]), np.diff(coarse.indptr))
-    columns = coarse.indices
-    coarse.data[np.abs(coarse.data) <= 1e-14 * np.minimum(largest[rows], largest[columns])] = 0.0
-    coarse.eliminate_zeros()
-    empty = largest == 0.0
+    coarse.sum_duplicates()  # abs() would, and move the entries
+    sizes = np.abs(coarse.data)
+    small = np.flatnonzero(sizes <= 1e-14 * np.max(sizes, initial=0.0))
+    if small.size:
+        largest = _row_maxima(coarse)
+        rows, columns = np.searchsorted(coarse.indptr, small, "right") - 1, coarse.indices[small]
+        rounding = sizes[small] <= 1e-14 * np.minimum(largest[rows], largest[columns])
+        coarse.data[small[rounding]] = 0.0
+        coarse.eliminate_zeros()
+    empty = np.diff(coarse.indptr) == 0
     if empty.any():  # every fine unknown around has a fixed value: nothing arrives here
-        coarse = sp.csr_array(coarse + sp.diags_array(empty * largest.max()))
+        coarse = sp.csr_array(coarse + sp.diags_array(empty * np.max(sizes, initial=1.0)))
     coarse.sort_indices()
     return coarse.astype(level.A.dtype)
 

@@ -336,7 +336,7 @@ def full_pass(levels: Sequence[Level], b: NDArray[Any], plan: Plan, first: int =
         return correct(b)
     below = levels[first + 1]
     coarse = level.R @ b
-    if plan.loads is not None:
+    if plan.loads is not None and all(above.aligned for above in levels[: first + 1]):
         given = check_vector(plan.loads(below.shape), below.size, b.dtype, f"loads({below.shape})")
         coarse = given.astype(b.dtype)
     x = level.interpolation @ full_pass(levels, coarse, plan, first + 1)

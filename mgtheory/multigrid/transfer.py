@@ -143,6 +143,13 @@ def coarse_size(n: int, boundary: Boundary, *, least: float = 0.48) -> int:
     return coarse - 1 if boundary is Boundary.DIRICHLET else coarse
 
 
+def nested(fine: Shape, coarse: Shape, boundary: Boundary) -> bool:
+    """Whether every second fine point is a coarse one along the axes that are coarsened."""
+    extra = {Boundary.DIRICHLET: 1, Boundary.PERIODIC: 0}.get(boundary)
+    pairs = [(n, m) for n, m in zip(fine, coarse, strict=True) if n != m]
+    return not pairs or (extra is not None and all(n == 2 * m + extra for n, m in pairs))
+
+
 def _positions(n: int, m: int, boundary: Boundary) -> NDArray[np.float64]:
     """Where the n fine unknowns lie, in units of the coarse index."""
     offset = {Boundary.DIRICHLET: 1.0, Boundary.NEUMANN: 0.5, Boundary.PERIODIC: 0.0}[boundary]

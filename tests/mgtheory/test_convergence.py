@@ -191,6 +191,21 @@ def test_one_pass_with_loads(name, boundary):
     assert problem.error(solution.x) <= 1.1 * solved
 
 
+@pytest.mark.parametrize("n", [7, 8])
+@pytest.mark.parametrize(
+    ("name", "boundary"), [(n, b) for n in PROBLEMS for b in Boundary if n != "jump2d"]
+)
+def test_one_pass_on_the_coarsest_grids(name, boundary, n):
+    """One cycle more than from 16 unknowns per axis on, where order//2 + 1 serve."""
+    problem = create(name, n, boundary=boundary)
+    hierarchy = Hierarchy.build(problem, coarsest=32)
+    solved = problem.error(hierarchy.solve(problem.b, tol=1e-12, maxiter=40).x)
+    solution = hierarchy.full_multigrid(
+        problem.b, cycles=problem.order // 2 + 2, loads=problem.equation.load
+    )
+    assert problem.error(solution.x) <= 1.1 * solved
+
+
 def test_one_pass_across_a_jump():
     """The solution has kinks there, which only the black-box interpolation carries up: the first
     pass is worth more than a V-cycle."""

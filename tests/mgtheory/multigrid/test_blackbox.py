@@ -68,6 +68,37 @@ def test_flux_is_continuous_where_k_jumps():
     assert found[2] == pytest.approx([k1 / (k1 + k2), k2 / (k1 + k2)])
 
 
+@pytest.mark.parametrize("boundary", ["dirichlet", "neumann", "periodic"])
+@pytest.mark.parametrize("n", [31, 32, 45, 64])
+def test_jumps_on_grids_of_any_size(boundary, n):
+    """Every second point of any size, of vertices or cells: 0.07 to 0.13 per cycle, where linear
+    interpolation has up to 0.46."""
+    problem = create("jump2d", n, boundary=boundary)
+    hierarchy = Hierarchy.build(problem)
+    coarse = n // 2 if boundary == "dirichlet" else (n + 1) // 2
+    assert hierarchy.levels[1].shape == (coarse, coarse)
+    b = problem.A @ np.random.default_rng(0).standard_normal(problem.unknowns)
+    solution = hierarchy.solve(b, tol=1e-10)
+    assert solution.converged
+    assert solution.factor < (0.2 if boundary == "periodic" and n % 2 else 0.15)
+    # the loads of a scheme belong to a uniform grid, and are left aside on others
+    full = hierarchy.solve(problem.b, cycle="FMG", loads=problem.equation.load)
+    assert full.iterations < hierarchy.solve(problem.b).iterations
+
+
+def test_ends_of_even_sizes_keep_constants_as_far_as_the_row_has_them():
+    """The last line is a coarse one there: its equation takes from the boundary what its row sum
+    has, so that rough coefficients give stable values."""
+    for seed in range(3):
+        k = 10.0 ** np.random.default_rng(seed).uniform(-2, 2, (20, 23))
+        problem = poisson((18, 21), coefficient=lambda x, y, k=k: k[: np.size(x), : np.size(y)])
+        sums = blackbox(problem.A, (18, 21), (9, 10), D).sum(axis=1)
+        assert sums.max() <= 1.0 + 1e-12
+    expected = transfer.interpolation((15,), (7,), D).tocsr()[:14]
+    found = blackbox(poisson((14, 15)).A, (14, 15), (7, 15), D)
+    assert abs(found - sp.kron(expected, sp.eye_array(15))).max() < 1e-15
+
+
 @pytest.mark.parametrize("name", ["variable2d", "jump2d"])
 def test_constants_are_kept(name):
     """Rows of A with sum 0 give rows of P with sum 1: all of them on a periodic grid, those away
@@ -125,9 +156,9 @@ def test_what_the_default_chooses():
 @pytest.mark.parametrize(
     ("A", "fine", "coarse", "boundary", "words"),
     [
-        (poisson((16,)).A, (16,), (8,), D, "needs nested grids"),
+        (poisson((16,)).A, (16,), (7,), D, "needs nested grids"),
         (poisson((15,)).A, (15,), (7,), P, "needs nested grids"),
-        (poisson((16,), boundary="neumann").A, (16,), (8,), Boundary.NEUMANN, "needs nested grids"),
+        (poisson((16,), boundary="neumann").A, (16,), (7,), Boundary.NEUMANN, "needs nested grids"),
         (poisson((15,)).A.astype(complex), (15,), (7,), D, "needs a real A"),
         (sp.csr_array(poisson((15,)).A @ poisson((15,)).A), (15,), (7,), D, "reaches farther"),
         (-poisson((15,)).A, (15,), (7,), D, "no stable value"),

@@ -1,0 +1,273 @@
+"""Bare matrices as users have them: triangles, orders, several unknowns per node, rounded entries,
+penalties. They are solved, refused in one line, or said to be what they are."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from scipy.sparse.csgraph import reverse_cuthill_mckee
+
+from mgtheory import Hierarchy, poisson
+from mgtheory.multigrid.krylov import krylov
+from mgtheory.multigrid.solution import Reason
+from mgtheory.problems import create
+
+
+def random(n, seed=0):
+    return np.random.default_rng(seed).standard_normal(n)
+
+
+def solve(A, shape, b=None, *, tol=1e-8, **options):
+    """The hierarchy, the solution, and its true relative residual."""
+    hierarchy = Hierarchy.build(A, shape=shape, **options)
+    b = A @ random(A.shape[0]) if b is None else b
+    solution = hierarchy.solve(b, tol=tol)
+    return hierarchy, solution, np.linalg.norm(b - A @ solution.x) / np.linalg.norm(b)
+
+
+def upwind(n):
+    """First differences along both axes: couplings in the lower triangle alone."""
+    D = sp.diags_array([np.ones(n), -np.ones(n - 1)], offsets=[0, -1])
+    return sp.csr_array(sp.kron(D, sp.eye_array(n)) + sp.kron(sp.eye_array(n), D))
+
+
+def permuted(A, order):
+    return sp.csr_array(A[order][:, order])
+
+
+def red_black(n):
+    return np.argsort(np.indices((n, n)).sum(axis=0).ravel() % 2, kind="stable")
+
+
+def rounded(A, digits):
+    result = sp.csr_array(A, copy=True)
+    result.data = np.array([float(f"{value:.{digits - 1}e}") for value in result.data])
+    return result
+
+
+def penalised(A, places, size):
+    return sp.csr_array(A + sp.diags_array(size * np.isin(np.arange(A.shape[0]), places)))
+
+
+LAPLACIAN = poisson((33, 33)).A
+LEFT = np.arange(0, 33**2, 33)
+
+
+# ------------------------------------------------------------------- both triangles count
+
+
+@pytest.mark.parametrize(
+    ("A", "shape", "cycles"),
+    [
+        (sp.diags_array(np.linspace(1.0, 2.0, 81)).tocsr(), (9, 9), 5),
+        (sp.diags_array(np.logspace(0, 6, 33**2)).tocsr(), (33, 33), 5),
+        (sp.csr_array(3.0 * sp.eye_array(129)), (129,), 5),
+        (sp.tril(LAPLACIAN).tocsr(), (33, 33), 15),
+        (sp.triu(LAPLACIAN).tocsr(), (33, 33), 15),
+        (sp.tril(poisson((9, 9, 9)).A).tocsr(), (9, 9, 9), 20),
+        (sp.tril(poisson((129,)).A).tocsr(), (129,), 15),
+        (upwind(33), (33, 33), 45),
+        (upwind(33).T.tocsr(), (33, 33), 45),
+        (sp.csr_array(LAPLACIAN + 33 * upwind(33)), (33, 33), 9),
+    ],
+)
+def test_couplings_of_either_triangle(A, shape, cycles):
+    _, solution, relative = solve(A, shape)
+    assert solution.converged
+    assert relative <= 1e-8
+    assert solution.iterations <= cycles
+
+
+def test_a_triangle_is_coarsened_as_its_transpose_is():
+    for A, shape in (
+        (sp.tril(create("anisotropic2d", 33).A).tocsr(), (33, 33)),
+        (upwind(33), (33, 33)),
+    ):
+        one, other = (Hierarchy.build(M.tocsr(), shape=shape) for M in (A, A.T))
+        assert [level.shape for level in one.levels] == [level.shape for level in other.levels]
+        assert one.levels[0].smoothing_interval()[0] == pytest.approx(
+            other.levels[0].smoothing_interval()[0]
+        )
+
+
+# --------------------------------------------------------------- the order of the unknowns
+
+
+@pytest.mark.parametrize(
+    ("A", "shape"),
+    [
+        (permuted(poisson((9, 9)).A, red_black(9)), (9, 9)),
+        (permuted(LAPLACIAN, red_black(33)), (33, 33)),
+        (permuted(LAPLACIAN, np.random.default_rng(0).permutation(33**2)), (33, 33)),
+        (sp.kron(poisson((40,)).A, sp.eye_array(2)).tocsr(), 80),
+    ],
+)
+def test_a_matrix_without_neighbours_is_refused(A, shape):
+    with pytest.raises(ValueError, match="A does not couple neighbours on the grid") as said:
+        Hierarchy.build(A, shape=shape)
+    assert "\n" not in str(said.value)
+
+
+@pytest.mark.parametrize(
+    ("A", "shape", "words"),
+    [
+        (poisson((15, 31)).A, (31, 15), "does not couple neighbours on the grid 31 x 15"),
+        (poisson((40, 41)).A, (41, 40), "does not couple neighbours on the grid 41 x 40"),
+        (create("anisotropic2d", 33).A[:, :][:1056, :1056], (33, 32), "does not couple"),
+        (poisson((5, 7, 9)).A, (9, 7, 5), "does not couple neighbours on the grid 9 x 7 x 5"),
+        (LAPLACIAN, 33**2, "does not couple neighbours on the grid 1089"),
+        (
+            permuted(LAPLACIAN, reverse_cuthill_mckee(sp.csr_matrix(LAPLACIAN))),
+            (33, 33),
+            "does not couple neighbours on the grid 33 x 33",
+        ),
+        (sp.kron(LAPLACIAN, sp.eye_array(2)).tocsr(), (33, 66), "a last axis of their own"),
+        (sp.kron(LAPLACIAN, [[2, 1], [1, 2]]).tocsr(), (33, 66), "a last axis of their own"),
+        (poisson((32, 32), boundary="periodic").A, (32, 32), "with boundary='periodic'"),
+    ],
+)
+def test_another_order_or_grid_is_said(A, shape, words):
+    hierarchy, solution, _ = solve(A, shape)
+    (said,) = [text for text in hierarchy.warnings if "symmetric" not in text]
+    assert words in said
+    assert "\n" not in said
+    assert said in solution.warnings
+    assert said in hierarchy.with_smoothers("chebyshev4").warnings
+
+
+def fourth_order(n):
+    """13 of the widest usual couplings: (1, -16, 30, -16, 1) along both axes."""
+    values = [1.0, -16.0, 30.0, -16.0, 1.0]
+    D = sp.diags_array(values, offsets=[-2, -1, 0, 1, 2], shape=(n, n))
+    return sp.csr_array(sp.kron(D, sp.eye_array(n)) + sp.kron(sp.eye_array(n), D))
+
+
+@pytest.mark.parametrize(
+    ("A", "shape", "boundary"),
+    [
+        (LAPLACIAN, (33, 33), "dirichlet"),
+        (create("jump2d", 33).A, (33, 33), "dirichlet"),
+        (create("anisotropic2d", 33).A, (33, 33), "dirichlet"),
+        (create("variable2d", 32, boundary="periodic").A, (32, 32), "periodic"),
+        (create("variable2d", 33, boundary="neumann").A, (33, 33), "neumann"),
+        (create("poisson3d-19point", 9).A, (9, 9, 9), "dirichlet"),
+        (fourth_order(33), (33, 33), "dirichlet"),
+        (sp.csr_array(LAPLACIAN @ LAPLACIAN), (33, 33), "dirichlet"),
+        (sp.kron(LAPLACIAN, sp.eye_array(2)).tocsr(), (33, 33, 2), "dirichlet"),
+        (sp.kron(sp.eye_array(2), poisson((40,)).A).tocsr(), (2, 40), "dirichlet"),
+        (
+            sp.csr_array(create("variable2d", 33).A + 1e-13 * sp.eye_array(1089, k=700)),
+            (33, 33),
+            "dirichlet",
+        ),
+    ],
+)
+def test_what_is_right_is_not_doubted(A, shape, boundary):
+    assert Hierarchy.build(A, shape=shape, boundary=boundary).doubts == ()
+
+
+# --------------------------------------------------------------- singular but for rounding
+
+
+@pytest.mark.parametrize("digits", [5, 8, 10, 12])
+@pytest.mark.parametrize("boundary", ["neumann", "periodic"])
+def test_rounded_entries_of_a_singular_matrix(digits, boundary):
+    exact = create("variable2d", 32, boundary=boundary).A
+    A, b = rounded(exact, digits), random(32**2) + 1.0
+    _, solution, _ = solve(A, (32, 32), b, boundary=boundary)
+    (said,) = solution.warnings
+    assert said in solution.message
+    size = float(said.split("A times constants is ")[1].split()[0])
+    assert 10.0**-digits <= 20 * size
+    assert size <= 10.0 ** (2 - digits)
+    assert "it counts as 0 up to 2.2e-14" in said
+    assert "nullspace=np.ones((1024, 1))" in said
+    # the way on
+    ones = np.ones((1024, 1))
+    hierarchy, found, _ = solve(
+        A, (32, 32), b - b.mean(), tol=1e-3, boundary=boundary, nullspace=ones
+    )
+    assert found.converged
+    assert found.warnings == ()
+    expected = solve(exact, (32, 32), b - b.mean(), boundary=boundary)[1].x
+    found = hierarchy.solve(b - b.mean(), tol=1e-8)
+    assert found.reason in (Reason.CONVERGED, Reason.INCOMPATIBLE)
+    assert found.iterations <= 12
+    assert np.abs(found.x - expected).max() <= 10.0 ** (3 - digits) * np.abs(expected).max() + 1e-8
+    true = np.linalg.norm(b - b.mean() - A @ found.x)
+    assert found.residual_norms[-1] == pytest.approx(true, rel=1e-3)
+    # b with a mean: the least-squares solution, with the mean said
+    assert hierarchy.solve(b).incompatibility == pytest.approx(32 * b.mean(), rel=1e-6)
+    conjugate = krylov(hierarchy, A, b - b.mean(), tol=1e-3)
+    assert conjugate.converged
+
+
+def test_regular_matrices_are_not_taken_for_singular_ones():
+    A, b = create("variable2d", 33, boundary="neumann").A, random(33**2) + 1.0
+    for shift in (1e-2, 1.0, 100.0):
+        shifted = sp.csr_array(A + shift * sp.eye_array(33**2))
+        for right in (b, np.ones(33**2)):
+            _, solution, _ = solve(shifted, (33, 33), right, boundary="neumann")
+            assert solution.converged
+            assert solution.warnings == ()
+    # without a mean nothing is lost
+    _, solution, _ = solve(rounded(A, 8), (33, 33), b - b.mean(), boundary="neumann")
+    assert solution.converged
+    assert solution.warnings == ()
+    with pytest.raises(ValueError, match=r"not zero, but up to .* allowed is 1e-04"):
+        Hierarchy.build(LAPLACIAN, shape=(33, 33), nullspace=np.ones(33**2))
+
+
+# --------------------------------------------------------------- rows of several scales
+
+
+@pytest.mark.parametrize("size", [1e6, 1e12, 1e16, 1e30, 1e150])
+@pytest.mark.parametrize(
+    "places",
+    [LEFT, [500], [i for i in range(33**2) if i // 33 > 16 and i % 33 > 16]],
+    ids=["side", "point", "block"],
+)
+def test_penalties(places, size):
+    """One point is the hardest: it alone holds the constants."""
+    A = penalised(poisson((33, 33), boundary="neumann").A, places, size)
+    b = random(33**2) + 1.0
+    hierarchy, solution, relative = solve(A, (33, 33), b, boundary="neumann")
+    assert hierarchy.nullspace is None
+    assert solution.converged
+    assert relative <= 1e-8
+    assert solution.iterations <= (20 if len(places) == 1 else 10)
+    free = np.setdiff1d(np.arange(33**2), places)
+    assert abs(solution.x[places]).max() <= 1e5 / size
+    # the others see zero values there
+    inner = poisson((33, 33), boundary="neumann").A[free][:, free]
+    left = np.linalg.norm(b[free] - inner @ solution.x[free])
+    assert left <= (1e5 / size + 1e-7) * np.linalg.norm(b)
+    M = hierarchy.as_preconditioner()
+    assert M.shape == A.shape
+
+
+@pytest.mark.parametrize("smoother", ["jacobi", "red_black", "gauss_seidel", "chebyshev4"])
+def test_penalties_with_other_smoothers(smoother):
+    A = penalised(poisson((33, 33), boundary="neumann").A, LEFT, 1e30)
+    _, solution, _ = solve(A, (33, 33), boundary="neumann", smoother=smoother)
+    assert solution.converged
+    assert solution.iterations <= 20
+
+
+def test_fixed_values_by_rows_of_the_identity():
+    A = LAPLACIAN.tolil(copy=True)
+    for i in (i for i in range(33**2) if i // 33 > 16 and i % 33 > 16):
+        A[i, :] = 0.0
+        A[i, i] = 1.0
+    _, solution, _ = solve(A.tocsr(), (33, 33), smoother="gauss_seidel")
+    assert solution.converged
+    assert solution.iterations <= 12
+
+
+def test_rows_of_one_level_alone():
+    """The coarsest solver too: its test of singularity is one of rows."""
+    A = penalised(poisson((7, 7), boundary="neumann").A, range(7), 1e30)
+    _, solution, relative = solve(A, (7, 7), random(49), boundary="neumann")
+    assert solution.converged
+    assert relative < 1e-12
+    for scale in (1e100, 1e-100):
+        assert solve(LAPLACIAN * scale, (33, 33))[1].converged
