@@ -152,7 +152,7 @@ def exchanged(basis: Basis, cuts: Array, z: Complex, c: Array, limit: float = 1.
     return np.vstack([cuts[cuts @ c > BINDING * limit], (turn[:, None] * phi[worst]).real])
 
 
-def sampled(points: Points, degree: int, family: str) -> tuple[tuple[Interval, ...], Complex]:
+def sampled(points: Any, degree: int, family: str) -> tuple[tuple[Interval, ...], Complex]:
     """The intervals, if the set is given by them, and sample points in the closed upper
     half-plane."""
     if isinstance(points, Interval):
