@@ -29,8 +29,7 @@ from mgtheory.spectra.arnoldi import product
 from mgtheory.spectra.ritz import LanczosEstimate, Operator, lanczos, square_operator, start_vector
 
 QUICK = 10  # steps of a quick look at a spectrum
-# Such a look misses an eigenvalue that stands alone up to about 7 % above the others; as PyAMG does.
-# A b that is 10 % high costs next to nothing; above b the fourth kind grows quickly
+# Such a look misses an eigenvalue that stands alone up to about 7 % above the others; as PyAMG does
 MARGIN = 1.1
 DENSE = 400  # up to this size the field of values is computed by dense eigenvalue problems
 ENTRIES = 4096  # up to this size an operator without an adjoint is written out: 128 MiB
