@@ -27,9 +27,8 @@ from mgtheory.multigrid.transfer import coarse_size
 from mgtheory.polynomials import scores
 from mgtheory.problems.problem import Problem
 from mgtheory.problems.record import operator_record
-from mgtheory.smoothers import Polynomial
+from mgtheory.smoothers import SMOOTHERS, Polynomial
 
-CLASSICAL = ("jacobi", "gauss_seidel", "red_black")
 OPTIMISED = "chebyshev4_opt"
 COARSEST = 64  # unknowns that are solved directly, as `Hierarchy.build` has it
 TOLERANCE = 1e-11  # of the measured runs: low enough for the asymptotic factor, above rounding
@@ -103,7 +102,7 @@ class SmootherComparison:
                 row
                 for row in self.rows
                 if row.degree == mine.degree
-                and row.family not in (OPTIMISED, *CLASSICAL)
+                and row.family not in (OPTIMISED, *SMOOTHERS)
                 and not row.refused
             ]
             lost = []
@@ -155,7 +154,7 @@ def compare_smoothers(
     coarsest: int = COARSEST,
     progress: Callable[[int, str], None] | None = None,
 ) -> SmootherComparison:
-    """Predict and measure every family at every degree, and classical smoothers beside them.
+    """Predict and measure every family at every degree, and the other smoothers beside them.
 
     The repeats go round all smoothers in turn, so that a slow moment of the machine meets all of
     them.
@@ -197,13 +196,13 @@ def compare_smoothers(
     rows: list[dict[str, Any]] = []
     hierarchies: dict[int, Any] = {}
     asked = [(get_family(name).name, degree) for degree in degrees for name in families or FAMILIES]
-    asked += [(name, 1) for name in CLASSICAL]
+    asked += [(name, 1) for name in SMOOTHERS]
     for done, (family, degree) in enumerate(asked):
         step(done, f"{family} {degree}")
         row: dict[str, Any] = {"family": family, "degree": degree}
         try:
             smoother: Any = family
-            if family not in CLASSICAL:
+            if family not in SMOOTHERS:
                 smoother = derived(problem, family, degree, axes=coarsened, around=around)
             if problem.stencil is not None:
                 row |= predict(problem, smoother, axes=coarsened, around=around, constant=constant)

@@ -1,9 +1,10 @@
 """Smoothers, described once: what relaxes, with which parameters, before any operator is known.
 
 A smoothing is a fixed linear map r -> c from a residual to a correction, x <- x + c(b - A x). Its
-description is read in three ways: by Fourier analysis as a symbol (`mgtheory.fourier.relaxation`),
-by the sparse solver on the matrix of each level (`mgtheory.multigrid.applied`), and by the
-matrix-free one as steps over the rows of a grid. `smoother` is the one door: every function that
+description, a `Smoother`, is read in three ways: by Fourier analysis as a symbol (`step_symbols` in
+`mgtheory.fourier.relaxation`), by the sparse solver and the verification on the matrix of each
+level (`set_up` in `mgtheory.multigrid.applied`), both open to further classes, and by the
+matrix-free solver as steps over the rows of a grid. `smoother` is the one door: every function that
 takes a smoother takes what it takes.
 
 * `Polynomial`: any `ResidualPolynomial`, or a family of `mgtheory.families` derived for each
@@ -60,8 +61,28 @@ def spelled(name: str) -> str:
     return name.replace("-", "_")
 
 
+class Smoother:
+    """What all descriptions of smoothers have: a frozen dataclass derives from it.
+
+    Its symbol is registered with `mgtheory.fourier.relaxation.step_symbols`, its matrix with
+    `mgtheory.multigrid.applied.set_up`. The defaults below are right for Fourier analysis of a
+    smoother that keeps each Fourier mode.
+    """
+
+    @property
+    def couples(self) -> bool:
+        """Whether one step couples the modes theta + pi s, s in {0, 1}^d, as colours do."""
+        return False
+
+    @property
+    def ordered(self) -> bool:
+        """Whether the points may have an order of their own. Without one, what keeps the stencils
+        keeps the spectrum, and Fourier analysis visits fewer frequencies."""
+        return True
+
+
 @dataclass(frozen=True)
-class Polynomial:
+class Polynomial(Smoother):
     """x <- x + p(BA) B (b - A x), error operator q(BA): a family, a given q, or both.
 
     Parameters
@@ -92,6 +113,7 @@ class Polynomial:
     polynomial: ResidualPolynomial | None = None
     scaling: str = "auto"
     options: Mapping[str, Any] | Options = ()
+    ordered = False
 
     def __post_init__(self) -> None:
         check_name(self.scaling, SCALINGS, "scaling")
@@ -186,20 +208,21 @@ _SEARCHED: dict[Any, ResidualPolynomial] = {}
 
 
 @dataclass(frozen=True)
-class Jacobi:
+class Jacobi(Smoother):
     """c = omega D^-1 r: damped Jacobi, D the diagonal (blocks of c x c for c channels).
 
     omega in (0, 2); 4/5 by default, best for the 5-point Laplacian: smoothing factor 0.6.
     """
 
     omega: float = 0.8
+    ordered = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "omega", _check_omega(self.omega))
 
 
 @dataclass(frozen=True)
-class GaussSeidel:
+class GaussSeidel(Smoother):
     """c = (D/omega + L)^-1 r: point by point in C order of the grid, or one colour after the other.
 
     Parameters
@@ -228,6 +251,11 @@ class GaussSeidel:
             raise ValueError(f"backward is {self.backward!r}, must be True or False")
         object.__setattr__(self, "omega", _check_omega(self.omega))
 
+    @property
+    def couples(self) -> bool:
+        """Whether it goes by colours."""
+        return self.ordering in COLOURINGS
+
 
 def _check_omega(omega: Any) -> float:
     value = check_number(omega, "omega", "larger than 0")
@@ -235,8 +263,6 @@ def _check_omega(omega: Any) -> float:
         raise ValueError(f"omega is {omega!r}, must lie in (0, 2)")
     return value
 
-
-Smoother = Polynomial | Jacobi | GaussSeidel
 
 SMOOTHERS: dict[str, Smoother] = {
     "jacobi": Jacobi(),
@@ -289,9 +315,12 @@ def smoother(given: Any, degree: int | None = None, *, scaling: str = "auto") ->
         family = given.family if known and None not in options.values() else None
         asked = given.provenance.get("degree_asked", own.degree)
         return Polynomial(family, asked, own, scaling, options if family else {})
-    if isinstance(given, Jacobi | GaussSeidel):
-        return given
-    if hasattr(given, "setup") or hasattr(given, "symbols") or callable(given):
+    if (
+        isinstance(given, Smoother)
+        or hasattr(given, "setup")
+        or hasattr(given, "symbols")
+        or callable(given)
+    ):
         return given
     raise ValueError(
         f"smoother is {given!r}, must be a name, a ResidualPolynomial, InitialCoefficients, a"

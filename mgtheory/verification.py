@@ -1,11 +1,12 @@
 """The cycle that Fourier analysis predicts, run on a real periodic grid with sparse matrices, and
 its measured factor.
 
-Nothing here uses a symbol: operators, transfers and smoothers are built from their stencils as
-matrices, Galerkin operators as products of these, sweeps and the coarsest equation are solved by
-sparse LU factorisations, and the error of A x = 0 is followed from a random start. On a periodic
-grid all of these steps are exactly what the analysis assumes, so that prediction (on the
-frequencies of this very grid) and measurement agree as well as the power iteration has converged.
+Nothing here uses a symbol: operators and transfers are built from their stencils as matrices,
+Galerkin operators as products of these, smoothers are what the solver sets up on a matrix
+(`mgtheory.multigrid.applied.set_up`), sweeps and the coarsest equation are solved by sparse LU
+factorisations, and the error of A x = 0 is followed from a random start. On a periodic grid all of
+these steps are exactly what the analysis assumes, so that prediction (on the frequencies of this
+very grid) and measurement agree as well as the power iteration has converged.
 
 A lexicographic Gauss-Seidel sweep is x + (D/omega + L)^-1 (b - A x), with L the points before x on
 the infinite grid, wrapped like A. A sweep from a first point to a last one differs along the seam,
@@ -19,7 +20,7 @@ removed), and so predicts `verify`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -30,11 +31,13 @@ import scipy.sparse.linalg as sla
 from mgtheory._checks import check_generator, check_kind, check_shape, check_whole
 from mgtheory.fourier.analysis import cycle_factor
 from mgtheory.fourier.cycle import LocalCycle
-from mgtheory.fourier.relaxation import colour_masks, couples, splitting
+from mgtheory.fourier.relaxation import splitting
+from mgtheory.multigrid.applied import set_up
 from mgtheory.multigrid.cycle import run_cycle
+from mgtheory.multigrid.level import Level
 from mgtheory.multigrid.solution import check_cycle
 from mgtheory.problems.stencils import Stencil
-from mgtheory.smoothers import GaussSeidel, Jacobi, Polynomial
+from mgtheory.smoothers import GaussSeidel, Polynomial
 
 Vector = npt.NDArray[Any]
 Step = Callable[[Vector, Vector], Vector]  # (x, b) -> x after one smoothing step
@@ -154,7 +157,8 @@ class PeriodicCycle:
         self.smoothers: list[tuple[Step, Step]] = []
         for l, axes in enumerate(cycle.coarsened):
             A, stencil = self.operators[l], cycle.stencils[l]
-            before, after = (_step(one, A, stencil, grid) for one in cycle.relaxations[l])
+            level = PeriodicLevel(l, A, grid, A, A, taps=stencil)
+            before, after = (_step(one, level) for one in cycle.relaxations[l])
             self.smoothers.append((before, after))
             steps = [slice(None, None, 2 if j in axes else 1) for j in range(cycle.dim)]
             kept = np.arange(A.shape[0]).reshape(fine.channels, *grid)[:, *steps]
@@ -237,35 +241,36 @@ def _coarsest_solver(
     return lambda b: factors.solve(np.concatenate([b, border]).astype(A.dtype))[: len(b)]
 
 
-def _step(relaxation: Any, A: sp.csr_array, stencil: Stencil, shape: Sequence[int]) -> Step:
+def _step(relaxation: Any, level: PeriodicLevel) -> Step:
     """One smoothing step as matrices."""
-    if isinstance(relaxation, Polynomial):
-        q = relaxation.polynomial
-        assert q is not None
-        B = 1.0 / A.diagonal() if relaxation.scaling == "diagonal" else None
-        return lambda x, b: q.smooth(A, x, b, B)
-    if not isinstance(relaxation, Jacobi | GaussSeidel):
-        raise ValueError(
-            f"no matrix form is known for the smoother {relaxation!r}; known: Polynomial, Jacobi,"
-            " GaussSeidel"
-        )
-    if isinstance(relaxation, GaussSeidel) and not couples(relaxation):
-        try:
-            solve = sla.splu(sp.csc_array(splitting(relaxation, stencil).periodic(shape))).solve
-        except RuntimeError as error:
-            raise ValueError(
-                f"the sweep's D/omega + L is singular on this grid: {error}"
-            ) from error
-        return lambda x, b: x + solve(b - A @ x)
-    points = sp.eye_array(int(np.prod(shape)))
-    inverse = relaxation.omega * sp.kron(np.linalg.inv(stencil.diagonal), points, format="csr")
-    if isinstance(relaxation, Jacobi):
-        return lambda x, b: x + inverse @ (b - A @ x)
-    masks = [np.tile(mask, stencil.channels) for mask in colour_masks(relaxation, tuple(shape))]
+    if isinstance(relaxation, Polynomial) and relaxation.polynomial is not None:
+        # the cycle has converted it for this very level; without a record it is taken as it is
+        relaxation = replace(relaxation, polynomial=relaxation.polynomial.of(None))
+    made, A = set_up(relaxation, level, own=True), level.A
+    return lambda x, b: x + made.correct(b - A @ x)
 
-    def colours(x: Vector, b: Vector) -> Vector:
-        for mask in masks:
-            x = np.where(mask, x + inverse @ (b - A @ x), x)
-        return x
 
-    return colours
+@dataclass(eq=False, repr=False)
+class PeriodicLevel(Level):
+    """A level that smoothers are set up on, of the operator with the stencil `taps`.
+
+    It differs from the solver's in what the analysis assumes: the points have channels, and
+    "earlier" goes round the seam.
+    """
+
+    taps: Stencil = field(kw_only=True)
+
+    @property
+    def centres(self) -> Any:
+        """D^-1, shape (n,), or with channels the inverse of the centre tap at every point."""
+        if self.taps.channels == 1:
+            return super().centres
+        points = sp.eye_array(int(np.prod(self.shape)))
+        return sp.csr_array(sp.kron(np.linalg.inv(self.taps.diagonal), points))
+
+    def sweep(self, description: GaussSeidel) -> sp.csr_array:
+        """D/omega + L, L the points before x on the infinite grid."""
+        return splitting(description, self.taps).periodic(self.shape)
+
+    def reached(self, B: Vector | None = None) -> None:
+        """Not looked for: nothing is warned of here."""

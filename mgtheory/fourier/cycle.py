@@ -49,7 +49,6 @@ from mgtheory.problems.symbols import (
     harmonic_symbols,
     the_stencil,
 )
-from mgtheory.smoothers import Jacobi, Polynomial
 
 NEAR = 1e-5  # distance at which theta -> 0 is sampled: the limits are reached to about NEAR^2
 CYCLES = {"V": 1, "W": 2}
@@ -268,9 +267,7 @@ class LocalCycle:
             Stencil(s.offsets, s.matrices).to_array() for s in (*self.stencils, *self.R, *self.P)
         ]
         used = [np.moveaxis(taps, (0, 1), (-2, -1)) for taps in used]
-        ordered = not all(
-            isinstance(one, Polynomial | Jacobi) for pair in self.relaxations for one in pair
-        )
+        ordered = any(getattr(one, "ordered", True) for pair in self.relaxations for one in pair)
         every = itertools.product(
             itertools.permutations(range(dim)), itertools.product((1, -1), repeat=dim)
         )

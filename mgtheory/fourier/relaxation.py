@@ -6,8 +6,8 @@ each Fourier mode; lexicographic Gauss-Seidel does so on an infinite grid, where
 a stencil too; Gauss-Seidel by colours couples the modes theta + pi s, s in {0, 1}^d, since a
 colour, a function of the parities of the indices, is a sum of such modes itself.
 
-The smoothers are those of `mgtheory.smoothers`; this module has one function for each kind. Arrays
-of symbols have the axes
+The smoothers are those of `mgtheory.smoothers`; this module has one function for each kind, and
+`step_symbols.register` takes that of a further one. Arrays of symbols have the axes
 
     f    base frequencies theta
     a    harmonics theta + 2 pi alpha / order, alpha in the rows of `turns`
@@ -17,6 +17,7 @@ of symbols have the axes
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import singledispatch
 from typing import Any
 
 import numpy as np
@@ -62,11 +63,12 @@ def described(given: Any, *, scaling: str = "auto", degree: int | None = None) -
     """The description of a smoother that can be analysed, before any operator."""
     check_name(scaling, smoothers.SCALINGS, "scaling")
     found = smoothers.smoother(given, degree, scaling=scaling)
-    known = isinstance(found, Polynomial | Jacobi | GaussSeidel)
+    known = step_symbols.dispatch(type(found)) is not step_symbols.dispatch(object)
     if not known and not (hasattr(found, "symbols") and hasattr(found, "couples")):
+        kinds = ", ".join(kind.__name__ for kind in step_symbols.registry if kind is not object)
         raise ValueError(
-            f"smoother is {given!r}; Fourier analysis knows {', '.join(smoothers.SMOOTHERS)},"
-            " polynomials and their families, and objects with symbols and couples"
+            f"smoother is {given!r}; Fourier analysis knows {kinds} (see `step_symbols`), families"
+            " of polynomials, and objects with symbols and couples"
         )
     return found
 
@@ -104,27 +106,20 @@ def on_level(
 
 def couples(description: Any) -> bool:
     """Whether one step couples the modes theta + pi s, s in {0, 1}^d: colours do."""
-    if isinstance(description, GaussSeidel):
-        return description.ordering != "lexicographic"
     return bool(getattr(description, "couples", False))
 
 
+@singledispatch
 def step_symbols(
     description: Any, stencil: Stencil, theta: Float, turns: Turns, order: int
 ) -> Complex:
     """Error operator of one step on the harmonics theta + 2 pi alpha / order, alpha in the m rows
-    of `turns`.
+    of `turns`; one registered function for each class of descriptions, and an object of your own
+    answers by its ``symbols``.
 
-    Shape (F, m, c, c), one block a mode, or (F, m c, m c) if modes are coupled (then `turns`
-    contains all that are).
+    Shape (F, m, c, c), one block a mode, or (F, m c, m c) if the description couples modes (then
+    `turns` contains all that are).
     """
-    if isinstance(description, Polynomial):
-        return _polynomial(description, stencil, theta, turns, order)
-    if isinstance(description, Jacobi):
-        return _jacobi(description.omega, stencil, theta, turns, order)
-    if isinstance(description, GaussSeidel):
-        sweep = _colours if couples(description) else _lexicographic
-        return sweep(description, stencil, theta, turns, order)
     symbols: Complex = description.symbols(stencil, theta, turns, order)
     return symbols
 
@@ -144,6 +139,7 @@ def scaled_symbols(
     return values / diagonal[:, None]
 
 
+@step_symbols.register
 def _polynomial(
     description: Polynomial, stencil: Stencil, theta: Float, turns: Turns, order: int
 ) -> Complex:
@@ -160,14 +156,25 @@ def _polynomial(
     return result
 
 
-def _jacobi(omega: float, stencil: Stencil, theta: Float, turns: Turns, order: int) -> Complex:
+@step_symbols.register
+def _jacobi(
+    description: Jacobi, stencil: Stencil, theta: Float, turns: Turns, order: int
+) -> Complex:
     """I - omega a_0^-1 Ahat, shape (F, m, c, c); a_0 is the c x c block of the centre tap."""
     try:
         centre = np.linalg.inv(stencil.diagonal)
     except np.linalg.LinAlgError:
         raise ValueError("Jacobi and Gauss-Seidel need a regular centre tap") from None
     ahat = harmonic_symbols(stencil, theta, turns, order)
-    return np.asarray(np.eye(stencil.channels) - omega * (centre @ ahat), np.complex128)
+    return np.asarray(np.eye(stencil.channels) - description.omega * (centre @ ahat), np.complex128)
+
+
+@step_symbols.register
+def _gauss_seidel(
+    description: GaussSeidel, stencil: Stencil, theta: Float, turns: Turns, order: int
+) -> Complex:
+    sweep = _colours if description.couples else _lexicographic
+    return sweep(description, stencil, theta, turns, order)
 
 
 def splitting(description: GaussSeidel, stencil: Stencil) -> Stencil:
@@ -202,7 +209,7 @@ def _colours(
     description: GaussSeidel, stencil: Stencil, theta: Float, turns: Turns, order: int
 ) -> Complex:
     """The product of the colours' partial steps, shape (F, m c, m c)."""
-    jacobi = _jacobi(description.omega, stencil, theta, turns, order)
+    jacobi = _jacobi(Jacobi(description.omega), stencil, theta, turns, order)
     result = np.eye(len(turns) * stencil.channels, dtype=np.complex128)
     for mask in colour_masks(description, (2,) * stencil.dim):
         result = _partial_step(jacobi, mask, turns, order) @ result

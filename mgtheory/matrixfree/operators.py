@@ -332,7 +332,8 @@ def described_on(schedule: Schedule, operator: Operator) -> tuple[Polynomial | J
     made, own = schedule.on(operator)
     if not isinstance(made, Polynomial | Jacobi):
         raise ValueError(
-            f"the matrix-free cycle smooths by polynomials or Jacobi, got {schedule.given!r}"
+            f"the matrix-free cycle smooths by polynomials or Jacobi, got {schedule.given!r};"
+            " other smoothers run in mgtheory.Hierarchy"
         )
     if isinstance(made, Polynomial) and made.polynomial is None:
         assert made.family is not None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import replace
+from functools import singledispatch
 from typing import Any
 
 import numpy as np
@@ -59,34 +60,50 @@ class Smoothing(ABC):
         raise NotImplementedError(f"{self.label}: this smoothing has no adjoint")
 
 
-class DiagonalSmoothing(Smoothing):
-    """c = d * r with a fixed diagonal d."""
+def _times(D: Any, r: Vector) -> Vector:
+    """D r for a diagonal, shape (n,), or a sparse matrix of blocks."""
+    return np.asarray(D * r if D.ndim == 1 else D @ r)
 
-    def __init__(self, A: Any, diagonal: Vector, label: str) -> None:
+
+class DiagonalSmoothing(Smoothing):
+    """c = D r with a fixed diagonal D, shape (n,), or one of blocks, a sparse matrix."""
+
+    def __init__(self, A: Any, diagonal: Any, label: str) -> None:
         super().__init__(A)
         self.diagonal, self.label = diagonal, label
 
     def correct(self, r: Vector) -> Vector:
         """The correction for the residual r."""
-        return self.diagonal * r
+        return _times(self.diagonal, r)
 
     def adjoint(self) -> Smoothing:
         """The adjoint: conjugate values, or the opposite order."""
-        return DiagonalSmoothing(self.A, np.conj(self.diagonal), self.label)
+        return DiagonalSmoothing(self.A, self.diagonal.conj().T, self.label)
 
 
 class TriangularSmoothing(Smoothing):
     """c = (D/omega + L)^-1 r, or (D/omega + U)^-1 r backward, A = L + D + U: lexicographic
-    Gauss-Seidel, by SciPy's triangular factor object."""
+    Gauss-Seidel, by SciPy's triangular factor object. A given `split` stands for D/omega + L where
+    it is no triangle, as on a periodic grid."""
 
-    def __init__(self, A: Any, backward: bool, omega: float = 1.0) -> None:
+    def __init__(
+        self, A: Any, backward: bool, omega: float = 1.0, split: sp.csr_array | None = None
+    ) -> None:
         super().__init__(A)
-        self.backward, self.omega = backward, omega
+        self.backward, self.omega, self.split = backward, omega, split
         way = ", backward" if backward else ""
         self.label = f"gauss_seidel(lexicographic{way}{'' if omega == 1 else f', {omega:g}'})"
         self._factorise()
 
     def _factorise(self) -> None:
+        if self.split is not None:
+            try:
+                self._lu = sla.splu(sp.csc_array(self.split))
+            except RuntimeError as error:
+                raise ValueError(
+                    f"the sweep's D/omega + L is singular on this grid: {error}"
+                ) from error
+            return
         triangle = sp.csc_array(sp.triu(self.A) if self.backward else sp.tril(self.A))
         if self.omega != 1.0:
             triangle = sp.csc_array(
@@ -105,7 +122,8 @@ class TriangularSmoothing(Smoothing):
 
     def adjoint(self) -> Smoothing:
         """The adjoint: conjugate values, or the opposite order."""
-        return TriangularSmoothing(self.A, not self.backward, self.omega)
+        split = None if self.split is None else self.split.conj().T
+        return TriangularSmoothing(self.A, not self.backward, self.omega, split)
 
     def __getstate__(self) -> dict[str, Any]:
         # a SuperLU object does not pickle
@@ -118,16 +136,14 @@ class TriangularSmoothing(Smoothing):
 
 class ColourSmoothing(Smoothing):
     """Gauss-Seidel by colours: within one colour all unknowns at once, the colours one after the
-    other."""
+    other; `inverse` is omega D^-1 of all unknowns, as `DiagonalSmoothing` takes it."""
 
-    def __init__(
-        self, A: Any, colours: list[NDArray[np.intp]], label: str, omega: float = 1.0
-    ) -> None:
+    def __init__(self, A: Any, colours: list[NDArray[np.intp]], label: str, inverse: Any) -> None:
         super().__init__(A)
-        self.label, self.colours, self.omega = label, colours, omega
-        matrix, diagonal = sp.csr_array(A), A.diagonal()
+        self.label, self.colours, self.inverse = label, colours, inverse
+        matrix, whole = sp.csr_array(A), inverse.ndim == 1
         self._rows = [matrix[colour] for colour in colours]
-        self._inverse = [(omega / diagonal[colour]).astype(diagonal.dtype) for colour in colours]
+        self._inverse = [inverse[own] if whole else inverse[own][:, own] for own in colours]
 
     def correct(self, r: Vector) -> Vector:
         """The correction for the residual r."""
@@ -135,12 +151,12 @@ class ColourSmoothing(Smoothing):
         for i, (colour, rows, inverse) in enumerate(
             zip(self.colours, self._rows, self._inverse, strict=True)
         ):
-            c[colour] = inverse * (r[colour] if i == 0 else r[colour] - rows @ c)
+            c[colour] = _times(inverse, r[colour] if i == 0 else r[colour] - rows @ c)
         return c
 
     def adjoint(self) -> Smoothing:
         """The adjoint: conjugate values, or the opposite order."""
-        return ColourSmoothing(self.A, self.colours[::-1], self.label, self.omega)
+        return ColourSmoothing(self.A, self.colours[::-1], self.label, self.inverse.conj().T)
 
 
 class PolynomialSmoothing(Smoothing):
@@ -317,26 +333,40 @@ def asymmetry(level: Any, family: str) -> str:
     )
 
 
+@singledispatch
 def set_up(described: Any, level: Any, *, own: bool = False) -> Any:
-    """What a description becomes on a level; a user's own object answers by its ``setup``.
+    """What a description becomes on a level: one registered function for each class of
+    descriptions; a user's own object answers by its ``setup``.
 
     Parameters
     ----------
     own
         A given polynomial is for this level's A, not for the finest level's.
     """
-    if isinstance(described, Polynomial):
-        return _polynomial(described, level, own)
-    if isinstance(described, Jacobi):
-        diagonal = level.inverse_diagonal("diagonal")
-        values = np.asarray(described.omega * diagonal, dtype=diagonal.dtype)
-        return DiagonalSmoothing(level.operator, values, f"jacobi({described.omega:g})")
-    if isinstance(described, GaussSeidel):
-        return _gauss_seidel(described, level)
-    return described.setup(level)
+    if hasattr(described, "setup"):
+        return described.setup(level)
+    kinds = ", ".join(kind.__name__ for kind in set_up.registry if kind is not object)
+    raise ValueError(
+        f"no matrix form is known for the smoother {described!r}; known are {kinds} (see `set_up`),"
+        " and objects with setup(level)"
+    )
 
 
-def _polynomial(described: Polynomial, level: Any, own: bool) -> PolynomialSmoothing:
+@set_up.register
+def _jacobi(described: Jacobi, level: Any, *, own: bool = False) -> DiagonalSmoothing:
+    return DiagonalSmoothing(
+        level.operator, _relaxed(described.omega, level), f"jacobi({described.omega:g})"
+    )
+
+
+def _relaxed(omega: float, level: Any) -> Any:
+    """omega D^-1 in the type of the cycle."""
+    centres = level.centres
+    return (omega * centres).astype(centres.dtype)
+
+
+@set_up.register
+def _polynomial(described: Polynomial, level: Any, *, own: bool = False) -> PolynomialSmoothing:
     B = level.inverse_diagonal(described.scaling)
     q = on_level(described, level, B, level if own else level.finest)
     name = described.family if described.polynomial is None else "polynomial"
@@ -382,18 +412,20 @@ def _comparable(described: Polynomial, level: Any, B: Vector | None) -> Operator
     return record if reached is None or reached < record.lower else replace(record, upper=reached)
 
 
-def _gauss_seidel(described: GaussSeidel, level: Any) -> Smoothing:
-    level.inverse_diagonal("diagonal")  # refuses a zero on the diagonal
+@set_up.register
+def _gauss_seidel(described: GaussSeidel, level: Any, *, own: bool = False) -> Smoothing:
+    inverse = _relaxed(described.omega, level)  # refuses a zero on the diagonal
     A, omega = level.cycle_matrix, described.omega
     over = "" if omega == 1.0 else f", {omega:g}"
     if described.ordering == "lexicographic":
-        return TriangularSmoothing(A, described.backward, omega)
+        return TriangularSmoothing(A, described.backward, omega, level.sweep(described))
     parity = np.indices(level.shape) % 2
-    colour = COLOURINGS[described.ordering](parity).ravel()
+    of_points = COLOURINGS[described.ordering](parity).ravel()
+    colour = np.tile(of_points, A.shape[0] // of_points.size)  # every channel of a point
     colours = [np.flatnonzero(colour == value) for value in np.unique(colour)]
     return ColourSmoothing(
         A,
         colours[::-1] if described.backward else colours,
         f"gauss_seidel({described.ordering}{over})",
-        omega,
+        inverse,
     )

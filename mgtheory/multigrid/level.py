@@ -18,6 +18,7 @@ from mgtheory.problems.grids import Shape
 from mgtheory.problems.record import VARIES, choose_scaling, matrix_interval
 from mgtheory.problems.stencils import Stencil
 from mgtheory.problems.tensorform import TensorForm
+from mgtheory.smoothers import GaussSeidel
 from mgtheory.spectra.bounds import largest_eigenvalue, quick_ritz
 from mgtheory.spectra.record import Form, OperatorRecord, check_positive, stencil_form
 
@@ -219,6 +220,15 @@ class Level:
                 " smoother divides by it"
             )
         return 1.0 / diagonal
+
+    @property
+    def centres(self) -> Any:
+        """D^-1 as Jacobi takes it, shape (n,): `inverse_diagonal`, where a point is one unknown."""
+        return self.inverse_diagonal("diagonal")
+
+    def sweep(self, description: GaussSeidel) -> sp.csr_array | None:
+        """D/omega + L of a lexicographic sweep; None where it is the triangle of A."""
+        return None
 
     def smoothing_interval(self, B: NDArray[Any] | None = None) -> tuple[float, float]:
         """[a, b] for smoothing BA: exact where the problem gives it, else b bounds the spectrum and

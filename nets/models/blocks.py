@@ -26,6 +26,7 @@ from mgtheory.polynomials.factors import Factor
 from mgtheory.polynomials.residual import ResidualPolynomial
 from nets.models.coefficients import Coefficients
 from nets.models.options import check_groups, check_kernel, one_of
+from nets.models.paddings import padding_of
 from nets.models.placements import RESIDUALS, Placement, placement_for
 
 FORMS = ("correction", "plain")
@@ -44,7 +45,8 @@ class LevelOptions:
         rho, which the residual passes through before it is smoothed: ``bn_relu``, ``bn`` or
         ``identity``.
     kernel_size, groups, padding_mode
-        Of the operators A; padding_mode is ``zeros`` or ``circular``. The kernel size is that of
+        Of the operators A; padding_mode is that of an entry of `PADDINGS` in
+        `nets.models.paddings`, such as ``zeros`` or ``circular``. The kernel size is that of
         stem and transfers too.
     form
         ``correction`` or ``plain``: one function, computed in two ways.
@@ -59,7 +61,7 @@ class LevelOptions:
 
     def __post_init__(self) -> None:
         one_of(self.residual, "residual", RESIDUALS)
-        one_of(self.padding_mode, "padding_mode", ("zeros", "circular"))
+        padding_of(self.padding_mode)  # refuses an unknown one
         one_of(self.form, "form", FORMS)
         check_kernel(self.kernel_size)
 

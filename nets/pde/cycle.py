@@ -249,7 +249,7 @@ class MultigridCycle(nn.Module):
         if not isinstance(smoothing, PolynomialSmoothing) or smoothing.B is not None:
             raise ValueError(
                 "the bridge's smoother is a polynomial in A: give a ResidualPolynomial or a"
-                " family's name"
+                f" family's name, not {getattr(smoothing, 'label', None)}"
             )
         return smoothing.polynomial
 

@@ -18,10 +18,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from nets.models.paddings import padding_of
 from nets.start.spectrum import MINIMUM_GRID, LevelSpectrum, convolution_spectra
 
 MARGIN = 0.1  # of the start `shifted`, relative to the radius
-PADDINGS = ("applied", "periodic")
+MEASURED = ("applied", "periodic")  # as the network applies A, or its symbol on a larger grid
 
 
 def level_grids(
@@ -58,14 +59,14 @@ def dense_kernel(operator: nn.Conv2d) -> NDArray[np.float64]:
 
 def applied_padding(operator: nn.Conv2d) -> str:
     """The padding of the module, in the words of `LevelSpectrum`."""
-    return "periodic" if operator.padding_mode == "circular" else "zero"
+    return padding_of(operator.padding_mode)
 
 
 def operator_spectra(
     operators: Sequence[nn.Conv2d], grids: Sequence[tuple[int, int]], padding: str = "applied"
 ) -> list[LevelSpectrum]:
     """The spectra of the convolutions on the grids: with the padding of the module, or periodic."""
-    if padding not in PADDINGS:
+    if padding not in MEASURED:
         raise ValueError(
             f"padding is {padding!r}, allowed are: applied (the network's own), periodic"
         )

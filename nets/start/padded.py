@@ -1,5 +1,5 @@
-"""Eigenvalues of a convolution with zero padding: all of a dense matrix where that is cheap, else
-the outermost ones by Arnoldi's method.
+"""Eigenvalues of a convolution as it is padded: all of a dense matrix where that is cheap, else the
+outermost ones by Arnoldi's method.
 
 Krylov spaces are built in single precision, where torch's convolution is three times as fast: they
 are stopped at a residual of a hundredth, far above its rounding. The spectral radius is then
@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs
 
-from mgtheory.problems.symbols import grid_frequencies, high_frequencies
+from mgtheory.problems.symbols import high_frequencies
+from nets.models.paddings import find_padding
 from nets.start.threads import serial
 
 # unknowns up to which all eigenvalues are computed: about a second; Arnoldi's method needs less
@@ -54,20 +55,18 @@ def product(
     grid: tuple[int, int],
     padding: str,
     dtype: type[np.floating[Any]] = np.float64,
+    *,
+    transposed: bool = False,
 ) -> Product:
-    """The convolution on fields of shape (..., channels * height * width), as torch's module, in
-    the precision of `dtype`."""
+    """The convolution on fields of shape (..., channels * height * width), as torch's module, or
+    its transpose, in the precision of `dtype`."""
     weight = torch.from_numpy(np.array(kernel, dtype=dtype))
-    channels, (kh, kw) = weight.shape[0], (weight.shape[2] // 2, weight.shape[3] // 2)
+    entry, channels = find_padding(padding), weight.shape[0]
+    multiply = entry.transposed(weight) if transposed else lambda u: entry.convolve(u, weight)
 
     def apply(v: Vector) -> Vector:
         u = torch.from_numpy(np.array(v, dtype=dtype)).reshape(-1, channels, *grid)
-        if padding == "periodic":
-            u = torch.nn.functional.pad(u, (kw, kw, kh, kh), mode="circular")
-            result = torch.nn.functional.conv2d(u, weight)
-        else:
-            result = torch.nn.functional.conv2d(u, weight, padding=(kh, kw))
-        return np.asarray(result.reshape(np.shape(v)).numpy())
+        return np.asarray(multiply(u).reshape(np.shape(v)).numpy())
 
     return apply
 
@@ -88,14 +87,9 @@ def high_part(grid: tuple[int, int], padding: str) -> Product:
 
 def _low_frequencies(n: int, padding: str) -> NDArray[np.float64]:
     """The orthogonal projection on the modes of n points with |theta| < pi/2, symmetric."""
-    x = np.arange(n)
-    if padding == "periodic":
-        theta = grid_frequencies(n)
-        modes = np.exp(1j * np.outer(x, theta[~high_frequencies(theta)])) / math.sqrt(n)
-    else:
-        theta = np.pi * (x[:, None] + 1) / (n + 1)
-        modes = np.sin(np.outer(x + 1, theta[~high_frequencies(theta)])) * math.sqrt(2 / (n + 1))
-    return np.asarray((modes @ modes.conj().T).real)
+    theta, modes = find_padding(padding).modes(n)
+    low = modes[:, ~high_frequencies(theta[:, None])]
+    return np.asarray((low @ low.conj().T).real)
 
 
 def blocks(kernel: NDArray[np.float64]) -> list[NDArray[np.intp]]:
@@ -113,16 +107,18 @@ def distinct_blocks(kernel: NDArray[np.float64]) -> list[NDArray[np.float64]]:
     return list({part.tobytes(): part for part in parts}.values())
 
 
-def eigenvalues(kernel: NDArray[np.float64], grid: tuple[int, int]) -> Eigenvalues:
+def eigenvalues(
+    kernel: NDArray[np.float64], grid: tuple[int, int], padding: str = "zero"
+) -> Eigenvalues:
     """All of them where the blocks are small together, else the outermost; shape (m,)."""
     cells = math.prod(grid)
     distinct = distinct_blocks(kernel)
     if sum((len(part) * cells) ** 3 for part in distinct) > DENSE**3:
-        values, radius, error = _radius(kernel, grid)
+        values, radius, error = _radius(kernel, grid, padding)
         found = f"Arnoldi's method on A and its transpose, {values.size} outermost eigenvalues"
         return Eigenvalues(values, radius, False, found, TOLERANCE, error)
     solved = {
-        part.tobytes(): dense_eigenvalues(product(part, grid, "zero"), len(part) * cells)
+        part.tobytes(): dense_eigenvalues(product(part, grid, padding), len(part) * cells)
         for part in distinct
     }
     values = np.concatenate([solved[kernel[np.ix_(own, own)].tobytes()] for own in blocks(kernel)])
@@ -136,7 +132,9 @@ def dense_eigenvalues(apply: Product, n: int) -> Complex:
     return np.asarray(torch.linalg.eigvals(matrix).numpy())
 
 
-def _radius(kernel: NDArray[np.float64], grid: tuple[int, int]) -> tuple[Complex, float, float]:
+def _radius(
+    kernel: NDArray[np.float64], grid: tuple[int, int], padding: str
+) -> tuple[Complex, float, float]:
     """(outermost eigenvalues, spectral radius, its relative error).
 
     Arnoldi's method on A gives an eigenvalue with its right vector, on the transpose, from another
@@ -145,10 +143,9 @@ def _radius(kernel: NDArray[np.float64], grid: tuple[int, int]) -> tuple[Complex
     they are not, one run missed the outermost eigenvalue and both are repeated on a larger basis.
     """
     n = kernel.shape[0] * math.prod(grid)
-    A = product(kernel, grid, "zero")
+    A = product(kernel, grid, padding)
     single, transposed = (
-        product(weights, grid, "zero", np.float32)
-        for weights in (kernel, kernel.transpose(1, 0, 2, 3)[:, :, ::-1, ::-1])
+        product(kernel, grid, padding, np.float32, transposed=way) for way in (False, True)
     )
     for attempt in range(ATTEMPTS):
         effort = 2**attempt

@@ -8,7 +8,8 @@ is enough for the three numbers that a start needs:
 - the least real part;
 - max |q| over the spectrum, which is the spectral radius of q(A) and is found as such.
 
-Periodic padding: all eigenvalues, from one c x c eigenproblem a frequency.
+Periodic padding: all eigenvalues, from one c x c eigenproblem a frequency. Another entry of
+`nets.models.paddings.PADDINGS`: as with zero padding.
 
 The **smoothing factor** mu is what a perfect coarse level leaves of one smoothing: the spectral
 radius of ``P q(A)``, where P takes the low frequencies out. With periodic padding the frequencies
@@ -41,11 +42,11 @@ from scipy.sparse.linalg import LinearOperator
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.problems.symbols import grid_frequencies, high_frequencies
 from mgtheory.spectra.record import OperatorRecord
+from nets.models.paddings import find_padding
 from nets.start import padded, periodic
 from nets.start.padded import Complex, Product
 from nets.start.threads import in_threads, serial
 
-PADDINGS = ("zero", "periodic")
 SYMBOL = "symbol"  # periodic, without the second pass that gives the radius in double precision
 MINIMUM_GRID = 16  # points per axis of a symbol at least: on fewer the samples miss the extremes
 REMEMBERED = 32  # spectra of at most about 1 MiB each for the published models
@@ -63,7 +64,7 @@ class LevelSpectrum:
     kernel
         Shape (c, c, k, k), torch layout; groups are written out as zeros.
     grid, padding
-        (height, width), and "zero" or "periodic".
+        (height, width), and a name in `nets.models.paddings.PADDINGS`.
     values
         Complex; of shape (height, width, c) by frequency for periodic padding, else of shape (m,).
         Not to be written to.
@@ -170,7 +171,7 @@ class LevelSpectrum:
 
     def smoothing_factor(self, q: ResidualPolynomial) -> float:
         """mu: the spectral radius of P q(A), where P takes the low frequencies out."""
-        if self.padding == "periodic":
+        if find_padding(self.padding).diagonal:
             return float(self.modulus(q)[self.high].max(initial=0.0))
         return self._radius_of(q, padded.high_part(self.grid, self.padding))
 
@@ -241,9 +242,6 @@ def convolution_spectra(
     The work is shared among as many threads as torch is set to; the newest `REMEMBERED` spectra
     are kept, so that runs of one seed that differ in their scheme or placement measure A once.
     """
-    for _, _, padding in asked:
-        if padding not in (*PADDINGS, SYMBOL):
-            raise ValueError(f"padding is {padding!r}, allowed are: {', '.join(PADDINGS)}")
     keys = [
         hashlib.sha256(
             repr((kernel.shape, tuple(grid), padding)).encode() + kernel.tobytes()
@@ -251,8 +249,8 @@ def convolution_spectra(
         for kernel, grid, padding in asked
     ]
     missing = {key: one for key, one in zip(keys, asked) if key not in _memory}
-    zero = [key for key, (*_, padding) in missing.items() if padding == "zero"]
-    found = dict(zip(zero, in_threads(lambda key: _measured(*missing[key]), zero)))
+    matrices = [key for key, (*_, padding) in missing.items() if not _by_frequency(padding)]
+    found = dict(zip(matrices, in_threads(lambda key: _measured(*missing[key]), matrices)))
     for key in dict.fromkeys(keys):
         if key in missing and key not in found:  # shares its frequencies among the threads
             found[key] = _measured(*missing[key])
@@ -266,11 +264,15 @@ def convolution_spectra(
 _memory: OrderedDict[bytes, LevelSpectrum] = OrderedDict()
 
 
+def _by_frequency(padding: str) -> bool:
+    return padding == SYMBOL or find_padding(padding).diagonal
+
+
 def _measured(given: NDArray[np.float64], size: Sequence[int], padding: str) -> LevelSpectrum:
     kernel, grid = np.array(given, dtype=float), (int(size[0]), int(size[1]))
-    if padding == "zero":
-        found = padded.eigenvalues(kernel, grid)
-    else:
+    if _by_frequency(padding):
         found = periodic.eigenvalues(kernel, grid, extremes=padding != SYMBOL)
+    else:
+        found = padded.eigenvalues(kernel, grid, padding)
     found.values.setflags(write=False)
-    return LevelSpectrum(kernel, grid, "zero" if padding == "zero" else "periodic", *found)
+    return LevelSpectrum(kernel, grid, "periodic" if padding == SYMBOL else padding, *found)

@@ -97,6 +97,7 @@ def compare_smoothers(
     from mgtheory import problems
     from mgtheory.families import FAMILIES, get_family
     from mgtheory.multigrid.solution import Cycle, check_cycle
+    from mgtheory.smoothers import SMOOTHERS
     from polymgnet import solving
 
     wanted = [get_family(name).name for name in families or FAMILIES]
@@ -107,7 +108,7 @@ def compare_smoothers(
     model = problems.create(problem, n=options.size(problem, n, SIZE), boundary=boundary)
     solving.check_size(model, backend)
     with console.progress(
-        "compare", total=len(wanted) * len(several) + len(smoothers.CLASSICAL), show=not as_json
+        "compare", total=len(wanted) * len(several) + len(SMOOTHERS), show=not as_json
     ) as step:
         result = smoothers.compare_smoothers(
             model,

@@ -1,5 +1,5 @@
-"""A kind of factor is one entry of FACTORS: a network with a kind that the project does not know is
-built, started, trained, stored, read back and analysed."""
+"""A kind of factor is one entry of FACTORS, and a padding one of PADDINGS: a network with one that
+the project does not know is built, started, trained, stored, read back and analysed."""
 
 import json
 
@@ -10,12 +10,14 @@ import torch
 import nets
 from analysis.comparison import compare
 from analysis.identifiability import readings
+from analysis.level_report import analyse_level
 from analysis.level_state import level_states
 from analysis.report import analyse
 from analysis.text import comparison_text
 from mgtheory.polynomials.classical import chebyshev
 from mgtheory.polynomials.factors import FACTORS, Factor, Kind, factor_from_dict
 from nets.models.coefficients import parse_kind, root_warnings
+from nets.models.paddings import PADDINGS, Padding
 from nets.start.report import InitReport
 
 from .conftest import write_run
@@ -111,6 +113,36 @@ def test_a_norm_after_a_new_kind_keeps_what_its_formula_says(kind):
     reading = readings(level_states(made, SIZE)[1])[0]
     assert reading.identifiable == (kind == "double")
     assert reading.keeps == ({} if kind == "cubic" else {"r1 + r2": pytest.approx(2.0)})
+
+
+def test_a_network_with_a_new_padding(tmp_path, monkeypatch):
+    """Start and report go by the matrix of the module itself, from 5 x 5 to 2 x 2."""
+    monkeypatch.setitem(PADDINGS, "replicate", Padding("replicate"))
+    made = nets.create_model(
+        "q2",
+        channels=(3, 6, 6),
+        factors=[["linear"], ["linear"], ["linear", "linear"]],
+        padding_mode="replicate",
+        in_channels=1,
+        generator=torch.Generator().manual_seed(0),
+    )
+    generator = torch.Generator().manual_seed(1)
+    report = nets.initialise(made, "chebyshev4", size=(5, 5), generator=generator)
+    assert InitReport.from_dict(json.loads(report.to_json())) == report
+    write_run(tmp_path / "run", made, made)
+    assert "replicate" in {r.operators["learned"].padding for r in analyse(tmp_path / "run").levels}
+    states = level_states(nets.load(tmp_path / "run"), (5, 5))
+    assert [state.size for state in states] == [(5, 5), (3, 3), (2, 2)]
+    for level, started, state in zip(made.levels, report.levels, states, strict=True):
+        n = level.A.in_channels * state.size[0] * state.size[1]
+        with torch.no_grad():
+            rows = level.A(torch.eye(n).reshape(n, -1, *state.size)).reshape(n, n).double()
+        b = np.abs(np.linalg.eigvals(rows.numpy())).max()
+        assert (level.A.padding_mode, started.padding) == ("replicate", "replicate")
+        assert started.radius == pytest.approx(b, rel=1e-5)
+        operator = analyse_level(1, state, state).operators["learned"]
+        assert operator.padding == "replicate"
+        assert operator.radius == pytest.approx(b, rel=1e-5)
 
 
 def test_an_unknown_kind_stays_unknown():

@@ -6,7 +6,7 @@ import pytest
 
 import analysis
 from figures.gallery import GALLERY
-from figures.make import COMMON_FIGURES, RUN_FIGURES, _file_names, make, make_gallery
+from figures.make import COMMON_FIGURES, RUN_FIGURES, make, make_gallery
 from figures.style import DOUBLE, SINGLE, figure, figure_legend, paper, save
 
 
@@ -192,12 +192,16 @@ def test_a_new_figure_is_one_function_and_one_entry(runs, tmp_path, monkeypatch)
     assert written == {f"{name}.{kind}" for name in names for kind in ("png", "pdf")}
 
 
-def test_equal_names_are_told_apart(tmp_path):
-    assert _file_names([tmp_path / "a" / "q2", tmp_path / "b" / "q2", tmp_path / "g4"]) == [
-        "q2-1",
-        "q2-2",
-        "g4",
-    ]
+def test_equal_names_are_told_apart(runs, tmp_path):
+    """Runs of one name, of different folders, are numbered in the names of their figures."""
+    for folder in "ab":
+        shutil.copytree(runs["theory"], tmp_path / folder / "q2")
+    written = make(
+        [tmp_path / "a" / "q2", tmp_path / "b" / "q2", runs["regular"]], tmp_path / "out"
+    )
+    prefixes = {path.name.split("_")[0] for path in written}
+    assert {"q2-1", "q2-2", runs["regular"].name} <= prefixes
+    assert "q2" not in prefixes
 
 
 def test_make_refuses(tmp_path):

@@ -2,11 +2,12 @@
 
 import threading
 from contextlib import nullcontext
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from scipy.fft import dstn, idstn
+from scipy.fft import dctn, dstn, idctn, idstn
 from threadpoolctl import threadpool_info, threadpool_limits
 from torch import nn
 
@@ -14,6 +15,8 @@ from mgtheory import derive
 from mgtheory.polynomials.classical import chebyshev4
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.problems.symbols import channel_eigenvalues
+from nets.models.blocks import LevelOptions
+from nets.models.paddings import PADDINGS, Padding
 from nets.start import padded, periodic
 from nets.start import spectrum as engine
 from nets.start.operators import dense_kernel, level_grids, start_operators
@@ -310,6 +313,79 @@ def test_shifted_start_with_zero_padding():
     assert after.least_real == pytest.approx(0.2 * before.radius, rel=1e-6)
     again = convolution_spectrum(after.kernel, (4, 5))
     assert again.radius == pytest.approx(after.radius, rel=1e-6)
+
+
+@pytest.fixture
+def replicate(monkeypatch):
+    monkeypatch.setitem(PADDINGS, "replicate", Padding("replicate"))
+    engine._memory.clear()
+    yield
+    engine._memory.clear()
+
+
+@pytest.mark.parametrize("k", [3, 5])
+@pytest.mark.parametrize("grid", [(5, 5), (2, 2), (1, 1), (1, 4)])
+def test_a_padding_is_one_entry(replicate, grid, k):
+    """Replicated borders: the door of models, b, max |q| and mu against torch's module, its
+    transpose, and Arnoldi's method with it."""
+    operator = LevelOptions(padding_mode="replicate", kernel_size=k).operator(4)
+    (found,) = spectra_of([operator], [grid])
+    matrix = dense(operator, grid, "replicate")
+    values = np.linalg.eigvals(matrix)
+    assert (found.padding, found.complete) == ("replicate", True)
+    np.testing.assert_allclose(
+        np.sort(np.abs(found.values)), np.sort(np.abs(values)), atol=1e-7 * found.radius
+    )
+    assert found.radius == pytest.approx(np.abs(values).max(), rel=1e-9)
+    assert found.least_real == pytest.approx(values.real.min(), rel=1e-7)
+    q = ResidualPolynomial([0.7 * found.radius, 1.1 * found.radius])
+    assert found.max_modulus(q) == pytest.approx(np.abs(q(values)).max(), rel=1e-7)
+    # the projection, by the discrete cosine transform
+    low = [np.pi * np.arange(n) / n < np.pi / 2 - 1e-12 for n in grid]
+    fields = np.eye(len(matrix)).reshape(-1, 4, *grid)
+    spectrum = ~np.logical_and.outer(*low) * dctn(fields, 2, axes=(2, 3))
+    kept = idctn(spectrum, 2, axes=(2, 3)).reshape(matrix.shape)
+    identity = np.eye(len(matrix))
+    smoothed = np.linalg.multi_dot([identity - matrix / root for root in q.roots.real])
+    mu = np.abs(np.linalg.eigvals(kept @ smoothed)).max()
+    assert found.smoothing_factor(q) == pytest.approx(mu, rel=1e-7, abs=1e-12)
+    transposed = padded.product(found.kernel, grid, "replicate", transposed=True)
+    np.testing.assert_allclose(transposed(identity), matrix, atol=1e-14)
+
+
+def test_arnoldi_takes_a_padding_without_an_adjoint(replicate, monkeypatch):
+    kernel, grid = dense_kernel(conv(12)), (8, 8)
+    exact = convolution_spectrum(kernel, grid, padding="replicate")
+    engine._memory.clear()
+    monkeypatch.setattr(padded, "DENSE", 300)
+    found = convolution_spectrum(kernel, grid, padding="replicate")
+    assert (exact.complete, found.complete) == (True, False)
+    assert found.error <= 1e-3
+    assert found.radius == pytest.approx(exact.radius, rel=max(found.error, 1e-6))
+
+
+@pytest.mark.parametrize("name", PADDINGS)
+def test_transposes_and_modes_of_the_registry(name):
+    """A^T is the matrix's, whichever way it is made, and the modes are orthonormal."""
+    kernel, grid, entry = dense_kernel(conv(3)), (4, 5), PADDINGS[name]
+    identity = np.eye(60)
+    rows = padded.product(kernel, grid, name)(identity)
+    for way in (entry, replace(entry, adjoint=None)):
+        of = torch.from_numpy(identity).reshape(-1, 3, *grid)
+        found = way.transposed(torch.from_numpy(kernel))(of).reshape(60, 60).numpy()
+        np.testing.assert_allclose(found, rows.T, atol=1e-14)
+    modes = entry.modes(6)[1]
+    np.testing.assert_allclose(modes.conj().T @ modes, np.eye(6), atol=1e-14)
+
+
+def test_a_padding_without_an_entry_is_refused():
+    operator = nn.Conv2d(2, 2, 3, padding=1, padding_mode="reflect", bias=False)
+    for refused in (
+        lambda: LevelOptions(padding_mode="reflect"),
+        lambda: spectra_of([operator], [(4, 4)]),
+    ):
+        with pytest.raises(ValueError, match="mode is 'reflect', allowed are: zeros, circular"):
+            refused()
 
 
 def test_unknown_padding():
