@@ -1,6 +1,8 @@
 """Figures of real runs: every one is written twice, shows the report's numbers, has legends inside
 the page, and equals itself."""
 
+import shutil
+
 import numpy as np
 import pytest
 
