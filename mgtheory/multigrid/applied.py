@@ -22,7 +22,7 @@ from mgtheory.multigrid.options import Schedule
 from mgtheory.polynomials.factors import Factor
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.smoothers import COLOURINGS, GaussSeidel, Jacobi, Polynomial
-from mgtheory.spectra.record import OperatorRecord
+from mgtheory.spectra.record import LOOSE, SLACK, OperatorRecord
 
 Vector = NDArray[Any]
 SAMPLES = 257  # points on which a polynomial is watched
@@ -400,13 +400,16 @@ def on_level(
 
 def _comparable(described: Polynomial, level: Any, B: Vector | None) -> OperatorRecord:
     """The level's record. Where a given polynomial's operator is no known form, spectra alone are
-    compared, and an upper bound may lie above the upper end of the very same spectrum: then the
-    record says up to where the spectrum surely reaches. What a family is derived from anew, on a
-    coarse level, is the bound, as it is by name."""
+    compared. What was made for the level's own bound fits it. Else that bound may lie above the
+    upper end of the very same spectrum: then the record says up to where the spectrum surely
+    reaches. What a family is derived from anew, on a coarse level, is the bound, as it is by
+    name."""
     record: OperatorRecord = level.record(B)
     known = None if described.polynomial is None else described.polynomial.operator
     anew = described.family is not None and level.index > 0
     if known is None or anew or (known.form is not None and record.form is not None):
+        return record
+    if LOOSE <= record.upper / known.upper <= SLACK:
         return record
     reached = level.reached(B)
     return record if reached is None or reached < record.lower else replace(record, upper=reached)

@@ -36,10 +36,10 @@ from mgtheory.problems.grids import Boundary
 from mgtheory.problems.problem import Problem
 from mgtheory.problems.transfers import FULL_WEIGHTING
 from mgtheory.smoothers import DEFAULT
+from nets.defaults import own_defaults
 from nets.models.blocks import Level, SmoothingStep
 from nets.models.coefficients import Coefficients, make_coefficients
 from nets.models.placements import PLACEMENTS
-from nets.training.defaults import own_defaults
 
 CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 APPLY = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}

@@ -23,8 +23,8 @@ from mgtheory.derive import InitialCoefficients, versions
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.problems.problem import Problem
 from mgtheory.problems.record import operator_record
+from nets.defaults import own_defaults
 from nets.pde.cycle import MultigridCycle
-from nets.training.defaults import own_defaults
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from mgtheory.multigrid.base import MultigridSolver
 from mgtheory.multigrid.solution import Solution
 from mgtheory.multigrid.solve import Plan, Stop, drive
 from mgtheory.problems.problem import Problem
+from nets.defaults import own_defaults
 from nets.pde.cycle import MultigridCycle
-from nets.training.defaults import own_defaults
 
 
 class TorchHierarchy(MultigridSolver):

@@ -248,17 +248,19 @@ def convolution_spectra(
         ).digest()
         for kernel, grid, padding in asked
     ]
-    missing = {key: one for key, one in zip(keys, asked) if key not in _memory}
+    # what is known is taken out first: another thread may forget it at any time
+    known = {key: _memory[key] for key in keys if key in _memory}
+    missing = {key: one for key, one in zip(keys, asked) if key not in known}
     matrices = [key for key, (*_, padding) in missing.items() if not _by_frequency(padding)]
-    found = dict(zip(matrices, in_threads(lambda key: _measured(*missing[key]), matrices)))
+    known |= zip(matrices, in_threads(lambda key: _measured(*missing[key]), matrices))
     for key in dict.fromkeys(keys):
-        if key in missing and key not in found:  # shares its frequencies among the threads
-            found[key] = _measured(*missing[key])
-        _memory[key] = found.get(key) or _memory.pop(key)  # newest last
-    spectra = [_memory[key] for key in keys]
+        if key not in known:  # shares its frequencies among the threads
+            known[key] = _measured(*missing[key])
+        _memory.pop(key, None)
+        _memory[key] = known[key]  # newest last
     while len(_memory) > REMEMBERED:
         _memory.popitem(last=False)
-    return spectra
+    return [known[key] for key in keys]
 
 
 _memory: OrderedDict[bytes, LevelSpectrum] = OrderedDict()

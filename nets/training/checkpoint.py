@@ -23,9 +23,9 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from mgtheory._files import write_atomically
+from nets.defaults import own_defaults
 from nets.models.registry import create_model
 from nets.models.spec import ModelSpec
-from nets.training.defaults import own_defaults
 
 _NAME = re.compile(r"step-(\d{9})\.safetensors")
 

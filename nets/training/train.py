@@ -21,6 +21,7 @@ from torch.nn.parallel import DistributedDataParallel
 from mgtheory._files import read_json
 from nets.config import absolute
 from nets.data.sources import DataSet, load_data
+from nets.defaults import own_defaults
 from nets.models.norms import convert_ghost_batchnorm
 from nets.models.registry import create_model
 from nets.settings import TrainConfig, TrainSection
@@ -29,7 +30,6 @@ from nets.start.operators import start_options
 from nets.start.report import InitReport
 from nets.start.schemes import find_scheme
 from nets.training.checkpoint import load_model
-from nets.training.defaults import own_defaults
 from nets.training.folder import Summary, check_run, lock_run, prepare_run, read_summary
 from nets.training.predict import check_data
 from nets.training.run import Run, StopRequest, handled

@@ -10,13 +10,14 @@ ROOT = Path(nets.__file__).parent
 # what a folder may import beside itself
 BELOW = {
     "settings": set(),
+    "defaults": set(),
     "config": {"settings"},
     "models": set(),
     "start": {"models"},
     "data": {"settings"},
     "fast": {"settings", "models"},
-    "training": {"settings", "config", "models", "start", "data", "fast"},
-    "pde": {"models"},
+    "training": {"settings", "defaults", "config", "models", "start", "data", "fast"},
+    "pde": {"defaults", "models"},
 }
 
 
