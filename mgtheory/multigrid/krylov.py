@@ -71,6 +71,11 @@ def krylov(
     right = check_vector(b, A.shape[0], A.dtype, "b")
     x = np.zeros_like(right) if x0 is None else check_vector(x0, right.size, right.dtype, "x0")
     N, size = hierarchy.nullspace, float(np.linalg.norm(right))
+    if size == 0.0 and right.any():  # SciPy's methods would call 0 the solution
+        largest = float(np.max(np.abs(right)))
+        raise ValueError(
+            f"b has entries up to {largest:.1e}, too small to be squared; scale the equation"
+        )
     split = range_split(A, N, right)
     M = hierarchy.as_preconditioner(cycle, symmetric=method != "gmres")
     inside: list[float] = []

@@ -44,7 +44,7 @@ def operator_record(
         A `Problem`; a `Stencil`; an `Interval` or a pair (a, b) of the spectrum of BA; a number,
         the largest eigenvalue of BA; a square matrix or LinearOperator; points of a spectrum, an
         array of shape (m,); a list of intervals; or an object with a method ``operator_record``,
-        such as the level of a network.
+        such as the level of a hierarchy or the `LevelSpectrum` of a network's level.
     scaling
         B of a problem, stencil or matrix: ``identity``, ``diagonal`` (the inverse diagonal), or
         ``auto``: of a problem as `choose_scaling` says, else the identity.

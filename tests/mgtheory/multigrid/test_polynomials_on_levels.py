@@ -243,3 +243,20 @@ def test_what_has_setup_is_set_up_even_where_it_could_correct():
     same = Hierarchy.build(poisson((15, 15)), smoother=Jacobi(0.8))
     b = np.ones(225)
     assert built.apply(b) == pytest.approx(same.apply(b))
+
+
+@pytest.mark.parametrize("amplitude", [1.0, 3.0])
+def test_what_was_derived_for_a_rough_problem_fits_that_problem(amplitude):
+    """Its bound lies a third above the spectrum; it is the bound of the level all the same."""
+    rng = np.random.default_rng(0)
+    rough = np.exp(amplitude * rng.uniform(-1, 1, (64, 64)))
+    problem = poisson(
+        (31, 31), coefficient=lambda x, y: rough[(63 * x).astype(int), (63 * y).astype(int)]
+    )
+    start = derive("chebyshev4", 2, problem, scaling="identity")
+    named = Polynomial("chebyshev4", 2, scaling="identity")
+    counts = {
+        Hierarchy.build(problem, smoother=given).solve(problem.b, maxiter=200).iterations
+        for given in (start, start.polynomial, named)
+    }
+    assert max(counts) - min(counts) <= 1
