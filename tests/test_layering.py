@@ -168,7 +168,7 @@ CHAPTERS = {
         ("verification",),
     ],
     "nets": [
-        ("settings", "config"),
+        ("settings", "defaults", "config"),
         ("models",),
         ("start",),
         ("data",),
