@@ -278,7 +278,7 @@ def cycle_factor(
     theta = cycle.base_frequencies(shape)
     grid, flat = theta.shape[:-1], theta.reshape(-1, cycle.dim)
     origin = int(np.flatnonzero((flat == 0).all(axis=1))[0])
-    solved, place = np.unique(_orbits(cycle, grid), return_inverse=True)
+    solved, place = np.unique(orbits(cycle, grid), return_inverse=True)
     radius, norm = np.zeros(len(flat)), np.zeros(len(flat))
     regular = solved[solved != origin]
 
@@ -306,9 +306,7 @@ def cycle_factor(
             """Of theta, and near 0 of its limit."""
 
             def of(points: Float) -> Float:
-                points = np.where((points == 0).all(axis=1, keepdims=True), NEAR, points)
-                length = np.linalg.norm(points, axis=1, keepdims=True)
-                points = np.where(length < REACH, NEAR / length, 1.0) * points
+                points = off_zero(points)
                 place = np.arange(len(points))
                 if cycle.modes >= MANY:  # around a peak on an axis of symmetry many are images
                     points, place = distinct(cycle.representative(points))
@@ -356,7 +354,14 @@ def cycle_factor(
     )
 
 
-def _orbits(cycle: LocalCycle, grid: Sequence[int]) -> npt.NDArray[np.int64]:
+def off_zero(theta: Float) -> Float:
+    """What stands for frequencies so close to 0 that they are directions: `NEAR` times these."""
+    theta = np.where((theta == 0).all(axis=1, keepdims=True), NEAR, theta)
+    length = np.linalg.norm(theta, axis=1, keepdims=True)
+    return np.asarray(np.where(length < REACH, NEAR / length, 1.0) * theta)
+
+
+def orbits(cycle: LocalCycle, grid: Sequence[int]) -> npt.NDArray[np.int64]:
     """For each base frequency of a grid, flattened, the first of those with the same spectrum."""
     index = np.arange(int(np.prod(grid))).reshape(grid)
     first = index.ravel()

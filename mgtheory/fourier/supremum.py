@@ -116,7 +116,21 @@ def other_points(half: Float, count: int) -> Iterator[Float]:
 def search(
     function: Function, groups: Sequence[Starts], half: Float, least: float = -np.inf
 ) -> tuple[float, Float]:
-    """The largest value near the largest starts of each group, and its place in the cell.
+    """The largest of the values that `climb` reaches, and its place in the cell."""
+    places, values = climb(function, groups, half, least)
+    top = int(values.argmax())
+    return float(values[top]), places[top]
+
+
+def climb(
+    function: Function,
+    groups: Sequence[Starts],
+    half: Float,
+    least: float = -np.inf,
+    starts: int = STARTS,
+) -> tuple[Float, Float]:
+    """Places in the cell, shape (n, d), and values, shape (n,), reached from so many of the largest
+    starts of each group.
 
     Tried are the faces and corners of a box around each, and the maximum of the quadratic through
     them, which follows ridges. The box stays while that leads out of it, and else is halved, four
@@ -126,7 +140,7 @@ def search(
     """
     chosen = []
     for theta, values, width in groups:
-        order = np.argsort(-values, kind="stable")[:STARTS]
+        order = np.argsort(-values, kind="stable")[:starts]
         top = values[order[0]]
         order = order[values[order] >= top - (1 - PART) * abs(top)]
         chosen.append((theta[order], values[order], np.broadcast_to(width, theta[order].shape)))
@@ -140,54 +154,52 @@ def search(
         return points, function(points.reshape(-1, dim)).reshape(points.shape[:-1])
 
     halvings, gains = np.zeros(len(heights)), np.zeros((len(heights), 2))
-    sure = np.zeros(len(heights), bool)
-    first = int(heights.argmax())
-    best, place = float(heights[first]), centres[first]
+    sure, going = np.zeros(len(heights), bool), np.arange(len(heights))
     for step in range(STEPS):
-        row, rounding = np.arange(len(centres)), ROUNDING * np.abs(heights)
-        points, found = at(centres[:, None] + widths[:, None] * pattern)
-        jumps, rises = quadratic_steps(pattern, found - heights[:, None])
-        jumped, after = at(centres + widths * jumps)
+        centre, height, width = centres[going], heights[going], widths[going]
+        row, rounding = np.arange(len(going)), ROUNDING * np.abs(height)
+        points, found = at(centre[:, None] + width[:, None] * pattern)
+        jumps, rises = quadratic_steps(pattern, found - height[:, None])
+        jumped, after = at(centre + width * jumps)
         top = found.argmax(axis=1)
         leap = after >= found[row, top]
         reached = np.maximum(found[row, top], after)
-        better = reached > heights + rounding
+        better = reached > height + rounding
         # a gain inside the box is no reason to keep it
         moved = np.where(leap[:, None], jumps, pattern[top])
         far = better & (np.abs(moved).max(axis=1) >= 1 - 1e-9)
-        trusted = (after - heights > rises / TRUSTED) & (after - heights < rises * TRUSTED)
+        trusted = (after - height > rises / TRUSTED) & (after - height < rises * TRUSTED)
         quiet = ~better & (rises <= rounding)
-        kept = ~(quiet & sure)
-        sure = quiet | (trusted & ~far)
-        halved = np.where(far, 0, np.where(sure, SURE, 1))
-        widths, halvings = widths * 0.5 ** halved[:, None], halvings + halved
-        gains = np.column_stack([gains[:, 1:], np.where(better, reached - heights, 0.0)])
+        ended = quiet & sure[going]
+        sure[going] = quiet | (trusted & ~far)
+        halved = np.where(far, 0, np.where(sure[going], SURE, 1))
+        widths[going] *= 0.5 ** halved[:, None]
+        halvings[going] += halved
+        gains[going] = np.column_stack([gains[going, 1], np.where(better, reached - height, 0.0)])
         there = np.where(leap[:, None], jumped, points[row, top])
-        centres = np.where(better[:, None], there, centres)
-        heights = np.where(better, reached, heights)
-        first = int(heights.argmax())
-        if heights[first] > best:
-            best, place = float(heights[first]), centres[first]
-        away = np.abs(centres - place)
-        away = np.abs(away - 2 * half * np.round(away / (2 * half)))
-        beside = (away <= BESIDE * widths).all(axis=1) & (away > 0).any(axis=1)
-        # the same peak, most likely: if it is a cone, all halvings would be needed to reach it
-        kept &= (halvings < HALVINGS) & ~(beside & ~better & ~trusted)
-        if step + 1 >= EARLY:
-            kept &= heights + 4 * gains.sum(axis=1) >= max(best, least)
-        if not kept.any() or not np.isfinite(best):
+        centres[going] = np.where(better[:, None], there, centre)
+        heights[going] = np.where(better, reached, height)
+        best = int(heights.argmax())
+        if not np.isfinite(heights[best]):
             break
-        centres, heights, widths, halvings, gains, sure = (
-            part[kept] for part in (centres, heights, widths, halvings, gains, sure)
-        )
-    return best, place
+        away = np.abs(centres[going] - centres[best])
+        away = np.abs(away - 2 * half * np.round(away / (2 * half)))
+        beside = (away <= BESIDE * widths[going]).all(axis=1) & (going != best)
+        # the same peak, most likely: if it is a cone, all halvings would be needed to reach it
+        ended |= (halvings[going] >= HALVINGS) | (beside & ~better & ~trusted)
+        if step + 1 >= EARLY:
+            ended |= heights[going] + 4 * gains[going].sum(axis=1) < max(heights[best], least)
+        going = going[~ended]
+        if not len(going):
+            break
+    return centres, heights
 
 
 def quadratic_steps(pattern: Float, differences: Float) -> tuple[Float, Float]:
     """From the middle of each pattern, shape (p, d), to the maximum of the quadratic that fits the
     differences of its values to the middle one's, shape (n, p); upwards where it has none. Shape
-    (n, d); and how much the quadratic rises there, without axes along which it is nearly straight (a
-    gain along these shows at the faces), shape (n,)."""
+    (n, d); and how much the quadratic rises there, shape (n,), without axes along which it is
+    nearly straight (a gain along these shows at the faces)."""
     dim = pattern.shape[1]
     i, j = np.triu_indices(dim)
     fit = np.linalg.pinv(np.column_stack([pattern, pattern[:, i] * pattern[:, j]])) @ differences.T
