@@ -34,7 +34,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.linalg import LinearOperator
 
 from mgtheory._checks import check_vector, own_errors
-from mgtheory.multigrid import setup
+from mgtheory.multigrid import doubts, setup
 from mgtheory.multigrid.base import MultigridSolver
 from mgtheory.multigrid.cycle import cycle_products, visits
 from mgtheory.multigrid.level import Level
@@ -122,7 +122,7 @@ class Hierarchy(MultigridSolver):
         finest = setup.finest_level(A, grid, boundary, known, asked.dtype)
         # where the stencil was recognised, the grid is right
         bare = known is None and finest.tensor is None
-        doubts = setup.doubts_about_grid(finest, boundary) if bare else ()
+        found = doubts.doubts(finest, boundary) if bare else ()
         unsure = known is None and basis is None and asked.nullspace is not None
         on_constants = rounded_image(A) if unsure else 0.0
         levels = setup.coarsened(finest, rule, asked.max_levels)
@@ -131,7 +131,7 @@ class Hierarchy(MultigridSolver):
             levels,
             nullspace=basis,
             coarsening=rule.name,
-            doubts=doubts,
+            doubts=found,
             on_constants=on_constants,
         )
         made = bare_levels._smoothed(asked)

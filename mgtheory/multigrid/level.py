@@ -61,6 +61,8 @@ class Level:
         is estimated.
     tensor
         A as a sum of tensor products, where its stencil is constant; else None.
+    rows
+        The scales s_i of A's rows, shape (n,), where they have their own; else None.
     solver
         r -> A^-1 r on the coarsest level; None on the others.
     own_transfers
@@ -90,6 +92,7 @@ class Level:
     post_count: int = 0
     reference: Level | None = None
     tensor: TensorForm | None = None
+    rows: NDArray[np.float64] | None = None
     problem: Any = None
     solver: Callable[[NDArray[Any]], NDArray[Any]] | None = None
     own_transfers: bool = True
@@ -180,13 +183,14 @@ class Level:
 
     @cached_property
     def symmetric(self) -> bool:
-        """Whether A is Hermitian; so are constant stencils with a tensor form, which are even."""
-        if self.tensor is not None:
-            return True
-        largest = abs(self.A).max(axis=1).toarray().reshape(-1)
-        scale = 1.0 / np.sqrt(np.where(largest > 0.0, largest, 1.0))
-        difference = scale[:, None] * abs(self.A - self.A.conj().T) * scale
-        return bool(difference.max() <= 1e-8)
+        """Whether A is Hermitian but for scales of its rows; so are constant stencils with a tensor
+        form, which are even."""
+        return self.tensor is not None or is_symmetric(self.balanced)
+
+    @cached_property
+    def balanced(self) -> sp.csr_array:
+        """A without the scales of its rows: what a coarse grid is made for."""
+        return self.A if self.rows is None else sp.csr_array((1.0 / self.rows)[:, None] * self.A)
 
     @property
     def form(self) -> Form | None:
@@ -238,7 +242,9 @@ class Level:
         couplings give a = b/(2d).
         """
         if self.interval is None or (B is not None and np.ptp(B) > VARIES * np.max(np.abs(B))):
-            return matrix_interval(self.A, self.shape, self.axes, B)
+            balance = 1.0 if self.rows is None else self.rows
+            balanced_B = B if B is None else balance * B
+            return matrix_interval(self.balanced, self.shape, self.axes, balanced_B)
         a, b = self.interval if B is None else float(B[0]) * np.array(self.interval)
         # a multiple of the identity has one eigenvalue, which is no interval
         return float(a if a < b else b / 2.0), float(b)
@@ -294,6 +300,20 @@ class Level:
             return self.interval[1]
         found = quick_ritz(self.A, B)
         return None if found is None else found.largest
+
+
+def row_maxima(A: sp.csr_array) -> NDArray[Any]:
+    """max_j |a_ij| of every row; 0 where it is empty."""
+    result: NDArray[Any] = abs(A).max(axis=1).toarray().reshape(-1)
+    return result
+
+
+def is_symmetric(A: sp.csr_array) -> bool:
+    """Whether A is Hermitian, each entry beside the largest of its row and of its column."""
+    largest = row_maxima(A)
+    scale = 1.0 / np.sqrt(np.where(largest > 0.0, largest, 1.0))
+    difference = scale[:, None] * abs(A - A.conj().T) * scale
+    return bool(difference.max() <= 1e-8)
 
 
 def diagonal_storage(A: sp.csr_array) -> Any:

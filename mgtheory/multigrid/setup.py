@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from mgtheory._checks import FLOATING, check_whole
 from mgtheory.multigrid import blackbox, transfer
 from mgtheory.multigrid.coarse import DirectSolver
-from mgtheory.multigrid.level import STORED, Level, diagonal_storage
+from mgtheory.multigrid.doubts import JUMP, coupling_ratio, row_scales
+from mgtheory.multigrid.level import STORED, Level, diagonal_storage, row_maxima
 from mgtheory.multigrid.nullspace import coarse_nullspace
 from mgtheory.multigrid.options import BLACKBOX, Options
 from mgtheory.multigrid.transfer import TensorOperator
@@ -24,13 +25,8 @@ from mgtheory.problems.tensorform import TensorForm, recognise
 from mgtheory.spectra.bounds import couplings
 
 COARSEST = 64  # unknowns of the coarsest level by default
-# from this factor between one point and the next on a coefficient is no smooth function
-JUMP = 3.0
-# entries below this part of the others of their row are rounding
-ROUNDING = 1e-12
 # couplings over the diagonal, of that in most rows, below which a value is fixed
 FIXED = 0.1
-REACH = 2  # points that a stencil of high order reaches
 # the largest condition number with which a float32 cycle converges like a float64 one
 SINGLE = 1e6
 
@@ -157,90 +153,17 @@ def make_level(
     )
 
 
-def _reaches_one_point(A: Any, shape: Shape) -> bool:
-    """Whether a matrix stored by diagonals surely couples next neighbours alone; a diagonal may
-    have no entry where a line of the grid ends."""
-    if not isinstance(A, sp.dia_array):
-        return False
-    for offset, line in zip(A.offsets, A.data, strict=True):
-        rest, values = int(offset), line[: A.shape[1]].reshape(shape)
-        for j in reversed(range(len(shape))):
-            n = shape[j]
-            step = (rest + n // 2) % n - n // 2
-            rest = (rest - step) // n
-            beyond = slice(0, step) if step > 0 else slice(n + step, n)
-            if abs(step) > 1 or (step and values[(slice(None),) * j + (beyond,)].any()):
-                return False
-        if rest:
-            return False
-    return True
-
-
-def doubts_about_grid(level: Level, boundary: Boundary) -> tuple[str, ...]:
-    """A sentence if a matrix couples unknowns that are no neighbours on the grid: then its unknowns
-    are in another order, or of another grid.
-
-    Discretisations reach one point, those of high order two with smaller weights. Entries that are
-    rounding beside the others of their row and column do not count.
-
-    Raises
-    ------
-    ValueError
-        If hardly any coupling is one of neighbours: no coarse grid fits then.
-    """
-    A, shape = level.A, level.shape
-    if _reaches_one_point(level.exact, shape):
-        return ()
-    rows = np.repeat(np.arange(A.shape[0], dtype=A.indices.dtype), np.diff(A.indptr))
-    largest, columns = _row_maxima(A), A.indices
-    kept = np.abs(A.data) > ROUNDING * np.minimum(largest[rows], largest[columns])
-    kept &= rows != columns
-    if not kept.any():
-        return ()
-    i, j = rows[kept], columns[kept]
-    size = np.abs(A.data[kept]) / largest[i]
-    steps = []
-    for n in reversed(shape):
-        i, here = np.divmod(i, n)
-        j, there = np.divmod(j, n)
-        step = np.abs(there - here)
-        steps.append(np.minimum(step, n - step) if boundary is Boundary.PERIODIC else step)
-    reach, total = np.max(steps, axis=0), np.sum(steps, axis=0)
-    far, near = reach > REACH, float(size[reach <= 1].sum() / size.sum())
-    skipping = any(
-        size[(step == 1) & (total == 1)].sum() < size[(step == 2) & (total == 2)].sum()
-        for step in steps
-    )
-    if not (far.any() or skipping):
-        return ()
-    grid, count = " x ".join(map(str, shape)), int(np.count_nonzero(far))
-    sizes = list(reversed(shape))
-    ends = [(step <= 1) | (step == n - 1) for step, n in zip(steps, sizes, strict=True)]
-    straight = np.any([(step == n - 1) & (total == step) for step, n in zip(steps, sizes)], axis=0)
-    around = far.any() and np.all(ends, axis=0)[far].all() and straight[far].any()
-    if around and boundary is not Boundary.PERIODIC:
-        return (
-            f"A couples opposite ends of the grid {grid} ({count} of its {far.size} couplings):"
-            " with boundary='periodic' they are neighbours",
-        )
-    what = (
-        f"A does not couple neighbours on the grid {grid}: {count} of its {far.size} couplings"
-        f" reach farther than {REACH} points, next neighbours have {100 * near:.0f} % of the"
-        " weight; shape is that of the unknowns in the order of A's rows, the last axis fastest;"
-        " several unknowns per node are a last axis of their own"
-    )
-    if near < 0.01:
-        raise ValueError(what)
-    return (what,)
-
-
 def finest_level(
     A: sp.csr_array, shape: Shape, boundary: Boundary, problem: Problem | None, dtype: Any
 ) -> Level:
     """Level 0, with its tensor form where the stencil is constant; in a bare matrix it is
     recognised."""
     tensor = recognise(A, shape, boundary) if problem is None else problem.equation.form(shape)
-    return make_level(A, shape, check_work(A.dtype, dtype, problem), tensor=tensor, problem=problem)
+    work = check_work(A.dtype, dtype, problem)
+    level = make_level(A, shape, work, tensor=tensor, problem=problem)
+    if problem is None and tensor is None:
+        level.rows = row_scales(A, shape)
+    return level
 
 
 @dataclass(frozen=True)
@@ -364,10 +287,8 @@ class Coarsening:
                 R = sp.csr_array(P.T) * transfer.weight(fine, coarse, boundary)
             if not smooth:
                 level.interpolation = P  # the solution has kinks where the coefficient jumps
-        if level.tensor is None and (kept := ~_decoupled(level.A)).sum() < level.size:
-            # relaxation alone solves them, and a coarse grid would see the numbers of their rows
-            P, R = (sp.csr_array(T.tocsr()) for T in (P, R))
-            P, R = kept[:, None] * P, R * kept[None, :]
+        if level.tensor is None:
+            P, R = _for_rows(level, P, R)
         level.P, level.R, level.own_transfers = P, R, False
         return coarse
 
@@ -390,13 +311,13 @@ class Coarsening:
         try:
             if not nested and self.options.restriction != "full":
                 coarse = uniform  # refused: other restrictions need nested grids too
-            P = blackbox.blackbox(level.A, fine, coarse, boundary)
+            P = blackbox.blackbox(level.balanced, fine, coarse, boundary)
         except blackbox.NoInterpolation as reason:
             if asked == BLACKBOX:
                 raise
             level.notes += (f"{reason}; interpolation is linear",)
             return None
-        smooth = not _jumps(level.A, fine)
+        smooth = not _jumps(level.balanced, fine)
         if not nested and smooth and asked != BLACKBOX:
             level.notes += (
                 f"black-box interpolation needs nested grids, or coefficients that jump, got {fine}"
@@ -411,7 +332,7 @@ class Coarsening:
         axes."""
         if self.problem is not None and self.problem.polynomial is not None:
             return self.problem.couplings(level.shape)
-        return couplings(level.A, level.shape)
+        return couplings(level.balanced, level.shape)
 
 
 def _jumps(A: sp.csr_array, shape: Shape) -> bool:
@@ -427,13 +348,19 @@ def _jumps(A: sp.csr_array, shape: Shape) -> bool:
     return False
 
 
-def _decoupled(A: sp.csr_array) -> NDArray[np.bool_]:
-    """Which unknowns have a diagonal that is far larger beside their couplings than usual in A:
-    fixed values, imposed by a row of the identity or a penalty."""
-    diagonal = np.abs(A.diagonal())
-    couplings = np.asarray(abs(A).sum(axis=1)).reshape(-1) - diagonal
-    ratio = np.divide(couplings, diagonal, out=np.ones(diagonal.size), where=diagonal > 0.0)
-    return np.asarray(ratio < FIXED * min(1.0, float(np.median(ratio))))
+def _for_rows(level: Level, P: Any, R: Any) -> tuple[Any, Any]:
+    """P and R without the unknowns that have a diagonal far larger beside their couplings than
+    usual in A, and R for balanced rows.
+
+    Those are fixed values, imposed by a row of the identity or a penalty: relaxation alone solves
+    them, and a coarse grid would see the numbers of their rows.
+    """
+    ratio = coupling_ratio(level.A)
+    kept = ratio >= FIXED * min(1.0, float(np.median(ratio)))
+    if kept.all() and level.rows is None:
+        return P, R
+    weights = kept if level.rows is None else kept / level.rows
+    return kept[:, None] * sp.csr_array(P.tocsr()), sp.csr_array(R.tocsr()) * weights[None, :]
 
 
 def _changed(fine: Shape, coarse: Shape) -> tuple[int, ...]:
@@ -476,7 +403,7 @@ def galerkin(level: Level) -> sp.csr_array:
     sizes = np.abs(coarse.data)
     small = np.flatnonzero(sizes <= 1e-14 * np.max(sizes, initial=0.0))
     if small.size:
-        largest = _row_maxima(coarse)
+        largest = row_maxima(coarse)
         rows, columns = np.searchsorted(coarse.indptr, small, "right") - 1, coarse.indices[small]
         rounding = sizes[small] <= 1e-14 * np.minimum(largest[rows], largest[columns])
         coarse.data[small[rounding]] = 0.0
@@ -486,12 +413,6 @@ def galerkin(level: Level) -> sp.csr_array:
         coarse = sp.csr_array(coarse + sp.diags_array(empty * np.max(sizes, initial=1.0)))
     coarse.sort_indices()
     return coarse.astype(level.A.dtype)
-
-
-def _row_maxima(A: sp.csr_array) -> NDArray[Any]:
-    """max_j |a_ij| of every row; 0 where it is empty."""
-    result: NDArray[Any] = abs(A).max(axis=1).toarray().reshape(-1)
-    return result
 
 
 def coarse_solver(
