@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.linalg import LinearOperator
 
 from mgtheory.multigrid.solution import Cycle, Solution, check_cycle
-from mgtheory.multigrid.solve import Loads, Plan, Stop
+from mgtheory.multigrid.solve import Loads, Plan, Stop, solve_fitted
 
 
 class MultigridSolver(ABC):
@@ -48,7 +48,9 @@ class MultigridSolver(ABC):
         ----------
         b, x0
             Right-hand side and start (0 by default), shape (n,); neither is changed. Where there is
-            no matrix, they may have the shape of the grid, and x has that of b.
+            no matrix, they may have the shape of the grid, and x has that of b. A start whose
+            residual is more than 1/eps times ||b|| has no digit in common with x: a warning says
+            that 0 took its place.
         tol, atol
             Relative and absolute tolerance on the true residual's 2-norm, as SciPy's ``rtol`` and
             ``atol``; for b = 0, tol is relative to the residual of x0.
@@ -80,7 +82,7 @@ class MultigridSolver(ABC):
             out of range.
         """
         plan = Plan(check_cycle(cycle), loads=loads)
-        return self._solve(b, x0, Stop(tol, maxiter, callback, atol), plan)
+        return solve_fitted(self._solve, b, x0, Stop(tol, maxiter, callback, atol), plan)
 
     def full_multigrid(
         self,
@@ -103,11 +105,11 @@ class MultigridSolver(ABC):
         """
         kind = check_cycle(cycle, without=(Cycle.FMG,))
         plan = Plan(Cycle.FMG, kind, self.PASS_CYCLES if cycles is None else cycles, loads)
-        return self._solve(b, None, Stop(maxiter=1), plan)
+        return solve_fitted(self._solve, b, None, Stop(maxiter=1), plan)
 
     @abstractmethod
     def _solve(self, b: ArrayLike, x0: ArrayLike | None, stop: Stop, plan: Plan) -> Solution:
-        """The loop over the levels."""
+        """The loop over the levels; raises `Unfit` as `check_sizes` does."""
 
     @abstractmethod
     def as_preconditioner(self, cycle: str = "V", *, symmetric: bool = True) -> LinearOperator:
