@@ -249,16 +249,20 @@ class Level:
         # a multiple of the identity has one eigenvalue, which is no interval
         return float(a if a < b else b / 2.0), float(b)
 
-    def record(self, B: NDArray[Any] | None = None) -> OperatorRecord:
+    def record(self, B: NDArray[Any] | None = None, *, signed: bool = False) -> OperatorRecord:
         """The record of this level's BA; B is None for the identity, else the inverse diagonal.
 
         Raises
         ------
         ValueError
-            If the spectrum to damp is not positive.
+            If the spectrum to damp is not positive, unless it may be `signed`.
         """
         a, b = self.smoothing_interval(B)
-        check_positive(a, b, f"level {self.index}", self.index)
+        positive = 0.0 <= a <= b > 0.0
+        if not positive:
+            if not signed:
+                check_positive(a, b, f"level {self.index}", self.index)
+            a, b = 0.0, max(abs(a), abs(b))
         what = "" if self.finest.problem is None else f" of {self.finest.problem.name}"
         return OperatorRecord(
             "problem",
@@ -271,6 +275,7 @@ class Level:
             padding=None if self.problem is None else str(self.problem.boundary),
             found="an estimate of the matrix" if self.interval is None else "the symbol, exact",
             form=self.form,
+            positive=positive,
             source=self,
         )
 
@@ -284,7 +289,8 @@ class Level:
         levels = self, self.finest
         B, D = (level.inverse_diagonal(scaling) for level in levels)
         if None not in (self.interval, self.finest.interval) and B is None and D is None:
-            return self.smoothing_interval()[1] / self.finest.smoothing_interval()[1]
+            one, other = (max(map(abs, level.smoothing_interval())) for level in levels)
+            return one / other
         here, fine = quick_ritz(self.A, B, GROWTH_STEPS), quick_ritz(self.finest.A, D, GROWTH_STEPS)
         if here is not None and fine is not None:
             return here.radius / fine.radius
