@@ -5,13 +5,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
+import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.linalg import LinearOperator
 
+from mgtheory._checks import own_errors
+from mgtheory.multigrid.options import Counts, Options
 from mgtheory.multigrid.solution import Cycle, Solution, check_cycle
-from mgtheory.multigrid.solve import Loads, Plan, Stop, solve_fitted
+from mgtheory.multigrid.solve import Loads, Plan, Stop, solve_fitted, without
 
 
 class MultigridSolver(ABC):
@@ -114,3 +117,85 @@ class MultigridSolver(ABC):
     @abstractmethod
     def as_preconditioner(self, cycle: str = "V", *, symmetric: bool = True) -> LinearOperator:
         """One cycle as a LinearOperator M for SciPy's Krylov methods."""
+
+
+class GridHierarchy(MultigridSolver):
+    """A hierarchy of grids whose smoothers can be exchanged. A kind of it adds `levels` (each with
+    its `size`, and `counts`, the smoothings before and after), `apply`, `_smoothed` and
+    `_symmetrised`."""
+
+    levels: list[Any]
+
+    @own_errors
+    def with_smoothers(
+        self,
+        smoother: Any = None,
+        post_smoother: Any = None,
+        *,
+        degree: Counts | None = None,
+        pre: Counts = 1,
+        post: Counts = 1,
+    ) -> Self:
+        """The hierarchy with other smoothers; operators and transfers are shared with this one.
+
+        Parameters are those of `build`, with its defaults: pre = post = 1, whatever this one has.
+        """
+        return self._smoothed(
+            Options(
+                smoother=smoother, post_smoother=post_smoother, degree=degree, pre=pre, post=post
+            )
+        )
+
+    @abstractmethod
+    def _smoothed(self, options: Options) -> Self:
+        """A copy with the smoothers of the options."""
+
+    @abstractmethod
+    def _symmetrised(self) -> Self:
+        """A hierarchy with a symmetric cycle, where the smoothings before and after are equally
+        many; a ValueError where there is none."""
+
+    @abstractmethod
+    def apply(self, r: Any, cycle: str = "V") -> NDArray[Any]:
+        """The correction of one cycle for the residual r: a linear map, zero start."""
+
+    def as_preconditioner(self, cycle: str = "V", *, symmetric: bool = True) -> LinearOperator:
+        """One cycle as a LinearOperator M for SciPy's Krylov methods; if `symmetric`, for cg and
+        minres, a ValueError where it is not."""
+        kind, chosen, N = check_cycle(cycle, without=(Cycle.FMG,)), self, self.nullspace
+        if symmetric:
+            if kind is Cycle.F:
+                raise ValueError(
+                    "an F-cycle is not symmetric, allowed are V and W; for gmres pass"
+                    " symmetric=False"
+                )
+            for index, level in enumerate(self.levels[:-1]):
+                before, after = level.counts
+                if before != after or before == 0:
+                    raise ValueError(
+                        f"level {index}: {before} smoothings before and {after} after, a symmetric"
+                        " cycle needs equally many, at least 1; for gmres pass symmetric=False"
+                    )
+            chosen = self._symmetrised()
+
+        def matvec(r: NDArray[Any]) -> NDArray[Any]:
+            r = np.asarray(r).reshape(-1)
+            if N is None:
+                return chosen.apply(r, kind)
+            return without(N, chosen.apply(without(N, r), kind))
+
+        n = self.levels[0].size
+        return LinearOperator((n, n), matvec=matvec, dtype=self.dtype)
+
+    @property
+    @abstractmethod
+    def dtype(self) -> np.dtype[Any]:
+        """The type of A."""
+
+    @property
+    def grid_complexity(self) -> float:
+        """Unknowns on all levels over those on the finest."""
+        return float(sum(level.size for level in self.levels) / self.levels[0].size)
+
+    def __repr__(self) -> str:
+        return str(self)

@@ -69,8 +69,9 @@ class Level:
         P and R are the user's own.
     aligned
         The next coarser unknowns lie on the uniform grid of their number, where a scheme has them.
-    notes
-        What was decided on the way and why, in sentences.
+    notes, doubts
+        What was decided on the way and why, and what in a bare matrix speaks against its grid, in
+        sentences.
     problem
         What A is the matrix of on this grid, where it is discretised; None for a Galerkin product
         and a bare matrix.
@@ -98,6 +99,7 @@ class Level:
     own_transfers: bool = True
     aligned: bool = True
     notes: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
 
     def smooth_with(self, options: Options) -> None:
         """Set up what smooths before and after the coarse-grid correction; once where it is the
@@ -166,6 +168,11 @@ class Level:
     def size(self) -> int:
         """Unknowns."""
         return int(self.A.shape[0])
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """Smoothings before and after the coarse-grid correction."""
+        return self.pre_count, self.post_count
 
     @property
     def cycle_matrix(self) -> sp.csr_array:

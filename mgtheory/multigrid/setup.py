@@ -1,139 +1,39 @@
-"""The set-up of a hierarchy: what is given is checked, and a coarsening object makes one level of
-the other, `next(level) -> Level | None`."""
+"""The set-up of a hierarchy: a coarsening object makes one level of the other, `next(level) ->
+Level | None`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from numpy.typing import NDArray
 
-from mgtheory._checks import FLOATING, check_whole
+from mgtheory._checks import check_whole
 from mgtheory.multigrid import blackbox, transfer
 from mgtheory.multigrid.coarse import DirectSolver
-from mgtheory.multigrid.doubts import JUMP, coupling_ratio, row_scales
+from mgtheory.multigrid.doubts import JUMP, coupling_ratio, doubts, row_scales
+from mgtheory.multigrid.given import Given
 from mgtheory.multigrid.level import STORED, Level, diagonal_storage, row_maxima
 from mgtheory.multigrid.nullspace import coarse_nullspace
 from mgtheory.multigrid.options import BLACKBOX, Options
 from mgtheory.multigrid.transfer import TensorOperator
-from mgtheory.problems.grids import Boundary, Shape, check_boundary, check_shape, choose_axes
-from mgtheory.problems.problem import Problem, poisson
+from mgtheory.problems.grids import Boundary, Shape, choose_axes
+from mgtheory.problems.problem import Problem
 from mgtheory.problems.tensorform import TensorForm, recognise
 from mgtheory.spectra.bounds import couplings
 
 COARSEST = 64  # unknowns of the coarsest level by default
 # couplings over the diagonal, of that in most rows, below which a value is fixed
 FIXED = 0.1
-# the largest condition number with which a float32 cycle converges like a float64 one
-SINGLE = 1e6
-
-
-def check_dtype(dtype: Any) -> np.dtype[Any]:
-    """The type as a NumPy dtype: float32, float64, complex64 or complex128."""
-    try:
-        name = np.dtype(dtype).name
-    except TypeError:
-        name = repr(dtype)
-    if name not in FLOATING:
-        raise ValueError(f"type is {name}, allowed are: {', '.join(FLOATING)}")
-    return np.dtype(dtype)
-
-
-def check_work(given: np.dtype[Any], dtype: Any, problem: Problem | None) -> np.dtype[Any]:
-    """The type of the cycle: that of A, the one asked for, or for "auto" float32 where the residual
-    equation is known to be well enough conditioned for it."""
-    if isinstance(dtype, str) and dtype == "auto":
-        dtype = given
-        if given == np.float64 and problem is not None and _condition(problem) < SINGLE:
-            dtype = np.float32
-    work = check_dtype(given if dtype is None else dtype)
-    if np.issubdtype(given, np.complexfloating) and not np.issubdtype(work, np.complexfloating):
-        raise ValueError(f"A is {given}, the cycle's type {work} must be complex too")
-    return work
-
-
-def _condition(problem: Problem) -> float:
-    """Largest over smallest non-zero eigenvalue: exact with constant coefficients; else that of the
-    Laplacian times the range of k, a bound up to averages; infinite where it is not known."""
-    if problem.polynomial is None:
-        if problem.coefficient is None:
-            return np.inf
-        k = problem.coefficient(*problem.grid)
-        laplacian = poisson(problem.shape, boundary=str(problem.boundary))
-        return float(np.max(k) / np.min(k)) * _condition(laplacian)
-    if problem.unknowns == 1:
-        return 1.0
-    a, b = problem.spectrum()
-    if a <= 1e-12 * b and problem.nullspace is not None:
-        values = problem.eigenvalues()
-        a = float(values[values > 1e-12 * b].min())
-    return b / a if a > 0 else np.inf
-
-
-def matrix_and_grid(
-    problem: Any, shape: Any, boundary: str | None
-) -> tuple[sp.csr_array, Shape, Boundary]:
-    """A, the grid's shape and its boundary: of a problem, or of a bare matrix as given (Dirichlet
-    by default)."""
-    if isinstance(problem, Problem):
-        if shape is not None and check_shape(shape, problem.boundary) != problem.shape:
-            raise ValueError(
-                f"shape is {shape!r}, the problem has {problem.shape}; shape belongs to a bare"
-                " matrix"
-            )
-        if boundary is not None and check_boundary(boundary) is not problem.boundary:
-            raise ValueError(
-                f"boundary is {boundary!r}, the problem has {problem.boundary}; boundary belongs to"
-                " a bare matrix"
-            )
-        return check_matrix(problem.A), problem.shape, problem.boundary
-    if shape is None:
-        raise ValueError("a bare matrix needs its grid's shape")
-    kind = check_boundary("dirichlet" if boundary is None else boundary)
-    A, grid = check_matrix(problem), check_shape(shape, kind)
-    if A.shape[0] != int(np.prod(grid)):
-        raise ValueError(
-            f"A has {A.shape[0]} rows, the grid {grid} has {int(np.prod(grid))} unknowns"
-        )
-    return A, grid, kind
-
-
-def check_matrix(A: Any) -> sp.csr_array:
-    """A as a canonical CSR array; integers become float64.
-
-    Raises
-    ------
-    ValueError
-        If A is not a sparse square matrix with finite entries of a supported type.
-    """
-    if not sp.issparse(A):
-        raise ValueError(f"A is a {type(A).__name__}, must be a sparse array or matrix")
-    if A.ndim != 2 or A.shape[0] != A.shape[1] or A.shape[0] == 0:
-        raise ValueError(f"A has shape {A.shape}, must be square")
-    if np.issubdtype(A.dtype, np.integer):
-        A = A.astype(np.float64)
-    check_dtype(A.dtype)
-    matrix = sp.csr_array(A)
-    if not matrix.has_canonical_format:
-        matrix = matrix.copy()
-        matrix.sum_duplicates()
-    if not np.isfinite(matrix.data).all():
-        raise ValueError("A has entries that are infinite or not a number")
-    if not matrix.data.any():
-        raise ValueError("A is zero")
-    return matrix
 
 
 def make_level(
     A: sp.csr_array,
     shape: Shape,
     work: np.dtype[Any],
-    *,
-    tensor: TensorForm | None = None,
-    problem: Problem | None = None,
+    tensor: TensorForm | None,
+    problem: Problem | None,
     finer: Level | None = None,
 ) -> Level:
     """The level of a matrix, stored as it is applied fastest: by diagonals straight from the tensor
@@ -153,19 +53,6 @@ def make_level(
     )
 
 
-def finest_level(
-    A: sp.csr_array, shape: Shape, boundary: Boundary, problem: Problem | None, dtype: Any
-) -> Level:
-    """Level 0, with its tensor form where the stencil is constant; in a bare matrix it is
-    recognised."""
-    tensor = recognise(A, shape, boundary) if problem is None else problem.equation.form(shape)
-    work = check_work(A.dtype, dtype, problem)
-    level = make_level(A, shape, work, tensor=tensor, problem=problem)
-    if problem is None and tensor is None:
-        level.rows = row_scales(A, shape)
-    return level
-
-
 @dataclass(frozen=True)
 class Coarsening:
     """One level of the other: P and R, and the coarse operator, which is the same scheme on the
@@ -173,18 +60,16 @@ class Coarsening:
 
     Attributes
     ----------
-    boundary
-        What holds at both ends of every axis.
+    given
+        The finest level's A and its grid; couplings on any shape are known where its problem's
+        stencil is constant.
     options
         Those of the hierarchy. A level of at most `coarsest` unknowns is the coarsest, unless the
         user's own `transfers` have a coarser one.
-    problem
-        The finest level's, whose couplings on any shape are known where its stencil is constant.
     """
 
-    boundary: Boundary
+    given: Given
     options: Options
-    problem: Problem | None
 
     def __post_init__(self) -> None:
         if self.options.coarsening == "rediscretise" and self.problem is None:
@@ -192,6 +77,45 @@ class Coarsening:
                 "unknown coarsening 'rediscretise', allowed: galerkin (rediscretise needs a"
                 " Problem)"
             )
+
+    @property
+    def problem(self) -> Problem | None:
+        """That of the finest level; None for a bare matrix."""
+        return self.given.problem
+
+    @property
+    def boundary(self) -> Boundary:
+        """What holds at both ends of every axis."""
+        return self.given.boundary
+
+    def levels(self) -> list[Level]:
+        """All levels, the finest first, the coarsest with its solver."""
+        levels = coarsened(self.finest(), self, self.options.max_levels)
+        matrix, own = levels[-1].cycle_matrix, self.options.coarse_solver
+        if own is None:
+            steps = [level.R for level in levels[:-1]]
+            basis = coarse_nullspace(self.given.nullspace, steps, matrix.dtype)
+            levels[-1].solver = DirectSolver(matrix, basis)
+        elif callable(solver := own(matrix)):
+            levels[-1].solver = solver
+        else:
+            raise ValueError(
+                f"coarse_solver gave {solver!r}, must give a callable of a right-hand side"
+            )
+        return levels
+
+    def finest(self) -> Level:
+        """Level 0, with its tensor form where the stencil is constant. In a bare matrix that is
+        recognised; where it is not, the grid may be wrong."""
+        A, shape, problem = self.given.A, self.given.shape, self.problem
+        if problem is not None:
+            return make_level(A, shape, self.given.work, problem.equation.form(shape), problem)
+        tensor = recognise(A, shape, self.boundary)
+        level = make_level(A, shape, self.given.work, tensor, None)
+        if tensor is None:
+            level.rows = row_scales(A, shape)
+            level.doubts = doubts(level, self.boundary)
+        return level
 
     @property
     def name(self) -> str:
@@ -219,8 +143,7 @@ class Coarsening:
             A = galerkin(level) if again is None else again.equation.operator(shape)
         level.cast_transfers()
         problem = None if again is None else replace(again, shape=shape)
-        work = level.operator.dtype
-        return make_level(A, shape, work, tensor=tensor, problem=problem, finer=level)
+        return make_level(A, shape, level.operator.dtype, tensor, problem, level)
 
     def _transfers(self, level: Level, *, constant: bool) -> Shape | None:
         """Give the level its axes, P, R and the interpolation of full multigrid; the coarse shape,
@@ -413,35 +336,3 @@ def galerkin(level: Level) -> sp.csr_array:
         coarse = sp.csr_array(coarse + sp.diags_array(empty * np.max(sizes, initial=1.0)))
     coarse.sort_indices()
     return coarse.astype(level.A.dtype)
-
-
-def coarse_solver(
-    own: Callable[[Any], Any] | None, levels: Sequence[Level], nullspace: NDArray[Any] | None
-) -> Callable[[NDArray[Any]], NDArray[Any]]:
-    """The solver of the coarsest level: the user's, or a direct one."""
-    matrix = levels[-1].cycle_matrix
-    if own is None:
-        return DirectSolver(
-            matrix, coarse_nullspace(nullspace, [level.R for level in levels[:-1]], matrix.dtype)
-        )
-    solve: Callable[[NDArray[Any]], NDArray[Any]] = own(matrix)
-    if not callable(solve):
-        raise ValueError(f"coarse_solver gave {solve!r}, must give a callable of a right-hand side")
-    return solve
-
-
-def check_symmetry(
-    matvec: Callable[[NDArray[Any]], NDArray[Any]], n: int, complex_: bool, tolerance: float
-) -> None:
-    """<M x, y> = <x, M y> for two seeded random vectors, or a ValueError."""
-    generator = np.random.default_rng(0)
-    x, y = generator.standard_normal(n), generator.standard_normal(n)
-    if complex_:
-        x, y = x + 1j * generator.standard_normal(n), y + 1j * generator.standard_normal(n)
-    Mx, My = matvec(x), matvec(y)
-    difference = abs(np.vdot(Mx, y) - np.vdot(x, My)) / (np.linalg.norm(Mx) * np.linalg.norm(y))
-    if not difference <= tolerance:
-        raise ValueError(
-            f"the cycle is not symmetric (relative difference {difference:.1e}): needs R = c P^T,"
-            " symmetric A and coarse solver; for gmres pass symmetric=False"
-        )
