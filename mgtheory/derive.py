@@ -248,7 +248,7 @@ def derive(
         options["amplification"] = amplification
     degree, options = plain(degree), {name: plain(value) for name, value in options.items()}
     record = operator_record(of, scaling=scaling, axes=axes)
-    given = {} if start is None else {"start": start}
+    given: dict[str, Any] = {} if start is None else {"start": start}
     polynomial, came_about = entry.on(degree, record, **given, **options)
     provenance = {
         "formula": entry.citation,

@@ -1,5 +1,5 @@
-"""A polynomial stretched along its axis, q(s t) in place of q(t), until max |q| over a spectrum is a
-given amplification M > 1.
+"""Polynomials stretched along their axis, q(s t) in place of q(t), until max |q| over a spectrum is
+a given amplification M > 1.
 
 max |q(s z)| over a set is no monotone function of s: a root that s moves onto an eigenvalue takes
 the maximum there away. `scale_to` takes the smallest crossing, the largest s up to which no smaller
@@ -16,9 +16,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from mgtheory._checks import check_number, own_errors
 from mgtheory.polynomials.exchange import peaks
@@ -27,8 +28,9 @@ from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.spectra.interval import Interval
 
 Complex = NDArray[np.complex128]
-Spectrum = Interval | Sequence[Interval] | NDArray[np.number] | float  # a number: |z| <= b
+Spectrum = Interval | Sequence[Interval] | ArrayLike  # a number b: |z| <= b
 CLOSE = 1e-11  # relative length of a step of the search that ends it
+CHANGE = 1e-8  # relative change of s that ends the search on a disc
 ROUNDING = 1e-6  # relative excess over M that is none, that of the exchange method included
 
 
@@ -52,13 +54,14 @@ def largest_modulus(q: ResidualPolynomial, spectrum: Spectrum) -> float:
     >>> largest_modulus(q, 2.0), largest_modulus(q, Interval(0, 3)), largest_modulus(q, [1.0, 4.0])
     (4.0, 1.0, 1.0)
     """
-    parts = _intervals(spectrum)
-    if parts:
+    if isinstance(spectrum, float | int):
+        z = on_circle(q, spectrum)
+    elif parts := _intervals(spectrum):
         z = np.concatenate([peaks(q, part) for part in parts])
     else:
-        z = on_circle(q, spectrum) if np.ndim(spectrum) == 0 else np.asarray(spectrum).ravel()
+        z = np.asarray(spectrum, dtype=complex).ravel()
     with np.errstate(over="ignore", invalid="ignore"):
-        values = np.abs(q(z.astype(complex)))
+        values = np.abs(q(z))
     return float(np.where(np.isnan(values), np.inf, values).max())
 
 
@@ -84,23 +87,24 @@ def scale_to(
     M = check_amplification(amplification)
     if largest_modulus(q, spectrum) <= kept * (1 + ROUNDING):
         return 1.0
-    parts, disc = _intervals(spectrum), np.ndim(spectrum) == 0
-    if parts:  # the segments from 0 to both ends hold all others
-        z = np.array([min(p.a for p in parts), max(p.b for p in parts)])
-    elif disc:
-        z = float(spectrum) * np.exp(1j * np.linspace(0.0, np.pi, PER_DEGREE * q.degree + 33))
+    if isinstance(spectrum, float | int):
+        z = spectrum * np.array([-1.0, 1.0], dtype=complex)
+        s, before = _first_crossing(z, q, M), np.inf
+        while s < before * (1 - CHANGE):  # by the maximum principle s is at most too large
+            z = np.concatenate([z, on_circle(q, s * spectrum) / s])
+            s, before = _first_crossing(z, q, M), s
+        return s
+    if parts := _intervals(spectrum):  # the segments from 0 to both ends hold all others
+        z = np.array([min(p.a for p in parts), max(p.b for p in parts)], dtype=complex)
     else:
-        z = np.asarray(spectrum).ravel()
+        z = np.asarray(spectrum, dtype=complex).ravel()
         z = np.unique(z.real + 1j * np.abs(z.imag))  # q is real
-    s = _first_crossing(z[:, None] * q.weights, M)
-    if disc:  # its maximum lies between the samples, less than a hundredth above them
-        between = on_circle(q, s * float(spectrum)) / s
-        s = _first_crossing(np.concatenate([z, between])[:, None] * q.weights, M)
-    return s
+    return _first_crossing(z, q, M)
 
 
-def _first_crossing(products: Complex, M: float) -> float:
-    """The smallest s > 0 with max_i prod_j |1 - s products_ij| = M, from below."""
+def _first_crossing(z: Complex, q: ResidualPolynomial, M: float) -> float:
+    """The smallest s > 0 with max |q(s z)| = M over points, from below."""
+    products = z[:, None] * q.weights
     size, limit = np.abs(products), math.log(M)
     total = float(size.sum(axis=1).max(initial=0.0))
     if total == 0.0:
@@ -123,9 +127,9 @@ def on_circle(q: ResidualPolynomial, radius: float) -> Complex:
     return np.asarray(radius * np.exp(1j * found))
 
 
-def _intervals(spectrum: Spectrum) -> tuple[Interval, ...]:
+def _intervals(spectrum: Any) -> tuple[Interval, ...]:
     """The intervals, if the spectrum is given by them."""
     if isinstance(spectrum, Interval):
         return (spectrum,)
-    several = isinstance(spectrum, list | tuple) and isinstance(spectrum[0], Interval)
-    return tuple(spectrum) if several else ()
+    several = isinstance(spectrum, list | tuple)
+    return tuple(part for part in spectrum if isinstance(part, Interval)) if several else ()

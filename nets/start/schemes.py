@@ -90,7 +90,7 @@ class Target:
         """Of n factors in A^power in the level's amplification M: M^(their degree / the level's).
         Together all have M where they are of one kind; those of different kinds are largest at
         different z, and their product is below."""
-        return check_amplification(amplification) ** (n * self.power / self.degree)
+        return math.pow(check_amplification(amplification), n * self.power / self.degree)
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ class Scheme:
         own = {**self.options, "amplification": None}
         for key, value in given.items():
             if key not in own and key not in self.further:
-                allowed = ", ".join(dict.fromkeys([*own, *self.further, *beside]))
+                allowed = ", ".join(dict.fromkeys([*self.options, *self.further, *beside, *own]))
                 raise ValueError(
                     f"unknown option {key!r} of scheme {self.name}, allowed are: {allowed}"
                 )
