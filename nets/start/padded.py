@@ -31,7 +31,7 @@ DOUBLE = 1e-9  # relative accuracy to count on
 # of Arnoldi's method at the first attempt; of six eigenvalues that converge to a hundredth the
 # outermost are accurate to 1e-5 and better, and fewer missed it by 1e-3 on wide random levels
 WANTED, BASIS, TOLERANCE, RESTARTS = 6, 40, 1e-2, 40
-# beyond `DENSE` two are enough of q(A): max |q| and mu to a few thousandths, in half of the products
+# of q(A), beyond `DENSE`: max |q| and mu to a few thousandths, in half of the products
 OF_Q = 2
 ATTEMPTS = 3  # each with a basis twice as large
 ACCEPTED = 1e-3  # relative difference of b from A and from its transpose
@@ -200,25 +200,37 @@ def spectral_radius(apply: Product, n: int) -> float:
     with serial():
         if n <= SMALL:
             return float(np.abs(dense_eigenvalues(apply, n)).max())
-        wanted = WANTED if n <= DENSE else OF_Q
-        return float(np.abs(outermost(apply, n, "LM", wanted=wanted)[0]).max())
+        if n <= DENSE:
+            values, _ = outermost(apply, n, "LM", dtype=np.float64, tolerance=0.1 * TOLERANCE)
+        else:
+            values, _ = outermost(apply, n, "LM", wanted=OF_Q)
+        return float(np.abs(values).max())
 
 
 def outermost(
-    apply: Product, n: int, which: str, *, wanted: int = WANTED, effort: int = 1, seed: int = 0
+    apply: Product,
+    n: int,
+    which: str,
+    *,
+    wanted: int = WANTED,
+    effort: int = 1,
+    seed: int = 0,
+    dtype: type[np.floating[Any]] = np.float32,
+    tolerance: float | None = None,
 ) -> tuple[Complex, Complex]:
-    """(eigenvalues, right vectors as columns) of some outermost eigenvalues by Arnoldi's method, in
-    single precision; `which` in the words of scipy's `eigs`.
+    """(eigenvalues, right vectors as columns) of some outermost eigenvalues by Arnoldi's method, to
+    a relative residual of `tolerance` (None: `TOLERANCE`); `which` in the words of scipy's `eigs`.
 
     Those that converged are taken where not all did: the farthest out do so first.
     """
-    start = np.random.default_rng(seed).standard_normal(n).astype(np.float32)
-    A = LinearOperator((n, n), matvec=apply, dtype=np.float32)
+    start = np.random.default_rng(seed).standard_normal(n).astype(dtype)
+    A = LinearOperator((n, n), matvec=apply, dtype=dtype)
+    tolerance = TOLERANCE if tolerance is None else tolerance
     if not np.any(apply(start)):  # A = 0: the method has nothing to start from
         return np.zeros(1, complex), start[:, None] / np.linalg.norm(start) + 0j
     for attempt in range(ATTEMPTS):
         basis = min(BASIS * effort * 2**attempt, n)
-        options = {"k": wanted, "ncv": basis, "tol": TOLERANCE, "maxiter": RESTARTS, "v0": start}
+        options = {"k": wanted, "ncv": basis, "tol": tolerance, "maxiter": RESTARTS, "v0": start}
         try:
             found = eigs(A, which=which, **options)
         except ArpackNoConvergence as stopped:

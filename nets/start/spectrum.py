@@ -221,7 +221,7 @@ def residual_radius(
 ) -> float:
     """The spectral radius of ``after`` q(A) for the convolution A with a kernel."""
     n = len(kernel) * math.prod(grid)
-    dtype = np.float64 if n <= padded.SMALL else np.float32
+    dtype = np.float64 if n <= padded.DENSE else np.float32
     A = _Rows(padded.product(kernel, grid, padding, dtype))
     return padded.spectral_radius(lambda v: after(v - A @ q.apply(A, v)), n)
 
