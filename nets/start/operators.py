@@ -182,9 +182,9 @@ def start_operators(
         with torch.no_grad():
             own, within, m = _centre(operator.weight)
             operator.weight[own, within, m, m] += shift
-        values = spectrum.values + shift  # a multiple of the identity moves every eigenvalue
-        radius = float(np.abs(values).max())
-        moved.append(replace(spectrum, kernel=dense_kernel(operator), values=values, radius=radius))
+        values = spectrum.measured + shift  # a multiple of the identity moves every eigenvalue
+        b = float(np.abs(values).max())
+        moved.append(replace(spectrum, kernel=dense_kernel(operator), measured=values, radius=b))
     # of a disc that is moved, other eigenvalues are the outermost
-    complete = all(spectrum.complete for spectrum in spectra)
-    return moved if complete else operator_spectra(operators, grids, padding)
+    known = all(spectrum.all_measured for spectrum in spectra)
+    return moved if known else operator_spectra(operators, grids, padding)
