@@ -32,6 +32,8 @@ class Measure:
         Which way an improvement goes.
     margin
         In shown units: a candidate that is worse by less is called not worse.
+    log
+        Whether figures have a logarithmic axis.
     """
 
     title: str
@@ -39,13 +41,14 @@ class Measure:
     digits: int = 2
     smaller_is_better: bool = False
     margin: float = 0.0
+    log: bool = False
 
 
 MEASURES = {
     "test_accuracy": Measure("test accuracy (%)", 100.0, 2, margin=0.3),
     "val_accuracy": Measure("validation accuracy (%)", 100.0, 2, margin=0.3),
     "train_loss": Measure("training loss", 1.0, 3, smaller_is_better=True, margin=0.01),
-    "factor": Measure("convergence factor", 1.0, 4, smaller_is_better=True),
+    "factor": Measure("convergence factor", 1.0, 4, smaller_is_better=True, log=True),
     "seconds": Measure("time (s)", 1.0, 1, smaller_is_better=True),
     "images_per_second": Measure("images/s", 1.0, 0),
 }

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from analysis.numbers import number
-from analysis.stats import Estimate
+from analysis.stats import Estimate, paired
 from analysis.studies import COSTS, LEVEL, MEASURES, Cell, Grid, Measure, Place, Question, Test
 
 
@@ -49,7 +49,9 @@ def progress_text(grid: Grid, *, total: int) -> str:
         for row in rows
         if "device" in row
     )
-    return f"{text}. By: {'; '.join(f'{name} ({count})' for name, count in by.items())}."
+    if by:
+        text += f". By: {'; '.join(f'{name} ({count})' for name, count in by.items())}"
+    return f"{text}."
 
 
 def measure_table(grid: Grid, question: Question, name: str, panel: Place) -> str:
@@ -78,7 +80,7 @@ def candidate_text(grid: Grid, question: Question, name: str) -> list[str]:
     tests = grid.tests(name, candidate)
     parts = []
     if question.searched:
-        parts.append(_yardstick_text(grid, question, name, tests))
+        parts.append(_yardstick_text(grid, question, name))
     rivals: dict[str, list[Test]] = {}
     for test in tests:
         rivals.setdefault(test.other, []).append(test)
@@ -110,14 +112,17 @@ def candidate_text(grid: Grid, question: Question, name: str) -> list[str]:
     return parts
 
 
-def _yardstick_text(grid: Grid, question: Question, name: str, tests: Sequence[Test]) -> str:
+def _yardstick_text(grid: Grid, question: Question, name: str) -> str:
     measure, body, verdicts = MEASURES[name], [], []
-    for place in grid.cells:
+    candidate = question.candidate or ""
+    for place, cells in grid.cells.items():
         best = grid.best(name, place, question.searched)
-        found = [test for test in tests if test.place == place and test.other == best]
-        if not found or best is None:
+        if best is None or candidate not in cells:
             continue
-        difference = found[0].comparison.difference
+        mine, theirs = (cells[value].values.get(name, {}) for value in (candidate, best))
+        if not set(mine) & set(theirs):
+            continue
+        difference = paired(mine, theirs).difference
         verdict = verdict_of(difference, measure)
         verdicts.append(verdict)
         body.append(
@@ -130,7 +135,7 @@ def _yardstick_text(grid: Grid, question: Question, name: str, tests: Sequence[T
     summary = ", ".join(f"{verdict} at {count}" for verdict, count in counted.items())
     columns = ["place", "best of the searched", "difference", "seeds", "verdict"]
     return (
-        f"`{question.candidate}` minus the best of the {len(question.searched)} searched values at"
+        f"`{candidate}` minus the best of the {len(question.searched)} searched values at"
         f' each place. The best is chosen with the same seeds, which favours it; "not worse" says'
         f" that the whole 95 % interval lies within {margin} on the worse side\n\n"
         f"{markdown(columns, body)}\n\nFound: {summary} of {len(body)} places."
@@ -154,7 +159,7 @@ def cost_table(grid: Grid) -> str:
     body = []
     for place, cells in grid.cells.items():
         for value, cell in cells.items():
-            costs = [number(cell.cost(name), 4) for name in COSTS]
+            costs = [number(cell.cost(name), missing="–") for name in COSTS]
             body.append([f"`{value}`", place_text(place), *costs])
     columns = [grid.compare, "place", *COSTS.values()]
     if not any(row[1] for row in body):

@@ -24,29 +24,34 @@ from figures.style import (
     panel_letters,
 )
 
-WIDE = 3.0  # ratio of the largest mean to the smallest from which the axis is logarithmic
+ACROSS = 4  # panels of one measure beside one another
+SHOWN = 0.8  # of all means; the worst lie beyond the axis, which would hide the others
 
 
 def study_figure(grid: Grid, question: Question) -> Figure:
     """The figure of one scale: a row a measure; a column for every panel, or for every cost."""
     names = [name for name in question.measures if name in grid.measures]
     panels = question.panels(grid)
-    columns: list[Any] = list(COSTS) if question.along is None else list(panels)
     if question.along is None:
-        columns = [cost for cost in columns if _costs(grid, cost)]
-    shape = len(names), max(1, len(columns))
-    made, axes = figure(*shape, width=DOUBLE, height=0.7 + 2.1 * len(names))
-    for line, name in zip(axes, names):
-        for ax, column in zip(line, columns):
-            if question.along is None:
-                draw_costs(ax, grid, name, column)
-                continue
-            draw_along(ax, grid, panels[column], name, question=question, legend=False)
-            if column and name == names[0]:
-                ax.set_title(place_text(column))
+        columns: list[Any] = [cost for cost in COSTS if _costs(grid, cost)]
+    else:
+        columns = list(panels)
+    cells = [(name, column) for name in names for column in columns]
+    across = len(columns) if len(names) > 1 else min(len(columns), ACROSS)
+    down = -(-len(cells) // max(1, across))
+    made, axes = figure(down, max(1, across), width=DOUBLE, height=0.7 + 2.1 * down)
+    for ax in axes.flat[len(cells) :]:
+        ax.set_visible(False)
+    for ax, (name, column) in zip(axes.flat, cells):
+        if question.along is None:
+            draw_costs(ax, grid, name, column)
+            continue
+        draw_along(ax, grid, panels[column], name, question=question, legend=False)
+        if column and name == names[0]:
+            ax.set_title(place_text(column))
     if question.along is not None:
         figure_legend(made)
-    panel_letters(axes)
+    panel_letters(axes.flat[: len(cells)])
     return made
 
 
@@ -63,17 +68,17 @@ def draw_along(
     axis.
 
     The candidate is thick and black; the values that were searched are grey, and a dashed line
-    joins the best of them at each place.
+    joins the best of them at each place. The axis is cut where the worst means would hide the rest.
     """
     measure, where = MEASURES[name], list(places)
-    means = []
+    down, means = measure.smaller_is_better, []
     others = [
         value
         for value in grid.compared
         if value != question.candidate and value not in question.searched
     ]
     drawn = [*question.searched, *others, question.candidate or ""]
-    for value in [value for value in drawn if value in grid.compared]:
+    for value in [one for one in drawn if one in grid.compared]:
         found = [
             cell.estimate(name) if (cell := grid.cells[place].get(value)) else None
             for place in places.values()
@@ -97,9 +102,9 @@ def draw_along(
         ax.errorbar(at, y, yerr=half, **style)
     if question.searched:
         best = [
-            (k, grid.cells[place][value].estimate(name))
+            (k, grid.cells[place][pick].estimate(name))
             for k, place in enumerate(places.values())
-            if (value := grid.best(name, place, question.searched)) is not None
+            if (pick := grid.best(name, place, question.searched)) is not None
         ]
         line: dict[str, Any] = {"color": GREY, "linestyle": (0, (4, 2)), "zorder": 4}
         ax.plot(
@@ -108,10 +113,15 @@ def draw_along(
             label="best of the searched",
             **line,
         )
-    if means and min(means) > 0 and max(means) > WIDE * min(means):
+    if measure.log:
         ax.set_yscale("log")
+    elif means:
+        worst, best_mean = np.quantile(means, [SHOWN, 0.0] if down else [1.0 - SHOWN, 1.0])
+        pad = 0.1 * abs(worst - best_mean) or 0.1 * abs(worst) or 1.0
+        ax.set_ylim(min(worst, best_mean) - pad, max(worst, best_mean) + pad)
     ax.set_xticks(range(len(where)), [str(one) for one in where])
-    return finished(ax, (question.along or "").split(".")[-1], measure.title, legend=legend)
+    axis = (question.along or "").removesuffix(".name").split(".")[-1]
+    return finished(ax, axis, measure.title, legend=legend)
 
 
 def draw_costs(ax: Axes, grid: Grid, name: str, cost: str) -> Axes:

@@ -12,7 +12,8 @@ from typing import Any
 
 # of a run's summary: what was measured, and what did it
 MEASURED = (
-    *("test_accuracy", "test_loss", "val_accuracy", "val_loss", "train_loss", "factor"),
+    *("test_accuracy", "test_loss", "val_accuracy", "val_loss", "train_loss"),
+    *("factor", "factor_start", "reason", "refused"),
     *("parameters", "flops_per_image", "epochs", "seconds", "images_per_second"),
 )
 BY = ("revision", "torch", "device", "threads")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from polymgnet.console import write_json
+from polymgnet.errors import one_line
 from polymgnet.study.run import Run, digest_of
 
 # key of a run's settings -> what it may be; those without a default must be given
@@ -59,13 +60,16 @@ class SmootherRun(Run):
         stop: Callable[[], bool] | None = None,
         progress: bool = False,
     ) -> None:
-        """Derive or learn, measure, and write the summary."""
+        """Derive or learn, measure, and write the summary; why there is no such smoother, too."""
         import torch
 
         from nets.training.folder import environment
 
         began = time.perf_counter()
-        measured = measure(**self._given)
+        try:
+            measured = measure(**self._given)
+        except ValueError as error:  # a family that this problem or degree does not have
+            measured = {"refused": one_line(error)}
         measured["seconds"] = round(time.perf_counter() - began, 3)
         by = environment(torch.device("cpu"))
         write_json(self.folder / "summary.json", {**measured, "environment": by})
