@@ -173,7 +173,7 @@ class GridHierarchy(MultigridSolver):
                 before, after = level.counts
                 if before != after or before == 0:
                     raise ValueError(
-                        f"level {index}: {before} smoothings before and {after} after, a symmetric"
+                        f"level {index}: smoothings {before} before and {after} after, a symmetric"
                         " cycle needs equally many, at least 1; for gmres pass symmetric=False"
                     )
             chosen = self._symmetrised()

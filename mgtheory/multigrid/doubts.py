@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mgtheory.multigrid.level import Level, is_symmetric, row_maxima
 from mgtheory.problems.grids import Boundary, Shape
+from mgtheory.spectra.bounds import row_sums
 
 # entries below this part of the others of their row are rounding
 ROUNDING = 1e-12
@@ -191,24 +192,22 @@ def _about_scales(level: Level) -> str:
 def coupling_ratio(A: sp.csr_array) -> NDArray[np.float64]:
     """sum_{j != i} |a_ij| over |a_ii|, shape (n,); 1 where the diagonal has a zero."""
     diagonal = np.abs(A.diagonal())
-    couplings = np.asarray(abs(A).sum(axis=1)).reshape(-1) - diagonal
     ones = np.ones(diagonal.size)
-    return np.divide(couplings, diagonal, out=ones, where=diagonal > 0.0)
+    return np.divide(row_sums(A) - diagonal, diagonal, out=ones, where=diagonal > 0.0)
 
 
-def row_scales(A: sp.csr_array, shape: Shape) -> NDArray[np.float64] | None:
+def row_scales(level: Level) -> NDArray[np.float64] | None:
     """s, shape (n,), where A is a balanced matrix with its rows multiplied by s_i, which differ
     from neighbour to neighbour; None for any other matrix.
 
     Of a symmetric matrix, |a_ij|/|a_ji| = s_i/s_j gives s exactly. Else s is the diagonal, where
     that explains most of these ratios; convection, which makes them too, leaves it even.
     """
-    if is_symmetric(A):
-        return None
+    A, shape = level.A, level.shape
     diagonal = np.abs(A.diagonal())
-    if not diagonal.all():
+    if level.symmetric or not diagonal.all():
         return None
-    level, exact = np.log(diagonal).reshape(shape), np.zeros(shape)
+    own, exact = np.log(diagonal).reshape(shape), np.zeros(shape)
     ratios, left = 0.0, 0.0
     largest = 0.0
     for j, n in enumerate(shape):
@@ -219,7 +218,7 @@ def row_scales(A: sp.csr_array, shape: Shape) -> NDArray[np.float64] | None:
         with np.errstate(divide="ignore", invalid="ignore"):
             steps = np.pad(np.log(there) - np.log(back), (0, stride)).reshape(shape)
         steps = np.moveaxis(steps, j, 0)[: n - 1]
-        change = np.diff(np.moveaxis(level, j, 0), axis=0)
+        change = np.diff(np.moveaxis(own, j, 0), axis=0)
         known = np.isfinite(steps)
         ratios += float(np.abs(steps[known]).sum())
         left += float(np.abs(steps - change)[known].sum())
@@ -229,9 +228,9 @@ def row_scales(A: sp.csr_array, shape: Shape) -> NDArray[np.float64] | None:
         exact += np.moveaxis(sums, 0, -1).reshape(shape[: j + 1] + (1,) * (len(shape) - j - 1))
     if not (left < 0.5 * ratios and largest > np.log(JUMP)):
         return None
-    for logs in (exact, level):
+    for logs in (exact, own):
         scales = np.exp(logs - np.mean(logs)).reshape(-1)
-        if logs is level or (
+        if logs is own or (
             np.isfinite(scales).all() and is_symmetric(sp.csr_array((1.0 / scales)[:, None] * A))
         ):
             return scales

@@ -188,11 +188,16 @@ class Level:
         array = None if self.tensor is None else self.tensor.stencil()
         return None if array is None else Stencil.from_array(array, channels=False)
 
-    @cached_property
+    @property
     def symmetric(self) -> bool:
-        """Whether A is Hermitian but for scales of its rows; so are constant stencils with a tensor
-        form, which are even."""
-        return self.tensor is not None or is_symmetric(self.balanced)
+        """Whether A is Hermitian but for scales of its rows."""
+        return self._hermitian or (self.rows is not None and is_symmetric(self.balanced))
+
+    @cached_property
+    def _hermitian(self) -> bool:
+        """Of A itself; constant stencils with a tensor form are even."""
+        known = self.tensor is not None or _symmetric_diagonals(self.exact)
+        return known or is_symmetric(self.A)
 
     @cached_property
     def balanced(self) -> sp.csr_array:
@@ -317,8 +322,22 @@ class Level:
 
 def row_maxima(A: sp.csr_array) -> NDArray[Any]:
     """max_j |a_ij| of every row; 0 where it is empty."""
-    result: NDArray[Any] = abs(A).max(axis=1).toarray().reshape(-1)
+    result = np.zeros(A.shape[0], dtype=A.data.real.dtype)
+    filled = np.diff(A.indptr) > 0
+    result[filled] = np.maximum.reduceat(np.abs(A.data), A.indptr[:-1][filled])
     return result
+
+
+def _symmetric_diagonals(A: Any) -> bool:
+    """Whether a matrix stored by diagonals is Hermitian to the last bit."""
+    if not isinstance(A, sp.dia_array):
+        return False
+    n, lines = A.shape[0], dict(zip(A.offsets.tolist(), A.data, strict=True))
+    return all(
+        -k in lines and np.array_equal(line[k:], lines[-k][: n - k].conj())
+        for k, line in lines.items()
+        if k >= 0
+    ) and all(-k in lines for k in lines)
 
 
 def is_symmetric(A: sp.csr_array) -> bool:

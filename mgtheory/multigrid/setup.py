@@ -113,7 +113,7 @@ class Coarsening:
         tensor = recognise(A, shape, self.boundary)
         level = make_level(A, shape, self.given.work, tensor, None)
         if tensor is None:
-            level.rows = row_scales(A, shape)
+            level.rows = row_scales(level)
             level.doubts = doubts(level, self.boundary)
         return level
 
@@ -255,7 +255,7 @@ class Coarsening:
         axes."""
         if self.problem is not None and self.problem.polynomial is not None:
             return self.problem.couplings(level.shape)
-        return couplings(level.balanced, level.shape)
+        return couplings(level.exact if level.rows is None else level.balanced, level.shape)
 
 
 def _jumps(A: sp.csr_array, shape: Shape) -> bool:

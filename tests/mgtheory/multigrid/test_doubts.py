@@ -9,6 +9,7 @@ import scipy.sparse as sp
 
 from mgtheory import Hierarchy, poisson
 from mgtheory.multigrid.doubts import row_scales
+from mgtheory.multigrid.level import Level
 from mgtheory.problems import create
 
 # both ends of an axis: zero values at a node (d) or half a cell away (h), free cells (n) or a free
@@ -165,10 +166,14 @@ def test_rows_of_any_scale(name, boundary, size):
     assert not any("looks like" in text for text in solution.warnings)
 
 
+def finest(A, n):
+    return Level(0, sp.csr_array(A), (n, n), sp.csr_array(A), sp.csr_array(A))
+
+
 def test_row_scales_are_found_exactly():
     for name in ("poisson2d", "jump2d"):
         A, s = scaled(create(name, 17).A, 3, "rows")
-        found = row_scales(A, (17, 17))
+        found = row_scales(finest(A, 17))
         np.testing.assert_allclose(found / s, (found / s)[0], rtol=1e-9)
     # fixed values by rows of the identity: the diagonal serves
     M = poisson((17, 17)).A.tolil()
@@ -193,7 +198,7 @@ def test_what_is_no_scale_of_rows():
         scaled(D, 3, "columns")[0],
         scaled(D, 3, "both")[0],
     ):
-        assert row_scales(sp.csr_array(A), (33, 33)) is None
+        assert row_scales(finest(A, 33)) is None
 
 
 @pytest.mark.parametrize("where", ["columns", "both"])
