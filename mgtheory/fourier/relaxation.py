@@ -150,7 +150,7 @@ def _polynomial(
     if stencil.channels == 1:
         return np.asarray(q(t))
     identity = np.eye(stencil.channels)
-    result = np.broadcast_to(identity, t.shape)
+    result: Any = np.broadcast_to(identity, t.shape)
     for weight in q.weights.real if q.is_real_rooted else q.weights:
         result = result @ (identity - weight * t)
     return result
@@ -210,7 +210,7 @@ def _colours(
 ) -> Complex:
     """The product of the colours' partial steps, shape (F, m c, m c)."""
     jacobi = _jacobi(Jacobi(description.omega), stencil, theta, turns, order)
-    result: Complex = np.eye(len(turns) * stencil.channels)
+    result: Any = np.eye(len(turns) * stencil.channels)
     for mask in colour_masks(description, (2,) * stencil.dim):
         result = _partial_step(jacobi, mask, turns, order) @ result
     return result
