@@ -48,8 +48,8 @@ class Eigenvalues:
     Attributes
     ----------
     measured
-        Complex: all eigenvalues or the outermost ones, whichever is cheaper. Of shape (height,
-        width, c) by frequency for periodic padding, else of shape (m,). Not to be written to.
+        Complex: all eigenvalues or the outermost ones, whichever is cheaper. Of shape (*grid, c)
+        by frequency for periodic padding, else of shape (m,). Not to be written to.
     radius
         b, the largest modulus of an eigenvalue.
     complete
@@ -74,14 +74,14 @@ class Eigenvalues:
 
 def product(
     kernel: NDArray[np.float64],
-    grid: tuple[int, int],
+    grid: tuple[int, ...],
     padding: str,
     dtype: type[np.floating[Any]] = np.float64,
     *,
     transposed: bool = False,
 ) -> Product:
-    """The convolution on fields of shape (..., channels * height * width), as torch's module, or
-    its transpose, in the precision of `dtype`."""
+    """The convolution on fields of shape (..., channels * points of the grid), as torch's module,
+    or its transpose, in the precision of `dtype`."""
     weight = torch.from_numpy(np.array(kernel, dtype=dtype))
     entry, channels = find_padding(padding), weight.shape[0]
     multiply = entry.transposed(weight) if transposed else lambda u: entry.convolve(u, weight)
@@ -93,16 +93,17 @@ def product(
     return apply
 
 
-def high_part(grid: tuple[int, int], padding: str) -> Product:
-    """The projection of fields of shape (..., channels * height * width) that takes out what is of
-    low frequency along both axes."""
-    low_y, low_x = (_low_frequencies(n, padding) for n in grid)
+def high_part(grid: tuple[int, ...], padding: str) -> Product:
+    """The projection of fields of shape (..., channels * points of the grid) that takes out what is
+    of low frequency along all axes."""
+    low = [_low_frequencies(n, padding) for n in grid]
 
     def project(v: Vector) -> Vector:
-        u = np.reshape(v, (-1, *grid))
-        return np.asarray(
-            np.reshape(u - low_y.astype(u.dtype) @ u @ low_x.astype(u.dtype), v.shape)
-        )
+        u = smooth = np.reshape(v, (-1, *grid))
+        for axis, one in enumerate(low, start=1):
+            along = np.moveaxis(smooth, axis, -1) @ one.astype(u.dtype)
+            smooth = np.moveaxis(along, -1, axis)
+        return np.asarray(np.reshape(u - smooth, v.shape))
 
     return project
 
@@ -118,7 +119,7 @@ def blocks(kernel: NDArray[np.float64]) -> list[NDArray[np.intp]]:
     """Channels of the diagonal blocks of the kernel's block triangular form (its groups, if it has
     some): together their eigenvalues are those of A."""
     count, label = connected_components(
-        (kernel != 0).any(axis=(2, 3)), directed=True, connection="strong"
+        (kernel != 0).any(axis=tuple(range(2, kernel.ndim))), directed=True, connection="strong"
     )
     return sorted((np.flatnonzero(label == i) for i in range(count)), key=lambda own: own[0])
 
@@ -130,7 +131,7 @@ def distinct_blocks(kernel: NDArray[np.float64]) -> list[NDArray[np.float64]]:
 
 
 def eigenvalues(
-    kernel: NDArray[np.float64], grid: tuple[int, int], padding: str = "zero"
+    kernel: NDArray[np.float64], grid: tuple[int, ...], padding: str = "zero"
 ) -> Eigenvalues:
     """All of them where the blocks are small together, else the outermost; shape (m,)."""
     n = sum((len(part) * math.prod(grid)) ** 3 for part in distinct_blocks(kernel)) ** (1 / 3)
@@ -144,8 +145,8 @@ def eigenvalues(
     return Eigenvalues(values, float(np.abs(values).max()), True, found, DOUBLE, DOUBLE)
 
 
-def all_eigenvalues(kernel: NDArray[np.float64], grid: tuple[int, int], padding: str) -> Complex:
-    """Those of the matrix, shape (channels * height * width,); equal blocks are solved once."""
+def all_eigenvalues(kernel: NDArray[np.float64], grid: tuple[int, ...], padding: str) -> Complex:
+    """Those of the matrix, shape (channels * points of the grid,); equal blocks are solved once."""
     solved = {
         part.tobytes(): dense_eigenvalues(product(part, grid, padding), len(part) * math.prod(grid))
         for part in distinct_blocks(kernel)
@@ -160,7 +161,7 @@ def dense_eigenvalues(apply: Product, n: int) -> Complex:
 
 
 def _radius(
-    kernel: NDArray[np.float64], grid: tuple[int, int], padding: str
+    kernel: NDArray[np.float64], grid: tuple[int, ...], padding: str
 ) -> tuple[Complex, float, float]:
     """(outermost eigenvalues, spectral radius, its relative error).
 

@@ -63,22 +63,22 @@ class LevelSpectrum(Eigenvalues):
     Attributes
     ----------
     kernel
-        Shape (c, c, k, k), torch layout; groups are written out as zeros.
+        Shape (c, c, k, ...), torch layout; groups are written out as zeros.
     grid, padding
-        (height, width), and a name in `nets.models.paddings.PADDINGS`.
+        (height, width), or another number of axes, and a name in `nets.models.paddings.PADDINGS`.
     """
 
     kernel: NDArray[np.float64]
-    grid: tuple[int, int]
+    grid: tuple[int, ...]
     padding: str
 
     def apply(self, u: NDArray[Any]) -> NDArray[Any]:
-        """A u for real fields u of shape (..., channels * height * width), float64."""
+        """A u for real fields u of shape (..., unknowns), float64."""
         return padded.product(self.kernel, self.grid, self.padding)(u)
 
     @property
     def unknowns(self) -> int:
-        """channels * height * width."""
+        """channels * points of the grid."""
         return len(self.kernel) * math.prod(self.grid)
 
     @cached_property
@@ -117,7 +117,7 @@ class LevelSpectrum(Eigenvalues):
 
     @cached_property
     def A(self) -> LinearOperator:
-        """A on vectors of channels * height * width."""
+        """A on vectors of all unknowns."""
         return LinearOperator((self.unknowns,) * 2, matvec=self.apply, dtype=float)
 
     def operator_record(self, power: int = 1) -> OperatorRecord:
@@ -135,7 +135,7 @@ class LevelSpectrum(Eigenvalues):
             b**power,
             (LOWER * b) ** power if positive else 0.0,
             scaling="identity",
-            axes=(0, 1),
+            axes=tuple(range(len(self.grid))),
             grid=self.grid,
             padding=self.padding,
             found=self.found,
@@ -196,23 +196,23 @@ class LevelSpectrum(Eigenvalues):
     @property
     def symbol(self) -> LevelSpectrum:
         """The periodic operator with this kernel, on at least `MINIMUM_GRID` points an axis."""
-        height, width = (max(MINIMUM_GRID, n) for n in self.grid)
-        if self.padding == "periodic" and self.grid == (height, width):
+        grid = tuple(max(MINIMUM_GRID, n) for n in self.grid)
+        if self.padding == "periodic" and self.grid == grid:
             return self
-        return convolution_spectra([(self.kernel, (height, width), SYMBOL)])[0]
+        return convolution_spectra([(self.kernel, grid, SYMBOL)])[0]
 
     @property
     def theta(self) -> NDArray[np.float64]:
-        """The frequencies in (-pi, pi] of a periodic operator, shape (height, width, 2)."""
+        """The frequencies in (-pi, pi] of a periodic operator, shape (*grid, axes)."""
         return grid_frequencies(self.grid)
 
     @property
     def high(self) -> NDArray[np.bool_]:
-        """Where some |theta_j| >= pi/2, shape (height, width)."""
+        """Where some |theta_j| >= pi/2, shape of the grid."""
         return high_frequencies(self.theta)
 
     def modulus(self, q: ResidualPolynomial) -> NDArray[np.float64]:
-        """Spectral radius of q(Ahat(theta)), shape (height, width), of a periodic operator."""
+        """Spectral radius of q(Ahat(theta)), shape of the grid, of a periodic operator."""
         return np.asarray(np.abs(q(self.values)).max(axis=-1))
 
 
@@ -229,7 +229,7 @@ class _Rows:
 def residual_radius(
     q: ResidualPolynomial,
     kernel: NDArray[np.float64],
-    grid: tuple[int, int],
+    grid: tuple[int, ...],
     padding: str,
     after: Product,
 ) -> float:
@@ -243,7 +243,7 @@ def residual_radius(
 def convolution_spectrum(
     kernel: NDArray[np.float64], grid: Sequence[int], *, padding: str = "zero"
 ) -> LevelSpectrum:
-    """The spectrum of the convolution with `kernel` (c, c, k, k) on a grid (height, width)."""
+    """The spectrum of the convolution with `kernel` (c, c, k, ...) on a grid (height, ...)."""
     return convolution_spectra([(kernel, grid, padding)])[0]
 
 
@@ -284,7 +284,7 @@ def _by_frequency(padding: str) -> bool:
 
 
 def _measured(given: NDArray[np.float64], size: Sequence[int], padding: str) -> LevelSpectrum:
-    kernel, grid = np.array(given, dtype=float), (int(size[0]), int(size[1]))
+    kernel, grid = np.array(given, dtype=float), tuple(map(int, size))
     if _by_frequency(padding):
         found = periodic.eigenvalues(kernel, grid, extremes=padding != SYMBOL)
     else:
