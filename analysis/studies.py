@@ -8,6 +8,7 @@ at every combination of the other keys but the seed.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -138,6 +139,16 @@ class Cell:
         """Mean of a cost over the runs."""
         found = [float(row[name]) for row in self.rows if row.get(name) is not None]
         return sum(found) / len(found) if found else None
+
+    @property
+    def amplification(self) -> float | None:
+        """max |q| over the levels at the start, geometric mean over the runs."""
+        found = [
+            max(levels)
+            for row in self.rows
+            if (levels := [m for m in row.get("amplification", ()) if m is not None])
+        ]
+        return math.exp(sum(map(math.log, found)) / len(found)) if found else None
 
 
 @dataclass(frozen=True)

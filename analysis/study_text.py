@@ -7,9 +7,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from scipy import stats
+
 from analysis.numbers import number
 from analysis.stats import Estimate, paired
 from analysis.studies import COSTS, LEVEL, MEASURES, Cell, Grid, Measure, Place, Question, Test
+from mgtheory.polynomials.bounded import AMPLIFICATION
+
+ENOUGH = 5  # compared values for a correlation
 
 
 def scale_text(grid: Grid, question: Question, *, total: int) -> str:
@@ -29,6 +34,8 @@ def scale_text(grid: Grid, question: Question, *, total: int) -> str:
                 parts += candidate_text(grid, question, name)
     if question.along is None:
         parts.append(cost_table(grid))
+    else:
+        parts.append(amplification_text(grid, question))
     return "\n\n".join(part for part in parts if part)
 
 
@@ -140,6 +147,50 @@ def _yardstick_text(grid: Grid, question: Question, name: str) -> str:
         f" that the whole 95 % interval lies within {margin} on the worse side\n\n"
         f"{markdown(columns, body)}\n\nFound: {summary} of {len(body)} places."
     )
+
+
+def amplification_text(grid: Grid, question: Question) -> str:
+    """max |q| of every compared value at the start, and whether it goes with the first measure."""
+    measure, parts = question.measures[0], []
+    for panel, places in question.panels(grid).items():
+        known = {
+            value: [
+                cell.amplification if (cell := grid.cells[place].get(value)) else None
+                for place in places.values()
+            ]
+            for value in grid.compared
+        }
+        body = [
+            [f"`{value}`", *("" if m is None else f"{m:.3g}" for m in found)]
+            for value, found in known.items()
+            if any(m is not None for m in found)
+        ]
+        if not body:
+            continue
+        ranks = [_rank_correlation(grid, place, measure) for place in places.values()]
+        body.append(["*rank correlation*", *("" if r is None else f"{r:+.2f}" for r in ranks)])
+        title = f"{place_text(panel)}: " if panel else ""
+        table = markdown([grid.compare, *map(str, places)], body)
+        parts.append(f"{title}geometric mean over the seeds\n\n{table}")
+    if not parts:
+        return ""
+    asked = (
+        "The largest max |q| of a level, on the true spectrum of its A as the network applies it."
+        " Last line: Spearman's correlation over what is compared of"
+        f" |ln(max \\|q\\| / {AMPLIFICATION:g})| with the {MEASURES[measure].title}."
+    )
+    return "\n\n".join(["### Amplification at the start", asked, *parts])
+
+
+def _rank_correlation(grid: Grid, place: Place, measure: str) -> float | None:
+    pairs = [
+        (abs(math.log(cell.amplification / AMPLIFICATION)), found.mean)
+        for cell in grid.cells[place].values()
+        if cell.amplification and (found := cell.estimate(measure)) is not None
+    ]
+    if len(pairs) < ENOUGH:
+        return None
+    return float(stats.spearmanr(*zip(*pairs)).statistic)
 
 
 def verdict_of(difference: Estimate, measure: Measure) -> str:

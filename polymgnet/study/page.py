@@ -5,7 +5,7 @@ from pathlib import Path
 
 from polymgnet.study.plan import load_study, scales_of
 
-DPI = 140
+DPI = 110  # 770 pixels for the width of a page
 
 
 def write_page(file: Path, folder: Path, *, draw: bool = True) -> list[Path]:

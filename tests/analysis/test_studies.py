@@ -7,7 +7,7 @@ from scipy import stats
 
 from analysis.stats import estimate, holm
 from analysis.studies import MEASURES, Grid, Question
-from analysis.study_text import measure_table, scale_text, verdict_of
+from analysis.study_text import amplification_text, measure_table, scale_text, verdict_of
 
 RNG = np.random.default_rng(3)
 SEEDS = range(8)
@@ -102,6 +102,27 @@ def test_the_best_of_a_column_is_bold(grid):
     assert bold == {start: list(best.values()).count(start) for start in LOSSES}
     half = stats.t.ppf(0.975, 7) * LOSSES["far"][2].std(ddof=1) / 8**0.5
     assert f"| `far` | {LOSSES['far'][2].mean():.3f} ± {half:.3f} (8) |" in lines[-1]
+
+
+def test_amplification_goes_with_the_loss():
+    """Losses ordered as the distance of M from 8 on a log scale: 2 and 32 are as far."""
+    levels = {"a": [1.0, 8.0], "b": [None, 16.0], "c": [4.5], "d": [32.5], "e": [1.9], "f": [0.1]}
+    given = [
+        ({"seed": seed, "k": 2, "start": start}, {"train_loss": 1.0 + n, "amplification": M})
+        for n, (start, M) in enumerate(levels.items())
+        for seed in (0, 1)
+    ]
+    given[-1][1]["amplification"] = [0.1 * 4]
+    found = Grid.of(given, "start")
+    question = Question.of(
+        {"title": "x", "compare": "start", "along": "k", "measures": ["train_loss"]}
+    )
+    text = amplification_text(found, question)
+    assert "| `a` | 8 |" in text
+    assert "| `f` | 0.2 |" in text  # sqrt(0.1 * 0.4)
+    # by rank: distances 0, ln 2, ln 1.8, ln 4.06, ln 4.2, ln 40; one pair is exchanged
+    assert "| *rank correlation* | +0.94 |" in text
+    assert amplification_text(Grid.of(results(), "start"), question) == ""
 
 
 def test_diverged_runs_are_counted_and_not_averaged():
