@@ -11,6 +11,7 @@ from figures.damping import draw_damping
 from figures.make import make, make_gallery
 from figures.polynomials import draw_polynomials
 from figures.spectra import draw_spectrum
+from figures.starts import starts
 from figures.study import draw_accuracies, draw_level_factors
 from figures.style import figure, figure_legend, paper, save
 
@@ -30,4 +31,5 @@ __all__ = [
     "make_gallery",
     "paper",
     "save",
+    "starts",
 ]

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import ArrayLike
 
-from figures.style import GUIDE, finished, look_of, named
+from figures.style import GUIDE, finished, looks, named
 
 
 def draw_training(
@@ -20,6 +20,7 @@ def draw_training(
     ylabel: str,
     factor: float = 1.0,
     log: bool = False,
+    counted: bool = True,
     legend: bool = True,
 ) -> Axes:
     """A quantity against the epoch: one curve per label, the mean of its runs, with a band from the
@@ -36,9 +37,11 @@ def draw_training(
         Multiplies the values (100 for percent).
     log
         Logarithmic vertical axis.
+    counted
+        Whether the legend says how many runs a curve stands for.
     """
-    single = True
-    for k, (label, given) in enumerate(runs.items()):
+    single, styles = True, looks(runs)
+    for label, given in runs.items():
         arrays = [np.asarray(values, dtype=float) * factor for values in given]
         length = min(values.size for values in arrays)
         if not length:
@@ -46,8 +49,9 @@ def draw_training(
         stack = np.stack([values[:length] for values in arrays])
         epochs = np.arange(1, length + 1)
         single = single and length == 1
-        every, style = max(1, length // 8), look_of(label, k)
-        name = label if len(arrays) == 1 else f"{label} (mean and range of {len(arrays)} runs)"
+        every, style = max(1, length // 8), styles[label]
+        several = counted and len(arrays) > 1
+        name = f"{label} (mean and range of {len(arrays)} runs)" if several else label
         ax.plot(epochs, stack.mean(axis=0), label=name, markevery=every, **style.marked)
         if len(arrays) > 1:
             band = stack.min(axis=0), stack.max(axis=0)
@@ -85,7 +89,8 @@ def draw_convergence(
     steps
         What is counted, instead of cycles.
     """
-    for k, (label, given) in enumerate(histories.items()):
+    styles = looks(histories)
+    for label, given in histories.items():
         norms = np.asarray(given, dtype=float)
         if norms.size < 1 or not norms[0] > 0:
             raise ValueError(
@@ -97,7 +102,7 @@ def draw_convergence(
         x = np.arange(norms.size) * (1.0 if work is None else work[label])
         name = f"{named(label)}, diverged" if norms[-1] > norms[0] else named(label)
         every = max(1, norms.size // 12)
-        ax.semilogy(x, norms / norms[0], label=name, markevery=every, **look_of(label, k).marked)
+        ax.semilogy(x, norms / norms[0], label=name, markevery=every, **styles[label].marked)
     if work is None:
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     if tolerance:
@@ -127,9 +132,10 @@ def draw_factors(
     log
         Logarithmic vertical axis.
     """
-    for k, (label, given) in enumerate(factors.items()):
+    styles = looks(factors)
+    for label, given in factors.items():
         x, y = (np.asarray(values, dtype=float) for values in given)
-        ax.plot(x, y, label=label, **look_of(label, k).marked)
+        ax.plot(x, y, label=label, **styles[label].marked)
     if log:
         ax.set_yscale("log")
         _plain_labels(ax)
@@ -154,9 +160,10 @@ def draw_time_per_unknown(
     timings
         Label -> (unknowns, seconds).
     """
-    for k, (label, given) in enumerate(timings.items()):
+    styles = looks(timings)
+    for label, given in timings.items():
         n, seconds = (np.asarray(values, dtype=float) for values in given)
-        ax.loglog(n, 1e9 * seconds / n, label=label, **look_of(label, k).marked)
+        ax.loglog(n, 1e9 * seconds / n, label=label, **styles[label].marked)
     return finished(ax, "unknowns", "time per unknown (ns)", legend=legend)
 
 

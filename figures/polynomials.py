@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator, SymmetricalLogLocator
 from numpy.typing import ArrayLike
 
-from figures.style import GREY, GUIDE, finished, look_of, named
+from figures.style import GREY, GUIDE, finished, looks, named
 from mgtheory.polynomials.residual import ResidualPolynomial
 
 # larger values of |q| are drawn on an axis that is linear up to 1 and logarithmic beyond
@@ -65,8 +65,9 @@ def draw_polynomials(
         # the legend's, of a size that can be seen
         title = f"|q(λ)| on the spectrum of A, q {named(chosen)}"
         ax.plot([], [], "o", markersize=3.5, color=GREY, label=title)
+    styles = looks(curves)
     for k, (label, values) in enumerate(curves.items()):
-        ax.plot(t, values, label=named(label), zorder=3 + k, **look_of(label, k).line)
+        ax.plot(t, values, label=named(label), zorder=3 + k, **styles[label].line)
     if reach > LINEAR_UP_TO:
         # smooth where it turns from linear to logarithmic, so that no curve gets a kink
         ax.set_yscale("asinh", linear_width=1.0)

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
 from analysis.stats import estimate, fraction_interval
-from figures.style import BLACK, GUIDE, VERMILION, finished, look, look_of, named
+from figures.style import BLACK, GUIDE, VERMILION, finished, look, looks, named
 
 
 def draw_accuracies(
@@ -98,12 +98,12 @@ def draw_level_factors(
         Role or label -> one number per level, None where there is none.
     """
     levels = max((len(values) for values in factors.values()), default=0)
-    largest = 1.0
+    largest, styles = 1.0, looks(factors)
     for k, (label, values) in enumerate(factors.items()):
         numbers = np.array([np.nan if value is None else value for value in values], dtype=float)
         largest = max(largest, float(np.nanmax(numbers, initial=1.0)))
         offset = 0.12 * (k - 0.5 * (len(factors) - 1))
-        style = look_of(label, k)
+        style = styles[label]
         marks: dict[str, Any] = {"marker": style.marker, "color": style.colour, "ls": "none"}
         marks |= {"ms": 5.0, "mew": 1.2, "mfc": style.colour if style.marker == "x" else "none"}
         ax.plot(np.arange(1, numbers.size + 1) + offset, numbers, label=named(label), **marks)

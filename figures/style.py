@@ -115,6 +115,17 @@ def look_of(label: str, index: int) -> Look:
     return look(list(FAMILIES).index(label) if label in FAMILIES else index)
 
 
+def looks(labels: Iterable[str]) -> dict[str, Look]:
+    """The looks of the curves of one figure: those of roles and families, and for other labels the
+    first that none of them has."""
+    wanted = list(labels)
+    taken = {look_of(label, 0) for label in wanted if label in ROLES or label in FAMILIES}
+    free = [look(k) for k in range(len(COLOURS)) if look(k) not in taken] or [look(0)]
+    others = [label for label in wanted if label not in ROLES and label not in FAMILIES]
+    own = {label: free[k % len(free)] for k, label in enumerate(others)}
+    return {label: own.get(label) or look_of(label, 0) for label in wanted}
+
+
 def named(label: str) -> str:
     """A label as legends write it: what is special about a role stands behind it."""
     return f"{label} (norms folded in)" if label == "effective" else label
