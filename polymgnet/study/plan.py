@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from polymgnet.console import check_folder
 from polymgnet.errors import Failure, Stopped, one_line
 from polymgnet.packages import prefer_own
 
@@ -139,6 +138,8 @@ def _name(point: Mapping[str, Any], config: str, settings: Mapping[str, Any]) ->
 
 def load_study(path: Path, *, out: Path | None = None) -> Study:
     """Read and check a study file, every run's configuration too, before training starts."""
+    from mgtheory._files import check_folder
+
     data = _read(path)
     named = data.get("out")
     where = out or (Path(named) if isinstance(named, str) else None)
