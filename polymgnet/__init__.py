@@ -33,7 +33,14 @@ _OFFERED = {
         *("smoothing_factor", "solve", "three_grid_factor", "two_grid_factor"),
     ),
     "nets": (
-        *("Classifier", "MultigridCycle", "TrainConfig", "create_model", "initialise"),
+        *(
+            "Classifier",
+            "MultigridCycle",
+            "PolynomialBlock",
+            "TrainConfig",
+            "create_model",
+            "initialise",
+        ),
         *("learn_smoother", "list_models", "load", "load_classifier", "load_config", "load_data"),
         "train",
     ),
