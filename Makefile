@@ -22,7 +22,7 @@ demo: $(INSTALLED)  ## derive, train, analyse and plot on the bundled digits (ab
 	$(BIN)/polymgnet demo --out $(DEMO_OUT)
 
 test: lint  ## lint, types and all tests, the sensitive ones under several BLAS kernels
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 	$(BIN)/python tests/kernels.py
 
 lint: $(INSTALLED)  ## ruff and mypy

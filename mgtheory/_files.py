@@ -46,6 +46,13 @@ def write_atomically(path: str | os.PathLike[str], data: str | bytes) -> None:
             temporary.unlink()
 
 
+def check_folder(folder: Path) -> None:
+    """NotADirectoryError if a file lies where the folder, or one above it, is or would be."""
+    for path in (folder, *folder.parents):
+        if path.exists() and not path.is_dir():
+            raise NotADirectoryError(f"{path} is a file; give the name of a folder")
+
+
 def read_json(path: str | os.PathLike[str], what: str, *, toml: bool = False) -> dict[str, Any]:
     """The object in a JSON file (of TOML the table); `what` says in messages what it should be:
     "run record".

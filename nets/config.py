@@ -9,6 +9,7 @@ keys themselves, with their defaults and meanings, are in `nets.settings`.
 
 from __future__ import annotations
 
+import copy
 import difflib
 import json
 from collections.abc import Mapping, Sequence
@@ -53,6 +54,7 @@ def load_config(name_or_path: str | Path, sets: Sequence[str] = ()) -> TrainConf
     """The configuration of a shipped name or a JSON or TOML file, with `key=value` settings applied
     in order; a ValueError of one line says what was given and what is allowed."""
     data = _read(str(name_or_path), seen=())
+    file = None if str(name_or_path) in list_recipes() else copy.deepcopy(data)
     for setting in sets:
         key, sign, text = setting.partition("=")
         if not sign or not key.strip():
@@ -68,7 +70,15 @@ def load_config(name_or_path: str | Path, sets: Sequence[str] = ()) -> TrainConf
             target.setdefault(head, {})[rest] = value
         else:
             target[head] = value
-    return config_from_dict(data)
+    try:
+        return config_from_dict(data)
+    except ValueError:
+        if file is not None:  # is it the file that is wrong, or a setting?
+            try:
+                config_from_dict(file)
+            except ValueError as error:
+                raise ValueError(f"{name_or_path}: {error}") from None
+        raise
 
 
 def absolute(config: TrainConfig) -> TrainConfig:

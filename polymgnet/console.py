@@ -172,19 +172,15 @@ def progress(text: str, total: int | None = None, *, show: bool = True) -> Itera
 
 def refuse_existing(path: Path, *, force: bool) -> None:
     """FileExistsError for a file that is there without `force`; its folder must be there."""
+    from mgtheory._files import check_folder
+
+    check_folder(path.parent)
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; give the name of a file")
     if path.exists() and not force:
         raise FileExistsError(f"{path} exists; give another name, or --force to overwrite it")
     if not path.absolute().parent.is_dir():
         raise FileNotFoundError(f"folder {path.parent} does not exist; make it first")
-
-
-def check_folder(folder: Path) -> None:
-    """NotADirectoryError if a file lies where the folder, or one above it, is or would be."""
-    for path in (folder, *folder.parents):
-        if path.exists() and not path.is_dir():
-            raise NotADirectoryError(f"{path} is a file; give the name of a folder")
 
 
 def write_json(path: Path, document: Any) -> None:

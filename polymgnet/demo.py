@@ -158,12 +158,13 @@ def changed(files: Sequence[Path]) -> list[int] | None:
 
 def prepare(out: Path, settings: Settings, *, force: bool) -> Path:
     """The folder, marked as a demo's and cleared if forced; foreign ones and others are refused."""
-    from mgtheory._files import read_json
+    from mgtheory._files import check_folder, read_json
 
     # resolved: of new/.. nothing exists as written, and what it means may be full of other things
     folder = out.expanduser().resolve()
     if folder.exists() and not folder.is_dir():
         raise FileExistsError(f"{out} is a file; give a folder for the demo")
+    check_folder(folder)
     inside = folder.iterdir() if folder.is_dir() else ()
     present = sorted(entry.name for entry in inside if not entry.name.endswith(".tmp"))
     foreign = [name for name in present if name not in CONTENT]

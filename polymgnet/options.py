@@ -66,6 +66,8 @@ class Command(TyperCommand):
                 param.help = filled(param.help)
             if getattr(param, "is_flag", False):
                 param.metavar = ""  # a flag takes no value
+            if param.param_type_name == "argument":  # <list[Path]> beside RUN... helps nobody
+                param.display_type_rich = lambda ctx: None
         super().format_help(ctx, formatter)
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:

@@ -10,7 +10,7 @@ checkpoint/          the newest two states
 tensorboard/         event files
 model.safetensors    the trained weights
 summary.json         written last: the run is finished when it is there
-analysis/, figures/  made from the run later
+report/, pictures/   made from the run later
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ import torch
 from pydantic.dataclasses import dataclass
 from torch import nn
 
-from mgtheory._files import read_json, write_atomically
+from mgtheory._files import check_folder, read_json, write_atomically
 from nets.config import absolute, config_from_dict
 from nets.settings import TrainConfig
 from nets.training.checkpoint import Checkpoints, load_model
@@ -152,6 +152,7 @@ def check_run(out: Path, config: TrainConfig, *, resume: bool, force: bool) -> s
     """
     if out.exists() and not out.is_dir():
         raise FileExistsError(f"{out} is a file; give a folder for the run")
+    check_folder(out)
     inside = out.iterdir() if out.is_dir() else ()
     present = sorted(entry.name for entry in inside if not entry.name.endswith(".tmp"))
     if not present:

@@ -80,7 +80,7 @@ def compare_smoothers(
 ) -> None:
     """Compare smoothers on a problem: predicted, measured, and timed.
 
-    One row for every family and degree, and for Jacobi and Gauss-Seidel beside them: smoothing and
+    One row for every family and degree, and for the classical smoothers beside them: smoothing and
     two-grid factor by Fourier analysis, gamma and the bound of the V-cycle that follows from it,
     what a cycle really leaves of the residual, its work in products with A on the finest grid, its
     time, and the time to gain a decimal digit. The winner is the fastest per digit, here and now;

@@ -8,7 +8,6 @@ import typer
 
 from polymgnet import console
 from polymgnet.commands.analyze import analysed
-from polymgnet.console import check_folder
 from polymgnet.options import Json, option
 
 
@@ -37,8 +36,10 @@ def figures(
         given = "run folders and --theory are both given" if runs else given
         raise ValueError(f"{given}; allowed are run folders, or --theory with --out DIR")
     folder = out or (runs or [])[0] / "pictures"
-    check_folder(folder)
     import figures as drawing
+    from mgtheory._files import check_folder
+
+    check_folder(folder)
 
     if runs:
         analysed(runs, show=not as_json)

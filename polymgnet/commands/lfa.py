@@ -21,7 +21,11 @@ def lfa(
     cycle: Annotated[str, option("--cycle KIND", "V or W, for the three-grid factor.")] = "V",
     coarsening: options.Coarsening = None,
     restriction: Annotated[
-        str, option("--restriction KIND", "full or half weighting, or injection.")
+        str,
+        option(
+            "--restriction KIND",
+            "full or half weighting, injection, or cells (means of fine cells).",
+        ),
     ] = "full",
     axes: options.Axes = "auto",
     verify: Annotated[

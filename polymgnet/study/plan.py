@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from polymgnet.console import check_folder
 from polymgnet.errors import Failure, Stopped, one_line
 from polymgnet.study.rows import Rows, row_of
 from polymgnet.study.run import Run, digest_of, text_of
@@ -154,6 +153,8 @@ def load_study(
 ) -> Study:
     """Read and check a study file, every run's configuration too, before training starts; without
     `check`, whether the networks can be made is left out, which takes longest."""
+    from mgtheory._files import check_folder
+
     data = _read(path, scale)
     named = data.get("out")
     where = out or (Path(named, scale or "") if isinstance(named, str) else None)

@@ -3,15 +3,16 @@ checkpoint, two writers."""
 
 import csv
 import errno
+import multiprocessing
 import os
 import random
 import shutil
 import signal
-import subprocess
 import sys
 import time
 import warnings
 
+import lightning_fabric
 import numpy as np
 import pytest
 import torch
@@ -329,47 +330,33 @@ def test_data_that_changed_are_refused_on_going_on(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("early", [True, False])
-def test_a_signal_ends_the_wait_for_a_second_node(tmp_path, number, early):
+def test_a_signal_ends_the_wait_for_a_second_node(forked, tmp_path, number, early):
     """It may come while it is noted for the loop, which does not begin, or in the wait itself."""
-    words = [sys.executable, "-c", WAITS, str(tmp_path / "run"), "early" if early else "late"]
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1", "NODE_RANK": "0"}
-    process = subprocess.Popen(
-        words, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    )
-    try:
-        assert process.stdout.readline() == "begins\n"
-        time.sleep(0 if early else 2)
-        process.send_signal(number)
-        assert process.wait(30) == -number
-    finally:
-        process.kill()
-        process.stdout.close()
+    begun = multiprocessing.get_context("fork").Event()
+    process = forked(_wait, tmp_path / "run", early, begun, MASTER_ADDR="127.0.0.1", NODE_RANK="0")
+    assert begun.wait(30)
+    time.sleep(0 if early else 2)
+    os.kill(process.pid, number)
+    assert finish(process, 30) == -number
     assert not (tmp_path / "run").exists()
 
 
-# a run on two nodes of which the second never comes; it says when its handlers are there, or when
-# the wait is about to begin
-WAITS = """
-import sys, time
-import lightning_fabric
-import nets
-module = sys.modules["nets.training.train"]
-config = nets.load_config("digits", ["nodes=2", "width=2", "batch_size=500"])
-if sys.argv[2] == "early":
-    check = module.check_run
-    def slow(*a, **k):
-        print("begins", flush=True)
-        time.sleep(1)
-        return check(*a, **k)
-    module.check_run = slow
-else:
-    launch = lightning_fabric.Fabric.launch
-    def begun(self, *a, **k):
-        print("begins", flush=True)
-        return launch(self, *a, **k)
-    lightning_fabric.Fabric.launch = begun
-nets.train(config, sys.argv[1], progress=False)
-"""
+def _wait(out, early, begun):
+    """A run on two nodes of which the second never comes; it says when its handlers are there, or
+    when the wait is about to begin."""
+    module = sys.modules["nets.training.train"]
+    place, name = (module, "check_run") if early else (lightning_fabric.Fabric, "launch")
+    original = getattr(place, name)
+
+    def told(*arguments, **options):
+        begun.set()
+        time.sleep(1 if early else 0)
+        return original(*arguments, **options)
+
+    setattr(place, name, told)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    settings = ["nodes=2", "width=2", "batch_size=500"]
+    nets.train(load_config("digits", settings), out, progress=False)
 
 
 def test_two_writers_are_refused(tmp_path):

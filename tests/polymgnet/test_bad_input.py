@@ -178,6 +178,53 @@ def test_foreign_config(refused, tmp_path, kind):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"model": {"nme": "q2"}}', "config.json: unknown key 'model.nme'"),
+        ('{"epochs": 3}', "config.json: unknown key 'epochs'"),
+        ('{"optim": {"lr": -1}}', "config.json: optim.lr is -1"),
+        ('{"base": "q2", "optim": {"lr": -1}}', "config.json: optim.lr is -1"),
+        ('{"base": "q2"}', "optim.momentum is 7"),
+        ('{"base": "missing"}', "config 'missing'"),
+    ],
+)
+def test_a_wrong_configuration_is_named_by_its_file(refused, tmp_path, text, said):
+    """A wrong setting is not the file's, and mends what is wrong in it."""
+    path = tmp_path / "config.json"
+    path.write_text(text)
+    found = refused("config", path, "--set", "momentum=7")
+    assert said in found
+    assert (str(path) in found) == ("config.json" in said)
+
+
+def test_a_setting_mends_a_file(run, tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text('{"optim": {"lr": -1}}')
+    assert run("config", path, "--set", "lr=1").status == 0
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "train --out file/x",
+        "train --out file/x/y --resume",
+        "study study.toml",
+        "study study.toml --out file/x",
+        "demo --out file/x",
+        "figures --theory --out file/x",
+        "derive --family chebyshev4 --degree 2 --out file/x.json",
+        "solve --n 15 --plot file/x.png",
+    ],
+)
+def test_a_file_where_a_folder_should_be_is_named(refused, monkeypatch, tmp_path, line):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "study.toml").write_text('config = "q2"\nout = "file/runs"\n')
+    (tmp_path / "file").write_text("mine")
+    assert "file is a file; give" in refused(*line.split())
+    assert (tmp_path / "file").read_text() == "mine"
+
+
 @pytest.mark.parametrize("command", ["analyze", "figures"])
 @pytest.mark.parametrize(
     "content",

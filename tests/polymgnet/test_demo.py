@@ -4,8 +4,6 @@ touches what is not its own."""
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -13,12 +11,7 @@ import pytest
 
 from polymgnet import demo
 
-ROOT = Path(__file__).resolve().parents[2]
 TINY = demo.Settings(epochs=2, width=2, grid=15)
-START = (
-    "from pathlib import Path; from polymgnet import demo; demo.run(Path({!r}),"
-    " settings=demo.Settings(**{!r}))"
-)
 
 
 def contents(folder):
@@ -201,21 +194,19 @@ def test_show_prints_everything(finished, capsys):
     )
 
 
-def test_killed_demo_goes_on(finished, tmp_path):
+def test_killed_demo_goes_on(forked, finished, tmp_path):
     """kill -9 again and again while it trains: the weights that come out are those of the demo that
     was never killed."""
-    from dataclasses import asdict
-
     folder, kills = tmp_path / "demo", 0
     reference, *_ = finished
-    command = [sys.executable, "-c", START.format(str(folder), asdict(TINY))]
     marks = ["init.json", "runs/theory/checkpoint", "runs/constant/start.safetensors"]
     for mark in marks:
-        process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
-        while not (folder / mark).exists() and process.poll() is None:
+        process = forked(_run_tiny, folder)
+        while not (folder / mark).exists() and process.is_alive():
             time.sleep(0.02)
         os.kill(process.pid, signal.SIGKILL)
-        kills += process.wait() == -signal.SIGKILL
+        process.join()
+        kills += process.exitcode == -signal.SIGKILL
         assert not (folder / "result.json").exists()
     assert kills == len(marks)
     with pytest.MonkeyPatch.context() as patch:
@@ -224,6 +215,10 @@ def test_killed_demo_goes_on(finished, tmp_path):
     for name in demo.NETWORKS:
         weights = Path("runs", name, "model.safetensors")
         assert (folder / weights).read_bytes() == (reference / weights).read_bytes(), name
+
+
+def _run_tiny(folder):
+    demo.run(folder, settings=TINY)
 
 
 def test_force_starts_again(finished, monkeypatch, tmp_path):

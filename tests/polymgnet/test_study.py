@@ -4,7 +4,6 @@ wrong file before training."""
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -161,15 +160,22 @@ def _alive(pid):
         return False
 
 
-# as `python -m polymgnet`, where Ctrl-C works though a shell started the tests in the background
-COMMAND = (
-    "import signal, sys; from polymgnet.cli import main; signal.signal(signal.SIGINT,"
-    " signal.default_int_handler); sys.exit(main())"
+def _study(file, said):
+    """As `python -m polymgnet study`, where Ctrl-C works though a shell started the tests in the
+    background."""
+    from polymgnet.cli import main
+
+    os.setsid()
+    os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT), 2)
+    sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os._exit(main(["study", str(file), "--jobs", "2"]))
+
+
+@pytest.mark.parametrize(
+    ("number", "count"), [(signal.SIGTERM, 2), (signal.SIGINT, 1), (signal.SIGKILL, 1)]
 )
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
-def test_a_signal_to_the_study_reaches_its_workers(file, tmp_path, number):
+def test_a_signal_to_the_study_reaches_its_workers(forked, file, tmp_path, number, count):
     """SIGTERM: each worker saves and ends, and one line says how to go on; so does SIGINT, which a
     terminal sends to all of them.
 
@@ -178,33 +184,28 @@ def test_a_signal_to_the_study_reaches_its_workers(file, tmp_path, number):
     file.write_text(
         file.read_text()
         .replace("epochs = 1", 'epochs = 4000\n"model.levels" = 2')
-        .replace("[0, 1]", "[0]")
+        .replace("[0, 1]", str(list(range(count))))
+        .replace('"constant", "chebyshev4"', '"constant"')
     )
-    words = [sys.executable, "-c", COMMAND, "study", str(file), "--jobs", "2"]
     folders = [entry.folder for entry in study.load_study(file).runs]
-    with (tmp_path / "said").open("w") as said:
-        process = subprocess.Popen(
-            words, stderr=said, env={**os.environ, "OMP_NUM_THREADS": "1"}, start_new_session=True
-        )
-    try:
-        while not all(
-            (folder / "metrics.csv").exists() and (folder / "metrics.csv").stat().st_size
-            for folder in folders
-        ):
-            assert process.poll() is None
-            time.sleep(0.05)
-        workers = [
-            int(pid)
-            for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        ]
-        (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
-        status = process.wait(60)
-    finally:
-        process.kill()
+    process = forked(_study, file, tmp_path / "said")
+    while not all(
+        (folder / "metrics.csv").exists() and (folder / "metrics.csv").stat().st_size
+        for folder in folders
+    ):
+        assert process.is_alive()
+        time.sleep(0.05)
+    workers = [
+        int(pid)
+        for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    ]
+    (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
+    process.join(60)
+    status = process.exitcode
     until = time.monotonic() + 60
     while any(map(_alive, workers)) and time.monotonic() < until:
         time.sleep(0.05)
-    assert len(workers) >= 2
+    assert len(workers) >= count + 1  # and what multiprocessing counts its semaphores with
     assert not any(map(_alive, workers))
     for folder in folders:
         # by the stop alone: the next one was due at the end
@@ -212,8 +213,8 @@ def test_a_signal_to_the_study_reaches_its_workers(file, tmp_path, number):
         assert not (folder / "summary.json").exists()
     ends = {
         signal.SIGTERM: (
-            "stopped as asked: 0 of 2 runs are finished, the states of those on their way are"
-            " saved; the same command goes on"
+            f"stopped as asked: 0 of {count} runs are finished, the states of those on their way"
+            " are saved; the same command goes on"
         ),
         signal.SIGINT: (
             "interrupted; finished work and the last checkpoints are kept, the same command goes on"
@@ -223,7 +224,7 @@ def test_a_signal_to_the_study_reaches_its_workers(file, tmp_path, number):
         assert status == 128 + number
         *progress, last = (tmp_path / "said").read_text().splitlines()
         assert last == f"polymgnet: {ends[number]}"
-        assert all(line.startswith("study 0/2: 2 on their way, ") for line in progress)
+        assert all(line.startswith(f"study 0/{count}: {count} on their way, ") for line in progress)
     else:
         assert status == -number
 

@@ -121,12 +121,12 @@ def test_streams_that_nobody_reads(unbuffered):
         return done.returncode, done.stdout, done.stderr
 
     assert shell("{} --help | true; exit ${{PIPESTATUS[0]}}") == (141, "", "")
-    assert shell("{} solve --problem x 2>&-") == (2, "", "")
+    assert shell("{} solve --n x 2>&-") == (2, "", "")
     assert shell("{} --version >&-") == (0, "", "")
     if Path("/dev/full").exists():
         full = "polymgnet: No space left on device\n"
         assert shell("{} --version > /dev/full") == (1, "", full)
-        assert shell("{} solve --problem x 2> /dev/full") == (2, "", "")
+        assert shell("{} solve --n x 2> /dev/full") == (2, "", "")
 
 
 def test_git_variables_name_no_other_revision(monkeypatch):

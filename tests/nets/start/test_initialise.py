@@ -3,6 +3,7 @@ provenance, refusals."""
 
 import copy
 import json
+from functools import cache
 
 import numpy as np
 import pytest
@@ -64,14 +65,20 @@ def test_every_model_and_placement_starts_finite(scheme):
         for placement in PLACEMENTS:
             if PLACEMENTS[placement].is_quadratic and name in ("q2", "p3"):
                 continue
-            placed = nets.create_model(name, width=4, levels=2, placement=placement)
+            placed = placed_model(name, placement)
             placed.load_state_dict(state, strict=False)
+            placed.zero_grad()
             loss = torch.nn.functional.cross_entropy(placed(x), y)
             loss.backward()
             assert torch.isfinite(loss), (name, placement)
             assert all(torch.isfinite(p.grad).all() for p in placed.parameters()), (name, placement)
         assert all(level.max_modulus > 0 for level in report.levels)
     assert served >= 1
+
+
+@cache
+def placed_model(name, placement):
+    return nets.create_model(name, width=4, levels=2, placement=placement)
 
 
 @pytest.mark.parametrize("family", ["chebyshev", "chebyshev4", "chebyshev4_opt"])
