@@ -102,11 +102,6 @@ class LevelSpectrum:
         """channels * height * width."""
         return len(self.kernel) * math.prod(self.grid)
 
-    @property
-    def eigenvalues(self) -> Complex | None:
-        """All of them, shape (m,); None where some are unknown."""
-        return self.values.ravel() if self.complete else None
-
     @cached_property
     def outline(self) -> Complex:
         """All eigenvalues, or where some are unknown points in the upper half-plane of a curve
