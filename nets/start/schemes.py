@@ -464,9 +464,12 @@ SCHEMES: dict[str, Scheme] = {
 
 def _known_schemes() -> dict[str, Scheme]:
     """`SCHEMES` and the families that are registered now."""
-    return {
-        name: _of_family(name) for name, family in FAMILIES.items() if family.needs != "operator"
-    } | SCHEMES
+    families = {
+        name: _of_family(name)
+        for name, family in FAMILIES.items()
+        if name not in SCHEMES and family.needs != "operator"
+    }
+    return SCHEMES | families
 
 
 def list_schemes() -> dict[str, str]:

@@ -283,7 +283,8 @@ def test_the_outline_of_a_wide_level_lies_around_its_spectrum(operator, monkeypa
     start_operators([model.levels[0].A], operator, [grid])
     kernel = model.levels[0].A.weight.detach().double().numpy()
     all_of_it = convolution_spectrum(kernel, grid).outline
-    monkeypatch.setattr("nets.start.padded.DENSE", 64)
+    for limit in ("SMALL", "DENSE"):
+        monkeypatch.setattr(f"nets.start.padded.{limit}", 64)
     monkeypatch.setattr("nets.start.spectrum._memory", OrderedDict())
     wide = convolution_spectrum(kernel, grid)
     assert not wide.complete
