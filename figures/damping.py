@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -94,13 +95,13 @@ def draw_disc(ax: Axes, polynomials: Mapping[int, ResidualPolynomial]) -> Axes:
     last = sizes[max(sizes)]
     ax.grid(False)
     colours, norm = heat_map_above_one(LOWER_PART), _norm(colour_limit([last]))
-    mesh = {"cmap": colours, "norm": norm, "shading": "gouraud", "rasterized": True}
-    ax.pcolormesh(z.real, z.imag, last, **mesh)
+    mesh: dict[str, Any] = {"shading": "gouraud", "rasterized": True}
+    ax.pcolormesh(z.real, z.imag, last, cmap=colours, norm=norm, **mesh)
     for i, (k, values) in enumerate(sizes.items()):
         # white below black dashes: seen on dark and on light colours
-        for style in ({"colors": "white", "linewidths": 2.0}, {"colors": BLACK, "linewidths": 0.9}):
-            dashes = "-" if style["colors"] == "white" else DASHES[i]
-            ax.contour(z.real, z.imag, values, levels=[1.0], linestyles=[dashes], **style)
+        for colour, width, dashes in (("white", 2.0, "-"), (BLACK, 0.9, DASHES[i])):
+            line: dict[str, Any] = {"linewidths": width, "linestyles": [dashes]}
+            ax.contour(z.real, z.imag, values, levels=[1.0], colors=colour, **line)
         ax.plot([], [], color=BLACK, ls=DASHES[i], lw=0.9, label=f"k = {k}")
     ax.set(xlim=(-1.05, 1.05), ylim=(-1.05, 1.05), aspect="equal")
     return finished(ax, "Re z / b", "Im z / b", legend=False)
