@@ -346,7 +346,7 @@ def _bounded(target: Target, n: int, options: Mapping[str, Any], rng: Rng) -> Dr
     """Equal roots of A^power, or with ``optimal=1`` those of the longest step on its spectrum, with
     the share of these n factors in the level's amplification."""
     M = target.share(options["amplification"], n)
-    if options.get("optimal"):
+    if options["optimal"]:
         return _longest_step(target, n, M)
     return _scaled(_derived("bounded", n, 0.0, (("amplification", M),)), target)
 
@@ -443,8 +443,7 @@ SCHEMES: dict[str, Scheme] = {
             "equal roots, max |q| = amplification on the disc |z| <= b; optimal=1: the longest"
             " step with it on the level's own spectrum",
             _bounded,
-            {"amplification": AMPLIFICATION},
-            further=("optimal",),
+            {"amplification": AMPLIFICATION, "optimal": 0},
             bounds=True,
         ),
         Scheme(
