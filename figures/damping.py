@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,8 +14,9 @@ from matplotlib.colors import FuncNorm, Normalize
 from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike, NDArray
 
-from figures.style import BLACK, heat_map, heat_map_above_one
+from figures.style import BLACK, DASHES, finished, heat_map, heat_map_above_one
 from mgtheory.fourier import grid_frequencies
+from mgtheory.polynomials.residual import ResidualPolynomial
 
 ABOVE_ONE = 1.0 + 1e-9  # q(0) = 1 exactly at the constant mode: rounding there is no amplification
 # of the colour scale goes to [0, 1] where there is amplification, the rest to the logarithm above 1
@@ -76,6 +78,33 @@ def draw_damping(
     if title:
         ax.set_title(title)
     return ax
+
+
+def draw_disc(ax: Axes, polynomials: Mapping[int, ResidualPolynomial]) -> Axes:
+    """|q| on the disc |z| <= 1 in the colours of `draw_damping`, for the polynomial of the highest
+    degree, and the curves |q| = 1 of all of them.
+
+    Parameters
+    ----------
+    polynomials
+        Degree -> q, in units of the disc's radius.
+    """
+    radius, angle = np.meshgrid(np.linspace(0, 1, 201), np.linspace(-np.pi, np.pi, 361))
+    z = radius * np.exp(1j * angle)
+    sizes = {k: np.abs(q(z)) for k, q in polynomials.items()}
+    last = sizes[max(sizes)]
+    ax.grid(False)
+    colours, norm = heat_map_above_one(LOWER_PART), _norm(colour_limit([last]))
+    mesh: dict[str, Any] = {"shading": "gouraud", "rasterized": True}
+    ax.pcolormesh(z.real, z.imag, last, cmap=colours, norm=norm, **mesh)
+    for i, (k, values) in enumerate(sizes.items()):
+        # white below black dashes: seen on dark and on light colours
+        for colour, width, dashes in (("white", 2.0, "-"), (BLACK, 0.9, DASHES[i])):
+            line: dict[str, Any] = {"linewidths": width, "linestyles": [dashes]}
+            ax.contour(z.real, z.imag, values, levels=[1.0], colors=colour, **line)
+        ax.plot([], [], color=BLACK, ls=DASHES[i], lw=0.9, label=f"k = {k}")
+    ax.set(xlim=(-1.05, 1.05), ylim=(-1.05, 1.05), aspect="equal")
+    return finished(ax, "Re z / b", "Im z / b", legend=False)
 
 
 def _outline(ax: Axes, amplified: NDArray[np.bool_], edges: Sequence[NDArray[np.float64]]) -> None:

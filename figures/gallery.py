@@ -17,10 +17,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from figures.curves import draw_convergence, draw_factors
-from figures.damping import colour_bar, draw_damping
+from figures.damping import colour_bar, draw_damping, draw_disc
 from figures.polynomials import draw_polynomials
 from figures.spectra import draw_spectrum
-from figures.style import DOUBLE, figure, figure_legend, panel_letters
+from figures.style import DOUBLE, GUIDE, figure, figure_legend, look, panel_letters
 from mgtheory.derive import derive
 from mgtheory.families import FAMILIES
 from mgtheory.fourier import (
@@ -40,6 +40,8 @@ SAMPLES = 64
 DEGREES = tuple(range(1, 9))
 SHOWN_DEGREE = 4  # every family has it
 SIZE, TOLERANCE = 127, 1e-10
+AMPLIFICATION, DISC_DEGREES = 8.0, (1, 2, 4, 8)
+STEP_DEGREES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 CONVECTION = 8.0  # strong enough for a conjugate pair of roots
 
 
@@ -168,6 +170,35 @@ def convergence() -> Figure:
     return _lettered(made, axes)
 
 
+def bounded_amplification() -> Figure:
+    """(a), (b): |q| on the disc |z| <= b for k equal roots and for the longest step, both with max
+    |q| = 8; (c) the step p(0) against k, with its limit and its bound."""
+    made, axes = figure(1, 3, width=DOUBLE, height=2.7)
+    kinds = {"k equal roots": False, "longest step": True}
+    found = {
+        label: {k: _bounded(k, optimal) for k in STEP_DEGREES} for label, optimal in kinds.items()
+    }
+    for ax, (label, by_degree) in zip(axes.flat, found.items()):
+        draw_disc(ax, {k: by_degree[k] for k in DISC_DEGREES})
+        ax.set_title(f"{label}, k = {DISC_DEGREES[-1]}")
+    axes[0, 1].set_ylabel("")
+    ax, M = axes[0, 2], AMPLIFICATION
+    for k, (label, by_degree) in enumerate(found.items()):
+        steps = [q.weights.real.sum() for q in by_degree.values()]
+        ax.plot([*by_degree], steps, label=label, **look(k).marked)
+    for value, text in ((np.log(M), "ln M"), (M - 1 / M, "M − 1/M")):
+        ax.axhline(value, **GUIDE)
+        ax.annotate(text, (32, value), (0, -10), textcoords="offset points", ha="right")
+    ax.set(ylim=(0.0, M + 1), title=f"M = {M:g}", xlabel="degree k", ylabel="step b p(0)")
+    ax.set_box_aspect(1.0)
+    colour_bar(list(axes[0, :2]))
+    return _lettered(made, axes)
+
+
+def _bounded(degree: int, optimal: bool) -> ResidualPolynomial:
+    return derive("bounded", degree, 1.0, amplification=AMPLIFICATION, optimal=optimal).polynomial
+
+
 GALLERY: dict[str, Callable[[], Figure]] = {
     "families": families,
     "smoothing_against_degree": smoothing_against_degree,
@@ -175,6 +206,7 @@ GALLERY: dict[str, Callable[[], Figure]] = {
     "spectra_with_roots": spectra_with_roots,
     "damping_maps": damping_maps,
     "convergence": convergence,
+    "bounded_amplification": bounded_amplification,
 }
 
 

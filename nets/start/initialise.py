@@ -57,7 +57,8 @@ def initialise(
     size
         (height, width) of the input images.
     **options
-        Of the scheme or of the operator's start, in place of or beside those in the scheme's text.
+        Of the scheme or of the operator's start, in place of or beside those in the scheme's text;
+        every scheme has ``amplification``, what max |q| on a level's spectrum is scaled to.
 
     Returns
     -------

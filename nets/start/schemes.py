@@ -346,7 +346,7 @@ def _bounded(target: Target, n: int, options: Mapping[str, Any], rng: Rng) -> Dr
     """Equal roots of A^power, or with ``optimal=1`` those of the longest step on its spectrum, with
     the share of these n factors in the level's amplification."""
     M = target.share(options["amplification"], n)
-    if options.get("optimal"):
+    if options["optimal"]:
         return _longest_step(target, n, M)
     return _scaled(_derived("bounded", n, 0.0, (("amplification", M),)), target)
 
@@ -360,9 +360,12 @@ def _longest_step(target: Target, n: int, M: float, reasons: tuple[str, ...] = (
 
 
 def _minimax(target: Target, n: int, options: Mapping[str, Any], rng: Rng) -> Drawn:
-    """On the eigenvalues of A from ``lower`` times b on, those that a coarse level leaves alone;
-    where they surround 0, the longest step on all of them."""
+    """On the eigenvalues of A from ``lower`` times b on, those that a coarse level leaves alone, or
+    on all of that interval where they are positive; where they surround 0, the longest step on all
+    of them."""
     lower = _relative_lower("minimax", options["lower"])
+    if target.record.positive:
+        return _family("minimax", target, n, {"lower": lower}, rng)
     points = target.points
     try:
         used = derive("minimax", n, points[np.abs(points) >= lower**target.power * target.radius])
@@ -440,8 +443,7 @@ SCHEMES: dict[str, Scheme] = {
             "equal roots, max |q| = amplification on the disc |z| <= b; optimal=1: the longest"
             " step with it on the level's own spectrum",
             _bounded,
-            {"amplification": AMPLIFICATION},
-            further=("optimal",),
+            {"amplification": AMPLIFICATION, "optimal": 0},
             bounds=True,
         ),
         Scheme(
@@ -457,17 +459,22 @@ SCHEMES: dict[str, Scheme] = {
         Scheme("zero", "weights near 0: a level starts near the identity", _zero, {"weight": 0.01}),
     )
 }
-SCHEMES |= {
-    name: _of_family(name)
-    for name, family in FAMILIES.items()
-    if name not in SCHEMES and family.needs != "operator"
-}
+
+
+def _known_schemes() -> dict[str, Scheme]:
+    """`SCHEMES` and the families that are registered now."""
+    families = {
+        name: _of_family(name)
+        for name, family in FAMILIES.items()
+        if name not in SCHEMES and family.needs != "operator"
+    }
+    return SCHEMES | families
 
 
 def list_schemes() -> dict[str, str]:
     """The schemes' names with a line on each; ``file:PATH`` and ``none`` (coefficients stay) come
     beside them."""
-    return {name: scheme.summary for name, scheme in SCHEMES.items()}
+    return {name: scheme.summary for name, scheme in _known_schemes().items()}
 
 
 def find_scheme(text: str) -> Scheme:
@@ -482,11 +489,9 @@ def find_scheme(text: str) -> Scheme:
     name, _, rest = text.partition(":")
     if name == "file":
         return _of_file(rest)
-    # a family that was registered after this module had been imported is a scheme too
-    late = name in FAMILIES and name not in SCHEMES and FAMILIES[name].needs != "operator"
-    if name not in SCHEMES and not late:
+    if name not in (known := _known_schemes()):
         raise ValueError(
-            f"unknown scheme {name!r}, known are: {', '.join([*SCHEMES, 'file:init.json', 'none'])}"
+            f"unknown scheme {name!r}, known are: {', '.join([*known, 'file:init.json', 'none'])}"
         )
     options: dict[str, Any] = {}
     for item in filter(None, rest.split(",")):
@@ -499,4 +504,4 @@ def find_scheme(text: str) -> Scheme:
         for number in (float, int):  # the last that reads it: a degree stays whole
             with contextlib.suppress(ValueError):
                 options[key] = number(value)
-    return (_of_family(name) if late else SCHEMES[name]).with_options(options)
+    return known[name].with_options(options)

@@ -97,11 +97,6 @@ class LevelSpectrum(Eigenvalues):
         """Whether `measured` are all eigenvalues."""
         return self.measured.size == self.unknowns
 
-    @property
-    def eigenvalues(self) -> Complex | None:
-        """All of them, shape (m,); None where some are unknown."""
-        return self.values.ravel() if self.complete else None
-
     @cached_property
     def outline(self) -> Complex:
         """All eigenvalues, or where some are unknown points in the upper half-plane of a curve

@@ -60,6 +60,8 @@ STARTS = [
         {},
         r"linear coefficient w would be 1e\+39, must be finite in torch.float32",
     ),
+    ("bounded:optimal=yes", {}, "option optimal of scheme bounded is 'yes'"),
+    ("xavier:amplification=1", {}, "amplification is 1, must be larger than 1"),
     ("uniform:a=x", {}, "option a of scheme uniform is 'x'"),
     ("xavier", {"operator": "laplacian", "small": "x"}, "small is 'x'"),
     ("xavier", {"operator": "shifted", "margin": float("nan")}, "margin is nan"),

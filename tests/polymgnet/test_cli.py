@@ -160,6 +160,16 @@ def test_real_points(document, tmp_path, text, definite):
     ) * 3
 
 
+def test_derive_takes_an_amplification(tmp_path, document):
+    path = tmp_path / "points.txt"
+    path.write_text("1\n0 1\n0 -1\n-1\n")
+    words = ("derive", "--family", "chebyshev4", "--degree", 8, "--points", path)
+    data = document(*words, "--amplification", 3)
+    assert data["points"]["largest_q"] == pytest.approx(3)
+    assert data["provenance"]["options"] == {"amplification": 3.0}
+    assert data["provenance"]["result"]["scale"] < 0.1
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_derive_says_what_a_family_needs(run, refused, family, tmp_path):
     """A source that has not what the family needs is refused with both; every other is taken."""

@@ -6,10 +6,11 @@ import re
 import numpy as np
 import pytest
 
-from mgtheory import InitialCoefficients, derive, poisson
+from mgtheory import Hierarchy, InitialCoefficients, derive, poisson
 from mgtheory.families import FAMILIES, get_family, spectrum_of
 from mgtheory.polynomials.amplified import largest_modulus, scale_to
 from mgtheory.polynomials.residual import ResidualPolynomial
+from mgtheory.problems.problem import create
 from mgtheory.problems.record import operator_record
 from mgtheory.spectra.interval import Interval
 
@@ -157,3 +158,11 @@ def test_degree_32_is_evaluated_and_kept_to_rounding():
         A = np.diag(np.array([0.3, 0.9, 1.0]))
         t = A.diagonal()
         np.testing.assert_allclose(1 - t * q.apply(A, np.ones(3)), q(t), rtol=1e-9)
+
+
+@pytest.mark.parametrize("family", ["chebyshev4", "bounded"])
+def test_a_hierarchy_derives_it_on_every_level(family):
+    """The amplification goes with the family's name to levels whose operators are no multiples."""
+    problem = create("jump2d", 15)
+    start = derive(family, 3, problem, amplification=5.0)
+    assert Hierarchy.build(problem, smoother=start).solve(problem.b, tol=1e-8).converged

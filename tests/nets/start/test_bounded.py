@@ -1,6 +1,8 @@
 """Starts of bounded amplification: max |q| = M on the disc |z| <= b at every degree, finite loss
 and gradients everywhere; and the start near 0."""
 
+from collections import OrderedDict
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,9 @@ from torch.nn import functional as F
 
 import nets
 from mgtheory import derive
+from mgtheory.polynomials.residual import ResidualPolynomial
 from nets.models.placements import PLACEMENTS
+from nets.start.operators import start_operators
 from nets.start.spectrum import convolution_spectrum
 
 MODELS = {
@@ -254,7 +258,7 @@ def test_minimax_on_a_level_that_leaves_0_out():
             model, scheme, operator="shifted", size=(8, 8), generator=generator
         )
         kernel = model.levels[0].A.weight.detach().double().numpy()
-        z = convolution_spectrum(kernel, (8, 8)).eigenvalues
+        z = convolution_spectrum(kernel, (8, 8)).outline
         z = z[np.abs(z) >= 0.25 * report.levels[0].radius]
         values[scheme] = np.abs(model.levels[0].polynomial()(z)).max()
     assert values["minimax"] < 0.9 * values["chebyshev"]
@@ -268,3 +272,30 @@ def test_fixup_divides_by_the_root_of_the_number_of_steps():
         b = start(model, "fixup").levels[0].radius
         (value,) = model.levels[0].steps[0].factor().parameters
         assert value * b**power == pytest.approx(count ** (-1 / (2 * power)), rel=1e-6)
+
+
+@pytest.mark.parametrize("operator", ["random", "laplacian", "shifted"])
+def test_the_outline_of_a_wide_level_lies_around_its_spectrum(operator, monkeypatch):
+    """Where only the outermost eigenvalues are found: every |q| is at least as large on the outline
+    as on the spectrum, and not much larger for the spectrum of a Laplacian, which is flat."""
+    model = created("q2", placement="plain")
+    grid = (7, 7)  # not measured before: spectra are remembered
+    start_operators([model.levels[0].A], operator, [grid])
+    kernel = model.levels[0].A.weight.detach().double().numpy()
+    all_of_it = convolution_spectrum(kernel, grid).outline
+    for limit in ("SMALL", "DENSE"):
+        monkeypatch.setattr(f"nets.start.padded.{limit}", 64)
+    monkeypatch.setattr("nets.start.spectrum._memory", OrderedDict())
+    wide = convolution_spectrum(kernel, grid)
+    assert not wide.complete
+    outline = wide.outline
+    assert outline.imag.min() >= 0
+    rng = np.random.default_rng(0)
+    for k in (1, 4, 16):
+        for roots in (np.full(k, wide.radius), -rng.uniform(0.5, 2, k), 2j * np.ones(k)):
+            q = ResidualPolynomial(np.concatenate([roots, roots.conj()]))
+            ratio = np.abs(q(outline)).max() / np.abs(q(all_of_it)).max()
+            assert 1 - 2e-3 * k < ratio
+    if operator == "laplacian":
+        q = derive("chebyshev4", 4, wide.radius).polynomial
+        assert np.abs(q(outline)).max() < 2 * np.abs(q(all_of_it)).max()
