@@ -21,7 +21,7 @@ from mgtheory.smoothers import smoother as make_smoother
 Counts = int | Sequence[int] | Callable[[int], int]
 BLACKBOX = "black-box"
 COARSENINGS = ("rediscretise", "galerkin")
-Build = TypeVar("Build", bound=Callable[..., Any])
+Made = TypeVar("Made")
 
 
 def count(counts: Counts, index: int, name: str, least: int = 0) -> int:
@@ -180,7 +180,7 @@ class Options:
         return count(self.pre, index, "pre"), count(self.post, index, "post")
 
 
-def takes_options(build: Build) -> Build:
+def takes_options(build: Callable[..., Made]) -> Callable[..., Made]:
     """`build(cls, problem, options, ...)` called with the options as keywords, and with them in its
     signature, for help and notebooks."""
     known = [field.name for field in fields(Options)]
@@ -200,4 +200,4 @@ def takes_options(build: Build) -> Build:
 
     options = inspect.signature(Options).parameters.values()
     called.__signature__ = inspect.Signature([*own, *options])  # type: ignore[attr-defined]
-    return cast(Build, called)
+    return cast(Callable[..., Made], called)
