@@ -33,7 +33,6 @@ from mgtheory.spectra.record import OperatorRecord, proportional
 
 SCALINGS = ("auto", "identity", "diagonal")
 DEFAULT_DEGREE = 2
-SIGNED = ("operator", "radius")  # what families of a spectrum with its sign need
 Options = tuple[tuple[str, Any], ...]
 
 # colour of a point from the parities of its indices, shape (d, ...)
@@ -136,7 +135,7 @@ class Polynomial(Smoother):
     def signed(self) -> bool:
         """Whether it takes a spectrum with its sign: that of a negative definite A too."""
         if self.family is not None:
-            return FAMILIES[self.family].needs in SIGNED
+            return FAMILIES[self.family].needs == "operator"  # they see its sign
         known = None if self.polynomial is None else self.polynomial.operator
         return known is None or not known.positive
 

@@ -32,15 +32,15 @@ from mgtheory._checks import check_generator, check_kind, check_shape, check_who
 from mgtheory.fourier.analysis import cycle_factor
 from mgtheory.fourier.cycle import LocalCycle
 from mgtheory.fourier.relaxation import splitting
-from mgtheory.multigrid.applied import set_up
+from mgtheory.multigrid.applied import Smoothing, smoothing
 from mgtheory.multigrid.cycle import run_cycle
 from mgtheory.multigrid.level import Level
+from mgtheory.multigrid.options import Schedule
 from mgtheory.multigrid.solution import check_cycle
 from mgtheory.problems.stencils import Stencil
 from mgtheory.smoothers import GaussSeidel, Polynomial
 
 Vector = npt.NDArray[Any]
-Step = Callable[[Vector, Vector], Vector]  # (x, b) -> x after one smoothing step
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def verify(
     predicted = cycle_factor(cycle, samples=size, refine=False, zero="remove").factor
     run = PeriodicCycle(cycle, size)
     longest = 8 * cycles
-    error = run.without_kernel(rng.standard_normal(run.operators[0].shape[0]))
+    error = run.without_kernel(rng.standard_normal(run.levels[0].size))
     rhs, reductions = np.zeros(len(error)), []
     while True:
         error = error / np.linalg.norm(error)
@@ -142,8 +142,8 @@ class PeriodicCycle:
 
     Attributes
     ----------
-    operators, restrictions, interpolations
-        Sparse arrays of the levels, unknowns in C order, channel first.
+    levels
+        `PeriodicLevel` objects, unknowns in C order, channel first.
     kernel
         Orthonormal basis of the constants in the kernel of A, shape (N, r), r = 0 where A is
         regular.
@@ -151,27 +151,26 @@ class PeriodicCycle:
 
     def __init__(self, cycle: LocalCycle, shape: Sequence[int]) -> None:
         fine, grid = cycle.stencils[0], tuple(shape)
-        self.kind, self.pre, self.post = check_cycle(cycle.cycle), cycle.pre, cycle.post
-        self.kernel = _constants(fine, grid, left=False)
-        self.operators, self.restrictions, self.interpolations = [fine.periodic(grid)], [], []
-        self.smoothers: list[tuple[Step, Step]] = []
+        self.kind, self.kernel = check_cycle(cycle.cycle), _constants(fine, grid, left=False)
+        A, self.levels = fine.periodic(grid), list[PeriodicLevel]()
         for l, axes in enumerate(cycle.coarsened):
-            A, stencil = self.operators[l], cycle.stencils[l]
-            level = PeriodicLevel(l, A, grid, A, A, taps=stencil)
-            before, after = (_step(one, level) for one in cycle.relaxations[l])
-            self.smoothers.append((before, after))
+            level = PeriodicLevel(l, A, grid, A, A, taps=cycle.stencils[l])
+            level.pre, level.post = (_smoothing(one, level) for one in cycle.relaxations[l])
+            level.pre_count, level.post_count = cycle.pre, cycle.post
+            self.levels.append(level)
             steps = [slice(None, None, 2 if j in axes else 1) for j in range(cycle.dim)]
             kept = np.arange(A.shape[0]).reshape(fine.channels, *grid)[:, *steps]
-            self.restrictions.append(cycle.R[l].periodic(grid)[kept.ravel()])
-            self.interpolations.append(cycle.P[l].periodic(grid)[:, kept.ravel()])
+            level.R = cycle.R[l].periodic(grid)[kept.ravel()]
+            level.P = cycle.P[l].periodic(grid)[:, kept.ravel()]
             grid = kept.shape[1:]
-            self.operators.append(
-                sp.csr_array(self.restrictions[l] @ A @ self.interpolations[l])
+            A = (
+                sp.csr_array(level.R @ A @ level.P)
                 if isinstance(cycle.coarsening, str) and cycle.coarsening == "galerkin"
                 else cycle.stencils[l + 1].periodic(grid)
             )
-        dtype = float if cycle.is_real else complex
-        self.coarsest = _coarsest_solver(self.operators[-1].astype(dtype), fine, grid)
+        solver = _coarsest_solver(A.astype(float if cycle.is_real else complex), fine, grid)
+        last = len(self.levels)
+        self.levels.append(PeriodicLevel(last, A, grid, A, A, taps=fine, solver=solver))
 
     def without_kernel(self, x: Vector) -> Vector:
         """x with its component in the kernel of A removed."""
@@ -179,37 +178,8 @@ class PeriodicCycle:
 
     def apply(self, x: Vector, b: Vector) -> Vector:
         """x after one cycle for A x = b."""
-        grids = [_Grid(self, l) for l in range(len(self.operators))]
-        result: Vector = run_cycle(grids, b, self.kind, start=x)
+        result: Vector = run_cycle(self.levels, b, self.kind, start=x)
         return result
-
-
-@dataclass(frozen=True)
-class _Grid:
-    """One grid of a `PeriodicCycle` as `mgtheory.multigrid.cycle` asks for it."""
-
-    run: PeriodicCycle
-    index: int
-
-    def down(self, r: Vector, start: Vector | None) -> tuple[tuple[Vector, Vector], Vector]:
-        """Smooth A x = r, and restrict the residual."""
-        x = np.zeros_like(r) if start is None else start
-        for _ in range(self.run.pre):
-            x = self.run.smoothers[self.index][0](x, r)
-        residual = r - self.run.operators[self.index] @ x
-        return (x, r), self.run.restrictions[self.index] @ residual
-
-    def up(self, state: tuple[Vector, Vector], coarse: Vector) -> Vector:
-        """Add the interpolated correction, and smooth."""
-        x, r = state
-        x = x + self.run.interpolations[self.index] @ coarse
-        for _ in range(self.run.post):
-            x = self.run.smoothers[self.index][1](x, r)
-        return x
-
-    def solve(self, r: Vector) -> Vector:
-        """The solution on the coarsest grid."""
-        return self.run.coarsest(r)
 
 
 def _constants(stencil: Stencil, shape: Sequence[int], *, left: bool) -> npt.NDArray[Any]:
@@ -241,13 +211,12 @@ def _coarsest_solver(
     return lambda b: factors.solve(np.concatenate([b, border]).astype(A.dtype))[: len(b)]
 
 
-def _step(relaxation: Any, level: PeriodicLevel) -> Step:
-    """One smoothing step as matrices."""
+def _smoothing(relaxation: Any, level: PeriodicLevel) -> Smoothing:
+    """What a relaxation becomes on a level."""
     if isinstance(relaxation, Polynomial) and relaxation.polynomial is not None:
         # the cycle has converted it for this very level; without a record it is taken as it is
         relaxation = replace(relaxation, polynomial=relaxation.polynomial.of(None))
-    made, A = set_up(relaxation, level, own=True), level.A
-    return lambda x, b: x + made.correct(b - A @ x)
+    return smoothing(Schedule(relaxation), level)
 
 
 @dataclass(eq=False, repr=False)

@@ -30,6 +30,8 @@ from mgtheory.problems.grids import Boundary, Shape
 # the most that sum |weights| of a point may be; 1 where A has no positive couplings and no negative
 # row sum
 LARGEST = 1.25
+# the part of the points that may exceed it, as at the corners of a jump on coarse levels
+STRAY = 0.5
 
 Offsets = dict[tuple[int, ...], NDArray[Any]]
 
@@ -51,8 +53,9 @@ def blackbox(A: sp.csr_array, fine: Shape, coarse: Shape, boundary: Boundary) ->
     ------
     NoInterpolation
         Where the coarse points are not every second one, for a complex A or one that reaches
-        farther than one point, and where a point's own equation gives no stable value (c_0 <= 0, or
-        weights whose moduli sum up to more than 5/4: A is far from an M-matrix).
+        farther than one point, and where the points' own equations give no stable values (c_0 <= 0,
+        or in more than half of them weights whose moduli sum up to more than 5/4: A is far from
+        an M-matrix). At fewer points, positive couplings are left out.
     """
     if np.iscomplexobj(A.data):
         raise NoInterpolation(f"needs a real A, got {A.dtype}")
@@ -179,11 +182,23 @@ def _own_equation(
         rows.append(index[here].reshape(-1))
         columns.append(index[np.ix_(*around)].reshape(-1))
         weights.append((-values / centre).reshape(-1))
-    if weights and not np.max(np.sum(np.abs(weights), axis=0)) <= LARGEST:
-        return None
     if not weights:
         return sp.csr_array((index.size, index.size))
-    value = np.concatenate(weights)
+    table = np.stack(weights)
+    stray = ~(np.sum(np.abs(table), axis=0) <= LARGEST)
+    if np.mean(stray) > STRAY or not np.isfinite(table).all():
+        return None
+    table[:, stray] = _of_one_sign(table[:, stray])
+    value = table.reshape(-1)
     keep = value != 0.0
     place = np.concatenate(rows)[keep], np.concatenate(columns)[keep]
     return sp.csr_array(sp.coo_array((value[keep], place), shape=(index.size, index.size)))
+
+
+def _of_one_sign(weights: NDArray[Any]) -> NDArray[Any]:
+    """The weights of each column without the negative ones, their sum kept: constants stay what
+    they are, and no value leaves those around it."""
+    total = np.clip(np.sum(weights, axis=0), 0.0, 1.0)
+    kept = np.maximum(weights, 0.0)
+    sums = np.sum(kept, axis=0)
+    return kept * np.divide(total, sums, out=np.zeros_like(sums), where=sums > 0.0)

@@ -121,7 +121,8 @@ def _about_boundary(level: Level, boundary: Boundary) -> str:
             " boundary='neumann'"
         )
     if "around" in kinds and "free" not in kinds and boundary is not Boundary.PERIODIC:
-        return f"A couples opposite ends of the grid {grid}: with boundary='periodic' they are" + (
+        return (
+            f"A couples opposite ends of the grid {grid}: with boundary='periodic' they are"
             " neighbours"
         )
     if kinds == {"zero"} and boundary is not Boundary.DIRICHLET:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -50,8 +50,8 @@ class Level:
     P, R
         Interpolation (n, m) from and restriction (m, n) to the next coarser level; None on the
         coarsest.
-    interpolation
-        Interpolation of the solution in full multigrid, (n, m).
+    lift
+        The interpolation of full multigrid, or what makes it, a `functools.partial`.
     shape, axes
         Unknowns per axis, and the axes that are coarsened from here.
     pre, post, pre_count, post_count
@@ -86,7 +86,7 @@ class Level:
     interval: tuple[float, float] | None = None
     P: Any = None
     R: Any = None
-    interpolation: Any = None
+    lift: Any = None
     pre: Smoothing | None = None
     post: Smoothing | None = None
     pre_count: int = 0
@@ -158,6 +158,11 @@ class Level:
         if not self.own_transfers:
             real = np.zeros(0, dtype=self.operator.dtype).real.dtype
             self.P, self.R = self.P.astype(real), self.R.astype(real)
+
+    @cached_property
+    def interpolation(self) -> Any:
+        """Interpolation of the solution in full multigrid, (n, m); made when it is first used."""
+        return self.lift() if isinstance(self.lift, partial) else self.lift
 
     @property
     def finest(self) -> Level:

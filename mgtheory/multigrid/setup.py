@@ -4,6 +4,7 @@ Level | None`."""
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -183,7 +184,7 @@ class Coarsening:
                 f"level {level.index}: P and R have shapes {shapes[0]} and {shapes[1]}, must be"
                 f" {(n, m)} and {(m, n)}"
             )
-        level.P, level.R, level.interpolation = P, R, P
+        level.P, level.R, level.lift = P, R, P
         level.axes = _changed(level.shape, coarse)
         return coarse
 
@@ -198,7 +199,7 @@ class Coarsening:
         if coarse == fine:
             return coarse
         by_entries = self._black_box(level, coarse, constant)
-        level.interpolation = transfer.interpolation(fine, coarse, boundary, kind="quintic")
+        level.lift = partial(transfer.interpolation, fine, coarse, boundary, kind="quintic")
         if by_entries is None or self.options.restriction != "full":
             R = transfer.restriction(fine, coarse, boundary, kind=self.options.restriction)
         if by_entries is None:
@@ -209,7 +210,7 @@ class Coarsening:
             if self.options.restriction == "full":
                 R = sp.csr_array(P.T) * transfer.weight(fine, coarse, boundary)
             if not smooth:
-                level.interpolation = P  # the solution has kinks where the coefficient jumps
+                level.lift = P  # the solution has kinks where the coefficient jumps
         if level.tensor is None:
             P, R = _for_rows(level, P, R)
         level.P, level.R, level.own_transfers = P, R, False

@@ -130,9 +130,13 @@ def solve_fitted(
         found = run(right, None, stop, plan)
         if size > 0.0:  # else 0 is the solution
             said = "b - A x0 is so much larger than b that x0 tells nothing of x: cycles began at 0"
+    with np.errstate(over="ignore"):
+        x = (found.x * unit).astype(found.x.dtype)
+    if not np.isfinite(x).all():
+        raise ValueError(f"x leaves the range of {dtype}; scale the equation")
     return replace(
         found,
-        x=(found.x * unit).astype(found.x.dtype),
+        x=x,
         incompatibility=found.incompatibility * unit,
         warnings=found.warnings + ((said,) if said else ()),
         message=found.message + (f"; {said}" if said else ""),

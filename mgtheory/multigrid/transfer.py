@@ -243,39 +243,39 @@ def interpolation(
         For an unknown kind.
     """
     line = INTERPOLATIONS[check_name(kind, list(INTERPOLATIONS), "interpolation")]
-    return TensorOperator(
-        [
-            sp.eye_array(n, format="csr") if n == m else line(n, m, boundary)
-            for n, m in zip(fine, coarse, strict=True)
-        ]
-    )
+    return _along_axes(fine, coarse, lambda n, m: line(n, m, boundary))
 
 
-def _ratios(fine: Shape, coarse: Shape, boundary: Boundary) -> list[float]:
-    return [
-        mesh_width(n, boundary) / mesh_width(m, boundary) for n, m in zip(fine, coarse, strict=True)
-    ]
+def _along_axes(
+    fine: Shape, coarse: Shape, line: Callable[[int, int], sp.csr_array]
+) -> TensorOperator:
+    """line(n, m) along every axis, made once for axes of equal sizes; the identity for n = m."""
+    pairs = list(zip(fine, coarse, strict=True))
+    made = {(n, m): sp.eye_array(n, format="csr") if n == m else line(n, m) for n, m in set(pairs)}
+    return TensorOperator([made[pair] for pair in pairs])
 
 
 def weight(fine: Shape, coarse: Shape, boundary: Boundary) -> float:
     """prod_j h_j/H_j: with it P^T restricts a constant to itself."""
-    return math.prod(_ratios(fine, coarse, boundary))
+    return math.prod(_ratio(n, m, boundary) for n, m in zip(fine, coarse, strict=True))
+
+
+def _ratio(n: int, m: int, boundary: Boundary) -> float:
+    return mesh_width(n, boundary) / mesh_width(m, boundary)
 
 
 def _full(fine: Shape, coarse: Shape, boundary: Boundary) -> TensorOperator:
     """prod_j (h_j/H_j) P^T: full weighting."""
-    P, ratios = interpolation(fine, coarse, boundary), _ratios(fine, coarse, boundary)
-    return TensorOperator(
-        [sp.csr_array(factor.T) * ratio for factor, ratio in zip(P.factors, ratios, strict=True)]
-    )
+
+    def line(n: int, m: int) -> sp.csr_array:
+        return sp.csr_array(linear(n, m, boundary).T) * _ratio(n, m, boundary)
+
+    return _along_axes(fine, coarse, line)
 
 
 def _injection(fine: Shape, coarse: Shape, boundary: Boundary) -> TensorOperator:
     """The fine value at the coarse point."""
-    pairs = zip(fine, coarse, strict=True)
-    return TensorOperator(
-        [sp.eye_array(n, format="csr") if n == m else injection(n, m, boundary) for n, m in pairs]
-    )
+    return _along_axes(fine, coarse, lambda n, m: injection(n, m, boundary))
 
 
 def _half(fine: Shape, coarse: Shape, boundary: Boundary) -> sp.csr_array:

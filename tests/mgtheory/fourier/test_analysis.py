@@ -480,7 +480,7 @@ class TestDenseTwin:
     def test_whole_spectrum(self, operator, name):
         cycle, shape = LocalCycle(operators()[operator], **CYCLES[name]), (8, 4)
         run = PeriodicCycle(cycle, shape)
-        size = run.operators[0].shape[0]
+        size = run.levels[0].size
         dense = np.stack([run.apply(column, np.zeros(size)) for column in np.eye(size)], axis=1)
         theta = cycle.base_frequencies(shape).reshape(-1, 2)
         blocks = cycle.error_operator(theta)
@@ -498,10 +498,7 @@ class TestDenseTwin:
         cycle, shape = LocalCycle(operator, "red_black"), (8,) if dim == 1 else (4, 2, 4)
         run = PeriodicCycle(cycle, shape)
         dense = np.stack(
-            [
-                run.apply(column, np.zeros(len(column)))
-                for column in np.eye(run.operators[0].shape[0])
-            ],
+            [run.apply(column, np.zeros(len(column))) for column in np.eye(run.levels[0].size)],
             axis=1,
         )
         found = cycle_factor(cycle, samples=shape, refine=False, zero="remove")

@@ -174,3 +174,34 @@ def test_what_the_default_chooses():
 def test_refusals(A, fine, coarse, boundary, words):
     with pytest.raises(ValueError, match=f"black-box interpolation .*{words}"):
         blackbox(A, fine, coarse, boundary)
+
+
+@pytest.mark.parametrize(
+    ("boundary", "sizes"),
+    [
+        ("dirichlet", (68, 72, 80, 92, 95, 100, 110)),
+        ("periodic", (45, 90, 95, 101, 125)),
+        ("neumann", (84, 108, 115, 117)),
+    ],
+)
+def test_corners_of_a_jump_on_coarse_levels(boundary, sizes):
+    """Galerkin products have positive couplings there, far from those of an M-matrix: with linear
+    interpolation for the whole level the factor was 0.2 to 0.52."""
+    for n in sizes:
+        problem = create("jump2d", n, boundary=boundary)
+        hierarchy = Hierarchy.build(problem)
+        assert all(level.notes == () for level in hierarchy.levels)
+        solution = hierarchy.solve(problem.b)
+        assert solution.converged
+        assert solution.factor < 0.13
+
+
+def test_weights_of_one_sign_keep_their_sum_and_no_negative_one():
+    """Of the points whose moduli sum up to more than 5/4; a row sum that is missing stays so."""
+    A = poisson((15,)).A.tolil()
+    A[6, 5], A[6, 7], A[6, 6] = 200.0, -600.0, 400.0  # weights -1/2 and 3/2
+    A[8, 7], A[8, 9], A[8, 8] = 200.0, -600.0, 800.0  # -1/4 and 3/4: still stable
+    P = blackbox(sp.csr_array(A), (15,), (7,), D).toarray()
+    np.testing.assert_allclose(P[6, 2:4], [0.0, 1.0], atol=1e-12)
+    np.testing.assert_allclose(P[8, 3:5], [-0.25, 0.75], atol=1e-12)
+    np.testing.assert_allclose(P[4, 1:3], [0.5, 0.5])

@@ -45,8 +45,11 @@ def cycles(A, shape, boundary):
     return solution.iterations, hierarchy.doubts
 
 
-@pytest.mark.parametrize("n", [32, 33])
-@pytest.mark.parametrize("axes", itertools.combinations_with_replacement(ENDS, 2))
+@pytest.mark.parametrize(
+    ("axes", "n"),
+    [(axes, 33) for axes in itertools.combinations_with_replacement(ENDS, 2)]
+    + [((ends, ends), 32) for ends in ENDS],
+)
 def test_ends_of_every_kind(axes, n):
     """Free ends want boundary='neumann', whatever the other ends are; without them, periodic ones
     want 'periodic'; zero values on all sides want 'dirichlet'. What is wanted is fast."""
@@ -135,7 +138,7 @@ def scaled(A, size, where):
     return sp.csr_array({"rows": S @ A, "columns": A @ S, "both": S @ A @ S}[where]), s
 
 
-@pytest.mark.parametrize("size", [0.5, 1, 3, 10, 20, 100])
+@pytest.mark.parametrize("size", [0.5, 3, 20, 100])
 @pytest.mark.parametrize(
     ("name", "boundary"),
     [

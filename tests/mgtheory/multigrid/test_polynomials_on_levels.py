@@ -330,7 +330,12 @@ def test_what_takes_a_spectrum_with_its_sign_solves_a_negative_definite_equation
         # D^-1 A is positive, D and A are not
         uneven, smoother = create("variable2d", 31), Polynomial("harmonic_ritz", 3)
         assert kind.build(-uneven.A, shape=(31, 31), smoother=smoother).solve(-uneven.b).converged
-    for wrong in ("chebyshev", "chebyshev4", derive("harmonic_ritz", 3, problem.A).polynomial):
+    for wrong in (
+        "chebyshev",
+        "chebyshev4",
+        "bounded",
+        derive("harmonic_ritz", 3, problem.A).polynomial,
+    ):
         with pytest.raises(ValueError, match="a negative definite A must change its sign"):
             kind.build(negative, smoother=wrong, **options)
 

@@ -168,3 +168,11 @@ def test_a_start_in_the_nullspace():
     found = Hierarchy.build(problem).solve(np.zeros(1024), np.ones(1024))
     assert found.converged
     assert not found.x.any()
+
+
+def test_a_solution_beyond_the_doubles_is_refused():
+    A = PROBLEM.A * 1e-20
+    hierarchy = Hierarchy.build(A, shape=(31, 31))
+    assert hierarchy.solve(1e280 * B).converged
+    with pytest.raises(ValueError, match="x leaves the range of float64"):
+        hierarchy.solve(1e300 * PROBLEM.b)
