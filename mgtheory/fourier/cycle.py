@@ -285,7 +285,10 @@ class LocalCycle:
             for axes, signs in ([identity] if ordered else every)
             if all(_keeps(taps, axes, signs) for taps in used)
         ]
-        return allowed + [(axes, -signs) for axes, signs in allowed] if self.is_real else allowed
+        if self.is_real:
+            allowed += [(axes, -signs) for axes, signs in allowed]
+        once = {(*axes, *signs.tolist()): (axes, signs) for axes, signs in allowed}
+        return list(once.values())
 
     def representative(self, theta: Float) -> Float:
         """Of each theta, shape (F, d), the image under `symmetries` that stands for all."""
