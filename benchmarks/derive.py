@@ -71,6 +71,7 @@ def sources() -> dict[str, dict[str, dict[str, Any]]]:
             "poisson2d, n = 63": {"of": poisson},
             "its matrix (Lanczos)": {"of": poisson.A},
         },
+        "radius": {"poisson2d, n = 63": {"of": poisson}},
         "operator": {
             "poisson2d, n = 63": {
                 "of": poisson,

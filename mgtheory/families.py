@@ -181,7 +181,8 @@ class Family:
             scale = amplification_scale(polynomial, record, amplification)
             polynomial, came_about = polynomial.scaled(1 / scale), came_about | {"scale": scale}
         # a lower end that plays no part must not refuse a conversion
-        used = record if self.needs not in ("lmax", "operator") else replace(record, lower=0.0)
+        lower = 0.0 if self.needs in ("lmax", "operator") else record.lower
+        used = replace(record, lower=lower, source=None)
         return polynomial.of(used), came_about
 
     def _check_options(self, options: dict[str, Any]) -> None:

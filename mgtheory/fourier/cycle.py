@@ -77,8 +77,9 @@ class LocalCycle:
     coarsening
         `rediscretise` (a problem's scheme on the coarser grid; the stencil of A over 2^order),
         `galerkin` (R A P), or one stencil per coarser level, on the scale of R A P. None:
-        rediscretise what is a scalar differential operator of one order, and take the Galerkin
-        operator of all others.
+        of a problem what its solver does, the scheme where it has one on the coarser grid, else
+        Galerkin; of a bare stencil, which has no solver, what the stencil says where it is a scalar
+        differential operator of one order, else Galerkin. By its name each is the same for both.
     restriction, interpolation
         Names in `mgtheory.problems.transfers`, or stencils (with c x c values for c channels,
         if you like). On the cells of a Neumann problem `full` and `linear` are those of `cells`.
@@ -284,7 +285,10 @@ class LocalCycle:
             for axes, signs in ([identity] if ordered else every)
             if all(_keeps(taps, axes, signs) for taps in used)
         ]
-        return allowed + [(axes, -signs) for axes, signs in allowed] if self.is_real else allowed
+        if self.is_real:
+            allowed += [(axes, -signs) for axes, signs in allowed]
+        once = {(*axes, *signs.tolist()): (axes, signs) for axes, signs in allowed}
+        return list(once.values())
 
     def representative(self, theta: Float) -> Float:
         """Of each theta, shape (F, d), the image under `symmetries` that stands for all."""

@@ -33,15 +33,15 @@ from mgtheory.families import Family, Recorded, register
 from mgtheory.fourier.analysis import cycle_factor, off_zero, orbits
 from mgtheory.fourier.cycle import NEAR, LocalCycle, directions
 from mgtheory.fourier.relaxation import scaled_symbols
-from mgtheory.fourier.supremum import climb, grid_peaks, largest_limit
+from mgtheory.fourier.supremum import ROUNDING, climb, grid_peaks, largest_limit
 from mgtheory.polynomials.classical import chebyshev, chebyshev4
 from mgtheory.polynomials.residual import ResidualPolynomial, check_degree
+from mgtheory.problems.stencils import Stencil
 from mgtheory.problems.symbols import Complex, Float, spectral_radius, the_stencil
 
 MAX_OPTIMAL_DEGREE = 16
 # points per axis whose frequencies the optimisation sees first, and from whose peaks the worst are
 # sought, by dimension
-PEAKS = 64  # the most of them
 SAMPLES, DENSE = {1: 64, 2: 32, 3: 24}, {1: 256, 2: 128, 3: 48}
 # the pieces that one descent sees: those above this part of the maximum, and at least so many for
 # each variable
@@ -55,7 +55,8 @@ EXACT = 1e-8
 # relative excess of the supremum over the sampled maximum that is accepted, and how often
 # frequencies are added
 GAP, ROUNDS = 3e-4, 12
-TOLERANCE = 1e-9  # of one descent, relative to the maximum where it starts
+# of one descent, relative to the maximum where it starts; and where the best of several is sought
+TOLERANCE, ROUGH = 1e-9, 1e-5
 GAIN = 1e-5  # relative decrease for which a descent is started once more
 
 
@@ -115,7 +116,8 @@ def optimise_two_grid(
     if check_whole(pre, "pre", 0) + check_whole(post, "post", 0) < 1:
         raise ValueError("pre and post are both 0, at least one smoothing step is needed")
     check_whole(iterations, "iterations", 1)
-    stencil, steps = the_stencil(operator), pre + post
+    operator, scale = _canonical(operator, options.get("coarsening"))
+    steps = pre + post
 
     def cycle_with(polynomial: ResidualPolynomial) -> LocalCycle:
         return LocalCycle(operator, polynomial, pre=pre, post=post, **options)
@@ -123,11 +125,7 @@ def optimise_two_grid(
     correction = LocalCycle(
         operator, ResidualPolynomial.from_weights([0.0]), pre=0, post=0, **options
     )
-    theta = correction.base_frequencies((SAMPLES[stencil.dim],) * stencil.dim)
-    theta = theta.reshape(-1, stencil.dim)[np.unique(orbits(correction, theta.shape[:-1]))]
-    near = np.unique(correction.representative(NEAR * directions(stencil.dim)), axis=0)
-    theta = np.concatenate([theta[(theta != 0).any(axis=1)], near])
-    sampled = _Sampled(correction, theta, steps)
+    sampled = _Sampled(correction, _first_frequencies(correction), steps)
     dense, polynomial = _Dense(sampled), sampled.polynomial
     starts = sorted(_starts(degree, sampled), key=sampled.largest)
 
@@ -142,14 +140,16 @@ def optimise_two_grid(
     # the minimum on the sample, from each start
     lowest, total = LeastMaximum(starts[0], math.inf, 0, False), 0
     for c in starts:
-        found = minimise_maximum(sampled.pieces, c, iterations, lowest.value)
+        found = minimise_maximum(sampled.pieces, c, iterations, lowest.value, ROUGH)
         lowest, total = min(lowest, found, key=lambda d: d.value), total + found.iterations
+    lowest = minimise_maximum(sampled.pieces, lowest.c, iterations)
+    total += lowest.iterations
 
     # exchange: add the peaks above the sampled maximum, minimise on what they are added to
     least, verified = start_factor, False
     for remaining in reversed(range(ROUNDS)):
         bound = lowest.value**steps * (1 + GAP) + EXACT**steps
-        theta, values = dense.peaks(lowest.c)
+        theta, values = dense.peaks(lowest.c, lowest.value)
         factor = float(values.max()) ** steps
         worse = theta[values**steps > bound]
         if not len(worse):  # between other frequencies it may be larger
@@ -168,7 +168,21 @@ def optimise_two_grid(
     if not verified or least == start_factor:
         least = cycle_factor(cycle_with(polynomial(best))).factor
     settled = verified and lowest.converged
-    return OptimalTwoGrid(polynomial(best), least, start_factor, total, settled)
+    if correction.relaxations[0][0].scaling == "diagonal":  # BA has no scale
+        scale = 1.0
+    return OptimalTwoGrid(polynomial(best).scaled(scale), least, start_factor, total, settled)
+
+
+def _canonical(operator: Any, coarsening: Any) -> tuple[Any, float]:
+    """A stencil with its taps in order and the largest 1, so that rounding, and with it the steps,
+    are the same for every multiple of it; and what it was divided by."""
+    stencil = the_stencil(operator)
+    if operator is not stencil or not (coarsening is None or isinstance(coarsening, str)):
+        return operator, 1.0
+    scale = float(np.abs(stencil.values).max()) or 1.0
+    order = sorted(range(len(stencil.offsets)), key=stencil.offsets.__getitem__)
+    offsets = tuple(stencil.offsets[i] for i in order)
+    return Stencil(offsets, stencil.values[order] / scale), scale
 
 
 @dataclass(frozen=True)
@@ -182,11 +196,17 @@ class LeastMaximum(ReadOnlyArrays):
     converged: bool
 
 
+class _Outgrown(Exception):
+    """Pieces that a descent does not see are larger than where it started: their values, shape
+    (m,), and the steps taken."""
+
+
 def minimise_maximum(
     pieces: Callable[[Float], tuple[Float, Float]],
     start: Float,
     iterations: int,
     known: float = math.inf,
+    tolerance: float = TOLERANCE,
 ) -> LeastMaximum:
     """A local minimum of max_i f_i(c), from a start and never above it: min z subject to z >=
     f_i(c), by SciPy's SLSQP.
@@ -199,24 +219,28 @@ def minimise_maximum(
     start, iterations
         Where it starts, shape (n,), and the most steps.
     known
-        A value that was reached from elsewhere: smaller pieces are not expected to matter.
+        A value that was reached from elsewhere: pieces well below it are not expected to matter.
+    tolerance
+        Relative, of the minimum.
     """
     c, values, taken = np.array(start, float), pieces(start)[0], 0
     value = float(values.max())
     converged, chosen = value <= EXACT, _chosen(values, len(c), known)
     # a restart forgets the curvature collected elsewhere, and is made while it gains
     while not converged and taken < iterations:
-        ended = _descent(pieces, chosen, c, value, iterations - taken)
-        taken += int(ended.nit)
-        found = pieces(ended.x[:-1])[0]
-        reached = float(found.max())
-        gained = reached < value * (1 - GAIN)
-        if not gained and found[chosen].max() < value * (1 - GAIN):  # others have grown
-            chosen |= found >= value * (1 - GAIN)
+        try:
+            ended = _descent(pieces, chosen, c, value, iterations - taken, tolerance)
+        except _Outgrown as others:
+            values, steps = others.args
+            chosen, taken = chosen | _chosen(values, len(c), min(value, known)), taken + steps
             continue
+        taken += int(ended.nit)
+        values = pieces(ended.x[:-1])[0]
+        reached = float(values.max())
+        gained = reached < value * (1 - max(GAIN, tolerance))
         converged = (bool(ended.success) and not gained) or reached <= EXACT
         if reached < value:
-            c, value, chosen = ended.x[:-1], reached, _chosen(found, len(c), known)
+            c, value, chosen = ended.x[:-1], reached, _chosen(values, len(c), known)
         if not (ended.success or gained):
             break
     return LeastMaximum(c, value, taken, converged)
@@ -229,24 +253,31 @@ def _chosen(values: Float, size: int, known: float) -> npt.NDArray[np.bool_]:
     return np.asarray(values >= min(part, np.partition(values, -rank)[-rank]))
 
 
-def _descent(pieces: Any, chosen: Any, c: Float, value: float, iterations: int) -> Any:
+def _descent(
+    pieces: Any, chosen: Any, c: Float, value: float, iterations: int, tolerance: float
+) -> Any:
     """One run of SLSQP on the chosen pieces, whose number is its cost. Its tolerance is absolute,
     so that values are divided by the first maximum."""
     found_at: dict[bytes, tuple[Float, Float]] = {}
+    taken = 0
 
     def at(x: Float) -> tuple[Float, Float]:  # values and gradients are asked for one by one
         if x.tobytes() not in found_at:
             found_at.clear()
-            values, gradients = pieces(x)
-            found_at[x.tobytes()] = values[chosen] / value, gradients[chosen] / value
+            found_at[x.tobytes()] = pieces(x)
         return found_at[x.tobytes()]
 
     def gaps(z: Float) -> Float:
-        return np.asarray(z[-1] - at(z[:-1])[0])
+        return np.asarray(z[-1] - at(z[:-1])[0][chosen] / value)
 
     def slopes(z: Float) -> Float:
-        gradients = at(z[:-1])[1]
-        return np.hstack([-gradients, np.ones((len(gradients), 1))])
+        """Asked for where a step has ended."""
+        nonlocal taken
+        values, gradients = at(z[:-1])
+        if values.max() > max(value, values[chosen].max()) * (1 + GAIN):
+            raise _Outgrown(values, taken)
+        taken += 1
+        return np.hstack([-gradients[chosen] / value, np.ones((int(chosen.sum()), 1))])
 
     upwards = np.append(np.zeros(len(c)), 1.0)
     return minimize(
@@ -255,8 +286,21 @@ def _descent(pieces: Any, chosen: Any, c: Float, value: float, iterations: int) 
         jac=lambda z: upwards,
         method="SLSQP",
         constraints={"type": "ineq", "fun": gaps, "jac": slopes},
-        options={"maxiter": iterations, "ftol": TOLERANCE},
+        options={"maxiter": iterations, "ftol": tolerance},
     )
+
+
+def _first_frequencies(cycle: LocalCycle) -> Float:
+    """One of each class with the same spectrum: of a coarse grid, of a dense one around 0, where
+    the correction changes most, and the limits there."""
+    dim, near = cycle.dim, 2 * np.pi / SAMPLES[cycle.dim]
+    found = [np.unique(cycle.representative(NEAR * directions(dim)), axis=0)]
+    for samples, most in ((SAMPLES[dim], np.pi), (DENSE[dim], near)):
+        theta = cycle.base_frequencies((samples,) * dim)
+        theta = theta.reshape(-1, dim)[np.unique(orbits(cycle, theta.shape[:-1]))]
+        size = np.abs(theta).max(axis=1)
+        found.append(theta[(size > 0) & (size <= most * (1 + 1e-9))])
+    return np.unique(np.concatenate(found), axis=0)
 
 
 class _Dense:
@@ -272,9 +316,10 @@ class _Dense:
         self.sampled = sampled.on(off_zero(flat[self.solved]))
         self.zero = (flat[self.solved] == 0).all(axis=1)
 
-    def peaks(self, c: Float) -> tuple[Float, Float]:
-        """Where |lambda|^(1/nu) is largest, shape (n, d), and how large, shape (n,): what searches
-        reach from the peaks of the sample and of the limits at 0."""
+    def peaks(self, c: Float, wanted: float = math.inf) -> tuple[Float, Float]:
+        """Where |lambda|^(1/nu) has its largest peaks, or those above a `wanted` value, shape (n,
+        d), and how large it is, shape (n,): what searches reach from the peaks of the sample and
+        of the limits at 0."""
 
         def radii(theta: Float) -> Float:
             return self.sampled.on(off_zero(theta)).radii(c)
@@ -285,7 +330,8 @@ class _Dense:
             (self.sampled.theta[top], values[top], self.half / self.grid),
             largest_limit(radii, directions(self.sampled.correction.dim), NEAR),
         ]
-        places, values = climb(radii, groups, self.half, starts=PEAKS)
+        small = ROUNDING if wanted == math.inf else GAP / 100
+        places, values = climb(radii, groups, self.half, wanted=wanted, small=small)
         return off_zero(places), values
 
 
@@ -297,6 +343,7 @@ class _Sampled:
         self, correction: LocalCycle, theta: Float, steps: int, b: float | None = None
     ) -> None:
         self.correction, self.theta, self.steps = correction, theta, steps
+        self._basis: Any = None
         self.K: Any  # complex, or real where all symbols are
         self.t: Any
         stencil, (turns, order) = correction.stencils[0], correction.harmonics()
@@ -332,11 +379,14 @@ class _Sampled:
 
     def basis(self, degree: int) -> Complex:
         """(t / b) T_i(2 t / b - 1), i < degree, shape (F, m, degree)."""
+        if self._basis is not None and self._basis.shape[-1] == degree:
+            return self._basis
         s: Complex = np.asarray(2 * self.t / self.b - 1)
         table: list[Complex] = [np.ones_like(s), s]
         for _ in range(degree - 2):
             table.append(np.asarray(2 * s * table[-1] - table[-2]))
-        return (self.t / self.b)[..., None] * np.stack(table[:degree], axis=-1)
+        self._basis = (self.t / self.b)[..., None] * np.stack(table[:degree], axis=-1)
+        return self._basis
 
     def radii(self, c: Float) -> Float:
         """The largest |lambda|^(1/nu) of each frequency, shape (F,)."""

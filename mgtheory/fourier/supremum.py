@@ -23,7 +23,7 @@ Starts = tuple[Float, Float, Float]
 
 # searches at a time, and the part of the largest value that they start from: polynomials that were
 # optimised have many peaks of nearly one height
-STARTS, PART = 16, 0.8
+STARTS, PART = 64, 0.8
 LEAST, MOST = 64, 4096  # other points the first time: as many as samples, within these
 STABLE = 1e-6  # relative gain from other points for which there are more of them
 REPEATS = 5
@@ -127,10 +127,12 @@ def climb(
     groups: Sequence[Starts],
     half: Float,
     least: float = -np.inf,
-    starts: int = STARTS,
+    wanted: float = np.inf,
+    small: float = ROUNDING,
 ) -> tuple[Float, Float]:
-    """Places in the cell, shape (n, d), and values, shape (n,), reached from so many of the largest
-    starts of each group.
+    """Places in the cell, shape (n, d), and values, shape (n,), reached from the largest starts of
+    each group: from those to reach the largest value of all, or all that may reach a `wanted` one;
+    to where no more than a `small` relative gain is promised.
 
     Tried are the faces and corners of a box around each, and the maximum of the quadratic through
     them, which follows ridges. The box stays while that leads out of it, and else is halved, four
@@ -140,8 +142,8 @@ def climb(
     """
     chosen = []
     for theta, values, width in groups:
-        order = np.argsort(-values, kind="stable")[:starts]
-        top = values[order[0]]
+        order = np.argsort(-values, kind="stable")[:STARTS]
+        top = min(values[order[0]], wanted)
         order = order[values[order] >= top - (1 - PART) * abs(top)]
         chosen.append((theta[order], values[order], np.broadcast_to(width, theta[order].shape)))
     centres, heights, widths = (np.concatenate(part) for part in zip(*chosen))
@@ -157,7 +159,7 @@ def climb(
     sure, going = np.zeros(len(heights), bool), np.arange(len(heights))
     for step in range(STEPS):
         centre, height, width = centres[going], heights[going], widths[going]
-        row, rounding = np.arange(len(going)), ROUNDING * np.abs(height)
+        row, rounding = np.arange(len(going)), small * np.abs(height)
         points, found = at(centre[:, None] + width[:, None] * pattern)
         jumps, rises = quadratic_steps(pattern, found - height[:, None])
         jumped, after = at(centre + width * jumps)
@@ -188,7 +190,9 @@ def climb(
         # the same peak, most likely: if it is a cone, all halvings would be needed to reach it
         ended |= (halvings[going] >= HALVINGS) | (beside & ~better & ~trusted)
         if step + 1 >= EARLY:
-            ended |= heights[going] + 4 * gains[going].sum(axis=1) < max(heights[best], least)
+            ended |= heights[going] + 4 * gains[going].sum(axis=1) < max(
+                min(heights[best], wanted), least
+            )
         going = going[~ended]
         if not len(going):
             break

@@ -238,7 +238,9 @@ class ResidualPolynomial(ReadOnlyArrays):
         """The same polynomial with the record of the operator it was derived for, without the
         operator itself: a polynomial keeps no matrix alive."""
         moved = copy.copy(self)
-        object.__setattr__(moved, "operator", record and replace(record, source=None))
+        if record is not None and record.source is not None:
+            record = replace(record, source=None)
+        object.__setattr__(moved, "operator", record)
         return moved
 
     def on(self, record: OperatorRecord) -> ResidualPolynomial:

@@ -159,7 +159,7 @@ class Problem:
         """A as a polynomial in the second differences K_j; None with variable coefficients."""
         return self.equation.polynomial(self.shape)
 
-    @property
+    @cached_property
     def stencil(self) -> Stencil | None:
         """The interior stencil of A, with its 1/h^2; None with variable coefficients."""
         return self.stencil_at(self.h)

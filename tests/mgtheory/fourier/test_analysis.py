@@ -18,9 +18,10 @@ from mgtheory.fourier.coarsening import differential_orders
 from mgtheory.fourier.cycle import LocalCycle
 from mgtheory.fourier.relaxation import as_relaxation, on_level
 from mgtheory.fourier.supremum import grid_peaks, quadratic_steps, search, supremum
+from mgtheory.multigrid.hierarchy import Hierarchy
 from mgtheory.polynomials.classical import chebyshev, chebyshev4
 from mgtheory.polynomials.residual import ResidualPolynomial
-from mgtheory.problems.problem import create, poisson
+from mgtheory.problems.problem import Problem, create, poisson
 from mgtheory.problems.stencils import (
     STENCILS,
     Stencil,
@@ -621,6 +622,20 @@ def dense_supremum(cycle, measure=spectral_radius):
     limits = 1e-5 * np.stack([np.cos(angle), np.sin(angle)], axis=1)
     theta = np.concatenate([rng.uniform(-half, half, (20_000, cycle.dim)), limits])
     return measure(cycle.error_operator(theta)).max()
+
+
+@pytest.mark.parametrize("rule", ["galerkin", "rediscretise"])
+def test_a_problem_and_its_stencil_are_coarsened_alike_where_the_rule_is_named(rule):
+    """By default a problem follows its solver, which has no coarser twin of a mixed derivative."""
+    problem = Problem.from_stencil(rotated_anisotropic(0.1, 0.6), (31, 31))
+    of_problem, of_stencil = (
+        two_grid_factor(given, "jacobi", coarsening=rule).factor
+        for given in (problem, problem.stencil)
+    )
+    assert of_problem == pytest.approx(of_stencil, abs=EXACT)
+    assert (of_problem < 0.55) == (rule == "galerkin")
+    assert LocalCycle(problem, "jacobi").coarsening == "galerkin"
+    assert "galerkin" in str(Hierarchy.build(problem))
 
 
 class TestSuprema:
