@@ -11,6 +11,7 @@ factors. Every level reports max |q| over that spectrum: below 1 (but for q(0) =
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import torch
@@ -19,6 +20,7 @@ from torch import nn
 from nets.models.blocks import Level
 from nets.models.classifier import MultigridClassifier
 from nets.models.coefficients import Coefficients
+from nets.start.amplification import level_amplification
 from nets.start.factors import level_factors
 from nets.start.operators import level_grids, start_operators, start_options
 from nets.start.report import InitReport, LevelReport
@@ -34,6 +36,7 @@ def initialise(
     padding: str = "applied",
     generator: torch.Generator | None = None,
     size: Sequence[int] = (32, 32),
+    images: torch.Tensor | None = None,
     **options: Any,
 ) -> InitReport:
     """Start the operators A and the polynomial coefficients of a model, in place.
@@ -56,6 +59,9 @@ def initialise(
         For every random number of the start, on the CPU; None is torch's global one.
     size
         (height, width) of the input images.
+    images
+        A batch of them, on which the report is to say every level's amplification as it is, with
+        norms and activations, beside max |q|; that takes longer than the start.
     **options
         Of the scheme or of the operator's start, in place of or beside those in the scheme's text.
 
@@ -112,6 +118,9 @@ def initialise(
         report, said = start_level(i, level, chosen, spectrum, generator)
         reports.append(report)
         notes += said
+    if images is not None:
+        measured = level_amplification(model, images)
+        reports = [replace(one, amplification=value) for one, value in zip(reports, measured)]
     return InitReport(
         spec and spec.to_dict(),
         scheme,
