@@ -7,11 +7,16 @@ estimated on a fixed batch of random errors,
     (mean ||E^m z||^2 / mean ||z||^2)^(1/(2m))  ->  spectral radius of E as m grows,
 
 smooth in the coefficients (the radius itself is not where two modes tie) and free of noise, so that
-a quasi-Newton method applies.
+a quasi-Newton method applies. The worst case takes the largest ||E^m z||^2 / ||z||^2 of the batch
+in place of the quotient of the means, and has kinks where two errors tie.
+
+The loss is not the factor: what is returned is the iterate that measures best, the start among
+them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,12 +75,19 @@ class LearnedSmoother:
         return min(self.factors)
 
 
-def contraction(cycle: MultigridCycle, errors: Tensor, power: int) -> Tensor:
+LOSSES: dict[str, Callable[[Tensor], Tensor]] = {"mean": torch.mean, "worst": torch.amax}
+
+
+def contraction(cycle: MultigridCycle, errors: Tensor, power: int, *, loss: str = "mean") -> Tensor:
     """(mean ||E^m z||^2 / mean ||z||^2)^(1/(2m)) over the batch of errors z, shape (batch,
-    *grid)."""
+    *grid); with `loss` worst, max (||E^m z||^2 / ||z||^2)^(1/(2m))."""
     singular = cycle.problem.nullspace is not None
     axes = tuple(range(1, errors.ndim))
-    e, log = errors, errors.new_zeros(())
+    e = errors
+    if loss == "worst":  # each error counts alike, whatever its size
+        e = errors / errors.square().mean(dim=axes, keepdim=True).sqrt()
+    log = e.new_zeros(())
+    first = 0.5 * e.square().mean().log()
     for _ in range(power):
         e = cycle(torch.zeros_like(e), e)
         if singular:
@@ -83,7 +95,8 @@ def contraction(cycle: MultigridCycle, errors: Tensor, power: int) -> Tensor:
         size = e.square().mean().sqrt()
         log = log + size.log()
         e = e / size
-    return ((log - 0.5 * errors.square().mean().log()) / power).exp()
+    last = 0.5 * LOSSES[loss](e.square().mean(dim=axes)).log()  # 0 for the mean
+    return ((log + last - first) / power).exp()
 
 
 @own_defaults()
@@ -94,6 +107,7 @@ def learn_smoother(
     start: ResidualPolynomial | InitialCoefficients | str = "chebyshev4",
     pre: int = 1,
     post: int = 1,
+    loss: str = "mean",
     power: int = 12,
     batch: int = 8,
     steps: int = 15,
@@ -115,6 +129,8 @@ def learn_smoother(
         family's name.
     pre, post
         Smoothings before and after.
+    loss
+        ``mean`` or ``worst``, the mean of the batch of errors or the one that is reduced least.
     power, batch
         m and the number of random errors in the loss. The loss tends to the factor as m grows:
         where the factors stop falling before the losses do, a larger m goes on.
@@ -130,6 +146,8 @@ def learn_smoother(
     ValueError
         For a start of another degree, or a start whose cycle diverges.
     """
+    if loss not in LOSSES:
+        raise ValueError(f"loss is {loss!r}, allowed are {', '.join(LOSSES)}")
     for name, value in (
         ("power", power),
         ("batch", batch),
@@ -160,7 +178,7 @@ def learn_smoother(
 
     factors = [measured()]
     with torch.no_grad():
-        losses = [float(contraction(cycle, errors, power))]
+        losses = [float(contraction(cycle, errors, power, loss=loss))]
     if not losses[0] < 1.0:
         raise ValueError(
             "the cycle with the starting polynomial does not converge (contraction"
@@ -181,11 +199,11 @@ def learn_smoother(
         with torch.no_grad():
             for p, s in zip(parameters, scaled):
                 p.copy_(s / b)
-        loss = contraction(cycle, errors, power)
-        gradients = torch.autograd.grad(loss, parameters)
+        value = contraction(cycle, errors, power, loss=loss)
+        gradients = torch.autograd.grad(value, parameters)
         for s, g in zip(scaled, gradients):
             s.grad = g / b
-        return loss.detach()
+        return value.detach()
 
     def current() -> list[Tensor]:
         return [p.detach().clone() for p in parameters]
@@ -193,13 +211,13 @@ def learn_smoother(
     iterates, converged, reason = [current()], False, f"{steps} steps were used up"
     for _ in range(steps):
         optimiser.step(closure)  # type: ignore[no-untyped-call]
-        loss = float(closure())
+        value = float(closure())
         gradient = max(float(s.grad.abs().max()) for s in scaled if s.grad is not None)
-        if not np.isfinite(loss) or loss > losses[-1] * (1 - 1e-9):
+        if not np.isfinite(value) or value > losses[-1] * (1 - 1e-9):
             reason = "the loss no longer falls"
-            converged = bool(np.isfinite(loss)) and gradient < 100 * tolerance
+            converged = bool(np.isfinite(value)) and gradient < 100 * tolerance
             break
-        losses.append(loss)
+        losses.append(value)
         iterates.append(current())
         factors.append(measured())
         if gradient < tolerance:
@@ -222,6 +240,7 @@ def learn_smoother(
         "options": {
             "pre": pre,
             "post": post,
+            "loss": loss,
             "power": power,
             "batch": batch,
             "contraction": losses[best],

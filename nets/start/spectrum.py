@@ -49,6 +49,7 @@ from nets.start.threads import in_threads, serial
 
 SYMBOL = "symbol"  # periodic, without the second pass that gives the radius in double precision
 MINIMUM_GRID = 16  # points per axis of a symbol at least: on fewer the samples miss the extremes
+OUTLINE = 513  # points around a spectrum: 16 a degree up to 32
 REMEMBERED = 32  # spectra of at most about 1 MiB each for the published models
 # lower end of the part to damp, relative to b, where the whole spectrum is positive: the high
 # frequencies of a 5-point Laplacian
@@ -100,6 +101,19 @@ class LevelSpectrum(Eigenvalues):
     def eigenvalues(self) -> Complex | None:
         """All of them, shape (m,); None where some are unknown."""
         return self.values.ravel() if self.complete else None
+
+    @cached_property
+    def outline(self) -> Complex:
+        """All eigenvalues, or where some are unknown points in the upper half-plane of a curve
+        around them, on which |q| is largest: the circle |z| = b, cut off at the outermost real and
+        imaginary parts."""
+        if self.complete:
+            return self.values.ravel()
+        circle = self.radius * np.exp(1j * np.linspace(0.0, np.pi, OUTLINE))
+        across = np.clip(circle.real, self.least_real, self.right.real.max())
+        return np.asarray(
+            across + 1j * np.minimum(circle.imag, np.abs(self._ends("LI").imag).max())
+        )
 
     @cached_property
     def A(self) -> LinearOperator:

@@ -32,14 +32,27 @@ def study(
         Path,
         typer.Argument(
             metavar="FILE",
-            help="TOML or JSON: config, out, [set], [grid] and, for slurm, submitit's [slurm].",
+            help=(
+                "TOML or JSON: config, out, [set], [grid], rows, [scale.NAME], [report] and, for"
+                " slurm, submitit's [slurm]."
+            ),
         ),
     ],
     engine: Annotated[
         Engine, option("--engine local|slurm", "Train here, or submit to Slurm and wait.")
     ] = Engine.LOCAL,
+    scale: Annotated[
+        str | None, option("--scale NAME", "Which [scale.NAME] of a file that has several.")
+    ] = None,
     out: Annotated[
         Path | None, option("--out DIR", "Folder of the runs instead of the file's.")
+    ] = None,
+    report: Annotated[
+        Path | None,
+        option(
+            "--report DIR",
+            "Train nothing: write the page of all scales, its tables and figures, from rows.",
+        ),
     ] = None,
     jobs: Annotated[
         int, option("--jobs N", "Local runs at a time; they share the cores.", min=1)
@@ -64,44 +77,55 @@ def study(
     its new runs alone. On SIGTERM every run saves its state and the study ends. stderr tells of
     each run and how long it took: a bar on a terminal, else lines.
 
+    A value of a list may be a table of several settings with a label. With rows = "DIR", beside the
+    file, each finished run adds a line to DIR/NAME-SCALE.jsonl: a run that has its line is not
+    trained again wherever its folder is, and --report needs nothing else.
+
     Exit status: 0 all runs are finished, 1 a run failed, 143 (SIGTERM) or 138 (SIGUSR1) stopped
     with every state saved, 130 interrupted by Ctrl-C; the same command goes on.
     """
     from polymgnet import study as work
 
-    plan = work.load_study(file, out=out)
+    if report is not None:
+        paths = work.write_page(file, report)
+        if as_json:
+            console.emit({"page": paths[0], "figures": paths[1:]})
+        for path in () if as_json else paths:
+            print(path)
+        return
+    plan = work.load_study(file, scale=scale, out=out)
+    plan.collect()
     with (
         on_interrupt(GO_ON),
         console.progress("study", total=len(plan.runs), show=not as_json) as step,
     ):
         train = partial(work.run_local, jobs=jobs) if engine is Engine.LOCAL else work.run_slurm
         failed = train(plan, report=step)
-    rows = work.summarise(plan.runs)
+    results = list(plan.results)
+    rows = work.summarise(results)
     pairs = work.differences(rows)
     if as_json:
+        summaries = {run.folder: summary for run, summary in results}
         runs = [
-            {
-                "folder": run.folder,
-                "point": run.point,
-                "summary": run.summary() if run.finished else None,
-            }
+            {"folder": run.folder, "point": run.point, "summary": summaries.get(run.folder)}
             for run in plan.runs
         ]
         found = {"runs": runs, "table": rows, "differences": pairs, "failed": failed}
         console.emit({"out": plan.out, **found})
     elif rows:
         keys = list(rows[0].point)
-        names = list(rows[0].measures)
-        titles, units = zip(*(work.MEASURES[name] for name in names), strict=True)
+        from analysis.studies import MEASURES
+
+        names = [name for name in MEASURES if any(name in row.measures for row in rows)]
+        titles = [MEASURES[name].title for name in names]
         spreads = [
-            [_spread(row.measures.get(name), unit) for name, unit in zip(names, units, strict=True)]
-            for row in rows
+            [_spread(row.measures.get(name), MEASURES[name].unit) for name in names] for row in rows
         ]
         body = [
             [*(_cell(row.point[key]) for key in keys), row.runs, *own]
             for row, own in zip(rows, spreads, strict=True)
         ]
-        images = work.tested_on(plan.runs)
+        images = work.tested_on(results)
         console.table(
             f"{len(plan.runs) - len(plan.missing)} of {len(plan.runs)} runs in {plan.out}",
             [*keys, "runs", *titles],

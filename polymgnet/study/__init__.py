@@ -2,12 +2,13 @@
 end."""
 
 from polymgnet.study.local import run_local
-from polymgnet.study.plan import Run, Study, load_study
+from polymgnet.study.page import write_page
+from polymgnet.study.plan import Study, load_study
+from polymgnet.study.run import Run
 from polymgnet.study.slurm import run_slurm
-from polymgnet.study.summary import MEASURES, Row, differences, summarise, tested_on
+from polymgnet.study.summary import Row, differences, summarise, tested_on
 
 __all__ = [
-    "MEASURES",
     "Row",
     "Run",
     "Study",
@@ -17,4 +18,5 @@ __all__ = [
     "run_slurm",
     "summarise",
     "tested_on",
+    "write_page",
 ]

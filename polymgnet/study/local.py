@@ -5,13 +5,13 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from typing import Any
 
 from polymgnet.console import Step, silent
 from polymgnet.errors import Stopped
 from polymgnet.packages import prefer_own
-from polymgnet.study.plan import Run, Study, attempt, outcome
+from polymgnet.study.plan import Study
+from polymgnet.study.run import Run, outcome
 
 LOOK = 0.2  # seconds between two looks at whether a signal came
 
@@ -31,8 +31,11 @@ def run_local(study: Study, *, jobs: int = 1, report: Step = silent) -> dict[str
     report(done, "")
     with StopRequest() as asked:
         try:
-            turns = _in_turn(missing, failed, asked, lambda text: report(done, text))
-            for ended, text in turns if jobs == 1 else _side_by_side(missing, failed, asked, jobs):
+            if jobs == 1:
+                turns = _in_turn(study, missing, failed, asked, lambda text: report(done, text))
+            else:
+                turns = _side_by_side(study, missing, failed, asked, jobs)
+            for ended, text in turns:
                 if ended is None:
                     report(done, text)
                 else:
@@ -53,6 +56,7 @@ Progress = Iterator[tuple[Run | None, str]]
 
 
 def _in_turn(
+    study: Study,
     runs: Sequence[Run],
     failed: dict[str, str],
     asked: Callable[[], bool],
@@ -63,12 +67,17 @@ def _in_turn(
         if asked():
             raise Stopped
         yield None, run.folder.name
-        attempt(partial(run, report=report), failed, name=run.folder.name)
+        with study.attempt(run, failed):
+            run(report=report)
         yield run, ""
 
 
 def _side_by_side(
-    runs: Sequence[Run], failed: dict[str, str], asked: Callable[[], bool], jobs: int
+    study: Study,
+    runs: Sequence[Run],
+    failed: dict[str, str],
+    asked: Callable[[], bool],
+    jobs: int,
 ) -> Progress:
     """The runs in worker processes, `jobs` at a time."""
     import multiprocessing
@@ -88,7 +97,8 @@ def _side_by_side(
                 done, left = wait(left, timeout=LOOK, return_when=FIRST_COMPLETED)
                 flag.value |= asked()
                 for future in done:
-                    attempt(future.result, failed, name=futures[future].folder.name)
+                    with study.attempt(futures[future], failed):
+                        future.result()
                     yield futures[future], ""
                 yield None, f"{min(jobs, len(left))} on their way" if left else ""
         except BaseException:

@@ -1,135 +1,147 @@
-"""A study: a grid of training runs from one file, which `polymgnet study --help` describes; what a
-run is, and how its end is reported.
+"""A study: a grid of runs from one file, which `polymgnet study --help` describes.
 
-A run's folder is named after its settings, so a study that is started again, or whose grid has
-grown, does what is missing alone.
+A run's folder is named after its settings, and its row carries a digest of its configuration, so
+that a study that is started again, or whose grid has grown, does what is missing alone.
 """
 
-import hashlib
 import itertools
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from polymgnet.console import check_folder
 from polymgnet.errors import Failure, Stopped, one_line
-from polymgnet.packages import prefer_own
+from polymgnet.study.rows import Rows, row_of
+from polymgnet.study.run import Run, digest_of, text_of
+from polymgnet.study.smoothers import SmootherRun
 
-KEYS = ("config", "out", "set", "grid", "slurm")
+TABLES = ("set", "grid", "slurm", "scale", "report")
+KEYS = ("kind", "config", "out", "rows", *TABLES)
+OF_SCALE = ("config", "about", "set", "grid")  # keys of [scale.NAME]
+KINDS: dict[str, type[Run]] = {"train": Run, "smoother": SmootherRun}
 MAX_RUNS = 10_000
 
 
 @dataclass(frozen=True)
-class Run:
-    """One run: the point of the grid it stands for, all of its settings, and its folder."""
-
-    point: Mapping[str, Any]
-    config: str
-    settings: Mapping[str, Any]
-    folder: Path
-
-    @property
-    def finished(self) -> bool:
-        """Whether its summary is there; that is the last file a run writes."""
-        return (self.folder / "summary.json").is_file()
-
-    def summary(self) -> dict[str, Any]:
-        """What the finished run measured."""
-        from mgtheory._files import read_json
-
-        return read_json(self.folder / "summary.json", "run summary")
-
-    def train_config(self) -> Any:
-        """The validated configuration; ValueError for a wrong key or value."""
-        import nets
-
-        settings = [f"{key}={json.dumps(value)}" for key, value in self.settings.items()]
-        return nets.load_config(self.config, settings)
-
-    def __call__(
-        self,
-        *,
-        report: Callable[[str], None] | None = None,
-        stop: Callable[[], bool] | None = None,
-        progress: bool = False,
-    ) -> None:
-        """Train, or go on where the run was; Stopped, with the state saved, where a signal or
-        `stop` asked for it.
-
-        Parameters
-        ----------
-        report
-            Called after every epoch.
-        progress
-            Lines about the run itself on stderr, as in a job's own log file.
-        """
-        prefer_own()  # a job of Slurm starts in the user's folder
-        import nets
-
-        config = self.train_config()
-
-        def epoch(values: Mapping[str, Any]) -> None:
-            if report is not None:
-                report(f"{self.folder.name}, epoch {int(values['epoch'])}/{config.train.epochs}")
-
-        nets.train(config, self.folder, resume=True, progress=progress, callback=epoch, stop=stop)
-        if not self.finished:
-            raise Stopped(
-                f"stopped as asked in {self.folder}; its state is saved, the same command goes on"
-            )
-
-    def checkpoint(self, *, progress: bool = False) -> Any:
-        """Submit the same call again when Slurm takes the machine away; it goes on."""
-        from submitit.helpers import DelayedSubmission
-
-        return DelayedSubmission(self, progress=progress)
-
-
-@dataclass(frozen=True)
 class Study:
-    """A checked study: the runs it asks for."""
+    """A checked study: the runs it asks for, and the rows of those that were finished here or
+    elsewhere.
+
+    Attributes
+    ----------
+    rows
+        The committed rows; None for a study that has its folders alone.
+    report, about
+        What its page says, as the file has it, and what it says of this scale.
+    """
 
     out: Path
     runs: tuple[Run, ...]
     slurm: Mapping[str, Any] = field(default_factory=dict)
+    rows: Rows | None = None
+    report: Mapping[str, Any] = field(default_factory=dict)
+    about: str = ""
 
     @property
     def missing(self) -> tuple[Run, ...]:
-        """The runs that are not finished."""
-        return tuple(run for run in self.runs if not run.finished)
+        """The runs that have neither a row nor a finished folder."""
+        known = self.rows.known if self.rows else {}
+        return tuple(run for run in self.runs if run.digest not in known and not run.finished)
 
+    @property
+    def results(self) -> Iterator[tuple[Run, Mapping[str, Any]]]:
+        """The runs that are finished, each with its row, or with the summary in its folder."""
+        known = self.rows.known if self.rows else {}
+        for run in self.runs:
+            if run.digest in known:
+                yield run, known[run.digest]
+            elif run.finished:
+                yield run, run.summary()
 
-def text_of(value: Any) -> str:
-    """A value of a grid in words: text as it is, anything else as JSON."""
-    return value if isinstance(value, str) else json.dumps(value)
+    def collect(self) -> None:
+        """Add the rows of runs that finished without one: their process was killed, or knew of no
+        rows."""
+        if self.rows is not None:
+            for run in self.runs:
+                if run.finished and run.digest not in self.rows.known:
+                    self.rows.append(row_of(run))
+
+    @contextmanager
+    def attempt(self, run: Run, failed: dict[str, str]) -> Iterator[None]:
+        """One run within: its failure is recorded and leaves the others running, a stop ends the
+        study. Its row is added; that of a loss that was not finite too, which another attempt would
+        find again."""
+        try:
+            yield
+        except Stopped:
+            raise
+        except Exception as error:
+            kind = "" if isinstance(error, Failure) else f"{type(error).__name__}: "
+            failed[run.folder.name] = kind + one_line(error)
+            if self.rows is not None and isinstance(error, FloatingPointError):
+                self.rows.append(row_of(run, diverged=one_line(error)))
+        else:
+            if self.rows is not None and run.finished:
+                self.rows.append(row_of(run))
 
 
 def _wrong(path: Path, text: str) -> ValueError:
     return ValueError(f"study file {path}: {text}")
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path, scale: str | None) -> dict[str, Any]:
+    """The file's tables, those of the scale merged into them."""
     from mgtheory._files import read_json
 
     data = read_json(path, "study file", toml=path.suffix != ".json")
     unknown = [key for key in data if key not in KEYS]
     if unknown:
         raise _wrong(path, f"unknown key {unknown[0]!r}, allowed are {', '.join(KEYS)}")
-    for key in ("set", "grid", "slurm"):
+    for key in TABLES:
         if not isinstance(data.setdefault(key, {}), dict):
             raise _wrong(path, f"{key} is {data[key]!r}, must be a table")
-    config = data.get("config")
+    scales = data["scale"]
+    if (scale is not None or scales) and scale not in scales:
+        given = "no scale is given" if scale is None else f"scale is {scale!r}"
+        allowed = f"allowed are {', '.join(scales)}" if scales else "the file has none"
+        raise _wrong(path, f"{given}, {allowed} (--scale)")
+    own = scales.get(scale, {})
+    unknown = [key for key in own if key not in OF_SCALE]
+    if unknown:
+        allowed = ", ".join(OF_SCALE)
+        raise _wrong(path, f"unknown key {unknown[0]!r} of scale {scale}, allowed are {allowed}")
+    for key, value in own.items():
+        data[key] = data[key] | value if key in TABLES else value
+    if data.setdefault("kind", "train") not in KINDS:
+        raise _wrong(path, f"kind is {data['kind']!r}, allowed are {', '.join(KINDS)}")
+    config = data.setdefault("config", "" if data["kind"] == "smoother" else None)
     if not isinstance(config, str):
         raise _wrong(path, f"config is {config!r}, must be the name of a recipe or a file")
     return data
 
 
+def scales_of(path: Path) -> list[str | None]:
+    """The names of a file's scales; [None] for a file without."""
+    from mgtheory._files import read_json
+
+    data = read_json(path, "study file", toml=path.suffix != ".json")
+    return list(data.get("scale", {})) or [None]
+
+
+def _labelled(value: Any) -> tuple[Any, Any]:
+    """(what a row of the grid is called, its value): of a table of settings, its `label`."""
+    if not isinstance(value, dict):
+        return value, value
+    settings = {key: item for key, item in value.items() if key != "label"}
+    return value.get("label", " ".join(text_of(item) for item in settings.values())), settings
+
+
 def _name(point: Mapping[str, Any], config: str, settings: Mapping[str, Any]) -> str:
     """Readable and unique: the grid point, and eight digits of a hash over all settings."""
-    text = json.dumps([config, dict(settings)], sort_keys=True)
-    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+    digest = digest_of([config, dict(settings)])[:8]
     words = [f"{key.split('.')[-1]}-{text_of(value)}" for key, value in point.items()]
     safe = "_".join(
         "".join(c if c.isalnum() or c in "-.=" else "-" for c in word)[:40] for word in words
@@ -137,11 +149,14 @@ def _name(point: Mapping[str, Any], config: str, settings: Mapping[str, Any]) ->
     return f"{safe[:120]}_{digest}" if safe else digest
 
 
-def load_study(path: Path, *, out: Path | None = None) -> Study:
-    """Read and check a study file, every run's configuration too, before training starts."""
-    data = _read(path)
+def load_study(
+    path: Path, *, scale: str | None = None, out: Path | None = None, check: bool = True
+) -> Study:
+    """Read and check a study file, every run's configuration too, before training starts; without
+    `check`, whether the networks can be made is left out, which takes longest."""
+    data = _read(path, scale)
     named = data.get("out")
-    where = out or (Path(named) if isinstance(named, str) else None)
+    where = out or (Path(named, scale or "") if isinstance(named, str) else None)
     if where is None:
         raise _wrong(path, f"out is {named!r}, must name a folder (or give --out)")
     check_folder(where)
@@ -153,40 +168,27 @@ def load_study(path: Path, *, out: Path | None = None) -> Study:
             raise _wrong(path, f"{key} stands in both set and grid; only one is allowed")
     runs = []
     for values in itertools.product(*grid.values()):
-        point = dict(zip(grid, values, strict=True))
-        settings = {**data["set"], **point}
+        point, settings = {}, dict(data["set"])
+        for key, value in zip(grid, values, strict=True):
+            point[key], given = _labelled(value)
+            settings |= given if isinstance(value, dict) else {key: given}
         config = str(settings.pop("config", data["config"]))
-        runs.append(Run(point, config, settings, where / _name(point, config, settings)))
+        runs.append(
+            KINDS[data["kind"]](point, config, settings, where / _name(point, config, settings))
+        )
         if len(runs) > MAX_RUNS:
             raise _wrong(path, f"asks for more than {MAX_RUNS} runs")
     if len({run.folder for run in runs}) < len(runs):
         raise _wrong(path, "the grid holds the same run twice; every value of a list must differ")
-    from nets.training.train import check_start
-
+    alike = {}
     for run in runs:
-        check_start(run.train_config())
-    return Study(where, tuple(runs), data["slurm"])
-
-
-def attempt(work: Callable[[], Any], failed: dict[str, str], *, name: str) -> None:
-    """One run's failure is recorded and leaves the others running; a stop ends the study."""
-    try:
-        work()
-    except Stopped:
-        raise
-    except Exception as error:
-        kind = "" if isinstance(error, Failure) else f"{type(error).__name__}: "
-        failed[name] = kind + one_line(error)
-
-
-def outcome(run: Run, failed: dict[str, str]) -> str:
-    """One run that has ended, in words: what it reached and how long it took, or why it failed."""
-    name = run.folder.name
-    if name in failed:
-        return f"{name} failed: {failed[name]}"
-    if not run.finished:  # a shared file system shows a job's files late
-        return name
-    summary = run.summary()
-    accuracy = summary.get("test_accuracy")
-    reached = "" if accuracy is None else f", test accuracy {100 * accuracy:.2f} %"
-    return f"{name}, {summary['seconds']:.1f} s{reached}"
+        _ = run.digest  # which needs a right configuration
+        alike[json.dumps(run.alike, sort_keys=True)] = run
+    for run in alike.values() if check else ():
+        run.check()
+    rows = data.get("rows")
+    if rows is not None:
+        name = "-".join(filter(None, (path.stem, scale)))
+        rows = Rows(path.parent / rows / f"{name}.jsonl")
+    about = str(data.get("about", ""))
+    return Study(where, tuple(runs), data["slurm"], rows, data["report"], about)

@@ -6,7 +6,8 @@ import shutil
 import time
 
 from polymgnet.console import Step, silent, write_json
-from polymgnet.study.plan import Study, attempt, outcome
+from polymgnet.study.plan import Study
+from polymgnet.study.run import outcome
 
 
 def run_slurm(
@@ -53,7 +54,8 @@ def run_slurm(
     report(done, "")
     while waiting:
         for name in [name for name, job in waiting.items() if job.done()]:
-            attempt(waiting.pop(name).result, failed, name=name)
+            with study.attempt(runs[name], failed):
+                waiting.pop(name).result()
             done += 1
             report(done, finished=outcome(runs[name], failed))
         if waiting:

@@ -1,20 +1,12 @@
 """What a study found: mean and spread over the seeds, and paired differences."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from polymgnet.study.plan import Run, text_of
+from polymgnet.study.run import Run, text_of
 
-AVERAGED = "seed"
-# what summary.json holds -> heading of the table with its unit, and what one of it is in that unit
-MEASURES = {
-    "test_accuracy": ("test accuracy (%)", 100.0),
-    "val_accuracy": ("validation accuracy (%)", 100.0),
-    "seconds": ("time (s)", 1.0),
-    "images_per_second": ("images/s", 1.0),
-}
 COMPARED = "test_accuracy"
 
 
@@ -38,29 +30,33 @@ class Row:
         return {"point": self.point, "runs": self.runs, **self.measures}
 
 
-def summarise(runs: Sequence[Run]) -> list[Row]:
-    """A row for every point of the grid but the seed, with its estimates; finished runs alone."""
+def summarise(results: Iterable[tuple[Run, Mapping[str, Any]]]) -> list[Row]:
+    """A row for every point of the grid but the seed, with its estimates, from the finished runs
+    and what they measured."""
     from analysis.stats import estimate, groups_of
+    from analysis.studies import MEASURES
 
     rows = []
-    finished = [run for run in runs if run.finished]
-    for key, members in groups_of(finished, lambda run: json.dumps(_split(run.point)[0])).items():
+    for key, members in groups_of(results, lambda one: json.dumps(_split(one[0].point)[0])).items():
         values: dict[str, dict[str, float]] = {}
-        for run in members:
-            summary, seeds = run.summary(), json.dumps(_split(run.point)[1])
+        for run, measured in members:
+            seeds = json.dumps(_split(run.point)[1])
             for name in MEASURES:
-                if summary.get(name) is not None:
-                    values.setdefault(name, {})[seeds] = float(summary[name])
+                if measured.get(name) is not None:
+                    values.setdefault(name, {})[seeds] = float(measured[name])
         measures = {n: estimate(list(values[n].values())) for n in MEASURES if n in values}
         rows.append(Row(json.loads(key), measures, values, len(members)))
     return rows
 
 
-def tested_on(runs: Sequence[Run]) -> int | None:
+def tested_on(results: Iterable[tuple[Run, Mapping[str, Any]]]) -> int | None:
     """The number of test images of the finished runs; None where they differ or are unknown."""
     from analysis.records import tested_on
 
-    counts = {tested_on(run.folder) for run in runs if run.finished}
+    counts = {
+        measured["test_images"] if "test_images" in measured else tested_on(run.folder)
+        for run, measured in results
+    }
     return counts.pop() if len(counts) == 1 else None
 
 
@@ -74,5 +70,7 @@ def differences(rows: Sequence[Row], measure: str = COMPARED) -> list[dict[str, 
 
 def _split(point: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """What tells a row from another, and the seeds within it."""
-    seeds = {key: value for key, value in point.items() if key.split(".")[-1] == AVERAGED}
+    from analysis.studies import is_seed
+
+    seeds = {key: value for key, value in point.items() if is_seed(key)}
     return {key: value for key, value in point.items() if key not in seeds}, seeds

@@ -146,7 +146,9 @@ def test_real_training_in_processes(document, file, tmp_path, monkeypatch):
     )
     data = document("study", file, "--jobs", 2)
     assert data["failed"] == {}
-    assert study.tested_on(study.load_study(file).runs) == 359  # of the digits, counted by the run
+    assert (
+        study.tested_on(study.load_study(file).results) == 359
+    )  # of the digits, counted by the run
     assert all(0 <= entry["summary"]["test_accuracy"] <= 1 for entry in data["runs"])
     assert study.load_study(file).missing == ()
 

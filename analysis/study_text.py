@@ -1,0 +1,279 @@
+"""A study's page in words: tables, tests and what follows from them, in Markdown."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from scipy import stats
+
+from analysis.numbers import number
+from analysis.stats import Estimate, paired
+from analysis.studies import COSTS, LEVEL, MEASURES, Cell, Grid, Measure, Place, Question, Test
+from mgtheory.polynomials.bounded import AMPLIFICATION
+
+ENOUGH = 5  # compared values for a correlation
+
+
+def scale_text(grid: Grid, question: Question, *, total: int) -> str:
+    """One scale of a study: how much of it is there, tables, tests and findings.
+
+    Parameters
+    ----------
+    total
+        Number of runs that the scale asks for.
+    """
+    parts = [progress_text(grid, total=total)]
+    for name in question.measures:
+        if name in grid.measures:
+            parts.append(f"### {MEASURES[name].title.capitalize()}")
+            parts += [measure_table(grid, question, name, panel) for panel in question.panels(grid)]
+            if question.candidate is not None:
+                parts += candidate_text(grid, question, name)
+    if question.along is None:
+        parts.append(cost_table(grid))
+    else:
+        parts.append(amplification_text(grid, question))
+    return "\n\n".join(part for part in parts if part)
+
+
+def progress_text(grid: Grid, *, total: int) -> str:
+    """How many runs there are, by what, and what those that are left will take."""
+    rows = [row for cells in grid.cells.values() for cell in cells.values() for row in cell.rows]
+    times = [float(row["seconds"]) for row in rows if "seconds" in row]
+    text = f"{len(rows):,} of {total:,} runs have rows"
+    if len(rows) < total and times:
+        hours = (total - len(rows)) * sum(times) / len(times) / 3600
+        text += (
+            f"; {total - len(rows):,} are left to run, some {hours:.2g} hours of one process at the"
+            " mean of these. The number of seeds stands behind each mean"
+        )
+    by = Counter(
+        f"{row['device']}, {row['threads']} threads, torch {row['torch']}, revision"
+        f" {row['revision']}"
+        for row in rows
+        if "device" in row
+    )
+    if by:
+        text += f". By: {'; '.join(f'{name} ({count})' for name, count in by.items())}"
+    return f"{text}."
+
+
+def measure_table(grid: Grid, question: Question, name: str, panel: Place) -> str:
+    """Mean ± half of the 95 % interval (number of seeds) of every compared value, the best mean of
+    a column in bold."""
+    places, measure = question.panels(grid)[panel], MEASURES[name]
+    best = {where: grid.best(name, place, grid.compared) for where, place in places.items()}
+    body = []
+    for value in grid.compared:
+        line = [f"`{value}`"]
+        for where, place in places.items():
+            cell = grid.cells[place].get(value)
+            text = "" if cell is None else _mean(cell, name, measure)
+            line.append(f"**{text}**" if best[where] == value else text)
+        if any(line[1:]):
+            body.append(line)
+    title = f"{place_text(panel)}: " if panel else ""
+    caption = f"{title}mean ± half of the 95 % interval (seeds)"
+    columns = [grid.compare, *(str(where) or measure.title for where in places)]
+    return f"{caption}\n\n{markdown(columns, body)}"
+
+
+def candidate_text(grid: Grid, question: Question, name: str) -> list[str]:
+    """The candidate against the best of what was searched, and against every other value."""
+    candidate, measure = question.candidate or "", MEASURES[name]
+    tests = grid.tests(name, candidate)
+    parts = []
+    if question.searched:
+        parts.append(_yardstick_text(grid, question, name))
+    rivals: dict[str, list[Test]] = {}
+    for test in tests:
+        rivals.setdefault(test.other, []).append(test)
+    body: list[list[str]] = []
+    lost: list[str] = []
+    never: list[str] = []
+    for other, own in rivals.items():
+        loses = _clearest([test for test in own if test.better(measure)])
+        wins = _clearest([test for test in own if not test.better(measure)])
+        significant = loses is not None and loses.significant
+        (lost if significant else never).append(f"`{other}`")
+        body.append([f"`{other}`", *_difference(loses, measure), *_difference(wins, measure)])
+    if body:
+        columns = [
+            *("against", "is worse at", "difference", "p (Holm)"),
+            *("is better at", "difference", "p (Holm)"),
+        ]
+        parts.append(
+            f"`{candidate}` minus each other value, paired by seed, at the place with the smallest"
+            f" p-value (two-sided paired t-test, Holm over all {len(tests)} tests of this measure;"
+            f" 95 % intervals)\n\n{markdown(columns, body)}"
+        )
+        ahead = ", ".join(f"`{t.other}`" for t in tests if t.significant and not t.better(measure))
+        parts.append(
+            f"Found: {len(lost)} of {len(rivals)} lose somewhere with p < {LEVEL:g}"
+            f"{_listed(lost)}; of the others it is not shown with these seeds{_listed(never)}."
+            f" Significantly better than `{candidate}` somewhere: {ahead or 'none'}."
+        )
+    return parts
+
+
+def _yardstick_text(grid: Grid, question: Question, name: str) -> str:
+    measure, body, verdicts = MEASURES[name], [], []
+    candidate = question.candidate or ""
+    for place, cells in grid.cells.items():
+        best = grid.best(name, place, question.searched)
+        if best is None or candidate not in cells:
+            continue
+        mine, theirs = (cells[value].values.get(name, {}) for value in (candidate, best))
+        if not set(mine) & set(theirs):
+            continue
+        difference = paired(mine, theirs).difference
+        verdict = verdict_of(difference, measure)
+        verdicts.append(verdict)
+        body.append(
+            [place_text(place), f"`{best}`", _interval(difference, measure), difference.n, verdict]
+        )
+    if not body:
+        return ""
+    margin = f"{measure.margin:g}{' points' if measure.unit == 100 else ''}"
+    counted = Counter(verdicts)
+    summary = ", ".join(f"{verdict} at {count}" for verdict, count in counted.items())
+    columns = ["place", "best of the searched", "difference", "seeds", "verdict"]
+    return (
+        f"`{candidate}` minus the best of the {len(question.searched)} searched values at"
+        f' each place. The best is chosen with the same seeds, which favours it; "not worse" says'
+        f" that the whole 95 % interval lies within {margin} on the worse side\n\n"
+        f"{markdown(columns, body)}\n\nFound: {summary} of {len(body)} places."
+    )
+
+
+def amplification_text(grid: Grid, question: Question) -> str:
+    """max |q| of every compared value at the start, and whether it goes with the first measure."""
+    measure, parts = question.measures[0], []
+    for panel, places in question.panels(grid).items():
+        known = {
+            value: [
+                cell.amplification if (cell := grid.cells[place].get(value)) else None
+                for place in places.values()
+            ]
+            for value in grid.compared
+        }
+        body = [
+            [f"`{value}`", *("" if m is None else f"{m:.3g}" for m in found)]
+            for value, found in known.items()
+            if any(m is not None for m in found)
+        ]
+        if not body:
+            continue
+        ranks = [_rank_correlation(grid, place, measure) for place in places.values()]
+        body.append(["*rank correlation*", *("" if r is None else f"{r:+.2f}" for r in ranks)])
+        title = f"{place_text(panel)}: " if panel else ""
+        table = markdown([grid.compare, *map(str, places)], body)
+        parts.append(f"{title}geometric mean over the seeds\n\n{table}")
+    if not parts:
+        return ""
+    asked = (
+        "The largest max |q| of a level, on the true spectrum of its A as the network applies it."
+        " Last line: Spearman's correlation over what is compared of"
+        f" |ln(max \\|q\\| / {AMPLIFICATION:g})| with the {MEASURES[measure].title}."
+    )
+    return "\n\n".join(["### Amplification at the start", asked, *parts])
+
+
+def _rank_correlation(grid: Grid, place: Place, measure: str) -> float | None:
+    pairs = [
+        (abs(math.log(cell.amplification / AMPLIFICATION)), found.mean)
+        for cell in grid.cells[place].values()
+        if cell.amplification and (found := cell.estimate(measure)) is not None
+    ]
+    if len(pairs) < ENOUGH:
+        return None
+    return float(stats.spearmanr(*zip(*pairs)).statistic)
+
+
+def verdict_of(difference: Estimate, measure: Measure) -> str:
+    """Whether a candidate is not worse than another by more than the measure's margin: by the
+    interval of candidate - other."""
+    if difference.low is None or difference.high is None:
+        return "one seed"
+    sign = measure.unit if measure.smaller_is_better else -measure.unit
+    worse = sorted((sign * difference.low, sign * difference.high))
+    if worse[1] <= measure.margin:
+        return "not worse"
+    return "worse" if worse[0] > measure.margin else "undecided"
+
+
+def cost_table(grid: Grid) -> str:
+    """What a run of every compared value costs."""
+    body = []
+    for place, cells in grid.cells.items():
+        for value, cell in cells.items():
+            costs = [number(cell.cost(name), missing="–") for name in COSTS]
+            body.append([f"`{value}`", place_text(place), *costs])
+    columns = [grid.compare, "place", *COSTS.values()]
+    if not any(row[1] for row in body):
+        columns, body = [columns[0], *columns[2:]], [[row[0], *row[2:]] for row in body]
+    return f"### Costs\n\n{markdown(columns, body)}"
+
+
+def place_text(place: Place) -> str:
+    """A place in words: the values of its keys."""
+    return ", ".join(str(value) for _, value in place)
+
+
+def markdown(columns: Sequence[str], body: Sequence[Sequence[Any]]) -> str:
+    """A table in Markdown."""
+    lines = [columns, ["---"] * len(columns), *body]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+
+
+def _mean(cell: Cell, name: str, measure: Measure) -> str:
+    found = cell.estimate(name)
+    lost = f"diverges {cell.diverged} of {len(cell.rows)}" if cell.diverged else ""
+    if found is None:
+        return lost
+    half = None if found.high is None else found.high - found.mean
+    return f"{_shown(found.mean, half, measure)} ({found.n}){'; ' + lost if lost else ''}"
+
+
+def _shown(mean: float, half: float | None, measure: Measure) -> str:
+    text = f"{measure.unit * mean:.{measure.digits}f}"
+    return text if half is None else f"{text} ± {measure.unit * half:.{measure.digits}f}"
+
+
+def _interval(difference: Estimate, measure: Measure) -> str:
+    if difference.low is None or difference.high is None:
+        return f"{measure.unit * difference.mean:+.{measure.digits}f}"
+    low, mean, high = (
+        f"{measure.unit * value:+.{measure.digits}f}"
+        for value in (difference.low, difference.mean, difference.high)
+    )
+    return f"{mean} [{low}, {high}]"
+
+
+def _difference(test: Test | None, measure: Measure) -> list[str]:
+    if test is None:
+        return ["–", "", ""]
+    p = "" if test.p_holm is None else f"{test.p_holm:.2g}"
+    return [place_text(test.place), _interval(test.comparison.difference, measure), p]
+
+
+def _clearest(tests: Sequence[Test]) -> Test | None:
+    def order(test: Test) -> float:
+        return math.inf if test.comparison.p_value is None else test.comparison.p_value
+
+    return min(tests, key=order, default=None)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f" ({', '.join(names)})" if names else ""
+
+
+def page(question: Question, scales: Mapping[str, str]) -> str:
+    """The whole page: title, question, and a section for each scale that has runs."""
+    parts = [f"# {question.title}", question.about.strip()]
+    for name, text in scales.items():
+        parts += [f"## {name}" if name else "", text]
+    return "\n\n".join(part for part in parts if part) + "\n"

@@ -1,0 +1,150 @@
+"""Figures of studies: a measure along the degree (or another key) for everything that is compared,
+and against what a run costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analysis.studies import COSTS, MEASURES, Grid, Place, Question
+from analysis.study_text import place_text
+from figures.style import (
+    BLACK,
+    DOUBLE,
+    GREY,
+    LIGHT_GREY,
+    figure,
+    figure_legend,
+    finished,
+    look,
+    panel_letters,
+)
+
+ACROSS = 4  # panels of one measure beside one another
+SHOWN = 0.8  # of all means; the worst lie beyond the axis, which would hide the others
+
+
+def study_figure(grid: Grid, question: Question) -> Figure:
+    """The figure of one scale: a row a measure; a column for every panel, or for every cost."""
+    names = [name for name in question.measures if name in grid.measures]
+    panels = question.panels(grid)
+    if question.along is None:
+        columns: list[Any] = [cost for cost in COSTS if _costs(grid, cost)]
+    else:
+        columns = list(panels)
+    cells = [(name, column) for name in names for column in columns]
+    across = len(columns) if len(names) > 1 else min(len(columns), ACROSS)
+    down = -(-len(cells) // max(1, across))
+    made, axes = figure(down, max(1, across), width=DOUBLE, height=0.7 + 2.1 * down)
+    for ax in axes.flat[len(cells) :]:
+        ax.set_visible(False)
+    for ax, (name, column) in zip(axes.flat, cells):
+        if question.along is None:
+            draw_costs(ax, grid, name, column)
+            continue
+        draw_along(ax, grid, panels[column], name, question=question, legend=False)
+        if column and name == names[0]:
+            ax.set_title(place_text(column))
+    if question.along is not None:
+        figure_legend(made)
+    panel_letters(axes.flat[: len(cells)])
+    return made
+
+
+def draw_along(
+    ax: Axes,
+    grid: Grid,
+    places: Mapping[Any, Place],
+    name: str,
+    *,
+    question: Question,
+    legend: bool = True,
+) -> Axes:
+    """A curve for everything that is compared: means with 95 % intervals at every value along the
+    axis.
+
+    The candidate is thick and black; the values that were searched are grey, and a dashed line
+    joins the best of them at each place. The axis is cut where the worst means would hide the rest.
+    """
+    measure, where = MEASURES[name], list(places)
+    down, means = measure.smaller_is_better, []
+    others = [
+        value
+        for value in grid.compared
+        if value != question.candidate and value not in question.searched
+    ]
+    drawn = [*question.searched, *others, question.candidate or ""]
+    for value in [one for one in drawn if one in grid.compared]:
+        found = [
+            cell.estimate(name) if (cell := grid.cells[place].get(value)) else None
+            for place in places.values()
+        ]
+        at = [k for k, one in enumerate(found) if one is not None]
+        known = [one for one in found if one is not None]
+        if not known:
+            continue
+        y = measure.unit * np.array([one.mean for one in known])
+        half = measure.unit * np.array(
+            [0.0 if one.high is None else one.high - one.mean for one in known]
+        )
+        means += y.tolist()
+        style: dict[str, Any] = {"label": value, "capsize": 1.5, "elinewidth": 0.7}
+        if value == question.candidate:
+            style |= {"color": BLACK, "linewidth": 2.2, "marker": "o", "zorder": 5}
+        elif value in question.searched:
+            style |= {"color": LIGHT_GREY, "linewidth": 0.8, "label": "each searched", "zorder": 2}
+        else:
+            style |= look(others.index(value) + (others.index(value) > 1)).marked | {"zorder": 3}
+        ax.errorbar(at, y, yerr=half, **style)
+    if question.searched:
+        best = [
+            (k, grid.cells[place][pick].estimate(name))
+            for k, place in enumerate(places.values())
+            if (pick := grid.best(name, place, question.searched)) is not None
+        ]
+        line: dict[str, Any] = {"color": GREY, "linestyle": (0, (4, 2)), "zorder": 4}
+        ax.plot(
+            [k for k, _ in best],
+            [measure.unit * one.mean for _, one in best if one is not None],
+            label="best of the searched",
+            **line,
+        )
+    if measure.log:
+        ax.set_yscale("log")
+    elif means:
+        worst, best_mean = np.quantile(means, [SHOWN, 0.0] if down else [1.0 - SHOWN, 1.0])
+        pad = 0.1 * abs(worst - best_mean) or 0.1 * abs(worst) or 1.0
+        ax.set_ylim(min(worst, best_mean) - pad, max(worst, best_mean) + pad)
+    ax.set_xticks(range(len(where)), [str(one) for one in where])
+    axis = (question.along or "").removesuffix(".name").split(".")[-1]
+    return finished(ax, axis, measure.title, legend=legend)
+
+
+def draw_costs(ax: Axes, grid: Grid, name: str, cost: str) -> Axes:
+    """Everything that is compared as a point: its mean and 95 % interval against what a run
+    costs."""
+    measure = MEASURES[name]
+    for k, (label, x, found) in enumerate(_costs(grid, cost, name)):
+        half = 0.0 if found.high is None else found.high - found.mean
+        style: dict[str, Any] = {"color": look(k).colour, "marker": look(k).marker, "ls": "none"}
+        ax.errorbar([x], [measure.unit * found.mean], yerr=[measure.unit * half], **style)
+        place: dict[str, Any] = {"xytext": (4, 3), "textcoords": "offset points", "fontsize": 6.5}
+        ax.annotate(label, (x, measure.unit * found.mean), **place)
+    ax.set_xscale("log")
+    ax.margins(x=0.2)
+    return finished(ax, COSTS[cost], measure.title, legend=False)
+
+
+def _costs(grid: Grid, cost: str, name: str | None = None) -> list[tuple[str, float, Any]]:
+    """(label, cost, estimate) of what has both."""
+    found = []
+    for place, cells in grid.cells.items():
+        for value, cell in cells.items():
+            x, y = cell.cost(cost), cell.estimate(name or next(iter(grid.measures), ""))
+            if x and y is not None:
+                found.append((" ".join(filter(None, (value, place_text(place)))), x, y))
+    return found

@@ -1,0 +1,54 @@
+"""The page of a study: Markdown and figures of all its scales, drawn from the committed rows
+alone."""
+
+from pathlib import Path
+
+from polymgnet.study.plan import load_study, scales_of
+
+DPI = 110  # 770 pixels for the width of a page
+
+
+def write_page(file: Path, folder: Path, *, draw: bool = True) -> list[Path]:
+    """Write FOLDER/NAME.md and a figure for every scale that has finished runs; returns the paths,
+    the page first. ValueError for a file without [report], or without any finished run."""
+    from analysis.studies import Grid, Question
+    from analysis.study_text import page, scale_text
+    from mgtheory._files import write_atomically
+
+    sections: dict[str, str] = {}
+    figures: list[Path] = []
+    for scale in scales_of(file):
+        plan = load_study(file, scale=scale, check=False)
+        try:
+            question = Question.of(plan.report)
+        except ValueError as error:
+            raise ValueError(f"study file {file}: {error}") from None
+        grid = Grid.of(((run.point, row) for run, row in plan.results), question.compare)
+        if not grid.cells:
+            continue
+        name = "-".join(filter(None, (file.stem, scale)))
+        picture = folder / f"{name}.png"
+        text = [plan.about.strip(), f"![{question.title}, {scale or 'all runs'}]({picture.name})"]
+        text.append(scale_text(grid, question, total=len(plan.runs)))
+        sections[scale or ""] = "\n\n".join(part for part in text if part)
+        figures.append(picture)
+        if draw:
+            _draw(grid, question, picture)
+    if not sections:
+        raise ValueError(f"study file {file}: no run has finished, so there is nothing to report")
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / f"{file.stem}.md"
+    write_atomically(target, page(question, sections))
+    return [target, *figures]
+
+
+def _draw(grid: object, question: object, target: Path) -> None:
+    """One figure, without a date, at screen resolution."""
+    from figures.studies import study_figure
+    from figures.style import paper
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with paper():
+        study_figure(grid, question).savefig(  # type: ignore[arg-type]
+            target, dpi=DPI, metadata={"Software": None}, pil_kwargs={"optimize": True}
+        )

@@ -1,0 +1,95 @@
+"""The rows of a study's finished runs: a file of JSON lines that is committed, so that a study
+grows over time and from machine to machine, and every table and figure is drawn from it alone."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+# of a run's summary: what was measured, and what did it
+MEASURED = (
+    *("test_accuracy", "test_loss", "val_accuracy", "val_loss", "train_loss"),
+    *("factor", "factor_start", "reason", "refused"),
+    *("parameters", "flops_per_image", "epochs", "seconds", "images_per_second"),
+)
+BY = ("revision", "torch", "device", "threads")
+
+
+def row_of(run: Any, *, diverged: str = "") -> dict[str, Any]:
+    """The row of a finished run, or of one whose loss was not finite.
+
+    Beside the numbers of its summary it has max |q| of every level at the start, on the true
+    spectrum, and the number of test images.
+    """
+    row: dict[str, Any] = {"digest": run.digest, "point": dict(run.point)}
+    if diverged:
+        return row | {"diverged": diverged}
+    summary = run.summary()
+    row |= {key: summary[key] for key in MEASURED if summary.get(key) is not None}
+    for name, key in (("init.json", "levels"), ("data.json", "images")):
+        if (run.folder / name).is_file():
+            found = json.loads((run.folder / name).read_text(encoding="utf-8"))[key]
+            if name == "init.json":
+                row["amplification"] = [level["max_modulus"] for level in found]
+            else:
+                row["test_images"] = found["test"]
+    return row | {key: summary["environment"][key] for key in BY if "environment" in summary}
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The file; missing, it has no row yet. Several processes may append to it."""
+
+    path: Path
+
+    @cached_property
+    def known(self) -> dict[str, dict[str, Any]]:
+        """Digest -> row, the first of each; ValueError names a line that is none. What a killed
+        process left of its last line is no row."""
+        if not self.path.is_file():
+            return {}
+        text = self.path.read_text(encoding="utf-8")
+        known: dict[str, dict[str, Any]] = {}
+        for number, line in enumerate(text[: text.rfind("\n") + 1].splitlines(), start=1):
+            try:
+                row = json.loads(line)
+                known.setdefault(row["digest"], row)
+            except (ValueError, KeyError, TypeError) as error:
+                raise ValueError(
+                    f"{self.path}, line {number} is no row of a study ({error}); take the line out"
+                ) from None
+        return known
+
+    def append(self, row: Mapping[str, Any]) -> None:
+        """Add a row in one write, behind whole lines, unless its run has one already here."""
+        if row["digest"] in self.known:
+            return
+        self.known[row["digest"]] = dict(row)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        line = json.dumps(row, allow_nan=False) + "\n"
+        with self.path.open("r+b" if self.path.exists() else "w+b") as file, _alone(file):
+            text = file.read()
+            file.seek(text.rfind(b"\n") + 1)
+            file.truncate()
+            file.write(line.encode())
+
+
+@contextmanager
+def _alone(file: Any) -> Iterator[None]:
+    """Within, no other process appends; where the system has no such locks, nothing is done."""
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    fcntl.flock(file, fcntl.LOCK_EX)
+    try:
+        yield
+        file.flush()
+        os.fsync(file.fileno())
+    finally:
+        fcntl.flock(file, fcntl.LOCK_UN)

@@ -1,0 +1,132 @@
+"""One run of a study: what it is found by, what it measured, and how its end is told."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from polymgnet.errors import Stopped
+from polymgnet.packages import prefer_own
+
+SEED = "seed"  # the last part of its key
+# of a configuration: what changes no weight that comes out
+ELSEWHERE = {
+    "data": ("root", "download", "on_device"),
+    "train": ("accelerator", "checkpoint_epochs", "checkpoint_steps", "tensorboard"),
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run: the point of the grid it stands for, all of its settings, and its folder."""
+
+    point: Mapping[str, Any]
+    config: str
+    settings: Mapping[str, Any]
+    folder: Path
+
+    @property
+    def finished(self) -> bool:
+        """Whether its summary is there; that is the last file a run writes."""
+        return (self.folder / "summary.json").is_file()
+
+    @cached_property
+    def digest(self) -> str:
+        """What its row is found by: 16 digits of a hash of its configuration, wherever in the file
+        a value stands. Values that are the default are left out, so that a later version may have
+        more settings."""
+        given = self.train_config.model_dump(mode="json", exclude_defaults=True)
+        for section, keys in ELSEWHERE.items():
+            for key in keys:
+                given.get(section, {}).pop(key, None)
+        return digest_of(given)
+
+    @property
+    def alike(self) -> list[Any]:
+        """Its recipe and settings but the seed."""
+        return [self.config, {k: v for k, v in self.settings.items() if k.split(".")[-1] != SEED}]
+
+    def check(self) -> None:
+        """ValueError or FileNotFoundError where it cannot be trained as it is described."""
+        from nets.training.train import check_start
+
+        check_start(self.train_config)
+
+    def summary(self) -> dict[str, Any]:
+        """What the finished run measured."""
+        from mgtheory._files import read_json
+
+        return read_json(self.folder / "summary.json", "run summary")
+
+    @cached_property
+    def train_config(self) -> Any:
+        """The validated configuration; ValueError for a wrong key or value."""
+        import nets
+
+        settings = [f"{key}={json.dumps(value)}" for key, value in self.settings.items()]
+        return nets.load_config(self.config, settings)
+
+    def __call__(
+        self,
+        *,
+        report: Callable[[str], None] | None = None,
+        stop: Callable[[], bool] | None = None,
+        progress: bool = False,
+    ) -> None:
+        """Train, or go on where the run was; Stopped, with the state saved, where a signal or
+        `stop` asked for it.
+
+        Parameters
+        ----------
+        report
+            Called after every epoch.
+        progress
+            Lines about the run itself on stderr, as in a job's own log file.
+        """
+        prefer_own()  # a job of Slurm starts in the user's folder
+        import nets
+
+        config = self.train_config
+
+        def epoch(values: Mapping[str, Any]) -> None:
+            if report is not None:
+                report(f"{self.folder.name}, epoch {int(values['epoch'])}/{config.train.epochs}")
+
+        nets.train(config, self.folder, resume=True, progress=progress, callback=epoch, stop=stop)
+        if not self.finished:
+            raise Stopped(
+                f"stopped as asked in {self.folder}; its state is saved, the same command goes on"
+            )
+
+    def checkpoint(self, *, progress: bool = False) -> Any:
+        """Submit the same call again when Slurm takes the machine away; it goes on."""
+        from submitit.helpers import DelayedSubmission
+
+        return DelayedSubmission(self, progress=progress)
+
+
+def digest_of(given: Any) -> str:
+    """16 digits of a hash of JSON data."""
+    return hashlib.sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def text_of(value: Any) -> str:
+    """A value of a grid in words: text as it is, anything else as JSON."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def outcome(run: Run, failed: dict[str, str]) -> str:
+    """One run that has ended, in words: what it reached and how long it took, or why it failed."""
+    name = run.folder.name
+    if name in failed:
+        return f"{name} failed: {failed[name]}"
+    if not run.finished:  # a shared file system shows a job's files late
+        return name
+    summary = run.summary()
+    accuracy, factor = summary.get("test_accuracy"), summary.get("factor")
+    reached = "" if accuracy is None else f", test accuracy {100 * accuracy:.2f} %"
+    reached += "" if factor is None else f", factor {factor:.4f}"
+    return f"{name}, {summary['seconds']:.1f} s{reached}"

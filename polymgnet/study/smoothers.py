@@ -1,0 +1,139 @@
+"""A run of a study of smoothers: a polynomial, of a family or learned on the equation, in a V-cycle
+whose convergence factor is measured."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from polymgnet.console import write_json
+from polymgnet.errors import one_line
+from polymgnet.study.run import Run, digest_of
+
+# key of a run's settings -> what it may be; those without a default must be given
+SETTINGS: dict[str, type] = {
+    **{"problem": str, "n": int, "degree": int, "smoother": str},
+    **{"boundary": str, "pre": int, "post": int, "seed": int},
+    **{"start": str, "loss": str, "power": int, "steps": int},
+}
+GIVEN = ("problem", "n", "degree", "smoother")
+LEARNED = "learned"
+OF_LEARNING = ("start", "loss", "power", "steps")
+# a problem without constant coefficients is smoothed by what was learned on this one
+RELATIVES = {2: "poisson2d"}
+CYCLES = 30
+
+
+class SmootherRun(Run):
+    """One smoother on one problem at one degree. `seed` draws the error that is reduced, and those
+    that are learned from."""
+
+    @property
+    def _given(self) -> dict[str, Any]:
+        return {"boundary": "dirichlet", "pre": 1, "post": 1, "seed": 0, **self.settings}
+
+    @property
+    def digest(self) -> str:
+        """16 digits of a hash of its settings."""
+        return digest_of(["smoother", self._given])
+
+    def check(self) -> None:
+        """ValueError for a setting that does not exist, is missing or has a wrong value."""
+        from mgtheory.families import FAMILIES
+
+        for key, value in self.settings.items():
+            if key not in SETTINGS:
+                raise ValueError(f"unknown setting {key!r}, allowed are {', '.join(SETTINGS)}")
+            if type(value) is not SETTINGS[key]:
+                wanted = "a whole number" if SETTINGS[key] is int else "text"
+                raise ValueError(f"{key} is {value!r}, must be {wanted}")
+        if missing := [key for key in GIVEN if key not in self.settings]:
+            raise ValueError(f"{missing[0]} is missing; a smoother needs {', '.join(GIVEN)}")
+        name = self.settings["smoother"]
+        if name != LEARNED and name not in FAMILIES:
+            allowed = ", ".join([LEARNED, *FAMILIES])
+            raise ValueError(f"unknown smoother {name!r}, allowed are {allowed}")
+
+    def __call__(
+        self,
+        *,
+        report: Callable[[str], None] | None = None,
+        stop: Callable[[], bool] | None = None,
+        progress: bool = False,
+    ) -> None:
+        """Derive or learn, measure, and write the summary; why there is no such smoother, too."""
+        import torch
+
+        from nets.training.folder import environment
+
+        began = time.perf_counter()
+        try:
+            measured = measure(**self._given)
+        except ValueError as error:  # a family that this problem or degree does not have
+            measured = {"refused": one_line(error)}
+        measured["seconds"] = round(time.perf_counter() - began, 3)
+        by = environment(torch.device("cpu"))
+        write_json(self.folder / "summary.json", {**measured, "environment": by})
+
+
+def measure(
+    *,
+    problem: str,
+    n: int,
+    degree: int,
+    smoother: str,
+    boundary: str,
+    pre: int,
+    post: int,
+    seed: int,
+    **learning: Any,
+) -> dict[str, Any]:
+    """The factor of the V-cycle with a smoother; of a learned one that of its start as well."""
+    import numpy as np
+
+    from mgtheory import Hierarchy, derive, problems
+    from mgtheory.families import FAMILIES
+    from mgtheory.problems.record import operator_record
+
+    given = problems.create(problem, n, boundary=boundary)
+    around: dict[str, Any] = {"pre": pre, "post": post}
+
+    def factor(polynomial: Any) -> float:
+        hierarchy = Hierarchy.build(given, smoother=polynomial, **around)
+        return measured_factor(given, hierarchy, np.random.default_rng(seed))
+
+    if smoother != LEARNED:
+        cycle = around if FAMILIES[smoother].needs == "problem" else {}
+        return {"factor": factor(derive(smoother, degree, given, **cycle))}
+    import torch
+
+    from nets.pde.learn import learn_smoother
+
+    learned_on = given
+    if given.polynomial is None:
+        learned_on = problems.create(RELATIVES[given.dim], n, boundary=boundary)
+    found = learn_smoother(
+        learned_on, degree, generator=torch.Generator().manual_seed(seed), **around, **learning
+    )
+    start = learning.get("start", "chebyshev4")
+    record, relative = operator_record(given), found.initial.relative
+    return {
+        "factor": factor(relative.scaled(record.upper).of(record)),
+        "factor_start": factor(derive(start, degree, given)),
+        "reason": found.reason,
+    }
+
+
+def measured_factor(problem: Any, hierarchy: Any, rng: Any) -> float:
+    """The error's reduction a cycle in the 2-norm: geometric mean of the last third of `CYCLES`
+    from a random error. The convergence factor, up to what so many cycles leave."""
+    import numpy as np
+
+    e = rng.standard_normal(problem.unknowns)
+    norms = []
+    for _ in range(CYCLES):
+        e = e - hierarchy.apply(problem.A @ e)
+        if problem.nullspace is not None:
+            e = e - e.mean()
+        norms.append(float(np.linalg.norm(e)))
+        e = e / norms[-1]
+    return float(np.exp(np.mean(np.log(norms[-CYCLES // 3 :]))))

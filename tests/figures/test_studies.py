@@ -1,0 +1,61 @@
+"""Figures of studies: the curves are the means, the best of the searched is joined, and the worst
+means do not hide the others."""
+
+import numpy as np
+import pytest
+
+from analysis.studies import Grid, Question
+from figures.studies import draw_along, draw_costs, study_figure
+from figures.style import paper
+
+LOSSES = {"mine": (0.5, 0.4), "a": (0.6, 0.3), "b": (0.4, 0.5), "other": (0.7, 9.0)}
+GIVEN = {"title": "x", "compare": "start", "measures": ["train_loss"], "candidate": "mine"}
+QUESTION = Question.of({**GIVEN, "along": "model.name", "searched": ["a", "b"]})
+
+
+def grid(panels=("plain",)):
+    return Grid.of(
+        [
+            (
+                {"seed": seed, "placement": panel, "model.name": f"q{2 + 2 * k}", "start": start},
+                {"train_loss": loss + 0.01 * seed, "parameters": 10 * k + 1, "seconds": 2.0},
+            )
+            for panel in panels
+            for start, losses in LOSSES.items()
+            for k, loss in enumerate(losses)
+            for seed in (0, 1)
+        ],
+        "start",
+    )
+
+
+def test_along(ax):
+    made = grid()
+    (places,) = QUESTION.panels(made).values()
+    draw_along(ax, made, places, "train_loss", question=QUESTION)
+    curves = {box.get_label(): box.lines[0].get_ydata() for box in ax.containers}
+    np.testing.assert_allclose(curves["mine"], [0.505, 0.405])
+    np.testing.assert_allclose(curves["other"], [0.705, 9.005])
+    (best,) = [one for one in ax.lines if one.get_label() == "best of the searched"]
+    np.testing.assert_allclose(best.get_ydata(), [0.405, 0.305])
+    assert ax.get_ylim()[1] < 2  # 9 lies beyond
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["q2", "q4"]
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("model", "training loss")
+
+
+def test_costs(ax):
+    draw_costs(ax, grid(), "train_loss", "parameters")
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("weights", "training loss")
+    at = [tuple(box.lines[0].get_xydata()[0]) for box in ax.containers]
+    assert at[0] == pytest.approx((1, 0.505))
+    assert len(at) == 8
+
+
+@pytest.mark.parametrize(("panels", "count"), [(("plain",), 1), (tuple("abcdef"), 6)])
+def test_a_panel_for_every_combination_of_the_other_keys(panels, count):
+    with paper():
+        made = study_figure(grid(panels), QUESTION)
+    assert sum(ax.get_visible() for ax in made.axes) == count
+    flat = Question.of(GIVEN)
+    with paper():
+        assert len(study_figure(grid(panels), flat).axes) == 2  # weights and time

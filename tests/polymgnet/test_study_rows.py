@@ -1,0 +1,283 @@
+"""A study with rows: each finished run adds one line, which stands for it on every machine; the
+page is drawn from the rows alone."""
+
+import json
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from polymgnet import study
+from polymgnet.study.plan import scales_of
+from polymgnet.study.rows import Rows
+
+ROOT = Path(__file__).resolve().parents[2]
+STUDIES = sorted((ROOT / "studies").glob("*.toml"))
+FILE = """
+config = "q2"
+out = "{out}"
+rows = "rows"
+[set]
+epochs = 1
+width = 2
+tensorboard = false
+[grid]
+seed = [0, 1]
+start = ["constant", "chebyshev4"]
+[scale.small.grid]
+start = [
+    {{ label = "one", "init.scheme" = "constant" }},
+    {{ label = "other", "init.scheme" = "chebyshev4", "model.placement" = "plain" }},
+]
+[scale.large]
+config = "digits"
+about = "More of it."
+[scale.large.set]
+width = 4
+[scale.large.grid]
+seed = [0, 1, 2]
+start = [{{ label = "one", "init.scheme" = "constant" }}]
+[report]
+title = "Which?"
+about = "What starts best?"
+compare = "start"
+measures = ["train_loss"]
+candidate = "one"
+"""
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "which.toml"
+    path.write_text(FILE.format(out=tmp_path / "runs"))
+    return path
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """nets.train replaced: the loss is a known function of the settings, and placement plain
+    diverges for seed 1."""
+    calls = []
+
+    def train(config, out, *, resume, progress, callback, stop):
+        calls.append(out.name)
+        seed, scheme = config.train.seed, config.init.scheme
+        if config.model.placement == "plain" and seed == 1:
+            raise FloatingPointError("the loss is not finite at step 3")
+        out.mkdir(parents=True, exist_ok=True)
+        loss = 1.0 + 0.25 * seed + (1.0 if scheme == "chebyshev4" else 0.0)
+        by = {"revision": "abc", "torch": "2", "device": "cpu (x)", "threads": 1, "host": "here"}
+        summary = {"train_loss": loss, "test_accuracy": 0.5, "seconds": 2.0, "parameters": 7}
+        (out / "summary.json").write_text(json.dumps({**summary, "environment": by}))
+        (out / "init.json").write_text(json.dumps({"levels": [{"max_modulus": 8.0}]}))
+        (out / "data.json").write_text(json.dumps({"images": {"test": 359}}))
+
+    monkeypatch.setattr("nets.train", train)
+    return calls
+
+
+def lines(file, scale="small"):
+    text = (file.parent / "rows" / f"{file.stem}-{scale}.jsonl").read_text()
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_a_run_adds_a_row_that_stands_for_it_elsewhere(run, document, file, trained, tmp_path):
+    """A diverged run is a row too: it would diverge again."""
+    assert run("study", file, "--scale", "small").status == 1
+    rows = lines(file)
+    assert len(trained) == len(rows) == 4
+    assert [row["point"] for row in rows][:2] == [
+        {"seed": 0, "start": "one"},
+        {"seed": 0, "start": "other"},
+    ]
+    assert rows[0]["train_loss"] == 1.0
+    assert rows[0]["amplification"] == [8.0]
+    assert (rows[0]["test_images"], rows[0]["revision"]) == (359, "abc")
+    assert "host" not in rows[0]
+    assert rows[3]["diverged"] == "the loss is not finite at step 3"
+    data = document("study", file, "--scale", "small", "--out", tmp_path / "elsewhere")
+    assert len(trained) == 4
+    assert not (tmp_path / "elsewhere").exists()
+    assert [row["runs"] for row in data["table"]] == [2, 2]
+    assert data["table"][0]["train_loss"]["mean"] == pytest.approx(1.125)
+    assert data["runs"][0]["summary"]["digest"] == rows[0]["digest"]
+
+
+def test_rows_are_found_by_the_configuration(file, trained, run):
+    """Wherever a value stands, and whatever its label: not by the text of the file."""
+    run("study", file, "--scale", "small")
+    text = file.read_text().replace('label = "one"', 'label = "1"')
+    file.write_text(text.replace("epochs = 1\n", "").replace("[grid]", "[grid]\nepochs = [1]"))
+    assert study.load_study(file, scale="small").missing == ()
+    file.write_text(file.read_text().replace("epochs = [1]", "epochs = [2]"))
+    assert len(study.load_study(file, scale="small").missing) == 4
+
+
+def test_finished_folders_get_their_rows(file, trained, run):
+    run("study", file, "--scale", "large")
+    target = file.parent / "rows" / "which-large.jsonl"
+    before = target.read_text()
+    target.unlink()
+    run("study", file, "--scale", "large")
+    assert target.read_text() == before
+    assert len(trained) == 3
+
+
+def test_rows_of_processes_side_by_side_are_whole_lines(tmp_path):
+    """Each row stands once in a line of its own; what a killed process left of one is dropped."""
+    path = tmp_path / "rows" / "x.jsonl"
+    path.parent.mkdir()
+    path.write_text('{"digest": "first"}\n{"digest": "ha')
+    assert list(Rows(path).known) == ["first"]
+
+    def append(k):
+        Rows(path).append({"digest": f"{k}", "text": "x" * 5000})
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(append, range(40)))
+    assert sorted(Rows(path).known) == sorted(["first", *map(str, range(40))])
+    assert len(path.read_text().splitlines()) == 41
+    path.write_text('{"digest": "first"}\nnonsense\n')
+    with pytest.raises(ValueError, match=r"x\.jsonl, line 2 is no row of a study"):
+        _ = Rows(path).known
+
+
+def test_the_page_needs_the_rows_alone(run, file, trained, tmp_path):
+    for scale in ("small", "large"):
+        run("study", file, "--scale", scale)
+    for folder in (tmp_path / "runs").iterdir():
+        folder.rename(tmp_path / f"gone-{folder.name}")
+    result = run("study", file, "--report", tmp_path / "pages")
+    assert result.status == 0, result.err
+    assert sorted(path.name for path in (tmp_path / "pages").iterdir()) == [
+        *("which-large.png", "which-small.png", "which.md")
+    ]
+    page = (tmp_path / "pages" / "which.md").read_text()
+    assert page.startswith("# Which?\n\nWhat starts best?\n\n## small\n")
+    assert "4 of 4 runs have rows" in page
+    assert "cpu (x), 1 threads, torch 2, revision abc (3)" in page
+    assert "| `one` | **1.125 ± 1.588 (2)** |" in page  # 12.706 * 0.125
+    assert "| `other` | 2.000 (1); diverges 1 of 2 |" in page
+    assert "More of it." in page
+    assert "| `one` | 7 | – | 2 |" in page
+
+
+def test_wrong_files(refused, file, tmp_path):
+    good = file.read_text()
+    assert "no scale is given, allowed are small, large (--scale)" in refused("study", file)
+    assert "scale is 'huge', allowed are small" in refused("study", file, "--scale", "huge")
+    for old, new, said in (
+        ("[scale.large]\n", '[scale.large]\nout = "x"\n', "unknown key 'out' of scale large"),
+        ('rows = "rows"', 'rows = "rows"\nkind = "solve"', "kind is 'solve', allowed are train"),
+        ('"init.scheme" = "constant" }}'[:-1], '"init.scheme" = "x" }', "unknown scheme 'x'"),
+    ):
+        assert old in good
+        file.write_text(good.replace(old, new))
+        assert said in refused("study", file, "--scale", "large")
+    file.write_text(good)
+    assert "no run has finished" in refused("study", file, "--report", tmp_path / "p")
+    file.write_text(good.replace('title = "Which?"', 'titel = "Which?"'))
+    assert "unknown key 'titel' of report" in refused("study", file, "--report", tmp_path / "p")
+    assert not (tmp_path / "p").exists()
+
+
+def test_a_study_of_smoothers(document, tmp_path):
+    """Its rows have the measured factor: of damping all but the smooth errors of poisson1d, and of
+    what is learned from there, which is no larger; a family without that degree says so."""
+    file = tmp_path / "smooth.toml"
+    file.write_text(
+        'kind = "smoother"\nout = "%s"\nrows = "."\n' % (tmp_path / "runs")
+        + '[set]\nproblem = "poisson2d"\nn = 15\nseed = 0\n[grid]\ndegree = [2]\n'
+        + 'smoother = ["chebyshev4", "mls", { label = "l", smoother = "learned", steps = 1 }]\n'
+    )
+    data = document("study", file, "--jobs", 1)
+    classical, refused, learned = (entry["summary"] for entry in data["runs"])
+    assert learned["factor_start"] == classical["factor"]
+    assert 0 < learned["factor"] < classical["factor"] < 0.3
+    assert "factor" not in refused
+    assert "mls" in refused["refused"]
+    assert len((tmp_path / "smooth.jsonl").read_text().splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("n = 15", "m = 15", "unknown setting 'm'"),
+        ("n = 15", 'n = "15"', "n is '15', must be a whole number"),
+        ("n = 15\n", "", "n is missing"),
+        ("chebyshev4", "jacobi", "unknown smoother 'jacobi', allowed are learned"),
+    ],
+)
+def test_a_wrong_study_of_smoothers(refused, tmp_path, old, new, said):
+    text = (
+        'kind = "smoother"\nout = "x"\n[set]\nproblem = "poisson2d"\nn = 15\n'
+        '[grid]\ndegree = [2]\nsmoother = ["chebyshev4"]\n'
+    )
+    assert old in text
+    file = tmp_path / "smooth.toml"
+    file.write_text(text.replace(old, new))
+    assert said in refused("study", file)
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_shipped_studies(path, tmp_path):
+    """Their scales can be read, their networks made, and their pages are what their rows say."""
+    committed = ROOT / "docs" / "studies" / f"{path.stem}.md"
+    if committed.exists():
+        page, *figures = study.write_page(path, tmp_path, draw=False)
+        assert page.read_text() == committed.read_text(), (
+            "polymgnet study FILE --report docs/studies"
+        )
+        assert all((committed.parent / figure.name).exists() for figure in figures)
+    scale = scales_of(path)[-1]
+    runs = study.load_study(path, scale=scale, check=False).runs
+    for run in {run.settings.get("model.name"): run for run in runs}.values():
+        run.check()
+
+
+def script(*words, **environment):
+    return subprocess.run(
+        ["bash", ROOT / "studies" / "gpu.sh", *map(str, words)],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_gpu_script_fills_what_is_missing(file, tmp_path):
+    """Rehearsed with another scale, one process and one tiny run: its row is there, and stands for
+    it from then on."""
+    text = file.read_text().replace("epochs = 1", 'epochs = 1\n"model.levels" = 2')
+    file.write_text(text.replace("[0, 1, 2]", "[0]"))
+    command = {"POLYMGNET": f"{sys.executable} -m polymgnet", "SCALE": "large", "JOBS": "1"}
+    first = script(1, file, **command)
+    assert first.returncode == 0, first.stderr
+    assert "rows are in" in first.stderr
+    (row,) = lines(file, "large")
+    assert 0 <= row["test_accuracy"] <= 1
+    assert row["threads"] == 1
+    assert study.load_study(file, scale="large").missing == ()
+
+
+def test_gpu_script_says_what_it_needs():
+    for words in ((), ("many",)):
+        done = script(*words)
+        assert done.returncode == 2
+        assert "minutes, must be a whole number" in done.stderr
+
+
+def test_gpu_script_ends_in_time_and_without_work(tmp_path):
+    """No minute: nothing is begun. A command that fails ends it with its status."""
+    marker = tmp_path / "begun"
+    begin = tmp_path / "begin"
+    begin.write_text(f'#!/bin/sh\necho "$*" >> {marker}\nexit 2\n')
+    begin.chmod(0o755)
+    assert script(0, "a.toml", POLYMGNET=str(begin)).returncode == 0
+    assert not marker.exists()
+    assert script(1, "a.toml", "b.toml", POLYMGNET=str(begin), JOBS="3").returncode == 2
+    assert marker.read_text() == "study a.toml --scale gpu --jobs 3\n"
