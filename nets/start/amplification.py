@@ -49,11 +49,15 @@ def level_amplification(model: nn.Module, images: Tensor) -> list[float]:
     if twin.training:  # torch.func refuses to move running statistics; the batch's are taken
         torch.func.replace_all_batch_norm_modules_(twin)
     seen: list[tuple[Level, Tensor, Tensor | None]] = []
-    for level in twin.modules():
-        if isinstance(level, Level):
-            level.register_forward_pre_hook(lambda module, given: seen.append((module, *given)))
+    levels = [module for module in twin.modules() if isinstance(module, Level)]
+    handles = [
+        level.register_forward_pre_hook(lambda module, given: seen.append((module, *given)))
+        for level in levels
+    ]
     with torch.no_grad():
         twin(images.double())
+    for handle in handles:  # the Jacobians call the levels too
+        handle.remove()
     return [_norm_of_jacobian(level, g, u0) for level, g, u0 in seen]
 
 
