@@ -57,6 +57,8 @@ class InitialCoefficients:
     def __post_init__(self) -> None:
         if self.polynomial.operator is None:
             raise ValueError("initial coefficients need a polynomial with its operator's record")
+        if not isinstance(self.family, str) or not self.family:
+            raise ValueError(f"family is {self.family!r}, must be a family's name or 'learned'")
 
     @property
     def operator(self) -> OperatorRecord:
@@ -128,7 +130,7 @@ class InitialCoefficients:
                 if data["schema"] == 1
                 else OperatorRecord.from_dict(data["operator"])
             )
-            result = cls(polynomial.of(record), str(data["family"]), dict(data["provenance"]))
+            result = cls(polynomial.of(record), data["family"], dict(data["provenance"]))
         except (KeyError, TypeError) as error:
             raise ValueError(f"initial coefficients are damaged: {error}") from error
         # what stands twice, for the reader, must say the same

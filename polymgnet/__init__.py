@@ -33,16 +33,9 @@ _OFFERED = {
         *("smoothing_factor", "solve", "three_grid_factor", "two_grid_factor"),
     ),
     "nets": (
-        *(
-            "Classifier",
-            "MultigridCycle",
-            "PolynomialBlock",
-            "TrainConfig",
-            "create_model",
-            "initialise",
-        ),
-        *("learn_smoother", "list_models", "load", "load_classifier", "load_config", "load_data"),
-        "train",
+        *("Classifier", "MultigridCycle", "PolynomialBlock", "TrainConfig", "create_model"),
+        *("initialise", "learn_smoother", "list_models", "load", "load_classifier"),
+        *("load_config", "load_data", "train"),
     ),
     "analysis": ("analyse", "compare", "compare_smoothers"),
     "figures": (

@@ -87,7 +87,8 @@ def operator_record(
             return _of_points(array) if array.ndim == 1 else _of_matrix(array, scaling)
     raise ValueError(
         f"a {type(of).__name__} is no operator; a polynomial is derived for a Problem, a Stencil,"
-        " an Interval or pair (a, b), the largest eigenvalue, a matrix, or points of a spectrum"
+        " an Interval or pair (a, b), the largest eigenvalue, a matrix, or points of a spectrum; of"
+        " a network's level give nets.start.operators.operator_spectra([level.A], [grid])[0]"
     )
 
 

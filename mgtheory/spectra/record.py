@@ -85,6 +85,20 @@ class OperatorRecord:
         object.__setattr__(self, "lower", lower)
         object.__setattr__(self, "upper", upper)
         check_name(self.kind, get_args(Kind), "kind of a record")
+        for what, allowed in (
+            ("name", str),
+            ("found", str),
+            ("positive", bool),
+            ("padding", str | None),
+            ("form", str | tuple | None),
+        ):
+            if not isinstance(getattr(self, what), allowed):
+                raise ValueError(
+                    f"the record's {what} is {getattr(self, what)!r}, must be"
+                    f" {getattr(allowed, '__name__', allowed)}"
+                )
+        if self.kind == "level" and None in (self.grid, self.padding):
+            raise ValueError(f"{self.name}: the record of a level needs its grid and padding")
         if self.scaling not in (None, "identity", "diagonal"):
             raise ValueError(
                 f"{self.name}: scaling is {self.scaling!r}, must be identity or diagonal"

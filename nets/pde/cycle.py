@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mgtheory.families import FAMILIES
 from mgtheory.multigrid.applied import PolynomialSmoothing
 from mgtheory.multigrid.cycle import run_cycle
 from mgtheory.multigrid.hierarchy import Hierarchy
@@ -37,11 +38,10 @@ from mgtheory.problems.problem import Problem
 from mgtheory.problems.transfers import FULL_WEIGHTING
 from mgtheory.smoothers import DEFAULT
 from nets.defaults import own_defaults
-from nets.models.blocks import Level, SmoothingStep
+from nets.models.blocks import CONVOLUTIONS, Level, SmoothingStep
 from nets.models.coefficients import Coefficients, make_coefficients
 from nets.models.placements import PLACEMENTS
 
-CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 APPLY = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
 
@@ -191,6 +191,12 @@ class MultigridCycle(nn.Module):
         if pre < 0 or post < 0 or pre + post == 0:
             raise ValueError(
                 f"pre is {pre}, post is {post}: neither may be negative and one must be positive"
+            )
+        family = isinstance(smoother, str) and smoother in FAMILIES
+        if not (smoother is None or family or isinstance(smoother, ResidualPolynomial)):
+            raise ValueError(
+                f"smoother is {smoother!r}; a cycle learns a polynomial in A: give a"
+                f" ResidualPolynomial or the name of a family, {', '.join(FAMILIES)}"
             )
         if smoother is None and shared:  # one set of coefficients cannot grow from level to level
             smoother = DEFAULT

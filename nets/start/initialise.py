@@ -6,11 +6,17 @@ measures its spectrum as the network applies it (with its padding, on the level'
 the family on (0, 1], scales it by the spectral radius b, and turns its roots into the level's
 factors. Every level reports max |q| over that spectrum: below 1 (but for q(0) = 1 at an eigenvalue
 0) the theory applies, above it does not, whatever the family's name.
+
+The spectrum is that of A alone. A batch norm inside rho divides the residual by its standard
+deviation s: a linear step then changes the next residual by up to w b in units of s, and near given
+images its factor is 1 - (w/s) t where the relu passes, 1 elsewhere. How much a level amplifies with
+its norms and relus is the report's `amplification`, measured where images are given.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import torch
@@ -19,6 +25,7 @@ from torch import nn
 from nets.models.blocks import Level
 from nets.models.classifier import MultigridClassifier
 from nets.models.coefficients import Coefficients
+from nets.start.amplification import level_amplification
 from nets.start.factors import level_factors
 from nets.start.operators import level_grids, start_operators, start_options
 from nets.start.report import InitReport, LevelReport
@@ -34,6 +41,7 @@ def initialise(
     padding: str = "applied",
     generator: torch.Generator | None = None,
     size: Sequence[int] = (32, 32),
+    images: torch.Tensor | None = None,
     **options: Any,
 ) -> InitReport:
     """Start the operators A and the polynomial coefficients of a model, in place.
@@ -56,6 +64,9 @@ def initialise(
         For every random number of the start, on the CPU; None is torch's global one.
     size
         (height, width) of the input images.
+    images
+        A batch of them, on which the report is to say every level's amplification as it is, with
+        norms and activations, beside max |q|; that takes longer than the start.
     **options
         Of the scheme or of the operator's start, in place of or beside those in the scheme's text;
         every scheme has ``amplification``, what max |q| on a level's spectrum is scaled to.
@@ -113,6 +124,9 @@ def initialise(
         report, said = start_level(i, level, chosen, spectrum, generator)
         reports.append(report)
         notes += said
+    if images is not None:
+        measured = level_amplification(model, images)
+        reports = [replace(one, amplification=value) for one, value in zip(reports, measured)]
     return InitReport(
         spec and spec.to_dict(),
         scheme,

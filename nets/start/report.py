@@ -52,6 +52,9 @@ class LevelReport:
     smoothing_factor
         mu, what a perfect coarse level leaves of q(A) there (see `nets.start.spectrum`); None
         without a polynomial.
+    amplification
+        Of the level's map with its norms and activations, on the images that were given (see
+        `nets.start.amplification`); None without images.
     found, error
         How the spectrum was found, in words, and the relative error of b (see `LevelSpectrum`).
     """
@@ -68,6 +71,7 @@ class LevelReport:
     padding: str
     found: str
     error: float
+    amplification: float | None = None
 
     @classmethod
     def of(cls, number: int, level: Level, spectrum: LevelSpectrum, notes: Notes) -> LevelReport:

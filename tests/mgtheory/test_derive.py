@@ -192,6 +192,32 @@ def test_a_record_survives_json(of):
 
 
 @pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"family": 3}, "family is 3, must be a family's name"),
+        ({"family": ""}, "family is '', must be"),
+        ({"positive": "yes"}, "positive is 'yes', must be bool"),
+        ({"name": None}, "name is None, must be str"),
+        ({"found": 1}, "found is 1, must be str"),
+        ({"padding": 0}, "padding is 0, must be str"),
+        ({"form": 7}, "form is 7, must be str"),
+        ({"kind": "level"}, "a level needs its grid and padding"),
+        ({"kind": "grid"}, "unknown kind of a record 'grid'"),
+    ],
+)
+def test_an_edited_record_is_refused(change, message):
+    document = derive("chebyshev", 2, (2.0, 8.0)).to_dict()
+    (document if "family" in change else document["operator"]).update(change)
+    with pytest.raises(ValueError, match=message):
+        InitialCoefficients.from_dict(document)
+
+
+def test_a_level_of_a_network_is_no_operator_without_its_grid():
+    with pytest.raises(ValueError, match=r"operator_spectra\(\[level.A\], \[grid\]\)"):
+        derive("chebyshev4", 2, type("Level", (), {})())
+
+
+@pytest.mark.parametrize(
     ("text", "error", "message"),
     [
         (None, FileNotFoundError, "no file"),

@@ -1,7 +1,5 @@
 """What the caller has set in torch and numpy changes no result of the bridge."""
 
-import contextlib
-
 import numpy as np
 import pytest
 import torch
@@ -10,37 +8,7 @@ import nets
 from mgtheory import problems
 from nets.pde.solve import TorchHierarchy
 
-
-@contextlib.contextmanager
-def switched(read, write, value):
-    before = read()
-    write(value)
-    try:
-        yield
-        assert read() == value  # the caller's again
-    finally:
-        write(before)
-
-
-def dtype(value):
-    return switched(torch.get_default_dtype, torch.set_default_dtype, value)
-
-
-STATES = {
-    "float64": lambda: dtype(torch.float64),
-    "float16": lambda: dtype(torch.float16),
-    "inference_mode": torch.inference_mode,
-    "no gradients": torch.no_grad,
-    "meta": lambda: torch.device("meta"),
-    "default device": lambda: switched(
-        torch.get_default_device, torch.set_default_device, torch.device("meta")
-    ),
-    "autocast": lambda: torch.autocast("cpu", dtype=torch.bfloat16),
-    "deterministic": lambda: switched(
-        torch.are_deterministic_algorithms_enabled, torch.use_deterministic_algorithms, True
-    ),
-    "numpy raises": lambda: np.errstate(all="raise"),
-}
+from ..states import STATES
 
 
 def outcome():

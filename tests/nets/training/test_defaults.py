@@ -1,14 +1,13 @@
 """What the caller's program has set in torch and numpy changes no bit of a run, and comes back."""
 
-from contextlib import contextmanager
-
-import numpy as np
 import pytest
 import torch
 
 import nets
 from nets.config import load_config
 from nets.training.train import _settings
+
+from ..states import STATES, dtype
 
 SETS = [
     *("width=4", "levels=2", "batch_size=512", "epochs=1", "tensorboard=false", "init=chebyshev4"),
@@ -23,52 +22,6 @@ def run(out):
         assert parameter.device.type == "cpu"
         assert not parameter.is_inference()
     return {name: (out / name).read_bytes() for name in ("start.safetensors", "model.safetensors")}
-
-
-@contextmanager
-def switched(read, write, value):
-    before = read()
-    write(value)
-    try:
-        yield
-        assert read() == value  # the caller's again
-    finally:
-        write(before)
-
-
-def flag(holder, name, value):
-    return switched(
-        lambda: getattr(holder, name), lambda given: setattr(holder, name, given), value
-    )
-
-
-def dtype(value):
-    return switched(torch.get_default_dtype, torch.set_default_dtype, value)
-
-
-STATES = {
-    "float64": lambda: dtype(torch.float64),
-    "float16": lambda: dtype(torch.float16),
-    "inference_mode": torch.inference_mode,
-    "no gradients": torch.no_grad,
-    "meta": lambda: torch.device("meta"),
-    "default device": lambda: switched(
-        torch.get_default_device, torch.set_default_device, torch.device("meta")
-    ),
-    "autocast": lambda: torch.autocast("cpu", dtype=torch.bfloat16),
-    "deterministic": lambda: switched(
-        torch.are_deterministic_algorithms_enabled, torch.use_deterministic_algorithms, True
-    ),
-    "products": lambda: switched(
-        torch.get_float32_matmul_precision, torch.set_float32_matmul_precision, "medium"
-    ),
-    "bfloat16 convolutions": lambda: flag(torch.backends, "fp32_precision", "bf16"),
-    "bfloat16 convolutions of oneDNN": lambda: flag(
-        torch.backends.mkldnn.conv, "fp32_precision", "bf16"
-    ),
-    "without oneDNN": lambda: flag(torch.backends.mkldnn, "enabled", False),
-    "numpy raises": lambda: np.errstate(all="raise"),
-}
 
 
 @pytest.fixture(scope="module")
