@@ -207,6 +207,7 @@ def derive(
     scaling: str = "auto",
     axes: Sequence[int] | str = "auto",
     start: ArrayLike | None = None,
+    amplification: float | None = None,
     **options: Any,
 ) -> InitialCoefficients:
     """Initial coefficients of one family and degree for an operator.
@@ -225,6 +226,10 @@ def derive(
         B and the coarsened axes, as the solver chooses them by default.
     start
         The start vector of a Krylov family; random by default.
+    amplification
+        M > 1: q is stretched along its axis until max |q| over the spectrum is M, as
+        `mgtheory.families.amplification_scale` says (where the spectrum is positive only shortened,
+        if |q| exceeds M); the family ``bounded`` is made for it. None leaves q what it is.
     **options
         Further keywords of the family's own function.
 
@@ -233,11 +238,17 @@ def derive(
     >>> start = derive("chebyshev", 2, (2.0, 8.0))
     >>> start.weights.real.round(4).tolist()
     [0.1404, 0.3474]
+    >>> around_zero = [2.0, 2j, -2j, -2.0]
+    >>> q = derive("chebyshev4", 2, around_zero, amplification=8).polynomial
+    >>> round(float(abs(q(-2.0))), 9)
+    8.0
     """
     entry = get_family(family)
+    if amplification is not None:
+        options["amplification"] = amplification
     degree, options = plain(degree), {name: plain(value) for name, value in options.items()}
     record = operator_record(of, scaling=scaling, axes=axes)
-    given = {} if start is None else {"start": start}
+    given: dict[str, Any] = {} if start is None else {"start": start}
     polynomial, came_about = entry.on(degree, record, **given, **options)
     provenance = {
         "formula": entry.citation,

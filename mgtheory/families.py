@@ -11,11 +11,12 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import scipy.sparse as sp
 
+from mgtheory.polynomials.amplified import Spectrum, scale_to
 from mgtheory.polynomials.bounded import MAX_STEP_DEGREE, bounded, longest_step
 from mgtheory.polynomials.classical import chebyshev, chebyshev4, chebyshev4_opt, mls, richardson
 from mgtheory.polynomials.exchange import MAX_EXCHANGE_DEGREE
@@ -65,8 +66,30 @@ def _points(record: OperatorRecord) -> Arguments | None:
 def _radius(record: OperatorRecord) -> Arguments:
     """b, whatever the sign of the spectrum, and the points of it that are known."""
     known = _points(record) if record.kind in ("points", "interval") else None
-    points = known["points"] if known else getattr(record.source, "eigenvalues", None)
+    points = known["points"] if known else getattr(record.source, "outline", None)
     return {"radius": record.upper, "points": points}
+
+
+def spectrum_of(record: OperatorRecord) -> Spectrum:
+    """What |q| is measured on: points that are known, (0, b] where the spectrum is positive, else
+    b, for the disc |z| <= b that holds it."""
+    known = record.source if record.kind == "points" else getattr(record.source, "outline", None)
+    if known is not None:
+        return cast(Spectrum, known)
+    return Interval(0.0, record.upper) if record.positive else record.upper
+
+
+def amplification_scale(
+    q: ResidualPolynomial, record: OperatorRecord, amplification: float, *, only_down: bool = False
+) -> float:
+    """The s > 0 with which max |q(s t)| over the spectrum of a record is the amplification (see
+    `mgtheory.polynomials.amplified`).
+
+    It is 1 where max |q| <= 1, for there the classical theory holds and q is left to it. Where the
+    spectrum is positive, or with `only_down`, q is never stretched: s <= 1.
+    """
+    kept = amplification if record.positive or only_down else 1.0
+    return scale_to(q, spectrum_of(record), amplification, kept=kept)
 
 
 def _problem(record: OperatorRecord) -> Arguments | None:
@@ -120,13 +143,32 @@ class Family:
     degrees: str = f"1 to {MAX_DEGREE}"
     recorded: Callable[..., Recorded] | None = None
 
-    def on(self, degree: int, record: OperatorRecord, **options: Any) -> Recorded:
+    @property
+    def is_amplified(self) -> bool:
+        """Whether the amplification is a parameter of its own."""
+        return "amplification" in inspect.signature(self.function).parameters
+
+    def on(
+        self,
+        degree: int,
+        record: OperatorRecord,
+        *,
+        amplification: float | None = None,
+        **options: Any,
+    ) -> Recorded:
         """The polynomial for the operator of a record, and how it came about (empty for a formula).
 
-        A ValueError says where the record has not what the family needs, or an option is unknown.
+        With an `amplification` it is scaled to it (`amplification_scale`), which ``scale`` records,
+        unless that is a parameter of the family's own function. A ValueError says where the record
+        has not what the family needs, or an option is unknown.
         """
+        if amplification is not None and self.is_amplified:
+            options, amplification = options | {"amplification": amplification}, None
         need = NEEDS[self.needs]
-        arguments = need.arguments(record)
+        # what bounds |q| on any spectrum may ask for the shape of a family for positive ones
+        arguments = need.arguments(
+            record if amplification is None else replace(record, positive=True)
+        )
         if arguments is None:
             raise ValueError(
                 f"family {self.name} cannot be derived from {record}, it needs {need.sources}"
@@ -135,6 +177,9 @@ class Family:
             self._check_options(options)
         made = self.recorded or (lambda *a, **k: (self.function(*a, **k), {}))
         polynomial, came_about = made(degree, **(arguments | options))
+        if amplification is not None:
+            scale = amplification_scale(polynomial, record, amplification)
+            polynomial, came_about = polynomial.scaled(1 / scale), came_about | {"scale": scale}
         # a lower end that plays no part must not refuse a conversion
         used = record if self.needs not in ("lmax", "operator") else replace(record, lower=0.0)
         return polynomial.of(used), came_about

@@ -33,6 +33,7 @@ from mgtheory.spectra.record import OperatorRecord, proportional
 
 SCALINGS = ("auto", "identity", "diagonal")
 DEFAULT_DEGREE = 2
+SIGNED = ("operator", "radius")  # what families of a spectrum with its sign need
 Options = tuple[tuple[str, Any], ...]
 
 # colour of a point from the parities of its indices, shape (d, ...)
@@ -130,6 +131,14 @@ class Polynomial(Smoother):
             known = self.polynomial.operator
             if self.scaling == "auto" and known is not None and known.scaling is not None:
                 object.__setattr__(self, "scaling", known.scaling)
+
+    @property
+    def signed(self) -> bool:
+        """Whether it takes a spectrum with its sign: that of a negative definite A too."""
+        if self.family is not None:
+            return FAMILIES[self.family].needs in SIGNED
+        known = None if self.polynomial is None else self.polynomial.operator
+        return known is None or not known.positive
 
     def on(
         self,

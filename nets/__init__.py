@@ -13,6 +13,7 @@ from nets.models.registry import create_model, list_models
 from nets.pde.cycle import MultigridCycle
 from nets.pde.learn import learn_smoother
 from nets.settings import TrainConfig
+from nets.start.block import PolynomialBlock
 from nets.start.initialise import initialise
 from nets.training.folder import load
 from nets.training.predict import Classifier, load_classifier
@@ -21,6 +22,7 @@ from nets.training.train import train
 __all__ = [
     "Classifier",
     "MultigridCycle",
+    "PolynomialBlock",
     "TrainConfig",
     "create_model",
     "initialise",

@@ -53,10 +53,9 @@ def own_defaults(
         torch.set_default_dtype(torch.float32)
         stack.callback(torch.set_float32_matmul_precision, torch.get_float32_matmul_precision())
         torch.set_float32_matmul_precision(matmul)
-        stack.callback(
-            torch.use_deterministic_algorithms,
-            torch.are_deterministic_algorithms_enabled(),
-            warn_only=torch.is_deterministic_algorithms_warn_only_enabled(),
-        )
-        torch.use_deterministic_algorithms(deterministic)
+        before = torch.are_deterministic_algorithms_enabled()
+        warns = torch.is_deterministic_algorithms_warn_only_enabled()
+        if (before, warns) != (deterministic, False):  # the call imports torch's compiler
+            stack.callback(torch.use_deterministic_algorithms, before, warn_only=warns)
+            torch.use_deterministic_algorithms(deterministic)
         yield

@@ -13,7 +13,7 @@ True
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
-from polymgnet.packages import own
+from polymgnet.packages import attribute
 
 if TYPE_CHECKING:
     from analysis import *
@@ -33,7 +33,14 @@ _OFFERED = {
         *("smoothing_factor", "solve", "three_grid_factor", "two_grid_factor"),
     ),
     "nets": (
-        *("Classifier", "MultigridCycle", "TrainConfig", "create_model", "initialise"),
+        *(
+            "Classifier",
+            "MultigridCycle",
+            "PolynomialBlock",
+            "TrainConfig",
+            "create_model",
+            "initialise",
+        ),
         *("learn_smoother", "list_models", "load", "load_classifier", "load_config", "load_data"),
         "train",
     ),
@@ -52,7 +59,7 @@ __all__ = ["__version__", *_HOMES]  # noqa: PLE0604
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'polymgnet' has no attribute {name!r}")
-    return getattr(own(_HOMES[name]), name)
+    return attribute(_HOMES[name], name)
 
 
 def __dir__() -> list[str]:

@@ -8,8 +8,10 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.machinery import ModuleSpec, PathFinder
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 HOME = Path(__file__).resolve().parents[1]
 PACKAGES = ("mgtheory", "nets", "analysis", "figures")
@@ -41,11 +43,31 @@ def prefer_own() -> None:
 
 def own(name: str) -> ModuleType:
     """The product's package of this name; Shadowed, with the place, where another hides it."""
-    module = import_module(name)
-    places = list(getattr(module, "__path__", [])) or [getattr(module, "__file__", None) or "?"]
+    _refuse_shadow(name)
+    return import_module(name)
+
+
+def attribute(package: str, name: str) -> Any:
+    """What one of the product's packages offers by this name; Shadowed where another module hides
+    it, or a package that it needs."""
+    try:
+        return getattr(own(package), name)
+    except Exception:
+        for needed in PACKAGES:
+            _refuse_shadow(needed)
+        raise
+
+
+def _refuse_shadow(name: str) -> None:
+    """Shadowed where an import of this name gives, or has given, something of the user's."""
+    module = sys.modules.get(name)
+    spec = find_spec(name) if module is None else None
+    found = [*getattr(module, "__path__", []), getattr(module, "__file__", None)]
+    if spec is not None:
+        found = [*(spec.submodule_search_locations or []), spec.origin]
+    places = [place for place in found if place]
     if str(HOME / name) not in [str(Path(place).resolve()) for place in places]:
         raise Shadowed(
-            f"{places[0]} hides polymgnet's own package {name} in {HOME}; rename it, or start in"
-            " another folder"
+            f"{places[0] if places else '?'} hides polymgnet's own package {name} in {HOME};"
+            " rename it, or start in another folder"
         )
-    return module

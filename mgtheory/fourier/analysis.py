@@ -52,6 +52,8 @@ from mgtheory.problems.symbols import (
 SAMPLING = ("samples", "refine", "zero")  # the options of `cycle_factor`
 SAMPLES = {1: 256, 2: 64, 3: 32}  # frequencies an axis, by dimension
 WAVE, MOST = 6, 2**18  # frequencies an axis for each degree of a polynomial, in all at most
+MANY = 16  # modes from which it takes longer to solve for two equal frequencies than to find them
+RESOLVED = 1e-14  # frequencies that differ by less are one
 REACH = 4 * NEAR  # a search along directions may leave their sphere by so much
 
 
@@ -187,9 +189,7 @@ def smoothing_factor(
     if refine and np.isfinite(factor):
 
         def measured(which: int) -> Callable[[Float], Float]:
-            return lambda points: np.where(
-                high_frequencies(points, chosen), evaluate(points)[which], -1.0
-            )
+            return lambda points: evaluate(reflected(points, chosen))[which]
 
         def peaks(values: Float) -> Starts:
             found = solved[grid_peaks(values.reshape(grid))[solved]]
@@ -203,6 +203,7 @@ def smoothing_factor(
             fold=lambda points: points if complex_values else points * np.sign(points[:, :1]),
             count=len(solved),
         )
+        frequency = reflected(frequency[None], chosen)[0]
         largest_norm = search(measured(1), [peaks(np.where(high, norm, -1.0))], half)[0]
     return FourierFactor(
         factor,
@@ -277,7 +278,7 @@ def cycle_factor(
     theta = cycle.base_frequencies(shape)
     grid, flat = theta.shape[:-1], theta.reshape(-1, cycle.dim)
     origin = int(np.flatnonzero((flat == 0).all(axis=1))[0])
-    solved, place = np.unique(_orbits(cycle, grid), return_inverse=True)
+    solved, place = np.unique(orbits(cycle, grid), return_inverse=True)
     radius, norm = np.zeros(len(flat)), np.zeros(len(flat))
     regular = solved[solved != origin]
 
@@ -305,10 +306,12 @@ def cycle_factor(
             """Of theta, and near 0 of its limit."""
 
             def of(points: Float) -> Float:
-                points = np.where((points == 0).all(axis=1, keepdims=True), NEAR, points)
-                length = np.linalg.norm(points, axis=1, keepdims=True)
-                points = np.where(length < REACH, NEAR / length, 1.0) * points
-                return _in_batches(lambda p: [measure(cycle.error_operator(p))], points, size)[0]
+                points = off_zero(points)
+                place = np.arange(len(points))
+                if cycle.modes >= MANY:  # around a peak on an axis of symmetry many are images
+                    points, place = distinct(cycle.representative(points))
+                values = _in_batches(lambda p: [measure(cycle.error_operator(p))], points, size)[0]
+                return values[place]
 
             return of
 
@@ -351,7 +354,14 @@ def cycle_factor(
     )
 
 
-def _orbits(cycle: LocalCycle, grid: Sequence[int]) -> npt.NDArray[np.int64]:
+def off_zero(theta: Float) -> Float:
+    """What stands for frequencies so close to 0 that they are directions: `NEAR` times these."""
+    theta = np.where((theta == 0).all(axis=1, keepdims=True), NEAR, theta)
+    length = np.linalg.norm(theta, axis=1, keepdims=True)
+    return np.asarray(np.where(length < REACH, NEAR / length, 1.0) * theta)
+
+
+def orbits(cycle: LocalCycle, grid: Sequence[int]) -> npt.NDArray[np.int64]:
     """For each base frequency of a grid, flattened, the first of those with the same spectrum."""
     index = np.arange(int(np.prod(grid))).reshape(grid)
     first = index.ravel()
@@ -407,6 +417,25 @@ def _coupled(
     projected = np.linalg.matrix_power(step, steps) * kept[:, :, None]
     image = spectral_norm(step[:, :, : stencil.channels])
     return spectral_radius(projected) ** (1 / steps), spectral_norm(projected) ** (1 / steps), image
+
+
+def distinct(points: Float) -> tuple[Float, npt.NDArray[np.intp]]:
+    """The points that differ by more than rounding, and where each is among them."""
+    keys = np.round(points / RESOLVED).astype(np.int64)
+    _, first, place = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+    return points[first], place.ravel()
+
+
+def reflected(theta: Float, axes: Sequence[int]) -> Float:
+    """High frequencies themselves; of a low one the image in the nearest end |theta_j| = pi/2 of
+    the high ones: so what is sought there has no jump at the ends."""
+    points, row = theta.copy(), np.arange(len(theta))
+    nearest = np.array(axes)[np.abs(theta[:, list(axes)]).argmax(axis=1)]
+    there = theta[row, nearest]
+    points[row, nearest] = np.where(
+        high_frequencies(theta, axes), there, np.copysign(np.pi, there) - there
+    )
+    return points
 
 
 def spectral_norm(matrices: Complex) -> Float:

@@ -21,6 +21,7 @@ the largest of them. On a periodic grid the constants in the kernel of A are tak
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Sequence
@@ -226,12 +227,14 @@ class LocalCycle:
         with np.errstate(invalid="ignore", over="ignore"):
             matrix = whole(p / 2 ** len(axes)) @ chosen @ whole(r @ ahat)
             matrix = np.eye(len(places)) - matrix
+            steps: dict[int, Complex] = {}
             if self.pre:
-                step = step_symbols(before, stencil, theta, turns, order)
-                matrix = matrix @ whole(np.linalg.matrix_power(step, self.pre))
+                steps[id(before)] = step_symbols(before, stencil, theta, turns, order)
+                matrix = matrix @ whole(np.linalg.matrix_power(steps[id(before)], self.pre))
             if self.post:
-                step = step_symbols(after, stencil, theta, turns, order)
-                matrix = whole(np.linalg.matrix_power(step, self.post)) @ matrix
+                if id(after) not in steps:  # mostly the same before and after
+                    steps[id(after)] = step_symbols(after, stencil, theta, turns, order)
+                matrix = whole(np.linalg.matrix_power(steps[id(after)], self.post)) @ matrix
         return matrix
 
     def _coarse_correction(self, level: int, theta: Float, removed: bool) -> Complex:
@@ -262,6 +265,10 @@ class LocalCycle:
         Those that keep all stencils, where no smoother has an order of its own; and theta -> -theta
         for real stencils (conjugate spectra).
         """
+        return self._symmetries
+
+    @functools.cached_property
+    def _symmetries(self) -> list[tuple[list[int], Float]]:
         dim = self.dim
         used = [
             Stencil(s.offsets, s.matrices).to_array() for s in (*self.stencils, *self.R, *self.P)

@@ -23,24 +23,29 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from numpy.polynomial import chebyshev as cheb
 from scipy.optimize import minimize
 
 from mgtheory._checks import check_whole
 from mgtheory._frozen import ReadOnlyArrays
 from mgtheory.families import Family, Recorded, register
-from mgtheory.fourier.analysis import cycle_factor
+from mgtheory.fourier.analysis import cycle_factor, off_zero, orbits
 from mgtheory.fourier.cycle import NEAR, LocalCycle, directions
 from mgtheory.fourier.relaxation import scaled_symbols
-from mgtheory.fourier.supremum import grid_peaks
+from mgtheory.fourier.supremum import climb, grid_peaks, largest_limit
 from mgtheory.polynomials.classical import chebyshev, chebyshev4
 from mgtheory.polynomials.residual import ResidualPolynomial, check_degree
-from mgtheory.problems.symbols import Complex, Float, the_stencil
+from mgtheory.problems.symbols import Complex, Float, spectral_radius, the_stencil
 
 MAX_OPTIMAL_DEGREE = 16
-# points per axis whose frequencies the optimisation sees first, and those on which the worst are
-# sought, by dimension; the result is checked on twice as many
-SAMPLES, DENSE = {1: 64, 2: 64, 3: 24}, {1: 256, 2: 128, 3: 48}
+# points per axis whose frequencies the optimisation sees first, and from whose peaks the worst are
+# sought, by dimension
+PEAKS = 64  # the most of them
+SAMPLES, DENSE = {1: 64, 2: 32, 3: 24}, {1: 256, 2: 128, 3: 48}
+# the pieces that one descent sees: those above this part of the maximum, and at least so many for
+# each variable
+PART, LEAST = 0.5, 6
 # relative size of imaginary parts that are rounding: symmetric stencils have real symbols
 REAL = 1e-9
 PIECES = 3  # eigenvalues per frequency that take part, largest first
@@ -118,47 +123,52 @@ def optimise_two_grid(
     correction = LocalCycle(
         operator, ResidualPolynomial.from_weights([0.0]), pre=0, post=0, **options
     )
-    symmetries, counts = correction.symmetries(), correction.counts[0]
     theta = correction.base_frequencies((SAMPLES[stencil.dim],) * stencil.dim)
-    theta = theta.reshape(-1, stencil.dim)
-    theta = np.concatenate([theta[(theta != 0).any(axis=1)], NEAR * directions(stencil.dim)])
-    sampled = _Sampled(correction, _representatives(theta, symmetries, counts), steps)
-
-    # phase 1: the best of the classical families, by their factors over all frequencies
+    theta = theta.reshape(-1, stencil.dim)[np.unique(orbits(correction, theta.shape[:-1]))]
+    near = np.unique(correction.representative(NEAR * directions(stencil.dim)), axis=0)
+    theta = np.concatenate([theta[(theta != 0).any(axis=1)], near])
+    sampled = _Sampled(correction, theta, steps)
+    dense, polynomial = _Dense(sampled), sampled.polynomial
     starts = sorted(_starts(degree, sampled), key=sampled.largest)
-    best, start_factor = sampled.polynomial(starts[0]), math.inf
+
+    # the best of the classical families, by their factors over all frequencies
+    best, start_factor = starts[0], math.inf
     for c in starts:
         if sampled.largest(c) ** steps < start_factor:  # which bounds its factor from below
-            factor = cycle_factor(cycle_with(sampled.polynomial(c))).factor
+            factor = float(dense.peaks(c)[1].max()) ** steps
             if factor < start_factor:
-                best, start_factor = sampled.polynomial(c), factor
+                best, start_factor = c, factor
 
-    # phase 2: the minimum on the sample, from each start
-    descents = [minimise_maximum(sampled.pieces, c, iterations) for c in starts]
-    lowest, total = min(descents, key=lambda d: d.value), sum(d.iterations for d in descents)
+    # the minimum on the sample, from each start
+    lowest, total = LeastMaximum(starts[0], math.inf, 0, False), 0
+    for c in starts:
+        found = minimise_maximum(sampled.pieces, c, iterations, lowest.value)
+        lowest, total = min(lowest, found, key=lambda d: d.value), total + found.iterations
 
-    # phase 3, exchange: add the worst frequencies, minimise on what they are added to
-    least, settled = start_factor, False
+    # exchange: add the peaks above the sampled maximum, minimise on what they are added to
+    least, verified = start_factor, False
     for remaining in reversed(range(ROUNDS)):
-        cycle = cycle_with(sampled.polynomial(lowest.c))
         bound = lowest.value**steps * (1 + GAP) + EXACT**steps
-        found = cycle_factor(cycle, samples=DENSE[stencil.dim])
-        if found.factor <= bound:  # on other samples it may not be
-            found = cycle_factor(cycle, samples=2 * DENSE[stencil.dim])
-        if found.factor < least:
-            best, least = sampled.polynomial(lowest.c), found.factor
-        settled = lowest.converged and found.factor <= bound
-        if found.factor <= bound or not remaining:
+        theta, values = dense.peaks(lowest.c)
+        factor = float(values.max()) ** steps
+        worse = theta[values**steps > bound]
+        if not len(worse):  # between other frequencies it may be larger
+            everywhere = cycle_factor(cycle_with(polynomial(lowest.c)))
+            factor, along = everywhere.factor, everywhere.direction
+            worst = everywhere.frequency if along is None else NEAR * np.array(along)
+            worse = np.array([worst])[: int(factor > bound)]
+        verified = not len(worse)
+        if factor < (start_factor if verified else least):
+            best, least = lowest.c, factor
+        if verified or not remaining:
             break
-        peaks = grid_peaks(found.damping) & (found.damping > bound).ravel()
-        worse = found.frequencies.reshape(-1, stencil.dim)[peaks]
-        worst = found.frequency if found.direction is None else NEAR * np.array(found.direction)
-        worse = np.concatenate([worse[(worse != 0).any(axis=1)], [worst]])
-        worse = _representatives(worse, symmetries, counts)
-        sampled = _Sampled(correction, np.concatenate([sampled.theta, worse]), steps)
+        sampled = sampled.on(np.concatenate([sampled.theta, worse]))
         lowest = minimise_maximum(sampled.pieces, lowest.c, iterations)
         total += lowest.iterations
-    return OptimalTwoGrid(best, least, start_factor, total, settled)
+    if not verified or least == start_factor:
+        least = cycle_factor(cycle_with(polynomial(best))).factor
+    settled = verified and lowest.converged
+    return OptimalTwoGrid(polynomial(best), least, start_factor, total, settled)
 
 
 @dataclass(frozen=True)
@@ -173,7 +183,10 @@ class LeastMaximum(ReadOnlyArrays):
 
 
 def minimise_maximum(
-    pieces: Callable[[Float], tuple[Float, Float]], start: Float, iterations: int
+    pieces: Callable[[Float], tuple[Float, Float]],
+    start: Float,
+    iterations: int,
+    known: float = math.inf,
 ) -> LeastMaximum:
     """A local minimum of max_i f_i(c), from a start and never above it: min z subject to z >=
     f_i(c), by SciPy's SLSQP.
@@ -185,39 +198,54 @@ def minimise_maximum(
         gradients, shape (m, n).
     start, iterations
         Where it starts, shape (n,), and the most steps.
+    known
+        A value that was reached from elsewhere: smaller pieces are not expected to matter.
     """
-    c, value, taken = np.array(start, float), float(pieces(start)[0].max()), 0
-    converged = value <= EXACT
+    c, values, taken = np.array(start, float), pieces(start)[0], 0
+    value = float(values.max())
+    converged, chosen = value <= EXACT, _chosen(values, len(c), known)
     # a restart forgets the curvature collected elsewhere, and is made while it gains
     while not converged and taken < iterations:
-        ended = _descent(pieces, c, value, iterations - taken)
+        ended = _descent(pieces, chosen, c, value, iterations - taken)
         taken += int(ended.nit)
-        reached = float(pieces(ended.x[:-1])[0].max())
+        found = pieces(ended.x[:-1])[0]
+        reached = float(found.max())
         gained = reached < value * (1 - GAIN)
+        if not gained and found[chosen].max() < value * (1 - GAIN):  # others have grown
+            chosen |= found >= value * (1 - GAIN)
+            continue
         converged = (bool(ended.success) and not gained) or reached <= EXACT
         if reached < value:
-            c, value = ended.x[:-1], reached
+            c, value, chosen = ended.x[:-1], reached, _chosen(found, len(c), known)
         if not (ended.success or gained):
             break
     return LeastMaximum(c, value, taken, converged)
 
 
-def _descent(pieces: Any, c: Float, value: float, iterations: int) -> Any:
-    """One run of SLSQP. Its tolerance is absolute, so that values are divided by the first
-    maximum."""
+def _chosen(values: Float, size: int, known: float) -> npt.NDArray[np.bool_]:
+    """The pieces for a descent in so many variables."""
+    rank = min(LEAST * (size + 1), len(values))
+    part = PART * min(values.max(), known)
+    return np.asarray(values >= min(part, np.partition(values, -rank)[-rank]))
+
+
+def _descent(pieces: Any, chosen: Any, c: Float, value: float, iterations: int) -> Any:
+    """One run of SLSQP on the chosen pieces, whose number is its cost. Its tolerance is absolute,
+    so that values are divided by the first maximum."""
     found_at: dict[bytes, tuple[Float, Float]] = {}
 
     def at(x: Float) -> tuple[Float, Float]:  # values and gradients are asked for one by one
         if x.tobytes() not in found_at:
             found_at.clear()
-            found_at[x.tobytes()] = pieces(x)
+            values, gradients = pieces(x)
+            found_at[x.tobytes()] = values[chosen] / value, gradients[chosen] / value
         return found_at[x.tobytes()]
 
     def gaps(z: Float) -> Float:
-        return np.asarray(z[-1] - at(z[:-1])[0] / value)
+        return np.asarray(z[-1] - at(z[:-1])[0])
 
     def slopes(z: Float) -> Float:
-        gradients = at(z[:-1])[1] / value
+        gradients = at(z[:-1])[1]
         return np.hstack([-gradients, np.ones((len(gradients), 1))])
 
     upwards = np.append(np.zeros(len(c)), 1.0)
@@ -231,12 +259,44 @@ def _descent(pieces: Any, c: Float, value: float, iterations: int) -> Any:
     )
 
 
+class _Dense:
+    """A dense sample of one frequency of each class with the same spectrum, and the peaks around
+    it."""
+
+    def __init__(self, sampled: _Sampled) -> None:
+        cycle = sampled.correction
+        self.half = np.pi / np.array(cycle.counts[0])
+        theta = cycle.base_frequencies((DENSE[cycle.dim],) * cycle.dim)
+        self.grid, flat = theta.shape[:-1], theta.reshape(-1, cycle.dim)
+        self.solved, self.place = np.unique(orbits(cycle, self.grid), return_inverse=True)
+        self.sampled = sampled.on(off_zero(flat[self.solved]))
+        self.zero = (flat[self.solved] == 0).all(axis=1)
+
+    def peaks(self, c: Float) -> tuple[Float, Float]:
+        """Where |lambda|^(1/nu) is largest, shape (n, d), and how large, shape (n,): what searches
+        reach from the peaks of the sample and of the limits at 0."""
+
+        def radii(theta: Float) -> Float:
+            return self.sampled.on(off_zero(theta)).radii(c)
+
+        values = np.where(self.zero, -1.0, self.sampled.radii(c))  # 0 has no value of its own
+        top = grid_peaks(values[self.place].reshape(self.grid))[self.solved] & ~self.zero
+        groups = [
+            (self.sampled.theta[top], values[top], self.half / self.grid),
+            largest_limit(radii, directions(self.sampled.correction.dim), NEAR),
+        ]
+        places, values = climb(radii, groups, self.half, starts=PEAKS)
+        return off_zero(places), values
+
+
 class _Sampled:
     """K and the eigenvalues t of BA on the harmonics of each sampled frequency, in the eigenvectors
-    of BA."""
+    of BA; b is the largest |t|, of these or of another sample."""
 
-    def __init__(self, correction: LocalCycle, theta: Float, steps: int) -> None:
-        self.theta, self.steps = theta, steps
+    def __init__(
+        self, correction: LocalCycle, theta: Float, steps: int, b: float | None = None
+    ) -> None:
+        self.correction, self.theta, self.steps = correction, theta, steps
         self.K: Any  # complex, or real where all symbols are
         self.t: Any
         stencil, (turns, order) = correction.stencils[0], correction.harmonics()
@@ -262,9 +322,13 @@ class _Sampled:
             and np.abs(self.t.imag).max() <= REAL * np.abs(self.t).max()
         ):
             self.K, self.t = self.K.real.copy(), self.t.real.copy()
-        self.b = float(np.abs(self.t).max())
+        self.b = float(np.abs(self.t).max()) if b is None else b
         high = self.t[:, stencil.channels :]
         self.low = float(high.real.min()) if np.abs(high.imag).max() < 1e-12 * self.b else 0.0
+
+    def on(self, theta: Float) -> _Sampled:
+        """The same at other frequencies, shape (F, d)."""
+        return _Sampled(self.correction, theta, self.steps, self.b)
 
     def basis(self, degree: int) -> Complex:
         """(t / b) T_i(2 t / b - 1), i < degree, shape (F, m, degree)."""
@@ -274,13 +338,14 @@ class _Sampled:
             table.append(np.asarray(2 * s * table[-1] - table[-2]))
         return (self.t / self.b)[..., None] * np.stack(table[:degree], axis=-1)
 
+    def radii(self, c: Float) -> Float:
+        """The largest |lambda|^(1/nu) of each frequency, shape (F,)."""
+        q = 1 + self.basis(len(c)) @ c
+        return np.asarray(spectral_radius(self.K * (q**self.steps)[:, None, :]) ** (1 / self.steps))
+
     def largest(self, c: Float) -> float:
         """max |lambda|^(1/nu)."""
-        q = 1 + self.basis(len(c)) @ c
-        return float(
-            np.abs(np.linalg.eigvals(self.K * (q**self.steps)[:, None, :])).max()
-            ** (1 / self.steps)
-        )
+        return float(self.radii(c).max())
 
     def pieces(self, c: Float) -> tuple[Float, Float]:
         """The `PIECES` largest |lambda|^(1/nu) of each frequency, shape (F * PIECES,), and their
@@ -334,26 +399,11 @@ def _inverse(matrices: Any) -> Any:
         return np.linalg.pinv(matrices)
 
 
-def _representatives(
-    theta: Float, symmetries: list[tuple[list[int], Float]], counts: Sequence[int]
-) -> Float:
-    """One frequency of each class with the same spectrum; compared modulo 2 pi / n_j (harmonics) to
-    1e-6, near 0 to 1e-6 of `NEAR`."""
-    images = np.stack([theta[:, axes] * signs for axes, signs in symmetries])
-    half = np.pi / np.array(counts)
-    images = np.where(images <= -half + 1e-9, images + 2 * half, images)
-    small = np.abs(theta).max(axis=1) < 1e3 * NEAR
-    keys = np.round(images / np.where(small, NEAR, 1.0)[:, None] * 1e6).astype(np.int64)
-    largest = [(*max(map(tuple, keys[:, i].tolist())), int(small[i])) for i in range(len(theta))]
-    _, first = np.unique(np.array(largest), axis=0, return_index=True)
-    return theta[np.sort(first)]
-
-
 def _starts(degree: int, sampled: _Sampled) -> Iterator[Float]:
     """Chebyshev of the first kind on the high frequencies and on [b/4, b], and of the fourth kind
     on (0, b]."""
     b = sampled.b
-    for part in {round(float(np.clip(sampled.low / b, 1 / 16, 0.9)), 12), 0.25}:
+    for part in {round(float(np.clip(sampled.low / b, 1 / 16, 0.9)), 6), 0.25}:
         a = part * b
         yield sampled.coefficients(chebyshev(degree, interval=(a, b)))
     yield sampled.coefficients(chebyshev4(degree, lmax=b))

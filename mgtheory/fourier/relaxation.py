@@ -148,10 +148,10 @@ def _polynomial(
     assert q is not None  # `on_level` has put it there
     t = scaled_symbols(stencil, description.scaling, theta, turns, order)
     if stencil.channels == 1:
-        return np.asarray(q(t), dtype=np.complex128)
+        return np.asarray(q(t))
     identity = np.eye(stencil.channels)
-    result = np.broadcast_to(identity.astype(np.complex128), t.shape)
-    for weight in q.weights:
+    result: Any = np.broadcast_to(identity, t.shape)
+    for weight in q.weights.real if q.is_real_rooted else q.weights:
         result = result @ (identity - weight * t)
     return result
 
@@ -166,7 +166,7 @@ def _jacobi(
     except np.linalg.LinAlgError:
         raise ValueError("Jacobi and Gauss-Seidel need a regular centre tap") from None
     ahat = harmonic_symbols(stencil, theta, turns, order)
-    return np.asarray(np.eye(stencil.channels) - description.omega * (centre @ ahat), np.complex128)
+    return np.asarray(np.eye(stencil.channels) - description.omega * (centre @ ahat))
 
 
 @step_symbols.register
@@ -194,7 +194,7 @@ def _lexicographic(
     # a singular splitting, as of pure convection at theta = 0: not a number, so infinite
     with np.errstate(invalid="ignore"):
         step = inverse(earlier) @ harmonic_symbols(stencil, theta, turns, order)
-        return np.asarray(np.eye(stencil.channels) - step, np.complex128)
+        return np.asarray(np.eye(stencil.channels) - step)
 
 
 def colour_masks(description: GaussSeidel, shape: tuple[int, ...]) -> list[npt.NDArray[np.bool_]]:
@@ -210,7 +210,7 @@ def _colours(
 ) -> Complex:
     """The product of the colours' partial steps, shape (F, m c, m c)."""
     jacobi = _jacobi(Jacobi(description.omega), stencil, theta, turns, order)
-    result = np.eye(len(turns) * stencil.channels, dtype=np.complex128)
+    result: Any = np.eye(len(turns) * stencil.channels)
     for mask in colour_masks(description, (2,) * stencil.dim):
         result = _partial_step(jacobi, mask, turns, order) @ result
     return result
@@ -240,7 +240,7 @@ def _partial_step(
     shifts = np.stack(np.unravel_index(np.arange(mask.size), (2,) * turns.shape[1]), axis=1)
     places = {tuple(alpha): i for i, alpha in enumerate(turns.tolist())}
     change = jacobi - np.eye(channels)
-    step = np.zeros((count, modes, channels, modes, channels), np.complex128)
+    step = np.zeros((count, modes, channels, modes, channels), jacobi.dtype)
     for column, alpha in enumerate(turns):
         step[:, column, :, column] += np.eye(channels)
         for shift, coefficient in zip(shifts, mask_symbol(mask)):
@@ -254,12 +254,10 @@ def inverse(matrices: Complex) -> Complex:
     """The inverse of each matrix of a stack; infinite where a matrix is singular."""
     if matrices.shape[-1] == 1:
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.asarray(np.where(matrices == 0, np.inf, 1.0 / matrices), np.complex128)
+            return np.asarray(np.where(matrices == 0, np.inf, 1.0 / matrices))
     try:
-        return np.asarray(np.linalg.inv(matrices), np.complex128)
+        return np.asarray(np.linalg.inv(matrices))
     except np.linalg.LinAlgError:
         regular = np.linalg.svd(matrices, compute_uv=False)[..., -1] > 0
         safe = np.where(regular[..., None, None], matrices, np.eye(matrices.shape[-1]))
-        return np.asarray(
-            np.where(regular[..., None, None], np.linalg.inv(safe), np.inf), np.complex128
-        )
+        return np.asarray(np.where(regular[..., None, None], np.linalg.inv(safe), np.inf))

@@ -27,9 +27,13 @@ STARTS, PART = 16, 0.8
 LEAST, MOST = 64, 4096  # other points the first time: as many as samples, within these
 STABLE = 1e-6  # relative gain from other points for which there are more of them
 REPEATS = 5
-# the steps a search takes before it may be given up, and at most; and how often its pattern is
-# halved (2^-20: quadratic maxima to rounding)
-EARLY, STEPS, HALVINGS = 6, 64, 20
+# the steps a search takes before it may be given up, and at most; and how often its box is halved
+# (2^-20: quadratic maxima to rounding)
+EARLY, STEPS, HALVINGS = 2, 64, 20
+# a quadratic is trusted where what it promised is gained to a factor of this; how often the box is
+# then halved at once; and the relative gain that is rounding
+TRUSTED, SURE, ROUNDING = 3.0, 4, 1e-13
+BESIDE = 2.5  # half boxes from the largest value
 LONGEST = 8.0  # half boxes, along each axis of a quadratic
 
 
@@ -112,16 +116,31 @@ def other_points(half: Float, count: int) -> Iterator[Float]:
 def search(
     function: Function, groups: Sequence[Starts], half: Float, least: float = -np.inf
 ) -> tuple[float, Float]:
-    """The largest value near the largest starts of each group, and its place in the cell.
+    """The largest of the values that `climb` reaches, and its place in the cell."""
+    places, values = climb(function, groups, half, least)
+    top = int(values.argmax())
+    return float(values[top]), places[top]
+
+
+def climb(
+    function: Function,
+    groups: Sequence[Starts],
+    half: Float,
+    least: float = -np.inf,
+    starts: int = STARTS,
+) -> tuple[Float, Float]:
+    """Places in the cell, shape (n, d), and values, shape (n,), reached from so many of the largest
+    starts of each group.
 
     Tried are the faces and corners of a box around each, and the maximum of the quadratic through
-    the last ones, which follows ridges. The box stays while that leads out of it, and else is
-    halved. A search is given up where four times its latest gains would not bring it to the largest
-    value, or to `least`.
+    them, which follows ridges. The box stays while that leads out of it, and else is halved, four
+    times at once where the quadratic can be trusted. A search ends where the quadratics of two
+    boxes promise nothing. It is given up where four times its latest gains would not bring it to
+    the largest value, or to `least`; and where it gains nothing beside the largest value.
     """
     chosen = []
     for theta, values, width in groups:
-        order = np.argsort(-values, kind="stable")[:STARTS]
+        order = np.argsort(-values, kind="stable")[:starts]
         top = values[order[0]]
         order = order[values[order] >= top - (1 - PART) * abs(top)]
         chosen.append((theta[order], values[order], np.broadcast_to(width, theta[order].shape)))
@@ -129,43 +148,58 @@ def search(
     dim = centres.shape[1]
     corners = np.array(list(itertools.product((-1.0, 1.0), repeat=dim)))
     pattern = np.unique(np.concatenate([corners, np.eye(dim), -np.eye(dim)]), axis=0)
-    halvings, gains, steps = np.zeros(len(heights)), np.zeros((len(heights), 3)), 0 * centres
-    first = int(heights.argmax())
-    best, place = float(heights[first]), centres[first]
+
+    def at(points: Float) -> tuple[Float, Float]:
+        points = points - 2 * half * np.round(points / (2 * half))
+        return points, function(points.reshape(-1, dim)).reshape(points.shape[:-1])
+
+    halvings, gains = np.zeros(len(heights)), np.zeros((len(heights), 2))
+    sure, going = np.zeros(len(heights), bool), np.arange(len(heights))
     for step in range(STEPS):
-        boxes = centres[:, None] + widths[:, None] * pattern
-        points = np.concatenate([boxes, centres[:, None] + steps[:, None]], axis=1)
-        points -= 2 * half * np.round(points / (2 * half))
-        found = function(points.reshape(-1, dim)).reshape(len(centres), -1)
-        row, top = np.arange(len(centres)), found.argmax(axis=1)
-        better = found[row, top] > heights * (1 + 1e-13)
-        reached = np.where(better, found[row, top], heights)
-        gains = np.column_stack([gains[:, 1:], reached - heights])
-        moved = np.where(better[:, None], points[row, top], centres)
-        jump = moved - centres
-        newton = centres + widths * quadratic_steps(pattern, found[:, :-1] - heights[:, None])
-        steps, centres, heights = newton - moved, moved, reached
+        centre, height, width = centres[going], heights[going], widths[going]
+        row, rounding = np.arange(len(going)), ROUNDING * np.abs(height)
+        points, found = at(centre[:, None] + width[:, None] * pattern)
+        jumps, rises = quadratic_steps(pattern, found - height[:, None])
+        jumped, after = at(centre + width * jumps)
+        top = found.argmax(axis=1)
+        leap = after >= found[row, top]
+        reached = np.maximum(found[row, top], after)
+        better = reached > height + rounding
         # a gain inside the box is no reason to keep it
-        far = better & (np.abs(jump) >= widths * (1 - 1e-9)).any(axis=1)
-        widths, halvings = np.where(far[:, None], widths, widths / 2), halvings + ~far
-        first = int(heights.argmax())
-        if heights[first] > best:
-            best, place = float(heights[first]), centres[first]
-        kept = halvings < HALVINGS
-        if step >= EARLY:
-            kept &= heights + 4 * gains.sum(axis=1) >= max(best, least)
-        if not kept.any() or not np.isfinite(best):
+        moved = np.where(leap[:, None], jumps, pattern[top])
+        far = better & (np.abs(moved).max(axis=1) >= 1 - 1e-9)
+        trusted = (after - height > rises / TRUSTED) & (after - height < rises * TRUSTED)
+        quiet = ~better & (rises <= rounding)
+        ended = quiet & sure[going]
+        sure[going] = quiet | (trusted & ~far)
+        halved = np.where(far, 0, np.where(sure[going], SURE, 1))
+        widths[going] *= 0.5 ** halved[:, None]
+        halvings[going] += halved
+        gains[going] = np.column_stack([gains[going, 1], np.where(better, reached - height, 0.0)])
+        there = np.where(leap[:, None], jumped, points[row, top])
+        centres[going] = np.where(better[:, None], there, centre)
+        heights[going] = np.where(better, reached, height)
+        best = int(heights.argmax())
+        if not np.isfinite(heights[best]):
             break
-        centres, heights, widths, halvings, gains, steps = (
-            part[kept] for part in (centres, heights, widths, halvings, gains, steps)
-        )
-    return best, place
+        away = np.abs(centres[going] - centres[best])
+        away = np.abs(away - 2 * half * np.round(away / (2 * half)))
+        beside = (away <= BESIDE * widths[going]).all(axis=1) & (going != best)
+        # the same peak, most likely: if it is a cone, all halvings would be needed to reach it
+        ended |= (halvings[going] >= HALVINGS) | (beside & ~better & ~trusted)
+        if step + 1 >= EARLY:
+            ended |= heights[going] + 4 * gains[going].sum(axis=1) < max(heights[best], least)
+        going = going[~ended]
+        if not len(going):
+            break
+    return centres, heights
 
 
-def quadratic_steps(pattern: Float, differences: Float) -> Float:
+def quadratic_steps(pattern: Float, differences: Float) -> tuple[Float, Float]:
     """From the middle of each pattern, shape (p, d), to the maximum of the quadratic that fits the
     differences of its values to the middle one's, shape (n, p); upwards where it has none. Shape
-    (n, d)."""
+    (n, d); and how much the quadratic rises there, shape (n,), without axes along which it is
+    nearly straight (a gain along these shows at the faces)."""
     dim = pattern.shape[1]
     i, j = np.triu_indices(dim)
     fit = np.linalg.pinv(np.column_stack([pattern, pattern[:, i] * pattern[:, j]])) @ differences.T
@@ -176,4 +210,7 @@ def quadratic_steps(pattern: Float, differences: Float) -> Float:
     slope = np.einsum("nij,in->nj", axes, fit[:dim])
     size = np.maximum(np.abs(curvature), np.abs(slope) / LONGEST)
     along = np.divide(slope, size, out=np.zeros_like(slope), where=size > 0)
-    return np.asarray(np.einsum("nij,nj->ni", axes, along))
+    rise = np.where(
+        np.abs(slope) <= LONGEST * np.abs(curvature), slope * along + curvature * along**2 / 2, 0
+    )
+    return np.asarray(np.einsum("nij,nj->ni", axes, along)), np.asarray(rise.sum(axis=1))

@@ -21,9 +21,8 @@ from mgtheory.matrixfree.level import StencilLevel
 from mgtheory.matrixfree.tables import ADD, KEEP, SET, ZERO
 from mgtheory.multigrid.cycle import visit_below, visits
 from mgtheory.multigrid.solution import Cycle
-from mgtheory.multigrid.solve import Ended, Plan, Stop, drive
+from mgtheory.multigrid.solve import Ended, Plan, Stop, check_sizes, drive
 
-TINY = 1e-140  # norms below it have squares with fewer digits than a double holds
 NOTHING = [np.empty((0, 2))]  # one sweep without smoothing steps
 Levels = Sequence[StencilLevel]
 Array = NDArray[np.float64]
@@ -195,8 +194,8 @@ def solve_grids(levels: Levels, stop: Stop, plan: Plan, *, zero: bool) -> tuple[
 
     Raises
     ------
-    ValueError
-        If ||b|| or the first residual norm is not finite, or ||b|| so small that squares vanish.
+    Unfit
+        See `mgtheory.multigrid.solve.check_sizes`.
     """
     finest = levels[0]
     passing = plan.cycle is Cycle.FMG
@@ -206,14 +205,7 @@ def solve_grids(levels: Levels, stop: Stop, plan: Plan, *, zero: bool) -> tuple[
         finest.sweep(ZERO, NOTHING, write=0, norm=True, to=levels[1].b if fused else None)
     )
     first = size if zero else math.sqrt(finest.residual_square())
-    if not (math.isfinite(size) and math.isfinite(first)):
-        raise ValueError(
-            "b or x0 has entries that are infinite, not a number, or too large to be squared"
-        )
-    if size < TINY and finest.b.any():
-        raise ValueError(f"b has norm {size:.1e}, too small to be squared; scale the equation")
-    if size == 0.0 and first < TINY:  # squares have no digits there, and the solution is known
-        finest.x[...] = 0.0
+    check_sizes(finest.b, size, first, zero=zero)
     if zero and (first <= stop.target(size, first) or stop.maxiter == 0):
         finest.x[...] = 0.0
     work = 0.0
@@ -231,8 +223,7 @@ def solve_grids(levels: Levels, stop: Stop, plan: Plan, *, zero: bool) -> tuple[
         return math.sqrt(run_cycle(levels, plan.repeated, start=start, norm=True, restricted=known))
 
     def floor() -> float:
-        largest = np.abs(finest.c).max()
-        return float(np.finfo(float).eps * largest * np.linalg.norm(finest.x))
+        return float(np.finfo(float).eps * np.abs(finest.c).max() * np.linalg.norm(finest.x))
 
     return drive(step, first, size, stop, floor=floor), work
 

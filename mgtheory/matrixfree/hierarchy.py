@@ -30,7 +30,6 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse.linalg import LinearOperator
 
 from mgtheory._checks import own_errors
 from mgtheory.matrixfree.cycle import cycle_products, run_cycle, solve_grids
@@ -44,8 +43,8 @@ from mgtheory.matrixfree.operators import (
 )
 from mgtheory.matrixfree.tables import KEEP
 from mgtheory.matrixfree.threads import thread_count
-from mgtheory.multigrid.base import MultigridSolver
-from mgtheory.multigrid.options import Counts, Options, takes_options
+from mgtheory.multigrid.base import GridHierarchy
+from mgtheory.multigrid.options import Options, takes_options
 from mgtheory.multigrid.setup import coarsened
 from mgtheory.multigrid.solution import Cycle, Solution, check_cycle
 from mgtheory.multigrid.solve import Plan, Stop
@@ -56,7 +55,7 @@ Array = NDArray[np.float64]
 COARSEST = 4096  # unknowns up to which a sine transform is as cheap as the cycles below it
 
 
-class StencilHierarchy(MultigridSolver):
+class StencilHierarchy(GridHierarchy):
     """Grids from fine to coarse with constant stencils; made by `StencilHierarchy.build`.
 
     Attributes
@@ -120,10 +119,10 @@ class StencilHierarchy(MultigridSolver):
     def build(
         cls,
         problem: Problem | Stencil,
+        options: Options,
         *,
         h: float | None = None,
         threads: int | None = None,
-        **options: Any,
     ) -> Self:
         """Set up a hierarchy; the problem's matrix is not touched.
 
@@ -153,40 +152,23 @@ class StencilHierarchy(MultigridSolver):
         ImportError
             Without numba.
         """
-        asked = Options.of(cls.__name__, options)
-        _check_fixed(asked)
+        _check_fixed(options)
         workers = thread_count(threads)
         compile_kernels()
         start = time.perf_counter()
         rule = Coarsening(
-            asked.coarsening or "rediscretise", asked.axes, asked.coarsest or COARSEST
+            options.coarsening or "rediscretise", options.axes, options.coarsest or COARSEST
         )
-        finest = rule.from_here(make_operator(problem, asked.shape, h))
-        for schedule in (asked.before, asked.after):
+        finest = rule.from_here(make_operator(problem, options.shape, h))
+        for schedule in (options.before, options.after):
             if not schedule.is_callable:  # what a callable gives is seen on its level
                 described_on(schedule, finest)
-        made = cls(coarsened(finest, rule, asked.max_levels), asked, workers)
+        made = cls(coarsened(finest, rule, options.max_levels), options, workers)
         made.setup_seconds = time.perf_counter() - start
         return made
 
-    @own_errors
-    def with_smoothers(
-        self,
-        smoother: Any = None,
-        post_smoother: Any = None,
-        *,
-        degree: Counts | None = None,
-        pre: Counts = 1,
-        post: Counts = 1,
-    ) -> Self:
-        """The hierarchy with other smoothers, operators shared with this one, and a workspace of
-        its own.
-
-        Parameters are those of `build`, with its defaults: pre = post = 1, whatever this one has.
-        """
-        options = Options(
-            smoother=smoother, post_smoother=post_smoother, degree=degree, pre=pre, post=post
-        )
+    def _smoothed(self, options: Options) -> Self:
+        """Operators are shared; the workspace is its own."""
         made = type(self)(self.operators, options, self.threads)
         made.setup_seconds = self.setup_seconds
         return made
@@ -246,55 +228,25 @@ class StencilHierarchy(MultigridSolver):
             run_cycle(self.levels, kind)
         return x.reshape(np.shape(r))
 
-    def as_preconditioner(self, cycle: str = "V", *, symmetric: bool = True) -> LinearOperator:
-        """One cycle as a LinearOperator M for SciPy's Krylov methods.
-
-        Parameters
-        ----------
-        symmetric
-            Refuse a cycle that is not symmetric, for cg and minres. False for gmres.
-
-        Raises
-        ------
-        ValueError
-            If M is not symmetric: an F-cycle, or different smoothing before and after.
-        """
-        kind = check_cycle(cycle, without=(Cycle.FMG,))
-        if symmetric:
-            if kind is Cycle.F:
+    def _symmetrised(self) -> Self:
+        for index, level in enumerate(self.levels[:-1]):
+            if not level.same:
                 raise ValueError(
-                    "an F-cycle is not symmetric, allowed are V and W; for gmres pass"
-                    " symmetric=False"
+                    f"level {index}: different smoothers before and after, a symmetric cycle needs"
+                    " one; for gmres pass symmetric=False"
                 )
-            for index, level in enumerate(self.levels[:-1]):
-                if not level.same:
-                    raise ValueError(
-                        f"level {index}: different smoothers before and after, a symmetric cycle"
-                        " needs one; for gmres pass symmetric=False"
-                    )
-                if level.counts[0] != level.counts[1] or level.counts[0] == 0:
-                    raise ValueError(
-                        f"level {index}: {level.counts[0]} smoothings before and {level.counts[1]}"
-                        " after, a symmetric cycle needs equally many, at least 1; for gmres pass"
-                        " symmetric=False"
-                    )
-        n = self.levels[0].size
-        return LinearOperator(
-            (n, n),
-            matvec=lambda r: self.apply(np.asarray(r).reshape(-1), kind),
-            dtype=np.dtype(np.float64),
-        )
+        return self
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """float64."""
+        return np.dtype(np.float64)
 
     @property
     def memory_bytes(self) -> int:
         """What the hierarchy holds beside x and b: the coarser grids, the workspace of the sweeps,
         the tables."""
         return sum(level.memory_bytes for level in self.levels)
-
-    @property
-    def grid_complexity(self) -> float:
-        """Unknowns on all levels over those on the finest."""
-        return sum(level.size for level in self.levels) / self.levels[0].size
 
     def work_units(self, cycle: str = "V") -> float:
         """Products with A in one cycle on all levels, the residuals included, in units of one on
@@ -318,8 +270,6 @@ class StencilHierarchy(MultigridSolver):
                 f" {level.blocks:>7}  {degrees}"
             )
         return "\n".join(lines)
-
-    __repr__ = __str__
 
 
 # what `mgtheory.Hierarchy.build` lets one choose and this cycle does in one way alone

@@ -204,18 +204,26 @@ class Operator:
         return tuple(abs(float(self.c[u])) for u in unit)
 
     @cached_property
-    def record(self) -> OperatorRecord:
-        """The record of D^-1 A. It is the same on all grids on which A is a multiple of one
+    def _spectrum(self) -> tuple[float, float, Form]:
+        """The ends of that of |D|^-1 A, and the form of A."""
+        return _known(tuple((self.c / abs(self.diagonal)).flat), len(self.shape), self.axes)
+
+    def record(self, *, signed: bool = False) -> OperatorRecord:
+        """The record of |D|^-1 A. It is the same on all grids on which A is a multiple of one
         stencil, so that a polynomial is derived once for them.
 
         Raises
         ------
         ValueError
-            If the spectrum to damp is not positive.
+            If the spectrum to damp is not positive, unless it may be `signed`.
         """
-        size = abs(self.diagonal)
-        a, b, form = _known(tuple((self.c / size).flat), len(self.shape), self.axes)
-        check_positive(a * size, b * size, f"level {self.index}", self.index)
+        a, b, form = self._spectrum
+        positive = 0.0 <= a <= b > 0.0
+        if not positive:
+            if not signed:
+                size = abs(self.diagonal)
+                check_positive(a * size, b * size, f"level {self.index}", self.index)
+            a, b = 0.0, max(abs(a), abs(b))
         what = "a stencil" if self.problem is None else self.problem.name
         return OperatorRecord(
             "problem",
@@ -226,6 +234,7 @@ class Operator:
             axes=self.axes or None,
             padding="dirichlet",
             found="the symbol, exact",
+            positive=positive,
             form=form,  # and no source: caches hold the record, not the problem's matrix
         )
 
@@ -354,22 +363,23 @@ def steps_on(schedule: Schedule, operator: Operator) -> list[Array]:
         described = replace(described, polynomial=_of_unit_diagonal(described, finest))
     steps = _steps(
         replace(described, scaling="diagonal"),
-        operator.record,
-        None if finest is operator else finest.record,
+        operator.record(signed=described.signed),
+        None if finest is operator else finest.record(signed=described.signed),
     )
-    return [step * (1.0 / operator.diagonal, 1.0) for step in steps]
+    return [step * (1.0 / abs(operator.diagonal), 1.0) for step in steps]
 
 
 def _of_unit_diagonal(described: Polynomial, finest: Operator) -> ResidualPolynomial:
     """The given polynomial for D^-1 A of the finest level: D is a number, a factor like any
     other."""
-    q, unit = described.polynomial, finest.record
+    q, unit = described.polynomial, finest.record(signed=described.signed)
     assert q is not None
     if described.scaling == "diagonal":
         return q.on(unit)
-    a, b = (end * finest.diagonal for end in unit.interval)
-    moved = q.on(replace(unit, lower=a, upper=b, scaling="identity", name=f"A on {unit.name}"))
-    scaled = moved.scaled(1.0 / finest.diagonal)
+    size = abs(finest.diagonal)
+    a, b = (end * size for end in unit.interval)
+    moved = q.on(replace(unit, lower=a, upper=b, scaling="identity"))
+    scaled = moved.scaled(1.0 / size)
     return scaled if moved.operator is None else scaled.of(unit)
 
 

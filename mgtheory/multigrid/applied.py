@@ -29,6 +29,7 @@ SAMPLES = 257  # points on which a polynomial is watched
 IDLE = 0.9  # a smoother that leaves this much of every high frequency does nothing
 # families that are made for a positive real interval; the others ask the operator itself
 REAL = ("interval", "lmax")
+VARYING = 2.5  # a diagonal with such a factor between its places slows a polynomial of A itself
 # up to here the ordered product is as accurate as the recurrence, and makes fewer passes over the
 # vectors
 PRODUCT_DEGREE = 4
@@ -333,6 +334,20 @@ def asymmetry(level: Any, family: str) -> str:
     )
 
 
+def uneven(level: Any) -> str:
+    """A sentence if a polynomial of A itself meets a diagonal that varies from place to place."""
+    if level.index or level.stencil is not None:
+        return ""
+    low, high = np.quantile(np.abs(level.A.diagonal()), (0.05, 0.95))
+    if not high > VARYING * low > 0.0:
+        return ""
+    return (
+        f"level 0: the diagonal of A varies by a factor of {high / low:.3g}, and the polynomial is"
+        " one of A itself (B = I): one of D^-1 A, derived and applied with scaling='diagonal',"
+        " converges faster"
+    )
+
+
 @singledispatch
 def set_up(described: Any, level: Any, *, own: bool = False) -> Any:
     """What a description becomes on a level: one registered function for each class of
@@ -378,6 +393,8 @@ def _polynomial(described: Polynomial, level: Any, *, own: bool = False) -> Poly
         real = FAMILIES[described.family].needs in REAL
     if real:
         warning = warning or asymmetry(level, described.family or "the polynomial")
+    if B is None:
+        warning = warning or uneven(level)
     return PolynomialSmoothing(level.operator, q, B, f"{name}({q.degree})", warning=warning)
 
 
@@ -404,7 +421,7 @@ def _comparable(described: Polynomial, level: Any, B: Vector | None) -> Operator
     upper end of the very same spectrum: then the record says up to where the spectrum surely
     reaches. What a family is derived from anew, on a coarse level, is the bound, as it is by
     name."""
-    record: OperatorRecord = level.record(B)
+    record: OperatorRecord = level.record(B, signed=described.signed)
     known = None if described.polynomial is None else described.polynomial.operator
     anew = described.family is not None and level.index > 0
     if known is None or anew or (known.form is not None and record.form is not None):

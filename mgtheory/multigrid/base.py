@@ -5,13 +5,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
+import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.linalg import LinearOperator
 
+from mgtheory._checks import own_errors
+from mgtheory.multigrid.options import Counts, Options
 from mgtheory.multigrid.solution import Cycle, Solution, check_cycle
-from mgtheory.multigrid.solve import Loads, Plan, Stop
+from mgtheory.multigrid.solve import Loads, Plan, Stop, solve_fitted, without
 
 
 class MultigridSolver(ABC):
@@ -48,7 +51,9 @@ class MultigridSolver(ABC):
         ----------
         b, x0
             Right-hand side and start (0 by default), shape (n,); neither is changed. Where there is
-            no matrix, they may have the shape of the grid, and x has that of b.
+            no matrix, they may have the shape of the grid, and x has that of b. A start whose
+            residual is more than 1/eps times ||b|| has no digit in common with x: a warning says
+            that 0 took its place.
         tol, atol
             Relative and absolute tolerance on the true residual's 2-norm, as SciPy's ``rtol`` and
             ``atol``; for b = 0, tol is relative to the residual of x0.
@@ -80,7 +85,7 @@ class MultigridSolver(ABC):
             out of range.
         """
         plan = Plan(check_cycle(cycle), loads=loads)
-        return self._solve(b, x0, Stop(tol, maxiter, callback, atol), plan)
+        return solve_fitted(self._solve, b, x0, Stop(tol, maxiter, callback, atol), plan)
 
     def full_multigrid(
         self,
@@ -103,12 +108,94 @@ class MultigridSolver(ABC):
         """
         kind = check_cycle(cycle, without=(Cycle.FMG,))
         plan = Plan(Cycle.FMG, kind, self.PASS_CYCLES if cycles is None else cycles, loads)
-        return self._solve(b, None, Stop(maxiter=1), plan)
+        return solve_fitted(self._solve, b, None, Stop(maxiter=1), plan)
 
     @abstractmethod
     def _solve(self, b: ArrayLike, x0: ArrayLike | None, stop: Stop, plan: Plan) -> Solution:
-        """The loop over the levels."""
+        """The loop over the levels; raises `Unfit` as `check_sizes` does."""
 
     @abstractmethod
     def as_preconditioner(self, cycle: str = "V", *, symmetric: bool = True) -> LinearOperator:
         """One cycle as a LinearOperator M for SciPy's Krylov methods."""
+
+
+class GridHierarchy(MultigridSolver):
+    """A hierarchy of grids whose smoothers can be exchanged. A kind of it adds `levels` (each with
+    its `size`, and `counts`, the smoothings before and after), `apply`, `_smoothed` and
+    `_symmetrised`."""
+
+    levels: list[Any]
+
+    @own_errors
+    def with_smoothers(
+        self,
+        smoother: Any = None,
+        post_smoother: Any = None,
+        *,
+        degree: Counts | None = None,
+        pre: Counts = 1,
+        post: Counts = 1,
+    ) -> Self:
+        """The hierarchy with other smoothers; operators and transfers are shared with this one.
+
+        Parameters are those of `build`, with its defaults: pre = post = 1, whatever this one has.
+        """
+        return self._smoothed(
+            Options(
+                smoother=smoother, post_smoother=post_smoother, degree=degree, pre=pre, post=post
+            )
+        )
+
+    @abstractmethod
+    def _smoothed(self, options: Options) -> Self:
+        """A copy with the smoothers of the options."""
+
+    @abstractmethod
+    def _symmetrised(self) -> Self:
+        """A hierarchy with a symmetric cycle, where the smoothings before and after are equally
+        many; a ValueError where there is none."""
+
+    @abstractmethod
+    def apply(self, r: Any, cycle: str = "V") -> NDArray[Any]:
+        """The correction of one cycle for the residual r: a linear map, zero start."""
+
+    def as_preconditioner(self, cycle: str = "V", *, symmetric: bool = True) -> LinearOperator:
+        """One cycle as a LinearOperator M for SciPy's Krylov methods; if `symmetric`, for cg and
+        minres, a ValueError where it is not."""
+        kind, chosen, N = check_cycle(cycle, without=(Cycle.FMG,)), self, self.nullspace
+        if symmetric:
+            if kind is Cycle.F:
+                raise ValueError(
+                    "an F-cycle is not symmetric, allowed are V and W; for gmres pass"
+                    " symmetric=False"
+                )
+            for index, level in enumerate(self.levels[:-1]):
+                before, after = level.counts
+                if before != after or before == 0:
+                    raise ValueError(
+                        f"level {index}: smoothings {before} before and {after} after, a symmetric"
+                        " cycle needs equally many, at least 1; for gmres pass symmetric=False"
+                    )
+            chosen = self._symmetrised()
+
+        def matvec(r: NDArray[Any]) -> NDArray[Any]:
+            r = np.asarray(r).reshape(-1)
+            if N is None:
+                return chosen.apply(r, kind)
+            return without(N, chosen.apply(without(N, r), kind))
+
+        n = self.levels[0].size
+        return LinearOperator((n, n), matvec=matvec, dtype=self.dtype)
+
+    @property
+    @abstractmethod
+    def dtype(self) -> np.dtype[Any]:
+        """The type of A."""
+
+    @property
+    def grid_complexity(self) -> float:
+        """Unknowns on all levels over those on the finest."""
+        return float(sum(level.size for level in self.levels) / self.levels[0].size)
+
+    def __repr__(self) -> str:
+        return str(self)

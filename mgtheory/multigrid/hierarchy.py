@@ -24,6 +24,7 @@ with many times.
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -34,23 +35,19 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.linalg import LinearOperator
 
 from mgtheory._checks import check_vector, own_errors
-from mgtheory.multigrid import setup
-from mgtheory.multigrid.base import MultigridSolver
+from mgtheory.multigrid.base import GridHierarchy
 from mgtheory.multigrid.cycle import cycle_products, visits
+from mgtheory.multigrid.given import Given
 from mgtheory.multigrid.level import Level
-from mgtheory.multigrid.nullspace import (
-    find_nullspace,
-    nearly_singular,
-    rounded_image,
-    singular_below,
-)
-from mgtheory.multigrid.options import Counts, Options, takes_options
+from mgtheory.multigrid.nullspace import nearly_singular, singular_below
+from mgtheory.multigrid.options import Options, takes_options
+from mgtheory.multigrid.setup import Coarsening
 from mgtheory.multigrid.solution import Cycle, Solution, check_cycle
-from mgtheory.multigrid.solve import Plan, Stop, in_cycle_type, solve_levels, without
+from mgtheory.multigrid.solve import Plan, Stop, in_cycle_type, solve_levels
 from mgtheory.problems.problem import Problem
 
 
-class Hierarchy(MultigridSolver):
+class Hierarchy(GridHierarchy):
     """Levels from fine to coarse, with their transfers, smoothings and the solver of the coarsest;
     made by `Hierarchy.build`.
 
@@ -58,13 +55,10 @@ class Hierarchy(MultigridSolver):
     ----------
     levels
         `Level` objects, the finest first.
-    nullspace
-        Orthonormal basis of A's nullspace, shape (n, m), or None.
-    doubts
-        What in a bare matrix speaks against its grid, in sentences.
-    on_constants
-        What a bare matrix makes of the constants, relative to |A|, where that may be rounding of
-        its entries; else 0.
+    given
+        A with its grid, and what is known of its nullspace.
+    coarsening
+        ``rediscretise`` or ``galerkin``.
     setup_seconds
         Wall-clock time of `build`, after a problem's own A is assembled.
 
@@ -80,23 +74,15 @@ class Hierarchy(MultigridSolver):
     """
 
     def __init__(
-        self,
-        levels: Sequence[Level],
-        *,
-        nullspace: NDArray[Any] | None = None,
-        coarsening: str = "galerkin",
-        setup_seconds: float = 0.0,
-        doubts: Sequence[str] = (),
-        on_constants: float = 0.0,
+        self, given: Given, levels: Sequence[Level], coarsening: str, setup_seconds: float
     ) -> None:
-        self.levels, self.nullspace = list(levels), nullspace
+        self.given, self.levels, self.nullspace = given, list(levels), given.nullspace
         self.coarsening, self.setup_seconds = coarsening, setup_seconds
-        self.doubts, self.on_constants = tuple(doubts), on_constants
 
     @classmethod
     @takes_options
     @own_errors
-    def build(cls, problem: Problem | Any, **options: Any) -> Self:
+    def build(cls, problem: Problem | Any, options: Options) -> Self:
         """Set up a hierarchy.
 
         Parameters
@@ -113,69 +99,27 @@ class Hierarchy(MultigridSolver):
             For an unknown name, a matrix that is not square, floating and of the given shape, or an
             option that does not fit.
         """
-        asked = Options.of(cls.__name__, options)
-        A, grid, boundary = setup.matrix_and_grid(problem, asked.shape, asked.boundary)
+        given = Given.of(problem, options)
         start = time.perf_counter()
-        known = problem if isinstance(problem, Problem) else None
-        basis = find_nullspace(A, known, asked.nullspace)
-        rule = setup.Coarsening(boundary, asked, known)
-        finest = setup.finest_level(A, grid, boundary, known, asked.dtype)
-        # where the stencil was recognised, the grid is right
-        bare = known is None and finest.tensor is None
-        doubts = setup.doubts_about_grid(finest, boundary) if bare else ()
-        unsure = known is None and basis is None and asked.nullspace is not None
-        on_constants = rounded_image(A) if unsure else 0.0
-        levels = setup.coarsened(finest, rule, asked.max_levels)
-        levels[-1].solver = setup.coarse_solver(asked.coarse_solver, levels, basis)
-        bare_levels = cls(
-            levels,
-            nullspace=basis,
-            coarsening=rule.name,
-            doubts=doubts,
-            on_constants=on_constants,
-        )
-        made = bare_levels._smoothed(asked)
-        made.setup_seconds = time.perf_counter() - start
-        return made
-
-    @own_errors
-    def with_smoothers(
-        self,
-        smoother: Any = None,
-        post_smoother: Any = None,
-        *,
-        degree: Counts | None = None,
-        pre: Counts = 1,
-        post: Counts = 1,
-    ) -> Self:
-        """The hierarchy with other smoothers, matrices and transfers shared with this one.
-
-        Parameters are those of `build`, with its defaults: pre = post = 1, whatever this one has.
-        """
-        return self._smoothed(
-            Options(
-                smoother=smoother, post_smoother=post_smoother, degree=degree, pre=pre, post=post
-            )
-        )
-
-    def _smoothed(self, options: Options) -> Self:
-        levels = [replace(level) for level in self.levels]
+        rule = Coarsening(given, options)
+        levels = rule.levels()
         for level in levels[:-1]:
             level.smooth_with(options)
-        return type(self)(
-            levels,
-            nullspace=self.nullspace,
-            coarsening=self.coarsening,
-            setup_seconds=self.setup_seconds,
-            doubts=self.doubts,
-            on_constants=self.on_constants,
-        )
+        return cls(given, levels, rule.name, time.perf_counter() - start)
+
+    def _smoothed(self, options: Options) -> Self:
+        """A copy with other smoothers; matrices and transfers are shared."""
+        made = copy.copy(self)
+        made.levels = [replace(level) for level in self.levels]
+        for level in made.levels[:-1]:
+            level.smooth_with(options)
+        return made
 
     @own_errors
     def _solve(self, b: ArrayLike, x0: ArrayLike | None, stop: Stop, plan: Plan) -> Solution:
         known: dict[str, Any] = {"nullspace": self.nullspace, "warnings": self.warnings}
         found = solve_levels(self.levels, b, x0, stop, plan, **known)
-        said = nearly_singular(found.x, self.on_constants, singular_below(self.levels[0].A))
+        said = nearly_singular(found.x, self.given.on_constants, singular_below(self.given.A))
         return replace(
             found,
             setup_seconds=self.setup_seconds,
@@ -206,46 +150,34 @@ class Hierarchy(MultigridSolver):
             If M is not symmetric: an F-cycle, a restriction that is no multiple of P^T, a
             nonsymmetric A, or a user's object.
         """
-        kind = check_cycle(cycle, without=(Cycle.FMG,))
-        chosen = self._symmetrised(kind) if symmetric else self
-        A, N = self.levels[0].A, self.nullspace
-
-        def matvec(r: NDArray[Any]) -> NDArray[Any]:
-            r = np.asarray(r).reshape(-1)
-            if N is None:
-                return chosen.apply(r, kind)
-            return without(N, chosen.apply(without(N, r), kind))
-
+        M = super().as_preconditioner(cycle, symmetric=symmetric)
         if symmetric:
-            setup.check_symmetry(
-                matvec,
-                A.shape[0],
-                np.iscomplexobj(A.data),
-                1e4 * np.finfo(self.levels[0].operator.dtype).eps,
-            )
-        return LinearOperator(A.shape, matvec=matvec, dtype=A.dtype)
+            eps = float(np.finfo(self.levels[0].operator.dtype).eps)
+            check_symmetry(M.matvec, M.shape[0], np.iscomplexobj(self.given.A.data), 1e4 * eps)
+        return M
 
-    def _symmetrised(self, cycle: Cycle) -> Hierarchy:
-        if cycle is Cycle.F:
-            raise ValueError(
-                "an F-cycle is not symmetric, allowed are V and W; for gmres pass symmetric=False"
-            )
-        levels = []
-        for level in self.levels[:-1]:
-            if level.pre_count != level.post_count or level.pre is None:
-                counts = f"{level.pre_count} before and {level.post_count} after"
-                raise ValueError(
-                    f"level {level.index}: {counts}, a symmetric cycle needs equally many, at least"
-                    " 1; for gmres pass symmetric=False"
-                )
-            twin = replace(level, post=level.pre.adjoint())
-            levels.append(twin)
-        return Hierarchy([*levels, self.levels[-1]], nullspace=self.nullspace)
+    def _symmetrised(self) -> Self:
+        made = copy.copy(self)
+        made.levels = [
+            level if level.pre is None else replace(level, post=level.pre.adjoint())
+            for level in self.levels
+        ]
+        return made
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of A, and of residuals."""
+        return np.dtype(self.given.A.dtype)
 
     @property
     def coarse_solver(self) -> Callable[[NDArray[Any]], NDArray[Any]]:
         """r -> A^-1 r on the coarsest level."""
         return self.levels[-1].solve if self.levels[-1].solver is None else self.levels[-1].solver
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What in a bare matrix speaks against its grid, in sentences."""
+        return self.levels[0].doubts
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -264,16 +196,11 @@ class Hierarchy(MultigridSolver):
         """Non-zeros of A on all levels over those on the finest."""
         return sum(level.A.nnz for level in self.levels) / self.levels[0].A.nnz
 
-    @property
-    def grid_complexity(self) -> float:
-        """Unknowns on all levels over those on the finest."""
-        return sum(level.size for level in self.levels) / self.levels[0].size
-
     def cycle_complexity(self, cycle: str = "V") -> float:
         """Non-zeros visited by the smoothings (each counted once) and the coarsest solve in one
         cycle, over those of the finest A."""
         times = visits(len(self.levels), check_cycle(cycle))
-        sweeps = [*(level.pre_count + level.post_count for level in self.levels[:-1]), 1]
+        sweeps = [*(sum(level.counts) for level in self.levels[:-1]), 1]
         total = sum(
             t * s * level.A.nnz for t, s, level in zip(times, sweeps, self.levels, strict=True)
         )
@@ -316,4 +243,19 @@ class Hierarchy(MultigridSolver):
             )
         return "\n".join(lines)
 
-    __repr__ = __str__
+
+def check_symmetry(
+    matvec: Callable[[NDArray[Any]], NDArray[Any]], n: int, complex_: bool, tolerance: float
+) -> None:
+    """<M x, y> = <x, M y> for two seeded random vectors, or a ValueError."""
+    generator = np.random.default_rng(0)
+    x, y = generator.standard_normal(n), generator.standard_normal(n)
+    if complex_:
+        x, y = x + 1j * generator.standard_normal(n), y + 1j * generator.standard_normal(n)
+    Mx, My = matvec(x), matvec(y)
+    difference = abs(np.vdot(Mx, y) - np.vdot(x, My)) / (np.linalg.norm(Mx) * np.linalg.norm(y))
+    if not difference <= tolerance:
+        raise ValueError(
+            f"the cycle is not symmetric (relative difference {difference:.1e}): needs R = c P^T,"
+            " symmetric A and coarse solver; for gmres pass symmetric=False"
+        )

@@ -8,13 +8,23 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 import scipy.sparse.linalg as sla
 from numpy.typing import ArrayLike, NDArray
 
 from mgtheory._checks import check_name, check_vector
 from mgtheory.multigrid.base import MultigridSolver
-from mgtheory.multigrid.solution import Cycle, Reason, Solution
-from mgtheory.multigrid.solve import Stop, range_split, without
+from mgtheory.multigrid.solution import Cycle, Reason, Solution, check_cycle
+from mgtheory.multigrid.solve import (
+    Plan,
+    Stop,
+    check_sizes,
+    norm,
+    range_split,
+    rounding_floor,
+    solve_fitted,
+    without,
+)
 
 KRYLOV = ("cg", "minres", "gmres")
 RESTART = 10  # steps of gmres between two looks at the true residual
@@ -68,38 +78,55 @@ def krylov(
             f"cycle FMG with krylov {method}: full multigrid solves by itself; as a preconditioner"
             " V, W and F are allowed"
         )
-    right = check_vector(b, A.shape[0], A.dtype, "b")
+
+    def run(b: Any, x0: Any, stop: Stop, plan: Plan) -> Solution:
+        return _run(hierarchy, A, check_vector(b, A.shape[0], A.dtype, "b"), x0, method, stop, plan)
+
+    return solve_fitted(run, b, x0, stop, Plan(check_cycle(cycle)))
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def _run(
+    hierarchy: MultigridSolver,
+    A: Any,
+    right: NDArray[Any],
+    x0: ArrayLike | None,
+    method: str,
+    stop: Stop,
+    plan: Plan,
+) -> Solution:
+    """The steps, on an equation of sizes that fit."""
     x = np.zeros_like(right) if x0 is None else check_vector(x0, right.size, right.dtype, "x0")
-    N, size = hierarchy.nullspace, float(np.linalg.norm(right))
-    if size == 0.0 and right.any():  # SciPy's methods would call 0 the solution
-        largest = float(np.max(np.abs(right)))
-        raise ValueError(
-            f"b has entries up to {largest:.1e}, too small to be squared; scale the equation"
-        )
+    N, size, cycle = hierarchy.nullspace, norm(right), plan.cycle
     split = range_split(A, N, right)
     M = hierarchy.as_preconditioner(cycle, symmetric=method != "gmres")
-    inside: list[float] = []
+    lost, inside = 0.0, list[float]()
     whole: list[float] = []
+
+    def floor(x: NDArray[Any]) -> float:
+        return 100 * rounding_floor(A, x) if sp.issparse(A) else 0.0
 
     def look(v: NDArray[Any]) -> NDArray[Any]:
         """Take note of the residual v; its part in the range of A."""
-        part, outside = split(v)
-        inside.append(float(np.linalg.norm(part)))
-        whole.append(math.hypot(inside[-1], outside))
+        nonlocal lost
+        part, lost = split(v)
+        inside.append(norm(part))
+        whole.append(stop.unit * math.hypot(inside[-1], lost))
         return part
 
     def note(e: NDArray[Any]) -> None:
         look(right - A @ (x + e))
-        if callback is not None:
-            callback(len(whole) - 1, whole[-1])
+        if stop.callback is not None:
+            stop.callback(len(whole) - 1, whole[-1])
         # the methods' own tests use estimates or the preconditioner's norm
-        if inside[-1] <= target:
+        if inside[-1] <= target or (lost > target and inside[-1] <= floor(x + e)):
             raise _Done(e.copy())
 
     began = time.perf_counter()
     residual = look(right if x0 is None else right - A @ x)
-    if callback is not None:
-        callback(0, whole[0])
+    check_sizes(right, size, inside[0], zero=x0 is None)
+    if stop.callback is not None:
+        stop.callback(0, whole[0])
     target, missing = stop.target(size, inside[0]), split(right)[1]
     gmres = method == "gmres"
     extra: dict[str, Any] = {"restart": RESTART, "callback_type": "x"} if gmres else {}
@@ -107,7 +134,7 @@ def krylov(
         own = target / inside[0] * (1.0 if gmres else 1e-4)
         try:
             e, _ = getattr(sla, method)(
-                A, residual, rtol=own, maxiter=maxiter, M=M, callback=note, **extra
+                A, residual, rtol=own, maxiter=stop.maxiter, M=M, callback=note, **extra
             )
             look(right - A @ (x + e))  # gmres may end within a restart
             if inside[-1] == inside[-2]:
@@ -117,10 +144,13 @@ def krylov(
         x = x + e
     x = x if N is None else without(N, x)
     what = f"restarts of gmres({RESTART})" if gmres else f"steps of {method}"
-    reason = Reason.MAXITER if len(whole) > maxiter else Reason.STAGNATED
+    reason = Reason.MAXITER if len(whole) > stop.maxiter else Reason.STAGNATED
+    wanted, count = stop.unit * target, len(whole) - 1
     if inside[-1] <= target:
-        reason = Reason.CONVERGED if whole[-1] <= target else Reason.INCOMPATIBLE
-    message = f"residual {whole[-1]:.2e} (wanted {target:.2e}) after {len(whole) - 1} {what}"
+        reason = Reason.CONVERGED if whole[-1] <= wanted else Reason.INCOMPATIBLE
+    elif lost > target and inside[-1] <= floor(x):
+        reason = Reason.INCOMPATIBLE
+    message = f"residual {whole[-1]:.2e} (wanted {wanted:.2e}) after {count} {what}"
     if reason is Reason.INCOMPATIBLE:
         message += "; A is singular and the rest of it is outside its range"
     return Solution(

@@ -61,14 +61,17 @@ class Level:
         is estimated.
     tensor
         A as a sum of tensor products, where its stencil is constant; else None.
+    rows
+        The scales s_i of A's rows, shape (n,), where they have their own; else None.
     solver
         r -> A^-1 r on the coarsest level; None on the others.
     own_transfers
         P and R are the user's own.
     aligned
         The next coarser unknowns lie on the uniform grid of their number, where a scheme has them.
-    notes
-        What was decided on the way and why, in sentences.
+    notes, doubts
+        What was decided on the way and why, and what in a bare matrix speaks against its grid, in
+        sentences.
     problem
         What A is the matrix of on this grid, where it is discretised; None for a Galerkin product
         and a bare matrix.
@@ -90,11 +93,13 @@ class Level:
     post_count: int = 0
     reference: Level | None = None
     tensor: TensorForm | None = None
+    rows: NDArray[np.float64] | None = None
     problem: Any = None
     solver: Callable[[NDArray[Any]], NDArray[Any]] | None = None
     own_transfers: bool = True
     aligned: bool = True
     notes: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
 
     def smooth_with(self, options: Options) -> None:
         """Set up what smooths before and after the coarse-grid correction; once where it is the
@@ -165,6 +170,11 @@ class Level:
         return int(self.A.shape[0])
 
     @property
+    def counts(self) -> tuple[int, int]:
+        """Smoothings before and after the coarse-grid correction."""
+        return self.pre_count, self.post_count
+
+    @property
     def cycle_matrix(self) -> sp.csr_array:
         """A as a CSR array in the type of the cycle."""
         return self.A if self.A.dtype == self.operator.dtype else self.A.astype(self.operator.dtype)
@@ -178,15 +188,21 @@ class Level:
         array = None if self.tensor is None else self.tensor.stencil()
         return None if array is None else Stencil.from_array(array, channels=False)
 
-    @cached_property
+    @property
     def symmetric(self) -> bool:
-        """Whether A is Hermitian; so are constant stencils with a tensor form, which are even."""
-        if self.tensor is not None:
-            return True
-        largest = abs(self.A).max(axis=1).toarray().reshape(-1)
-        scale = 1.0 / np.sqrt(np.where(largest > 0.0, largest, 1.0))
-        difference = scale[:, None] * abs(self.A - self.A.conj().T) * scale
-        return bool(difference.max() <= 1e-8)
+        """Whether A is Hermitian but for scales of its rows."""
+        return self._hermitian or (self.rows is not None and is_symmetric(self.balanced))
+
+    @cached_property
+    def _hermitian(self) -> bool:
+        """Of A itself; constant stencils with a tensor form are even."""
+        known = self.tensor is not None or _symmetric_diagonals(self.exact)
+        return known or is_symmetric(self.A)
+
+    @cached_property
+    def balanced(self) -> sp.csr_array:
+        """A without the scales of its rows: what a coarse grid is made for."""
+        return self.A if self.rows is None else sp.csr_array((1.0 / self.rows)[:, None] * self.A)
 
     @property
     def form(self) -> Form | None:
@@ -238,21 +254,27 @@ class Level:
         couplings give a = b/(2d).
         """
         if self.interval is None or (B is not None and np.ptp(B) > VARIES * np.max(np.abs(B))):
-            return matrix_interval(self.A, self.shape, self.axes, B)
+            balance = 1.0 if self.rows is None else self.rows
+            balanced_B = B if B is None else balance * B
+            return matrix_interval(self.balanced, self.shape, self.axes, balanced_B)
         a, b = self.interval if B is None else float(B[0]) * np.array(self.interval)
         # a multiple of the identity has one eigenvalue, which is no interval
         return float(a if a < b else b / 2.0), float(b)
 
-    def record(self, B: NDArray[Any] | None = None) -> OperatorRecord:
+    def record(self, B: NDArray[Any] | None = None, *, signed: bool = False) -> OperatorRecord:
         """The record of this level's BA; B is None for the identity, else the inverse diagonal.
 
         Raises
         ------
         ValueError
-            If the spectrum to damp is not positive.
+            If the spectrum to damp is not positive, unless it may be `signed`.
         """
         a, b = self.smoothing_interval(B)
-        check_positive(a, b, f"level {self.index}", self.index)
+        positive = 0.0 <= a <= b > 0.0
+        if not positive:
+            if not signed:
+                check_positive(a, b, f"level {self.index}", self.index)
+            a, b = 0.0, max(abs(a), abs(b))
         what = "" if self.finest.problem is None else f" of {self.finest.problem.name}"
         return OperatorRecord(
             "problem",
@@ -265,6 +287,7 @@ class Level:
             padding=None if self.problem is None else str(self.problem.boundary),
             found="an estimate of the matrix" if self.interval is None else "the symbol, exact",
             form=self.form,
+            positive=positive,
             source=self,
         )
 
@@ -278,7 +301,8 @@ class Level:
         levels = self, self.finest
         B, D = (level.inverse_diagonal(scaling) for level in levels)
         if None not in (self.interval, self.finest.interval) and B is None and D is None:
-            return self.smoothing_interval()[1] / self.finest.smoothing_interval()[1]
+            one, other = (max(map(abs, level.smoothing_interval())) for level in levels)
+            return one / other
         here, fine = quick_ritz(self.A, B, GROWTH_STEPS), quick_ritz(self.finest.A, D, GROWTH_STEPS)
         if here is not None and fine is not None:
             return here.radius / fine.radius
@@ -294,6 +318,34 @@ class Level:
             return self.interval[1]
         found = quick_ritz(self.A, B)
         return None if found is None else found.largest
+
+
+def row_maxima(A: sp.csr_array) -> NDArray[Any]:
+    """max_j |a_ij| of every row; 0 where it is empty."""
+    result = np.zeros(A.shape[0], dtype=A.data.real.dtype)
+    filled = np.diff(A.indptr) > 0
+    result[filled] = np.maximum.reduceat(np.abs(A.data), A.indptr[:-1][filled])
+    return result
+
+
+def _symmetric_diagonals(A: Any) -> bool:
+    """Whether a matrix stored by diagonals is Hermitian to the last bit."""
+    if not isinstance(A, sp.dia_array):
+        return False
+    n, lines = A.shape[0], dict(zip(A.offsets.tolist(), A.data, strict=True))
+    return all(
+        -k in lines and np.array_equal(line[k:], lines[-k][: n - k].conj())
+        for k, line in lines.items()
+        if k >= 0
+    ) and all(-k in lines for k in lines)
+
+
+def is_symmetric(A: sp.csr_array) -> bool:
+    """Whether A is Hermitian, each entry beside the largest of its row and of its column."""
+    largest = row_maxima(A)
+    scale = 1.0 / np.sqrt(np.where(largest > 0.0, largest, 1.0))
+    difference = scale[:, None] * abs(A - A.conj().T) * scale
+    return bool(difference.max() <= 1e-8)
 
 
 def diagonal_storage(A: sp.csr_array) -> Any:

@@ -10,6 +10,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from mgtheory.problems.problem import Problem
+from mgtheory.spectra.bounds import row_sums
 
 # what A may leave of a user's basis of its nullspace, of |A| times it
 NULLSPACE = 1e-4
@@ -63,7 +64,7 @@ def relative_image(A: sp.csr_array, basis: NDArray[Any]) -> float:
 
 def _images(A: sp.csr_array, basis: NDArray[Any]) -> NDArray[Any]:
     """(A v)_i over sum_j |a_ij| max |v|, shape (n, m); 0 for an empty row."""
-    whole = np.asarray(abs(A).sum(axis=1)).reshape(-1, 1) * np.max(np.abs(basis), axis=0)
+    whole = row_sums(A)[:, None] * np.max(np.abs(basis), axis=0)
     image = A @ basis
     return np.asarray(np.divide(image, whole, out=np.zeros_like(image), where=whole > 0.0))
 

@@ -3,11 +3,12 @@ made."""
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ from mgtheory.smoothers import smoother as make_smoother
 Counts = int | Sequence[int] | Callable[[int], int]
 BLACKBOX = "black-box"
 COARSENINGS = ("rediscretise", "galerkin")
-Build = TypeVar("Build", bound=Callable[..., Any])
+Made = TypeVar("Made")
 
 
 def count(counts: Counts, index: int, name: str, least: int = 0) -> int:
@@ -164,24 +165,6 @@ class Options:
         check_callable(self.transfers, "transfers")
         check_callable(self.coarse_solver, "coarse_solver")
 
-    @classmethod
-    def of(cls, builder: str, given: dict[str, Any]) -> Self:
-        """The options given to ``builder.build``.
-
-        Raises
-        ------
-        TypeError
-            For an unknown one.
-        """
-        known = [field.name for field in fields(cls)]
-        for name in given:
-            if name not in known:
-                raise TypeError(
-                    f"{builder}.build got the unknown option {name!r}, known are: "
-                    + ", ".join(known)
-                )
-        return cls(**given)
-
     @cached_property
     def before(self) -> Schedule:
         """What smooths before the coarse-grid correction."""
@@ -197,10 +180,24 @@ class Options:
         return count(self.pre, index, "pre"), count(self.post, index, "post")
 
 
-def takes_options(build: Build) -> Build:
-    """`build` with the options in its signature in place of ``**options``, for help and
-    notebooks."""
-    own = [p for p in inspect.signature(build).parameters.values() if p.kind is not p.VAR_KEYWORD]
+def takes_options(build: Callable[..., Made]) -> Callable[..., Made]:
+    """`build(cls, problem, options, ...)` called with the options as keywords, and with them in its
+    signature, for help and notebooks."""
+    known = [field.name for field in fields(Options)]
+    parameters = list(inspect.signature(build).parameters.values())
+    own = [p for p in parameters if p.name != "options"]
+
+    @functools.wraps(build)
+    def called(cls: type, problem: Any, **given: Any) -> Any:
+        extra = {p.name: given.pop(p.name) for p in own if p.name in given}
+        for name in given:
+            if name not in known:
+                raise TypeError(
+                    f"{cls.__name__}.build got the unknown option {name!r}, known are: "
+                    + ", ".join(known)
+                )
+        return build(cls, problem, Options(**given), **extra)
+
     options = inspect.signature(Options).parameters.values()
-    build.__signature__ = inspect.Signature([*own, *options])  # type: ignore[attr-defined]
-    return build
+    called.__signature__ = inspect.Signature([*own, *options])  # type: ignore[attr-defined]
+    return cast(Callable[..., Made], called)

@@ -1,143 +1,39 @@
-"""The set-up of a hierarchy: what is given is checked, and a coarsening object makes one level of
-the other, `next(level) -> Level | None`."""
+"""The set-up of a hierarchy: a coarsening object makes one level of the other, `next(level) ->
+Level | None`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from numpy.typing import NDArray
 
-from mgtheory._checks import FLOATING, check_whole
+from mgtheory._checks import check_whole
 from mgtheory.multigrid import blackbox, transfer
 from mgtheory.multigrid.coarse import DirectSolver
-from mgtheory.multigrid.level import STORED, Level, diagonal_storage
+from mgtheory.multigrid.doubts import JUMP, coupling_ratio, doubts, row_scales
+from mgtheory.multigrid.given import Given
+from mgtheory.multigrid.level import STORED, Level, diagonal_storage, row_maxima
 from mgtheory.multigrid.nullspace import coarse_nullspace
 from mgtheory.multigrid.options import BLACKBOX, Options
 from mgtheory.multigrid.transfer import TensorOperator
-from mgtheory.problems.grids import Boundary, Shape, check_boundary, check_shape, choose_axes
-from mgtheory.problems.problem import Problem, poisson
+from mgtheory.problems.grids import Boundary, Shape, choose_axes
+from mgtheory.problems.problem import Problem
 from mgtheory.problems.tensorform import TensorForm, recognise
 from mgtheory.spectra.bounds import couplings
 
 COARSEST = 64  # unknowns of the coarsest level by default
-# from this factor between one point and the next on a coefficient is no smooth function
-JUMP = 3.0
-# entries below this part of the others of their row are rounding
-ROUNDING = 1e-12
 # couplings over the diagonal, of that in most rows, below which a value is fixed
 FIXED = 0.1
-REACH = 2  # points that a stencil of high order reaches
-# the largest condition number with which a float32 cycle converges like a float64 one
-SINGLE = 1e6
-
-
-def check_dtype(dtype: Any) -> np.dtype[Any]:
-    """The type as a NumPy dtype: float32, float64, complex64 or complex128."""
-    try:
-        name = np.dtype(dtype).name
-    except TypeError:
-        name = repr(dtype)
-    if name not in FLOATING:
-        raise ValueError(f"type is {name}, allowed are: {', '.join(FLOATING)}")
-    return np.dtype(dtype)
-
-
-def check_work(given: np.dtype[Any], dtype: Any, problem: Problem | None) -> np.dtype[Any]:
-    """The type of the cycle: that of A, the one asked for, or for "auto" float32 where the residual
-    equation is known to be well enough conditioned for it."""
-    if isinstance(dtype, str) and dtype == "auto":
-        dtype = given
-        if given == np.float64 and problem is not None and _condition(problem) < SINGLE:
-            dtype = np.float32
-    work = check_dtype(given if dtype is None else dtype)
-    if np.issubdtype(given, np.complexfloating) and not np.issubdtype(work, np.complexfloating):
-        raise ValueError(f"A is {given}, the cycle's type {work} must be complex too")
-    return work
-
-
-def _condition(problem: Problem) -> float:
-    """Largest over smallest non-zero eigenvalue: exact with constant coefficients; else that of the
-    Laplacian times the range of k, a bound up to averages; infinite where it is not known."""
-    if problem.polynomial is None:
-        if problem.coefficient is None:
-            return np.inf
-        k = problem.coefficient(*problem.grid)
-        laplacian = poisson(problem.shape, boundary=str(problem.boundary))
-        return float(np.max(k) / np.min(k)) * _condition(laplacian)
-    if problem.unknowns == 1:
-        return 1.0
-    a, b = problem.spectrum()
-    if a <= 1e-12 * b and problem.nullspace is not None:
-        values = problem.eigenvalues()
-        a = float(values[values > 1e-12 * b].min())
-    return b / a if a > 0 else np.inf
-
-
-def matrix_and_grid(
-    problem: Any, shape: Any, boundary: str | None
-) -> tuple[sp.csr_array, Shape, Boundary]:
-    """A, the grid's shape and its boundary: of a problem, or of a bare matrix as given (Dirichlet
-    by default)."""
-    if isinstance(problem, Problem):
-        if shape is not None and check_shape(shape, problem.boundary) != problem.shape:
-            raise ValueError(
-                f"shape is {shape!r}, the problem has {problem.shape}; shape belongs to a bare"
-                " matrix"
-            )
-        if boundary is not None and check_boundary(boundary) is not problem.boundary:
-            raise ValueError(
-                f"boundary is {boundary!r}, the problem has {problem.boundary}; boundary belongs to"
-                " a bare matrix"
-            )
-        return check_matrix(problem.A), problem.shape, problem.boundary
-    if shape is None:
-        raise ValueError("a bare matrix needs its grid's shape")
-    kind = check_boundary("dirichlet" if boundary is None else boundary)
-    A, grid = check_matrix(problem), check_shape(shape, kind)
-    if A.shape[0] != int(np.prod(grid)):
-        raise ValueError(
-            f"A has {A.shape[0]} rows, the grid {grid} has {int(np.prod(grid))} unknowns"
-        )
-    return A, grid, kind
-
-
-def check_matrix(A: Any) -> sp.csr_array:
-    """A as a canonical CSR array; integers become float64.
-
-    Raises
-    ------
-    ValueError
-        If A is not a sparse square matrix with finite entries of a supported type.
-    """
-    if not sp.issparse(A):
-        raise ValueError(f"A is a {type(A).__name__}, must be a sparse array or matrix")
-    if A.ndim != 2 or A.shape[0] != A.shape[1] or A.shape[0] == 0:
-        raise ValueError(f"A has shape {A.shape}, must be square")
-    if np.issubdtype(A.dtype, np.integer):
-        A = A.astype(np.float64)
-    check_dtype(A.dtype)
-    matrix = sp.csr_array(A)
-    if not matrix.has_canonical_format:
-        matrix = matrix.copy()
-        matrix.sum_duplicates()
-    if not np.isfinite(matrix.data).all():
-        raise ValueError("A has entries that are infinite or not a number")
-    if not matrix.data.any():
-        raise ValueError("A is zero")
-    return matrix
 
 
 def make_level(
     A: sp.csr_array,
     shape: Shape,
     work: np.dtype[Any],
-    *,
-    tensor: TensorForm | None = None,
-    problem: Problem | None = None,
+    tensor: TensorForm | None,
+    problem: Problem | None,
     finer: Level | None = None,
 ) -> Level:
     """The level of a matrix, stored as it is applied fastest: by diagonals straight from the tensor
@@ -157,92 +53,6 @@ def make_level(
     )
 
 
-def _reaches_one_point(A: Any, shape: Shape) -> bool:
-    """Whether a matrix stored by diagonals surely couples next neighbours alone; a diagonal may
-    have no entry where a line of the grid ends."""
-    if not isinstance(A, sp.dia_array):
-        return False
-    for offset, line in zip(A.offsets, A.data, strict=True):
-        rest, values = int(offset), line[: A.shape[1]].reshape(shape)
-        for j in reversed(range(len(shape))):
-            n = shape[j]
-            step = (rest + n // 2) % n - n // 2
-            rest = (rest - step) // n
-            beyond = slice(0, step) if step > 0 else slice(n + step, n)
-            if abs(step) > 1 or (step and values[(slice(None),) * j + (beyond,)].any()):
-                return False
-        if rest:
-            return False
-    return True
-
-
-def doubts_about_grid(level: Level, boundary: Boundary) -> tuple[str, ...]:
-    """A sentence if a matrix couples unknowns that are no neighbours on the grid: then its unknowns
-    are in another order, or of another grid.
-
-    Discretisations reach one point, those of high order two with smaller weights. Entries that are
-    rounding beside the others of their row and column do not count.
-
-    Raises
-    ------
-    ValueError
-        If hardly any coupling is one of neighbours: no coarse grid fits then.
-    """
-    A, shape = level.A, level.shape
-    if _reaches_one_point(level.exact, shape):
-        return ()
-    rows = np.repeat(np.arange(A.shape[0], dtype=A.indices.dtype), np.diff(A.indptr))
-    largest, columns = _row_maxima(A), A.indices
-    kept = np.abs(A.data) > ROUNDING * np.minimum(largest[rows], largest[columns])
-    kept &= rows != columns
-    if not kept.any():
-        return ()
-    i, j = rows[kept], columns[kept]
-    size = np.abs(A.data[kept]) / largest[i]
-    steps = []
-    for n in reversed(shape):
-        i, here = np.divmod(i, n)
-        j, there = np.divmod(j, n)
-        step = np.abs(there - here)
-        steps.append(np.minimum(step, n - step) if boundary is Boundary.PERIODIC else step)
-    reach, total = np.max(steps, axis=0), np.sum(steps, axis=0)
-    far, near = reach > REACH, float(size[reach <= 1].sum() / size.sum())
-    skipping = any(
-        size[(step == 1) & (total == 1)].sum() < size[(step == 2) & (total == 2)].sum()
-        for step in steps
-    )
-    if not (far.any() or skipping):
-        return ()
-    grid, count = " x ".join(map(str, shape)), int(np.count_nonzero(far))
-    sizes = list(reversed(shape))
-    ends = [(step <= 1) | (step == n - 1) for step, n in zip(steps, sizes, strict=True)]
-    straight = np.any([(step == n - 1) & (total == step) for step, n in zip(steps, sizes)], axis=0)
-    around = far.any() and np.all(ends, axis=0)[far].all() and straight[far].any()
-    if around and boundary is not Boundary.PERIODIC:
-        return (
-            f"A couples opposite ends of the grid {grid} ({count} of its {far.size} couplings):"
-            " with boundary='periodic' they are neighbours",
-        )
-    what = (
-        f"A does not couple neighbours on the grid {grid}: {count} of its {far.size} couplings"
-        f" reach farther than {REACH} points, next neighbours have {100 * near:.0f} % of the"
-        " weight; shape is that of the unknowns in the order of A's rows, the last axis fastest;"
-        " several unknowns per node are a last axis of their own"
-    )
-    if near < 0.01:
-        raise ValueError(what)
-    return (what,)
-
-
-def finest_level(
-    A: sp.csr_array, shape: Shape, boundary: Boundary, problem: Problem | None, dtype: Any
-) -> Level:
-    """Level 0, with its tensor form where the stencil is constant; in a bare matrix it is
-    recognised."""
-    tensor = recognise(A, shape, boundary) if problem is None else problem.equation.form(shape)
-    return make_level(A, shape, check_work(A.dtype, dtype, problem), tensor=tensor, problem=problem)
-
-
 @dataclass(frozen=True)
 class Coarsening:
     """One level of the other: P and R, and the coarse operator, which is the same scheme on the
@@ -250,18 +60,16 @@ class Coarsening:
 
     Attributes
     ----------
-    boundary
-        What holds at both ends of every axis.
+    given
+        The finest level's A and its grid; couplings on any shape are known where its problem's
+        stencil is constant.
     options
         Those of the hierarchy. A level of at most `coarsest` unknowns is the coarsest, unless the
         user's own `transfers` have a coarser one.
-    problem
-        The finest level's, whose couplings on any shape are known where its stencil is constant.
     """
 
-    boundary: Boundary
+    given: Given
     options: Options
-    problem: Problem | None
 
     def __post_init__(self) -> None:
         if self.options.coarsening == "rediscretise" and self.problem is None:
@@ -269,6 +77,45 @@ class Coarsening:
                 "unknown coarsening 'rediscretise', allowed: galerkin (rediscretise needs a"
                 " Problem)"
             )
+
+    @property
+    def problem(self) -> Problem | None:
+        """That of the finest level; None for a bare matrix."""
+        return self.given.problem
+
+    @property
+    def boundary(self) -> Boundary:
+        """What holds at both ends of every axis."""
+        return self.given.boundary
+
+    def levels(self) -> list[Level]:
+        """All levels, the finest first, the coarsest with its solver."""
+        levels = coarsened(self.finest(), self, self.options.max_levels)
+        matrix, own = levels[-1].cycle_matrix, self.options.coarse_solver
+        if own is None:
+            steps = [level.R for level in levels[:-1]]
+            basis = coarse_nullspace(self.given.nullspace, steps, matrix.dtype)
+            levels[-1].solver = DirectSolver(matrix, basis)
+        elif callable(solver := own(matrix)):
+            levels[-1].solver = solver
+        else:
+            raise ValueError(
+                f"coarse_solver gave {solver!r}, must give a callable of a right-hand side"
+            )
+        return levels
+
+    def finest(self) -> Level:
+        """Level 0, with its tensor form where the stencil is constant. In a bare matrix that is
+        recognised; where it is not, the grid may be wrong."""
+        A, shape, problem = self.given.A, self.given.shape, self.problem
+        if problem is not None:
+            return make_level(A, shape, self.given.work, problem.equation.form(shape), problem)
+        tensor = recognise(A, shape, self.boundary)
+        level = make_level(A, shape, self.given.work, tensor, None)
+        if tensor is None:
+            level.rows = row_scales(level)
+            level.doubts = doubts(level, self.boundary)
+        return level
 
     @property
     def name(self) -> str:
@@ -296,8 +143,7 @@ class Coarsening:
             A = galerkin(level) if again is None else again.equation.operator(shape)
         level.cast_transfers()
         problem = None if again is None else replace(again, shape=shape)
-        work = level.operator.dtype
-        return make_level(A, shape, work, tensor=tensor, problem=problem, finer=level)
+        return make_level(A, shape, level.operator.dtype, tensor, problem, level)
 
     def _transfers(self, level: Level, *, constant: bool) -> Shape | None:
         """Give the level its axes, P, R and the interpolation of full multigrid; the coarse shape,
@@ -364,10 +210,8 @@ class Coarsening:
                 R = sp.csr_array(P.T) * transfer.weight(fine, coarse, boundary)
             if not smooth:
                 level.interpolation = P  # the solution has kinks where the coefficient jumps
-        if level.tensor is None and (kept := ~_decoupled(level.A)).sum() < level.size:
-            # relaxation alone solves them, and a coarse grid would see the numbers of their rows
-            P, R = (sp.csr_array(T.tocsr()) for T in (P, R))
-            P, R = kept[:, None] * P, R * kept[None, :]
+        if level.tensor is None:
+            P, R = _for_rows(level, P, R)
         level.P, level.R, level.own_transfers = P, R, False
         return coarse
 
@@ -390,13 +234,13 @@ class Coarsening:
         try:
             if not nested and self.options.restriction != "full":
                 coarse = uniform  # refused: other restrictions need nested grids too
-            P = blackbox.blackbox(level.A, fine, coarse, boundary)
+            P = blackbox.blackbox(level.balanced, fine, coarse, boundary)
         except blackbox.NoInterpolation as reason:
             if asked == BLACKBOX:
                 raise
             level.notes += (f"{reason}; interpolation is linear",)
             return None
-        smooth = not _jumps(level.A, fine)
+        smooth = not _jumps(level.balanced, fine)
         if not nested and smooth and asked != BLACKBOX:
             level.notes += (
                 f"black-box interpolation needs nested grids, or coefficients that jump, got {fine}"
@@ -411,7 +255,7 @@ class Coarsening:
         axes."""
         if self.problem is not None and self.problem.polynomial is not None:
             return self.problem.couplings(level.shape)
-        return couplings(level.A, level.shape)
+        return couplings(level.exact if level.rows is None else level.balanced, level.shape)
 
 
 def _jumps(A: sp.csr_array, shape: Shape) -> bool:
@@ -427,13 +271,19 @@ def _jumps(A: sp.csr_array, shape: Shape) -> bool:
     return False
 
 
-def _decoupled(A: sp.csr_array) -> NDArray[np.bool_]:
-    """Which unknowns have a diagonal that is far larger beside their couplings than usual in A:
-    fixed values, imposed by a row of the identity or a penalty."""
-    diagonal = np.abs(A.diagonal())
-    couplings = np.asarray(abs(A).sum(axis=1)).reshape(-1) - diagonal
-    ratio = np.divide(couplings, diagonal, out=np.ones(diagonal.size), where=diagonal > 0.0)
-    return np.asarray(ratio < FIXED * min(1.0, float(np.median(ratio))))
+def _for_rows(level: Level, P: Any, R: Any) -> tuple[Any, Any]:
+    """P and R without the unknowns that have a diagonal far larger beside their couplings than
+    usual in A, and R for balanced rows.
+
+    Those are fixed values, imposed by a row of the identity or a penalty: relaxation alone solves
+    them, and a coarse grid would see the numbers of their rows.
+    """
+    ratio = coupling_ratio(level.A)
+    kept = ratio >= FIXED * min(1.0, float(np.median(ratio)))
+    if kept.all() and level.rows is None:
+        return P, R
+    weights = kept if level.rows is None else kept / level.rows
+    return kept[:, None] * sp.csr_array(P.tocsr()), sp.csr_array(R.tocsr()) * weights[None, :]
 
 
 def _changed(fine: Shape, coarse: Shape) -> tuple[int, ...]:
@@ -476,7 +326,7 @@ def galerkin(level: Level) -> sp.csr_array:
     sizes = np.abs(coarse.data)
     small = np.flatnonzero(sizes <= 1e-14 * np.max(sizes, initial=0.0))
     if small.size:
-        largest = _row_maxima(coarse)
+        largest = row_maxima(coarse)
         rows, columns = np.searchsorted(coarse.indptr, small, "right") - 1, coarse.indices[small]
         rounding = sizes[small] <= 1e-14 * np.minimum(largest[rows], largest[columns])
         coarse.data[small[rounding]] = 0.0
@@ -486,41 +336,3 @@ def galerkin(level: Level) -> sp.csr_array:
         coarse = sp.csr_array(coarse + sp.diags_array(empty * np.max(sizes, initial=1.0)))
     coarse.sort_indices()
     return coarse.astype(level.A.dtype)
-
-
-def _row_maxima(A: sp.csr_array) -> NDArray[Any]:
-    """max_j |a_ij| of every row; 0 where it is empty."""
-    result: NDArray[Any] = abs(A).max(axis=1).toarray().reshape(-1)
-    return result
-
-
-def coarse_solver(
-    own: Callable[[Any], Any] | None, levels: Sequence[Level], nullspace: NDArray[Any] | None
-) -> Callable[[NDArray[Any]], NDArray[Any]]:
-    """The solver of the coarsest level: the user's, or a direct one."""
-    matrix = levels[-1].cycle_matrix
-    if own is None:
-        return DirectSolver(
-            matrix, coarse_nullspace(nullspace, [level.R for level in levels[:-1]], matrix.dtype)
-        )
-    solve: Callable[[NDArray[Any]], NDArray[Any]] = own(matrix)
-    if not callable(solve):
-        raise ValueError(f"coarse_solver gave {solve!r}, must give a callable of a right-hand side")
-    return solve
-
-
-def check_symmetry(
-    matvec: Callable[[NDArray[Any]], NDArray[Any]], n: int, complex_: bool, tolerance: float
-) -> None:
-    """<M x, y> = <x, M y> for two seeded random vectors, or a ValueError."""
-    generator = np.random.default_rng(0)
-    x, y = generator.standard_normal(n), generator.standard_normal(n)
-    if complex_:
-        x, y = x + 1j * generator.standard_normal(n), y + 1j * generator.standard_normal(n)
-    Mx, My = matvec(x), matvec(y)
-    difference = abs(np.vdot(Mx, y) - np.vdot(x, My)) / (np.linalg.norm(Mx) * np.linalg.norm(y))
-    if not difference <= tolerance:
-        raise ValueError(
-            f"the cycle is not symmetric (relative difference {difference:.1e}): needs R = c P^T,"
-            " symmetric A and coarse solver; for gmres pass symmetric=False"
-        )

@@ -6,13 +6,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mgtheory._checks import check_callable, check_number, check_vector, check_whole
+from mgtheory._checks import check_callable, check_number, check_vector, check_whole, own_errors
 from mgtheory.multigrid.cycle import cycle_products, full_pass_products, run_cycle
 from mgtheory.multigrid.level import Level
 from mgtheory.multigrid.nullspace import NULLSPACE, relative_image
@@ -21,6 +22,8 @@ from mgtheory.problems.grids import Shape
 
 GROWTH = 1e3  # the residual may grow to this multiple of its smallest value
 WINDOW = 20  # cycles in which the residual must fall by 1 %
+# times the smallest normal number: where b ends below, a residual of 1e-8 ||b|| has no digits
+SMALLEST = 1e6
 SLOW = 0.9  # from this reduction per cycle on, smoothings are watched
 Loads = Callable[[Shape], ArrayLike]
 
@@ -38,8 +41,8 @@ class Watch:
         symmetric."""
         B = getattr(level.pre, "B", None)
         weight = 1.0 if B is None else np.sqrt(np.abs(B))
-        start = _norm(weight * before)
-        growth = _norm(weight * after) / start if start > 0.0 else 0.0
+        start = norm(weight * before)
+        growth = norm(weight * after) / start if start > 0.0 else 0.0
         if hasattr(level.pre, "polynomial") and not growth <= 1.0 + 1e-3:
             self.worst[level.index] = max(growth, self.worst.get(level.index, 0.0))
 
@@ -55,28 +58,98 @@ class Watch:
         )
 
 
-def _norm(v: NDArray[Any]) -> float:
-    """||v||_2, with v scaled where its squares leave the range of its type: a right-hand side of
-    size 1e-200 is not 0."""
-    value = float(np.linalg.norm(v))
-    range_ = np.finfo(v.dtype)
-    if (range_.tiny / range_.eps) ** 0.5 <= value < np.inf:
-        return value
-    size = float(np.max(np.abs(v), initial=0.0))
-    if size == 0.0 or not np.isfinite(size):
-        return size
-    return size * float(np.linalg.norm(v.astype(np.promote_types(v.dtype, np.float64)) / size))
+def norm(v: NDArray[Any]) -> float:
+    """||v||_2."""
+    return float(np.linalg.norm(v))
+
+
+class Unfit(Exception):
+    """Squares of the norms of b or of the start's residual leave the range of their type, or no
+    digit of b is left in b - A x0: `solve_fitted` has the way on."""
+
+
+def _range(dtype: Any) -> tuple[float, float]:
+    """Between which norms squares keep their digits."""
+    range_ = np.finfo(dtype)
+    low = float((range_.tiny / range_.eps) ** 0.5)
+    return low, 1.0 / low
+
+
+def check_sizes(b: NDArray[Any], size: float, first: float, *, zero: bool) -> None:
+    """Raise `Unfit` where ||b|| = size and ||b - A x0|| = first do not fit; `zero` if x0 is 0."""
+    low, high = _range(b.dtype)
+    if size == 0.0 and not b.any():
+        fits = zero or low <= first <= high
+    else:
+        fits = low <= size <= high and first <= size / float(np.finfo(b.dtype).eps)
+    if not fits:
+        raise Unfit
+
+
+@own_errors
+def solve_fitted(
+    run: Callable[[Any, Any, Stop, Plan], Solution],
+    b: ArrayLike,
+    x0: ArrayLike | None,
+    stop: Stop,
+    plan: Plan,
+) -> Solution:
+    """run(b, x0, stop, plan); where it raises `Unfit`, that of the equation divided by a power of
+    two, and from 0 where x0 does not help.
+
+    Raises
+    ------
+    ValueError
+        Where b is too small or too large for its digits to be those of doubles.
+    """
+    with suppress(Unfit):
+        return run(b, x0, stop, plan)
+    right, start = np.asarray(b), None if x0 is None else np.asarray(x0)
+    size, other = (0.0 if v is None else float(np.max(np.abs(v))) for v in (right, start))
+    if not math.isfinite(size + other):
+        raise ValueError("b or x0 has entries that are infinite or not a number")
+    dtype = np.result_type(right.dtype, np.float32)
+    low, high = _range(dtype)
+    largest, unit = size or other or 1.0, 1.0
+    if not low < largest / right.size < largest * right.size < high:
+        unit = 2.0 ** math.floor(math.log2(largest))
+    right = right / unit
+    if 0.0 < size < SMALLEST * np.finfo(dtype).tiny or unit * norm(right) > np.finfo(dtype).max:
+        raise ValueError(
+            f"b has entries up to {size:.1e}: with its residuals it leaves the range of {dtype};"
+            " scale the equation"
+        )
+    stop, loads, said = replace(stop, unit=unit), plan.loads, ""
+    if loads is not None:
+        plan = replace(plan, loads=lambda shape: np.asarray(loads(shape)) / unit)
+    try:
+        if other > np.finfo(dtype).max * min(unit, 1.0) or (size == 0.0 and other < low):
+            raise Unfit
+        found = run(right, None if start is None else start / unit, stop, plan)
+    except Unfit:
+        found = run(right, None, stop, plan)
+        if size > 0.0:  # else 0 is the solution
+            said = "b - A x0 is so much larger than b that x0 tells nothing of x: cycles began at 0"
+    return replace(
+        found,
+        x=(found.x * unit).astype(found.x.dtype),
+        incompatibility=found.incompatibility * unit,
+        warnings=found.warnings + ((said,) if said else ()),
+        message=found.message + (f"; {said}" if said else ""),
+    )
 
 
 @dataclass(frozen=True)
 class Stop:
     """When a solve ends: ||b - A x||_2 <= max(tol ||b||_2, atol), or after `maxiter` cycles;
-    `callback` hears of every residual norm."""
+    `callback` hears of every residual norm. The equation that is solved is the user's over
+    `unit`."""
 
     tol: float = 1e-8
     maxiter: int = 100
     callback: Callable[[int, float], None] | None = None
     atol: float = 0.0
+    unit: float = 1.0
 
     def __post_init__(self) -> None:
         check_number(self.tol, "tol")
@@ -87,7 +160,7 @@ class Stop:
     def target(self, size: float, first: float) -> float:
         """The residual norm to reach for ||b|| = size. For b = 0 no x but 0 is relatively exact:
         then the norm at the start takes its place."""
-        return max(self.tol * (size or first), self.atol)
+        return max(self.tol * (size or first), self.atol / self.unit)
 
 
 @dataclass(frozen=True)
@@ -146,8 +219,8 @@ def drive(
     floor
         The residual norm that rounding leaves in x, asked for where nothing more is gained.
     """
-    target = stop.target(size, first)
-    inside, norms = [first], [math.hypot(first, missing())]
+    target, lost = stop.target(size, first), missing()
+    inside, norms = [first], [stop.unit * math.hypot(first, lost)]
 
     def report() -> None:
         if stop.callback is not None:
@@ -157,13 +230,17 @@ def drive(
     reason = Reason.CONVERGED if first <= target else None
     while reason is None and len(inside) <= stop.maxiter:
         inside.append(step(inside))
-        norms.append(math.hypot(inside[-1], missing()))
+        lost = missing()
+        norms.append(stop.unit * math.hypot(inside[-1], lost))
         report()
         reason = _reason(inside, target)
-    reason = reason or Reason.MAXITER
-    if reason is Reason.CONVERGED and norms[-1] > target:
+    rounding = reason is Reason.STAGNATED and inside[-1] <= 100 * floor()
+    above = norms[-1] > stop.unit * target
+    if (reason is Reason.CONVERGED and above) or (rounding and lost > target):
         reason = Reason.INCOMPATIBLE
-    return Ended(tuple(norms), reason, _message(reason, norms, target, missing(), floor))
+    reason = reason or Reason.MAXITER
+    message = _message(reason, norms, stop.unit * target, stop.unit * lost, rounding)
+    return Ended(tuple(norms), reason, message)
 
 
 def _reason(norms: list[float], target: float) -> Reason | None:
@@ -176,26 +253,20 @@ def _reason(norms: list[float], target: float) -> Reason | None:
     return None
 
 
-def _message(
-    reason: Reason,
-    norms: list[float],
-    target: float,
-    missing: float,
-    floor: Callable[[], float],
-) -> str:
+def _message(reason: Reason, norms: list[float], target: float, lost: float, rounding: bool) -> str:
     count, last = len(norms) - 1, norms[-1]
     match reason:
         case Reason.CONVERGED:
             return f"residual {last:.2e} <= {target:.2e} after {count} cycles"
         case Reason.INCOMPATIBLE:
             return (
-                f"A is singular and b - A x has a component of norm {missing:.2e} outside its"
-                " range; x is the least-squares solution"
+                f"A is singular and b - A x has a component of norm {lost:.2e} outside its range"
+                f" (wanted {target:.2e}), which no x reduces; x is the least-squares solution"
+                + (" up to rounding" if rounding else "")
             )
         case Reason.DIVERGED:
             return f"the residual grew from {min(norms):.2e} to {last:.2e} in {count} cycles"
         case Reason.STAGNATED:
-            rounding = last <= 100 * floor()
             cause = "rounding allows no less" if rounding else "the cycle does not reduce it"
             return f"the residual stays at {last:.2e} (wanted {target:.2e}); {cause}"
         case Reason.MAXITER:
@@ -238,10 +309,12 @@ def solve_levels(
     x = np.zeros_like(right) if x0 is None else check_vector(x0, finest.size, right.dtype, "x0")
     right = right.astype(x.dtype)
     split = range_split(finest.A, N, right)
-    size, (inside, missing) = _norm(right), split(right)
+    size, (inside, missing) = norm(right), split(right)
     x = x if N is None else without(N, x)
     watch = Watch(warnings)
     residual, outside = (inside.copy(), missing) if x0 is None else split(right - finest.exact @ x)
+    first = norm(residual)
+    check_sizes(right, size, first, zero=x0 is None)
     work = 0.0
 
     def step(norms: list[float]) -> float:
@@ -258,13 +331,12 @@ def solve_levels(
         if N is not None:
             x = without(N, x)
         residual, outside = split(right - finest.exact @ x)
-        return _norm(residual)
+        return norm(residual)
 
     def floor() -> float:
-        largest = np.max(np.abs(finest.A.data))
-        return float(np.finfo(x.dtype).eps * largest * np.linalg.norm(x))
+        return rounding_floor(finest.A, x)
 
-    ended = drive(step, _norm(residual), size, stop, missing=lambda: outside, floor=floor)
+    ended = drive(step, first, size, stop, missing=lambda: outside, floor=floor)
     return Solution(
         x,
         ended.norms,
@@ -275,6 +347,12 @@ def solve_levels(
         missing,
         solve_seconds=time.perf_counter() - began,
     )
+
+
+def rounding_floor(A: Any, x: NDArray[Any]) -> float:
+    """About the residual norm that rounding leaves, of x or of A's entries."""
+    largest = float(np.max(np.abs(A.data), initial=0.0))
+    return float(max(np.finfo(v.dtype).eps for v in (x, A))) * largest * norm(x)
 
 
 def without(N: NDArray[Any], v: NDArray[Any]) -> NDArray[Any]:
@@ -294,11 +372,11 @@ def range_split(
     """
     if N is None or relative_image(A.conj().T, N) > NULLSPACE:
         return lambda v: (v, 0.0)
-    rounding = 1e2 * float(np.finfo(b.dtype).eps) * _norm(b)
+    rounding = 1e2 * float(np.finfo(b.dtype).eps) * norm(b)
 
     def split(v: NDArray[Any]) -> tuple[NDArray[Any], float]:
         along = N.conj().T @ v
-        rest = _norm(along)
+        rest = norm(along)
         return v - N @ along, rest if rest > rounding else 0.0
 
     return split

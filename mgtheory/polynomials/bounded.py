@@ -25,6 +25,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mgtheory._checks import check_number
+from mgtheory.polynomials.amplified import check_amplification, on_circle
 from mgtheory.polynomials.exchange import (
     GAP,
     MAX_EXCHANGES,
@@ -38,7 +39,7 @@ from mgtheory.polynomials.exchange import (
     peaks,
     sampled,
 )
-from mgtheory.polynomials.peaks import PER_DEGREE, local_maxima
+from mgtheory.polynomials.peaks import PER_DEGREE
 from mgtheory.polynomials.residual import ResidualPolynomial, check_degree
 from mgtheory.spectra.interval import Interval
 
@@ -104,7 +105,7 @@ def bounded(
             degree, points=points, radius=radius, amplification=amplification
         ).polynomial
     check_degree(degree, family="bounded")
-    M, b = _amplification(amplification), check_number(radius, "radius", "larger than 0")
+    M, b = check_amplification(amplification), check_number(radius, "radius", "larger than 0")
     # M^(1/k) - 1 without cancellation where k is large
     return ResidualPolynomial(np.full(degree, b / math.expm1(math.log(M) / degree)))
 
@@ -137,13 +138,11 @@ def longest_step(
     (3.5, True)
     """
     check_degree(degree, family="the longest step", most=MAX_STEP_DEGREE)
-    M = _amplification(amplification)
+    M = check_amplification(amplification)
     intervals: tuple[Interval, ...] = ()
-    circle = None
     if points is None:
         scale = check_number(radius, "radius", "larger than 0")
-        circle = np.linspace(0.0, np.pi, PER_DEGREE * degree + 33)
-        z = np.exp(1j * circle)
+        z = np.exp(1j * np.linspace(0.0, np.pi, PER_DEGREE * degree + 33))
     else:
         intervals, z = sampled(points, degree, "the longest step")
         scale = float(np.abs(z).max())
@@ -154,9 +153,8 @@ def longest_step(
     def candidates(q: ResidualPolynomial) -> Complex:
         """Where |q| may be largest: the points, and the maxima between them."""
         between = [peaks(q, Interval(part.a / scale, part.b / scale)) for part in intervals]
-        if circle is not None:
-            angles, _ = local_maxima(lambda a: np.abs(q(np.exp(1j * a))), circle)
-            between.append(np.exp(1j * angles))
+        if points is None:
+            between.append(on_circle(q, 1.0))
         return np.concatenate([z, *between])
 
     basis = Basis.build(z, int(degree))
@@ -196,12 +194,3 @@ def longest_step(
         step=best.step / scale,
         bound=best.bound / scale,
     )
-
-
-def _amplification(value: float) -> float:
-    M = check_number(value, "amplification", "larger than 0")
-    if M <= 1:
-        raise ValueError(
-            f"amplification is {value!r}, must be larger than 1: |q(0)| = 1 is reached already"
-        )
-    return M

@@ -17,6 +17,7 @@ relative error of about 1e-16 / |theta|^2.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -108,7 +109,7 @@ def symbol(operator: Any, theta: npt.ArrayLike) -> Complex:
         raise ValueError(
             f"theta must have a last axis of length {stencil.dim}, got shape {points.shape}"
         )
-    values = harmonic_symbols(stencil, points.reshape(-1, stencil.dim))[:, 0]
+    values = harmonic_symbols(stencil, points.reshape(-1, stencil.dim))[:, 0].astype(complex)
     return values.reshape(points.shape[:-1] + stencil.values.shape[1:])
 
 
@@ -116,7 +117,7 @@ def harmonic_symbols(
     stencil: Stencil, theta: Float, turns: npt.NDArray[np.int64] | None = None, order: int = 2
 ) -> Complex:
     """Ahat(theta + 2 pi alpha / order) for each theta and each alpha in `turns`, shape (F, m, c,
-    c).
+    c); an array of real numbers where the stencil is real and a_-k = a_k.
 
     Parameters
     ----------
@@ -128,20 +129,42 @@ def harmonic_symbols(
         The n of the harmonics, 2 for two grids, 4 for three.
     """
     alpha = np.zeros((1, stencil.dim), np.int64) if turns is None else turns
-    k = np.array(stencil.offsets)
-    taps = stencil.matrices.reshape(len(k), -1)
-    turned = _root_of_unity((alpha @ k.T) % order, order)[:, :, None] * taps
-    sums, sizes = turned.sum(axis=1), np.abs(taps).sum(axis=0)
-    sums[np.abs(sums) <= ROW_SUM * sizes] = 0.0
+    k, turned, sums = _turned(stencil, np.asarray(alpha, np.int64).tobytes(), order)
     phase = theta @ k.T
     # exp(i phase) - 1, without cancellation near theta = 0
-    waves = -2.0 * np.sin(phase / 2) ** 2 + 1j * np.sin(phase)
-    values = (
-        sums + np.tensordot(waves, turned, axes=(1, 1))
-        if len(alpha) > 1
-        else sums + (waves @ turned[0])[:, None]
-    )
+    waves: Any = -2.0 * np.sin(phase / 2) ** 2
+    if not np.iscomplexobj(sums):
+        values = sums + _summed(waves, turned.real)
+        if turned.imag.any():
+            values -= _summed(np.sin(phase), turned.imag)
+    else:
+        values = sums + _summed(waves + 1j * np.sin(phase), turned)
     return values.reshape(len(theta), len(alpha), stencil.channels, stencil.channels)
+
+
+@functools.lru_cache(maxsize=64)
+def _turned(stencil: Stencil, turns: bytes, order: int) -> tuple[Float, Complex, Any]:
+    """The offsets k, shape (K, d), a_k w^(k.alpha), shape (K, m, c c), and their sums over k, real
+    where the symbol is."""
+    k = np.array(stencil.offsets, float)
+    alpha = np.frombuffer(turns, np.int64).reshape(-1, stencil.dim)
+    taps = stencil.matrices.reshape(len(k), -1)
+    powers = (np.array(stencil.offsets) @ alpha.T) % order
+    turned = _root_of_unity(powers, order)[:, :, None] * taps[:, None]
+    sums, sizes = turned.sum(axis=0), np.abs(taps).sum(axis=0)
+    sums[np.abs(sums) <= ROW_SUM * sizes] = 0.0
+    opposite = {offset: i for i, offset in enumerate(stencil.offsets)}
+    mirror = [opposite.get(tuple(-j for j in offset)) for offset in stencil.offsets]
+    even = None not in mirror and not np.iscomplexobj(taps)
+    if even and (np.abs(taps[np.array(mirror)] - taps) <= ROW_SUM * sizes).all():
+        return k, turned, sums.real
+    return k, turned, sums
+
+
+def _summed(waves: Any, turned: Any) -> Any:
+    """sum_k waves_fk turned_kmc, shape (F, m, c c), as one product of matrices."""
+    count, modes, size = turned.shape
+    return (waves @ turned.reshape(count, -1)).reshape(len(waves), modes, size)
 
 
 def _root_of_unity(power: npt.NDArray[np.int64], order: int) -> Complex:

@@ -208,10 +208,17 @@ def largest_eigenvalue(
     points); else the smaller one of it and the upper estimate of `mgtheory.spectra.ritz.lanczos`
     after 10 steps, if A is Hermitian and B positive, times `margin`.
     """
-    row_sums = np.asarray(abs(A).sum(axis=1)).reshape(-1)
-    bound = float(np.max(row_sums if B is None else np.abs(B) * row_sums))
+    sums = row_sums(A)
+    bound = float(np.max(sums if B is None else np.abs(B) * sums))
     found = None if compact or A.shape[0] < 32 else quick_ritz(A, B)
     return bound if found is None else min(bound, margin * found.radius)
+
+
+def row_sums(A: sp.csr_array) -> NDArray[Any]:
+    """sum_j |a_ij| of every row, shape (n,); a copy of the numbers alone, which SciPy's abs(A) is
+    not."""
+    sizes = sp.csr_array((np.abs(A.data), A.indices, A.indptr), shape=A.shape)
+    return np.asarray(sizes @ np.ones(A.shape[1], dtype=sizes.dtype))
 
 
 def quick_ritz(

@@ -98,9 +98,11 @@ class OperatorRecord:
             raise ValueError(f"{self.name}: its form has no tap other than 0")
 
     def __str__(self) -> str:
-        b = "D^-1 A" if self.scaling == "diagonal" else "A" if self.scaling else "BA"
-        part = f"{self.lower:.6g} to {self.upper:.6g}" if self.lower else f"up to {self.upper:.6g}"
-        return f"{self.name} ({b}, {part})"
+        if self.kind == "interval":
+            return self.name
+        of = {"diagonal": "D^-1 A, ", "identity": "A, ", None: ""}[self.scaling]
+        high = f", high frequencies from {self.lower:.6g}" if self.lower and self.axes else ""
+        return f"{self.name} ({of}eigenvalues up to {self.upper:.6g}{high})"
 
     def times(self, factor: float) -> Self:
         """The record of the operator multiplied by `factor` > 0."""
@@ -128,20 +130,22 @@ class OperatorRecord:
         differ = None not in (self.scaling, other.scaling) and self.scaling != other.scaling
         if differ and not both_constant:  # a constant diagonal is a factor like any other
             raise ValueError(
-                f"{refused}: B differs; take scaling={self.scaling!r}, or derive it for what it is"
-                " applied to"
+                f"{refused}: B differs, the inverse diagonal or the identity; apply it with"
+                f" scaling={self.scaling!r}, or derive it with scaling={other.scaling!r}"
             )
         if self.form is None or other.form is None:
             if not LOOSE <= c <= SLACK:
                 why = (
-                    "beyond its spectrum it amplifies"
+                    f"beyond its spectrum it amplifies, and that one reaches {c:.4g} times as far"
                     if c > SLACK
-                    else "its steps are too short for that spectrum"
+                    else f"its steps are too short for a spectrum that ends at {c:.2g} of its own"
                 )
                 raise ValueError(f"{refused}: {why}; derive it for that operator")
             return 1.0
         if not proportional(self.form, other.form):
-            raise ValueError(f"{refused}, another operator; derive it for that one")
+            raise ValueError(
+                f"{refused}, another operator, no multiple of it; derive it for that one"
+            )
         # with b alone (lower = 0) the coarsened axes play no part
         if self.lower and None not in (self.axes, other.axes) and self.axes != other.axes:
             raise ValueError(
@@ -176,6 +180,8 @@ def check_positive(a: float, b: float, name: str, level: int = 0) -> None:
     found = f"{name}: the high frequencies of A lie in [{a:g}, {b:g}], a derived polynomial needs"
     if b <= 0.0:
         raise ValueError(f"{found} them positive; a negative definite A must change its sign")
+    if -a > b:
+        raise ValueError(f"{found} them positive; most of A is negative: change its sign first")
     # Helmholtz: -Laplace less k^2 passes 0 where the grid has fewer than about six points a wave
     here = f"end the levels here, max_levels={level + 1}" if level else "take a finer grid"
     raise ValueError(

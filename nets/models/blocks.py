@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -24,12 +25,16 @@ from torch.nn import functional as F
 
 from mgtheory.polynomials.factors import Factor
 from mgtheory.polynomials.residual import ResidualPolynomial
-from nets.models.coefficients import Coefficients
+from nets.models.coefficients import Coefficients, make_coefficients
 from nets.models.options import check_groups, check_kernel, one_of
 from nets.models.paddings import padding_of
 from nets.models.placements import RESIDUALS, Placement, placement_for
 
 FORMS = ("correction", "plain")
+Conv = nn.Conv1d | nn.Conv2d | nn.Conv3d
+# by the number of space dimensions
+CONVOLUTIONS: dict[int, type[Conv]] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+NORMS = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 
 
 @dataclass(frozen=True)
@@ -65,19 +70,42 @@ class LevelOptions:
         one_of(self.form, "form", FORMS)
         check_kernel(self.kernel_size)
 
-    def operator(self, channels: int) -> nn.Conv2d:
-        """A convolution A of one level: channels kept, "same" padding, no bias."""
+    def operator(self, channels: int, dim: int = 2) -> Conv:
+        """A convolution A of one level in `dim` dimensions: channels kept, "same" padding, no
+        bias."""
         check_groups(self.groups, [channels])
         size, groups = self.kernel_size, self.groups
         same: dict[str, Any] = {"padding": size // 2, "padding_mode": self.padding_mode}
-        return nn.Conv2d(channels, channels, size, groups=groups, bias=False, **same)
+        return CONVOLUTIONS[dim](channels, channels, size, groups=groups, bias=False, **same)
 
     def step(
-        self, coefficients: Coefficients | Convolution, channels: int, *, shared: bool
+        self, coefficients: Coefficients | Convolution, channels: int, *, shared: bool, dim: int = 2
     ) -> SmoothingStep:
         """A smoothing step with these coefficients, at the placement of their kind."""
-        where = placement_for(self.placement, coefficients.kind)
-        return SmoothingStep(coefficients, channels, where, residual=self.residual, shared=shared)
+        where, rho = placement_for(self.placement, coefficients.kind), self.residual
+        return SmoothingStep(coefficients, channels, where, residual=rho, shared=shared, dim=dim)
+
+    def polynomial_level(
+        self,
+        channels: int,
+        kinds: Sequence[str],
+        *,
+        coefficients: str = "step",
+        parameterisation: str = "weights",
+        last: bool = False,
+        dim: int = 2,
+    ) -> Level:
+        """A level whose steps are factors of these kinds, with coefficients of their own (``step``)
+        or one set for all steps of a kind (``level``)."""
+        own = one_of(coefficients, "coefficients", ("step", "level")) == "step"
+        make = partial(make_coefficients, parameterisation=parameterisation)
+        shared = {} if own else {kind: make(kind) for kind in kinds}
+        steps = [
+            self.step(shared.get(kind) or make(kind), channels, shared=not own, dim=dim)
+            for kind in kinds
+        ]
+        A = self.operator(channels, dim)
+        return Level(A, steps, shared=shared, last=last, form=self.form)
 
 
 def refuse_idle_operator(degree: int) -> None:
@@ -98,7 +126,7 @@ class Convolution(nn.Module):
     kind = "convolution"
     degree = 1
 
-    def __init__(self, conv: nn.Conv2d) -> None:
+    def __init__(self, conv: Conv) -> None:
         super().__init__()
         self.conv = conv
 
@@ -122,11 +150,13 @@ class SmoothingStep(nn.Module):
     shared
         Whether the coefficients belong to the level: then they are reached from here, but not
         registered twice.
+    dim
+        Number of space dimensions.
 
     Attributes
     ----------
     norm, residual_norm
-        BatchNorm2d, or None where it is not used.
+        torch's batch norm, or None where it is not used.
     norm_position, activation_position
         ``nowhere``, ``correction``, ``sum`` or ``operator``; a norm or activation at the level's
         end is the level's, here ``nowhere``.
@@ -140,6 +170,7 @@ class SmoothingStep(nn.Module):
         *,
         residual: str = "bn_relu",
         shared: bool = False,
+        dim: int = 2,
     ) -> None:
         super().__init__()
         if placement.is_quadratic and coefficients.degree != 2:
@@ -153,8 +184,9 @@ class SmoothingStep(nn.Module):
             "nowhere" if position == "level" else position
             for position in (placement.norm, placement.activation)
         )
-        self.residual_norm = nn.BatchNorm2d(channels) if residual != "identity" else None
-        self.norm = nn.BatchNorm2d(channels) if self.norm_position != "nowhere" else None
+        norm = NORMS[dim]
+        self.residual_norm = norm(channels) if residual != "identity" else None
+        self.norm = norm(channels) if self.norm_position != "nowhere" else None
         if shared:
             # Registered here as well, they would stand in the state dict once for every step; torch
             # does not look into tuples.
@@ -236,7 +268,7 @@ class Level(nn.Module):
 
     def __init__(
         self,
-        operator: nn.Conv2d,
+        operator: Conv,
         steps: Sequence[SmoothingStep],
         *,
         shared: Mapping[str, nn.Module] | None = None,
@@ -245,13 +277,14 @@ class Level(nn.Module):
         form: str = "correction",
     ) -> None:
         super().__init__()
-        self.A: nn.Conv2d = operator
+        self.A: Conv = operator
         self.steps = nn.ModuleList(steps)
         if shared:
             self.shared = nn.ModuleDict(dict(shared))
         placements = [step.placement for step in steps]
         at_end = any(placement.norm == "level" for placement in placements)
-        self.norm = nn.BatchNorm2d(operator.out_channels) if at_end else None
+        norm = NORMS[operator.weight.ndim - 2]
+        self.norm = norm(operator.out_channels) if at_end else None
         self.activation = any(placement.activation == "level" for placement in placements)
         self.last, self.final_relu, self.form = last, final_relu, form
 

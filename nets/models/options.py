@@ -32,6 +32,12 @@ def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
+def check_counts(values: Any, what: str) -> None:
+    """ValueError where these are not a sequence of positive whole numbers."""
+    if not isinstance(values, Sequence) or not all(map(_is_count, values)):
+        raise ValueError(f"{what} {values!r}, must be positive whole numbers")
+
+
 def level_channels(
     default: Sequence[int],
     *,

@@ -44,7 +44,7 @@ def waves(n: int) -> tuple[Float, NDArray[np.complex128]]:
 def flipped(weight: Tensor) -> Tensor:
     """The kernel of the transpose where the padding is the same for both: channels exchanged,
     offsets reversed."""
-    return weight.transpose(0, 1).flip(2, 3)
+    return weight.transpose(0, 1).flip(*range(2, weight.ndim))
 
 
 @dataclass(frozen=True)
@@ -72,11 +72,13 @@ class Padding:
     adjoint: Callable[[Tensor], Tensor] | None = None
 
     def convolve(self, u: Tensor, weight: Tensor) -> Tensor:
-        """A u as the module does it, u of shape (m, channels, height, width)."""
-        kh, kw = weight.shape[2] // 2, weight.shape[3] // 2
+        """A u as the module does it, u of shape (m, channels, *grid)."""
+        convolve = (F.conv1d, F.conv2d, F.conv3d)[u.ndim - 3]
+        reach = [k // 2 for k in weight.shape[2:]]
         if self.mode == "zeros":
-            return F.conv2d(u, weight, padding=(kh, kw))
-        return F.conv2d(F.pad(u, (kw, kw, kh, kh), mode=self.mode), weight)
+            return convolve(u, weight, padding=reach)
+        both_sides = [k for k in reversed(reach) for _ in range(2)]  # the last axis first
+        return convolve(F.pad(u, both_sides, mode=self.mode), weight)
 
     def transposed(self, weight: Tensor) -> Callable[[Tensor], Tensor]:
         """u -> A^T u."""

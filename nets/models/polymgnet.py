@@ -7,16 +7,15 @@ f = R relu(f - A u) + A_next Pi u. [van Betteray, Rottmann, Kahl 2025, arXiv 250
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from nets.models.blocks import Level, LevelOptions, refuse_idle_operator
+from nets.models.blocks import LevelOptions, refuse_idle_operator
 from nets.models.classifier import MultigridClassifier
-from nets.models.coefficients import Coefficients, factor_degree, make_coefficients
-from nets.models.options import one_of, per_level
+from nets.models.coefficients import Coefficients, factor_degree
+from nets.models.options import per_level
 from nets.models.transfers import Transfer
 
 
@@ -55,21 +54,17 @@ class PolyMgNet(MultigridClassifier):
         num_classes: int = 10,
         **options: Any,
     ) -> None:
-        own = one_of(coefficients, "coefficients", ("step", "level")) == "step"
-        make = partial(make_coefficients, parameterisation=parameterisation)
         common = LevelOptions(**options)
         kinds = per_level(factors, len(channels), what="factors")
         refuse_idle_operator(sum(factor_degree(kind) for kind in kinds[-1]))
-        levels = []
-        for i, (width, names) in enumerate(zip(channels, kinds)):
-            shared = {} if own else {name: make(name) for name in names}
-            steps = [
-                common.step(shared.get(name) or make(name), width, shared=not own) for name in names
-            ]
-            last = i + 1 == len(channels)
-            levels.append(
-                Level(common.operator(width), steps, shared=shared, last=last, form=common.form)
-            )
+        trained: dict[str, Any] = {
+            "coefficients": coefficients,
+            "parameterisation": parameterisation,
+        }
+        levels = [
+            common.polynomial_level(width, names, last=i == len(channels), **trained)
+            for i, (width, names) in enumerate(zip(channels, kinds), start=1)
+        ]
         ends = {"in_channels": in_channels, "num_classes": num_classes}
         super().__init__(levels, Transfer, kernel_size=common.kernel_size, **ends)
         for parameter in coefficient_parameters(self):

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from mgtheory.multigrid.base import MultigridSolver
 from mgtheory.multigrid.solution import Solution
-from mgtheory.multigrid.solve import Plan, Stop, drive
+from mgtheory.multigrid.solve import Plan, Stop, check_sizes, drive
 from mgtheory.problems.problem import Problem
 from nets.defaults import own_defaults
 from nets.pde.cycle import MultigridCycle
@@ -58,6 +58,7 @@ class TorchHierarchy(MultigridSolver):
             for v in (b, np.zeros(np.shape(b)) if x0 is None else x0)
         )
         size, first = float(right.norm()), float(self.module.residual(right, x).norm())
+        check_sizes(np.asarray(b, dtype=np.float64), size, first, zero=x0 is None)
 
         def step(_: list[float]) -> float:
             nonlocal x

@@ -16,12 +16,14 @@ from typing import Any, cast
 import torch
 from torch import nn
 
+from nets.models.blocks import Level
 from nets.models.classifier import MultigridClassifier
 from nets.models.coefficients import Coefficients
 from nets.start.factors import level_factors
 from nets.start.operators import level_grids, start_operators, start_options
 from nets.start.report import InitReport, LevelReport
-from nets.start.schemes import Notes, find_scheme
+from nets.start.schemes import Notes, Rng, Scheme, find_scheme
+from nets.start.spectrum import LevelSpectrum
 
 
 def initialise(
@@ -107,12 +109,8 @@ def initialise(
     )
     reports, notes = [], Notes()
     for i, (level, spectrum) in enumerate(zip(levels, spectra), start=1):
-        said = Notes()
-        if chosen is not None:
-            factors, said = level_factors(level, chosen, spectrum, generator)
-            for step, factor in zip(level.smoothing_steps, factors):
-                cast("Coefficients", step.coefficients).set_factor(factor)
-        reports.append(LevelReport.of(i, level, spectrum, said))
+        report, said = start_level(i, level, chosen, spectrum, generator)
+        reports.append(report)
         notes += said
     return InitReport(
         spec and spec.to_dict(),
@@ -123,3 +121,16 @@ def initialise(
         tuple(reports),
         notes.sources,
     )
+
+
+def start_level(
+    number: int, level: Level, scheme: Scheme | None, spectrum: LevelSpectrum, rng: Rng
+) -> tuple[LevelReport, Notes]:
+    """Set the coefficients of a level whose A has that spectrum by a scheme, in place (None: they
+    stay), and report; with what is to be said of them."""
+    notes = Notes()
+    if scheme is not None:
+        factors, notes = level_factors(level, scheme, spectrum, rng)
+        for step, factor in zip(level.smoothing_steps, factors):
+            cast("Coefficients", step.coefficients).set_factor(factor)
+    return LevelReport.of(number, level, spectrum, notes), notes

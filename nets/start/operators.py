@@ -8,6 +8,7 @@ spectrum where the classical theory applies.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -16,8 +17,9 @@ from inspect import signature
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
+from nets.models.blocks import Conv
 from nets.models.paddings import padding_of
 from nets.start.spectrum import MINIMUM_GRID, LevelSpectrum, convolution_spectra
 
@@ -47,8 +49,8 @@ def level_grids(
     ]
 
 
-def dense_kernel(operator: nn.Conv2d) -> NDArray[np.float64]:
-    """The weight as (c, c, k, k) in double precision, groups written out as blocks of zeros."""
+def dense_kernel(operator: Conv) -> NDArray[np.float64]:
+    """The weight as (c, c, k, ...) in double precision, groups written out as blocks of zeros."""
     weight = operator.weight.detach().double().cpu().numpy()
     channels, width = weight.shape[:2]
     rows = np.arange(channels)[:, None]
@@ -57,13 +59,13 @@ def dense_kernel(operator: nn.Conv2d) -> NDArray[np.float64]:
     return dense
 
 
-def applied_padding(operator: nn.Conv2d) -> str:
+def applied_padding(operator: Conv) -> str:
     """The padding of the module, in the words of `LevelSpectrum`."""
     return padding_of(operator.padding_mode)
 
 
 def operator_spectra(
-    operators: Sequence[nn.Conv2d], grids: Sequence[tuple[int, int]], padding: str = "applied"
+    operators: Sequence[Conv], grids: Sequence[Sequence[int]], padding: str = "applied"
 ) -> list[LevelSpectrum]:
     """The spectra of the convolutions on the grids: with the padding of the module, or periodic."""
     if padding not in MEASURED:
@@ -74,7 +76,7 @@ def operator_spectra(
     return convolution_spectra(list(zip(map(dense_kernel, operators), grids, own)))
 
 
-def _random(operator: nn.Conv2d, generator: torch.Generator | None) -> Tensor:
+def _random(operator: Conv, generator: torch.Generator | None) -> Tensor:
     """Uniform in ±1/sqrt(fan_in), torch's default: eigenvalues in a disc of radius about 1/sqrt(3)
     around 0."""
     bound = operator.weight[0].numel() ** -0.5
@@ -82,23 +84,23 @@ def _random(operator: nn.Conv2d, generator: torch.Generator | None) -> Tensor:
     return drawn.uniform_(-bound, bound, generator=generator)
 
 
-def _centre(weight: Tensor) -> tuple[Tensor, Tensor, int]:
-    """Indices of every channel's own tap: (output channel, input channel within its group, position
-    of the centre)."""
-    channels, per_group, k, _ = weight.shape
+def _centre(weight: Tensor) -> tuple[Tensor | int, ...]:
+    """Indices of every channel's own tap: (output channel, input channel within its group, the
+    position of the centre on each axis)."""
+    channels, per_group, *size = weight.shape
     own = torch.arange(channels)
-    return own, own % per_group, k // 2
+    return own, own % per_group, *(k // 2 for k in size)
 
 
 def _laplacian(
-    operator: nn.Conv2d,
+    operator: Conv,
     generator: torch.Generator | None,
     *,
     small: float = 0.1,
     scale: float = 1.0,
 ) -> Tensor:
-    """scale/8 times the 5-point Laplacian per channel, spectrum (0, scale], plus `small` times a
-    random part."""
+    """scale/(4d) times the (2d+1)-point Laplacian in d dimensions per channel, spectrum (0, scale],
+    plus `small` times a random part."""
     if operator.weight.shape[-1] < 3:
         raise ValueError("operator laplacian needs a kernel of size 3 or more")
     if small < 0 or scale <= 0:
@@ -107,15 +109,17 @@ def _laplacian(
             " scale > 0"
         )
     start = small * _random(operator, generator)
-    own, within, m = _centre(operator.weight)
-    start[own, within, m, m] += scale / 2
-    for i, j in ((m - 1, m), (m + 1, m), (m, m - 1), (m, m + 1)):
-        start[own, within, i, j] -= scale / 8
+    own, within, *centre = _centre(operator.weight)
+    start[own, within, *centre] += scale / 2
+    for axis, side in itertools.product(range(len(centre)), (-1, 1)):
+        tap = list(centre)
+        tap[axis] += side
+        start[own, within, *tap] -= scale / (4 * len(centre))
     return start
 
 
 def _shifted(
-    operator: nn.Conv2d, generator: torch.Generator | None, *, margin: float = MARGIN
+    operator: Conv, generator: torch.Generator | None, *, margin: float = MARGIN
 ) -> Tensor:
     """Random; `start_operators` then moves the centre tap, so that Re >= margin * radius on the
     whole spectrum."""
@@ -124,7 +128,7 @@ def _shifted(
     return _random(operator, generator)
 
 
-def _keep(operator: nn.Conv2d, generator: torch.Generator | None) -> Tensor:
+def _keep(operator: Conv, generator: torch.Generator | None) -> Tensor:
     return operator.weight.detach()
 
 
@@ -146,9 +150,9 @@ def start_options(name: str) -> set[str]:
 
 
 def start_operators(
-    operators: Sequence[nn.Conv2d],
+    operators: Sequence[Conv],
     name: str,
-    grids: Sequence[tuple[int, int]],
+    grids: Sequence[Sequence[int]],
     *,
     padding: str = "applied",
     generator: torch.Generator | None = None,
@@ -180,11 +184,10 @@ def start_operators(
     for operator, spectrum in zip(operators, spectra):
         shift = float(options.get("margin", MARGIN) * spectrum.radius - spectrum.least_real)
         with torch.no_grad():
-            own, within, m = _centre(operator.weight)
-            operator.weight[own, within, m, m] += shift
-        values = spectrum.values + shift  # a multiple of the identity moves every eigenvalue
-        radius = float(np.abs(values).max())
-        moved.append(replace(spectrum, kernel=dense_kernel(operator), values=values, radius=radius))
+            operator.weight[_centre(operator.weight)] += shift
+        values = spectrum.measured + shift  # a multiple of the identity moves every eigenvalue
+        b = float(np.abs(values).max())
+        moved.append(replace(spectrum, kernel=dense_kernel(operator), measured=values, radius=b))
     # of a disc that is moved, other eigenvalues are the outermost
-    complete = all(spectrum.complete for spectrum in spectra)
-    return moved if complete else operator_spectra(operators, grids, padding)
+    known = all(spectrum.all_measured for spectrum in spectra)
+    return moved if known else operator_spectra(operators, grids, padding)

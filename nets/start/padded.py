@@ -1,5 +1,5 @@
-"""Eigenvalues of a convolution as it is padded: all of a dense matrix where that is cheap, else the
-outermost ones by Arnoldi's method.
+"""Eigenvalues of a convolution as it is padded: all of a small dense matrix, else the outermost
+ones by Arnoldi's method.
 
 Krylov spaces are built in single precision, where torch's convolution is three times as fast: they
 are stopped at a residual of a hundredth, far above its rounding. The spectral radius is then
@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,14 +23,15 @@ from mgtheory.problems.symbols import high_frequencies
 from nets.models.paddings import find_padding
 from nets.start.threads import serial
 
-# unknowns up to which all eigenvalues are computed: about a second; Arnoldi's method needs less
-# from about 500 on, but gives the outermost ones alone
-DENSE = 1024
+# unknowns up to which all eigenvalues are computed at once, 0.06 s; farther on Arnoldi's method is
+# faster (16 times at 1024), but gives the outermost ones alone
+SMALL = 256
+DENSE = 1024  # unknowns up to which all are computed where they are asked for: about a second
 DOUBLE = 1e-9  # relative accuracy to count on
 # of Arnoldi's method at the first attempt; of six eigenvalues that converge to a hundredth the
 # outermost are accurate to 1e-5 and better, and fewer missed it by 1e-3 on wide random levels
 WANTED, BASIS, TOLERANCE, RESTARTS = 6, 40, 1e-2, 40
-# of q(A) two are enough: max |q| and mu are told to a few thousandths, in half of the products
+# of q(A), beyond `DENSE`: max |q| and mu to a few thousandths, in half of the products
 OF_Q = 2
 ATTEMPTS = 3  # each with a basis twice as large
 ACCEPTED = 1e-3  # relative difference of b from A and from its transpose
@@ -39,10 +41,30 @@ Complex = NDArray[np.complex128]
 Product = Callable[[Vector], Vector]
 
 
-class Eigenvalues(NamedTuple):
-    """What was found of a spectrum; see the attributes of `nets.start.spectrum.LevelSpectrum`."""
+@dataclass(frozen=True, eq=False)
+class Eigenvalues:
+    """What was found of a spectrum.
 
-    values: Complex
+    Attributes
+    ----------
+    measured
+        Complex: all eigenvalues or the outermost ones, whichever is cheaper. Of shape (*grid, c)
+        by frequency for periodic padding, else of shape (m,). Not to be written to.
+    radius
+        b, the largest modulus of an eigenvalue.
+    complete
+        Whether all eigenvalues are known, or cheap enough to be computed where they are asked for.
+    found
+        How, in words.
+    accuracy
+        Of the values, relative to the radius, where the eigenvectors are well conditioned.
+    error
+        Of the radius, relative: the rounding of a dense eigenproblem, or what two runs of Arnoldi's
+        method differ by. It is one of the eigenvalue that was found: that none is larger cannot be
+        proved by an iteration.
+    """
+
+    measured: Complex
     radius: float
     complete: bool
     found: str
@@ -52,14 +74,14 @@ class Eigenvalues(NamedTuple):
 
 def product(
     kernel: NDArray[np.float64],
-    grid: tuple[int, int],
+    grid: tuple[int, ...],
     padding: str,
     dtype: type[np.floating[Any]] = np.float64,
     *,
     transposed: bool = False,
 ) -> Product:
-    """The convolution on fields of shape (..., channels * height * width), as torch's module, or
-    its transpose, in the precision of `dtype`."""
+    """The convolution on fields of shape (..., channels * points of the grid), as torch's module,
+    or its transpose, in the precision of `dtype`."""
     weight = torch.from_numpy(np.array(kernel, dtype=dtype))
     entry, channels = find_padding(padding), weight.shape[0]
     multiply = entry.transposed(weight) if transposed else lambda u: entry.convolve(u, weight)
@@ -71,16 +93,17 @@ def product(
     return apply
 
 
-def high_part(grid: tuple[int, int], padding: str) -> Product:
-    """The projection of fields of shape (..., channels * height * width) that takes out what is of
-    low frequency along both axes."""
-    low_y, low_x = (_low_frequencies(n, padding) for n in grid)
+def high_part(grid: tuple[int, ...], padding: str) -> Product:
+    """The projection of fields of shape (..., channels * points of the grid) that takes out what is
+    of low frequency along all axes."""
+    low = [_low_frequencies(n, padding) for n in grid]
 
     def project(v: Vector) -> Vector:
-        u = np.reshape(v, (-1, *grid))
-        return np.asarray(
-            np.reshape(u - low_y.astype(u.dtype) @ u @ low_x.astype(u.dtype), v.shape)
-        )
+        u = smooth = np.reshape(v, (-1, *grid))
+        for axis, one in enumerate(low, start=1):
+            along = np.moveaxis(smooth, axis, -1) @ one.astype(u.dtype)
+            smooth = np.moveaxis(along, -1, axis)
+        return np.asarray(np.reshape(u - smooth, v.shape))
 
     return project
 
@@ -96,7 +119,7 @@ def blocks(kernel: NDArray[np.float64]) -> list[NDArray[np.intp]]:
     """Channels of the diagonal blocks of the kernel's block triangular form (its groups, if it has
     some): together their eigenvalues are those of A."""
     count, label = connected_components(
-        (kernel != 0).any(axis=(2, 3)), directed=True, connection="strong"
+        (kernel != 0).any(axis=tuple(range(2, kernel.ndim))), directed=True, connection="strong"
     )
     return sorted((np.flatnonzero(label == i) for i in range(count)), key=lambda own: own[0])
 
@@ -108,22 +131,27 @@ def distinct_blocks(kernel: NDArray[np.float64]) -> list[NDArray[np.float64]]:
 
 
 def eigenvalues(
-    kernel: NDArray[np.float64], grid: tuple[int, int], padding: str = "zero"
+    kernel: NDArray[np.float64], grid: tuple[int, ...], padding: str = "zero"
 ) -> Eigenvalues:
     """All of them where the blocks are small together, else the outermost; shape (m,)."""
-    cells = math.prod(grid)
-    distinct = distinct_blocks(kernel)
-    if sum((len(part) * cells) ** 3 for part in distinct) > DENSE**3:
-        values, radius, error = _radius(kernel, grid, padding)
-        found = f"Arnoldi's method on A and its transpose, {values.size} outermost eigenvalues"
-        return Eigenvalues(values, radius, False, found, TOLERANCE, error)
-    solved = {
-        part.tobytes(): dense_eigenvalues(product(part, grid, padding), len(part) * cells)
-        for part in distinct
-    }
-    values = np.concatenate([solved[kernel[np.ix_(own, own)].tobytes()] for own in blocks(kernel)])
+    n = sum((len(part) * math.prod(grid)) ** 3 for part in distinct_blocks(kernel)) ** (1 / 3)
+    if n > SMALL:
+        measured, radius, error = _radius(kernel, grid, padding)
+        found = f"Arnoldi's method on A and its transpose, {measured.size} outermost eigenvalues"
+        accuracy = DOUBLE if n <= DENSE else TOLERANCE
+        return Eigenvalues(measured, radius, n <= DENSE, found, accuracy, error)
+    values = all_eigenvalues(kernel, grid, padding)
     found = f"all {values.size} eigenvalues of the matrix"
     return Eigenvalues(values, float(np.abs(values).max()), True, found, DOUBLE, DOUBLE)
+
+
+def all_eigenvalues(kernel: NDArray[np.float64], grid: tuple[int, ...], padding: str) -> Complex:
+    """Those of the matrix, shape (channels * points of the grid,); equal blocks are solved once."""
+    solved = {
+        part.tobytes(): dense_eigenvalues(product(part, grid, padding), len(part) * math.prod(grid))
+        for part in distinct_blocks(kernel)
+    }
+    return np.concatenate([solved[kernel[np.ix_(own, own)].tobytes()] for own in blocks(kernel)])
 
 
 def dense_eigenvalues(apply: Product, n: int) -> Complex:
@@ -133,7 +161,7 @@ def dense_eigenvalues(apply: Product, n: int) -> Complex:
 
 
 def _radius(
-    kernel: NDArray[np.float64], grid: tuple[int, int], padding: str
+    kernel: NDArray[np.float64], grid: tuple[int, ...], padding: str
 ) -> tuple[Complex, float, float]:
     """(outermost eigenvalues, spectral radius, its relative error).
 
@@ -169,28 +197,41 @@ def _radius(
 
 def spectral_radius(apply: Product, n: int) -> float:
     """The largest modulus of an eigenvalue of the real operator `apply` on vectors of length n (or
-    on the rows of an array, where n is at most `DENSE`)."""
+    on the rows of an array, where n is at most `SMALL`)."""
     with serial():
-        if n <= DENSE:
+        if n <= SMALL:
             return float(np.abs(dense_eigenvalues(apply, n)).max())
-        return float(np.abs(outermost(apply, n, "LM", wanted=OF_Q)[0]).max())
+        if n <= DENSE:
+            values, _ = outermost(apply, n, "LM", dtype=np.float64, tolerance=0.1 * TOLERANCE)
+        else:
+            values, _ = outermost(apply, n, "LM", wanted=OF_Q)
+        return float(np.abs(values).max())
 
 
 def outermost(
-    apply: Product, n: int, which: str, *, wanted: int = WANTED, effort: int = 1, seed: int = 0
+    apply: Product,
+    n: int,
+    which: str,
+    *,
+    wanted: int = WANTED,
+    effort: int = 1,
+    seed: int = 0,
+    dtype: type[np.floating[Any]] = np.float32,
+    tolerance: float | None = None,
 ) -> tuple[Complex, Complex]:
-    """(eigenvalues, right vectors as columns) of some outermost eigenvalues by Arnoldi's method, in
-    single precision; `which` in the words of scipy's `eigs`.
+    """(eigenvalues, right vectors as columns) of some outermost eigenvalues by Arnoldi's method, to
+    a relative residual of `tolerance` (None: `TOLERANCE`); `which` in the words of scipy's `eigs`.
 
     Those that converged are taken where not all did: the farthest out do so first.
     """
-    start = np.random.default_rng(seed).standard_normal(n).astype(np.float32)
-    A = LinearOperator((n, n), matvec=apply, dtype=np.float32)
+    start = np.random.default_rng(seed).standard_normal(n).astype(dtype)
+    A = LinearOperator((n, n), matvec=apply, dtype=dtype)
+    tolerance = TOLERANCE if tolerance is None else tolerance
     if not np.any(apply(start)):  # A = 0: the method has nothing to start from
         return np.zeros(1, complex), start[:, None] / np.linalg.norm(start) + 0j
     for attempt in range(ATTEMPTS):
         basis = min(BASIS * effort * 2**attempt, n)
-        options = {"k": wanted, "ncv": basis, "tol": TOLERANCE, "maxiter": RESTARTS, "v0": start}
+        options = {"k": wanted, "ncv": basis, "tol": tolerance, "maxiter": RESTARTS, "v0": start}
         try:
             found = eigs(A, which=which, **options)
         except ArpackNoConvergence as stopped:

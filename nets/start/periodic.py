@@ -19,14 +19,14 @@ SINGLE = 1e-5  # relative accuracy; random starts of 256 channels came to 5e-6
 
 
 def eigenvalues(
-    kernel: NDArray[np.float64], grid: tuple[int, int], *, extremes: bool = True
+    kernel: NDArray[np.float64], grid: tuple[int, ...], *, extremes: bool = True
 ) -> Eigenvalues:
-    """By frequency, shape (height, width, channels).
+    """By frequency, shape (*grid, channels).
 
     Blocks wider than `NARROW` are solved in single precision first, in double where theta = -theta,
     and with `extremes` again in double where the largest modulus or the least real part may lie.
     """
-    theta = grid_frequencies(grid).reshape(-1, 2)
+    theta = grid_frequencies(grid).reshape(-1, len(grid))
     index, partner = np.arange(len(theta)), mirrored(grid)  # partner: where -theta stands
     # where theta = -theta modulo 2 pi, the symbol is real; else theta has the conjugates of -theta
     own, pairs = np.flatnonzero(index == partner), np.flatnonzero(index < partner)

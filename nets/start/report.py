@@ -57,7 +57,7 @@ class LevelReport:
     """
 
     level: int
-    grid: tuple[int, int]
+    grid: tuple[int, ...]
     radius: float
     lower: float | None
     factors: tuple[Factor, ...]
@@ -112,7 +112,7 @@ class LevelReport:
         values = {**former, "error": DOUBLE, **data}
         del values["roots"]
         values["factors"] = tuple(factor_from_dict(f) for f in data["factors"])
-        values["grid"] = (int(data["grid"][0]), int(data["grid"][1]))
+        values["grid"] = tuple(map(int, data["grid"]))
         return cls(**(values | {"reasons": tuple(data["reasons"])}))
 
 

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from mgtheory import InitialCoefficients, derive, problems
 from mgtheory.families import FAMILIES
+from mgtheory.polynomials.amplified import check_amplification
 from mgtheory.polynomials.bounded import AMPLIFICATION
 from mgtheory.polynomials.roots import leja_order
 from mgtheory.spectra.record import OperatorRecord
@@ -33,6 +34,10 @@ GUARD = 1e-2
 # imaginary part of a pair without one, relative to its real part, where the gradient for b would
 # vanish; and half of the distance between two equal roots, whose gradients would be equal for ever
 PAIR_GUARD = 1e-2
+AROUND_0 = (
+    "the eigenvalues of A surround 0, where minimax is 1 at every degree: the longest step with"
+    " amplification {:g} was taken"
+)
 SMALL_B = (
     "b of a complex pair starts at a small value instead of 0, where its gradient would vanish"
 )
@@ -58,11 +63,13 @@ class Notes:
 
 @dataclass(frozen=True)
 class Target:
-    """What roots are for: A^power of one level, whose q has that degree in A."""
+    """What roots are for: A^power of one level, whose q has that degree in A and that many
+    steps."""
 
     spectrum: LevelSpectrum
     power: int = 1
     degree: int = 1
+    steps: int = 1
 
     @property
     def radius(self) -> float:
@@ -73,6 +80,17 @@ class Target:
     def record(self) -> OperatorRecord:
         """Of A^power."""
         return self.spectrum.operator_record(self.power)
+
+    @property
+    def points(self) -> Roots:
+        """The eigenvalues of A^power, or of a curve around them."""
+        return self.spectrum.outline**self.power
+
+    def share(self, amplification: float, n: int) -> float:
+        """Of n factors in A^power in the level's amplification M: M^(their degree / the level's).
+        Together all have M where they are of one kind; those of different kinds are largest at
+        different z, and their product is below."""
+        return math.pow(check_amplification(amplification), n * self.power / self.degree)
 
 
 @dataclass(frozen=True)
@@ -104,6 +122,13 @@ class Scheme:
     draw_pairs
         The same for the 2n roots of n complex pairs, conjugates adjacent; None for those of `draw`
         in Leja order, of which real ones are paired by the caller.
+    exact
+        Whether the roots are those of a file, which nothing but an amplification changes.
+    bounds
+        Whether the amplification is an option that `draw` itself keeps to.
+    amplification
+        M where it was asked for: what the level's q is scaled to (`nets.start.factors`), unless the
+        scheme bounds it.
     """
 
     name: str
@@ -112,17 +137,21 @@ class Scheme:
     options: Mapping[str, Any] = field(default_factory=dict)
     further: tuple[str, ...] = ()
     draw_pairs: Draw | None = None
+    exact: bool = False
+    bounds: bool = False
+    amplification: float | None = None
 
     def with_options(self, given: Mapping[str, Any], *, beside: Sequence[str] = ()) -> Scheme:
         """The scheme with these values of its options; ValueError for one that it does not have (it
         names those and the ones `beside` them), or a value that is not a finite number."""
+        own = {**self.options, "amplification": None}
         for key, value in given.items():
-            if key not in self.options and key not in self.further:
-                allowed = ", ".join([*self.options, *self.further, *beside]) or "none"
+            if key not in own and key not in self.further:
+                allowed = ", ".join(dict.fromkeys([*self.options, *self.further, *beside, *own]))
                 raise ValueError(
                     f"unknown option {key!r} of scheme {self.name}, allowed are: {allowed}"
                 )
-            if key in self.options and (
+            if key in own and (
                 isinstance(value, bool)
                 or not isinstance(value, int | float)
                 or not math.isfinite(value)
@@ -130,7 +159,10 @@ class Scheme:
                 raise ValueError(
                     f"option {key} of scheme {self.name} is {value!r}, must be a finite number"
                 )
-        return replace(self, options={**self.options, **given})
+        asked = given.get("amplification", self.amplification)
+        if asked is not None:
+            check_amplification(asked)
+        return replace(self, options={**self.options, **given}, amplification=asked)
 
     def roots(self, target: Target, n: int, rng: Rng) -> Drawn:
         """n roots for the target."""
@@ -285,15 +317,20 @@ def _derived(
     return derive(name, degree, of, **dict(options))
 
 
+def _relative_lower(name: str, value: float) -> float:
+    if not 0.0 < value < 1.0:
+        raise ValueError(
+            f"{name}: lower is {value:g}, the relative lower end must be between 0 and 1"
+        )
+    return float(value)
+
+
 def _family(name: str, target: Target, n: int, options: Mapping[str, Any], rng: Rng) -> Drawn:
     """The family's roots with a relative lower end of its interval, scaled by b (for A^m: lower^m
     and b^m)."""
     further = dict(options)
-    lower = float(further.pop("lower", LOWER))
-    if not 0.0 < lower < 1.0:
-        raise ValueError(
-            f"{name}: lower is {lower:g}, the relative lower end must be between 0 and 1"
-        )
+    further.pop("amplification", None)
+    lower = _relative_lower(name, further.pop("lower", LOWER))
     if FAMILIES[name].needs == "problem" and target.power > 1:
         raise ValueError(
             f"{name} is made for the problem's operator and has none for A^{target.power}: it"
@@ -306,14 +343,39 @@ def _family(name: str, target: Target, n: int, options: Mapping[str, Any], rng: 
 
 
 def _bounded(target: Target, n: int, options: Mapping[str, Any], rng: Rng) -> Drawn:
-    """Equal roots of A^power with the share of these n factors in the level's amplification: each
-    step has max |q_i| = M^(its degree / the level's). Together they have M where all steps are of
-    one kind; those of different kinds are largest at different z, and their product is below."""
-    M = float(options["amplification"])
-    if M <= 1:
-        raise ValueError(f"bounded: amplification is {M:g}, must be larger than 1")
-    share = n * target.power / target.degree
-    return _scaled(_derived("bounded", n, 0.0, (("amplification", M**share),)), target)
+    """Equal roots of A^power, or with ``optimal=1`` those of the longest step on its spectrum, with
+    the share of these n factors in the level's amplification."""
+    M = target.share(options["amplification"], n)
+    if options.get("optimal"):
+        return _longest_step(target, n, M)
+    return _scaled(_derived("bounded", n, 0.0, (("amplification", M),)), target)
+
+
+def _longest_step(target: Target, n: int, M: float, reasons: tuple[str, ...] = ()) -> Drawn:
+    try:
+        used = derive("bounded", n, target.points, amplification=M, optimal=True)
+    except ValueError:  # fewer eigenvalues than roots, or some far outside of the others
+        used = derive("bounded", n, target.radius, amplification=M, optimal=True)
+    return Drawn(used.roots, target.radius, Notes(reasons, (used,)))
+
+
+def _minimax(target: Target, n: int, options: Mapping[str, Any], rng: Rng) -> Drawn:
+    """On the eigenvalues of A from ``lower`` times b on, those that a coarse level leaves alone;
+    where they surround 0, the longest step on all of them."""
+    lower = _relative_lower("minimax", options["lower"])
+    points = target.points
+    try:
+        used = derive("minimax", n, points[np.abs(points) >= lower**target.power * target.radius])
+    except ValueError:
+        M = float(options["amplification"])
+        return _longest_step(target, n, target.share(M, n), (AROUND_0.format(M),))
+    return Drawn(used.roots, target.radius, Notes((), (used,)))
+
+
+def _fixup(target: Target, n: int, options: Mapping[str, Any], rng: Rng) -> Drawn:
+    """w b^m = L^(-1/(2m)) for one of L steps w A^m r: its m products with A and w are layers."""
+    root = target.radius * target.steps ** (0.5 / target.power)
+    return Drawn(np.full(n, root, dtype=complex), target.radius)
 
 
 def _of_family(name: str) -> Scheme:
@@ -346,7 +408,7 @@ def _of_file(path: str) -> Scheme:
         interval_of_a = target.power > 1 and initial.interval[0] > 0
         return _scaled(initial, target, (changed,) if interval_of_a else ())
 
-    return Scheme(f"file:{path}", "the coefficients that derive wrote", draw)
+    return Scheme(f"file:{path}", "the coefficients that derive wrote", draw, exact=True)
 
 
 SCHEMES: dict[str, Scheme] = {
@@ -375,10 +437,22 @@ SCHEMES: dict[str, Scheme] = {
         Scheme("harmonic_ritz", "harmonic Ritz values of the level's own A", _harmonic_ritz),
         Scheme(
             "bounded",
-            "equal roots, max |q| = amplification on the disc |z| <= b",
+            "equal roots, max |q| = amplification on the disc |z| <= b; optimal=1: the longest"
+            " step with it on the level's own spectrum",
             _bounded,
             {"amplification": AMPLIFICATION},
+            further=("optimal",),
+            bounds=True,
         ),
+        Scheme(
+            "minimax",
+            "minimax on the level's own spectrum; around 0 the longest step",
+            _minimax,
+            {"lower": LOWER, "amplification": AMPLIFICATION},
+            bounds=True,
+        ),
+        # [Zhang, Dauphin, Ma 2019, arXiv 1901.09321] with its last layers not 0; for that, `zero`
+        Scheme("fixup", "weights (number of steps)^(-1/(2m-2)), m layers in a step", _fixup),
         # SkipInit [De, Smith 2020, arXiv 2002.10444], ReZero [Bachlechner et al. 2020, 2003.04887]
         Scheme("zero", "weights near 0: a level starts near the identity", _zero, {"weight": 0.01}),
     )

@@ -1,8 +1,8 @@
 """The spectrum of a level's convolution A as the network applies it: with its padding, on its grid.
 
 Zero padding: the eigenvalues of the n x n matrix of A, n = channels * height * width, all of them
-where a dense eigenproblem is cheap (`DENSE`), else the outermost ones by Arnoldi's method, which
-is enough for the three numbers that a start needs:
+where a dense eigenproblem is small, else the outermost ones by Arnoldi's method, which is enough
+for the three numbers that a start needs:
 
 - b, the spectral radius, from A and from its transpose, two runs that check one another;
 - the least real part;
@@ -44,11 +44,12 @@ from mgtheory.problems.symbols import grid_frequencies, high_frequencies
 from mgtheory.spectra.record import OperatorRecord
 from nets.models.paddings import find_padding
 from nets.start import padded, periodic
-from nets.start.padded import Complex, Product
+from nets.start.padded import Complex, Eigenvalues, Product
 from nets.start.threads import in_threads, serial
 
 SYMBOL = "symbol"  # periodic, without the second pass that gives the radius in double precision
 MINIMUM_GRID = 16  # points per axis of a symbol at least: on fewer the samples miss the extremes
+OUTLINE = 513  # points around a spectrum: 16 a degree up to 32
 REMEMBERED = 32  # spectra of at most about 1 MiB each for the published models
 # lower end of the part to damp, relative to b, where the whole spectrum is positive: the high
 # frequencies of a 5-point Laplacian
@@ -56,50 +57,45 @@ LOWER = 0.25
 
 
 @dataclass(frozen=True, eq=False)
-class LevelSpectrum:
+class LevelSpectrum(Eigenvalues):
     """Eigenvalues of one convolution on one grid.
 
     Attributes
     ----------
     kernel
-        Shape (c, c, k, k), torch layout; groups are written out as zeros.
+        Shape (c, c, k, ...), torch layout; groups are written out as zeros.
     grid, padding
-        (height, width), and a name in `nets.models.paddings.PADDINGS`.
-    values
-        Complex; of shape (height, width, c) by frequency for periodic padding, else of shape (m,).
-        Not to be written to.
-    radius
-        b, the largest modulus of an eigenvalue.
-    complete
-        Whether `values` are all eigenvalues; else they are the outermost ones that were found.
-    found
-        How, in words.
-    accuracy
-        Of the values, relative to the radius, where the eigenvectors are well conditioned.
-    error
-        Of the radius, relative: the rounding of a dense eigenproblem, or what two runs of Arnoldi's
-        method differ by. It is one of the eigenvalue that was found: that none is larger cannot be
-        proved by an iteration.
+        (height, width), or another number of axes, and a name in `nets.models.paddings.PADDINGS`.
     """
 
     kernel: NDArray[np.float64]
-    grid: tuple[int, int]
+    grid: tuple[int, ...]
     padding: str
-    values: Complex
-    radius: float
-    complete: bool
-    found: str
-    accuracy: float
-    error: float
 
     def apply(self, u: NDArray[Any]) -> NDArray[Any]:
-        """A u for real fields u of shape (..., channels * height * width), float64."""
+        """A u for real fields u of shape (..., unknowns), float64."""
         return padded.product(self.kernel, self.grid, self.padding)(u)
 
     @property
     def unknowns(self) -> int:
-        """channels * height * width."""
+        """channels * points of the grid."""
         return len(self.kernel) * math.prod(self.grid)
+
+    @cached_property
+    def values(self) -> Complex:
+        """All eigenvalues where `complete`, computed when they are first asked for; else those that
+        were measured."""
+        if not self.complete or self.all_measured:
+            return self.measured
+        with serial():
+            values = padded.all_eigenvalues(self.kernel, self.grid, self.padding)
+        values.setflags(write=False)
+        return values
+
+    @property
+    def all_measured(self) -> bool:
+        """Whether `measured` are all eigenvalues."""
+        return self.measured.size == self.unknowns
 
     @property
     def eigenvalues(self) -> Complex | None:
@@ -107,8 +103,21 @@ class LevelSpectrum:
         return self.values.ravel() if self.complete else None
 
     @cached_property
+    def outline(self) -> Complex:
+        """All eigenvalues, or where some are unknown points in the upper half-plane of a curve
+        around them, on which |q| is largest: the circle |z| = b, cut off at the outermost real and
+        imaginary parts."""
+        if self.complete:
+            return self.values.ravel()
+        circle = self.radius * np.exp(1j * np.linspace(0.0, np.pi, OUTLINE))
+        across = np.clip(circle.real, self.least_real, self.right.real.max())
+        return np.asarray(
+            across + 1j * np.minimum(circle.imag, np.abs(self._ends("LI").imag).max())
+        )
+
+    @cached_property
     def A(self) -> LinearOperator:
-        """A on vectors of channels * height * width."""
+        """A on vectors of all unknowns."""
         return LinearOperator((self.unknowns,) * 2, matvec=self.apply, dtype=float)
 
     def operator_record(self, power: int = 1) -> OperatorRecord:
@@ -126,7 +135,7 @@ class LevelSpectrum:
             b**power,
             (LOWER * b) ** power if positive else 0.0,
             scaling="identity",
-            axes=(0, 1),
+            axes=tuple(range(len(self.grid))),
             grid=self.grid,
             padding=self.padding,
             found=self.found,
@@ -145,11 +154,11 @@ class LevelSpectrum:
         return self._ends("LR")
 
     def _ends(self, which: str) -> Complex:
-        if self.complete:
-            return self.values.ravel()
+        if self.all_measured:
+            return self.measured.ravel()
         with serial():
             apply = padded.product(self.kernel, self.grid, self.padding, np.float32)
-            return np.concatenate([padded.outermost(apply, self.unknowns, which)[0], self.values])
+            return np.concatenate([padded.outermost(apply, self.unknowns, which)[0], self.measured])
 
     @property
     def least_real(self) -> float:
@@ -160,14 +169,18 @@ class LevelSpectrum:
     def is_positive(self) -> bool:
         """Whether the eigenvalues that are known are real and not negative, up to rounding: the
         home ground of the classical families."""
-        tolerance = (1e-10 if self.complete else padded.TOLERANCE) * max(self.radius, 1e-300)
-        return bool((np.abs(self.values.imag) <= tolerance).all() and self.least_real >= -tolerance)
+        b = max(self.radius, 1e-300)
+        if np.abs(self.measured.imag).max() > padded.TOLERANCE * b:  # the others are not needed
+            return False
+        tolerance = (1e-10 if self.complete else padded.TOLERANCE) * b
+        least = self.values.real.min() if self.complete else self.least_real
+        return bool((np.abs(self.values.imag) <= tolerance).all() and least >= -tolerance)
 
     def max_modulus(self, q: ResidualPolynomial) -> float:
         """max |q| over the spectrum: over all eigenvalues, or the spectral radius of q(A) by
         Arnoldi's method."""
-        largest = float(np.abs(q(self.values)).max())
-        return largest if self.complete else max(largest, self._radius_of(q, np.asarray))
+        largest = float(np.abs(q(self.measured)).max())
+        return largest if self.all_measured else max(largest, self._radius_of(q, np.asarray))
 
     def smoothing_factor(self, q: ResidualPolynomial) -> float:
         """mu: the spectral radius of P q(A), where P takes the low frequencies out."""
@@ -183,23 +196,23 @@ class LevelSpectrum:
     @property
     def symbol(self) -> LevelSpectrum:
         """The periodic operator with this kernel, on at least `MINIMUM_GRID` points an axis."""
-        height, width = (max(MINIMUM_GRID, n) for n in self.grid)
-        if self.padding == "periodic" and self.grid == (height, width):
+        grid = tuple(max(MINIMUM_GRID, n) for n in self.grid)
+        if self.padding == "periodic" and self.grid == grid:
             return self
-        return convolution_spectra([(self.kernel, (height, width), SYMBOL)])[0]
+        return convolution_spectra([(self.kernel, grid, SYMBOL)])[0]
 
     @property
     def theta(self) -> NDArray[np.float64]:
-        """The frequencies in (-pi, pi] of a periodic operator, shape (height, width, 2)."""
+        """The frequencies in (-pi, pi] of a periodic operator, shape (*grid, axes)."""
         return grid_frequencies(self.grid)
 
     @property
     def high(self) -> NDArray[np.bool_]:
-        """Where some |theta_j| >= pi/2, shape (height, width)."""
+        """Where some |theta_j| >= pi/2, shape of the grid."""
         return high_frequencies(self.theta)
 
     def modulus(self, q: ResidualPolynomial) -> NDArray[np.float64]:
-        """Spectral radius of q(Ahat(theta)), shape (height, width), of a periodic operator."""
+        """Spectral radius of q(Ahat(theta)), shape of the grid, of a periodic operator."""
         return np.asarray(np.abs(q(self.values)).max(axis=-1))
 
 
@@ -216,7 +229,7 @@ class _Rows:
 def residual_radius(
     q: ResidualPolynomial,
     kernel: NDArray[np.float64],
-    grid: tuple[int, int],
+    grid: tuple[int, ...],
     padding: str,
     after: Product,
 ) -> float:
@@ -230,7 +243,7 @@ def residual_radius(
 def convolution_spectrum(
     kernel: NDArray[np.float64], grid: Sequence[int], *, padding: str = "zero"
 ) -> LevelSpectrum:
-    """The spectrum of the convolution with `kernel` (c, c, k, k) on a grid (height, width)."""
+    """The spectrum of the convolution with `kernel` (c, c, k, ...) on a grid (height, ...)."""
     return convolution_spectra([(kernel, grid, padding)])[0]
 
 
@@ -271,10 +284,15 @@ def _by_frequency(padding: str) -> bool:
 
 
 def _measured(given: NDArray[np.float64], size: Sequence[int], padding: str) -> LevelSpectrum:
-    kernel, grid = np.array(given, dtype=float), (int(size[0]), int(size[1]))
+    kernel, grid = np.array(given, dtype=float), tuple(map(int, size))
     if _by_frequency(padding):
         found = periodic.eigenvalues(kernel, grid, extremes=padding != SYMBOL)
     else:
         found = padded.eigenvalues(kernel, grid, padding)
-    found.values.setflags(write=False)
-    return LevelSpectrum(kernel, grid, "periodic" if padding == SYMBOL else padding, *found)
+    found.measured.setflags(write=False)
+    return LevelSpectrum(
+        **vars(found),
+        kernel=kernel,
+        grid=grid,
+        padding="periodic" if padding == SYMBOL else padding,
+    )

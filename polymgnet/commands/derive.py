@@ -86,6 +86,14 @@ def derive(
             "Derive for the eigenvalues in a text or .csv file, one a line: real [imaginary].",
         ),
     ] = None,
+    amplification: Annotated[
+        float | None,
+        option(
+            "--amplification M",
+            "Stretch q along its axis until the largest |q| on the spectrum is M > 1; where the"
+            " spectrum is positive only shorten it.",
+        ),
+    ] = None,
     axes: Axes = "auto",
     out: Annotated[
         Path | None,
@@ -126,7 +134,9 @@ def derive(
         of = problems.create(
             problem or "poisson2d", n=63 if n is None else n, boundary=boundary or "dirichlet"
         )
-    coefficients = mgtheory.derive(family, degree, of, axes=axes_of(axes))
+    coefficients = mgtheory.derive(
+        family, degree, of, axes=axes_of(axes), amplification=amplification
+    )
     spread = None if points is None else _set_of(of, coefficients.polynomial)
     gamma = None if spread else scores.gamma(coefficients.relative)
     if out is not None:

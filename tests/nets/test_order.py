@@ -13,7 +13,7 @@ BELOW = {
     "defaults": set(),
     "config": {"settings"},
     "models": set(),
-    "start": {"models"},
+    "start": {"defaults", "models"},
     "data": {"settings"},
     "fast": {"settings", "models"},
     "training": {"settings", "defaults", "config", "models", "start", "data", "fast"},

@@ -722,11 +722,13 @@ class TestSuprema:
         pattern = np.array([*corners, (1, 0), (-1, 0), (0, 1), (0, -1)])
         H, g = np.array([[-2.0, 0.5], [0.5, -1.0]]), np.array([0.3, -0.2])
         values = pattern @ g + 0.5 * np.einsum("ni,ij,nj->n", pattern, H, pattern)
-        np.testing.assert_allclose(
-            quadratic_steps(pattern, values[None])[0], -np.linalg.solve(H, g), atol=1e-12
-        )
-        flat = quadratic_steps(pattern, (pattern @ [1.0, 0.0])[None])[0]
-        assert 4 < flat[0] < 12  # upwards, and not far
+        steps, rises = quadratic_steps(pattern, values[None])
+        top = -np.linalg.solve(H, g)
+        np.testing.assert_allclose(steps[0], top, atol=1e-12)
+        assert rises[0] == pytest.approx(g @ top / 2, abs=1e-12)
+        flat, rises = quadratic_steps(pattern, (pattern @ [1.0, 0.0])[None])
+        assert 4 < flat[0, 0] < 12  # upwards, and not far
+        assert rises[0] == 0.0  # not promised
 
     def test_frequencies_that_stand_for_all(self):
         cycle = LocalCycle(laplacian(3), "jacobi")

@@ -16,6 +16,7 @@ from mgtheory import (
 )
 from mgtheory.polynomials.classical import chebyshev, chebyshev4
 from mgtheory.problems import create
+from mgtheory.problems.problem import Problem
 from mgtheory.problems.record import operator_record
 from mgtheory.problems.stencils import Stencil
 from mgtheory.smoothers import Jacobi, Polynomial
@@ -124,7 +125,8 @@ def test_roots_are_scaled_by_estimates_of_one_kind():
     for q in (chebyshev(3, interval=(b / 30, b)), chebyshev4(3, lmax=b)):
         smoother = Polynomial(polynomial=q, scaling="identity")
         hierarchy = Hierarchy.build(problem, smoother=smoother, coarsening="galerkin")
-        assert hierarchy.warnings == ()
+        (said,) = hierarchy.warnings  # B = I is slow here, and amplifies nowhere
+        assert "one of D^-1 A, derived and applied with scaling='diagonal'" in said
         for level in hierarchy.levels[:-1]:
             largest = np.linalg.eigvalsh(level.A.toarray())[-1]
             scale = float(level.pre.polynomial.roots.real.max() / q.roots.real.max())
@@ -260,3 +262,106 @@ def test_what_was_derived_for_a_rough_problem_fits_that_problem(amplitude):
         for given in (start, start.polynomial, named)
     }
     assert max(counts) - min(counts) <= 1
+
+
+def rough(spread, n=63):
+    values = np.exp(spread * np.random.default_rng(0).uniform(-1, 1, (130, 130)))
+    return poisson(
+        (n, n), coefficient=lambda x, y: values[(128 * x).astype(int), (128 * y).astype(int)]
+    )
+
+
+@pytest.mark.parametrize(
+    ("problem", "said"),
+    [
+        (create("variable2d", 63), True),
+        (create("variable2d", 32, boundary="neumann"), True),
+        (create("jump2d", 63), True),
+        (rough(1.5), True),
+        (rough(0.3), False),
+        (poisson((63, 63)), False),
+        (poisson((32, 32), boundary="neumann"), False),
+        (poisson((8, 8, 8), boundary="neumann"), False),
+    ],
+)
+@pytest.mark.parametrize("family", ["chebyshev", "chebyshev4", "harmonic_ritz"])
+def test_a_polynomial_of_a_itself_on_a_varying_diagonal(problem, said, family):
+    """Slow, and it says so with the way on."""
+    given = [Polynomial(family, 3, scaling="identity")]
+    if family != "harmonic_ritz":
+        start = derive(family, 3, problem, scaling="identity")
+        data = start.to_dict() | {"schema": 1}  # as a file of version 1 has it
+        del data["operator"]
+        data["provenance"]["source"] = {
+            "problem": {
+                "name": problem.name,
+                "shape": list(problem.shape),
+                "boundary": problem.boundary,
+            }
+        }
+        given += [start, start.polynomial]
+        if problem.name == "variable2d":
+            given.append(InitialCoefficients.from_dict(data))
+    for smoother in given:
+        warnings = Hierarchy.build(problem, smoother=smoother).warnings
+        assert ["D^-1 A" in text for text in warnings] == [True] * said
+    assert Hierarchy.build(problem, smoother=family, degree=3).warnings == ()
+
+
+@pytest.mark.parametrize("kind", BOTH)
+def test_what_takes_a_spectrum_with_its_sign_solves_a_negative_definite_equation(kind):
+    """Harmonic Ritz polynomials, by record; what needs a positive interval is refused."""
+    problem = poisson((31, 31))
+    negative = Problem.from_stencil(-1.0 * problem.stencil, (31, 31), b=-problem.b)
+    options = {"coarsest": 64}
+    start = derive("harmonic_ritz", 3, negative.A)
+    assert (start.roots.real < 0).all()
+    expected = kind.build(problem, smoother=derive("harmonic_ritz", 3, problem.A), **options).solve(
+        problem.b
+    )
+    for given in (start, start.polynomial, start.polynomial.of(None)):
+        found = kind.build(negative, smoother=given, **options).solve(negative.b)
+        assert found.converged
+        assert found.iterations == expected.iterations
+        np.testing.assert_allclose(found.x, expected.x, rtol=1e-6)
+    if kind is Hierarchy:
+        found = kind.build(negative, smoother="harmonic_ritz", degree=3, **options)
+        assert found.solve(negative.b).converged
+        # D^-1 A is positive, D and A are not
+        uneven, smoother = create("variable2d", 31), Polynomial("harmonic_ritz", 3)
+        assert kind.build(-uneven.A, shape=(31, 31), smoother=smoother).solve(-uneven.b).converged
+    for wrong in ("chebyshev", "chebyshev4", derive("harmonic_ritz", 3, problem.A).polynomial):
+        with pytest.raises(ValueError, match="a negative definite A must change its sign"):
+            kind.build(negative, smoother=wrong, **options)
+
+
+def test_mostly_negative_is_told_to_change_its_sign_first():
+    A = sp.csr_array(10.0 * sp.eye_array(225) - poisson((15, 15)).A)
+    with pytest.raises(ValueError, match="most of A is negative: change its sign first"):
+        Hierarchy.build(A, shape=(15, 15))
+
+
+def test_a_refusal_says_what_both_are():
+    """Operator, interval, both sides, and the way on."""
+    problem, varying = poisson((127, 127)), create("variable2d", 63)
+    for given, on, words in (
+        (
+            derive("chebyshev4", 2, 8.0),
+            problem,
+            "the polynomial was derived for a spectrum in (0, 8], but is applied to level 0 of"
+            " poisson2d, 127 x 127 (A, eigenvalues up to 131072, high frequencies from 32768):"
+            " beyond its spectrum it amplifies, and that one reaches 1.638e+04 times as far;"
+            " derive it for that operator",
+        ),
+        (
+            Polynomial(polynomial=derive("chebyshev4", 2, varying).polynomial, scaling="identity"),
+            varying,
+            "dirichlet (D^-1 A, eigenvalues up to 2), but is applied to level 0 of variable2d,"
+            " 63 x 63 (A, eigenvalues up to 240959, high frequencies from 59765.3): B differs, the"
+            " inverse diagonal or the identity; apply it with scaling='diagonal', or derive it with"
+            " scaling='identity'",
+        ),
+    ):
+        with pytest.raises(ValueError) as caught:
+            Hierarchy.build(on, smoother=given)
+        assert str(caught.value).endswith(words)

@@ -72,3 +72,14 @@ def test_tolerances_against_nothing_and_absolute_ones():
     assert found.residual_norms[-1] <= 1e-2 < found.residual_norms[-2]
     with pytest.raises(ValueError, match="cycle is W, the module was made for V"):
         solver.solve(problem.b, cycle="W")
+
+
+@pytest.mark.parametrize("size", [1e-290, 1e-200, 1e200])
+def test_right_hand_sides_of_any_size(size):
+    problem = problems.poisson((15, 15))
+    solver = TorchHierarchy(problem, degree=2, coarsest=16)
+    one = solver.solve(problem.b)
+    for x0 in (None, 1e300 * np.ones(225)):
+        found = solver.solve(size * problem.b, x0)
+        assert found.iterations == one.iterations
+        np.testing.assert_allclose(found.x / size, one.x, rtol=1e-9)

@@ -20,9 +20,12 @@ MODELS = {
 }
 
 
+FURTHER = {"p4": {}, "4 complex pairs": {"factors": ["complex_pair"] * 4}}
+
+
 def created(name, **options):
-    options = MODELS[name] | {"width": 4, "levels": 2} | options
-    registered = name if name not in MODELS or not MODELS[name] else "q2"
+    options = (MODELS | FURTHER)[name] | {"width": 4, "levels": 2} | options
+    registered = "q2" if " " in name or name == "mixed" else name
     return nets.create_model(registered, generator=torch.Generator().manual_seed(0), **options)
 
 
@@ -141,3 +144,127 @@ def test_the_longest_step_on_a_levels_own_spectrum():
 def test_weights_at_zero_are_refused():
     with pytest.raises(ValueError, match="relu has no gradient"):
         start(created("q2"), "zero:weight=0")
+
+
+@pytest.mark.parametrize(
+    "scheme", ["xavier", "constant:value=2", "chebyshev4", "harmonic_ritz", "fixup", "zero"]
+)
+@pytest.mark.parametrize("name", ["q2", "q32", "g6", "p8", "16 complex pairs", "mixed"])
+def test_every_scheme_takes_an_amplification(name, scheme):
+    """max |q| of the whole level on its own spectrum, kinds mixed or not; the shape is kept: roots
+    keep their ratios."""
+    text = f"{scheme}{',' if ':' in scheme else ':'}amplification=8"
+    model = created(name, placement="plain")
+    report = start(model, text)
+    assert len(report.levels) == 2
+    for described in report.levels:
+        assert described.max_modulus == pytest.approx(8, rel=2e-3)  # single precision
+        assert not any("shortened" in reason for reason in described.reasons)
+    if name not in ("p8", "mixed"):  # their general steps are shortened by themselves
+        start(plain := created(name, placement="plain"), scheme)
+        one, other = model.levels[0].polynomial(), plain.levels[0].polynomial()
+        ratio = one.weights / other.weights
+        np.testing.assert_allclose(ratio, ratio[0].real, rtol=1e-5)
+
+
+@pytest.mark.parametrize("scheme", ["chebyshev", "chebyshev4", "richardson", "constant:value=0.5"])
+def test_on_a_positive_spectrum_a_level_is_only_shortened(scheme):
+    """The classical families are left as they are there; what exceeds M is brought down to it."""
+    text = scheme + (",amplification=8" if ":" in scheme else ":amplification=8")
+    factors, largest = [], []
+    for one in (scheme, text):
+        model = created("q8", placement="plain")
+        generator = torch.Generator().manual_seed(1)
+        report = nets.initialise(
+            model, one, operator="laplacian", small=0.0, scale=4.0, size=(8, 8), generator=generator
+        )
+        factors.append([step.factor() for step in model.levels[0].steps])
+        largest.append(report.levels[0].max_modulus)
+    if scheme.startswith("constant"):
+        assert largest[0] > 1000
+        assert largest[1] == pytest.approx(8, rel=1e-4)
+    else:
+        assert largest[0] < 1
+        assert factors[0] == factors[1]
+
+
+def test_a_file_takes_an_amplification_and_is_exact_without(tmp_path):
+    derive("chebyshev4", 8, 1.0).save(tmp_path / "init.json")
+    model = created("p8", placement="plain")
+    assert start(model, f"file:{tmp_path / 'init.json'}").levels[0].max_modulus > 1000
+    generator = torch.Generator().manual_seed(1)
+    report = nets.initialise(
+        model, f"file:{tmp_path / 'init.json'}", size=(8, 8), generator=generator, amplification=8
+    )
+    assert report.levels[0].max_modulus == pytest.approx(8, rel=2e-3)
+    assert report.options["amplification"] == 8
+
+
+@pytest.mark.parametrize("scheme", ["xavier", "constant", "chebyshev4", "bounded", "spectral"])
+def test_general_steps_start_where_they_can_be_trained(scheme):
+    """max |q| <= 3 unless more is asked for; in eight steps of AdamW at the rate of the digits'
+    recipe the loss stays finite and falls, where it went beyond 1e4 for xavier and chebyshev4."""
+    model = created("p8", placement="relu_outside_nobn")
+    report = start(model, scheme)
+    for level in report.levels:
+        assert level.max_modulus <= 3 * 1.01
+        assert level.fitted
+    x = torch.randn(16, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.005)
+    losses = []
+    for _ in range(8):
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(x), torch.arange(16) % 10)
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    assert max(losses) < 5
+    assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize("name", ["p4", "4 complex pairs", "q8", "g4"])
+def test_the_levels_own_longest_step(name):
+    """On the eigenvalues it takes a longer step p(0) than equal roots do, with the same M; around
+    0 `minimax` is it, and says why."""
+    steps = {}
+    for scheme in ("bounded", "bounded:optimal=1", "minimax"):
+        model = created(name, placement="plain")
+        options = "amplification=8"
+        report = start(model, f"{scheme}{',' if ':' in scheme else ':'}{options}")
+        q = model.levels[0].polynomial()
+        steps[scheme] = q.weights.real.sum()
+        assert report.levels[0].max_modulus <= 8 * 1.01
+    assert steps["minimax"] == pytest.approx(steps["bounded:optimal=1"])
+    assert any("surround 0" in reason for reason in report.levels[0].reasons)
+    if name == "p4":
+        assert steps["minimax"] > 1.5 * steps["bounded"]
+        assert report.levels[0].max_modulus == pytest.approx(8, rel=1e-3)
+
+
+def test_minimax_on_a_level_that_leaves_0_out():
+    """With A shifted to the right of 0, on its own eigenvalues from b/4 on: below Chebyshev's of
+    the real interval, and as good as `mgtheory.minimax` on these points."""
+    values = {}
+    for scheme in ("minimax", "chebyshev"):
+        model = nets.create_model(
+            "p4", width=4, levels=1, placement="plain", generator=torch.Generator().manual_seed(0)
+        )
+        generator = torch.Generator().manual_seed(1)
+        report = nets.initialise(
+            model, scheme, operator="shifted", size=(8, 8), generator=generator
+        )
+        kernel = model.levels[0].A.weight.detach().double().numpy()
+        z = convolution_spectrum(kernel, (8, 8)).eigenvalues
+        z = z[np.abs(z) >= 0.25 * report.levels[0].radius]
+        values[scheme] = np.abs(model.levels[0].polynomial()(z)).max()
+    assert values["minimax"] < 0.9 * values["chebyshev"]
+    best = derive("minimax", 4, z).provenance["result"]["value"]
+    assert values["minimax"] == pytest.approx(best, rel=1e-3)
+
+
+def test_fixup_divides_by_the_root_of_the_number_of_steps():
+    for name, power, count in (("q8", 1, 8), ("16 symmetric pairs", 2, 16)):
+        model = created(name, placement="plain")
+        b = start(model, "fixup").levels[0].radius
+        (value,) = model.levels[0].steps[0].factor().parameters
+        assert value * b**power == pytest.approx(count ** (-1 / (2 * power)), rel=1e-6)

@@ -277,8 +277,10 @@ def test_the_projection_of_periodic_grids_gives_the_symbols_factor():
 def test_arnoldi_is_within_its_stated_error(monkeypatch, name, seed):
     operator, grid = conv(12), (8, 8)
     generator = torch.Generator().manual_seed(seed)
+    monkeypatch.setattr(padded, "SMALL", 1024)
     (exact,) = start_operators([operator], name, [grid], generator=generator)
     engine._memory.clear()
+    monkeypatch.setattr(padded, "SMALL", 256)
     monkeypatch.setattr(padded, "DENSE", 300)
     (found,) = spectra_of([operator], [grid])
     assert (exact.complete, found.complete) == (True, False)
@@ -290,6 +292,28 @@ def test_arnoldi_is_within_its_stated_error(monkeypatch, name, seed):
     assert found.max_modulus(q) == pytest.approx(exact.max_modulus(q), rel=1e-2)
     assert found.smoothing_factor(q) == pytest.approx(exact.smoothing_factor(q), rel=1e-2)
     engine._memory.clear()
+
+
+@pytest.mark.parametrize("name", ["random", "laplacian"])
+def test_all_eigenvalues_of_a_level_of_middle_size_come_where_they_are_asked_for(name):
+    """b, max |q| and mu by Arnoldi's method, whatever is asked first; all eigenvalues of the
+    matrix after that."""
+    operator, grid = conv(12), (5, 6)
+    (found,) = start_operators([operator], name, [grid], generator=torch.Generator().manual_seed(0))
+    matrix = dense(operator, grid, "zeros")
+    exact = np.linalg.eigvals(matrix)
+    assert (found.complete, found.all_measured) == (True, False)
+    assert "Arnoldi" in found.found
+    assert found.radius == pytest.approx(np.abs(exact).max(), rel=1e-6)
+    q = ResidualPolynomial([0.3 * found.radius, -0.8 * found.radius])
+    before = found.max_modulus(q), found.smoothing_factor(q)
+    np.testing.assert_allclose(
+        np.sort(np.abs(found.values)), np.sort(np.abs(exact)), atol=1e-7 * found.radius
+    )
+    assert before == (found.max_modulus(q), found.smoothing_factor(q))
+    assert before[0] == pytest.approx(np.abs(q(exact)).max(), rel=1e-4)
+    assert found.least_real == pytest.approx(exact.real.min(), abs=1e-5 * found.radius)
+    assert not found.is_positive
 
 
 def test_a_zero_operator_and_a_failing_iteration(monkeypatch):

@@ -1,0 +1,237 @@
+"""What in a bare matrix speaks against the grid that is given with it: the order of its unknowns,
+its boundary, scales that its rows or its unknowns have of their own. Each is one sentence, or none.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from mgtheory.multigrid.level import Level, is_symmetric, row_maxima
+from mgtheory.problems.grids import Boundary, Shape
+from mgtheory.spectra.bounds import row_sums
+
+# entries below this part of the others of their row are rounding
+ROUNDING = 1e-12
+REACH = 2  # points that a stencil of high order reaches
+SHORT = 4  # unknowns along an axis from which on its ends say something
+# from this factor between one point and the next on a coefficient is no smooth function
+JUMP = 3.0
+# couplings over the diagonal, of those in most rows, from which on the unknowns have scales of
+# their own, and from which on a coarse grid sees but the largest; and in which part of the rows
+UNEVEN, HOPELESS, MANY = 3.0, 1e8, 0.05
+
+
+def doubts(level: Level, boundary: Boundary) -> tuple[str, ...]:
+    """The sentences on level 0, of a bare matrix.
+
+    Raises
+    ------
+    ValueError
+        If no coarse grid fits: hardly any coupling is one of neighbours, or what couples them is
+        rounding beside the scales of the unknowns.
+    """
+    said = _about_order(level, boundary) or _about_boundary(level, boundary)
+    return tuple(text for text in (said, _about_scales(level)) if text)
+
+
+def _about_order(level: Level, boundary: Boundary) -> str:
+    """If A couples unknowns that are no neighbours on the grid, its unknowns are in another order,
+    or of another grid.
+
+    Discretisations reach one point, those of high order two with smaller weights. Entries that are
+    rounding beside the others of their row and column do not count; opposite ends are left to
+    `_about_boundary`.
+    """
+    A, shape = level.A, level.shape
+    if _reaches_one_point(level.exact, shape):
+        return ""
+    rows = np.repeat(np.arange(A.shape[0], dtype=A.indices.dtype), np.diff(A.indptr))
+    largest, columns = row_maxima(A), A.indices
+    kept = np.abs(A.data) > ROUNDING * np.minimum(largest[rows], largest[columns])
+    kept &= rows != columns
+    if not kept.any():
+        return ""
+    i, j = rows[kept], columns[kept]
+    size = np.abs(A.data[kept]) / largest[i]
+    steps = []
+    for n in reversed(shape):
+        i, here = np.divmod(i, n)
+        j, there = np.divmod(j, n)
+        step = np.abs(there - here)
+        steps.append(np.minimum(step, n - step) if boundary is Boundary.PERIODIC else step)
+    reach, total = np.max(steps, axis=0), np.sum(steps, axis=0)
+    far, near = reach > REACH, float(size[reach <= 1].sum() / size.sum())
+    skipping = any(
+        size[(step == 1) & (total == 1)].sum() < size[(step == 2) & (total == 2)].sum()
+        for step in steps
+    )
+    if not (far.any() or skipping):
+        return ""
+    pairs = list(zip(steps, reversed(shape), strict=True))
+    around = np.all([(step <= 1) | (step == n - 1) for step, n in pairs], axis=0)
+    straight = np.any([(step == n - 1) & (total == step) for step, n in pairs], axis=0)
+    if far.any() and around[far].all() and straight[far].any():
+        return ""
+    what = (
+        f"A does not couple neighbours on the grid {' x '.join(map(str, shape))}:"
+        f" {np.count_nonzero(far)} of its {far.size} couplings reach farther than {REACH} points,"
+        f" next neighbours have {100 * near:.0f} % of the weight; shape is that of the unknowns in"
+        " the order of A's rows, the last axis fastest; several unknowns per node are a last axis"
+        " of their own"
+    )
+    if near < 0.01:
+        raise ValueError(what)
+    return what
+
+
+def _reaches_one_point(A: Any, shape: Shape) -> bool:
+    """Whether a matrix stored by diagonals surely couples next neighbours alone; a diagonal may
+    have no entry where a line of the grid ends."""
+    if not isinstance(A, sp.dia_array):
+        return False
+    for offset, line in zip(A.offsets, A.data, strict=True):
+        rest, values = int(offset), line[: A.shape[1]].reshape(shape)
+        for j in reversed(range(len(shape))):
+            n = shape[j]
+            step = (rest + n // 2) % n - n // 2
+            rest = (rest - step) // n
+            beyond = slice(0, step) if step > 0 else slice(n + step, n)
+            if abs(step) > 1 or (step and values[(slice(None),) * j + (beyond,)].any()):
+                return False
+        if rest:
+            return False
+    return True
+
+
+def _about_boundary(level: Level, boundary: Boundary) -> str:
+    """If the ends of the grid look like those of another boundary. Where they differ, transfers for
+    Neumann cells serve all of them; those for zero values do not serve free ends."""
+    ends = _ends(level.balanced, level.shape)
+    kinds = set(ends.values())
+    grid = " x ".join(map(str, level.shape))
+    if "free" in kinds and boundary is not Boundary.NEUMANN:
+        axes = sorted({j for (j, _), kind in ends.items() if kind == "free"})
+        return (
+            f"the rows of A sum to zero up to the boundary of the grid {grid} (axes {axes}): this"
+            " looks like Neumann, also where other ends have other values; give"
+            " boundary='neumann'"
+        )
+    if "around" in kinds and "free" not in kinds and boundary is not Boundary.PERIODIC:
+        return f"A couples opposite ends of the grid {grid}: with boundary='periodic' they are" + (
+            " neighbours"
+        )
+    if kinds == {"zero"} and boundary is not Boundary.DIRICHLET:
+        return (
+            f"the rows of A at the boundary of the grid {grid} lack a coupling: this looks like"
+            " zero values outside; give boundary='dirichlet'"
+        )
+    return ""
+
+
+def _ends(A: sp.csr_array, shape: Shape) -> dict[tuple[int, int], str]:
+    """What A has at each end of each axis, by (axis, 0 or -1): ``around``, a coupling to the
+    opposite end; ``free``, rows that sum to what those beside them do; ``zero``, rows that lack the
+    coupling that those beside them have; or ``other``.
+
+    An axis of few unknowns, or along which A does not couple, has no entry.
+    """
+    places = np.arange(A.shape[0]).reshape(shape)
+    found = {}
+    for j, n in enumerate(shape):
+        if n < SHORT:
+            continue
+        lines = np.moveaxis(places, j, 0).reshape(n, -1)
+        for end, inside in ((0, 1), (-1, -2)):
+            border, beside = A[lines[end]], A[lines[inside]]
+            if border[:, lines[-1 - end]].count_nonzero():
+                found[j, end] = "around"
+                continue
+            outward = -beside[:, lines[end]].sum(axis=1)
+            lacking = border.sum(axis=1) - beside.sum(axis=1)
+            size = np.abs(outward)
+            known = size > 1e-8 * abs(beside).sum(axis=1)
+            if 2 * np.count_nonzero(known) < known.size:
+                continue
+            part = lacking[known] / outward[known]
+            if np.mean(np.abs(part) <= 0.05) > 0.25:
+                found[j, end] = "free"
+            else:
+                zero = 0.5 < float(np.median(part.real)) < 1.5
+                found[j, end] = "zero" if zero else "other"
+    return found
+
+
+def _about_scales(level: Level) -> str:
+    """If rows differ by factors from point to point, or the unknowns do: an interpolation between
+    neighbours takes them as alike."""
+    if level.rows is not None:
+        spread = np.ptp(np.log10(level.rows))
+        return (
+            f"the rows of A have scales of their own, up to 1e{spread:.0f} apart: coarse grids take"
+            " them as balanced, but the residual norm is that of the largest rows"
+        )
+    ratio = coupling_ratio(level.A)
+    excess = ratio / max(1.0, float(np.median(ratio)))
+    many = float(np.mean(excess > UNEVEN))
+    if many <= MANY:
+        return ""
+    what = (
+        f"level 0: the unknowns of A have scales of their own: in {100 * many:.0f} % of the rows"
+        f" the couplings are more than {UNEVEN:g} times those usual beside the diagonal, by up to"
+        f" {excess.max():.0e}; give A D for x = D y, D a diagonal with which neighbours are alike"
+    )
+    if np.mean(excess > HOPELESS) > MANY:
+        raise ValueError(what)
+    return what
+
+
+def coupling_ratio(A: sp.csr_array) -> NDArray[np.float64]:
+    """sum_{j != i} |a_ij| over |a_ii|, shape (n,); 1 where the diagonal has a zero."""
+    diagonal = np.abs(A.diagonal())
+    ones = np.ones(diagonal.size)
+    return np.divide(row_sums(A) - diagonal, diagonal, out=ones, where=diagonal > 0.0)
+
+
+def row_scales(level: Level) -> NDArray[np.float64] | None:
+    """s, shape (n,), where A is a balanced matrix with its rows multiplied by s_i, which differ
+    from neighbour to neighbour; None for any other matrix.
+
+    Of a symmetric matrix, |a_ij|/|a_ji| = s_i/s_j gives s exactly. Else s is the diagonal, where
+    that explains most of these ratios; convection, which makes them too, leaves it even.
+    """
+    A, shape = level.A, level.shape
+    diagonal = np.abs(A.diagonal())
+    if level.symmetric or not diagonal.all():
+        return None
+    own, exact = np.log(diagonal).reshape(shape), np.zeros(shape)
+    ratios, left = 0.0, 0.0
+    largest = 0.0
+    for j, n in enumerate(shape):
+        if n == 1:
+            continue
+        stride = int(np.prod(shape[j + 1 :]))
+        there, back = (np.abs(A.diagonal(k)) for k in (-stride, stride))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            steps = np.pad(np.log(there) - np.log(back), (0, stride)).reshape(shape)
+        steps = np.moveaxis(steps, j, 0)[: n - 1]
+        change = np.diff(np.moveaxis(own, j, 0), axis=0)
+        known = np.isfinite(steps)
+        ratios += float(np.abs(steps[known]).sum())
+        left += float(np.abs(steps - change)[known].sum())
+        largest = max(largest, float(np.abs(change).max()))
+        first = steps[(slice(None),) * (j + 1) + (0,) * (len(shape) - j - 1)]
+        sums = np.concatenate([np.zeros_like(first[:1]), np.cumsum(first, axis=0)])
+        exact += np.moveaxis(sums, 0, -1).reshape(shape[: j + 1] + (1,) * (len(shape) - j - 1))
+    if not (left < 0.5 * ratios and largest > np.log(JUMP)):
+        return None
+    for logs in (exact, own):
+        scales = np.exp(logs - np.mean(logs)).reshape(-1)
+        if logs is own or (
+            np.isfinite(scales).all() and is_symmetric(sp.csr_array((1.0 / scales)[:, None] * A))
+        ):
+            return scales
+    return None

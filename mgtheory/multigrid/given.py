@@ -1,0 +1,158 @@
+"""What a hierarchy is built for: A, its grid and boundary, its nullspace, and the type of the
+cycle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from mgtheory._checks import FLOATING
+from mgtheory.multigrid.nullspace import find_nullspace, rounded_image
+from mgtheory.multigrid.options import Options
+from mgtheory.problems.grids import Boundary, Shape, check_boundary, check_shape
+from mgtheory.problems.problem import Problem, poisson
+
+# the largest condition number with which a float32 cycle converges like a float64 one
+SINGLE = 1e6
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """A as a canonical CSR array, the grid's shape and its boundary, of a problem or of a bare
+    matrix (`problem` is None); and what was asked for its nullspace and the type of the cycle, as
+    in `mgtheory.multigrid.options.Options`."""
+
+    A: sp.csr_array
+    shape: Shape
+    boundary: Boundary
+    problem: Problem | None
+    asked_nullspace: Any
+    asked_dtype: Any
+
+    @classmethod
+    def of(cls, problem: Any, options: Options) -> Self:
+        """Of a problem, or of a bare matrix with the options' shape and boundary (Dirichlet by
+        default).
+
+        Raises
+        ------
+        ValueError
+            For a matrix that is not square, finite and of the given shape, or options that
+            contradict the problem.
+        """
+        asked = options.nullspace, options.dtype
+        if isinstance(problem, Problem):
+            shape, kind = problem.shape, problem.boundary
+            checks: list[tuple[str, Any, Any, Callable[[Any], Any]]] = [
+                ("shape", options.shape, shape, lambda s: check_shape(s, kind)),
+                ("boundary", options.boundary, kind, check_boundary),
+            ]
+            for name, given, own, check in checks:
+                if given is not None and check(given) != own:
+                    raise ValueError(
+                        f"{name} is {given!r}, the problem has {own}; {name} belongs to a bare"
+                        " matrix"
+                    )
+            return cls(check_matrix(problem.A), shape, kind, problem, *asked)
+        if options.shape is None:
+            raise ValueError("a bare matrix needs its grid's shape")
+        kind = check_boundary("dirichlet" if options.boundary is None else options.boundary)
+        A, shape = check_matrix(problem), check_shape(options.shape, kind)
+        if A.shape[0] != int(np.prod(shape)):
+            raise ValueError(
+                f"A has {A.shape[0]} rows, the grid {shape} has {int(np.prod(shape))} unknowns"
+            )
+        return cls(A, shape, kind, None, *asked)
+
+    @cached_property
+    def nullspace(self) -> NDArray[Any] | None:
+        """An orthonormal basis of A's nullspace, shape (n, m), or None."""
+        return find_nullspace(self.A, self.problem, self.asked_nullspace)
+
+    @cached_property
+    def on_constants(self) -> float:
+        """What a bare matrix makes of the constants, relative to |A|, where that may be rounding
+        of its entries; else 0."""
+        unsure = (
+            self.problem is None and self.nullspace is None and self.asked_nullspace is not None
+        )
+        return rounded_image(self.A) if unsure else 0.0
+
+    @property
+    def work(self) -> np.dtype[Any]:
+        """The type of the cycle."""
+        return check_work(self.A.dtype, self.asked_dtype, self.problem)
+
+
+def check_matrix(A: Any) -> sp.csr_array:
+    """A as a canonical CSR array; integers become float64.
+
+    Raises
+    ------
+    ValueError
+        If A is not a sparse square matrix with finite entries of a supported type.
+    """
+    if not sp.issparse(A):
+        raise ValueError(f"A is a {type(A).__name__}, must be a sparse array or matrix")
+    if A.ndim != 2 or A.shape[0] != A.shape[1] or A.shape[0] == 0:
+        raise ValueError(f"A has shape {A.shape}, must be square")
+    if np.issubdtype(A.dtype, np.integer):
+        A = A.astype(np.float64)
+    check_dtype(A.dtype)
+    matrix = sp.csr_array(A)
+    if not matrix.has_canonical_format:
+        matrix = matrix.copy()
+        matrix.sum_duplicates()
+    if not np.isfinite(matrix.data).all():
+        raise ValueError("A has entries that are infinite or not a number")
+    if not matrix.data.any():
+        raise ValueError("A is zero")
+    return matrix
+
+
+def check_dtype(dtype: Any) -> np.dtype[Any]:
+    """The type as a NumPy dtype: float32, float64, complex64 or complex128."""
+    try:
+        name = np.dtype(dtype).name
+    except TypeError:
+        name = repr(dtype)
+    if name not in FLOATING:
+        raise ValueError(f"type is {name}, allowed are: {', '.join(FLOATING)}")
+    return np.dtype(dtype)
+
+
+def check_work(given: np.dtype[Any], dtype: Any, problem: Problem | None) -> np.dtype[Any]:
+    """The type of the cycle: that of A, the one asked for, or for "auto" float32 where the residual
+    equation is known to be well enough conditioned for it."""
+    if isinstance(dtype, str) and dtype == "auto":
+        dtype = given
+        if given == np.float64 and problem is not None and _condition(problem) < SINGLE:
+            dtype = np.float32
+    work = check_dtype(given if dtype is None else dtype)
+    if np.issubdtype(given, np.complexfloating) and not np.issubdtype(work, np.complexfloating):
+        raise ValueError(f"A is {given}, the cycle's type {work} must be complex too")
+    return work
+
+
+def _condition(problem: Problem) -> float:
+    """Largest over smallest non-zero eigenvalue: exact with constant coefficients; else that of the
+    Laplacian times the range of k, a bound up to averages; infinite where it is not known."""
+    if problem.polynomial is None:
+        if problem.coefficient is None:
+            return np.inf
+        k = problem.coefficient(*problem.grid)
+        laplacian = poisson(problem.shape, boundary=str(problem.boundary))
+        return float(np.max(k) / np.min(k)) * _condition(laplacian)
+    if problem.unknowns == 1:
+        return 1.0
+    a, b = problem.spectrum()
+    if a <= 1e-12 * b and problem.nullspace is not None:
+        values = problem.eigenvalues()
+        a = float(values[values > 1e-12 * b].min())
+    return b / a if a > 0 else np.inf

@@ -1,0 +1,156 @@
+"""The smoothing steps of one level as a layer for any network, in one, two and three dimensions:
+
+    u_0 = x,   u_i = u_{i-1} + p_i(A) rho(f - A u_{i-1}),   y = u_n.
+
+With f = 0 and neither norm nor activation y = q(A) x: a residual block whose branch is a polynomial
+in one convolution. Its start asks for b, the spectral radius of A on the grid that the layer is
+applied to, which is known at the first forward pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from nets.defaults import own_defaults
+from nets.models.blocks import CONVOLUTIONS, LevelOptions
+from nets.models.options import check_counts, per_level
+from nets.models.placements import Placement
+from nets.start.initialise import start_level
+from nets.start.operators import start_operators, start_options
+from nets.start.report import LevelReport
+from nets.start.schemes import Scheme, find_scheme
+
+
+class PolynomialBlock(nn.Module):
+    """Smoothing steps with polynomials in one convolution A, as a layer that starts itself.
+
+    Parameters
+    ----------
+    channels
+        Of input and output.
+    factors
+        Kinds of the steps, such as ``linear``, ``symmetric_pair`` or ``general4``.
+    placement
+        Where norm and activation stand: a placement, or a mapping kind of factor -> placement.
+    start
+        A scheme of `nets.initialise`, with its options; ``none`` leaves the coefficients at 1.
+    start_size
+        The grid, a number of points for each dimension, for which it is started now; None: at the
+        first forward pass, for the grid of its input. Other sizes are welcome later: on more than a
+        few points an axis, b hardly depends on them.
+    operator
+        Start of A: ``keep`` (torch's own, uniform in ±1/sqrt(fan_in)), ``random`` (the same, drawn
+        at the start), ``laplacian`` or ``shifted``.
+    dim
+        Number of space dimensions, 1 to 3.
+    coefficients, parameterisation
+        As of `PolyMgNet`.
+    **options
+        Of `LevelOptions`: residual, kernel_size, groups, padding_mode, form.
+
+    Attributes
+    ----------
+    level
+        The steps and A.
+    report
+        What it started from: factors, b, max |q|, mu; None before, and where it was loaded.
+    started
+        Of the state dict: a block that loads that of a started one is not started again.
+
+    Notes
+    -----
+    The start sets parameters in place. Let it come first where more than one process trains (DDP
+    compares the processes' weights when it wraps a model, not later), and before torch.compile: by
+    `start_size`, by `start`, or by one batch.
+    """
+
+    started: Tensor
+
+    def __init__(
+        self,
+        channels: int,
+        factors: Sequence[str] = ("linear", "linear"),
+        placement: str | Placement | Mapping[str, str | Placement] = "regular",
+        start: str = "bounded",
+        *,
+        start_size: Sequence[int] | None = None,
+        operator: str = "keep",
+        dim: int = 2,
+        coefficients: str = "step",
+        parameterisation: str = "weights",
+        **options: Any,
+    ) -> None:
+        super().__init__()
+        check_counts([channels], "channels is")
+        if dim not in CONVOLUTIONS:
+            raise ValueError(f"dim is {dim!r}, allowed are: {', '.join(map(str, CONVOLUTIONS))}")
+        start_options(operator)  # refuses an unknown one
+        self.scheme = start
+        self._find_scheme()  # refuses an unknown one
+        self.level = LevelOptions(placement, **options).polynomial_level(
+            channels,
+            *per_level(factors, 1, what="factors"),
+            coefficients=coefficients,
+            parameterisation=parameterisation,
+            last=True,
+            dim=dim,
+        )
+        self.dim, self.operator = dim, operator
+        self.report: LevelReport | None = None
+        self.register_buffer("started", torch.tensor(False))
+        self._waits = True  # `started` without a look at a tensor, for which a GPU would wait
+        if start_size is not None:
+            self.start(start_size)
+
+    @own_defaults()
+    def start(
+        self, size: Sequence[int], *, generator: torch.Generator | None = None
+    ) -> LevelReport:
+        """Start A and the coefficients for inputs of this size, in place, again if need be.
+
+        Parameters
+        ----------
+        size
+            Points for each dimension.
+        generator
+            For the random numbers of the start, on the CPU; None is torch's global one.
+
+        Raises
+        ------
+        ValueError
+            For a size that does not fit, or a scheme that cannot serve the factors.
+        """
+        check_counts(size, "size is")
+        if len(size) != self.dim:
+            raise ValueError(
+                f"size is {tuple(size)}, the block has dim={self.dim}: give a number for each axis"
+            )
+        (spectrum,) = start_operators([self.level.A], self.operator, [size], generator=generator)
+        self.report, _ = start_level(1, self.level, self._find_scheme(), spectrum, generator)
+        self.started.fill_(True)
+        self._waits = False
+        return self.report
+
+    def _find_scheme(self) -> Scheme | None:
+        return None if self.scheme == "none" else find_scheme(self.scheme)
+
+    def forward(self, x: Tensor, f: Tensor | None = None) -> Tensor:
+        """y of x, shape (images, channels, *grid); with f of the same shape the steps go towards
+        A u = f, else f is 0."""
+        if x.ndim != self.dim + 2:
+            raise ValueError(
+                f"the input has shape {tuple(x.shape)}, a block with dim={self.dim} needs"
+                f" {self.dim + 2} axes: (images, channels, grid); give dim to the block"
+            )
+        if self._waits and not x.is_meta:
+            self.start(x.shape[2:])
+        residual = -self.level.A(x)
+        return cast("Tensor", self.level(residual if f is None else f + residual, x)[0])
+
+    def _load_from_state_dict(self, *arguments: Any) -> None:
+        super()._load_from_state_dict(*arguments)
+        self._waits = not bool(self.started)

@@ -1,0 +1,216 @@
+"""What a bare matrix says against the boundary and the scales it is given with; its order is
+tested in test_matrices."""
+
+import itertools
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from mgtheory import Hierarchy, poisson
+from mgtheory.multigrid.doubts import row_scales
+from mgtheory.multigrid.level import Level
+from mgtheory.problems import create
+
+# both ends of an axis: zero values at a node (d) or half a cell away (h), free cells (n) or a free
+# node with its ghost (v), periodic (p)
+ENDS = ("dd", "hh", "nn", "nd", "dn", "vv", "pp")
+
+
+def second_difference(n, ends):
+    A = sp.diags_array([-1.0, 2.0, -1.0], offsets=[-1, 0, 1], shape=(n, n)).tolil()
+    for kind, i, j in zip(ends, (0, n - 1), (1, n - 2), strict=True):
+        if kind == "p":
+            A[i, n - 1 - i] = -1.0
+        elif kind == "v":
+            A[i, j] = -2.0
+        else:
+            A[i, i] = {"d": 2.0, "h": 3.0, "n": 1.0}[kind]
+    return sp.csr_array(A * n**2)
+
+
+def laplacian(n, *axes):
+    """Other ends along each axis."""
+    one = [second_difference(n, ends) for ends in axes]
+    eye = sp.eye_array(n)
+    if len(one) == 1:
+        return one[0]
+    return sp.csr_array(sp.kron(one[0], eye) + sp.kron(eye, one[1]))
+
+
+def cycles(A, shape, boundary):
+    hierarchy = Hierarchy.build(A, shape=shape, boundary=boundary)
+    x = np.random.default_rng(0).standard_normal(A.shape[0])
+    solution = hierarchy.solve(A @ (x - x.mean()))
+    return solution.iterations, hierarchy.doubts
+
+
+@pytest.mark.parametrize("n", [32, 33])
+@pytest.mark.parametrize("axes", itertools.combinations_with_replacement(ENDS, 2))
+def test_ends_of_every_kind(axes, n):
+    """Free ends want boundary='neumann', whatever the other ends are; without them, periodic ones
+    want 'periodic'; zero values on all sides want 'dirichlet'. What is wanted is fast."""
+    A, kinds = laplacian(n, *axes), "".join(axes)
+    free, around = set(kinds) & set("nv"), "p" in kinds
+    wanted = "neumann" if free else "periodic" if around else "dirichlet"
+    count, said = cycles(A, (n, n), wanted)
+    assert said == ()
+    assert count <= 10
+    for given in {"dirichlet", "neumann", "periodic"} - {wanted}:
+        said = Hierarchy.build(A, shape=(n, n), boundary=given).doubts
+        if set(kinds) <= set("dh") and "h" in kinds:
+            assert said == ()  # half a cell away, cells fit as well
+            continue
+        (text,) = said
+        assert f"boundary='{wanted}'" in text
+        assert f"grid {n} x {n}" in text
+        assert "\n" not in text
+    # a free end in silence was slow
+    assert not free or Hierarchy.build(A, shape=(n, n)).warnings
+
+
+@pytest.mark.parametrize("boundary", ["dirichlet", "neumann", "periodic"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "variable2d",
+        "jump2d",
+        "anisotropic2d",
+        "poisson2d-9point",
+        "poisson2d-q1",
+        "poisson1d",
+        "poisson3d",
+        "poisson3d-19point",
+    ],
+)
+def test_model_problems(name, boundary):
+    problem = create(name, 32 if "3d" not in name else 8, boundary=boundary)
+    for given in ("dirichlet", "neumann", "periodic"):
+        said = Hierarchy.build(problem.A, shape=problem.shape, boundary=given).doubts
+        assert [f"boundary='{boundary}'" in text for text in said] == [True] * (given != boundary)
+    assert Hierarchy.build(problem).doubts == ()
+
+
+def test_other_terms_do_not_look_like_ends():
+    """Reaction, varying or not, convection with its free outflow, fixed values, rough
+    coefficients, triangles."""
+    D, N = poisson((33, 33)).A, poisson((33, 33), boundary="neumann").A
+    shift = sp.diags_array(np.linspace(0.0, 500.0, 33**2))
+    wind = sp.kron(sp.diags_array([1.0, -1.0], offsets=[0, -1], shape=(33, 33)), sp.eye_array(33))
+    rng = np.random.default_rng(0)
+    rough = np.exp(3 * rng.uniform(-1, 1, (68, 68)))
+    side = sp.diags_array(1e6 * (np.arange(33**2) % 33 == 0))
+
+    def k(x, y):
+        return rough[(66 * x).astype(int), (66 * y).astype(int)]
+
+    for A, boundary in (
+        (D + shift, "dirichlet"),
+        (N + shift, "neumann"),
+        (D + 1e4 * wind, "dirichlet"),
+        (sp.tril(D), "dirichlet"),
+        (N + side, "neumann"),
+        (poisson((33, 33), coefficient=k).A, "dirichlet"),
+        (poisson((33, 33), coefficient=k, boundary="neumann").A, "neumann"),
+        (sp.csr_array(D @ D), "dirichlet"),
+        (sp.csr_array(N @ N), "neumann"),
+    ):
+        assert Hierarchy.build(sp.csr_array(A), shape=(33, 33), boundary=boundary).doubts == ()
+    for A, given in ((N + shift, None), (N + side, None), (D + shift, "periodic")):
+        (text,) = Hierarchy.build(sp.csr_array(A), shape=(33, 33), boundary=given).doubts
+        assert ("looks like Neumann" in text) == (given is None)
+
+
+def test_a_free_side_among_others_is_named_by_its_axis():
+    (text,) = Hierarchy.build(laplacian(33, "dd", "nd"), shape=(33, 33)).doubts
+    assert "axes [1]" in text
+
+
+# --------------------------------------------------------------------------- scales of rows
+
+
+def scaled(A, size, where):
+    s = 10.0 ** np.random.default_rng(1).uniform(-size, size, A.shape[0])
+    S = sp.diags_array(s)
+    return sp.csr_array({"rows": S @ A, "columns": A @ S, "both": S @ A @ S}[where]), s
+
+
+@pytest.mark.parametrize("size", [0.5, 1, 3, 10, 20, 100])
+@pytest.mark.parametrize(
+    ("name", "boundary"),
+    [
+        ("poisson2d", "dirichlet"),
+        ("variable2d", "dirichlet"),
+        ("jump2d", "dirichlet"),
+        ("variable2d", "neumann"),
+        ("poisson1d", "dirichlet"),
+        ("poisson3d", "dirichlet"),
+        ("variable2d", "periodic"),
+    ],
+)
+def test_rows_of_any_scale(name, boundary, size):
+    """As many cycles as without scales, an x that is right everywhere, and one sentence."""
+    n = {"1": 129, "2": 32 if boundary == "periodic" else 33, "3": 9}[name[-2]]
+    problem = create(name, n, boundary=boundary)
+    A, _ = scaled(problem.A, size, "rows")
+    x = np.random.default_rng(0).standard_normal(problem.unknowns)
+    x = x if boundary == "dirichlet" else x - x.mean()
+    hierarchy = Hierarchy.build(A, shape=problem.shape, boundary=boundary)
+    solution = hierarchy.solve(A @ x)
+    plain = Hierarchy.build(problem.A, shape=problem.shape, boundary=boundary)
+    assert solution.converged
+    assert solution.iterations <= plain.solve(problem.A @ x).iterations + 2
+    error = solution.x if boundary == "dirichlet" else solution.x - solution.x.mean()
+    assert np.abs(error - x).max() <= 1e-4
+    assert sum("rows of A have scales of their own" in text for text in solution.warnings) == 1
+    assert not any("looks like" in text for text in solution.warnings)
+
+
+def finest(A, n):
+    return Level(0, sp.csr_array(A), (n, n), sp.csr_array(A), sp.csr_array(A))
+
+
+def test_row_scales_are_found_exactly():
+    for name in ("poisson2d", "jump2d"):
+        A, s = scaled(create(name, 17).A, 3, "rows")
+        found = row_scales(finest(A, 17))
+        np.testing.assert_allclose(found / s, (found / s)[0], rtol=1e-9)
+    # fixed values by rows of the identity: the diagonal serves
+    M = poisson((17, 17)).A.tolil()
+    M[40, :] = 0.0
+    M[40, 40] = 1.0
+    A, s = scaled(M.tocsr(), 20, "rows")
+    x = np.random.default_rng(0).standard_normal(289)
+    solution = Hierarchy.build(A, shape=(17, 17)).solve(A @ x)
+    assert solution.converged
+    assert np.abs(solution.x - x).max() <= 1e-5
+
+
+def test_what_is_no_scale_of_rows():
+    D = poisson((33, 33)).A
+    wind = sp.kron(sp.diags_array([1.0, -1.0], offsets=[0, -1], shape=(33, 33)), sp.eye_array(33))
+    for A in (
+        D,
+        create("jump2d", 33).A,
+        D + 1e5 * wind,
+        sp.tril(D),
+        laplacian(33, "vv", "vv"),
+        scaled(D, 3, "columns")[0],
+        scaled(D, 3, "both")[0],
+    ):
+        assert row_scales(finest(A, 33)) is None
+
+
+@pytest.mark.parametrize("where", ["columns", "both"])
+def test_unknowns_of_any_scale_are_said_or_refused(where):
+    for name in ("poisson2d", "variable2d", "jump2d"):
+        for size in (1, 2, 20, 100):
+            A, _ = scaled(create(name, 33).A, size, where)
+            words = "level 0: the unknowns of A have scales of their own"
+            if size < 10:
+                warnings = Hierarchy.build(A, shape=(33, 33)).warnings
+                assert sum(words in text for text in warnings) == 1
+                continue
+            with pytest.raises(ValueError, match=words) as caught:
+                Hierarchy.build(A, shape=(33, 33))
+            assert "\n" not in str(caught.value)
