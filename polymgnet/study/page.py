@@ -25,6 +25,8 @@ def write_page(file: Path, folder: Path, *, draw: bool = True) -> list[Path]:
             question = Question.of(plan.report)
         except ValueError as error:
             raise ValueError(f"study file {file}: {error}") from None
+        if plan.rows is None or not plan.rows.path.is_file():
+            continue
         grid = Grid.of(((run.point, row) for run, row in plan.results), question.compare)
         if not grid.cells:
             continue

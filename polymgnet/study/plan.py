@@ -5,7 +5,6 @@ that a study that is started again, or whose grid has grown, does what is missin
 """
 
 import itertools
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -180,12 +179,11 @@ def load_study(
             raise _wrong(path, f"asks for more than {MAX_RUNS} runs")
     if len({run.folder for run in runs}) < len(runs):
         raise _wrong(path, "the grid holds the same run twice; every value of a list must differ")
-    alike = {}
-    for run in runs:
-        _ = run.digest  # which needs a right configuration
-        alike[json.dumps(run.alike, sort_keys=True)] = run
-    for run in alike.values() if check else ():
-        run.check()
+    if check:  # one run for all that differ in the seed, and one for every seed
+        alike = {run.alike: run for run in runs}
+        seeds = {text_of(list(run.seeds.values())): run for run in reversed(runs)}
+        for run in (*alike.values(), *seeds.values()):
+            run.check()
     rows = data.get("rows")
     if rows is not None:
         name = "-".join(filter(None, (path.stem, scale)))

@@ -191,7 +191,7 @@ def test_a_study_of_smoothers(document, tmp_path):
     file.write_text(
         'kind = "smoother"\nout = "%s"\nrows = "."\n' % (tmp_path / "runs")
         + '[set]\nproblem = "poisson2d"\nn = 15\nseed = 0\n[grid]\ndegree = [2]\n'
-        + 'smoother = ["chebyshev4", "mls", { label = "l", smoother = "learned", steps = 1 }]\n'
+        + 'smoother = ["chebyshev4", "mls", { label = "l", smoother = "learned", steps = 1, power = 4 }]\n'
     )
     data = document("study", file, "--jobs", 1)
     classical, refused, learned = (entry["summary"] for entry in data["runs"])
