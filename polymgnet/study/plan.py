@@ -108,6 +108,8 @@ def _read(path: Path, scale: str | None) -> dict[str, Any]:
         allowed = f"allowed are {', '.join(scales)}" if scales else "the file has none"
         raise _wrong(path, f"{given}, {allowed} (--scale)")
     own = scales.get(scale, {})
+    if not isinstance(own, dict):
+        raise _wrong(path, f"scale {scale} is {own!r}, must be a table")
     unknown = [key for key in own if key not in OF_SCALE]
     if unknown:
         allowed = ", ".join(OF_SCALE)
@@ -116,6 +118,8 @@ def _read(path: Path, scale: str | None) -> dict[str, Any]:
         data[key] = data[key] | value if key in TABLES else value
     if data.setdefault("kind", "train") not in KINDS:
         raise _wrong(path, f"kind is {data['kind']!r}, allowed are {', '.join(KINDS)}")
+    if not isinstance(data.get("rows", ""), str):
+        raise _wrong(path, f"rows is {data['rows']!r}, must name a folder beside the file")
     config = data.setdefault("config", "" if data["kind"] == "smoother" else None)
     if not isinstance(config, str):
         raise _wrong(path, f"config is {config!r}, must be the name of a recipe or a file")
