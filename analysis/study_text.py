@@ -208,9 +208,10 @@ def _rank_correlation(grid: Grid, place: Place, measure: str) -> float | None:
 def verdict_of(difference: Estimate, measure: Measure) -> str:
     """Whether a candidate is not worse than another by more than the measure's margin: by the
     interval of candidate - other."""
-    if difference.low is None or difference.high is None:
-        return "one seed"
     sign = measure.unit if measure.smaller_is_better else -measure.unit
+    if difference.low is None or difference.high is None:
+        within = sign * difference.mean <= measure.margin
+        return f"one seed, {'not worse' if within else 'worse'}"
     worse = sorted((sign * difference.low, sign * difference.high))
     if worse[1] <= measure.margin:
         return "not worse"

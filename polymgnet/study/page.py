@@ -7,7 +7,7 @@ from typing import Any
 from polymgnet.study.plan import load_study, scales_of
 
 KINDS = {"study_figure": "means", "amplification_figure": "amplification at the start"}
-DPI = 110  # 770 pixels for the width of a page
+DPI = 100  # 700 pixels for the width of a page
 
 
 def write_page(file: Path, folder: Path, *, draw: bool = True) -> list[Path]:

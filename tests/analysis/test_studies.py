@@ -77,7 +77,8 @@ def test_one_seed_has_no_test():
         ("test_accuracy", [-0.002, -0.0021, -0.0022], "not worse"),
         ("test_accuracy", [-0.5, -0.6, -0.7], "worse"),
         ("test_accuracy", [0.5, 0.6, 0.7], "not worse"),
-        ("test_accuracy", [0.5], "one seed"),
+        ("test_accuracy", [0.5], "one seed, not worse"),
+        ("test_accuracy", [-0.5], "one seed, worse"),
     ],
 )
 def test_verdict_by_the_whole_interval(name, values, verdict):
