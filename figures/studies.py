@@ -14,6 +14,7 @@ from analysis.studies import COSTS, MEASURES, Grid, Measure, Place, Question
 from analysis.study_text import place_text
 from figures.style import (
     BLACK,
+    COLOURS,
     DOUBLE,
     GREY,
     GUIDE,
@@ -28,6 +29,7 @@ from figures.style import (
 from mgtheory.polynomials.bounded import AMPLIFICATION
 
 FARTHEST = 1e6
+OTHERS = [k for k, colour in enumerate(COLOURS) if colour != BLACK]
 ACROSS = 4  # panels of one measure beside one another
 SHOWN = 0.8  # of all means; the worst lie beyond the axis, which would hide the others
 
@@ -186,8 +188,11 @@ def _cut(ax: Axes, means: Sequence[float], measure: Measure) -> None:
 
 
 def _look(index: int) -> Look:
-    """The look of what is neither the candidate, which has black, nor searched."""
-    return look(index + (index > 1))
+    """The look of what is neither the candidate, which has black, nor searched; colours return
+    after eight, each with another line and marker."""
+    again, k = divmod(index, len(OTHERS))
+    own, partner = look(OTHERS[k]), look(OTHERS[(k + 3 * again) % len(OTHERS)])
+    return Look(own.colour, partner.dashes, partner.marker)
 
 
 def draw_costs(ax: Axes, grid: Grid, name: str, cost: str) -> Axes:
