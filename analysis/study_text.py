@@ -25,18 +25,27 @@ def scale_text(grid: Grid, question: Question, *, total: int) -> str:
     total
         Number of runs that the scale asks for.
     """
-    parts = [progress_text(grid, total=total)]
-    for name in question.measures:
-        if name in grid.measures:
-            parts.append(f"### {MEASURES[name].title.capitalize()}")
-            parts += [measure_table(grid, question, name, panel) for panel in question.panels(grid)]
-            if question.candidate is not None:
-                parts += candidate_text(grid, question, name)
+    findings: list[str] = []
+    parts: list[str] = []
+
+    def add(text: str, finding: str, title: str) -> None:
+        parts.append(text)
+        if finding:
+            findings.append(f"- {title}: {finding}")
+
+    for name in [one for one in question.measures if one in grid.measures]:
+        title = MEASURES[name].title
+        parts.append(f"### {title.capitalize()}")
+        parts += [measure_table(grid, question, name, panel) for panel in question.panels(grid)]
+        if question.candidate is not None:
+            add(*yardstick_text(grid, question, name), title)
+            add(*rivals_text(grid, question, name), title)
     if question.along is None:
         parts.append(cost_table(grid))
     else:
-        parts.append(amplification_text(grid, question))
-    return "\n\n".join(part for part in parts if part)
+        add(*amplification_text(grid, question), "amplification")
+    first = [progress_text(grid, total=total), "\n".join(findings)]
+    return "\n\n".join(part for part in [*first, *parts] if part)
 
 
 def progress_text(grid: Grid, *, total: int) -> str:
@@ -81,45 +90,39 @@ def measure_table(grid: Grid, question: Question, name: str, panel: Place) -> st
     return f"{caption}\n\n{markdown(columns, body)}"
 
 
-def candidate_text(grid: Grid, question: Question, name: str) -> list[str]:
-    """The candidate against the best of what was searched, and against every other value."""
+def rivals_text(grid: Grid, question: Question, name: str) -> tuple[str, str]:
+    """The candidate against every other value where it is clearest, and what follows."""
     candidate, measure = question.candidate or "", MEASURES[name]
     tests = grid.tests(name, candidate)
-    parts = []
-    if question.searched:
-        parts.append(_yardstick_text(grid, question, name))
-    rivals: dict[str, list[Test]] = {}
-    for test in tests:
-        rivals.setdefault(test.other, []).append(test)
     body: list[list[str]] = []
     lost: list[str] = []
     never: list[str] = []
-    for other, own in rivals.items():
+    for other in dict.fromkeys(test.other for test in tests):
+        own = [test for test in tests if test.other == other]
         loses = _clearest([test for test in own if test.better(measure)])
         wins = _clearest([test for test in own if not test.better(measure)])
         significant = loses is not None and loses.significant
         (lost if significant else never).append(f"`{other}`")
         body.append([f"`{other}`", *_difference(loses, measure), *_difference(wins, measure)])
-    if body:
-        columns = [
-            *("against", "is worse at", "difference", "p (Holm)"),
-            *("is better at", "difference", "p (Holm)"),
-        ]
-        parts.append(
-            f"`{candidate}` minus each other value, paired by seed, at the place with the smallest"
-            f" p-value (two-sided paired t-test, Holm over all {len(tests)} tests of this measure;"
-            f" 95 % intervals)\n\n{markdown(columns, body)}"
-        )
-        ahead = ", ".join(f"`{t.other}`" for t in tests if t.significant and not t.better(measure))
-        parts.append(
-            f"Found: {len(lost)} of {len(rivals)} lose somewhere with p < {LEVEL:g}"
-            f"{_listed(lost)}; of the others it is not shown with these seeds{_listed(never)}."
-            f" Significantly better than `{candidate}` somewhere: {ahead or 'none'}."
-        )
-    return parts
+    if not body:
+        return "", ""
+    columns = [
+        *("against", "is worse at", "difference", "p (Holm)"),
+        *("is better at", "difference", "p (Holm)"),
+    ]
+    ahead = dict.fromkeys(f"`{t.other}`" for t in tests if t.significant and not t.better(measure))
+    return (
+        f"`{candidate}` minus each other value, paired by seed, at the place with the smallest"
+        f" p-value (two-sided paired t-test, Holm over all {len(tests)} tests of this measure;"
+        f" 95 % intervals)\n\n{markdown(columns, body)}",
+        f"{len(lost)} of {len(body)} others lose to `{candidate}` somewhere with p < {LEVEL:g}"
+        f"{_listed(lost)}; not shown with these seeds{_listed(never) or ': none'}. Significantly"
+        f" better than `{candidate}` somewhere: {', '.join(ahead) or 'none'}.",
+    )
 
 
-def _yardstick_text(grid: Grid, question: Question, name: str) -> str:
+def yardstick_text(grid: Grid, question: Question, name: str) -> tuple[str, str]:
+    """The candidate against the best of what was searched at each place, and what follows."""
     measure, body, verdicts = MEASURES[name], [], []
     candidate = question.candidate or ""
     for place, cells in grid.cells.items():
@@ -136,7 +139,7 @@ def _yardstick_text(grid: Grid, question: Question, name: str) -> str:
             [place_text(place), f"`{best}`", _interval(difference, measure), difference.n, verdict]
         )
     if not body:
-        return ""
+        return "", ""
     margin = f"{measure.margin:g}{' points' if measure.unit == 100 else ''}"
     counted = Counter(verdicts)
     summary = ", ".join(f"{verdict} at {count}" for verdict, count in counted.items())
@@ -145,13 +148,15 @@ def _yardstick_text(grid: Grid, question: Question, name: str) -> str:
         f"`{candidate}` minus the best of the {len(question.searched)} searched values at"
         f' each place. The best is chosen with the same seeds, which favours it; "not worse" says'
         f" that the whole 95 % interval lies within {margin} on the worse side\n\n"
-        f"{markdown(columns, body)}\n\nFound: {summary} of {len(body)} places."
+        f"{markdown(columns, body)}",
+        f"`{candidate}` against the best of the searched, within {margin}: {summary} of"
+        f" {len(body)} places.",
     )
 
 
-def amplification_text(grid: Grid, question: Question) -> str:
+def amplification_text(grid: Grid, question: Question) -> tuple[str, str]:
     """max |q| of every compared value at the start, and whether it goes with the first measure."""
-    measure, parts = question.measures[0], []
+    measure, parts, all_ranks = question.measures[0], [], []
     for panel, places in question.panels(grid).items():
         known = {
             value: [
@@ -168,18 +173,25 @@ def amplification_text(grid: Grid, question: Question) -> str:
         if not body:
             continue
         ranks = [_rank_correlation(grid, place, measure) for place in places.values()]
+        all_ranks += [rank for rank in ranks if rank is not None]
         body.append(["*rank correlation*", *("" if r is None else f"{r:+.2f}" for r in ranks)])
         title = f"{place_text(panel)}: " if panel else ""
         table = markdown([grid.compare, *map(str, places)], body)
         parts.append(f"{title}geometric mean over the seeds\n\n{table}")
     if not parts:
-        return ""
+        return "", ""
+    correlated = (
+        f"Spearman's correlation over what is compared of \\|ln(max \\|q\\| / {AMPLIFICATION:g})\\|"
+        f" with the {MEASURES[measure].title}"
+    )
     asked = (
         "The largest max |q| of a level, on the true spectrum of its A as the network applies it."
-        " Last line: Spearman's correlation over what is compared of"
-        f" |ln(max \\|q\\| / {AMPLIFICATION:g})| with the {MEASURES[measure].title}."
+        f" Last line: {correlated}."
     )
-    return "\n\n".join(["### Amplification at the start", asked, *parts])
+    finding = ""
+    if all_ranks:
+        finding = f"{correlated} is {min(all_ranks):+.2f} to {max(all_ranks):+.2f} at each place."
+    return "\n\n".join(["### Amplification at the start", asked, *parts]), finding
 
 
 def _rank_correlation(grid: Grid, place: Place, measure: str) -> float | None:
@@ -196,9 +208,10 @@ def _rank_correlation(grid: Grid, place: Place, measure: str) -> float | None:
 def verdict_of(difference: Estimate, measure: Measure) -> str:
     """Whether a candidate is not worse than another by more than the measure's margin: by the
     interval of candidate - other."""
-    if difference.low is None or difference.high is None:
-        return "one seed"
     sign = measure.unit if measure.smaller_is_better else -measure.unit
+    if difference.low is None or difference.high is None:
+        within = sign * difference.mean <= measure.margin
+        return f"one seed, {'not worse' if within else 'worse'}"
     worse = sorted((sign * difference.low, sign * difference.high))
     if worse[1] <= measure.margin:
         return "not worse"

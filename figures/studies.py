@@ -3,27 +3,33 @@ and against what a run costs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.studies import COSTS, MEASURES, Grid, Place, Question
+from analysis.studies import COSTS, MEASURES, Grid, Measure, Place, Question
 from analysis.study_text import place_text
 from figures.style import (
     BLACK,
+    COLOURS,
     DOUBLE,
     GREY,
+    GUIDE,
     LIGHT_GREY,
+    Look,
     figure,
     figure_legend,
     finished,
     look,
     panel_letters,
 )
+from mgtheory.polynomials.bounded import AMPLIFICATION
 
+FARTHEST = 1e6
+OTHERS = [k for k, colour in enumerate(COLOURS) if colour != BLACK]
 ACROSS = 4  # panels of one measure beside one another
 SHOWN = 0.8  # of all means; the worst lie beyond the axis, which would hide the others
 
@@ -71,7 +77,7 @@ def draw_along(
     joins the best of them at each place. The axis is cut where the worst means would hide the rest.
     """
     measure, where = MEASURES[name], list(places)
-    down, means = measure.smaller_is_better, []
+    means: list[float] = []
     others = [
         value
         for value in grid.compared
@@ -98,7 +104,7 @@ def draw_along(
         elif value in question.searched:
             style |= {"color": LIGHT_GREY, "linewidth": 0.8, "label": "each searched", "zorder": 2}
         else:
-            style |= look(others.index(value) + (others.index(value) > 1)).marked | {"zorder": 3}
+            style |= _look(others.index(value)).marked | {"zorder": 3}
         ax.errorbar(at, y, yerr=half, **style)
     if question.searched:
         best = [
@@ -113,15 +119,80 @@ def draw_along(
             label="best of the searched",
             **line,
         )
-    if measure.log:
-        ax.set_yscale("log")
-    elif means:
-        worst, best_mean = np.quantile(means, [SHOWN, 0.0] if down else [1.0 - SHOWN, 1.0])
-        pad = 0.1 * abs(worst - best_mean) or 0.1 * abs(worst) or 1.0
-        ax.set_ylim(min(worst, best_mean) - pad, max(worst, best_mean) + pad)
+    _cut(ax, means, measure)
     ax.set_xticks(range(len(where)), [str(one) for one in where])
     axis = (question.along or "").removesuffix(".name").split(".")[-1]
     return finished(ax, axis, measure.title, legend=legend)
+
+
+def amplification_figure(grid: Grid, question: Question) -> Figure:
+    """The first measure against max |q| at the start, a panel for each place."""
+    places = list(grid.cells)
+    across = min(len(places), ACROSS + 1)
+    down = -(-len(places) // across)
+    made, axes = figure(down, across, width=DOUBLE, height=0.7 + 1.9 * down, sharey=True)
+    for ax in axes.flat[len(places) :]:
+        ax.set_visible(False)
+    for ax, place in zip(axes.flat, places):
+        draw_amplification(ax, grid, place, question=question, legend=False)
+        ax.set_title(place_text(place))
+    for ax in axes[:, 1:].flat:
+        ax.set_ylabel("")
+    name = question.measures[0]
+    known = [cell.estimate(name) for cells in grid.cells.values() for cell in cells.values()]
+    means = [MEASURES[name].unit * one.mean for one in known if one is not None]
+    _cut(axes[0, 0], means, MEASURES[name])
+    figure_legend(made)
+    return made
+
+
+def draw_amplification(
+    ax: Axes, grid: Grid, place: Place, *, question: Question, legend: bool = True
+) -> Axes:
+    """A point for everything that is compared: the mean of the first measure against max |q| at the
+    start; the dashed line is the amplification that `bounded` takes by itself."""
+    name = question.measures[0]
+    measure = MEASURES[name]
+    others = [one for one in grid.compared if one not in (question.candidate, *question.searched)]
+    for value in grid.compared:
+        cell = grid.cells[place].get(value)
+        if cell is None or cell.amplification is None or (found := cell.estimate(name)) is None:
+            continue
+        if value == question.candidate:
+            style: dict[str, Any] = {"color": BLACK, "marker": "o", "zorder": 5, "label": value}
+        elif value in question.searched:
+            style = {"color": LIGHT_GREY, "marker": "o", "label": "each searched"}
+        else:
+            own = _look(others.index(value))
+            style = {"color": own.colour, "marker": own.marker, "mfc": "white", "label": value}
+        # beyond the axis a polynomial of degree 16 and more says no more
+        at = min(max(cell.amplification, 1.0), FARTHEST)
+        ax.plot([at], [measure.unit * found.mean], linestyle="none", **style)
+    ax.axvline(AMPLIFICATION, **GUIDE)
+    ax.set_xscale("log")
+    ax.set_xlim(0.8, 1.25 * FARTHEST)
+    ax.set_xticks([1, 1e2, 1e4, FARTHEST], ["1", "10²", "10⁴", "≥ 10⁶"])
+    ax.minorticks_off()
+    return finished(ax, "max |q| at the start", measure.title, legend=legend)
+
+
+def _cut(ax: Axes, means: Sequence[float], measure: Measure) -> None:
+    """The y axis: logarithmic, or from the best mean to where `SHOWN` of all means end."""
+    if measure.log:
+        ax.set_yscale("log")
+    elif means:
+        down = measure.smaller_is_better
+        ends = np.quantile(means, [SHOWN, 0.0] if down else [1.0 - SHOWN, 1.0])
+        pad = 0.1 * float(np.ptp(ends)) or 0.1 * abs(float(ends[0])) or 1.0
+        ax.set_ylim(min(ends) - pad, max(ends) + pad)
+
+
+def _look(index: int) -> Look:
+    """The look of what is neither the candidate, which has black, nor searched; colours return
+    after eight, each with another line and marker."""
+    again, k = divmod(index, len(OTHERS))
+    own, partner = look(OTHERS[k]), look(OTHERS[(k + 3 * again) % len(OTHERS)])
+    return Look(own.colour, partner.dashes, partner.marker)
 
 
 def draw_costs(ax: Axes, grid: Grid, name: str, cost: str) -> Axes:

@@ -2,10 +2,12 @@
 alone."""
 
 from pathlib import Path
+from typing import Any
 
 from polymgnet.study.plan import load_study, scales_of
 
-DPI = 110  # 770 pixels for the width of a page
+KINDS = {"study_figure": "means", "amplification_figure": "amplification at the start"}
+DPI = 100  # 700 pixels for the width of a page
 
 
 def write_page(file: Path, folder: Path, *, draw: bool = True) -> list[Path]:
@@ -23,17 +25,21 @@ def write_page(file: Path, folder: Path, *, draw: bool = True) -> list[Path]:
             question = Question.of(plan.report)
         except ValueError as error:
             raise ValueError(f"study file {file}: {error}") from None
+        if plan.rows is None or not plan.rows.path.is_file():
+            continue
         grid = Grid.of(((run.point, row) for run, row in plan.results), question.compare)
         if not grid.cells:
             continue
         name = "-".join(filter(None, (file.stem, scale)))
-        picture = folder / f"{name}.png"
-        text = [plan.about.strip(), f"![{question.title}, {scale or 'all runs'}]({picture.name})"]
+        text = [plan.about.strip()]
+        for ending, kind in _pictures(grid, question).items():
+            picture = folder / f"{name}{ending}.png"
+            text.append(f"![{question.title}, {KINDS[kind]}]({picture.name})")
+            figures.append(picture)
+            if draw:
+                _draw(grid, question, picture, kind=kind)
         text.append(scale_text(grid, question, total=len(plan.runs)))
         sections[scale or ""] = "\n\n".join(part for part in text if part)
-        figures.append(picture)
-        if draw:
-            _draw(grid, question, picture)
     if not sections:
         raise ValueError(f"study file {file}: no run has finished, so there is nothing to report")
     folder.mkdir(parents=True, exist_ok=True)
@@ -42,13 +48,20 @@ def write_page(file: Path, folder: Path, *, draw: bool = True) -> list[Path]:
     return [target, *figures]
 
 
-def _draw(grid: object, question: object, target: Path) -> None:
+def _pictures(grid: Any, question: Any) -> dict[str, str]:
+    """Ending of its file's name -> which function of `figures.studies` draws it."""
+    known = (cell.amplification for cells in grid.cells.values() for cell in cells.values())
+    amplified = question.along is not None and any(one is not None for one in known)
+    return {"": "study_figure"} | ({"-amplification": "amplification_figure"} if amplified else {})
+
+
+def _draw(grid: Any, question: Any, target: Path, *, kind: str) -> None:
     """One figure, without a date, at screen resolution."""
-    from figures.studies import study_figure
+    import figures.studies
     from figures.style import paper
 
     target.parent.mkdir(parents=True, exist_ok=True)
     with paper():
-        study_figure(grid, question).savefig(  # type: ignore[arg-type]
-            target, dpi=DPI, metadata={"Software": None}, pil_kwargs={"optimize": True}
-        )
+        made = getattr(figures.studies, kind)(grid, question)
+        metadata = {"Software": None}
+        made.savefig(target, dpi=DPI, metadata=metadata, pil_kwargs={"optimize": True})

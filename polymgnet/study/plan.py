@@ -5,7 +5,6 @@ that a study that is started again, or whose grid has grown, does what is missin
 """
 
 import itertools
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -108,6 +107,8 @@ def _read(path: Path, scale: str | None) -> dict[str, Any]:
         allowed = f"allowed are {', '.join(scales)}" if scales else "the file has none"
         raise _wrong(path, f"{given}, {allowed} (--scale)")
     own = scales.get(scale, {})
+    if not isinstance(own, dict):
+        raise _wrong(path, f"scale {scale} is {own!r}, must be a table")
     unknown = [key for key in own if key not in OF_SCALE]
     if unknown:
         allowed = ", ".join(OF_SCALE)
@@ -116,6 +117,8 @@ def _read(path: Path, scale: str | None) -> dict[str, Any]:
         data[key] = data[key] | value if key in TABLES else value
     if data.setdefault("kind", "train") not in KINDS:
         raise _wrong(path, f"kind is {data['kind']!r}, allowed are {', '.join(KINDS)}")
+    if not isinstance(data.get("rows", ""), str):
+        raise _wrong(path, f"rows is {data['rows']!r}, must name a folder beside the file")
     config = data.setdefault("config", "" if data["kind"] == "smoother" else None)
     if not isinstance(config, str):
         raise _wrong(path, f"config is {config!r}, must be the name of a recipe or a file")
@@ -181,12 +184,11 @@ def load_study(
             raise _wrong(path, f"asks for more than {MAX_RUNS} runs")
     if len({run.folder for run in runs}) < len(runs):
         raise _wrong(path, "the grid holds the same run twice; every value of a list must differ")
-    alike = {}
-    for run in runs:
-        _ = run.digest  # which needs a right configuration
-        alike[json.dumps(run.alike, sort_keys=True)] = run
-    for run in alike.values() if check else ():
-        run.check()
+    if check:  # one run for all that differ in the seed, and one for every seed
+        alike = {run.alike: run for run in runs}
+        seeds = {text_of(list(run.seeds.values())): run for run in reversed(runs)}
+        for run in (*alike.values(), *seeds.values()):
+            run.check()
     rows = data.get("rows")
     if rows is not None:
         name = "-".join(filter(None, (path.stem, scale)))

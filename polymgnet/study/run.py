@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -38,16 +38,23 @@ class Run:
         """What its row is found by: 16 digits of a hash of its configuration, wherever in the file
         a value stands. Values that are the default are left out, so that a later version may have
         more settings."""
-        given = self.train_config.model_dump(mode="json", exclude_defaults=True)
-        for section, keys in ELSEWHERE.items():
-            for key in keys:
-                given.get(section, {}).pop(key, None)
+        given = json.loads(_canonical(*self.alike))
+        if seeds := list(self.seeds.values()):
+            train = given.pop("train", {}) | {"seed": seeds[0]}
+            kept = {key: value for key, value in train.items() if key != "seed" or value}
+            given |= {"train": kept} if kept else {}
         return digest_of(given)
 
     @property
-    def alike(self) -> list[Any]:
-        """Its recipe and settings but the seed."""
-        return [self.config, {k: v for k, v in self.settings.items() if k.split(".")[-1] != SEED}]
+    def seeds(self) -> dict[str, Any]:
+        """Of its settings the seed."""
+        return {key: value for key, value in self.settings.items() if key.split(".")[-1] == SEED}
+
+    @property
+    def alike(self) -> tuple[str, str]:
+        """Its recipe, and its settings but the seed as JSON."""
+        rest = {key: value for key, value in self.settings.items() if key not in self.seeds}
+        return self.config, json.dumps(rest, sort_keys=True)
 
     def check(self) -> None:
         """ValueError or FileNotFoundError where it cannot be trained as it is described."""
@@ -64,10 +71,7 @@ class Run:
     @cached_property
     def train_config(self) -> Any:
         """The validated configuration; ValueError for a wrong key or value."""
-        import nets
-
-        settings = [f"{key}={json.dumps(value)}" for key, value in self.settings.items()]
-        return nets.load_config(self.config, settings)
+        return _load(self.config, self.settings)
 
     def __call__(
         self,
@@ -106,6 +110,23 @@ class Run:
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self, progress=progress)
+
+
+@cache
+def _canonical(config: str, settings: str) -> str:
+    """The configuration as JSON, without what is the default or changes no weight; once for all
+    seeds."""
+    given = _load(config, json.loads(settings)).model_dump(mode="json", exclude_defaults=True)
+    for section, keys in ELSEWHERE.items():
+        for key in keys:
+            given.get(section, {}).pop(key, None)
+    return json.dumps(given)
+
+
+def _load(config: str, settings: Mapping[str, Any]) -> Any:
+    import nets
+
+    return nets.load_config(config, [f"{k}={json.dumps(v)}" for k, v in settings.items()])
 
 
 def digest_of(given: Any) -> str:

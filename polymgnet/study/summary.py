@@ -56,6 +56,7 @@ def tested_on(results: Iterable[tuple[Run, Mapping[str, Any]]]) -> int | None:
     counts = {
         measured["test_images"] if "test_images" in measured else tested_on(run.folder)
         for run, measured in results
+        if "diverged" not in measured
     }
     return counts.pop() if len(counts) == 1 else None
 

@@ -77,7 +77,8 @@ def test_one_seed_has_no_test():
         ("test_accuracy", [-0.002, -0.0021, -0.0022], "not worse"),
         ("test_accuracy", [-0.5, -0.6, -0.7], "worse"),
         ("test_accuracy", [0.5, 0.6, 0.7], "not worse"),
-        ("test_accuracy", [0.5], "one seed"),
+        ("test_accuracy", [0.5], "one seed, not worse"),
+        ("test_accuracy", [-0.5], "one seed, worse"),
     ],
 )
 def test_verdict_by_the_whole_interval(name, values, verdict):
@@ -89,8 +90,8 @@ def test_the_page_says_what_the_numbers_say(grid):
     text = scale_text(grid, QUESTION, total=60)
     assert "48 of 60 runs have rows" in text
     assert "| 2 | `near` | +0.00" in text
-    assert "Found: not worse at 1, undecided at 1 of 2 places." in text
-    assert "Found: 2 of 2 lose somewhere with p < 0.01 (`near`, `far`)" in text
+    assert "within 0.01: not worse at 1, undecided at 1 of 2 places." in text
+    assert "2 of 2 others lose to `mine` somewhere with p < 0.01 (`near`, `far`)" in text
     assert "Significantly better than `mine` somewhere: `near`." in text
 
 
@@ -117,12 +118,13 @@ def test_amplification_goes_with_the_loss():
     question = Question.of(
         {"title": "x", "compare": "start", "along": "k", "measures": ["train_loss"]}
     )
-    text = amplification_text(found, question)
+    text, finding = amplification_text(found, question)
     assert "| `a` | 8 |" in text
     assert "| `f` | 0.2 |" in text  # sqrt(0.1 * 0.4)
     # by rank: distances 0, ln 2, ln 1.8, ln 4.06, ln 4.2, ln 40; one pair is exchanged
     assert "| *rank correlation* | +0.94 |" in text
-    assert amplification_text(Grid.of(results(), "start"), question) == ""
+    assert "is +0.94 to +0.94 at each place" in finding
+    assert amplification_text(Grid.of(results(), "start"), question) == ("", "")
 
 
 def test_diverged_runs_are_counted_and_not_averaged():

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from analysis.studies import Grid, Question
-from figures.studies import draw_along, draw_costs, study_figure
-from figures.style import paper
+from figures.studies import _look, draw_along, draw_amplification, draw_costs, study_figure
+from figures.style import BLACK, paper
 
 LOSSES = {"mine": (0.5, 0.4), "a": (0.6, 0.3), "b": (0.4, 0.5), "other": (0.7, 9.0)}
 GIVEN = {"title": "x", "compare": "start", "measures": ["train_loss"], "candidate": "mine"}
@@ -41,6 +41,26 @@ def test_along(ax):
     assert ax.get_ylim()[1] < 2  # 9 lies beyond
     assert [tick.get_text() for tick in ax.get_xticklabels()] == ["q2", "q4"]
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("model", "training loss")
+
+
+def test_amplification(ax):
+    """What lies beyond 10^6 stands there."""
+    given = [
+        ({"k": 2, "start": start}, {"train_loss": loss, "amplification": [M]})
+        for start, loss, M in (("mine", 0.5, 8.0), ("a", 0.6, 2.0), ("other", 0.7, 1e30))
+    ]
+    made = Grid.of(given, "start")
+    draw_amplification(ax, made, (("k", 2),), question=QUESTION)
+    expected = {"mine": (8.0, 0.5), "each searched": (2.0, 0.6), "other": (1e6, 0.7)}
+    assert [one.get_label() for one in ax.lines[:-1]] == list(expected)
+    for one in ax.lines[:-1]:
+        assert tuple(one.get_xydata()[0]) == pytest.approx(expected[one.get_label()])
+
+
+def test_no_two_curves_look_alike():
+    looks = [_look(k) for k in range(16)]
+    assert len({(one.colour, str(one.dashes), one.marker) for one in looks}) == 16
+    assert BLACK not in {one.colour for one in looks}
 
 
 def test_costs(ax):

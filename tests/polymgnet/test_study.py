@@ -267,6 +267,7 @@ WRONG = {
     "unknown recipe": ('config = "nonsense"\nout = "x"', "nonsense"),
     "unknown setting": ('config = "q2"\nout = "x"\n[set]\nnonsense = 1', "nonsense"),
     "wrong value": ('config = "q2"\nout = "x"\n[grid]\nepochs = [1, 0]', "epochs is 0"),
+    "wrong seed": ('config = "q2"\nout = "x"\n[grid]\nseed = [0, -1]', "seed is -1"),
     "unknown scheme": ('config = "q2"\nout = "x"\n[grid]\ninit = ["xavier", "cheb"]', "cheb"),
     "unknown placement": (
         'config = "q2"\nout = "x"\n[grid]\nplacement = ["regular", "inside"]',

@@ -172,11 +172,14 @@ def test_wrong_files(refused, file, tmp_path):
     for old, new, said in (
         ("[scale.large]\n", '[scale.large]\nout = "x"\n', "unknown key 'out' of scale large"),
         ('rows = "rows"', 'rows = "rows"\nkind = "solve"', "kind is 'solve', allowed are train"),
+        ('rows = "rows"', "rows = 3", "rows is 3, must name a folder"),
         ('"init.scheme" = "constant" }}'[:-1], '"init.scheme" = "x" }', "unknown scheme 'x'"),
     ):
         assert old in good
         file.write_text(good.replace(old, new))
         assert said in refused("study", file, "--scale", "large")
+    file.write_text('config = "q2"\nout = "x"\n[scale]\nlarge = 1\n')
+    assert "scale large is 1, must be a table" in refused("study", file, "--scale", "large")
     file.write_text(good)
     assert "no run has finished" in refused("study", file, "--report", tmp_path / "p")
     file.write_text(good.replace('title = "Which?"', 'titel = "Which?"'))
@@ -191,7 +194,8 @@ def test_a_study_of_smoothers(document, tmp_path):
     file.write_text(
         'kind = "smoother"\nout = "%s"\nrows = "."\n' % (tmp_path / "runs")
         + '[set]\nproblem = "poisson2d"\nn = 15\nseed = 0\n[grid]\ndegree = [2]\n'
-        + 'smoother = ["chebyshev4", "mls", { label = "l", smoother = "learned", steps = 1 }]\n'
+        + 'smoother = ["chebyshev4", "mls",'
+        + ' { label = "l", smoother = "learned", steps = 1, power = 4 }]\n'
     )
     data = document("study", file, "--jobs", 1)
     classical, refused, learned = (entry["summary"] for entry in data["runs"])
