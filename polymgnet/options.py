@@ -61,7 +61,8 @@ class Command(TyperCommand):
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help with the registries' names filled in."""
         self.help = filled(self.help)
-        for param in self.get_params(ctx):
+        params: list[Any] = self.get_params(ctx)
+        for param in params:
             if hasattr(param, "help"):
                 param.help = filled(param.help)
             if getattr(param, "is_flag", False):
