@@ -13,18 +13,22 @@ from typing import Any
 
 def write_atomically(path: str | os.PathLike[str], data: str | bytes) -> None:
     """The file has either its old content or all of the new, whatever happens: temporary file,
-    fsync, rename, fsync of the folder.
+    fsync, rename, fsync of the folder. Of a link the target is written; what is no file (a pipe,
+    /dev/null) is written as it is, where a rename would put a file in its place.
 
     Raises
     ------
     OSError
         Of the kind of the failure (FileNotFoundError for a missing folder, say), with the path.
     """
-    path = Path(path)
+    path, content = Path(path).resolve(), data.encode() if isinstance(data, str) else data
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        path.write_bytes(content)
+        return
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
-            file.write(data.encode() if isinstance(data, str) else data)
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -53,6 +57,21 @@ def check_folder(folder: Path) -> None:
             raise NotADirectoryError(f"{path} is a file; give the name of a folder")
 
 
+def _loads(text: str) -> Any:
+    """The document in a JSON text; ValueError for a key that stands twice, of which Python takes
+    the last."""
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        table = dict(pairs)
+        if len(table) < len(pairs):
+            keys = [key for key, _ in pairs]
+            twice = next(key for key in keys if keys.count(key) > 1)
+            raise ValueError(f"the key {twice!r} stands there twice")
+        return table
+
+    return json.loads(text, object_pairs_hook=once)
+
+
 def read_json(path: str | os.PathLike[str], what: str, *, toml: bool = False) -> dict[str, Any]:
     """The object in a JSON file (of TOML the table); `what` says in messages what it should be:
     "run record".
@@ -62,12 +81,13 @@ def read_json(path: str | os.PathLike[str], what: str, *, toml: bool = False) ->
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it is no UTF-8, no JSON text or not an object: truncated, or another kind of file.
+        If it is no UTF-8, no JSON text or not an object: truncated, or another kind of file; or
+        if a key stands twice in it.
     """
     path = Path(path)
     if path.is_dir() or not path.exists():
         raise FileNotFoundError(f"{what}: there is no file {path}")
-    kind, loads = ("TOML", tomllib.loads) if toml else ("JSON", json.loads)
+    kind, loads = ("TOML", tomllib.loads) if toml else ("JSON", _loads)
     try:
         # some editors write a byte order mark before UTF-8, which neither format has
         document = loads(path.read_bytes().decode("utf-8-sig"))
@@ -75,7 +95,7 @@ def read_json(path: str | os.PathLike[str], what: str, *, toml: bool = False) ->
         raise ValueError(
             f"{what}: {path} is not {kind} in UTF-8 ({error}); save it as UTF-8"
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(
             f"{what}: {path} is not {kind} ({error}); truncated, or another kind of file"
         ) from error

@@ -67,7 +67,10 @@ def load_config(name_or_path: str | Path, sets: Sequence[str] = ()) -> TrainConf
         target = data.setdefault(section, {})
         head, _, rest = field.partition(".")
         if rest:  # model.options.groups=2, init.options.small=0.1
-            target.setdefault(head, {})[rest] = value
+            inner = target.setdefault(head, {})
+            if not isinstance(inner, dict):
+                raise ValueError(f"unknown key {key.strip()!r}; {section}.{head} is no table")
+            inner[rest] = value
         else:
             target[head] = value
     try:
@@ -156,12 +159,12 @@ def _read(name_or_path: str, *, seen: tuple[str, ...]) -> dict[str, Any]:
     """Plain sections of a recipe or file, its base's under its own."""
     shipped = name_or_path in list_recipes()
     path = RECIPES / f"{name_or_path}.json" if shipped else Path(name_or_path).expanduser()
-    if not path.is_file():
+    if path.is_dir() or not path.exists():  # a pipe is read, as of <(...) in a shell
         raise FileNotFoundError(
             f"config {name_or_path!r} is neither a file nor a shipped name; known names are"
             f" {', '.join(list_recipes())}"
         )
-    data = read_json(path, "configuration", toml=path.suffix == ".toml")
+    data = read_json(path, "configuration", toml=path.suffix.lower() == ".toml")
     if not all(isinstance(v, dict) for k, v in data.items() if k in SECTIONS):
         raise ValueError(
             f"{name_or_path}: expected one table with the sections {', '.join(SECTIONS)}"

@@ -4,12 +4,13 @@ and demo."""
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Annotated
 
 import typer
 
 from polymgnet import __version__
-from polymgnet.console import open_streams
+from polymgnet.console import open_streams, short_warnings
 from polymgnet.errors import guarded
 from polymgnet.options import Group
 from polymgnet.packages import prefer_own
@@ -66,7 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     full = "--traceback" in given[:end]
     open_streams()
     kept = [word for k, word in enumerate(given) if k >= end or word != "--traceback"]
-    return guarded(lambda: _run(kept), full=full)
+    with nullcontext() if full else short_warnings():
+        return guarded(lambda: _run(kept), full=full)
 
 
 def _run(words: Sequence[str]) -> int | None:

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,6 +32,20 @@ def open_streams() -> None:
             # names of files may hold bytes that are no text, which UTF-8 gives back as they are
             utf8 = codecs.lookup(stream.encoding).name == "utf-8"
             stream.reconfigure(errors="surrogateescape" if utf8 else "replace")
+
+
+@contextmanager
+def short_warnings() -> Iterator[None]:
+    """Warnings are one line for the user, without the line of code that they come from."""
+
+    def line(message: Warning | str, *_: Any, **__: Any) -> str:
+        return f"polymgnet: warning: {' '.join(str(message).split())}\n"
+
+    before, warnings.formatwarning = warnings.formatwarning, line
+    try:
+        yield
+    finally:
+        warnings.formatwarning = before
 
 
 def emit(document: Any) -> None:

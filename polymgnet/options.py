@@ -48,20 +48,22 @@ class Command(TyperCommand):
     """A subcommand whose help may name a registry, as in `{families}`, and whose options are not
     empty."""
 
-    def invoke(self, ctx: Any) -> Any:
-        """Run it; ValueError for an empty value, as an unset variable of a shell leaves it."""
-        for param in self.params:
-            value = ctx.params.get(param.name)
-            if value == "" or (isinstance(value, list) and "" in value):
-                raise ValueError(
-                    f"{param.opts[0]} has an empty value; give one, or leave the option out"
-                )
-        return super().invoke(ctx)
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the words; ValueError for an empty value, as an unset variable of a shell leaves it,
+        and which Path takes for the working directory."""
+        for before, word in zip(["", *args], args):
+            name, sign, value = word.partition("=")
+            if word and not (name.startswith("--") and sign and not value):
+                continue
+            name = name or (before if before.startswith("-") else "an argument")
+            raise ValueError(f"{name} has an empty value; give one, or leave it out")
+        return super().parse_args(ctx, args)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help with the registries' names filled in."""
         self.help = filled(self.help)
-        for param in self.get_params(ctx):
+        params: list[Any] = self.get_params(ctx)
+        for param in params:
             if hasattr(param, "help"):
                 param.help = filled(param.help)
             if getattr(param, "is_flag", False):

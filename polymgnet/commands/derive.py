@@ -15,7 +15,7 @@ def _read_points(path: Path) -> Any:
     import numpy as np
 
     rule = "a line is a real part and, optionally, an imaginary part"
-    if not path.is_file():
+    if path.is_dir() or not path.exists():
         raise FileNotFoundError(f"points: there is no file {path}")
     points = []
     for number, line in enumerate(

@@ -2,6 +2,8 @@
 nothing is written or overwritten."""
 
 import json
+import os
+import threading
 
 import pytest
 
@@ -196,6 +198,60 @@ def test_a_wrong_configuration_is_named_by_its_file(refused, tmp_path, text, sai
     found = refused("config", path, "--set", "momentum=7")
     assert said in found
     assert (str(path) in found) == ("config.json" in said)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"optim": {"lr": 0.1, "lr": 0.2}}', "the key 'lr' stands there twice"),
+        ("[" * 100_000, "config.json is not JSON (maximum recursion depth"),
+        ('{"train": {"epochs": true}}', "train.epochs is True; allowed is a whole number"),
+        ('{"optim": {"lr": {}}}', "unknown key 'optim.lr.x'; optim.lr is"),
+    ],
+)
+def test_what_json_takes_and_nobody_means(refused, tmp_path, text, said):
+    path = tmp_path / "config.json"
+    path.write_text(text)
+    more = ("--set", "optim.lr=1", "--set", "optim.lr.x=3") if "{}" in text else ()
+    assert said in refused("config", path, *more)
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (["train", "--out", ""], "--out"),
+        (["train", "--out="], "--out"),
+        (["derive", "--family", "chebyshev4", "--degree", "2", "--out", ""], "--out"),
+        (["analyze", ""], "an argument"),
+    ],
+)
+def test_an_empty_path_is_not_the_working_directory(refused, monkeypatch, tmp_path, words, name):
+    monkeypatch.chdir(tmp_path)
+    assert f"{name} has an empty value" in refused(*words)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_pipes_are_read_and_written_and_links_followed(run, tmp_path):
+    """As `<(...)` of a shell; what is written to a pipe or a device puts no file in its place."""
+    pipe, link, target = (tmp_path / name for name in ("pipe", "link", "target.json"))
+    os.mkfifo(pipe)
+    words = ["derive", "--family", "minimax", "--degree", 1]
+    writer = threading.Thread(target=pipe.write_text, args=("1\n2\n",))
+    writer.start()
+    assert run(*words, "--points", pipe).status == 0
+    writer.join()
+    (tmp_path / "points.txt").write_text("1\n2\n")
+    words += ["--points", tmp_path / "points.txt", "--force", "--out"]
+    read = []
+    reader = threading.Thread(target=lambda: read.append(pipe.read_text()))
+    reader.start()
+    assert run(*words, pipe).status == 0
+    reader.join()
+    assert pipe.is_fifo()
+    link.symlink_to(target)
+    assert run(*words, link).status == 0
+    assert link.is_symlink()
+    assert json.loads(target.read_text()) == json.loads(read[0])
 
 
 def test_a_setting_mends_a_file(run, tmp_path):

@@ -19,6 +19,12 @@ from polymgnet.solving import check_size
 SMALL = ("--problem", "poisson2d", "--n", "31")
 
 
+@pytest.fixture
+def polynomials_alone(monkeypatch):
+    """compare-smoothers without the classical smoothers, whose rows take most of its time."""
+    monkeypatch.setattr("analysis.smoothers.SMOOTHERS", {})
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_of_every_command(run, command):
     result = run(command, "--help")
@@ -398,7 +404,7 @@ def test_compare_smoothers_says_what_the_bound_is(run):
     assert "4 for the 5-point stencil" in text
 
 
-def test_compare_smoothers_takes_the_coarse_operator(document):
+def test_compare_smoothers_takes_the_coarse_operator(polynomials_alone, document):
     """Chebyshev of degree 2: two-grid factor 0.1207 rediscretised, 0.0867 with Galerkin."""
     found = {}
     for rule in ("rediscretise", "galerkin"):
@@ -440,7 +446,7 @@ def test_compare_smoothers_measures_nothing(run):
     assert "one cycle" in result.err
 
 
-def test_compare_smoothers_bound(document):
+def test_compare_smoothers_bound(polynomials_alone, document):
     """C = 2 in 1D and for the finite elements, 4 for the 5-point stencil; bound = C/(C + 1/gamma)
     with 1/gamma = 8/3."""
     for problem, constant in (("poisson1d", 2), ("poisson2d-q1", 2), ("poisson2d", 4)):
@@ -461,7 +467,7 @@ def test_compare_smoothers_bound(document):
         assert data["rows"][0]["bound"] == pytest.approx(constant / (constant + 8 / 3), abs=1e-6)
 
 
-def test_compare_smoothers_bounds_what_is_coarsened(document):
+def test_compare_smoothers_bounds_what_is_coarsened(polynomials_alone, document):
     """-u_xx - e u_yy coarsened along both axes: C = 2 (1 + 1/e) = 202 on an infinite grid, attained
     at the harmonics (0, pi/2) and (0, -pi/2)."""
     words = ("--problem", "anisotropic2d", "--n", 15, "--degrees", 1, "--family", "chebyshev4")
@@ -501,7 +507,7 @@ def test_constants_of_stencils_of_ones_own():
     ("problem", "n", "backend"),
     [("poisson1d", 31, "sparse"), ("poisson2d", 15, "stencil"), ("poisson3d", 7, "torch")],
 )
-def test_compare_smoothers_on_a_small_grid(document, problem, n, backend):
+def test_compare_smoothers_on_a_small_grid(polynomials_alone, document, problem, n, backend):
     """A grid that a solver would treat directly is coarsened twice, so that there is a factor; that
     of two grids, to 30 %."""
     if backend == "stencil":
@@ -538,7 +544,7 @@ def test_compare_smoothers_refuses(refused, options, words):
     assert words in refused("compare-smoothers", *SMALL, *options)
 
 
-def test_compare_smoothers_without_stencil(document):
+def test_compare_smoothers_without_stencil(polynomials_alone, document):
     """Variable coefficients: measured alone."""
     data = document(
         "compare-smoothers",
@@ -577,7 +583,7 @@ def test_the_largest_size_that_is_named_is_not_refused(problem, backend):
         check_size(problems.create(problem, n=most + 2), backend)
 
 
-def test_prediction_follows_the_axes_that_the_solver_coarsens(run, document):
+def test_prediction_follows_the_axes_that_the_solver_coarsens(polynomials_alone, run, document):
     """On an anisotropic problem x alone is coarsened, which is said, and the run confirms it; with
     all axes both are poor."""
     problem = ("--problem", "anisotropic2d", "--family", "chebyshev", "--degree", 3)

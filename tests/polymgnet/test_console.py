@@ -2,6 +2,7 @@
 
 import json
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -42,6 +43,15 @@ def test_plain_without_infinities():
 def test_emit_is_one_document(capsys):
     console.emit({"roots": np.array([2 + 0j, 3 - 1j]), "name": "ü"})
     assert json.loads(capsys.readouterr().out) == {"roots": [[2.0, 0.0], [3.0, -1.0]], "name": "ü"}
+
+
+def test_a_warning_is_one_line():
+    """Neither the file nor the line of code that it comes from."""
+    before = warnings.formatwarning
+    with console.short_warnings():
+        text = warnings.formatwarning("the kernels are\n not kept", RuntimeWarning, "rows.py", 32)
+    assert text == "polymgnet: warning: the kernels are not kept\n"
+    assert warnings.formatwarning is before
 
 
 @pytest.mark.parametrize(
