@@ -17,6 +17,8 @@ ELSEWHERE = {
     "data": ("root", "download", "on_device"),
     "train": ("accelerator", "checkpoint_epochs", "checkpoint_steps", "tensorboard"),
 }
+# settings that are younger than committed rows, each with the value that says what those did
+LATER: Mapping[str, Mapping[str, Any]] = {}
 
 
 @dataclass(frozen=True)
@@ -36,13 +38,15 @@ class Run:
     @cached_property
     def digest(self) -> str:
         """What its row is found by: 16 digits of a hash of its configuration, wherever in the file
-        a value stands. Values that are the default are left out, so that a later version may have
-        more settings."""
-        given = json.loads(_canonical(*self.alike))
-        if seeds := list(self.seeds.values()):
-            train = given.pop("train", {}) | {"seed": seeds[0]}
-            kept = {key: value for key, value in train.items() if key != "seed" or value}
-            given |= {"train": kept} if kept else {}
+        a value stands, defaults included, so that a later version may have others."""
+        given = self.train_config.model_dump(mode="json")
+        for section, keys in ELSEWHERE.items():
+            for key in keys:
+                given[section].pop(key)
+        for section, values in LATER.items():
+            for key, value in values.items():
+                if given[section][key] == value:
+                    given[section].pop(key)
         return digest_of(given)
 
     @property
