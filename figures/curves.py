@@ -58,7 +58,7 @@ def draw_training(
             ax.fill_between(epochs, *band, color=style.colour, alpha=0.18, linewidth=0)
     if log:
         ax.set_yscale("log")
-        _plain_labels(ax)
+        plain_labels(ax)
     if single:
         ax.set_xlim(0.5, 1.5)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -138,7 +138,7 @@ def draw_factors(
         ax.plot(x, y, label=label, **styles[label].marked)
     if log:
         ax.set_yscale("log")
-        _plain_labels(ax)
+        plain_labels(ax)
     largest = max((float(np.max(y)) for _, y in factors.values()), default=0.0)
     if largest >= 1.0:
         ax.axhline(1.0, **GUIDE)
@@ -167,7 +167,7 @@ def draw_time_per_unknown(
     return finished(ax, "unknowns", "time per unknown (ns)", legend=legend)
 
 
-def _plain_labels(ax: Axes) -> None:
+def plain_labels(ax: Axes) -> None:
     """Plain numbers at 1, 2 and 5 of each decade on a logarithmic axis of less than two."""
     low, high = ax.get_ylim()
     if high / low < 100.0:

@@ -69,17 +69,22 @@ def draw_polynomials(
     for k, (label, values) in enumerate(curves.items()):
         ax.plot(t, values, label=named(label), zorder=3 + k, **styles[label].line)
     if reach > LINEAR_UP_TO:
-        # smooth where it turns from linear to logarithmic, so that no curve gets a kink
-        ax.set_yscale("asinh", linear_width=1.0)
-        ax.yaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=1.0))
-        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, position: _short(value)))
-        ax.yaxis.set_minor_locator(NullLocator())
+        linear_then_logarithmic(ax)
         for level in (-1.0, 1.0):
             ax.axhline(level, **{**GUIDE, "linewidth": 0.6})
     ax.set_xlim(*interval)
     ax.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10]))
     ylabel = "residual polynomial q" if eigenvalues is None else "q of curves, |q| of points"
     return finished(ax, xlabel, ylabel, legend=legend)
+
+
+def linear_then_logarithmic(ax: Axes) -> None:
+    """Make the vertical axis linear up to 1 and logarithmic beyond, smooth where it turns, so that
+    no curve gets a kink."""
+    ax.set_yscale("asinh", linear_width=1.0)
+    ax.yaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=1.0))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, position: _short(value)))
+    ax.yaxis.set_minor_locator(NullLocator())
 
 
 def _short(value: float) -> str:

@@ -11,9 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from figures.curves import draw_training
+from figures.curves import draw_training, plain_labels
+from figures.polynomials import LINEAR_UP_TO, linear_then_logarithmic
 from figures.style import DOUBLE, GUIDE, figure, figure_legend, finished, looks, named
 
+LARGEST = 10.0  # training loss that is shown, over the smallest
 # |lambda| / b and |q(lambda)| of eigenvalues lambda, and the smoothing factor mu
 Cloud = tuple[ArrayLike, ArrayLike, float]
 
@@ -43,6 +45,10 @@ def starts(
     shown: Any = {"log": True, "counted": False, "legend": False}
     draw_training(axes[0, 0], losses, ylabel="training loss", **shown)
     axes[0, 0].lines[0].set_linewidth(2.2)  # the start that is compared with the others
+    # where the lowest are told apart; what starts far above enters from the top
+    lowest = min(float(np.min(run)) for runs in losses.values() for run in runs)
+    axes[0, 0].set_ylim(0.9 * lowest, min(LARGEST * lowest, axes[0, 0].get_ylim()[1]))
+    plain_labels(axes[0, 0])
     draw_amplifications(axes[0, 1], amplifications)
     draw_damped(axes[0, 2], damped, legend=False)
     for ax, title in zip(axes.flat, titles, strict=True):
@@ -80,8 +86,8 @@ def draw_damped(ax: Axes, clouds: Mapping[str, Cloud], *, legend: bool = True) -
         ax.plot([], [], "o", ms=4.0, color=style.colour, label=name)
         largest = max(largest, float(np.max(values)))
     ax.axhline(1.0, **GUIDE)
-    if largest > 3.0:
-        ax.set_yscale("asinh", linear_width=1.0)
+    if largest > LINEAR_UP_TO:
+        linear_then_logarithmic(ax)
     ax.set_xlim(0.0, 1.02)
     ax.set_ylim(bottom=0.0)
     return finished(ax, "|λ| / b", "|q(λ)|", legend=legend)

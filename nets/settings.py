@@ -128,7 +128,7 @@ class AugmentSection(_Section):
 class InitSection(_Section):
     """Where the polynomial coefficients and the operators A start."""
 
-    scheme: str = "xavier"
+    scheme: str = "bounded"
     """How the polynomial coefficients start; options as constant:value=2, file:PATH as derive --out
     wrote it."""
     operator: str = "random"

@@ -29,13 +29,13 @@ from nets.start.amplification import level_amplification
 from nets.start.factors import level_factors
 from nets.start.operators import level_grids, start_operators, start_options
 from nets.start.report import InitReport, LevelReport
-from nets.start.schemes import Notes, Rng, Scheme, find_scheme
+from nets.start.schemes import DEFAULT, Notes, Rng, Scheme, find_scheme
 from nets.start.spectrum import LevelSpectrum
 
 
 def initialise(
     model: nn.Module,
-    scheme: str = "xavier",
+    scheme: str = DEFAULT,
     *,
     operator: str = "random",
     padding: str = "applied",
@@ -50,9 +50,10 @@ def initialise(
     ----------
     model
         Of `create_model`. A model without polynomial coefficients (MgNet, ResNet) takes ``none`` or
-        the default ``xavier``, which has nothing to draw there; every other scheme is refused.
+        the default, which has nothing to start there; every other scheme is refused.
     scheme
-        ``name``, ``name:option=value,...`` (see `list_schemes`), ``file:init.json`` or ``none``.
+        ``name``, ``name:option=value,...`` (see `list_schemes`), ``file:init.json`` or ``none``; by
+        default ``bounded``, equal roots with max |q| = 8 on the disc |z| <= b of each level.
     operator
         Start of every A: ``random``, ``laplacian`` (options `small`, `scale`), ``shifted`` (option
         `margin`) or ``keep``.
@@ -101,7 +102,7 @@ def initialise(
     name = spec.name if spec is not None else type(model).__name__
     levels = model.multigrid_levels if isinstance(model, MultigridClassifier) else []
     if not any(isinstance(module, Coefficients) for module in model.modules()):
-        if chosen is not None and chosen.name != "xavier":
+        if chosen is not None and chosen.name != DEFAULT:
             raise ValueError(
                 f"scheme {scheme} starts polynomial coefficients and {name} has none; use none"
             )

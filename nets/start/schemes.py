@@ -42,6 +42,8 @@ SMALL_B = (
     "b of a complex pair starts at a small value instead of 0, where its gradient would vanish"
 )
 
+DEFAULT = "bounded"  # docs/studies/starts.md compares it with the others
+
 Roots = NDArray[np.complex128]
 Rng = torch.Generator | None
 

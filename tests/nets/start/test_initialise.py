@@ -537,3 +537,23 @@ def test_a_file_may_lie_at_home(tmp_path, monkeypatch):
     derive("chebyshev4", 2, 8.0).save(tmp_path / "init.json")
     model, _ = started("q2", "file:~/init.json")
     assert model.levels[0].polynomial().degree == 2
+
+
+def test_default_start_is_one(tmp_path):
+    """The same at every door: the function, a configuration, the recipe of the digits and a layer;
+    the published recipe keeps its own."""
+    import inspect
+
+    from nets.settings import InitSection
+    from nets.start.schemes import DEFAULT
+
+    assert DEFAULT == "bounded"
+    assert inspect.signature(nets.initialise).parameters["scheme"].default == DEFAULT
+    assert inspect.signature(nets.PolynomialBlock).parameters["start"].default == DEFAULT
+    assert InitSection().scheme == DEFAULT
+    assert nets.load_config("digits", []).init.scheme == DEFAULT
+    assert nets.load_config("paper", []).init.scheme == "xavier"
+    model = nets.create_model("q4", width=4, levels=1)
+    report = nets.initialise(model, size=(4, 4))
+    roots = report.levels[0].radius / (8 ** (1 / 4) - 1)
+    assert model.levels[0].polynomial().roots == pytest.approx([roots] * 4, rel=1e-5)
