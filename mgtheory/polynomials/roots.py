@@ -53,22 +53,23 @@ def _leja(upper: Complex) -> NDArray[np.intp]:
         return np.log(np.maximum(np.abs(upper - point), smallest))
 
     score, order = np.abs(upper), []
-    left = np.ones(upper.size, dtype=bool)
     for step in range(upper.size):
         # Scores that differ by rounding alone are ties, decided by the sorted order: conjugation
         # and scaling do not change the result.
-        best = score[left].max()
-        chosen = int(np.flatnonzero(left & (score >= best - 1e-12 * max(1.0, abs(best))))[0])
-        left[chosen] = False
+        best = float(score.max())
+        chosen = int((score >= best - 1e-12 * max(1.0, abs(best))).argmax())
         order.append(chosen)
         z = upper[chosen]
         gained = log_distance(z) + log_distance(z.conjugate()) if z.imag else log_distance(z)
         score = gained if step == 0 else score + gained
+        score[order] = -np.inf  # taken
     return by_size[order]
 
 
 def _with_conjugates(half: Complex) -> Complex:
     """Each complex one followed by its conjugate."""
+    if not half.imag.any():
+        return half
     size = np.where(half.imag == 0, 1, 2)
     both = np.repeat(half, size)
     second = (np.cumsum(size) - 1)[size == 2]
@@ -79,6 +80,8 @@ def _with_conjugates(half: Complex) -> Complex:
 def symmetrised(roots: Complex, what: str = "root") -> Complex:
     """Roots (or weights) with rounding removed: each complex one exactly conjugate to its partner,
     nearly real ones real; refused without partner."""
+    if not roots.imag.any() and np.isfinite(roots).all():
+        return roots
     infinite = ~np.isfinite(roots)
     finite = roots[~infinite]
     real = np.abs(finite.imag) <= 4 * np.finfo(float).eps * np.abs(finite)
