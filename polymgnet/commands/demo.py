@@ -1,4 +1,4 @@
-"""`demo`: the whole chain from Poisson to pictures on the bundled digits."""
+"""`demo`: what a derived start is worth, from derivation to pictures on the bundled digits."""
 
 from pathlib import Path
 from typing import Annotated
@@ -17,10 +17,11 @@ def demo(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Derive, train, analyse and plot: the whole chain on the bundled digits, in a few minutes.
+    """Derive, train, analyse and plot on the bundled digits, in a few minutes.
 
-    Derives coefficients from the 2D Poisson problem, trains a Poly-MgNet from them, from a constant
-    and from the published random start, and a ResNet of similar cost, and ends with a table and
+    Derives coefficients for the disc that a random convolution's spectrum fills, trains deep
+    Poly-MgNets from them, from a constant, from the published random start and from Chebyshev's, on
+    three seeds, beside one whose A starts as a Laplacian and a ResNet, and ends with a table and
     figures. Killed at any moment and started again it goes on where it was; finished, it prints the
     table again. stderr tells of each stage and how long it took: a bar on a terminal, else lines.
 

@@ -69,7 +69,7 @@ def study(
         [set]
         data = "digits"
         [grid]
-        init = ["xavier", "constant", "chebyshev4"]
+        init = ["bounded", "constant", "xavier"]
         seed = [0, 1, 2]
 
     Runs that differ in the seed alone are averaged, and every two rows are compared over the seeds
