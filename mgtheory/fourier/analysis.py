@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mgtheory._checks import check_kind, check_name, check_shape, check_whole
+from mgtheory._checks import check_kind, check_name, check_shape, check_whole, own_errors
 from mgtheory._frozen import ReadOnlyArrays
 from mgtheory.fourier.cycle import NEAR, LocalCycle, directions
 from mgtheory.fourier.relaxation import as_relaxation, couples, step_symbols
@@ -118,6 +118,7 @@ def sample_shape(
     return shape
 
 
+@own_errors
 def smoothing_factor(
     operator: Any,
     smoother: Any,
@@ -215,6 +216,7 @@ def smoothing_factor(
     )
 
 
+@own_errors
 def two_grid_factor(operator: Any, smoother: Any, **options: Any) -> FourierFactor:
     """The factor of a cycle with two grids, from the 2^a harmonics, a the number of coarsened axes;
     `options` are those of `cycle_factor` and of `LocalCycle`, `degree` and `axes` among them.
@@ -228,6 +230,7 @@ def two_grid_factor(operator: Any, smoother: Any, **options: Any) -> FourierFact
     return _factor(2, operator, smoother, options)
 
 
+@own_errors
 def three_grid_factor(operator: Any, smoother: Any, **options: Any) -> FourierFactor:
     """The factor of a cycle with three grids, from the harmonics of two coarsenings (4^d where all
     axes are coarsened twice); `options` as for two grids, `cycle="W"` among them."""
@@ -243,6 +246,7 @@ def _factor(levels: int, operator: Any, smoother: Any, options: dict[str, Any]) 
     return cycle_factor(LocalCycle(operator, smoother, levels=levels, **options), **sampling)
 
 
+@own_errors
 def cycle_factor(
     cycle: LocalCycle,
     *,

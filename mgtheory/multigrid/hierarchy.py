@@ -39,11 +39,16 @@ from mgtheory.multigrid.base import GridHierarchy
 from mgtheory.multigrid.cycle import cycle_products, visits
 from mgtheory.multigrid.given import Given
 from mgtheory.multigrid.level import Level
-from mgtheory.multigrid.nullspace import nearly_singular, singular_below
+from mgtheory.multigrid.nullspace import (
+    barely_singular,
+    dominated_by_rounding,
+    nearly_singular,
+    singular_below,
+)
 from mgtheory.multigrid.options import Options, takes_options
 from mgtheory.multigrid.setup import Coarsening
-from mgtheory.multigrid.solution import Cycle, Solution, check_cycle
-from mgtheory.multigrid.solve import Plan, Stop, in_cycle_type, solve_levels
+from mgtheory.multigrid.solution import Cycle, Reason, Solution, check_cycle
+from mgtheory.multigrid.solve import Plan, Stop, in_cycle_type, norm, rounding_floor, solve_levels
 from mgtheory.problems.problem import Problem
 
 
@@ -119,12 +124,19 @@ class Hierarchy(GridHierarchy):
     def _solve(self, b: ArrayLike, x0: ArrayLike | None, stop: Stop, plan: Plan) -> Solution:
         known: dict[str, Any] = {"nullspace": self.nullspace, "warnings": self.warnings}
         found = solve_levels(self.levels, b, x0, stop, plan, **known)
-        said = nearly_singular(found.x, self.given.on_constants, singular_below(self.given.A))
+        A = self.given.A
+        said = [nearly_singular(found.x, self.given.on_constants, singular_below(A))]
+        if found.reason is Reason.INCOMPATIBLE:
+            said.append(barely_singular(A, self.nullspace))
+        if found.reason in (Reason.STAGNATED, Reason.DIVERGED):
+            floor = rounding_floor(A, found.x)
+            said.append(dominated_by_rounding(found.x, floor, norm(np.asarray(b))))
+        said = [*filter(None, said)]
         return replace(
             found,
             setup_seconds=self.setup_seconds,
-            warnings=found.warnings + ((said,) if said else ()),
-            message=found.message + (f"; {said}" if said else ""),
+            warnings=found.warnings + tuple(said),
+            message="; ".join([found.message, *said]),
         )
 
     @own_errors

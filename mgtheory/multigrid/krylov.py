@@ -73,6 +73,10 @@ def krylov(
     """
     check_name(method, KRYLOV, "Krylov method")
     stop = Stop(tol, maxiter, callback, atol)
+    if method == "minres" and any(np.iscomplexobj(np.asarray(v)) for v in (b, x0)):
+        raise ValueError(
+            "krylov minres with a complex b or x0: SciPy's takes real ones; take cg or gmres"
+        )
     if cycle == Cycle.FMG:
         raise ValueError(
             f"cycle FMG with krylov {method}: full multigrid solves by itself; as a preconditioner"

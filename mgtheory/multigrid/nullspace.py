@@ -104,9 +104,32 @@ def nearly_singular(x: NDArray[Any], image: float, below: float) -> str:
     )
 
 
+def barely_singular(A: sp.csr_array, N: NDArray[Any] | None) -> str:
+    """A sentence if A N is not 0 to one rounding of its entries. Else empty."""
+    if N is None or (image := relative_image(A, N)) <= float(np.finfo(A.dtype).eps):
+        return ""
+    return (
+        f"A times the nullspace is {image:.1e} of |A|, not 0 (it counts as 0 up to"
+        f" {singular_below(A):.1e}): if A is regular, build with nullspace=None, and in double"
+        " precision"
+    )
+
+
+def dominated_by_rounding(x: NDArray[Any], floor: float, size: float) -> str:
+    """A sentence if the rounding of x alone leaves a residual as large as b. Else empty."""
+    if floor <= size:
+        return ""
+    return (
+        f"x is up to {float(np.max(np.abs(x))):.1e}, and its rounding alone leaves a residual of"
+        f" {floor:.1e} beside |b| = {size:.1e}: A is singular, or nearly, on more than is known of"
+        " its nullspace; give nullspace=, an array of shape (n, m), or a smaller problem"
+    )
+
+
 def singular_below(A: sp.csr_array) -> float:
-    """Up to this `relative_image` the constants are a nullspace: rounding of sums of entries."""
-    return 100.0 * float(np.finfo(A.dtype).eps)
+    """Up to this `relative_image` the constants are a nullspace. Entries that are rounded once, and
+    their sum, leave up to three units; a step of implicit Euler in single precision a dozen."""
+    return 8.0 * float(np.finfo(A.dtype).eps)
 
 
 def coarse_nullspace(

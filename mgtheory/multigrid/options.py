@@ -13,7 +13,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from mgtheory._checks import check_callable, check_name, check_whole
+from mgtheory._checks import check_callable, check_name, check_whole, plain
 from mgtheory.multigrid.transfer import INTERPOLATIONS, RESTRICTIONS
 from mgtheory.smoothers import DEFAULT, growing
 from mgtheory.smoothers import smoother as make_smoother
@@ -27,9 +27,9 @@ Made = TypeVar("Made")
 def count(counts: Counts, index: int, name: str, least: int = 0) -> int:
     """The number of smoothings (or the degree) on a level: a number, one per level (the last goes
     on), or a callable of the index."""
-    value: Any = counts(index) if callable(counts) else counts
+    value: Any = plain(counts(index) if callable(counts) else counts)
     if isinstance(value, list | tuple | np.ndarray) and len(value):
-        value = value[min(index, len(value) - 1)]
+        value = plain(value[min(index, len(value) - 1)])
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
         raise ValueError(
             f"{name} is {value!r} on level {index}, must be a whole number from {least} on"

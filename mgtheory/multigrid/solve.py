@@ -20,6 +20,7 @@ from mgtheory.multigrid.nullspace import NULLSPACE, relative_image
 from mgtheory.multigrid.solution import Cycle, Reason, Solution
 from mgtheory.problems.grids import Shape
 
+SOLVED = 1e-2  # of ||b||: a residual of this size is one, whatever rounding allows
 GROWTH = 1e3  # the residual may grow to this multiple of its smallest value
 WINDOW = 20  # cycles in which the residual must fall by 1 %
 # times the smallest normal number: where b ends below, a residual of 1e-8 ||b|| has no digits
@@ -244,7 +245,8 @@ def drive(
         norms.append(stop.unit * math.hypot(inside[-1], lost))
         report()
         reason = Reason.CONVERGED if inside[-1] <= target else _failure(watched)
-    rounding = reason is Reason.STAGNATED and inside[-1] <= 100 * floor()
+    # least squares only where the part in the range is solved for
+    rounding = reason is Reason.STAGNATED and inside[-1] <= min(100 * floor(), SOLVED * size)
     above = norms[-1] > stop.unit * target
     if (reason is Reason.CONVERGED and above) or (rounding and lost > target):
         reason = Reason.INCOMPATIBLE

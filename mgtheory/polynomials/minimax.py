@@ -221,7 +221,10 @@ def _search(basis: Basis, intervals: tuple[Interval, ...], z: Complex) -> Minima
         before = gap
         cuts = exchanged(basis, cuts, candidates, c)
     if best is None:
-        raise ArithmeticError(f"minimax: the linear program of degree {degree} was not solved")
+        raise ArithmeticError(
+            f"minimax: the linear program of degree {degree} was not solved on these points; take a"
+            " lower degree, or points whose distances from 0 are less far apart"
+        )
     if best.value > USELESS:
         raise _useless(degree)
     return best

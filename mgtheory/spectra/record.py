@@ -105,6 +105,8 @@ class OperatorRecord:
             )
         for name in ("axes", "grid"):
             numbers = getattr(self, name)
+            if isinstance(numbers, str):
+                raise ValueError(f"{self.name}: {name} is {numbers!r}, must be whole numbers")
             object.__setattr__(self, name, None if numbers is None else tuple(map(int, numbers)))
         if self.grid and self.axes:
             check_axes(self.axes, len(self.grid))

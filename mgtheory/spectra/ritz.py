@@ -21,7 +21,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.linalg import LinearOperator
 
-from mgtheory._checks import check_array, check_generator, check_number, check_whole
+from mgtheory._checks import (
+    check_array,
+    check_generator,
+    check_number,
+    check_whole,
+    own_errors,
+)
 from mgtheory._frozen import ReadOnlyArrays
 from mgtheory.spectra.arnoldi import Arnoldi, arnoldi_process, linear_operator, product
 
@@ -89,6 +95,7 @@ class LanczosEstimate:
         )
 
 
+@own_errors
 def lanczos(
     A: Operator,
     *,
@@ -198,6 +205,7 @@ class ArnoldiEstimate(ReadOnlyArrays):
         return self.safety * abs(self.dominant) + self.error
 
 
+@own_errors
 def arnoldi(
     A: Operator,
     *,

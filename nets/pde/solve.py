@@ -52,6 +52,10 @@ class TorchHierarchy(MultigridSolver):
                 f"cycle is {plan.cycle}, the module was made for {self.module.kind};"
                 " full multigrid is of its hierarchy()"
             )
+        if any(np.iscomplexobj(np.asarray(v)) for v in (b, x0)):
+            raise ValueError(
+                "b or x0 is complex, this cycle takes real ones; mgtheory.Hierarchy takes both"
+            )
         began = time.perf_counter()
         right, x = (
             torch.from_numpy(np.array(v, dtype=np.float64).reshape(self.problem.shape))

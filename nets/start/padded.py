@@ -87,6 +87,8 @@ def product(
     multiply = entry.transposed(weight) if transposed else lambda u: entry.convolve(u, weight)
 
     def apply(v: Vector) -> Vector:
+        if np.iscomplexobj(v):
+            return np.asarray(apply(np.real(v)) + 1j * apply(np.imag(v)))
         u = torch.from_numpy(np.array(v, dtype=dtype)).reshape(-1, channels, *grid)
         return np.asarray(multiply(u).reshape(np.shape(v)).numpy())
 

@@ -91,13 +91,14 @@ def test_ctrl_c(failed, tmp_path, monkeypatch):
 
 def test_signal_ends_a_demo(failed, tmp_path, monkeypatch):
     from nets.training.trainer import Trainer
+    from polymgnet import demo
 
+    monkeypatch.setattr(demo, "MOST_JOBS", 1)  # in this process
     monkeypatch.setattr(Trainer, "check_finite", lambda self: signal.raise_signal(signal.SIGTERM))
     said = failed("demo", "--out", tmp_path / "demo", status=143)
     assert (
-        said
-        == "polymgnet: stopped as asked while training theory; the state is saved, the same command"
-        " goes on\n"
+        said == "polymgnet: stopped as asked: 0 of 18 runs are finished, the states of those on"
+        " their way are saved; the same command goes on\n"
     )
 
 

@@ -230,3 +230,29 @@ def test_unknowns_of_any_scale_are_said_or_refused(where):
             with pytest.raises(ValueError, match=words) as caught:
                 Hierarchy.build(A, shape=(33, 33))
             assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("n", "step"), [(31, 100), (63, 10)])
+def test_a_step_of_implicit_euler_in_single_precision_is_regular(n, step):
+    """A 1 = 1 is a dozen units of rounding of |A| there, and no x is 0."""
+    neumann = poisson((n, n), boundary="neumann").A
+    A = sp.csr_array(sp.eye_array(n * n) + step * neumann).astype(np.float32)
+    solution = Hierarchy.build(A, shape=(n, n), boundary="neumann").solve(np.ones(n * n), tol=1e-4)
+    assert solution.converged
+    np.testing.assert_allclose(solution.x, 1.0, atol=1e-3)
+
+
+def test_two_singular_parts_are_no_least_squares_solution():
+    """The nullspace has dimension 2, of which the constants are known: b is outside of the range,
+    and what comes out is rounding, which is said."""
+    N = poisson((20, 20), boundary="neumann").A
+    b = np.repeat([1.0, -1.0], 400)
+    A = sp.csr_array(sp.block_diag([N, N]))
+    solution = Hierarchy.build(A, shape=(40, 20), boundary="neumann").solve(b)
+    assert solution.reason == "stagnated"
+    assert "least-squares" not in solution.message
+    assert "more than is known of its nullspace" in solution.message
+    parts = np.kron(np.eye(2), np.ones((400, 1)))
+    known = Hierarchy.build(A, shape=(40, 20), boundary="neumann", nullspace=parts).solve(b)
+    assert known.reason == "incompatible"
+    assert np.abs(known.x).max() <= 1e-9

@@ -176,3 +176,18 @@ def test_a_solution_beyond_the_doubles_is_refused():
     assert hierarchy.solve(1e280 * B).converged
     with pytest.raises(ValueError, match="x leaves the range of float64"):
         hierarchy.solve(1e300 * PROBLEM.b)
+
+
+def test_counts_may_be_arrays_and_numbers_of_numpy():
+    problem = poisson((15, 15))
+    plain = Hierarchy.build(problem, degree=2, pre=1, post=[1, 2])
+    same = Hierarchy.build(problem, degree=np.array(2), pre=np.int8(1), post=[1, np.array(2)])
+    assert str(plain) == str(same)
+    with pytest.raises(ValueError, match=r"degree is 2\.5 on level 0"):
+        Hierarchy.build(problem, degree=np.array(2.5))
+
+
+def test_minres_refuses_complex_numbers():
+    problem = poisson((15, 15))
+    with pytest.raises(ValueError, match="take cg or gmres"):
+        krylov(Hierarchy.build(problem), problem.A, problem.b * (1 + 1j), method="minres")

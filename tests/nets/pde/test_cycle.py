@@ -246,3 +246,11 @@ def test_wrong_shapes_and_starts():
         nets.learn_smoother(problem, 2, start=ResidualPolynomial([5.0]))
     with pytest.raises(ValueError, match="does not converge"):
         nets.learn_smoother(problem, 1, start=ResidualPolynomial([0.1]), coarsest=9)
+
+
+def test_complex_numbers_are_refused_where_they_would_be_cut():
+    from nets.pde.solve import TorchHierarchy
+
+    problem = problems.poisson((15, 15))
+    with pytest.raises(ValueError, match="complex, this cycle takes real ones"):
+        TorchHierarchy(problem, coarsest=9).solve(problem.b * (1 + 1j))
