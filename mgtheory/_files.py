@@ -21,10 +21,12 @@ def write_atomically(path: str | os.PathLike[str], data: str | bytes) -> None:
     OSError
         Of the kind of the failure (FileNotFoundError for a missing folder, say), with the path.
     """
-    path, content = Path(path).resolve(), data.encode() if isinstance(data, str) else data
+    path, content = Path(path), data.encode() if isinstance(data, str) else data
+    # before its links are followed: that of a pipe, as /dev/stdout has it, leads to no path
     if path.exists() and not (path.is_file() or path.is_dir()):
         path.write_bytes(content)
         return
+    path = path.resolve()
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:

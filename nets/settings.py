@@ -16,6 +16,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+DEFAULT_SCHEME = "bounded"  # docs/studies/starts.md compares it with the others
+
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
@@ -128,7 +130,7 @@ class AugmentSection(_Section):
 class InitSection(_Section):
     """Where the polynomial coefficients and the operators A start."""
 
-    scheme: str = "bounded"
+    scheme: str = DEFAULT_SCHEME
     """How the polynomial coefficients start; options as constant:value=2, file:PATH as derive --out
     wrote it."""
     operator: str = "random"

@@ -305,7 +305,7 @@ def draw(
         clouds[role] = size, np.abs(view.polynomial(values)), view.smoothing_factor
     titles = (
         f"q{settings.degree}, mean and range of {settings.seeds} seeds",
-        "why: amplification at the start",
+        "amplification at the start",
         f"q{settings.smoothing_degree}, A starts as a Laplacian",
     )
     with figures.paper():
@@ -396,7 +396,7 @@ def verdict(table: Sequence[dict[str, Any]], floor: float, images: int) -> list[
         for name in STARTS
         if rows[name]["amplification"] is not None
     ]
-    lines.append(f"Why: a level amplifies at the start by up to {', '.join(amplified)}.")
+    lines.append(f"At the start max |q| of a level is up to {', '.join(amplified)}.")
     mu = rows[SMOOTHER]["smoothing_factors"]
     if mu:
         stays = "and still is one after training" if mu["learned"] < 1 else "and does not stay one"

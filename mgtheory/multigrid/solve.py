@@ -207,6 +207,7 @@ def drive(
     *,
     missing: Callable[[], float] = lambda: 0.0,
     floor: Callable[[], float] = lambda: 0.0,
+    judged: Callable[[], float] | None = None,
 ) -> Ended:
     """The loop of every solver: cycles until the tolerance, stagnation, divergence or `maxiter`.
 
@@ -222,8 +223,12 @@ def drive(
         the rest.
     floor
         The residual norm that rounding leaves in x, asked for where nothing more is gained.
+    judged
+        The norm of the latest residual that tells whether the cycles diverge or stagnate, where it
+        is another than that of the tolerance.
     """
     target, lost = stop.target(size, first), missing()
+    watched = [first if judged is None else judged()]
     inside, norms = [first], [stop.unit * math.hypot(first, lost)]
 
     def report() -> None:
@@ -234,10 +239,11 @@ def drive(
     reason = Reason.CONVERGED if first <= target else None
     while reason is None and len(inside) <= stop.maxiter:
         inside.append(step(inside))
+        watched.append(inside[-1] if judged is None else judged())
         lost = missing()
         norms.append(stop.unit * math.hypot(inside[-1], lost))
         report()
-        reason = _reason(inside, target)
+        reason = Reason.CONVERGED if inside[-1] <= target else _failure(watched)
     rounding = reason is Reason.STAGNATED and inside[-1] <= 100 * floor()
     above = norms[-1] > stop.unit * target
     if (reason is Reason.CONVERGED and above) or (rounding and lost > target):
@@ -247,9 +253,7 @@ def drive(
     return Ended(tuple(norms), reason, message)
 
 
-def _reason(norms: list[float], target: float) -> Reason | None:
-    if norms[-1] <= target:
-        return Reason.CONVERGED
+def _failure(norms: list[float]) -> Reason | None:
     if not np.isfinite(norms[-1]) or norms[-1] > GROWTH * min(norms):
         return Reason.DIVERGED
     if len(norms) > WINDOW and norms[-1] > 0.99 * norms[-1 - WINDOW]:
@@ -340,7 +344,12 @@ def solve_levels(
     def floor() -> float:
         return rounding_floor(finest.A, x)
 
-    ended = drive(step, first, size, stop, missing=lambda: outside, floor=floor)
+    def balanced() -> float:
+        """Rows of large scales hide in the plain norm what the cycle does to the others."""
+        return norm(residual if finest.rows is None else residual / finest.rows)
+
+    further: dict[str, Any] = {"missing": lambda: outside, "floor": floor, "judged": balanced}
+    ended = drive(step, first, size, stop, **further)
     return Solution(
         x,
         ended.norms,

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -54,8 +55,8 @@ def largest_modulus(q: ResidualPolynomial, spectrum: Spectrum) -> float:
     >>> largest_modulus(q, 2.0), largest_modulus(q, Interval(0, 3)), largest_modulus(q, [1.0, 4.0])
     (4.0, 1.0, 1.0)
     """
-    if isinstance(spectrum, float | int):
-        z = on_circle(q, spectrum)
+    if isinstance(spectrum, Real):
+        z = on_circle(q, float(spectrum))
     elif parts := _intervals(spectrum):
         z = np.concatenate([peaks(q, part) for part in parts])
     else:
@@ -87,11 +88,12 @@ def scale_to(
     M = check_amplification(amplification)
     if largest_modulus(q, spectrum) <= kept * (1 + ROUNDING):
         return 1.0
-    if isinstance(spectrum, float | int):
-        z = spectrum * np.array([-1.0, 1.0], dtype=complex)
+    if isinstance(spectrum, Real):
+        b = float(spectrum)
+        z = np.array([-b, b], dtype=complex)
         s, before = _first_crossing(z, q, M), np.inf
         while s < before * (1 - CHANGE):  # by the maximum principle s is at most too large
-            z = np.concatenate([z, on_circle(q, s * spectrum) / s])
+            z = np.concatenate([z, on_circle(q, s * b) / s])
             s, before = _first_crossing(z, q, M), s
         return s
     if parts := _intervals(spectrum):  # the segments from 0 to both ends hold all others

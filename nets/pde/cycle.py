@@ -36,7 +36,8 @@ from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.problems.grids import Boundary
 from mgtheory.problems.problem import Problem
 from mgtheory.problems.transfers import FULL_WEIGHTING
-from mgtheory.smoothers import DEFAULT
+from mgtheory.smoothers import DEFAULT, Polynomial
+from mgtheory.smoothers import smoother as described
 from nets.defaults import own_defaults
 from nets.models.blocks import CONVOLUTIONS, Level, SmoothingStep
 from nets.models.coefficients import Coefficients, make_coefficients
@@ -192,8 +193,7 @@ class MultigridCycle(nn.Module):
             raise ValueError(
                 f"pre is {pre}, post is {post}: neither may be negative and one must be positive"
             )
-        family = isinstance(smoother, str) and smoother in FAMILIES
-        if not (smoother is None or family or isinstance(smoother, ResidualPolynomial)):
+        if smoother is not None and not isinstance(described(smoother), Polynomial):
             raise ValueError(
                 f"smoother is {smoother!r}; a cycle learns a polynomial in A: give a"
                 f" ResidualPolynomial or the name of a family, {', '.join(FAMILIES)}"

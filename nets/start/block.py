@@ -19,6 +19,7 @@ from nets.defaults import own_defaults
 from nets.models.blocks import CONVOLUTIONS, LevelOptions
 from nets.models.options import check_counts, per_level
 from nets.models.placements import Placement
+from nets.settings import DEFAULT_SCHEME
 from nets.start.initialise import start_level
 from nets.start.operators import start_operators, start_options
 from nets.start.report import LevelReport
@@ -37,7 +38,9 @@ class PolynomialBlock(nn.Module):
     placement
         Where norm and activation stand: a placement, or a mapping kind of factor -> placement.
     start
-        A scheme of `nets.initialise`, with its options; ``none`` leaves the coefficients at 1.
+        A scheme of `nets.initialise`, with its options; ``none`` leaves the coefficients at 1. With
+        a norm behind each correction (``regular``) the size of a linear step's weight has no
+        effect in training, and so its start has none; with ``relu_outside_nobn`` it has.
     start_size
         The grid, a number of points for each dimension, for which it is started now; None: at the
         first forward pass, for the grid of its input. Other sizes are welcome later: on more than a
@@ -75,7 +78,7 @@ class PolynomialBlock(nn.Module):
         channels: int,
         factors: Sequence[str] = ("linear", "linear"),
         placement: str | Placement | Mapping[str, str | Placement] = "regular",
-        start: str = "bounded",
+        start: str = DEFAULT_SCHEME,
         *,
         start_size: Sequence[int] | None = None,
         operator: str = "keep",

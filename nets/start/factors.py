@@ -44,7 +44,7 @@ MEAN = (
 # its gradients clipped.
 GENERAL = 3.0
 NEARLY = 1.01  # pairs that start a little apart exceed M by less
-SHORTER = f"the q of a general step was shortened to max |q| = {GENERAL:g} on the spectrum"
+SHORTER = f"the q of each general step was shortened to max |q| = {GENERAL:g} on the spectrum"
 
 
 def level_factors(

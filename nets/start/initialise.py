@@ -25,17 +25,20 @@ from torch import nn
 from nets.models.blocks import Level
 from nets.models.classifier import MultigridClassifier
 from nets.models.coefficients import Coefficients
+from nets.settings import DEFAULT_SCHEME
 from nets.start.amplification import level_amplification
 from nets.start.factors import level_factors
 from nets.start.operators import level_grids, start_operators, start_options
 from nets.start.report import InitReport, LevelReport
-from nets.start.schemes import DEFAULT, Notes, Rng, Scheme, find_scheme
+from nets.start.schemes import Notes, Rng, Scheme, find_scheme
 from nets.start.spectrum import LevelSpectrum
+
+FORMER_DEFAULT = "xavier"  # as old configurations have it, of models without coefficients too
 
 
 def initialise(
     model: nn.Module,
-    scheme: str = DEFAULT,
+    scheme: str = DEFAULT_SCHEME,
     *,
     operator: str = "random",
     padding: str = "applied",
@@ -50,10 +53,12 @@ def initialise(
     ----------
     model
         Of `create_model`. A model without polynomial coefficients (MgNet, ResNet) takes ``none`` or
-        the default, which has nothing to start there; every other scheme is refused.
+        the default of this or of earlier versions, which have nothing to start there; every other
+        scheme, and an option, is refused.
     scheme
         ``name``, ``name:option=value,...`` (see `list_schemes`), ``file:init.json`` or ``none``; by
-        default ``bounded``, equal roots with max |q| = 8 on the disc |z| <= b of each level.
+        default ``bounded``: on a level of linear steps equal roots, with max |q| = 8 on the disc
+        |z| <= b that holds the spectrum; a general step p_d has at most 3 by itself.
     operator
         Start of every A: ``random``, ``laplacian`` (options `small`, `scale`), ``shifted`` (option
         `margin`) or ``keep``.
@@ -102,7 +107,7 @@ def initialise(
     name = spec.name if spec is not None else type(model).__name__
     levels = model.multigrid_levels if isinstance(model, MultigridClassifier) else []
     if not any(isinstance(module, Coefficients) for module in model.modules()):
-        if chosen is not None and chosen.name != DEFAULT:
+        if for_scheme or scheme not in ("none", DEFAULT_SCHEME, FORMER_DEFAULT):
             raise ValueError(
                 f"scheme {scheme} starts polynomial coefficients and {name} has none; use none"
             )

@@ -34,15 +34,9 @@ GUARD = 1e-2
 # imaginary part of a pair without one, relative to its real part, where the gradient for b would
 # vanish; and half of the distance between two equal roots, whose gradients would be equal for ever
 PAIR_GUARD = 1e-2
-AROUND_0 = (
-    "the eigenvalues of A surround 0, where minimax is 1 at every degree: the longest step with"
-    " amplification {:g} was taken"
-)
 SMALL_B = (
     "b of a complex pair starts at a small value instead of 0, where its gradient would vanish"
 )
-
-DEFAULT = "bounded"  # docs/studies/starts.md compares it with the others
 
 Roots = NDArray[np.complex128]
 Rng = torch.Generator | None
@@ -371,9 +365,10 @@ def _minimax(target: Target, n: int, options: Mapping[str, Any], rng: Rng) -> Dr
     points = target.points
     try:
         used = derive("minimax", n, points[np.abs(points) >= lower**target.power * target.radius])
-    except ValueError:
+    except ValueError as error:
         M = float(options["amplification"])
-        return _longest_step(target, n, target.share(M, n), (AROUND_0.format(M),))
+        why = f"no minimax on the eigenvalues of A ({error}): the longest step with max |q| = {M:g}"
+        return _longest_step(target, n, target.share(M, n), (why,))
     return Drawn(used.roots, target.radius, Notes((), (used,)))
 
 

@@ -13,7 +13,7 @@ BELOW = {
     "defaults": set(),
     "config": {"settings"},
     "models": set(),
-    "start": {"defaults", "models"},
+    "start": {"settings", "defaults", "models"},
     "data": {"settings"},
     "fast": {"settings", "models"},
     "training": {"settings", "defaults", "config", "models", "start", "data", "fast"},

@@ -133,9 +133,9 @@ def test_verdict_says_what_was_measured():
         entry("smoother", [1.0], [0.9], 1.0, {"start": 0.25, "learned": 1.5}),
         entry("resnet", [0.5], [0.99]),
     ]
-    compared, why, smooths, above = demo.verdict(table, 350 / 359, 359)
+    compared, amplified, smooths, above = demo.verdict(table, 350 / 359, 359)
     assert "constant on 2 of 3 seeds, xavier on 0 of 3 seeds, chebyshev4 on 3 of 3" in compared
-    assert "bounded 8, constant 300, xavier 20, chebyshev4 1e+04" in why
+    assert "bounded 8, constant 300, xavier 20, chebyshev4 1e+04" in amplified
     assert "is a smoother at the start" in smooths
     assert "0.25) and does not stay one (1.5)" in smooths
     assert "mean test accuracy: bounded, resnet." in above

@@ -169,6 +169,19 @@ def test_rows_of_any_scale(name, boundary, size):
     assert not any("looks like" in text for text in solution.warnings)
 
 
+@pytest.mark.parametrize("decades", [3, 6, 20])
+def test_load_without_the_scales_of_the_rows(decades):
+    """Where b has not the scales of A, the plain norm of the residual grows at first by rounding in
+    the large rows, and is left large by it; x is right nevertheless, and nothing has diverged."""
+    problem, rng = poisson((31, 31)), np.random.default_rng(0)
+    rows, b = 10 ** rng.uniform(-decades, decades, 961), rng.standard_normal(961)
+    solution = Hierarchy.build(sp.csr_array(rows[:, None] * problem.A), shape=(31, 31)).solve(b)
+    assert solution.reason in ("converged", "stagnated")
+    assert solution.iterations <= 40
+    x = sp.linalg.spsolve(sp.csc_array(problem.A), b / rows)
+    assert np.abs(solution.x - x).max() <= 1e-9 * np.abs(x).max()
+
+
 def finest(A, n):
     return Level(0, sp.csr_array(A), (n, n), sp.csr_array(A), sp.csr_array(A))
 

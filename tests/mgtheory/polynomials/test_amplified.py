@@ -166,3 +166,8 @@ def test_a_hierarchy_derives_it_on_every_level(family):
     problem = create("jump2d", 15)
     start = derive(family, 3, problem, amplification=5.0)
     assert Hierarchy.build(problem, smoother=start).solve(problem.b, tol=1e-8).converged
+
+
+def test_a_number_of_numpy_is_a_radius():
+    q = ResidualPolynomial([1.0, 1.0])
+    assert largest_modulus(q, np.float32(2.0)) == largest_modulus(q, 2.0) == pytest.approx(9.0)

@@ -239,8 +239,8 @@ def test_wrong_shapes_and_starts():
     cycle = nets.MultigridCycle(problem, coarsest=9)
     with pytest.raises(ValueError, match="15, 15"):
         cycle(torch.zeros(3, 14, 15, dtype=torch.float64))
-    for start in ("red-black", 3.0):
-        with pytest.raises(ValueError, match=f"smoother is {start!r}; .* the name of a family"):
+    for start, allowed in (("red-black", "; .* the name of a family"), (3.0, ", must be a name")):
+        with pytest.raises(ValueError, match=f"smoother is {start!r}{allowed}"):
             nets.learn_smoother(problems.create("poisson2d", n=15), 2, start=start)
     with pytest.raises(ValueError, match="degree 1, asked is 2"):
         nets.learn_smoother(problem, 2, start=ResidualPolynomial([5.0]))

@@ -299,3 +299,15 @@ def test_the_outline_of_a_wide_level_lies_around_its_spectrum(operator, monkeypa
     if operator == "laplacian":
         q = derive("chebyshev4", 4, wide.radius).polynomial
         assert np.abs(q(outline)).max() < 2 * np.abs(q(all_of_it)).max()
+
+
+def test_minimax_says_what_it_lacks():
+    """Eight roots on a level of four eigenvalues right of 0 (here, with this seed): they surround
+    nothing."""
+    torch.manual_seed(0)
+    block = nets.PolynomialBlock(
+        1, ["linear"] * 8, start="minimax", operator="shifted", start_size=(2, 2)
+    )
+    (why, *_) = block.report.reasons
+    assert "vanishes on the 4 points" in why
+    assert "surround" not in why

@@ -493,9 +493,11 @@ def test_models_without_coefficients():
     for name in ("mgnet", "resnet20"):
         _, report = started(name, "none")
         assert all(level.factors == () for level in report.levels)
-        started(name, "xavier")
-        with pytest.raises(ValueError, match="has none; use none"):
-            started(name, "chebyshev4")
+        for default in ("bounded", "xavier"):  # of this version, and of old configurations
+            started(name, default)
+        for scheme in ("chebyshev4", "bounded:amplification=4"):
+            with pytest.raises(ValueError, match="has none; use none"):
+                started(name, scheme)
     _, report = started("mgnet", "none", operator="laplacian", small=0.0, padding="periodic")
     assert report.levels[0].radius == pytest.approx(1.0)
     with pytest.raises(ValueError, match="multigrid levels"):
@@ -544,8 +546,8 @@ def test_default_start_is_one(tmp_path):
     the published recipe keeps its own."""
     import inspect
 
+    from nets.settings import DEFAULT_SCHEME as DEFAULT
     from nets.settings import InitSection
-    from nets.start.schemes import DEFAULT
 
     assert DEFAULT == "bounded"
     assert inspect.signature(nets.initialise).parameters["scheme"].default == DEFAULT
