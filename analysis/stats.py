@@ -21,17 +21,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
+from nets.settings import SEED, WITHOUT_EFFECT
+
 Item = TypeVar("Item")
 Key = TypeVar("Key", bound=Hashable)
 
-# of a configuration: what may differ between runs that count as one; the seed, where files lie, and
-# how the run was recorded
-VOLATILE = frozenset(
-    {
-        *("seed", "root", "download", "accelerator"),
-        *("checkpoint_epochs", "checkpoint_steps", "tensorboard"),
-    }
-)
+# of a configuration: what may differ between runs that count as one
+VOLATILE = frozenset({SEED, *(key for keys in WITHOUT_EFFECT.values() for key in keys)})
 WILCOXON_AT_LEAST = 6  # below, the signed-rank test cannot reach p < 0.05 two-sided
 
 

@@ -10,12 +10,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from analysis.stats import Comparison, Estimate, estimate, holm, paired
+from scipy import stats
 
-SEED = "seed"
+from analysis.stats import Estimate, estimate, holm, paired
+from nets.settings import is_seed
+
 LEVEL = 0.01  # below this adjusted p-value a difference is called significant
 
 
@@ -89,7 +91,8 @@ class Question:
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Question:
-        """From a file's table; ValueError for a key or measure that is unknown or missing."""
+        """From a file's table; ValueError for a key or measure that is unknown or missing, and for
+        a list that is none."""
         known = [field.name for field in fields(cls)]
         if unknown := [key for key in given if key not in known]:
             allowed = ", ".join(known)
@@ -97,11 +100,34 @@ class Question:
         for key in ("title", "compare", "measures"):
             if not given.get(key):
                 raise ValueError(f"report has no {key}; a page needs title, compare and measures")
+        for key in ("measures", "searched"):
+            if not isinstance(given.get(key, []), list | tuple):
+                raise ValueError(f"{key} of report is {given[key]!r}, must be a list")
         if wrong := [name for name in given["measures"] if name not in MEASURES]:
             allowed = ", ".join(MEASURES)
             raise ValueError(f"unknown measure {wrong[0]!r} of report, allowed are {allowed}")
-        lists = {key: tuple(given.get(key, ())) for key in ("measures", "searched")}
+        lists = {key: tuple(map(str, given.get(key, ()))) for key in ("measures", "searched")}
         return cls(**{**given, **lists})
+
+    def check(self, grid: Mapping[str, Sequence[Any]], values: Sequence[str]) -> None:
+        """ValueError for a key that the grid does not have, or a compared value that none has.
+
+        Parameters
+        ----------
+        grid
+            Key -> its values, of one scale.
+        values
+            What `compare` may be, at all scales.
+        """
+        for name, key in (("compare", self.compare), ("along", self.along)):
+            if key is not None and key not in grid:
+                allowed = ", ".join(grid) or "none: the file has no grid"
+                raise ValueError(f"{name} of report is {key!r}, allowed are {allowed}")
+        candidate = () if self.candidate is None else (self.candidate,)
+        for name, named in (("candidate", candidate), ("searched", self.searched)):
+            if wrong := [value for value in named if value not in values]:
+                allowed = ", ".join(values)
+                raise ValueError(f"{name} of report has {wrong[0]!r}, allowed are {allowed}")
 
     def panels(self, grid: Grid) -> dict[Place, dict[Any, Place]]:
         """The places of a grid by all keys but `along`: panel -> value along -> place."""
@@ -122,13 +148,18 @@ class Cell:
         Measure -> seed -> value, of the runs that ended.
     rows
         All of them, with their costs.
-    diverged
-        Number of runs whose loss was not finite.
+    lost
+        The seeds of the runs whose loss was not finite.
     """
 
     values: Mapping[str, Mapping[str, float]]
     rows: tuple[Mapping[str, Any], ...]
-    diverged: int
+    lost: frozenset[str] = frozenset()
+
+    @property
+    def diverged(self) -> int:
+        """Number of runs whose loss was not finite."""
+        return len(self.lost)
 
     def estimate(self, measure: str) -> Estimate | None:
         """Mean and interval over the seeds; None where nothing ended."""
@@ -141,28 +172,56 @@ class Cell:
         return sum(found) / len(found) if found else None
 
     @property
-    def amplification(self) -> float | None:
+    def max_modulus(self) -> float | None:
         """max |q| over the levels at the start, geometric mean over the runs."""
         found = [
             max(levels)
             for row in self.rows
-            if (levels := [m for m in row.get("amplification", ()) if m is not None])
+            if (levels := [m for m in row.get("max_modulus", ()) if m is not None])
         ]
         return math.exp(sum(map(math.log, found)) / len(found)) if found else None
 
 
 @dataclass(frozen=True)
 class Test:
-    """The candidate against another value at one place: candidate - other, paired by seed."""
+    """The candidate against another value at one place, paired by seed.
+
+    A pair of which exactly one run diverged is lost by that side. It has no difference, so that
+    where there is one the test is the exact sign test of all pairs, and the better side is the one
+    that wins more of them: survivors alone would hide what divergence costs.
+
+    Attributes
+    ----------
+    difference
+        candidate - other, over the pairs of which both ended; None without any.
+    wins, losses
+        Pairs that the candidate wins and loses, those with a diverged run too.
+    diverged, other_diverged
+        Runs of the candidate and of the other that diverged, at seeds that both have.
+    pairs
+        Seeds that both have.
+    p_value, p_holm
+        Of the two-sided paired t-test or the sign test, as it is and adjusted; None where neither
+        is possible.
+    """
 
     place: Place
     other: str
-    comparison: Comparison
-    p_holm: float | None
+    difference: Estimate | None
+    wins: int
+    losses: int
+    diverged: int
+    other_diverged: int
+    pairs: int
+    p_value: float | None
+    p_holm: float | None = None
 
     def better(self, measure: Measure) -> bool:
-        """Whether the candidate is the better one, in the mean."""
-        return (self.comparison.difference.mean < 0) == measure.smaller_is_better
+        """Whether the candidate is the better one: in the mean, or by pairs where a run
+        diverged."""
+        if self.difference is None or self.diverged or self.other_diverged:
+            return self.wins > self.losses
+        return (self.difference.mean < 0) == measure.smaller_is_better
 
     @property
     def significant(self) -> bool:
@@ -184,9 +243,7 @@ class Grid:
         """From (point of the grid, row or summary) of every finished run."""
         sorted_in: dict[Place, dict[str, list[tuple[str, Mapping[str, Any]]]]] = {}
         for point, row in results:
-            where = tuple(
-                (key, value) for key, value in point.items() if key != compare and not is_seed(key)
-            )
+            where = place_of(point, compare)
             seed = json.dumps({key: value for key, value in point.items() if is_seed(key)})
             values = sorted_in.setdefault(where, {})
             values.setdefault(str(point.get(compare, "")), []).append((seed, row))
@@ -211,35 +268,64 @@ class Grid:
 
     def tests(self, measure: str, candidate: str) -> list[Test]:
         """The candidate against every other value at every place where they share two seeds, Holm's
-        adjustment over all of them."""
-        found: list[tuple[Place, str, Comparison]] = []
-        for place, cells in self.cells.items():
-            mine = cells[candidate].values.get(measure, {}) if candidate in cells else {}
-            for other, cell in cells.items():
-                theirs = cell.values.get(measure, {})
-                if other != candidate and len(set(mine) & set(theirs)) > 1:
-                    found.append((place, other, paired(mine, theirs)))
-        tested = [k for k, (*_, c) in enumerate(found) if c.p_value is not None]
-        p = dict(zip(tested, holm([found[k][2].p_value or 0.0 for k in tested])))
-        return [Test(*one, p.get(k)) for k, one in enumerate(found)]
+        adjustment over all that have a p-value."""
+        found = [
+            self.test(measure, place, candidate, other)
+            for place, cells in self.cells.items()
+            if candidate in cells
+            for other in cells
+            if other != candidate
+        ]
+        shared = [test for test in found if test.pairs > 1]
+        tested = [k for k, test in enumerate(shared) if test.p_value is not None]
+        p = dict(zip(tested, holm([shared[k].p_value or 0.0 for k in tested])))
+        return [replace(test, p_holm=p.get(k)) for k, test in enumerate(shared)]
 
-    def best(self, measure: str, place: Place, among: Sequence[str]) -> str | None:
-        """Of some compared values the one with the best mean at a place."""
-        cells = self.cells[place]
-        means = {
-            value: found.mean
+    def test(self, measure: str, place: Place, candidate: str, other: str) -> Test:
+        """The candidate against one other value at a place that has both."""
+        mine, theirs = self.cells[place][candidate], self.cells[place][other]
+        a, b = mine.values.get(measure, {}), theirs.values.get(measure, {})
+        shared = (a.keys() | mine.lost) & (b.keys() | theirs.lost)
+        lost, other_lost = mine.lost & shared, theirs.lost & shared
+        ended = paired(a, b) if a.keys() & b.keys() else None
+        above, below = (ended.wins, ended.losses) if ended else (0, 0)
+        if MEASURES[measure].smaller_is_better:
+            above, below = below, above
+        wins, losses = above + len(other_lost - lost), below + len(lost - other_lost)
+        p_value = ended.p_value if ended else None
+        if lost or other_lost:
+            p_value = float(stats.binomtest(wins, wins + losses).pvalue) if wins + losses else None
+        return Test(
+            *(place, other, ended.difference if ended else None, wins, losses),
+            *(len(lost), len(other_lost), len(shared), p_value),
+        )
+
+    def best(
+        self, measure: str, place: Place, among: Sequence[str], *, seeds: int = 1
+    ) -> str | None:
+        """Of some compared values the one with the best mean at a place, over the seeds at which
+        all of them ended: a seed is easier than another. What has diverged runs is left out, unless
+        all have some. None where they share fewer than `seeds` seeds."""
+        known = {
+            value: cell
             for value in among
-            if value in cells and (found := cells[value].estimate(measure)) is not None
+            if (cell := self.cells[place].get(value)) is not None and measure in cell.values
         }
-        if not means:
+        whole = {value: cell for value, cell in known.items() if not cell.diverged} or known
+        found = {value: cell.values[measure] for value, cell in whole.items()}
+        shared = sorted(set.intersection(*map(set, found.values()))) if found else []
+        if len(shared) < max(1, seeds):
             return None
+        totals = {value: sum(own[seed] for seed in shared) for value, own in found.items()}
         pick = min if MEASURES[measure].smaller_is_better else max
-        return pick(means, key=lambda value: means[value])
+        return pick(totals, key=lambda value: totals[value])
 
 
-def is_seed(key: str) -> bool:
-    """Whether a key of a grid is the seed."""
-    return key.split(".")[-1] == SEED
+def place_of(point: Mapping[str, Any], compare: str) -> Place:
+    """A point of the grid without what is compared and without the seed."""
+    return tuple(
+        (key, value) for key, value in point.items() if key != compare and not is_seed(key)
+    )
 
 
 def _cell(runs: Sequence[tuple[str, Mapping[str, Any]]]) -> Cell:
@@ -248,4 +334,5 @@ def _cell(runs: Sequence[tuple[str, Mapping[str, Any]]]) -> Cell:
         for name in MEASURES:
             if row.get(name) is not None:
                 values.setdefault(name, {})[seed] = float(row[name])
-    return Cell(values, tuple(row for _, row in runs), sum("diverged" in row for _, row in runs))
+    lost = frozenset(seed for seed, row in runs if "diverged" in row)
+    return Cell(values, tuple(row for _, row in runs), lost)

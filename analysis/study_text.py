@@ -10,20 +10,31 @@ from typing import Any
 from scipy import stats
 
 from analysis.numbers import number
-from analysis.stats import Estimate, paired
-from analysis.studies import COSTS, LEVEL, MEASURES, Cell, Grid, Measure, Place, Question, Test
+from analysis.stats import Estimate
+from analysis.studies import (
+    COSTS,
+    LEVEL,
+    MEASURES,
+    Cell,
+    Grid,
+    Measure,
+    Place,
+    Question,
+    Test,
+    place_of,
+)
 from mgtheory.polynomials.bounded import AMPLIFICATION
 
 ENOUGH = 5  # compared values for a correlation
 
 
-def scale_text(grid: Grid, question: Question, *, total: int) -> str:
+def scale_text(grid: Grid, question: Question, *, points: Sequence[Mapping[str, Any]]) -> str:
     """One scale of a study: how much of it is there, tables, tests and findings.
 
     Parameters
     ----------
-    total
-        Number of runs that the scale asks for.
+    points
+        Of the grid, of all runs that the scale asks for.
     """
     findings: list[str] = []
     parts: list[str] = []
@@ -43,21 +54,19 @@ def scale_text(grid: Grid, question: Question, *, total: int) -> str:
     if question.along is None:
         parts.append(cost_table(grid))
     else:
-        add(*amplification_text(grid, question), "amplification")
-    first = [progress_text(grid, total=total), "\n".join(findings)]
+        add(*modulus_text(grid, question), "max |q|")
+    first = [progress_text(grid, question, points=points), "\n".join(findings)]
     return "\n\n".join(part for part in [*first, *parts] if part)
 
 
-def progress_text(grid: Grid, *, total: int) -> str:
+def progress_text(grid: Grid, question: Question, *, points: Sequence[Mapping[str, Any]]) -> str:
     """How many runs there are, by what, and what those that are left will take."""
     rows = [row for cells in grid.cells.values() for cell in cells.values() for row in cell.rows]
-    times = [float(row["seconds"]) for row in rows if "seconds" in row]
-    text = f"{len(rows):,} of {total:,} runs have rows"
-    if len(rows) < total and times:
-        hours = (total - len(rows)) * sum(times) / len(times) / 3600
+    text = f"{len(rows):,} of {len(points):,} runs have rows"
+    if len(rows) < len(points):
         text += (
-            f"; {total - len(rows):,} are left to run, some {hours:.2g} hours of one process at the"
-            " mean of these. The number of seeds stands behind each mean"
+            f"; {len(points) - len(rows):,} are left to run{_time_left(grid, question, points)}."
+            " The number of seeds stands behind each mean"
         )
     by = Counter(
         f"{row['device']}, {row['threads']} threads, torch {row['torch']}, revision"
@@ -70,11 +79,50 @@ def progress_text(grid: Grid, *, total: int) -> str:
     return f"{text}."
 
 
+def _time_left(grid: Grid, question: Question, points: Sequence[Mapping[str, Any]]) -> str:
+    """What the runs without a row will take: each as long as those of the same value and place
+    did, else of the same place, else of the same value along the axis; a run of q32 is no mean of
+    q2 to q16."""
+    times: dict[Any, list[float]] = {}
+
+    def like(place: Place, value: str) -> list[Any]:
+        along = [dict(place).get(question.along)] if question.along else []
+        return [(place, value), place, *along]
+
+    for place, cells in grid.cells.items():
+        for value, cell in cells.items():
+            for row in cell.rows:
+                if "seconds" in row:
+                    for key in like(place, value):
+                        times.setdefault(key, []).append(float(row["seconds"]))
+    asked = Counter(
+        (place_of(point, grid.compare), str(point.get(grid.compare, ""))) for point in points
+    )
+    seconds, timed, left = 0.0, 0, 0
+    for (place, value), count in asked.items():
+        there = grid.cells.get(place, {}).get(value)
+        count -= len(there.rows) if there else 0
+        known = next((times[key] for key in like(place, value) if key in times), None)
+        left += count
+        if known is not None:
+            timed += count
+            seconds += count * sum(known) / len(known)
+    if not timed:
+        return ""
+    text = f", some {seconds / 3600:.2g} hours of one process"
+    if timed < left:
+        axis = axis_text(question.along or grid.compare)
+        text += f" for {timed:,} of them; the other {left - timed:,} are at a {axis} without a time"
+    return text
+
+
 def measure_table(grid: Grid, question: Question, name: str, panel: Place) -> str:
-    """Mean ± half of the 95 % interval (number of seeds) of every compared value, the best mean of
-    a column in bold."""
+    """Mean ± half of the 95 % interval (number of seeds) of every compared value, the best of a
+    column in bold where all share two seeds."""
     places, measure = question.panels(grid)[panel], MEASURES[name]
-    best = {where: grid.best(name, place, grid.compared) for where, place in places.items()}
+    best = {
+        where: grid.best(name, place, grid.compared, seeds=2) for where, place in places.items()
+    }
     body = []
     for value in grid.compared:
         line = [f"`{value}`"]
@@ -86,6 +134,8 @@ def measure_table(grid: Grid, question: Question, name: str, panel: Place) -> st
             body.append(line)
     title = f"{place_text(panel)}: " if panel else ""
     caption = f"{title}mean ± half of the 95 % interval (seeds)"
+    if any(best.values()):
+        caption += "; bold: the best mean over the seeds that all share"
     columns = [grid.compare, *(str(where) or measure.title for where in places)]
     return f"{caption}\n\n{markdown(columns, body)}"
 
@@ -107,14 +157,21 @@ def rivals_text(grid: Grid, question: Question, name: str) -> tuple[str, str]:
     if not body:
         return "", ""
     columns = [
-        *("against", "is worse at", "difference", "p (Holm)"),
-        *("is better at", "difference", "p (Holm)"),
+        *("other value", "loses at", "difference", "p (Holm)"),
+        *("wins at", "difference", "p (Holm)"),
     ]
+    counted = sum(test.p_holm is not None for test in tests)
+    lost_runs = ""
+    if any(test.diverged or test.other_diverged for test in tests):
+        lost_runs = (
+            ". A pair of which one run diverged is lost by that side: there p is of the exact"
+            " sign test of all pairs, and the difference of those of which both ended"
+        )
     ahead = dict.fromkeys(f"`{t.other}`" for t in tests if t.significant and not t.better(measure))
     return (
         f"`{candidate}` minus each other value, paired by seed, at the place with the smallest"
-        f" p-value (two-sided paired t-test, Holm over all {len(tests)} tests of this measure;"
-        f" 95 % intervals)\n\n{markdown(columns, body)}",
+        f" p-value (two-sided paired t-test, Holm over all {counted} tests of this measure;"
+        f" 95 % intervals){lost_runs}\n\n{markdown(columns, body)}",
         f"{len(lost)} of {len(body)} others lose to `{candidate}` somewhere with p < {LEVEL:g}"
         f"{_listed(lost)}; not shown with these seeds{_listed(never) or ': none'}. Significantly"
         f" better than `{candidate}` somewhere: {', '.join(ahead) or 'none'}.",
@@ -129,15 +186,19 @@ def yardstick_text(grid: Grid, question: Question, name: str) -> tuple[str, str]
         best = grid.best(name, place, question.searched)
         if best is None or candidate not in cells:
             continue
-        mine, theirs = (cells[value].values.get(name, {}) for value in (candidate, best))
-        if not set(mine) & set(theirs):
+        test, mine, theirs = grid.test(name, place, candidate, best), cells[candidate], cells[best]
+        # before any interval: it would be of the survivors
+        if mine.diverged:
+            verdict = f"diverges {mine.diverged} of {len(mine.rows)}"
+        elif theirs.diverged:
+            verdict = f"the best diverges {theirs.diverged} of {len(theirs.rows)}"
+        elif test.difference is None:
             continue
-        difference = paired(mine, theirs).difference
-        verdict = verdict_of(difference, measure)
+        else:
+            verdict = verdict_of(test.difference, measure)
         verdicts.append(verdict)
-        body.append(
-            [place_text(place), f"`{best}`", _interval(difference, measure), difference.n, verdict]
-        )
+        shown = "" if test.difference is None else _interval(test.difference, measure)
+        body.append([place_text(place), f"`{best}`", shown, test.pairs, verdict])
     if not body:
         return "", ""
     margin = f"{measure.margin:g}{' points' if measure.unit == 100 else ''}"
@@ -154,13 +215,13 @@ def yardstick_text(grid: Grid, question: Question, name: str) -> tuple[str, str]
     )
 
 
-def amplification_text(grid: Grid, question: Question) -> tuple[str, str]:
+def modulus_text(grid: Grid, question: Question) -> tuple[str, str]:
     """max |q| of every compared value at the start, and whether it goes with the first measure."""
     measure, parts, all_ranks = question.measures[0], [], []
     for panel, places in question.panels(grid).items():
         known = {
             value: [
-                cell.amplification if (cell := grid.cells[place].get(value)) else None
+                cell.max_modulus if (cell := grid.cells[place].get(value)) else None
                 for place in places.values()
             ]
             for value in grid.compared
@@ -191,14 +252,16 @@ def amplification_text(grid: Grid, question: Question) -> tuple[str, str]:
     finding = ""
     if all_ranks:
         finding = f"{correlated} is {min(all_ranks):+.2f} to {max(all_ranks):+.2f} at each place."
-    return "\n\n".join(["### Amplification at the start", asked, *parts]), finding
+    return "\n\n".join(["### max |q| at the start", asked, *parts]), finding
 
 
 def _rank_correlation(grid: Grid, place: Place, measure: str) -> float | None:
+    """By ranks, so that what has diverged runs is the worst, whatever its survivors reached."""
+    worst = math.inf if MEASURES[measure].smaller_is_better else -math.inf
     pairs = [
-        (abs(math.log(cell.amplification / AMPLIFICATION)), found.mean)
+        (abs(math.log(cell.max_modulus / AMPLIFICATION)), worst if cell.diverged else found.mean)
         for cell in grid.cells[place].values()
-        if cell.amplification and (found := cell.estimate(measure)) is not None
+        if cell.max_modulus and (found := cell.estimate(measure)) is not None
     ]
     if len(pairs) < ENOUGH:
         return None
@@ -236,6 +299,11 @@ def place_text(place: Place) -> str:
     return ", ".join(str(value) for _, value in place)
 
 
+def axis_text(key: str) -> str:
+    """A key of the grid in words, as at an axis: `model.name` is model."""
+    return key.removesuffix(".name").split(".")[-1]
+
+
 def markdown(columns: Sequence[str], body: Sequence[Sequence[Any]]) -> str:
     """A table in Markdown."""
     lines = [columns, ["---"] * len(columns), *body]
@@ -270,12 +338,15 @@ def _difference(test: Test | None, measure: Measure) -> list[str]:
     if test is None:
         return ["–", "", ""]
     p = "" if test.p_holm is None else f"{test.p_holm:.2g}"
-    return [place_text(test.place), _interval(test.comparison.difference, measure), p]
+    runs = (("other value", test.other_diverged), ("candidate", test.diverged))
+    shown = [] if test.difference is None else [_interval(test.difference, measure)]
+    shown += [f"{who} diverges {lost} of {test.pairs}" for who, lost in runs if lost]
+    return [place_text(test.place), "; ".join(shown), p]
 
 
 def _clearest(tests: Sequence[Test]) -> Test | None:
     def order(test: Test) -> float:
-        return math.inf if test.comparison.p_value is None else test.comparison.p_value
+        return math.inf if test.p_value is None else test.p_value
 
     return min(tests, key=order, default=None)
 

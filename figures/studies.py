@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.studies import COSTS, MEASURES, Grid, Measure, Place, Question
-from analysis.study_text import place_text
+from analysis.study_text import axis_text, place_text
 from figures.style import (
     BLACK,
     COLOURS,
@@ -121,11 +121,10 @@ def draw_along(
         )
     _cut(ax, means, measure)
     ax.set_xticks(range(len(where)), [str(one) for one in where])
-    axis = (question.along or "").removesuffix(".name").split(".")[-1]
-    return finished(ax, axis, measure.title, legend=legend)
+    return finished(ax, axis_text(question.along or ""), measure.title, legend=legend)
 
 
-def amplification_figure(grid: Grid, question: Question) -> Figure:
+def modulus_figure(grid: Grid, question: Question) -> Figure:
     """The first measure against max |q| at the start, a panel for each place."""
     places = list(grid.cells)
     across = min(len(places), ACROSS + 1)
@@ -134,7 +133,7 @@ def amplification_figure(grid: Grid, question: Question) -> Figure:
     for ax in axes.flat[len(places) :]:
         ax.set_visible(False)
     for ax, place in zip(axes.flat, places):
-        draw_amplification(ax, grid, place, question=question, legend=False)
+        draw_modulus(ax, grid, place, question=question, legend=False)
         ax.set_title(place_text(place))
     for ax in axes[:, 1:].flat:
         ax.set_ylabel("")
@@ -146,17 +145,17 @@ def amplification_figure(grid: Grid, question: Question) -> Figure:
     return made
 
 
-def draw_amplification(
+def draw_modulus(
     ax: Axes, grid: Grid, place: Place, *, question: Question, legend: bool = True
 ) -> Axes:
     """A point for everything that is compared: the mean of the first measure against max |q| at the
-    start; the dashed line is the amplification that `bounded` takes by itself."""
+    start; the dashed line is the one that `bounded` takes by itself."""
     name = question.measures[0]
     measure = MEASURES[name]
     others = [one for one in grid.compared if one not in (question.candidate, *question.searched)]
     for value in grid.compared:
         cell = grid.cells[place].get(value)
-        if cell is None or cell.amplification is None or (found := cell.estimate(name)) is None:
+        if cell is None or cell.max_modulus is None or (found := cell.estimate(name)) is None:
             continue
         if value == question.candidate:
             style: dict[str, Any] = {"color": BLACK, "marker": "o", "zorder": 5, "label": value}
@@ -166,7 +165,7 @@ def draw_amplification(
             own = _look(others.index(value))
             style = {"color": own.colour, "marker": own.marker, "mfc": "white", "label": value}
         # beyond the axis a polynomial of degree 16 and more says no more
-        at = min(max(cell.amplification, 1.0), FARTHEST)
+        at = min(max(cell.max_modulus, 1.0), FARTHEST)
         ax.plot([at], [measure.unit * found.mean], linestyle="none", **style)
     ax.axvline(AMPLIFICATION, **GUIDE)
     ax.set_xscale("log")

@@ -267,3 +267,16 @@ class TrainConfig(_Section):
 SECTIONS: dict[str, type[_Section]] = {
     name: type(field.default) for name, field in TrainConfig.model_fields.items()
 }
+
+SEED = "seed"  # the last part of its key
+# section -> its keys that change no weight that comes out: where files lie, what computes, and how
+# a run is recorded
+WITHOUT_EFFECT: dict[str, tuple[str, ...]] = {
+    "data": ("root", "download", "on_device"),
+    "train": ("accelerator", "checkpoint_epochs", "checkpoint_steps", "tensorboard"),
+}
+
+
+def is_seed(key: str) -> bool:
+    """Whether a key, as `train.seed`, is that of the seed."""
+    return key.split(".")[-1] == SEED

@@ -18,7 +18,7 @@ case "${1:-}" in
     exit 2
     ;;
 esac
-end=$((SECONDS + 60 * $1))
+end=$((SECONDS + 60 * 10#$1))
 shift
 here=$(cd "$(dirname "$0")" && pwd)
 scale=${SCALE:-gpu}

@@ -43,7 +43,9 @@ CONTENT = (
     *("checkpoint", "tensorboard", "model.safetensors", "summary.json", "report", "pictures"),
     *("analysis", "figures"),  # what earlier versions wrote for report and pictures
 )
-# what may be another on going on, and the path in folder:PATH: data are compared by their digest
+# what may be another on going on, and the path in folder:PATH: data are compared by their digest.
+# Not `nets.settings.WITHOUT_EFFECT`: config.json says how the whole run was made and recorded, so
+# that where its second half is computed must not differ, while more epochs do give other weights
 MAY_CHANGE = (("train", "epochs"), ("data", "root"))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from polymgnet.study.plan import load_study, scales_of
 
-KINDS = {"study_figure": "means", "amplification_figure": "amplification at the start"}
+KINDS = {"study_figure": "means", "modulus_figure": "max |q| at the start"}
 DPI = 100  # 700 pixels for the width of a page
 
 
@@ -25,9 +25,12 @@ def write_page(file: Path, folder: Path, *, draw: bool = True) -> list[Path]:
             question = Question.of(plan.report)
         except ValueError as error:
             raise ValueError(f"study file {file}: {error}") from None
-        if plan.rows is None or not plan.rows.path.is_file():
+        if plan.rows is None:
             continue
-        grid = Grid.of(((run.point, row) for run, row in plan.results), question.compare)
+        # not `plan.results`: a folder that happens to lie here has no say
+        known = plan.rows.known
+        found = [(run.point, known[run.digest]) for run in plan.runs if run.digest in known]
+        grid = Grid.of(found, question.compare)
         if not grid.cells:
             continue
         name = "-".join(filter(None, (file.stem, scale)))
@@ -38,7 +41,7 @@ def write_page(file: Path, folder: Path, *, draw: bool = True) -> list[Path]:
             figures.append(picture)
             if draw:
                 _draw(grid, question, picture, kind=kind)
-        text.append(scale_text(grid, question, total=len(plan.runs)))
+        text.append(scale_text(grid, question, points=[run.point for run in plan.runs]))
         sections[scale or ""] = "\n\n".join(part for part in text if part)
     if not sections:
         raise ValueError(f"study file {file}: no run has finished, so there is nothing to report")
@@ -50,9 +53,9 @@ def write_page(file: Path, folder: Path, *, draw: bool = True) -> list[Path]:
 
 def _pictures(grid: Any, question: Any) -> dict[str, str]:
     """Ending of its file's name -> which function of `figures.studies` draws it."""
-    known = (cell.amplification for cells in grid.cells.values() for cell in cells.values())
-    amplified = question.along is not None and any(one is not None for one in known)
-    return {"": "study_figure"} | ({"-amplification": "amplification_figure"} if amplified else {})
+    found = (cell.max_modulus for cells in grid.cells.values() for cell in cells.values())
+    known = question.along is not None and any(one is not None for one in found)
+    return {"": "study_figure"} | ({"-modulus": "modulus_figure"} if known else {})
 
 
 def _draw(grid: Any, question: Any, target: Path, *, kind: str) -> None:

@@ -133,6 +133,24 @@ def scales_of(path: Path) -> list[str | None]:
     return list(data.get("scale", {})) or [None]
 
 
+def _check_report(path: Path, given: Mapping[str, Any], grid: Mapping[str, Any]) -> None:
+    """ValueError where the table [report] asks for what the grid of this scale does not have, or
+    names a value that no scale has."""
+    from analysis.studies import Question
+
+    grids = [_read(path, scale)["grid"] for scale in scales_of(path)]
+    try:
+        question = Question.of(given)
+        listed = [one for own in grids for one in _listed(own.get(question.compare, []))]
+        question.check(grid, list(dict.fromkeys(str(_labelled(one)[0]) for one in listed)))
+    except ValueError as error:
+        raise _wrong(path, str(error)) from None
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
 def _labelled(value: Any) -> tuple[Any, Any]:
     """(what a row of the grid is called, its value): of a table of settings, its `label`."""
     if not isinstance(value, dict):
@@ -164,12 +182,14 @@ def load_study(
     if where is None:
         raise _wrong(path, f"out is {named!r}, must name a folder (or give --out)")
     check_folder(where)
-    grid = {key: v if isinstance(v, list) else [v] for key, v in data["grid"].items()}
+    grid = {key: _listed(value) for key, value in data["grid"].items()}
     for key, listed in grid.items():
         if not listed:
             raise _wrong(path, f"grid {key} is an empty list, needs at least one value")
         if key in data["set"]:
             raise _wrong(path, f"{key} stands in both set and grid; only one is allowed")
+    if data["report"]:
+        _check_report(path, data["report"], grid)
     runs = []
     for values in itertools.product(*grid.values()):
         point, settings = {}, dict(data["set"])

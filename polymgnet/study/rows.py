@@ -34,7 +34,7 @@ def row_of(run: Any, *, diverged: str = "") -> dict[str, Any]:
         if (run.folder / name).is_file():
             found = json.loads((run.folder / name).read_text(encoding="utf-8"))[key]
             if name == "init.json":
-                row["amplification"] = [level["max_modulus"] for level in found]
+                row["max_modulus"] = [level["max_modulus"] for level in found]
             else:
                 row["test_images"] = found["test"]
     return row | {key: summary["environment"][key] for key in BY if "environment" in summary}
@@ -71,10 +71,10 @@ class Rows:
         self.known[row["digest"]] = dict(row)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         line = json.dumps(row, allow_nan=False) + "\n"
-        with self.path.open("r+b" if self.path.exists() else "w+b") as file, _alone(file):
-            text = file.read()
-            file.seek(text.rfind(b"\n") + 1)
-            file.truncate()
+        # of two that find no file, the second must not empty that of the first
+        with self.path.open("a+b") as file, _alone(file):
+            file.seek(0)
+            file.truncate(file.read().rfind(b"\n") + 1)
             file.write(line.encode())
 
 

@@ -4,19 +4,13 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from polymgnet.errors import Stopped
 from polymgnet.packages import prefer_own
 
-SEED = "seed"  # the last part of its key
-# of a configuration: what changes no weight that comes out
-ELSEWHERE = {
-    "data": ("root", "download", "on_device"),
-    "train": ("accelerator", "checkpoint_epochs", "checkpoint_steps", "tensorboard"),
-}
 # settings that are younger than committed rows, each with the value that says what those did
 LATER: Mapping[str, Mapping[str, Any]] = {}
 
@@ -39,8 +33,10 @@ class Run:
     def digest(self) -> str:
         """What its row is found by: 16 digits of a hash of its configuration, wherever in the file
         a value stands, defaults included, so that a later version may have others."""
+        from nets.settings import WITHOUT_EFFECT
+
         given = self.train_config.model_dump(mode="json")
-        for section, keys in ELSEWHERE.items():
+        for section, keys in WITHOUT_EFFECT.items():
             for key in keys:
                 given[section].pop(key)
         for section, values in LATER.items():
@@ -52,7 +48,9 @@ class Run:
     @property
     def seeds(self) -> dict[str, Any]:
         """Of its settings the seed."""
-        return {key: value for key, value in self.settings.items() if key.split(".")[-1] == SEED}
+        from nets.settings import is_seed
+
+        return {key: value for key, value in self.settings.items() if is_seed(key)}
 
     @property
     def alike(self) -> tuple[str, str]:
@@ -114,17 +112,6 @@ class Run:
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self, progress=progress)
-
-
-@cache
-def _canonical(config: str, settings: str) -> str:
-    """The configuration as JSON, without what is the default or changes no weight; once for all
-    seeds."""
-    given = _load(config, json.loads(settings)).model_dump(mode="json", exclude_defaults=True)
-    for section, keys in ELSEWHERE.items():
-        for key in keys:
-            given.get(section, {}).pop(key, None)
-    return json.dumps(given)
 
 
 def _load(config: str, settings: Mapping[str, Any]) -> Any:

@@ -2,8 +2,10 @@
 alone."""
 
 import json
+import re
 import shutil
 import time
+from typing import Any
 
 from polymgnet.console import Step, silent, write_json
 from polymgnet.study.plan import Study
@@ -55,10 +57,24 @@ def run_slurm(
     while waiting:
         for name in [name for name, job in waiting.items() if job.done()]:
             with study.attempt(runs[name], failed):
-                waiting.pop(name).result()
+                _result(waiting.pop(name))
             done += 1
             report(done, finished=outcome(runs[name], failed))
         if waiting:
             report(done, f"{len(waiting)} queued or running")
             time.sleep(poll)
     return failed
+
+
+def _result(job: Any) -> None:
+    """Raises what the job raised; a FloatingPointError as itself, which submitit's error has in the
+    last line of its traceback alone."""
+    from submitit.core.utils import FailedJobError
+
+    try:
+        job.result()
+    except FailedJobError as error:
+        lost = re.search(r"^FloatingPointError: (.*)\s*^-{10,}$", str(error), re.MULTILINE)
+        if lost is None:
+            raise
+        raise FloatingPointError(lost[1]) from None

@@ -1,6 +1,7 @@
 """A run of a study of smoothers: a polynomial, of a family or learned on the equation, in a V-cycle
 whose convergence factor is measured."""
 
+import inspect
 import time
 from collections.abc import Callable
 from typing import Any
@@ -29,16 +30,27 @@ class SmootherRun(Run):
 
     @property
     def _given(self) -> dict[str, Any]:
-        return {"boundary": "dirichlet", "pre": 1, "post": 1, "seed": 0, **self.settings}
+        """Its settings, defaults included, those of learning where it is learned."""
+        given: dict[str, Any] = {"boundary": "dirichlet", "pre": 1, "post": 1, "seed": 0}
+        if self.settings.get("smoother") == LEARNED:
+            from nets.pde.learn import learn_smoother
+
+            of_learning = inspect.signature(learn_smoother).parameters
+            empty = (inspect.Parameter.empty, None)
+            given |= {k: v.default for k, v in of_learning.items() if v.default not in empty}
+        return given | dict(self.settings)
 
     @property
     def digest(self) -> str:
-        """16 digits of a hash of its settings."""
+        """16 digits of a hash of its settings, defaults included, so that a later version may have
+        others."""
         return digest_of(["smoother", self._given])
 
     def check(self) -> None:
         """ValueError for a setting that does not exist, is missing or has a wrong value."""
         from mgtheory.families import FAMILIES
+        from mgtheory.problems import PROBLEMS
+        from nets.pde.learn import LOSSES
 
         for key, value in self.settings.items():
             if key not in SETTINGS:
@@ -49,9 +61,16 @@ class SmootherRun(Run):
         if missing := [key for key in GIVEN if key not in self.settings]:
             raise ValueError(f"{missing[0]} is missing; a smoother needs {', '.join(GIVEN)}")
         name = self.settings["smoother"]
-        if name != LEARNED and name not in FAMILIES:
-            allowed = ", ".join([LEARNED, *FAMILIES])
-            raise ValueError(f"unknown smoother {name!r}, allowed are {allowed}")
+        names = {"smoother": [LEARNED, *FAMILIES], "problem": list(PROBLEMS)}
+        names |= {"start": list(FAMILIES), "loss": list(LOSSES)}
+        for key, allowed in names.items():
+            if (value := self.settings.get(key, allowed[0])) not in allowed:
+                raise ValueError(f"unknown {key} {value!r}, allowed are {', '.join(allowed)}")
+        if name != LEARNED and (vain := [key for key in OF_LEARNING if key in self.settings]):
+            raise ValueError(
+                f"{vain[0]} is given for the smoother {name!r}, but says how one is learned; leave"
+                f" it out or take {LEARNED!r}"
+            )
 
     def __call__(
         self,
@@ -60,16 +79,13 @@ class SmootherRun(Run):
         stop: Callable[[], bool] | None = None,
         progress: bool = False,
     ) -> None:
-        """Derive or learn, measure, and write the summary; why there is no such smoother, too."""
+        """Derive or learn, measure, and write the summary."""
         import torch
 
         from nets.training.folder import environment
 
         began = time.perf_counter()
-        try:
-            measured = measure(**self._given)
-        except ValueError as error:  # a family that this problem or degree does not have
-            measured = {"refused": one_line(error)}
+        measured = measure(**self._given)
         measured["seconds"] = round(time.perf_counter() - began, 3)
         by = environment(torch.device("cpu"))
         write_json(self.folder / "summary.json", {**measured, "environment": by})
@@ -87,7 +103,8 @@ def measure(
     seed: int,
     **learning: Any,
 ) -> dict[str, Any]:
-    """The factor of the V-cycle with a smoother; of a learned one that of its start as well."""
+    """The factor of the V-cycle with a smoother; of a learned one that of its start as well. Or why
+    the family does not have this problem or degree."""
     import numpy as np
 
     from mgtheory import Hierarchy, derive, problems
@@ -101,9 +118,14 @@ def measure(
         hierarchy = Hierarchy.build(given, smoother=polynomial, **around)
         return measured_factor(given, hierarchy, np.random.default_rng(seed))
 
+    family = learning["start"] if smoother == LEARNED else smoother
+    cycle = around if FAMILIES[family].needs == "problem" else {}
+    try:
+        classical = derive(family, degree, given, **cycle)
+    except ValueError as error:
+        return {"refused": one_line(error)}
     if smoother != LEARNED:
-        cycle = around if FAMILIES[smoother].needs == "problem" else {}
-        return {"factor": factor(derive(smoother, degree, given, **cycle))}
+        return {"factor": factor(classical)}
     import torch
 
     from nets.pde.learn import learn_smoother
@@ -114,11 +136,10 @@ def measure(
     found = learn_smoother(
         learned_on, degree, generator=torch.Generator().manual_seed(seed), **around, **learning
     )
-    start = learning.get("start", "chebyshev4")
     record, relative = operator_record(given), found.initial.relative
     return {
         "factor": factor(relative.scaled(record.upper).of(record)),
-        "factor_start": factor(derive(start, degree, given)),
+        "factor_start": factor(classical),
         "reason": found.reason,
     }
 

@@ -71,7 +71,7 @@ def differences(rows: Sequence[Row], measure: str = COMPARED) -> list[dict[str, 
 
 def _split(point: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """What tells a row from another, and the seeds within it."""
-    from analysis.studies import is_seed
+    from nets.settings import is_seed
 
     seeds = {key: value for key, value in point.items() if is_seed(key)}
     return {key: value for key, value in point.items() if key not in seeds}, seeds

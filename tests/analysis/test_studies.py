@@ -7,7 +7,15 @@ from scipy import stats
 
 from analysis.stats import estimate, holm
 from analysis.studies import MEASURES, Grid, Question
-from analysis.study_text import amplification_text, measure_table, scale_text, verdict_of
+from analysis.study_text import (
+    measure_table,
+    modulus_text,
+    progress_text,
+    rivals_text,
+    scale_text,
+    verdict_of,
+    yardstick_text,
+)
 
 RNG = np.random.default_rng(3)
 SEEDS = range(8)
@@ -87,7 +95,8 @@ def test_verdict_by_the_whole_interval(name, values, verdict):
 
 
 def test_the_page_says_what_the_numbers_say(grid):
-    text = scale_text(grid, QUESTION, total=60)
+    points = [point | {"train.seed": seed} for point, _ in results(seeds=[0]) for seed in range(10)]
+    text = scale_text(grid, QUESTION, points=points)
     assert "48 of 60 runs have rows" in text
     assert "| 2 | `near` | +0.00" in text
     assert "within 0.01: not worse at 1, undecided at 1 of 2 places." in text
@@ -105,26 +114,26 @@ def test_the_best_of_a_column_is_bold(grid):
     assert f"| `far` | {LOSSES['far'][2].mean():.3f} ± {half:.3f} (8) |" in lines[-1]
 
 
-def test_amplification_goes_with_the_loss():
+def test_max_modulus_goes_with_the_loss():
     """Losses ordered as the distance of M from 8 on a log scale: 2 and 32 are as far."""
     levels = {"a": [1.0, 8.0], "b": [None, 16.0], "c": [4.5], "d": [32.5], "e": [1.9], "f": [0.1]}
     given = [
-        ({"seed": seed, "k": 2, "start": start}, {"train_loss": 1.0 + n, "amplification": M})
+        ({"seed": seed, "k": 2, "start": start}, {"train_loss": 1.0 + n, "max_modulus": M})
         for n, (start, M) in enumerate(levels.items())
         for seed in (0, 1)
     ]
-    given[-1][1]["amplification"] = [0.1 * 4]
+    given[-1][1]["max_modulus"] = [0.1 * 4]
     found = Grid.of(given, "start")
     question = Question.of(
         {"title": "x", "compare": "start", "along": "k", "measures": ["train_loss"]}
     )
-    text, finding = amplification_text(found, question)
+    text, finding = modulus_text(found, question)
     assert "| `a` | 8 |" in text
     assert "| `f` | 0.2 |" in text  # sqrt(0.1 * 0.4)
     # by rank: distances 0, ln 2, ln 1.8, ln 4.06, ln 4.2, ln 40; one pair is exchanged
     assert "| *rank correlation* | +0.94 |" in text
     assert "is +0.94 to +0.94 at each place" in finding
-    assert amplification_text(Grid.of(results(), "start"), question) == ("", "")
+    assert modulus_text(Grid.of(results(), "start"), question) == ("", "")
 
 
 def test_diverged_runs_are_counted_and_not_averaged():
@@ -132,9 +141,113 @@ def test_diverged_runs_are_counted_and_not_averaged():
     given += [({"seed": 1, "start": "a"}, {"diverged": "the loss is not finite at step 1"})]
     found = Grid.of(given, "start")
     assert found.cells[()]["a"].diverged == 1
-    assert "| `a` | **1.000 (1); diverges 1 of 2** |" in measure_table(
+    assert "| `a` | 1.000 (1); diverges 1 of 2 |" in measure_table(
         found, QUESTION, "train_loss", ()
     )
+
+
+def unstable(values, lost):
+    """Rows of `results` in which one start's runs of some seeds diverged."""
+    return [
+        (point, {"diverged": "the loss is not finite at step 1"})
+        if point["start"] == values and point["train.seed"] in lost
+        else (point, row)
+        for point, row in results()
+    ]
+
+
+def test_survivors_are_not_the_best():
+    """ "far" loses half of its runs, and its others are by far the best: it is neither bold nor the
+    yardstick, and wins no more than the seeds at which it ends."""
+    losses = LOSSES | {"far": {2: 0.1 + 0.1 * NOISE, 4: 0.1 + 0.1 * NOISE}}
+    given = [
+        (point, {"diverged": "x"} if point["start"] == "far" and point["train.seed"] < 4 else row)
+        for point, row in results(losses)
+    ]
+    found = Grid.of(given, "start")
+    assert found.best("train_loss", (("degree", 2),), ("near", "far")) == "near"
+    assert found.best("train_loss", (("degree", 2),), ("far",)) == "far"
+    table = measure_table(found, QUESTION, "train_loss", ()).splitlines()
+    assert "**" not in table[-1]
+    assert "diverges 4 of 8" in table[-1]
+    text = yardstick_text(found, QUESTION, "train_loss")[0]
+    assert "`near`" in text
+    assert "`far`" not in text
+    test = found.test("train_loss", (("degree", 2),), "mine", "far")
+    assert (test.wins, test.losses, test.other_diverged, test.pairs) == (4, 4, 4, 8)
+    assert test.p_value == 1.0
+    assert test.difference == estimate(LOSSES["mine"][2][4:] - losses["far"][2][4:])
+
+
+def test_a_diverged_run_is_a_lost_pair():
+    """The candidate loses 7 of 8 runs and is better in the one that is left: by the sign test of 0
+    or 1 wins of 8, it is the worse one, and never "not worse"."""
+    found = Grid.of(unstable("mine", range(7)), "start")
+    test = found.test("train_loss", (("degree", 4),), "mine", "near")
+    assert (test.wins, test.losses, test.diverged) == (1, 7, 7)
+    assert test.p_value == pytest.approx(2 * (1 + 8) / 2**8)
+    assert not test.better(MEASURES["train_loss"])
+    _, finding = yardstick_text(found, QUESTION, "train_loss")
+    assert "diverges 7 of 8 at 2 of 2 places" in finding
+    assert "not worse" not in finding
+    rivals, _ = rivals_text(found, QUESTION, "train_loss")
+    row = next(line for line in rivals.splitlines() if line.startswith("| `near`"))
+    assert row.startswith("| `near` | – |  |  | 2 | ")
+    assert "candidate diverges 7 of 8 | 0.031 |" in row  # all 8 at degree 2, times 4 by Holm
+    assert "lost by that side: there p is of the exact sign test" in rivals
+
+
+def test_all_runs_of_the_candidate_may_diverge():
+    found = Grid.of(unstable("mine", SEEDS), "start")
+    assert "diverges 8 of 8 at 2 of 2" in yardstick_text(found, QUESTION, "train_loss")[1]
+    assert [test.p_value for test in found.tests("train_loss", "mine")] == [2 / 2**8] * 4
+
+
+def test_the_best_is_that_over_the_seeds_all_share():
+    """Seed 2 is easy and "b" alone has it: its mean is smaller, and it is worse at seeds 0, 1."""
+    losses = {"a": {0: 1.0, 1: 1.0}, "b": {0: 1.1, 1: 1.1, 2: 0.1}}
+    found = Grid.of(
+        [
+            ({"seed": seed, "start": start}, {"train_loss": loss})
+            for start, own in losses.items()
+            for seed, loss in own.items()
+        ],
+        "start",
+    )
+    assert found.best("train_loss", (), ("a", "b"), seeds=2) == "a"
+    assert found.best("train_loss", (), ("a", "b"), seeds=3) is None
+    assert "| `a` | **1.000" in measure_table(found, QUESTION, "train_loss", ())
+    alone = Grid.of(results(seeds=[0]), "start")
+    assert "**" not in measure_table(alone, QUESTION, "train_loss", ())
+
+
+def test_what_is_left_takes_as_long_as_what_is_like_it():
+    """An hour at degree 2, nine at 4: one run of 2 and two of 4 are left, and one of 8."""
+    rows = [
+        ({"seed": 0, "degree": degree, "start": start}, {"train_loss": 1.0, "seconds": 3600 * time})
+        for start in ("mine", "near")
+        for degree, time in ((2, 1.0), (4, 9.0))
+    ]
+    points = [point for point, _ in rows]
+    points += [{"seed": 1, "degree": degree, "start": "mine"} for degree in (2, 4)]
+    points += [{"seed": 0, "degree": degree, "start": "far"} for degree in (4, 8)]
+    found = Grid.of(rows, "start")
+    text = progress_text(found, QUESTION, points=points)
+    assert "4 are left to run, some 19 hours of one process for 3 of them;" in text
+    assert "the other 1 are at a degree without a time." in text
+    assert "some 19 hours of one process. The" in progress_text(found, QUESTION, points=points[:-1])
+
+
+def test_columns_say_who_loses(grid):
+    """Without spread there is no p-value, and such a test is not among those of Holm."""
+    text = rivals_text(grid, QUESTION, "train_loss")[0]
+    assert "| other value | loses at | difference | p (Holm) | wins at |" in text
+    assert "| `far` | 2 | -1." in text
+    assert "Holm over all 4 tests" in text
+    same = Grid.of(
+        results(LOSSES | {"near": {d: own + 0.5 for d, own in LOSSES["mine"].items()}}), "start"
+    )
+    assert "Holm over all 2 tests" in rivals_text(same, QUESTION, "train_loss")[0]
 
 
 @pytest.mark.parametrize(
@@ -143,6 +256,8 @@ def test_diverged_runs_are_counted_and_not_averaged():
         ({"titel": "x"}, "unknown key 'titel' of report, allowed are title"),
         ({"measures": []}, "report has no measures"),
         ({"measures": ["loss"]}, "unknown measure 'loss' of report, allowed are test_accuracy"),
+        ({"measures": "train_loss"}, "measures of report is 'train_loss', must be a list"),
+        ({"searched": "constant"}, "searched of report is 'constant', must be a list"),
     ],
 )
 def test_a_wrong_question_is_refused(change, said):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from analysis.studies import Grid, Question
-from figures.studies import _look, draw_along, draw_amplification, draw_costs, study_figure
+from figures.studies import _look, draw_along, draw_costs, draw_modulus, study_figure
 from figures.style import BLACK, paper
 
 LOSSES = {"mine": (0.5, 0.4), "a": (0.6, 0.3), "b": (0.4, 0.5), "other": (0.7, 9.0)}
@@ -43,14 +43,14 @@ def test_along(ax):
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("model", "training loss")
 
 
-def test_amplification(ax):
+def test_max_modulus(ax):
     """What lies beyond 10^6 stands there."""
     given = [
-        ({"k": 2, "start": start}, {"train_loss": loss, "amplification": [M]})
+        ({"k": 2, "start": start}, {"train_loss": loss, "max_modulus": [M]})
         for start, loss, M in (("mine", 0.5, 8.0), ("a", 0.6, 2.0), ("other", 0.7, 1e30))
     ]
     made = Grid.of(given, "start")
-    draw_amplification(ax, made, (("k", 2),), question=QUESTION)
+    draw_modulus(ax, made, (("k", 2),), question=QUESTION)
     expected = {"mine": (8.0, 0.5), "each searched": (2.0, 0.6), "other": (1e6, 0.7)}
     assert [one.get_label() for one in ax.lines[:-1]] == list(expected)
     for one in ax.lines[:-1]:

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from polymgnet import study
+from polymgnet.study.rows import Rows
+from polymgnet.study.slurm import _result
 
 FILE = """
 config = "q2"
@@ -257,6 +259,31 @@ def test_slurm_path_in_local_processes(file, monkeypatch):
     book = (plan.out / "jobs.json").read_text()
     assert study.run_slurm(plan, cluster="local", poll=0.2) == {}
     assert (plan.out / "jobs.json").read_text() == book
+
+
+def test_a_diverged_job_has_its_row(tmp_path):
+    """submitit gives its text alone, in which an earlier error may stand too."""
+    submitit = pytest.importorskip("submitit")
+    file = tmp_path / "study.toml"
+    text = FILE.format(out=tmp_path / "runs").replace('"constant", "chebyshev4"', '"constant"')
+    text = text.replace("[0, 1]", "[0]").replace('lr" = 0.05', 'lr" = 1e30')
+    file.write_text('rows = "rows"\n' + text)
+    plan = study.load_study(file)
+    failed = study.run_slurm(plan, cluster="local", poll=0.2)
+    (name,) = failed
+    assert failed[name].startswith("FloatingPointError: ")
+    (row,) = Rows(tmp_path / "rows" / "study.jsonl").known.values()
+    assert "not finite" in row["diverged"]
+    assert "\n" not in row["diverged"]
+    assert study.load_study(file).missing == ()
+
+    class Job:
+        def result(self):
+            trace = "FloatingPointError: x\nDuring its handling:\nOSError: disk full\n"
+            raise submitit.core.utils.FailedJobError(f"trace:\n{'-' * 22}\n{trace}\n{'-' * 22}\n")
+
+    with pytest.raises(submitit.core.utils.FailedJobError):
+        _result(Job())
 
 
 WRONG = {

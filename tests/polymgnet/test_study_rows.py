@@ -1,6 +1,7 @@
 """A study with rows: each finished run adds one line, which stands for it on every machine; the
 page is drawn from the rows alone."""
 
+import inspect
 import json
 import os
 import subprocess
@@ -10,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from nets.pde.learn import learn_smoother
 from polymgnet import study
 from polymgnet.study.plan import scales_of
 from polymgnet.study.rows import Rows
+from polymgnet.study.smoothers import SmootherRun
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDIES = sorted((ROOT / "studies").glob("*.toml"))
@@ -94,7 +97,7 @@ def test_a_run_adds_a_row_that_stands_for_it_elsewhere(run, document, file, trai
         {"seed": 0, "start": "other"},
     ]
     assert rows[0]["train_loss"] == 1.0
-    assert rows[0]["amplification"] == [8.0]
+    assert rows[0]["max_modulus"] == [8.0]
     assert (rows[0]["test_images"], rows[0]["revision"]) == (359, "abc")
     assert "host" not in rows[0]
     assert rows[3]["diverged"] == "the loss is not finite at step 3"
@@ -109,7 +112,7 @@ def test_a_run_adds_a_row_that_stands_for_it_elsewhere(run, document, file, trai
 def test_rows_are_found_by_the_configuration(file, trained, run):
     """Wherever a value stands, and whatever its label: not by the text of the file."""
     run("study", file, "--scale", "small")
-    text = file.read_text().replace('label = "one"', 'label = "1"')
+    text = file.read_text().replace('"one"', '"1"')
     file.write_text(text.replace("epochs = 1\n", "").replace("[grid]", "[grid]\nepochs = [1]"))
     assert study.load_study(file, scale="small").missing == ()
     file.write_text(file.read_text().replace("epochs = [1]", "epochs = [2]"))
@@ -145,11 +148,28 @@ def test_rows_of_processes_side_by_side_are_whole_lines(tmp_path):
         _ = Rows(path).known
 
 
+def test_the_first_rows_of_two_processes(tmp_path, monkeypatch):
+    """Both find no file; the second to open it keeps what the first wrote meanwhile."""
+    path = tmp_path / "x.jsonl"
+    mine, other = Rows(path), Rows(path)
+    assert mine.known == {}
+    other.append({"digest": "a"})
+    monkeypatch.setattr(Path, "exists", lambda self: False)
+    mine.append({"digest": "b"})
+    assert list(Rows(path).known) == ["a", "b"]
+
+
 def test_the_page_needs_the_rows_alone(run, file, trained, tmp_path):
+    """Neither do the folders of the rows matter, nor one whose run has no row."""
     for scale in ("small", "large"):
         run("study", file, "--scale", scale)
     for folder in (tmp_path / "runs").iterdir():
         folder.rename(tmp_path / f"gone-{folder.name}")
+    text = file.read_text()
+    file.write_text(text.replace("seed = [0, 1, 2]", "seed = [0, 1, 2, 3]"))
+    uncollected = study.load_study(file, scale="large").missing[0].folder
+    uncollected.mkdir(parents=True)
+    (uncollected / "summary.json").write_text('{"train_loss": 0.0, "seconds": 1.0}')
     result = run("study", file, "--report", tmp_path / "pages")
     assert result.status == 0, result.err
     assert sorted(path.name for path in (tmp_path / "pages").iterdir()) == [
@@ -163,6 +183,8 @@ def test_the_page_needs_the_rows_alone(run, file, trained, tmp_path):
     assert "| `other` | 2.000 (1); diverges 1 of 2 |" in page
     assert "More of it." in page
     assert "| `one` | 7 | – | 2 |" in page
+    assert "3 of 4 runs have rows" in page
+    assert "| `one` | **1.250 ± 0.621 (3)** |" in page  # 4.303 * 0.25 / sqrt(3)
 
 
 def test_wrong_files(refused, file, tmp_path):
@@ -184,6 +206,19 @@ def test_wrong_files(refused, file, tmp_path):
     assert "no run has finished" in refused("study", file, "--report", tmp_path / "p")
     file.write_text(good.replace('title = "Which?"', 'titel = "Which?"'))
     assert "unknown key 'titel' of report" in refused("study", file, "--report", tmp_path / "p")
+    for old, new, said in (
+        ('"start"', '"strat"', "compare of report is 'strat', allowed are seed, start"),
+        ("[report]", '[report]\nalong = "degree"', "along of report is 'degree', allowed are seed"),
+        ('candidate = "one"', 'candidate = "on"', "candidate of report has 'on', allowed are one"),
+        ("[report]", '[report]\nsearched = ["two"]', "searched of report has 'two', allowed are"),
+        ("[report]", '[report]\nsearched = "one"', "searched of report is 'one', must be a list"),
+    ):
+        assert old in good
+        file.write_text(good.replace(old, new))
+        assert said in refused("study", file, "--scale", "large")
+        assert said in refused("study", file, "--report", tmp_path / "p")
+    file.write_text(good.replace('candidate = "one"', 'candidate = "other"'))  # of another scale
+    assert len(study.load_study(file, scale="large", check=False).runs) == 3
     assert not (tmp_path / "p").exists()
 
 
@@ -213,6 +248,11 @@ def test_a_study_of_smoothers(document, tmp_path):
         ("n = 15", 'n = "15"', "n is '15', must be a whole number"),
         ("n = 15\n", "", "n is missing"),
         ("chebyshev4", "jacobi", "unknown smoother 'jacobi', allowed are learned"),
+        ("poisson2d", "poison2d", "unknown problem 'poison2d', allowed are"),
+        ("n = 15", 'n = 15\nloss = "mean"', "loss is given for the smoother 'chebyshev4'"),
+        ("n = 15", "n = 15\npower = 2", "power is given for the smoother 'chebyshev4'"),
+        ("n = 15", 'n = 15\nloss = "nonsense"', "unknown loss 'nonsense', allowed are mean, worst"),
+        ("n = 15", 'n = 15\nstart = "cheb"', "unknown start 'cheb', allowed are"),
     ],
 )
 def test_a_wrong_study_of_smoothers(refused, tmp_path, old, new, said):
@@ -224,6 +264,39 @@ def test_a_wrong_study_of_smoothers(refused, tmp_path, old, new, said):
     file = tmp_path / "smooth.toml"
     file.write_text(text.replace(old, new))
     assert said in refused("study", file)
+
+
+def test_a_smoother_is_found_by_what_its_learning_does(monkeypatch, tmp_path):
+    """A default that is given is the same run; where the default is another, it is another run."""
+    given = {"problem": "poisson2d", "n": 15, "degree": 2, "smoother": "learned"}
+
+    def digest(**settings):
+        return SmootherRun({}, "", given | settings, tmp_path).digest
+
+    before, classical = digest(), digest(smoother="chebyshev4")
+    assert digest(power=12, loss="mean", start="chebyshev4", steps=15) == before
+    assert len({before, digest(power=13), digest(loss="worst"), classical}) == 4
+    monkeypatch.setitem(inspect.unwrap(learn_smoother).__kwdefaults__, "batch", 9)
+    assert digest() != before
+    assert digest(smoother="chebyshev4") == classical
+
+
+def test_a_fault_is_no_row(run, tmp_path, monkeypatch):
+    """What has gone wrong on the way is a failure, to be tried again; not a refusal to commit."""
+    file = tmp_path / "smooth.toml"
+    file.write_text(
+        'kind = "smoother"\nout = "%s"\nrows = "."\n' % (tmp_path / "runs")
+        + '[set]\nproblem = "poisson2d"\nn = 15\nsmoother = "chebyshev4"\n[grid]\ndegree = [2]\n'
+    )
+
+    def broken(*given):
+        raise ValueError("array must not contain infs or NaNs")
+
+    monkeypatch.setattr("polymgnet.study.smoothers.measured_factor", broken)
+    result = run("study", file)
+    assert result.status == 1
+    assert "array must not contain infs" in result.err
+    assert not (tmp_path / "smooth.jsonl").exists()
 
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
@@ -283,5 +356,8 @@ def test_gpu_script_ends_in_time_and_without_work(tmp_path):
     begin.chmod(0o755)
     assert script(0, "a.toml", POLYMGNET=str(begin)).returncode == 0
     assert not marker.exists()
+    assert script("08", "a.toml", POLYMGNET=str(begin)).returncode == 2  # 8 minutes, no octal
+    assert marker.read_text().startswith("study a.toml")
+    marker.unlink()
     assert script(1, "a.toml", "b.toml", POLYMGNET=str(begin), JOBS="3").returncode == 2
     assert marker.read_text() == "study a.toml --scale gpu --jobs 3\n"
