@@ -101,10 +101,10 @@ class MultigridSolver(ABC):
 
         Coarse right-hand sides are restricted ones by default. For smooth b and zero Dirichlet
         values the error is then at most 1.02 times the direct solution's, of order 2 with one cycle
-        per level already. Other boundary values, and compact schemes with Neumann boundaries, need
-        `loads` (``problem.equation.load``): at most 1.1 times, with three cycles for the compact
-        schemes, from 16 unknowns per axis on, and with one cycle more below. The result's reason is
-        ``maxiter`` unless the pass reaches 1e-8.
+        per level already, of compact schemes with stencils with three. Other boundary values, and
+        compact schemes with Neumann boundaries, need `loads` (``problem.equation.load``): at most
+        1.1 times, with three cycles for the compact schemes, from 16 unknowns per axis on, and with
+        one cycle more below. The result's reason is ``maxiter`` unless the pass reaches 1e-8.
         """
         kind = check_cycle(cycle, without=(Cycle.FMG,))
         plan = Plan(Cycle.FMG, kind, self.PASS_CYCLES if cycles is None else cycles, loads)
