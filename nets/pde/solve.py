@@ -56,6 +56,13 @@ class TorchHierarchy(MultigridSolver):
             raise ValueError(
                 "b or x0 is complex, this cycle takes real ones; mgtheory.Hierarchy takes both"
             )
+        n = self.problem.unknowns
+        for name, v in (("b", b), ("x0", x0)):
+            if v is not None and np.size(v) != n:
+                raise ValueError(
+                    f"{name} has shape {np.shape(v)}, must be of shape ({n},) or that of the grid,"
+                    f" {self.problem.shape}"
+                )
         began = time.perf_counter()
         right, x = (
             torch.from_numpy(np.array(v, dtype=np.float64).reshape(self.problem.shape))

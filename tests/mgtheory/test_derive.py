@@ -591,3 +591,9 @@ def test_tensors_are_points_and_matrices():
         with pytest.raises(ValueError, match=r"is a Tensor that is no array: .*detach"):
             derive("minimax", 3, wrong)
     assert derive("chebyshev4", 2, torch.tensor(8.0, requires_grad=True)).interval == (0.0, 8.0)
+
+
+def test_a_spectrum_below_the_doubles_is_refused():
+    with pytest.raises(ValueError, match="upper end is 1e-310, allowed are 1e-300 and more"):
+        derive("chebyshev4", 3, 1e-310)
+    assert derive("chebyshev4", 3, 1e-299).polynomial.roots.real.max() < 1e-299

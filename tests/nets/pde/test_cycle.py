@@ -254,3 +254,5 @@ def test_complex_numbers_are_refused_where_they_would_be_cut():
     problem = problems.poisson((15, 15))
     with pytest.raises(ValueError, match="complex, this cycle takes real ones"):
         TorchHierarchy(problem, coarsest=9).solve(problem.b * (1 + 1j))
+    with pytest.raises(ValueError, match=r"b has shape \(100,\), must be of shape \(225,\)"):
+        TorchHierarchy(problem, coarsest=9).solve(np.ones(100))
