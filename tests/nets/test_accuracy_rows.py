@@ -75,7 +75,7 @@ def lines(args):
     return (Path(args.out) / "accuracy.jsonl").read_text().splitlines()
 
 
-def test_all_rows_of_the_issue(accuracy):
+def test_every_row(accuracy):
     found = accuracy.cases()
     assert len(found) == 11
     assert {case.group for case in found} == {"q2 regular", "q2 relu_outside_nobn", "resnet18"}

@@ -234,8 +234,8 @@ def test_an_empty_path_is_not_the_working_directory(refused, monkeypatch, tmp_pa
 def test_pipes_are_read_and_written_and_links_followed(run, tmp_path):
     """As `<(...)` of a shell; what is written to a pipe or a device puts no file in its place."""
     ends = os.pipe()  # as /dev/stdout before another command: a link that leads to no path
-    assert run("derive", "--family", "richardson", "--degree", 1, "--interval", 1, 2, "--out",
-               f"/dev/fd/{ends[1]}", "--force").status == 0  # fmt: skip
+    words = ["derive", "--family", "richardson", "--degree", 1, "--interval", 1, 2, "--force"]
+    assert run(*words, "--out", f"/dev/fd/{ends[1]}").status == 0
     assert json.loads(os.read(ends[0], 1 << 16))["family"] == "richardson"
     pipe, link, target = (tmp_path / name for name in ("pipe", "link", "target.json"))
     os.mkfifo(pipe)
