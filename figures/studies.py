@@ -134,7 +134,7 @@ def modulus_figure(grid: Grid, question: Question) -> Figure:
         ax.set_visible(False)
     for ax, place in zip(axes.flat, places):
         draw_modulus(ax, grid, place, question=question, legend=False)
-        ax.set_title(place_text(place))
+        ax.set_title(place_text(place).replace(", ", "\n"))
     for ax in axes[:, 1:].flat:
         ax.set_ylabel("")
     name = question.measures[0]

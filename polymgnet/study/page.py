@@ -59,12 +59,18 @@ def _pictures(grid: Any, question: Any) -> dict[str, str]:
 
 
 def _draw(grid: Any, question: Any, target: Path, *, kind: str) -> None:
-    """One figure, without a date, at screen resolution."""
+    """One figure, without a date, at screen resolution and in 128 colours: it is committed anew
+    whenever rows are."""
+    import io
+
+    from PIL import Image
+
     import figures.studies
     from figures.style import paper
 
-    target.parent.mkdir(parents=True, exist_ok=True)
+    drawn = io.BytesIO()
     with paper():
-        made = getattr(figures.studies, kind)(grid, question)
-        metadata = {"Software": None}
-        made.savefig(target, dpi=DPI, metadata=metadata, pil_kwargs={"optimize": True})
+        getattr(figures.studies, kind)(grid, question).savefig(drawn, format="png", dpi=DPI)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    few = Image.open(drawn).convert("RGB").quantize(128, dither=Image.Dither.NONE)
+    few.save(target, optimize=True)
