@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from polymgnet import console
@@ -267,8 +268,8 @@ def train_networks(
     (folder / "runs").mkdir(exist_ok=True)
 
     def report(done: int, state: str = "", *, finished: str = "") -> None:
-        told = finished or state
-        progress(f"{done} of {len(runs)} networks{told and f': {told}'}")
+        latest = finished or state
+        progress(f"{done} of {len(runs)} networks{latest and f': {latest}'}")
 
     jobs = jobs or min(MOST_JOBS, os.cpu_count() or 1)
     failed = run_local(study, jobs=jobs, report=report)
@@ -405,7 +406,7 @@ def verdict(table: Sequence[dict[str, Any]], floor: float, images: int) -> list[
             f"{SMOOTHER}, whose A starts as a Laplacian, {starts} on every level (largest smoothing"
             f" factor {mu['start']:.3g}) {stays} ({mu['learned']:.3g})."
         )
-    means = {name: mean(entry["test_accuracy"]) for name, entry in rows.items()}
+    means = {name: fmean(entry["test_accuracy"]) for name, entry in rows.items()}
     above = [name for name, value in means.items() if value > floor]
     low, high = fraction_interval(floor, images)
     lines.append(
@@ -416,18 +417,13 @@ def verdict(table: Sequence[dict[str, Any]], floor: float, images: int) -> list[
     return lines
 
 
-def mean(values: Sequence[float]) -> float:
-    """The mean."""
-    return sum(values) / len(values)
-
-
 def show(result: dict[str, Any]) -> None:
     """Print the table, what follows from it, and where the figures are."""
     floor, images = (result["nearest_neighbour"][key] for key in ("test_accuracy", "tested_on"))
 
     def spread(values: Sequence[float], unit: float = 100.0) -> str:
         digits = 2 if unit > 1 else 3
-        low, middle, high = (unit * f(values) for f in (min, mean, max))
+        low, middle, high = (unit * f(values) for f in (min, fmean, max))
         return f"{middle:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
 
     settings = result["settings"]
@@ -441,7 +437,7 @@ def show(result: dict[str, Any]) -> None:
             [
                 *(entry["name"], entry["model"], entry["parameters"], entry["amplification"]),
                 *(spread(entry["train_loss"], 1.0), spread(entry["test_accuracy"])),
-                mean(entry["seconds"]),
+                fmean(entry["seconds"]),
             ]
         )
     body.append([FLOOR, "–", 0, None, "–", f"{100 * floor:.2f}", None])
