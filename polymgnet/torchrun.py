@@ -19,8 +19,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.run import parse_args, run
 
-    # which processes it ends, with source lines: the reason stands in their own last line
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
+    # which processes it ends, said behind the line of the process that is the reason
+    logging.disable(logging.ERROR)
     try:
         run(parse_args(None if arguments is None else list(arguments)))
     except SignalException as error:  # the processes were told, and have told what they saved

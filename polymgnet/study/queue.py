@@ -95,8 +95,8 @@ def _last_lines(log: Path) -> _Last:
     own = [line for line in lines if not THEIRS.match(line)]
     said = [line.removeprefix(OURS) for line in own if line.startswith(OURS)]
     first = [line for line in said if not line.startswith("ConnectionError: ")]
-    memory = [line for line in lines if THEIRS.match(line) and MEMORY.search(line)]
-    for found in (first, said, memory, own, lines):
+    memory = [line for line in lines[-10:] if THEIRS.match(line) and MEMORY.search(line)]
+    for found in (first, said, memory[:1], own, lines):
         if found:
             return _Last(found[-1], bool(memory) and not first)
     return _Last("", False)

@@ -1,5 +1,4 @@
-"""A Slurm cluster of one node on the loopback interface: munged, slurmctld and slurmd, all of them
-ended with the block."""
+"""A Slurm cluster of one node with two processors on the loopback interface, and its end."""
 
 import os
 import shutil
@@ -7,17 +6,17 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "scancel", "srun")
+PACKAGES = ("slurmctld", "slurmd", "slurm-client", "munge")
+PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "srun")
+# where Debian has daemons
+PLACES = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
 CONF = """\
 ClusterName=test
 SlurmctldHost={host}(127.0.0.1)
 SlurmctldPort={ports[0]}
 SlurmdPort={ports[1]}
-SrunPortRange={ports[2]}-{ports[3]}
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
@@ -36,98 +35,151 @@ JobAcctGatherFrequency=1
 JobAcctGatherParams=OverMemoryKill
 AccountingStorageType=accounting_storage/none
 SelectType=select/cons_tres
-SelectTypeParameters=CR_Core_Memory
-SchedulerType=sched/backfill
-SchedulerParameters=sched_interval=1,bf_interval=1,batch_sched_delay=0,sched_min_interval=0
-SlurmdTimeout={timeout}
-SlurmctldTimeout=30
-KillWait={kill_wait}
-MinJobAge={age}
+SelectTypeParameters=CR_CPU_Memory
+SchedulerParameters=sched_interval=1,bf_interval=1,batch_sched_delay=0
+KillWait=10
 ReturnToService=2
 MailProg=/bin/true
 PlugStackConfig=/dev/null
-DefMemPerCPU=1000
-NodeName={host} NodeAddr=127.0.0.1 CPUs=2 RealMemory={memory} State=UNKNOWN
+DefMemPerCPU=1500
+MaxArraySize=4
+NodeName={host} NodeAddr=127.0.0.1 CPUs=2 RealMemory=4000
 PartitionName=main Nodes={host} Default=YES MaxTime=60 State=UP
 PartitionName=short Nodes={host} MaxTime=1 State=UP
 """
 
 
-def missing() -> list[str]:
-    """The programs of a cluster that are not on this machine."""
-    where = os.environ["PATH"] + ":/usr/sbin:/sbin"
-    return [name for name in PROGRAMS if shutil.which(name, path=where) is None]
+def missing() -> str:
+    """Why there can be no cluster on this machine; empty where there can."""
+    if os.getuid():
+        return "its daemons need root"
+    absent = [name for name in PROGRAMS if shutil.which(name, path=PLACES) is None]
+    return f"{absent[0]} is not installed" if absent else ""
 
 
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
+def install() -> str:
+    """`missing`, after Debian's packages were tried."""
+    why = missing()
+    if not why.endswith("not installed"):
+        return why
+    if shutil.which("apt-get") is None:
+        return f"{why}, and this is no Debian"
+    quietly = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
+    for words in (["update"], ["install", "--yes", "--no-install-recommends", *PACKAGES]):
+        subprocess.run(
+            ["apt-get", "-qq", *words],
+            env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"},
+            stderr=subprocess.STDOUT,
+            **quietly,
+        )
+    return f"{why}, and apt-get does not bring it" if (why := missing()) else ""
 
 
 class Cluster:
-    """The daemons of a cluster, and the environment in which Slurm's commands find it."""
+    """Daemons as children of this process; `environment` is what Slurm's commands need to find
+    them."""
 
-    def __init__(
-        self, folder: Path, *, age: int = 300, timeout: int = 5, kill_wait: int = 5
-    ) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder, self.host = folder, socket.gethostname().partition(".")[0]
         self.daemons: dict[str, subprocess.Popen[bytes]] = {}
-        ports = _free_ports(2)
-        first = 60100
-        settings = dict(age=age, timeout=timeout, kill_wait=kill_wait, memory=4000)
-        conf = CONF.format(
-            folder=folder, host=self.host, ports=[*ports, first, first + 300], **settings
-        )
-        self.conf = folder / "slurm.conf"
-        self.conf.write_text(conf)
-        (folder / "state").mkdir()
-        (folder / "spool").mkdir()
-        key = folder / "munge.key"
-        key.write_bytes(os.urandom(64))
-        key.chmod(0o400)
-        self.environment = {"SLURM_CONF": str(self.conf)}
+        with (
+            socket.create_server(("127.0.0.1", 0)) as a,
+            socket.create_server(("127.0.0.1", 0)) as b,
+        ):
+            ports = [one.getsockname()[1] for one in (a, b)]
+        conf = folder / "slurm.conf"
+        conf.write_text(CONF.format(folder=folder, host=self.host, ports=ports))
+        for name in ("state", "spool"):
+            (folder / name).mkdir()
+        (folder / "munge.key").write_bytes(os.urandom(64))
+        (folder / "munge.key").chmod(0o400)
+        self.environment = {"SLURM_CONF": str(conf)}
 
     def start(self, name: str, *words: str) -> None:
-        """A daemon in the foreground, as a child of this process and in a group of its own."""
-        with (self.folder / f"{name}.log").open("ab") as log:
+        """A daemon that ends with this process, however that ends, and in a session of its own, so
+        that a Ctrl-C of the tests is not meant for it."""
+        program = shutil.which(name, path=PLACES)
+        assert program is not None
+        with (self.folder / f"{name}.out").open("ab") as log:
             self.daemons[name] = subprocess.Popen(
-                [shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin"), *words],
-                env=os.environ | self.environment,
+                ["setpriv", "--pdeathsig", "TERM", program, *words],
+                env=os.environ | self.environment | {"PATH": PLACES},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )
 
-    def start_all(self) -> None:
-        f = self.folder
-        self.start(
-            "munged",
-            "--foreground",
-            "--force",
-            f"--key-file={f}/munge.key",
-            f"--socket={f}/munge.socket",
-            f"--pid-file={f}/munge.pid",
-            f"--log-file={f}/munged.log",
-            f"--seed-file={f}/munge.seed",
-        )
-        while not (f / "munge.socket").exists():
-            time.sleep(0.05)
-        self.start("slurmctld", "-D")
-        self.start("slurmd", "-D")
+    def __enter__(self) -> "Cluster":
+        try:
+            files = {"key-file": "munge.key", "socket": "munge.socket", "pid-file": "munge.pid"}
+            files |= {"log-file": "munge.log", "seed-file": "munge.seed"}
+            words = [f"--{key}={self.folder / name}" for key, name in files.items()]
+            self.start("munged", "--foreground", "--force", *words)
+            self.wait_for(lambda: (self.folder / "munge.socket").exists())
+            self.start("slurmctld", "-D")
+            self.start("slurmd", "-D")
+            self.wait_for(lambda: "idle" in self.say("sinfo", "--noheader", "--format=%T"))
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
 
-    def stop_all(self):
-        for name, process in reversed(self.daemons.items()):
-            process.terminate()
-        for process in self.daemons.values():
+    def __exit__(self, *end: object) -> None:
+        """No job, no process of a job and no daemon is left."""
+        self.say("scancel", "--user=root", "--signal=KILL", "--full")
+        self.say("scancel", "--user=root")
+        self.wait_for(lambda: not self.steps(), seconds=20, must=False)
+        for name in reversed(self.daemons):
+            self.stop(name)
+        for pid in self.steps():
+            os.killpg(pid, signal.SIGKILL)
+
+    def stop(self, name: str, number: int = signal.SIGTERM) -> None:
+        """End one daemon."""
+        process = self.daemons[name]
+        process.send_signal(number)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def steps(self) -> list[int]:
+        """The processes of Slurm's that hold the jobs of this cluster, by the spool folder that
+        they work for."""
+        found = []
+        for entry in Path("/proc").iterdir():
             try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+                if entry.name.isdecimal() and "slurmstepd" in (entry / "comm").read_text():
+                    environment = (entry / "environ").read_bytes()
+                    files = [os.readlink(one) for one in (entry / "fd").iterdir()]
+                    here = str(self.folder)
+                    if here.encode() in environment or any(one.startswith(here) for one in files):
+                        found.append(int(entry.name))
+            except OSError:
+                continue
+        return found
+
+    def say(self, *words: str) -> str:
+        """What one of Slurm's commands answers, errors too."""
+        found = subprocess.run(
+            words, env=os.environ | self.environment, capture_output=True, text=True, timeout=60
+        )
+        return found.stdout + found.stderr
+
+    @staticmethod
+    def wait_for(condition, seconds: float = 60, *, must: bool = True):
+        """Until the condition holds; returns what it gave."""
+        until = time.monotonic() + seconds
+        while not (found := condition()):
+            if time.monotonic() > until:
+                assert not must, "waited in vain"
+                break
+            time.sleep(0.1)
+        return found
+
+
+if __name__ == "__main__":
+    if why := install():
+        print(f"make test-slurm: the tests on Slurm are skipped: {why}")
