@@ -17,7 +17,7 @@ early: list[int] = []  # what came before the libraries were there
 
 def main(book: Path, index: int) -> int:
     """Train the run of this index; its exit status."""
-    from polymgnet.cli import open_streams
+    from polymgnet.console import open_streams
     from polymgnet.errors import guarded
     from polymgnet.packages import prefer_own
 

@@ -110,8 +110,8 @@ class Run:
             if report is not None:
                 report(f"{self.folder.name}, epoch {int(values['epoch'])}/{config.train.epochs}")
 
-        watched: dict[str, Any] = {"progress": progress, "callback": epoch, "stop": stop}
-        if not nets.train(config, self.folder, resume=True, **watched).finished:
+        nets.train(config, self.folder, resume=True, progress=progress, callback=epoch, stop=stop)
+        if not self.finished:
             raise Stopped(
                 f"stopped as asked in {self.folder}; its state is saved, the same command goes on"
             )

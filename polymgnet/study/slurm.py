@@ -125,7 +125,7 @@ def run_slurm(study: Study, *, poll: float | None = None, report: Step = silent)
                     continue
                 with study.attempt(run, failed):
                     if not run.finished:
-                        raise _error(end, _log(study, waiting[name]))
+                        raise error_of(end, _log(study, waiting[name]))
                 del waiting[name]
                 done += 1
                 report(done, finished=outcome(run, failed))
@@ -224,7 +224,7 @@ def _epochs(run: Run) -> str:
     return f"{len(lines) - 1} of {run.train_config.train.epochs} epochs" if len(lines) > 1 else ""
 
 
-def _error(end: queue.End, log: Path) -> Exception:
+def error_of(end: queue.End, log: Path) -> Exception:
     """What a job's end is told by: a loss that was not finite as such, which gives a row."""
     text = end.text(log)
     lost = queue.last_line(log)
