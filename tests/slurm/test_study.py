@@ -55,7 +55,7 @@ def planned(tmp_path, monkeypatch):
 def slowly(monkeypatch):
     """Jobs take this many seconds a step."""
     script = slurm.SCRIPT.replace(
-        "-m polymgnet.study.job", str(Path(__file__).with_name("slow_job.py"))
+        "-m polymgnet.study.job", str(Path(__file__).with_name("slow.py"))
     )
     assert script != slurm.SCRIPT
 
