@@ -38,7 +38,6 @@ def work(book: Path, index: int) -> int:
     listed = read_json(book, "list of a study's jobs")
     given: dict[str, Any] = listed["runs"][index]
     run = KINDS[listed["kind"]](**given | {"folder": Path(given["folder"])})
-    before = newest(run.folder)
     with StopRequest(lambda: bool(early)) as asked:
         try:
             run(progress=True)
@@ -49,20 +48,11 @@ def work(book: Path, index: int) -> int:
             number = asked.signal or (early or [signal.SIGUSR1])[0]
             if number != signal.SIGUSR1:
                 raise Stopped(str(stopped), number) from None
-            if newest(run.folder) == before:
-                raise Failure(
-                    "the time limit came before a single step was saved; give [slurm] a longer time"
-                ) from None
             print(f"{stopped}; queued again", file=sys.stderr)
             return AGAIN
         except Exception as error:
             raise Failure(reason(error)) from error
     return 0
-
-
-def newest(folder: Path) -> str:
-    """The newest state of a run, by its name; empty where there is none."""
-    return max((path.name for path in folder.glob("checkpoint/step-*")), default="")
 
 
 def noting(numbers: list[int]) -> Callable[[int, object], None]:

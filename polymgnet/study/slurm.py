@@ -57,8 +57,9 @@ SCRIPT = """\
 [ -z "$SLURM_CPUS_PER_TASK" ] || export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK
 srun --unbuffered --kill-on-bad-exit=1 {python} -u -m polymgnet.study.job {book}
 status=$?
-# saved before the time limit: once more
-if [ $status = {again} ]; then scontrol requeue "$SLURM_JOB_ID" || status=1; fi
+# saved before the time limit: once more, and not all jobs of the array, whose number the last has
+job="${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID"
+if [ $status = {again} ]; then scontrol requeue "$job" || status=1; fi
 exit $status
 """
 

@@ -219,20 +219,6 @@ def test_the_time_limit_is_none(cluster, planned, slowly):
     assert whole(run)
 
 
-def test_a_limit_without_a_step_ends(cluster, planned, slowly):
-    """A job that would be queued again for ever says so; the signal is the one of a time limit."""
-    slowly(20)
-    plan = planned()
-    waiting = Watched(plan)
-    waiting.start()
-    cluster.wait_for(lambda: (plan.runs[0].folder / "start.safetensors").is_file())
-    (job,) = json.loads(Path("runs/jobs.json").read_text()).values()
-    cluster.say("scancel", "--signal=USR1", job)
-    (said,) = waiting.ended().values()
-    assert "failed (state FAILED, exit code 1)" in said
-    assert "the time limit came before a single step was saved; give [slurm] a longer time" in said
-
-
 def test_a_diverged_run_has_its_row(cluster, planned):
     plan = planned()
     plan = study.load_study(_edited("optim.lr", "1e30"))
