@@ -48,7 +48,7 @@ def work(book: Path, index: int) -> int:
             number = asked.signal or (early or [signal.SIGUSR1])[0]
             if number != signal.SIGUSR1:
                 raise Stopped(str(stopped), number) from None
-            print(f"{stopped}; queued again", file=sys.stderr)
+            print(stopped, file=sys.stderr)
             return AGAIN
         except Exception as error:
             raise Failure(reason(error)) from error

@@ -28,6 +28,7 @@ from polymgnet.study.rows import alone
 from polymgnet.study.run import Run, outcome
 
 POLL = 10.0  # seconds between two looks at the queue
+SETTLED = 5.0  # seconds after which an end is one, and no step on the way back into the queue
 LATE = 60.0  # seconds after which a shared file system shows what a job has written
 PATIENCE = 900.0  # seconds without an answer of the controller
 GRACE = 90.0  # seconds from the signal to the time limit, a quarter of it if that is less
@@ -57,9 +58,11 @@ SCRIPT = """\
 [ -z "$SLURM_CPUS_PER_TASK" ] || export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK
 srun --unbuffered --kill-on-bad-exit=1 {python} -u -m polymgnet.study.job {book}
 status=$?
-# saved before the time limit: once more, and not all jobs of the array, whose number the last has
-job="${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID"
-if [ $status = {again} ]; then scontrol requeue "$job" || status=1; fi
+if [ $status = {again} ]; then # saved before its time limit
+    # not all of the array, whose number its last job has; and no end before it is ended
+    if scontrol requeue "${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID"; then sleep 60; fi
+    echo "polymgnet: saved before its time limit, but Slurm does not queue the job again" >&2
+fi
 exit $status
 """
 
@@ -102,7 +105,7 @@ def run_slurm(study: Study, *, poll: float | None = None, report: Step = silent)
                 book |= waiting
                 write_json(study.out / "jobs.json", book)
     failed: dict[str, str] = {}
-    late: dict[str, float] = {}
+    seen: dict[str, float] = {}  # run -> when its job was first seen to have ended
     answered = time.monotonic()
     with StopRequest() as asked:
         while waiting:
@@ -111,6 +114,7 @@ def run_slurm(study: Study, *, poll: float | None = None, report: Step = silent)
                 said = _told(states[job] for job in waiting.values() if job in states)
                 ended = [name for name, job in waiting.items() if not _on_its_way(states, job)]
                 ends = {name: queue.end_of(waiting[name]) for name in ended}
+                seen = {name: when for name, when in seen.items() if name in ended}
             except queue.Unreachable as error:
                 ends, said = {}, "Slurm does not answer"
                 if time.monotonic() - answered > PATIENCE:
@@ -120,9 +124,9 @@ def run_slurm(study: Study, *, poll: float | None = None, report: Step = silent)
                 if end.state in queue.ON_ITS_WAY:  # queued again between the two looks
                     continue
                 # what a job on another machine wrote is seen later than its end
-                whole = end.state in ("COMPLETED", queue.UNKNOWN)
-                first_seen = late.setdefault(name, time.monotonic())
-                if whole and not run.finished and time.monotonic() - first_seen < LATE:
+                patience = LATE if end.state in ("COMPLETED", queue.UNKNOWN) else SETTLED
+                since = time.monotonic() - seen.setdefault(name, time.monotonic())
+                if not run.finished and since < patience:
                     continue
                 with study.attempt(run, failed):
                     if not run.finished:

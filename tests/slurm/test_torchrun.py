@@ -102,7 +102,8 @@ def test_killed_and_signalled_runs_end_with_the_same_weights(tmp_path, launch):
     process = launch(run, "--resume", slow=0.5)
     _steps(run, 1)
     os.kill(_rank(process, 1), signal.SIGUSR1)  # the other saves with it
-    assert _ended(process) == 128 + signal.SIGUSR1
+    # the other does not know which signal it was
+    assert _ended(process) in (128 + signal.SIGUSR1, 128 + signal.SIGTERM)
     *_, last = said.read_text().splitlines()
     assert last.startswith("polymgnet: stopped as asked after step ")
 
