@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # which processes it ends, said behind the line of the process that is the reason
     logging.disable(logging.ERROR)
     try:
-        run(parse_args(None if arguments is None else list(arguments)))
+        run(parse_args(None if arguments is None else list(arguments)))  # type: ignore[no-untyped-call]
     except SignalException as error:  # the processes were told, and have told what they saved
         return 128 + int(error.sigval)
     except ChildFailedError as error:

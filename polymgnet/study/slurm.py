@@ -89,7 +89,7 @@ def run_slurm(study: Study, *, poll: float | None = None, report: Step = silent)
     runs = {run.folder.name: run for run in study.missing}
     options = {devices: _options(study.slurm, devices) for devices in _alike(runs.values())}
     for given in options.values():
-        queue.check(given)
+        queue.check(_for_sbatch(given))
     with _book(study) as book:
         states = queue.states(book[name] for name in runs if name in book)
         waiting = {name: book[name] for name in runs if _on_its_way(states, book.get(name))}
@@ -206,7 +206,7 @@ def cancel(study: Study) -> list[str]:
 
 
 def _on_its_way(states: Mapping[str, tuple[str, str]], job: str | None) -> bool:
-    return job in states and states[job][0] in queue.ON_ITS_WAY
+    return job is not None and job in states and states[job][0] in queue.ON_ITS_WAY
 
 
 def _told(states: Iterator[tuple[str, str]]) -> str:
@@ -269,6 +269,10 @@ def _options(given: Mapping[str, Any], devices: tuple[int, int]) -> dict[str, An
     return options | {"requeue": True}
 
 
+def _for_sbatch(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in options.items() if key not in OWN}
+
+
 def _queued(
     study: Study, runs: Sequence[Run], options: Mapping[str, Any]
 ) -> Iterator[tuple[Sequence[Run], str]]:
@@ -280,7 +284,7 @@ def _queued(
     limit, _ = queue.limit_of(options)
     grace = GRACE if limit is None else min(GRACE, limit / 4)
     ours = {"signal": f"USR1@{grace:.0f}", "job_name": f"polymgnet-{study.out.name}"}
-    given = ours | {key: value for key, value in options.items() if key not in OWN}
+    given = ours | _for_sbatch(options)
     given |= {"open_mode": "append", "output": str(folder).replace("%", "%%") + "/%A_%a.log"}
     at_once = f"%{options['array_parallelism']}" if "array_parallelism" in options else ""
     largest = _largest_array()

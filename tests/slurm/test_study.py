@@ -115,7 +115,8 @@ def test_the_runs_are_arrays_and_are_not_queued_twice(cluster, planned, capfd):
     """Six runs, and a cluster whose arrays have at most four jobs. Another call at the same time
     waits for the same jobs, one afterwards finds rows and queues nothing; no command of Slurm is
     heard."""
-    plan = planned(seeds=range(6))
+    lines = ("array_parallelism = 2", 'setup = ["echo {$SLURM_JOB_ID} is set up"]')
+    plan = planned(*lines, seeds=range(6))
     first, second = Watched(plan), Watched(plan)
     first.start()
     cluster.wait_for(lambda: Path("runs/jobs.json").is_file())
@@ -124,6 +125,7 @@ def test_the_runs_are_arrays_and_are_not_queued_twice(cluster, planned, capfd):
     book = json.loads(Path("runs/jobs.json").read_text())
     arrays = [job.partition("_")[0] for job in book.values()]
     assert sorted(arrays.count(one) for one in set(arrays)) == [2, 4]
+    assert all("is set up" in Path(f"runs/jobs/{job}.log").read_text() for job in book.values())
     assert not planned(seeds=range(6)).missing
     again = Watched(planned(seeds=range(6)))
     again.start()
@@ -207,12 +209,16 @@ def test_the_time_limit_is_none(cluster, planned, slowly):
     (run,) = plan.runs
     waiting = Watched(plan)
     waiting.start()
+    # Slurm lets a job that was queued again wait for two minutes; less is enough, but not none, in
+    # which the node still takes it for the one that it has just ended
+    since = None
     while waiting.is_alive():
-        # Slurm itself lets a job that was queued again wait for two minutes
-        for line in cluster.say("squeue", "--noheader", "--array", "--format=%i %r").splitlines():
-            job, reason = line.split(maxsplit=1)
-            if reason == "BeginTime":
-                cluster.say("scontrol", "update", f"jobid={job}", "starttime=now")
+        told = cluster.say("squeue", "--noheader", "--array", "--format=%i %r").split()
+        job, reason = [*told, "", ""][:2]
+        since = (since or time.monotonic()) if reason == "BeginTime" else None
+        if since and time.monotonic() - since > 5:
+            cluster.say("scontrol", "update", f"jobid={job}", "starttime=now")
+            since = None
         waiting.join(1)
     assert waiting.ended() == {}
     (log,) = Path("runs/jobs").glob("*_0.log")
