@@ -139,12 +139,13 @@ def call(*words: str) -> str:
     raise Refused(said)
 
 
-def states(jobs: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """Job -> (state, why it waits) of those that the queue still shows; Unreachable."""
+def states(jobs: Iterable[str], scripts: Path) -> dict[str, tuple[str, str]]:
+    """Job -> (state, why it waits) of those that the queue still shows; Unreachable. A job whose
+    script is none of this folder only has the number, as after a cluster was set up anew."""
     mains = sorted({job.partition("_")[0] for job in jobs})
     found: dict[str, tuple[str, str]] = {}
     for some in (mains[k : k + MANY] for k in range(0, len(mains), MANY)):
-        words = ("squeue", "--noheader", "--array", "--states=all", "--format=%i|%T|%r")
+        words = ("squeue", "--noheader", "--array", "--states=all", "--format=%i|%T|%r|%o")
         try:
             answer = call(*words, f"--jobs={','.join(some)}")
         except Refused as error:  # of one that it does not know alone, not of one among others
@@ -152,18 +153,21 @@ def states(jobs: Iterable[str]) -> dict[str, tuple[str, str]]:
                 raise Unreachable(f"squeue: {error}") from None
             continue
         for line in answer.splitlines():
-            job, state, reason = line.strip().split("|", 2)
-            found[job] = state, reason
+            job, state, reason, script = line.strip().split("|", 3)
+            if (scripts / Path(script).name).is_file():
+                found[job] = state, reason
     return found
 
 
-def end_of(job: str) -> End:
-    """How a job ended, as far as any command knows."""
+def end_of(job: str, scripts: Path) -> End:
+    """How a job ended, as far as any command knows; see `states`."""
     try:
         for line in call("scontrol", "show", "job", job, "--oneliner").splitlines():
             fields = dict(word.partition("=")[::2] for word in line.split())
-            if fields.get("JobState"):
+            script = re.search(r" Command=(.*?)(?: WorkDir=|$)", line)
+            if script and (scripts / Path(script[1]).name).is_file():
                 return End(job, fields["JobState"], fields.get("ExitCode", ""))
+            return End(job, UNKNOWN)
     except Refused as error:  # a job is forgotten soon after its end
         if "Invalid job id" not in str(error):
             raise Unreachable(f"scontrol: {error}") from None

@@ -39,15 +39,8 @@ OWN: dict[str, tuple[str, tuple[type, ...]]] = {
 }
 OF_SBATCH = "text, a number, true, false or a list of texts", (str, int, float, list)
 SET_HERE = (
-    "array",
-    "error",
-    "input",
-    "open_mode",
-    "output",
-    "parsable",
-    "test_only",
-    "wait",
-    "wrap",
+    *("array", "error", "input", "open_mode", "output", "parsable"),
+    *("test_only", "wait", "wrap"),
 )
 LARGEST = 1000  # jobs of an array, where the cluster does not say
 JOBS_GO_ON = "the jobs go on; the same command waits for them, --cancel ends them"
@@ -86,18 +79,19 @@ def run_slurm(study: Study, *, poll: float | None = None, report: Step = silent)
     from nets.training.run import StopRequest
 
     queue.check_here()
+    scripts = study.out / "jobs"
     runs = {run.folder.name: run for run in study.missing}
     options = {devices: _options(study.slurm, devices) for devices in _alike(runs.values())}
     for given in options.values():
         queue.check(_for_sbatch(given))
     with _book(study) as book:
-        states = queue.states(book[name] for name in runs if name in book)
+        states = queue.states([book[name] for name in runs if name in book], scripts)
         waiting = {name: book[name] for name in runs if _on_its_way(states, book.get(name))}
         done = len(study.runs) - len(runs)
         report(done, "")
         new = [run for name, run in runs.items() if name not in waiting]
         if again := [run.folder.name for run in new if run.folder.name in book]:
-            first = queue.end_of(book[again[0]]).text(_log(study, book[again[0]]))
+            first = queue.end_of(book[again[0]], scripts).text(_log(study, book[again[0]]))
             report(done, finished=f"queued again: {len(again)} runs, {again[0]}: {first}")
         for devices, alike in _alike(new).items():
             for some, job in _queued(study, alike, options[devices]):
@@ -110,10 +104,10 @@ def run_slurm(study: Study, *, poll: float | None = None, report: Step = silent)
     with StopRequest() as asked:
         while waiting:
             try:
-                states, answered = queue.states(waiting.values()), time.monotonic()
+                states, answered = queue.states(waiting.values(), scripts), time.monotonic()
                 said = _told(states[job] for job in waiting.values() if job in states)
                 ended = [name for name, job in waiting.items() if not _on_its_way(states, job)]
-                ends = {name: queue.end_of(waiting[name]) for name in ended}
+                ends = {name: queue.end_of(waiting[name], scripts) for name in ended}
                 seen = {name: when for name, when in seen.items() if name in ended}
             except queue.Unreachable as error:
                 ends, said = {}, "Slurm does not answer"
@@ -171,7 +165,7 @@ def standing(study: Study) -> list[Standing]:
     asked = {name: job for name, job in book.items() if name in missing}
     if asked:
         queue.check_here()
-    states = queue.states(asked.values())
+    states = queue.states(asked.values(), study.out / "jobs")
     found = []
     for run in study.runs:
         name, job = run.folder.name, asked.get(run.folder.name)
@@ -184,7 +178,9 @@ def standing(study: Study) -> list[Standing]:
             why = "" if reason == "None" else reason
             found.append(Standing(name, state.lower(), why or _epochs(run), job, log))
         elif job and log:
-            found.append(Standing(name, "failed", queue.end_of(job).text(log), job, log))
+            found.append(
+                Standing(name, "failed", queue.end_of(job, log.parent).text(log), job, log)
+            )
         else:
             epochs = _epochs(run)
             found.append(Standing(name, "begun" if epochs else "not begun", epochs))
@@ -199,7 +195,7 @@ def cancel(study: Study) -> list[str]:
         if not asked:
             return []
         queue.check_here()
-        states = queue.states(asked.values())
+        states = queue.states(asked.values(), study.out / "jobs")
         jobs = [job for job in asked.values() if _on_its_way(states, job)]
         queue.cancel(jobs)
     return jobs

@@ -94,35 +94,45 @@ def test_an_end_in_one_line(tmp_path, end, text, said):
     assert "\n" not in line
 
 
-def test_states_of_arrays(answers):
-    """One question for all jobs of an array; a job that is not shown, or no longer, has none."""
-    answers["squeue"] = "7_0|RUNNING|None\n7_1|PENDING|Nodes required are DOWN|DRAINED\n"
-    assert queue.states(["7_0", "7_1", "7_2"]) == {
+def test_states_of_arrays(answers, tmp_path):
+    """One question for all jobs of an array; a job that is not shown, or no longer, has none, and
+    none has one whose number is another's by now."""
+    script, foreign = tmp_path / "a b.sh", tmp_path / "other.sh"
+    script.touch()
+    lines = f"7_0|RUNNING|None|/seen elsewhere/{script.name}\n7_1|PENDING|Priority|{script}\n"
+    answers["squeue"] = f"{lines}7_2|RUNNING|None|{foreign}\n"
+    assert queue.states(["7_0", "7_1", "7_2", "7_3"], tmp_path) == {
         "7_0": ("RUNNING", "None"),
-        "7_1": ("PENDING", "Nodes required are DOWN|DRAINED"),
+        "7_1": ("PENDING", "Priority"),
     }
     assert len(answers["asked"]) == 1
     assert answers["asked"][0][-1] == "--jobs=7"
     answers["squeue"] = queue.Refused("slurm_load_jobs error: Invalid job id specified")
-    assert queue.states(["7_0"]) == {}
+    assert queue.states(["7_0"], tmp_path) == {}
     answers["squeue"] = queue.Refused("slurm_load_jobs error: Zero Bytes were transmitted")
     with pytest.raises(queue.Unreachable, match="Zero Bytes"):
-        queue.states(["7_0"])
+        queue.states(["7_0"], tmp_path)
 
 
-def test_an_end_is_asked_of_the_accounts_last(answers):
+def test_an_end_is_asked_of_the_accounts_last(answers, tmp_path):
     gone = queue.Refused("slurm_load_jobs error: Invalid job id specified")
-    answers["scontrol"] = "JobId=8 ArrayJobId=7 JobState=TIMEOUT Reason=TimeLimit ExitCode=0:15\n"
-    assert queue.end_of("7_1") == End("7_1", "TIMEOUT", "0:15")
+    told = (
+        "JobId=8 ArrayJobId=7 JobState=TIMEOUT Reason=TimeLimit ExitCode=0:15 Command={} WorkDir=/"
+    )
+    (tmp_path / "a b.sh").touch()
+    answers["scontrol"] = told.format(tmp_path / "a b.sh")
+    assert queue.end_of("7_1", tmp_path) == End("7_1", "TIMEOUT", "0:15")
+    answers["scontrol"] = told.format(tmp_path / "other.sh")
+    assert queue.end_of("7_1", tmp_path) == End("7_1", "UNKNOWN")
     answers["scontrol"] = gone
-    assert queue.end_of("7_1") == End("7_1", "UNKNOWN")
+    assert queue.end_of("7_1", tmp_path) == End("7_1", "UNKNOWN")
     answers["sacct"] = "CANCELLED by 1000|0:9\n"
-    assert queue.end_of("7_1") == End("7_1", "CANCELLED", "0:9")
+    assert queue.end_of("7_1", tmp_path) == End("7_1", "CANCELLED", "0:9")
     answers["sacct"] = Failure("Slurm accounting storage is disabled")
-    assert queue.end_of("7_1") == End("7_1", "UNKNOWN")
+    assert queue.end_of("7_1", tmp_path) == End("7_1", "UNKNOWN")
     answers["scontrol"] = queue.Refused("slurm_load_jobs error: Zero Bytes were transmitted")
     with pytest.raises(queue.Unreachable):
-        queue.end_of("7_1")
+        queue.end_of("7_1", tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -264,15 +264,15 @@ for task in $(seq 0 $last); do
   SLURM_JOB_ID=$job SLURM_ARRAY_TASK_ID=$task bash $word > ${log/\\%a/$task} 2>&1
   status=$?
   [ $status = 0 ] && state=COMPLETED || state=FAILED
-  echo "${job}_$task|$state|None|$status" >> jobs
+  echo "${job}_$task|$state|None|$word|$status" >> jobs
 done
 echo $job
 """,
     "srun": 'while [ "${1#--}" != "$1" ]; do shift; done\nexec "$@"',
-    "squeue": "cut -d'|' -f1-3 jobs",
+    "squeue": "cut -d'|' -f1-4 jobs",
     "scontrol": """
-while IFS='|' read job state reason status; do
-  [ "$3" = $job ] && echo JobId=7 JobState=$state Reason=None ExitCode=$status:0
+while IFS='|' read job state reason script status; do
+  [ "$3" = $job ] && echo JobId=7 JobState=$state ExitCode=$status:0 Command=$script WorkDir=/
 done < jobs
 true
 """,

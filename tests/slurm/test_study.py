@@ -354,4 +354,4 @@ def test_a_job_that_slurm_has_forgotten(cluster, planned, slowly, monkeypatch):
     assert again.ended() == {}
     assert any("is no longer known to Slurm" in line for line in again.lines)
     assert whole(plan.runs[0])
-    assert queue.end_of("4242").state == queue.UNKNOWN
+    assert queue.end_of("4242", Path("runs/jobs")).state == queue.UNKNOWN
