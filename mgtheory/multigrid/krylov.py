@@ -134,7 +134,7 @@ def _run(
     target, missing = stop.target(size, inside[0]), split(right)[1]
     gmres = method == "gmres"
     extra: dict[str, Any] = {"restart": RESTART, "callback_type": "x"} if gmres else {}
-    if inside[0] > target:
+    if inside[0] > target and stop.maxiter:  # SciPy's gmres cannot take no step
         own = target / inside[0] * (1.0 if gmres else 1e-4)
         try:
             e, _ = getattr(sla, method)(

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mgtheory._checks import check_array, check_kind, check_number, is_whole, own_errors, plain
+from mgtheory._files import parse_json
 from mgtheory._frozen import ReadOnlyArrays
 from mgtheory.polynomials.factors import FACTORS, Factor, General
 from mgtheory.polynomials.recurrence import Recurrence
@@ -334,8 +335,8 @@ class ResidualPolynomial(ReadOnlyArrays):
     def from_json(cls, text: str) -> Self:
         """The inverse of `to_json`."""
         try:
-            data = json.loads(text)
-        except (json.JSONDecodeError, TypeError) as error:
+            data = parse_json(text)
+        except (ValueError, TypeError) as error:
             raise ValueError(f"not a residual polynomial: {error}") from error
         return cls.from_dict(data)
 
