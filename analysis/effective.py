@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.level_state import LevelState, NormState, StepState
+from analysis.level_state import LevelState, StepState
 from analysis.spectra import matrix_symbol
 from mgtheory.polynomials.factors import Factor, General, Linear, horner
 from mgtheory.polynomials.residual import ResidualPolynomial
@@ -154,10 +154,8 @@ def one_pass(
 
     ``A(v)`` and ``B(kernel, v)`` are the convolutions on arrays of that shape.
     """
-    ones = np.ones(level.channels)
     for step in level.steps:
-        inner = (_scale(step.residual_norm, ones) if folded else ones)[:, None]
-        after = (_scale(step.norm, ones) if folded else ones)[:, None]
+        inner, after = _scales(step, level.channels) if folded else np.ones((2, level.channels, 1))
         r = inner * A(e)  # what a step's correction is made of, B A e
         correction = B(step.B, r) if step.B is not None else _correction(step, A, r, after)
         if step.norm_position == "correction":
@@ -184,15 +182,17 @@ def _correction(
 
 def _effective(step: StepState, channels: int) -> EffectiveStep:
     assert step.factor is not None
-    ones = np.ones(channels)
-    inner, after = _scale(step.residual_norm, ones), _scale(step.norm, ones)
-    coefficients = inner[:, None] * np.array(step.factor.correction_coefficients)
+    inner, after = _scales(step, channels)
+    coefficients = inner * np.array(step.factor.correction_coefficients)
     if step.norm_position == "correction":
-        coefficients = after[:, None] * coefficients
+        coefficients = after * coefficients
     elif step.norm_position == "operator":
-        coefficients[:, 1:] *= after[:, None]
-    return EffectiveStep(coefficients, after if step.norm_position == "sum" else ones)
+        coefficients[:, 1:] *= after
+    outer = after if step.norm_position == "sum" else np.ones_like(after)
+    return EffectiveStep(coefficients, outer[:, 0])
 
 
-def _scale(norm: NormState | None, otherwise: NDArray[np.float64]) -> NDArray[np.float64]:
-    return otherwise if norm is None else norm.scale
+def _scales(step: StepState, channels: int) -> NDArray[np.float64]:
+    """What the norms inside rho and after the correction multiply by, shape (2, channels, 1)."""
+    norms = (step.residual_norm, step.norm)
+    return np.array([np.ones(channels) if n is None else n.scale for n in norms])[..., None]

@@ -94,11 +94,8 @@ class RunRecord:
     @property
     def label(self) -> str:
         """Model and scheme, e.g. ``q2 chebyshev4``; the model alone where it has no polynomial."""
-        return (
-            f"{self.config.model.name} {self.scheme}"
-            if self.theory.origin != "none"
-            else self.config.model.name
-        )
+        name = self.config.model.name
+        return name if self.theory.origin == "none" else f"{name} {self.scheme}"
 
     @property
     def scheme(self) -> str:
@@ -106,11 +103,6 @@ class RunRecord:
         if self.config.init.scheme.startswith("file:") and self.init.sources:
             return self.init.sources[0].family
         return self.config.init.scheme
-
-    @property
-    def seed(self) -> int:
-        """The seed of the run."""
-        return self.config.train.seed
 
 
 def tested_on(run: str | os.PathLike[str]) -> int | None:

@@ -135,7 +135,7 @@ def facts_of(record: RunRecord) -> dict[str, Any]:
         "given": config.init.scheme,
         "operator": config.init.operator,
         "placement": config.model.placement,
-        "seed": record.seed,
+        "seed": config.train.seed,
         "chosen_epoch": summary.best_epoch,
         "select": config.train.select,
         "tested_on": tested_on(record.path),

@@ -63,9 +63,8 @@ def draw_amplifications(ax: Axes, groups: Mapping[str, Sequence[ArrayLike]]) -> 
     styles = looks(groups)
     for row, (label, runs) in enumerate(groups.items()):
         values = np.concatenate([np.ravel(np.asarray(run, float)) for run in runs])
-        style = styles[label]
-        marks: dict[str, Any] = {"marker": style.marker, "color": style.colour, "ls": "none"}
-        ax.plot(values, np.full(values.size, row), mfc="none", label=f"_{label}", **marks)
+        marks = {**styles[label].points, "mfc": "none", "label": f"_{label}"}
+        ax.plot(values, np.full(values.size, row), **marks)
     ax.axvline(1.0, **GUIDE)
     ax.set_xscale("log")
     ax.set_yticks(range(len(groups)), list(groups))
@@ -79,11 +78,10 @@ def draw_damped(ax: Axes, clouds: Mapping[str, Cloud], *, legend: bool = True) -
     damped."""
     largest, styles = 1.0, looks(clouds)
     for label, (size, values, mu) in clouds.items():
-        style = styles[label]
-        dots: dict[str, Any] = {"color": style.colour, "alpha": 0.7, "markeredgewidth": 0}
+        dots: Any = {"color": styles[label].colour, "alpha": 0.7, "markeredgewidth": 0}
         ax.plot(np.ravel(size), np.ravel(values), ".", ms=3.0, label=f"_{label}", **dots)
         name = f"{named(label)}: µ = {mu:.3g}"
-        ax.plot([], [], "o", ms=4.0, color=style.colour, label=name)
+        ax.plot([], [], "o", ms=4.0, color=styles[label].colour, label=name)
         largest = max(largest, float(np.max(values)))
     ax.axhline(1.0, **GUIDE)
     if largest > LINEAR_UP_TO:
