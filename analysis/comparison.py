@@ -73,12 +73,7 @@ def configuration_of(run: str | os.PathLike[str]) -> str:
 
 def compare_reports(reports: Sequence[SpectralReport], keys: Sequence[str]) -> RunComparison:
     """The comparison of reports, grouped by the keys of their configurations."""
-    if len(reports) != len(keys) or not reports:
-        raise ValueError(
-            f"{len(reports)} reports and {len(keys)} keys given, must be equally many and at"
-            " least one"
-        )
-    grouped = groups_of(zip(reports, keys), lambda item: item[1])
+    grouped = groups_of(zip(reports, keys, strict=True), lambda item: item[1])
     names = dict(zip(grouped, unique_labels([members[0][0] for members in grouped.values()])))
     rows = [{"configuration": names[key], **_row(report)} for report, key in zip(reports, keys)]
     groups, accuracies = [], {}

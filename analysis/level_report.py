@@ -176,7 +176,7 @@ class LevelReport:
 
     @property
     def relative(self) -> dict[str, ResidualPolynomial]:
-        """The polynomials of the roles on (0, 1], each in units of the spectral radius of its own A;
+        """The polynomials of the roles on (0, 1], each in units of its own A's spectral radius;
         without those of A = 0."""
         return relative(self.views, self.operators)
 

@@ -217,9 +217,10 @@ def theory_of(model: Any, init: InitReport, *, reference: str = REFERENCE) -> Th
     if not levels or not init.levels[0].factors:
         return Theory("none", "", (None,) * len(levels))
     if init.sources:
+        own = [ResidualPolynomial.from_factors(level.factors) for level in init.levels]
         polynomials = tuple(
-            _scaled(ResidualPolynomial.from_factors(level.factors), level.radius)
-            for level in init.levels
+            q.scaled(1.0 / level.radius) if level.radius > 0 else q
+            for q, level in zip(own, init.levels)
         )
         reasons = dict.fromkeys(reason for level in init.levels for reason in level.reasons)
         return Theory("start", init.sources[0].family, polynomials, tuple(reasons))
@@ -234,10 +235,6 @@ def theory_of(model: Any, init: InitReport, *, reference: str = REFERENCE) -> Th
         found.append(ResidualPolynomial.from_factors(factors))
         notes += said
     return Theory("reference", scheme.name, tuple(found), notes.reasons)
-
-
-def _scaled(q: ResidualPolynomial, radius: float) -> ResidualPolynomial:
-    return q.scaled(1.0 / radius) if radius > 0 else q
 
 
 def _fingerprint(path: Path, reference: str) -> str:

@@ -83,7 +83,8 @@ def run(
     Raises
     ------
     ValueError, FileExistsError, NotADirectoryError
-        The folder is a file, or holds something else, another demo, or damaged files; nothing is changed.
+        The folder is a file, or holds something else, another demo, or damaged files; nothing is
+        changed.
     Failure
         A network could not be trained.
     """
