@@ -18,6 +18,11 @@ from analysis.stats import fraction_interval
 from analysis.verdict import WORDS
 
 DISTANCE = "Distances are max |q(t) − q_theory(t)| over t in (0, 1], each q in units of its own b"
+SMOOTHING = [
+    *("level", "role", "spectral_radius", "roots"),
+    *("smoothing_factor", "max_modulus", "smoothing_norm", "smoother"),
+]
+SMOOTHING_TITLES = {"spectral_radius": "spectral radius b", "smoother": "verdict"}
 LEARNED = "learned with the batch norms folded in"
 MEANINGS = {
     "role": (
@@ -111,7 +116,8 @@ def report_text(report: SpectralReport) -> str:
     if not report.levels:
         none = f"{report.model} has no levels and no residual polynomial: accuracies only."
         return "\n\n".join([*parts, none, ""])
-    parts += ["## Smoothing on the spectrum of each level", *explained(_smoothing(report))]
+    smoothing = report.table()[SMOOTHING].rename(columns=SMOOTHING_TITLES)
+    parts += ["## Smoothing on the spectrum of each level", *explained(smoothing)]
     if report.has_polynomial:
         parts += ["## What training did", *explained(_training(report)), *_words([report])]
         parts += ["## Coefficients of each step", *explained(_coefficients(report))]
@@ -182,12 +188,6 @@ def _facts(report: SpectralReport) -> list[str]:
             f" {facts['operator']}."
         )
     return [*lines, *(f"Fitted: {reason}." for reason in report.theory["fitted"])]
-
-
-def _smoothing(report: SpectralReport) -> pd.DataFrame:
-    smoothing = ("smoothing_factor", "max_modulus", "smoothing_norm", "smoother")
-    shown = report.table()[["level", "role", "spectral_radius", "roots", *smoothing]]
-    return shown.rename(columns={"spectral_radius": "spectral radius b", "smoother": "verdict"})
 
 
 def _training(report: SpectralReport) -> pd.DataFrame:
