@@ -229,9 +229,13 @@ def _difference(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
     return ""
 
 
+class Busy(FileExistsError, BlockingIOError):
+    """Another process is training in the folder."""
+
+
 @contextmanager
 def lock_run(out: Path) -> Iterator[None]:
-    """Holds the folder for one process, until it ends; FileExistsError where another is at work."""
+    """Holds the folder for one process, until it ends; Busy where another is at work."""
     try:
         import fcntl
     except ImportError:  # no such locks on this platform
@@ -243,7 +247,7 @@ def lock_run(out: Path) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise FileExistsError(f"{out}: another process is training in this folder") from None
+            raise Busy(f"{out}: another process is training in this folder") from None
         except OSError:  # a file system without locks
             pass
         yield

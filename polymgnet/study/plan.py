@@ -70,11 +70,11 @@ class Study:
     @contextmanager
     def attempt(self, run: Run, failed: dict[str, str]) -> Iterator[None]:
         """One run within: its failure is recorded and leaves the others running, a stop ends the
-        study. Its row is added; that of a loss that was not finite too, which another attempt would
-        find again."""
+        study, and what another process trains (BlockingIOError) is left to the caller. Its row is
+        added; that of a loss that was not finite too, which another attempt would find again."""
         try:
             yield
-        except Stopped:
+        except (Stopped, BlockingIOError):
             raise
         except Exception as error:
             kind = "" if isinstance(error, Failure) else f"{type(error).__name__}: "
