@@ -40,7 +40,8 @@ def analyse(
     write: bool = True,
     progress: Progress | None = None,
 ) -> SpectralReport:
-    """The report on a finished run; written to RUN/report unless `write` is False.
+    """The report on a finished run; written to RUN/report unless `write` is False, or the folder is
+    for reading alone.
 
     Parameters
     ----------
@@ -69,9 +70,15 @@ def analyse(
             if (report.fingerprint, report.tolerance, report.run) == asked:
                 return report
     report = analyse_record(record, tolerance=tolerance, progress=progress)
-    if write:
+    if write and can_write(run):
         write_report(report, record.path / FOLDER)
     return report
+
+
+def can_write(run: str | os.PathLike[str]) -> bool:
+    """Whether a report can lie in the run's folder; an archive may be for reading alone."""
+    where = Path(run) / FOLDER
+    return os.access(where if where.exists() else run, os.W_OK)
 
 
 def report_folder(run: str | os.PathLike[str]) -> Path:

@@ -26,11 +26,12 @@ def analyze(runs: Runs, as_json: Json = False) -> None:
     if as_json:
         console.emit(reports[0] if len(reports) == 1 else {"reports": reports, "comparison": found})
         return
-    from analysis.report import report_folder
+    from analysis.report import can_write, report_folder
     from analysis.text import comparison_text, report_text
 
     for run, report in zip(runs, reports, strict=True):
-        print(f"{run}\n{report_text(report)}\nwritten to {report_folder(run)}\n")
+        where = "written to" if can_write(run) else "not written, for reading alone:"
+        print(f"{run}\n{report_text(report)}\n{where} {report_folder(run)}\n")
     if len(reports) > 1:
         print(comparison_text(found))
 
