@@ -10,7 +10,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,18 +24,6 @@ COARSENINGS = ("galerkin", "rediscretise")
 Axes = tuple[int, ...]
 
 
-@dataclass(frozen=True)
-class Coarsened:
-    """The operators of all levels; of all but the coarsest the coarsened axes, R and P; and the
-    `rule` the coarse operators were made by, one of `COARSENINGS`, or the given stencils."""
-
-    stencils: tuple[Stencil, ...]
-    axes: tuple[Axes, ...]
-    R: tuple[Stencil, ...]
-    P: tuple[Stencil, ...]
-    rule: str | Stencil | Sequence[Stencil]
-
-
 def coarsen(
     operator: Any,
     levels: int,
@@ -46,8 +33,9 @@ def coarsen(
     interpolation: str | Stencil,
     order: int | None,
     axes: Sequence[int] | str,
-) -> Coarsened:
-    """The grids below an operator; the options are those of `mgtheory.fourier.cycle.LocalCycle`."""
+) -> dict[str, Any]:
+    """The grids below an operator, as fields of `mgtheory.fourier.cycle.LocalCycle`, which has the
+    options too; `coarsening` is then the name of the rule that was taken, or the given stencils."""
     fine, problem = the_stencil(operator), operator if isinstance(operator, Problem) else None
     h = (1.0,) * fine.dim
     if problem is not None:
@@ -88,13 +76,9 @@ def coarsen(
         if coarse is None:
             coarse = (R[-1] @ stencils[-1] @ P[-1]).subsampled(steps)
         stencils.append(coarse)
-    return Coarsened(
-        tuple(stencils),
-        tuple(coarsened),
-        tuple(R),
-        tuple(P),
-        coarsening if given is not None else rule,
-    )
+    made = {"stencils": stencils, "coarsened": coarsened, "R": R, "P": P}
+    used = coarsening if given is not None else rule
+    return {**{name: tuple(parts) for name, parts in made.items()}, "coarsening": used}
 
 
 def _given_stencils(coarsening: Any, fine: Stencil, levels: int) -> list[Stencil] | None:
