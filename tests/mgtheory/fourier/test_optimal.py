@@ -102,7 +102,7 @@ def test_no_neighbour_and_no_family_is_better(stencil, degree, options):
 def test_gradients_are_those_of_finite_differences(stencil, steps):
     correction = LocalCycle(stencil, ResidualPolynomial.from_weights([0.0]), pre=0, post=0)
     theta = np.random.default_rng(1).uniform(-1.4, 1.4, (5, stencil.dim))
-    sampled = optimal._Sampled(correction, theta, steps)
+    sampled = optimal._Sampled(correction, theta, steps, 3)
     c = sampled.coefficients(chebyshev(3, interval=(sampled.b / 5, sampled.b)))
     values, slopes = sampled.pieces(c)
     # K has a nullspace: its eigenvalues 0 are rounding, and have no derivative
