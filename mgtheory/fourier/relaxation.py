@@ -26,7 +26,7 @@ from scipy.linalg import hadamard
 
 from mgtheory import smoothers
 from mgtheory._checks import check_name
-from mgtheory.problems.record import operator_record
+from mgtheory.problems.record import SCALINGS, operator_record
 from mgtheory.problems.stencils import Stencil
 from mgtheory.problems.symbols import Complex, Float, harmonic_symbols
 from mgtheory.smoothers import GaussSeidel, Jacobi, Polynomial
@@ -42,7 +42,7 @@ def described(given: Any, *, scaling: str = "auto", degree: int | None = None) -
     ``couples`` (whether the modes theta + pi s are coupled) and ``symbols(stencil, theta, turns,
     order)``, the error operator of one step as `step_symbols` returns it.
     """
-    check_name(scaling, smoothers.SCALINGS, "scaling")
+    check_name(scaling, SCALINGS, "scaling")
     found = smoothers.smoother(given, degree, scaling=scaling)
     known = step_symbols.dispatch(type(found)) is not step_symbols.dispatch(object)
     if not (hasattr(found, "couples") and (known or hasattr(found, "symbols"))):
@@ -61,17 +61,9 @@ def on_level(
     finest: Any = None,
     finest_axes: Axes = "auto",
 ) -> Any:
-    """The description on one level: a family is derived, a polynomial converted as the solver does.
-
-    Parameters
-    ----------
-    description
-        As from `described`.
-    operator, axes
-        The level's operator and the axes that are coarsened from it.
-    finest, finest_axes
-        Those of the finest level, if this is a coarser one.
-    """
+    """What `described` gave, on one level: a family is derived, a polynomial converted as the
+    solver does, for the level's operator and the axes that are coarsened from it; on a coarser one
+    `finest` and `finest_axes` are those of the finest level."""
     if not isinstance(description, Polynomial):
         return description
     given = description.polynomial

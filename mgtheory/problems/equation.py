@@ -107,14 +107,19 @@ class Equation:
         h = self.widths(shape)
         b = tensor.apply_extended(SCHEMES[self.scheme].load(h), everywhere, h)
         if self.singular:
-            b = b - b.mean()
-            # a mean taken off twice is off to rounding, of a b that is rounding alone too
-            return _finite(b - b.mean())
-        if self.knows_solution:
+            for _ in range(2):  # once is not off to rounding, of a b that is rounding alone
+                b = b - b.mean()
+        elif self.knows_solution:  # A applied to the boundary values alone
             shell = np.broadcast_to(self._manufactured().u(*x), everywhere.shape).copy()
             shell[inner] = 0.0
-            b -= self._on_boundary_values(shell, h)
-        return _finite(b)
+            polynomial = self.polynomial(shape)
+            if polynomial is not None:
+                b -= tensor.apply_extended(polynomial, shell, h)
+            elif self.coefficient is not None:
+                b -= variable.variable_boundary(self.coefficient, shell, average=self.average)
+        if not np.isfinite(b).all():
+            raise ValueError("f gives values on the grid that are infinite or not a number")
+        return b.reshape(-1)
 
     def exact(self, shape: Shape) -> NDArray[np.float64] | None:
         """The continuous solution, mean zero where A is singular; None where it is not known."""
@@ -133,19 +138,6 @@ class Equation:
         if isinstance(self.coefficient, manufactured.SmoothCoefficient):
             return manufactured.variable_right_hand_side(self._manufactured(), self.coefficient, x)
         return manufactured.right_hand_side(self._manufactured(), self.weights, x)
-
-    def _on_boundary_values(self, shell: NDArray[Any], h: Sequence[float]) -> NDArray[Any]:
-        """A applied to the boundary values alone, to be taken off the right-hand side."""
-        if self.coefficient is not None:
-            return variable.variable_boundary(self.coefficient, shell, average=self.average)
-        return tensor.apply_extended(SCHEMES[self.scheme].matrix(self.weights, h), shell, h)
-
-
-def _finite(b: NDArray[np.float64]) -> NDArray[np.float64]:
-    """b as a vector, without infinite values."""
-    if not np.isfinite(b).all():
-        raise ValueError("f gives values on the grid that are infinite or not a number")
-    return b.reshape(-1)
 
 
 @dataclass(frozen=True, eq=False)
