@@ -144,20 +144,12 @@ class Polynomial(Smoother):
         finest: OperatorRecord | None = None,
         growth: float | None = None,
     ) -> ResidualPolynomial:
-        """q for the operator of a level.
+        """q for the BA of a level, from its record; on a coarser level from that of the finest too.
 
-        Parameters
-        ----------
-        record
-            Of the level's BA.
-        finest
-            Of the finest level's BA, on a coarser level. A given q is there converted exactly
-            (where the operators are proportional and the same axes are coarsened), else derived
-            anew, else scaled.
-        growth
-            The factor to scale by: the largest eigenvalue here over that on the finest level; by
-            default the ratio of the records' upper ends, which must then have been found in the
-            same way.
+        A given q is there converted exactly (where the operators are proportional and the same axes
+        are coarsened), else derived anew, else scaled by the `growth`: the largest eigenvalue here
+        over that on the finest level; by default the ratio of the records' upper ends, which must
+        then have been found in the same way.
         """
         given, family = self.polynomial, self.family
         if given is not None and (finest is None or _converts(given.operator, record)):

@@ -162,10 +162,9 @@ def smoothing_factor(
     flat = theta.reshape(-1, stencil.dim)
     high, grid = high_frequencies(flat, chosen), theta.shape[:-1]
     # a real stencil's symbols at theta and -theta are conjugate
-    complex_values = np.iscomplexobj(stencil.values)
-    partner = (
-        np.arange(len(flat)) if complex_values else np.minimum(np.arange(len(flat)), mirrored(grid))
-    )
+    complex_values, partner = np.iscomplexobj(stencil.values), np.arange(len(flat))
+    if not complex_values:
+        partner = np.minimum(partner, mirrored(grid))
     solved, place = np.unique(partner, return_inverse=True)
     radius, norm, damping = (values[place] for values in evaluate(flat[solved]))
     radius = np.where(high, radius, -1.0)

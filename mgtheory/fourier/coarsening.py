@@ -158,20 +158,11 @@ def differential_orders(stencil: Stencil) -> tuple[int, ...]:
 
 
 def rediscretised(stencil: Stencil, axes: Axes, order: int | None) -> Stencil:
-    """The stencil of the same differential operator where h is doubled on the coarsened axes.
+    """The stencil of the same differential operator, of that order or of the one that is read off
+    the stencil, where h is doubled on the coarsened axes.
 
-    Parameters
-    ----------
-    stencil, axes
-        On the finer grid, and what is coarsened: all axes; or some, where the stencil is a sum of
-        differences along single axes.
-    order
-        Of the differential operator; None to read it off the stencil.
-
-    Raises
-    ------
-    ValueError
-        Where the stencil does not say what it is on the coarser grid.
+    These are all axes; or some, where the stencil is a sum of differences along single axes. A
+    ValueError where the stencil does not say what it is on the coarser grid.
     """
     orders = differential_orders(stencil) if order is None else (order,)
     if len(orders) != 1:

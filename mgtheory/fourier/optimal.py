@@ -209,19 +209,11 @@ def minimise_maximum(
     tolerance: float = TOLERANCE,
 ) -> LeastMaximum:
     """A local minimum of max_i f_i(c), from a start and never above it: min z subject to z >=
-    f_i(c), by SciPy's SLSQP.
+    f_i(c), by SciPy's SLSQP, to a relative tolerance in at most so many iterations.
 
-    Parameters
-    ----------
-    pieces
-        c of shape (n,) -> the values f_i, shape (m,), their largest never negative, and their
-        gradients, shape (m, n).
-    start, iterations
-        Where it starts, shape (n,), and the most steps.
-    known
-        A value that was reached from elsewhere: pieces well below it are not expected to matter.
-    tolerance
-        Relative, of the minimum.
+    `pieces` takes c, shape (n,), to the f_i, shape (m,), their largest never negative, and their
+    gradients, shape (m, n). Where a `known` value was reached from elsewhere, pieces well below it
+    are not expected to matter.
     """
     c, values, taken = np.array(start, float), pieces(start)[0], 0
     value = float(values.max())

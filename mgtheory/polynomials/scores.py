@@ -209,7 +209,7 @@ def nearest_families(
     found: list[Match] = []
     for k in tried:
         found += [
-            Match(name, k, _distance(family(k, lmax=1.0)(t), values), None)
+            Match(name, k, float(np.abs(family(k, lmax=1.0)(t) - values).max()), None)
             for name, family in _FIXED.items()
             if name != "mls" or k in MLS_DEGREES
         ]
@@ -238,16 +238,12 @@ _FITTED: dict[str, tuple[Callable[[float], tuple[float, float]], Array]] = {
 }
 
 
-def _distance(values: Array, others: Array) -> float:
-    return float(np.abs(values - others).max())
-
-
 def _fit(name: str, k: int, t: Array, values: Array) -> tuple[float, float]:
     """The best parameter, near the best of some candidates, and its distance."""
     interval, candidates = _FITTED[name]
 
     def distance(x: float) -> float:
-        return _distance(closed_form(name, k, t, interval(x)), values)
+        return float(np.abs(closed_form(name, k, t, interval(x)) - values).max())
 
     with np.errstate(over="ignore"):  # far from a match q may leave the doubles
         at = [distance(float(x)) for x in candidates]
