@@ -17,22 +17,19 @@ for the 3-point one and V(1,1) it is the fourth kind, with the factor 1/(2k+1)^2
 
 from __future__ import annotations
 
-import functools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from numpy.polynomial import chebyshev as cheb
-from scipy.optimize import minimize
 
 from mgtheory._checks import check_whole
-from mgtheory._frozen import ReadOnlyArrays
 from mgtheory.families import Family, Recorded, register
 from mgtheory.fourier.analysis import FourierFactor, cycle_factor, off_zero, orbits
 from mgtheory.fourier.cycle import NEAR, LocalCycle, directions, whole
+from mgtheory.fourier.descent import EXACT, LeastMaximum, minimise_maximum
 from mgtheory.fourier.relaxation import scaled_symbols
 from mgtheory.fourier.supremum import ROUNDING, climb, grid_peaks, largest_limit
 from mgtheory.polynomials.classical import chebyshev, chebyshev4
@@ -44,21 +41,13 @@ MAX_OPTIMAL_DEGREE = 16
 # points per axis whose frequencies the optimisation sees first, and from whose peaks the worst are
 # sought, by dimension
 SAMPLES, DENSE = {1: 64, 2: 32, 3: 24}, {1: 256, 2: 128, 3: 48}
-# the pieces that one descent sees: those above this part of the maximum, and at least so many for
-# each variable
-PART, LEAST = 0.5, 6
 # relative size of imaginary parts that are rounding: symmetric stencils have real symbols
 REAL = 1e-9
 PIECES = 3  # eigenvalues per frequency that take part, largest first
-# a factor of this size is 0: the eigenvalues of a nilpotent matrix are known to the square root of
-# rounding
-EXACT = 1e-8
 # relative excess of the supremum over the sampled maximum that is accepted, and how often
 # frequencies are added
 GAP, ROUNDS = 3e-4, 12
-# of one descent, relative to the maximum where it starts; and where the best of several is sought
-TOLERANCE, ROUGH = 1e-9, 1e-5
-GAIN = 1e-5  # relative decrease for which a descent is started once more
+ROUGH = 1e-5  # tolerance of the descents of which the best is sought
 
 
 @dataclass(frozen=True)
@@ -183,100 +172,6 @@ def _canonical(operator: Any, coarsening: Any) -> tuple[Any, float]:
     order = sorted(range(len(stencil.offsets)), key=stencil.offsets.__getitem__)
     offsets = tuple(stencil.offsets[i] for i in order)
     return Stencil(offsets, stencil.values[order] / scale), scale
-
-
-@dataclass(frozen=True)
-class LeastMaximum(ReadOnlyArrays):
-    """Where a descent ended: the variables, the maximum there, the steps taken, and whether it
-    stopped by its own criterion."""
-
-    c: Float
-    value: float
-    iterations: int
-    converged: bool
-
-
-class _Outgrown(Exception):
-    """Pieces that a descent does not see are larger than where it started: their values, shape
-    (m,), and the steps taken."""
-
-
-def minimise_maximum(
-    pieces: Callable[[Float], tuple[Float, Float]],
-    start: Float,
-    iterations: int,
-    known: float = math.inf,
-    tolerance: float = TOLERANCE,
-) -> LeastMaximum:
-    """A local minimum of max_i f_i(c), from a start and never above it: min z subject to z >=
-    f_i(c), by SciPy's SLSQP, to a relative tolerance in at most so many iterations.
-
-    `pieces` takes c, shape (n,), to the f_i, shape (m,), their largest never negative, and their
-    gradients, shape (m, n). Where a `known` value was reached from elsewhere, pieces well below it
-    are not expected to matter.
-    """
-    c, values, taken = np.array(start, float), pieces(start)[0], 0
-    value = float(values.max())
-    converged, chosen = value <= EXACT, _chosen(values, len(c), known)
-    # a restart forgets the curvature collected elsewhere, and is made while it gains
-    while not converged and taken < iterations:
-        try:
-            ended = _descent(pieces, chosen, c, value, iterations - taken, tolerance)
-        except _Outgrown as others:
-            values, steps = others.args
-            chosen, taken = chosen | _chosen(values, len(c), min(value, known)), taken + steps
-            continue
-        taken += int(ended.nit)
-        values = pieces(ended.x[:-1])[0]
-        reached = float(values.max())
-        gained = reached < value * (1 - max(GAIN, tolerance))
-        converged = (bool(ended.success) and not gained) or reached <= EXACT
-        if reached < value:
-            c, value, chosen = ended.x[:-1], reached, _chosen(values, len(c), known)
-        if not (ended.success or gained):
-            break
-    return LeastMaximum(c, value, taken, converged)
-
-
-def _chosen(values: Float, size: int, known: float) -> npt.NDArray[np.bool_]:
-    """The pieces for a descent in so many variables."""
-    rank = min(LEAST * (size + 1), len(values))
-    part = PART * min(values.max(), known)
-    return np.asarray(values >= min(part, np.partition(values, -rank)[-rank]))
-
-
-def _descent(
-    pieces: Any, chosen: Any, c: Float, value: float, iterations: int, tolerance: float
-) -> Any:
-    """One run of SLSQP on the chosen pieces, whose number is its cost. Its tolerance is absolute,
-    so that values are divided by the first maximum."""
-    taken = 0
-
-    @functools.lru_cache(maxsize=1)  # values and gradients are asked for one by one
-    def at(x: bytes) -> tuple[Float, Float]:
-        return pieces(np.frombuffer(x))
-
-    def gaps(z: Float) -> Float:
-        return np.asarray(z[-1] - at(z[:-1].tobytes())[0][chosen] / value)
-
-    def slopes(z: Float) -> Float:
-        """Asked for where a step has ended."""
-        nonlocal taken
-        values, gradients = at(z[:-1].tobytes())
-        if values.max() > max(value, values[chosen].max()) * (1 + GAIN):
-            raise _Outgrown(values, taken)
-        taken += 1
-        return np.hstack([-gradients[chosen] / value, np.ones((int(chosen.sum()), 1))])
-
-    upwards = np.append(np.zeros(len(c)), 1.0)
-    return minimize(
-        lambda z: z[-1],
-        np.append(c, 1.0),
-        jac=lambda z: upwards,
-        method="SLSQP",
-        constraints={"type": "ineq", "fun": gaps, "jac": slopes},
-        options={"maxiter": iterations, "ftol": tolerance},
-    )
 
 
 def _first_frequencies(cycle: LocalCycle) -> Float:

@@ -9,7 +9,8 @@ from scipy.special import lambertw
 from mgtheory.fourier import optimal
 from mgtheory.fourier.analysis import two_grid_factor
 from mgtheory.fourier.cycle import LocalCycle
-from mgtheory.fourier.optimal import minimise_maximum, optimise_two_grid, two_grid_optimal
+from mgtheory.fourier.descent import EXACT, minimise_maximum
+from mgtheory.fourier.optimal import optimise_two_grid, two_grid_optimal
 from mgtheory.polynomials.classical import chebyshev, chebyshev4
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.problems.problem import create, poisson
@@ -359,7 +360,7 @@ def test_a_maximum_of_zero_is_reached():
 
     reached = minimise_maximum(pieces, np.array([1.0, -2.0]), 200)
     assert reached.converged
-    assert reached.value <= optimal.EXACT
+    assert reached.value <= EXACT
 
 
 def test_the_start_is_not_changed():
