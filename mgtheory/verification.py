@@ -131,22 +131,10 @@ def verify(
 
 
 class PeriodicCycle:
-    """A `LocalCycle` as sparse matrices on a periodic grid.
+    """A `LocalCycle` as sparse matrices on a periodic grid of so many points per axis.
 
-    Parameters
-    ----------
-    cycle
-        What to build.
-    shape
-        Points per axis of the finest grid.
-
-    Attributes
-    ----------
-    levels
-        `PeriodicLevel` objects, unknowns in C order, channel first.
-    kernel
-        Orthonormal basis of the constants in the kernel of A, shape (N, r), r = 0 where A is
-        regular.
+    Its `levels` are `PeriodicLevel` objects, unknowns in C order, channel first; `kernel` is an
+    orthonormal basis of the constants in the kernel of A, shape (N, r), r = 0 where A is regular.
     """
 
     def __init__(self, cycle: LocalCycle, shape: Sequence[int]) -> None:

@@ -295,7 +295,10 @@ def cycle_factor(
             points = off_zero(points)
             place = np.arange(len(points))
             if cycle.modes >= MANY:  # around a peak on an axis of symmetry many are images
-                points, place = distinct(cycle.representative(points))
+                points = cycle.representative(points)
+                keys = np.round(points / RESOLVED).astype(np.int64)
+                _, first, place = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+                points, place = points[first], place.ravel()
             values = _in_batches(lambda p: [measure(cycle.error_operator(p))], points, size)[0]
             return values[place]
 
@@ -397,13 +400,6 @@ def _coupled(
     projected = np.linalg.matrix_power(step, steps) * kept[:, :, None]
     image = spectral_norm(step[:, :, : stencil.channels])
     return spectral_radius(projected) ** (1 / steps), spectral_norm(projected) ** (1 / steps), image
-
-
-def distinct(points: Float) -> tuple[Float, npt.NDArray[np.intp]]:
-    """The points that differ by more than rounding, and where each is among them."""
-    keys = np.round(points / RESOLVED).astype(np.int64)
-    _, first, place = np.unique(keys, axis=0, return_index=True, return_inverse=True)
-    return points[first], place.ravel()
 
 
 def reflected(theta: Float, axes: Sequence[int]) -> Float:

@@ -132,8 +132,7 @@ class LocalCycle:
         check_name(self.cycle, tuple(CYCLES), "cycle")
         names = ("coarsening", "restriction", "interpolation", "order", "axes")
         options = {name: getattr(self, name) for name in names}
-        for name, value in coarsen(self.operator, self.levels, **options).items():
-            object.__setattr__(self, name, value)
+        self.__dict__.update(coarsen(self.operator, self.levels, **options))
         before = described(self.smoother, scaling=self.scaling, degree=self.degree)
         after = before
         if self.post_smoother is not None:
@@ -146,14 +145,13 @@ class LocalCycle:
             )
             first = on_level(before, *place)
             pairs.append((first, first if after is before else on_level(after, *place)))
-        object.__setattr__(self, "relaxations", tuple(pairs))
         coupled = any(one.couples for pair in pairs for one in pair)
         counts = [
             tuple(2 if coupled and j not in self.coarsened[-1] else 1 for j in range(self.dim))
         ]
         for axes in reversed(self.coarsened):
             counts.insert(0, tuple(n * (2 if j in axes else 1) for j, n in enumerate(counts[0])))
-        object.__setattr__(self, "counts", tuple(counts))
+        self.__dict__.update(relaxations=tuple(pairs), counts=tuple(counts))
 
     @property
     def dim(self) -> int:

@@ -70,15 +70,8 @@ def largest_modulus(q: ResidualPolynomial, spectrum: Spectrum) -> float:
 def scale_to(
     q: ResidualPolynomial, spectrum: Spectrum, amplification: float, *, kept: float = 1.0
 ) -> float:
-    """The smallest s > 0 at which max |q(s z)| over the spectrum is M; 1 where max |q(z)| is not
-    above `kept`: there q stays what it is.
-
-    Parameters
-    ----------
-    spectrum
-        An `Interval` or several, points, or a number b for the disc |z| <= b.
-    amplification
-        M > 1.
+    """The smallest s > 0 at which max |q(s z)| over the spectrum (as for `largest_modulus`) is M >
+    1; 1 where max |q(z)| is not above `kept`: there q stays what it is.
 
     Examples
     --------
