@@ -17,7 +17,7 @@ from typing import Any
 
 import sympy
 
-from mgtheory._checks import check_name, check_whole, is_whole
+from mgtheory._checks import check_kind, check_name, check_whole, is_whole
 from mgtheory.fourier.relaxation import splitting
 from mgtheory.polynomials.classical import CLOSED_FORMS, MLS_DEGREES
 from mgtheory.problems.symbols import the_stencil
@@ -191,8 +191,7 @@ def roots(family: str, degree: int, *, interval: tuple[Any, Any]) -> list[sympy.
 def maximum_modulus(q: sympy.Expr, t: sympy.Symbol, interval: tuple[Any, Any]) -> sympy.Expr:
     """max over [a, b] of |q(t)| for a polynomial with rational coefficients, as an exact algebraic
     number."""
-    if not isinstance(q, sympy.Expr):
-        raise ValueError(f"q is a {type(q).__name__}, must be a sympy expression")
+    check_kind(q, sympy.Expr, "q", "a sympy expression")
     a, b = _ends(interval)
     critical = (
         sympy.Poly(sympy.diff(q, t), t).real_roots(multiple=False) if sympy.degree(q, t) > 1 else []

@@ -170,7 +170,7 @@ def _canonical(operator: Any, coarsening: Any) -> tuple[Any, float]:
         return operator, 1.0
     scale = float(np.abs(stencil.values).max()) or 1.0
     order = sorted(range(len(stencil.offsets)), key=stencil.offsets.__getitem__)
-    offsets = tuple(stencil.offsets[i] for i in order)
+    offsets = tuple(sorted(stencil.offsets))
     return Stencil(offsets, stencil.values[order] / scale), scale
 
 

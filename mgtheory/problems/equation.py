@@ -14,7 +14,7 @@ constants, b is made compatible (its mean removed) and the exact solution has me
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -145,8 +145,8 @@ class StencilEquation(Equation):
     """A stencil of one's own on one grid, as `Problem.from_stencil` takes it: the stencil with its
     1/h^2, the shape that it is meant for, and b there, or None for f = 1."""
 
-    own: Stencil | None = None
-    grid: Shape = ()
+    own: Stencil = field(kw_only=True)
+    grid: Shape = field(kw_only=True)
     right: NDArray[np.float64] | None = None
 
     @classmethod
@@ -170,7 +170,6 @@ class StencilEquation(Equation):
     @property
     def singular(self) -> bool:
         """Also the taps must have the sum 0."""
-        assert self.own is not None
         total, largest = abs(self.own.values.sum()), np.abs(self.own.values).max()
         return super().singular and bool(total <= 1e-12 * largest)
 
@@ -191,7 +190,6 @@ class StencilEquation(Equation):
         For other mesh widths it is that of a second-order equation with a mass term: the
         coefficient of K_i grows with h^0, that of K_i K_j with h^2, as in the compact schemes.
         """
-        assert self.own is not None
         if max(self.own.reach) > 1:
             return None
         array = np.pad(self.own.to_array(), [(1 - reach, 1 - reach) for reach in self.own.reach])
@@ -215,7 +213,6 @@ class StencilEquation(Equation):
                 "a stencil that is not even along every axis, or reaches farther than one point,"
                 " has no coarser twin; take coarsening='galerkin'"
             )
-        assert self.own is not None
         return sp.csr_array(getattr(self.own, str(self.boundary))(shape))
 
     def load(self, shape: Shape) -> NDArray[np.float64]:

@@ -224,8 +224,7 @@ class Stencil(ReadOnlyArrays):
         points = np.indices(size).reshape(self.dim, -1)
         rows = np.arange(points.shape[1])
         extent = np.array(size)[:, None]
-        total = scipy.sparse.csr_array((self.channels * len(rows),) * 2, dtype=self.values.dtype)
-        shifts, columns, data = [], [], []
+        shifts, columns, data = [rows[:0]], [rows[:0]], [self.values.ravel()[:0]]
         for k, value in zip(self.offsets, self.matrices):
             target = points + np.array(k)[:, None]
             inside = periodic | ((target >= 0) & (target < extent)).all(axis=0)
@@ -234,12 +233,9 @@ class Stencil(ReadOnlyArrays):
                 shifts.append(rows[inside] + p * len(rows))
                 columns.append(column + q * len(rows))
                 data.append(np.full(len(column), value[p, q]))
-        if not data:
-            return total
-        return scipy.sparse.coo_array(
-            (np.concatenate(data), (np.concatenate(shifts), np.concatenate(columns))),
-            shape=total.shape,
-        ).tocsr()
+        places = np.concatenate(shifts), np.concatenate(columns)
+        shape = (self.channels * len(rows),) * 2
+        return scipy.sparse.coo_array((np.concatenate(data), places), shape).tocsr()
 
 
 def _summed(taps: Iterable[Tap], scalar: bool) -> Stencil:
