@@ -76,8 +76,8 @@ def coarsen(
         if coarse is None:
             coarse = (R[-1] @ stencils[-1] @ P[-1]).subsampled(steps)
         stencils.append(coarse)
-    made = {"stencils": stencils, "coarsened": coarsened, "R": R, "P": P}
-    used = coarsening if given is not None else rule
+    made: dict[str, list[Any]] = {"stencils": stencils, "coarsened": coarsened, "R": R, "P": P}
+    used = rule if given is None else coarsening
     return {**{name: tuple(parts) for name, parts in made.items()}, "coarsening": used}
 
 

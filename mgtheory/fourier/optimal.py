@@ -294,7 +294,7 @@ class _Sampled:
         nodes = np.cos(np.pi * (np.arange(k) + 0.5) / k)
         t = self.b * (nodes + 1) / 2
         values = (np.real(polynomial.q(t)) - 1) * self.b / t
-        return np.linalg.solve(cheb.chebvander(nodes, k - 1), values)
+        return np.asarray(np.linalg.solve(cheb.chebvander(nodes, k - 1), values))
 
     def polynomial(self, c: Float) -> ResidualPolynomial:
         """The residual polynomial of the coefficients c."""
