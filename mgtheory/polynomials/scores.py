@@ -28,13 +28,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
 from mgtheory._checks import check_kind, check_number, check_whole, is_number, own_errors, plain
-from mgtheory.polynomials.classical import (
-    MLS_DEGREES,
-    chebyshev4,
-    chebyshev4_opt,
-    closed_form,
-    mls,
-)
+from mgtheory.polynomials.classical import MLS_DEGREES, chebyshev4, chebyshev4_opt, closed_form, mls
 from mgtheory.polynomials.fourthkind import optimised_roots
 from mgtheory.polynomials.peaks import angular_grid, local_maxima
 from mgtheory.polynomials.residual import ResidualPolynomial, check_degree
