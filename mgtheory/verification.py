@@ -81,11 +81,7 @@ class Verification:
 
 
 def verify(
-    cycle: LocalCycle,
-    shape: int | Sequence[int],
-    *,
-    rng: np.random.Generator,
-    cycles: int = 200,
+    cycle: LocalCycle, shape: int | Sequence[int], *, rng: np.random.Generator, cycles: int = 200
 ) -> Verification:
     """Run a cycle on a periodic grid and compare its measured factor with the predicted one.
 

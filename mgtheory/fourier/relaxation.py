@@ -55,11 +55,7 @@ def described(given: Any, *, scaling: str = "auto", degree: int | None = None) -
 
 
 def on_level(
-    description: Any,
-    operator: Any,
-    axes: Axes,
-    finest: Any = None,
-    finest_axes: Axes = "auto",
+    description: Any, operator: Any, axes: Axes, finest: Any = None, finest_axes: Axes = "auto"
 ) -> Any:
     """What `described` gave, on one level: a family is derived, a polynomial converted as the
     solver does, for the level's operator and the axes that are coarsened from it; on a coarser one
