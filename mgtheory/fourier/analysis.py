@@ -92,10 +92,7 @@ class FourierFactor(ReadOnlyArrays):
 
 
 def sample_shape(
-    samples: int | Sequence[int] | None,
-    dim: int,
-    smoothers: Iterable[Any],
-    multiples: Sequence[int] | None = None,
+    samples: int | Sequence[int] | None, dim: int, smoothers: Iterable[Any]
 ) -> tuple[int, ...]:
     """Sample counts per axis from one number, one per axis, or None for the default of `SAMPLES`,
     with more where a polynomial's degree gives it more waves than that."""
@@ -105,11 +102,8 @@ def sample_shape(
         while samples < WAVE * degree and (2 * samples) ** dim <= MOST:
             samples *= 2
     shape = check_shape(samples, "samples", dim)
-    for n, multiple in zip(shape, multiples or (1,) * dim):
-        if n < 2 or n % multiple:
-            raise ValueError(
-                f"samples is {samples!r}, each must be a multiple of {multiple} and at least 2"
-            )
+    if min(shape) < 2:
+        raise ValueError(f"samples is {samples!r}, each must be at least 2")
     return shape
 
 
@@ -262,7 +256,7 @@ def cycle_factor(
     """
     check_kind(cycle, LocalCycle, "cycle", "a LocalCycle")
     check_name(zero, ("limit", "remove"), "zero")
-    shape = sample_shape(samples, cycle.dim, itertools.chain(*cycle.relaxations), cycle.counts[0])
+    shape = sample_shape(samples, cycle.dim, itertools.chain(*cycle.relaxations))
     theta = cycle.base_frequencies(shape)
     grid, flat = theta.shape[:-1], theta.reshape(-1, cycle.dim)
     origin = int(np.flatnonzero((flat == 0).all(axis=1))[0])

@@ -233,7 +233,7 @@ class LocalCycle:
         shape, counts = check_shape(shape, "shape", self.dim), self.counts[0]
         if any(size % n for size, n in zip(shape, counts)):
             raise ValueError(
-                f"{self.levels} grids need sizes that are a multiple of"
+                f"{self.levels} grids need sizes or samples that are a multiple of"
                 f" {' x '.join(map(str, counts))}, got {tuple(shape)}"
             )
         return grid_frequencies([size // n for size, n in zip(shape, counts)]) / counts
