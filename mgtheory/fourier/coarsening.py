@@ -61,7 +61,7 @@ def coarsen(
         coarse = None if given is None else given[l]
         if rule in (None, "rediscretise"):
             if problem is not None and order is None:
-                coarse = problem.equation.stencil_at(h)
+                coarse = problem.stencil_at(h)
             # a problem without a coarser twin has the Galerkin operator, as its solver has it,
             # unless it is asked for what its stencil says
             asked = rule is not None or order is not None or problem is None

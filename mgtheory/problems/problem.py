@@ -155,7 +155,11 @@ class Problem:
     @cached_property
     def stencil(self) -> Stencil | None:
         """The interior stencil of A, with its 1/h^2; None with variable coefficients."""
-        return self.equation.stencil_at(self.h)
+        return self.stencil_at(self.h)
+
+    def stencil_at(self, h: Sequence[float]) -> Stencil | None:
+        """The interior stencil of the same scheme on the mesh widths h, as of a coarser level."""
+        return self.equation.stencil_at(h)
 
     @cached_property
     def form(self) -> Form | None:
