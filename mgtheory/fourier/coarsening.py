@@ -83,24 +83,18 @@ def coarsen(
 
 def _given_stencils(coarsening: Any, fine: Stencil, levels: int) -> list[Stencil] | None:
     """The coarse stencils, if these were given; a name is checked."""
-    if coarsening is None or isinstance(coarsening, str):
-        if coarsening not in (None, *COARSENINGS):
-            raise ValueError(
-                f"unknown coarsening {coarsening!r}; known: {', '.join(COARSENINGS)}, or stencils"
-            )
+    if coarsening is None or (isinstance(coarsening, str) and coarsening in COARSENINGS):
         return None
     given = [coarsening] if isinstance(coarsening, Stencil) else coarsening
-    if (
-        not isinstance(given, list | tuple)
-        or len(given) != levels - 1
-        or not all(
-            isinstance(s, Stencil) and (s.dim, s.channels) == (fine.dim, fine.channels)
-            for s in given
-        )
+    size = (fine.dim, fine.channels)
+    if not (
+        isinstance(given, list | tuple)
+        and len(given) == levels - 1
+        and all(isinstance(s, Stencil) and (s.dim, s.channels) == size for s in given)
     ):
         raise ValueError(
-            f"coarsening is one of {', '.join(COARSENINGS)}, or {levels - 1} stencils of the"
-            " operator's dimension and channels"
+            f"coarsening is {coarsening!r}; known: {', '.join(COARSENINGS)}, or"
+            f" {levels - 1} stencils of the operator's dimension and channels".replace("\n", "")
         )
     return list(given)
 
@@ -108,22 +102,16 @@ def _given_stencils(coarsening: Any, fine: Stencil, levels: int) -> list[Stencil
 def _transfer(
     what: str, given: Any, known: Mapping[str, Transfer], fine: Stencil, axes: Axes
 ) -> Stencil:
-    if isinstance(given, str):
-        if given not in known:
-            raise ValueError(f"unknown {what} {given!r}; known: {', '.join(known)}, or a Stencil")
-        given = known[given](fine.dim, axes)
-    if (
-        not isinstance(given, Stencil)
-        or given.dim != fine.dim
-        or given.channels not in (1, fine.channels)
-    ):
+    made = known[given](fine.dim, axes) if isinstance(given, str) and given in known else given
+    channels = (1, fine.channels)
+    if not isinstance(made, Stencil) or made.dim != fine.dim or made.channels not in channels:
         raise ValueError(
-            f"{what} must be a name or a Stencil in {fine.dim} dimensions with 1 or"
-            f" {fine.channels} channels, got {given!r}"
+            f"{what} is {given!r}; known: {', '.join(known)}, or a Stencil in {fine.dim}"
+            f" dimensions with 1 or {fine.channels} channels".replace("\n", "")
         )
-    if given.channels == fine.channels:
-        return given
-    return Stencil(given.offsets, given.matrices * np.eye(fine.channels))  # on each channel
+    if made.channels == fine.channels:
+        return made
+    return Stencil(made.offsets, made.matrices * np.eye(fine.channels))  # on each channel
 
 
 def differential_orders(stencil: Stencil) -> tuple[int, ...]:
