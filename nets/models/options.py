@@ -32,6 +32,12 @@ def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
+def check_number(value: Any, name: str) -> None:
+    """ValueError where it is not a finite number; true and false are none."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{name} is {value!r}, must be a finite number")
+
+
 def check_counts(values: Any, what: str) -> None:
     """ValueError where these are not a sequence of positive whole numbers."""
     if not isinstance(values, Sequence) or not all(map(_is_count, values)):

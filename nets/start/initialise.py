@@ -136,7 +136,7 @@ def initialise(
     return InitReport(
         spec and spec.to_dict(),
         scheme,
-        (dict(chosen.options) if chosen is not None else {}) | for_operator,
+        (chosen.settings if chosen is not None else {}) | for_operator,
         operator,
         (size[0], size[1]),
         tuple(reports),

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nets.models.blocks import Conv
+from nets.models.options import check_number
 from nets.models.paddings import padding_of
 from nets.start.spectrum import MINIMUM_GRID, LevelSpectrum, convolution_spectra
 
@@ -168,12 +169,7 @@ def start_operators(
     """
     start_options(name)
     for option, value in options.items():
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, int | float)
-            or not math.isfinite(value)
-        ):
-            raise ValueError(f"operator {name}: {option} is {value!r}, must be a finite number")
+        check_number(value, f"operator {name}: {option}")
     with torch.no_grad():
         for operator in operators:
             operator.weight.copy_(OPERATOR_STARTS[name](operator, generator, **options))

@@ -2,7 +2,7 @@
 
 A scheme draws n roots for A, or for a power of it (a symmetric pair 1 - kappa t^2 is a linear
 factor in t^2); `nets.start.factors` turns them into the factors of a level. A new scheme is one
-function and one entry of `SCHEMES`; every family of `mgtheory.families.FAMILIES` is one unasked.
+function under `_scheme`; every family of `mgtheory.families.FAMILIES` is one unasked.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import contextlib
 import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,12 @@ import torch
 from numpy.typing import NDArray
 
 from mgtheory import InitialCoefficients, derive, problems
-from mgtheory.families import FAMILIES
+from mgtheory.families import FAMILIES, Family
 from mgtheory.polynomials.amplified import check_amplification
 from mgtheory.polynomials.bounded import AMPLIFICATION
 from mgtheory.polynomials.roots import leja_order
 from mgtheory.spectra.record import OperatorRecord
+from nets.models.options import check_number
 from nets.start.padded import DOUBLE
 from nets.start.spectrum import LOWER, LevelSpectrum
 
@@ -98,7 +99,7 @@ class Drawn:
     notes: Notes = Notes()
 
 
-Draw = Callable[[Target, int, Mapping[str, Any], Rng], Drawn]
+Draw = Callable[..., Drawn]
 
 
 @dataclass(frozen=True)
@@ -110,9 +111,9 @@ class Scheme:
     name, summary
         And a line about it.
     draw
-        ``(target, n, options, rng) -> Drawn``: n roots for the target.
+        ``(target, n, rng, **options) -> Drawn``: n roots for the target.
     options
-        With their values, at first the defaults.
+        Of `draw`, with their values, at first its defaults.
     further
         Options without a default, which go on to the family's function.
     draw_pairs
@@ -120,8 +121,6 @@ class Scheme:
         in Leja order, of which real ones are paired by the caller.
     exact
         Whether the roots are those of a file, which nothing but an amplification changes.
-    bounds
-        Whether the amplification is an option that `draw` itself keeps to.
     amplification
         M where it was asked for: what the level's q is scaled to (`nets.start.factors`), unless the
         scheme bounds it.
@@ -130,46 +129,70 @@ class Scheme:
     name: str
     summary: str
     draw: Draw
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any]
     further: tuple[str, ...] = ()
     draw_pairs: Draw | None = None
     exact: bool = False
-    bounds: bool = False
     amplification: float | None = None
+
+    @property
+    def bounds(self) -> bool:
+        """Whether the amplification is an option that `draw` itself keeps to."""
+        return "amplification" in self.options
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The options, and the amplification where it was asked for."""
+        asked = {} if self.amplification is None else {"amplification": self.amplification}
+        return {**self.options, **asked}
 
     def with_options(self, given: Mapping[str, Any], *, beside: Sequence[str] = ()) -> Scheme:
         """The scheme with these values of its options; ValueError for one that it does not have (it
         names those and the ones `beside` them), or a value that is not a finite number."""
-        own = {**self.options, "amplification": None}
+        allowed = dict.fromkeys([*self.options, *self.further, *beside, "amplification"])
         for key, value in given.items():
-            if key not in own and key not in self.further:
-                allowed = ", ".join(dict.fromkeys([*self.options, *self.further, *beside, *own]))
+            if key not in allowed or key in beside:
                 raise ValueError(
-                    f"unknown option {key!r} of scheme {self.name}, allowed are: {allowed}"
+                    f"unknown option {key!r} of scheme {self.name}, allowed are:"
+                    f" {', '.join(allowed)}"
                 )
-            if key in own and (
-                isinstance(value, bool)
-                or not isinstance(value, int | float)
-                or not math.isfinite(value)
-            ):
+            if key not in self.further:
+                check_number(value, f"option {key} of scheme {self.name}")
+            if key == "lower" and not 0.0 < value < 1.0:
                 raise ValueError(
-                    f"option {key} of scheme {self.name} is {value!r}, must be a finite number"
+                    f"{self.name}: lower is {value:g}, the relative lower end must be between 0 and"
+                    " 1"
                 )
         asked = given.get("amplification", self.amplification)
         if asked is not None:
             check_amplification(asked)
-        return replace(self, options={**self.options, **given}, amplification=asked)
+        own = {k: v for k, v in given.items() if self.bounds or k != "amplification"}
+        return replace(self, options={**self.options, **own}, amplification=asked)
 
     def roots(self, target: Target, n: int, rng: Rng) -> Drawn:
         """n roots for the target."""
-        return self.draw(target, n, self.options, rng)
+        return self.draw(target, n, rng, **self.options)
 
     def pairs(self, target: Target, n: int, rng: Rng) -> Drawn:
         """The 2n roots of n complex pairs."""
         if self.draw_pairs is not None:
-            return self.draw_pairs(target, n, self.options, rng)
+            return self.draw_pairs(target, n, rng, **self.options)
         drawn = self.roots(target, 2 * n, rng)
         return replace(drawn, roots=leja_order(drawn.roots))
+
+
+SCHEMES: dict[str, Scheme] = {}  # what `_scheme` enters
+
+
+def _scheme(summary: str, *, draw_pairs: Draw | None = None) -> Callable[[Draw], Draw]:
+    """Enters a function as the scheme of its name, its keywords as the scheme's options."""
+
+    def enter(draw: Draw) -> Draw:
+        name, options = draw.__name__.removeprefix("_"), draw.__kwdefaults__ or {}
+        SCHEMES[name] = Scheme(name, summary, draw, options, draw_pairs=draw_pairs)
+        return draw
+
+    return enter
 
 
 def guarded(values: NDArray[Any], scale: float) -> Drawn:
@@ -188,50 +211,82 @@ def _uniformly(n: int, low: float, high: float, rng: Rng) -> Drawn:
     return guarded(draws, max(abs(low), abs(high)))
 
 
-def _xavier(target: Target, n: int, options: Mapping[str, Any], rng: Rng) -> Drawn:
-    limit = (3.0 / target.spectrum.kernel.shape[0]) ** 0.5
-    return _uniformly(n, -limit, limit, rng)
-
-
-def _abs_xavier(target: Target, n: int, options: Mapping[str, Any], rng: Rng) -> Drawn:
-    drawn = _xavier(target, n, options, rng)
-    return replace(drawn, roots=np.abs(drawn.roots).astype(complex))
-
-
-def _published_pairs(target: Target, n: int, options: Mapping[str, Any], rng: Rng) -> Drawn:
+def _published_pairs(target: Target, n: int, rng: Rng) -> Drawn:
     """a ± ib, b small: the published code draws one number v a pair and sets a to 1/|v|."""
-    drawn = _xavier(target, n, options, rng)
+    drawn = _xavier(target, n, rng)
     a = 1.0 / np.abs(drawn.roots)
     pairs = np.stack([a * (1 + PAIR_GUARD * 1j), a * (1 - PAIR_GUARD * 1j)], axis=1)
     return replace(drawn, roots=pairs.ravel(), notes=drawn.notes + Notes((SMALL_B,)))
 
 
-def _uniform(target: Target, n: int, options: Mapping[str, Any], rng: Rng) -> Drawn:
-    low, high = float(options["a"]), float(options["b"])
-    if not low < high:
-        raise ValueError(f"uniform: a is {low:g}, b is {high:g}, must have a < b")
-    return _uniformly(n, low, high, rng)
+@_scheme(
+    "published: root uniform in ±sqrt(3/c), weight its reciprocal", draw_pairs=_published_pairs
+)
+def _xavier(target: Target, n: int, rng: Rng) -> Drawn:
+    limit = (3.0 / target.spectrum.kernel.shape[0]) ** 0.5
+    return _uniformly(n, -limit, limit, rng)
 
 
-def _constant(target: Target, n: int, options: Mapping[str, Any], rng: Rng) -> Drawn:
-    value = float(options["value"])
+@_scheme("its control: the same sizes, positive", draw_pairs=_published_pairs)
+def _abs_xavier(target: Target, n: int, rng: Rng) -> Drawn:
+    drawn = _xavier(target, n, rng)
+    return replace(drawn, roots=np.abs(drawn.roots).astype(complex))
+
+
+@_scheme("roots uniform in (a, b)")
+def _uniform(target: Target, n: int, rng: Rng, *, a: float = 0.5, b: float = 1.5) -> Drawn:
+    if not a < b:
+        raise ValueError(f"uniform: a is {a:g}, b is {b:g}, must have a < b")
+    return _uniformly(n, a, b, rng)
+
+
+@_scheme("every root the same value")
+def _constant(target: Target, n: int, rng: Rng, *, value: float = 1.0) -> Drawn:
     if value == 0.0:
         raise ValueError(f"constant: value is {value:g}, the root must be finite and not 0")
     return Drawn(np.full(n, value, dtype=complex), target.radius)
 
 
-def _zero(target: Target, n: int, options: Mapping[str, Any], rng: Rng) -> Drawn:
-    """Not 0 itself: with u = 0 at the first level and no correction, every u would be 0, where a
-    relu has no gradient, and the coefficients could never leave it."""
-    weight = float(options["weight"])
-    if weight <= 0.0:
-        raise ValueError(
-            f"zero: weight is {weight:g}, must be positive: at 0 a relu has no gradient"
-        )
-    return Drawn(np.full(n, target.radius / weight, dtype=complex), target.radius)
+def _known(spectrum: LevelSpectrum) -> tuple[Roots, float, tuple[str, ...]]:
+    """The eigenvalues that are known, the relative size of an imaginary part that is rounding, and
+    what is to be said of them."""
+    if spectrum.complete:
+        return spectrum.values.ravel(), spectrum.accuracy, ()
+    reason = "the eigenvalues are the outermost ones, found by Arnoldi's method"
+    return np.concatenate([spectrum.left, spectrum.right]), DOUBLE, (reason,)
 
 
-def _spectral(target: Target, n: int, options: Mapping[str, Any], rng: Rng) -> Drawn:
+def _distinct(values: NDArray[np.float64], distance: float) -> NDArray[np.float64]:
+    """Ascending, of those nearer to one another than `distance` the first: conjugates have one real
+    part, and two runs find an eigenvalue twice."""
+    ordered = np.sort(values)
+    return ordered[np.diff(ordered, prepend=-np.inf) > distance]
+
+
+def _outermost_pairs(target: Target, n: int, rng: Rng) -> Drawn:
+    """The n conjugate pairs of eigenvalues of largest modulus."""
+    spectrum = target.spectrum
+    values, rounding, _ = _known(spectrum)
+    upper = values[values.imag > rounding * spectrum.radius]
+    kept: list[complex] = []
+    # equal ones come from symmetries of the grid and are one pair
+    for value in upper[np.argsort(-np.abs(upper), kind="stable")]:
+        if all(abs(value - other) > spectrum.accuracy * abs(value) for other in kept):
+            kept.append(complex(value))
+        if len(kept) == n:
+            roots = np.array([z for value in kept for z in (value, value.conjugate())])
+            return Drawn(roots, target.radius)
+    raise ValueError(
+        f"spectral: A has {len(kept)} different complex pairs of eigenvalues, the level has {n}"
+        " complex pairs"
+    )
+
+
+@_scheme(
+    "extreme real eigenvalues and outermost complex pairs of the level's own A",
+    draw_pairs=_outermost_pairs,
+)
+def _spectral(target: Target, n: int, rng: Rng) -> Drawn:
     """Real eigenvalues from both ends inwards, largest first; for A^power their powers."""
     spectrum, b = target.spectrum, target.spectrum.radius
     values, close, reasons = _known(spectrum)
@@ -252,54 +307,18 @@ def _spectral(target: Target, n: int, options: Mapping[str, Any], rng: Rng) -> D
     return Drawn(drawn.roots**target.power, drawn.scale, Notes(reasons) + drawn.notes)
 
 
-def _known(spectrum: LevelSpectrum) -> tuple[Roots, float, tuple[str, ...]]:
-    """The eigenvalues that are known, the relative size of an imaginary part that is rounding, and
-    what is to be said of them."""
-    if spectrum.complete:
-        return spectrum.values.ravel(), spectrum.accuracy, ()
-    reason = "the eigenvalues are the outermost ones, found by Arnoldi's method"
-    return np.concatenate([spectrum.left, spectrum.right]), DOUBLE, (reason,)
-
-
-def _distinct(values: NDArray[np.float64], distance: float) -> NDArray[np.float64]:
-    """Ascending, of those nearer to one another than `distance` the first: conjugates have one real
-    part, and two runs find an eigenvalue twice."""
-    ordered = np.sort(values)
-    return ordered[np.diff(ordered, prepend=-np.inf) > distance]
-
-
-def _outermost_pairs(target: Target, n: int, options: Mapping[str, Any], rng: Rng) -> Drawn:
-    """The n conjugate pairs of eigenvalues of largest modulus."""
-    spectrum = target.spectrum
-    values, rounding, _ = _known(spectrum)
-    close = spectrum.accuracy
-    upper = values[values.imag > rounding * spectrum.radius]
-    upper = upper[np.argsort(-np.abs(upper), kind="stable")]
-    kept: list[complex] = []
-    for value in upper:  # equal ones come from symmetries of the grid and are one pair
-        if all(abs(value - other) > close * abs(value) for other in kept):
-            kept.append(complex(value))
-        if len(kept) == n:
-            roots = np.array([z for value in kept for z in (value, value.conjugate())])
-            return Drawn(roots, target.radius)
-    raise ValueError(
-        f"spectral: A has {len(kept)} different complex pairs of eigenvalues, the level has {n}"
-        " complex pairs"
-    )
+@_scheme("harmonic Ritz values of the level's own A")
+def _harmonic_ritz(target: Target, n: int, rng: Rng) -> Drawn:
+    start = torch.randn(target.spectrum.unknowns, generator=rng, dtype=torch.float64).numpy()
+    used = derive("harmonic_ritz", n, target.record, start=start, copies=False)
+    drawn = guarded(used.roots, target.radius)
+    return replace(drawn, notes=Notes((), (used,)) + drawn.notes)
 
 
 def _scaled(initial: InitialCoefficients, target: Target, reasons: tuple[str, ...] = ()) -> Drawn:
     """The roots of a polynomial that was derived elsewhere, for the level's operator."""
     roots = initial.polynomial.on(target.record).roots
     return Drawn(roots, target.radius, Notes(reasons, (initial,)))
-
-
-def _harmonic_ritz(target: Target, n: int, options: Mapping[str, Any], rng: Rng) -> Drawn:
-    unknowns = target.spectrum.unknowns
-    start = torch.randn(unknowns, generator=rng, dtype=torch.float64).numpy()
-    used = derive("harmonic_ritz", n, target.record, start=start, copies=False)
-    drawn = guarded(used.roots, target.radius)
-    return replace(drawn, notes=Notes((), (used,)) + drawn.notes)
 
 
 @functools.lru_cache(maxsize=256)
@@ -313,20 +332,11 @@ def _derived(
     return derive(name, degree, of, **dict(options))
 
 
-def _relative_lower(name: str, value: float) -> float:
-    if not 0.0 < value < 1.0:
-        raise ValueError(
-            f"{name}: lower is {value:g}, the relative lower end must be between 0 and 1"
-        )
-    return float(value)
-
-
-def _family(name: str, target: Target, n: int, options: Mapping[str, Any], rng: Rng) -> Drawn:
+def _family(
+    name: str, target: Target, n: int, rng: Rng, *, lower: float = LOWER, **further: Any
+) -> Drawn:
     """The family's roots with a relative lower end of its interval, scaled by b (for A^m: lower^m
     and b^m)."""
-    further = dict(options)
-    further.pop("amplification", None)
-    lower = _relative_lower(name, further.pop("lower", LOWER))
     if FAMILIES[name].needs == "problem" and target.power > 1:
         raise ValueError(
             f"{name} is made for the problem's operator and has none for A^{target.power}: it"
@@ -338,15 +348,6 @@ def _family(name: str, target: Target, n: int, options: Mapping[str, Any], rng: 
     return _scaled(used, target)
 
 
-def _bounded(target: Target, n: int, options: Mapping[str, Any], rng: Rng) -> Drawn:
-    """Equal roots of A^power, or with ``optimal=1`` those of the longest step on its spectrum, with
-    the share of these n factors in the level's amplification."""
-    M = target.share(options["amplification"], n)
-    if options["optimal"]:
-        return _longest_step(target, n, M)
-    return _scaled(_derived("bounded", n, 0.0, (("amplification", M),)), target)
-
-
 def _longest_step(target: Target, n: int, M: float, reasons: tuple[str, ...] = ()) -> Drawn:
     try:
         used = derive("bounded", n, target.points, amplification=M, optimal=True)
@@ -355,46 +356,67 @@ def _longest_step(target: Target, n: int, M: float, reasons: tuple[str, ...] = (
     return Drawn(used.roots, target.radius, Notes(reasons, (used,)))
 
 
-def _minimax(target: Target, n: int, options: Mapping[str, Any], rng: Rng) -> Drawn:
+@_scheme(
+    "equal roots, max |q| = amplification on the disc |z| <= b; optimal=1: the longest step with it"
+    " on the level's own spectrum"
+)
+def _bounded(
+    target: Target, n: int, rng: Rng, *, amplification: float = AMPLIFICATION, optimal: float = 0
+) -> Drawn:
+    """Of A^power, with the share of these n factors in the level's amplification."""
+    M = target.share(amplification, n)
+    if optimal:
+        return _longest_step(target, n, M)
+    return _scaled(_derived("bounded", n, 0.0, (("amplification", M),)), target)
+
+
+@_scheme("minimax on the level's own spectrum; around 0 the longest step")
+def _minimax(
+    target: Target, n: int, rng: Rng, *, lower: float = LOWER, amplification: float = AMPLIFICATION
+) -> Drawn:
     """On the eigenvalues of A from ``lower`` times b on, those that a coarse level leaves alone, or
     on all of that interval where they are positive; where they surround 0, the longest step on all
     of them."""
-    lower = _relative_lower("minimax", options["lower"])
     if target.record.positive:
-        return _family("minimax", target, n, {"lower": lower}, rng)
+        return _family("minimax", target, n, rng, lower=lower)
     points = target.points
     try:
         used = derive("minimax", n, points[np.abs(points) >= lower**target.power * target.radius])
     except ValueError as error:
-        M = float(options["amplification"])
-        why = f"no minimax on the eigenvalues of A ({error}): the longest step with max |q| = {M:g}"
-        return _longest_step(target, n, target.share(M, n), (why,))
+        M = target.share(amplification, n)
+        why = (
+            f"no minimax on the eigenvalues of A ({error}): the longest step with max |q| ="
+            f" {amplification:g}"
+        )
+        return _longest_step(target, n, M, (why,))
     return Drawn(used.roots, target.radius, Notes((), (used,)))
 
 
-def _fixup(target: Target, n: int, options: Mapping[str, Any], rng: Rng) -> Drawn:
+# [Zhang, Dauphin, Ma 2019, arXiv 1901.09321] with its last layers not 0; for that, `zero`
+@_scheme("weights (number of steps)^(-1/(2m-2)), m layers in a step")
+def _fixup(target: Target, n: int, rng: Rng) -> Drawn:
     """w b^m = L^(-1/(2m)) for one of L steps w A^m r: its m products with A and w are layers."""
     root = target.radius * target.steps ** (0.5 / target.power)
     return Drawn(np.full(n, root, dtype=complex), target.radius)
 
 
-def _of_family(name: str) -> Scheme:
-    family = FAMILIES[name]
-    parameters = signature(family.function).parameters
-    return Scheme(
-        name,
-        f"the family {name}, scaled to the level",
-        functools.partial(_family, name),
-        {"lower": LOWER} if family.needs in ("interval", "points") else {},
-        further=tuple(key for key in parameters if key not in ("degree", family.needs)),
-    )
+# SkipInit [De, Smith 2020, arXiv 2002.10444], ReZero [Bachlechner et al. 2020, 2003.04887]
+@_scheme("weights near 0: a level starts near the identity")
+def _zero(target: Target, n: int, rng: Rng, *, weight: float = 0.01) -> Drawn:
+    """Not 0 itself: with u = 0 at the first level and no correction, every u would be 0, where a
+    relu has no gradient, and the coefficients could never leave it."""
+    if weight <= 0.0:
+        raise ValueError(
+            f"zero: weight is {weight:g}, must be positive: at 0 a relu has no gradient"
+        )
+    return Drawn(np.full(n, target.radius / weight, dtype=complex), target.radius)
 
 
 def _of_file(path: str) -> Scheme:
     """The coefficients that `derive` wrote to the file at `path`, which may begin with ~."""
     initial = InitialCoefficients.load(Path(path).expanduser())
 
-    def draw(target: Target, n: int, options: Mapping[str, Any], rng: Rng) -> Drawn:
+    def draw(target: Target, n: int, rng: Rng) -> Drawn:
         where = "A" if target.power == 1 else f"A^{target.power} for its symmetric pairs"
         if initial.degree != n:
             raise ValueError(
@@ -408,64 +430,24 @@ def _of_file(path: str) -> Scheme:
         interval_of_a = target.power > 1 and initial.interval[0] > 0
         return _scaled(initial, target, (changed,) if interval_of_a else ())
 
-    return Scheme(f"file:{path}", "the coefficients that derive wrote", draw, exact=True)
+    return Scheme(f"file:{path}", "the coefficients that derive wrote", draw, {}, exact=True)
 
 
-SCHEMES: dict[str, Scheme] = {
-    scheme.name: scheme
-    for scheme in (
-        Scheme(
-            "xavier",
-            "published: root uniform in ±sqrt(3/c), weight its reciprocal",
-            _xavier,
-            draw_pairs=_published_pairs,
-        ),
-        Scheme(
-            "abs_xavier",
-            "its control: the same sizes, positive",
-            _abs_xavier,
-            draw_pairs=_published_pairs,
-        ),
-        Scheme("uniform", "roots uniform in (a, b)", _uniform, {"a": 0.5, "b": 1.5}),
-        Scheme("constant", "every root the same value", _constant, {"value": 1.0}),
-        Scheme(
-            "spectral",
-            "extreme real eigenvalues and outermost complex pairs of the level's own A",
-            _spectral,
-            draw_pairs=_outermost_pairs,
-        ),
-        Scheme("harmonic_ritz", "harmonic Ritz values of the level's own A", _harmonic_ritz),
-        Scheme(
-            "bounded",
-            "equal roots, max |q| = amplification on the disc |z| <= b; optimal=1: the longest"
-            " step with it on the level's own spectrum",
-            _bounded,
-            {"amplification": AMPLIFICATION, "optimal": 0},
-            bounds=True,
-        ),
-        Scheme(
-            "minimax",
-            "minimax on the level's own spectrum; around 0 the longest step",
-            _minimax,
-            {"lower": LOWER, "amplification": AMPLIFICATION},
-            bounds=True,
-        ),
-        # [Zhang, Dauphin, Ma 2019, arXiv 1901.09321] with its last layers not 0; for that, `zero`
-        Scheme("fixup", "weights (number of steps)^(-1/(2m-2)), m layers in a step", _fixup),
-        # SkipInit [De, Smith 2020, arXiv 2002.10444], ReZero [Bachlechner et al. 2020, 2003.04887]
-        Scheme("zero", "weights near 0: a level starts near the identity", _zero, {"weight": 0.01}),
-    )
-}
+def _of_family(name: str, family: Family) -> Scheme:
+    taken = signature(family.function).parameters
+    further = tuple(key for key in taken if key not in ("degree", family.needs))
+    summary, draw = f"the family {name}, scaled to the level", functools.partial(_family, name)
+    options = {"lower": LOWER} if family.needs in ("interval", "points") else {}
+    return Scheme(name, summary, draw, options, further)
 
 
 def _known_schemes() -> dict[str, Scheme]:
     """`SCHEMES` and the families that are registered now."""
-    families = {
-        name: _of_family(name)
+    return SCHEMES | {
+        name: _of_family(name, family)
         for name, family in FAMILIES.items()
         if name not in SCHEMES and family.needs != "operator"
     }
-    return SCHEMES | families
 
 
 def list_schemes() -> dict[str, str]:
