@@ -232,7 +232,7 @@ def theory_of(model: Any, init: InitReport, *, reference: str = REFERENCE) -> Th
         reasons = dict.fromkeys(reason for level in init.levels for reason in level.reasons)
         return Theory("start", init.sources[0].family, polynomials, tuple(reasons))
     scheme, notes = find_scheme(reference), Notes()
-    if scheme.name not in FAMILIES:
+    if scheme is None or scheme.name not in FAMILIES:
         raise ValueError(
             f"reference is {reference!r}, must be a family of polynomials, e.g. {REFERENCE}"
         )

@@ -116,8 +116,20 @@ class Augment(AugmentSection):
         other_labels: Tensor,
         u: Mapping[str, Tensor],
     ) -> tuple[Tensor, Tensor]:
-        """(images, probabilities (n, classes)) of images mixed with partners, by the first's u."""
-        mixed, share = self._mixed(x, other, u)
+        """(images, probabilities (n, classes)) of images mixed with partners, by the first's u:
+        mixup [Zhang et al. 2018] or cutmix [Yun et al. 2019], half and half where both are on."""
+        mixed, share = x, torch.ones_like(u["mix"])  # of the first image
+        if self.mixup:
+            share = _beta_quantile(u["mix"], self.mixup).to(x.dtype)
+            mixed = other + share[:, None, None, None] * (x - other)
+        if self.cutmix:
+            side = torch.sqrt(1 - _beta_quantile(u["mix"], self.cutmix))
+            height, width = (torch.round(side * size) for size in x.shape[2:])
+            hole = self._box(x, u["mix_y"], u["mix_x"], height, width)
+            pastes = (u["kind"] >= 0.5) | (not self.mixup)
+            pasted = torch.where(hole[:, None], other, x)
+            mixed = torch.where(pastes[:, None, None, None], pasted, mixed)
+            share = torch.where(pastes, 1 - hole.float().mean((1, 2)).to(x.dtype), share)
         one, two = (F.one_hot(t, self.classes).to(x.dtype) for t in (labels, other_labels))
         return mixed, two + share[:, None] * (one - two)
 
@@ -170,25 +182,6 @@ class Augment(AugmentSection):
             at = torch.arange(extent, device=x.device)
             marks.append((at >= first[:, None]) & (at < (first + size)[:, None]))
         return marks[0][:, :, None] & marks[1][:, None, :]
-
-    def _mixed(self, x: Tensor, other: Tensor, u: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Mixup [Zhang et al. 2018] or cutmix [Yun et al. 2019], half and half where both are on;
-        and the share of the first image."""
-        blend, share = x, torch.ones_like(u["mix"])
-        if self.mixup:
-            share = _beta_quantile(u["mix"], self.mixup).to(x.dtype)
-            blend = other + share[:, None, None, None] * (x - other)
-        if not self.cutmix:
-            return blend, share
-        side = torch.sqrt(1 - _beta_quantile(u["mix"], self.cutmix))
-        height, width = (torch.round(side * size) for size in x.shape[2:])
-        hole = self._box(x, u["mix_y"], u["mix_x"], height, width)
-        pastes = (u["kind"] >= 0.5) | (not self.mixup)
-        area = 1 - hole.float().mean((1, 2)).to(x.dtype)
-        mixed = torch.where(
-            pastes[:, None, None, None], torch.where(hole[:, None], other, x), blend
-        )
-        return mixed, torch.where(pastes, area, share)
 
 
 def normalise(x: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:

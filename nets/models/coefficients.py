@@ -139,11 +139,8 @@ class Coefficients(nn.Module):
     @property
     def by_roots(self) -> Roots | None:
         """How the roots are trained; None where the weights are."""
-        return (
-            COEFFICIENTS.get(self.kind, Learned()).roots
-            if self.parameterisation == "roots"
-            else None
-        )
+        learned = COEFFICIENTS.get(self.kind, Learned())
+        return learned.roots if self.parameterisation == "roots" else None
 
     def _trained(self) -> tuple[Tensor, ...]:
         if FACTORS[self.kind].parameters is None:
@@ -227,11 +224,6 @@ def parse_kind(kind: str) -> tuple[str, int]:
     raise ValueError(f"unknown kind of step {kind!r}, known are: {known}")
 
 
-def factor_degree(kind: str) -> int:
-    """Degree of q of a step of this kind: the products with A that it costs in the plain form."""
-    return parse_kind(kind)[1]
-
-
 def make_coefficients(kind: str, *, parameterisation: str = "weights") -> Coefficients:
     """The module for one step; its coefficients start at 1 (a general step's at 1, 0, 0, ...)."""
     one_of(parameterisation, "parameterisation", PARAMETERISATIONS)
@@ -240,13 +232,7 @@ def make_coefficients(kind: str, *, parameterisation: str = "weights") -> Coeffi
 
 def root_warnings(coefficients: Coefficients, *, start: Factor | None = None) -> list[str]:
     """What happened to the roots of one step: at the guard around 0, at infinity, or passed through
-    infinity since `start`.
-
-    Returns
-    -------
-    list of str
-        One sentence per event, empty if every root kept its meaning.
-    """
+    infinity since `start`; one sentence per event."""
     messages = []
     guarded = coefficients.nearest_root()
     if guarded is not None and guarded <= ROOT_GUARD:

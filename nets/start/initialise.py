@@ -95,9 +95,9 @@ def initialise(
     extra = start_options(operator)
     for_operator = {key: value for key, value in options.items() if key in extra}
     for_scheme = {key: value for key, value in options.items() if key not in extra}
-    chosen = None
-    if scheme != "none":
-        chosen = find_scheme(scheme).with_options(for_scheme, beside=sorted(extra))
+    chosen = find_scheme(scheme)
+    if chosen is not None:
+        chosen = chosen.with_options(for_scheme, beside=sorted(extra))
     elif for_scheme:
         raise ValueError(
             f"unknown option {next(iter(for_scheme))!r} of scheme none and operator {operator},"

@@ -456,16 +456,13 @@ def list_schemes() -> dict[str, str]:
     return {name: scheme.summary for name, scheme in _known_schemes().items()}
 
 
-def find_scheme(text: str) -> Scheme:
-    """The scheme of ``name``, ``name:option=value,...`` or ``file:init.json``, with its options.
-
-    Raises
-    ------
-    ValueError
-        For an unknown scheme (it lists the known ones), an option it does not have or a malformed
-        one; FileNotFoundError for a missing file.
-    """
+def find_scheme(text: str) -> Scheme | None:
+    """The scheme of ``name``, ``name:option=value,...`` or ``file:init.json``, with its options;
+    None for ``none``. ValueError for an unknown scheme (it lists the known ones), an option it does
+    not have or a malformed one; FileNotFoundError for a missing file."""
     name, _, rest = text.partition(":")
+    if text == "none":
+        return None
     if name == "file":
         return _of_file(rest)
     if name not in (known := _known_schemes()):

@@ -96,10 +96,9 @@ def load_model(path: Path) -> nn.Module:
         raise ValueError(f"{path}: holds {info.get('kind', 'something else')}, not a model")
     spec = ModelSpec.from_dict(info["spec"])
     model = create_model(spec.name, **spec.overrides)
-    kinds = [value.dtype for value in tensors.values() if value.is_floating_point()]
-    dtype = next(iter(kinds), torch.float32)
+    kinds = (value.dtype for value in tensors.values() if value.is_floating_point())
     try:
-        model.to(dtype).load_state_dict(tensors)
+        model.to(next(kinds, torch.float32)).load_state_dict(tensors)
     except RuntimeError as error:
         raise ValueError(
             f"{path}: weights do not fit {info['spec']['name']}"
@@ -145,15 +144,8 @@ class State:
 
 
 class Checkpoints:
-    """The newest two states of a run in a folder, one file each, named by the optimiser step.
-
-    Parameters
-    ----------
-    folder
-        Made when first written to.
-    report
-        Called with one line when a damaged file is passed over; default a warning.
-    """
+    """The newest two states of a run in a folder, made when first written to; one file each, named
+    by the optimiser step. `report` is called with one line when a damaged file is passed over."""
 
     def __init__(
         self, folder: Path, *, keep: int = 2, report: Callable[[str], None] = warnings.warn

@@ -145,10 +145,9 @@ class Run:
             # of a run that is to train longer; it is no finished one from here on
             (self.out / "summary.json").unlink(missing_ok=True)
             self._write("config.json", config.to_dict())
-        if self.first and (state is None or not self.begun):
-            self._write("init.json", self.report, allow_nan=True)
-            save_model(self.out / "start.safetensors", trainer.raw)
-        if self.first:
+            if state is None or not self.begun:
+                self._write("init.json", self.report, allow_nan=True)
+                save_model(self.out / "start.safetensors", trainer.raw)
             moments = trainer.augment.mean, trainer.augment.std
             DataFacts.of(trainer.data, *moments).save(self.out)
         if state is not None:

@@ -9,7 +9,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -139,8 +139,7 @@ def check_start(config: TrainConfig) -> None:
     says, found without data or weights."""
     with torch.device("meta"):
         create_model(config.model.name, **config.model.overrides())
-    if config.init.scheme != "none":
-        find_scheme(config.init.scheme)
+    find_scheme(config.init.scheme)
     start_options(config.init.operator)
 
 
@@ -296,15 +295,13 @@ def _hushed(name: str) -> Iterator[None]:
         logger.setLevel(before)
 
 
-@contextmanager
-def _settings(section: TrainSection) -> Iterator[None]:
+def _settings(section: TrainSection) -> AbstractContextManager[None]:
     """The backend's switches for a run, the caller's put back afterwards."""
     if section.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     gpu = torch.cuda.is_available()
-    with own_defaults(
+    return own_defaults(
         deterministic=section.deterministic,
         benchmark=gpu and not section.deterministic,
         matmul="high" if gpu else "highest",
-    ):
-        yield
+    )
