@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -31,14 +31,9 @@ _STREAM, _FLIP_STREAM = 1, 2
 
 class Augment(AugmentSection):
     """What happens to a training image: the section of the configuration with no null left, and
-    what else it depends on.
+    what else it depends on; mean and std per channel, of pixels in [0, 1].
 
     Shifts are whole pixels, or real numbers where there is rotation or scale.
-
-    Attributes
-    ----------
-    mean, std
-        Per channel, of pixels in [0, 1].
     """
 
     seed: int
@@ -57,20 +52,12 @@ class Augment(AugmentSection):
         return self
 
     @classmethod
-    def resolve(
-        cls,
-        section: AugmentSection,
-        source: Source,
-        *,
-        seed: int,
-        classes: int,
-        mean: tuple[float, ...],
-        std: tuple[float, ...],
-    ) -> Augment:
-        """The section with the data set's natural values where it says None."""
+    def resolve(cls, section: AugmentSection, source: Source, **further: Any) -> Augment:
+        """The section with the data set's natural values where it says None, and `further` fields:
+        seed, classes, mean and std."""
         given = section.model_dump()
         natural = {key: getattr(source, key) for key, value in given.items() if value is None}
-        return cls(seed=seed, classes=classes, mean=mean, std=std, **(given | natural))
+        return cls(**further, **(given | natural))
 
     @property
     def mixes(self) -> bool:
@@ -98,13 +85,8 @@ class Augment(AugmentSection):
         else:
             x = pool[rows].float()
         if self.policy != "none":
-            x = apply_policy(
-                self.policy,
-                x,
-                u["policy"],
-                ops=self.randaugment_ops,
-                magnitude=self.randaugment_magnitude,
-            )
+            options = {"ops": self.randaugment_ops, "magnitude": self.randaugment_magnitude}
+            x = apply_policy(self.policy, x, u["policy"], **options)
         x = normalise(x, self.mean, self.std)
         return self._cut(x, u) if self.cutout else x
 
@@ -134,8 +116,7 @@ class Augment(AugmentSection):
         return mixed, two + share[:, None] * (one - two)
 
     def _flipped(self, u: Mapping[str, Tensor]) -> Tensor:
-        flips = u["flip"] >= 0.5
-        return flips if self.flip != "none" else torch.zeros_like(flips)
+        return (u["flip"] >= 0.5) & (self.flip != "none")
 
     def _gather(self, pool: Tensor, samples: Tensor, u: Mapping[str, Tensor]) -> Tensor:
         """Shift by whole pixels and flip, on bytes, in one indexing."""

@@ -113,19 +113,11 @@ class PolynomialBlock(nn.Module):
     def start(
         self, size: Sequence[int], *, generator: torch.Generator | None = None
     ) -> LevelReport:
-        """Start A and the coefficients for inputs of this size, in place, again if need be.
+        """Start A and the coefficients for inputs of this size (points for each dimension), in
+        place, again if need be.
 
-        Parameters
-        ----------
-        size
-            Points for each dimension.
-        generator
-            For the random numbers of the start, on the CPU; None is torch's global one.
-
-        Raises
-        ------
-        ValueError
-            For a size that does not fit, or a scheme that cannot serve the factors.
+        `generator` draws the random numbers, on the CPU; None is torch's global one. ValueError
+        for a size that does not fit, or a scheme that cannot serve the factors.
         """
         axes = f"positive whole numbers, one for each axis of a block with dim={self.dim}"
         check_counts(size, "size", axes, self.dim)

@@ -147,10 +147,8 @@ class Checkpoints:
     """The newest two states of a run in a folder, made when first written to; one file each, named
     by the optimiser step. `report` is called with one line when a damaged file is passed over."""
 
-    def __init__(
-        self, folder: Path, *, keep: int = 2, report: Callable[[str], None] = warnings.warn
-    ) -> None:
-        self.folder, self.keep, self.report = Path(folder), keep, report
+    def __init__(self, folder: Path, *, report: Callable[[str], None] = warnings.warn) -> None:
+        self.folder, self.report = Path(folder), report
 
     def files(self) -> list[Path]:
         """Whole-looking files, newest first."""
@@ -158,11 +156,11 @@ class Checkpoints:
         return sorted((path for path in found if _NAME.fullmatch(path.name)), reverse=True)
 
     def save(self, state: State, *, step: int) -> Path:
-        """Writes a step's state, then removes all but the newest `keep` and a killed writer's."""
+        """Writes a step's state, then removes all but the newest two and a killed writer's."""
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"step-{step:09d}.safetensors"
         write_atomically(path, _pack(state.tensors, {"kind": "checkpoint", **state.info}))
-        for old in (*self.files()[self.keep :], *self.folder.glob(".*.tmp")):
+        for old in (*self.files()[2:], *self.folder.glob(".*.tmp")):
             old.unlink(missing_ok=True)
         return path
 

@@ -55,18 +55,10 @@ def handled(names: Sequence[str], handler: Any) -> Iterator[dict[int, Any]]:
 
 class StopRequest:
     """Notes SIGTERM and SIGUSR1; the loop looks at it between steps and does the saving, the
-    handler does nothing else.
+    handler does nothing else. `further` is asked as well.
 
-    Parameters
-    ----------
-    further
-        Asked as well, between steps.
-
-    Attributes
-    ----------
-    signal
-        The number of the signal that came; None where none did. A request around this one (`with`
-        within `with`) notes it as well.
+    `signal` is the number of the signal that came, None where none did; a request around this one
+    (`with` within `with`) notes it as well.
     """
 
     def __init__(self, further: Callable[[], bool] | None = None) -> None:

@@ -127,11 +127,8 @@ def train(
 
 def is_first_rank() -> bool:
     """Whether this process is the only one of its run or the first, which writes and reports."""
-    return (
-        not torch.distributed.is_available()
-        or not torch.distributed.is_initialized()
-        or torch.distributed.get_rank() == 0
-    )
+    group = torch.distributed
+    return not (group.is_available() and group.is_initialized() and group.get_rank() > 0)
 
 
 def check_start(config: TrainConfig) -> None:
