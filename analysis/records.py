@@ -27,7 +27,8 @@ from nets.models.registry import is_multigrid
 from nets.settings import TrainConfig
 from nets.start.factors import level_factors
 from nets.start.report import InitReport
-from nets.start.schemes import Notes, find_scheme
+from nets.start.scheme import Notes
+from nets.start.schemes import find_scheme
 from nets.start.spectrum import convolution_spectrum
 from nets.training.folder import Summary, read_config, read_summary
 from nets.training.predict import DATA_FILE, read_data_facts

@@ -85,8 +85,8 @@ class Augment(AugmentSection):
         else:
             x = pool[rows].float()
         if self.policy != "none":
-            options = {"ops": self.randaugment_ops, "magnitude": self.randaugment_magnitude}
-            x = apply_policy(self.policy, x, u["policy"], **options)
+            ops, magnitude = self.randaugment_ops, self.randaugment_magnitude
+            x = apply_policy(self.policy, x, u["policy"], ops=ops, magnitude=magnitude)
         x = normalise(x, self.mean, self.std)
         return self._cut(x, u) if self.cutout else x
 

@@ -30,7 +30,8 @@ from nets.start.amplification import level_amplification
 from nets.start.factors import level_factors
 from nets.start.operators import level_grids, start_operators, start_options
 from nets.start.report import InitReport, LevelReport
-from nets.start.schemes import Notes, Rng, Scheme, find_scheme
+from nets.start.scheme import Notes, Rng, Scheme
+from nets.start.schemes import find_scheme
 from nets.start.spectrum import LevelSpectrum
 
 FORMER_DEFAULT = "xavier"  # as old configurations have it, of models without coefficients too

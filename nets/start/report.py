@@ -19,7 +19,7 @@ from nets.models.blocks import Level
 from nets.models.classifier import MultigridClassifier
 from nets.models.coefficients import Coefficients, root_warnings
 from nets.start.padded import DOUBLE
-from nets.start.schemes import Notes
+from nets.start.scheme import Notes
 from nets.start.spectrum import LevelSpectrum
 
 SCHEMA = 2

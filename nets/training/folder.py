@@ -284,8 +284,9 @@ def _revision() -> str:
     with suppress(OSError, subprocess.SubprocessError):
         # an installed package may lie in a repository that is not its own
         if (home / ".git").exists():
-            options: dict[str, Any] = {"stderr": subprocess.DEVNULL, "timeout": 10, "env": names}
-            return subprocess.check_output(describe, cwd=home, text=True, **options).strip()
+            return subprocess.check_output(
+                describe, cwd=home, env=names, text=True, timeout=10, stderr=subprocess.DEVNULL
+            ).strip()
     with suppress(PackageNotFoundError):
         return f"polymgnet {version('polymgnet')}"
     return "unknown"
