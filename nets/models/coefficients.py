@@ -208,20 +208,16 @@ def _scaled(term: Any, r: Tensor) -> Tensor:
 def parse_kind(kind: str) -> tuple[str, int]:
     """(kind, degree of q) of a step's name, a key of mgtheory's `FACTORS`; a kind of any degree has
     its degree, 1 to 10, behind it: ``general3``. ValueError for others."""
-    if isinstance(kind, str):
-        name = kind.rstrip("0123456789")
-        fixed, any_degree = FACTORS.get(kind), FACTORS.get(name)
-        if fixed is not None and fixed.degree is not None:
-            return kind, fixed.degree
-        if any_degree is not None and any_degree.degree is None and name != kind:
-            degree = int(kind.removeprefix(name))
-            if 1 <= degree <= MAX_GENERAL_DEGREE:
-                return name, degree
-    known = ", ".join(
-        name if entry.degree else f"{name}<d> with d from 1 to {MAX_GENERAL_DEGREE}"
-        for name, entry in FACTORS.items()
-    )
-    raise ValueError(f"unknown kind of step {kind!r}, known are: {known}")
+    known: dict[str, tuple[str, int]] = {}
+    for name, entry in FACTORS.items():
+        if entry.degree is None:
+            degrees = range(1, MAX_GENERAL_DEGREE + 1)
+            known |= {f"{name}{degree}": (name, degree) for degree in degrees}
+        else:
+            known[name] = name, entry.degree
+    if not isinstance(kind, str) or kind not in known:
+        raise ValueError(f"unknown kind of step {kind!r}, known are: {', '.join(known)}")
+    return known[kind]
 
 
 def make_coefficients(kind: str, *, parameterisation: str = "weights") -> Coefficients:

@@ -107,15 +107,11 @@ def _shifted(
     return _random(operator, generator)
 
 
-def _keep(operator: Conv, generator: torch.Generator | None) -> Tensor:
-    return operator.weight.detach()
-
-
 OPERATOR_STARTS: dict[str, Callable[..., Tensor]] = {
     "random": _random,
     "laplacian": _laplacian,
     "shifted": _shifted,
-    "keep": _keep,
+    "keep": lambda operator, generator: operator.weight.detach(),
 }
 
 

@@ -20,10 +20,6 @@ from nets.settings import OptimSection
 Schedule = Callable[[float, OptimSection], float]
 
 
-def _cosine(p: float, _: OptimSection) -> float:
-    return 0.5 * (1 + math.cos(math.pi * p))
-
-
 def _onecycle(p: float, _: OptimSection) -> float:
     """Cosine from 1/25 to 1 in the first 30 %, then down to 1e-4 [Smith, Topin 2019]."""
     start, end, peak = 1 / 25, 1e-4, 0.3
@@ -36,7 +32,7 @@ def _step(p: float, section: OptimSection) -> float:
 
 
 SCHEDULES: dict[str, Schedule] = {
-    "cosine": _cosine,
+    "cosine": lambda p, _: 0.5 * (1 + math.cos(math.pi * p)),
     "onecycle": _onecycle,
     "step": _step,
     "linear": lambda p, _: 1 - p,
