@@ -70,7 +70,7 @@ def _array(pickled: Any) -> NDArray[np.uint8]:
         if dtype.given[0] not in ("u1", b"u1") or not isinstance(data, bytes):
             raise ValueError("not bytes of dtype u1")
         return np.frombuffer(data, np.uint8).reshape(shape, order="F" if fortran else "C")
-    except (ValueError, TypeError, AttributeError, IndexError) as error:
+    except (ValueError, TypeError) as error:
         raise ValueError(f"CIFAR batch: array not understood ({error})") from error
 
 
@@ -117,7 +117,7 @@ def read_cifar(path: Path, *, classes: int) -> Pool:
     """
     try:
         return _cifar(path, classes)
-    except (KeyError, TypeError, AttributeError, OverflowError, UnicodeDecodeError) as error:
+    except (LookupError, TypeError, AttributeError, OverflowError, UnicodeDecodeError) as error:
         raise ValueError(
             f"{path.name}: a batch does not hold what CIFAR-{classes} does ({type(error).__name__}:"
             f" {error})"

@@ -356,11 +356,9 @@ def _assemble(name: str, source: Source, pool: Pool, validation: float, split_se
     train, held = rest, index.get("validation")
     if held is None:
         train, held = _cut(rest, pool.labels, validation, split_seed)
-    moments, images, labels = _moments(pool.images, train), pool.images, pool.labels
-    parts = train, held, test
-    return DataSet(
-        name, images, labels, *parts, pool.classes, *moments, source, left_out=pool.left_out
-    )
+    moments = _moments(pool.images, train)
+    parts = pool.images, pool.labels, train, held, test, pool.classes
+    return DataSet(name, *parts, *moments, source, pool.left_out)
 
 
 def _cut(
