@@ -102,6 +102,7 @@ def test_gradients_reach_convolutions_in_the_format_of_their_inputs(monkeypatch,
     from functorch.compile import make_boxed_func
     from torch._dynamo.backends.common import aot_autograd
 
+    torch._dynamo.reset()  # what other tests have compiled counts towards its limit
     # as cuDNN answers
     monkeypatch.setattr(
         torch._C, "_conv_determine_backend_memory_format", lambda *_: torch.channels_last
