@@ -130,7 +130,8 @@ class Scheme:
 
     def with_options(self, given: Mapping[str, Any], *, beside: Sequence[str] = ()) -> Scheme:
         """The scheme with these values of its options; ValueError for one that it does not have (it
-        names those and the ones `beside` them), or a value that is not a finite number."""
+        names those and the ones `beside` them), for a value that is not a finite number, a relative
+        lower end beyond (0, 1), and an amplification that is not larger than 1."""
         allowed = dict.fromkeys([*self.options, *self.further, *beside, "amplification"])
         for key, value in given.items():
             if key not in allowed or key in beside:
