@@ -185,7 +185,7 @@ def _radius(
         moduli = np.abs([right[i], left[j]])
         radius = float(moduli.max())
         if abs(u @ v) > 1e-8:
-            refined = (u @ (A(v.real) + 1j * A(v.imag))) / (u @ v)
+            refined = (u @ A(v)) / (u @ v)
             if abs(abs(refined) - radius) <= ACCEPTED * radius:
                 radius = float(abs(refined))
         error = float(np.abs(moduli - radius).max()) / radius if radius else 0.0
