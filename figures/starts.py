@@ -50,7 +50,7 @@ def starts(
     axes[0, 0].set_ylim(0.9 * lowest, min(LARGEST * lowest, axes[0, 0].get_ylim()[1]))
     plain_labels(axes[0, 0])
     draw_amplifications(axes[0, 1], amplifications)
-    draw_damped(axes[0, 2], damped, legend=False)
+    draw_damped(axes[0, 2], damped)
     for ax, title in zip(axes.flat, titles, strict=True):
         ax.set_title(title)
     figure_legend(made, [axes[0, 0], axes[0, 2]])
@@ -73,7 +73,7 @@ def draw_amplifications(ax: Axes, groups: Mapping[str, Sequence[ArrayLike]]) -> 
     return finished(ax, "max |q| of a level at the start", "", legend=False)
 
 
-def draw_damped(ax: Axes, clouds: Mapping[str, Cloud], *, legend: bool = True) -> Axes:
+def draw_damped(ax: Axes, clouds: Mapping[str, Cloud]) -> Axes:
     """|q(lambda)| against |lambda| / b, a point for every eigenvalue; below the line at 1 a mode is
     damped."""
     largest, styles = 1.0, looks(clouds)
@@ -88,4 +88,4 @@ def draw_damped(ax: Axes, clouds: Mapping[str, Cloud], *, legend: bool = True) -
         linear_then_logarithmic(ax)
     ax.set_xlim(0.0, 1.02)
     ax.set_ylim(bottom=0.0)
-    return finished(ax, "|λ| / b", "|q(λ)|", legend=legend)
+    return finished(ax, "|λ| / b", "|q(λ)|", legend=False)

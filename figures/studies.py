@@ -49,7 +49,7 @@ def study_figure(grid: Grid, question: Question) -> Figure:
         if question.along is None:
             draw_costs(ax, grid, name, column)
             continue
-        draw_along(ax, grid, places[column], name, question=question, legend=False)
+        draw_along(ax, grid, places[column], name, question=question)
         if column and name == names[0]:
             ax.set_title(place_text(column))
     if question.along is not None:
@@ -59,13 +59,7 @@ def study_figure(grid: Grid, question: Question) -> Figure:
 
 
 def draw_along(
-    ax: Axes,
-    grid: Grid,
-    places: Mapping[Any, Place],
-    name: str,
-    *,
-    question: Question,
-    legend: bool = True,
+    ax: Axes, grid: Grid, places: Mapping[Any, Place], name: str, *, question: Question
 ) -> Axes:
     """A curve for everything that is compared: means with 95 % intervals at every value along the
     axis.
@@ -78,8 +72,8 @@ def draw_along(
     others = _others(grid, question)
     for value in (*question.searched, *others, question.candidate or ""):
         cells = [grid.cells[place].get(value) for place in places.values()]
-        found = enumerate(cell and cell.estimate(name) for cell in cells)
-        known = {k: one for k, one in found if one is not None}
+        found = [cell.estimate(name) if cell else None for cell in cells]
+        known = {k: one for k, one in enumerate(found) if one is not None}
         if not known:
             continue
         y = measure.unit * np.array([one.mean for one in known.values()])
@@ -99,12 +93,12 @@ def draw_along(
             for k, place in enumerate(places.values())
             if (pick := grid.best(name, place, question.searched)) is not None
         }
-        y = [measure.unit * one.mean for one in best.values() if one is not None]
+        joined = [measure.unit * one.mean for one in best.values() if one is not None]
         line: dict[str, Any] = {"color": GREY, "linestyle": (0, (4, 2)), "zorder": 4}
-        ax.plot(list(best), y, label="best of the searched", **line)
+        ax.plot(list(best), joined, label="best of the searched", **line)
     _cut(ax, means, measure)
     ax.set_xticks(range(len(where)), [str(one) for one in where])
-    return finished(ax, axis_text(question.along or ""), measure.title, legend=legend)
+    return finished(ax, axis_text(question.along or ""), measure.title, legend=False)
 
 
 def modulus_figure(grid: Grid, question: Question) -> Figure:
@@ -113,7 +107,7 @@ def modulus_figure(grid: Grid, question: Question) -> Figure:
     shape: Any = {"width": DOUBLE, "height": 1.9, "extra": 0.7}
     made, axes = panels(len(places), ACROSS + 1, sharey=True, **shape)
     for ax, place in zip(axes.flat, places):
-        draw_modulus(ax, grid, place, question=question, legend=False)
+        draw_modulus(ax, grid, place, question=question)
         ax.set_title(place_text(place).replace(", ", "\n"))
     for ax in axes[:, 1:].flat:
         ax.set_ylabel("")
@@ -125,9 +119,7 @@ def modulus_figure(grid: Grid, question: Question) -> Figure:
     return made
 
 
-def draw_modulus(
-    ax: Axes, grid: Grid, place: Place, *, question: Question, legend: bool = True
-) -> Axes:
+def draw_modulus(ax: Axes, grid: Grid, place: Place, *, question: Question) -> Axes:
     """A point for everything that is compared: the mean of the first measure against max |q| at the
     start; the dashed line is the one that `bounded` takes by itself."""
     name, others = question.measures[0], _others(grid, question)
@@ -150,7 +142,7 @@ def draw_modulus(
     ax.set_xlim(0.8, 1.25 * FARTHEST)
     ax.set_xticks([1, 1e2, 1e4, FARTHEST], ["1", "10²", "10⁴", "≥ 10⁶"])
     ax.minorticks_off()
-    return finished(ax, "max |q| at the start", measure.title, legend=legend)
+    return finished(ax, "max |q| at the start", measure.title, legend=False)
 
 
 def _cut(ax: Axes, means: Sequence[float], measure: Measure) -> None:
