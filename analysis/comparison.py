@@ -26,7 +26,6 @@ from analysis.verdict import TOLERANCE
 from nets.training.folder import read_config
 
 MEASURE = "test_accuracy"
-CONFIDENCE = 0.95
 DISTINGUISHING = ("model", "scheme", "operator", "placement", "data", "epochs")
 
 
@@ -82,7 +81,7 @@ def compare_reports(reports: Sequence[SpectralReport], keys: Sequence[str]) -> R
         groups.append({"configuration": names[key], **_group(found)})
         if by_seed := seed_accuracies(found):
             accuracies[names[key]] = by_seed
-    pairs = pair_rows(accuracies, confidence=CONFIDENCE)
+    pairs = pair_rows(accuracies)
     tables = (pd.DataFrame(rows), pd.DataFrame(groups), pd.DataFrame(pairs))
     return RunComparison(*tables, reports=tuple(reports))
 
@@ -149,7 +148,7 @@ def _words(words: Sequence[str]) -> str:
 
 def _group(reports: Sequence[SpectralReport]) -> dict[str, Any]:
     values = list(seed_accuracies(reports).values())
-    found = vars(estimate(values, confidence=CONFIDENCE)) if values else {}
+    found = vars(estimate(values)) if values else {}
     mean, std, low, high = (found.get(name) for name in ("mean", "std", "low", "high"))
     return {
         "n": found.get("n", len(reports)),

@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.level_state import LevelState, StepState
-from analysis.spectra import matrix_symbol
+from analysis.spectra import Propagator, matrix_symbol
 from mgtheory.polynomials.factors import Factor, General, Linear, horner
 from mgtheory.polynomials.residual import ResidualPolynomial
 from nets.start.padded import product
@@ -80,9 +80,18 @@ def has_norms(level: LevelState) -> bool:
 
 def effective_steps(level: LevelState) -> tuple[EffectiveStep, ...]:
     """Each polynomial step of the level with its norms folded in; empty for MgNet."""
-    return tuple(
-        _effective(step, level.channels) for step in level.steps if step.factor is not None
-    )
+    steps = []
+    for step in level.steps:
+        if step.factor is not None:
+            inner, after = _scales(step, level.channels)
+            coefficients = inner * np.array(step.factor.correction_coefficients)
+            if step.norm_position == "correction":
+                coefficients = after * coefficients
+            elif step.norm_position == "operator":
+                coefficients[:, 1:] *= after
+            outer = after if step.norm_position == "sum" else np.ones_like(after)
+            steps.append(EffectiveStep(coefficients, outer[:, 0]))
+    return tuple(steps)
 
 
 def effective_polynomial(level: LevelState) -> ResidualPolynomial | None:
@@ -95,9 +104,7 @@ def effective_polynomial(level: LevelState) -> ResidualPolynomial | None:
     return ResidualPolynomial.from_factors([step.factor for step in steps]) if steps else None
 
 
-def propagator(
-    level: LevelState, *, folded: bool
-) -> Callable[[NDArray[np.complex128], NDArray[np.float64]], NDArray[np.complex128]]:
+def propagator(level: LevelState, *, folded: bool) -> Propagator:
     """The function from symbols of A to the matrix of one pass over all steps, ``(Ahat (F, c, c),
     theta (F, 2)) -> E (F, c, c)``.
 
@@ -109,17 +116,14 @@ def propagator(
         Whether the batch norms are folded in, or left out.
     """
 
-    def propagate(
-        symbols: NDArray[np.complex128], theta: NDArray[np.float64]
-    ) -> NDArray[np.complex128]:
-        left = one_pass(
+    def propagate(symbols: Any, theta: Any) -> Any:
+        return one_pass(
             level,
             np.broadcast_to(np.eye(level.channels, dtype=complex), symbols.shape),
             lambda v: symbols @ v,
             lambda kernel, v: matrix_symbol(kernel, theta) @ v,
             folded=folded,
         )
-        return np.asarray(left)
 
     return propagate
 
@@ -178,18 +182,6 @@ def _correction(
     return horner(
         lambda v: after * A(v) if scaled else A(v), step.factor.correction_coefficients, r
     )
-
-
-def _effective(step: StepState, channels: int) -> EffectiveStep:
-    assert step.factor is not None
-    inner, after = _scales(step, channels)
-    coefficients = inner * np.array(step.factor.correction_coefficients)
-    if step.norm_position == "correction":
-        coefficients = after * coefficients
-    elif step.norm_position == "operator":
-        coefficients[:, 1:] *= after
-    outer = after if step.norm_position == "sum" else np.ones_like(after)
-    return EffectiveStep(coefficients, outer[:, 0])
 
 
 def _scales(step: StepState, channels: int) -> NDArray[np.float64]:

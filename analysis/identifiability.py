@@ -80,12 +80,6 @@ class Reading:
     keeps: dict[str, float]
     reason: str
 
-    def __str__(self) -> str:
-        state = "identifiable" if self.identifiable else "not identifiable"
-        return f"step {self.step}, {self.name} = {self.value:.6g}: {state}" + (
-            f" ({self.reason})" if self.reason else ""
-        )
-
 
 def readings(level: LevelState) -> tuple[Reading, ...]:
     """One reading for each learned coefficient of the level, in the order of the steps; empty for

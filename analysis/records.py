@@ -132,14 +132,12 @@ def read_run(run: str | os.PathLike[str], *, reference: str = REFERENCE) -> RunR
     path = Path(run)
     if not path.is_dir():
         raise FileNotFoundError(f"run {path}: there is no such folder")
-    if not (path / "config.json").is_file():
-        raise FileNotFoundError(f"run {path}: not a run folder, config.json is missing")
+    config = read_config(path)
     if not (path / "summary.json").is_file() or not (path / "model.safetensors").is_file():
         raise FileNotFoundError(
             f"run {path}: not finished, summary.json or model.safetensors is missing; train"
             " --resume goes on with it"
         )
-    config, summary = read_config(path), read_summary(path)
     document = read_json(path / "init.json", "start of the run")
     try:
         init = InitReport.from_dict(document)
@@ -161,7 +159,7 @@ def read_run(run: str | os.PathLike[str], *, reference: str = REFERENCE) -> RunR
         path=path,
         config=config,
         init=init,
-        summary=summary,
+        summary=read_summary(path),
         metrics=read_metrics(path),
         start=start,
         learned=learned,

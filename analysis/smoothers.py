@@ -98,13 +98,8 @@ class SmootherComparison:
         for mine in self.rows:
             if mine.family != OPTIMISED or mine.refused:
                 continue
-            rivals = [
-                row
-                for row in self.rows
-                if row.degree == mine.degree
-                and row.family not in (OPTIMISED, *SMOOTHERS)
-                and not row.refused
-            ]
+            alike = [row for row in self.rows if row.degree == mine.degree and not row.refused]
+            rivals = [row for row in alike if row.family not in (OPTIMISED, *SMOOTHERS)]
             lost = []
             for name, (title, margin, shown) in LOSABLE.items():
                 own = getattr(mine, name)

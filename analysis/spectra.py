@@ -26,6 +26,8 @@ from mgtheory.problems.stencils import Stencil
 from mgtheory.problems.symbols import mirrored
 
 SMOOTHER, NOT_A_SMOOTHER = "smoother", "not a smoother"
+# (Ahat (F, c, c), theta (F, 2)) -> E (F, c, c), the matrix of one smoothing
+Propagator = Callable[[NDArray[np.complex128], NDArray[np.float64]], NDArray[np.complex128]]
 CHUNK = 2**22  # complex numbers in one block of c x c symbols: 64 MiB
 
 
@@ -85,7 +87,7 @@ def half_plane(shape: tuple[int, int]) -> tuple[NDArray[np.intp], NDArray[np.int
 def damping(
     kernel: NDArray[np.float64],
     shape: tuple[int, int],
-    propagate: Callable[[NDArray[np.complex128], NDArray[np.float64]], NDArray[np.complex128]],
+    propagate: Propagator,
     *,
     radius: NDArray[np.float64] | None = None,
 ) -> Damping:
@@ -97,8 +99,7 @@ def damping(
     kernel, shape
         (c, c, k, k) in torch layout, and the periodic grid.
     propagate
-        ``(Ahat (F, c, c), theta (F, 2)) -> E (F, c, c)``: the smoothing's matrix, as built by
-        `effective.propagator`.
+        The smoothing's matrix, as built by `effective.propagator`.
     radius
         The spectral radii where they are known, shape (H, W); else they are computed.
     """

@@ -134,9 +134,7 @@ def fraction_interval(fraction: float, n: int, *, confidence: float = 0.95) -> t
     return max(0.0, (middle - half) / (1 + z2 / n)), min(1.0, (middle + half) / (1 + z2 / n))
 
 
-def paired(
-    a: Mapping[Key, float], b: Mapping[Key, float], *, confidence: float = 0.95
-) -> Comparison:
+def paired(a: Mapping[Key, float], b: Mapping[Key, float]) -> Comparison:
     """a - b over the seeds both have: estimate, paired t-test, signed-rank test and the count of
     wins.
 
@@ -169,7 +167,7 @@ def paired(
     if different >= WILCOXON_AT_LEAST:
         wilcoxon = float(stats.wilcoxon(first, second).pvalue)
     return Comparison(
-        estimate(difference, confidence=confidence),
+        estimate(difference),
         p_value,
         wilcoxon,
         wins=int((difference > 0).sum()),
@@ -202,9 +200,7 @@ def groups_of(items: Iterable[Item], key: Callable[[Item], str]) -> dict[str, li
     return groups
 
 
-def pair_rows(
-    groups: Mapping[str, Mapping[Key, float]], *, confidence: float = 0.95
-) -> list[dict[str, Any]]:
+def pair_rows(groups: Mapping[str, Mapping[Key, float]]) -> list[dict[str, Any]]:
     """Every two groups compared over their shared seeds, a row of a table each: first - second, and
     p-values of the t-test, adjusted by Holm for the number of tests made, and signed-rank.
 
@@ -214,7 +210,7 @@ def pair_rows(
         Name -> (seed -> value). Pairs of groups without a shared seed are left out.
     """
     found = {
-        (first, second): paired(groups[first], groups[second], confidence=confidence)
+        (first, second): paired(groups[first], groups[second])
         for first, second in combinations(groups, 2)
         if groups[first].keys() & groups[second].keys()
     }
