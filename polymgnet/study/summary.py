@@ -7,8 +7,6 @@ from typing import Any
 
 from polymgnet.study.run import Run, text_of
 
-COMPARED = "test_accuracy"
-
 
 @dataclass(frozen=True)
 class Row:
@@ -57,9 +55,11 @@ def tested_on(results: Iterable[tuple[Run, Mapping[str, Any]]]) -> int | None:
     return counts.pop() if len(counts) == 1 else None
 
 
-def differences(rows: Sequence[Row], measure: str = COMPARED) -> list[dict[str, Any]]:
-    """Every two points over the seeds they share: `analysis.stats.pair_rows`; none for one seed."""
+def differences(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Test accuracies of every two points over the seeds they share, none for one seed:
+    `analysis.stats.pair_rows`."""
     from analysis.stats import pair_rows
 
-    values = {row.label: row.values[measure] for row in rows if measure in row.values}
+    name = "test_accuracy"
+    values = {row.label: row.values[name] for row in rows if name in row.values}
     return [pair for pair in pair_rows(values) if pair["seeds"] > 1]
