@@ -36,14 +36,10 @@ __all__ = [
 
 # imported when they are asked for: comparing smoothers needs neither torch nor pandas
 _HOMES = {
-    "RunComparison": "results",
-    "SmootherComparison": "smoothers",
-    "SpectralReport": "results",
-    "analyse": "report",
-    "compare": "comparison",
-    "compare_smoothers": "smoothers",
-    "comparison_text": "text",
-    "report_text": "text",
+    **dict.fromkeys(("RunComparison", "SpectralReport"), "results"),
+    **dict.fromkeys(("SmootherComparison", "compare_smoothers"), "smoothers"),
+    **dict.fromkeys(("comparison_text", "report_text"), "text"),
+    **{"analyse": "report", "compare": "comparison"},
 }
 
 

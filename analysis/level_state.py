@@ -141,12 +141,8 @@ class LevelState:
 
     def __post_init__(self) -> None:
         kernel = np.array(self.A, dtype=float)
-        if (
-            kernel.ndim != 4
-            or kernel.shape[0] != kernel.shape[1]
-            or kernel.shape[2] % 2 == 0
-            or kernel.shape[3] % 2 == 0
-        ):
+        odd = all(k % 2 for k in kernel.shape[2:])
+        if kernel.ndim != 4 or kernel.shape[0] != kernel.shape[1] or not odd:
             raise ValueError(f"A has shape {kernel.shape}, must be (c, c, k, k) with odd k")
         if not np.isfinite(kernel).all():
             raise ValueError("A holds numbers that are not finite: the run diverged")

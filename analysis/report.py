@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -113,34 +112,30 @@ def analyse_record(
             levels = tuple(jobs[index].result() for index in range(len(record.learned)))
     finally:
         torch.set_num_threads(threads)
-    return SpectralReport(
-        run=str(record.path),
-        model=record.config.model.name,
-        label=record.label,
-        facts=facts_of(record),
-        theory={"origin": theory.origin, "name": theory.name, "fitted": list(theory.fitted)},
-        levels=levels,
-        tolerance=tolerance,
-        fingerprint=record.fingerprint,
-    )
-
-
-def facts_of(record: RunRecord) -> dict[str, Any]:
-    """The run's own numbers and choices, for tables."""
     summary, config = record.summary, record.config
-    counted = ("parameters", "epochs", "seconds", "images_per_second")
-    return {
+    measured = ("parameters", "epochs", "seconds", "images_per_second")
+    facts = {
         "data": config.data.name,
         "scheme": record.scheme,
         "given": config.init.scheme,
         "operator": config.init.operator,
         "placement": config.model.placement,
-        "seed": record.seed,
+        "seed": config.train.seed,
         "chosen_epoch": summary.best_epoch,
         "select": config.train.select,
         "tested_on": tested_on(record.path),
-        **{name: getattr(summary, name) for name in (*counted, "test_accuracy", "val_accuracy")},
+        **{name: getattr(summary, name) for name in (*measured, "test_accuracy", "val_accuracy")},
     }
+    return SpectralReport(
+        run=str(record.path),
+        model=config.model.name,
+        label=record.label,
+        facts=facts,
+        theory={"origin": theory.origin, "name": theory.name, "fitted": list(theory.fitted)},
+        levels=levels,
+        tolerance=tolerance,
+        fingerprint=record.fingerprint,
+    )
 
 
 def write_report(report: SpectralReport, folder: str | os.PathLike[str]) -> list[Path]:

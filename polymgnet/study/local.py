@@ -138,13 +138,8 @@ def _end_with_study() -> None:
             os._exit(1)
 
 
-def _stopping() -> bool:
-    """Whether the workers are to save and stop."""
-    return bool(_flag.value)
-
-
 def _work(run: Run) -> None:
     with _busy:
-        if _stopping():
+        if _flag.value:
             raise Stopped("not begun")
-        run(stop=_stopping)
+        run(stop=lambda: bool(_flag.value))

@@ -25,19 +25,26 @@ def row_of(run: Any, *, diverged: str = "") -> dict[str, Any]:
     Beside the numbers of its summary it has max |q| of every level at the start, on the true
     spectrum, and the number of test images.
     """
+    from mgtheory._files import read_json
+
     row: dict[str, Any] = {"digest": run.digest, "point": dict(run.point)}
     if diverged:
         return row | {"diverged": diverged}
     summary = run.summary()
     row |= {key: summary[key] for key in MEASURED if summary.get(key) is not None}
-    for name, key in (("init.json", "levels"), ("data.json", "images")):
-        if (run.folder / name).is_file():
-            found = json.loads((run.folder / name).read_text(encoding="utf-8"))[key]
-            if name == "init.json":
-                row["max_modulus"] = [level["max_modulus"] for level in found]
-            else:
-                row["test_images"] = found["test"]
+    if (run.folder / "init.json").is_file():
+        row["max_modulus"] = max_moduli(run.folder)
+    if (run.folder / "data.json").is_file():
+        row["test_images"] = read_json(run.folder / "data.json", "data of a run")["images"]["test"]
     return row | {key: summary["environment"][key] for key in BY if "environment" in summary}
+
+
+def max_moduli(folder: Path) -> list[float | None]:
+    """max |q| of every level of a run at the start."""
+    from mgtheory._files import read_json
+
+    start = read_json(folder / "init.json", "start of a run")
+    return [level["max_modulus"] for level in start["levels"]]
 
 
 @dataclass(frozen=True)
