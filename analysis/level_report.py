@@ -245,7 +245,7 @@ def analyse_level(
             high = high_part(state.size, state.padding)
             mu = spectral_radius(lambda v: high(apply(v)), n)
             largest = spectral_radius(apply, n)
-        else:
+        else:  # the radii by the symbol's eigenvalues, which is cheaper and exact
             found = damping(state.A, state.grid, propagate, radius=spectrum.symbol.modulus(q))
             mu, largest = spectrum.smoothing_factor(q), spectrum.max_modulus(q)
         shown = effective_polynomial(state) if folded else q

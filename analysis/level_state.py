@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from mgtheory.polynomials.factors import Factor
 from mgtheory.polynomials.residual import ResidualPolynomial
-from nets.start.operators import applied_padding, dense_kernel
+from nets.models.paddings import padding_of
+from nets.start.operators import dense_kernel
 from nets.start.spectrum import MINIMUM_GRID, LevelSpectrum, convolution_spectrum
 
 NORM_POSITIONS = ("nowhere", "correction", "sum", "operator")
@@ -203,7 +204,7 @@ def level_states(model: Any, size: tuple[int, int]) -> tuple[LevelState, ...]:
                 size=(height, width),
                 starts_from_zero=number == 0,
                 end_norm=_norm(level.norm),
-                padding=applied_padding(level.A),
+                padding=padding_of(level.A.padding_mode),
             )
         )
     return tuple(states)

@@ -27,7 +27,8 @@ from nets.models.registry import is_multigrid
 from nets.settings import TrainConfig
 from nets.start.factors import level_factors
 from nets.start.report import InitReport
-from nets.start.schemes import Notes, find_scheme
+from nets.start.scheme import Notes
+from nets.start.schemes import find_scheme
 from nets.start.spectrum import convolution_spectrum
 from nets.training.folder import Summary, read_config, read_summary
 from nets.training.predict import DATA_FILE, read_data_facts
@@ -223,7 +224,7 @@ def theory_of(model: Any, init: InitReport, *, reference: str = REFERENCE) -> Th
         reasons = dict.fromkeys(reason for level in init.levels for reason in level.reasons)
         return Theory("start", init.sources[0].family, polynomials, tuple(reasons))
     scheme, notes = find_scheme(reference), Notes()
-    if scheme.name not in FAMILIES:
+    if scheme is None or scheme.name not in FAMILIES:
         raise ValueError(
             f"reference is {reference!r}, must be a family of polynomials, e.g. {REFERENCE}"
         )

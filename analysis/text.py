@@ -18,11 +18,6 @@ from analysis.stats import fraction_interval
 from analysis.verdict import WORDS
 
 DISTANCE = "Distances are max |q(t) − q_theory(t)| over t in (0, 1], each q in units of its own b"
-SMOOTHING = [
-    *("level", "role", "spectral_radius", "roots"),
-    *("smoothing_factor", "max_modulus", "smoothing_norm", "smoother"),
-]
-SMOOTHING_TITLES = {"spectral_radius": "spectral radius b", "smoother": "verdict"}
 LEARNED = "learned with the batch norms folded in"
 MEANINGS = {
     "role": (
@@ -116,7 +111,10 @@ def report_text(report: SpectralReport) -> str:
     if not report.levels:
         none = f"{report.model} has no levels and no residual polynomial: accuracies only."
         return "\n\n".join([*parts, none, ""])
-    smoothing = report.table()[SMOOTHING].rename(columns=SMOOTHING_TITLES)
+    columns = ["level", "role", "spectral_radius", "roots", "smoothing_factor", "max_modulus"]
+    smoothing = report.table()[[*columns, "smoothing_norm", "smoother"]]
+    titles = {"spectral_radius": "spectral radius b", "smoother": "verdict"}
+    smoothing = smoothing.rename(columns=titles)
     parts += ["## Smoothing on the spectrum of each level", *explained(smoothing)]
     if report.has_polynomial:
         parts += ["## What training did", *explained(_training(report)), *_words([report])]

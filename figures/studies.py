@@ -72,8 +72,8 @@ def draw_along(
     others = _others(grid, question)
     for value in (*question.searched, *others, question.candidate or ""):
         cells = [grid.cells[place].get(value) for place in places.values()]
-        found = enumerate(cell and cell.estimate(name) for cell in cells)
-        known = {k: one for k, one in found if one is not None}
+        found = [cell.estimate(name) if cell else None for cell in cells]
+        known = {k: one for k, one in enumerate(found) if one is not None}
         if not known:
             continue
         y = measure.unit * np.array([one.mean for one in known.values()])
@@ -93,9 +93,9 @@ def draw_along(
             for k, place in enumerate(places.values())
             if (pick := grid.best(name, place, question.searched)) is not None
         }
-        y = [measure.unit * one.mean for one in best.values() if one is not None]
+        joined = [measure.unit * one.mean for one in best.values() if one is not None]
         line: dict[str, Any] = {"color": GREY, "linestyle": (0, (4, 2)), "zorder": 4}
-        ax.plot(list(best), y, label="best of the searched", **line)
+        ax.plot(list(best), joined, label="best of the searched", **line)
     _cut(ax, means, measure)
     ax.set_xticks(range(len(where)), [str(one) for one in where])
     return finished(ax, axis_text(question.along or ""), measure.title, legend=False)

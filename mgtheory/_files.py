@@ -14,13 +14,8 @@ from typing import Any
 def write_atomically(path: str | os.PathLike[str], data: str | bytes) -> None:
     """The file has either its old content or all of the new, whatever happens: temporary file,
     fsync, rename, fsync of the folder. Of a link the target is written; what is no file (a pipe,
-    /dev/null) is written as it is, where a rename would put a file in its place.
-
-    Raises
-    ------
-    OSError
-        Of the kind of the failure (FileNotFoundError for a missing folder, say), with the path.
-    """
+    /dev/null) is written as it is, where a rename would put a file in its place. An OSError is of
+    the kind of the failure (FileNotFoundError for a missing folder, say), with the path."""
     path, content = Path(path), data.encode() if isinstance(data, str) else data
     # before its links are followed: that of a pipe, as /dev/stdout has it, leads to no path
     if path.exists() and not (path.is_file() or path.is_dir()):
@@ -92,13 +87,8 @@ def read_json(path: str | os.PathLike[str], what: str, *, toml: bool = False) ->
     """The object in a JSON file (of TOML the table); `what` says in messages what it should be:
     "run record".
 
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If it is no UTF-8, no JSON text or not an object: truncated, or another kind of file; or
-        if a key stands twice in it.
+    A FileNotFoundError if there is no such file; a ValueError if it is no UTF-8, no JSON text or
+    not an object (truncated, or another kind of file), or if a key stands twice in it.
     """
     path = Path(path)
     if path.is_dir() or not path.exists():

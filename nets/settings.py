@@ -63,8 +63,7 @@ class ModelSection(_Section):
 
     def overrides(self) -> dict[str, Any]:
         """The options that were given, as `create_model` takes them."""
-        named = {key: getattr(self, key) for key in ("width", "levels", "channels", "placement")}
-        return {key: value for key, value in named.items() if value is not None} | self.options
+        return self.model_dump(exclude={"name", "options"}, exclude_none=True) | self.options
 
 
 class DataSection(_Section):

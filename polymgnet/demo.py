@@ -300,7 +300,7 @@ def draw(
         f"q{settings.smoothing_degree}, A starts as a Laplacian",
     )
     with figures.paper():
-        moduli = {name: [max_moduli(path) for path in runs[name]] for name in STARTS}
+        moduli: Any = {name: [max_moduli(path) for path in runs[name]] for name in STARTS}
         made = figures.starts(losses, moduli, clouds, titles=titles)
         written = figures.save(made, pictures / STORY)
     shown: Any = {"progress": lambda _, name: progress(name)}

@@ -101,9 +101,8 @@ def chebyshev4_opt(degree: int, *, lmax: float) -> ResidualPolynomial:
 
     1/gamma = 3, 5 + 2 sqrt(5), .. for k = 1, 2, ..; about (4/pi^2)(2k + 1)^2 - 2/3 for large k.
     Computed for any degree (`mgtheory.polynomials.fourthkind`); carries the recurrence of the
-    fourth kind with its weights beta. The
-    bound it minimises targets poor coarse spaces: on 2D Poisson with full coarsening it can lose to
-    `chebyshev` on [lmax/4, lmax].
+    fourth kind with its weights beta. The bound it minimises targets poor coarse spaces: on 2D
+    Poisson with full coarsening it can lose to `chebyshev` on [lmax/4, lmax].
 
     Examples
     --------

@@ -100,8 +100,7 @@ class ResidualPolynomial(ReadOnlyArrays):
 
     def _settle(self, weights: NDArray[np.complex128], recurrence: Recurrence | None) -> None:
         check_degree(weights.size)
-        object.__setattr__(self, "weights", leja_weights(weights))
-        object.__setattr__(self, "recurrence", recurrence)
+        self.__dict__.update(weights=leja_weights(weights), recurrence=recurrence)
         super().__post_init__()
         if recurrence is not None:
             self._check_recurrence(check_kind(recurrence, Recurrence, "recurrence", "a Recurrence"))

@@ -28,13 +28,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
 from mgtheory._checks import check_kind, check_number, check_whole, is_number, own_errors, plain
-from mgtheory.polynomials.classical import (
-    MLS_DEGREES,
-    chebyshev4,
-    chebyshev4_opt,
-    closed_form,
-    mls,
-)
+from mgtheory.polynomials.classical import MLS_DEGREES, chebyshev4, chebyshev4_opt, closed_form, mls
 from mgtheory.polynomials.fourthkind import optimised_roots
 from mgtheory.polynomials.peaks import angular_grid, local_maxima
 from mgtheory.polynomials.residual import ResidualPolynomial, check_degree
@@ -209,7 +203,7 @@ def nearest_families(
     found: list[Match] = []
     for k in tried:
         found += [
-            Match(name, k, _distance(family(k, lmax=1.0)(t), values), None)
+            Match(name, k, float(np.abs(family(k, lmax=1.0)(t) - values).max()), None)
             for name, family in _FIXED.items()
             if name != "mls" or k in MLS_DEGREES
         ]
@@ -238,16 +232,12 @@ _FITTED: dict[str, tuple[Callable[[float], tuple[float, float]], Array]] = {
 }
 
 
-def _distance(values: Array, others: Array) -> float:
-    return float(np.abs(values - others).max())
-
-
 def _fit(name: str, k: int, t: Array, values: Array) -> tuple[float, float]:
     """The best parameter, near the best of some candidates, and its distance."""
     interval, candidates = _FITTED[name]
 
     def distance(x: float) -> float:
-        return _distance(closed_form(name, k, t, interval(x)), values)
+        return float(np.abs(closed_form(name, k, t, interval(x)) - values).max())
 
     with np.errstate(over="ignore"):  # far from a match q may leave the doubles
         at = [distance(float(x)) for x in candidates]

@@ -55,18 +55,10 @@ def handled(names: Sequence[str], handler: Any) -> Iterator[dict[int, Any]]:
 
 class StopRequest:
     """Notes SIGTERM and SIGUSR1; the loop looks at it between steps and does the saving, the
-    handler does nothing else.
+    handler does nothing else. `further` is asked as well.
 
-    Parameters
-    ----------
-    further
-        Asked as well, between steps.
-
-    Attributes
-    ----------
-    signal
-        The number of the signal that came; None where none did. A request around this one (`with`
-        within `with`) notes it as well.
+    `signal` is the number of the signal that came, None where none did; a request around this one
+    (`with` within `with`) notes it as well.
     """
 
     def __init__(self, further: Callable[[], bool] | None = None) -> None:
@@ -145,10 +137,9 @@ class Run:
             # of a run that is to train longer; it is no finished one from here on
             (self.out / "summary.json").unlink(missing_ok=True)
             self._write("config.json", config.to_dict())
-        if self.first and (state is None or not self.begun):
-            self._write("init.json", self.report, allow_nan=True)
-            save_model(self.out / "start.safetensors", trainer.raw)
-        if self.first:
+            if state is None or not self.begun:
+                self._write("init.json", self.report, allow_nan=True)
+                save_model(self.out / "start.safetensors", trainer.raw)
             moments = trainer.augment.mean, trainer.augment.std
             DataFacts.of(trainer.data, *moments).save(self.out)
         if state is not None:
