@@ -184,7 +184,9 @@ class Hierarchy(GridHierarchy):
     @property
     def coarse_solver(self) -> Callable[[NDArray[Any]], NDArray[Any]]:
         """r -> A^-1 r on the coarsest level."""
-        return self.levels[-1].solve if self.levels[-1].solver is None else self.levels[-1].solver
+        solve = self.levels[-1].solve
+        assert solve is not None
+        return solve
 
     @property
     def doubts(self) -> tuple[str, ...]:

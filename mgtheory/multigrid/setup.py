@@ -96,12 +96,12 @@ class Coarsening:
         if own is None:
             steps = [level.R for level in levels[:-1]]
             basis = coarse_nullspace(self.given.nullspace, steps, matrix.dtype)
-            levels[-1].solver = DirectSolver(matrix, basis)
-        elif callable(solver := own(matrix)):
-            levels[-1].solver = solver
+            levels[-1].solve = DirectSolver(matrix, basis)
+        elif callable(solve := own(matrix)):
+            levels[-1].solve = solve
         else:
             raise ValueError(
-                f"coarse_solver gave {solver!r}, must give a callable of a right-hand side"
+                f"coarse_solver gave {solve!r}, must give a callable of a right-hand side"
             )
         return levels
 
@@ -142,7 +142,9 @@ class Coarsening:
             A = sp.csr_array(tensor.todia(level.A.dtype))
         else:
             A = galerkin(level) if again is None else again.equation.operator(shape)
-        level.cast_transfers()
+        if not level.own_transfers:  # in the real type of the cycle
+            real = np.zeros(0, dtype=level.operator.dtype).real.dtype
+            level.P, level.R = level.P.astype(real), level.R.astype(real)
         problem = None if again is None else replace(again, shape=shape)
         return make_level(A, shape, level.operator.dtype, tensor, problem, level)
 

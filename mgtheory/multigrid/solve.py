@@ -283,23 +283,6 @@ def _message(reason: Reason, norms: list[float], target: float, lost: float, rou
             return f"residual {last:.2e} (wanted {target:.2e}) after the {count} cycles allowed"
 
 
-@dataclass(frozen=True)
-class _Watched:
-    """A level whose smoothings are watched on the way down."""
-
-    level: Level
-    watch: Watch
-
-    def down(self, r: Any, start: Any) -> Any:
-        return self.level.down(r, start, self.watch)
-
-    def up(self, state: Any, coarse: Any) -> Any:
-        return self.level.up(state, coarse)
-
-    def solve(self, r: Any) -> Any:
-        return self.level.solve(r)
-
-
 # a cycle that diverges may overflow; that is an answer, not an error
 @np.errstate(over="ignore", invalid="ignore")
 def solve_levels(
@@ -403,7 +386,7 @@ def in_cycle_type(
     """One cycle from level `first` on, as a map of residuals of any type: scaled, computed in the
     levels' type, scaled back."""
     work = levels[0].operator.dtype
-    used: Sequence[Any] = levels if watch is None else [_Watched(l, watch) for l in levels]
+    used = levels if watch is None else [replace(level, observe=watch) for level in levels]
 
     def correct(r: NDArray[Any]) -> NDArray[Any]:
         if np.iscomplexobj(r) and not np.issubdtype(work, np.complexfloating):
