@@ -4,11 +4,10 @@ into words."""
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -190,10 +189,9 @@ class Plan:
         return self.inner if self.cycle is Cycle.FMG else self.cycle
 
 
-@dataclass(frozen=True)
-class Ended:
+class Ended(NamedTuple):
     """How a loop ended: the residual norms before the first cycle and after each, the reason, and
-    the reason in words."""
+    the reason in words; the fields of a `Solution` after x."""
 
     norms: tuple[float, ...]
     reason: Reason
@@ -296,7 +294,6 @@ def solve_levels(
     warnings: tuple[str, ...] = (),
 ) -> Solution:
     """See `mgtheory.multigrid.base.MultigridSolver`."""
-    began = time.perf_counter()
     finest, N = levels[0], nullspace
     right = check_vector(b, finest.size, finest.A.dtype, "b")
     x = np.zeros_like(right) if x0 is None else check_vector(x0, finest.size, right.dtype, "x0")
@@ -343,7 +340,6 @@ def solve_levels(
         watch.warnings,
         work,
         missing,
-        solve_seconds=time.perf_counter() - began,
     )
 
 
