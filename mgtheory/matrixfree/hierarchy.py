@@ -86,6 +86,7 @@ class StencilHierarchy(GridHierarchy):
                 level.set_smoothing(before, options.counts(operator.index), after)
             if self.levels:
                 level.allocate()
+                self.levels[-1].below = level
             self.levels.append(level)
         self._lock = threading.Lock()
 

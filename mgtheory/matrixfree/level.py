@@ -12,7 +12,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mgtheory.matrixfree.operators import Operator, SineSolver, as_grid
-from mgtheory.matrixfree.tables import ADD, KEEP, Tables, bands, cubic, linear, restriction
+from mgtheory.matrixfree.tables import (
+    ADD,
+    KEEP,
+    SET,
+    ZERO,
+    Tables,
+    bands,
+    cubic,
+    linear,
+    restriction,
+)
 from mgtheory.matrixfree.threads import Block, run_blocks
 from mgtheory.problems.grids import Shape
 
@@ -79,6 +89,10 @@ def _aligned(shape: tuple[int, ...]) -> Array:
 class StencilLevel:
     """One grid: stencil, transfers to the next coarser one, smoothing steps, workspace.
 
+    A level as `mgtheory.multigrid.cycle` asks for it: right-hand side and solution stay in its own
+    b and x, and what is handed around says how x stands: KEEP, or ZERO where it is still 0 and was
+    not written.
+
     Parameters
     ----------
     operator
@@ -100,7 +114,14 @@ class StencilLevel:
         solve alone.
     direct
         The solver of the coarsest grid.
+    below
+        The level of the next coarser grid.
+    square
+        ||b - A x||_2^2, where the last `up` was asked for it.
     """
+
+    below: StencilLevel
+    square: float
 
     def __init__(self, operator: Operator, coarse: Shape | None, threads: int) -> None:
         self.shape, self.c, self.coarse = operator.shape, operator.c, coarse
@@ -245,9 +266,58 @@ class StencilLevel:
         halo = self.halo[p] if self.blocks > 1 else self._no_halo
         return self.ring[p], self.expanded[p], self.scratch[p], halo
 
-    def residual_square(self, start: int = KEEP) -> float:
-        """||b - A x||_2^2 (||b||_2^2 from ZERO)."""
-        return self.sweep(start, [np.empty((0, 2))], write=0, norm=True)
+    def down(self, r: None, start: int | None, *, full: bool = False) -> tuple[int, None]:
+        """Smooth, and restrict the residual to the b of the grid below, in one sweep."""
+        stands = ZERO if start is None else start
+        write = self.smooths_before or stands == SET
+        P = self.C if full else self.P
+        below = self.below
+        self.sweep(stands, self.before, e=below.x, P=P, to=below.b, write=int(write))
+        return (KEEP if write else stands), None
+
+    def up(
+        self,
+        state: int,
+        coarse: int = KEEP,
+        *,
+        norm: bool = False,
+        to: Array | None = None,
+        full: bool = False,
+        add: bool = False,
+    ) -> int:
+        """Add the interpolated correction and smooth, in one sweep.
+
+        Parameters
+        ----------
+        norm
+            Take the square sum of the residual: `square`.
+        to
+            Restrict the residual to it.
+        full
+            Interpolate cubically.
+        add
+            Add the result to what x holds.
+        """
+        start, P, write = ADD if state == KEEP else SET, self.C if full else self.P, 1 + add
+        self.square = self.sweep(
+            start, self.after, e=self.below.x, P=P, norm=norm, to=to, write=write
+        )
+        return KEEP
+
+    def solve(self, r: None = None, *, add: bool = False) -> int:
+        """x = A^-1 b on the coarsest grid, or x += A^-1 b."""
+        assert self.direct is not None
+        if add:
+            self.x += self.direct(self.b)
+        else:
+            self.x[...] = self.direct(self.b)
+        return KEEP
+
+    def residual_square(
+        self, start: int = KEEP, *, norm: bool = True, to: Array | None = None
+    ) -> float:
+        """||b - A x||_2^2 if `norm` (||b||_2^2 from ZERO); restricts the residual to `to`."""
+        return self.sweep(start, [np.empty((0, 2))], write=0, norm=norm, to=to)
 
     def subtract_product(self, below: StencilLevel) -> None:
         """below.b -= R A P below.x, with this level's A and the cubic P, on the coarse grid
@@ -269,11 +339,3 @@ class StencilLevel:
             stack = _aligned((2, 2, n1 if n1 > 1 else 0, 1, n2))
             blocks.append((*shared, block.lo, block.hi, ring, stack))
         run_blocks(run, blocks)
-
-    def solve_directly(self, *, add: bool = False) -> None:
-        """x = A^-1 b on the coarsest grid, or x += A^-1 b."""
-        assert self.direct is not None
-        if add:
-            self.x += self.direct(self.b)
-        else:
-            self.x[...] = self.direct(self.b)

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from mgtheory._checks import check_number
 from mgtheory.families import FAMILIES
-from mgtheory.matrixfree.tables import CACHED, coarse_points
+from mgtheory.matrixfree.tables import CACHED, Grid, coarse_points
 from mgtheory.multigrid.options import Schedule
 from mgtheory.polynomials.factors import Factor
 from mgtheory.polynomials.residual import ResidualPolynomial
@@ -35,7 +35,6 @@ from mgtheory.smoothers import Jacobi, Polynomial
 from mgtheory.spectra.record import Form, OperatorRecord, check_positive
 
 Array = NDArray[np.float64]
-Grid = tuple[int, int, int]
 
 
 def eight_numbers(stencil: Array) -> Array:
