@@ -225,7 +225,8 @@ def injection(n: int, m: int, boundary: Boundary) -> sp.csr_array:
     return at_points
 
 
-INTERPOLATIONS: dict[str, Callable[[int, int, Boundary], sp.csr_array]] = {
+Line = Callable[[int, int, Boundary], sp.csr_array]
+INTERPOLATIONS: dict[str, Line] = {
     "linear": linear,
     "cubic": cubic,
     "quintic": quintic,
@@ -243,15 +244,16 @@ def interpolation(
         For an unknown kind.
     """
     line = INTERPOLATIONS[check_name(kind, list(INTERPOLATIONS), "interpolation")]
-    return _along_axes(fine, coarse, lambda n, m: line(n, m, boundary))
+    return _along_axes(fine, coarse, boundary, line)
 
 
-def _along_axes(
-    fine: Shape, coarse: Shape, line: Callable[[int, int], sp.csr_array]
-) -> TensorOperator:
-    """line(n, m) along every axis, made once for axes of equal sizes; the identity for n = m."""
+def _along_axes(fine: Shape, coarse: Shape, boundary: Boundary, line: Line) -> TensorOperator:
+    """The line along every axis, made once for axes of equal sizes; the identity for n = m."""
     pairs = list(zip(fine, coarse, strict=True))
-    made = {(n, m): sp.eye_array(n, format="csr") if n == m else line(n, m) for n, m in set(pairs)}
+    made = {
+        (n, m): sp.eye_array(n, format="csr") if n == m else line(n, m, boundary)
+        for n, m in set(pairs)
+    }
     return TensorOperator([made[pair] for pair in pairs])
 
 
@@ -264,49 +266,32 @@ def _ratio(n: int, m: int, boundary: Boundary) -> float:
     return mesh_width(n, boundary) / mesh_width(m, boundary)
 
 
-def _full(fine: Shape, coarse: Shape, boundary: Boundary) -> TensorOperator:
-    """prod_j (h_j/H_j) P^T: full weighting."""
-
-    def line(n: int, m: int) -> sp.csr_array:
-        return sp.csr_array(linear(n, m, boundary).T) * _ratio(n, m, boundary)
-
-    return _along_axes(fine, coarse, line)
+def full_weighting(n: int, m: int, boundary: Boundary) -> sp.csr_array:
+    """(h/H) P^T of linear interpolation, shape (m, n)."""
+    return sp.csr_array(linear(n, m, boundary).T) * _ratio(n, m, boundary)
 
 
-def _injection(fine: Shape, coarse: Shape, boundary: Boundary) -> TensorOperator:
-    """The fine value at the coarse point."""
-    return _along_axes(fine, coarse, lambda n, m: injection(n, m, boundary))
-
-
-def _half(fine: Shape, coarse: Shape, boundary: Boundary) -> sp.csr_array:
-    """1/2 at the coarse point and 1/(4d) at its 2d neighbours, d the number of coarsened axes: half
-    weighting."""
-    weighting, at_points = (
-        _full(fine, coarse, boundary).factors,
-        _injection(fine, coarse, boundary).factors,
-    )
-    axes = [j for j, (n, m) in enumerate(zip(fine, coarse, strict=True)) if n != m]
-    terms = [
-        TensorOperator([weighting[i] if i == j else at_points[i] for i in range(len(fine))]).tocsr()
-        for j in axes
-    ]
-    return sp.csr_array(functools.reduce(lambda left, right: left + right, terms) / len(axes))
-
-
-RESTRICTIONS: dict[str, Callable[[Shape, Shape, Boundary], Any]] = {
-    "full": _full,
-    "half": _half,
-    "injection": _injection,
-}
+RESTRICTIONS = ("full", "half", "injection")
 
 
 def restriction(fine: Shape, coarse: Shape, boundary: Boundary, *, kind: str = "full") -> Any:
-    """R of shape (prod(coarse), prod(fine)): full or half weighting, or injection; scaled so that a
-    constant stays itself.
+    """R of shape (prod(coarse), prod(fine)), scaled so that a constant stays itself: full
+    weighting, injection, or half weighting, with 1/2 at the coarse point and 1/(4d) at its 2d
+    neighbours, d the number of coarsened axes.
 
     Raises
     ------
     ValueError
         For an unknown kind, or half weighting and injection on grids that are not nested.
     """
-    return RESTRICTIONS[check_name(kind, list(RESTRICTIONS), "restriction")](fine, coarse, boundary)
+    full = check_name(kind, RESTRICTIONS, "restriction") == "full"
+    along = _along_axes(fine, coarse, boundary, full_weighting if full else injection)
+    if kind != "half":
+        return along
+    weighting = _along_axes(fine, coarse, boundary, full_weighting).factors
+    terms = [
+        TensorOperator([*along.factors[:j], weighting[j], *along.factors[j + 1 :]]).tocsr()
+        for j, (n, m) in enumerate(zip(fine, coarse, strict=True))
+        if n != m
+    ]
+    return sp.csr_array(functools.reduce(lambda left, right: left + right, terms) / len(terms))
