@@ -132,7 +132,7 @@ class StencilLevel:
         self.bands = None if coarse is None else bands(self.grid, below)
         self.blocks = 1 if self.size < SMALL else max(1, min(threads, self.grid[0] // 8))
         self.direct = SineSolver(self.c, self.grid) if coarse is None else None
-        self._nothing, self._no_halo = np.empty((0, 1, 1)), np.empty((2, 0, 1, 1))
+        self._nothing = np.empty((0, 1, 1))
         self.release()
 
     def set_smoothing(
@@ -148,10 +148,11 @@ class StencilLevel:
         columns = -(-(n2 + 2 * PAD) // 8) * 8
         # rows a multiple of 4 KiB apart would share their cache sets
         columns += 8 * (columns % 512 == 0)
-        self.ring = _aligned((self.blocks, longest + 2, 4, n1 + 2 * (n1 > 1), columns))
-        self.expanded = _aligned((self.blocks, 4 if self.coarse else 0, n1, columns))
-        self.scratch = _aligned((self.blocks, 4, columns))
-        self.halo = _aligned((self.blocks if self.blocks > 1 else 0, 2, longest + 4, n1, n2))
+        ring = _aligned((self.blocks, longest + 2, 4, n1 + 2 * (n1 > 1), columns))
+        expanded = _aligned((self.blocks, 4 if self.coarse else 0, n1, columns))
+        scratch = _aligned((self.blocks, 4, columns))
+        self.halo = _aligned((self.blocks, 2, longest + 4 if self.blocks > 1 else 0, n1, n2))
+        self._workspace = ring, expanded, scratch, self.halo
 
     def fitted(self, given: ArrayLike, name: str, *, copy: bool = False) -> Array:
         """A real vector of shape (n,) or that of the grid as the kernels read it, float64 in the
@@ -190,19 +191,13 @@ class StencilLevel:
         """x and b (of a coarse grid), workspace and tables."""
         tables = [a for t in (self.P, self.R, self.C) for a in (t.first, t.weights)]
         tables += [] if self.bands is None else [self.bands]
-        return sum(
-            a.nbytes
-            for a in [self.x, self.b, self.ring, self.expanded, self.scratch, self.halo, *tables]
-        )
+        return sum(array.nbytes for array in [self.x, self.b, *self._workspace, *tables])
 
     def cut(self, factors: list[Array]) -> list[Array]:
         """Join the steps of factors to sweeps of as many steps as the cache holds; at least one
         sweep, possibly of no steps."""
-        plane = (
-            8 * (self.grid[1] + 2) * (self.grid[2] + 2 * PAD)
-            if self.grid[1] > 1
-            else 8 * (self.grid[2] + 2 * PAD)
-        )
+        _, n1, n2 = self.grid
+        plane = 8 * (n1 + 2 * (n1 > 1)) * (n2 + 2 * PAD)
         limit = max(2, min(MAX_STEPS, CACHE // (3 * plane) - 1))
         sweeps: list[list[Array]] = [[]]
         for steps in factors:
@@ -232,14 +227,14 @@ class StencilLevel:
             grids = self.x, self.b, self._nothing if e is None else e, target
             task = start, self.c, steps, write, norm and last
             blocks = self._blocks(target.shape[0])
-            if start in (KEEP, ADD):
+            if start in (KEEP, ADD) and len(blocks) > 1:
                 self._copy_neighbours(blocks, len(steps) + 4)
             total = sum(
                 run_blocks(
                     run,
                     [
-                        (*grids, *task, *tables, *self.R, *block, *self._workspace(p))
-                        for p, block in enumerate(blocks)
+                        (*grids, *task, *tables, *self.R, *block, *workspace)
+                        for block, *workspace in zip(blocks, *self._workspace, strict=True)
                     ],
                 )
             )
@@ -257,14 +252,10 @@ class StencilLevel:
     def _copy_neighbours(self, blocks: list[Block], depth: int) -> None:
         """Copy `depth` planes of x on either side of each block, before anything is overwritten."""
         n, most = self.grid[0], self.halo.shape[2]
-        for p, block in enumerate(blocks[: self.halo.shape[0]]):
+        for p, block in enumerate(blocks):
             first, end = max(block.lo - depth, 0), min(block.hi + depth, n)
             self.halo[p, 0, most - (block.lo - first) :] = self.x[first : block.lo]
             self.halo[p, 1, : end - block.hi] = self.x[block.hi : end]
-
-    def _workspace(self, p: int) -> tuple[Array, Array, Array, Array]:
-        halo = self.halo[p] if self.blocks > 1 else self._no_halo
-        return self.ring[p], self.expanded[p], self.scratch[p], halo
 
     def down(self, r: None, start: int | None, *, full: bool = False) -> tuple[int, None]:
         """Smooth, and restrict the residual to the b of the grid below, in one sweep."""

@@ -177,15 +177,10 @@ class PolynomialSmoothing(Smoothing):
         self.products = float(polynomial.degree)
         real = np.zeros(0, dtype=A.dtype).real.dtype.type
         recurrence = polynomial.recurrence
-        self._steps: list[tuple[Any, Any]] | None = None
-        if (
-            recurrence is not None
-            and all(beta == 1.0 for beta in recurrence.beta)
-            and polynomial.degree > PRODUCT_DEGREE
-        ):
-            self._steps = [
-                (real(a), real(b)) for a, b in zip(recurrence.a, recurrence.b, strict=True)
-            ]
+        self._steps: list[tuple[Any, Any]] = []
+        long = polynomial.degree > PRODUCT_DEGREE
+        if long and recurrence is not None and all(beta == 1.0 for beta in recurrence.beta):
+            self._steps = list(zip(map(real, recurrence.a), map(real, recurrence.b)))
         self._factors = [
             [real(c) for c in factor.correction_coefficients]
             for factor in _in_pairs(polynomial, real)
@@ -201,10 +196,9 @@ class PolynomialSmoothing(Smoothing):
 
     def _apply(self, r: Vector, last: bool) -> tuple[Vector, Vector]:
         """The correction, and the residual after it if `last`."""
-        return self._recurrence(r, last) if self._steps is not None else self._product(r, last)
+        return self._recurrence(r, last) if self._steps else self._product(r, last)
 
     def _recurrence(self, r: Vector, last: bool) -> tuple[Vector, Vector]:
-        assert self._steps is not None
         A, B, s = self.A, self.B, r
         z = c = r
         for i, (a, b) in enumerate(self._steps):

@@ -330,8 +330,7 @@ def solve_levels(
         """Rows of large scales hide in the plain norm what the cycle does to the others."""
         return norm(residual if finest.rows is None else residual / finest.rows)
 
-    further: dict[str, Any] = {"missing": lambda: outside, "floor": floor, "judged": balanced}
-    ended = drive(step, first, size, stop, **further)
+    ended = drive(step, first, size, stop, missing=lambda: outside, floor=floor, judged=balanced)
     return Solution(
         x,
         ended.norms,

@@ -38,10 +38,7 @@ class TensorOperator:
 
     def __init__(self, factors: Sequence[sp.csr_array]) -> None:
         self.factors = tuple(sp.csr_array(factor) for factor in factors)
-        self.shape = (
-            math.prod(f.shape[0] for f in self.factors),
-            math.prod(f.shape[1] for f in self.factors),
-        )
+        self.shape = tuple(map(math.prod, zip(*(f.shape for f in self.factors), strict=True)))
         self.dtype = np.result_type(*(f.dtype for f in self.factors))
 
     @functools.cached_property
@@ -104,9 +101,7 @@ class TensorOperator:
         return self.tocsr().toarray()
 
     def __repr__(self) -> str:
-        return (
-            f"TensorOperator({' x '.join(f'({f.shape[0]}, {f.shape[1]})' for f in self.factors)})"
-        )
+        return f"TensorOperator({' x '.join(str(factor.shape) for factor in self.factors)})"
 
 
 def _repeat(factor: sp.csr_array, times: int) -> sp.csr_array:
