@@ -52,7 +52,6 @@ from mgtheory.problems.problem import Problem
 from mgtheory.problems.stencils import Stencil
 
 Array = NDArray[np.float64]
-COARSEST = 4096  # unknowns up to which a sine transform is as cheap as the cycles below it
 
 
 class StencilHierarchy(GridHierarchy):
@@ -157,9 +156,7 @@ class StencilHierarchy(GridHierarchy):
         workers = thread_count(threads)
         compile_kernels()
         start = time.perf_counter()
-        rule = Coarsening(
-            options.coarsening or "rediscretise", options.axes, options.coarsest or COARSEST
-        )
+        rule = Coarsening(options)
         finest = rule.from_here(make_operator(problem, options.shape, h))
         for schedule in (options.before, options.after):
             if not schedule.is_callable:  # what a callable gives is seen on its level

@@ -30,11 +30,7 @@ RESTART = 10  # steps of gmres between two looks at the true residual
 
 
 class _Done(Exception):
-    """The true residual is small enough."""
-
-    def __init__(self, x: NDArray[Any]) -> None:
-        super().__init__()
-        self.x = x
+    """The true residual is small enough, with the argument as correction of the start."""
 
 
 def krylov(
@@ -102,8 +98,7 @@ def _run(
     N, size, cycle = hierarchy.nullspace, norm(right), plan.cycle
     split = range_split(A, N, right)
     M = hierarchy.as_preconditioner(cycle, symmetric=method != "gmres")
-    lost, inside = 0.0, list[float]()
-    whole: list[float] = []
+    lost, inside, whole = 0.0, list[float](), list[float]()
 
     def floor(x: NDArray[Any]) -> float:
         return 100 * rounding_floor(A, x) if sp.issparse(A) else 0.0
@@ -141,7 +136,7 @@ def _run(
             if inside[-1] == inside[-2]:
                 del inside[-1], whole[-1]
         except _Done as done:
-            e = done.x
+            e = done.args[0]
         x = x + e
     x = x if N is None else without(N, x)
     what = f"restarts of gmres({RESTART})" if gmres else f"steps of {method}"

@@ -261,9 +261,7 @@ class MultigridCycle(nn.Module):
             1, 1, 3, padding=1, bias=False, padding_mode="circular" if periodic else "zeros"
         ).double()
         operator = cast("nn.Conv2d", made)  # a level takes the convolution of any dimension
-        with torch.no_grad():
-            operator.weight.copy_(torch.from_numpy(kernel)[None, None])
-        operator.weight.requires_grad_(False)
+        operator.weight = nn.Parameter(torch.tensor(kernel)[None, None], requires_grad=False)
         plain = PLACEMENTS["plain"]
         steps = [
             SmoothingStep(factor, 1, plain, residual="identity", shared=self.shared or i > 0)
