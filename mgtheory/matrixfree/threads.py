@@ -37,13 +37,11 @@ _last = threading.local()  # the processors a worker was given last
 def thread_count(threads: int | None) -> int:
     """The number of blocks a large sweep is divided into: one for each processor this process may
     use by default."""
-    if threads is None:
-        return (
-            len(os.sched_getaffinity(0))
-            if hasattr(os, "sched_getaffinity")
-            else os.cpu_count() or 1
-        )
-    return check_whole(threads, "threads", 1)
+    if threads is not None:
+        return check_whole(threads, "threads", 1)
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def run_blocks(kernel: Callable[..., Any], blocks: Sequence[tuple[Any, ...]]) -> list[Any]:
