@@ -57,7 +57,9 @@ class Schedule:
         """Read the options, or refuse them; by default `mgtheory.smoothers.DEFAULT`."""
         if smoother is None:
             smoother, degree = DEFAULT, growing if degree is None else degree
-        if degree is None or is_whole(degree):
+        if degree is None or (
+            isinstance(degree, int | np.integer) and not isinstance(degree, bool)
+        ):
             return cls(make_smoother(smoother, None if degree is None else int(degree)))
         make_smoother(smoother, count(degree, 0, "degree", 1))  # refuses what takes no degree
         return cls(smoother, degree)

@@ -77,7 +77,7 @@ class GridTransfer(nn.Module):
         e = TRANSPOSED[self.dim](e, self.weight * math.prod(self.stride), stride=self.stride)
         for axis, pad in enumerate(self.pad, start=2):
             if pad:  # the first entry lies at index -1 and belongs to the last point
-                first, inner, last = e.split([1, e.shape[axis] - 2, 1], axis)
+                first, inner, last = torch.split(e, [1, e.shape[axis] - 2, 1], axis)
                 e = torch.cat([inner, last + first], axis)
         return e
 
@@ -204,7 +204,7 @@ class MultigridCycle(nn.Module):
         self.shapes = [tuple(level.shape) for level in hierarchy.levels]
         first = self._polynomial_of(hierarchy.levels[0])
         common = self._coefficients(first, parameterisation) if shared else None
-        down, up, transfers = [], [], []
+        down, up, transfers = list[Level](), list[Level](), list[GridTransfer]()
         for i, level in enumerate(hierarchy.levels[:-1]):
             self._check_nested(level.shape, hierarchy.levels[i + 1].shape, level.axes, periodic)
             kernel = stencil_of(level.A, level.shape, periodic=periodic) / self.scales[i]
