@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mgtheory.multigrid.transfer import coarse_size
+from mgtheory.multigrid.transfer import coarse_size, lagrange_weights
 from mgtheory.problems.grids import Boundary
 from mgtheory.problems.transfers import FULL_WEIGHTING
 
@@ -28,9 +28,6 @@ COPY, NESTED, CUBIC, GENERAL = 0, 1, 2, 3
 CACHED = 64
 # off-diagonals of `bands` on either side; rows at either end that may differ from the others
 REACH, EDGE = 3, 4
-# of cubic interpolation, and i - j of each two, shape (4, 4, 1), with 1 for i = j
-NODES = np.arange(4)
-APART = (NODES[:, None] - NODES + np.eye(4))[..., None]
 
 Grid = tuple[int, int, int]  # planes, rows, columns
 Indices = NDArray[np.int64]
@@ -56,6 +53,7 @@ class Tables(NamedTuple):
     kind: int
 
 
+@functools.lru_cache(maxsize=CACHED)
 def coarse_points(n: int) -> int:
     """Unknowns of the next coarser axis: as everywhere, but none with the hat of a coarse point
     over five fine ones, as where H > 2 h."""
@@ -95,14 +93,8 @@ def _linear(n: int, m: int) -> tuple[Indices, Weights]:
 def _cubic(n: int, m: int) -> tuple[Indices, Weights]:
     """Lagrange interpolation through four points (fewer where m < 4), one-sided at the boundary:
     any boundary values are allowed."""
-    position = _positions(n, m)
-    count = min(4, m)
-    first = np.clip(np.floor(position).astype(np.int64) - 1, 0, m - count)
-    nodes, weights = NODES[:count], np.zeros((4, n))
-    # prod over j != i of (position - j) / (i - j), with 1 for j = i
-    ratios = (position - first - nodes[:, None]) / APART[:count, :count]
-    ratios[nodes, nodes] = 1.0
-    np.prod(ratios, axis=1, out=weights[:count])
+    weights = np.zeros((4, n))
+    first, weights[: min(4, m)] = lagrange_weights(_positions(n, m), m, 4)
     return first, weights
 
 

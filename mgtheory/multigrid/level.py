@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from mgtheory.multigrid.applied import Smoothing, smoothing
 from mgtheory.multigrid.options import Options
 from mgtheory.problems.grids import Shape
+from mgtheory.problems.problem import Problem
 from mgtheory.problems.record import VARIES, choose_scaling, matrix_interval
 from mgtheory.problems.stencils import Stencil
 from mgtheory.problems.tensorform import TensorForm
@@ -95,7 +96,7 @@ class Level:
     reference: Level | None = None
     tensor: TensorForm | None = None
     rows: NDArray[np.float64] | None = None
-    problem: Any = None
+    problem: Problem | None = None
     solve: Callable[[NDArray[Any]], NDArray[Any]] | None = None
     observe: Callable[[Any, NDArray[Any], NDArray[Any]], None] | None = None
     own_transfers: bool = True
@@ -172,8 +173,7 @@ class Level:
     def stencil(self) -> Stencil | None:
         """The stencil of A inside the grid; None where there is no constant one."""
         if self.problem is not None:
-            known: Stencil | None = self.problem.stencil
-            return known
+            return self.problem.stencil
         array = None if self.tensor is None else self.tensor.stencil()
         return None if array is None else Stencil.from_array(array, channels=False)
 
@@ -205,14 +205,12 @@ class Level:
         """What A is up to a positive factor, see `mgtheory.spectra.record`."""
         if self.stencil is not None:
             return stencil_form(self.stencil.offsets, self.stencil.values)
-        known: Form | None = None if self.problem is None else self.problem.form
-        return known
+        return None if self.problem is None else self.problem.form
 
     @property
     def nullspace(self) -> NDArray[np.float64] | None:
         """The problem's, where this is its grid."""
-        known: NDArray[np.float64] | None = getattr(self.problem, "nullspace", None)
-        return known
+        return None if self.problem is None else self.problem.nullspace
 
     def inverse_diagonal(self, scaling: str) -> NDArray[Any] | None:
         """B: None for the identity, or 1/diag(A), shape (n,); "auto" as `choose_scaling` says.

@@ -187,20 +187,26 @@ def lagrange(n: int, m: int, boundary: Boundary, *, points: int) -> sp.csr_array
     One-sided at a boundary, so that it holds for any boundary values; of lower degree where m <
     points. For the solution itself in full multigrid, not for corrections.
     """
-    position = _positions(n, m, boundary)
-    count = min(points, m)
-    first = np.floor(position).astype(int) + 1 - count // 2
-    if boundary is not Boundary.PERIODIC:
-        first = np.clip(first, 0, m - count)
-    nodes = [first + i for i in range(count)]
-    weights = [
-        math.prod(
-            ((position - other) / (node - other) for other in nodes if other is not node),
-            start=np.ones(n),
-        )
-        for node in nodes
-    ]
-    return _from_slots(n, m, [node % m for node in nodes], weights)
+    periodic = boundary is Boundary.PERIODIC
+    first, weights = lagrange_weights(_positions(n, m, boundary), m, points, inside=not periodic)
+    return _from_slots(n, m, [(first + i) % m for i in range(len(weights))], [*weights])
+
+
+def lagrange_weights(
+    position: NDArray[np.float64], m: int, points: int, *, inside: bool = True
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The first of the nearest `points` unknowns (at most m) to each of n positions, `inside` 0 ..
+    m - 1, and the weights of those from there on, shape (points, n)."""
+    nodes = np.arange(min(points, m))
+    first = np.floor(position).astype(np.int64) + 1 - nodes.size // 2
+    if inside:
+        first = first.clip(0, m - nodes.size)
+    # prod over j != i of (position - j) / (i - j), with 1 for j = i
+    apart = nodes[:, None] - nodes
+    apart[nodes, nodes] = 1
+    ratios = (position - (first + nodes[:, None])) / apart[..., None]
+    ratios[nodes, nodes] = 1.0
+    return first, ratios.prod(axis=1)
 
 
 cubic = functools.partial(lagrange, points=4)
