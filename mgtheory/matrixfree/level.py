@@ -4,6 +4,7 @@ workspace of its sweeps."""
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 import time
 from collections.abc import Callable
@@ -151,8 +152,8 @@ class StencilLevel:
         ring = _aligned((self.blocks, longest + 2, 4, n1 + 2 * (n1 > 1), columns))
         expanded = _aligned((self.blocks, 4 if self.coarse else 0, n1, columns))
         scratch = _aligned((self.blocks, 4, columns))
-        self.halo = _aligned((self.blocks, 2, longest + 4 if self.blocks > 1 else 0, n1, n2))
-        self._workspace = ring, expanded, scratch, self.halo
+        halo = _aligned((self.blocks, 2, longest + 4 if self.blocks > 1 else 0, n1, n2))
+        self._workspace = list(zip(ring, expanded, scratch, halo, strict=True))  # of each block
 
     def fitted(self, given: ArrayLike, name: str, *, copy: bool = False) -> Array:
         """A real vector of shape (n,) or that of the grid as the kernels read it, float64 in the
@@ -191,7 +192,9 @@ class StencilLevel:
         """x and b (of a coarse grid), workspace and tables."""
         tables = [a for t in (self.P, self.R, self.C) for a in (t.first, t.weights)]
         tables += [] if self.bands is None else [self.bands]
-        return sum(array.nbytes for array in [self.x, self.b, *self._workspace, *tables])
+        return sum(
+            array.nbytes for array in [self.x, self.b, *itertools.chain(*self._workspace), *tables]
+        )
 
     def cut(self, factors: list[Array]) -> list[Array]:
         """Join the steps of factors to sweeps of as many steps as the cache holds; at least one
@@ -234,7 +237,7 @@ class StencilLevel:
                     run,
                     [
                         (*grids, *task, *tables, *self.R, *block, *workspace)
-                        for block, *workspace in zip(blocks, *self._workspace, strict=True)
+                        for block, workspace in zip(blocks, self._workspace, strict=True)
                     ],
                 )
             )
@@ -251,11 +254,11 @@ class StencilLevel:
 
     def _copy_neighbours(self, blocks: list[Block], depth: int) -> None:
         """Copy `depth` planes of x on either side of each block, before anything is overwritten."""
-        n, most = self.grid[0], self.halo.shape[2]
-        for p, block in enumerate(blocks):
+        n = self.grid[0]
+        for block, (_, _, _, halo) in zip(blocks, self._workspace, strict=True):
             first, end = max(block.lo - depth, 0), min(block.hi + depth, n)
-            self.halo[p, 0, most - (block.lo - first) :] = self.x[first : block.lo]
-            self.halo[p, 1, : end - block.hi] = self.x[block.hi : end]
+            halo[0, halo.shape[1] - (block.lo - first) :] = self.x[first : block.lo]
+            halo[1, : end - block.hi] = self.x[block.hi : end]
 
     def down(self, r: None, start: int | None, *, full: bool = False) -> tuple[int, None]:
         """Smooth, and restrict the residual to the b of the grid below, in one sweep."""
