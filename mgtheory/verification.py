@@ -152,9 +152,9 @@ class PeriodicCycle:
                 if isinstance(cycle.coarsening, str) and cycle.coarsening == "galerkin"
                 else cycle.stencils[l + 1].periodic(grid)
             )
-        solver = _coarsest_solver(A.astype(float if cycle.is_real else complex), fine, grid)
+        solve = _coarsest_solver(A.astype(float if cycle.is_real else complex), fine, grid)
         last = len(self.levels)
-        self.levels.append(PeriodicLevel(last, A, grid, A, A, taps=fine, solver=solver))
+        self.levels.append(PeriodicLevel(last, A, grid, A, A, taps=fine, solve=solve))
 
     def without_kernel(self, x: Vector) -> Vector:
         """x with its component in the kernel of A removed."""
