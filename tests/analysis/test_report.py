@@ -261,6 +261,17 @@ def test_a_fresh_report_is_kept_and_an_old_or_damaged_one_replaced(tmp_path):
         SpectralReport.load(run / "report")
 
 
+def test_an_archive_for_reading_alone_is_analysed_and_left_as_it_is(tmp_path, monkeypatch):
+    weights = [[0.2], [0.2, 0.2]]
+    run = write_run(tmp_path / "run", planted_model(weights), planted_model(weights))
+    monkeypatch.setattr("os.access", lambda path, mode: mode != os.W_OK)
+    found = analyse(run)
+    assert not (run / "report").exists()
+    monkeypatch.undo()
+    assert analyse(run).to_json() == found.to_json()
+    assert (run / "report" / "report.json").exists()
+
+
 @pytest.mark.parametrize(
     ("name", "options"), [("mgnet", {"channels": (3, 4), "steps": 2}), ("resnet20", {"width": 4})]
 )
