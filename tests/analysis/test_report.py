@@ -3,6 +3,7 @@ files round-trip."""
 
 import csv
 import json
+import os
 
 import numpy as np
 import pytest
