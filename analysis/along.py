@@ -29,6 +29,7 @@ import nets.training.folder
 from analysis.effective import applied_pass, has_norms
 from analysis.identifiability import readings
 from analysis.level_state import LevelState, level_states
+from analysis.numbers import plain
 from analysis.records import REFERENCE, RunRecord, read_run
 from analysis.report import FOLDER, write_files
 from analysis.spectra import SMOOTHER, verdict_of
@@ -210,7 +211,7 @@ class Smoother:
         return self.starts and not self.changes
 
 
-def along(
+def along_training(
     run: str | os.PathLike[str],
     *,
     reference: str = REFERENCE,
@@ -251,7 +252,7 @@ def along(
                 return found
     found = _measured(record, coefficients, kept, fingerprint, progress or (lambda word: None))
     if write:
-        text = json.dumps(found.to_dict(), allow_nan=False) + "\n"
+        text = json.dumps(plain(found.to_dict()), allow_nan=False) + "\n"
         csv = found.table().to_csv(index=False, lineterminator="\n")
         write_files(where, {"along.csv": csv, FILE: text})
     return found

@@ -7,7 +7,7 @@ epochs/0004.safetensors  the weights that count after epochs 1, 2, 4, 8, ... (th
 
 b, max |q| and the smoothing factor need the spectrum of A, which takes up to half of the time of an
 epoch on small images. They are measured from these models where they are asked for
-(`analysis.along`), by the same functions as those of the start and of the end; training itself
+(`analysis.along_training`), by the same functions as those of the start and of the end; training itself
 only copies numbers.
 """
 
