@@ -12,9 +12,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,6 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 from pydantic.dataclasses import dataclass as checked
 
-import nets.training.folder
 from analysis.effective import applied_pass, has_norms
 from analysis.identifiability import readings
 from analysis.level_state import LevelState, level_states
@@ -40,6 +40,7 @@ from nets.data.augment import normalise
 from nets.data.sources import load_data
 from nets.start.amplification import level_amplification
 from nets.start.padded import high_part, spectral_radius
+from nets.start.report import InitReport
 from nets.start.spectrum import LevelSpectrum, convolution_spectra
 from nets.start.threads import in_threads
 from nets.training.folder import load
@@ -94,14 +95,6 @@ class Moment:
     effective_factor: float | None = None
     amplification: float | None = None
     nearest: Nearest | None = None
-
-    @property
-    def left(self) -> float | None:
-        """What a perfect coarse level leaves of the smoothing as the network does it: mu, with
-        norms folded in where there are any; None where that cannot be said."""
-        if self.effective_factor is not None:
-            return self.effective_factor
-        return self.smoothing_factor if self.identifiable else None
 
 
 Root = tuple[float, float] | None  # None at infinity
@@ -158,16 +151,17 @@ class Along:
             found = {"nearest": "", "nearest_at": None}
             if one.nearest is not None:
                 found = {"nearest": str(one.nearest), "nearest_at": one.nearest.distance}
-            rows.append({**numbers, **found, "smoother": one.left is not None and one.left < 1})
+            rows.append({**numbers, **found})
         return pd.DataFrame(rows)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON types."""
         return {"kind": KIND, "schema": SCHEMA, **STORED.dump_python(self, mode="json")}
 
-    def smoothers(self) -> list[Smoother]:
-        """Of every level, whether it smooths at the moments at which that can be said."""
-        return [Smoother.of(level, self.of(level)) for level in range(1, self.levels + 1)]
+    def smoothers(self, *, folded: bool = False) -> list[Smoother]:
+        """Of every level, whether it smooths: by mu of the coefficients as they stand, or with the
+        norms folded in."""
+        return [Smoother.of(self.of(level), folded=folded) for level in range(1, self.levels + 1)]
 
 
 STORED = TypeAdapter(Along)
@@ -179,26 +173,29 @@ class Smoother:
 
     Attributes
     ----------
-    level
-        From 1.
     first, last
         (epoch, mu) of the first and last moment at which it can be said; None where there is none.
     changes
         (epoch, mu) of the moments at which the answer differs from that of the moment before.
     """
 
-    level: int
     first: tuple[int, float] | None
     last: tuple[int, float] | None
-    changes: tuple[tuple[int, float], ...] = field(default=())
+    changes: tuple[tuple[int, float], ...]
 
     @classmethod
-    def of(cls, level: int, moments: list[Moment]) -> Smoother:
-        """From a level's moments."""
-        known = [(one.epoch, one.left) for one in moments if one.left is not None]
-        pairs = zip(known, known[1:])
+    def of(cls, moments: Sequence[Moment], *, folded: bool = False) -> Smoother:
+        """From a level's moments: mu as the coefficients stand, where they have a meaning, or with
+        the norms folded in, where there are any."""
+        known = [
+            (one.epoch, mu)
+            for one in moments
+            if (mu := one.effective_factor if folded else one.smoothing_factor) is not None
+            and (folded or one.identifiable)
+        ]
+        pairs = pairwise(known)
         changes = tuple(b for a, b in pairs if verdict_of(a[1]) != verdict_of(b[1]))
-        return cls(level, known[0] if known else None, known[-1] if known else None, changes)
+        return cls(known[0] if known else None, known[-1] if known else None, changes)
 
     @property
     def starts(self) -> bool:
@@ -256,6 +253,19 @@ def along_training(
         csv = found.table().to_csv(index=False, lineterminator="\n")
         write_files(where, {"along.csv": csv, FILE: text})
     return found
+
+
+def learned_factors(run: str | os.PathLike[str]) -> dict[str, list[float | None]]:
+    """max |q|, mu and mu with the norms folded in of a finished run's levels at its end, by the
+    names of `Moment`; empty for a model without polynomials."""
+    size = InitReport.from_dict(read_json(Path(run) / "init.json", "start of the run")).size
+    states = level_states(load(run), size)
+    if not states or not states[0].factors:
+        return {}
+    spectra = convolution_spectra([(one.A, one.size, one.padding) for one in states])
+    moments = [_moment(1, k, *one, near=False) for k, one in enumerate(zip(states, spectra))]
+    names = ("max_modulus", "smoothing_factor", "effective_factor")
+    return {name: [getattr(one, name) for one in moments] for name in names}
 
 
 def _load(path: Path) -> Along:
@@ -318,7 +328,9 @@ def _check(file: Path, record: RunRecord, levels: tuple[LevelState, ...]) -> Non
         raise ValueError(f"{file}: another network than the run's; the folder is a mixture of two")
 
 
-def _moment(epoch: int, k: int, state: LevelState, spectrum: LevelSpectrum) -> Moment:
+def _moment(
+    epoch: int, k: int, state: LevelState, spectrum: LevelSpectrum, *, near: bool = True
+) -> Moment:
     q, b = state.polynomial, spectrum.radius
     assert q is not None
     effective = None
@@ -327,7 +339,7 @@ def _moment(epoch: int, k: int, state: LevelState, spectrum: LevelSpectrum) -> M
         effective = spectral_radius(lambda v: high(apply(v)), spectrum.unknowns)
     identifiable = all(reading.identifiable for reading in readings(state))
     nearest = None
-    if identifiable and b:
+    if near and identifiable and b:
         # all eigenvalues of a middle-sized level would take longer than all the rest
         known = replace(spectrum, complete=spectrum.all_measured)
         nearest = nearest_classical(q.scaled(1.0 / b), points=known.outline / b)

@@ -41,7 +41,7 @@ def along_text(found: Along) -> str:
         f" {', '.join(map(str, measured))}",
         markdown(table),
         "\n".join(f"- *{name}*: {MEANINGS[name]}." for name in table if name in MEANINGS),
-        "\n".join(f"- {smoother_text(one)}" for one in found.smoothers()),
+        "\n".join(f"- level {level}: {_smoother(found, level)}." for level in _levels(found)),
         *(f"{note}." for note in found.notes),
     ]
     return "\n\n".join([*parts, ""])
@@ -63,21 +63,29 @@ def _by_level(found: Along) -> list[Moment]:
     return sorted(found.moments, key=lambda one: (one.level, one.epoch))
 
 
+def _levels(found: Along) -> range:
+    return range(1, found.levels + 1)
+
+
+def _smoother(found: Along, level: int) -> str:
+    """Whether a level that starts as a smoother stays one: as it stands, and norms folded in."""
+    own, folded = found.smoothers()[level - 1], found.smoothers(folded=True)[level - 1]
+    texts = [smoother_text(own), folded.first and f"norms folded in: {smoother_text(folded)}"]
+    return "; ".join(text for text in texts if text)
+
+
 def smoother_text(found: Smoother) -> str:
-    """Whether a level that starts as a smoother stays one, in a line."""
+    """Whether what starts as a smoother stays one."""
     if found.first is None or found.last is None:
-        return f"level {found.level}: its coefficients have no meaning, so none as a smoother"
-    (epoch, mu), (_, at_end) = found.first, found.last
-    begins = f"level {found.level}: {'a' if found.starts else 'no'} smoother at"
-    begins += f" {'the start' if epoch == 0 else f'epoch {epoch}'} (µ {number(mu, 3)})"
-    end = f"µ {number(at_end, 3)} at the end"
-    if not found.changes:
-        return f"{begins}, {'stays one' if found.starts else 'and never one'}; {end}"
-    smooths, turns = found.starts, []
-    for epoch, mu in found.changes:
+        return "not every coefficient has a meaning, so nothing is said of q"
+    (epoch, mu), smooths, turns = found.first, found.starts, []
+    begins = f"{'a' if smooths else 'no'} smoother at {f'epoch {epoch}' if epoch else 'the start'}"
+    for at, there in found.changes:
         smooths = not smooths
-        turns.append(f"{'one' if smooths else 'none'} at epoch {epoch} (µ {number(mu, 3)})")
-    return f"{begins}, {', '.join(turns)}; {end}"
+        turns.append(f"{'one' if smooths else 'none'} at epoch {at} (µ {number(there, 3)})")
+    stays = ["and stays one" if found.starts else "and never one"]
+    end = f"{number(found.last[1], 3)} at the end"
+    return f"{begins} (µ {number(mu, 3)}), {', '.join(turns or stays)}, {end}"
 
 
 def several_text(found: Mapping[str, Along], accuracies: Mapping[str, float | None]) -> str:
@@ -85,24 +93,25 @@ def several_text(found: Mapping[str, Along], accuracies: Mapping[str, float | No
     the start goes with the test accuracy."""
     rows = []
     for name, run in found.items():
-        for one in run.smoothers():
-            moments = {moment.epoch: moment for moment in run.of(one.level)}
+        for level, one in zip(_levels(run), run.smoothers()):
+            moments = {moment.epoch: moment for moment in run.of(level)}
             start, end = moments[0], moments[run.end]
             rows.append(
                 {
                     "run": name,
-                    "level": one.level,
+                    "level": level,
                     "max modulus start": start.max_modulus,
                     "end": end.max_modulus,
-                    "µ start": start.left,
-                    "µ end": end.left,
+                    "µ start": start.smoothing_factor,
+                    "µ end": end.smoothing_factor,
+                    "µ effective end": end.effective_factor,
                     "smoother": _word(one),
                     "nearest at the end": "" if end.nearest is None else str(end.nearest),
                 }
             )
     if not rows:
         return ""
-    parts = ["## Along training, µ with the norms folded in", markdown(filled(pd.DataFrame(rows)))]
+    parts = ["## Along training", markdown(filled(pd.DataFrame(rows)))]
     pairs = [
         (max(one.max_modulus for one in run.moments if one.epoch == 0), accuracy)
         for name, run in found.items()
@@ -110,8 +119,8 @@ def several_text(found: Mapping[str, Along], accuracies: Mapping[str, float | No
     ]
     if rank := rank_correlation(*zip(*pairs)) if pairs else None:
         parts.append(
-            "Spearman's correlation of max |q| at the start, the largest of a run's levels, with the"
-            f" test accuracy over {len(pairs)} runs: {rank_text(rank)}."
+            "Spearman's correlation of max |q| at the start, the largest of a run's levels, with"
+            f" the test accuracy over {len(pairs)} runs: {rank_text(rank)}."
         )
     return "\n\n".join([*parts, ""])
 

@@ -3,6 +3,7 @@ epochs that were measured."""
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,28 +17,31 @@ from scipy.optimize import linear_sum_assignment
 from analysis.along import NOTHING_KEPT, Along, along_training
 from analysis.results import SpectralReport
 from figures.curves import plain_labels
+from figures.spectra import DAMPED
 from figures.style import (
+    BLACK,
     DOUBLE,
     GREY,
     GUIDE,
     LIGHT_GREY,
+    PURPLE,
     ROLES,
+    VERMILION,
     Look,
     figure,
     figure_legend,
     finished,
-    look,
     panel_letters,
 )
 
 PANELS = 4  # levels beside one another
 FAR = 4.0  # roots up to this many spectral radii from 0 are in view
-# curve -> attribute of a moment
+# curve -> attribute of a moment, its look (start and learned have theirs)
 CURVES = {
-    "max |q|": "max_modulus",
-    "µ": "smoothing_factor",
-    "µ, norms folded in": "effective_factor",
-    "amplification, with norms and activations": "amplification",
+    "max |q|": ("max_modulus", Look(BLACK, "-", "o")),
+    "µ": ("smoothing_factor", Look(VERMILION, (0, (5, 1.5)), "v")),
+    "µ, norms folded in": ("effective_factor", ROLES["effective"]),
+    "amplification, with norms and activations": ("amplification", Look(PURPLE, "none", "P")),
 }
 
 
@@ -85,12 +89,14 @@ def draw_roots(ax: Axes, found: Along, level: int, *, legend: bool = True) -> Ax
     if np.isfinite(paths.real).any() and np.all(paths.imag[np.isfinite(paths)] == 0):
         line: dict[str, Any] = {"color": LIGHT_GREY, "linewidth": 0.9, "zorder": 2}
         ax.plot(found.epochs, shown.real, label="path of a root", **line)
-        label = "spectrum: |λ| ≤ b"
-        ax.fill_between(epochs, -b, b, color="#FFF3D6", linewidth=0, zorder=0, label=label)
+        disc: dict[str, Any] = {"color": DAMPED, "linewidth": 0, "zorder": 0}
+        ax.fill_between(epochs, -b, b, label="|λ| ≤ b, the spectrum's disc", **disc)
         for role, epoch in (("start", 0), ("learned", found.end)):
             at = shown[found.epochs.index(epoch)].real
             _mark(ax, np.full(at.shape, epoch), at, role)
         ax.axhline(0.0, color=GREY, linewidth=0.6, zorder=1)
+        if np.nanmin(shown.real) > 0:
+            ax.set_ylim(0.0, 1.1 * max(float(np.nanmax(shown.real)), max(b)))
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         return finished(ax, "epoch", "roots of q (all real)", legend=legend)
     for path in _followed(shown).T:
@@ -121,7 +127,7 @@ def _followed(paths: NDArray[np.complex128]) -> NDArray[np.complex128]:
     """Each epoch's roots in the order that continues those of the epoch before: a pair's are stored
     in an order of their own."""
     ordered = paths.copy()
-    for before, row in zip(ordered, ordered[1:]):
+    for before, row in pairwise(ordered):
         cost = np.abs(before[:, None] - row[None, :])
         _, columns = linear_sum_assignment(np.nan_to_num(cost, nan=1e6))
         row[:] = row[columns]
@@ -129,17 +135,16 @@ def _followed(paths: NDArray[np.complex128]) -> NDArray[np.complex128]:
 
 
 def draw_course(ax: Axes, found: Along, level: int, *, legend: bool = True) -> Axes:
-    """max |q|, the smoothing factor and the amplification of a level against the epoch, logarithmic;
-    below the line at 1 a level smooths."""
+    """max |q|, smoothing factor and amplification of a level against the epoch, logarithmic; below
+    the line at 1 a level smooths."""
     moments = found.of(level)
-    for k, (label, name) in enumerate(CURVES.items()):
+    for label, (name, own) in CURVES.items():
         known = [(one.epoch, getattr(one, name)) for one in moments]
         known = [(epoch, value) for epoch, value in known if value]
         if known:
-            style = look(k).marked | ({"linestyle": "none"} if name == "amplification" else {})
-            ax.plot(*zip(*known), label=label, **style)
+            ax.plot(*zip(*known), label=label, **own.marked)
     ax.axhline(1.0, label="1: smooths below", **GUIDE)
     ax.set_yscale("log")
     plain_labels(ax)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    return finished(ax, "epoch", "factor", legend=legend)
+    return finished(ax, "epoch", "largest factor of one pass", legend=legend)

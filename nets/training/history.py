@@ -1,5 +1,5 @@
-"""What training does to the polynomials, kept as it goes: the coefficients of every step after every
-epoch, and whole models at epochs that lie farther and farther apart.
+"""What training does to the polynomials, kept as it goes: the coefficients of every step after
+every epoch, and whole models at epochs that lie farther and farther apart.
 
 coefficients.jsonl       a line an epoch, the start's is 0: the factors of q of each level
 epochs/0004.safetensors  the weights that count after epochs 1, 2, 4, 8, ... (those of the start and
@@ -7,8 +7,8 @@ epochs/0004.safetensors  the weights that count after epochs 1, 2, 4, 8, ... (th
 
 b, max |q| and the smoothing factor need the spectrum of A, which takes up to half of the time of an
 epoch on small images. They are measured from these models where they are asked for
-(`analysis.along_training`), by the same functions as those of the start and of the end; training itself
-only copies numbers.
+(`analysis.along_training`), by the same functions as those of the start and of the end; training
+itself only copies numbers.
 """
 
 from __future__ import annotations
@@ -118,9 +118,8 @@ def read_coefficients(run: str | Path) -> dict[int, Levels]:
     path, found = Path(run) / COEFFICIENTS, dict[int, Levels]()
     if not path.is_file():
         return found
-    number = 0
     try:
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        for line in path.read_text(encoding="utf-8").splitlines():
             entry: dict[str, Any] = json.loads(line)
             epoch, given = int(entry["epoch"]), cast("list[Any]", entry["levels"])
             levels = tuple(tuple(map(factor_from_dict, steps)) for steps in given)
@@ -132,8 +131,8 @@ def read_coefficients(run: str | Path) -> dict[int, Levels]:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         reason = " ".join(str(error).split())
         raise ValueError(
-            f"{path}, line {number}: no coefficients of an epoch ({reason}); truncated or changed,"
-            " remove the file to go without it"
+            f"{path}, line {len(found) + 1}: no coefficients of an epoch ({reason}); truncated or"
+            " changed, remove the file to go without it"
         ) from error
     return found
 
