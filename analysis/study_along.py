@@ -49,9 +49,9 @@ def ranks_text(grid: Grid) -> str:
     return (
         "### Does max |q| at the start go with the outcome?\n\n"
         "Spearman's correlation of max \\|q\\| at the start with the outcome, over the means of"
-        " what is compared at each place (how many in the second column; what has diverged runs is the"
-        f" worst); two-sided p, by Holm over all {len(found)}. It sees what goes up or down all the"
-        f" way: an outcome that is best in between has none of it\n\n{markdown(columns, body)}"
+        " what is compared at each place (how many in the second column; what has diverged runs is"
+        f" the worst); two-sided p, by Holm over all {len(found)}. It sees what goes up or down all"
+        f" the way: an outcome that is best in between has none\n\n{markdown(columns, body)}"
     )
 
 
@@ -92,8 +92,8 @@ def smoothers_text(grid: Grid) -> str:
     return (
         "### Do levels that start as smoothers stay smoothers?\n\n"
         "Levels of all runs of which the end was measured, by the smoothing factor µ < 1 of q on"
-        " the level's own A, and with the batch norms folded in; µ: medians over the levels that start"
-        f" as smoothers\n\n{markdown(columns, body)}"
+        " the level's own A, and with the batch norms folded in; µ: medians over the levels that"
+        f" start as smoothers\n\n{markdown(columns, body)}"
     )
 
 
