@@ -148,7 +148,7 @@ class Along:
         rows = []
         for one in self.moments:
             numbers = {name: value for name, value in vars(one).items() if name != "nearest"}
-            found = {"nearest": "", "nearest_at": None}
+            found: dict[str, Any] = {"nearest": "", "nearest_at": None}
             if one.nearest is not None:
                 found = {"nearest": str(one.nearest), "nearest_at": one.nearest.distance}
             rows.append({**numbers, **found})
@@ -258,12 +258,14 @@ def along_training(
 def learned_factors(run: str | os.PathLike[str]) -> dict[str, list[float | None]]:
     """max |q|, mu and mu with the norms folded in of a finished run's levels at its end, by the
     names of `Moment`; empty for a model without polynomials."""
-    size = InitReport.from_dict(read_json(Path(run) / "init.json", "start of the run")).size
-    states = level_states(load(run), size)
+    path = Path(run)
+    size = InitReport.from_dict(read_json(path / "init.json", "start of the run")).size
+    states = level_states(load(path), size)
     if not states or not states[0].factors:
         return {}
     spectra = convolution_spectra([(one.A, one.size, one.padding) for one in states])
-    moments = [_moment(1, k, *one, near=False) for k, one in enumerate(zip(states, spectra))]
+    pairs = enumerate(zip(states, spectra, strict=True))
+    moments = [_moment(1, k, state, spectrum, near=False) for k, (state, spectrum) in pairs]
     names = ("max_modulus", "smoothing_factor", "effective_factor")
     return {name: [getattr(one, name) for one in moments] for name in names}
 
@@ -296,7 +298,7 @@ def _measured(
     say("smoothing along training")
     work = list(zip(items, asked, spectra, strict=True))
     moments = in_threads(lambda one: _moment(*one[0], one[1], one[2]), work)
-    notes = () if coefficients else (NOTHING_KEPT,)
+    notes: tuple[str, ...] = () if coefficients else (NOTHING_KEPT,)
     say("amplification of the Jacobians")
     amplified = {e: _amplifications(record, w) for e, w in ((0, "start"), (end, "learned"))}
     if None in amplified.values():
@@ -313,7 +315,7 @@ def _measured(
     }
     roots = tuple(
         tuple(
-            tuple(tuple(z) if z else None for f in steps for z in roots_to_json(f.roots))
+            tuple((z[0], z[1]) if z else None for f in steps for z in roots_to_json(f.roots))
             for steps in factors[epoch]
         )
         for epoch in sorted(factors)
