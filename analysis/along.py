@@ -297,7 +297,12 @@ def _measured(
     spectra = convolution_spectra([(one.A, one.size, one.padding) for one in asked])
     say("smoothing along training")
     work = list(zip(items, asked, spectra, strict=True))
-    moments = in_threads(lambda one: _moment(*one[0], one[1], one[2]), work)
+
+    def measure(one: tuple[tuple[int, int], LevelState, LevelSpectrum]) -> Moment:
+        (epoch, k), state, spectrum = one
+        return _moment(epoch, k, state, spectrum)
+
+    moments = in_threads(measure, work)
     notes: tuple[str, ...] = () if coefficients else (NOTHING_KEPT,)
     say("amplification of the Jacobians")
     amplified = {e: _amplifications(record, w) for e, w in ((0, "start"), (end, "learned"))}

@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 
 import nets
-from analysis.along import NO_IMAGES, NOTHING_KEPT, Along, Moment, Smoother, along_training
+from analysis.along import (
+    NO_IMAGES,
+    NOTHING_KEPT,
+    Along,
+    Moment,
+    Smoother,
+    along_training,
+    learned_factors,
+)
 from analysis.along_text import along_text, several_text, smoother_text
 from analysis.report import analyse
 from nets.config import load_config
@@ -78,6 +86,9 @@ def test_the_end_is_that_of_the_report(moving):
         assert last.effective_factor == pytest.approx(effective, rel=1e-6)
         assert first.effective_factor is None
     assert not np.allclose(found.paths(1)[0], found.paths(1)[-1])
+    ends = [found.of(level.level)[-1] for level in report.levels]
+    for name, values in learned_factors(moving).items():
+        assert values == pytest.approx([getattr(one, name) for one in ends], rel=1e-9)
 
 
 def test_smoothers_that_turn_are_told(moving):
