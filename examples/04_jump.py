@@ -1,10 +1,10 @@
 # %% [markdown]
 """# A coefficient that jumps, and interpolation that follows it
 
--div(k ∇u) = 1 with k = 1, and k = J in a square inside. Where k jumps the gradient of u jumps too: it
-is the flux k u_x that is continuous. Linear interpolation from the coarse grid averages across the
-jump, black-box interpolation solves for the fine points with the entries of A (Alcouffe, Brandt,
-Dendy, Painter 1981), which keeps the flux.
+-div(k ∇u) = 1 with k = 1, and k = J in a square inside. Where k jumps the gradient of u jumps too:
+it is the flux k u_x that is continuous. Linear interpolation from the coarse grid averages across
+the jump, black-box interpolation solves for the fine points with the entries of A (Alcouffe,
+Brandt, Dendy, Painter 1981), which keeps the flux.
 
 Expect: with black-box interpolation the factor of J = 1 at every J, about 0.1; with linear
 interpolation 0.3 to 0.4 from J = 100 on. Black-box is the default where coefficients vary.

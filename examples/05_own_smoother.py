@@ -2,13 +2,14 @@
 """# A smoother of your own, in ten lines
 
 A smoother is any callable of a level that returns an object with `correct(r)`, the correction for a
-residual r; a class will do. This one solves whole lines along x at once, c = 2/3 T⁻¹ r, T the part of
-A that couples along x. For -u_xx - ε u_yy its symbol is 1 - 2/3 (1 - ε cos θ_y / (1 - cos θ_x + ε)), which is at most
+residual r; a class will do. This one solves whole lines along x at once, c = 2/3 T⁻¹ r, T the part
+of A that couples along x. For -u_xx - ε u_yy its symbol is 1 - 2/3 (1 - ε cos θ_y / (1 - cos θ_x +
+ε)), which is at most
 
     µ = 1 - 2/3 / (1 + ε)  ->  1/3
 
-on the high frequencies of both axes. Expect: a V(1,1) cycle leaves µ² of the error, 0.1154 for
-ε = 0.01 on two grids, with both axes coarsened; a smoother of points leaves 0.94.
+on the high frequencies of both axes. Expect: a V(1,1) cycle leaves µ² of the error, 0.1154 for ε =
+0.01 on two grids, with both axes coarsened; a smoother of points leaves 0.94.
 """
 
 # %%

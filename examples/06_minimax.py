@@ -1,12 +1,12 @@
 # %% [markdown]
 """# The best polynomial on a complex spectrum
 
-Convection makes a matrix nonsymmetric and its eigenvalues complex: an interval does not hold them. The
-minimax polynomial of degree k has the smallest max |q(z)| over given points z, q(0) = 1. It is found
-by linear programs, each of which also proves that no polynomial of this degree is better.
+Convection makes a matrix nonsymmetric and its eigenvalues complex: an interval does not hold them.
+The minimax polynomial of degree k has the smallest max |q(z)| over given points z, q(0) = 1. It is
+found by linear programs, each of which also proves that no polynomial of this degree is better.
 
-Expect for -Δu + 8 u_x + 4 u_y, upwind, on the high frequencies: 0.257 with degree 4, where Chebyshev's
-polynomial for their real parts leaves 0.72; and a proof of that to six digits.
+Expect for -Δu + 8 u_x + 4 u_y, upwind, on the high frequencies: 0.257 with degree 4, where
+Chebyshev's polynomial for their real parts leaves 0.72; and a proof of that to six digits.
 """
 
 # %%
@@ -32,7 +32,9 @@ best = [minimax_report(k, points=z) for k in degrees]
 real = [polymgnet.derive("chebyshev", k, (z.real.min(), z.real.max())).polynomial for k in degrees]
 left = [abs(q(z)).max() for q in real]
 for k, found, other in zip(degrees, best, left):
-    print(f"{k}  minimax {found.value:.6f}, proved: at least {found.lower:.6f}  Chebyshev {other:.2f}")
+    print(
+        f"{k}  minimax {found.value:.6f}, proved: at least {found.lower:.6f}  Chebyshev {other:.2f}"
+    )
     assert found.lower <= found.value <= found.lower * (1 + 1e-6) < other
 assert abs(best[3].value - 0.257) < 2e-3
 
@@ -47,7 +49,12 @@ figure, (one, two) = plt.subplots(1, 2, figsize=(9, 4), layout="constrained")
 one.contourf(x, y, abs(q(x + 1j * y)), levels=[0, mu, 1], colors=["C0", "C9"], alpha=0.3)
 one.plot(z.real, z.imag, ".", markersize=2, label="high frequencies of A")
 one.plot(q.roots.real, q.roots.imag, "kx", label="roots of q")
-one.set(title=f"degree 4: |q| < 1, |q| < {mu:.3f}", xlabel="Re z", ylabel="Im z", aspect="equal")
+one.set(
+    title=f"degree 4: |q| < 1 (light), < {mu:.3f} (dark)",
+    xlabel="Re z",
+    ylabel="Im z",
+    aspect="equal",
+)
 one.legend()
 two.semilogy(degrees, [found.value for found in best], "o-", label="minimax")
 two.semilogy(degrees, left, "s--", label="Chebyshev for the real parts")

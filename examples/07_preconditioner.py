@@ -1,10 +1,10 @@
 # %% [markdown]
 """# A polynomial preconditioner for your own matrix
 
-SciPy's conjugate gradients take M = p(A) as a preconditioner, p(t) = (1 - q(t))/t: matrix products and
-nothing else, so it runs wherever A does. m steps with q of degree k search in the Krylov space of km
-products, where plain cg finds the best there is: k steps(k) >= steps(1). A polynomial saves no
-products. It saves steps, and with each the inner products for which all processors wait.
+SciPy's conjugate gradients take M = p(A) as a preconditioner, p(t) = (1 - q(t))/t: matrix products
+and nothing else, so it runs wherever A does. m steps with q of degree k search in the Krylov space
+of km products, where plain cg finds the best there is: k steps(k) >= steps(1). A polynomial saves
+no products. It saves steps, and with each the inner products for which all processors wait.
 
 Expect: 8 times fewer steps with degree 8, up to a third more.
 """
@@ -32,10 +32,12 @@ b = rng.standard_normal(n)
 def steps(M=None):
     """The residual norms of cg, relative to b, one a step."""
     norms = [1.0]
-    x, failed = cg(
-        A, b, rtol=1e-8, M=M, callback=lambda x: norms.append(np.linalg.norm(b - A @ x) / np.linalg.norm(b))
-    )
-    assert failed == 0 and norms[-1] < 2e-8
+
+    def note(x):
+        norms.append(np.linalg.norm(b - A @ x) / np.linalg.norm(b))
+
+    _, failed = cg(A, b, rtol=1e-8, M=M, callback=note)
+    assert not failed
     return norms
 
 

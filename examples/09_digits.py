@@ -1,12 +1,13 @@
 # %% [markdown]
 """# q2 on handwritten digits
 
-q2 is a network of multigrid levels: two smoothing steps u <- u + w rho(f - A u) with one convolution A
-a level, features for unknowns. A configuration is a recipe and changes to it, `train` makes a folder
-of it that holds all of the run, and `load_classifier` takes images as they are, bytes or floats.
+q2 is a network of multigrid levels: two smoothing steps u <- u + w rho(f - A u) with one
+convolution A a level, features for unknowns. A configuration is a recipe and changes to it, `train`
+makes a folder of it that holds all of the run, and `load_classifier` takes images as they are,
+bytes or floats.
 
-Expect: about 95 % of the test images after six epochs (98.9 % is the nearest neighbour, which needs all
-training images; the recipe's 30 epochs at width 32 have 99 %), the same from the folder as in the run.
+Expect: about 95 % of the test images after four epochs, the same from the folder as in the run; the
+recipe as it is, 30 epochs at width 32, has 99 %.
 """
 
 # %%
@@ -18,8 +19,9 @@ import pandas as pd
 
 import polymgnet
 
-changes = ["width=16", "levels=2", "epochs=6", "batch_size=64", "lr=0.01", "tensorboard=false"]
-config = polymgnet.load_config("digits", changes)
+short = ["width=16", "levels=2", "epochs=4", "batch_size=64", "lr=0.02"]
+plain = ["augment.rotate=0", "augment.scale=0", "tensorboard=false"]
+config = polymgnet.load_config("digits", [*short, *plain])
 data = polymgnet.load_data("digits")
 
 # %%
@@ -33,16 +35,17 @@ images, labels = data.images[data.test], data.labels[data.test]
 found = classifier.predict(images).numpy()
 accuracy = (found == labels).mean()
 print(f"{accuracy:.1%} of {len(labels)} test images, {summary.parameters:,} weights")
-assert accuracy == summary.test_accuracy and accuracy > 0.9
+assert accuracy == summary.test_accuracy
+assert accuracy > 0.9
 
 # %%
 figure = plt.figure(figsize=(8, 3.2), layout="constrained")
 left, right = figure.subfigures(1, 2)
 ax = left.subplots()
 ax.plot(metrics["epoch"], 100 * metrics["val_accuracy"], "o-")
-ax.set(xlabel="epoch", ylabel="validation accuracy (%)")
+ax.set(xlabel="epoch", xticks=metrics["epoch"], ylabel="validation accuracy (%)")
 wrong = (found != labels).nonzero()[0]
-right.suptitle("read wrong: as → is")
+right.suptitle("misread: as → what it is")
 for ax, i in zip(right.subplots(2, 4).flat, wrong):
     ax.imshow(images[i, 0], cmap="gray_r")
     ax.set_title(f"{found[i]} → {labels[i]}", fontsize=9)
