@@ -42,9 +42,9 @@ docs: $(INSTALLED)  ## the theory page, reference pages from the docstrings and 
 	$(BIN)/pdoc --docformat numpy --math --output-directory build/docs docs/theory.py mgtheory nets analysis figures polymgnet
 	mkdir -p build/docs/examples
 	cd build/docs/examples && for name in $(NOTEBOOKS); do \
-		$(CURDIR)/$(BIN)/jupytext --quiet --to ipynb --execute --run-path . --output $$name.ipynb $(CURDIR)/examples/$$name.py || exit 1; \
+		"$(CURDIR)/$(BIN)/jupytext" --quiet --to ipynb --set-kernel python3 --execute --run-path . --output $$name.ipynb "$(CURDIR)/examples/$$name.py" || exit 1; \
 	done
-	$(BIN)/jupyter-nbconvert --log-level WARN --to html build/docs/examples/*.ipynb
+	$(BIN)/jupyter-nbconvert --log-level ERROR --to html build/docs/examples/*.ipynb
 
 figures: $(INSTALLED)  ## draw the figures of docs/theory.md again
 	OMP_NUM_THREADS=1 $(BIN)/python -m docs.draw
@@ -52,8 +52,8 @@ figures: $(INSTALLED)  ## draw the figures of docs/theory.md again
 examples: $(INSTALLED)  ## install what the examples need and run all of them, pictures in build/examples
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,examples]'
 	mkdir -p build/examples
-	cd build/examples && for file in $(CURDIR)/examples/*.py; do \
-		echo "== $$(basename $$file)" && $(CURDIR)/$(BIN)/python $$file || exit 1; \
+	cd build/examples && for file in "$(CURDIR)"/examples/*.py; do \
+		echo "== $$(basename "$$file")" && "$(CURDIR)/$(BIN)/python" "$$file" || exit 1; \
 	done
 
 clean:  ## remove the environment and everything built
