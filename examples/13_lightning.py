@@ -42,7 +42,7 @@ class Digits(L.LightningModule):
 
 
 # %%
-L.seed_everything(0)
+torch.manual_seed(0)
 data = polymgnet.load_data("digits")
 images = (torch.tensor(data.images) / 255 - data.mean[0]) / data.std[0]
 labels = torch.tensor(data.labels)
