@@ -7,8 +7,9 @@ the high frequencies the symbol fills [2, 8]/h², where Chebyshev's polynomial o
 
     µ = max |q| = 1/T_k(5/3):  3/5, 9/41, 27/365, ...   T_k(t) = cosh(k arcosh t)
 
-of the error. A cycle mixes high and low frequencies: its two-grid factor is an eigenvalue of a 4 x
-4 matrix for each θ. Expect: µ to rounding, and the measured factor within 5 % of the predicted one.
+of the error. A cycle mixes high and low frequencies: its two-grid factor is the largest eigenvalue
+of 4 x 4 matrices, one for each θ. Expect: µ to rounding, and the measured factor within 5 % of the
+predicted one.
 """
 
 # %%

@@ -8,8 +8,8 @@ of A that couples along x. For -u_xx - ε u_yy its symbol is 1 - 2/3 (1 - ε cos
 
     µ = 1 - 2/3 / (1 + ε)  ->  1/3
 
-on the high frequencies of both axes. Expect: a V(1,1) cycle leaves µ² of the error, 0.1154 for ε =
-0.01 on two grids, with both axes coarsened; a smoother of points leaves 0.94.
+on the high frequencies of both axes. Expect: a V(1,1) cycle leaves µ² of the error, 0.1156 for ε =
+0.01 on two grids, with both axes coarsened; a smoother of points leaves more than 0.9.
 """
 
 # %%

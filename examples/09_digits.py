@@ -2,9 +2,9 @@
 """# q2 on handwritten digits
 
 q2 is a network of multigrid levels: two smoothing steps u <- u + w rho(f - A u) with one
-convolution A a level, features for unknowns. A configuration is a recipe and changes to it, `train`
-makes a folder of it that holds all of the run, and `load_classifier` takes images as they are,
-bytes or floats.
+convolution A a level, on features in place of unknowns. A configuration is a recipe and changes to
+it, `train` makes a folder of it that holds all of the run, and `load_classifier` takes images as
+they are, bytes or floats.
 
 Expect: about 95 % of the test images after four epochs, the same from the folder as in the run; the
 recipe as it is, 30 epochs at width 32, has 99 %.

@@ -30,7 +30,7 @@ def imported(tree):
 
 
 def test_every_example_is_in_the_table():
-    assert TABLE == [path.name for path in EXAMPLES]
+    assert [path.name for path in EXAMPLES] == TABLE
     assert len(EXAMPLES) >= 10
 
 
