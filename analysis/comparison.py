@@ -26,7 +26,6 @@ from analysis.verdict import TOLERANCE
 from nets.training.folder import read_config
 
 MEASURE = "test_accuracy"
-CONFIDENCE = 0.95
 DISTINGUISHING = ("model", "scheme", "operator", "placement", "data", "epochs")
 
 
@@ -73,12 +72,7 @@ def configuration_of(run: str | os.PathLike[str]) -> str:
 
 def compare_reports(reports: Sequence[SpectralReport], keys: Sequence[str]) -> RunComparison:
     """The comparison of reports, grouped by the keys of their configurations."""
-    if len(reports) != len(keys) or not reports:
-        raise ValueError(
-            f"{len(reports)} reports and {len(keys)} keys given, must be equally many and at"
-            " least one"
-        )
-    grouped = groups_of(zip(reports, keys), lambda item: item[1])
+    grouped = groups_of(zip(reports, keys, strict=True), lambda item: item[1])
     names = dict(zip(grouped, unique_labels([members[0][0] for members in grouped.values()])))
     rows = [{"configuration": names[key], **_row(report)} for report, key in zip(reports, keys)]
     groups, accuracies = [], {}
@@ -87,7 +81,7 @@ def compare_reports(reports: Sequence[SpectralReport], keys: Sequence[str]) -> R
         groups.append({"configuration": names[key], **_group(found)})
         if by_seed := seed_accuracies(found):
             accuracies[names[key]] = by_seed
-    pairs = pair_rows(accuracies, confidence=CONFIDENCE)
+    pairs = pair_rows(accuracies)
     tables = (pd.DataFrame(rows), pd.DataFrame(groups), pd.DataFrame(pairs))
     return RunComparison(*tables, reports=tuple(reports))
 
@@ -154,7 +148,7 @@ def _words(words: Sequence[str]) -> str:
 
 def _group(reports: Sequence[SpectralReport]) -> dict[str, Any]:
     values = list(seed_accuracies(reports).values())
-    found = vars(estimate(values, confidence=CONFIDENCE)) if values else {}
+    found = vars(estimate(values)) if values else {}
     mean, std, low, high = (found.get(name) for name in ("mean", "std", "low", "high"))
     return {
         "n": found.get("n", len(reports)),

@@ -28,8 +28,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.level_state import LevelState, NormState, StepState
-from analysis.spectra import matrix_symbol
+from analysis.level_state import LevelState, StepState
+from analysis.spectra import Propagator, matrix_symbol
 from mgtheory.polynomials.factors import Factor, General, Linear, horner
 from mgtheory.polynomials.residual import ResidualPolynomial
 from nets.start.padded import product
@@ -80,9 +80,18 @@ def has_norms(level: LevelState) -> bool:
 
 def effective_steps(level: LevelState) -> tuple[EffectiveStep, ...]:
     """Each polynomial step of the level with its norms folded in; empty for MgNet."""
-    return tuple(
-        _effective(step, level.channels) for step in level.steps if step.factor is not None
-    )
+    steps = []
+    for step in level.steps:
+        if step.factor is not None:
+            inner, after = _scales(step, level.channels)
+            coefficients = inner * np.array(step.factor.correction_coefficients)
+            if step.norm_position == "correction":
+                coefficients = after * coefficients
+            elif step.norm_position == "operator":
+                coefficients[:, 1:] *= after
+            outer = after if step.norm_position == "sum" else np.ones_like(after)
+            steps.append(EffectiveStep(coefficients, outer[:, 0]))
+    return tuple(steps)
 
 
 def effective_polynomial(level: LevelState) -> ResidualPolynomial | None:
@@ -95,9 +104,7 @@ def effective_polynomial(level: LevelState) -> ResidualPolynomial | None:
     return ResidualPolynomial.from_factors([step.factor for step in steps]) if steps else None
 
 
-def propagator(
-    level: LevelState, *, folded: bool
-) -> Callable[[NDArray[np.complex128], NDArray[np.float64]], NDArray[np.complex128]]:
+def propagator(level: LevelState, *, folded: bool) -> Propagator:
     """The function from symbols of A to the matrix of one pass over all steps, ``(Ahat (F, c, c),
     theta (F, 2)) -> E (F, c, c)``.
 
@@ -109,17 +116,14 @@ def propagator(
         Whether the batch norms are folded in, or left out.
     """
 
-    def propagate(
-        symbols: NDArray[np.complex128], theta: NDArray[np.float64]
-    ) -> NDArray[np.complex128]:
-        left = one_pass(
+    def propagate(symbols: Any, theta: Any) -> Any:
+        return one_pass(
             level,
             np.broadcast_to(np.eye(level.channels, dtype=complex), symbols.shape),
             lambda v: symbols @ v,
             lambda kernel, v: matrix_symbol(kernel, theta) @ v,
             folded=folded,
         )
-        return np.asarray(left)
 
     return propagate
 
@@ -154,10 +158,8 @@ def one_pass(
 
     ``A(v)`` and ``B(kernel, v)`` are the convolutions on arrays of that shape.
     """
-    ones = np.ones(level.channels)
     for step in level.steps:
-        inner = (_scale(step.residual_norm, ones) if folded else ones)[:, None]
-        after = (_scale(step.norm, ones) if folded else ones)[:, None]
+        inner, after = _scales(step, level.channels) if folded else np.ones((2, level.channels, 1))
         r = inner * A(e)  # what a step's correction is made of, B A e
         correction = B(step.B, r) if step.B is not None else _correction(step, A, r, after)
         if step.norm_position == "correction":
@@ -182,17 +184,7 @@ def _correction(
     )
 
 
-def _effective(step: StepState, channels: int) -> EffectiveStep:
-    assert step.factor is not None
-    ones = np.ones(channels)
-    inner, after = _scale(step.residual_norm, ones), _scale(step.norm, ones)
-    coefficients = inner[:, None] * np.array(step.factor.correction_coefficients)
-    if step.norm_position == "correction":
-        coefficients = after[:, None] * coefficients
-    elif step.norm_position == "operator":
-        coefficients[:, 1:] *= after[:, None]
-    return EffectiveStep(coefficients, after if step.norm_position == "sum" else ones)
-
-
-def _scale(norm: NormState | None, otherwise: NDArray[np.float64]) -> NDArray[np.float64]:
-    return otherwise if norm is None else norm.scale
+def _scales(step: StepState, channels: int) -> NDArray[np.float64]:
+    """What the norms inside rho and after the correction multiply by, shape (2, channels, 1)."""
+    norms = (step.residual_norm, step.norm)
+    return np.array([np.ones(channels) if n is None else n.scale for n in norms])[..., None]

@@ -20,9 +20,7 @@ effective coefficient, has a meaning.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy.linalg import null_space
@@ -82,12 +80,6 @@ class Reading:
     keeps: dict[str, float]
     reason: str
 
-    def __str__(self) -> str:
-        state = "identifiable" if self.identifiable else "not identifiable"
-        return f"step {self.step}, {self.name} = {self.value:.6g}: {state}" + (
-            f" ({self.reason})" if self.reason else ""
-        )
-
 
 def readings(level: LevelState) -> tuple[Reading, ...]:
     """One reading for each learned coefficient of the level, in the order of the steps; empty for
@@ -100,20 +92,10 @@ def readings(level: LevelState) -> tuple[Reading, ...]:
         lost = _lost(step.factor, reason) if reason else set()
         shares = step.residual_norm is not None
         for name, value in step.factor.values.items():
-            identifiable = name not in lost
-            text = reason if not identifiable else SHARED if shares else ""
-            found.append(
-                Reading(
-                    number,
-                    name,
-                    value,
-                    identifiable,
-                    shares and identifiable,
-                    step.factor.powers[name],
-                    keeps,
-                    text,
-                )
-            )
+            shared = shares and name not in lost
+            said = reason if name in lost else SHARED if shares else ""
+            kind = (name not in lost, shared, step.factor.powers[name])
+            found.append(Reading(number, name, value, *kind, keeps, said))
     return tuple(found)
 
 
@@ -124,22 +106,18 @@ def _kept(level: LevelState, number: int, step: StepState) -> tuple[str, dict[st
     assert factor is not None
     c = factor.correction_coefficients
     first = number == 1 and level.starts_from_zero
+    alone = first and len(level.steps) == 1 and level.end_norm is not None
     if step.norm_position == "operator":
         return OPERATOR, {"k1": c[0]}
     if step.norm_position == "correction":
         reason = AFTER_CORRECTION
     elif step.norm_position == "sum" and first:
         reason = ZERO_START
-    elif (
-        step.norm_position == "nowhere"
-        and first
-        and level.end_norm is not None
-        and len(level.steps) == 1
-    ):
+    elif step.norm_position == "nowhere" and alone:
         reason = ONLY_STEP
     else:
         return "", {}
-    formula = enumerate(_formula(factor, factor.parameters))
+    formula = enumerate(FACTORS[factor.kind].terms(*factor.parameters))
     terms = [j for j, term in formula if not isinstance(term, int)]  # no literal 0
     if len(terms) < 2:
         return reason, {}
@@ -158,17 +136,12 @@ def _lost(factor: Factor, reason: str) -> set[str]:
     of p_f. The changes dp that leave it as it is are the nullspace of dc_0/dp, or of (dc/dp, -c).
     Which coefficients move in it is a property of the kind, found at a point without coincidences.
     """
-    names = tuple(factor.powers)
+    names, formula = tuple(factor.powers), FACTORS[factor.kind].terms
     point = 0.3 + 1.0 / np.arange(2.0, len(names) + 2.0)
     step = 1e-30j  # the formula is analytic: its derivative without cancellation
-    terms = np.array(_formula(factor, point), dtype=float)
-    jacobian = np.array(
-        [np.imag(_formula(factor, point + step * e)) / step.imag for e in np.eye(len(names))]
-    ).T
+    terms = np.array(formula(*point), dtype=float)
+    moved = [formula(*(point + step * e)) for e in np.eye(len(names))]
+    jacobian = np.imag(moved).T / step.imag
     kept = jacobian[:1] if reason == OPERATOR else np.column_stack([jacobian, -terms])
     moves = null_space(kept)[: len(names)]
     return {name for name, move in zip(names, moves) if np.abs(move).max(initial=0.0) > 1e-9}
-
-
-def _formula(factor: Factor, parameters: Iterable[Any]) -> Sequence[Any]:
-    return FACTORS[factor.kind].terms(*parameters)

@@ -10,7 +10,7 @@ symbol's, on a periodic grid of at least 16 per axis.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
@@ -28,7 +28,7 @@ from analysis.effective import (
 )
 from analysis.identifiability import Reading, readings
 from analysis.level_state import LevelState, StepState
-from analysis.spectra import Damping, damping, verdict_of
+from analysis.spectra import damping, verdict_of
 from analysis.verdict import TOLERANCE, Verdict, judge, weight_distance
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.polynomials.roots import roots_to_json
@@ -85,7 +85,7 @@ class View:
     smoothing_factor: float
     max_modulus: float
     symbol_factor: float
-    smoothing_norm: float | None
+    smoothing_norm: float
 
     @property
     def verdict(self) -> str:
@@ -94,8 +94,7 @@ class View:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON types; roots and weights as [re, im], infinite roots as null."""
-        q, numbers = self.polynomial, dict(vars(self))
-        del numbers["polynomial"]
+        q, numbers = self.polynomial, {k: v for k, v in vars(self).items() if k != "polynomial"}
         return {
             "degree": None if q is None else q.degree,
             "roots": None if q is None else roots_to_json(q.roots),
@@ -174,11 +173,33 @@ class LevelReport:
         """The coefficients in which no meaning may be read."""
         return tuple(reading for reading in self.readings if not reading.identifiable)
 
+    @property
+    def relative(self) -> dict[str, ResidualPolynomial]:
+        """The polynomials of the roles on (0, 1], each in units of its own A's spectral radius;
+        without those of A = 0."""
+        return relative(self.views, self.operators)
+
     @computed_field(alias="not_identifiable")  # type: ignore[prop-decorator]
     @property
     def names_not_identifiable(self) -> list[str]:
         """The same as words, for the JSON document."""
         return [f"step {reading.step}: {reading.name}" for reading in self.not_identifiable]
+
+
+def operator_of(role: str) -> str:
+    """Of a level's operators the one that a role stands on: that of the start, or the learned."""
+    return "start" if role == "start" else "learned"
+
+
+def relative(
+    views: Mapping[str, View], operators: Mapping[str, Operator]
+) -> dict[str, ResidualPolynomial]:
+    """As `LevelReport.relative`."""
+    return {
+        role: view.polynomial.scaled(1.0 / radius)
+        for role, view in views.items()
+        if view.polynomial is not None and (radius := operators[operator_of(role)].radius) > 0
+    }
 
 
 def analyse_level(
@@ -188,7 +209,6 @@ def analyse_level(
     *,
     theory: ResidualPolynomial | None = None,
     tolerance: float = TOLERANCE,
-    norms: bool = True,
     progress: Progress | None = None,
 ) -> LevelReport:
     """Everything about one level.
@@ -198,61 +218,45 @@ def analyse_level(
     number
         From 1.
     start, learned
-        The level before and after training.
+        The level before and after training, of one network.
     theory
         The theory's polynomial on (0, 1]; None for MgNet.
     tolerance
         See `verdict.judge`.
-    norms
-        Whether 2-norms are computed beside spectral radii.
     progress
         Called with a word before each of the costly parts.
-
-    Raises
-    ------
-    ValueError
-        If the two states are not of one network.
     """
-    if start.A.shape != learned.A.shape or start.degree != learned.degree:
-        raise ValueError(
-            f"level {number}: A {start.A.shape} of degree {start.degree} at the start and"
-            f" {learned.A.shape} of degree {learned.degree} learned, must be the same network"
-        )
     say = progress or (lambda word: None)
-    grid = learned.grid
     spectra: dict[str, LevelSpectrum] = {}
     for name, state in (("start", start), ("learned", learned)):
         say(f"spectrum, {name}")
         # the eigenproblem is the costly part: once where training left A as it was
         same = name == "learned" and np.array_equal(start.A, learned.A)
         spectra[name] = spectra["start"] if same else state.spectrum
-    radius = {name: spectrum.radius for name, spectrum in spectra.items()}
     arrays: dict[str, NDArray[Any]] = {"theta": spectra["learned"].symbol.theta}
     views: dict[str, View] = {}
 
     def add(role: str, state: LevelState, spectrum: LevelSpectrum) -> None:
         folded, q = role == "effective", state.polynomial
+        propagate = propagator(state, folded=folded)
         if q is None or folded:  # one pass is no polynomial in A
-            found = damping(state.A, grid, propagator(state, folded=folded), norms=norms)
+            found = damping(state.A, state.grid, propagate)
             apply, n = applied_pass(state, folded=folded), spectrum.unknowns
             high = high_part(state.size, state.padding)
             mu = spectral_radius(lambda v: high(apply(v)), n)
             largest = spectral_radius(apply, n)
-        else:
-            found = _plain(state, q, spectrum.symbol, norms=norms)
+        else:  # the radii by the symbol's eigenvalues, which is cheaper and exact
+            found = damping(state.A, state.grid, propagate, radius=spectrum.symbol.modulus(q))
             mu, largest = spectrum.smoothing_factor(q), spectrum.max_modulus(q)
         shown = effective_polynomial(state) if folded else q
-        symbol = found.smoothing_factor, found.smoothing_norm
-        views[role] = View(shown, mu, largest, *symbol)
+        views[role] = View(shown, mu, largest, found.smoothing_factor, found.smoothing_norm)
         arrays[f"damping/{role}"] = found.radius
 
-    scaled_theory = (
-        None if theory is None or not radius["learned"] else theory.scaled(radius["learned"])
-    )
-    if scaled_theory is not None:
-        steps = tuple(StepState(factor) for factor in scaled_theory.factors)
+    if theory is not None and spectra["learned"].radius:
+        scaled = theory.scaled(spectra["learned"].radius)
+        steps = tuple(StepState(factor) for factor in scaled.factors)
         add("theory", replace(learned, steps=steps, end_norm=None), spectra["learned"])
-        views["theory"] = replace(views["theory"], polynomial=scaled_theory)
+        views["theory"] = replace(views["theory"], polynomial=scaled)
     for name, state in (("start", start), ("learned", learned)):
         say(f"smoothing, {name}")
         add(name, state, spectra[name])
@@ -273,15 +277,12 @@ def analyse_level(
         numbers = {"mean": step.mean.tolist(), "spread": step.spread.tolist()}
         effective.append({"step": k, **numbers, "outer_mean": float(step.outer.mean())})
     notes = readings(learned)
-    relative = {
-        role: _relative(view.polynomial, radius["start" if role == "start" else "learned"])
-        for role, view in views.items()
-    }
+    q = relative(views, operators)
     return LevelReport(
         level=number,
         channels=learned.channels,
         size=learned.size,
-        grid=grid,
+        grid=learned.grid,
         kind="polynomial" if learned.factors else "convolution",
         operators=operators,
         views={role: views[role] for role in ROLES if role in views},
@@ -293,32 +294,17 @@ def analyse_level(
             else None
         ),
         verdict=judge(
-            relative.get("start"),
-            relative.get("learned"),
-            relative.get("theory"),
+            *(q.get(role) for role in ("start", "learned", "theory")),
             identifiable=all(note.identifiable for note in notes),
             tolerance=tolerance,
         ),
         effective_verdict=(
-            judge(None, relative["effective"], relative.get("theory"), tolerance=tolerance)
-            if "effective" in relative
+            judge(None, q.get("effective"), q.get("theory"), tolerance=tolerance)
+            if "effective" in views
             else None
         ),
         arrays=arrays,
     )
-
-
-def _plain(
-    state: LevelState, q: ResidualPolynomial, symbol: LevelSpectrum, *, norms: bool
-) -> Damping:
-    """The damping of the symbol with the batch norms left out: by its eigenvalues, which is cheaper
-    and exact."""
-    norm = (
-        damping(state.A, state.grid, propagator(state, folded=False), norms=True, radii=False).norm
-        if norms
-        else None
-    )
-    return Damping(symbol.modulus(q), symbol.high, norm)
 
 
 def _distinct(level: LevelState) -> dict[str, NDArray[np.float64]]:
@@ -328,7 +314,3 @@ def _distinct(level: LevelState) -> dict[str, NDArray[np.float64]]:
         if step.B is not None and not any(np.array_equal(step.B, kernel) for kernel in kernels):
             kernels.append(step.B)
     return {f"B{k}": kernel for k, kernel in enumerate(kernels, 1)}
-
-
-def _relative(q: ResidualPolynomial | None, radius: float) -> ResidualPolynomial | None:
-    return None if q is None or not radius else q.scaled(1.0 / radius)

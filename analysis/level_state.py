@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from mgtheory.polynomials.factors import Factor
 from mgtheory.polynomials.residual import ResidualPolynomial
-from nets.start.operators import applied_padding, dense_kernel
+from nets.models.paddings import padding_of
+from nets.start.operators import dense_kernel
 from nets.start.spectrum import MINIMUM_GRID, LevelSpectrum, convolution_spectrum
 
 NORM_POSITIONS = ("nowhere", "correction", "sum", "operator")
@@ -140,12 +141,8 @@ class LevelState:
 
     def __post_init__(self) -> None:
         kernel = np.array(self.A, dtype=float)
-        if (
-            kernel.ndim != 4
-            or kernel.shape[0] != kernel.shape[1]
-            or kernel.shape[2] % 2 == 0
-            or kernel.shape[3] % 2 == 0
-        ):
+        odd = all(k % 2 for k in kernel.shape[2:])
+        if kernel.ndim != 4 or kernel.shape[0] != kernel.shape[1] or not odd:
             raise ValueError(f"A has shape {kernel.shape}, must be (c, c, k, k) with odd k")
         if not np.isfinite(kernel).all():
             raise ValueError("A holds numbers that are not finite: the run diverged")
@@ -207,7 +204,7 @@ def level_states(model: Any, size: tuple[int, int]) -> tuple[LevelState, ...]:
                 size=(height, width),
                 starts_from_zero=number == 0,
                 end_norm=_norm(level.norm),
-                padding=applied_padding(level.A),
+                padding=padding_of(level.A.padding_mode),
             )
         )
     return tuple(states)

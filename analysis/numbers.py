@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cmath
 import math
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ def number(value: Any, digits: int = 4, *, missing: str = "") -> str:
     if isinstance(value, int):
         return f"{value:,}"
     z = complex(value)
-    if math.isinf(z.real) or math.isinf(z.imag):
+    if cmath.isinf(z):
         return "−∞" if z.real == -math.inf else "∞"
     if z.imag:
         return f"{z.real:.{digits}g}{'+' if z.imag > 0 else '−'}{abs(z.imag):.{digits}g}i"
@@ -53,8 +54,7 @@ def plain(value: Any, *, infinite: bool = True) -> Any:
     if hasattr(value, "tolist"):
         return plain(value.tolist(), infinite=infinite)
     if isinstance(value, complex):
-        finite = math.isfinite(value.real) and math.isfinite(value.imag)
-        return [value.real, value.imag] if finite else None
+        return [value.real, value.imag] if cmath.isfinite(value) else None
     if isinstance(value, float):
         if math.isfinite(value):
             return value

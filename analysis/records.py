@@ -27,7 +27,8 @@ from nets.models.registry import is_multigrid
 from nets.settings import TrainConfig
 from nets.start.factors import level_factors
 from nets.start.report import InitReport
-from nets.start.schemes import Notes, find_scheme
+from nets.start.scheme import Notes
+from nets.start.schemes import find_scheme
 from nets.start.spectrum import convolution_spectrum
 from nets.training.folder import Summary, read_config, read_summary
 from nets.training.predict import DATA_FILE, read_data_facts
@@ -94,11 +95,8 @@ class RunRecord:
     @property
     def label(self) -> str:
         """Model and scheme, e.g. ``q2 chebyshev4``; the model alone where it has no polynomial."""
-        return (
-            f"{self.config.model.name} {self.scheme}"
-            if self.theory.origin != "none"
-            else self.config.model.name
-        )
+        name = self.config.model.name
+        return name if self.theory.origin == "none" else f"{name} {self.scheme}"
 
     @property
     def scheme(self) -> str:
@@ -106,11 +104,6 @@ class RunRecord:
         if self.config.init.scheme.startswith("file:") and self.init.sources:
             return self.init.sources[0].family
         return self.config.init.scheme
-
-    @property
-    def seed(self) -> int:
-        """The seed of the run."""
-        return self.config.train.seed
 
 
 def tested_on(run: str | os.PathLike[str]) -> int | None:
@@ -140,14 +133,12 @@ def read_run(run: str | os.PathLike[str], *, reference: str = REFERENCE) -> RunR
     path = Path(run)
     if not path.is_dir():
         raise FileNotFoundError(f"run {path}: there is no such folder")
-    if not (path / "config.json").is_file():
-        raise FileNotFoundError(f"run {path}: not a run folder, config.json is missing")
+    config = read_config(path)
     if not (path / "summary.json").is_file() or not (path / "model.safetensors").is_file():
         raise FileNotFoundError(
             f"run {path}: not finished, summary.json or model.safetensors is missing; train"
             " --resume goes on with it"
         )
-    config, summary = read_config(path), read_summary(path)
     document = read_json(path / "init.json", "start of the run")
     try:
         init = InitReport.from_dict(document)
@@ -169,7 +160,7 @@ def read_run(run: str | os.PathLike[str], *, reference: str = REFERENCE) -> RunR
         path=path,
         config=config,
         init=init,
-        summary=summary,
+        summary=read_summary(path),
         metrics=read_metrics(path),
         start=start,
         learned=learned,
@@ -225,14 +216,15 @@ def theory_of(model: Any, init: InitReport, *, reference: str = REFERENCE) -> Th
     if not levels or not init.levels[0].factors:
         return Theory("none", "", (None,) * len(levels))
     if init.sources:
+        own = [ResidualPolynomial.from_factors(level.factors) for level in init.levels]
         polynomials = tuple(
-            _scaled(ResidualPolynomial.from_factors(level.factors), level.radius)
-            for level in init.levels
+            q.scaled(1.0 / level.radius) if level.radius > 0 else q
+            for q, level in zip(own, init.levels)
         )
         reasons = dict.fromkeys(reason for level in init.levels for reason in level.reasons)
         return Theory("start", init.sources[0].family, polynomials, tuple(reasons))
     scheme, notes = find_scheme(reference), Notes()
-    if scheme.name not in FAMILIES:
+    if scheme is None or scheme.name not in FAMILIES:
         raise ValueError(
             f"reference is {reference!r}, must be a family of polynomials, e.g. {REFERENCE}"
         )
@@ -242,10 +234,6 @@ def theory_of(model: Any, init: InitReport, *, reference: str = REFERENCE) -> Th
         found.append(ResidualPolynomial.from_factors(factors))
         notes += said
     return Theory("reference", scheme.name, tuple(found), notes.reasons)
-
-
-def _scaled(q: ResidualPolynomial, radius: float) -> ResidualPolynomial:
-    return q.scaled(1.0 / radius) if radius > 0 else q
 
 
 def _fingerprint(path: Path, reference: str) -> str:

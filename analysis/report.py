@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -41,7 +40,8 @@ def analyse(
     write: bool = True,
     progress: Progress | None = None,
 ) -> SpectralReport:
-    """The report on a finished run; written to RUN/report unless `write` is False.
+    """The report on a finished run; written to RUN/report unless `write` is False, or the folder is
+    for reading alone.
 
     Parameters
     ----------
@@ -70,9 +70,15 @@ def analyse(
             if (report.fingerprint, report.tolerance, report.run) == asked:
                 return report
     report = analyse_record(record, tolerance=tolerance, progress=progress)
-    if write:
+    if write and can_write(run):
         write_report(report, record.path / FOLDER)
     return report
+
+
+def can_write(run: str | os.PathLike[str]) -> bool:
+    """Whether a report can lie in the run's folder; an archive may be for reading alone."""
+    where = Path(run) / FOLDER
+    return os.access(where if where.exists() else run, os.W_OK)
 
 
 def report_folder(run: str | os.PathLike[str]) -> Path:
@@ -113,34 +119,30 @@ def analyse_record(
             levels = tuple(jobs[index].result() for index in range(len(record.learned)))
     finally:
         torch.set_num_threads(threads)
-    return SpectralReport(
-        run=str(record.path),
-        model=record.config.model.name,
-        label=record.label,
-        facts=facts_of(record),
-        theory={"origin": theory.origin, "name": theory.name, "fitted": list(theory.fitted)},
-        levels=levels,
-        tolerance=tolerance,
-        fingerprint=record.fingerprint,
-    )
-
-
-def facts_of(record: RunRecord) -> dict[str, Any]:
-    """The run's own numbers and choices, for tables."""
     summary, config = record.summary, record.config
-    counted = ("parameters", "epochs", "seconds", "images_per_second")
-    return {
+    measured = ("parameters", "epochs", "seconds", "images_per_second")
+    facts = {
         "data": config.data.name,
         "scheme": record.scheme,
         "given": config.init.scheme,
         "operator": config.init.operator,
         "placement": config.model.placement,
-        "seed": record.seed,
+        "seed": config.train.seed,
         "chosen_epoch": summary.best_epoch,
         "select": config.train.select,
         "tested_on": tested_on(record.path),
-        **{name: getattr(summary, name) for name in (*counted, "test_accuracy", "val_accuracy")},
+        **{name: getattr(summary, name) for name in (*measured, "test_accuracy", "val_accuracy")},
     }
+    return SpectralReport(
+        run=str(record.path),
+        model=config.model.name,
+        label=record.label,
+        facts=facts,
+        theory={"origin": theory.origin, "name": theory.name, "fitted": list(theory.fitted)},
+        levels=levels,
+        tolerance=tolerance,
+        fingerprint=record.fingerprint,
+    )
 
 
 def write_report(report: SpectralReport, folder: str | os.PathLike[str]) -> list[Path]:

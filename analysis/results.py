@@ -18,7 +18,7 @@ import pandas as pd
 from pydantic import TypeAdapter, computed_field
 from pydantic.dataclasses import dataclass as checked
 
-from analysis.level_report import LevelReport
+from analysis.level_report import LevelReport, operator_of
 from analysis.numbers import number, plain
 from mgtheory._files import read_json
 
@@ -76,7 +76,7 @@ class SpectralReport:
         rows: list[dict[str, Any]] = []
         for level in self.levels:
             for role, view in level.views.items():
-                operator = level.operators["start" if role == "start" else "learned"]
+                operator = level.operators[operator_of(role)]
                 verdict = {"learned": level.verdict, "effective": level.effective_verdict}.get(role)
                 q, nearest = view.polynomial, None if verdict is None else verdict.nearest
                 lost = level.not_identifiable if role == "learned" else ()

@@ -98,13 +98,8 @@ class SmootherComparison:
         for mine in self.rows:
             if mine.family != OPTIMISED or mine.refused:
                 continue
-            rivals = [
-                row
-                for row in self.rows
-                if row.degree == mine.degree
-                and row.family not in (OPTIMISED, *SMOOTHERS)
-                and not row.refused
-            ]
+            alike = [row for row in self.rows if row.degree == mine.degree and not row.refused]
+            rivals = [row for row in alike if row.family not in (OPTIMISED, *SMOOTHERS)]
             lost = []
             for name, (title, margin, shown) in LOSABLE.items():
                 own = getattr(mine, name)
@@ -211,7 +206,9 @@ def compare_smoothers(
         except ValueError as error:
             row["refused"] = " ".join(str(error).split())
         rows.append(row)
-    b = right_hand_side(problem)
+    b = np.random.default_rng(0).standard_normal(problem.unknowns)  # it holds every frequency
+    if problem.nullspace is not None:
+        b = b - b.mean()
     seconds: dict[int, list[float]] = {number: [] for number in hierarchies}
     for repeat in range(repeats):
         for number, hierarchy in hierarchies.items():
@@ -221,15 +218,13 @@ def compare_smoothers(
                 step(len(asked), f"{name}, run {repeat + 1} of {repeats}")
                 row |= measure(hierarchy, b, cycle, seconds[number])
     for number, times in seconds.items():
-        rows[number] |= timing(rows[number], times)
+        if times and "refused" not in rows[number]:
+            cycle_seconds, factor = statistics.median(times), rows[number]["measured_factor"]
+            rows[number]["seconds_per_cycle"] = cycle_seconds
+            if 0 < factor < 1:
+                rows[number]["seconds_per_digit"] = cycle_seconds / -math.log10(factor)
     made = tuple(Row(**row) for row in rows)
     return SmootherComparison(problem.name, problem.shape, coarsened, constant, made)
-
-
-def right_hand_side(problem: Problem) -> NDArray[np.float64]:
-    """A seeded random right-hand side, compatible where A is singular: it holds every frequency."""
-    b = np.random.default_rng(0).standard_normal(problem.unknowns)
-    return b if problem.nullspace is None else b - b.mean()
 
 
 def approximation(problem: Problem, axes: Sequence[int] | str = "auto") -> float | None:
@@ -254,12 +249,12 @@ def derived(
     family: str,
     degree: int,
     *,
-    axes: Sequence[int] | None,
+    axes: Sequence[int] | str,
     around: Mapping[str, Any],
 ) -> InitialCoefficients:
     """A family's coefficients for a problem; one that is made for a cycle gets the one `around`."""
     cycle = around if get_family(family).needs == "problem" else {}
-    return derive(family, degree, problem, axes="auto" if axes is None else axes, **cycle)
+    return derive(family, degree, problem, axes=axes, **cycle)
 
 
 def predict(
@@ -296,12 +291,3 @@ def measure(
         return {"refused": once if solution.converged else str(solution.message)}
     seconds.append(solution.solve_seconds / done)
     return {"measured_factor": (norms[-1] / norms[done // 2]) ** (1 / (done - done // 2))}
-
-
-def timing(row: Mapping[str, Any], seconds: Sequence[float]) -> dict[str, float]:
-    """The times of a row that was measured."""
-    if "refused" in row or not seconds:
-        return {}
-    cycle, factor = statistics.median(seconds), row["measured_factor"]
-    digit = {"seconds_per_digit": cycle / -math.log10(factor)} if 0 < factor < 1 else {}
-    return {"seconds_per_cycle": cycle, **digit}

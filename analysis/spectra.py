@@ -26,6 +26,8 @@ from mgtheory.problems.stencils import Stencil
 from mgtheory.problems.symbols import mirrored
 
 SMOOTHER, NOT_A_SMOOTHER = "smoother", "not a smoother"
+# (Ahat (F, c, c), theta (F, 2)) -> E (F, c, c), the matrix of one smoothing
+Propagator = Callable[[NDArray[np.complex128], NDArray[np.float64]], NDArray[np.complex128]]
 CHUNK = 2**22  # complex numbers in one block of c x c symbols: 64 MiB
 
 
@@ -38,15 +40,14 @@ class Damping:
     radius
         Spectral radius of the smoothing's c x c matrix at each frequency, shape (H, W).
     norm
-        Its 2-norm, shape (H, W), which a single smoothing may reach; None where it was not asked
-        for.
+        Its 2-norm, shape (H, W), which a single smoothing may reach.
     high
         The high frequencies, shape (H, W).
     """
 
     radius: NDArray[np.float64]
     high: NDArray[np.bool_]
-    norm: NDArray[np.float64] | None = None
+    norm: NDArray[np.float64]
 
     @property
     def smoothing_factor(self) -> float:
@@ -54,15 +55,10 @@ class Damping:
         return float(self.radius[self.high].max())
 
     @property
-    def max_modulus(self) -> float:
-        """The largest spectral radius over all frequencies: max |q| over the symbol's."""
-        return float(self.radius.max())
-
-    @property
-    def smoothing_norm(self) -> float | None:
+    def smoothing_norm(self) -> float:
         """The largest 2-norm over the high frequencies; it stands beside mu because c x c symbols
         are not normal."""
-        return None if self.norm is None else float(self.norm[self.high].max())
+        return float(self.norm[self.high].max())
 
 
 def verdict_of(smoothing_factor: float) -> str:
@@ -91,10 +87,9 @@ def half_plane(shape: tuple[int, int]) -> tuple[NDArray[np.intp], NDArray[np.int
 def damping(
     kernel: NDArray[np.float64],
     shape: tuple[int, int],
-    propagate: Callable[[NDArray[np.complex128], NDArray[np.float64]], NDArray[np.complex128]],
+    propagate: Propagator,
     *,
-    norms: bool = True,
-    radii: bool = True,
+    radius: NDArray[np.float64] | None = None,
 ) -> Damping:
     """Spectral radius and 2-norm, at each frequency, of the matrix that one smoothing multiplies
     the error by.
@@ -104,25 +99,19 @@ def damping(
     kernel, shape
         (c, c, k, k) in torch layout, and the periodic grid.
     propagate
-        ``(Ahat (F, c, c), theta (F, 2)) -> E (F, c, c)``: the smoothing's matrix, as built by
-        `effective.propagator`.
-    norms, radii
-        Whether the 2-norms and the spectral radii are computed; radii that are not are left at
-        infinity.
+        The smoothing's matrix, as built by `effective.propagator`.
+    radius
+        The spectral radii where they are known, shape (H, W); else they are computed.
     """
     theta, flat = grid_frequencies(shape), grid_frequencies(shape).reshape(-1, 2)
-    radius, norm = np.full((2, len(flat)), np.inf)
+    radii, norm = np.empty((2, len(flat)))
     kept, partners = half_plane(shape)
     block = max(1, CHUNK // kernel.shape[0] ** 2)
     for start in range(0, len(kept), block):
         here, there = kept[start : start + block], partners[start : start + block]
         matrices = propagate(matrix_symbol(kernel, flat[here]), flat[here])
-        if radii:
-            radius[here] = np.abs(np.linalg.eigvals(matrices)).max(axis=-1)
-            radius[there] = radius[here]
-        if norms:
-            norm[here] = np.linalg.norm(matrices, 2, axis=(-2, -1))
-            norm[there] = norm[here]
-    return Damping(
-        radius.reshape(shape), high_frequencies(theta), norm.reshape(shape) if norms else None
-    )
+        norm[here] = norm[there] = np.linalg.norm(matrices, 2, axis=(-2, -1))
+        if radius is None:
+            radii[here] = radii[there] = np.abs(np.linalg.eigvals(matrices)).max(axis=-1)
+    radius = radii.reshape(shape) if radius is None else radius
+    return Damping(radius, high_frequencies(theta), norm.reshape(shape))

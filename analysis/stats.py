@@ -28,6 +28,7 @@ Key = TypeVar("Key", bound=Hashable)
 
 # of a configuration: what may differ between runs that count as one
 VOLATILE = frozenset({SEED, *(key for keys in WITHOUT_EFFECT.values() for key in keys)})
+ENOUGH = 5  # pairs for a correlation
 WILCOXON_AT_LEAST = 6  # below, the signed-rank test cannot reach p < 0.05 two-sided
 
 
@@ -58,6 +59,11 @@ class Estimate:
     confidence: float
     minimum: float
     maximum: float
+
+    @property
+    def half(self) -> float | None:
+        """Half of the interval; None for one run."""
+        return None if self.high is None else self.high - self.mean
 
     def text(self, *, digits: int = 2, factor: float = 1.0) -> str:
         """Mean ± std (n), multiplied by `factor` (100 for percent); the mean alone for one run."""
@@ -129,9 +135,7 @@ def fraction_interval(fraction: float, n: int, *, confidence: float = 0.95) -> t
     return max(0.0, (middle - half) / (1 + z2 / n)), min(1.0, (middle + half) / (1 + z2 / n))
 
 
-def paired(
-    a: Mapping[Key, float], b: Mapping[Key, float], *, confidence: float = 0.95
-) -> Comparison:
+def paired(a: Mapping[Key, float], b: Mapping[Key, float]) -> Comparison:
     """a - b over the seeds both have: estimate, paired t-test, signed-rank test and the count of
     wins.
 
@@ -164,7 +168,7 @@ def paired(
     if different >= WILCOXON_AT_LEAST:
         wilcoxon = float(stats.wilcoxon(first, second).pvalue)
     return Comparison(
-        estimate(difference, confidence=confidence),
+        estimate(difference),
         p_value,
         wilcoxon,
         wins=int((difference > 0).sum()),
@@ -173,14 +177,24 @@ def paired(
     )
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's adjustment: the j-th smallest of m p-values times (m - j + 1), monotone, at most 1."""
-    p = np.asarray(p_values, dtype=float)
-    order = np.argsort(p, kind="stable")
-    adjusted = np.minimum(1.0, np.maximum.accumulate((p.size - np.arange(p.size)) * p[order]))
-    result = np.empty_like(adjusted)
-    result[order] = adjusted
-    return [float(value) for value in result]
+def holm(p_values: Sequence[float | None]) -> list[float | None]:
+    """Holm's adjustment: the j-th smallest of m p-values times (m - j + 1), monotone, at most 1;
+    None, where no test was possible, stays and is not counted."""
+    tested = sorted((p, k) for k, p in enumerate(p_values) if p is not None)
+    adjusted: list[float | None] = [None] * len(p_values)
+    largest = 0.0
+    for smaller, (p, k) in enumerate(tested):
+        largest = adjusted[k] = max(largest, min(1.0, (len(tested) - smaller) * p))
+    return adjusted
+
+
+def rank_correlation(x: Sequence[float], y: Sequence[float]) -> tuple[float, float] | None:
+    """(Spearman's correlation by ranks, its two-sided p-value); None for fewer than `ENOUGH` pairs,
+    or where all numbers of one side are equal."""
+    if len(x) < ENOUGH or len(set(x)) < 2 or len(set(y)) < 2:
+        return None
+    found = stats.spearmanr(x, y)
+    return float(found.statistic), float(found.pvalue)
 
 
 def configuration_key(config: Mapping[str, Any]) -> str:
@@ -196,52 +210,37 @@ def groups_of(items: Iterable[Item], key: Callable[[Item], str]) -> dict[str, li
     return groups
 
 
-def all_pairs(
-    groups: Mapping[str, Mapping[Key, float]], *, confidence: float = 0.95
-) -> dict[tuple[str, str], tuple[Comparison, float | None]]:
-    """Every two groups compared over their shared seeds, with the p-value adjusted by Holm for the
-    number of tests made.
+def pair_rows(groups: Mapping[str, Mapping[Key, float]]) -> list[dict[str, Any]]:
+    """Every two groups compared over their shared seeds, a row of a table each: first - second, and
+    p-values of the t-test, adjusted by Holm for the number of tests made, and signed-rank.
 
     Parameters
     ----------
     groups
         Name -> (seed -> value). Pairs of groups without a shared seed are left out.
-
-    Returns
-    -------
-    (first, second) -> (comparison of first - second, adjusted p-value or None where no test was
-    possible).
     """
     found = {
-        (first, second): paired(groups[first], groups[second], confidence=confidence)
+        (first, second): paired(groups[first], groups[second])
         for first, second in combinations(groups, 2)
-        if set(groups[first]) & set(groups[second])
+        if groups[first].keys() & groups[second].keys()
     }
-    tested = {names: c.p_value for names, c in found.items() if c.p_value is not None}
-    adjusted = dict(zip(tested, holm(list(tested.values()))))
-    return {names: (comparison, adjusted.get(names)) for names, comparison in found.items()}
-
-
-def pair_rows(
-    groups: Mapping[str, Mapping[Key, float]], *, confidence: float = 0.95
-) -> list[dict[str, Any]]:
-    """`all_pairs` as rows of a table, with p-values of the t-test, by Holm, and signed-rank."""
-    pairs = all_pairs(groups, confidence=confidence)
     return [
         {
             "first": first,
             "second": second,
-            "seeds": found.difference.n,
-            "difference": found.difference.mean,
-            "low": found.difference.low,
-            "high": found.difference.high,
-            "p_value": found.p_value,
+            "seeds": one.difference.n,
+            "difference": one.difference.mean,
+            "low": one.difference.low,
+            "high": one.difference.high,
+            "p_value": one.p_value,
             "p_holm": adjusted,
-            "p_signed_rank": found.wilcoxon_p,
-            "wins": found.wins,
-            "losses": found.losses,
+            "p_signed_rank": one.wilcoxon_p,
+            "wins": one.wins,
+            "losses": one.losses,
         }
-        for (first, second), (found, adjusted) in pairs.items()
+        for ((first, second), one), adjusted in zip(
+            found.items(), holm([one.p_value for one in found.values()])
+        )
     ]
 
 

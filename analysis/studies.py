@@ -156,6 +156,20 @@ class Cell:
     rows: tuple[Mapping[str, Any], ...]
     lost: frozenset[str] = frozenset()
 
+    @classmethod
+    def of(cls, runs: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> Cell:
+        """From (point of the grid, row or summary) of the finished runs of one place."""
+        values: dict[str, dict[str, float]] = {}
+        lost = set()
+        for point, row in runs:
+            seed = json.dumps({key: value for key, value in point.items() if is_seed(key)})
+            for name in MEASURES:
+                if row.get(name) is not None:
+                    values.setdefault(name, {})[seed] = float(row[name])
+            if "diverged" in row:
+                lost.add(seed)
+        return cls(values, tuple(row for _, row in runs), frozenset(lost))
+
     @property
     def diverged(self) -> int:
         """Number of runs whose loss was not finite."""
@@ -241,19 +255,15 @@ class Grid:
         cls, results: Iterable[tuple[Mapping[str, Any], Mapping[str, Any]]], compare: str
     ) -> Grid:
         """From (point of the grid, row or summary) of every finished run."""
-        sorted_in: dict[Place, dict[str, list[tuple[str, Mapping[str, Any]]]]] = {}
+        grouped: dict[Place, dict[str, list[Any]]] = {}
         for point, row in results:
-            where = place_of(point, compare)
-            seed = json.dumps({key: value for key, value in point.items() if is_seed(key)})
-            values = sorted_in.setdefault(where, {})
-            values.setdefault(str(point.get(compare, "")), []).append((seed, row))
-        return cls(
-            compare,
-            {
-                place: {value: _cell(runs) for value, runs in values.items()}
-                for place, values in sorted_in.items()
-            },
-        )
+            values = grouped.setdefault(place_of(point, compare), {})
+            values.setdefault(str(point.get(compare, "")), []).append((point, row))
+        cells = {
+            place: {value: Cell.of(runs) for value, runs in values.items()}
+            for place, values in grouped.items()
+        }
+        return cls(compare, cells)
 
     @property
     def compared(self) -> list[str]:
@@ -277,9 +287,8 @@ class Grid:
             if other != candidate
         ]
         shared = [test for test in found if test.pairs > 1]
-        tested = [k for k, test in enumerate(shared) if test.p_value is not None]
-        p = dict(zip(tested, holm([shared[k].p_value or 0.0 for k in tested])))
-        return [replace(test, p_holm=p.get(k)) for k, test in enumerate(shared)]
+        adjusted = holm([test.p_value for test in shared])
+        return [replace(test, p_holm=p) for test, p in zip(shared, adjusted)]
 
     def test(self, measure: str, place: Place, candidate: str, other: str) -> Test:
         """The candidate against one other value at a place that has both."""
@@ -306,11 +315,8 @@ class Grid:
         """Of some compared values the one with the best mean at a place, over the seeds at which
         all of them ended: a seed is easier than another. What has diverged runs is left out, unless
         all have some. None where they share fewer than `seeds` seeds."""
-        known = {
-            value: cell
-            for value in among
-            if (cell := self.cells[place].get(value)) is not None and measure in cell.values
-        }
+        cells = self.cells[place]
+        known = {v: cells[v] for v in among if v in cells and measure in cells[v].values}
         whole = {value: cell for value, cell in known.items() if not cell.diverged} or known
         found = {value: cell.values[measure] for value, cell in whole.items()}
         shared = sorted(set.intersection(*map(set, found.values()))) if found else []
@@ -321,18 +327,8 @@ class Grid:
         return pick(totals, key=lambda value: totals[value])
 
 
-def place_of(point: Mapping[str, Any], compare: str) -> Place:
+def place_of(point: Mapping[str, Any], compare: str = "") -> Place:
     """A point of the grid without what is compared and without the seed."""
     return tuple(
         (key, value) for key, value in point.items() if key != compare and not is_seed(key)
     )
-
-
-def _cell(runs: Sequence[tuple[str, Mapping[str, Any]]]) -> Cell:
-    values: dict[str, dict[str, float]] = {}
-    for seed, row in runs:
-        for name in MEASURES:
-            if row.get(name) is not None:
-                values.setdefault(name, {})[seed] = float(row[name])
-    lost = frozenset(seed for seed, row in runs if "diverged" in row)
-    return Cell(values, tuple(row for _, row in runs), lost)

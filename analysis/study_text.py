@@ -219,18 +219,12 @@ def modulus_text(grid: Grid, question: Question) -> tuple[str, str]:
     """max |q| of every compared value at the start, and whether it goes with the first measure."""
     measure, parts, all_ranks = question.measures[0], [], []
     for panel, places in question.panels(grid).items():
-        known = {
-            value: [
-                cell.max_modulus if (cell := grid.cells[place].get(value)) else None
-                for place in places.values()
-            ]
-            for value in grid.compared
-        }
-        body = [
-            [f"`{value}`", *("" if m is None else f"{m:.3g}" for m in found)]
-            for value, found in known.items()
-            if any(m is not None for m in found)
-        ]
+        body = []
+        for value in grid.compared:
+            cells = [grid.cells[place].get(value) for place in places.values()]
+            found = [cell.max_modulus if cell else None for cell in cells]
+            if any(m is not None for m in found):
+                body.append([f"`{value}`", *("" if m is None else f"{m:.3g}" for m in found)])
         if not body:
             continue
         ranks = [_rank_correlation(grid, place, measure) for place in places.values()]
@@ -283,15 +277,14 @@ def verdict_of(difference: Estimate, measure: Measure) -> str:
 
 def cost_table(grid: Grid) -> str:
     """What a run of every compared value costs."""
-    body = []
+    rows = [[grid.compare, "place", *COSTS.values()]]
     for place, cells in grid.cells.items():
         for value, cell in cells.items():
             costs = [number(cell.cost(name), missing="–") for name in COSTS]
-            body.append([f"`{value}`", place_text(place), *costs])
-    columns = [grid.compare, "place", *COSTS.values()]
-    if not any(row[1] for row in body):
-        columns, body = [columns[0], *columns[2:]], [[row[0], *row[2:]] for row in body]
-    return f"### Costs\n\n{markdown(columns, body)}"
+            rows.append([f"`{value}`", place_text(place), *costs])
+    if not any(place for _, place, *_ in rows[1:]):
+        rows = [[value, *costs] for value, _, *costs in rows]
+    return f"### Costs\n\n{markdown(rows[0], rows[1:])}"
 
 
 def place_text(place: Place) -> str:
@@ -315,23 +308,15 @@ def _mean(cell: Cell, name: str, measure: Measure) -> str:
     lost = f"diverges {cell.diverged} of {len(cell.rows)}" if cell.diverged else ""
     if found is None:
         return lost
-    half = None if found.high is None else found.high - found.mean
-    return f"{_shown(found.mean, half, measure)} ({found.n}){'; ' + lost if lost else ''}"
-
-
-def _shown(mean: float, half: float | None, measure: Measure) -> str:
-    text = f"{measure.unit * mean:.{measure.digits}f}"
-    return text if half is None else f"{text} ± {measure.unit * half:.{measure.digits}f}"
+    numbers = [found.mean] if found.half is None else [found.mean, found.half]
+    text = " ± ".join(f"{measure.unit * one:.{measure.digits}f}" for one in numbers)
+    return f"{text} ({found.n}){'; ' + lost if lost else ''}"
 
 
 def _interval(difference: Estimate, measure: Measure) -> str:
-    if difference.low is None or difference.high is None:
-        return f"{measure.unit * difference.mean:+.{measure.digits}f}"
-    low, mean, high = (
-        f"{measure.unit * value:+.{measure.digits}f}"
-        for value in (difference.low, difference.mean, difference.high)
-    )
-    return f"{mean} [{low}, {high}]"
+    given = (difference.mean, difference.low, difference.high)
+    mean, *ends = (f"{measure.unit * x:+.{measure.digits}f}" for x in given if x is not None)
+    return f"{mean} [{', '.join(ends)}]" if ends else mean
 
 
 def _difference(test: Test | None, measure: Measure) -> list[str]:
@@ -345,10 +330,7 @@ def _difference(test: Test | None, measure: Measure) -> list[str]:
 
 
 def _clearest(tests: Sequence[Test]) -> Test | None:
-    def order(test: Test) -> float:
-        return math.inf if test.p_value is None else test.p_value
-
-    return min(tests, key=order, default=None)
+    return min(tests, key=lambda t: math.inf if t.p_value is None else t.p_value, default=None)
 
 
 def _listed(names: Sequence[str]) -> str:

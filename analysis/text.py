@@ -111,7 +111,11 @@ def report_text(report: SpectralReport) -> str:
     if not report.levels:
         none = f"{report.model} has no levels and no residual polynomial: accuracies only."
         return "\n\n".join([*parts, none, ""])
-    parts += ["## Smoothing on the spectrum of each level", *explained(_smoothing(report))]
+    columns = ["level", "role", "spectral_radius", "roots", "smoothing_factor", "max_modulus"]
+    smoothing = report.table()[[*columns, "smoothing_norm", "smoother"]]
+    titles = {"spectral_radius": "spectral radius b", "smoother": "verdict"}
+    smoothing = smoothing.rename(columns=titles)
+    parts += ["## Smoothing on the spectrum of each level", *explained(smoothing)]
     if report.has_polynomial:
         parts += ["## What training did", *explained(_training(report)), *_words([report])]
         parts += ["## Coefficients of each step", *explained(_coefficients(report))]
@@ -182,12 +186,6 @@ def _facts(report: SpectralReport) -> list[str]:
             f" {facts['operator']}."
         )
     return [*lines, *(f"Fitted: {reason}." for reason in report.theory["fitted"])]
-
-
-def _smoothing(report: SpectralReport) -> pd.DataFrame:
-    smoothing = ("smoothing_factor", "max_modulus", "smoothing_norm", "smoother")
-    shown = report.table()[["level", "role", "spectral_radius", "roots", *smoothing]]
-    return shown.rename(columns={"spectral_radius": "spectral radius b", "smoother": "verdict"})
 
 
 def _training(report: SpectralReport) -> pd.DataFrame:

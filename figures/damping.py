@@ -14,7 +14,7 @@ from matplotlib.colors import FuncNorm, Normalize
 from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike, NDArray
 
-from figures.style import BLACK, DASHES, finished, heat_map, heat_map_above_one
+from figures.style import BLACK, DASHES, finished, heat_map
 from mgtheory.fourier import grid_frequencies
 from mgtheory.polynomials.residual import ResidualPolynomial
 
@@ -61,7 +61,7 @@ def draw_damping(
         np.append(theta, 2 * theta[-1] - theta[-2]) - 0.5 * (theta[1] - theta[0])
         for theta in centres
     ]
-    colours = heat_map() if upper <= 1.0 else heat_map_above_one(LOWER_PART)
+    colours = "cividis" if upper <= 1.0 else heat_map(LOWER_PART)
     ax.grid(False)
     ax.pcolormesh(edges[1], edges[0], values, cmap=colours, norm=_norm(upper), rasterized=True)
     _outline(ax, values > 1.0, edges)
@@ -94,7 +94,7 @@ def draw_disc(ax: Axes, polynomials: Mapping[int, ResidualPolynomial]) -> Axes:
     sizes = {k: np.abs(q(z)) for k, q in polynomials.items()}
     last = sizes[max(sizes)]
     ax.grid(False)
-    colours, norm = heat_map_above_one(LOWER_PART), _norm(colour_limit([last]))
+    colours, norm = heat_map(LOWER_PART), _norm(colour_limit([last]))
     mesh: dict[str, Any] = {"shading": "gouraud", "rasterized": True}
     ax.pcolormesh(z.real, z.imag, last, cmap=colours, norm=norm, **mesh)
     for i, (k, values) in enumerate(sizes.items()):

@@ -175,8 +175,12 @@ def bounded_amplification() -> Figure:
     |q| = 8; (c) the step p(0) against k, with its limit and its bound."""
     made, axes = figure(1, 3, width=DOUBLE, height=2.7)
     kinds = {"k equal roots": False, "longest step": True}
+    given: Any = {"amplification": AMPLIFICATION}
     found = {
-        label: {k: _bounded(k, optimal) for k in STEP_DEGREES} for label, optimal in kinds.items()
+        label: {
+            k: derive("bounded", k, 1.0, optimal=best, **given).polynomial for k in STEP_DEGREES
+        }
+        for label, best in kinds.items()
     }
     for ax, (label, by_degree) in zip(axes.flat, found.items()):
         draw_disc(ax, {k: by_degree[k] for k in DISC_DEGREES})
@@ -193,10 +197,6 @@ def bounded_amplification() -> Figure:
     ax.set_box_aspect(1.0)
     colour_bar(list(axes[0, :2]))
     return _lettered(made, axes)
-
-
-def _bounded(degree: int, optimal: bool) -> ResidualPolynomial:
-    return derive("bounded", degree, 1.0, amplification=AMPLIFICATION, optimal=optimal).polynomial
 
 
 GALLERY: dict[str, Callable[[], Figure]] = {

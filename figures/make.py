@@ -21,6 +21,7 @@ from analysis.records import read_metrics
 from analysis.report import analyse
 from analysis.results import SpectralReport
 from analysis.stats import groups_of
+from figures.along import along
 from figures.curves import draw_training
 from figures.gallery import GALLERY
 from figures.study import draw_accuracies
@@ -42,9 +43,10 @@ class Run:
 
 @dataclass(frozen=True, eq=False)
 class Together:
-    """The runs of a figure of all runs, and the floors of their accuracies."""
+    """The runs of a figure of all runs by their configuration, and the floors of their
+    accuracies."""
 
-    runs: Sequence[Run]
+    configurations: Mapping[str, Sequence[Run]]
     floors: Mapping[str, float]
 
 
@@ -78,15 +80,18 @@ def make(
     """
     if not runs:
         raise ValueError("no run given, at least one run folder is needed")
-    loaded = []
     names = numbered([Path(run).resolve().name for run in runs], "-")
-    for run, name in zip(runs, names):
-        loaded.append(Run(analyse(run), read_metrics(run), configuration_of(run), name))
+    loaded = [
+        Run(analyse(run), read_metrics(run), configuration_of(run), name)
+        for run, name in zip(runs, names)
+    ]
     jobs: list[tuple[str, Callable[[], Figure | None]]] = []
     for one in loaded:
         prefix = f"{one.name}_" if len(loaded) > 1 else ""
         jobs += [(prefix + name, partial(draw, one.report)) for name, draw in RUN_FIGURES.items()]
-    together = Together(loaded, floors or {})
+    grouped = groups_of(loaded, lambda run: run.key).values()
+    labels = unique_labels([members[0].report for members in grouped])
+    together = Together(dict(zip(labels, grouped)), floors or {})
     jobs += [(name, partial(draw, together)) for name, draw in COMMON_FIGURES.items()]
     return _draw(jobs, Path(out), progress)
 
@@ -120,24 +125,19 @@ def _draw(
 
 def training(given: Together) -> Figure | None:
     """Training loss and validation accuracy of every configuration against the epoch."""
-    grouped = _configurations(given.runs)
+    metrics = {name: [run.metrics for run in own] for name, own in given.configurations.items()}
+    every = [m for own in metrics.values() for m in own]
     panels = [
         ("train_loss", "training loss", 1.0, True),
         ("val_accuracy", "validation accuracy (%)", 100.0, False),
     ]
-    metrics = [run.metrics for run in given.runs]
-    found = [
-        panel
-        for panel in panels
-        if all(panel[0] in m and m[panel[0]].notna().any() for m in metrics)
-    ]
+    found = [p for p in panels if all(p[0] in m and m[p[0]].notna().any() for m in every)]
     if not found:
         return None
     made, axes = figure(1, len(found), width=DOUBLE, height=2.7)
     for ax, (column, label, factor, log) in zip(axes.flat, found):
         curves = {
-            name: [run.metrics[column].dropna().to_numpy() for run in members]
-            for name, members in grouped.items()
+            name: [m[column].dropna().to_numpy() for m in own] for name, own in metrics.items()
         }
         draw_training(ax, curves, ylabel=label, factor=factor, log=log, legend=False)
     figure_legend(made)
@@ -147,11 +147,10 @@ def training(given: Together) -> Figure | None:
 
 def accuracies(given: Together) -> Figure | None:
     """Test accuracies with what is noise in them, and `make`'s floors; for two runs or more."""
-    grouped = _configurations(given.runs)
-    reports = {name: [run.report for run in members] for name, members in grouped.items()}
+    reports = {name: [run.report for run in own] for name, own in given.configurations.items()}
     by_seed = {name: seed_accuracies(own) for name, own in reports.items()}
     values = {name: list(found.values()) for name, found in by_seed.items() if found}
-    if len(given.runs) < 2 or not values:
+    if sum(map(len, reports.values())) < 2 or not values:
         return None
     counts = {name: reports[name][0].facts["tested_on"] for name in values}
     known = {name: count for name, count in counts.items() if count}
@@ -173,14 +172,10 @@ RUN_FIGURES: dict[str, Callable[[SpectralReport], Figure | None]] = {
     "damping": damping,
     "levels": levels,
     "convergence": convergence,
+    "along": along,
 }
 
 COMMON_FIGURES: dict[str, Callable[[Together], Figure | None]] = {
     "training": training,
     "accuracies": accuracies,
 }
-
-
-def _configurations(runs: Sequence[Run]) -> dict[str, list[Run]]:
-    grouped = groups_of(runs, lambda run: run.key).values()
-    return dict(zip(unique_labels([members[0].report for members in grouped]), grouped))

@@ -88,9 +88,7 @@ def draw_spectrum(
         groups = {f"symbol, {label}": drawn for label, drawn in groups.items()}
         groups["eigenvalues as applied"] = (np.ravel(np.asarray(applied, complex)), BLACK, "o")
     for k, (label, (points, colour, marker)) in enumerate(groups.items()):
-        shown = (
-            points if points.size <= SHOWN_POINTS else points[:: -(-points.size // SHOWN_POINTS)]
-        )
+        shown = points[:: max(1, -(-points.size // SHOWN_POINTS))]
         style: dict[str, Any] = {"ls": "none", "marker": marker, "mew": 0, "color": colour}
         points_style = style | {"markersize": 1.8, "alpha": 0.5, "zorder": 2 + k}
         ax.plot(shown.real, shown.imag, rasterized=True, label=f"_{label}", **points_style)

@@ -50,7 +50,7 @@ def starts(
     axes[0, 0].set_ylim(0.9 * lowest, min(LARGEST * lowest, axes[0, 0].get_ylim()[1]))
     plain_labels(axes[0, 0])
     draw_amplifications(axes[0, 1], amplifications)
-    draw_damped(axes[0, 2], damped, legend=False)
+    draw_damped(axes[0, 2], damped)
     for ax, title in zip(axes.flat, titles, strict=True):
         ax.set_title(title)
     figure_legend(made, [axes[0, 0], axes[0, 2]])
@@ -63,9 +63,8 @@ def draw_amplifications(ax: Axes, groups: Mapping[str, Sequence[ArrayLike]]) -> 
     styles = looks(groups)
     for row, (label, runs) in enumerate(groups.items()):
         values = np.concatenate([np.ravel(np.asarray(run, float)) for run in runs])
-        style = styles[label]
-        marks: dict[str, Any] = {"marker": style.marker, "color": style.colour, "ls": "none"}
-        ax.plot(values, np.full(values.size, row), mfc="none", label=f"_{label}", **marks)
+        marks = {**styles[label].points, "mfc": "none", "label": f"_{label}"}
+        ax.plot(values, np.full(values.size, row), **marks)
     ax.axvline(1.0, **GUIDE)
     ax.set_xscale("log")
     ax.set_yticks(range(len(groups)), list(groups))
@@ -74,20 +73,19 @@ def draw_amplifications(ax: Axes, groups: Mapping[str, Sequence[ArrayLike]]) -> 
     return finished(ax, "max |q| of a level at the start", "", legend=False)
 
 
-def draw_damped(ax: Axes, clouds: Mapping[str, Cloud], *, legend: bool = True) -> Axes:
+def draw_damped(ax: Axes, clouds: Mapping[str, Cloud]) -> Axes:
     """|q(lambda)| against |lambda| / b, a point for every eigenvalue; below the line at 1 a mode is
     damped."""
     largest, styles = 1.0, looks(clouds)
     for label, (size, values, mu) in clouds.items():
-        style = styles[label]
-        dots: dict[str, Any] = {"color": style.colour, "alpha": 0.7, "markeredgewidth": 0}
+        dots: Any = {"color": styles[label].colour, "alpha": 0.7, "markeredgewidth": 0}
         ax.plot(np.ravel(size), np.ravel(values), ".", ms=3.0, label=f"_{label}", **dots)
         name = f"{named(label)}: µ = {mu:.3g}"
-        ax.plot([], [], "o", ms=4.0, color=style.colour, label=name)
+        ax.plot([], [], "o", ms=4.0, color=styles[label].colour, label=name)
         largest = max(largest, float(np.max(values)))
     ax.axhline(1.0, **GUIDE)
     if largest > LINEAR_UP_TO:
         linear_then_logarithmic(ax)
     ax.set_xlim(0.0, 1.02)
     ax.set_ylim(bottom=0.0)
-    return finished(ax, "|λ| / b", "|q(λ)|", legend=legend)
+    return finished(ax, "|λ| / b", "|q(λ)|", legend=False)

@@ -20,11 +20,11 @@ from figures.style import (
     GUIDE,
     LIGHT_GREY,
     Look,
-    figure,
     figure_legend,
     finished,
     look,
     panel_letters,
+    panels,
 )
 from mgtheory.polynomials.bounded import AMPLIFICATION
 
@@ -37,22 +37,19 @@ SHOWN = 0.8  # of all means; the worst lie beyond the axis, which would hide the
 def study_figure(grid: Grid, question: Question) -> Figure:
     """The figure of one scale: a row a measure; a column for every panel, or for every cost."""
     names = [name for name in question.measures if name in grid.measures]
-    panels = question.panels(grid)
+    places = question.panels(grid)
     if question.along is None:
         columns: list[Any] = [cost for cost in COSTS if _costs(grid, cost)]
     else:
-        columns = list(panels)
+        columns = list(places)
     cells = [(name, column) for name in names for column in columns]
-    across = len(columns) if len(names) > 1 else min(len(columns), ACROSS)
-    down = -(-len(cells) // max(1, across))
-    made, axes = figure(down, max(1, across), width=DOUBLE, height=0.7 + 2.1 * down)
-    for ax in axes.flat[len(cells) :]:
-        ax.set_visible(False)
+    across = len(columns) if len(names) > 1 else ACROSS
+    made, axes = panels(len(cells), across, width=DOUBLE, height=2.1, extra=0.7)
     for ax, (name, column) in zip(axes.flat, cells):
         if question.along is None:
             draw_costs(ax, grid, name, column)
             continue
-        draw_along(ax, grid, panels[column], name, question=question, legend=False)
+        draw_along(ax, grid, places[column], name, question=question)
         if column and name == names[0]:
             ax.set_title(place_text(column))
     if question.along is not None:
@@ -62,13 +59,7 @@ def study_figure(grid: Grid, question: Question) -> Figure:
 
 
 def draw_along(
-    ax: Axes,
-    grid: Grid,
-    places: Mapping[Any, Place],
-    name: str,
-    *,
-    question: Question,
-    legend: bool = True,
+    ax: Axes, grid: Grid, places: Mapping[Any, Place], name: str, *, question: Question
 ) -> Axes:
     """A curve for everything that is compared: means with 95 % intervals at every value along the
     axis.
@@ -78,25 +69,15 @@ def draw_along(
     """
     measure, where = MEASURES[name], list(places)
     means: list[float] = []
-    others = [
-        value
-        for value in grid.compared
-        if value != question.candidate and value not in question.searched
-    ]
-    drawn = [*question.searched, *others, question.candidate or ""]
-    for value in [one for one in drawn if one in grid.compared]:
-        found = [
-            cell.estimate(name) if (cell := grid.cells[place].get(value)) else None
-            for place in places.values()
-        ]
-        at = [k for k, one in enumerate(found) if one is not None]
-        known = [one for one in found if one is not None]
+    others = _others(grid, question)
+    for value in (*question.searched, *others, question.candidate or ""):
+        cells = [grid.cells[place].get(value) for place in places.values()]
+        found = [cell.estimate(name) if cell else None for cell in cells]
+        known = {k: one for k, one in enumerate(found) if one is not None}
         if not known:
             continue
-        y = measure.unit * np.array([one.mean for one in known])
-        half = measure.unit * np.array(
-            [0.0 if one.high is None else one.high - one.mean for one in known]
-        )
+        y = measure.unit * np.array([one.mean for one in known.values()])
+        half = [measure.unit * (one.half or 0.0) for one in known.values()]
         means += y.tolist()
         style: dict[str, Any] = {"label": value, "capsize": 1.5, "elinewidth": 0.7}
         if value == question.candidate:
@@ -105,35 +86,28 @@ def draw_along(
             style |= {"color": LIGHT_GREY, "linewidth": 0.8, "label": "each searched", "zorder": 2}
         else:
             style |= _look(others.index(value)).marked | {"zorder": 3}
-        ax.errorbar(at, y, yerr=half, **style)
+        ax.errorbar(list(known), y, yerr=half, **style)
     if question.searched:
-        best = [
-            (k, grid.cells[place][pick].estimate(name))
+        best = {
+            k: grid.cells[place][pick].estimate(name)
             for k, place in enumerate(places.values())
             if (pick := grid.best(name, place, question.searched)) is not None
-        ]
+        }
+        joined = [measure.unit * one.mean for one in best.values() if one is not None]
         line: dict[str, Any] = {"color": GREY, "linestyle": (0, (4, 2)), "zorder": 4}
-        ax.plot(
-            [k for k, _ in best],
-            [measure.unit * one.mean for _, one in best if one is not None],
-            label="best of the searched",
-            **line,
-        )
+        ax.plot(list(best), joined, label="best of the searched", **line)
     _cut(ax, means, measure)
     ax.set_xticks(range(len(where)), [str(one) for one in where])
-    return finished(ax, axis_text(question.along or ""), measure.title, legend=legend)
+    return finished(ax, axis_text(question.along or ""), measure.title, legend=False)
 
 
 def modulus_figure(grid: Grid, question: Question) -> Figure:
     """The first measure against max |q| at the start, a panel for each place."""
     places = list(grid.cells)
-    across = min(len(places), ACROSS + 1)
-    down = -(-len(places) // across)
-    made, axes = figure(down, across, width=DOUBLE, height=0.7 + 1.9 * down, sharey=True)
-    for ax in axes.flat[len(places) :]:
-        ax.set_visible(False)
+    shape: Any = {"width": DOUBLE, "height": 1.9, "extra": 0.7}
+    made, axes = panels(len(places), ACROSS + 1, sharey=True, **shape)
     for ax, place in zip(axes.flat, places):
-        draw_modulus(ax, grid, place, question=question, legend=False)
+        draw_modulus(ax, grid, place, question=question)
         ax.set_title(place_text(place).replace(", ", "\n"))
     for ax in axes[:, 1:].flat:
         ax.set_ylabel("")
@@ -145,14 +119,11 @@ def modulus_figure(grid: Grid, question: Question) -> Figure:
     return made
 
 
-def draw_modulus(
-    ax: Axes, grid: Grid, place: Place, *, question: Question, legend: bool = True
-) -> Axes:
+def draw_modulus(ax: Axes, grid: Grid, place: Place, *, question: Question) -> Axes:
     """A point for everything that is compared: the mean of the first measure against max |q| at the
     start; the dashed line is the one that `bounded` takes by itself."""
-    name = question.measures[0]
+    name, others = question.measures[0], _others(grid, question)
     measure = MEASURES[name]
-    others = [one for one in grid.compared if one not in (question.candidate, *question.searched)]
     for value in grid.compared:
         cell = grid.cells[place].get(value)
         if cell is None or cell.max_modulus is None or (found := cell.estimate(name)) is None:
@@ -162,17 +133,16 @@ def draw_modulus(
         elif value in question.searched:
             style = {"color": LIGHT_GREY, "marker": "o", "label": "each searched"}
         else:
-            own = _look(others.index(value))
-            style = {"color": own.colour, "marker": own.marker, "mfc": "white", "label": value}
+            style = _look(others.index(value)).points | {"mfc": "white", "label": value}
         # beyond the axis a polynomial of degree 16 and more says no more
         at = min(max(cell.max_modulus, 1.0), FARTHEST)
-        ax.plot([at], [measure.unit * found.mean], linestyle="none", **style)
+        ax.plot([at], [measure.unit * found.mean], **{"linestyle": "none"} | style)
     ax.axvline(AMPLIFICATION, **GUIDE)
     ax.set_xscale("log")
     ax.set_xlim(0.8, 1.25 * FARTHEST)
     ax.set_xticks([1, 1e2, 1e4, FARTHEST], ["1", "10²", "10⁴", "≥ 10⁶"])
     ax.minorticks_off()
-    return finished(ax, "max |q| at the start", measure.title, legend=legend)
+    return finished(ax, "max |q| at the start", measure.title, legend=False)
 
 
 def _cut(ax: Axes, means: Sequence[float], measure: Measure) -> None:
@@ -184,6 +154,11 @@ def _cut(ax: Axes, means: Sequence[float], measure: Measure) -> None:
         ends = np.quantile(means, [SHOWN, 0.0] if down else [1.0 - SHOWN, 1.0])
         pad = 0.1 * float(np.ptp(ends)) or 0.1 * abs(float(ends[0])) or 1.0
         ax.set_ylim(min(ends) - pad, max(ends) + pad)
+
+
+def _others(grid: Grid, question: Question) -> list[str]:
+    """What is neither the candidate nor searched."""
+    return [one for one in grid.compared if one not in (question.candidate, *question.searched)]
 
 
 def _look(index: int) -> Look:
@@ -199,11 +174,9 @@ def draw_costs(ax: Axes, grid: Grid, name: str, cost: str) -> Axes:
     costs."""
     measure = MEASURES[name]
     for k, (label, x, found) in enumerate(_costs(grid, cost, name)):
-        half = 0.0 if found.high is None else found.high - found.mean
-        style: dict[str, Any] = {"color": look(k).colour, "marker": look(k).marker, "ls": "none"}
-        ax.errorbar([x], [measure.unit * found.mean], yerr=[measure.unit * half], **style)
-        place: dict[str, Any] = {"xytext": (4, 3), "textcoords": "offset points", "fontsize": 6.5}
-        ax.annotate(label, (x, measure.unit * found.mean), **place)
+        y, half = measure.unit * found.mean, measure.unit * (found.half or 0.0)
+        ax.errorbar([x], [y], yerr=[half], **look(k).points)
+        ax.annotate(label, (x, y), (4, 3), textcoords="offset points", fontsize=6.5)
     ax.set_xscale("log")
     ax.margins(x=0.2)
     return finished(ax, COSTS[cost], measure.title, legend=False)

@@ -48,21 +48,11 @@ def draw_accuracies(
         summary, count = estimate(values), (images or {}).get(label)
         if count is not None:
             low, high = fraction_interval(summary.mean, count)
-            band: dict[str, Any] = {
-                "left": 100 * low,
-                "height": 0.5,
-                "color": "#E4E4E4",
-                "zorder": 1,
-            }
-            title = "95 % interval by the number of images"
-            ax.barh(row, 100 * (high - low), label=title, **band)
+            title, band = "95 % interval by the number of images", 100 * (high - low)
+            ax.barh(row, band, 0.5, 100 * low, label=title, color="#E4E4E4", zorder=1)
         spread = np.linspace(-0.12, 0.12, values.size) if values.size > 1 else np.zeros(1)
-        style: dict[str, Any] = {
-            "marker": look(row).marker,
-            "color": look(row).colour,
-            "ls": "none",
-        }
-        ax.plot(100 * values, row + spread, mfc="none", zorder=4, label=f"_{label}", **style)
+        marks = {**look(row).points, "mfc": "none", "zorder": 4, "label": f"_{label}"}
+        ax.plot(100 * values, row + spread, **marks)
         if summary.low is not None and summary.high is not None:
             ends = 100 * np.clip([summary.low, summary.high], 0.0, 1.0)
             title = "95 % interval of the mean over the seeds"
@@ -104,8 +94,8 @@ def draw_level_factors(
         largest = max(largest, float(np.nanmax(numbers, initial=1.0)))
         offset = 0.12 * (k - 0.5 * (len(factors) - 1))
         style = styles[label]
-        marks: dict[str, Any] = {"marker": style.marker, "color": style.colour, "ls": "none"}
-        marks |= {"ms": 5.0, "mew": 1.2, "mfc": style.colour if style.marker == "x" else "none"}
+        face = style.colour if style.marker == "x" else "none"
+        marks = {**style.points, "ms": 5.0, "mew": 1.2, "mfc": face}
         ax.plot(np.arange(1, numbers.size + 1) + offset, numbers, label=named(label), **marks)
     ax.axhline(1.0, label="µ = 1: smooths below", **GUIDE)
     if largest > 3.0:

@@ -93,6 +93,11 @@ class Look:
         marker = {"marker": self.marker, "markerfacecolor": "white", "markeredgewidth": 1.0}
         return {**self.line, **marker}
 
+    @property
+    def points(self) -> dict[str, Any]:
+        """Keywords of `Axes.plot` for markers without a line."""
+        return {"color": self.colour, "linestyle": "none", "marker": self.marker}
+
 
 ROLES = {
     "theory": Look(BLACK, (0, (1, 1)), "x"),
@@ -119,11 +124,10 @@ def looks(labels: Iterable[str]) -> dict[str, Look]:
     """The looks of the curves of one figure: those of roles and families, and for other labels the
     first that none of them has."""
     wanted = list(labels)
-    taken = {look_of(label, 0) for label in wanted if label in ROLES or label in FAMILIES}
-    free = [look(k) for k in range(len(COLOURS)) if look(k) not in taken] or [look(0)]
-    others = [label for label in wanted if label not in ROLES and label not in FAMILIES]
-    own = {label: free[k % len(free)] for k, label in enumerate(others)}
-    return {label: own.get(label) or look_of(label, 0) for label in wanted}
+    known = {label: look_of(label, 0) for label in wanted if label in ROLES or label in FAMILIES}
+    free = [look(k) for k in range(len(COLOURS)) if look(k) not in known.values()] or [look(0)]
+    others = [label for label in wanted if label not in known]
+    return known | {label: free[k % len(free)] for k, label in enumerate(others)}
 
 
 def named(label: str) -> str:
@@ -167,18 +171,27 @@ def figure(
     return made, made.subplots(rows, columns, squeeze=False, **options)
 
 
-def legend_above(ax: Axes) -> Legend:
-    """The legend over one axes, outside of it, each label once; for a panel that stands alone."""
-    place = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "borderaxespad": 0.2}
-    return _fitted(ax.legend, _entries([ax]), ax.get_window_extent().width, **place)
+def panels(
+    count: int, across: int, *, height: float, extra: float, **options: Any
+) -> tuple[Figure, NDArray[Any]]:
+    """A figure of so many panels, at most `across` beside one another, in rows of `height` inches
+    and `extra` above them; the axes that are left over in the last row are hidden."""
+    columns = max(1, min(across, count))
+    rows = -(-count // columns)
+    made, axes = figure(rows, columns, height=height * rows + extra, **options)
+    for ax in axes.flat[count:]:
+        ax.set_visible(False)
+    return made, axes
 
 
 def finished(ax: Axes, xlabel: str, ylabel: str, *, legend: bool) -> Axes:
-    """The axes with its labels, and its own legend above it where that is wanted."""
+    """The axes with its labels, and its own legend above it, each label once, where that is wanted:
+    of a panel that stands alone."""
     ax.set_xlabel(xlabel)
     ax.set_ylabel(ylabel)
     if legend:
-        legend_above(ax)
+        place = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "borderaxespad": 0.2}
+        _fitted(ax.legend, _entries([ax]), ax.get_window_extent().width, **place)
     return ax
 
 
@@ -220,17 +233,13 @@ def panel_letters(axes: NDArray[Any]) -> None:
         ax.annotate(f"({chr(97 + k)})", (0, 1), (-26, 4), fontweight="bold", **place)
 
 
-def heat_map() -> Colormap:
-    """cividis: monotone in lightness, alike for all kinds of colour vision."""
-    return mpl.colormaps["cividis"]
-
-
-def heat_map_above_one(lower: float) -> Colormap:
-    """cividis on the first part of the scale, `lower`, then from light to dark red."""
+def heat_map(lower: float) -> Colormap:
+    """cividis on the first part of the scale, `lower`, then from light to dark red: monotone in
+    lightness within each, and alike for all kinds of colour vision."""
     count = 500
     first = round(lower * count)
     reds = mpl.colormaps["Reds"](np.linspace(0.35, 1.0, count - first))
-    colours = np.vstack([heat_map()(np.linspace(0.0, 1.0, first)), reds])
+    colours = np.vstack([mpl.colormaps["cividis"](np.linspace(0.0, 1.0, first)), reds])
     return ListedColormap(colours, name="cividis_reds")
 
 

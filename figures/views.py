@@ -7,10 +7,11 @@ kind.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.level_report import ROLES, LevelReport
@@ -20,7 +21,7 @@ from figures.damping import colour_bar, colour_limit, draw_damping
 from figures.polynomials import draw_polynomials
 from figures.spectra import draw_spectrum
 from figures.study import draw_level_factors
-from figures.style import DOUBLE, figure, figure_legend, named
+from figures.style import DOUBLE, figure, figure_legend, named, panels
 from mgtheory.fourier import grid_frequencies, high_frequencies, smoothing_factor, symbol
 from mgtheory.multigrid.hierarchy import Hierarchy
 from mgtheory.polynomials.residual import ResidualPolynomial
@@ -34,18 +35,13 @@ Item = TypeVar("Item")
 
 def polynomials(report: SpectralReport) -> Figure | None:
     """q of theory, start and learned on each level's spectrum, in units of its own A's radius b."""
-    levels = _polynomial_levels(report)
-    if not levels:
-        return None
-    made, axes = _grid(len(levels), height=2.3)
-    for ax, level in zip(axes.flat, levels):
-        curves = _meaningful(_relative(level), level)
+
+    def draw(ax: Axes, level: LevelReport, curves: Mapping[str, ResidualPolynomial]) -> None:
         own, judged = _eigenvalues(level, "eigenvalues"), _judged(curves)
         shown: dict[str, Any] = {"xlabel": "t / b; points: |λ| / b", "legend": False}
         draw_polynomials(ax, curves, eigenvalues=own, spectrum_of=judged, **shown)
-        ax.set_title(_title(level))
-    _finish(made, axes, len(levels))
-    return made
+
+    return _by_level(_polynomial_levels(report), draw, height=2.3)
 
 
 def spectra(report: SpectralReport) -> Figure | None:
@@ -58,11 +54,8 @@ def spectra(report: SpectralReport) -> Figure | None:
     |q| < 1 is that of the learned q, of the effective one where a batch norm takes the meaning of
     the learned away.
     """
-    if not report.levels:
-        return None
-    made, axes = _grid(len(report.levels), height=_square_panels(len(report.levels)))
-    for ax, level in zip(axes.flat, report.levels):
-        curves = _meaningful(_relative(level), level)
+
+    def draw(ax: Axes, level: LevelReport, curves: Mapping[str, ResidualPolynomial]) -> None:
         draw_spectrum(
             ax,
             _eigenvalues(level, "symbol"),
@@ -73,9 +66,11 @@ def spectra(report: SpectralReport) -> Figure | None:
             unit="b",
             legend=False,
         )
-        ax.set_title(_title(level))
-    _finish(made, axes, len(report.levels))
-    return made
+
+    count = len(report.levels)
+    # square panels fill their column, with axis labels, titles and a legend above all
+    height = DOUBLE / min(PANELS, max(count, 2)) + (0.55 if count > 1 else 1.25)
+    return _by_level(report.levels, draw, height=height)
 
 
 def damping(report: SpectralReport) -> Figure | None:
@@ -139,7 +134,7 @@ def convergence(report: SpectralReport) -> Figure | None:
     levels = _polynomial_levels(report)
     if not levels:
         return None
-    chosen = _meaningful(_relative(levels[0]), levels[0])
+    chosen = _meaningful(levels[0].relative, levels[0])
     problem = create("poisson2d", POISSON_SIZE)
     upper = problem.spectrum().b
     made, axes = figure(1, 1, height=3.0)
@@ -159,16 +154,6 @@ def _polynomial_levels(report: SpectralReport) -> list[LevelReport]:
     return [level for level in report.levels if level.kind == "polynomial"]
 
 
-def _relative(level: LevelReport) -> dict[str, ResidualPolynomial]:
-    """The level's polynomials on (0, 1], each in units of the spectral radius of its own A."""
-    found = {}
-    for role, view in level.views.items():
-        radius = level.operators["start" if role == "start" else "learned"].radius
-        if view.polynomial is not None and radius > 0:
-            found[role] = view.polynomial.scaled(1.0 / radius)
-    return found
-
-
 # title, and role -> what is left of each mode, smoothing factor
 Column = tuple[str, dict[str, tuple[np.ndarray, float]]]
 
@@ -180,7 +165,7 @@ def _laplacian_column(report: SpectralReport) -> Column | None:
         return None
     values = symbol(laplacian(2), grid_frequencies((64, 64))).real
     shown = {}
-    for role, q in _meaningful(_relative(levels[0]), levels[0]).items():
+    for role, q in _meaningful(levels[0].relative, levels[0]).items():
         scaled = q.scaled(8.0)  # its spectrum is (0, 8]
         shown[role] = np.abs(scaled(values)), smoothing_factor(laplacian(2), scaled).factor
     return "5-point Laplacian,\nq of level 1", shown
@@ -217,32 +202,27 @@ def _eigenvalues(level: LevelReport, of: str) -> np.ndarray:
     return np.asarray(level.arrays[f"{of}/learned"] / (level.operators["learned"].radius or 1.0))
 
 
-def _title(level: LevelReport) -> str:
-    return f"level {level.level}, b = {level.operators['learned'].radius:.3g}"
-
-
 def _short(mu: float) -> str:
     """Three significant digits, without an exponent below a million."""
     return f"{mu:.3g}" if mu < 1000 else f"{mu:.0f}" if mu < 1e6 else f"{mu:.1e}"
 
 
-def _grid(panels: int, *, height: float) -> tuple[Figure, np.ndarray]:
-    columns = min(PANELS, panels)
-    rows = -(-panels // columns)
-    width = DOUBLE if columns > 1 else 0.5 * DOUBLE
-    return figure(rows, columns, width=width, height=height * rows + 0.2)
-
-
-def _square_panels(panels: int) -> float:
-    """Height of a row, in inches, in which square panels fill their column, with axis labels,
-    titles and a legend above all."""
-    return DOUBLE / min(PANELS, max(panels, 2)) + (0.55 if panels > 1 else 1.25)
-
-
-def _finish(made: Figure, axes: np.ndarray, panels: int) -> None:
-    """Hide what is unused, name each axis once, and set one legend above."""
-    for k, ax in enumerate(axes.flat):
-        ax.set_visible(k < panels)
-        if k % axes.shape[1]:
-            ax.set_ylabel("")
+def _by_level(
+    levels: Sequence[LevelReport],
+    draw: Callable[[Axes, LevelReport, Mapping[str, ResidualPolynomial]], None],
+    *,
+    height: float,
+) -> Figure | None:
+    """A panel for each level and its polynomials in units of b, in rows of that height in inches,
+    with one legend above; None without levels."""
+    if not levels:
+        return None
+    width = DOUBLE if len(levels) > 1 else 0.5 * DOUBLE
+    made, axes = panels(len(levels), PANELS, height=height, extra=0.2, width=width)
+    for ax, level in zip(axes.flat, levels):
+        draw(ax, level, _meaningful(level.relative, level))
+        ax.set_title(f"level {level.level}, b = {level.operators['learned'].radius:.3g}")
+    for ax in axes[:, 1:].flat:
+        ax.set_ylabel("")
     figure_legend(made)
+    return made

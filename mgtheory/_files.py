@@ -14,13 +14,8 @@ from typing import Any
 def write_atomically(path: str | os.PathLike[str], data: str | bytes) -> None:
     """The file has either its old content or all of the new, whatever happens: temporary file,
     fsync, rename, fsync of the folder. Of a link the target is written; what is no file (a pipe,
-    /dev/null) is written as it is, where a rename would put a file in its place.
-
-    Raises
-    ------
-    OSError
-        Of the kind of the failure (FileNotFoundError for a missing folder, say), with the path.
-    """
+    /dev/null) is written as it is, where a rename would put a file in its place. An OSError is of
+    the kind of the failure (FileNotFoundError for a missing folder, say), with the path."""
     path, content = Path(path), data.encode() if isinstance(data, str) else data
     # before its links are followed: that of a pipe, as /dev/stdout has it, leads to no path
     if path.exists() and not (path.is_file() or path.is_dir()):
@@ -59,9 +54,15 @@ def check_folder(folder: Path) -> None:
             raise NotADirectoryError(f"{path} is a file; give the name of a folder")
 
 
-def _loads(text: str) -> Any:
-    """The document in a JSON text; ValueError for a key that stands twice, of which Python takes
-    the last."""
+def parse_json(text: str) -> Any:
+    """The document in a JSON text; ValueError also for a key that stands twice, of which Python
+    takes the last, for a whole number beyond the doubles, which every later sum would trip over,
+    and for a nesting deeper than the parser's stack."""
+
+    def within(digits: str) -> int:
+        if len(digits) > 300:  # the largest double has 309 digits
+            raise ValueError(f"a whole number of {len(digits)} digits")
+        return int(digits)
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         table = dict(pairs)
@@ -71,25 +72,28 @@ def _loads(text: str) -> Any:
             raise ValueError(f"the key {twice!r} stands there twice")
         return table
 
-    return json.loads(text, object_pairs_hook=once)
+    try:
+        return json.loads(text, object_pairs_hook=once, parse_int=within)
+    except RecursionError as error:
+        raise ValueError(str(error)) from error
+
+
+def _parse_toml(text: str) -> Any:
+    """The document in a TOML text, in JSON's types: of dates and times their text."""
+    return parse_json(json.dumps(tomllib.loads(text), default=str))
 
 
 def read_json(path: str | os.PathLike[str], what: str, *, toml: bool = False) -> dict[str, Any]:
     """The object in a JSON file (of TOML the table); `what` says in messages what it should be:
     "run record".
 
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If it is no UTF-8, no JSON text or not an object: truncated, or another kind of file; or
-        if a key stands twice in it.
+    A FileNotFoundError if there is no such file; a ValueError if it is no UTF-8, no JSON text or
+    not an object (truncated, or another kind of file), or if a key stands twice in it.
     """
     path = Path(path)
     if path.is_dir() or not path.exists():
         raise FileNotFoundError(f"{what}: there is no file {path}")
-    kind, loads = ("TOML", tomllib.loads) if toml else ("JSON", _loads)
+    kind, loads = ("TOML", _parse_toml) if toml else ("JSON", parse_json)
     try:
         # some editors write a byte order mark before UTF-8, which neither format has
         document = loads(path.read_bytes().decode("utf-8-sig"))

@@ -26,15 +26,10 @@ class ReadOnlyArrays:
     """
 
     def __post_init__(self) -> None:
-        self.__dict__.update(_read_only(self.__dict__))
+        self.__setstate__(self.__dict__)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(_read_only(state))
-
-
-def _read_only(state: dict[str, Any]) -> dict[str, Any]:
-    """The same entries, arrays as read-only views."""
-    views = {name: value.view() for name, value in state.items() if isinstance(value, np.ndarray)}
-    for view in views.values():
-        view.flags.writeable = False
-    return {**state, **views}
+        views = {name: v.view() for name, v in state.items() if isinstance(v, np.ndarray)}
+        for view in views.values():
+            view.flags.writeable = False
+        self.__dict__.update({**state, **views})

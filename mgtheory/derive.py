@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mgtheory._checks import own_errors, plain
-from mgtheory._files import read_json, write_atomically
+from mgtheory._files import parse_json, read_json, write_atomically
 from mgtheory.families import get_family
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.problems.problem import PROBLEMS, create
@@ -133,6 +133,12 @@ class InitialCoefficients:
             result = cls(polynomial.of(record), data["family"], dict(data["provenance"]))
         except (KeyError, TypeError) as error:
             raise ValueError(f"initial coefficients are damaged: {error}") from error
+        try:
+            json.dumps(data["provenance"], allow_nan=False)
+        except ValueError as error:
+            raise ValueError(
+                "initial coefficients are damaged: 'provenance' holds a number that is not finite"
+            ) from error
         # what stands twice, for the reader, must say the same
         if data.get("degree") != result.degree:
             raise ValueError(
@@ -155,9 +161,10 @@ class InitialCoefficients:
     def from_json(cls, text: str) -> Self:
         """The inverse of `to_json`."""
         try:
-            return cls.from_dict(json.loads(text))
-        except (json.JSONDecodeError, TypeError) as error:
+            document = parse_json(text)
+        except (ValueError, TypeError) as error:
             raise ValueError(f"not a file of initial coefficients: {error}") from error
+        return cls.from_dict(document)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the JSON file, whole or not at all."""

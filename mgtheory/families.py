@@ -166,15 +166,21 @@ class Family:
             options, amplification = options | {"amplification": amplification}, None
         need = NEEDS[self.needs]
         # what bounds |q| on any spectrum may ask for the shape of a family for positive ones
-        arguments = need.arguments(
-            record if amplification is None else replace(record, positive=True)
-        )
+        shaped = record if amplification is None else replace(record, positive=True)
+        arguments = need.arguments(shaped)
         if arguments is None:
             raise ValueError(
                 f"family {self.name} cannot be derived from {record}, it needs {need.sources}"
             )
         if options:  # to read a signature takes as long as a formula
-            self._check_options(options)
+            known = inspect.signature(self.function).parameters.values()
+            allowed = [p.name for p in known if p.kind is p.KEYWORD_ONLY and p.name not in NEEDS]
+            for name in options:
+                if name not in allowed:
+                    raise ValueError(
+                        f"family {self.name} got the unknown option {name!r}, allowed are:"
+                        f" {', '.join(allowed) or 'none'}"
+                    )
         made = self.recorded or (lambda *a, **k: (self.function(*a, **k), {}))
         polynomial, came_about = made(degree, **(arguments | options))
         if amplification is not None:
@@ -184,17 +190,6 @@ class Family:
         lower = 0.0 if self.needs in ("lmax", "operator") else record.lower
         used = replace(record, lower=lower, source=None)
         return polynomial.of(used), came_about
-
-    def _check_options(self, options: dict[str, Any]) -> None:
-        """Refuse keywords that the family's function does not have."""
-        known = inspect.signature(self.function).parameters.values()
-        allowed = [p.name for p in known if p.kind is p.KEYWORD_ONLY and p.name not in NEEDS]
-        for name in options:
-            if name not in allowed:
-                raise ValueError(
-                    f"family {self.name} got the unknown option {name!r}, allowed are:"
-                    f" {', '.join(allowed) or 'none'}"
-                )
 
 
 def _minimax(degree: int, **options: Any) -> Recorded:

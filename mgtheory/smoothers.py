@@ -27,11 +27,10 @@ from mgtheory.families import FAMILIES, NEEDS, get_family
 from mgtheory.polynomials.residual import ResidualPolynomial, check_degree
 from mgtheory.problems.grids import Boundary
 from mgtheory.problems.problem import Problem
-from mgtheory.problems.record import operator_record
+from mgtheory.problems.record import SCALINGS, operator_record
 from mgtheory.problems.stencils import Stencil
 from mgtheory.spectra.record import OperatorRecord, proportional
 
-SCALINGS = ("auto", "identity", "diagonal")
 DEFAULT_DEGREE = 2
 Options = tuple[tuple[str, Any], ...]
 
@@ -145,73 +144,55 @@ class Polynomial(Smoother):
         finest: OperatorRecord | None = None,
         growth: float | None = None,
     ) -> ResidualPolynomial:
-        """q for the operator of a level.
+        """q for the BA of a level, from its record; on a coarser level from that of the finest too.
 
-        Parameters
-        ----------
-        record
-            Of the level's BA.
-        finest
-            Of the finest level's BA, on a coarser level. A given q is there converted exactly
-            (where the operators are proportional and the same axes are coarsened), else derived
-            anew, else scaled.
-        growth
-            The factor to scale by: the largest eigenvalue here over that on the finest level; by
-            default the ratio of the records' upper ends, which must then have been found in the
-            same way.
+        A given q is there converted exactly (where the operators are proportional and the same axes
+        are coarsened), else derived anew, else scaled by the `growth`: the largest eigenvalue here
+        over that on the finest level; by default the ratio of the records' upper ends, which must
+        then have been found in the same way.
         """
-        if finest is None:
-            if self.polynomial is not None:
-                return self.polynomial.on(record)
+        given, family = self.polynomial, self.family
+        if given is not None and (finest is None or _converts(given.operator, record)):
+            return given.on(record)
+        if family is not None and (
+            finest is None or NEEDS[FAMILIES[family].needs].arguments(record) is not None
+        ):
             return self._derived(record)
-        if self._converts(record):
-            assert self.polynomial is not None
-            return self.polynomial.on(record)
-        entry = None if self.family is None else FAMILIES[self.family]
-        if entry is not None and NEEDS[entry.needs].arguments(record) is not None:
-            return self._derived(record)
+        assert finest is not None
         return self.on(finest).scaled(record.upper / finest.upper if growth is None else growth)
 
     def _derived(self, record: OperatorRecord) -> ResidualPolynomial:
+        """The family's polynomial for an operator; where it is searched for, once for all multiples
+        of that operator."""
         assert self.family is not None
-        return derived(self.family, self.degree, record, self.options)
-
-    def _converts(self, record: OperatorRecord) -> bool:
-        known = None if self.polynomial is None else self.polynomial.operator
-        return (
-            known is not None
-            and known.form is not None
-            and record.form is not None
-            and (known.axes is None or known.axes == record.axes)
-            and proportional(known.form, record.form)
-        )
-
-
-def derived(
-    family: str, degree: int, record: OperatorRecord, options: Mapping[str, Any] | Options = ()
-) -> ResidualPolynomial:
-    """The family's polynomial for an operator; where it is searched for, once for all multiples of
-    that operator."""
-    entry, form = FAMILIES[family], record.form
-    if entry.needs != "problem" or not isinstance(form, tuple):
-        return entry.on(degree, record, **dict(options))[0]
-    problem = getattr(record.source, "problem", record.source)  # that of a level, or itself
-    of: Problem | Stencil
-    if isinstance(problem, Problem):
-        of = problem
-        key = ("problem", problem.boundary is Boundary.NEUMANN)  # cells have transfers of their own
-    else:
-        offsets, values = zip(*form)
-        of, key = Stencil(offsets, np.array(values)), ("stencil", False)
-    search = (family, degree, form, record.scaling, record.axes, *key, tuple(dict(options).items()))
-    if search not in _SEARCHED:
-        axes = "auto" if record.axes is None else record.axes
-        unit = operator_record(of, scaling=record.scaling or "auto", axes=axes)
-        _SEARCHED[search] = entry.on(degree, unit, **dict(options))[0]
-    return _SEARCHED[search].on(record)
+        entry, form, options = FAMILIES[self.family], record.form, dict(self.options)
+        if entry.needs != "problem" or not isinstance(form, tuple):
+            return entry.on(self.degree, record, **options)[0]
+        of = getattr(record.source, "problem", record.source)  # that of a level, or itself
+        if isinstance(of, Problem):
+            cells: bool | None = of.boundary is Boundary.NEUMANN  # with transfers of their own
+        else:
+            offsets, values = zip(*form)
+            of, cells = Stencil(offsets, np.array(values)), None
+        found = (self.family, self.degree, form, record.scaling, record.axes, cells, self.options)
+        if found not in _SEARCHED:
+            axes = "auto" if record.axes is None else record.axes
+            unit = operator_record(of, scaling=record.scaling or "auto", axes=axes)
+            _SEARCHED[found] = entry.on(self.degree, unit, **options)[0]
+        return _SEARCHED[found].on(record)
 
 
-# what `derived` has searched for, seconds each; a polynomial is some hundred bytes
+def _converts(known: OperatorRecord | None, record: OperatorRecord) -> bool:
+    return (
+        known is not None
+        and known.form is not None
+        and record.form is not None
+        and (known.axes is None or known.axes == record.axes)
+        and proportional(known.form, record.form)
+    )
+
+
+# what was searched for, seconds each; a polynomial is some hundred bytes
 _SEARCHED: dict[Any, ResidualPolynomial] = {}
 
 
@@ -323,12 +304,9 @@ def smoother(given: Any, degree: int | None = None, *, scaling: str = "auto") ->
         family = given.family if known and None not in options.values() else None
         asked = given.provenance.get("degree_asked", own.degree)
         return Polynomial(family, asked, own, scaling, options if family else {})
-    if (
-        isinstance(given, Smoother)
-        or hasattr(given, "setup")
-        or hasattr(given, "symbols")
-        or callable(given)
-    ):
+    if isinstance(given, Smoother) or callable(given):
+        return given
+    if hasattr(given, "setup") or hasattr(given, "symbols"):
         return given
     raise ValueError(
         f"smoother is {given!r}, must be a name, a ResidualPolynomial, InitialCoefficients, a"

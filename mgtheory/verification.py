@@ -81,11 +81,7 @@ class Verification:
 
 
 def verify(
-    cycle: LocalCycle,
-    shape: int | Sequence[int],
-    *,
-    rng: np.random.Generator,
-    cycles: int = 200,
+    cycle: LocalCycle, shape: int | Sequence[int], *, rng: np.random.Generator, cycles: int = 200
 ) -> Verification:
     """Run a cycle on a periodic grid and compare its measured factor with the predicted one.
 
@@ -131,22 +127,10 @@ def verify(
 
 
 class PeriodicCycle:
-    """A `LocalCycle` as sparse matrices on a periodic grid.
+    """A `LocalCycle` as sparse matrices on a periodic grid of so many points per axis.
 
-    Parameters
-    ----------
-    cycle
-        What to build.
-    shape
-        Points per axis of the finest grid.
-
-    Attributes
-    ----------
-    levels
-        `PeriodicLevel` objects, unknowns in C order, channel first.
-    kernel
-        Orthonormal basis of the constants in the kernel of A, shape (N, r), r = 0 where A is
-        regular.
+    Its `levels` are `PeriodicLevel` objects, unknowns in C order, channel first; `kernel` is an
+    orthonormal basis of the constants in the kernel of A, shape (N, r), r = 0 where A is regular.
     """
 
     def __init__(self, cycle: LocalCycle, shape: Sequence[int]) -> None:
@@ -168,9 +152,9 @@ class PeriodicCycle:
                 if isinstance(cycle.coarsening, str) and cycle.coarsening == "galerkin"
                 else cycle.stencils[l + 1].periodic(grid)
             )
-        solver = _coarsest_solver(A.astype(float if cycle.is_real else complex), fine, grid)
+        solve = _coarsest_solver(A.astype(float if cycle.is_real else complex), fine, grid)
         last = len(self.levels)
-        self.levels.append(PeriodicLevel(last, A, grid, A, A, taps=fine, solver=solver))
+        self.levels.append(PeriodicLevel(last, A, grid, A, A, taps=fine, solve=solve))
 
     def without_kernel(self, x: Vector) -> Vector:
         """x with its component in the kernel of A removed."""

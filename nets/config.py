@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import copy
 import difflib
-import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from mgtheory._files import read_json
+from mgtheory._files import parse_json, read_json
 from nets.settings import SECTIONS, TrainConfig
 
 RECIPES = Path(__file__).with_name("recipes")
@@ -61,8 +60,8 @@ def load_config(name_or_path: str | Path, sets: Sequence[str] = ()) -> TrainConf
             raise ValueError(f"setting {setting!r} is not key=value")
         section, field = _resolve(key.strip())
         try:
-            value = json.loads(text)
-        except json.JSONDecodeError:
+            value = parse_json(text)
+        except ValueError:
             value = {"True": True, "False": False, "None": None}.get(text, text)
         target = data.setdefault(section, {})
         head, _, rest = field.partition(".")

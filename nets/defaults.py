@@ -18,14 +18,8 @@ def own_defaults(
     """Within, torch is as it was imported but for what is given: float32, on the CPU, with
     gradients, without autocast; numpy warns. The caller's settings come back at the end.
 
-    Parameters
-    ----------
-    deterministic
-        Deterministic algorithms, in torch and in cuDNN.
-    benchmark
-        cuDNN tries its algorithms.
-    matmul
-        Precision of products of float32 matrices, as torch names it.
+    `deterministic` is said to torch and to cuDNN, `benchmark` lets cuDNN try its algorithms, and
+    `matmul` is the precision of products of float32 matrices, as torch names it.
     """
     flags: dict[tuple[Any, str], Any] = {
         # the part before the whole, which at the end is put back first and sets its parts too

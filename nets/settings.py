@@ -63,8 +63,7 @@ class ModelSection(_Section):
 
     def overrides(self) -> dict[str, Any]:
         """The options that were given, as `create_model` takes them."""
-        named = {key: getattr(self, key) for key in ("width", "levels", "channels", "placement")}
-        return {key: value for key, value in named.items() if value is not None} | self.options
+        return self.model_dump(exclude={"name", "options"}, exclude_none=True) | self.options
 
 
 class DataSection(_Section):
@@ -222,6 +221,9 @@ class TrainSection(_Section):
     """Steps between checkpoints within an epoch; 0: only at its end."""
     tensorboard: bool = True
     """Whether event files are written."""
+    record: bool = True
+    """Whether the coefficients are recorded after every epoch, and the weights after epochs 1, 2,
+    4, 8, ...: analyze and figures show from them what training did on its way."""
 
 
 class TrainConfig(_Section):
@@ -273,7 +275,7 @@ SEED = "seed"  # the last part of its key
 # a run is recorded
 WITHOUT_EFFECT: dict[str, tuple[str, ...]] = {
     "data": ("root", "download", "on_device"),
-    "train": ("accelerator", "checkpoint_epochs", "checkpoint_steps", "tensorboard"),
+    "train": ("accelerator", "checkpoint_epochs", "checkpoint_steps", "tensorboard", "record"),
 }
 
 

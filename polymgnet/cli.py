@@ -12,7 +12,7 @@ import typer
 from polymgnet import __version__
 from polymgnet.console import open_streams, short_warnings
 from polymgnet.errors import guarded
-from polymgnet.options import Group
+from polymgnet.options import Group, option
 from polymgnet.packages import prefer_own
 
 app = typer.Typer(
@@ -33,14 +33,9 @@ app = typer.Typer(
 @app.callback(invoke_without_command=True)
 def start(
     context: typer.Context,
-    version: Annotated[
-        bool, typer.Option("--version", metavar="", help="Print the version and stop.")
-    ] = False,
+    version: Annotated[bool, option("--version", "Print the version and stop.")] = False,
     traceback: Annotated[
-        bool,
-        typer.Option(
-            "--traceback", metavar="", help="For developers: show where an error came from."
-        ),
+        bool, option("--traceback", "For developers: show where an error came from.")
     ] = False,
 ) -> None:
     """Multigrid theory and neural networks joined.

@@ -22,12 +22,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 from polymgnet import console
 from polymgnet.console import write_json
 from polymgnet.errors import Failure
+from polymgnet.study.rows import max_moduli
 
 KIND, SCHEMA = "polymgnet demo", 2
 # "figures" and "init.json" are what earlier versions wrote
@@ -42,7 +42,6 @@ SMOOTHER, RESNET = "smoother", "resnet"
 NETWORKS = (*STARTS, SMOOTHER, RESNET)
 ANALYSED = (DERIVED, SMOOTHER)  # their first seeds
 STAGES = 2 + len(ANALYSED) + 2
-FLOOR = "1-nearest neighbour"
 STORY = "starts"  # the figure
 MOST_JOBS = 8  # each takes half a gigabyte
 
@@ -83,24 +82,35 @@ def run(
 
     Raises
     ------
-    ValueError, FileExistsError
-        The folder holds something else, another demo, or damaged files; nothing is changed.
+    ValueError, FileExistsError, NotADirectoryError
+        The folder is a file, or holds something else, another demo, or damaged files; nothing is
+        changed.
     Failure
         A network could not be trained.
     """
+    from mgtheory._files import read_json
+
     chosen = settings or Settings()
-    folder = prepare(out, chosen, force=force)
+    mark = {"kind": KIND, "schema": SCHEMA, "settings": asdict(chosen)}
+    folder = prepare(out, mark, force=force)
     result = folder / "result.json"
     if result.exists():
-        return read_result(result)
+        found = read_json(result, "demo result")
+        if "table" not in found or any(found.get(key) != mark[key] for key in mark):
+            raise ValueError(
+                f"demo result: {result} is not this demo's; --force starts the demo again"
+            )
+        return {**found, "folder": str(folder)}
     stage = Stages(report)
     with stage("derive", folder / "chebyshev4.json"):
         derive_coefficients(folder, chosen)
-    runs = runs_of(folder, chosen)
-    with stage(
-        "train", *(path / "summary.json" for of in runs.values() for path in of)
-    ) as progress:
-        train_networks(folder, chosen, jobs=jobs, progress=progress)
+    runs = {
+        name: [folder / "runs" / f"{name}-{seed}" for seed in range(chosen.seeds)]
+        for name in NETWORKS
+    }
+    summaries = (path / "summary.json" for paths in runs.values() for path in paths)
+    with stage("train", *summaries) as progress:
+        train_networks(folder, runs, chosen, jobs=jobs, progress=progress)
     from analysis.report import analyse, report_folder
 
     reports = {}
@@ -114,9 +124,7 @@ def run(
     with stage("draw") as progress:
         figures = draw(folder, runs, reports, chosen, progress=progress)
     document = {
-        "kind": KIND,
-        "schema": SCHEMA,
-        "settings": asdict(chosen),
+        **mark,
         "table": [row(name, paths, reports.get(name)) for name, paths in runs.items()],
         "nearest_neighbour": floor,
         "figures": [str(path.relative_to(folder)) for path in figures],
@@ -141,30 +149,26 @@ class Stages:
             The files that its work ends with: if they are there and stay as they are, an earlier
             call did the stage, and its end says so.
         """
+
+        def changed() -> list[int]:
+            """When the files were changed, in nanoseconds; 0 for one that is missing."""
+            return [path.stat().st_mtime_ns if path.exists() else 0 for path in made]
+
         self.number += 1
-        title, began, before = f"{self.number}/{STAGES} {name}", time.perf_counter(), changed(made)
+        title, began, before = f"{self.number}/{STAGES} {name}", time.perf_counter(), changed()
         self.report(self.number - 1, title)
         yield lambda text: self.report(self.number - 1, f"{title}, {text}")
-        kept = before is not None and changed(made) == before
+        kept = made and all(before) and changed() == before
         took = "done before" if kept else f"{time.perf_counter() - began:.1f} s"
         self.report(self.number, finished=f"{title}, {took}")
 
 
-def changed(files: Sequence[Path]) -> list[int] | None:
-    """When files were changed, in nanoseconds; None where one is missing or none is named."""
-    if not files or not all(path.exists() for path in files):
-        return None
-    return [path.stat().st_mtime_ns for path in files]
-
-
-def prepare(out: Path, settings: Settings, *, force: bool) -> Path:
+def prepare(out: Path, mark: Mapping[str, Any], *, force: bool) -> Path:
     """The folder, marked as a demo's and cleared if forced; foreign ones and others are refused."""
     from mgtheory._files import check_folder, read_json
 
     # resolved: of new/.. nothing exists as written, and what it means may be full of other things
     folder = out.expanduser().resolve()
-    if folder.exists() and not folder.is_dir():
-        raise FileExistsError(f"{out} is a file; give a folder for the demo")
     check_folder(folder)
     inside = folder.iterdir() if folder.is_dir() else ()
     present = sorted(entry.name for entry in inside if not entry.name.endswith(".tmp"))
@@ -179,7 +183,6 @@ def prepare(out: Path, settings: Settings, *, force: bool) -> Path:
             path = folder / name
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         present = []
-    mark = {"kind": KIND, "schema": SCHEMA, "settings": asdict(settings)}
     if not present:
         write_json(folder / "demo.json", mark)
     elif read_json(folder / "demo.json", "demo") != mark:
@@ -190,16 +193,6 @@ def prepare(out: Path, settings: Settings, *, force: bool) -> Path:
     return folder
 
 
-def read_result(path: Path) -> dict[str, Any]:
-    """What a finished demo wrote; ValueError for a damaged file."""
-    from mgtheory._files import read_json
-
-    document = read_json(path, "demo result")
-    if document.get("kind") != KIND or document.get("schema") != SCHEMA or "table" not in document:
-        raise ValueError(f"demo result: {path} is not this demo's; --force starts the demo again")
-    return {**document, "folder": str(path.parent)}
-
-
 def derive_coefficients(folder: Path, settings: Settings) -> None:
     """bounded.json: equal roots with max |q| = 8 on the unit disc; chebyshev4.json: the fourth kind
     for the 5-point Laplacian on the unit square."""
@@ -208,10 +201,7 @@ def derive_coefficients(folder: Path, settings: Settings) -> None:
 
     made: dict[str, tuple[int, Any]] = {
         DERIVED: (settings.degree, 1.0),
-        "chebyshev4": (
-            settings.smoothing_degree,
-            problems.create("poisson2d", n=settings.grid),
-        ),
+        "chebyshev4": (settings.smoothing_degree, problems.create("poisson2d", settings.grid)),
     }
     for family, (degree, of) in made.items():
         path = folder / f"{family}.json"
@@ -221,55 +211,55 @@ def derive_coefficients(folder: Path, settings: Settings) -> None:
             mgtheory.derive(family, degree, of).save(path)
 
 
-def runs_of(folder: Path, settings: Settings) -> dict[str, list[Path]]:
-    """Network -> the run folders of its seeds."""
-    return {
-        name: [folder / "runs" / f"{name}-{seed}" for seed in range(settings.seeds)]
-        for name in NETWORKS
-    }
-
-
 def network_settings(folder: Path, name: str, settings: Settings) -> tuple[str, dict[str, Any]]:
     """Recipe and settings of one network: those of the starts are alike but for the scheme."""
-    common = {
-        **{key: getattr(settings, key) for key in ("epochs", "batch_size", "width", "levels")},
+    given: dict[str, Any] = {
+        "epochs": settings.epochs,
+        "batch_size": settings.batch_size,
         "accelerator": "cpu",
         "train.channels_last": True,  # a fifth faster on a CPU
         "tensorboard": False,
-        "data": "digits",
-        "placement": "relu_outside_nobn",  # no batch norm takes a coefficient's meaning away
     }
     if name == RESNET:  # with the width and the depth of its recipe
-        kept = {
-            k: v for k, v in common.items() if k not in ("width", "levels", "placement", "data")
-        }
-        return "digits_resnet", kept
+        return "digits_resnet", given
+    given |= {
+        "data": "digits",
+        "width": settings.width,
+        "levels": settings.levels,
+        "placement": "relu_outside_nobn",  # no batch norm takes a coefficient's meaning away
+        "model": f"q{settings.degree}",
+        "init.scheme": f"file:{folder / 'bounded.json'}" if name == DERIVED else name,
+    }
     if name == SMOOTHER:
-        start = {"init.operator": "laplacian", "init.scheme": f"file:{folder / 'chebyshev4.json'}"}
-        return "digits", {**common, "model": f"q{settings.smoothing_degree}", **start}
-    scheme = f"file:{folder / 'bounded.json'}" if name == DERIVED else name
-    return "digits", {**common, "model": f"q{settings.degree}", "init.scheme": scheme}
+        given["model"] = f"q{settings.smoothing_degree}"
+        given |= {"init.operator": "laplacian", "init.scheme": f"file:{folder / 'chebyshev4.json'}"}
+    return "digits", given
 
 
 def train_networks(
-    folder: Path, settings: Settings, *, jobs: int | None, progress: Callable[[str], None]
+    folder: Path,
+    runs: Mapping[str, Sequence[Path]],
+    settings: Settings,
+    *,
+    jobs: int | None,
+    progress: Callable[[str], None],
 ) -> None:
     """Train what is missing of the networks, side by side; Stopped, with every state saved, where a
     signal asked for it."""
     from polymgnet.study import Run, Study, run_local
 
-    runs = []
+    wanted = []
     for seed in range(settings.seeds):  # a seed of all networks first
-        for name, paths in runs_of(folder, settings).items():
+        for name, paths in runs.items():
             recipe, values = network_settings(folder, name, settings)
             point = {"network": name, "seed": seed}
-            runs.append(Run(point, recipe, {**values, "seed": seed}, paths[seed]))
-    study = Study(folder / "runs", tuple(runs))
+            wanted.append(Run(point, recipe, {**values, "seed": seed}, paths[seed]))
+    study = Study(folder / "runs", tuple(wanted))
     (folder / "runs").mkdir(exist_ok=True)
 
     def report(done: int, state: str = "", *, finished: str = "") -> None:
         latest = finished or state
-        progress(f"{done} of {len(runs)} networks{latest and f': {latest}'}")
+        progress(f"{done} of {len(wanted)} networks{latest and f': {latest}'}")
 
     jobs = jobs or min(MOST_JOBS, os.cpu_count() or 1)
     failed = run_local(study, jobs=jobs, report=report)
@@ -310,44 +300,29 @@ def draw(
         f"q{settings.smoothing_degree}, A starts as a Laplacian",
     )
     with figures.paper():
-        made = figures.starts(
-            losses, {name: amplifications(runs[name]) for name in STARTS}, clouds, titles=titles
-        )
+        moduli: Any = {name: [max_moduli(path) for path in runs[name]] for name in STARTS}
+        made = figures.starts(losses, moduli, clouds, titles=titles)
         written = figures.save(made, pictures / STORY)
     shown: Any = {"progress": lambda _, name: progress(name)}
     return written + figures.make([runs[name][0] for name in ANALYSED], pictures, **shown)
 
 
-def amplifications(runs: Sequence[Path]) -> list[list[float]]:
-    """max |q| of the levels at the start, of every run."""
-    from mgtheory._files import read_json
-
-    starts = [read_json(path / "init.json", "start of a run") for path in runs]
-    return [[level["max_modulus"] for level in start["levels"]] for start in starts]
-
-
 def nearest_neighbour() -> dict[str, Any]:
     """Test accuracy of 1-nearest-neighbour on the raw pixels of the same training part."""
+    import numpy as np
     from sklearn.neighbors import KNeighborsClassifier
 
     import nets
 
     data = nets.load_data("digits")
-    classifier = KNeighborsClassifier(n_neighbors=1).fit(*pixels(data, data.train))
-    images, labels = pixels(data, data.test)
+    images = np.reshape(np.asarray(data.images, dtype=float), (len(data.images), -1))
+    labels = np.asarray(data.labels)
+    classifier = KNeighborsClassifier(n_neighbors=1).fit(images[data.train], labels[data.train])
     return {
-        "test_accuracy": float(classifier.score(images, labels)),
+        "test_accuracy": float(classifier.score(images[data.test], labels[data.test])),
         "trained_on": len(data.train),
         "tested_on": len(data.test),
     }
-
-
-def pixels(data: Any, part: Any) -> tuple[Any, Any]:
-    """Flattened images and labels of one part of a data set."""
-    import numpy as np
-
-    images = np.asarray(data.images[part], dtype=float).reshape(len(part), -1)
-    return images, np.asarray(data.labels[part])
 
 
 def row(name: str, paths: Sequence[Path], report: Any) -> dict[str, Any]:
@@ -356,104 +331,19 @@ def row(name: str, paths: Sequence[Path], report: Any) -> dict[str, Any]:
     from nets.training.folder import read_summary
 
     summaries = [read_summary(path) for path in paths]
-    first = summaries[0]
-    at_start = [value for run in amplifications(paths) for value in run if value is not None]
-    factors = {
-        role: max(level.views[role].smoothing_factor for level in report.levels)
-        for role in (("start", "learned") if report is not None else ())
-    }
+    moduli = [value for path in paths for value in max_moduli(path) if value is not None]
+    roles = () if report is None else ("start", "learned")
     return {
         "name": name,
-        "model": first.model,
         "runs": [str(path) for path in paths],
-        "parameters": first.parameters,
-        "flops_per_image": first.flops_per_image,
+        **{key: getattr(summaries[0], key) for key in ("model", "parameters", "flops_per_image")},
         **{
             key: [getattr(summary, key) for summary in summaries]
             for key in ("train_loss", "test_accuracy", "val_accuracy", "seconds")
         },
-        "amplification": max(at_start, default=None),
-        "smoothing_factors": factors,
+        "amplification": max(moduli, default=None),
+        "smoothing_factors": {
+            role: max(level.views[role].smoothing_factor for level in report.levels)
+            for role in roles
+        },
     }
-
-
-def verdict(table: Sequence[dict[str, Any]], floor: float, images: int) -> list[str]:
-    """What was measured, whoever won, and how far a few seeds and test images carry."""
-    from analysis.stats import fraction_interval
-
-    rows = {entry["name"]: entry for entry in table}
-    losses = {name: rows[name]["train_loss"] for name in STARTS}
-    seeds = len(losses[DERIVED])
-    wins = {
-        other: sum(mine < theirs for mine, theirs in zip(losses[DERIVED], losses[other]))
-        for other in OTHERS
-    }
-    lines = [
-        f"Training loss of {DERIVED}, the start derived for the disc, is below that of"
-        f" {', '.join(f'{other} on {count} of {seeds} seeds' for other, count in wins.items())}."
-    ]
-    amplified = [
-        f"{name} {rows[name]['amplification']:.3g}"
-        for name in STARTS
-        if rows[name]["amplification"] is not None
-    ]
-    lines.append(f"At the start max |q| of a level is up to {', '.join(amplified)}.")
-    mu = rows[SMOOTHER]["smoothing_factors"]
-    if mu:
-        stays = "and still is one after training" if mu["learned"] < 1 else "and does not stay one"
-        starts = "is a smoother at the start" if mu["start"] < 1 else "is no smoother at the start"
-        lines.append(
-            f"{SMOOTHER}, whose A starts as a Laplacian, {starts} on every level (largest smoothing"
-            f" factor {mu['start']:.3g}) {stays} ({mu['learned']:.3g})."
-        )
-    means = {name: fmean(entry["test_accuracy"]) for name, entry in rows.items()}
-    above = [name for name, value in means.items() if value > floor]
-    low, high = fraction_interval(floor, images)
-    lines.append(
-        f"Above {FLOOR} ({100 * floor:.2f} %) in mean test accuracy: {', '.join(above) or 'none'}."
-        f" One of the {images} test images is {100 / images:.2f} %; their 95 % interval around"
-        f" {100 * floor:.2f} % is {100 * low:.1f} to {100 * high:.1f} %."
-    )
-    return lines
-
-
-def show(result: dict[str, Any]) -> None:
-    """Print the table, what follows from it, and where the figures are."""
-    floor, images = (result["nearest_neighbour"][key] for key in ("test_accuracy", "tested_on"))
-
-    def spread(values: Sequence[float], unit: float = 100.0) -> str:
-        digits = 2 if unit > 1 else 3
-        low, middle, high = (unit * f(values) for f in (min, fmean, max))
-        return f"{middle:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
-
-    settings = result["settings"]
-    columns = [
-        *("network", "model", "weights", "max |q| at start"),
-        *("training loss", "test (%)", "time (s)"),
-    ]
-    body = []
-    for entry in result["table"]:
-        body.append(
-            [
-                *(entry["name"], entry["model"], entry["parameters"], entry["amplification"]),
-                *(spread(entry["train_loss"], 1.0), spread(entry["test_accuracy"])),
-                fmean(entry["seconds"]),
-            ]
-        )
-    body.append([FLOOR, "–", 0, None, "–", f"{100 * floor:.2f}", None])
-    console.table(
-        f"Handwritten digits, {settings['epochs']} epochs, {settings['seeds']} seeds, everything in"
-        f" {result['folder']}",
-        columns,
-        body,
-        caption=(
-            "losses and accuracies: mean (lowest to highest seed); max |q|: the largest of a level"
-            " on the spectrum of its A"
-        ),
-    )
-    print("\n".join(verdict(result["table"], floor, images)))
-    print("A demonstration; `polymgnet study` gives intervals and tests (docs/studies).")
-    print("Figures:")
-    for name in result["figures"]:
-        if name.endswith(".png"):
-            print(f"  {Path(result['folder']) / name}")

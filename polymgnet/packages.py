@@ -36,22 +36,17 @@ def prefer_own() -> None:
     Shadowed where another module of that name was imported before."""
     for name in PACKAGES:
         if name in sys.modules:
-            own(name)
+            _refuse_shadow(name)
     if _Beside not in sys.meta_path:
         sys.meta_path.insert(0, _Beside)
-
-
-def own(name: str) -> ModuleType:
-    """The product's package of this name; Shadowed, with the place, where another hides it."""
-    _refuse_shadow(name)
-    return import_module(name)
 
 
 def attribute(package: str, name: str) -> Any:
     """What one of the product's packages offers by this name; Shadowed where another module hides
     it, or a package that it needs."""
     try:
-        return getattr(own(package), name)
+        _refuse_shadow(package)
+        return getattr(import_module(package), name)
     except Exception:
         for needed in PACKAGES:
             _refuse_shadow(needed)

@@ -17,6 +17,7 @@ exactly. How theta -> 0 is taken stands in `mgtheory.fourier.cycle`.
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
@@ -28,14 +29,8 @@ import numpy.typing as npt
 from mgtheory._checks import check_kind, check_name, check_shape, check_whole, own_errors
 from mgtheory._frozen import ReadOnlyArrays
 from mgtheory.fourier.cycle import NEAR, LocalCycle, directions
-from mgtheory.fourier.relaxation import as_relaxation, couples, step_symbols
-from mgtheory.fourier.supremum import (
-    Starts,
-    grid_peaks,
-    largest_limit,
-    search,
-    supremum,
-)
+from mgtheory.fourier.relaxation import described, on_level, step_symbols
+from mgtheory.fourier.supremum import Starts, grid_peaks, largest_limit, search, supremum
 from mgtheory.problems.grids import choose_axes
 from mgtheory.problems.problem import Problem
 from mgtheory.problems.stencils import Stencil
@@ -97,10 +92,7 @@ class FourierFactor(ReadOnlyArrays):
 
 
 def sample_shape(
-    samples: int | Sequence[int] | None,
-    dim: int,
-    smoothers: Iterable[Any],
-    multiples: Sequence[int] | None = None,
+    samples: int | Sequence[int] | None, dim: int, smoothers: Iterable[Any]
 ) -> tuple[int, ...]:
     """Sample counts per axis from one number, one per axis, or None for the default of `SAMPLES`,
     with more where a polynomial's degree gives it more waves than that."""
@@ -110,11 +102,8 @@ def sample_shape(
         while samples < WAVE * degree and (2 * samples) ** dim <= MOST:
             samples *= 2
     shape = check_shape(samples, "samples", dim)
-    for n, multiple in zip(shape, multiples or (1,) * dim):
-        if n < 2 or n % multiple:
-            raise ValueError(
-                f"samples is {samples!r}, each must be a multiple of {multiple} and at least 2"
-            )
+    if min(shape) < 2:
+        raise ValueError(f"samples is {samples!r}, each must be at least 2")
     return shape
 
 
@@ -135,23 +124,13 @@ def smoothing_factor(
 
     Parameters
     ----------
-    operator
-        A `Stencil`, a problem with one, or a centred odd array.
-    smoother
-        Whatever `mgtheory.smoothers.smoother` takes: a name, a `ResidualPolynomial`, initial
-        coefficients, a description.
-    degree
-        Of a family given by its name.
+    operator, smoother, degree, scaling, axes
+        As in `mgtheory.fourier.LocalCycle`. A frequency is high where it is on one of the axes that
+        are coarsened.
     steps
         Steps taken before the low frequencies are removed; the factor is per step. It matters where
         modes are coupled (red-black), where it is (rho(Q S^steps))^(1/steps) with the projection Q
         onto high frequencies.
-    scaling
-        B of a polynomial in BA: `identity`, `diagonal` for its inverse, or `auto`, that of the
-        polynomial's record.
-    axes
-        What is coarsened: `auto` (the strongly coupled axes, as the solver does), `all`, or the
-        axes. A frequency is high where it is on one of them.
     samples
         Frequencies per axis, 2 pi m / n in (-pi, pi]; multiples of 4 contain the ends pi/2 and pi.
         More by default for polynomials of high degree.
@@ -171,16 +150,15 @@ def smoothing_factor(
     stencil = the_stencil(operator)
     finest = operator if isinstance(operator, Problem) else stencil
     chosen = choose_axes(finest.couplings(), None, axes)
-    relaxation = as_relaxation(smoother, finest, scaling=scaling, degree=degree, axes=chosen)
+    relaxation = on_level(described(smoother, scaling=scaling, degree=degree), finest, chosen)
     evaluate = _evaluation(stencil, relaxation, steps, chosen)
     theta = grid_frequencies(sample_shape(samples, stencil.dim, [relaxation]))
     flat = theta.reshape(-1, stencil.dim)
     high, grid = high_frequencies(flat, chosen), theta.shape[:-1]
     # a real stencil's symbols at theta and -theta are conjugate
-    complex_values = np.iscomplexobj(stencil.values)
-    partner = (
-        np.arange(len(flat)) if complex_values else np.minimum(np.arange(len(flat)), mirrored(grid))
-    )
+    complex_values, partner = np.iscomplexobj(stencil.values), np.arange(len(flat))
+    if not complex_values:
+        partner = np.minimum(partner, mirrored(grid))
     solved, place = np.unique(partner, return_inverse=True)
     radius, norm, damping = (values[place] for values in evaluate(flat[solved]))
     radius = np.where(high, radius, -1.0)
@@ -278,7 +256,7 @@ def cycle_factor(
     """
     check_kind(cycle, LocalCycle, "cycle", "a LocalCycle")
     check_name(zero, ("limit", "remove"), "zero")
-    shape = sample_shape(samples, cycle.dim, itertools.chain(*cycle.relaxations), cycle.counts[0])
+    shape = sample_shape(samples, cycle.dim, itertools.chain(*cycle.relaxations))
     theta = cycle.base_frequencies(shape)
     grid, flat = theta.shape[:-1], theta.reshape(-1, cycle.dim)
     origin = int(np.flatnonzero((flat == 0).all(axis=1))[0])
@@ -306,18 +284,17 @@ def cycle_factor(
     factor, frequency, direction = float(radius[worst]), flat[worst], None
     if refine and np.isfinite(factor) and len(regular):
 
-        def measured(measure: Callable[[Complex], Float]) -> Callable[[Float], Float]:
+        def measured(measure: Callable[[Complex], Float], points: Float) -> Float:
             """Of theta, and near 0 of its limit."""
-
-            def of(points: Float) -> Float:
-                points = off_zero(points)
-                place = np.arange(len(points))
-                if cycle.modes >= MANY:  # around a peak on an axis of symmetry many are images
-                    points, place = distinct(cycle.representative(points))
-                values = _in_batches(lambda p: [measure(cycle.error_operator(p))], points, size)[0]
-                return values[place]
-
-            return of
+            points = off_zero(points)
+            place = np.arange(len(points))
+            if cycle.modes >= MANY:  # around a peak on an axis of symmetry many are images
+                points = cycle.representative(points)
+                keys = np.round(points / RESOLVED).astype(np.int64)
+                _, first, place = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+                points, place = points[first], place.ravel()
+            values = _in_batches(lambda p: [measure(cycle.error_operator(p))], points, size)[0]
+            return values[place]
 
         def peaks(values: Float) -> Starts:
             values = values[solved][place]
@@ -325,15 +302,16 @@ def cycle_factor(
             found = regular[grid_peaks(values.reshape(grid))[regular]]
             return flat[found], values[found], half / grid
 
-        def groups(measure: Callable[[Complex], Float], values: Float) -> list[Starts]:
-            along = directions(cycle.dim)
-            limit = [largest_limit(measured(measure), along, NEAR)] if zero == "limit" else []
-            return [peaks(values), *limit]
+        def groups(function: Callable[[Float], Float], values: Float) -> list[Starts]:
+            if zero == "remove":
+                return [peaks(values)]
+            return [peaks(values), largest_limit(function, directions(cycle.dim), NEAR)]
 
         half = np.pi / np.array(cycle.counts[0])
+        radii, norms = (functools.partial(measured, of) for of in (spectral_radius, spectral_norm))
         found, where = supremum(
-            measured(spectral_radius),
-            groups(spectral_radius, radius),
+            radii,
+            groups(radii, radius),
             half,
             fold=cycle.representative,
             count=len(regular),
@@ -345,7 +323,7 @@ def cycle_factor(
             frequency, direction = np.zeros(cycle.dim), tuple((frequency / length).tolist())
             radius[origin] = max(radius[origin], factor)
         if np.isfinite(norm).all():
-            largest_norm = search(measured(spectral_norm), groups(spectral_norm, norm), half)[0]
+            largest_norm = search(norms, groups(norms, norm), half)[0]
             norm[origin] = max(norm[origin], largest_norm)
     return FourierFactor(
         factor,
@@ -369,7 +347,7 @@ def orbits(cycle: LocalCycle, grid: Sequence[int]) -> npt.NDArray[np.int64]:
     """For each base frequency of a grid, flattened, the first of those with the same spectrum."""
     index = np.arange(int(np.prod(grid))).reshape(grid)
     first = index.ravel()
-    for axes, signs in cycle.symmetries():
+    for axes, signs in cycle.symmetries:
         if [grid[j] for j in axes] != list(grid):
             continue
         reflected = mirrored(grid, [j for j, sign in enumerate(signs) if sign < 0])
@@ -391,22 +369,17 @@ def _evaluation(
 ) -> Callable[[Float], list[Float]]:
     """theta, shape (F, d) -> spectral radius, norm and damping at each, so many frequencies at a
     time that their matrices take about 64 MiB."""
-    coupled = couples(relaxation)
-    size = 2**22 // (stencil.channels * (2**stencil.dim if coupled else 1)) ** 2
+    size = 2**22 // (stencil.channels * (2**stencil.dim if relaxation.couples else 1)) ** 2
 
     def local(theta: Float) -> Sequence[Float]:
-        if coupled:
+        if relaxation.couples:
             return _coupled(stencil, relaxation, theta, steps, axes)
-        return _uncoupled(stencil, relaxation, theta)
+        alone = np.zeros((1, stencil.dim), np.int64)
+        symbols = step_symbols(relaxation, stencil, theta, alone, 2)[:, 0]
+        radius = spectral_radius(symbols)
+        return radius, spectral_norm(symbols), radius
 
     return lambda theta: _in_batches(local, theta, size)
-
-
-def _uncoupled(stencil: Stencil, relaxation: Any, theta: Float) -> tuple[Float, Float, Float]:
-    alone = np.zeros((1, stencil.dim), np.int64)
-    symbols = step_symbols(relaxation, stencil, theta, alone, 2)[:, 0]
-    radius = spectral_radius(symbols)
-    return radius, spectral_norm(symbols), radius
 
 
 def _coupled(
@@ -421,13 +394,6 @@ def _coupled(
     projected = np.linalg.matrix_power(step, steps) * kept[:, :, None]
     image = spectral_norm(step[:, :, : stencil.channels])
     return spectral_radius(projected) ** (1 / steps), spectral_norm(projected) ** (1 / steps), image
-
-
-def distinct(points: Float) -> tuple[Float, npt.NDArray[np.intp]]:
-    """The points that differ by more than rounding, and where each is among them."""
-    keys = np.round(points / RESOLVED).astype(np.int64)
-    _, first, place = np.unique(keys, axis=0, return_index=True, return_inverse=True)
-    return points[first], place.ravel()
 
 
 def reflected(theta: Float, axes: Sequence[int]) -> Float:

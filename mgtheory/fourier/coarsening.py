@@ -10,7 +10,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,18 +24,6 @@ COARSENINGS = ("galerkin", "rediscretise")
 Axes = tuple[int, ...]
 
 
-@dataclass(frozen=True)
-class Coarsened:
-    """The operators of all levels; of all but the coarsest the coarsened axes, R and P; and the
-    `rule` the coarse operators were made by, one of `COARSENINGS`, or the given stencils."""
-
-    stencils: tuple[Stencil, ...]
-    axes: tuple[Axes, ...]
-    R: tuple[Stencil, ...]
-    P: tuple[Stencil, ...]
-    rule: str | Stencil | Sequence[Stencil]
-
-
 def coarsen(
     operator: Any,
     levels: int,
@@ -46,8 +33,9 @@ def coarsen(
     interpolation: str | Stencil,
     order: int | None,
     axes: Sequence[int] | str,
-) -> Coarsened:
-    """The grids below an operator; the options are those of `mgtheory.fourier.cycle.LocalCycle`."""
+) -> dict[str, Any]:
+    """The grids below an operator, as fields of `mgtheory.fourier.cycle.LocalCycle`, which has the
+    options too; `coarsening` is then the name of the rule that was taken, or the given stencils."""
     fine, problem = the_stencil(operator), operator if isinstance(operator, Problem) else None
     h = (1.0,) * fine.dim
     if problem is not None:
@@ -88,35 +76,25 @@ def coarsen(
         if coarse is None:
             coarse = (R[-1] @ stencils[-1] @ P[-1]).subsampled(steps)
         stencils.append(coarse)
-    return Coarsened(
-        tuple(stencils),
-        tuple(coarsened),
-        tuple(R),
-        tuple(P),
-        coarsening if given is not None else rule,
-    )
+    made: dict[str, list[Any]] = {"stencils": stencils, "coarsened": coarsened, "R": R, "P": P}
+    used = rule if given is None else coarsening
+    return {**{name: tuple(parts) for name, parts in made.items()}, "coarsening": used}
 
 
 def _given_stencils(coarsening: Any, fine: Stencil, levels: int) -> list[Stencil] | None:
     """The coarse stencils, if these were given; a name is checked."""
-    if coarsening is None or isinstance(coarsening, str):
-        if coarsening not in (None, *COARSENINGS):
-            raise ValueError(
-                f"unknown coarsening {coarsening!r}; known: {', '.join(COARSENINGS)}, or stencils"
-            )
+    if coarsening is None or (isinstance(coarsening, str) and coarsening in COARSENINGS):
         return None
     given = [coarsening] if isinstance(coarsening, Stencil) else coarsening
-    if (
-        not isinstance(given, list | tuple)
-        or len(given) != levels - 1
-        or not all(
-            isinstance(s, Stencil) and (s.dim, s.channels) == (fine.dim, fine.channels)
-            for s in given
-        )
+    size = (fine.dim, fine.channels)
+    if not (
+        isinstance(given, list | tuple)
+        and len(given) == levels - 1
+        and all(isinstance(s, Stencil) and (s.dim, s.channels) == size for s in given)
     ):
         raise ValueError(
-            f"coarsening is one of {', '.join(COARSENINGS)}, or {levels - 1} stencils of the"
-            " operator's dimension and channels"
+            f"coarsening is {coarsening!r}; known: {', '.join(COARSENINGS)}, or"
+            f" {levels - 1} stencils of the operator's dimension and channels".replace("\n", "")
         )
     return list(given)
 
@@ -124,22 +102,16 @@ def _given_stencils(coarsening: Any, fine: Stencil, levels: int) -> list[Stencil
 def _transfer(
     what: str, given: Any, known: Mapping[str, Transfer], fine: Stencil, axes: Axes
 ) -> Stencil:
-    if isinstance(given, str):
-        if given not in known:
-            raise ValueError(f"unknown {what} {given!r}; known: {', '.join(known)}, or a Stencil")
-        given = known[given](fine.dim, axes)
-    if (
-        not isinstance(given, Stencil)
-        or given.dim != fine.dim
-        or given.channels not in (1, fine.channels)
-    ):
+    made = known[given](fine.dim, axes) if isinstance(given, str) and given in known else given
+    channels = (1, fine.channels)
+    if not isinstance(made, Stencil) or made.dim != fine.dim or made.channels not in channels:
         raise ValueError(
-            f"{what} must be a name or a Stencil in {fine.dim} dimensions with 1 or"
-            f" {fine.channels} channels, got {given!r}"
+            f"{what} is {given!r}; known: {', '.join(known)}, or a Stencil in {fine.dim}"
+            f" dimensions with 1 or {fine.channels} channels".replace("\n", "")
         )
-    if given.channels == fine.channels:
-        return given
-    return Stencil(given.offsets, given.matrices * np.eye(fine.channels))  # on each channel
+    if made.channels == fine.channels:
+        return made
+    return Stencil(made.offsets, made.matrices * np.eye(fine.channels))  # on each channel
 
 
 def differential_orders(stencil: Stencil) -> tuple[int, ...]:
@@ -174,20 +146,11 @@ def differential_orders(stencil: Stencil) -> tuple[int, ...]:
 
 
 def rediscretised(stencil: Stencil, axes: Axes, order: int | None) -> Stencil:
-    """The stencil of the same differential operator where h is doubled on the coarsened axes.
+    """The stencil of the same differential operator, of that order or of the one that is read off
+    the stencil, where h is doubled on the coarsened axes.
 
-    Parameters
-    ----------
-    stencil, axes
-        On the finer grid, and what is coarsened: all axes; or some, where the stencil is a sum of
-        differences along single axes.
-    order
-        Of the differential operator; None to read it off the stencil.
-
-    Raises
-    ------
-    ValueError
-        Where the stencil does not say what it is on the coarser grid.
+    These are all axes; or some, where the stencil is a sum of differences along single axes. A
+    ValueError where the stencil does not say what it is on the coarser grid.
     """
     orders = differential_orders(stencil) if order is None else (order,)
     if len(orders) != 1:

@@ -33,14 +33,7 @@ from numpy.typing import NDArray
 
 from mgtheory._checks import check_name, check_shape, check_whole
 from mgtheory.fourier.coarsening import Axes, coarsen
-from mgtheory.fourier.relaxation import (
-    Turns,
-    couples,
-    described,
-    inverse,
-    on_level,
-    step_symbols,
-)
+from mgtheory.fourier.relaxation import Turns, described, inverse, on_level, step_symbols
 from mgtheory.problems.problem import Problem
 from mgtheory.problems.stencils import Stencil
 from mgtheory.problems.symbols import (
@@ -137,18 +130,9 @@ class LocalCycle:
         if self.order is not None:
             check_whole(self.order, "order", 0)
         check_name(self.cycle, tuple(CYCLES), "cycle")
-        grids = coarsen(
-            self.operator,
-            self.levels,
-            coarsening=self.coarsening,
-            restriction=self.restriction,
-            interpolation=self.interpolation,
-            order=self.order,
-            axes=self.axes,
-        )
-        made = {"stencils": grids.stencils, "coarsened": grids.axes, "R": grids.R, "P": grids.P}
-        for name, value in {**made, "coarsening": grids.rule}.items():
-            object.__setattr__(self, name, value)
+        names = ("coarsening", "restriction", "interpolation", "order", "axes")
+        options = {name: getattr(self, name) for name in names}
+        self.__dict__.update(coarsen(self.operator, self.levels, **options))
         before = described(self.smoother, scaling=self.scaling, degree=self.degree)
         after = before
         if self.post_smoother is not None:
@@ -161,14 +145,13 @@ class LocalCycle:
             )
             first = on_level(before, *place)
             pairs.append((first, first if after is before else on_level(after, *place)))
-        object.__setattr__(self, "relaxations", tuple(pairs))
-        coupled = any(couples(one) for pair in pairs for one in pair)
+        coupled = any(one.couples for pair in pairs for one in pair)
         counts = [
             tuple(2 if coupled and j not in self.coarsened[-1] else 1 for j in range(self.dim))
         ]
         for axes in reversed(self.coarsened):
             counts.insert(0, tuple(n * (2 if j in axes else 1) for j, n in enumerate(counts[0])))
-        object.__setattr__(self, "counts", tuple(counts))
+        self.__dict__.update(relaxations=tuple(pairs), counts=tuple(counts))
 
     @property
     def dim(self) -> int:
@@ -192,23 +175,18 @@ class LocalCycle:
         order = max(counts)
         return _multiples(counts) * (order // np.array(counts)), order
 
-    def error_operator(self, theta: Float, *, removed: bool = False) -> Complex:
-        """The matrix of the cycle on the harmonics of each base frequency, shape (F, m, m), m =
-        `modes`; rows and columns are harmonics, then channels.
+    def error_operator(self, theta: Float, *, removed: bool = False, level: int = 0) -> Complex:
+        """M_l, the matrix of the cycle on the harmonics of each base frequency, shape (F, m, m), on
+        the finest level m = `modes`; rows and columns are harmonics, then channels.
 
         Parameters
         ----------
         theta
-            Base frequencies, shape (F, d).
+            Base frequencies of the level, shape (F, d).
         removed
             Use pseudo-inverses of the coarse operators, as on a periodic grid with the constants in
             the kernel of A removed.
         """
-        return self._error_operator(0, np.asarray(theta, dtype=float), removed)
-
-    def _error_operator(self, level: int, theta: Float, removed: bool) -> Complex:
-        """M_l, of the correction (I - M_{l+1}^gamma) A_{l+1}^-1 the entries of what the harmonics
-        are on the coarser grid."""
         stencil, axes = self.stencils[level], self.coarsened[level]
         turns, order = self.harmonics(level)
         ahat, r, p = (
@@ -217,7 +195,8 @@ class LocalCycle:
         )
         doubled = theta * [2.0 if j in axes else 1.0 for j in range(self.dim)]
         coarse = self._coarse_correction(level + 1, doubled, removed)
-        # theta + 2 pi a / n_j is 2 theta + 2 pi a / (n_j / 2) on a coarsened axis: a mod n_j / 2
+        # its entries of what the harmonics are on the coarser grid: on a coarsened axis theta + 2
+        # pi a / n_j is 2 theta + 2 pi a / (n_j / 2), a mod n_j / 2
         coarser = self.counts[level + 1]
         harmonic = np.ravel_multi_index(
             tuple((_multiples(self.counts[level]) % np.array(coarser)).T), coarser
@@ -244,7 +223,7 @@ class LocalCycle:
         solved = whole(np.asarray(np.linalg.pinv(ahat, rcond=1e-12)) if removed else inverse(ahat))
         if level == self.levels - 1:  # M = 0
             return solved
-        error = self._error_operator(level, theta, removed)
+        error = self.error_operator(theta, removed=removed, level=level)
         with np.errstate(invalid="ignore"):
             return solved - np.linalg.matrix_power(error, CYCLES[self.cycle]) @ solved
 
@@ -254,11 +233,12 @@ class LocalCycle:
         shape, counts = check_shape(shape, "shape", self.dim), self.counts[0]
         if any(size % n for size, n in zip(shape, counts)):
             raise ValueError(
-                f"{self.levels} grids need sizes that are a multiple of"
+                f"{self.levels} grids need sizes or samples that are a multiple of"
                 f" {' x '.join(map(str, counts))}, got {tuple(shape)}"
             )
         return grid_frequencies([size // n for size, n in zip(shape, counts)]) / counts
 
+    @functools.cached_property
     def symmetries(self) -> list[tuple[list[int], Float]]:
         """The exchanges and reflections of axes theta_i -> s_i theta_(axes_i), as pairs (axes, s),
         under which the spectrum does not change.
@@ -266,10 +246,6 @@ class LocalCycle:
         Those that keep all stencils, where no smoother has an order of its own; and theta -> -theta
         for real stencils (conjugate spectra).
         """
-        return self._symmetries
-
-    @functools.cached_property
-    def _symmetries(self) -> list[tuple[list[int], Float]]:
         dim = self.dim
         used = [
             Stencil(s.offsets, s.matrices).to_array() for s in (*self.stencils, *self.R, *self.P)
@@ -292,7 +268,7 @@ class LocalCycle:
 
     def representative(self, theta: Float) -> Float:
         """Of each theta, shape (F, d), the image under `symmetries` that stands for all."""
-        images = np.stack([theta[:, axes] * signs for axes, signs in self.symmetries()])
+        images = np.stack([theta[:, axes] * signs for axes, signs in self.symmetries])
         # the first in any order will do; this one takes all axes and no two images for equal
         order = images @ np.sqrt([2.0, 3.0, 5.0])[: self.dim]
         return images[order.argmax(axis=0), np.arange(len(theta))]

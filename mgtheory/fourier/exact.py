@@ -17,10 +17,11 @@ from typing import Any
 
 import sympy
 
-from mgtheory._checks import check_name, check_whole
+from mgtheory._checks import check_kind, check_name, check_whole, is_whole
+from mgtheory.fourier.relaxation import splitting
 from mgtheory.polynomials.classical import CLOSED_FORMS, MLS_DEGREES
-from mgtheory.problems.stencils import Stencil
 from mgtheory.problems.symbols import the_stencil
+from mgtheory.smoothers import GaussSeidel
 
 MAX_SYMBOLIC_DEGREE = 32
 
@@ -49,7 +50,18 @@ def symbol(operator: Any, theta: Sequence[sympy.Expr] | None = None) -> Any:
     >>> symbol(laplacian(1))
     2 - 2*cos(theta)
     """
-    return _symbol(the_stencil(operator), theta, lambda k: True)
+    stencil = the_stencil(operator)
+    angles = frequencies(stencil.dim) if theta is None else _expressions(theta, "theta")
+    if len(angles) != stencil.dim:
+        raise ValueError(f"theta must have {stencil.dim} entries, got {len(angles)}")
+    size = stencil.channels
+    total = sympy.zeros(size, size)
+    for k, value in zip(stencil.offsets, stencil.matrices):
+        phase = sum((j * angle for j, angle in zip(k, angles)), start=sympy.Integer(0))
+        wave = sympy.cos(phase) + sympy.I * sympy.sin(phase)
+        total += sympy.Matrix(size, size, [_exact(a) * wave for a in value.ravel()])
+    matrix = total.applyfunc(sympy.expand)
+    return matrix if stencil.values.ndim == 3 else matrix[0, 0]
 
 
 def gauss_seidel_symbol(operator: Any, theta: Sequence[sympy.Expr] | None = None) -> sympy.Expr:
@@ -59,33 +71,8 @@ def gauss_seidel_symbol(operator: Any, theta: Sequence[sympy.Expr] | None = None
         raise ValueError(
             f"the symbolic Gauss-Seidel needs a scalar stencil, got {stencil.channels} channels"
         )
-    origin = (0,) * stencil.dim
-    later = _symbol(stencil, theta, lambda k: k > origin)
-    earlier = _symbol(stencil, theta, lambda k: k <= origin)
-    return -later / earlier
-
-
-def _symbol(
-    stencil: Stencil, theta: Sequence[sympy.Expr] | None, kept: Callable[[tuple[int, ...]], bool]
-) -> Any:
-    angles = frequencies(stencil.dim) if theta is None else _expressions(theta, "theta")
-    if len(angles) != stencil.dim:
-        raise ValueError(f"theta must have {stencil.dim} entries, got {len(angles)}")
-
-    def wave(k: tuple[int, ...]) -> sympy.Expr:
-        phase = sum((j * angle for j, angle in zip(k, angles)), start=sympy.Integer(0))
-        return sympy.cos(phase) + sympy.I * sympy.sin(phase)
-
-    size = stencil.channels
-    total = [[sympy.Integer(0)] * size for _ in range(size)]
-    for k, value in zip(stencil.offsets, stencil.matrices):
-        if kept(k):
-            total = [
-                [total[p][q] + _exact(value[p, q]) * wave(k) for q in range(size)]
-                for p in range(size)
-            ]
-    matrix = sympy.Matrix(total).applyfunc(sympy.expand)
-    return matrix if stencil.values.ndim == 3 else matrix[0, 0]
+    earlier = symbol(splitting(GaussSeidel(), stencil), theta)[0, 0]
+    return (earlier - symbol(stencil, theta)) / earlier
 
 
 def _expressions(values: Sequence[Any], name: str) -> tuple[sympy.Expr, ...]:
@@ -109,32 +96,22 @@ def _exact(value: complex) -> sympy.Expr:
     return sympy.Float(number, 17)
 
 
-def _fourth_kind_roots(k: int, b: sympy.Expr, first: int) -> list[sympy.Expr]:
-    """b/2 (1 - cos(pi n/(2k + 1))) for n = first, first + 2, .., 2k."""
-    return [
-        b / 2 * (1 - sympy.cos(sympy.pi * sympy.Rational(n, 2 * k + 1)))
-        for n in range(first, 2 * k + 1, 2)
-    ]
-
-
-def _chebyshev_roots(k: int, a: sympy.Expr, b: sympy.Expr) -> list[sympy.Expr]:
-    return [
-        (a + b) / 2 + (b - a) / 2 * sympy.cos(sympy.pi * sympy.Rational(n, 2 * k))
-        for n in range(1, 2 * k, 2)
-    ]
-
-
-def _mls_roots(k: int, a: sympy.Expr, b: sympy.Expr) -> list[sympy.Expr]:
-    d = (k - 1) // 3
-    return [*_fourth_kind_roots(d, b, 2), *2 * _fourth_kind_roots(d, b, 1), b]
+def _nodes(a: Any, b: sympy.Expr, first: int, m: int) -> list[sympy.Expr]:
+    """(a + b)/2 - (b - a)/2 cos(pi n/m) for n = first, first + 2, .. below m."""
+    cosines = (sympy.cos(sympy.pi * sympy.Rational(n, m)) for n in range(first, m, 2))
+    return [(a + b) / 2 - (b - a) / 2 * cosine for cosine in cosines]
 
 
 # the roots of the polynomials of `CLOSED_FORMS`, from the degree and the ends of [a, b]
 ROOTS: dict[str, Callable[[int, sympy.Expr, sympy.Expr], list[sympy.Expr]]] = {
     "richardson": lambda k, a, b: [(a + b) / 2] * k,
-    "chebyshev": _chebyshev_roots,
-    "chebyshev4": lambda k, a, b: _fourth_kind_roots(k, b, 2),
-    "mls": _mls_roots,
+    "chebyshev": lambda k, a, b: _nodes(a, b, 1, 2 * k),
+    "chebyshev4": lambda k, a, b: _nodes(0, b, 2, 2 * k + 1),
+    "mls": lambda k, a, b: [  # of degree k = 3d + 1, and (2k + 1)/3 = 2d + 1
+        *_nodes(0, b, 2, (2 * k + 1) // 3),
+        *2 * _nodes(0, b, 1, (2 * k + 1) // 3),
+        b,
+    ],
 }
 
 
@@ -143,7 +120,7 @@ def _check_closed_form(family: str, degree: int) -> None:
     allowed = range(1, MAX_SYMBOLIC_DEGREE + 1)
     if family == "mls":
         allowed = range(MLS_DEGREES.start, MAX_SYMBOLIC_DEGREE + 1, MLS_DEGREES.step)
-    if not isinstance(degree, int) or isinstance(degree, bool) or degree not in allowed:
+    if not is_whole(degree) or degree not in allowed:
         steps = f" in steps of {allowed.step}" if allowed.step > 1 else ""
         raise ValueError(
             f"the closed form of {family} allows degrees {allowed[0]} to {allowed[-1]}{steps}, got"
@@ -214,8 +191,7 @@ def roots(family: str, degree: int, *, interval: tuple[Any, Any]) -> list[sympy.
 def maximum_modulus(q: sympy.Expr, t: sympy.Symbol, interval: tuple[Any, Any]) -> sympy.Expr:
     """max over [a, b] of |q(t)| for a polynomial with rational coefficients, as an exact algebraic
     number."""
-    if not isinstance(q, sympy.Expr):
-        raise ValueError(f"q is a {type(q).__name__}, must be a sympy expression")
+    check_kind(q, sympy.Expr, "q", "a sympy expression")
     a, b = _ends(interval)
     critical = (
         sympy.Poly(sympy.diff(q, t), t).real_roots(multiple=False) if sympy.degree(q, t) > 1 else []

@@ -18,46 +18,36 @@ for the 3-point one and V(1,1) it is the fourth kind, with the factor 1/(2k+1)^2
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from numpy.polynomial import chebyshev as cheb
-from scipy.optimize import minimize
 
 from mgtheory._checks import check_whole
-from mgtheory._frozen import ReadOnlyArrays
 from mgtheory.families import Family, Recorded, register
-from mgtheory.fourier.analysis import cycle_factor, off_zero, orbits
-from mgtheory.fourier.cycle import NEAR, LocalCycle, directions
+from mgtheory.fourier.analysis import FourierFactor, cycle_factor, off_zero, orbits
+from mgtheory.fourier.cycle import NEAR, LocalCycle, directions, whole
+from mgtheory.fourier.descent import EXACT, LeastMaximum, minimise_maximum
 from mgtheory.fourier.relaxation import scaled_symbols
 from mgtheory.fourier.supremum import ROUNDING, climb, grid_peaks, largest_limit
 from mgtheory.polynomials.classical import chebyshev, chebyshev4
 from mgtheory.polynomials.residual import ResidualPolynomial, check_degree
 from mgtheory.problems.stencils import Stencil
-from mgtheory.problems.symbols import Complex, Float, spectral_radius, the_stencil
+from mgtheory.problems.symbols import Float, spectral_radius, the_stencil
 
 MAX_OPTIMAL_DEGREE = 16
 # points per axis whose frequencies the optimisation sees first, and from whose peaks the worst are
 # sought, by dimension
 SAMPLES, DENSE = {1: 64, 2: 32, 3: 24}, {1: 256, 2: 128, 3: 48}
-# the pieces that one descent sees: those above this part of the maximum, and at least so many for
-# each variable
-PART, LEAST = 0.5, 6
 # relative size of imaginary parts that are rounding: symmetric stencils have real symbols
 REAL = 1e-9
 PIECES = 3  # eigenvalues per frequency that take part, largest first
-# a factor of this size is 0: the eigenvalues of a nilpotent matrix are known to the square root of
-# rounding
-EXACT = 1e-8
 # relative excess of the supremum over the sampled maximum that is accepted, and how often
 # frequencies are added
 GAP, ROUNDS = 3e-4, 12
-# of one descent, relative to the maximum where it starts; and where the best of several is sought
-TOLERANCE, ROUGH = 1e-9, 1e-5
-GAIN = 1e-5  # relative decrease for which a descent is started once more
+ROUGH = 1e-5  # tolerance of the descents of which the best is sought
 
 
 @dataclass(frozen=True)
@@ -119,15 +109,14 @@ def optimise_two_grid(
     operator, scale = _canonical(operator, options.get("coarsening"))
     steps = pre + post
 
-    def cycle_with(polynomial: ResidualPolynomial) -> LocalCycle:
-        return LocalCycle(operator, polynomial, pre=pre, post=post, **options)
+    def over_all(c: Float) -> FourierFactor:
+        return cycle_factor(LocalCycle(operator, polynomial(c), pre=pre, post=post, **options))
 
-    correction = LocalCycle(
-        operator, ResidualPolynomial.from_weights([0.0]), pre=0, post=0, **options
-    )
-    sampled = _Sampled(correction, _first_frequencies(correction), steps)
+    nothing = ResidualPolynomial.from_weights([0.0])
+    correction = LocalCycle(operator, nothing, pre=0, post=0, **options)
+    sampled = _Sampled(correction, _first_frequencies(correction), steps, degree)
     dense, polynomial = _Dense(sampled), sampled.polynomial
-    starts = sorted(_starts(degree, sampled), key=sampled.largest)
+    starts = sorted(_starts(sampled), key=sampled.largest)
 
     # the best of the classical families, by their factors over all frequencies
     best, start_factor = starts[0], math.inf
@@ -153,7 +142,7 @@ def optimise_two_grid(
         factor = float(values.max()) ** steps
         worse = theta[values**steps > bound]
         if not len(worse):  # between other frequencies it may be larger
-            everywhere = cycle_factor(cycle_with(polynomial(lowest.c)))
+            everywhere = over_all(lowest.c)
             factor, along = everywhere.factor, everywhere.direction
             worst = everywhere.frequency if along is None else NEAR * np.array(along)
             worse = np.array([worst])[: int(factor > bound)]
@@ -166,7 +155,7 @@ def optimise_two_grid(
         lowest = minimise_maximum(sampled.pieces, lowest.c, iterations)
         total += lowest.iterations
     if not verified or least == start_factor:
-        least = cycle_factor(cycle_with(polynomial(best))).factor
+        least = over_all(best).factor
     settled = verified and lowest.converged
     if correction.relaxations[0][0].scaling == "diagonal":  # BA has no scale
         scale = 1.0
@@ -181,113 +170,8 @@ def _canonical(operator: Any, coarsening: Any) -> tuple[Any, float]:
         return operator, 1.0
     scale = float(np.abs(stencil.values).max()) or 1.0
     order = sorted(range(len(stencil.offsets)), key=stencil.offsets.__getitem__)
-    offsets = tuple(stencil.offsets[i] for i in order)
+    offsets = tuple(sorted(stencil.offsets))
     return Stencil(offsets, stencil.values[order] / scale), scale
-
-
-@dataclass(frozen=True)
-class LeastMaximum(ReadOnlyArrays):
-    """Where a descent ended: the variables, the maximum there, the steps taken, and whether it
-    stopped by its own criterion."""
-
-    c: Float
-    value: float
-    iterations: int
-    converged: bool
-
-
-class _Outgrown(Exception):
-    """Pieces that a descent does not see are larger than where it started: their values, shape
-    (m,), and the steps taken."""
-
-
-def minimise_maximum(
-    pieces: Callable[[Float], tuple[Float, Float]],
-    start: Float,
-    iterations: int,
-    known: float = math.inf,
-    tolerance: float = TOLERANCE,
-) -> LeastMaximum:
-    """A local minimum of max_i f_i(c), from a start and never above it: min z subject to z >=
-    f_i(c), by SciPy's SLSQP.
-
-    Parameters
-    ----------
-    pieces
-        c of shape (n,) -> the values f_i, shape (m,), their largest never negative, and their
-        gradients, shape (m, n).
-    start, iterations
-        Where it starts, shape (n,), and the most steps.
-    known
-        A value that was reached from elsewhere: pieces well below it are not expected to matter.
-    tolerance
-        Relative, of the minimum.
-    """
-    c, values, taken = np.array(start, float), pieces(start)[0], 0
-    value = float(values.max())
-    converged, chosen = value <= EXACT, _chosen(values, len(c), known)
-    # a restart forgets the curvature collected elsewhere, and is made while it gains
-    while not converged and taken < iterations:
-        try:
-            ended = _descent(pieces, chosen, c, value, iterations - taken, tolerance)
-        except _Outgrown as others:
-            values, steps = others.args
-            chosen, taken = chosen | _chosen(values, len(c), min(value, known)), taken + steps
-            continue
-        taken += int(ended.nit)
-        values = pieces(ended.x[:-1])[0]
-        reached = float(values.max())
-        gained = reached < value * (1 - max(GAIN, tolerance))
-        converged = (bool(ended.success) and not gained) or reached <= EXACT
-        if reached < value:
-            c, value, chosen = ended.x[:-1], reached, _chosen(values, len(c), known)
-        if not (ended.success or gained):
-            break
-    return LeastMaximum(c, value, taken, converged)
-
-
-def _chosen(values: Float, size: int, known: float) -> npt.NDArray[np.bool_]:
-    """The pieces for a descent in so many variables."""
-    rank = min(LEAST * (size + 1), len(values))
-    part = PART * min(values.max(), known)
-    return np.asarray(values >= min(part, np.partition(values, -rank)[-rank]))
-
-
-def _descent(
-    pieces: Any, chosen: Any, c: Float, value: float, iterations: int, tolerance: float
-) -> Any:
-    """One run of SLSQP on the chosen pieces, whose number is its cost. Its tolerance is absolute,
-    so that values are divided by the first maximum."""
-    found_at: dict[bytes, tuple[Float, Float]] = {}
-    taken = 0
-
-    def at(x: Float) -> tuple[Float, Float]:  # values and gradients are asked for one by one
-        if x.tobytes() not in found_at:
-            found_at.clear()
-            found_at[x.tobytes()] = pieces(x)
-        return found_at[x.tobytes()]
-
-    def gaps(z: Float) -> Float:
-        return np.asarray(z[-1] - at(z[:-1])[0][chosen] / value)
-
-    def slopes(z: Float) -> Float:
-        """Asked for where a step has ended."""
-        nonlocal taken
-        values, gradients = at(z[:-1])
-        if values.max() > max(value, values[chosen].max()) * (1 + GAIN):
-            raise _Outgrown(values, taken)
-        taken += 1
-        return np.hstack([-gradients[chosen] / value, np.ones((int(chosen.sum()), 1))])
-
-    upwards = np.append(np.zeros(len(c)), 1.0)
-    return minimize(
-        lambda z: z[-1],
-        np.append(c, 1.0),
-        jac=lambda z: upwards,
-        method="SLSQP",
-        constraints={"type": "ineq", "fun": gaps, "jac": slopes},
-        options={"maxiter": iterations, "ftol": tolerance},
-    )
 
 
 def _first_frequencies(cycle: LocalCycle) -> Float:
@@ -337,60 +221,41 @@ class _Dense:
 
 class _Sampled:
     """K and the eigenvalues t of BA on the harmonics of each sampled frequency, in the eigenvectors
-    of BA; b is the largest |t|, of these or of another sample."""
+    of BA, and the `basis` (t / b) T_i(2 t / b - 1), i < degree, shape (F, m, degree); b is the
+    largest |t|, of these or of another sample."""
 
     def __init__(
-        self, correction: LocalCycle, theta: Float, steps: int, b: float | None = None
+        self, correction: LocalCycle, theta: Float, steps: int, degree: int, b: float | None = None
     ) -> None:
-        self.correction, self.theta, self.steps = correction, theta, steps
-        self._basis: Any = None
-        self.K: Any  # complex, or real where all symbols are
-        self.t: Any
-        stencil, (turns, order) = correction.stencils[0], correction.harmonics()
+        self.correction, self.theta, self.steps, self.degree = correction, theta, steps, degree
+        stencil, harmonics = correction.stencils[0], correction.harmonics()
         scaling = correction.relaxations[0][0].scaling
-        symbols = scaled_symbols(stencil, scaling, theta, turns, order)
-        self.K = correction.error_operator(theta)
-        size = self.K.shape[-1]
-        if stencil.channels == 1:
-            self.t = symbols.reshape(len(theta), size)
-        else:
-            values, vectors = np.linalg.eig(symbols)
-            self.t = values.reshape(len(theta), size)
-            blocks = np.zeros(
-                (len(theta), len(turns), stencil.channels, len(turns), stencil.channels),
-                np.complex128,
-            )
-            for mode in range(len(turns)):
-                blocks[:, mode, :, mode] = vectors[:, mode]
-            basis = blocks.reshape(self.K.shape)
-            self.K = np.asarray(np.linalg.solve(basis, self.K @ basis), np.complex128)
-        if (
-            np.abs(self.K.imag).max() <= REAL * np.abs(self.K).max()
-            and np.abs(self.t.imag).max() <= REAL * np.abs(self.t).max()
-        ):
-            self.K, self.t = self.K.real.copy(), self.t.real.copy()
-        self.b = float(np.abs(self.t).max()) if b is None else b
-        high = self.t[:, stencil.channels :]
+        t: Any = scaled_symbols(stencil, scaling, theta, *harmonics)
+        K: Any = correction.error_operator(theta)
+        if stencil.channels > 1:
+            t, vectors = np.linalg.eig(t)
+            eigenvectors = whole(vectors.astype(np.complex128))
+            K = np.linalg.solve(eigenvectors, K @ eigenvectors)
+        t = t.reshape(K.shape[:2])
+        # real where all symbols are
+        if all(np.abs(v.imag).max() <= REAL * np.abs(v).max() for v in (K, t)):
+            K, t = K.real.copy(), t.real.copy()
+        self.K, self.b = K, float(np.abs(t).max()) if b is None else b
+        high = t[:, stencil.channels :]
         self.low = float(high.real.min()) if np.abs(high.imag).max() < 1e-12 * self.b else 0.0
+        s = 2 * t / self.b - 1
+        table = [np.ones_like(s), s]
+        for _ in range(degree - 2):
+            table.append(2 * s * table[-1] - table[-2])
+        self.basis = (t / self.b)[..., None] * np.stack(table[:degree], axis=-1)
 
     def on(self, theta: Float) -> _Sampled:
         """The same at other frequencies, shape (F, d)."""
-        return _Sampled(self.correction, theta, self.steps, self.b)
-
-    def basis(self, degree: int) -> Complex:
-        """(t / b) T_i(2 t / b - 1), i < degree, shape (F, m, degree)."""
-        if self._basis is not None and self._basis.shape[-1] == degree:
-            return self._basis
-        s: Complex = np.asarray(2 * self.t / self.b - 1)
-        table: list[Complex] = [np.ones_like(s), s]
-        for _ in range(degree - 2):
-            table.append(np.asarray(2 * s * table[-1] - table[-2]))
-        self._basis = (self.t / self.b)[..., None] * np.stack(table[:degree], axis=-1)
-        return self._basis
+        return _Sampled(self.correction, theta, self.steps, self.degree, self.b)
 
     def radii(self, c: Float) -> Float:
         """The largest |lambda|^(1/nu) of each frequency, shape (F,)."""
-        q = 1 + self.basis(len(c)) @ c
+        q = 1 + self.basis @ c
         return np.asarray(spectral_radius(self.K * (q**self.steps)[:, None, :]) ** (1 / self.steps))
 
     def largest(self, c: Float) -> float:
@@ -400,13 +265,16 @@ class _Sampled:
     def pieces(self, c: Float) -> tuple[Float, Float]:
         """The `PIECES` largest |lambda|^(1/nu) of each frequency, shape (F * PIECES,), and their
         gradients, shape (F * PIECES, degree)."""
-        basis = self.basis(len(c))
-        q = 1 + basis @ c
+        q = 1 + self.basis @ c
         values, right = np.linalg.eig(self.K * (q**self.steps)[:, None, :])
         moduli = np.abs(values) ** (1 / self.steps)
         order = np.argsort(moduli, axis=1)[:, ::-1][:, :PIECES]
         frequency, which = np.repeat(np.arange(len(values)), order.shape[1]), order.ravel()
-        left = _inverse(right)[frequency, which]
+        try:
+            inverse = np.linalg.inv(right)
+        except np.linalg.LinAlgError:  # a defective matrix has too few eigenvectors
+            inverse = np.linalg.pinv(right)
+        left = inverse[frequency, which]
         x = right[frequency, :, which]
         weight = (
             np.einsum("na,nab->nb", left, self.K[frequency])
@@ -414,7 +282,7 @@ class _Sampled:
             * self.steps
             * q[frequency] ** (self.steps - 1)
         )
-        slopes = np.einsum("nb,nbi->ni", weight, basis[frequency])
+        slopes = np.einsum("nb,nbi->ni", weight, self.basis[frequency])
         chosen, size = values[frequency, which], moduli[frequency, which]
         return size, size[:, None] / self.steps * (
             slopes / np.where(chosen == 0, 1.0, chosen)[:, None]
@@ -425,37 +293,22 @@ class _Sampled:
         k = polynomial.degree
         nodes = np.cos(np.pi * (np.arange(k) + 0.5) / k)
         t = self.b * (nodes + 1) / 2
-        return np.asarray(
-            np.linalg.solve(
-                cheb.chebvander(nodes, k - 1), (np.real(polynomial.q(t)) - 1) * self.b / t
-            )
-        )
+        values = (np.real(polynomial.q(t)) - 1) * self.b / t
+        return np.asarray(np.linalg.solve(cheb.chebvander(nodes, k - 1), values))
 
     def polynomial(self, c: Float) -> ResidualPolynomial:
         """The residual polynomial of the coefficients c."""
         series = cheb.chebmul([0.5, 0.5], c)
         series[0] += 1.0
-        return ResidualPolynomial(
-            np.asarray(self.b * (cheb.chebroots(series) + 1) / 2, np.complex128)
-        )
+        return ResidualPolynomial(self.b * (cheb.chebroots(series) + 1) / 2)
 
 
-def _inverse(matrices: Any) -> Any:
-    """The inverse of each matrix of a stack, or the pseudo-inverse where one of them is singular (a
-    defective matrix of eigenvectors)."""
-    try:
-        return np.linalg.inv(matrices)
-    except np.linalg.LinAlgError:
-        return np.linalg.pinv(matrices)
-
-
-def _starts(degree: int, sampled: _Sampled) -> Iterator[Float]:
+def _starts(sampled: _Sampled) -> Iterator[Float]:
     """Chebyshev of the first kind on the high frequencies and on [b/4, b], and of the fourth kind
     on (0, b]."""
-    b = sampled.b
+    b, degree = sampled.b, sampled.degree
     for part in {round(float(np.clip(sampled.low / b, 1 / 16, 0.9)), 6), 0.25}:
-        a = part * b
-        yield sampled.coefficients(chebyshev(degree, interval=(a, b)))
+        yield sampled.coefficients(chebyshev(degree, interval=(part * b, b)))
     yield sampled.coefficients(chebyshev4(degree, lmax=b))
 
 

@@ -26,7 +26,7 @@ from scipy.linalg import hadamard
 
 from mgtheory import smoothers
 from mgtheory._checks import check_name
-from mgtheory.problems.record import operator_record
+from mgtheory.problems.record import SCALINGS, operator_record
 from mgtheory.problems.stencils import Stencil
 from mgtheory.problems.symbols import Complex, Float, harmonic_symbols
 from mgtheory.smoothers import GaussSeidel, Jacobi, Polynomial
@@ -35,36 +35,17 @@ Turns = npt.NDArray[np.int64]
 Axes = Sequence[int] | str
 
 
-def as_relaxation(
-    given: Any,
-    operator: Any,
-    *,
-    scaling: str = "auto",
-    degree: int | None = None,
-    axes: Axes = "auto",
-) -> Any:
-    """The smoother to analyse on the operator: a description, its polynomial converted or derived.
-
-    Parameters
-    ----------
-    given
-        Whatever `mgtheory.smoothers.smoother` takes, or an object of your own with ``couples``
-        (whether the modes theta + pi s are coupled) and ``symbols(stencil, theta, turns, order)``,
-        the error operator of one step as `step_symbols` returns it.
-    operator
-        What it is applied to: a `Stencil` or a problem with one.
-    scaling, degree, axes
-        B of a polynomial, the degree of a family, and the coarsened axes.
-    """
-    return on_level(described(given, scaling=scaling, degree=degree), operator, axes)
-
-
 def described(given: Any, *, scaling: str = "auto", degree: int | None = None) -> Any:
-    """The description of a smoother that can be analysed, before any operator."""
-    check_name(scaling, smoothers.SCALINGS, "scaling")
+    """The description of a smoother that can be analysed, before any operator.
+
+    `given` is whatever `mgtheory.smoothers.smoother` takes, or an object of your own with
+    ``couples`` (whether the modes theta + pi s are coupled) and ``symbols(stencil, theta, turns,
+    order)``, the error operator of one step as `step_symbols` returns it.
+    """
+    check_name(scaling, SCALINGS, "scaling")
     found = smoothers.smoother(given, degree, scaling=scaling)
     known = step_symbols.dispatch(type(found)) is not step_symbols.dispatch(object)
-    if not known and not (hasattr(found, "symbols") and hasattr(found, "couples")):
+    if not (hasattr(found, "couples") and (known or hasattr(found, "symbols"))):
         kinds = ", ".join(kind.__name__ for kind in step_symbols.registry if kind is not object)
         raise ValueError(
             f"smoother is {given!r}; Fourier analysis knows {kinds} (see `step_symbols`), families"
@@ -74,23 +55,11 @@ def described(given: Any, *, scaling: str = "auto", degree: int | None = None) -
 
 
 def on_level(
-    description: Any,
-    operator: Any,
-    axes: Axes,
-    finest: Any = None,
-    finest_axes: Axes = "auto",
+    description: Any, operator: Any, axes: Axes, finest: Any = None, finest_axes: Axes = "auto"
 ) -> Any:
-    """The description on one level: a family is derived, a polynomial converted as the solver does.
-
-    Parameters
-    ----------
-    description
-        As from `described`.
-    operator, axes
-        The level's operator and the axes that are coarsened from it.
-    finest, finest_axes
-        Those of the finest level, if this is a coarser one.
-    """
+    """What `described` gave, on one level: a family is derived, a polynomial converted as the
+    solver does, for the level's operator and the axes that are coarsened from it; on a coarser one
+    `finest` and `finest_axes` are those of the finest level."""
     if not isinstance(description, Polynomial):
         return description
     given = description.polynomial
@@ -102,11 +71,6 @@ def on_level(
     if finest is not None:
         first = operator_record(finest, scaling=description.scaling, axes=finest_axes)
     return Polynomial(polynomial=description.on(record, first), scaling=str(record.scaling))
-
-
-def couples(description: Any) -> bool:
-    """Whether one step couples the modes theta + pi s, s in {0, 1}^d: colours do."""
-    return bool(getattr(description, "couples", False))
 
 
 @singledispatch
@@ -173,8 +137,21 @@ def _jacobi(
 def _gauss_seidel(
     description: GaussSeidel, stencil: Stencil, theta: Float, turns: Turns, order: int
 ) -> Complex:
-    sweep = _colours if description.couples else _lexicographic
-    return sweep(description, stencil, theta, turns, order)
+    """I - (D / omega + L)^-1 Ahat, shape (F, m, c, c); by colours the product of their partial
+    steps, shape (F, m c, m c)."""
+    if description.couples:
+        jacobi = _jacobi(Jacobi(description.omega), stencil, theta, turns, order)
+        result: Any = np.eye(len(turns) * stencil.channels)
+        parity = np.indices((2,) * stencil.dim).reshape(stencil.dim, -1)
+        colours = smoothers.COLOURINGS[description.ordering](parity)
+        for colour in sorted(set(colours.tolist()), reverse=description.backward):
+            result = _partial_step(jacobi, colours == colour, turns, order) @ result
+        return result
+    earlier = harmonic_symbols(splitting(description, stencil), theta, turns, order)
+    # a singular splitting, as of pure convection at theta = 0: not a number, so infinite
+    with np.errstate(invalid="ignore"):
+        step = inverse(earlier) @ harmonic_symbols(stencil, theta, turns, order)
+        return np.asarray(np.eye(stencil.channels) - step)
 
 
 def splitting(description: GaussSeidel, stencil: Stencil) -> Stencil:
@@ -186,64 +163,30 @@ def splitting(description: GaussSeidel, stencil: Stencil) -> Stencil:
     return Stencil((*(stencil.offsets[i] for i in kept), origin), taps)
 
 
-def _lexicographic(
-    description: GaussSeidel, stencil: Stencil, theta: Float, turns: Turns, order: int
+def _partial_step(
+    jacobi: Complex, mask: npt.NDArray[np.bool_], turns: Turns, order: int
 ) -> Complex:
-    """I - (D / omega + L)^-1 Ahat, shape (F, m, c, c)."""
-    earlier = harmonic_symbols(splitting(description, stencil), theta, turns, order)
-    # a singular splitting, as of pure convection at theta = 0: not a number, so infinite
-    with np.errstate(invalid="ignore"):
-        step = inverse(earlier) @ harmonic_symbols(stencil, theta, turns, order)
-        return np.asarray(np.eye(stencil.channels) - step)
+    """Jacobi at the points of a colour: I + m (J - I), where the mask m(x) = sum_s m_s exp(i pi
+    s.x), s in {0, 1}^d, takes theta to the theta + pi s with the factors m_s.
 
-
-def colour_masks(description: GaussSeidel, shape: tuple[int, ...]) -> list[npt.NDArray[np.bool_]]:
-    """The points of each colour in the order in which they are relaxed, each of shape
-    (prod(shape),)."""
-    parity = np.indices(shape).reshape(len(shape), -1) % 2
-    colour = smoothers.COLOURINGS[description.ordering](parity)
-    return [colour == value for value in sorted(set(colour.tolist()), reverse=description.backward)]
-
-
-def _colours(
-    description: GaussSeidel, stencil: Stencil, theta: Float, turns: Turns, order: int
-) -> Complex:
-    """The product of the colours' partial steps, shape (F, m c, m c)."""
-    jacobi = _jacobi(Jacobi(description.omega), stencil, theta, turns, order)
-    result: Any = np.eye(len(turns) * stencil.channels)
-    for mask in colour_masks(description, (2,) * stencil.dim):
-        result = _partial_step(jacobi, mask, turns, order) @ result
-    return result
-
-
-def mask_symbol(mask: npt.NDArray[np.bool_]) -> Float:
-    """m_s of a mask m(x) = sum_s m_s exp(i pi s.x) that depends on parities, s in {0, 1}^d.
-
-    Since exp(i pi s.x) is (-1)^(s.x), this is the Walsh-Hadamard transform of the 2^d values of the
-    mask. Red-black in 2D, the red points being those of even sum:
+    Since exp(i pi s.x) is (-1)^(s.x), these are the Walsh-Hadamard transform of the 2^d values of
+    the mask, in C order of the parities. Red-black in 2D, the red points being those of even sum:
 
         mask  1 0    is  1/2 + 1/2 (-1)^(x + y),    m = 1/2 0
               0 1                                       0   1/2
 
     and the black points have 1/2 - 1/2 (-1)^(x + y): each colour couples theta with theta +
-    (pi, pi) alone. Shape (2^d,), s in C order as the mask.
+    (pi, pi) alone.
     """
-    return np.asarray(hadamard(mask.size) @ mask / mask.size, float)
-
-
-def _partial_step(
-    jacobi: Complex, mask: npt.NDArray[np.bool_], turns: Turns, order: int
-) -> Complex:
-    """Jacobi at the points of a colour: I + m (J - I), where the mask m takes theta to the
-    theta + pi s, with the factors `mask_symbol`."""
     count, modes, channels = jacobi.shape[:3]
+    coefficients = hadamard(mask.size) @ mask / mask.size
     shifts = np.stack(np.unravel_index(np.arange(mask.size), (2,) * turns.shape[1]), axis=1)
     places = {tuple(alpha): i for i, alpha in enumerate(turns.tolist())}
     change = jacobi - np.eye(channels)
     step = np.zeros((count, modes, channels, modes, channels), jacobi.dtype)
     for column, alpha in enumerate(turns):
         step[:, column, :, column] += np.eye(channels)
-        for shift, coefficient in zip(shifts, mask_symbol(mask)):
+        for shift, coefficient in zip(shifts, coefficients):
             if coefficient:
                 row = places[tuple(((alpha + order // 2 * shift) % order).tolist())]
                 step[:, row, :, column] += coefficient * change[:, column]

@@ -46,23 +46,13 @@ def supremum(
     count: int,
     limits: float = 0.0,
 ) -> tuple[float, Float]:
-    """sup f over the cell |theta_j| <= half_j, and where it is.
+    """sup f over the cell |theta_j| <= half_j, and where it is; f has the period 2 half_j, and is
+    not negative where it matters.
 
-    Parameters
-    ----------
-    function
-        f, of the period 2 half_j, not negative where it matters.
-    groups
-        Where to search first.
-    half
-        Half the widths of the cell, shape (d,).
-    fold
-        theta -> one that stands for all with the same value.
-    count
-        How many samples there were: so many other points come first.
-    limits
-        The distance from 0 at which f stands for its limits along directions, if it has such; other
-        points are then joined by other directions.
+    Searched is first from the `groups`, then from other points, as many as the `count` of samples
+    at first. `fold` takes theta to one that stands for all with the same value; `limits` is the
+    distance from 0 at which f stands for its limits along directions, if it has such: other points
+    are then joined by other directions.
     """
     best, place = search(function, groups, half)
     for points in other_points(half, min(max(count, LEAST), MOST)):

@@ -52,7 +52,6 @@ from mgtheory.problems.problem import Problem
 from mgtheory.problems.stencils import Stencil
 
 Array = NDArray[np.float64]
-COARSEST = 4096  # unknowns up to which a sine transform is as cheap as the cycles below it
 
 
 class StencilHierarchy(GridHierarchy):
@@ -86,6 +85,7 @@ class StencilHierarchy(GridHierarchy):
                 level.set_smoothing(before, options.counts(operator.index), after)
             if self.levels:
                 level.allocate()
+                self.levels[-1].below = level
             self.levels.append(level)
         self._lock = threading.Lock()
 
@@ -97,8 +97,8 @@ class StencilHierarchy(GridHierarchy):
         self._lock = threading.Lock()
 
     @contextmanager
-    def _working_on(self, x: Array, b: Array) -> Iterator[StencilLevel]:
-        """The finest level with x and b in it; refused while another caller works, because the
+    def _working_on(self, x: Array, b: Array) -> Iterator[None]:
+        """The finest level has x and b in it; refused while another caller works, because the
         workspace is one."""
         if not self._lock.acquire(blocking=False):
             raise RuntimeError(
@@ -108,7 +108,7 @@ class StencilHierarchy(GridHierarchy):
         finest = self.levels[0]
         finest.x, finest.b = x, b
         try:
-            yield finest
+            yield
         finally:
             finest.release()
             self._lock.release()
@@ -156,9 +156,7 @@ class StencilHierarchy(GridHierarchy):
         workers = thread_count(threads)
         compile_kernels()
         start = time.perf_counter()
-        rule = Coarsening(
-            options.coarsening or "rediscretise", options.axes, options.coarsest or COARSEST
-        )
+        rule = Coarsening(options)
         finest = rule.from_here(make_operator(problem, options.shape, h))
         for schedule in (options.before, options.after):
             if not schedule.is_callable:  # what a callable gives is seen on its level
@@ -175,23 +173,14 @@ class StencilHierarchy(GridHierarchy):
 
     @own_errors
     def _solve(self, b: ArrayLike, x0: ArrayLike | None, stop: Stop, plan: Plan) -> Solution:
-        began = time.perf_counter()
         if plan.cycle is Cycle.FMG and x0 is not None:
             raise ValueError("an FMG cycle starts from 0, x0 must be None; with x0 take V, W or F")
         finest = self.levels[0]
-        right = self.levels[0].fitted(b, "b")
-        x = np.empty(finest.grid) if x0 is None else self.levels[0].fitted(x0, "x0", copy=True)
+        right = finest.fitted(b, "b")
+        x = np.empty(finest.grid) if x0 is None else finest.fitted(x0, "x0", copy=True)
         with self._working_on(x, right):
             ended, work = solve_grids(self.levels, stop, plan, zero=x0 is None)
-        return Solution(
-            x.reshape(np.shape(b)),
-            ended.norms,
-            ended.reason,
-            ended.message,
-            work_units=work,
-            setup_seconds=self.setup_seconds,
-            solve_seconds=time.perf_counter() - began,
-        )
+        return Solution(x.reshape(np.shape(b)), *ended, work_units=work)
 
     def smooth(self, x: ArrayLike, b: ArrayLike, *, out: Array | None = None) -> Array:
         """x + p(A) (b - A x) on the finest grid: what is done before the coarse-grid correction, or
@@ -205,16 +194,17 @@ class StencilHierarchy(GridHierarchy):
             A float64 array in C order for the result; x itself smooths in place. A new one by
             default.
         """
-        right = self.levels[0].fitted(b, "b")
+        finest = self.levels[0]
+        right = finest.fitted(b, "b")
         if out is None:
-            target = self.levels[0].fitted(x, "x", copy=True)
+            target = finest.fitted(x, "x", copy=True)
         else:
-            target = self.levels[0].fitted(out, "out")
+            target = finest.fitted(out, "out")
             if not np.may_share_memory(target, out):
                 raise ValueError("out must be a writeable float64 array in C order")
             if out is not x:
-                target[...] = self.levels[0].fitted(x, "x")
-        with self._working_on(target, right) as finest:
+                target[...] = finest.fitted(x, "x")
+        with self._working_on(target, right):
             finest.sweep(KEEP, finest.before if finest.smooths_before else finest.after)
         return target.reshape(np.shape(x)) if out is None else out
 
@@ -256,9 +246,9 @@ class StencilHierarchy(GridHierarchy):
     def __str__(self) -> str:
         lines = [
             f"StencilHierarchy: {len(self.levels)} levels, grid complexity"
-            f" {self.grid_complexity:.3f}, {self.memory_bytes / 1e6:.1f} MB"
+            f" {self.grid_complexity:.3f}, {self.memory_bytes / 1e6:.1f} MB",
+            f"{'level':>5} {'grid':>14} {'unknowns':>10} {'threads':>7}  smoothing",
         ]
-        lines.append(f"{'level':>5} {'grid':>14} {'unknowns':>10} {'threads':>7}  smoothing")
         for index, level in enumerate(self.levels):
             degrees = (
                 "sine transform"

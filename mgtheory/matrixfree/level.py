@@ -4,6 +4,7 @@ workspace of its sweeps."""
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 import time
 from collections.abc import Callable
@@ -12,7 +13,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mgtheory.matrixfree.operators import Operator, SineSolver, as_grid
-from mgtheory.matrixfree.tables import ADD, KEEP, Tables, bands, cubic, linear, restriction
+from mgtheory.matrixfree.tables import (
+    ADD,
+    KEEP,
+    SET,
+    ZERO,
+    Tables,
+    bands,
+    cubic,
+    linear,
+    restriction,
+)
 from mgtheory.matrixfree.threads import Block, run_blocks
 from mgtheory.problems.grids import Shape
 
@@ -79,6 +90,10 @@ def _aligned(shape: tuple[int, ...]) -> Array:
 class StencilLevel:
     """One grid: stencil, transfers to the next coarser one, smoothing steps, workspace.
 
+    A level as `mgtheory.multigrid.cycle` asks for it: right-hand side and solution stay in its own
+    b and x, and what is handed around says how x stands: KEEP, or ZERO where it is still 0 and was
+    not written.
+
     Parameters
     ----------
     operator
@@ -100,7 +115,14 @@ class StencilLevel:
         solve alone.
     direct
         The solver of the coarsest grid.
+    below
+        The level of the next coarser grid.
+    square
+        ||b - A x||_2^2, where the last `up` was asked for it.
     """
+
+    below: StencilLevel
+    square: float
 
     def __init__(self, operator: Operator, coarse: Shape | None, threads: int) -> None:
         self.shape, self.c, self.coarse = operator.shape, operator.c, coarse
@@ -111,7 +133,7 @@ class StencilLevel:
         self.bands = None if coarse is None else bands(self.grid, below)
         self.blocks = 1 if self.size < SMALL else max(1, min(threads, self.grid[0] // 8))
         self.direct = SineSolver(self.c, self.grid) if coarse is None else None
-        self._nothing, self._no_halo = np.empty((0, 1, 1)), np.empty((2, 0, 1, 1))
+        self._nothing = np.empty((0, 1, 1))
         self.release()
 
     def set_smoothing(
@@ -127,10 +149,11 @@ class StencilLevel:
         columns = -(-(n2 + 2 * PAD) // 8) * 8
         # rows a multiple of 4 KiB apart would share their cache sets
         columns += 8 * (columns % 512 == 0)
-        self.ring = _aligned((self.blocks, longest + 2, 4, n1 + 2 * (n1 > 1), columns))
-        self.expanded = _aligned((self.blocks, 4 if self.coarse else 0, n1, columns))
-        self.scratch = _aligned((self.blocks, 4, columns))
-        self.halo = _aligned((self.blocks if self.blocks > 1 else 0, 2, longest + 4, n1, n2))
+        ring = _aligned((self.blocks, longest + 2, 4, n1 + 2 * (n1 > 1), columns))
+        expanded = _aligned((self.blocks, 4 if self.coarse else 0, n1, columns))
+        scratch = _aligned((self.blocks, 4, columns))
+        halo = _aligned((self.blocks, 2, longest + 4 if self.blocks > 1 else 0, n1, n2))
+        self._workspace = list(zip(ring, expanded, scratch, halo, strict=True))  # of each block
 
     def fitted(self, given: ArrayLike, name: str, *, copy: bool = False) -> Array:
         """A real vector of shape (n,) or that of the grid as the kernels read it, float64 in the
@@ -170,18 +193,14 @@ class StencilLevel:
         tables = [a for t in (self.P, self.R, self.C) for a in (t.first, t.weights)]
         tables += [] if self.bands is None else [self.bands]
         return sum(
-            a.nbytes
-            for a in [self.x, self.b, self.ring, self.expanded, self.scratch, self.halo, *tables]
+            array.nbytes for array in [self.x, self.b, *itertools.chain(*self._workspace), *tables]
         )
 
     def cut(self, factors: list[Array]) -> list[Array]:
         """Join the steps of factors to sweeps of as many steps as the cache holds; at least one
         sweep, possibly of no steps."""
-        plane = (
-            8 * (self.grid[1] + 2) * (self.grid[2] + 2 * PAD)
-            if self.grid[1] > 1
-            else 8 * (self.grid[2] + 2 * PAD)
-        )
+        _, n1, n2 = self.grid
+        plane = 8 * (n1 + 2 * (n1 > 1)) * (n2 + 2 * PAD)
         limit = max(2, min(MAX_STEPS, CACHE // (3 * plane) - 1))
         sweeps: list[list[Array]] = [[]]
         for steps in factors:
@@ -211,14 +230,14 @@ class StencilLevel:
             grids = self.x, self.b, self._nothing if e is None else e, target
             task = start, self.c, steps, write, norm and last
             blocks = self._blocks(target.shape[0])
-            if start in (KEEP, ADD):
+            if start in (KEEP, ADD) and len(blocks) > 1:
                 self._copy_neighbours(blocks, len(steps) + 4)
             total = sum(
                 run_blocks(
                     run,
                     [
-                        (*grids, *task, *tables, *self.R, *block, *self._workspace(p))
-                        for p, block in enumerate(blocks)
+                        (*grids, *task, *tables, *self.R, *block, *workspace)
+                        for block, workspace in zip(blocks, self._workspace, strict=True)
                     ],
                 )
             )
@@ -235,19 +254,64 @@ class StencilLevel:
 
     def _copy_neighbours(self, blocks: list[Block], depth: int) -> None:
         """Copy `depth` planes of x on either side of each block, before anything is overwritten."""
-        n, most = self.grid[0], self.halo.shape[2]
-        for p, block in enumerate(blocks[: self.halo.shape[0]]):
+        n = self.grid[0]
+        for block, (_, _, _, halo) in zip(blocks, self._workspace, strict=True):
             first, end = max(block.lo - depth, 0), min(block.hi + depth, n)
-            self.halo[p, 0, most - (block.lo - first) :] = self.x[first : block.lo]
-            self.halo[p, 1, : end - block.hi] = self.x[block.hi : end]
+            halo[0, halo.shape[1] - (block.lo - first) :] = self.x[first : block.lo]
+            halo[1, : end - block.hi] = self.x[block.hi : end]
 
-    def _workspace(self, p: int) -> tuple[Array, Array, Array, Array]:
-        halo = self.halo[p] if self.blocks > 1 else self._no_halo
-        return self.ring[p], self.expanded[p], self.scratch[p], halo
+    def down(self, r: None, start: int | None, *, full: bool = False) -> tuple[int, None]:
+        """Smooth, and restrict the residual to the b of the grid below, in one sweep."""
+        stands = ZERO if start is None else start
+        write = self.smooths_before or stands == SET
+        P = self.C if full else self.P
+        below = self.below
+        self.sweep(stands, self.before, e=below.x, P=P, to=below.b, write=int(write))
+        return (KEEP if write else stands), None
 
-    def residual_square(self, start: int = KEEP) -> float:
-        """||b - A x||_2^2 (||b||_2^2 from ZERO)."""
-        return self.sweep(start, [np.empty((0, 2))], write=0, norm=True)
+    def up(
+        self,
+        state: int,
+        coarse: int = KEEP,
+        *,
+        norm: bool = False,
+        to: Array | None = None,
+        full: bool = False,
+        add: bool = False,
+    ) -> int:
+        """Add the interpolated correction and smooth, in one sweep.
+
+        Parameters
+        ----------
+        norm
+            Take the square sum of the residual: `square`.
+        to
+            Restrict the residual to it.
+        full
+            Interpolate cubically.
+        add
+            Add the result to what x holds.
+        """
+        start, P, write = ADD if state == KEEP else SET, self.C if full else self.P, 1 + add
+        self.square = self.sweep(
+            start, self.after, e=self.below.x, P=P, norm=norm, to=to, write=write
+        )
+        return KEEP
+
+    def solve(self, r: None = None, *, add: bool = False) -> int:
+        """x = A^-1 b on the coarsest grid, or x += A^-1 b."""
+        assert self.direct is not None
+        if add:
+            self.x += self.direct(self.b)
+        else:
+            self.x[...] = self.direct(self.b)
+        return KEEP
+
+    def residual_square(
+        self, start: int = KEEP, *, norm: bool = True, to: Array | None = None
+    ) -> float:
+        """||b - A x||_2^2 if `norm` (||b||_2^2 from ZERO); restricts the residual to `to`."""
+        return self.sweep(start, [np.empty((0, 2))], write=0, norm=norm, to=to)
 
     def subtract_product(self, below: StencilLevel) -> None:
         """below.b -= R A P below.x, with this level's A and the cubic P, on the coarse grid
@@ -269,11 +333,3 @@ class StencilLevel:
             stack = _aligned((2, 2, n1 if n1 > 1 else 0, 1, n2))
             blocks.append((*shared, block.lo, block.hi, ring, stack))
         run_blocks(run, blocks)
-
-    def solve_directly(self, *, add: bool = False) -> None:
-        """x = A^-1 b on the coarsest grid, or x += A^-1 b."""
-        assert self.direct is not None
-        if add:
-            self.x += self.direct(self.b)
-        else:
-            self.x[...] = self.direct(self.b)

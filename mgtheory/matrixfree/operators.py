@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 
 from mgtheory._checks import check_number
 from mgtheory.families import FAMILIES
-from mgtheory.matrixfree.tables import CACHED, coarse_points
-from mgtheory.multigrid.options import Schedule
+from mgtheory.matrixfree.tables import CACHED, Grid, coarse_points
+from mgtheory.multigrid.options import Options, Schedule
 from mgtheory.polynomials.factors import Factor
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.problems import tensor
@@ -35,7 +35,7 @@ from mgtheory.smoothers import Jacobi, Polynomial
 from mgtheory.spectra.record import Form, OperatorRecord, check_positive
 
 Array = NDArray[np.float64]
-Grid = tuple[int, int, int]
+COARSEST = 4096  # unknowns up to which a sine transform is as cheap as the cycles below it
 
 
 def eight_numbers(stencil: Array) -> Array:
@@ -241,31 +241,20 @@ class Operator:
 
 @dataclass(frozen=True)
 class Coarsening:
-    """How one grid's operator gives the next one's.
+    """How one grid's operator gives the next one's, by ``coarsening`` (rediscretise by default),
+    ``axes`` and ``coarsest`` of the options."""
 
-    Attributes
-    ----------
-    kind
-        ``rediscretise`` or ``galerkin``.
-    axes
-        ``auto``, ``all`` or numbers.
-    few
-        A grid of at most this many unknowns is the coarsest.
-    """
-
-    kind: str
-    axes: Sequence[int] | str
-    few: int
+    options: Options
 
     def from_here(self, fine: Operator) -> Operator:
         """The operator with the shape of the grid below it."""
-        chosen = choose_axes(fine.couplings, fine.shape, self.axes)
+        chosen = choose_axes(fine.couplings, fine.shape, self.options.axes)
         coarse = tuple(coarse_points(n) if j in chosen else n for j, n in enumerate(fine.shape))
         return replace(fine, coarse=coarse)
 
     def next(self, fine: Operator) -> Operator | None:
         """The operator of the next coarser grid; None where no axis has one."""
-        if not fine.axes or fine.size <= self.few:
+        if not fine.axes or fine.size <= (self.options.coarsest or COARSEST):
             return None
         below = replace(
             fine,
@@ -277,7 +266,7 @@ class Coarsening:
         return self.from_here(below)
 
     def _numbers(self, fine: Operator) -> Array:
-        if self.kind == "galerkin":
+        if self.options.coarsening == "galerkin":
             if any(fine.shape[j] != 2 * fine.coarse[j] + 1 for j in fine.axes):
                 raise ValueError(
                     f"galerkin from {fine.shape} to {fine.coarse} gives no constant stencil; take"

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mgtheory.multigrid.transfer import coarse_size
+from mgtheory.multigrid.transfer import coarse_size, lagrange_weights
 from mgtheory.problems.grids import Boundary
 from mgtheory.problems.transfers import FULL_WEIGHTING
 
@@ -29,7 +29,7 @@ CACHED = 64
 # off-diagonals of `bands` on either side; rows at either end that may differ from the others
 REACH, EDGE = 3, 4
 
-
+Grid = tuple[int, int, int]  # planes, rows, columns
 Indices = NDArray[np.int64]
 Weights = NDArray[np.float64]
 
@@ -52,16 +52,8 @@ class Tables(NamedTuple):
     weights: Weights
     kind: int
 
-    @classmethod
-    def stack(cls, axes: list[tuple[Indices, Weights]], kind: int) -> Tables:
-        """The tables of three axes in one array each."""
-        n = [first.size for first, _ in axes]
-        first, weights = np.zeros((3, max(n)), dtype=np.int64), np.zeros((3, 4, max(n)))
-        for a, (i, w) in enumerate(axes):
-            first[a, : n[a]], weights[a, :, : n[a]] = i, w
-        return cls(first, weights, kind)
 
-
+@functools.lru_cache(maxsize=CACHED)
 def coarse_points(n: int) -> int:
     """Unknowns of the next coarser axis: as everywhere, but none with the hat of a coarse point
     over five fine ones, as where H > 2 h."""
@@ -101,16 +93,8 @@ def _linear(n: int, m: int) -> tuple[Indices, Weights]:
 def _cubic(n: int, m: int) -> tuple[Indices, Weights]:
     """Lagrange interpolation through four points (fewer where m < 4), one-sided at the boundary:
     any boundary values are allowed."""
-    position = _positions(n, m)
-    count = min(4, m)
-    first = np.clip(np.floor(position).astype(np.int64) - 1, 0, m - count)
-    local = position - first
     weights = np.zeros((4, n))
-    for i in range(count):
-        weights[i] = 1.0
-        for j in range(count):
-            if j != i:
-                weights[i] *= (local - j) / (i - j)
+    first, weights[: min(4, m)] = lagrange_weights(_positions(n, m), m, 4)
     return first, weights
 
 
@@ -131,70 +115,37 @@ def _restriction(n: int, m: int) -> tuple[Indices, Weights]:
     return start, weights
 
 
-@functools.cache
-def _small(make: Callable[[int, int], tuple[Indices, Weights]], m: int) -> tuple[Indices, Weights]:
-    return make(2 * m + 1, m)
-
-
-def _representative(n: int, small: int, period: int) -> Indices:
-    """For n rows of a table that repeats itself away from its ends: the row of a table of `small`
-    rows, odd, that is the same."""
-    edge = small // 2 // period * period
-    rows = np.arange(n)
-    rows[edge : n - edge] = edge + rows[: n - 2 * edge] % period
-    rows[n - edge :] += small - n
-    return rows
-
-
-def _nested(
-    make: Callable[[int, int], tuple[Indices, Weights]], n: int, m: int, up: bool
-) -> tuple[Indices, Weights]:
-    """make(n, m), where n = 2 m + 1 from the tables for few points: all rows but those at the ends
-    are shifts of one another."""
-    if n != 2 * m + 1 or m <= 2 * EDGE + 1:
-        return make(n, m)
-    first, weights = _small(make, 2 * EDGE + 1)
-    size = n if up else m
-    rows = _representative(size, first.size, 2 if up else 1)
-    shift = np.arange(size) - rows
-    return first[rows] + (shift // 2 if up else 2 * shift), weights[:, rows]
-
-
-def _kind(n: int, m: int, nested: int) -> int:
-    return COPY if n == m else nested if n == 2 * m + 1 else GENERAL
-
-
-def _axes(
-    make: Callable[[int, int], tuple[Indices, Weights]],
-    fine: tuple[int, ...],
-    coarse: tuple[int, ...],
-    up: bool,
-) -> list[tuple[Indices, Weights]]:
-    """One table per axis; axes of equal sizes share it, axes left alone have the identity."""
+def _tables(
+    make: Callable[[int, int], tuple[Indices, Weights]], nested: int, fine: Grid, coarse: Grid
+) -> Tables:
+    """The tables made for every axis, once for axes of equal sizes, in one array each; the identity
+    on those left alone. A nested last axis is done as `nested` says."""
     pairs = list(zip(fine, coarse, strict=True))
-    made = {(n, m): _identity(n) if n == m else _nested(make, n, m, up) for n, m in set(pairs)}
-    return [made[pair] for pair in pairs]
+    made = {(n, m): _identity(n) if n == m else make(n, m) for n, m in set(pairs)}
+    largest = max(first.size for first, _ in made.values())
+    first, weights = np.zeros((3, largest), dtype=np.int64), np.zeros((3, 4, largest))
+    for a, (i, w) in enumerate(made[pair] for pair in pairs):
+        first[a, : i.size], weights[a, :, : i.size] = i, w
+    n, m = pairs[2]
+    return Tables(first, weights, COPY if n == m else nested if n == 2 * m + 1 else GENERAL)
 
 
 @functools.lru_cache(maxsize=CACHED)
-def linear(fine: tuple[int, ...], coarse: tuple[int, ...]) -> Tables:
+def linear(fine: Grid, coarse: Grid) -> Tables:
     """Interpolation of corrections; axes of equal size are left alone."""
-    return Tables.stack(_axes(_linear, fine, coarse, True), _kind(fine[2], coarse[2], NESTED))
+    return _tables(_linear, NESTED, fine, coarse)
 
 
 @functools.lru_cache(maxsize=CACHED)
-def cubic(fine: tuple[int, ...], coarse: tuple[int, ...]) -> Tables:
+def cubic(fine: Grid, coarse: Grid) -> Tables:
     """Interpolation of solutions in full multigrid."""
-    return Tables.stack(
-        _axes(_cubic, fine, coarse, True),
-        _kind(fine[2], coarse[2], CUBIC if coarse[2] >= 4 else GENERAL),
-    )
+    return _tables(_cubic, CUBIC if coarse[2] >= 4 else GENERAL, fine, coarse)
 
 
 @functools.lru_cache(maxsize=CACHED)
-def restriction(fine: tuple[int, ...], coarse: tuple[int, ...]) -> Tables:
+def restriction(fine: Grid, coarse: Grid) -> Tables:
     """Full weighting of residuals."""
-    return Tables.stack(_axes(_restriction, fine, coarse, False), _kind(fine[2], coarse[2], NESTED))
+    return _tables(_restriction, NESTED, fine, coarse)
 
 
 @functools.cache
@@ -215,7 +166,7 @@ def _small_bands(m: int) -> Weights:
 
 
 @functools.lru_cache(maxsize=CACHED)
-def bands(fine: tuple[int, ...], coarse: tuple[int, ...]) -> Weights | None:
+def bands(fine: Grid, coarse: Grid) -> Weights | None:
     """M_0 = R P and M_1 = R E P of each axis as bands: [i, axis, o, j] is the entry (j, j + o -
     REACH) of M_i on that axis.
 
@@ -234,8 +185,6 @@ def bands(fine: tuple[int, ...], coarse: tuple[int, ...]) -> Weights | None:
         else:
             small = _small_bands(2 * EDGE + 1)
             result[:, axis, :, EDGE : m - EDGE] = small[:, :, EDGE, None]
-            result[:, axis, :, :EDGE], result[:, axis, :, m - EDGE : m] = (
-                small[:, :, :EDGE],
-                small[:, :, -EDGE:],
-            )
+            result[:, axis, :, :EDGE] = small[:, :, :EDGE]
+            result[:, axis, :, m - EDGE : m] = small[:, :, -EDGE:]
     return result

@@ -37,13 +37,11 @@ _last = threading.local()  # the processors a worker was given last
 def thread_count(threads: int | None) -> int:
     """The number of blocks a large sweep is divided into: one for each processor this process may
     use by default."""
-    if threads is None:
-        return (
-            len(os.sched_getaffinity(0))
-            if hasattr(os, "sched_getaffinity")
-            else os.cpu_count() or 1
-        )
-    return check_whole(threads, "threads", 1)
+    if threads is not None:
+        return check_whole(threads, "threads", 1)
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def run_blocks(kernel: Callable[..., Any], blocks: Sequence[tuple[Any, ...]]) -> list[Any]:
@@ -66,26 +64,19 @@ def _run(kernel: Callable[..., Any], block: tuple[Any, ...], processors: frozens
 
 def _other_processors() -> frozenset[int]:
     """Those that the calling thread may use but does not run on; empty where nothing is known."""
-    own = _current_processor()
-    return frozenset() if own is None else frozenset(os.sched_getaffinity(0)) - {own}
+    own = _getcpu()()
+    return frozenset() if own < 0 else frozenset(os.sched_getaffinity(0)) - {own}
 
 
 @functools.cache
-def _getcpu() -> Callable[[], int] | None:
-    """The C library's sched_getcpu; None where it, or the affinity of threads, does not exist."""
-    if not hasattr(os, "sched_setaffinity"):
-        return None
-    try:
-        found: Callable[[], int] = ctypes.CDLL(None).sched_getcpu
-    except (AttributeError, OSError):
-        return None
-    return found
-
-
-def _current_processor() -> int | None:
-    getcpu = _getcpu()
-    processor = -1 if getcpu is None else getcpu()
-    return processor if processor >= 0 else None
+def _getcpu() -> Callable[[], int]:
+    """The C library's sched_getcpu, or -1 (unknown) where it or the affinity of threads does not
+    exist."""
+    if hasattr(os, "sched_setaffinity"):
+        with contextlib.suppress(AttributeError, OSError):
+            found: Callable[[], int] = ctypes.CDLL(None).sched_getcpu
+            return found
+    return lambda: -1
 
 
 @functools.cache

@@ -52,12 +52,11 @@ class Smoothing(ABC):
     def correct_with_residual(self, r: Vector) -> tuple[Vector, Vector]:
         """The correction c and what is left, s = r - A c."""
         c = self.correct(r)
-        s = self.A @ c
-        np.subtract(r, s, out=s)
-        return c, s
+        return c, _minus(r, self.A @ c)
 
     def adjoint(self) -> Smoothing:
-        """The smoothing whose map is the adjoint of this one; needed for symmetric cycles."""
+        """The smoothing whose map is the adjoint of this one, with conjugate values or in the
+        opposite order; needed for symmetric cycles."""
         raise NotImplementedError(f"{self.label}: this smoothing has no adjoint")
 
 
@@ -74,11 +73,9 @@ class DiagonalSmoothing(Smoothing):
         self.diagonal, self.label = diagonal, label
 
     def correct(self, r: Vector) -> Vector:
-        """The correction for the residual r."""
         return _times(self.diagonal, r)
 
     def adjoint(self) -> Smoothing:
-        """The adjoint: conjugate values, or the opposite order."""
         return DiagonalSmoothing(self.A, self.diagonal.conj().T, self.label)
 
 
@@ -118,11 +115,9 @@ class TriangularSmoothing(Smoothing):
         self._lu = sla.splu(triangle, permc_spec="NATURAL", diag_pivot_thresh=0.0)
 
     def correct(self, r: Vector) -> Vector:
-        """The correction for the residual r."""
         return self._lu.solve(r)
 
     def adjoint(self) -> Smoothing:
-        """The adjoint: conjugate values, or the opposite order."""
         split = None if self.split is None else self.split.conj().T
         return TriangularSmoothing(self.A, not self.backward, self.omega, split)
 
@@ -147,7 +142,6 @@ class ColourSmoothing(Smoothing):
         self._inverse = [inverse[own] if whole else inverse[own][:, own] for own in colours]
 
     def correct(self, r: Vector) -> Vector:
-        """The correction for the residual r."""
         c = np.zeros(r.shape, dtype=np.result_type(r, self.A.dtype))
         for i, (colour, rows, inverse) in enumerate(
             zip(self.colours, self._rows, self._inverse, strict=True)
@@ -156,7 +150,6 @@ class ColourSmoothing(Smoothing):
         return c
 
     def adjoint(self) -> Smoothing:
-        """The adjoint: conjugate values, or the opposite order."""
         return ColourSmoothing(self.A, self.colours[::-1], self.label, self.inverse.conj().T)
 
 
@@ -177,34 +170,26 @@ class PolynomialSmoothing(Smoothing):
         self.products = float(polynomial.degree)
         real = np.zeros(0, dtype=A.dtype).real.dtype.type
         recurrence = polynomial.recurrence
-        self._steps: list[tuple[Any, Any]] | None = None
-        if (
-            recurrence is not None
-            and all(beta == 1.0 for beta in recurrence.beta)
-            and polynomial.degree > PRODUCT_DEGREE
-        ):
-            self._steps = [
-                (real(a), real(b)) for a, b in zip(recurrence.a, recurrence.b, strict=True)
-            ]
+        self._steps: list[tuple[Any, Any]] = []
+        long = polynomial.degree > PRODUCT_DEGREE
+        if long and recurrence is not None and all(beta == 1.0 for beta in recurrence.beta):
+            self._steps = list(zip(map(real, recurrence.a), map(real, recurrence.b)))
         self._factors = [
             [real(c) for c in factor.correction_coefficients]
             for factor in _in_pairs(polynomial, real)
         ]
 
     def correct(self, r: Vector) -> Vector:
-        """The correction for the residual r."""
         return self._apply(r, False)[0]
 
     def correct_with_residual(self, r: Vector) -> tuple[Vector, Vector]:
-        """The correction and the residual it leaves."""
         return self._apply(r, True)
 
     def _apply(self, r: Vector, last: bool) -> tuple[Vector, Vector]:
         """The correction, and the residual after it if `last`."""
-        return self._recurrence(r, last) if self._steps is not None else self._product(r, last)
+        return self._recurrence(r, last) if self._steps else self._product(r, last)
 
     def _recurrence(self, r: Vector, last: bool) -> tuple[Vector, Vector]:
-        assert self._steps is not None
         A, B, s = self.A, self.B, r
         z = c = r
         for i, (a, b) in enumerate(self._steps):

@@ -196,14 +196,11 @@ def _parts(hierarchy: Any) -> Iterator[tuple[float, float, ResidualPolynomial]]:
                 f"level {fine.index}: the restriction is not the multiple of P^T that"
                 f" {factor:.3g} P^T A P belongs to: the bound needs it to be"
             )
-        largest = _largest(_real_matrix(fine.A, "A"), _diagonal(smoothing.B, fine.size))
+        B = np.ones(fine.size) if smoothing.B is None else np.asarray(smoothing.B, dtype=float)
+        largest = _largest(_real_matrix(fine.A, "A"), B)
         # beyond the end that q was derived for nothing is known, so it must not lie too low
         lmax = largest if q.operator is None else max(q.operator.upper, largest)
         yield approximation_constant(fine.A, P, B=smoothing.B, lmax=lmax), lmax, q
-
-
-def _diagonal(B: ArrayLike | None, n: int) -> Array:
-    return np.ones(n) if B is None else np.asarray(B, dtype=float)
 
 
 def _real_matrix(given: Any, name: str) -> scipy.sparse.csc_array:

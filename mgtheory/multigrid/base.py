@@ -3,8 +3,10 @@ of."""
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -85,7 +87,7 @@ class MultigridSolver(ABC):
             out of range.
         """
         plan = Plan(check_cycle(cycle), loads=loads)
-        return solve_fitted(self._solve, b, x0, Stop(tol, maxiter, callback, atol), plan)
+        return self.fitted(self._solve, b, x0, Stop(tol, maxiter, callback, atol), plan)
 
     def full_multigrid(
         self,
@@ -108,7 +110,21 @@ class MultigridSolver(ABC):
         """
         kind = check_cycle(cycle, without=(Cycle.FMG,))
         plan = Plan(Cycle.FMG, kind, self.PASS_CYCLES if cycles is None else cycles, loads)
-        return solve_fitted(self._solve, b, None, Stop(maxiter=1), plan)
+        return self.fitted(self._solve, b, None, Stop(maxiter=1), plan)
+
+    def fitted(
+        self,
+        run: Callable[[Any, Any, Stop, Plan], Solution],
+        b: ArrayLike,
+        x0: ArrayLike | None,
+        stop: Stop,
+        plan: Plan,
+    ) -> Solution:
+        """`mgtheory.multigrid.solve.solve_fitted`, with the seconds that it and the set-up took."""
+        began = time.perf_counter()
+        found = solve_fitted(run, b, x0, stop, plan)
+        seconds = time.perf_counter() - began
+        return replace(found, setup_seconds=self.setup_seconds, solve_seconds=seconds)
 
     @abstractmethod
     def _solve(self, b: ArrayLike, x0: ArrayLike | None, stop: Stop, plan: Plan) -> Solution:

@@ -64,10 +64,6 @@ def blackbox(A: sp.csr_array, fine: Shape, coarse: Shape, boundary: Boundary) ->
             f"needs nested grids, got {fine} and {coarse} with {boundary} boundaries"
         )
     entries = _entries(A, fine, boundary)
-    if entries is None:
-        raise NoInterpolation(
-            "needs an A that reaches one point along each axis, this one reaches farther"
-        )
     index = np.arange(math.prod(fine)).reshape(fine)
     first = 1 if boundary is Boundary.DIRICHLET else 0
     axes = [j for j, (n, m) in enumerate(zip(fine, coarse, strict=True)) if n != m]
@@ -106,9 +102,9 @@ def _places(n: int, coarsened: bool, between: bool, first: int) -> NDArray[np.in
     return np.arange(n) if not coarsened else np.arange(1 - first if between else first, n, 2)
 
 
-def _entries(A: sp.csr_array, shape: Shape, boundary: Boundary) -> Offsets | None:
+def _entries(A: sp.csr_array, shape: Shape, boundary: Boundary) -> Offsets:
     """{o: A[x, x + o] for every x, on the grid}, o in {-1, 0, 1}^d, around a periodic boundary too;
-    None if A reaches farther."""
+    refused if A reaches farther."""
     lengths = np.diff(A.indptr)
     # the offset as a number with digits 0, 1, 2
     code: NDArray[Any] = np.zeros(A.nnz, dtype=np.int64)
@@ -121,7 +117,9 @@ def _entries(A: sp.csr_array, shape: Shape, boundary: Boundary) -> Offsets | Non
         if boundary is Boundary.PERIODIC:
             step = (step + n // 2) % n - n // 2
         if step.size and max(-int(step.min()), int(step.max())) > 1:
-            return None
+            raise NoInterpolation(
+                "needs an A that reaches one point along each axis, this one reaches farther"
+            )
         code *= 3
         code += step + 1
     found = np.bincount(code, minlength=3 ** len(shape))

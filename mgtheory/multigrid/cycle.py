@@ -1,32 +1,20 @@
 """V-, W- and F-cycles: the one recursion, for every kind of level.
 
-A level knows how to smooth and restrict on the way down, how to correct and smooth on the way up,
-and, where it is the coarsest, how to solve (`CycleLevel`). Sparse matrices, stencils without
-matrices, convolutions of torch and periodic grids have such levels, and share what is here.
+A cycle asks of a level ``down(r, start)``, which smooths A e = r from `start` (None is 0) and gives
+a state for `up` and the restricted residual; ``up(state, coarse)``, which adds the interpolated
+coarse approximation, smooths, and gives the new one; and, of the coarsest, ``solve(r)``. Right-hand
+sides, approximations and states are the level's own: arrays, or nothing but a sign where it keeps
+them itself. Sparse matrices, stencils without matrices, convolutions of torch and periodic grids
+have such levels, and share what is here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from mgtheory.multigrid.level import Level
 from mgtheory.multigrid.solution import Cycle
-
-
-class CycleLevel(Protocol):
-    """What a cycle asks of a level. Right-hand sides r, approximations e and states are the
-    level's own: arrays, or nothing but a sign where it keeps them itself."""
-
-    def down(self, r: Any, start: Any) -> tuple[Any, Any]:
-        """Smooth A e = r from `start` (None is 0): a state for `up`, and the restricted
-        residual."""
-
-    def up(self, state: Any, coarse: Any) -> Any:
-        """Add the interpolated coarse approximation and smooth: the new approximation."""
-
-    def solve(self, r: Any) -> Any:
-        """The solution, on the coarsest level."""
 
 
 def run_cycle(

@@ -209,8 +209,7 @@ def row_scales(level: Level) -> NDArray[np.float64] | None:
     if level.symmetric or not diagonal.all():
         return None
     own, exact = np.log(diagonal).reshape(shape), np.zeros(shape)
-    ratios, left = 0.0, 0.0
-    largest = 0.0
+    ratios, left, largest = 0.0, 0.0, 0.0
     for j, n in enumerate(shape):
         if n == 1:
             continue
@@ -229,10 +228,7 @@ def row_scales(level: Level) -> NDArray[np.float64] | None:
         exact += np.moveaxis(sums, 0, -1).reshape(shape[: j + 1] + (1,) * (len(shape) - j - 1))
     if not (left < 0.5 * ratios and largest > np.log(JUMP)):
         return None
-    for logs in (exact, own):
-        scales = np.exp(logs - np.mean(logs)).reshape(-1)
-        if logs is own or (
-            np.isfinite(scales).all() and is_symmetric(sp.csr_array((1.0 / scales)[:, None] * A))
-        ):
-            return scales
-    return None
+    scales, diagonals = (np.exp(logs - np.mean(logs)).reshape(-1) for logs in (exact, own))
+    finite = np.isfinite(scales).all()
+    known = finite and is_symmetric(sp.csr_array((1.0 / scales)[:, None] * A))
+    return scales if known else diagonals

@@ -25,15 +25,15 @@ SINGLE = 1e6
 @dataclass(frozen=True, eq=False)
 class Given:
     """A as a canonical CSR array, the grid's shape and its boundary, of a problem or of a bare
-    matrix (`problem` is None); and what was asked for its nullspace and the type of the cycle, as
-    in `mgtheory.multigrid.options.Options`."""
+    matrix (`problem` is None); the type of the cycle; and what was asked for A's nullspace, as in
+    `mgtheory.multigrid.options.Options`."""
 
     A: sp.csr_array
     shape: Shape
     boundary: Boundary
     problem: Problem | None
+    work: np.dtype[Any]
     asked_nullspace: Any
-    asked_dtype: Any
 
     @classmethod
     def of(cls, problem: Any, options: Options) -> Self:
@@ -46,7 +46,6 @@ class Given:
             For a matrix that is not square, finite and of the given shape, or options that
             contradict the problem.
         """
-        asked = options.nullspace, options.dtype
         if isinstance(problem, Problem):
             shape, kind = problem.shape, problem.boundary
             checks: list[tuple[str, Any, Any, Callable[[Any], Any]]] = [
@@ -59,16 +58,23 @@ class Given:
                         f"{name} is {given!r}, the problem has {own}; {name} belongs to a bare"
                         " matrix"
                     )
-            return cls(check_matrix(problem.A), shape, kind, problem, *asked)
-        if options.shape is None:
-            raise ValueError("a bare matrix needs its grid's shape")
-        kind = check_boundary("dirichlet" if options.boundary is None else options.boundary)
-        A, shape = check_matrix(problem), check_shape(options.shape, kind)
-        if A.shape[0] != int(np.prod(shape)):
-            raise ValueError(
-                f"A has {A.shape[0]} rows, the grid {shape} has {int(np.prod(shape))} unknowns"
-            )
-        return cls(A, shape, kind, None, *asked)
+            A, model = check_matrix(problem.A), problem
+        else:
+            if options.shape is None:
+                raise ValueError("a bare matrix needs its grid's shape")
+            kind = check_boundary("dirichlet" if options.boundary is None else options.boundary)
+            A, shape, model = check_matrix(problem), check_shape(options.shape, kind), None
+            if A.shape[0] != int(np.prod(shape)):
+                raise ValueError(
+                    f"A has {A.shape[0]} rows, the grid {shape} has {int(np.prod(shape))} unknowns"
+                )
+            if options.coarsening == "rediscretise":
+                raise ValueError(
+                    "unknown coarsening 'rediscretise', allowed: galerkin (rediscretise needs a"
+                    " Problem)"
+                )
+        work = check_work(A.dtype, options.dtype, model)
+        return cls(A, shape, kind, model, work, options.nullspace)
 
     @cached_property
     def nullspace(self) -> NDArray[Any] | None:
@@ -79,15 +85,8 @@ class Given:
     def on_constants(self) -> float:
         """What a bare matrix makes of the constants, relative to |A|, where that may be rounding
         of its entries; else 0."""
-        unsure = (
-            self.problem is None and self.nullspace is None and self.asked_nullspace is not None
-        )
-        return rounded_image(self.A) if unsure else 0.0
-
-    @property
-    def work(self) -> np.dtype[Any]:
-        """The type of the cycle."""
-        return check_work(self.A.dtype, self.asked_dtype, self.problem)
+        unsure = self.problem is None and self.asked_nullspace is not None
+        return rounded_image(self.A) if unsure and self.nullspace is None else 0.0
 
 
 def check_matrix(A: Any) -> sp.csr_array:

@@ -134,7 +134,6 @@ class Hierarchy(GridHierarchy):
         said = [*filter(None, said)]
         return replace(
             found,
-            setup_seconds=self.setup_seconds,
             warnings=found.warnings + tuple(said),
             message="; ".join([found.message, *said]),
         )
@@ -184,7 +183,9 @@ class Hierarchy(GridHierarchy):
     @property
     def coarse_solver(self) -> Callable[[NDArray[Any]], NDArray[Any]]:
         """r -> A^-1 r on the coarsest level."""
-        return self.levels[-1].solve if self.levels[-1].solver is None else self.levels[-1].solver
+        solve = self.levels[-1].solve
+        assert solve is not None
+        return solve
 
     @property
     def doubts(self) -> tuple[str, ...]:
@@ -228,20 +229,16 @@ class Hierarchy(GridHierarchy):
             f"Hierarchy: {len(self.levels)} levels, {self.coarsening}, cycle in"
             f" {self.levels[0].operator.dtype}"
             + (", singular (constants)" if self.nullspace is not None else ""),
-            (
-                f"operator complexity {self.operator_complexity:.3f}, grid complexity"
-                f" {self.grid_complexity:.3f}"
-            ),
-        ]
-        for c in ("V", "W", "F"):
-            lines.append(
+            f"operator complexity {self.operator_complexity:.3f}, grid complexity"
+            f" {self.grid_complexity:.3f}",
+            *(
                 f"{c}-cycle: complexity {self.cycle_complexity(c):.3f}, {self.work_units(c):.2f}"
                 " work units"
-            )
-        lines.append(
+                for c in ("V", "W", "F")
+            ),
             f"{'level':>5} {'grid':>14} {'unknowns':>10} {'non-zeros':>11} {'storage':>7} "
-            " smoothing (pre + post)"
-        )
+            " smoothing (pre + post)",
+        ]
         for level in self.levels:
             if level.index + 1 < len(self.levels):
                 labels = dict.fromkeys(s.label for s in (level.pre, level.post) if s is not None)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,6 @@ from mgtheory.multigrid.solve import (
     norm,
     range_split,
     rounding_floor,
-    solve_fitted,
     without,
 )
 
@@ -31,11 +30,7 @@ RESTART = 10  # steps of gmres between two looks at the true residual
 
 
 class _Done(Exception):
-    """The true residual is small enough."""
-
-    def __init__(self, x: NDArray[Any]) -> None:
-        super().__init__()
-        self.x = x
+    """The true residual is small enough, with the argument as correction of the start."""
 
 
 def krylov(
@@ -83,29 +78,27 @@ def krylov(
             " V, W and F are allowed"
         )
 
-    def run(b: Any, x0: Any, stop: Stop, plan: Plan) -> Solution:
-        return _run(hierarchy, A, check_vector(b, A.shape[0], A.dtype, "b"), x0, method, stop, plan)
-
-    return solve_fitted(run, b, x0, stop, Plan(check_cycle(cycle)))
+    run = partial(_run, hierarchy, A, method)
+    return hierarchy.fitted(run, b, x0, stop, Plan(check_cycle(cycle)))
 
 
 @np.errstate(over="ignore", invalid="ignore")
 def _run(
     hierarchy: MultigridSolver,
     A: Any,
-    right: NDArray[Any],
-    x0: ArrayLike | None,
     method: str,
+    b: ArrayLike,
+    x0: ArrayLike | None,
     stop: Stop,
     plan: Plan,
 ) -> Solution:
     """The steps, on an equation of sizes that fit."""
+    right = check_vector(b, A.shape[0], A.dtype, "b")
     x = np.zeros_like(right) if x0 is None else check_vector(x0, right.size, right.dtype, "x0")
     N, size, cycle = hierarchy.nullspace, norm(right), plan.cycle
     split = range_split(A, N, right)
     M = hierarchy.as_preconditioner(cycle, symmetric=method != "gmres")
-    lost, inside = 0.0, list[float]()
-    whole: list[float] = []
+    lost, inside, whole = 0.0, list[float](), list[float]()
 
     def floor(x: NDArray[Any]) -> float:
         return 100 * rounding_floor(A, x) if sp.issparse(A) else 0.0
@@ -126,7 +119,6 @@ def _run(
         if inside[-1] <= target or (lost > target and inside[-1] <= floor(x + e)):
             raise _Done(e.copy())
 
-    began = time.perf_counter()
     residual = look(right if x0 is None else right - A @ x)
     check_sizes(right, size, inside[0], zero=x0 is None)
     if stop.callback is not None:
@@ -134,7 +126,7 @@ def _run(
     target, missing = stop.target(size, inside[0]), split(right)[1]
     gmres = method == "gmres"
     extra: dict[str, Any] = {"restart": RESTART, "callback_type": "x"} if gmres else {}
-    if inside[0] > target:
+    if inside[0] > target and stop.maxiter:  # SciPy's gmres cannot take no step
         own = target / inside[0] * (1.0 if gmres else 1e-4)
         try:
             e, _ = getattr(sla, method)(
@@ -144,7 +136,7 @@ def _run(
             if inside[-1] == inside[-2]:
                 del inside[-1], whole[-1]
         except _Done as done:
-            e = done.x
+            e = done.args[0]
         x = x + e
     x = x if N is None else without(N, x)
     what = f"restarts of gmres({RESTART})" if gmres else f"steps of {method}"
@@ -157,12 +149,4 @@ def _run(
     message = f"residual {whole[-1]:.2e} (wanted {wanted:.2e}) after {count} {what}"
     if reason is Reason.INCOMPATIBLE:
         message += "; A is singular and the rest of it is outside its range"
-    return Solution(
-        x,
-        tuple(whole),
-        reason,
-        message,
-        incompatibility=missing,
-        setup_seconds=hierarchy.setup_seconds,
-        solve_seconds=time.perf_counter() - began,
-    )
+    return Solution(x, tuple(whole), reason, message, incompatibility=missing)

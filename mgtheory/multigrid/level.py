@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from mgtheory.multigrid.applied import Smoothing, smoothing
 from mgtheory.multigrid.options import Options
 from mgtheory.problems.grids import Shape
+from mgtheory.problems.problem import Problem
 from mgtheory.problems.record import VARIES, choose_scaling, matrix_interval
 from mgtheory.problems.stencils import Stencil
 from mgtheory.problems.tensorform import TensorForm
@@ -31,7 +32,6 @@ GROWTH_STEPS = 30
 
 # the start, what the smoothings added to it, and the residual they left
 State = tuple[NDArray[Any] | None, NDArray[Any] | None, NDArray[Any]]
-Observer = Callable[[Any, NDArray[Any], NDArray[Any]], None]
 
 
 @dataclass(eq=False, repr=False)
@@ -63,8 +63,10 @@ class Level:
         A as a sum of tensor products, where its stencil is constant; else None.
     rows
         The scales s_i of A's rows, shape (n,), where they have their own; else None.
-    solver
+    solve
         r -> A^-1 r on the coarsest level; None on the others.
+    observe
+        Called with the level and the residual before and after each smoothing on the way down.
     own_transfers
         P and R are the user's own.
     aligned
@@ -94,8 +96,9 @@ class Level:
     reference: Level | None = None
     tensor: TensorForm | None = None
     rows: NDArray[np.float64] | None = None
-    problem: Any = None
-    solver: Callable[[NDArray[Any]], NDArray[Any]] | None = None
+    problem: Problem | None = None
+    solve: Callable[[NDArray[Any]], NDArray[Any]] | None = None
+    observe: Callable[[Any, NDArray[Any], NDArray[Any]], None] | None = None
     own_transfers: bool = True
     aligned: bool = True
     notes: tuple[str, ...] = ()
@@ -111,18 +114,11 @@ class Level:
             same = options.after is options.before and self.pre is not None
             self.post = self.pre if same else smoothing(options.after, self)
 
-    def down(
-        self, r: NDArray[Any], start: NDArray[Any] | None, observe: Observer | None = None
-    ) -> tuple[State, NDArray[Any]]:
+    def down(self, r: NDArray[Any], start: NDArray[Any] | None) -> tuple[State, NDArray[Any]]:
         """Smooth A e = r from `start`: a state for `up`, and the residual it leaves restricted.
 
         Every smoothing hands on the residual that it leaves, so smoothings of degree k cost k
         products here and k on the way up.
-
-        Parameters
-        ----------
-        observe
-            Called with the level and the residual before and after each smoothing.
         """
         e: NDArray[Any] | None = None
         s = r if start is None else r - self.operator @ start
@@ -130,8 +126,8 @@ class Level:
             for _ in range(self.pre_count):
                 before = s
                 c, s = self.pre.correct_with_residual(s)
-                if observe is not None:
-                    observe(self, before, s)
+                if self.observe is not None:
+                    self.observe(self, before, s)
                 e = c if e is None else np.add(e, c, out=e)
         return (start, e, s), self.R @ s
 
@@ -147,17 +143,6 @@ class Level:
                 e += c
             e += self.post.correct(s)
         return e if start is None else start + e
-
-    def solve(self, r: NDArray[Any]) -> NDArray[Any]:
-        """A^-1 r on the coarsest level."""
-        assert self.solver is not None
-        return self.solver(r)
-
-    def cast_transfers(self) -> None:
-        """P and R in the (real) type of the cycle; the user's own ones stay what they are."""
-        if not self.own_transfers:
-            real = np.zeros(0, dtype=self.operator.dtype).real.dtype
-            self.P, self.R = self.P.astype(real), self.R.astype(real)
 
     @cached_property
     def interpolation(self) -> Any:
@@ -188,8 +173,7 @@ class Level:
     def stencil(self) -> Stencil | None:
         """The stencil of A inside the grid; None where there is no constant one."""
         if self.problem is not None:
-            known: Stencil | None = self.problem.stencil
-            return known
+            return self.problem.stencil
         array = None if self.tensor is None else self.tensor.stencil()
         return None if array is None else Stencil.from_array(array, channels=False)
 
@@ -201,7 +185,14 @@ class Level:
     @cached_property
     def _hermitian(self) -> bool:
         """Of A itself; constant stencils with a tensor form are even."""
-        known = self.tensor is not None or _symmetric_diagonals(self.exact)
+        exact = self.exact
+        known = self.tensor is not None or (
+            isinstance(exact, sp.dia_array)
+            and all(
+                np.array_equal(exact.diagonal(k), exact.diagonal(-k).conj())
+                for k in set(np.abs(exact.offsets))
+            )
+        )
         return known or is_symmetric(self.A)
 
     @cached_property
@@ -214,14 +205,12 @@ class Level:
         """What A is up to a positive factor, see `mgtheory.spectra.record`."""
         if self.stencil is not None:
             return stencil_form(self.stencil.offsets, self.stencil.values)
-        known: Form | None = None if self.problem is None else self.problem.form
-        return known
+        return None if self.problem is None else self.problem.form
 
     @property
     def nullspace(self) -> NDArray[np.float64] | None:
         """The problem's, where this is its grid."""
-        known: NDArray[np.float64] | None = getattr(self.problem, "nullspace", None)
-        return known
+        return None if self.problem is None else self.problem.nullspace
 
     def inverse_diagonal(self, scaling: str) -> NDArray[Any] | None:
         """B: None for the identity, or 1/diag(A), shape (n,); "auto" as `choose_scaling` says.
@@ -331,18 +320,6 @@ def row_maxima(A: sp.csr_array) -> NDArray[Any]:
     filled = np.diff(A.indptr) > 0
     result[filled] = np.maximum.reduceat(np.abs(A.data), A.indptr[:-1][filled])
     return result
-
-
-def _symmetric_diagonals(A: Any) -> bool:
-    """Whether a matrix stored by diagonals is Hermitian to the last bit."""
-    if not isinstance(A, sp.dia_array):
-        return False
-    n, lines = A.shape[0], dict(zip(A.offsets.tolist(), A.data, strict=True))
-    return all(
-        -k in lines and np.array_equal(line[k:], lines[-k][: n - k].conj())
-        for k, line in lines.items()
-        if k >= 0
-    ) and all(-k in lines for k in lines)
 
 
 def is_symmetric(A: sp.csr_array) -> bool:

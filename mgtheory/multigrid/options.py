@@ -13,7 +13,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from mgtheory._checks import check_callable, check_name, check_whole, plain
+from mgtheory._checks import check_callable, check_name, check_whole, is_whole, plain
 from mgtheory.multigrid.transfer import INTERPOLATIONS, RESTRICTIONS
 from mgtheory.smoothers import DEFAULT, growing
 from mgtheory.smoothers import smoother as make_smoother
@@ -30,7 +30,7 @@ def count(counts: Counts, index: int, name: str, least: int = 0) -> int:
     value: Any = plain(counts(index) if callable(counts) else counts)
     if isinstance(value, list | tuple | np.ndarray) and len(value):
         value = plain(value[min(index, len(value) - 1)])
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+    if not is_whole(value) or value < least:
         raise ValueError(
             f"{name} is {value!r} on level {index}, must be a whole number from {least} on"
         )

@@ -19,7 +19,7 @@ from mgtheory.multigrid.level import STORED, Level, diagonal_storage, row_maxima
 from mgtheory.multigrid.nullspace import coarse_nullspace
 from mgtheory.multigrid.options import BLACKBOX, Options
 from mgtheory.multigrid.transfer import TensorOperator
-from mgtheory.problems.grids import Boundary, Shape, choose_axes
+from mgtheory.problems.grids import Shape, choose_axes
 from mgtheory.problems.problem import Problem
 from mgtheory.problems.tensorform import TensorForm, recognise
 from mgtheory.spectra.bounds import couplings
@@ -72,23 +72,6 @@ class Coarsening:
     given: Given
     options: Options
 
-    def __post_init__(self) -> None:
-        if self.options.coarsening == "rediscretise" and self.problem is None:
-            raise ValueError(
-                "unknown coarsening 'rediscretise', allowed: galerkin (rediscretise needs a"
-                " Problem)"
-            )
-
-    @property
-    def problem(self) -> Problem | None:
-        """That of the finest level; None for a bare matrix."""
-        return self.given.problem
-
-    @property
-    def boundary(self) -> Boundary:
-        """What holds at both ends of every axis."""
-        return self.given.boundary
-
     def levels(self) -> list[Level]:
         """All levels, the finest first, the coarsest with its solver."""
         levels = coarsened(self.finest(), self, self.options.max_levels)
@@ -96,40 +79,40 @@ class Coarsening:
         if own is None:
             steps = [level.R for level in levels[:-1]]
             basis = coarse_nullspace(self.given.nullspace, steps, matrix.dtype)
-            levels[-1].solver = DirectSolver(matrix, basis)
-        elif callable(solver := own(matrix)):
-            levels[-1].solver = solver
+            levels[-1].solve = DirectSolver(matrix, basis)
+        elif callable(solve := own(matrix)):
+            levels[-1].solve = solve
         else:
             raise ValueError(
-                f"coarse_solver gave {solver!r}, must give a callable of a right-hand side"
+                f"coarse_solver gave {solve!r}, must give a callable of a right-hand side"
             )
         return levels
 
     def finest(self) -> Level:
         """Level 0, with its tensor form where the stencil is constant. In a bare matrix that is
         recognised; where it is not, the grid may be wrong."""
-        A, shape, problem = self.given.A, self.given.shape, self.problem
+        A, shape, problem = self.given.A, self.given.shape, self.given.problem
         if problem is not None:
             return make_level(A, shape, self.given.work, problem.equation.form(shape), problem)
-        tensor = recognise(A, shape, self.boundary)
+        tensor = recognise(A, shape, self.given.boundary)
         level = make_level(A, shape, self.given.work, tensor, None)
         if tensor is None:
             level.rows = row_scales(level)
             if self.options.transfers is None:  # else it need not be a grid
-                level.doubts = doubts(level, self.boundary)
+                level.doubts = doubts(level, self.given.boundary)
         return level
 
     @property
     def name(self) -> str:
         """``rediscretise`` or ``galerkin``; by default the first where coefficients are constant
         and the transfers are ours."""
-        constant = self.problem is not None and self.problem.polynomial is not None
+        constant = self.given.problem is not None and self.given.problem.polynomial is not None
         default = constant and self.options.transfers is None
         return self.options.coarsening or ("rediscretise" if default else "galerkin")
 
     def next(self, level: Level) -> Level | None:
         """The next coarser level; None where this is the coarsest."""
-        again = self.problem if self.name == "rediscretise" else None
+        again = self.given.problem if self.name == "rediscretise" else None
         shape = self._transfers(level, constant=again is not None or level.tensor is not None)
         if shape is None:
             return None
@@ -143,7 +126,9 @@ class Coarsening:
             A = sp.csr_array(tensor.todia(level.A.dtype))
         else:
             A = galerkin(level) if again is None else again.equation.operator(shape)
-        level.cast_transfers()
+        if not level.own_transfers:  # in the real type of the cycle
+            real = np.zeros(0, dtype=level.operator.dtype).real.dtype
+            level.P, level.R = level.P.astype(real), level.R.astype(real)
         problem = None if again is None else replace(again, shape=shape)
         return make_level(A, shape, level.operator.dtype, tensor, problem, level)
 
@@ -191,7 +176,7 @@ class Coarsening:
 
     def _default(self, level: Level, constant: bool) -> Shape:
         """Halve the chosen axes."""
-        fine, boundary = level.shape, self.boundary
+        fine, boundary = level.shape, self.given.boundary
         chosen = choose_axes(self._couplings(level), fine, self.options.axes)
         coarse = tuple(
             transfer.coarse_size(n, boundary) if j in chosen else n for j, n in enumerate(fine)
@@ -226,7 +211,7 @@ class Coarsening:
         Its coarse points are every second one. Where they are no uniform grid, as at the ends of
         even sizes and for cells, that is only worth while where coefficients jump.
         """
-        asked, fine, boundary = self.options.interpolation, level.shape, self.boundary
+        asked, fine, boundary = self.options.interpolation, level.shape, self.given.boundary
         if asked != BLACKBOX and (asked is not None or constant):
             return None
         coarse = tuple(
@@ -255,8 +240,8 @@ class Coarsening:
     def _couplings(self, level: Level) -> tuple[float, ...]:
         """Of the scheme on this shape, where it is known: the entries of a Galerkin product mix the
         axes."""
-        if self.problem is not None and self.problem.polynomial is not None:
-            return self.problem.couplings(level.shape)
+        if self.given.problem is not None and self.given.problem.polynomial is not None:
+            return self.given.problem.couplings(level.shape)
         return couplings(level.exact if level.rows is None else level.balanced, level.shape)
 
 

@@ -4,11 +4,10 @@ into words."""
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -190,10 +189,9 @@ class Plan:
         return self.inner if self.cycle is Cycle.FMG else self.cycle
 
 
-@dataclass(frozen=True)
-class Ended:
+class Ended(NamedTuple):
     """How a loop ended: the residual norms before the first cycle and after each, the reason, and
-    the reason in words."""
+    the reason in words; the fields of a `Solution` after x."""
 
     norms: tuple[float, ...]
     reason: Reason
@@ -283,23 +281,6 @@ def _message(reason: Reason, norms: list[float], target: float, lost: float, rou
             return f"residual {last:.2e} (wanted {target:.2e}) after the {count} cycles allowed"
 
 
-@dataclass(frozen=True)
-class _Watched:
-    """A level whose smoothings are watched on the way down."""
-
-    level: Level
-    watch: Watch
-
-    def down(self, r: Any, start: Any) -> Any:
-        return self.level.down(r, start, self.watch)
-
-    def up(self, state: Any, coarse: Any) -> Any:
-        return self.level.up(state, coarse)
-
-    def solve(self, r: Any) -> Any:
-        return self.level.solve(r)
-
-
 # a cycle that diverges may overflow; that is an answer, not an error
 @np.errstate(over="ignore", invalid="ignore")
 def solve_levels(
@@ -313,7 +294,6 @@ def solve_levels(
     warnings: tuple[str, ...] = (),
 ) -> Solution:
     """See `mgtheory.multigrid.base.MultigridSolver`."""
-    began = time.perf_counter()
     finest, N = levels[0], nullspace
     right = check_vector(b, finest.size, finest.A.dtype, "b")
     x = np.zeros_like(right) if x0 is None else check_vector(x0, finest.size, right.dtype, "x0")
@@ -350,8 +330,7 @@ def solve_levels(
         """Rows of large scales hide in the plain norm what the cycle does to the others."""
         return norm(residual if finest.rows is None else residual / finest.rows)
 
-    further: dict[str, Any] = {"missing": lambda: outside, "floor": floor, "judged": balanced}
-    ended = drive(step, first, size, stop, **further)
+    ended = drive(step, first, size, stop, missing=lambda: outside, floor=floor, judged=balanced)
     return Solution(
         x,
         ended.norms,
@@ -360,7 +339,6 @@ def solve_levels(
         watch.warnings,
         work,
         missing,
-        solve_seconds=time.perf_counter() - began,
     )
 
 
@@ -403,7 +381,7 @@ def in_cycle_type(
     """One cycle from level `first` on, as a map of residuals of any type: scaled, computed in the
     levels' type, scaled back."""
     work = levels[0].operator.dtype
-    used: Sequence[Any] = levels if watch is None else [_Watched(l, watch) for l in levels]
+    used = levels if watch is None else [replace(level, observe=watch) for level in levels]
 
     def correct(r: NDArray[Any]) -> NDArray[Any]:
         if np.iscomplexobj(r) and not np.issubdtype(work, np.complexfloating):

@@ -38,10 +38,7 @@ class TensorOperator:
 
     def __init__(self, factors: Sequence[sp.csr_array]) -> None:
         self.factors = tuple(sp.csr_array(factor) for factor in factors)
-        self.shape = (
-            math.prod(f.shape[0] for f in self.factors),
-            math.prod(f.shape[1] for f in self.factors),
-        )
+        self.shape = tuple(map(math.prod, zip(*(f.shape for f in self.factors), strict=True)))
         self.dtype = np.result_type(*(f.dtype for f in self.factors))
 
     @functools.cached_property
@@ -104,9 +101,7 @@ class TensorOperator:
         return self.tocsr().toarray()
 
     def __repr__(self) -> str:
-        return (
-            f"TensorOperator({' x '.join(f'({f.shape[0]}, {f.shape[1]})' for f in self.factors)})"
-        )
+        return f"TensorOperator({' x '.join(str(factor.shape) for factor in self.factors)})"
 
 
 def _repeat(factor: sp.csr_array, times: int) -> sp.csr_array:
@@ -192,20 +187,26 @@ def lagrange(n: int, m: int, boundary: Boundary, *, points: int) -> sp.csr_array
     One-sided at a boundary, so that it holds for any boundary values; of lower degree where m <
     points. For the solution itself in full multigrid, not for corrections.
     """
-    position = _positions(n, m, boundary)
-    count = min(points, m)
-    first = np.floor(position).astype(int) + 1 - count // 2
-    if boundary is not Boundary.PERIODIC:
-        first = np.clip(first, 0, m - count)
-    nodes = [first + i for i in range(count)]
-    weights = [
-        math.prod(
-            ((position - other) / (node - other) for other in nodes if other is not node),
-            start=np.ones(n),
-        )
-        for node in nodes
-    ]
-    return _from_slots(n, m, [node % m for node in nodes], weights)
+    periodic = boundary is Boundary.PERIODIC
+    first, weights = lagrange_weights(_positions(n, m, boundary), m, points, inside=not periodic)
+    return _from_slots(n, m, [(first + i) % m for i in range(len(weights))], [*weights])
+
+
+def lagrange_weights(
+    position: NDArray[np.float64], m: int, points: int, *, inside: bool = True
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The first of the nearest `points` unknowns (at most m) to each of n positions, `inside` 0 ..
+    m - 1, and the weights of those from there on, shape (points, n)."""
+    nodes = np.arange(min(points, m))
+    first = np.floor(position).astype(np.int64) + 1 - nodes.size // 2
+    if inside:
+        first = first.clip(0, m - nodes.size)
+    # prod over j != i of (position - j) / (i - j), with 1 for j = i
+    apart = nodes[:, None] - nodes
+    apart[nodes, nodes] = 1
+    ratios = (position - (first + nodes[:, None])) / apart[..., None]
+    ratios[nodes, nodes] = 1.0
+    return first, ratios.prod(axis=1)
 
 
 cubic = functools.partial(lagrange, points=4)
@@ -225,7 +226,8 @@ def injection(n: int, m: int, boundary: Boundary) -> sp.csr_array:
     return at_points
 
 
-INTERPOLATIONS: dict[str, Callable[[int, int, Boundary], sp.csr_array]] = {
+Line = Callable[[int, int, Boundary], sp.csr_array]
+INTERPOLATIONS: dict[str, Line] = {
     "linear": linear,
     "cubic": cubic,
     "quintic": quintic,
@@ -243,15 +245,16 @@ def interpolation(
         For an unknown kind.
     """
     line = INTERPOLATIONS[check_name(kind, list(INTERPOLATIONS), "interpolation")]
-    return _along_axes(fine, coarse, lambda n, m: line(n, m, boundary))
+    return _along_axes(fine, coarse, boundary, line)
 
 
-def _along_axes(
-    fine: Shape, coarse: Shape, line: Callable[[int, int], sp.csr_array]
-) -> TensorOperator:
-    """line(n, m) along every axis, made once for axes of equal sizes; the identity for n = m."""
+def _along_axes(fine: Shape, coarse: Shape, boundary: Boundary, line: Line) -> TensorOperator:
+    """The line along every axis, made once for axes of equal sizes; the identity for n = m."""
     pairs = list(zip(fine, coarse, strict=True))
-    made = {(n, m): sp.eye_array(n, format="csr") if n == m else line(n, m) for n, m in set(pairs)}
+    made = {
+        (n, m): sp.eye_array(n, format="csr") if n == m else line(n, m, boundary)
+        for n, m in set(pairs)
+    }
     return TensorOperator([made[pair] for pair in pairs])
 
 
@@ -264,49 +267,32 @@ def _ratio(n: int, m: int, boundary: Boundary) -> float:
     return mesh_width(n, boundary) / mesh_width(m, boundary)
 
 
-def _full(fine: Shape, coarse: Shape, boundary: Boundary) -> TensorOperator:
-    """prod_j (h_j/H_j) P^T: full weighting."""
-
-    def line(n: int, m: int) -> sp.csr_array:
-        return sp.csr_array(linear(n, m, boundary).T) * _ratio(n, m, boundary)
-
-    return _along_axes(fine, coarse, line)
+def full_weighting(n: int, m: int, boundary: Boundary) -> sp.csr_array:
+    """(h/H) P^T of linear interpolation, shape (m, n)."""
+    return sp.csr_array(linear(n, m, boundary).T) * _ratio(n, m, boundary)
 
 
-def _injection(fine: Shape, coarse: Shape, boundary: Boundary) -> TensorOperator:
-    """The fine value at the coarse point."""
-    return _along_axes(fine, coarse, lambda n, m: injection(n, m, boundary))
-
-
-def _half(fine: Shape, coarse: Shape, boundary: Boundary) -> sp.csr_array:
-    """1/2 at the coarse point and 1/(4d) at its 2d neighbours, d the number of coarsened axes: half
-    weighting."""
-    weighting, at_points = (
-        _full(fine, coarse, boundary).factors,
-        _injection(fine, coarse, boundary).factors,
-    )
-    axes = [j for j, (n, m) in enumerate(zip(fine, coarse, strict=True)) if n != m]
-    terms = [
-        TensorOperator([weighting[i] if i == j else at_points[i] for i in range(len(fine))]).tocsr()
-        for j in axes
-    ]
-    return sp.csr_array(functools.reduce(lambda left, right: left + right, terms) / len(axes))
-
-
-RESTRICTIONS: dict[str, Callable[[Shape, Shape, Boundary], Any]] = {
-    "full": _full,
-    "half": _half,
-    "injection": _injection,
-}
+RESTRICTIONS = ("full", "half", "injection")
 
 
 def restriction(fine: Shape, coarse: Shape, boundary: Boundary, *, kind: str = "full") -> Any:
-    """R of shape (prod(coarse), prod(fine)): full or half weighting, or injection; scaled so that a
-    constant stays itself.
+    """R of shape (prod(coarse), prod(fine)), scaled so that a constant stays itself: full
+    weighting, injection, or half weighting, with 1/2 at the coarse point and 1/(4d) at its 2d
+    neighbours, d the number of coarsened axes.
 
     Raises
     ------
     ValueError
         For an unknown kind, or half weighting and injection on grids that are not nested.
     """
-    return RESTRICTIONS[check_name(kind, list(RESTRICTIONS), "restriction")](fine, coarse, boundary)
+    full = check_name(kind, RESTRICTIONS, "restriction") == "full"
+    along = _along_axes(fine, coarse, boundary, full_weighting if full else injection)
+    if kind != "half":
+        return along
+    weighting = _along_axes(fine, coarse, boundary, full_weighting).factors
+    terms = [
+        TensorOperator([*along.factors[:j], weighting[j], *along.factors[j + 1 :]]).tocsr()
+        for j, (n, m) in enumerate(zip(fine, coarse, strict=True))
+        if n != m
+    ]
+    return sp.csr_array(functools.reduce(lambda left, right: left + right, terms) / len(terms))

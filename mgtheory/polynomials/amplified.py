@@ -17,13 +17,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from numbers import Real
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mgtheory._checks import check_number, own_errors
-from mgtheory.polynomials.exchange import peaks
+from mgtheory.polynomials.exchange import intervals_of, peaks
 from mgtheory.polynomials.peaks import PER_DEGREE, local_maxima
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.spectra.interval import Interval
@@ -57,7 +56,7 @@ def largest_modulus(q: ResidualPolynomial, spectrum: Spectrum) -> float:
     """
     if isinstance(spectrum, Real):
         z = on_circle(q, float(spectrum))
-    elif parts := _intervals(spectrum):
+    elif parts := intervals_of(spectrum):
         z = np.concatenate([peaks(q, part) for part in parts])
     else:
         z = np.asarray(spectrum, dtype=complex).ravel()
@@ -70,15 +69,8 @@ def largest_modulus(q: ResidualPolynomial, spectrum: Spectrum) -> float:
 def scale_to(
     q: ResidualPolynomial, spectrum: Spectrum, amplification: float, *, kept: float = 1.0
 ) -> float:
-    """The smallest s > 0 at which max |q(s z)| over the spectrum is M; 1 where max |q(z)| is not
-    above `kept`: there q stays what it is.
-
-    Parameters
-    ----------
-    spectrum
-        An `Interval` or several, points, or a number b for the disc |z| <= b.
-    amplification
-        M > 1.
+    """The smallest s > 0 at which max |q(s z)| over the spectrum (as for `largest_modulus`) is M >
+    1; 1 where max |q(z)| is not above `kept`: there q stays what it is.
 
     Examples
     --------
@@ -96,7 +88,7 @@ def scale_to(
             z = np.concatenate([z, on_circle(q, s * b) / s])
             s, before = _first_crossing(z, q, M), s
         return s
-    if parts := _intervals(spectrum):  # the segments from 0 to both ends hold all others
+    if parts := intervals_of(spectrum):  # the segments from 0 to both ends hold all others
         z = np.array([min(p.a for p in parts), max(p.b for p in parts)], dtype=complex)
     else:
         z = np.asarray(spectrum, dtype=complex).ravel()
@@ -127,11 +119,3 @@ def on_circle(q: ResidualPolynomial, radius: float) -> Complex:
     with np.errstate(over="ignore", invalid="ignore"):
         found, _ = local_maxima(lambda a: np.abs(q(radius * np.exp(1j * a))), angles)
     return np.asarray(radius * np.exp(1j * found))
-
-
-def _intervals(spectrum: Any) -> tuple[Interval, ...]:
-    """The intervals, if the spectrum is given by them."""
-    if isinstance(spectrum, Interval):
-        return (spectrum,)
-    several = isinstance(spectrum, list | tuple)
-    return tuple(part for part in spectrum if isinstance(part, Interval)) if several else ()

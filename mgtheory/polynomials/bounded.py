@@ -125,9 +125,8 @@ def longest_step(
     degree
         k, 1 to 32.
     points
-        Samples of a spectrum, real or complex, shape (n,), mirrored at the real axis, n > k: of a
-        region its boundary is enough. Or an `Interval`, or a list of them, with every point of
-        them. None for the disc |z| <= radius. The set may contain or surround 0.
+        As in `mgtheory.polynomials.minimax.minimax`, but the set may contain or surround 0. None
+        for the disc |z| <= radius.
     amplification
         M > 1.
 

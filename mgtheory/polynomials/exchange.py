@@ -152,14 +152,18 @@ def exchanged(basis: Basis, cuts: Array, z: Complex, c: Array, limit: float = 1.
     return np.vstack([cuts[cuts @ c > BINDING * limit], (turn[:, None] * phi[worst]).real])
 
 
+def intervals_of(points: Any) -> tuple[Interval, ...]:
+    """The intervals, if a set is given by them."""
+    if isinstance(points, Interval):
+        return (points,)
+    several = isinstance(points, list | tuple)
+    return tuple(points) if several and all(isinstance(p, Interval) for p in points) else ()
+
+
 def sampled(points: Any, degree: int, family: str) -> tuple[tuple[Interval, ...], Complex]:
     """The intervals, if the set is given by them, and sample points in the closed upper
     half-plane."""
-    if isinstance(points, Interval):
-        points = (points,)
-    several = isinstance(points, list | tuple) and len(points) > 0
-    if several and all(isinstance(part, Interval) for part in points):
-        parts = _united(points)
+    if parts := _united(intervals_of(points)):
         grids = [angular_grid(part.a, part.b, degree) for part in parts]
         return parts, np.concatenate(grids).astype(complex)
     try:

@@ -76,11 +76,6 @@ def optimised_beta(degree: int) -> Array:
     return np.cumsum(c[::-1])[::-1][1:].copy()
 
 
-def _products(theta: Array, phi: Array) -> Array:
-    """t_j - r_i, shape (len(theta), len(phi)), without cancellation."""
-    return np.sin(0.5 * (theta[:, None] + phi)) * np.sin(0.5 * (theta[:, None] - phi))
-
-
 def _square(difference: Array, phi: Array) -> Array:
     """q(t_j)^2 from the differences t_j - r_i."""
     return np.prod(difference / np.sin(0.5 * phi) ** 2, axis=1) ** 2
@@ -90,7 +85,8 @@ def _conditions(theta: Array, phi: Array) -> tuple[Array, Array]:
     """log F(t_j) - log F(0), shape (k,), and its derivative with respect to the angles of the
     roots, shape (k, k)."""
     t, r, slope = np.sin(0.5 * theta) ** 2, np.sin(0.5 * phi) ** 2, 0.5 * np.sin(phi)
-    difference = _products(theta, phi)
+    # t_j - r_i without cancellation
+    difference = np.sin(0.5 * (theta[:, None] + phi)) * np.sin(0.5 * (theta[:, None] - phi))
     square = _square(difference, phi)
     error = np.log(t * square / (1 - square)) + np.log(2 * np.sum(1 / r))
     of_q = -t[:, None] * slope / (r * difference)  # d log|1 - t/r_i| / d phi_i
@@ -107,11 +103,11 @@ def _maxima(phi: Array) -> Array:
     low, high = phi[:-1].copy(), phi[1:].copy()
     theta = 0.5 * (low + high)
     for _ in range(60):
-        difference = _products(theta, phi)
+        plus, minus = np.sin(0.5 * (theta[:, None] + phi)), np.sin(0.5 * (theta[:, None] - phi))
+        difference = plus * minus  # t - r
         square, cot = _square(difference, phi), 1 / np.tan(0.5 * theta)
         log_slope = np.sum(0.5 * np.sin(theta)[:, None] / difference, axis=1)
         value = (1 - square) * cot + 2 * log_slope
-        plus, minus = np.sin(0.5 * (theta[:, None] + phi)), np.sin(0.5 * (theta[:, None] - phi))
         curvature = -0.25 * np.sum(1 / plus**2 + 1 / minus**2, axis=1)
         of_cot = -0.5 * (1 - square) / np.sin(0.5 * theta) ** 2 - 2 * square * log_slope * cot
         derivative = of_cot + 2 * curvature

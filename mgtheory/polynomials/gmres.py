@@ -114,7 +114,10 @@ def gmres_polynomial(
             f"degree is {degree} and {len(extra)} copies are needed, together more than"
             f" {MAX_DEGREE}: take a lower degree"
         )
-    residual = 0.0 if process.invariant else _relative_residual(process.H)
+    residual = 0.0
+    if not process.invariant:  # the smallest ||e_1 - H y||, for ||b|| = 1
+        H, e = process.H, np.eye(degree + 1)[0]
+        residual = float(np.linalg.norm(e - H @ np.linalg.lstsq(H, e, rcond=None)[0]))
     return HarmonicRitz(ResidualPolynomial(np.append(values, extra)), values, repeated, residual)
 
 
@@ -141,12 +144,6 @@ def _harmonic_ritz_values(H: NDArray[np.float64], scale: float) -> NDArray[np.co
     values = scale * (top / np.where(at_infinity, 1.0, bottom))
     values[first + 1] = values[first].conj()
     return symmetrised(np.where(at_infinity, complex(np.inf, 0.0), values))
-
-
-def _relative_residual(H: NDArray[np.float64]) -> float:
-    """||e_1 - H y|| minimised over y: the norm of the GMRES residual for ||b|| = 1."""
-    e = np.eye(H.shape[0])[0]
-    return float(np.linalg.norm(e - H @ np.linalg.lstsq(H, e, rcond=None)[0]))
 
 
 def _copies(values: NDArray[np.complex128]) -> tuple[tuple[complex, int], ...]:

@@ -135,28 +135,18 @@ def minimax_report(degree: int, *, points: Points) -> Minimax:
     scale = binary_scale(z)  # exact: the polynomial that is returned is the one that was scored
     unit = tuple(Interval(part.a / scale, part.b / scale) for part in intervals)
     found = _exchange(degree, unit, z / scale)
-    better = None
+    better: list[tuple[int, float]] = []
     if found.value > FAR * found.lower:
-        lower = _exchange_of_some({degree - 1, 3 * degree // 4, degree // 2} - {0}, unit, z / scale)
-        better = min(lower, key=lambda pair: pair[1], default=None)
-        better = better if better and better[1] < found.value else None
+        for lower in {degree - 1, 3 * degree // 4, degree // 2} - {0}:
+            with contextlib.suppress(ValueError):
+                better.append((lower, _exchange(lower, unit, z / scale).value))
+    better = [(lower, value) for lower, value in better if value < found.value]
     return replace(
         found,
         polynomial=found.polynomial.scaled(scale),
         copies=tuple((scale * f, n) for f, n in found.copies),
-        better=better,
+        better=min(better, key=lambda pair: pair[1], default=None),
     )
-
-
-def _exchange_of_some(
-    degrees: set[int], intervals: tuple[Interval, ...], z: Complex
-) -> list[tuple[int, float]]:
-    """The maxima reached with other degrees, those that can be."""
-    found = []
-    for degree in degrees:
-        with contextlib.suppress(ValueError):
-            found.append((degree, _exchange(degree, intervals, z).value))
-    return found
 
 
 def _chebyshev(degree: int, interval: Interval) -> Minimax:
@@ -247,7 +237,7 @@ def _resolving(z: Complex, degree: int) -> Basis:
         # of the residual z/theta is left where q(0) = 1 is kept, see `_cost`
         left = basis.H[m, m - 1] * np.abs(vectors[-1:]).sum(axis=0) * rest / np.abs(values) ** 2
         near = np.unique(free[nearest[(left <= RESOLVED) & (values.imag >= 0)]])
-        found = _with_conjugates(near)
+        found = np.concatenate([near, near[near.imag > 0].conj()])
         if not found.size or fixed.size + found.size >= degree:
             return basis
         fixed = np.concatenate([fixed, found])
@@ -287,11 +277,6 @@ def _log_others(q: ResidualPolynomial, f: complex, z: Any) -> Any:
     others = q.roots[np.abs(q.roots - f) > 4 * np.finfo(float).eps * abs(f)]
     with np.errstate(divide="ignore"):  # a root on a point
         return np.log(np.abs(1 - np.asarray(z)[..., None] / others)).sum(axis=-1)
-
-
-def _with_conjugates(upper: Complex) -> Complex:
-    """Numbers of the closed upper half-plane, and the conjugates of those that are not real."""
-    return np.concatenate([upper, upper[upper.imag > 0].conj()])
 
 
 def _useless(degree: int) -> ValueError:

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mgtheory._checks import check_array, check_kind, check_number, is_whole, own_errors, plain
+from mgtheory._files import parse_json
 from mgtheory._frozen import ReadOnlyArrays
 from mgtheory.polynomials.factors import FACTORS, Factor, General
 from mgtheory.polynomials.recurrence import Recurrence
@@ -99,8 +100,7 @@ class ResidualPolynomial(ReadOnlyArrays):
 
     def _settle(self, weights: NDArray[np.complex128], recurrence: Recurrence | None) -> None:
         check_degree(weights.size)
-        object.__setattr__(self, "weights", leja_weights(weights))
-        object.__setattr__(self, "recurrence", recurrence)
+        self.__dict__.update(weights=leja_weights(weights), recurrence=recurrence)
         super().__post_init__()
         if recurrence is not None:
             self._check_recurrence(check_kind(recurrence, Recurrence, "recurrence", "a Recurrence"))
@@ -334,8 +334,8 @@ class ResidualPolynomial(ReadOnlyArrays):
     def from_json(cls, text: str) -> Self:
         """The inverse of `to_json`."""
         try:
-            data = json.loads(text)
-        except (json.JSONDecodeError, TypeError) as error:
+            data = parse_json(text)
+        except (ValueError, TypeError) as error:
             raise ValueError(f"not a residual polynomial: {error}") from error
         return cls.from_dict(data)
 

@@ -5,12 +5,4 @@ from mgtheory.problems.grids import Boundary
 from mgtheory.problems.problem import PROBLEMS, Problem, create, poisson
 from mgtheory.problems.schemes import SCHEMES, Scheme
 
-__all__ = [
-    "PROBLEMS",
-    "SCHEMES",
-    "Boundary",
-    "Problem",
-    "Scheme",
-    "create",
-    "poisson",
-]
+__all__ = ["PROBLEMS", "SCHEMES", "Boundary", "Problem", "Scheme", "create", "poisson"]

@@ -14,7 +14,7 @@ constants, b is made compatible (its mean removed) and the exact solution has me
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -107,14 +107,19 @@ class Equation:
         h = self.widths(shape)
         b = tensor.apply_extended(SCHEMES[self.scheme].load(h), everywhere, h)
         if self.singular:
-            b = b - b.mean()
-            # a mean taken off twice is off to rounding, of a b that is rounding alone too
-            return _finite(b - b.mean())
-        if self.knows_solution:
+            for _ in range(2):  # once is not off to rounding, of a b that is rounding alone
+                b = b - b.mean()
+        elif self.knows_solution:  # A applied to the boundary values alone
             shell = np.broadcast_to(self._manufactured().u(*x), everywhere.shape).copy()
             shell[inner] = 0.0
-            b -= self._on_boundary_values(shell, h)
-        return _finite(b)
+            polynomial = self.polynomial(shape)
+            if polynomial is not None:
+                b -= tensor.apply_extended(polynomial, shell, h)
+            elif self.coefficient is not None:
+                b -= variable.variable_boundary(self.coefficient, shell, average=self.average)
+        if not np.isfinite(b).all():
+            raise ValueError("f gives values on the grid that are infinite or not a number")
+        return b.reshape(-1)
 
     def exact(self, shape: Shape) -> NDArray[np.float64] | None:
         """The continuous solution, mean zero where A is singular; None where it is not known."""
@@ -134,27 +139,14 @@ class Equation:
             return manufactured.variable_right_hand_side(self._manufactured(), self.coefficient, x)
         return manufactured.right_hand_side(self._manufactured(), self.weights, x)
 
-    def _on_boundary_values(self, shell: NDArray[Any], h: Sequence[float]) -> NDArray[Any]:
-        """A applied to the boundary values alone, to be taken off the right-hand side."""
-        if self.coefficient is not None:
-            return variable.variable_boundary(self.coefficient, shell, average=self.average)
-        return tensor.apply_extended(SCHEMES[self.scheme].matrix(self.weights, h), shell, h)
-
-
-def _finite(b: NDArray[np.float64]) -> NDArray[np.float64]:
-    """b as a vector, without infinite values."""
-    if not np.isfinite(b).all():
-        raise ValueError("f gives values on the grid that are infinite or not a number")
-    return b.reshape(-1)
-
 
 @dataclass(frozen=True, eq=False)
 class StencilEquation(Equation):
     """A stencil of one's own on one grid, as `Problem.from_stencil` takes it: the stencil with its
     1/h^2, the shape that it is meant for, and b there, or None for f = 1."""
 
-    own: Stencil | None = None
-    grid: Shape = ()
+    own: Stencil = field(kw_only=True)
+    grid: Shape = field(kw_only=True)
     right: NDArray[np.float64] | None = None
 
     @classmethod
@@ -178,7 +170,6 @@ class StencilEquation(Equation):
     @property
     def singular(self) -> bool:
         """Also the taps must have the sum 0."""
-        assert self.own is not None
         total, largest = abs(self.own.values.sum()), np.abs(self.own.values).max()
         return super().singular and bool(total <= 1e-12 * largest)
 
@@ -199,7 +190,6 @@ class StencilEquation(Equation):
         For other mesh widths it is that of a second-order equation with a mass term: the
         coefficient of K_i grows with h^0, that of K_i K_j with h^2, as in the compact schemes.
         """
-        assert self.own is not None
         if max(self.own.reach) > 1:
             return None
         array = np.pad(self.own.to_array(), [(1 - reach, 1 - reach) for reach in self.own.reach])
@@ -223,7 +213,6 @@ class StencilEquation(Equation):
                 "a stencil that is not even along every axis, or reaches farther than one point,"
                 " has no coarser twin; take coarsening='galerkin'"
             )
-        assert self.own is not None
         return sp.csr_array(getattr(self.own, str(self.boundary))(shape))
 
     def load(self, shape: Shape) -> NDArray[np.float64]:

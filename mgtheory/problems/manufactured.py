@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mgtheory._checks import check_number
+from mgtheory._checks import check_name, check_number
 from mgtheory.problems.grids import Boundary
 
 Function = Callable[..., NDArray[Any]]
@@ -23,12 +23,12 @@ Function = Callable[..., NDArray[Any]]
 
 @dataclass(frozen=True)
 class Solution1D:
-    """v with v' and v'' on [0, 1], and the boundary conditions that u = prod_j v(x_j) satisfies."""
+    """v with v' and v'' on [0, 1], and the boundary condition that u = prod_j v(x_j) satisfies."""
 
     v: Function
     dv: Function
     ddv: Function
-    boundaries: tuple[Boundary, ...]
+    boundary: Boundary
 
     def u(self, *x: NDArray[Any]) -> NDArray[Any]:
         """prod_j v(x_j)."""
@@ -47,6 +47,7 @@ def _product(factors: Iterable[NDArray[Any]]) -> NDArray[Any]:
 PI = math.pi
 D, N, P = Boundary.DIRICHLET, Boundary.NEUMANN, Boundary.PERIODIC
 
+# of each boundary the first is the default
 SOLUTIONS: dict[str, Solution1D] = {
     # f does not vanish on the boundary: a wrong boundary value of f in the compact scheme costs its
     # order
@@ -54,20 +55,20 @@ SOLUTIONS: dict[str, Solution1D] = {
         lambda t: np.exp(t) * np.sin(PI * t),
         lambda t: np.exp(t) * (np.sin(PI * t) + PI * np.cos(PI * t)),
         lambda t: np.exp(t) * ((1.0 - PI**2) * np.sin(PI * t) + 2.0 * PI * np.cos(PI * t)),
-        (D,),
+        D,
     ),
-    "exponential": Solution1D(np.exp, np.exp, np.exp, (D,)),  # boundary values that are not zero
+    "exponential": Solution1D(np.exp, np.exp, np.exp, D),  # boundary values that are not zero
     "sine": Solution1D(  # an eigenfunction of every constant-coefficient operator here
         lambda t: np.sin(PI * t),
         lambda t: PI * np.cos(PI * t),
         lambda t: -(PI**2) * np.sin(PI * t),
-        (D,),
+        D,
     ),
     "exp_cosine": Solution1D(
         lambda t: np.exp(np.cos(PI * t)),
         lambda t: -PI * np.sin(PI * t) * np.exp(np.cos(PI * t)),
         lambda t: PI**2 * (np.sin(PI * t) ** 2 - np.cos(PI * t)) * np.exp(np.cos(PI * t)),
-        (N,),
+        N,
     ),
     "exp_periodic": Solution1D(
         lambda t: np.exp(np.sin(2 * PI * t)),
@@ -75,22 +76,17 @@ SOLUTIONS: dict[str, Solution1D] = {
         lambda t: (
             4 * PI**2 * (np.cos(2 * PI * t) ** 2 - np.sin(2 * PI * t)) * np.exp(np.sin(2 * PI * t))
         ),
-        (P,),
+        P,
     ),
 }
-DEFAULT_SOLUTION = {D: "exp_sine", N: "exp_cosine", P: "exp_periodic"}
 
 
 def check_solution(name: str | None, boundary: Boundary) -> Solution1D:
     """The solution by its name, the boundary's default for None; a ValueError lists those that
     satisfy the boundary condition."""
-    fitting = [key for key, solution in SOLUTIONS.items() if boundary in solution.boundaries]
-    key = DEFAULT_SOLUTION[boundary] if name is None else name
-    if key not in fitting:
-        raise ValueError(
-            f"unknown solution {name!r} for {boundary} boundaries, known are: {', '.join(fitting)}"
-        )
-    return SOLUTIONS[key]
+    fitting = [key for key, solution in SOLUTIONS.items() if solution.boundary is boundary]
+    given = fitting[0] if name is None else name
+    return SOLUTIONS[check_name(given, fitting, f"solution for {boundary} boundaries")]
 
 
 @dataclass(frozen=True)

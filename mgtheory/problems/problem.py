@@ -18,14 +18,7 @@ import scipy.sparse as sp
 import scipy.sparse.linalg as sla
 from numpy.typing import ArrayLike, NDArray
 
-from mgtheory._checks import (
-    check_axes,
-    check_callable,
-    check_name,
-    check_number,
-    is_whole,
-    plain,
-)
+from mgtheory._checks import check_axes, check_callable, check_name, check_number, is_whole, plain
 from mgtheory.problems import grids, manufactured, tensor
 from mgtheory.problems.equation import Equation, StencilEquation
 from mgtheory.problems.grids import Boundary, Shape

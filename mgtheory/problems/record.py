@@ -10,6 +10,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from mgtheory._checks import check_array, check_name, is_number, plain
+from mgtheory.polynomials.exchange import intervals_of
 from mgtheory.problems.grids import choose_axes
 from mgtheory.problems.problem import Problem
 from mgtheory.problems.stencils import Stencil
@@ -70,15 +71,14 @@ def operator_record(
         return _of_stencil(of, scaling, axes)
     if is_number(of):
         return _of_interval(0.0, of)
-    if isinstance(of, Interval):
-        return _of_interval(of.a, of.b)
-    if isinstance(of, list | tuple) and of and all(isinstance(part, Interval) for part in of):
+    pair = isinstance(of, list | tuple) and len(of) == 2 and all(is_number(plain(e)) for e in of)
+    if pair or isinstance(of, Interval):
+        return _of_interval(*of)
+    if intervals_of(of):
         ends = np.abs([tuple(part) for part in of])
         name = " and ".join(f"[{part.a:g}, {part.b:g}]" for part in of)
         above = all(part.a > 0 for part in of)
         return OperatorRecord("points", name, ends.max(), ends.min(), positive=above, source=of)
-    if isinstance(of, list | tuple) and len(of) == 2 and all(is_number(plain(e)) for e in of):
-        return _of_interval(*of)
     if sp.issparse(of) or hasattr(of, "matvec"):
         return _of_matrix(of, scaling)
     if isinstance(of, list | tuple) or hasattr(of, "__array__"):  # tensors too

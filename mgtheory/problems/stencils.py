@@ -53,18 +53,15 @@ class Stencil(ReadOnlyArrays):
 
     def __post_init__(self) -> None:
         try:
-            given = [tuple(k) for k in self.offsets]
-            offsets = tuple(tuple(operator.index(j) for j in k) for k in given)
+            offsets = tuple(tuple(operator.index(j) for j in k) for k in self.offsets)
         except TypeError:
-            raise ValueError(
-                f"offsets must be tuples of integers, got {self.offsets!r}".replace("\n", "")
-            ) from None
-        if not offsets or len({len(k) for k in offsets}) != 1 or not 1 <= len(offsets[0]) <= 3:
-            raise ValueError(
-                f"offsets must be tuples of one common length 1, 2 or 3, got {self.offsets!r}"
+            offsets = ()
+        lengths = {len(k) for k in offsets}
+        if lengths not in ({1}, {2}, {3}) or len(set(offsets)) != len(offsets):
+            text = (
+                "offsets must be distinct tuples of 1, 2 or 3 integers, of one common length, got"
             )
-        if len(set(offsets)) != len(offsets):
-            raise ValueError(f"offsets must be distinct, got {self.offsets!r}")
+            raise ValueError(f"{text} {self.offsets!r}".replace("\n", ""))
         values = np.array(check_array(self.values, "values"))
         square = values.ndim == 3 and values.shape[1] == values.shape[2] > 0
         if values.shape[:1] != (len(offsets),) or not (values.ndim == 1 or square):
@@ -74,8 +71,7 @@ class Stencil(ReadOnlyArrays):
             )
         if not np.isfinite(values).all():
             raise ValueError("values must be finite")
-        object.__setattr__(self, "offsets", offsets)
-        object.__setattr__(self, "values", values)
+        self.__dict__.update(offsets=offsets, values=values)
         super().__post_init__()
 
     @classmethod
@@ -228,8 +224,7 @@ class Stencil(ReadOnlyArrays):
         points = np.indices(size).reshape(self.dim, -1)
         rows = np.arange(points.shape[1])
         extent = np.array(size)[:, None]
-        total = scipy.sparse.csr_array((self.channels * len(rows),) * 2, dtype=self.values.dtype)
-        shifts, columns, data = [], [], []
+        shifts, columns, data = [rows[:0]], [rows[:0]], [self.values.ravel()[:0]]
         for k, value in zip(self.offsets, self.matrices):
             target = points + np.array(k)[:, None]
             inside = periodic | ((target >= 0) & (target < extent)).all(axis=0)
@@ -238,12 +233,9 @@ class Stencil(ReadOnlyArrays):
                 shifts.append(rows[inside] + p * len(rows))
                 columns.append(column + q * len(rows))
                 data.append(np.full(len(column), value[p, q]))
-        if not data:
-            return total
-        return scipy.sparse.coo_array(
-            (np.concatenate(data), (np.concatenate(shifts), np.concatenate(columns))),
-            shape=total.shape,
-        ).tocsr()
+        places = np.concatenate(shifts), np.concatenate(columns)
+        shape = (self.channels * len(rows),) * 2
+        return scipy.sparse.coo_array((np.concatenate(data), places), shape).tocsr()
 
 
 def _summed(taps: Iterable[Tap], scalar: bool) -> Stencil:

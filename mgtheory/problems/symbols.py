@@ -75,16 +75,10 @@ def mirrored(shape: Sequence[int], axes: Sequence[int] | None = None) -> npt.NDA
 
 
 def high_frequencies(theta: Float, axes: Sequence[int] | None = None) -> npt.NDArray[np.bool_]:
-    """Whether some |theta_j| >= pi/2 on a coarsened axis, to rounding: shape theta.shape[:-1].
+    """Whether some |theta_j| >= pi/2 on a coarsened axis (all of them by default), to rounding, for
+    theta in (-pi, pi], shape (..., d): shape (...).
 
     Sample counts that are multiples of 4 contain the ends pi/2 and pi exactly.
-
-    Parameters
-    ----------
-    theta
-        Frequencies in (-pi, pi], shape (..., d).
-    axes
-        The axes that are coarsened; all of them by default.
     """
     chosen = theta if axes is None else theta[..., list(axes)]
     return np.asarray((np.abs(chosen) >= np.pi / 2 - 1e-12).any(axis=-1))
@@ -116,18 +110,9 @@ def symbol(operator: Any, theta: npt.ArrayLike) -> Complex:
 def harmonic_symbols(
     stencil: Stencil, theta: Float, turns: npt.NDArray[np.int64] | None = None, order: int = 2
 ) -> Complex:
-    """Ahat(theta + 2 pi alpha / order) for each theta and each alpha in `turns`, shape (F, m, c,
-    c); an array of real numbers where the stencil is real and a_-k = a_k.
-
-    Parameters
-    ----------
-    theta
-        Base frequencies, shape (F, d).
-    turns
-        Integer vectors alpha, shape (m, d); None is the single alpha = 0.
-    order
-        The n of the harmonics, 2 for two grids, 4 for three.
-    """
+    """Ahat(theta + 2 pi alpha / order), shape (F, m, c, c), for each base frequency theta, shape
+    (F, d), and each integer vector alpha in `turns`, shape (m, d), None for the single alpha = 0;
+    real numbers where the stencil is real and a_-k = a_k."""
     alpha = np.zeros((1, stencil.dim), np.int64) if turns is None else turns
     k, turned, sums = _turned(stencil, np.asarray(alpha, np.int64).tobytes(), order)
     phase = theta @ k.T

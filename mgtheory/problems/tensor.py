@@ -59,14 +59,11 @@ def outer_sum(
 ) -> NDArray[np.float64]:
     """sum_S c_S (x)_{j in S} k_j (x)_{j not in S} m_j of one array per axis, such as taps or
     symbols."""
-    return sum(
-        (
-            c
-            * functools.reduce(np.multiply.outer, [(k if j in S else m)[j] for j in range(len(k))])
-            for S, c in polynomial.items()
-        ),
-        start=np.zeros([line.size for line in k]),
-    )
+    total = np.zeros([line.size for line in k])
+    for S, c in polynomial.items():
+        lines = [(k if j in S else m)[j] for j in range(len(k))]
+        total = total + c * functools.reduce(np.multiply.outer, lines)
+    return total
 
 
 def extremes(

@@ -56,24 +56,16 @@ def variable_diagonals(
     """
     dim, whole = len(shape), slice(None)
     result: Diagonals = {(0,) * dim: np.zeros(shape)}
-    for axis, (n, faces) in enumerate(
-        zip(shape, face_coefficients(k, shape, boundary, average=average), strict=True)
-    ):
+    for axis, faces in enumerate(face_coefficients(k, shape, boundary, average=average)):
+        n, index = shape[axis], np.indices(shape, sparse=True)[axis]
         before = faces[_window(axis, slice(0, -1), dim, whole)]
         after = faces[_window(axis, slice(1, None), dim, whole)]
         result[(0,) * dim] += before + after
-        for side, face, edge, wrap in (
-            (-1, before, slice(0, 1), n - 1),
-            (1, after, slice(n - 1, n), 1 - n),
-        ):
-            at_edge = _window(axis, edge, dim, whole)
-            inside, around = -face, np.zeros(shape)
-            around[at_edge] = inside[at_edge]
-            inside[at_edge] = 0.0
-            parts = [(side, inside)]
+        for side, face, at_edge in ((-1, before, index == 0), (1, after, index == n - 1)):
+            parts = {side: np.where(at_edge, 0.0, -face)}
             if boundary is Boundary.PERIODIC:
-                parts.append((wrap, around))
-            for step, part in parts:
+                parts[side * (1 - n)] = np.where(at_edge, -face, 0.0)
+            for step, part in parts.items():
                 offset = tuple(step if j == axis else 0 for j in range(dim))
                 result[offset] = result[offset] + part if offset in result else part
     return result

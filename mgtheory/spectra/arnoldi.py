@@ -48,16 +48,8 @@ class Arnoldi(ReadOnlyArrays):
 
 
 def arnoldi_process(apply: Callable[[Any], Any], start: NDArray[Any], steps: int) -> Arnoldi:
-    """At most `steps` steps of Arnoldi's process, each vector orthogonalised twice; it ends early
-    at an invariant subspace.
-
-    Parameters
-    ----------
-    apply
-        v -> A v on arrays of shape (n,).
-    start
-        A finite vector other than 0, shape (n,).
-    """
+    """At most `steps` steps of Arnoldi's process on v -> A v, from a finite vector other than 0 of
+    shape (n,), each vector orthogonalised twice; it ends early at an invariant subspace."""
     steps, peak = check_whole(steps, "steps", 1), float(np.abs(start).max(initial=0.0))
     if not (math.isfinite(peak) and peak > 0):
         raise ValueError(

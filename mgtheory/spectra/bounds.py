@@ -133,8 +133,15 @@ def field_of_values(
     start = start_vector(operator, generator).astype(complex)
     dense = _entries(operator) if n <= DENSE else None
     if dense is None:
-        operator = _with_adjoint(operator)
-    apply = product(operator)
+        try:
+            operator.rmatvec(np.zeros(n))
+        except NotImplementedError:
+            if n > ENTRIES:
+                raise ValueError(
+                    f"the operator has {n} rows and no adjoint, the field of values needs rmatvec"
+                    f" above {ENTRIES}"
+                ) from None
+            operator = aslinearoperator(_entries(operator))
     points, support, converged = np.empty(angles, dtype=complex), np.empty(angles), True
     for i, angle in enumerate(phi):
         turn = np.exp(-1j * angle)
@@ -145,7 +152,7 @@ def field_of_values(
         else:
             v, success = _largest_eigenvector(operator, turn, start)
             converged = converged and success
-            points[i] = np.vdot(v, apply(v))
+            points[i] = np.vdot(v, product(operator)(v))
         support[i] = (turn * points[i]).real
     return FieldOfValues(phi, points, support, converged)
 
@@ -153,20 +160,6 @@ def field_of_values(
 def _entries(operator: LinearOperator) -> NDArray[Any]:
     """The matrix, by one product for each column."""
     return np.stack([operator.matvec(e) for e in np.eye(operator.shape[0])], axis=1)
-
-
-def _with_adjoint(operator: LinearOperator) -> LinearOperator:
-    """The operator, by its entries where it has no adjoint."""
-    try:
-        operator.rmatvec(np.zeros(operator.shape[0]))
-    except NotImplementedError:
-        if operator.shape[0] > ENTRIES:
-            raise ValueError(
-                f"the operator has {operator.shape[0]} rows and no adjoint, the field of values"
-                f" needs rmatvec above {ENTRIES}"
-            ) from None
-        return aslinearoperator(_entries(operator))
-    return operator
 
 
 def _largest_eigenvector(

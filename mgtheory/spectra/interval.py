@@ -36,8 +36,7 @@ class Interval:
             raise ValueError(
                 f"an interval needs finite ends a < b, got a = {a!r}, b = {b!r}".replace("\n", "")
             )
-        object.__setattr__(self, "a", float(a))
-        object.__setattr__(self, "b", float(b))
+        self.__dict__.update(a=float(a), b=float(b))
 
     @classmethod
     def of(cls, given: Any) -> Self:

@@ -88,8 +88,7 @@ class OperatorRecord:
             )
         if lower > upper:
             raise ValueError(f"{self.name}: the spectrum to damp is [{lower:g}, {upper:g}]")
-        object.__setattr__(self, "lower", lower)
-        object.__setattr__(self, "upper", upper)
+        self.__dict__.update(lower=lower, upper=upper)
         check_name(self.kind, get_args(Kind), "kind of a record")
         for what, allowed in (
             ("name", str),

@@ -21,13 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.linalg import LinearOperator
 
-from mgtheory._checks import (
-    check_array,
-    check_generator,
-    check_number,
-    check_whole,
-    own_errors,
-)
+from mgtheory._checks import check_array, check_generator, check_number, check_whole, own_errors
 from mgtheory._frozen import ReadOnlyArrays
 from mgtheory.spectra.arnoldi import Arnoldi, arnoldi_process, linear_operator, product
 

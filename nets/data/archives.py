@@ -16,12 +16,16 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Self
 
 ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".zip")
 # what the libraries raise for damaged files
 PACKED = (tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error)
-LARGEST = 1 << 28  # bytes of a member of a zip, of which a small file can hold endless ones
+# of what a small file can hold endlessly much: bytes of a member, bytes of the names before a
+# member of a tar, and how many times its packed size an archive may grow beyond LARGEST
+LARGEST = 1 << 28
+NAMES = 1 << 20
+GROWTH = 200  # images hardly shrink; zeros do 1,000 times in gzip and 7,000 times in xz
 
 
 def is_archive(path: Path) -> bool:
@@ -101,6 +105,8 @@ def members(
 
 def _zipped(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
     with zipfile.ZipFile(path) as archive:
+        if sum(info.file_size for info in archive.infolist()) > _room(path):
+            _refuse_growth(path)
         for info in archive.infolist():
             name = _inside(path, info.filename)
             if stat.S_ISLNK(info.external_attr >> 16):
@@ -110,25 +116,54 @@ def _zipped(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, by
             if info.is_dir():
                 wanted(f"{name}/")
             elif wanted(name):
-                if info.file_size > LARGEST:
-                    raise ValueError(
-                        f"{path.name}: member {name!r} would be {info.file_size:,} bytes; allowed"
-                        f" are {LARGEST:,}"
-                    )
+                _check_size(path, name, info.file_size)
                 yield name, archive.read(info)
+
+
+def _check_size(path: Path, name: str, size: int) -> None:
+    if size > LARGEST:
+        raise ValueError(
+            f"{path.name}: member {name!r} would be {size:,} bytes; allowed are {LARGEST:,}"
+        )
+
+
+def _refuse_growth(path: Path) -> None:
+    raise ValueError(
+        f"{path.name}: its {path.stat().st_size:,} bytes unpack to more than {_room(path):,}; that"
+        " is no archive of images"
+    )
+
+
+def _room(path: Path) -> int:
+    """The bytes that the archive may unpack to."""
+    return max(LARGEST, GROWTH * path.stat().st_size)
+
+
+class _Header(tarfile.TarInfo):
+    """A header whose member's name is not so long that it alone fills the memory."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        header = super().frombuf(buf, encoding, errors)
+        if header.type not in tarfile.REGULAR_TYPES and header.size > NAMES:
+            raise tarfile.ReadError(f"a name of {header.size:,} bytes; allowed are {NAMES:,}")
+        return header
 
 
 class _Watched:
     """A stream on its way to `tarfile`: how many bytes passed, where the last non-zero ended."""
 
-    def __init__(self, stream: Any) -> None:
-        self.stream, self.passed, self.end = stream, 0, 0
+    def __init__(self, stream: Any, path: Path) -> None:
+        self.stream, self.path, self.room = stream, path, _room(path)
+        self.passed = self.end = 0
 
     def read(self, size: int) -> bytes:
         data: bytes = self.stream.read(size)
         if kept := len(data.rstrip(b"\0")):
             self.end = self.passed + kept
         self.passed += len(data)
+        if self.passed > self.room:
+            _refuse_growth(self.path)
         return data
 
 
@@ -146,9 +181,9 @@ def _tarred(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, by
         first = handle.read(6)
     opener = next((opener for magic, opener in OPENERS.items() if first.startswith(magic)), open)
     with opener(path, "rb") as stream:
-        watched = _Watched(stream)
+        watched = _Watched(stream, path)
         # typeshed asks for tell and seek too, which tarfile does not call in this mode
-        with tarfile.open(fileobj=watched, mode="r|") as archive:  # type: ignore[call-overload]
+        with tarfile.open(fileobj=watched, mode="r|", tarinfo=_Header) as archive:  # type: ignore[call-overload]
             for member in archive:
                 name = _inside(path, member.name)
                 if member.isdir():
@@ -160,6 +195,7 @@ def _tarred(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, by
                         " files are allowed"
                     )
                 if wanted(name) and (content := archive.extractfile(member)) is not None:
+                    _check_size(path, name, member.size)
                     yield name, content.read()
             while watched.read(1 << 20):  # a truncated compressed stream shows here
                 pass

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -31,14 +31,9 @@ _STREAM, _FLIP_STREAM = 1, 2
 
 class Augment(AugmentSection):
     """What happens to a training image: the section of the configuration with no null left, and
-    what else it depends on.
+    what else it depends on; mean and std per channel, of pixels in [0, 1].
 
     Shifts are whole pixels, or real numbers where there is rotation or scale.
-
-    Attributes
-    ----------
-    mean, std
-        Per channel, of pixels in [0, 1].
     """
 
     seed: int
@@ -57,20 +52,12 @@ class Augment(AugmentSection):
         return self
 
     @classmethod
-    def resolve(
-        cls,
-        section: AugmentSection,
-        source: Source,
-        *,
-        seed: int,
-        classes: int,
-        mean: tuple[float, ...],
-        std: tuple[float, ...],
-    ) -> Augment:
-        """The section with the data set's natural values where it says None."""
+    def resolve(cls, section: AugmentSection, source: Source, **further: Any) -> Augment:
+        """The section with the data set's natural values where it says None, and `further` fields:
+        seed, classes, mean and std."""
         given = section.model_dump()
         natural = {key: getattr(source, key) for key, value in given.items() if value is None}
-        return cls(seed=seed, classes=classes, mean=mean, std=std, **(given | natural))
+        return cls(**further, **(given | natural))
 
     @property
     def mixes(self) -> bool:
@@ -98,13 +85,8 @@ class Augment(AugmentSection):
         else:
             x = pool[rows].float()
         if self.policy != "none":
-            x = apply_policy(
-                self.policy,
-                x,
-                u["policy"],
-                ops=self.randaugment_ops,
-                magnitude=self.randaugment_magnitude,
-            )
+            ops, magnitude = self.randaugment_ops, self.randaugment_magnitude
+            x = apply_policy(self.policy, x, u["policy"], ops=ops, magnitude=magnitude)
         x = normalise(x, self.mean, self.std)
         return self._cut(x, u) if self.cutout else x
 
@@ -116,14 +98,25 @@ class Augment(AugmentSection):
         other_labels: Tensor,
         u: Mapping[str, Tensor],
     ) -> tuple[Tensor, Tensor]:
-        """(images, probabilities (n, classes)) of images mixed with partners, by the first's u."""
-        mixed, share = self._mixed(x, other, u)
+        """(images, probabilities (n, classes)) of images mixed with partners, by the first's u:
+        mixup [Zhang et al. 2018] or cutmix [Yun et al. 2019], half and half where both are on."""
+        mixed, share = x, torch.ones_like(u["mix"])  # of the first image
+        if self.mixup:
+            share = _beta_quantile(u["mix"], self.mixup).to(x.dtype)
+            mixed = other + share[:, None, None, None] * (x - other)
+        if self.cutmix:
+            side = torch.sqrt(1 - _beta_quantile(u["mix"], self.cutmix))
+            height, width = (torch.round(side * size) for size in x.shape[2:])
+            hole = self._box(x, u["mix_y"], u["mix_x"], height, width)
+            pastes = (u["kind"] >= 0.5) | (not self.mixup)
+            pasted = torch.where(hole[:, None], other, x)
+            mixed = torch.where(pastes[:, None, None, None], pasted, mixed)
+            share = torch.where(pastes, 1 - hole.float().mean((1, 2)).to(x.dtype), share)
         one, two = (F.one_hot(t, self.classes).to(x.dtype) for t in (labels, other_labels))
         return mixed, two + share[:, None] * (one - two)
 
     def _flipped(self, u: Mapping[str, Tensor]) -> Tensor:
-        flips = u["flip"] >= 0.5
-        return flips if self.flip != "none" else torch.zeros_like(flips)
+        return (u["flip"] >= 0.5) & (self.flip != "none")
 
     def _gather(self, pool: Tensor, samples: Tensor, u: Mapping[str, Tensor]) -> Tensor:
         """Shift by whole pixels and flip, on bytes, in one indexing."""
@@ -170,25 +163,6 @@ class Augment(AugmentSection):
             at = torch.arange(extent, device=x.device)
             marks.append((at >= first[:, None]) & (at < (first + size)[:, None]))
         return marks[0][:, :, None] & marks[1][:, None, :]
-
-    def _mixed(self, x: Tensor, other: Tensor, u: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Mixup [Zhang et al. 2018] or cutmix [Yun et al. 2019], half and half where both are on;
-        and the share of the first image."""
-        blend, share = x, torch.ones_like(u["mix"])
-        if self.mixup:
-            share = _beta_quantile(u["mix"], self.mixup).to(x.dtype)
-            blend = other + share[:, None, None, None] * (x - other)
-        if not self.cutmix:
-            return blend, share
-        side = torch.sqrt(1 - _beta_quantile(u["mix"], self.cutmix))
-        height, width = (torch.round(side * size) for size in x.shape[2:])
-        hole = self._box(x, u["mix_y"], u["mix_x"], height, width)
-        pastes = (u["kind"] >= 0.5) | (not self.mixup)
-        area = 1 - hole.float().mean((1, 2)).to(x.dtype)
-        mixed = torch.where(
-            pastes[:, None, None, None], torch.where(hole[:, None], other, x), blend
-        )
-        return mixed, torch.where(pastes, area, share)
 
 
 def normalise(x: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:

@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,8 @@ import numpy as np
 
 from nets.data.archives import hidden_part, names_under
 from nets.data.readers import Pool
+
+WRITING = 3600.0  # seconds in which a decoded data set is written
 
 
 def cache_folder() -> Path:
@@ -45,6 +48,9 @@ def cached(key: str, make: Callable[[], Pool]) -> Pool:
         return _read_cache(folder)
     pool = make()
     folder.parent.mkdir(parents=True, exist_ok=True)
+    for half in folder.parent.glob(f"{key}.*"):  # of a killed process, unless it is being written
+        if time.time() - half.stat().st_mtime > WRITING:
+            shutil.rmtree(half, ignore_errors=True)
     temporary = Path(tempfile.mkdtemp(prefix=f"{key}.", dir=folder.parent))
     try:
         np.save(temporary / "images.npy", pool.images)

@@ -78,8 +78,10 @@ def _decode(name: str, data: bytes, size: int | None) -> tuple[NDArray[np.uint8]
                 raise ValueError(f"{image.mode} pixels; only 8-bit images are allowed")
             further, palette = getattr(image, "n_frames", 1) - 1, image.mode in ("P", "PA")
             picture = ImageOps.exif_transpose(image).convert(_MODES[image.mode])
-        if palette and _is_grey(np.asarray(picture)):
-            picture = picture.convert("L")
+        if palette:
+            pixels = np.asarray(picture)
+            if (pixels == pixels[..., :1]).all():
+                picture = picture.convert("L")
         if size is not None and picture.size != (size, size):
             scale = size / min(picture.size)
             w, h = (max(size, round(s * scale)) for s in picture.size)
@@ -98,10 +100,6 @@ def _decode(name: str, data: bytes, size: int | None) -> tuple[NDArray[np.uint8]
         raise ValueError(f"{name}: not a readable image ({reason})") from error
     finally:
         ImageFile.LOAD_TRUNCATED_IMAGES = lenient
-
-
-def _is_grey(pixels: NDArray[np.uint8]) -> bool:
-    return bool((pixels == pixels[..., :1]).all())
 
 
 class _Listing:

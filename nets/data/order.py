@@ -36,17 +36,11 @@ def _mix(x: Word) -> Word:
 
 
 def keyed_bits(samples: Tensor, count: int, *, seed: int, epoch: int, stream: int = 0) -> Tensor:
-    """h(seed, epoch, stream, sample, draw) -> int64 tensor (n, count) of uniform 32-bit words.
+    """h(seed, epoch, stream, sample, draw) -> int64 tensor (n, count) of uniform 32-bit words, on
+    the device of the sample numbers, int64 (n,).
 
-    Parameters
-    ----------
-    samples
-        Sample numbers, int64 (n,), on the device where the result is wanted.
-    count
-        Draws for each sample.
-    seed, epoch, stream
-        The address; `stream` separates uses (order, augmentation, ...). Any integers of at most 64
-        bits.
+    `stream` separates uses (order, augmentation, ...); seed, epoch and stream are any integers of
+    at most 64 bits.
     """
     device = samples.device
     key = 0x9E3779B9

@@ -99,15 +99,9 @@ def _sign(code: Tensor, u: Tensor) -> Tensor:
 
 
 def apply_operation(x: Tensor, code: Tensor, value: Tensor) -> Tensor:
-    """Operation `code[i]` (an index into `OPERATIONS`) with `value[i]` on image i.
-
-    Parameters
-    ----------
-    x
-        Byte-valued floats (n, C, H, W), C = 1 or 3.
-    value
-        Shear factor, shift in pixels, angle in degrees (counter-clockwise), change of the blending
-        factor from 1, bits kept, or threshold.
+    """Operation `code[i]` (an index into `OPERATIONS`) with `value[i]` on image i of byte-valued
+    floats (n, C, H, W), C = 1 or 3. A value is a shear factor, a shift in pixels, an angle in
+    degrees (counter-clockwise), the change of a blending factor from 1, bits kept, or a threshold.
     """
     x = _move(x, code, value)
     x = _blend(x, code, value)

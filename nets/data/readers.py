@@ -37,12 +37,7 @@ class Pool(NamedTuple):
     left_out: str = ""
 
     @classmethod
-    def of(
-        cls,
-        parts: Mapping[str, Part],
-        classes: tuple[str, ...],
-        left_out: str = "",
-    ) -> Pool:
+    def of(cls, parts: Mapping[str, Part], classes: tuple[str, ...], left_out: str = "") -> Pool:
         """The parts one after another."""
         images, labels = (np.concatenate(arrays) for arrays in zip(*parts.values(), strict=True))
         ends = np.cumsum([len(part[1]) for part in parts.values()]).tolist()
@@ -58,34 +53,25 @@ class Pool(NamedTuple):
 # CIFAR --------------------------------------------------------------------------------------------
 
 
-class _InertArray:
-    """Holds what a pickled ndarray says about itself: shape, dtype, order and bytes."""
+class _Inert:
+    """Holds what a pickle says about an array or its dtype: arguments and state."""
 
-    def __init__(self, *_: Any) -> None:
-        self.state: tuple[Any, ...] = ()
+    def __init__(self, *given: Any) -> None:
+        self.given, self.state = given, ()
 
-    def __setstate__(self, state: tuple[Any, ...]) -> None:
+    def __setstate__(self, state: Any) -> None:
         self.state = state
 
-    def array(self) -> NDArray[np.uint8]:
-        try:
-            _, shape, dtype, fortran, data = self.state
-            code = dtype.code if isinstance(dtype, _InertDtype) else None
-            if code not in ("u1", b"u1") or not isinstance(data, bytes):
-                raise ValueError("not bytes of dtype u1")
-            return np.frombuffer(data, np.uint8).reshape(shape, order="F" if fortran else "C")
-        except (ValueError, TypeError) as error:
-            raise ValueError(f"CIFAR batch: array not understood ({error})") from error
 
-
-class _InertDtype:
-    """Holds the code of a pickled dtype."""
-
-    def __init__(self, code: str | bytes = "", *_: Any) -> None:
-        self.code = code
-
-    def __setstate__(self, state: tuple[Any, ...]) -> None:
-        self.state = state
+def _array(pickled: Any) -> NDArray[np.uint8]:
+    """The array of bytes whose shape, dtype, order and bytes are the state."""
+    try:
+        _, shape, dtype, fortran, data = pickled.state
+        if dtype.given[0] not in ("u1", b"u1") or not isinstance(data, bytes):
+            raise ValueError("not bytes of dtype u1")
+        return np.frombuffer(data, np.uint8).reshape(shape, order="F" if fortran else "C")
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"CIFAR batch: array not understood ({error})") from error
 
 
 def _encode(text: str | bytes, *_: Any) -> bytes:
@@ -93,10 +79,10 @@ def _encode(text: str | bytes, *_: Any) -> bytes:
 
 
 _KNOWN: dict[tuple[str, str], Any] = {
-    ("numpy.core.multiarray", "_reconstruct"): _InertArray,
-    ("numpy._core.multiarray", "_reconstruct"): _InertArray,
-    ("numpy", "ndarray"): _InertArray,
-    ("numpy", "dtype"): _InertDtype,
+    ("numpy.core.multiarray", "_reconstruct"): _Inert,
+    ("numpy._core.multiarray", "_reconstruct"): _Inert,
+    ("numpy", "ndarray"): _Inert,
+    ("numpy", "dtype"): _Inert,
     ("_codecs", "encode"): _encode,
 }
 
@@ -131,7 +117,7 @@ def read_cifar(path: Path, *, classes: int) -> Pool:
     """
     try:
         return _cifar(path, classes)
-    except (KeyError, TypeError, AttributeError, OverflowError, UnicodeDecodeError) as error:
+    except (LookupError, TypeError, AttributeError, OverflowError, UnicodeDecodeError) as error:
         raise ValueError(
             f"{path.name}: a batch does not hold what CIFAR-{classes} does ({type(error).__name__}:"
             f" {error})"
@@ -163,7 +149,7 @@ def _cifar(path: Path, classes: int) -> Pool:
                 pixels, labels = rows[:, width:], rows[:, width - 1].astype(np.int64)
             else:
                 batch = restricted_unpickle(content)
-                pixels = batch[b"data"].array()
+                pixels = _array(batch[b"data"])
                 labels = np.array(batch[fine + b"labels"], np.int64)
             parts[part][name] = (pixels.reshape(-1, 3, 32, 32), labels)
     if not parts["train"] or not parts["test"]:

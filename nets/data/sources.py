@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -108,21 +108,18 @@ def _digits(_: list[Path]) -> Pool:
     return Pool.of({"all": (images, labels.astype(np.int64))}, tuple("0123456789"))
 
 
-def _idx(classes: tuple[str, ...]) -> Callable[[list[Path]], Pool]:
-    def read(paths: list[Path]) -> Pool:
-        arrays = [read_idx(path) for path in paths]
-        splits = {}
-        for part, images, labels in zip(("train", "test"), arrays[::2], arrays[1::2]):
-            shaped = images.ndim == 3 and labels.shape == images.shape[:1]
-            if not shaped or labels.max(initial=0) >= len(classes):
-                raise ValueError(
-                    f"{paths[0].name}: images {images.shape} and labels {labels.shape} do not"
-                    " belong together"
-                )
-            splits[part] = (images[:, None], labels.astype(np.int64))
-        return Pool.of(splits, classes)
-
-    return read
+def _idx(paths: list[Path], classes: tuple[str, ...]) -> Pool:
+    arrays = [read_idx(path) for path in paths]
+    splits = {}
+    for part, images, labels in zip(("train", "test"), arrays[::2], arrays[1::2]):
+        shaped = images.ndim == 3 and labels.shape == images.shape[:1]
+        if not shaped or labels.max(initial=0) >= len(classes):
+            raise ValueError(
+                f"{paths[0].name}: images {images.shape} and labels {labels.shape} do not belong"
+                " together"
+            )
+        splits[part] = (images[:, None], labels.astype(np.int64))
+    return Pool.of(splits, classes)
 
 
 CLOTHES = (
@@ -138,7 +135,8 @@ def _mnist(
     kinds = ("images-idx3", "labels-idx1")
     files = (f"{part}-{kind}-ubyte.gz" for part in ("train", "t10k") for kind in kinds)
     choice = dict(zip(files, md5, strict=True))
-    return Source(name, _idx(classes), url, (choice,), flip=flip, crop=2, about=about)
+    read = partial(_idx, classes=classes)
+    return Source(name, read, url, (choice,), flip=flip, crop=2, about=about)
 
 
 def _cifar(classes: int, binary: str, python: str) -> Source:
@@ -358,11 +356,9 @@ def _assemble(name: str, source: Source, pool: Pool, validation: float, split_se
     train, held = rest, index.get("validation")
     if held is None:
         train, held = _cut(rest, pool.labels, validation, split_seed)
-    moments, images, labels = _moments(pool.images, train), pool.images, pool.labels
-    parts = train, held, test
-    return DataSet(
-        name, images, labels, *parts, pool.classes, *moments, source, left_out=pool.left_out
-    )
+    moments = _moments(pool.images, train)
+    parts = pool.images, pool.labels, train, held, test, pool.classes
+    return DataSet(name, *parts, *moments, source, pool.left_out)
 
 
 def _cut(

@@ -47,13 +47,8 @@ class CapturedStep:
 
     Calls with tensors of another shape, layout or type, or another `total`, run as they are. What
     the step reads from Python (momentum, decay, clipping, which parameters are trained) is that of
-    the capture.
-
-    Parameters
-    ----------
-    report
-        Called with one line where the step cannot be captured; it then runs as it is. Default a
-        warning.
+    the capture. `report` is called with one line where the step cannot be captured; it then runs as
+    it is.
     """
 
     def __init__(self, *, report: Callable[[str], None] = warnings.warn) -> None:

@@ -39,14 +39,8 @@ def prepare(
     """The model as it is computed on a device: a twin with the same tensors, or the model itself
     where nothing is to be exchanged.
 
-    Parameters
-    ----------
-    device
-        Of the model's tensors.
-    half
-        Whether it runs under autocast to bfloat16.
-    generated
-        Whether it is going to be compiled by torch.compile, for training.
+    `half` says that it runs under autocast to bfloat16, `generated` that torch.compile is going to
+    compile it for training.
     """
     swaps: dict[type[nn.Module], type[nn.Module]] = {}
     if half and device.type in ("cpu", "cuda"):

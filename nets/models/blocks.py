@@ -143,10 +143,8 @@ class SmoothingStep(nn.Module):
     ----------
     coefficients
         Of one factor, or a convolution B.
-    channels
-        Width of the level.
     residual
-        rho: ``bn_relu``, ``bn`` or ``identity``.
+        rho, as of `LevelOptions`.
     shared
         Whether the coefficients belong to the level: then they are reached from here, but not
         registered twice.
@@ -218,30 +216,21 @@ class SmoothingStep(nn.Module):
             d = self.residual_norm(d)
         return F.relu(d) if self.residual == "bn_relu" else d
 
-    def _at(self, position: str, x: Tensor) -> Tensor:
-        """The norm, then the activation, each where it stands at this position."""
+    def at(self, position: str, x: Tensor) -> Tensor:
+        """x, the norm, then the activation applied where they stand at this position."""
         if self.norm is not None and self.norm_position == position:
             x = self.norm(x)
         return F.relu(x) if self.activation_position == position else x
-
-    @property
-    def acts_on_sum(self) -> bool:
-        """Whether the norm or the activation acts on the updated features u + c."""
-        return "sum" in (self.norm_position, self.activation_position)
 
     def correction(self, operator: nn.Module, r: Tensor) -> Tensor:
         """c for r = rho(f - A u), with what acts on it or on its part with the operator."""
         if self.placement.is_quadratic:
             first, second = cast("Coefficients", self.coefficients).parts(operator, r)
-            second = self._at("operator", second)
+            second = self.at("operator", second)
             c = -second if first is None else first - second
         else:
             c = self.coefficients(operator, r)
-        return self._at("correction", c)
-
-    def finish(self, u: Tensor) -> Tensor:
-        """What acts on the updated features u + c."""
-        return self._at("sum", u)
+        return self.at("correction", c)
 
 
 class Level(nn.Module):
@@ -250,11 +239,9 @@ class Level(nn.Module):
 
     Parameters
     ----------
-    operator
-        The convolution A, shared by the steps.
     steps
-        In the order of application. A norm or activation at the level's end is built once if any of
-        their placements asks for it.
+        In the order of application, all with the operator A. A norm or activation at the level's
+        end is built once if any of their placements asks for it.
     shared
         Coefficients that belong to several steps, by name.
     last
@@ -262,8 +249,6 @@ class Level(nn.Module):
         it).
     final_relu
         Whether the residual for the next level is relu(f - A u), or f - A u as it is.
-    form
-        ``correction`` or ``plain``.
     """
 
     def __init__(
@@ -312,8 +297,8 @@ class Level(nn.Module):
         for step in self.smoothing_steps:
             c = step.correction(self.A, step.rho(self.residual(g, e)))
             e = self.add(e, c)
-            if step.acts_on_sum:
-                e = minus(step.finish(plus(u0, e)), u0)
+            if "sum" in (step.norm_position, step.activation_position):
+                e = minus(step.at("sum", plus(u0, e)), u0)
         u = self.add(u0, cast("Tensor", e))
         if self.norm is not None or self.activation:
             u = self.finish(u)
@@ -342,7 +327,7 @@ class Level(nn.Module):
         u = torch.zeros_like(g) if u0 is None else u0
         f = g if u0 is None else g + self.A(u0)
         for step in self.smoothing_steps:
-            u = step.finish(u + step.correction(self.A, step.rho(f - self.A(u))))
+            u = step.at("sum", u + step.correction(self.A, step.rho(f - self.A(u))))
         u = self.finish(u)
         residual = self.end(f - self.A(u))
         return u, None if self.last else residual

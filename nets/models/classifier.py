@@ -14,22 +14,13 @@ from typing import Any, cast
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nets.models.blocks import FORMS, Level
-from nets.models.options import one_of
+from nets.models.blocks import Level
 from nets.models.spec import ModelSpec
 
 
 class MultigridClassifier(nn.Module):
-    """Stem, levels with transfers between them, classifier: what Poly-MgNet and MgNet have in
-    common.
-
-    Attributes
-    ----------
-    spec
-        Name and options that rebuild the model through `create_model`; set there.
-    levels, transfers
-        ModuleLists; `transfers`, of the given class, has one element less.
-    """
+    """Stem, levels with transfers of the given class between them, classifier: what Poly-MgNet and
+    MgNet have in common. `create_model` sets `spec`, the name and options that rebuild it."""
 
     spec: ModelSpec | None = None
 
@@ -69,8 +60,3 @@ class MultigridClassifier(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Class scores (images, classes) of images (images, in_channels, height, width)."""
         return cast("Tensor", self.fc(self.features(x).mean(dim=(2, 3))))
-
-    def set_form(self, form: str) -> None:
-        """Switch all levels between ``correction`` and ``plain``: one function, other costs."""
-        for level in self.multigrid_levels:
-            level.form = one_of(form, "form", FORMS)

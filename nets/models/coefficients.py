@@ -139,11 +139,8 @@ class Coefficients(nn.Module):
     @property
     def by_roots(self) -> Roots | None:
         """How the roots are trained; None where the weights are."""
-        return (
-            COEFFICIENTS.get(self.kind, Learned()).roots
-            if self.parameterisation == "roots"
-            else None
-        )
+        learned = COEFFICIENTS.get(self.kind, Learned())
+        return learned.roots if self.parameterisation == "roots" else None
 
     def _trained(self) -> tuple[Tensor, ...]:
         if FACTORS[self.kind].parameters is None:
@@ -211,25 +208,16 @@ def _scaled(term: Any, r: Tensor) -> Tensor:
 def parse_kind(kind: str) -> tuple[str, int]:
     """(kind, degree of q) of a step's name, a key of mgtheory's `FACTORS`; a kind of any degree has
     its degree, 1 to 10, behind it: ``general3``. ValueError for others."""
-    if isinstance(kind, str):
-        name = kind.rstrip("0123456789")
-        fixed, any_degree = FACTORS.get(kind), FACTORS.get(name)
-        if fixed is not None and fixed.degree is not None:
-            return kind, fixed.degree
-        if any_degree is not None and any_degree.degree is None and name != kind:
-            degree = int(kind.removeprefix(name))
-            if 1 <= degree <= MAX_GENERAL_DEGREE:
-                return name, degree
-    known = ", ".join(
-        name if entry.degree else f"{name}<d> with d from 1 to {MAX_GENERAL_DEGREE}"
-        for name, entry in FACTORS.items()
-    )
-    raise ValueError(f"unknown kind of step {kind!r}, known are: {known}")
-
-
-def factor_degree(kind: str) -> int:
-    """Degree of q of a step of this kind: the products with A that it costs in the plain form."""
-    return parse_kind(kind)[1]
+    known: dict[str, tuple[str, int]] = {}
+    for name, entry in FACTORS.items():
+        if entry.degree is None:
+            degrees = range(1, MAX_GENERAL_DEGREE + 1)
+            known |= {f"{name}{degree}": (name, degree) for degree in degrees}
+        else:
+            known[name] = name, entry.degree
+    if not isinstance(kind, str) or kind not in known:
+        raise ValueError(f"unknown kind of step {kind!r}, known are: {', '.join(known)}")
+    return known[kind]
 
 
 def make_coefficients(kind: str, *, parameterisation: str = "weights") -> Coefficients:
@@ -240,13 +228,7 @@ def make_coefficients(kind: str, *, parameterisation: str = "weights") -> Coeffi
 
 def root_warnings(coefficients: Coefficients, *, start: Factor | None = None) -> list[str]:
     """What happened to the roots of one step: at the guard around 0, at infinity, or passed through
-    infinity since `start`.
-
-    Returns
-    -------
-    list of str
-        One sentence per event, empty if every root kept its meaning.
-    """
+    infinity since `start`; one sentence per event."""
     messages = []
     guarded = coefficients.nearest_root()
     if guarded is not None and guarded <= ROOT_GUARD:

@@ -32,10 +32,20 @@ def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
-def check_counts(values: Any, what: str) -> None:
-    """ValueError where these are not a sequence of positive whole numbers."""
-    if not isinstance(values, Sequence) or not all(map(_is_count, values)):
-        raise ValueError(f"{what} {values!r}, must be positive whole numbers")
+def check_number(value: Any, name: str) -> None:
+    """ValueError where it is not a finite number; true and false are none."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{name} is {value!r}, must be a finite number")
+
+
+def check_counts(
+    values: Any, name: str, what: str = "positive whole numbers", count: int | None = None
+) -> None:
+    """ValueError where these are not positive whole numbers in a list or tuple, `count` or at least
+    one."""
+    listed = values if isinstance(values, list | tuple) else ()
+    if not listed or not all(map(_is_count, listed)) or len(listed) != (count or len(listed)):
+        raise ValueError(f"{name} is {values!r}, must be {what}")
 
 
 def level_channels(
@@ -45,58 +55,37 @@ def level_channels(
     width: float | None,
     levels: int | None,
 ) -> tuple[int, ...]:
-    """Channels of every level from the options of a model.
+    """Channels of every level from the options of `create_model`.
 
-    Parameters
-    ----------
-    default
-        The published channels.
-    channels
-        All of them, or None.
-    width
-        An int is the channels of the first level, a float a factor for all; the proportions of
-        `default` are kept. Not with `channels`.
-    levels
-        How many: the first of them; beyond the default's, the last is repeated. Not with
-        `channels`.
-
-    Raises
-    ------
-    ValueError
-        For values that are not positive, or options that exclude one another.
+    A width keeps the proportions of `default`, the published channels; of `levels`, those beyond
+    them repeat the last. ValueError for what is not positive, and where `channels` and one of the
+    others are given.
     """
     if channels is not None:
         if width is not None or levels is not None:
             raise ValueError(
                 "channels gives the width of every level: width and levels cannot be given as well"
             )
-        listed = channels if isinstance(channels, list | tuple) else ()
-        if not listed or not all(map(_is_count, listed)):
-            raise ValueError(
-                f"channels is {channels!r}, must be positive whole numbers, one per level"
-            )
-        return tuple(int(c) for c in channels)
+        check_counts(channels, "channels", "positive whole numbers, one per level")
+        return tuple(channels)
     count = len(default) if levels is None else levels
     if not _is_count(count) or count > 16:
         raise ValueError(f"levels is {levels!r}, must be a whole number from 1 to 16")
-    if width is None:
-        first = default[0]
-    elif not _is_count(width) and not (
-        isinstance(width, float) and math.isfinite(width) and round(width * default[0]) >= 1
-    ):
+    first = default[0] if width is None else width
+    if isinstance(width, float) and math.isfinite(width):
+        first = round(width * default[0])
+    if not _is_count(first):
         raise ValueError(
             f"width is {width!r}, must be a whole number of channels >= 1 or a float factor that"
             " leaves at least one channel"
         )
-    else:
-        first = width if isinstance(width, int) else round(width * default[0])
     if first > MOST_CHANNELS:
         raise ValueError(
             f"width is {width!r}, which gives the first level {first:,} channels; allowed are"
             f" {MOST_CHANNELS:,}"
         )
-    padded = [*default[:count], *[default[-1]] * (int(count) - len(default))]
-    return tuple(max(1, first * c // default[0]) for c in padded)
+    padded = [*default[:count], *[default[-1]] * (count - len(default))]
+    return tuple(max(1, int(first) * c // default[0]) for c in padded)
 
 
 def per_level(value: Any, levels: int, *, what: str) -> tuple[Any, ...]:

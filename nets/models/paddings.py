@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mgtheory.problems.symbols import grid_frequencies
+from nets.models.options import one_of
 
 Float = NDArray[np.float64]
 Modes = Callable[[int], tuple[Float, NDArray[np.float64] | NDArray[np.complex128]]]
@@ -102,15 +103,10 @@ PADDINGS = {
 
 def find_padding(name: str) -> Padding:
     """The entry of that name; ValueError for an unknown one."""
-    if name not in PADDINGS:
-        raise ValueError(f"padding is {name!r}, allowed are: {', '.join(PADDINGS)}")
-    return PADDINGS[name]
+    return PADDINGS[one_of(name, "padding", PADDINGS)]
 
 
 def padding_of(mode: str) -> str:
     """The name in `PADDINGS` of a ``padding_mode`` of torch; ValueError for an unknown one."""
-    for name, entry in PADDINGS.items():
-        if entry.mode == mode:
-            return name
-    known = ", ".join(entry.mode for entry in PADDINGS.values())
-    raise ValueError(f"padding_mode is {mode!r}, allowed are: {known}")
+    names = {entry.mode: name for name, entry in PADDINGS.items()}
+    return names[one_of(mode, "padding_mode", names)]

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from nets.models.blocks import LevelOptions, refuse_idle_operator
 from nets.models.classifier import MultigridClassifier
-from nets.models.coefficients import Coefficients, factor_degree
+from nets.models.coefficients import Coefficients, parse_kind
 from nets.models.options import per_level
 from nets.models.transfers import Transfer
 
@@ -56,7 +56,7 @@ class PolyMgNet(MultigridClassifier):
     ) -> None:
         common = LevelOptions(**options)
         kinds = per_level(factors, len(channels), what="factors")
-        refuse_idle_operator(sum(factor_degree(kind) for kind in kinds[-1]))
+        refuse_idle_operator(sum(parse_kind(kind)[1] for kind in kinds[-1]))
         trained: dict[str, Any] = {
             "coefficients": coefficients,
             "parameterisation": parameterisation,
@@ -80,18 +80,13 @@ def coefficient_parameters(model: nn.Module) -> list[nn.Parameter]:
 
 def operator_products(model: nn.Module, x: Tensor) -> int:
     """Convolutions with the levels' operators A in one forward pass of the images x, counted."""
-    count = 0
-
-    def one_more(*_: object) -> None:
-        nonlocal count
-        count += 1
-
+    calls: list[Any] = []
     levels = cast("MultigridClassifier", model).multigrid_levels
-    handles = [level.A.register_forward_hook(one_more) for level in levels]
+    handles = [level.A.register_forward_hook(lambda *seen: calls.append(seen)) for level in levels]
     try:
         with torch.no_grad():
             model(x)
     finally:
         for handle in handles:
             handle.remove()
-    return count
+    return len(calls)

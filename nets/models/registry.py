@@ -57,8 +57,7 @@ def _resnet(summary: str, channels: Sequence[int], steps: int, **defaults: Any) 
     return ModelEntry(ResNet, summary, {"channels": tuple(channels), "steps": steps, **defaults})
 
 
-def _general(match: re.Match[str]) -> ModelEntry:
-    degree = int(match[1])
+def _general(degree: int) -> ModelEntry:
     if not 2 <= degree <= MAX_GENERAL_DEGREE:
         raise ValueError(
             f"model p{degree}: the degree must be from 2 to {MAX_GENERAL_DEGREE} (with 1, the last"
@@ -69,8 +68,7 @@ def _general(match: re.Match[str]) -> ModelEntry:
     return _poly(summary, f"general{degree}")
 
 
-def _linear(match: re.Match[str]) -> ModelEntry:
-    steps = int(match[1])
+def _linear(steps: int) -> ModelEntry:
     if not 2 <= steps <= 64:
         raise ValueError(
             f"model q{steps}: the number of linear steps must be from 2 to 64 (with 1, the last"
@@ -79,19 +77,18 @@ def _linear(match: re.Match[str]) -> ModelEntry:
     return _poly(f"Poly-MgNet, {steps} linear steps a level", *["linear"] * steps)
 
 
-def _six_n_plus_two(match: re.Match[str]) -> ModelEntry:
-    depth, pre = int(match[2]), match[1] is not None
+def _six_n_plus_two(depth: int, *, pre: bool = False) -> ModelEntry:
     if depth < 8 or depth % 6 != 2:
         raise ValueError(
-            f"model {match[0]}: the depth must be 18, or 6n + 2 with n >= 1 (20, 32, 44, 56, 110,"
-            " ...)"
+            f"model {'preact_' if pre else ''}resnet{depth}: the depth must be 18, or 6n + 2 with"
+            " n >= 1 (20, 32, 44, 56, 110, ...)"
         )
     summary = f"ResNet-{depth}, option A shortcuts" + (", pre-activation" if pre else "")
     return _resnet(summary, NARROW, (depth - 2) // 6, shortcut="pad", preactivation=pre)
 
 
 MODELS: dict[str, ModelEntry] = {
-    "q2": _poly("Poly-MgNet, 2 linear steps a level", "linear", "linear"),
+    "q2": _linear(2),
     "g4": _poly("Poly-MgNet, 2 symmetric pairs a level", *[SYMMETRIC] * 2),
     "g6": _poly(
         "Poly-MgNet, 2 symmetric pairs and 1 complex pair a level",
@@ -104,27 +101,22 @@ MODELS: dict[str, ModelEntry] = {
         placement=MIXED,
     ),
     "r4": _poly("Poly-MgNet, 2 real pairs a level", *["real_pair"] * 2),
-    "p2": _poly("Poly-MgNet, one general polynomial of degree 2 a level", "general2"),
-    "p3": _poly("Poly-MgNet, one general polynomial of degree 3 a level", "general3"),
-    "p4": _poly("Poly-MgNet, one general polynomial of degree 4 a level", "general4"),
+    **{f"p{degree}": _general(degree) for degree in (2, 3, 4)},
     "mgnet": _mgnet("MgNet, one B a level"),
     "preact_mgnet": _mgnet("MgNet, pre-activation", placement="plain"),
     "resnet18": _resnet("ResNet-18 with the stem for small images", WIDE, 2),
-    "resnet20": _resnet("ResNet-20, option A shortcuts", NARROW, 3, shortcut="pad"),
+    "resnet20": _six_n_plus_two(20),
     "preact_resnet18": _resnet("ResNet-18, pre-activation", WIDE, 2, preactivation=True),
-    "preact_resnet20": _resnet(
-        "ResNet-20, option A shortcuts, pre-activation",
-        NARROW,
-        3,
-        shortcut="pad",
-        preactivation=True,
-    ),
+    "preact_resnet20": _six_n_plus_two(20, pre=True),
 }
 
 PATTERNS: dict[str, tuple[str, Callable[[re.Match[str]], ModelEntry]]] = {
-    "p<d>": (r"p([1-9][0-9]*)", _general),
-    "q<n>": (r"q([1-9][0-9]*)", _linear),
-    "resnet<6n+2>": (r"(preact_)?resnet([1-9][0-9]*)", _six_n_plus_two),
+    "p<d>": (r"p([1-9][0-9]*)", lambda match: _general(int(match[1]))),
+    "q<n>": (r"q([1-9][0-9]*)", lambda match: _linear(int(match[1]))),
+    "resnet<6n+2>": (
+        r"(preact_)?resnet([1-9][0-9]*)",
+        lambda match: _six_n_plus_two(int(match[2]), pre=match[1] is not None),
+    ),
 }
 
 

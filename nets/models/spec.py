@@ -10,16 +10,8 @@ from typing import Any
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A model by name and options: ``create_model(spec.name, **spec.overrides)`` is the same
-    architecture again.
-
-    Attributes
-    ----------
-    name
-        Registered name, e.g. ``q2``.
-    overrides
-        Options given to `create_model`, as JSON types.
-    """
+    """A model by its registered name and the options given to `create_model`, as JSON types:
+    ``create_model(spec.name, **spec.overrides)`` is the same architecture again."""
 
     name: str
     overrides: Mapping[str, Any] = field(default_factory=dict)

@@ -8,20 +8,8 @@ from torch.nn import functional as F
 
 
 class Transfer(nn.Module):
-    """u <- Pi u and g <- R r to the next level, depthwise: one filter per output channel.
-
-    Parameters
-    ----------
-    fine, coarse
-        Channels of the two levels; `coarse` is a multiple of `fine`.
-    kernel_size
-        Odd.
-
-    Raises
-    ------
-    ValueError
-        For channels that are no multiple.
-    """
+    """u <- Pi u and g <- R r to the next level, depthwise: one filter per output channel;
+    ValueError where the `coarse` level's channels are no multiple of the `fine` one's."""
 
     def __init__(self, fine: int, coarse: int, *, kernel_size: int = 3) -> None:
         super().__init__()

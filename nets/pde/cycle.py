@@ -18,7 +18,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
 from typing import Any, cast
 
 import numpy as np
@@ -35,7 +34,7 @@ from mgtheory.multigrid.solution import Cycle, check_cycle
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.problems.grids import Boundary
 from mgtheory.problems.problem import Problem
-from mgtheory.problems.transfers import FULL_WEIGHTING
+from mgtheory.problems.transfers import RESTRICTIONS
 from mgtheory.smoothers import DEFAULT, Polynomial
 from mgtheory.smoothers import smoother as described
 from nets.defaults import own_defaults
@@ -62,12 +61,8 @@ class GridTransfer(nn.Module):
         self.dim, self.gain = dim, gain
         self.stride = tuple(2 if j in axes else 1 for j in range(dim))
         self.pad = [1 if periodic and s == 2 else 0 for s in self.stride]
-        kernel = torch.ones((), dtype=torch.float64)
-        for s in self.stride:
-            kernel = kernel[..., None] * torch.tensor(
-                FULL_WEIGHTING if s == 2 else (1.0,), dtype=torch.float64
-            )
-        self.register_buffer("weight", kernel[None, None])
+        kernel = RESTRICTIONS["full"](dim, axes).to_array()
+        self.register_buffer("weight", torch.from_numpy(kernel)[None, None])
 
     def restrict(self, r: Tensor) -> Tensor:
         """gain * R r."""
@@ -79,17 +74,11 @@ class GridTransfer(nn.Module):
 
     def interpolate(self, e: Tensor) -> Tensor:
         """P e."""
-        e = TRANSPOSED[self.dim](
-            e, self.weight * 2.0 ** sum(s == 2 for s in self.stride), stride=self.stride
-        )
+        e = TRANSPOSED[self.dim](e, self.weight * math.prod(self.stride), stride=self.stride)
         for axis, pad in enumerate(self.pad, start=2):
             if pad:  # the first entry lies at index -1 and belongs to the last point
-                n = e.shape[axis] - 1
-                first = e.narrow(axis, 0, 1)
-                e = e.narrow(axis, 1, n)
-                e = torch.cat(
-                    [e.narrow(axis, 0, n - 1), e.narrow(axis, n - 1, 1) + first], dim=axis
-                )
+                first, inner, last = torch.split(e, [1, e.shape[axis] - 2, 1], axis)
+                e = torch.cat([inner, last + first], axis)
         return e
 
 
@@ -103,28 +92,26 @@ def stencil_of(A: Any, shape: Sequence[int], *, periodic: bool) -> NDArray[np.fl
         If the matrix is not such a stencil with zero (or periodic) continuation.
     """
     shape = tuple(int(n) for n in shape)
-    kernel = np.zeros((3,) * len(shape))
-    for offset in product((-1, 0, 1), repeat=len(shape)):
-        row = tuple(n // 2 if periodic else max(0, -k) for n, k in zip(shape, offset))
-        column = tuple((i + k) % n if periodic else i + k for i, k, n in zip(row, offset, shape))
-        # else the neighbour lies outside for every point
-        if all(i < n and j < n for i, j, n in zip(row, column, shape)):
-            entry = A[
-                int(np.ravel_multi_index(row, shape)), int(np.ravel_multi_index(column, shape))
-            ]
-            kernel[tuple(k + 1 for k in offset)] = entry
-    x = np.random.default_rng(0).standard_normal(shape)
-    padded = np.pad(x, 1, mode="wrap") if periodic else np.pad(x, 1)
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (3,) * len(shape))
-    applied = np.tensordot(windows, kernel, len(shape))
-    if (periodic and min(shape) < 3) or not np.allclose(
-        applied.ravel(), A @ x.ravel(), rtol=0, atol=1e-11 * np.abs(kernel).sum()
-    ):
+    index = np.arange(math.prod(shape)).reshape(shape)
+    # -1, beyond the boundary, is the index of the 0 behind all values
+    around = np.pad(index, 1, mode="wrap") if periodic else np.pad(index, 1, constant_values=-1)
+    windows = np.lib.stride_tricks.sliding_window_view(around, (3,) * len(shape))
+    neighbours = windows.reshape(index.size, -1)
+    kernel = np.zeros(neighbours.shape[1])
+    for k, column in enumerate(neighbours.T):
+        inside = np.flatnonzero(column >= 0)
+        if inside.size:  # else the neighbour lies outside for every point
+            row = inside[0] if not periodic else index[tuple(n // 2 for n in shape)]
+            kernel[k] = A[int(row), int(column[row])]
+    x = np.append(np.random.default_rng(0).standard_normal(index.size), 0.0)
+    atol = 1e-11 * np.abs(kernel).sum()
+    constant = np.allclose(x[neighbours] @ kernel, A @ x[:-1], rtol=0, atol=atol)
+    if (periodic and min(shape) < 3) or not constant:
         raise ValueError(
             f"on the grid {shape} the operator is no constant stencil of 3 points per axis, which"
             " the bridge needs"
         )
-    return kernel
+    return kernel.reshape((3,) * len(shape))
 
 
 class MultigridCycle(nn.Module):
@@ -202,13 +189,8 @@ class MultigridCycle(nn.Module):
             smoother = DEFAULT
         # FMG solves once from x = 0, it is no map x -> x to be iterated and learned
         self.kind = check_cycle(cycle, without=(Cycle.FMG,))
-        self.problem, self.pre, self.post, self.shared, self.options = (
-            problem,
-            pre,
-            post,
-            shared,
-            dict(options),
-        )
+        self.problem, self.pre, self.post = problem, pre, post
+        self.shared, self.options = shared, dict(options)
         hierarchy = Hierarchy.build(
             problem, smoother=smoother, degree=degree, pre=pre, post=post, **options
         )
@@ -223,31 +205,22 @@ class MultigridCycle(nn.Module):
         self.shapes = [tuple(level.shape) for level in hierarchy.levels]
         first = self._polynomial_of(hierarchy.levels[0])
         common = self._coefficients(first, parameterisation) if shared else None
-        down, up, transfers = [], [], []
+        down, up, transfers = list[Level](), list[Level](), list[GridTransfer]()
         for i, level in enumerate(hierarchy.levels[:-1]):
             self._check_nested(level.shape, hierarchy.levels[i + 1].shape, level.axes, periodic)
             kernel = stencil_of(level.A, level.shape, periodic=periodic) / self.scales[i]
             own = self._polynomial_of(level).scaled(1.0 / self.scales[i])
-            legs = []
-            for count in (pre, post):
+            for legs, count in ((down, pre), (up, post)):
                 factors = common or self._coefficients(own, parameterisation)
                 legs.append(self._leg(kernel, factors, count, periodic))
-            down.append(legs[0])
-            up.append(legs[1])
             gain = self.scales[i] / self.scales[i + 1]
             transfers.append(GridTransfer(level.axes, problem.dim, periodic=periodic, gain=gain))
         self.common = nn.ModuleList(common) if common else None
-        self.down, self.up, self.transfers = (
-            nn.ModuleList(down),
-            nn.ModuleList(up),
-            nn.ModuleList(transfers),
-        )
-        size = hierarchy.levels[-1].size
-        inverse = (
-            np.stack([hierarchy.coarse_solver(column) for column in np.eye(size)], axis=1)
-            * self.scales[-1]
-        )
-        self.register_buffer("coarse_inverse", torch.from_numpy(inverse))
+        self.down, self.up = nn.ModuleList(down), nn.ModuleList(up)
+        self.transfers = nn.ModuleList(transfers)
+        columns = np.eye(hierarchy.levels[-1].size)
+        inverse = np.stack([hierarchy.coarse_solver(column) for column in columns], axis=1)
+        self.register_buffer("coarse_inverse", torch.from_numpy(inverse * self.scales[-1]))
         self.double()
 
     @staticmethod
@@ -289,9 +262,7 @@ class MultigridCycle(nn.Module):
             1, 1, 3, padding=1, bias=False, padding_mode="circular" if periodic else "zeros"
         ).double()
         operator = cast("nn.Conv2d", made)  # a level takes the convolution of any dimension
-        with torch.no_grad():
-            operator.weight.copy_(torch.from_numpy(kernel)[None, None])
-        operator.weight.requires_grad_(False)
+        operator.weight = nn.Parameter(torch.tensor(kernel)[None, None], requires_grad=False)
         plain = PLACEMENTS["plain"]
         steps = [
             SmoothingStep(factor, 1, plain, residual="identity", shared=self.shared or i > 0)
@@ -314,10 +285,8 @@ class MultigridCycle(nn.Module):
 
     def residual(self, b: Tensor, x: Tensor) -> Tensor:
         """b - A x on the finest grid."""
-        grid = self.shapes[0]
-        return b - cast("Tensor", self._level(self.down, 0).A(x.reshape(-1, 1, *grid))).reshape(
-            x.shape
-        )
+        product: Tensor = self._level(self.down, 0).A(x.reshape(-1, 1, *self.shapes[0]))
+        return b - product.reshape(x.shape)
 
     def _level(self, legs: nn.ModuleList, i: int) -> Level:
         return cast("Level", legs[i])
@@ -329,13 +298,9 @@ class MultigridCycle(nn.Module):
             factors = [cast("Coefficients", module).factor() for module in self.common]
         else:
             late = self.post > 0 and (post or not self.pre)
-            leg, count = (
-                self._level(self.up if late else self.down, level),
-                self.post if late else self.pre,
-            )
-            factors = [
-                step.factor() for step in leg.smoothing_steps[: len(leg.smoothing_steps) // count]
-            ]
+            legs, count = (self.up, self.post) if late else (self.down, self.pre)
+            steps = self._level(legs, level).smoothing_steps
+            factors = [step.factor() for step in steps[: len(steps) // count]]
         return ResidualPolynomial.from_factors(factors).scaled(self.scales[level])
 
     def hierarchy(self) -> Hierarchy:
@@ -382,16 +347,13 @@ class _Grid:
     cycle: MultigridCycle
     index: int
 
-    def _leg(self, legs: nn.ModuleList) -> Level:
-        return cast("Level", legs[self.index])
-
     @property
     def _transfer(self) -> GridTransfer:
         return cast("GridTransfer", self.cycle.transfers[self.index])
 
     def down(self, r: Tensor, start: Tensor | None) -> tuple[Any, Tensor]:
         """Smooth A e = r, and restrict the residual."""
-        leg = self._leg(self.cycle.down)
+        leg = self.cycle._level(self.cycle.down, self.index)
         g = r if start is None else r - leg.A(start)
         e, s = leg(g, None) if self.cycle.pre else (None, g)
         return (g, e, start), self._transfer.restrict(s)
@@ -399,7 +361,7 @@ class _Grid:
     def up(self, state: Any, coarse: Tensor) -> Tensor:
         """Add the interpolated correction and smooth."""
         g, e, start = state
-        step, leg = self._transfer.interpolate(coarse), self._leg(self.cycle.up)
+        step, leg = self._transfer.interpolate(coarse), self.cycle._level(self.cycle.up, self.index)
         e = step if e is None else e + step
         if self.cycle.post:
             e = leg(g - leg.A(e), e)[0]

@@ -148,25 +148,16 @@ def learn_smoother(
     """
     if loss not in LOSSES:
         raise ValueError(f"loss is {loss!r}, allowed are {', '.join(LOSSES)}")
-    for name, value in (
-        ("power", power),
-        ("batch", batch),
-        ("steps", steps),
-        ("tolerance", tolerance),
-    ):
+    positive = {"power": power, "batch": batch, "steps": steps, "tolerance": tolerance}
+    for name, value in positive.items():
         if not value > 0:
             raise ValueError(f"{name} is {value}, must be positive")
     start = start.polynomial if isinstance(start, InitialCoefficients) else start
-    if isinstance(start, ResidualPolynomial) and start.degree != degree:
-        raise ValueError(f"the start has degree {start.degree}, asked is {degree}")
-    cycle = MultigridCycle(
-        problem,
-        smoother=start,
-        degree=None if isinstance(start, ResidualPolynomial) else degree,
-        pre=pre,
-        post=post,
-        **options,
-    )
+    own = start.degree if isinstance(start, ResidualPolynomial) else None
+    if own not in (None, degree):
+        raise ValueError(f"the start has degree {own}, asked is {degree}")
+    of_family = degree if own is None else None
+    cycle = MultigridCycle(problem, smoother=start, degree=of_family, pre=pre, post=post, **options)
     b = float(problem.smoothing_interval().b)
     first = cycle.polynomial()
     errors = torch.randn((batch, *problem.shape), generator=generator, dtype=torch.float64)
@@ -235,16 +226,10 @@ def learn_smoother(
         for p, k in zip(parameters, iterates[best]):
             p.copy_(k)
     record = operator_record(problem, axes=options.get("axes", "auto"))
+    asked = {"pre": pre, "post": post, "loss": loss, "power": power, "batch": batch}
     learned = {
         "formula": "learned on the equation: smallest contraction of the multigrid cycle",
-        "options": {
-            "pre": pre,
-            "post": post,
-            "loss": loss,
-            "power": power,
-            "batch": batch,
-            "contraction": losses[best],
-        },
+        "options": asked | {"contraction": losses[best]},
         "degree_asked": degree,
         "versions": versions() | {"torch": torch.__version__},
     }

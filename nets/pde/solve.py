@@ -63,7 +63,6 @@ class TorchHierarchy(MultigridSolver):
                     f"{name} has shape {np.shape(v)}, must be of shape ({n},) or that of the grid,"
                     f" {self.problem.shape}"
                 )
-        began = time.perf_counter()
         right, x = (
             torch.from_numpy(np.array(v, dtype=np.float64).reshape(self.problem.shape))
             for v in (b, np.zeros(np.shape(b)) if x0 is None else x0)
@@ -82,13 +81,9 @@ class TorchHierarchy(MultigridSolver):
             ended = drive(step, first, size, stop)
         return Solution(
             x.numpy().reshape(np.shape(b)),
-            ended.norms,
-            ended.reason,
-            ended.message,
+            *ended,
             # and that of the residual
             work_units=(len(ended.norms) - 1) * (self.work_units(plan.cycle) + 1),
-            setup_seconds=self.setup_seconds,
-            solve_seconds=time.perf_counter() - began,
         )
 
     def as_preconditioner(self, cycle: str = "V", *, symmetric: bool = True) -> Any:

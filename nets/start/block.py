@@ -23,7 +23,7 @@ from nets.settings import DEFAULT_SCHEME
 from nets.start.initialise import start_level
 from nets.start.operators import start_operators, start_options
 from nets.start.report import LevelReport
-from nets.start.schemes import Scheme, find_scheme
+from nets.start.schemes import find_scheme
 
 
 class PolynomialBlock(nn.Module):
@@ -88,12 +88,12 @@ class PolynomialBlock(nn.Module):
         **options: Any,
     ) -> None:
         super().__init__()
-        check_counts([channels], "channels is")
+        check_counts([channels], "channels")
         if dim not in CONVOLUTIONS:
             raise ValueError(f"dim is {dim!r}, allowed are: {', '.join(map(str, CONVOLUTIONS))}")
         start_options(operator)  # refuses an unknown one
         self.scheme = start
-        self._find_scheme()  # refuses an unknown one
+        find_scheme(start)  # refuses an unknown one
         self.level = LevelOptions(placement, **options).polynomial_level(
             channels,
             *per_level(factors, 1, what="factors"),
@@ -113,33 +113,19 @@ class PolynomialBlock(nn.Module):
     def start(
         self, size: Sequence[int], *, generator: torch.Generator | None = None
     ) -> LevelReport:
-        """Start A and the coefficients for inputs of this size, in place, again if need be.
+        """Start A and the coefficients for inputs of this size (points for each dimension), in
+        place, again if need be.
 
-        Parameters
-        ----------
-        size
-            Points for each dimension.
-        generator
-            For the random numbers of the start, on the CPU; None is torch's global one.
-
-        Raises
-        ------
-        ValueError
-            For a size that does not fit, or a scheme that cannot serve the factors.
+        `generator` draws the random numbers, on the CPU; None is torch's global one. ValueError
+        for a size that does not fit, or a scheme that cannot serve the factors.
         """
-        check_counts(size, "size is")
-        if len(size) != self.dim:
-            raise ValueError(
-                f"size is {tuple(size)}, the block has dim={self.dim}: give a number for each axis"
-            )
+        axes = f"positive whole numbers, one for each axis of a block with dim={self.dim}"
+        check_counts(size, "size", axes, self.dim)
         (spectrum,) = start_operators([self.level.A], self.operator, [size], generator=generator)
-        self.report, _ = start_level(1, self.level, self._find_scheme(), spectrum, generator)
+        self.report, _ = start_level(1, self.level, find_scheme(self.scheme), spectrum, generator)
         self.started.fill_(True)
         self._waits = False
         return self.report
-
-    def _find_scheme(self) -> Scheme | None:
-        return None if self.scheme == "none" else find_scheme(self.scheme)
 
     def forward(self, x: Tensor, f: Tensor | None = None) -> Tensor:
         """y of x, shape (images, channels, *grid); with f of the same shape the steps go towards

@@ -31,7 +31,8 @@ from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.polynomials.roots import leja_order
 from nets.models.blocks import Level
 from nets.models.coefficients import Coefficients
-from nets.start.schemes import PAIR_GUARD, Notes, Rng, Roots, Scheme, Target, guarded
+from nets.start.scheme import Notes, Rng, Roots, Scheme, Target, guarded
+from nets.start.schemes import PAIR_GUARD
 from nets.start.spectrum import LevelSpectrum
 
 MODULUS = "complex roots on steps with real ones were replaced by their modulus"

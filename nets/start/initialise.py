@@ -30,7 +30,8 @@ from nets.start.amplification import level_amplification
 from nets.start.factors import level_factors
 from nets.start.operators import level_grids, start_operators, start_options
 from nets.start.report import InitReport, LevelReport
-from nets.start.schemes import Notes, Rng, Scheme, find_scheme
+from nets.start.scheme import Notes, Rng, Scheme
+from nets.start.schemes import find_scheme
 from nets.start.spectrum import LevelSpectrum
 
 FORMER_DEFAULT = "xavier"  # as old configurations have it, of models without coefficients too
@@ -95,9 +96,9 @@ def initialise(
     extra = start_options(operator)
     for_operator = {key: value for key, value in options.items() if key in extra}
     for_scheme = {key: value for key, value in options.items() if key not in extra}
-    chosen = None
-    if scheme != "none":
-        chosen = find_scheme(scheme).with_options(for_scheme, beside=sorted(extra))
+    chosen = find_scheme(scheme)
+    if chosen is not None:
+        chosen = chosen.with_options(for_scheme, beside=sorted(extra))
     elif for_scheme:
         raise ValueError(
             f"unknown option {next(iter(for_scheme))!r} of scheme none and operator {operator},"
@@ -136,7 +137,7 @@ def initialise(
     return InitReport(
         spec and spec.to_dict(),
         scheme,
-        (dict(chosen.options) if chosen is not None else {}) | for_operator,
+        (chosen.settings if chosen is not None else {}) | for_operator,
         operator,
         (size[0], size[1]),
         tuple(reports),

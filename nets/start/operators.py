@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nets.models.blocks import Conv
+from nets.models.options import check_counts, check_number, one_of
 from nets.models.paddings import padding_of
 from nets.start.spectrum import MINIMUM_GRID, LevelSpectrum, convolution_spectra
 
@@ -29,24 +30,14 @@ MEASURED = ("applied", "periodic")  # as the network applies A, or its symbol on
 
 def level_grids(
     size: Sequence[int], levels: int, padding: str = "applied"
-) -> list[tuple[int, int]]:
+) -> list[tuple[int, ...]]:
     """The grid of each level's features: images of `size` halved per level, rounded up.
 
     ``periodic`` gives those of the periodic operators instead, at least `MINIMUM_GRID` per axis.
     """
-    if (
-        not isinstance(size, Sequence)
-        or len(size) != 2
-        or any(isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in size)
-    ):
-        raise ValueError(
-            f"size is {size!r}, must be the image's (height, width), two positive whole numbers"
-        )
+    check_counts(size, "size", "the image's (height, width), two positive whole numbers", 2)
     least = MINIMUM_GRID if padding == "periodic" else 1
-    return [
-        (max(least, math.ceil(size[0] / 2**l)), max(least, math.ceil(size[1] / 2**l)))
-        for l in range(levels)
-    ]
+    return [tuple(max(least, math.ceil(n / 2**l)) for n in size) for l in range(levels)]
 
 
 def dense_kernel(operator: Conv) -> NDArray[np.float64]:
@@ -59,20 +50,12 @@ def dense_kernel(operator: Conv) -> NDArray[np.float64]:
     return dense
 
 
-def applied_padding(operator: Conv) -> str:
-    """The padding of the module, in the words of `LevelSpectrum`."""
-    return padding_of(operator.padding_mode)
-
-
 def operator_spectra(
     operators: Sequence[Conv], grids: Sequence[Sequence[int]], padding: str = "applied"
 ) -> list[LevelSpectrum]:
     """The spectra of the convolutions on the grids: with the padding of the module, or periodic."""
-    if padding not in MEASURED:
-        raise ValueError(
-            f"padding is {padding!r}, allowed are: applied (the network's own), periodic"
-        )
-    own = [applied_padding(o) if padding == "applied" else padding for o in operators]
+    one_of(padding, "padding", MEASURED)
+    own = [padding_of(o.padding_mode) if padding == "applied" else padding for o in operators]
     return convolution_spectra(list(zip(map(dense_kernel, operators), grids, own)))
 
 
@@ -93,11 +76,7 @@ def _centre(weight: Tensor) -> tuple[Tensor | int, ...]:
 
 
 def _laplacian(
-    operator: Conv,
-    generator: torch.Generator | None,
-    *,
-    small: float = 0.1,
-    scale: float = 1.0,
+    operator: Conv, generator: torch.Generator | None, *, small: float = 0.1, scale: float = 1.0
 ) -> Tensor:
     """scale/(4d) times the (2d+1)-point Laplacian in d dimensions per channel, spectrum (0, scale],
     plus `small` times a random part."""
@@ -128,15 +107,11 @@ def _shifted(
     return _random(operator, generator)
 
 
-def _keep(operator: Conv, generator: torch.Generator | None) -> Tensor:
-    return operator.weight.detach()
-
-
 OPERATOR_STARTS: dict[str, Callable[..., Tensor]] = {
     "random": _random,
     "laplacian": _laplacian,
     "shifted": _shifted,
-    "keep": _keep,
+    "keep": lambda operator, generator: operator.weight.detach(),
 }
 
 
@@ -159,21 +134,10 @@ def start_operators(
     **options: float,
 ) -> list[LevelSpectrum]:
     """Set the weights of every A by the start of that name, in place, and return their spectra on
-    the grids.
-
-    Raises
-    ------
-    ValueError
-        For an unknown name, or an option's value that does not fit.
-    """
+    the grids; ValueError for an unknown name, or an option's value that does not fit."""
     start_options(name)
     for option, value in options.items():
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, int | float)
-            or not math.isfinite(value)
-        ):
-            raise ValueError(f"operator {name}: {option} is {value!r}, must be a finite number")
+        check_number(value, f"operator {name}: {option}")
     with torch.no_grad():
         for operator in operators:
             operator.weight.copy_(OPERATOR_STARTS[name](operator, generator, **options))

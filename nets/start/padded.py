@@ -98,7 +98,11 @@ def product(
 def high_part(grid: tuple[int, ...], padding: str) -> Product:
     """The projection of fields of shape (..., channels * points of the grid) that takes out what is
     of low frequency along all axes."""
-    low = [_low_frequencies(n, padding) for n in grid]
+    low = []  # on each axis the orthogonal projection on the modes with |theta| < pi/2, symmetric
+    for n in grid:
+        theta, modes = find_padding(padding).modes(n)
+        modes = modes[:, ~high_frequencies(theta[:, None])]
+        low.append((modes @ modes.conj().T).real)
 
     def project(v: Vector) -> Vector:
         u = smooth = np.reshape(v, (-1, *grid))
@@ -108,13 +112,6 @@ def high_part(grid: tuple[int, ...], padding: str) -> Product:
         return np.asarray(np.reshape(u - smooth, v.shape))
 
     return project
-
-
-def _low_frequencies(n: int, padding: str) -> NDArray[np.float64]:
-    """The orthogonal projection on the modes of n points with |theta| < pi/2, symmetric."""
-    theta, modes = find_padding(padding).modes(n)
-    low = modes[:, ~high_frequencies(theta[:, None])]
-    return np.asarray((low @ low.conj().T).real)
 
 
 def blocks(kernel: NDArray[np.float64]) -> list[NDArray[np.intp]]:
@@ -188,7 +185,7 @@ def _radius(
         moduli = np.abs([right[i], left[j]])
         radius = float(moduli.max())
         if abs(u @ v) > 1e-8:
-            refined = (u @ (A(v.real) + 1j * A(v.imag))) / (u @ v)
+            refined = (u @ A(v)) / (u @ v)
             if abs(abs(refined) - radius) <= ACCEPTED * radius:
                 radius = float(abs(refined))
         error = float(np.abs(moduli - radius).max()) / radius if radius else 0.0
@@ -219,16 +216,15 @@ def outermost(
     effort: int = 1,
     seed: int = 0,
     dtype: type[np.floating[Any]] = np.float32,
-    tolerance: float | None = None,
+    tolerance: float = TOLERANCE,
 ) -> tuple[Complex, Complex]:
     """(eigenvalues, right vectors as columns) of some outermost eigenvalues by Arnoldi's method, to
-    a relative residual of `tolerance` (None: `TOLERANCE`); `which` in the words of scipy's `eigs`.
+    a relative residual of `tolerance`; `which` in the words of scipy's `eigs`.
 
     Those that converged are taken where not all did: the farthest out do so first.
     """
     start = np.random.default_rng(seed).standard_normal(n).astype(dtype)
     A = LinearOperator((n, n), matvec=apply, dtype=dtype)
-    tolerance = TOLERANCE if tolerance is None else tolerance
     if not np.any(apply(start)):  # A = 0: the method has nothing to start from
         return np.zeros(1, complex), start[:, None] / np.linalg.norm(start) + 0j
     for attempt in range(ATTEMPTS):

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from nets.models.blocks import Level
 from nets.models.classifier import MultigridClassifier
 from nets.models.coefficients import Coefficients, root_warnings
 from nets.start.padded import DOUBLE
-from nets.start.schemes import Notes
+from nets.start.scheme import Notes
 from nets.start.spectrum import LevelSpectrum
 
 SCHEMA = 2
@@ -103,21 +103,19 @@ class LevelReport:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON types; complex numbers as [re, im], an infinite root as null."""
-        data = asdict(self) | {"grid": list(self.grid), "reasons": list(self.reasons)}
-        data["factors"] = [factor.to_dict() for factor in self.factors]
-        data["roots"] = roots_to_json(self.roots)
-        return data
+        factors, roots = [factor.to_dict() for factor in self.factors], roots_to_json(self.roots)
+        lists = {"grid": list(self.grid), "reasons": list(self.reasons)}
+        return asdict(self) | lists | {"factors": factors, "roots": roots}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> LevelReport:
         """The inverse of `to_dict`. A report of schema 1 says nothing of padding: it was
         periodic."""
         former = {"padding": "periodic", "found": "all eigenvalues, by Fourier symbols"}
-        values = {**former, "error": DOUBLE, **data}
+        values = {"error": DOUBLE, **former, **data}
         del values["roots"]
-        values["factors"] = tuple(factor_from_dict(f) for f in data["factors"])
-        values["grid"] = tuple(map(int, data["grid"]))
-        return cls(**(values | {"reasons": tuple(data["reasons"])}))
+        values |= {key: tuple(data[key]) for key in ("grid", "reasons")}
+        return cls(**values | {"factors": tuple(map(factor_from_dict, data["factors"]))})
 
 
 @dataclass(frozen=True)
@@ -140,10 +138,7 @@ class InitReport:
         return {
             "kind": KIND,
             "schema": SCHEMA,
-            "model": None if self.model is None else dict(self.model),
-            "scheme": self.scheme,
-            "options": dict(self.options),
-            "operator": self.operator,
+            **vars(self),
             "size": list(self.size),
             "levels": [level.to_dict() for level in self.levels],
             "source": sources[0] if sources else None,
@@ -154,24 +149,17 @@ class InitReport:
     def from_dict(cls, data: Mapping[str, Any]) -> InitReport:
         """The inverse of `to_dict`; ValueError for another kind or schema, or a damaged
         document."""
-        if (
-            not isinstance(data, Mapping)
-            or data.get("kind") != KIND
-            or data.get("schema") not in (1, SCHEMA)
-        ):
+        head = (data.get("kind"), data.get("schema")) if isinstance(data, Mapping) else ()
+        if head not in ((KIND, 1), (KIND, SCHEMA)):
             raise ValueError(
                 f"not a report of a network's start: needs kind {KIND!r} and schema 1 or {SCHEMA}"
             )
         try:
-            return cls(
-                data["model"],
-                data["scheme"],
-                dict(data["options"]),
-                data["operator"],
-                (int(data["size"][0]), int(data["size"][1])),
-                tuple(LevelReport.from_dict(level) for level in data["levels"]),
-                tuple(InitialCoefficients.from_dict(source) for source in data["sources"]),
-            )
+            values = {field.name: data[field.name] for field in fields(cls)}
+            values["size"] = int(data["size"][0]), int(data["size"][1])
+            values["levels"] = tuple(map(LevelReport.from_dict, data["levels"]))
+            values["sources"] = tuple(map(InitialCoefficients.from_dict, data["sources"]))
+            return cls(**values)
         except (KeyError, TypeError, IndexError) as error:
             raise ValueError(f"the report of a network's start is damaged: {error}") from error
 
@@ -181,23 +169,15 @@ class InitReport:
 
 
 def roots_at_guard(model: nn.Module, start: InitReport | None = None) -> list[dict[str, Any]]:
-    """The steps whose roots reached a guard, infinity, or passed through it since the start: level,
-    step, kind and what happened.
-
-    Parameters
-    ----------
-    model
-        A Poly-MgNet, trained or not.
-    start
-        Its report of the start; with it, changes of sign are found as well.
-    """
+    """The steps of a Poly-MgNet whose roots reached a guard, infinity, or passed through it: level,
+    step, kind and what happened; changes of sign too where the report of the start is given."""
     found = []
     levels = model.multigrid_levels if isinstance(model, MultigridClassifier) else []
     for i, level in enumerate(levels):
+        factors = start.levels[i].factors if start is not None else ()
         for j, step in enumerate(level.smoothing_steps):
             if not isinstance(step.coefficients, Coefficients):
                 continue
-            factors = start.levels[i].factors if start is not None else ()
             for message in root_warnings(step.coefficients, start=factors[j] if factors else None):
                 found.append({"level": i + 1, "step": j + 1, "kind": step.kind, "message": message})
     return found

@@ -2,16 +2,15 @@
 
 A scheme draws n roots for A, or for a power of it (a symmetric pair 1 - kappa t^2 is a linear
 factor in t^2); `nets.start.factors` turns them into the factors of a level. A new scheme is one
-function and one entry of `SCHEMES`; every family of `mgtheory.families.FAMILIES` is one unasked.
+function under `_scheme`; every family of `mgtheory.families.FAMILIES` is one unasked.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
-import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -21,16 +20,12 @@ import torch
 from numpy.typing import NDArray
 
 from mgtheory import InitialCoefficients, derive, problems
-from mgtheory.families import FAMILIES
-from mgtheory.polynomials.amplified import check_amplification
+from mgtheory.families import FAMILIES, Family
 from mgtheory.polynomials.bounded import AMPLIFICATION
-from mgtheory.polynomials.roots import leja_order
-from mgtheory.spectra.record import OperatorRecord
 from nets.start.padded import DOUBLE
+from nets.start.scheme import Draw, Drawn, Notes, Rng, Roots, Scheme, Target, guarded
 from nets.start.spectrum import LOWER, LevelSpectrum
 
-# roots are kept at least this far from 0, relative to the scale they are drawn from or to b
-GUARD = 1e-2
 # imaginary part of a pair without one, relative to its real part, where the gradient for b would
 # vanish; and half of the distance between two equal roots, whose gradients would be equal for ever
 PAIR_GUARD = 1e-2
@@ -38,149 +33,18 @@ SMALL_B = (
     "b of a complex pair starts at a small value instead of 0, where its gradient would vanish"
 )
 
-Roots = NDArray[np.complex128]
-Rng = torch.Generator | None
+SCHEMES: dict[str, Scheme] = {}  # what `_scheme` enters
 
 
-@dataclass(frozen=True)
-class Notes:
-    """What there is to say of some factors: why a root is not what the scheme gives by itself, and
-    the initial coefficients that roots were taken from; each once."""
+def _scheme(summary: str, *, draw_pairs: Draw | None = None) -> Callable[[Draw], Draw]:
+    """Enters a function as the scheme of its name, its keywords as the scheme's options."""
 
-    reasons: tuple[str, ...] = ()
-    sources: tuple[InitialCoefficients, ...] = ()
+    def enter(draw: Draw) -> Draw:
+        name, options = draw.__name__.removeprefix("_"), draw.__kwdefaults__ or {}
+        SCHEMES[name] = Scheme(name, summary, draw, options, draw_pairs=draw_pairs)
+        return draw
 
-    def __add__(self, other: Notes) -> Notes:
-        return Notes(
-            tuple(dict.fromkeys(self.reasons + other.reasons)),
-            self.sources + tuple(one for one in other.sources if one not in self.sources),
-        )
-
-
-@dataclass(frozen=True)
-class Target:
-    """What roots are for: A^power of one level, whose q has that degree in A and that many
-    steps."""
-
-    spectrum: LevelSpectrum
-    power: int = 1
-    degree: int = 1
-    steps: int = 1
-
-    @property
-    def radius(self) -> float:
-        """b^power."""
-        return self.spectrum.radius**self.power
-
-    @property
-    def record(self) -> OperatorRecord:
-        """Of A^power."""
-        return self.spectrum.operator_record(self.power)
-
-    @property
-    def points(self) -> Roots:
-        """The eigenvalues of A^power, or of a curve around them."""
-        return self.spectrum.outline**self.power
-
-    def share(self, amplification: float, n: int) -> float:
-        """Of n factors in A^power in the level's amplification M: M^(their degree / the level's).
-        Together all have M where they are of one kind; those of different kinds are largest at
-        different z, and their product is below."""
-        return math.pow(check_amplification(amplification), n * self.power / self.degree)
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """Roots, what small ones are measured by, and notes."""
-
-    roots: Roots
-    scale: float
-    notes: Notes = Notes()
-
-
-Draw = Callable[[Target, int, Mapping[str, Any], Rng], Drawn]
-
-
-@dataclass(frozen=True)
-class Scheme:
-    """One way to start.
-
-    Attributes
-    ----------
-    name, summary
-        And a line about it.
-    draw
-        ``(target, n, options, rng) -> Drawn``: n roots for the target.
-    options
-        With their values, at first the defaults.
-    further
-        Options without a default, which go on to the family's function.
-    draw_pairs
-        The same for the 2n roots of n complex pairs, conjugates adjacent; None for those of `draw`
-        in Leja order, of which real ones are paired by the caller.
-    exact
-        Whether the roots are those of a file, which nothing but an amplification changes.
-    bounds
-        Whether the amplification is an option that `draw` itself keeps to.
-    amplification
-        M where it was asked for: what the level's q is scaled to (`nets.start.factors`), unless the
-        scheme bounds it.
-    """
-
-    name: str
-    summary: str
-    draw: Draw
-    options: Mapping[str, Any] = field(default_factory=dict)
-    further: tuple[str, ...] = ()
-    draw_pairs: Draw | None = None
-    exact: bool = False
-    bounds: bool = False
-    amplification: float | None = None
-
-    def with_options(self, given: Mapping[str, Any], *, beside: Sequence[str] = ()) -> Scheme:
-        """The scheme with these values of its options; ValueError for one that it does not have (it
-        names those and the ones `beside` them), or a value that is not a finite number."""
-        own = {**self.options, "amplification": None}
-        for key, value in given.items():
-            if key not in own and key not in self.further:
-                allowed = ", ".join(dict.fromkeys([*self.options, *self.further, *beside, *own]))
-                raise ValueError(
-                    f"unknown option {key!r} of scheme {self.name}, allowed are: {allowed}"
-                )
-            if key in own and (
-                isinstance(value, bool)
-                or not isinstance(value, int | float)
-                or not math.isfinite(value)
-            ):
-                raise ValueError(
-                    f"option {key} of scheme {self.name} is {value!r}, must be a finite number"
-                )
-        asked = given.get("amplification", self.amplification)
-        if asked is not None:
-            check_amplification(asked)
-        return replace(self, options={**self.options, **given}, amplification=asked)
-
-    def roots(self, target: Target, n: int, rng: Rng) -> Drawn:
-        """n roots for the target."""
-        return self.draw(target, n, self.options, rng)
-
-    def pairs(self, target: Target, n: int, rng: Rng) -> Drawn:
-        """The 2n roots of n complex pairs."""
-        if self.draw_pairs is not None:
-            return self.draw_pairs(target, n, self.options, rng)
-        drawn = self.roots(target, 2 * n, rng)
-        return replace(drawn, roots=leja_order(drawn.roots))
-
-
-def guarded(values: NDArray[Any], scale: float) -> Drawn:
-    """The values with their modulus raised to `GUARD` * scale, direction kept."""
-    modulus, floor = np.abs(values), GUARD * scale
-    if (modulus >= floor).all():
-        return Drawn(values.astype(complex), scale)
-    direction = np.where(modulus > 0, values / np.where(modulus > 0, modulus, 1.0), 1.0)
-    moved = np.where(modulus < floor, floor * direction, values).astype(complex)
-    reason = f"a root nearer to 0 than {floor:.3g} was moved out to that modulus"
-    return Drawn(moved, scale, Notes((reason,)))
+    return enter
 
 
 def _uniformly(n: int, low: float, high: float, rng: Rng) -> Drawn:
@@ -188,50 +52,82 @@ def _uniformly(n: int, low: float, high: float, rng: Rng) -> Drawn:
     return guarded(draws, max(abs(low), abs(high)))
 
 
-def _xavier(target: Target, n: int, options: Mapping[str, Any], rng: Rng) -> Drawn:
-    limit = (3.0 / target.spectrum.kernel.shape[0]) ** 0.5
-    return _uniformly(n, -limit, limit, rng)
-
-
-def _abs_xavier(target: Target, n: int, options: Mapping[str, Any], rng: Rng) -> Drawn:
-    drawn = _xavier(target, n, options, rng)
-    return replace(drawn, roots=np.abs(drawn.roots).astype(complex))
-
-
-def _published_pairs(target: Target, n: int, options: Mapping[str, Any], rng: Rng) -> Drawn:
+def _published_pairs(target: Target, n: int, rng: Rng) -> Drawn:
     """a ± ib, b small: the published code draws one number v a pair and sets a to 1/|v|."""
-    drawn = _xavier(target, n, options, rng)
+    drawn = _xavier(target, n, rng)
     a = 1.0 / np.abs(drawn.roots)
     pairs = np.stack([a * (1 + PAIR_GUARD * 1j), a * (1 - PAIR_GUARD * 1j)], axis=1)
     return replace(drawn, roots=pairs.ravel(), notes=drawn.notes + Notes((SMALL_B,)))
 
 
-def _uniform(target: Target, n: int, options: Mapping[str, Any], rng: Rng) -> Drawn:
-    low, high = float(options["a"]), float(options["b"])
-    if not low < high:
-        raise ValueError(f"uniform: a is {low:g}, b is {high:g}, must have a < b")
-    return _uniformly(n, low, high, rng)
+@_scheme(
+    "published: root uniform in ±sqrt(3/c), weight its reciprocal", draw_pairs=_published_pairs
+)
+def _xavier(target: Target, n: int, rng: Rng) -> Drawn:
+    limit = (3.0 / target.spectrum.kernel.shape[0]) ** 0.5
+    return _uniformly(n, -limit, limit, rng)
 
 
-def _constant(target: Target, n: int, options: Mapping[str, Any], rng: Rng) -> Drawn:
-    value = float(options["value"])
+@_scheme("its control: the same sizes, positive", draw_pairs=_published_pairs)
+def _abs_xavier(target: Target, n: int, rng: Rng) -> Drawn:
+    drawn = _xavier(target, n, rng)
+    return replace(drawn, roots=np.abs(drawn.roots).astype(complex))
+
+
+@_scheme("roots uniform in (a, b)")
+def _uniform(target: Target, n: int, rng: Rng, *, a: float = 0.5, b: float = 1.5) -> Drawn:
+    if not a < b:
+        raise ValueError(f"uniform: a is {a:g}, b is {b:g}, must have a < b")
+    return _uniformly(n, a, b, rng)
+
+
+@_scheme("every root the same value")
+def _constant(target: Target, n: int, rng: Rng, *, value: float = 1.0) -> Drawn:
     if value == 0.0:
         raise ValueError(f"constant: value is {value:g}, the root must be finite and not 0")
     return Drawn(np.full(n, value, dtype=complex), target.radius)
 
 
-def _zero(target: Target, n: int, options: Mapping[str, Any], rng: Rng) -> Drawn:
-    """Not 0 itself: with u = 0 at the first level and no correction, every u would be 0, where a
-    relu has no gradient, and the coefficients could never leave it."""
-    weight = float(options["weight"])
-    if weight <= 0.0:
-        raise ValueError(
-            f"zero: weight is {weight:g}, must be positive: at 0 a relu has no gradient"
-        )
-    return Drawn(np.full(n, target.radius / weight, dtype=complex), target.radius)
+def _known(spectrum: LevelSpectrum) -> tuple[Roots, float, tuple[str, ...]]:
+    """The eigenvalues that are known, the relative size of an imaginary part that is rounding, and
+    what is to be said of them."""
+    if spectrum.complete:
+        return spectrum.values.ravel(), spectrum.accuracy, ()
+    reason = "the eigenvalues are the outermost ones, found by Arnoldi's method"
+    return np.concatenate([spectrum.left, spectrum.right]), DOUBLE, (reason,)
 
 
-def _spectral(target: Target, n: int, options: Mapping[str, Any], rng: Rng) -> Drawn:
+def _distinct(values: NDArray[np.float64], distance: float) -> NDArray[np.float64]:
+    """Ascending, of those nearer to one another than `distance` the first: conjugates have one real
+    part, and two runs find an eigenvalue twice."""
+    ordered = np.sort(values)
+    return ordered[np.diff(ordered, prepend=-np.inf) > distance]
+
+
+def _outermost_pairs(target: Target, n: int, rng: Rng) -> Drawn:
+    """The n conjugate pairs of eigenvalues of largest modulus."""
+    spectrum = target.spectrum
+    values, rounding, _ = _known(spectrum)
+    upper = values[values.imag > rounding * spectrum.radius]
+    kept: list[complex] = []
+    # equal ones come from symmetries of the grid and are one pair
+    for value in upper[np.argsort(-np.abs(upper), kind="stable")]:
+        if all(abs(value - other) > spectrum.accuracy * abs(value) for other in kept):
+            kept.append(complex(value))
+        if len(kept) == n:
+            roots = np.array([z for value in kept for z in (value, value.conjugate())])
+            return Drawn(roots, target.radius)
+    raise ValueError(
+        f"spectral: A has {len(kept)} different complex pairs of eigenvalues, the level has {n}"
+        " complex pairs"
+    )
+
+
+@_scheme(
+    "extreme real eigenvalues and outermost complex pairs of the level's own A",
+    draw_pairs=_outermost_pairs,
+)
+def _spectral(target: Target, n: int, rng: Rng) -> Drawn:
     """Real eigenvalues from both ends inwards, largest first; for A^power their powers."""
     spectrum, b = target.spectrum, target.spectrum.radius
     values, close, reasons = _known(spectrum)
@@ -252,54 +148,18 @@ def _spectral(target: Target, n: int, options: Mapping[str, Any], rng: Rng) -> D
     return Drawn(drawn.roots**target.power, drawn.scale, Notes(reasons) + drawn.notes)
 
 
-def _known(spectrum: LevelSpectrum) -> tuple[Roots, float, tuple[str, ...]]:
-    """The eigenvalues that are known, the relative size of an imaginary part that is rounding, and
-    what is to be said of them."""
-    if spectrum.complete:
-        return spectrum.values.ravel(), spectrum.accuracy, ()
-    reason = "the eigenvalues are the outermost ones, found by Arnoldi's method"
-    return np.concatenate([spectrum.left, spectrum.right]), DOUBLE, (reason,)
-
-
-def _distinct(values: NDArray[np.float64], distance: float) -> NDArray[np.float64]:
-    """Ascending, of those nearer to one another than `distance` the first: conjugates have one real
-    part, and two runs find an eigenvalue twice."""
-    ordered = np.sort(values)
-    return ordered[np.diff(ordered, prepend=-np.inf) > distance]
-
-
-def _outermost_pairs(target: Target, n: int, options: Mapping[str, Any], rng: Rng) -> Drawn:
-    """The n conjugate pairs of eigenvalues of largest modulus."""
-    spectrum = target.spectrum
-    values, rounding, _ = _known(spectrum)
-    close = spectrum.accuracy
-    upper = values[values.imag > rounding * spectrum.radius]
-    upper = upper[np.argsort(-np.abs(upper), kind="stable")]
-    kept: list[complex] = []
-    for value in upper:  # equal ones come from symmetries of the grid and are one pair
-        if all(abs(value - other) > close * abs(value) for other in kept):
-            kept.append(complex(value))
-        if len(kept) == n:
-            roots = np.array([z for value in kept for z in (value, value.conjugate())])
-            return Drawn(roots, target.radius)
-    raise ValueError(
-        f"spectral: A has {len(kept)} different complex pairs of eigenvalues, the level has {n}"
-        " complex pairs"
-    )
+@_scheme("harmonic Ritz values of the level's own A")
+def _harmonic_ritz(target: Target, n: int, rng: Rng) -> Drawn:
+    start = torch.randn(target.spectrum.unknowns, generator=rng, dtype=torch.float64).numpy()
+    used = derive("harmonic_ritz", n, target.record, start=start, copies=False)
+    drawn = guarded(used.roots, target.radius)
+    return replace(drawn, notes=Notes((), (used,)) + drawn.notes)
 
 
 def _scaled(initial: InitialCoefficients, target: Target, reasons: tuple[str, ...] = ()) -> Drawn:
     """The roots of a polynomial that was derived elsewhere, for the level's operator."""
     roots = initial.polynomial.on(target.record).roots
     return Drawn(roots, target.radius, Notes(reasons, (initial,)))
-
-
-def _harmonic_ritz(target: Target, n: int, options: Mapping[str, Any], rng: Rng) -> Drawn:
-    unknowns = target.spectrum.unknowns
-    start = torch.randn(unknowns, generator=rng, dtype=torch.float64).numpy()
-    used = derive("harmonic_ritz", n, target.record, start=start, copies=False)
-    drawn = guarded(used.roots, target.radius)
-    return replace(drawn, notes=Notes((), (used,)) + drawn.notes)
 
 
 @functools.lru_cache(maxsize=256)
@@ -313,20 +173,11 @@ def _derived(
     return derive(name, degree, of, **dict(options))
 
 
-def _relative_lower(name: str, value: float) -> float:
-    if not 0.0 < value < 1.0:
-        raise ValueError(
-            f"{name}: lower is {value:g}, the relative lower end must be between 0 and 1"
-        )
-    return float(value)
-
-
-def _family(name: str, target: Target, n: int, options: Mapping[str, Any], rng: Rng) -> Drawn:
+def _family(
+    name: str, target: Target, n: int, rng: Rng, *, lower: float = LOWER, **further: Any
+) -> Drawn:
     """The family's roots with a relative lower end of its interval, scaled by b (for A^m: lower^m
     and b^m)."""
-    further = dict(options)
-    further.pop("amplification", None)
-    lower = _relative_lower(name, further.pop("lower", LOWER))
     if FAMILIES[name].needs == "problem" and target.power > 1:
         raise ValueError(
             f"{name} is made for the problem's operator and has none for A^{target.power}: it"
@@ -338,15 +189,6 @@ def _family(name: str, target: Target, n: int, options: Mapping[str, Any], rng: 
     return _scaled(used, target)
 
 
-def _bounded(target: Target, n: int, options: Mapping[str, Any], rng: Rng) -> Drawn:
-    """Equal roots of A^power, or with ``optimal=1`` those of the longest step on its spectrum, with
-    the share of these n factors in the level's amplification."""
-    M = target.share(options["amplification"], n)
-    if options["optimal"]:
-        return _longest_step(target, n, M)
-    return _scaled(_derived("bounded", n, 0.0, (("amplification", M),)), target)
-
-
 def _longest_step(target: Target, n: int, M: float, reasons: tuple[str, ...] = ()) -> Drawn:
     try:
         used = derive("bounded", n, target.points, amplification=M, optimal=True)
@@ -355,46 +197,67 @@ def _longest_step(target: Target, n: int, M: float, reasons: tuple[str, ...] = (
     return Drawn(used.roots, target.radius, Notes(reasons, (used,)))
 
 
-def _minimax(target: Target, n: int, options: Mapping[str, Any], rng: Rng) -> Drawn:
+@_scheme(
+    "equal roots, max |q| = amplification on the disc |z| <= b; optimal=1: the longest step with it"
+    " on the level's own spectrum"
+)
+def _bounded(
+    target: Target, n: int, rng: Rng, *, amplification: float = AMPLIFICATION, optimal: float = 0
+) -> Drawn:
+    """Of A^power, with the share of these n factors in the level's amplification."""
+    M = target.share(amplification, n)
+    if optimal:
+        return _longest_step(target, n, M)
+    return _scaled(_derived("bounded", n, 0.0, (("amplification", M),)), target)
+
+
+@_scheme("minimax on the level's own spectrum; around 0 the longest step")
+def _minimax(
+    target: Target, n: int, rng: Rng, *, lower: float = LOWER, amplification: float = AMPLIFICATION
+) -> Drawn:
     """On the eigenvalues of A from ``lower`` times b on, those that a coarse level leaves alone, or
     on all of that interval where they are positive; where they surround 0, the longest step on all
     of them."""
-    lower = _relative_lower("minimax", options["lower"])
     if target.record.positive:
-        return _family("minimax", target, n, {"lower": lower}, rng)
+        return _family("minimax", target, n, rng, lower=lower)
     points = target.points
     try:
         used = derive("minimax", n, points[np.abs(points) >= lower**target.power * target.radius])
     except ValueError as error:
-        M = float(options["amplification"])
-        why = f"no minimax on the eigenvalues of A ({error}): the longest step with max |q| = {M:g}"
-        return _longest_step(target, n, target.share(M, n), (why,))
+        M = target.share(amplification, n)
+        why = (
+            f"no minimax on the eigenvalues of A ({error}): the longest step with max |q| ="
+            f" {amplification:g}"
+        )
+        return _longest_step(target, n, M, (why,))
     return Drawn(used.roots, target.radius, Notes((), (used,)))
 
 
-def _fixup(target: Target, n: int, options: Mapping[str, Any], rng: Rng) -> Drawn:
+# [Zhang, Dauphin, Ma 2019, arXiv 1901.09321] with its last layers not 0; for that, `zero`
+@_scheme("weights (number of steps)^(-1/(2m-2)), m layers in a step")
+def _fixup(target: Target, n: int, rng: Rng) -> Drawn:
     """w b^m = L^(-1/(2m)) for one of L steps w A^m r: its m products with A and w are layers."""
     root = target.radius * target.steps ** (0.5 / target.power)
     return Drawn(np.full(n, root, dtype=complex), target.radius)
 
 
-def _of_family(name: str) -> Scheme:
-    family = FAMILIES[name]
-    parameters = signature(family.function).parameters
-    return Scheme(
-        name,
-        f"the family {name}, scaled to the level",
-        functools.partial(_family, name),
-        {"lower": LOWER} if family.needs in ("interval", "points") else {},
-        further=tuple(key for key in parameters if key not in ("degree", family.needs)),
-    )
+# SkipInit [De, Smith 2020, arXiv 2002.10444], ReZero [Bachlechner et al. 2020, 2003.04887]
+@_scheme("weights near 0: a level starts near the identity")
+def _zero(target: Target, n: int, rng: Rng, *, weight: float = 0.01) -> Drawn:
+    """Not 0 itself: with u = 0 at the first level and no correction, every u would be 0, where a
+    relu has no gradient, and the coefficients could never leave it."""
+    if weight <= 0.0:
+        raise ValueError(
+            f"zero: weight is {weight:g}, must be positive: at 0 a relu has no gradient"
+        )
+    return Drawn(np.full(n, target.radius / weight, dtype=complex), target.radius)
 
 
 def _of_file(path: str) -> Scheme:
     """The coefficients that `derive` wrote to the file at `path`, which may begin with ~."""
     initial = InitialCoefficients.load(Path(path).expanduser())
 
-    def draw(target: Target, n: int, options: Mapping[str, Any], rng: Rng) -> Drawn:
+    def draw(target: Target, n: int, rng: Rng) -> Drawn:
         where = "A" if target.power == 1 else f"A^{target.power} for its symmetric pairs"
         if initial.degree != n:
             raise ValueError(
@@ -408,64 +271,24 @@ def _of_file(path: str) -> Scheme:
         interval_of_a = target.power > 1 and initial.interval[0] > 0
         return _scaled(initial, target, (changed,) if interval_of_a else ())
 
-    return Scheme(f"file:{path}", "the coefficients that derive wrote", draw, exact=True)
+    return Scheme(f"file:{path}", "the coefficients that derive wrote", draw, {}, exact=True)
 
 
-SCHEMES: dict[str, Scheme] = {
-    scheme.name: scheme
-    for scheme in (
-        Scheme(
-            "xavier",
-            "published: root uniform in ±sqrt(3/c), weight its reciprocal",
-            _xavier,
-            draw_pairs=_published_pairs,
-        ),
-        Scheme(
-            "abs_xavier",
-            "its control: the same sizes, positive",
-            _abs_xavier,
-            draw_pairs=_published_pairs,
-        ),
-        Scheme("uniform", "roots uniform in (a, b)", _uniform, {"a": 0.5, "b": 1.5}),
-        Scheme("constant", "every root the same value", _constant, {"value": 1.0}),
-        Scheme(
-            "spectral",
-            "extreme real eigenvalues and outermost complex pairs of the level's own A",
-            _spectral,
-            draw_pairs=_outermost_pairs,
-        ),
-        Scheme("harmonic_ritz", "harmonic Ritz values of the level's own A", _harmonic_ritz),
-        Scheme(
-            "bounded",
-            "equal roots, max |q| = amplification on the disc |z| <= b; optimal=1: the longest"
-            " step with it on the level's own spectrum",
-            _bounded,
-            {"amplification": AMPLIFICATION, "optimal": 0},
-            bounds=True,
-        ),
-        Scheme(
-            "minimax",
-            "minimax on the level's own spectrum; around 0 the longest step",
-            _minimax,
-            {"lower": LOWER, "amplification": AMPLIFICATION},
-            bounds=True,
-        ),
-        # [Zhang, Dauphin, Ma 2019, arXiv 1901.09321] with its last layers not 0; for that, `zero`
-        Scheme("fixup", "weights (number of steps)^(-1/(2m-2)), m layers in a step", _fixup),
-        # SkipInit [De, Smith 2020, arXiv 2002.10444], ReZero [Bachlechner et al. 2020, 2003.04887]
-        Scheme("zero", "weights near 0: a level starts near the identity", _zero, {"weight": 0.01}),
-    )
-}
+def _of_family(name: str, family: Family) -> Scheme:
+    taken = signature(family.function).parameters
+    further = tuple(key for key in taken if key not in ("degree", family.needs))
+    summary, draw = f"the family {name}, scaled to the level", functools.partial(_family, name)
+    options = {"lower": LOWER} if family.needs in ("interval", "points") else {}
+    return Scheme(name, summary, draw, options, further)
 
 
 def _known_schemes() -> dict[str, Scheme]:
     """`SCHEMES` and the families that are registered now."""
-    families = {
-        name: _of_family(name)
+    return SCHEMES | {
+        name: _of_family(name, family)
         for name, family in FAMILIES.items()
         if name not in SCHEMES and family.needs != "operator"
     }
-    return SCHEMES | families
 
 
 def list_schemes() -> dict[str, str]:
@@ -474,16 +297,13 @@ def list_schemes() -> dict[str, str]:
     return {name: scheme.summary for name, scheme in _known_schemes().items()}
 
 
-def find_scheme(text: str) -> Scheme:
-    """The scheme of ``name``, ``name:option=value,...`` or ``file:init.json``, with its options.
-
-    Raises
-    ------
-    ValueError
-        For an unknown scheme (it lists the known ones), an option it does not have or a malformed
-        one; FileNotFoundError for a missing file.
-    """
+def find_scheme(text: str) -> Scheme | None:
+    """The scheme of ``name``, ``name:option=value,...`` or ``file:init.json``, with its options;
+    None for ``none``. ValueError for an unknown scheme (it lists the known ones), an option it does
+    not have or a malformed one; FileNotFoundError for a missing file."""
     name, _, rest = text.partition(":")
+    if text == "none":
+        return None
     if name == "file":
         return _of_file(rest)
     if name not in (known := _known_schemes()):

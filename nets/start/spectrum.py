@@ -27,12 +27,10 @@ that is small on its spectrum may amplify for a few steps.
 
 from __future__ import annotations
 
-import hashlib
 import math
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, reduce
+from functools import cached_property, lru_cache, reduce
 from typing import Any
 
 import numpy as np
@@ -251,35 +249,24 @@ def convolution_spectra(
     are kept, so that runs of one seed that differ in their scheme or placement measure A once.
     """
     keys = [
-        hashlib.sha256(
-            repr((kernel.shape, tuple(grid), padding)).encode() + kernel.tobytes()
-        ).digest()
+        (np.asarray(kernel, dtype=float).tobytes(), kernel.shape, tuple(map(int, grid)), padding)
         for kernel, grid, padding in asked
     ]
-    # what is known is taken out first: another thread may forget it at any time
-    known = {key: _memory[key] for key in keys if key in _memory}
-    missing = {key: one for key, one in zip(keys, asked) if key not in known}
-    matrices = [key for key, (*_, padding) in missing.items() if not _by_frequency(padding)]
-    known |= zip(matrices, in_threads(lambda key: _measured(*missing[key]), matrices))
-    for key in dict.fromkeys(keys):
-        if key not in known:  # shares its frequencies among the threads
-            known[key] = _measured(*missing[key])
-        _memory.pop(key, None)
-        _memory[key] = known[key]  # newest last
-    while len(_memory) > REMEMBERED:
-        _memory.popitem(last=False)
-    return [known[key] for key in keys]
-
-
-_memory: OrderedDict[bytes, LevelSpectrum] = OrderedDict()
+    matrices = [key for key in dict.fromkeys(keys) if not _by_frequency(key[-1])]
+    known = dict(zip(matrices, in_threads(lambda key: _measured(*key), matrices)))
+    # the others share their frequencies among the threads
+    return [known[key] if key in known else _measured(*key) for key in keys]
 
 
 def _by_frequency(padding: str) -> bool:
     return padding == SYMBOL or find_padding(padding).diagonal
 
 
-def _measured(given: NDArray[np.float64], size: Sequence[int], padding: str) -> LevelSpectrum:
-    kernel, grid = np.array(given, dtype=float), tuple(map(int, size))
+@lru_cache(maxsize=REMEMBERED)
+def _measured(
+    entries: bytes, shape: tuple[int, ...], grid: tuple[int, ...], padding: str
+) -> LevelSpectrum:
+    kernel = np.frombuffer(entries).reshape(shape)
     if _by_frequency(padding):
         found = periodic.eigenvalues(kernel, grid, extremes=padding != SYMBOL)
     else:

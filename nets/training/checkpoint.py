@@ -96,10 +96,9 @@ def load_model(path: Path) -> nn.Module:
         raise ValueError(f"{path}: holds {info.get('kind', 'something else')}, not a model")
     spec = ModelSpec.from_dict(info["spec"])
     model = create_model(spec.name, **spec.overrides)
-    kinds = [value.dtype for value in tensors.values() if value.is_floating_point()]
-    dtype = next(iter(kinds), torch.float32)
+    kinds = (value.dtype for value in tensors.values() if value.is_floating_point())
     try:
-        model.to(dtype).load_state_dict(tensors)
+        model.to(next(kinds, torch.float32)).load_state_dict(tensors)
     except RuntimeError as error:
         raise ValueError(
             f"{path}: weights do not fit {info['spec']['name']}"
@@ -145,20 +144,11 @@ class State:
 
 
 class Checkpoints:
-    """The newest two states of a run in a folder, one file each, named by the optimiser step.
+    """The newest two states of a run in a folder, made when first written to; one file each, named
+    by the optimiser step. `report` is called with one line when a damaged file is passed over."""
 
-    Parameters
-    ----------
-    folder
-        Made when first written to.
-    report
-        Called with one line when a damaged file is passed over; default a warning.
-    """
-
-    def __init__(
-        self, folder: Path, *, keep: int = 2, report: Callable[[str], None] = warnings.warn
-    ) -> None:
-        self.folder, self.keep, self.report = Path(folder), keep, report
+    def __init__(self, folder: Path, *, report: Callable[[str], None] = warnings.warn) -> None:
+        self.folder, self.report = Path(folder), report
 
     def files(self) -> list[Path]:
         """Whole-looking files, newest first."""
@@ -166,11 +156,11 @@ class Checkpoints:
         return sorted((path for path in found if _NAME.fullmatch(path.name)), reverse=True)
 
     def save(self, state: State, *, step: int) -> Path:
-        """Writes a step's state, then removes all but the newest `keep` and a killed writer's."""
+        """Writes a step's state, then removes all but the newest two and a killed writer's."""
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"step-{step:09d}.safetensors"
         write_atomically(path, _pack(state.tensors, {"kind": "checkpoint", **state.info}))
-        for old in (*self.files()[self.keep :], *self.folder.glob(".*.tmp")):
+        for old in (*self.files()[2:], *self.folder.glob(".*.tmp")):
             old.unlink(missing_ok=True)
         return path
 

@@ -6,6 +6,7 @@ start.safetensors    weights at the start
 data.json            shape, classes and normalisation of the images (mean and std
                      per channel), and how many there are
 metrics.csv          a row an epoch
+coefficients.jsonl, epochs/   what training does to the polynomials (`nets.training.history`)
 checkpoint/          the newest two states
 tensorboard/         event files
 model.safetensors    the trained weights
@@ -40,6 +41,7 @@ from nets.training.records import STRICT, read_record
 
 CONTENT = (
     *("config.json", "init.json", "start.safetensors", "data.json", "metrics.csv"),
+    *("coefficients.jsonl", "epochs"),
     *("checkpoint", "tensorboard", "model.safetensors", "summary.json", "report", "pictures"),
     *("analysis", "figures"),  # what earlier versions wrote for report and pictures
 )
@@ -148,12 +150,11 @@ def load(run: str | Path, *, which: str = "learned") -> nn.Module:
 def check_run(out: Path, config: TrainConfig, *, resume: bool, force: bool) -> str:
     """ "new", "clear", "resume" or "finished": what is to be done in a folder; nothing is touched.
 
-    FileExistsError for a finished or begun run without `resume` or `force`, and for a folder that
-    is not a run's; ValueError where the run that is there has another configuration but for
-    `MAY_CHANGE`, or has trained longer. A finished run that is to train longer is one to resume.
+    NotADirectoryError for a file, FileExistsError for a finished or begun run without `resume` or
+    `force` and for a folder that is not a run's; ValueError where the run that is there has another
+    configuration but for `MAY_CHANGE`, or has trained longer. A finished run that is to train
+    longer is one to resume.
     """
-    if out.exists() and not out.is_dir():
-        raise FileExistsError(f"{out} is a file; give a folder for the run")
     check_folder(out)
     inside = out.iterdir() if out.is_dir() else ()
     present = sorted(entry.name for entry in inside if not entry.name.endswith(".tmp"))
@@ -201,10 +202,13 @@ def check_run(out: Path, config: TrainConfig, *, resume: bool, force: bool) -> s
 
 
 def prepare_run(out: Path, config: TrainConfig, *, resume: bool, force: bool) -> str:
-    """ "new", "resume" or "finished" after `check_run`'s refusals; the folder made or cleared."""
+    """ "new", "resume" or "finished" after `check_run`'s refusals; the folder made or cleared, and
+    what a killed process had half written removed: the caller holds the folder's lock."""
     state = check_run(out, config, resume=resume, force=force)
     if state == "new":
         out.mkdir(parents=True, exist_ok=True)
+    for half in (path for name in CONTENT for path in out.glob(f".{name}.*.tmp")):
+        half.unlink(missing_ok=True)
     if state != "clear":
         return state
     # the summary first: what is half removed is not a finished run; the configuration, without
@@ -229,9 +233,13 @@ def _difference(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
     return ""
 
 
+class Busy(FileExistsError, BlockingIOError):
+    """Another process is training in the folder."""
+
+
 @contextmanager
 def lock_run(out: Path) -> Iterator[None]:
-    """Holds the folder for one process, until it ends; FileExistsError where another is at work."""
+    """Holds the folder for one process, until it ends; Busy where another is at work."""
     try:
         import fcntl
     except ImportError:  # no such locks on this platform
@@ -243,7 +251,7 @@ def lock_run(out: Path) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise FileExistsError(f"{out}: another process is training in this folder") from None
+            raise Busy(f"{out}: another process is training in this folder") from None
         except OSError:  # a file system without locks
             pass
         yield
@@ -279,19 +287,15 @@ def environment(device: torch.device) -> dict[str, Any]:
 def _revision() -> str:
     """The git revision with a plus where sources were changed; outside of git the version."""
     home = Path(__file__).resolve().parents[2]
-
-    def git(*words: str) -> str:
-        # GIT_DIR and its kin would name another repository, as within a hook
-        names = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-        options: dict[str, Any] = {"capture_output": True, "text": True, "timeout": 10}
-        options["env"] = names
-        return str(subprocess.run(["git", *words], cwd=home, check=True, **options).stdout).strip()
-
+    describe = ["git", "describe", "--always", "--exclude=*", "--abbrev=12", "--dirty=+"]
+    # GIT_DIR and its kin would name another repository, as within a hook
+    names = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     with suppress(OSError, subprocess.SubprocessError):
         # an installed package may lie in a repository that is not its own
         if (home / ".git").exists():
-            changed = git("status", "--porcelain", "--untracked-files=no")
-            return git("rev-parse", "--short=12", "HEAD") + ("+" if changed else "")
+            return subprocess.check_output(
+                describe, cwd=home, env=names, text=True, timeout=10, stderr=subprocess.DEVNULL
+            ).strip()
     with suppress(PackageNotFoundError):
         return f"polymgnet {version('polymgnet')}"
     return "unknown"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,10 +18,6 @@ from nets.models.polymgnet import coefficient_parameters
 from nets.settings import OptimSection
 
 Schedule = Callable[[float, OptimSection], float]
-
-
-def _cosine(p: float, _: OptimSection) -> float:
-    return 0.5 * (1 + math.cos(math.pi * p))
 
 
 def _onecycle(p: float, _: OptimSection) -> float:
@@ -35,7 +32,7 @@ def _step(p: float, section: OptimSection) -> float:
 
 
 SCHEDULES: dict[str, Schedule] = {
-    "cosine": _cosine,
+    "cosine": lambda p, _: 0.5 * (1 + math.cos(math.pi * p)),
     "onecycle": _onecycle,
     "step": _step,
     "linear": lambda p, _: 1 - p,
@@ -44,72 +41,50 @@ SCHEDULES: dict[str, Schedule] = {
 
 
 def learning_rate(section: OptimSection, step: int, *, steps: int, steps_per_epoch: int) -> float:
-    """lr(step) = peak * schedule(progress), after `warmup` epochs of linear rise; milestones of
-    "step" are fractions of what follows the warm-up.
-
-    Parameters
-    ----------
-    step
-        0-based optimiser step of the whole run.
-    steps, steps_per_epoch
-        Of the whole run, and of an epoch.
-    """
+    """lr(step) = peak * schedule(progress) of the 0-based step of a run of `steps`, after `warmup`
+    epochs of linear rise; milestones of "step" are fractions of what follows the warm-up."""
     warm = section.warmup * steps_per_epoch
     if step < warm:
         return section.lr * (step + 1) / (warm + 1)
     return section.lr * SCHEDULES[section.schedule]((step - warm) / max(steps - warm, 1), section)
 
 
-def parameter_groups(model: nn.Module, section: OptimSection) -> list[dict[str, object]]:
+def parameter_groups(model: nn.Module, section: OptimSection) -> list[dict[str, Any]]:
     """Three groups: weights (with decay), norms and biases (without), polynomial coefficients
     (without, `lr_factor` their own).
 
     Coefficients are the parameters of `nets.models.coefficients.Coefficients` modules; norms and
     biases are those of at most one axis.
     """
-    special = {id(p) for p in coefficient_parameters(model)}
-    trained = [p for p in model.parameters() if p.requires_grad]
-    split: tuple[list[Tensor], list[Tensor], list[Tensor]] = ([], [], [])
-    for p in trained:
-        split[2 if id(p) in special else 0 if p.ndim > 1 else 1].append(p)
-    described = (
+    groups: list[dict[str, Any]] = [
         {"name": "weights", "weight_decay": section.weight_decay, "lr_factor": 1.0},
         {"name": "norms", "weight_decay": 0.0, "lr_factor": 1.0},
         {"name": "coefficients", "weight_decay": 0.0, "lr_factor": section.coefficient_lr},
-    )
-    return [
-        {"params": members, **group}
-        for members, group in zip(split, described, strict=True)
-        if members
     ]
+    coefficients = set(coefficient_parameters(model))
+    for p in model.parameters():
+        if p.requires_grad:
+            group = groups[2 if p in coefficients else 0 if p.ndim > 1 else 1]
+            group.setdefault("params", []).append(p)
+    return [group for group in groups if "params" in group]
 
 
 def make_optimizer(
     model: nn.Module, section: OptimSection, *, fused: bool = False, capturable: bool = False
 ) -> torch.optim.Optimizer:
-    """SGD with Nesterov momentum, or AdamW, over `parameter_groups`.
-
-    Parameters
-    ----------
-    fused
-        For CUDA.
-    capturable
-        The learning rates are tensors, so that a captured step sees them change; with `fused`
-        alone.
-    """
+    """SGD with Nesterov momentum, or AdamW, over `parameter_groups`; `fused` for CUDA, `capturable`
+    with it where a captured step must see the learning rates change: they are tensors then."""
     groups = parameter_groups(model, section)
     if capturable:
         device = next(model.parameters()).device
         groups = [group | {"lr": torch.tensor(section.lr, device=device)} for group in groups]
-    kind = {"fused": True} if fused else {"foreach": True}
+    kind: dict[str, Any] = {"lr": section.lr, "fused" if fused else "foreach": True}
     if section.name == "adamw":
-        adam = torch.optim.AdamW(
-            groups, lr=section.lr, betas=section.betas, capturable=capturable, **kind
-        )
+        adam = torch.optim.AdamW(groups, betas=section.betas, capturable=capturable, **kind)
         adam._warned_capturable_if_run_uncaptured = True  # the first steps do so on purpose
         return adam
     momentum, nesterov = section.momentum, section.nesterov and section.momentum > 0
-    return torch.optim.SGD(groups, lr=section.lr, momentum=momentum, nesterov=nesterov, **kind)
+    return torch.optim.SGD(groups, momentum=momentum, nesterov=nesterov, **kind)
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
@@ -134,9 +109,7 @@ class Ema:
         self.decay = decay
         self.updates = 0
         self.weights = {name: value.detach().clone() for name, value in model.state_dict().items()}
-        pairs = [
-            (self.weights[name], live) for name, live in model.state_dict(keep_vars=True).items()
-        ]
+        pairs = list(zip(self.weights.values(), model.state_dict(keep_vars=True).values()))
         floating = [pair for pair in pairs if pair[0].is_floating_point()]
         others = [pair for pair in pairs if not pair[0].is_floating_point()]
         self._means, self._floating = ([pair[i] for pair in floating] for i in (0, 1))

@@ -149,12 +149,11 @@ class Classifier(nn.Module):
 
     def forward(self, images: Tensor | ArrayLike) -> Tensor:
         """Scores (n, classes) of images (n, channels, height, width), bytes or floats in [0, 1]."""
-        x = images if isinstance(images, Tensor) else torch.as_tensor(images)
-        allowed = f"(n, {len(self.mean)}, height, width)"
-        if x.ndim != 4 or x.shape[1] != len(self.mean):
-            raise ValueError(f"images have shape {tuple(x.shape)}; allowed is {allowed}")
         weight = next(self.model.parameters())
-        x = x.to(weight.device)
+        x = torch.as_tensor(images, device=weight.device)
+        if x.ndim != 4 or x.shape[1] != len(self.mean):
+            allowed = f"(n, {len(self.mean)}, height, width)"
+            raise ValueError(f"images have shape {tuple(x.shape)}; allowed is {allowed}")
         if x.dtype != torch.uint8:
             if not x.is_floating_point():
                 raise ValueError(f"images are {x.dtype}; allowed are uint8, or floats in [0, 1]")
@@ -170,8 +169,8 @@ class Classifier(nn.Module):
     @torch.no_grad()
     def predict(self, images: Tensor | ArrayLike) -> Tensor:
         """The class of each image as an index (n,) into `classes`, `BATCH` images at a time."""
-        x = images if isinstance(images, Tensor) else torch.as_tensor(images)
-        return torch.cat([self(part).argmax(1) for part in torch.split(x, BATCH)])
+        parts = torch.split(torch.as_tensor(images), BATCH)
+        return torch.cat([self(part).argmax(1) for part in parts])
 
     def extra_repr(self) -> str:
         """Moments and classes in one line."""

@@ -26,6 +26,7 @@ from nets.settings import TrainConfig
 from nets.start.report import InitReport, roots_at_guard
 from nets.training.checkpoint import Checkpoints, save_model
 from nets.training.folder import Summary, environment, write_metrics
+from nets.training.history import History
 from nets.training.predict import DataFacts
 from nets.training.trainer import Trainer
 
@@ -55,18 +56,10 @@ def handled(names: Sequence[str], handler: Any) -> Iterator[dict[int, Any]]:
 
 class StopRequest:
     """Notes SIGTERM and SIGUSR1; the loop looks at it between steps and does the saving, the
-    handler does nothing else.
+    handler does nothing else. `further` is asked as well.
 
-    Parameters
-    ----------
-    further
-        Asked as well, between steps.
-
-    Attributes
-    ----------
-    signal
-        The number of the signal that came; None where none did. A request around this one (`with`
-        within `with`) notes it as well.
+    `signal` is the number of the signal that came, None where none did; a request around this one
+    (`with` within `with`) notes it as well.
     """
 
     def __init__(self, further: Callable[[], bool] | None = None) -> None:
@@ -145,12 +138,12 @@ class Run:
             # of a run that is to train longer; it is no finished one from here on
             (self.out / "summary.json").unlink(missing_ok=True)
             self._write("config.json", config.to_dict())
-        if self.first and (state is None or not self.begun):
-            self._write("init.json", self.report, allow_nan=True)
-            save_model(self.out / "start.safetensors", trainer.raw)
-        if self.first:
+            if state is None or not self.begun:
+                self._write("init.json", self.report, allow_nan=True)
+                save_model(self.out / "start.safetensors", trainer.raw)
             moments = trainer.augment.mean, trainer.augment.std
             DataFacts.of(trainer.data, *moments).save(self.out)
+        history = History(self.out, trainer)
         if state is not None:
             trainer.restore(state)
         if len(trainer.lengths) > 1:
@@ -158,6 +151,7 @@ class Run:
             self.notes.append(f"train.epochs and its schedule: {', '.join(parts)}")
         if self.first:
             write_metrics(self.out / "metrics.csv", trainer.rows)
+            history.begin()
         self.epoch_began = self.last_line = time.perf_counter()
         self.began = self.last_line - trainer.seconds
         here = f"from step {trainer.step}" if trainer.step else "from the start"
@@ -166,7 +160,7 @@ class Run:
             while trainer.epoch < config.train.epochs:
                 halted = trainer.run_epoch(stop=stop, tick=tick, save=self.save)
                 if not halted:
-                    self._close_epoch(board)
+                    self._close_epoch(board, history)
                     halted = trainer.agreed(stop, now=True) and trainer.epoch < config.train.epochs
                     if halted and trainer.epoch % config.train.checkpoint_epochs:
                         self.save()
@@ -178,9 +172,11 @@ class Run:
         text = json.dumps(document, indent=2, allow_nan=allow_nan)
         write_atomically(self.out / name, text + "\n")
 
-    def _close_epoch(self, board: Any) -> None:
+    def _close_epoch(self, board: Any, history: History) -> None:
         trainer = self.trainer
         row = trainer.end_epoch()
+        if self.first:  # before the state, which is gone on from: it is never ahead of the record
+            history.add()
         row["seconds"] = round(time.perf_counter() - self.began, 3)
         row["images_per_second"] = trainer.images_per_second
         section = self.config.train

@@ -9,7 +9,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -127,11 +127,8 @@ def train(
 
 def is_first_rank() -> bool:
     """Whether this process is the only one of its run or the first, which writes and reports."""
-    return (
-        not torch.distributed.is_available()
-        or not torch.distributed.is_initialized()
-        or torch.distributed.get_rank() == 0
-    )
+    group = torch.distributed
+    return not (group.is_available() and group.is_initialized() and group.get_rank() > 0)
 
 
 def check_start(config: TrainConfig) -> None:
@@ -139,8 +136,7 @@ def check_start(config: TrainConfig) -> None:
     says, found without data or weights."""
     with torch.device("meta"):
         create_model(config.model.name, **config.model.overrides())
-    if config.init.scheme != "none":
-        find_scheme(config.init.scheme)
+    find_scheme(config.init.scheme)
     start_options(config.init.operator)
 
 
@@ -296,15 +292,13 @@ def _hushed(name: str) -> Iterator[None]:
         logger.setLevel(before)
 
 
-@contextmanager
-def _settings(section: TrainSection) -> Iterator[None]:
+def _settings(section: TrainSection) -> AbstractContextManager[None]:
     """The backend's switches for a run, the caller's put back afterwards."""
     if section.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     gpu = torch.cuda.is_available()
-    with own_defaults(
+    return own_defaults(
         deterministic=section.deterministic,
         benchmark=gpu and not section.deterministic,
         matmul="high" if gpu else "highest",
-    ):
-        yield
+    )

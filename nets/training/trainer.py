@@ -45,17 +45,8 @@ PROGRESS = (
 
 
 class Trainer:
-    """One run's moving parts on one rank.
-
-    Parameters
-    ----------
-    fabric
-        Launched.
-    model
-        Started, on the CPU.
-    data
-        The whole data set; it goes to the device as uint8 where it fits.
-    """
+    """One run's moving parts on one rank: of a launched fabric, a started model on the CPU, and the
+    whole data set, which goes to the device as uint8 where it fits."""
 
     def __init__(
         self, config: TrainConfig, fabric: Fabric, model: nn.Module, data: DataSet

@@ -43,8 +43,8 @@ def parse_degrees(text: str) -> list[int]:
                 f"degrees is {text!r}, {part.strip()} runs downwards; write {ends[1]}-{ends[0]}"
             )
         degrees += range(ends[0], ends[1] + 1)
-    if not degrees or len(set(degrees)) < len(degrees):
-        raise ValueError(f"degrees is {text!r}, must be at least one degree, each once")
+    if len(set(degrees)) < len(degrees):
+        raise ValueError(f"degrees is {text!r}, must be each once")
     return degrees
 
 
@@ -140,23 +140,6 @@ def compare_smoothers(
         )
 
 
-def _footnote(result: Any) -> str:
-    """What the columns of the table measure."""
-    lines = [
-        "work/cycle: products with A, in units of the finest level's; solve takes one more a cycle"
-        " for its stopping test",
-        "smoothing, two-grid: by Fourier analysis, of the error; measured: of the residual's"
-        " 2-norm, in the second half of the cycles",
-    ]
-    if any(row.bound is not None for row in result.rows):
-        lines.append(
-            f"bound: C/(C + 1/gamma) with C = {result.constant:.4g}, the approximation constant of"
-            " this problem's coarse grids far from a boundary; it bounds\nthe energy norm of the"
-            " error, for one smoothing before and one after and Galerkin coarse operators"
-        )
-    return "\n".join(lines)
-
-
 def _show(result: Any, title: str) -> None:
     from analysis.smoothers import OPTIMISED
 
@@ -169,8 +152,20 @@ def _show(result: Any, title: str) -> None:
         for row in result.rows
         if not row.refused
     ]
+    caption = [
+        "work/cycle: products with A, in units of the finest level's; solve takes one more a cycle"
+        " for its stopping test",
+        "smoothing, two-grid: by Fourier analysis, of the error; measured: of the residual's"
+        " 2-norm, in the second half of the cycles",
+    ]
+    if any(row.bound is not None for row in result.rows):
+        caption.append(
+            f"bound: C/(C + 1/gamma) with C = {result.constant:.4g}, the approximation constant of"
+            " this problem's coarse grids far from a boundary; it bounds\nthe energy norm of the"
+            " error, for one smoothing before and one after and Galerkin coarse operators"
+        )
     if body:
-        console.table(title, list(COLUMNS), body, caption=_footnote(result))
+        console.table(title, list(COLUMNS), body, caption="\n".join(caption))
     if remark := console.coarsened_remark(result.axes, len(result.shape)):
         print(f"note: {remark}")
     for row in result.rows:

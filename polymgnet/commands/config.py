@@ -1,8 +1,7 @@
 """`config`: every key of a training run's configuration, with its value, what it may be and what it
 means."""
 
-import json
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -37,6 +36,7 @@ def config(
     """
     from nets.config import list_settings, load_config
     from nets.settings import SECTIONS
+    from polymgnet.study.run import text_of
 
     chosen = load_config(name, settings or [])
     if as_json:
@@ -46,12 +46,7 @@ def config(
     for section, model in SECTIONS.items():
         mine = [row for row in rows if row.key.partition(".")[0] == section]
         body = [
-            [row.key, _value(row.value), filled(ALLOWED.get(row.key, row.allowed)), row.meaning]
+            [row.key, text_of(row.value), filled(ALLOWED.get(row.key, row.allowed)), row.meaning]
             for row in mine
         ]
         console.table(f"{section}: {model.__doc__}", ["key", "value", "allowed", "meaning"], body)
-
-
-def _value(value: Any) -> str:
-    """As `--set` takes it."""
-    return value if isinstance(value, str) else json.dumps(value)

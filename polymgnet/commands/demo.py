@@ -1,11 +1,15 @@
 """`demo`: what a derived start is worth, from derivation to pictures on the bundled digits."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from statistics import fmean
+from typing import Annotated, Any
 
 from polymgnet import console
 from polymgnet.errors import GO_ON, on_interrupt
 from polymgnet.options import Json, option
+
+FLOOR = "1-nearest neighbour"
 
 
 def demo(
@@ -41,4 +45,74 @@ def demo(
     if as_json:
         console.emit(result)
         return
-    work.show(result)
+    show(result)
+
+
+def verdict(table: Sequence[dict[str, Any]], floor: float, images: int) -> list[str]:
+    """What was measured, whoever won, and how far a few seeds and test images carry."""
+    from analysis.stats import fraction_interval
+    from polymgnet.demo import DERIVED, OTHERS, SMOOTHER, STARTS
+
+    rows = {entry["name"]: entry for entry in table}
+    derived = rows[DERIVED]["train_loss"]
+    wins = {
+        other: sum(mine < theirs for mine, theirs in zip(derived, rows[other]["train_loss"]))
+        for other in OTHERS
+    }
+    counts = ", ".join(f"{other} on {won} of {len(derived)} seeds" for other, won in wins.items())
+    amplified = [(name, rows[name]["amplification"]) for name in STARTS]
+    mu = rows[SMOOTHER]["smoothing_factors"]
+    starts = "is a smoother at the start" if mu["start"] < 1 else "is no smoother at the start"
+    stays = "and still is one after training" if mu["learned"] < 1 else "and does not stay one"
+    above = [name for name, entry in rows.items() if fmean(entry["test_accuracy"]) > floor]
+    low, high = fraction_interval(floor, images)
+    return [
+        f"Training loss of {DERIVED}, the start derived for the disc, is below that of {counts}.",
+        "At the start max |q| of a level is up to"
+        f" {', '.join(f'{name} {M:.3g}' for name, M in amplified if M is not None)}.",
+        f"{SMOOTHER}, whose A starts as a Laplacian, {starts} on every level (largest smoothing"
+        f" factor {mu['start']:.3g}) {stays} ({mu['learned']:.3g}).",
+        f"Above {FLOOR} ({100 * floor:.2f} %) in mean test accuracy: {', '.join(above) or 'none'}."
+        f" One of the {images} test images is {100 / images:.2f} %; their 95 % interval around"
+        f" {100 * floor:.2f} % is {100 * low:.1f} to {100 * high:.1f} %.",
+    ]
+
+
+def show(result: dict[str, Any]) -> None:
+    """Print the table, what follows from it, and where the figures are."""
+    floor, images = (result["nearest_neighbour"][key] for key in ("test_accuracy", "tested_on"))
+
+    def spread(values: Sequence[float], unit: float, digits: int) -> str:
+        low, middle, high = (unit * f(values) for f in (min, fmean, max))
+        return f"{middle:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+
+    body = [
+        [
+            *(entry[key] for key in ("name", "model", "parameters", "amplification")),
+            spread(entry["train_loss"], 1.0, 3),
+            spread(entry["test_accuracy"], 100.0, 2),
+            fmean(entry["seconds"]),
+        ]
+        for entry in result["table"]
+    ]
+    body.append([FLOOR, "–", 0, None, "–", f"{100 * floor:.2f}", None])
+    settings = result["settings"]
+    console.table(
+        f"Handwritten digits, {settings['epochs']} epochs, {settings['seeds']} seeds, everything in"
+        f" {result['folder']}",
+        [
+            *("network", "model", "weights", "max |q| at start"),
+            *("training loss", "test (%)", "time (s)"),
+        ],
+        body,
+        caption=(
+            "losses and accuracies: mean (lowest to highest seed); max |q|: the largest of a level"
+            " on the spectrum of its A"
+        ),
+    )
+    print("\n".join(verdict(result["table"], floor, images)))
+    print("A demonstration; `polymgnet study` gives intervals and tests (docs/studies).")
+    print("Figures:")
+    for name in result["figures"]:
+        if name.endswith(".png"):
+            print(f"  {Path(result['folder']) / name}")

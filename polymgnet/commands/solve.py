@@ -5,27 +5,9 @@ import math
 from pathlib import Path
 from typing import Annotated, Any
 
-from polymgnet import console
-from polymgnet.console import refuse_existing
+from polymgnet import console, options
 from polymgnet.errors import Failure
-from polymgnet.options import (
-    Axes,
-    Boundary,
-    Coarsening,
-    Force,
-    Init,
-    Json,
-    OptionalDegree,
-    OptionalFamily,
-    Points,
-    Post,
-    Pre,
-    Problem,
-    Smoother,
-    axes_of,
-    chosen,
-    option,
-)
+from polymgnet.options import option
 
 # what the document takes from the solution as it is
 REPORTED = (
@@ -35,13 +17,13 @@ REPORTED = (
 
 
 def solve(
-    problem: Problem = "poisson2d",
-    n: Points = 255,
-    boundary: Boundary = "dirichlet",
-    family: OptionalFamily = None,
-    degree: OptionalDegree = None,
-    init: Init = None,
-    smoother: Smoother = None,
+    problem: options.Problem = "poisson2d",
+    n: options.Points = 255,
+    boundary: options.Boundary = "dirichlet",
+    family: options.OptionalFamily = None,
+    degree: options.OptionalDegree = None,
+    init: options.Init = None,
+    smoother: options.Smoother = None,
     cycle: Annotated[
         str | None,
         option(
@@ -50,10 +32,10 @@ def solve(
             " --krylov and with torch.",
         ),
     ] = None,
-    pre: Pre = 1,
-    post: Post = 1,
-    coarsening: Coarsening = None,
-    axes: Axes = "auto",
+    pre: options.Pre = 1,
+    post: options.Post = 1,
+    coarsening: options.Coarsening = None,
+    axes: options.Axes = "auto",
     tol: Annotated[
         float, option("--tol T", "Stop at ||b - A x|| <= max(T ||b||, T2), 2-norms.")
     ] = 1e-8,
@@ -86,8 +68,8 @@ def solve(
             "Draw the residual norms against the cycles into a .png, .pdf or .svg file.",
         ),
     ] = None,
-    force: Force = False,
-    as_json: Json = False,
+    force: options.Force = False,
+    as_json: options.Json = False,
 ) -> None:
     """Solve a Poisson problem by multigrid.
 
@@ -109,20 +91,20 @@ def solve(
     if plot is not None:
         from figures.style import check_suffix
 
-        refuse_existing(check_suffix(plot), force=force)
+        console.refuse_existing(check_suffix(plot), force=force)
     model = problems.create(problem, n=n, boundary=boundary)
     solving.check_size(model, backend)
     if tol >= 1:
         raise ValueError(
             f"tol is {tol:g}, must be smaller than 1: the start x = 0 has ||b - A x|| = ||b||"
         )
-    label, smoothing = chosen(family=family, degree=degree, init=init, smoother=smoother)
+    label, smoothing = options.chosen(family=family, degree=degree, init=init, smoother=smoother)
     around: dict[str, Any] = {"pre": pre, "post": post, "coarsening": coarsening}
     if backend != "torch":  # a module has parameters in float64 and runs one kind of cycle
         around["dtype"] = FASTEST["dtype"]
     kind = cycle or ("V" if krylov or backend == "torch" else FASTEST["cycle"])
     hierarchy = solving.build(
-        backend, kind, model, smoother=smoothing, axes=axes_of(axes), **around
+        backend, kind, model, smoother=smoothing, axes=options.axes_of(axes), **around
     )
     with console.progress("solve", total=100, show=not as_json) as step:
         limits: dict[str, Any] = {"tol": tol, "atol": atol, "maxiter": maxiter}
@@ -204,10 +186,8 @@ def _draw(result: dict[str, Any], tol: float, path: Path) -> None:
     with paper():
         made, axes = figure(width=0.6 * DOUBLE)
         grid = " × ".join(map(str, result["shape"]))
-        label = (
-            f"{result['problem']}, {grid},"
-            f" {result['boundary']}\n{_method({**result, 'family': Path(result['family']).name})}"
-        )
+        method = _method({**result, "family": Path(result["family"]).name})
+        label = f"{result['problem']}, {grid}, {result['boundary']}\n{method}"
         draw_convergence(axes[0, 0], {label: norms}, tolerance=tol, steps=what)
         save_as(made, path)
 
@@ -236,6 +216,6 @@ def _show(result: dict[str, Any]) -> None:
     pairs += [
         ("set-up", f"{result['setup_seconds']:.3f} s"),
         ("solve", f"{result['solve_seconds']:.3f} s"),
+        *(("warning", text) for text in result["warnings"]),
     ]
-    pairs += [("warning", text) for text in result["warnings"]]
     console.facts(f"{result['unknowns']:,} unknowns, backend {result['backend']}", pairs)

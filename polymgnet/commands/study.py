@@ -113,40 +113,53 @@ def study(
         found = {"runs": runs, "table": rows, "differences": pairs, "failed": failed}
         console.emit({"out": plan.out, **found})
     elif rows:
-        keys = list(rows[0].point)
+        from analysis.numbers import plain
         from analysis.studies import MEASURES
 
-        names = [name for name in MEASURES if any(name in row.measures for row in rows)]
-        titles = [MEASURES[name].title for name in names]
-        spreads = [
-            [_spread(row.measures.get(name), MEASURES[name].unit) for name in names] for row in rows
-        ]
+        keys = list(rows[0].point)
+        shown = {
+            name: measure
+            for name, measure in MEASURES.items()
+            if any(name in row.measures for row in rows)
+        }
         body = [
-            [*(_cell(row.point[key]) for key in keys), row.runs, *own]
-            for row, own in zip(rows, spreads, strict=True)
+            [
+                *(str(plain(row.point[key])) for key in keys),
+                row.runs,
+                *(_spread(row.measures.get(name), one.unit) for name, one in shown.items()),
+            ]
+            for row in rows
         ]
         images = work.tested_on(results)
         console.table(
             f"{len(plan.runs) - len(plan.missing)} of {len(plan.runs)} runs in {plan.out}",
-            [*keys, "runs", *titles],
+            [*keys, "runs", *(measure.title for measure in shown.values())],
             body,
             caption="mean ± sample standard deviation over the seeds"
             + (f"; one of the {images:,} test images is {100 / images:.2g} %" if images else ""),
         )
         if pairs:
-            _show_pairs(pairs)
+            console.table(
+                "Differences in test accuracy, first - second, paired by seed",
+                list(PAIR_COLUMNS),
+                [
+                    [
+                        100 * pair[name] if "%" in title and pair[name] is not None else pair[name]
+                        for title, name in PAIR_COLUMNS.items()
+                    ]
+                    for pair in pairs
+                ],
+                caption=(
+                    "differences in percentage points; p: two-sided paired t-test; Holm: adjusted"
+                    " for the number of comparisons"
+                ),
+            )
     if failed:
         first = next(iter(failed))
         raise Failure(
             f"{len(failed)} of {len(plan.runs)} runs failed, first {first}: {failed[first]}; the"
             " same command tries them again"
         )
-
-
-def _cell(value: object) -> str:
-    from analysis.numbers import plain
-
-    return value if isinstance(value, str) else str(plain(value))
 
 
 def _spread(found: Any, unit: float) -> str:
@@ -158,21 +171,3 @@ def _spread(found: Any, unit: float) -> str:
         return console.number(unit * found.mean)
     decimals = min(4, max(0, 1 - math.floor(math.log10(unit * found.std)))) if found.std else 2
     return f"{unit * found.mean:.{decimals}f} ± {unit * found.std:.{decimals}f}"
-
-
-def _show_pairs(pairs: list[dict[str, Any]]) -> None:
-    console.table(
-        "Differences in test accuracy, first - second, paired by seed",
-        list(PAIR_COLUMNS),
-        [
-            [
-                100 * pair[name] if "%" in title and pair[name] is not None else pair[name]
-                for title, name in PAIR_COLUMNS.items()
-            ]
-            for pair in pairs
-        ],
-        caption=(
-            "differences in percentage points; p: two-sided paired t-test; Holm: adjusted for the"
-            " number of comparisons"
-        ),
-    )

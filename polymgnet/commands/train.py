@@ -102,18 +102,17 @@ def train(
 
 def _facts(result: Any) -> list[tuple[str, str]]:
     """What a finished run ends with, in words; all of it is in summary.json."""
-    per_cent = {"test accuracy": result.test_accuracy, "validation accuracy": result.val_accuracy}
-    speed = f"{result.images_per_second:,.0f} images/s"
-    pairs = [
-        (name, f"{100 * value:.2f} %") for name, value in per_cent.items() if value is not None
-    ]
+    measured = (
+        ("test accuracy", result.test_accuracy),
+        ("validation accuracy", result.val_accuracy),
+    )
+    weights = f"{result.parameters:,}, those of epoch {result.best_epoch} of {result.epochs}"
+    speed = f"{result.images_per_second:,.0f} images/s, {result.seconds:.1f} s in all"
+    pairs = [(name, f"{100 * value:.2f} %") for name, value in measured if value is not None]
     pairs += [
         ("training loss", console.number(result.train_loss)),
-        (
-            "weights",
-            f"{result.parameters:,}, those of epoch {result.best_epoch} of {result.epochs}",
-        ),
-        ("speed", f"{speed}, {result.seconds:.1f} s in all, {result.steps:,} steps"),
+        ("weights", weights),
+        ("speed", f"{speed}, {result.steps:,} steps"),
         *(("note", note) for note in result.notes),
     ]
     pairs += [

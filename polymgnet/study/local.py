@@ -4,16 +4,20 @@ whole with every state saved."""
 import os
 import signal
 import threading
+import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from polymgnet.console import Step, silent
-from polymgnet.errors import Stopped
+from polymgnet.errors import Failure, Stopped
 from polymgnet.packages import prefer_own
 from polymgnet.study.plan import Study
 from polymgnet.study.run import Run, outcome
 
 LOOK = 0.2  # seconds between two looks at whether a signal came
+BUSY = "another process trains it, which is waited for"
 
 
 def run_local(study: Study, *, jobs: int = 1, report: Step = silent) -> dict[str, str]:
@@ -38,6 +42,8 @@ def run_local(study: Study, *, jobs: int = 1, report: Step = silent) -> dict[str
             for ended, text in turns:
                 if ended is None:
                     report(done, text)
+                elif text:
+                    report(done, finished=f"{ended.folder.name}: {text}")
                 else:
                     done += 1
                     report(done, finished=outcome(ended, failed))
@@ -51,7 +57,7 @@ def run_local(study: Study, *, jobs: int = 1, report: Step = silent) -> dict[str
     return failed
 
 
-# (the run that has ended, "") or (None, what is being done)
+# (the run that has ended, ""), (a run, what happened to it) or (None, what is being done)
 Progress = Iterator[tuple[Run | None, str]]
 
 
@@ -63,13 +69,23 @@ def _in_turn(
     report: Callable[[str], None],
 ) -> Progress:
     """The runs one after another in this process, `report` called after every epoch."""
-    for run in runs:
+    left, waiting = deque(runs), set[Path]()
+    while left:
+        run = left.popleft()
         if asked():
             raise Stopped
         yield None, run.folder.name
-        with study.attempt(run, failed):
-            run(report=report)
-        yield run, ""
+        try:
+            if not run.finished:  # by another study, by now
+                with study.attempt(run, failed):
+                    run(report=report)
+            yield run, ""
+        except BlockingIOError:
+            left.append(run)
+            if run.folder not in waiting:
+                yield run, BUSY
+            waiting.add(run.folder)
+            time.sleep(LOOK)
 
 
 def _side_by_side(
@@ -79,32 +95,57 @@ def _side_by_side(
     asked: Callable[[], bool],
     jobs: int,
 ) -> Progress:
-    """The runs in worker processes, `jobs` at a time."""
+    """The runs in worker processes, `jobs` at a time. Each worker has a pool of its own, which its
+    death breaks; the run that it took along is tried once more."""
     import multiprocessing
-    from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+    from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+    from concurrent.futures.process import BrokenProcessPool
 
     threads = max(1, (os.cpu_count() or 1) // jobs)
     context = multiprocessing.get_context("spawn")
     # asks all workers to stop; without a lock, because signal handlers write it
     flag = context.RawValue("b", 0)
-    with ProcessPoolExecutor(
-        jobs, mp_context=context, initializer=_start_worker, initargs=(threads, flag)
-    ) as pool:
-        futures = {pool.submit(_work, run): run for run in runs}
-        left = set(futures)
-        try:
-            while left:
-                done, left = wait(left, timeout=LOOK, return_when=FIRST_COMPLETED)
-                flag.value |= asked()
-                for future in done:
-                    with study.attempt(futures[future], failed):
+
+    def worker() -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(
+            1, mp_context=context, initializer=_start_worker, initargs=(threads, flag)
+        )
+
+    left, lost, waiting = deque(runs), set[Path](), set[Path]()
+    idle = [worker() for _ in range(min(jobs, len(runs)))]
+    training: dict[Future[None], tuple[Run, ProcessPoolExecutor]] = {}
+    try:
+        while left or training:
+            while left and idle:
+                run, pool = left.popleft(), idle.pop()
+                training[pool.submit(_work, run)] = run, pool
+            flag.value |= asked()
+            for future in wait(training, timeout=LOOK, return_when=FIRST_COMPLETED).done:
+                run, pool = training.pop(future)
+                died = isinstance(future.exception(), BrokenProcessPool)
+                idle.append(worker() if died else pool)
+                if died and run.folder not in lost:
+                    lost.add(run.folder)
+                    left.append(run)
+                    yield run, "its process was killed; it is tried again"
+                    continue
+                try:
+                    with study.attempt(run, failed):
+                        if died:
+                            raise Failure("its process was killed twice, as for want of memory")
                         future.result()
-                    yield futures[future], ""
-                yield None, f"{min(jobs, len(left))} on their way" if left else ""
-        except BaseException:
-            flag.value = 1
+                    yield run, ""
+                except BlockingIOError:
+                    left.append(run)
+                    if run.folder not in waiting:
+                        yield run, BUSY
+                    waiting.add(run.folder)
+                    time.sleep(LOOK)
+            yield None, f"{len(training)} on their way" if training else ""
+    finally:
+        flag.value |= bool(training)
+        for pool in (*idle, *(pool for _, pool in training.values())):
             pool.shutdown(wait=True, cancel_futures=True)
-            raise
 
 
 _flag: Any = None  # in a worker: the byte that says to stop
@@ -138,13 +179,9 @@ def _end_with_study() -> None:
             os._exit(1)
 
 
-def _stopping() -> bool:
-    """Whether the workers are to save and stop."""
-    return bool(_flag.value)
-
-
 def _work(run: Run) -> None:
     with _busy:
-        if _stopping():
+        if _flag.value:
             raise Stopped("not begun")
-        run(stop=_stopping)
+        if not run.finished:  # by another study, by now
+            run(stop=lambda: bool(_flag.value))

@@ -6,7 +6,6 @@ from typing import Any
 
 from polymgnet.study.plan import load_study, scales_of
 
-KINDS = {"study_figure": "means", "modulus_figure": "max |q| at the start"}
 DPI = 100  # 700 pixels for the width of a page
 
 
@@ -14,6 +13,7 @@ def write_page(file: Path, folder: Path, *, draw: bool = True) -> list[Path]:
     """Write FOLDER/NAME.md and a figure for every scale that has finished runs; returns the paths,
     the page first. ValueError for a file without [report], or without any finished run."""
     from analysis.studies import Grid, Question
+    from analysis.study_along import along_section
     from analysis.study_text import page, scale_text
     from mgtheory._files import write_atomically
 
@@ -35,13 +35,19 @@ def write_page(file: Path, folder: Path, *, draw: bool = True) -> list[Path]:
             continue
         name = "-".join(filter(None, (file.stem, scale)))
         text = [plan.about.strip()]
-        for ending, kind in _pictures(grid, question).items():
+        # ending of the file's name -> function of `figures.studies`, and what it shows
+        pictures = {"": ("study_figure", "means")}
+        moduli = (cell.max_modulus for cells in grid.cells.values() for cell in cells.values())
+        if question.along is not None and any(one is not None for one in moduli):
+            pictures["-modulus"] = ("modulus_figure", "max |q| at the start")
+        for ending, (kind, shown) in pictures.items():
             picture = folder / f"{name}{ending}.png"
-            text.append(f"![{question.title}, {KINDS[kind]}]({picture.name})")
+            text.append(f"![{question.title}, {shown}]({picture.name})")
             figures.append(picture)
             if draw:
                 _draw(grid, question, picture, kind=kind)
         text.append(scale_text(grid, question, points=[run.point for run in plan.runs]))
+        text.append(along_section(grid))
         sections[scale or ""] = "\n\n".join(part for part in text if part)
     if not sections:
         raise ValueError(f"study file {file}: no run has finished, so there is nothing to report")
@@ -49,13 +55,6 @@ def write_page(file: Path, folder: Path, *, draw: bool = True) -> list[Path]:
     target = folder / f"{file.stem}.md"
     write_atomically(target, page(question, sections))
     return [target, *figures]
-
-
-def _pictures(grid: Any, question: Any) -> dict[str, str]:
-    """Ending of its file's name -> which function of `figures.studies` draws it."""
-    found = (cell.max_modulus for cells in grid.cells.values() for cell in cells.values())
-    known = question.along is not None and any(one is not None for one in found)
-    return {"": "study_figure"} | ({"-modulus": "modulus_figure"} if known else {})
 
 
 def _draw(grid: Any, question: Any, target: Path, *, kind: str) -> None:

@@ -70,11 +70,11 @@ class Study:
     @contextmanager
     def attempt(self, run: Run, failed: dict[str, str]) -> Iterator[None]:
         """One run within: its failure is recorded and leaves the others running, a stop ends the
-        study. Its row is added; that of a loss that was not finite too, which another attempt would
-        find again."""
+        study, and what another process trains (BlockingIOError) is left to the caller. Its row is
+        added; that of a loss that was not finite too, which another attempt would find again."""
         try:
             yield
-        except Stopped:
+        except (Stopped, BlockingIOError):
             raise
         except Exception as error:
             kind = "" if isinstance(error, Failure) else f"{type(error).__name__}: "
@@ -95,8 +95,7 @@ def _read(path: Path, scale: str | None) -> dict[str, Any]:
     from mgtheory._files import read_json
 
     data = read_json(path, "study file", toml=path.suffix != ".json")
-    unknown = [key for key in data if key not in KEYS]
-    if unknown:
+    if unknown := [key for key in data if key not in KEYS]:
         raise _wrong(path, f"unknown key {unknown[0]!r}, allowed are {', '.join(KEYS)}")
     for key in TABLES:
         if not isinstance(data.setdefault(key, {}), dict):
@@ -109,8 +108,7 @@ def _read(path: Path, scale: str | None) -> dict[str, Any]:
     own = scales.get(scale, {})
     if not isinstance(own, dict):
         raise _wrong(path, f"scale {scale} is {own!r}, must be a table")
-    unknown = [key for key in own if key not in OF_SCALE]
-    if unknown:
+    if unknown := [key for key in own if key not in OF_SCALE]:
         allowed = ", ".join(OF_SCALE)
         raise _wrong(path, f"unknown key {unknown[0]!r} of scale {scale}, allowed are {allowed}")
     for key, value in own.items():

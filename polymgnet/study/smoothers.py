@@ -107,8 +107,8 @@ def measure(
     the family does not have this problem or degree."""
     import numpy as np
 
-    from mgtheory import Hierarchy, derive, problems
-    from mgtheory.families import FAMILIES
+    from analysis.smoothers import derived
+    from mgtheory import Hierarchy, problems
     from mgtheory.problems.record import operator_record
 
     given = problems.create(problem, n, boundary=boundary)
@@ -119,9 +119,8 @@ def measure(
         return measured_factor(given, hierarchy, np.random.default_rng(seed))
 
     family = learning["start"] if smoother == LEARNED else smoother
-    cycle = around if FAMILIES[family].needs == "problem" else {}
     try:
-        classical = derive(family, degree, given, **cycle)
+        classical = derived(given, family, degree, axes="auto", around=around)
     except ValueError as error:
         return {"refused": one_line(error)}
     if smoother != LEARNED:

@@ -7,8 +7,6 @@ from typing import Any
 
 from polymgnet.study.run import Run, text_of
 
-COMPARED = "test_accuracy"
-
 
 @dataclass(frozen=True)
 class Row:
@@ -33,19 +31,15 @@ class Row:
 def summarise(results: Iterable[tuple[Run, Mapping[str, Any]]]) -> list[Row]:
     """A row for every point of the grid but the seed, with its estimates, from the finished runs
     and what they measured."""
-    from analysis.stats import estimate, groups_of
-    from analysis.studies import MEASURES
+    from analysis.stats import groups_of
+    from analysis.studies import MEASURES, Cell, place_of
 
     rows = []
-    for key, members in groups_of(results, lambda one: json.dumps(_split(one[0].point)[0])).items():
-        values: dict[str, dict[str, float]] = {}
-        for run, measured in members:
-            seeds = json.dumps(_split(run.point)[1])
-            for name in MEASURES:
-                if measured.get(name) is not None:
-                    values.setdefault(name, {})[seeds] = float(measured[name])
-        measures = {n: estimate(list(values[n].values())) for n in MEASURES if n in values}
-        rows.append(Row(json.loads(key), measures, values, len(members)))
+    for members in groups_of(results, lambda one: json.dumps(place_of(one[0].point))).values():
+        cell = Cell.of([(run.point, measured) for run, measured in members])
+        measures = {name: cell.estimate(name) for name in MEASURES if name in cell.values}
+        point = dict(place_of(members[0][0].point))
+        rows.append(Row(point, measures, cell.values, len(members)))
     return rows
 
 
@@ -61,17 +55,11 @@ def tested_on(results: Iterable[tuple[Run, Mapping[str, Any]]]) -> int | None:
     return counts.pop() if len(counts) == 1 else None
 
 
-def differences(rows: Sequence[Row], measure: str = COMPARED) -> list[dict[str, Any]]:
-    """Every two points over the seeds they share: `analysis.stats.pair_rows`; none for one seed."""
+def differences(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Test accuracies of every two points over the seeds they share, none for one seed:
+    `analysis.stats.pair_rows`."""
     from analysis.stats import pair_rows
 
-    values = {row.label: row.values[measure] for row in rows if measure in row.values}
+    name = "test_accuracy"
+    values = {row.label: row.values[name] for row in rows if name in row.values}
     return [pair for pair in pair_rows(values) if pair["seeds"] > 1]
-
-
-def _split(point: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What tells a row from another, and the seeds within it."""
-    from nets.settings import is_seed
-
-    seeds = {key: value for key, value in point.items() if is_seed(key)}
-    return {key: value for key, value in point.items() if key not in seeds}, seeds

@@ -3,9 +3,11 @@ files round-trip."""
 
 import csv
 import json
+import os
 
 import numpy as np
 import pytest
+import torch
 
 import nets
 from analysis.comparison import compare_reports
@@ -260,6 +262,17 @@ def test_a_fresh_report_is_kept_and_an_old_or_damaged_one_replaced(tmp_path):
         SpectralReport.load(run / "report")
 
 
+def test_an_archive_for_reading_alone_is_analysed_and_left_as_it_is(tmp_path, monkeypatch):
+    weights = [[0.2], [0.2, 0.2]]
+    run = write_run(tmp_path / "run", planted_model(weights), planted_model(weights))
+    monkeypatch.setattr("os.access", lambda path, mode: mode != os.W_OK)
+    found = analyse(run)
+    assert not (run / "report").exists()
+    monkeypatch.undo()
+    assert analyse(run).to_json() == found.to_json()
+    assert (run / "report" / "report.json").exists()
+
+
 @pytest.mark.parametrize(
     ("name", "options"), [("mgnet", {"channels": (3, 4), "steps": 2}), ("resnet20", {"width": 4})]
 )
@@ -282,8 +295,9 @@ def test_models_without_a_polynomial(tmp_path, name, options):
 
 @pytest.mark.parametrize("name", ["q2", "g4", "g6", "g8", "r4", "p3"])
 def test_every_polynomial_model_is_analysed(tmp_path, name):
-    model = nets.create_model(name, in_channels=1, channels=(2, 4))
-    nets.initialise(model, "chebyshev4", operator="laplacian", size=SIZE)
+    drawn = torch.Generator().manual_seed(0)
+    model = nets.create_model(name, in_channels=1, channels=(2, 4), generator=drawn)
+    nets.initialise(model, "chebyshev4", operator="laplacian", size=SIZE, generator=drawn)
     found = analyse(write_run(tmp_path / name, model, model), write=False)
     for level, built in zip(found.levels, model.levels):
         learned = level.views["learned"]

@@ -76,7 +76,7 @@ def test_smoothing_factors_of_theory(q, mu):
     assert found.smoothing_factor == pytest.approx(mu, rel=tolerance)
     # one channel each: the symbol is normal
     assert found.smoothing_norm == pytest.approx(found.smoothing_factor, rel=1e-12)
-    assert found.max_modulus == pytest.approx(1.0)  # the constant mode
+    assert found.radius.max() == pytest.approx(1.0)  # the constant mode
     assert verdict_of(found.smoothing_factor) == "smoother"
 
 

@@ -5,12 +5,12 @@ import pytest
 from scipy import stats
 
 from analysis.stats import (
-    all_pairs,
     configuration_key,
     estimate,
     fraction_interval,
     groups_of,
     holm,
+    pair_rows,
     paired,
 )
 
@@ -99,19 +99,22 @@ def test_holm():
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.9, 0.8]) == [1.0, 1.0]
     assert holm([]) == []
+    assert holm([0.03, None, 0.02]) == [0.04, None, 0.04]  # of two tests
 
 
-def test_all_pairs_adjusts_for_the_tests_made():
+def test_pairs_are_adjusted_for_the_tests_made():
     rng = np.random.default_rng(3)
     groups = {
         name: dict(enumerate(rng.normal(mean, 0.01, 5)))
         for name, mean in (("a", 0.9), ("b", 0.93), ("c", 0.9))
     }
     groups["other seeds"] = {10: 0.5}
-    found = all_pairs(groups)
-    assert set(found) == {("a", "b"), ("a", "c"), ("b", "c")}
-    plain = [comparison.p_value for comparison, _ in found.values()]
-    assert [adjusted for _, adjusted in found.values()] == pytest.approx(holm(plain))
+    found = pair_rows(groups)
+    pairs = [(row["first"], row["second"]) for row in found]
+    assert pairs == [("a", "b"), ("a", "c"), ("b", "c")]
+    plain = [stats.ttest_rel(*(list(groups[name].values()) for name in pair)) for pair in pairs]
+    adjusted = holm([one.pvalue for one in plain])
+    assert [row["p_holm"] for row in found] == pytest.approx(adjusted)
 
 
 def test_configuration_key_forgets_the_seed_alone():

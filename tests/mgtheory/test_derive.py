@@ -236,6 +236,24 @@ def test_a_foreign_file_is_refused(text, error, message, tmp_path):
         InitialCoefficients.load(path)
 
 
+@pytest.mark.parametrize(
+    ("place", "value", "message"),
+    [
+        ('"upper": 2.0', f'"upper": {"9" * 400}', "a whole number of 400 digits"),
+        ('"seconds": ', '"seconds": NaN, "s": ', "'provenance' holds a number that is not finite"),
+    ],
+)
+def test_numbers_beyond_the_doubles_are_refused(place, value, message, tmp_path):
+    text = derive("chebyshev4", 2, 2.0).to_json()
+    text = text.replace('"provenance": {', '"provenance": {\n "seconds": 1.0,')
+    assert place in text
+    (tmp_path / "init.json").write_text(text.replace(place, value))
+    with pytest.raises(ValueError, match=message):
+        InitialCoefficients.load(tmp_path / "init.json")
+    with pytest.raises(ValueError, match=message):
+        InitialCoefficients.from_json(text.replace(place, value))
+
+
 def test_one_name_for_each_public_object():
     assert all(hasattr(mgtheory, name) for name in mgtheory.__all__)
 

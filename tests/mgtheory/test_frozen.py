@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mgtheory.fourier.analysis import smoothing_factor
-from mgtheory.fourier.optimal import minimise_maximum
+from mgtheory.fourier.descent import minimise_maximum
 from mgtheory.polynomials.classical import chebyshev4
 from mgtheory.polynomials.gmres import gmres_polynomial
 from mgtheory.polynomials.minimax import minimax_report

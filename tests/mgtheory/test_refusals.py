@@ -15,7 +15,7 @@ from mgtheory.fourier.analysis import (
 )
 from mgtheory.fourier.cycle import LocalCycle
 from mgtheory.fourier.optimal import optimise_two_grid
-from mgtheory.fourier.relaxation import as_relaxation
+from mgtheory.fourier.relaxation import described, on_level
 from mgtheory.multigrid.approximation import approximation_constant, approximation_constants
 from mgtheory.polynomials.factors import (
     ComplexPair,
@@ -258,7 +258,7 @@ CALLS = {
     "ordering": (GaussSeidel, OBJECTS),
     "smoother polynomial": (lambda v: Polynomial(polynomial=v), OBJECTS),
     "smoother scaling": (lambda v: Polynomial(polynomial=q, scaling=v), OBJECTS),
-    "as_relaxation": (lambda v: as_relaxation(v, L1), OBJECTS),
+    "smoother to analyse": (lambda v: on_level(described(v), L1, "auto"), OBJECTS),
     "smoothing operator": (lambda v: smoothing_factor(v, "jacobi"), OBJECTS),
     "steps": (keyword(smoothing_factor, "steps", L1, "jacobi"), [*COUNTS, 0]),
     **{

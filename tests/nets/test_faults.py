@@ -361,9 +361,13 @@ def _wait(out, early, begun):
 
 def test_two_writers_are_refused(tmp_path):
     prepare_run(tmp_path / "run", config(), resume=True, force=False)
+    # between writing and renaming a process was killed; what no run writes stays
+    (tmp_path / "run" / ".config.json.99.tmp").write_text("{")
+    (tmp_path / "run" / ".mine.99.tmp").write_text("mine")
     with (
         lock_run(tmp_path / "run"),
         pytest.raises(FileExistsError, match="another process is training"),
     ):
         run(tmp_path / "run")
     assert run(tmp_path / "run", "epochs=1").finished
+    assert [path.name for path in (tmp_path / "run").rglob("*.tmp")] == [".mine.99.tmp"]

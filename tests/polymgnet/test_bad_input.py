@@ -207,6 +207,7 @@ def test_a_wrong_configuration_is_named_by_its_file(refused, tmp_path, text, sai
         ("[" * 100_000, "config.json is not JSON (maximum recursion depth"),
         ('{"train": {"epochs": true}}', "train.epochs is True; allowed is a whole number"),
         ('{"optim": {"lr": {}}}', "unknown key 'optim.lr.x'; optim.lr is"),
+        (f'{{"optim": {{"lr": {"9" * 400}}}}}', "is not JSON (a whole number of 400 digits)"),
     ],
 )
 def test_what_json_takes_and_nobody_means(refused, tmp_path, text, said):

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from polymgnet import demo
+from polymgnet.commands.demo import show, verdict
 
 TINY = demo.Settings(epochs=2, width=2, degree=4, grid=15, batch_size=256, seeds=2)
 FIRST = [f"{name}-0" for name in demo.NETWORKS]
@@ -133,7 +134,7 @@ def test_verdict_says_what_was_measured():
         entry("smoother", [1.0], [0.9], 1.0, {"start": 0.25, "learned": 1.5}),
         entry("resnet", [0.5], [0.99]),
     ]
-    compared, amplified, smooths, above = demo.verdict(table, 350 / 359, 359)
+    compared, amplified, smooths, above = verdict(table, 350 / 359, 359)
     assert "constant on 2 of 3 seeds, xavier on 0 of 3 seeds, chebyshev4 on 3 of 3" in compared
     assert "bounded 8, constant 300, xavier 20, chebyshev4 1e+04" in amplified
     assert "is a smoother at the start" in smooths
@@ -141,7 +142,7 @@ def test_verdict_says_what_was_measured():
     assert "mean test accuracy: bounded, resnet." in above
     assert "One of the 359 test images is 0.28 %" in above
     table[4]["smoothing_factors"] = {"start": 0.25, "learned": 0.3}
-    assert "and still is one after training (0.3)" in demo.verdict(table, 1.0, 359)[2]
+    assert "and still is one after training (0.3)" in verdict(table, 1.0, 359)[2]
 
 
 def test_starts_differ_in_their_start_alone(finished):
@@ -197,7 +198,7 @@ def test_a_finished_demo_says_so(finished, run, monkeypatch):
 
 def test_show_prints_everything(finished, capsys):
     folder, result, _ = finished
-    demo.show(result)
+    show(result)
     out = capsys.readouterr().out
     assert all(
         name in out

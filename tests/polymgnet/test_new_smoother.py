@@ -68,8 +68,8 @@ def test_it_is_predicted(smoother):
         assert mine.factor == pytest.approx(half.factor, abs=1e-9)
     assert fourier.two_grid_factor(PROBLEM, smoother).factor < 0.6
     # the eight symmetries of the square for what has no order of its own; else none is used
-    assert len(LocalCycle(L2, smoother).symmetries()) == len(LocalCycle(L2, "jacobi").symmetries())
-    assert len(LocalCycle(L2, Predicted()).symmetries()) < 4
+    assert len(LocalCycle(L2, smoother).symmetries) == len(LocalCycle(L2, "jacobi").symmetries)
+    assert len(LocalCycle(L2, Predicted()).symmetries) < 4
 
 
 def test_it_is_verified_and_run(smoother):

@@ -2,14 +2,17 @@
 wrong file before training."""
 
 import json
+import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
+from nets.training.folder import Busy
 from polymgnet import study
 from polymgnet.study.rows import Rows
 from polymgnet.study.slurm import _result
@@ -139,12 +142,62 @@ def test_table_is_printed(run, file, trained):
     assert "init.scheme chebyshev4" in out
 
 
-def test_real_training_in_processes(document, file, tmp_path, monkeypatch):
-    """A process of its own trains for real, in a Slurm job too; nothing is missing afterwards."""
-    monkeypatch.setenv("SLURM_NTASKS", "4")
+@pytest.fixture
+def one_run(file):
     file.write_text(
         file.read_text().replace('"constant", "chebyshev4"', '"constant"').replace("[0, 1]", "[0]")
     )
+
+
+def _kill(count):
+    """Kills the next workers of this process as they appear."""
+
+    def kill():
+        killed = set()
+        while len(killed) < count:
+            for child in multiprocessing.active_children():
+                if child.pid not in killed:
+                    os.kill(child.pid, signal.SIGKILL)
+                    killed.add(child.pid)
+            time.sleep(0.01)
+
+    threading.Thread(target=kill, daemon=True).start()
+
+
+def test_a_worker_that_is_killed_twice_fails_its_run(run, file, one_run):
+    _kill(2)
+    result = run("study", file, "--jobs", 2)
+    assert result.status == 1
+    assert "its process was killed; it is tried again" in result.err
+    assert "its process was killed twice, as for want of memory" in result.err
+
+
+def test_a_run_of_another_study_is_waited_for(run, file, trained, monkeypatch):
+    """Two studies over one folder: what the other is training comes last, and is not trained again
+    when the other has finished it."""
+    import nets
+
+    (name, *_), train, seen = [r.folder.name for r in study.load_study(file).runs], nets.train, []
+
+    def other(config, out, **options):
+        if out.name == name and not seen:
+            seen.append(out)
+            raise Busy(f"{out}: another process is training in this folder")
+        train(config, out, **options)
+        if len(trained) == 3:
+            train(config, seen[0], **options)  # the other process comes to its end
+
+    monkeypatch.setattr("nets.train", other)
+    result = run("study", file)
+    assert (result.status, trained[-1], len(trained)) == (0, name, 4)
+    assert "another process trains it" in result.err
+
+
+def test_real_training_in_processes(document, file, one_run, monkeypatch):
+    """A process of its own trains for real, in a Slurm job too; nothing is missing afterwards,
+    though one was killed on its way."""
+    monkeypatch.setenv("SLURM_NTASKS", "4")
+    _kill(1)
     data = document("study", file, "--jobs", 2)
     assert data["failed"] == {}
     assert (

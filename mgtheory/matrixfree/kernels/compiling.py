@@ -18,22 +18,17 @@ REORDERED = {"contract", "reassoc", "nsz"}
 IN_PYTHON = bool(getattr(config, "DISABLE_JIT", False))
 
 
-_told: set[str] = set()
-
-
-def warn_once(kind: str, text: str) -> None:
-    """Warn, once in a process for each kind."""
-    if kind not in _told:
-        _told.add(kind)
-        warnings.warn(text, RuntimeWarning, stacklevel=2)
+_told: set[str] = set()  # a process warns once
 
 
 def _not_kept(error: Exception) -> None:
-    warn_once(
-        "cache",
+    text = (
         "the compiled kernels are not kept, every process compiles them anew (about a minute):"
-        f" {error}; NUMBA_CACHE_DIR names a folder that is writable",
+        f" {error}; NUMBA_CACHE_DIR names a folder that is writable"
     )
+    if not _told:
+        _told.add(text)
+        warnings.warn(text, RuntimeWarning, stacklevel=2)
 
 
 @contextlib.contextmanager
@@ -66,9 +61,10 @@ class KernelCache(FunctionCache):
 
 
 if IN_PYTHON:
-    warn_once(
-        "python",
+    warnings.warn(
         "NUMBA_DISABLE_JIT is set: the kernels run in Python, about a thousand times slower",
+        RuntimeWarning,
+        stacklevel=2,
     )
 
 

@@ -16,7 +16,7 @@ from mgtheory.fourier.analysis import (
 )
 from mgtheory.fourier.coarsening import differential_orders
 from mgtheory.fourier.cycle import LocalCycle
-from mgtheory.fourier.relaxation import as_relaxation, on_level
+from mgtheory.fourier.relaxation import described, on_level
 from mgtheory.fourier.supremum import grid_peaks, quadratic_steps, search, supremum
 from mgtheory.multigrid.hierarchy import Hierarchy
 from mgtheory.polynomials.classical import chebyshev, chebyshev4
@@ -546,8 +546,8 @@ def test_wrong_input_is_refused(make, message):
 
 
 def test_smoother_objects_pass_through():
-    assert as_relaxation(Jacobi(0.5), L2) == Jacobi(0.5)
-    assert as_relaxation("red_black", L2) == GaussSeidel("red-black")
+    assert on_level(described(Jacobi(0.5)), L2, "auto") == Jacobi(0.5)
+    assert on_level(described("red_black"), L2, "auto") == GaussSeidel("red-black")
 
 
 class Nothing:
@@ -746,7 +746,7 @@ class TestSuprema:
         cycle = LocalCycle(laplacian(3), "jacobi")
         theta = np.random.default_rng(2).uniform(-1.5, 1.5, (20, 3))
         expected = cycle.representative(theta)
-        for axes, signs in cycle.symmetries():
+        for axes, signs in cycle.symmetries:
             np.testing.assert_array_equal(cycle.representative(theta[:, axes] * signs), expected)
         np.testing.assert_allclose(
             spectral_radius(cycle.error_operator(theta)),

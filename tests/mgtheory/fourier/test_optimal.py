@@ -9,7 +9,8 @@ from scipy.special import lambertw
 from mgtheory.fourier import optimal
 from mgtheory.fourier.analysis import two_grid_factor
 from mgtheory.fourier.cycle import LocalCycle
-from mgtheory.fourier.optimal import minimise_maximum, optimise_two_grid, two_grid_optimal
+from mgtheory.fourier.descent import EXACT, minimise_maximum
+from mgtheory.fourier.optimal import optimise_two_grid, two_grid_optimal
 from mgtheory.polynomials.classical import chebyshev, chebyshev4
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.problems.problem import create, poisson
@@ -102,7 +103,7 @@ def test_no_neighbour_and_no_family_is_better(stencil, degree, options):
 def test_gradients_are_those_of_finite_differences(stencil, steps):
     correction = LocalCycle(stencil, ResidualPolynomial.from_weights([0.0]), pre=0, post=0)
     theta = np.random.default_rng(1).uniform(-1.4, 1.4, (5, stencil.dim))
-    sampled = optimal._Sampled(correction, theta, steps)
+    sampled = optimal._Sampled(correction, theta, steps, 3)
     c = sampled.coefficients(chebyshev(3, interval=(sampled.b / 5, sampled.b)))
     values, slopes = sampled.pieces(c)
     # K has a nullspace: its eigenvalues 0 are rounding, and have no derivative
@@ -359,7 +360,7 @@ def test_a_maximum_of_zero_is_reached():
 
     reached = minimise_maximum(pieces, np.array([1.0, -2.0]), 200)
     assert reached.converged
-    assert reached.value <= optimal.EXACT
+    assert reached.value <= EXACT
 
 
 def test_the_start_is_not_changed():

@@ -57,7 +57,7 @@ needs_linux = pytest.mark.skipif(
 def test_workers_keep_off_the_callers_processor(monkeypatch):
     allowed = os.sched_getaffinity(0)
     for own in sorted(allowed)[:2]:
-        monkeypatch.setattr(threads, "_current_processor", lambda own=own: own)
+        monkeypatch.setattr(threads, "_getcpu", lambda own=own: lambda: own)
         caller, worker = run_blocks(lambda: os.sched_getaffinity(0), [(), ()])
         assert caller == allowed
         assert worker == (allowed - {own} or allowed)  # a single processor is shared

@@ -52,6 +52,11 @@ def test_when_it_ends():
     hierarchy, A, b = Hierarchy.build(problem), problem.A, problem.b
     few = krylov(hierarchy, A, b, maxiter=2)
     assert (few.reason, few.iterations) == (Reason.MAXITER, 2)
+    for method in KRYLOV:  # no step at all: the start with its residual
+        none = krylov(hierarchy, A, b, few.x, method=method, maxiter=0)
+        assert (none.reason, none.iterations) == (Reason.MAXITER, 0)
+        assert none.residual_norms[0] == pytest.approx(np.linalg.norm(b - A @ few.x))
+        np.testing.assert_array_equal(none.x, few.x)
     norms = krylov(hierarchy, A, b).residual_norms
     assert krylov(hierarchy, A, b, tol=0.0, atol=1.01 * norms[3]).iterations == 3
     nothing = krylov(hierarchy, A, 0 * b, np.ones(b.size))

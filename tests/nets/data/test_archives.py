@@ -137,6 +137,36 @@ def test_unsafe_zip(tmp_path, monkeypatch):
         list(members(locked))
 
 
+def test_what_unpacks_without_end_is_refused_before_it_is_read(tmp_path, monkeypatch):
+    """One large member, many of allowed size, wanted or not, and a name that fills the memory; an
+    archive that is large itself may unpack to as much."""
+    monkeypatch.setattr("nets.data.archives.LARGEST", 300_000)
+
+    def deflated(info):
+        info.compress_type = zipfile.ZIP_DEFLATED
+
+    many = [(f"{i}.png", bytes(290_000)) for i in range(5)]
+    for packed in (
+        tar(tmp_path / "m.tar.xz", many, "w:xz"),
+        tar(tmp_path / "m.tar.gz", many, "w:gz"),
+        zipped(tmp_path / "m.zip", many, deflated),
+    ):
+        with pytest.raises(ValueError, match=r"unpack to more than \d"):
+            list(members(packed))
+        with pytest.raises(ValueError, match=r"unpack to more than \d"):
+            list(members(packed, wanted=lambda name: False))
+    with pytest.raises(ValueError, match="would be 310,000 bytes"):
+        list(members(tar(tmp_path / "l.tar.gz", [("a.png", bytes(310_000))])))
+    noise = [(f"{i}.png", os.urandom(290_000)) for i in range(5)]
+    assert len(list(members(tar(tmp_path / "n.tar.gz", noise)))) == 5
+    for kind in (tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE, tarfile.XGLTYPE):
+        header = tarfile.TarInfo("name")
+        header.type, header.size = kind, 3 << 30
+        (tmp_path / "name.tar").write_bytes(header.tobuf(tarfile.GNU_FORMAT) + bytes(1 << 20))
+        with pytest.raises(ValueError, match="name of 3,221,225,472 bytes"):
+            list(members(tmp_path / "name.tar"))
+
+
 @pytest.mark.parametrize("make", [tar, zipped], ids=["tar", "zip"])
 def test_hidden_members_are_left_out(tmp_path, make):
     names = ["a/0.png", "a/._0.png", "a/.thumbnails/0.png", ".ipynb_checkpoints/1.png", "./a/1.png"]

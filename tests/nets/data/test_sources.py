@@ -2,6 +2,7 @@
 cache, and life without a network."""
 
 import gzip
+import os
 import pickle
 import struct
 import zipfile
@@ -366,8 +367,13 @@ def test_decoded_once_and_made_anew_when_damaged(tmp_path, monkeypatch):
     assert not calls
     decoded = next((tmp_path / "cache" / "decoded").rglob("images.npy"))
     decoded.write_bytes(decoded.read_bytes()[:100])
+    halves = [decoded.parent.with_name(f"{decoded.parent.name}.{end}") for end in ("old", "new")]
+    for half in halves:  # of a killed process, and of one that is writing
+        half.mkdir()
+    os.utime(halves[0], (0, 0))
     np.testing.assert_array_equal(load_data(f"folder:{path}").images, first)
     assert len(calls) == 1
+    assert [half.exists() for half in halves] == [False, True]
 
 
 def test_digits_are_the_bundled_ones_with_a_fixed_split():

@@ -56,7 +56,8 @@ def test_the_gpus_twin_is_the_same_function(name, placement, backend):
         nets.create_model(name, width=8, levels=2, placement=placement).double() for _ in range(2)
     )
     reference.load_state_dict(ours.state_dict())
-    reference.set_form("plain")
+    for level in reference.levels:
+        level.form = "plain"
     twin = exchanged(ours, GPU)
     step = (
         compiled(twin)
@@ -101,6 +102,7 @@ def test_gradients_reach_convolutions_in_the_format_of_their_inputs(monkeypatch,
     from functorch.compile import make_boxed_func
     from torch._dynamo.backends.common import aot_autograd
 
+    torch._dynamo.reset()  # what other tests have compiled counts towards its limit
     # as cuDNN answers
     monkeypatch.setattr(
         torch._C, "_conv_determine_backend_memory_format", lambda *_: torch.channels_last

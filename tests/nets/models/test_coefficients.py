@@ -19,7 +19,6 @@ from mgtheory.polynomials.residual import ResidualPolynomial
 from nets.models.coefficients import (
     PARAMETERISATIONS,
     ROOT_GUARD,
-    factor_degree,
     make_coefficients,
     parse_kind,
     root_warnings,
@@ -55,7 +54,7 @@ def test_factor_round_trip_and_correction(kind, parameterisation):
     np.testing.assert_allclose(
         module.factor().correction_coefficients, factor.correction_coefficients, rtol=1e-14
     )
-    assert module.degree == factor.degree == factor_degree(kind)
+    assert module.degree == factor.degree == parse_kind(kind)[1]
 
 
 @pytest.mark.parametrize("kind", FACTORS)

@@ -57,7 +57,8 @@ def test_products_with_the_operators(name, products):
     model = nets.create_model(name, width=4)
     counted = []
     for form in ("correction", "plain"):
-        model.set_form(form)
+        for level in model.levels:
+            level.form = form
         counted.append(operator_products(model, images(1, 16)))
     assert tuple(counted) == products
 

@@ -89,7 +89,7 @@ def test_wide_spectrum_is_single_precision_but_for_its_extremes(monkeypatch, gro
     operator, grid = conv(16, groups), (6, 7)
     values = operator_spectra([operator], [grid])[0]
     monkeypatch.undo()
-    engine._memory.clear()
+    engine._measured.cache_clear()
     exact = operator_spectra([operator], [grid])[0]
     assert (values.accuracy, exact.accuracy) == (periodic.SINGLE, padded.DOUBLE)
     assert values.radius == pytest.approx(exact.radius, rel=1e-13)
@@ -112,7 +112,7 @@ def test_spectra_are_measured_once(monkeypatch):
         operator_spectra([operator], [(4, 4)])
     with pytest.raises(ValueError, match="read-only"):
         first.values[0, 0, 0] = 0
-    assert len(engine._memory) <= engine.REMEMBERED
+    assert engine._measured.cache_info().maxsize == engine.REMEMBERED
 
 
 @pytest.mark.parametrize("fails", [False, True])
@@ -142,7 +142,7 @@ def test_workers_are_serial_and_the_callers_threads_come_back(monkeypatch, fails
 
     original, seen, threads = periodic.symbol, [], torch.get_num_threads()
     monkeypatch.setattr(periodic, "symbol", symbol)
-    engine._memory.clear()
+    engine._measured.cache_clear()
     with threadpool_limits(3, user_api="blas"):
         before = blas()
         try:
@@ -279,7 +279,7 @@ def test_arnoldi_is_within_its_stated_error(monkeypatch, name, seed):
     generator = torch.Generator().manual_seed(seed)
     monkeypatch.setattr(padded, "SMALL", 1024)
     (exact,) = start_operators([operator], name, [grid], generator=generator)
-    engine._memory.clear()
+    engine._measured.cache_clear()
     monkeypatch.setattr(padded, "SMALL", 256)
     monkeypatch.setattr(padded, "DENSE", 300)
     (found,) = spectra_of([operator], [grid])
@@ -291,7 +291,7 @@ def test_arnoldi_is_within_its_stated_error(monkeypatch, name, seed):
     q = chebyshev4(3, lmax=exact.radius)
     assert found.max_modulus(q) == pytest.approx(exact.max_modulus(q), rel=1e-2)
     assert found.smoothing_factor(q) == pytest.approx(exact.smoothing_factor(q), rel=1e-2)
-    engine._memory.clear()
+    engine._measured.cache_clear()
 
 
 @pytest.mark.parametrize("name", ["random", "laplacian"])
@@ -322,7 +322,7 @@ def test_a_zero_operator_and_a_failing_iteration(monkeypatch):
     monkeypatch.setattr(padded, "TOLERANCE", 1e-14)
     monkeypatch.setattr(padded, "BASIS", 9)
     monkeypatch.setattr(padded, "ATTEMPTS", 1)
-    engine._memory.clear()
+    engine._measured.cache_clear()
     with pytest.raises(ValueError, match="padding=periodic"):
         convolution_spectrum(dense_kernel(conv(12)), (12, 12))
 
@@ -342,9 +342,9 @@ def test_shifted_start_with_zero_padding():
 @pytest.fixture
 def replicate(monkeypatch):
     monkeypatch.setitem(PADDINGS, "replicate", Padding("replicate"))
-    engine._memory.clear()
+    engine._measured.cache_clear()
     yield
-    engine._memory.clear()
+    engine._measured.cache_clear()
 
 
 @pytest.mark.parametrize("k", [3, 5])
@@ -380,7 +380,7 @@ def test_a_padding_is_one_entry(replicate, grid, k):
 def test_arnoldi_takes_a_padding_without_an_adjoint(replicate, monkeypatch):
     kernel, grid = dense_kernel(conv(12)), (8, 8)
     exact = convolution_spectrum(kernel, grid, padding="replicate")
-    engine._memory.clear()
+    engine._measured.cache_clear()
     monkeypatch.setattr(padded, "DENSE", 300)
     found = convolution_spectrum(kernel, grid, padding="replicate")
     assert (exact.complete, found.complete) == (True, False)
