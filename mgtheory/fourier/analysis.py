@@ -29,7 +29,7 @@ import numpy.typing as npt
 from mgtheory._checks import check_kind, check_name, check_shape, check_whole, own_errors
 from mgtheory._frozen import ReadOnlyArrays
 from mgtheory.fourier.cycle import NEAR, LocalCycle, directions
-from mgtheory.fourier.relaxation import described, on_level, step_symbols
+from mgtheory.fourier.relaxation import couples, described, on_level, step_symbols
 from mgtheory.fourier.supremum import Starts, grid_peaks, largest_limit, search, supremum
 from mgtheory.problems.grids import choose_axes
 from mgtheory.problems.problem import Problem
@@ -369,10 +369,10 @@ def _evaluation(
 ) -> Callable[[Float], list[Float]]:
     """theta, shape (F, d) -> spectral radius, norm and damping at each, so many frequencies at a
     time that their matrices take about 64 MiB."""
-    size = 2**22 // (stencil.channels * (2**stencil.dim if relaxation.couples else 1)) ** 2
+    size = 2**22 // (stencil.channels * (2**stencil.dim if couples(relaxation) else 1)) ** 2
 
     def local(theta: Float) -> Sequence[Float]:
-        if relaxation.couples:
+        if couples(relaxation):
             return _coupled(stencil, relaxation, theta, steps, axes)
         alone = np.zeros((1, stencil.dim), np.int64)
         symbols = step_symbols(relaxation, stencil, theta, alone, 2)[:, 0]

@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 
 from mgtheory._checks import check_name, check_shape, check_whole
 from mgtheory.fourier.coarsening import Axes, coarsen
-from mgtheory.fourier.relaxation import Turns, described, inverse, on_level, step_symbols
+from mgtheory.fourier.relaxation import Turns, couples, described, inverse, on_level, step_symbols
 from mgtheory.problems.problem import Problem
 from mgtheory.problems.stencils import Stencil
 from mgtheory.problems.symbols import (
@@ -145,7 +145,7 @@ class LocalCycle:
             )
             first = on_level(before, *place)
             pairs.append((first, first if after is before else on_level(after, *place)))
-        coupled = any(one.couples for pair in pairs for one in pair)
+        coupled = any(couples(one) for pair in pairs for one in pair)
         counts = [
             tuple(2 if coupled and j not in self.coarsened[-1] else 1 for j in range(self.dim))
         ]

@@ -45,7 +45,7 @@ def described(given: Any, *, scaling: str = "auto", degree: int | None = None) -
     check_name(scaling, SCALINGS, "scaling")
     found = smoothers.smoother(given, degree, scaling=scaling)
     known = step_symbols.dispatch(type(found)) is not step_symbols.dispatch(object)
-    if not (hasattr(found, "couples") and (known or hasattr(found, "symbols"))):
+    if not known and not (hasattr(found, "symbols") and hasattr(found, "couples")):
         kinds = ", ".join(kind.__name__ for kind in step_symbols.registry if kind is not object)
         raise ValueError(
             f"smoother is {given!r}; Fourier analysis knows {kinds} (see `step_symbols`), families"
@@ -71,6 +71,12 @@ def on_level(
     if finest is not None:
         first = operator_record(finest, scaling=description.scaling, axes=finest_axes)
     return Polynomial(polynomial=description.on(record, first), scaling=str(record.scaling))
+
+
+def couples(description: Any) -> bool:
+    """Whether one step couples the modes theta + pi s, s in {0, 1}^d; an object of your own that
+    says nothing does not."""
+    return bool(getattr(description, "couples", False))
 
 
 @singledispatch

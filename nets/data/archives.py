@@ -139,13 +139,20 @@ def _room(path: Path) -> int:
     return max(LARGEST, GROWTH * path.stat().st_size)
 
 
+# members whose content is no file but says something of the next one, or of all that follow
+SAYING = (
+    *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
+    *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
+)
+
+
 class _Header(tarfile.TarInfo):
     """A header whose member's name is not so long that it alone fills the memory."""
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
         header = super().frombuf(buf, encoding, errors)
-        if header.type not in tarfile.REGULAR_TYPES and header.size > NAMES:
+        if header.type in SAYING and header.size > NAMES:
             raise tarfile.ReadError(f"a name of {header.size:,} bytes; allowed are {NAMES:,}")
         return header
 

@@ -80,9 +80,9 @@ def coefficient_parameters(model: nn.Module) -> list[nn.Parameter]:
 
 def operator_products(model: nn.Module, x: Tensor) -> int:
     """Convolutions with the levels' operators A in one forward pass of the images x, counted."""
-    calls: list[Any] = []
+    calls: list[None] = []
     levels = cast("MultigridClassifier", model).multigrid_levels
-    handles = [level.A.register_forward_hook(lambda *seen: calls.append(seen)) for level in levels]
+    handles = [level.A.register_forward_hook(lambda *_: calls.append(None)) for level in levels]
     try:
         with torch.no_grad():
             model(x)

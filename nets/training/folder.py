@@ -233,7 +233,7 @@ def _difference(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
     return ""
 
 
-class Busy(FileExistsError, BlockingIOError):
+class Busy(FileExistsError):
     """Another process is training in the folder."""
 
 

@@ -80,7 +80,7 @@ def train(
 
     Raises
     ------
-    ValueError, FileNotFoundError, FileExistsError
+    ValueError, FileNotFoundError, FileExistsError, NotADirectoryError
         Wrong input: nothing was written.
     FloatingPointError
         The loss was not finite; the message names the step, the last good checkpoint is kept.
@@ -98,6 +98,9 @@ def train(
                 print(f"{out}: finished before, nothing was done", file=sys.stderr)
             return read_summary(out)
         fabric = _fabric(config.train, request)
+        if state == "resume" and fabric.global_rank == 0:
+            with lock_run(out):  # a study asks again and again: refused before data and spectra
+                pass
         # the first rank decodes and caches the data, the others read the cache
         if fabric.global_rank > 0:
             fabric.barrier("data")

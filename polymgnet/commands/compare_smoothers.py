@@ -44,7 +44,7 @@ def parse_degrees(text: str) -> list[int]:
             )
         degrees += range(ends[0], ends[1] + 1)
     if len(set(degrees)) < len(degrees):
-        raise ValueError(f"degrees is {text!r}, must be each once")
+        raise ValueError(f"degrees is {text!r}, a degree stands there twice; give each once")
     return degrees
 
 

@@ -69,6 +69,8 @@ def _in_turn(
     report: Callable[[str], None],
 ) -> Progress:
     """The runs one after another in this process, `report` called after every epoch."""
+    from nets.training.folder import Busy
+
     left, waiting = deque(runs), set[Path]()
     while left:
         run = left.popleft()
@@ -80,7 +82,7 @@ def _in_turn(
                 with study.attempt(run, failed):
                     run(report=report)
             yield run, ""
-        except BlockingIOError:
+        except Busy:
             left.append(run)
             if run.folder not in waiting:
                 yield run, BUSY
@@ -101,6 +103,8 @@ def _side_by_side(
     from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
     from concurrent.futures.process import BrokenProcessPool
 
+    from nets.training.folder import Busy
+
     threads = max(1, (os.cpu_count() or 1) // jobs)
     context = multiprocessing.get_context("spawn")
     # asks all workers to stop; without a lock, because signal handlers write it
@@ -118,8 +122,14 @@ def _side_by_side(
         while left or training:
             while left and idle:
                 run, pool = left.popleft(), idle.pop()
-                training[pool.submit(_work, run)] = run, pool
-            flag.value |= asked()
+                try:
+                    future = pool.submit(_work, run)
+                except BrokenProcessPool:  # killed while it waited for a run
+                    pool = worker()
+                    future = pool.submit(_work, run)
+                training[future] = run, pool
+            if asked():  # a worker may write the flag too: it is never set back
+                flag.value = 1
             for future in wait(training, timeout=LOOK, return_when=FIRST_COMPLETED).done:
                 run, pool = training.pop(future)
                 died = isinstance(future.exception(), BrokenProcessPool)
@@ -135,7 +145,7 @@ def _side_by_side(
                             raise Failure("its process was killed twice, as for want of memory")
                         future.result()
                     yield run, ""
-                except BlockingIOError:
+                except Busy:
                     left.append(run)
                     if run.folder not in waiting:
                         yield run, BUSY
@@ -143,7 +153,8 @@ def _side_by_side(
                     time.sleep(LOOK)
             yield None, f"{len(training)} on their way" if training else ""
     finally:
-        flag.value |= bool(training)
+        if training:
+            flag.value = 1
         for pool in (*idle, *(pool for _, pool in training.values())):
             pool.shutdown(wait=True, cancel_futures=True)
 

@@ -70,11 +70,13 @@ class Study:
     @contextmanager
     def attempt(self, run: Run, failed: dict[str, str]) -> Iterator[None]:
         """One run within: its failure is recorded and leaves the others running, a stop ends the
-        study, and what another process trains (BlockingIOError) is left to the caller. Its row is
-        added; that of a loss that was not finite too, which another attempt would find again."""
+        study, and what another process trains (Busy) is left to the caller. Its row is added; that
+        of a loss that was not finite too, which another attempt would find again."""
+        from nets.training.folder import Busy
+
         try:
             yield
-        except (Stopped, BlockingIOError):
+        except (Stopped, Busy):
             raise
         except Exception as error:
             failed[run.folder.name] = reason(error)

@@ -359,7 +359,7 @@ def _wait(out, early, begun):
     nets.train(load_config("digits", settings), out, progress=False)
 
 
-def test_two_writers_are_refused(tmp_path):
+def test_two_writers_are_refused(tmp_path, monkeypatch):
     prepare_run(tmp_path / "run", config(), resume=True, force=False)
     # between writing and renaming a process was killed; what no run writes stays
     (tmp_path / "run" / ".config.json.99.tmp").write_text("{")
@@ -371,3 +371,10 @@ def test_two_writers_are_refused(tmp_path):
         run(tmp_path / "run")
     assert run(tmp_path / "run", "epochs=1").finished
     assert [path.name for path in (tmp_path / "run").rglob("*.tmp")] == [".mine.99.tmp"]
+    # of a begun run before data and spectra, which cost seconds each time that one asks
+    monkeypatch.delattr("nets.training.train.load_data")
+    with (
+        lock_run(tmp_path / "run"),
+        pytest.raises(FileExistsError, match="another process is training"),
+    ):
+        run(tmp_path / "run", "epochs=2")

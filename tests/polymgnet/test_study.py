@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+from concurrent.futures.process import BrokenProcessPool, ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -195,10 +196,31 @@ def test_a_run_of_another_study_is_waited_for(run, file, trained, monkeypatch):
     assert "another process trains it" in result.err
 
 
+def test_no_other_error_is_taken_for_another_study(run, file, one_run, monkeypatch):
+    """Where no process can be started or a terminal takes no more, the run fails, as ever."""
+
+    def train(*_, **__):
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr("nets.train", train)
+    result = run("study", file)
+    assert result.status == 1
+    assert "Resource temporarily unavailable" in result.err
+
+
 def test_real_training_in_processes(document, file, one_run, monkeypatch):
     """A process of its own trains for real, in a Slurm job too; nothing is missing afterwards,
-    though one was killed on its way."""
+    though one was killed on its way, and one before it had a run."""
     monkeypatch.setenv("SLURM_NTASKS", "4")
+    submit, gone = ProcessPoolExecutor.submit, []
+
+    def submit_to_the_second(pool, *work):
+        if not gone:
+            gone.append(pool)
+            raise BrokenProcessPool
+        return submit(pool, *work)
+
+    monkeypatch.setattr(ProcessPoolExecutor, "submit", submit_to_the_second)
     _kill(1)
     data = document("study", file, "--jobs", 2)
     assert data["failed"] == {}

@@ -16,7 +16,7 @@ from mgtheory.fourier.analysis import (
 )
 from mgtheory.fourier.coarsening import differential_orders
 from mgtheory.fourier.cycle import LocalCycle
-from mgtheory.fourier.relaxation import described, on_level
+from mgtheory.fourier.relaxation import described, on_level, step_symbols
 from mgtheory.fourier.supremum import grid_peaks, quadratic_steps, search, supremum
 from mgtheory.multigrid.hierarchy import Hierarchy
 from mgtheory.polynomials.classical import chebyshev, chebyshev4
@@ -566,6 +566,23 @@ def test_a_smoother_of_ones_own():
     )
     with pytest.raises(ValueError, match="objects with symbols and couples"):
         smoothing_factor(L2, lambda level: None)
+
+
+class Registered:
+    """For matrices it has `setup` alone; its symbol is registered beside it."""
+
+    def setup(self, level):
+        raise NotImplementedError
+
+
+@step_symbols.register
+def _(smoother: Registered, stencil, theta, turns, order):
+    return step_symbols(Jacobi(0.8), stencil, theta, turns, order)
+
+
+def test_a_registered_smoother_need_not_say_that_it_couples_no_modes():
+    for factor in (smoothing_factor, two_grid_factor):
+        assert factor(L2, Registered()).factor == factor(L2, Jacobi(0.8)).factor
 
 
 class TestOneOperator:

@@ -165,6 +165,11 @@ def test_what_unpacks_without_end_is_refused_before_it_is_read(tmp_path, monkeyp
         (tmp_path / "name.tar").write_bytes(header.tobuf(tarfile.GNU_FORMAT) + bytes(1 << 20))
         with pytest.raises(ValueError, match="name of 3,221,225,472 bytes"):
             list(members(tmp_path / "name.tar"))
+    # what a folder may take on its disk is no content
+    folder, image = tarfile.TarInfo("a"), tarfile.TarInfo("a/0.png").tobuf(tarfile.GNU_FORMAT)
+    folder.type, folder.size = tarfile.DIRTYPE, 2 << 20
+    (tmp_path / "f.tar").write_bytes(folder.tobuf(tarfile.GNU_FORMAT) + image + bytes(1024))
+    assert list(members(tmp_path / "f.tar")) == [("a/0.png", b"")]
 
 
 @pytest.mark.parametrize("make", [tar, zipped], ids=["tar", "zip"])
