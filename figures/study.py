@@ -49,7 +49,7 @@ def draw_accuracies(
         if count is not None:
             low, high = fraction_interval(summary.mean, count)
             title, band = "95 % interval by the number of images", 100 * (high - low)
-            ax.barh(row, band, 0.5, 100 * low, label=title, color="#E4E4E4", zorder=1)
+            ax.barh(row, band, height=0.5, left=100 * low, label=title, color="#E4E4E4", zorder=1)
         spread = np.linspace(-0.12, 0.12, values.size) if values.size > 1 else np.zeros(1)
         marks = {**look(row).points, "mfc": "none", "zorder": 4, "label": f"_{label}"}
         ax.plot(100 * values, row + spread, **marks)

@@ -76,9 +76,13 @@ def coarsen(
         if coarse is None:
             coarse = (R[-1] @ stencils[-1] @ P[-1]).subsampled(steps)
         stencils.append(coarse)
-    made: dict[str, list[Any]] = {"stencils": stencils, "coarsened": coarsened, "R": R, "P": P}
-    used = rule if given is None else coarsening
-    return {**{name: tuple(parts) for name, parts in made.items()}, "coarsening": used}
+    return {
+        "stencils": tuple(stencils),
+        "coarsened": tuple(coarsened),
+        "R": tuple(R),
+        "P": tuple(P),
+        "coarsening": rule if given is None else coarsening,
+    }
 
 
 def _given_stencils(coarsening: Any, fine: Stencil, levels: int) -> list[Stencil] | None:
