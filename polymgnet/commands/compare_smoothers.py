@@ -159,24 +159,25 @@ def _show(result: Any, title: str) -> None:
         " 2-norm, in the second half of the cycles",
     ]
     if any(row.bound is not None for row in result.rows):
-        caption.append(
+        caption += [
             f"bound: C/(C + 1/gamma) with C = {result.constant:.4g}, the approximation constant of"
-            " this problem's coarse grids far from a boundary; it bounds\nthe energy norm of the"
-            " error, for one smoothing before and one after and Galerkin coarse operators"
-        )
+            " this problem's coarse grids far from a boundary; it is one of the",
+            "energy norm of the error, for one smoothing before and one after and Galerkin coarse"
+            " operators",
+        ]
     if body:
-        console.table(title, list(COLUMNS), body, caption="\n".join(caption))
+        console.table(title, list(COLUMNS), body, keys=2, caption="\n".join(caption))
     if remark := console.coarsened_remark(result.axes, len(result.shape)):
-        print(f"note: {remark}")
+        console.say(f"note: {remark}")
     for row in result.rows:
         if row.refused:
-            print(f"left out: {row.family} {row.degree}: {row.refused}")
+            console.say(f"left out: {row.family} {row.degree}: {row.refused}")
     best = result.winner
     if best is not None:
         time = f"{1e3 * best.seconds_per_digit:.3g} ms per digit"
-        print(f"fastest here: {best.family} of degree {best.degree}, {time}")
+        console.say(f"fastest here: {best.family} of degree {best.degree}, {time}")
     for line in result.losses:
-        print(line)
+        console.say(line)
     shown = {row.family for row in result.rows if not row.refused}
     if OPTIMISED in shown and not result.losses:
-        print(f"{OPTIMISED} does not lose to another family of the same degree here")
+        console.say(f"{OPTIMISED} does not lose to another family of the same degree here")
