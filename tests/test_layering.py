@@ -165,6 +165,7 @@ CHAPTERS = {
         ("multigrid",),
         ("matrixfree",),
         ("solving",),
+        ("comparison",),
         ("verification",),
     ],
     "nets": [

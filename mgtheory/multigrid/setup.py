@@ -244,6 +244,20 @@ class Coarsening:
         return couplings(level.exact if level.rows is None else level.balanced, level.shape)
 
 
+def grid_operator(A: Any, options: Options) -> Problem | Level:
+    """What a polynomial is derived for that smooths a bare matrix on its grid, as `Hierarchy.build`
+    takes both: the problem of its stencil, where that is constant and even along every axis, as
+    Fourier analysis takes it; else level 0, with what was found of its spectrum."""
+    given = Given.of(A, options)
+    rule = Coarsening(given, options)
+    level = rule.finest()
+    if level.stencil is None:
+        rule.next(level)
+        return level
+    name, boundary = f"a matrix of {level.size} rows", str(given.boundary)
+    return Problem.from_stencil(level.stencil, given.shape, boundary=boundary, name=name)
+
+
 def _jumps(A: sp.csr_array, shape: Shape) -> bool:
     """Whether couplings along an axis change by a factor of `JUMP` from one point to the next."""
     for j, n in enumerate(shape):

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from polymgnet import console, options
 from polymgnet.errors import Failure
+from polymgnet.matrices import of_command
 from polymgnet.options import option
 
 SIZE = {1: 1023, 2: 255, 3: 31}  # unknowns per axis, by dimension
@@ -49,12 +50,14 @@ def parse_degrees(text: str) -> list[int]:
 
 
 def compare_smoothers(
-    problem: options.Problem = "poisson2d",
+    problem: options.Problem = None,
     n: Annotated[
         int | None,
         option("--n N", "Unknowns per axis; 1023 in 1D, 255 in 2D, 31 in 3D by default."),
     ] = None,
-    boundary: options.Boundary = "dirichlet",
+    boundary: options.Boundary = None,
+    matrix: options.Matrix = None,
+    shape: options.Shape = None,
     families: Annotated[
         list[str] | None,
         option(
@@ -78,7 +81,7 @@ def compare_smoothers(
     ] = 3,
     as_json: options.Json = False,
 ) -> None:
-    """Compare smoothers on a problem: predicted, measured, and timed.
+    """Compare smoothers on a problem or a matrix: predicted, measured, and timed.
 
     One row for every family and degree, and for the classical smoothers beside them: smoothing and
     two-grid factor by Fourier analysis, gamma and the bound of the V-cycle that follows from it,
@@ -93,8 +96,7 @@ def compare_smoothers(
 
     Example: polymgnet compare-smoothers --problem poisson2d --n 255 --degrees 1-4
     """
-    from analysis import smoothers
-    from mgtheory import problems
+    from mgtheory import comparison, problems
     from mgtheory.families import FAMILIES, get_family
     from mgtheory.multigrid.solution import Cycle, check_cycle
     from mgtheory.smoothers import SMOOTHERS
@@ -105,13 +107,20 @@ def compare_smoothers(
         raise ValueError(f"families are {', '.join(wanted)}, must be each once")
     several = parse_degrees(degrees)
     check_cycle(cycle, without=(Cycle.FMG,))
-    model = problems.create(problem, n=options.size(problem, n, SIZE), boundary=boundary)
-    solving.check_size(model, backend)
+    A, sizes = of_command(matrix, shape, instead={"--problem": problem, "--n": n})
+    problem, sides = str(matrix or problem or options.MODEL), boundary or options.SIDES
+    if A is None:
+        model = problems.create(problem, n=options.size(problem, n, SIZE), boundary=sides)
+        solving.check_size(model, backend)
+    else:
+        solving.check_takes_matrix(backend)
     with console.progress(
         "compare", total=len(wanted) * len(several) + len(SMOOTHERS), show=not as_json
     ) as step:
-        result = smoothers.compare_smoothers(
-            model,
+        result = comparison.compare_smoothers(
+            model if A is None else A,
+            shape=sizes,
+            boundary=boundary if A is not None else None,
             families=wanted,
             degrees=several,
             pre=pre,
@@ -126,11 +135,11 @@ def compare_smoothers(
         )
     if as_json:
         asked = {"cycle": cycle, "pre": pre, "post": post, "backend": backend}
-        console.emit({**result.to_dict(), **asked, "boundary": boundary})
+        console.emit({**result.to_dict(), **asked, "problem": problem, "boundary": sides})
     else:
         _show(
             result,
-            f"{problem}, {' x '.join(map(str, result.shape))}, {boundary}, {cycle}({pre},{post}),"
+            f"{problem}, {' x '.join(map(str, result.shape))}, {sides}, {cycle}({pre},{post}),"
             f" backend {backend}",
         )
     if result.winner is None:
@@ -141,7 +150,7 @@ def compare_smoothers(
 
 
 def _show(result: Any, title: str) -> None:
-    from analysis.smoothers import OPTIMISED
+    from mgtheory.comparison import OPTIMISED
 
     body = [
         [

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from analysis.numbers import plain
-from analysis.smoothers import Row, SmootherComparison
+from mgtheory.comparison import Row, SmootherComparison
 from polymgnet import console
 from polymgnet.commands.compare_smoothers import _show as show
 

@@ -1,4 +1,5 @@
-"""Smoothers compared on a problem: every family and degree, predicted by theory and measured.
+"""Smoothers compared on a problem or a matrix: every family and degree, predicted by theory and
+measured.
 
 >>> from mgtheory import poisson
 >>> found = compare_smoothers(poisson((31, 31)), families=["chebyshev4"], degrees=[1, 2])
@@ -11,20 +12,24 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.numbers import plain
 from mgtheory import fourier
 from mgtheory.derive import InitialCoefficients, derive
 from mgtheory.families import FAMILIES, get_family
 from mgtheory.multigrid.approximation import approximation_constants
 from mgtheory.multigrid.hierarchy import Hierarchy
+from mgtheory.multigrid.level import Level
+from mgtheory.multigrid.options import Options
+from mgtheory.multigrid.setup import grid_operator
+from mgtheory.multigrid.solve import without
 from mgtheory.multigrid.transfer import coarse_size
 from mgtheory.polynomials import scores
+from mgtheory.problems.grids import check_boundary
 from mgtheory.problems.problem import Problem
 from mgtheory.problems.record import operator_record
 from mgtheory.smoothers import SMOOTHERS, Polynomial
@@ -119,8 +124,8 @@ class SmootherComparison:
             "shape": list(self.shape),
             "approximation_constant": self.constant,
             "axes": list(self.axes),
-            "rows": [plain(row) for row in self.rows],
-            "winner": plain(self.winner),
+            "rows": [asdict(row) for row in self.rows],
+            "winner": None if self.winner is None else asdict(self.winner),
             "optimised_fourth_kind_loses": list(self.losses),
         }
 
@@ -135,8 +140,10 @@ LOSABLE: dict[str, tuple[str, float, Callable[[float], str]]] = {
 
 
 def compare_smoothers(
-    problem: Problem,
+    problem: Problem | Any,
     *,
+    shape: int | Sequence[int] | None = None,
+    boundary: str | None = None,
     families: Sequence[str] | None = None,
     degrees: Sequence[int] = (1, 2, 3, 4),
     pre: int = 1,
@@ -157,7 +164,8 @@ def compare_smoothers(
     Parameters
     ----------
     problem
-        What is solved; predictions need constant coefficients.
+        What is solved: a `Problem`, or a sparse matrix with the `shape` of its grid (`boundary`
+        is ``"dirichlet"`` by default). Predictions need constant coefficients.
     families, degrees
         All of `FAMILIES` by default.
     pre, post, coarsening, axes, cycle
@@ -180,14 +188,23 @@ def compare_smoothers(
         its row.
     """
     step = progress or (lambda done, text: None)
-    rule = coarsening or ("rediscretise" if problem.polynomial is not None else "galerkin")
+    given = {"shape": shape, "boundary": boundary}
+    grid: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    of: Problem | Level = problem
+    if isinstance(problem, Problem):
+        sides = problem.boundary
+    else:
+        of = grid_operator(problem, Options(axes=axes, **grid))
+        sides = check_boundary(boundary or "dirichlet")
+    same = isinstance(problem, Problem) and problem.polynomial is not None
+    rule = coarsening or ("rediscretise" if same else "galerkin")
     around = {"pre": pre, "post": post, "coarsening": rule}
-    twice = [coarse_size(coarse_size(n, problem.boundary), problem.boundary) for n in problem.shape]
-    coarsened = operator_record(problem, axes=axes).axes or ()
-    options = {**around, "axes": axes, "coarsest": min(coarsest, math.prod(twice))}
+    twice = [coarse_size(coarse_size(n, sides), sides) for n in of.shape]
+    coarsened = operator_record(of, axes=axes).axes or ()
+    options = {**grid, **around, "axes": axes, "coarsest": min(coarsest, math.prod(twice))}
     # a wrong option is refused here, not once in every row
-    build(problem, smoother=Polynomial(OPTIMISED, 1), **options)
-    constant = approximation(problem, axes) if pre == post == 1 else None
+    first = build(problem, smoother=Polynomial(OPTIMISED, 1), **options)
+    constant = approximation(of, axes) if pre == post == 1 else None
     rows: list[dict[str, Any]] = []
     hierarchies: dict[int, Any] = {}
     asked = [(get_family(name).name, degree) for degree in degrees for name in families or FAMILIES]
@@ -198,17 +215,18 @@ def compare_smoothers(
         try:
             smoother: Any = family
             if family not in SMOOTHERS:
-                smoother = derived(problem, family, degree, axes=coarsened, around=around)
-            if problem.stencil is not None:
-                row |= predict(problem, smoother, axes=coarsened, around=around, constant=constant)
+                smoother = derived(of, family, degree, axes=coarsened, around=around)
+            if isinstance(of, Problem) and of.stencil is not None:
+                row |= predict(of, smoother, axes=coarsened, around=around, constant=constant)
             hierarchies[done] = build(problem, smoother=smoother, **options)
             row["work_units"] = hierarchies[done].work_units(cycle)
         except ValueError as error:
             row["refused"] = " ".join(str(error).split())
         rows.append(row)
-    b = np.random.default_rng(0).standard_normal(problem.unknowns)  # it holds every frequency
-    if problem.nullspace is not None:
-        b = b - b.mean()
+    b = np.random.default_rng(0).standard_normal(math.prod(of.shape))  # it holds every frequency
+    kept = problem.nullspace if isinstance(problem, Problem) else first.nullspace
+    if kept is not None:
+        b = without(kept, b)
     seconds: dict[int, list[float]] = {number: [] for number in hierarchies}
     for repeat in range(repeats):
         for number, hierarchy in hierarchies.items():
@@ -224,16 +242,17 @@ def compare_smoothers(
             if 0 < factor < 1:
                 rows[number]["seconds_per_digit"] = cycle_seconds / -math.log10(factor)
     made = tuple(Row(**row) for row in rows)
-    return SmootherComparison(problem.name, problem.shape, coarsened, constant, made)
+    name = getattr(of, "name", f"a matrix of {b.size} rows")
+    return SmootherComparison(name, of.shape, coarsened, constant, made)
 
 
-def approximation(problem: Problem, axes: Sequence[int] | str = "auto") -> float | None:
+def approximation(problem: Problem | Level, axes: Sequence[int] | str = "auto") -> float | None:
     """The levels' largest C on an infinite grid with `axes` coarsened.
 
     No Dirichlet grid with an odd number of points on every level exceeds it. None with variable
     coefficients, and where A is not symmetric positive definite: then there is no bound.
     """
-    if problem.stencil is None:
+    if problem.stencil is None or not isinstance(problem, Problem):
         return None
     shape = (CONSTANT_SIZE[problem.dim],) * problem.dim
     periodic = Problem.from_stencil(problem.stencil, shape, boundary="periodic")
@@ -245,7 +264,7 @@ def approximation(problem: Problem, axes: Sequence[int] | str = "auto") -> float
 
 
 def derived(
-    problem: Problem,
+    problem: Problem | Level,
     family: str,
     degree: int,
     *,
