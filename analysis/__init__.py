@@ -2,22 +2,25 @@
 and identifiability of finished runs.
 
 `analyse(run)` reads a run folder, measures every level at the start and after training, and writes
-RUN/report. `compare(runs)` puts several runs into one table, with mean, spread and paired
-comparisons over seeds. Nothing here trains or draws.
+RUN/report. `along_training(run)` measures the epochs between. `compare(runs)` puts several runs
+into one table, with mean, spread and paired comparisons over seeds. Nothing here trains or draws.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from analysis.along import Along, along_training
     from analysis.comparison import compare
     from analysis.report import analyse
     from analysis.results import RunComparison, SpectralReport
     from analysis.text import comparison_text, report_text
 
 __all__ = [
+    "Along",
     "RunComparison",
     "SpectralReport",
+    "along_training",
     "analyse",
     "compare",
     "comparison_text",
@@ -28,6 +31,7 @@ __all__ = [
 _HOMES = {
     **dict.fromkeys(("RunComparison", "SpectralReport"), "results"),
     **dict.fromkeys(("comparison_text", "report_text"), "text"),
+    **dict.fromkeys(("Along", "along_training"), "along"),
     **{"analyse": "report", "compare": "comparison"},
 }
 
