@@ -165,7 +165,8 @@ def compare_smoothers(
     ----------
     problem
         What is solved: a `Problem`, or a sparse matrix with the `shape` of its grid (`boundary`
-        is ``"dirichlet"`` by default). Predictions need constant coefficients.
+        is ``"dirichlet"`` by default), or with ``coarsening="pyamg"``. Predictions need constant
+        coefficients.
     families, degrees
         All of `FAMILIES` by default.
     pre, post, coarsening, axes, cycle
@@ -194,7 +195,7 @@ def compare_smoothers(
     if isinstance(problem, Problem):
         sides = problem.boundary
     else:
-        of = grid_operator(problem, Options(axes=axes, **grid))
+        of = grid_operator(problem, Options(axes=axes, coarsening=coarsening, **grid))
         sides = check_boundary(boundary or "dirichlet")
     same = isinstance(problem, Problem) and problem.polynomial is not None
     rule = coarsening or ("rediscretise" if same else "galerkin")

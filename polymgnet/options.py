@@ -161,7 +161,7 @@ Coarsening = Annotated[
     option(
         "--coarsening KIND",
         "Coarse operators: rediscretise (the scheme on the coarse grid) or galerkin (R A P); by"
-        " default what suits the problem.",
+        " default what suits the problem. pyamg: for --matrix without a grid, as a graph's.",
     ),
 ]
 Axes = Annotated[

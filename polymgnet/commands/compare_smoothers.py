@@ -107,7 +107,9 @@ def compare_smoothers(
         raise ValueError(f"families are {', '.join(wanted)}, must be each once")
     several = parse_degrees(degrees)
     check_cycle(cycle, without=(Cycle.FMG,))
-    A, sizes = of_command(matrix, shape, instead={"--problem": problem, "--n": n})
+    A, sizes = of_command(
+        matrix, shape, instead={"--problem": problem, "--n": n}, needs_shape=coarsening != "pyamg"
+    )
     problem, sides = str(matrix or problem or options.MODEL), boundary or options.SIDES
     if A is None:
         model = problems.create(problem, n=options.size(problem, n, SIZE), boundary=sides)

@@ -108,7 +108,9 @@ def solve(
             raise ValueError(f"--out is {out}, a name ends in .npy")
         console.refuse_existing(out, force=force)
     beside: dict[str, Any] = {"--problem": problem, "--n": n}
-    A, sizes = of_command(matrix, shape, instead=beside, belonging={"--rhs": rhs})
+    A, sizes = of_command(
+        matrix, shape, instead=beside, belonging={"--rhs": rhs}, needs_shape=coarsening != "pyamg"
+    )
     problem, sides = str(matrix or problem or options.MODEL), boundary or options.SIDES
     given: dict[str, Any] = {}
     if A is None:
@@ -130,6 +132,7 @@ def solve(
     around: dict[str, Any] = {"pre": pre, "post": post, "coarsening": coarsening}
     if A is not None:
         around |= {"shape": sizes, "boundary": sides}
+        sizes = sizes or A.shape[:1]
     if backend != "torch":  # a module has parameters in float64 and runs one kind of cycle
         around["dtype"] = FASTEST["dtype"]
     kind = cycle or ("V" if krylov or backend == "torch" else FASTEST["cycle"])

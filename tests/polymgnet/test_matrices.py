@@ -220,3 +220,18 @@ def test_a_complex_matrix_is_solved(document, refused, tmp_path):
     assert found["converged"]
     assert found["error"] < 1e-6
     assert "needs" in refused("lfa", *words)
+
+
+def test_a_matrix_without_a_grid(document, refused, tmp_path):
+    """PyAMG's coarse levels need no shape; without PyAMG one line says what to install."""
+    order = np.random.default_rng(0).permutation(N * N)
+    A = create("poisson2d", N).A[order][:, order]
+    sp.save_npz(tmp_path / "graph.npz", A)
+    words = ("solve", "--matrix", tmp_path / "graph.npz")
+    (said,) = document(*words, *GRID)["warnings"]
+    assert "coarsening='pyamg'" in said
+    assert "bare matrix" in refused("solve", "--n", "15", "--coarsening", "pyamg")
+    pytest.importorskip("pyamg")
+    found = document(*words, "--coarsening", "pyamg", "--krylov", "cg")
+    assert found["error"] < 1e-6
+    assert found["shape"] == [N * N]
