@@ -38,6 +38,21 @@ OPTIMISED = "chebyshev4_opt"
 COARSEST = 64  # unknowns that are solved directly, as `Hierarchy.build` has it
 TOLERANCE = 1e-11  # of the measured runs: low enough for the asymptotic factor, above rounding
 CYCLES = 60
+NOISE = 0.05  # relative difference of times that any machine makes
+# of a table: heading -> attribute of a row, and what one of it is in the heading's unit
+COLUMNS: dict[str, tuple[str, float | None]] = {
+    "family": ("family", None),
+    "degree": ("degree", None),
+    "smoothing": ("smoothing_factor", None),
+    "two-grid": ("two_grid_factor", None),
+    "gamma": ("gamma", None),
+    "bound": ("bound", None),
+    "measured": ("measured_factor", None),
+    "work/cycle": ("work_units", None),
+    "ms/cycle": ("seconds_per_cycle", 1e3),
+    "ms/digit": ("seconds_per_digit", 1e3),
+    "± %": ("spread", 100.0),
+}
 # dimension -> points per axis of the periodic grid on which the approximation constant is computed:
 # with a multiple of 4 it has the frequencies of the supremum, which a Dirichlet grid comes near to
 # from below (3 % at 31 x 31)
@@ -63,6 +78,8 @@ class Row:
         Products with A on all levels in one cycle, in units of one on the finest grid.
     seconds_per_cycle, seconds_per_digit
         Median over the repeats; a digit is a factor of 10 in the residual.
+    seconds_range
+        The least and the most seconds per digit of a repeat.
     refused
         Why there is no such smoother or no result.
     """
@@ -77,7 +94,22 @@ class Row:
     work_units: float | None = None
     seconds_per_cycle: float | None = None
     seconds_per_digit: float | None = None
+    seconds_range: tuple[float, float] | None = None
     refused: str = ""
+
+    @property
+    def spread(self) -> float | None:
+        """Half of the range of the times over their median."""
+        if self.seconds_range is None or not self.seconds_per_digit:
+            return None
+        return (self.seconds_range[1] - self.seconds_range[0]) / (2 * self.seconds_per_digit)
+
+    def ties_with(self, faster: Row) -> bool:
+        """Whether the times of the two are within noise: a run of this one took at most 5 % longer
+        than the other's median."""
+        if self.seconds_range is None or faster.seconds_per_digit is None:
+            return False
+        return self.seconds_range[0] <= faster.seconds_per_digit * (1 + NOISE)
 
 
 @dataclass(frozen=True)
@@ -97,6 +129,65 @@ class SmootherComparison:
         return min(timed, key=lambda row: row.seconds_per_digit or math.inf) if timed else None
 
     @property
+    def ties(self) -> tuple[Row, ...]:
+        """The rows that tie with the winner within noise, the fastest first."""
+        best = self.winner
+        if best is None:
+            return ()
+        found = [row for row in self.rows if row is not best and row.ties_with(best)]
+        return tuple(sorted(found, key=lambda row: row.seconds_per_digit or math.inf))
+
+    @property
+    def verdict(self) -> tuple[str, ...]:
+        """What the rows say, in lines: the fastest and what ties with it, where the optimised
+        fourth kind loses."""
+        lines, best = [], self.winner
+        if best is not None and best.seconds_range is not None:
+            low, high = (f"{1e3 * end:.3g}" for end in best.seconds_range)
+            time = f"{1e3 * (best.seconds_per_digit or 0):.3g} ms per digit ({low} to {high})"
+            lines.append(f"fastest here: {best.family} of degree {best.degree}, {time}")
+            if self.ties:
+                tied = ", ".join(f"{row.family} {row.degree}" for row in self.ties)
+                lines.append(f"tie within noise: some of their runs were as fast: {tied}")
+        lines += self.losses
+        shown = {row.family for row in self.rows if not row.refused}
+        if OPTIMISED in shown and not self.losses:
+            lines.append(
+                f"{OPTIMISED} does not lose to another family of the same degree here, but for ties"
+            )
+        return tuple(lines)
+
+    @property
+    def table(self) -> list[list[Any]]:
+        """The rows that were measured, under the headings of `COLUMNS`."""
+        return [
+            [
+                value if value is None or unit is None else unit * value
+                for name, unit in COLUMNS.values()
+                for value in [getattr(row, name)]
+            ]
+            for row in self.rows
+            if not row.refused
+        ]
+
+    def __str__(self) -> str:
+        def text(cell: Any) -> str:
+            return "–" if cell is None else cell if isinstance(cell, str) else f"{cell:.4g}"
+
+        cells = [list(COLUMNS), *([text(cell) for cell in row] for row in self.table)]
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        lines = [
+            "  ".join(
+                cell.ljust(width) if k == 0 else cell.rjust(width)
+                for k, (cell, width) in enumerate(zip(line, widths, strict=True))
+            )
+            for line in cells
+        ]
+        left = [f"left out: {r.family} {r.degree}: {r.refused}" for r in self.rows if r.refused]
+        title = f"{self.problem}, {' x '.join(map(str, self.shape))}"
+        return "\n".join([title, *lines, *left, *self.verdict])
+
+    @property
     def losses(self) -> tuple[str, ...]:
         """Where the optimised fourth kind loses to another family, a line a degree."""
         lines = []
@@ -108,11 +199,14 @@ class SmootherComparison:
             lost = []
             for name, (title, margin, shown) in LOSABLE.items():
                 own = getattr(mine, name)
-                found = {row.family: getattr(row, name) for row in rivals}
-                found = {family: value for family, value in found.items() if value is not None}
-                best = min(found, key=lambda family: found[family], default=None)
-                if own is not None and best is not None and found[best] < own * (1 - margin):
-                    lost.append(f"{title} ({shown(own)}, {best} {shown(found[best])})")
+                known = [row for row in rivals if getattr(row, name) is not None]
+                best = min(known, key=lambda row: getattr(row, name), default=None)
+                if own is None or best is None or not getattr(best, name) < own * (1 - margin):
+                    continue
+                if name != "seconds_per_digit" or not mine.ties_with(best):
+                    lost.append(
+                        f"{title} ({shown(own)}, {best.family} {shown(getattr(best, name))})"
+                    )
             if lost:
                 lines.append(f"degree {mine.degree}: {OPTIMISED} loses in {', '.join(lost)}")
         return tuple(lines)
@@ -126,6 +220,7 @@ class SmootherComparison:
             "axes": list(self.axes),
             "rows": [asdict(row) for row in self.rows],
             "winner": None if self.winner is None else asdict(self.winner),
+            "tied": [[row.family, row.degree] for row in self.ties],
             "optimised_fourth_kind_loses": list(self.losses),
         }
 
@@ -135,7 +230,7 @@ class SmootherComparison:
 LOSABLE: dict[str, tuple[str, float, Callable[[float], str]]] = {
     "two_grid_factor": ("two-grid factor", 1e-6, "{:.4g}".format),
     "measured_factor": ("measured factor", 1e-3, "{:.4g}".format),
-    "seconds_per_digit": ("time per digit", 0.05, lambda s: f"{1e3 * s:.3g} ms"),
+    "seconds_per_digit": ("time per digit", NOISE, lambda s: f"{1e3 * s:.3g} ms"),
 }
 
 
@@ -241,7 +336,9 @@ def compare_smoothers(
             cycle_seconds, factor = statistics.median(times), rows[number]["measured_factor"]
             rows[number]["seconds_per_cycle"] = cycle_seconds
             if 0 < factor < 1:
-                rows[number]["seconds_per_digit"] = cycle_seconds / -math.log10(factor)
+                digits = -math.log10(factor)
+                rows[number]["seconds_per_digit"] = cycle_seconds / digits
+                rows[number]["seconds_range"] = (min(times) / digits, max(times) / digits)
     made = tuple(Row(**row) for row in rows)
     name = getattr(of, "name", f"a matrix of {b.size} rows")
     return SmootherComparison(name, of.shape, coarsened, constant, made)

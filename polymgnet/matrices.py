@@ -124,7 +124,8 @@ def _archive(path: Path) -> Any:
     A = sp.load_npz(path)
     if A.format in ("csr", "csc", "bsr"):
         A.check_format(full_check=True)  # a column beyond the last would be read from anywhere
-    _check_rows(*A.shape, A.nnz)
+    rows, columns = A.shape
+    _check_rows(rows, columns, A.nnz)
     return A
 
 

@@ -10,19 +10,6 @@ from polymgnet.matrices import of_command
 from polymgnet.options import option
 
 SIZE = {1: 1023, 2: 255, 3: 31}  # unknowns per axis, by dimension
-# of the table: heading -> attribute of a row, and what one of it is in the heading's unit
-COLUMNS = {
-    "family": ("family", None),
-    "degree": ("degree", None),
-    "smoothing": ("smoothing_factor", None),
-    "two-grid": ("two_grid_factor", None),
-    "gamma": ("gamma", None),
-    "bound": ("bound", None),
-    "measured": ("measured_factor", None),
-    "work/cycle": ("work_units", None),
-    "ms/cycle": ("seconds_per_cycle", 1e3),
-    "ms/digit": ("seconds_per_digit", 1e3),
-}
 
 
 def parse_degrees(text: str) -> list[int]:
@@ -86,8 +73,9 @@ def compare_smoothers(
     One row for every family and degree, and for the classical smoothers beside them: smoothing and
     two-grid factor by Fourier analysis, gamma and the bound of the V-cycle that follows from it,
     what a cycle really leaves of the residual, its work in products with A on the finest grid, its
-    time, and the time to gain a decimal digit. The winner is the fastest per digit, here and now;
-    where the optimised fourth kind loses to another family, that is said.
+    time, and the time to gain a decimal digit. The winner is the fastest per digit, here and now,
+    and what ties with it within the spread of the repeated times is named beside it; where the
+    optimised fourth kind loses to another family, that is said.
 
     bound = C / (C + 1/gamma) holds for the energy norm of the error (the measured factor is the
     residual's 2-norm), for one smoothing before and one after and Galerkin coarse operators. C is
@@ -152,22 +140,14 @@ def compare_smoothers(
 
 
 def _show(result: Any, title: str) -> None:
-    from mgtheory.comparison import OPTIMISED
+    from mgtheory.comparison import COLUMNS
 
-    body = [
-        [
-            value if value is None or unit is None else unit * value
-            for name, unit in COLUMNS.values()
-            for value in [getattr(row, name)]
-        ]
-        for row in result.rows
-        if not row.refused
-    ]
     caption = [
         "work/cycle: products with A, in units of the finest level's; solve takes one more a cycle"
         " for its stopping test",
         "smoothing, two-grid: by Fourier analysis, of the error; measured: of the residual's"
         " 2-norm, in the second half of the cycles",
+        "± %: half of the range of the repeated times over their median",
     ]
     if any(row.bound is not None for row in result.rows):
         caption += [
@@ -176,19 +156,12 @@ def _show(result: Any, title: str) -> None:
             "energy norm of the error, for one smoothing before and one after and Galerkin coarse"
             " operators",
         ]
-    if body:
-        console.table(title, list(COLUMNS), body, keys=2, caption="\n".join(caption))
+    if result.table:
+        console.table(title, list(COLUMNS), result.table, keys=2, caption="\n".join(caption))
     if remark := console.coarsened_remark(result.axes, len(result.shape)):
         console.say(f"note: {remark}")
     for row in result.rows:
         if row.refused:
             console.say(f"left out: {row.family} {row.degree}: {row.refused}")
-    best = result.winner
-    if best is not None:
-        time = f"{1e3 * best.seconds_per_digit:.3g} ms per digit"
-        console.say(f"fastest here: {best.family} of degree {best.degree}, {time}")
-    for line in result.losses:
+    for line in result.verdict:
         console.say(line)
-    shown = {row.family for row in result.rows if not row.refused}
-    if OPTIMISED in shown and not result.losses:
-        console.say(f"{OPTIMISED} does not lose to another family of the same degree here")

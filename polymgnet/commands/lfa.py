@@ -147,12 +147,12 @@ def _inside(A: Any, sizes: Any) -> Any:
 
     for boundary in Boundary:
         of = grid_operator(A, Options(shape=sizes, boundary=str(boundary)))
-        if isinstance(of, Problem):
+        if isinstance(of, Problem) and of.stencil is not None:
             grid = (SIZE[of.dim],) * of.dim
             return Problem.from_stencil(of.stencil, grid, boundary="periodic")
-    grid = " x ".join(map(str, sizes))
+    given = " x ".join(map(str, sizes))
     raise ValueError(
-        f"A is no constant stencil, even along every axis, on the grid {grid}, as Fourier analysis"
+        f"A is no constant stencil, even along every axis, on the grid {given}, as Fourier analysis"
         " needs it; solve and compare-smoothers take it as it is"
     )
 
