@@ -13,6 +13,7 @@ import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -112,7 +113,7 @@ class Row:
         return self.seconds_range[0] <= faster.seconds_per_digit * (1 + NOISE)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SmootherComparison:
     """All rows and what follows from them."""
 
@@ -170,11 +171,28 @@ class SmootherComparison:
             if not row.refused
         ]
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the table, and the verdict below it."""
+        rows = [
+            "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in line)
+            for tag, line in zip(["th", *["td"] * len(self.rows)], self._cells())
+        ]
+        body = "".join(f"<tr>{row}</tr>" for row in rows)
+        return f"<table>{body}</table><p>{'<br>'.join(map(escape, self.verdict))}</p>"
+
+    def _cells(self) -> list[list[str]]:
+        """The table in text, with its head."""
+
         def text(cell: Any) -> str:
             return "–" if cell is None else cell if isinstance(cell, str) else f"{cell:.4g}"
 
-        cells = [list(COLUMNS), *([text(cell) for cell in row] for row in self.table)]
+        return [list(COLUMNS), *([text(cell) for cell in row] for row in self.table)]
+
+    def __str__(self) -> str:
+        cells = self._cells()
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         lines = [
             "  ".join(

@@ -434,12 +434,32 @@ class ResidualPolynomial(ReadOnlyArrays):
     def __hash__(self) -> int:
         return hash(((self.weights + 0.0).tobytes(), self.recurrence))  # -0.0 equals 0.0
 
+    def _repr_latex_(self) -> str:
+        """For notebooks: q as the product of its real factors, the first six of many."""
+        signs, shown = {True: "-", False: "+"}, self.factors[:6]
+        product = [
+            "".join(
+                f" {signs[c < 0]} {_latex(abs(c))} t{f'^{j}' * (j > 1)}"
+                for j, c in enumerate(factor.coefficients)
+                if j and c
+            )
+            for factor in shown
+        ]
+        dots = r" \cdots" if len(self.factors) > len(shown) else ""
+        return f"$q(t) = {' '.join(f'(1{terms})' for terms in product if terms) or 1}{dots}$"
+
     def __repr__(self) -> str:
         shown = self.roots.real if self.is_real_rooted else self.roots
         return (
             f"ResidualPolynomial(degree={self.degree},"
             f" roots={np.array2string(shown, precision=6, separator=', ', threshold=8)})"
         )
+
+
+def _latex(value: float) -> str:
+    """Four digits of a number, 1e-05 as a power of ten."""
+    digits, _, exponent = f"{value:.4g}".partition("e")
+    return rf"{digits} \cdot 10^{{{int(exponent)}}}" if exponent else digits
 
 
 def check_degree(

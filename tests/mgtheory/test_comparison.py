@@ -3,8 +3,10 @@ table."""
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
+from mgtheory import ResidualPolynomial, derive, smoothing_factor
 from mgtheory.comparison import COLUMNS, OPTIMISED, Row, SmootherComparison, compare_smoothers
 from mgtheory.problems.problem import poisson
 
@@ -65,3 +67,28 @@ def test_repeats_have_a_range(monkeypatch):
     low, high = one.seconds_range
     assert low <= one.seconds_per_digit <= high
     assert one.spread == pytest.approx((high - low) / 2 / one.seconds_per_digit)
+
+
+def test_what_a_notebook_shows():
+    """Short texts, formulas and a table; no array."""
+    found = compared(BEST, row("a<b", 3e-3, 2e-3, 4e-3), Row("mls", 2, refused="degree is 2"))
+    html = found._repr_html_()
+    assert html.count("<tr>") == 3
+    assert html.count("<th>") == len(COLUMNS)
+    assert "<td>a&lt;b</td>" in html
+    assert repr(found) == str(found)
+    q = ResidualPolynomial([2.0, -4.0, 1 + 1j, 1 - 1j])
+    latex = q._repr_latex_()
+    for factor in ("(1 - 0.5 t)", "(1 + 0.25 t)", "(1 - 1 t + 0.5 t^2)"):
+        assert factor in latex
+    assert latex.startswith("$q(t) = (1")
+    assert r"(1 - 5 \cdot 10^{-6} t)" in ResidualPolynomial([2e5])._repr_latex_()
+    assert ResidualPolynomial([np.inf])._repr_latex_() == "$q(t) = 1$"
+    many = ResidualPolynomial(np.arange(1.0, 31.0))
+    assert many._repr_latex_().endswith(r"\cdots$")
+    problem = poisson((15, 15))
+    start = derive("chebyshev4", 3, problem)
+    assert start._repr_latex_() == start.polynomial._repr_latex_()
+    for thing in (problem, start, many, smoothing_factor(problem, start)):
+        assert len(repr(thing)) < 300
+        assert "\n" not in repr(thing)
