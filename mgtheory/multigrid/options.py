@@ -160,7 +160,8 @@ class Options:
             check_whole(self.coarsest, "coarsest", 1)
         if self.coarsening is not None and self.coarsening not in COARSENINGS:
             raise ValueError(
-                f"unknown coarsening {self.coarsening!r}, allowed: {', '.join(COARSENINGS)}"
+                f"unknown coarsening {self.coarsening!r}, allowed:"
+                f" {', '.join(COARSENINGS[:-1])} and {COARSENINGS[-1]}"
             )
         if self.coarsening == PYAMG and self.transfers is not None:
             raise ValueError("transfers and coarsening 'pyamg', which has its own, are given")
