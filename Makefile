@@ -6,11 +6,11 @@ INSTALLED := $(VENV)/.installed
 DEMO_OUT ?= demo
 NOTEBOOKS := 02_predicted_then_measured 06_minimax 10_reading_coefficients
 
-.PHONY: help demo test lint bench docs figures examples clean
+.PHONY: help demo test test-slurm lint bench docs figures examples clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "polymgnet needs Python 3.11 or newer, found " + sys.version.split()[0])'
@@ -25,6 +25,10 @@ demo: $(INSTALLED)  ## what a derived start is worth, on the bundled digits (abo
 test: lint  ## lint, types and all tests, the sensitive ones under several BLAS kernels
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 	$(BIN)/python tests/kernels.py
+
+test-slurm: $(INSTALLED)  ## studies on a Slurm of one node, and torchrun (some 10 minutes; installs Debian's Slurm)
+	@$(BIN)/python tests/slurm/cluster.py
+	TEST_SLURM=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/slurm
 
 lint: $(INSTALLED)  ## ruff and mypy
 	$(BIN)/ruff check --no-cache .
