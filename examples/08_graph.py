@@ -4,6 +4,7 @@
 A graph has no grid. PyAMG makes prolongations P from the entries of the matrix, and `transfers=`
 takes them (or anybody's): a callable of a level that returns P, the restriction and the coarse
 shape. Coarse operators are PᵀAP, smoothing is a polynomial, and the cycle preconditions SciPy's cg.
+`Hierarchy.build(A, coarsening="pyamg")` does the like in one line.
 
 Expect: with 4 times the points plain cg needs twice the steps, as the square root of the condition
 number says; a polynomial of degree 8 divides them by six; with multigrid they stay below 25.
@@ -15,7 +16,7 @@ import numpy as np
 import pyamg
 import scipy.sparse as sp
 from scipy.sparse.csgraph import laplacian
-from scipy.sparse.linalg import LinearOperator, cg
+from scipy.sparse.linalg import cg
 from scipy.spatial import cKDTree
 
 import polymgnet
@@ -43,8 +44,7 @@ def with_pyamg(A):
 
 
 def with_polynomial(A):
-    q = polymgnet.derive("chebyshev4", 8, A).polynomial
-    return LinearOperator(A.shape, matvec=lambda r: q.apply(A, r))
+    return polymgnet.derive("chebyshev4", 8, A).polynomial.as_preconditioner(A)
 
 
 # %%

@@ -10,9 +10,10 @@ initial coefficients from them.
 True
 
 The chapters, each building on those before it: `spectra`, `polynomials`, `problems`, `families`,
-`smoothers`, `fourier`, `derive`, `multigrid`, `matrixfree`, `solving`.
+`smoothers`, `fourier`, `derive`, `multigrid`, `matrixfree`, `solving`, `comparison`.
 """
 
+from mgtheory.comparison import compare_smoothers
 from mgtheory.derive import InitialCoefficients, derive
 from mgtheory.families import FAMILIES
 from mgtheory.fourier.analysis import smoothing_factor, three_grid_factor, two_grid_factor
@@ -35,6 +36,7 @@ __all__ = [
     "Solution",
     "Stencil",
     "StencilHierarchy",
+    "compare_smoothers",
     "derive",
     "poisson",
     "smoothing_factor",

@@ -60,6 +60,13 @@ class InitialCoefficients:
         if not isinstance(self.family, str) or not self.family:
             raise ValueError(f"family is {self.family!r}, must be a family's name or 'learned'")
 
+    def __repr__(self) -> str:
+        return f"InitialCoefficients({self.family}, {self.polynomial!r}, for {self.operator})"
+
+    def _repr_latex_(self) -> str:
+        """For notebooks: q as a formula."""
+        return self.polynomial._repr_latex_()
+
     @property
     def operator(self) -> OperatorRecord:
         """The record of the operator that the polynomial was derived for."""

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from numpy.typing import ArrayLike
+
 from mgtheory._checks import check_name
 from mgtheory.matrixfree import StencilHierarchy
 from mgtheory.multigrid.base import MultigridSolver
@@ -29,9 +31,10 @@ BACKENDS: dict[str, type[Hierarchy] | type[StencilHierarchy]] = {
 
 
 def solve(
-    problem: Problem,
+    problem: Problem | Any,
     hierarchy: MultigridSolver | None = None,
     *,
+    b: ArrayLike | None = None,
     backend: str = "sparse",
     tol: float = 1e-8,
     atol: float = 0.0,
@@ -45,6 +48,10 @@ def solve(
 
     Parameters
     ----------
+    problem
+        A `Problem`, or a sparse matrix A with `b`, and `shape` among the options.
+    b
+        Right-hand side, shape (n,); by default the problem's.
     hierarchy
         Already built for the problem; by default it is made with `backend` and `options`.
     backend
@@ -69,9 +76,12 @@ def solve(
         kind = BACKENDS[check_name(backend, tuple(BACKENDS), "backend")]
         hierarchy = kind.build(problem, **{"dtype": FASTEST["dtype"], **options})
     limits: dict[str, Any] = {"tol": tol, "atol": atol, "maxiter": maxiter, "callback": callback}
+    if b is None and not isinstance(problem, Problem):
+        raise ValueError("a bare matrix needs its right-hand side b")
+    right = problem.b if b is None else b
     if krylov is not None:
-        of = hierarchy, problem.A, problem.b
+        of = hierarchy, getattr(problem, "A", problem), right
         return krylov_solve(*of, method=krylov, cycle=cycle or Cycle.V, **limits)
     cycle = cycle or FASTEST["cycle"]
-    loads = problem.equation.load if cycle == Cycle.FMG else None
-    return hierarchy.solve(problem.b, cycle=cycle, loads=loads, **limits)
+    loads = problem.equation.load if cycle == Cycle.FMG and b is None else None
+    return hierarchy.solve(right, cycle=cycle, loads=loads, **limits)

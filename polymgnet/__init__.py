@@ -29,7 +29,8 @@ except PackageNotFoundError:  # run from a source tree that was not installed
 _OFFERED = {
     "mgtheory": (
         *("FAMILIES", "Hierarchy", "InitialCoefficients", "Interval", "Problem"),
-        *("ResidualPolynomial", "Solution", "Stencil", "StencilHierarchy", "derive", "poisson"),
+        *("ResidualPolynomial", "Solution", "Stencil", "StencilHierarchy", "compare_smoothers"),
+        *("derive", "poisson"),
         *("smoothing_factor", "solve", "three_grid_factor", "two_grid_factor"),
     ),
     "nets": (
@@ -37,7 +38,7 @@ _OFFERED = {
         *("initialise", "learn_smoother", "list_models", "load", "load_classifier"),
         *("load_config", "load_data", "train"),
     ),
-    "analysis": ("along_training", "analyse", "compare", "compare_smoothers"),
+    "analysis": ("along_training", "analyse", "compare"),
     "figures": (
         *("draw_accuracies", "draw_convergence", "draw_damping", "draw_factors"),
         *("draw_level_factors", "draw_polynomials", "draw_spectrum", "draw_time_per_unknown"),

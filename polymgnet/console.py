@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 # step(done), step(done, state), step(done, finished="what is done, and how long it took")
@@ -93,38 +94,75 @@ def _console(*, stderr: bool = False) -> Any:
     return console
 
 
+def say(text: str, *, hanging: int = 0) -> None:
+    """Print lines on stdout; in a window narrower than one it breaks between words, never in a
+    number, and what follows is indented by `hanging`."""
+    console = _console()
+    bounded = console.is_terminal or "COLUMNS" in os.environ
+    width = max(console.width, hanging + 20) if bounded else sys.maxsize
+    whole: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False}
+    for line in text.splitlines():
+        short = len(line) <= width
+        parts = [line] if short else wrap(line, width, subsequent_indent=" " * hanging, **whole)
+        print("\n".join(parts))
+
+
 def table(
-    title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, caption: str = ""
+    title: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    *,
+    keys: int = 1,
+    caption: str = "",
 ) -> None:
-    """Print a table on stdout; the first column is left-aligned, numbers are right-aligned."""
+    """Print a table on stdout; the first column is left-aligned, numbers are right-aligned.
+
+    In a window too narrow for it the columns follow each other in blocks, each beside the first
+    `keys` columns, which say what a row is.
+    """
+    say(title)
+    console = _console()
+    wide = console.options.update(width=sys.maxsize)
+    first, rest = list(range(keys)), list(range(keys, len(columns)))
+    while True:
+        count = len(rest)
+        while True:
+            grid = _grid(columns, rows, first + rest[:count])
+            least = console.measure(grid, options=wide).minimum
+            if least <= console.width or count < 2:
+                break
+            count -= 1
+        # where one column alone is too wide, the window breaks lines: a number in pieces is none
+        console.width = max(console.width, least)
+        console.print(grid)
+        rest = rest[count:]
+        if not rest:
+            break
+    say(caption)
+
+
+def _grid(columns: Sequence[str], rows: Sequence[Sequence[Any]], chosen: Sequence[int]) -> Any:
+    """Some columns of a table."""
     from rich import box
     from rich.markup import escape
     from rich.table import Table
 
     grid = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for k, column in enumerate(columns):
-        texts = all(isinstance(row[k], str) for row in rows)
-        grid.add_column(
-            escape(column), justify="left" if k == 0 or texts else "right", overflow="fold"
-        )
+    for k in chosen:
+        left = k == 0 or all(isinstance(row[k], str) for row in rows)
+        grid.add_column(escape(columns[k]), justify="left" if left else "right", overflow="fold")
     for row in rows:
-        grid.add_row(*(escape(cell if isinstance(cell, str) else number(cell)) for cell in row))
-    print(title)
-    console = _console()
-    # in a narrower window it is the window that breaks lines: a number in pieces is none
-    widest = console.options.update(width=sys.maxsize)
-    console.width = max(console.width, console.measure(grid, options=widest).minimum)
-    console.print(grid)
-    if caption:
-        print(caption)
+        cells = (row[k] for k in chosen)
+        grid.add_row(*(escape(cell if isinstance(cell, str) else number(cell)) for cell in cells))
+    return grid
 
 
 def facts(title: str, pairs: Sequence[tuple[str, str]]) -> None:
     """Print a title and name: value lines on stdout."""
     width = max(len(name) for name, _ in pairs)
-    print(title)
+    say(title)
     for name, text in pairs:
-        print(f"  {name:<{width}}  {text}")
+        say(f"  {name:<{width}}  {text}", hanging=width + 4)
 
 
 def coarsened_remark(axes: Sequence[int], dim: int) -> str:

@@ -119,13 +119,38 @@ OptionalDegree = Annotated[
 Smoother = Annotated[
     str | None, option("--smoother NAME", "A classical smoother instead: {smoothers}.")
 ]
-Problem = Annotated[str, option("--problem NAME", "Model problem: {problems}.")]
+Problem = Annotated[
+    str | None,
+    option("--problem NAME", "Model problem, poisson2d if nothing is given: {problems}."),
+]
 Points = Annotated[
-    int, option("--n N", "Unknowns per axis (for dirichlet the mesh width is 1/(N+1)).")
+    int | None,
+    option("--n N", "Unknowns per axis, by default 255 (for dirichlet the mesh width is 1/(N+1))."),
 ]
 Boundary = Annotated[
-    str, option("--boundary KIND", "Boundary conditions: dirichlet, neumann or periodic.")
+    str | None,
+    option(
+        "--boundary KIND",
+        "Boundary conditions: dirichlet (the default), neumann or periodic.",
+    ),
 ]
+Matrix = Annotated[
+    Path | None,
+    option(
+        "--matrix FILE",
+        "Your own matrix in the place of a model problem: .mtx (Matrix Market), or .npz as"
+        " scipy.sparse.save_npz writes it.",
+    ),
+]
+Shape = Annotated[
+    str | None,
+    option(
+        "--shape SIZES",
+        "Of --matrix: unknowns per axis, as 63x63, in the order of its rows, the last axis"
+        " fastest.",
+    ),
+]
+MODEL, SIDES = "poisson2d", "dirichlet"  # where neither a problem nor a matrix is given
 Pre = Annotated[int, option("--pre V1", "Smoothings before the coarse-grid correction.", min=0)]
 Post = Annotated[int, option("--post V2", "Smoothings after the coarse-grid correction.", min=0)]
 Init = Annotated[
@@ -136,7 +161,7 @@ Coarsening = Annotated[
     option(
         "--coarsening KIND",
         "Coarse operators: rediscretise (the scheme on the coarse grid) or galerkin (R A P); by"
-        " default what suits the problem.",
+        " default what suits the problem. pyamg: for --matrix without a grid, as a graph's.",
     ),
 ]
 Axes = Annotated[

@@ -57,14 +57,23 @@ def build(backend: str, cycle: str, problem: Any, **options: Any) -> Any:
     return kind.build(problem, **given)
 
 
+def memory() -> float:
+    """Bytes of memory of the machine; infinite where it does not say."""
+    if not hasattr(os, "sysconf"):
+        return math.inf
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def check_takes_matrix(backend: str) -> None:
+    """ValueError for a backend that solves model problems alone."""
+    find(backend)
+    if backend != "sparse":
+        raise ValueError(f"--matrix goes with --backend sparse, not {backend}, which has no matrix")
+
+
 def check_size(problem: Any, backend: str) -> None:
     """ValueError where the machine's memory is less than the backend needs for the unknowns."""
-    least = find(backend).least_bytes
-    there = (
-        os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        if hasattr(os, "sysconf")
-        else math.inf
-    )
+    least, there = find(backend).least_bytes, memory()
     if problem.unknowns * least > there:
         most = math.floor((there / least) ** (1 / problem.dim))
         need, have = problem.unknowns * least / 2**30, there / 2**30

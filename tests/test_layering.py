@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("mgtheory", "nets", "analysis", "figures", "polymgnet")
-MGTHEORY_MAY_USE = {"numpy", "scipy", "sympy", "numba"}
+MGTHEORY_MAY_USE = {"numpy", "scipy", "sympy", "numba", "pyamg"}
 
 
 def sources(package):
@@ -76,13 +76,14 @@ def test_mgtheory_uses_numpy_scipy_sympy_alone():
     assert not wrong
 
 
-def test_numba_only_in_matrixfree():
+def test_numba_and_pyamg_have_one_home():
+    homes = {"numba": "matrixfree", "pyamg": "mgtheory/multigrid/aggregates.py"}
     wrong = [
         f"{p.relative_to(ROOT)}:{line}"
         for package in PACKAGES
         for p in sources(package)
         for line, name, _ in imported(p)
-        if top(name) == "numba" and "matrixfree" not in str(p.relative_to(ROOT))
+        if top(name) in homes and homes[top(name)] not in str(p.relative_to(ROOT))
     ]
     assert not wrong
 
@@ -127,6 +128,7 @@ def loaded_after(code):
 
 def test_import_mgtheory_is_light():
     assert not loaded_after("import mgtheory") & {
+        "pyamg",
         "torch",
         "matplotlib",
         "numba",
@@ -165,6 +167,7 @@ CHAPTERS = {
         ("multigrid",),
         ("matrixfree",),
         ("solving",),
+        ("comparison",),
         ("verification",),
     ],
     "nets": [

@@ -20,7 +20,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -82,9 +82,9 @@ class FourierFactor(ReadOnlyArrays):
     factor: float
     norm: float
     frequency: tuple[float, ...]
-    frequencies: Float
-    damping: Float
-    high: npt.NDArray[np.bool_]
+    frequencies: Float = field(repr=False)
+    damping: Float = field(repr=False)
+    high: npt.NDArray[np.bool_] = field(repr=False)
     direction: tuple[float, ...] | None = None
 
     def __float__(self) -> float:

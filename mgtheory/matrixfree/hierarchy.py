@@ -265,6 +265,7 @@ class StencilHierarchy(GridHierarchy):
 # what `mgtheory.Hierarchy.build` lets one choose and this cycle does in one way alone
 FIXED: dict[str, tuple[Any, ...]] = {
     "boundary": (None, "dirichlet"),
+    "coarsening": (None, "rediscretise", "galerkin"),
     "interpolation": (None, "linear"),
     "restriction": ("full",),
     "transfers": (None,),

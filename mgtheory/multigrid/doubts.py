@@ -81,7 +81,7 @@ def _about_order(level: Level, boundary: Boundary) -> str:
         f" {np.count_nonzero(far)} of its {far.size} couplings reach farther than {REACH} points,"
         f" next neighbours have {100 * near:.0f} % of the weight; shape is that of the unknowns in"
         " the order of A's rows, the last axis fastest; several unknowns per node are a last axis"
-        " of their own"
+        " of their own; a graph, or any A without a grid, takes coarsening='pyamg'"
     )
     if near < 0.01:
         raise ValueError(what)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mgtheory._checks import FLOATING
 from mgtheory.multigrid.nullspace import find_nullspace, rounded_image
-from mgtheory.multigrid.options import Options
+from mgtheory.multigrid.options import PYAMG, Options
 from mgtheory.problems.grids import Boundary, Shape, check_boundary, check_shape
 from mgtheory.problems.problem import Problem, poisson
 
@@ -58,12 +58,18 @@ class Given:
                         f"{name} is {given!r}, the problem has {own}; {name} belongs to a bare"
                         " matrix"
                     )
+            if options.coarsening == PYAMG:
+                raise ValueError("coarsening 'pyamg' is for a bare matrix: give the problem's A")
             A, model = check_matrix(problem.A), problem
         else:
-            if options.shape is None:
-                raise ValueError("a bare matrix needs its grid's shape")
+            A, model, sizes = check_matrix(problem), None, options.shape
+            if sizes is None and options.coarsening != PYAMG:
+                raise ValueError(
+                    "a bare matrix needs its grid's shape; one without a grid, such as a graph's,"
+                    " takes coarsening='pyamg'"
+                )
             kind = check_boundary("dirichlet" if options.boundary is None else options.boundary)
-            A, shape, model = check_matrix(problem), check_shape(options.shape, kind), None
+            shape = check_shape(A.shape[0] if sizes is None else sizes, kind)
             if A.shape[0] != int(np.prod(shape)):
                 raise ValueError(
                     f"A has {A.shape[0]} rows, the grid {shape} has {int(np.prod(shape))} unknowns"

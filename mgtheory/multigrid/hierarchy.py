@@ -63,7 +63,7 @@ class Hierarchy(GridHierarchy):
     given
         A with its grid, and what is known of its nullspace.
     coarsening
-        ``rediscretise`` or ``galerkin``.
+        ``rediscretise``, ``galerkin`` or ``pyamg``.
     setup_seconds
         Wall-clock time of `build`, after a problem's own A is assembled.
 
@@ -250,7 +250,7 @@ class Hierarchy(GridHierarchy):
                 f"{level.index:>5} {grid:>14} {level.size:>10} {level.A.nnz:>11}"
                 f" {level.operator.format:>7}  {how}"
             )
-        return "\n".join(lines)
+        return "\n".join([*lines, *(f"warning: {text}" for text in self.warnings)])
 
 
 def check_symmetry(

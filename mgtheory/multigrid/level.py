@@ -59,6 +59,8 @@ class Level:
     interval
         High-frequency part of the spectrum of A, where the problem gives it exactly; None where it
         is estimated.
+    damped
+        a/b of the interval [a, b] to damp, where no grid says it.
     tensor
         A as a sum of tensor products, where its stencil is constant; else None.
     rows
@@ -94,6 +96,7 @@ class Level:
     pre_count: int = 0
     post_count: int = 0
     reference: Level | None = None
+    damped: float | None = None
     tensor: TensorForm | None = None
     rows: NDArray[np.float64] | None = None
     problem: Problem | None = None
@@ -250,7 +253,8 @@ class Level:
         if self.interval is None or (B is not None and np.ptp(B) > VARIES * np.max(np.abs(B))):
             balance = 1.0 if self.rows is None else self.rows
             balanced_B = B if B is None else balance * B
-            return matrix_interval(self.balanced, self.shape, self.axes, balanced_B)
+            a, b = matrix_interval(self.balanced, self.shape, self.axes, balanced_B)
+            return (a, b) if self.damped is None else (self.damped * b, b)
         a, b = self.interval if B is None else float(B[0]) * np.array(self.interval)
         # a multiple of the identity has one eigenvalue, which is no interval
         return float(a if a < b else b / 2.0), float(b)

@@ -20,7 +20,8 @@ from mgtheory.smoothers import smoother as make_smoother
 
 Counts = int | Sequence[int] | Callable[[int], int]
 BLACKBOX = "black-box"
-COARSENINGS = ("rediscretise", "galerkin")
+PYAMG = "pyamg"
+COARSENINGS = ("rediscretise", "galerkin", PYAMG)
 Made = TypeVar("Made")
 
 
@@ -103,7 +104,8 @@ class Options:
         callable of the level's index. 0 is allowed.
     coarsening
         ``"rediscretise"`` or ``"galerkin"``; by default the first where the problem has constant
-        coefficients.
+        coefficients. ``"pyamg"``, for a bare matrix without a grid, such as a graph's: Galerkin
+        with PyAMG's smoothed aggregates (the extra ``pyamg``); it needs no shape.
     axes
         ``"auto"`` (strongly coupled ones), ``"all"``, or the axes that are coarsened.
     max_levels, coarsest
@@ -158,8 +160,11 @@ class Options:
             check_whole(self.coarsest, "coarsest", 1)
         if self.coarsening is not None and self.coarsening not in COARSENINGS:
             raise ValueError(
-                f"unknown coarsening {self.coarsening!r}, allowed: {' and '.join(COARSENINGS)}"
+                f"unknown coarsening {self.coarsening!r}, allowed:"
+                f" {', '.join(COARSENINGS[:-1])} and {COARSENINGS[-1]}"
             )
+        if self.coarsening == PYAMG and self.transfers is not None:
+            raise ValueError("transfers and coarsening 'pyamg', which has its own, are given")
         if self.interpolation is not None:
             check_name(self.interpolation, [*INTERPOLATIONS, BLACKBOX], "interpolation")
         check_name(self.restriction, list(RESTRICTIONS), "restriction")

@@ -4,7 +4,7 @@ Level | None`."""
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -12,12 +12,13 @@ import scipy.sparse as sp
 
 from mgtheory._checks import check_whole
 from mgtheory.multigrid import blackbox, transfer
+from mgtheory.multigrid.aggregates import aggregates
 from mgtheory.multigrid.coarse import DirectSolver
 from mgtheory.multigrid.doubts import JUMP, coupling_ratio, doubts, row_scales
 from mgtheory.multigrid.given import Given
 from mgtheory.multigrid.level import STORED, Level, diagonal_storage, row_maxima
 from mgtheory.multigrid.nullspace import coarse_nullspace
-from mgtheory.multigrid.options import BLACKBOX, Options
+from mgtheory.multigrid.options import BLACKBOX, PYAMG, Options
 from mgtheory.multigrid.transfer import TensorOperator
 from mgtheory.problems.grids import Shape, choose_axes
 from mgtheory.problems.problem import Problem
@@ -98,14 +99,22 @@ class Coarsening:
         level = make_level(A, shape, self.given.work, tensor, None)
         if tensor is None:
             level.rows = row_scales(level)
-            if self.options.transfers is None:  # else it need not be a grid
+            if self.transfers is None:  # else it need not be a grid
                 level.doubts = doubts(level, self.given.boundary)
         return level
 
+    @cached_property
+    def transfers(self) -> Any:
+        """The user's own P and R, or PyAMG's, by level; None for those of a grid."""
+        if self.options.coarsening != PYAMG:
+            return self.options.transfers
+        limits = {"coarsest": self.options.coarsest or COARSEST}
+        return aggregates(self.given.A, max_levels=self.options.max_levels, **limits)
+
     @property
     def name(self) -> str:
-        """``rediscretise`` or ``galerkin``; by default the first where coefficients are constant
-        and the transfers are ours."""
+        """A name of `COARSENINGS`; by default the first where coefficients are constant and the
+        transfers are ours."""
         constant = self.given.problem is not None and self.given.problem.polynomial is not None
         default = constant and self.options.transfers is None
         return self.options.coarsening or ("rediscretise" if default else "galerkin")
@@ -139,7 +148,7 @@ class Coarsening:
         Without a name for it, interpolation is linear where the stencil is `constant`, else
         black-box where that is possible.
         """
-        coarse = None if self.options.transfers is None else self._own(level)
+        coarse = None if self.transfers is None else self._own(level)
         if coarse is None and level.size > (self.options.coarsest or COARSEST):
             coarse = self._default(level, constant)
         return None if coarse == level.shape else coarse
@@ -147,8 +156,7 @@ class Coarsening:
     def _own(self, level: Level) -> Shape | None:
         """The user's P and R; the level's own shape where he ends here, None where he wants the
         default."""
-        assert self.options.transfers is not None
-        given = self.options.transfers(level)
+        given = self.transfers(level)
         if given is None:
             return None
         if not isinstance(given, tuple | list) or len(given) != 3:
@@ -245,6 +253,20 @@ class Coarsening:
         return couplings(level.exact if level.rows is None else level.balanced, level.shape)
 
 
+def grid_operator(A: Any, options: Options) -> Problem | Level:
+    """What a polynomial is derived for that smooths a bare matrix on its grid, as `Hierarchy.build`
+    takes both: the problem of its stencil, where that is constant and even along every axis, as
+    Fourier analysis takes it; else level 0, with what was found of its spectrum."""
+    given = Given.of(A, options)
+    rule = Coarsening(given, options)
+    level = rule.finest()
+    if level.stencil is None or rule.transfers is not None:
+        rule.next(level)
+        return level
+    name, boundary = f"a matrix of {level.size} rows", str(given.boundary)
+    return Problem.from_stencil(level.stencil, given.shape, boundary=boundary, name=name)
+
+
 def _jumps(A: sp.csr_array, shape: Shape) -> bool:
     """Whether couplings along an axis change by a factor of `JUMP` from one point to the next."""
     for j, n in enumerate(shape):
@@ -294,7 +316,7 @@ def _interval(level: Level) -> tuple[float, float] | None:
     among those that are low there.
     """
     problem = level.problem
-    if not level.axes:
+    if not level.axes or level.damped:
         return None
     if problem is None:
         return None if level.tensor is None else level.tensor.smoothing_interval(level.axes)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse.linalg import LinearOperator
 
 from mgtheory._checks import check_array, check_kind, check_number, is_whole, own_errors, plain
 from mgtheory._files import parse_json
@@ -29,6 +30,7 @@ from mgtheory.polynomials.factors import FACTORS, Factor, General
 from mgtheory.polynomials.recurrence import Recurrence
 from mgtheory.polynomials.roots import leja_weights, reciprocals, roots_from_json, symmetrised
 from mgtheory.spectra.record import OperatorRecord
+from mgtheory.spectra.ritz import lanczos, square_operator
 
 if TYPE_CHECKING:
     import sympy
@@ -200,11 +202,7 @@ class ResidualPolynomial(ReadOnlyArrays):
             Its diagonal, shape (n,), or anything with ``B @ v``. None for the B that the polynomial
             was derived for: the inverse diagonal of A where its record says so, else the identity.
         """
-        if B is None and self.operator is not None and self.operator.scaling == "diagonal":
-            if not hasattr(A, "diagonal"):
-                raise ValueError(f"the polynomial was derived for {self.operator}; pass B = D^-1")
-            B = 1.0 / A.diagonal()
-        apply_b = _multiplication(B)
+        apply_b = _multiplication(self._b(A) if B is None else B)
         if self.recurrence is not None:
             return self.recurrence.correction(lambda v: A @ v, apply_b, r)
         s, x = apply_b(r), None
@@ -214,6 +212,83 @@ class ResidualPolynomial(ReadOnlyArrays):
             if i + 1 < len(self.factors):
                 s = s - apply_b(A @ c)
         return x
+
+    def _b(self, A: Any) -> Any:
+        """The B that the polynomial was derived for: None for the identity."""
+        if self.operator is None or self.operator.scaling != "diagonal":
+            return None
+        if not hasattr(A, "diagonal"):
+            raise ValueError(f"the polynomial was derived for {self.operator}; pass B = D^-1")
+        return 1.0 / A.diagonal()
+
+    @own_errors
+    def as_preconditioner(
+        self, A: Any, B: ArrayLike | None = None, *, symmetric: bool = True
+    ) -> LinearOperator:
+        """z = p(BA) B r as a LinearOperator for SciPy's Krylov methods.
+
+        M = p(BA) B has the eigenvalues 1 - q(t) of MA at those t of BA. For symmetric positive
+        definite A it is so itself where q < 1 on the spectrum, and cg then needs the steps of the
+        condition number max (1 - q)/min (1 - q); see Saad, Iterative Methods, 2nd ed., 12.3.
+
+        Parameters
+        ----------
+        A
+            A matrix or LinearOperator, shape (n, n).
+        B
+            The diagonal of B, positive, shape (n,); None as for `apply`.
+        symmetric
+            For cg and minres: that M is symmetric and positive is checked, by Lanczos steps. False
+            for gmres: nothing is, and A may be any.
+
+        Raises
+        ------
+        ValueError
+            If A is not symmetric and positive, q reaches 1 within its spectrum, or the polynomial
+            was derived for an operator whose spectrum ends elsewhere.
+
+        Examples
+        --------
+        >>> A = np.diag([1.0, 2.0, 4.0])
+        >>> M = ResidualPolynomial([1.5, 3.5]).as_preconditioner(A)
+        >>> bool(np.allclose(M @ A, np.diag([1 - 0.5 / 2.1, 1 + 0.5 / 3.5, 1 - 2.5 / 10.5])))
+        True
+        """
+        operator = square_operator(A)
+        diagonal = self._b(A) if B is None else check_array(B, "B", real=True)
+        if symmetric:
+            self._check_preconditioner(A, diagonal, scaled=B is not None)
+
+        def apply(r: NDArray[Any]) -> Any:
+            return self.apply(A, r, diagonal)
+
+        return LinearOperator(operator.shape, matvec=apply, matmat=apply, dtype=operator.dtype)
+
+    def _check_preconditioner(self, A: Any, B: NDArray[Any] | None, *, scaled: bool) -> None:
+        """ValueError where p(BA) B is not symmetric positive definite, as far as can be known."""
+        try:
+            found = lanczos(A, B=B)
+        except ValueError as error:
+            raise ValueError(f"{error}; for gmres pass symmetric=False") from None
+        if found.smallest < -1e-9 * found.largest:
+            raise ValueError(
+                f"A has eigenvalues from {found.smallest:.3g} to {found.largest:.3g}, must be"
+                " positive; for gmres pass symmetric=False"
+            )
+        b, own = found.largest, self.operator
+        if own is not None:
+            # within what the estimate leaves open, the end that was known when q was derived
+            b = min(max(own.upper, found.largest), found.upper)
+            scaling, name = None if scaled else own.scaling, f"a matrix of {found.size} rows"
+            self.on(OperatorRecord("matrix", name, b, scaling=scaling, found="Lanczos"))
+        t = np.linspace(0.0, b, 64 * (self.degree + 1))
+        worst = t[np.argmin(p := self.p(t))]
+        if not p.min() > 0:
+            raise ValueError(
+                f"q({worst:.4g}) = {float(self(worst)):.4g} within the spectrum, which ends at"
+                f" {b:.4g}: a preconditioner for cg needs q < 1 there; derive a polynomial for this"
+                " A, or for gmres pass symmetric=False"
+            )
 
     def smooth(self, A: Any, x: Any, b: Any, B: Any = None) -> Any:
         """x + p(BA) B (b - A x): one smoothing step, which multiplies the error by q(BA)."""
@@ -359,12 +434,32 @@ class ResidualPolynomial(ReadOnlyArrays):
     def __hash__(self) -> int:
         return hash(((self.weights + 0.0).tobytes(), self.recurrence))  # -0.0 equals 0.0
 
+    def _repr_latex_(self) -> str:
+        """For notebooks: q as the product of its real factors, the first six of many."""
+        signs, shown = {True: "-", False: "+"}, self.factors[:6]
+        product = [
+            "".join(
+                f" {signs[c < 0]} {_latex(abs(c))} t{f'^{j}' * (j > 1)}"
+                for j, c in enumerate(factor.coefficients)
+                if j and c
+            )
+            for factor in shown
+        ]
+        dots = r" \cdots" if len(self.factors) > len(shown) else ""
+        return f"$q(t) = {' '.join(f'(1{terms})' for terms in product if terms) or 1}{dots}$"
+
     def __repr__(self) -> str:
         shown = self.roots.real if self.is_real_rooted else self.roots
         return (
             f"ResidualPolynomial(degree={self.degree},"
             f" roots={np.array2string(shown, precision=6, separator=', ', threshold=8)})"
         )
+
+
+def _latex(value: float) -> str:
+    """Four digits of a number, 1e-05 as a power of ten."""
+    digits, _, exponent = f"{value:.4g}".partition("e")
+    return rf"{digits} \cdot 10^{{{int(exponent)}}}" if exponent else digits
 
 
 def check_degree(

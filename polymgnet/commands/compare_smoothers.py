@@ -6,22 +6,10 @@ from typing import Annotated, Any
 
 from polymgnet import console, options
 from polymgnet.errors import Failure
+from polymgnet.matrices import of_command
 from polymgnet.options import option
 
 SIZE = {1: 1023, 2: 255, 3: 31}  # unknowns per axis, by dimension
-# of the table: heading -> attribute of a row, and what one of it is in the heading's unit
-COLUMNS = {
-    "family": ("family", None),
-    "degree": ("degree", None),
-    "smoothing": ("smoothing_factor", None),
-    "two-grid": ("two_grid_factor", None),
-    "gamma": ("gamma", None),
-    "bound": ("bound", None),
-    "measured": ("measured_factor", None),
-    "work/cycle": ("work_units", None),
-    "ms/cycle": ("seconds_per_cycle", 1e3),
-    "ms/digit": ("seconds_per_digit", 1e3),
-}
 
 
 def parse_degrees(text: str) -> list[int]:
@@ -49,12 +37,14 @@ def parse_degrees(text: str) -> list[int]:
 
 
 def compare_smoothers(
-    problem: options.Problem = "poisson2d",
+    problem: options.Problem = None,
     n: Annotated[
         int | None,
         option("--n N", "Unknowns per axis; 1023 in 1D, 255 in 2D, 31 in 3D by default."),
     ] = None,
-    boundary: options.Boundary = "dirichlet",
+    boundary: options.Boundary = None,
+    matrix: options.Matrix = None,
+    shape: options.Shape = None,
     families: Annotated[
         list[str] | None,
         option(
@@ -78,13 +68,14 @@ def compare_smoothers(
     ] = 3,
     as_json: options.Json = False,
 ) -> None:
-    """Compare smoothers on a problem: predicted, measured, and timed.
+    """Compare smoothers on a problem or a matrix: predicted, measured, and timed.
 
     One row for every family and degree, and for the classical smoothers beside them: smoothing and
     two-grid factor by Fourier analysis, gamma and the bound of the V-cycle that follows from it,
     what a cycle really leaves of the residual, its work in products with A on the finest grid, its
-    time, and the time to gain a decimal digit. The winner is the fastest per digit, here and now;
-    where the optimised fourth kind loses to another family, that is said.
+    time, and the time to gain a decimal digit. The winner is the fastest per digit, here and now,
+    and what ties with it within the spread of the repeated times is named beside it; where the
+    optimised fourth kind loses to another family, that is said.
 
     bound = C / (C + 1/gamma) holds for the energy norm of the error (the measured factor is the
     residual's 2-norm), for one smoothing before and one after and Galerkin coarse operators. C is
@@ -93,8 +84,7 @@ def compare_smoothers(
 
     Example: polymgnet compare-smoothers --problem poisson2d --n 255 --degrees 1-4
     """
-    from analysis import smoothers
-    from mgtheory import problems
+    from mgtheory import comparison, problems
     from mgtheory.families import FAMILIES, get_family
     from mgtheory.multigrid.solution import Cycle, check_cycle
     from mgtheory.smoothers import SMOOTHERS
@@ -105,13 +95,22 @@ def compare_smoothers(
         raise ValueError(f"families are {', '.join(wanted)}, must be each once")
     several = parse_degrees(degrees)
     check_cycle(cycle, without=(Cycle.FMG,))
-    model = problems.create(problem, n=options.size(problem, n, SIZE), boundary=boundary)
-    solving.check_size(model, backend)
+    A, sizes = of_command(
+        matrix, shape, instead={"--problem": problem, "--n": n}, needs_shape=coarsening != "pyamg"
+    )
+    problem, sides = str(matrix or problem or options.MODEL), boundary or options.SIDES
+    if A is None:
+        model = problems.create(problem, n=options.size(problem, n, SIZE), boundary=sides)
+        solving.check_size(model, backend)
+    else:
+        solving.check_takes_matrix(backend)
     with console.progress(
         "compare", total=len(wanted) * len(several) + len(SMOOTHERS), show=not as_json
     ) as step:
-        result = smoothers.compare_smoothers(
-            model,
+        result = comparison.compare_smoothers(
+            model if A is None else A,
+            shape=sizes,
+            boundary=boundary if A is not None else None,
             families=wanted,
             degrees=several,
             pre=pre,
@@ -126,11 +125,11 @@ def compare_smoothers(
         )
     if as_json:
         asked = {"cycle": cycle, "pre": pre, "post": post, "backend": backend}
-        console.emit({**result.to_dict(), **asked, "boundary": boundary})
+        console.emit({**result.to_dict(), **asked, "problem": problem, "boundary": sides})
     else:
         _show(
             result,
-            f"{problem}, {' x '.join(map(str, result.shape))}, {boundary}, {cycle}({pre},{post}),"
+            f"{problem}, {' x '.join(map(str, result.shape))}, {sides}, {cycle}({pre},{post}),"
             f" backend {backend}",
         )
     if result.winner is None:
@@ -141,42 +140,28 @@ def compare_smoothers(
 
 
 def _show(result: Any, title: str) -> None:
-    from analysis.smoothers import OPTIMISED
+    from mgtheory.comparison import COLUMNS
 
-    body = [
-        [
-            value if value is None or unit is None else unit * value
-            for name, unit in COLUMNS.values()
-            for value in [getattr(row, name)]
-        ]
-        for row in result.rows
-        if not row.refused
-    ]
     caption = [
         "work/cycle: products with A, in units of the finest level's; solve takes one more a cycle"
         " for its stopping test",
         "smoothing, two-grid: by Fourier analysis, of the error; measured: of the residual's"
         " 2-norm, in the second half of the cycles",
+        "± %: half of the range of the repeated times over their median",
     ]
     if any(row.bound is not None for row in result.rows):
-        caption.append(
+        caption += [
             f"bound: C/(C + 1/gamma) with C = {result.constant:.4g}, the approximation constant of"
-            " this problem's coarse grids far from a boundary; it bounds\nthe energy norm of the"
-            " error, for one smoothing before and one after and Galerkin coarse operators"
-        )
-    if body:
-        console.table(title, list(COLUMNS), body, caption="\n".join(caption))
+            " this problem's coarse grids far from a boundary; it is one of the",
+            "energy norm of the error, for one smoothing before and one after and Galerkin coarse"
+            " operators",
+        ]
+    if result.table:
+        console.table(title, list(COLUMNS), result.table, keys=2, caption="\n".join(caption))
     if remark := console.coarsened_remark(result.axes, len(result.shape)):
-        print(f"note: {remark}")
+        console.say(f"note: {remark}")
     for row in result.rows:
         if row.refused:
-            print(f"left out: {row.family} {row.degree}: {row.refused}")
-    best = result.winner
-    if best is not None:
-        time = f"{1e3 * best.seconds_per_digit:.3g} ms per digit"
-        print(f"fastest here: {best.family} of degree {best.degree}, {time}")
-    for line in result.losses:
-        print(line)
-    shown = {row.family for row in result.rows if not row.refused}
-    if OPTIMISED in shown and not result.losses:
-        print(f"{OPTIMISED} does not lose to another family of the same degree here")
+            console.say(f"left out: {row.family} {row.degree}: {row.refused}")
+    for line in result.verdict:
+        console.say(line)

@@ -6,7 +6,21 @@ from typing import Annotated, Any
 
 from polymgnet import console
 from polymgnet.console import refuse_existing
-from polymgnet.options import Axes, Degree, Family, Force, Json, axes_of, one_of, option
+from polymgnet.matrices import of_command
+from polymgnet.options import (
+    MODEL,
+    SIDES,
+    Axes,
+    Degree,
+    Family,
+    Force,
+    Json,
+    Matrix,
+    Shape,
+    axes_of,
+    one_of,
+    option,
+)
 
 
 def _read_points(path: Path) -> Any:
@@ -64,9 +78,13 @@ def derive(
     boundary: Annotated[
         str | None,
         option(
-            "--boundary KIND", "Of the model problem: dirichlet (the default), neumann or periodic."
+            "--boundary KIND",
+            "Of the model problem or the matrix with --shape: dirichlet (the default), neumann or"
+            " periodic.",
         ),
     ] = None,
+    matrix: Matrix = None,
+    shape: Shape = None,
     interval: Annotated[
         tuple[float, float] | None,
         option(
@@ -110,7 +128,8 @@ def derive(
 
     One smoothing multiplies the error by q(A), a polynomial with q(0) = 1: the product of 1 -
     A/root, one product with A for each root. The roots are chosen for the spectrum of A: that of a
-    model problem, an interval, or given points; without any of them that of poisson2d. Prints
+    model problem, a matrix (with its --shape the high frequencies of its grid, else the largest
+    eigenvalue), an interval, or given points; without any of them that of poisson2d. Prints
     roots, weights (1/root) and gamma, which bounds the V-cycle for a symmetric positive definite A;
     for points that are complex or not positive, the largest |q| on them instead.
 
@@ -118,22 +137,28 @@ def derive(
     """
     import mgtheory
     from mgtheory import problems
+    from mgtheory.multigrid.options import Options
+    from mgtheory.multigrid.setup import grid_operator
     from mgtheory.polynomials import scores
 
     sources = {"--problem": problem, "--interval": interval, "--lmax": lmax, "--points": points}
-    given = one_of(sources)
+    given = one_of({**sources, "--matrix": matrix})
     for name, value in (("--n", n), ("--boundary", boundary)):
-        if value is not None and given not in ([], ["--problem"]):
+        on_grid = name == "--boundary" and shape is not None
+        if value is not None and given not in ([], ["--problem"]) and not on_grid:
             raise ValueError(f"{given[0]} and {name} are given; {name} belongs to --problem")
+    A, sizes = of_command(matrix, shape, instead={}, needs_shape=False)
     if out is not None:
         refuse_existing(out, force=force)
     of: Any = interval if interval is not None else lmax
     if points is not None:
         of = _read_points(points)
+    elif sizes is not None:
+        of = grid_operator(A, Options(shape=sizes, boundary=boundary, axes=axes_of(axes)))
+    elif A is not None:
+        of = A
     elif of is None:
-        of = problems.create(
-            problem or "poisson2d", n=63 if n is None else n, boundary=boundary or "dirichlet"
-        )
+        of = problems.create(problem or MODEL, n=63 if n is None else n, boundary=boundary or SIDES)
     coefficients = mgtheory.derive(
         family, degree, of, axes=axes_of(axes), amplification=amplification
     )

@@ -5,13 +5,16 @@ from typing import Annotated, Any
 
 from polymgnet import console, options
 from polymgnet.errors import Failure
+from polymgnet.matrices import of_command
 from polymgnet.options import option
 
 SIZE = {1: 64, 2: 64, 3: 16}  # points per axis of the periodic grid, by dimension
 
 
 def lfa(
-    problem: options.Problem = "poisson2d",
+    problem: options.Problem = None,
+    matrix: options.Matrix = None,
+    shape: options.Shape = None,
     family: options.OptionalFamily = None,
     degree: options.OptionalDegree = None,
     init: options.Init = None,
@@ -52,8 +55,8 @@ def lfa(
     """
     import numpy as np
 
-    from analysis.smoothers import derived
     from mgtheory import fourier, problems, smoothers, verification
+    from mgtheory.comparison import derived
     from mgtheory.fourier.coarsening import COARSENINGS
     from mgtheory.fourier.cycle import LocalCycle
     from mgtheory.problems.record import operator_record
@@ -70,7 +73,12 @@ def lfa(
             f"--n is {n}; the grid of --verify is coarsened by 2 and needs an even number of points"
             " per axis, at least 2"
         )
-    model = problems.create(problem, n=options.size(problem, n, SIZE), boundary="periodic")
+    A, sizes = of_command(matrix, shape, instead={"--problem": problem, "--n": n})
+    problem = str(matrix or problem or options.MODEL)
+    if A is None:
+        model = problems.create(problem, n=options.size(problem, n, SIZE), boundary="periodic")
+    else:
+        model = _inside(A, sizes)
     if model.stencil is None:
         raise ValueError(
             f"{problem} has variable coefficients; Fourier analysis needs constant ones, e.g."
@@ -93,7 +101,7 @@ def lfa(
     three = fourier.three_grid_factor(stencil, given, axes=coarsened, cycle=cycle, **around)
     document = {
         "problem": problem,
-        "n": model.shape[0],
+        "n": model.shape[0] if A is None else None,
         "family": label,
         "degree": getattr(given, "degree", 1),
         "roots": getattr(given, "roots", None),
@@ -129,6 +137,26 @@ def lfa(
         )
 
 
+def _inside(A: Any, sizes: Any) -> Any:
+    """The periodic problem of the stencil that a matrix has inside its grid; of the sides Fourier
+    analysis knows nothing, so that any that fit will do."""
+    from mgtheory import Problem
+    from mgtheory.multigrid.options import Options
+    from mgtheory.multigrid.setup import grid_operator
+    from mgtheory.problems.grids import Boundary
+
+    for boundary in Boundary:
+        of = grid_operator(A, Options(shape=sizes, boundary=str(boundary)))
+        if isinstance(of, Problem) and of.stencil is not None:
+            grid = (SIZE[of.dim],) * of.dim
+            return Problem.from_stencil(of.stencil, grid, boundary="periodic")
+    given = " x ".join(map(str, sizes))
+    raise ValueError(
+        f"A is no constant stencil, even along every axis, on the grid {given}, as Fourier analysis"
+        " needs it; solve and compare-smoothers take it as it is"
+    )
+
+
 def _show(document: dict[str, Any]) -> None:
     cycle = f"{document['cycle']}({document['pre']},{document['post']})"
     what = f"{document['coarsening']}, {document['restriction']} weighting"
@@ -150,10 +178,8 @@ def _show(document: dict[str, Any]) -> None:
         pairs.append(("verified", f"{grid} periodic: {measured}; {verdict}"))
     if document.get("remark"):
         pairs.append(("note", document["remark"]))
-    title = (
-        f"{document['family']}, degree {document['degree']}, on {document['problem']} (mesh width"
-        f" 1/{document['n']})"
-    )
+    width = "" if document["n"] is None else f" (mesh width 1/{document['n']})"
+    title = f"{document['family']}, degree {document['degree']}, on {document['problem']}{width}"
     if two >= 1:
         pairs.append(("verdict", "does not converge: a factor is 1 or more"))
     console.facts(title, pairs)

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from polymgnet import console, options
 from polymgnet.errors import Failure
+from polymgnet.matrices import of_command, read_vector
 from polymgnet.options import option
 
 # what the document takes from the solution as it is
@@ -17,9 +18,18 @@ REPORTED = (
 
 
 def solve(
-    problem: options.Problem = "poisson2d",
-    n: options.Points = 255,
-    boundary: options.Boundary = "dirichlet",
+    problem: options.Problem = None,
+    n: options.Points = None,
+    boundary: options.Boundary = None,
+    matrix: options.Matrix = None,
+    shape: options.Shape = None,
+    rhs: Annotated[
+        Path | None,
+        option(
+            "--rhs FILE",
+            "Of --matrix: b in a .mtx or .npy file; without it b = A u, u of random entries.",
+        ),
+    ] = None,
     family: options.OptionalFamily = None,
     degree: options.OptionalDegree = None,
     init: options.Init = None,
@@ -61,6 +71,7 @@ def solve(
             "--levels", "Print the levels, their sizes and smoothers, and the cycle's cost too."
         ),
     ] = False,
+    out: Annotated[Path | None, option("--out FILE", "Write x into a .npy file.")] = None,
     plot: Annotated[
         Path | None,
         option(
@@ -71,7 +82,7 @@ def solve(
     force: options.Force = False,
     as_json: options.Json = False,
 ) -> None:
-    """Solve a Poisson problem by multigrid.
+    """Solve a Poisson problem, or a system of your own on a grid, by multigrid.
 
     Prints the residual after every cycle, the times of set-up and solve, and the distance to the
     exact solution; --plot draws the history. Ends with exit status 1, and the reason, when it does
@@ -92,14 +103,36 @@ def solve(
         from figures.style import check_suffix
 
         console.refuse_existing(check_suffix(plot), force=force)
-    model = problems.create(problem, n=n, boundary=boundary)
-    solving.check_size(model, backend)
+    if out is not None:
+        if out.suffix != ".npy":
+            raise ValueError(f"--out is {out}, a name ends in .npy")
+        console.refuse_existing(out, force=force)
+    beside: dict[str, Any] = {"--problem": problem, "--n": n}
+    A, sizes = of_command(
+        matrix, shape, instead=beside, belonging={"--rhs": rhs}, needs_shape=coarsening != "pyamg"
+    )
+    problem, sides = str(matrix or problem or options.MODEL), boundary or options.SIDES
+    given: dict[str, Any] = {}
+    if A is None:
+        model = problems.create(problem, n=255 if n is None else n, boundary=sides)
+        solving.check_size(model, backend)
+        exact, sizes = model.exact, model.shape
+    else:
+        solving.check_takes_matrix(backend)
+        exact = None
+        if rhs is None:
+            exact = np.random.default_rng(0).standard_normal(A.shape[0])
+        given["b"] = A @ exact if rhs is None else read_vector(rhs, A.shape[0], A.dtype)
+        model = A
     if tol >= 1:
         raise ValueError(
             f"tol is {tol:g}, must be smaller than 1: the start x = 0 has ||b - A x|| = ||b||"
         )
     label, smoothing = options.chosen(family=family, degree=degree, init=init, smoother=smoother)
     around: dict[str, Any] = {"pre": pre, "post": post, "coarsening": coarsening}
+    if A is not None:
+        around |= {"shape": sizes, "boundary": sides}
+        sizes = sizes or A.shape[:1]
     if backend != "torch":  # a module has parameters in float64 and runs one kind of cycle
         around["dtype"] = FASTEST["dtype"]
     kind = cycle or ("V" if krylov or backend == "torch" else FASTEST["cycle"])
@@ -109,15 +142,17 @@ def solve(
     with console.progress("solve", total=100, show=not as_json) as step:
         limits: dict[str, Any] = {"tol": tol, "atol": atol, "maxiter": maxiter}
         limits["callback"] = Watch(step, tol, maxiter)
-        solution = solve_problem(model, hierarchy, cycle=kind, krylov=krylov, **limits)
+        solution = solve_problem(model, hierarchy, cycle=kind, krylov=krylov, **given, **limits)
+    if out is not None:
+        np.save(out, solution.x)
     error = None
-    if model.exact is not None:
-        error = float(np.linalg.norm(solution.x - model.exact) / np.linalg.norm(model.exact))
+    if exact is not None and (A is None or hierarchy.nullspace is None):
+        error = float(np.linalg.norm(solution.x - exact) / np.linalg.norm(exact))
     document = {
         "problem": problem,
-        "boundary": boundary,
-        "shape": model.shape,
-        "unknowns": model.unknowns,
+        "boundary": sides,
+        "shape": sizes,
+        "unknowns": solution.x.size,
         "family": label,
         "degree": DEFAULT_DEGREE if smoothing is None else getattr(smoothing, "degree", 1),
         "degree_grows": smoothing is None,
@@ -130,6 +165,7 @@ def solve(
         "work_units": solution.work_units or None,
         "compile_seconds": getattr(hierarchy, "compile_seconds", None),
         "error": error,
+        "out": out,
     }
     if plot is not None:
         _draw(document, tol, plot)
@@ -138,7 +174,7 @@ def solve(
     else:
         if levels:
             print(hierarchy)
-        _show(document)
+        _show(document, "the exact solution" + (" of the differential equation" * (A is None)))
     if not solution.converged:
         raise Failure(f"{solution.reason}: {solution.message}")
 
@@ -192,7 +228,7 @@ def _draw(result: dict[str, Any], tol: float, path: Path) -> None:
         save_as(made, path)
 
 
-def _show(result: dict[str, Any]) -> None:
+def _show(result: dict[str, Any], exact: str) -> None:
     norms = result["residual_norms"]
     rows = [
         [k, f"{norm:.3e}", "" if k == 0 or not norms[k - 1] else f"{norm / norms[k - 1]:.4f}"]
@@ -206,7 +242,7 @@ def _show(result: dict[str, Any]) -> None:
     )
     pairs = [("result", f"{result['reason']}: {result['message']}")]
     if result["error"] is not None:
-        what = "||x - u|| / ||u||, u the exact solution of the differential equation"
+        what = f"||x - u|| / ||u||, u {exact}"
         pairs.append(("error", f"{result['error']:.3e}   {what}"))
     if result["work_units"]:
         pairs.append(("work", f"{result['work_units']:.1f} products with A on the finest grid"))
@@ -217,5 +253,6 @@ def _show(result: dict[str, Any]) -> None:
         ("set-up", f"{result['setup_seconds']:.3f} s"),
         ("solve", f"{result['solve_seconds']:.3f} s"),
         *(("warning", text) for text in result["warnings"]),
+        *([("written to", str(result["out"]))] if result["out"] else []),
     ]
     console.facts(f"{result['unknowns']:,} unknowns, backend {result['backend']}", pairs)

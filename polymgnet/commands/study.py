@@ -152,6 +152,7 @@ def study(
             f"{len(plan.runs) - len(plan.missing)} of {len(plan.runs)} runs in {plan.out}",
             [*keys, "runs", *(measure.title for measure in shown.values())],
             body,
+            keys=len(keys) + 1,
             caption="mean ± sample standard deviation over the seeds"
             + (f"; one of the {images:,} test images is {100 / images:.2g} %" if images else ""),
         )

@@ -109,8 +109,8 @@ def measure(
     the family does not have this problem or degree."""
     import numpy as np
 
-    from analysis.smoothers import derived
     from mgtheory import Hierarchy, problems
+    from mgtheory.comparison import derived
     from mgtheory.problems.record import operator_record
 
     given = problems.create(problem, n, boundary=boundary)

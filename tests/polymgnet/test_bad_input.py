@@ -103,7 +103,7 @@ WRONG = {
     "solve --n 15 --krylov cg --maxiter -1": ("maxiter", "-1"),
     "solve --n 16 --backend torch": ("16",),
     "solve --n 15 --boundary neumann --backend stencil": ("neumann",),
-    "compare-smoothers --coarsening zebra --n 15": ("zebra", "rediscretise and galerkin"),
+    "compare-smoothers --coarsening zebra --n 15": ("zebra", "rediscretise, galerkin and pyamg"),
     "compare-smoothers --boundary neumann --backend stencil --n 15": ("neumann", "dirichlet"),
     "compare-smoothers --n 16 --backend torch": ("16",),
     "compare-smoothers --n 0": ("0", "at least 1"),

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import mgtheory
-from analysis.smoothers import approximation
 from mgtheory import problems
+from mgtheory.comparison import approximation
 from mgtheory.families import FAMILIES, NEEDS
 from mgtheory.problems.problem import PROBLEMS, Problem
 from polymgnet.commands import COMMANDS
@@ -22,7 +22,7 @@ SMALL = ("--problem", "poisson2d", "--n", "31")
 @pytest.fixture
 def polynomials_alone(monkeypatch):
     """compare-smoothers without the classical smoothers, whose rows take most of its time."""
-    monkeypatch.setattr("analysis.smoothers.SMOOTHERS", {})
+    monkeypatch.setattr("mgtheory.comparison.SMOOTHERS", {})
 
 
 @pytest.mark.parametrize("command", COMMANDS)

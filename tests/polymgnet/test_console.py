@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from analysis.numbers import plain
+from mgtheory.comparison import Row, SmootherComparison
 from polymgnet import console
+from polymgnet.commands.compare_smoothers import _show as show
 
 
 @pytest.mark.parametrize(
@@ -117,3 +119,40 @@ def test_progress_on_a_terminal_is_a_bar(capsys, monkeypatch):
     assert captured.out == ""
     assert "━" in captured.err
     assert "two, 1.0 s" not in captured.err
+
+
+ROWS = tuple(
+    Row(family, degree, *(value / degree for value in (0.6667, 0.4444, 0.375, 0.6, 0.43379, 2.455)))
+    for family in ("chebyshev4", "two_grid_optimal")
+    for degree in (1, 2)
+)
+
+
+@pytest.mark.parametrize(("width", "blocks"), [(60, 3), (80, 2), (120, 1)])
+def test_tables_fit_the_window_and_keep_numbers_whole(capsys, monkeypatch, width, blocks):
+    """A table that is too wide goes on in blocks, each with the columns that name a row; texts
+    around it break between words."""
+
+    def shown():
+        show(SmootherComparison("poisson2d", (31, 31), (0, 1), 4.0, ROWS), "poisson2d, 31 x 31")
+        return capsys.readouterr().out
+
+    wide = shown()
+    monkeypatch.setenv("COLUMNS", str(width))
+    narrow = shown()
+    assert max(map(len, wide.splitlines())) > 120
+    assert max(map(len, narrow.splitlines())) <= width
+    assert narrow.count("family") - wide.count("family") == blocks - 1
+    rows = [line.split()[:2] for line in narrow.splitlines() if line.startswith(" chebyshev4 ")]
+    assert rows == [["chebyshev4", "1"], ["chebyshev4", "2"]] * blocks
+    assert set(wide.split()) - {"─" * n for n in range(200)} == {
+        word for word in narrow.split() if not word.startswith("──")
+    }
+
+
+def test_one_column_that_is_wider_than_the_window_stays_whole(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "10")
+    console.table("T", ["a", "b", "c"], [["x", "1234567890123", 2.5]], keys=1, caption="d e")
+    out = capsys.readouterr().out
+    assert "1234567890123" in out.split()
+    assert "2.5" in out.split()

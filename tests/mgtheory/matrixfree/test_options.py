@@ -142,7 +142,7 @@ def test_results_say_how_it_ended():
         ),
         (
             lambda: StencilHierarchy.build(PROBLEMS["nested"], coarsening="none"),
-            "rediscretise and galerkin",
+            "rediscretise, galerkin and pyamg",
         ),
         (
             lambda: StencilHierarchy.build(PROBLEMS["uneven"], coarsening="galerkin", coarsest=9),

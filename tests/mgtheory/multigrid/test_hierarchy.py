@@ -469,7 +469,7 @@ GRID = poisson((9, 9))
         ({"problem": GRID.A * np.nan, "shape": (9, 9)}, "not a number"),
         (
             {"coarsening": "smoothed"},
-            "unknown coarsening 'smoothed', allowed: rediscretise and galerkin",
+            "unknown coarsening 'smoothed', allowed: rediscretise, galerkin and pyamg",
         ),
         ({"problem": GRID.A, "shape": (9, 9), "coarsening": "rediscretise"}, "needs a Problem"),
         ({"axes": "some"}, "allowed are: auto, all"),

@@ -1,4 +1,5 @@
-"""Smoothers compared on a problem: every family and degree, predicted by theory and measured.
+"""Smoothers compared on a problem or a matrix: every family and degree, predicted by theory and
+measured.
 
 >>> from mgtheory import poisson
 >>> found = compare_smoothers(poisson((31, 31)), families=["chebyshev4"], degrees=[1, 2])
@@ -11,20 +12,25 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from html import escape
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.numbers import plain
 from mgtheory import fourier
 from mgtheory.derive import InitialCoefficients, derive
 from mgtheory.families import FAMILIES, get_family
 from mgtheory.multigrid.approximation import approximation_constants
 from mgtheory.multigrid.hierarchy import Hierarchy
+from mgtheory.multigrid.level import Level
+from mgtheory.multigrid.options import Options
+from mgtheory.multigrid.setup import grid_operator
+from mgtheory.multigrid.solve import without
 from mgtheory.multigrid.transfer import coarse_size
 from mgtheory.polynomials import scores
+from mgtheory.problems.grids import check_boundary
 from mgtheory.problems.problem import Problem
 from mgtheory.problems.record import operator_record
 from mgtheory.smoothers import SMOOTHERS, Polynomial
@@ -33,6 +39,21 @@ OPTIMISED = "chebyshev4_opt"
 COARSEST = 64  # unknowns that are solved directly, as `Hierarchy.build` has it
 TOLERANCE = 1e-11  # of the measured runs: low enough for the asymptotic factor, above rounding
 CYCLES = 60
+NOISE = 0.05  # relative difference of times that any machine makes
+# of a table: heading -> attribute of a row, and what one of it is in the heading's unit
+COLUMNS: dict[str, tuple[str, float | None]] = {
+    "family": ("family", None),
+    "degree": ("degree", None),
+    "smoothing": ("smoothing_factor", None),
+    "two-grid": ("two_grid_factor", None),
+    "gamma": ("gamma", None),
+    "bound": ("bound", None),
+    "measured": ("measured_factor", None),
+    "work/cycle": ("work_units", None),
+    "ms/cycle": ("seconds_per_cycle", 1e3),
+    "ms/digit": ("seconds_per_digit", 1e3),
+    "± %": ("spread", 100.0),
+}
 # dimension -> points per axis of the periodic grid on which the approximation constant is computed:
 # with a multiple of 4 it has the frequencies of the supremum, which a Dirichlet grid comes near to
 # from below (3 % at 31 x 31)
@@ -58,6 +79,8 @@ class Row:
         Products with A on all levels in one cycle, in units of one on the finest grid.
     seconds_per_cycle, seconds_per_digit
         Median over the repeats; a digit is a factor of 10 in the residual.
+    seconds_range
+        The least and the most seconds per digit of a repeat.
     refused
         Why there is no such smoother or no result.
     """
@@ -72,10 +95,25 @@ class Row:
     work_units: float | None = None
     seconds_per_cycle: float | None = None
     seconds_per_digit: float | None = None
+    seconds_range: tuple[float, float] | None = None
     refused: str = ""
 
+    @property
+    def spread(self) -> float | None:
+        """Half of the range of the times over their median."""
+        if self.seconds_range is None or not self.seconds_per_digit:
+            return None
+        return (self.seconds_range[1] - self.seconds_range[0]) / (2 * self.seconds_per_digit)
 
-@dataclass(frozen=True)
+    def ties_with(self, faster: Row) -> bool:
+        """Whether the times of the two are within noise: a run of this one took at most 5 % longer
+        than the other's median."""
+        if self.seconds_range is None or faster.seconds_per_digit is None:
+            return False
+        return self.seconds_range[0] <= faster.seconds_per_digit * (1 + NOISE)
+
+
+@dataclass(frozen=True, repr=False)
 class SmootherComparison:
     """All rows and what follows from them."""
 
@@ -92,6 +130,82 @@ class SmootherComparison:
         return min(timed, key=lambda row: row.seconds_per_digit or math.inf) if timed else None
 
     @property
+    def ties(self) -> tuple[Row, ...]:
+        """The rows that tie with the winner within noise, the fastest first."""
+        best = self.winner
+        if best is None:
+            return ()
+        found = [row for row in self.rows if row is not best and row.ties_with(best)]
+        return tuple(sorted(found, key=lambda row: row.seconds_per_digit or math.inf))
+
+    @property
+    def verdict(self) -> tuple[str, ...]:
+        """What the rows say, in lines: the fastest and what ties with it, where the optimised
+        fourth kind loses."""
+        lines, best = [], self.winner
+        if best is not None and best.seconds_range is not None:
+            low, high = (f"{1e3 * end:.3g}" for end in best.seconds_range)
+            time = f"{1e3 * (best.seconds_per_digit or 0):.3g} ms per digit ({low} to {high})"
+            lines.append(f"fastest here: {best.family} of degree {best.degree}, {time}")
+            if self.ties:
+                tied = ", ".join(f"{row.family} {row.degree}" for row in self.ties)
+                lines.append(f"tie within noise: some of their runs were as fast: {tied}")
+        lines += self.losses
+        shown = {row.family for row in self.rows if not row.refused}
+        if OPTIMISED in shown and not self.losses:
+            lines.append(
+                f"{OPTIMISED} does not lose to another family of the same degree here, but for ties"
+            )
+        return tuple(lines)
+
+    @property
+    def table(self) -> list[list[Any]]:
+        """The rows that were measured, under the headings of `COLUMNS`."""
+        return [
+            [
+                value if value is None or unit is None else unit * value
+                for name, unit in COLUMNS.values()
+                for value in [getattr(row, name)]
+            ]
+            for row in self.rows
+            if not row.refused
+        ]
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the table, and the verdict below it."""
+        rows = [
+            "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in line)
+            for tag, line in zip(["th", *["td"] * len(self.rows)], self._cells())
+        ]
+        body = "".join(f"<tr>{row}</tr>" for row in rows)
+        return f"<table>{body}</table><p>{'<br>'.join(map(escape, self.verdict))}</p>"
+
+    def _cells(self) -> list[list[str]]:
+        """The table in text, with its head."""
+
+        def text(cell: Any) -> str:
+            return "–" if cell is None else cell if isinstance(cell, str) else f"{cell:.4g}"
+
+        return [list(COLUMNS), *([text(cell) for cell in row] for row in self.table)]
+
+    def __str__(self) -> str:
+        cells = self._cells()
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        lines = [
+            "  ".join(
+                cell.ljust(width) if k == 0 else cell.rjust(width)
+                for k, (cell, width) in enumerate(zip(line, widths, strict=True))
+            )
+            for line in cells
+        ]
+        left = [f"left out: {r.family} {r.degree}: {r.refused}" for r in self.rows if r.refused]
+        title = f"{self.problem}, {' x '.join(map(str, self.shape))}"
+        return "\n".join([title, *lines, *left, *self.verdict])
+
+    @property
     def losses(self) -> tuple[str, ...]:
         """Where the optimised fourth kind loses to another family, a line a degree."""
         lines = []
@@ -103,11 +217,14 @@ class SmootherComparison:
             lost = []
             for name, (title, margin, shown) in LOSABLE.items():
                 own = getattr(mine, name)
-                found = {row.family: getattr(row, name) for row in rivals}
-                found = {family: value for family, value in found.items() if value is not None}
-                best = min(found, key=lambda family: found[family], default=None)
-                if own is not None and best is not None and found[best] < own * (1 - margin):
-                    lost.append(f"{title} ({shown(own)}, {best} {shown(found[best])})")
+                known = [row for row in rivals if getattr(row, name) is not None]
+                best = min(known, key=lambda row: getattr(row, name), default=None)
+                if own is None or best is None or not getattr(best, name) < own * (1 - margin):
+                    continue
+                if name != "seconds_per_digit" or not mine.ties_with(best):
+                    lost.append(
+                        f"{title} ({shown(own)}, {best.family} {shown(getattr(best, name))})"
+                    )
             if lost:
                 lines.append(f"degree {mine.degree}: {OPTIMISED} loses in {', '.join(lost)}")
         return tuple(lines)
@@ -119,8 +236,9 @@ class SmootherComparison:
             "shape": list(self.shape),
             "approximation_constant": self.constant,
             "axes": list(self.axes),
-            "rows": [plain(row) for row in self.rows],
-            "winner": plain(self.winner),
+            "rows": [asdict(row) for row in self.rows],
+            "winner": None if self.winner is None else asdict(self.winner),
+            "tied": [[row.family, row.degree] for row in self.ties],
             "optimised_fourth_kind_loses": list(self.losses),
         }
 
@@ -130,13 +248,15 @@ class SmootherComparison:
 LOSABLE: dict[str, tuple[str, float, Callable[[float], str]]] = {
     "two_grid_factor": ("two-grid factor", 1e-6, "{:.4g}".format),
     "measured_factor": ("measured factor", 1e-3, "{:.4g}".format),
-    "seconds_per_digit": ("time per digit", 0.05, lambda s: f"{1e3 * s:.3g} ms"),
+    "seconds_per_digit": ("time per digit", NOISE, lambda s: f"{1e3 * s:.3g} ms"),
 }
 
 
 def compare_smoothers(
-    problem: Problem,
+    problem: Problem | Any,
     *,
+    shape: int | Sequence[int] | None = None,
+    boundary: str | None = None,
     families: Sequence[str] | None = None,
     degrees: Sequence[int] = (1, 2, 3, 4),
     pre: int = 1,
@@ -157,7 +277,9 @@ def compare_smoothers(
     Parameters
     ----------
     problem
-        What is solved; predictions need constant coefficients.
+        What is solved: a `Problem`, or a sparse matrix with the `shape` of its grid (`boundary`
+        is ``"dirichlet"`` by default), or with ``coarsening="pyamg"``. Predictions need constant
+        coefficients.
     families, degrees
         All of `FAMILIES` by default.
     pre, post, coarsening, axes, cycle
@@ -180,14 +302,23 @@ def compare_smoothers(
         its row.
     """
     step = progress or (lambda done, text: None)
-    rule = coarsening or ("rediscretise" if problem.polynomial is not None else "galerkin")
+    given = {"shape": shape, "boundary": boundary}
+    grid: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    of: Problem | Level = problem
+    if isinstance(problem, Problem):
+        sides = problem.boundary
+    else:
+        of = grid_operator(problem, Options(axes=axes, coarsening=coarsening, **grid))
+        sides = check_boundary(boundary or "dirichlet")
+    same = isinstance(problem, Problem) and problem.polynomial is not None
+    rule = coarsening or ("rediscretise" if same else "galerkin")
     around = {"pre": pre, "post": post, "coarsening": rule}
-    twice = [coarse_size(coarse_size(n, problem.boundary), problem.boundary) for n in problem.shape]
-    coarsened = operator_record(problem, axes=axes).axes or ()
-    options = {**around, "axes": axes, "coarsest": min(coarsest, math.prod(twice))}
+    twice = [coarse_size(coarse_size(n, sides), sides) for n in of.shape]
+    coarsened = operator_record(of, axes=axes).axes or ()
+    options = {**grid, **around, "axes": axes, "coarsest": min(coarsest, math.prod(twice))}
     # a wrong option is refused here, not once in every row
-    build(problem, smoother=Polynomial(OPTIMISED, 1), **options)
-    constant = approximation(problem, axes) if pre == post == 1 else None
+    first = build(problem, smoother=Polynomial(OPTIMISED, 1), **options)
+    constant = approximation(of, axes) if pre == post == 1 else None
     rows: list[dict[str, Any]] = []
     hierarchies: dict[int, Any] = {}
     asked = [(get_family(name).name, degree) for degree in degrees for name in families or FAMILIES]
@@ -198,17 +329,18 @@ def compare_smoothers(
         try:
             smoother: Any = family
             if family not in SMOOTHERS:
-                smoother = derived(problem, family, degree, axes=coarsened, around=around)
-            if problem.stencil is not None:
-                row |= predict(problem, smoother, axes=coarsened, around=around, constant=constant)
+                smoother = derived(of, family, degree, axes=coarsened, around=around)
+            if isinstance(of, Problem) and of.stencil is not None:
+                row |= predict(of, smoother, axes=coarsened, around=around, constant=constant)
             hierarchies[done] = build(problem, smoother=smoother, **options)
             row["work_units"] = hierarchies[done].work_units(cycle)
         except ValueError as error:
             row["refused"] = " ".join(str(error).split())
         rows.append(row)
-    b = np.random.default_rng(0).standard_normal(problem.unknowns)  # it holds every frequency
-    if problem.nullspace is not None:
-        b = b - b.mean()
+    b = np.random.default_rng(0).standard_normal(math.prod(of.shape))  # it holds every frequency
+    kept = problem.nullspace if isinstance(problem, Problem) else first.nullspace
+    if kept is not None:
+        b = without(kept, b)
     seconds: dict[int, list[float]] = {number: [] for number in hierarchies}
     for repeat in range(repeats):
         for number, hierarchy in hierarchies.items():
@@ -222,18 +354,21 @@ def compare_smoothers(
             cycle_seconds, factor = statistics.median(times), rows[number]["measured_factor"]
             rows[number]["seconds_per_cycle"] = cycle_seconds
             if 0 < factor < 1:
-                rows[number]["seconds_per_digit"] = cycle_seconds / -math.log10(factor)
+                digits = -math.log10(factor)
+                rows[number]["seconds_per_digit"] = cycle_seconds / digits
+                rows[number]["seconds_range"] = (min(times) / digits, max(times) / digits)
     made = tuple(Row(**row) for row in rows)
-    return SmootherComparison(problem.name, problem.shape, coarsened, constant, made)
+    name = getattr(of, "name", f"a matrix of {b.size} rows")
+    return SmootherComparison(name, of.shape, coarsened, constant, made)
 
 
-def approximation(problem: Problem, axes: Sequence[int] | str = "auto") -> float | None:
+def approximation(problem: Problem | Level, axes: Sequence[int] | str = "auto") -> float | None:
     """The levels' largest C on an infinite grid with `axes` coarsened.
 
     No Dirichlet grid with an odd number of points on every level exceeds it. None with variable
     coefficients, and where A is not symmetric positive definite: then there is no bound.
     """
-    if problem.stencil is None:
+    if problem.stencil is None or not isinstance(problem, Problem):
         return None
     shape = (CONSTANT_SIZE[problem.dim],) * problem.dim
     periodic = Problem.from_stencil(problem.stencil, shape, boundary="periodic")
@@ -245,7 +380,7 @@ def approximation(problem: Problem, axes: Sequence[int] | str = "auto") -> float
 
 
 def derived(
-    problem: Problem,
+    problem: Problem | Level,
     family: str,
     degree: int,
     *,

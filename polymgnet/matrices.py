@@ -1,0 +1,135 @@
+"""A matrix and a right-hand side of the user's own, from files: Matrix Market (.mtx), or .npz and
+.npy of scipy and numpy, of which nothing is unpickled."""
+
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from polymgnet.errors import one_line
+from polymgnet.options import one_of
+from polymgnet.solving import memory
+
+
+def of_command(
+    matrix: Path | None,
+    shape: str | None,
+    *,
+    instead: Mapping[str, Any],
+    belonging: Mapping[str, Any] | None = None,
+    needs_shape: bool = True,
+) -> tuple[Any, tuple[int, ...] | None]:
+    """A of --matrix and the sizes of --shape; both None without --matrix.
+
+    Parameters
+    ----------
+    instead, belonging
+        Options that exclude --matrix, and those that mean nothing without it, beside --shape.
+    needs_shape
+        Whether there is nothing to do for a matrix without its grid.
+
+    Raises
+    ------
+    ValueError
+        For options that do not fit, or a file that holds no matrix of an operator.
+    """
+    if matrix is None:
+        for name, value in {"--shape": shape, **(belonging or {})}.items():
+            if value is not None:
+                raise ValueError(f"{name} is given without --matrix, to which it belongs")
+        return None, None
+    for name, value in instead.items():
+        one_of({"--matrix": matrix, name: value})
+    if shape is None and needs_shape:
+        raise ValueError(
+            "--matrix needs --shape, the unknowns per axis in the order of its rows, the last axis"
+            " fastest: --shape 63x63"
+        )
+    sizes = None if shape is None else _sizes(shape)
+    return read_matrix(matrix), sizes
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    """The numbers in 63x63 or 63,63."""
+    words = text.lower().replace(",", "x").split("x")
+    if not all(word.strip().isdecimal() and len(word) < 19 for word in words):
+        raise ValueError(f"--shape is {text!r}, allowed are sizes such as 63x63, or 3969")
+    return tuple(map(int, words))
+
+
+def read_matrix(path: Path) -> Any:
+    """A square sparse array with finite entries, CSR; else a ValueError in one line."""
+    from mgtheory.multigrid.given import check_matrix
+
+    A = _read(path, "matrix", {".mtx": _market, ".npz": _archive})
+    try:
+        return check_matrix(A)
+    except ValueError as error:
+        raise ValueError(f"matrix file {path}: {error}") from error
+
+
+def read_vector(path: Path, n: int, dtype: Any) -> Any:
+    """A right-hand side of shape (n,), of numbers that go with the type of A."""
+    import numpy as np
+
+    from mgtheory._checks import check_vector
+
+    def array(path: Path) -> Any:
+        return np.load(path, allow_pickle=False)
+
+    def market(path: Path) -> Any:
+        found = _market(path)
+        return found.toarray() if hasattr(found, "toarray") else found
+
+    return check_vector(
+        _read(path, "right-hand side", {".mtx": market, ".npy": array}), n, dtype, f"b of {path}"
+    )
+
+
+def _read(path: Path, what: str, readers: Mapping[str, Callable[[Path], Any]]) -> Any:
+    """What the reader of the file's suffix makes of it."""
+    if path.suffix not in readers:
+        raise ValueError(f"{what} file {path}: a name ends in {' or '.join(readers)}")
+    if not path.is_file():
+        raise FileNotFoundError(f"{what}: there is no file {path}")
+    try:
+        return readers[path.suffix](path)
+    except Exception as error:  # whatever a parser trips over is wrong with the file
+        raise ValueError(f"{what} file {path} cannot be read: {one_line(error)[:200]}") from error
+
+
+def _market(path: Path) -> Any:
+    """An array, or a sparse one; what a header promises is held against the size of the file before
+    any memory is taken."""
+    from scipy.io import mminfo, mmread
+
+    rows, columns, entries, form, _, _ = mminfo(path)
+    sparse = form == "coordinate"
+    least = 4 * entries if sparse else rows * columns  # "1 1" and a line's end; half of "0" each
+    if least > path.stat().st_size:
+        raise ValueError(f"its header promises {entries:,} entries, more than the file can hold")
+    if sparse:
+        _check_rows(rows, columns, entries)
+    return mmread(path)
+
+
+def _archive(path: Path) -> Any:
+    """The matrix that scipy.sparse.save_npz has written, its indices checked."""
+    import scipy.sparse as sp
+
+    with zipfile.ZipFile(path) as archive:
+        size = sum(entry.file_size for entry in archive.infolist())
+    if size > memory() / 4:
+        raise ValueError(f"it expands to {size / 2**30:,.0f} GiB, more than this machine holds")
+    A = sp.load_npz(path)
+    if A.format in ("csr", "csc", "bsr"):
+        A.check_format(full_check=True)  # a column beyond the last would be read from anywhere
+    rows, columns = A.shape
+    _check_rows(rows, columns, A.nnz)
+    return A
+
+
+def _check_rows(rows: int, columns: int, entries: int) -> None:
+    """Refuse sizes that take memory of their own: a symmetric file holds half of the entries."""
+    if max(rows, columns) > 2 * entries:
+        raise ValueError(f"{entries:,} entries in {rows:,} rows: some rows of A are empty")

@@ -1,0 +1,94 @@
+"""What a comparison of smoothers concludes from its rows: ties within noise, losses, and its
+table."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mgtheory import ResidualPolynomial, derive, smoothing_factor
+from mgtheory.comparison import COLUMNS, OPTIMISED, Row, SmootherComparison, compare_smoothers
+from mgtheory.problems.problem import poisson
+
+
+def row(family, median, low, high, **more):
+    times = {"seconds_per_digit": median, "seconds_range": (low, high), "seconds_per_cycle": median}
+    return Row(family, 2, measured_factor=0.1, work_units=5.0, **times, **more)
+
+
+def compared(*rows):
+    return SmootherComparison("poisson2d", (31, 31), (0, 1), 4.0, rows)
+
+
+BEST = row("chebyshev", 1.0e-3, 0.9e-3, 1.4e-3)
+
+
+def test_ties_within_noise():
+    """A run that was as fast as the winner's median is a tie, whatever the winner's slowest took;
+    one that is 5 % slower at its best is none."""
+    near, far = row("minimax", 1.3e-3, 0.98e-3, 1.5e-3), row("mls", 1.3e-3, 1.1e-3, 1.5e-3)
+    found = compared(far, near, BEST, Row("bounded", 2, refused="too small"))
+    assert found.winner is BEST
+    assert found.ties == (near,)
+    assert BEST.spread == pytest.approx(0.25)
+    assert found.verdict == (
+        "fastest here: chebyshev of degree 2, 1 ms per digit (0.9 to 1.4)",
+        "tie within noise: some of their runs were as fast: minimax 2",
+    )
+    assert compared(far, BEST).ties == ()
+    assert found.to_dict()["tied"] == [["minimax", 2]]
+    assert compared().verdict == ()
+
+
+@pytest.mark.parametrize(("low", "lost"), [(0.95e-3, False), (1.2e-3, True)])
+def test_a_tie_is_no_loss(low, lost):
+    mine = row(OPTIMISED, 1.5e-3, low, 2.0e-3)
+    (said,) = compared(mine, BEST).verdict[1 if lost else 2 :]
+    assert said.startswith("degree 2" if lost else f"{OPTIMISED} does not lose")
+    assert ("time per digit (1.5 ms, chebyshev 1 ms)" in said) == lost
+    slower = replace(BEST, measured_factor=0.05)
+    assert "measured factor (0.1, chebyshev 0.05)" in compared(mine, slower).losses[0]
+
+
+def test_the_table_in_text():
+    lines = str(compared(BEST, Row("mls", 2, refused="degree is 2"))).splitlines()
+    assert lines[0] == "poisson2d, 31 x 31"
+    assert lines[1].split("  ")[0] == "family"
+    assert len(lines[1]) == len(lines[2])
+    assert lines[2].split() == ["chebyshev", "2", *"––––", "0.1", "5", "1", "1", "25"]
+    assert lines[3] == "left out: mls 2: degree is 2"
+    assert len(COLUMNS) == 11
+
+
+def test_repeats_have_a_range(monkeypatch):
+    monkeypatch.setattr("mgtheory.comparison.SMOOTHERS", {})
+    found = compare_smoothers(poisson((15, 15)), families=["chebyshev"], degrees=[2], repeats=3)
+    (one,) = found.rows
+    low, high = one.seconds_range
+    assert low <= one.seconds_per_digit <= high
+    assert one.spread == pytest.approx((high - low) / 2 / one.seconds_per_digit)
+
+
+def test_what_a_notebook_shows():
+    """Short texts, formulas and a table; no array."""
+    found = compared(BEST, row("a<b", 3e-3, 2e-3, 4e-3), Row("mls", 2, refused="degree is 2"))
+    html = found._repr_html_()
+    assert html.count("<tr>") == 3
+    assert html.count("<th>") == len(COLUMNS)
+    assert "<td>a&lt;b</td>" in html
+    assert repr(found) == str(found)
+    q = ResidualPolynomial([2.0, -4.0, 1 + 1j, 1 - 1j])
+    latex = q._repr_latex_()
+    for factor in ("(1 - 0.5 t)", "(1 + 0.25 t)", "(1 - 1 t + 0.5 t^2)"):
+        assert factor in latex
+    assert latex.startswith("$q(t) = (1")
+    assert r"(1 - 5 \cdot 10^{-6} t)" in ResidualPolynomial([2e5])._repr_latex_()
+    assert ResidualPolynomial([np.inf])._repr_latex_() == "$q(t) = 1$"
+    many = ResidualPolynomial(np.arange(1.0, 31.0))
+    assert many._repr_latex_().endswith(r"\cdots$")
+    problem = poisson((15, 15))
+    start = derive("chebyshev4", 3, problem)
+    assert start._repr_latex_() == start.polynomial._repr_latex_()
+    for thing in (problem, start, many, smoothing_factor(problem, start)):
+        assert len(repr(thing)) < 300
+        assert "\n" not in repr(thing)

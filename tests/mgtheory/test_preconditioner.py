@@ -1,0 +1,108 @@
+"""A polynomial as the preconditioner of cg: as many steps, and the same errors, as the known
+spectrum 1 - q(t) says; what is no preconditioner for cg is refused."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from scipy.sparse.linalg import LinearOperator, cg, gmres
+
+from mgtheory import ResidualPolynomial, derive, poisson
+from mgtheory.problems import create
+
+N = 15
+PROBLEM = poisson((N, N))
+DENSE = PROBLEM.A.toarray()
+
+
+def energy_errors(A, b, M=None, steps=12):
+    """||x_k - x||_A of cg, k = 0, 1, ..."""
+    A = np.asarray(A.toarray() if sp.issparse(A) else A)
+    x, found = np.linalg.solve(A, b), [np.zeros_like(b)]
+    cg(A, b, rtol=0.0, atol=0.0, maxiter=steps, M=M, callback=lambda xk: found.append(xk.copy()))
+    return np.array([np.sqrt((x - xk) @ A @ (x - xk)) for xk in found])
+
+
+@pytest.mark.parametrize(("family", "degree"), [("chebyshev4", 3), ("chebyshev", 4), ("mls", 4)])
+def test_cg_is_that_of_the_known_spectrum(family, degree):
+    """In the eigenvectors of A, cg with M is cg on diag(1 - q(t)) with the right-hand side
+    sqrt(p) V^T b; its errors stay below the bound of kappa = max (1 - q)/min (1 - q)."""
+    q = derive(family, degree, PROBLEM).polynomial
+    M = q.as_preconditioner(PROBLEM.A)
+    t, V = np.linalg.eigh(DENSE)
+    b = np.random.default_rng(0).standard_normal(t.size)
+    found = energy_errors(DENSE, b, M)
+    expected = energy_errors(np.diag(1 - q(t)), np.sqrt(q.p(t)) * (V.T @ b))
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-9 * expected[0])
+    kappa = (1 - q(t)).max() / (1 - q(t)).min()
+    root = (np.sqrt(kappa) - 1) / (np.sqrt(kappa) + 1)
+    assert np.all(found <= 2 * root ** np.arange(found.size) * found[0])
+    assert found[-1] < 0.2 * energy_errors(DENSE, b)[-1]
+
+
+@pytest.mark.parametrize("name", ["poisson2d", "jump2d"])
+@pytest.mark.parametrize("degree", [1, 6, 32])
+def test_symmetric_and_positive(name, degree):
+    """To rounding, with B = I and, where coefficients jump, B = D^-1."""
+    problem = create(name, N)
+    q = derive("chebyshev4", degree, problem).polynomial
+    M = q.as_preconditioner(problem.A) @ np.eye(N * N)
+    assert np.abs(M - M.T).max() <= 1e-13 * np.abs(M).max()
+    assert np.linalg.eigvalsh((M + M.T) / 2).min() > 0
+    D = 1.0 if q.operator.scaling == "identity" else problem.A.diagonal()
+    t = np.linalg.eigvals(problem.A.toarray() / np.broadcast_to(D, N * N)[:, None]).real
+    values = np.sort(np.linalg.eigvals(M @ problem.A.toarray()).real)
+    np.testing.assert_allclose(values, np.sort(1 - q(t)), atol=1e-9)
+
+
+def test_the_record_is_honoured():
+    """A polynomial for another scale or grid is refused, one without a record is taken as meant;
+    B goes with it, or is given where the operator has no diagonal."""
+    q = derive("chebyshev4", 3, PROBLEM).polynomial
+    with pytest.raises(ValueError, match="derived for poisson2d"):
+        q.as_preconditioner(PROBLEM.A / N**2)
+    with pytest.raises(ValueError, match="amplifies"):
+        q.as_preconditioner(poisson((2 * N, 2 * N)).A)
+    ResidualPolynomial(q.roots).as_preconditioner(PROBLEM.A)
+    jump = create("jump2d", N)
+    scaled = derive("chebyshev4", 3, jump).polynomial
+    free = LinearOperator(jump.A.shape, matvec=lambda v: jump.A @ v, dtype=float)
+    with pytest.raises(ValueError, match=r"pass B = D\^-1"):
+        scaled.as_preconditioner(free)
+    r = np.random.default_rng(0).standard_normal(N * N)
+    M = scaled.as_preconditioner(free, B=1 / jump.A.diagonal())
+    np.testing.assert_allclose(M @ r, scaled.as_preconditioner(jump.A) @ r)
+
+
+@pytest.mark.parametrize(
+    ("A", "roots", "words"),
+    [
+        (DENSE, [-100.0], "needs q < 1"),
+        (DENSE, [600.0, 600.0], "needs q < 1"),  # q(b) = 4: t beyond 2/w
+        (-DENSE, [2000.0], "must be positive"),
+        (DENSE - 100 * np.eye(N * N), [2000.0], "must be positive"),
+        (DENSE + np.triu(DENSE, 1), [2000.0], "not symmetric"),
+        (DENSE[:-1], [2000.0], "must be square"),
+    ],
+)
+def test_what_is_no_preconditioner_for_cg(A, roots, words):
+    q = ResidualPolynomial(roots)
+    with pytest.raises(ValueError, match=words) as caught:
+        q.as_preconditioner(A)
+    assert "\n" not in str(caught.value)
+    if "square" not in words:
+        assert "symmetric=False" in str(caught.value)
+        q.as_preconditioner(A, symmetric=False)
+
+
+def test_gmres_takes_a_nonsymmetric_one():
+    n = 200
+    A = sp.diags_array([-1.4, 2.0, -0.6], offsets=[-1, 0, 1], shape=(n, n), format="csr")
+    q = derive("harmonic_ritz", 6, A).polynomial
+    b, counts = np.ones(n), []
+    for M in (None, q.as_preconditioner(A, symmetric=False)):
+        steps = []
+        options = {"callback": steps.append, "callback_type": "pr_norm"}
+        _, failed = gmres(A, b, M=M, rtol=1e-8, restart=n, **options)
+        assert not failed
+        counts.append(len(steps))
+    assert counts[1] <= 0.4 * counts[0]
