@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 DEMO_OUT ?= demo
 NOTEBOOKS := 02_predicted_then_measured 06_minimax 10_reading_coefficients
 
-.PHONY: help demo test test-slurm lint bench docs figures examples clean
+.PHONY: help demo test test-slurm lint bench browser docs figures examples clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -40,6 +40,9 @@ bench: $(INSTALLED)  ## tables of ratios against peers, measured side by side
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/solve.py
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/derive.py
 	$(BIN)/python benchmarks/train.py
+
+browser: $(INSTALLED)  ## the report page in headless Chromium, at three widths (needs a chromium)
+	OMP_NUM_THREADS=1 PYTHONPATH=. $(BIN)/python tests/browser.py
 
 docs: $(INSTALLED)  ## the theory page, reference pages from the docstrings and three notebooks, in build/docs
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,docs]'

@@ -133,13 +133,13 @@ def report_text(report: SpectralReport) -> str:
 def comparison_text(found: RunComparison) -> str:
     """Several runs: a row a run, and over several seeds a row a configuration and differences."""
     accuracies = {"val_accuracy": "validation", "test_accuracy": "test accuracy"}
-    runs = _in_percent(found.runs.drop(columns=["run"]), accuracies)
+    runs = in_percent(found.runs.drop(columns=["run"]), accuracies)
     parts = ["## Runs", *explained(runs), *_words(found.reports)]
     if (found.groups["n"] > 1).any():
-        groups = _in_percent(found.groups, {name: name for name in ("mean", "std", "low", "high")})
+        groups = in_percent(found.groups, {name: name for name in ("mean", "std", "low", "high")})
         parts += ["## Configurations: test accuracy over the seeds", *explained(groups)]
     if not found.pairs.empty and (found.pairs["seeds"] > 1).any():
-        pairs = _in_percent(found.pairs, {name: name for name in ("difference", "low", "high")})
+        pairs = in_percent(found.pairs, {name: name for name in ("difference", "low", "high")})
         parts += ["## Differences, paired by seed", *explained(pairs, but=("low (%)",))]
     return "\n\n".join([*parts, ""])
 
@@ -155,7 +155,7 @@ def explained(table: pd.DataFrame, *, but: Sequence[str] = ()) -> list[str]:
     return [markdown(shown), "\n".join(meanings)]
 
 
-def _in_percent(table: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
+def in_percent(table: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
     """Fractions times 100 under a heading with the unit; the other headings in words."""
     scaled = table.assign(**{name: 100.0 * pd.to_numeric(table[name]) for name in columns})
     titles = {name: f"{title} (%)" for name, title in columns.items()}

@@ -37,9 +37,9 @@ def polynomials(report: SpectralReport) -> Figure | None:
     """q of theory, start and learned on each level's spectrum, in units of its own A's radius b."""
 
     def draw(ax: Axes, level: LevelReport, curves: Mapping[str, ResidualPolynomial]) -> None:
-        own, judged = _eigenvalues(level, "eigenvalues"), _judged(curves)
+        own, which = _eigenvalues(level, "eigenvalues"), judged(curves)
         shown: dict[str, Any] = {"xlabel": "t / b; points: |λ| / b", "legend": False}
-        draw_polynomials(ax, curves, eigenvalues=own, spectrum_of=judged, **shown)
+        draw_polynomials(ax, curves, eigenvalues=own, spectrum_of=which, **shown)
 
     return _by_level(_polynomial_levels(report), draw, height=2.3)
 
@@ -62,7 +62,7 @@ def spectra(report: SpectralReport) -> Figure | None:
             high=high_frequencies(level.arrays["theta"]),
             applied=_eigenvalues(level, "eigenvalues"),
             roots={role: q.roots for role, q in curves.items()},
-            damping=(_judged(curves), curves[_judged(curves)]) if curves else None,
+            damping=(judged(curves), curves[judged(curves)]) if curves else None,
             unit="b",
             legend=False,
         )
@@ -134,7 +134,7 @@ def convergence(report: SpectralReport) -> Figure | None:
     levels = _polynomial_levels(report)
     if not levels:
         return None
-    chosen = _meaningful(levels[0].relative, levels[0])
+    chosen = meaningful(levels[0].relative, levels[0])
     problem = create("poisson2d", POISSON_SIZE)
     upper = problem.spectrum().b
     made, axes = figure(1, 1, height=3.0)
@@ -165,7 +165,7 @@ def _laplacian_column(report: SpectralReport) -> Column | None:
         return None
     values = symbol(laplacian(2), grid_frequencies((64, 64))).real
     shown = {}
-    for role, q in _meaningful(levels[0].relative, levels[0]).items():
+    for role, q in meaningful(levels[0].relative, levels[0]).items():
         scaled = q.scaled(8.0)  # its spectrum is (0, 8]
         shown[role] = np.abs(scaled(values)), smoothing_factor(laplacian(2), scaled).factor
     return "5-point Laplacian,\nq of level 1", shown
@@ -173,7 +173,7 @@ def _laplacian_column(report: SpectralReport) -> Column | None:
 
 def _level_column(level: LevelReport) -> Column:
     """The level's own modes."""
-    shown = _meaningful(level.views, level)
+    shown = meaningful(level.views, level)
     return f"level {level.level}", {
         role: (level.arrays[f"damping/{role}"], view.symbol_factor) for role, view in shown.items()
     }
@@ -186,13 +186,13 @@ def _mu(level: LevelReport, role: str) -> float | None:
     return level.views[role].smoothing_factor
 
 
-def _meaningful(by_role: Mapping[str, Item], level: LevelReport) -> dict[str, Item]:
+def meaningful(by_role: Mapping[str, Item], level: LevelReport) -> dict[str, Item]:
     """Without the learned one where it is not identifiable; the effective one stands for it."""
     lost = bool(level.not_identifiable) and "effective" in by_role
     return {role: found for role, found in by_role.items() if not (lost and role == "learned")}
 
 
-def _judged(curves: Mapping[str, ResidualPolynomial]) -> str:
+def judged(curves: Mapping[str, ResidualPolynomial]) -> str:
     """The role that stands for what was learned."""
     return "learned" if "learned" in curves else "effective"
 
@@ -220,7 +220,7 @@ def _by_level(
     width = DOUBLE if len(levels) > 1 else 0.5 * DOUBLE
     made, axes = panels(len(levels), PANELS, height=height, extra=0.2, width=width)
     for ax, level in zip(axes.flat, levels):
-        draw(ax, level, _meaningful(level.relative, level))
+        draw(ax, level, meaningful(level.relative, level))
         ax.set_title(f"level {level.level}, b = {level.operators['learned'].radius:.3g}")
     for ax in axes[:, 1:].flat:
         ax.set_ylabel("")

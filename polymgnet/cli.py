@@ -1,5 +1,5 @@
-"""The command `polymgnet`: derive, solve, lfa, compare-smoothers, train, analyze, figures, study
-and demo."""
+"""The command `polymgnet`: derive, solve, lfa, compare-smoothers, train, analyze, figures, report,
+study and demo."""
 
 import os
 import sys

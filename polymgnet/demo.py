@@ -33,7 +33,7 @@ KIND, SCHEMA = "polymgnet demo", 2
 # "figures" and "init.json" are what earlier versions wrote
 CONTENT = (
     *("demo.json", "bounded.json", "chebyshev4.json", "init.json"),
-    *("runs", "pictures", "figures", "result.json"),
+    *("runs", "pictures", "figures", "result.json", "report.html"),
 )
 # the start that is shown, and those that it is compared with
 DERIVED, OTHERS = "bounded", ("constant", "xavier", "chebyshev4")

@@ -13,6 +13,7 @@ from polymgnet.commands import (
     derive,
     figures,
     lfa,
+    report,
     solve,
     study,
     train,
@@ -29,6 +30,7 @@ COMMANDS: dict[str, tuple[Callable[..., Any], str]] = {
     "train": (train.train, "Networks"),
     "analyze": (analyze.analyze, "Networks"),
     "figures": (figures.figures, "Networks"),
+    "report": (report.report, "Networks"),
     "study": (study.study, "Networks"),
     "demo": (demo.demo, "Everything at once"),
 }

@@ -116,3 +116,4 @@ def show(result: dict[str, Any]) -> None:
     for name in result["figures"]:
         if name.endswith(".png"):
             print(f"  {Path(result['folder']) / name}")
+    print(f"One page on all of it: polymgnet report {result['folder']}")

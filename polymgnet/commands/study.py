@@ -172,6 +172,9 @@ def study(
                     " for the number of comparisons"
                 ),
             )
+        if any((run.folder / "config.json").exists() for run in plan.runs if run.finished):
+            which = f" --scale {scale}" if scale else ""
+            print(f"One page on these runs: polymgnet report {file}{which}")
     if failed:
         first = next(iter(failed))
         raise Failure(

@@ -99,7 +99,7 @@ def train(
         f"{checked.model.name} on {checked.data.name}, started by {checked.init.scheme}",
         _facts(result),
     )
-    print(f"Next: polymgnet analyze {out}")
+    print(f"Next: polymgnet analyze {out}, or a page on it: polymgnet report {out}")
 
 
 def _facts(result: Any) -> list[tuple[str, str]]:

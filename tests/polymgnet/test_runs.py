@@ -114,3 +114,16 @@ def test_several_processes_speak_with_one_voice(tmp_path):
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout)["finished"]
+
+
+def test_report_takes_runs_a_folder_of_them_and_a_study(document, runs, tmp_path):
+    """Each is the page of the same runs; of one run it lies in its folder."""
+    one = document("report", runs[0])
+    assert one == {"page": str(runs[0] / "report" / "report.html"), "runs": [str(runs[0])]}
+    out = tmp_path / "page.html"
+    several = document("report", *runs, "--out", out)
+    assert several["runs"] == list(map(str, runs))
+    text = out.read_text(encoding="utf-8")
+    assert f"polymgnet report {' '.join(map(str, runs))} --out {out}" in text
+    folder = document("report", runs[0].parent, "--out", out)
+    assert sorted(folder["runs"]) == sorted(several["runs"])

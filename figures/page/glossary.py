@@ -1,0 +1,55 @@
+"""The terms of a page in words for readers of either field."""
+
+GLOSSARY = {
+    "level": (
+        "a stage of the network whose images have one size; in multigrid, one grid. From level to"
+        " level the grid is coarser"
+    ),
+    "A": "the operator of a level: in the network a learned convolution, in multigrid a matrix",
+    "pass": "all smoothing steps of a level, one after another",
+    "smoother": (
+        "a pass that shrinks every error which a coarser grid cannot see: one with µ below 1"
+    ),
+    "smoothing factor": "µ, the largest factor by which a pass leaves such rough errors",
+    "µ": "the smoothing factor: the largest factor of a pass on rough errors, good below 1",
+    "polynomial": (
+        "q, with q(0) = 1: a pass of steps u + w (f − A u) multiplies the error by q(A), whatever"
+        " the images are"
+    ),
+    "residual polynomial": "q: a pass multiplies the error by q(A)",
+    "degree": "the number of products with A in a pass, the degree of q",
+    "root": "a number at which q is 0; 1/root is the weight of a step",
+    "roots": "the numbers at which q is 0; 1/root is the weight of a step",
+    "spectrum": "all eigenvalues of A: the numbers by which A multiplies its own patterns",
+    "eigenvalues": "the numbers by which A multiplies its own patterns; together, its spectrum",
+    "spectral radius": "b, the largest modulus of the eigenvalues of A",
+    "max |q|": "the largest factor of a pass on the whole spectrum; above 1 it amplifies",
+    "amplification": "the largest factor of a level with its norms and activations",
+    "theory": "the polynomial that mathematics gives for this spectrum, scaled to the learned A",
+    "start": "the network before training",
+    "learned": "the network after training, its coefficients as they stand",
+    "effective": "the learned network with its batch norms folded into the coefficients",
+    "identifiable": (
+        "a coefficient that has a meaning: no norm behind it undoes a change of its size"
+    ),
+    "norm": "batch normalisation: brings every channel of a batch to one mean and size",
+    "norms": "batch normalisations: each brings every channel of a batch to one mean and size",
+    "placement": "where norms and activations stand among the smoothing steps",
+    "scheme": "the rule that gave the coefficients before training",
+    "operator": "A; of a run, how A was filled before training",
+    "epoch": "once through all training images",
+    "seed": "the number that fixes all chance in a run: the same seed gives the same run",
+    "seeds": "numbers that fix all chance in a run; several seeds show what is chance",
+    "configuration": "all settings of a run but the seed",
+    "training loss": "what training makes small: how surprised the network is by the right answers",
+    "accuracy": "the share of images that are named correctly",
+    "validation": "images held back from training, by which settings and epochs may be chosen",
+    "test accuracy": "the accuracy on images that were used for nothing else",
+    "95 % interval": (
+        "made so that it holds the true number in 95 of 100 repetitions; here by the number of"
+        " images, or by the spread over the seeds, as said"
+    ),
+    "weights": "the trainable numbers of the network",
+    "smoothing norm": "the largest growth in one pass, which µ, a mean over many, may hide",
+    "p": "how often chance alone gives such a difference; adjusted (Holm) for many comparisons",
+}

@@ -1,0 +1,94 @@
+"""`report`: one page on runs, to be opened in a browser."""
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from polymgnet import console
+from polymgnet.options import Json, option
+
+PAGE = "report.html"
+
+
+def report(
+    given: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN|STUDY|DEMO",
+            help=(
+                "Run folders; a study's file, or its folder of runs; the folder of a demo. Several"
+                " runs stand side by side."
+            ),
+        ),
+    ],
+    out: Annotated[
+        Path | None,
+        option(
+            "--out FILE",
+            "The page; without it report.html: of a run in its folder report, of a study or demo in"
+            " its folder, else here.",
+        ),
+    ] = None,
+    scale: Annotated[
+        str | None, option("--scale NAME", "Which [scale.NAME] of a study's file.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Write one page on runs, which opens in a browser without a network.
+
+    On top three sentences; then what was trained, training curves, and of every level what one pass
+    does to errors, roots and damped waves, with sliders over the epochs of training. Several runs,
+    a study or a demo are compared: accuracies and their price, roots, polynomials and smoothing
+    factors, several seeds of a configuration as a band. A glossary explains every term, and every
+    picture can be saved.
+
+    Example: polymgnet report runs/q2
+    """
+    runs, default = folders(given, scale=scale)
+    target = out or default
+    words = [*map(str, given), *(["--scale", scale] if scale else [])]
+    words += ["--out", str(out)] if out else []
+    from figures.page.write import write_page
+
+    with console.progress("report", total=len(runs), show=not as_json) as step:
+        command = shlex.join(["polymgnet", "report", *words])
+        path = write_page(runs, target, command=command, progress=step)
+    if as_json:
+        console.emit({"page": path, "runs": runs})
+    else:
+        print(path)
+
+
+def folders(given: list[Path], *, scale: str | None = None) -> tuple[list[Path], Path]:
+    """The run folders that are meant, and where their page goes by default.
+
+    Raises
+    ------
+    ValueError, FileNotFoundError
+        Neither a run nor something that holds finished runs: one line.
+    """
+    found, place = list[Path](), Path(PAGE)
+    for path in given:
+        if path.is_file():
+            from polymgnet.study import load_study
+
+            study = load_study(path, scale=scale, check=False)
+            inside, where = [run.folder for run in study.runs if run.finished], study.out
+        elif not path.is_dir():
+            raise FileNotFoundError(f"{path}: there is no such folder or study file")
+        elif (path / "config.json").exists():
+            inside, where = [path], path / "report"
+        else:
+            where = path
+            inside = [one.parent for one in sorted(path.glob("*/summary.json"))]
+            inside = inside or [one.parent for one in sorted(path.glob("runs/*/summary.json"))]
+        if not inside:
+            raise ValueError(
+                f"{path} is no run, study or demo: it holds no finished run; give a folder that"
+                " train, study or demo wrote, or a study's file"
+            )
+        place = where / PAGE
+        found += inside
+    return found, place if len(given) == 1 else Path(PAGE)

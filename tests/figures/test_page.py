@@ -1,0 +1,137 @@
+"""The page of runs: its numbers are the analysis's, it refers to nothing outside, Plotly takes its
+pictures, and it says in words what was measured."""
+
+import base64
+import json
+import re
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+
+import analysis
+from analysis.along import NOTHING_KEPT
+from analysis.in_short import run_in_short, runs_in_short
+from analysis.numbers import number, plain
+from figures.page import write
+from figures.page.pictures import Moving
+from figures.page.write import write_page
+
+MEGABYTE = 1e6
+
+
+def page_of(tmp_path, *runs):
+    path = write_page(runs, tmp_path / "page.html", command="polymgnet report <a run>")
+    return path.read_text(encoding="utf-8")
+
+
+def figures_in(text):
+    """Name -> what Plotly is given."""
+    found = re.findall(r'class="plot-data" data-for="([^"]*)">(.*?)</script>', text, re.S)
+    return {name: json.loads(content) for name, content in found}
+
+
+def numbers_in(text):
+    (found,) = re.findall(r'"numbers.json" href="data:application/json;base64,([^"]*)"', text)
+    return json.loads(base64.b64decode(found))
+
+
+@pytest.fixture(scope="module")
+def page(runs, tmp_path_factory):
+    return page_of(tmp_path_factory.mktemp("page"), runs["theory"])
+
+
+def test_numbers_are_those_of_the_analysis(runs, page):
+    report, way = analysis.analyse(runs["theory"]), analysis.along_training(runs["theory"])
+    assert numbers_in(page) == plain({**report.to_dict(), "along": way}, infinite=False)
+    assert page.count('<h2 id="level') == len(report.levels)
+    for level in report.levels:
+        for view in level.views.values():
+            assert f'<td class="n">{number(view.smoothing_factor)}</td>' in page
+    assert f"{100 * report.facts['test_accuracy']:.2f} % of {report.facts['tested_on']}" in page
+
+
+def test_page_refers_to_nothing_outside_and_is_small(page):
+    own = page.replace(write._library(), "")
+    assert "http" not in own
+    assert not re.findall(r'(?:src|href)="(?!#|data:)', own)
+    assert len(own) < MEGABYTE
+    assert len(page) < 3 * MEGABYTE
+    assert "polymgnet report &lt;a run&gt;" in own
+
+
+def test_plotly_takes_every_picture(page):
+    made = figures_in(page)
+    kinds = ("polynomials", "roots", "damping", "along")
+    assert {f"level{k}-{kind}" for k in (1, 2) for kind in kinds} < set(made)
+    for one in made.values():
+        go.Figure(one["data"], one["layout"])
+        assert one["config"]["toImageButtonOptions"]["format"] == "svg"
+        assert one["config"]["showSendToCloud"] is False
+
+
+def test_slider_ends_at_the_learned_polynomial(runs, page):
+    report, way = analysis.analyse(runs["theory"]), analysis.along_training(runs["theory"])
+    moving, t = Moving(way, 1), np.linspace(0, 1, 7)
+    for index, role in ((0, "start"), (-1, "learned")):
+        expected = report.levels[0].relative[role](t)
+        np.testing.assert_allclose(moving.values(index, t), expected, rtol=1e-5, atol=1e-6)
+    made = figures_in(page)["level1-polynomials"]
+    (slider,) = made["layout"]["sliders"]
+    assert [step["label"] for step in slider["steps"]] == ["0", "1"]
+    ((values,),) = slider["steps"][0]["args"][0].values()
+    shown = next(one["y"] for one in made["data"] if one["name"] == "start")
+    np.testing.assert_allclose(values, shown, rtol=1e-3, atol=1e-3)
+
+
+def test_run_of_an_earlier_version(runs, tmp_path):
+    old = shutil.copytree(runs["theory"], tmp_path / "old")
+    (old / "coefficients.jsonl").unlink()
+    shutil.rmtree(old / "epochs", ignore_errors=True)
+    text = page_of(tmp_path, old)
+    assert NOTHING_KEPT[1:] in re.sub(r"</?abbr[^>]*>", "", text)
+    steps = figures_in(text)["level1-roots"]["layout"]["sliders"][0]["steps"]
+    assert [step["label"] for step in steps] == ["0", "1"]
+
+
+def test_every_kind_of_run_side_by_side(runs, tmp_path):
+    text = page_of(tmp_path, *runs.values())
+    made = figures_in(text)
+    names = {"accuracies", "pareto", "factors", "polynomials-level1", "roots-level2"}
+    assert {f"together-{name}" for name in names} < set(made)
+    drawn = {one["name"] for one in made["together-pareto"]["data"]}
+    found = analysis.compare(list(runs.values()))
+    assert set(found.groups["configuration"]) < drawn
+    assert len(numbers_in(text)["reports"]) == len(runs)
+    assert all(sentence.endswith(".") for sentence in runs_in_short(found))
+    for one in made.values():
+        go.Figure(one["data"], one["layout"])
+
+
+@pytest.mark.parametrize("name", ["regular", "mgnet", "resnet"])
+def test_page_of_every_kind_of_run(runs, tmp_path, name):
+    text = page_of(tmp_path, runs[name])
+    assert numbers_in(text)["run"] == str(runs[name])
+    assert len(re.findall(r"<p>", text.split('class="verdict"')[1].split("</section>")[0])) == 3
+
+
+def test_words_follow_the_numbers(runs):
+    report = analysis.analyse(runs["theory"])
+
+    def with_mu(mu):
+        levels = [
+            replace(
+                level,
+                views={r: replace(v, smoothing_factor=mu) for r, v in level.views.items()},
+            )
+            for level in report.levels
+        ]
+        return run_in_short(replace(report, levels=tuple(levels)))
+
+    assert with_mu(0.5)[2].startswith("Every level is a smoother")
+    assert "0.5 of the errors" in with_mu(0.5)[2]
+    assert with_mu(1.5)[2].startswith("No level is a smoother")
+    unknown = replace(report, facts={**report.facts, "test_accuracy": None})
+    assert "not tested" in run_in_short(unknown)[0]
