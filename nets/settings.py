@@ -78,7 +78,11 @@ class DataSection(_Section):
     """folder:PATH alone: side to which images are scaled and cut; without it all must have one
     size."""
     validation: Fraction = 0.1
-    """Part of the training images kept back to choose and watch by."""
+    """Part of the training images kept back to choose and watch by, of every class alike; data with
+    a validation part of their own keep that."""
+    test: Fraction | None = None
+    """Part of all images kept back to test on, of every class alike, where the data have no test
+    part of their own, as a folder without test/ and val/; a fifth if not given."""
     split_seed: int = Field(default=0, ge=0, lt=2**63)
     """Draws the validation part; not the run's seed, so that seeds share their split."""
     download: bool = True

@@ -19,6 +19,7 @@ import torch
 from torch import nn
 
 from mgtheory._files import write_atomically
+from nets.data.sources import DataSet
 from nets.models.coefficients import Coefficients
 from nets.models.polymgnet import coefficient_parameters
 from nets.models.registry import count_parameters
@@ -98,9 +99,10 @@ class Run:
         begun: bool,
         progress: bool,
         callback: Callable[[dict[str, Any]], None] | None,
+        opening: Callable[[nn.Module, DataSet], str] | None,
     ) -> None:
         self.config, self.out, self.fabric, self.trainer = config, out, fabric, trainer
-        self.report, self.callback = report, callback
+        self.report, self.callback, self.opening = report, callback, opening
         self.first, self.begun = fabric.global_rank == 0, begun
         self.bar: Progress | None = None
         self.verbose = progress and self.first
@@ -153,6 +155,9 @@ class Run:
         self.began = self.last_line - trainer.seconds
         here = f"from step {trainer.step}" if trainer.step else "from the start"
         self._say(f"{self.about()}; {here}")
+        self._say(trainer.data.about())
+        if self.opening is not None and self.verbose:
+            self._say(self.opening(trainer.raw, trainer.data))
         with self._progress() as tick, self._tensorboard() as board:
             while trainer.epoch < config.train.epochs:
                 halted = trainer.run_epoch(stop=stop, tick=tick, save=self.save)
@@ -281,7 +286,7 @@ class Run:
             warnings.warn(line, stacklevel=2)
 
     def _say(self, line: str) -> None:
-        if self.verbose:
+        if self.verbose and line:
             print(line, file=sys.stderr)
 
     def _sign_of_life(self) -> None:

@@ -47,6 +47,7 @@ def train(
     force: bool = False,
     progress: bool = True,
     callback: Callable[[dict[str, Any]], None] | None = None,
+    opening: Callable[[nn.Module, DataSet], str] | None = None,
     stop: Callable[[], bool] | None = None,
 ) -> Summary:
     """Trains as configured and leaves a run folder; returns its summary.
@@ -69,6 +70,9 @@ def train(
         written.
     callback
         Called after every epoch with its row of metrics.csv.
+    opening
+        With `progress`, called before the first step with the started model and the data; the line
+        that it returns is written below those on the run and its data.
     stop
         Asked between steps: True saves and returns, as SIGTERM and SIGUSR1 do.
 
@@ -119,7 +123,11 @@ def train(
             fabric.barrier("folder")
             if state == "finished":  # another process finished it meanwhile
                 return read_summary(out)
-            watched: dict[str, Any] = {"progress": progress, "callback": callback}
+            watched: dict[str, Any] = {
+                "progress": progress,
+                "callback": callback,
+                "opening": opening,
+            }
             run = Run(config, out, fabric, trainer, report, begun=begun is not None, **watched)
             with _several(fabric.world_size):
                 return run.execute(request)

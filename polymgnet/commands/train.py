@@ -83,7 +83,8 @@ def train(
     else:
         checked = nets.load_config(config or "q2", sets)
     with on_interrupt(f"what was saved is kept, {again}"), StopRequest() as asked:
-        result = nets.train(checked, out, resume=resume, force=force, progress=not as_json)
+        kind: dict[str, Any] = {"resume": resume, "force": force, "progress": not as_json}
+        result = nets.train(checked, out, **kind, opening=_outlook)
     if not is_first_rank():  # of several processes one tells
         raise typer.Exit(0 if result.finished else 128 + (asked.signal or 0))
     if not result.finished:
@@ -98,6 +99,14 @@ def train(
         _facts(result),
     )
     print(f"Next: polymgnet analyze {out}")
+
+
+def _outlook(model: Any, data: Any) -> str:
+    """Before the first step: which coefficients the placement makes meaningless."""
+    from analysis.identifiability import outlook
+    from analysis.level_state import level_states
+
+    return outlook(level_states(model, data.shape[1:]))
 
 
 def _facts(result: Any) -> list[tuple[str, str]]:

@@ -19,6 +19,20 @@ def trained(document, tmp_path):
     return out
 
 
+def test_what_is_trained_is_said_before_the_first_step(run, tmp_path):
+    """Data, split and which coefficients the default placement makes meaningless."""
+    sets = ("--set", "epochs=1", "--set", "placement=regular", "--set", "levels=2")
+    first, data, coefficients, epoch = run(
+        *WORDS, *SETS, *sets, "--out", tmp_path / "run"
+    ).err.splitlines()[:4]
+    assert first.startswith("q2 on digits, init constant")
+    assert data.startswith(
+        "1,797 images 8 x 8 of 1 grey channel, 10 classes (0, 1, 2, 3, 4, 5, ..."
+    )
+    assert coefficients.startswith("coefficients: all 4 will have no meaning of their own")
+    assert epoch.startswith("epoch 1/1")
+
+
 def test_a_finished_run_trains_longer_by_its_own_configuration(document, trained):
     before = json.loads((trained / "config.json").read_text())
     longer = document("train", "--resume", "--set", "epochs=2", "--out", trained)
