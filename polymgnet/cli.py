@@ -1,5 +1,4 @@
-"""The command `polymgnet`: derive, solve, lfa, compare-smoothers, train, analyze, figures, study
-and demo."""
+"""The command `polymgnet`, whose subcommands are in `polymgnet.commands`."""
 
 import os
 import sys

@@ -232,6 +232,20 @@ def count_parameters(model: nn.Module) -> int:
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
+@torch.no_grad()
+def count_flops(model: nn.Module, shape: Sequence[int]) -> int:
+    """Floating-point operations of the forward pass of one image (channels, height, width) in eval
+    mode; a multiply-add is two. On the device ``meta`` nothing is computed."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    weight, was_training = next(model.parameters()), model.training
+    model.eval()
+    with FlopCounterMode(display=False) as counter:
+        model(torch.zeros(1, *shape, device=weight.device, dtype=weight.dtype))
+    model.train(was_training)
+    return int(counter.get_total_flops())
+
+
 def is_multigrid(model: nn.Module) -> bool:
     """Whether the model has levels with an operator A (Poly-MgNet and MgNet), and not a ResNet."""
     return isinstance(model, MultigridClassifier)

@@ -15,14 +15,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import nn
 
 from mgtheory._files import write_atomically
 from nets.data.sources import DataSet
 from nets.models.coefficients import Coefficients
 from nets.models.polymgnet import coefficient_parameters
-from nets.models.registry import count_parameters
+from nets.models.registry import count_flops, count_parameters
 from nets.settings import TrainConfig
 from nets.start.report import InitReport, roots_at_guard
 from nets.training.checkpoint import Checkpoints, save_model
@@ -353,14 +352,6 @@ def _about_roots(events: list[dict[str, Any]]) -> str:
     return f"roots: {where}: {first['message']}{more}"
 
 
-@torch.no_grad()
 def flops_per_image(trainer: Trainer) -> int:
-    """Floating-point operations of the forward pass of one image; a multiply-add is two."""
-    from torch.utils.flop_counter import FlopCounterMode
-
-    was_training = trainer.raw.training
-    trainer.raw.eval()
-    with FlopCounterMode(display=False) as counter:
-        trainer.raw(torch.zeros(1, *trainer.data.shape, device=trainer.device, dtype=trainer.dtype))
-    trainer.raw.train(was_training)
-    return int(counter.get_total_flops())
+    """Of the trainer's network on its data, see `count_flops`."""
+    return count_flops(trainer.raw, trainer.data.shape)
