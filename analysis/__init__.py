@@ -2,9 +2,9 @@
 and identifiability of finished runs; and smoothers compared on a problem.
 
 `analyse(run)` reads a run folder, measures every level at the start and after training, and writes
-RUN/report. `compare(runs)` puts several runs into one table, with mean, spread and paired
-comparisons over seeds. `compare_smoothers(problem)` predicts and measures polynomial families.
-Nothing here trains or draws.
+RUN/report. `along_training(run)` measures the epochs between. `compare(runs)` puts several runs
+into one table, with mean, spread and paired comparisons over seeds. `compare_smoothers(problem)`
+predicts and measures polynomial families. Nothing here trains or draws.
 
 >>> import analysis
 >>> from mgtheory import poisson
@@ -17,6 +17,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from analysis.along import Along, along_training
     from analysis.comparison import compare
     from analysis.report import analyse
     from analysis.results import RunComparison, SpectralReport
@@ -24,9 +25,11 @@ if TYPE_CHECKING:
     from analysis.text import comparison_text, report_text
 
 __all__ = [
+    "Along",
     "RunComparison",
     "SmootherComparison",
     "SpectralReport",
+    "along_training",
     "analyse",
     "compare",
     "compare_smoothers",
@@ -39,6 +42,7 @@ _HOMES = {
     **dict.fromkeys(("RunComparison", "SpectralReport"), "results"),
     **dict.fromkeys(("SmootherComparison", "compare_smoothers"), "smoothers"),
     **dict.fromkeys(("comparison_text", "report_text"), "text"),
+    **dict.fromkeys(("Along", "along_training"), "along"),
     **{"analyse": "report", "compare": "comparison"},
 }
 

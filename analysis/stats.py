@@ -28,6 +28,7 @@ Key = TypeVar("Key", bound=Hashable)
 
 # of a configuration: what may differ between runs that count as one
 VOLATILE = frozenset({SEED, *(key for keys in WITHOUT_EFFECT.values() for key in keys)})
+ENOUGH = 5  # pairs for a correlation
 WILCOXON_AT_LEAST = 6  # below, the signed-rank test cannot reach p < 0.05 two-sided
 
 
@@ -185,6 +186,15 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
     for smaller, (p, k) in enumerate(tested):
         largest = adjusted[k] = max(largest, min(1.0, (len(tested) - smaller) * p))
     return adjusted
+
+
+def rank_correlation(x: Sequence[float], y: Sequence[float]) -> tuple[float, float] | None:
+    """(Spearman's correlation by ranks, its two-sided p-value); None for fewer than `ENOUGH` pairs,
+    or where all numbers of one side are equal."""
+    if len(x) < ENOUGH or len(set(x)) < 2 or len(set(y)) < 2:
+        return None
+    found = stats.spearmanr(x, y)
+    return float(found.statistic), float(found.pvalue)
 
 
 def configuration_key(config: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import computed_field
 from pydantic.dataclasses import dataclass as checked
 from scipy.optimize import linear_sum_assignment, minimize_scalar
@@ -63,7 +64,7 @@ class Nearest:
     squared
         Whether it is the family's polynomial in A^2, as symmetric pairs take it.
     distance
-        max |difference| on (0, 1].
+        max |difference| on (0, 1], or at the points that were asked for.
     """
 
     family: str
@@ -153,9 +154,11 @@ def shape_distance(q: ResidualPolynomial, other: ResidualPolynomial) -> tuple[fl
     return float(least[0]), float(np.exp(least[1]))
 
 
-def nearest_classical(q: ResidualPolynomial) -> Nearest:
-    """The classical polynomial closest to q on (0, 1], of degrees up to that of q: by
-    `nearest_families` in A and, if q is even, in A^2.
+def nearest_classical(
+    q: ResidualPolynomial, *, points: NDArray[np.complex128] | None = None
+) -> Nearest:
+    """The classical polynomial closest to q on (0, 1], or at points of a spectrum of radius 1, of
+    degrees up to that of q: by `nearest_families` in A and, if q is even, in A^2.
 
     Symmetric pairs make q a polynomial in A^2; t^2 fills (0, 1] as t does, so the distance is the
     same maximum.
@@ -165,7 +168,9 @@ def nearest_classical(q: ResidualPolynomial) -> Nearest:
         Nearest(match.family, (1 + squared) * match.degree, match.fitted, squared, match.distance)
         for squared, polynomial in ((False, q), (True, half))
         if polynomial is not None
-        for match in nearest_families(polynomial)
+        for match in nearest_families(
+            polynomial, points=None if points is None else points ** (1 + squared)
+        )
     ]
     return min(found, key=lambda entry: (entry.distance, entry.degree))
 

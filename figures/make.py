@@ -21,6 +21,7 @@ from analysis.records import read_metrics
 from analysis.report import analyse
 from analysis.results import SpectralReport
 from analysis.stats import groups_of
+from figures.along import along
 from figures.curves import draw_training
 from figures.gallery import GALLERY
 from figures.study import draw_accuracies
@@ -171,6 +172,7 @@ RUN_FIGURES: dict[str, Callable[[SpectralReport], Figure | None]] = {
     "damping": damping,
     "levels": levels,
     "convergence": convergence,
+    "along": along,
 }
 
 COMMON_FIGURES: dict[str, Callable[[Together], Figure | None]] = {

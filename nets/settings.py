@@ -225,6 +225,9 @@ class TrainSection(_Section):
     """Steps between checkpoints within an epoch; 0: only at its end."""
     tensorboard: bool = True
     """Whether event files are written."""
+    record: bool = True
+    """Whether the coefficients are recorded after every epoch, and the weights after epochs 1, 2,
+    4, 8, ...: analyze and figures show from them what training did on its way."""
 
 
 class TrainConfig(_Section):
@@ -276,7 +279,7 @@ SEED = "seed"  # the last part of its key
 # a run is recorded
 WITHOUT_EFFECT: dict[str, tuple[str, ...]] = {
     "data": ("root", "download", "on_device"),
-    "train": ("accelerator", "checkpoint_epochs", "checkpoint_steps", "tensorboard"),
+    "train": ("accelerator", "checkpoint_epochs", "checkpoint_steps", "tensorboard", "record"),
 }
 
 

@@ -37,7 +37,7 @@ _OFFERED = {
         *("initialise", "learn_smoother", "list_models", "load", "load_classifier"),
         *("load_config", "load_data", "train"),
     ),
-    "analysis": ("analyse", "compare", "compare_smoothers"),
+    "analysis": ("along_training", "analyse", "compare", "compare_smoothers"),
     "figures": (
         *("draw_accuracies", "draw_convergence", "draw_damping", "draw_factors"),
         *("draw_level_factors", "draw_polynomials", "draw_spectrum", "draw_time_per_unknown"),

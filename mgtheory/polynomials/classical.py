@@ -143,13 +143,18 @@ def _fourth_kind_roots(degree: int) -> np.ndarray:
     return np.sin(np.pi * np.arange(1, degree + 1) / (2 * degree + 1)) ** 2
 
 
-def first_kind_ratio(degree: int, x: Any, outer: float) -> NDArray[np.float64]:
-    """T_k(x)/T_k(outer) for x >= -1 and outer > 1, which overflows for no degree.
+def first_kind_ratio(degree: int, x: Any, outer: float) -> NDArray[Any]:
+    """T_k(x)/T_k(outer) for x >= -1 or complex x, and outer > 1, which overflows for no degree.
 
     T_k is cos(k arccos x) up to 1 and cosh(k arccosh x) from there on; of the latter only
     exp(-k arccosh) of the difference is formed.
     """
-    x, far = np.asarray(x, dtype=float), math.acosh(outer)
+    far = math.acosh(outer)
+    if np.iscomplexobj(x):
+        near = np.arccosh(x)
+        ratio = 0.5 * (np.exp(degree * (near - far)) + np.exp(-degree * (near + far)))
+        return np.asarray(ratio * (2 / (1 + math.exp(-2 * degree * far))))
+    x = np.asarray(x, dtype=float)
     ratio = np.asarray(math.exp(-degree * far) * np.cos(degree * np.arccos(np.clip(x, -1.0, 1.0))))
     beyond = x > 1
     near = np.arccosh(x[beyond])

@@ -22,12 +22,21 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize_scalar
 
-from mgtheory._checks import check_kind, check_number, check_whole, is_number, own_errors, plain
+from mgtheory._checks import (
+    check_array,
+    check_kind,
+    check_number,
+    check_whole,
+    is_number,
+    own_errors,
+    plain,
+)
 from mgtheory.polynomials.classical import MLS_DEGREES, chebyshev4, chebyshev4_opt, closed_form, mls
 from mgtheory.polynomials.fourthkind import optimised_roots
 from mgtheory.polynomials.peaks import angular_grid, local_maxima
@@ -164,7 +173,8 @@ def _optimised_rate(degree: int) -> float:
 
 @dataclass(frozen=True)
 class Match:
-    """A classical polynomial and its distance max |q - classical| over (0, lmax] from a given q.
+    """A classical polynomial and its distance max |q - classical| from a given q, over (0, lmax] or
+    the points that were asked for.
 
     `fitted` is richardson's root, or the lower end a of chebyshev's interval (a, lmax); None for
     families without a parameter.
@@ -178,12 +188,17 @@ class Match:
 
 @own_errors
 def nearest_families(
-    polynomial: ResidualPolynomial, *, lmax: float = 1.0, degrees: Iterable[int] | None = None
+    polynomial: ResidualPolynomial,
+    *,
+    lmax: float = 1.0,
+    degrees: Iterable[int] | None = None,
+    points: ArrayLike | None = None,
 ) -> tuple[Match, ...]:
     """The best match of every classical family on (0, lmax], the closest first: did training keep,
     leave or rediscover the theory?
 
-    `degrees` are those tried, by default all from 1 to that of q.
+    `degrees` are those tried, by default all from 1 to that of q; `points`, complex or real, those
+    of a spectrum of spectral radius lmax on which the two are compared in place of (0, lmax].
 
     Examples
     --------
@@ -198,7 +213,9 @@ def nearest_families(
     tried = tuple(map(check_degree, check_kind(degrees, Iterable, "degrees", "degrees of q")))
     if not tried:
         raise ValueError("degrees is empty, at least one degree must be tried")
-    t = angular_grid(0.0, 1.0, max(polynomial.degree, *tried))
+    t: NDArray[Any] = angular_grid(0.0, 1.0, max(polynomial.degree, *tried))
+    if points is not None:
+        t = check_array(points, "points").ravel().astype(complex) / lmax
     values = polynomial(lmax * t)
     found: list[Match] = []
     for k in tried:
@@ -230,6 +247,10 @@ _FITTED: dict[str, tuple[Callable[[float], tuple[float, float]], Array]] = {
         np.append(np.geomspace(1e-4, 0.5, 40), np.linspace(0.52, 0.98, 24)),
     ),
 }
+
+
+def _distance(values: Array, others: Array) -> float:
+    return float(np.abs(values - others).max())
 
 
 def _fit(name: str, k: int, t: Array, values: Array) -> tuple[float, float]:

@@ -6,6 +6,7 @@ start.safetensors    weights at the start
 data.json            shape, classes and normalisation of the images (mean and std
                      per channel), and how many there are
 metrics.csv          a row an epoch
+coefficients.jsonl, epochs/   what training does to the polynomials (`nets.training.history`)
 checkpoint/          the newest two states
 tensorboard/         event files
 model.safetensors    the trained weights
@@ -40,6 +41,7 @@ from nets.training.records import STRICT, read_record
 
 CONTENT = (
     *("config.json", "init.json", "start.safetensors", "data.json", "metrics.csv"),
+    *("coefficients.jsonl", "epochs"),
     *("checkpoint", "tensorboard", "model.safetensors", "summary.json", "report", "pictures"),
     *("analysis", "figures"),  # what earlier versions wrote for report and pictures
 )

@@ -26,6 +26,7 @@ from nets.settings import TrainConfig
 from nets.start.report import InitReport, roots_at_guard
 from nets.training.checkpoint import Checkpoints, save_model
 from nets.training.folder import Summary, environment, write_metrics
+from nets.training.history import History
 from nets.training.predict import DataFacts
 from nets.training.trainer import Trainer
 
@@ -143,6 +144,7 @@ class Run:
                 save_model(self.out / "start.safetensors", trainer.raw)
             moments = trainer.augment.mean, trainer.augment.std
             DataFacts.of(trainer.data, *moments).save(self.out)
+        history = History(self.out, trainer)
         if state is not None:
             trainer.restore(state)
         if len(trainer.lengths) > 1:
@@ -150,6 +152,7 @@ class Run:
             self.notes.append(f"train.epochs and its schedule: {', '.join(parts)}")
         if self.first:
             write_metrics(self.out / "metrics.csv", trainer.rows)
+            history.begin()
         self.epoch_began = self.last_line = time.perf_counter()
         self.began = self.last_line - trainer.seconds
         here = f"from step {trainer.step}" if trainer.step else "from the start"
@@ -161,7 +164,7 @@ class Run:
             while trainer.epoch < config.train.epochs:
                 halted = trainer.run_epoch(stop=stop, tick=tick, save=self.save)
                 if not halted:
-                    self._close_epoch(board)
+                    self._close_epoch(board, history)
                     halted = trainer.agreed(stop, now=True) and trainer.epoch < config.train.epochs
                     if halted and trainer.epoch % config.train.checkpoint_epochs:
                         self.save()
@@ -173,9 +176,11 @@ class Run:
         text = json.dumps(document, indent=2, allow_nan=allow_nan)
         write_atomically(self.out / name, text + "\n")
 
-    def _close_epoch(self, board: Any) -> None:
+    def _close_epoch(self, board: Any, history: History) -> None:
         trainer = self.trainer
         row = trainer.end_epoch()
+        if self.first:  # before the state, which is gone on from: it is never ahead of the record
+            history.add()
         row["seconds"] = round(time.perf_counter() - self.began, 3)
         row["images_per_second"] = trainer.images_per_second
         section = self.config.train

@@ -13,6 +13,7 @@ def write_page(file: Path, folder: Path, *, draw: bool = True) -> list[Path]:
     """Write FOLDER/NAME.md and a figure for every scale that has finished runs; returns the paths,
     the page first. ValueError for a file without [report], or without any finished run."""
     from analysis.studies import Grid, Question
+    from analysis.study_along import along_section
     from analysis.study_text import page, scale_text
     from mgtheory._files import write_atomically
 
@@ -46,6 +47,7 @@ def write_page(file: Path, folder: Path, *, draw: bool = True) -> list[Path]:
             if draw:
                 _draw(grid, question, picture, kind=kind)
         text.append(scale_text(grid, question, points=[run.point for run in plan.runs]))
+        text.append(along_section(grid))
         sections[scale or ""] = "\n\n".join(part for part in text if part)
     if not sections:
         raise ValueError(f"study file {file}: no run has finished, so there is nothing to report")

@@ -22,8 +22,9 @@ BY = ("revision", "torch", "device", "threads")
 def row_of(run: Any, *, diverged: str = "") -> dict[str, Any]:
     """The row of a finished run, or of one whose loss was not finite.
 
-    Beside the numbers of its summary it has max |q| of every level at the start, on the true
-    spectrum, and the number of test images.
+    Beside the numbers of its summary it has max |q| and the smoothing factor of every level at the
+    start, on the true spectrum, and the number of test images. Where a level starts as a smoother,
+    what became of max |q| and the factors is measured on the learned weights.
     """
     from mgtheory._files import read_json
 
@@ -33,7 +34,8 @@ def row_of(run: Any, *, diverged: str = "") -> dict[str, Any]:
     summary = run.summary()
     row |= {key: summary[key] for key in MEASURED if summary.get(key) is not None}
     if (run.folder / "init.json").is_file():
-        row["max_modulus"] = max_moduli(run.folder)
+        start = read_json(run.folder / "init.json", "start of a run")
+        row |= _of_levels(run.folder, start["levels"])
     if (run.folder / "data.json").is_file():
         row["test_images"] = read_json(run.folder / "data.json", "data of a run")["images"]["test"]
     return row | {key: summary["environment"][key] for key in BY if "environment" in summary}
@@ -45,6 +47,17 @@ def max_moduli(folder: Path) -> list[float | None]:
 
     start = read_json(folder / "init.json", "start of a run")
     return [level["max_modulus"] for level in start["levels"]]
+
+
+def _of_levels(folder: Path, levels: list[dict[str, Any]]) -> dict[str, Any]:
+    names = [name for name in ("max_modulus", "smoothing_factor") if levels and name in levels[0]]
+    row: dict[str, Any] = {name: [level[name] for level in levels] for name in names}
+    starts = [mu for mu in row.get("smoothing_factor", ()) if mu is not None]
+    if any(mu < 1 for mu in starts):
+        from analysis.along import learned_factors
+
+        row["learned"] = learned_factors(folder)
+    return row
 
 
 @dataclass(frozen=True)

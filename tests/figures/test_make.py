@@ -37,7 +37,7 @@ def test_every_figure_of_every_kind_of_run(runs, run, name):
         made = RUN_FIGURES[name](report)
         if made is None:
             assert not report.levels or (
-                not report.has_polynomial and name in ("polynomials", "convergence")
+                not report.has_polynomial and name in ("polynomials", "convergence", "along")
             )
             return
         inside_and_apart(made)

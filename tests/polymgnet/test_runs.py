@@ -51,6 +51,9 @@ def test_one_run_is_its_report(document, runs):
     report = document("analyze", runs[0])
     assert report["run"] == str(runs[0])
     assert report["levels"]
+    way = report["along"]
+    assert way["epochs"] == [0, 1]
+    assert len(way["moments"]) == 2 * len(report["levels"])
 
 
 def test_several_runs_are_compared(document, run, runs):
@@ -65,6 +68,8 @@ def test_several_runs_are_compared(document, run, runs):
     assert data["comparison"]["pairs"][0]["seeds"] == 2
     out = run("analyze", *runs).out
     assert all(f"written to {path / 'report'}" in out for path in runs)
+    assert out.count("## Along training: measured at 0, 1\n") == len(runs)
+    assert out.count("\n## Along training\n") == 1
     assert "## Configurations" in out
     assert "## Differences, paired by seed" in out
 

@@ -8,13 +8,14 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from nets.pde.learn import learn_smoother
 from polymgnet import study
 from polymgnet.study.plan import scales_of
-from polymgnet.study.rows import Rows
+from polymgnet.study.rows import Rows, row_of
 from polymgnet.study.smoothers import SmootherRun
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -107,6 +108,22 @@ def test_a_run_adds_a_row_that_stands_for_it_elsewhere(run, document, file, trai
     assert [row["runs"] for row in data["table"]] == [2, 2]
     assert data["table"][0]["train_loss"]["mean"] == pytest.approx(1.125)
     assert data["runs"][0]["summary"]["digest"] == rows[0]["digest"]
+
+
+@pytest.mark.parametrize(
+    ("starts", "ends"), [([0.4, 2.0], {"max_modulus": [3.0, 5.0]}), ([1.0, None], None)]
+)
+def test_the_end_is_measured_where_a_level_starts_as_a_smoother(
+    tmp_path, monkeypatch, starts, ends
+):
+    levels = [{"max_modulus": 2.0, "smoothing_factor": mu} for mu in starts]
+    (tmp_path / "init.json").write_text(json.dumps({"levels": levels}))
+    run = SimpleNamespace(digest="x", point={}, folder=tmp_path, summary=dict)
+    monkeypatch.setattr("analysis.along.learned_factors", lambda folder: ends)
+    row = row_of(run)
+    assert row["smoothing_factor"] == starts
+    assert row["max_modulus"] == [2.0, 2.0]
+    assert row.get("learned") == ends
 
 
 def test_rows_are_found_by_the_configuration(file, trained, run):

@@ -202,6 +202,29 @@ def test_a_planted_family_is_found(family, degree, q, fitted, lmax):
     assert {match.family for match in matches} <= FAMILIES.keys()
 
 
+@pytest.mark.parametrize(
+    ("family", "degree", "q", "fitted"), PLANTED, ids=[entry[0] for entry in PLANTED]
+)
+def test_a_planted_family_is_found_on_a_disc(family, degree, q, fitted):
+    """On the circle |z| = 8 the distance is that of the polynomials' values there, which are far
+    larger than on the axis."""
+    circle = 8.0 * np.exp(1j * np.linspace(0.0, np.pi, 201))
+    best, second = nearest_families(q.scaled(8.0), lmax=8.0, points=circle)[:2]
+    assert (best.family, best.degree) == (family, degree)
+    size = np.abs(q.scaled(8.0)(circle)).max()
+    assert best.distance < 1e-6 * size
+    assert fitted is None or best.fitted == pytest.approx(8.0 * fitted, rel=1e-6)
+    fixed = {"chebyshev4": chebyshev4, "chebyshev4_opt": chebyshev4_opt, "mls": mls}
+    if second.family in fixed:
+        other = fixed[second.family](second.degree, lmax=8.0)
+    elif second.family == "chebyshev":
+        other = chebyshev(second.degree, interval=(second.fitted, 8.0))
+    else:
+        other = ResidualPolynomial([second.fitted] * second.degree)
+    measured = np.abs(other(circle) - q.scaled(8.0)(circle)).max()
+    assert second.distance == pytest.approx(measured, rel=1e-9)
+
+
 def test_padding_with_infinite_roots_does_not_hide_the_family():
     q = ResidualPolynomial(np.append(chebyshev4(2, lmax=1.0).roots, [np.inf, np.inf]))
     best = nearest_families(q)[0]

@@ -1,0 +1,391 @@
+"""What training did to the polynomials on its way: roots after every epoch; b, max |q|, smoothing
+factor and the nearest classical polynomial at the epochs whose weights were kept.
+
+A run keeps the coefficients of every epoch and whole models after epochs 1, 2, 4, 8, ...
+(`nets.training.history`); with start and end they are the moments that are measured here, by the
+functions that measure start and end in the report. One that has kept nothing has these two alone.
+What is found is written to RUN/report/along.json, and read from there while the run is the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from pydantic import TypeAdapter
+from pydantic.dataclasses import dataclass as checked
+
+from analysis.effective import applied_pass, has_norms
+from analysis.identifiability import readings
+from analysis.level_state import LevelState, level_states
+from analysis.numbers import plain
+from analysis.records import REFERENCE, RunRecord, read_run
+from analysis.report import FOLDER, can_write, write_files
+from analysis.spectra import SMOOTHER, verdict_of
+from analysis.verdict import Nearest, nearest_classical
+from mgtheory._files import read_json
+from mgtheory.polynomials.roots import roots_from_json, roots_to_json
+from nets.data.augment import normalise
+from nets.data.sources import load_data
+from nets.start.amplification import level_amplification
+from nets.start.padded import high_part, spectral_radius
+from nets.start.report import InitReport
+from nets.start.spectrum import LevelSpectrum, convolution_spectra
+from nets.start.threads import in_threads
+from nets.training.folder import load
+from nets.training.history import COEFFICIENTS, Levels, kept_models, load_kept, read_coefficients
+from nets.training.predict import DATA_FILE, read_data_facts
+
+KIND, SCHEMA, FILE = "along_training", 1, "along.json"
+NOTHING_KEPT = (
+    "the run kept no coefficients of its epochs (an earlier version, or train.record is false):"
+    " start and end alone"
+)
+NO_IMAGES = "amplification is not measured: the run's images are not here, or of another size"
+# features of the first level that the Jacobian is taken on, over all images: a product with it is a
+# few forward and backward passes
+FEATURES, MOST_IMAGES = 8192, 4
+Progress = Callable[[str], None]
+
+
+@checked(frozen=True)
+class Moment:
+    """One level after one epoch.
+
+    Attributes
+    ----------
+    epoch, level
+        0 is the start; levels from 1.
+    radius
+        b, the spectral radius of A then.
+    max_modulus, smoothing_factor
+        max |q| and mu of the coefficients as they stand, on the spectrum of A as the network
+        applies it.
+    effective_factor
+        mu with the batch norms folded in; None without norms, and at the start, where they have no
+        statistics yet.
+    amplification
+        Of the level's Jacobian, on images, with their batch's statistics in the norms (see
+        `nets.start.amplification`): at start and end; None elsewhere, and without images.
+    identifiable
+        Whether every coefficient has a meaning (`analysis.identifiability`).
+    nearest
+        The classical polynomial nearest to q on the level's own spectrum, in units of b: on the
+        eigenvalues, or on a curve around them where they are not all known. None where a
+        coefficient has no meaning.
+    """
+
+    epoch: int
+    level: int
+    radius: float
+    max_modulus: float
+    smoothing_factor: float
+    identifiable: bool
+    effective_factor: float | None = None
+    amplification: float | None = None
+    nearest: Nearest | None = None
+
+
+Root = tuple[float, float] | None  # None at infinity
+
+
+@checked(frozen=True, eq=False)
+class Along:
+    """A run's polynomials along training.
+
+    Attributes
+    ----------
+    run
+        The folder.
+    epochs
+        Those whose coefficients are known, from 0, the start.
+    roots
+        Of q: epoch -> level -> root as (re, im), in the order of the steps.
+    moments
+        What was measured, by epoch and level.
+    end
+        The epoch of the run's final weights.
+    notes
+        What is missing, a line each.
+    fingerprint
+        Of the files it was computed from.
+    """
+
+    run: str
+    epochs: tuple[int, ...]
+    roots: tuple[tuple[tuple[Root, ...], ...], ...]
+    moments: tuple[Moment, ...]
+    end: int
+    notes: tuple[str, ...]
+    fingerprint: str
+
+    @property
+    def levels(self) -> int:
+        """Number of levels."""
+        return len(self.roots[0])
+
+    def of(self, level: int) -> list[Moment]:
+        """The moments of a level (from 1), by epoch."""
+        return [moment for moment in self.moments if moment.level == level]
+
+    def paths(self, level: int) -> NDArray[np.complex128]:
+        """The roots of a level (from 1), shape (epochs, degree); infinite ones too."""
+        return np.array([roots_from_json(roots[level - 1]) for roots in self.roots])
+
+    def table(self) -> pd.DataFrame:
+        """A row for every moment."""
+        rows = []
+        for one in self.moments:
+            numbers = {name: value for name, value in vars(one).items() if name != "nearest"}
+            found: dict[str, Any] = {"nearest": "", "nearest_at": None}
+            if one.nearest is not None:
+                found = {"nearest": str(one.nearest), "nearest_at": one.nearest.distance}
+            rows.append({**numbers, **found})
+        return pd.DataFrame(rows)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types."""
+        return {"kind": KIND, "schema": SCHEMA, **STORED.dump_python(self, mode="json")}
+
+    def smoothers(self, *, folded: bool = False) -> list[Smoother]:
+        """Of every level, whether it smooths: by mu of the coefficients as they stand, or with the
+        norms folded in."""
+        return [Smoother.of(self.of(level), folded=folded) for level in range(1, self.levels + 1)]
+
+
+STORED = TypeAdapter(Along)
+
+
+@dataclass(frozen=True)
+class Smoother:
+    """Whether a level that starts as a smoother stays one.
+
+    Attributes
+    ----------
+    first, last
+        (epoch, mu) of the first and last moment at which it can be said; None where there is none.
+    changes
+        (epoch, mu) of the moments at which the answer differs from that of the moment before.
+    """
+
+    first: tuple[int, float] | None
+    last: tuple[int, float] | None
+    changes: tuple[tuple[int, float], ...]
+
+    @classmethod
+    def of(cls, moments: Sequence[Moment], *, folded: bool = False) -> Smoother:
+        """From a level's moments: mu as the coefficients stand, where they have a meaning, or with
+        the norms folded in, where there are any."""
+        known = [
+            (one.epoch, mu)
+            for one in moments
+            if (mu := one.effective_factor if folded else one.smoothing_factor) is not None
+            and (folded or one.identifiable)
+        ]
+        pairs = pairwise(known)
+        changes = tuple(b for a, b in pairs if verdict_of(a[1]) != verdict_of(b[1]))
+        return cls(known[0] if known else None, known[-1] if known else None, changes)
+
+    @property
+    def starts(self) -> bool:
+        """Whether it smooths at the first moment."""
+        return self.first is not None and verdict_of(self.first[1]) == SMOOTHER
+
+    @property
+    def stays(self) -> bool:
+        """Whether it smooths at all of them."""
+        return self.starts and not self.changes
+
+
+def along_training(
+    run: str | os.PathLike[str],
+    *,
+    reference: str = REFERENCE,
+    write: bool = True,
+    progress: Progress | None = None,
+) -> Along | None:
+    """A finished run along its training; None for a model without polynomials in A.
+
+    Parameters
+    ----------
+    run
+        The run folder.
+    reference
+        As in `analysis.analyse`; it changes nothing here but which run has been read.
+    write
+        False computes and writes nothing. With True, what is there and fits the run's files is read
+        and not computed again.
+    progress
+        Called with a word before each of the costly parts.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        The folder is missing or unfinished, or one of its files is truncated or foreign: one line.
+    """
+    record = read_run(run, reference=reference)
+    if not record.learned or not record.learned[0].factors:
+        return None
+    coefficients, kept = read_coefficients(record.path), kept_models(record.path)
+    mark = hashlib.sha256(record.fingerprint.encode())
+    for file in (record.path / COEFFICIENTS, *kept.values()):
+        mark.update(file.name.encode() + (file.read_bytes() if file.is_file() else b""))
+    fingerprint, where = mark.hexdigest(), record.path / FOLDER
+    if write:
+        with suppress(FileNotFoundError, ValueError):  # none, or damaged: computed and replaced
+            found = _load(where / FILE)
+            if (found.fingerprint, found.run) == (fingerprint, str(record.path)):
+                return found
+    found = _measured(record, coefficients, kept, fingerprint, progress or (lambda word: None))
+    if write and can_write(run):
+        text = json.dumps(plain(found.to_dict()), allow_nan=False) + "\n"
+        csv = found.table().to_csv(index=False, lineterminator="\n")
+        write_files(where, {"along.csv": csv, FILE: text})
+    return found
+
+
+def learned_factors(run: str | os.PathLike[str]) -> dict[str, list[float | None]]:
+    """max |q|, mu and mu with the norms folded in of a finished run's levels at its end, by the
+    names of `Moment`; empty for a model without polynomials."""
+    path = Path(run)
+    size = InitReport.from_dict(read_json(path / "init.json", "start of the run")).size
+    states = level_states(load(path), size)
+    if not states or not states[0].factors:
+        return {}
+    spectra = convolution_spectra([(one.A, one.size, one.padding) for one in states])
+    pairs = enumerate(zip(states, spectra, strict=True))
+    moments = [_moment(1, k, state, spectrum, near=False) for k, (state, spectrum) in pairs]
+    names = ("max_modulus", "smoothing_factor", "effective_factor")
+    return {name: [getattr(one, name) for one in moments] for name in names}
+
+
+def _load(path: Path) -> Along:
+    data = read_json(path, "a run along training")
+    if data.pop("kind", None) != KIND or data.pop("schema", None) != SCHEMA:
+        raise ValueError(f"{path}: another kind of file, or of another version")
+    return STORED.validate_python(data)
+
+
+def _measured(
+    record: RunRecord,
+    coefficients: dict[int, Levels],
+    kept: dict[int, Path],
+    fingerprint: str,
+    say: Progress,
+) -> Along:
+    end = record.summary.best_epoch or record.summary.epochs
+    states = {0: record.start}
+    for epoch, file in kept.items():
+        if epoch != end:
+            states[epoch] = level_states(load_kept(file), record.init.size)
+            _check(file, record, states[epoch])
+    states[end] = record.learned
+    items = [(epoch, k) for epoch in sorted(states) for k in range(len(record.learned))]
+    say("spectra along training")
+    asked = [states[epoch][k] for epoch, k in items]
+    spectra = convolution_spectra([(one.A, one.size, one.padding) for one in asked])
+    say("smoothing along training")
+    work = list(zip(items, asked, spectra, strict=True))
+
+    def measure(one: tuple[tuple[int, int], LevelState, LevelSpectrum]) -> Moment:
+        (epoch, k), state, spectrum = one
+        return _moment(epoch, k, state, spectrum)
+
+    moments = in_threads(measure, work)
+    notes: tuple[str, ...] = () if coefficients else (NOTHING_KEPT,)
+    say("amplification of the Jacobians")
+    amplified = {e: _amplifications(record, w) for e, w in ((0, "start"), (end, "learned"))}
+    if None in amplified.values():
+        notes += (NO_IMAGES,)
+    else:
+        moments = [
+            replace(one, amplification=found[one.level - 1])
+            if (found := amplified.get(one.epoch))
+            else one
+            for one in moments
+        ]
+    factors = coefficients or {
+        epoch: tuple(level.factors for level in levels) for epoch, levels in states.items()
+    }
+    roots = tuple(
+        tuple(
+            tuple((z[0], z[1]) if z else None for f in steps for z in roots_to_json(f.roots))
+            for steps in factors[epoch]
+        )
+        for epoch in sorted(factors)
+    )
+    epochs = tuple(sorted(factors))
+    return Along(str(record.path), epochs, roots, tuple(moments), end, notes, fingerprint)
+
+
+def _check(file: Path, record: RunRecord, levels: tuple[LevelState, ...]) -> None:
+    shapes = [[(one.A.shape, one.degree) for one in own] for own in (levels, record.learned)]
+    if shapes[0] != shapes[1]:
+        raise ValueError(f"{file}: another network than the run's; the folder is a mixture of two")
+
+
+def _moment(
+    epoch: int, k: int, state: LevelState, spectrum: LevelSpectrum, *, near: bool = True
+) -> Moment:
+    q, b = state.polynomial, spectrum.radius
+    assert q is not None
+    effective = None
+    if epoch and has_norms(state):
+        apply, high = applied_pass(state, folded=True), high_part(state.size, state.padding)
+        effective = spectral_radius(lambda v: high(apply(v)), spectrum.unknowns)
+    identifiable = all(reading.identifiable for reading in readings(state))
+    nearest = None
+    if near and identifiable and b:
+        # all eigenvalues of a middle-sized level would take longer than all the rest
+        known = replace(spectrum, complete=spectrum.all_measured)
+        nearest = nearest_classical(q.scaled(1.0 / b), points=known.outline / b)
+    return Moment(
+        epoch=epoch,
+        level=k + 1,
+        radius=b,
+        max_modulus=spectrum.max_modulus(q),
+        smoothing_factor=spectrum.smoothing_factor(q),
+        identifiable=identifiable,
+        effective_factor=effective,
+        nearest=nearest,
+    )
+
+
+def _amplifications(record: RunRecord, which: str) -> list[float] | None:
+    """Of every level at the start or learned, on a few images of the run; None without them."""
+    images = _images(record)
+    if images is None:
+        return None
+    with torch.random.fork_rng(devices=[]):
+        return level_amplification(load(record.path, which=which).train(), images)
+
+
+def _images(record: RunRecord) -> torch.Tensor | None:
+    """A few of the images that the run is tested on, as its network takes them, if they are
+    here."""
+    if not (record.path / DATA_FILE).is_file():
+        return None
+    facts, size = read_data_facts(record.path), record.init.size
+    if facts.shape[1:] != size:
+        return None
+    try:
+        data = load_data(**{**record.config.data.arguments(), "download": False})
+    except (OSError, ValueError):
+        return None
+    if data.shape != facts.shape:
+        return None
+    features = record.learned[0].channels * size[0] * size[1]
+    count = max(2, min(MOST_IMAGES, FEATURES // features))  # a norm needs two on small grids
+    chosen = np.concatenate([data.test, data.validation, data.train])[:count]
+    return normalise(torch.from_numpy(data.images[chosen]), facts.mean, facts.std)
