@@ -140,6 +140,9 @@ class InitSection(_Section):
     """How the operators A start."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Options of the scheme, as a table."""
+    weights: str | None = None
+    """A run, or a file as its model.safetensors, whose weights are taken where they have equal
+    shapes, before scheme and operator act: none and keep leave them, as train --from sets."""
 
 
 class OptimSection(_Section):

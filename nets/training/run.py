@@ -158,6 +158,8 @@ class Run:
         here = f"from step {trainer.step}" if trainer.step else "from the start"
         self._say(f"{self.about()}; {here}")
         self._say(trainer.data.about())
+        for note in self.notes[1:] if trainer.data.left_out else self.notes:
+            self._say(note)
         if self.opening is not None and self.verbose:
             self._say(self.opening(trainer.raw, trainer.data))
         with self._progress() as tick, self._tensorboard() as board:

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from PIL import Image
 
 WORDS = ("train", "--config", "digits", "--data", "digits")
 SETS = [
@@ -72,3 +73,46 @@ def test_a_run_in_a_folder_of_a_shipped_name_and_marked(document, trained, monke
     own = trained.parent / "q2/config.json"
     own.write_bytes(b"\xef\xbb\xbf" + own.read_bytes())
     assert document("train", "--resume", "--set", "epochs=2", "--out", "q2")["epochs"] == 2
+
+
+def test_fine_tuning_starts_from_the_weights_of_a_run(document, run, trained, tmp_path):
+    """Of its configuration, at its weights; the last layer is drawn anew for other classes."""
+    from nets.training.checkpoint import load_model
+
+    out = tmp_path / "tuned"
+    summary = document("train", "--from", trained, "--set", "lr=0.001", "--out", out)
+    learned, start = (
+        load_model(trained / "model.safetensors"),
+        load_model(out / "start.safetensors"),
+    )
+    same = learned.state_dict()
+    assert all(value.equal(same[name]) for name, value in start.state_dict().items())
+    count = len(list(start.parameters()))
+    assert summary["notes"] == [f"{count} of {count} tensors of weights from {trained}"]
+    ours, theirs = (json.loads((one / "config.json").read_text()) for one in (out, trained))
+    assert ours["model"] == theirs["model"]
+    assert ours["init"] == {
+        "scheme": "none",
+        "operator": "keep",
+        "options": {},
+        "weights": str(trained),
+    }
+
+    for label in ("cat", "dog"):
+        (tmp_path / "few" / label).mkdir(parents=True)
+        for k in range(4):
+            Image.new("L", (8, 8), 40 * k).save(tmp_path / f"few/{label}/{k}.png")
+    words = ("--data", f"folder:{tmp_path / 'few'}", "--set", "batch_size=4", "--out")
+    other = tmp_path / "other"
+    said = run("train", "--from", trained / "model.safetensors", *words, other).err
+    assert "drawn anew: fc.weight, fc.bias (2 other classes)" in said
+    start = load_model(other / "start.safetensors")
+    assert start.levels[0].A.weight.equal(learned.levels[0].A.weight)
+    assert start.fc.weight.shape == (2, 2)
+
+
+def test_weights_that_do_not_fit_are_refused(refused, trained, tmp_path):
+    words = ("train", "--out", tmp_path / "new", "--from")
+    assert "only 3 of 12 tensors" in refused(*words, trained, "--set", "width=4")
+    assert "nowhere: no such file" in refused(*words, tmp_path / "nowhere", "--config", "digits")
+    assert not (tmp_path / "new").exists()
