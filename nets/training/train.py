@@ -20,15 +20,13 @@ from torch.nn.parallel import DistributedDataParallel
 
 from mgtheory._files import read_json
 from nets.config import absolute
-from nets.data.sources import DataSet, load_data
+from nets.data.sources import DataSet, find_source, load_data
 from nets.defaults import own_defaults
 from nets.models.norms import convert_ghost_batchnorm
 from nets.models.registry import create_model
 from nets.settings import TrainConfig, TrainSection
-from nets.start.initialise import initialise
-from nets.start.operators import start_options
+from nets.start.initialise import initialise, resolve_start
 from nets.start.report import InitReport
-from nets.start.schemes import find_scheme
 from nets.training.checkpoint import load_model
 from nets.training.folder import Summary, check_run, load, lock_run, prepare_run, read_summary
 from nets.training.predict import check_data, read_data_facts
@@ -145,11 +143,11 @@ def check_start(config: TrainConfig) -> None:
     """ValueError or FileNotFoundError where the model or its start cannot be what the configuration
     says, found without data or weights."""
     with torch.device("meta"):
-        create_model(config.model.name, **config.model.overrides())
-    find_scheme(config.init.scheme)
+        model = create_model(config.model.name, **config.model.overrides())
+    resolve_start(model, config.init.scheme, config.init.operator, config.init.options)
+    find_source(config.data.name)
     if config.init.weights is not None:
         _source(config.init.weights)
-    start_options(config.init.operator)
 
 
 def build(

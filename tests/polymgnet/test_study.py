@@ -99,6 +99,23 @@ def test_dotted_keys_need_no_quotes(file, tmp_path):
     assert (model.name, model.width, model.options) == ("q3", 4, {"kernel_size": 5, "groups": 2})
 
 
+@pytest.mark.parametrize(
+    ("grid", "message"),
+    [
+        ("model = ['q2', 'resnet8']", "scheme constant starts polynomial coefficients and resnet8"),
+        ("'init.operator' = ['random', 'zebra']", "unknown operator start 'zebra'"),
+        ("'init.options.zebra' = [1]", "zebra"),
+        ("data = ['digits', 'zebra']", "unknown data set 'zebra'"),
+        ("placement = ['regular', 'bn_operator']", "for factors of degree 2"),
+        ("'init.weights' = ['nowhere']", "nowhere: no such file"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_the_first_run(refused, file, trained, grid, message):
+    file.write_text(file.read_text().replace('"init.scheme" = ', f"{grid}\n'init.scheme' = "))
+    assert message in refused("study", file)
+    assert trained == []
+
+
 def test_finished_runs_are_kept_and_new_ones_added(document, file, trained):
     document("study", file)
     first = list(trained)
