@@ -17,7 +17,6 @@ from polymgnet.packages import prefer_own
 app = typer.Typer(
     name="polymgnet",
     cls=Group,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
