@@ -38,7 +38,7 @@ def evaluate(
     classifier = nets.load_classifier(run)
     section = read_config(run).data
     if data is not None:
-        side = classifier.size[0] if data.startswith("folder:") else None
+        side = classifier.size[0] if classifier.size and data.startswith("folder:") else None
         section = section.model_copy(update={"name": data, "size": side, "test": None})
     part = part or ("test" if data is None else "all")
     found = measured(classifier, nets.load_data(**section.arguments()), part)
