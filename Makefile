@@ -4,12 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DEMO_OUT ?= demo
+NOTEBOOKS := 02_predicted_then_measured 06_minimax 10_reading_coefficients
 
-.PHONY: help demo test lint bench docs figures clean
+.PHONY: help demo test test-slurm lint bench docs figures examples clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "polymgnet needs Python 3.11 or newer, found " + sys.version.split()[0])'
@@ -25,6 +26,10 @@ test: lint  ## lint, types and all tests, the sensitive ones under several BLAS 
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 	$(BIN)/python tests/kernels.py
 
+test-slurm: $(INSTALLED)  ## studies on a Slurm of one node, and torchrun (some 10 minutes; installs Debian's Slurm)
+	@$(BIN)/python tests/slurm/cluster.py
+	TEST_SLURM=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/slurm
+
 lint: $(INSTALLED)  ## ruff and mypy
 	$(BIN)/ruff check --no-cache .
 	$(BIN)/ruff format --no-cache --check .
@@ -36,12 +41,24 @@ bench: $(INSTALLED)  ## tables of ratios against peers, measured side by side
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/derive.py
 	$(BIN)/python benchmarks/train.py
 
-docs: $(INSTALLED)  ## the theory page and reference pages from the docstrings, in build/docs
+docs: $(INSTALLED)  ## the theory page, reference pages from the docstrings and three notebooks, in build/docs
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,docs]'
 	$(BIN)/pdoc --docformat numpy --math --output-directory build/docs docs/theory.py mgtheory nets analysis figures polymgnet
+	mkdir -p build/docs/examples
+	cd build/docs/examples && for name in $(NOTEBOOKS); do \
+		"$(CURDIR)/$(BIN)/jupytext" --quiet --to ipynb --set-kernel python3 --execute --run-path . --output $$name.ipynb "$(CURDIR)/examples/$$name.py" || exit 1; \
+	done
+	$(BIN)/jupyter-nbconvert --log-level ERROR --to html build/docs/examples/*.ipynb
 
 figures: $(INSTALLED)  ## draw the figures of docs/theory.md again
 	OMP_NUM_THREADS=1 $(BIN)/python -m docs.draw
+
+examples: $(INSTALLED)  ## install what the examples need and run all of them, pictures in build/examples
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,examples]'
+	mkdir -p build/examples
+	cd build/examples && for file in "$(CURDIR)"/examples/*.py; do \
+		echo "== $$(basename "$$file")" && "$(CURDIR)/$(BIN)/python" "$$file" || exit 1; \
+	done
 
 clean:  ## remove the environment and everything built
 	rm -rf $(VENV) build *.egg-info

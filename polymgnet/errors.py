@@ -14,7 +14,7 @@ import typer
 from polymgnet.packages import Shadowed
 
 TRACEBACK = "POLYMGNET_TRACEBACK"
-EXTRAS = {"numba": "fast", "submitit": "slurm", "pyamg": "bench"}
+EXTRAS = {"numba": "fast", "pyamg": "bench"}
 EXTRAS |= dict.fromkeys(("onnx", "onnxruntime", "onnxscript"), "export")
 # a wrong value, file or folder of the user; everything else is a fault of the program and says so
 WRONG_VALUE = (

@@ -115,7 +115,8 @@ class Options:
         ``"injection"``.
     transfers
         Own ones: a callable of a `Level` that returns P, R and the coarse shape (the fine one: this
-        is the coarsest level), or None for the default on this level.
+        is the coarsest level), or None for the default on this level. A graph has no grid: its
+        shape is its number of unknowns.
     coarse_solver
         Own solver of the coarsest level: a callable of its A that returns a callable of a
         right-hand side.

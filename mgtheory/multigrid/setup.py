@@ -98,7 +98,8 @@ class Coarsening:
         level = make_level(A, shape, self.given.work, tensor, None)
         if tensor is None:
             level.rows = row_scales(level)
-            level.doubts = doubts(level, self.given.boundary)
+            if self.options.transfers is None:  # else it need not be a grid
+                level.doubts = doubts(level, self.given.boundary)
         return level
 
     @property

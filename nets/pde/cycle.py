@@ -196,7 +196,8 @@ class MultigridCycle(nn.Module):
         )
         if len(hierarchy.levels) < 2:
             raise ValueError(
-                f"the grid {problem.shape} has no coarser one: a cycle needs at least two levels"
+                f"the grid {problem.shape} has no coarser one: a cycle needs at least two levels;"
+                " give a larger grid, or coarsest=, up to how many unknowns are solved directly"
             )
         periodic = problem.boundary is Boundary.PERIODIC
         sizes = [level.smoothing_interval()[1] for level in hierarchy.levels]

@@ -276,7 +276,7 @@ def _fabric(section: TrainSection, request: StopRequest | None = None) -> Fabric
                     f"train.devices is {devices} on {section.nodes} nodes, which does not fit what"
                     f" is here: {' '.join(str(error).split())}"
                 ) from error
-            waits = world > 1 or section.nodes > 1
+            waits = world > 1 or section.nodes > 1 or (several and "SLURM_PROCID" in os.environ)
             with _ending_at_once(request) if waits else nullcontext():
                 fabric.launch()
     return fabric

@@ -1,6 +1,7 @@
 """`study`: many runs from one file, with mean and spread."""
 
 import math
+from collections import Counter
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -34,7 +35,7 @@ def study(
             metavar="FILE",
             help=(
                 "TOML or JSON: config, out, [set], [grid], rows, [scale.NAME], [report] and, for"
-                " slurm, submitit's [slurm]."
+                " slurm, options of sbatch in [slurm]."
             ),
         ),
     ],
@@ -54,6 +55,12 @@ def study(
             "Train nothing: write the page of all scales, its tables and figures, from rows.",
         ),
     ] = None,
+    status: Annotated[
+        bool, option("--status", "Train nothing: list where every run and its job stand.")
+    ] = False,
+    cancel: Annotated[
+        bool, option("--cancel", "Train nothing: end the jobs on Slurm, whose runs save.")
+    ] = False,
     jobs: Annotated[
         int, option("--jobs N", "Local runs at a time; they share the cores.", min=1)
     ] = 1,
@@ -81,11 +88,18 @@ def study(
     file, each finished run adds a line to DIR/NAME-SCALE.jsonl: a run that has its line is not
     trained again wherever its folder is, and --report needs nothing else.
 
+    On Slurm all runs are one array of jobs, which go on without this command; called again, it
+    waits for them. A job saves before its time limit and is queued again until its run is whole.
+    [slurm] has sbatch's options (time = "2:00:00", mem = "8G"), lines of a shell in setup, and how
+    many jobs run at once in array_parallelism; gpus_per_node = 4 trains every run on four.
+
     Exit status: 0 all runs are finished, 1 a run failed, 143 (SIGTERM) or 138 (SIGUSR1) stopped
     with every state saved, 130 interrupted by Ctrl-C; the same command goes on.
     """
     from polymgnet import study as work
 
+    if sum((report is not None, status, cancel)) > 1:
+        raise ValueError("of --report, --status and --cancel only one is allowed")
     if report is not None:
         paths = work.write_page(file, report)
         if as_json:
@@ -93,10 +107,13 @@ def study(
         for path in () if as_json else paths:
             print(path)
         return
-    plan = work.load_study(file, scale=scale, out=out)
+    plan = work.load_study(file, scale=scale, out=out, check=not (status or cancel))
+    if status or cancel:
+        _standing(plan, cancel=cancel, as_json=as_json)
+        return
     plan.collect()
     with (
-        on_interrupt(GO_ON),
+        on_interrupt(GO_ON if engine is Engine.LOCAL else work.JOBS_GO_ON),
         console.progress("study", total=len(plan.runs), show=not as_json) as step,
     ):
         train = partial(work.run_local, jobs=jobs) if engine is Engine.LOCAL else work.run_slurm
@@ -160,6 +177,23 @@ def study(
             f"{len(failed)} of {len(plan.runs)} runs failed, first {first}: {failed[first]}; the"
             " same command tries them again"
         )
+
+
+def _standing(plan: Any, *, cancel: bool, as_json: bool) -> None:
+    """Where every run stands, after its jobs were cancelled if that is asked."""
+    from polymgnet import study as work
+
+    ended = work.cancel(plan) if cancel else []
+    found = work.standing(plan)
+    if as_json:
+        console.emit({"out": plan.out, "cancelled": ended, "runs": found})
+        return
+    counts = Counter(one.state for one in found)
+    title = ", ".join(f"{count} {state}" for state, count in counts.items())
+    if cancel:
+        title = f"{len(ended)} jobs cancelled; {title}"
+    body = [[one.run, one.state, one.job or "", one.about] for one in found]
+    console.table(f"{plan.out}: {title}", ["run", "state", "job", "about"], body)
 
 
 def _spread(found: Any, unit: float) -> str:

@@ -1,5 +1,6 @@
 """`train`: a network, and everything about it in one folder."""
 
+import signal
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -102,12 +103,13 @@ def train(
     with on_interrupt(f"what was saved is kept, {again}"), StopRequest() as asked:
         kind: dict[str, Any] = {"resume": resume, "force": force, "progress": not as_json}
         result = nets.train(checked, out, **kind, opening=_outlook)
+    number = asked.signal or signal.SIGTERM  # another process of the run had it
     if not is_first_rank():  # of several processes one tells
-        raise typer.Exit(0 if result.finished else 128 + (asked.signal or 0))
+        raise typer.Exit(0 if result.finished else 128 + number)
     if not result.finished:
         epochs = f"{result.epochs} of {checked.train.epochs} epochs are complete"
         where = f"after step {result.steps}, {epochs}"
-        raise Stopped(f"stopped as asked {where}; the state is saved, {again}", asked.signal)
+        raise Stopped(f"stopped as asked {where}; the state is saved, {again}", number)
     if as_json:
         console.emit({**result.to_dict(), "run": out})
         return

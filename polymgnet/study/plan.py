@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from polymgnet.errors import Failure, Stopped, one_line
+from polymgnet.errors import Stopped, one_line
 from polymgnet.study.rows import Rows, row_of
-from polymgnet.study.run import Run, digest_of, text_of
+from polymgnet.study.run import Run, digest_of, reason, text_of
 from polymgnet.study.smoothers import SmootherRun
 
 TABLES = ("set", "grid", "slurm", "scale", "report")
@@ -77,8 +77,7 @@ class Study:
         except (Stopped, BlockingIOError):
             raise
         except Exception as error:
-            kind = "" if isinstance(error, Failure) else f"{type(error).__name__}: "
-            failed[run.folder.name] = kind + one_line(error)
+            failed[run.folder.name] = reason(error)
             if self.rows is not None and isinstance(error, FloatingPointError):
                 self.rows.append(row_of(run, diverged=one_line(error)))
         else:
@@ -190,6 +189,23 @@ def _name(point: Mapping[str, Any], config: str, settings: Mapping[str, Any]) ->
     return f"{safe[:120]}_{digest}" if safe else digest
 
 
+def _of_devices(path: Path, slurm: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that follow from [slurm]: as many devices as its jobs have GPUs or tasks on a
+    node, and as many nodes. They change what is trained, so that they hold wherever that is."""
+    found: dict[str, Any] = {}
+    for key, setting in (
+        *(("ntasks_per_node", "train.devices"), ("gpus_per_node", "train.devices")),
+        ("nodes", "train.nodes"),
+    ):
+        value = slurm.get(key, slurm.get(key.replace("_", "-"), 1))
+        count = str(value).rpartition(":")[2]  # gpus_per_node = "a100:4"
+        if not count.isdecimal() or int(count) < 1:
+            raise _wrong(path, f"slurm.{key} is {value!r}, must be a whole number from 1 on")
+        if int(count) > 1:
+            found[setting] = int(count)
+    return found
+
+
 def load_study(
     path: Path, *, scale: str | None = None, out: Path | None = None, check: bool = True
 ) -> Study:
@@ -211,12 +227,15 @@ def load_study(
             raise _wrong(path, f"{key} stands in both set and grid; only one is allowed")
     if data["report"]:
         _check_report(path, data["report"], grid)
+    of_devices = _of_devices(path, data["slurm"]) if data["kind"] == "train" else {}
     runs = []
     for values in itertools.product(*grid.values()):
         point, settings = {}, dict(data["set"])
         for key, value in zip(grid, values, strict=True):
             point[key], given = _labelled(value)
             settings |= given if isinstance(value, dict) else {key: given}
+        given = {key.rpartition(".")[2] for key in settings}
+        settings |= {k: v for k, v in of_devices.items() if k.rpartition(".")[2] not in given}
         config = str(settings.pop("config", data["config"]))
         runs.append(
             KINDS[data["kind"]](point, config, settings, where / _name(point, config, settings))

@@ -92,14 +92,14 @@ class Rows:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         line = json.dumps(row, allow_nan=False) + "\n"
         # of two that find no file, the second must not empty that of the first
-        with self.path.open("a+b") as file, _alone(file):
+        with self.path.open("a+b") as file, alone(file):
             file.seek(0)
             file.truncate(file.read().rfind(b"\n") + 1)
             file.write(line.encode())
 
 
 @contextmanager
-def _alone(file: Any) -> Iterator[None]:
+def alone(file: Any) -> Iterator[None]:
     """Within, no other process appends; where the system has no such locks, nothing is done."""
     try:
         import fcntl

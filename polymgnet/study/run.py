@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from polymgnet.errors import Stopped
+from polymgnet.errors import Failure, Stopped, one_line
 from polymgnet.packages import prefer_own
 
 # settings that are younger than committed rows, each with the value that says what those did
@@ -61,6 +61,15 @@ class Run:
         rest = {key: value for key, value in self.settings.items() if key not in self.seeds}
         return self.config, json.dumps(rest, sort_keys=True)
 
+    def described(self) -> dict[str, Any]:
+        """Its fields for JSON, with the whole path of its folder."""
+        return {
+            "point": dict(self.point),
+            "config": self.config,
+            "settings": dict(self.settings),
+            "folder": str(self.folder.absolute()),
+        }
+
     def check(self) -> None:
         """ValueError or FileNotFoundError where it cannot be trained as it is described."""
         from nets.training.train import check_start
@@ -110,11 +119,11 @@ class Run:
                 f"stopped as asked in {self.folder}; its state is saved, the same command goes on"
             )
 
-    def checkpoint(self, *, progress: bool = False) -> Any:
-        """Submit the same call again when Slurm takes the machine away; it goes on."""
-        from submitit.helpers import DelayedSubmission
-
-        return DelayedSubmission(self, progress=progress)
+    @property
+    def devices(self) -> tuple[int, int]:
+        """(processes on a machine, machines) that train it together."""
+        section = self.train_config.train
+        return 1 if section.devices == "auto" else section.devices, section.nodes
 
 
 def _load(config: str, settings: Mapping[str, Any]) -> Any:
@@ -131,6 +140,12 @@ def digest_of(given: Any) -> str:
 def text_of(value: Any) -> str:
     """A value of a grid in words: text as it is, anything else as JSON."""
     return value if isinstance(value, str) else json.dumps(value)
+
+
+def reason(error: BaseException) -> str:
+    """Why a run failed in one line, with the kind of the error unless it is a line of ours."""
+    kind = "" if isinstance(error, Failure) else f"{type(error).__name__}: "
+    return kind + one_line(error)
 
 
 def outcome(run: Run, failed: dict[str, str]) -> str:

@@ -28,6 +28,8 @@ class SmootherRun(Run):
     """One smoother on one problem at one degree. `seed` draws the error that is reduced, and those
     that are learned from."""
 
+    devices = (1, 1)
+
     @property
     def _given(self) -> dict[str, Any]:
         """Its settings, defaults included, those of learning where it is learned."""

@@ -73,9 +73,9 @@ def fail(error):
         ),
         (OSError(errno.ENOSPC, "No space left on device"), 1, "polymgnet: No space left on device"),
         (
-            ModuleNotFoundError("No module named 'submitit'", name="submitit"),
+            ModuleNotFoundError("No module named 'numba'", name="numba"),
             2,
-            "polymgnet: this needs submitit: pip install 'polymgnet[slurm]'",
+            "polymgnet: this needs numba: pip install 'polymgnet[fast]'",
         ),
         (KeyboardInterrupt(), 130, "polymgnet: interrupted"),
         (

@@ -289,6 +289,22 @@ def test_own_transfers_on_one_level():
     assert [level.P.dtype for level in single.levels[:2]] == [np.float32, np.float64]
 
 
+def test_own_transfers_need_no_grid():
+    """Unknowns in random order couple no neighbours, which speaks against the default's transfers
+    alone: with those of the grid in the same order the cycle is the grid's."""
+    problem, options = poisson((15, 15)), {"smoother": Jacobi(0.5), "coarsening": "galerkin"}
+    plain, order = Hierarchy.build(problem, **options), np.random.default_rng(0).permutation(225)
+    A, P = sp.csr_array(problem.A[order][:, order]), plain.levels[0].P.tocsr()[order]
+
+    def transfers(level):
+        return (None, None, level.shape) if level.index else (P, sp.csr_array(P.T) / 4, 49)
+
+    own, r = Hierarchy.build(A, shape=225, transfers=transfers, **options), np.arange(225.0)
+    np.testing.assert_allclose(own.apply(r[order]), plain.apply(r)[order], atol=1e-13)
+    assert own.doubts == ()
+    assert "does not couple neighbours on the grid 225" in Hierarchy.build(A, shape=225).doubts[0]
+
+
 def test_types_and_formats():
     """Sparse arrays and matrices of any format, int32 and int64 indices, int, float32, float64 and
     complex entries."""
