@@ -111,8 +111,8 @@ ROLES = {
 def look(index: int) -> Look:
     """The look of the curve number `index`, a different one for each of the first 81.
 
-    All three properties differ among nine in a row; from then on colours come back with other dashes
-    and markers, because a curve that looks like an earlier one is read as that one.
+    All three properties differ among nine in a row; from then on colours come back with other
+    dashes and markers, because a curve that looks like an earlier one is read as that one.
     """
     turn, k = divmod(index, len(COLOURS))
     other = (k + turn) % len(COLOURS)

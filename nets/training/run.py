@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import signal
 import sys
 import threading
@@ -238,6 +239,7 @@ class Run:
         summary = self.summary(finished=True, roots_at_guard=events, **tested)
         if self.first:
             save_model(self.out / "model.safetensors", trainer.raw, weights=weights)
+            self._write_settings(summary)
             self._write("summary.json", summary.to_dict())
         self.fabric.barrier("finished")
         self._say(f"{self.about()}; {summary.images_per_second:,.0f} images/s")
@@ -249,6 +251,32 @@ class Run:
         if coefficient_parameters(trainer.raw):
             self._say(_about_roots(events))
         return summary
+
+    def _write_settings(self, summary: Summary) -> None:
+        """The configuration with what came of it, for TensorBoard's table of runs (HParams)."""
+        if not self.config.train.tensorboard:
+            return
+        from torch.utils.tensorboard import SummaryWriter
+        from torch.utils.tensorboard.summary import hparams
+
+        keys = {
+            f"{section}.{key}": value
+            for section, fields in self.config.to_dict().items()
+            for key, value in fields.items()
+        }
+        plain = {
+            k: v if isinstance(v, bool | int | float | str) else str(v) for k, v in keys.items()
+        }
+        measured = ("test_accuracy", "val_accuracy", "train_loss")
+        reached = {name: getattr(summary, name) for name in measured}
+        found = {f"final/{name}": value for name, value in reached.items() if value is not None}
+        folder = self.out / "tensorboard/settings"
+        shutil.rmtree(folder, ignore_errors=True)  # of the run before it was made longer
+        with SummaryWriter(str(folder)) as board:
+            for part in hparams(plain, found):  # type: ignore[no-untyped-call]
+                board._get_file_writer().add_summary(part)
+            for name, value in found.items():
+                board.add_scalar(name, value, summary.epochs)
 
     def summary(self, *, finished: bool, **values: Any) -> Summary:
         """The present numbers; validation and training loss are those of the chosen epoch."""
