@@ -65,8 +65,12 @@ def operator_record(
         return of
     if hasattr(of, "operator_record"):
         return cast(OperatorRecord, of.operator_record())
-    if isinstance(of, Problem):
-        return _of_problem(of, scaling, axes)
+    if isinstance(of, Problem):  # frozen: its record is made once
+        records = vars(of).setdefault("_records", {})
+        key = scaling, axes if isinstance(axes, str) else repr(axes)
+        if key not in records:
+            records[key] = _of_problem(of, scaling, axes)
+        return cast(OperatorRecord, records[key])
     if isinstance(of, Stencil):
         return _of_stencil(of, scaling, axes)
     if is_number(of):

@@ -389,6 +389,22 @@ def test_what_no_form_can_tell_apart_is_told_by_its_spectrum(factor):
         start.on(factor * A)
 
 
+def test_a_problem_has_one_record_for_each_b_and_axes():
+    """Made once: derive, prediction and solver ask for the same one; also after pickling."""
+    problem = create("anisotropic2d", n=7)
+    records = [operator_record(problem, axes=axes) for axes in ("auto", "all", [0], (0, 1))]
+    ends = [record.interval for record in records]
+    assert ends[0] == ends[2] != ends[1] == ends[3]
+    diagonal = operator_record(problem, scaling="diagonal")
+    assert diagonal.upper < 2.1 < records[0].upper
+    again = pickle.loads(pickle.dumps(problem))
+    for axes, record in zip(("auto", "all", [0], (0, 1)), records):
+        assert operator_record(problem, axes=axes) is record
+        assert operator_record(again, axes=axes) == record
+    with pytest.raises(ValueError, match="axes"):
+        operator_record(problem, axes=[0, 7])
+
+
 def test_a_polynomial_keeps_its_record_through_json_scaling_and_pickle():
     problem = create("variable2d", n=15)
     start = derive("chebyshev4", 2, problem)
