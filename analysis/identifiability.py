@@ -20,6 +20,7 @@ effective coefficient, has a meaning.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -97,6 +98,31 @@ def readings(level: LevelState) -> tuple[Reading, ...]:
             kind = (name not in lost, shared, step.factor.powers[name])
             found.append(Reading(number, name, value, *kind, keeps, said))
     return tuple(found)
+
+
+def outlook(levels: Sequence[LevelState]) -> str:
+    """One line on which coefficients will have no meaning, whatever training does, by where the
+    norms stand; empty for networks without coefficients.
+
+    A coefficient that shares its size with gamma of the residual's norm is told apart: its product
+    with gamma has a meaning.
+    """
+    found = [(k, one) for k, level in enumerate(levels, 1) for one in readings(level)]
+    lost = [(k, one) for k, one in found if not one.identifiable]
+    if not found:
+        return ""
+    if not lost:
+        shared = any(one.shares_scale for _, one in found)
+        effective = "; read their effective values, gamma of the residual's norm folded in"
+        return f"coefficients: all {len(found)} have a meaning{effective if shared else ''}"
+    count = f"all {len(found)}" if len(lost) == len(found) else f"{len(lost)} of {len(found)}"
+    places = dict.fromkeys(f"{one.name} of level {k}, step {one.step}" for k, one in lost)
+    which = "" if len(lost) == len(found) else f" ({', '.join(places)})"
+    reasons = "; or ".join(dict.fromkeys(one.reason for _, one in lost))
+    return (
+        f"coefficients: {count}{which} will have no meaning of their own: {reasons}. With"
+        " model.placement=relu_outside_nobn they have one"
+    )
 
 
 def _kept(level: LevelState, number: int, step: StepState) -> tuple[str, dict[str, float]]:

@@ -8,6 +8,7 @@ maps use cividis, which is monotone in grey. Legends stand above the axes, where
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -108,9 +109,14 @@ ROLES = {
 
 
 def look(index: int) -> Look:
-    """The look of the curve number `index`; all three properties repeat with a period of 9."""
-    k = index % len(COLOURS)
-    return Look(COLOURS[k], DASHES[k], MARKERS[k])
+    """The look of the curve number `index`, a different one for each of the first 81.
+
+    All three properties differ among nine in a row; from then on colours come back with other
+    dashes and markers, because a curve that looks like an earlier one is read as that one.
+    """
+    turn, k = divmod(index, len(COLOURS))
+    other = (k + turn) % len(COLOURS)
+    return Look(COLOURS[k], DASHES[other], MARKERS[other])
 
 
 def look_of(label: str, index: int) -> Look:
@@ -125,9 +131,8 @@ def looks(labels: Iterable[str]) -> dict[str, Look]:
     first that none of them has."""
     wanted = list(labels)
     known = {label: look_of(label, 0) for label in wanted if label in ROLES or label in FAMILIES}
-    free = [look(k) for k in range(len(COLOURS)) if look(k) not in known.values()] or [look(0)]
-    others = [label for label in wanted if label not in known]
-    return known | {label: free[k % len(free)] for k, label in enumerate(others)}
+    free = (one for one in map(look, itertools.count()) if one not in known.values())
+    return known | dict(zip((label for label in wanted if label not in known), free))
 
 
 def named(label: str) -> str:

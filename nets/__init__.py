@@ -9,7 +9,7 @@ of a run, `config` reads them.
 
 from nets.config import load_config
 from nets.data.sources import load_data
-from nets.models.registry import create_model, list_models
+from nets.models.registry import create_model, list_models, register_model
 from nets.pde.cycle import MultigridCycle
 from nets.pde.learn import learn_smoother
 from nets.settings import TrainConfig
@@ -32,5 +32,6 @@ __all__ = [
     "load_classifier",
     "load_config",
     "load_data",
+    "register_model",
     "train",
 ]

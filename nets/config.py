@@ -84,8 +84,8 @@ def load_config(name_or_path: str | Path, sets: Sequence[str] = ()) -> TrainConf
 
 
 def absolute(config: TrainConfig) -> TrainConfig:
-    """The configuration with its paths (folder:PATH, data.root, file:PATH) made absolute, as they
-    are seen from the present folder, so that it means the same from another."""
+    """The configuration with its paths (folder:PATH, data.root, file:PATH, init.weights) made
+    absolute, as they are seen from the present folder, so that it means the same from another."""
 
     def full(text: str, prefix: str = "") -> str:
         path = text.removeprefix(prefix)
@@ -98,7 +98,10 @@ def absolute(config: TrainConfig) -> TrainConfig:
 
     data, init = config.data, config.init
     places = {"name": full(data.name, "folder:"), "root": data.root and full(data.root)}
-    scheme = {"scheme": full(init.scheme, "file:")}
+    scheme = {
+        "scheme": full(init.scheme, "file:"),
+        "weights": init.weights and full(init.weights),
+    }
     sections = {"data": data.model_copy(update=places), "init": init.model_copy(update=scheme)}
     return config.model_copy(update=sections)
 

@@ -78,7 +78,11 @@ class DataSection(_Section):
     """folder:PATH alone: side to which images are scaled and cut; without it all must have one
     size."""
     validation: Fraction = 0.1
-    """Part of the training images kept back to choose and watch by."""
+    """Part of the training images kept back to choose and watch by, of every class alike; data with
+    a validation part of their own keep that."""
+    test: Fraction | None = None
+    """Part of all images kept back to test on, of every class alike, where the data have no test
+    part of their own, as a folder without test/ and val/; a fifth if not given."""
     split_seed: int = Field(default=0, ge=0, lt=2**63)
     """Draws the validation part; not the run's seed, so that seeds share their split."""
     download: bool = True
@@ -136,6 +140,9 @@ class InitSection(_Section):
     """How the operators A start."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Options of the scheme, as a table."""
+    weights: str | None = None
+    """A run, or a file as its model.safetensors, whose weights are taken where they have equal
+    shapes, before scheme and operator act: none and keep leave them, as train --from sets."""
 
 
 class OptimSection(_Section):

@@ -36,7 +36,7 @@ _OFFERED = {
     "nets": (
         *("Classifier", "MultigridCycle", "PolynomialBlock", "TrainConfig", "create_model"),
         *("initialise", "learn_smoother", "list_models", "load", "load_classifier"),
-        *("load_config", "load_data", "train"),
+        *("load_config", "load_data", "register_model", "train"),
     ),
     "analysis": ("along_training", "analyse", "compare"),
     "figures": (

@@ -1,5 +1,4 @@
-"""The command `polymgnet`: derive, solve, lfa, compare-smoothers, train, analyze, figures, report,
-study and demo."""
+"""The command `polymgnet`, whose subcommands are in `polymgnet.commands`."""
 
 import os
 import sys
@@ -18,7 +17,6 @@ from polymgnet.packages import prefer_own
 app = typer.Typer(
     name="polymgnet",
     cls=Group,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},

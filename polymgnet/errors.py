@@ -15,6 +15,7 @@ from polymgnet.packages import Shadowed
 
 TRACEBACK = "POLYMGNET_TRACEBACK"
 EXTRAS = {"numba": "fast", "pyamg": "pyamg"}
+EXTRAS |= dict.fromkeys(("onnx", "onnxruntime", "onnxscript"), "export")
 # a wrong value, file or folder of the user; everything else is a fault of the program and says so
 WRONG_VALUE = (
     ValueError,

@@ -181,6 +181,7 @@ Json = Annotated[
     ),
 ]
 
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder that train wrote.")]
 Settings = Annotated[
     list[str] | None,
     option(

@@ -64,31 +64,18 @@ def _bits(image: Image.Image, data: bytes) -> int:
     return 8  # the other formats have no more
 
 
-def _decode(name: str, data: bytes, size: int | None) -> tuple[NDArray[np.uint8], int]:
-    """The image as (H, W) or (H, W, 3) bytes and the number of further frames behind it: turned
-    upright as its EXIF data say, without its transparency, and grey where all of its palette's
-    colours are; with `size`, scaled and cut to a square.
-
-    ValueError with the name for whatever is wrong with it.
-    """
+def decode(
+    name: str, data: bytes, size: int | tuple[int, int] | None = None
+) -> tuple[NDArray[np.uint8], int]:
+    """The image in a file of PNG, JPEG, BMP, WebP, PNM, TIFF or GIF as `pixels` gives it, and the
+    number of further frames behind it; ValueError with the name for whatever is wrong with it."""
     lenient, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
-            if image.mode not in _MODES or _bits(image, data) > 8:
+            if image.mode in _MODES and _bits(image, data) > 8:
                 raise ValueError(f"{image.mode} pixels; only 8-bit images are allowed")
-            further, palette = getattr(image, "n_frames", 1) - 1, image.mode in ("P", "PA")
-            picture = ImageOps.exif_transpose(image).convert(_MODES[image.mode])
-        if palette:
-            pixels = np.asarray(picture)
-            if (pixels == pixels[..., :1]).all():
-                picture = picture.convert("L")
-        if size is not None and picture.size != (size, size):
-            scale = size / min(picture.size)
-            w, h = (max(size, round(s * scale)) for s in picture.size)
-            left, top = (w - size) // 2, (h - size) // 2
-            picture = picture.resize((w, h), Image.Resampling.BICUBIC)
-            picture = picture.crop((left, top, left + size, top + size))
-        return np.asarray(picture), further
+            further = getattr(image, "n_frames", 1) - 1
+            return pixels(image, size), further
     except MemoryError:
         raise
     except UnidentifiedImageError as error:
@@ -100,6 +87,31 @@ def _decode(name: str, data: bytes, size: int | None) -> tuple[NDArray[np.uint8]
         raise ValueError(f"{name}: not a readable image ({reason})") from error
     finally:
         ImageFile.LOAD_TRUNCATED_IMAGES = lenient
+
+
+def pixels(image: Image.Image, size: int | tuple[int, int] | None = None) -> NDArray[np.uint8]:
+    """A picture as (H, W) or (H, W, 3) bytes: turned upright as its EXIF data say, without its
+    transparency, and grey where all of its palette's colours are; with `size`, a side or (height,
+    width), scaled and cut to it. ValueError for more than 8 bits a channel."""
+    if image.mode not in _MODES:
+        raise ValueError(f"{image.mode} pixels; only 8-bit images are allowed")
+    picture = ImageOps.exif_transpose(image).convert(_MODES[image.mode])
+    if image.mode in ("P", "PA"):
+        colours = np.asarray(picture)
+        if (colours == colours[..., :1]).all():
+            picture = picture.convert("L")
+    if size is not None:
+        height, width = (size, size) if isinstance(size, int) else size
+        if picture.size != (width, height):
+            scale = max(width / picture.width, height / picture.height)
+            w, h = (
+                max(least, round(side * scale))
+                for least, side in zip((width, height), picture.size)
+            )
+            left, top = (w - width) // 2, (h - height) // 2
+            picture = picture.resize((w, h), Image.Resampling.BICUBIC)
+            picture = picture.crop((left, top, left + width, top + height))
+    return np.asarray(picture)
 
 
 class _Listing:
@@ -130,7 +142,7 @@ class _Listing:
                 lines = content.decode("utf-8-sig", errors="replace").splitlines()
                 self.notes = dict(line.split("\t")[:2] for line in lines if "\t" in line)
             else:
-                self.pictures[name], further = _decode(name, content, size)
+                self.pictures[name], further = decode(name, content, size)
                 self.left_out["further frames"] += further
         self.left_out["hidden"] += len(hidden)
 

@@ -2,9 +2,10 @@
 and split by seed.
 
 A source is one entry of `SOURCES`: files with their published MD5, a reader, and the augmentation
-natural to it. The test part is the source's own (or a fixed stratified fifth where it has none);
-the validation part is cut out of the training part by `split_seed` alone, stratified, so that it is
-the same for every run, model and rank. Selection looks at validation only.
+natural to it. The test part is the source's own, or where it has none a fixed stratified part (a
+fifth, or `test`) of its images; the validation part is the source's own or cut out of what is left
+by `split_seed` alone, stratified, so that both are the same for every run, model and rank.
+Selection looks at validation only.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from nets.data.cache import cache_folder, cached, folder_mark
 from nets.data.folders import read_folder
 from nets.data.readers import Pool, read_cifar, read_idx
 
-TEST_FRACTION = 0.2  # of a source that has no test part of its own
+TEST_FRACTION = 0.2  # of a source that has no test part of its own, where no other is asked for
 TEST_SEED = 2025  # fixed: the test part of such a source never moves with the run's seeds
 
 
@@ -72,6 +73,8 @@ class DataSet:
         Per channel, of pixels scaled to [0, 1], measured on the training part.
     left_out
         How many files of an image folder were not read, by kind, in words; empty if none.
+    drawn
+        The parts that the source does not have and that were drawn from its images.
     """
 
     name: str
@@ -85,6 +88,7 @@ class DataSet:
     std: tuple[float, ...]
     source: Source
     left_out: str = ""
+    drawn: tuple[str, ...] = ()
 
     @cached_property
     def digest(self) -> str:
@@ -97,6 +101,21 @@ class DataSet:
     def shape(self) -> tuple[int, int, int]:
         """(channels, height, width) of an image."""
         return self.images.shape[1], self.images.shape[2], self.images.shape[3]
+
+    def about(self) -> str:
+        """One line: the images, their channels and classes, and the split, with the keys that set
+        what of it was drawn."""
+        channels, height, width = self.shape
+        kind = {1: "grey", 3: "colour"}.get(channels, "image")
+        count, names = len(self.classes), ", ".join(self.classes[:6])
+        names += ", ..." if count > 6 else ""
+        parts = [f"{len(getattr(self, part)):,} {part}" for part in ("train", "validation", "test")]
+        keys = " and ".join(f"data.{part}" for part in self.drawn)
+        drawn = f" ({' and '.join(self.drawn)} drawn from the rest: {keys})" if keys else ""
+        return (
+            f"{len(self.images):,} images {height} x {width} of {channels} {kind}"
+            f" channel{'s' * (channels > 1)}, {count} classes ({names}); {', '.join(parts)}{drawn}"
+        )
 
 
 def _digits(_: list[Path]) -> Pool:
@@ -285,6 +304,7 @@ def load_data(
     *,
     root: Path | str | None = None,
     validation: float = 0.1,
+    test: float | None = None,
     split_seed: int = 0,
     size: int | None = None,
     download: bool = True,
@@ -300,6 +320,9 @@ def load_data(
     validation, split_seed
         The fraction of the training part set aside where the source has no validation part, and the
         seed that chooses it.
+    test
+        The fraction of all images set aside to test on where the source has no test part, a fifth
+        if not given; which images they are depends on neither seed.
     size
         For image folders: the side all images are scaled and cropped to.
     download
@@ -331,7 +354,7 @@ def load_data(
         paths = _located(source, _expanded(root) if root else cache_folder(), download=download)
         mark = hashlib.md5("".join(map(_md5, paths)).encode()).hexdigest()[:12]
         pool = cached(f"{name}-{mark}", lambda: source.read(paths))
-    return _assemble(name, source, pool, validation, split_seed)
+    return _assemble(name, source, pool, validation, test, split_seed)
 
 
 def _expanded(path: Path | str) -> Path:
@@ -341,8 +364,15 @@ def _expanded(path: Path | str) -> Path:
         raise FileNotFoundError(f"{path}: {error}") from error
 
 
-def _assemble(name: str, source: Source, pool: Pool, validation: float, split_seed: int) -> DataSet:
-    """The pool with indices; see the module's text for how missing parts are cut."""
+def _assemble(
+    name: str,
+    source: Source,
+    pool: Pool,
+    validation: float,
+    tested: float | None,
+    split_seed: int,
+) -> DataSet:
+    """The pool with indices; see the module's text for how missing parts are drawn."""
     index = {part: np.arange(start, stop) for part, (start, stop) in pool.parts.items()}
     if "test" not in index and "validation" in index and "train" in index:
         # ImageNet's convention: results are reported on the published validation part
@@ -352,13 +382,19 @@ def _assemble(name: str, source: Source, pool: Pool, validation: float, split_se
         raise ValueError(f"{name}: there is no training part; found {', '.join(index)}")
     test = index.get("test")
     if test is None:
-        rest, test = _cut(rest, pool.labels, TEST_FRACTION, TEST_SEED)
+        fraction = TEST_FRACTION if tested is None else tested
+        rest, test = _cut(rest, pool.labels, fraction, TEST_SEED)
+    elif tested is not None:
+        raise ValueError(
+            f"data.test is {tested:g}; {name} has a test part of its own, leave data.test out"
+        )
     train, held = rest, index.get("validation")
     if held is None:
         train, held = _cut(rest, pool.labels, validation, split_seed)
+    drawn = tuple(part for part in ("validation", "test") if part not in index)
     moments = _moments(pool.images, train)
     parts = pool.images, pool.labels, train, held, test, pool.classes
-    return DataSet(name, *parts, *moments, source, pool.left_out)
+    return DataSet(name, *parts, *moments, source, pool.left_out, drawn)
 
 
 def _cut(

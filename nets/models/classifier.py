@@ -7,22 +7,32 @@ level's residual r at its end. After the last level: average of u over the image
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nets.models.base import ImageModel
 from nets.models.blocks import Level
-from nets.models.spec import ModelSpec
 
 
-class MultigridClassifier(nn.Module):
+class Levels(nn.ModuleList):
+    """The levels of a network, with their type for readers and type checkers."""
+
+    if TYPE_CHECKING:
+
+        def __getitem__(self, index: int) -> Level:  # type: ignore[override]
+            """Level number `index`, from 0 on."""
+
+        def __iter__(self) -> Iterator[Level]:
+            """From the finest on."""
+
+
+class MultigridClassifier(ImageModel):
     """Stem, levels with transfers of the given class between them, classifier: what Poly-MgNet and
-    MgNet have in common. `create_model` sets `spec`, the name and options that rebuild it."""
-
-    spec: ModelSpec | None = None
+    MgNet have in common."""
 
     def __init__(
         self,
@@ -39,24 +49,21 @@ class MultigridClassifier(nn.Module):
         same: dict[str, Any] = {"padding": kernel_size // 2, "bias": False}
         self.stem = nn.Conv2d(in_channels, channels[0], kernel_size, **same)
         self.stem_norm = nn.BatchNorm2d(channels[0])
-        self.levels = nn.ModuleList(levels)
+        self.levels = Levels(levels)
         self.transfers = nn.ModuleList(transfers)
         self.fc = nn.Linear(channels[-1], num_classes)
 
     @property
     def multigrid_levels(self) -> list[Level]:
-        """The levels with their type."""
-        return [cast("Level", level) for level in self.levels]
+        """The levels as a list."""
+        return list(self.levels)
 
-    def features(self, x: Tensor) -> Tensor:
-        """u at the end of the last level, shape (images, channels, height, width)."""
-        g, u = F.relu(self.stem_norm(self.stem(x))), None
+    def feature_maps(self, x: Tensor) -> list[Tensor]:
+        """u at the end of each level, shape (images, channels, height, width)."""
+        g, u, found = F.relu(self.stem_norm(self.stem(x))), None, []
         for level, transfer in zip(self.levels, [*self.transfers, None]):
             u, residual = level(g, u)
+            found.append(u)
             if transfer is not None:
                 u, g = transfer(u, residual)
-        return cast("Tensor", u)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Class scores (images, classes) of images (images, in_channels, height, width)."""
-        return cast("Tensor", self.fc(self.features(x).mean(dim=(2, 3))))
+        return found

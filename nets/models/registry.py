@@ -13,12 +13,13 @@ import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, Literal, overload
 
 import torch
 from torch import nn
 
 from mgtheory.polynomials.factors import FACTORS
+from nets.models.base import FeatureMaps, ImageModel
 from nets.models.blocks import LevelOptions
 from nets.models.classifier import MultigridClassifier
 from nets.models.coefficients import MAX_GENERAL_DEGREE
@@ -148,8 +149,83 @@ def model_options(name: str) -> list[str]:
     ]
 
 
+def register_model(
+    name: str, build: type[nn.Module], summary: str, **defaults: Any
+) -> type[nn.Module]:
+    """Enter a model of your own under a name: then `create_model`, configurations, training and
+    `load` know it, wherever this call is made before.
+
+    Parameters
+    ----------
+    build
+        Its class, which takes its options as keywords, `in_channels` and `num_classes` among them.
+    summary
+        One line on what it is.
+    defaults
+        What it is called with where nothing else is given.
+
+    Raises
+    ------
+    ValueError
+        A name that is taken, or that one of a pattern has.
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> class Average(nn.Module):
+    ...     def __init__(self, *, in_channels: int = 3, num_classes: int = 10) -> None:
+    ...         super().__init__()
+    ...         self.fc = nn.Linear(in_channels, num_classes)
+    ...
+    ...     def forward(self, x):
+    ...         return self.fc(x.mean(dim=(2, 3)))
+    >>> _ = register_model("average", Average, "the average colour")
+    >>> create_model("average", num_classes=2)(torch.zeros(1, 3, 8, 8)).shape
+    torch.Size([1, 2])
+    >>> del MODELS["average"]
+    """
+    patterns = [pattern for pattern, _ in PATTERNS.values()]
+    if name in MODELS or any(re.fullmatch(pattern, name) for pattern in patterns):
+        raise ValueError(f"the model {name!r} is there already; give another name")
+    MODELS[name] = ModelEntry(build, summary, defaults)
+    return build
+
+
+PolyName = Literal["q2", "g4", "g6", "g8", "r4", "p2", "p3", "p4"]
+MgName = Literal["mgnet", "preact_mgnet"]
+ResName = Literal["resnet18", "resnet20", "preact_resnet18", "preact_resnet20"]
+
+
+@overload
+def create_model(
+    name: str,
+    *,
+    features_only: Literal[True],
+    generator: torch.Generator | None = None,
+    **overrides: Any,
+) -> FeatureMaps: ...
+@overload
+def create_model(
+    name: PolyName, *, generator: torch.Generator | None = None, **overrides: Any
+) -> PolyMgNet: ...
+@overload
+def create_model(
+    name: MgName, *, generator: torch.Generator | None = None, **overrides: Any
+) -> MgNet: ...
+@overload
+def create_model(
+    name: ResName, *, generator: torch.Generator | None = None, **overrides: Any
+) -> ResNet: ...
+@overload
 def create_model(
     name: str, *, generator: torch.Generator | None = None, **overrides: Any
+) -> nn.Module: ...
+def create_model(
+    name: str,
+    *,
+    features_only: bool = False,
+    generator: torch.Generator | None = None,
+    **overrides: Any,
 ) -> nn.Module:
     """A new model of the registry, in training mode, weights at torch's default start and
     polynomial coefficients at 1.
@@ -160,6 +236,8 @@ def create_model(
         One of `list_models()`, or a name of a pattern such as ``p5``.
     generator
         Draws the weights; None is torch's global generator.
+    features_only
+        Without the head: a module that gives the list of the feature maps of all resolutions.
     overrides
         Options of the model's class, and for all models ``width`` (an int: channels of the first
         level, the others in proportion; a float: a factor for all), ``levels`` (how many) and
@@ -207,7 +285,11 @@ def create_model(
     model.spec = spec  # type: ignore[assignment]
     if generator is not None:
         reset_weights(model, generator=generator)
-    return model
+    if not features_only:
+        return model
+    if not isinstance(model, ImageModel):
+        raise ValueError(f"{name} is no ImageModel: it has no feature maps for features_only")
+    return FeatureMaps(model)
 
 
 def reset_weights(model: nn.Module, *, generator: torch.Generator | None = None) -> None:
@@ -230,6 +312,20 @@ def reset_weights(model: nn.Module, *, generator: torch.Generator | None = None)
 def count_parameters(model: nn.Module) -> int:
     """Trainable weights, shared ones once."""
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+@torch.no_grad()
+def count_flops(model: nn.Module, shape: Sequence[int]) -> int:
+    """Floating-point operations of the forward pass of one image (channels, height, width) in eval
+    mode; a multiply-add is two. On the device ``meta`` nothing is computed."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    weight, was_training = next(model.parameters()), model.training
+    model.eval()
+    with FlopCounterMode(display=False) as counter:
+        model(torch.zeros(1, *shape, device=weight.device, dtype=weight.dtype))
+    model.train(was_training)
+    return int(counter.get_total_flops())
 
 
 def is_multigrid(model: nn.Module) -> bool:

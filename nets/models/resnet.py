@@ -17,8 +17,8 @@ from typing import Any, cast
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nets.models.base import ImageModel
 from nets.models.options import check_groups, check_kernel, one_of, per_level
-from nets.models.spec import ModelSpec
 
 
 class Shortcut(nn.Module):
@@ -83,7 +83,7 @@ class BasicBlock(nn.Module):
         return F.relu(self.shortcut(x) + self.norm2(self.conv2(active)))
 
 
-class ResNet(nn.Module):
+class ResNet(ImageModel):
     """Stem 3x3, stages of `BasicBlock`s (each but the first halves the image), average pool, linear
     classifier.
 
@@ -100,8 +100,6 @@ class ResNet(nn.Module):
     kernel_size, groups
         Of the blocks' convolutions (kernel size also of the stem).
     """
-
-    spec: ModelSpec | None = None
 
     def __init__(
         self,
@@ -136,15 +134,14 @@ class ResNet(nn.Module):
         self.final_norm = nn.BatchNorm2d(fine) if preactivation else None
         self.fc = nn.Linear(fine, num_classes)
 
-    def features(self, x: Tensor) -> Tensor:
-        """The last stage's output, shape (images, channels, height, width)."""
-        x = self.stem(x)
+    def feature_maps(self, x: Tensor) -> list[Tensor]:
+        """Each stage's output, shape (images, channels, height, width)."""
+        x, found = self.stem(x), []
         if self.stem_norm is not None:
             x = F.relu(self.stem_norm(x))
         for stage in self.stages:
             x = stage(x)
-        return x if self.final_norm is None else F.relu(self.final_norm(x))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Class scores (images, classes) of images (images, in_channels, height, width)."""
-        return cast("Tensor", self.fc(self.features(x).mean(dim=(2, 3))))
+            found.append(x)
+        if self.final_norm is not None:
+            found[-1] = F.relu(self.final_norm(x))
+        return found

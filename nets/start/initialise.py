@@ -15,7 +15,7 @@ its norms and relus is the report's `amplification`, measured where images are g
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -89,6 +89,42 @@ def initialise(
         For an unknown scheme, operator or option, and where a scheme cannot serve the model, with
         the reason.
     """
+    chosen, for_operator = resolve_start(model, scheme, operator, options)
+    spec = getattr(model, "spec", None)
+    levels = model.multigrid_levels if isinstance(model, MultigridClassifier) else []
+    spectra = start_operators(
+        [level.A for level in levels],
+        operator,
+        level_grids(size, len(levels), padding),
+        padding=padding,
+        generator=generator,
+        **for_operator,
+    )
+    reports, notes = [], Notes()
+    for i, (level, spectrum) in enumerate(zip(levels, spectra), start=1):
+        report, said = start_level(i, level, chosen, spectrum, generator)
+        reports.append(report)
+        notes += said
+    if images is not None:
+        measured = level_amplification(model, images)
+        reports = [replace(one, amplification=value) for one, value in zip(reports, measured)]
+    return InitReport(
+        spec and spec.to_dict(),
+        scheme,
+        (chosen.settings if chosen is not None else {}) | for_operator,
+        operator,
+        (size[0], size[1]),
+        tuple(reports),
+        notes.sources,
+    )
+
+
+def resolve_start(
+    model: nn.Module, scheme: str, operator: str, options: Mapping[str, Any]
+) -> tuple[Scheme | None, dict[str, Any]]:
+    """(the scheme, None where coefficients stay; the options of the operators' start), as
+    `initialise` uses them; ValueError where the model cannot be started so. Needs no weights: the
+    model may be on the device ``meta``."""
     if not isinstance(scheme, str) or not isinstance(operator, str):
         raise ValueError(
             f"scheme is {scheme!r} and operator is {operator!r}; both are given as text"
@@ -118,31 +154,7 @@ def initialise(
             f"operator {operator} starts the operators A of multigrid levels and {name} has none;"
             " use random"
         )
-    spectra = start_operators(
-        [level.A for level in levels],
-        operator,
-        level_grids(size, len(levels), padding),
-        padding=padding,
-        generator=generator,
-        **for_operator,
-    )
-    reports, notes = [], Notes()
-    for i, (level, spectrum) in enumerate(zip(levels, spectra), start=1):
-        report, said = start_level(i, level, chosen, spectrum, generator)
-        reports.append(report)
-        notes += said
-    if images is not None:
-        measured = level_amplification(model, images)
-        reports = [replace(one, amplification=value) for one, value in zip(reports, measured)]
-    return InitReport(
-        spec and spec.to_dict(),
-        scheme,
-        (chosen.settings if chosen is not None else {}) | for_operator,
-        operator,
-        (size[0], size[1]),
-        tuple(reports),
-        notes.sources,
-    )
+    return chosen, for_operator
 
 
 def start_level(

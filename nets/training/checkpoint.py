@@ -95,7 +95,7 @@ def load_model(path: Path) -> nn.Module:
     if info.get("kind") != "model":
         raise ValueError(f"{path}: holds {info.get('kind', 'something else')}, not a model")
     spec = ModelSpec.from_dict(info["spec"])
-    model = create_model(spec.name, **spec.overrides)
+    model: nn.Module = create_model(spec.name, **spec.overrides)
     kinds = (value.dtype for value in tensors.values() if value.is_floating_point())
     try:
         model.to(next(kinds, torch.float32)).load_state_dict(tensors)

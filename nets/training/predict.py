@@ -1,5 +1,5 @@
 """Prediction: a trained network together with the normalisation of its data, so that images go in
-as they are."""
+as they are: files, pictures of Pillow, arrays in either order of axes."""
 
 from __future__ import annotations
 
@@ -10,14 +10,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image
 from pydantic import NonNegativeInt, PositiveInt
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from mgtheory._files import write_atomically
 from nets.data.augment import normalise
+from nets.data.folders import decode, pixels
 from nets.data.sources import DataSet, load_data
 from nets.training.folder import load, read_config
 from nets.training.records import STRICT, read_record
@@ -115,6 +119,8 @@ class Classifier(nn.Module):
         Per channel, of pixels in [0, 1].
     classes
         Names, in the order of the scores.
+    size
+        (height, width) that files and pictures are scaled and cut to; None takes them as they are.
 
     Examples
     --------
@@ -126,6 +132,8 @@ class Classifier(nn.Module):
     torch.Size([5, 10])
     >>> bool(torch.allclose(classifier(images), classifier(images / 255), atol=1e-4))
     True
+    >>> classifier.predict(images.permute(0, 2, 3, 1).numpy()).shape    # channels last
+    torch.Size([5])
     """
 
     def __init__(
@@ -135,6 +143,7 @@ class Classifier(nn.Module):
         mean: Sequence[float],
         std: Sequence[float],
         classes: Sequence[str] = (),
+        size: tuple[int, int] | None = None,
     ) -> None:
         super().__init__()
         self.mean, self.std = tuple(map(float, mean)), tuple(map(float, std))
@@ -145,7 +154,7 @@ class Classifier(nn.Module):
                 " channel, std > 0"
             )
         self.model = model
-        self.classes = tuple(classes)
+        self.classes, self.size = tuple(classes), size
 
     def forward(self, images: Tensor | ArrayLike) -> Tensor:
         """Scores (n, classes) of images (n, channels, height, width), bytes or floats in [0, 1]."""
@@ -166,15 +175,142 @@ class Classifier(nn.Module):
         scores: Tensor = self.model(normalise(x, self.mean, self.std).to(weight.dtype))
         return scores
 
+    def predict(self, images: Any) -> Tensor:
+        """The class of each image as an index (n,) into `classes`; see `probabilities`."""
+        return self._scores(images).argmax(1)
+
+    def probabilities(self, images: Any) -> Tensor:
+        """Softmax of the scores (n, classes), `BATCH` images at a time.
+
+        Parameters
+        ----------
+        images
+            A path, a picture of Pillow, an array or tensor of one image, (channels, height, width)
+            or (height, width, channels), where it is grey (height, width) too, or a list of these;
+            or a batch (n, channels, height, width) or (n, height, width, channels). Bytes, or
+            floats in [0, 1]. Files and pictures are brought to `size`, and to the channels of the
+            network: grey ones are repeated, colours become their luminance.
+
+        Raises
+        ------
+        ValueError, FileNotFoundError
+            Another shape or type, a file that is no image.
+        """
+        return self._scores(images).softmax(1)
+
     @torch.no_grad()
-    def predict(self, images: Tensor | ArrayLike) -> Tensor:
-        """The class of each image as an index (n,) into `classes`, `BATCH` images at a time."""
-        parts = torch.split(torch.as_tensor(images), BATCH)
-        return torch.cat([self(part).argmax(1) for part in parts])
+    def _scores(self, images: Any) -> Tensor:
+        return torch.cat([self(part) for part in torch.split(self.batch(images), BATCH)])
+
+    def batch(self, images: Any) -> Tensor:
+        """What `probabilities` takes, as one batch (n, channels, height, width)."""
+        channels = len(self.mean)
+        if isinstance(images, str | Path):
+            read, _ = decode(str(images), Path(images).expanduser().read_bytes(), self.size)
+            return torch.from_numpy(_with_channels(read, channels))[None]
+        if isinstance(images, Image.Image):
+            return torch.from_numpy(_with_channels(pixels(images, self.size), channels))[None]
+        several = isinstance(images, list | tuple) and images
+        if several and not isinstance(images[0], list | tuple | int | float):
+            parts = [self.batch(one) for one in images]
+            if len({(one.dtype, one.shape[1:]) for one in parts}) > 1:
+                kinds = dict.fromkeys(f"{tuple(one.shape[1:])} {one.dtype}" for one in parts)
+                raise ValueError(f"images of one list differ: {', '.join(kinds)}; give one kind")
+            return torch.cat(parts)
+        x = images if isinstance(images, Tensor) else torch.as_tensor(np.asarray(images))
+        if x.ndim == 2 and channels == 1:
+            x = x[None]
+        if x.ndim == 3:
+            x = x[None]
+        if x.ndim == 4 and x.shape[1] != channels == x.shape[3]:
+            x = x.permute(0, 3, 1, 2)
+        if x.ndim != 4 or x.shape[1] != channels:
+            raise ValueError(
+                f"images have shape {tuple(np.shape(images))}; allowed are (n, {channels}, height,"
+                f" width), (n, height, width, {channels}), one of these images, a path, a picture,"
+                " or a list"
+            )
+        return x
 
     def extra_repr(self) -> str:
         """Moments and classes in one line."""
         return f"mean={self.mean}, std={self.std}, {len(self.classes)} classes"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a network makes of labelled images.
+
+    Attributes
+    ----------
+    images, right
+        How many there are, and how many of them are classified right.
+    loss
+        Mean cross-entropy.
+    classes
+        Class -> (right, images) of those that have images.
+    """
+
+    images: int
+    right: int
+    loss: float
+    classes: dict[str, tuple[int, int]]
+
+    @property
+    def accuracy(self) -> float:
+        """right / images."""
+        return self.right / self.images
+
+
+def evaluate(classifier: Classifier, data: DataSet, part: str = "test") -> Evaluation:
+    """A classifier on a part of a data set: ``train``, ``validation``, ``test`` or ``all``.
+
+    The classes are told by their names: the data may have fewer of them, or in another order. Grey
+    images are repeated for a network of several channels.
+
+    Raises
+    ------
+    ValueError
+        Unknown part or one without images, a class that the network does not know, other channels.
+    """
+    if part not in (*PARTS, "all"):
+        raise ValueError(f"part is {part!r}; allowed are {', '.join(PARTS)}, all")
+    chosen = np.arange(len(data.images)) if part == "all" else getattr(data, part)
+    known, channels = list(classifier.classes), len(classifier.mean)
+    if strange := [name for name in data.classes if name not in known]:
+        raise ValueError(
+            f"{data.name} has the class {strange[0]!r}; the network knows {', '.join(known)}"
+        )
+    if data.shape[0] not in (1, channels):
+        raise ValueError(
+            f"{data.name} has images of {data.shape[0]} channels; the network takes {channels}"
+        )
+    if not len(chosen):
+        raise ValueError(f"{data.name} has no {part} images; take another part, or all")
+    index = np.array([known.index(name) for name in data.classes])
+    loss, hits = 0.0, []
+    for some in np.array_split(chosen, -(-len(chosen) // BATCH)):
+        images = np.repeat(data.images[some], channels // data.shape[0], axis=1)
+        labels = torch.from_numpy(index[data.labels[some]])
+        scores = classifier._scores(images).cpu()
+        loss += float(F.cross_entropy(scores.double(), labels, reduction="sum"))
+        hits.append((scores.argmax(1) == labels).numpy())
+    right, labels_all = np.concatenate(hits), data.labels[chosen]
+    counted = {
+        name: (int(right[labels_all == k].sum()), int((labels_all == k).sum()))
+        for k, name in enumerate(data.classes)
+        if (labels_all == k).any()
+    }
+    return Evaluation(len(chosen), int(right.sum()), loss / len(chosen), counted)
+
+
+def _with_channels(picture: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
+    """(H, W) or (H, W, 3) bytes as (channels, H, W): grey repeated, colour as its luminance."""
+    if picture.ndim == 3 and channels == 1:
+        picture = np.asarray(Image.fromarray(picture).convert("L"))
+    if picture.ndim == 2:
+        return np.repeat(picture[None], channels, axis=0)
+    return np.ascontiguousarray(picture.transpose(2, 0, 1))
 
 
 def load_classifier(run: str | Path, **options: Any) -> Classifier:
@@ -186,4 +322,5 @@ def load_classifier(run: str | Path, **options: Any) -> Classifier:
     """
     model = load(run, **options)
     facts = read_data_facts(run)
-    return Classifier(model, mean=facts.mean, std=facts.std, classes=facts.classes).eval()
+    moments: dict[str, Any] = {"mean": facts.mean, "std": facts.std}
+    return Classifier(model, **moments, classes=facts.classes, size=facts.shape[1:]).eval()

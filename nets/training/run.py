@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import signal
 import sys
 import threading
@@ -15,13 +16,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import nn
 
 from mgtheory._files import write_atomically
+from nets.data.sources import DataSet
 from nets.models.coefficients import Coefficients
 from nets.models.polymgnet import coefficient_parameters
-from nets.models.registry import count_parameters
+from nets.models.registry import count_flops, count_parameters
 from nets.settings import TrainConfig
 from nets.start.report import InitReport, roots_at_guard
 from nets.training.checkpoint import Checkpoints, save_model
@@ -99,9 +100,10 @@ class Run:
         begun: bool,
         progress: bool,
         callback: Callable[[dict[str, Any]], None] | None,
+        opening: Callable[[nn.Module, DataSet], str] | None,
     ) -> None:
         self.config, self.out, self.fabric, self.trainer = config, out, fabric, trainer
-        self.report, self.callback = report, callback
+        self.report, self.callback, self.opening = report, callback, opening
         self.first, self.begun = fabric.global_rank == 0, begun
         self.bar: Progress | None = None
         self.verbose = progress and self.first
@@ -156,6 +158,11 @@ class Run:
         self.began = self.last_line - trainer.seconds
         here = f"from step {trainer.step}" if trainer.step else "from the start"
         self._say(f"{self.about()}; {here}")
+        self._say(trainer.data.about())
+        for note in self.notes[1:] if trainer.data.left_out else self.notes:
+            self._say(note)
+        if self.opening is not None and self.verbose:
+            self._say(self.opening(trainer.raw, trainer.data))
         with self._progress() as tick, self._tensorboard() as board:
             while trainer.epoch < config.train.epochs:
                 halted = trainer.run_epoch(stop=stop, tick=tick, save=self.save)
@@ -232,6 +239,7 @@ class Run:
         summary = self.summary(finished=True, roots_at_guard=events, **tested)
         if self.first:
             save_model(self.out / "model.safetensors", trainer.raw, weights=weights)
+            self._write_settings(summary)
             self._write("summary.json", summary.to_dict())
         self.fabric.barrier("finished")
         self._say(f"{self.about()}; {summary.images_per_second:,.0f} images/s")
@@ -243,6 +251,32 @@ class Run:
         if coefficient_parameters(trainer.raw):
             self._say(_about_roots(events))
         return summary
+
+    def _write_settings(self, summary: Summary) -> None:
+        """The configuration with what came of it, for TensorBoard's table of runs (HParams)."""
+        if not self.config.train.tensorboard:
+            return
+        from torch.utils.tensorboard import SummaryWriter
+        from torch.utils.tensorboard.summary import hparams
+
+        keys = {
+            f"{section}.{key}": value
+            for section, fields in self.config.to_dict().items()
+            for key, value in fields.items()
+        }
+        plain = {
+            k: v if isinstance(v, bool | int | float | str) else str(v) for k, v in keys.items()
+        }
+        measured = ("test_accuracy", "val_accuracy", "train_loss")
+        reached = {name: getattr(summary, name) for name in measured}
+        found = {f"final/{name}": value for name, value in reached.items() if value is not None}
+        folder = self.out / "tensorboard/settings"
+        shutil.rmtree(folder, ignore_errors=True)  # of the run before it was made longer
+        with SummaryWriter(str(folder)) as board:
+            for part in hparams(plain, found):  # type: ignore[no-untyped-call]
+                board._get_file_writer().add_summary(part)
+            for name, value in found.items():
+                board.add_scalar(name, value, summary.epochs)
 
     def summary(self, *, finished: bool, **values: Any) -> Summary:
         """The present numbers; validation and training loss are those of the chosen epoch."""
@@ -286,7 +320,7 @@ class Run:
             warnings.warn(line, stacklevel=2)
 
     def _say(self, line: str) -> None:
-        if self.verbose:
+        if self.verbose and line:
             print(line, file=sys.stderr)
 
     def _sign_of_life(self) -> None:
@@ -353,14 +387,6 @@ def _about_roots(events: list[dict[str, Any]]) -> str:
     return f"roots: {where}: {first['message']}{more}"
 
 
-@torch.no_grad()
 def flops_per_image(trainer: Trainer) -> int:
-    """Floating-point operations of the forward pass of one image; a multiply-add is two."""
-    from torch.utils.flop_counter import FlopCounterMode
-
-    was_training = trainer.raw.training
-    trainer.raw.eval()
-    with FlopCounterMode(display=False) as counter:
-        trainer.raw(torch.zeros(1, *trainer.data.shape, device=trainer.device, dtype=trainer.dtype))
-    trainer.raw.train(was_training)
-    return int(counter.get_total_flops())
+    """Of the trainer's network on its data, see `count_flops`."""
+    return count_flops(trainer.raw, trainer.data.shape)

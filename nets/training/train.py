@@ -20,18 +20,16 @@ from torch.nn.parallel import DistributedDataParallel
 
 from mgtheory._files import read_json
 from nets.config import absolute
-from nets.data.sources import DataSet, load_data
+from nets.data.sources import DataSet, find_source, load_data
 from nets.defaults import own_defaults
 from nets.models.norms import convert_ghost_batchnorm
 from nets.models.registry import create_model
 from nets.settings import TrainConfig, TrainSection
-from nets.start.initialise import initialise
-from nets.start.operators import start_options
+from nets.start.initialise import initialise, resolve_start
 from nets.start.report import InitReport
-from nets.start.schemes import find_scheme
 from nets.training.checkpoint import load_model
-from nets.training.folder import Summary, check_run, lock_run, prepare_run, read_summary
-from nets.training.predict import check_data
+from nets.training.folder import Summary, check_run, load, lock_run, prepare_run, read_summary
+from nets.training.predict import check_data, read_data_facts
 from nets.training.run import Run, StopRequest, handled
 from nets.training.trainer import Trainer
 
@@ -47,6 +45,7 @@ def train(
     force: bool = False,
     progress: bool = True,
     callback: Callable[[dict[str, Any]], None] | None = None,
+    opening: Callable[[nn.Module, DataSet], str] | None = None,
     stop: Callable[[], bool] | None = None,
 ) -> Summary:
     """Trains as configured and leaves a run folder; returns its summary.
@@ -69,6 +68,9 @@ def train(
         written.
     callback
         Called after every epoch with its row of metrics.csv.
+    opening
+        With `progress`, called before the first step with the started model and the data; the line
+        that it returns is written below those on the run and its data.
     stop
         Asked between steps: True saves and returns, as SIGTERM and SIGUSR1 do.
 
@@ -110,7 +112,8 @@ def train(
         if state == "resume":
             check_data(out, data)
         begun = _begun(out) if state == "resume" else None
-        model, report = begun or build(config, data)
+        taken: list[str] = []
+        model, report = begun or build(config, data, report=taken.append)
         if config.train.select == "best" and not len(data.validation):
             raise ValueError(
                 "train.select is best, but there are no validation images; set data.validation > 0"
@@ -122,8 +125,13 @@ def train(
             fabric.barrier("folder")
             if state == "finished":  # another process finished it meanwhile
                 return read_summary(out)
-            watched: dict[str, Any] = {"progress": progress, "callback": callback}
+            watched: dict[str, Any] = {
+                "progress": progress,
+                "callback": callback,
+                "opening": opening,
+            }
             run = Run(config, out, fabric, trainer, report, begun=begun is not None, **watched)
+            run.notes += taken
             with _several(fabric.world_size):
                 return run.execute(request)
 
@@ -138,13 +146,18 @@ def check_start(config: TrainConfig) -> None:
     """ValueError or FileNotFoundError where the model or its start cannot be what the configuration
     says, found without data or weights."""
     with torch.device("meta"):
-        create_model(config.model.name, **config.model.overrides())
-    find_scheme(config.init.scheme)
-    start_options(config.init.operator)
+        model = create_model(config.model.name, **config.model.overrides())
+    resolve_start(model, config.init.scheme, config.init.operator, config.init.options)
+    find_source(config.data.name)
+    if config.init.weights is not None:
+        _source(config.init.weights)
 
 
-def build(config: TrainConfig, data: DataSet) -> tuple[nn.Module, dict[str, Any]]:
-    """(model, report): the configured model for a data set, started by its seed."""
+def build(
+    config: TrainConfig, data: DataSet, *, report: Callable[[str], None] = warnings.warn
+) -> tuple[nn.Module, dict[str, Any]]:
+    """(model, report): the configured model for a data set, started by its seed; with
+    `init.weights`, one line to `report` says which of them were taken."""
     generator = torch.Generator().manual_seed(config.train.seed)
     channels, height, width = data.shape
     given = {"in_channels": channels, "num_classes": len(data.classes)} | config.model.overrides()
@@ -155,8 +168,42 @@ def build(config: TrainConfig, data: DataSet) -> tuple[nn.Module, dict[str, Any]
             " options say otherwise"
         )
     init = config.init
+    if init.weights is not None:
+        report(_take(model, init.weights, data))
     options = {"operator": init.operator, "size": (height, width), **init.options}
     return model, initialise(model, init.scheme, generator=generator, **options).to_dict()
+
+
+def _source(path: str) -> nn.Module:
+    """The model of a run's folder, at its trained weights, or of a file."""
+    return load(path) if Path(path).is_dir() else load_model(Path(path))
+
+
+def _take(model: nn.Module, path: str, data: DataSet) -> str:
+    """Copy weights of equal name and shape into a model, in place, and say in one line what stays
+    as it was drawn; the last layer's do where the classes are others. ValueError where less than
+    half of them fit."""
+    there, here = _source(path).state_dict(), model.state_dict()
+    run = Path(path) if Path(path).is_dir() else Path(path).parent
+    known = (run / "config.json").is_file()
+    classes = read_data_facts(run).classes if known else data.classes
+    head = () if classes == data.classes else ("fc.weight", "fc.bias")
+    fits = [
+        name
+        for name, value in here.items()
+        if name in there and there[name].shape == value.shape and name not in head
+    ]
+    weights = [name for name, _ in model.named_parameters()]
+    new = [name for name in weights if name not in fits]
+    count = f"{len(weights) - len(new)} of {len(weights)} tensors of weights from {path}"
+    if 2 * len(new) > len(weights):
+        raise ValueError(f"init.weights: only {count} fit; give the model and the width of its run")
+    with torch.no_grad():
+        for name in fits:
+            here[name].copy_(there[name])
+    others = "" if classes == data.classes else f" ({len(data.classes)} other classes)"
+    rest = f"; drawn anew: {', '.join(new[:4])}{', ...' if len(new) > 4 else ''}{others}"
+    return count + (rest if new else "")
 
 
 def _begun(out: Path) -> tuple[nn.Module, dict[str, Any]] | None:

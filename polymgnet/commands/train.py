@@ -37,6 +37,15 @@ def train(
             " scaled to the spectral radius, but is no smoother there. init.operator: {operators}.",
         ),
     ] = None,
+    source: Annotated[
+        str | None,
+        option(
+            "--from RUN|FILE",
+            "Fine-tune: start from the weights of a run or a model.safetensors that have equal"
+            " shapes; the last layer is drawn anew where the classes are others. Without --config"
+            " the configuration is that of the run, or beside the file.",
+        ),
+    ] = None,
     resume: Annotated[
         bool,
         option(
@@ -54,7 +63,8 @@ def train(
 
     The recipe says which network, data and training; --set changes any value of it, and polymgnet
     config lists them. Killed at any moment, train --resume --out RUN ends with the same weights.
-    Then: polymgnet analyze RUN, polymgnet figures RUN. stderr shows a bar on a terminal, and
+    Then: polymgnet analyze RUN, polymgnet figures RUN. A finished run trains longer by --resume
+    --set epochs=N; --from starts another one at its weights. stderr shows a bar on a terminal, and
     elsewhere a line for every epoch and, in long ones, every half a minute; with --json nothing.
 
     Exit status: 0 finished, 1 failed, 2 a wrong value, 143 (SIGTERM) or 138 (SIGUSR1) stopped with
@@ -77,6 +87,13 @@ def train(
     named = {"data.name": data, "init.scheme": init}
     sets = [f"{key}={value}" for key, value in named.items() if value is not None]
     sets += settings or []
+    if source is not None:
+        # before what is said explicitly, and after a recipe's values
+        kept = [] if init else ["init.scheme=none", "init.options={}"]
+        sets = [f"init.weights={source}", "init.operator=keep", *kept, *sets]
+        folder = Path(source) if Path(source).is_dir() else Path(source).parent
+        before = folder / "config.json"
+        config = config or (str(before) if before.is_file() else None)
     own = out / "config.json"
     if resume and config is None and own.is_file():
         read_config(out)  # refused in its own words where it is damaged
@@ -84,7 +101,8 @@ def train(
     else:
         checked = nets.load_config(config or "q2", sets)
     with on_interrupt(f"what was saved is kept, {again}"), StopRequest() as asked:
-        result = nets.train(checked, out, resume=resume, force=force, progress=not as_json)
+        kind: dict[str, Any] = {"resume": resume, "force": force, "progress": not as_json}
+        result = nets.train(checked, out, **kind, opening=_outlook)
     number = asked.signal or signal.SIGTERM  # another process of the run had it
     if not is_first_rank():  # of several processes one tells
         raise typer.Exit(0 if result.finished else 128 + number)
@@ -100,6 +118,14 @@ def train(
         _facts(result),
     )
     print(f"Next: polymgnet analyze {out}, or a page on it: polymgnet report {out}")
+
+
+def _outlook(model: Any, data: Any) -> str:
+    """Before the first step: which coefficients the placement makes meaningless."""
+    from analysis.identifiability import outlook
+    from analysis.level_state import level_states
+
+    return outlook(level_states(model, data.shape[1:]))
 
 
 def _facts(result: Any) -> list[tuple[str, str]]:

@@ -101,6 +101,7 @@ def _read(path: Path, scale: str | None) -> dict[str, Any]:
     for key in TABLES:
         if not isinstance(data.setdefault(key, {}), dict):
             raise _wrong(path, f"{key} is {data[key]!r}, must be a table")
+    _join_keys(data)
     scales = data["scale"]
     if (scale is not None or scales) and scale not in scales:
         given = "no scale is given" if scale is None else f"scale is {scale!r}"
@@ -112,6 +113,7 @@ def _read(path: Path, scale: str | None) -> dict[str, Any]:
     if unknown := [key for key in own if key not in OF_SCALE]:
         allowed = ", ".join(OF_SCALE)
         raise _wrong(path, f"unknown key {unknown[0]!r} of scale {scale}, allowed are {allowed}")
+    _join_keys(own)
     for key, value in own.items():
         data[key] = data[key] | value if key in TABLES else value
     if data.setdefault("kind", "train") not in KINDS:
@@ -122,6 +124,27 @@ def _read(path: Path, scale: str | None) -> dict[str, Any]:
     if not isinstance(config, str):
         raise _wrong(path, f"config is {config!r}, must be the name of a recipe or a file")
     return data
+
+
+def _join_keys(data: dict[str, Any]) -> None:
+    """The keys of set and grid as --set has them: TOML reads `model.width = [4]` as a table model
+    that holds a key width."""
+    from nets.settings import SECTIONS
+
+    def joined(table: Mapping[str, Any], start: str = "") -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key, value in table.items():
+            section = start in ("model.", "init.") and key == "options"
+            inner = isinstance(value, dict) and "label" not in value
+            if inner and (section or (not start and key in SECTIONS)):
+                found |= joined(value, f"{start}{key}.")
+            else:
+                found[start + key] = value
+        return found
+
+    for name in ("set", "grid"):
+        if isinstance(data.get(name), dict):
+            data[name] = joined(data[name])
 
 
 def scales_of(path: Path) -> list[str | None]:

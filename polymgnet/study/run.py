@@ -12,7 +12,10 @@ from polymgnet.errors import Failure, Stopped, one_line
 from polymgnet.packages import prefer_own
 
 # settings that are younger than committed rows, each with the value that says what those did
-LATER: Mapping[str, Mapping[str, Any]] = {}
+LATER: Mapping[str, Mapping[str, Any]] = {
+    "data": {"test": None},
+    "init": {"weights": None},
+}
 
 
 @dataclass(frozen=True)

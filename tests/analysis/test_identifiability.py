@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import nets
-from analysis.identifiability import readings
+from analysis.identifiability import outlook, readings
 from analysis.level_state import level_states
 from mgtheory.polynomials.factors import (
     ComplexPair,
@@ -199,3 +199,22 @@ def test_reasons_name_what_is_lost():
     )[0]
     # the norm at the end keeps the ratio of the steps
     assert all(reading.identifiable for reading in readings(two_steps))
+
+
+@pytest.mark.parametrize(
+    ("placement", "start", "end"),
+    [
+        (
+            "regular",
+            "coefficients: all 3 will have no meaning of their own: a batch norm",
+            "have one",
+        ),
+        ("outside", "coefficients: 1 of 3 (w of level 1, step 1) will have no", "have one"),
+        ("relu_outside_nobn", "coefficients: all 3 have a meaning; read", "folded in"),
+    ],
+)
+def test_outlook_before_training(placement, start, end):
+    found = outlook(level_states(build(placement, "linear"), SIZE))
+    assert found.startswith(start)
+    assert found.endswith(end)
+    assert outlook(level_states(nets.create_model("resnet8", width=4), SIZE)) == ""

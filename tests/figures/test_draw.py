@@ -20,7 +20,7 @@ from figures import (
 )
 from figures.damping import colour_bar, colour_limit
 from figures.gallery import GALLERY
-from figures.style import ROLES, look_of
+from figures.style import ROLES, look_of, looks
 from mgtheory import ResidualPolynomial
 from mgtheory.families import FAMILIES
 from mgtheory.fourier import grid_frequencies, symbol
@@ -271,6 +271,18 @@ def test_every_look_differs_in_all_three():
         for look in ROLES.values()
     ]
     assert np.diff(np.sort(luminance)).min() > 15  # of 255: the roles differ in grey
+
+
+def test_the_tenth_curve_does_not_look_like_the_first():
+    """Eighty-one runs differ, any nine in a row in all three properties; a name changes nothing."""
+    found = [*looks(f"run {k}" for k in range(81)).values()]
+    assert len({str(one) for one in found}) == 81
+    for first in range(0, 81, 9):
+        for part in ("colour", "dashes", "marker"):
+            assert len({str(getattr(one, part)) for one in found[first : first + 9]}) == 9
+    mixed = looks(["learned", *(f"run {k}" for k in range(30)), "chebyshev"])
+    assert len({str(one) for one in mixed.values()}) == 32
+    assert mixed["learned"] == ROLES["learned"]
 
 
 def test_gallery_draws_the_numbers_of_theory(monkeypatch):

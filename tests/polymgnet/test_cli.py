@@ -81,6 +81,18 @@ def test_config_shows_every_key_and_prints_a_file(run, document, tmp_path):
     assert "relu_outside_nobn" in out
 
 
+def test_the_shell_completes_commands_and_options(run, monkeypatch):
+    monkeypatch.setenv("_POLYMGNET_COMPLETE", "complete_bash")
+    for words, index, expected in (
+        ("polymgnet e", 1, ["evaluate", "export"]),
+        ("polymgnet train --res", 2, ["--resume"]),
+        ("polymgnet export --to o", 3, ["onnx"]),
+    ):
+        monkeypatch.setenv("COMP_WORDS", words)
+        monkeypatch.setenv("COMP_CWORD", str(index))
+        assert run().out.split() == expected
+
+
 def test_version(run):
     from polymgnet import __version__
 

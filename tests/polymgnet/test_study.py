@@ -83,6 +83,42 @@ def test_every_combination(document, file, trained):
     assert pair["difference"] == pytest.approx(0.2)
 
 
+def test_dotted_keys_need_no_quotes(file, tmp_path):
+    """TOML reads `optim.lr = 1` as a table; the runs and their folders are those of quoted keys."""
+    quoted = study.load_study(file)
+    text = FILE.format(out=tmp_path / "runs").replace('"optim.lr"', "optim.lr")
+    file.write_text(text.replace('"init.scheme"', "init.scheme"))
+    assert study.load_study(file).runs == quoted.runs
+    file.write_text(
+        f'config = "q2"\nout = "{tmp_path}"\n'
+        "[set]\nmodel.width = 4\nmodel.options.kernel_size = 5\n"
+        "[grid]\nmodel.name = ['q2', 'q3']\nmodel.options.groups = [1, 2]\n"
+    )
+    runs = study.load_study(file).runs
+    assert [(run.point["model.name"], run.point["model.options.groups"]) for run in runs] == [
+        *(("q2", 1), ("q2", 2), ("q3", 1), ("q3", 2))
+    ]
+    model = runs[3].train_config.model
+    assert (model.name, model.width, model.options) == ("q3", 4, {"kernel_size": 5, "groups": 2})
+
+
+@pytest.mark.parametrize(
+    ("grid", "message"),
+    [
+        ("model = ['q2', 'resnet8']", "scheme constant starts polynomial coefficients and resnet8"),
+        ("'init.operator' = ['random', 'zebra']", "unknown operator start 'zebra'"),
+        ("'init.options.zebra' = [1]", "zebra"),
+        ("data = ['digits', 'zebra']", "unknown data set 'zebra'"),
+        ("placement = ['regular', 'bn_operator']", "for factors of degree 2"),
+        ("'init.weights' = ['nowhere']", "nowhere: no such file"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_the_first_run(refused, file, trained, grid, message):
+    file.write_text(file.read_text().replace('"init.scheme" = ', f"{grid}\n'init.scheme' = "))
+    assert message in refused("study", file)
+    assert trained == []
+
+
 def test_finished_runs_are_kept_and_new_ones_added(document, file, trained):
     document("study", file)
     first = list(trained)

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from PIL import Image
 
 WORDS = ("train", "--config", "digits", "--data", "digits")
 SETS = [
@@ -17,6 +18,20 @@ def trained(document, tmp_path):
     out = tmp_path / "run"
     document(*WORDS, *SETS, "--set", "epochs=1", "--out", out)
     return out
+
+
+def test_what_is_trained_is_said_before_the_first_step(run, tmp_path):
+    """Data, split and which coefficients the default placement makes meaningless."""
+    sets = ("--set", "epochs=1", "--set", "placement=regular", "--set", "levels=2")
+    first, data, coefficients, epoch = run(
+        *WORDS, *SETS, *sets, "--out", tmp_path / "run"
+    ).err.splitlines()[:4]
+    assert first.startswith("q2 on digits, init constant")
+    assert data.startswith(
+        "1,797 images 8 x 8 of 1 grey channel, 10 classes (0, 1, 2, 3, 4, 5, ..."
+    )
+    assert coefficients.startswith("coefficients: all 4 will have no meaning of their own")
+    assert epoch.startswith("epoch 1/1")
 
 
 def test_a_finished_run_trains_longer_by_its_own_configuration(document, trained):
@@ -58,3 +73,46 @@ def test_a_run_in_a_folder_of_a_shipped_name_and_marked(document, trained, monke
     own = trained.parent / "q2/config.json"
     own.write_bytes(b"\xef\xbb\xbf" + own.read_bytes())
     assert document("train", "--resume", "--set", "epochs=2", "--out", "q2")["epochs"] == 2
+
+
+def test_fine_tuning_starts_from_the_weights_of_a_run(document, run, trained, tmp_path):
+    """Of its configuration, at its weights; the last layer is drawn anew for other classes."""
+    from nets.training.checkpoint import load_model
+
+    out = tmp_path / "tuned"
+    summary = document("train", "--from", trained, "--set", "lr=0.001", "--out", out)
+    learned, start = (
+        load_model(trained / "model.safetensors"),
+        load_model(out / "start.safetensors"),
+    )
+    same = learned.state_dict()
+    assert all(value.equal(same[name]) for name, value in start.state_dict().items())
+    count = len(list(start.parameters()))
+    assert summary["notes"] == [f"{count} of {count} tensors of weights from {trained}"]
+    ours, theirs = (json.loads((one / "config.json").read_text()) for one in (out, trained))
+    assert ours["model"] == theirs["model"]
+    assert ours["init"] == {
+        "scheme": "none",
+        "operator": "keep",
+        "options": {},
+        "weights": str(trained),
+    }
+
+    for label in ("cat", "dog"):
+        (tmp_path / "few" / label).mkdir(parents=True)
+        for k in range(4):
+            Image.new("L", (8, 8), 40 * k).save(tmp_path / f"few/{label}/{k}.png")
+    words = ("--data", f"folder:{tmp_path / 'few'}", "--set", "batch_size=4", "--out")
+    other = tmp_path / "other"
+    said = run("train", "--from", trained / "model.safetensors", *words, other).err
+    assert "drawn anew: fc.weight, fc.bias (2 other classes)" in said
+    start = load_model(other / "start.safetensors")
+    assert start.levels[0].A.weight.equal(learned.levels[0].A.weight)
+    assert start.fc.weight.shape == (2, 2)
+
+
+def test_weights_that_do_not_fit_are_refused(refused, trained, tmp_path):
+    words = ("train", "--out", tmp_path / "new", "--from")
+    assert "only 3 of 12 tensors" in refused(*words, trained, "--set", "width=4")
+    assert "nowhere: no such file" in refused(*words, tmp_path / "nowhere", "--config", "digits")
+    assert not (tmp_path / "new").exists()

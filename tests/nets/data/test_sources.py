@@ -235,6 +235,25 @@ def test_folder_without_split_grey_and_resized(tmp_path):
     assert (len(found.train), len(found.validation), len(found.test)) == (8, 0, 2)
     again = load_data(f"folder:{tmp_path / 'd'}", size=8, split_seed=5)
     np.testing.assert_array_equal(found.test, again.test)  # the test part does not move with seeds
+    assert (
+        "10 images 8 x 8 of 1 grey channel, 2 classes (a, b); 8 train, 0 validation, 2 test"
+        " (validation and test drawn from the rest: data.validation and data.test)"
+    ) in found.about()
+    more = load_data(f"folder:{tmp_path / 'd'}", size=8, test=0.4, validation=0.34)
+    assert (len(more.train), len(more.validation), len(more.test)) == (4, 2, 4)
+    assert [sum(more.labels[more.test] == k) for k in (0, 1)] == [2, 2]
+
+
+def test_a_test_part_that_is_there_is_kept(tmp_path):
+    parts = [f"{part}/{label}/x.png" for part in ("train", "test") for label in "ab"]
+    where = tar(tmp_path / "d.tar", [(n, png(np.zeros((4, 4), np.uint8))) for n in parts], "w")
+    assert (
+        load_data(f"folder:{where}", validation=0)
+        .about()
+        .endswith("2 train, 0 validation, 2 test (validation drawn from the rest: data.validation)")
+    )
+    with pytest.raises(ValueError, match=r"data.test is 0.5; .* has a test part of its own"):
+        load_data(f"folder:{where}", test=0.5)
 
 
 def test_tiny_imagenet_layout(tmp_path):

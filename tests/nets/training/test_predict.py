@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import nets
 from nets.data.sources import load_data
@@ -112,6 +113,46 @@ def test_scores_by_definition(colours):
         ("cat", "dog")[i] for i in expected.argmax(1)
     ]
     assert "2 classes" in repr(colours)
+
+
+def test_every_form_of_an_image(colours, tmp_path):
+    """A file, a picture, channels first and last, one image and several are one and the same."""
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 8, 6, 3), dtype=np.uint8)  # n, h, w, c
+    pictures = [Image.fromarray(one) for one in pixels]
+    pictures[0].save(tmp_path / "x.png")
+    expected = colours(pixels.transpose(0, 3, 1, 2)).softmax(1)
+    one, first = expected[:1], pixels[0]
+    forms = {
+        "a batch, channels last": (pixels, expected),
+        "floats": (pixels / 255, expected),
+        "pictures": (pictures, expected),
+        "arrays of both orders": ([first, pixels[1].transpose(2, 0, 1), pixels[2]], expected),
+        "one image": (torch.from_numpy(first), one),
+        "one picture": (pictures[0], one),
+        "a file": (tmp_path / "x.png", one),
+        "its name": (str(tmp_path / "x.png"), one),
+    }
+    for name, (given, wanted) in forms.items():
+        found = colours.probabilities(given)
+        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-6, msg=name)
+        assert torch.equal(colours.predict(given), wanted.argmax(1)), name
+    grey = Image.fromarray(first[..., 0])  # repeated on all channels
+    repeated = np.repeat(first[None, :, :, :1], 3, axis=3)
+    torch.testing.assert_close(colours.probabilities(grey), colours.probabilities(repeated))
+    with pytest.raises(ValueError, match=r"images of one list differ: \(3, 8, 6\) .*\(3, 4, 6\)"):
+        colours.predict([first, first[:4]])
+    with pytest.raises(ValueError, match=r"shape \(8, 6\); allowed are \(n, 3, height, width\)"):
+        colours.predict(first[..., 0])
+
+
+def test_pictures_are_brought_to_the_size_of_the_run(run):
+    """Scaled to cover 8 x 8 and cut in the middle, as data.size does; colours become luminance."""
+    classifier = nets.load_classifier(run[0])
+    values = np.tile(np.arange(32, dtype=np.uint8)[:, None, None] * 8, (1, 16, 3))
+    found = classifier.batch(Image.fromarray(values))
+    assert found.shape == (1, 1, 8, 8)
+    middle = values[8:24, :, 0].reshape(8, 2, 8, 2).mean((1, 3))
+    assert np.abs(found[0, 0].numpy() - middle)[1:-1].max() <= 1
 
 
 def test_gradients_and_double_precision(colours):

@@ -10,6 +10,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.nn import functional as F
 
 import nets
@@ -66,6 +67,8 @@ def test_run_folder(tmp_path):
         "start.safetensors",
         "data.json",
         "metrics.csv",
+        "coefficients.jsonl",
+        "epochs",
         "checkpoint",
         "tensorboard",
         "model.safetensors",
@@ -84,6 +87,11 @@ def test_run_folder(tmp_path):
     assert summary.parameters == sum(p.numel() for p in nets.load(out).parameters())
     assert summary.images_per_second > 0
     assert any((out / "tensorboard").iterdir())
+    table = EventAccumulator(str(out / "tensorboard/settings")).Reload()
+    assert table.Scalars("final/test_accuracy")[0].value == pytest.approx(summary.test_accuracy)
+    given = table.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
+    assert b"init.scheme" in given
+    assert b"optim.lr" in given
     data, model = load_data("digits"), nets.load(out)
     x = (torch.from_numpy(data.images).double() / 255 - data.mean[0]) / data.std[0]
     labels = torch.from_numpy(data.labels)
@@ -122,13 +130,13 @@ def test_roots_that_lost_their_meaning_are_in_the_summary_and_said(tmp_path, mon
     assert (event["level"], event["step"], event["kind"]) == (2, 1, "linear")
     lines = capsys.readouterr().err.splitlines()
     assert lines[-1] == f"roots: level 2, step 1 (linear): {event['message']}"
-    # what is trained, its two epochs, what was trained and how fast, its accuracy, its roots
-    assert len(lines) == 6
+    # what is trained, its data, two epochs, what was trained and how fast, accuracy, roots
+    assert len(lines) == 7
     assert re.fullmatch(
         r"q2 on digits, init chebyshev4: 1,050 weights, 0.1 MFLOP an image forward; cpu .* x 1, \d+"
         r" threads, torch .*, revision .*; "
         r"[\d,]+ images/s",
-        lines[3],
+        lines[4],
     )
 
 

@@ -1,0 +1,83 @@
+"""What every network of the registry has, under timm's names: features, a head that can be changed,
+feature maps of all resolutions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, cast
+
+import torch
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from nets.models.spec import ModelSpec
+
+
+class ImageModel(nn.Module):
+    """A classifier of images: features (images, channels, height, width), their average over the
+    image, and a linear layer `fc`. `create_model` sets `spec`, the name and options that rebuild
+    it."""
+
+    spec: ModelSpec | None = None
+    fc: nn.Linear
+
+    @property
+    def num_classes(self) -> int:
+        """Number of scores."""
+        return self.fc.out_features
+
+    @property
+    def num_features(self) -> int:
+        """Channels of the features."""
+        return self.fc.in_features
+
+    def feature_maps(self, x: Tensor) -> list[Tensor]:
+        """The features at the end of each resolution, finest first."""
+        raise NotImplementedError
+
+    def features(self, x: Tensor) -> Tensor:
+        """Those of the coarsest resolution, as the head takes them."""
+        return self.feature_maps(x)[-1]
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        """`features`, by timm's name."""
+        return self.features(x)
+
+    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
+        """Class scores of features, or with `pre_logits` their average (images, channels)."""
+        x = x.mean(dim=(2, 3))
+        return x if pre_logits else cast("Tensor", self.fc(x))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Class scores (images, classes) of images (images, in_channels, height, width)."""
+        return self.forward_head(self.features(x))
+
+    def reset_classifier(
+        self, num_classes: int, *, generator: torch.Generator | None = None
+    ) -> None:
+        """A new last layer for so many classes, uniform in ±1/sqrt(channels); all else stays, and
+        `spec` follows, so that the model can be saved and rebuilt."""
+        if isinstance(num_classes, bool) or not isinstance(num_classes, int) or num_classes < 1:
+            raise ValueError(f"num_classes is {num_classes!r}, must be a positive whole number")
+        old, bound = self.fc.weight, self.num_features**-0.5
+        self.fc = nn.Linear(self.num_features, num_classes, device=old.device, dtype=old.dtype)
+        with torch.no_grad():
+            for parameter in self.fc.parameters():
+                drawn = torch.empty(parameter.shape, dtype=parameter.dtype)
+                parameter.copy_(drawn.uniform_(-bound, bound, generator=generator))
+        if self.spec is not None:
+            overrides = {**self.spec.overrides, "num_classes": num_classes}
+            self.spec = replace(self.spec, overrides=overrides)
+
+
+class FeatureMaps(nn.Module):
+    """A network without its head: a list of the feature maps of all resolutions, finest first, as
+    timm's ``features_only`` gives them; for segmentation or detection on top."""
+
+    def __init__(self, model: ImageModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """One map (images, channels, height, width) for each resolution."""
+        return self.model.feature_maps(x)

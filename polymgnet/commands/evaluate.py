@@ -1,0 +1,62 @@
+"""`evaluate`: the accuracy of a trained network on labelled images."""
+
+from typing import Annotated
+
+from polymgnet import console
+from polymgnet.options import Json, Run, option
+
+
+def evaluate(
+    run: Run,
+    data: Annotated[
+        str | None,
+        option(
+            "--data NAME", "Other data than the run's: {data}. Classes are told by their names."
+        ),
+    ] = None,
+    part: Annotated[
+        str | None,
+        option(
+            "--part PART",
+            "train, validation, test or all; by default test of the run's data, all of others.",
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure a trained network: accuracy with its interval, loss, and the accuracy of each class.
+
+    Images of other data in a folder are scaled and cut to the size of the run's. The interval is
+    what the number of images allows (95 %, Wilson); it knows nothing of another training.
+
+    Example: polymgnet evaluate runs/q2 --data folder:photos
+    """
+    import nets
+    from analysis.stats import fraction_interval
+    from nets.training.folder import read_config
+    from nets.training.predict import evaluate as measured
+
+    classifier = nets.load_classifier(run)
+    section = read_config(run).data
+    if data is not None:
+        side = classifier.size[0] if classifier.size and data.startswith("folder:") else None
+        section = section.model_copy(update={"name": data, "size": side, "test": None})
+    part = part or ("test" if data is None else "all")
+    found = measured(classifier, nets.load_data(**section.arguments()), part)
+    low, high = fraction_interval(found.accuracy, found.images)
+    if as_json:
+        numbers = {"accuracy": found.accuracy, "interval": [low, high], "loss": found.loss}
+        counts = {"images": found.images, "right": found.right}
+        classes = {name: {"right": k, "images": n} for name, (k, n) in found.classes.items()}
+        where = {"run": run, "data": section.name, "part": part}
+        console.emit({**where, **counts, **numbers, "classes": classes})
+        return
+    console.facts(
+        f"{run} on {section.name}, {part}",
+        [
+            ("images", f"{found.images:,}, {found.right:,} right"),
+            ("accuracy", f"{100 * found.accuracy:.2f} % ({100 * low:.2f} to {100 * high:.2f})"),
+            ("loss", console.number(found.loss)),
+        ],
+    )
+    rows = [[name, n, f"{100 * k / n:.1f}"] for name, (k, n) in found.classes.items()]
+    console.table("", ["class", "images", "right (%)"], rows)

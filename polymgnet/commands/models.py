@@ -1,0 +1,82 @@
+"""`models`: the networks by name, with what each costs."""
+
+from typing import Annotated, Any
+
+import typer
+
+from polymgnet import console
+from polymgnet.options import Json, option
+
+
+def models(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="NAME", help="Of {models}, or a pattern: {patterns}; without, all by name."
+        ),
+    ] = None,
+    size: Annotated[
+        int, option("--size N", "Side of the images that the operations are counted on.", min=1)
+    ] = 32,
+    channels: Annotated[
+        int, option("--channels C", "Their channels: 1 grey, 3 colour.", min=1)
+    ] = 3,
+    classes: Annotated[int, option("--classes K", "Number of classes.", min=1)] = 10,
+    width: Annotated[
+        int | None, option("--width C1", "Channels of the first level, the others in proportion.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List the networks: weights, operations of an image, degree of q on each level.
+
+    These are the names that --set model=NAME and nets.create_model take, with the options that the
+    registry gives them. A multiply-add is two operations (FLOP). The degree is that of the residual
+    polynomial, the products with A on a level; networks without one have a dash.
+
+    Example: polymgnet models q2 q16 g6 resnet20 --size 28 --channels 1
+    """
+    import nets
+
+    given = {"in_channels": channels, "num_classes": classes}
+    given |= {} if width is None else {"width": width}
+    rows = [_facts(name, given, size) for name in names or nets.list_models()]
+    if as_json:
+        console.emit({"size": size, **given, "models": rows})
+        return
+    console.table(
+        f"{len(rows)} networks, images {channels} x {size} x {size}, {classes} classes",
+        ["name", "weights", "MFLOP", "degree", "what it is"],
+        [
+            [
+                *(row["name"], f"{row['weights']:,}", f"{row['flops'] / 1e6:,.1f}"),
+                *(_short(row["degree"]), row["about"]),
+            ]
+            for row in rows
+        ],
+        caption="MFLOP: million operations of one image forward; options: polymgnet config",
+    )
+
+
+def _facts(name: str, given: dict[str, Any], size: int) -> dict[str, Any]:
+    """What one network is and costs; nothing is computed, on a device that holds no numbers."""
+    import torch
+
+    import nets
+    from nets.models.polymgnet import PolyMgNet
+    from nets.models.registry import count_flops, count_parameters, model_entry
+
+    with torch.device("meta"):
+        model = nets.create_model(name, **given)
+    levels = model.multigrid_levels if isinstance(model, PolyMgNet) else []
+    return {
+        "name": name,
+        "weights": count_parameters(model),
+        "flops": count_flops(model, (given["in_channels"], size, size)),
+        "degree": [level.degree for level in levels],
+        "about": model_entry(name).summary,
+    }
+
+
+def _short(degrees: list[int]) -> str:
+    """The degree of all levels, or of each where they differ."""
+    return ", ".join(map(str, degrees if len(set(degrees)) > 1 else degrees[:1])) or "–"

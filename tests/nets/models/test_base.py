@@ -1,0 +1,60 @@
+"""Networks under timm's names: features and head are the network, a new head leaves the rest, and a
+model of one's own is entered once."""
+
+import pytest
+import torch
+from torch import nn
+
+import nets
+from nets.models.registry import MODELS
+from nets.training.checkpoint import load_model, save_model
+
+X = torch.rand(3, 3, 16, 12, generator=torch.Generator().manual_seed(1))
+
+
+def made(name, **options):
+    small = {"width": 4, "generator": torch.Generator().manual_seed(0)}
+    return nets.create_model(name, **small | options).eval()
+
+
+@pytest.mark.parametrize("name", ["q2", "mgnet", "resnet8", "preact_resnet8"])
+@torch.no_grad()
+def test_features_and_head_are_the_network(name):
+    model, only = made(name, levels=None), made(name, levels=None, features_only=True)
+    maps = only(X)
+    assert torch.equal(model.forward_head(model.forward_features(X)), model(X))
+    assert torch.equal(maps[-1], model.forward_features(X))
+    assert [one.shape[2:] for one in maps[:3]] == [(16, 12), (8, 6), (4, 3)]
+    pooled = model.forward_head(maps[-1], pre_logits=True)
+    assert pooled.shape == (3, model.num_features)
+    assert torch.equal(model.fc(pooled), model(X))
+
+
+def test_a_new_head_leaves_the_rest_and_is_saved(tmp_path):
+    model, before = made("q2", levels=2), made("q2", levels=2).state_dict()
+    model.reset_classifier(5, generator=torch.Generator().manual_seed(3))
+    assert (model.num_classes, model(X).shape) == (5, (3, 5))
+    assert 0 < model.fc.weight.abs().max() <= model.num_features**-0.5
+    for key, value in model.state_dict().items():
+        assert key.startswith("fc.") or torch.equal(value, before[key])
+    save_model(tmp_path / "m.safetensors", model)
+    again = load_model(tmp_path / "m.safetensors")
+    assert torch.equal(again(X), model(X))
+    with pytest.raises(ValueError, match="num_classes is 0, must be a positive whole number"):
+        model.reset_classifier(0)
+
+
+def test_a_model_of_ones_own_is_registered_once(monkeypatch):
+    class Mine(nn.Linear):
+        def __init__(self, *, in_channels: int = 3, num_classes: int = 10) -> None:
+            super().__init__(in_channels, num_classes)
+
+    monkeypatch.setattr("nets.models.registry.MODELS", dict(MODELS))
+    assert nets.register_model("mine", Mine, "a linear layer", num_classes=2) is Mine
+    assert nets.create_model("mine").out_features == 2
+    assert "mine" in nets.list_models()
+    for taken in ("mine", "q17", "resnet20"):
+        with pytest.raises(ValueError, match=f"the model '{taken}' is there already"):
+            nets.register_model(taken, Mine, "again")
+    with pytest.raises(ValueError, match="mine is no ImageModel"):
+        nets.create_model("mine", features_only=True)

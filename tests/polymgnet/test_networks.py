@@ -1,0 +1,152 @@
+"""Networks from the command line: their list, and what is done with a trained one."""
+
+import json
+from dataclasses import replace
+from importlib.util import find_spec
+
+import pytest
+import torch
+from PIL import Image
+
+import nets
+import nets.training.export
+from nets import training
+
+
+def test_models_are_those_of_the_registry_with_what_they_cost(document, run, monkeypatch):
+    """A level of c channels costs 2 * 9 c^2 operations a pixel and product with A."""
+    data = document("models", "q2", "q3", "resnet20", "--size", 8, "--channels", 1, "--width", 16)
+    q2, q3, resnet = data["models"]
+    assert [one["name"] for one in data["models"]] == ["q2", "q3", "resnet20"]
+    assert (q2["degree"], q3["degree"], resnet["degree"]) == ([2] * 4, [3] * 4, [])
+    model = nets.create_model("q2", width=16, in_channels=1)
+    assert q2["weights"] == sum(p.numel() for p in model.parameters())
+    channels = [level.A.in_channels for level in model.levels]
+    products = [2 * 9 * c**2 * (8 // 2**l) ** 2 for l, c in enumerate(channels)]
+    assert q3["flops"] - q2["flops"] == sum(products)
+    monkeypatch.setattr(nets, "list_models", lambda: ["q2"])
+    line = run("models", "--size", 8, "--channels", 1, "--width", 16).out.splitlines()[4]
+    assert line.split()[:4] == ["q2", f"{q2['weights']:,}", f"{q2['flops'] / 1e6:.1f}", "2"]
+
+
+def test_an_unknown_network_is_refused(refused):
+    assert "unknown model 'zebra', known are: q2" in refused("models", "zebra")
+
+
+SETS = ("epochs=1", "width=4", "levels=2", "batch_size=600", "tensorboard=false")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run of one epoch, and the digits that it was trained on."""
+    out = tmp_path_factory.mktemp("runs") / "run"
+    nets.train(nets.load_config("digits", SETS), out, progress=False)
+    return out, nets.load_data("digits")
+
+
+@pytest.fixture
+def pictures(trained, tmp_path):
+    """Five digits of the test part as files in class folders, one of them twice as large and in
+    colour; with them a file that is no image."""
+    data = trained[1]
+    for k in data.test[:5]:
+        folder = tmp_path / "pictures" / data.classes[data.labels[k]]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(data.images[k, 0]).save(folder / f"{k}.png")
+    (tmp_path / "pictures/notes.txt").write_text("no image")
+    large = Image.fromarray(data.images[data.test[0], 0]).convert("RGB")
+    large.resize((16, 16), Image.Resampling.NEAREST).save(tmp_path / "large.png")
+    return tmp_path / "pictures"
+
+
+def test_predict_says_what_the_network_says(trained, pictures, document, run):
+    out, data = trained
+    found = document("predict", out, pictures, pictures.parent / "large.png")
+    images = {one["image"]: one for one in found["images"]}
+    assert len(images) == 6
+    assert found["classes"] == list("0123456789")
+    scores = nets.load_classifier(out)(data.images[data.test[:5]])
+    for k, own in zip(data.test[:5], scores.softmax(1).tolist(), strict=True):
+        one = images[str(pictures / data.classes[data.labels[k]] / f"{k}.png")]
+        assert one["probabilities"] == pytest.approx(own, rel=1e-5)
+        assert one["probability"] == max(one["probabilities"])
+        assert one["probabilities"][int(one["class"])] == one["probability"]
+    assert "large.png" in run("predict", out, pictures.parent / "large.png").out
+
+
+def test_evaluate_is_the_summary_s(trained, pictures, document, run):
+    out, data = trained
+    found = document("evaluate", out)
+    summary = nets.training.folder.read_summary(out)
+    assert (found["accuracy"], found["images"]) == (summary.test_accuracy, len(data.test))
+    assert found["loss"] == pytest.approx(summary.test_loss, rel=1e-6)
+    assert sum(one["right"] for one in found["classes"].values()) == found["right"]
+    assert found["interval"][0] < found["accuracy"] < found["interval"][1]
+    assert f"{100 * found['accuracy']:.2f} %" in run("evaluate", out).out
+    # classes in a folder are told by their names: here a few of them, whose numbers differ
+    other = document("evaluate", out, "--data", f"folder:{pictures}")
+    expected = nets.load_classifier(out).predict(data.images[data.test[:5]]).numpy()
+    assert (other["part"], other["images"]) == ("all", 5)
+    assert other["right"] == int((expected == data.labels[data.test[:5]]).sum())
+
+
+def test_export_is_loaded_again_and_compared(trained, document, tmp_path, monkeypatch):
+    out, data = trained
+    file = tmp_path / "net.pt2"
+    found = document("export", out, "--to", "torch", "--out", file)
+    assert found["difference"] < 1e-5
+    extra = {"polymgnet.json": ""}
+    loaded = torch.export.load(file, extra_files=extra).module()
+    classifier, images = nets.load_classifier(out), torch.from_numpy(data.images[data.test[:7]])
+    torch.testing.assert_close(loaded(images / 255), classifier(images), rtol=1e-4, atol=1e-5)
+    assert json.loads(extra["polymgnet.json"])["classes"] == list("0123456789")
+
+    monkeypatch.setattr(training.export, "TOLERANCE", -1.0)
+    with pytest.raises(ArithmeticError, match="the torch file gives other scores"):
+        training.export.export(classifier, tmp_path / "other.pt2", "torch")
+    assert not (tmp_path / "other.pt2").exists()
+
+
+def test_export_to_onnx(trained, run, tmp_path):
+    file = tmp_path / "net.onnx"
+    result = run("export", trained[0], "--to", "onnx", "--out", file)
+    if find_spec("onnx") and find_spec("onnxruntime") and find_spec("onnxscript"):
+        assert "loaded again by onnxruntime" in result.out
+        assert file.stat().st_size > 1000
+    else:
+        assert result.status == 2
+        assert result.err.endswith("pip install 'polymgnet[export]'\n")
+        assert not file.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("predict {run} missing.png", "missing.png: No such file or directory"),
+        ("predict {run} {run}/config.json", "not a readable image (allowed are PNG"),
+        ("predict {run} {run}", "holds no image; allowed are .png"),
+        ("predict missing x.png", "missing: no config.json there"),
+        ("evaluate {run} --part half", "part is 'half'; allowed are train, validation, test, all"),
+        ("evaluate {run} --data zebra", "unknown data set 'zebra'"),
+        (
+            "export {run} --out {run}/config.json --to torch",
+            "exists; give another name, or --force",
+        ),
+        ("export {run} --out missing/net.pt2 --to torch", "folder missing does not exist"),
+        ("export {run} --out net.x --to zebra", "'zebra' is not one of 'onnx', 'torch'"),
+    ],
+)
+def test_wrong_values(trained, refused, monkeypatch, tmp_path, words, message):
+    monkeypatch.chdir(tmp_path)
+    assert message in refused(*words.format(run=trained[0]).split())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_other_classes_and_channels_are_refused(trained):
+    evaluate = training.predict.evaluate
+    classifier, data = nets.load_classifier(trained[0]), trained[1]
+    with pytest.raises(ValueError, match="has the class 'ten'; the network knows 0, 1, 2"):
+        evaluate(classifier, replace(data, classes=("ten", *data.classes[1:])))
+    colour = replace(data, images=data.images.repeat(3, axis=1))
+    with pytest.raises(ValueError, match="images of 3 channels; the network takes 1"):
+        evaluate(classifier, colour)
