@@ -66,15 +66,16 @@ def test_signal(failed, document, tmp_path, monkeypatch):
 
 
 def test_a_stop_is_said_once(run, tmp_path, monkeypatch):
-    """With progress on: the heading and the reason; SIGUSR1, as Slurm sends it before its time
-    limit."""
+    """With progress on: the heading, what was found, and the reason; SIGUSR1, as Slurm sends it
+    before its time limit."""
     from nets.training.trainer import Trainer
 
     monkeypatch.setattr(Trainer, "check_finite", lambda self: signal.raise_signal(signal.SIGUSR1))
     result = run("train", "--out", tmp_path / "run", *SMALL)
     assert result.status == 128 + signal.SIGUSR1
-    heading, reason = result.err.splitlines()
+    heading, *found, reason = result.err.splitlines()
     assert heading.startswith("q2 on digits")
+    assert not any("stopped" in line for line in found)
     assert "stopped as asked after step 1" in reason
 
 
