@@ -19,7 +19,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-demo: $(INSTALLED)  ## what a derived start is worth, on the bundled digits (about 3 minutes on 2 cores)
+demo: $(INSTALLED)  ## what a derived start is worth, on the bundled digits (3 to 4 minutes on 2 cores)
 	$(BIN)/polymgnet demo --out $(DEMO_OUT)
 
 test: lint  ## lint, types and all tests, the sensitive ones under several BLAS kernels
