@@ -34,8 +34,7 @@ def row_of(run: Any, *, diverged: str = "") -> dict[str, Any]:
     summary = run.summary()
     row |= {key: summary[key] for key in MEASURED if summary.get(key) is not None}
     if (run.folder / "init.json").is_file():
-        start = read_json(run.folder / "init.json", "start of a run")
-        row |= _of_levels(run.folder, start["levels"])
+        row |= _of_levels(run.folder)
     if (run.folder / "data.json").is_file():
         row["test_images"] = read_json(run.folder / "data.json", "data of a run")["images"]["test"]
     return row | {key: summary["environment"][key] for key in BY if "environment" in summary}
@@ -43,13 +42,18 @@ def row_of(run: Any, *, diverged: str = "") -> dict[str, Any]:
 
 def max_moduli(folder: Path) -> list[float | None]:
     """max |q| of every level of a run at the start."""
+    return [level["max_modulus"] for level in _start_levels(folder)]
+
+
+def _start_levels(folder: Path) -> list[dict[str, Any]]:
     from mgtheory._files import read_json
 
-    start = read_json(folder / "init.json", "start of a run")
-    return [level["max_modulus"] for level in start["levels"]]
+    levels: list[dict[str, Any]] = read_json(folder / "init.json", "start of a run")["levels"]
+    return levels
 
 
-def _of_levels(folder: Path, levels: list[dict[str, Any]]) -> dict[str, Any]:
+def _of_levels(folder: Path) -> dict[str, Any]:
+    levels = _start_levels(folder)
     names = [name for name in ("max_modulus", "smoothing_factor") if levels and name in levels[0]]
     row: dict[str, Any] = {name: [level[name] for level in levels] for name in names}
     starts = [mu for mu in row.get("smoothing_factor", ()) if mu is not None]
