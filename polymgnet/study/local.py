@@ -83,11 +83,16 @@ def _in_turn(
                     run(report=report)
             yield run, ""
         except Busy:
-            left.append(run)
-            if run.folder not in waiting:
-                yield run, BUSY
-            waiting.add(run.folder)
-            time.sleep(LOOK)
+            yield from _put_off(run, left, waiting)
+
+
+def _put_off(run: Run, left: deque[Run], waiting: set[Path]) -> Progress:
+    """A run that another process trains comes last; that is said once."""
+    left.append(run)
+    if run.folder not in waiting:
+        yield run, BUSY
+    waiting.add(run.folder)
+    time.sleep(LOOK)
 
 
 def _side_by_side(
@@ -146,11 +151,7 @@ def _side_by_side(
                         future.result()
                     yield run, ""
                 except Busy:
-                    left.append(run)
-                    if run.folder not in waiting:
-                        yield run, BUSY
-                    waiting.add(run.folder)
-                    time.sleep(LOOK)
+                    yield from _put_off(run, left, waiting)
             yield None, f"{len(training)} on their way" if training else ""
     finally:
         if training:
