@@ -144,6 +144,7 @@ def rivals_text(grid: Grid, question: Question, name: str) -> tuple[str, str]:
     """The candidate against every other value where it is clearest, and what follows."""
     candidate, measure = question.candidate or "", MEASURES[name]
     tests = grid.tests(name, candidate)
+    places = any(test.place for test in tests)
     body: list[list[str]] = []
     lost: list[str] = []
     never: list[str] = []
@@ -153,13 +154,19 @@ def rivals_text(grid: Grid, question: Question, name: str) -> tuple[str, str]:
         wins = _clearest([test for test in own if not test.better(measure)])
         significant = loses is not None and loses.significant
         (lost if significant else never).append(f"`{other}`")
-        body.append([f"`{other}`", *_difference(loses, measure), *_difference(wins, measure)])
+        if places:
+            shown = [*_difference(loses, measure), *_difference(wins, measure)]
+        else:
+            shown = _difference(loses or wins, measure)[1:]
+        body.append([f"`{other}`", *shown])
     if not body:
         return "", ""
-    columns = [
-        *("other value", "loses at", "difference", "p (Holm)"),
-        *("wins at", "difference", "p (Holm)"),
-    ]
+    columns = ["other value", "difference", "p (Holm)"]
+    if places:
+        columns = ["other value", "loses at", *columns[1:], "wins at", *columns[1:]]
+    where, somewhere = (
+        (", at the place with the smallest p-value", " somewhere") if places else ("", "")
+    )
     counted = sum(test.p_holm is not None for test in tests)
     lost_runs = ""
     if any(test.diverged or test.other_diverged for test in tests):
@@ -169,12 +176,12 @@ def rivals_text(grid: Grid, question: Question, name: str) -> tuple[str, str]:
         )
     ahead = dict.fromkeys(f"`{t.other}`" for t in tests if t.significant and not t.better(measure))
     return (
-        f"`{candidate}` minus each other value, paired by seed, at the place with the smallest"
-        f" p-value (two-sided paired t-test, Holm over all {counted} tests of this measure;"
-        f" 95 % intervals){lost_runs}\n\n{markdown(columns, body)}",
-        f"{len(lost)} of {len(body)} others lose to `{candidate}` somewhere with p < {LEVEL:g}"
+        f"`{candidate}` minus each other value, paired by seed{where} (two-sided paired t-test,"
+        f" Holm over all {counted} tests of this measure; 95 % intervals){lost_runs}\n\n"
+        f"{markdown(columns, body)}",
+        f"{len(lost)} of {len(body)} others lose to `{candidate}`{somewhere} with p < {LEVEL:g}"
         f"{_listed(lost)}; not shown with these seeds{_listed(never) or ': none'}. Significantly"
-        f" better than `{candidate}` somewhere: {', '.join(ahead) or 'none'}.",
+        f" better than `{candidate}`{somewhere}: {', '.join(ahead) or 'none'}.",
     )
 
 
@@ -276,7 +283,7 @@ def verdict_of(difference: Estimate, measure: Measure) -> str:
 
 
 def cost_table(grid: Grid) -> str:
-    """What a run of every compared value costs."""
+    """What a run of every compared value costs, the time of the fastest one."""
     rows = [[grid.compare, "place", *COSTS.values()]]
     for place, cells in grid.cells.items():
         for value, cell in cells.items():
@@ -284,7 +291,7 @@ def cost_table(grid: Grid) -> str:
             rows.append([f"`{value}`", place_text(place), *costs])
     if not any(place for _, place, *_ in rows[1:]):
         rows = [[value, *costs] for value, _, *costs in rows]
-    return f"### Costs\n\n{markdown(rows[0], rows[1:])}"
+    return f"### Costs\n\nThe time is that of the fastest run\n\n{markdown(rows[0], rows[1:])}"
 
 
 def place_text(place: Place) -> str:

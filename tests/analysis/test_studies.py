@@ -8,6 +8,7 @@ from scipy import stats
 from analysis.stats import estimate, holm
 from analysis.studies import MEASURES, Grid, Question
 from analysis.study_text import (
+    cost_table,
     measure_table,
     modulus_text,
     progress_text,
@@ -208,7 +209,7 @@ def test_the_best_is_that_over_the_seeds_all_share():
     losses = {"a": {0: 1.0, 1: 1.0}, "b": {0: 1.1, 1: 1.1, 2: 0.1}}
     found = Grid.of(
         [
-            ({"seed": seed, "start": start}, {"train_loss": loss})
+            ({"train.seed": seed, "start": start}, {"train_loss": loss})
             for start, own in losses.items()
             for seed, loss in own.items()
         ],
@@ -248,6 +249,27 @@ def test_columns_say_who_loses(grid):
         results(LOSSES | {"near": {d: own + 0.5 for d, own in LOSSES["mine"].items()}}), "start"
     )
     assert "Holm over all 2 tests" in rivals_text(same, QUESTION, "train_loss")[0]
+
+
+def test_without_an_axis_there_is_no_place_to_name():
+    """One difference a line, of whichever sign, and the cost of the run that nothing disturbed."""
+    losses = {"mine": (1.0, 1.1, 1.3), "near": (0.9, 0.97, 1.2), "far": (2.0, 2.2, 2.3)}
+    rows = [
+        (
+            {"train.seed": seed, "start": start},
+            {"train_loss": loss, "parameters": 12798, "seconds": s},
+        )
+        for start, of_seeds in losses.items()
+        for seed, (loss, s) in enumerate(zip(of_seeds, (90.0, 4.5, 60.0)))
+    ]
+    found = Grid.of(rows, "start")
+    text, finding = rivals_text(found, QUESTION, "train_loss")
+    assert "| other value | difference | p (Holm) |" in text
+    assert "| `near` | +0.110 [" in text
+    assert "| `far` | -1.033 [" in text
+    assert "at the place" not in text
+    assert "somewhere" not in finding
+    assert "| `mine` | 12,798 | – | 4.5 |" in cost_table(found)
 
 
 @pytest.mark.parametrize(
