@@ -13,6 +13,7 @@ import pytest
 
 from docs import one_operator
 from figures.gallery import GALLERY
+from nets.models.registry import MODELS
 from polymgnet.cli import main
 from polymgnet.commands import COMMANDS
 from polymgnet.study.plan import load_study
@@ -41,6 +42,8 @@ def test_page_is_true(page, tmp_path, monkeypatch, capsys):
     """From top to bottom in an empty folder: files with a title are written, Python runs, and
     commands behind `$` print what stands below them."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(MODELS, "colour", None)  # so that what a page enters is taken out again
+    del MODELS["colour"]
     names: dict = {}
     for kind, title, text in BLOCK.findall(PAGES[page]):
         if title:
