@@ -186,10 +186,9 @@ def kind(q: ResidualPolynomial, family: str = "") -> Kind | None:
     low, high = float(roots[0]), float(roots[-1])
     centre, half = (high + low) / 2, (high - low) / 2 / np.cos(np.pi / (2 * k))
     a, b = float(centre - half), float(centre + half)
-    if k == 1:
-        known = q.operator.interval if q.operator is not None else (0.0, 0.0)
-        fits = 0 < known[0] < known[1] and abs(sum(known) / 2 - high) <= SAME * high
-        a, b = known if fits else (high / 2, 3 * high / 2)
+    if k == 1:  # the interval that ends at b, if there is one
+        b = q.operator.upper if q.operator is not None else 1.5 * high
+        a, b = (2 * high - b, b) if 0 < 2 * high - b < b else (high / 2, 1.5 * high)
     fourth, optimised = (
         high / float(made(k, lmax=1.0).roots.real.max()) for made in (chebyshev4, chebyshev4_opt)
     )
@@ -425,15 +424,15 @@ def _petsc(given: _Given) -> Export:
 # ------------------------------------------------------------------------------ hypre and Trilinos
 
 _HYPRE = (
-    "hypre takes no eigenvalues: on each level it estimates the largest one and the smallest one by"
-    " 10 steps of CG, and damps from smallest + fraction (1.1 largest - smallest) to 1.1 largest."
-    " That is the interval above where the estimates are 1/1.1 of lmax and about 0; it is another"
-    " one where they are not."
+    "hypre takes no eigenvalues: on each level it estimates the largest and the smallest one by 10"
+    " steps of CG, and damps from smallest + fraction (1.1 largest - smallest) to 1.1 largest. That"
+    " is [{a:.6g}, {b:.6g}], for which the polynomial was made, where the estimates are"
+    " {estimate:.4g} and about 0, and another interval where they are not."
 )
 
 
 def _hypre(given: _Given) -> Export:
-    own = given.kind
+    own = kind(given.q, "chebyshev")  # of degree 1 every polynomial is one
     if own is None or own.name != "first" or given.q.degree > HYPRE_ORDERS:
         raise ValueError(
             f"hypre's relaxation 16 is Chebyshev of the first kind, of degree 1 to {HYPRE_ORDERS};"
@@ -449,9 +448,9 @@ def _hypre(given: _Given) -> Export:
         "ChebyScale": "1",
         "ChebyEigEst": "10",
     }
-    head = indent(
-        given.head("Chebyshev smoothing in hypre's BoomerAMG", _HYPRE), " * ", lambda _: True
-    )
+    remark = _HYPRE.format(a=own.lower, b=own.upper, estimate=own.upper / 1.1)
+    head = given.head("Chebyshev smoothing in hypre's BoomerAMG", remark)
+    head = indent(head, " * ", lambda _: True)
     lines = [f"HYPRE_BoomerAMGSet{name}(solver, {value});\n" for name, value in calls.items()]
     text = "/*\n" + head.replace("*/", "* /").replace(" * \n", " *\n") + "\n */\n" + "".join(lines)
     return Export("hypre", text, f"relaxation 16 of order {given.q.degree}")
