@@ -282,7 +282,8 @@ def _facts(
             [str(formula or "its roots"), *([f"polymgnet {version}"] if version else [])]
         ),
         "B": "D^-1, the inverse diagonal of A (Jacobi)",
-        "lmax": f"{b!r} of D^-1 A ({how})" + (f"; made for [{a!r}, {b!r}]" if a else ""),
+        "lmax": f"{b!r} of D^-1 A ({how})"
+        + (f"; made for [{a!r}, {b!r}]" if a and record.positive else ""),
         "roots": f"{roots} (of D^-1 A, Leja order)",
         "predicted": predicted(q),
     }
