@@ -107,14 +107,14 @@ class InitialCoefficients:
 
     def export(self, to: str, *, lmax: float | None = None, scaling: str | None = None) -> Export:
         """The polynomial as a file for another engine, ``petsc``, ``hypre``, ``trilinos`` or
-        ``pyamg``: `mgtheory.export.export`, with the parameters and errors of that.
+        ``pyamg``: its `save(path)` writes it, `text` is it. Parameters and errors are those of
+        `mgtheory.export.export`.
 
         Examples
         --------
         >>> start = derive("chebyshev4", 3, create("poisson2d", n=63))
         >>> print(start.export("petsc").text.splitlines()[-4])
         -mg_levels_ksp_chebyshev_eigenvalues 0.2,2.0
-        >>> _ = start.export("petsc").save("smoother.petsc")     # -options_file smoother.petsc
         """
         where: dict[str, Any] = {"family": self.family, "provenance": self.provenance}
         return export(self.polynomial, to, lmax=lmax, scaling=scaling, **where)

@@ -6,8 +6,8 @@ one that the engine knows by name; what an engine cannot apply is refused in one
 applies in another way than it was derived is named in the comment at the head of the file.
 
 What each engine does with its options was read from its source: PETSc 3.26 (`KSPCHEBYSHEV`,
-`PCCOMPOSITE`), hypre 2.3x (relaxation 16), Trilinos 16 (`Ifpack2::Chebyshev`, `MueLu`), PyAMG 5.4.
-PETSc's and PyAMG's are run against this package's own solver (`tests/petsc`,
+`PCCOMPOSITE`), hypre's relaxation 16, Trilinos' `Ifpack2::Chebyshev` with MueLu around it, PyAMG
+5.4. PETSc's and PyAMG's are run against this package's own solver (`tests/petsc`,
 `tests/mgtheory/test_export.py`).
 """
 
@@ -219,8 +219,8 @@ def _of_diagonal(
     if lmax is not None:
         b = check_number(lmax, "lmax", "larger than 0")
         c = b / record.upper
-        ends = {"lower": c * record.lower, "positive": record.positive, "scaling": "diagonal"}
-        own = OperatorRecord("interval", "D^-1 A", b, **ends)
+        own = OperatorRecord("interval", "D^-1 A", b, c * record.lower, "diagonal")
+        own = replace(own, positive=record.positive)
         return q.scaled(c).of(own), f"given; roots times {c:.6g}", ()
     if record.kind == "level":
         raise ValueError(
@@ -249,14 +249,18 @@ def _of_diagonal(
             "Beside a Neumann boundary the diagonal of A is smaller than inside: q was derived for"
             " A itself, and D^-1 A differs from a multiple of A in these rows.",
         )
-    target = operator_record(
-        Stencil(list(taps), np.array(list(taps.values()))),
-        scaling="diagonal",
-        axes="auto" if record.axes is None else record.axes,
-    )
-    moved = q.on(target)
-    target = replace(record.times(target.upper / record.upper), scaling="diagonal")
-    return moved.of(target), record.found, remarks
+    target = _of_stencil(record)[1]
+    own = replace(record.times(target.upper / record.upper), scaling="diagonal")
+    return q.on(target).of(own), record.found, remarks
+
+
+def _of_stencil(record: OperatorRecord) -> tuple[Stencil, OperatorRecord]:
+    """The stencil of an operator up to a factor, and the record of its D^-1 A."""
+    assert isinstance(record.form, tuple)
+    offsets, values = zip(*record.form)
+    stencil = Stencil(offsets, np.array(values))
+    axes = "auto" if record.axes is None else record.axes
+    return stencil, operator_record(stencil, scaling="diagonal", axes=axes)
 
 
 def _facts(
@@ -296,10 +300,9 @@ def predicted(q: ResidualPolynomial) -> str:
     record = q.operator
     assert record is not None
     if isinstance(record.form, tuple):
-        offsets, values = zip(*record.form)
-        stencil, axes = Stencil(list(offsets), np.array(values)), record.axes or "auto"
-        bare = q.of(operator_record(stencil, scaling="diagonal", axes=axes))
         try:
+            stencil, own = _of_stencil(record)
+            bare, axes = q.of(own), own.axes or "auto"
             mu = smoothing_factor(stencil, bare, axes=axes).factor
             two = two_grid_factor(stencil, bare, pre=1, post=1, axes=axes).factor
         except ValueError as error:

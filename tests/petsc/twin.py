@@ -57,9 +57,10 @@ def measured(run, processes, folder, python, program):
 
 
 def main():
-    folder, python, source = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
-    folder.mkdir(parents=True, exist_ok=True)
-    program = built(folder, python, source)
+    home = Path(sys.argv[1]).resolve()  # that build.py filled
+    folder, python = home / "run", str(home / "bin" / "python")
+    folder.mkdir(exist_ok=True)
+    program = built(folder, python, home / "ex45.c")
     histories, worst = {}, 0.0
     for run in ours.RUNS:
         mine = ours.history(run)
