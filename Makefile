@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 DEMO_OUT ?= demo
 NOTEBOOKS := 02_predicted_then_measured 06_minimax 10_reading_coefficients
 
-.PHONY: help demo test test-slurm lint bench browser docs figures examples clean
+.PHONY: help demo test test-slurm petsc lint bench browser docs figures examples clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -29,6 +29,10 @@ test: lint  ## lint, types and all tests, the sensitive ones under several BLAS 
 test-slurm: $(INSTALLED)  ## studies on a Slurm of one node, and torchrun (some 10 minutes; installs Debian's Slurm)
 	@$(BIN)/python tests/slurm/cluster.py
 	TEST_SLURM=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/slurm
+
+petsc: $(INSTALLED)  ## exported smoothers in PETSc against our own cycles (built from PyPI first, in half an hour)
+	$(PYTHON) tests/petsc/build.py build/petsc
+	OMP_NUM_THREADS=1 PYTHONPATH=. $(BIN)/python tests/petsc/twin.py build/petsc
 
 lint: $(INSTALLED)  ## ruff and mypy
 	$(BIN)/ruff check --no-cache .

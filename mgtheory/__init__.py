@@ -10,7 +10,7 @@ initial coefficients from them.
 True
 
 The chapters, each building on those before it: `spectra`, `polynomials`, `problems`, `families`,
-`smoothers`, `fourier`, `derive`, `multigrid`, `matrixfree`, `solving`, `comparison`.
+`smoothers`, `fourier`, `export`, `derive`, `multigrid`, `matrixfree`, `solving`, `comparison`.
 """
 
 from mgtheory.comparison import compare_smoothers

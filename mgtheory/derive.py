@@ -24,6 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mgtheory._checks import own_errors, plain
 from mgtheory._files import parse_json, read_json, write_atomically
+from mgtheory.export import Export, export
 from mgtheory.families import get_family
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.problems.problem import PROBLEMS, create
@@ -103,6 +104,20 @@ class InitialCoefficients:
         (`OperatorRecord.factor_to`)."""
         record = operator_record(of, scaling=scaling, axes=axes)
         return replace(self, polynomial=self.polynomial.on(record))
+
+    def export(self, to: str, *, lmax: float | None = None, scaling: str | None = None) -> Export:
+        """The polynomial as a file for another engine, ``petsc``, ``hypre``, ``trilinos`` or
+        ``pyamg``: its `save(path)` writes it, `text` is it. Parameters and errors are those of
+        `mgtheory.export.export`.
+
+        Examples
+        --------
+        >>> start = derive("chebyshev4", 3, create("poisson2d", n=63))
+        >>> print(start.export("petsc").text.splitlines()[-4])
+        -mg_levels_ksp_chebyshev_eigenvalues 0.2,2.0
+        """
+        where: dict[str, Any] = {"family": self.family, "provenance": self.provenance}
+        return export(self.polynomial, to, lmax=lmax, scaling=scaling, **where)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON types; the polynomial is kept exactly, weights stand beside it for the reader."""

@@ -163,6 +163,7 @@ CHAPTERS = {
         ("families",),
         ("smoothers",),
         ("fourier",),
+        ("export",),
         ("derive",),
         ("multigrid",),
         ("matrixfree",),

@@ -197,6 +197,7 @@ def coupling_ratio(A: sp.csr_array) -> NDArray[np.float64]:
     return np.divide(row_sums(A) - diagonal, diagonal, out=ones, where=diagonal > 0.0)
 
 
+@np.errstate(divide="ignore", invalid="ignore")  # rows that are coupled one way, or not at all
 def row_scales(level: Level) -> NDArray[np.float64] | None:
     """s, shape (n,), where A is a balanced matrix with its rows multiplied by s_i, which differ
     from neighbour to neighbour; None for any other matrix.
@@ -215,8 +216,7 @@ def row_scales(level: Level) -> NDArray[np.float64] | None:
             continue
         stride = int(np.prod(shape[j + 1 :]))
         there, back = (np.abs(A.diagonal(k)) for k in (-stride, stride))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            steps = np.pad(np.log(there) - np.log(back), (0, stride)).reshape(shape)
+        steps = np.pad(np.log(there) - np.log(back), (0, stride)).reshape(shape)
         steps = np.moveaxis(steps, j, 0)[: n - 1]
         change = np.diff(np.moveaxis(own, j, 0), axis=0)
         known = np.isfinite(steps)

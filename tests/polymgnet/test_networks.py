@@ -4,12 +4,14 @@ import json
 from dataclasses import replace
 from importlib.util import find_spec
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 import nets
 import nets.training.export
+from analysis.records import read_run
 from nets import training
 
 
@@ -119,9 +121,49 @@ def test_export_to_onnx(trained, run, tmp_path):
         assert not file.exists()
 
 
+def test_a_learned_polynomial_is_exported_relative_to_its_level(trained, document, run, tmp_path):
+    """Its roots in units of the level's b, times lmax; the first level where none is named."""
+    states = read_run(trained[0]).learned
+    for words, state in (((), states[0]), (("--level", 2), states[1])):
+        file = tmp_path / f"{len(words)}.petsc"
+        to = ("--to", "petsc", "--lmax", 2, "--out", file)
+        found = document("export", trained[0], *words, *to)
+        options = dict(w.split() for w in file.read_text().splitlines() if w.startswith("-"))
+        a, b = map(float, options["-mg_levels_ksp_chebyshev_eigenvalues"].split(","))
+        # two roots that are close to each other are those of Chebyshev's polynomial on some [a, b]
+        roots = (a + b) / 2 + (b - a) / 2 * np.sqrt([0.5, 0.5]) * [1, -1]
+        learned = 2.0 / state.spectrum.radius * state.polynomial.roots.real
+        np.testing.assert_allclose(roots, np.sort(learned)[::-1], rtol=1e-12)
+        assert (found["kind"], found["degree"]) == ("petsc", 2)
+        assert found["form"] == "its Chebyshev of kind first"
+        assert "learned by q2, level" in file.read_text()
+
+
+def test_a_derived_polynomial_is_exported_with_what_it_needs(run, refused, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "points").write_text("1 0.5\n1 -0.5\n2\n0.7\n1.5 0.4\n1.5 -0.4\n")
+    run("derive", "--family", "minimax", "--degree", 3, "--points", "points", "--out", "init.json")
+    words = ("export", "init.json", "--scaling", "diagonal", "--out", "a", "--to", "petsc")
+    assert run(*words).out == "a: a PC in Python\npolymgnet_pc.py: what it needs beside it\n"
+    (tmp_path / "a").unlink()
+    run(*words)  # the same module again is none that is overwritten
+    (tmp_path / "a").unlink()
+    (tmp_path / "polymgnet_pc.py").write_text("mine")
+    assert "polymgnet_pc.py exists; give another name" in refused(*words)
+    assert not (tmp_path / "a").exists()
+    assert "this polynomial, minimax, degree 3, is none" in refused(*words[:-1], "hypre")
+    assert "--level belongs to a run" in refused(*words, "--level", 1)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        ("export {run} --out x --to petsc", "which the engine does not have: give lmax"),
+        ("export {run} --out x --to petsc --level 3", "--level is 3, {run} has the levels 1 to 2"),
+        ("export {run} --out x --to petsc --lmax nan", "lmax is nan"),
+        ("export {run} --out x --to torch --lmax 2", "--lmax belongs to a polynomial's engine"),
+        ("export {run}/config.json --out x --to petsc", "not a file of initial coefficients"),
+        ("export missing --out x --to petsc", "there is no file missing"),
         ("predict {run} missing.png", "missing.png: No such file or directory"),
         ("predict {run} {run}/config.json", "not a readable image (allowed are PNG"),
         ("predict {run} {run}", "holds no image; allowed are .png"),
@@ -138,7 +180,7 @@ def test_export_to_onnx(trained, run, tmp_path):
 )
 def test_wrong_values(trained, refused, monkeypatch, tmp_path, words, message):
     monkeypatch.chdir(tmp_path)
-    assert message in refused(*words.format(run=trained[0]).split())
+    assert message.format(run=trained[0]) in refused(*words.format(run=trained[0]).split())
     assert list(tmp_path.iterdir()) == []
 
 
