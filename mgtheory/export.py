@@ -169,6 +169,7 @@ def export(
         raise ValueError(f"unknown engine {to!r}, allowed are {', '.join(TARGETS)}")
     if scaling not in (None, "diagonal"):
         raise ValueError(f"scaling is {scaling!r}, the engines apply D^-1 A: diagonal, or nothing")
+    family = " ".join(family.split())  # a file of others may break lines here
     q, how, remarks = _of_diagonal(polynomial, lmax, scaling)
     if not q.weights.any():
         raise ValueError("all roots are infinite: this polynomial does nothing")
@@ -512,8 +513,8 @@ def _called(given: _Given) -> str:
 
 _PYAMG_CHEBYSHEV = (
     "PyAMG applies it to A, not D^-1 A, and takes the bounds times its own estimate of the largest"
-    " eigenvalue of A on each level, found in some steps from a random start: the interval has the"
-    " ratio above, and lmax is PyAMG's. `attach` takes lmax from here."
+    " eigenvalue of A on each level, found in some steps from a random start: the interval is that"
+    " above up to this estimate. `attach` takes lmax from here."
 )
 
 _PYAMG_ATTACH = '''STEPS = {steps}
@@ -544,17 +545,17 @@ def smoother_of(A, lmax={lmax!r}):
 
 
 def _pyamg(given: _Given) -> Export:
-    own, degree = given.kind, given.q.degree
-    steps = given.steps
+    own, steps = kind(given.q, "chebyshev"), given.steps
     remarks, tuple_ = ["attach(ml) smooths a hierarchy of PyAMG by q of D^-1 A, exactly."], ""
-    if own is not None and own.name == "first":
-        bounds = {"lower_bound": own.lower / own.upper, "upper_bound": 1.0, "degree": degree}
-        tuple_ = f'SMOOTHER = ("chebyshev", {json.dumps(bounds)})\n'
-        remarks.append(f"SMOOTHER is for presmoother= and postsmoother=. {_PYAMG_CHEBYSHEV}")
-    elif own is not None and own.name == "equal":
+    if own is not None and (own.name == "equal" or len(steps) == 1):
         jacobi = f'{{"omega": {steps[0][0]!r}, "iterations": {len(steps)}, "withrho": False}}'
         tuple_ = f'SMOOTHER = ("jacobi", {jacobi})\n'
         remarks.append("SMOOTHER is for presmoother= and postsmoother=, and the same.")
+    elif own is not None and own.name == "first":
+        a, b = own.lower / given.upper, own.upper / given.upper
+        bounds = {"lower_bound": a, "upper_bound": b, "degree": given.q.degree}
+        tuple_ = f'SMOOTHER = ("chebyshev", {json.dumps(bounds)})\n'
+        remarks.append(f"SMOOTHER is for presmoother= and postsmoother=. {_PYAMG_CHEBYSHEV}")
     else:
         remarks.append(
             "PyAMG has no tuple for it: its polynomials are Chebyshev of the first kind alone."

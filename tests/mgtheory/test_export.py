@@ -242,13 +242,18 @@ def residuals(ml, b):
 
 
 @pytest.mark.parametrize(
-    ("family", "tuple_"),
-    [("chebyshev", "chebyshev"), ("richardson", "jacobi"), ("chebyshev4_opt", None)],
+    ("family", "degree", "tuple_"),
+    [
+        ("chebyshev", 3, "chebyshev"),
+        ("chebyshev4", 2, "chebyshev"),  # one on another interval
+        ("richardson", 3, "jacobi"),
+        ("chebyshev4_opt", 3, None),
+    ],
 )
-def test_pyamg_has_the_residual_norms_of_our_polynomial_in_its_cycles(family, tuple_):
+def test_pyamg_has_the_residual_norms_of_our_polynomial_in_its_cycles(family, degree, tuple_):
     problem = create("poisson2d", n=24)
     b = np.random.default_rng(1).standard_normal(24 * 24)
-    start, space = derive(family, 3, problem), {}
+    start, space = derive(family, degree, problem), {}
     exec(start.export("pyamg").text, space)
     ml = pyamg.ruge_stuben_solver(problem.A.tocsr(), max_coarse=10)
     q = start.polynomial.scaled(1 / problem.A.diagonal()[0]).of(None)
@@ -365,6 +370,9 @@ def test_text_from_a_file_stays_within_the_comment():
     plain = derive("chebyshev", 2, POISSON)
     assert words(start.export("petsc").text) == words(plain.export("petsc").text)
     assert start.export("hypre").text.count("*/") == 1
+    with pytest.raises(ValueError, match="is none") as error:
+        InitialCoefficients(ours.CASES["composite"].polynomial, nasty, {}).export("hypre")
+    assert "\n" not in str(error.value)
     np.testing.assert_allclose(by_ifpack2(start.export("trilinos").text, T), q(DIAGONAL * T))
     space = {}
     exec(start.export("pyamg").text, space)
