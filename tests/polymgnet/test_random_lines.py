@@ -33,8 +33,10 @@ from polymgnet.commands import COMMANDS, register
 
 NAMES = tuple(name for name in COMMANDS if name != "demo")  # which trains, whatever stands beside
 SIZED = ("solve", "lfa", "compare-smoothers")  # by default large
-# half a second or more each, of a run several: they come in one round of six
+# half a second or more each, and seconds with a run: they come in one round of `EVERY`, and then of
+# five times as many
 RARE = ("compare-smoothers", "lfa", "models", "analyze", "figures", "report")
+EVERY = 6
 HOSTILE = ("-1", "0", "1e999", "nan", "abc", "١٢", "1,2", "a/b", "--", "-x", "%s\n", "é" * 300)
 FILES = ("init.json", "A.mtx", "A.npz", "b.npy", "points.txt", "study.toml", "config.json", "empty")
 FILES += ("missing", "folder", "damaged.json", "x.png", "hostile.toml", "date.toml", "Z.mtx")
@@ -147,6 +149,7 @@ class Lines:
 
     def __init__(self, seed, runs=()):
         self.random, self.runs = random.Random(seed), tuple(map(str, runs))
+        self.every = 5 * EVERY if runs else EVERY
         register(app)
         self.commands = typer.main.get_command(app).commands
 
@@ -197,7 +200,7 @@ class Lines:
         """That many lines, of all commands in turn."""
         for k in range(count):
             name = NAMES[k % len(NAMES)]
-            rarely = name in RARE and k // len(NAMES) % 6
+            rarely = name in RARE and k // len(NAMES) % self.every
             yield self.line("solve" if rarely else name)
 
 
