@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import median
 
 # ---- what was measured; the page says where
-START = 5.0  # s of a process until it trains: torch and the data
+START = 5.0  # s of a process until it trains: 4.1 of a study itself, 5.7 of each worker
 RUN = 12.1  # s of a run of studies/starts.toml --scale digits on one core, median of 254 rows
 WEIGHTS = 1_385_554  # of q2, of three channels and ten classes
 STEPS = ((1024, 9.06e-3), (128, 128 / 67_600))  # images a step, s; benchmarks/results/train-h200.md
@@ -52,6 +52,13 @@ def ring(size: float, gpus: int, link: str) -> float:
     other."""
     rate, latency = LINKS[link]
     return 2 * (gpus - 1) * (latency + size / gpus / rate)
+
+
+def fewest(total: float, part: float) -> int:
+    """Images a GPU from which on a sum of `total` seconds is at most that part of step and sum."""
+    step, (many, _), (few, _) = total * (1 - part) / part, *STEPS
+    slope = (step_time(many) - step_time(few)) / (many - few)
+    return max(1, math.ceil(few + (step - step_time(few)) / slope))
 
 
 def exchange(n: int, dim: int, processes: int) -> float:
@@ -98,6 +105,11 @@ def model() -> Iterator[str]:
                 cells.append(f"{100 * step_time(images) / (step_time(images) + spent):.0f}")
             sums.append(f"{1e3 * spent:.2f}")
         yield f"{link:>24}" + "".join(f"{cell:>7}" for cell in sums + each + whole)
+    yield ""
+    yield "images a GPU from which on sums over 8 take at most a half, or a tenth, of the time"
+    for link in LINKS:
+        total = ring(size, 8, link)
+        yield f"{link:>24}{fewest(total, 0.5):>7,}{fewest(total, 0.1):>7,}"
     yield ""
     yield "solve to 1e-8: seconds; part of the time that computes, in %"
     yield f"{'processes':>20}" + "".join(f"{p:>9}" for p in (1, 16, 128, 1024, 8192))
