@@ -1,6 +1,7 @@
 """The page on scaling: its tables are what its command prints, from numbers that stand where they
 were measured."""
 
+import doctest
 import json
 from pathlib import Path
 from statistics import median
@@ -52,3 +53,9 @@ def test_models():
     assert scaling.study_time(90, 10.0, 1) == pytest.approx(905)
     assert scaling.study_time(90, 10.0, 4) == pytest.approx(10 + 230)
     assert scaling.study_time(90, 10.0, 45, slurm=True) == pytest.approx(5 + 2 * 30)
+
+
+def test_examples_print_what_is_shown():
+    pytest.importorskip("pyamg")
+    page = str(ROOT / "docs" / "scaling.md")
+    assert doctest.testfile(page, module_relative=False).failed == 0

@@ -103,6 +103,8 @@ def test_singular_nonsymmetric_and_single_precision():
 
 def test_refusals(monkeypatch):
     A = graph(300)
+    with pytest.raises(ValueError, match="a negative definite A must change its sign"):
+        Hierarchy.build(shuffled(-poisson((15, 15)).A), coarsening="pyamg")
     with pytest.raises(ValueError, match="bare matrix"):
         Hierarchy.build(poisson((15, 15)), coarsening="pyamg")
     with pytest.raises(ValueError, match="transfers and coarsening"):
