@@ -8,6 +8,7 @@ maps use cividis, which is monotone in grey. Legends stand above the axes, where
 
 from __future__ import annotations
 
+import io
 import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -25,6 +26,7 @@ from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from numpy.typing import NDArray
 
+from mgtheory._files import write_atomically
 from mgtheory.families import FAMILIES
 
 # left out
@@ -273,13 +275,10 @@ def save(made: Figure, path: str | os.PathLike[str]) -> list[Path]:
 
 def save_as(made: Figure, path: str | os.PathLike[str]) -> Path:
     """Write one file, whole or not at all, without a date, as .png, .pdf or .svg."""
-    target = check_suffix(path)
-    temporary = target.with_name(f".{target.stem}.{os.getpid()}{target.suffix}")
-    try:
-        made.savefig(temporary, metadata=dict.fromkeys(DATED[target.suffix.lower()]))
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    target, drawn = check_suffix(path), io.BytesIO()
+    kind = target.suffix.lower()
+    made.savefig(drawn, format=kind[1:], metadata=dict.fromkeys(DATED[kind]))
+    write_atomically(target, drawn.getvalue())
     return target
 
 

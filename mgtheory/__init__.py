@@ -19,6 +19,7 @@ from mgtheory.families import FAMILIES
 from mgtheory.fourier.analysis import smoothing_factor, three_grid_factor, two_grid_factor
 from mgtheory.matrixfree import StencilHierarchy
 from mgtheory.multigrid.hierarchy import Hierarchy
+from mgtheory.multigrid.pyamg_smoothers import change_smoothers
 from mgtheory.multigrid.solution import Solution
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.problems.problem import Problem, poisson
@@ -36,6 +37,7 @@ __all__ = [
     "Solution",
     "Stencil",
     "StencilHierarchy",
+    "change_smoothers",
     "compare_smoothers",
     "derive",
     "poisson",

@@ -4,18 +4,23 @@ not what was promised."""
 from __future__ import annotations
 
 import contextlib
+import glob
 import json
 import os
+import time
 import tomllib
 from pathlib import Path
 from typing import Any
 
+HALF = 60.0  # s from which on a temporary file is no longer being written
+
 
 def write_atomically(path: str | os.PathLike[str], data: str | bytes) -> None:
     """The file has either its old content or all of the new, whatever happens: temporary file,
-    fsync, rename, fsync of the folder. Of a link the target is written; what is no file (a pipe,
-    /dev/null) is written as it is, where a rename would put a file in its place. An OSError is of
-    the kind of the failure (FileNotFoundError for a missing folder, say), with the path."""
+    fsync, rename, fsync of the folder. What killed processes had half written of it goes. Of a link
+    the target is written; what is no file (a pipe, /dev/null) is written as it is, where a rename
+    would put a file in its place. An OSError is of the kind of the failure (FileNotFoundError for a
+    missing folder, say), with the path."""
     path, content = Path(path), data.encode() if isinstance(data, str) else data
     # before its links are followed: that of a pipe, as /dev/stdout has it, leads to no path
     if path.exists() and not (path.is_file() or path.is_dir()):
@@ -29,6 +34,7 @@ def write_atomically(path: str | os.PathLike[str], data: str | bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+        _remove_halves(path)
         # elsewhere a folder cannot be opened, and the rename is the system's own affair
         if os.name == "posix":
             folder = os.open(path.parent, os.O_RDONLY)
@@ -45,6 +51,29 @@ def write_atomically(path: str | os.PathLike[str], data: str | bytes) -> None:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+def _remove_halves(path: Path) -> None:
+    """Remove the temporary files of `path` whose process is gone, from a minute on: in a shared
+    folder it may be one of another machine, which writes for a second or two."""
+    for half in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        with contextlib.suppress(OSError, ValueError, OverflowError):
+            old = time.time() - half.stat().st_mtime > HALF
+            if old and not _runs(int(half.name.split(".")[-2])):
+                half.unlink()
+
+
+def _runs(pid: int) -> bool:
+    """Whether there is such a process here."""
+    if os.name != "posix":  # where to ask so would end it
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def check_folder(folder: Path) -> None:

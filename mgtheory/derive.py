@@ -140,7 +140,8 @@ class InitialCoefficients:
             raise ValueError(
                 f"not a file of initial coefficients: 'kind' must be {KIND!r}, as `derive` writes"
             )
-        if data.get("schema") not in (1, SCHEMA):
+        schema, provenance = data.get("schema"), data.get("provenance")
+        if isinstance(schema, bool) or schema not in (1, SCHEMA):
             raise ValueError(
                 f"initial coefficients have schema {data.get('schema')!r}, this version reads 1"
                 f" and {SCHEMA}"
@@ -152,7 +153,9 @@ class InitialCoefficients:
                 if data["schema"] == 1
                 else OperatorRecord.from_dict(data["operator"])
             )
-            result = cls(polynomial.of(record), data["family"], dict(data["provenance"]))
+            if not isinstance(provenance, dict):
+                raise TypeError("'provenance' is no object")
+            result = cls(polynomial.of(record), data["family"], dict(provenance))
         except (KeyError, TypeError) as error:
             raise ValueError(f"initial coefficients are damaged: {error}") from error
         try:

@@ -30,7 +30,7 @@ _OFFERED = {
     "mgtheory": (
         *("FAMILIES", "Hierarchy", "InitialCoefficients", "Interval", "Problem"),
         *("ResidualPolynomial", "Solution", "Stencil", "StencilHierarchy", "compare_smoothers"),
-        *("derive", "poisson"),
+        *("change_smoothers", "derive", "poisson"),
         *("smoothing_factor", "solve", "three_grid_factor", "two_grid_factor"),
     ),
     "nets": (

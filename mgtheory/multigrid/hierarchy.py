@@ -34,7 +34,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.linalg import LinearOperator
 
-from mgtheory._checks import check_vector, own_errors
+from mgtheory._checks import check_number, check_vector, own_errors
+from mgtheory.multigrid.aggregates import Aggregates
 from mgtheory.multigrid.base import GridHierarchy
 from mgtheory.multigrid.cycle import cycle_products, visits
 from mgtheory.multigrid.given import Given
@@ -45,7 +46,7 @@ from mgtheory.multigrid.nullspace import (
     nearly_singular,
     singular_below,
 )
-from mgtheory.multigrid.options import Options, takes_options
+from mgtheory.multigrid.options import PYAMG, Counts, Options, takes_options
 from mgtheory.multigrid.setup import Coarsening
 from mgtheory.multigrid.solution import Cycle, Reason, Solution, check_cycle
 from mgtheory.multigrid.solve import Plan, Stop, in_cycle_type, norm, rounding_floor, solve_levels
@@ -54,7 +55,7 @@ from mgtheory.problems.problem import Problem
 
 class Hierarchy(GridHierarchy):
     """Levels from fine to coarse, with their transfers, smoothings and the solver of the coarsest;
-    made by `Hierarchy.build`.
+    made by `Hierarchy.build`, or from PyAMG's by `Hierarchy.from_pyamg`.
 
     Attributes
     ----------
@@ -104,9 +105,88 @@ class Hierarchy(GridHierarchy):
             For an unknown name, a matrix that is not square, floating and of the given shape, or an
             option that does not fit.
         """
+        return cls._of(problem, options)
+
+    @classmethod
+    @own_errors
+    def from_pyamg(
+        cls,
+        ml: Any,
+        smoother: Any = None,
+        post_smoother: Any = None,
+        *,
+        degree: Counts | None = None,
+        pre: Counts = 1,
+        post: Counts = 1,
+        damped: float | None = None,
+        coarse_solver: Callable[[Any], Callable[[NDArray[Any]], NDArray[Any]]] | None = None,
+        nullspace: NDArray[Any] | str | None = "auto",
+        dtype: Any = None,
+    ) -> Self:
+        """A, P and R of all levels of a hierarchy of PyAMG, with our smoothers.
+
+        For graphs and unstructured matrices, and for systems of several unknowns per node, whose
+        near-nullspace B and blocks PyAMG takes. The cycle is that of PyAMG's own ``solve``. A
+        coarsest operator that is singular has its pseudo-inverse.
+
+        Parameters
+        ----------
+        ml
+            A ``MultilevelSolver``, as ``pyamg.smoothed_aggregation_solver(A, B)`` gives it; it is
+            left as it is.
+        smoother, post_smoother, degree, pre, post, coarse_solver, nullspace, dtype
+            As `build` takes them, see `mgtheory.multigrid.options.Options`. A given polynomial is
+            one for B A of the finest level, B the inverse diagonal where that varies.
+        damped
+            a/b of the interval [a, b] for the families that need one, such as Chebyshev's of the
+            first kind; b bounds the spectrum of the level. By default the number of coarse over
+            fine unknowns, at least 1/10 and at most 1/2. The fourth kind needs none.
+
+        Raises
+        ------
+        ValueError
+            For what is no such hierarchy, or an option that does not fit.
+
+        Examples
+        --------
+        >>> import pyamg
+        >>> A, B = pyamg.gallery.linear_elasticity((20, 20))
+        >>> ml = pyamg.smoothed_aggregation_solver(A, B, max_coarse=50)
+        >>> hierarchy = Hierarchy.from_pyamg(ml, "chebyshev4", degree=3)
+        >>> hierarchy.solve(np.ones(A.shape[0])).converged
+        True
+        """
+        levels = getattr(ml, "levels", None)
+        if not isinstance(levels, list) or not all(
+            hasattr(level, name)
+            for level in levels
+            for name in ("A" if level is levels[-1] else "APR")
+        ):
+            raise ValueError(
+                f"ml is a {type(ml).__name__}, must be a MultilevelSolver of PyAMG, with A, P and R"
+                " of its levels; a matrix takes Hierarchy.build(A, coarsening='pyamg')"
+            )
+        if damped is not None and check_number(damped, "damped", "larger than 0") >= 1:
+            raise ValueError(f"damped is {damped!r}, must be less than 1: a/b of an interval")
+        options = Options(
+            smoother=smoother,
+            degree=degree,
+            post_smoother=post_smoother,
+            pre=pre,
+            post=post,
+            coarsening=PYAMG,
+            coarse_solver=coarse_solver,
+            nullspace=nullspace,
+            dtype=dtype,
+            max_levels=len(levels),
+        )
+        return cls._of(levels[0].A, options, Aggregates(levels, damped))
+
+    @classmethod
+    def _of(cls, problem: Any, options: Options, known: Aggregates | None = None) -> Self:
         given = Given.of(problem, options)
         start = time.perf_counter()
-        rule = Coarsening(given, options)
+        rule = Coarsening(given, options, known)
         levels = rule.levels()
         for level in levels[:-1]:
             level.smooth_with(options)

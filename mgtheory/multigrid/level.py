@@ -254,7 +254,11 @@ class Level:
             balance = 1.0 if self.rows is None else self.rows
             balanced_B = B if B is None else balance * B
             a, b = matrix_interval(self.balanced, self.shape, self.axes, balanced_B)
-            return (a, b) if self.damped is None else (self.damped * b, b)
+            if self.damped is not None:
+                a = self.damped * b
+                if B is None and self.A.diagonal().real.max() < 0.0:  # b bounds the size alone
+                    a, b = -b, -a
+            return a, b
         a, b = self.interval if B is None else float(B[0]) * np.array(self.interval)
         # a multiple of the identity has one eigenvalue, which is no interval
         return float(a if a < b else b / 2.0), float(b)

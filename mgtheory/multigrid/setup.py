@@ -12,8 +12,8 @@ import scipy.sparse as sp
 
 from mgtheory._checks import check_whole
 from mgtheory.multigrid import blackbox, transfer
-from mgtheory.multigrid.aggregates import aggregates
-from mgtheory.multigrid.coarse import DirectSolver
+from mgtheory.multigrid.aggregates import Aggregates, aggregates, pseudo_inverse
+from mgtheory.multigrid.coarse import DENSE, DirectSolver
 from mgtheory.multigrid.doubts import JUMP, coupling_ratio, doubts, row_scales
 from mgtheory.multigrid.given import Given
 from mgtheory.multigrid.level import STORED, Level, diagonal_storage, row_maxima
@@ -68,10 +68,13 @@ class Coarsening:
     options
         Those of the hierarchy. A level of at most `coarsest` unknowns is the coarsest, unless the
         user's own `transfers` have a coarser one.
+    known
+        The levels of a hierarchy of PyAMG that was built before.
     """
 
     given: Given
     options: Options
+    known: Aggregates | None = None
 
     def levels(self) -> list[Level]:
         """All levels, the finest first, the coarsest with its solver."""
@@ -80,7 +83,12 @@ class Coarsening:
         if own is None:
             steps = [level.R for level in levels[:-1]]
             basis = coarse_nullspace(self.given.nullspace, steps, matrix.dtype)
-            levels[-1].solve = DirectSolver(matrix, basis)
+            try:
+                levels[-1].solve = DirectSolver(matrix, basis)
+            except ValueError:
+                if matrix.shape[0] > DENSE or not isinstance(self.transfers, Aggregates):
+                    raise
+                levels[-1].solve = pseudo_inverse(matrix)
         elif callable(solve := own(matrix)):
             levels[-1].solve = solve
         else:
@@ -108,6 +116,8 @@ class Coarsening:
         """The user's own P and R, or PyAMG's, by level; None for those of a grid."""
         if self.options.coarsening != PYAMG:
             return self.options.transfers
+        if self.known is not None:
+            return self.known
         limits = {"coarsest": self.options.coarsest or COARSEST}
         return aggregates(self.given.A, max_levels=self.options.max_levels, **limits)
 
@@ -133,6 +143,8 @@ class Coarsening:
             tensor = level.tensor.galerkin(level.R.factors, level.P.factors)
         if tensor is not None:
             A = sp.csr_array(tensor.todia(level.A.dtype))
+        elif isinstance(self.transfers, Aggregates):
+            A = tidied(self.transfers.operator(level.index + 1), level.A.dtype)
         else:
             A = galerkin(level) if again is None else again.equation.operator(shape)
         if not level.own_transfers:  # in the real type of the cycle
@@ -327,10 +339,14 @@ def _interval(level: Level) -> tuple[float, float] | None:
 
 
 def galerkin(level: Level) -> sp.csr_array:
-    """R A P as a CSR array in A's type, without what is rounding beside the other entries of its
-    row and its column."""
+    """R A P as a CSR array in A's type."""
     R, P = (T.tocsr() if hasattr(T, "tocsr") else sp.csr_array(T) for T in (level.R, level.P))
-    coarse = sp.csr_array(R @ level.A @ P)
+    return tidied(sp.csr_array(R @ level.A @ P), level.A.dtype)
+
+
+def tidied(coarse: sp.csr_array, dtype: np.dtype[Any]) -> sp.csr_array:
+    """A coarse operator without what is rounding beside the other entries of its row and its
+    column, and without empty rows; it may be changed."""
     coarse.sum_duplicates()  # abs() would, and move the entries
     sizes = np.abs(coarse.data)
     small = np.flatnonzero(sizes <= 1e-14 * np.max(sizes, initial=0.0))
@@ -344,4 +360,4 @@ def galerkin(level: Level) -> sp.csr_array:
     if empty.any():  # every fine unknown around has a fixed value: nothing arrives here
         coarse = sp.csr_array(coarse + sp.diags_array(empty * np.max(sizes, initial=1.0)))
     coarse.sort_indices()
-    return coarse.astype(level.A.dtype)
+    return coarse.astype(dtype)

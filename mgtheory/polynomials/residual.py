@@ -223,9 +223,9 @@ class ResidualPolynomial(ReadOnlyArrays):
 
     @own_errors
     def as_preconditioner(
-        self, A: Any, B: ArrayLike | None = None, *, symmetric: bool = True
-    ) -> LinearOperator:
-        """z = p(BA) B r as a LinearOperator for SciPy's Krylov methods.
+        self, A: Any, B: Any = None, *, symmetric: bool = True, kind: Any = None
+    ) -> Any:
+        """z = p(BA) B r as a LinearOperator for the Krylov methods of SciPy, or of CuPy.
 
         M = p(BA) B has the eigenvalues 1 - q(t) of MA at those t of BA. For symmetric positive
         definite A it is so itself where q < 1 on the spectrum, and cg then needs the steps of the
@@ -240,6 +240,10 @@ class ResidualPolynomial(ReadOnlyArrays):
         symmetric
             For cg and minres: that M is symmetric and positive is checked, by Lanczos steps. False
             for gmres: nothing is, and A may be any.
+        kind
+            The class of LinearOperator for arrays of another library, in whose memory everything
+            then stays: for CuPy ``cupyx.scipy.sparse.linalg.LinearOperator``, with A, B and r of
+            CuPy. The check is made on copies, by their method ``get``.
 
         Raises
         ------
@@ -254,15 +258,18 @@ class ResidualPolynomial(ReadOnlyArrays):
         >>> bool(np.allclose(M @ A, np.diag([1 - 0.5 / 2.1, 1 + 0.5 / 3.5, 1 - 2.5 / 10.5])))
         True
         """
-        operator = square_operator(A)
-        diagonal = self._b(A) if B is None else check_array(B, "B", real=True)
+        if kind is None:
+            kind, operator = LinearOperator, square_operator(A)
+            diagonal = self._b(A) if B is None else check_array(B, "B", real=True)
+        else:
+            operator, diagonal = A, self._b(A) if B is None else B
         if symmetric:
-            self._check_preconditioner(A, diagonal, scaled=B is not None)
+            self._check_preconditioner(_on_host(A), _on_host(diagonal), scaled=B is not None)
 
         def apply(r: NDArray[Any]) -> Any:
             return self.apply(A, r, diagonal)
 
-        return LinearOperator(operator.shape, matvec=apply, matmat=apply, dtype=operator.dtype)
+        return kind(operator.shape, matvec=apply, matmat=apply, dtype=operator.dtype)
 
     def _check_preconditioner(self, A: Any, B: NDArray[Any] | None, *, scaled: bool) -> None:
         """ValueError where p(BA) B is not symmetric positive definite, as far as can be known."""
@@ -490,9 +497,14 @@ def _multiplication(B: Any) -> Callable[[Any], Any]:
     """v -> B v for None, a diagonal or an operator."""
     if B is None:
         return lambda v: v
-    if isinstance(B, np.ndarray) and B.ndim == 1:
+    if getattr(B, "ndim", 0) == 1:  # of NumPy, or of a library with arrays like its
         return lambda v: B * v if v.ndim == 1 else B[:, None] * v
     return lambda v: B @ v
+
+
+def _on_host(value: Any) -> Any:
+    """A copy in the host's memory, where the arrays of a device have a method for it."""
+    return value.get() if hasattr(value, "get") else value
 
 
 def _check_power_basis(degree: int) -> None:

@@ -66,10 +66,13 @@ def _draw(grid: Any, question: Any, target: Path, *, kind: str) -> None:
 
     import figures.studies
     from figures.style import paper
+    from mgtheory._files import write_atomically
 
     drawn = io.BytesIO()
     with paper():
         getattr(figures.studies, kind)(grid, question).savefig(drawn, format="png", dpi=DPI)
     target.parent.mkdir(parents=True, exist_ok=True)
     few = Image.open(drawn).convert("RGB").quantize(128, dither=Image.Dither.NONE)
-    few.save(target, optimize=True)
+    packed = io.BytesIO()
+    few.save(packed, format="png", optimize=True)
+    write_atomically(target, packed.getvalue())

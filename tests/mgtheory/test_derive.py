@@ -225,6 +225,7 @@ def test_a_level_of_a_network_is_no_operator_without_its_grid():
         ('{"kind": "config"}', ValueError, "not a file of initial coefficients"),
         ("[1, 2]", ValueError, "must be an object"),
         ('{"kind": "initial_coefficients", "schema": 99}', ValueError, "schema 99"),
+        ('{"kind": "initial_coefficients", "schema": true}', ValueError, "schema True"),
         ('{"kind": "initial_coefficients", "schema": 1, "degree": 2}', ValueError, "damaged"),
     ],
 )
@@ -252,6 +253,13 @@ def test_numbers_beyond_the_doubles_are_refused(place, value, message, tmp_path)
         InitialCoefficients.load(tmp_path / "init.json")
     with pytest.raises(ValueError, match=message):
         InitialCoefficients.from_json(text.replace(place, value))
+
+
+def test_a_provenance_that_is_no_object_is_refused():
+    document = derive("chebyshev4", 2, 2.0).to_dict()
+    for wrong in ([], [["formula", 1]], None):
+        with pytest.raises(ValueError, match="damaged: 'provenance' is no object"):
+            InitialCoefficients.from_dict({**document, "provenance": wrong})
 
 
 def test_one_name_for_each_public_object():

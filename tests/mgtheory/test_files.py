@@ -4,10 +4,11 @@ import os
 import resource
 import signal
 import stat
+import time
 
 import pytest
 
-from mgtheory._files import read_json, write_atomically
+from mgtheory._files import HALF, read_json, write_atomically
 
 
 @pytest.mark.parametrize("data", ["z\u00fcgig\n", b"\x00\xff", ""])
@@ -31,6 +32,26 @@ def test_content_and_name_are_synced_in_this_order(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", fsync)
     write_atomically(path, b"new")
     assert seen == [(False, False), (True, True)]
+
+
+def test_what_killed_processes_left_goes(tmp_path):
+    """Of this file, of processes that are gone, and when it is surely no longer being written."""
+    dead = 2**22 + 1  # more than Linux has
+    names = {
+        f".table[1].md.{dead}.tmp": False,
+        f".table[1].md.{os.getppid()}.tmp": True,
+        f".table1.md.{dead}.tmp": True,
+        ".table[1].md.mine.tmp": True,
+    }
+    old = time.time() - 2 * HALF
+    for name in names:
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (old, old))
+    write_atomically(tmp_path / "table[1].md", "whole")
+    assert {name: (tmp_path / name).exists() for name in names} == names
+    (young := tmp_path / next(iter(names))).touch()
+    write_atomically(tmp_path / "table[1].md", "again")
+    assert young.exists()
 
 
 def test_full_disk_keeps_what_was_there(tmp_path):

@@ -106,3 +106,66 @@ def test_gmres_takes_a_nonsymmetric_one():
         assert not failed
         counts.append(len(steps))
     assert counts[1] <= 0.4 * counts[0]
+
+
+class Device:
+    """An array of a library with a memory of its own, as CuPy's: it meets its own kind and plain
+    numbers alone, and becomes NumPy's by `get`, and by nothing else."""
+
+    __array_ufunc__ = None
+
+    def __init__(self, host):
+        self.host = host
+
+    ndim = property(lambda self: self.host.ndim)
+    shape = property(lambda self: self.host.shape)
+    dtype = property(lambda self: self.host.dtype)
+
+    def __array__(self, *_, **__):
+        raise TypeError("implicit conversion to a NumPy array is not allowed")
+
+    def get(self):
+        return self.host
+
+    def diagonal(self):
+        return Device(self.host.diagonal())
+
+    def __getitem__(self, key):
+        return Device(self.host[key])
+
+    def _meet(self, other, name):
+        assert type(other) in (Device, int, float), type(other)
+        return Device(getattr(self.host, name)(getattr(other, "host", other)))
+
+
+for _name in ("add", "radd", "sub", "rsub", "mul", "rmul", "truediv", "rtruediv", "matmul"):
+    setattr(Device, f"__{_name}__", lambda s, o, n=f"__{_name}__": s._meet(o, n))
+
+
+class Linear:
+    """A LinearOperator of that library."""
+
+    def __init__(self, shape, matvec, matmat=None, dtype=None):
+        self.shape, self.dtype, self.matvec, self.matmat = shape, dtype, matvec, matmat
+
+
+@pytest.mark.parametrize(("family", "name"), [("chebyshev4", "jump2d"), ("minimax", "poisson2d")])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_arrays_of_another_library(family, name, dtype):
+    """Everything stays there, by the recurrence and by factors, with B from the record; the same
+    numbers as NumPy's."""
+    problem = create(name, N)
+    q = derive(family, 3, problem).polynomial
+    A = problem.A.astype(dtype)
+    r = np.random.default_rng(0).standard_normal((N * N, 2)).astype(dtype)
+    M = q.as_preconditioner(Device(A), kind=Linear)
+    assert M.shape == A.shape
+    found, several = M.matvec(Device(r[:, 0])), M.matmat(Device(r))
+    assert type(found) is type(several) is Device
+    assert found.dtype == dtype
+    expected = q.as_preconditioner(problem.A) @ r
+    tolerance = 1e-12 if dtype == np.float64 else 1e-5
+    for one, other in ((found.host, expected[:, 0]), (several.host, expected)):
+        np.testing.assert_allclose(one, other, atol=tolerance * np.abs(expected).max())
+    with pytest.raises(ValueError, match="symmetric"):
+        q.as_preconditioner(Device(A + 0.5 * A.max() * sp.triu(A, 1)), kind=Linear)

@@ -9,7 +9,14 @@ import scipy.sparse as sp
 from scipy.sparse.csgraph import laplacian
 from scipy.sparse.linalg import cg
 
-from mgtheory import Hierarchy, StencilHierarchy, compare_smoothers, poisson
+from mgtheory import (
+    Hierarchy,
+    StencilHierarchy,
+    change_smoothers,
+    compare_smoothers,
+    derive,
+    poisson,
+)
 
 
 def graph(n, links=2):
@@ -59,7 +66,8 @@ def test_aggregates(A, complexity):
     assert hierarchy.operator_complexity < complexity
     assert hierarchy.levels[0].P.shape == (A.shape[0], hierarchy.levels[1].size)
     a, b = hierarchy.levels[0].smoothing_interval()
-    assert a == pytest.approx(b / 10)
+    left = hierarchy.levels[1].size / A.shape[0]  # of the unknowns; 0.17 of the grid, 0.09 of these
+    assert a == pytest.approx(max(left, 0.1) * b)
     rhs, steps = np.random.default_rng(1).standard_normal(A.shape[0]), {}
     np.testing.assert_array_equal(hierarchy.apply(rhs), again.apply(rhs))
     M = hierarchy.as_preconditioner()
@@ -95,6 +103,8 @@ def test_singular_nonsymmetric_and_single_precision():
 
 def test_refusals(monkeypatch):
     A = graph(300)
+    with pytest.raises(ValueError, match="a negative definite A must change its sign"):
+        Hierarchy.build(shuffled(-poisson((15, 15)).A), coarsening="pyamg")
     with pytest.raises(ValueError, match="bare matrix"):
         Hierarchy.build(poisson((15, 15)), coarsening="pyamg")
     with pytest.raises(ValueError, match="transfers and coarsening"):
@@ -113,3 +123,169 @@ def test_refusals(monkeypatch):
     with pytest.raises(ModuleNotFoundError, match=r"polymgnet\[pyamg\]") as caught:
         Hierarchy.build(A, coarsening="pyamg")
     assert "\n" not in str(caught.value)
+
+
+def elasticity():
+    """Plane strain on 12 x 12 nodes: two unknowns a node in blocks, three rigid motions."""
+    pyamg = pytest.importorskip("pyamg")
+    A, B = pyamg.gallery.linear_elasticity((12, 12))
+    assert A.blocksize == (2, 2)
+    return pyamg.smoothed_aggregation_solver(A, B, max_coarse=20)
+
+
+def triangles():
+    """A triangulated airfoil, by Ruge and Stuben's coarse points."""
+    pyamg = pytest.importorskip("pyamg")
+    A = pyamg.gallery.load_example("airfoil")["A"].tocsr()
+    return pyamg.ruge_stuben_solver(A, max_coarse=20)
+
+
+def of_graph():
+    pyamg = pytest.importorskip("pyamg")
+    return pyamg.smoothed_aggregation_solver(sp.csr_matrix(graph(400)), max_coarse=20)
+
+
+def factor(residuals):
+    """What a cycle leaves of the residual, in the second half."""
+    half = len(residuals) // 2
+    return (residuals[-1] / residuals[half]) ** (1 / (len(residuals) - 1 - half))
+
+
+@pytest.fixture
+def seeded():
+    """PyAMG draws its random starts from NumPy's global generator."""
+    state = np.random.get_state()  # noqa: NPY002
+    np.random.seed(0)  # noqa: NPY002
+    yield
+    np.random.set_state(state)  # noqa: NPY002
+
+
+@pytest.mark.usefixtures("seeded")
+@pytest.mark.parametrize("make", [elasticity, triangles, of_graph])
+def test_pyamg_is_a_twin(make):
+    """Its own cycle and its own polynomial smoother with our coefficients, and its cycle with our
+    smoothers, give the residuals of our cycle; ours beats its own Chebyshev of the same degree."""
+    from pyamg.relaxation.relaxation import polynomial
+
+    ml = make()
+    A, before = ml.levels[0].A, [level.A.toarray() for level in ml.levels]
+    b = np.random.default_rng(1).standard_normal(A.shape[0])
+
+    def history(**given):
+        found = []
+        ml.solve(b, tol=1e-9, maxiter=20, residuals=found, **given)
+        return np.array(found)
+
+    def on_level(level):
+        """Of A itself, as PyAMG's polynomials are."""
+        return derive("chebyshev", 3, level.record()).polynomial
+
+    hierarchy = Hierarchy.from_pyamg(ml, on_level, coarse_solver=pinv)
+    for own, level in zip(ml.levels[:-1], hierarchy.levels):
+        coefficients = level.pre.polynomial.correction_coefficients[::-1]
+
+        def smooth(A, x, b, coefficients=coefficients):
+            polynomial(A, x, b, coefficients)
+
+        own.presmoother = own.postsmoother = smooth
+    expected = history()
+    found = hierarchy.solve(b, tol=1e-9, maxiter=20)  # slow on the graph: its diagonal varies
+    np.testing.assert_allclose(found.residual_norms, expected, rtol=1e-6)
+
+    for name, degree in (("chebyshev4", 3), ("chebyshev", 2)):
+        change_smoothers(ml, name, degree=degree)
+        named = Hierarchy.from_pyamg(ml, name, degree=degree, coarse_solver=pinv)
+        found = named.solve(b, tol=1e-9, maxiter=20)
+        assert found.converged
+        rounding = {"rtol": 1e-6, "atol": 1e-12 * expected[0]}
+        np.testing.assert_allclose(found.residual_norms, history(), **rounding)
+        assert ml.symmetric_smoothing
+        steps = []
+        cg(A, b, rtol=1e-9, M=named.as_preconditioner(), callback=steps.append)
+        assert abs(len(steps) - (len(history(accel="cg")) - 1)) <= 1
+        pyamg_own = ("chebyshev", {"degree": degree})
+        relaxed(ml, pyamg_own, pyamg_own)
+        assert factor(found.residual_norms) < factor(history()) - 0.1
+    for level, was in zip(ml.levels, before):
+        np.testing.assert_array_equal(level.A.toarray(), was)
+
+
+def relaxed(ml, *smoothers):
+    from pyamg.relaxation.smoothing import change_smoothers
+
+    change_smoothers(ml, *smoothers)
+
+
+def pinv(A):
+    inverse = np.linalg.pinv(A.toarray())
+    return lambda r: inverse @ r
+
+
+@pytest.mark.usefixtures("seeded")
+def test_interval_of_pyamgs_levels():
+    """The part of the unknowns that is left, from 1/10 to 1/2, or as asked; other smoothers need
+    none, and before and after may differ."""
+    ml = triangles()
+    hierarchy = Hierarchy.from_pyamg(ml, "chebyshev", degree=2)
+    assert hierarchy.coarsening == "pyamg"
+    for level, own in zip(hierarchy.levels[:-1], ml.levels):
+        a, b = level.smoothing_interval()
+        assert a / b == pytest.approx(np.clip(own.P.shape[1] / own.P.shape[0], 0.1, 0.5))
+    a, b = Hierarchy.from_pyamg(ml, damped=1 / 30).levels[0].smoothing_interval()
+    assert a == pytest.approx(b / 30)
+    several = Hierarchy.from_pyamg(ml, "jacobi", "chebyshev4", pre=2, post=lambda index: index + 1)
+    assert [level.counts for level in several.levels[:2]] == [(2, 1), (2, 2)]
+    change_smoothers(ml, "jacobi", "chebyshev4", pre=2, post=lambda index: index + 1)
+    assert not ml.symmetric_smoothing
+    b, found = np.ones(ml.levels[0].A.shape[0]), []
+    ml.solve(b, tol=1e-8, residuals=found)
+    np.testing.assert_allclose(several.solve(b).residual_norms, found, rtol=1e-5)
+
+
+def springs(n):
+    """The stiffness of n x n nodes, joined by springs to their eight neighbours, and the two
+    translations and the rotation that strain none of them."""
+    x = np.stack(np.indices((n, n)), axis=-1).reshape(-1, 2).astype(float)
+    i, j = np.triu_indices(n * n, 1)
+    near = np.abs(x[i] - x[j]).max(axis=1) == 1
+    i, j = i[near], j[near]
+    u = (x[j] - x[i]) / np.linalg.norm(x[j] - x[i], axis=1)[:, None]
+    rows = np.repeat(np.arange(len(i)), 4)
+    columns = np.stack([2 * i, 2 * i + 1, 2 * j, 2 * j + 1], axis=1).ravel()
+    strain = sp.csr_array((np.hstack([-u, u]).ravel(), (rows, columns)), shape=(len(i), 2 * n * n))
+    turn = np.stack([-x[:, 1], x[:, 0]], axis=1).ravel()
+    motions = np.stack([np.tile([1.0, 0.0], n * n), np.tile([0.0, 1.0], n * n), turn], axis=1)
+    return sp.csr_array(strain.T @ strain), motions
+
+
+@pytest.mark.usefixtures("seeded")
+def test_singular_beyond_the_constants():
+    """A graph in two parts, and a body that nothing holds, whose three rigid motions are given or
+    left to be found on the coarsest level."""
+    pyamg = pytest.importorskip("pyamg")
+    part = graph(300) - sp.eye_array(300) / 300
+    A = sp.csr_array(sp.block_diag([part, 2 * part]))
+    x = np.random.default_rng(0).standard_normal(600)
+    found = Hierarchy.build(A, coarsening="pyamg").solve(A @ x)
+    assert found.converged
+    K, motions = springs(9)
+    assert np.abs(K @ motions).max() < 1e-12
+    blocks = sp.bsr_matrix(K, blocksize=(2, 2))
+    ml = pyamg.smoothed_aggregation_solver(blocks, motions, max_coarse=20)
+    b = K @ np.random.default_rng(0).standard_normal(K.shape[0])
+    for nullspace in ("auto", motions):
+        hierarchy = Hierarchy.from_pyamg(ml, "chebyshev4", degree=3, nullspace=nullspace)
+        assert hierarchy.solve(b).converged
+
+
+def test_what_is_no_hierarchy_of_pyamg():
+    for wrong in (graph(50), None, 3):
+        with pytest.raises(ValueError, match="must be a MultilevelSolver") as caught:
+            Hierarchy.from_pyamg(wrong)
+        assert "\n" not in str(caught.value)
+    ml = elasticity()
+    for wrong in (0, 1, -0.1, np.nan, "a"):
+        with pytest.raises(ValueError, match="damped"):
+            Hierarchy.from_pyamg(ml, damped=wrong)
+    with pytest.raises(ValueError, match="unknown smoother"):
+        change_smoothers(ml, "nothing")
