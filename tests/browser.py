@@ -123,7 +123,7 @@ def small_runs(folder):
 
 def main():
     """Exit status 0 where both pages pass."""
-    from figures.page.write import write_page
+    from figures.page.runs import write_page
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("runs", nargs="*", type=Path)

@@ -50,7 +50,7 @@ def report(
     target = out or default
     words = [*map(str, given), *(["--scale", scale] if scale else [])]
     words += ["--out", str(out)] if out else []
-    from figures.page.write import write_page
+    from figures.page.runs import write_page
 
     with console.progress("report", total=len(runs), show=not as_json) as step:
         command = shlex.join(["polymgnet", "report", *words])

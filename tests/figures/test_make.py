@@ -8,7 +8,7 @@ import pytest
 
 import analysis
 from figures.gallery import GALLERY
-from figures.make import COMMON_FIGURES, RUN_FIGURES, make, make_gallery
+from figures.registry import COMMON_FIGURES, RUN_FIGURES, make, make_gallery
 from figures.style import DOUBLE, SINGLE, figure, figure_legend, paper, save
 
 
