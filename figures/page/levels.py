@@ -25,6 +25,7 @@ from figures.page.traces import (
     cloud,
     curve,
     guide,
+    log_axis,
     role_marker,
     short,
     slider,
@@ -35,6 +36,7 @@ from figures.views import judged, meaningful
 
 EIGENVALUES, STEPS, CONTOUR = 500, 33, 61
 MOVING = "epoch of the slider"
+FACTOR = "largest factor of a pass"
 SHADED = "rgba(0,158,115,0.12)"
 
 
@@ -212,7 +214,7 @@ def _course(level: LevelReport, way: Along) -> Picture:
             mark = {"color": look.colour, "symbol": MARKS[look.marker], "size": 8}
             dash = {"color": look.colour, "width": 0 if look.dashes == "none" else 1.5}
             data.append(curve(label, x, y, line=dash, mode="lines+markers", marker=mark))
-    axis = {**LOG, "title": {"text": "largest factor of a pass"}}
+    axis = {**log_axis(*(one["y"] for one in data), [1.0]), "title": {"text": FACTOR}}
     layout = {
         "height": HEIGHT,
         "xaxis": {"title": {"text": "epoch"}, "rangemode": "tozero"},

@@ -28,6 +28,7 @@ from figures.page.traces import (
     cloud,
     curve,
     guide,
+    log_axis,
     short,
     slider,
     spread,
@@ -70,7 +71,7 @@ def training(metrics: Mapping[str, Sequence[pd.DataFrame]]) -> list[Picture]:
                 data += banded(which, x, np.stack([one[:length] for one in curves]), k)
         if not data:
             continue
-        axis = {"type": "log"} if log else {}
+        axis = log_axis(*(one["y"] for one in data)) if log else {}
         layout = {
             "xaxis": {"title": {"text": "epoch"}},
             "yaxis": {"title": {"text": label}, **axis},
@@ -191,7 +192,7 @@ def _factors(groups: Mapping[str, Sequence[SpectralReport]]) -> Picture:
         if values:
             data += banded(name, np.arange(1, len(values[0]) + 1), np.array(values), k)
     every = [value for one in data for value in one["y"] if value]
-    axis = LOG if max(every, default=1.0) > 3.0 else {}
+    axis = log_axis(every) if max(every, default=1.0) > 3.0 else {}
     layout = {
         "xaxis": {"title": {"text": "level"}, "dtick": 1},
         "yaxis": {"title": {"text": "smoothing factor µ at the end"}, **axis},

@@ -28,6 +28,7 @@ def damped_waves(
     caption: str,
     axes: tuple[int, ...] = (0, 1),
     reach: float = 1.0,
+    rough: bool = True,
     prefix: str = "",
 ) -> Picture:
     """Heat maps of one shape, one at a time by a slider; the last is shown first.
@@ -38,6 +39,8 @@ def damped_waves(
         What the slider says -> shape (H, W), over theta_1 and theta_2 in (-reach pi, reach pi].
     axes
         Those that are coarsened, whose high frequencies lie outside of the dashed lines.
+    rough
+        Whether the rough waves are told apart: those of a slice through three frequencies are not.
     prefix
         Before what the slider says.
     """
@@ -50,6 +53,9 @@ def damped_waves(
     bar |= {"ticktext": ["0", "0.5", "1", *(f"10<sup>{k}</sup>" for k in decades)]}
     if limit > 1.0:
         bar["title"] = {"text": "linear below 1,<br>logarithmic above", "font": {"size": 10}}
+    if reach < 1.0 and limit <= 1.0:  # what a good cycle leaves is all near 0
+        top = max(float(np.max(list(maps.values()))), 1e-12)
+        bar = {"thickness": 12}
     last = list(maps)[-1]
     theta = [short(reach * grid_frequencies(n)[:, 0] / np.pi) for n in maps[last].shape]
     data: list[Data] = [
@@ -59,8 +65,12 @@ def damped_waves(
             "hovertemplate": "θ₂ = %{x:.2f} π, θ₁ = %{y:.2f} π: %{text}<extra></extra>",
         }
     ]
+    apart = axes if rough else ()
     moves = [
-        ({k: [v] for k, v in _cells(values).items()}, _words(own, values, axes, reach))
+        (
+            {k: [v] for k, v in _cells(values).items()},
+            _words(own, values, axes if rough else (), reach),
+        )
         for own, values in maps.items()
     ]
     square: Data = {"range": [-reach, reach], "ticksuffix": " π", "dtick": reach / 2}
@@ -72,7 +82,7 @@ def damped_waves(
     }
     if len(maps) < 2:
         del layout["sliders"]
-    if reach == 1.0:
+    if rough and reach == 1.0:
         ends = [0.5 if j in axes else 1.0 for j in range(2)]
         inner = {"type": "rect", "x0": -ends[1], "x1": ends[1], "y0": -ends[0], "y1": ends[0]}
         lines: list[Data] = [{"color": "white", "width": 3}]
@@ -83,15 +93,14 @@ def damped_waves(
 
 def _words(name: str, values: NDArray[np.float64], axes: tuple[int, ...], reach: float) -> str:
     """The numbers of a map; where all of it is one colour they are all that it says."""
+    if not axes or reach < 1.0:
+        return f"{name}: at most {number(float(values.max()), 3)} is left"
     theta = np.stack(np.meshgrid(*(grid_frequencies(n)[:, 0] for n in values.shape), indexing="ij"))
-    rough = high_frequencies(np.moveaxis(reach * theta, 0, -1), axes)
-    largest = number(float(values[rough].max() if rough.any() else values.max()), 3)
-    if reach < 1.0:
-        return f"{name}: at most {largest} is left"
-    if float(values[rough].min()) > ABOVE_ONE:
-        least = number(float(values[rough].min()), 3)
-        return f"{name}: every rough wave is amplified, {least} to {largest} times"
-    return f"{name}: rough waves ≤ {largest}"
+    left = values[high_frequencies(np.moveaxis(theta, 0, -1), axes)]
+    least, most = (number(float(end), 3) for end in (left.min(), left.max()))
+    if float(left.min()) > ABOVE_ONE:
+        return f"{name}: every rough wave is amplified, {least} to {most} times"
+    return f"{name}: rough waves ≤ {most}"
 
 
 def _cells(values: NDArray[np.float64]) -> Data:

@@ -23,7 +23,10 @@ from figures.page.traces import Picture
 from mgtheory._files import write_atomically
 
 LONG_FIRST = sorted(GLOSSARY, key=len, reverse=True)
-TERMS = re.compile(rf"(?<![\w.])(?:{'|'.join(map(re.escape, LONG_FIRST))})(?![\w|])")
+# "A" that begins a sentence is an article
+TERMS = re.compile(
+    rf"(?<![\w.])(?!(?:(?<=^)|(?<=[.;:] ))A )(?:{'|'.join(map(re.escape, LONG_FIRST))})(?![\w|])"
+)
 
 
 @dataclass(frozen=True)
