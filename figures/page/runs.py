@@ -15,7 +15,7 @@ from analysis.along import Along, along_training
 from analysis.along_text import MEANINGS as ALONG
 from analysis.along_text import smoother_text
 from analysis.comparison import compare
-from analysis.in_short import DID, run_in_short, runs_in_short
+from analysis.in_short import DID, ORIGINS, run_in_short, runs_in_short
 from analysis.level_report import LevelReport
 from analysis.numbers import number, plain
 from analysis.records import read_metrics
@@ -26,7 +26,6 @@ from analysis.text import MEANINGS, filled, in_percent
 from figures.page import levels, several
 from figures.page.write import Page, Section, Table, write
 
-ORIGINS = {"start": "from which it started", "reference": "for comparison", "none": "none"}
 TITLES = {
     **{"spectral_radius": "spectral radius b", "smoothing_factor": "smoothing factor"},
     **{"max_modulus": "max modulus", "smoothing_norm": "smoothing norm", "smoother": "verdict"},

@@ -67,10 +67,7 @@ def damped_waves(
     ]
     apart = axes if rough else ()
     moves = [
-        (
-            {k: [v] for k, v in _cells(values).items()},
-            _words(own, values, axes if rough else (), reach),
-        )
+        ({k: [v] for k, v in _cells(values).items()}, _words(own, values, apart, reach))
         for own, values in maps.items()
     ]
     square: Data = {"range": [-reach, reach], "ticksuffix": " π", "dtick": reach / 2}
