@@ -35,8 +35,8 @@ from figures.page.traces import (
     tone,
 )
 from figures.style import BLACK, GREY, LIGHT_GREY
-from figures.views import judged, meaningful
-from mgtheory.polynomials.residual import ResidualPolynomial
+from figures.views import learned as ends_of
+from figures.views import meaningful
 
 MOST_STEPS, MOST_CURVES = 12, 60  # of a slider; of all of its steps together
 SHARED_POINTS = 81  # of a curve among several that move
@@ -208,17 +208,6 @@ def _factors(groups: Mapping[str, Sequence[SpectralReport]]) -> Picture:
     )
 
 
-def _ends(reports: Iterable[SpectralReport], k: int) -> list[ResidualPolynomial]:
-    """The polynomials of level k that stand for what was learned, in units of b."""
-    found = []
-    for report in reports:
-        if k < len(report.levels) and report.levels[k].kind == "polynomial":
-            curves = meaningful(report.levels[k].relative, report.levels[k])
-            if {"learned", "effective"} & set(curves):
-                found.append(curves[judged(curves)])
-    return found
-
-
 class Steps:
     """The level k of several configurations at the epochs of a slider, at most `MOST_STEPS`,
     fewer where there are many configurations.
@@ -283,7 +272,7 @@ class Steps:
 
 def _curves_of(groups: Mapping[str, Sequence[SpectralReport]], steps: Steps, k: int) -> Picture:
     t, data = np.linspace(0.0, 1.0, SHARED_POINTS), list[Data]()
-    ends = {name: [np.real(q(t)) for q in _ends(own, k)] for name, own in groups.items()}
+    ends = {name: [np.real(q(t)) for q in ends_of(own, k)] for name, own in groups.items()}
     ways = [
         np.real(one.values(one.at(epoch), t))
         for own in steps.moving.values()
@@ -318,7 +307,7 @@ def _roots_of(groups: Mapping[str, Sequence[SpectralReport]], steps: Steps, k: i
         return [_in_view(one.roots[index] / one.radii[index] for one, index in moments)]
 
     for index, (name, reports) in enumerate(groups.items()):
-        roots = [q.roots for q in _ends(reports, k)]
+        roots = [q.roots for q in ends_of(reports, k)]
         if roots:
             symbol = f"{SYMBOLS[index % len(SYMBOLS)]}-open"
             mark = {"color": tone(index), "size": 9, "symbol": symbol}
