@@ -43,7 +43,7 @@ def comparison_page(
         title,
         _verdict(found, timed, repeats),
         sections if timed else sections[2:],
-        plain(dict(numbers), infinite=False),
+        plain(dict(numbers)),
         printed_by="polymgnet compare-smoothers --json",
         meanings=MEANINGS,
         notes=[f"{line[0].upper()}{line[1:]}." for line in found.losses],

@@ -96,7 +96,7 @@ def fourier_page(
             Section("smoothing", "What the smoother leaves", smoothing, facts=facts),
             Section("cycle", "What the cycle leaves", cycle, tables=[table]),
         ],
-        plain(dict(result), infinite=False),
+        plain(dict(result)),
         printed_by="polymgnet lfa --json",
     )
 

@@ -122,6 +122,9 @@ def _of_runs(
         tables["Differences, paired by seed"] = _percent(found.pairs, "difference")
     count = len(reports)
     name = f"{count} configuration{'s' if count > 1 else ''}" if count < len(runs) else ""
+    documents = [
+        {**report.to_dict(), "along": way} for report, way in zip(found.reports, ways, strict=True)
+    ]
     together = several.side_by_side(found, reports, _grouped(names, ways))
     return Page(
         f"{len(runs)} runs{f' of {name}' if name else ''}",
@@ -135,7 +138,7 @@ def _of_runs(
             ),
             Section("training", "Training", several.training(metrics)),
         ],
-        plain({"reports": found.reports, "comparison": found}, infinite=False),
+        plain({"reports": documents, "comparison": found}, infinite=False),
         printed_by="polymgnet analyze --json",
         meanings=ALONG | MEANINGS,
         notes=["The page of one run, with all of its levels: polymgnet report RUN."],

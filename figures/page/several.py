@@ -155,10 +155,12 @@ def _price(found: RunComparison, groups: Mapping[str, Sequence[SpectralReport]])
         data.append(curve("no other is better and cheaper", *args, line=dash, hoverinfo="skip"))
     for row in table.to_dict(orient="records"):
         k, known = order[row["configuration"]], pd.notna(row["high"])
-        half = [100 * (row["high"] - row["mean"])] if known else []
+        ends = [[100 * abs(row[end] - row["mean"])] for end in ("high", "low")] if known else []
         mark = {"color": tone(k), "size": 11, "symbol": SYMBOLS[k % len(SYMBOLS)]}
         point = cloud(row["configuration"], [row["parameters"]], [100 * row["mean"]], marker=mark)
-        data.append(point | ({"error_y": {"type": "data", "array": half}} if half else {}))
+        bars: Data = {"type": "data", "symmetric": False}
+        bars |= dict(zip(("array", "arrayminus"), ends, strict=False))
+        data.append(point | ({"error_y": bars} if ends else {}))
     buttons = []
     for title, column in prices.items():
         best = front(column)

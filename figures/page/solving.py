@@ -81,7 +81,7 @@ def solve_page(
             ),
             Section("levels", "Levels", words=LEVELS, tables=[table]),
         ],
-        plain(dict(result), infinite=False),
+        plain(dict(result)),
         printed_by="polymgnet solve --json",
         meanings=MEANINGS,
     )

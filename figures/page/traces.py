@@ -108,13 +108,16 @@ def slider(
 
 
 def log_axis(*values: Any) -> Data:
-    """A logarithmic axis for these values, with plain numbers at 1, 2 and 5 of each decade where it
-    has less than two of them."""
+    """A logarithmic axis for these values, with plain numbers at 1, 2 and 5 of each decade, or
+    more, where it has less than two of them."""
     every = np.concatenate([np.ravel(np.asarray(one, dtype=float)) for one in values])
     every = every[np.isfinite(every) & (every > 0)]
     if not every.size or every.max() / every.min() >= 100.0:
         return dict(LOG)
-    ticks = [m * 10.0**k for k in range(-12, 13) for m in (1, 2, 5)]
+    for steps in ((1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 8)):
+        ticks = [m * 10.0**k for k in range(-12, 13) for m in steps]
+        if sum(every.min() <= one <= every.max() for one in ticks) > 2:
+            break
     near = [one for one in ticks if every.min() / 2 <= one <= 2 * every.max()]
     return {"type": "log", "tickvals": short(near), "ticktext": [f"{one:g}" for one in near]}
 
