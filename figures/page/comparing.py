@@ -35,14 +35,19 @@ def comparison_page(
     timed.sort(key=lambda row: row.seconds_per_digit or 0.0)
     left = [(f"{row.family} {row.degree}", row.refused) for row in found.rows if row.refused]
     sections = [
-        Section("times", "Times", [_times(found, timed)], words=TIMES.format(repeats=repeats)),
-        Section("factors", "Predicted and measured", [*_factors(timed)]),
-        Section("table", "All numbers", facts=left, tables=[Table(list(COLUMNS), found.table)]),
+        Section("table", "All numbers", facts=left, tables=[Table(list(COLUMNS), found.table)])
     ]
+    if timed:
+        when = TIMES.format(repeats=repeats)
+        sections = [
+            Section("times", "Times", [_times(found, timed)], words=when),
+            Section("factors", "Predicted and measured", _factors(timed)),
+            *sections,
+        ]
     return Page(
         title,
         _verdict(found, timed, repeats),
-        sections if timed else sections[2:],
+        sections,
         plain(dict(numbers)),
         printed_by="polymgnet compare-smoothers --json",
         meanings=MEANINGS,
@@ -87,12 +92,8 @@ def _verdict(found: SmootherComparison, timed: Sequence[Row], repeats: int) -> l
     )
     if ahead is best:
         return [first, second, f"{third}, and it is the fastest too."]
-    price = (ahead.work_units or 0.0) / (best.work_units or 1.0)
-    return [
-        first,
-        second,
-        f"{third}; but such a cycle takes {price:.2g} times the work of the fastest's.",
-    ]
+    longer = (ahead.seconds_per_cycle or 0.0) / (best.seconds_per_cycle or 1.0)
+    return [first, second, f"{third}; but such a cycle takes {longer:.2g} times as long."]
 
 
 def _name(row: Row) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.numbers import number, plain
-from figures.page.traces import LINEAR_UP_TO, LOG, Data, Picture, cloud, curve, guide, short
+from figures.page.traces import LINEAR_UP_TO, LOG, Data, Picture, cloud, curve, guide, short, tone
 from figures.page.waves import damped_waves
 from figures.page.write import Page, Section, Table
 from figures.style import BLUE, GREEN, GREY, LIGHT_GREY, ORANGE, PURPLE
@@ -195,8 +195,10 @@ def _damping(mu: FourierFactor, axes: tuple[int, ...], *, coupled: bool) -> Pict
     if mu.damping.ndim == 1:
         theta = mu.frequencies[:, 0] / np.pi
         data: list[Data] = [
-            curve(name, theta, mu.damping ** (k + 1)) for k, name in enumerate(names)
+            curve(name, theta, mu.damping ** (k + 1), line={"color": tone(k), "width": 2})
+            for k, name in enumerate(names)
         ]
+        caption = caption.removesuffix(" Red is amplified.")
         layout: Data = {
             "xaxis": {"title": {"text": "θ"}, "ticksuffix": " π", "dtick": 0.5},
             "yaxis": {"title": {"text": "what is left"}, "rangemode": "tozero"},

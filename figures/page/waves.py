@@ -49,13 +49,13 @@ def damped_waves(
     colours = mpl.colormaps["cividis"] if top == 1.0 else heat_map(1.0 / top)
     scale = [[k / 40, to_hex(colours(k / 40))] for k in range(41)]
     decades = np.arange(1, round(np.log10(max(limit, 1.0))) + 1)
-    bar = {"tickvals": [0, 0.5, 1, *(1 + decades).tolist()], "thickness": 12}
+    bar = {"tickvals": [0, 0.5, 1, *(1 + decades).tolist()], "thickness": 12, "len": 0.9}
     bar |= {"ticktext": ["0", "0.5", "1", *(f"10<sup>{k}</sup>" for k in decades)]}
     if limit > 1.0:
         bar["title"] = {"text": "linear below 1,<br>logarithmic above", "font": {"size": 10}}
     if reach < 1.0 and limit <= 1.0:  # what a good cycle leaves is all near 0
         top = max(float(np.max(list(maps.values()))), 1e-12)
-        bar = {"thickness": 12}
+        bar = {"thickness": 12, "len": 0.9}
     last = list(maps)[-1]
     theta = [short(reach * grid_frequencies(n)[:, 0] / np.pi) for n in maps[last].shape]
     data: list[Data] = [
