@@ -1,9 +1,11 @@
 """Runs in three sentences that need no knowledge of the field: how good, what training did to the
-theory's polynomials, and whether the levels smooth."""
+theory's polynomials, and whether the levels smooth; in six lines for a terminal; and in tables that
+it has room for."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -41,6 +43,9 @@ FOLDED = {
 }
 
 
+ORIGINS = {"start": "from which it started", "reference": "for comparison", "none": "none"}
+
+
 def judged(level: LevelReport) -> View:
     """The view that stands for what the level does in the end: learned, norms folded in where there
     are any."""
@@ -65,6 +70,101 @@ def runs_in_short(found: RunComparison) -> list[str]:
     return [_best(found), _difference(found), ending]
 
 
+def run_in_lines(report: SpectralReport) -> list[tuple[str, str]]:
+    """A run in five lines, name and text, for a terminal: what `run_in_short` says, in the words of
+    the field, which the report's Markdown explains."""
+    facts, theory = report.facts, report.theory
+    epochs = f"{facts['epochs']} epoch{'s' if facts['epochs'] != 1 else ''}"
+    accuracy, count = facts["test_accuracy"], facts["tested_on"]
+    tested = "not tested on images of its own" if accuracy is None else _percent(accuracy)
+    if accuracy is not None and count:
+        tested += f" of {count:,} unseen images (95 % interval {_interval(facts)})"
+    trained = f"{facts['data']}, {epochs}, seed {facts['seed']}, {facts['parameters']:,} weights"
+    by_word = groups_of(report.levels, lambda level: level.verdict.word)
+    words = [f"{word}{_on(levels, report)}" for word, levels in by_word.items()]
+    smooth = "no levels"
+    if report.levels:
+        views, good, worst, size = _smoothers(report)
+        smooth = f"{len(good)} of {len(views)} levels smooth; largest µ {size}, level {worst}"
+    return [
+        ("trained on", trained),
+        ("accuracy", tested),
+        ("theory", f"{theory['name']} ({ORIGINS[theory['origin']]})" if theory["name"] else "none"),
+        ("training", "; ".join(words) or "no polynomial"),
+        ("smoothing", smooth),
+    ]
+
+
+LEVEL_COLUMNS = ("level", "b", "µ start", "µ end", "max |q|", "nearest", "at")
+
+
+def level_rows(report: SpectralReport) -> list[list[Any]]:
+    """A row of `LEVEL_COLUMNS` for every level: b, µ and max |q| at the end, norms folded in where
+    there are any, and the classical polynomial nearest to q."""
+    rows = []
+    for level in report.levels:
+        end, start = judged(level), level.views.get("start")
+        verdicts = [v for v in (level.verdict, level.effective_verdict) if v is not None]
+        near = next((v.nearest for v in verdicts if v.nearest is not None), None)
+        name = near and f"{near.family} {near.degree}{' in A²' if near.squared else ''}"
+        numbers = (
+            level.operators["learned"].radius,
+            start and start.smoothing_factor,
+            *(end.smoothing_factor, end.max_modulus),
+        )
+        shown = [number(value, 3) for value in numbers]
+        rows.append([level.level, *shown, name or "", near and number(near.distance, 2)])
+    return rows
+
+
+RUN_COLUMNS = ("configuration", "seed", "test (%)", "µ start", "µ end", "smooth")
+
+
+def run_rows(found: RunComparison) -> list[list[Any]]:
+    """A row of `RUN_COLUMNS` for every run, µ the largest of its levels."""
+    rows = []
+    for name, report in zip(found.runs["configuration"], found.reports, strict=True):
+        accuracy = report.facts["test_accuracy"]
+        tested = None if accuracy is None else f"{100 * accuracy:.2f}"
+        starts = [
+            one.views["start"].smoothing_factor for one in report.levels if "start" in one.views
+        ]
+        worst = smooth = None
+        if report.levels:
+            views, good, _, worst = _smoothers(report)
+            smooth = f"{len(good)} of {len(views)}"
+        start = number(max(starts), 3) if starts else None
+        rows.append([name, report.facts["seed"], tested, start, worst, smooth])
+    return rows
+
+
+GROUP_COLUMNS = ("configuration", "n", "mean (%)", "std", "95 % from", "to")
+PAIR_COLUMNS = ("first", "second", "seeds", "difference", "p (Holm)")
+
+
+def group_rows(found: RunComparison) -> list[list[Any]]:
+    """A row of `GROUP_COLUMNS` for every configuration: its test accuracy over the seeds."""
+    return [
+        [row["configuration"], row["n"], *(_points(row[k]) for k in ("mean", "std", "low", "high"))]
+        for row in found.groups.to_dict(orient="records")
+    ]
+
+
+def pair_rows(found: RunComparison) -> list[list[Any]]:
+    """A row of `PAIR_COLUMNS` for every two configurations with shared seeds."""
+    return [
+        [
+            *(row["first"], row["second"], row["seeds"], _points(row["difference"])),
+            None if pd.isna(row["p_holm"]) else number(row["p_holm"], 2),
+        ]
+        for row in found.pairs.to_dict(orient="records")
+    ]
+
+
+def _points(value: Any) -> str | None:
+    return None if value is None or pd.isna(value) else f"{100 * value:.2f}"
+
+
 def _accuracy(report: SpectralReport) -> str:
     facts = report.facts
     epochs = f"{facts['epochs']} epoch{'s' if facts['epochs'] != 1 else ''}"
@@ -77,10 +177,9 @@ def _accuracy(report: SpectralReport) -> str:
     text = f"{who} names {_percent(accuracy)} of {f'{count:,} ' if count else ''}unseen images"
     if not count:
         return f"{text} correctly."
-    low, high = fraction_interval(accuracy, count)
     return (
-        f"{text} correctly; so many images pin the true rate down to {100 * low:.1f} to"
-        f" {100 * high:.1f} % (95 % interval)."
+        f"{text} correctly; so many images pin the true rate down to {_interval(facts)}"
+        " (95 % interval)."
     )
 
 
@@ -101,13 +200,24 @@ def _training(report: SpectralReport) -> str:
     return f"Training {'; it '.join(parts)}; the theory is {measured}."
 
 
-def _smoothing(report: SpectralReport) -> str:
-    if not report.levels:
-        return "There is no smoothing to be measured."
+def _interval(facts: dict[str, Any]) -> str:
+    low, high = fraction_interval(facts["test_accuracy"], facts["tested_on"])
+    return f"{100 * low:.1f} to {100 * high:.1f} %"
+
+
+def _smoothers(report: SpectralReport) -> tuple[dict[int, View], list[int], int, str]:
+    """The view of every level in the end, the levels that smooth, that with the largest smoothing
+    factor, and this factor."""
     views = {level.level: judged(level) for level in report.levels}
     worst = max(views, key=lambda k: views[k].smoothing_factor)
     good = [k for k, view in views.items() if view.verdict == SMOOTHER]
-    size = number(views[worst].smoothing_factor, 3)
+    return views, good, worst, number(views[worst].smoothing_factor, 3)
+
+
+def _smoothing(report: SpectralReport) -> str:
+    if not report.levels:
+        return "There is no smoothing to be measured."
+    views, good, worst, size = _smoothers(report)
     if len(good) == len(views):
         return (
             "Every level is a smoother in the end: one pass leaves at most"

@@ -80,6 +80,26 @@ def draw_damping(
     return ax
 
 
+def draw_amplified(ax: Axes, damping: ArrayLike, *, title: str = "") -> Axes:
+    """The numbers of a map that would be red all over, since every mode is amplified."""
+    values = np.asarray(damping, dtype=float)
+    least, median, most = np.quantile(values, [0.0, 0.5, 1.0])
+    text = f"all amplified\n{least:.3g}\nto {most:.3g}\n\nmedian\n{median:.3g}"
+    ax.text(0.5, 0.5, text, ha="center", va="center", transform=ax.transAxes, fontsize=7.5)
+    ax.grid(False)
+    ax.set(aspect="equal", xlim=(-1.0, 1.0), ylim=(-1.0, 1.0), facecolor="#FCE8E2")
+    ax.set_xticks([])
+    ax.set_yticks([])
+    if title:
+        ax.set_title(title)
+    return ax
+
+
+def amplified(damping: ArrayLike) -> bool:
+    """Whether every mode is amplified."""
+    return bool(np.min(np.asarray(damping, dtype=float)) > ABOVE_ONE)
+
+
 def draw_disc(ax: Axes, polynomials: Mapping[int, ResidualPolynomial]) -> Axes:
     """|q| on the disc |z| <= 1 in the colours of `draw_damping`, for the polynomial of the highest
     degree, and the curves |q| = 1 of all of them.
@@ -125,9 +145,12 @@ def colour_limit(dampings: Sequence[ArrayLike]) -> float:
     return float(10.0 ** max(1, int(np.ceil(np.log10(largest) - 1e-12))))
 
 
-def colour_bar(axes: Sequence[Axes], *, label: str = "remaining amplitude |q|") -> Colorbar:
-    """One scale beside the panels of `draw_damping`."""
-    mesh = next(c for c in axes[0].collections if isinstance(c, QuadMesh))
+def colour_bar(
+    axes: Sequence[Axes], *, of: Axes | None = None, label: str = "remaining amplitude |q|"
+) -> Colorbar:
+    """One scale beside the panels of `draw_damping`, that `of` one of them, by default the
+    first."""
+    mesh = next(c for c in (of or axes[0]).collections if isinstance(c, QuadMesh))
     made = axes[0].get_figure()
     if made is None:
         raise ValueError("the axes belong to no figure")
@@ -141,6 +164,7 @@ def colour_bar(axes: Sequence[Axes], *, label: str = "remaining amplitude |q|") 
             labels=["0", "0.5", "1", *(f"$10^{{{p}}}$" for p in powers)],
         )
         bar.ax.axhline(1.0, color=BLACK, linewidth=0.8)
+        label += "\n(linear below 1, logarithmic above)"
     bar.minorticks_off()
     bar.set_label(label)
     return bar

@@ -8,7 +8,13 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator, SymmetricalLogLocator
+from matplotlib.ticker import (
+    FixedLocator,
+    FuncFormatter,
+    MaxNLocator,
+    NullFormatter,
+    SymmetricalLogLocator,
+)
 from numpy.typing import ArrayLike
 
 from figures.style import GREY, GUIDE, finished, looks, named
@@ -16,6 +22,8 @@ from mgtheory.polynomials.residual import ResidualPolynomial
 
 # larger values of |q| are drawn on an axis that is linear up to 1 and logarithmic beyond
 LINEAR_UP_TO = 2.0
+SCALE = "linear to ±1, logarithmic beyond"
+FEW = 30.0  # up to this size 2 and 5 have numbers too
 SHOWN_POINTS = 4000
 
 
@@ -68,23 +76,32 @@ def draw_polynomials(
     styles = looks(curves)
     for k, (label, values) in enumerate(curves.items()):
         ax.plot(t, values, label=named(label), zorder=3 + k, **styles[label].line)
+    ylabel = "residual polynomial q" if eigenvalues is None else "q of curves, |q| of points"
     if reach > LINEAR_UP_TO:
         linear_then_logarithmic(ax)
+        ylabel += f"\n({SCALE})"
         for level in (-1.0, 1.0):
             ax.axhline(level, **{**GUIDE, "linewidth": 0.6})
     ax.set_xlim(*interval)
     ax.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10]))
-    ylabel = "residual polynomial q" if eigenvalues is None else "q of curves, |q| of points"
     return finished(ax, xlabel, ylabel, legend=legend)
 
 
 def linear_then_logarithmic(ax: Axes) -> None:
     """Make the vertical axis linear up to 1 and logarithmic beyond, smooth where it turns, so that
-    no curve gets a kink."""
+    no curve gets a kink; `SCALE` says so.
+
+    Between the powers of ten stand small ticks, with numbers where there are few powers.
+    """
     ax.set_yscale("asinh", linear_width=1.0)
     ax.yaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=1.0))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, position: _short(value)))
-    ax.yaxis.set_minor_locator(NullLocator())
+    between = [s * m * 10.0**k for k in range(16) for m in range(2, 10) for s in (-1.0, 1.0)]
+    ax.yaxis.set_minor_locator(FixedLocator(between))
+    few = max(map(abs, ax.get_ylim())) < FEW
+    named = FuncFormatter(lambda value, position: _short(value) if abs(value) in (2, 5) else "")
+    ax.yaxis.set_minor_formatter(named if few else NullFormatter())
+    ax.tick_params(axis="y", which="minor", labelsize="x-small")
 
 
 def _short(value: float) -> str:

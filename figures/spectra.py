@@ -5,11 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patheffects import withStroke
+from matplotlib.ticker import NullLocator
 from numpy.typing import ArrayLike
 
 from figures.style import (
@@ -103,6 +105,45 @@ def draw_spectrum(
     ax.set_aspect("equal", adjustable="box")
     scale = f" / {unit}" if unit else ""
     return finished(ax, f"Re λ{scale}", f"Im λ{scale}", legend=legend)
+
+
+PILED = 0.06  # roots of two roles nearer than so many radii hide one another
+STRIP_LINEAR = 0.1  # the strip is linear up to so many radii, logarithmic beyond
+
+
+def piled_up(roots: Mapping[str, ArrayLike]) -> bool:
+    """Whether roots of one label lie over those of another, in units of the spectral radius."""
+    given = [np.ravel(np.asarray(z, dtype=complex)) for z in roots.values()]
+    given = [z[np.isfinite(z)] for z in given]
+    return any(
+        a.size and b.size and float(np.abs(a[:, None] - b[None, :]).min()) < PILED
+        for a, b in combinations(given, 2)
+    )
+
+
+def draw_root_strip(ax: Axes, roots: Mapping[str, ArrayLike]) -> Axes:
+    """Real parts of roots, in units of b, a row for each label: what lies over one another in the
+    plane lies apart here. Linear up to b/10, logarithmic beyond; infinite roots are left out."""
+    for row, (label, given) in enumerate(roots.items()):
+        z, look = np.ravel(np.asarray(given, dtype=complex)), _look(label, row)
+        x = z[np.isfinite(z)].real
+        face = look.colour if look.marker == "x" else "none"
+        own: Any = {"marker": look.marker, "mfc": face, "mew": 1.0, "ms": 4.0, "ls": "none"}
+        ax.plot(x, np.full(x.size, row), color=look.colour, label=f"_strip {label}", **own)
+    ax.set_xscale("symlog", linthresh=STRIP_LINEAR, linscale=0.6)
+    low, high = ax.get_xlim()
+    far = 1.3 * max(1.0, *(abs(end) for end in (low, high)))
+    ends = [-far if low < 0 else -0.02, far]
+    ticks = [0.0, STRIP_LINEAR, 1.0, *(10.0**k for k in range(1, 7))]
+    ticks = [t for t in [*(-t for t in ticks[:0:-1]), *ticks] if ends[0] <= t <= ends[1]]
+    ticks = ticks if len(ticks) < 6 else [t for t in ticks if abs(t) != STRIP_LINEAR]
+    ax.set_xticks(ticks, [f"{t:g}".replace("-", "−") for t in ticks])
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.tick_params(axis="x", labelsize=6.5)
+    ax.set_xlim(*ends)
+    ax.set_yticks(range(len(roots)), list(roots))
+    ax.set_ylim(len(roots) - 0.5, -0.5)
+    return finished(ax, "Re of the roots / b", "", legend=False)
 
 
 def _view(

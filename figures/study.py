@@ -11,7 +11,11 @@ from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
 from analysis.stats import estimate, fraction_interval
+from figures.curves import plain_labels
 from figures.style import BLACK, GUIDE, VERMILION, finished, look, looks, named
+from mgtheory.polynomials.residual import ResidualPolynomial
+
+SMALLEST = 1e-3  # |q| that is drawn
 
 
 def draw_accuracies(
@@ -105,3 +109,27 @@ def draw_level_factors(
     ax.set_xlim(0.5, levels + 0.5)
     ax.set_xticks(range(1, levels + 1))
     return finished(ax, "level", ylabel, legend=legend)
+
+
+def draw_compared(
+    ax: Axes, groups: Mapping[str, Sequence[ResidualPolynomial]], *, legend: bool = True
+) -> Axes:
+    """|q(t)| on (0, 1] of several configurations, logarithmic: the mean of each one's polynomials,
+    with a band from the lowest to the highest. Below the line at 1 errors shrink.
+
+    Parameters
+    ----------
+    groups
+        Label -> polynomials in units of b, one for each run (seed).
+    """
+    t, styles = np.linspace(0.0, 1.0, 401), looks(groups)
+    for label, polynomials in groups.items():
+        sizes = np.maximum([np.abs(q(t)) for q in polynomials], SMALLEST)
+        ax.semilogy(t, sizes.mean(axis=0), label=named(label), **styles[label].line)
+        if len(polynomials) > 1:
+            band = sizes.min(axis=0), sizes.max(axis=0)
+            ax.fill_between(t, *band, color=styles[label].colour, alpha=0.18, linewidth=0)
+    ax.axhline(1.0, **GUIDE)
+    ax.set_xlim(0.0, 1.0)
+    plain_labels(ax)
+    return finished(ax, "t / b", "|q| as learned", legend=legend)

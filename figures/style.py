@@ -35,6 +35,7 @@ DATED = {
     ".pdf": ("CreationDate", "ModDate", "Producer", "Creator"),
     ".svg": ("Date", "Creator"),
 }
+About = tuple[str, str]
 SINGLE, DOUBLE = 3.35, 7.0  # widths of one and two columns of a paper, in inches (85 and 178 mm)
 DPI = 300
 
@@ -192,11 +193,19 @@ def panels(
 
 
 def finished(ax: Axes, xlabel: str, ylabel: str, *, legend: bool) -> Axes:
-    """The axes with its labels, and its own legend above it, each label once, where that is wanted:
-    of a panel that stands alone."""
+    """The axes with its labels, and its own legend, each label once, where that is wanted: of a
+    panel that stands alone.
+
+    Above the axes, which make room for it in a figure of `figure`; in one without a layout of its
+    own, which would cut it off, inside of them.
+    """
     ax.set_xlabel(xlabel)
     ax.set_ylabel(ylabel)
-    if legend:
+    made = ax.get_figure()
+    if legend and made is not None and made.get_layout_engine() is None:
+        entries = _entries([ax])
+        ax.legend(list(entries.values()), list(entries), loc="best")
+    elif legend:
         place = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "borderaxespad": 0.2}
         _fitted(ax.legend, _entries([ax]), ax.get_window_extent().width, **place)
     return ax
@@ -240,6 +249,11 @@ def panel_letters(axes: NDArray[Any]) -> None:
         ax.annotate(f"({chr(97 + k)})", (0, 1), (-26, 4), fontweight="bold", **place)
 
 
+def signed(made: Figure, text: str) -> None:
+    """Write whose picture it is, small, in the lower right corner."""
+    made.supxlabel(text, x=0.995, ha="right", fontsize=6.0, color=GREY)
+
+
 def heat_map(lower: float) -> Colormap:
     """cividis on the first part of the scale, `lower`, then from light to dark red: monotone in
     lightness within each, and alike for all kinds of colour vision."""
@@ -250,7 +264,7 @@ def heat_map(lower: float) -> Colormap:
     return ListedColormap(colours, name="cividis_reds")
 
 
-def save(made: Figure, path: str | os.PathLike[str]) -> list[Path]:
+def save(made: Figure, path: str | os.PathLike[str], *, about: About = ("", "")) -> list[Path]:
     """Write PNG (300 dpi) and PDF next to each other, without dates, so that equal data give equal
     files.
 
@@ -258,6 +272,8 @@ def save(made: Figure, path: str | os.PathLike[str]) -> list[Path]:
     ----------
     path
         Without suffix; missing folders are made.
+    about
+        Title and caption, which the files carry within.
 
     Returns
     -------
@@ -267,17 +283,21 @@ def save(made: Figure, path: str | os.PathLike[str]) -> list[Path]:
     base.parent.mkdir(parents=True, exist_ok=True)
     written = []
     for suffix in (".png", ".pdf"):
-        written.append(save_as(made, base.with_name(base.name + suffix)))
+        written.append(save_as(made, base.with_name(base.name + suffix), about=about))
         # the second file has the same layout, without working it out again
         made.set_layout_engine("none")
     return written
 
 
-def save_as(made: Figure, path: str | os.PathLike[str]) -> Path:
-    """Write one file, whole or not at all, without a date, as .png, .pdf or .svg."""
+def save_as(made: Figure, path: str | os.PathLike[str], *, about: About = ("", "")) -> Path:
+    """Write one file, whole or not at all, without a date, as .png, .pdf or .svg, title and caption
+    within."""
     target, drawn = check_suffix(path), io.BytesIO()
     kind = target.suffix.lower()
-    made.savefig(drawn, format=kind[1:], metadata=dict.fromkeys(DATED[kind]))
+    known: dict[str, Any] = dict.fromkeys(DATED[kind])
+    names = ("Title", "Subject" if kind == ".pdf" else "Description")
+    known |= {name: text for name, text in zip(names, about, strict=True) if text}
+    made.savefig(drawn, format=kind[1:], metadata=known)
     write_atomically(target, drawn.getvalue())
     return target
 

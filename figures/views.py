@@ -7,7 +7,7 @@ kind.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -17,11 +17,17 @@ from matplotlib.figure import Figure
 from analysis.level_report import ROLES, LevelReport
 from analysis.results import SpectralReport
 from figures.curves import draw_convergence
-from figures.damping import colour_bar, colour_limit, draw_damping
+from figures.damping import (
+    amplified,
+    colour_bar,
+    colour_limit,
+    draw_amplified,
+    draw_damping,
+)
 from figures.polynomials import draw_polynomials
-from figures.spectra import draw_spectrum
+from figures.spectra import draw_root_strip, draw_spectrum, piled_up
 from figures.study import draw_level_factors
-from figures.style import DOUBLE, figure, figure_legend, named, panels
+from figures.style import DOUBLE, figure, figure_legend, named
 from mgtheory.fourier import grid_frequencies, high_frequencies, smoothing_factor, symbol
 from mgtheory.multigrid.hierarchy import Hierarchy
 from mgtheory.polynomials.residual import ResidualPolynomial
@@ -29,6 +35,7 @@ from mgtheory.problems.problem import create
 from mgtheory.problems.stencils import laplacian
 
 PANELS = 4  # in a row; further levels follow below
+STRIP = 0.95  # inches of the strip of roots below a panel
 POISSON_SIZE, POISSON_CYCLES = 127, 12
 Item = TypeVar("Item")
 
@@ -52,7 +59,8 @@ def spectra(report: SpectralReport) -> Figure | None:
     its symbol, the periodic operator. All in units of the spectral radius b of the A that they
     belong to, as in `polynomials`: a start from theory has the theory's roots. The region where
     |q| < 1 is that of the learned q, of the effective one where a batch norm takes the meaning of
-    the learned away.
+    the learned away. Where roots pile up, they stand below once more, in a strip with a row for
+    each role.
     """
 
     def draw(ax: Axes, level: LevelReport, curves: Mapping[str, ResidualPolynomial]) -> None:
@@ -70,7 +78,13 @@ def spectra(report: SpectralReport) -> Figure | None:
     count = len(report.levels)
     # square panels fill their column, with axis labels, titles and a legend above all
     height = DOUBLE / min(PANELS, max(count, 2)) + (0.55 if count > 1 else 1.25)
-    return _by_level(report.levels, draw, height=height)
+    piled = any(piled_up(_roots(level)) for level in report.levels)
+    strip = draw_root_strip if piled else None
+    return _by_level(report.levels, draw, height=height, below=strip)
+
+
+def _roots(level: LevelReport) -> dict[str, np.ndarray]:
+    return {role: q.roots for role, q in meaningful(level.relative, level).items()}
 
 
 def damping(report: SpectralReport) -> Figure | None:
@@ -78,7 +92,8 @@ def damping(report: SpectralReport) -> Figure | None:
     Laplacian and for each level's own A.
 
     On the Laplacian stands the q of level 1 scaled to it, on a level what its steps do to its own
-    modes, the Fourier modes of its symbol: the largest of the c channels.
+    modes, the Fourier modes of its symbol: the largest of the c channels. Where every mode is
+    amplified, numbers stand in the place of a map that would be red all over.
     """
     if not report.levels:
         return None
@@ -91,14 +106,19 @@ def damping(report: SpectralReport) -> Figure | None:
     made, axes = figure(
         len(roles) * groups, wide, width=DOUBLE, height=row_height * len(roles) * groups + 0.4
     )
-    limit = colour_limit([values for _, column in columns for values, _ in column.values()])
-    drawn = []
+    every_map = [values for _, column in columns for values, _ in column.values()]
+    coloured = [values for values in every_map if not amplified(values)]
+    limit = colour_limit(coloured) if coloured else 1.0
+    drawn, maps = [], []
     for k, (name, column) in enumerate(columns):
         for row, role in enumerate(role for role in roles if role in column):
             values, mu = column[role]
             ax = axes[len(roles) * (k // wide) + roles.index(role), k % wide]
             title = f"{name}\nµ = {_short(mu)}" if row == 0 else f"µ = {_short(mu)}"
-            draw_damping(ax, values, limit=limit, title=title)
+            if amplified(values):
+                draw_amplified(ax, values, title=title)
+            else:
+                maps.append(draw_damping(ax, values, limit=limit, title=title))
             drawn.append(ax)
     for row, line in enumerate(axes):
         for k, ax in enumerate(line):
@@ -111,7 +131,8 @@ def damping(report: SpectralReport) -> Figure | None:
         role = roles[row % len(roles)]
         name = f"theory ({report.theory['name']})" if role == "theory" else named(role)
         line[0].set_ylabel("\n".join([*name.replace(" (", "\n(").splitlines(), "θ₁ (rad)"]))
-    colour_bar(drawn, label="remaining amplitude, spectral radius at θ")
+    if maps:
+        colour_bar(drawn, of=maps[0], label="remaining amplitude, spectral radius at θ")
     return made
 
 
@@ -197,6 +218,17 @@ def judged(curves: Mapping[str, ResidualPolynomial]) -> str:
     return "learned" if "learned" in curves else "effective"
 
 
+def learned(reports: Iterable[SpectralReport], k: int) -> list[ResidualPolynomial]:
+    """The polynomials of level k that stand for what was learned, in units of b."""
+    found = []
+    for report in reports:
+        if k < len(report.levels) and report.levels[k].kind == "polynomial":
+            curves = meaningful(report.levels[k].relative, report.levels[k])
+            if {"learned", "effective"} & set(curves):
+                found.append(curves[judged(curves)])
+    return found
+
+
 def _eigenvalues(level: LevelReport, of: str) -> np.ndarray:
     """Of the learned A as applied ("eigenvalues") or its symbol, in units of A's radius."""
     return np.asarray(level.arrays[f"{of}/learned"] / (level.operators["learned"].radius or 1.0))
@@ -212,17 +244,32 @@ def _by_level(
     draw: Callable[[Axes, LevelReport, Mapping[str, ResidualPolynomial]], None],
     *,
     height: float,
+    below: Callable[[Axes, Mapping[str, np.ndarray]], Axes] | None = None,
 ) -> Figure | None:
     """A panel for each level and its polynomials in units of b, in rows of that height in inches,
-    with one legend above; None without levels."""
+    with one legend above, and `below` a strip of its roots; None without levels."""
     if not levels:
         return None
     width = DOUBLE if len(levels) > 1 else 0.5 * DOUBLE
-    made, axes = panels(len(levels), PANELS, height=height, extra=0.2, width=width)
-    for ax, level in zip(axes.flat, levels):
-        draw(ax, level, meaningful(level.relative, level))
-        ax.set_title(f"level {level.level}, b = {level.operators['learned'].radius:.3g}")
-    for ax in axes[:, 1:].flat:
-        ax.set_ylabel("")
-    figure_legend(made)
+    across = max(1, min(PANELS, len(levels)))
+    rows, each = -(-len(levels) // across), 1 if below is None else 2
+    options: dict[str, Any] = {"height": (height + STRIP * (each - 1)) * rows + 0.2}
+    if below is not None:
+        options["height_ratios"] = [height, STRIP] * rows
+    made, axes = figure(rows * each, across, width=width, **options)
+    for ax in axes.flat:
+        ax.set_visible(False)
+    for k, level in enumerate(levels):
+        column = axes[each * (k // across) : each * (k // across + 1), k % across]
+        draw(column[0], level, meaningful(level.relative, level))
+        column[0].set_title(f"level {level.level}, b = {level.operators['learned'].radius:.3g}")
+        if below is not None:
+            below(column[1], _roots(level))
+            if k % across:
+                column[1].set_yticklabels([])
+        for ax in column:
+            ax.set_visible(True)
+            if k % across:
+                ax.set_ylabel("")
+    figure_legend(made, axes[::each].flat)
     return made

@@ -69,5 +69,6 @@ def _run(words: Sequence[str]) -> int | None:
 
     prefer_own()
     commands.register(app)
-    status: int | None = app(args=words, prog_name="polymgnet", standalone_mode=False)
+    given = {"args": words, "obj": words}  # the latter for pages, which name their command
+    status: int | None = app(**given, prog_name="polymgnet", standalone_mode=False)
     return status

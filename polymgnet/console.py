@@ -5,6 +5,7 @@ import codecs
 import io
 import json
 import os
+import shlex
 import sys
 import time
 import warnings
@@ -234,6 +235,20 @@ def refuse_existing(path: Path, *, force: bool) -> None:
         raise FileExistsError(f"{path} exists; give another name, or --force to overwrite it")
     if not path.absolute().parent.is_dir():
         raise FileNotFoundError(f"folder {path.parent} does not exist; make it first")
+
+
+def check_page(path: Path | None, *, force: bool) -> None:
+    """ValueError or FileExistsError where --report names no .html file, or one that is there."""
+    if path is None:
+        return
+    if path.suffix != ".html":
+        raise ValueError(f"--report is {path}, a name ends in .html")
+    refuse_existing(path, force=force)
+
+
+def command_line(context: Any) -> str:
+    """The words that the command was given, as a shell takes them."""
+    return shlex.join(["polymgnet", *(context.obj or [])])
 
 
 def write_json(path: Path, document: Any) -> None:

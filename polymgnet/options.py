@@ -172,6 +172,10 @@ Axes = Annotated[
         " or xz.",
     ),
 ]
+Report = Annotated[
+    Path | None,
+    option("--report FILE", "Write a page that explains the result, a .html file for the browser."),
+]
 Force = Annotated[bool, option("--force", "Overwrite what is there.")]
 Json = Annotated[
     bool,

@@ -57,6 +57,73 @@ def build(backend: str, cycle: str, problem: Any, **options: Any) -> Any:
     return kind.build(problem, **given)
 
 
+def predicted_factor(
+    of: Any,
+    smoothing: Any,
+    *,
+    pre: int,
+    post: int,
+    backend: str,
+    axes: Any = "auto",
+    coarsening: str | None = None,
+    shape: Any = None,
+    boundary: str | None = None,
+    dtype: Any = None,
+) -> float | None:
+    """What a cycle of two grids leaves of the worst error, by Fourier analysis; None where the
+    operator is not the same at every point, or the analysis does not know the smoother.
+
+    `of` is the problem, or a matrix with the `shape` of its grid; the others are a hierarchy's.
+    """
+    from mgtheory import Problem, fourier, smoothers
+    from mgtheory.multigrid.options import Options
+    from mgtheory.multigrid.setup import grid_operator
+
+    if not isinstance(of, Problem):
+        if shape is None:
+            return None
+        grid: dict[str, Any] = {"shape": shape, "boundary": boundary}
+        of = grid_operator(of, Options(axes=axes, coarsening=coarsening, **grid))
+        coarsening = coarsening or "galerkin"
+    if not isinstance(of, Problem) or of.stencil is None:
+        return None
+    given = smoothers.smoother(smoothers.DEFAULT) if smoothing is None else smoothing
+    around: dict[str, Any] = {"pre": pre, "post": post, "axes": axes, "coarsening": coarsening}
+    try:
+        return float(fourier.two_grid_factor(of, given, **around).factor)
+    except ValueError:
+        return None
+
+
+def levels_of(hierarchy: Any) -> list[dict[str, Any]]:
+    """The levels of a hierarchy of any backend, the finest first; None for what it does not
+    know."""
+    if hasattr(hierarchy, "module"):
+        hierarchy = hierarchy.module.hierarchy()
+    rows = []
+    for number, level in enumerate(hierarchy.levels):
+        matrix = getattr(level, "A", None)
+        last = number + 1 == len(hierarchy.levels)
+        if matrix is None:
+            degrees = (sum(map(len, sweeps)) for sweeps in (level.before, level.after))
+            how = "degree {} + {}".format(*degrees)
+        else:
+            labels = dict.fromkeys(s.label for s in (level.pre, level.post) if s is not None)
+            how = f"{level.pre_count} + {level.post_count} × {' / '.join(labels)}"
+        removes = None if last else getattr(level, "interval", None)
+        rows.append(
+            {
+                "level": number + 1,
+                "grid": list(level.shape),
+                "unknowns": int(level.size),
+                "nonzeros": None if matrix is None else int(matrix.nnz),
+                "smoothing": "solved exactly" if last else how,
+                "removes": None if removes is None else [float(end) for end in removes],
+            }
+        )
+    return rows
+
+
 def memory() -> float:
     """Bytes of memory of the machine; infinite where it does not say."""
     if not hasattr(os, "sysconf"):

@@ -1,5 +1,6 @@
-"""The page of a run and that of several in headless Chromium, at the widths of a phone, a tablet
-and a screen: no error, every picture drawn, nothing wider than the page, and a slider that moves.
+"""Every kind of page, of runs and of solve, lfa and compare-smoothers, in headless Chromium, at the
+widths of a phone, a tablet and a screen: no error, every picture drawn, nothing wider than the
+page, sliders that move, numbers that are those of --json, and a picture alone as PDF.
 
     python tests/browser.py [RUN ...] [--keep DIR]
 
@@ -8,6 +9,9 @@ screenshots stay there to be looked at.
 """
 
 import argparse
+import base64
+import contextlib
+import io
 import json
 import re
 import shutil
@@ -96,6 +100,55 @@ def check(page, folder, *, sliders):
     print(f"{page.name}: {found[0]['plots']} pictures at {WIDTHS}{moved}")
 
 
+def check_pdf(page, folder):
+    """AssertionError where the button PDF prints more than its picture, on a page of its size."""
+    script = """<script>window.print = () => {};
+    const w = setInterval(() => { const p = document.querySelector(".plot");
+      if (!p.querySelector(".main-svg")) return; clearInterval(w);
+      document.querySelector("button.pdf").click(); }, 100);</script></body>"""
+    alone = folder / f"alone-{page.name}"
+    alone.write_text(page.read_text(encoding="utf-8").replace("</body>", script), encoding="utf-8")
+    target = folder / f"{page.stem}-picture.pdf"
+    size = "--window-size=1300,900"
+    chromium(folder / "profile", size, f"--print-to-pdf={target}", alone.as_uri())
+    boxes = re.findall(rb"/MediaBox\s*\[([^\]]*)\]", target.read_bytes())
+    width, height = (float(end) / 0.75 for end in boxes[0].split()[2:])  # CSS pixels
+    assert len(boxes) == 1, boxes
+    assert 300 < width < 1300, boxes
+    assert 250 < height < 700, boxes
+    assert b"/Font" in target.read_bytes()  # letters, not a photograph
+
+
+def numbers_of(page):
+    """The JSON that a page carries."""
+    text = page.read_text(encoding="utf-8")
+    (found,) = re.findall(r'"numbers.json" href="data:application/json;base64,([^"]*)"', text)
+    return json.loads(base64.b64decode(found))
+
+
+# name -> words of the command, and whether something moves in its page
+COMMANDS = {
+    "solve": ("solve --n 63", False),
+    "solve-matrix-free": ("solve --problem poisson3d --n 15 --krylov cg", False),
+    "lfa": ("lfa --family chebyshev4 --degree 3 --verify", True),
+    "lfa-1d": ("lfa --problem poisson1d --smoother gauss-seidel", False),
+    "lfa-3d": ("lfa --problem poisson3d --degree 2", True),
+    "compare": ("compare-smoothers --n 31 --degrees 1-2", False),
+}
+
+
+def of_command(name, words, folder):
+    """The page that a command writes with --report; its numbers are what --json prints."""
+    from polymgnet.cli import main
+
+    page, said = folder / f"{name}.html", io.StringIO()
+    with contextlib.redirect_stdout(said):
+        status = main([*words.split(), "--report", str(page), "--force", "--json"])
+    assert status == 0, words
+    assert numbers_of(page) == json.loads(said.getvalue()), name
+    return page
+
+
 def pictures(page, folder, height):
     """A screenshot at every width, and what it prints as."""
     for width in WIDTHS:
@@ -122,8 +175,9 @@ def small_runs(folder):
 
 
 def main():
-    """Exit status 0 where both pages pass."""
-    from figures.page.write import write_page
+    """Exit status 0 where all pages pass."""
+    from figures.page.runs import write_page
+    from polymgnet.cli import main as polymgnet
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("runs", nargs="*", type=Path)
@@ -138,7 +192,17 @@ def main():
         for name, chosen in pages.items():
             command = f"polymgnet report {' '.join(map(str, chosen))}"
             page = write_page(chosen, folder / name, command=command)
-            check(page, folder, sliders=len(chosen) == 1)
+            said = io.StringIO()
+            with contextlib.redirect_stdout(said):
+                assert polymgnet(["analyze", *map(str, chosen), "--json"]) == 0
+            assert numbers_of(page) == json.loads(said.getvalue()), name
+            check(page, folder, sliders=True)
+            if given.keep:
+                pictures(page, folder, given.height)
+        check_pdf(folder / "one.html", folder)
+        for name, (words, moves) in COMMANDS.items():
+            page = of_command(name, words, folder)
+            check(page, folder, sliders=moves)
             if given.keep:
                 pictures(page, folder, given.height)
 

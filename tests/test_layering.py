@@ -151,6 +151,24 @@ def test_derive_is_light():
     assert not loaded & {"torch", "matplotlib", "numba", "lightning_fabric", "pandas", "sklearn"}
 
 
+def test_pages_of_theory_need_no_torch():
+    """Of `solve`, `lfa` and `compare-smoothers` --report: no file that they import, with its
+    packages, imports torch or pandas when it is imported."""
+    names, seen = files(), set()
+    todo = [f"figures.page.{name}" for name in ("solving", "fourier", "comparing")]
+    while todo:
+        name = todo.pop()
+        above = [name.rpartition(".")[0]] if "." in name else []
+        if name in seen or name not in names:
+            todo += above
+            continue
+        seen.add(name)
+        wanted = [full for _, full, at_import in imported(names[name]) if at_import]
+        assert not {"torch", "pandas"} & set(map(top, wanted)), name
+        todo += [*wanted, *above]
+    assert {"figures", "figures.style", "figures.page.traces", "mgtheory.fourier"} <= seen
+
+
 # ------------------------------------------------------- chapters and files of one package
 
 # The order in which a book would tell it: what stands further left knows nothing of the right.

@@ -6,23 +6,51 @@ from typing import Annotated, Any
 import typer
 
 from polymgnet import console
-from polymgnet.options import Json
+from polymgnet.commands.report import folders
+from polymgnet.options import Json, option
 
-Runs = Annotated[list[Path], typer.Argument(metavar="RUN", help="Run folders that train wrote.")]
+Runs = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="RUN|STUDY|DEMO",
+        help="Run folders that train wrote; a study's file, or its folder; the folder of a demo.",
+    ),
+]
+Scale = Annotated[str | None, option("--scale NAME", "Which [scale.NAME] of a study's file.")]
 
 
-def analyze(runs: Runs, as_json: Json = False) -> None:
+def analyze(
+    runs: Runs,
+    scale: Scale = None,
+    out: Annotated[
+        Path | None,
+        option("--out DIR", "Of several runs: write their tables there, as Markdown and CSV."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Report what training did to the polynomials of a run, and compare several runs.
 
     Smoothing factors and largest |q| on each level's true spectrum at the start, along training
     and learned, the nearest classical polynomial, effective coefficients, and which coefficients
-    cannot be identified. Writes RUN/report/. Of several runs, those that differ in the seed alone
-    are averaged, and two configurations are compared over the seeds they share.
+    cannot be identified. Prints what matters and writes all of it to RUN/report/. Of several runs,
+    or a study, those that differ in the seed alone are averaged, and two configurations are
+    compared over the seeds they share.
 
     Example: polymgnet analyze runs/q2
     """
-    found = analysed(runs, show=not as_json)
-    reports, ways = found.reports, along(runs, show=not as_json)
+    given, _ = folders(runs, scale=scale)
+    if out is not None:
+        from mgtheory._files import check_folder
+
+        if len(given) < 2:
+            raise ValueError(
+                f"--out is {out}, for several runs; one run's tables are in its report/"
+            )
+        check_folder(out)
+    found = analysed(given, show=not as_json)
+    reports, ways = found.reports, along(given, show=not as_json)
+    if out is not None:
+        _write(found, ways, out)
     if as_json:
         documents = [
             {**report.to_dict(), "along": way} for report, way in zip(reports, ways, strict=True)
@@ -30,18 +58,59 @@ def analyze(runs: Runs, as_json: Json = False) -> None:
         several = {"reports": documents, "comparison": found}
         console.emit(documents[0] if len(documents) == 1 else several)
         return
-    from analysis.along_text import along_text, several_text
-    from analysis.report import can_write, report_folder
-    from analysis.text import comparison_text, report_text
+    from analysis import in_short
+    from analysis.along_text import along_text, smoother_text
+    from analysis.report import can_write, report_folder, write_files
 
-    for run, report, way in zip(runs, reports, ways, strict=True):
-        text = report_text(report) + ("" if way is None else f"\n{along_text(way)}")
-        where = "written to" if can_write(run) else "not written, for reading alone:"
-        print(f"{run}\n{text}\n{where} {report_folder(run)}\n")
+    for run, report, way in zip(given, reports, ways, strict=True):
+        where, lines = report_folder(run), in_short.run_in_lines(report)
+        written = can_write(run)
+        if written and way is not None:
+            write_files(where, {"along.md": along_text(way)})
+        place = "written to" if written else "not written, for reading alone:"
+        console.facts(f"{report.label}: {run}", [*lines, ("all of it", f"{place} {where}")])
+        if report.levels:
+            console.table("", in_short.LEVEL_COLUMNS, in_short.level_rows(report))
     if len(reports) > 1:
-        print(comparison_text(found))
-        accuracies = {report.run: report.facts["test_accuracy"] for report in reports}
-        print(several_text({way.run: way for way in ways if way is not None}, accuracies))
+        _compare(found)
+    else:
+        for way in filter(None, ways):
+            for level, one in enumerate(way.smoothers(), 1):
+                console.say(f"level {level}: {smoother_text(one)}", hanging=9)
+    if any(report.levels for report in reports):
+        console.say(
+            "µ end, max |q|: of the learned polynomial on its level's spectrum, batch norms folded"
+            " in where there are any; a level with µ below 1 smooths. nearest, at: the nearest"
+            " classical polynomial and its distance. table.md says what the words mean, in"
+            f" {report_folder(given[0]) if len(given) == 1 else 'every report'}"
+        )
+
+
+def _compare(found: Any) -> None:
+    """Several runs: three sentences, and a table of runs, configurations and differences each."""
+    from analysis import in_short
+
+    console.say("\n".join(in_short.runs_in_short(found)))
+    console.table("Runs", in_short.RUN_COLUMNS, in_short.run_rows(found), keys=2)
+    if (found.groups["n"] > 1).any():
+        rows = in_short.group_rows(found)
+        console.table("Test accuracy over the seeds", in_short.GROUP_COLUMNS, rows)
+    if not found.pairs.empty and (found.pairs["seeds"] > 1).any():
+        rows = in_short.pair_rows(found)
+        console.table("Differences, paired by seed", in_short.PAIR_COLUMNS, rows, keys=2)
+
+
+def _write(found: Any, ways: list[Any], out: Path) -> None:
+    """The tables of several runs in full."""
+    from analysis.along_text import several_text
+    from analysis.comparison import write_comparison
+    from analysis.report import write_files
+
+    write_comparison(found, out)
+    accuracies = {report.run: report.facts["test_accuracy"] for report in found.reports}
+    text = several_text({way.run: way for way in ways if way is not None}, accuracies)
+    if text:
+        write_files(out, {"along.md": text})
 
 
 def along(runs: list[Path], *, show: bool) -> list[Any]:

@@ -4,6 +4,8 @@ fastest."""
 from functools import partial
 from typing import Annotated, Any
 
+import typer
+
 from polymgnet import console, options
 from polymgnet.errors import Failure
 from polymgnet.matrices import of_command
@@ -37,6 +39,7 @@ def parse_degrees(text: str) -> list[int]:
 
 
 def compare_smoothers(
+    context: typer.Context,
     problem: options.Problem = None,
     n: Annotated[
         int | None,
@@ -66,6 +69,8 @@ def compare_smoothers(
     repeats: Annotated[
         int, option("--repeats N", "Timed runs of each smoother; the median counts.", min=1)
     ] = 3,
+    report: options.Report = None,
+    force: options.Force = False,
     as_json: options.Json = False,
 ) -> None:
     """Compare smoothers on a problem or a matrix: predicted, measured, and timed.
@@ -90,6 +95,7 @@ def compare_smoothers(
     from mgtheory.smoothers import SMOOTHERS
     from polymgnet import solving
 
+    console.check_page(report, force=force)
     wanted = [get_family(name).name for name in families or FAMILIES]
     if len(set(wanted)) < len(wanted):
         raise ValueError(f"families are {', '.join(wanted)}, must be each once")
@@ -123,15 +129,25 @@ def compare_smoothers(
             coarsest=solving.find(backend).coarsest,
             progress=step,
         )
+    asked = {"cycle": cycle, "pre": pre, "post": post, "backend": backend}
+    document = {**result.to_dict(), **asked, "problem": problem, "boundary": sides}
+    title = (
+        f"{problem}, {' x '.join(map(str, result.shape))}, {sides}, {cycle}({pre},{post}), backend"
+        f" {backend}"
+    )
+    if report is not None:
+        from figures.page.comparing import comparison_page
+        from figures.page.write import write
+
+        document["report"] = report
+        page = comparison_page(result, document, title=f"Smoothers: {title}", repeats=repeats)
+        write(page, report, command=console.command_line(context))
     if as_json:
-        asked = {"cycle": cycle, "pre": pre, "post": post, "backend": backend}
-        console.emit({**result.to_dict(), **asked, "problem": problem, "boundary": sides})
+        console.emit(document)
     else:
-        _show(
-            result,
-            f"{problem}, {' x '.join(map(str, result.shape))}, {sides}, {cycle}({pre},{post}),"
-            f" backend {backend}",
-        )
+        _show(result, title)
+        if report is not None:
+            console.say(f"page: {report}")
     if result.winner is None:
         first = result.rows[0]
         raise Failure(

@@ -7,27 +7,38 @@ from typing import Annotated
 import typer
 
 from polymgnet import console
-from polymgnet.commands.analyze import analysed
+from polymgnet.commands.analyze import Scale, analysed
+from polymgnet.commands.report import folders
 from polymgnet.options import Json, option
 
 
 def figures(
     runs: Annotated[
-        list[Path] | None, typer.Argument(metavar="RUN", help="Run folders that train wrote.")
+        list[Path] | None,
+        typer.Argument(
+            metavar="RUN|STUDY|DEMO",
+            help="Run folders that train wrote; a study's file, or its folder; that of a demo.",
+        ),
     ] = None,
     theory: Annotated[
         bool, option("--theory", "Draw the figures of the theory instead of runs; needs --out.")
     ] = False,
+    scale: Scale = None,
     out: Annotated[
-        Path | None, option("--out DIR", "Folder of the figures; without it FIRST_RUN/pictures.")
+        Path | None,
+        option(
+            "--out DIR",
+            "Folder of the figures; without it pictures in the folder of the run, the study or the"
+            " demo, of several in that of the first.",
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Draw runs: polynomials on the spectrum, eigenvalues with roots, damping, training curves. PNG
     and PDF.
 
-    Several runs are drawn beside one another. With --theory: all families, smoothing and two-grid
-    factors, spectra.
+    Several runs, or those of a study, are drawn beside one another. With --theory: all families,
+    smoothing and two-grid factors, spectra.
 
     Example: polymgnet figures runs/theory runs/xavier --out pictures
     """
@@ -35,16 +46,18 @@ def figures(
         given = "--theory without --out" if theory else "nothing is given"
         given = "run folders and --theory are both given" if runs else given
         raise ValueError(f"{given}; allowed are run folders, or --theory with --out DIR")
-    folder = out or (runs or [])[0] / "pictures"
+    given, place = folders(runs, scale=scale) if runs else ([], Path())
+    whole = len(runs or []) == 1 and given != runs  # of a study or demo, whose folder has the page
+    folder = out or (place.parent if whole else given[0]) / "pictures"
     import figures as drawing
     from mgtheory._files import check_folder
 
     check_folder(folder)
 
-    if runs:
-        analysed(runs, show=not as_json)
+    if given:
+        analysed(given, show=not as_json)
     with console.progress("draw", show=not as_json) as step:
-        draw = drawing.make_gallery if theory else partial(drawing.make, runs or [])
+        draw = drawing.make_gallery if theory else partial(drawing.make, given)
         paths = draw(folder, progress=step)
     if as_json:
         console.emit({"figures": paths})

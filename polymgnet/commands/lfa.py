@@ -3,6 +3,8 @@ confirms it."""
 
 from typing import Annotated, Any
 
+import typer
+
 from polymgnet import console, options
 from polymgnet.errors import Failure
 from polymgnet.matrices import of_command
@@ -12,6 +14,7 @@ SIZE = {1: 64, 2: 64, 3: 16}  # points per axis of the periodic grid, by dimensi
 
 
 def lfa(
+    context: typer.Context,
     problem: options.Problem = None,
     matrix: options.Matrix = None,
     shape: options.Shape = None,
@@ -42,6 +45,8 @@ def lfa(
             " 3D 16.",
         ),
     ] = None,
+    report: options.Report = None,
+    force: options.Force = False,
     as_json: options.Json = False,
 ) -> None:
     """Predict how a smoother and its multigrid cycle converge (local Fourier analysis).
@@ -62,6 +67,7 @@ def lfa(
     from mgtheory.problems.record import operator_record
     from mgtheory.problems.transfers import RESTRICTIONS
 
+    console.check_page(report, force=force)
     for name, value, allowed in (
         ("--restriction", restriction, RESTRICTIONS),
         ("--coarsening", coarsening, COARSENINGS),
@@ -126,6 +132,18 @@ def lfa(
             "difference": run.difference,
             "agree": run.agrees,
         }
+    if report is not None:
+        from figures.page.fourier import fourier_page
+        from figures.page.write import write
+        from mgtheory.fourier.relaxation import couples
+
+        document["report"] = report
+        shown: dict[str, Any] = {
+            "title": _title(document),
+            "coupled": couples(local.relaxations[0][0]),
+        }
+        page = fourier_page(document, stencil, mu, two, **shown)
+        write(page, report, command=console.command_line(context))
     if as_json:
         console.emit(document)
     else:
@@ -157,6 +175,11 @@ def _inside(A: Any, sizes: Any) -> Any:
     )
 
 
+def _title(document: dict[str, Any]) -> str:
+    width = "" if document["n"] is None else f" (mesh width 1/{document['n']})"
+    return f"{document['family']}, degree {document['degree']}, on {document['problem']}{width}"
+
+
 def _show(document: dict[str, Any]) -> None:
     cycle = f"{document['cycle']}({document['pre']},{document['post']})"
     what = f"{document['coarsening']}, {document['restriction']} weighting"
@@ -178,8 +201,8 @@ def _show(document: dict[str, Any]) -> None:
         pairs.append(("verified", f"{grid} periodic: {measured}; {verdict}"))
     if document.get("remark"):
         pairs.append(("note", document["remark"]))
-    width = "" if document["n"] is None else f" (mesh width 1/{document['n']})"
-    title = f"{document['family']}, degree {document['degree']}, on {document['problem']}{width}"
+    if document.get("report"):
+        pairs.append(("page", str(document["report"])))
     if two >= 1:
         pairs.append(("verdict", "does not converge: a factor is 1 or more"))
-    console.facts(title, pairs)
+    console.facts(_title(document), pairs)

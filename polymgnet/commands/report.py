@@ -50,7 +50,7 @@ def report(
     target = out or default
     words = [*map(str, given), *(["--scale", scale] if scale else [])]
     words += ["--out", str(out)] if out else []
-    from figures.page.write import write_page
+    from figures.page.runs import write_page
 
     with console.progress("report", total=len(runs), show=not as_json) as step:
         command = shlex.join(["polymgnet", "report", *words])
@@ -71,14 +71,16 @@ def folders(given: list[Path], *, scale: str | None = None) -> tuple[list[Path],
     """
     found, place = list[Path](), Path(PAGE)
     for path in given:
-        if path.is_file():
+        if path.is_file() and path.suffix == ".toml":
             from polymgnet.study import load_study
 
             study = load_study(path, scale=scale, check=False)
             inside, where = [run.folder for run in study.runs if run.finished], study.out
-        elif not path.is_dir():
+        elif not path.exists():
             raise FileNotFoundError(f"{path}: there is no such folder or study file")
-        elif (path / "config.json").exists():
+        elif (
+            path.is_file() or (path / "config.json").exists()
+        ):  # whoever reads it says what is wrong
             inside, where = [path], path / "report"
         else:
             where = path
@@ -86,8 +88,8 @@ def folders(given: list[Path], *, scale: str | None = None) -> tuple[list[Path],
             inside = inside or [one.parent for one in sorted(path.glob("runs/*/summary.json"))]
         if not inside:
             raise ValueError(
-                f"{path} is no run, study or demo: it holds no finished run; give a folder that"
-                " train, study or demo wrote, or a study's file"
+                f"{path} is not a run folder, nor a study's or demo's with a finished run; give a"
+                " folder that train, study or demo wrote, or a study's file"
             )
         place = where / PAGE
         found += inside

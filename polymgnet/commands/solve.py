@@ -5,6 +5,8 @@ import math
 from pathlib import Path
 from typing import Annotated, Any
 
+import typer
+
 from polymgnet import console, options
 from polymgnet.errors import Failure
 from polymgnet.matrices import of_command, read_vector
@@ -18,6 +20,7 @@ REPORTED = (
 
 
 def solve(
+    context: typer.Context,
     problem: options.Problem = None,
     n: options.Points = None,
     boundary: options.Boundary = None,
@@ -79,14 +82,15 @@ def solve(
             "Draw the residual norms against the cycles into a .png, .pdf or .svg file.",
         ),
     ] = None,
+    report: options.Report = None,
     force: options.Force = False,
     as_json: options.Json = False,
 ) -> None:
     """Solve a Poisson problem, or a system of your own on a grid, by multigrid.
 
     Prints the residual after every cycle, the times of set-up and solve, and the distance to the
-    exact solution; --plot draws the history. Ends with exit status 1, and the reason, when it does
-    not converge.
+    exact solution; --plot draws the history, --report explains it. Ends with exit status 1, and the
+    reason, when it does not converge.
 
     Example: polymgnet solve --problem poisson2d --n 1023 --family chebyshev4 --degree 3 --cycle V
     --tol 1e-8
@@ -103,6 +107,7 @@ def solve(
         from figures.style import check_suffix
 
         console.refuse_existing(check_suffix(plot), force=force)
+    console.check_page(report, force=force)
     if out is not None:
         if out.suffix != ".npy":
             raise ValueError(f"--out is {out}, a name ends in .npy")
@@ -167,14 +172,26 @@ def solve(
         "error": error,
         "out": out,
     }
+    reference = "the exact solution" + " of the differential equation" * (A is None)
     if plot is not None:
         _draw(document, tol, plot)
+    if report is not None:
+        from figures.page.solving import solve_page
+        from figures.page.write import write
+
+        around |= {"axes": options.axes_of(axes), "backend": backend}
+        document["predicted_factor"] = solving.predicted_factor(model, smoothing, **around)
+        document |= {"levels": solving.levels_of(hierarchy), "report": report}
+        page: dict[str, Any] = {"method": _method(document), "exact": reference, "tol": tol}
+        write(
+            solve_page(document, solution.x, **page), report, command=console.command_line(context)
+        )
     if as_json:
         console.emit(document)
     else:
         if levels:
             print(hierarchy)
-        _show(document, "the exact solution" + (" of the differential equation" * (A is None)))
+        _show(document, reference)
     if not solution.converged:
         raise Failure(f"{solution.reason}: {solution.message}")
 
@@ -254,5 +271,6 @@ def _show(result: dict[str, Any], exact: str) -> None:
         ("solve", f"{result['solve_seconds']:.3f} s"),
         *(("warning", text) for text in result["warnings"]),
         *([("written to", str(result["out"]))] if result["out"] else []),
+        *([("page", str(result["report"]))] if result.get("report") else []),
     ]
     console.facts(f"{result['unknowns']:,} unknowns, backend {result['backend']}", pairs)

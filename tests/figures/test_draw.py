@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from matplotlib.collections import QuadMesh
 from matplotlib.contour import ContourSet
+from matplotlib.figure import Figure
 
 from analysis.stats import fraction_interval
 from figures import (
@@ -18,9 +19,11 @@ from figures import (
     draw_time_per_unknown,
     draw_training,
 )
-from figures.damping import colour_bar, colour_limit
+from figures.damping import amplified, colour_bar, colour_limit, draw_amplified
 from figures.gallery import GALLERY
-from figures.style import ROLES, look_of, looks
+from figures.spectra import draw_root_strip, piled_up
+from figures.study import draw_compared
+from figures.style import ROLES, figure, look_of, looks, paper
 from mgtheory import ResidualPolynomial
 from mgtheory.families import FAMILIES
 from mgtheory.fourier import grid_frequencies, symbol
@@ -259,6 +262,65 @@ def test_level_factors(ax):
     assert ax.get_yscale() == "log"
     assert legend_texts(ax) == ["start", "learned", "µ = 1: smooths below"]
     assert set(line(ax, "µ = 1: smooths below").get_ydata()) == {1.0}
+
+
+def test_compared_polynomials(ax):
+    """Of two seeds the mean of |q|, and nothing below the smallest that is drawn."""
+    draw_compared(ax, {"a": [ResidualPolynomial([0.5]), ResidualPolynomial([0.25])]})
+    t, values = line(ax, "a").get_data()
+    expected = (np.abs(1 - 2 * t) + np.abs(1 - 4 * t)) / 2
+    np.testing.assert_allclose(values[t > 0.75], expected[t > 0.75])
+    assert values.min() >= 1e-3
+    assert (ax.get_xlabel(), ax.get_yscale()) == ("t / b", "log")
+    assert len(ax.collections) == 1
+
+
+def test_a_legend_on_ones_own_axes_stays_inside():
+    """Nothing makes room for one above; in a figure of ours it stands there."""
+    curves = {f"curve {k}": ([1, 2], [0.1, 0.2 + k]) for k in range(12)}
+    own = Figure(figsize=(4, 3))
+    axes = own.subplots()
+    draw_factors(axes, curves, xlabel="x", ylabel="y")
+    own.canvas.draw()
+    inside, legend = axes.get_window_extent(), axes.get_legend().get_window_extent()
+    assert inside.x0 <= legend.x0 < legend.x1 <= inside.x1
+    with paper():
+        _, ours = figure()
+        draw_factors(ours[0, 0], curves, xlabel="x", ylabel="y")
+        ours[0, 0].get_figure().canvas.draw()
+    assert ours[0, 0].get_legend().get_window_extent().y0 >= ours[0, 0].get_window_extent().y1 - 1
+
+
+def test_axis_that_is_linear_then_logarithmic_says_so(ax):
+    draw_polynomials(ax, {"q": ResidualPolynomial([0.1])})  # reaches -9
+    assert "linear to ±1, logarithmic beyond" in ax.get_ylabel()
+    ax.get_figure().canvas.draw()
+    assert {2.0, 5.0, -9.0} <= set(ax.yaxis.get_minorticklocs())
+    named = {text.get_text() for text in ax.yaxis.get_minorticklabels()}
+    assert {"−2", "−5"} <= named
+    assert "−3" not in named
+
+
+def test_amplified_everywhere_is_numbers(ax):
+    values = np.array([[2.0, 3.0], [4.0, 50.0]])
+    assert amplified(values)
+    assert not amplified(values - 1.5)
+    draw_amplified(ax, values, title="level 1")
+    (text,) = ax.texts
+    assert text.get_text().split() == ["all", "amplified", "2", "to", "50", "median", "3.5"]
+    assert not ax.collections
+
+
+def test_roots_that_pile_up_stand_apart_in_a_strip(ax):
+    roots = {"theory": [0.5, 1.0], "learned": [0.52 + 0.01j, 40.0, np.inf]}
+    assert piled_up(roots)
+    assert not piled_up({"theory": [0.5], "learned": [0.6]})
+    draw_root_strip(ax, roots)
+    x, y = line(ax, "_strip learned").get_data()
+    np.testing.assert_allclose(x, [0.52, 40.0])
+    assert set(y) == {1}
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["theory", "learned"]
+    assert ax.get_xlim()[1] > 40.0
 
 
 def test_every_look_differs_in_all_three():

@@ -8,7 +8,7 @@ import pytest
 
 import analysis
 from figures.gallery import GALLERY
-from figures.make import COMMON_FIGURES, RUN_FIGURES, make, make_gallery
+from figures.registry import COMMON_FIGURES, RUN_FIGURES, make, make_gallery
 from figures.style import DOUBLE, SINGLE, figure, figure_legend, paper, save
 
 
@@ -159,6 +159,9 @@ def test_make_writes_everything_and_equal_runs_give_equal_files(runs, tmp_path, 
     assert all(path.stat().st_size > 5000 for path in first)
     assert first[0].read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     assert first[1].read_bytes()[:5] == b"%PDF-"
+    # whose it is, and what is seen in it
+    assert b"/Title (q2 chebyshev4, theory)" in first[1].read_bytes()
+    assert b"/Subject (Eigenvalues of each level's" in first[1].read_bytes()
     assert not [path for path in (tmp_path / "a").iterdir() if path not in first]
     second = make([runs["theory"]], tmp_path / "b")
     assert [path.name for path in second] == [

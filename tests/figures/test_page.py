@@ -16,8 +16,8 @@ from analysis.along import NOTHING_KEPT
 from analysis.in_short import run_in_short, runs_in_short
 from analysis.numbers import number, plain
 from figures.page import write
-from figures.page.pictures import Moving
-from figures.page.write import write_page
+from figures.page.levels import Moving
+from figures.page.runs import write_page
 
 MEGABYTE = 1e6
 

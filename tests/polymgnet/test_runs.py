@@ -8,6 +8,9 @@ import sys
 
 import pytest
 
+import analysis
+from analysis import in_short
+from analysis.numbers import number
 from polymgnet import console
 from polymgnet.cli import main
 
@@ -56,7 +59,7 @@ def test_one_run_is_its_report(document, runs):
     assert len(way["moments"]) == 2 * len(report["levels"])
 
 
-def test_several_runs_are_compared(document, run, runs):
+def test_several_runs_are_compared(document, run, runs, tmp_path, monkeypatch):
     data = document("analyze", *runs)
     assert [report["run"] for report in data["reports"]] == [str(path) for path in runs]
     groups = {row["configuration"]: row for row in data["comparison"]["groups"]}
@@ -66,12 +69,34 @@ def test_several_runs_are_compared(document, run, runs):
         [sum(accuracies[:2]) / 2, sum(accuracies[2:]) / 2]
     )
     assert data["comparison"]["pairs"][0]["seeds"] == 2
-    out = run("analyze", *runs).out
-    assert all(f"written to {path / 'report'}" in out for path in runs)
-    assert out.count("## Along training: measured at 0, 1\n") == len(runs)
-    assert out.count("\n## Along training\n") == 1
-    assert "## Configurations" in out
-    assert "## Differences, paired by seed" in out
+    monkeypatch.setenv("COLUMNS", "80")
+    out = run("analyze", runs[0].parent, "--out", tmp_path).out
+    assert max(len(line) for line in out.splitlines() if "runs" not in line) <= 80
+    ways = [(path / "report" / "along.md").read_text(encoding="utf-8") for path in runs]
+    assert sum(text.startswith("## Along training: measured at 0, 1\n") for text in ways) == len(
+        runs
+    )
+    assert (tmp_path / "along.md").read_text(encoding="utf-8").startswith("## Along training\n")
+    text = (tmp_path / "comparison.md").read_text(encoding="utf-8")
+    assert "## Configurations" in text
+    assert "## Differences, paired by seed" in text
+
+
+def test_a_run_is_six_lines_and_a_table(run, runs):
+    """The numbers of the report, in the words that the page takes too."""
+    report = analysis.analyse(runs[0])
+    out = run("analyze", runs[0]).out
+    title, *lines = out.splitlines()[:7]
+    assert title == f"{report.label}: {runs[0]}"
+    names = ("trained on", "accuracy", "theory", "training", "smoothing", "all of it")
+    assert tuple(line[2:12].rstrip() for line in lines) == names
+    assert f"{100 * report.facts['test_accuracy']:.2f} % of {report.facts['tested_on']}" in lines[1]
+    assert lines[5].endswith(f"written to {runs[0] / 'report'}")
+    mu = max(in_short.judged(level).smoothing_factor for level in report.levels)
+    assert f"largest µ {number(mu, 3)}, level" in lines[4]
+    rows = [line.split() for line in out.splitlines() if line.split()[:1] == ["1"]]
+    b, start = report.levels[0].operators["learned"].radius, report.levels[0].views["start"]
+    assert rows[0][1:3] == [number(b, 3), number(start.smoothing_factor, 3)]
 
 
 def test_progress_names_run_and_level(run, runs, told):

@@ -7,11 +7,13 @@ the run has nothing of the kind. A figure of all runs together is an entry of `C
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -24,11 +26,22 @@ from analysis.stats import groups_of
 from figures.along import along
 from figures.curves import draw_training
 from figures.gallery import GALLERY
-from figures.study import draw_accuracies
-from figures.style import DOUBLE, figure, figure_legend, panel_letters, paper, save
-from figures.views import convergence, damping, levels, polynomials, spectra
+from figures.study import draw_accuracies, draw_compared
+from figures.style import (
+    DOUBLE,
+    About,
+    figure,
+    figure_legend,
+    panel_letters,
+    panels,
+    paper,
+    save,
+    signed,
+)
+from figures.views import PANELS, convergence, damping, learned, levels, polynomials, spectra
 
 Progress = Callable[[int, str], None]
+Job = tuple[str, Callable[[], Figure | None], About]
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,14 +98,22 @@ def make(
         Run(analyse(run), read_metrics(run), configuration_of(run), name)
         for run, name in zip(runs, names)
     ]
-    jobs: list[tuple[str, Callable[[], Figure | None]]] = []
+    jobs: list[Job] = []
     for one in loaded:
         prefix = f"{one.name}_" if len(loaded) > 1 else ""
-        jobs += [(prefix + name, partial(draw, one.report)) for name, draw in RUN_FIGURES.items()]
+        whose = f"{one.report.label}, {one.name}"
+        jobs += [
+            (prefix + name, partial(_signed, draw, one.report, whose), _about(draw, whose))
+            for name, draw in RUN_FIGURES.items()
+        ]
     grouped = groups_of(loaded, lambda run: run.key).values()
     labels = unique_labels([members[0].report for members in grouped])
     together = Together(dict(zip(labels, grouped)), floors or {})
-    jobs += [(name, partial(draw, together)) for name, draw in COMMON_FIGURES.items()]
+    whose = ", ".join(labels)
+    jobs += [
+        (name, partial(draw, together), _about(draw, whose))
+        for name, draw in COMMON_FIGURES.items()
+    ]
     return _draw(jobs, Path(out), progress)
 
 
@@ -106,20 +127,33 @@ def make_gallery(
     unknown = [name for name in names or () if name not in GALLERY]
     if unknown:
         raise ValueError(f"unknown figure {unknown[0]!r}, known are: {', '.join(GALLERY)}")
-    return _draw([(name, GALLERY[name]) for name in names or GALLERY], Path(out), progress)
+    jobs = [(name, GALLERY[name], _about(GALLERY[name], "theory")) for name in names or GALLERY]
+    return _draw(jobs, Path(out), progress)
 
 
-def _draw(
-    jobs: Sequence[tuple[str, Callable[[], Figure | None]]], out: Path, progress: Progress | None
-) -> list[Path]:
+def _about(draw: Callable[..., Any], whose: str) -> About:
+    """Title and caption: whose figure it is, and what is seen in it."""
+    return whose, " ".join((inspect.getdoc(draw) or "").split())
+
+
+def _signed(
+    draw: Callable[[SpectralReport], Figure | None], report: SpectralReport, whose: str
+) -> Figure | None:
+    made = draw(report)
+    if made is not None:
+        signed(made, whose)
+    return made
+
+
+def _draw(jobs: Sequence[Job], out: Path, progress: Progress | None) -> list[Path]:
     written: list[Path] = []
     with paper():
-        for done, (name, job) in enumerate(jobs):
+        for done, (name, job, about) in enumerate(jobs):
             if progress:
                 progress(done, name)
             made = job()
             if made is not None:
-                written += save(made, out / name)
+                written += save(made, out / name, about=about)
     return written
 
 
@@ -166,6 +200,27 @@ def accuracies(given: Together) -> Figure | None:
     return made
 
 
+def compared(given: Together) -> Figure | None:
+    """|q| of every level as learned, in units of its own b, by configuration: mean and range of the
+    seeds, norms folded in where they take the coefficients' meaning away; for two runs or more."""
+    reports = {name: [run.report for run in own] for name, own in given.configurations.items()}
+    if sum(map(len, reports.values())) < 2:
+        return None
+    count = max(len(report.levels) for own in reports.values() for report in own)
+    shown = [{name: learned(own, k) for name, own in reports.items()} for k in range(count)]
+    shown = [found for own in shown if (found := {name: q for name, q in own.items() if q})]
+    if not shown:
+        return None
+    made, axes = panels(len(shown), PANELS, height=2.2, extra=0.3, width=DOUBLE)
+    for k, (ax, own) in enumerate(zip(axes.flat, shown)):
+        draw_compared(ax, own, legend=False)
+        ax.set_title(f"level {k + 1}")
+        if k % PANELS:
+            ax.set_ylabel("")
+    figure_legend(made)
+    return made
+
+
 RUN_FIGURES: dict[str, Callable[[SpectralReport], Figure | None]] = {
     "polynomials": polynomials,
     "spectra": spectra,
@@ -178,4 +233,5 @@ RUN_FIGURES: dict[str, Callable[[SpectralReport], Figure | None]] = {
 COMMON_FIGURES: dict[str, Callable[[Together], Figure | None]] = {
     "training": training,
     "accuracies": accuracies,
+    "compared": compared,
 }

@@ -1,0 +1,218 @@
+"""The page of a run, or of several side by side."""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis import dampings
+from analysis.along import Along, along_training
+from analysis.along_text import MEANINGS as ALONG
+from analysis.along_text import smoother_text
+from analysis.comparison import compare
+from analysis.in_short import DID, ORIGINS, run_in_short, runs_in_short
+from analysis.level_report import LevelReport
+from analysis.numbers import number, plain
+from analysis.records import read_metrics
+from analysis.report import can_write
+from analysis.results import RunComparison, SpectralReport
+from analysis.stats import fraction_interval, groups_of
+from analysis.text import MEANINGS, filled, in_percent
+from figures.page import levels, several
+from figures.page.write import Page, Section, Table, write
+
+TITLES = {
+    **{"spectral_radius": "spectral radius b", "smoothing_factor": "smoothing factor"},
+    **{"max_modulus": "max modulus", "smoothing_norm": "smoothing norm", "smoother": "verdict"},
+}
+PICTURES = "pictures"  # in a run's folder, by default of `polymgnet figures`
+PDF_BYTES = 1_000_000  # of all figures for a paper that lie within a page
+Progress = Callable[[int, str], None]
+
+
+def write_page(
+    runs: Sequence[str | os.PathLike[str]],
+    out: str | os.PathLike[str],
+    *,
+    command: str,
+    title: str = "",
+    progress: Progress | None = None,
+) -> Path:
+    """Write the page on one run, or on several side by side, to the file `out`; returns its path.
+
+    Parameters
+    ----------
+    runs
+        Finished run folders; they are analysed first where they have not been.
+    command
+        What makes the page, for its end.
+    title
+        By default of the runs.
+    progress
+        Called with (number of parts done, what is being done).
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        No run, or a folder that is missing, unfinished, truncated or foreign: one line.
+    """
+    say = progress or (lambda done, word: None)
+    found = compare(runs, progress=say)
+    ways = [
+        along_training(run, write=can_write(run), progress=lambda word, done=done: say(done, word))
+        for done, run in enumerate(runs)
+    ]
+    page = _of_run(found, runs[0], ways[0]) if len(runs) == 1 else _of_runs(found, runs, ways)
+    say(len(runs), "write the page")
+    return write(page, out, command=command, title=title)
+
+
+def _of_run(found: RunComparison, run: str | os.PathLike[str], way: Along | None) -> Page:
+    """What stands on the page of one run."""
+    (report,) = found.reports
+    maps = dampings.kept_dampings(Path(run)) if report.has_polynomial else {}
+    notes = [f"{note[0].upper()}{note[1:]}." for note in (way.notes if way else ())]
+    sections = [
+        Section("what", "What was trained on what", facts=_facts(report)),
+        Section("training", "Training", several.training({report.label: [read_metrics(run)]})),
+        *(
+            Section(
+                f"level{one.level}",
+                f"Level {one.level}",
+                levels.of_level(one, way, maps),
+                words=_words(one, way),
+                tables=[Table.of(_table(report, one))],
+            )
+            for one in report.levels
+        ),
+    ]
+    return Page(
+        f"{report.label} on {report.facts['data']}",
+        run_in_short(report),
+        sections,
+        plain({**report.to_dict(), "along": way}, infinite=False),
+        printed_by="polymgnet analyze --json",
+        meanings=ALONG | MEANINGS,
+        notes=notes,
+        papers=list(_papers(run)),
+    )
+
+
+def _of_runs(
+    found: RunComparison,
+    runs: Sequence[str | os.PathLike[str]],
+    ways: Sequence[Along | None],
+) -> Page:
+    """What stands on the page of several runs."""
+    names = found.runs["configuration"].tolist()
+    reports = _grouped(names, found.reports)
+    metrics = _grouped(names, [read_metrics(run) for run in runs])
+    same = [name for name in ("operator", "placement") if found.runs[name].nunique() < 2]
+    shown = found.runs.drop(columns=["run", "model", "scheme", *same])
+    accuracies = {"val_accuracy": "validation", "test_accuracy": "test accuracy"}
+    tables = {"Runs": in_percent(shown, accuracies)}
+    if (found.groups["n"] > 1).any():
+        tables = {"Test accuracy over the seeds": _percent(found.groups, "mean", "std")} | tables
+    if not found.pairs.empty and (found.pairs["seeds"] > 1).any():
+        tables["Differences, paired by seed"] = _percent(found.pairs, "difference")
+    count = len(reports)
+    name = f"{count} configuration{'s' if count > 1 else ''}" if count < len(runs) else ""
+    documents = [
+        {**report.to_dict(), "along": way} for report, way in zip(found.reports, ways, strict=True)
+    ]
+    together = several.side_by_side(found, reports, _grouped(names, ways))
+    return Page(
+        f"{len(runs)} runs{f' of {name}' if name else ''}",
+        runs_in_short(found),
+        [
+            Section(
+                "together",
+                "Side by side",
+                together,
+                tables=[Table.of(filled(table), caption) for caption, table in tables.items()],
+            ),
+            Section("training", "Training", several.training(metrics)),
+        ],
+        plain({"reports": documents, "comparison": found}, infinite=False),
+        printed_by="polymgnet analyze --json",
+        meanings=ALONG | MEANINGS,
+        notes=["The page of one run, with all of its levels: polymgnet report RUN."],
+    )
+
+
+def _percent(table: pd.DataFrame, *columns: str) -> pd.DataFrame:
+    return in_percent(table, {name: name for name in (*columns, "low", "high")})
+
+
+def _grouped(names: Sequence[str], items: Sequence[Any]) -> dict[str, list[Any]]:
+    grouped = groups_of(zip(names, items, strict=True), lambda pair: pair[0])
+    return {name: [item for _, item in members] for name, members in grouped.items()}
+
+
+def _facts(report: SpectralReport) -> list[tuple[str, str]]:
+    """What was trained on what, and what came out; names of `GLOSSARY` explain themselves."""
+    facts, theory = report.facts, report.theory
+    tested, count = facts["test_accuracy"], facts["tested_on"]
+    accuracy = "not measured" if tested is None else f"{100 * tested:.2f} %"
+    if tested is not None and count:
+        low, high = (100 * end for end in fraction_interval(tested, count))
+        accuracy += f" of {count:,} images (95 % interval {low:.2f} to {high:.2f} %)"
+    chosen = {"best": "the best by validation", "last": "the last"}[facts["select"]]
+    epochs = f"{facts['epochs']}"
+    if facts["chosen_epoch"] is not None:
+        epochs += f"; the weights are those of epoch {facts['chosen_epoch']}, {chosen}"
+    pairs: dict[str, Any] = {
+        "network": f"{report.model}, {facts['parameters']:,} weights, {len(report.levels)} levels",
+        "images": facts["data"],
+        "scheme": facts["given"] if theory["origin"] != "none" else None,
+        "operator": f"{facts['operator']} at the start",
+        "placement": facts["placement"],
+        "theory": f"{theory['name']} ({ORIGINS[theory['origin']]})" if theory["name"] else None,
+        "epochs": epochs,
+        "seed": facts["seed"],
+        "training time": f"{facts['seconds']:.1f} s, {facts['images_per_second']:,.0f} images/s",
+        "test accuracy": accuracy,
+        "validation": facts["val_accuracy"] and f"{100 * facts['val_accuracy']:.2f} %",
+        "folder": report.run,
+    }
+    fitted = [("fitted", reason) for reason in theory["fitted"]]
+    return [(name, str(text)) for name, text in pairs.items() if text not in (None, "")] + fitted
+
+
+def _words(level: LevelReport, way: Along | None) -> str:
+    """What training did to a level, and what became of it as a smoother."""
+    sizes = f"{level.channels} channels of {level.size[0]} × {level.size[1]}"
+    text = f"{sizes}."
+    if level.kind == "polynomial":
+        text += f" Training {DID[level.verdict.word]}."
+    if level.verdict.nearest is not None:
+        nearest = level.verdict.nearest
+        at = number(nearest.distance, 2)
+        text += f" The classical polynomial nearest to the learned one is {nearest}, at {at}."
+    if way is not None:
+        text += f" As a smoother: {smoother_text(way.smoothers()[level.level - 1])}."
+    return text
+
+
+def _table(report: SpectralReport, level: LevelReport) -> pd.DataFrame:
+    """The roles of a level in numbers."""
+    table = report.table()
+    table = table[table["level"] == level.level].rename(columns=TITLES)
+    return filled(table[["role", "degree", *TITLES.values(), "roots"]])
+
+
+def _papers(run: str | os.PathLike[str]) -> Iterator[tuple[str, str]]:
+    """The PDFs that `polymgnet figures` drew in the run's folder, name and content, the small ones
+    first while they fit."""
+    total = 0
+    files = (Path(run) / PICTURES).glob("*.pdf")
+    for path in sorted(files, key=lambda one: (one.stat().st_size, one.name)):
+        data = path.read_bytes()
+        total += len(data)
+        if total <= PDF_BYTES:
+            yield path.name, f"data:application/pdf;base64,{base64.b64encode(data).decode()}"

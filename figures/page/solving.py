@@ -1,0 +1,222 @@
+"""The page of a solve: the residual cycle by cycle, the predicted factor beside the measured one,
+the levels, and the solution."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.numbers import number, plain
+from figures.page.traces import LOG, Data, Picture, curve, guide, short
+from figures.page.write import Page, Section, Table
+from figures.style import BLUE, GREEN, GREY, ORANGE
+
+MOST = 101  # points of a solution along an axis
+RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+CLOSE = 1.1  # a measured factor up to so many times the predicted one is called the same
+COLUMNS = ("level", "grid", "unknowns", "non-zeros", "smoothing", "removes")
+MEANINGS = {
+    "grid": "unknowns along each axis",
+    "non-zeros": "of A on this level; with each of them a product with A does one multiplication",
+    "smoothing": "how often before + after the correction from the coarser grid, and by what",
+    "removes": "the smallest and the largest eigenvalue that the smoother is made for",
+}
+
+
+def solve_page(
+    result: Mapping[str, Any], x: NDArray[Any], *, method: str, exact: str, tol: float
+) -> Page:
+    """The page of what `polymgnet solve` found.
+
+    Parameters
+    ----------
+    result
+        The document that `solve --json` prints with --report: with ``predicted_factor`` and
+        ``levels``.
+    x
+        The solution, shape (n,).
+    method
+        Cycle and smoother in words.
+    exact
+        What the error is the distance from, in words.
+    tol
+        The relative tolerance.
+    """
+    grid = " × ".join(map(str, result["shape"]))
+    steps = {None: "cycle", "gmres": "restart of gmres"}.get(
+        result["krylov"], f"step of {result['krylov']}"
+    )
+    facts = [
+        ("problem", f"{result['problem']}, {grid} unknowns, {result['boundary']} boundaries"),
+        ("method", f"{method}, backend {result['backend']}"),
+        ("result", f"{result['reason']}: {result['message']}"),
+        ("work", f"{result['work_units']:.1f} products with A" if result["work_units"] else ""),
+        ("set-up", f"{result['setup_seconds']:.3f} s"),
+        ("solve", f"{result['solve_seconds']:.3f} s"),
+        *(("warning", text) for text in result["warnings"]),
+    ]
+    every = [
+        [
+            *(one["level"], " × ".join(map(str, one["grid"])), one["unknowns"], one["nonzeros"]),
+            *(one["smoothing"], one["removes"] and " to ".join(map(number, one["removes"]))),
+        ]
+        for one in result["levels"]
+    ]
+    kept = [k for k in range(len(COLUMNS)) if any(row[k] is not None for row in every)]
+    table = Table([COLUMNS[k] for k in kept], [[row[k] for k in kept] for row in every])
+    pictures = [_convergence(result, steps, tol), _factors(result, steps), _solution(result, x)]
+    return Page(
+        f"{result['problem']}, {grid}: {method}",
+        [_solved(result, steps), _error(result, exact), _prediction(result)],
+        [
+            Section(
+                "convergence",
+                "Convergence",
+                [one for one in pictures if one is not None],
+                facts=[(name, text) for name, text in facts if text],
+            ),
+            Section("levels", "Levels", words=LEVELS, tables=[table]),
+        ],
+        plain(dict(result)),
+        printed_by="polymgnet solve --json",
+        meanings=MEANINGS,
+    )
+
+
+LEVELS = (
+    "The same equation on coarser and coarser grids: what is smooth on one grid is rough on the"
+    " next, where a smoother removes it for less work."
+)
+
+
+def _solved(result: Mapping[str, Any], step: str) -> str:
+    norms, count = result["residual_norms"], result["iterations"]
+    what = f"The {result['unknowns']:,} equations of {result['problem']}"
+    if not norms[0] > 0:
+        return f"{what} are solved by 0: {result['message']}."
+    shrunk = norms[-1] / norms[0]
+    if not result["converged"]:
+        return f"{what} are not solved: {result['reason']}, {result['message']}."
+    digits = -math.log10(shrunk or 5e-324)
+    times = f"{1 / shrunk:,.0f}" if digits < 6 else f"10{str(int(digits)).translate(RAISED)}"
+    return (
+        f"{what} are solved: {count} {_plural(step, count)} made what is left of them {times}"
+        " times smaller, in"
+        f" {number(result['solve_seconds'], 3)} s after {number(result['setup_seconds'], 3)} s of"
+        " set-up."
+    )
+
+
+def _error(result: Mapping[str, Any], exact: str) -> str:
+    if result["error"] is None:
+        return "How far the answer is from the true one is not known here: none is given."
+    return f"The answer differs by {100 * result['error']:.2g} % from {exact}."
+
+
+def _prediction(result: Mapping[str, Any]) -> str:
+    p, m = result["predicted_factor"], result["factor"]
+    if p is None:
+        return (
+            "Theory predicts nothing here: Fourier analysis needs an operator that is the same at"
+            " every point."
+        )
+    said = f"Theory predicts that a cycle leaves at most {100 * p:.2g} % of the error"
+    if not math.isfinite(m):
+        return f"{said}; too few cycles were needed to measure it."
+    if result["krylov"]:
+        return (
+            f"{said}; with {result['krylov']} around it a step left {100 * m:.2g} % of what remains"
+            " of the equations in the mean."
+        )
+    word = "and" if m <= p * CLOSE else "but"
+    tail = (
+        "as predicted or better"
+        if m <= p * CLOSE
+        else "more than two grids alone would: many grids, borders or rounding add to it"
+    )
+    return f"{said}, {word} {100 * m:.2g} % was left in the mean: {tail}."
+
+
+def _plural(word: str, count: int) -> str:
+    first, space, rest = word.partition(" ")
+    return f"{first}{'s' if count != 1 else ''}{space}{rest}"
+
+
+def _convergence(result: Mapping[str, Any], step: str, tol: float) -> Picture | None:
+    norms = np.asarray(result["residual_norms"], dtype=float)
+    if not norms[0] > 0 or not np.isfinite(norms).all():
+        return None
+    relative = np.where(norms > 0, norms / norms[0], np.nan)
+    k = np.arange(norms.size)
+    mark: Data = {"size": 8, "color": BLUE}
+    line: Data = {"color": BLUE, "width": 2}
+    data = [curve("measured", k, relative, mode="lines+markers", line=line, marker=mark)]
+    p = result["predicted_factor"]
+    if p is not None and norms.size > 2 and not result["krylov"]:
+        dash: Data = {"color": ORANGE, "width": 2, "dash": "dash"}
+        ahead = relative[1] * p ** (k[1:] - 1.0)
+        name = f"predicted from the first cycle on: {number(p, 3)} a cycle"
+        data.append(curve(name, k[1:], ahead, line=dash))
+    layout: Data = {
+        "xaxis": {"title": {"text": _plural(step, 2)}, "rangemode": "tozero"},
+        "yaxis": {**LOG, "title": {"text": "‖b − Ax‖₂, relative to the first"}},
+    }
+    if tol:
+        layout["shapes"] = [guide(tol)]
+    caption = (
+        "What is left of the equations (the residual) after each cycle; the dashed grey line is the"
+        " tolerance."
+    )
+    return Picture("residual", "What is left of the equations", caption, data, layout)
+
+
+def _factors(result: Mapping[str, Any], step: str) -> Picture | None:
+    norms = np.asarray(result["residual_norms"], dtype=float)
+    if norms.size < 2 or not np.isfinite(norms).all() or not (norms[:-1] > 0).all():
+        return None
+    ratios, k = norms[1:] / norms[:-1], np.arange(1, norms.size)
+    bars: Data = {"type": "bar", "name": "measured", "marker": {"color": BLUE}}
+    data: list[Data] = [{**bars, "x": short(k), "y": short(ratios)}]
+    p, m = result["predicted_factor"], result["factor"]
+    lines = [("predicted", p, ORANGE, "dash"), ("mean measured", m, GREEN, "dot")]
+    for name, value, colour, dash in lines:
+        if value is not None and math.isfinite(value):
+            look: Data = {"color": colour, "width": 2, "dash": dash}
+            title = f"{name}: {number(value, 3)}"
+            data.append(curve(title, [0.5, norms.size - 0.5], [value] * 2, line=look))
+    layout = {
+        "xaxis": {"title": {"text": step}, "dtick": max(1, norms.size // 12)},
+        "yaxis": {"title": {"text": "factor of a cycle"}, "rangemode": "tozero"},
+    }
+    caption = (
+        "The smaller the better; at 1 nothing would happen. The prediction, by Fourier analysis of"
+        " two grids, is for the worst error in the long run: the first cycles, which meet easy"
+        " errors too, are often better. The mean leaves the first cycle out."
+    )
+    return Picture("factors", "Predicted and measured", caption, data, layout)
+
+
+def _solution(result: Mapping[str, Any], x: NDArray[Any]) -> Picture | None:
+    shape = tuple(result["shape"])
+    if math.prod(shape) != x.size or not np.isfinite(x).all() or np.iscomplexobj(x):
+        return None
+    values, where = x.reshape(shape), ""
+    if len(shape) == 3:
+        values, where = values[shape[0] // 2], ", on the plane in the middle"
+    thin = tuple(slice(None, None, -(-n // MOST)) for n in values.shape)
+    axes = [short((np.arange(n)[part] + 1) / (n + 1)) for n, part in zip(values.shape, thin)]
+    values = values[thin]
+    if len(shape) == 1:
+        data: list[Data] = [curve("x", axes[0], values, line={"color": BLUE, "width": 2})]
+        layout: Data = {"xaxis": {"title": {"text": "place"}}, "yaxis": {"title": {"text": "x"}}}
+    else:
+        heat: Data = {"type": "heatmap", "colorscale": "Cividis", "x": axes[1], "y": axes[0]}
+        data = [{**heat, "z": [short(row) for row in values], "colorbar": {"thickness": 12}}]
+        square = {"constrain": "domain", "scaleanchor": "x"}
+        layout = {"xaxis": {"constrain": "domain"}, "yaxis": square, "plot_bgcolor": GREY}
+    caption = f"x at every point{where}; along each axis at most {MOST} of them are drawn."
+    return Picture("solution", "The solution", caption, data, layout)

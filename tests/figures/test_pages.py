@@ -1,0 +1,196 @@
+"""The pages of solve, lfa and compare-smoothers: their numbers are those of --json and of theory,
+Plotly takes their pictures, and they say in words what was measured."""
+
+import base64
+import json
+import re
+from dataclasses import replace
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+
+from figures.page import write
+from figures.page.comparing import comparison_page
+from figures.page.fourier import fourier_page
+from figures.page.traces import log_axis
+from figures.page.waves import damped_waves
+from mgtheory import Hierarchy, fourier, poisson
+from mgtheory.comparison import Row, SmootherComparison
+from mgtheory.polynomials.classical import chebyshev4
+from polymgnet.cli import main
+from polymgnet.solving import levels_of, predicted_factor
+
+
+@pytest.fixture
+def page(tmp_path, capsys):
+    """page("solve --n 31") -> the text of its page, its pictures by name, what --json prints."""
+
+    def call(line, status=0):
+        out = tmp_path / "page.html"
+        assert main([*line.split(), "--report", str(out), "--json", "--force"]) == status
+        document = json.loads(capsys.readouterr().out)
+        text = out.read_text(encoding="utf-8")
+        found = re.findall(r'class="plot-data" data-for="([^"]*)">(.*?)</script>', text, re.S)
+        made = {name: json.loads(content) for name, content in found}
+        for one in made.values():
+            go.Figure(one["data"], one["layout"])
+        (inside,) = re.findall(r'"numbers.json" href="data:application/json;base64,([^"]*)"', text)
+        assert json.loads(base64.b64decode(inside)) == document
+        own = text.replace(write._library(), "")
+        assert "http" not in own
+        assert "polymgnet " + " ".join(line.split()) in own
+        return text, made, document
+
+    return call
+
+
+def words(text):
+    """The three sentences."""
+    verdict = text.split('class="verdict"')[1].split("</section>")[0]
+    return [re.sub(r"<[^>]*>", "", one) for one in re.findall(r"<p>(.*?)</p>", verdict, re.S)]
+
+
+def test_solve(page):
+    text, made, found = page("solve --n 31 --cycle V --family chebyshev4 --degree 2")
+    predicted = fourier.two_grid_factor(poisson((31, 31)), "chebyshev4", degree=2).factor
+    assert found["predicted_factor"] == pytest.approx(predicted, rel=1e-9)
+    assert found["factor"] < 1.1 * predicted
+    said = words(text)
+    assert len(said) == 3
+    assert said[0].startswith("The 961 equations of poisson2d are solved: ")
+    assert f"{100 * found['error']:.2g} %" in said[1]
+    assert f"at most {100 * predicted:.2g} % of the error, and" in said[2]
+    norms = np.array(found["residual_norms"])
+    drawn = made["convergence-residual"]["data"]
+    np.testing.assert_allclose(drawn[0]["y"], norms / norms[0], rtol=1e-3)
+    ahead = np.array(drawn[1]["y"])
+    np.testing.assert_allclose(ahead[1:] / ahead[:-1], predicted, rtol=2e-3)
+    bars = made["convergence-factors"]["data"][0]["y"]
+    np.testing.assert_allclose(bars, norms[1:] / norms[:-1], rtol=1e-3)
+    assert [one["unknowns"] for one in found["levels"]] == [961, 225, 49]
+    assert found["levels"][0]["smoothing"] == "1 + 1 × chebyshev4(2)"
+    assert '<td class="n">961</td>' in text
+
+
+def test_solve_without_a_prediction_and_without_convergence(page):
+    text, _, found = page("solve --problem jump2d --n 31 --krylov cg")
+    assert found["predicted_factor"] is None
+    assert "Theory predicts nothing here" in words(text)[2]
+    text, _, _ = page("solve --n 31 --cycle V --maxiter 1", status=1)
+    assert "are not solved: maxiter" in words(text)[0]
+
+
+def test_what_was_predicted_for_a_matrix_is_that_of_its_problem():
+    problem = poisson((31, 31))
+    given = {"pre": 1, "post": 1, "backend": "sparse"}
+    of_matrix = predicted_factor(problem.A, None, shape=(31, 31), boundary="dirichlet", **given)
+    galerkin = predicted_factor(problem, None, coarsening="galerkin", **given)
+    assert of_matrix == pytest.approx(galerkin, rel=1e-6)
+    assert predicted_factor(problem.A, None, **given) is None  # without a grid
+    rows = levels_of(Hierarchy.build(problem))
+    assert rows[-1]["smoothing"] == "solved exactly"
+    assert rows[0]["nonzeros"] == problem.A.nnz
+
+
+def test_fourier(page):
+    text, made, found = page("lfa --family chebyshev4 --degree 2")
+    assert found["smoothing_factor"] == pytest.approx(0.25, abs=1e-9)
+    assert "leaves at most 25 % of every rough wave" in words(text)[0]
+    assert "some 9 cycles gain eight digits" in words(text)[1]  # 8 / log10(1 / 0.1222) = 8.8
+    slider = made["smoothing-damping"]["layout"]["sliders"][0]
+    assert [step["label"] for step in slider["steps"]][-2:] == ["2 smoothings", "one smoothing"]
+    once, twice = (np.array(slider["steps"][k]["args"][0]["z"][0]) for k in (-1, -2))
+    np.testing.assert_allclose(once**2, twice, atol=1e-3)
+    assert "rough waves ≤ 0.25" in slider["steps"][-1]["args"][1]["xaxis.title.text"]
+    bars = made["cycle-factors"]["data"][0]
+    assert dict(zip(bars["y"], bars["x"]))["two-grid factor"] == pytest.approx(0.1222, abs=1e-4)
+    rough = next(one for one in made["smoothing-spectrum"]["data"] if one["name"] == "rough waves")
+    q = chebyshev4(2, lmax=1.0)
+    np.testing.assert_allclose(rough["y"], np.abs(q(np.array(rough["x"]))), atol=1e-3)
+    roots = next(one for one in made["smoothing-spectrum"]["data"] if one["name"] == "roots of q")
+    np.testing.assert_allclose(np.sort(roots["x"]), np.sort(q.roots.real), rtol=1e-3)
+
+
+@pytest.mark.parametrize("problem", ["poisson1d", "poisson3d"])
+def test_fourier_in_other_dimensions(problem):
+    of = poisson((16,) * int(problem[-2]), boundary="periodic")
+    options = {"samples": 8, "refine": False}
+    factors = (
+        f(of, "jacobi", **options) for f in (fourier.smoothing_factor, fourier.two_grid_factor)
+    )
+    document = {
+        **{"problem": problem, "family": "jacobi", "degree": 1, "roots": None, "pre": 1, "post": 1},
+        **{"axes": tuple(range(of.dim)), "cycle": "V", "coarsening": "galerkin"},
+        **{"two_grid_factor": 1.5, "three_grid_factor": 0.5},
+    }
+    made = fourier_page(document, of.stencil, *factors, title="t", coupled=False)
+    assert "does not converge" in made.verdict[1]
+    for section in made.sections:
+        for one in section.pictures:
+            go.Figure(one.data, one.layout)
+
+
+def timed(family, seconds, ends, two):
+    return Row(
+        family,
+        2,
+        two_grid_factor=two,
+        measured_factor=two,
+        work_units=5.0,
+        seconds_per_cycle=seconds,
+        seconds_per_digit=seconds,
+        seconds_range=ends,
+    )
+
+
+def test_comparison_names_the_fastest_and_what_ties():
+    rows = (
+        timed("chebyshev", 2e-3, (1.9e-3, 2.2e-3), 0.12),
+        timed("chebyshev4", 3e-3, (2.05e-3, 4e-3), 0.13),
+        timed("richardson", 9e-3, (8e-3, 9e-3), 0.1),
+        Row("mls", 2, refused="no such degree"),
+    )
+    found = SmootherComparison("poisson2d", (31, 31), (0, 1), 4.0, rows)
+    page = comparison_page(found, found.to_dict(), title="t", repeats=3)
+    assert page.verdict[0].startswith("Of 3 smoothers chebyshev 2 is the fastest here")
+    assert "2 ms (1.9 to 2.2 in 3 runs)" in page.verdict[0]
+    assert page.verdict[1].startswith("chebyshev4 2 is as fast within the noise")
+    assert "richardson 2, which leaves 10 %" in page.verdict[2]
+    assert page.verdict[2].endswith("takes 4.5 times as long.")
+    (times,) = page.sections[0].pictures
+    drawn = {one["name"]: one for one in times.data}
+    assert drawn["fastest"]["y"] == ["chebyshev 2"]
+    assert drawn["tie within noise"]["y"] == ["chebyshev4 2"]
+    assert drawn["slower"]["x"] == [9.0]
+    assert drawn["slower"]["error_x"]["arrayminus"] == [1.0]
+    alone = replace(found, rows=rows[:1])
+    page = comparison_page(alone, alone.to_dict(), title="t", repeats=3)
+    assert "No other comes as near" in page.verdict[1]
+    assert page.verdict[2].endswith("it is the fastest too.")
+    none = replace(found, rows=rows[3:])
+    assert len(comparison_page(none, none.to_dict(), title="t", repeats=3).verdict) == 3
+
+
+def test_map_that_is_amplified_everywhere_says_its_numbers():
+    values = np.full((8, 8), 3.0)
+    values[0, 0] = 30.0
+    made = damped_waves({"learned": values}, caption="c")
+    assert "every rough wave is amplified, 3 to 30 times" in made.layout["xaxis"]["title"]["text"]
+    assert "sliders" not in made.layout
+
+
+def test_ticks_of_a_short_logarithmic_axis():
+    assert {"0.05", "0.1", "0.2"} <= set(log_axis([0.06, 0.3])["ticktext"])
+    assert {"1.5", "2", "3"} <= set(log_axis([1.3, 3.2])["ticktext"])  # 2 alone would stand there
+    assert "tickvals" not in log_axis([1.0, 1e4])
+
+
+@pytest.mark.parametrize("name", ["page.pdf", "page"])
+def test_report_is_a_page(tmp_path, capsys, name):
+    assert main(["solve", "--n", "7", "--report", str(tmp_path / name)]) == 2
+    assert "ends in .html" in capsys.readouterr().err
+    (tmp_path / "x.html").write_text("mine")
+    assert main(["lfa", "--report", str(tmp_path / "x.html")]) == 2
+    assert "--force" in capsys.readouterr().err
+    assert (tmp_path / "x.html").read_text() == "mine"
