@@ -26,8 +26,8 @@ def figures(
     """Draw runs: polynomials on the spectrum, eigenvalues with roots, damping, training curves. PNG
     and PDF.
 
-    Several runs are drawn beside one another. With --theory: all families, smoothing and two-grid
-    factors, spectra.
+    Several runs are drawn beside one another; the pictures of one run are in its TensorBoard too.
+    With --theory: all families, smoothing and two-grid factors, spectra.
 
     Example: polymgnet figures runs/theory runs/xavier --out pictures
     """
@@ -46,6 +46,11 @@ def figures(
     with console.progress("draw", show=not as_json) as step:
         draw = drawing.make_gallery if theory else partial(drawing.make, runs or [])
         paths = draw(folder, progress=step)
+    if len(runs or []) == 1:
+        from analysis.board import write_pictures
+
+        shown = {path.stem: path for path in map(Path, paths) if path.suffix == ".png"}
+        write_pictures((runs or [])[0], shown)
     if as_json:
         console.emit({"figures": paths})
         return
