@@ -4,7 +4,8 @@ factor and the nearest classical polynomial at the epochs whose weights were kep
 A run keeps the coefficients of every epoch and whole models after epochs 1, 2, 4, 8, ...
 (`nets.training.history`); with start and end they are the moments that are measured here, by the
 functions that measure start and end in the report. One that has kept nothing has these two alone.
-What is found is written to RUN/report/along.json, and read from there while the run is the same.
+What is found is written to RUN/report/along.json, and read from there while the run is the same;
+TensorBoard shows it too (`analysis.board`).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 from pydantic.dataclasses import dataclass as checked
 
+from analysis.board import write_moments
 from analysis.effective import applied_pass, has_norms
 from analysis.identifiability import readings
 from analysis.level_state import LevelState, level_states
@@ -252,6 +254,7 @@ def along_training(
         text = json.dumps(plain(found.to_dict()), allow_nan=False) + "\n"
         csv = found.table().to_csv(index=False, lineterminator="\n")
         write_files(where, {"along.csv": csv, FILE: text})
+        write_moments(run, found.moments)
     return found
 
 

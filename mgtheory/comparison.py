@@ -310,7 +310,7 @@ def compare_smoothers(
     else:
         of = grid_operator(problem, Options(axes=axes, coarsening=coarsening, **grid))
         sides = check_boundary(boundary or "dirichlet")
-    same = isinstance(problem, Problem) and problem.polynomial is not None
+    same = isinstance(problem, Problem) and problem.equation.rediscretises
     rule = coarsening or ("rediscretise" if same else "galerkin")
     around = {"pre": pre, "post": post, "coarsening": rule}
     twice = [coarse_size(coarse_size(n, sides), sides) for n in of.shape]
@@ -408,7 +408,8 @@ def predict(
     }
     if isinstance(smoother, str):
         return found
-    found["gamma"] = scores.gamma(smoother.relative)
+    if smoother.operator.positive:  # gamma is of A symmetric
+        found["gamma"] = scores.gamma(smoother.relative)
     if constant is not None:
         found["bound"] = scores.v_cycle_bound(smoother.relative, constant=constant)
     return found

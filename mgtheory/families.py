@@ -15,6 +15,7 @@ from typing import Any, cast
 
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import NDArray
 
 from mgtheory.polynomials.amplified import Spectrum, scale_to
 from mgtheory.polynomials.bounded import MAX_STEP_DEGREE, bounded, longest_step
@@ -23,6 +24,8 @@ from mgtheory.polynomials.exchange import MAX_EXCHANGE_DEGREE
 from mgtheory.polynomials.gmres import gmres_polynomial, harmonic_ritz
 from mgtheory.polynomials.minimax import minimax, minimax_report
 from mgtheory.polynomials.residual import MAX_DEGREE, ResidualPolynomial
+from mgtheory.problems.stencils import Stencil
+from mgtheory.problems.symbols import complex_symbols
 from mgtheory.spectra.interval import Interval
 from mgtheory.spectra.record import OperatorRecord
 
@@ -58,9 +61,24 @@ def _operator(record: OperatorRecord) -> Arguments | None:
 
 
 def _points(record: OperatorRecord) -> Arguments | None:
+    """Points that are known, the high frequencies of a complex symbol, or the interval to damp."""
     if record.kind == "points":
         return {"points": record.source}
+    if (values := high_symbol(record)) is not None:
+        return {"points": values}
     return {"points": Interval(*record.interval)} if 0 < record.lower < record.upper else None
+
+
+def high_symbol(record: OperatorRecord) -> NDArray[np.complex128] | None:
+    """The symbol of BA on the high frequencies where it is complex, as with a wind: `minimax` takes
+    it as it is. None where it is real, or not known."""
+    stencil = getattr(record.source, "stencil", record.source)
+    if not isinstance(stencil, Stencil) or record.kind not in ("problem", "stencil"):
+        return None
+    values = complex_symbols(stencil, record.axes)
+    if values is None or record.scaling != "diagonal":
+        return values
+    return np.asarray(values / stencil.diagonal.item())
 
 
 def _radius(record: OperatorRecord) -> Arguments:

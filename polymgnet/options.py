@@ -25,7 +25,11 @@ NAMES = {
     "operators": "nets.start.operators:OPERATOR_STARTS",
 }
 # what may stand beside the registered names
-BESIDE = {"data": "folder:PATH", "schemes": "none (they stay at 1), file:PATH"}
+BESIDE = {
+    "data": "folder:PATH",
+    "problems": "numbers of one's own as rotated2d:epsilon=0.01,angle=30 or convection2d:peclet=9",
+    "schemes": "none (they stay at 1), file:PATH",
+}
 
 
 def names(kind: str) -> str:
@@ -197,11 +201,10 @@ Settings = Annotated[
 
 
 def size(problem: str, n: int | None, default: dict[int, int]) -> int:
-    """n, or the default of the problem's dimension where none was given; an unknown problem is
-    refused where it is made."""
-    from mgtheory.problems.problem import PROBLEMS
+    """n, or the default of the problem's dimension where none was given."""
+    from mgtheory.problems.problem import find_problem
 
-    return n if n is not None else default[PROBLEMS[problem].dim if problem in PROBLEMS else 2]
+    return n if n is not None else default[find_problem(problem)[0].dim]
 
 
 def axes_of(text: str) -> str | tuple[int, ...]:

@@ -48,9 +48,7 @@ def coarsen(
     stencils, coarsened, R, P = [fine], [], [], []
     for l in range(levels - 1):
         couplings = (
-            stencils[-1].couplings()
-            if problem is None
-            else [a / h_j**2 for a, h_j in zip(problem.weights, h)]
+            stencils[-1].couplings() if problem is None else problem.equation.couplings_at(h)
         )
         chosen = choose_axes(couplings, None, axes)
         coarsened.append(chosen)
@@ -61,7 +59,8 @@ def coarsen(
         coarse = None if given is None else given[l]
         if rule in (None, "rediscretise"):
             if problem is not None and order is None:
-                coarse = problem.stencil_at(h)
+                default = rule is not None or problem.equation.rediscretises
+                coarse = problem.stencil_at(h) if default else None
             # a problem without a coarser twin has the Galerkin operator, as its solver has it,
             # unless it is asked for what its stencil says
             asked = rule is not None or order is not None or problem is None

@@ -306,6 +306,9 @@ def make_operator(problem: Any, shape: int | Sequence[int] | None, h: float | No
             raise ValueError(
                 "the matrix-free cycle takes constant coefficients; mgtheory.Hierarchy takes"
                 " variable ones"
+                if problem.stencil is None
+                else "the matrix-free cycle takes stencils that are even along every axis, and"
+                f" that of {problem.name} is not; mgtheory.Hierarchy takes it"
             )
         numbers = problem_numbers(problem, problem.shape)
         return Operator(problem.shape, numbers, problem=problem)

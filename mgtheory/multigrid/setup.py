@@ -22,6 +22,7 @@ from mgtheory.multigrid.options import BLACKBOX, PYAMG, Options
 from mgtheory.multigrid.transfer import TensorOperator
 from mgtheory.problems.grids import Shape, choose_axes
 from mgtheory.problems.problem import Problem
+from mgtheory.problems.symbols import complex_symbols
 from mgtheory.problems.tensorform import TensorForm, recognise
 from mgtheory.spectra.bounds import couplings
 
@@ -121,18 +122,27 @@ class Coarsening:
         limits = {"coarsest": self.options.coarsest or COARSEST}
         return aggregates(self.given.A, max_levels=self.options.max_levels, **limits)
 
+    @cached_property
+    def even(self) -> bool:
+        """Whether the problem has one stencil with a real symbol: then interpolation is linear, as
+        Fourier analysis has it, on Galerkin levels too."""
+        stencil = None if self.given.problem is None else self.given.problem.stencil
+        return stencil is not None and complex_symbols(stencil) is None
+
     @property
     def name(self) -> str:
-        """A name of `COARSENINGS`; by default the first where coefficients are constant and the
+        """A name of `COARSENINGS`; by default the first where the equation has it so and the
         transfers are ours."""
-        constant = self.given.problem is not None and self.given.problem.polynomial is not None
-        default = constant and self.options.transfers is None
+        problem = self.given.problem
+        default = problem is not None and problem.equation.rediscretises
+        default = default and self.options.transfers is None
         return self.options.coarsening or ("rediscretise" if default else "galerkin")
 
     def next(self, level: Level) -> Level | None:
         """The next coarser level; None where this is the coarsest."""
         again = self.given.problem if self.name == "rediscretise" else None
-        shape = self._transfers(level, constant=again is not None or level.tensor is not None)
+        constant = again is not None or level.tensor is not None or self.even
+        shape = self._transfers(level, constant=constant)
         if shape is None:
             return None
         level.interval = _interval(level)
@@ -332,7 +342,7 @@ def _interval(level: Level) -> tuple[float, float] | None:
         return None
     if problem is None:
         return None if level.tensor is None else level.tensor.smoothing_interval(level.axes)
-    if problem.polynomial is None:
+    if problem.stencil is None:
         return None
     of = problem.smoothing_interval
     return of(level.axes, shape=level.shape).a, of(shape=level.shape).b

@@ -2,6 +2,7 @@
 shape.
 
     -sum_j a_j d^2 u/dx_j^2 = f    or    -div(k grad u) = f    or a stencil of one's own
+    or, in the plane,  -a_1 u_xx - 2 m u_xy - a_2 u_yy + w.grad u = f
 
 The schemes are listed in `mgtheory.problems.schemes`. Variable coefficients are finite volumes with
 averaged face coefficients (harmonic by default), order 2 where k is smooth. Boundary values other
@@ -25,7 +26,7 @@ from mgtheory._checks import on_grid
 from mgtheory.problems import grids, manufactured, tensor, variable
 from mgtheory.problems.grids import Boundary, Shape
 from mgtheory.problems.schemes import SCHEMES
-from mgtheory.problems.stencils import Stencil
+from mgtheory.problems.stencils import Stencil, plane_stencil
 from mgtheory.problems.tensor import Polynomial
 from mgtheory.problems.tensorform import TensorForm
 
@@ -58,6 +59,20 @@ class Equation:
         if polynomial is None:
             return None
         return Stencil.from_array(tensor.stencil_array(polynomial, h), channels=False)
+
+    @property
+    def order(self) -> int:
+        """Order of convergence of the scheme in h."""
+        return SCHEMES[self.scheme].order
+
+    @property
+    def rediscretises(self) -> bool:
+        """Whether coarse operators are by default the scheme on the coarse grid, else R A P."""
+        return self.coefficient is None
+
+    def couplings_at(self, h: Sequence[float]) -> tuple[float, ...]:
+        """a_j/h_j^2 per axis (a_j = 1 with variable coefficients): which axes are coarsened."""
+        return tuple(a / width**2 for a, width in zip(self.weights, h, strict=True))
 
     @property
     def knows_solution(self) -> bool:
@@ -105,16 +120,16 @@ class Equation:
             periodic = self.boundary is Boundary.PERIODIC
             everywhere = np.pad(everywhere[inner], 1, mode="wrap" if periodic else "symmetric")
         h = self.widths(shape)
-        b = tensor.apply_extended(SCHEMES[self.scheme].load(h), everywhere, h)
+        b = tensor.apply_extended(self._averaging(h), everywhere, h)
         if self.singular:
             for _ in range(2):  # once is not off to rounding, of a b that is rounding alone
                 b = b - b.mean()
         elif self.knows_solution:  # A applied to the boundary values alone
             shell = np.broadcast_to(self._manufactured().u(*x), everywhere.shape).copy()
             shell[inner] = 0.0
-            polynomial = self.polynomial(shape)
-            if polynomial is not None:
-                b -= tensor.apply_extended(polynomial, shell, h)
+            stencil = self.stencil_at(h)
+            if stencil is not None:
+                b -= tensor.apply_array(stencil.to_array().real, shell)
             elif self.coefficient is not None:
                 b -= variable.variable_boundary(self.coefficient, shell, average=self.average)
         if not np.isfinite(b).all():
@@ -129,6 +144,10 @@ class Equation:
         u = np.broadcast_to(self._manufactured().u(*x), shape).reshape(-1).copy()
         return u if self.boundary is Boundary.DIRICHLET else u - u.mean()
 
+    def _averaging(self, h: Sequence[float]) -> Polynomial:
+        """What the scheme makes of f, as a polynomial in the K_j."""
+        return SCHEMES[self.scheme].load(h)
+
     def _manufactured(self) -> manufactured.Solution1D:
         return manufactured.check_solution(self.solution, self.boundary)
 
@@ -138,6 +157,54 @@ class Equation:
         if isinstance(self.coefficient, manufactured.SmoothCoefficient):
             return manufactured.variable_right_hand_side(self._manufactured(), self.coefficient, x)
         return manufactured.right_hand_side(self._manufactured(), self.weights, x)
+
+
+@dataclass(frozen=True, eq=False)
+class PlaneEquation(Equation):
+    """-a_1 u_xx - 2 m u_xy - a_2 u_yy + w.grad u = f in 2D, see `plane_stencil`; a_j = weights, m
+    and w not both zero.
+
+    Its stencil is not even along every axis, so that A is no polynomial in the K_j.
+    """
+
+    mixed: float = field(kw_only=True)
+    wind: tuple[float, float] = field(kw_only=True)
+
+    @property
+    def order(self) -> int:
+        """Upwind differences have order 1."""
+        return 1 if any(self.wind) else 2
+
+    @property
+    def rediscretises(self) -> bool:
+        """With a wind: upwind differences stay so on every grid, while R A P becomes central, and
+        the V-cycle diverges from peclet 100 on. Without one R A P gives the better cycle."""
+        return any(self.wind)
+
+    def stencil_at(self, h: Sequence[float]) -> Stencil:
+        """The interior stencil for mesh widths h."""
+        return plane_stencil(self.weights, self.mixed, self.wind, h)
+
+    def couplings_at(self, h: Sequence[float]) -> tuple[float, ...]:
+        """Of the stencil: the wind couples too."""
+        return self.stencil_at(h).couplings()
+
+    def polynomial_at(self, h: Sequence[float]) -> None:
+        """None."""
+
+    def operator(self, shape: Shape) -> sp.csr_array:
+        """A on this shape."""
+        stencil = self.stencil_at(self.widths(shape))
+        return sp.csr_array(getattr(stencil, str(self.boundary))(shape))
+
+    def _averaging(self, h: Sequence[float]) -> Polynomial:
+        return {(): 1.0}
+
+    def _source(self, *x: NDArray[Any]) -> NDArray[Any]:
+        if self.f is not None:
+            return self.f(*x)
+        known = self._manufactured()
+        return manufactured.plane_right_hand_side(known, self.weights, self.mixed, self.wind, x)
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,6 +239,16 @@ class StencilEquation(Equation):
         """Also the taps must have the sum 0."""
         total, largest = abs(self.own.values.sum()), np.abs(self.own.values).max()
         return super().singular and bool(total <= 1e-12 * largest)
+
+    @property
+    def rediscretises(self) -> bool:
+        """Where its polynomial says what it is on the coarse grid."""
+        return self.polynomial(self.grid) is not None
+
+    @property
+    def order(self) -> int:
+        """Of an elliptic equation of second order."""
+        return 2
 
     @property
     def knows_solution(self) -> bool:

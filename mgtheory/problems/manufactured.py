@@ -135,6 +135,19 @@ def right_hand_side(
     return -sum(terms, start=np.zeros(()))
 
 
+def plane_right_hand_side(
+    solution: Solution1D,
+    weights: Sequence[float],
+    mixed: float,
+    wind: Sequence[float],
+    x: Sequence[NDArray[Any]],
+) -> NDArray[Any]:
+    """f = -a_1 u_xx - 2 m u_xy - a_2 u_yy + w.grad u."""
+    f = right_hand_side(solution, weights, x) - 2.0 * mixed * _product(map(solution.dv, x))
+    terms = (w * solution.derivative(j, 1, *x) for j, w in enumerate(wind))
+    return f + sum(terms, start=np.zeros(()))
+
+
 def variable_right_hand_side(
     solution: Solution1D, k: SmoothCoefficient, x: Sequence[NDArray[Any]]
 ) -> NDArray[Any]:

@@ -8,8 +8,8 @@ exact solution, exact spectrum; and those that have a name.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -20,10 +20,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from mgtheory._checks import check_axes, check_callable, check_name, check_number, is_whole, plain
 from mgtheory.problems import grids, manufactured, tensor
-from mgtheory.problems.equation import Equation, StencilEquation
+from mgtheory.problems.equation import Equation, PlaneEquation, StencilEquation
 from mgtheory.problems.grids import Boundary, Shape
 from mgtheory.problems.schemes import SCHEMES
-from mgtheory.problems.stencils import Stencil
+from mgtheory.problems.stencils import Stencil, turned
+from mgtheory.problems.symbols import (
+    complex_symbols,
+    grid_frequencies,
+    high_frequencies,
+    symbol,
+)
 from mgtheory.problems.tensor import Polynomial
 from mgtheory.spectra.interval import Interval
 from mgtheory.spectra.record import Form, stencil_form
@@ -133,7 +139,7 @@ class Problem:
     @property
     def order(self) -> int:
         """Order of convergence of the scheme in h."""
-        return SCHEMES[self.equation.scheme].order if self.scheme in SCHEMES else 2
+        return self.equation.order
 
     @property
     def grid(self) -> tuple[NDArray[np.float64], ...]:
@@ -173,9 +179,10 @@ class Problem:
             return None
         return f"{self.dim}D {self.scheme} {self.coefficient!r} {self.equation.average}"
 
-    def eigenvalues(self) -> NDArray[np.float64]:
+    def eigenvalues(self) -> NDArray[Any]:
         """All eigenvalues of A in closed form, shape `shape`: entry k belongs to wavenumber k of
-        each axis. A ValueError where the coefficients vary.
+        each axis; complex with a wind. A ValueError where the coefficients vary, or the stencil is
+        not even along every axis and the boundary not periodic.
 
         Examples
         --------
@@ -183,9 +190,13 @@ class Problem:
         [9.3726, 32.0, 54.6274]
         """
         if self.polynomial is None:
+            if self.stencil is not None and self.boundary is Boundary.PERIODIC:
+                axes = [2.0 * np.pi * np.arange(n) / n for n in self.shape]
+                theta = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
+                return symbol(self.stencil, theta)
+            why = "with variable coefficients" if self.stencil is None else "with these boundaries"
             raise ValueError(
-                f"{self.name}: with variable coefficients the eigenvalues have no closed form; use"
-                " lanczos"
+                f"{self.name}: {why} the eigenvalues have no closed form; use lanczos or arnoldi"
             )
         first = 1 if self.boundary is Boundary.DIRICHLET else 0
         axes = [grids.eigenvalue(np.arange(n) + first, n, self.boundary) for n in self.shape]
@@ -201,6 +212,11 @@ class Problem:
         if self.unknowns <= 2:  # Lanczos iteration needs more than the one that it looks for
             values = np.linalg.eigvalsh(self.A.toarray())
             return float(values[0]), float(values[-1])
+        if self.stencil is not None and complex_symbols(self.stencil) is not None:
+            raise ValueError(
+                f"{self.name}: A is not symmetric, its spectrum is no interval; take"
+                " mgtheory.problems.symbols.symbol, or arnoldi of A"
+            )
         start = np.random.default_rng(0).standard_normal(self.unknowns)
 
         def extreme(**which: Any) -> float:
@@ -215,10 +231,9 @@ class Problem:
         return Interval(*self._extremes)
 
     def couplings(self, shape: Shape | None = None) -> tuple[float, ...]:
-        """a_j/h_j^2 per axis, on this or another shape; constant coefficients only (a_j = 1
-        else)."""
-        widths = self.equation.widths(self._like(shape))
-        return tuple(a / h**2 for a, h in zip(self.weights, widths, strict=True))
+        """a_j/h_j^2 per axis, on this or another shape, of a stencil with a wind those of its taps;
+        constant coefficients only (a_j = 1 else)."""
+        return self.equation.couplings_at(self.equation.widths(self._like(shape)))
 
     def _like(self, shape: Shape | None) -> Shape:
         """A shape with as many axes as this one, by default this one."""
@@ -234,15 +249,22 @@ class Problem:
         coarsened axis (all by default), on this or another shape.
 
         Exact with constant coefficients; the 5- and 7-point Laplacian on a square grid give
-        [b/(2d), b]. With variable coefficients [b/(2d), b], b the largest eigenvalue.
+        [b/(2d), b]. With variable coefficients [b/(2d), b], b the largest eigenvalue. Of a stencil
+        that is not even along every axis the range of |Ahat|, on 64 frequencies per axis.
         """
         chosen = range(self.dim) if axes is None else check_axes(axes, self.dim)
         sizes = self._like(shape)
         polynomial = self.equation.polynomial(sizes)
+        widths = self.equation.widths(sizes)
         if polynomial is None:
+            stencil = self.stencil_at(widths)
+            if stencil is not None:
+                theta = grid_frequencies((64,) * self.dim).reshape(-1, self.dim)
+                sizes_of = np.abs(symbol(stencil, theta))
+                high = high_frequencies(theta, list(chosen))
+                return Interval(float(sizes_of[high].min()), float(sizes_of[high].max()))
             b = self._extremes[1]
             return Interval(b / (2 * self.dim), b)
-        widths = self.equation.widths(sizes)
         boxes = [
             [((2.0 if i == j else 0.0) / h**2, 4.0 / h**2) for i, h in enumerate(widths)]
             for j in chosen
@@ -349,6 +371,98 @@ def _weights(weights: Sequence[float] | None, dim: int) -> tuple[float, ...]:
     return a
 
 
+def rotated(
+    shape: int | Sequence[int],
+    *,
+    epsilon: float = 0.1,
+    angle: float = 45.0,
+    boundary: str = "dirichlet",
+    solution: str | None = None,
+    name: str = "rotated2d",
+) -> Problem:
+    """-(d_xi^2 + epsilon d_eta^2) u = f on the unit square, xi at `angle` degrees from the x-axis;
+    9 points, order 2.
+
+    -(c^2 + epsilon s^2) u_xx - 2 (1 - epsilon) c s u_xy - (s^2 + epsilon c^2) u_yy, c and s the
+    cosine and sine, u_xy by the four corners: no M-matrix. At 45 degrees no axis is coupled more
+    strongly, so that neither semi-coarsening nor lines along an axis help, and a point smoother
+    leaves the errors that vary across the strong direction: the smaller epsilon, the nearer its
+    two-grid factor is to 1. At 0 and 90 degrees, and with epsilon = 1, it is `poisson` with
+    weights. Dirichlet and periodic boundaries. [U. Trottenberg, C. W. Oosterlee, A. Schuller,
+    Multigrid, Academic Press (2001), ch. 7]
+    """
+    check_number(epsilon, "epsilon", "larger than 0")
+    c, s = _direction(angle)
+    weights, mixed = turned(epsilon, math.atan2(s, c))
+    if 0.0 in (c, s):
+        weights, mixed = ((1.0, epsilon) if s == 0.0 else (epsilon, 1.0)), 0.0
+    return _plane(
+        shape, weights, mixed if epsilon != 1.0 else 0.0, (0.0, 0.0), boundary, solution, name
+    )
+
+
+def convection_diffusion(
+    shape: int | Sequence[int],
+    *,
+    peclet: float = 100.0,
+    angle: float = 30.0,
+    boundary: str = "dirichlet",
+    solution: str | None = None,
+    name: str = "convection2d",
+) -> Problem:
+    """-Laplace u + peclet (cos(angle) u_x + sin(angle) u_y) = f on the unit square, angle in
+    degrees; 5 points, upwind, order 1.
+
+    With epsilon = 1/peclet it is -epsilon Laplace u + w.grad u = epsilon f, |w| = 1. Upwind
+    differences add the diffusion peclet h |w_j|/2 along axis j, which makes A an M-matrix at any
+    peclet; peclet h, the number of the mesh, says how far A is from Poisson's. A is not symmetric,
+    Ahat is complex: `complex_symbols`. Dirichlet and periodic boundaries. [U. Trottenberg, C. W.
+    Oosterlee, A. Schuller, Multigrid, Academic Press (2001), ch. 7; of coarse grids A. Brandt, I.
+    Yavneh, SIAM J. Sci. Comput. 14 (1993) 607-626]
+    """
+    size = check_number(peclet, "peclet", "at least 0")
+    c, s = _direction(angle)
+    return _plane(shape, (1.0, 1.0), 0.0, (size * c, size * s), boundary, solution, name)
+
+
+def _direction(angle: float) -> tuple[float, float]:
+    """Cosine and sine of an angle in degrees, exact along the axes."""
+    turn = math.radians(check_number(angle, "angle", "of any sign"))
+    c, s = (
+        0.0 if abs(v) < 1e-15 * max(1.0, abs(turn)) else v for v in (math.cos(turn), math.sin(turn))
+    )
+    return c, s
+
+
+def _plane(
+    shape: int | Sequence[int],
+    weights: tuple[float, float],
+    mixed: float,
+    wind: tuple[float, float],
+    boundary: str,
+    solution: str | None,
+    name: str,
+) -> Problem:
+    """The problem of a `PlaneEquation`, or of `poisson` where it is one of its equations."""
+    kind = grids.check_boundary(boundary)
+    grid = grids.check_shape(shape, kind)
+    if len(grid) != 2:
+        raise ValueError(f"{name} has 2 axes, got the shape {grid}")
+    if not mixed and not any(wind):
+        return poisson(grid, weights=weights, boundary=boundary, solution=solution, name=name)
+    if kind is Boundary.NEUMANN:
+        raise ValueError(
+            f"{name} has dirichlet or periodic boundaries, got neumann: cells are reflected, which"
+            " needs a stencil that is even along every axis"
+        )
+    manufactured.check_solution(solution, kind)
+    scheme = "upwind" if any(wind) else "9-point"
+    equation = PlaneEquation(
+        kind, scheme, weights, solution=solution, mixed=float(mixed), wind=wind
+    )
+    return Problem(name, equation, grid)
+
+
 @dataclass(frozen=True)
 class ProblemEntry:
     """A problem of the command line: its dimension, and what makes it.
@@ -359,6 +473,10 @@ class ProblemEntry:
         Options of `poisson`, where it is one of its equations.
     make
         Another function, (shape, *, boundary, solution, name) -> Problem, for any other equation.
+    parameters
+        Numbers that `make` takes by name, with their defaults.
+    boundaries
+        Those that it has.
     """
 
     dim: int
@@ -367,7 +485,11 @@ class ProblemEntry:
     weights: tuple[float, ...] | None = None
     coefficient: Callable[..., NDArray[Any]] | None = None
     make: Callable[..., Problem] | None = None
+    parameters: Mapping[str, float] = field(default_factory=dict)
+    boundaries: tuple[Boundary, ...] = tuple(Boundary)
 
+
+_EVEN_OR_NOT = (Boundary.DIRICHLET, Boundary.PERIODIC)
 
 PROBLEMS: dict[str, ProblemEntry] = {
     "poisson1d": ProblemEntry(1, "3 points, order 2"),
@@ -387,7 +509,41 @@ PROBLEMS: dict[str, ProblemEntry] = {
         "-div(k grad u), k = 1000 in an inclusion, else 1",
         coefficient=manufactured.JumpCoefficient(),
     ),
+    "rotated2d": ProblemEntry(
+        2,
+        "-(d_xi^2 + epsilon d_eta^2) u, xi at `angle` degrees from x, 9 points",
+        make=rotated,
+        parameters={"epsilon": 0.1, "angle": 45.0},
+        boundaries=_EVEN_OR_NOT,
+    ),
+    "convection2d": ProblemEntry(
+        2,
+        "-Laplace u + peclet d u/d xi, xi at `angle` degrees from x, upwind",
+        make=convection_diffusion,
+        parameters={"peclet": 100.0, "angle": 30.0},
+        boundaries=_EVEN_OR_NOT,
+    ),
 }
+
+
+def find_problem(name: str) -> tuple[ProblemEntry, dict[str, float]]:
+    """The entry of a name in `PROBLEMS`, and the parameters that follow it after a colon, as in
+    rotated2d:epsilon=0.01,angle=30; a ValueError for an unknown name or parameter.
+
+    >>> find_problem("rotated2d:angle=30")[1]
+    {'angle': 30.0}
+    """
+    known, colon, text = name.partition(":") if isinstance(name, str) else (name, "", "")
+    entry = PROBLEMS[check_name(known, list(PROBLEMS), "problem")]
+    given: dict[str, float] = {}
+    for part in text.split(",") if colon else []:
+        key, _, value = (word.strip() for word in part.partition("="))
+        check_name(key, list(entry.parameters) or ["none"], f"parameter of {known}")
+        try:
+            given[key] = float(value)
+        except ValueError:
+            raise ValueError(f"{name}: {key} is {value!r}, must be a number") from None
+    return entry, given
 
 
 def create(
@@ -396,15 +552,31 @@ def create(
     *,
     boundary: str = "dirichlet",
     solution: str | None = None,
+    **parameters: float,
 ) -> Problem:
-    """A problem by its name in `PROBLEMS`, with n unknowns per axis (or a whole shape)."""
-    entry = PROBLEMS[check_name(name, list(PROBLEMS), "problem")]
+    """A problem by its name in `PROBLEMS`, with n unknowns per axis (or a whole shape), and its
+    parameters by name, or in the name.
+
+    Examples
+    --------
+    >>> create("rotated2d", 15, epsilon=0.01).name
+    'rotated2d:epsilon=0.01'
+    >>> create("convection2d:peclet=1000,angle=45", 15).order
+    1
+    """
+    entry, given = find_problem(name)
     sizes: Any = (n,) * entry.dim if is_whole(n := plain(n)) else n
     shape = grids.check_shape(sizes, grids.check_boundary(boundary))
     if len(shape) != entry.dim:
         raise ValueError(f"{name} has {entry.dim} axes, got the shape {shape}")
-    how: dict[str, Any] = {"boundary": boundary, "solution": solution, "name": name}
+    for key, value in parameters.items():
+        known = name.partition(":")[0]
+        check_name(key, list(entry.parameters) or ["none"], f"parameter of {known}")
+        given[key] = check_number(value, key, "of any sign")
+    values = ",".join(f"{key}={str(value).removesuffix('.0')}" for key, value in given.items())
+    title = name.partition(":")[0] + (f":{values}" if values else "")
+    how: dict[str, Any] = {"boundary": boundary, "solution": solution, "name": title}
     if entry.make is not None:
-        return entry.make(shape, **how)
+        return entry.make(shape, **how, **given)
     own = {key: getattr(entry, key) for key in ("stencil", "weights", "coefficient")}
     return poisson(shape, **how, **own)

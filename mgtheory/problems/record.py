@@ -14,7 +14,12 @@ from mgtheory.polynomials.exchange import intervals_of
 from mgtheory.problems.grids import choose_axes
 from mgtheory.problems.problem import Problem
 from mgtheory.problems.stencils import Stencil
-from mgtheory.problems.symbols import grid_frequencies, high_frequencies, symbol
+from mgtheory.problems.symbols import (
+    complex_symbols,
+    grid_frequencies,
+    high_frequencies,
+    symbol,
+)
 from mgtheory.spectra.arnoldi import linear_operator
 from mgtheory.spectra.bounds import couplings, largest_eigenvalue
 from mgtheory.spectra.interval import Interval
@@ -176,6 +181,9 @@ def _of_problem(problem: Problem, scaling: str, axes: Sequence[int] | str) -> Op
         padding=str(problem.boundary),
         found=found,
         form=problem.form,
+        # with a wind the symbol is complex; what is made for an interval is derived all the same,
+        # with |Ahat| for its ends, and the solver says what it expects
+        positive=problem.stencil is None or complex_symbols(problem.stencil, chosen) is None,
         source=problem,
     )
 

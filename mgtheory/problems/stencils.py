@@ -305,11 +305,30 @@ def rotated_anisotropic(epsilon: float = 0.1, angle: float = np.pi / 4) -> Stenc
     by four corner points."""
     check_number(epsilon, "epsilon", "larger than 0")
     check_number(angle, "angle", "of any sign")
+    weights, mixed = turned(epsilon, angle)
+    return plane_stencil(weights, mixed, (0.0, 0.0), (1.0, 1.0))
+
+
+def turned(epsilon: float, angle: float) -> tuple[tuple[float, float], float]:
+    """Of T diag(1, epsilon) T', T the turn by `angle` (radians), the diagonal and the entry beside
+    it."""
     c, s = np.cos(angle), np.sin(angle)
-    mixed = (1.0 - epsilon) * c * s / 2.0
-    return anisotropic((c * c + epsilon * s * s, s * s + epsilon * c * c)) + Stencil.from_array(
-        [[-mixed, 0.0, mixed], [0.0, 0.0, 0.0], [mixed, 0.0, -mixed]]
-    )
+    return (c * c + epsilon * s * s, s * s + epsilon * c * c), (1.0 - epsilon) * c * s
+
+
+def plane_stencil(
+    weights: Sequence[float], mixed: float, wind: Sequence[float], h: Sequence[float]
+) -> Stencil:
+    """-a_1 u_xx - 2 m u_xy - a_2 u_yy + w.grad u on mesh widths h: second differences, u_xy by the
+    four corner points (order 2), the wind upwind, w_j (u_i - u_{i-1})/h_j where w_j > 0 (order
+    1)."""
+    array = stencil_array({(0,): float(weights[0]), (1,): float(weights[1])}, h)
+    corner = mixed / (2.0 * h[0] * h[1])
+    array += corner * np.array([[-1.0, 0.0, 1.0], [0.0, 0.0, 0.0], [1.0, 0.0, -1.0]])
+    for axis, (w, h_j) in enumerate(zip(wind, h, strict=True)):
+        line = np.array([-max(w, 0.0), abs(w), -max(-w, 0.0)]) / h_j
+        array[(slice(None), 1) if axis == 0 else (1, slice(None))] += line
+    return Stencil.from_array(array, channels=False)
 
 
 STENCILS: dict[str, Stencil] = {

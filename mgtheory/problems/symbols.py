@@ -32,6 +32,8 @@ Float = npt.NDArray[np.float64]
 
 # 64 units in the last place: what sums and Galerkin products of rounded taps leave of an exact zero
 ROW_SUM = 2.0**-46
+# frequencies per axis by dimension; the minimum on so many points is that of the region to 1 %
+COMPLEX_SAMPLES = {1: 128, 2: 32, 3: 12}
 
 
 def the_stencil(operator: Any) -> Stencil:
@@ -105,6 +107,23 @@ def symbol(operator: Any, theta: npt.ArrayLike) -> Complex:
         )
     values = harmonic_symbols(stencil, points.reshape(-1, stencil.dim))[:, 0].astype(complex)
     return values.reshape(points.shape[:-1] + stencil.values.shape[1:])
+
+
+def complex_symbols(operator: Any, axes: Sequence[int] | None = None) -> Complex | None:
+    """Samples of Ahat at the frequencies that are high on the given axes, shape (m,), as of an
+    operator with a wind; None where Ahat is real, or a matrix.
+
+    The eigenvalues of the periodic matrix are values of Ahat. Those of the Dirichlet matrix need
+    not be, and say little where it is far from normal; but its field of values lies in the convex
+    hull of Ahat.
+    """
+    stencil = the_stencil(operator)
+    theta = grid_frequencies((COMPLEX_SAMPLES[stencil.dim],) * stencil.dim)
+    theta = theta.reshape(-1, stencil.dim)
+    values = harmonic_symbols(stencil, theta[high_frequencies(theta, axes)])
+    if stencil.channels > 1 or not np.iscomplexobj(values):
+        return None
+    return np.asarray(values[:, 0, 0, 0])
 
 
 def harmonic_symbols(

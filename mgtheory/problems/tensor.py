@@ -147,7 +147,11 @@ def apply_extended(
 ) -> NDArray[Any]:
     """The interior stencil applied to values on the grid extended by one point on each side, (n_j +
     2) -> (n_j)."""
-    stencil = stencil_array(polynomial, h)
+    return apply_array(stencil_array(polynomial, h), values)
+
+
+def apply_array(stencil: NDArray[Any], values: NDArray[Any]) -> NDArray[Any]:
+    """The same for the taps themselves, shape (3,) * d."""
     shape = tuple(n - 2 for n in values.shape)
     result = np.zeros(shape)
     for position in np.argwhere(stencil):

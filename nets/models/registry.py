@@ -26,6 +26,7 @@ from nets.models.coefficients import MAX_GENERAL_DEGREE
 from nets.models.mgnet import MgNet
 from nets.models.options import level_channels, per_level
 from nets.models.polymgnet import PolyMgNet
+from nets.models.pretrained import find_pretrained
 from nets.models.resnet import ResNet
 from nets.models.spec import ModelSpec
 
@@ -201,29 +202,47 @@ def create_model(
     name: str,
     *,
     features_only: Literal[True],
+    pretrained: str | None = None,
     generator: torch.Generator | None = None,
     **overrides: Any,
 ) -> FeatureMaps: ...
 @overload
 def create_model(
-    name: PolyName, *, generator: torch.Generator | None = None, **overrides: Any
+    name: PolyName,
+    *,
+    pretrained: str | None = None,
+    generator: torch.Generator | None = None,
+    **overrides: Any,
 ) -> PolyMgNet: ...
 @overload
 def create_model(
-    name: MgName, *, generator: torch.Generator | None = None, **overrides: Any
+    name: MgName,
+    *,
+    pretrained: str | None = None,
+    generator: torch.Generator | None = None,
+    **overrides: Any,
 ) -> MgNet: ...
 @overload
 def create_model(
-    name: ResName, *, generator: torch.Generator | None = None, **overrides: Any
+    name: ResName,
+    *,
+    pretrained: str | None = None,
+    generator: torch.Generator | None = None,
+    **overrides: Any,
 ) -> ResNet: ...
 @overload
 def create_model(
-    name: str, *, generator: torch.Generator | None = None, **overrides: Any
+    name: str,
+    *,
+    pretrained: str | None = None,
+    generator: torch.Generator | None = None,
+    **overrides: Any,
 ) -> nn.Module: ...
 def create_model(
     name: str,
     *,
     features_only: bool = False,
+    pretrained: str | None = None,
     generator: torch.Generator | None = None,
     **overrides: Any,
 ) -> nn.Module:
@@ -236,6 +255,10 @@ def create_model(
         One of `list_models()`, or a name of a pattern such as ``p5``.
     generator
         Draws the weights; None is torch's global generator.
+    pretrained
+        A name of weights that come with the package, ``digits`` for q2: its options are theirs, and
+        `pretrained_cfg` is its card, with what normalises images. Another `num_classes` draws a new
+        last layer.
     features_only
         Without the head: a module that gives the list of the feature maps of all resolutions.
     overrides
@@ -250,6 +273,11 @@ def create_model(
         For an unknown name or option, or a value that does not fit; it lists what is allowed.
     """
     entry = model_entry(name)
+    weights = None if pretrained is None else find_pretrained(name, pretrained)
+    asked = overrides.get("num_classes")
+    if weights is not None:
+        weights.check(overrides)
+        overrides = dict(weights.options)
     allowed = model_options(name)
     for option in overrides:
         if option not in allowed:
@@ -285,6 +313,10 @@ def create_model(
     model.spec = spec  # type: ignore[assignment]
     if generator is not None:
         reset_weights(model, generator=generator)
+    if weights is not None:
+        weights.fill(model)
+        if isinstance(model, ImageModel) and asked not in (None, model.num_classes):
+            model.reset_classifier(asked, generator=generator)
     if not features_only:
         return model
     if not isinstance(model, ImageModel):

@@ -172,9 +172,10 @@ class MultigridCycle(nn.Module):
                 " and periodic with even ones"
             )
         if problem.polynomial is None:
+            has = "variable coefficients" if problem.stencil is None else "a stencil that is uneven"
             raise ValueError(
-                f"{problem.name} has variable coefficients; allowed are problems with constant"
-                " ones, as a convolution has them"
+                f"{problem.name} has {has}; allowed are problems with constant ones, as a"
+                " convolution has them, even along every axis"
             )
         if pre < 0 or post < 0 or pre + post == 0:
             raise ValueError(

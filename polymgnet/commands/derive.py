@@ -131,15 +131,18 @@ def derive(
     model problem, a matrix (with its --shape the high frequencies of its grid, else the largest
     eigenvalue), an interval, or given points; without any of them that of poisson2d. Prints
     roots, step sizes (1/root) and gamma, which bounds the V-cycle for a symmetric positive definite
-    A; for points that are complex or not positive, the largest |q| on them instead.
+    A; for points that are complex or not positive, and for the complex symbol of a problem with a
+    wind on its high frequencies, the largest |q| on them instead.
 
     Example: polymgnet derive --family chebyshev4_opt --degree 3 --problem poisson2d --out init.json
     """
     import mgtheory
     from mgtheory import problems
+    from mgtheory.families import high_symbol
     from mgtheory.multigrid.options import Options
     from mgtheory.multigrid.setup import grid_operator
     from mgtheory.polynomials import scores
+    from mgtheory.problems.record import operator_record
 
     sources = {"--problem": problem, "--interval": interval, "--lmax": lmax, "--points": points}
     given = one_of({**sources, "--matrix": matrix})
@@ -162,7 +165,8 @@ def derive(
     coefficients = mgtheory.derive(
         family, degree, of, axes=axes_of(axes), amplification=amplification
     )
-    spread = None if points is None else _set_of(of, coefficients.polynomial)
+    on = of if points is not None else high_symbol(operator_record(of, axes=axes_of(axes)))
+    spread = None if on is None else _set_of(on, coefficients.polynomial)
     gamma = None if spread else scores.gamma(coefficients.relative)
     if out is not None:
         coefficients.save(out)

@@ -37,8 +37,8 @@ def figures(
     """Draw runs: polynomials on the spectrum, eigenvalues with roots, damping, training curves. PNG
     and PDF.
 
-    Several runs, or those of a study, are drawn beside one another. With --theory: all families,
-    smoothing and two-grid factors, spectra.
+    Several runs, or those of a study, are drawn beside one another; without --out the pictures of
+    one run are in its TensorBoard too. With --theory: all families, smoothing and two-grid factors, spectra.
 
     Example: polymgnet figures runs/theory runs/xavier --out pictures
     """
@@ -59,6 +59,11 @@ def figures(
     with console.progress("draw", show=not as_json) as step:
         draw = drawing.make_gallery if theory else partial(drawing.make, given)
         paths = draw(folder, progress=step)
+    if out is None and len(given) == 1:  # with --out nothing is written into the run
+        from analysis.board import write_pictures
+
+        shown = {path.stem: path for path in map(Path, paths) if path.suffix == ".png"}
+        write_pictures(given[0], shown)
     if as_json:
         console.emit({"figures": paths})
         return

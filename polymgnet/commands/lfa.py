@@ -100,11 +100,11 @@ def lfa(
         given = derived(model, given.family or "", given.degree, axes=coarsened, around=around)
     if hasattr(given, "polynomial"):
         given = given.on(stencil, axes=coarsened).polynomial
-    local = LocalCycle(stencil, given, axes=coarsened, **around)
+    local = LocalCycle(model, given, axes=coarsened, **around)
     around["coarsening"] = local.coarsening
     mu = fourier.smoothing_factor(stencil, given, axes=coarsened)
-    two = fourier.two_grid_factor(stencil, given, axes=coarsened, **around)
-    three = fourier.three_grid_factor(stencil, given, axes=coarsened, cycle=cycle, **around)
+    two = fourier.two_grid_factor(model, given, axes=coarsened, **around)
+    three = fourier.three_grid_factor(model, given, axes=coarsened, cycle=cycle, **around)
     document = {
         "problem": problem,
         "n": model.shape[0] if A is None else None,

@@ -36,12 +36,15 @@ def models(
     Example: polymgnet models q2 q16 g6 resnet20 --size 28 --channels 1
     """
     import nets
+    from nets.models.pretrained import list_pretrained
 
     given = {"in_channels": channels, "num_classes": classes}
     given |= {} if width is None else {"width": width}
     rows = [_facts(name, given, size) for name in names or nets.list_models()]
+    shown = names or nets.list_models()
+    cards = [dict(one.card) for one in list_pretrained() if one.model in shown]
     if as_json:
-        console.emit({"size": size, **given, "models": rows})
+        console.emit({"size": size, **given, "models": rows, "pretrained": cards})
         return
     console.table(
         f"{len(rows)} networks, images {channels} x {size} x {size}, {classes} classes",
@@ -55,6 +58,13 @@ def models(
         ],
         caption="MFLOP: million operations of one image forward; options: polymgnet config",
     )
+    for card in cards:
+        low, high = (f"{100 * end:.2f}" for end in card["interval"])
+        print(
+            f'pretrained: create_model("{card["model"]}", pretrained="{card["name"]}"):'
+            f" {100 * card['test_accuracy']:.2f} % ({low} to {high}) of {card['images']['test']}"
+            f" test images, {card['parameters']:,} weights"
+        )
 
 
 def _facts(name: str, given: dict[str, Any], size: int) -> dict[str, Any]:

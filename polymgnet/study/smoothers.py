@@ -51,7 +51,7 @@ class SmootherRun(Run):
     def check(self) -> None:
         """ValueError for a setting that does not exist, is missing or has a wrong value."""
         from mgtheory.families import FAMILIES
-        from mgtheory.problems import PROBLEMS
+        from mgtheory.problems.problem import find_problem
         from nets.pde.learn import LOSSES
 
         for key, value in self.settings.items():
@@ -63,7 +63,8 @@ class SmootherRun(Run):
         if missing := [key for key in GIVEN if key not in self.settings]:
             raise ValueError(f"{missing[0]} is missing; a smoother needs {', '.join(GIVEN)}")
         name = self.settings["smoother"]
-        names = {"smoother": [LEARNED, *FAMILIES], "problem": list(PROBLEMS)}
+        find_problem(self.settings["problem"])
+        names = {"smoother": [LEARNED, *FAMILIES]}
         names |= {"start": list(FAMILIES), "loss": list(LOSSES)}
         for key, allowed in names.items():
             if (value := self.settings.get(key, allowed[0])) not in allowed:
