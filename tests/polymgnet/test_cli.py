@@ -272,6 +272,24 @@ def test_solve_backends(document, backend):
     assert data["solve_seconds"] > 0
 
 
+def test_compiling_is_said_and_a_document_stays_alone(run, monkeypatch):
+    pytest.importorskip("numba")
+    compile = mgtheory.StencilHierarchy.compile
+
+    def compiles(problem, tell=None):
+        for name in ("sweep", "subtract_product") if tell else ():
+            tell(name)
+        return compile(problem)
+
+    monkeypatch.setattr(mgtheory.StencilHierarchy, "compile", staticmethod(compiles))
+    words = ("solve", "--problem", "variable2d", "--n", 40, "--backend", "stencil")
+    said = run(*words)
+    assert said.err.count("compiling the matrix-free kernels") == 1
+    assert not run(*words, "--json").err
+    monkeypatch.setattr(mgtheory.StencilHierarchy, "compile", staticmethod(compile))
+    assert "compiling" not in run(*words).err  # they are there
+
+
 def test_solve_takes_the_defaults_of_the_library(document):
     """Without options: the library's own smoother with growing degrees, and its fastest solve."""
     from mgtheory import poisson
