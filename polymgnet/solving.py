@@ -60,7 +60,7 @@ def build(backend: str, cycle: str, problem: Any, *, show: bool = True, **option
         return kind(problem, cycle=cycle, **given)
     if backend == "stencil" and show:
         with Compiling() as tell:
-            kind.compile(problem, tell)
+            return kind.build(problem, tell=tell, **given)
     return kind.build(problem, **given)
 
 

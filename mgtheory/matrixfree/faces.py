@@ -103,8 +103,8 @@ class FaceOperator(OnGrid):
     def smooth(self) -> bool:
         """Whether no coefficient is `JUMP` times that of the next face along its axis."""
         for j, k in enumerate(self.faces):
-            one, two = np.moveaxis(k, j, 0)[:-1], np.moveaxis(k, j, 0)[1:]
-            if (one > JUMP * two).any() or (two > JUMP * one).any():
+            ratios = np.moveaxis(k, j, 0)[1:] / np.moveaxis(k, j, 0)[:-1]
+            if ratios.max() > JUMP or ratios.min() < 1.0 / JUMP:
                 return False
         return True
 

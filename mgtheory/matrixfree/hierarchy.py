@@ -33,7 +33,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -97,6 +97,10 @@ class StencilHierarchy(GridHierarchy):
                 level.allocate()
                 self.levels[-1].below = level
             self.levels.append(level)
+        began = time.perf_counter()
+        if any(level.defect_known and not level.smooths_before for level in self.levels):
+            self.compile_seconds += StencilLevel.compiled_defect()
+        self._compiling = time.perf_counter() - began
         self._lock = threading.Lock()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -133,6 +137,7 @@ class StencilHierarchy(GridHierarchy):
         *,
         h: float | None = None,
         threads: int | None = None,
+        tell: Callable[[str], None] | None = None,
     ) -> Self:
         """Set up a hierarchy; the problem's matrix is not touched.
 
@@ -146,6 +151,9 @@ class StencilHierarchy(GridHierarchy):
         threads
             Threads that share a sweep of a large grid; by default as many as the process has
             processors.
+        tell
+            Called with the name of each function before it is compiled: the first call with these
+            kernels takes half a minute, later ones read what numba keeps.
         options
             See `mgtheory.multigrid.options.Options`. Smoothers are polynomials and Jacobi, and a
             callable is given a level's operator; ``pre=0`` is the cheapest cycle, a symmetric
@@ -162,10 +170,14 @@ class StencilHierarchy(GridHierarchy):
         ImportError
             Without numba.
         """
-        varies = _varies(problem)
+        varies = isinstance(problem, Problem) and problem.coefficient is not None
         _check_fixed(options, VARYING if varies else FIXED)
         workers = thread_count(threads)
-        _kind_of(problem).compiled()
+        if tell is not None:
+            with imported("compiling").watched(tell):
+                given = {field.name: getattr(options, field.name) for field in fields(options)}
+                return cls.build(problem, h=h, threads=threads, **given)
+        (FaceLevel if varies else StencilLevel).compiled()
         start = time.perf_counter()
         rule = FaceCoarsening(options) if varies else Coarsening(options)
         make = FaceOperator.of if varies else make_operator
@@ -174,28 +186,8 @@ class StencilHierarchy(GridHierarchy):
             if not schedule.is_callable:  # what a callable gives is seen on its level
                 described_on(schedule, finest)
         made = cls(coarsened(finest, rule, options.max_levels), options, workers)
-        made.setup_seconds = time.perf_counter() - start
+        made.setup_seconds = time.perf_counter() - start - made._compiling
         return made
-
-    @staticmethod
-    @own_errors
-    def compile(problem: Any, tell: Callable[[str], None] | None = None) -> float:
-        """Compile the kernels that a problem needs, or load them from numba's cache, as `build`
-        does too: the seconds of the first call in a process.
-
-        tell(name) is called before each function that is compiled, about forty for a stencil: that
-        takes half a minute, once for a machine and a version.
-
-        Raises
-        ------
-        ImportError
-            Without numba.
-        """
-        kind = _kind_of(problem)
-        if tell is None:
-            return kind.compiled()
-        with imported("compiling").watched(tell):
-            return kind.compiled()
 
     def _smoothed(self, options: Options) -> Self:
         """Operators are shared; the workspace is its own."""
@@ -300,14 +292,6 @@ class StencilHierarchy(GridHierarchy):
                 f" {level.blocks:>7}  {degrees}"
             )
         return "\n".join(lines)
-
-
-def _varies(problem: Any) -> bool:
-    return isinstance(problem, Problem) and problem.coefficient is not None
-
-
-def _kind_of(problem: Any) -> type[FaceLevel] | type[StencilLevel]:
-    return FaceLevel if _varies(problem) else StencilLevel
 
 
 # what `mgtheory.Hierarchy.build` lets one choose and this cycle does in one way alone

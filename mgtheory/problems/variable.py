@@ -36,8 +36,11 @@ def face_coefficients(
     for axis, n in enumerate(shape):
         one = values[_window(axis, slice(0, -1), len(shape))]
         two = values[_window(axis, slice(1, None), len(shape))]
-        mean = 2.0 * one * two / (one + two) if average == "harmonic" else 0.5 * (one + two)
-        face = mean / mesh_width(n, boundary) ** 2
+        scale, face = 1.0 / mesh_width(n, boundary) ** 2, one + two
+        if average == "harmonic":
+            face = np.divide(one * two, face, out=face)
+            scale *= 4.0
+        face *= 0.5 * scale
         if boundary is Boundary.NEUMANN:
             face[_window(axis, slice(None, None, n), len(shape), slice(None))] = 0.0
         faces.append(face)
