@@ -3,7 +3,8 @@ asked; medians of several runs.
 
 Runs of all contestants are interleaved, so that a change of the machine's load meets all of them
 alike. Beside the ratio of the medians stands that of the shortest times: where both agree, the load
-did not decide.
+did not decide. That of the processor's times (medians, all threads together) stays what it is when
+others use the machine too.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import numpy as np
 @dataclass(frozen=True)
 class Row:
     """One line: seconds of ours and of the peer (medians), the ratio asked for (0: reported only),
-    a note, the ratio of shortest times."""
+    a note, the ratio of shortest times, that of processor times."""
 
     what: str
     ours: float
@@ -32,6 +33,7 @@ class Row:
     asked: float = 0.0
     note: str = ""
     least: float = 0.0
+    processor: float = 0.0
 
     @property
     def ratio(self) -> float:
@@ -40,11 +42,21 @@ class Row:
 
 
 class Seconds(dict[str, float]):
-    """Median seconds by contestant; the shortest in `least`."""
+    """Median seconds by contestant; the shortest in `least`, of the processor in `processor`."""
 
-    def __init__(self, runs: Mapping[str, list[float]]) -> None:
-        super().__init__({name: statistics.median(values) for name, values in runs.items()})
-        self.least = {name: min(values) for name, values in runs.items()}
+    def __init__(self, runs: Mapping[str, list[tuple[float, float]]]) -> None:
+        wall = {name: [one for one, _ in pairs] for name, pairs in runs.items()}
+        super().__init__({name: statistics.median(values) for name, values in wall.items()})
+        self.least = {name: min(values) for name, values in wall.items()}
+        self.processor = {
+            name: statistics.median(other for _, other in pairs) for name, pairs in runs.items()
+        }
+
+    def replace(self, other: Seconds) -> None:
+        """Take another measurement where there is one."""
+        self.update(other)
+        self.least.update(other.least)
+        self.processor.update(other.processor)
 
     def row(
         self,
@@ -65,6 +77,7 @@ class Seconds(dict[str, float]):
             asked,
             note,
             factor * self.least[peer] / self.least[ours],
+            factor * self.processor[peer] / self.processor[ours],
         )
 
 
@@ -72,13 +85,13 @@ def interleaved(
     contestants: Mapping[str, Callable[[], Any]], *, repeats: int = 5
 ) -> tuple[Seconds, dict[str, Any]]:
     """Seconds of each contestant, runs interleaved, and the last result of each."""
-    seconds: dict[str, list[float]] = {name: [] for name in contestants}
+    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in contestants}
     results: dict[str, Any] = {}
     for _ in range(repeats):
         for name, run in contestants.items():
-            start = time.perf_counter()
+            start, processor = time.perf_counter(), time.process_time()
             results[name] = run()
-            seconds[name].append(time.perf_counter() - start)
+            seconds[name].append((time.perf_counter() - start, time.process_time() - processor))
     return Seconds(seconds), results
 
 
@@ -109,12 +122,14 @@ def print_rows(title: str, rows: Iterable[Row]) -> None:
     """The table on standard output."""
     print(f"\n{title}")
     print(
-        f"{'what':<58} {'ours [s]':>10} {'peer [s]':>10} {'ratio':>8} {'of least':>8} {'asked':>6} "
-        " peer; note"
+        f"{'what':<58} {'ours [s]':>10} {'peer [s]':>10} {'ratio':>8} {'of least':>8} {'of cpu':>8}"
+        f" {'asked':>6}  peer; note"
     )
     for row in rows:
         asked = f"{row.asked:g}" if row.asked else "-"
         least = f"{row.least:.2f}" if row.least else "-"
+        cpu = f"{row.processor:.2f}" if row.processor else "-"
         mark = "" if not row.asked or row.ratio >= row.asked else "  (missed)"
-        numbers = f"{row.ours:>10.4f} {row.peer:>10.4f} {row.ratio:>8.2f} {least:>8} {asked:>6}"
+        times = f"{row.ours:>10.4f} {row.peer:>10.4f}"
+        numbers = f"{times} {row.ratio:>8.2f} {least:>8} {cpu:>8} {asked:>6}"
         print(f"{row.what:<58} {numbers}  {row.peer_name}; {row.note}{mark}", flush=True)

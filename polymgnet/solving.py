@@ -2,9 +2,12 @@
 
 import math
 import os
+from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
+
+from polymgnet import console
 
 
 @dataclass(frozen=True)
@@ -42,8 +45,9 @@ def find(backend: str) -> Backend:
     return BACKENDS[check_name(backend, tuple(BACKENDS), "backend")]
 
 
-def build(backend: str, cycle: str, problem: Any, **options: Any) -> Any:
-    """The hierarchy of a backend; ValueError for an unknown one or what it does not support."""
+def build(backend: str, cycle: str, problem: Any, *, show: bool = True, **options: Any) -> Any:
+    """The hierarchy of a backend, with progress where kernels must be compiled and `show`;
+    ValueError for an unknown one or what it does not support."""
     given = {name: value for name, value in options.items() if value is not None}
     if given.get("pre") == given.get("post") == 0:
         raise ValueError(
@@ -54,6 +58,9 @@ def build(backend: str, cycle: str, problem: Any, **options: Any) -> Any:
     kind = getattr(import_module(entry.home), entry.name)
     if backend == "torch":  # the module is made for one kind of cycle
         return kind(problem, cycle=cycle, **given)
+    if backend == "stencil" and show:
+        with Compiling() as tell:
+            return kind.build(problem, tell=tell, **given)
     return kind.build(problem, **given)
 
 
@@ -122,6 +129,25 @@ def levels_of(hierarchy: Any) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+class Compiling(ExitStack):
+    """Says on stderr that kernels are compiled, if they are: called with the name of each
+    function before it is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.done, self.step = 0, console.silent
+
+    def __call__(self, name: str) -> None:
+        """The next function."""
+        if not self.done:
+            console.note(
+                "compiling the matrix-free kernels: some 30 s, once for this version and machine"
+            )
+            self.step = self.enter_context(console.progress("compile"))
+        self.done += 1
+        self.step(self.done, f"{self.done} functions, now {name}")
 
 
 def memory() -> float:

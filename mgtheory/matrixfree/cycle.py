@@ -15,13 +15,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mgtheory.matrixfree.level import StencilLevel
+from mgtheory.matrixfree.level import KernelLevel
 from mgtheory.matrixfree.tables import KEEP, SET, ZERO
 from mgtheory.multigrid.cycle import visit_below, visits
 from mgtheory.multigrid.solution import Cycle
 from mgtheory.multigrid.solve import Ended, Plan, Stop, check_sizes, drive
 
-Levels = Sequence[StencilLevel]
+Levels = Sequence[KernelLevel]
 
 
 def run_cycle(
@@ -62,11 +62,13 @@ def _correct_below(levels: Levels, l: int, *, loaded: bool) -> bool:
     """Correct the solution x of level l + 1 for its use on level l: by a V-cycle for R (b - A P x),
     never visiting level l.
 
-    False, and nothing done, where level l or the next smooths before the correction, or their sizes
-    are not nested.
+    False, and nothing done, where level l or the next smooths before the correction, or R A P is
+    not known.
     """
     level, below = levels[l], levels[l + 1]
-    if level.smooths_before or below.smooths_before or len(below.after) > 1 or level.bands is None:
+    if level.smooths_before or below.smooths_before or len(below.after) > 1:
+        return False
+    if not level.defect_known:
         return False
     if loaded:  # below.b is not the restricted b
         level.residual_square(ZERO, norm=False, to=below.b)
@@ -90,7 +92,7 @@ def run_full_multigrid(levels: Levels, plan: Plan, *, restricted: bool, again: b
         takes it.
     """
     for l, below in enumerate(levels[1:]):
-        if plan.loads is not None:
+        if plan.loads is not None and all(level.aligned for level in levels[: l + 1]):
             below.b[...] = below.fitted(plan.loads(below.shape), f"loads({below.shape})")
         elif l or not restricted:
             levels[l].residual_square(ZERO, norm=False, to=below.b)
@@ -143,7 +145,7 @@ def solve_grids(levels: Levels, stop: Stop, plan: Plan, *, zero: bool) -> tuple[
         return math.sqrt(run_cycle(levels, plan.repeated, start=start, norm=True, restricted=known))
 
     def floor() -> float:
-        return float(np.finfo(float).eps * np.abs(finest.c).max() * np.linalg.norm(finest.x))
+        return float(np.finfo(float).eps * finest.largest * np.linalg.norm(finest.x))
 
     return drive(step, first, size, stop, floor=floor), work
 

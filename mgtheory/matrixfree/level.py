@@ -1,5 +1,5 @@
-"""One grid of the matrix-free hierarchy: its stencil, its smoothing steps, its transfers and the
-workspace of its sweeps."""
+"""One grid of the matrix-free hierarchy: its smoothing steps and the workspace of its sweeps
+(`KernelLevel`), and with a constant stencil also that and its transfers (`StencilLevel`)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ import functools
 import itertools
 import math
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
+from importlib import import_module
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,7 +21,6 @@ from mgtheory.matrixfree.tables import (
     KEEP,
     SET,
     ZERO,
-    Tables,
     bands,
     cubic,
     linear,
@@ -38,8 +40,8 @@ MAX_STEPS = 8
 SMALL = 2**14  # unknowns below which a second thread costs more than it brings
 
 
-def kernel() -> Callable[..., float]:
-    """The compiled sweep; imports numba, and only here.
+def imported(name: str) -> Any:
+    """A module of compiled kernels; imports numba, and only here.
 
     Raises
     ------
@@ -47,7 +49,7 @@ def kernel() -> Callable[..., float]:
         If numba is not installed.
     """
     try:
-        from mgtheory.matrixfree.kernels.sweep import sweep
+        return import_module(f"mgtheory.matrixfree.kernels.{name}")
     except ModuleNotFoundError as error:
         if error.name != "numba":
             raise
@@ -56,27 +58,6 @@ def kernel() -> Callable[..., float]:
             " 'polymgnet[fast]'"
         )
         raise ModuleNotFoundError(message, name="numba") from None
-    return sweep
-
-
-@functools.cache
-def compile_kernels() -> float:
-    """Seconds for importing numba and compiling the kernels, or loading them from numba's cache;
-    0.0 from the second call on.
-
-    They are kept beside the source, or, where that is not writable, in numba's directory for the
-    user (NUMBA_CACHE_DIR); where none can be written, a warning says so once.
-    """
-    start = time.perf_counter()
-    kernel()
-    fine, coarse = (Operator((n,), np.ones((2, 2, 2))) for n in (3, 1))
-    level, below = StencilLevel(fine, coarse.shape, 1), StencilLevel(coarse, None, 1)
-    for each in (level, below):
-        each.set_smoothing([], (0, 0))
-        each.allocate()
-    level.residual_square()
-    level.subtract_product(below)
-    return time.perf_counter() - start
 
 
 def _aligned(shape: tuple[int, ...]) -> Array:
@@ -87,8 +68,9 @@ def _aligned(shape: tuple[int, ...]) -> Array:
     return raw[start : start + size].reshape(shape)
 
 
-class StencilLevel:
-    """One grid: stencil, transfers to the next coarser one, smoothing steps, workspace.
+class KernelLevel(ABC):
+    """One grid: smoothing steps and the workspace of its sweeps. A kind of it adds what the sweeps
+    read.
 
     A level as `mgtheory.multigrid.cycle` asks for it: right-hand side and solution stay in its own
     b and x, and what is handed around says how x stands: KEEP, or ZERO where it is still 0 and was
@@ -96,10 +78,8 @@ class StencilLevel:
 
     Parameters
     ----------
-    operator
-        The stencil, on the shape of the grid.
-    coarse
-        Shape of the next coarser grid; None on the coarsest.
+    shape, coarse
+        Of the grid and the next coarser one; None on the coarsest.
     threads
         The most blocks a sweep is divided into.
 
@@ -117,24 +97,59 @@ class StencilLevel:
         The solver of the coarsest grid.
     below
         The level of the next coarser grid.
+    largest
+        The largest |entry| of A, or a bound of it.
+    aligned
+        Whether the coarse points are a uniform grid, which other right-hand sides fit.
+    coarsest
+        How the coarsest grid is solved, in words.
+    defect_known
+        Whether `subtract_product` can be asked.
     square
         ||b - A x||_2^2, where the last `up` was asked for it.
     """
 
-    below: StencilLevel
+    below: Any
+    direct: Callable[[Array], Array] | None = None
+    largest: float
     square: float
+    aligned = True
+    defect_known = False
+    coarsest: ClassVar[str]
 
-    def __init__(self, operator: Operator, coarse: Shape | None, threads: int) -> None:
-        self.shape, self.c, self.coarse = operator.shape, operator.c, coarse
-        self.grid = as_grid(self.shape)
-        below = self.grid if coarse is None else as_grid(coarse)
-        self.P, self.R = linear(self.grid, below), restriction(self.grid, below)
-        self.C = cubic(self.grid, below)
-        self.bands = None if coarse is None else bands(self.grid, below)
+    def __init__(self, shape: Shape, coarse: Shape | None, threads: int) -> None:
+        self.shape, self.coarse = shape, coarse
+        self.grid = as_grid(shape)
         self.blocks = 1 if self.size < SMALL else max(1, min(threads, self.grid[0] // 8))
-        self.direct = SineSolver(self.c, self.grid) if coarse is None else None
         self._nothing = np.empty((0, 1, 1))
         self.release()
+
+    @staticmethod
+    @abstractmethod
+    def compiled() -> float:
+        """Seconds for importing numba and compiling the sweep, or loading it from numba's cache;
+        later calls do nothing and say the same.
+
+        They are kept beside the source, or, where that is not writable, in numba's directory for
+        the user (NUMBA_CACHE_DIR); where none can be written, a warning says so once.
+        """
+
+    @abstractmethod
+    def _kernel(self) -> Callable[..., float]:
+        """The compiled sweep."""
+
+    @abstractmethod
+    def _data(self, full: bool) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        """What the sweep takes of the operator before the steps, and of the transfers behind them,
+        in full multigrid if `full`."""
+
+    @abstractmethod
+    def _tables(self) -> list[NDArray[Any]]:
+        """The arrays of both, for the memory that they take."""
+
+    @abstractmethod
+    def _first(self, j: int) -> int:
+        """The first fine plane that coarse plane j is restricted from."""
 
     def set_smoothing(
         self, before: list[Array], counts: tuple[int, int], after: list[Array] | None = None
@@ -190,11 +205,8 @@ class StencilLevel:
     @property
     def memory_bytes(self) -> int:
         """x and b (of a coarse grid), workspace and tables."""
-        tables = [a for t in (self.P, self.R, self.C) for a in (t.first, t.weights)]
-        tables += [] if self.bands is None else [self.bands]
-        return sum(
-            array.nbytes for array in [self.x, self.b, *itertools.chain(*self._workspace), *tables]
-        )
+        arrays = [self.x, self.b, *itertools.chain(*self._workspace), *self._tables()]
+        return sum(array.nbytes for array in arrays)
 
     def cut(self, factors: list[Array]) -> list[Array]:
         """Join the steps of factors to sweeps of as many steps as the cache holds; at least one
@@ -215,20 +227,20 @@ class StencilLevel:
         sweeps: list[Array],
         *,
         e: Array | None = None,
-        P: Tables | None = None,
+        full: bool = False,
         to: Array | None = None,
         write: int = 1,
         norm: bool = False,
     ) -> float:
         """Run the sweeps from `start`, the last with restriction to `to` and the residual's square
         sum."""
-        run, tables = kernel(), self.P if P is None else P
+        run, (operator, transfers) = self._kernel(), self._data(full)
         total = 0.0
         for i, steps in enumerate(sweeps):
             last = i + 1 == len(sweeps)
             target = to if last and to is not None else self._nothing
             grids = self.x, self.b, self._nothing if e is None else e, target
-            task = start, self.c, steps, write, norm and last
+            task = start, *operator, steps, write, norm and last, *transfers
             blocks = self._blocks(target.shape[0])
             if start in (KEEP, ADD) and len(blocks) > 1:
                 self._copy_neighbours(blocks, len(steps) + 4)
@@ -236,7 +248,7 @@ class StencilLevel:
                 run_blocks(
                     run,
                     [
-                        (*grids, *task, *tables, *self.R, *block, *workspace)
+                        (*grids, *task, *block, *workspace)
                         for block, workspace in zip(blocks, self._workspace, strict=True)
                     ],
                 )
@@ -249,7 +261,7 @@ class StencilLevel:
         coarse = [p * m // self.blocks for p in range(self.blocks + 1)]
         fine = [p * self.grid[0] // self.blocks for p in range(self.blocks + 1)]
         if m:
-            fine[1:-1] = [int(self.R.first[0, j]) for j in coarse[1:-1]]
+            fine[1:-1] = [self._first(j) for j in coarse[1:-1]]
         return list(map(Block, fine[:-1], fine[1:], coarse[:-1], coarse[1:]))
 
     def _copy_neighbours(self, blocks: list[Block], depth: int) -> None:
@@ -264,9 +276,8 @@ class StencilLevel:
         """Smooth, and restrict the residual to the b of the grid below, in one sweep."""
         stands = ZERO if start is None else start
         write = self.smooths_before or stands == SET
-        P = self.C if full else self.P
         below = self.below
-        self.sweep(stands, self.before, e=below.x, P=P, to=below.b, write=int(write))
+        self.sweep(stands, self.before, e=below.x, full=full, to=below.b, write=int(write))
         return (KEEP if write else stands), None
 
     def up(
@@ -292,9 +303,9 @@ class StencilLevel:
         add
             Add the result to what x holds.
         """
-        start, P, write = ADD if state == KEEP else SET, self.C if full else self.P, 1 + add
+        start, write = ADD if state == KEEP else SET, 1 + add
         self.square = self.sweep(
-            start, self.after, e=self.below.x, P=P, norm=norm, to=to, write=write
+            start, self.after, e=self.below.x, full=full, norm=norm, to=to, write=write
         )
         return KEEP
 
@@ -313,11 +324,73 @@ class StencilLevel:
         """||b - A x||_2^2 if `norm` (||b||_2^2 from ZERO); restricts the residual to `to`."""
         return self.sweep(start, [np.empty((0, 2))], write=0, norm=norm, to=to)
 
+    def subtract_product(self, below: Any) -> None:
+        """below.b -= R A P below.x, with this level's A and the P of solutions, on the coarse grid
+        alone; where `defect_known`."""
+        raise NotImplementedError
+
+
+class StencilLevel(KernelLevel):
+    """One grid with a constant stencil: that, the transfers to the next coarser one, and the sine
+    transform on the coarsest."""
+
+    below: StencilLevel
+    coarsest = "sine transform"
+
+    def __init__(self, operator: Operator, coarse: Shape | None, threads: int) -> None:
+        super().__init__(operator.shape, coarse, threads)
+        self.c, self.largest = operator.c, float(np.abs(operator.c).max())
+        below = self.grid if coarse is None else as_grid(coarse)
+        self.P, self.R = linear(self.grid, below), restriction(self.grid, below)
+        self.C = cubic(self.grid, below)
+        self.bands = None if coarse is None else bands(self.grid, below)
+        self.defect_known = self.bands is not None
+        if coarse is None:
+            self.direct = SineSolver(self.c, self.grid)
+
+    @staticmethod
+    @functools.cache
+    def compiled() -> float:
+        """See `KernelLevel.compiled`."""
+        start = time.perf_counter()
+        fine, coarse = (Operator((n,), np.ones((2, 2, 2))) for n in (3, 1))
+        level, below = StencilLevel(fine, coarse.shape, 1), StencilLevel(coarse, None, 1)
+        for each in (level, below):
+            each.set_smoothing([], (0, 0))
+            each.allocate()
+        level.residual_square()
+        return time.perf_counter() - start
+
+    @staticmethod
+    @functools.cache
+    def compiled_defect() -> float:
+        """The same for `subtract_product`, which cycles that smooth before the correction never
+        ask."""
+        start = time.perf_counter()
+        fine, coarse = (Operator((n,), np.ones((2, 2, 2))) for n in (3, 1))
+        level, below = StencilLevel(fine, coarse.shape, 1), StencilLevel(coarse, None, 1)
+        below.allocate()
+        level.subtract_product(below)
+        return time.perf_counter() - start
+
+    def _kernel(self) -> Callable[..., float]:
+        run: Callable[..., float] = imported("sweep").sweep
+        return run
+
+    def _data(self, full: bool) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        return (self.c,), (*(self.C if full else self.P), *self.R)
+
+    def _tables(self) -> list[NDArray[Any]]:
+        tables = [a for t in (self.P, self.R, self.C) for a in (t.first, t.weights)]
+        return tables if self.bands is None else [*tables, self.bands]
+
+    def _first(self, j: int) -> int:
+        return int(self.R.first[0, j])
+
     def subtract_product(self, below: StencilLevel) -> None:
         """below.b -= R A P below.x, with this level's A and the cubic P, on the coarse grid
         alone."""
-        from mgtheory.matrixfree.kernels.defect import subtract_product as run
-
+        run = imported("defect").subtract_product
         assert self.bands is not None
         _, n1, n2 = below.grid
         rows = np.ascontiguousarray(

@@ -152,8 +152,25 @@ def _factor_steps(factor: Factor) -> Array:
     return np.array([[omega, 0.0], [omega, c[0] / omega - 2.0]])
 
 
+class OnGrid:
+    """What follows of the shapes of a grid and of the next coarser one."""
+
+    shape: Shape
+    coarse: Shape
+
+    @property
+    def size(self) -> int:
+        """Unknowns."""
+        return math.prod(self.shape)
+
+    @property
+    def axes(self) -> tuple[int, ...]:
+        """The axes that are coarsened from here."""
+        return tuple(j for j, (n, m) in enumerate(zip(self.shape, self.coarse)) if n != m)
+
+
 @dataclass(frozen=True, eq=False)
-class Operator:
+class Operator(OnGrid):
     """A constant stencil on one grid.
 
     Attributes
@@ -176,16 +193,7 @@ class Operator:
     index: int = 0
     problem: Problem | None = None
     finest: Operator | None = None
-
-    @property
-    def size(self) -> int:
-        """Unknowns."""
-        return math.prod(self.shape)
-
-    @property
-    def axes(self) -> tuple[int, ...]:
-        """The axes that are coarsened from here."""
-        return tuple(j for j, (n, m) in enumerate(zip(self.shape, self.coarse)) if n != m)
+    varies = False
 
     @property
     def diagonal(self) -> float:
@@ -292,23 +300,25 @@ def problem_numbers(problem: Problem, shape: Shape) -> Array:
     return _octant(tensor.stencil_array(polynomial, problem.equation.widths(shape)))
 
 
+def check_problem(problem: Problem, shape: Any, h: Any) -> None:
+    """Refuse boundaries that the kernels do not have, and what belongs to a bare stencil."""
+    if shape is not None or h is not None:
+        raise ValueError("shape and h belong to a bare stencil, a Problem brings its own")
+    if problem.boundary is not Boundary.DIRICHLET:
+        raise ValueError(
+            f"the matrix-free cycle takes dirichlet boundaries, got {problem.boundary};"
+            " mgtheory.Hierarchy takes all"
+        )
+
+
 def make_operator(problem: Any, shape: int | Sequence[int] | None, h: float | None) -> Operator:
     """The finest operator, or a ValueError that says what is not supported."""
     if isinstance(problem, Problem):
-        if shape is not None or h is not None:
-            raise ValueError("shape and h belong to a bare stencil, a Problem brings its own")
-        if problem.boundary is not Boundary.DIRICHLET:
-            raise ValueError(
-                f"the matrix-free cycle takes dirichlet boundaries, got {problem.boundary};"
-                " mgtheory.Hierarchy takes all"
-            )
+        check_problem(problem, shape, h)
         if problem.polynomial is None:
             raise ValueError(
-                "the matrix-free cycle takes constant coefficients; mgtheory.Hierarchy takes"
-                " variable ones"
-                if problem.stencil is None
-                else "the matrix-free cycle takes stencils that are even along every axis, and"
-                f" that of {problem.name} is not; mgtheory.Hierarchy takes it"
+                f"{problem.name}: the matrix-free cycle takes stencils that reach one point and are"
+                " symmetric in every axis; mgtheory.Hierarchy takes others"
             )
         numbers = problem_numbers(problem, problem.shape)
         return Operator(problem.shape, numbers, problem=problem)
@@ -327,7 +337,7 @@ def make_operator(problem: Any, shape: int | Sequence[int] | None, h: float | No
     return Operator(grid, eight_numbers(problem.to_array().astype(float)) / width**2)
 
 
-def described_on(schedule: Schedule, operator: Operator) -> tuple[Polynomial | Jacobi, bool]:
+def described_on(schedule: Schedule, operator: Any) -> tuple[Polynomial | Jacobi, bool]:
     """What smooths on a level, and whether it was made for this very level; refused where it needs
     a matrix."""
     made, own = schedule.on(operator)
@@ -345,11 +355,17 @@ def described_on(schedule: Schedule, operator: Operator) -> tuple[Polynomial | J
     return made, own
 
 
-def steps_on(schedule: Schedule, operator: Operator) -> list[Array]:
-    """The steps (omega, mu) that smooth a level's A, see `smoothing_steps`."""
+def steps_on(schedule: Schedule, operator: Any) -> list[Array]:
+    """The steps (omega, mu) that smooth a level's A, see `smoothing_steps`; D^-1 A where the
+    coefficients of the operator vary."""
     described, own = described_on(schedule, operator)
     if isinstance(described, Jacobi):
         return [np.array([[described.omega / operator.diagonal, 0.0]])]
+    if operator.varies and described.scaling == "identity":
+        raise ValueError(
+            f"level {operator.index}: a polynomial of A itself was given, the matrix-free cycle"
+            " smooths variable coefficients by those of D^-1 A: take scaling='diagonal'"
+        )
     finest = operator if own or operator.finest is None else operator.finest
     if described.polynomial is not None:
         described = replace(described, polynomial=_of_unit_diagonal(described, finest))
@@ -361,12 +377,12 @@ def steps_on(schedule: Schedule, operator: Operator) -> list[Array]:
     return [step * (1.0 / abs(operator.diagonal), 1.0) for step in steps]
 
 
-def _of_unit_diagonal(described: Polynomial, finest: Operator) -> ResidualPolynomial:
-    """The given polynomial for D^-1 A of the finest level: D is a number, a factor like any
-    other."""
+def _of_unit_diagonal(described: Polynomial, finest: Any) -> ResidualPolynomial:
+    """The given polynomial for D^-1 A of the finest level: where D is a number, that is a factor
+    like any other."""
     q, unit = described.polynomial, finest.record(signed=described.signed)
     assert q is not None
-    if described.scaling == "diagonal":
+    if described.scaling == "diagonal" or finest.varies:
         return q.on(unit)
     size = abs(finest.diagonal)
     a, b = (end * size for end in unit.interval)

@@ -110,7 +110,8 @@ class Options:
         ``"auto"`` (strongly coupled ones), ``"all"``, or the axes that are coarsened.
     max_levels, coarsest
         Coarsening ends at this many levels, or when at most this many unknowns are left: by default
-        64 with matrices, 4096 with stencils, whose coarsest solve is a sine transform.
+        64 with matrices, 4096 with stencils, whose coarsest solve is a sine transform, and 1024
+        where those have variable coefficients.
     interpolation, restriction
         ``"linear"`` (``"cubic"``, ``"quintic"``) or ``"black-box"``, the default where coefficients
         vary and it is possible; ``"full"`` (the transpose times h/H per axis), ``"half"`` or

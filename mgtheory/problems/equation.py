@@ -106,10 +106,15 @@ class Equation:
         form = self.form(shape)
         if form is not None:
             return sp.csr_array(form.todia())
+        diagonals = variable.variable_diagonals(self.faces(shape), shape, self.boundary)
+        return sp.csr_array(tensor.diagonals_to_dia(diagonals, shape))
+
+    def faces(self, shape: Shape) -> list[NDArray[np.float64]]:
+        """The averaged variable coefficient on the faces over h^2, by axis
+        (`mgtheory.problems.variable.face_coefficients`)."""
         assert self.coefficient is not None
         k, average = self.coefficient, self.average
-        diagonals = variable.variable_diagonals(k, shape, self.boundary, average=average)
-        return sp.csr_array(tensor.diagonals_to_dia(diagonals, shape))
+        return variable.face_coefficients(k, shape, self.boundary, average=average)
 
     def load(self, shape: Shape) -> NDArray[np.float64]:
         """b on this shape: with boundary values, mean removed where A is singular."""

@@ -354,7 +354,7 @@ def poisson(
     equation = Equation(kind, chosen, a, coefficient, average, solution, f)
     problem = Problem(title, equation, shape)
     if coefficient is not None:
-        _ = problem.A  # a function of the user that gives wrong values is refused here
+        _ = equation.faces(shape)  # a function of the user that gives wrong values is refused here
     if f is not None:
         _ = problem.b
     return problem

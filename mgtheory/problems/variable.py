@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,8 +36,11 @@ def face_coefficients(
     for axis, n in enumerate(shape):
         one = values[_window(axis, slice(0, -1), len(shape))]
         two = values[_window(axis, slice(1, None), len(shape))]
-        mean = 2.0 * one * two / (one + two) if average == "harmonic" else 0.5 * (one + two)
-        face = mean / mesh_width(n, boundary) ** 2
+        scale, face = 1.0 / mesh_width(n, boundary) ** 2, one + two
+        if average == "harmonic":
+            face = np.divide(one * two, face, out=face)
+            scale *= 4.0
+        face *= 0.5 * scale
         if boundary is Boundary.NEUMANN:
             face[_window(axis, slice(None, None, n), len(shape), slice(None))] = 0.0
         faces.append(face)
@@ -49,14 +52,15 @@ def _window(axis: int, chosen: slice, dim: int, others: slice = slice(1, -1)) ->
 
 
 def variable_diagonals(
-    k: Callable[..., NDArray[Any]], shape: Shape, boundary: Boundary, *, average: str
+    given: Sequence[NDArray[np.float64]], shape: Shape, boundary: Boundary
 ) -> Diagonals:
-    """-div(k grad u) by finite volumes, the flux through a face being `face_coefficients` times the
-    difference of u, as {offset per axis: values on the grid} like `tensor_diagonals`.
+    """-div(k grad u) by finite volumes, the flux through a face being one of the
+    `face_coefficients` given times the difference of u, as {offset per axis: values on the grid}
+    like `tensor_diagonals`.
     """
     dim, whole = len(shape), slice(None)
     result: Diagonals = {(0,) * dim: np.zeros(shape)}
-    for axis, faces in enumerate(face_coefficients(k, shape, boundary, average=average)):
+    for axis, faces in enumerate(given):
         n, index = shape[axis], np.indices(shape, sparse=True)[axis]
         before = faces[_window(axis, slice(0, -1), dim, whole)]
         after = faces[_window(axis, slice(1, None), dim, whole)]

@@ -125,7 +125,7 @@ def compare_smoothers(
             axes=options.axes_of(axes),
             cycle=cycle,
             repeats=repeats,
-            build=partial(solving.build, backend, cycle),
+            build=partial(solving.build, backend, cycle, show=not as_json),
             coarsest=solving.find(backend).coarsest,
             progress=step,
         )

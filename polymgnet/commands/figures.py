@@ -38,7 +38,8 @@ def figures(
     and PDF.
 
     Several runs, or those of a study, are drawn beside one another; without --out the pictures of
-    one run are in its TensorBoard too. With --theory: all families, smoothing and two-grid factors, spectra.
+    one run are in its TensorBoard too. With --theory: all families, smoothing and two-grid factors,
+    spectra.
 
     Example: polymgnet figures runs/theory runs/xavier --out pictures
     """

@@ -142,7 +142,13 @@ def solve(
         around["dtype"] = FASTEST["dtype"]
     kind = cycle or ("V" if krylov or backend == "torch" else FASTEST["cycle"])
     hierarchy = solving.build(
-        backend, kind, model, smoother=smoothing, axes=options.axes_of(axes), **around
+        backend,
+        kind,
+        model,
+        show=not as_json,
+        smoother=smoothing,
+        axes=options.axes_of(axes),
+        **around,
     )
     with console.progress("solve", total=100, show=not as_json) as step:
         limits: dict[str, Any] = {"tol": tol, "atol": atol, "maxiter": maxiter}

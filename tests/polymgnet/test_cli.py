@@ -4,6 +4,7 @@ names the registries."""
 import json
 import math
 import re
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -270,6 +271,24 @@ def test_solve_backends(document, backend):
     assert data["error"] == pytest.approx(5.3e-4, rel=0.05)
     assert data["setup_seconds"] > 0
     assert data["solve_seconds"] > 0
+
+
+def test_compiling_is_said_and_a_document_stays_alone(run, monkeypatch):
+    pytest.importorskip("numba")
+    from mgtheory.matrixfree.kernels import compiling
+
+    def watched(tell):
+        for name in ("sweep", "subtract_product"):
+            tell(name)
+        return nullcontext()
+
+    monkeypatch.setattr(compiling, "watched", watched)
+    words = ("solve", "--problem", "variable2d", "--n", 40, "--backend", "stencil")
+    said = run(*words)
+    assert said.err.count("compiling the matrix-free kernels") == 1
+    assert not run(*words, "--json").err
+    monkeypatch.undo()
+    assert "compiling" not in run(*words).err  # they are there
 
 
 def test_solve_takes_the_defaults_of_the_library(document):

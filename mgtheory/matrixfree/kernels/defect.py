@@ -12,7 +12,7 @@ I and E where the axis is not coarsened.
 # mypy: disable-error-code="no-untyped-def, untyped-decorator"
 from __future__ import annotations
 
-from mgtheory.matrixfree.kernels.compiling import compiled, planewise
+from mgtheory.matrixfree.kernels.compiling import compiled, entry, planewise
 from mgtheory.matrixfree.kernels.rows import band5, borrowed, subtract2, subtract10, twice_band5
 from mgtheory.matrixfree.tables import EDGE, REACH
 
@@ -85,7 +85,7 @@ def subtract_bands(out, p, q, y, both, band0, band1, i, n):
         k, o = k + step, o + step
 
 
-@planewise
+@entry
 def subtract_product(b, x, bands, rows, used, lo, hi, ring, stack):
     """b -= (R A P) x on the planes lo .. hi - 1, where the matrix is sum over i, j of M_i (x) M_j
     (x) W_ij for planes, rows and columns.

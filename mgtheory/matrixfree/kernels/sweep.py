@@ -22,7 +22,7 @@ planes, k + 4 at most at either side, from copies made before anything is overwr
 # mypy: disable-error-code="no-untyped-def, untyped-decorator"
 from __future__ import annotations
 
-from mgtheory.matrixfree.kernels.compiling import compiled, planewise
+from mgtheory.matrixfree.kernels.compiling import compiled, entry, planewise
 from mgtheory.matrixfree.kernels.planes import (
     expand_plane,
     interpolate_plane,
@@ -210,7 +210,7 @@ def restrict_b(b, rc, norm, down, block, scratch):
     return total
 
 
-@planewise
+@entry
 def sweep(
     x,
     b,

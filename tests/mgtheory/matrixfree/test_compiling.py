@@ -119,3 +119,29 @@ def test_the_kernels_run_without_the_compiler():
     )
     assert done.stdout.split() == ["True"] * 3
     assert done.stderr.count("NUMBA_DISABLE_JIT is set") == 1
+
+
+def test_what_is_compiled_is_told(kernel):
+    """Once by name, before it is compiled; nothing where it is read from disk."""
+    load, _ = kernel
+    told = []
+    with compiling.watched(told.append):
+        load()(1.5)
+        load()(2.5)
+    load()(3.5)
+    assert told == ["twice"]
+
+
+def test_kernels_belong_to_the_text_of_all_of_them(kernel):
+    """Kernels are compiled into each other: the time of a file decides nothing, the text of any
+    does."""
+    load, folder = kernel
+    load()(1.5)
+    os.utime(folder.parent / "small_kernel.py", (1, 1))
+    (folder.parent / "other.py").write_text("PAD = 8\n")
+    for text, hits in (("PAD = 8\n", 0), ("PAD = 8\n", 1), ("PAD = 4\n", 0)):
+        (folder.parent / "other.py").write_text(text)
+        compiling._stamp.cache_clear()  # as a new process
+        again = load()
+        assert again(1.5) == 3.0
+        assert sum(again.stats.cache_hits.values()) == hits
