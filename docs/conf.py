@@ -16,6 +16,7 @@ from docutils import nodes
 from docutils.utils.math import MathError
 from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx import addnodes
+from sphinx.ext.napoleon import Config, NumpyDocstring
 from sphinx.util import logging
 
 HERE = Path(__file__).resolve().parent
@@ -32,7 +33,7 @@ from generate import (  # noqa: E402
 
 project, author = "polymgnet", "The polymgnet developers"
 release = metadata.version("polymgnet")
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.viewcode"]
 extensions += ["sphinx_design", "sphinx_copybutton"]
 source_suffix = {".rst": "restructuredtext", ".md": "myst-nb", ".py": "myst-nb"}
 
@@ -53,9 +54,9 @@ default_role = "py:obj"  # `name` in a docstring is a link where such a name is 
 autodoc_member_order = "bysource"
 autodoc_default_options = {"members": True, "undoc-members": True, "no-value": True}
 autodoc_default_options |= {"show-inheritance": True, "ignore-module-all": True}
-napoleon_google_docstring = False
 python_use_unqualified_type_names, maximum_signature_line_length = True, 80
 
+NAPOLEON = Config(napoleon_google_docstring=False)
 logger = logging.getLogger(__name__)
 
 
@@ -74,7 +75,7 @@ def gather(app):
     first, *rest = re.split(r"^(?=## )", (ROOT / "README.md").read_text("utf-8"), flags=re.M)
     middle = (HERE / "index.md").read_text("utf-8")
     others = [f"/docs/{page.stem}" for page in sorted(HERE.glob("*.md"))]
-    middle = middle.replace("{{ others }}", "\n".join(o for o in others if o not in middle))
+    middle = middle.replace("{{ others }}", "\n".join(o for o in others if o not in f"{middle} /docs/index"))
     made["index.md"] = "".join([first, middle, "\n", *rest])
     (SITE / "docs/index.md").unlink()  # it is the middle of the start page
     for name, text in {**made, **api_pages()}.items():
@@ -113,6 +114,8 @@ def plain(app, what, name, value, options, lines):
         else:
             text += [*map(escaped, rows), ""]
         last = depth[-1]
+    if what != "property":  # of which napoleon would take "shape (n,): ..." for a type
+        text = NumpyDocstring("\n".join(text), NAPOLEON, app, what, name, value, options).lines()
     lines[:] = text
 
 
@@ -138,7 +141,13 @@ def linked(app, env, node, contnode):
 
 
 def names_in_pages(app, doctree):
-    """`mgtheory.derive` in a page is a link to its reference."""
+    """`mgtheory.derive` in a page is a link to its reference; `Level` in a docstring is what its
+    module calls so."""
+    for node in doctree.findall(addnodes.pending_xref):
+        module, target = sys.modules.get(node.get("py:module") or ""), node["reftarget"]
+        value = getattr(module, target, None)
+        if getattr(value, "__module__", "").startswith(PACKAGES) and hasattr(value, "__qualname__"):
+            node["reftarget"] = f"{value.__module__}.{value.__qualname__}"
     for node in list(doctree.findall(nodes.literal)):
         pattern = rf"({'|'.join(PACKAGES)})(\.[A-Za-z_]\w*)+(?=\(.*\)$|$)"
         found = re.match(pattern, node.astext())
@@ -150,10 +159,12 @@ def names_in_pages(app, doctree):
 
 
 def skipped(app, what, name, value, skip, options):
-    """Of what has no docstring constants alone are listed."""
-    if what == "module" and callable(value):
-        return not getattr(value, "__module__", "").startswith(PACKAGES) or None
-    return None if callable(value) or isinstance(value, property) else not name.isupper() or None
+    """Constants of modules are listed without a docstring, fields of classes are not."""
+    if what == "module":
+        ours = not callable(value) or getattr(value, "__module__", "").startswith(PACKAGES)
+        return None if ours and (callable(value) or name.isupper()) else True
+    described = isinstance(value, property) or getattr(value, "__name__", "") == name
+    return None if described else True
 
 
 def formula(translator, node):
@@ -173,7 +184,7 @@ def setup(app):
     app.add_html_math_renderer("mathml", (formula, None), (formula, None))
     app.connect("builder-inited", gather)
     app.connect("env-before-read-docs", examples_first)
-    app.connect("autodoc-process-docstring", plain, priority=400)  # before napoleon
+    app.connect("autodoc-process-docstring", plain)
     app.connect("autodoc-skip-member", skipped)
     app.connect("doctree-read", names_in_pages)
     app.connect("missing-reference", linked)
