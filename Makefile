@@ -4,7 +4,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DEMO_OUT ?= demo
-NOTEBOOKS := 02_predicted_then_measured 06_minimax 10_reading_coefficients
 
 .PHONY: help demo test test-slurm petsc lint bench browser docs figures examples clean
 .DEFAULT_GOAL := help
@@ -45,17 +44,15 @@ bench: $(INSTALLED)  ## tables of ratios against peers, measured side by side
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/derive.py
 	$(BIN)/python benchmarks/train.py
 
-browser: $(INSTALLED)  ## the report page in headless Chromium, at three widths (needs a chromium)
+browser: $(INSTALLED)  ## the report page, and the site where it is built, in headless Chromium at three widths (needs a chromium)
 	OMP_NUM_THREADS=1 PYTHONPATH=. $(BIN)/python tests/browser.py
+	test ! -d build/docs || $(BIN)/python tests/site.py build/docs --browser
 
-docs: $(INSTALLED)  ## the theory page, reference pages from the docstrings and three notebooks, in build/docs
+docs: $(INSTALLED)  ## the site: tutorials, gallery (the examples run as notebooks), theory, reference, in build/docs
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,docs]'
-	$(BIN)/pdoc --docformat numpy --math --output-directory build/docs docs/theory.py mgtheory nets analysis figures polymgnet
-	mkdir -p build/docs/examples
-	cd build/docs/examples && for name in $(NOTEBOOKS); do \
-		"$(CURDIR)/$(BIN)/jupytext" --quiet --to ipynb --set-kernel python3 --execute --run-path . --output $$name.ipynb "$(CURDIR)/examples/$$name.py" || exit 1; \
-	done
-	$(BIN)/jupyter-nbconvert --log-level ERROR --to html build/docs/examples/*.ipynb
+	mkdir -p build/site
+	OMP_NUM_THREADS=1 $(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -c docs -d build/doctrees build/site build/docs
+	$(BIN)/python tests/site.py build/docs
 
 figures: $(INSTALLED)  ## draw the figures of docs/theory.md again
 	OMP_NUM_THREADS=1 $(BIN)/python -m docs.draw
