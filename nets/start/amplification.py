@@ -13,7 +13,6 @@ max |q| over the spectrum; in general it is larger than max |q| for q(A), whose 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -46,8 +45,6 @@ def level_amplification(model: nn.Module, images: Tensor) -> list[float]:
         one with its transpose a step, in double precision.
     """
     twin = copy.deepcopy(model).double().requires_grad_(False)
-    if twin.training:  # torch.func refuses to move running statistics; the batch's are taken
-        torch.func.replace_all_batch_norm_modules_(twin)
     seen: list[tuple[Level, Tensor, Tensor | None]] = []
     levels = [module for module in twin.modules() if isinstance(module, Level)]
     handles = [
@@ -62,24 +59,24 @@ def level_amplification(model: nn.Module, images: Tensor) -> list[float]:
 
 
 def _norm_of_jacobian(level: Level, g: Tensor, u0: Tensor | None) -> float:
-    u = torch.zeros_like(g) if u0 is None else u0
-    f = g + level.A(u)
-
-    def end(start: Tensor) -> Tensor:
-        features: Tensor = level(f - level.A(start), start)[0]
-        return features
-
-    pulled: Callable[[Tensor], tuple[Tensor]] = torch.func.vjp(end, u)[1]
+    u = (torch.zeros_like(g) if u0 is None else u0).detach().requires_grad_()
+    f = (g + level.A(u)).detach()
+    with torch.enable_grad():
+        end = level(f - level.A(u), u)[0]
+        w = torch.zeros_like(end, requires_grad=True)
+        # J^T w, which is linear in w: its transpose is J, without another pass through the level
+        (pulled,) = torch.autograd.grad(end, u, w, create_graph=True)
 
     def tensor(v: NDArray[np.float64]) -> Tensor:
         return torch.from_numpy(v).reshape(u.shape).to(u.device)
 
     def product(v: NDArray[np.float64]) -> NDArray[np.float64]:
-        moved = torch.func.jvp(end, (u,), (tensor(v),))[1]
+        (moved,) = torch.autograd.grad(pulled, w, tensor(v), retain_graph=True)
         return np.asarray(moved.cpu().numpy().ravel())
 
     def transposed(v: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.asarray(pulled(tensor(v))[0].cpu().numpy().ravel())
+        (moved,) = torch.autograd.grad(end, u, tensor(v), retain_graph=True)
+        return np.asarray(moved.cpu().numpy().ravel())
 
     J = LinearOperator((u.numel(),) * 2, matvec=product, rmatvec=transposed, dtype=np.float64)
     v0 = np.random.default_rng(0).standard_normal(u.numel())
