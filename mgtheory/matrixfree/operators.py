@@ -317,8 +317,8 @@ def make_operator(problem: Any, shape: int | Sequence[int] | None, h: float | No
         check_problem(problem, shape, h)
         if problem.polynomial is None:
             raise ValueError(
-                f"{problem.name}: the matrix-free cycle takes stencils that reach one point and are"
-                " symmetric in every axis; mgtheory.Hierarchy takes others"
+                f"{problem.name}: the matrix-free cycle takes stencils of reach one that are even"
+                " along every axis; mgtheory.Hierarchy takes others"
             )
         numbers = problem_numbers(problem, problem.shape)
         return Operator(problem.shape, numbers, problem=problem)
