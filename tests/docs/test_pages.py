@@ -117,6 +117,11 @@ def test_links_lead_somewhere(page):
     ]
     assert targets
     assert [target for target in targets if not (folder / target.split("#")[0]).exists()] == []
+    for file, heading in (target.split("#") for target in targets if "#" in target):
+        text = (folder / file if file else ROOT / page).read_text(encoding="utf-8")
+        headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+        anchors = [re.sub(r"[^\w -]", "", line.lower()).replace(" ", "-") for line in headings]
+        assert heading in anchors
 
 
 def test_glossary_has_the_terms_of_a_report():
