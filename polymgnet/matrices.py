@@ -18,6 +18,7 @@ def of_command(
     instead: Mapping[str, Any],
     belonging: Mapping[str, Any] | None = None,
     needs_shape: bool = True,
+    otherwise: str = "",
 ) -> tuple[Any, tuple[int, ...] | None]:
     """A of --matrix and the sizes of --shape; both None without --matrix.
 
@@ -27,6 +28,8 @@ def of_command(
         Options that exclude --matrix, and those that mean nothing without it, beside --shape.
     needs_shape
         Whether there is nothing to do for a matrix without its grid.
+    otherwise
+        The option for a matrix that has no grid.
 
     Raises
     ------
@@ -43,7 +46,7 @@ def of_command(
     if shape is None and needs_shape:
         raise ValueError(
             "--matrix needs --shape, the unknowns per axis in the order of its rows, the last axis"
-            " fastest: --shape 63x63"
+            f" fastest: --shape 63x63{otherwise and f', or, without a grid, {otherwise}'}"
         )
     sizes = None if shape is None else _sizes(shape)
     return read_matrix(matrix), sizes

@@ -102,7 +102,11 @@ def compare_smoothers(
     several = parse_degrees(degrees)
     check_cycle(cycle, without=(Cycle.FMG,))
     A, sizes = of_command(
-        matrix, shape, instead={"--problem": problem, "--n": n}, needs_shape=coarsening != "pyamg"
+        matrix,
+        shape,
+        instead={"--problem": problem, "--n": n},
+        needs_shape=coarsening != "pyamg",
+        otherwise="--coarsening pyamg",
     )
     problem, sides = str(matrix or problem or options.MODEL), boundary or options.SIDES
     if A is None:

@@ -114,7 +114,12 @@ def solve(
         console.refuse_existing(out, force=force)
     beside: dict[str, Any] = {"--problem": problem, "--n": n}
     A, sizes = of_command(
-        matrix, shape, instead=beside, belonging={"--rhs": rhs}, needs_shape=coarsening != "pyamg"
+        matrix,
+        shape,
+        instead=beside,
+        belonging={"--rhs": rhs},
+        needs_shape=coarsening != "pyamg",
+        otherwise="--coarsening pyamg",
     )
     problem, sides = str(matrix or problem or options.MODEL), boundary or options.SIDES
     given: dict[str, Any] = {}

@@ -126,7 +126,9 @@ def test_options_that_exclude_each_other(refused, files, command):
         assert option in said
     assert "--shape" in refused(*words, *GRID)
     if command != "derive":
-        assert "needs --shape" in refused(*words, "--matrix", files / "p.npz")
+        said = refused(*words, "--matrix", files / "p.npz")
+        assert "needs --shape" in said
+        assert ("--coarsening pyamg" in said) == (command != "lfa")
     for shape in ("15", "15x", "-1x15", "0x225", "15x15x15x15", "1" * 5000):
         refused(*words, "--matrix", files / "p.npz", "--shape", shape)
 
