@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DEMO_OUT ?= demo
 
+# the tests and what they start import the same files hundreds of times
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help demo test test-slurm petsc lint bench browser docs figures examples clean
 .DEFAULT_GOAL := help
 
@@ -15,7 +18,8 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "polymgnet needs Python 3.11 or newer, found " + sys.version.split()[0])'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing into $(VENV): some minutes, and 300 MB to fetch where nothing is cached"
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable '.[dev]'
+	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true  # as pip does, on every core; some files are templates
 	touch $@
 
 demo: $(INSTALLED)  ## what a derived start is worth, on the bundled digits (3 to 4 minutes on 2 cores)

@@ -34,7 +34,7 @@ def forked():
     """start(function, *arguments, **environment) -> process; all are killed at the end of the
     test."""
     processes = []
-    for name in ("lightning_fabric", "sklearn.datasets", "nets"):  # which every child would import
+    for name in ("lightning_fabric", "nets"):  # which every child would import
         import_module(name)
 
     def start(function, *arguments, **environment):

@@ -4,6 +4,7 @@ loaded before it is needed."""
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -17,10 +18,20 @@ def sources(package):
     return sorted((ROOT / package).rglob("*.py"))
 
 
+@cache
+def parsed(path):
+    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
+@cache
 def imported(path):
-    """Yield (line, full name, whether it runs at import) of everything the file imports, also
-    inside functions and for types alone."""
-    tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+    """(line, full name, whether it runs at import) of everything the file imports, also inside
+    functions and for types alone."""
+    return list(_imported(path))
+
+
+def _imported(path):
+    tree = parsed(path)
     inside = {
         id(n)
         for f in ast.walk(tree)
@@ -218,6 +229,7 @@ def known_as(name, names):
     return name
 
 
+@cache
 def edges():
     """File -> the files it imports, lazily and for types alone too; a package's own files excepted,
     which its `__init__` may gather."""
@@ -225,7 +237,7 @@ def edges():
     bench = {name.rpartition(".")[2]: name for name in names if name.startswith("benchmarks.")}
     graph = {name: set() for name in names}
     for name, path in names.items():
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(parsed(path)):
             if isinstance(node, ast.Import):
                 wanted = [alias.name for alias in node.names]
             elif isinstance(node, ast.ImportFrom):

@@ -14,6 +14,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -118,11 +119,20 @@ class DataSet:
         )
 
 
+DIGITS = "data/digits.csv.gz"
+
+
 def _digits(_: list[Path]) -> Pool:
     """scikit-learn's 1,797 handwritten digits, 8x8, values 0 to 16 [Alpaydin, Kaynak 1998]."""
-    from sklearn.datasets import load_digits
+    spec = find_spec("sklearn")
+    file = Path((spec and spec.origin) or "sklearn").with_name("datasets") / DIGITS
+    if file.is_file():  # what `load_digits` reads; its import takes longer than a short run
+        table = np.loadtxt(file, delimiter=",")
+        pixels, labels = table[:, :-1], table[:, -1]
+    else:
+        from sklearn.datasets import load_digits
 
-    pixels, labels = load_digits(return_X_y=True)
+        pixels, labels = load_digits(return_X_y=True)
     images = np.round(pixels.reshape(-1, 1, 8, 8) * (255 / 16)).astype(np.uint8)
     return Pool.of({"all": (images, labels.astype(np.int64))}, tuple("0123456789"))
 

@@ -183,7 +183,9 @@ AT_THE_END = ["validation=0", "select=last", "epochs=1", "checkpoint_steps=0"]
 
 
 @pytest.mark.parametrize("what", ["weights", "statistics", "moments"])
-@pytest.mark.parametrize("sets", [["checkpoint_steps=1"], AT_THE_END], ids=["save", "end"])
+@pytest.mark.parametrize(
+    "sets", [["checkpoint_steps=1", "epochs=1"], AT_THE_END], ids=["save", "end"]
+)
 def test_weights_that_are_not_finite_are_never_saved(tmp_path, monkeypatch, what, sets):
     """The update may overflow though its loss was finite; without validation images nothing else
     would look at it."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import figures
 from polymgnet import console
 from polymgnet.cli import main
 
@@ -90,14 +91,18 @@ def test_figures_are_those_of_no_settings(tmp_path, monkeypatch):
         assert matplotlib.rcParams["font.size"] == 3  # and are theirs again
 
 
+NOTEBOOKS, FOREIGN = "module://matplotlib_inline.backend_inline_", b"font.size: 3 # \xff\n"
+FIRST = f"import runpy; runpy.run_path({str(Path(figures.__file__).with_name('_matplotlib.py'))!r})"
+
+
 @pytest.mark.parametrize(
-    ("backend", "settings"),
-    [("module://matplotlib_inline.backend_inline_", b""), ("agg", b"font.size: 3 # \xff\n")],
+    ("backend", "settings", "first"),
+    [(NOTEBOOKS, b"", FIRST), ("agg", FOREIGN, FIRST), (NOTEBOOKS, FOREIGN, "import figures")],
 )
-def test_settings_that_stop_matplotlib_stop_no_figure(tmp_path, backend, settings):
-    """A notebook's backend in a shell without it, and a matplotlibrc in another encoding."""
+def test_settings_that_stop_matplotlib_stop_no_figure(tmp_path, backend, settings, first):
+    """A notebook's backend in a shell without it, a matplotlibrc in another encoding, and both."""
     (tmp_path / "matplotlibrc").write_bytes(settings)
-    code = "import figures, os, matplotlib.pyplot; print(os.environ['MPLBACKEND'])"
+    code = f"{first}; import os, matplotlib.pyplot; print(os.environ['MPLBACKEND'])"
     variables = {**VARIABLES, "MPLBACKEND": backend, "MPLCONFIGDIR": str(tmp_path / "own")}
     shown = subprocess.run(
         [sys.executable, "-c", code],

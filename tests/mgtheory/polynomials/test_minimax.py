@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 import pytest
+import scipy.sparse
 
 from mgtheory.derive import derive
 from mgtheory.polynomials import minimax as module
@@ -63,7 +64,7 @@ def test_one_interval_is_closed_form_at_every_degree(k, a, b):
     # the grid misses maxima by a little
     assert np.abs(result.polynomial(t)).max() == pytest.approx(result.value, rel=2e-3)
     x = np.ones_like(t)
-    by_recurrence = x - t * result.polynomial.apply(np.diag(t), x)
+    by_recurrence = x - t * result.polynomial.apply(scipy.sparse.diags_array(t), x)
     np.testing.assert_allclose(by_recurrence, result.polynomial(t), rtol=0, atol=1e-13)
 
 
@@ -318,12 +319,10 @@ def test_the_polynomial_that_is_written_is_the_one_scored(points, degree):
     assert bool(result["message"]) != result["converged"]
     if not result["copies"]:
         assert result["value"] <= result["lower_bound"] * (1 + 2e-5)
-
-
-def test_a_cloud_at_degree_64():
-    """Eight of its points are resolved long before: with a basis that does not know it the linear
-    programs break down at 0.1."""
-    assert minimax_report(64, points=CLOUD).value == pytest.approx(0.00762718516, rel=1e-7)
+    if points is CLOUD and degree == 64:
+        # eight of its points are resolved long before: with a basis that does not know it the
+        # linear programs break down at 0.1
+        assert result["value"] == pytest.approx(0.00762718516, rel=1e-7)
 
 
 @pytest.mark.parametrize("outlier", [100.0, 97.3, -300.0, 1e6])

@@ -11,6 +11,7 @@ from hashlib import md5
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_digits
 
 from nets.data import sources as data_module
 from nets.data.folders import read_folder
@@ -393,6 +394,15 @@ def test_decoded_once_and_made_anew_when_damaged(tmp_path, monkeypatch):
     np.testing.assert_array_equal(load_data(f"folder:{path}").images, first)
     assert len(calls) == 1
     assert [half.exists() for half in halves] == [False, True]
+
+
+@pytest.mark.parametrize("file", [data_module.DIGITS, "nowhere.csv.gz"])
+def test_digits_are_scikit_learns_whether_it_is_imported_or_not(monkeypatch, file):
+    pixels, labels = load_digits(return_X_y=True)
+    monkeypatch.setattr(data_module, "DIGITS", file)
+    found = data_module._digits([])
+    np.testing.assert_array_equal(found.images[:, 0], np.round(pixels * 255 / 16).reshape(-1, 8, 8))
+    np.testing.assert_array_equal(found.labels, labels)
 
 
 def test_digits_are_the_bundled_ones_with_a_fixed_split():

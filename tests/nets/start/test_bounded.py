@@ -1,7 +1,7 @@
 """Starts of bounded amplification: max |q| = M on the disc |z| <= b at every degree, finite loss
 and gradients everywhere; and the start near 0."""
 
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import numpy as np
 import pytest
@@ -32,6 +32,12 @@ def created(name, **options):
     options = (MODELS | FURTHER)[name] | {"width": 4, "levels": 2} | options
     registered = "q2" if " " in name or name == "mixed" else name
     return nets.create_model(registered, generator=torch.Generator().manual_seed(0), **options)
+
+
+@cache
+def placed(name, placement):
+    """A model to be given another one's state."""
+    return created(name, placement=placement)
 
 
 def start(model, scheme):
@@ -78,8 +84,9 @@ def test_loss_and_gradients_are_finite_at_every_placement(name):
     for placement in PLACEMENTS:
         if PLACEMENTS[placement].is_quadratic and name != "g4":
             continue
-        model = created(name, placement=placement)
+        model = placed(name, placement)
         model.load_state_dict(state.state_dict(), strict=False)
+        model.zero_grad()
         loss = F.cross_entropy(model(x), y)
         loss.backward()
         assert torch.isfinite(loss), placement
@@ -118,8 +125,9 @@ def test_a_start_near_zero_is_near_the_identity_and_leaves_it(name):
     for placement in PLACEMENTS:
         if PLACEMENTS[placement].is_quadratic and name != "g4":
             continue
-        model = created(name, placement=placement)
+        model = placed(name, placement)
         model.load_state_dict(state.state_dict(), strict=False)
+        model.zero_grad()
         F.cross_entropy(model(x), torch.arange(4)).backward()
         assert all(torch.isfinite(p.grad).all() for p in model.parameters()), placement
         for step in model.levels[-1].steps:

@@ -48,12 +48,17 @@ def init_file(tmp_path_factory):
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_every_model_and_placement_starts_finite(scheme):
-    """Finite loss and gradients at every placement that suits the factors; a scheme that cannot
-    serve a model says why."""
+    """Finite loss and gradients at the placements that suit the factors; a scheme that cannot serve
+    a model says why.
+
+    Every second placement of a model, by turns: each meets every scheme and every model. All of
+    them where a scheme serves few models.
+    """
     x, y = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(0)), torch.arange(4)
-    served = 0
-    for name, operator in zip(
-        ("q2", "g4", "g6", "g8", "r4", "p3"), ("random", "laplacian", "shifted") * 2
+    served, every = 0, 1 if scheme in REFUSED else 2
+    for turn, (name, operator) in enumerate(
+        zip(("q2", "g4", "g6", "g8", "r4", "p3"), ("random", "laplacian", "shifted") * 2),
+        start=list(SCHEMES).index(scheme),
     ):
         if name in REFUSED.get(scheme, ()):
             with pytest.raises(ValueError, match=r"allows|A\^2"):
@@ -62,7 +67,7 @@ def test_every_model_and_placement_starts_finite(scheme):
         model, report = started(name, scheme, operator=operator)
         served += 1
         state = model.state_dict()
-        for placement in PLACEMENTS:
+        for placement in list(PLACEMENTS)[turn % every :: every]:
             if PLACEMENTS[placement].is_quadratic and name in ("q2", "p3"):
                 continue
             placed = placed_model(name, placement)
@@ -336,7 +341,8 @@ def test_the_mean_of_two_roots_is_kept_from_zero_too():
         assert least[-1] > 0.01 * (1 - 1e-6)
         if least[-1] < 0.0101:
             assert any("moved out" in reason for reason in report.levels[0].reasons)
-    assert min(least) < 0.0101  # one of them was at the guard
+            return
+    raise AssertionError("no mean of two roots was drawn inside the guard in 200 tries at 1 %")
 
 
 @pytest.mark.parametrize("scheme", ["constant:value=2", "richardson", "uniform:a=2,b=2.0000001"])
