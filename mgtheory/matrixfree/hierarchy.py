@@ -179,8 +179,8 @@ class StencilHierarchy(GridHierarchy):
                 return cls.build(problem, h=h, threads=threads, **given)
         (FaceLevel if varies else StencilLevel).compiled()
         start = time.perf_counter()
-        rule = FaceCoarsening(options) if varies else Coarsening(options)
-        make = FaceOperator.of if varies else make_operator
+        rule: Any = FaceCoarsening(options) if varies else Coarsening(options)
+        make: Any = FaceOperator.of if varies else make_operator
         finest = rule.from_here(make(problem, options.shape, h))
         for schedule in (options.before, options.after):
             if not schedule.is_callable:  # what a callable gives is seen on its level
