@@ -64,14 +64,14 @@ SLOW = 0.5  # factor of a cycle from which on a Krylov method is advised
 
 
 class StencilHierarchy(GridHierarchy):
-    """Grids from fine to coarse with constant stencils; made by `StencilHierarchy.build`.
+    """Grids from fine to coarse without matrices; made by `StencilHierarchy.build`.
 
     Attributes
     ----------
     operators
-        The stencil of every grid, the finest first.
+        The stencil of every grid, or k on its faces, the finest first.
     levels
-        `StencilLevel` objects: what each operator needs for its sweeps.
+        `StencilLevel` or `FaceLevel` objects: what each operator needs for its sweeps.
     setup_seconds, compile_seconds
         Wall-clock time of `build`, and of compiling (or loading) the kernels, which happens once in
         a process and is not part of it.
