@@ -122,7 +122,7 @@ def coarse_faces(faces: Sequence[Array], axes: Sequence[int]) -> tuple[Array, ..
             v = np.moveaxis(k, j, 0)
             if j == along:  # the last one of an even number of points has one face to the boundary
                 one, two = v[: 2 * (v.shape[0] // 2) : 2], v[1::2]
-                series = one * two / (one + two)
+                series = one / (1.0 + one / two)
                 rest = v[2 * series.shape[0] :]
                 v = np.concatenate([series, rest]) if rest.size else series
             else:

@@ -64,14 +64,14 @@ SLOW = 0.5  # factor of a cycle from which on a Krylov method is advised
 
 
 class StencilHierarchy(GridHierarchy):
-    """Grids from fine to coarse with constant stencils; made by `StencilHierarchy.build`.
+    """Grids from fine to coarse without matrices; made by `StencilHierarchy.build`.
 
     Attributes
     ----------
     operators
-        The stencil of every grid, the finest first.
+        The stencil of every grid, or k on its faces, the finest first.
     levels
-        `StencilLevel` objects: what each operator needs for its sweeps.
+        `StencilLevel` or `FaceLevel` objects: what each operator needs for its sweeps.
     setup_seconds, compile_seconds
         Wall-clock time of `build`, and of compiling (or loading) the kernels, which happens once in
         a process and is not part of it.
@@ -179,8 +179,8 @@ class StencilHierarchy(GridHierarchy):
                 return cls.build(problem, h=h, threads=threads, **given)
         (FaceLevel if varies else StencilLevel).compiled()
         start = time.perf_counter()
-        rule = FaceCoarsening(options) if varies else Coarsening(options)
-        make = FaceOperator.of if varies else make_operator
+        rule: Any = FaceCoarsening(options) if varies else Coarsening(options)
+        make: Any = FaceOperator.of if varies else make_operator
         finest = rule.from_here(make(problem, options.shape, h))
         for schedule in (options.before, options.after):
             if not schedule.is_callable:  # what a callable gives is seen on its level

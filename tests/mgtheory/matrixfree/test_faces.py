@@ -4,6 +4,7 @@ definition, exact statements about its parts, convergence, and its refusals."""
 from __future__ import annotations
 
 import itertools
+import pickle
 
 import numpy as np
 import pytest
@@ -247,6 +248,8 @@ def test_it_is_a_backend_like_the_others():
     assert relative(ours.x, sparse.x) < 1e-7
     np.testing.assert_array_equal(problem.b, b)
     assert "factors of A" in str(StencilHierarchy.build(problem))
+    copied = pickle.loads(pickle.dumps(StencilHierarchy.build(problem)))
+    np.testing.assert_array_equal(copied.solve(b, cycle="FMG", tol=1e-10).x, ours.x)
     assert faces.FaceOperator.of(problem, None, None).finest is None
 
 
