@@ -340,8 +340,9 @@ _PETSC_LEVELS = (
     " the place of mg_levels_."
 )
 _PETSC_ONCE = (
-    "PETSc appends the steps whenever it reads these options: call KSPSetFromOptions once, or every"
-    " step is taken twice."
+    "PETSc appends the steps whenever the KSP that they belong to reads its options, and the new"
+    " ones are its default solvers. Multigrid has each level read them once, in its set-up: call"
+    " KSPSetFromOptions once, and for no KSP of a level."
 )
 _PETSC_PYTHON = (
     f"Complex pairs need {PYTHON_PC}.py, which lies beside this file and reads its steps from it:"

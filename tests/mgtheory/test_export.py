@@ -170,13 +170,14 @@ def test_petsc_gets_each_of_its_forms(name):
 
 @pytest.mark.parametrize("run", ours.RUNS)
 def test_petsc_has_the_residual_norms_of_our_hierarchy(run):
-    """As `make petsc` recorded them. Sums of 4,000 numbers in another order leave 1e-13 of the
-    first norm."""
+    """As `make petsc` recorded them. Sums in another order leave 1e-14 of the first norm, and of
+    one that has fallen by 1e-14 three digits."""
     mine, theirs = ours.history(run), ours.recorded()["histories"]
     assert len(mine) == ours.STEPS + 1
     assert mine[-1] < 0.05
     for processes in (1, 2):
-        np.testing.assert_allclose(theirs[f"{run} {processes}"], mine, rtol=0, atol=1e-11)
+        np.testing.assert_allclose(theirs[f"{run} {processes}"], mine, rtol=0, atol=1e-12)
+        np.testing.assert_allclose(theirs[f"{run} {processes}"], mine, rtol=0.01)
 
 
 class Vector:
@@ -334,7 +335,7 @@ def test_the_head_says_what_must_be_known(monkeypatch):
     one = derive("chebyshev", 2, (0.5, 2.0)).export("petsc", scaling="diagonal").text
     assert "max |q| 0.2195 on [0.5, 2]" in one
     mls = derive("mls", 4, 2.0).export("petsc", scaling="diagonal").text
-    assert "call KSPSetFromOptions once" in mls
+    assert "and for no KSP of a level" in " ".join(mls.replace("#", " ").split())
     assert "C/(C + 8)" in derive("chebyshev4", 2, 2.0).export("petsc", scaling="diagonal").text
 
 
