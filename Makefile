@@ -41,7 +41,7 @@ bench: $(INSTALLED)  ## tables of ratios against peers, measured side by side
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/derive.py
 	$(BIN)/python benchmarks/train.py
 
-browser: $(INSTALLED)  ## the report page in headless Chromium, at three widths (needs a chromium)
+browser: $(INSTALLED)  ## every kind of report page in headless Chromium, at three widths (needs a chromium)
 	OMP_NUM_THREADS=1 PYTHONPATH=. $(BIN)/python tests/browser.py
 
 docs: $(INSTALLED)  ## the theory page, reference pages from the docstrings and three notebooks, in build/docs
