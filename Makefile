@@ -48,7 +48,7 @@ bench: $(INSTALLED)  ## tables of ratios against peers, measured side by side
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/derive.py
 	$(BIN)/python benchmarks/train.py
 
-browser: $(INSTALLED)  ## the report page, and the site where it is built, in headless Chromium at three widths (needs a chromium)
+browser: $(INSTALLED)  ## every kind of report page, and the site where it is built, in headless Chromium at three widths (needs a chromium)
 	OMP_NUM_THREADS=1 PYTHONPATH=. $(BIN)/python tests/browser.py
 	test ! -d build/docs || $(BIN)/python tests/site.py build/docs --browser
 

@@ -159,15 +159,20 @@ def colour_bar(
     if upper > 1.0:
         powers = np.arange(1, round(np.log10(upper)) + 1)
         powers = powers[:: -(-powers.size // 4)] if powers.size > 4 else powers
+        between = [2.0, 5.0] if upper <= 10.0 else []
         bar.set_ticks(
-            [0.0, 0.5, 1.0, *(10.0**powers)],
-            labels=["0", "0.5", "1", *(f"$10^{{{p}}}$" for p in powers)],
+            [0.0, 0.5, 1.0, *between, *(10.0**powers)],
+            labels=["0", "0.5", "1", *(f"{t:g}" for t in between), *map(_power, powers)],
         )
         bar.ax.axhline(1.0, color=BLACK, linewidth=0.8)
         label += "\n(linear below 1, logarithmic above)"
     bar.minorticks_off()
     bar.set_label(label)
     return bar
+
+
+def _power(exponent: int) -> str:
+    return "10" if exponent == 1 else f"$10^{{{exponent}}}$"
 
 
 def _norm(upper: float) -> Normalize:

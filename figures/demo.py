@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from figures.curves import draw_training, plain_labels
-from figures.polynomials import LINEAR_UP_TO, linear_then_logarithmic
+from figures.polynomials import LINEAR_UP_TO, SCALE, linear_then_logarithmic
 from figures.style import DOUBLE, GUIDE, figure, figure_legend, finished, looks, named
 
 LARGEST = 10.0  # training loss that is shown, over the smallest
@@ -84,8 +84,10 @@ def draw_damped(ax: Axes, clouds: Mapping[str, Cloud]) -> Axes:
         ax.plot([], [], "o", ms=4.0, color=styles[label].colour, label=name)
         largest = max(largest, float(np.max(values)))
     ax.axhline(1.0, **GUIDE)
+    ylabel = "|q(λ)|"
     if largest > LINEAR_UP_TO:
         linear_then_logarithmic(ax)
+        ylabel += f"\n({SCALE})"
     ax.set_xlim(0.0, 1.02)
     ax.set_ylim(bottom=0.0)
-    return finished(ax, "|λ| / b", "|q(λ)|", legend=False)
+    return finished(ax, "|λ| / b", ylabel, legend=False)

@@ -7,6 +7,21 @@ GLOSSARY = {
     ),
     "A": "the operator of a level: in the network a learned convolution, in multigrid a matrix",
     "pass": "all smoothing steps of a level, one after another",
+    "cycle": (
+        "once from the finest grid to the coarsest and back: smooth, correct from the coarser grid,"
+        " smooth"
+    ),
+    "residual": "b − A x, what is left of the equations; it is 0 where x solves them",
+    "tolerance": "how small the residual must be for the equations to count as solved",
+    "rough waves": "errors that change from point to point, which a coarser grid cannot see",
+    "rough wave": "an error that changes from point to point, which a coarser grid cannot see",
+    "Fourier analysis": (
+        "what becomes of each wave on an endless grid; exact there, and close to the truth on large"
+        " ones"
+    ),
+    "two-grid factor": (
+        "what a cycle leaves of the worst error where the next coarser grid is solved exactly"
+    ),
     "smoother": (
         "a pass that shrinks every error which a coarser grid cannot see: one with µ below 1"
     ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ def write_page(
     say = progress or (lambda done, word: None)
     found = compare(runs, progress=say)
     ways = [
-        along_training(run, write=can_write(run), progress=lambda word, done=done: say(done, word))
+        along_training(run, write=can_write(run), progress=partial(say, done))
         for done, run in enumerate(runs)
     ]
     page = _of_run(found, runs[0], ways[0]) if len(runs) == 1 else _of_runs(found, runs, ways)

@@ -49,8 +49,12 @@ def damped_waves(
     colours = mpl.colormaps["cividis"] if top == 1.0 else heat_map(1.0 / top)
     scale = [[k / 40, to_hex(colours(k / 40))] for k in range(41)]
     decades = np.arange(1, round(np.log10(max(limit, 1.0))) + 1)
-    bar = {"tickvals": [0, 0.5, 1, *(1 + decades).tolist()], "thickness": 12, "len": 0.9}
-    bar |= {"ticktext": ["0", "0.5", "1", *(f"10<sup>{k}</sup>" for k in decades)]}
+    between = [2, 5] if limit == 10.0 else []
+    ticks = [0, 0.5, 1, *(1.0 + np.log10(between)).tolist(), *(1 + decades).tolist()]
+    bar = {"tickvals": ticks, "thickness": 12, "len": 0.9}
+    bar |= {
+        "ticktext": ["0", "0.5", "1", *map(str, between), *(f"10<sup>{k}</sup>" for k in decades)]
+    }
     if limit > 1.0:
         bar["title"] = {"text": "linear below 1,<br>logarithmic above", "font": {"size": 10}}
     if reach < 1.0 and limit <= 1.0:  # what a good cycle leaves is all near 0

@@ -44,9 +44,9 @@ def figures(
     Example: polymgnet figures runs/theory runs/xavier --out pictures
     """
     if theory == bool(runs) or (theory and out is None):
-        given = "--theory without --out" if theory else "nothing is given"
-        given = "run folders and --theory are both given" if runs else given
-        raise ValueError(f"{given}; allowed are run folders, or --theory with --out DIR")
+        what = "--theory without --out" if theory else "nothing is given"
+        what = "run folders and --theory are both given" if runs else what
+        raise ValueError(f"{what}; allowed are run folders, or --theory with --out DIR")
     given, place = folders(runs, scale=scale) if runs else ([], Path())
     whole = len(runs or []) == 1 and given != runs  # of a study or demo, whose folder has the page
     folder = out or (place.parent if whole else given[0]) / "pictures"

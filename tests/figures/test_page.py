@@ -110,6 +110,29 @@ def test_every_kind_of_run_side_by_side(runs, tmp_path):
         go.Figure(one["data"], one["layout"])
 
 
+def test_several_runs_move_over_the_epochs(runs, tmp_path):
+    """The start of a slider is the start's polynomial and roots, its end what was learned; a
+    configuration whose coefficients have no meaning stands still."""
+    made = figures_in(page_of(tmp_path, runs["theory"], runs["regular"]))
+    level = analysis.analyse(runs["theory"]).levels[0]
+    picture = made["together-polynomials-level1"]
+    (slider,) = picture["layout"]["sliders"]
+    assert [step["label"] for step in slider["steps"]] == ["start", "epoch 1", "learned"]
+    names = [one["name"] for one in picture["data"]]
+    for step, role in ((0, "start"), (-1, "learned")):
+        values, _, traces = slider["steps"][step]["args"]
+        assert [names[k] for k in traces] == ["q2 chebyshev4"]
+        x = np.array(picture["data"][traces[0]]["x"])
+        size = np.abs(np.real(level.relative[role](x)))
+        log = picture["layout"]["yaxis"].get("type") == "log"
+        shown = np.maximum(size, 1e-3) if log else np.real(level.relative[role](x))
+        np.testing.assert_allclose(values["y"][0], shown, rtol=2e-3, atol=2e-3)
+    (slider,) = made["together-roots-level1"]["layout"]["sliders"]
+    roots = level.relative["start"].roots
+    moved = slider["steps"][0]["args"][0]
+    np.testing.assert_allclose(np.sort(moved["x"][0]), np.sort(roots.real), rtol=1e-3)
+
+
 @pytest.mark.parametrize("name", ["regular", "mgnet", "resnet"])
 def test_page_of_every_kind_of_run(runs, tmp_path, name):
     text = page_of(tmp_path, runs[name])

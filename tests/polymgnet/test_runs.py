@@ -121,6 +121,14 @@ def test_figures_tell_their_progress(document, monkeypatch, runs, told, tmp_path
         str(tmp_path / f"{path.name}.png") for path in runs[:2]
     ]
     assert (0, "training") in told
+    # of a folder of runs, as a study's: all of them, and beside them
+    several = document("figures", runs[0].parent)["figures"]
+    assert sorted(several) == sorted(
+        str(path.parent / "pictures" / f"{path.name}.png") for path in runs
+    )
+    assert document("figures", *runs[:2])["figures"][1] == str(
+        runs[0] / "pictures" / f"{runs[1].name}.png"
+    )
 
 
 def test_several_processes_speak_with_one_voice(tmp_path):
