@@ -56,6 +56,7 @@ def make(
     *,
     floors: Mapping[str, float] | None = None,
     progress: Progress | None = None,
+    guard: Callable[[Path], None] | None = None,
 ) -> list[Path]:
     """Every figure of the runs, as PNG and PDF.
 
@@ -71,6 +72,9 @@ def make(
         accuracies.
     progress
         Called with (figures done, name of the next).
+    guard
+        Called with every path that may be written before anything is drawn; raises where one must
+        not be.
 
     Raises
     ------
@@ -93,7 +97,7 @@ def make(
     labels = unique_labels([members[0].report for members in grouped])
     together = Together(dict(zip(labels, grouped)), floors or {})
     jobs += [(name, partial(draw, together)) for name, draw in COMMON_FIGURES.items()]
-    return _draw(jobs, Path(out), progress)
+    return _draw(jobs, Path(out), progress, guard)
 
 
 def make_gallery(
@@ -101,18 +105,25 @@ def make_gallery(
     *,
     names: Sequence[str] | None = None,
     progress: Progress | None = None,
+    guard: Callable[[Path], None] | None = None,
 ) -> list[Path]:
     """The figures of the theory, as PNG and PDF; all of `GALLERY` or those named."""
     unknown = [name for name in names or () if name not in GALLERY]
     if unknown:
         raise ValueError(f"unknown figure {unknown[0]!r}, known are: {', '.join(GALLERY)}")
-    return _draw([(name, GALLERY[name]) for name in names or GALLERY], Path(out), progress)
+    return _draw([(name, GALLERY[name]) for name in names or GALLERY], Path(out), progress, guard)
 
 
 def _draw(
-    jobs: Sequence[tuple[str, Callable[[], Figure | None]]], out: Path, progress: Progress | None
+    jobs: Sequence[tuple[str, Callable[[], Figure | None]]],
+    out: Path,
+    progress: Progress | None,
+    guard: Callable[[Path], None] | None,
 ) -> list[Path]:
     written: list[Path] = []
+    for name, _ in jobs if guard else ():
+        for suffix in (".png", ".pdf"):
+            guard(out / f"{name}{suffix}")  # type: ignore[misc]
     with paper():
         for done, (name, job) in enumerate(jobs):
             if progress:

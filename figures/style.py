@@ -27,11 +27,13 @@ from numpy.typing import NDArray
 
 from mgtheory.families import FAMILIES
 
-# left out
-DATED = {
-    ".png": ("Software",),
-    ".pdf": ("CreationDate", "ModDate", "Producer", "Creator"),
-    ".svg": ("Date", "Creator"),
+# what a file says of itself: no date, no version, so that equal data give equal files; and whose it
+# is, so that it may be drawn again
+OWN = "polymgnet"
+METADATA: dict[str, dict[str, str | None]] = {
+    ".png": {"Software": OWN},
+    ".pdf": {"CreationDate": None, "ModDate": None, "Producer": None, "Creator": OWN},
+    ".svg": {"Date": None, "Creator": OWN},
 }
 SINGLE, DOUBLE = 3.35, 7.0  # widths of one and two columns of a paper, in inches (85 and 178 mm)
 DPI = 300
@@ -276,7 +278,7 @@ def save_as(made: Figure, path: str | os.PathLike[str]) -> Path:
     target = check_suffix(path)
     temporary = target.with_name(f".{target.stem}.{os.getpid()}{target.suffix}")
     try:
-        made.savefig(temporary, metadata=dict.fromkeys(DATED[target.suffix.lower()]))
+        made.savefig(temporary, metadata=METADATA[target.suffix.lower()])
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
@@ -286,8 +288,8 @@ def save_as(made: Figure, path: str | os.PathLike[str]) -> Path:
 def check_suffix(path: str | os.PathLike[str]) -> Path:
     """The path, or a ValueError that lists the formats of figures."""
     target = Path(path)
-    if target.suffix.lower() not in DATED:
+    if target.suffix.lower() not in METADATA:
         raise ValueError(
-            f"{target} has the suffix {target.suffix!r}, a figure is one of {', '.join(DATED)}"
+            f"{target} has the suffix {target.suffix!r}, a figure is one of {', '.join(METADATA)}"
         )
     return target

@@ -8,7 +8,7 @@ import typer
 
 from polymgnet import console
 from polymgnet.commands.analyze import analysed
-from polymgnet.options import Json, option
+from polymgnet.options import Force, Json, option
 
 
 def figures(
@@ -21,6 +21,7 @@ def figures(
     out: Annotated[
         Path | None, option("--out DIR", "Folder of the figures; without it FIRST_RUN/pictures.")
     ] = None,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Draw runs: polynomials on the spectrum, eigenvalues with roots, damping, training curves. PNG
@@ -45,7 +46,9 @@ def figures(
         analysed(runs, show=not as_json)
     with console.progress("draw", show=not as_json) as step:
         draw = drawing.make_gallery if theory else partial(drawing.make, runs or [])
-        paths = draw(folder, progress=step)
+        # in the folder of a run all is its own
+        guard = partial(console.refuse_foreign, force=force) if out else None
+        paths = draw(folder, progress=step, guard=guard)
     if len(runs or []) == 1:
         from analysis.board import write_pictures
 
