@@ -156,7 +156,7 @@ def test_derive_is_light():
 # The order in which a book would tell it: what stands further left knows nothing of the right.
 CHAPTERS = {
     "mgtheory": [
-        ("_checks", "_files", "_frozen"),
+        ("_checks", "_files", "_frozen", "_html"),
         ("spectra",),
         ("polynomials",),
         ("problems",),
