@@ -62,5 +62,5 @@ def _writer(run: str | os.PathLike[str], name: str) -> Iterator[Any]:
     from torch.utils.tensorboard import SummaryWriter
 
     shutil.rmtree(home / name, ignore_errors=True)
-    with SummaryWriter(str(home / name)) as board:  # type: ignore[no-untyped-call]
+    with SummaryWriter(str(home / name)) as board:
         yield board
