@@ -12,16 +12,13 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
-if TYPE_CHECKING:
-    from analysis.along import Moment
-
 BOARD = "tensorboard"
-# tag -> attribute of a moment
+# tag -> attribute of an `analysis.along.Moment`
 TAGS = {
     "b": "radius",
     "max_q": "max_modulus",
@@ -31,7 +28,7 @@ TAGS = {
 }
 
 
-def write_moments(run: str | os.PathLike[str], moments: Sequence[Moment]) -> bool:
+def write_moments(run: str | os.PathLike[str], moments: Sequence[Any]) -> bool:
     """The scalars ``level1/b`` and so on over the epochs that were measured, in the place of those
     from before; False for a run without TensorBoard (`train.tensorboard` off)."""
     with _writer(run, "levels") as board:
@@ -62,5 +59,5 @@ def _writer(run: str | os.PathLike[str], name: str) -> Iterator[Any]:
     from torch.utils.tensorboard import SummaryWriter
 
     shutil.rmtree(home / name, ignore_errors=True)
-    with SummaryWriter(str(home / name)) as board:  # type: ignore[no-untyped-call]
+    with SummaryWriter(str(home / name)) as board:
         yield board

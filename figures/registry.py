@@ -69,6 +69,7 @@ def make(
     *,
     floors: Mapping[str, float] | None = None,
     progress: Progress | None = None,
+    guard: Callable[[Path], None] | None = None,
 ) -> list[Path]:
     """Every figure of the runs, as PNG and PDF.
 
@@ -84,6 +85,9 @@ def make(
         accuracies.
     progress
         Called with (figures done, name of the next).
+    guard
+        Called with every path that may be written before anything is drawn; raises where one must
+        not be.
 
     Raises
     ------
@@ -114,7 +118,7 @@ def make(
         (name, partial(draw, together), _about(draw, whose))
         for name, draw in COMMON_FIGURES.items()
     ]
-    return _draw(jobs, Path(out), progress)
+    return _draw(jobs, Path(out), progress, guard)
 
 
 def make_gallery(
@@ -122,13 +126,14 @@ def make_gallery(
     *,
     names: Sequence[str] | None = None,
     progress: Progress | None = None,
+    guard: Callable[[Path], None] | None = None,
 ) -> list[Path]:
     """The figures of the theory, as PNG and PDF; all of `GALLERY` or those named."""
     unknown = [name for name in names or () if name not in GALLERY]
     if unknown:
         raise ValueError(f"unknown figure {unknown[0]!r}, known are: {', '.join(GALLERY)}")
     jobs = [(name, GALLERY[name], _about(GALLERY[name], "theory")) for name in names or GALLERY]
-    return _draw(jobs, Path(out), progress)
+    return _draw(jobs, Path(out), progress, guard)
 
 
 def _about(draw: Callable[..., Any], whose: str) -> About:
@@ -145,8 +150,16 @@ def _signed(
     return made
 
 
-def _draw(jobs: Sequence[Job], out: Path, progress: Progress | None) -> list[Path]:
+def _draw(
+    jobs: Sequence[Job],
+    out: Path,
+    progress: Progress | None,
+    guard: Callable[[Path], None] | None,
+) -> list[Path]:
     written: list[Path] = []
+    for name, *_ in jobs if guard else ():
+        for suffix in (".png", ".pdf"):
+            guard(out / f"{name}{suffix}")  # type: ignore[misc]
     with paper():
         for done, (name, job, about) in enumerate(jobs):
             if progress:

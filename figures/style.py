@@ -29,11 +29,13 @@ from numpy.typing import NDArray
 from mgtheory._files import write_atomically
 from mgtheory.families import FAMILIES
 
-# left out
-DATED = {
-    ".png": ("Software",),
-    ".pdf": ("CreationDate", "ModDate", "Producer", "Creator"),
-    ".svg": ("Date", "Creator"),
+# what a file says of itself: no date, no version, so that equal data give equal files; and whose it
+# is, so that it may be drawn again
+OWN = "polymgnet"
+METADATA: dict[str, dict[str, str | None]] = {
+    ".png": {"Software": OWN},
+    ".pdf": {"CreationDate": None, "ModDate": None, "Producer": None, "Creator": OWN},
+    ".svg": {"Date": None, "Creator": OWN},
 }
 About = tuple[str, str]
 SINGLE, DOUBLE = 3.35, 7.0  # widths of one and two columns of a paper, in inches (85 and 178 mm)
@@ -294,7 +296,7 @@ def save_as(made: Figure, path: str | os.PathLike[str], *, about: About = ("", "
     within."""
     target, drawn = check_suffix(path), io.BytesIO()
     kind = target.suffix.lower()
-    known: dict[str, Any] = dict.fromkeys(DATED[kind])
+    known = dict(METADATA[kind])
     names = ("Title", "Subject" if kind == ".pdf" else "Description")
     known |= {name: text for name, text in zip(names, about, strict=True) if text}
     made.savefig(drawn, format=kind[1:], metadata=known)
@@ -305,8 +307,8 @@ def save_as(made: Figure, path: str | os.PathLike[str], *, about: About = ("", "
 def check_suffix(path: str | os.PathLike[str]) -> Path:
     """The path, or a ValueError that lists the formats of figures."""
     target = Path(path)
-    if target.suffix.lower() not in DATED:
+    if target.suffix.lower() not in METADATA:
         raise ValueError(
-            f"{target} has the suffix {target.suffix!r}, a figure is one of {', '.join(DATED)}"
+            f"{target} has the suffix {target.suffix!r}, a figure is one of {', '.join(METADATA)}"
         )
     return target

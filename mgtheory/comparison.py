@@ -13,13 +13,13 @@ import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from html import escape
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mgtheory import fourier
+from mgtheory._html import html_table
 from mgtheory.derive import InitialCoefficients, derive
 from mgtheory.families import FAMILIES, get_family
 from mgtheory.multigrid.approximation import approximation_constants
@@ -176,12 +176,8 @@ class SmootherComparison:
 
     def _repr_html_(self) -> str:
         """For notebooks: the table, and the verdict below it."""
-        rows = [
-            "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in line)
-            for tag, line in zip(["th", *["td"] * len(self.rows)], self._cells())
-        ]
-        body = "".join(f"<tr>{row}</tr>" for row in rows)
-        return f"<table>{body}</table><p>{'<br>'.join(map(escape, self.verdict))}</p>"
+        head, *rows = self._cells()
+        return html_table(head, rows, self.verdict)
 
     def _cells(self) -> list[list[str]]:
         """The table in text, with its head."""

@@ -251,6 +251,26 @@ def command_line(context: Any) -> str:
     return shlex.join(["polymgnet", *(context.obj or [])])
 
 
+# in what polymgnet drew, by the ending of the file
+MARKS = {
+    ".html": b'<meta name="generator" content="polymgnet',
+    ".png": b"Software\x00polymgnet",
+    ".pdf": b"/Creator (polymgnet)",
+}
+
+
+def refuse_foreign(path: Path, *, force: bool = False) -> None:
+    """FileExistsError, without `force`, for a file that is there and was not drawn by polymgnet:
+    its own pictures and pages are drawn again."""
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder, where a file would be written")
+    if path.is_file() and not force and MARKS[path.suffix] not in path.read_bytes():
+        raise FileExistsError(
+            f"{path} exists and is none that polymgnet drew; give another place, or --force to"
+            " overwrite it"
+        )
+
+
 def write_json(path: Path, document: Any) -> None:
     """Write one JSON document, whole or not at all."""
     from mgtheory._files import write_atomically

@@ -185,7 +185,7 @@ def test_pages_of_theory_need_no_torch():
 # The order in which a book would tell it: what stands further left knows nothing of the right.
 CHAPTERS = {
     "mgtheory": [
-        ("_checks", "_files", "_frozen"),
+        ("_checks", "_files", "_frozen", "_html"),
         ("spectra",),
         ("polynomials",),
         ("problems",),

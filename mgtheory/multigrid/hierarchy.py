@@ -35,6 +35,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.linalg import LinearOperator
 
 from mgtheory._checks import check_number, check_vector, own_errors
+from mgtheory._html import html_table
 from mgtheory.multigrid.aggregates import Aggregates
 from mgtheory.multigrid.base import GridHierarchy
 from mgtheory.multigrid.cycle import cycle_products, visits
@@ -304,6 +305,22 @@ class Hierarchy(GridHierarchy):
         of the stopping test not included."""
         return cycle_products(self.levels, check_cycle(cycle))
 
+    def _repr_html_(self) -> str:
+        """For notebooks: a row a level, the smoothing beside it, and the complexity below."""
+        head = ("level", "grid", "unknowns", "non-zeros", "smoothing (pre + post)")
+        rows = [
+            (level.index, " × ".join(map(str, level.shape)), level.size, level.A.nnz, how)
+            for level, how in zip(self.levels, map(self._smoothing, self.levels), strict=True)
+        ]
+        below = f"{self.coarsening}, operator complexity {self.operator_complexity:.3f}"
+        return html_table(head, rows, [below, *(f"warning: {text}" for text in self.warnings)])
+
+    def _smoothing(self, level: Level) -> str:
+        if level.index + 1 == len(self.levels):
+            return f"solved by {type(self.coarse_solver).__name__}"
+        labels = dict.fromkeys(s.label for s in (level.pre, level.post) if s is not None)
+        return f"{level.pre_count} + {level.post_count} {' / '.join(labels)}"
+
     def __str__(self) -> str:
         lines = [
             f"Hierarchy: {len(self.levels)} levels, {self.coarsening}, cycle in"
@@ -320,15 +337,10 @@ class Hierarchy(GridHierarchy):
             " smoothing (pre + post)",
         ]
         for level in self.levels:
-            if level.index + 1 < len(self.levels):
-                labels = dict.fromkeys(s.label for s in (level.pre, level.post) if s is not None)
-                how = f"{level.pre_count} + {level.post_count} {' / '.join(labels)}"
-            else:
-                how = f"solved by {type(self.coarse_solver).__name__}"
             grid = "x".join(map(str, level.shape))
             lines.append(
                 f"{level.index:>5} {grid:>14} {level.size:>10} {level.A.nnz:>11}"
-                f" {level.operator.format:>7}  {how}"
+                f" {level.operator.format:>7}  {self._smoothing(level)}"
             )
         return "\n".join([*lines, *(f"warning: {text}" for text in self.warnings)])
 

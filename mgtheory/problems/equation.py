@@ -14,7 +14,7 @@ constants, b is made compatible (its mean removed) and the exact solution has me
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,6 +64,14 @@ class Equation:
     def order(self) -> int:
         """Order of convergence of the scheme in h."""
         return SCHEMES[self.scheme].order
+
+    def latex(self) -> str:
+        """The equation as TeX."""
+        if self.coefficient is not None:
+            return r"-\nabla\cdot(k\,\nabla u) = f"
+        letters = "xyz" if len(self.weights) > 1 else "x"
+        terms = ((-a, f"u_{{{x}{x}}}") for a, x in zip(self.weights, letters, strict=False))
+        return f"{_sum(terms)} = f"
 
     @property
     def rediscretises(self) -> bool:
@@ -164,6 +172,16 @@ class Equation:
         return manufactured.right_hand_side(self._manufactured(), self.weights, x)
 
 
+def _sum(terms: Iterable[tuple[float, str]]) -> str:
+    """sum c_i x_i as TeX, to four digits, without what is 0."""
+    text = "".join(
+        f" {'-' if c < 0 else '+'} {'' if abs(c) == 1 else f'{abs(c):.4g} '}{x}"
+        for c, x in terms
+        if c
+    )
+    return text.removeprefix(" + ").replace(" - ", "-", 1) if text.startswith(" - ") else text[3:]
+
+
 @dataclass(frozen=True, eq=False)
 class PlaneEquation(Equation):
     """-a_1 u_xx - 2 m u_xy - a_2 u_yy + w.grad u = f in 2D, see `plane_stencil`; a_j = weights, m
@@ -174,6 +192,18 @@ class PlaneEquation(Equation):
 
     mixed: float = field(kw_only=True)
     wind: tuple[float, float] = field(kw_only=True)
+
+    def latex(self) -> str:
+        """The equation as TeX."""
+        (a, b), (w, v) = self.weights, self.wind
+        terms = (
+            (-a, "u_{xx}"),
+            (-2 * self.mixed, "u_{xy}"),
+            (-b, "u_{yy}"),
+            (w, "u_x"),
+            (v, "u_y"),
+        )
+        return f"{_sum(terms)} = f"
 
     @property
     def order(self) -> int:
@@ -244,6 +274,10 @@ class StencilEquation(Equation):
         """Also the taps must have the sum 0."""
         total, largest = abs(self.own.values.sum()), np.abs(self.own.values).max()
         return super().singular and bool(total <= 1e-12 * largest)
+
+    def latex(self) -> str:
+        """A u = b: the stencil says what A is."""
+        return r"A u = b"
 
     @property
     def rediscretises(self) -> bool:

@@ -286,6 +286,10 @@ class Problem:
         e = values - self.exact if self.nullspace is None else values - values.mean() - self.exact
         return float(np.max(np.abs(e)) if norm == "max" else np.sqrt(np.mean(np.abs(e) ** 2)))
 
+    def _repr_latex_(self) -> str:
+        """For notebooks: the equation, its numbers rounded, and the line of `__repr__`."""
+        return f"${self.equation.latex()}$\n\n`{self!r}`"
+
     def __repr__(self) -> str:
         size = "x".join(map(str, self.shape))
         facts = f"{self.name}, {size}, {self.boundary}, {self.scheme}, {self.unknowns} unknowns"

@@ -12,6 +12,7 @@ import numpy as np
 from torch import nn
 
 from mgtheory import InitialCoefficients
+from mgtheory._html import html_table
 from mgtheory.polynomials.factors import Factor, factor_from_dict
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.polynomials.roots import roots_to_json
@@ -118,7 +119,11 @@ class LevelReport:
         return cls(**values | {"factors": tuple(map(factor_from_dict, data["factors"]))})
 
 
-@dataclass(frozen=True)
+def _shown(value: float | None) -> str | None:
+    return None if value is None else f"{value:.4g}"
+
+
+@dataclass(frozen=True, repr=False)
 class InitReport:
     """How a model was started: scheme, options, operators, each level, and the initial coefficients
     that were used."""
@@ -130,6 +135,23 @@ class InitReport:
     size: tuple[int, int]
     levels: tuple[LevelReport, ...]
     sources: tuple[InitialCoefficients, ...] = ()
+
+    def __repr__(self) -> str:
+        """One line; `to_dict` has all of it."""
+        b = ", ".join(f"{level.radius:.3g}" for level in self.levels)
+        return (
+            f"InitReport({self.scheme}, operator {self.operator}, {len(self.levels)} levels, b {b})"
+        )
+
+    def _repr_html_(self) -> str:
+        """For notebooks: a row a level."""
+        rows = [
+            (one.level, sum(f.degree for f in one.factors), *map(_shown, numbers))
+            for one in self.levels
+            for numbers in [(one.radius, one.max_modulus, one.smoothing_factor)]
+        ]
+        head = ("level", "degree", "b", "max |q|", "mu")
+        return html_table(head, rows, [f"{self.scheme}, operator {self.operator}"])
 
     def to_dict(self) -> dict[str, Any]:
         """JSON types. ``source`` is the first of ``sources``: the file's coefficients, or the

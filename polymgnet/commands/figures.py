@@ -9,7 +9,7 @@ import typer
 from polymgnet import console
 from polymgnet.commands.analyze import Scale, analysed
 from polymgnet.commands.report import folders
-from polymgnet.options import Json, option
+from polymgnet.options import Force, Json, option
 
 
 def figures(
@@ -32,6 +32,7 @@ def figures(
             " demo, of several in that of the first.",
         ),
     ] = None,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Draw runs: polynomials on the spectrum, eigenvalues with roots, damping, training curves. PNG
@@ -59,7 +60,9 @@ def figures(
         analysed(given, show=not as_json)
     with console.progress("draw", show=not as_json) as step:
         draw = drawing.make_gallery if theory else partial(drawing.make, given)
-        paths = draw(folder, progress=step)
+        # in the folder of a run all is its own
+        guard = partial(console.refuse_foreign, force=force) if out else None
+        paths = draw(folder, progress=step, guard=guard)
     if out is None and len(given) == 1:  # with --out nothing is written into the run
         from analysis.board import write_pictures
 

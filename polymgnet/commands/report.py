@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from polymgnet import console
-from polymgnet.options import Json, option
+from polymgnet.options import Force, Json, option
 
 PAGE = "report.html"
 
@@ -34,6 +34,7 @@ def report(
     scale: Annotated[
         str | None, option("--scale NAME", "Which [scale.NAME] of a study's file.")
     ] = None,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Write one page on runs, which opens in a browser without a network.
@@ -46,7 +47,11 @@ def report(
 
     Example: polymgnet report runs/q2
     """
+    if out is not None and out.exists():
+        console.refuse_existing(out, force=force)
     runs, default = folders(given, scale=scale)
+    if out is None:
+        console.refuse_foreign(default, force=force)
     target = out or default
     words = [*map(str, given), *(["--scale", scale] if scale else [])]
     words += ["--out", str(out)] if out else []

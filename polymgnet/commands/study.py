@@ -11,7 +11,7 @@ import typer
 
 from polymgnet import console
 from polymgnet.errors import GO_ON, Failure, on_interrupt
-from polymgnet.options import Json, option
+from polymgnet.options import Force, Json, option
 
 # heading -> key of a row of `study.differences`, whose fractions are shown in per cent
 PAIR_COLUMNS = {
@@ -64,6 +64,7 @@ def study(
     jobs: Annotated[
         int, option("--jobs N", "Local runs at a time; they share the cores.", min=1)
     ] = 1,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Train a grid of runs and report mean and spread.
@@ -100,8 +101,13 @@ def study(
 
     if sum((report is not None, status, cancel)) > 1:
         raise ValueError("of --report, --status and --cancel only one is allowed")
+    if force and report is None:
+        raise ValueError(
+            "--force goes with --report: finished runs are kept; remove a run's folder to train it"
+            " again"
+        )
     if report is not None:
-        paths = work.write_page(file, report)
+        paths = work.write_page(file, report, force=force)
         if as_json:
             console.emit({"page": paths[0], "figures": paths[1:]})
         for path in () if as_json else paths:

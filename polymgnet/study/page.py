@@ -9,9 +9,11 @@ from polymgnet.study.plan import load_study, scales_of
 DPI = 100  # 700 pixels for the width of a page
 
 
-def write_page(file: Path, folder: Path, *, draw: bool = True) -> list[Path]:
+def write_page(file: Path, folder: Path, *, draw: bool = True, force: bool = False) -> list[Path]:
     """Write FOLDER/NAME.md and a figure for every scale that has finished runs; returns the paths,
-    the page first. ValueError for a file without [report], or without any finished run."""
+    the page first. ValueError for a file without [report], or without any finished run;
+    FileExistsError, without `force`, for a page that has another title."""
+    target = folder / f"{file.stem}.md"
     from analysis.studies import Grid, Question
     from analysis.study_along import along_section
     from analysis.study_text import page, scale_text
@@ -27,6 +29,13 @@ def write_page(file: Path, folder: Path, *, draw: bool = True) -> list[Path]:
             raise ValueError(f"study file {file}: {error}") from None
         if plan.rows is None:
             continue
+        if target.is_file() and not force:
+            first = target.read_text(encoding="utf-8", errors="replace").partition("\n")[0]
+            if first != f"# {question.title}":
+                raise FileExistsError(
+                    f"{target} exists and is no page of {file}; give another folder, or --force to"
+                    " overwrite it"
+                )
         # not `plan.results`: a folder that happens to lie here has no say
         known = plan.rows.known
         found = [(run.point, known[run.digest]) for run in plan.runs if run.digest in known]
@@ -52,7 +61,6 @@ def write_page(file: Path, folder: Path, *, draw: bool = True) -> list[Path]:
     if not sections:
         raise ValueError(f"study file {file}: no run has finished, so there is nothing to report")
     folder.mkdir(parents=True, exist_ok=True)
-    target = folder / f"{file.stem}.md"
     write_atomically(target, page(question, sections))
     return [target, *figures]
 

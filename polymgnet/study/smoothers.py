@@ -51,7 +51,7 @@ class SmootherRun(Run):
     def check(self) -> None:
         """ValueError for a setting that does not exist, is missing or has a wrong value."""
         from mgtheory.families import FAMILIES
-        from mgtheory.problems.problem import find_problem
+        from mgtheory.problems.problem import PROBLEMS, find_problem
         from nets.pde.learn import LOSSES
 
         for key, value in self.settings.items():
@@ -63,12 +63,13 @@ class SmootherRun(Run):
         if missing := [key for key in GIVEN if key not in self.settings]:
             raise ValueError(f"{missing[0]} is missing; a smoother needs {', '.join(GIVEN)}")
         name = self.settings["smoother"]
-        find_problem(self.settings["problem"])
-        names = {"smoother": [LEARNED, *FAMILIES]}
+        names = {"smoother": [LEARNED, *FAMILIES], "problem": list(PROBLEMS)}
         names |= {"start": list(FAMILIES), "loss": list(LOSSES)}
         for key, allowed in names.items():
-            if (value := self.settings.get(key, allowed[0])) not in allowed:
+            value = self.settings.get(key, allowed[0])
+            if (value.partition(":")[0] if key == "problem" else value) not in allowed:
                 raise ValueError(f"unknown {key} {value!r}, allowed are {', '.join(allowed)}")
+        find_problem(self.settings["problem"])  # its numbers
         if name != LEARNED and (vain := [key for key in OF_LEARNING if key in self.settings]):
             raise ValueError(
                 f"{vain[0]} is given for the smoother {name!r}, but says how one is learned; leave"

@@ -109,7 +109,7 @@ def test_progress_names_run_and_level(run, runs, told):
 
 
 def test_figures_tell_their_progress(document, monkeypatch, runs, told, tmp_path):
-    def make(paths, out, progress):
+    def make(paths, out, progress, guard):
         progress(0, "training")
         return [out / f"{path.name}.png" for path in paths]
 
