@@ -66,7 +66,9 @@ def gather(app):
         shutil.rmtree(SITE / name, ignore_errors=True)
     pages = [*HERE.rglob("*.md"), *HERE.rglob("*.png"), *(ROOT / "benchmarks/results").iterdir()]
     pages += [*(ROOT / "examples").iterdir(), *(ROOT / "studies").glob("*.toml")]
-    pages += [ROOT / name for name in ("CONTRIBUTING.md", "CHANGELOG.md", "LICENSE", "CITATION.cff")]
+    pages += [
+        ROOT / name for name in ("CONTRIBUTING.md", "CHANGELOG.md", "LICENSE", "CITATION.cff")
+    ]
     for page in pages:
         target = SITE / page.relative_to(ROOT)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -75,7 +77,9 @@ def gather(app):
     first, *rest = re.split(r"^(?=## )", (ROOT / "README.md").read_text("utf-8"), flags=re.M)
     middle = (HERE / "index.md").read_text("utf-8")
     others = [f"/docs/{page.stem}" for page in sorted(HERE.glob("*.md"))]
-    middle = middle.replace("{{ others }}", "\n".join(o for o in others if o not in f"{middle} /docs/index"))
+    middle = middle.replace(
+        "{{ others }}", "\n".join(o for o in others if o not in f"{middle} /docs/index")
+    )
     made["index.md"] = "".join([first, middle, "\n", *rest])
     (SITE / "docs/index.md").unlink()  # it is the middle of the start page
     for name, text in {**made, **api_pages()}.items():
@@ -132,9 +136,7 @@ def linked(app, env, node, contnode):
         names = ends if len(ends) == 1 else [h for k, h in homes.items() if k.endswith(f".{name}")]
     found = [one for one in set(names) if one in known.objects]
     if len(found) == 1:
-        return known.resolve_xref(
-            env, node["refdoc"], app.builder, "obj", found[0], node, contnode
-        )
+        return known.resolve_xref(env, node["refdoc"], app.builder, "obj", found[0], node, contnode)
     if name.partition(".")[0] in PACKAGES and "." in name and node.get("written"):
         logger.warning("%s is not documented", name, location=node)
     return None
