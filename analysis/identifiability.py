@@ -31,7 +31,7 @@ from mgtheory.polynomials.factors import FACTORS, Factor
 
 AFTER_CORRECTION = (
     "a batch norm follows the correction directly: its size has no effect, and its sign is a"
-    " symmetry with gamma"
+    " symmetry with the norm's gain"
 )
 ZERO_START = (
     "u = 0 before this step, so the batch norm on u + c normalises the correction alone: its size"
@@ -42,7 +42,7 @@ ONLY_STEP = (
     " alone: its size has no effect"
 )
 SHARED = (
-    "its size is shared with gamma of the residual's batch norm: read the effective coefficient"
+    "its size is shared with the gain of the residual's batch norm: read the effective coefficient"
 )
 PRODUCT_LOST = "the batch norm keeps r1 + r2 of a quadratic, the product is lost"
 RATIOS = "the batch norm keeps the ratios of the coefficients alone"
@@ -113,7 +113,7 @@ def outlook(levels: Sequence[LevelState]) -> str:
         return ""
     if not lost:
         shared = any(one.shares_scale for _, one in found)
-        effective = "; read their effective values, gamma of the residual's norm folded in"
+        effective = "; read their effective values, with the residual's batch norm folded in"
         return f"coefficients: all {len(found)} have a meaning{effective if shared else ''}"
     count = f"all {len(found)}" if len(lost) == len(found) else f"{len(lost)} of {len(found)}"
     places = dict.fromkeys(f"{one.name} of level {k}, step {one.step}" for k, one in lost)

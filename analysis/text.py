@@ -44,7 +44,7 @@ MEANINGS = {
     "b start": "spectral radius of A at the start",
     "b learned": "spectral radius of A after training",
     "moved (%)": (
-        "relative change of the weights 1/r_i as they stand, beside which A may have changed"
+        "relative change of the step sizes 1/r_i as they stand, beside which A may have changed"
     ),
     "distance start": "of the start's polynomial from the theory's",
     "distance learned": "of the learned polynomial from the theory's",
@@ -262,7 +262,7 @@ def _identifiability(report: SpectralReport) -> list[str]:
     lines = [f"Not identifiable: {', '.join(at)}: {reason}." for reason, at in reasons.items()]
     if any(reading.shares_scale for level in report.levels for reading in level.readings):
         lines.append(
-            "A norm stands inside rho: sizes of coefficients are shared with its gamma; read the"
+            "A norm stands inside rho: sizes of coefficients are shared with its gain; read the"
             " effective coefficients."
         )
     return lines

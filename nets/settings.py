@@ -56,7 +56,7 @@ class ModelSection(_Section):
     channels: tuple[int, ...] | None = None
     """Every level's channels, in place of width and levels."""
     placement: str | dict[str, str] | None = None
-    """Where norm and activation stand: a name for all factors, or a table {kind of factor:
+    """Where batch norm and activation stand: a name for all factors, or a table {kind of factor:
     name}."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Further options of `nets.create_model`, e.g. model.options.groups=2."""
@@ -159,7 +159,7 @@ class OptimSection(_Section):
     betas: tuple[Fraction, Fraction] = (0.9, 0.999)
     """AdamW alone."""
     weight_decay: NonNegative = 5e-4
-    """Of weights; norms, biases and polynomial coefficients have none."""
+    """Of weights; batch norms, biases and polynomial coefficients have none."""
     coefficient_lr: NonNegative = 1.0
     """Factor on the learning rate of the polynomial coefficients; 0 keeps them."""
     schedule: Literal["cosine", "onecycle", "step", "linear", "constant"] = "cosine"
@@ -168,7 +168,7 @@ class OptimSection(_Section):
     """Epochs of linear rise."""
     milestones: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.5, 0.75)
     """Schedule step: parts of what follows the warm-up, at each of which the rate is multiplied by
-    gamma."""
+    optim.gamma."""
     gamma: Positive = 0.1
     """Schedule step: factor at a milestone."""
     label_smoothing: Fraction = 0.0

@@ -130,8 +130,8 @@ def derive(
     A/root, one product with A for each root. The roots are chosen for the spectrum of A: that of a
     model problem, a matrix (with its --shape the high frequencies of its grid, else the largest
     eigenvalue), an interval, or given points; without any of them that of poisson2d. Prints
-    roots, weights (1/root) and gamma, which bounds the V-cycle for a symmetric positive definite A;
-    for points that are complex or not positive, the largest |q| on them instead.
+    roots, step sizes (1/root) and gamma, which bounds the V-cycle for a symmetric positive definite
+    A; for points that are complex or not positive, the largest |q| on them instead.
 
     Example: polymgnet derive --family chebyshev4_opt --degree 3 --problem poisson2d --out init.json
     """
@@ -197,7 +197,7 @@ def derive(
         [
             ("spectrum", spectrum),
             ("roots", console.numbers(coefficients.roots)),
-            ("weights", console.numbers(coefficients.weights)),
+            ("step sizes", console.numbers(coefficients.weights)),
             measure,
             *([("search", remark)] if remark else []),
             *([("written to", str(out))] if out else []),

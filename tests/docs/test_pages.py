@@ -1,5 +1,5 @@
-"""README and the pages of docs/: their Python runs, shown commands print what stands below them, all
-other commands and options exist, so do links and figures; figures are small and all of them shown.
+"""README and the pages of docs/: their Python runs, shown commands print what stands below them,
+all other commands and options exist, so do links and figures, which are small and all shown.
 
 theory.md, one-operator.md and CONTRIBUTING.md are long, and run as doctests beside this.
 """
@@ -13,6 +13,7 @@ import pytest
 
 from docs import one_operator
 from figures.gallery import GALLERY
+from figures.page.glossary import GLOSSARY
 from nets.models.registry import MODELS
 from polymgnet.cli import main
 from polymgnet.commands import COMMANDS
@@ -84,7 +85,9 @@ def test_options_exist(command, capsys):
 
 def test_study_of_the_howto_is_read(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    texts = [text for kind, _, text in BLOCK.findall(PAGES["docs/howto/studies.md"]) if kind == "toml"]
+    texts = [
+        text for kind, _, text in BLOCK.findall(PAGES["docs/howto/studies.md"]) if kind == "toml"
+    ]
     Path("study.toml").write_text(texts[0])
     assert len(load_study(Path("study.toml")).runs) == 9
 
@@ -93,7 +96,9 @@ def test_study_of_the_howto_is_read(tmp_path, monkeypatch):
 def test_table_of_one_operator_is_what_its_command_prints(name):
     """Words alike, factors to two units of their last digit and cycles to one: as far as the
     kernels of BLAS agree on a power iteration."""
-    shown = re.findall(rf"^{name} .*\n(?:  .*\n)+", PAGES["docs/one-operator.md"], flags=re.MULTILINE)
+    shown = re.findall(
+        rf"^{name} .*\n(?:  .*\n)+", PAGES["docs/one-operator.md"], flags=re.MULTILINE
+    )
     assert len(shown) == 1
     for expected, found in zip(shown[0].splitlines(), one_operator.table([name]), strict=True):
         for one, other in zip(expected.split(), found.split(), strict=True):
@@ -112,6 +117,17 @@ def test_links_lead_somewhere(page):
     ]
     assert targets
     assert [target for target in targets if not (folder / target.split("#")[0]).exists()] == []
+    for file, heading in (target.split("#") for target in targets if "#" in target):
+        text = (folder / file if file else ROOT / page).read_text(encoding="utf-8")
+        headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+        anchors = [re.sub(r"[^\w -]", "", line.lower()).replace(" ", "-") for line in headings]
+        assert heading in anchors
+
+
+def test_glossary_has_the_terms_of_a_report():
+    terms = ", ".join(re.findall(r"\*\*(.+?)\*\*", PAGES["docs/glossary.md"])).split(", ")
+    assert len(set(terms)) == len(terms)  # one meaning each
+    assert set(GLOSSARY) <= set(terms)
 
 
 def test_every_figure_of_the_gallery_is_shown():

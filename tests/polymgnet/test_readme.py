@@ -1,4 +1,4 @@
-"""What README.md links and which version the texts name; tests/docs/test_pages.py runs its lines."""
+"""What README.md links, and the version in the texts; tests/docs/test_pages.py runs its lines."""
 
 import re
 import tomllib
