@@ -75,13 +75,10 @@ def gather(app):
         shutil.copy2(page, target)
     made = {"docs/gallery.md": gallery_page(ROOT), "docs/commands.md": command_page()}
     first, *rest = re.split(r"^(?=## )", (ROOT / "README.md").read_text("utf-8"), flags=re.M)
-    middle = (HERE / "index.md").read_text("utf-8")
+    middle = (HERE / "start.myst").read_text("utf-8")
     others = [f"/docs/{page.stem}" for page in sorted(HERE.glob("*.md"))]
-    middle = middle.replace(
-        "{{ others }}", "\n".join(o for o in others if o not in f"{middle} /docs/index")
-    )
+    middle = middle.replace("{{ others }}", "\n".join(o for o in others if o not in middle))
     made["index.md"] = "".join([first, middle, "\n", *rest])
-    (SITE / "docs/index.md").unlink()  # it is the middle of the start page
     for name, text in {**made, **api_pages()}.items():
         target = SITE / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -89,9 +86,9 @@ def gather(app):
             target.write_text(text, encoding="utf-8")
     for page in SITE.rglob("*.md"):  # where the start page is
         text = page.read_text("utf-8")
-        linked = re.sub(r"\]\(((?:\.\./)+)README\.md", r"](\1index.md", text)
-        if linked != text:
-            page.write_text(linked, encoding="utf-8")
+        moved = re.sub(r"\]\(((?:\.\./)+)README\.md", r"](\1index.md", text)
+        if moved != text:
+            page.write_text(moved, encoding="utf-8")
 
 
 def examples_first(app, env, docnames):
@@ -129,14 +126,16 @@ def linked(app, env, node, contnode):
         return None
     known = env.domains.python_domain
     name = node["reftarget"].removeprefix("polymgnet.").removesuffix("()").lstrip("~.")
+    if not re.fullmatch(r"[\w.]+", name):
+        return None
     homes = {f"{package}.{offer}": home for package, offer, home, _ in offered()}
-    names = [homes.get(name, name)]
-    if names[0] not in known.objects:
-        ends = [one for one in known.objects if one.endswith(f".{name}")]
-        names = ends if len(ends) == 1 else [h for k, h in homes.items() if k.endswith(f".{name}")]
-    found = [one for one in set(names) if one in known.objects]
+    found = {homes.get(name, name)} & known.objects.keys()
+    if not found:
+        found = {one for one in known.objects if one.endswith(f".{name}")}
+    if len(found) > 1:
+        found = {h for offer, h in homes.items() if offer.endswith(f".{name}")} & found
     if len(found) == 1:
-        return known.resolve_xref(env, node["refdoc"], app.builder, "obj", found[0], node, contnode)
+        return known.resolve_xref(env, node["refdoc"], app.builder, "obj", *found, node, contnode)
     if name.partition(".")[0] in PACKAGES and "." in name and node.get("written"):
         logger.warning("%s is not documented", name, location=node)
     return None

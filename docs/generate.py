@@ -119,7 +119,7 @@ def gallery_page(root: Path) -> str:
         for name, what in re.findall(r"^\| \[(\w+\.py)\]\(\1\) \| (.*) \|$", table, re.M)
     )
     page = (root / "docs/gallery.md").read_text("utf-8")
-    return page.replace("{{ examples }}", f"::::{{grid}} 1 2 2 3\n{cards}\n::::")
+    return page.replace("{{ examples }}", f"::::{{grid}} 1 2 2 3\n:gutter: 3\n{cards}\n::::")
 
 
 def _title(example: Path) -> str:

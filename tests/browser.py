@@ -153,7 +153,7 @@ def pictures(page, folder, height):
     """A screenshot at every width, and what it prints as."""
     for width in WIDTHS:
         frame = folder / f"{page.stem}-{width}.html"
-        inside = f'<body style="margin:0"><iframe src="{page.name}" width="{width}"'
+        inside = f'<body style="margin:0"><iframe src="{page.resolve().as_uri()}" width="{width}"'
         style = f'height="{height}" style="border:0"></iframe>'
         frame.write_text(f"<!DOCTYPE html>{inside} {style}", encoding="utf-8")
         target = folder / f"{page.stem}-{width}.png"

@@ -18,6 +18,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 WORDS = 12  # a page with fewer in its middle is an empty one
+AT_ONCE = 8  # pages in one start of the browser, three frames each
 SHOWN = ("index", "docs/theory", "docs/gallery", "docs/commands", "api/mgtheory.derive")
 FETCHED = {"script": "src", "link": "href", "img": "src", "iframe": "src", "source": "src"}
 NOT_FETCHED = {"canonical", "next", "prev", "search", "index"}  # of link rel=...
@@ -27,13 +28,15 @@ addEventListener("load", () => setTimeout(() => {
   const root = document.documentElement, flat = [];
   for (const f of document.querySelectorAll("math")) {
     const box = f.getBoundingClientRect();
-    if (!f.namespaceURI.includes("MathML") || box.width < 2 || box.height < 5) flat.push(f.textContent);
+    if (!f.namespaceURI.includes("MathML") || box.width < 2 || box.height < 5)
+      flat.push(f.textContent);
   }
   const wide = root.scrollWidth <= root.clientWidth ? [] : [...document.body.querySelectorAll("*")]
     .filter(e => e.getBoundingClientRect().right > root.clientWidth + 1).slice(0, 4)
     .map(e => e.tagName + "." + e.className + " " + e.textContent.slice(0, 40));
   parent.postMessage({name: window.name, width: innerWidth, flat, wide,
-    over: root.scrollWidth - root.clientWidth, math: document.querySelectorAll("math").length}, "*");
+    over: root.scrollWidth - root.clientWidth,
+    math: document.querySelectorAll("math").length}, "*");
 }, 100));
 </script></body>"""
 
@@ -80,11 +83,9 @@ def faults(folder):
                     yield f"{where}: fetches {link}"
                 continue
             target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
-            if not target.is_file():
+            names = pages[target].names if target in pages else {unquote(parts.fragment)}
+            if not target.is_file() or (parts.fragment and unquote(parts.fragment) not in names):
                 yield f"{where}: no {link}"
-            elif parts.fragment and target in pages:
-                if unquote(parts.fragment) not in pages[target].names:
-                    yield f"{where}: no {link}"
 
 
 def in_browser(folder, work):
@@ -99,11 +100,11 @@ def in_browser(folder, work):
         copies[path].write_text(text, encoding="utf-8")
     around, formulas = work / "around.html", 0
     try:
-        for k in range(0, len(paths), 20):
+        for k in range(0, len(paths), AT_ONCE):
             frames = "".join(
                 f'<iframe name="{path.relative_to(folder)}" src="{copies[path].as_uri()}"'
                 f' width="{width}" height="800"></iframe>'
-                for path in paths[k : k + 20]
+                for path in paths[k : k + AT_ONCE]
                 for width in WIDTHS
             )
             around.write_text(AROUND.format(frames=frames), encoding="utf-8")
@@ -112,14 +113,15 @@ def in_browser(folder, work):
             yield from (line for line in log.splitlines() if "CONSOLE" in line)
             told = re.search(r'<pre id="found">(.*?)</pre>', dom, re.S)
             found = json.loads(unescape(told[1]) if told and told[1] else "[]")
-            if len(found) != len(paths[k : k + 20]) * len(WIDTHS):
+            if len(found) != len(paths[k : k + AT_ONCE]) * len(WIDTHS):
                 yield f"{len(found)} answers from {paths[k].name} on"
             for one in found:
                 formulas += one["math"]
+                where = f"{one['name']} at {one['width']}"
                 if one["over"] > 0:
-                    yield f"{one['name']}: {one['over']} px too wide at {one['width']}: {one['wide']}"
+                    yield f"{where}: {one['over']} px too wide: {one['wide']}"
                 if one["flat"]:
-                    yield f"{one['name']}: formulas that are not drawn: {one['flat'][:3]}"
+                    yield f"{where}: formulas that are not drawn: {one['flat'][:3]}"
     finally:
         for copy in copies.values():
             copy.unlink()
