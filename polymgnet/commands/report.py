@@ -69,6 +69,8 @@ def folders(given: list[Path], *, scale: str | None = None) -> tuple[list[Path],
     ValueError, FileNotFoundError
         Neither a run nor something that holds finished runs: one line.
     """
+    if scale is not None and not any(path.suffix == ".toml" for path in given):
+        raise ValueError(f"--scale is {scale!r}, which belongs to a study's file; give one")
     found, place = list[Path](), Path(PAGE)
     for path in given:
         if path.is_file() and path.suffix == ".toml":
@@ -88,8 +90,8 @@ def folders(given: list[Path], *, scale: str | None = None) -> tuple[list[Path],
             inside = inside or [one.parent for one in sorted(path.glob("runs/*/summary.json"))]
         if not inside:
             raise ValueError(
-                f"{path} is no run, study or demo: it is not a run folder and holds no finished run;"
-                " give a folder that train, study or demo wrote, or a study's file"
+                f"{path} is no run, study or demo: it is not a run folder and holds no finished"
+                " run; give a folder that train, study or demo wrote, or a study's file"
             )
         place = where / PAGE
         found += inside
