@@ -74,6 +74,8 @@ def folders(given: list[Path], *, scale: str | None = None) -> tuple[list[Path],
     ValueError, FileNotFoundError
         Neither a run nor something that holds finished runs: one line.
     """
+    if scale is not None and not any(path.suffix == ".toml" for path in given):
+        raise ValueError(f"--scale is {scale!r}, which belongs to a study's file; give one")
     found, place = list[Path](), Path(PAGE)
     for path in given:
         if path.is_file() and path.suffix == ".toml":

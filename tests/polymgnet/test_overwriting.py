@@ -37,7 +37,7 @@ def one_figure(monkeypatch):
         axes[0, 0].plot([0, 1])
         return made
 
-    monkeypatch.setattr(sys.modules["figures.make"], "GALLERY", {"one": draw})
+    monkeypatch.setattr(sys.modules["figures.registry"], "GALLERY", {"one": draw})
 
 
 def words_of(name, folder):
