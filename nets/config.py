@@ -109,7 +109,7 @@ def absolute(config: TrainConfig) -> TrainConfig:
 def config_from_dict(data: Mapping[str, Any]) -> TrainConfig:
     """A validated configuration from plain sections; a ValueError names the first thing wrong."""
     try:
-        return TrainConfig.model_validate(data)
+        return _countable(TrainConfig.model_validate(data))
     except ValidationError as error:
         first = error.errors()[0]
         # beyond section and field, what pydantic calls the members of a union is left out
@@ -128,6 +128,19 @@ def config_from_dict(data: Mapping[str, Any]) -> TrainConfig:
         schemas = SECTIONS[section].model_json_schema()["properties"]
         allowed = _allowed(schemas[field[0]]) if field else "a table"
         raise ValueError(f"{where} is {first['input']!r}; allowed is {allowed}") from None
+
+
+def _countable(config: TrainConfig) -> TrainConfig:
+    """The configuration, unless a whole number in it is one that no machine counts to: as text it
+    passes the parsers, and every product with a float would fail."""
+    for section, fields in config.to_dict().items():
+        for key, value in fields.items():
+            if isinstance(value, int) and abs(value) >= 2**64:
+                raise ValueError(
+                    f"{section}.{key} is a whole number of {len(str(abs(value)))} digits; allowed"
+                    " are those below 2^64"
+                )
+    return config
 
 
 def _allowed(schema: Mapping[str, Any]) -> str:

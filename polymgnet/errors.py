@@ -1,6 +1,7 @@
 """Every way a command can end: an exit status and, where it is not 0, one line on stderr that says
 what was given and what is allowed."""
 
+import errno
 import os
 import signal
 import sys
@@ -26,6 +27,7 @@ WRONG_VALUE = (
     PermissionError,
     Shadowed,
 )
+NO_NAME = (errno.ENAMETOOLONG, errno.ELOOP)  # what a path of the user's may be too
 GO_ON = "finished work and the last checkpoints are kept, the same command goes on"
 BROKEN_PIPE = 141  # as a shell has it: 128 and the number of SIGPIPE
 # the common base of all usage errors, wherever this typer keeps it
@@ -138,7 +140,7 @@ def _end(error: Exception, command: str) -> tuple[int, str]:
         line = line.replace("Value error, ", "").rstrip(".")
         given = "".join(f", got {f['input']!r}" for f in checked if repr(f["input"]) not in line)
         return int(getattr(error, "exit_code", 2)), f"{line}{given} (see {path} --help)"
-    if isinstance(error, WRONG_VALUE):
+    if isinstance(error, WRONG_VALUE) or getattr(error, "errno", None) in NO_NAME:
         return 2, line
     if isinstance(error, ModuleNotFoundError) and error.name in EXTRAS:
         return 2, f"this needs {error.name}: pip install 'polymgnet[{EXTRAS[error.name]}]'"

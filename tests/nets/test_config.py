@@ -203,3 +203,11 @@ def test_byte_order_marks_and_other_encodings(tmp_path):
 def test_a_section_that_is_no_table():
     with pytest.raises(ValueError, match=r"^optim is 3; allowed is a table$"):
         config_from_dict({"optim": 3})
+
+
+@pytest.mark.parametrize("value", [10**30, "9" * 400])
+def test_a_number_that_nobody_counts_to(value):
+    with pytest.raises(ValueError, match=r"train.epochs is a whole number of \d+ digits; allowed"):
+        load_config("digits", [f"epochs={value}"])
+    with pytest.raises(ValueError, match=r"train.epochs is a whole number of \d+ digits; allowed"):
+        config_from_dict({"train": {"epochs": value}})

@@ -71,6 +71,11 @@ def fail(error):
             1,
             "polymgnet: run/model.tmp: No space left on device",
         ),
+        (
+            OSError(errno.ENAMETOOLONG, "File name too long", "xx"),
+            2,
+            "polymgnet: xx: File name too long",
+        ),
         (OSError(errno.ENOSPC, "No space left on device"), 1, "polymgnet: No space left on device"),
         (
             ModuleNotFoundError("No module named 'numba'", name="numba"),
