@@ -125,13 +125,15 @@ def linked(app, env, node, contnode):
     if node.get("refdomain") != "py":
         return None
     known = env.domains.python_domain
-    name = node["reftarget"].removeprefix("polymgnet.").removesuffix("()").lstrip("~.")
+    name = node["reftarget"].removesuffix("()").lstrip("~.")
     if not re.fullmatch(r"[\w.]+", name):
         return None
     homes = {f"{package}.{offer}": home for package, offer, home, _ in offered()}
     found = {homes.get(name, name)} & known.objects.keys()
-    if not found:
+    if not found:  # attributes need the name of their class
+        kinds = {"class", "exception", "function", "data", "module"}
         found = {one for one in known.objects if one.endswith(f".{name}")}
+        found = {one for one in found if "." in name or known.objects[one].objtype in kinds}
     if len(found) > 1:
         found = {h for offer, h in homes.items() if offer.endswith(f".{name}")} & found
     if len(found) == 1:
