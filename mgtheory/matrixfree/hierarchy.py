@@ -284,14 +284,10 @@ class StencilHierarchy(GridHierarchy):
             f"{'level':>5} {'grid':>14} {'unknowns':>10} {'threads':>7}  smoothing",
         ]
         for index, level in enumerate(self.levels):
-            degrees = (
-                level.coarsest
-                if level.coarse is None
-                else f"degree {sum(map(len, level.before))} + {sum(map(len, level.after))}"
-            )
+            how = level.coarsest if level.coarse is None else level.smoothing
             lines.append(
                 f"{index:>5} {'x'.join(map(str, level.shape)):>14} {level.size:>10}"
-                f" {level.blocks:>7}  {degrees}"
+                f" {level.blocks:>7}  {how}"
             )
         return "\n".join(lines)
 
