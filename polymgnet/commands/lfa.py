@@ -91,6 +91,7 @@ def lfa(
             " poisson2d"
         )
     stencil = model.stencil
+    analysed = model if A is None else stencil  # coarse operators of a matrix are R A P
     coarsened = operator_record(model, axes=options.axes_of(axes)).axes or ()
     around: dict[str, Any] = {"pre": pre, "post": post, "coarsening": coarsening}
     around["restriction"] = restriction
@@ -100,11 +101,11 @@ def lfa(
         given = derived(model, given.family or "", given.degree, axes=coarsened, around=around)
     if hasattr(given, "polynomial"):
         given = given.on(stencil, axes=coarsened).polynomial
-    local = LocalCycle(model, given, axes=coarsened, **around)
+    local = LocalCycle(analysed, given, axes=coarsened, **around)
     around["coarsening"] = local.coarsening
     mu = fourier.smoothing_factor(stencil, given, axes=coarsened)
-    two = fourier.two_grid_factor(model, given, axes=coarsened, **around)
-    three = fourier.three_grid_factor(model, given, axes=coarsened, cycle=cycle, **around)
+    two = fourier.two_grid_factor(analysed, given, axes=coarsened, **around)
+    three = fourier.three_grid_factor(analysed, given, axes=coarsened, cycle=cycle, **around)
     document = {
         "problem": problem,
         "n": model.shape[0] if A is None else None,
