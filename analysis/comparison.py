@@ -186,10 +186,15 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return sum(present) / len(present) if present else None
 
 
+TABLES = ("runs", "groups", "pairs")
+FILES = (*(f"{name}.csv" for name in TABLES), "comparison.md")
+
+
 def write_comparison(found: RunComparison, folder: str | os.PathLike[str]) -> list[Path]:
-    """Write runs.csv, groups.csv, pairs.csv and comparison.md, each whole or not at all."""
+    """Write `FILES`, runs.csv, groups.csv, pairs.csv and comparison.md, each whole or not at
+    all."""
     tables = {
         f"{name}.csv": getattr(found, name).to_csv(index=False, lineterminator="\n")
-        for name in ("runs", "groups", "pairs")
+        for name in TABLES
     }
     return write_files(folder, {**tables, "comparison.md": comparison_text(found)})

@@ -74,7 +74,10 @@ class Export:
         return self.text
 
     def save(self, path: str | Path) -> tuple[Path, ...]:
-        """Write the file, and those that belong beside it; returns their paths."""
+        """Write the file, and those that belong beside it; returns their paths. A ValueError for
+        the name of one of those."""
+        if Path(path).name in self.beside:
+            raise ValueError(f"{path} is what belongs beside the file, which needs another name")
         files = {Path(path): self.text}
         files |= {Path(path).parent / name: text for name, text in self.beside.items()}
         for file, text in files.items():

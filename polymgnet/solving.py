@@ -103,7 +103,7 @@ def predicted_factor(
 
 
 def levels_of(hierarchy: Any) -> list[dict[str, Any]]:
-    """The levels of a hierarchy of any backend, the finest first; None for what it does not
+    """The levels of a hierarchy of any backend, the finest, 0, first; None for what it does not
     know."""
     if hasattr(hierarchy, "module"):
         hierarchy = hierarchy.module.hierarchy()
@@ -111,21 +111,15 @@ def levels_of(hierarchy: Any) -> list[dict[str, Any]]:
     for number, level in enumerate(hierarchy.levels):
         matrix = getattr(level, "A", None)
         last = number + 1 == len(hierarchy.levels)
-        if matrix is None:
-            degrees = (sum(map(len, sweeps)) for sweeps in (level.before, level.after))
-            how = "degree {} + {}".format(*degrees)
-        else:
-            labels = dict.fromkeys(s.label for s in (level.pre, level.post) if s is not None)
-            how = f"{level.pre_count} + {level.post_count} × {' / '.join(labels)}"
-        removes = None if last else getattr(level, "interval", None)
+        rough = None if last else getattr(level, "interval", None)
         rows.append(
             {
-                "level": number + 1,
+                "level": number,
                 "grid": list(level.shape),
                 "unknowns": int(level.size),
                 "nonzeros": None if matrix is None else int(matrix.nnz),
-                "smoothing": "solved exactly" if last else how,
-                "removes": None if removes is None else [float(end) for end in removes],
+                "smoothing": "solved exactly" if last else level.smoothing,
+                "rough": None if rough is None else [float(end) for end in rough],
             }
         )
     return rows

@@ -133,7 +133,7 @@ def _verdict(result: Mapping[str, Any], mu: FourierFactor, steps: int) -> list[s
 
 
 def _spectrum(stencil: Stencil, mu: FourierFactor, roots: NDArray[np.complex128] | None) -> Picture:
-    """What is left of a wave against its eigenvalue."""
+    """What is left of a wave against its eigenvalue, and the roots, of q(A)."""
     values = np.abs(symbol(stencil, mu.frequencies)).reshape(-1)
     left, high = mu.damping.reshape(-1), mu.high.reshape(-1)
     b = float(values.max()) or 1.0
@@ -142,10 +142,8 @@ def _spectrum(stencil: Stencil, mu: FourierFactor, roots: NDArray[np.complex128]
         points = np.unique(np.round(np.stack([values[part] / b, left[part]]), 4), axis=1)
         points = points[:, :: -(-points.shape[1] // SHOWN)] if points.size else points
         data.append(cloud(name, *points, marker={"color": colour, "size": 5}))
-    scale = b
-    if roots is not None and mu.damping.size:
-        scale = _scale(roots, values, left) or b
-        real = roots[np.isfinite(roots) & (np.abs(roots.imag) < 1e-9)].real / scale
+    if roots is not None:
+        real = roots[np.isfinite(roots) & (roots.imag == 0)].real / b
         mark: Data = {"color": ORANGE, "size": 11, "symbol": "x-thin", "line": {"width": 2}}
         mark["line"]["color"] = ORANGE
         data.append(cloud("roots of q", real, np.zeros(real.size), marker=mark))
@@ -163,19 +161,6 @@ def _spectrum(stencil: Stencil, mu: FourierFactor, roots: NDArray[np.complex128]
         " the coarser grid cannot see; the largest of what is left of them is µ."
     )
     return Picture("spectrum", "On the spectrum", caption, data, layout)
-
-
-def _scale(roots: NDArray[np.complex128], values: NDArray[Any], left: NDArray[Any]) -> float | None:
-    """b of the operator that the polynomial stands on, which may be the one divided by its
-    diagonal: the one that gives what was found."""
-    b = float(values.max())
-    finite = roots[np.isfinite(roots)]
-    for scale in (b, 1.0, 2.0):
-        with np.errstate(all="ignore"):
-            t = values[:, None] / b * scale
-            if np.allclose(np.abs(np.prod(1 - t / finite, axis=1)), left, atol=1e-6):
-                return scale
-    return None
 
 
 def _damping(mu: FourierFactor, axes: tuple[int, ...], *, coupled: bool) -> Picture:

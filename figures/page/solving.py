@@ -18,12 +18,12 @@ from figures.style import BLUE, GREEN, GREY, ORANGE
 MOST = 101  # points of a solution along an axis
 RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 CLOSE = 1.1  # a measured factor up to so many times the predicted one is called the same
-COLUMNS = ("level", "grid", "unknowns", "non-zeros", "smoothing", "removes")
+COLUMNS = ("level", "grid", "unknowns", "non-zeros", "smoothing", "rough")
 MEANINGS = {
     "grid": "unknowns along each axis",
     "non-zeros": "of A on this level; with each of them a product with A does one multiplication",
     "smoothing": "how often before + after the correction from the coarser grid, and by what",
-    "removes": "the smallest and the largest eigenvalue that the smoother is made for",
+    "rough": "the smallest and the largest eigenvalue of A on rough waves, where it is known",
 }
 
 
@@ -62,7 +62,7 @@ def solve_page(
     every = [
         [
             *(one["level"], " × ".join(map(str, one["grid"])), one["unknowns"], one["nonzeros"]),
-            *(one["smoothing"], one["removes"] and " to ".join(map(number, one["removes"]))),
+            *(one["smoothing"], one["rough"] and " to ".join(map(number, one["rough"]))),
         ]
         for one in result["levels"]
     ]
@@ -124,7 +124,7 @@ def _prediction(result: Mapping[str, Any]) -> str:
             "Theory predicts nothing here: Fourier analysis needs an operator that is the same at"
             " every point."
         )
-    said = f"Theory predicts that a cycle leaves at most {100 * p:.2g} % of the error"
+    said = f"Theory predicts that a cycle of two grids leaves {100 * p:.2g} % of the worst error"
     if not math.isfinite(m):
         return f"{said}; too few cycles were needed to measure it."
     if result["krylov"]:

@@ -82,7 +82,9 @@ class StencilHierarchy(GridHierarchy):
     def __init__(self, operators: Sequence[Any], options: Options, threads: int) -> None:
         self.operators, self.threads = list(operators), threads
         level_of = FaceLevel if operators[0].varies else StencilLevel
+        began = time.perf_counter()
         self.compile_seconds = level_of.compiled()
+        self._compiling = time.perf_counter() - began
         self.levels: list[KernelLevel] = []
         for operator, below in zip(operators, [*operators[1:], None], strict=True):
             level = level_of(operator, None if below is None else below.shape, threads)
@@ -100,7 +102,7 @@ class StencilHierarchy(GridHierarchy):
         began = time.perf_counter()
         if any(level.defect_known and not level.smooths_before for level in self.levels):
             self.compile_seconds += StencilLevel.compiled_defect()
-        self._compiling = time.perf_counter() - began
+        self._compiling += time.perf_counter() - began
         self._lock = threading.Lock()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -177,7 +179,6 @@ class StencilHierarchy(GridHierarchy):
             with imported("compiling").watched(tell):
                 given = {field.name: getattr(options, field.name) for field in fields(options)}
                 return cls.build(problem, h=h, threads=threads, **given)
-        (FaceLevel if varies else StencilLevel).compiled()
         start = time.perf_counter()
         rule: Any = FaceCoarsening(options) if varies else Coarsening(options)
         make: Any = FaceOperator.of if varies else make_operator
@@ -185,6 +186,7 @@ class StencilHierarchy(GridHierarchy):
         for schedule in (options.before, options.after):
             if not schedule.is_callable:  # what a callable gives is seen on its level
                 described_on(schedule, finest)
+        # compiles, which takes half a minute once: what is refused is refused before
         made = cls(coarsened(finest, rule, options.max_levels), options, workers)
         made.setup_seconds = time.perf_counter() - start - made._compiling
         return made
@@ -282,14 +284,10 @@ class StencilHierarchy(GridHierarchy):
             f"{'level':>5} {'grid':>14} {'unknowns':>10} {'threads':>7}  smoothing",
         ]
         for index, level in enumerate(self.levels):
-            degrees = (
-                level.coarsest
-                if level.coarse is None
-                else f"degree {sum(map(len, level.before))} + {sum(map(len, level.after))}"
-            )
+            how = level.coarsest if level.coarse is None else level.smoothing
             lines.append(
                 f"{index:>5} {'x'.join(map(str, level.shape)):>14} {level.size:>10}"
-                f" {level.blocks:>7}  {degrees}"
+                f" {level.blocks:>7}  {how}"
             )
         return "\n".join(lines)
 

@@ -203,6 +203,11 @@ class KernelLevel(ABC):
         return any(len(steps) for steps in self.before)
 
     @property
+    def smoothing(self) -> str:
+        """Products with A before + after the correction, in words."""
+        return f"degree {sum(map(len, self.before))} + {sum(map(len, self.after))}"
+
+    @property
     def memory_bytes(self) -> int:
         """x and b (of a coarse grid), workspace and tables."""
         arrays = [self.x, self.b, *itertools.chain(*self._workspace), *self._tables()]

@@ -318,8 +318,7 @@ class Hierarchy(GridHierarchy):
     def _smoothing(self, level: Level) -> str:
         if level.index + 1 == len(self.levels):
             return f"solved by {type(self.coarse_solver).__name__}"
-        labels = dict.fromkeys(s.label for s in (level.pre, level.post) if s is not None)
-        return f"{level.pre_count} + {level.post_count} {' / '.join(labels)}"
+        return level.smoothing
 
     def __str__(self) -> str:
         lines = [

@@ -107,6 +107,12 @@ class Level:
     notes: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
 
+    @property
+    def smoothing(self) -> str:
+        """How often before + after the correction, and by what, in words."""
+        labels = dict.fromkeys(s.label for s in (self.pre, self.post) if s is not None)
+        return f"{self.pre_count} + {self.post_count} {' / '.join(labels)}"
+
     def smooth_with(self, options: Options) -> None:
         """Set up what smooths before and after the coarse-grid correction; once where it is the
         same."""

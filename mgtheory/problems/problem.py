@@ -390,10 +390,11 @@ def rotated(
     -(c^2 + epsilon s^2) u_xx - 2 (1 - epsilon) c s u_xy - (s^2 + epsilon c^2) u_yy, c and s the
     cosine and sine, u_xy by the four corners: no M-matrix. At 45 degrees no axis is coupled more
     strongly, so that neither semi-coarsening nor lines along an axis help, and a point smoother
-    leaves the errors that vary across the strong direction: the smaller epsilon, the nearer its
-    two-grid factor is to 1. At 0 and 90 degrees, and with epsilon = 1, it is `poisson` with
-    weights. Dirichlet and periodic boundaries. [U. Trottenberg, C. W. Oosterlee, A. Schuller,
-    Multigrid, Academic Press (2001), ch. 7]
+    leaves the errors that vary across the strong direction. Of the smooth ones among them the
+    coarse grid leaves half as epsilon goes to 0, which no degree makes up for, and a V-cycle over
+    many grids more. At 0 and 90 degrees, and with epsilon = 1, it is `poisson` with weights.
+    Dirichlet and periodic boundaries. [U. Trottenberg, C. W. Oosterlee, A. Schuller, Multigrid,
+    Academic Press (2001), ch. 7]
     """
     check_number(epsilon, "epsilon", "larger than 0")
     c, s = _direction(angle)
@@ -419,7 +420,7 @@ def convection_diffusion(
 
     With epsilon = 1/peclet it is -epsilon Laplace u + w.grad u = epsilon f, |w| = 1. Upwind
     differences add the diffusion peclet h |w_j|/2 along axis j, which makes A an M-matrix at any
-    peclet; peclet h, the number of the mesh, says how far A is from Poisson's. A is not symmetric,
+    peclet; the mesh Peclet number peclet h says how far A is from Poisson's. A is not symmetric,
     Ahat is complex: `complex_symbols`. Dirichlet and periodic boundaries. [U. Trottenberg, C. W.
     Oosterlee, A. Schuller, Multigrid, Academic Press (2001), ch. 7; of coarse grids A. Brandt, I.
     Yavneh, SIAM J. Sci. Comput. 14 (1993) 607-626]

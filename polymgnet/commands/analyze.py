@@ -6,9 +6,10 @@ from typing import Annotated, Any
 import typer
 
 from polymgnet import console
-from polymgnet.commands.report import folders
-from polymgnet.options import Json, option
+from polymgnet.commands.report import Scale, folders
+from polymgnet.options import Force, Json, option
 
+ALONG = "along.md"
 Runs = Annotated[
     list[Path],
     typer.Argument(
@@ -16,7 +17,6 @@ Runs = Annotated[
         help="Run folders that train wrote; a study's file, or its folder; the folder of a demo.",
     ),
 ]
-Scale = Annotated[str | None, option("--scale NAME", "Which [scale.NAME] of a study's file.")]
 
 
 def analyze(
@@ -26,6 +26,7 @@ def analyze(
         Path | None,
         option("--out DIR", "Of several runs: write their tables there, as Markdown and CSV."),
     ] = None,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Report what training did to the polynomials of a run, and compare several runs.
@@ -47,6 +48,11 @@ def analyze(
                 f"--out is {out}, for several runs; one run's tables are in its report/"
             )
         check_folder(out)
+        from analysis.comparison import FILES
+
+        for name in (*FILES, ALONG):
+            if (out / name).exists():
+                console.refuse_existing(out / name, force=force)
     found = analysed(given, show=not as_json)
     reports, ways = found.reports, along(given, show=not as_json)
     if out is not None:
@@ -66,7 +72,7 @@ def analyze(
         where, lines = report_folder(run), in_short.run_in_lines(report)
         written = can_write(run)
         if written and way is not None:
-            write_files(where, {"along.md": along_text(way)})
+            write_files(where, {ALONG: along_text(way)})
         place = "written to" if written else "not written, for reading alone:"
         console.facts(f"{report.label}: {run}", [*lines, ("all of it", f"{place} {where}")])
         if report.levels:
@@ -110,7 +116,7 @@ def _write(found: Any, ways: list[Any], out: Path) -> None:
     accuracies = {report.run: report.facts["test_accuracy"] for report in found.reports}
     text = several_text({way.run: way for way in ways if way is not None}, accuracies)
     if text:
-        write_files(out, {"along.md": text})
+        write_files(out, {ALONG: text})
 
 
 def along(runs: list[Path], *, show: bool) -> list[Any]:

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from polymgnet import console
-from polymgnet.commands.analyze import Scale, analysed
-from polymgnet.commands.report import folders
+from polymgnet.commands.analyze import analysed
+from polymgnet.commands.report import Scale, folders
 from polymgnet.options import Force, Json, option
 
 

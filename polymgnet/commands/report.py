@@ -10,6 +10,7 @@ from polymgnet import console
 from polymgnet.options import Force, Json, option
 
 PAGE = "report.html"
+Scale = Annotated[str | None, option("--scale NAME", "Which [scale.NAME] of a study's file.")]
 
 
 def report(
@@ -31,9 +32,7 @@ def report(
             " its folder, else here.",
         ),
     ] = None,
-    scale: Annotated[
-        str | None, option("--scale NAME", "Which [scale.NAME] of a study's file.")
-    ] = None,
+    scale: Scale = None,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
@@ -85,10 +84,8 @@ def folders(given: list[Path], *, scale: str | None = None) -> tuple[list[Path],
             inside, where = [run.folder for run in study.runs if run.finished], study.out
         elif not path.exists():
             raise FileNotFoundError(f"{path}: there is no such folder or study file")
-        elif (
-            path.is_file() or (path / "config.json").exists()
-        ):  # whoever reads it says what is wrong
-            inside, where = [path], path / "report"
+        elif path.is_file() or (path / "config.json").exists():
+            inside, where = [path], path / "report"  # whoever reads it says what is wrong
         else:
             where = path
             inside = [one.parent for one in sorted(path.glob("*/summary.json"))]

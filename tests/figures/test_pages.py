@@ -60,7 +60,7 @@ def test_solve(page):
     assert len(said) == 3
     assert said[0].startswith("The 961 equations of poisson2d are solved: ")
     assert f"{100 * found['error']:.2g} %" in said[1]
-    assert f"at most {100 * predicted:.2g} % of the error, and" in said[2]
+    assert f"two grids leaves {100 * predicted:.2g} % of the worst error, and" in said[2]
     norms = np.array(found["residual_norms"])
     drawn = made["convergence-residual"]["data"]
     np.testing.assert_allclose(drawn[0]["y"], norms / norms[0], rtol=1e-3)
@@ -69,7 +69,7 @@ def test_solve(page):
     bars = made["convergence-factors"]["data"][0]["y"]
     np.testing.assert_allclose(bars, norms[1:] / norms[:-1], rtol=1e-3)
     assert [one["unknowns"] for one in found["levels"]] == [961, 225, 49]
-    assert found["levels"][0]["smoothing"] == "1 + 1 × chebyshev4(2)"
+    assert found["levels"][0]["smoothing"] == "1 + 1 chebyshev4(2)"
     assert '<td class="n">961</td>' in text
 
 

@@ -410,3 +410,6 @@ def test_files_are_saved_with_what_they_need(tmp_path):
     files = ours.CASES["python"].export("petsc").save(tmp_path / "smoother.petsc")
     assert [file.name for file in files] == ["smoother.petsc", "polymgnet_pc.py"]
     assert "polymgnet_pc.Polynomial" in files[0].read_text()
+    with pytest.raises(ValueError, match="needs another name"):  # one would overwrite the other
+        ours.CASES["python"].export("petsc").save(tmp_path / "new" / "polymgnet_pc.py")
+    assert not (tmp_path / "new").exists()

@@ -1,12 +1,11 @@
 """One rule for all commands: a named file that is there is refused, what polymgnet drew in a folder
 is drawn again and what is foreign there refused, and --force overwrites."""
 
-import sys
 from pathlib import Path
 
 import pytest
 
-from figures import style
+from figures import registry, style
 from figures.style import figure, paper, save_as
 from polymgnet.console import refuse_foreign
 
@@ -37,7 +36,7 @@ def one_figure(monkeypatch):
         axes[0, 0].plot([0, 1])
         return made
 
-    monkeypatch.setattr(sys.modules["figures.registry"], "GALLERY", {"one": draw})
+    monkeypatch.setattr(registry, "GALLERY", {"one": draw})
 
 
 def words_of(name, folder):

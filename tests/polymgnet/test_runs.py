@@ -59,7 +59,7 @@ def test_one_run_is_its_report(document, runs):
     assert len(way["moments"]) == 2 * len(report["levels"])
 
 
-def test_several_runs_are_compared(document, run, runs, tmp_path, monkeypatch):
+def test_several_runs_are_compared(document, run, refused, runs, tmp_path, monkeypatch):
     data = document("analyze", *runs)
     assert [report["run"] for report in data["reports"]] == [str(path) for path in runs]
     groups = {row["configuration"]: row for row in data["comparison"]["groups"]}
@@ -80,6 +80,11 @@ def test_several_runs_are_compared(document, run, runs, tmp_path, monkeypatch):
     text = (tmp_path / "comparison.md").read_text(encoding="utf-8")
     assert "## Configurations" in text
     assert "## Differences, paired by seed" in text
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    (theirs / "pairs.csv").write_text("mine")
+    assert "pairs.csv exists" in refused("analyze", runs[0].parent, "--out", theirs)
+    assert [path.read_text() for path in theirs.iterdir()] == ["mine"]
 
 
 def test_a_run_is_six_lines_and_a_table(run, runs):

@@ -11,9 +11,11 @@ import pytest
 
 from mgtheory.derive import derive
 from mgtheory.matrixfree import StencilHierarchy
+from mgtheory.matrixfree.faces import FaceLevel
+from mgtheory.matrixfree.level import StencilLevel
 from mgtheory.multigrid.solution import Reason
 from mgtheory.polynomials.residual import ResidualPolynomial
-from mgtheory.problems.problem import poisson
+from mgtheory.problems.problem import create, poisson
 from mgtheory.problems.stencils import Stencil
 from mgtheory.smoothers import GaussSeidel, Jacobi, Polynomial
 
@@ -313,3 +315,18 @@ def test_a_hierarchy_at_work_refuses_a_second_caller():
     with pytest.raises(RuntimeError, match="build one for each"):
         hierarchy.solve(problem.b, callback=intrude)
     assert hierarchy.solve(problem.b).converged  # the refusal left it free
+
+
+@pytest.mark.parametrize(
+    ("name", "boundary"), [("rotated2d", "dirichlet"), ("variable2d", "neumann")]
+)
+def test_nothing_is_compiled_for_what_is_refused(monkeypatch, name, boundary):
+    """Half a minute is long to wait for an error."""
+
+    def compiled():
+        raise AssertionError("compiled before the refusal")
+
+    for kind in (StencilLevel, FaceLevel):
+        monkeypatch.setattr(kind, "compiled", compiled)
+    with pytest.raises(ValueError, match=r"even along every axis|got neumann"):
+        StencilHierarchy.build(create(name, 9, boundary=boundary))

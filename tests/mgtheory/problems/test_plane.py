@@ -158,8 +158,9 @@ def test_the_solver_converges_as_predicted(name, family):
 
 
 def test_what_a_point_smoother_leaves_between_the_axes():
-    """At 45 degrees the two-grid factor of V(1,1) goes to 1 with epsilon, and a higher degree gains
-    little; along an axis semi-coarsening keeps it."""
+    """At 45 degrees the two-grid factor of V(1,1) rises as epsilon goes to 0, to 0.604 with degree 2
+    and to 1/2 with a high one: half of a smooth error across the strong direction is left by the
+    coarse grid. Along an axis semi-coarsening keeps it."""
 
     def factor(epsilon, angle, degree):
         problem = create("rotated2d", 31, epsilon=epsilon, angle=angle)
@@ -169,6 +170,8 @@ def test_what_a_point_smoother_leaves_between_the_axes():
     assert 0.3 < turned[0] < turned[1] < turned[2]
     assert turned[1] > 0.5
     assert factor(0.01, 45, 4) > 0.45
+    assert factor(1e-6, 45, 2) == pytest.approx(0.604, abs=0.01)
+    assert 0.5 <= factor(1e-6, 45, 16) < 0.52
     assert factor(0.001, 0, 2) < 0.15
 
 
