@@ -119,6 +119,8 @@ class _Given:
 
 def _lines(text: str, hanging: str = "") -> list[str]:
     whole: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False}
+    # a record's words may hold what no source file may: zeros, escapes, lone surrogates
+    text = "".join(c if c.isprintable() else " " for c in text)
     return wrap(text, WIDTH - 4, subsequent_indent=hanging, **whole)
 
 

@@ -365,12 +365,13 @@ def test_a_known_kind_is_found_whatever_made_it():
 
 def test_text_from_a_file_stays_within_the_comment():
     """Names and formulas come from files of others."""
-    nasty = 'x\n-ksp_type preonly\r\n*/ --> """\x0c-a b'
+    nasty = 'x\n-ksp_type preonly\r\n*/ --> """\x0c-a b\x00\x1b[31m\ud800'
     q = derive("chebyshev", 2, POISSON).polynomial
     start = InitialCoefficients(q, nasty, {"formula": nasty, "versions": [nasty]})
     plain = derive("chebyshev", 2, POISSON)
     assert words(start.export("petsc").text) == words(plain.export("petsc").text)
     assert start.export("hypre").text.count("*/") == 1
+    assert all(c.isprintable() for line in start.export("pyamg").text.split("\n") for c in line)
     with pytest.raises(ValueError, match="is none") as error:
         InitialCoefficients(ours.CASES["composite"].polynomial, nasty, {}).export("hypre")
     assert "\n" not in str(error.value)
