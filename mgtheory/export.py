@@ -318,7 +318,7 @@ def predicted(q: ResidualPolynomial) -> str:
             return f"nothing: {error}"
         return (
             f"smoothing factor {mu:.4g}, two grids with one smoothing before and one after"
-            f" {two:.4g} (local Fourier analysis, coarse operators {RULES[rule]})"
+            f" {two:.4g} (local Fourier analysis, coarse operators {RULES[str(rule)]})"
         )
     if record.lower > 0 and record.positive:
         t = np.linspace(record.lower, record.upper, 64 * (q.degree + 1))
