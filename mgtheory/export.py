@@ -26,6 +26,7 @@ import numpy as np
 from mgtheory._checks import check_number
 from mgtheory._files import write_atomically
 from mgtheory.fourier.analysis import smoothing_factor, two_grid_factor
+from mgtheory.fourier.cycle import LocalCycle
 from mgtheory.polynomials.classical import chebyshev, chebyshev4, chebyshev4_opt
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.polynomials.scores import gamma
@@ -38,6 +39,7 @@ SAME = 1e-12  # relative difference of the roots of a family and of a polynomial
 TABLE = 16  # PETSc and Ifpack2 have the optimised fourth kind from a table that ends here
 HYPRE_ORDERS = 4
 PYTHON_PC = "polymgnet_pc"  # the module that PETSc imports for complex pairs
+RULES = {"rediscretise": "rediscretised", "galerkin": "R A P"}
 ON_LEVELS = "mg_levels_"  # PETSc's prefix of what smooths on every level but the coarsest
 
 
@@ -310,12 +312,13 @@ def predicted(q: ResidualPolynomial) -> str:
             stencil, own = _of_stencil(record)
             bare, axes = q.of(own), own.axes or "auto"
             mu = smoothing_factor(stencil, bare, axes=axes).factor
-            two = two_grid_factor(stencil, bare, pre=1, post=1, axes=axes).factor
+            rule = LocalCycle(stencil, bare, axes=axes).coarsening
+            two = two_grid_factor(stencil, bare, axes=axes, coarsening=rule).factor
         except ValueError as error:
             return f"nothing: {error}"
         return (
             f"smoothing factor {mu:.4g}, two grids with one smoothing before and one after"
-            f" {two:.4g} (local Fourier analysis)"
+            f" {two:.4g} (local Fourier analysis, coarse operators {RULES[str(rule)]})"
         )
     if record.lower > 0 and record.positive:
         t = np.linspace(record.lower, record.upper, 64 * (q.degree + 1))

@@ -12,8 +12,10 @@ DPI = 100  # 700 pixels for the width of a page
 def write_page(file: Path, folder: Path, *, draw: bool = True, force: bool = False) -> list[Path]:
     """Write FOLDER/NAME.md and a figure for every scale that has finished runs; returns the paths,
     the page first. ValueError for a file without [report], or without any finished run;
-    FileExistsError, without `force`, for a page that has another title."""
+    FileExistsError, without `force`, for a page that has another title, and for a
+    figure that is there without the page."""
     target = folder / f"{file.stem}.md"
+    ours = force or target.is_file()  # and then so are the figures beside it
     from analysis.studies import Grid, Question
     from analysis.study_along import along_section
     from analysis.study_text import page, scale_text
@@ -53,6 +55,11 @@ def write_page(file: Path, folder: Path, *, draw: bool = True, force: bool = Fal
             picture = folder / f"{name}{ending}.png"
             text.append(f"![{question.title}, {shown}]({picture.name})")
             figures.append(picture)
+            if draw and not ours and picture.exists():
+                raise FileExistsError(
+                    f"{picture} exists, and no page of {file} beside it; give another folder, or"
+                    " --force to overwrite it"
+                )
             if draw:
                 _draw(grid, question, picture, kind=kind)
         text.append(scale_text(grid, question, points=[run.point for run in plan.runs]))

@@ -327,9 +327,12 @@ def test_the_head_says_what_must_be_known(monkeypatch):
         "B D^-1, the inverse diagonal of A",
         "lmax 2.0 of D^-1 A (the symbol, exact)",
         "smoothing factor 0.25, two grids with one smoothing before and one after 0.1222",
+        "(local Fourier analysis, coarse operators rediscretised)",
         "whose spectrum must end at lmax there too",
     ):
         assert fact in head
+    wind = derive("minimax", 2, create("convection2d", 15)).export("pyamg").text
+    assert "coarse operators R A P" in wind
     neumann = derive("chebyshev4", 2, create("poisson2d", n=15, boundary="neumann"))
     assert "Beside a Neumann boundary the diagonal" in neumann.export("petsc").text
     one = derive("chebyshev", 2, (0.5, 2.0)).export("petsc", scaling="diagonal").text

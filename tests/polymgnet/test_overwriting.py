@@ -20,6 +20,7 @@ COMMANDS = {
     "report": (["report", "no-run", "--out", "{}/a.html"], "a.html"),
     "figures": (["figures", "--theory", "--out", "{}"], "one.png"),
     "study": (["study", "studies/starts.toml", "--report", "{}"], "starts.md"),
+    "study's figure": (["study", "studies/starts.toml", "--report", "{}"], "starts-digits.png"),
     "train": (["train", "--config", "digits", "--out", "{}"], "config.json"),
     "demo": (["demo", "--out", "{}"], "anything"),
 }

@@ -158,8 +158,8 @@ def test_the_solver_converges_as_predicted(name, family):
 
 
 def test_what_a_point_smoother_leaves_between_the_axes():
-    """At 45 degrees the two-grid factor of V(1,1) rises as epsilon goes to 0, to 0.604 with degree 2
-    and to 1/2 with a high one: half of a smooth error across the strong direction is left by the
+    """At 45 degrees the two-grid factor of V(1,1) rises as epsilon goes to 0, to 0.604 with degree
+    2 and to 1/2 with a high one: half of a smooth error across the strong direction is left by the
     coarse grid. Along an axis semi-coarsening keeps it."""
 
     def factor(epsilon, angle, degree):
