@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mgtheory._files import write_atomically
-from nets.data.augment import normalise
 from nets.training.predict import Classifier
 
 # input and output of the file: images (n, channels, height, width), floats in [0, 1]; n is free
@@ -31,11 +30,16 @@ class _Pixels(nn.Module):
 
     def __init__(self, classifier: Classifier) -> None:
         super().__init__()
-        self.model, self.mean, self.std = classifier.model, classifier.mean, classifier.std
+        self.model = classifier.model
+        # buffers: the constants that `normalise` keeps would stay those of the trace
+        mean, std = torch.tensor((classifier.mean, classifier.std))[..., None, None]
+        self.register_buffer("scale", 1 / std)
+        self.register_buffer("shift", -mean / std)
 
     def forward(self, images: Tensor) -> Tensor:
         weight = next(self.model.parameters())
-        scores: Tensor = self.model(normalise(255 * images, self.mean, self.std).to(weight.dtype))
+        pixels = torch.addcmul(self.get_buffer("shift"), images, self.get_buffer("scale"))
+        scores: Tensor = self.model(pixels.to(weight.dtype))
         return scores
 
 

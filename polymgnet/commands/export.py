@@ -66,14 +66,14 @@ def export(
         ),
     ],
     to: Annotated[
-        Kind,
+        Kind | None,
         option(
             "--to onnx|torch|petsc|hypre|trilinos|pyamg",
-            "A network: onnx for onnxruntime and others (pip install 'polymgnet[export]'); torch"
-            " for torch.export.load. Its polynomial, or that of INIT.json, as a smoother of an"
-            " engine: the other four.",
+            "A network: onnx, the default, for onnxruntime and others (pip install"
+            " 'polymgnet[export]'); torch, that of FILE.pt2, for torch.export.load. Its polynomial,"
+            " or that of INIT.json, as a smoother of an engine: the other four.",
         ),
-    ] = Kind.ONNX,
+    ] = None,
     level: Annotated[
         int | None,
         option(
@@ -117,6 +117,7 @@ def export(
     Example: polymgnet export init.json --to petsc --out smoother.petsc
     """
     console.refuse_existing(out, force=force)
+    to = to or (Kind.TORCH if out.suffix == ".pt2" else Kind.ONNX)
     if to.reader:
         for name, value in (("--level", level), ("--lmax", lmax), ("--scaling", scaling)):
             if value is not None:
