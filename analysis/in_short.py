@@ -63,7 +63,7 @@ def runs_in_short(found: RunComparison) -> list[str]:
     smooth = sum(all(judged(level).verdict == SMOOTHER for level in r.levels) for r in words)
     ending = (
         f"In {smooth or 'none'} of the {len(words)} runs with levels is every level a smoother in"
-        " the end, so that one pass shrinks every error that a coarser grid cannot see."
+        " the end: one whose pass shrinks every error that a coarser grid cannot see."
         if words
         else "None of the runs has levels, so multigrid theory has nothing to say of them."
     )

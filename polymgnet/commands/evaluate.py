@@ -18,7 +18,8 @@ def evaluate(
         str | None,
         option(
             "--part PART",
-            "train, validation, test or all; by default test of the run's data, all of others.",
+            "train, validation, test or all; by default test of the run's data, all of what --data"
+            " names, even where the run was trained on it.",
         ),
     ] = None,
     as_json: Json = False,
@@ -28,7 +29,7 @@ def evaluate(
     Images of other data in a folder are scaled and cut to the size of the run's. The interval is
     what the number of images allows (95 %, Wilson); it knows nothing of another training.
 
-    Example: polymgnet evaluate runs/q2 --data folder:photos
+    Example: polymgnet evaluate runs/q2 --data folder:others
     """
     import nets
     from analysis.stats import fraction_interval

@@ -92,8 +92,8 @@ def folders(given: list[Path], *, scale: str | None = None) -> tuple[list[Path],
             inside = inside or [one.parent for one in sorted(path.glob("runs/*/summary.json"))]
         if not inside:
             raise ValueError(
-                f"{path} is no run, study or demo: no run folder, and it holds no finished run;"
-                " give a folder that train, study or demo wrote, or a study's file"
+                f"{path} is no run, study or demo: it is not a run folder and holds no finished"
+                " run; give a folder that train, study or demo wrote, or a study's file"
             )
         place = where / PAGE
         found += inside

@@ -280,7 +280,7 @@ def _show(result: dict[str, Any], exact: str) -> None:
     pairs += [
         ("set-up", f"{result['setup_seconds']:.3f} s"),
         ("solve", f"{result['solve_seconds']:.3f} s"),
-        *(("warning", text) for text in result["warnings"]),
+        *(("warning", text) for text in result["warnings"] if text not in result["message"]),
         *([("written to", str(result["out"]))] if result["out"] else []),
         *([("page", str(result["report"]))] if result.get("report") else []),
     ]
