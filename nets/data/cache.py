@@ -43,14 +43,15 @@ def folder_mark(path: Path) -> str:
 def cached(key: str, make: Callable[[], Pool]) -> Pool:
     """The pool filed under `key`, memory-mapped; made aside and renamed into place if missing."""
     folder = cache_folder() / "decoded" / key
+    for half in folder.parent.glob(f"{key}.*"):  # of a killed process, unless it is being written
+        with contextlib.suppress(OSError):  # another process removed it
+            if time.time() - half.stat().st_mtime > WRITING:
+                shutil.rmtree(half, ignore_errors=True)
     # missing, or damaged: made anew
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         return _read_cache(folder)
     pool = make()
     folder.parent.mkdir(parents=True, exist_ok=True)
-    for half in folder.parent.glob(f"{key}.*"):  # of a killed process, unless it is being written
-        if time.time() - half.stat().st_mtime > WRITING:
-            shutil.rmtree(half, ignore_errors=True)
     temporary = Path(tempfile.mkdtemp(prefix=f"{key}.", dir=folder.parent))
     try:
         np.save(temporary / "images.npy", pool.images)

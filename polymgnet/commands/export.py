@@ -119,6 +119,11 @@ def export(
     console.refuse_existing(out, force=force)
     to = to or (Kind.TORCH if out.suffix == ".pt2" else Kind.ONNX)
     if to.reader:
+        if source.is_file():
+            raise ValueError(
+                f"{source} is a file; {to.value} takes a run folder. A polynomial goes --to petsc,"
+                " hypre, trilinos or pyamg"
+            )
         for name, value in (("--level", level), ("--lmax", lmax), ("--scaling", scaling)):
             if value is not None:
                 raise ValueError(f"{name} belongs to a polynomial's engine, not to --to {to.value}")

@@ -174,6 +174,7 @@ def test_a_derived_polynomial_is_exported_with_what_it_needs(run, refused, tmp_p
         ("export {run} --out x --to petsc --lmax nan", "lmax is nan"),
         ("export {run} --out x --to torch --lmax 2", "--lmax belongs to a polynomial's engine"),
         ("export {run}/config.json --out x --to petsc", "not a file of initial coefficients"),
+        ("export {run}/config.json --out x", "config.json is a file; onnx takes a run folder"),
         ("export missing --out x --to petsc", "there is no file missing"),
         ("predict {run} missing.png", "missing.png: No such file or directory"),
         ("predict {run} {run}/config.json", "not a readable image (allowed are PNG"),

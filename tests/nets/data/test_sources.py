@@ -394,6 +394,9 @@ def test_decoded_once_and_made_anew_when_damaged(tmp_path, monkeypatch):
     np.testing.assert_array_equal(load_data(f"folder:{path}").images, first)
     assert len(calls) == 1
     assert [half.exists() for half in halves] == [False, True]
+    os.utime(halves[1], (0, 0))  # beside a whole one too
+    load_data(f"folder:{path}")
+    assert not halves[1].exists()
 
 
 @pytest.mark.parametrize("file", [data_module.DIGITS, "nowhere.csv.gz"])
