@@ -294,7 +294,7 @@ def test_commands_on_a_run(finished, run, document, tmp_path):
 def test_figures_command(finished, document, monkeypatch, tmp_path):
     path = finished[0] / "runs" / "smoother-0"
     monkeypatch.setattr(
-        "figures.make", lambda runs, out, progress: [out / f"{run.name}.png" for run in runs]
+        "figures.make", lambda runs, out, progress, guard: [out / f"{run.name}.png" for run in runs]
     )
     assert document("figures", path)["figures"] == [str(path / "pictures" / "smoother-0.png")]
     assert document("figures", path, "--out", tmp_path)["figures"] == [

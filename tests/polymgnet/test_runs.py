@@ -163,5 +163,5 @@ def test_report_takes_runs_a_folder_of_them_and_a_study(document, runs, tmp_path
     assert several["runs"] == list(map(str, runs))
     text = out.read_text(encoding="utf-8")
     assert f"polymgnet report {' '.join(map(str, runs))} --out {out}" in text
-    folder = document("report", runs[0].parent, "--out", out)
+    folder = document("report", runs[0].parent, "--out", out, "--force")
     assert sorted(folder["runs"]) == sorted(several["runs"])
