@@ -292,7 +292,11 @@ def create_model(
     if "channels" in allowed:
         sizes = {key: given.get(key) for key in ("channels", "width", "levels")}
         options = {key: value for key, value in options.items() if key not in sizes}
-        options["channels"] = level_channels(entry.defaults["channels"], **sizes)
+        own = inspect.signature(entry.build).parameters["channels"].default
+        default = entry.defaults.get("channels", own)
+        if default is inspect.Parameter.empty:
+            raise ValueError(f"{name} has no default channels; its class or its entry must have")
+        options["channels"] = level_channels(default, **sizes)
     if entry.build is PolyMgNet and "steps" in options:
         factors = options["factors"]
         if "factors" in given or len(set(factors)) != 1:

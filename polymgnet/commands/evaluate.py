@@ -18,8 +18,7 @@ def evaluate(
         str | None,
         option(
             "--part PART",
-            "train, validation, test or all; by default test of the run's data, all of what --data"
-            " names, even where the run was trained on it.",
+            "train, validation, test or all; by default test of the run's data, all of other data.",
         ),
     ] = None,
     as_json: Json = False,
@@ -33,15 +32,20 @@ def evaluate(
     """
     import nets
     from analysis.stats import fraction_interval
+    from nets.config import absolute
     from nets.training.folder import read_config
     from nets.training.predict import evaluate as measured
 
     classifier = nets.load_classifier(run)
-    section = read_config(run).data
+    config = absolute(read_config(run))
+    section, others = config.data, False
     if data is not None:
+        named = section.model_copy(update={"name": data})
+        others = absolute(config.model_copy(update={"data": named})).data.name != section.name
+    if data is not None and others:
         side = classifier.size[0] if classifier.size and data.startswith("folder:") else None
         section = section.model_copy(update={"name": data, "size": side, "test": None})
-    part = part or ("test" if data is None else "all")
+    part = part or ("all" if others else "test")
     found = measured(classifier, nets.load_data(**section.arguments()), part)
     low, high = fraction_interval(found.accuracy, found.images)
     if as_json:

@@ -85,6 +85,8 @@ def test_evaluate_is_the_summary_s(trained, pictures, document, run):
     assert sum(one["right"] for one in found["classes"].values()) == found["right"]
     assert found["interval"][0] < found["accuracy"] < found["interval"][1]
     assert f"{100 * found['accuracy']:.2f} %" in run("evaluate", out).out
+    # the run's own data by its name: not what it was trained on
+    assert document("evaluate", out, "--data", "digits")["images"] == len(data.test)
     # classes in a folder are told by their names: here a few of them, whose numbers differ
     other = document("evaluate", out, "--data", f"folder:{pictures}")
     expected = nets.load_classifier(out).predict(data.images[data.test[:5]]).numpy()

@@ -58,3 +58,22 @@ def test_a_model_of_ones_own_is_registered_once(monkeypatch):
             nets.register_model(taken, Mine, "again")
     with pytest.raises(ValueError, match="mine is no ImageModel"):
         nets.create_model("mine", features_only=True)
+
+
+def test_channels_of_a_class_are_the_default_of_its_entry(monkeypatch):
+    class Wide(nn.Module):
+        def __init__(self, *, channels=(4, 8), in_channels: int = 3, num_classes: int = 10):
+            super().__init__()
+            self.channels = channels
+
+    class Bare(nn.Module):
+        def __init__(self, *, channels, in_channels: int = 3, num_classes: int = 10):
+            super().__init__()
+
+    monkeypatch.setattr("nets.models.registry.MODELS", dict(MODELS))
+    nets.register_model("wide", Wide, "with channels")
+    nets.register_model("bare", Bare, "without")
+    assert nets.create_model("wide").channels == (4, 8)
+    assert nets.create_model("wide", width=6, levels=3).channels == (6, 12, 12)
+    with pytest.raises(ValueError, match="bare has no default channels"):
+        nets.create_model("bare")
