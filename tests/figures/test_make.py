@@ -199,7 +199,7 @@ def test_a_new_figure_is_one_function_and_one_entry(runs, tmp_path, monkeypatch)
 
 def test_equal_names_are_told_apart(runs, tmp_path, monkeypatch):
     """Runs of one name, of different folders, are numbered in the names of their figures."""
-    for registry, kept in ((RUN_FIGURES, "polynomials"), (COMMON_FIGURES, "accuracies")):
+    for registry, kept in ((RUN_FIGURES, "levels"), (COMMON_FIGURES, "accuracies")):
         for name in set(registry) - {kept}:  # one figure of a run has its name as any other
             monkeypatch.delitem(registry, name)
     for folder in "ab":
