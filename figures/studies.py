@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from analysis.studies import COSTS, MEASURES, Grid, Measure, Place, Question
 from analysis.study_text import axis_text, place_text
@@ -172,12 +173,16 @@ def _look(index: int) -> Look:
 def draw_costs(ax: Axes, grid: Grid, name: str, cost: str) -> Axes:
     """Everything that is compared as a point: its mean and 95 % interval against what a run
     costs."""
-    measure = MEASURES[name]
-    for k, (label, x, found) in enumerate(_costs(grid, cost, name)):
+    measure, points = MEASURES[name], _costs(grid, cost, name)
+    for k, (label, x, found) in enumerate(points):
         y, half = measure.unit * found.mean, measure.unit * (found.half or 0.0)
         ax.errorbar([x], [y], yerr=[half], **look(k).points)
         ax.annotate(label, (x, y), (4, 3), textcoords="offset points", fontsize=6.5)
-    ax.set_xscale("log")
+    costs = [x for _, x, _ in points]
+    if costs and max(costs) >= 10 * min(costs):
+        ax.set_xscale("log")
+    else:  # the numbers between two powers of 10 would stand on one another
+        ax.xaxis.set_major_locator(MaxNLocator(3))
     ax.margins(x=0.2)
     return finished(ax, COSTS[cost], measure.title, legend=False)
 

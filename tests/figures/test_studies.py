@@ -69,6 +69,10 @@ def test_costs(ax):
     at = [tuple(box.lines[0].get_xydata()[0]) for box in ax.containers]
     assert at[0] == pytest.approx((1, 0.505))
     assert len(at) == 8
+    assert ax.get_xscale() == "log"  # 1 to 31
+    ax.clear()
+    draw_costs(ax, grid(), "train_loss", "seconds")  # all alike: no two numbers on one another
+    assert ax.get_xscale() == "linear"
 
 
 @pytest.mark.parametrize(("panels", "count"), [(("plain",), 1), (tuple("abcdef"), 6)])
