@@ -157,9 +157,10 @@ def _draw(
     guard: Callable[[Path], None] | None,
 ) -> list[Path]:
     written: list[Path] = []
-    for name, *_ in jobs if guard else ():
-        for suffix in (".png", ".pdf"):
-            guard(out / f"{name}{suffix}")  # type: ignore[misc]
+    if guard is not None:  # before anything is drawn
+        for name, *_ in jobs:
+            for suffix in (".png", ".pdf"):
+                guard(out / f"{name}{suffix}")
     with paper():
         for done, (name, job, about) in enumerate(jobs):
             if progress:
