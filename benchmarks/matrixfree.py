@@ -37,8 +37,8 @@ from mgtheory.solving import solve
 # by dimension, the fastest to 1e-8 in processor time on one thread, of degrees 1 to 6 and coarsest
 # grids of 1024 to 32768 unknowns (on an EPYC 9004: 22.4 ms at 1023^2, next 23.7). In 3D all that is
 # above an eighth of the spectrum is damped, not only the high frequencies, above a sixth: these by
-# 0.10 in place of 0.062, but the coarse grid leaves most just below them, and four cycles do what
-# five did at 63^3, 127^3 and 255^3
+# 0.10 in place of 0.062, but of a smooth error the coarse grid leaves most just below them, and
+# four cycles do what five did at 63^3, 127^3 and 255^3 (for a random b either needs eight)
 EIGHTH = Polynomial(polynomial=chebyshev(4, interval=(0.25, 2.0)), scaling="diagonal")
 CYCLE: dict[int, dict[str, Any]] = {
     2: {"pre": 0, "degree": 3},
