@@ -37,7 +37,9 @@ CACHE = 8 * 2**20
 # in one sweep: beyond, the recomputed planes of the neighbours cost more than the memory traffic
 # saved
 MAX_STEPS = 8
-SMALL = 2**14  # unknowns below which a second thread costs more than it brings
+# unknowns times (1 + 2 steps) of a sweep, about half a nanosecond each, below which a second thread
+# costs more than it brings: 0.1 ms for waking it and for what it has not in its cache
+SMALL = 2**19
 
 
 def imported(name: str) -> Any:
@@ -120,7 +122,7 @@ class KernelLevel(ABC):
     def __init__(self, shape: Shape, coarse: Shape | None, threads: int) -> None:
         self.shape, self.coarse = shape, coarse
         self.grid = as_grid(shape)
-        self.blocks = 1 if self.size < SMALL else max(1, min(threads, self.grid[0] // 8))
+        self.blocks = max(1, min(threads, self.grid[0] // 8)) if self._shared(MAX_STEPS) else 1
         self._nothing = np.empty((0, 1, 1))
         self.release()
 
@@ -246,7 +248,7 @@ class KernelLevel(ABC):
             target = to if last and to is not None else self._nothing
             grids = self.x, self.b, self._nothing if e is None else e, target
             task = start, *operator, steps, write, norm and last, *transfers
-            blocks = self._blocks(target.shape[0])
+            blocks = self._blocks(target.shape[0], len(steps))
             if start in (KEEP, ADD) and len(blocks) > 1:
                 self._copy_neighbours(blocks, len(steps) + 4)
             total = sum(
@@ -254,17 +256,22 @@ class KernelLevel(ABC):
                     run,
                     [
                         (*grids, *task, *block, *workspace)
-                        for block, workspace in zip(blocks, self._workspace, strict=True)
+                        for block, workspace in zip(blocks, self._workspace, strict=False)
                     ],
                 )
             )
             start = KEEP
         return total
 
-    def _blocks(self, m: int) -> list[Block]:
-        """The parts of a sweep that restricts to m coarse planes."""
-        coarse = [p * m // self.blocks for p in range(self.blocks + 1)]
-        fine = [p * self.grid[0] // self.blocks for p in range(self.blocks + 1)]
+    def _shared(self, steps: int) -> bool:
+        """Whether a sweep of so many steps is long enough for more than one thread."""
+        return self.size * (1 + 2 * steps) >= SMALL
+
+    def _blocks(self, m: int, steps: int) -> list[Block]:
+        """The parts of a sweep of so many steps that restricts to m coarse planes."""
+        parts = self.blocks if self._shared(steps) else 1
+        coarse = [p * m // parts for p in range(parts + 1)]
+        fine = [p * self.grid[0] // parts for p in range(parts + 1)]
         if m:
             fine[1:-1] = [self._first(j) for j in coarse[1:-1]]
         return list(map(Block, fine[:-1], fine[1:], coarse[:-1], coarse[1:]))
@@ -272,7 +279,7 @@ class KernelLevel(ABC):
     def _copy_neighbours(self, blocks: list[Block], depth: int) -> None:
         """Copy `depth` planes of x on either side of each block, before anything is overwritten."""
         n = self.grid[0]
-        for block, (_, _, _, halo) in zip(blocks, self._workspace, strict=True):
+        for block, (_, _, _, halo) in zip(blocks, self._workspace, strict=False):
             first, end = max(block.lo - depth, 0), min(block.hi + depth, n)
             halo[0, halo.shape[1] - (block.lo - first) :] = self.x[first : block.lo]
             halo[1, : end - block.hi] = self.x[block.hi : end]
@@ -406,7 +413,7 @@ class StencilLevel(KernelLevel):
         columns = n2 + (40 - n2) % 512 if n1 == 1 else n2
         shared = below.b, below.x, self.bands, rows, used
         blocks = []
-        for block in below._blocks(0):
+        for block in below._blocks(0, steps=2):  # about as long as two steps
             ring = _aligned((2, 8, n1, columns))
             stack = _aligned((2, 2, n1 if n1 > 1 else 0, 1, n2))
             blocks.append((*shared, block.lo, block.hi, ring, stack))

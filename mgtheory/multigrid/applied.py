@@ -315,7 +315,7 @@ def asymmetry(level: Any, family: str) -> str:
         return ""
     return (
         f"level 0: A is not symmetric, its spectrum need not lie on the real interval that {family}"
-        " is made for; harmonic_ritz, or minimax on points of the spectrum, take any"
+        " is made for; harmonic_ritz of degree 3 takes any, minimax points of the spectrum"
     )
 
 

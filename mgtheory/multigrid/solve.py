@@ -30,11 +30,12 @@ Loads = Callable[[Shape], ArrayLike]
 
 class Watch:
     """Notices smoothings that amplify the residual: |q| > 1 somewhere on the spectrum, so lmax is
-    too small or A indefinite."""
+    too small, or A indefinite or not symmetric."""
 
     def __init__(self, known: tuple[str, ...] = ()) -> None:
         self.known = known  # of the hierarchy itself, said in any case
         self.worst: dict[int, float] = {}
+        self.causes: dict[int, str] = {}
 
     def __call__(self, level: Level, before: NDArray[Any], after: NDArray[Any]) -> None:
         """Compare the residuals before and after a smoothing, in the norm in which q(BA) is
@@ -45,6 +46,11 @@ class Watch:
         growth = norm(weight * after) / start if start > 0.0 else 0.0
         if hasattr(level.pre, "polynomial") and not growth <= 1.0 + 1e-3:
             self.worst[level.index] = max(growth, self.worst.get(level.index, 0.0))
+            self.causes[level.index] = (
+                "its lmax (or interval) is too small for this A, or A is not positive definite"
+                if level.symmetric
+                else "A is not symmetric"
+            )
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -52,7 +58,7 @@ class Watch:
         said = {text.partition(":")[0] for text in self.known}
         return self.known + tuple(
             f"level {index}: the polynomial smoother multiplied the residual by {growth:.3g}; "
-            "its lmax (or interval) is too small for this A, or A is not positive definite"
+            f"{self.causes[index]}"
             for index, growth in sorted(self.worst.items())
             if f"level {index}" not in said
         )

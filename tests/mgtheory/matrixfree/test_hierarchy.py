@@ -190,6 +190,11 @@ def test_blocks_of_threads_change_nothing(name, monkeypatch):
             np.testing.assert_allclose(solution.residual_norms, expected.residual_norms, rtol=1e-8)
 
 
+def test_a_second_thread_joins_long_sweeps_alone():
+    level = StencilHierarchy.build(poisson((255, 255)), threads=2).levels[0]
+    assert [len(level._blocks(0, steps)) for steps in (0, 2, 4)] == [1, 1, 2]
+
+
 @pytest.mark.parametrize("n", [*range(3, 240), 1000, 17064])
 def test_tables_are_the_sparse_transfers(n):
     """At every size, those too where halving does not nest: no coarse point has more than four fine

@@ -34,6 +34,39 @@ def test_an_error_of_a_block_reaches_the_caller():
         run_blocks(kernel, [(0,), (1,)])
 
 
+def test_an_error_leaves_no_block_at_work():
+    ended = []
+
+    def kernel(k):
+        if k == 1:
+            raise ValueError("block 1")
+        time.sleep(0.02)
+        ended.append(k)
+
+    with pytest.raises(ValueError, match="block 1"):
+        run_blocks(kernel, [(0,), (1,), (2,)])
+    assert sorted(ended) == [0, 2]
+
+
+def test_callers_in_several_threads_have_workers_of_their_own():
+    """A worker for two of them would wait for the other's barrier."""
+    barrier, seen = threading.Barrier(4), {}
+
+    def caller(name):
+        def kernel(k):
+            barrier.wait(timeout=10)
+            return name, k
+
+        seen[name] = run_blocks(kernel, [(0,), (1,)])
+
+    others = [threading.Thread(target=caller, args=(name,)) for name in "ab"]
+    for thread in others:
+        thread.start()
+    for thread in others:
+        thread.join()
+    assert seen == {name: [(name, 0), (name, 1)] for name in "ab"}
+
+
 def test_blocks_run_one_after_the_other_where_no_thread_can_be_started(monkeypatch):
     def refused(self):
         raise RuntimeError("can't start new thread")

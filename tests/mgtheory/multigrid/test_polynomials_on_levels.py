@@ -209,6 +209,22 @@ def test_real_intervals_and_nonsymmetric_matrices():
         assert all("not symmetric" in text for text in warnings)
 
 
+def test_where_a_strong_wind_stops_the_default_its_warning_names_what_converges():
+    """Angle and Peclet number at which Chebyshev on an interval amplifies on the second grid."""
+    problem = create("convection2d:peclet=1e5,angle=30", n=63)
+    stopped = Hierarchy.build(problem).solve(problem.b, tol=1e-8)
+    assert not stopped.converged
+    first, second = stopped.warnings
+    assert "harmonic_ritz of degree 3 takes any" in first
+    assert second.startswith("level 1")
+    assert second.endswith("A is not symmetric")
+    for angle in (0, 30, 200):
+        problem = create(f"convection2d:peclet=1e5,angle={angle}", n=63)
+        hierarchy = Hierarchy.build(problem, smoother="harmonic_ritz", degree=3)
+        assert not hierarchy.warnings
+        assert hierarchy.solve(problem.b, tol=1e-8, maxiter=20).converged
+
+
 def test_a_derived_polynomial_without_its_name_is_warned_of_an_unsymmetric_matrix():
     problem = create("poisson2d", n=15)
     wind = sp.kron(sp.diags_array([-300.0, 300.0], offsets=[-1, 0], shape=(15, 15)), sp.eye(15))
