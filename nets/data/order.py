@@ -99,12 +99,13 @@ def fitting_batch(count: int, parts: int = 1) -> int:
 def one_step_an_epoch(section: TrainSection, count: int, world: int) -> str:
     """A line where an epoch is one step of the optimiser, with a batch that fits; else empty."""
     size = fitting_batch(count, world * section.ghost_groups)
-    if steps_per_epoch(section, count, world) > 1 or size >= section.batch_size:
+    smaller = section.model_copy(update={"batch_size": size})
+    steps = steps_per_epoch(smaller, count, world) if count >= size else 0
+    if steps < 2 or steps_per_epoch(section, count, world) > 1:
         return ""
     return (
         f"an epoch is one step of the optimiser: train.batch_size is {section.batch_size} and"
-        f" there are {count} images to train on; batch_size={size} makes it"
-        f" {steps_per_epoch(section.model_copy(update={'batch_size': size}), count, world)} steps"
+        f" there are {count} images to train on; batch_size={size} makes it {steps} steps"
     )
 
 

@@ -60,7 +60,7 @@ def models(
     )
     for card in cards:
         low, high = (f"{100 * end:.2f}" for end in card["interval"])
-        print(
+        console.say(
             f'pretrained: create_model("{card["model"]}", pretrained="{card["name"]}"):'
             f" {100 * card['test_accuracy']:.2f} % ({low} to {high}) of {card['images']['test']}"
             f" test images, {card['parameters']:,} weights"

@@ -201,7 +201,7 @@ def solve(
         console.emit(document)
     else:
         if levels:
-            print(hierarchy)
+            _show_levels(hierarchy, solving.levels_of(hierarchy))
         _show(document, reference)
     if not solution.converged:
         raise Failure(f"{solution.reason}: {solution.message}")
@@ -254,6 +254,26 @@ def _draw(result: dict[str, Any], tol: float, path: Path) -> None:
         label = f"{result['problem']}, {grid}, {result['boundary']}\n{method}"
         draw_convergence(axes[0, 0], {label: norms}, tolerance=tol, steps=what)
         save_as(made, path)
+
+
+def _show_levels(hierarchy: Any, found: list[dict[str, Any]]) -> None:
+    """What the hierarchy says of itself, its levels as a table that fits the window."""
+    said = str(hierarchy).splitlines()
+    heads = next(k for k, line in enumerate(said) if line.split()[:2] == ["level", "grid"])
+    columns: dict[str, list[Any]] = {
+        "level": [one["level"] for one in found],
+        "grid": ["x".join(map(str, one["grid"])) for one in found],
+        "unknowns": [one["unknowns"] for one in found],
+        "non-zeros": [one["nonzeros"] for one in found],
+        "smoothing (pre + post)": [one["smoothing"] for one in found],
+    }
+    shown = {name: cells for name, cells in columns.items() if set(cells) != {None}}
+    console.table(
+        said[0],
+        list(shown),
+        list(zip(*shown.values(), strict=True)),
+        caption="\n".join([*said[1:heads], *said[heads + 1 + len(found) :]]),
+    )
 
 
 def _show(result: dict[str, Any], exact: str) -> None:

@@ -400,6 +400,15 @@ def test_solve_prints_history(run):
     assert "operator complexity" in out
 
 
+@pytest.mark.parametrize("width", [44, 60, 80, 120])
+def test_levels_fit_the_window(run, monkeypatch, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    out = run("solve", *SMALL, "--levels", "--maxiter", 0).out
+    assert max(map(len, out.splitlines())) <= width
+    for word in ("31x31", "4,681", "chebyshev(2)", "15x15", "1,065", "chebyshev(3)", "7x7", "217"):
+        assert word in out.split()
+
+
 def test_derive_takes_the_scaling_that_its_refusals_name(document, run, refused, tmp_path):
     """D^-1 A of the Poisson problem is A h^2/4; an interval is of whichever B is said."""
     words = ("derive", "--family", "chebyshev4", "--degree", 2)

@@ -155,6 +155,23 @@ def test_tables_fit_the_window_and_keep_numbers_whole(capsys, monkeypatch, width
     }
 
 
+@pytest.mark.parametrize("width", [34, 60, 80])
+def test_texts_break_between_words_and_numbers_stand_on_the_right(capsys, monkeypatch, width):
+    rows = [["a", "1,385,554", "two general polynomials"], ["bb", "27", "none"]]
+    monkeypatch.setenv("COLUMNS", str(width))
+    console.table("T", ["name", "weights", "what it is"], rows)
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= width
+    assert {"1,385,554", "polynomials", "general", "none"} <= set(out.split())
+    ends = [
+        line.index(text) + len(text)
+        for text in ("1,385,554", "27")
+        for line in out.splitlines()
+        if f" {text} " in line
+    ]
+    assert len(set(ends)) == 1
+
+
 def test_a_column_that_nothing_fills_is_left_out_and_the_caption_says_why(capsys):
     """With coefficients that vary Fourier analysis predicts nothing; what was computed stands where
     the prediction would."""
