@@ -123,13 +123,15 @@ class Row:
 
 @dataclass(frozen=True, repr=False)
 class SmootherComparison:
-    """All rows and what follows from them."""
+    """All rows and what follows from them; `doubts` says what in a matrix speaks against its
+    grid."""
 
     problem: str
     shape: tuple[int, ...]
     axes: tuple[int, ...]
     constant: float | None
     rows: tuple[Row, ...]
+    doubts: tuple[str, ...] = ()
 
     @property
     def winner(self) -> Row | None:
@@ -207,7 +209,8 @@ class SmootherComparison:
         ]
         left = [f"left out: {r.family} {r.degree}: {r.refused}" for r in self.rows if r.refused]
         title = f"{self.problem}, {' x '.join(map(str, self.shape))}"
-        return "\n".join([title, *lines, *left, *self.verdict])
+        doubts = [f"warning: {text}" for text in self.doubts]
+        return "\n".join([title, *lines, *left, *doubts, *self.verdict])
 
     @property
     def losses(self) -> tuple[str, ...]:
@@ -244,6 +247,7 @@ class SmootherComparison:
             "winner": None if self.winner is None else asdict(self.winner),
             "tied": [[row.family, row.degree] for row in self.ties],
             "optimised_fourth_kind_loses": list(self.losses),
+            "doubts": list(self.doubts),
         }
 
 
@@ -372,7 +376,7 @@ def compare_smoothers(
                 rows[number]["seconds_range"] = (min(times) / digits, max(times) / digits)
     made = tuple(Row(**row) for row in rows)
     name = getattr(of, "name", f"a matrix of {b.size} rows")
-    return SmootherComparison(name, of.shape, coarsened, constant, made)
+    return SmootherComparison(name, of.shape, coarsened, constant, made, getattr(of, "doubts", ()))
 
 
 def approximation(problem: Problem | Level, axes: Sequence[int] | str = "auto") -> float | None:

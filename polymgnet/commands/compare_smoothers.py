@@ -191,6 +191,8 @@ def _show(result: Any, title: str) -> None:
     for row in result.rows:
         if row.refused:
             console.say(f"left out: {row.family} {row.degree}: {row.refused}")
+    for text in result.doubts:
+        console.say(f"warning: {text}")
     for line in result.verdict:
         console.say(line)
 

@@ -174,6 +174,7 @@ def derive(
         of = A
     elif of is None:
         of = problems.create(problem or MODEL, n=63 if n is None else n, boundary=boundary or SIDES)
+    doubts = of.doubts if isinstance(of, Level) else ()
     if isinstance(of, Level):
         of = of.record(of.inverse_diagonal(check_name(scaling, SCALINGS, "scaling")))
     record = operator_record(of, scaling=scaling, axes=axes_of(axes))
@@ -225,6 +226,7 @@ def derive(
             ("step sizes", console.numbers(coefficients.weights)),
             measure,
             *([("search", remark)] if remark else []),
+            *(("warning", text) for text in doubts),
             *([("written to", str(out))] if out else []),
         ],
     )
