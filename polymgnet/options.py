@@ -55,6 +55,11 @@ class Command(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the words; ValueError for an empty value, as an unset variable of a shell leaves it,
         and which Path takes for the working directory."""
+        if any(word.partition("=")[0] == "--import" for word in args):
+            raise ValueError(
+                "--import stands before the command: polymgnet --import FILE.py"
+                f" {ctx.info_name} ..."
+            )
         for before, word in zip(["", *args], args):
             name, sign, value = word.partition("=")
             if word and not (name.startswith("--") and sign and not value):

@@ -135,7 +135,10 @@ def model_entry(name: str) -> ModelEntry:
         match = re.fullmatch(pattern, name) if isinstance(name, str) else None
         if match:
             return make(match)
-    raise ValueError(f"unknown model {name!r}, known are: {', '.join([*MODELS, *PATTERNS])}")
+    raise ValueError(
+        f"unknown model {name!r}, known are: {', '.join([*MODELS, *PATTERNS])}; one of your own is"
+        " registered first, in Python or by polymgnet --import FILE.py"
+    )
 
 
 def model_options(name: str) -> list[str]:

@@ -46,8 +46,9 @@ def models(
     if as_json:
         console.emit({"size": size, **given, "models": rows, "pretrained": cards})
         return
+    many = "s" * (len(rows) > 1)
     console.table(
-        f"{len(rows)} networks, images {channels} x {size} x {size}, {classes} classes",
+        f"{len(rows)} network{many}, images {channels} x {size} x {size}, {classes} classes",
         ["name", "weights", "MFLOP", "degree", "what it is"],
         [
             [
