@@ -170,3 +170,19 @@ def test_options_named_in_messages_exist():
     assert {(flag, path) for flag, path in named if flag not in known} == set()
     assert {"scaling", "coarsening", "axes"} <= keywords
     assert {f"--{name}" for name in keywords - PYTHON_ALONE} <= known
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_a_shell_completes_commands_and_options(shell, monkeypatch, run):
+    """As its script asks; the hints that zsh shows hold no name of a registry's place."""
+    words = {"tr": "train", "derive --sc": "--scaling", "train --co": "--config"}
+    monkeypatch.setenv("_POLYMGNET_COMPLETE", f"complete_{shell}")
+    for typed, expected in words.items():
+        monkeypatch.setenv("COMP_WORDS", f"polymgnet {typed}")
+        monkeypatch.setenv("COMP_CWORD", str(len(typed.split())))
+        monkeypatch.setenv("_TYPER_COMPLETE_ARGS", f"polymgnet {typed}")
+        out = run().out
+        assert expected in re.findall(r"[\w-]+", out)
+        assert not set("{}") & set(out)
+    monkeypatch.setenv("_POLYMGNET_COMPLETE", f"source_{shell}")
+    assert f"_POLYMGNET_COMPLETE=complete_{shell}" in run().out
