@@ -327,10 +327,10 @@ def compare_smoothers(
     # a wrong option is refused here, not once in every row
     first = build(problem, smoother=Polynomial(OPTIMISED, 1), **options)
     constant = approximation(of, axes) if pre == post == 1 else None
-    even = isinstance(of, Problem) and of.stencil is not None
+    even = of if isinstance(of, Problem) and of.stencil is not None else None
     kept = problem.nullspace if isinstance(problem, Problem) else first.nullspace
     two = None
-    if not even and math.prod(of.shape) <= MOST:
+    if even is None and math.prod(of.shape) <= MOST:
         two = Hierarchy.build(problem, max_levels=2, **grid, coarsening=coarsening, axes=axes)
     rows: list[dict[str, Any]] = []
     hierarchies: dict[int, Any] = {}
@@ -343,14 +343,14 @@ def compare_smoothers(
             smoother: Any = family
             if family not in SMOOTHERS:
                 smoother = derived(of, family, degree, axes=coarsened, around=around)
-            if even:
-                row |= predict(of, smoother, axes=coarsened, around=around, constant=constant)
+            if even is not None:
+                row |= predict(even, smoother, axes=coarsened, around=around, constant=constant)
             elif not isinstance(smoother, str):
                 row |= {"gamma": gamma_of(smoother)}
             hierarchies[done] = build(problem, smoother=smoother, **options)
             if two is not None:
-                given = two.with_smoothers(smoother, pre=pre, post=post)
-                row["two_grid_computed"] = ritz_factor(given, kept)
+                smoothed = two.with_smoothers(smoother, pre=pre, post=post)
+                row["two_grid_computed"] = ritz_factor(smoothed, kept)
             row["work_units"] = hierarchies[done].work_units(cycle)
         except ValueError as error:
             row["refused"] = " ".join(str(error).split())
@@ -419,7 +419,7 @@ def predict(
 ) -> dict[str, Any]:
     """What Fourier analysis and the scores say; no scores for a classical smoother."""
     given = smoother if isinstance(smoother, str) else smoother.polynomial
-    found = {
+    found: dict[str, Any] = {
         "smoothing_factor": fourier.smoothing_factor(problem, given, axes=axes).factor,
         "two_grid_factor": fourier.two_grid_factor(problem, given, axes=axes, **around).factor,
     }
@@ -458,7 +458,7 @@ def ritz_factor(hierarchy: Hierarchy, nullspace: NDArray[np.float64] | None = No
         y = x - hierarchy.apply(A @ x)
         return y if nullspace is None else without(nullspace, y)
 
-    of = LinearOperator(A.shape, matvec=left, dtype=A.dtype)  # type: ignore[call-arg]
+    of = LinearOperator(A.shape, matvec=left, dtype=A.dtype)
     return abs(arnoldi(of, steps=STEPS).dominant)
 
 

@@ -177,7 +177,7 @@ def _grid(texts: Sequence[Sequence[str]], widths: Sequence[int]) -> Any:
 
     grid = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for k, ((head, *column), width) in enumerate(zip(texts, widths, strict=True)):
-        side = "left" if k == 0 or not all(map(_is_number, column)) else "right"
+        side: Any = "left" if k == 0 or not all(map(_is_number, column)) else "right"
         grid.add_column(escape(head), justify=side, overflow="fold", width=width)
     for row in zip(*(column[1:] for column in texts), strict=True):
         grid.add_row(*map(escape, row))

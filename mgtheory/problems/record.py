@@ -69,7 +69,7 @@ def operator_record(
     check_name(scaling, SCALINGS, "scaling")
     found = _known(plain(of), scaling, axes)
     bare = found.kind in ("interval", "points") and found is not of
-    return replace(found, scaling=scaling) if bare and scaling != "auto" else found
+    return replace(found, scaling=cast(Scaling, scaling)) if bare and scaling != "auto" else found
 
 
 def _known(of: Any, scaling: str, axes: Sequence[int] | str) -> OperatorRecord:
