@@ -139,8 +139,9 @@ def texts(path):
             yield node.value, id(node) in raised
 
 
-# files that speak to git and to Slurm
+# files that speak to git and to Slurm, and one that is a command of its own
 OTHERS = ("nets/training/folder.py", "polymgnet/study/queue.py", "polymgnet/study/slurm.py")
+OTHERS += ("polymgnet/pretrained.py",)
 PYTHON_ALONE = {"symmetric"}  # of as_preconditioner
 
 
