@@ -11,9 +11,12 @@ number says; a polynomial of degree 8 divides them by six; with multigrid they s
 """
 
 # %%
+try:
+    import pyamg
+except ModuleNotFoundError:
+    raise SystemExit("this example needs PyAMG: pip install pyamg") from None
 import matplotlib.pyplot as plt
 import numpy as np
-import pyamg
 import scipy.sparse as sp
 from scipy.sparse.csgraph import laplacian
 from scipy.sparse.linalg import cg

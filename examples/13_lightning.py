@@ -9,7 +9,10 @@ Expect: about 95 % of the test images after four epochs.
 """
 
 # %%
-import lightning as L
+try:
+    import lightning as L
+except ModuleNotFoundError:
+    raise SystemExit("this example needs Lightning: pip install lightning") from None
 import matplotlib.pyplot as plt
 import torch
 from torch.nn import functional as F

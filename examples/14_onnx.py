@@ -11,9 +11,14 @@ Expect: the same scores to about 1e-5, the rounding of float32, for batches of a
 # %%
 from pathlib import Path
 
+try:
+    import onnxruntime
+    import onnxscript  # noqa: F401  torch.onnx.export writes with it
+except ModuleNotFoundError:
+    needed = "onnx onnxruntime onnxscript"
+    raise SystemExit(f"this example needs ONNX: pip install {needed}") from None
 import matplotlib.pyplot as plt
 import numpy as np
-import onnxruntime
 import torch
 
 import polymgnet

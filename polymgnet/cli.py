@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,7 +13,7 @@ from polymgnet import __version__
 from polymgnet.console import open_streams, short_warnings
 from polymgnet.errors import guarded
 from polymgnet.options import Group, option
-from polymgnet.packages import prefer_own
+from polymgnet.packages import load_own, prefer_own
 
 app = typer.Typer(
     name="polymgnet",
@@ -32,6 +33,15 @@ app = typer.Typer(
 def start(
     context: typer.Context,
     version: Annotated[bool, option("--version", "Print the version and stop.")] = False,
+    own: Annotated[
+        Path | None,
+        option(
+            "--import FILE.py",
+            "Run a Python file of yours first, before COMMAND: the families, smoothers, placements,"
+            " problems and models that it registers are known then. POLYMGNET_IMPORT in the"
+            " environment names one too.",
+        ),
+    ] = None,
     traceback: Annotated[
         bool, option("--traceback", "For developers: show where an error came from.")
     ] = False,
@@ -44,6 +54,8 @@ def start(
     if version:
         print(f"polymgnet {__version__}")
         raise typer.Exit
+    if own is not None:
+        load_own(own)
     if context.invoked_subcommand is None:
         print(context.get_help())
         raise typer.Exit

@@ -5,6 +5,7 @@ import codecs
 import io
 import json
 import os
+import re
 import shlex
 import sys
 import time
@@ -123,38 +124,63 @@ def table(
     """
     say(title)
     console = _console()
-    wide = console.options.update(width=sys.maxsize)
+    cells = [[cell if isinstance(cell, str) else number(cell) for cell in row] for row in rows]
+    texts = (
+        [[name, *column] for name, column in zip(columns, zip(*cells))]
+        if rows
+        else [[name] for name in columns]
+    )
     first, rest = list(range(keys)), list(range(keys, len(columns)))
     while True:
         count = len(rest)
         while True:
-            grid = _grid(columns, rows, first + rest[:count])
-            least = console.measure(grid, options=wide).minimum
-            if least <= console.width or count < 2:
+            chosen = first + rest[:count]
+            widths = _widths([texts[k] for k in chosen], console.width)
+            if sum(widths) + BETWEEN * len(widths) - 1 <= console.width or count < 2:
                 break
             count -= 1
         # where one column alone is too wide, the window breaks lines: a number in pieces is none
-        console.width = max(console.width, least)
-        console.print(grid)
+        console.width = max(console.width, sum(widths) + BETWEEN * len(widths) - 1)
+        console.print(_grid([texts[k] for k in chosen], widths))
         rest = rest[count:]
         if not rest:
             break
     say(caption)
 
 
-def _grid(columns: Sequence[str], rows: Sequence[Sequence[Any]], chosen: Sequence[int]) -> Any:
-    """Some columns of a table."""
+BETWEEN = 3  # blanks from a column of a table to the next
+
+
+def _widths(texts: Sequence[Sequence[str]], room: int) -> list[int]:
+    """Of columns, as they would be, or the widest of them narrowed to what there is room for; none
+    is narrower than its longest word."""
+    full = [max(map(len, column)) for column in texts]
+    least = [max(map(len, " ".join(column).split()), default=0) for column in texts]
+    cap = max(full)
+    while True:
+        widths = [max(low, min(high, cap)) for low, high in zip(least, full, strict=True)]
+        if sum(widths) + BETWEEN * len(widths) - 1 <= room or widths == least:
+            return widths
+        cap -= 1
+
+
+def _is_number(text: str) -> bool:
+    """Whether a cell is a number, as 1,385,554 or 3.374e+03, or the dash of none."""
+    return re.fullmatch(r"[-+]?[\d,]*\.?\d*(e[-+]\d+)?|–", text) is not None
+
+
+def _grid(texts: Sequence[Sequence[str]], widths: Sequence[int]) -> Any:
+    """Columns of a table, each with its head."""
     from rich import box
     from rich.markup import escape
     from rich.table import Table
 
     grid = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for k in chosen:
-        left = k == 0 or all(isinstance(row[k], str) for row in rows)
-        grid.add_column(escape(columns[k]), justify="left" if left else "right", overflow="fold")
-    for row in rows:
-        cells = (row[k] for k in chosen)
-        grid.add_row(*(escape(cell if isinstance(cell, str) else number(cell)) for cell in cells))
+    for k, ((head, *column), width) in enumerate(zip(texts, widths, strict=True)):
+        side: Any = "left" if k == 0 or not all(map(_is_number, column)) else "right"
+        grid.add_column(escape(head), justify=side, overflow="fold", width=width)
+    for row in zip(*(column[1:] for column in texts), strict=True):
+        grid.add_row(*map(escape, row))
     return grid
 
 

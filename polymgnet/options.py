@@ -1,6 +1,7 @@
 """Options that several subcommands share, with help that lists the registered names when it is
 asked for."""
 
+import re
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -55,6 +56,11 @@ class Command(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the words; ValueError for an empty value, as an unset variable of a shell leaves it,
         and which Path takes for the working directory."""
+        if any(word.partition("=")[0] == "--import" for word in args):
+            raise ValueError(
+                "--import stands before the command: polymgnet --import FILE.py"
+                f" {ctx.info_name} ..."
+            )
         for before, word in zip(["", *args], args):
             name, sign, value = word.partition("=")
             if word and not (name.startswith("--") and sign and not value):
@@ -62,6 +68,13 @@ class Command(TyperCommand):
             name = name or (before if before.startswith("-") else "an argument")
             raise ValueError(f"{name} has an empty value; give one, or leave it out")
         return super().parse_args(ctx, args)
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        """What a shell offers, its hints without the registries' names, whose imports take time."""
+        items = super().shell_complete(ctx, incomplete)
+        for item in items:
+            item.help = re.sub(r"(?: of| or)?[:,]? ?\(?\{\w+\}\)?", "", item.help or "")
+        return items
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help with the registries' names filled in."""

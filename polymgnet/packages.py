@@ -1,20 +1,22 @@
 """The packages of this product are those beside this one, whatever lies in the working directory.
 
 `analysis`, `figures` and `nets` are names that a user's own files have too, and Python looks into
-the working directory first.
+the working directory first. What the user has registered in a file of his own comes after them.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.machinery import ModuleSpec, PathFinder
-from importlib.util import find_spec
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 HOME = Path(__file__).resolve().parents[1]
 PACKAGES = ("mgtheory", "nets", "analysis", "figures")
+OWN = "POLYMGNET_IMPORT"  # a Python file of the user's, for the command and for what it starts
 
 
 class Shadowed(ImportError):
@@ -32,13 +34,40 @@ class _Beside:
 
 
 def prefer_own() -> None:
-    """From now on this process, the command or a worker, imports the product's own packages;
-    Shadowed where another module of that name was imported before."""
+    """From now on this process, the command or a worker, imports the product's own packages, and
+    knows what the user's file registers; Shadowed where another module of that name was imported
+    before."""
     for name in PACKAGES:
         if name in sys.modules:
             _refuse_shadow(name)
     if _Beside not in sys.meta_path:
         sys.meta_path.insert(0, _Beside)
+    if os.environ.get(OWN):
+        load_own(Path(os.environ[OWN]))
+
+
+def load_own(path: Path) -> None:
+    """Run the user's Python file, once in a process, for what it registers: families, smoothers,
+    placements, problems, models. What this process starts runs it too.
+
+    ValueError with the file's name where it fails.
+    """
+    file = path.expanduser().absolute()
+    name = f"polymgnet_own_{file.stem}"
+    if not file.is_file():
+        raise FileNotFoundError(f"--import: there is no file {path}")
+    if getattr(sys.modules.get(name), "__file__", None) == str(file):
+        return
+    spec = spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise ValueError(f"--import {path}: no Python file; its name ends in .py")
+    sys.modules[name] = module = module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise ValueError(f"--import {path}: {type(error).__name__}: {error}") from error
+    os.environ[OWN] = str(file)
 
 
 def attribute(package: str, name: str) -> Any:

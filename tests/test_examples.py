@@ -7,8 +7,10 @@ number and draw their picture. They are short, and the table of their README nam
 import ast
 import re
 import runpy
+import sys
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -32,6 +34,19 @@ def imported(tree):
 def test_every_example_is_in_the_table():
     assert [path.name for path in EXAMPLES] == TABLE
     assert len(EXAMPLES) >= 10
+
+
+@pytest.mark.parametrize("package", ["lightning", "onnxruntime", "onnxscript", "pyamg"])
+def test_an_example_says_what_it_needs_in_one_line(package, monkeypatch):
+    """It ends at once, before anything is computed."""
+    (path,) = [one for one in EXAMPLES if package in imported(ast.parse(one.read_text("utf-8")))]
+    monkeypatch.setitem(sys.modules, package, None)  # as if it were not installed
+    if package == "onnxscript":
+        monkeypatch.setitem(sys.modules, "onnxruntime", ModuleType("onnxruntime"))
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(str(path), run_name="__main__")
+    assert re.fullmatch(r"this example needs \w+: pip install .*", str(end.value))
+    assert package in str(end.value)
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -53,7 +54,8 @@ def operator_record(
         such as the level of a hierarchy or the `LevelSpectrum` of a network's level.
     scaling
         B of a problem, stencil or matrix: ``identity``, ``diagonal`` (the inverse diagonal), or
-        ``auto``: of a problem as `choose_scaling` says, else the identity.
+        ``auto``: of a problem as `choose_scaling` says, else the identity. An interval and points
+        are those of BA already: here it says which B that is, unknown with ``auto``.
     axes
         Of a problem or stencil, the axes that are coarsened: ``auto`` (those the solver coarsens,
         with at least half of the strongest coupling), ``all``, or their numbers.
@@ -65,7 +67,13 @@ def operator_record(
     (32.0, 64.64)
     """
     check_name(scaling, SCALINGS, "scaling")
-    of = plain(of)
+    found = _known(plain(of), scaling, axes)
+    bare = found.kind in ("interval", "points") and found is not of
+    return replace(found, scaling=cast(Scaling, scaling)) if bare and scaling != "auto" else found
+
+
+def _known(of: Any, scaling: str, axes: Sequence[int] | str) -> OperatorRecord:
+    """The record, without B where numbers alone are given."""
     if isinstance(of, OperatorRecord):
         return of
     if hasattr(of, "operator_record"):
@@ -124,6 +132,8 @@ def _of_matrix(A: Any, scaling: str) -> OperatorRecord:
     if scaling == "diagonal":
         if not hasattr(A, "diagonal"):
             raise ValueError("scaling 'diagonal' needs a matrix with entries, got an operator")
+        if not A.diagonal().all():
+            raise ValueError("scaling 'diagonal': the matrix has a 0 on its diagonal")
         B = 1.0 / A.diagonal()
         operator = linear_operator(sp.csr_array(sp.diags_array(B) @ A))
     try:

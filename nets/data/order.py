@@ -78,11 +78,35 @@ def steps_per_epoch(section: TrainSection, count: int, world: int) -> int:
     full, tail = divmod(count, section.batch_size)
     steps = full + (section.last_batch == "keep" and tail >= 2 * parts)
     if not steps:
+        fitting = fitting_batch(count, parts)
         raise ValueError(
             f"the training part has {count} images: no batch of {section.batch_size} with"
             f" train.last_batch={section.last_batch}"
+            + (f"; a batch_size that fits is {fitting}" if count >= fitting else "")
         )
     return steps
+
+
+def fitting_batch(count: int, parts: int = 1) -> int:
+    """The largest parts * 2^k, k >= 1, of which `count` images give 8 batches an epoch or more; 2
+    images for each of the parts where there is none."""
+    size = 2 * parts
+    while 16 * size <= count:
+        size *= 2
+    return size
+
+
+def one_step_an_epoch(section: TrainSection, count: int, world: int) -> str:
+    """A line where an epoch is one step of the optimiser, with a batch that fits; else empty."""
+    size = fitting_batch(count, world * section.ghost_groups)
+    smaller = section.model_copy(update={"batch_size": size})
+    steps = steps_per_epoch(smaller, count, world) if count >= size else 0
+    if steps < 2 or steps_per_epoch(section, count, world) > 1:
+        return ""
+    return (
+        f"an epoch is one step of the optimiser: train.batch_size is {section.batch_size} and"
+        f" there are {count} images to train on; batch_size={size} makes it {steps} steps"
+    )
 
 
 def shares(

@@ -135,7 +135,10 @@ def model_entry(name: str) -> ModelEntry:
         match = re.fullmatch(pattern, name) if isinstance(name, str) else None
         if match:
             return make(match)
-    raise ValueError(f"unknown model {name!r}, known are: {', '.join([*MODELS, *PATTERNS])}")
+    raise ValueError(
+        f"unknown model {name!r}, known are: {', '.join([*MODELS, *PATTERNS])}; one of your own is"
+        " registered first, in Python or by polymgnet --import FILE.py"
+    )
 
 
 def model_options(name: str) -> list[str]:
@@ -256,9 +259,9 @@ def create_model(
     generator
         Draws the weights; None is torch's global generator.
     pretrained
-        A name of weights that come with the package, ``digits`` for q2: its options are theirs, and
-        `pretrained_cfg` is its card, with what normalises images. Another `num_classes` draws a new
-        last layer.
+        A name of weights that come with the package, ``digits`` or ``cifar10-16`` for q2: its
+        options are theirs, and `pretrained_cfg` is its card, with what normalises images. Another
+        `num_classes` draws a new last layer.
     features_only
         Without the head: a module that gives the list of the feature maps of all resolutions.
     overrides

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from mgtheory._files import write_atomically
+from nets.data.order import one_step_an_epoch
 from nets.data.sources import DataSet
 from nets.models.coefficients import Coefficients
 from nets.models.polymgnet import coefficient_parameters
@@ -110,6 +111,9 @@ class Run:
         self.notes: list[str] = []
         if trainer.data.left_out:
             self.notes.append(f"left out of the data: {trainer.data.left_out}")
+        count = len(trainer.data.train)
+        if said := one_step_an_epoch(config.train, count, trainer.world):
+            self.notes.append(said)
         self.checkpoints = Checkpoints(out / "checkpoint", report=self._note)
         if trainer.captured is not None:
             trainer.captured.report = self._note

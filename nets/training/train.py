@@ -23,7 +23,7 @@ from nets.config import absolute
 from nets.data.sources import DataSet, find_source, load_data
 from nets.defaults import own_defaults
 from nets.models.norms import convert_ghost_batchnorm
-from nets.models.registry import create_model
+from nets.models.registry import create_model, model_options
 from nets.settings import TrainConfig, TrainSection
 from nets.start.initialise import initialise, resolve_start
 from nets.start.report import InitReport
@@ -146,11 +146,25 @@ def check_start(config: TrainConfig) -> None:
     """ValueError or FileNotFoundError where the model or its start cannot be what the configuration
     says, found without data or weights."""
     with torch.device("meta"):
-        model = create_model(config.model.name, **config.model.overrides())
+        model = create_model(config.model.name, **_options(config))
     resolve_start(model, config.init.scheme, config.init.operator, config.init.options)
     find_source(config.data.name)
     if config.init.weights is not None:
         _source(config.init.weights)
+
+
+def _options(config: TrainConfig) -> dict[str, Any]:
+    """The model's options; ValueError for keys of the configuration that it does not take, as where
+    a recipe made for another model gives them, with the settings that take them out."""
+    given, taken = config.model.overrides(), model_options(config.model.name)
+    keys = [key for key in given if key not in taken and key not in config.model.options]
+    if keys:
+        fix = " ".join(f"--set {key}=null" for key in keys)
+        raise ValueError(
+            f"{config.model.name} has no option {', '.join(map(repr, keys))}, which the"
+            f" configuration gives: take it out by {fix}; it takes: {', '.join(taken)}"
+        )
+    return given
 
 
 def build(
@@ -160,7 +174,7 @@ def build(
     `init.weights`, one line to `report` says which of them were taken."""
     generator = torch.Generator().manual_seed(config.train.seed)
     channels, height, width = data.shape
-    given = {"in_channels": channels, "num_classes": len(data.classes)} | config.model.overrides()
+    given = {"in_channels": channels, "num_classes": len(data.classes)} | _options(config)
     model = create_model(config.model.name, generator=generator, **given)
     if given["in_channels"] != channels or given["num_classes"] < len(data.classes):
         raise ValueError(

@@ -1,6 +1,7 @@
 """`compare-smoothers`: every family and degree on one problem in one table, and which is
 fastest."""
 
+from collections.abc import Collection, Sequence
 from functools import partial
 from typing import Annotated, Any
 
@@ -76,7 +77,8 @@ def compare_smoothers(
     """Compare smoothers on a problem or a matrix: predicted, measured, and timed.
 
     One row for every family and degree, and for the classical smoothers beside them: smoothing and
-    two-grid factor by Fourier analysis, gamma and the bound of the V-cycle that follows from it,
+    two-grid factor by Fourier analysis (where A differs from point to point the latter from a cycle
+    on this grid, by Arnoldi steps), gamma and the bound of the V-cycle that follows from it,
     what a cycle really leaves of the residual, its work in products with A on the finest grid, its
     time, and the time to gain a decimal digit. The winner is the fastest per digit, here and now,
     and what ties with it within the spread of the repeated times is named beside it; where the
@@ -162,26 +164,44 @@ def compare_smoothers(
 def _show(result: Any, title: str) -> None:
     from mgtheory.comparison import COLUMNS
 
+    rows = [row for row in result.rows if not row.refused]
+    columns = dict(zip(COLUMNS, zip(*result.table), strict=True)) if rows else {}
+    computed = [row.two_grid_computed for row in rows]
+    if any(factor is not None for factor in computed):  # in the place of Fourier analysis'
+        columns["two-grid"] = tuple(computed)
+    shown = {name: cells for name, cells in columns.items() if set(cells) != {None}}
     caption = [
         "work/cycle: products with A, in units of the finest level's; solve takes one more a cycle"
         " for its stopping test",
-        "smoothing, two-grid: by Fourier analysis, of the error; measured: of the residual's"
-        " 2-norm, in the second half of the cycles",
+        f"{_predicted(shown, computed)}measured: of the residual's 2-norm, in the second half of"
+        " the cycles",
         "± %: half of the range of the repeated times over their median",
     ]
-    if any(row.bound is not None for row in result.rows):
-        caption += [
+    if "bound" in shown:
+        caption.append(
             f"bound: C/(C + 1/gamma) with C = {result.constant:.4g}, the approximation constant of"
-            " this problem's coarse grids far from a boundary; it is one of the",
-            "energy norm of the error, for one smoothing before and one after and Galerkin coarse"
-            " operators",
-        ]
-    if result.table:
-        console.table(title, list(COLUMNS), result.table, keys=2, caption="\n".join(caption))
+            " this problem's coarse grids far from a boundary; it is one of the energy norm of the"
+            " error, for one smoothing before and one after and Galerkin coarse operators"
+        )
+    if rows:
+        cells = list(zip(*shown.values(), strict=True))
+        console.table(title, list(shown), cells, keys=2, caption="\n".join(caption))
     if remark := console.coarsened_remark(result.axes, len(result.shape)):
         console.say(f"note: {remark}")
     for row in result.rows:
         if row.refused:
             console.say(f"left out: {row.family} {row.degree}: {row.refused}")
+    for text in result.doubts:
+        console.say(f"warning: {text}")
     for line in result.verdict:
         console.say(line)
+
+
+def _predicted(shown: Collection[str], computed: Sequence[float | None]) -> str:
+    """Where the predicted columns come from, or why there are none."""
+    if "smoothing" in shown:
+        return "smoothing, two-grid: by Fourier analysis, of the error; "
+    why = "A differs from point to point, so Fourier analysis predicts nothing; "
+    if any(factor is not None for factor in computed):
+        why += "two-grid: on this grid, the largest Ritz value of a cycle of two grids; "
+    return why

@@ -1,6 +1,7 @@
 """`derive`: the coefficients of a polynomial smoother, and the file that carries them on."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -112,6 +113,15 @@ def derive(
             " spectrum is positive only shorten it.",
         ),
     ] = None,
+    scaling: Annotated[
+        str,
+        option(
+            "--scaling KIND",
+            "B, where the polynomial is one of B A: identity, diagonal (D^-1, the inverse diagonal"
+            " of A), or auto, as the solver chooses. Of an interval, points or lmax: which B they"
+            " belong to.",
+        ),
+    ] = "auto",
     axes: Axes = "auto",
     out: Annotated[
         Path | None,
@@ -138,11 +148,13 @@ def derive(
     """
     import mgtheory
     from mgtheory import problems
-    from mgtheory.families import high_symbol
+    from mgtheory._checks import check_name
+    from mgtheory.families import get_family, high_symbol
+    from mgtheory.multigrid.level import Level
     from mgtheory.multigrid.options import Options
     from mgtheory.multigrid.setup import grid_operator
     from mgtheory.polynomials import scores
-    from mgtheory.problems.record import operator_record
+    from mgtheory.problems.record import SCALINGS, operator_record
 
     sources = {"--problem": problem, "--interval": interval, "--lmax": lmax, "--points": points}
     given = one_of({**sources, "--matrix": matrix})
@@ -162,10 +174,20 @@ def derive(
         of = A
     elif of is None:
         of = problems.create(problem or MODEL, n=63 if n is None else n, boundary=boundary or SIDES)
-    coefficients = mgtheory.derive(
-        family, degree, of, axes=axes_of(axes), amplification=amplification
-    )
-    on = of if points is not None else high_symbol(operator_record(of, axes=axes_of(axes)))
+    doubts = of.doubts if isinstance(of, Level) else ()
+    if isinstance(of, Level):
+        of = of.record(of.inverse_diagonal(check_name(scaling, SCALINGS, "scaling")))
+    record = operator_record(of, scaling=scaling, axes=axes_of(axes))
+    if matrix is not None:  # by which refusals and exported files know it
+        size = f"{A.shape[0]} rows" if sizes is None else " x ".join(map(str, sizes))
+        record = replace(record, name=f"{matrix.name}, {size}")
+    try:
+        coefficients = mgtheory.derive(family, degree, record, amplification=amplification)
+    except ValueError as error:
+        if A is None or sizes is not None or get_family(family).needs != "interval":
+            raise
+        raise ValueError(f"{error}; --shape, the grid of the matrix, gives one") from None
+    on = of if points is not None else high_symbol(record)
     spread = None if on is None else _set_of(on, coefficients.polynomial)
     gamma = None if spread else scores.gamma(coefficients.relative)
     if out is not None:
@@ -204,6 +226,7 @@ def derive(
             ("step sizes", console.numbers(coefficients.weights)),
             measure,
             *([("search", remark)] if remark else []),
+            *(("warning", text) for text in doubts),
             *([("written to", str(out))] if out else []),
         ],
     )

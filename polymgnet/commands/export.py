@@ -146,9 +146,9 @@ def export(
         document = {"source": source, "file": out, "kind": to.value, "form": made.form}
         console.emit({**document, "files": files, "degree": coefficients.degree})
         return
-    print(f"{out}: {made.form}{norms}")
+    console.say(f"{out}: {made.form}{norms}")
     for file in files[1:]:
-        print(f"{file}: what it needs beside it")
+        console.say(f"{file}: what it needs beside it")
 
 
 def _network(run: Path, out: Path, to: Kind, *, as_json: bool) -> None:
@@ -160,4 +160,6 @@ def _network(run: Path, out: Path, to: Kind, *, as_json: bool) -> None:
     if as_json:
         console.emit({"run": run, "file": out, "kind": to.value, "difference": difference})
         return
-    print(f"{out}: loaded again by {to.reader}, scores equal to {difference:.0e} of the largest")
+    console.say(
+        f"{out}: loaded again by {to.reader}, scores equal to {difference:.0e} of the largest"
+    )

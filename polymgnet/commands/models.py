@@ -46,8 +46,9 @@ def models(
     if as_json:
         console.emit({"size": size, **given, "models": rows, "pretrained": cards})
         return
+    many = "s" * (len(rows) > 1)
     console.table(
-        f"{len(rows)} networks, images {channels} x {size} x {size}, {classes} classes",
+        f"{len(rows)} network{many}, images {channels} x {size} x {size}, {classes} classes",
         ["name", "weights", "MFLOP", "degree", "what it is"],
         [
             [
@@ -60,7 +61,7 @@ def models(
     )
     for card in cards:
         low, high = (f"{100 * end:.2f}" for end in card["interval"])
-        print(
+        console.say(
             f'pretrained: create_model("{card["model"]}", pretrained="{card["name"]}"):'
             f" {100 * card['test_accuracy']:.2f} % ({low} to {high}) of {card['images']['test']}"
             f" test images, {card['parameters']:,} weights"

@@ -201,10 +201,19 @@ def solve(
         console.emit(document)
     else:
         if levels:
-            print(hierarchy)
+            _show_levels(hierarchy, solving.levels_of(hierarchy))
         _show(document, reference)
     if not solution.converged:
-        raise Failure(f"{solution.reason}: {solution.message}")
+        message = solution.message if as_json else _ended(document)
+        raise Failure(f"{solution.reason}: {message}")
+
+
+def _ended(result: dict[str, Any]) -> str:
+    """How the iteration ended, without the warnings, which have lines of their own."""
+    text = str(result["message"])
+    for warning in result["warnings"]:
+        text = text.replace(f"; {warning}", "")
+    return text
 
 
 class Watch:
@@ -256,6 +265,26 @@ def _draw(result: dict[str, Any], tol: float, path: Path) -> None:
         save_as(made, path)
 
 
+def _show_levels(hierarchy: Any, found: list[dict[str, Any]]) -> None:
+    """What the hierarchy says of itself, its levels as a table that fits the window."""
+    said = str(hierarchy).splitlines()
+    heads = next(k for k, line in enumerate(said) if line.split()[:2] == ["level", "grid"])
+    columns: dict[str, list[Any]] = {
+        "level": [one["level"] for one in found],
+        "grid": ["x".join(map(str, one["grid"])) for one in found],
+        "unknowns": [one["unknowns"] for one in found],
+        "non-zeros": [one["nonzeros"] for one in found],
+        "smoothing (pre + post)": [one["smoothing"] for one in found],
+    }
+    shown = {name: cells for name, cells in columns.items() if set(cells) != {None}}
+    console.table(
+        said[0],
+        list(shown),
+        list(zip(*shown.values(), strict=True)),
+        caption="\n".join(said[1:heads]),  # warnings follow with the result
+    )
+
+
 def _show(result: dict[str, Any], exact: str) -> None:
     norms = result["residual_norms"]
     rows = [
@@ -268,7 +297,7 @@ def _show(result: dict[str, Any], exact: str) -> None:
         ["cycle", "||b - A x||", "ratio"],
         rows,
     )
-    pairs = [("result", f"{result['reason']}: {result['message']}")]
+    pairs = [("result", f"{result['reason']}: {_ended(result)}")]
     if result["error"] is not None:
         what = f"||x - u|| / ||u||, u {exact}"
         pairs.append(("error", f"{result['error']:.3e}   {what}"))
@@ -280,7 +309,7 @@ def _show(result: dict[str, Any], exact: str) -> None:
     pairs += [
         ("set-up", f"{result['setup_seconds']:.3f} s"),
         ("solve", f"{result['solve_seconds']:.3f} s"),
-        *(("warning", text) for text in result["warnings"] if text not in result["message"]),
+        *(("warning", text) for text in result["warnings"]),
         *([("written to", str(result["out"]))] if result["out"] else []),
         *([("page", str(result["report"]))] if result.get("report") else []),
     ]

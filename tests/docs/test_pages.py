@@ -35,7 +35,7 @@ LIMIT = 150_000  # bytes of a committed figure
 def lines(page):
     """The page's command lines, those with `$` and without."""
     blocks = "".join(text for kind, _, text in BLOCK.findall(PAGES[page]) if kind == "console")
-    return re.findall(r"^(?:\$ )?polymgnet ([^#\n]*)", blocks, re.MULTILINE)
+    return re.findall(r"^(?:\$ )?polymgnet (?:--import \S+ )?([^#\n]*)", blocks, re.MULTILINE)
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if not page.startswith("docs/studies/")])

@@ -8,7 +8,9 @@ import pytest
 
 from mgtheory import ResidualPolynomial, derive, smoothing_factor
 from mgtheory.comparison import COLUMNS, OPTIMISED, Row, SmootherComparison, compare_smoothers
-from mgtheory.problems.problem import poisson
+from mgtheory.multigrid.hierarchy import Hierarchy
+from mgtheory.problems.problem import create, poisson
+from mgtheory.smoothers import Jacobi
 
 
 def row(family, median, low, high, **more):
@@ -67,6 +69,26 @@ def test_repeats_have_a_range(monkeypatch):
     low, high = one.seconds_range
     assert low <= one.seconds_per_digit <= high
     assert one.spread == pytest.approx((high - low) / 2 / one.seconds_per_digit)
+
+
+@pytest.mark.parametrize("boundary", ["dirichlet", "neumann"])
+def test_with_variable_coefficients_two_grids_are_computed(monkeypatch, boundary):
+    """The spectral radius of I - M A, M the cycle of two grids as a dense matrix; gamma is of the
+    polynomial alone. The constants of a singular A stay as they are."""
+    monkeypatch.setattr("mgtheory.comparison.SMOOTHERS", {"jacobi": Jacobi(0.8)})
+    problem = create("variable2d", n=15 if boundary == "dirichlet" else 16, boundary=boundary)
+    found = compare_smoothers(problem, families=["chebyshev4"], degrees=[2], repeats=1)
+    for one, given in zip(found.rows, ("chebyshev4", "jacobi"), strict=True):
+        two = Hierarchy.build(problem, smoother=given, max_levels=2)
+        A = problem.A.toarray()
+        moduli = np.sort(abs(np.linalg.eigvals(np.eye(len(A)) - [two.apply(c) for c in A.T])))
+        exact = moduli[-1 - (boundary == "neumann")]
+        assert 0.98 * exact < one.two_grid_computed < 1.01 * exact
+        assert one.two_grid_factor is one.smoothing_factor is one.bound is None
+    assert found.rows[0].gamma == pytest.approx(1 / 8)  # (4/3) k (k + 1) = 8
+    monkeypatch.setattr("mgtheory.comparison.MOST", 100)
+    few = compare_smoothers(problem, families=["chebyshev4"], degrees=[2], repeats=1)
+    assert few.rows[0].two_grid_computed is None
 
 
 def test_what_a_notebook_shows():

@@ -68,6 +68,10 @@ def test_a_model_is_one_entry(tmp_path, monkeypatch):
     assert (summary.model, summary.parameters) == ("mine", 20)
     with pytest.raises(ValueError, match=r"mine has no option 'width'; it takes: .*scale"):
         nets.create_model("mine", width=4)
+    fix = r"--set width=null --set levels=null --set placement=null; it takes: .*scale"
+    with pytest.raises(ValueError, match=rf"mine has no option 'width', 'levels', .* by {fix}"):
+        nets.train(nets.load_config("digits", [*SETS, "model=mine"]), tmp_path / "other")
+    assert not (tmp_path / "other").exists()
 
 
 def test_a_data_set_is_one_entry(tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ from contextlib import nullcontext
 
 import numpy as np
 import pytest
+import scipy.sparse
 
 import mgtheory
 from mgtheory import problems
@@ -397,6 +398,56 @@ def test_solve_prints_history(run):
     assert "converged" in out
     assert "||b - A x||" in out
     assert "operator complexity" in out
+
+
+@pytest.mark.parametrize("width", [44, 60, 80, 120])
+def test_levels_fit_the_window(run, monkeypatch, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    out = run("solve", *SMALL, "--levels", "--maxiter", 0).out
+    assert max(map(len, out.splitlines())) <= width
+    for word in ("31x31", "4,681", "chebyshev(2)", "15x15", "1,065", "chebyshev(3)", "7x7", "217"):
+        assert word in out.split()
+
+
+def test_derive_takes_the_scaling_that_its_refusals_name(document, run, refused, tmp_path):
+    """D^-1 A of the Poisson problem is A h^2/4; an interval is of whichever B is said."""
+    words = ("derive", "--family", "chebyshev4", "--degree", 2)
+    plain, scaled = (
+        document(*words, "--n", 31, "--scaling", kind) for kind in ("identity", "diagonal")
+    )
+    assert scaled["operator"]["scaling"] == "diagonal"
+    quarter = 4 * 32**2
+    assert plain["interval"] == pytest.approx([quarter * end for end in scaled["interval"]])
+    varying = (*words, "--problem", "variable2d", "--n", 31)
+    identity = document(*varying, "--scaling", "identity")["operator"]
+    assert (identity["scaling"], identity["upper"] > 1e4) == ("identity", True)
+    assert document(*varying)["operator"]["scaling"] == "diagonal"
+    init, out = tmp_path / "init.json", tmp_path / "smoother.petsc"
+    document(*words, "--interval", 0.5, 2, "--out", init)
+    assert "of which BA is not said" in refused("export", init, "--to", "petsc", "--out", out)
+    document(*words, "--interval", 0.5, 2, "--scaling", "diagonal", "--out", init, "--force")
+    assert run("export", init, "--to", "petsc", "--out", out).status == 0
+    assert "auto, identity, diagonal" in refused(*words, "--scaling", "jacobi")
+
+
+def test_what_is_derived_for_a_matrix_names_its_file(document, refused, run, tmp_path):
+    """Constant or not, with its grid or without: the record, refusals and exported files."""
+    words = ("derive", "--family", "chebyshev4", "--degree", 2, "--matrix")
+    out, init = tmp_path / "a.petsc", tmp_path / "init.json"
+    for name in ("poisson2d", "variable2d"):
+        A = problems.create(name, n=15).A
+        scipy.sparse.save_npz(path := tmp_path / f"{name}.npz", A)
+        for grid, size in ((("--shape", "15x15"), "15 x 15"), ((), "225 rows")):
+            given = (*words, path, *grid, "--scaling", "diagonal")
+            operator = document(*given, "--out", init, "--force")["operator"]
+            assert operator["name"] == f"{name}.npz, {size}"
+            assert operator["scaling"] == "diagonal"
+            assert operator["upper"] == pytest.approx(2, rel=0.2)
+            run("export", init, "--to", "petsc", "--out", out, "--force")
+            assert f"# made for    {name}.npz, {size}" in out.read_text()
+    line = refused("derive", "--family", "chebyshev", "--degree", 2, "--matrix", path)
+    assert "--shape" in line
+    assert "variable2d.npz" in line
 
 
 def test_compare_smoothers(document):

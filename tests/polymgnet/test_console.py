@@ -122,7 +122,12 @@ def test_progress_on_a_terminal_is_a_bar(capsys, monkeypatch):
 
 
 ROWS = tuple(
-    Row(family, degree, *(value / degree for value in (0.6667, 0.4444, 0.375, 0.6, 0.43379, 2.455)))
+    Row(
+        family,
+        degree,
+        *(value / degree for value in (0.6667, 0.4444, 0.375, 0.6, 0.43379, 2.455, 1e-3, 2e-3)),
+        seconds_range=(1e-3, 3e-3),
+    )
     for family in ("chebyshev4", "two_grid_optimal")
     for degree in (1, 2)
 )
@@ -148,6 +153,43 @@ def test_tables_fit_the_window_and_keep_numbers_whole(capsys, monkeypatch, width
     assert set(wide.split()) - {"─" * n for n in range(200)} == {
         word for word in narrow.split() if not word.startswith("──")
     }
+
+
+@pytest.mark.parametrize("width", [34, 60, 80])
+def test_texts_break_between_words_and_numbers_stand_on_the_right(capsys, monkeypatch, width):
+    rows = [["a", "1,385,554", "two general polynomials"], ["bb", "27", "none"]]
+    monkeypatch.setenv("COLUMNS", str(width))
+    console.table("T", ["name", "weights", "what it is"], rows)
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= width
+    assert {"1,385,554", "polynomials", "general", "none"} <= set(out.split())
+    ends = [
+        line.index(text) + len(text)
+        for text in ("1,385,554", "27")
+        for line in out.splitlines()
+        if f" {text} " in line
+    ]
+    assert len(set(ends)) == 1
+
+
+def test_a_column_that_nothing_fills_is_left_out_and_the_caption_says_why(capsys):
+    """With coefficients that vary Fourier analysis predicts nothing; what was computed stands where
+    the prediction would."""
+
+    def shown(**more):
+        row = Row("chebyshev", 2, gamma=0.125, measured_factor=0.3, **more)
+        show(SmootherComparison("variable2d", (31, 31), (0, 1), None, (row,)), "variable2d")
+        out = capsys.readouterr().out
+        return out, next(line for line in out.splitlines() if "family" in line).split()
+
+    out, heads = shown()
+    assert heads == ["family", "degree", "gamma", "measured"]
+    assert "Fourier analysis predicts nothing; measured" in out
+    out, heads = shown(two_grid_computed=0.08702)
+    assert heads == ["family", "degree", "two-grid", "gamma", "measured"]
+    assert "0.08702" in out.split()
+    assert "two-grid: on this grid, the largest Ritz value" in out
+    assert "C/(C" not in out
 
 
 def test_one_column_that_is_wider_than_the_window_stays_whole(capsys, monkeypatch):

@@ -117,6 +117,22 @@ def test_a_bare_matrix_in_python(alone):
     assert row.measured_factor < 0.2
 
 
+def test_a_wrong_grid_is_told_once(run, files, alone):
+    """Above the levels, with the result and on stderr it was one sentence three times."""
+    wrong = ("--matrix", files / "p.npz", "--shape", N * N)
+    said = "A does not couple neighbours"
+    found = run("solve", *wrong, "--levels", "--maxiter", 2)
+    assert found.status == 1
+    assert found.out.count(said) == 1
+    assert said not in found.err
+    assert "maxiter: residual" in found.err
+    assert said in run("solve", *wrong, "--maxiter", 2, "--json").err
+    few = ("--family", "chebyshev4", "--degrees", 2, "--repeats", 1)
+    assert run("compare-smoothers", *wrong, *few).out.count(said) == 1
+    assert run("derive", "--family", "chebyshev4", "--degree", 2, *wrong).out.count(said) == 1
+    assert "warning" not in run("compare-smoothers", "--matrix", files / "p.npz", *GRID, *few).out
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_options_that_exclude_each_other(refused, files, command):
     words = (command, *COMMANDS[command])

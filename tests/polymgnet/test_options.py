@@ -1,6 +1,8 @@
 """Every option and argument of every command refuses wrong values: one line, exit status 2, nothing
 written."""
 
+import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +18,7 @@ from polymgnet.commands.export import Kind
 from polymgnet.commands.study import Engine
 from polymgnet.options import Group
 
+ROOT = Path(__file__).resolve().parents[2]
 # what the command needs beside the option in question, so that this one alone is wrong
 BASE = {
     "derive": "--family chebyshev --degree 2",
@@ -120,3 +123,67 @@ for more in ({}, {"GOMP_SPINCOUNT": "7"}, {"OMP_WAIT_POLICY": "ACTIVE"}):
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr.splitlines() == ["1000 False", "7 False", "None False"]
+
+
+def texts(path):
+    """The texts of a source file, values within them as X, with whether an error is raised by
+    them."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    raised = {id(part) for node in ast.walk(tree) if isinstance(node, ast.Raise)
+              for part in ast.walk(node)}  # fmt: skip
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            parts = [v.value if isinstance(v, ast.Constant) else "X" for v in node.values]
+            yield "".join(map(str, parts)), id(node) in raised
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value, id(node) in raised
+
+
+# files that speak to git and to Slurm, and one that is a command of its own
+OTHERS = ("nets/training/folder.py", "polymgnet/study/queue.py", "polymgnet/study/slurm.py")
+OTHERS += ("polymgnet/pretrained.py",)
+PYTHON_ALONE = {"symmetric"}  # of as_preconditioner
+
+
+def test_options_named_in_messages_exist():
+    """In texts, --name is an option, of the command named before it if one is; what a refusal of
+    the theory has as name='value' can be said on the command line too."""
+    app = typer.Typer(cls=Group)
+    register(app)
+    commands = typer.main.get_command(app).commands
+    has = {
+        name: {"--help", *(flag for p in command.params for flag in p.opts)}
+        for name, command in commands.items()
+    }
+    known = {"--version", "--traceback", "--import", "--flag", "--name"}.union(*has.values())
+    named, keywords = set(), set()
+    for package in ("mgtheory", "nets", "analysis", "figures", "polymgnet"):
+        for path in (ROOT / package).rglob("*.py"):
+            if str(path.relative_to(ROOT)) in OTHERS:
+                continue
+            for text, raised in texts(path):
+                named |= {(flag, path) for flag in re.findall(r"(?<![\w-])--[a-z][\w-]*", text)}
+                for command, rest in re.findall(r"polymgnet ([a-z-]+)((?: [^;:,.]*)?)", text):
+                    said = set(re.findall(r"(?<![\w-])--[a-z][\w-]*", rest))
+                    assert said <= has.get(command, said), (path, text)
+                if raised and package == "mgtheory":
+                    keywords |= set(re.findall(r"\b([a-z_]+)=(?=['\"(]|$)", text))
+    assert {(flag, path) for flag, path in named if flag not in known} == set()
+    assert {"scaling", "coarsening", "axes"} <= keywords
+    assert {f"--{name}" for name in keywords - PYTHON_ALONE} <= known
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_a_shell_completes_commands_and_options(shell, monkeypatch, run):
+    """As its script asks; the hints that zsh shows hold no name of a registry's place."""
+    words = {"tr": "train", "derive --sc": "--scaling", "train --co": "--config"}
+    monkeypatch.setenv("_POLYMGNET_COMPLETE", f"complete_{shell}")
+    for typed, expected in words.items():
+        monkeypatch.setenv("COMP_WORDS", f"polymgnet {typed}")
+        monkeypatch.setenv("COMP_CWORD", str(len(typed.split())))
+        monkeypatch.setenv("_TYPER_COMPLETE_ARGS", f"polymgnet {typed}")
+        out = run().out
+        assert expected in re.findall(r"[\w-]+", out)
+        assert not set("{}") & set(out)
+    monkeypatch.setenv("_POLYMGNET_COMPLETE", f"source_{shell}")
+    assert f"_POLYMGNET_COMPLETE=complete_{shell}" in run().out

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 import polymgnet
-from polymgnet.packages import PACKAGES
+from mgtheory import families
+from polymgnet.packages import OWN, PACKAGES, prefer_own
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("polymgnet", *PACKAGES)
@@ -187,3 +188,54 @@ def test_what_is_offered_is_the_packages_own(package):
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="no attribute 'zebra'"):
         polymgnet.zebra  # noqa: B018
+
+
+OWN_PARTS = """
+import numpy as np
+import mgtheory
+from mgtheory.families import Family, register
+
+def halves(degree, *, lmax):
+    return mgtheory.ResidualPolynomial(lmax / 2.0 ** np.arange(degree))
+
+register(Family("halves", halves, "lmax", "an example"))
+"""
+
+
+@pytest.fixture
+def own_parts(tmp_path, monkeypatch):
+    """A file that registers a family, which is taken out again."""
+    monkeypatch.setenv(OWN, "")
+    monkeypatch.setitem(families.FAMILIES, "halves", None)
+    del families.FAMILIES["halves"]
+    yield tmp_path / "parts.py"
+    sys.modules.pop("polymgnet_own_parts", None)
+
+
+def test_a_file_of_one_s_own_is_run_before_the_command(own_parts, document, run, refused):
+    """Its family is known to the command, to help, and to processes that this one starts."""
+    own_parts.write_text(OWN_PARTS)
+    words = ("lfa", "--family", "halves", "--degree", 2)
+    assert "unknown" in refused(*words)
+    found = document("--import", own_parts, *words)
+    assert found["smoothing_factor"] == pytest.approx(0.375)  # (1 - 1/4) (1 - 2/4), at b/4
+    assert os.environ[OWN] == str(own_parts)
+    first = sys.modules["polymgnet_own_parts"]
+    assert document("--import", own_parts, *words) == found  # once in a process
+    assert sys.modules["polymgnet_own_parts"] is first
+    del families.FAMILIES["halves"], sys.modules["polymgnet_own_parts"]
+    prefer_own()  # as a worker begins
+    assert "halves" in families.FAMILIES
+    assert "halves" in " ".join(run("derive", "--help").out.replace("│", " ").split())
+
+
+def test_a_file_of_one_s_own_that_fails_is_named(own_parts, refused):
+    assert "no file" in refused("--import", own_parts, "models")
+    for text, said in (("1 / 0", "ZeroDivisionError: division"), ("x = (", "SyntaxError: ")):
+        own_parts.write_text(text)
+        assert f"--import {own_parts}: {said}" in refused("--import", own_parts, "models")
+    text = own_parts.with_suffix(".txt")
+    text.touch()
+    assert "ends in .py" in refused("--import", text, "models")
+    assert os.environ[OWN] == ""
+    assert "before the command" in refused("models", "--import", own_parts)

@@ -1,14 +1,19 @@
 """Weights in the package reach what their card says, and fit what is asked for or are refused."""
 
+import json
+import os
+
 import numpy as np
 import pytest
 import torch
 
 import nets
 from analysis.stats import fraction_interval
-from nets.models.pretrained import FOLDER, list_pretrained
+from nets.models import pretrained
+from nets.models.pretrained import FOLDER, list_pretrained, probe
 from nets.models.registry import count_parameters
 from nets.training.checkpoint import load_model
+from polymgnet.pretrained import main
 
 
 def normalised(card, images):
@@ -16,11 +21,38 @@ def normalised(card, images):
     return torch.from_numpy((images / 255.0 - mean) / std).float()
 
 
+def images_of(card):
+    """The data of a card; None where they are not at hand: those of CIFAR-10 as the JPEG files
+    that were trained on, whose place the environment says."""
+    if card["name"] == "digits":
+        return nets.load_data("digits")
+    path = os.environ.get("POLYMGNET_CIFAR10_JPEG")
+    return nets.load_data(f"folder:{path}", size=card["size"][0]) if path else None
+
+
 @pytest.mark.parametrize("one", list_pretrained(), ids=lambda one: f"{one.model}-{one.name}")
 def test_the_card_is_true(one):
-    """Accuracy on the test part of the split of its seed, its interval, moments, weights, file."""
+    """Scores of a synthetic image, weights, file; where its data are at hand, accuracy on the test
+    part of the split of its seed, its interval, moments."""
     card, model = one.card, nets.create_model(one.model, pretrained=one.name).eval()
-    data = nets.load_data(one.name)
+    with torch.inference_mode():
+        scores = model(probe((len(card["mean"]), *card["size"])))[0]
+    torch.testing.assert_close(scores, torch.tensor(card["probe"]), rtol=1e-3, atol=1e-3)
+    assert scores.std() > 0.1
+    assert len(card["classes"]) == model.num_classes
+    assert card["parameters"] == count_parameters(model)
+    assert model.pretrained_cfg == card
+    same = load_model(one.file).state_dict()
+    assert all(torch.equal(value, same[name]) for name, value in model.state_dict().items())
+    assert model.spec == load_model(one.file).spec
+    assert one.file.stat().st_size < 1e6
+    assert {path.suffix for path in FOLDER.iterdir()} == {".json", ".safetensors"}
+    count = card["images"]["test"]
+    found = fraction_interval(card["test_accuracy"], count)
+    assert tuple(card["interval"]) == pytest.approx(found, abs=1e-4)
+    data = images_of(card)
+    if data is None:
+        return
     assert {part: len(getattr(data, part)) for part in card["images"]} == card["images"]
     with torch.inference_mode():
         found = model(normalised(card, data.images[data.test])).argmax(dim=1).numpy()
@@ -30,13 +62,6 @@ def test_the_card_is_true(one):
     assert tuple(card["interval"]) == pytest.approx(interval, abs=1e-4)
     assert card["mean"] == pytest.approx(data.mean)
     assert card["std"] == pytest.approx(data.std)
-    assert card["parameters"] == count_parameters(model)
-    assert model.pretrained_cfg == card
-    same = load_model(one.file).state_dict()
-    assert all(torch.equal(value, same[name]) for name, value in model.state_dict().items())
-    assert model.spec == load_model(one.file).spec
-    assert one.file.stat().st_size < 1e6
-    assert {path.suffix for path in FOLDER.iterdir()} == {".json", ".safetensors"}
 
 
 def test_other_classes_get_a_head_of_their_own():
@@ -56,8 +81,8 @@ def test_other_classes_get_a_head_of_their_own():
 @pytest.mark.parametrize(
     ("name", "given", "words"),
     [
-        ("q2", {"pretrained": "mnist"}, "no weights 'mnist' of q2; q2 has 'digits'"),
-        ("g6", {"pretrained": "digits"}, "no weights 'digits' of g6; q2 has 'digits'"),
+        ("q2", {"pretrained": "mnist"}, "no weights 'mnist' of q2; .*q2 has 'digits'"),
+        ("g6", {"pretrained": "digits"}, "no weights 'digits' of g6; .*q2 has 'digits'"),
         ("q2", {"pretrained": True}, "no weights True of q2"),
         (
             "q2",
@@ -72,3 +97,25 @@ def test_refusals(name, given, words):
     with pytest.raises(ValueError, match=words) as error:
         nets.create_model(name, **given)
     assert "\n" not in str(error.value)
+
+
+def test_a_run_becomes_weights_of_the_package(tmp_path, monkeypatch, capsys):
+    """What the command writes is found, filled in and true of the run; a run that is not finished
+    is refused."""
+    sets = ["epochs=1", "width=4", "levels=2", "batch_size=600", "tensorboard=false"]
+    summary = nets.train(nets.load_config("digits", sets), tmp_path / "run", progress=False)
+    monkeypatch.setattr(pretrained, "FOLDER", tmp_path)
+    words = ["--about", "digits", "--license", "none", "--command", "train"]
+    assert main([str(tmp_path / "run"), "mine", *words]) == 0
+    (one,) = list_pretrained()
+    model = nets.create_model("q2", pretrained="mine").eval()
+    assert one.card["test_accuracy"] == summary.test_accuracy
+    assert (one.card["size"], one.card["license"]) == ([8, 8], "none")
+    own = nets.load(tmp_path / "run").eval()
+    x = probe((1, 8, 8))
+    assert torch.equal(model(x), own(x))
+    assert one.card["probe"] == pytest.approx(own(x)[0].tolist(), abs=1e-5)
+    found = json.loads((tmp_path / "run/summary.json").read_text())
+    (tmp_path / "run/summary.json").write_text(json.dumps(found | {"finished": False}))
+    assert main([str(tmp_path / "run"), "other", *words]) == 2
+    assert "not finished" in capsys.readouterr().err

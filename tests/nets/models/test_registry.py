@@ -8,10 +8,18 @@ import shutil
 
 import pytest
 import torch
+from torch import nn
 
 import nets
+from nets.models.classifier import MultigridClassifier
 from nets.models.polymgnet import coefficient_parameters, operator_products
-from nets.models.registry import MODELS, count_parameters, is_multigrid, model_options
+from nets.models.registry import (
+    MODELS,
+    ModelEntry,
+    count_parameters,
+    model_entry,
+    model_options,
+)
 from nets.models.spec import ModelSpec
 
 NAMES = nets.list_models()
@@ -29,10 +37,16 @@ COUNTS = {
 PRODUCTS = {"q2": (7, 15), "g4": (15, 23), "g6": (23, 31)}
 
 
+def narrow(name, width):
+    """Options of a small model of this name, as far as it takes them."""
+    taken = model_options(name)
+    return {key: value for key, value in {"width": width, "levels": 2}.items() if key in taken}
+
+
 def small(name, seed=0, **options):
-    """A narrow model of two levels with generic coefficients."""
+    """A narrow model of two levels with generic coefficients; as it is where it has none."""
     generator = torch.Generator().manual_seed(seed)
-    model = nets.create_model(name, generator=generator, **({"width": 6, "levels": 2} | options))
+    model = nets.create_model(name, generator=generator, **(narrow(name, 6) | options))
     with torch.no_grad():
         for p in coefficient_parameters(model):
             p.copy_(0.5 + torch.rand(p.shape, generator=generator))
@@ -77,7 +91,9 @@ def test_forward_and_gradients(name):
         assert p.grad.abs().max() > 0, key
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if is_multigrid(nets.create_model(n, width=2))])
+@pytest.mark.parametrize(
+    "name", [n for n in NAMES if issubclass(model_entry(n).build, MultigridClassifier)]
+)
 def test_forms_are_one_function(name):
     """Values, gradients and batch-norm statistics of the correction form and the plain form."""
     models = [small(name, form=form).double() for form in ("correction", "plain")]
@@ -161,7 +177,7 @@ def test_exactly_the_unidentifiable_gradients_vanish_with_eps(name, placement, l
 @pytest.mark.parametrize("name", NAMES)
 def test_overfits_32_images(name):
     torch.manual_seed(0)
-    model = nets.create_model(name, width=12, levels=2, generator=torch.Generator().manual_seed(0))
+    model = nets.create_model(name, **narrow(name, 12), generator=torch.Generator().manual_seed(0))
     x, y = images(32), torch.arange(32) % 10
     optimiser = torch.optim.Adam(model.parameters(), lr=1e-2)
     for _ in range(100):
@@ -346,6 +362,31 @@ def test_generator_decides_the_weights():
     ]
     assert torch.equal(models[0].levels[0].A.weight, models[1].levels[0].A.weight)
     assert not torch.equal(models[0].levels[0].A.weight, models[2].levels[0].A.weight)
+
+
+class Pixels(nn.Module):
+    """A model without channels of its own: one linear layer."""
+
+    def __init__(self, *, in_channels=3, num_classes=10):
+        super().__init__()
+        self.fc = nn.Linear(in_channels * 64, num_classes)
+
+    def forward(self, x):
+        return self.fc(x.flatten(1))
+
+
+def test_these_tests_take_a_model_without_width(monkeypatch):
+    monkeypatch.setitem(MODELS, "pixels", ModelEntry(Pixels, "a linear layer"))
+    assert narrow("pixels", 6) == {}
+    assert narrow("q2", 6) == {"width": 6, "levels": 2}
+    for test in (
+        test_forward_and_gradients,
+        test_gradients_equal_finite_differences,
+        test_overfits_32_images,
+        test_same_in_channels_last_and_bf16,
+        test_copies_state_and_spec,
+    ):
+        test("pixels")
 
 
 def test_every_entry_says_what_it_is():

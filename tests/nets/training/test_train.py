@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 import nets
 from nets.config import load_config
+from nets.data.order import one_step_an_epoch
 from nets.data.sources import load_data
 from nets.models.norms import convert_ghost_batchnorm
 from nets.training.checkpoint import load_model
@@ -321,6 +322,37 @@ def test_first_step_is_the_formula():
     for name, p in t.raw.named_parameters():
         # float64, two orders of summation
         torch.testing.assert_close(p, expected[name], atol=1e-12, rtol=1e-12, msg=name)
+
+
+@pytest.mark.parametrize(
+    ("count", "batch", "parts", "fitting", "steps"),
+    [
+        *((60, 128, 1, 4, 15), (60, 60, 1, 4, 15), (60, 59, 1, 4, 15), (60, 58, 1, None, 2)),
+        *((127, 128, 1, 8, 16), (33, 40, 1, 4, 8), (5, 128, 1, 2, 2), (3, 128, 1, None, 1)),
+        *((64, 128, 2, 8, 8), (64, 128, 4, 8, 8), (9, 128, 4, None, 1)),
+    ],
+)
+def test_an_epoch_of_one_step_is_told_with_a_batch_that_fits(count, batch, parts, fitting, steps):
+    """Eight steps or more where there are images for them, at least two images a part."""
+    section = load_config("digits", [f"batch_size={batch}", f"ghost_groups={parts}"]).train
+    line = one_step_an_epoch(section, count, 1)
+    if fitting is None:
+        assert line == ""
+        return
+    assert f"batch_size is {batch} and there are {count} images" in line
+    assert line.endswith(f"batch_size={fitting} makes it {steps} steps")
+
+
+def test_train_says_at_once_that_an_epoch_is_one_step(tmp_path, capsys):
+    sets = ["batch_size=2000", "epochs=1", "width=4", "levels=2", "tensorboard=false"]
+    summary = nets.train(load_config("digits", sets), tmp_path / "run")
+    (note,) = summary.notes
+    assert "1295 images to train on; batch_size=128 makes it 11 steps" in note
+    lines = capsys.readouterr().err.splitlines()
+    assert lines.index(note) < next(k for k, line in enumerate(lines) if "epoch 1/1" in line)
+    text = r"no batch of 2000 with train.last_batch=drop; a batch_size that fits is 128"
+    with pytest.raises(ValueError, match=text):
+        nets.train(load_config("digits", [*sets, "last_batch=drop"]), tmp_path / "other")
 
 
 def test_epoch_sees_every_image_once_and_a_last_one_alone_does_not_crash():
