@@ -344,29 +344,26 @@ class MultigridCycle(nn.Module):
             e = torch.randn(self.shapes[0], generator=generator, dtype=torch.float64).to(
                 self.coarse_inverse
             )
-            zero = torch.zeros_like(e)
-            if self.problem.nullspace is None:
-                return reduction(lambda e: self(zero, e), e, cycles)
 
             def reduced(e: Tensor) -> Tensor:
-                e = self(zero, e)
-                return e - e.mean()
+                e = self(torch.zeros_like(e), e)
+                return e if self.problem.nullspace is None else e - e.mean()
 
-            return reduction(reduced, e - e.mean(), cycles)
+            e = e if self.problem.nullspace is None else e - e.mean()
+            return float(reduction(reduced, e, cycles))
 
 
-def reduction(reduced: Callable[[Tensor], Tensor], e: Tensor, cycles: int) -> float:
-    """How far a map e -> E e reduces an error per application: the geometric mean of the last third
-    of so many."""
-    norms = []
+def reduction(reduced: Callable[[Tensor], Tensor], e: Tensor, cycles: int) -> NDArray[np.float64]:
+    """How far a map e -> E e reduces an error on a grid per application: the geometric mean of the
+    last third of so many. Where the map makes several of it, shape (..., *grid), of each."""
+    dims, norms = tuple(range(-e.ndim, 0)), []
     for _ in range(cycles):
         e = reduced(e)
-        norms.append(float(e.norm()))
-        e = e / e.norm()
-    last = norms[-max(1, cycles // 3) :]
-    if not math.isfinite(sum(last)):
-        return math.inf
-    return math.exp(sum(math.log(max(n, 1e-300)) for n in last) / len(last))
+        size = torch.linalg.vector_norm(e, dim=dims, keepdim=True)
+        norms.append(size.flatten(-len(dims))[..., 0].numpy())
+        e = e / size
+    last = np.log(np.maximum(norms[-max(1, cycles // 3) :], 1e-300)).mean(axis=0)
+    return np.asarray(np.where(np.isfinite(last), np.exp(last), math.inf))
 
 
 @dataclass(frozen=True)

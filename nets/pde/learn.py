@@ -277,7 +277,8 @@ def learn_smoother(
     around: dict[str, Any] = {"pre": pre, "post": post}
     cycle = MultigridCycle(problem, smoother=start, degree=of_family, **around, **options)
     first = cycle.polynomial()
-    modal = ModalCycle(problem, cycle.hierarchy(), degree, kind=cycle.kind, per=per, **around)
+    hierarchy = cycle.hierarchy()
+    modal = ModalCycle(problem, hierarchy, degree, kind=cycle.kind, per=per, **around)
 
     def of_levels(family: Any, degree: int | None) -> list[ResidualPolynomial]:
         made = Hierarchy.build(problem, smoother=family, degree=degree, **around, **cycle.options)
@@ -294,11 +295,11 @@ def learn_smoother(
     if per == "leg" and pre and post:
         # equal legs have equal gradients, and would stay equal: two that together have the roots of
         # one polynomial of twice the degree
-        for family in [start, *also] if of_family else also:
+        for name in [start, *also] if isinstance(start, str) else also:
             with suppress(ValueError):
-                pairs = [np.sort(q.roots.real) for q in of_levels(family, 2 * degree)]
+                pairs = [np.sort(q.roots.real) for q in of_levels(name, 2 * degree)]
                 halves = [roots[k::2] for k in range(2) for roots in pairs]
-                starts[f"{family}, halved"] = [ResidualPolynomial(half) for half in halves]
+                starts[f"{name}, halved"] = [ResidualPolynomial(half) for half in halves]
 
     def cycle_of(polynomials: list[ResidualPolynomial]) -> MultigridCycle:
         made = MultigridCycle(
@@ -341,7 +342,7 @@ def learn_smoother(
             break
     # in modes, as fast as it is exact; then the start and the best as the grids have them
     error = torch.randn(problem.shape, generator=_held_out(), dtype=torch.float64)
-    factors = [modal.factor(modal.coefficients(q), error) for q in iterates]
+    factors = modal.factors(np.array([modal.coefficients(q) for q in iterates]), error)
     best = int(np.argmin(factors))
     cycle = cycle_of(iterates[best])
     smallest = cycle.convergence_factor(generator=_held_out())

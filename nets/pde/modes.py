@@ -89,6 +89,12 @@ class ModalCycle:
         self.sets = 1 + max(after for _, after in self.which)
         self.shapes = [tuple(level.shape) for level in levels]
         self.axes = [tuple(level.axes) for level in levels[:-1]]
+        dim = len(self.shapes[0])
+        # axes from the end, for batches stand before them
+        self.transfers = [
+            [(j - dim, *self._weights(coarse[j])) for j in axes]
+            for axes, coarse in zip(self.axes, self.shapes[1:])
+        ]
         self.eigenvalues = [torch.from_numpy(self._eigenvalues(level)) for level in levels]
         # p(t) of a level is -(sum_i c_i T_i) / b: what q leaves of an error is 1 - t p(t)
         self.tables, self.bounds = [], [level.smoothing_interval()[1] for level in levels[:-1]]
@@ -138,16 +144,18 @@ class ModalCycle:
 
         return reduced
 
-    def factor(self, c: Float, e: Tensor) -> float:
-        """As `MultigridCycle.convergence_factor` measures it from the grid function e."""
+    def factors(self, c: Float, e: Tensor) -> list[float]:
+        """As `MultigridCycle.convergence_factor` measures it from the grid function e, of each of
+        several coefficients, shape (m, sets * degree)."""
         kind: Any = {"norm": "ortho"}
         grid = e.numpy()
         modes = scipy.fft.fftn(grid, **kind) if self.periodic else scipy.fft.dstn(grid, 1, **kind)
-        first = torch.from_numpy(modes)[None]
+        first = torch.from_numpy(modes)
         if self.kept is not None:
             first = first * self.kept
-        sets = torch.from_numpy(np.array(c)).reshape(self.sets, self.degree)
-        return reduction(self.map(sets), first, CYCLES)
+        sets = torch.from_numpy(np.array(c)).reshape(len(c), self.sets, self.degree)
+        found: list[float] = reduction(self.map(sets), first, CYCLES).ravel().tolist()
+        return found
 
     def coefficients(self, polynomials: Sequence[ResidualPolynomial]) -> Float:
         """c, shape (sets * degree,), of the polynomials of each set, for the A of the first level
@@ -171,27 +179,25 @@ class ModalCycle:
 
     def restrict(self, r: Tensor, level: int) -> Tensor:
         """Full weighting: a mode and its alias, by cos^2 and sin^2 of half its angle."""
-        for j in self.axes[level]:
-            r, n = r.movedim(j - len(self.shapes[0]), -1), self.shapes[level + 1][j]
-            keeps, takes = self._weights(n)
+        for j, keeps, takes in self.transfers[level]:
+            n, r = len(keeps), r.movedim(j, -1)
             alias = r[..., n:] if self.periodic else r[..., n + 1 :].flip(-1)
-            r = (keeps * r[..., :n] + takes * alias).movedim(-1, j - len(self.shapes[0]))
+            r = (keeps * r[..., :n] + takes * alias).movedim(-1, j)
         return r
 
     def interpolate(self, e: Tensor, level: int) -> Tensor:
         """Linear interpolation, 2^d R^T."""
-        for j in self.axes[level]:
-            e, n = e.movedim(j - len(self.shapes[0]), -1), self.shapes[level + 1][j]
-            keeps, takes = self._weights(n)
-            first, alias = 2 * keeps * e, 2 * takes * e
-            parts = [first, alias]
+        for j, keeps, takes in self.transfers[level]:
+            e = 2 * e.movedim(j, -1)
+            parts = [keeps * e, takes * e]
             if not self.periodic:  # the mode between is 0 in every coarse point
-                parts = [first, torch.zeros_like(e[..., :1]), alias.flip(-1)]
-            e = torch.cat(parts, dim=-1).movedim(-1, j - len(self.shapes[0]))
+                parts = [parts[0], torch.zeros_like(e[..., :1]), parts[1].flip(-1)]
+            e = torch.cat(parts, dim=-1).movedim(-1, j)
         return e
 
     def _weights(self, n: int) -> tuple[Tensor, Tensor]:
-        """What the alias adds has the opposite sign where sines are restricted."""
+        """Of the modes of n coarse points and of their aliases. What these add has the opposite
+        sign where sines are restricted."""
         k = torch.arange(n, dtype=torch.float64)
         angle = math.pi * k / n if self.periodic else math.pi * (k + 1) / (2 * n + 2)
         keeps = 0.5 * (1 + torch.cos(angle))
@@ -247,7 +253,7 @@ class ModalCycle:
         flat = grids.flatten(-dim)
         inside = torch.from_numpy(self.blocks >= 0)
         found = flat[..., torch.from_numpy(np.maximum(self.blocks, 0))] * inside
-        return found.movedim(-3, -1)
+        return cast("Tensor", found.movedim(-3, -1))
 
     def matrices(self, c: Tensor) -> Tensor:
         """The blocks of E, shape (blocks, size, size)."""

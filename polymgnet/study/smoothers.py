@@ -148,10 +148,8 @@ def measure(
         q, record = found.cycle.polynomial(level.index, post=post), level.operator_record()
         return q.scaled(record.upper / scales[level.index]).of(record)
 
-    learned, reason = (
-        [lambda level: leg(level, False), lambda level: leg(level, True)],
-        found.reason,
-    )
+    reason = found.reason
+    learned: list[Any] = [lambda level: leg(level, False), lambda level: leg(level, True)]
     if transferred:  # as where it was learned: not what is worse than where it began
         held_out = [seed, 1]
         begun = {

@@ -8,7 +8,6 @@ import torch
 
 import nets
 from mgtheory import problems
-from mgtheory.fourier.descent import minimise_maximum
 from nets.pde.learn import Objective, contraction
 from nets.pde.modes import SETS, ModalCycle
 
@@ -16,11 +15,11 @@ CASES = {
     "1d": (lambda: problems.poisson((15,)), {"coarsest": 3}),
     "2d": (lambda: problems.poisson((15, 7)), {"coarsest": 9}),
     "2d galerkin": (lambda: problems.poisson((7, 7)), {"coarsening": "galerkin", "coarsest": 1}),
-    "2d periodic": (lambda: problems.poisson((8, 16), boundary="periodic"), {"coarsest": 8}),
-    "2d anisotropic": (lambda: problems.create("anisotropic2d", 15), {"coarsest": 15}),
+    "2d periodic": (lambda: problems.poisson((4, 8), boundary="periodic"), {"coarsest": 2}),
+    "2d anisotropic": (lambda: problems.create("anisotropic2d", 7), {"coarsest": 7}),
     "3d": (lambda: problems.poisson((3, 3, 7)), {"coarsest": 3}),
 }
-CYCLES = [("V", 1, 1), ("W", 2, 0), ("F", 0, 1), ("F", 1, 1)]
+CYCLES = [("V", 1, 1), ("W", 2, 0), ("F", 0, 1)]
 
 
 def modal_of(name, kind="V", pre=1, post=1, per="leg", degree=3):
@@ -111,21 +110,21 @@ def test_gradients(per, kind, pre, post):
 
 @pytest.mark.parametrize("name", ["2d", "2d periodic"])
 def test_the_mean_over_all_errors_is_that_over_many(name):
-    """With 4000 random errors `contraction` has it to a percent."""
+    """With 1000 random errors `contraction` has it to two percent."""
     cycle, modal, c = modal_of(name)
     errors = torch.randn(
-        4000, *cycle.problem.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64
+        1000, *cycle.problem.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64
     )
     if cycle.problem.nullspace is not None:
         errors = errors - errors.mean(dim=(1, 2), keepdim=True)
     with torch.no_grad():
         sampled = contraction(cycle, errors, 4).item()
-    assert Objective(modal, "mean", 4, errors)(c) == pytest.approx(sampled, rel=0.01)
+    assert Objective(modal, "mean", 4, errors)(c) == pytest.approx(sampled, rel=0.02)
     measured = cycle.convergence_factor(generator=torch.Generator().manual_seed(0))
     error = torch.randn(
         cycle.problem.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64
     )
-    assert modal.factor(c, error) == pytest.approx(measured, rel=1e-9)
+    assert modal.factors(c[None], error) == [pytest.approx(measured, rel=1e-9)]
 
 
 @pytest.mark.parametrize("loss", ["mean", "worst"])
@@ -138,20 +137,48 @@ def test_a_batch_stands_for_all_errors_where_the_blocks_are_large(loss, monkeypa
     with torch.no_grad():
         expected = contraction(cycle, grids, 4, loss=loss).item()
     assert Objective(modal, loss, 4, errors)(c) == pytest.approx(expected, rel=1e-9)
+    options = {"loss": loss, "coarsest": 9, "steps": 1, "power": 4, "batch": 3}
     learned = nets.learn_smoother(
-        cycle.problem, 2, loss=loss, coarsest=9, generator=torch.Generator().manual_seed(0)
+        cycle.problem, 2, generator=torch.Generator().manual_seed(0), **options
     )
     assert learned.losses[-1] < 0.97 * learned.losses[0]
 
 
 def test_the_worst_case_of_two_grids_in_one_dimension_is_the_fourth_kinds():
-    """1 / (2k + 1)^2 for infinitely many points: what the descent cannot go below."""
-    problem = problems.poisson((63,))
+    """1 / (2k + 1)^2, from another family."""
+    problem = problems.poisson((127,))
     learned = nets.learn_smoother(
         problem, 3, start="chebyshev", also=(), loss="worst", max_levels=2
     )
-    assert learned.losses[-1] == pytest.approx(1 / 49, rel=0.01)
+    assert learned.losses[0] > 1.5 / 49
+    assert learned.losses[-1] == pytest.approx(1 / 49, rel=1e-3)
     assert learned.converged, learned.reason
-    _, modal, _ = modal_of("1d", degree=2, per="cycle")
-    ends = [minimise_maximum(modal.pieces, np.array(c), 100) for c in ([-2.0, 1.0], [-3.0, 0.5])]
-    assert ends[0].value == pytest.approx(ends[1].value, rel=1e-5)
+
+
+def test_levels_and_legs_of_their_own_gain():
+    """Each is a set of the next; what is learned per level is what both legs smooth with."""
+    problem, worst = problems.create("anisotropic2d", 7), {"loss": "worst", "coarsest": 7}
+    found = {per: nets.learn_smoother(problem, 1, per=per, **worst) for per in SETS}
+    factors = [found[per].losses[-1] for per in SETS]
+    assert 0.95 * factors[0] > factors[1] > 2 * factors[2]
+    for level in range(2):
+        before, after = (found["level"].cycle.polynomial(level, post=post) for post in (0, 1))
+        np.testing.assert_array_equal(before.roots, after.roots)
+    roots = [found["leg"].cycle.polynomial(0, post=post).roots.real for post in (0, 1)]
+    assert abs(roots[0] / roots[1] - 1) > 0.2
+    same = nets.learn_smoother(problem, 1, shared=False, **worst)
+    assert same.factors == found["leg"].factors
+    with pytest.raises(ValueError, match="per is 'grid', allowed are cycle, level, leg"):
+        nets.learn_smoother(problem, 1, per="grid")
+
+
+def test_the_descent_begins_at_the_best_start():
+    """Those that a family does not have are left out, as `mls` of degree 2; without others it
+    begins at its own."""
+    problem = problems.create("anisotropic2d", 7)
+    options = {"loss": "worst", "coarsest": 7, "steps": 1, "start": "richardson"}
+    alone = nets.learn_smoother(problem, 2, also=("mls",), **options)
+    other = nets.learn_smoother(problem, 2, also=("mls", "chebyshev4"), **options)
+    assert len(alone.losses) + 1 == len(other.losses)
+    assert alone.losses[0] == other.losses[0] > 1.1 * other.losses[1]
+    assert other.losses[-1] == pytest.approx(alone.losses[-1], rel=1e-4)
