@@ -241,7 +241,7 @@ class ModalCycle:
     def _spread(self, x: Any) -> Tensor:
         """Vectors of each block, shape (blocks, size, m), as m grids: shape (m, *grid)."""
         x = torch.as_tensor(x)
-        flat = x.new_zeros(x.shape[-1], math.prod(self.shapes[0]))
+        flat: Tensor = x.new_zeros(x.shape[-1], math.prod(self.shapes[0]))
         inside = self.blocks >= 0
         flat[:, self.blocks[inside]] = x[torch.from_numpy(inside)].T
         return flat.reshape(-1, *self.shapes[0])
@@ -253,7 +253,7 @@ class ModalCycle:
         flat = grids.flatten(-dim)
         inside = torch.from_numpy(self.blocks >= 0)
         found = flat[..., torch.from_numpy(np.maximum(self.blocks, 0))] * inside
-        return cast("Tensor", found.movedim(-3, -1))
+        return found.movedim(-3, -1)
 
     def matrices(self, c: Tensor) -> Tensor:
         """The blocks of E, shape (blocks, size, size)."""
