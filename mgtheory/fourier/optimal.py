@@ -3,7 +3,7 @@ numerical optimisation.
 
 With the same smoother q before and after, the two-grid operator is similar to K q(A)^nu, nu = pre +
 post, where the coarse-grid correction K does not depend on q. The unknowns are the k coefficients c
-of q(t) = 1 + (t / b) sum_i c_i T_i(2 t / b - 1), so q(0) = 1 always and roots may become complex.
+of q(t) = 1 + (t / b) sum_i c_i T_i(2 t / b - 1), see `mgtheory.polynomials.series`.
 Minimised is the largest |lambda|^(1/nu) over frequencies and eigenvalues, a maximum of smooth
 functions f_i: min z subject to z >= f_i(c), by sequential quadratic programming, with derivatives
 from left and right eigenvectors. It is an exchange method: frequencies start as a coarse sample,
@@ -23,7 +23,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.polynomial import chebyshev as cheb
 
 from mgtheory._checks import check_whole
 from mgtheory.families import Family, Recorded, register
@@ -32,6 +31,7 @@ from mgtheory.fourier.cycle import NEAR, LocalCycle, directions, whole
 from mgtheory.fourier.descent import EXACT, LeastMaximum, minimise_maximum
 from mgtheory.fourier.relaxation import scaled_symbols
 from mgtheory.fourier.supremum import ROUNDING, climb, grid_peaks, largest_limit
+from mgtheory.polynomials import series
 from mgtheory.polynomials.classical import chebyshev, chebyshev4
 from mgtheory.polynomials.residual import ResidualPolynomial, check_degree
 from mgtheory.problems.stencils import Stencil
@@ -243,11 +243,7 @@ class _Sampled:
         self.K, self.b = K, float(np.abs(t).max()) if b is None else b
         high = t[:, stencil.channels :]
         self.low = float(high.real.min()) if np.abs(high.imag).max() < 1e-12 * self.b else 0.0
-        s = 2 * t / self.b - 1
-        table = [np.ones_like(s), s]
-        for _ in range(degree - 2):
-            table.append(2 * s * table[-1] - table[-2])
-        self.basis = (t / self.b)[..., None] * np.stack(table[:degree], axis=-1)
+        self.basis = series.basis(t, self.b, degree)
 
     def on(self, theta: Float) -> _Sampled:
         """The same at other frequencies, shape (F, d)."""
@@ -289,18 +285,12 @@ class _Sampled:
         ).real
 
     def coefficients(self, polynomial: ResidualPolynomial) -> Float:
-        """c of a residual polynomial: q at Chebyshev points, b (q - 1) / t expanded in T_i."""
-        k = polynomial.degree
-        nodes = np.cos(np.pi * (np.arange(k) + 0.5) / k)
-        t = self.b * (nodes + 1) / 2
-        values = (np.real(polynomial.q(t)) - 1) * self.b / t
-        return np.asarray(np.linalg.solve(cheb.chebvander(nodes, k - 1), values))
+        """c of a residual polynomial."""
+        return series.coefficients(polynomial, self.b)
 
     def polynomial(self, c: Float) -> ResidualPolynomial:
         """The residual polynomial of the coefficients c."""
-        series = cheb.chebmul([0.5, 0.5], c)
-        series[0] += 1.0
-        return ResidualPolynomial(self.b * (cheb.chebroots(series) + 1) / 2)
+        return series.from_coefficients(c, self.b)
 
 
 def _starts(sampled: _Sampled) -> Iterator[Float]:

@@ -16,7 +16,7 @@ and the restricted residual gains the factor 4).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -44,6 +44,7 @@ from nets.models.placements import PLACEMENTS
 
 APPLY = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
+CYCLES = 30  # by which a factor is measured
 
 
 class GridTransfer(nn.Module):
@@ -200,17 +201,18 @@ class MultigridCycle(nn.Module):
                 f"the grid {problem.shape} has no coarser one: a cycle needs at least two levels;"
                 " give a larger grid, or coarsest=, up to how many unknowns are solved directly"
             )
-        periodic = problem.boundary is Boundary.PERIODIC
+        periodic = self.periodic = problem.boundary is Boundary.PERIODIC
+        self.parameterisation = parameterisation
         sizes = [level.smoothing_interval()[1] for level in hierarchy.levels]
         self.scales = [b / sizes[0] for b in sizes]
         self.shapes = [tuple(level.shape) for level in hierarchy.levels]
-        first = self._polynomial_of(hierarchy.levels[0])
+        first = self.polynomial_on(hierarchy.levels[0])
         common = self._coefficients(first, parameterisation) if shared else None
         down, up, transfers = list[Level](), list[Level](), list[GridTransfer]()
         for i, level in enumerate(hierarchy.levels[:-1]):
             self._check_nested(level.shape, hierarchy.levels[i + 1].shape, level.axes, periodic)
             kernel = stencil_of(level.A, level.shape, periodic=periodic) / self.scales[i]
-            own = self._polynomial_of(level).scaled(1.0 / self.scales[i])
+            own = self.polynomial_on(level).scaled(1.0 / self.scales[i])
             for legs, count in ((down, pre), (up, post)):
                 factors = common or self._coefficients(own, parameterisation)
                 legs.append(self._leg(kernel, factors, count, periodic))
@@ -225,7 +227,8 @@ class MultigridCycle(nn.Module):
         self.double()
 
     @staticmethod
-    def _polynomial_of(level: Any) -> ResidualPolynomial:
+    def polynomial_on(level: Any) -> ResidualPolynomial:
+        """q of a level of the sparse hierarchy, for its A."""
         smoothing = level.pre or level.post
         if not isinstance(smoothing, PolynomialSmoothing) or smoothing.B is not None:
             raise ValueError(
@@ -304,6 +307,21 @@ class MultigridCycle(nn.Module):
             factors = [step.factor() for step in steps[: len(steps) // count]]
         return ResidualPolynomial.from_factors(factors).scaled(self.scales[level])
 
+    def set_polynomials(
+        self, before: Sequence[ResidualPolynomial], after: Sequence[ResidualPolynomial]
+    ) -> None:
+        """Smooth with q of one's own on each level but the coarsest, before and after the
+        coarse-grid correction, each for that level's own A. For a cycle whose coefficients are not
+        shared."""
+        for legs, polynomials, count in (
+            (self.down, before, self.pre),
+            (self.up, after, self.post),
+        ):
+            for i, q in enumerate(polynomials):
+                kernel = self._level(legs, i).A.weight[0, 0].numpy()
+                own = self._coefficients(q.scaled(1.0 / self.scales[i]), self.parameterisation)
+                legs[i] = self._leg(kernel, own, count, self.periodic)
+
     def hierarchy(self) -> Hierarchy:
         """The scipy.sparse hierarchy with the current polynomials: the same cycle."""
         return Hierarchy.build(
@@ -317,7 +335,7 @@ class MultigridCycle(nn.Module):
 
     @own_defaults()
     def convergence_factor(
-        self, *, cycles: int = 30, generator: torch.Generator | None = None
+        self, *, cycles: int = CYCLES, generator: torch.Generator | None = None
     ) -> float:
         """The measured factor: the error's reduction per cycle, geometric mean of the last third of
         `cycles` from a random error."""
@@ -326,19 +344,26 @@ class MultigridCycle(nn.Module):
             e = torch.randn(self.shapes[0], generator=generator, dtype=torch.float64).to(
                 self.coarse_inverse
             )
-            if self.problem.nullspace is not None:
-                e = e - e.mean()
-            norms = []
-            for _ in range(cycles):
+
+            def reduced(e: Tensor) -> Tensor:
                 e = self(torch.zeros_like(e), e)
-                if self.problem.nullspace is not None:
-                    e = e - e.mean()
-                norms.append(float(e.norm()))
-                e = e / e.norm()
-        last = norms[-max(1, cycles // 3) :]
-        if not math.isfinite(sum(last)):
-            return math.inf
-        return math.exp(sum(math.log(max(n, 1e-300)) for n in last) / len(last))
+                return e if self.problem.nullspace is None else e - e.mean()
+
+            e = e if self.problem.nullspace is None else e - e.mean()
+            return float(reduction(reduced, e, cycles))
+
+
+def reduction(reduced: Callable[[Tensor], Tensor], e: Tensor, cycles: int) -> NDArray[np.float64]:
+    """How far a map e -> E e reduces an error on a grid per application: the geometric mean of the
+    last third of so many. Where the map makes several of it, shape (..., *grid), of each."""
+    dims, norms = tuple(range(-e.ndim, 0)), []
+    for _ in range(cycles):
+        e = reduced(e)
+        size = torch.linalg.vector_norm(e, dim=dims, keepdim=True)
+        norms.append(size.flatten(-len(dims))[..., 0].numpy())
+        e = e / size
+    last = np.log(np.maximum(norms[-max(1, cycles // 3) :], 1e-300)).mean(axis=0)
+    return np.asarray(np.where(np.isfinite(last), np.exp(last), math.inf))
 
 
 @dataclass(frozen=True)

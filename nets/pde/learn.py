@@ -1,35 +1,53 @@
 """Learning a smoother on the equation itself: the coefficients of a `MultigridCycle` that make its
 error fall fastest.
 
-The loss is the normalised Frobenius norm of the m-th power of the cycle's error operator E,
-estimated on a fixed batch of random errors,
+E is the cycle's error operator. The loss ``mean`` is the normalised Frobenius norm of its m-th
+power,
 
     (mean ||E^m z||^2 / mean ||z||^2)^(1/(2m))  ->  spectral radius of E as m grows,
 
-smooth in the coefficients (the radius itself is not where two modes tie) and free of noise, so that
-a quasi-Newton method applies. The worst case takes the largest ||E^m z||^2 / ||z||^2 of the batch
-in place of the quotient of the means, and has kinks where two errors tie.
+the mean over all errors z: smooth in the coefficients, so that a quasi-Newton method applies. The
+loss ``worst`` is the spectral radius itself, the factor of the error that falls slowest: a maximum
+of smooth functions, the moduli of eigenvalues, minimised by sequential quadratic programming as
+`mgtheory.fourier.optimal` does for two grids. Both are exact and without chance, for in the
+eigenvectors of A the operator E is small blocks (`nets.pde.modes`). Where the grid is so large that
+these are not, E^m is applied to some random errors in place of all; the worst case is then the
+largest ||E^m z||^2 / ||z||^2 of these.
 
-The loss is not the factor: what is returned is the iterate that measures best, the start among
-them.
+The loss is not the factor that a run measures: what is returned is the iterate that measures best,
+the start among them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from scipy.optimize import minimize
 from torch import Tensor
 
 from mgtheory.derive import InitialCoefficients, versions
+from mgtheory.fourier.descent import minimise_maximum
+from mgtheory.multigrid.hierarchy import Hierarchy
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.problems.problem import Problem
 from mgtheory.problems.record import operator_record
 from nets.defaults import own_defaults
 from nets.pde.cycle import MultigridCycle
+from nets.pde.modes import SETS, ModalCycle
+
+Float = NDArray[np.float64]
+
+# numbers in the sums of modes by which all blocks of E are had, up to which the losses are exact
+EXACT = 2**18
+ITERATIONS, MINIMAX = 10, 100  # of one step, of the two methods
+FLAT = 100  # where nothing falls any more a gradient of so many tolerances is rounding
 
 
 @dataclass(frozen=True)
@@ -40,6 +58,7 @@ class LearnedSmoother:
     ----------
     initial
         The learned polynomial as initial coefficients: save it, and start a network with ``file:``.
+        Of several, that of the finest level before the coarse-grid correction.
     start
         The polynomial it started from.
     losses, factors
@@ -48,7 +67,7 @@ class LearnedSmoother:
         The cycle with the learned coefficients: those of the iterate with the smallest measured
         factor.
     converged, reason
-        Whether that is the last one and the gradient there is small; in words why it ended.
+        Whether that is the last one and no step makes its loss smaller; in words why it ended.
     """
 
     initial: InitialCoefficients
@@ -81,7 +100,19 @@ LOSSES: dict[str, Callable[[Tensor], Tensor]] = {"mean": torch.mean, "worst": to
 def contraction(cycle: MultigridCycle, errors: Tensor, power: int, *, loss: str = "mean") -> Tensor:
     """(mean ||E^m z||^2 / mean ||z||^2)^(1/(2m)) over the batch of errors z, shape (batch,
     *grid); with `loss` worst, max (||E^m z||^2 / ||z||^2)^(1/(2m))."""
-    singular = cycle.problem.nullspace is not None
+    axes = tuple(range(1, errors.ndim))
+
+    def reduced(e: Tensor) -> Tensor:
+        e = cycle(torch.zeros_like(e), e)
+        return e if cycle.problem.nullspace is None else e - e.mean(dim=axes, keepdim=True)
+
+    return _contraction(reduced, errors, power, loss).exp()
+
+
+def _contraction(
+    reduced: Callable[[Tensor], Tensor], errors: Tensor, power: int, loss: str
+) -> Tensor:
+    """The logarithm of it, for the map e -> E e."""
     axes = tuple(range(1, errors.ndim))
     e = errors
     if loss == "worst":  # each error counts alike, whatever its size
@@ -89,14 +120,84 @@ def contraction(cycle: MultigridCycle, errors: Tensor, power: int, *, loss: str 
     log = e.new_zeros(())
     first = 0.5 * e.square().mean().log()
     for _ in range(power):
-        e = cycle(torch.zeros_like(e), e)
-        if singular:
-            e = e - e.mean(dim=axes, keepdim=True)
+        e = reduced(e)
         size = e.square().mean().sqrt()
         log = log + size.log()
         e = e / size
     last = 0.5 * LOSSES[loss](e.square().mean(dim=axes)).log()  # 0 for the mean
-    return ((log + last - first) / power).exp()
+    return (log + last - first) / power
+
+
+@dataclass(frozen=True)
+class Descent:
+    """Where a descent ended: the coefficients, shape (n,), the loss there, whether it stopped by
+    its own criterion or its gradient is but rounding, and the inverse Hessian that it collected."""
+
+    c: Float
+    value: float
+    converged: bool = False
+    flat: bool = False
+    inverse: Float | None = None
+
+
+class Objective:
+    """A loss as a function of the coefficients of all polynomials, shape (n,), and its descent.
+
+    Parameters
+    ----------
+    modal
+        The cycle.
+    loss, power
+        As for `learn_smoother`.
+    errors
+        Random errors, shape (batch, *grid), for a cycle whose blocks are large.
+    """
+
+    def __init__(self, modal: ModalCycle, loss: str, power: int, errors: Tensor) -> None:
+        self.modal, self.loss, self.power = modal, loss, power
+        self.errors = errors if modal.kept is None else errors * modal.kept
+        self.exact = modal.blocks.shape[1] * modal.unknowns <= EXACT
+        self.minimax = self.exact and loss == "worst"
+
+    def __call__(self, c: Float) -> float:
+        """The loss."""
+        if self.minimax:
+            return float(self.modal.pieces(c)[0].max())
+        return math.exp(self.logarithm(c)[0])
+
+    def logarithm(self, c: Float) -> tuple[float, Float]:
+        """log of the loss, and its gradient, shape (n,)."""
+        given = torch.from_numpy(np.array(c)).requires_grad_()
+        sets = given.reshape(self.modal.sets, self.modal.degree)
+        if self.exact:  # of all errors, which have as many parts as there are modes
+            E = self.modal.matrices(sets)
+            scale = E.detach().square().sum().sqrt()
+            power = torch.linalg.matrix_power(E / scale, self.power)
+            mean = power.square().sum() / self.modal.unknowns
+            value = scale.log() + 0.5 * mean.log() / self.power
+        else:
+            value = _contraction(self.modal.map(sets), self.errors, self.power, self.loss)
+        (gradient,) = torch.autograd.grad(value, given)
+        return float(value.detach()), gradient.numpy()
+
+    def descend(self, state: Descent, tolerance: float) -> Descent:
+        """Up to `ITERATIONS`, or `MINIMAX`, from where another ended."""
+        if self.minimax:
+            found = minimise_maximum(self.modal.pieces, state.c, MINIMAX, tolerance=tolerance)
+            return Descent(found.c, found.value, found.converged, found.converged)
+        options = {"maxiter": ITERATIONS, "gtol": tolerance, "hess_inv0": state.inverse}
+        with np.errstate(all="ignore"):  # a long step of a line search, which is taken back
+            end = minimize(self.logarithm, state.c, jac=True, method="BFGS", options=options)
+        slope = float(np.abs(end.jac).max())
+        inverse = 0.5 * (end.hess_inv + end.hess_inv.T)  # to the last bit symmetric
+        return Descent(
+            end.x, math.exp(end.fun), slope < tolerance, slope < FLAT * tolerance, inverse
+        )
+
+
+def _held_out() -> torch.Generator:
+    """Draws the error that factors are measured with, which is in no loss but by chance."""
+    return torch.Generator().manual_seed(0)
 
 
 @own_defaults()
@@ -105,6 +206,8 @@ def learn_smoother(
     degree: int,
     *,
     start: ResidualPolynomial | InitialCoefficients | str = "chebyshev4",
+    also: Sequence[str] = ("richardson", "chebyshev"),
+    per: str = "cycle",
     pre: int = 1,
     post: int = 1,
     loss: str = "mean",
@@ -116,7 +219,7 @@ def learn_smoother(
     **options: Any,
 ) -> LearnedSmoother:
     """The smoothing polynomial of a degree that makes the V-cycle converge fastest on a problem, by
-    L-BFGS on its coefficients.
+    a quasi-Newton method on its coefficients.
 
     Parameters
     ----------
@@ -127,106 +230,137 @@ def learn_smoother(
     start
         A polynomial for A on the finest level or initial coefficients, of this degree, or a
         family's name.
+    also
+        Families whose polynomials are tried too: the descent begins at the one with the smallest
+        loss of all. Those that do not exist for the problem and degree are left out.
+    per
+        One polynomial for the whole ``cycle``, in units of each level's largest eigenvalue; one for
+        each ``level``, as families are derived anew for each; or one for each ``leg`` of each
+        level, before and after the coarse-grid correction.
     pre, post
         Smoothings before and after.
     loss
-        ``mean`` or ``worst``, the mean of the batch of errors or the one that is reduced least.
+        ``mean``, what m cycles leave of an error in the mean of all errors, or ``worst``, what a
+        cycle leaves of the error that falls slowest (the spectral radius, m without end).
     power, batch
-        m and the number of random errors in the loss. The loss tends to the factor as m grows:
-        where the factors stop falling before the losses do, a larger m goes on.
+        m, and the number of random errors in place of all where the blocks of E together have more
+        than 2^18 entries (a square of more than 63 x 63 points), which `generator` draws. The mean
+        tends to the factor as m grows: where the factors stop falling before the losses do, a
+        larger m goes on.
     steps, tolerance
-        At most this many outer steps (of up to 10 iterations each); it ends when every component of
-        the gradient, in coefficients scaled by b, is below the tolerance, or the loss no longer
-        falls.
+        At most this many outer steps (of up to 10 iterations each, of the worst case up to 100);
+        it ends when every component of the relative gradient, in coefficients of Chebyshev
+        polynomials, or the relative decrease of the worst case is below the tolerance, or the loss
+        no longer falls.
     options
-        Of `MultigridCycle`.
+        Of `MultigridCycle`; ``shared=False`` is one polynomial per leg.
 
     Raises
     ------
     ValueError
         For a start of another degree, or a start whose cycle diverges.
     """
-    if loss not in LOSSES:
-        raise ValueError(f"loss is {loss!r}, allowed are {', '.join(LOSSES)}")
+    if not options.pop("shared", True):
+        per = "leg"
+    for name, value, allowed in (("loss", loss, LOSSES), ("per", per, SETS)):
+        if value not in allowed:
+            raise ValueError(f"{name} is {value!r}, allowed are {', '.join(allowed)}")
     positive = {"power": power, "batch": batch, "steps": steps, "tolerance": tolerance}
-    for name, value in positive.items():
-        if not value > 0:
-            raise ValueError(f"{name} is {value}, must be positive")
+    for name, number in positive.items():
+        if not number > 0:
+            raise ValueError(f"{name} is {number}, must be positive")
     start = start.polynomial if isinstance(start, InitialCoefficients) else start
     own = start.degree if isinstance(start, ResidualPolynomial) else None
     if own not in (None, degree):
         raise ValueError(f"the start has degree {own}, asked is {degree}")
     of_family = degree if own is None else None
-    cycle = MultigridCycle(problem, smoother=start, degree=of_family, pre=pre, post=post, **options)
-    b = float(problem.smoothing_interval().b)
+    around: dict[str, Any] = {"pre": pre, "post": post}
+    cycle = MultigridCycle(problem, smoother=start, degree=of_family, **around, **options)
     first = cycle.polynomial()
+    hierarchy = cycle.hierarchy()
+    modal = ModalCycle(problem, hierarchy, degree, kind=cycle.kind, per=per, **around)
+
+    def of_levels(family: Any, degree: int | None) -> list[ResidualPolynomial]:
+        made = Hierarchy.build(problem, smoother=family, degree=degree, **around, **cycle.options)
+        return [MultigridCycle.polynomial_on(level) for level in made.levels[:-1]]
+
+    def of_sets(family: Any, degree: int | None) -> list[ResidualPolynomial]:
+        found = of_levels(family, degree)
+        return [found[0]] if per == "cycle" else (found if per == "level" else found * 2)
+
+    starts = {"start": of_sets(start, of_family)}
+    for family in also:
+        with suppress(ValueError):  # it has no such degree, or none for this problem
+            starts[family] = of_sets(family, degree)
+    if per == "leg" and pre and post:
+        # equal legs have equal gradients, and would stay equal: two that together have the roots of
+        # one polynomial of twice the degree
+        for name in [start, *also] if isinstance(start, str) else also:
+            with suppress(ValueError):
+                pairs = [np.sort(q.roots.real) for q in of_levels(name, 2 * degree)]
+                halves = [roots[k::2] for k in range(2) for roots in pairs]
+                starts[f"{name}, halved"] = [ResidualPolynomial(half) for half in halves]
+
+    def cycle_of(polynomials: list[ResidualPolynomial]) -> MultigridCycle:
+        made = MultigridCycle(
+            problem, smoother=polynomials[0], shared=per == "cycle", **around, **options
+        )
+        if per != "cycle":
+            made.set_polynomials(*modal.legs(polynomials))
+        return made
+
     errors = torch.randn((batch, *problem.shape), generator=generator, dtype=torch.float64)
-    if problem.nullspace is not None:
-        errors = errors - errors.mean(dim=tuple(range(1, errors.ndim)), keepdim=True)
-
-    def measured() -> float:
-        return cycle.convergence_factor(generator=torch.Generator().manual_seed(0))
-
-    factors = [measured()]
-    with torch.no_grad():
-        losses = [float(contraction(cycle, errors, power, loss=loss))]
+    objective = Objective(modal, loss, power, errors)
+    began = {
+        name: Descent(c, objective(c))
+        for name, c in ((name, modal.coefficients(given)) for name, given in starts.items())
+    }
+    losses, iterates = [began["start"].value], [starts["start"]]
     if not losses[0] < 1.0:
         raise ValueError(
             "the cycle with the starting polynomial does not converge (contraction"
             f" {losses[0]:.3g}); start from another one"
         )
-    parameters = [p for p in cycle.parameters() if p.requires_grad]
-    # weights are of size 1/b: one scale for all
-    scaled = [torch.nn.Parameter(p.detach() * b) for p in parameters]
-    optimiser = torch.optim.LBFGS(
-        scaled,
-        max_iter=10,
-        history_size=10,
-        line_search_fn="strong_wolfe",
-        tolerance_grad=0.1 * tolerance,
-    )
-
-    def closure() -> Tensor:
-        with torch.no_grad():
-            for p, s in zip(parameters, scaled):
-                p.copy_(s / b)
-        value = contraction(cycle, errors, power, loss=loss)
-        gradients = torch.autograd.grad(value, parameters)
-        for s, g in zip(scaled, gradients):
-            s.grad = g / b
-        return value.detach()
-
-    def current() -> list[Tensor]:
-        return [p.detach().clone() for p in parameters]
-
-    iterates, converged, reason = [current()], False, f"{steps} steps were used up"
+    beginning = min(began, key=lambda name: began[name].value)  # the start where they tie
+    state = began[beginning]
+    if beginning != "start":
+        losses.append(state.value)
+        iterates.append(starts[beginning])
+    converged, reason = False, f"{steps} steps were used up"
     for _ in range(steps):
-        optimiser.step(closure)  # type: ignore[no-untyped-call]
-        value = float(closure())
-        gradient = max(float(s.grad.abs().max()) for s in scaled if s.grad is not None)
-        if not np.isfinite(value) or value > losses[-1] * (1 - 1e-9):
+        state = objective.descend(state, tolerance)
+        if not np.isfinite(state.value) or state.value > losses[-1] * (1 - 1e-9):
             reason = "the loss no longer falls"
-            converged = bool(np.isfinite(value)) and gradient < 100 * tolerance
+            converged = bool(np.isfinite(state.value)) and state.flat
             break
-        losses.append(value)
-        iterates.append(current())
-        factors.append(measured())
-        if gradient < tolerance:
+        losses.append(state.value)
+        iterates.append(modal.polynomials(state.c))
+        if state.converged:
             converged, reason = True, "the gradient is small"
+            if objective.minimax:
+                reason = "no change of the coefficients makes the largest eigenvalue smaller"
             break
+    # in modes, as fast as it is exact; then the start and the best as the grids have them
+    error = torch.randn(problem.shape, generator=_held_out(), dtype=torch.float64)
+    factors = modal.factors(np.array([modal.coefficients(q) for q in iterates]), error)
     best = int(np.argmin(factors))
+    cycle = cycle_of(iterates[best])
+    smallest = cycle.convergence_factor(generator=_held_out())
+    factors = [max(f, smallest) for f in factors]  # of equal ones, rounding may be either
+    factors[best] = smallest
+    if best:
+        factors[0] = max(smallest, cycle_of(iterates[0]).convergence_factor(generator=_held_out()))
     if best + 1 < len(factors):  # the loss is not the factor, but tends to it with the power
         converged = False
         reason += (
             f"; the loss fell further, to {losses[-1]:.4g}, but the measured factor was smallest,"
             f" {factors[best]:.4g}, after {best} of {len(factors) - 1} steps (at the end"
-            f" {factors[-1]:.4g}); a power above {power} brings them together"
+            f" {factors[-1]:.4g})"
         )
-    with torch.no_grad():
-        for p, k in zip(parameters, iterates[best]):
-            p.copy_(k)
+        if not objective.minimax:
+            reason += f"; a power above {power} brings them together"
     record = operator_record(problem, axes=options.get("axes", "auto"))
-    asked = {"pre": pre, "post": post, "loss": loss, "power": power, "batch": batch}
+    asked = {**around, "loss": loss, "power": power, "batch": batch, "per": per}
     learned = {
         "formula": "learned on the equation: smallest contraction of the multigrid cycle",
         "options": asked | {"contraction": losses[best]},

@@ -14,12 +14,13 @@ from polymgnet.study.run import Run, digest_of
 SETTINGS: dict[str, type] = {
     **{"problem": str, "n": int, "degree": int, "smoother": str},
     **{"boundary": str, "pre": int, "post": int, "seed": int},
-    **{"start": str, "loss": str, "power": int, "steps": int},
+    **{"start": str, "per": str, "loss": str, "power": int, "steps": int},
 }
 GIVEN = ("problem", "n", "degree", "smoother")
 LEARNED = "learned"
-OF_LEARNING = ("start", "loss", "power", "steps")
-# a problem without constant coefficients is smoothed by what was learned on this one
+OF_LEARNING = ("start", "per", "loss", "power", "steps")
+# a problem without constant coefficients is smoothed by what was learned on this one, where that is
+# better there than the families that it began from
 RELATIVES = {2: "poisson2d"}
 CYCLES = 30
 
@@ -53,6 +54,7 @@ class SmootherRun(Run):
         from mgtheory.families import FAMILIES
         from mgtheory.problems.problem import PROBLEMS, find_problem
         from nets.pde.learn import LOSSES
+        from nets.pde.modes import SETS
 
         for key, value in self.settings.items():
             if key not in SETTINGS:
@@ -64,7 +66,7 @@ class SmootherRun(Run):
             raise ValueError(f"{missing[0]} is missing; a smoother needs {', '.join(GIVEN)}")
         name = self.settings["smoother"]
         names = {"smoother": [LEARNED, *FAMILIES], "problem": list(PROBLEMS)}
-        names |= {"start": list(FAMILIES), "loss": list(LOSSES)}
+        names |= {"start": list(FAMILIES), "loss": list(LOSSES), "per": list(SETS)}
         for key, allowed in names.items():
             value = self.settings.get(key, allowed[0])
             if (value.partition(":")[0] if key == "problem" else value) not in allowed:
@@ -113,14 +115,13 @@ def measure(
 
     from mgtheory import Hierarchy, problems
     from mgtheory.comparison import derived
-    from mgtheory.problems.record import operator_record
 
     given = problems.create(problem, n, boundary=boundary)
     around: dict[str, Any] = {"pre": pre, "post": post}
 
-    def factor(polynomial: Any) -> float:
-        hierarchy = Hierarchy.build(given, smoother=polynomial, **around)
-        return measured_factor(given, hierarchy, np.random.default_rng(seed))
+    def factor(before: Any, after: Any = None, *, draw: Any = seed) -> float:
+        hierarchy = Hierarchy.build(given, smoother=before, post_smoother=after, **around)
+        return measured_factor(given, hierarchy, np.random.default_rng(draw))
 
     family = learning["start"] if smoother == LEARNED else smoother
     try:
@@ -133,18 +134,33 @@ def measure(
 
     from nets.pde.learn import learn_smoother
 
-    learned_on = given
-    if given.polynomial is None:
+    learned_on, transferred = given, given.polynomial is None
+    if transferred:  # levels of another operator differ in another way: one polynomial for all
         learned_on = problems.create(RELATIVES[given.dim], n, boundary=boundary)
+        learning["per"] = "cycle"
     found = learn_smoother(
         learned_on, degree, generator=torch.Generator().manual_seed(seed), **around, **learning
     )
-    record, relative = operator_record(given), found.initial.relative
-    return {
-        "factor": factor(relative.scaled(record.upper).of(record)),
-        "factor_start": factor(classical),
-        "reason": found.reason,
-    }
+    scales = learned_on.smoothing_interval().b * np.array(found.cycle.scales)
+
+    def leg(level: Any, post: bool) -> Any:
+        """What was learned for a level, in units of the largest eigenvalue of this one."""
+        q, record = found.cycle.polynomial(level.index, post=post), level.operator_record()
+        return q.scaled(record.upper / scales[level.index]).of(record)
+
+    reason = found.reason
+    learned: list[Any] = [lambda level: leg(level, False), lambda level: leg(level, True)]
+    if transferred:  # as where it was learned: not what is worse than where it began
+        held_out = [seed, 1]
+        begun = {
+            name: derived(given, name, degree, axes="auto", around=around)
+            for name in (family, *learning["also"])
+        }
+        least = min(begun, key=lambda name: factor(begun[name], draw=held_out))
+        if factor(*learned, draw=held_out) > factor(begun[least], draw=held_out):
+            learned = [begun[least]]
+            reason = f"what was learned on {learned_on.name} is worse here than {least}, taken"
+    return {"factor": factor(*learned), "factor_start": factor(classical), "reason": reason}
 
 
 def measured_factor(problem: Any, hierarchy: Any, rng: Any) -> float:

@@ -29,6 +29,7 @@ def outcome():
     learned = nets.learn_smoother(
         problems.poisson((7, 7)),
         2,
+        also=(),
         steps=1,
         power=2,
         coarsest=1,
