@@ -27,7 +27,7 @@ from table import Row, interleaved, machine, print_rows, relative_residual
 
 from mgtheory.matrixfree import StencilHierarchy, tables
 from mgtheory.multigrid.hierarchy import Hierarchy
-from mgtheory.problems.problem import create, poisson
+from mgtheory.problems.catalogue import create, poisson
 from mgtheory.problems.stencils import laplacian
 from mgtheory.solving import solve
 

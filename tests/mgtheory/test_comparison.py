@@ -8,7 +8,7 @@ import pytest
 
 from mgtheory import ResidualPolynomial, derive, smoothing_factor
 from mgtheory.comparison import COLUMNS, OPTIMISED, Row, SmootherComparison, compare_smoothers
-from mgtheory.problems.problem import poisson
+from mgtheory.problems.catalogue import poisson
 
 
 def row(family, median, low, high, **more):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from mgtheory.families import FAMILIES
 from mgtheory.fourier import analysis
-from mgtheory.problems.problem import PROBLEMS
+from mgtheory.problems.catalogue import PROBLEMS
 from mgtheory.smoothers import SMOOTHERS
 from polymgnet.cli import main
 
