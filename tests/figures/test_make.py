@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 
 import analysis
+from figures import style
 from figures.gallery import GALLERY
 from figures.registry import COMMON_FIGURES, RUN_FIGURES, make, make_gallery
 from figures.style import DOUBLE, SINGLE, figure, figure_legend, paper, save
+
+FONT = style._RC["pdf.fonttype"]  # before tests take a quicker one
 
 
 def line(ax, label):
@@ -248,9 +251,11 @@ def test_legend_takes_as_many_columns_as_fit():
             figure_legend(empty)
 
 
-def test_style_leaves_nothing_behind(tmp_path):
+def test_style_leaves_nothing_behind(tmp_path, monkeypatch):
+    """And a PDF has its fonts embedded, as journals want them."""
     import matplotlib as mpl
 
+    monkeypatch.setitem(style._RC, "pdf.fonttype", FONT)
     before = dict(mpl.rcParams)
     with paper():
         made, axes = figure()
@@ -258,3 +263,4 @@ def test_style_leaves_nothing_behind(tmp_path):
         paths = save(made, tmp_path / "new" / "folder" / "x")
     assert dict(mpl.rcParams) == before
     assert [path.suffix for path in paths] == [".png", ".pdf"]
+    assert b"/FontFile2" in paths[1].read_bytes()

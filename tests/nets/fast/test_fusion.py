@@ -17,8 +17,13 @@ from nets.models.transfers import Transfer
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 GPU = {Transfer: DenseTransfer, Level: FusedLevel, torch.nn.BatchNorm2d: FusedBatchNorm2d}
-# one pair of each kind: a second symmetric one, which takes seconds to compile, is in g4
-KINDS = {"g6": {"factors": ["symmetric_pair", "complex_pair"]}}
+# as few steps as have every kind, a first, a next and a last one, and levels that begin with u = 0
+# or not: another one takes seconds to compile
+KINDS = {
+    "q2": {"steps": [1, 2]},
+    "mgnet": {"steps": [1, 2]},
+    "g6": {"factors": [["complex_pair"], ["symmetric_pair", "complex_pair"]]},
+}
 
 
 @pytest.mark.parametrize(("name", "more"), [("q2", FUSION), ("mgnet", FUSION), ("resnet20", {})])
