@@ -125,7 +125,7 @@ def test_gradients_reach_convolutions_in_the_format_of_their_inputs(monkeypatch,
 
     backend = aot_autograd(fw_compiler=compiler, bw_compiler=compiler)
     options = {"steps": 1} if name == "resnet20" else {"levels": 2, "placement": placement}
-    options |= KINDS.get(name, {})
+    options |= KINDS["g6"] if name == "g6" else {}
     model = nets.create_model(name, width=4, **options).to(memory_format=torch.channels_last)
     x = torch.randn(2, 3, 16, 16).to(memory_format=torch.channels_last)
     torch.compile(exchanged(model, GPU), backend=backend, dynamic=False)(x).sum().backward()
