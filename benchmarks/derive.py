@@ -24,7 +24,7 @@ from mgtheory import derive
 from mgtheory.derive import InitialCoefficients
 from mgtheory.families import FAMILIES
 from mgtheory.polynomials.fourthkind import _optimised_angles
-from mgtheory.problems.problem import create
+from mgtheory.problems.catalogue import create
 from mgtheory.spectra.interval import Interval
 
 ASKED = {"minimax": 5.0, "two_grid_optimal": 5.0}

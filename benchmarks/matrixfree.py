@@ -29,7 +29,7 @@ from table import Row, interleaved, machine, print_rows, relative_residual
 from mgtheory.matrixfree import StencilHierarchy, tables
 from mgtheory.multigrid.hierarchy import Hierarchy
 from mgtheory.polynomials.classical import chebyshev
-from mgtheory.problems.problem import create, poisson
+from mgtheory.problems.catalogue import create, poisson
 from mgtheory.problems.stencils import laplacian
 from mgtheory.smoothers import Polynomial
 from mgtheory.solving import solve

@@ -20,7 +20,8 @@ from peers import TOL, peers, sine_transform
 from table import Row, interleaved, machine, print_rows, relative_residual
 
 from mgtheory.multigrid.hierarchy import Hierarchy
-from mgtheory.problems.problem import Problem, create, poisson
+from mgtheory.problems.catalogue import create, poisson
+from mgtheory.problems.problem import Problem
 
 
 def sparse_rows(problem: Problem, what: str, asked: float, repeats: int) -> list[Row]:

@@ -32,7 +32,8 @@ from mgtheory.fourier import (
 )
 from mgtheory.multigrid.hierarchy import Hierarchy
 from mgtheory.polynomials.residual import ResidualPolynomial
-from mgtheory.problems.problem import Problem, create
+from mgtheory.problems.catalogue import create
+from mgtheory.problems.problem import Problem
 from mgtheory.problems.stencils import Stencil, laplacian
 
 B, HIGH = 8.0, (2.0, 8.0)  # of the 5-point Laplacian with h = 1

@@ -31,7 +31,7 @@ from figures.style import DOUBLE, figure, figure_legend, named
 from mgtheory.fourier import grid_frequencies, high_frequencies, smoothing_factor, symbol
 from mgtheory.multigrid.hierarchy import Hierarchy
 from mgtheory.polynomials.residual import ResidualPolynomial
-from mgtheory.problems.problem import create
+from mgtheory.problems.catalogue import create
 from mgtheory.problems.stencils import laplacian
 
 PANELS = 4  # in a row; further levels follow below

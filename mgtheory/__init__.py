@@ -22,7 +22,8 @@ from mgtheory.multigrid.hierarchy import Hierarchy
 from mgtheory.multigrid.pyamg_smoothers import change_smoothers
 from mgtheory.multigrid.solution import Solution
 from mgtheory.polynomials.residual import ResidualPolynomial
-from mgtheory.problems.problem import Problem, poisson
+from mgtheory.problems.catalogue import poisson
+from mgtheory.problems.problem import Problem
 from mgtheory.problems.stencils import Stencil
 from mgtheory.solving import solve
 from mgtheory.spectra.interval import Interval

@@ -27,7 +27,7 @@ from mgtheory._files import parse_json, read_json, write_atomically
 from mgtheory.export import Export, export
 from mgtheory.families import get_family
 from mgtheory.polynomials.residual import ResidualPolynomial
-from mgtheory.problems.problem import PROBLEMS, create
+from mgtheory.problems.catalogue import PROBLEMS, create
 from mgtheory.problems.record import operator_record
 from mgtheory.spectra.record import OperatorRecord
 

@@ -14,8 +14,9 @@ from typer.core import TyperCommand, TyperGroup
 # function that returns one); read only when help is shown, so that starting stays quick
 NAMES = {
     "families": "mgtheory.families:FAMILIES",
-    "problems": "mgtheory.problems.problem:PROBLEMS",
+    "problems": "mgtheory.problems.catalogue:PROBLEMS",
     "smoothers": "mgtheory.smoothers:SMOOTHERS",
+    "engines": "mgtheory.export.engines:TARGETS",
     "backends": "polymgnet.solving:BACKENDS",
     "recipes": "nets.config:list_recipes",
     "data": "nets.data.sources:SOURCES",
@@ -215,7 +216,7 @@ Settings = Annotated[
 
 def size(problem: str, n: int | None, default: dict[int, int]) -> int:
     """n, or the default of the problem's dimension where none was given."""
-    from mgtheory.problems.problem import find_problem
+    from mgtheory.problems.catalogue import find_problem
 
     return n if n is not None else default[find_problem(problem)[0].dim]
 

@@ -1,6 +1,7 @@
 """Settings of the whole test suite, and processes to be killed, signalled, or joined to one
 distributed run."""
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -11,6 +12,12 @@ import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
+gc.disable()  # what is imported and collected stays: it is not looked through again and again
+
+
+def pytest_collection_finish():
+    gc.enable()
+    gc.freeze()
 
 
 def _child(function, arguments, environment):

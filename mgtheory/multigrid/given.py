@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from mgtheory._checks import FLOATING
 from mgtheory.multigrid.nullspace import find_nullspace, rounded_image
 from mgtheory.multigrid.options import PYAMG, Options
+from mgtheory.problems.catalogue import poisson
 from mgtheory.problems.grids import Boundary, Shape, check_boundary, check_shape
-from mgtheory.problems.problem import Problem, poisson
+from mgtheory.problems.problem import Problem
 
 # the largest condition number with which a float32 cycle converges like a float64 one
 SINGLE = 1e6

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 import torch
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
+
+
+@lru_cache(maxsize=1)
+def _blas(modules: int) -> ThreadpoolController:
+    """The BLAS libraries of the process; to look for them takes milliseconds, and there are others
+    only where more modules were imported."""
+    return ThreadpoolController().select(user_api="blas")
 
 
 @contextmanager
@@ -17,7 +26,7 @@ def serial() -> Iterator[None]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with threadpool_limits(1, user_api="blas"):
+        with _blas(len(sys.modules)).limit(limits=1):
             yield
     finally:
         torch.set_num_threads(threads)

@@ -1,7 +1,6 @@
 """`export`: a trained network as a file that runs without this package, and a polynomial in the
 words of PETSc, hypre, Trilinos or PyAMG."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,21 +9,8 @@ import typer
 from polymgnet import console
 from polymgnet.options import Force, Json, option
 
-
-class Kind(StrEnum):
-    """What reads the file."""
-
-    ONNX = "onnx"
-    TORCH = "torch"
-    PETSC = "petsc"
-    HYPRE = "hypre"
-    TRILINOS = "trilinos"
-    PYAMG = "pyamg"
-
-    @property
-    def reader(self) -> str:
-        """By which a network is loaded again; empty for a polynomial's engine."""
-        return {"onnx": "onnxruntime", "torch": "torch.export"}.get(self.value, "")
+# kinds of a network's file -> by what it is loaded again; the others are engines of mgtheory.export
+READERS = {"onnx": "onnxruntime", "torch": "torch.export"}
 
 
 def _learned(run: Path, level: int) -> tuple[Any, str]:
@@ -66,12 +52,12 @@ def export(
         ),
     ],
     to: Annotated[
-        Kind | None,
+        str | None,
         option(
-            "--to onnx|torch|petsc|hypre|trilinos|pyamg",
+            "--to KIND",
             "A network: onnx, the default, for onnxruntime and others (pip install"
             " 'polymgnet[export]'); torch, that of FILE.pt2, for torch.export.load. Its polynomial,"
-            " or that of INIT.json, as a smoother of an engine: the other four.",
+            " or that of INIT.json, as a smoother of an engine: {engines}.",
         ),
     ] = None,
     level: Annotated[
@@ -116,34 +102,37 @@ def export(
 
     Example: polymgnet export init.json --to petsc --out smoother.petsc
     """
+    from mgtheory import InitialCoefficients
+    from mgtheory.export import TARGETS
+
+    if to not in (kinds := (*READERS, *TARGETS)) and to is not None:
+        raise ValueError(f"--to: {to!r} is not one of {', '.join(map(repr, kinds))}")
     console.refuse_existing(out, force=force)
-    to = to or (Kind.TORCH if out.suffix == ".pt2" else Kind.ONNX)
-    if to.reader:
+    to = to or ("torch" if out.suffix == ".pt2" else "onnx")
+    if to in READERS:
         if source.is_file():
             raise ValueError(
-                f"{source} is a file; {to.value} takes a run folder. A polynomial goes --to petsc,"
-                " hypre, trilinos or pyamg"
+                f"{source} is a file; {to} takes a run folder. A polynomial goes --to one of"
+                f" {', '.join(TARGETS)}"
             )
         for name, value in (("--level", level), ("--lmax", lmax), ("--scaling", scaling)):
             if value is not None:
-                raise ValueError(f"{name} belongs to a polynomial's engine, not to --to {to.value}")
+                raise ValueError(f"{name} belongs to a polynomial's engine, not to --to {to}")
         _network(source, out, to, as_json=as_json)
         return
-    from mgtheory import InitialCoefficients
-
     if source.is_dir():
         coefficients, norms = _learned(source, 1 if level is None else level)
     elif level is not None:
         raise ValueError(f"--level belongs to a run; {source} is a file of one polynomial")
     else:
         coefficients, norms = InitialCoefficients.load(source), ""
-    made = coefficients.export(to.value, lmax=lmax, scaling=scaling)
+    made = coefficients.export(to, lmax=lmax, scaling=scaling)
     for name in made.beside:
         if (file := out.parent / name).exists() and file.read_text("utf-8") != made.beside[name]:
             console.refuse_existing(file, force=force)
     files = made.save(out)
     if as_json:
-        document = {"source": source, "file": out, "kind": to.value, "form": made.form}
+        document = {"source": source, "file": out, "kind": to, "form": made.form}
         console.emit({**document, "files": files, "degree": coefficients.degree})
         return
     console.say(f"{out}: {made.form}{norms}")
@@ -151,15 +140,15 @@ def export(
         console.say(f"{file}: what it needs beside it")
 
 
-def _network(run: Path, out: Path, to: Kind, *, as_json: bool) -> None:
+def _network(run: Path, out: Path, to: str, *, as_json: bool) -> None:
     import nets
     from nets.training.export import export as write
 
     classifier = nets.load_classifier(run)
-    difference = write(classifier, out, to.value)
+    difference = write(classifier, out, to)
     if as_json:
-        console.emit({"run": run, "file": out, "kind": to.value, "difference": difference})
+        console.emit({"run": run, "file": out, "kind": to, "difference": difference})
         return
     console.say(
-        f"{out}: loaded again by {to.reader}, scores equal to {difference:.0e} of the largest"
+        f"{out}: loaded again by {READERS[to]}, scores equal to {difference:.0e} of the largest"
     )

@@ -52,7 +52,7 @@ class SmootherRun(Run):
     def check(self) -> None:
         """ValueError for a setting that does not exist, is missing or has a wrong value."""
         from mgtheory.families import FAMILIES
-        from mgtheory.problems.problem import PROBLEMS, find_problem
+        from mgtheory.problems.catalogue import PROBLEMS, find_problem
         from nets.pde.learn import LOSSES
         from nets.pde.modes import SETS
 

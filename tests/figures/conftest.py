@@ -26,8 +26,10 @@ RUNS = {
 
 @pytest.fixture(autouse=True)
 def coarse_pictures(monkeypatch):
-    """Fewer pixels than on paper, to save time; layout and data are the same."""
+    """Fewer pixels than on paper, and letters that are drawn, not embedded as parts of a font, to
+    save time; layout and data are the same."""
     monkeypatch.setitem(style._RC, "savefig.dpi", 72)
+    monkeypatch.setitem(style._RC, "pdf.fonttype", 3)
 
 
 @pytest.fixture

@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 
 import analysis
+from figures import style
 from figures.gallery import GALLERY
 from figures.registry import COMMON_FIGURES, RUN_FIGURES, make, make_gallery
 from figures.style import DOUBLE, SINGLE, figure, figure_legend, paper, save
+
+FONT = style._RC["pdf.fonttype"]  # before tests take a quicker one
 
 
 def line(ax, label):
@@ -147,7 +150,7 @@ def test_convergence_uses_effective_where_coefficients_are_lost(runs):
 
 def test_make_writes_everything_and_equal_runs_give_equal_files(runs, tmp_path, monkeypatch):
     # drawn above; what is left shows the rules
-    for name in ("polynomials", "damping", "convergence"):
+    for name in ("polynomials", "damping", "convergence", "along"):
         monkeypatch.delitem(RUN_FIGURES, name)
     first = make([runs["theory"], runs["resnet"]], tmp_path / "a")
     names = [path.name for path in first]
@@ -202,6 +205,7 @@ def test_equal_names_are_told_apart(runs, tmp_path, monkeypatch):
     for registry, kept in ((RUN_FIGURES, "levels"), (COMMON_FIGURES, "accuracies")):
         for name in set(registry) - {kept}:  # one figure of a run has its name as any other
             monkeypatch.delitem(registry, name)
+        monkeypatch.setitem(registry, kept, lambda given: figure()[0])  # nothing to draw
     for folder in "ab":
         shutil.copytree(runs["theory"], tmp_path / folder / "q2")
     written = make(
@@ -247,9 +251,11 @@ def test_legend_takes_as_many_columns_as_fit():
             figure_legend(empty)
 
 
-def test_style_leaves_nothing_behind(tmp_path):
+def test_style_leaves_nothing_behind(tmp_path, monkeypatch):
+    """And a PDF has its fonts embedded, as journals want them."""
     import matplotlib as mpl
 
+    monkeypatch.setitem(style._RC, "pdf.fonttype", FONT)
     before = dict(mpl.rcParams)
     with paper():
         made, axes = figure()
@@ -257,3 +263,4 @@ def test_style_leaves_nothing_behind(tmp_path):
         paths = save(made, tmp_path / "new" / "folder" / "x")
     assert dict(mpl.rcParams) == before
     assert [path.suffix for path in paths] == [".png", ".pdf"]
+    assert b"/FontFile2" in paths[1].read_bytes()

@@ -9,7 +9,7 @@ import pytest
 from mgtheory import ResidualPolynomial, derive, smoothing_factor
 from mgtheory.comparison import COLUMNS, OPTIMISED, Row, SmootherComparison, compare_smoothers
 from mgtheory.multigrid.hierarchy import Hierarchy
-from mgtheory.problems.problem import create, poisson
+from mgtheory.problems.catalogue import create, poisson
 from mgtheory.smoothers import Jacobi
 
 

@@ -7,7 +7,8 @@ import pytest
 from mgtheory import families, fourier
 from mgtheory.multigrid.hierarchy import Hierarchy
 from mgtheory.multigrid.transfer import TensorOperator
-from mgtheory.problems.problem import PROBLEMS, Boundary, create, poisson
+from mgtheory.problems.catalogue import PROBLEMS, create, poisson
+from mgtheory.problems.grids import Boundary
 from mgtheory.smoothers import GaussSeidel, Jacobi
 
 ALL = [

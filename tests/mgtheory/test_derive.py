@@ -13,8 +13,9 @@ from mgtheory.families import FAMILIES, NEEDS
 from mgtheory.polynomials.factors import Linear
 from mgtheory.polynomials.gmres import gmres_polynomial
 from mgtheory.polynomials.scores import gamma
+from mgtheory.problems.catalogue import create, poisson
 from mgtheory.problems.manufactured import JumpCoefficient, SmoothCoefficient
-from mgtheory.problems.problem import Problem, create, poisson
+from mgtheory.problems.problem import Problem
 from mgtheory.problems.record import operator_record
 from mgtheory.problems.stencils import laplacian, rotated_anisotropic
 from mgtheory.smoothers import GaussSeidel, Jacobi, Polynomial

@@ -17,7 +17,7 @@ import mgtheory
 from mgtheory import InitialCoefficients, ResidualPolynomial, derive
 from mgtheory.export import PYTHON_PC, kind, predicted
 from mgtheory.polynomials.fourthkind import optimised_beta
-from mgtheory.problems.problem import PROBLEMS, create
+from mgtheory.problems.catalogue import PROBLEMS, create
 from mgtheory.problems.record import operator_record
 
 from ..petsc import ours
@@ -31,7 +31,7 @@ DIAGONAL = float(POISSON.A.diagonal()[0])
 @pytest.fixture(autouse=True)
 def unpredicted(monkeypatch):
     """Fourier analysis is most of the time of an export, and tested where it is asked for."""
-    monkeypatch.setattr(mgtheory.export, "predicted", lambda q: "")
+    monkeypatch.setattr("mgtheory.export.conversion.predicted", lambda q: "")
 
 
 def words(text, mark="-"):
@@ -317,7 +317,7 @@ def test_roots_are_those_of_the_inverse_diagonal_times_A(name):
 
 
 def test_the_head_says_what_must_be_known(monkeypatch):
-    monkeypatch.setattr(mgtheory.export, "predicted", predicted)
+    monkeypatch.setattr("mgtheory.export.conversion.predicted", predicted)
     text = derive("chebyshev4", 2, POISSON).export("petsc").text
     head = " ".join(text.replace("#", " ").split())
     for fact in (
@@ -343,7 +343,7 @@ def test_the_head_says_what_must_be_known(monkeypatch):
 
 
 def test_lmax_stretches_the_polynomial_to_another_end(monkeypatch):
-    monkeypatch.setattr(mgtheory.export, "predicted", predicted)
+    monkeypatch.setattr("mgtheory.export.conversion.predicted", predicted)
     start = derive("chebyshev", 2, POISSON)
     text = start.export("petsc", lmax=1.5).text
     stretched = start.polynomial(DIAGONAL * T * 2 / 1.5)

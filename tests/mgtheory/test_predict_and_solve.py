@@ -21,8 +21,8 @@ from mgtheory.derive import InitialCoefficients, derive
 from mgtheory.families import FAMILIES
 from mgtheory.fourier import LocalCycle, two_grid_factor
 from mgtheory.multigrid.hierarchy import Hierarchy
+from mgtheory.problems.catalogue import PROBLEMS, create
 from mgtheory.problems.grids import Boundary
-from mgtheory.problems.problem import PROBLEMS, create
 from mgtheory.problems.record import operator_record
 from mgtheory.problems.stencils import Stencil
 from mgtheory.smoothers import Polynomial

@@ -36,7 +36,7 @@ from mgtheory.polynomials.scores import (
     smoothing_number,
     v_cycle_bound,
 )
-from mgtheory.problems.problem import create
+from mgtheory.problems.catalogue import create
 from mgtheory.problems.record import operator_record
 from mgtheory.problems.stencils import (
     anisotropic,

@@ -14,8 +14,8 @@ from mgtheory.multigrid.applied import set_up
 from mgtheory.multigrid.hierarchy import Hierarchy
 from mgtheory.polynomials.classical import chebyshev
 from mgtheory.polynomials.residual import ResidualPolynomial
+from mgtheory.problems.catalogue import create, poisson
 from mgtheory.problems.manufactured import SmoothCoefficient
-from mgtheory.problems.problem import create, poisson
 from mgtheory.smoothers import SMOOTHERS, GaussSeidel, Jacobi, Polynomial, smoother
 
 FOR_LEVELS = [

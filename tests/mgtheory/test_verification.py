@@ -8,7 +8,7 @@ from mgtheory.fourier.cycle import LocalCycle
 from mgtheory.multigrid.hierarchy import Hierarchy
 from mgtheory.polynomials.classical import chebyshev, chebyshev4
 from mgtheory.polynomials.residual import ResidualPolynomial
-from mgtheory.problems.problem import PROBLEMS, create
+from mgtheory.problems.catalogue import PROBLEMS, create
 from mgtheory.problems.stencils import STENCILS, Stencil, anisotropic, laplacian, named
 from mgtheory.smoothers import GaussSeidel
 from mgtheory.verification import PeriodicCycle, verify

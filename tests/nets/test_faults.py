@@ -28,7 +28,7 @@ SETS = [
     "width=4",
     "levels=2",
     "batch_size=128",
-    "epochs=4",
+    "epochs=3",
     "checkpoint_steps=3",
     "tensorboard=false",
     "ema=0.9",
@@ -144,7 +144,7 @@ def test_signal_saves_and_returns_in_the_loop(tmp_path, forked, whole, number):
     assert finish(process) == 0
     finished, steps = (tmp_path / "returned").read_text().split()
     assert finished == "False"
-    assert 0 < int(steps) < 44
+    assert 0 < int(steps) < 33
     assert not (out / "summary.json").exists()
     assert (out / "checkpoint" / f"step-{int(steps):09d}.safetensors").exists()
     assert finish(forked(run, out)) == 0

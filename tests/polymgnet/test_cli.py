@@ -14,7 +14,8 @@ import mgtheory
 from mgtheory import problems
 from mgtheory.comparison import approximation
 from mgtheory.families import FAMILIES, NEEDS
-from mgtheory.problems.problem import PROBLEMS, Problem
+from mgtheory.problems.catalogue import PROBLEMS
+from mgtheory.problems.problem import Problem
 from polymgnet.commands import COMMANDS
 from polymgnet.solving import check_size
 
@@ -323,7 +324,7 @@ def test_solve_krylov(document, method):
 def test_solve_full_multigrid_starts_from_the_loads(document):
     """The first pass takes the scheme's right-hand side on every level, not the restricted one."""
     from mgtheory.multigrid.hierarchy import Hierarchy
-    from mgtheory.problems.problem import create
+    from mgtheory.problems.catalogue import create
 
     problem = create("poisson2d-9point", n=31)
     solve = Hierarchy.build(problem, degree=3, dtype="auto").solve

@@ -12,6 +12,8 @@ from PIL import Image
 import nets
 import nets.training.export
 from analysis.records import read_run
+from mgtheory import derive
+from mgtheory.export import TARGETS, Export
 from nets import training
 
 
@@ -206,3 +208,16 @@ def test_other_classes_and_channels_are_refused(trained):
     colour = replace(data, images=data.images.repeat(3, axis=1))
     with pytest.raises(ValueError, match="images of 3 channels; the network takes 1"):
         evaluate(classifier, colour)
+
+
+def test_a_new_engine_is_one_function_and_one_entry(run, refused, tmp_path, monkeypatch):
+    """Entered in its registry, it is taken by the command, in its help, and named where another one
+    is unknown."""
+    monkeypatch.chdir(tmp_path)
+    derive("chebyshev4", 2, 2.0).save("init.json")
+    words = ("export", "init.json", "--scaling", "diagonal", "--out", "a", "--to")
+    assert "'own' is not one of 'onnx', 'torch', 'petsc', 'hypre'" in refused(*words, "own")
+    monkeypatch.setitem(TARGETS, "own", lambda given: Export("own", str(given.q.degree), "its own"))
+    assert run(*words, "own").out == "a: its own\n"
+    assert (tmp_path / "a").read_text() == "2"
+    assert "own" in run("export", "--help").out.split("engine:")[1].split("--level")[0]

@@ -4,7 +4,8 @@ import torch
 
 import nets
 from mgtheory import Hierarchy, poisson
-from mgtheory.problems.problem import Problem, create
+from mgtheory.problems.catalogue import create
+from mgtheory.problems.problem import Problem
 
 
 def test_problems_show_their_equation():

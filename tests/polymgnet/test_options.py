@@ -14,7 +14,6 @@ import typer
 from typer.models import OptionInfo
 
 from polymgnet.commands import COMMANDS, register
-from polymgnet.commands.export import Kind
 from polymgnet.commands.study import Engine
 from polymgnet.options import Group
 
@@ -39,7 +38,6 @@ WRONG = {
     str: ["nonsense", ""],
     Path: ["notes.txt", "notes.txt/below"],
     Engine: ["nonsense", ""],
-    Kind: ["nonsense", ""],
     bool: [],
 }
 

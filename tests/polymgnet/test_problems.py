@@ -4,7 +4,7 @@ import pytest
 
 import mgtheory
 from mgtheory.families import high_symbol
-from mgtheory.problems.problem import create
+from mgtheory.problems.catalogue import create
 from mgtheory.problems.record import operator_record
 
 WIND = "convection2d:peclet=1000,angle=45"

@@ -26,7 +26,7 @@ import typer
 
 from mgtheory import derive, poisson
 from mgtheory.families import FAMILIES
-from mgtheory.problems.problem import PROBLEMS
+from mgtheory.problems.catalogue import PROBLEMS
 from mgtheory.smoothers import SMOOTHERS
 from polymgnet.cli import app, main
 from polymgnet.commands import COMMANDS, register

@@ -21,7 +21,8 @@ from mgtheory.fourier.supremum import grid_peaks, quadratic_steps, search, supre
 from mgtheory.multigrid.hierarchy import Hierarchy
 from mgtheory.polynomials.classical import chebyshev, chebyshev4
 from mgtheory.polynomials.residual import ResidualPolynomial
-from mgtheory.problems.problem import Problem, create, poisson
+from mgtheory.problems.catalogue import create, poisson
+from mgtheory.problems.problem import Problem
 from mgtheory.problems.stencils import (
     STENCILS,
     Stencil,

@@ -13,7 +13,7 @@ from mgtheory.fourier.descent import EXACT, minimise_maximum
 from mgtheory.fourier.optimal import optimise_two_grid, two_grid_optimal
 from mgtheory.polynomials.classical import chebyshev, chebyshev4
 from mgtheory.polynomials.residual import ResidualPolynomial
-from mgtheory.problems.problem import create, poisson
+from mgtheory.problems.catalogue import create, poisson
 from mgtheory.problems.stencils import (
     Stencil,
     anisotropic,

@@ -17,9 +17,10 @@ from mgtheory.matrixfree import level as levels
 from mgtheory.multigrid import transfer
 from mgtheory.multigrid.hierarchy import Hierarchy
 from mgtheory.polynomials.residual import ResidualPolynomial
+from mgtheory.problems.catalogue import create, poisson
 from mgtheory.problems.grids import Boundary
 from mgtheory.problems.manufactured import JumpCoefficient, SmoothCoefficient
-from mgtheory.problems.problem import Problem, create, poisson
+from mgtheory.problems.problem import Problem
 from mgtheory.smoothers import Jacobi, Polynomial
 from mgtheory.solving import solve
 

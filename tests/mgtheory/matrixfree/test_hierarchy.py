@@ -15,8 +15,8 @@ from mgtheory.matrixfree import level as levels
 from mgtheory.multigrid import transfer
 from mgtheory.multigrid.hierarchy import Hierarchy
 from mgtheory.polynomials.residual import ResidualPolynomial
+from mgtheory.problems.catalogue import poisson
 from mgtheory.problems.grids import Boundary
-from mgtheory.problems.problem import poisson
 from mgtheory.problems.stencils import Stencil
 from mgtheory.smoothers import Jacobi
 

@@ -15,7 +15,7 @@ from mgtheory.matrixfree.faces import FaceLevel
 from mgtheory.matrixfree.level import StencilLevel
 from mgtheory.multigrid.solution import Reason
 from mgtheory.polynomials.residual import ResidualPolynomial
-from mgtheory.problems.problem import create, poisson
+from mgtheory.problems.catalogue import create, poisson
 from mgtheory.problems.stencils import Stencil
 from mgtheory.smoothers import GaussSeidel, Jacobi, Polynomial
 

@@ -8,8 +8,8 @@ import scipy.sparse as sp
 from mgtheory.multigrid import transfer
 from mgtheory.multigrid.blackbox import blackbox
 from mgtheory.multigrid.hierarchy import Hierarchy
+from mgtheory.problems.catalogue import create, poisson
 from mgtheory.problems.grids import Boundary
-from mgtheory.problems.problem import create, poisson
 
 D, P = Boundary.DIRICHLET, Boundary.PERIODIC
 

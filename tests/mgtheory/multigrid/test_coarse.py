@@ -9,7 +9,7 @@ import scipy.sparse as sp
 
 from mgtheory.multigrid.coarse import DirectSolver
 from mgtheory.multigrid.hierarchy import Hierarchy
-from mgtheory.problems.problem import poisson
+from mgtheory.problems.catalogue import poisson
 
 GRID = poisson((9, 9))
 

@@ -11,7 +11,7 @@ from mgtheory.multigrid.hierarchy import Hierarchy
 from mgtheory.multigrid.solution import Reason
 from mgtheory.polynomials.classical import chebyshev
 from mgtheory.polynomials.residual import ResidualPolynomial
-from mgtheory.problems.problem import PROBLEMS, create, poisson
+from mgtheory.problems.catalogue import PROBLEMS, create, poisson
 from mgtheory.smoothers import GaussSeidel, Jacobi
 
 # symmetric ones; convection in ../problems/test_plane.py

@@ -11,8 +11,8 @@ import scipy.sparse as sp
 from mgtheory.multigrid.applied import Smoothing
 from mgtheory.multigrid.hierarchy import Hierarchy
 from mgtheory.multigrid.level import diagonal_storage
+from mgtheory.problems.catalogue import PROBLEMS, create, poisson
 from mgtheory.problems.grids import Boundary
-from mgtheory.problems.problem import PROBLEMS, create, poisson
 from mgtheory.problems.tensorform import recognise
 from mgtheory.smoothers import Jacobi
 from mgtheory.spectra.bounds import couplings, largest_eigenvalue

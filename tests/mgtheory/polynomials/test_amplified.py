@@ -10,7 +10,7 @@ from mgtheory import Hierarchy, InitialCoefficients, derive, poisson
 from mgtheory.families import FAMILIES, get_family, spectrum_of
 from mgtheory.polynomials.amplified import largest_modulus, scale_to
 from mgtheory.polynomials.residual import ResidualPolynomial
-from mgtheory.problems.problem import create
+from mgtheory.problems.catalogue import create
 from mgtheory.problems.record import operator_record
 from mgtheory.spectra.interval import Interval
 

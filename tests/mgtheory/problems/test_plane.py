@@ -11,7 +11,7 @@ from mgtheory.families import FAMILIES
 from mgtheory.fourier.analysis import cycle_factor
 from mgtheory.fourier.cycle import LocalCycle
 from mgtheory.polynomials.minimax import minimax
-from mgtheory.problems.problem import create, poisson
+from mgtheory.problems.catalogue import create, poisson
 from mgtheory.problems.record import operator_record
 from mgtheory.problems.stencils import anisotropic, plane_stencil, rotated_anisotropic
 from mgtheory.problems.symbols import complex_symbols, symbol

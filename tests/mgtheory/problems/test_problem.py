@@ -12,8 +12,10 @@ import scipy.sparse.linalg as sla
 import mgtheory
 from mgtheory import Hierarchy, StencilHierarchy
 from mgtheory.problems import grids, tensor, variable
+from mgtheory.problems.catalogue import PROBLEMS, create, poisson
+from mgtheory.problems.grids import Boundary
 from mgtheory.problems.manufactured import SOLUTIONS, JumpCoefficient, SmoothCoefficient
-from mgtheory.problems.problem import PROBLEMS, Boundary, Problem, create, poisson
+from mgtheory.problems.problem import Problem
 from mgtheory.spectra.record import proportional
 
 ALL = [

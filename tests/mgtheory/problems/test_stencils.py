@@ -5,7 +5,7 @@ import pytest
 from scipy.ndimage import correlate
 
 from mgtheory.fourier.relaxation import splitting
-from mgtheory.problems.problem import create
+from mgtheory.problems.catalogue import create
 from mgtheory.problems.stencils import (
     STENCILS,
     Stencil,

@@ -17,8 +17,13 @@ from nets.models.transfers import Transfer
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 GPU = {Transfer: DenseTransfer, Level: FusedLevel, torch.nn.BatchNorm2d: FusedBatchNorm2d}
-# one pair of each kind: a second symmetric one, which takes seconds to compile, is in g4
-KINDS = {"g6": {"factors": ["symmetric_pair", "complex_pair"]}}
+# as few steps as have every kind, a first, a next and a last one, and levels that begin with u = 0
+# or not: another one takes seconds to compile
+KINDS = {
+    "q2": {"steps": [1, 2]},
+    "mgnet": {"steps": [1, 2]},
+    "g6": {"factors": [["complex_pair"], ["symmetric_pair", "complex_pair"]]},
+}
 
 
 @pytest.mark.parametrize(("name", "more"), [("q2", FUSION), ("mgnet", FUSION), ("resnet20", {})])
@@ -120,7 +125,7 @@ def test_gradients_reach_convolutions_in_the_format_of_their_inputs(monkeypatch,
 
     backend = aot_autograd(fw_compiler=compiler, bw_compiler=compiler)
     options = {"steps": 1} if name == "resnet20" else {"levels": 2, "placement": placement}
-    options |= KINDS.get(name, {})
+    options |= KINDS["g6"] if name == "g6" else {}
     model = nets.create_model(name, width=4, **options).to(memory_format=torch.channels_last)
     x = torch.randn(2, 3, 16, 16).to(memory_format=torch.channels_last)
     torch.compile(exchanged(model, GPU), backend=backend, dynamic=False)(x).sum().backward()

@@ -23,7 +23,7 @@ from nets.models.registry import (
 from nets.models.spec import ModelSpec
 
 NAMES = nets.list_models()
-PAIRS = ("g4", "g6", "g8", "r4")
+ONE_LEVEL = ("g4", "g6", "g8", "r4", "p2", "p3", "p4")
 COUNTS = {
     "q2": 1_385_554,
     "g4": 1_385_554,
@@ -223,10 +223,10 @@ def test_copies_state_and_spec(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_compiled_equals_eager(name):
-    """Pairs on one level, which takes half as long; that the next one is reached, the others
-    show."""
+    """Pairs and powers on one level, which takes half as long; that the next one is reached, the
+    others show."""
     torch._dynamo.reset()
-    fewer = {"steps": 1} if "resnet" in name else {"levels": 1} if name in PAIRS else {}
+    fewer = {"steps": 1} if "resnet" in name else {"levels": 1} if name in ONE_LEVEL else {}
     model, x = small(name, **fewer), images()
     compiled = torch.compile(copy.deepcopy(model), backend="aot_eager", fullgraph=True)
     loss, expected = loss_of(compiled, x), loss_of(model, x)
