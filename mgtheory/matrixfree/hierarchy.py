@@ -42,7 +42,7 @@ from numpy.typing import ArrayLike, NDArray
 from mgtheory._checks import own_errors
 from mgtheory.matrixfree.cycle import cycle_products, run_cycle, solve_grids
 from mgtheory.matrixfree.faces import FaceCoarsening, FaceLevel, FaceOperator
-from mgtheory.matrixfree.level import KernelLevel, StencilLevel, imported
+from mgtheory.matrixfree.level import StencilLevel, imported
 from mgtheory.matrixfree.operators import (
     Coarsening,
     described_on,
@@ -85,9 +85,21 @@ class StencilHierarchy(GridHierarchy):
         began = time.perf_counter()
         self.compile_seconds = level_of.compiled()
         self._compiling = time.perf_counter() - began
-        self.levels: list[KernelLevel] = []
-        for operator, below in zip(operators, [*operators[1:], None], strict=True):
-            level = level_of(operator, None if below is None else below.shape, threads)
+        self.levels: list[Any] = []
+        self._connect(lambda operator, coarse: level_of(operator, coarse, threads), options)
+        for level in self.levels[1:]:
+            level.allocate()
+        began = time.perf_counter()
+        if any(level.defect_known and not level.smooths_before for level in self.levels):
+            self.compile_seconds += StencilLevel.compiled_defect()
+        self._compiling += time.perf_counter() - began
+        self._lock = threading.Lock()
+
+    def _connect(self, make: Callable[..., Any], options: Options) -> None:
+        """Make a level of each operator and the coarser shape, give it its smoothing, and join
+        it to the next."""
+        for operator, below in zip(self.operators, [*self.operators[1:], None], strict=True):
+            level = make(operator, None if below is None else below.shape)
             if below is None:
                 level.set_smoothing([], (0, 0))
             else:
@@ -96,14 +108,8 @@ class StencilHierarchy(GridHierarchy):
                 after = before if same else steps_on(options.after, operator)
                 level.set_smoothing(before, options.counts(operator.index), after)
             if self.levels:
-                level.allocate()
                 self.levels[-1].below = level
             self.levels.append(level)
-        began = time.perf_counter()
-        if any(level.defect_known and not level.smooths_before for level in self.levels):
-            self.compile_seconds += StencilLevel.compiled_defect()
-        self._compiling += time.perf_counter() - began
-        self._lock = threading.Lock()
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_lock"}

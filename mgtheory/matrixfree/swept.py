@@ -86,6 +86,10 @@ class SweptLevel(ABC):
         """
 
     @abstractmethod
+    def fitted(self, given: Any, name: str) -> Any:
+        """A right-hand side of a user, called `name`, as the level keeps it."""
+
+    @abstractmethod
     def solve(self, r: None = None, *, add: bool = False) -> int:
         """x = A^-1 b on the coarsest grid, or x += A^-1 b."""
 
