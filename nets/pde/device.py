@@ -17,8 +17,9 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, NamedTuple, Self, cast
 
@@ -36,6 +37,7 @@ from mgtheory.multigrid.solve import Plan, Stop, Unfit, check_sizes, drive
 from nets.defaults import own_defaults
 from nets.pde.levels import DENSE, TorchLevel, product, square_sum
 
+_READY: set[str] = set()  # hierarchies whose kernels this process has compiled
 COARSEST = {1: DENSE, 2: 2**18, 3: 2**18}  # unknowns by the number of axes
 KERNELS = ("triton", "torch")
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
@@ -69,9 +71,10 @@ class DeviceHierarchy(StencilHierarchy):
         self.work = DTYPES[_type_name(options.dtype)]
         self.threads, self.compile_seconds, self._compiling = 1, 0.0, 0.0
         self.levels = []
-        self._connect(
-            lambda operator, coarse: TorchLevel(operator, coarse, device, self.work), options
-        )
+        kind = TorchLevel
+        if kernels == "triton":
+            kind = import_module("nets.pde.fused").FusedLevel
+        self._connect(lambda operator, coarse: kind(operator, coarse, device, self.work), options)
         self._lock = threading.Lock()
 
     @classmethod
@@ -123,7 +126,26 @@ class DeviceHierarchy(StencilHierarchy):
             options = replace(options, coarsest=COARSEST.get(np.size(shape), 2**18))
         made = cls(operators_of(problem, options, h, fixed=ALLOWED), options, place, kernels)
         made.setup_seconds = time.perf_counter() - start
+        made.compile_seconds = made._compiled()
         return made
+
+    def _compiled(self) -> float:
+        """Seconds of the first pass and cycle on these grids in a process, in which Triton compiles
+        their kernels or loads those that it has kept."""
+        passes = ([len(s) for s in (*level.before, *level.after)] for level in self.levels)
+        grids = zip((level.shape for level in self.levels), passes)
+        key = f"{self.device} {self.work} {[*grids]} {self.levels[0].c.astype(bool)}"
+        if self.kernels != "triton" or key in _READY:
+            return 0.0
+        start = time.perf_counter()
+        b = torch.zeros((1, *self.levels[0].grid), device=self.device, dtype=self.work)
+        with self._working_on(None, b):
+            run_full_multigrid(self.levels, Plan(Cycle.FMG), restricted=False, again=True)
+            run_cycle(self.levels, Cycle.V)
+            square: Any = run_cycle(self.levels, Cycle.V, start=KEEP, norm=True)
+            square.tolist()  # waits for all
+        _READY.add(key)
+        return time.perf_counter() - start
 
     def _smoothed(self, options: Options) -> Self:
         """Operators are shared."""
@@ -179,7 +201,10 @@ class DeviceHierarchy(StencilHierarchy):
             for level in others:
                 level.allocate(len(b))
             finest.x, finest.b = x, b
-            with torch.no_grad():
+            with ExitStack() as within:
+                within.enter_context(torch.no_grad())
+                if self.device.type == "cuda":  # which Triton does not ask its arguments for
+                    within.enter_context(torch.cuda.device(self.device))
                 yield
         finally:
             for level in self.levels:
@@ -261,6 +286,17 @@ class DeviceHierarchy(StencilHierarchy):
             run_cycle(self.levels, kind)
             x = self.levels[0].x
         return back(x if scale is None else x.to(right.dtype) * scale)
+
+    @own_errors
+    @own_defaults()
+    def iterate(self, b: Any, x: Any = None, cycle: str = "V") -> Any:
+        """x after one cycle for A x = b, from x (None is 0); shape and kind of b."""
+        kind = check_cycle(cycle, without=(Cycle.FMG,))
+        right, back = self._taken(b, "b", self.work)
+        start = None if x is None else self._taken(x, "x", self.work).values
+        with self._working_on(start, right):
+            run_cycle(self.levels, kind, start=ZERO if x is None else KEEP)
+            return back(self.levels[0].x)
 
     @property
     def dtype(self) -> np.dtype[Any]:
