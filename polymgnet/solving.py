@@ -34,8 +34,8 @@ class Backend:
 BACKENDS = {
     "sparse": Backend("mgtheory", "Hierarchy", 64, 250),
     "stencil": Backend("mgtheory", "StencilHierarchy", 4096, 32),
-    "gpu": Backend("nets.pde.device", "DeviceHierarchy", 2**18, 32),
     "torch": Backend("nets.pde.solve", "TorchHierarchy", 64, 250),
+    "gpu": Backend("nets.pde.device", "DeviceHierarchy", 2**18, 32),
 }
 
 

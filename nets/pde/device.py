@@ -80,7 +80,6 @@ class DeviceHierarchy(StencilHierarchy):
     @classmethod
     @takes_options
     @own_errors
-    @own_defaults()
     def build(
         cls,
         problem: Any,
@@ -132,10 +131,12 @@ class DeviceHierarchy(StencilHierarchy):
     def _compiled(self) -> float:
         """Seconds of the first pass and cycle on these grids in a process, in which Triton compiles
         their kernels or loads those that it has kept."""
+        if self.kernels != "triton":
+            return 0.0
         passes = ([len(s) for s in (*level.before, *level.after)] for level in self.levels)
         grids = zip((level.shape for level in self.levels), passes)
         key = f"{self.device} {self.work} {[*grids]} {self.levels[0].c.astype(bool)}"
-        if self.kernels != "triton" or key in _READY:
+        if key in _READY:
             return 0.0
         start = time.perf_counter()
         b = torch.zeros((1, *self.levels[0].grid), device=self.device, dtype=self.work)

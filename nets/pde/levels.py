@@ -36,6 +36,7 @@ from mgtheory.problems.grids import Shape
 Array = NDArray[np.float64]
 # an axis of the coarsest grid up to which products with a sine matrix take less than an FFT does
 DENSE = 1024
+NOTHING = torch.empty(0)
 
 
 class Along(NamedTuple):
@@ -163,7 +164,7 @@ class SineTransform:
             if n == 1:
                 continue
             if n > DENSE:
-                v = _long_transform(v, axis)
+                v = long_transform(v, axis)
             elif axis == 1:
                 v = (sines(n, **self.kind) @ v.reshape(count, n0, -1)).reshape(v.shape)
             elif axis == 2:
@@ -177,7 +178,13 @@ class SineTransform:
         return self._transform(self._transform(r) * self.inverse)
 
 
-def _long_transform(v: Tensor, axis: int) -> Tensor:
+@functools.lru_cache(maxsize=4)  # each has a vector of its grid
+def sine_transform(c: bytes, grid: Grid, device: torch.device, dtype: torch.dtype) -> SineTransform:
+    """That of a stencil's eight numbers, kept for the next set-up."""
+    return SineTransform(np.frombuffer(c).reshape(2, 2, 2).copy(), grid, device, dtype)
+
+
+def long_transform(v: Tensor, axis: int) -> Tensor:
     """The orthonormal sine transform along an axis by an FFT of the odd continuation."""
     n = v.shape[axis]
     shape = [2 * (n + 1) if a == axis else m for a, m in enumerate(v.shape)]
@@ -217,7 +224,7 @@ class TorchLevel(SweptLevel):
         self.device, self.dtype = device, dtype
         self.direct: SineTransform | None = None
         if coarse is None:
-            self.direct = SineTransform(self.c, self.grid, device, dtype)
+            self.direct = sine_transform(self.c.tobytes(), self.grid, device, dtype)
         else:
             below = as_grid(coarse)
             self.P, self.C = (
@@ -228,7 +235,7 @@ class TorchLevel(SweptLevel):
 
     def release(self) -> None:
         """Forget the tensors of a solve."""
-        self.x = self.b = torch.empty(0)
+        self.x = self.b = NOTHING
 
     def allocate(self, count: int) -> None:
         """Memory for the b of a coarse grid, of `count` systems; x is made when it is known."""

@@ -60,8 +60,8 @@ def solve(
         str,
         option(
             "--backend NAME",
-            "{backends}: sparse matrices, compiled stencils without matrices (needs numba), the"
-            " same on a GPU (constant coefficients), or convolutions of torch.",
+            "{backends}: sparse matrices, compiled stencils without matrices (needs numba),"
+            " convolutions of torch, or stencils on a GPU (constant coefficients).",
         ),
     ] = "sparse",
     device: Annotated[

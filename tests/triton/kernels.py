@@ -1,8 +1,8 @@
 """The kernels of `nets.pde.fused` without a GPU: every operation in Triton's interpreter against
 plain torch, and each kernel compiled for a GPU, with its registers and what it spills.
 
-    TRITON_INTERPRET=1 python tests/triton/kernels.py      compare
-    python tests/triton/kernels.py                         compile
+    TRITON_INTERPRET=1 python tests/triton/kernels.py [GRID ...]     compare
+    python tests/triton/kernels.py                                   compile
 
 `make gpu-kernels` installs Triton beside the environment and does both. It is imported by the
 collection of the other tests, so that Triton is imported on use alone.
@@ -77,7 +77,7 @@ def compare() -> None:
 
     # checks of every sum of whole numbers, which take half of the time
     object.__setattr__(interpreter.interpreter_builder.options, "sanitize_overflow", False)
-    for name in GRIDS:
+    for name in sys.argv[1:] or GRIDS:
         for dtype in ("float64", "float32"):
             start = time.process_time()
             (plain, *below), (fused, *_) = (levels(name, dtype, k) for k in ("torch", "triton"))
