@@ -2,6 +2,7 @@
 
     python benchmarks/gpu.py                       the solver; torch, Triton, numpy, scipy, sympy
     python benchmarks/gpu.py --part training ...   the training step, with the options of train.py
+    python benchmarks/gpu.py --tune                its kernels' times for other constants of theirs
     python benchmarks/gpu.py --rehearse            the solver's code, small, on the processor
 
 Wall-clock times of a synchronised device, medians of runs that alternate between the contestants,
@@ -13,13 +14,13 @@ are measured where they are installed (`--no-cpu` leaves them out).
 from __future__ import annotations
 
 import argparse
+import itertools
 import math
 import statistics
 import sys
 import time
 from collections.abc import Callable
 from importlib.util import find_spec
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -145,6 +146,36 @@ def operations(clock: Clock, n: int, kernels: list[str]) -> None:
     said("degree 4 over degree 1", f"{ratio:.2f}", "<= 2", ratio <= 2)
 
 
+def tune(clock: Clock, n: int, dim: int) -> None:
+    """The kernels' times for points of a program, warps and planes on their way."""
+    from nets.pde import fused
+
+    shape, device = (n,) * dim, clock.device
+    c = eight_numbers(laplacian(dim).to_array().astype(float)) * (n + 1) ** 2
+    level = fused.FusedLevel(
+        Operator(shape, c), tuple(m // 2 for m in shape), device, torch.float64
+    )
+    x, level.b = (torch.randn((1, *level.grid), dtype=torch.float64, device=device) for _ in "xb")
+    below = [m // 2 if m > 1 else 1 for m in level.grid]
+    e = torch.randn((1, *below), dtype=torch.float64, device=device)
+    to, steps = torch.empty_like(e), np.array([[0.1 / (n + 1) ** 2, 0.0]] * 4)
+    kept = fused.LANES, fused.WARPS, fused.UNROLL
+    print(
+        f"\n{' x '.join(map(str, shape))}, ms: points, warps, planes; degrees 1, 2, 4; x + P e; R r"
+    )
+    for lanes, warps, unroll in itertools.product((128, 256, 512), (4, 8), (1, 2)):
+        fused.LANES, fused.WARPS, fused.UNROLL = lanes, warps, unroll
+        degrees = [k for k in (1, 2, 4) if k <= fused.DEGREES[dim]]
+        runs: dict[str, Callable[[], Any]] = {
+            str(k): lambda k=k: level.smoothed(x, steps[:k]) for k in degrees
+        }
+        runs["e"] = lambda: level.interpolated(e, full=False, onto=x)
+        runs["r"] = lambda: level.residual(x, to, norm=True)
+        times = [f"{1e3 * one:8.3f}" for one in clock(runs).values()]
+        print(f"{lanes:>6} {warps:>3} {unroll:>3}  {' '.join(times)}", flush=True)
+    fused.LANES, fused.WARPS, fused.UNROLL = kept
+
+
 def level_kind(kernels: str) -> type[TorchLevel]:
     """The class of levels."""
     if kernels == "torch":
@@ -251,7 +282,7 @@ class SparseCycle:
         D, shapes = Boundary.DIRICHLET, [level.shape for level in of.levels]
         self.levels, self.direct = of.levels, of.levels[-1].direct
         self.A = [csr(problem.equation.operator(shape)) for shape in shapes[:-1]]
-        pairs = list(pairwise(shapes))
+        pairs = list(itertools.pairwise(shapes))
         self.P = [csr(transfer.interpolation(n, m, D)) for n, m in pairs]
         self.R = [csr(transfer.restriction(n, m, D)) for n, m in pairs]
 
@@ -352,6 +383,10 @@ def solver(options: argparse.Namespace) -> None:
     name = "rehearsal on the processor" if options.rehearse else torch.cuda.get_device_name()
     print(f"{name}; torch {torch.__version__}, Python {sys.version.split()[0]}; {kernels}")
     small = options.rehearse
+    if options.tune:
+        for n, dim in ((8191, 2), (255, 3)):
+            tune(clock, n, dim)
+        return
     if small:
         torch.set_num_threads(1)
         SMALL["coarsest"] = 1000
@@ -367,6 +402,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--part", choices=("solver", "training"), default="solver")
     parser.add_argument("--rehearse", action="store_true", help="small sizes, on the processor")
+    parser.add_argument("--tune", action="store_true", help="the kernels' constants alone")
     parser.add_argument("--repeats", type=int, default=9, help="runs of which the median is taken")
     parser.add_argument("--no-cpu", action="store_true", help="no contestants on the processor")
     options, others = parser.parse_known_args()

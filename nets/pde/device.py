@@ -35,7 +35,7 @@ from mgtheory.multigrid.options import Options, takes_options
 from mgtheory.multigrid.solution import Cycle, Solution, check_cycle
 from mgtheory.multigrid.solve import Plan, Stop, Unfit, check_sizes, drive
 from nets.defaults import own_defaults
-from nets.pde.levels import DENSE, TorchLevel, product, square_sum
+from nets.pde.levels import DENSE, TorchLevel, square_sum
 
 _READY: set[str] = set()  # hierarchies whose kernels this process has compiled
 COARSEST = {1: DENSE, 2: 2**18, 3: 2**18}  # unknowns by the number of axes
@@ -448,6 +448,9 @@ class _Refined(_Loop):
     def start(self, x0: Tensor | None) -> Tensor:
         """||b||^2 of each system."""
         self.fused, self.solution = False, torch.zeros_like(self.b) if x0 is None else x0
+        finest, operator = self.levels[0], self.of.operators[0]
+        self.exact = type(finest)(operator, finest.coarse, finest.device, self.b.dtype)
+        self.exact.b = self.b
         return square_sum(self.b)
 
     @property
@@ -455,13 +458,10 @@ class _Refined(_Loop):
         """The solution so far."""
         return self.solution
 
-    def _residual(self) -> Tensor:
-        return self.b - product(self.levels[0].c, self.solution)
-
-    def residual(self) -> Tensor:
+    def residual(self) -> Any:
         """||b - A x||^2 of each system."""
-        self.rest = self._residual()
-        return square_sum(self.rest)
+        self.rest, square = self.exact.remainder(self.solution)
+        return square
 
     def full_pass(self, again: bool) -> Any:
         """A full multigrid pass for b; the new square sums."""

@@ -33,7 +33,9 @@ DEGREES = {1: 4, 2: 4, 3: 2}  # by the number of axes
 # points of x that a restricted residual may be made of: more take as long to read as a second pass,
 # and minutes to compile
 MOST = 100
-LANES, WARPS = 128, 4  # points of a program at a time, and its warps
+# points of a program at a time, its warps, and planes that a smoothing has on their way; not yet
+# chosen by measurement (benchmarks/gpu.py --tune)
+LANES, WARPS, UNROLL = 128, 4, 1
 # planes of a program, the longest with so many programs that a large GPU has work for all
 STRIPS, PROGRAMS = (32, 16, 8), 4096
 
@@ -108,7 +110,7 @@ def smooth(
     x, b, out, coefficients, n0, n1, n2,
     K: tl.constexpr, REACH: tl.constexpr, K0: tl.constexpr, K1: tl.constexpr, K2: tl.constexpr,
     P0: tl.constexpr, P1: tl.constexpr, P2: tl.constexpr, FROM_X: tl.constexpr,
-    TZ: tl.constexpr, TY: tl.constexpr, TX: tl.constexpr,
+    TZ: tl.constexpr, TY: tl.constexpr, TX: tl.constexpr, UNROLL: tl.constexpr,
 ):  # fmt: skip
     """out = Q x + P b (P b without FROM_X), on TZ planes, TY rows and TX columns.
 
@@ -132,7 +134,7 @@ def smooth(
     zero = tl.zeros((TY * TX,), out.dtype.element_ty)
     acc = (zero,) * (2 * K0 + 1)
     rows, columns = around(row, n1, K1), around(column, n2, K2)
-    for i in range(TZ + 2 * K0):
+    for i in tl.range(0, TZ + 2 * K0, loop_unroll_factor=UNROLL):
         t = first - K0 + i
         if FROM_X:
             acc = gathered(
@@ -408,7 +410,7 @@ class FusedLevel(TorchLevel):
             tile["TZ"] = fit[0] if fit else STRIPS[-1]
         smooth[programs(self.grid, tile, len(out))](
             self.b if x is None else x, self.b, out, done.coefficients, *self.grid,
-            FROM_X=x is not None, **done.constants, **tile, num_warps=WARPS,
+            FROM_X=x is not None, **done.constants, **tile, UNROLL=UNROLL, num_warps=WARPS,
         )  # fmt: skip
         return out
 
@@ -423,6 +425,11 @@ class FusedLevel(TorchLevel):
             ADD=onto is not None, **made.taps, **tile, num_warps=WARPS,
         )  # fmt: skip
         return out
+
+    def remainder(self, x: Tensor) -> tuple[Tensor, Any]:
+        """See `TorchLevel.remainder`."""
+        r = torch.empty_like(self.b)
+        return r, self._restricted(x, self.b, r, norm=True)
 
     def residual(self, x: Tensor | None, to: Tensor | None, *, norm: bool) -> Tensor | float:
         """See `TorchLevel.residual`; restricted in the same pass where that takes few reads."""

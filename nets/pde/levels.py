@@ -281,6 +281,11 @@ class TorchLevel(SweptLevel):
             to.copy_(moved(r, self.R))
         return square_sum(r) if norm else 0.0
 
+    def remainder(self, x: Tensor) -> tuple[Tensor, Any]:
+        """b - A x, and its square sum of each system."""
+        r = self.b - product(self.c, x)
+        return r, square_sum(r)
+
     def sweep(
         self,
         start: int,

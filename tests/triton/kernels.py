@@ -102,6 +102,8 @@ def compare() -> None:
                     norms = [level.residual(given, t, norm=True) for level, t in pairs]
                     same(*to)
                     same(*norms)
+            for one, two in zip(fused.remainder(x), plain.remainder(x), strict=True):
+                same(one, two)
             same(fused.residual(x, None, norm=True), plain.residual(x, None, norm=True))
             print(
                 f"{name:>9} {dtype}: equal to {same.worst:4.1f} eps, passes of {limit} degrees,"
@@ -169,7 +171,10 @@ def launches(fused):
                         f"smooth {'' if from_x else 'from 0 '}{k}, {what}",
                         fused.smooth,
                         [v, v, v, v, "i32", "i32", "i32"],
-                        {"K": k, "REACH": REACH, **radii, "FROM_X": from_x, **tile},
+                        {
+                            **{"K": k, "REACH": REACH, **radii, "FROM_X": from_x, **tile},
+                            "UNROLL": fused.UNROLL,
+                        },
                     )
             forms = [(1, "not restricted", True), (3, "nested", dim == 2)]
             forms += [(4, "uneven", dim == 2 and star)]
