@@ -79,7 +79,7 @@ def test_full_multigrid_with_the_learned_polynomials_is_the_hierarchys():
         nets.MultigridCycle(problem, cycle="FMG")
 
 
-QUICK = {name: PROBLEMS[name] for name in ("1d", "2d galerkin", "2d anisotropic", "3d")}
+QUICK = {name: PROBLEMS[name] for name in ("2d galerkin", "3d")}
 
 
 @pytest.mark.parametrize("name", QUICK)
@@ -116,7 +116,7 @@ def test_where_no_gradient_is_asked_the_matrix_free_twin_runs(name, monkeypatch)
     assert len(twins) == 4
 
 
-@pytest.mark.parametrize("name", ["1d", "2d", "2d periodic", "3d"])
+@pytest.mark.parametrize("name", ["2d", "2d periodic"])
 def test_full_multigrid(name):
     """The values of the sparse hierarchy, and derivatives, against finite differences."""
     problem, options = PROBLEMS[name][0](), PROBLEMS[name][1]

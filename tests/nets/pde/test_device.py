@@ -53,7 +53,7 @@ def pair(problem, **options):
     ("name", "options"),
     [
         *((name, {"pre": 0, "degree": 3}) for name in PROBLEMS),
-        *((name, {}) for name in ("nested", "uneven", "3d", "tiny")),
+        *((name, {}) for name in ("nested", "tiny")),
         ("uneven", {"post": 0}),
     ],
 )
