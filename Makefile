@@ -9,7 +9,7 @@ DEMO_OUT ?= demo
 # the tests and what they start import the same files hundreds of times
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-slurm petsc lint bench browser docs figures examples clean
+.PHONY: help demo test test-slurm petsc gpu-kernels lint bench browser docs figures examples clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -42,6 +42,11 @@ test-slurm: $(INSTALLED)  ## studies on a Slurm of one node, and torchrun (some 
 petsc: $(INSTALLED)  ## exported smoothers in PETSc against our own cycles (built from PyPI first, in half an hour)
 	$(PYTHON) tests/petsc/build.py build/petsc
 	OMP_NUM_THREADS=1 PYTHONPATH=. $(BIN)/python tests/petsc/twin.py build/petsc
+
+gpu-kernels: $(INSTALLED)  ## the GPU's kernels without a GPU: compared in Triton's interpreter, compiled for sm_90 (some 10 minutes)
+	$(BIN)/python -m pip install --quiet --no-deps --upgrade --target build/triton triton==3.6.0
+	TRITON_INTERPRET=1 OMP_NUM_THREADS=1 PYTHONPATH=.:build/triton $(BIN)/python tests/triton/kernels.py
+	PYTHONPATH=.:build/triton $(BIN)/python tests/triton/kernels.py
 
 lint: $(INSTALLED)  ## ruff and mypy
 	$(BIN)/ruff check --no-cache .

@@ -11,6 +11,7 @@ from nets.config import load_config
 from nets.data.sources import load_data
 from nets.models.registry import create_model, list_models, register_model
 from nets.pde.cycle import MultigridCycle
+from nets.pde.device import DeviceHierarchy
 from nets.pde.learn import learn_smoother
 from nets.settings import TrainConfig
 from nets.start.block import PolynomialBlock
@@ -21,6 +22,7 @@ from nets.training.train import train
 
 __all__ = [
     "Classifier",
+    "DeviceHierarchy",
     "MultigridCycle",
     "PolynomialBlock",
     "TrainConfig",

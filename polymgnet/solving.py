@@ -35,6 +35,7 @@ BACKENDS = {
     "sparse": Backend("mgtheory", "Hierarchy", 64, 250),
     "stencil": Backend("mgtheory", "StencilHierarchy", 4096, 32),
     "torch": Backend("nets.pde.solve", "TorchHierarchy", 64, 250),
+    "gpu": Backend("nets.pde.device", "DeviceHierarchy", 2**18, 32),
 }
 
 
@@ -56,6 +57,8 @@ def build(backend: str, cycle: str, problem: Any, *, show: bool = True, **option
         )
     entry = find(backend)
     kind = getattr(import_module(entry.home), entry.name)
+    if "device" in given and backend != "gpu":
+        raise ValueError(f"device is {given['device']}, it goes with --backend gpu, not {backend}")
     if backend == "torch":  # the module is made for one kind of cycle
         return kind(problem, cycle=cycle, **given)
     if backend == "stencil" and show:
@@ -164,7 +167,7 @@ def check_size(problem: Any, backend: str) -> None:
     if problem.unknowns * least > there:
         most = math.floor((there / least) ** (1 / problem.dim))
         need, have = problem.unknowns * least / 2**30, there / 2**30
-        lean = "" if backend == "stencil" else ", with --backend stencil more"
+        lean = "" if backend in ("stencil", "gpu") else ", with --backend stencil more"
         raise ValueError(
             f"{problem.name} has {problem.unknowns:,} unknowns, which take {need:,.0f} GiB or more"
             f" with backend {backend}; this machine has {have:,.0f}: at most --n {most:,}{lean}"

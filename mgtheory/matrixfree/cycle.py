@@ -15,13 +15,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mgtheory.matrixfree.level import KernelLevel
+from mgtheory.matrixfree.swept import SweptLevel
 from mgtheory.matrixfree.tables import KEEP, SET, ZERO
 from mgtheory.multigrid.cycle import visit_below, visits
 from mgtheory.multigrid.solution import Cycle
 from mgtheory.multigrid.solve import Ended, Plan, Stop, check_sizes, drive
 
-Levels = Sequence[KernelLevel]
+Levels = Sequence[SweptLevel]
 
 
 def run_cycle(

@@ -42,7 +42,7 @@ from numpy.typing import ArrayLike, NDArray
 from mgtheory._checks import own_errors
 from mgtheory.matrixfree.cycle import cycle_products, run_cycle, solve_grids
 from mgtheory.matrixfree.faces import FaceCoarsening, FaceLevel, FaceOperator
-from mgtheory.matrixfree.level import KernelLevel, StencilLevel, imported
+from mgtheory.matrixfree.level import StencilLevel, imported
 from mgtheory.matrixfree.operators import (
     Coarsening,
     described_on,
@@ -85,9 +85,21 @@ class StencilHierarchy(GridHierarchy):
         began = time.perf_counter()
         self.compile_seconds = level_of.compiled()
         self._compiling = time.perf_counter() - began
-        self.levels: list[KernelLevel] = []
-        for operator, below in zip(operators, [*operators[1:], None], strict=True):
-            level = level_of(operator, None if below is None else below.shape, threads)
+        self.levels: list[Any] = []
+        self._connect(lambda operator, coarse: level_of(operator, coarse, threads), options)
+        for level in self.levels[1:]:
+            level.allocate()
+        began = time.perf_counter()
+        if any(level.defect_known and not level.smooths_before for level in self.levels):
+            self.compile_seconds += StencilLevel.compiled_defect()
+        self._compiling += time.perf_counter() - began
+        self._lock = threading.Lock()
+
+    def _connect(self, make: Callable[..., Any], options: Options) -> None:
+        """Make a level of each operator and the coarser shape, give it its smoothing, and join
+        it to the next."""
+        for operator, below in zip(self.operators, [*self.operators[1:], None], strict=True):
+            level = make(operator, None if below is None else below.shape)
             if below is None:
                 level.set_smoothing([], (0, 0))
             else:
@@ -96,14 +108,8 @@ class StencilHierarchy(GridHierarchy):
                 after = before if same else steps_on(options.after, operator)
                 level.set_smoothing(before, options.counts(operator.index), after)
             if self.levels:
-                level.allocate()
                 self.levels[-1].below = level
             self.levels.append(level)
-        began = time.perf_counter()
-        if any(level.defect_known and not level.smooths_before for level in self.levels):
-            self.compile_seconds += StencilLevel.compiled_defect()
-        self._compiling += time.perf_counter() - began
-        self._lock = threading.Lock()
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_lock"}
@@ -140,6 +146,7 @@ class StencilHierarchy(GridHierarchy):
         h: float | None = None,
         threads: int | None = None,
         tell: Callable[[str], None] | None = None,
+        device: Any = None,
     ) -> Self:
         """Set up a hierarchy; the problem's matrix is not touched.
 
@@ -156,6 +163,9 @@ class StencilHierarchy(GridHierarchy):
         tell
             Called with the name of each function before it is compiled: the first call with these
             kernels takes half a minute, later ones read what numba keeps.
+        device
+            Of torch, such as ``"cuda"``: tensors in, tensors out, computed there. The hierarchy is
+            then a `nets.pde.device.DeviceHierarchy`, and `nets` must have been imported.
         options
             See `mgtheory.multigrid.options.Options`. Smoothers are polynomials and Jacobi, and a
             callable is given a level's operator; ``pre=0`` is the cheapest cycle, a symmetric
@@ -172,22 +182,21 @@ class StencilHierarchy(GridHierarchy):
         ImportError
             Without numba.
         """
-        varies = isinstance(problem, Problem) and problem.coefficient is not None
-        _check_fixed(options, VARYING if varies else FIXED)
+        given = {field.name: getattr(options, field.name) for field in fields(options)}
+        if device is not None:
+            if not ON_DEVICES:
+                raise ValueError(
+                    f"device is {device!r}, and torch's hierarchies are not there: import nets"
+                    " first, which brings them"
+                )
+            return ON_DEVICES[0].build(problem, h=h, device=device, **given)
         workers = thread_count(threads)
         if tell is not None:
             with imported("compiling").watched(tell):
-                given = {field.name: getattr(options, field.name) for field in fields(options)}
                 return cls.build(problem, h=h, threads=threads, **given)
         start = time.perf_counter()
-        rule: Any = FaceCoarsening(options) if varies else Coarsening(options)
-        make: Any = FaceOperator.of if varies else make_operator
-        finest = rule.from_here(make(problem, options.shape, h))
-        for schedule in (options.before, options.after):
-            if not schedule.is_callable:  # what a callable gives is seen on its level
-                described_on(schedule, finest)
         # compiles, which takes half a minute once: what is refused is refused before
-        made = cls(coarsened(finest, rule, options.max_levels), options, workers)
+        made = cls(operators_of(problem, options, h), options, workers)
         made.setup_seconds = time.perf_counter() - start - made._compiling
         return made
 
@@ -305,7 +314,31 @@ FIXED: dict[str, tuple[Any, ...]] = {
 }
 
 
-VARYING = FIXED | {"coarsening": (None,), "interpolation": (None, "black-box")}
+# where coefficients vary, these instead
+VARYING: dict[str, tuple[Any, ...]] = {
+    "coarsening": (None,),
+    "interpolation": (None, "black-box"),
+}
+
+
+# the hierarchy on devices, entered by the module that has it: torch is never imported here
+ON_DEVICES: list[Any] = []
+
+
+def operators_of(
+    problem: Any, options: Options, h: float | None, *, fixed: dict[str, tuple[Any, ...]] = FIXED
+) -> list[Any]:
+    """The operators of all grids, the finest first; `fixed` are the values that options which
+    cannot be chosen may have. A ValueError for what is not supported."""
+    varies = isinstance(problem, Problem) and problem.coefficient is not None
+    _check_fixed(options, fixed | VARYING if varies else fixed)
+    rule: Any = FaceCoarsening(options) if varies else Coarsening(options)
+    make: Any = FaceOperator.of if varies else make_operator
+    finest = rule.from_here(make(problem, options.shape, h))
+    for schedule in (options.before, options.after):
+        if not schedule.is_callable:  # what a callable gives is seen on its level
+            described_on(schedule, finest)
+    return coarsened(finest, rule, options.max_levels)
 
 
 def _check_fixed(options: Options, fixed: dict[str, tuple[Any, ...]]) -> None:

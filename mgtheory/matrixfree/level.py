@@ -7,20 +7,19 @@ import functools
 import itertools
 import math
 import time
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mgtheory.matrixfree.operators import Operator, SineSolver, as_grid
+from mgtheory.matrixfree.swept import SweptLevel
 from mgtheory.matrixfree.tables import (
     ADD,
     KEEP,
-    SET,
-    ZERO,
     bands,
     cubic,
     linear,
@@ -70,13 +69,9 @@ def _aligned(shape: tuple[int, ...]) -> Array:
     return raw[start : start + size].reshape(shape)
 
 
-class KernelLevel(ABC):
-    """One grid: smoothing steps and the workspace of its sweeps. A kind of it adds what the sweeps
+class KernelLevel(SweptLevel):
+    """One grid whose sweeps compiled kernels do: their workspace. A kind of it adds what they
     read.
-
-    A level as `mgtheory.multigrid.cycle` asks for it: right-hand side and solution stay in its own
-    b and x, and what is handed around says how x stands: KEEP, or ZERO where it is still 0 and was
-    not written.
 
     Parameters
     ----------
@@ -87,37 +82,11 @@ class KernelLevel(ABC):
 
     Attributes
     ----------
-    grid
-        The shape as (planes, rows, columns).
-    before, after, counts
-        Smoothing steps before and after the coarse-grid correction, cut into sweeps; how many
-        smoothings they are.
-    x, b
-        Solution and right-hand side, shape `grid`; on the finest grid the caller's arrays, during a
-        solve alone.
     direct
         The solver of the coarsest grid.
-    below
-        The level of the next coarser grid.
-    largest
-        The largest |entry| of A, or a bound of it.
-    aligned
-        Whether the coarse points are a uniform grid, which other right-hand sides fit.
-    coarsest
-        How the coarsest grid is solved, in words.
-    defect_known
-        Whether `subtract_product` can be asked.
-    square
-        ||b - A x||_2^2, where the last `up` was asked for it.
     """
 
-    below: Any
     direct: Callable[[Array], Array] | None = None
-    largest: float
-    square: float
-    aligned = True
-    defect_known = False
-    coarsest: ClassVar[str]
 
     def __init__(self, shape: Shape, coarse: Shape | None, threads: int) -> None:
         self.shape, self.coarse = shape, coarse
@@ -156,11 +125,8 @@ class KernelLevel(ABC):
     def set_smoothing(
         self, before: list[Array], counts: tuple[int, int], after: list[Array] | None = None
     ) -> None:
-        """Give the level the steps of its smoothing before and after the coarse-grid correction
-        (the same by default), and how often each is done."""
-        self.counts, self.same = counts, after is None or after is before
-        self.before = self.cut(counts[0] * before)
-        self.after = self.cut(counts[1] * (before if after is None else after))
+        """See `SweptLevel.set_smoothing`; makes the workspace too."""
+        super().set_smoothing(before, counts, after)
         longest = max(len(sweep) for sweep in [*self.before, *self.after])
         _, n1, n2 = self.grid
         columns = -(-(n2 + 2 * PAD) // 8) * 8
@@ -193,21 +159,6 @@ class KernelLevel(ABC):
     def release(self) -> None:
         """Forget the caller's arrays."""
         self.x = self.b = np.empty((0, 0, 0))
-
-    @property
-    def size(self) -> int:
-        """Unknowns."""
-        return math.prod(self.grid)
-
-    @property
-    def smooths_before(self) -> bool:
-        """Whether anything is done before the coarse-grid correction."""
-        return any(len(steps) for steps in self.before)
-
-    @property
-    def smoothing(self) -> str:
-        """Products with A before + after the correction, in words."""
-        return f"degree {sum(map(len, self.before))} + {sum(map(len, self.after))}"
 
     @property
     def memory_bytes(self) -> int:
@@ -284,43 +235,6 @@ class KernelLevel(ABC):
             halo[0, halo.shape[1] - (block.lo - first) :] = self.x[first : block.lo]
             halo[1, : end - block.hi] = self.x[block.hi : end]
 
-    def down(self, r: None, start: int | None, *, full: bool = False) -> tuple[int, None]:
-        """Smooth, and restrict the residual to the b of the grid below, in one sweep."""
-        stands = ZERO if start is None else start
-        write = self.smooths_before or stands == SET
-        below = self.below
-        self.sweep(stands, self.before, e=below.x, full=full, to=below.b, write=int(write))
-        return (KEEP if write else stands), None
-
-    def up(
-        self,
-        state: int,
-        coarse: int = KEEP,
-        *,
-        norm: bool = False,
-        to: Array | None = None,
-        full: bool = False,
-        add: bool = False,
-    ) -> int:
-        """Add the interpolated correction and smooth, in one sweep.
-
-        Parameters
-        ----------
-        norm
-            Take the square sum of the residual: `square`.
-        to
-            Restrict the residual to it.
-        full
-            Interpolate cubically.
-        add
-            Add the result to what x holds.
-        """
-        start, write = ADD if state == KEEP else SET, 1 + add
-        self.square = self.sweep(
-            start, self.after, e=self.below.x, full=full, norm=norm, to=to, write=write
-        )
-        return KEEP
-
     def solve(self, r: None = None, *, add: bool = False) -> int:
         """x = A^-1 b on the coarsest grid, or x += A^-1 b."""
         assert self.direct is not None
@@ -329,17 +243,6 @@ class KernelLevel(ABC):
         else:
             self.x[...] = self.direct(self.b)
         return KEEP
-
-    def residual_square(
-        self, start: int = KEEP, *, norm: bool = True, to: Array | None = None
-    ) -> float:
-        """||b - A x||_2^2 if `norm` (||b||_2^2 from ZERO); restricts the residual to `to`."""
-        return self.sweep(start, [np.empty((0, 2))], write=0, norm=norm, to=to)
-
-    def subtract_product(self, below: Any) -> None:
-        """below.b -= R A P below.x, with this level's A and the P of solutions, on the coarse grid
-        alone; where `defect_known`."""
-        raise NotImplementedError
 
 
 class StencilLevel(KernelLevel):

@@ -16,7 +16,9 @@ and the restricted residual gains the factor 4).
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -26,11 +28,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mgtheory._checks import check_whole
 from mgtheory.families import FAMILIES
 from mgtheory.multigrid.applied import PolynomialSmoothing
 from mgtheory.multigrid.cycle import run_cycle
 from mgtheory.multigrid.hierarchy import Hierarchy
+from mgtheory.multigrid.setup import COARSEST
 from mgtheory.multigrid.solution import Cycle, check_cycle
+from mgtheory.multigrid.solve import Loads
+from mgtheory.multigrid.transfer import INTERPOLATIONS
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.problems.grids import Boundary
 from mgtheory.problems.problem import Problem
@@ -41,8 +47,12 @@ from nets.defaults import own_defaults
 from nets.models.blocks import CONVOLUTIONS, Level, SmoothingStep
 from nets.models.coefficients import Coefficients, make_coefficients
 from nets.models.placements import PLACEMENTS
+from nets.pde.device import DeviceHierarchy
 
 APPLY = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+# unknowns from which on a processor runs the matrix-free twin faster than the convolutions: half of
+# the time on 511 x 511, twice on 127 x 127, where the single calls decide
+QUICK = 2**17
 TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
 CYCLES = 30  # by which a factor is measured
 
@@ -115,6 +125,26 @@ def stencil_of(A: Any, shape: Sequence[int], *, periodic: bool) -> NDArray[np.fl
     return kernel.reshape((3,) * len(shape))
 
 
+class Lift(nn.Module):
+    """Quintic interpolation of solutions, as `mgtheory.Hierarchy` has it, along the coarsened axes
+    of a grid one after the other."""
+
+    def __init__(self, fine: Sequence[int], coarse: Sequence[int], boundary: Boundary) -> None:
+        super().__init__()
+        self.axes = [j for j, (n, m) in enumerate(zip(fine, coarse, strict=True)) if n != m]
+        for j in self.axes:
+            line = INTERPOLATIONS["quintic"](fine[j], coarse[j], boundary)
+            # made for the sizes anew: a state that was stored before has none
+            self.register_buffer(f"P{j}", torch.from_numpy(line.toarray()), persistent=False)
+
+    def forward(self, v: Tensor) -> Tensor:
+        """P v for v of shape (systems, 1, *coarse)."""
+        for axis in (j + 2 for j in self.axes):
+            line = getattr(self, f"P{axis - 2}").T
+            v = torch.movedim(torch.movedim(v, axis, -1) @ line, -1, axis)
+        return v
+
+
 class MultigridCycle(nn.Module):
     """x <- x + M^-1 (b - A x): one V-, W- or F-cycle on batches of grid functions, with learned
     smoothing polynomials.
@@ -135,7 +165,7 @@ class MultigridCycle(nn.Module):
         Smoothings on every level before and after the coarse-grid correction.
     cycle
         ``V``, ``W`` or ``F``. Full multigrid is no iteration but a way to the first iterate:
-        ``hierarchy().solve(b, cycle="FMG")`` has it, with the learned polynomials.
+        `full_multigrid` has it.
     shared
         One set of coefficients for all levels (in the finest level's scale), or one per level and
         per leg.
@@ -209,6 +239,7 @@ class MultigridCycle(nn.Module):
         first = self.polynomial_on(hierarchy.levels[0])
         common = self._coefficients(first, parameterisation) if shared else None
         down, up, transfers = list[Level](), list[Level](), list[GridTransfer]()
+        lifts = list[Lift]()
         for i, level in enumerate(hierarchy.levels[:-1]):
             self._check_nested(level.shape, hierarchy.levels[i + 1].shape, level.axes, periodic)
             kernel = stencil_of(level.A, level.shape, periodic=periodic) / self.scales[i]
@@ -217,10 +248,11 @@ class MultigridCycle(nn.Module):
                 factors = common or self._coefficients(own, parameterisation)
                 legs.append(self._leg(kernel, factors, count, periodic))
             gain = self.scales[i] / self.scales[i + 1]
+            lifts.append(Lift(level.shape, hierarchy.levels[i + 1].shape, problem.boundary))
             transfers.append(GridTransfer(level.axes, problem.dim, periodic=periodic, gain=gain))
         self.common = nn.ModuleList(common) if common else None
         self.down, self.up = nn.ModuleList(down), nn.ModuleList(up)
-        self.transfers = nn.ModuleList(transfers)
+        self.transfers, self.lifts = nn.ModuleList(transfers), nn.ModuleList(lifts)
         columns = np.eye(hierarchy.levels[-1].size)
         inverse = np.stack([hierarchy.coarse_solver(column) for column in columns], axis=1)
         self.register_buffer("coarse_inverse", torch.from_numpy(inverse * self.scales[-1]))
@@ -277,15 +309,97 @@ class MultigridCycle(nn.Module):
 
     def forward(self, b: Tensor, x: Tensor | None = None) -> Tensor:
         """The next iterate from x (None stands for 0), both of shape (..., *grid)."""
+        grid = self._check_shape(b)
+        if (quick := self._quick(b, x)) is not None:
+            found: Tensor = quick.iterate(b, x, self.kind)
+            return found
         r = b if x is None else self.residual(b, x)
-        grid = self.shapes[0]
-        if tuple(r.shape[-len(grid) :]) != grid:
-            raise ValueError(
-                f"got a tensor of shape {tuple(r.shape)}, needs (..., {', '.join(map(str, grid))})"
-            )
-        levels = [_Grid(self, i) for i in range(len(self.shapes))]
-        e: Tensor = run_cycle(levels, r.reshape(-1, 1, *grid), self.kind).reshape(r.shape)
+        e = self._correct(r.reshape(-1, 1, *grid)).reshape(r.shape)
         return e if x is None else x + e
+
+    def _check_shape(self, b: Tensor) -> tuple[int, ...]:
+        """The shape of the finest grid, which the last axes of b must have."""
+        grid = self.shapes[0]
+        if tuple(b.shape[-len(grid) :]) != grid:
+            raise ValueError(
+                f"got a tensor of shape {tuple(b.shape)}, needs (..., {', '.join(map(str, grid))})"
+            )
+        return grid
+
+    def _correct(self, r: Tensor, first: int = 0) -> Tensor:
+        """One cycle from level `first` on, for residuals (systems, 1, *grid)."""
+        levels = [_Grid(self, i) for i in range(len(self.shapes))]
+        e: Tensor = run_cycle(levels, r, self.kind, first=first)
+        return e
+
+    def full_multigrid(self, b: Tensor, *, cycles: int = 2, loads: Loads | None = None) -> Tensor:
+        """One full multigrid pass: from the second coarsest grid on, the coarse solution
+        interpolated (quintic), then `cycles` cycles. Differentiable; b of shape (..., *grid).
+
+        `loads` gives the right-hand side of a coarser shape, restricted ones by default; the values
+        are those of `mgtheory.Hierarchy.full_multigrid`.
+        """
+        grid = self._check_shape(b)
+        check_whole(cycles, "cycles", 1)
+        sides = [b.reshape(-1, 1, *grid)]
+        for i, shape in enumerate(self.shapes[1:]):
+            if loads is None:
+                sides.append(cast("GridTransfer", self.transfers[i]).restrict(sides[-1]))
+            else:
+                given = torch.as_tensor(loads(shape)).to(b).reshape(1, 1, *shape)
+                sides.append((given / self.scales[i + 1]).expand(len(sides[0]), 1, *shape))
+        x = _Grid(self, len(self.shapes) - 1).solve(sides[-1])
+        for i in reversed(range(len(self.shapes) - 1)):
+            x = self.lifts[i](x)
+            for _ in range(cycles):
+                if i == 0:
+                    x = self(sides[0], x)
+                else:
+                    x = x + self._correct(sides[i] - self._level(self.down, i).A(x), i)
+        return x.reshape(b.shape)
+
+    def _quick(self, b: Tensor, x: Tensor | None) -> DeviceHierarchy | None:
+        """The matrix-free twin, with the polynomials as they are now; None where a gradient is
+        asked, or b is what it does not take."""
+        trained = [*self.parameters(), *([b] if x is None else [b, x])]
+        inverse = self.coarse_inverse
+        if (
+            self.problem.boundary is not Boundary.DIRICHLET
+            or torch.compiler.is_compiling()
+            or torch._C._are_functorch_transforms_active()
+            or (torch.is_grad_enabled() and any(v.requires_grad for v in trained))
+            or any(leg.A.weight.requires_grad for leg in cast(Any, [*self.down, *self.up]))
+            or any(type(v) not in (Tensor, nn.Parameter) or v.is_inference() for v in trained)
+            or any((v.dtype, v.device) != (inverse.dtype, inverse.device) for v in trained)
+            or inverse.device.type not in ("cpu", "cuda")
+            or (inverse.device.type == "cpu" and math.prod(self.shapes[0]) < QUICK)
+        ):
+            return None
+        key = [(v.data_ptr(), v._version) for v in self.parameters()]
+        kept: Any = self.__dict__.setdefault("_twins", threading.local())
+        if getattr(kept, "key", None) != key:
+            kept.key, kept.twin = key, None
+            with suppress(ValueError):
+                kept.twin = self._twin()
+        twin: DeviceHierarchy | None = kept.twin
+        return twin
+
+    def _twin(self) -> DeviceHierarchy | None:
+        """The matrix-free cycle of the same grids and polynomials, where it has them."""
+        twin = DeviceHierarchy.build(
+            self.problem,
+            smoother=lambda level: self.polynomial(level.index),
+            post_smoother=lambda level: self.polynomial(level.index, post=True),
+            pre=self.pre,
+            post=self.post,
+            device=self.coarse_inverse.device,
+            dtype=str(self.coarse_inverse.dtype)[6:],
+            **{"coarsest": COARSEST, **self.options},
+        )
+        return twin if [level.shape for level in twin.levels] == self.shapes else None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_twins"}
 
     def residual(self, b: Tensor, x: Tensor) -> Tensor:
         """b - A x on the finest grid."""

@@ -10,7 +10,8 @@ import torch
 from numpy.typing import ArrayLike
 
 from mgtheory.multigrid.base import MultigridSolver
-from mgtheory.multigrid.solution import Solution
+from mgtheory.multigrid.cycle import full_pass_products
+from mgtheory.multigrid.solution import Cycle, Solution
 from mgtheory.multigrid.solve import Plan, Stop, check_sizes, drive
 from mgtheory.problems.problem import Problem
 from nets.defaults import own_defaults
@@ -38,6 +39,8 @@ class TorchHierarchy(MultigridSolver):
     def __init__(self, problem: Problem, **options: Any) -> None:
         start = time.perf_counter()
         self.problem = problem
+        if options.get("cycle") == Cycle.FMG:  # which is followed by V-cycles
+            options["cycle"] = Cycle.V
         self.module = MultigridCycle(problem, **{"shared": False, **options})
         self.setup_seconds = time.perf_counter() - start
 
@@ -47,11 +50,14 @@ class TorchHierarchy(MultigridSolver):
 
     @own_defaults()
     def _solve(self, b: ArrayLike, x0: ArrayLike | None, stop: Stop, plan: Plan) -> Solution:
-        if plan.cycle is not self.module.kind:
+        passing = plan.cycle is Cycle.FMG
+        if plan.repeated is not self.module.kind:
             raise ValueError(
-                f"cycle is {plan.cycle}, the module was made for {self.module.kind};"
-                " full multigrid is of its hierarchy()"
+                f"cycle is {plan.repeated}, the module was made for {self.module.kind};"
+                " make one for the other"
             )
+        if passing and x0 is not None:
+            raise ValueError("an FMG cycle starts from 0, x0 must be None; with x0 take V, W or F")
         if any(np.iscomplexobj(np.asarray(v)) for v in (b, x0)):
             raise ValueError(
                 "b or x0 is complex, this cycle takes real ones; mgtheory.Hierarchy takes both"
@@ -70,9 +76,12 @@ class TorchHierarchy(MultigridSolver):
         size, first = float(right.norm()), float(self.module.residual(right, x).norm())
         check_sizes(np.asarray(b, dtype=np.float64), size, first, zero=x0 is None)
 
-        def step(_: list[float]) -> float:
+        def step(norms: list[float]) -> float:
             nonlocal x
-            x = self.module(right, x)
+            if passing and len(norms) == 1:
+                x = self.module.full_multigrid(right, cycles=plan.cycles, loads=plan.loads)
+            else:
+                x = self.module(right, x)
             if self.problem.nullspace is not None:
                 x = x - x.mean()
             return float(self.module.residual(right, x).norm())
@@ -82,9 +91,15 @@ class TorchHierarchy(MultigridSolver):
         return Solution(
             x.numpy().reshape(np.shape(b)),
             *ended,
-            # and that of the residual
-            work_units=(len(ended.norms) - 1) * (self.work_units(plan.cycle) + 1),
+            work_units=self._work(len(ended.norms) - 1, plan),
         )
+
+    def _work(self, steps: int, plan: Plan) -> float:
+        """Products with A of `steps` steps, those of the residuals included."""
+        levels, own = self.module.hierarchy().levels, self.work_units(plan.repeated) + 1.0
+        if plan.cycle is not Cycle.FMG or not steps:
+            return steps * own
+        return full_pass_products(levels, plan.inner, plan.cycles) + 1.0 + (steps - 1) * own
 
     def as_preconditioner(self, cycle: str = "V", *, symmetric: bool = True) -> Any:
         """The sparse twin of the module as a preconditioner of SciPy's methods."""

@@ -60,10 +60,14 @@ def solve(
         str,
         option(
             "--backend NAME",
-            "{backends}: sparse matrices, compiled stencils without matrices (needs numba), or"
-            " torch.",
+            "{backends}: sparse matrices, compiled stencils without matrices (needs numba),"
+            " convolutions of torch, or stencils on a GPU (constant coefficients).",
         ),
     ] = "sparse",
+    device: Annotated[
+        str | None,
+        option("--device NAME", "Of --backend gpu: cuda (the default), cuda:1, or cpu to try it."),
+    ] = None,
     krylov: Annotated[
         str | None,
         option("--krylov NAME", "Use the cycle as preconditioner of cg, minres or gmres."),
@@ -153,6 +157,7 @@ def solve(
         show=not as_json,
         smoother=smoothing,
         axes=options.axes_of(axes),
+        device=device,
         **around,
     )
     with console.progress("solve", total=100, show=not as_json) as step:

@@ -258,13 +258,14 @@ def test_lfa_and_solve_take_and_refuse_the_same_files(run, document, refused, tm
     assert "amplifies" in refused("lfa", "--n", 128, "--init", fits)
 
 
-@pytest.mark.parametrize("backend", ["sparse", "stencil", "torch"])
+@pytest.mark.parametrize("backend", ["sparse", "stencil", "torch", "gpu"])
 def test_solve_backends(document, backend):
     """Every backend runs the same cycle: as many iterations, the discretisation's error, residuals
     that are true."""
     if backend == "stencil":
         pytest.importorskip("numba")
-    data = document("solve", *SMALL, "--degree", 2, "--backend", backend, "--tol", "1e-9")
+    words = ("--device", "cpu", "--cycle", "V") if backend == "gpu" else ()
+    data = document("solve", *SMALL, "--degree", 2, "--backend", backend, *words, "--tol", "1e-9")
     norms = data["residual_norms"]
     assert data["converged"]
     assert data["iterations"] == len(norms) - 1

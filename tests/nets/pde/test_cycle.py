@@ -1,6 +1,8 @@
 """The bridge: equal to the scipy.sparse cycle, differentiable, batched, and a two-way road between
 equation and network."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from mgtheory import problems
 from mgtheory.multigrid.hierarchy import Hierarchy
 from mgtheory.polynomials.residual import ResidualPolynomial
 from nets.models.blocks import Level
+from nets.pde import cycle as bridge
 
 PROBLEMS = {
     "1d": (lambda: problems.poisson((31,)), {"coarsest": 3}),
@@ -74,6 +77,74 @@ def test_full_multigrid_with_the_learned_polynomials_is_the_hierarchys():
     np.testing.assert_allclose(solution.residual_norms, peer.residual_norms, rtol=1e-6)
     with pytest.raises(ValueError, match="allowed are: V, W, F"):
         nets.MultigridCycle(problem, cycle="FMG")
+
+
+QUICK = {name: PROBLEMS[name] for name in ("2d galerkin", "3d")}
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_where_no_gradient_is_asked_the_matrix_free_twin_runs(name, monkeypatch):
+    """Equal to the convolutions up to rounding; learned polynomials reach it, one set for each leg
+    of each level."""
+    problem, options = PROBLEMS[name][0](), PROBLEMS[name][1]
+    options = options | ({"cycle": "W", "pre": 2} if name == "2d galerkin" else {"pre": 0})
+    cycle = nets.MultigridCycle(problem, degree=2, shared=False, **options)
+    b, x = torch.randn((2, 3, *problem.shape), dtype=torch.float64)
+    twins, build = [], bridge.DeviceHierarchy.build
+
+    def counted(*given, **options):
+        twins.append(build(*given, **options))
+        return twins[-1]
+
+    monkeypatch.setattr(bridge.DeviceHierarchy, "build", counted)
+    for number in range(2):
+        with torch.no_grad():
+            monkeypatch.setattr(bridge, "QUICK", 10**9)
+            expected = [cycle(b), cycle(b, x)]
+            assert len(twins) == number
+            monkeypatch.setattr(bridge, "QUICK", 0)
+            found = [cycle(b), cycle(b, x)]
+            assert len(twins) == number + 1  # kept, as long as the parameters stay
+            for one, two in zip(found, expected, strict=True):
+                torch.testing.assert_close(one, two, rtol=0, atol=1e-12 * float(two.abs().max()))
+            for parameter in cycle.parameters():
+                if parameter.requires_grad:
+                    parameter.mul_(1.1)
+    assert cycle(b).requires_grad
+    with torch.no_grad():
+        torch.testing.assert_close(copy.deepcopy(cycle)(b), cycle(b), rtol=0, atol=0)
+    assert len(twins) == 4
+
+
+@pytest.mark.parametrize("name", ["2d", "2d periodic"])
+def test_full_multigrid(name):
+    """The values of the sparse hierarchy, and derivatives, against finite differences."""
+    problem, options = PROBLEMS[name][0](), PROBLEMS[name][1]
+    cycle = nets.MultigridCycle(problem, smoother="chebyshev4", degree=2, **options)
+    b = problem.b if problem.nullspace is None else problem.b - problem.b.mean()
+    right = torch.from_numpy(b).reshape(problem.shape)
+    sparse = cycle.hierarchy()
+    for given in ({}, {"cycles": 1, "loads": problem.equation.load}):
+        x = cycle.full_multigrid(torch.stack([right, 2 * right]), **given)
+        expected = sparse.full_multigrid(b, **{"cycles": 2, **given}).x
+        if not given:
+            torch.testing.assert_close(x[1], 2 * x[0])
+        found = x[0].detach().numpy().ravel()
+        if problem.nullspace is not None:
+            found, expected = found - found.mean(), expected - expected.mean()
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-11 * np.abs(expected).max())
+    (weight,) = [p for p in cycle.parameters() if p.requires_grad and p.numel() == 1][:1]
+    loss = cycle.full_multigrid(right).square().sum()
+    (slope,) = torch.autograd.grad(loss, weight)
+    h, values = 1e-4 * float(weight.detach()), []
+    for sign in (1, -2):
+        with torch.no_grad():
+            weight += sign * h
+            values.append(float(cycle.full_multigrid(right).square().sum()))
+    step = (values[0] - values[1]) / (2 * h)
+    assert float(slope) == pytest.approx(step, rel=1e-4, abs=1e-11 * float(loss.detach()) / h)
+    with pytest.raises(ValueError, match="needs"):
+        cycle.full_multigrid(right[..., 1:])
 
 
 def test_complex_roots_and_a_polynomial_of_ones_own():

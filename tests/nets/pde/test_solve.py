@@ -83,3 +83,22 @@ def test_right_hand_sides_of_any_size(size):
         found = solver.solve(size * problem.b, x0)
         assert found.iterations == one.iterations
         np.testing.assert_allclose(found.x / size, one.x, rtol=1e-9)
+
+
+def test_full_multigrid_comes_first():
+    """As in the sparse hierarchy: the pass, then V-cycles; coarse grids may take the scheme's own
+    loads."""
+    problem = problems.poisson((31, 15))
+    sparse = Hierarchy.build(problem, coarsest=16)
+    bridge = TorchHierarchy(problem, cycle="FMG", coarsest=16)
+    for loads in (None, problem.equation.load):
+        expected = sparse.solve(problem.b, cycle="FMG", loads=loads, tol=1e-9)
+        found = bridge.solve(problem.b, cycle="FMG", loads=loads, tol=1e-9)
+        np.testing.assert_allclose(found.residual_norms, expected.residual_norms, rtol=1e-4)
+        assert found.work_units == pytest.approx(expected.work_units)
+    once = bridge.full_multigrid(problem.b)
+    np.testing.assert_allclose(once.x, sparse.full_multigrid(problem.b).x, rtol=1e-9)
+    with pytest.raises(ValueError, match="starts from 0"):
+        bridge.solve(problem.b, problem.b, cycle="FMG")
+    with pytest.raises(ValueError, match="cycle is W"):
+        bridge.solve(problem.b, cycle="W")

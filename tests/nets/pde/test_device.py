@@ -1,0 +1,255 @@
+"""The cycle on a device against the compiled sweeps: the same x at every size and stencil, several
+systems at once, float32, tensors and other libraries' arrays; and its refusals."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+import nets
+from mgtheory import poisson
+from mgtheory.matrixfree import StencilHierarchy, hierarchy
+from mgtheory.polynomials.residual import ResidualPolynomial
+from mgtheory.problems.catalogue import create
+from mgtheory.problems.stencils import laplacian
+from mgtheory.smoothers import Jacobi
+from mgtheory.solving import solve
+from nets.pde.device import DeviceHierarchy
+from nets.pde.levels import SineTransform
+
+COMPLEX = ResidualPolynomial(np.array([2.0, 7.0, 4.0 + 2.0j, 4.0 - 2.0j]) * 32**2)
+PROBLEMS = {
+    "1d": poisson((100,)),
+    "nested": poisson((31, 31)),
+    "uneven": poisson((40, 27)),
+    "9-point": poisson((31, 15), stencil="9-point"),
+    "semi": poisson((31, 31), weights=(1.0, 0.01)),
+    "3d": poisson((15, 17, 12)),
+    "19-point": poisson((15, 15, 15), stencil="19-point"),
+    "q1-3d": poisson((12, 9, 11), stencil="q1"),
+    "tiny": poisson((3, 2)),
+    "flat": poisson((1, 1, 5)),
+}
+
+
+def noise(n, seed=0):
+    return np.random.default_rng(seed).standard_normal(n)
+
+
+def relative(x, y):
+    return float(np.max(np.abs(np.asarray(x) - np.asarray(y))) / np.max(np.abs(np.asarray(y))))
+
+
+def pair(problem, **options):
+    """The compiled sweeps and the device's, of the same options."""
+    options = {"coarsest": 30 if problem.unknowns > 60 else 1, **options}
+    return StencilHierarchy.build(problem, threads=1, **options), StencilHierarchy.build(
+        problem, device="cpu", **options
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        *((name, {"pre": 0, "degree": 3}) for name in PROBLEMS),
+        *((name, {}) for name in ("nested", "tiny")),
+        ("uneven", {"post": 0}),
+    ],
+)
+def test_equals_the_compiled_sweeps(name, options):
+    problem = PROBLEMS[name]
+    ours, device = pair(problem, **options)
+    assert [level.shape for level in ours.levels] == [level.shape for level in device.levels]
+    b, x0 = noise(problem.unknowns), noise(problem.unknowns, 1)
+    for kind, start in (("F", x0), ("V", None), ("FMG", None)):
+        one, two = (h.solve(b, start, cycle=kind, maxiter=2, tol=0.0) for h in (ours, device))
+        assert relative(two.x, one.x) < 1e-12  # rounding, 2 cycles of about 20 products
+        np.testing.assert_allclose(two.residual_norms, one.residual_norms, rtol=1e-7, atol=1e-10)
+        assert two.work_units == one.work_units
+    one, two = (h.full_multigrid(b, cycles=2).x for h in (ours, device))
+    assert relative(two, one) < 1e-12
+    assert relative(device.smooth(x0, b), ours.smooth(x0, b)) < 1e-12
+    assert relative(device.apply(b, "W"), ours.apply(b, "W")) < 1e-12
+
+
+@pytest.mark.parametrize("smoother", [COMPLEX, Jacobi(0.7)])
+def test_smoothers_of_other_kinds(smoother):
+    ours, device = pair(PROBLEMS["nested"], smoother=smoother, pre=0)
+    b = noise(31 * 31)
+    assert relative(device.solve(b, maxiter=2).x, ours.solve(b, maxiter=2).x) < 1e-12
+
+
+def test_loads_galerkin_and_bare_stencils():
+    problem = poisson((31, 31))
+    for options in ({"coarsening": "galerkin"}, {}):
+        ours, device = pair(problem, **options)
+        one, two = (solve(problem, h, tol=1e-9) for h in (ours, device))
+        assert two.iterations == one.iterations
+        assert relative(two.x, one.x) < 1e-12
+    bare = StencilHierarchy.build(laplacian(2), shape=(31, 31), device="cpu", coarsest=30)
+    assert relative(bare.solve(problem.b, cycle="FMG").x, solve(problem, device, tol=1e-8).x) < 1e-7
+
+
+@pytest.mark.parametrize("shape", [(50,), (7, 9, 11), (1100,)])
+def test_one_grid_is_a_direct_solve(shape):
+    """By sine matrices, and by an FFT on a long axis."""
+    problem = poisson(shape)
+    hierarchy = StencilHierarchy.build(problem, device="cpu", max_levels=1)
+    b = noise(problem.unknowns)
+    x = hierarchy.solve(b, maxiter=1).x
+    assert np.linalg.norm(problem.A @ x - b) < 1e-9 * np.linalg.norm(b)
+
+
+def test_several_systems_at_once():
+    """Each is solved to its own tolerance, whatever its size; a zero one stays zero."""
+    _, device = pair(PROBLEMS["uneven"])
+    sizes = torch.tensor([1.0, 1e-3, 1e5, 0.0], dtype=torch.float64).view(2, 2, 1, 1)
+    b = torch.from_numpy(noise((2, 2, 40, 27))) * sizes
+    found = device.solve(b, tol=1e-9)
+    assert found.converged
+    assert found.x.shape == b.shape
+    worst = 0.0
+    for i in np.ndindex(2, 2):
+        alone = device.solve(b[i], tol=0.0, maxiter=found.iterations)
+        assert torch.allclose(found.x[i], alone.x, rtol=1e-12, atol=1e-14 * float(alone.x.max()))
+        if b[i].any():
+            worst = max(worst, alone.residual_norms[-1] / alone.residual_norms[0])
+        else:
+            assert not found.x[i].any()
+    # the norm that is reported: the largest relative one, times the largest ||b||
+    largest = max(float(v.norm()) for v in b.reshape(4, -1))
+    assert found.residual_norms[-1] == pytest.approx(worst * largest, rel=1e-6)
+    assert worst <= 1e-9
+
+
+def test_float32():
+    """Systems in float64 get float32 cycles under residuals in float64; those in float32 all in
+    it."""
+    problem = PROBLEMS["uneven"]
+    device = StencilHierarchy.build(problem, device="cpu", coarsest=30, dtype="float32")
+    for cycle in ("FMG", "V"):
+        found = device.solve(problem.b, tol=1e-11, cycle=cycle)
+        assert found.converged
+        assert found.x.dtype == np.float64
+        rest = np.linalg.norm(problem.b - problem.A @ found.x)
+        assert rest <= 1.01e-11 * np.linalg.norm(problem.b)
+        assert found.iterations <= 11  # a factor of 0.08, as in float64
+    start = device.solve(problem.b, found.x, tol=1e-11)
+    assert start.iterations == 0
+    short = device.solve(torch.from_numpy(problem.b).float(), tol=1e-4)
+    assert short.x.dtype == torch.float32
+    assert short.converged
+    correction = device.apply(problem.b)
+    assert correction.dtype == np.float64
+    ours = StencilHierarchy.build(problem, coarsest=30, threads=1)
+    assert 1e-10 < relative(correction, ours.apply(problem.b)) < 1e-5
+    # scaled to 1 before they become float32
+    assert relative(device.apply(1e-60 * problem.b), 1e-60 * correction) < 1e-6
+
+
+class Foreign:
+    """An array of another library that knows DLPack and the array standard alone."""
+
+    def __init__(self, values):
+        self.values = values
+
+    def __dlpack__(self, **options):
+        return self.values.__dlpack__()
+
+    def __dlpack_device__(self):
+        return self.values.__dlpack_device__()
+
+    def __array_namespace__(self):
+        return Foreign
+
+    @staticmethod
+    def from_dlpack(tensor):
+        return Foreign(np.from_dlpack(tensor))
+
+
+def test_arrays_in_arrays_out():
+    problem = PROBLEMS["nested"]
+    _, device = pair(problem)
+    values = noise((31, 31))
+    x = device.solve(values).x
+    tensor = torch.from_numpy(values)
+    assert isinstance(x, np.ndarray)
+    assert x.shape == (31, 31)
+    other = device.solve(Foreign(values)).x
+    assert isinstance(other, Foreign)
+    np.testing.assert_array_equal(other.values, x)
+    found = device.solve(tensor.requires_grad_()).x
+    assert isinstance(found, torch.Tensor)
+    assert not found.requires_grad
+    np.testing.assert_array_equal(found.numpy(), x)
+    np.testing.assert_array_equal(tensor.detach().numpy(), values)  # and b is not changed
+    M = device.as_preconditioner()
+    assert relative(M @ values.ravel(), device.apply(values).ravel()) == 0.0
+
+
+def test_systems_out_of_range_are_scaled():
+    problem = PROBLEMS["nested"]
+    _, device = pair(problem)
+    b = torch.from_numpy(problem.b)
+    plain, small = device.solve(b), device.solve(b * 2.0**-600)
+    assert torch.equal(small.x * 2.0**600, plain.x)
+    assert small.residual_norms[0] == plain.residual_norms[0] * 2.0**-600
+    with pytest.raises(ValueError, match="one by one"):
+        device.solve(torch.stack([b, b * 2.0**-600]).view(2, 31, 31))
+
+
+def test_the_other_door_and_other_smoothers():
+    problem = PROBLEMS["nested"]
+    made = nets.DeviceHierarchy.build(problem, device="cpu", coarsest=30)
+    assert isinstance(StencilHierarchy.build(problem, device="cpu"), DeviceHierarchy)
+    assert made.setup_seconds > 0.0
+    assert "plain torch" in str(made)
+    other = made.with_smoothers("jacobi", pre=2, post=2)
+    ours = StencilHierarchy.build(problem, smoother="jacobi", pre=2, post=2, coarsest=30)
+    assert relative(other.apply(problem.b), ours.apply(problem.b)) < 1e-12
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"device": "cuda:77"}, "cuda:77"),
+        ({"kernels": "cuda"}, "triton, torch"),
+        ({"dtype": "float16"}, "float16"),
+        ({"coarse_solver": lambda A: A}, "coarse_solver"),
+    ],
+)
+def test_refused_options(change, words):
+    with pytest.raises(ValueError, match=words):
+        DeviceHierarchy.build(PROBLEMS["nested"], **{"device": "cpu", **change})
+
+
+def test_refused_systems():
+    with pytest.raises(ValueError, match="variable coefficients"):
+        DeviceHierarchy.build(create("variable2d", 15), device="cpu")
+    _, device = pair(PROBLEMS["nested"])
+    b = torch.zeros(31, 31, dtype=torch.float64)
+    for wrong, words in (
+        (b[:30], r"\(30, 31\)"),
+        (b.half(), "float16"),
+        (np.zeros((31, 31), dtype=complex), "complex128"),
+        (b.to("meta"), "on meta"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            device.solve(wrong)
+    with pytest.raises(ValueError, match="2 systems"):
+        device.solve(b, torch.zeros(2, 31, 31, dtype=torch.float64))
+
+
+def test_without_torch_a_device_names_what_is_missing(monkeypatch):
+    monkeypatch.setattr(hierarchy, "ON_DEVICES", [])
+    with pytest.raises(ValueError, match="import nets"):
+        StencilHierarchy.build(PROBLEMS["nested"], device="cuda")
+
+
+def test_a_singular_coarsest_operator_is_refused():
+    c = np.zeros((2, 2, 2))
+    c[0, 0, 0], c[0, 0, 1] = -1.0, 1.0  # eigenvalues 2 cos t - 1, 0 at t = pi/3
+    with pytest.raises(ValueError, match="singular"):
+        SineTransform(c, (1, 1, 2), torch.device("cpu"), torch.float64)
+    assert math.isclose(2.0 * math.cos(math.pi / 3), 1.0)
