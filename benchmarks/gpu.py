@@ -31,8 +31,8 @@ import nets
 from mgtheory.matrixfree import StencilHierarchy
 from mgtheory.matrixfree.operators import Operator, eight_numbers
 from mgtheory.multigrid import transfer
-from mgtheory.problems.grids import Boundary
 from mgtheory.problems.catalogue import poisson
+from mgtheory.problems.grids import Boundary
 from mgtheory.problems.stencils import laplacian
 from nets.pde.device import DeviceHierarchy
 from nets.pde.levels import TorchLevel, long_transform
