@@ -7,9 +7,14 @@ from typing import Annotated
 import typer
 
 from polymgnet import console
+from polymgnet.errors import reason
 from polymgnet.options import Force, Json, option
 
 PAGE = "report.html"
+MOST = 12  # runs on the page that a study ends with; each takes some seconds to be analysed
+NoReport = Annotated[
+    bool, option("--no-report", "Make no page for the browser at the end, which takes seconds.")
+]
 Scale = Annotated[str | None, option("--scale NAME", "Which [scale.NAME] of a study's file.")]
 
 
@@ -63,6 +68,43 @@ def report(
         console.emit({"page": path, "runs": runs})
     else:
         print(path)
+
+
+def page_at_end(
+    runs: list[Path], target: Path, *, command: str, again: str, show: bool
+) -> Path | None:
+    """The page that finished work ends with; None, after one line on stderr, where it could not be
+    made: what is finished stays so.
+
+    Of many runs the first seed of every configuration stands on it. One that is there and younger
+    than its runs is left, for it may show more epochs.
+
+    Parameters
+    ----------
+    again
+        What makes the whole page, for that line and the reader.
+    """
+    try:
+        made = max(run.joinpath("summary.json").stat().st_mtime for run in runs)
+        if target.is_file() and target.stat().st_mtime >= made:
+            return target
+        console.refuse_foreign(target, force=False)
+        from analysis.comparison import configuration_of
+        from figures.page.runs import write_page
+
+        if len(runs) > MOST:
+            runs = list({configuration_of(run): run for run in reversed(runs)}.values())[::-1]
+        if len(runs) > MOST:
+            console.note(f"a page on {len(runs)} configurations takes a while: {again}")
+            return None
+        with console.progress("report", total=len(runs), show=show) as step:
+            return write_page(runs, target, command=command, brief=True, progress=step)
+    except Exception as error:  # whatever it is
+        console.note(
+            f"polymgnet: warning: everything is finished, but no page could be made"
+            f" ({reason(error)}); {again} tries again"
+        )
+        return None
 
 
 def folders(given: list[Path], *, scale: str | None = None) -> tuple[list[Path], Path]:
