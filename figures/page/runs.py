@@ -15,7 +15,7 @@ import pandas as pd
 from analysis import dampings
 from analysis.along import Along, along_recorded, along_training
 from analysis.along_text import MEANINGS as ALONG
-from analysis.along_text import smoother_text
+from analysis.along_text import smoothers_in_lines
 from analysis.comparison import compare
 from analysis.in_short import DID, ORIGINS, run_in_short, runs_in_short
 from analysis.level_report import LevelReport
@@ -210,7 +210,8 @@ def _words(level: LevelReport, way: Along | None) -> str:
         at = number(nearest.distance, 2)
         text += f" The classical polynomial nearest to the learned one is {nearest}, at {at}."
     if way is not None:
-        text += f" As a smoother: {smoother_text(way.smoothers()[level.level - 1])}."
+        said = next(text for own, text in smoothers_in_lines(way) if level.level in own)
+        text += f" As a smoother: {said}."
     return text
 
 

@@ -63,7 +63,8 @@ def test_without_measuring_it_is_what_is_recorded_and_the_report(moving):
         for one, known in zip(ends, (every[0], every[-1]), strict=True):
             for name in ("radius", "max_modulus", "smoothing_factor", "identifiable"):
                 assert getattr(one, name) == pytest.approx(getattr(known, name), rel=1e-6), name
-            assert (one.effective_factor, known.effective_factor) == (None, None)  # no norms
+        assert (ends[0].effective_factor, every[0].effective_factor) == (None, None)
+        assert ends[1].effective_factor == pytest.approx(every[-1].effective_factor, rel=1e-6)
     assert f"polymgnet report {copy} measures" in brief.notes[0]
     assert along_recorded(report).table().equals(found.table())
 
