@@ -1,5 +1,6 @@
 """`report`: one page on runs, to be opened in a browser."""
 
+import os
 import shlex
 from pathlib import Path
 from typing import Annotated
@@ -57,6 +58,7 @@ def report(
     if out is None:
         console.refuse_foreign(default, force=force)
     target = out or default
+    refuse_read_only(target.parent, given=out)
     words = [*map(str, given), *(["--scale", scale] if scale else [])]
     words += ["--out", str(out)] if out else []
     from figures.page.runs import write_page
@@ -105,6 +107,15 @@ def page_at_end(
             f" ({reason(error)}); {again} tries again"
         )
         return None
+
+
+def refuse_read_only(folder: Path, *, given: Path | None) -> None:
+    """PermissionError for a folder of a run, or one that would be made there, that is for reading
+    alone; names --out where it was not `given`."""
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not os.access(there, os.W_OK):
+        way = "give another place" if given else "--out writes elsewhere"
+        raise PermissionError(f"{there} is for reading alone; {way}")
 
 
 def folders(given: list[Path], *, scale: str | None = None) -> tuple[list[Path], Path]:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import re
 import shutil
 
@@ -95,3 +96,11 @@ def test_of_many_runs_a_seed_of_each_configuration(trained, tmp_path, monkeypatc
     assert report.page_at_end(runs, tmp_path / "page.html", **ends) is None
     assert not shown
     assert "polymgnet report here" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["report", "figures"])
+def test_of_a_run_for_reading_alone_out_is_named(refused, original, monkeypatch, command):
+    monkeypatch.setattr("os.access", lambda path, mode: mode != os.W_OK)
+    said = refused(command, original)
+    assert "is for reading alone" in said
+    assert "--out writes elsewhere" in said
