@@ -115,8 +115,10 @@ class Solution:
         """A row a cycle in notebooks: the residual, and what the cycle left of it."""
         norms = self.residual_norms
         ratios = [None, *(f"{b / a:.3f}" if a else None for a, b in pairwise(norms))]
-        rows = [[k, f"{norm:.2e}", ratio] for k, (norm, ratio) in enumerate(zip(norms, ratios))]
-        middle = [["…", None, None]] * (len(rows) > SHOWN)
-        shown = [*rows[: SHOWN // 2], *middle, *rows[-SHOWN // 2 :]] if middle else rows
+        rows: list[list[Any]] = [
+            [k, f"{norm:.2e}", ratio] for k, (norm, ratio) in enumerate(zip(norms, ratios))
+        ]
+        if len(rows) > SHOWN:
+            rows[SHOWN // 2 : -SHOWN // 2] = [["…", None, None]]
         below = [repr(self), *(f"warning: {text}" for text in self.warnings)]
-        return html_table(["cycle", "‖b - A x‖₂", "ratio"], shown, below)
+        return html_table(["cycle", "‖b - A x‖₂", "ratio"], rows, below)
