@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.numbers import number
+from analysis.numbers import heading, number
 from analysis.results import RunComparison, SpectralReport
 from analysis.stats import fraction_interval
 from analysis.verdict import WORDS
@@ -156,12 +156,6 @@ def explained(table: pd.DataFrame, *, but: Sequence[str] = ()) -> list[str]:
         if name in MEANINGS and name not in but
     ]
     return [markdown(shown), "\n".join(meanings)]
-
-
-def heading(name: Any) -> str:
-    """The name of a column in words; the letter of the smoothing factor as everywhere."""
-    text = str(name).replace("_", " ")
-    return f"µ{text[2:]}" if text.startswith("mu ") else text
 
 
 def in_percent(table: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:

@@ -205,10 +205,11 @@ def draw_costs(ax: Axes, grid: Grid, name: str, cost: str) -> Axes:
     for k, (label, x, found) in enumerate(points):
         y, half = measure.unit * found.mean, measure.unit * (found.half or 0.0)
         kind = kinds[k] if None not in kinds else None
-        style = (KINDS[kind] if kind else look(k)).points | {"elinewidth": 0.6, "zorder": 3}
-        style |= {"label": kind} if kind else {}
-        ax.errorbar([x], [y], yerr=[half], **style, **({} if k in front else {"mfc": "white"}))
-        name_style = {"color": BLACK if k in front else GREY, "fontsize": 6.5}
+        style: dict[str, Any] = {"elinewidth": 0.6, "zorder": 3} | ({"label": kind} if kind else {})
+        style |= (KINDS[kind] if kind else look(k)).points
+        style |= {} if k in front else {"mfc": "white"}
+        ax.errorbar([x], [y], yerr=[half], **style)
+        name_style: dict[str, Any] = {"color": BLACK if k in front else GREY, "fontsize": 6.5}
         text = ax.annotate(label, (x, y), (4, 3), textcoords="offset points", **name_style)
         text.set_gid(NAME)
         text.set_in_layout(False)
@@ -254,9 +255,10 @@ def place_names(made: Figure) -> None:
     made.canvas.draw()
     pixels = made.dpi / 72.0
     for ax in made.axes:
-        names = [one for one in ax.texts if one.get_gid() == NAME]
+        names: list[Any] = [one for one in ax.texts if one.get_gid() == NAME]
         inside, taken = ax.get_window_extent(), list[Bbox]()
-        for box in ax.containers:  # of error bars
+        bars: list[Any] = list(ax.containers)
+        for box in bars:
             parts = [line for one in box.lines if one for line in np.ravel(np.array(one, object))]
             for part in parts:
                 if hasattr(part, "get_xydata"):  # the marker

@@ -17,8 +17,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 
-from analysis.numbers import number
-from analysis.text import heading
+from analysis.numbers import heading, number
 from figures.page.glossary import GLOSSARY
 from figures.page.traces import Picture
 from mgtheory._files import write_atomically

@@ -122,6 +122,7 @@ def solve(
         otherwise="--coarsening pyamg",
     )
     problem, sides = str(matrix or problem or options.MODEL), boundary or options.SIDES
+    told: str | None = sides
     given: dict[str, Any] = {}
     if A is None:
         model = problems.create(problem, n=255 if n is None else n, boundary=sides)
@@ -143,7 +144,7 @@ def solve(
     if A is not None:
         around |= {"shape": sizes, "boundary": sides}
         if sizes is None:  # a graph has no sides
-            sizes, sides = A.shape[:1], None
+            sizes, told = A.shape[:1], None
     if backend != "torch":  # a module has parameters in float64 and runs one kind of cycle
         around["dtype"] = FASTEST["dtype"]
     kind = cycle or ("V" if krylov or backend == "torch" else FASTEST["cycle"])
@@ -167,7 +168,7 @@ def solve(
         error = float(np.linalg.norm(solution.x - exact) / np.linalg.norm(exact))
     document = {
         "problem": problem,
-        "boundary": sides,
+        "boundary": told,
         "shape": sizes,
         "unknowns": solution.x.size,
         "family": label,
