@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -30,13 +30,16 @@ from pydantic.dataclasses import dataclass as checked
 from analysis.board import write_moments
 from analysis.effective import applied_pass, has_norms
 from analysis.identifiability import readings
+from analysis.level_report import LevelReport
 from analysis.level_state import LevelState, level_states
 from analysis.numbers import plain
 from analysis.records import REFERENCE, RunRecord, read_run
 from analysis.report import FOLDER, can_write, write_files
+from analysis.results import SpectralReport
 from analysis.spectra import SMOOTHER, verdict_of
 from analysis.verdict import Nearest, nearest_classical
 from mgtheory._files import read_json
+from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.polynomials.roots import roots_from_json, roots_to_json
 from nets.data.augment import normalise
 from nets.data.sources import load_data
@@ -53,6 +56,10 @@ KIND, SCHEMA, FILE = "along_training", 1, "along.json"
 NOTHING_KEPT = (
     "the run kept no coefficients of its epochs (an earlier version, or train.record is false):"
     " start and end alone"
+)
+NOT_BETWEEN = (
+    "b, µ and max |q| are those of the report, at the start and the end; polymgnet report {run}"
+    " measures the epochs in between"
 )
 NO_IMAGES = "amplification is not measured: the run's images are not here, or of another size"
 # features of the first level that the Jacobian is taken on, over all images: a product with it is a
@@ -240,15 +247,9 @@ def along_training(
     if not record.learned or not record.learned[0].factors:
         return None
     coefficients, kept = read_coefficients(record.path), kept_models(record.path)
-    mark = hashlib.sha256(record.fingerprint.encode())
-    for file in (record.path / COEFFICIENTS, *kept.values()):
-        mark.update(file.name.encode() + (file.read_bytes() if file.is_file() else b""))
-    fingerprint, where = mark.hexdigest(), record.path / FOLDER
-    if write:
-        with suppress(FileNotFoundError, ValueError):  # none, or damaged: computed and replaced
-            found = _load(where / FILE)
-            if (found.fingerprint, found.run) == (fingerprint, str(record.path)):
-                return found
+    fingerprint, where = _fingerprint(record.path, record.fingerprint), record.path / FOLDER
+    if write and (known := _known(record.path, fingerprint)) is not None:
+        return known
     found = _measured(record, coefficients, kept, fingerprint, progress or (lambda word: None))
     if write and can_write(run):
         text = json.dumps(plain(found.to_dict()), allow_nan=False) + "\n"
@@ -256,6 +257,44 @@ def along_training(
         write_files(where, {"along.csv": csv, FILE: text})
         write_moments(run, found.moments)
     return found
+
+
+def along_recorded(report: SpectralReport) -> Along | None:
+    """A run along its training without measuring anything: what `along_training` left there, else
+    the roots that the run has recorded, with the numbers of its report at start and end. None for a
+    model without polynomials in A."""
+    if not report.has_polynomial:
+        return None
+    run, end = Path(report.run), report.facts["chosen_epoch"] or report.facts["epochs"]
+    fingerprint = _fingerprint(run, report.fingerprint)
+    if (known := _known(run, fingerprint)) is not None:
+        return known
+    moments = []
+    for epoch, role in ((0, "start"), (end, "learned")):
+        for level in report.levels:
+            view, folded = level.views[role], level.views.get("effective") if epoch else None
+            moments.append(
+                Moment(
+                    epoch=epoch,
+                    level=level.level,
+                    radius=level.operators[role].radius,
+                    max_modulus=view.max_modulus,
+                    smoothing_factor=view.smoothing_factor,
+                    identifiable=not level.not_identifiable,
+                    effective_factor=None if folded is None else folded.smoothing_factor,
+                )
+            )
+    coefficients = read_coefficients(run)
+    roots = {
+        epoch: tuple(_roots(z for f in steps for z in f.roots) for steps in levels)
+        for epoch, levels in coefficients.items()
+    } or {
+        epoch: tuple(_roots(_of(level, role).roots) for level in report.levels)
+        for epoch, role in ((0, "start"), (end, "learned"))
+    }
+    notes = (NOT_BETWEEN.format(run=report.run),) if coefficients else (NOTHING_KEPT,)
+    epochs, shown = tuple(sorted(roots)), tuple(roots[epoch] for epoch in sorted(roots))
+    return Along(report.run, epochs, shown, tuple(moments), end, notes, fingerprint)
 
 
 def learned_factors(run: str | os.PathLike[str]) -> dict[str, list[float | None]]:
@@ -271,6 +310,33 @@ def learned_factors(run: str | os.PathLike[str]) -> dict[str, list[float | None]
     moments = [_moment(1, k, state, spectrum, near=False) for k, (state, spectrum) in pairs]
     names = ("max_modulus", "smoothing_factor", "effective_factor")
     return {name: [getattr(one, name) for one in moments] for name in names}
+
+
+def _fingerprint(run: Path, of_run: str) -> str:
+    """Of the files of a run that it is seen along its training by."""
+    mark = hashlib.sha256(of_run.encode())
+    for file in (run / COEFFICIENTS, *kept_models(run).values()):
+        mark.update(file.name.encode() + (file.read_bytes() if file.is_file() else b""))
+    return mark.hexdigest()
+
+
+def _known(run: Path, fingerprint: str) -> Along | None:
+    """What is in the run's folder, if it fits; one that is damaged is computed and replaced."""
+    with suppress(FileNotFoundError, ValueError):
+        found = _load(run / FOLDER / FILE)
+        if (found.fingerprint, found.run) == (fingerprint, str(run)):
+            return found
+    return None
+
+
+def _of(level: LevelReport, role: str) -> ResidualPolynomial:
+    q = level.views[role].polynomial
+    assert q is not None  # of a run that has polynomials
+    return q
+
+
+def _roots(roots: Iterable[complex]) -> tuple[Root, ...]:
+    return tuple((z[0], z[1]) if z else None for z in roots_to_json(np.array(list(roots))))
 
 
 def _load(path: Path) -> Along:
@@ -322,10 +388,7 @@ def _measured(
         epoch: tuple(level.factors for level in levels) for epoch, levels in states.items()
     }
     roots = tuple(
-        tuple(
-            tuple((z[0], z[1]) if z else None for f in steps for z in roots_to_json(f.roots))
-            for steps in factors[epoch]
-        )
+        tuple(_roots(z for f in steps for z in f.roots) for steps in factors[epoch])
         for epoch in sorted(factors)
     )
     epochs = tuple(sorted(factors))

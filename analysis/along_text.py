@@ -30,6 +30,9 @@ MEANINGS = {
 }
 
 
+FOLDED = "norms folded in"
+
+
 def along_text(found: Along) -> str:
     """One run: a row for every level and measured epoch, what the columns mean, and a line on each
     level as a smoother."""
@@ -70,15 +73,31 @@ def _levels(found: Along) -> range:
 def _smoother(found: Along, level: int) -> str:
     """Whether a level that starts as a smoother stays one: as it stands, and norms folded in."""
     own, folded = found.smoothers()[level - 1], found.smoothers(folded=True)[level - 1]
-    texts = [smoother_text(own), folded.first and f"norms folded in: {smoother_text(folded)}"]
-    return "; ".join(text for text in texts if text)
+    texts = [] if own.first is None and folded.first else [smoother_text(own)]
+    texts += [f"{FOLDED}: {smoother_text(folded)}"] if folded.first else []
+    return "; ".join(texts)
+
+
+def smoothers_in_lines(found: Along) -> list[tuple[list[int], str]]:
+    """What becomes of the levels as smoothers, those of which the same is said together: norms
+    folded in where there are any, as in the tables of `in_short`."""
+    said = [
+        f"{FOLDED}, {smoother_text(folded)}" if folded.first else smoother_text(own)
+        for own, folded in zip(found.smoothers(), found.smoothers(folded=True), strict=True)
+    ]
+    return [
+        ([level for level, other in enumerate(said, 1) if other == text], text)
+        for text in dict.fromkeys(said)
+    ]
 
 
 def smoother_text(found: Smoother) -> str:
     """Whether what starts as a smoother stays one."""
     if found.first is None or found.last is None:
-        return "not every coefficient has a meaning, so nothing is said of q"
+        return "not every coefficient has a meaning, so µ of q as it stands says nothing"
     (epoch, mu), smooths, turns = found.first, found.starts, []
+    if found.first == found.last:
+        return f"{'a' if smooths else 'no'} smoother at the end (µ {number(mu, 3)})"
     begins = f"{'a' if smooths else 'no'} smoother at {f'epoch {epoch}' if epoch else 'the start'}"
     for at, there in found.changes:
         smooths = not smooths

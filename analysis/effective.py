@@ -117,10 +117,12 @@ def propagator(level: LevelState, *, folded: bool) -> Propagator:
     """
 
     def propagate(symbols: Any, theta: Any) -> Any:
+        errors = np.broadcast_to(np.eye(level.channels, dtype=symbols.dtype), symbols.shape)
         return one_pass(
             level,
-            np.broadcast_to(np.eye(level.channels, dtype=complex), symbols.shape),
-            lambda v: symbols @ v,
+            errors,
+            # half of the products of a network of two steps
+            lambda v: symbols if v is errors else symbols @ v,
             lambda kernel, v: matrix_symbol(kernel, theta) @ v,
             folded=folded,
         )
@@ -158,8 +160,10 @@ def one_pass(
 
     ``A(v)`` and ``B(kernel, v)`` are the convolutions on arrays of that shape.
     """
+    kind = np.float32 if getattr(e, "dtype", None) == np.complex64 else np.float64
     for step in level.steps:
-        inner, after = _scales(step, level.channels) if folded else np.ones((2, level.channels, 1))
+        scales = _scales(step, level.channels) if folded else np.ones((2, level.channels, 1))
+        inner, after = scales.astype(kind)
         r = inner * A(e)  # what a step's correction is made of, B A e
         correction = B(step.B, r) if step.B is not None else _correction(step, A, r, after)
         if step.norm_position == "correction":
@@ -168,7 +172,7 @@ def one_pass(
         if step.norm_position == "sum":
             e = after * e
     if folded and level.steps and level.end_norm is not None:
-        e = level.end_norm.scale[:, None] * e
+        e = level.end_norm.scale[:, None].astype(kind) * e
     return e
 
 

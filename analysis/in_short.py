@@ -223,8 +223,8 @@ def _smoothing(report: SpectralReport) -> str:
             "Every level is a smoother in the end: one pass leaves at most"
             f" {size} of the errors that a coarser grid cannot see (largest at level {worst})."
         )
-    some = f"Only {_levels(good)} of {len(views)} levels is" if len(good) == 1 else ""
-    some = some or (f"Of {len(views)} levels {_levels(good)} are" if good else "No level is")
+    some = f"Only {levels_text(good)} of {len(views)} levels is" if len(good) == 1 else ""
+    some = some or (f"Of {len(views)} levels {levels_text(good)} are" if good else "No level is")
     return (
         f"{some} a smoother in the end: at level {worst} one pass multiplies an error that a"
         f" coarser grid cannot see by {size}, above 1."
@@ -270,10 +270,11 @@ def _difference(found: RunComparison) -> str:
 def _on(levels: Sequence[LevelReport], report: SpectralReport) -> str:
     if len(levels) == len(report.levels):
         return "" if len(levels) == 1 else " on every level"
-    return f" on {_levels([level.level for level in levels])}"
+    return f" on {levels_text([level.level for level in levels])}"
 
 
-def _levels(numbers: Sequence[int]) -> str:
+def levels_text(numbers: Sequence[int]) -> str:
+    """Levels by number: level 2, or levels 1, 2."""
     return f"level{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
 
 

@@ -69,3 +69,9 @@ def plain(value: Any, *, infinite: bool = True) -> Any:
         named = {field.name: getattr(value, field.name) for field in fields(value)}
         return plain(named, infinite=infinite)
     raise TypeError(f"no JSON form for {type(value).__name__}")
+
+
+def heading(name: Any) -> str:
+    """The name of a column in words; the letter of the smoothing factor as everywhere."""
+    text = str(name).replace("_", " ")
+    return f"µ{text[2:]}" if text.startswith("mu ") else text

@@ -19,11 +19,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from mgtheory.fourier import grid_frequencies, high_frequencies, symbol
 from mgtheory.problems.stencils import Stencil
 from mgtheory.problems.symbols import mirrored
+from nets.start.periodic import NARROW
 
 SMOOTHER, NOT_A_SMOOTHER = "smoother", "not a smoother"
 # (Ahat (F, c, c), theta (F, 2)) -> E (F, c, c), the matrix of one smoothing
@@ -107,11 +109,14 @@ def damping(
     radii, norm = np.empty((2, len(flat)))
     kept, partners = half_plane(shape)
     block = max(1, CHUNK // kernel.shape[0] ** 2)
+    # wide ones in half of the time, to 1e-5, as their eigenvalues are
+    dtype = np.complex64 if kernel.shape[0] > NARROW else np.complex128
     for start in range(0, len(kept), block):
         here, there = kept[start : start + block], partners[start : start + block]
-        matrices = propagate(matrix_symbol(kernel, flat[here]), flat[here])
+        matrices = propagate(matrix_symbol(kernel, flat[here]).astype(dtype), flat[here])
         norm[here] = norm[there] = np.linalg.norm(matrices, 2, axis=(-2, -1))
         if radius is None:
-            radii[here] = radii[there] = np.abs(np.linalg.eigvals(matrices)).max(axis=-1)
+            values = torch.linalg.eigvals(torch.from_numpy(matrices))
+            radii[here] = radii[there] = values.abs().amax(dim=-1).numpy()
     radius = radii.reshape(shape) if radius is None else radius
     return Damping(radius, high_frequencies(theta), norm.reshape(shape))

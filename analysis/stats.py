@@ -18,8 +18,9 @@ from itertools import combinations
 from typing import Any, TypeVar
 
 import numpy as np
+import scipy  # scipy.stats, 0.7 s to import, is loaded where a test is made
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy.special import ndtri, stdtrit
 
 from nets.settings import SEED, WITHOUT_EFFECT
 
@@ -111,7 +112,7 @@ def estimate(values: ArrayLike, *, confidence: float = 0.95) -> Estimate:
     std = low = high = None
     if n > 1:
         std = float(sample.std(ddof=1))
-        reach = float(stats.t.ppf(0.5 + confidence / 2, n - 1)) * std / math.sqrt(n)
+        reach = float(stdtrit(n - 1, 0.5 + confidence / 2)) * std / math.sqrt(n)
         low, high = mean - reach, mean + reach
     return Estimate(n, mean, std, low, high, confidence, float(sample.min()), float(sample.max()))
 
@@ -129,7 +130,7 @@ def fraction_interval(fraction: float, n: int, *, confidence: float = 0.95) -> t
             f"fraction {fraction} of {n} images, must lie in [0, 1] and be of at least one"
         )
     _check_confidence(confidence)
-    z2 = float(stats.norm.ppf(0.5 + confidence / 2)) ** 2
+    z2 = float(ndtri(0.5 + confidence / 2)) ** 2
     middle = fraction + z2 / (2 * n)
     half = math.sqrt(z2 * fraction * (1 - fraction) / n + (z2 / (2 * n)) ** 2)
     return max(0.0, (middle - half) / (1 + z2 / n)), min(1.0, (middle + half) / (1 + z2 / n))
@@ -162,11 +163,11 @@ def paired(a: Mapping[Key, float], b: Mapping[Key, float]) -> Comparison:
     if difference.size > 1:
         rounding = 4 * np.finfo(float).eps * max(np.abs(first).max(), np.abs(second).max())
         if np.ptp(difference) > rounding:
-            p_value = float(stats.ttest_rel(first, second).pvalue)
+            p_value = float(scipy.stats.ttest_rel(first, second).pvalue)
         elif not different:
             p_value = 1.0
     if different >= WILCOXON_AT_LEAST:
-        wilcoxon = float(stats.wilcoxon(first, second).pvalue)
+        wilcoxon = float(scipy.stats.wilcoxon(first, second).pvalue)
     return Comparison(
         estimate(difference),
         p_value,
@@ -193,7 +194,7 @@ def rank_correlation(x: Sequence[float], y: Sequence[float]) -> tuple[float, flo
     or where all numbers of one side are equal."""
     if len(x) < ENOUGH or len(set(x)) < 2 or len(set(y)) < 2:
         return None
-    found = stats.spearmanr(x, y)
+    found = scipy.stats.spearmanr(x, y)
     return float(found.statistic), float(found.pvalue)
 
 

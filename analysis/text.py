@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.numbers import number
+from analysis.numbers import heading, number
 from analysis.results import RunComparison, SpectralReport
 from analysis.stats import fraction_interval
 from analysis.verdict import WORDS
@@ -34,7 +34,10 @@ MEANINGS = {
         "what a perfect coarse level leaves: the spectral radius of one pass over the steps without"
         " its low frequencies, those below π/2 along both axes (with zero padding of sines)"
     ),
-    "max modulus": "the same with all of them: max |q| on the spectrum of that A",
+    "max modulus": (
+        "the same with all of them: max |q| on the spectrum of that A; it may be smaller, for a"
+        " learned A mixes the low frequencies with the others"
+    ),
     "smoothing norm": (
         "the largest 2-norm of one pass on the high frequencies of the symbol (the same kernel with"
         " periodic padding, at least 16 × 16): a bound of one pass away from the border, since the"
@@ -79,12 +82,12 @@ MEANINGS = {
     ),
     "weights": "number of trainable parameters",
     "time (s)": "of training, wall clock",
-    "mu start": (
+    "µ start": (
         "largest smoothing factor of the levels at the start, on their own spectra; below 1 every"
         " level smooths"
     ),
-    "mu learned": "the same learned, none where a coefficient is not identifiable",
-    "mu effective": f"the same, {LEARNED}",
+    "µ learned": "the same learned, none where a coefficient is not identifiable",
+    "µ effective": f"the same, {LEARNED}",
     "smoother": "how many levels smooth as learned, norms folded in where there are any",
     "not identifiable": "number of coefficients without a meaning",
     "n": "number of seeds, runs of one seed counted once",
@@ -146,7 +149,7 @@ def comparison_text(found: RunComparison) -> str:
 
 def explained(table: pd.DataFrame, *, but: Sequence[str] = ()) -> list[str]:
     """The table without its empty columns, and a list of what its columns mean."""
-    shown = filled(table.rename(columns=lambda name: str(name).replace("_", " ")))
+    shown = filled(table.rename(columns=heading))
     meanings = [
         f"- *{name}*: {MEANINGS[name]}."
         for name in shown.columns
@@ -279,7 +282,7 @@ def filled(table: pd.DataFrame) -> pd.DataFrame:
 
 def markdown(table: pd.DataFrame) -> str:
     """A markdown table with columns padded to one width, numbers to the right."""
-    header = [str(name).replace("_", " ") for name in table.columns]
+    header = [heading(name) for name in table.columns]
     cells = [
         [_cell(value).replace("|", "\\|") for value in row]
         for row in table.itertuples(index=False, name=None)

@@ -25,6 +25,7 @@ LINEAR_UP_TO = 2.0
 SCALE = "linear to ±1, logarithmic beyond"
 FEW = 30.0  # up to this size 2 and 5 have numbers too
 SHOWN_POINTS = 4000
+MOST_DECADES = 4  # with ticks between the powers of ten
 
 
 def draw_polynomials(
@@ -96,7 +97,11 @@ def linear_then_logarithmic(ax: Axes) -> None:
     ax.set_yscale("asinh", linear_width=1.0)
     ax.yaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=1.0))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, position: _short(value)))
-    between = [s * m * 10.0**k for k in range(16) for m in range(2, 10) for s in (-1.0, 1.0)]
+    low, high = ax.get_ylim()
+    decades = int(np.ceil(np.log10(max(abs(low), abs(high), 10.0))))
+    # a tick is an object that is laid out several times, half of a figure's time where all are made
+    decades = 0 if decades > MOST_DECADES else decades
+    between = [s * m * 10.0**k for k in range(decades) for m in range(2, 10) for s in (-1.0, 1.0)]
     ax.yaxis.set_minor_locator(FixedLocator(between))
     few = max(map(abs, ax.get_ylim())) < FEW
     named = FuncFormatter(lambda value, position: _short(value) if abs(value) in (2, 5) else "")

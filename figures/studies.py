@@ -3,23 +3,28 @@ and against what a run costs."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.transforms import Bbox
 
 from analysis.studies import COSTS, MEASURES, Grid, Measure, Place, Question
 from analysis.study_text import axis_text, place_text
 from figures.style import (
     BLACK,
+    BLUE,
     COLOURS,
     DOUBLE,
+    GREEN,
     GREY,
     GUIDE,
     LIGHT_GREY,
+    VERMILION,
     Look,
     figure_legend,
     finished,
@@ -32,6 +37,19 @@ from mgtheory.polynomials.bounded import AMPLIFICATION
 FARTHEST = 1e6
 OTHERS = [k for k, colour in enumerate(COLOURS) if colour != BLACK]
 ACROSS = 4  # panels of one measure beside one another
+# colour by what a network is
+KINDS = {
+    "Poly-MgNet": Look(BLUE, "none", "o"),
+    "MgNet": Look(GREEN, "none", "D"),
+    "ResNet": Look(VERMILION, "none", "s"),
+}
+NAME = "name of a point"
+# of a name from its point, in typographic points
+PLACES = [
+    (dx * r, dy * r)
+    for r in (5.0, 9.0, 14.0, 20.0, 27.0)
+    for dx, dy in ((1, 0), (1, 1), (-1, 0), (-1, 1), (1, -1), (-1, -1), (0, 1.6), (0, -1.6))
+]
 SHOWN = 0.8  # of all means; the worst lie beyond the axis, which would hide the others
 
 
@@ -40,12 +58,14 @@ def study_figure(grid: Grid, question: Question) -> Figure:
     names = [name for name in question.measures if name in grid.measures]
     places = question.panels(grid)
     if question.along is None:
-        columns: list[Any] = [cost for cost in COSTS if _costs(grid, cost)]
+        # the time, of this machine, stands in the table alone where there is room for two
+        columns: list[Any] = [cost for cost in COSTS if _costs(grid, cost)][:2]
     else:
         columns = list(places)
     cells = [(name, column) for name in names for column in columns]
     across = len(columns) if len(names) > 1 else ACROSS
-    made, axes = panels(len(cells), across, width=DOUBLE, height=2.1, extra=0.7)
+    height = 2.1 if question.along is not None else 2.7
+    made, axes = panels(len(cells), across, width=DOUBLE, height=height, extra=0.7)
     for ax, (name, column) in zip(axes.flat, cells):
         if question.along is None:
             draw_costs(ax, grid, name, column)
@@ -53,9 +73,11 @@ def study_figure(grid: Grid, question: Question) -> Figure:
         draw_along(ax, grid, places[column], name, question=question)
         if column and name == names[0]:
             ax.set_title(place_text(column))
-    if question.along is not None:
+    if any(ax.get_legend_handles_labels()[1] for ax in axes.flat):
         figure_legend(made)
     panel_letters(axes.flat[: len(cells)])
+    if question.along is None:
+        place_names(made)
     return made
 
 
@@ -171,20 +193,109 @@ def _look(index: int) -> Look:
 
 
 def draw_costs(ax: Axes, grid: Grid, name: str, cost: str) -> Axes:
-    """Everything that is compared as a point: its mean and 95 % interval against what a run
-    costs."""
+    """Everything that is compared as a point: its mean and 95 % interval against what a run costs;
+    the line joins what nothing else beats in both, whose points are filled.
+
+    Networks have the colour of their kind, anything else a look of its own. `place_names` writes
+    the names beside the points.
+    """
     measure, points = MEASURES[name], _costs(grid, cost, name)
+    front = undominated([(x, y.mean) for _, x, y in points], smaller=measure.smaller_is_better)
+    kinds = [kind_of(label) for label, *_ in points]
     for k, (label, x, found) in enumerate(points):
         y, half = measure.unit * found.mean, measure.unit * (found.half or 0.0)
-        ax.errorbar([x], [y], yerr=[half], **look(k).points)
-        ax.annotate(label, (x, y), (4, 3), textcoords="offset points", fontsize=6.5)
+        kind = kinds[k] if None not in kinds else None
+        style: dict[str, Any] = {"elinewidth": 0.6, "zorder": 3} | ({"label": kind} if kind else {})
+        style |= (KINDS[kind] if kind else look(k)).points
+        style |= {} if k in front else {"mfc": "white"}
+        ax.errorbar([x], [y], yerr=[half], **style)
+        name_style: dict[str, Any] = {"color": BLACK if k in front else GREY, "fontsize": 6.5}
+        text = ax.annotate(label, (x, y), (4, 3), textcoords="offset points", **name_style)
+        text.set_gid(NAME)
+        text.set_in_layout(False)
+    ends = sorted((points[k][1], measure.unit * points[k][2].mean) for k in front)
+    if len(ends) > 1:
+        line: dict[str, Any] = {"color": LIGHT_GREY, "linewidth": 1.2, "zorder": 1}
+        ax.plot(*zip(*ends), label="no other is better and cheaper", **line)
     costs = [x for _, x, _ in points]
     if costs and max(costs) >= 10 * min(costs):
         ax.set_xscale("log")
+        if max(costs) < 100 * min(costs):
+            ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        ax.xaxis.set_minor_formatter(NullFormatter())
     else:  # the numbers between two powers of 10 would stand on one another
         ax.xaxis.set_major_locator(MaxNLocator(3))
-    ax.margins(x=0.2)
+    ax.xaxis.set_major_formatter(EngFormatter(sep=" "))
+    ax.margins(x=0.2, y=0.12)
     return finished(ax, COSTS[cost], measure.title, legend=False)
+
+
+def kind_of(label: str) -> str | None:
+    """Of a network's name its kind, of `KINDS`; None for what is no network."""
+    name = label.lower().removeprefix("preact_").partition(",")[0].strip()
+    if name.startswith(("resnet", "mgnet")):
+        return "ResNet" if name.startswith("resnet") else "MgNet"
+    return "Poly-MgNet" if re.fullmatch(r"[a-z]\d+", name) else None
+
+
+def undominated(points: Sequence[tuple[float, float]], *, smaller: bool) -> set[int]:
+    """The indices of (cost, measure) that no other beats or equals in both and beats in one."""
+    sign = 1.0 if smaller else -1.0
+    values = np.array([(x, sign * y) for x, y in points]).reshape(-1, 2)
+    return {
+        k
+        for k, own in enumerate(values)
+        if not ((values <= own).all(axis=1) & (values < own).any(axis=1)).any()
+    }
+
+
+def place_names(made: Figure) -> None:
+    """Move the names of `draw_costs` to where they cover no other name, no point and no interval,
+    the nearest such place to their own point; call it last, for it lays the figure out."""
+    made.canvas.draw()
+    pixels = made.dpi / 72.0
+    for ax in made.axes:
+        names: list[Any] = [one for one in ax.texts if one.get_gid() == NAME]
+        inside, taken = ax.get_window_extent(), list[Bbox]()
+        bars: list[Any] = list(ax.containers)
+        for box in bars:
+            parts = [line for one in box.lines if one for line in np.ravel(np.array(one, object))]
+            for part in parts:
+                if hasattr(part, "get_xydata"):  # the marker
+                    x, y = ax.transData.transform(part.get_xydata()[0])
+                    taken.append(Bbox.from_bounds(x, y, 0, 0).padded(3 * pixels))
+                else:
+                    for segment in part.get_segments():
+                        bar = Bbox(ax.transData.transform(segment))
+                        taken.append(bar.padded(0.3 * pixels))
+        for text in sorted(names, key=lambda one: -one.xy[1]):
+            size, point = text.get_window_extent(), ax.transData.transform(text.xy)
+            boxes = {place: _box(point, size, *place, pixels) for place in PLACES}
+            # in points: so much farther is a place taken as the near ones are covered
+            costs = {
+                place: _covered(box, taken, inside) / pixels**2 + float(np.hypot(*place))
+                for place, box in boxes.items()
+            }
+            dx, dy = min(costs, key=costs.__getitem__)
+            text.set_position((dx, dy))
+            text.set_ha("right" if dx < 0 else "left" if dx else "center")
+            text.set_va("center")
+            taken.append(boxes[dx, dy])
+
+
+def _box(point: Any, size: Bbox, dx: float, dy: float, pixels: float) -> Bbox:
+    """Where a name of that size is, so far from its point."""
+    x = point[0] + dx * pixels - (size.width if dx < 0 else 0.0 if dx else 0.5 * size.width)
+    return Bbox.from_bounds(x, point[1] + dy * pixels - 0.5 * size.height, size.width, size.height)
+
+
+def _covered(box: Bbox, taken: Sequence[Bbox], inside: Bbox) -> float:
+    """What a name there covers, in pixels; outside of the axes nothing may be."""
+    others = np.array([one.extents for one in taken]).reshape(-1, 4)
+    low, high = np.maximum(others[:, :2], box.min), np.minimum(others[:, 2:], box.max)
+    ends = (inside.contains(box.x0, box.y0), inside.contains(box.x1, box.y1))
+    covered = np.clip(high - low, 0.0, None).prod(axis=1).sum()
+    return float(covered) + box.width * box.height * ends.count(False)
 
 
 def _costs(grid: Grid, cost: str, name: str | None = None) -> list[tuple[str, float, Any]]:

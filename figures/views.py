@@ -34,6 +34,7 @@ from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.problems.catalogue import create
 from mgtheory.problems.stencils import laplacian
 
+AT_THETA = "remaining amplitude at θ, and its largest µ: of the periodic symbol"
 PANELS = 4  # in a row; further levels follow below
 STRIP = 0.95  # inches of the strip of roots below a panel
 POISSON_SIZE, POISSON_CYCLES = 127, 12
@@ -91,6 +92,7 @@ def damping(report: SpectralReport) -> Figure | None:
     """What one smoothing leaves of each Fourier mode: a row for each role, a column for the 5-point
     Laplacian and for each level's own A.
 
+    Both of the periodic symbol: µ of the reports is that of A as it is padded on the level's grid.
     On the Laplacian stands the q of level 1 scaled to it, on a level what its steps do to its own
     modes, the Fourier modes of its symbol: the largest of the c channels. Where every mode is
     amplified, numbers stand in the place of a map that would be red all over.
@@ -132,7 +134,7 @@ def damping(report: SpectralReport) -> Figure | None:
         name = f"theory ({report.theory['name']})" if role == "theory" else named(role)
         line[0].set_ylabel("\n".join([*name.replace(" (", "\n(").splitlines(), "θ₁ (rad)"]))
     if maps:
-        colour_bar(drawn, of=maps[0], label="remaining amplitude, spectral radius at θ")
+        colour_bar(drawn, of=maps[0], label=AT_THETA)
     return made
 
 

@@ -155,3 +155,9 @@ def _end(error: Exception, command: str) -> tuple[int, str]:
         return getattr(error, "status", 1), line
     name = type(error).__name__
     return 70, f"internal error, {name}: {line}; --traceback shows where, please report it"
+
+
+def reason(error: BaseException) -> str:
+    """Why a run failed in one line, with the kind of the error unless it is a line of ours."""
+    kind = "" if isinstance(error, Failure) else f"{type(error).__name__}: "
+    return kind + one_line(error)

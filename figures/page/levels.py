@@ -200,7 +200,8 @@ def _damping(level: LevelReport, maps: Mapping[int, NDArray[np.float64]]) -> Pic
         order,
         caption="Smooth waves are in the middle, rough ones outside of the dashed square: those a"
         " pass should remove. Red is amplified. Waves of a periodic grid, the largest of all"
-        " channels.",
+        " channels; µ of the table and the words is that of the level as it is padded, on its own"
+        " grid.",
     )
 
 

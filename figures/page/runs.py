@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,9 @@ from typing import Any
 import pandas as pd
 
 from analysis import dampings
-from analysis.along import Along, along_training
+from analysis.along import Along, along_recorded, along_training
 from analysis.along_text import MEANINGS as ALONG
-from analysis.along_text import smoother_text
+from analysis.along_text import smoothers_in_lines
 from analysis.comparison import compare
 from analysis.in_short import DID, ORIGINS, run_in_short, runs_in_short
 from analysis.level_report import LevelReport
@@ -42,6 +43,7 @@ def write_page(
     *,
     command: str,
     title: str = "",
+    brief: bool = False,
     progress: Progress | None = None,
 ) -> Path:
     """Write the page on one run, or on several side by side, to the file `out`; returns its path.
@@ -54,6 +56,9 @@ def write_page(
         What makes the page, for its end.
     title
         By default of the runs.
+    brief
+        Leave out what was not yet measured at the epochs in between and takes as long as all else:
+        b, µ and max |q| there, the largest factors of the Jacobians, maps of damped waves.
     progress
         Called with (number of parts done, what is being done).
 
@@ -65,18 +70,27 @@ def write_page(
     say = progress or (lambda done, word: None)
     found = compare(runs, progress=say)
     ways = [
-        along_training(run, write=can_write(run), progress=partial(say, done))
-        for done, run in enumerate(runs)
+        along_recorded(report)
+        if brief
+        else along_training(run, write=can_write(run), progress=partial(say, done))
+        for done, (run, report) in enumerate(zip(runs, found.reports, strict=True))
     ]
-    page = _of_run(found, runs[0], ways[0]) if len(runs) == 1 else _of_runs(found, runs, ways)
+    if len(runs) == 1:
+        page = _of_run(found, runs[0], ways[0], brief=brief)
+    else:
+        page = _of_runs(found, runs, ways)
+    if brief:  # what `analyze` prints has all epochs
+        page = replace(page, printed_by="polymgnet analyze --json (along: every epoch)")
     say(len(runs), "write the page")
     return write(page, out, command=command, title=title)
 
 
-def _of_run(found: RunComparison, run: str | os.PathLike[str], way: Along | None) -> Page:
+def _of_run(
+    found: RunComparison, run: str | os.PathLike[str], way: Along | None, *, brief: bool
+) -> Page:
     """What stands on the page of one run."""
     (report,) = found.reports
-    maps = dampings.kept_dampings(Path(run)) if report.has_polynomial else {}
+    maps = dampings.kept_dampings(Path(run)) if report.has_polynomial and not brief else {}
     notes = [f"{note[0].upper()}{note[1:]}." for note in (way.notes if way else ())]
     sections = [
         Section("what", "What was trained on what", facts=_facts(report)),
@@ -196,7 +210,8 @@ def _words(level: LevelReport, way: Along | None) -> str:
         at = number(nearest.distance, 2)
         text += f" The classical polynomial nearest to the learned one is {nearest}, at {at}."
     if way is not None:
-        text += f" As a smoother: {smoother_text(way.smoothers()[level.level - 1])}."
+        said = next(text for own, text in smoothers_in_lines(way) if level.level in own)
+        text += f" As a smoother: {said}."
     return text
 
 

@@ -47,17 +47,18 @@ def solve_page(
         The relative tolerance.
     """
     grid = " × ".join(map(str, result["shape"]))
+    sides = f", {result['boundary']} boundaries" if result["boundary"] else ", a graph"
     steps = {None: "cycle", "gmres": "restart of gmres"}.get(
         result["krylov"], f"step of {result['krylov']}"
     )
     facts = [
-        ("problem", f"{result['problem']}, {grid} unknowns, {result['boundary']} boundaries"),
+        ("problem", f"{result['problem']}, {grid} unknowns{sides}"),
         ("method", f"{method}, backend {result['backend']}"),
         ("result", f"{result['reason']}: {result['message']}"),
         ("work", f"{result['work_units']:.1f} products with A" if result["work_units"] else ""),
         ("set-up", f"{result['setup_seconds']:.3f} s"),
         ("solve", f"{result['solve_seconds']:.3f} s"),
-        *(("warning", text) for text in result["warnings"]),
+        *(("warning", text) for text in result["warnings"] if text not in result["message"]),
     ]
     every = [
         [

@@ -17,7 +17,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 
-from analysis.numbers import number
+from analysis.numbers import heading, number
 from figures.page.glossary import GLOSSARY
 from figures.page.traces import Picture
 from mgtheory._files import write_atomically
@@ -41,7 +41,7 @@ class Table:
     def of(cls, frame: Any, caption: str = "") -> Table:
         """From a pandas data frame."""
         rows = list(frame.itertuples(index=False, name=None))
-        return cls([str(name).replace("_", " ") for name in frame.columns], rows, caption)
+        return cls([heading(name) for name in frame.columns], rows, caption)
 
 
 @dataclass(frozen=True)

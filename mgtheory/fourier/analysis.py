@@ -28,6 +28,7 @@ import numpy.typing as npt
 
 from mgtheory._checks import check_kind, check_name, check_shape, check_whole, own_errors
 from mgtheory._frozen import ReadOnlyArrays
+from mgtheory._html import html_table
 from mgtheory.fourier.cycle import NEAR, LocalCycle, directions
 from mgtheory.fourier.relaxation import couples, described, on_level, step_symbols
 from mgtheory.fourier.supremum import Starts, grid_peaks, largest_limit, search, supremum
@@ -89,6 +90,13 @@ class FourierFactor(ReadOnlyArrays):
 
     def __float__(self) -> float:
         return self.factor
+
+    def _repr_html_(self) -> str:
+        """In notebooks, without the samples."""
+        theta = ", ".join(f"{t / np.pi:.3g} π" for t in self.frequency)
+        places = "" if self.direction is None else ", a limit θ → 0"
+        row = [f"{self.factor:.4g}", f"{self.norm:.4g}", f"({theta}){places}", self.damping.size]
+        return html_table(["factor", "norm", "attained at θ", "frequencies"], [row])
 
 
 def sample_shape(

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from mgtheory._html import html_table
+
+SHOWN = 12  # cycles of a history in a notebook; of a longer one both ends
 
 
 class Cycle(StrEnum):
@@ -105,3 +110,15 @@ class Solution:
             f"Solution({self.reason}, {self.iterations} cycles, residual {last:.2e} ({relative:.1e}"
             " of the first))"
         )
+
+    def _repr_html_(self) -> str:
+        """A row a cycle in notebooks: the residual, and what the cycle left of it."""
+        norms = self.residual_norms
+        ratios = [None, *(f"{b / a:.3f}" if a else None for a, b in pairwise(norms))]
+        rows: list[list[Any]] = [
+            [k, f"{norm:.2e}", ratio] for k, (norm, ratio) in enumerate(zip(norms, ratios))
+        ]
+        if len(rows) > SHOWN:
+            rows[SHOWN // 2 : -SHOWN // 2] = [["…", None, None]]
+        below = [repr(self), *(f"warning: {text}" for text in self.warnings)]
+        return html_table(["cycle", "‖b - A x‖₂", "ratio"], rows, below)

@@ -378,7 +378,8 @@ class MultigridCycle(nn.Module):
         key = [(v.data_ptr(), v._version) for v in self.parameters()]
         kept: Any = self.__dict__.setdefault("_twins", threading.local())
         if getattr(kept, "key", None) != key:
-            kept.key, kept.twin = key, None
+            # views keep the memory, so that other parameters cannot come to lie at these addresses
+            kept.key, kept.held, kept.twin = key, [v.detach() for v in self.parameters()], None
             with suppress(ValueError):
                 kept.twin = self._twin()
         twin: DeviceHierarchy | None = kept.twin

@@ -65,7 +65,7 @@ def analyze(
         console.emit(documents[0] if len(documents) == 1 else several)
         return
     from analysis import in_short
-    from analysis.along_text import along_text, smoother_text
+    from analysis.along_text import along_text, smoothers_in_lines
     from analysis.report import can_write, report_folder, write_files
 
     for run, report, way in zip(given, reports, ways, strict=True):
@@ -81,13 +81,15 @@ def analyze(
         _compare(found)
     else:
         for way in filter(None, ways):
-            for level, one in enumerate(way.smoothers(), 1):
-                console.say(f"level {level}: {smoother_text(one)}", hanging=9)
+            for levels, text in smoothers_in_lines(way):
+                console.say(f"{in_short.levels_text(levels)}: {text}", hanging=9)
     if any(report.levels for report in reports):
         console.say(
             "µ end, max |q|: of the learned polynomial on its level's spectrum, batch norms folded"
-            " in where there are any; a level with µ below 1 smooths. nearest, at: the nearest"
-            " classical polynomial and its distance. table.md says what the words mean, in"
+            " in where there are any; a level with µ below 1 smooths. µ may be the larger one: it"
+            " is measured on rough waves alone, which a learned A mixes with the others. nearest,"
+            " at: the nearest classical polynomial and its distance. table.md says what the words"
+            " mean, in"
             f" {report_folder(given[0]) if len(given) == 1 else 'every report'}"
         )
 

@@ -5,7 +5,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import Annotated, Any
 
+import typer
+
 from polymgnet import console
+from polymgnet.commands.report import PAGE, NoReport, page_at_end
 from polymgnet.errors import GO_ON, on_interrupt
 from polymgnet.options import Json, option
 
@@ -13,12 +16,14 @@ FLOOR = "1-nearest neighbour"
 
 
 def demo(
+    context: typer.Context,
     out: Annotated[Path, option("--out DIR", "Folder of everything the demo makes.")] = Path(
         "demo"
     ),
     force: Annotated[
         bool, option("--force", "Remove what an earlier demo left there and start again.")
     ] = False,
+    no_report: NoReport = False,
     as_json: Json = False,
 ) -> None:
     """Derive, train, analyse and plot on the bundled digits, in a few minutes.
@@ -42,10 +47,17 @@ def demo(
         console.note(
             f"the demo in {out} was finished before, nothing was done again; --force starts it anew"
         )
+    made, again = None, f"polymgnet report {out}"
+    if not no_report:
+        runs = [out / "runs" / Path(row["runs"][0]).name for row in result["table"]]
+        with on_interrupt(f"the demo is finished, {again} makes its page"):
+            command, said = console.command_line(context), not as_json
+            made = page_at_end(runs, out / PAGE, command=command, again=again, show=said)
     if as_json:
-        console.emit(result)
+        console.emit({**result, "page": made})
         return
     show(result)
+    print(f"One page on it: {made or again}")
 
 
 def verdict(table: Sequence[dict[str, Any]], floor: float, images: int) -> list[str]:
@@ -116,4 +128,3 @@ def show(result: dict[str, Any]) -> None:
     for name in result["figures"]:
         if name.endswith(".png"):
             print(f"  {Path(result['folder']) / name}")
-    print(f"One page on all of it: polymgnet report {result['folder']}")

@@ -8,7 +8,7 @@ import typer
 
 from polymgnet import console
 from polymgnet.commands.analyze import analysed
-from polymgnet.commands.report import Scale, folders
+from polymgnet.commands.report import Scale, folders, refuse_read_only
 from polymgnet.options import Force, Json, option
 
 
@@ -55,6 +55,7 @@ def figures(
     from mgtheory._files import check_folder
 
     check_folder(folder)
+    refuse_read_only(folder, given=out)
 
     if given:
         analysed(given, show=not as_json)

@@ -1,5 +1,6 @@
 """`report`: one page on runs, to be opened in a browser."""
 
+import os
 import shlex
 from pathlib import Path
 from typing import Annotated
@@ -7,9 +8,14 @@ from typing import Annotated
 import typer
 
 from polymgnet import console
+from polymgnet.errors import reason
 from polymgnet.options import Force, Json, option
 
 PAGE = "report.html"
+MOST = 12  # runs on the page that a study ends with; each takes some seconds to be analysed
+NoReport = Annotated[
+    bool, option("--no-report", "Make no page for the browser at the end, which takes seconds.")
+]
 Scale = Annotated[str | None, option("--scale NAME", "Which [scale.NAME] of a study's file.")]
 
 
@@ -52,6 +58,7 @@ def report(
     if out is None:
         console.refuse_foreign(default, force=force)
     target = out or default
+    refuse_read_only(target.parent, given=out)
     words = [*map(str, given), *(["--scale", scale] if scale else [])]
     words += ["--out", str(out)] if out else []
     from figures.page.runs import write_page
@@ -63,6 +70,52 @@ def report(
         console.emit({"page": path, "runs": runs})
     else:
         print(path)
+
+
+def page_at_end(
+    runs: list[Path], target: Path, *, command: str, again: str, show: bool
+) -> Path | None:
+    """The page that finished work ends with; None, after one line on stderr, where it could not be
+    made: what is finished stays so.
+
+    Of many runs the first seed of every configuration stands on it. One that is there and younger
+    than its runs is left, for it may show more epochs.
+
+    Parameters
+    ----------
+    again
+        What makes the whole page, for that line and the reader.
+    """
+    try:
+        made = max(run.joinpath("summary.json").stat().st_mtime for run in runs)
+        if target.is_file() and target.stat().st_mtime >= made:
+            return target
+        console.refuse_foreign(target, force=False)
+        from analysis.comparison import configuration_of
+        from figures.page.runs import write_page
+
+        if len(runs) > MOST:
+            runs = list({configuration_of(run): run for run in reversed(runs)}.values())[::-1]
+        if len(runs) > MOST:
+            console.note(f"a page on {len(runs)} configurations takes a while: {again}")
+            return None
+        with console.progress("report", total=len(runs), show=show) as step:
+            return write_page(runs, target, command=command, brief=True, progress=step)
+    except Exception as error:  # whatever it is
+        console.note(
+            f"polymgnet: warning: everything is finished, but no page could be made"
+            f" ({reason(error)}); {again} tries again"
+        )
+        return None
+
+
+def refuse_read_only(folder: Path, *, given: Path | None) -> None:
+    """PermissionError for a folder of a run, or one that would be made there, that is for reading
+    alone; names --out where it was not `given`."""
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not os.access(there, os.W_OK):
+        way = "give another place" if given else "--out writes elsewhere"
+        raise PermissionError(f"{there} is for reading alone; {way}")
 
 
 def folders(given: list[Path], *, scale: str | None = None) -> tuple[list[Path], Path]:

@@ -126,6 +126,7 @@ def solve(
         otherwise="--coarsening pyamg",
     )
     problem, sides = str(matrix or problem or options.MODEL), boundary or options.SIDES
+    told: str | None = sides
     given: dict[str, Any] = {}
     if A is None:
         model = problems.create(problem, n=255 if n is None else n, boundary=sides)
@@ -146,7 +147,8 @@ def solve(
     around: dict[str, Any] = {"pre": pre, "post": post, "coarsening": coarsening}
     if A is not None:
         around |= {"shape": sizes, "boundary": sides}
-        sizes = sizes or A.shape[:1]
+        if sizes is None:  # a graph has no sides
+            sizes, told = A.shape[:1], None
     if backend != "torch":  # a module has parameters in float64 and runs one kind of cycle
         around["dtype"] = FASTEST["dtype"]
     kind = cycle or ("V" if krylov or backend == "torch" else FASTEST["cycle"])
@@ -171,7 +173,7 @@ def solve(
         error = float(np.linalg.norm(solution.x - exact) / np.linalg.norm(exact))
     document = {
         "problem": problem,
-        "boundary": sides,
+        "boundary": told,
         "shape": sizes,
         "unknowns": solution.x.size,
         "family": label,
@@ -239,6 +241,11 @@ class Watch:
         self.step(round(100 * part), f"cycle {done}, residual {norm:.1e}")
 
 
+def _problem(result: dict[str, Any], times: str) -> str:
+    grid = times.join(map(str, result["shape"]))
+    return ", ".join(filter(None, (result["problem"], grid, result["boundary"])))
+
+
 def _method(result: dict[str, Any]) -> str:
     text = (
         f"{result['cycle']}({result['pre']},{result['post']}), {result['family']} of degree"
@@ -263,9 +270,8 @@ def _draw(result: dict[str, Any], tol: float, path: Path) -> None:
     )
     with paper():
         made, axes = figure(width=0.6 * DOUBLE)
-        grid = " × ".join(map(str, result["shape"]))
         method = _method({**result, "family": Path(result["family"]).name})
-        label = f"{result['problem']}, {grid}, {result['boundary']}\n{method}"
+        label = f"{_problem(result, ' × ')}\n{method}"
         draw_convergence(axes[0, 0], {label: norms}, tolerance=tol, steps=what)
         save_as(made, path)
 
@@ -296,9 +302,8 @@ def _show(result: dict[str, Any], exact: str) -> None:
         [k, f"{norm:.3e}", "" if k == 0 or not norms[k - 1] else f"{norm / norms[k - 1]:.4f}"]
         for k, norm in enumerate(norms)
     ]
-    grid = " x ".join(str(n) for n in result["shape"])
     console.table(
-        f"{result['problem']}, {grid}, {result['boundary']}: {_method(result)}",
+        f"{_problem(result, ' x ')}: {_method(result)}",
         ["cycle", "||b - A x||", "ratio"],
         rows,
     )

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from polymgnet import console
+from polymgnet.commands.report import PAGE, NoReport, page_at_end
 from polymgnet.errors import GO_ON, Failure, on_interrupt
 from polymgnet.options import Force, Json, option
 
@@ -29,6 +30,7 @@ class Engine(StrEnum):
 
 
 def study(
+    context: typer.Context,
     file: Annotated[
         Path,
         typer.Argument(
@@ -65,6 +67,7 @@ def study(
         int, option("--jobs N", "Local runs at a time; they share the cores.", min=1)
     ] = 1,
     force: Force = False,
+    no_report: NoReport = False,
     as_json: Json = False,
 ) -> None:
     """Train a grid of runs and report mean and spread.
@@ -127,6 +130,7 @@ def study(
     results = list(plan.results)
     rows = work.summarise(results)
     pairs = work.differences(rows)
+    page = partial(_page, plan, file, scale, context, show=not as_json, wanted=not no_report)
     if as_json:
         summaries = {run.folder: summary for run, summary in results}
         runs = [
@@ -134,7 +138,7 @@ def study(
             for run in plan.runs
         ]
         found = {"runs": runs, "table": rows, "differences": pairs, "failed": failed}
-        console.emit({"out": plan.out, **found})
+        console.emit({"out": plan.out, **found, "page": page()[0]})
     elif rows:
         from analysis.numbers import plain
         from analysis.studies import MEASURES
@@ -178,15 +182,33 @@ def study(
                     " for the number of comparisons"
                 ),
             )
-        if any((run.folder / "config.json").exists() for run in plan.runs if run.finished):
-            which = f" --scale {scale}" if scale else ""
-            print(f"One page on these runs: polymgnet report {file}{which}")
+        made, again = page()
+        if again:
+            print(f"One page on these runs: {made or again}")
     if failed:
         first = next(iter(failed))
         raise Failure(
             f"{len(failed)} of {len(plan.runs)} runs failed, first {first}: {failed[first]}; the"
             " same command tries them again"
         )
+
+
+def _page(
+    plan: Any, file: Path, scale: str | None, context: Any, *, show: bool, wanted: bool
+) -> tuple[Path | None, str]:
+    """The page on the finished runs that are here, and the command that makes it; "" where there is
+    none to be made."""
+    folders = (run.folder for run in plan.runs if run.finished)
+    runs = [folder for folder in folders if (folder / "config.json").exists()]
+    if not runs:
+        return None, ""
+    which = f" --scale {scale}" if scale else ""
+    again = f"polymgnet report {file}{which}"
+    if not wanted:
+        return None, again
+    with on_interrupt(f"the runs are kept, {again} makes their page"):
+        command = console.command_line(context)
+        return page_at_end(runs, plan.out / PAGE, command=command, again=again, show=show), again
 
 
 def _standing(plan: Any, *, cancel: bool, as_json: bool) -> None:

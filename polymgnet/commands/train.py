@@ -7,11 +7,13 @@ from typing import Annotated, Any
 import typer
 
 from polymgnet import console
+from polymgnet.commands.report import PAGE, NoReport, page_at_end
 from polymgnet.errors import Stopped, on_interrupt
 from polymgnet.options import Json, Settings, option
 
 
 def train(
+    context: typer.Context,
     out: Annotated[
         Path,
         option(
@@ -57,13 +59,15 @@ def train(
     force: Annotated[
         bool, option("--force", "Delete the run that is there and start again.")
     ] = False,
+    no_report: NoReport = False,
     as_json: Json = False,
 ) -> None:
     """Train a network and keep everything about it in one folder.
 
     The recipe says which network, data and training; --set changes any value of it, and polymgnet
     config lists them. Killed at any moment, train --resume --out RUN ends with the same weights.
-    Then: polymgnet analyze RUN, polymgnet figures RUN. A finished run trains longer by --resume
+    At the end it writes RUN/report/report.html, a page for the browser (--no-report: none). Then:
+    polymgnet analyze RUN, polymgnet figures RUN. A finished run trains longer by --resume
     --set epochs=N; --from starts another one at its weights. stderr shows a bar on a terminal, and
     elsewhere a line for every epoch and, in long ones, every half a minute; with --json nothing.
 
@@ -110,14 +114,19 @@ def train(
         epochs = f"{result.epochs} of {checked.train.epochs} epochs are complete"
         where = f"after step {result.steps}, {epochs}"
         raise Stopped(f"stopped as asked {where}; the state is saved, {again}", number)
+    if not as_json:
+        title = f"{checked.model.name} on {checked.data.name}, started by {checked.init.scheme}"
+        console.facts(title, _facts(result))
+    made, again = None, f"polymgnet report {out}"
+    if not no_report:
+        with on_interrupt(f"the run is finished, {again} makes its page"):
+            command, target = console.command_line(context), out / "report" / PAGE
+            made = page_at_end([out], target, command=command, again=again, show=not as_json)
     if as_json:
-        console.emit({**result.to_dict(), "run": out})
+        console.emit({**result.to_dict(), "run": out, "page": made})
         return
-    console.facts(
-        f"{checked.model.name} on {checked.data.name}, started by {checked.init.scheme}",
-        _facts(result),
-    )
-    print(f"Next: polymgnet analyze {out}, or a page on it: polymgnet report {out}")
+    print(f"Next: polymgnet analyze {out}, polymgnet figures {out}")
+    print(f"One page on it: {made or again}")
 
 
 def _outlook(model: Any, data: Any) -> str:

@@ -31,9 +31,8 @@ def work(book: Path, index: int) -> int:
     signal; Failure with the reason otherwise."""
     from mgtheory._files import read_json
     from nets.training.run import StopRequest
-    from polymgnet.errors import Failure, Stopped
+    from polymgnet.errors import Failure, Stopped, reason
     from polymgnet.study.plan import KINDS
-    from polymgnet.study.run import reason
 
     listed = read_json(book, "list of a study's jobs")
     given: dict[str, Any] = listed["runs"][index]

@@ -1,6 +1,7 @@
 """The page of a study: Markdown and figures of all its scales, drawn from the committed rows
 alone."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ def write_page(file: Path, folder: Path, *, draw: bool = True, force: bool = Fal
     from mgtheory._files import write_atomically
 
     sections: dict[str, str] = {}
-    figures: list[Path] = []
+    figures: list[tuple[Path, Any]] = []
     for scale in scales_of(file):
         plan = load_study(file, scale=scale, check=False)
         try:
@@ -54,14 +55,12 @@ def write_page(file: Path, folder: Path, *, draw: bool = True, force: bool = Fal
         for ending, (kind, shown) in pictures.items():
             picture = folder / f"{name}{ending}.png"
             text.append(f"![{question.title}, {shown}]({picture.name})")
-            figures.append(picture)
+            figures.append((picture, partial(_draw, grid, question, picture, kind=kind)))
             if draw and not ours and picture.exists():
                 raise FileExistsError(
                     f"{picture} exists, and no page of {file} beside it; give another folder, or"
                     " --force to overwrite it"
                 )
-            if draw:
-                _draw(grid, question, picture, kind=kind)
         text.append(scale_text(grid, question, points=[run.point for run in plan.runs]))
         text.append(along_section(grid))
         sections[scale or ""] = "\n\n".join(part for part in text if part)
@@ -69,7 +68,9 @@ def write_page(file: Path, folder: Path, *, draw: bool = True, force: bool = Fal
         raise ValueError(f"study file {file}: no run has finished, so there is nothing to report")
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(target, page(question, sections))
-    return [target, *figures]
+    for _, make in figures if draw else ():  # after the page, which a picture that fails leaves
+        make()
+    return [target, *(picture for picture, _ in figures)]
 
 
 def _draw(grid: Any, question: Any, target: Path, *, kind: str) -> None:

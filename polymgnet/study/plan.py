@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from polymgnet.errors import Stopped, one_line
+from polymgnet.errors import Stopped, one_line, reason
 from polymgnet.study.rows import Rows, row_of
-from polymgnet.study.run import Run, digest_of, reason, text_of
+from polymgnet.study.run import Run, digest_of, text_of
 from polymgnet.study.smoothers import SmootherRun
 
 TABLES = ("set", "grid", "slurm", "scale", "report")

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from polymgnet.errors import Failure, Stopped, one_line
+from polymgnet.errors import Stopped
 from polymgnet.packages import prefer_own
 
 # settings that are younger than committed rows, each with the value that says what those did
@@ -140,12 +140,6 @@ def digest_of(given: Any) -> str:
 def text_of(value: Any) -> str:
     """A value of a grid in words: text as it is, anything else as JSON."""
     return value if isinstance(value, str) else json.dumps(value)
-
-
-def reason(error: BaseException) -> str:
-    """Why a run failed in one line, with the kind of the error unless it is a line of ours."""
-    kind = "" if isinstance(error, Failure) else f"{type(error).__name__}: "
-    return kind + one_line(error)
 
 
 def outcome(run: Run, failed: dict[str, str]) -> str:

@@ -14,6 +14,7 @@ from analysis.along import (
     Along,
     Moment,
     Smoother,
+    along_recorded,
     along_training,
     learned_factors,
 )
@@ -45,6 +46,27 @@ def moving(tmp_path_factory):
     """Steps so large that levels which start as smoothers do not stay some."""
     sets = ("lr=0.05", "coefficient_lr=5", "schedule=constant")
     return trained(tmp_path_factory.mktemp("along") / "moving", *sets)
+
+
+def test_without_measuring_it_is_what_is_recorded_and_the_report(moving):
+    """Roots of every epoch, start and end as in the report; and what was measured, once it is
+    there."""
+    copy = shutil.copytree(moving, moving.with_name("copy"))
+    shutil.rmtree(copy / "report", ignore_errors=True)
+    report = analyse(copy)
+    brief = along_recorded(report)
+    found = along_training(copy)
+    assert (brief.epochs, brief.roots, brief.end) == (found.epochs, found.roots, found.end)
+    for level in (1, 2):
+        ends, every = brief.of(level), found.of(level)
+        assert [one.epoch for one in ends] == [0, 3]
+        for one, known in zip(ends, (every[0], every[-1]), strict=True):
+            for name in ("radius", "max_modulus", "smoothing_factor", "identifiable"):
+                assert getattr(one, name) == pytest.approx(getattr(known, name), rel=1e-6), name
+        assert (ends[0].effective_factor, every[0].effective_factor) == (None, None)
+        assert ends[1].effective_factor == pytest.approx(every[-1].effective_factor, rel=1e-6)
+    assert f"polymgnet report {copy} measures" in brief.notes[0]
+    assert along_recorded(report).table().equals(found.table())
 
 
 def test_what_does_not_move_is_what_the_start_reports(still):

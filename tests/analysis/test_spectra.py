@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from analysis.effective import propagator
+from analysis.level_report import known_eigenvalues
 from analysis.level_state import LevelState, StepState
 from analysis.spectra import damping, half_plane, matrix_symbol, verdict_of
 from mgtheory import ResidualPolynomial
@@ -107,3 +108,16 @@ def test_random_convolution_fills_a_disc_and_has_no_smoother():
     assert 0.85 < spectrum.radius < 1.25
     q = chebyshev4(2, lmax=spectrum.radius)
     assert spectrum.modulus(q)[spectrum.high].max() > 1.0
+
+
+def test_known_eigenvalues_in_single_precision_but_of_what_is_symmetric():
+    """Those of the matrix to 1e-5 of b; of Laplacians, whose signs are looked at, as they are."""
+    rng = np.random.default_rng(4)
+    spectrum = convolution_spectrum(rng.standard_normal((24, 24, 3, 3)), (4, 4))
+    assert spectrum.complete
+    assert not spectrum.all_measured
+    found, expected = known_eigenvalues(spectrum), spectrum.values.ravel()
+    distances = np.abs(found[:, None] - expected[None, :])
+    assert max(distances.min(0).max(), distances.min(1).max()) < 1e-4 * spectrum.radius
+    laplacian = convolution_spectrum(per_channel(FIVE, 24), (4, 4))
+    assert np.array_equal(known_eigenvalues(laplacian), laplacian.values.ravel())

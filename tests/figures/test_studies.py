@@ -5,7 +5,15 @@ import numpy as np
 import pytest
 
 from analysis.studies import Grid, Question
-from figures.studies import _look, draw_along, draw_costs, draw_modulus, study_figure
+from figures.studies import (
+    _look,
+    draw_along,
+    draw_costs,
+    draw_modulus,
+    kind_of,
+    study_figure,
+    undominated,
+)
 from figures.style import BLACK, paper
 
 LOSSES = {"mine": (0.5, 0.4), "a": (0.6, 0.3), "b": (0.4, 0.5), "other": (0.7, 9.0)}
@@ -83,3 +91,34 @@ def test_a_panel_for_every_combination_of_the_other_keys(panels, count):
     flat = Question.of(GIVEN)
     with paper():
         assert len(study_figure(grid(panels), flat).axes) == 2  # weights and time
+
+
+def test_what_nothing_beats_in_both():
+    """Cheap and good, by either direction of the measure; of equal points all."""
+    points = [(1.0, 0.5), (2.0, 0.7), (3.0, 0.6), (2.0, 0.7), (1.0, 0.4)]
+    assert undominated(points, smaller=False) == {0, 1, 3}
+    assert undominated(points, smaller=True) == {4}
+    kinds = [kind_of(name) for name in ("q4, width 8", "preact_mgnet", "ResNet-8", "regular")]
+    assert kinds == ["Poly-MgNet", "MgNet", "ResNet", None]
+
+
+def test_names_stand_beside_their_points_and_apart():
+    """Twelve networks in a heap: no name covers another's middle, none is far from its point."""
+    rows = [
+        ({"seed": seed, "net": f"q{k}"}, {"train_loss": 0.5 + 0.002 * (k % 4), "parameters": 1e4})
+        for k in range(9)
+        for seed in (0, 1)
+    ]
+    rows += [({"seed": 0, "net": "ResNet-8"}, {"train_loss": 0.4, "parameters": 2e5})]
+    flat = Question.of({**GIVEN, "compare": "net", "candidate": None})
+    with paper():
+        made = study_figure(Grid.of(rows, "net"), flat)
+        (ax,) = made.axes
+        boxes = [one.get_window_extent() for one in ax.texts if one.get_text()[0] in "qR"]
+        assert len(boxes) == 10
+        for k, one in enumerate(boxes):
+            for other in boxes[:k]:
+                assert not other.contains(*one.get_points().mean(axis=0))
+        line = next(one for one in ax.lines if one.get_label().startswith("no other"))
+        ends = line.get_xydata()[[0, -1]]  # equal ones are all of it
+        np.testing.assert_allclose(ends, [[1e4, 0.5], [2e5, 0.4]])

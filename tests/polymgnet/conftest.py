@@ -52,6 +52,20 @@ def refused(run):
 
 
 @pytest.fixture(autouse=True)
+def no_pages(request, monkeypatch):
+    """What trains ends without its page, which takes a second, where a test does not ask for
+    `pages`."""
+    if "pages" not in request.fixturenames:
+        for name in ("train", "study", "demo"):
+            monkeypatch.setattr(f"polymgnet.commands.{name}.page_at_end", lambda *_, **__: None)
+
+
+@pytest.fixture
+def pages():
+    """What trains ends with its page, as it does for users."""
+
+
+@pytest.fixture(autouse=True)
 def wide_tables(monkeypatch):
     """Parallel test workers set COLUMNS to a terminal's width, which folds tables; without it they
     keep their own."""

@@ -3,7 +3,8 @@
 import torch
 
 import nets
-from mgtheory import Hierarchy, poisson
+from mgtheory import Hierarchy, poisson, smoothing_factor, solve
+from mgtheory.multigrid.solution import SHOWN
 from mgtheory.problems.catalogue import create
 from mgtheory.problems.problem import Problem
 
@@ -36,3 +37,17 @@ def test_hierarchies_and_starts_show_tables():
     first = report.levels[0]
     row = f"<td>1</td><td>2</td><td>{first.radius:.4g}</td><td>{first.max_modulus:.4g}</td>"
     assert row + f"<td>{first.smoothing_factor:.4g}</td>" in report._repr_html_()
+
+
+def test_solutions_and_factors_show_tables():
+    """Every cycle of a short history, both ends of a long one; a factor without its samples."""
+    problem = poisson((31, 31))
+    solution = solve(problem, smoother="jacobi")
+    html, norms = solution._repr_html_(), solution.residual_norms
+    assert html.count("<tr>") == 1 + min(len(norms), SHOWN + 1)
+    assert f"<td>{norms[0]:.2e}</td><td>–</td>" in html
+    assert f"<td>{norms[-1]:.2e}</td><td>{norms[-1] / norms[-2]:.3f}</td>" in html
+    assert repr(solution) in html
+    mu = smoothing_factor(problem, "jacobi")
+    assert f"<tr><td>{mu.factor:.4g}</td>" in mu._repr_html_()
+    assert len(mu._repr_html_()) < 400

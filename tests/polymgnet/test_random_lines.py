@@ -256,7 +256,10 @@ if __name__ == "__main__":
         furnish(folder)
         few = ["epochs=1", "width=2", "tensorboard=false", "batch_size=500"]
         sets = [word for value in few for word in ("--set", value)]
-        assert main(["train", "--config", "digits", "--out", "run", *sets, "--json"]) == 0
+        assert (
+            main(["train", "--config", "digits", "--out", "run", *sets, "--no-report", "--json"])
+            == 0
+        )
         counts, wrong = run(Lines(seed, runs=["run"])(count), show=True)
     for key, number in sorted(counts.items()):
         print(*key, number)

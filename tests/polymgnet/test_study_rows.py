@@ -4,6 +4,7 @@ page is drawn from the rows alone."""
 import inspect
 import json
 import os
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -176,7 +177,7 @@ def test_the_first_rows_of_two_processes(tmp_path, monkeypatch):
     assert list(Rows(path).known) == ["a", "b"]
 
 
-def test_the_page_needs_the_rows_alone(run, file, trained, tmp_path):
+def test_the_page_needs_the_rows_alone(run, file, trained, tmp_path, monkeypatch):
     """Neither do the folders of the rows matter, nor one whose run has no row."""
     for scale in ("small", "large"):
         run("study", file, "--scale", scale)
@@ -195,6 +196,11 @@ def test_the_page_needs_the_rows_alone(run, file, trained, tmp_path):
     page = (tmp_path / "pages" / "which.md").read_text()
     assert page.startswith("# Which?\n\nWhat starts best?\n\n## small\n")
     assert "4 of 4 runs have rows" in page
+    # a picture that fails costs itself, not the page
+    shutil.rmtree(tmp_path / "pages")
+    monkeypatch.setattr("figures.studies.study_figure", lambda *_: 1 / 0)
+    assert run("study", file, "--report", tmp_path / "pages").status == 70
+    assert (tmp_path / "pages" / "which.md").read_text() == page
     assert "cpu (x), 1 threads, torch 2, revision abc (3)" in page
     assert "| `one` | **1.125 ± 1.588 (2)** |" in page  # 12.706 * 0.125
     assert "| `other` | 2.000 (1); diverges 1 of 2 |" in page
