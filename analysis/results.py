@@ -21,6 +21,7 @@ from pydantic.dataclasses import dataclass as checked
 from analysis.level_report import LevelReport, operator_of
 from analysis.numbers import number, plain
 from mgtheory._files import read_json
+from mgtheory._html import html_table
 
 KIND, SCHEMA = "spectral_report", 5
 
@@ -66,6 +67,25 @@ class SpectralReport:
         """JSON types."""
         stored = STORED.dump_python(self, mode="json", by_alias=True)
         return {"kind": KIND, "schema": SCHEMA, **stored}
+
+    def __repr__(self) -> str:
+        return f"SpectralReport({self.label}, {len(self.levels)} levels, {self.run})"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: a row a level and role."""
+        rows = [
+            (
+                level.level,
+                role,
+                number(view.smoothing_factor),
+                number(view.max_modulus),
+                view.verdict,
+            )
+            for level in self.levels
+            for role, view in level.views.items()
+        ]
+        head = ("level", "of", "mu", "max |q|", "smoother")
+        return html_table(head, rows, [self.label, self.run])
 
     def to_json(self) -> str:
         """`to_dict` as indented JSON text; numbers that are not finite do not occur."""

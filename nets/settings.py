@@ -16,6 +16,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from mgtheory._html import html_table
+
 DEFAULT_SCHEME = "bounded"  # docs/studies/starts.md compares it with the others
 
 Positive = Annotated[float, Field(gt=0)]
@@ -271,6 +273,24 @@ class TrainConfig(_Section):
     def to_dict(self) -> dict[str, Any]:
         """JSON types; the inverse of `config_from_dict`."""
         return self.model_dump(mode="json")
+
+    def _chosen(self) -> list[tuple[str, Any]]:
+        """(dotted key, value) of what is not as it is by default, the network and data always."""
+        always = ("model.name", "data.name")
+        return [
+            (f"{section}.{key}", value)
+            for section, own in self
+            for key, value in own
+            if f"{section}.{key}" in always
+            or value != type(own).model_fields[key].get_default(call_default_factory=True)
+        ]
+
+    def __repr__(self) -> str:
+        return f"TrainConfig({', '.join(f'{key}={value!r}' for key, value in self._chosen())})"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: a row a key that is not as it is by default."""
+        return html_table(["key", "value"], self._chosen(), ["every other key has its default"])
 
 
 SECTIONS: dict[str, type[_Section]] = {

@@ -288,7 +288,7 @@ class Problem:
 
     def _repr_latex_(self) -> str:
         """For notebooks: the equation, its numbers rounded, and the line of `__repr__`."""
-        return f"${self.equation.latex()}$\n\n`{self!r}`"
+        return f"${self.equation.latex()}$\n\n{self!r}"
 
     def __repr__(self) -> str:
         size = "x".join(map(str, self.shape))

@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from torch import Tensor
 
+from mgtheory._html import html_table
 from mgtheory.derive import InitialCoefficients, versions
 from mgtheory.fourier.descent import minimise_maximum
 from mgtheory.multigrid.hierarchy import Hierarchy
@@ -92,6 +93,22 @@ class LearnedSmoother:
     def factor(self) -> float:
         """The measured factor of what was learned, never larger than that of the start."""
         return min(self.factors)
+
+    def __repr__(self) -> str:
+        """In a line: the cycle as a module has dozens."""
+        ended = "converged" if self.converged else "not converged"
+        return (
+            f"LearnedSmoother({self.polynomial!r}, factor {self.factor_start:.4g} ->"
+            f" {self.factor:.4g}, {len(self.losses) - 1} steps, {ended}: {self.reason})"
+        )
+
+    def _repr_html_(self) -> str:
+        """For notebooks: a row a step, and what was learned below."""
+        rows = [
+            (k, f"{loss:.4g}", f"{factor:.4g}")
+            for k, (loss, factor) in enumerate(zip(self.losses, self.factors, strict=True))
+        ]
+        return html_table(["step", "loss", "measured factor"], rows, [repr(self)])
 
 
 LOSSES: dict[str, Callable[[Tensor], Tensor]] = {"mean": torch.mean, "worst": torch.amax}

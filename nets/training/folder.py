@@ -34,6 +34,7 @@ from pydantic.dataclasses import dataclass
 from torch import nn
 
 from mgtheory._files import check_folder, read_json, write_atomically
+from mgtheory._html import html_table
 from nets.config import absolute, config_from_dict
 from nets.settings import TrainConfig
 from nets.training.checkpoint import Checkpoints, load_model
@@ -94,6 +95,33 @@ class Summary:
     def to_dict(self) -> dict[str, Any]:
         """JSON types."""
         return asdict(self)
+
+    def __repr__(self) -> str:
+        ended = "" if self.finished else ", not finished"
+        facts = [f"{self.model} on {self.data}", *(f"{k} {v}" for k, v in self._shown())]
+        return f"Summary({', '.join(facts)}{ended})"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: a row of the run's numbers."""
+        shown = dict(self._shown())
+        below = [f"{self.model} on {self.data}, start {self.scheme}, seed {self.seed}"]
+        if not self.finished:
+            below.append("not finished: resume=True goes on")
+        return html_table(list(shown), [list(shown.values())], [*below, *self.notes])
+
+    def _shown(self) -> list[tuple[str, str]]:
+        """What a reader asks for first, by its name."""
+
+        def percent(value: float | None) -> str:
+            return "–" if value is None else f"{100 * value:.2f} %"
+
+        return [
+            ("test accuracy", percent(self.test_accuracy)),
+            ("validation accuracy", percent(self.val_accuracy)),
+            ("weights", f"{self.parameters:,}"),
+            ("epochs", str(self.epochs)),
+            ("time", f"{self.seconds:.1f} s"),
+        ]
 
 
 def _file(run: str | Path, name: str) -> Path:

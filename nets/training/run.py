@@ -29,6 +29,7 @@ from nets.start.report import InitReport, roots_at_guard
 from nets.training.checkpoint import Checkpoints, save_model
 from nets.training.folder import Summary, environment, write_metrics
 from nets.training.history import History
+from nets.training.notebook import Bar, in_notebook
 from nets.training.predict import DataFacts
 from nets.training.trainer import Trainer
 
@@ -106,7 +107,8 @@ class Run:
         self.config, self.out, self.fabric, self.trainer = config, out, fabric, trainer
         self.report, self.callback, self.opening = report, callback, opening
         self.first, self.begun = fabric.global_rank == 0, begun
-        self.bar: Progress | None = None
+        self.bar: Progress | Bar | None = None
+        self.task: Any = None  # of the bar
         self.verbose = progress and self.first
         self.notes: list[str] = []
         if trainer.data.left_out:
@@ -325,7 +327,8 @@ class Run:
 
     def _say(self, line: str) -> None:
         if self.verbose and line:
-            print(line, file=sys.stderr)
+            # a notebook shows what goes to stderr as if it were an error
+            print(line, file=sys.stdout if in_notebook() else sys.stderr)
 
     def _sign_of_life(self) -> None:
         """After a step, without a terminal: where the run is, if nothing was said for long."""
@@ -339,6 +342,14 @@ class Run:
 
     @contextmanager
     def _progress(self) -> Iterator[Callable[[], None]]:
+        if self.verbose and in_notebook():
+            drawn = self.bar = Bar(self.trainer.total_steps, self.trainer.step)
+            try:
+                yield drawn.advance
+            finally:
+                drawn.draw()
+                self.bar = None
+            return
         if not (self.verbose and sys.stderr.isatty()):
             yield self._sign_of_life if self.verbose else lambda: None
             return

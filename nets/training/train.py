@@ -63,9 +63,9 @@ def train(
     force
         Remove the run that is there first.
     progress
-        The run's particulars on stderr with a progress bar where that is a terminal, elsewhere with
-        a line for every epoch and, within long ones, every half a minute. False: nothing is
-        written.
+        The run's particulars on stderr with a progress bar where that is a terminal, in a notebook
+        below its cell with a bar, elsewhere with a line for every epoch and, within long ones,
+        every half a minute. False: nothing is written.
     callback
         Called after every epoch with its row of metrics.csv.
     opening

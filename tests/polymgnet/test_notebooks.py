@@ -1,5 +1,9 @@
 """What a notebook shows: short, and the numbers of the object."""
 
+import re
+import sys
+from types import SimpleNamespace
+
 import torch
 
 import nets
@@ -7,6 +11,9 @@ from mgtheory import Hierarchy, poisson, smoothing_factor, solve
 from mgtheory.multigrid.solution import SHOWN
 from mgtheory.problems.catalogue import create
 from mgtheory.problems.problem import Problem
+from nets.pde.learn import learn_smoother
+from nets.training.folder import Summary
+from nets.training.notebook import in_notebook
 
 
 def test_problems_show_their_equation():
@@ -51,3 +58,61 @@ def test_solutions_and_factors_show_tables():
     mu = smoothing_factor(problem, "jacobi")
     assert f"<tr><td>{mu.factor:.4g}</td>" in mu._repr_html_()
     assert len(mu._repr_html_()) < 400
+
+
+def test_what_training_gives_is_a_line_and_a_table():
+    config = nets.load_config("q2", ["epochs=3", "width=8"])
+    shown = repr(config)
+    assert shown.startswith("TrainConfig(model.name='q2', model.width=8,")
+    assert "train.epochs=3" in shown
+    assert "options" not in shown  # the default
+    assert "<tr><td>train.epochs</td><td>3</td></tr>" in config._repr_html_()
+    facts = {"model": "q2", "data": "digits", "test_accuracy": 0.5404, "notes": ["a < b"]}
+    summary = Summary(finished=False, parameters=3622, epochs=2, **facts)
+    assert repr(summary) == (
+        "Summary(q2 on digits, test accuracy 54.04 %, validation accuracy –, weights 3,622,"
+        " epochs 2, time 0.0 s, not finished)"
+    )
+    html = summary._repr_html_()
+    assert "<td>54.04 %</td><td>–</td><td>3,622</td><td>2</td>" in html
+    assert "resume=True" in html
+    assert "a &lt; b" in html
+
+
+def test_a_learned_smoother_is_a_line_not_its_modules():
+    learned = learn_smoother(poisson((15, 15)), 1, steps=1)
+    line, html = repr(learned), learned._repr_html_()
+    assert f"factor {learned.factor_start:.4g} -> {learned.factor:.4g}" in line
+    assert "\n" not in line
+    assert (
+        f"<tr><td>0</td><td>{learned.losses[0]:.4g}</td><td>{learned.factors[0]:.4g}</td>" in html
+    )
+
+
+def test_in_a_notebook_one_bar_is_drawn_anew(tmp_path, monkeypatch, capsys):
+    drawn = []
+
+    class Handle:
+        def update(self, html):
+            drawn.append(html)
+
+    def display(html, display_id):
+        assert display_id
+        drawn.append(html)
+        return Handle()
+
+    shell = SimpleNamespace(kernel=object())
+    ipython = SimpleNamespace(get_ipython=lambda: shell)
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    monkeypatch.setitem(sys.modules, "IPython.display", SimpleNamespace(display=display, HTML=str))
+    sets = ["data=digits", "epochs=2", "levels=1", "width=2", "train.tensorboard=false"]
+    nets.train(nets.load_config("q2", sets), tmp_path / "run")
+    out, err = capsys.readouterr()
+    assert "test accuracy" in out
+    assert "epoch 1/2" not in out  # it is the bar's note
+    assert "\r" not in out
+    assert not err  # which a notebook shows as an error
+    assert re.search(r'max="(\d+)" value="0"', drawn[0])
+    assert re.search(r'max="(\d+)" value="\1".*epoch 2/2: loss', drawn[-1])
+    shell.kernel = None
+    assert not in_notebook()  # IPython in a terminal
