@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter
 from matplotlib.transforms import Bbox
 
@@ -44,6 +46,9 @@ KINDS = {
     "ResNet": Look(VERMILION, "none", "s"),
 }
 NAME = "name of a point"
+IF_ROOM = "name of a point, if there is room"
+ASTRAY = 8.0  # what a place is worse, in typographic points, that is nearer to another point
+NEAR = 10.0  # typographic points from its own, beyond which a name needs a line to it
 # of a name from its point, in typographic points
 PLACES = [
     (dx * r, dy * r)
@@ -64,7 +69,7 @@ def study_figure(grid: Grid, question: Question) -> Figure:
         columns = list(places)
     cells = [(name, column) for name in names for column in columns]
     across = len(columns) if len(names) > 1 else ACROSS
-    height = 2.1 if question.along is not None else 2.7
+    height = 2.1 if question.along is not None else 3.1
     made, axes = panels(len(cells), across, width=DOUBLE, height=height, extra=0.7)
     for ax, (name, column) in zip(axes.flat, cells):
         if question.along is None:
@@ -197,22 +202,37 @@ def draw_costs(ax: Axes, grid: Grid, name: str, cost: str) -> Axes:
     the line joins what nothing else beats in both, whose points are filled.
 
     Networks have the colour of their kind, anything else a look of its own. `place_names` writes
-    the names beside the points.
+    the names beside the points: those on the line and the best of each kind, with their costs, the
+    best first, then the others where there is room.
     """
     measure, points = MEASURES[name], _costs(grid, cost, name)
     front = undominated([(x, y.mean) for _, x, y in points], smaller=measure.smaller_is_better)
     kinds = [kind_of(label) for label, *_ in points]
-    for k, (label, x, found) in enumerate(points):
+    for k, (_, x, found) in enumerate(points):
         y, half = measure.unit * found.mean, measure.unit * (found.half or 0.0)
         kind = kinds[k] if None not in kinds else None
         style: dict[str, Any] = {"elinewidth": 0.6, "zorder": 3} | ({"label": kind} if kind else {})
         style |= (KINDS[kind] if kind else look(k)).points
         style |= {} if k in front else {"mfc": "white"}
-        ax.errorbar([x], [y], yerr=[half], **style)
+        pale = 0.5 + 0.5 * np.array(to_rgb(style["color"]))  # solid: few colours make a small file
+        ax.errorbar([x], [y], yerr=[half], ecolor=pale, **style)
+    sign = 1.0 if measure.smaller_is_better else -1.0
+    order = sorted(range(len(points)), key=lambda k: sign * points[k][2].mean)
+    # who is known by no colour of a kind needs the name
+    known = front if None not in kinds else set(order)
+    known = known | {next(k for k in order if kinds[k] == kind) for kind in set(kinds)}
+    short = EngFormatter(sep=" ")
+    for k in sorted(order, key=lambda k: k not in known):
+        label, x, found = points[k]
         name_style: dict[str, Any] = {"color": BLACK if k in front else GREY, "fontsize": 6.5}
-        text = ax.annotate(label, (x, y), (4, 3), textcoords="offset points", **name_style)
-        text.set_gid(NAME)
+        name_style |= {"arrowprops": {"arrowstyle": "-", "color": LIGHT_GREY, "linewidth": 0.6}}
+        name_style["arrowprops"] |= {"shrinkA": 0.5, "shrinkB": 3.0}
+        at = x, measure.unit * found.mean
+        words = f"{label}: {short(float(f'{x:.3g}'))}" if k in known else label
+        text = ax.annotate(words, at, (4, 3), textcoords="offset points", **name_style)
+        text.set_gid(NAME if k in known else IF_ROOM)
         text.set_in_layout(False)
+        text.set_path_effects([withStroke(linewidth=1.5, foreground="white")])
     ends = sorted((points[k][1], measure.unit * points[k][2].mean) for k in front)
     if len(ends) > 1:
         line: dict[str, Any] = {"color": LIGHT_GREY, "linewidth": 1.2, "zorder": 1}
@@ -226,7 +246,7 @@ def draw_costs(ax: Axes, grid: Grid, name: str, cost: str) -> Axes:
     else:  # the numbers between two powers of 10 would stand on one another
         ax.xaxis.set_major_locator(MaxNLocator(3))
     ax.xaxis.set_major_formatter(EngFormatter(sep=" "))
-    ax.margins(x=0.2, y=0.12)
+    ax.margins(x=0.22, y=0.16)
     return finished(ax, COSTS[cost], measure.title, legend=False)
 
 
@@ -251,11 +271,15 @@ def undominated(points: Sequence[tuple[float, float]], *, smaller: bool) -> set[
 
 def place_names(made: Figure) -> None:
     """Move the names of `draw_costs` to where they cover no other name, no point and no interval,
-    the nearest such place to their own point; call it last, for it lays the figure out."""
+    the nearest such place to their own point, with a line to it from afar; call it last, for it
+    lays the figure out.
+
+    Names that have no such place near their point are left out where the panel does not need them,
+    and where even the farthest places are covered by half."""
     made.canvas.draw()
     pixels = made.dpi / 72.0
     for ax in made.axes:
-        names: list[Any] = [one for one in ax.texts if one.get_gid() == NAME]
+        names: list[Any] = [one for one in ax.texts if one.get_gid() in (NAME, IF_ROOM)]
         inside, taken = ax.get_window_extent(), list[Bbox]()
         bars: list[Any] = list(ax.containers)
         for box in bars:
@@ -268,15 +292,25 @@ def place_names(made: Figure) -> None:
                     for segment in part.get_segments():
                         bar = Bbox(ax.transData.transform(segment))
                         taken.append(bar.padded(0.3 * pixels))
-        for text in sorted(names, key=lambda one: -one.xy[1]):
+        points = ax.transData.transform([one.xy for one in names]).reshape(-1, 2)
+        for text in names:
             size, point = text.get_window_extent(), ax.transData.transform(text.xy)
             boxes = {place: _box(point, size, *place, pixels) for place in PLACES}
             # in points: so much farther is a place taken as the near ones are covered
             costs = {
-                place: _covered(box, taken, inside) / pixels**2 + float(np.hypot(*place))
+                place: _covered(box, taken, inside) / pixels**2
+                + float(np.hypot(*place))
+                + ASTRAY * _astray(box, point, points)
                 for place, box in boxes.items()
             }
             dx, dy = min(costs, key=costs.__getitem__)
+            far = float(np.hypot(dx, dy))
+            covered = _covered(boxes[dx, dy], taken, inside) / (size.width * size.height)
+            optional = text.get_gid() == IF_ROOM
+            if covered > 0.3 or (optional and costs[dx, dy] > min(far, NEAR)):
+                text.set_visible(False)
+                continue
+            text.arrow_patch.set_visible(far > NEAR)
             text.set_position((dx, dy))
             text.set_ha("right" if dx < 0 else "left" if dx else "center")
             text.set_va("center")
@@ -296,6 +330,13 @@ def _covered(box: Bbox, taken: Sequence[Bbox], inside: Bbox) -> float:
     ends = (inside.contains(box.x0, box.y0), inside.contains(box.x1, box.y1))
     covered = np.clip(high - low, 0.0, None).prod(axis=1).sum()
     return float(covered) + box.width * box.height * ends.count(False)
+
+
+def _astray(box: Bbox, own: Any, points: Any) -> bool:
+    """Whether a name there is nearer to another point than to its own."""
+    ends = np.clip(np.vstack([own, points]), box.min, box.max)
+    away = np.linalg.norm(np.vstack([own, points]) - ends, axis=1)
+    return bool((away[1:] < away[0] - 1e-9).any())
 
 
 def _costs(grid: Grid, cost: str, name: str | None = None) -> list[tuple[str, float, Any]]:

@@ -74,7 +74,7 @@ def write_page(file: Path, folder: Path, *, draw: bool = True, force: bool = Fal
 
 
 def _draw(grid: Any, question: Any, target: Path, *, kind: str) -> None:
-    """One figure, without a date, at screen resolution and in 128 colours: it is committed anew
+    """One figure, without a date, at screen resolution and in 256 colours: it is committed anew
     whenever rows are."""
     import io
 
@@ -88,7 +88,7 @@ def _draw(grid: Any, question: Any, target: Path, *, kind: str) -> None:
     with paper():
         getattr(figures.studies, kind)(grid, question).savefig(drawn, format="png", dpi=DPI)
     target.parent.mkdir(parents=True, exist_ok=True)
-    few = Image.open(drawn).convert("RGB").quantize(128, dither=Image.Dither.NONE)
+    few = Image.open(drawn).convert("RGB").quantize(256, dither=Image.Dither.NONE)
     packed = io.BytesIO()
     few.save(packed, format="png", optimize=True)
     write_atomically(target, packed.getvalue())
