@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from analysis.numbers import plain
-from figures.page.traces import MARKS, Data, Picture, cloud, curve, log_axis, short
+from figures.page.traces import LEGEND_OF_MANY, MARKS, Data, Picture, cloud, curve, log_axis, short
 from figures.page.write import Page, Section, Table
 from figures.style import GREEN, GREY, looks
 from mgtheory.comparison import COLUMNS, Row, SmootherComparison
@@ -156,7 +156,7 @@ def _factors(timed: Sequence[Row]) -> list[Picture]:
         dash = {"color": GREY, "width": 1, "dash": "dash"}
         predicted.append(curve("measured as predicted", ends, ends, line=dash, hoverinfo="skip"))
         layout = {
-            "height": 480,
+            **{"height": 500, "legend": LEGEND_OF_MANY},
             "xaxis": {"title": {"text": "predicted two-grid factor"}, **log_axis(every)},
             "yaxis": {"title": {"text": "measured factor of a cycle"}, **log_axis(every)},
         }
@@ -167,7 +167,7 @@ def _factors(timed: Sequence[Row]) -> list[Picture]:
         title = "Predicted against measured"
         made.append(Picture("predicted", title, caption, predicted, layout))
     layout = {
-        "height": 480,
+        **{"height": 500, "legend": LEGEND_OF_MANY},
         "xaxis": {"title": {"text": "degree: products with A in a smoothing"}, "dtick": 1},
         "yaxis": {
             **{"title": {"text": "measured factor of a cycle"}},

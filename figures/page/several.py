@@ -38,6 +38,7 @@ from figures.style import BLACK, GREY, LIGHT_GREY
 from figures.views import learned as ends_of
 from figures.views import meaningful
 
+FEW = 10  # epochs, each of which has its number at the axis
 MOST_STEPS, MOST_CURVES = 12, 60  # of a slider; of all of its steps together
 SHARED_POINTS = 81  # of a curve among several that move
 CAPTION = (
@@ -71,9 +72,10 @@ def training(metrics: Mapping[str, Sequence[pd.DataFrame]]) -> list[Picture]:
                 data += banded(which, x, np.stack([one[:length] for one in curves]), k)
         if not data:
             continue
+        few = max(len(one["x"]) for one in data) <= 2 * FEW  # bands go there and back
         axis = log_axis(*(one["y"] for one in data)) if log else {}
         layout = {
-            "xaxis": {"title": {"text": "epoch"}},
+            "xaxis": {"title": {"text": "epoch"}} | ({"dtick": 1} if few else {}),
             "yaxis": {"title": {"text": label}, **axis},
         }
         caption = "One point an epoch; of several seeds their mean, with a band from the lowest to"

@@ -62,7 +62,12 @@ def solve_page(
     ]
     every = [
         [
-            *(one["level"], " × ".join(map(str, one["grid"])), one["unknowns"], one["nonzeros"]),
+            *(
+                one["level"],
+                "\u00a0×\u00a0".join(map(str, one["grid"])),
+                one["unknowns"],
+                one["nonzeros"],
+            ),
             *(one["smoothing"], one["rough"] and " to ".join(map(number, one["rough"]))),
         ]
         for one in result["levels"]

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from figures.style import COLOURS, GREY, ROLES
 
 POINTS = 161  # of a curve
 HEIGHT = 560
+LINE = 34  # letters below an axis on a phone
 LINEAR_UP_TO = 2.0  # larger polynomials are shown by |q|, logarithmically
 FLOOR = 1e-3  # of that axis
 FAR = 3.0  # roots up to this many radii from 0 are in view
@@ -27,6 +30,9 @@ DASHES = {"theory": "dot", "start": "dash", "learned": "solid", "effective": "da
 SYMBOLS = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "x", "star")
 LOG = {"type": "log", "exponentformat": "power"}
 Data = dict[str, Any]
+LEGEND: Data = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
+# of many entries: two beside one another on a phone
+LEGEND_OF_MANY = LEGEND | {"font": {"size": 10}, "entrywidth": 86}
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,7 @@ class Picture:
         base: Data = {
             "margin": {"l": 56, "r": 12, "t": 30, "b": 48},
             "font": {"family": "system-ui, sans-serif", "size": 12},
-            "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
+            "legend": LEGEND,
             "height": 420,
             "hoverlabel": {"namelength": -1},
         }
@@ -94,22 +100,29 @@ def slider(
 ) -> Data:
     """A slider that changes these traces, and tells below the axis what is shown; it stands at its
     last step."""
-    titles = [f"{axis}<br><b>{words}</b>" for _, words in moves]
+    titles = [f"{axis}<br><b>{_in_lines(words)}</b>" for _, words in moves]
     steps = [
         {"label": str(label), "method": "update"}
         | {"args": [data, {"xaxis.title.text": title}, list(traces)]}
         for label, (data, _), title in zip(labels, moves, titles, strict=True)
     ]
-    now = {"prefix": prefix, "font": {"size": 13}}
+    # the words below the axis say what is shown
+    now = {"prefix": prefix, "visible": False}
     slider = {"active": len(steps) - 1, "steps": steps, "currentvalue": now}
-    pad = {"pad": {"t": 66, "b": 8}}
+    pad = {"pad": {"t": 94, "b": 8}}
     xaxis = {"title": {"text": titles[-1]}, **given}
     return {"sliders": [slider | pad], "xaxis": xaxis, "height": HEIGHT}
 
 
+def _in_lines(words: str) -> str:
+    """In lines that a phone is wide enough for, nothing but whole facts on each."""
+    whole = words.replace(" = ", "\u00a0=\u00a0").replace("max |", "max\u00a0|")
+    return "<br>".join(wrap(whole, LINE, break_long_words=False, break_on_hyphens=False))
+
+
 def log_axis(*values: Any) -> Data:
     """A logarithmic axis for these values, with plain numbers at 1, 2 and 5 of each decade, or
-    more, where it has less than two of them."""
+    more, where it has less than three of them."""
     every = np.concatenate([np.ravel(np.asarray(one, dtype=float)) for one in values])
     every = every[np.isfinite(every) & (every > 0)]
     if not every.size or every.max() / every.min() >= 100.0:
@@ -118,6 +131,8 @@ def log_axis(*values: Any) -> Data:
         ticks = [m * 10.0**k for k in range(-12, 13) for m in steps]
         if sum(every.min() <= one <= every.max() for one in ticks) > 2:
             break
+    else:
+        ticks = [one for one in MaxNLocator(5).tick_values(every.min(), every.max()) if one > 0]
     near = [one for one in ticks if every.min() / 2 <= one <= 2 * every.max()]
     return {"type": "log", "tickvals": short(near), "ticktext": [f"{one:g}" for one in near]}
 

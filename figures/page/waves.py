@@ -17,6 +17,9 @@ from figures.page.traces import HEIGHT, Data, Picture, short, slider
 from figures.style import BLACK, heat_map
 from mgtheory.fourier import grid_frequencies, high_frequencies
 
+# beside a map that is square at any width, and so as high as a phone is wide
+BAR: Data = {"thickness": 12, "len": 0.52, "y": 1.0, "yanchor": "top"}
+
 Maps = Mapping[str, NDArray[np.float64]]
 
 
@@ -51,7 +54,7 @@ def damped_waves(
     decades = np.arange(1, round(np.log10(max(limit, 1.0))) + 1)
     between = [2, 5] if limit == 10.0 else []
     ticks = [0, 0.5, 1, *(1.0 + np.log10(between)).tolist(), *(1 + decades).tolist()]
-    bar = {"tickvals": ticks, "thickness": 12, "len": 0.9}
+    bar = {"tickvals": ticks, **BAR}
     bar |= {
         "ticktext": ["0", "0.5", "1", *map(str, between), *(f"10<sup>{k}</sup>" for k in decades)]
     }
@@ -59,7 +62,7 @@ def damped_waves(
         bar["title"] = {"text": "linear below 1,<br>logarithmic above", "font": {"size": 10}}
     if reach < 1.0 and limit <= 1.0:  # what a good cycle leaves is all near 0
         top = max(float(np.max(list(maps.values()))), 1e-12)
-        bar = {"thickness": 12, "len": 0.9}
+        bar = dict(BAR)
     last = list(maps)[-1]
     theta = [short(reach * grid_frequencies(n)[:, 0] / np.pi) for n in maps[last].shape]
     data: list[Data] = [
@@ -78,7 +81,10 @@ def damped_waves(
     square["constrain"] = "domain"
     layout: Data = {
         "height": HEIGHT,
-        "yaxis": {"title": {"text": "θ₁"}, "scaleanchor": "x", **square},
+        "yaxis": {
+            **{"title": {"text": "θ₁"}, "scaleanchor": "x", **square},
+            "constraintoward": "top",
+        },
         **slider(list(maps), moves, [0], "θ₂", prefix=prefix, **square),
     }
     if len(maps) < 2:

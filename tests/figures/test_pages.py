@@ -13,7 +13,7 @@ import pytest
 from figures.page import write
 from figures.page.comparing import comparison_page
 from figures.page.fourier import fourier_page
-from figures.page.traces import log_axis
+from figures.page.traces import LINE, log_axis
 from figures.page.waves import damped_waves
 from mgtheory import Hierarchy, fourier, poisson
 from mgtheory.comparison import Row, SmootherComparison
@@ -176,7 +176,9 @@ def test_map_that_is_amplified_everywhere_says_its_numbers():
     values = np.full((8, 8), 3.0)
     values[0, 0] = 30.0
     made = damped_waves({"learned": values}, caption="c")
-    assert "every rough wave is amplified, 3 to 30 times" in made.layout["xaxis"]["title"]["text"]
+    words = made.layout["xaxis"]["title"]["text"].split("<b>")[1]
+    assert "every rough wave is amplified, 3 to 30 times" in words.replace("<br>", " ")
+    assert max(map(len, words.removesuffix("</b>").split("<br>"))) <= LINE  # of a phone
     assert "sliders" not in made.layout
 
 
