@@ -57,7 +57,7 @@ def demo(
         console.emit({**result, "page": made})
         return
     show(result)
-    print(f"One page on it: {made or again}")
+    console.say(f"One page on it: {made or again}")
 
 
 def verdict(table: Sequence[dict[str, Any]], floor: float, images: int) -> list[str]:
@@ -122,8 +122,8 @@ def show(result: dict[str, Any]) -> None:
             " on the spectrum of its A"
         ),
     )
-    print("\n".join(verdict(result["table"], floor, images)))
-    print("A demonstration; `polymgnet study` gives intervals and tests (docs/studies).")
+    console.say("\n".join(verdict(result["table"], floor, images)))
+    console.say("A demonstration; `polymgnet study` gives intervals and tests (docs/studies).")
     print("Figures:")
     for name in result["figures"]:
         if name.endswith(".png"):

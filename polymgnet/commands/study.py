@@ -184,7 +184,7 @@ def study(
             )
         made, again = page()
         if again:
-            print(f"One page on these runs: {made or again}")
+            console.say(f"One page on these runs: {made or again}")
     if failed:
         first = next(iter(failed))
         raise Failure(

@@ -125,8 +125,8 @@ def train(
     if as_json:
         console.emit({**result.to_dict(), "run": out, "page": made})
         return
-    print(f"Next: polymgnet analyze {out}, polymgnet figures {out}")
-    print(f"One page on it: {made or again}")
+    console.say(f"Next: polymgnet analyze {out}, polymgnet figures {out}")
+    console.say(f"One page on it: {made or again}")
 
 
 def _outlook(model: Any, data: Any) -> str:
