@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter
@@ -214,7 +214,8 @@ def draw_costs(ax: Axes, grid: Grid, name: str, cost: str) -> Axes:
         style: dict[str, Any] = {"elinewidth": 0.6, "zorder": 3} | ({"label": kind} if kind else {})
         style |= (KINDS[kind] if kind else look(k)).points
         style |= {} if k in front else {"mfc": "white"}
-        pale = 0.5 + 0.5 * np.array(to_rgb(style["color"]))  # solid: few colours make a small file
+        # solid, not transparent: few colours make a small file
+        pale = to_hex(0.5 + 0.5 * np.array(to_rgb(style["color"])))
         ax.errorbar([x], [y], yerr=[half], ecolor=pale, **style)
     sign = 1.0 if measure.smaller_is_better else -1.0
     order = sorted(range(len(points)), key=lambda k: sign * points[k][2].mean)
