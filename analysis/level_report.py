@@ -10,6 +10,7 @@ symbol's, on a periodic grid of at least 16 per axis.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
@@ -175,6 +176,12 @@ class LevelReport:
     def not_identifiable(self) -> tuple[Reading, ...]:
         """The coefficients in which no meaning may be read."""
         return tuple(reading for reading in self.readings if not reading.identifiable)
+
+    @property
+    def largest_only(self) -> bool:
+        """Whether of the learned A as applied the outermost eigenvalues alone are known."""
+        known: NDArray[np.complex128] = self.arrays["eigenvalues/learned"]
+        return known.size < self.channels * math.prod(self.size)
 
     @property
     def relative(self) -> dict[str, ResidualPolynomial]:

@@ -17,7 +17,7 @@ from matplotlib.ticker import (
 )
 from numpy.typing import ArrayLike
 
-from figures.style import GREY, GUIDE, finished, looks, named
+from figures.style import GREY, GUIDE, LIGHT_GREY, finished, looks, named
 from mgtheory.polynomials.residual import ResidualPolynomial
 
 # larger values of |q| are drawn on an axis that is linear up to 1 and logarithmic beyond
@@ -25,6 +25,7 @@ LINEAR_UP_TO = 2.0
 SCALE = "linear to ±1, logarithmic beyond"
 FEW = 30.0  # up to this size 2 and 5 have numbers too
 SHOWN_POINTS = 4000
+CIRCLE = 181  # points of half a circle
 MOST_DECADES = 4  # with ticks between the powers of ten
 
 
@@ -36,6 +37,7 @@ def draw_polynomials(
     high: tuple[float, float] | None = None,
     eigenvalues: ArrayLike | None = None,
     spectrum_of: str | None = None,
+    disc: bool = False,
     xlabel: str = "t / b",
     legend: bool = True,
 ) -> Axes:
@@ -55,6 +57,9 @@ def draw_polynomials(
         (|lambda|, |q(lambda)|), at most 4000 of them.
     spectrum_of
         The label of the polynomial to take there; by default the last.
+    disc
+        The eigenvalues are the largest alone, the others somewhere in |z| <= b: a light curve shows
+        the largest |q(z)| on every circle |z| = t, below which all of them are.
     xlabel
         Label of the axis, with its unit.
     """
@@ -70,10 +75,24 @@ def draw_polynomials(
         size = np.abs(polynomials[chosen](points.astype(complex)))
         reach = max(reach, float(size.max()))
         dots: dict[str, Any] = {"color": GREY, "alpha": 0.6, "markeredgewidth": 0, "zorder": 2}
-        ax.plot(np.abs(points), size, ".", ms=2.0, rasterized=True, label="_points", **dots)
+        ax.plot(
+            np.abs(points),
+            size,
+            ".",
+            ms=5.0 if disc else 2.0,
+            rasterized=True,
+            label="_points",
+            **dots,
+        )
         # the legend's, of a size that can be seen
-        title = f"|q(λ)| on the spectrum of A, q {named(chosen)}"
-        ax.plot([], [], "o", markersize=3.5, color=GREY, label=title)
+        where = "at the largest eigenvalues only" if disc else "on the spectrum of A"
+        ax.plot([], [], "o", markersize=3.5, color=GREY, label=f"|q(λ)| {where}, q {named(chosen)}")
+        if disc:
+            circle = np.exp(1j * np.linspace(0.0, np.pi, CIRCLE))
+            bound = np.abs(polynomials[chosen](t[:, None] * circle)).max(axis=1)
+            reach = max(reach, float(bound.max()))
+            light: dict[str, Any] = {"color": LIGHT_GREY, "linewidth": 1.2, "zorder": 1.5}
+            ax.plot(t, bound, label="the others at most: max |q| on |λ| = t", **light)
     styles = looks(curves)
     for k, (label, values) in enumerate(curves.items()):
         ax.plot(t, values, label=named(label), zorder=3 + k, **styles[label].line)

@@ -32,6 +32,7 @@ MARGIN = 1.25
 # a spectrum less high than this part of its width is drawn in a flat panel, any other in a square
 # one
 FLAT = 0.15
+REAL = 1e-4  # of imaginary parts, in spectral radii: float32's rounding
 SHOWN_POINTS = 6000
 ROOT_SIZE = 5.0
 DAMPED = "#FFF3D6"
@@ -47,6 +48,7 @@ def draw_spectrum(
     roots: Mapping[str, ArrayLike] | None = None,
     damping: tuple[str, ResidualPolynomial] | None = None,
     unit: str = "",
+    largest_only: bool = False,
     legend: bool = True,
 ) -> Axes:
     """Eigenvalues and roots in the complex plane; the region |q| < 1 of one polynomial is shaded
@@ -70,6 +72,9 @@ def draw_spectrum(
     unit
         What the eigenvalues are given in units of, e.g. "b" for their spectral radius; without it
         they are what they are.
+    largest_only
+        Of the applied ones those of largest modulus alone are given: a light circle |z| = b shows
+        where the others are within, or a light line on the real axis where all are real.
     """
     values = np.asarray(eigenvalues, dtype=complex)
     given = {label: np.ravel(np.asarray(z, dtype=complex)) for label, z in (roots or {}).items()}
@@ -88,7 +93,16 @@ def draw_spectrum(
         }
     if applied is not None:
         groups = {f"symbol, {label}": drawn for label, drawn in groups.items()}
-        groups["eigenvalues as applied"] = (np.ravel(np.asarray(applied, complex)), BLACK, "o")
+        own = np.ravel(np.asarray(applied, complex))
+        label = "as applied, largest eigenvalues only" if largest_only else "eigenvalues as applied"
+        groups[label] = (own, BLACK, "o")
+        if largest_only:
+            b = float(np.abs(own).max())
+            real = float(np.abs(own.imag).max()) < REAL * b
+            within = np.linspace(min(own.real.min(), 0.0), max(own.real.max(), 0.0), 2) + 0j
+            within = within if real else b * np.exp(1j * np.linspace(0.0, 2.0 * np.pi, 361))
+            light: dict[str, Any] = {"color": LIGHT_GREY, "linewidth": 1.2, "zorder": 1.5}
+            ax.plot(within.real, within.imag, label="the others: within", **light)
     for k, (label, (points, colour, marker)) in enumerate(groups.items()):
         shown = points[:: max(1, -(-points.size // SHOWN_POINTS))]
         style: dict[str, Any] = {"ls": "none", "marker": marker, "mew": 0, "color": colour}

@@ -25,7 +25,7 @@ from figures.damping import (
     draw_damping,
 )
 from figures.polynomials import draw_polynomials
-from figures.spectra import draw_root_strip, draw_spectrum, piled_up
+from figures.spectra import REAL, draw_root_strip, draw_spectrum, piled_up
 from figures.study import draw_level_factors
 from figures.style import DOUBLE, figure, figure_legend, named
 from mgtheory.fourier import grid_frequencies, high_frequencies, smoothing_factor, symbol
@@ -47,6 +47,7 @@ def polynomials(report: SpectralReport) -> Figure | None:
     def draw(ax: Axes, level: LevelReport, curves: Mapping[str, ResidualPolynomial]) -> None:
         own, which = _eigenvalues(level, "eigenvalues"), judged(curves)
         shown: dict[str, Any] = {"xlabel": "t / b; points: |λ| / b", "legend": False}
+        shown["disc"] = level.largest_only and bool(np.abs(own.imag).max() > REAL)
         draw_polynomials(ax, curves, eigenvalues=own, spectrum_of=which, **shown)
 
     return _by_level(_polynomial_levels(report), draw, height=2.3)
@@ -73,6 +74,7 @@ def spectra(report: SpectralReport) -> Figure | None:
             roots={role: q.roots for role, q in curves.items()},
             damping=(judged(curves), curves[judged(curves)]) if curves else None,
             unit="b",
+            largest_only=level.largest_only,
             legend=False,
         )
 

@@ -14,6 +14,7 @@ from analysis.numbers import number
 from figures.along import CURVES
 from figures.page.traces import (
     FAR,
+    FEW,
     FLOOR,
     HEIGHT,
     LINEAR_UP_TO,
@@ -104,7 +105,8 @@ def _polynomials(level: LevelReport, moving: Moving | None) -> Picture:
 
     data: list[Data] = []
     if curves:
-        title = f"|q(λ)| of A, {judged(curves)}"
+        some = ", largest eigenvalues only" if level.largest_only else ""
+        title = f"|q(λ)| of A, {judged(curves)}{some}"
         dots = {"color": GREY, "size": 4, "opacity": 0.5}
         data.append(cloud(title, np.abs(points), shown(sizes), marker=dots))
     for role, own in values.items():
@@ -154,8 +156,9 @@ def _plane(level: LevelReport, moving: Moving | None) -> Picture:
                 **{"fillcolor": SHADED, "line": {"color": "#7fbfa9", "width": 1}},
             }
         )
+    some = ", the largest only" if level.largest_only else ""
     dots = {"color": GREY, "size": 3, "opacity": 0.6}
-    data.append(cloud("eigenvalues of A", points.real, points.imag, marker=dots))
+    data.append(cloud(f"eigenvalues of A{some}", points.real, points.imag, marker=dots))
     ring = {"color": GREY, "width": 1, "dash": "dot"}
     data.append(curve("|λ| = b", circle.real, circle.imag, line=ring, hoverinfo="skip"))
     for role, own in roots.items():
@@ -216,9 +219,12 @@ def _course(level: LevelReport, way: Along) -> Picture:
             dash = {"color": look.colour, "width": 0 if look.dashes == "none" else 1.5}
             data.append(curve(label, x, y, line=dash, mode="lines+markers", marker=mark))
     axis = {**log_axis(*(one["y"] for one in data), [1.0]), "title": {"text": FACTOR}}
+    last = max([1.0, *(one["x"][-1] for one in data)])
     layout = {
         "height": HEIGHT,
-        "xaxis": {"title": {"text": "epoch"}, "rangemode": "tozero"},
+        # a little more at both ends, where marks were cut
+        "xaxis": {"title": {"text": "epoch"}, "range": [-0.03 * last, 1.03 * last]}
+        | ({"dtick": 1} if last <= FEW else {}),
         "yaxis": axis,
         "shapes": [guide(1.0)],
     }

@@ -17,6 +17,7 @@ from analysis.stats import fraction_interval
 from figures.page.levels import Moving, in_plane
 from figures.page.traces import (
     FAR,
+    FEW,
     FLOOR,
     HEIGHT,
     LINEAR_UP_TO,
@@ -38,7 +39,6 @@ from figures.style import BLACK, GREY, LIGHT_GREY
 from figures.views import learned as ends_of
 from figures.views import meaningful
 
-FEW = 10  # epochs, each of which has its number at the axis
 MOST_STEPS, MOST_CURVES = 12, 60  # of a slider; of all of its steps together
 SHARED_POINTS = 81  # of a curve among several that move
 CAPTION = (

@@ -19,6 +19,7 @@ from figures.style import COLOURS, GREY, ROLES
 
 POINTS = 161  # of a curve
 HEIGHT = 560
+FEW = 10  # epochs, each of which has its number at the axis
 LINE = 34  # letters below an axis on a phone
 LINEAR_UP_TO = 2.0  # larger polynomials are shown by |q|, logarithmically
 FLOOR = 1e-3  # of that axis

@@ -135,12 +135,11 @@ def compare_smoothers(
             coarsest=solving.find(backend).coarsest,
             progress=step,
         )
+    told = sides if A is None or sizes is not None else None  # a graph has no sides
     asked = {"cycle": cycle, "pre": pre, "post": post, "backend": backend}
-    document = {**result.to_dict(), **asked, "problem": problem, "boundary": sides}
-    title = (
-        f"{problem}, {' x '.join(map(str, result.shape))}, {sides}, {cycle}({pre},{post}), backend"
-        f" {backend}"
-    )
+    document = {**result.to_dict(), **asked, "problem": problem, "boundary": told}
+    where = (problem, " x ".join(map(str, result.shape)), told)
+    title = ", ".join([*filter(None, where), f"{cycle}({pre},{post})", f"backend {backend}"])
     if report is not None:
         from figures.page.comparing import comparison_page
         from figures.page.write import write

@@ -4,6 +4,7 @@ files round-trip."""
 import csv
 import json
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -57,6 +58,9 @@ def test_planted_truth_comes_back(report):
     assert first.operators["learned"].positive
     assert first.arrays["symbol/learned"].shape == (*SIZE, 3)
     assert first.arrays["eigenvalues/learned"].shape == (3 * SIZE[0] * SIZE[1],)
+    assert not first.largest_only
+    few = {**first.arrays, "eigenvalues/learned": first.arrays["eigenvalues/learned"][:6]}
+    assert replace(first, arrays=few).largest_only
     np.testing.assert_allclose(
         first.arrays["effective/step1"], np.full((3, 1), 0.2 / np.sqrt(1 + 1e-5)), rtol=1e-14
     )

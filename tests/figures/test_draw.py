@@ -63,6 +63,28 @@ def test_polynomials_on_a_complex_spectrum(ax):
     assert "|q(λ)| on the spectrum of A, q learned" in legend_texts(ax)
 
 
+def test_the_largest_eigenvalues_alone_are_called_so(ax):
+    """The light curve is max |q| on |z| = t, 1 + 2 t of 1 + 2 z; no point is above it."""
+    q, values = ResidualPolynomial([-0.5]), np.array([0.6 + 0.8j, 0.6 - 0.8j])
+    draw_polynomials(ax, {"learned": q}, eigenvalues=values, disc=True)
+    t, most = line(ax, "the others at most: max |q| on |λ| = t").get_data()
+    np.testing.assert_allclose(most, 1 + 2 * t)
+    assert "|q(λ)| at the largest eigenvalues only, q learned" in legend_texts(ax)
+    for own, size in ((values, 1.0), (np.array([1.5 + 0j, -1.0]), None)):
+        ax.clear()
+        draw_spectrum(ax, np.array([0.5 + 0.5j]), applied=own, largest_only=True, unit="b")
+        assert "as applied, largest eigenvalues only" in legend_texts(ax)
+        z = np.asarray(line(ax, "the others: within").get_xydata()) @ [1, 1j]
+        if size is None:  # real ones: the interval
+            np.testing.assert_allclose(z, [-1.0, 1.5])
+        else:
+            np.testing.assert_allclose(np.abs(z), size)
+    ax.clear()
+    draw_spectrum(ax, np.array([0.5 + 0.5j]), applied=values)
+    assert "eigenvalues as applied" in legend_texts(ax)
+    assert "the others: within" not in legend_texts(ax)
+
+
 def test_spectrum(ax):
     theta = grid_frequencies((8, 8))
     values = symbol(laplacian(2), theta)

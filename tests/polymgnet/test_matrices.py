@@ -255,3 +255,6 @@ def test_a_matrix_without_a_grid(document, refused, tmp_path):
     found = document(*words, "--coarsening", "pyamg", "--krylov", "cg")
     assert found["error"] < 1e-6
     assert found["shape"] == [N * N]
+    compared = ("compare-smoothers", *words[1:], "--degrees", "1", "--family", "chebyshev")
+    assert document(*compared, "--coarsening", "pyamg")["boundary"] is None  # a graph has no sides
+    assert document(*compared, *GRID)["boundary"] == "dirichlet"
