@@ -33,6 +33,7 @@ from scipy.optimize import minimize
 from torch import Tensor
 
 from mgtheory.derive import InitialCoefficients, versions
+from mgtheory.families import get_family
 from mgtheory.fourier.descent import minimise_maximum
 from mgtheory.multigrid.hierarchy import Hierarchy
 from mgtheory.polynomials.residual import ResidualPolynomial
@@ -258,7 +259,7 @@ def learn_smoother(
     Raises
     ------
     ValueError
-        For a start of another degree, or a start whose cycle diverges.
+        For a start of another degree or whose cycle diverges, or a family that does not exist.
     """
     if not options.pop("shared", True):
         per = "leg"
@@ -289,7 +290,7 @@ def learn_smoother(
         return [found[0]] if per == "cycle" else (found if per == "level" else found * 2)
 
     starts = {"start": of_sets(start, of_family)}
-    for family in also:
+    for family in [get_family(name).name for name in also]:
         with suppress(ValueError):  # it has no such degree, or none for this problem
             starts[family] = of_sets(family, degree)
     if per == "leg" and pre and post:
