@@ -157,6 +157,9 @@ def test_the_twin_follows_every_change_of_the_coefficients(monkeypatch):
     with torch.no_grad():
         assert cycle._quick(b, x[0]) is None
         torch.testing.assert_close(cycle(b, x[0]), cycle(b, x[0].expand(3, -1, -1).clone()))
+        with monkeypatch.context() as within:  # a trace would keep the coefficients as they are
+            within.setattr(torch.jit, "is_tracing", lambda: True)
+            assert cycle._quick(b, x) is None
         cycle.down[0].A.weight.mul_(1.01)
     compared(twin=False)
 
