@@ -144,9 +144,21 @@ class DeviceHierarchy(StencilHierarchy):
             run_full_multigrid(self.levels, Plan(Cycle.FMG), restricted=False, again=True)
             run_cycle(self.levels, Cycle.V)
             square: Any = run_cycle(self.levels, Cycle.V, start=KEEP, norm=True)
+            if self.work != torch.float64:  # residuals of systems in float64
+                exact = self._exact()
+                exact.b = b.double()
+                _, square = exact.remainder(exact.b)
             square.tolist()  # waits for all
         _READY.add(key)
         return time.perf_counter() - start
+
+    def _exact(self) -> TorchLevel:
+        """The finest level in float64."""
+        finest = self.levels[0]
+        made: TorchLevel = type(finest)(
+            self.operators[0], finest.coarse, self.device, torch.float64
+        )
+        return made
 
     def _smoothed(self, options: Options) -> Self:
         """Operators are shared."""
@@ -455,8 +467,7 @@ class _Refined(_Loop):
     def start(self, x0: Tensor | None) -> Tensor:
         """||b||^2 of each system."""
         self.fused, self.solution = False, torch.zeros_like(self.b) if x0 is None else x0
-        finest, operator = self.levels[0], self.of.operators[0]
-        self.exact = type(finest)(operator, finest.coarse, finest.device, self.b.dtype)
+        self.exact = self.of._exact()
         self.exact.b = self.b
         return square_sum(self.b)
 
