@@ -24,6 +24,7 @@ import triton.language as tl
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mgtheory.matrixfree.swept import joined
 from mgtheory.matrixfree.tables import CACHED, Grid, cubic, linear, restriction
 from nets.pde.levels import TorchLevel, transfer
 
@@ -394,13 +395,7 @@ class FusedLevel(TorchLevel):
         """Join the steps of factors to passes of as many steps as `DEGREES` has; a pass reaches at
         most one point further than an axis has."""
         n = [n for n, used in zip(self.grid, self.used, strict=True) if used]
-        limit = min(DEGREES[max(len(n), 1)], *(k + 1 for k in n), 99)
-        sweeps: list[list[Array]] = [[]]
-        for steps in factors:
-            if sweeps[-1] and sum(map(len, sweeps[-1])) + len(steps) > limit:
-                sweeps.append([])
-            sweeps[-1].append(steps)
-        return [np.concatenate([np.empty((0, 2)), *parts]) for parts in sweeps]
+        return joined(factors, min(DEGREES[max(len(n), 1)], *(k + 1 for k in n), 99))
 
     def smoothed(self, x: Tensor | None, steps: Array) -> Tensor | None:
         """See `TorchLevel.smoothed`."""
