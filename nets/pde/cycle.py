@@ -309,7 +309,11 @@ class MultigridCycle(nn.Module):
         return Level(operator, steps, final_relu=False)
 
     def forward(self, b: Tensor, x: Tensor | None = None) -> Tensor:
-        """The next iterate from x (None stands for 0), both of shape (..., *grid)."""
+        """The next iterate from x (None stands for 0), both of shape (..., *grid).
+
+        Where no gradient is asked the matrix-free twin computes it on a GPU, and on a processor
+        from 2^17 unknowns on; on a GPU it does not see coefficients that are changed by ``.data``.
+        """
         grid = self._check_shape(b)
         if (quick := self._quick(b, x)) is not None:
             found: Tensor = quick.iterate(b, x, self.kind)
