@@ -371,7 +371,7 @@ class MultigridCycle(nn.Module):
         if (
             self.problem.boundary is not Boundary.DIRICHLET
             or torch.compiler.is_compiling()
-            or torch.jit.is_tracing()
+            or cast(Any, torch.jit).is_tracing()
             or torch._C._are_functorch_transforms_active()
             or (torch.is_grad_enabled() and any(v.requires_grad for v in trained))
             or any(leg.A.weight.requires_grad for leg in cast(Any, [*self.down, *self.up]))
