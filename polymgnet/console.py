@@ -165,8 +165,8 @@ def _widths(texts: Sequence[Sequence[str]], room: int) -> list[int]:
 
 
 def _is_number(text: str) -> bool:
-    """Whether a cell is a number, as 1,385,554 or 3.374e+03, or the dash of none."""
-    return re.fullmatch(r"[-+]?[\d,]*\.?\d*(e[-+]\d+)?|–", text) is not None
+    """Whether a cell is a number, as 1,385,554, 3.374e+03 or ∞, or the dash of none."""
+    return re.fullmatch(r"[-+]?([\d,]*\.?\d*(e[-+]\d+)?|∞)|–", text) is not None
 
 
 def _grid(texts: Sequence[Sequence[str]], widths: Sequence[int]) -> Any:

@@ -17,6 +17,7 @@ NAMES = {
     "problems": "mgtheory.problems.catalogue:PROBLEMS",
     "smoothers": "mgtheory.smoothers:SMOOTHERS",
     "engines": "mgtheory.export.engines:TARGETS",
+    "kinds": "polymgnet.commands.export:kinds",
     "backends": "polymgnet.solving:BACKENDS",
     "recipes": "nets.config:list_recipes",
     "data": "nets.data.sources:SOURCES",
@@ -84,6 +85,8 @@ class Command(TyperCommand):
         for param in params:
             if hasattr(param, "help"):
                 param.help = filled(param.help)
+            if "{" in (param.metavar or ""):  # a choice; broken between its words
+                param.metavar = str(filled(param.metavar)).replace(", ", " | ")
             if getattr(param, "is_flag", False):
                 param.metavar = ""  # a flag takes no value
             if param.param_type_name == "argument":  # <list[Path]> beside RUN... helps nobody

@@ -43,30 +43,30 @@ def prefer_own() -> None:
     if _Beside not in sys.meta_path:
         sys.meta_path.insert(0, _Beside)
     if os.environ.get(OWN):
-        load_own(Path(os.environ[OWN]))
+        load_own(Path(os.environ[OWN]), named=f"{OWN}=")
 
 
-def load_own(path: Path) -> None:
+def load_own(path: Path, *, named: str = "--import ") -> None:
     """Run the user's Python file, once in a process, for what it registers: families, smoothers,
     placements, problems, models. What this process starts runs it too.
 
-    ValueError with the file's name where it fails.
+    ValueError with the file's name, and how it was `named`, where it fails.
     """
     file = path.expanduser().absolute()
     name = f"polymgnet_own_{file.stem}"
     if not file.is_file():
-        raise FileNotFoundError(f"--import: there is no file {path}")
+        raise FileNotFoundError(f"{named}{path}: no file is there")
     if getattr(sys.modules.get(name), "__file__", None) == str(file):
         return
     spec = spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
-        raise ValueError(f"--import {path}: no Python file; its name ends in .py")
+        raise ValueError(f"{named}{path}: no Python file; its name ends in .py")
     sys.modules[name] = module = module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a script that ends itself would end the command
         del sys.modules[name]
-        raise ValueError(f"--import {path}: {type(error).__name__}: {error}") from error
+        raise ValueError(f"{named}{path}: {type(error).__name__}: {error}") from error
     os.environ[OWN] = str(file)
 
 

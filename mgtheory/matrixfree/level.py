@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mgtheory.matrixfree.operators import Operator, SineSolver, as_grid
-from mgtheory.matrixfree.swept import SweptLevel
+from mgtheory.matrixfree.swept import SweptLevel, joined
 from mgtheory.matrixfree.tables import (
     ADD,
     KEEP,
@@ -171,13 +171,7 @@ class KernelLevel(SweptLevel):
         sweep, possibly of no steps."""
         _, n1, n2 = self.grid
         plane = 8 * (n1 + 2 * (n1 > 1)) * (n2 + 2 * PAD)
-        limit = max(2, min(MAX_STEPS, CACHE // (3 * plane) - 1))
-        sweeps: list[list[Array]] = [[]]
-        for steps in factors:
-            if sum(map(len, sweeps[-1])) + len(steps) > limit:
-                sweeps.append([])
-            sweeps[-1].append(steps)
-        return [np.concatenate([np.empty((0, 2)), *parts]) for parts in sweeps]
+        return joined(factors, max(2, min(MAX_STEPS, CACHE // (3 * plane) - 1)))
 
     def sweep(
         self,

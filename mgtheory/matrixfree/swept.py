@@ -16,6 +16,17 @@ from mgtheory.problems.grids import Shape
 Array = NDArray[np.float64]
 
 
+def joined(factors: list[Array], limit: float) -> list[Array]:
+    """Sweeps of whole factors (their steps, shape (k, 2)), of at most `limit` steps where none is
+    longer; at least one sweep, possibly of no steps."""
+    sweeps: list[list[Array]] = [[]]
+    for steps in factors:
+        if sweeps[-1] and sum(map(len, sweeps[-1])) + len(steps) > limit:
+            sweeps.append([])
+        sweeps[-1].append(steps)
+    return [np.concatenate([np.empty((0, 2)), *parts]) for parts in sweeps]
+
+
 class SweptLevel(ABC):
     """One grid: its smoothing steps, and down- and up-leg as sweeps. A kind of it adds the sweep.
 

@@ -239,10 +239,11 @@ class MultigridCycle(nn.Module):
         first = self.polynomial_on(hierarchy.levels[0])
         common = self._coefficients(first, parameterisation) if shared else None
         down, up, transfers = list[Level](), list[Level](), list[GridTransfer]()
-        lifts = list[Lift]()
+        lifts, self._kernels = list[Lift](), list[NDArray[np.float64]]()
         for i, level in enumerate(hierarchy.levels[:-1]):
             self._check_nested(level.shape, hierarchy.levels[i + 1].shape, level.axes, periodic)
             kernel = stencil_of(level.A, level.shape, periodic=periodic) / self.scales[i]
+            self._kernels.append(kernel)
             own = self.polynomial_on(level).scaled(1.0 / self.scales[i])
             for legs, count in ((down, pre), (up, post)):
                 factors = common or self._coefficients(own, parameterisation)
@@ -308,7 +309,11 @@ class MultigridCycle(nn.Module):
         return Level(operator, steps, final_relu=False)
 
     def forward(self, b: Tensor, x: Tensor | None = None) -> Tensor:
-        """The next iterate from x (None stands for 0), both of shape (..., *grid)."""
+        """The next iterate from x (None stands for 0), both of shape (..., *grid).
+
+        Where no gradient is asked the matrix-free twin computes it on a GPU, and on a processor
+        from 2^17 unknowns on; on a GPU it does not see coefficients that are changed by ``.data``.
+        """
         grid = self._check_shape(b)
         if (quick := self._quick(b, x)) is not None:
             found: Tensor = quick.iterate(b, x, self.kind)
@@ -366,16 +371,20 @@ class MultigridCycle(nn.Module):
         if (
             self.problem.boundary is not Boundary.DIRICHLET
             or torch.compiler.is_compiling()
+            or cast(Any, torch.jit).is_tracing()
             or torch._C._are_functorch_transforms_active()
             or (torch.is_grad_enabled() and any(v.requires_grad for v in trained))
             or any(leg.A.weight.requires_grad for leg in cast(Any, [*self.down, *self.up]))
             or any(type(v) not in (Tensor, nn.Parameter) or v.is_inference() for v in trained)
             or any((v.dtype, v.device) != (inverse.dtype, inverse.device) for v in trained)
+            or (x is not None and x.shape != b.shape)
             or inverse.device.type not in ("cpu", "cuda")
             or (inverse.device.type == "cpu" and math.prod(self.shapes[0]) < QUICK)
         ):
             return None
-        key = [(v.data_ptr(), v._version) for v in self.parameters()]
+        # on a GPU by address and version, for values have to be waited for: a change by .data, not
+        # counted by torch, is not seen there
+        key = [v.tolist() if v.is_cpu else (v.data_ptr(), v._version) for v in self.parameters()]
         kept: Any = self.__dict__.setdefault("_twins", threading.local())
         if getattr(kept, "key", None) != key:
             # views keep the memory, so that other parameters cannot come to lie at these addresses
@@ -386,7 +395,15 @@ class MultigridCycle(nn.Module):
         return twin
 
     def _twin(self) -> DeviceHierarchy | None:
-        """The matrix-free cycle of the same grids and polynomials, where it has them."""
+        """The matrix-free cycle of the same grids and polynomials, where it has them and A is still
+        that of the problem."""
+        for legs in (self.down, self.up):
+            for i, kernel in enumerate(self._kernels):
+                weight = self._level(legs, i).A.weight[0, 0]
+                if not torch.equal(
+                    weight.detach().cpu(), torch.from_numpy(kernel).to(weight.dtype)
+                ):
+                    return None
         twin = DeviceHierarchy.build(
             self.problem,
             smoother=lambda level: self.polynomial(level.index),
@@ -426,16 +443,20 @@ class MultigridCycle(nn.Module):
         self, before: Sequence[ResidualPolynomial], after: Sequence[ResidualPolynomial]
     ) -> None:
         """Smooth with q of one's own on each level but the coarsest, before and after the
-        coarse-grid correction, each for that level's own A. For a cycle whose coefficients are not
-        shared."""
+        coarse-grid correction, each for that level's own A. A ValueError for a cycle whose
+        coefficients are shared."""
+        if self.shared:
+            raise ValueError(
+                "the cycle's coefficients are shared by all levels: build it shared=False"
+            )
         for legs, polynomials, count in (
             (self.down, before, self.pre),
             (self.up, after, self.post),
         ):
             for i, q in enumerate(polynomials):
-                kernel = self._level(legs, i).A.weight[0, 0].numpy()
+                kernel = self._level(legs, i).A.weight[0, 0].detach().cpu().numpy()
                 own = self._coefficients(q.scaled(1.0 / self.scales[i]), self.parameterisation)
-                legs[i] = self._leg(kernel, own, count, self.periodic)
+                legs[i] = self._leg(kernel, own, count, self.periodic).to(self.coarse_inverse)
 
     def hierarchy(self) -> Hierarchy:
         """The scipy.sparse hierarchy with the current polynomials: the same cycle."""
@@ -475,7 +496,7 @@ def reduction(reduced: Callable[[Tensor], Tensor], e: Tensor, cycles: int) -> ND
     for _ in range(cycles):
         e = reduced(e)
         size = torch.linalg.vector_norm(e, dim=dims, keepdim=True)
-        norms.append(size.flatten(-len(dims))[..., 0].numpy())
+        norms.append(size.flatten(-len(dims))[..., 0].cpu().numpy())
         e = e / size
     last = np.log(np.maximum(norms[-max(1, cycles // 3) :], 1e-300)).mean(axis=0)
     return np.asarray(np.where(np.isfinite(last), np.exp(last), math.inf))

@@ -144,9 +144,21 @@ class DeviceHierarchy(StencilHierarchy):
             run_full_multigrid(self.levels, Plan(Cycle.FMG), restricted=False, again=True)
             run_cycle(self.levels, Cycle.V)
             square: Any = run_cycle(self.levels, Cycle.V, start=KEEP, norm=True)
+            if self.work != torch.float64:  # residuals of systems in float64
+                exact = self._exact()
+                exact.b = b.double()
+                _, square = exact.remainder(exact.b)
             square.tolist()  # waits for all
         _READY.add(key)
         return time.perf_counter() - start
+
+    def _exact(self) -> TorchLevel:
+        """The finest level in float64."""
+        finest = self.levels[0]
+        made: TorchLevel = type(finest)(
+            self.operators[0], finest.coarse, self.device, torch.float64
+        )
+        return made
 
     def _smoothed(self, options: Options) -> Self:
         """Operators are shared."""
@@ -166,7 +178,7 @@ class DeviceHierarchy(StencilHierarchy):
             if hasattr(v, "__dlpack__") and not isinstance(v, np.ndarray):
                 v = torch.utils.dlpack.from_dlpack(v)
             else:
-                array = np.asarray(v)
+                array = np.ascontiguousarray(v)  # torch knows no negative strides
                 if array.dtype.kind not in "iuf":
                     raise ValueError(f"{name} has type {array.dtype}, must be real")
                 kept = array.dtype in (np.float32, np.float64) and array.flags.writeable
@@ -188,6 +200,15 @@ class DeviceHierarchy(StencilHierarchy):
             dtype = self.work if v.dtype == torch.float32 else torch.float64
         values = v.detach().to(dtype).reshape(-1, *finest.grid).contiguous()
         return Systems(values, lambda x: back(x.reshape(shape)))
+
+    def _start(self, x: Any, name: str, b: Tensor) -> Systems:
+        """A starting value of the caller for systems taken, of their number and type."""
+        taken = self._taken(x, name, b.dtype)
+        if len(taken.values) != len(b):
+            raise ValueError(
+                f"{name} has {len(taken.values)} systems, b has {len(b)}; give as many"
+            )
+        return taken
 
     @contextmanager
     def _working_on(self, x: Any, b: Any) -> Iterator[None]:
@@ -241,9 +262,7 @@ class DeviceHierarchy(StencilHierarchy):
         if plan.cycle is Cycle.FMG and x0 is not None:
             raise ValueError("an FMG cycle starts from 0, x0 must be None; with x0 take V, W or F")
         right, back = self._taken(b, "b")
-        start = None if x0 is None else self._taken(x0, "x0", right.dtype).values
-        if start is not None and len(start) != len(right):
-            raise ValueError(f"x0 has {len(start)} systems, b has {len(right)}; give as many")
+        start = None if x0 is None else self._start(x0, "x0", right).values.clone()  # x may be it
         loop = _Loop if right.dtype == self.work else _Refined
         with self._working_on(start, right):
             run = loop(self, right, start, stop, plan)
@@ -269,11 +288,11 @@ class DeviceHierarchy(StencilHierarchy):
         if out is not None:
             raise ValueError("out belongs to the processor; on a device smooth gives a new tensor")
         right = self._taken(b, "b").values
-        taken = self._taken(x, "x", right.dtype)
+        taken = self._start(x, "x", right)
         finest = self.levels[0]
         with self._working_on(taken.values.to(self.work), right.to(self.work)):
             finest.sweep(KEEP, finest.before if finest.smooths_before else finest.after)
-            return taken.back(finest.x)
+            return taken.back(finest.x.to(right.dtype))
 
     @own_errors
     @own_defaults()
@@ -294,7 +313,7 @@ class DeviceHierarchy(StencilHierarchy):
         """x after one cycle for A x = b, from x (None is 0); shape and kind of b."""
         kind = check_cycle(cycle, without=(Cycle.FMG,))
         right, back = self._taken(b, "b", self.work)
-        start = None if x is None else self._taken(x, "x", self.work).values
+        start = None if x is None else self._start(x, "x", right).values
         with self._working_on(start, right):
             run_cycle(self.levels, kind, start=ZERO if x is None else KEEP)
             return back(self.levels[0].x)
@@ -448,8 +467,7 @@ class _Refined(_Loop):
     def start(self, x0: Tensor | None) -> Tensor:
         """||b||^2 of each system."""
         self.fused, self.solution = False, torch.zeros_like(self.b) if x0 is None else x0
-        finest, operator = self.levels[0], self.of.operators[0]
-        self.exact = type(finest)(operator, finest.coarse, finest.device, self.b.dtype)
+        self.exact = self.of._exact()
         self.exact.b = self.b
         return square_sum(self.b)
 

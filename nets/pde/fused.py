@@ -24,6 +24,7 @@ import triton.language as tl
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mgtheory.matrixfree.swept import joined
 from mgtheory.matrixfree.tables import CACHED, Grid, cubic, linear, restriction
 from nets.pde.levels import TorchLevel, transfer
 
@@ -119,11 +120,12 @@ def smooth(
                     (P0 + 1, P1 + 1, P2 + 1); used up to a sum of REACH times the degree.
     """
     lane = tl.arange(0, TY * TX)
-    strips = tl.cdiv(n1, TY)
-    row = tl.program_id(1) % strips * TY + lane // TX
-    column = tl.program_id(0) * TX + lane % TX
-    first = tl.program_id(1) // strips * TZ
-    base = tl.program_id(2).to(tl.int64) * n0 * n1 * n2
+    across, strips = tl.cdiv(n2, TX), tl.cdiv(n1, TY)
+    line = tl.program_id(0) // across
+    row = line % strips * TY + lane // TX
+    column = tl.program_id(0) % across * TX + lane % TX
+    first = line // strips * TZ
+    base = tl.program_id(1).to(tl.int64) * n0 * n1 * n2
     inside = (row < n1) & (column < n2)
     q = ()
     for i in tl.static_range((K0 + 1) * (K1 + 1) * (K2 + 1)):
@@ -175,12 +177,13 @@ def restrict(
                     the T weights from there on, and whether it counts in the norm here.
     """
     lane = tl.arange(0, TZ * TY * TX)
-    strips = tl.cdiv(m1, TY)
-    tz = tl.program_id(1) // strips * TZ + lane // (TY * TX)
-    ty = tl.program_id(1) % strips * TY + lane // TX % TY
-    tx = tl.program_id(0) * TX + lane % TX
+    across, strips = tl.cdiv(m2, TX), tl.cdiv(m1, TY)
+    line = tl.program_id(0) // across
+    tz = line // strips * TZ + lane // (TY * TX)
+    ty = line % strips * TY + lane // TX % TY
+    tx = tl.program_id(0) % across * TX + lane % TX
     inside = (tz < m0) & (ty < m1) & (tx < m2)
-    system = tl.program_id(2).to(tl.int64)
+    system = tl.program_id(1).to(tl.int64)
     base = system * n0 * n1 * n2
     z = tl.load(f0 + tz, mask=inside, other=0)
     y = tl.load(f1 + ty, mask=inside, other=0)
@@ -216,9 +219,8 @@ def restrict(
     if STORE:
         tl.store(to + system * m0 * m1 * m2 + (tz * m1 + ty) * m2 + tx, total, mask=inside)
     if NORM:
-        programs = tl.num_programs(0) * tl.num_programs(1)
-        here = tl.program_id(1) * tl.num_programs(0) + tl.program_id(0)
-        tl.store(partial + system * programs + here, tl.sum(square, axis=0))
+        here = system * tl.num_programs(0) + tl.program_id(0)
+        tl.store(partial + here, tl.sum(square, axis=0))
 
 
 @triton.jit
@@ -235,12 +237,13 @@ def interpolate(
                     the T weights from there on.
     """
     lane = tl.arange(0, TZ * TY * TX)
-    strips = tl.cdiv(n1, TY)
-    tz = tl.program_id(1) // strips * TZ + lane // (TY * TX)
-    ty = tl.program_id(1) % strips * TY + lane // TX % TY
-    tx = tl.program_id(0) * TX + lane % TX
+    across, strips = tl.cdiv(n2, TX), tl.cdiv(n1, TY)
+    line = tl.program_id(0) // across
+    tz = line // strips * TZ + lane // (TY * TX)
+    ty = line % strips * TY + lane // TX % TY
+    tx = tl.program_id(0) % across * TX + lane % TX
     inside = (tz < n0) & (ty < n1) & (tx < n2)
-    system = tl.program_id(2).to(tl.int64)
+    system = tl.program_id(1).to(tl.int64)
     base, place = system * m0 * m1 * m2, system * n0 * n1 * n2 + (tz * n1 + ty) * n2 + tx
     z = tl.load(f0 + tz, mask=inside, other=0)
     y = tl.load(f1 + ty, mask=inside, other=0)
@@ -320,10 +323,15 @@ def block(grid: Grid) -> dict[str, int]:
     return {"TZ": LANES // columns // rows, "TY": rows, "TX": columns}
 
 
-def programs(grid: Grid, tile: dict[str, int], systems: int) -> Grid:
-    """The programs that cover a grid with tiles, in Triton's order."""
-    over = [-(-n // t) for n, t in zip(grid, tile.values(), strict=True)]
-    return over[2], over[0] * over[1], systems
+def programs(grid: Grid, tile: dict[str, int], systems: int) -> tuple[int, int]:
+    """The programs that cover a grid with tiles, along columns first, and systems; a ValueError for
+    more of these than a GPU has numbers for beside the first axis of its programs."""
+    if systems >= 2**16:
+        raise ValueError(
+            f"{systems:,} systems at once, the kernels take 65,535: solve them in parts, or take"
+            " kernels='torch'"
+        )
+    return math.prod(-(-n // t) for n, t in zip(grid, tile.values(), strict=True)), systems
 
 
 class Axes(NamedTuple):
@@ -387,13 +395,7 @@ class FusedLevel(TorchLevel):
         """Join the steps of factors to passes of as many steps as `DEGREES` has; a pass reaches at
         most one point further than an axis has."""
         n = [n for n, used in zip(self.grid, self.used, strict=True) if used]
-        limit = min(DEGREES[max(len(n), 1)], *(k + 1 for k in n), 99)
-        sweeps: list[list[Array]] = [[]]
-        for steps in factors:
-            if sweeps[-1] and sum(map(len, sweeps[-1])) + len(steps) > limit:
-                sweeps.append([])
-            sweeps[-1].append(steps)
-        return [np.concatenate([np.empty((0, 2)), *parts]) for parts in sweeps]
+        return joined(factors, min(DEGREES[max(len(n), 1)], *(k + 1 for k in n), 99))
 
     def smoothed(self, x: Tensor | None, steps: Array) -> Tensor | None:
         """See `TorchLevel.smoothed`."""
@@ -453,7 +455,7 @@ class FusedLevel(TorchLevel):
         made = axes(restriction, self.grid, coarse, False, *self.like)
         tile = block(coarse)
         grid = programs(coarse, tile, len(b))
-        partial = b.new_empty((len(b), grid[0] * grid[1]), dtype=torch.float64)
+        partial = b.new_empty((len(b), grid[0]), dtype=torch.float64)
         restrict[grid](
             b if x is None else x, b, partial if to is None else to, partial,
             self.stencil, *made.tables, *self.grid, *coarse, FROM_X=x is not None,

@@ -34,6 +34,7 @@ from torch import Tensor
 
 from mgtheory._html import html_table
 from mgtheory.derive import InitialCoefficients, versions
+from mgtheory.families import get_family
 from mgtheory.fourier.descent import minimise_maximum
 from mgtheory.multigrid.hierarchy import Hierarchy
 from mgtheory.polynomials.residual import ResidualPolynomial
@@ -275,7 +276,7 @@ def learn_smoother(
     Raises
     ------
     ValueError
-        For a start of another degree, or a start whose cycle diverges.
+        For a start of another degree or whose cycle diverges, or a family that does not exist.
     """
     if not options.pop("shared", True):
         per = "leg"
@@ -306,7 +307,7 @@ def learn_smoother(
         return [found[0]] if per == "cycle" else (found if per == "level" else found * 2)
 
     starts = {"start": of_sets(start, of_family)}
-    for family in also:
+    for family in [get_family(name).name for name in also]:
         with suppress(ValueError):  # it has no such degree, or none for this problem
             starts[family] = of_sets(family, degree)
     if per == "leg" and pre and post:

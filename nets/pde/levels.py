@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mgtheory.matrixfree.operators import Operator, as_grid
-from mgtheory.matrixfree.swept import SweptLevel
+from mgtheory.matrixfree.swept import SweptLevel, joined
 from mgtheory.matrixfree.tables import (
     ADD,
     CACHED,
@@ -243,7 +243,7 @@ class TorchLevel(SweptLevel):
 
     def cut(self, factors: list[Array]) -> list[Array]:
         """One sweep of all steps."""
-        return [np.concatenate([np.empty((0, 2)), *factors])]
+        return joined(factors, math.inf)
 
     def fitted(self, given: Any, name: str) -> Tensor:
         """A real array or tensor of shape (n,), that of the grid, or of several grids, as a tensor

@@ -96,10 +96,12 @@ class TorchHierarchy(MultigridSolver):
 
     def _work(self, steps: int, plan: Plan) -> float:
         """Products with A of `steps` steps, those of the residuals included."""
-        levels, own = self.module.hierarchy().levels, self.work_units(plan.repeated) + 1.0
+        twin = self.module.hierarchy()  # its matrices take longer than a cycle: made once
+        own = twin.work_units(plan.repeated) + 1.0
         if plan.cycle is not Cycle.FMG or not steps:
             return steps * own
-        return full_pass_products(levels, plan.inner, plan.cycles) + 1.0 + (steps - 1) * own
+        passed = full_pass_products(twin.levels, plan.inner, plan.cycles) + 1.0
+        return passed + (steps - 1) * own
 
     def as_preconditioner(self, cycle: str = "V", *, symmetric: bool = True) -> Any:
         """The sparse twin of the module as a preconditioner of SciPy's methods."""

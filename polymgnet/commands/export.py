@@ -13,6 +13,17 @@ from polymgnet.options import Force, Json, option
 READERS = {"onnx": "onnxruntime", "torch": "torch.export"}
 
 
+def kinds() -> list[str]:
+    """What --to takes."""
+    from mgtheory.export import TARGETS
+
+    return [*READERS, *TARGETS]
+
+
+def _completed(incomplete: str) -> list[str]:
+    return [kind for kind in kinds() if kind.startswith(incomplete)]
+
+
 def _learned(run: Path, level: int) -> tuple[Any, str]:
     """The learned polynomial of one level of a run, and what to be told of its batch norms."""
     from analysis.effective import has_norms
@@ -54,10 +65,11 @@ def export(
     to: Annotated[
         str | None,
         option(
-            "--to KIND",
+            "--to {kinds}",
             "A network: onnx, the default, for onnxruntime and others (pip install"
             " 'polymgnet[export]'); torch, that of FILE.pt2, for torch.export.load. Its polynomial,"
             " or that of INIT.json, as a smoother of an engine: {engines}.",
+            autocompletion=_completed,
         ),
     ] = None,
     level: Annotated[
@@ -105,8 +117,8 @@ def export(
     from mgtheory import InitialCoefficients
     from mgtheory.export import TARGETS
 
-    if to not in (kinds := (*READERS, *TARGETS)) and to is not None:
-        raise ValueError(f"--to: {to!r} is not one of {', '.join(map(repr, kinds))}")
+    if to not in (None, *kinds()):
+        raise ValueError(f"--to: {to!r} is not one of {', '.join(map(repr, kinds()))}")
     console.refuse_existing(out, force=force)
     to = to or ("torch" if out.suffix == ".pt2" else "onnx")
     if to in READERS:

@@ -158,6 +158,7 @@ def test_tables_fit_the_window_and_keep_numbers_whole(capsys, monkeypatch, width
 @pytest.mark.parametrize("width", [34, 60, 80])
 def test_texts_break_between_words_and_numbers_stand_on_the_right(capsys, monkeypatch, width):
     rows = [["a", "1,385,554", "two general polynomials"], ["bb", "27", "none"]]
+    rows.append(["c", "∞", "none"])  # a number too
     monkeypatch.setenv("COLUMNS", str(width))
     console.table("T", ["name", "weights", "what it is"], rows)
     out = capsys.readouterr().out
@@ -165,7 +166,7 @@ def test_texts_break_between_words_and_numbers_stand_on_the_right(capsys, monkey
     assert {"1,385,554", "polynomials", "general", "none"} <= set(out.split())
     ends = [
         line.index(text) + len(text)
-        for text in ("1,385,554", "27")
+        for text in ("1,385,554", "27", "∞")
         for line in out.splitlines()
         if f" {text} " in line
     ]

@@ -220,4 +220,6 @@ def test_a_new_engine_is_one_function_and_one_entry(run, refused, tmp_path, monk
     monkeypatch.setitem(TARGETS, "own", lambda given: Export("own", str(given.q.degree), "its own"))
     assert run(*words, "own").out == "a: its own\n"
     assert (tmp_path / "a").read_text() == "2"
-    assert "own" in run("export", "--help").out.split("engine:")[1].split("--level")[0]
+    shown = run("export", "--help").out
+    assert "own" in shown.split("engine:")[1].split("--level")[0]
+    assert "onnx | torch | petsc |" in shown

@@ -229,13 +229,22 @@ def test_a_file_of_one_s_own_is_run_before_the_command(own_parts, document, run,
     assert "halves" in " ".join(run("derive", "--help").out.replace("│", " ").split())
 
 
-def test_a_file_of_one_s_own_that_fails_is_named(own_parts, refused):
+def test_a_file_of_one_s_own_that_fails_is_named(own_parts, refused, monkeypatch):
     assert "no file" in refused("--import", own_parts, "models")
-    for text, said in (("1 / 0", "ZeroDivisionError: division"), ("x = (", "SyntaxError: ")):
+    failing = {
+        "1 / 0": "ZeroDivisionError: division",
+        "x = (": "SyntaxError: ",
+        "raise SystemExit(0)": "SystemExit: 0",  # which would have ended the command
+    }
+    for text, said in failing.items():
         own_parts.write_text(text)
         assert f"--import {own_parts}: {said}" in refused("--import", own_parts, "models")
     text = own_parts.with_suffix(".txt")
     text.touch()
     assert "ends in .py" in refused("--import", text, "models")
     assert os.environ[OWN] == ""
+    with monkeypatch.context() as within:
+        within.setenv(OWN, str(text))
+        with pytest.raises(ValueError, match=f"^{OWN}={text}: no Python file"):
+            prefer_own()
     assert "before the command" in refused("models", "--import", own_parts)

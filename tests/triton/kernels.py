@@ -121,6 +121,8 @@ def compile_all() -> None:
 
     from nets.pde import fused
 
+    # a GPU numbers 65,535 programs along any but the first of its axes
+    assert fused.programs((1023,) * 3, fused.block((1023,) * 3), 9)[1:] == (9,)
     ptxas = Path(triton.__file__).parent / "backends/nvidia/bin/ptxas"
     print(f"Triton {triton.__version__}, sm_{TARGET[1]}, {fused.LANES} points, {fused.WARPS} warps")
     print(f"{'kernel':<44}{'registers':>10}{'spilled':>9}{'shared':>8}{'reads':>7}{'seconds':>9}")

@@ -116,6 +116,60 @@ def test_where_no_gradient_is_asked_the_matrix_free_twin_runs(name, monkeypatch)
     assert len(twins) == 4
 
 
+def test_the_twin_follows_every_change_of_the_coefficients(monkeypatch):
+    """Polynomials set anew, a step of an optimiser, a state loaded, values written in place, by
+    .data too; where A is another one, or x and b have different shapes, convolutions compute."""
+    problem = problems.poisson((15, 15))
+    cycle, other = (
+        nets.MultigridCycle(problem, degree=2, shared=False, smoother=family, coarsest=9)
+        for family in ("chebyshev4", "richardson")
+    )
+    b, x = torch.randn((2, 3, 15, 15), dtype=torch.float64)
+    seen = []
+
+    def compared(*, twin=True):
+        """The cycle without a gradient is the one with it, and none that was before."""
+        monkeypatch.setattr(bridge, "QUICK", 0)
+        result = cycle(b, x)
+        assert result.requires_grad
+        expected = result.detach()
+        with torch.no_grad():
+            assert (cycle._quick(b, x) is not None) == twin
+            torch.testing.assert_close(cycle(b, x), expected, rtol=0, atol=1e-12)
+        assert all(float((expected - one).abs().max()) > 1e-4 for one in seen)
+        seen.append(expected)
+        return result
+
+    compared()
+    before, after = (ResidualPolynomial(np.array([k, 2.0 * k]) * 16**2) for k in (4.0, 3.0))
+    cycle.set_polynomials([before] * 2, [after] * 2)
+    trained = [p for p in cycle.parameters() if p.requires_grad]
+    compared().square().sum().backward()
+    torch.optim.Adam(trained, lr=1e-4).step()
+    compared()
+    cycle.load_state_dict(other.state_dict())
+    compared()
+    with torch.no_grad():
+        trained[0].mul_(0.9)
+    compared()
+    trained[0].data.mul_(0.9)
+    compared()
+    with torch.no_grad():
+        assert cycle._quick(b, x[0]) is None
+        torch.testing.assert_close(cycle(b, x[0]), cycle(b, x[0].expand(3, -1, -1).clone()))
+        with monkeypatch.context() as within:  # a trace would keep the coefficients as they are
+            within.setattr(torch.jit, "is_tracing", lambda: True)
+            assert cycle._quick(b, x) is None
+        cycle.down[0].A.weight.mul_(1.01)
+    compared(twin=False)
+
+
+def test_polynomials_of_shared_coefficients_are_not_set():
+    cycle = nets.MultigridCycle(problems.poisson((7, 7)), degree=1, coarsest=9)
+    with pytest.raises(ValueError, match="shared"):
+        cycle.set_polynomials([], [])
+
+
 @pytest.mark.parametrize("name", ["2d", "2d periodic"])
 def test_full_multigrid(name):
     """The values of the sparse hierarchy, and derivatives, against finite differences."""

@@ -141,7 +141,7 @@ def test_float32():
     assert short.x.dtype == torch.float32
     assert short.converged
     correction = device.apply(problem.b)
-    assert correction.dtype == np.float64
+    assert correction.dtype == device.smooth(found.x, problem.b).dtype == np.float64
     ours = StencilHierarchy.build(problem, coarsest=30, threads=1)
     assert 1e-10 < relative(correction, ours.apply(problem.b)) < 1e-5
     # scaled to 1 before they become float32
@@ -184,6 +184,10 @@ def test_arrays_in_arrays_out():
     assert not found.requires_grad
     np.testing.assert_array_equal(found.numpy(), x)
     np.testing.assert_array_equal(tensor.detach().numpy(), values)  # and b is not changed
+    np.testing.assert_array_equal(device.solve(values[::-1]).x, device.solve(values[::-1].copy()).x)
+    same = device.solve(values, values, maxiter=0).x  # of its own, for x0 stays the caller's
+    np.testing.assert_array_equal(same, values)
+    assert not np.may_share_memory(same, values)
     M = device.as_preconditioner()
     assert relative(M @ values.ravel(), device.apply(values).ravel()) == 0.0
 
@@ -237,8 +241,10 @@ def test_refused_systems():
     ):
         with pytest.raises(ValueError, match=words):
             device.solve(wrong)
-    with pytest.raises(ValueError, match="2 systems"):
-        device.solve(b, torch.zeros(2, 31, 31, dtype=torch.float64))
+    two = torch.zeros(2, 31, 31, dtype=torch.float64)
+    for call in (device.solve, device.iterate, lambda b, x: device.smooth(x, b)):
+        with pytest.raises(ValueError, match="2 systems"):
+            call(b, two)
 
 
 def test_without_torch_a_device_names_what_is_missing(monkeypatch):

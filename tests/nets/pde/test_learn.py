@@ -106,6 +106,8 @@ def test_no_loss_returns_what_is_worse_than_the_start(loss):
     assert learned.initial.provenance["options"]["loss"] == loss
 
 
-def test_an_unknown_loss_is_refused():
+def test_unknown_losses_and_families_are_refused():
     with pytest.raises(ValueError, match="loss is 'median', allowed are mean, worst"):
         nets.learn_smoother(problems.poisson((7, 7)), 2, loss="median")
+    with pytest.raises(ValueError, match="'chebychev', known are"):
+        nets.learn_smoother(problems.poisson((15, 15)), 2, also=["chebychev"])
