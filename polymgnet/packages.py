@@ -63,7 +63,9 @@ def load_own(path: Path, *, named: str = "--import ") -> None:
         raise ValueError(f"{named}{path}: no Python file; its name ends in .py")
     sys.modules[name] = module = module_from_spec(spec)
     try:
-        spec.loader.exec_module(module)
+        # compiled anew: bytecode that is kept cannot tell two versions of a second, and would lie
+        # in the user's folder
+        exec(compile(file.read_bytes(), file, "exec"), module.__dict__)
     except (Exception, SystemExit) as error:  # a script that ends itself would end the command
         del sys.modules[name]
         raise ValueError(f"{named}{path}: {type(error).__name__}: {error}") from error
