@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import to_hex, to_rgb
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter
@@ -215,8 +215,8 @@ def draw_costs(ax: Axes, grid: Grid, name: str, cost: str) -> Axes:
         style |= (KINDS[kind] if kind else look(k)).points
         style |= {} if k in front else {"mfc": "white"}
         # solid, not transparent: few colours make a small file
-        pale = to_hex(0.5 + 0.5 * np.array(to_rgb(style["color"])))
-        ax.errorbar([x], [y], yerr=[half], ecolor=pale, **style)
+        red, green, blue = (0.5 + 0.5 * part for part in to_rgb(style["color"]))
+        ax.errorbar([x], [y], yerr=[half], ecolor=(red, green, blue), **style)
     sign = 1.0 if measure.smaller_is_better else -1.0
     order = sorted(range(len(points)), key=lambda k: sign * points[k][2].mean)
     # who is known by no colour of a kind needs the name
