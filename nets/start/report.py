@@ -150,7 +150,7 @@ class InitReport:
             for one in self.levels
             for numbers in [(one.radius, one.max_modulus, one.smoothing_factor)]
         ]
-        head = ("level", "degree", "b", "max |q|", "mu")
+        head = ("level", "degree", "b", "max |q|", "µ")
         return html_table(head, rows, [f"{self.scheme}, operator {self.operator}"])
 
     def to_dict(self) -> dict[str, Any]:
