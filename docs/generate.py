@@ -17,6 +17,7 @@ from typer.cli import get_docs_for_click
 from polymgnet import cli, commands
 
 PACKAGES = ("mgtheory", "nets", "analysis", "figures", "polymgnet")
+WITHOUT = ("nets.pde.fused",)  # the kernels of `nets.DeviceHierarchy`: they import Triton
 
 
 @cache
@@ -26,7 +27,7 @@ def modules() -> tuple[str, ...]:
     for package in PACKAGES:
         inside = walk_packages(import_module(package).__path__, f"{package}.")
         found += [package, *(module.name for module in inside if "._" not in module.name)]
-    return tuple(found)
+    return tuple(name for name in found if name not in WITHOUT)
 
 
 @cache
