@@ -45,8 +45,8 @@ petsc: $(INSTALLED)  ## exported smoothers in PETSc against our own cycles (buil
 
 gpu-kernels: $(INSTALLED)  ## the GPU's kernels without a GPU: compared in Triton's interpreter, compiled for sm_90 (some 10 minutes)
 	$(BIN)/python -m pip install --quiet --no-deps --upgrade --target build/triton triton==3.6.0
-	TRITON_INTERPRET=1 OMP_NUM_THREADS=1 PYTHONPATH=.:build/triton $(BIN)/python tests/triton/kernels.py
-	PYTHONPATH=.:build/triton $(BIN)/python tests/triton/kernels.py
+	TRITON_INTERPRET=1 OMP_NUM_THREADS=1 PYTHONPATH=.:build/triton $(BIN)/python tests/gpu/kernels.py
+	PYTHONPATH=.:build/triton $(BIN)/python tests/gpu/kernels.py
 
 lint: $(INSTALLED)  ## ruff and mypy
 	$(BIN)/ruff check --no-cache .

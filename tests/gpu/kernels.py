@@ -1,8 +1,8 @@
 """The kernels of `nets.pde.fused` without a GPU: every operation in Triton's interpreter against
 plain torch, and each kernel compiled for a GPU, with its registers and what it spills.
 
-    TRITON_INTERPRET=1 python tests/triton/kernels.py [GRID ...]     compare
-    python tests/triton/kernels.py                                   compile
+    TRITON_INTERPRET=1 python tests/gpu/kernels.py [GRID ...]     compare
+    python tests/gpu/kernels.py                                      compile
 
 `make gpu-kernels` installs Triton beside the environment and does both. It is imported by the
 collection of the other tests, so that Triton is imported on use alone.
