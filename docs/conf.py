@@ -79,7 +79,11 @@ def gather(app):
     others = [f"/docs/{page.stem}" for page in sorted(HERE.glob("*.md"))]
     middle = middle.replace("{{ others }}", "\n".join(o for o in others if o not in middle))
     made["index.md"] = "".join([first, middle, "\n", *rest])
-    for name, text in {**made, **api_pages()}.items():
+    made |= api_pages()
+    for page in (SITE / "api").glob("*"):  # of modules that are there no more
+        if f"api/{page.name}" not in made:
+            page.unlink()
+    for name, text in made.items():
         target = SITE / name
         target.parent.mkdir(parents=True, exist_ok=True)
         if not target.exists() or target.read_text("utf-8") != text:  # else it would be read again
