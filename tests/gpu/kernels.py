@@ -2,7 +2,7 @@
 plain torch, and each kernel compiled for a GPU, with its registers and what it spills.
 
     TRITON_INTERPRET=1 python tests/gpu/kernels.py [GRID ...]     compare
-    python tests/gpu/kernels.py                                      compile
+    python tests/gpu/kernels.py                                  compile
 
 `make gpu-kernels` installs Triton beside the environment and does both. It is imported by the
 collection of the other tests, so that Triton is imported on use alone.
