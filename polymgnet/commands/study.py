@@ -36,8 +36,8 @@ def study(
         typer.Argument(
             metavar="FILE",
             help=(
-                "TOML or JSON: config, out, [set], [grid], rows, [scale.NAME], [report] and, for"
-                " slurm, options of sbatch in [slurm]."
+                "TOML or JSON: config, out, [set], [grid], [[exclude]], rows, [scale.NAME],"
+                " [report] and, for slurm, options of sbatch in [slurm]."
             ),
         ),
     ],
@@ -88,9 +88,10 @@ def study(
     its new runs alone. On SIGTERM every run saves its state and the study ends. stderr tells of
     each run and how long it took: a bar on a terminal, else lines.
 
-    A value of a list may be a table of several settings with a label. With rows = "DIR", beside the
-    file, each finished run adds a line to DIR/NAME-SCALE.jsonl: a run that has its line is not
-    trained again wherever its folder is, and --report needs nothing else.
+    A value of a list may be a table of several settings with a label. [[exclude]] leaves out a part
+    of the grid: the runs that agree with all its keys, each a value or a list. With rows = "DIR",
+    beside the file, each finished run adds a line to DIR/NAME-SCALE.jsonl: a run that has its line
+    is not trained again wherever its folder is, and --report needs nothing else.
 
     On Slurm all runs are one array of jobs, which go on without this command; called again, it
     waits for them. A job saves before its time limit and is queued again until its run is whole.

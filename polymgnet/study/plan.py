@@ -17,7 +17,7 @@ from polymgnet.study.run import Run, digest_of, text_of
 from polymgnet.study.smoothers import SmootherRun
 
 TABLES = ("set", "grid", "slurm", "scale", "report")
-KEYS = ("kind", "config", "out", "rows", *TABLES)
+KEYS = ("kind", "config", "out", "rows", "exclude", *TABLES)
 OF_SCALE = ("config", "about", "set", "grid")  # keys of [scale.NAME]
 KINDS: dict[str, type[Run]] = {"train": Run, "smoother": SmootherRun}
 MAX_RUNS = 10_000
@@ -127,24 +127,26 @@ def _read(path: Path, scale: str | None) -> dict[str, Any]:
 
 
 def _join_keys(data: dict[str, Any]) -> None:
-    """The keys of set and grid as --set has them: TOML reads `model.width = [4]` as a table model
-    that holds a key width."""
-    from nets.settings import SECTIONS
-
-    def joined(table: Mapping[str, Any], start: str = "") -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for key, value in table.items():
-            section = start in ("model.", "init.") and key == "options"
-            inner = isinstance(value, dict) and "label" not in value
-            if inner and (section or (not start and key in SECTIONS)):
-                found |= joined(value, f"{start}{key}.")
-            else:
-                found[start + key] = value
-        return found
-
+    """The keys of set and grid as --set has them."""
     for name in ("set", "grid"):
         if isinstance(data.get(name), dict):
-            data[name] = joined(data[name])
+            data[name] = _joined(data[name])
+
+
+def _joined(table: Mapping[str, Any], start: str = "") -> dict[str, Any]:
+    """A table with dotted keys: TOML reads `model.width = [4]` as a table model that holds a key
+    width."""
+    from nets.settings import SECTIONS
+
+    found: dict[str, Any] = {}
+    for key, value in table.items():
+        section = start in ("model.", "init.") and key == "options"
+        inner = isinstance(value, dict) and "label" not in value
+        if inner and (section or (not start and key in SECTIONS)):
+            found |= _joined(value, f"{start}{key}.")
+        else:
+            found[start + key] = value
+    return found
 
 
 def scales_of(path: Path) -> list[str | None]:
@@ -179,6 +181,26 @@ def _labelled(value: Any) -> tuple[Any, Any]:
         return value, value
     settings = {key: item for key, item in value.items() if key != "label"}
     return value.get("label", " ".join(text_of(item) for item in settings.values())), settings
+
+
+def _excluded(path: Path, data: Mapping[str, Any]) -> list[dict[str, list[str]]]:
+    """The parts of the grid that are left out, each of the points that agree with all its keys; a
+    value that no scale has is refused."""
+    rules = data.get("exclude", [])
+    if not isinstance(rules, list) or not all(isinstance(rule, dict) and rule for rule in rules):
+        raise _wrong(path, f"exclude is {rules!r}, must be tables [[exclude]] of keys of the grid")
+    grids = [_read(path, scale)["grid"] for scale in scales_of(path)]
+    found = [
+        {key: [str(one) for one in _listed(value)] for key, value in _joined(rule).items()}
+        for rule in rules
+    ]
+    for rule in found:
+        for key, values in rule.items():
+            known = [str(_labelled(one)[0]) for own in grids for one in _listed(own.get(key, []))]
+            if wrong := [value for value in values if value not in known]:
+                allowed = ", ".join(dict.fromkeys(known)) or "none, as no grid has this key"
+                raise _wrong(path, f"exclude has {key} {wrong[0]!r}, allowed are {allowed}")
+    return found
 
 
 def _name(point: Mapping[str, Any], config: str, settings: Mapping[str, Any]) -> str:
@@ -229,6 +251,7 @@ def load_study(
             raise _wrong(path, f"{key} stands in both set and grid; only one is allowed")
     if data["report"]:
         _check_report(path, data["report"], grid)
+    excluded = _excluded(path, data)
     of_devices = _of_devices(path, data["slurm"]) if data["kind"] == "train" else {}
     runs = []
     for values in itertools.product(*grid.values()):
@@ -236,6 +259,8 @@ def load_study(
         for key, value in zip(grid, values, strict=True):
             point[key], given = _labelled(value)
             settings |= given if isinstance(value, dict) else {key: given}
+        if any(all(str(point.get(k)) in v for k, v in rule.items()) for rule in excluded):
+            continue
         given = {key.rpartition(".")[2] for key in settings}
         settings |= {k: v for k, v in of_devices.items() if k.rpartition(".")[2] not in given}
         config = str(settings.pop("config", data["config"]))
@@ -244,6 +269,8 @@ def load_study(
         )
         if len(runs) > MAX_RUNS:
             raise _wrong(path, f"asks for more than {MAX_RUNS} runs")
+    if not runs:
+        raise _wrong(path, "exclude leaves no run of the grid")
     if len({run.folder for run in runs}) < len(runs):
         raise _wrong(path, "the grid holds the same run twice; every value of a list must differ")
     if check:  # one run for all that differ in the seed, and one for every seed

@@ -102,6 +102,20 @@ def test_dotted_keys_need_no_quotes(file, tmp_path):
     assert (model.name, model.width, model.options) == ("q3", 4, {"kernel_size": 5, "groups": 2})
 
 
+def test_exclude_leaves_out_what_agrees_with_all_its_keys(file):
+    whole = [tuple(run.point.values()) for run in study.load_study(file).runs]
+    given = file.read_text()
+    file.write_text(given + '[[exclude]]\ninit.scheme = "chebyshev4"\nseed = [1]\n')
+    runs = study.load_study(file).runs
+    assert [tuple(run.point.values()) for run in runs] == [
+        point for point in whole if point != ("chebyshev4", 1)
+    ]
+    # two tables leave out what either holds; a run that stays keeps its folder
+    file.write_text(given + "[[exclude]]\nseed = 1\n[[exclude]]\n'init.scheme' = 'constant'\n")
+    assert [tuple(run.point.values()) for run in study.load_study(file).runs] == [("chebyshev4", 0)]
+    assert study.load_study(file).runs[0].folder == runs[-1].folder
+
+
 @pytest.mark.parametrize(
     ("grid", "message"),
     [
@@ -488,6 +502,19 @@ WRONG = {
     "set and grid": (
         'config = "q2"\nout = "x"\n[set]\nseed = 1\n[grid]\nseed = [1]',
         "both set and grid",
+    ),
+    "exclude": ('config = "q2"\nout = "x"\nexclude = "seed"\n[grid]\nseed = 1', "must be tables"),
+    "excluded value": (
+        'config = "q2"\nout = "x"\n[grid]\nseed = [0, 1]\n[[exclude]]\nseed = 2',
+        "exclude has seed '2', allowed are 0, 1",
+    ),
+    "excluded key": (
+        'config = "q2"\nout = "x"\n[grid]\nseed = [0, 1]\n[[exclude]]\nwidth = 2',
+        "exclude has width '2', allowed are none, as no grid has this key",
+    ),
+    "all excluded": (
+        'config = "q2"\nout = "x"\n[grid]\nseed = 0\n[[exclude]]\nseed = 0',
+        "exclude leaves no run",
     ),
     "not a table": ('config = "q2"\nout = "x"\ngrid = 1', "must be a table"),
 }
