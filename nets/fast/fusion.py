@@ -2,10 +2,10 @@
 its parameters are the model's own.
 
 The models are written as their formulas are. What makes them fast belongs to a device: how
-transfers are computed in half precision, and what the code generator of torch.compile must be told
-on a GPU. `prepare` makes a copy of the module tree around the very same tensors and exchanges the
-classes of these modules, so that training the twin trains the model, and what is saved, averaged,
-counted and analysed is the model as it is written.
+transfers are computed, and what the code generator of torch.compile must be told on a GPU.
+`prepare` makes a copy of the module tree around the very same tensors and exchanges the classes of
+these modules, so that training the twin trains the model, and what is saved, averaged, counted and
+analysed is the model as it is written.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import cast
 import torch
 from torch import nn
 
-from nets.fast.levels import DenseTransfer, FusedLevel, SingleTransfer
+from nets.fast.levels import DenseTransfer, FusedLevel, SingleTransfer, SplitTransfer
 from nets.fast.norms import FusedBatchNorm2d
 from nets.models.blocks import Level
 from nets.models.classifier import MultigridClassifier
@@ -43,8 +43,10 @@ def prepare(
     compile it for training.
     """
     swaps: dict[type[nn.Module], type[nn.Module]] = {}
-    if half and device.type in ("cpu", "cuda"):
-        swaps[Transfer] = DenseTransfer if device.type == "cuda" else SingleTransfer
+    if device.type == "cpu":
+        swaps[Transfer] = SingleTransfer if half else SplitTransfer
+    elif device.type == "cuda" and half:
+        swaps[Transfer] = DenseTransfer
     if generated and device.type == "cuda":
         swaps |= {Level: FusedLevel, nn.BatchNorm2d: FusedBatchNorm2d}
     return exchanged(model, swaps)

@@ -8,7 +8,7 @@ import torch
 
 import nets
 from nets.fast.fusion import FUSION, compiled, exchanged, prepare
-from nets.fast.levels import DenseTransfer, FusedLevel, SingleTransfer
+from nets.fast.levels import DenseTransfer, FusedLevel, SingleTransfer, SplitTransfer
 from nets.fast.memory import written
 from nets.fast.norms import FusedBatchNorm2d
 from nets.models.blocks import Level
@@ -144,8 +144,8 @@ def test_gradients_reach_convolutions_in_the_format_of_their_inputs(monkeypatch,
 @pytest.mark.parametrize(
     ("device", "half", "generated", "swapped"),
     [
-        (CPU, False, False, {}),
-        (CPU, False, True, {}),
+        (CPU, False, False, {Transfer: SplitTransfer}),
+        (CPU, False, True, {Transfer: SplitTransfer}),
         (CPU, True, True, {Transfer: SingleTransfer}),
         (CUDA, False, False, {}),
         (CUDA, True, False, {Transfer: DenseTransfer}),
@@ -235,12 +235,34 @@ def test_without_the_exchange_the_graph_has_torchs_own_operations():
     assert not any("as_strided" in str(node.target) for node in exported.graph.nodes)
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize(("fine", "coarse", "kernel_size"), [(3, 6, 3), (2, 6, 5), (4, 4, 3)])
+def test_a_cpus_transfers_are_the_depthwise_ones(layout, fine, coarse, kernel_size):
+    """Values and gradients, of the channels' growth, the filters' size and both memory formats,
+    which the results keep."""
+    plain = Transfer(fine, coarse, kernel_size=kernel_size).double()
+    split = exchanged(plain, {Transfer: SplitTransfer})
+    u, r = (
+        torch.randn(2, fine, 7, 6, dtype=torch.float64).to(memory_format=layout).requires_grad_()
+        for _ in range(2)
+    )
+    inputs = [u, r, plain.Pi.weight, plain.R.weight]
+    results = [module(u, r) for module in (split, plain)]
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-13)
+        assert one.is_contiguous(memory_format=layout)
+    seeds = [torch.randn_like(y) for y in results[1]]
+    gradients = [torch.autograd.grad(found, inputs, seeds) for found in results]
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-13)
+
+
 @pytest.mark.parametrize("compiled", [False, True])
 def test_depthwise_transfers_leave_a_cpus_autocast(compiled):
     """bfloat16 features give the float32 convolution rounded once, values and gradients; other
     convolutions do compute in bfloat16."""
     model = nets.create_model("q2", width=6, levels=2)
-    transfer, plain = prepare(model, CPU, half=True).transfers[0], model.transfers[0]
+    transfer, plain = (prepare(model, CPU, half=half).transfers[0] for half in (True, False))
     function = torch.compile(transfer, backend="aot_eager") if compiled else transfer
     generator = torch.Generator().manual_seed(1)
     u, r = (torch.randn(4, 6, 8, 8, generator=generator).bfloat16() for _ in range(2))

@@ -242,7 +242,7 @@ def test_row_is_the_mean_over_the_epochs_images_as_they_were_trained_on(make):
     not averaged over batches."""
     t = make("lr=0.3")
     scores, seen = [], []
-    t.raw.register_forward_hook(
+    t.eager.register_forward_hook(
         lambda model, _, out: scores.append(out.detach()) if model.training else None
     )
     spied(t, lambda x, target, labels, total: seen.append(labels))
@@ -266,7 +266,7 @@ def test_row_is_the_mean_over_the_epochs_images_as_they_were_trained_on(make):
 def test_hits_of_mixed_images_are_those_of_the_first_image(make):
     t = make("cutmix=1")
     scores = []
-    t.raw.register_forward_hook(lambda _, __, out: scores.append(out.detach()))
+    t.eager.register_forward_hook(lambda _, __, out: scores.append(out.detach()))
     samples, _, total = next(t.shares())
     t.train_step(*next(t.batches()))
     assert t.sums["hits"] == (scores[0].argmax(1) == t.labels[samples]).sum()
