@@ -277,6 +277,16 @@ class Grid:
         found = {name for cells in self.cells.values() for c in cells.values() for name in c.values}
         return [name for name in MEASURES if name in found]
 
+    @property
+    def moduli_differ(self) -> bool:
+        """Whether max |q| at the start depends, somewhere, on what is compared: where it does not,
+        as for placements, there is nothing to show."""
+        found = (
+            {f"{c.max_modulus:.6g}" for c in cells.values() if c.max_modulus is not None}
+            for cells in self.cells.values()
+        )
+        return any(len(moduli) > 1 for moduli in found)
+
     def tests(self, measure: str, candidate: str) -> list[Test]:
         """The candidate against every other value at every place where they share two seeds, Holm's
         adjustment over all that have a p-value."""

@@ -7,10 +7,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from scipy import stats
-
 from analysis.numbers import number
-from analysis.stats import Estimate
+from analysis.stats import Estimate, rank_correlation
 from analysis.studies import (
     COSTS,
     LEVEL,
@@ -24,8 +22,6 @@ from analysis.studies import (
     place_of,
 )
 from mgtheory.polynomials.bounded import AMPLIFICATION
-
-ENOUGH = 5  # compared values for a correlation
 
 
 def scale_text(grid: Grid, question: Question, *, points: Sequence[Mapping[str, Any]]) -> str:
@@ -225,6 +221,8 @@ def yardstick_text(grid: Grid, question: Question, name: str) -> tuple[str, str]
 def modulus_text(grid: Grid, question: Question) -> tuple[str, str]:
     """max |q| of every compared value at the start, and whether it goes with the first measure."""
     measure, parts, all_ranks = question.measures[0], [], []
+    if not grid.moduli_differ:
+        return "", ""
     for panel, places in question.panels(grid).items():
         body = []
         for value in grid.compared:
@@ -264,9 +262,8 @@ def _rank_correlation(grid: Grid, place: Place, measure: str) -> float | None:
         for cell in grid.cells[place].values()
         if cell.max_modulus and (found := cell.estimate(measure)) is not None
     ]
-    if len(pairs) < ENOUGH:
-        return None
-    return float(stats.spearmanr(*zip(*pairs)).statistic)
+    found = rank_correlation(*zip(*pairs)) if pairs else None
+    return found[0] if found else None
 
 
 def verdict_of(difference: Estimate, measure: Measure) -> str:

@@ -55,7 +55,8 @@ PLACES = [
     for r in (5.0, 9.0, 14.0, 20.0, 27.0)
     for dx, dy in ((1, 0), (1, 1), (-1, 0), (-1, 1), (1, -1), (-1, -1), (0, 1.6), (0, -1.6))
 ]
-SHOWN = 0.8  # of all means; the worst lie beyond the axis, which would hide the others
+# of all means: the worst lie beyond the axis where they would make the rest so many times smaller
+SHOWN, HIDES = 0.8, 2.5
 
 
 def study_figure(grid: Grid, question: Question) -> Figure:
@@ -93,10 +94,12 @@ def draw_along(
     axis.
 
     The candidate is thick and black; the values that were searched are grey, and a dashed line
-    joins the best of them at each place. The axis is cut where the worst means would hide the rest.
+    joins the best of them at each place. The axis is cut where the worst means would hide the rest,
+    but never before the candidate.
     """
     measure, where = MEASURES[name], list(places)
     means: list[float] = []
+    needed: list[float] = []
     others = _others(grid, question)
     for value in (*question.searched, *others, question.candidate or ""):
         cells = [grid.cells[place].get(value) for place in places.values()]
@@ -110,6 +113,7 @@ def draw_along(
         style: dict[str, Any] = {"label": value, "capsize": 1.5, "elinewidth": 0.7}
         if value == question.candidate:
             style |= {"color": BLACK, "linewidth": 2.2, "marker": "o", "zorder": 5}
+            needed = y.tolist()
         elif value in question.searched:
             style |= {"color": LIGHT_GREY, "linewidth": 0.8, "label": "each searched", "zorder": 2}
         else:
@@ -124,7 +128,7 @@ def draw_along(
         joined = [measure.unit * one.mean for one in best.values() if one is not None]
         line: dict[str, Any] = {"color": GREY, "linestyle": (0, (4, 2)), "zorder": 4}
         ax.plot(list(best), joined, label="best of the searched", **line)
-    _cut(ax, means, measure)
+    _cut(ax, means, measure, needed=needed)
     ax.set_xticks(range(len(where)), [str(one) for one in where])
     return finished(ax, axis_text(question.along or ""), measure.title, legend=False)
 
@@ -173,15 +177,20 @@ def draw_modulus(ax: Axes, grid: Grid, place: Place, *, question: Question) -> A
     return finished(ax, "max |q| at the start", measure.title, legend=False)
 
 
-def _cut(ax: Axes, means: Sequence[float], measure: Measure) -> None:
-    """The y axis: logarithmic, or from the best mean to where `SHOWN` of all means end."""
+def _cut(
+    ax: Axes, means: Sequence[float], measure: Measure, *, needed: Sequence[float] = ()
+) -> None:
+    """The y axis: logarithmic, or of all means, or, where the worst would hide the rest, from the
+    best mean to where `SHOWN` of all means end and everything `needed` is seen."""
     if measure.log:
         ax.set_yscale("log")
     elif means:
         down = measure.smaller_is_better
-        ends = np.quantile(means, [SHOWN, 0.0] if down else [1.0 - SHOWN, 1.0])
-        pad = 0.1 * float(np.ptp(ends)) or 0.1 * abs(float(ends[0])) or 1.0
-        ax.set_ylim(min(ends) - pad, max(ends) + pad)
+        most = np.quantile(means, [SHOWN, 0.0] if down else [1.0 - SHOWN, 1.0])
+        most = np.append(most, needed)
+        seen = most if np.ptp(means) > HIDES * np.ptp(most) else np.asarray(means)
+        pad = 0.1 * float(np.ptp(seen)) or 0.1 * abs(float(seen[0])) or 1.0
+        ax.set_ylim(min(seen) - pad, max(seen) + pad)
 
 
 def _others(grid: Grid, question: Question) -> list[str]:

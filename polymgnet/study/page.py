@@ -49,8 +49,7 @@ def write_page(file: Path, folder: Path, *, draw: bool = True, force: bool = Fal
         text = [plan.about.strip()]
         # ending of the file's name -> function of `figures.studies`, and what it shows
         pictures = {"": ("study_figure", "means")}
-        moduli = (cell.max_modulus for cells in grid.cells.values() for cell in cells.values())
-        if question.along is not None and any(one is not None for one in moduli):
+        if question.along is not None and grid.moduli_differ:
             pictures["-modulus"] = ("modulus_figure", "max |q| at the start")
         for ending, (kind, shown) in pictures.items():
             picture = folder / f"{name}{ending}.png"

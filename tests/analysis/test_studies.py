@@ -135,6 +135,11 @@ def test_max_modulus_goes_with_the_loss():
     assert "| *rank correlation* | +0.94 |" in text
     assert "is +0.94 to +0.94 at each place" in finding
     assert modulus_text(Grid.of(results(), "start"), question) == ("", "")
+    # the same for all that is compared: nothing to show, no correlation with a constant
+    alike = [(point, row | {"max_modulus": [point["seed"] + 1.0]}) for point, row in given]
+    assert modulus_text(Grid.of(alike, "start"), question) == ("", "")
+    alike[0][1]["max_modulus"] = [2.0]
+    assert "| `a` | 2 |" in modulus_text(Grid.of(alike, "start"), question)[0]
 
 
 def test_diverged_runs_are_counted_and_not_averaged():

@@ -51,6 +51,22 @@ def test_along(ax):
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("model", "training loss")
 
 
+@pytest.mark.parametrize("worst", ["mine", "other"])
+@pytest.mark.parametrize("far", [0.9, 9.0])
+def test_what_is_cut(ax, far, worst):
+    """Neither the candidate, wherever it lies, nor what leaves room for the others."""
+    losses = {"mine": 0.7, "a": 0.5, "b": 0.52, "c": 0.55, "d": 0.6, "other": 0.7} | {worst: far}
+    made = Grid.of(
+        [({"model.name": "q2", "start": k}, {"train_loss": y}) for k, y in losses.items()], "start"
+    )
+    (places,) = QUESTION.panels(made).values()
+    draw_along(ax, made, places, "train_loss", question=QUESTION)
+    low, high = ax.get_ylim()
+    assert [k for k, y in losses.items() if not low < y < high] == (
+        ["other"] if (far, worst) == (9.0, "other") else []
+    )
+
+
 def test_max_modulus(ax):
     """What lies beyond 10^6 stands there."""
     given = [
