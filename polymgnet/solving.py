@@ -67,6 +67,18 @@ def build(backend: str, cycle: str, problem: Any, *, show: bool = True, **option
     return kind.build(problem, **given)
 
 
+def smoothing_of(hierarchy: Any, label: str, given: Any) -> tuple[str, Any]:
+    """Name and polynomial of the finest level's smoother where A was found not to be symmetric, and
+    another family stands in the place of the default one; else what is given."""
+    from mgtheory.multigrid.applied import PolynomialSmoothing
+
+    level = hierarchy.levels[0] if hasattr(hierarchy, "levels") else None
+    found = getattr(level, "pre", None) or getattr(level, "post", None)
+    if not isinstance(found, PolynomialSmoothing) or found.label.startswith(f"{label}("):
+        return label, given
+    return found.label.partition("(")[0], found.polynomial
+
+
 def predicted_factor(
     of: Any,
     smoothing: Any,
