@@ -8,7 +8,7 @@ import itertools
 import math
 import threading
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -57,7 +57,7 @@ def _serves(cycle: Any, tensors: list[Tensor], b: Tensor, x: Tensor | None) -> b
     return not (
         cycle.problem.boundary is not Boundary.DIRICHLET
         or torch.compiler.is_compiling()
-        or torch.jit.is_tracing()  # type: ignore[no-untyped-call]
+        or cast(Any, torch.jit).is_tracing()
         or torch._C._are_functorch_transforms_active()
         or (torch.is_grad_enabled() and any(v.requires_grad for v in given))
         or any(leg.A.weight.requires_grad for leg in [*cycle.down, *cycle.up])
