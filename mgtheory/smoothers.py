@@ -50,8 +50,8 @@ ORDERINGS = ("lexicographic", *COLOURINGS)
 DEFAULT = "chebyshev"
 # Where A is not symmetric an interval does not hold the spectrum, and Chebyshev on it amplifies as
 # the wind grows: from Peclet 1e4 on it stagnates on `convection2d`, 63 x 63. The GMRES polynomial
-# of each level takes 6 to 17 V- or W-cycles to 1e-8 there and on 127 x 127, at Peclet 1 to 1e6, in
-# six directions, with both kinds of coarse operators (of degree 2 up to 23), and 6 to 50 where
+# of each level takes 6 to 21 V- or W-cycles to 1e-8 there and up to 255 x 255, at Peclet 1 to 1e6,
+# in six directions, with both kinds of coarse operators (of degree 2 up to 23), and 6 to 50 where
 # winds go round on periodic grids, where Chebyshev diverges.
 UNSYMMETRIC, UNSYMMETRIC_DEGREE = "harmonic_ritz", 3
 
