@@ -21,58 +21,26 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
+import algorithms
 import numpy as np
 import scipy.fft
+from algorithms import smooth_problem
 from peers import TOL, peers
 from table import Row, interleaved, machine, print_rows, relative_residual
 
 from mgtheory.matrixfree import StencilHierarchy, tables
 from mgtheory.multigrid.hierarchy import Hierarchy
-from mgtheory.polynomials.classical import chebyshev
 from mgtheory.problems.catalogue import create, poisson
 from mgtheory.problems.stencils import laplacian
-from mgtheory.smoothers import Polynomial
 from mgtheory.solving import solve
 
-# by dimension, the fastest to 1e-8 in processor time on one thread, of degrees 1 to 6 and coarsest
-# grids of 1024 to 32768 unknowns (on an EPYC 9004: 22.4 ms at 1023^2, next 23.7). In 3D all that is
-# above an eighth of the spectrum is damped, not only the high frequencies, above a sixth: these by
-# 0.10 in place of 0.062, but of a smooth error the coarse grid leaves most just below them, and
-# four cycles do what five did at 63^3, 127^3 and 255^3 (for a random b either needs eight)
-EIGHTH = Polynomial(polynomial=chebyshev(4, interval=(0.25, 2.0)), scaling="diagonal")
-CYCLE: dict[int, dict[str, Any]] = {
-    2: {"pre": 0, "degree": 3},
-    3: {"pre": 0, "smoother": EIGHTH, "coarsest": 32768},
-}
+# the coarsest grids that are fastest on one thread of a processor
+COARSEST: dict[int, dict[str, Any]] = {2: {}, 3: {"coarsest": 32768}}
+CYCLE = {dim: algorithms.CYCLE[dim] | COARSEST[dim] for dim in COARSEST}
+PASS = {dim: algorithms.PASS[dim] | COARSEST[dim] for dim in COARSEST}
 # the same for -div(k grad u) at 511^2, in processor time on one thread: of degrees 3 to 6, growing
 # or not, and coarsest grids of 64 to 1024 unknowns (38 ms, others to 50)
 VARIABLE = {"variable2d": {"pre": 0, "degree": (3, 4, 5, 6)}, "jump2d": {"degree": (3, 4, 5, 6)}}
-# one full multigrid pass with an error below 1.1 times the direct solution's at every size: one
-# step on the finest grids, two below (with one step on all of them the distance to the discrete
-# solution doubles from size to size: 1.7 times the direct error at 4095^2)
-PASS = {2: {"pre": 0, "degree": (1, 1, 1, 2)}, 3: {"pre": 0, "degree": (1, 2), "coarsest": 32768}}
-
-
-def smooth_problem(n: int, dim: int) -> tuple[np.ndarray, np.ndarray]:
-    """u = prod t (1 - t) exp(t), and b = -Laplace u, on n^dim points."""
-    t = np.arange(1, n + 1) / (n + 1)
-    u, f = t * (1.0 - t) * np.exp(t), t * (3.0 + t) * np.exp(t)
-    lines = [
-        [
-            (f if i == j else u).reshape([-1 if a == i else 1 for a in range(dim)])
-            for i in range(dim)
-        ]
-        for j in range(dim)
-    ]
-    exact = _outer([u.reshape([-1 if a == i else 1 for a in range(dim)]) for i in range(dim)])
-    return exact, np.ascontiguousarray(sum(_outer(line) for line in lines))
-
-
-def _outer(lines: list[np.ndarray]) -> np.ndarray:
-    result = lines[0]
-    for line in lines[1:]:
-        result = result * line
-    return result
 
 
 def sine_solver(n: int, dim: int) -> Callable[[np.ndarray, int], np.ndarray]:

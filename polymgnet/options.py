@@ -127,14 +127,18 @@ Degree = Annotated[
 ]
 OptionalFamily = Annotated[
     str | None,
-    option("--family NAME", "Polynomial family: {families}; chebyshev if nothing is given."),
+    option(
+        "--family NAME",
+        "Polynomial family: {families}; if nothing is given chebyshev, of an A that is not"
+        " symmetric harmonic_ritz.",
+    ),
 ]
 OptionalDegree = Annotated[
     int | None,
     option(
         "--degree K",
-        "Degree of q = products with A per smoothing, 1 to 256; if nothing is given 2, which solve"
-        " raises by one on each coarser level, up to 6.",
+        "Degree of q = products with A per smoothing, 1 to 256; if nothing is given 2 (3 where A is"
+        " not symmetric), which solve raises by one on each coarser level, up to 6.",
     ),
 ]
 Smoother = Annotated[

@@ -165,7 +165,8 @@ class StencilHierarchy(GridHierarchy):
             kernels takes half a minute, later ones read what numba keeps.
         device
             Of torch, such as ``"cuda"``: tensors in, tensors out, computed there. The hierarchy is
-            then a `nets.pde.device.DeviceHierarchy`, and `nets` must have been imported.
+            then a `nets.pde.device.DeviceHierarchy`, and `nets` must have been imported; `threads`
+            and `tell` belong to a processor.
         options
             See `mgtheory.multigrid.options.Options`. Smoothers are polynomials and Jacobi, and a
             callable is given a level's operator; ``pre=0`` is the cheapest cycle, a symmetric
@@ -184,6 +185,12 @@ class StencilHierarchy(GridHierarchy):
         """
         given = {field.name: getattr(options, field.name) for field in fields(options)}
         if device is not None:
+            for name, value in (("threads", threads), ("tell", tell)):
+                if value is not None:
+                    raise ValueError(
+                        f"{name} and device {str(device)!r} are given: threads and what tells of"
+                        f" compiling belong to the processor's sweeps; leave out {name} or device"
+                    )
             if not ON_DEVICES:
                 raise ValueError(
                     f"device is {device!r}, and torch's hierarchies are not there: import nets"
@@ -350,4 +357,5 @@ def _check_fixed(options: Options, fixed: dict[str, tuple[Any, ...]]) -> None:
             raise ValueError(
                 f"{name} is {value!r}, the matrix-free cycle has"
                 f" {', '.join(map(repr, known[:3]))}; mgtheory.Hierarchy has others"
+                " (backend 'sparse')"
             )

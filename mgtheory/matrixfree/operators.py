@@ -307,7 +307,7 @@ def check_problem(problem: Problem, shape: Any, h: Any) -> None:
     if problem.boundary is not Boundary.DIRICHLET:
         raise ValueError(
             f"the matrix-free cycle takes dirichlet boundaries, got {problem.boundary};"
-            " mgtheory.Hierarchy takes all"
+            " mgtheory.Hierarchy takes all (backend 'sparse')"
         )
 
 
@@ -318,7 +318,7 @@ def make_operator(problem: Any, shape: int | Sequence[int] | None, h: float | No
         if problem.polynomial is None:
             raise ValueError(
                 f"{problem.name}: the matrix-free cycle takes stencils of reach one that are even"
-                " along every axis; mgtheory.Hierarchy takes others"
+                " along every axis; mgtheory.Hierarchy takes others (backend 'sparse')"
             )
         numbers = problem_numbers(problem, problem.shape)
         return Operator(problem.shape, numbers, problem=problem)
@@ -344,13 +344,15 @@ def described_on(schedule: Schedule, operator: Any) -> tuple[Polynomial | Jacobi
     if not isinstance(made, Polynomial | Jacobi):
         raise ValueError(
             f"the matrix-free cycle smooths by polynomials or Jacobi, got {schedule.given!r};"
-            " other smoothers run in mgtheory.Hierarchy"
+            " mgtheory.Hierarchy has others (backend 'sparse')"
         )
     if isinstance(made, Polynomial) and made.polynomial is None:
         assert made.family is not None
         if FAMILIES[made.family].needs == "operator":
             raise ValueError(
-                f"{made.family} needs the level's matrix; derive it first and pass its polynomial"
+                f"{made.family} needs the level's matrix, which the matrix-free cycle has not:"
+                " derive it first and pass its polynomial; mgtheory.Hierarchy derives it itself"
+                " (backend 'sparse')"
             )
     return made, own
 

@@ -14,7 +14,9 @@ import ctypes
 import functools
 import os
 import threading
+import time
 from collections.abc import Callable, Sequence
+from queue import SimpleQueue
 from typing import Any, NamedTuple
 
 from mgtheory._checks import check_whole
@@ -41,27 +43,27 @@ def thread_count(threads: int | None) -> int:
 
 
 class _Worker:
-    """A thread that runs one block at a time. Two locks wake it and its caller: an executor's queue
-    and futures take 0.05 ms longer, as long as a pass over 100,000 unknowns."""
+    """A thread that runs one block at a time. A simple queue and a lock wake it and its caller: an
+    executor's queue and futures take 0.05 ms longer, as long as a pass over 100,000 unknowns."""
 
     def __init__(self) -> None:
-        self._start, self._end = threading.Lock(), threading.Lock()
-        self._start.acquire()
+        self._tasks: SimpleQueue[Any] = SimpleQueue()
+        self._end = threading.Lock()
         self._end.acquire()
-        self._task: Any = None
         self._ended: tuple[Any, BaseException | None] = None, None
         self._processors: frozenset[int] = frozenset()  # that it was given last
+        self.left = False
         threading.Thread(target=self._serve, name="sweep", daemon=True).start()
 
     def _serve(self) -> None:
-        while True:
-            self._start.acquire()
+        while (task := self._tasks.get()) is not None:
             try:
-                self._ended = self._run(*self._task), None
+                self._ended = self._run(*task), None
             except BaseException as error:
                 self._ended = None, error
-            self._task = None  # holds the caller's arrays
+            del task  # holds the caller's arrays
             self._end.release()
+        self.left = True
 
     def _run(
         self, kernel: Callable[..., Any], block: tuple[Any, ...], processors: frozenset[int]
@@ -75,15 +77,17 @@ class _Worker:
 
     def begin(self, *task: Any) -> None:
         """Start kernel(*block) on one of some processors, on any if none is named."""
-        self._task = task
-        self._start.release()
+        self._tasks.put(task)
 
     def end(self) -> tuple[Any, BaseException | None]:
-        """Wait; the result or the error, and the worker is free for others."""
+        """Wait; the result or the error."""
         self._end.acquire()
         ended, self._ended = self._ended, (None, None)
-        _idle.append(self)
         return ended
+
+    def dismiss(self) -> None:
+        """Leave after the blocks that are begun."""
+        self._tasks.put(None)
 
 
 _idle: list[_Worker] = []  # callers in several threads have workers of their own
@@ -97,20 +101,39 @@ def _worker() -> _Worker:
 
 
 def run_blocks(kernel: Callable[..., Any], blocks: Sequence[tuple[Any, ...]]) -> list[Any]:
-    """[kernel(*block) for block in blocks], each in a thread; the caller's own takes the first."""
+    """[kernel(*block) for block in blocks], each in a thread; the caller's own takes the first.
+
+    An exception, Ctrl-C too, leaves when no block is at work any more.
+    """
     if len(blocks) == 1 or not _threads_start():
         return [kernel(*block) for block in blocks]
     elsewhere, workers = _other_processors(), [_worker() for _ in blocks[1:]]
-    for worker, block in zip(workers, blocks[1:], strict=True):
-        worker.begin(kernel, block, elsewhere)
     try:
+        for worker, block in zip(workers, blocks[1:], strict=True):
+            worker.begin(kernel, block, elsewhere)
         first = kernel(*blocks[0])
-    finally:  # they write to the caller's arrays
         ended = [worker.end() for worker in workers]
+    except BaseException:
+        _dismiss(workers)
+        raise
+    _idle.extend(workers)
     for _, error in ended:
         if error is not None:
             raise error
     return [first, *(result for result, _ in ended)]
+
+
+def _dismiss(workers: list[_Worker]) -> None:
+    """Wait until they have ended what they have begun, which writes to the caller's arrays, and
+    have left: after Ctrl-C nobody knows which of them was begun, and whether its lock is taken."""
+    try:
+        for worker in workers:
+            worker.dismiss()
+        # an interrupted join of a thread takes it for ended
+        while not all(worker.left for worker in workers):
+            time.sleep(1e-3)
+    except BaseException:  # Ctrl-C once more; the first one is on its way
+        _dismiss(workers)
 
 
 def _other_processors() -> frozenset[int]:

@@ -8,9 +8,10 @@ A smoothing is set up once on a matrix and applied many times. An object of your
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from dataclasses import replace
 from functools import singledispatch
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import scipy.sparse as sp
@@ -295,7 +296,11 @@ class _Wrapped(Smoothing):
 
 
 def smoothing(schedule: Schedule, level: Any) -> Smoothing:
-    """What a schedule becomes on a level."""
+    """What a schedule becomes on a level. By default, where A is not symmetric, it is the GMRES
+    polynomial of the level, unless that has none, as of a complex A."""
+    if schedule.by_default and not level.finest.symmetric:
+        with suppress(ValueError):
+            return cast(Smoothing, set_up(schedule.unsymmetric(level), level))
     described, own = schedule.on(level)
     ready = hasattr(described, "correct") and not hasattr(described, "setup")
     made = described if ready else set_up(described, level, own=own)

@@ -15,7 +15,8 @@ with many times.
   it follows the entries of A (`mgtheory.multigrid.blackbox`): V(1,1) then has the factor 0.13 on
   ``jump2d``, with linear interpolation 0.42.
 * **Smoother.** By default Chebyshev of the first kind on the level's high frequencies, once before
-  and once after, of degree 2 on the finest level and of one more on each coarser one, up to 6: see
+  and once after, of degree 2 on the finest level and of one more on each coarser one, up to 6;
+  where a real A is not symmetric the GMRES polynomial of the level, of degree 3 and more: see
   `mgtheory.smoothers.DEFAULT` for the reasons.
 * **Singular operators** (Neumann, periodic). The nullspace is the problem's, or the constants where
   A 1 = 0; see `Hierarchy.solve`.

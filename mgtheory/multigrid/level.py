@@ -189,7 +189,7 @@ class Level:
     @property
     def symmetric(self) -> bool:
         """Whether A is Hermitian but for scales of its rows."""
-        return self._hermitian or (self.rows is not None and is_symmetric(self.balanced))
+        return self._hermitian or (self.rows is not None and self._balanced_hermitian)
 
     @cached_property
     def _hermitian(self) -> bool:
@@ -203,6 +203,11 @@ class Level:
             )
         )
         return known or is_symmetric(self.A)
+
+    @cached_property
+    def _balanced_hermitian(self) -> bool:
+        """Of A without the scales of its rows."""
+        return is_symmetric(self.balanced)
 
     @cached_property
     def balanced(self) -> sp.csr_array:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mgtheory._checks import check_callable, check_name, check_whole, is_whole, plain
 from mgtheory.multigrid.transfer import INTERPOLATIONS, RESTRICTIONS
-from mgtheory.smoothers import DEFAULT, growing
+from mgtheory.smoothers import DEFAULT, UNSYMMETRIC, UNSYMMETRIC_DEGREE, Polynomial, growing
 from mgtheory.smoothers import smoother as make_smoother
 
 Counts = int | Sequence[int] | Callable[[int], int]
@@ -48,22 +48,27 @@ class Schedule:
         A description of `mgtheory.smoothers`, a user's object, or a callable of a level.
     degrees
         The degree on each level, where it is no single number.
+    by_default
+        Whether the family was not asked for.
     """
 
     given: Any
     degrees: Counts | None = None
+    by_default: bool = False
 
     @classmethod
     def of(cls, smoother: Any, degree: Counts | None) -> Schedule:
         """Read the options, or refuse them; by default `mgtheory.smoothers.DEFAULT`."""
-        if smoother is None:
+        by_default = smoother is None
+        if by_default:
             smoother, degree = DEFAULT, growing if degree is None else degree
         if degree is None or (
             isinstance(degree, int | np.integer) and not isinstance(degree, bool)
         ):
-            return cls(make_smoother(smoother, None if degree is None else int(degree)))
+            made = make_smoother(smoother, None if degree is None else int(degree))
+            return cls(made, by_default=by_default)
         make_smoother(smoother, count(degree, 0, "degree", 1))  # refuses what takes no degree
-        return cls(smoother, degree)
+        return cls(smoother, degree, by_default)
 
     @property
     def is_callable(self) -> bool:
@@ -80,6 +85,12 @@ class Schedule:
         made = self.given(level)
         return (made if hasattr(made, "correct") else make_smoother(made)), True
 
+    def unsymmetric(self, level: Any) -> Polynomial:
+        """What smooths by default on a level of an A that is not symmetric."""
+        first = self.degrees is growing
+        degree = growing(level.index, UNSYMMETRIC_DEGREE) if first else self.on(level)[0].degree
+        return Polynomial(UNSYMMETRIC, min(degree, level.size))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
@@ -95,8 +106,9 @@ class Options:
         `ResidualPolynomial` or `InitialCoefficients` (for BA on the finest level; converted for the
         others), an object with ``setup(level)``, or a callable of a level that returns any of these
         or a `Smoothing`. The degree is a number, one per level (the last goes on), or a callable of
-        the level's index. By default ``"chebyshev"`` with the degrees 2, 3, 4, 5, 6, 6 ...; a
-        family given by its name alone has degree 2 on every level.
+        the level's index. By default ``"chebyshev"`` with the degrees 2, 3, 4, 5, 6, 6 ..., of a
+        real A that is not symmetric ``"harmonic_ritz"`` with 3, 4, 5, 6, 6 ...; a family given by
+        its name alone has degree 2 on every level.
     post_smoother
         Another one after the coarse-grid correction; the same by default.
     pre, post

@@ -16,9 +16,7 @@ and the restricted residual gains the factor 4).
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -26,21 +24,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from mgtheory._checks import check_whole
 from mgtheory.families import FAMILIES
 from mgtheory.multigrid.applied import PolynomialSmoothing
 from mgtheory.multigrid.cycle import run_cycle
 from mgtheory.multigrid.hierarchy import Hierarchy
-from mgtheory.multigrid.setup import COARSEST
 from mgtheory.multigrid.solution import Cycle, check_cycle
 from mgtheory.multigrid.solve import Loads
-from mgtheory.multigrid.transfer import INTERPOLATIONS
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.problems.grids import Boundary
 from mgtheory.problems.problem import Problem
-from mgtheory.problems.transfers import RESTRICTIONS
 from mgtheory.smoothers import DEFAULT, Polynomial
 from mgtheory.smoothers import smoother as described
 from nets.defaults import own_defaults
@@ -48,101 +42,10 @@ from nets.models.blocks import CONVOLUTIONS, Level, SmoothingStep
 from nets.models.coefficients import Coefficients, make_coefficients
 from nets.models.placements import PLACEMENTS
 from nets.pde.device import DeviceHierarchy
+from nets.pde.transfers import GridTransfer, Lift, stencil_of
+from nets.pde.twin import Twin
 
-APPLY = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
-# unknowns from which on a processor runs the matrix-free twin faster than the convolutions: half of
-# the time on 511 x 511, twice on 127 x 127, where the single calls decide
-QUICK = 2**17
-TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
 CYCLES = 30  # by which a factor is measured
-
-
-class GridTransfer(nn.Module):
-    """R, full weighting by a convolution of stride 2, and P = 2^d R^T, linear interpolation, on the
-    coarsened axes of a nested grid.
-
-    On Dirichlet grids of odd size there is no padding: the first coarse point is the second fine
-    one. On periodic grids of even size the padding is circular. `gain` multiplies R.
-    """
-
-    weight: Tensor
-
-    def __init__(self, axes: Sequence[int], dim: int, *, periodic: bool, gain: float) -> None:
-        super().__init__()
-        self.dim, self.gain = dim, gain
-        self.stride = tuple(2 if j in axes else 1 for j in range(dim))
-        self.pad = [1 if periodic and s == 2 else 0 for s in self.stride]
-        kernel = RESTRICTIONS["full"](dim, axes).to_array()
-        self.register_buffer("weight", torch.from_numpy(kernel)[None, None])
-
-    def restrict(self, r: Tensor) -> Tensor:
-        """gain * R r."""
-        # circular: the coarse points are the even fine ones
-        padding = [p for q in reversed(self.pad) for p in (q, 0)]
-        if any(padding):
-            r = F.pad(r, padding, mode="circular")
-        return self.gain * APPLY[self.dim](r, self.weight, stride=self.stride)
-
-    def interpolate(self, e: Tensor) -> Tensor:
-        """P e."""
-        e = TRANSPOSED[self.dim](e, self.weight * math.prod(self.stride), stride=self.stride)
-        for axis, pad in enumerate(self.pad, start=2):
-            if pad:  # the first entry lies at index -1 and belongs to the last point
-                first, inner, last = torch.split(e, [1, e.shape[axis] - 2, 1], axis)
-                e = torch.cat([inner, last + first], axis)
-        return e
-
-
-def stencil_of(A: Any, shape: Sequence[int], *, periodic: bool) -> NDArray[np.float64]:
-    """The 3^d stencil of a constant-coefficient matrix, read from its entries and checked on a
-    random vector.
-
-    Raises
-    ------
-    ValueError
-        If the matrix is not such a stencil with zero (or periodic) continuation.
-    """
-    shape = tuple(int(n) for n in shape)
-    index = np.arange(math.prod(shape)).reshape(shape)
-    # -1, beyond the boundary, is the index of the 0 behind all values
-    around = np.pad(index, 1, mode="wrap") if periodic else np.pad(index, 1, constant_values=-1)
-    windows = np.lib.stride_tricks.sliding_window_view(around, (3,) * len(shape))
-    neighbours = windows.reshape(index.size, -1)
-    kernel = np.zeros(neighbours.shape[1])
-    for k, column in enumerate(neighbours.T):
-        inside = np.flatnonzero(column >= 0)
-        if inside.size:  # else the neighbour lies outside for every point
-            row = inside[0] if not periodic else index[tuple(n // 2 for n in shape)]
-            kernel[k] = A[int(row), int(column[row])]
-    x = np.append(np.random.default_rng(0).standard_normal(index.size), 0.0)
-    atol = 1e-11 * np.abs(kernel).sum()
-    constant = np.allclose(x[neighbours] @ kernel, A @ x[:-1], rtol=0, atol=atol)
-    if (periodic and min(shape) < 3) or not constant:
-        raise ValueError(
-            f"on the grid {shape} the operator is no constant stencil of 3 points per axis, which"
-            " the bridge needs"
-        )
-    return kernel.reshape((3,) * len(shape))
-
-
-class Lift(nn.Module):
-    """Quintic interpolation of solutions, as `mgtheory.Hierarchy` has it, along the coarsened axes
-    of a grid one after the other."""
-
-    def __init__(self, fine: Sequence[int], coarse: Sequence[int], boundary: Boundary) -> None:
-        super().__init__()
-        self.axes = [j for j, (n, m) in enumerate(zip(fine, coarse, strict=True)) if n != m]
-        for j in self.axes:
-            line = INTERPOLATIONS["quintic"](fine[j], coarse[j], boundary)
-            # made for the sizes anew: a state that was stored before has none
-            self.register_buffer(f"P{j}", torch.from_numpy(line.toarray()), persistent=False)
-
-    def forward(self, v: Tensor) -> Tensor:
-        """P v for v of shape (systems, 1, *coarse)."""
-        for axis in (j + 2 for j in self.axes):
-            line = getattr(self, f"P{axis - 2}").T
-            v = torch.movedim(torch.movedim(v, axis, -1) @ line, -1, axis)
-        return v
 
 
 class MultigridCycle(nn.Module):
@@ -239,11 +142,11 @@ class MultigridCycle(nn.Module):
         first = self.polynomial_on(hierarchy.levels[0])
         common = self._coefficients(first, parameterisation) if shared else None
         down, up, transfers = list[Level](), list[Level](), list[GridTransfer]()
-        lifts, self._kernels = list[Lift](), list[NDArray[np.float64]]()
+        lifts, self.kernels = list[Lift](), list[NDArray[np.float64]]()
         for i, level in enumerate(hierarchy.levels[:-1]):
             self._check_nested(level.shape, hierarchy.levels[i + 1].shape, level.axes, periodic)
             kernel = stencil_of(level.A, level.shape, periodic=periodic) / self.scales[i]
-            self._kernels.append(kernel)
+            self.kernels.append(kernel)
             own = self.polynomial_on(level).scaled(1.0 / self.scales[i])
             for legs, count in ((down, pre), (up, post)):
                 factors = common or self._coefficients(own, parameterisation)
@@ -312,7 +215,8 @@ class MultigridCycle(nn.Module):
         """The next iterate from x (None stands for 0), both of shape (..., *grid).
 
         Where no gradient is asked the matrix-free twin computes it on a GPU, and on a processor
-        from 2^17 unknowns on; on a GPU it does not see coefficients that are changed by ``.data``.
+        from 2^17 unknowns on. On a GPU a tensor of the module that is written to by ``.data``, or
+        by a kernel of one's own, is not seen to have changed: call `forget_twin` then.
         """
         grid = self._check_shape(b)
         if (quick := self._quick(b, x)) is not None:
@@ -364,60 +268,17 @@ class MultigridCycle(nn.Module):
         return x.reshape(b.shape)
 
     def _quick(self, b: Tensor, x: Tensor | None) -> DeviceHierarchy | None:
-        """The matrix-free twin, with the polynomials as they are now; None where a gradient is
-        asked, or b is what it does not take."""
-        trained = [*self.parameters(), *([b] if x is None else [b, x])]
-        inverse = self.coarse_inverse
-        if (
-            self.problem.boundary is not Boundary.DIRICHLET
-            or torch.compiler.is_compiling()
-            or cast(Any, torch.jit).is_tracing()
-            or torch._C._are_functorch_transforms_active()
-            or (torch.is_grad_enabled() and any(v.requires_grad for v in trained))
-            or any(leg.A.weight.requires_grad for leg in cast(Any, [*self.down, *self.up]))
-            or any(type(v) not in (Tensor, nn.Parameter) or v.is_inference() for v in trained)
-            or any((v.dtype, v.device) != (inverse.dtype, inverse.device) for v in trained)
-            or (x is not None and x.shape != b.shape)
-            or inverse.device.type not in ("cpu", "cuda")
-            or (inverse.device.type == "cpu" and math.prod(self.shapes[0]) < QUICK)
-        ):
-            return None
-        # on a GPU by address and version, for values have to be waited for: a change by .data, not
-        # counted by torch, is not seen there
-        key = [v.tolist() if v.is_cpu else (v.data_ptr(), v._version) for v in self.parameters()]
-        kept: Any = self.__dict__.setdefault("_twins", threading.local())
-        if getattr(kept, "key", None) != key:
-            # views keep the memory, so that other parameters cannot come to lie at these addresses
-            kept.key, kept.held, kept.twin = key, [v.detach() for v in self.parameters()], None
-            with suppress(ValueError):
-                kept.twin = self._twin()
-        twin: DeviceHierarchy | None = kept.twin
-        return twin
+        """The matrix-free twin where it computes the same, see `nets.pde.twin`."""
+        twin: Twin = self.__dict__.setdefault("_twin", Twin())
+        return twin.of(self, b, x)
 
-    def _twin(self) -> DeviceHierarchy | None:
-        """The matrix-free cycle of the same grids and polynomials, where it has them and A is still
-        that of the problem."""
-        for legs in (self.down, self.up):
-            for i, kernel in enumerate(self._kernels):
-                weight = self._level(legs, i).A.weight[0, 0]
-                if not torch.equal(
-                    weight.detach().cpu(), torch.from_numpy(kernel).to(weight.dtype)
-                ):
-                    return None
-        twin = DeviceHierarchy.build(
-            self.problem,
-            smoother=lambda level: self.polynomial(level.index),
-            post_smoother=lambda level: self.polynomial(level.index, post=True),
-            pre=self.pre,
-            post=self.post,
-            device=self.coarse_inverse.device,
-            dtype=str(self.coarse_inverse.dtype)[6:],
-            **{"coarsest": COARSEST, **self.options},
-        )
-        return twin if [level.shape for level in twin.levels] == self.shapes else None
+    def forget_twin(self) -> None:
+        """Let the next call without a gradient make its matrix-free twin anew: after changes that
+        torch does not count, such as by ``.data`` on a GPU."""
+        self.__dict__.pop("_twin", None)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_twins"}
+        return {name: value for name, value in self.__dict__.items() if name != "_twin"}
 
     def residual(self, b: Tensor, x: Tensor) -> Tensor:
         """b - A x on the finest grid."""

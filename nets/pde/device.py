@@ -13,7 +13,6 @@ launches of a few more grids.
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -28,14 +27,15 @@ import torch
 from torch import Tensor
 
 from mgtheory._checks import check_name, own_errors
-from mgtheory.matrixfree.cycle import cycle_products, run_cycle, run_full_multigrid
+from mgtheory.matrixfree.cycle import run_cycle, run_full_multigrid
 from mgtheory.matrixfree.hierarchy import FIXED, ON_DEVICES, StencilHierarchy, operators_of
-from mgtheory.matrixfree.tables import KEEP, ZERO
+from mgtheory.matrixfree.tables import KEEP
 from mgtheory.multigrid.options import Options, takes_options
 from mgtheory.multigrid.solution import Cycle, Solution, check_cycle
-from mgtheory.multigrid.solve import Plan, Stop, Unfit, check_sizes, drive
+from mgtheory.multigrid.solve import Plan, Stop, Unfit, drive
 from nets.defaults import own_defaults
-from nets.pde.levels import DENSE, TorchLevel, square_sum
+from nets.pde.levels import DENSE, TorchLevel
+from nets.pde.loop import Loop, Refined, scale_of, scaled_down
 
 _READY: set[str] = set()  # hierarchies whose kernels this process has compiled
 COARSEST = {1: DENSE, 2: 2**18, 3: 2**18}  # unknowns by the number of axes
@@ -62,6 +62,12 @@ class DeviceHierarchy(StencilHierarchy):
         Where it computes, and the type of its cycles.
     kernels
         ``"triton"`` or ``"torch"``: what computes them.
+
+    Notes
+    -----
+    What comes out has the caller's kind of array, and is float32 where both the systems and the
+    cycles are; else it is float64, and with cycles in float32 every one of them is a correction for
+    a residual in float64, so that iterating reaches the digits of float64.
     """
 
     def __init__(
@@ -103,7 +109,7 @@ class DeviceHierarchy(StencilHierarchy):
         options
             As of `mgtheory.StencilHierarchy.build`, but ``coarsest`` is 2^18 by default (1024 with
             one axis), and ``dtype`` may be ``"float32"``: then cycles are computed in it, under
-            residuals in float64 for systems given so; x has the type of the systems.
+            residuals in float64 for systems given so.
 
         Raises
         ------
@@ -111,19 +117,21 @@ class DeviceHierarchy(StencilHierarchy):
             For what is not supported, or a device that is not there.
         """
         start = time.perf_counter()
-        place = _device(device)
-        if kernels is None:
-            kernels = "triton" if place.type == "cuda" and find_spec("triton") else "torch"
-        check_name(kernels, KERNELS, "kernels")
         if getattr(problem, "coefficient", None) is not None:
             raise ValueError(
-                f"{problem.name} has variable coefficients, on a device they must be constant;"
-                " without device=, StencilHierarchy takes both"
+                f"{problem.name} has variable coefficients, on a device they must be constant: take"
+                " backend 'stencil', mgtheory.StencilHierarchy without a device"
             )
         if options.coarsest is None:
             shape: Any = getattr(problem, "shape", options.shape)
             options = replace(options, coarsest=COARSEST.get(np.size(shape), 2**18))
-        made = cls(operators_of(problem, options, h, fixed=ALLOWED), options, place, kernels)
+        # what no device would take is refused before one is looked for
+        operators = operators_of(problem, options, h, fixed=ALLOWED)
+        place = _device(device)
+        if kernels is None:
+            kernels = "triton" if place.type == "cuda" and find_spec("triton") else "torch"
+        check_name(kernels, KERNELS, "kernels")
+        made = cls(operators, options, place, kernels)
         made.setup_seconds = time.perf_counter() - start
         made.compile_seconds = made._compiled()
         return made
@@ -145,15 +153,15 @@ class DeviceHierarchy(StencilHierarchy):
             run_cycle(self.levels, Cycle.V)
             square: Any = run_cycle(self.levels, Cycle.V, start=KEEP, norm=True)
             if self.work != torch.float64:  # residuals of systems in float64
-                exact = self._exact()
+                exact = self.in_float64()
                 exact.b = b.double()
                 _, square = exact.remainder(exact.b)
             square.tolist()  # waits for all
         _READY.add(key)
         return time.perf_counter() - start
 
-    def _exact(self) -> TorchLevel:
-        """The finest level in float64."""
+    def in_float64(self) -> TorchLevel:
+        """The finest level, for residuals."""
         finest = self.levels[0]
         made: TorchLevel = type(finest)(
             self.operators[0], finest.coarse, self.device, torch.float64
@@ -263,7 +271,7 @@ class DeviceHierarchy(StencilHierarchy):
             raise ValueError("an FMG cycle starts from 0, x0 must be None; with x0 take V, W or F")
         right, back = self._taken(b, "b")
         start = None if x0 is None else self._start(x0, "x0", right).values.clone()  # x may be it
-        loop = _Loop if right.dtype == self.work else _Refined
+        loop = Loop if right.dtype == self.work else Refined
         with self._working_on(start, right):
             run = loop(self, right, start, stop, plan)
             ended = drive(run.step, run.first, run.size, stop, floor=run.floor)
@@ -301,22 +309,39 @@ class DeviceHierarchy(StencilHierarchy):
         kind of r."""
         kind = check_cycle(cycle, without=(Cycle.FMG,))
         right, back = self._taken(r, "r")
-        scale = _scale(right) if right.dtype != self.work else None
-        with self._working_on(None, right.to(self.work) if scale is None else _down(right, scale)):
+        with self._working_on(None, right):
+            return back(self._corrected(right, kind))
+
+    def _corrected(self, r: Tensor, kind: Cycle) -> Tensor:
+        """The correction of one cycle, at work, for a residual of any type."""
+        finest = self.levels[0]
+        if r.dtype == self.work:
+            finest.b = r
             run_cycle(self.levels, kind)
-            x = self.levels[0].x
-        return back(x if scale is None else x.to(right.dtype) * scale)
+            return cast(Tensor, finest.x)
+        scale = scale_of(r)
+        finest.b = scaled_down(r, scale)
+        run_cycle(self.levels, kind)
+        return cast(Tensor, finest.x).to(r.dtype).mul_(scale)
 
     @own_errors
     @own_defaults()
     def iterate(self, b: Any, x: Any = None, cycle: str = "V") -> Any:
-        """x after one cycle for A x = b, from x (None is 0); shape and kind of b."""
+        """x after one cycle for A x = b, from x (None is 0), which is of b's type; shape and kind
+        of b, and the type of what `solve` gives."""
         kind = check_cycle(cycle, without=(Cycle.FMG,))
-        right, back = self._taken(b, "b", self.work)
+        right, back = self._taken(b, "b")
         start = None if x is None else self._start(x, "x", right).values
         with self._working_on(start, right):
-            run_cycle(self.levels, kind, start=ZERO if x is None else KEEP)
-            return back(self.levels[0].x)
+            if start is None:
+                return back(self._corrected(right, kind))
+            if right.dtype == self.work:
+                run_cycle(self.levels, kind, start=KEEP)
+                return back(self.levels[0].x)
+            exact = self.in_float64()
+            exact.b = right
+            rest, _ = exact.remainder(start)
+            return back(start + self._corrected(rest, kind))
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -351,12 +376,15 @@ def _device(given: Any) -> torch.device:
     try:
         place = torch.device(given)
         # the number that tensors there have; an error where the device does not exist
-        return torch.empty(0, device=place).device
+        found = torch.empty(0, device=place).device
+        if found.type == "meta":  # which computes nothing
+            raise TypeError(given)
+        return found
     except (RuntimeError, AssertionError, TypeError) as error:
         there = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
         raise ValueError(
             f"device is {str(given)!r}, torch has {', '.join(there)} here; on a processor take the"
-            " compiled sweeps: backend 'stencil', or no device"
+            " compiled sweeps, backend 'stencil'"
         ) from error
 
 
@@ -375,134 +403,3 @@ def _back(given: Any) -> Callable[[Tensor], Any]:
     if hasattr(given, "__dlpack__") and not isinstance(given, np.ndarray):
         return lambda x: x
     return lambda x: x.cpu().numpy()
-
-
-def _scale(r: Tensor) -> Tensor:
-    """The largest modulus of each system, 1 where that is 0, to divide by before a shorter type."""
-    size = r.flatten(1).abs().amax(dim=1).view(-1, 1, 1, 1)
-    return torch.where(size > 0.0, size, 1.0)
-
-
-def _down(r: Tensor, scale: Tensor) -> Tensor:
-    return (r / scale).to(torch.float32)
-
-
-class _Loop:
-    """The steps of a solve, as `mgtheory.matrixfree.cycle.solve_grids` has them for one system.
-
-    The norm that the loop sees is, for one system, ||b - A x||_2; for several the largest, each
-    times the ratio of the largest target to its own: it is small enough when all are.
-    """
-
-    def __init__(
-        self, of: DeviceHierarchy, b: Tensor, x0: Tensor | None, stop: Stop, plan: Plan
-    ) -> None:
-        self.of, self.levels, self.b, self.stop, self.plan = of, of.levels, b, stop, plan
-        self.zero, self.work = x0 is None, 0.0
-        sizes = self.start(x0)
-        firsts = sizes if x0 is None else self.residual()
-        rows = [list(map(math.sqrt, v.tolist())) for v in (sizes, firsts)]
-        for i, (size, first) in enumerate(zip(*rows)):
-            # of b this asks the type, and whether it is 0 where its square sum is
-            stands = np.full(1, float(size or b[i].abs().max()), str(b.dtype)[6:])
-            check_sizes(stands, size, first, zero=self.zero)
-        targets = [stop.target(*pair) for pair in zip(*rows)]
-        largest = max(targets)
-        shares = [largest / one if one > 0.0 else 1.0 for one in targets]
-        self.shares = torch.tensor(shares, dtype=torch.float64, device=b.device)
-        self.size, self.first = max(rows[0]), max(s * r for s, r in zip(shares, rows[1]))
-        if self.zero and (self.first <= stop.target(self.size, self.first) or not stop.maxiter):
-            self.levels[0].x = torch.zeros_like(b)
-
-    @property
-    def passing(self) -> bool:
-        """Whether the first step is a full multigrid pass."""
-        return self.plan.cycle is Cycle.FMG
-
-    @property
-    def x(self) -> Any:
-        """The solution so far."""
-        return self.levels[0].x
-
-    def start(self, x0: Tensor | None) -> Any:
-        """||b||^2 of each system; b is restricted on the way where a pass begins with that."""
-        self.fused = self.passing and self.plan.loads is None and len(self.levels) > 1
-        return self.levels[0].residual_square(ZERO, to=self.levels[1].b if self.fused else None)
-
-    def residual(self) -> Any:
-        """||b - A x||^2 of each system."""
-        return self.levels[0].residual_square()
-
-    def floor(self) -> float:
-        """What rounding leaves of the residual of the largest system."""
-        rounding = torch.finfo(self.b.dtype).eps * self.levels[0].largest
-        return float(rounding * self.x.flatten(1).norm(dim=1).max())
-
-    def step(self, norms: list[float]) -> float:
-        """One cycle; the new norm."""
-        once, levels = len(norms) == 1, self.levels
-        self.work += cycle_products(levels, self.plan.cycle if once else self.plan.repeated)
-        if once and self.passing:
-            again = self.stop.maxiter > 1
-            square: Any = self.full_pass(again)
-        else:
-            square = self.cycle(ZERO if self.zero and once else KEEP, known=not once)
-        return float((square.sqrt() * self.shares).max())
-
-    def full_pass(self, again: bool) -> Any:
-        """A full multigrid pass; the new square sums."""
-        return run_full_multigrid(self.levels, self.plan, restricted=self.fused, again=again)
-
-    def cycle(self, start: int, *, known: bool) -> Any:
-        """One cycle; the new square sums. From the second one on the last sweep has restricted the
-        residual."""
-        restricted = known and not self.levels[0].smooths_before
-        kind = self.plan.repeated
-        return run_cycle(self.levels, kind, start=start, norm=True, restricted=restricted)
-
-
-class _Refined(_Loop):
-    """The same with cycles in float32: each on a residual in float64, scaled to 1."""
-
-    def start(self, x0: Tensor | None) -> Tensor:
-        """||b||^2 of each system."""
-        self.fused, self.solution = False, torch.zeros_like(self.b) if x0 is None else x0
-        self.exact = self.of._exact()
-        self.exact.b = self.b
-        return square_sum(self.b)
-
-    @property
-    def x(self) -> Tensor:
-        """The solution so far."""
-        return self.solution
-
-    def residual(self) -> Any:
-        """||b - A x||^2 of each system."""
-        self.rest, square = self.exact.remainder(self.solution)
-        return square
-
-    def full_pass(self, again: bool) -> Any:
-        """A full multigrid pass for b; the new square sums."""
-        scale, plan = _scale(self.b), self.plan
-        if plan.loads is not None:
-            loads, level = plan.loads, self.levels[0]
-
-            def scaled(shape: Any) -> Any:
-                v = torch.as_tensor(loads(shape), device=scale.device, dtype=scale.dtype)
-                return v.reshape(-1, *shape) / scale.view(-1, *[1] * len(level.shape))
-
-            plan = replace(plan, loads=cast(Any, scaled))
-        self.levels[0].b = _down(self.b, scale)
-        run_full_multigrid(self.levels, plan, restricted=False, again=False)
-        self.solution = self.levels[0].x.to(self.b.dtype).mul_(scale)
-        return self.residual()
-
-    def cycle(self, start: int, *, known: bool) -> Any:
-        """One cycle for the residual; the new square sums."""
-        if start == ZERO:
-            self.rest = self.b
-        scale = _scale(self.rest)
-        self.levels[0].b = _down(self.rest, scale)
-        run_cycle(self.levels, self.plan.repeated)
-        self.solution = self.solution + self.levels[0].x.to(self.b.dtype).mul_(scale)
-        return self.residual()

@@ -310,6 +310,13 @@ def smoothing(c: bytes, steps: bytes, device: torch.device, dtype: torch.dtype) 
     return Smoothing(flat.to(device, dtype), constants)
 
 
+@functools.lru_cache(maxsize=CACHED)
+def table(c: bytes, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """A stencil's eight numbers on a device, kept for the next set-up, which a copy would hold
+    up."""
+    return torch.frombuffer(bytearray(c), dtype=torch.float64).to(device, dtype)
+
+
 def reach(c: Array) -> int:
     """The largest sum of offsets in a stencil of eight numbers."""
     return int(np.argwhere(c).sum(axis=1).max())
@@ -384,7 +391,7 @@ class FusedLevel(TorchLevel):
                 " take kernels='torch'"
             )
         self.like = (self.device, self.dtype)
-        self.stencil = torch.from_numpy(self.c.reshape(8)).to(*self.like)
+        self.stencil = table(self.c.tobytes(), *self.like)
         self.used = tuple(bool(self.c.take(1, axis).any()) for axis in range(3))
         self.constants = {
             "REACH": reach(self.c),

@@ -92,10 +92,14 @@ def lfa(
         )
     stencil = model.stencil
     analysed = model if A is None else stencil  # coarse operators of a matrix are R A P
-    coarsened = operator_record(model, axes=options.axes_of(axes)).axes or ()
+    record = operator_record(model, axes=options.axes_of(axes))
+    coarsened = record.axes or ()
     around: dict[str, Any] = {"pre": pre, "post": post, "coarsening": coarsening}
     around["restriction"] = restriction
     label, given = options.chosen(family=family, degree=degree, init=init, smoother=smoother)
+    if not (family or init or smoother or record.positive):  # as `solve` does
+        label, degree = smoothers.UNSYMMETRIC, degree or smoothers.UNSYMMETRIC_DEGREE
+        given = smoothers.smoother(label, degree)
     given = smoothers.smoother(label) if given is None else given
     if isinstance(given, smoothers.Polynomial):
         given = derived(model, given.family or "", given.degree, axes=coarsened, around=around)

@@ -145,6 +145,7 @@ def solve(
         )
     label, smoothing = options.chosen(family=family, degree=degree, init=init, smoother=smoother)
     around: dict[str, Any] = {"pre": pre, "post": post, "coarsening": coarsening}
+    by_default = not (family or init or smoother)  # a family is then chosen for A
     if A is not None:
         around |= {"shape": sizes, "boundary": sides}
         if sizes is None:  # a graph has no sides
@@ -157,11 +158,15 @@ def solve(
         kind,
         model,
         show=not as_json,
-        smoother=smoothing,
+        smoother=None if by_default else smoothing,
+        degree=degree if by_default else None,
         axes=options.axes_of(axes),
         device=device,
         **around,
     )
+    grows = smoothing is None
+    if by_default:
+        label, smoothing = solving.smoothing_of(hierarchy, label, smoothing)
     with console.progress("solve", total=100, show=not as_json) as step:
         limits: dict[str, Any] = {"tol": tol, "atol": atol, "maxiter": maxiter}
         limits["callback"] = Watch(step, tol, maxiter)
@@ -178,7 +183,7 @@ def solve(
         "unknowns": solution.x.size,
         "family": label,
         "degree": DEFAULT_DEGREE if smoothing is None else getattr(smoothing, "degree", 1),
-        "degree_grows": smoothing is None,
+        "degree_grows": grows,
         "cycle": kind,
         "pre": pre,
         "post": post,

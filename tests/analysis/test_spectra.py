@@ -111,13 +111,14 @@ def test_random_convolution_fills_a_disc_and_has_no_smoother():
 
 
 def test_known_eigenvalues_in_single_precision_but_of_what_is_symmetric():
-    """Those of the matrix to 1e-5 of b; of Laplacians, whose signs are looked at, as they are."""
+    """Those of the matrix to 1e-5 of b (6e-6 at most with six seeds); of Laplacians, whose signs
+    are looked at, as they are."""
     rng = np.random.default_rng(4)
     spectrum = convolution_spectrum(rng.standard_normal((24, 24, 3, 3)), (4, 4))
     assert spectrum.complete
     assert not spectrum.all_measured
     found, expected = known_eigenvalues(spectrum), spectrum.values.ravel()
     distances = np.abs(found[:, None] - expected[None, :])
-    assert max(distances.min(0).max(), distances.min(1).max()) < 1e-4 * spectrum.radius
+    assert max(distances.min(0).max(), distances.min(1).max()) < 1e-5 * spectrum.radius
     laplacian = convolution_spectrum(per_channel(FIVE, 24), (4, 4))
     assert np.array_equal(known_eigenvalues(laplacian), laplacian.values.ravel())

@@ -6,6 +6,7 @@ import mgtheory
 from mgtheory.families import high_symbol
 from mgtheory.problems.catalogue import create
 from mgtheory.problems.record import operator_record
+from polymgnet import solving
 
 WIND = "convection2d:peclet=1000,angle=45"
 
@@ -31,6 +32,27 @@ def test_lfa_analyses_the_cycle_that_solve_runs(document, problem, rule):
     assert found["coarsening"] == rule
     assert found["verification"]["agree"]
     assert found["two_grid_factor"] < 0.5
+
+
+def test_by_default_the_smoother_of_a_wind_is_said_predicted_and_analysed(document):
+    """Where A is not symmetric it is another one, in its name, its factor and its analysis."""
+    of = ("--problem", "convection2d:peclet=1e5", "--n", 16, "--boundary", "periodic")
+    found = document("solve", *of)
+    assert found["converged"]
+    assert not found["warnings"]
+    assert (found["family"], found["degree"], found["degree_grows"]) == ("harmonic_ritz", 3, True)
+    analysed = document("lfa", *of[:4])
+    assert (analysed["family"], analysed["degree"]) == ("harmonic_ritz", 3)
+    problem = create(of[1], 16, boundary="periodic")
+    label, q = solving.smoothing_of(mgtheory.Hierarchy.build(problem), "chebyshev", None)
+    assert (label, q.degree) == ("harmonic_ritz", 3)
+    factor = solving.predicted_factor(problem, q, pre=1, post=1, backend="sparse")
+    assert factor == pytest.approx(analysed["two_grid_factor"], rel=1e-6)
+    assert factor < 0.6
+    own = document("solve", *of, "--degree", 2)
+    assert (own["family"], own["degree"], own["degree_grows"]) == ("harmonic_ritz", 2, False)
+    plain = document("solve", "--n", 15, "--degree", 3)
+    assert (plain["family"], plain["degree"], plain["degree_grows"]) == ("chebyshev", 3, False)
 
 
 def test_solve_and_compare_take_them(document):

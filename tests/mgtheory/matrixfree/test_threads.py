@@ -3,6 +3,7 @@ allowed."""
 
 import ctypes
 import os
+import signal
 import threading
 import time
 
@@ -46,6 +47,53 @@ def test_an_error_leaves_no_block_at_work():
     with pytest.raises(ValueError, match="block 1"):
         run_blocks(kernel, [(0,), (1,), (2,)])
     assert sorted(ended) == [0, 2]
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_ctrl_c_waits_for_the_blocks_on_their_way(times, monkeypatch):
+    """While the caller waits for another's block, and where it comes again; afterwards workers
+    serve, and none is left behind."""
+    ended, main = [], threading.main_thread().ident
+    monkeypatch.setattr(threads, "_idle", [])
+    before = threading.active_count()
+
+    def left():
+        deadline = time.monotonic() + 5
+        while threading.active_count() > before and time.monotonic() < deadline:
+            time.sleep(1e-3)
+        return threading.active_count() == before
+
+    def kernel(k):
+        for _ in range(times if k == 2 else 0):
+            time.sleep(0.01)
+            signal.pthread_kill(main, signal.SIGINT)
+        time.sleep(0.02 * k)
+        ended.append(k)
+
+    for _ in range(3):
+        ended.clear()
+        with pytest.raises(KeyboardInterrupt):
+            run_blocks(kernel, [(k,) for k in range(3)])
+        assert sorted(ended) == [0, 1, 2]
+        assert left()
+        assert run_blocks(lambda k: k, [(0,), (1,), (2,)]) == [0, 1, 2]
+        assert len(threads._idle) == 2
+
+
+def test_ctrl_c_between_two_that_are_begun(monkeypatch):
+    """Only the first is at work."""
+    ended, begin, begun = [], threads._Worker.begin, []
+
+    def interrupted(self, *task):
+        if begun:
+            raise KeyboardInterrupt
+        begun.append(self)
+        begin(self, *task)
+
+    monkeypatch.setattr(threads._Worker, "begin", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run_blocks(lambda k: (time.sleep(0.02), ended.append(k)), [(0,), (1,), (2,)])
+    assert ended == [1]
 
 
 def test_callers_in_several_threads_have_workers_of_their_own():

@@ -209,10 +209,46 @@ def test_real_intervals_and_nonsymmetric_matrices():
         assert all("not symmetric" in text for text in warnings)
 
 
-def test_where_a_strong_wind_stops_the_default_its_warning_names_what_converges():
+@pytest.mark.parametrize("coarsening", ["rediscretise", "galerkin"])
+@pytest.mark.parametrize(("n", "boundary"), [(31, "dirichlet"), (16, "periodic")])
+def test_by_default_a_wind_of_any_strength_is_smoothed_by_what_takes_it(coarsening, n, boundary):
+    """Chebyshev on an interval stagnates from Peclet 1e4 on."""
+    for peclet, angle in ((1, 30), (1e6, 200)):
+        problem = create("convection2d", n, peclet=peclet, angle=angle, boundary=boundary)
+        hierarchy = Hierarchy.build(problem, coarsening=coarsening, dtype="auto")
+        labels = [level.pre.label for level in hierarchy.levels[:-1]]
+        assert labels == [f"harmonic_ritz({min(3 + i, 6)})" for i in range(len(labels))]
+        assert not hierarchy.warnings
+        for cycle in ("V", "W"):
+            assert hierarchy.solve(problem.b, cycle=cycle, maxiter=25).converged
+
+
+def test_the_default_of_matrices_that_are_not_symmetric():
+    """A degree of one's own, few unknowns, rows with scales of their own, and complex entries,
+    which leave Chebyshev with its warning."""
+    upwind = create("convection2d", 15).A
+    (level, _) = Hierarchy.build(upwind, shape=(15, 15), degree=2).levels
+    assert level.post.label == "harmonic_ritz(2)"
+    lines = sp.diags_array([-1.0, 3.0, -2.0], offsets=[-1, 0, 1], shape=(9, 9))
+    small = Hierarchy.build(lines, shape=(9,), degree=5, coarsest=2)
+    assert [level.pre.label for level in small.levels[:-1]] == [
+        "harmonic_ritz(5)",
+        "harmonic_ritz(4)",  # of 4 unknowns
+    ]
+    assert small.solve(np.ones(9)).converged
+    rows = np.exp(3.0 * np.random.default_rng(0).standard_normal(225))
+    scaled = Hierarchy.build(sp.csr_array(rows[:, None] * poisson((15, 15)).A), shape=(15, 15))
+    assert scaled.levels[0].pre.label == "chebyshev(2)"
+    turned = Hierarchy.build(upwind + 3j * sp.eye_array(225), shape=(15, 15))
+    assert turned.levels[0].pre.label == "chebyshev(2)"
+    assert "not symmetric" in turned.warnings[0]
+
+
+def test_where_a_strong_wind_stops_chebyshev_its_warning_names_what_converges():
     """Angle and Peclet number at which Chebyshev on an interval amplifies on the second grid."""
     problem = create("convection2d:peclet=1e5,angle=30", n=63)
-    stopped = Hierarchy.build(problem).solve(problem.b, tol=1e-8)
+    interval = {"smoother": "chebyshev", "degree": (2, 3, 4, 5, 6)}
+    stopped = Hierarchy.build(problem, **interval).solve(problem.b, tol=1e-8)
     assert not stopped.converged
     first, second = stopped.warnings
     assert "harmonic_ritz of degree 3 takes any" in first

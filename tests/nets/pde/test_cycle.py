@@ -12,7 +12,7 @@ from mgtheory import problems
 from mgtheory.multigrid.hierarchy import Hierarchy
 from mgtheory.polynomials.residual import ResidualPolynomial
 from nets.models.blocks import Level
-from nets.pde import cycle as bridge
+from nets.pde import twin as bridge
 
 PROBLEMS = {
     "1d": (lambda: problems.poisson((31,)), {"coarsest": 3}),
@@ -162,6 +162,46 @@ def test_the_twin_follows_every_change_of_the_coefficients(monkeypatch):
             assert cycle._quick(b, x) is None
         cycle.down[0].A.weight.mul_(1.01)
     compared(twin=False)
+
+
+@pytest.mark.parametrize(
+    "edited",
+    [lambda c: c.coarse_inverse, lambda c: c.transfers[1].weight, lambda c: c.up[0].A.weight],
+)
+def test_a_module_with_another_solve_transfer_or_operator_has_no_twin(edited, monkeypatch):
+    """Changed after the twin was made, by .data; and it comes back with what belongs there."""
+    monkeypatch.setattr(bridge, "QUICK", 0)
+    cycle = nets.MultigridCycle(problems.poisson((31, 31)), degree=2, coarsest=49)
+    b = torch.randn((2, 31, 31), dtype=torch.float64)
+    with torch.no_grad():
+        assert cycle._quick(b, None) is not None
+        before, kept = cycle(b), edited(cycle).clone()
+        edited(cycle).data[..., 0, 0] += 0.1 * float(kept.abs().max())
+        assert cycle._quick(b, None) is None
+        assert float((cycle(b) - before).abs().max()) > 1e-6
+        edited(cycle).data.copy_(kept)
+        assert cycle._quick(b, None) is not None
+    cycle.transfers[0].gain *= 1.1
+    with torch.no_grad():
+        assert cycle._quick(b, None) is None
+
+
+def test_a_twin_is_forgotten_where_torch_counts_no_change(monkeypatch):
+    """As on a GPU, where the values are not looked at."""
+    monkeypatch.setattr(bridge, "QUICK", 0)
+    monkeypatch.setattr(bridge, "_state", lambda v: (v.data_ptr(), v._version))
+    cycle = nets.MultigridCycle(problems.poisson((15, 15)), degree=1, coarsest=9)
+    b = torch.randn((15, 15), dtype=torch.float64)
+    with torch.no_grad():
+        first = cycle(b)
+        (trained,) = [p for p in cycle.parameters() if p.requires_grad]
+        trained.mul_(1.1)
+        second = cycle(b)
+        assert float((second - first).abs().max()) > 1e-6
+        trained.data.mul_(1 / 1.1)
+        assert torch.equal(cycle(b), second)
+        cycle.forget_twin()
+        torch.testing.assert_close(cycle(b), first, rtol=0, atol=1e-14)
 
 
 def test_polynomials_of_shared_coefficients_are_not_set():

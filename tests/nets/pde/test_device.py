@@ -148,6 +148,32 @@ def test_float32():
     assert relative(device.apply(1e-60 * problem.b), 1e-60 * correction) < 1e-6
 
 
+@pytest.mark.parametrize(
+    ("cycles", "given", "digits"),
+    [("float32", "float64", 1e-13), ("float32", "float32", 1e-6), ("float64", "float32", 1e-13)],
+)
+def test_iterating_reaches_the_digits_of_its_data(cycles, given, digits):
+    """float32 where both data and cycles are, as `solve` has it; else a correction in float32 for
+    a residual in float64."""
+    problem = PROBLEMS["uneven"]
+    device = StencilHierarchy.build(problem, device="cpu", coarsest=30, dtype=cycles)
+    b = torch.from_numpy(noise((2, 40, 27))).to(getattr(torch, given))
+    kind = torch.float32 if cycles == given == "float32" else torch.float64
+    x = device.iterate(b)
+    torch.testing.assert_close(x, device.apply(b), rtol=0, atol=0)
+    plain = StencilHierarchy.build(problem, coarsest=30, threads=1)
+    one, b64 = x.numpy().astype(float), b.numpy().astype(float)
+    rests = [r - problem.A @ v for v, r in zip(one.reshape(2, -1), b64.reshape(2, -1))]
+    expected = one + np.stack([plain.apply(r).reshape(40, 27) for r in rests])
+    assert relative(device.iterate(b, x), expected) < 1e-5
+    for _ in range(14):
+        x = device.iterate(b, x)
+    assert x.dtype == kind == device.solve(b, maxiter=1).x.dtype
+    rest = b64.reshape(2, -1) - (problem.A @ x.reshape(2, -1).numpy().T.astype(float)).T
+    scale = float(abs(problem.A).max() * x.abs().max())
+    assert np.abs(rest).max() < digits * scale
+
+
 class Foreign:
     """An array of another library that knows DLPack and the array standard alone."""
 
@@ -221,6 +247,7 @@ def test_the_other_door_and_other_smoothers():
         ({"kernels": "cuda"}, "triton, torch"),
         ({"dtype": "float16"}, "float16"),
         ({"coarse_solver": lambda A: A}, "coarse_solver"),
+        ({"device": "meta"}, "torch has cpu"),
     ],
 )
 def test_refused_options(change, words):
@@ -228,9 +255,16 @@ def test_refused_options(change, words):
         DeviceHierarchy.build(PROBLEMS["nested"], **{"device": "cpu", **change})
 
 
+@pytest.mark.parametrize("option", [{"threads": 1}, {"tell": print}])
+def test_what_belongs_to_a_processor_is_refused(option):
+    with pytest.raises(ValueError, match=f"leave out {next(iter(option))} or device"):
+        StencilHierarchy.build(PROBLEMS["nested"], device="cpu", **option)
+
+
 def test_refused_systems():
-    with pytest.raises(ValueError, match="variable coefficients"):
-        DeviceHierarchy.build(create("variable2d", 15), device="cpu")
+    for device in ("cpu", "cuda:77"):  # which it would not be solved on either
+        with pytest.raises(ValueError, match=r"variable coefficients.* backend 'stencil'"):
+            DeviceHierarchy.build(create("variable2d", 15), device=device)
     _, device = pair(PROBLEMS["nested"])
     b = torch.zeros(31, 31, dtype=torch.float64)
     for wrong, words in (
