@@ -111,7 +111,7 @@ def test_random_convolution_fills_a_disc_and_has_no_smoother():
 
 
 def test_known_eigenvalues_in_single_precision_but_of_what_is_symmetric():
-    """Those of the matrix to 1e-5 of b (6e-6 at most with six seeds); of Laplacians, whose signs
+    """Those of the matrix to 1e-5 of b (6.3e-6 at most with six seeds); of Laplacians, whose signs
     are looked at, as they are."""
     rng = np.random.default_rng(4)
     spectrum = convolution_spectrum(rng.standard_normal((24, 24, 3, 3)), (4, 4))
