@@ -456,17 +456,23 @@ class ResidualPolynomial(ReadOnlyArrays):
         return f"$q(t) = {' '.join(f'(1{terms})' for terms in product if terms) or 1}{dots}$"
 
     def __repr__(self) -> str:
-        shown = self.roots.real if self.is_real_rooted else self.roots
-        return (
-            f"ResidualPolynomial(degree={self.degree},"
-            f" roots={np.array2string(shown, precision=6, separator=', ', threshold=8)})"
-        )
+        return f"ResidualPolynomial(degree={self.degree}, roots=[{_listed(self.roots)}])"
+
+
+def _listed(roots: NDArray[np.complex128]) -> str:
+    """Six digits of each root, the first and last three of more than eight."""
+    # 0.0 and not -0.0, also for a pair's real part
+    shown = [f"{z.real + 0.0:.6g}{f'{z.imag:+.6g}j' * bool(z.imag)}" for z in roots.tolist()]
+    return ", ".join(shown if len(shown) <= 8 else [*shown[:3], "...", *shown[-3:]])
 
 
 def _latex(value: float) -> str:
-    """Four digits of a number, 1e-05 as a power of ten."""
-    digits, _, exponent = f"{value:.4g}".partition("e")
-    return rf"{digits} \cdot 10^{{{int(exponent)}}}" if exponent else digits
+    """Four digits of a positive number: a decimal number from 0.001 to 9999, else with a power of
+    ten, so that no row of zeros stands beside one."""
+    digits, _, exponent = f"{value:.3e}".partition("e")
+    if -3 <= int(exponent) <= 3:
+        return f"{value:.4g}"
+    return rf"{float(digits):g} \cdot 10^{{{int(exponent)}}}"
 
 
 def check_degree(
