@@ -29,6 +29,7 @@ from mgtheory._frozen import ReadOnlyArrays
 from mgtheory.polynomials.factors import FACTORS, Factor, General
 from mgtheory.polynomials.recurrence import Recurrence
 from mgtheory.polynomials.roots import leja_weights, reciprocals, roots_from_json, symmetrised
+from mgtheory.polynomials.written import listed, sympy_product, tex
 from mgtheory.spectra.record import OperatorRecord
 from mgtheory.spectra.ritz import lanczos, square_operator
 
@@ -423,15 +424,7 @@ class ResidualPolynomial(ReadOnlyArrays):
 
     def sympy(self, t: sympy.Symbol | None = None) -> sympy.Expr:
         """q as a product of real sympy factors in the symbol t, with 17-digit floats."""
-        import sympy
-
-        t = sympy.Symbol("t") if t is None else t
-        return sympy.Mul(
-            *(
-                sum(sympy.Float(c, 17) * t**j for j, c in enumerate(factor.coefficients))
-                for factor in self.factors
-            )
-        )
+        return sympy_product(self.factors, t)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ResidualPolynomial):
@@ -443,36 +436,10 @@ class ResidualPolynomial(ReadOnlyArrays):
 
     def _repr_latex_(self) -> str:
         """For notebooks: q as the product of its real factors, the first six of many."""
-        signs, shown = {True: "-", False: "+"}, self.factors[:6]
-        product = [
-            "".join(
-                f" {signs[c < 0]} {_latex(abs(c))} t{f'^{j}' * (j > 1)}"
-                for j, c in enumerate(factor.coefficients)
-                if j and c
-            )
-            for factor in shown
-        ]
-        dots = r" \cdots" if len(self.factors) > len(shown) else ""
-        return f"$q(t) = {' '.join(f'(1{terms})' for terms in product if terms) or 1}{dots}$"
+        return tex(self.factors)
 
     def __repr__(self) -> str:
-        return f"ResidualPolynomial(degree={self.degree}, roots=[{_listed(self.roots)}])"
-
-
-def _listed(roots: NDArray[np.complex128]) -> str:
-    """Six digits of each root, the first and last three of more than eight."""
-    # 0.0 and not -0.0, also for a pair's real part
-    shown = [f"{z.real + 0.0:.6g}{f'{z.imag:+.6g}j' * bool(z.imag)}" for z in roots.tolist()]
-    return ", ".join(shown if len(shown) <= 8 else [*shown[:3], "...", *shown[-3:]])
-
-
-def _latex(value: float) -> str:
-    """Four digits of a positive number: a decimal number from 0.001 to 9999, else with a power of
-    ten, so that no row of zeros stands beside one."""
-    digits, _, exponent = f"{value:.3e}".partition("e")
-    if -3 <= int(exponent) <= 3:
-        return f"{value:.4g}"
-    return rf"{float(digits):g} \cdot 10^{{{int(exponent)}}}"
+        return f"ResidualPolynomial(degree={self.degree}, roots=[{listed(self.roots)}])"
 
 
 def check_degree(

@@ -15,7 +15,7 @@ SMALL = ("--problem", "poisson2d", "--n", "31")
 @pytest.fixture
 def polynomials_alone(monkeypatch):
     """compare-smoothers without the classical smoothers, whose rows take most of its time."""
-    monkeypatch.setattr("mgtheory.comparison.SMOOTHERS", {})
+    monkeypatch.setattr("mgtheory.comparison.compare.SMOOTHERS", {})
 
 
 def test_compare_smoothers(document):
