@@ -134,10 +134,7 @@ def _marks(ax: Axes, pixels: float) -> tuple[list[Bbox], dict[tuple[float, float
             ends = ax.transData.transform(line.get_xydata())
             for low, high in pairwise(ends):
                 steps = max(2, int(np.hypot(*(high - low)) / (2 * pixels)))
-                taken += [
-                    Bbox.from_bounds(*at, 0, 0).padded(pixels)
-                    for at in np.linspace(low, high, steps)
-                ]
+                taken += [Bbox([at, at]).padded(pixels) for at in np.linspace(low, high, steps)]
     return taken, intervals
 
 
