@@ -254,13 +254,12 @@ def test_legend_takes_as_many_columns_as_fit():
 
 @pytest.mark.parametrize("suffix", [".png", ".pdf", ".svg"])
 def test_a_figure_drawn_once_is_what_matplotlib_saves(tmp_path, suffix):
-    """With its layout, a legend outside and panels of equal axes; the canvas stays."""
+    """With its layout, a legend outside and equal axes; the canvas stays."""
 
     def drawn():
-        made, axes = figure(1, 2, width=DOUBLE)
-        axes[0, 0].semilogy([1, 2], [1e-3, 1.0], label="a")
-        axes[0, 1].plot([0, 1], [0, 1], label="b", rasterized=True)
-        axes[0, 1].set_aspect("equal")
+        made, axes = figure()
+        axes[0, 0].plot([0, 1], [0, 1], label="a", rasterized=True)
+        axes[0, 0].set_aspect("equal")
         figure_legend(made)
         return made
 
