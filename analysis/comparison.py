@@ -47,6 +47,11 @@ def compare(
     progress
         Called with the number of runs done and what is being measured of the next.
     """
+    if isinstance(runs, str) or not isinstance(runs, Sequence):
+        raise ValueError(
+            f"runs are a {type(runs).__name__}, must be a list of run folders; smoothers on a"
+            " problem or a matrix are compared by mgtheory.compare_smoothers"
+        )
     if not runs:
         raise ValueError("no run given, at least one run folder is needed")
     places = [Path(run).resolve() for run in runs]

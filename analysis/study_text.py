@@ -24,13 +24,21 @@ from analysis.studies import (
 from mgtheory.polynomials.bounded import AMPLIFICATION
 
 
-def scale_text(grid: Grid, question: Question, *, points: Sequence[Mapping[str, Any]]) -> str:
+def scale_text(
+    grid: Grid,
+    question: Question,
+    *,
+    points: Sequence[Mapping[str, Any]],
+    there: str = "have rows",
+) -> str:
     """One scale of a study: how much of it is there, tables, tests and findings.
 
     Parameters
     ----------
     points
         Of the grid, of all runs that the scale asks for.
+    there
+        What the runs of the grid are said to have.
     """
     findings: list[str] = []
     parts: list[str] = []
@@ -51,14 +59,20 @@ def scale_text(grid: Grid, question: Question, *, points: Sequence[Mapping[str, 
         parts.append(cost_table(grid))
     else:
         add(*modulus_text(grid, question), "max |q|")
-    first = [progress_text(grid, question, points=points), "\n".join(findings)]
+    first = [progress_text(grid, question, points=points, there=there), "\n".join(findings)]
     return "\n\n".join(part for part in [*first, *parts] if part)
 
 
-def progress_text(grid: Grid, question: Question, *, points: Sequence[Mapping[str, Any]]) -> str:
+def progress_text(
+    grid: Grid,
+    question: Question,
+    *,
+    points: Sequence[Mapping[str, Any]],
+    there: str = "have rows",
+) -> str:
     """How many runs there are, by what, and what those that are left will take."""
     rows = [row for cells in grid.cells.values() for cell in cells.values() for row in cell.rows]
-    text = f"{len(rows):,} of {len(points):,} runs have rows"
+    text = f"{len(rows):,} of {len(points):,} runs {there}"
     if len(rows) < len(points):
         text += (
             f"; {len(points) - len(rows):,} are left to run{_time_left(grid, question, points)}."

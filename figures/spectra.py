@@ -121,6 +121,7 @@ def draw_spectrum(
     return finished(ax, f"Re λ{scale}", f"Im λ{scale}", legend=legend)
 
 
+FINE = 241  # points an axis for the curve |q| = 1; a panel has some 340 pixels
 PILED = 0.06  # roots of two roles nearer than so many radii hide one another
 STRIP_LINEAR = 0.1  # the strip is linear up to so many radii, logarithmic beyond
 
@@ -186,7 +187,7 @@ def _view(
 
 
 def _draw_damped(ax: Axes, label: str, q: ResidualPolynomial, x_ends: Ends, y_ends: Ends) -> None:
-    x, y = np.meshgrid(np.linspace(*x_ends, 601), np.linspace(*y_ends, 601))
+    x, y = np.meshgrid(np.linspace(*x_ends, FINE), np.linspace(*y_ends, FINE))
     size, look = np.abs(q(x + 1j * y)), _look(label, 0)
     ax.contourf(x, y, size, levels=[0.0, 1.0], colors=[DAMPED], zorder=0)
     ax.contour(x, y, size, levels=[1.0], colors=["white"], linewidths=2.4, zorder=5)

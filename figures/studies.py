@@ -13,10 +13,10 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter
-from matplotlib.transforms import Bbox
 
 from analysis.studies import COSTS, MEASURES, Grid, Measure, Place, Question
 from analysis.study_text import axis_text, place_text
+from figures.names import FRONT, IF_ROOM, NAME, place_names
 from figures.style import (
     BLACK,
     BLUE,
@@ -45,16 +45,6 @@ KINDS = {
     "MgNet": Look(GREEN, "none", "D"),
     "ResNet": Look(VERMILION, "none", "s"),
 }
-NAME = "name of a point"
-IF_ROOM = "name of a point, if there is room"
-ASTRAY = 8.0  # what a place is worse, in typographic points, that is nearer to another point
-NEAR = 10.0  # typographic points from its own, beyond which a name needs a line to it
-# of a name from its point, in typographic points
-PLACES = [
-    (dx * r, dy * r)
-    for r in (5.0, 9.0, 14.0, 20.0, 27.0)
-    for dx, dy in ((1, 0), (1, 1), (-1, 0), (-1, 1), (1, -1), (-1, -1), (0, 1.6), (0, -1.6))
-]
 # of all means: the worst lie beyond the axis where they would make the rest so many times smaller
 SHOWN, HIDES = 0.8, 2.5
 
@@ -246,7 +236,7 @@ def draw_costs(ax: Axes, grid: Grid, name: str, cost: str) -> Axes:
     ends = sorted((points[k][1], measure.unit * points[k][2].mean) for k in front)
     if len(ends) > 1:
         line: dict[str, Any] = {"color": LIGHT_GREY, "linewidth": 1.2, "zorder": 1}
-        ax.plot(*zip(*ends), label="no other is better and cheaper", **line)
+        ax.plot(*zip(*ends), label=FRONT, **line)
     costs = [x for _, x, _ in points]
     if costs and max(costs) >= 10 * min(costs):
         ax.set_xscale("log")
@@ -277,76 +267,6 @@ def undominated(points: Sequence[tuple[float, float]], *, smaller: bool) -> set[
         for k, own in enumerate(values)
         if not ((values <= own).all(axis=1) & (values < own).any(axis=1)).any()
     }
-
-
-def place_names(made: Figure) -> None:
-    """Move the names of `draw_costs` to where they cover no other name, no point and no interval,
-    the nearest such place to their own point, with a line to it from afar; call it last, for it
-    lays the figure out.
-
-    Names that have no such place near their point are left out where the panel does not need them,
-    and where even the farthest places are covered by half."""
-    made.canvas.draw()
-    pixels = made.dpi / 72.0
-    for ax in made.axes:
-        names: list[Any] = [one for one in ax.texts if one.get_gid() in (NAME, IF_ROOM)]
-        inside, taken = ax.get_window_extent(), list[Bbox]()
-        bars: list[Any] = list(ax.containers)
-        for box in bars:
-            parts = [line for one in box.lines if one for line in np.ravel(np.array(one, object))]
-            for part in parts:
-                if hasattr(part, "get_xydata"):  # the marker
-                    x, y = ax.transData.transform(part.get_xydata()[0])
-                    taken.append(Bbox.from_bounds(x, y, 0, 0).padded(3 * pixels))
-                else:
-                    for segment in part.get_segments():
-                        bar = Bbox(ax.transData.transform(segment))
-                        taken.append(bar.padded(0.3 * pixels))
-        points = ax.transData.transform([one.xy for one in names]).reshape(-1, 2)
-        for text in names:
-            size, point = text.get_window_extent(), ax.transData.transform(text.xy)
-            boxes = {place: _box(point, size, *place, pixels) for place in PLACES}
-            # in points: so much farther is a place taken as the near ones are covered
-            costs = {
-                place: _covered(box, taken, inside) / pixels**2
-                + float(np.hypot(*place))
-                + ASTRAY * _astray(box, point, points)
-                for place, box in boxes.items()
-            }
-            dx, dy = min(costs, key=costs.__getitem__)
-            far = float(np.hypot(dx, dy))
-            covered = _covered(boxes[dx, dy], taken, inside) / (size.width * size.height)
-            optional = text.get_gid() == IF_ROOM
-            if covered > 0.3 or (optional and costs[dx, dy] > min(far, NEAR)):
-                text.set_visible(False)
-                continue
-            text.arrow_patch.set_visible(far > NEAR)
-            text.set_position((dx, dy))
-            text.set_ha("right" if dx < 0 else "left" if dx else "center")
-            text.set_va("center")
-            taken.append(boxes[dx, dy])
-
-
-def _box(point: Any, size: Bbox, dx: float, dy: float, pixels: float) -> Bbox:
-    """Where a name of that size is, so far from its point."""
-    x = point[0] + dx * pixels - (size.width if dx < 0 else 0.0 if dx else 0.5 * size.width)
-    return Bbox.from_bounds(x, point[1] + dy * pixels - 0.5 * size.height, size.width, size.height)
-
-
-def _covered(box: Bbox, taken: Sequence[Bbox], inside: Bbox) -> float:
-    """What a name there covers, in pixels; outside of the axes nothing may be."""
-    others = np.array([one.extents for one in taken]).reshape(-1, 4)
-    low, high = np.maximum(others[:, :2], box.min), np.minimum(others[:, 2:], box.max)
-    ends = (inside.contains(box.x0, box.y0), inside.contains(box.x1, box.y1))
-    covered = np.clip(high - low, 0.0, None).prod(axis=1).sum()
-    return float(covered) + box.width * box.height * ends.count(False)
-
-
-def _astray(box: Bbox, own: Any, points: Any) -> bool:
-    """Whether a name there is nearer to another point than to its own."""
-    ends = np.clip(np.vstack([own, points]), box.min, box.max)
-    away = np.linalg.norm(np.vstack([own, points]) - ends, axis=1)
-    return bool((away[1:] < away[0] - 1e-9).any())
 
 
 def _costs(grid: Grid, cost: str, name: str | None = None) -> list[tuple[str, float, Any]]:

@@ -29,6 +29,7 @@ from mgtheory._frozen import ReadOnlyArrays
 from mgtheory.polynomials.factors import FACTORS, Factor, General
 from mgtheory.polynomials.recurrence import Recurrence
 from mgtheory.polynomials.roots import leja_weights, reciprocals, roots_from_json, symmetrised
+from mgtheory.polynomials.written import listed, sympy_product, tex
 from mgtheory.spectra.record import OperatorRecord
 from mgtheory.spectra.ritz import lanczos, square_operator
 
@@ -423,15 +424,7 @@ class ResidualPolynomial(ReadOnlyArrays):
 
     def sympy(self, t: sympy.Symbol | None = None) -> sympy.Expr:
         """q as a product of real sympy factors in the symbol t, with 17-digit floats."""
-        import sympy
-
-        t = sympy.Symbol("t") if t is None else t
-        return sympy.Mul(
-            *(
-                sum(sympy.Float(c, 17) * t**j for j, c in enumerate(factor.coefficients))
-                for factor in self.factors
-            )
-        )
+        return sympy_product(self.factors, t)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ResidualPolynomial):
@@ -443,30 +436,10 @@ class ResidualPolynomial(ReadOnlyArrays):
 
     def _repr_latex_(self) -> str:
         """For notebooks: q as the product of its real factors, the first six of many."""
-        signs, shown = {True: "-", False: "+"}, self.factors[:6]
-        product = [
-            "".join(
-                f" {signs[c < 0]} {_latex(abs(c))} t{f'^{j}' * (j > 1)}"
-                for j, c in enumerate(factor.coefficients)
-                if j and c
-            )
-            for factor in shown
-        ]
-        dots = r" \cdots" if len(self.factors) > len(shown) else ""
-        return f"$q(t) = {' '.join(f'(1{terms})' for terms in product if terms) or 1}{dots}$"
+        return tex(self.factors)
 
     def __repr__(self) -> str:
-        shown = self.roots.real if self.is_real_rooted else self.roots
-        return (
-            f"ResidualPolynomial(degree={self.degree},"
-            f" roots={np.array2string(shown, precision=6, separator=', ', threshold=8)})"
-        )
-
-
-def _latex(value: float) -> str:
-    """Four digits of a number, 1e-05 as a power of ten."""
-    digits, _, exponent = f"{value:.4g}".partition("e")
-    return rf"{digits} \cdot 10^{{{int(exponent)}}}" if exponent else digits
+        return f"ResidualPolynomial(degree={self.degree}, roots=[{listed(self.roots)}])"
 
 
 def check_degree(

@@ -1,6 +1,7 @@
 """`study`: many runs from one file, with mean and spread."""
 
 import math
+import shlex
 from collections import Counter
 from enum import StrEnum
 from functools import partial
@@ -54,7 +55,8 @@ def study(
         Path | None,
         option(
             "--report DIR",
-            "Train nothing: write the page of all scales, its tables and figures, from rows.",
+            "Train nothing: write the page of all scales, its tables and figures, from rows; of a"
+            " study without rows, from the folders of its runs.",
         ),
     ] = None,
     status: Annotated[
@@ -111,7 +113,7 @@ def study(
             " again"
         )
     if report is not None:
-        paths = work.write_page(file, report, force=force)
+        paths = work.write_page(file, report, out=out, force=force)
         if as_json:
             console.emit({"page": paths[0], "figures": paths[1:]})
         for path in () if as_json else paths:
@@ -131,7 +133,7 @@ def study(
     results = list(plan.results)
     rows = work.summarise(results)
     pairs = work.differences(rows)
-    page = partial(_page, plan, file, scale, context, show=not as_json, wanted=not no_report)
+    page = partial(_page, plan, context, show=not as_json, wanted=not no_report)
     if as_json:
         summaries = {run.folder: summary for run, summary in results}
         runs = [
@@ -194,22 +196,27 @@ def study(
         )
 
 
-def _page(
-    plan: Any, file: Path, scale: str | None, context: Any, *, show: bool, wanted: bool
-) -> tuple[Path | None, str]:
+def _page(plan: Any, context: Any, *, show: bool, wanted: bool) -> tuple[Path | None, str]:
     """The page on the finished runs that are here, and the command that makes it; "" where there is
     none to be made."""
     folders = (run.folder for run in plan.runs if run.finished)
     runs = [folder for folder in folders if (folder / "config.json").exists()]
     if not runs:
         return None, ""
-    which = f" --scale {scale}" if scale else ""
-    again = f"polymgnet report {file}{which}"
+    given = context.params
+    file, scale, out = given["file"], given["scale"], given["out"]
+    target, words = plan.out / PAGE, [file, *(["--scale", scale] if scale else [])]
+    if out is not None:  # `report` does not know of it, and two scales may share it
+        target = out / (f"report-{scale}.html" if scale else PAGE)
+        own = {folder.name for folder in runs}
+        alone = all(one.parent.name in own for one in out.glob("*/summary.json"))
+        words = [*([out] if alone else runs), "--out", target]
+    again = shlex.join(["polymgnet", "report", *map(str, words)])
     if not wanted:
         return None, again
     with on_interrupt(f"the runs are kept, {again} makes their page"):
         command = console.command_line(context)
-        return page_at_end(runs, plan.out / PAGE, command=command, again=again, show=show), again
+        return page_at_end(runs, target, command=command, again=again, show=show), again
 
 
 def _standing(plan: Any, *, cancel: bool, as_json: bool) -> None:

@@ -1,20 +1,35 @@
 """The page of a study: Markdown and figures of all its scales, drawn from the committed rows
-alone."""
+alone, or from the folders of the runs of a study without rows."""
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from polymgnet.study.plan import load_study, scales_of
+from polymgnet.study.plan import Study, load_study, scales_of
+from polymgnet.study.rows import row_of
 
 DPI = 100  # 700 pixels for the width of a page
 
 
-def write_page(file: Path, folder: Path, *, draw: bool = True, force: bool = False) -> list[Path]:
+def write_page(
+    file: Path,
+    folder: Path,
+    *,
+    out: Path | None = None,
+    draw: bool = True,
+    force: bool = False,
+) -> list[Path]:
     """Write FOLDER/NAME.md and a figure for every scale that has finished runs; returns the paths,
-    the page first. ValueError for a file without [report], or without any finished run;
-    FileExistsError, without `force`, for a page that has another title, and for a
-    figure that is there without the page."""
+    the page first. ValueError for a file without [report], or without any finished run, with the
+    places that were looked at; FileExistsError, without `force`, for a page that has another title,
+    and for a figure that is there without the page.
+
+    Parameters
+    ----------
+    out
+        As of `load_study`: where the runs of a study without rows lie.
+    """
     target = folder / f"{file.stem}.md"
     ours = force or target.is_file()  # and then so are the figures beside it
     from analysis.studies import Grid, Question
@@ -23,15 +38,14 @@ def write_page(file: Path, folder: Path, *, draw: bool = True, force: bool = Fal
     from mgtheory._files import write_atomically
 
     sections: dict[str, str] = {}
+    looked: list[str] = []
     figures: list[tuple[Path, Any]] = []
     for scale in scales_of(file):
-        plan = load_study(file, scale=scale, check=False)
+        plan = load_study(file, scale=scale, out=out, check=False)
         try:
             question = Question.of(plan.report)
         except ValueError as error:
             raise ValueError(f"study file {file}: {error}") from None
-        if plan.rows is None:
-            continue
         if target.is_file() and not force:
             first = target.read_text(encoding="utf-8", errors="replace").partition("\n")[0]
             if first != f"# {question.title}":
@@ -39,11 +53,9 @@ def write_page(file: Path, folder: Path, *, draw: bool = True, force: bool = Fal
                     f"{target} exists and is no page of {file}; give another folder, or --force to"
                     " overwrite it"
                 )
-        # not `plan.results`: a folder that happens to lie here has no say
-        known = plan.rows.known
-        found = [(run.point, known[run.digest]) for run in plan.runs if run.digest in known]
-        grid = Grid.of(found, question.compare)
+        grid = Grid.of(_found(plan), question.compare)
         if not grid.cells:
+            looked.append(_missing(plan))
             continue
         name = "-".join(filter(None, (file.stem, scale)))
         text = [plan.about.strip()]
@@ -60,16 +72,38 @@ def write_page(file: Path, folder: Path, *, draw: bool = True, force: bool = Fal
                     f"{picture} exists, and no page of {file} beside it; give another folder, or"
                     " --force to overwrite it"
                 )
-        text.append(scale_text(grid, question, points=[run.point for run in plan.runs]))
+        points, there = [run.point for run in plan.runs], "have rows" if plan.rows else "finished"
+        text.append(scale_text(grid, question, points=points, there=there))
         text.append(along_section(grid))
         sections[scale or ""] = "\n\n".join(part for part in text if part)
     if not sections:
-        raise ValueError(f"study file {file}: no run has finished, so there is nothing to report")
+        raise ValueError(
+            f"study file {file}: no run has finished, so there is nothing to report; looked for"
+            f" {' and '.join(looked)}"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(target, page(question, sections))
     for _, make in figures if draw else ():  # after the page, which a picture that fails leaves
         make()
     return [target, *(picture for picture, _ in figures)]
+
+
+def _found(plan: Study) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+    """(point of the grid, row) of every finished run: by the rows alone, for a folder that happens
+    to lie here has no say; where the study has none, by the folders."""
+    if plan.rows is None:
+        return [(run.point, row_of(run)) for run in plan.runs if run.finished]
+    known = plan.rows.known
+    return [(run.point, known[run.digest]) for run in plan.runs if run.digest in known]
+
+
+def _missing(plan: Study) -> str:
+    """Where a scale's finished runs would be, and what becomes of folders without a row."""
+    if plan.rows is None:
+        return f"folders of its {len(plan.runs)} runs in {plan.out}"
+    folders = sum(run.finished for run in plan.runs)
+    collected = f" ({folders} finished in {plan.out}: without --report they get rows)"
+    return f"rows in {plan.rows.path}{collected if folders else ''}"
 
 
 def _draw(grid: Any, question: Any, target: Path, *, kind: str) -> None:

@@ -83,6 +83,13 @@ def test_no_run():
         compare([])
 
 
+@pytest.mark.parametrize("given", ["runs/q2", np.eye(3)])
+def test_what_is_no_list_of_runs(given):
+    """Whoever has a matrix wants the comparison of smoothers."""
+    with pytest.raises(ValueError, match=r"must be a list of run folders.*compare_smoothers"):
+        compare(given)
+
+
 def test_numbers_as_text():
     assert [
         number(v)

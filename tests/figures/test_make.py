@@ -3,6 +3,7 @@ the page, and equals itself."""
 
 import shutil
 
+import matplotlib as mpl
 import numpy as np
 import pytest
 
@@ -10,7 +11,7 @@ import analysis
 from figures import style
 from figures.gallery import GALLERY
 from figures.registry import COMMON_FIGURES, RUN_FIGURES, make, make_gallery
-from figures.style import DOUBLE, SINGLE, figure, figure_legend, paper, save
+from figures.style import DOUBLE, SINGLE, figure, figure_legend, paper, save, save_as
 
 FONT = style._RC["pdf.fonttype"]  # before tests take a quicker one
 
@@ -249,6 +250,28 @@ def test_legend_takes_as_many_columns_as_fit():
         empty, _ = figure()
         with pytest.raises(ValueError, match="no labelled curve"):
             figure_legend(empty)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".pdf", ".svg"])
+def test_a_figure_drawn_once_is_what_matplotlib_saves(tmp_path, suffix):
+    """With its layout, a legend outside and equal axes; the canvas stays."""
+
+    def drawn():
+        made, axes = figure()
+        axes[0, 0].plot([0, 1], [0, 1], label="a", rasterized=True)
+        axes[0, 0].set_aspect("equal")
+        figure_legend(made)
+        return made
+
+    with paper(), mpl.rc_context({"svg.hashsalt": "equal names for equal parts"}):
+        made = drawn()
+        canvas, dpi = made.canvas, made.dpi
+        path = save_as(made, tmp_path / f"a{suffix}")
+        assert (made.canvas, made.dpi) == (canvas, dpi)
+        finer = 72 * (1.0 if suffix == ".png" else style.FINER)
+        twin = tmp_path / f"b{suffix}"
+        drawn().savefig(twin, dpi=finer, metadata=style.METADATA[suffix])
+    assert path.read_bytes() == twin.read_bytes()
 
 
 def test_style_leaves_nothing_behind(tmp_path, monkeypatch):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from analysis.studies import Grid, Question
+from figures.names import _together
 from figures.studies import (
     _look,
     draw_along,
@@ -142,6 +143,16 @@ def test_names_stand_beside_their_points_and_apart():
         line = next(one for one in ax.lines if one.get_label().startswith("no other"))
         ends = line.get_xydata()[[0, -1]]  # equal ones are all of it
         np.testing.assert_allclose(ends, [[1e4, 0.5], [2e5, 0.4]])
+
+
+def test_names_make_room_for_one_another():
+    """The first has a place as good as the one that leaves the second nothing near."""
+    near, far, aside = (0.0, 0.0, 4.0, 2.0), (0.0, 20.0, 4.0, 22.0), (5.0, 0.0, 9.0, 2.0)
+    boxes = np.array([[near, aside], [near, far]])
+    costs = np.array([[5.0, 14.0], [5.0, 22.0]])
+    assert _together(boxes, costs, 1.0) == [1, 0]
+    assert _together(boxes[:, ::-1], costs[:, ::-1], 1.0) == [0, 1]
+    assert _together(boxes, np.array([[5.0, 24.0], [5.0, 9.0]]), 1.0) == [0, 1]
 
 
 def test_a_heap_keeps_the_names_that_the_panel_needs():

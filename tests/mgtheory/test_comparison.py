@@ -63,7 +63,7 @@ def test_the_table_in_text():
 
 
 def test_repeats_have_a_range(monkeypatch):
-    monkeypatch.setattr("mgtheory.comparison.SMOOTHERS", {})
+    monkeypatch.setattr("mgtheory.comparison.compare.SMOOTHERS", {})
     found = compare_smoothers(poisson((15, 15)), families=["chebyshev"], degrees=[2], repeats=3)
     (one,) = found.rows
     low, high = one.seconds_range
@@ -75,7 +75,7 @@ def test_repeats_have_a_range(monkeypatch):
 def test_with_variable_coefficients_two_grids_are_computed(monkeypatch, boundary):
     """The spectral radius of I - M A, M the cycle of two grids as a dense matrix; gamma is of the
     polynomial alone. The constants of a singular A stay as they are."""
-    monkeypatch.setattr("mgtheory.comparison.SMOOTHERS", {"jacobi": Jacobi(0.8)})
+    monkeypatch.setattr("mgtheory.comparison.compare.SMOOTHERS", {"jacobi": Jacobi(0.8)})
     problem = create("variable2d", n=15 if boundary == "dirichlet" else 16, boundary=boundary)
     found = compare_smoothers(problem, families=["chebyshev4"], degrees=[2], repeats=1)
     for one, given in zip(found.rows, ("chebyshev4", "jacobi"), strict=True):
@@ -86,7 +86,7 @@ def test_with_variable_coefficients_two_grids_are_computed(monkeypatch, boundary
         assert 0.98 * exact < one.two_grid_computed < 1.01 * exact
         assert one.two_grid_factor is one.smoothing_factor is one.bound is None
     assert found.rows[0].gamma == pytest.approx(1 / 8)  # (4/3) k (k + 1) = 8
-    monkeypatch.setattr("mgtheory.comparison.MOST", 100)
+    monkeypatch.setattr("mgtheory.comparison.compare.MOST", 100)
     few = compare_smoothers(problem, families=["chebyshev4"], degrees=[2], repeats=1)
     assert few.rows[0].two_grid_computed is None
 

@@ -40,7 +40,7 @@ def files(tmp_path):
 @pytest.fixture
 def alone(monkeypatch):
     """Families without the classical smoothers beside them, which take most of the time."""
-    monkeypatch.setattr("mgtheory.comparison.SMOOTHERS", {})
+    monkeypatch.setattr("mgtheory.comparison.compare.SMOOTHERS", {})
 
 
 @pytest.mark.parametrize("kind", ["mtx", "npz"])

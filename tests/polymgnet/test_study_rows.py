@@ -210,6 +210,66 @@ def test_the_page_needs_the_rows_alone(run, file, trained, tmp_path, monkeypatch
     assert "| `one` | **1.250 ± 0.621 (3)** |" in page  # 4.303 * 0.25 / sqrt(3)
 
 
+def test_without_rows_the_page_is_of_the_folders(
+    run, refused, file, trained, tmp_path, monkeypatch
+):
+    """Of a file that keeps no rows: those of its `out`, or of --out; a diverged run has none."""
+    file.write_text(file.read_text().replace('rows = "rows"\n', ""))
+    said = refused("study", file, "--report", tmp_path / "pages")
+    assert f"looked for folders of its 4 runs in {tmp_path / 'runs' / 'small'} and" in said
+    run("study", file, "--scale", "small")
+    page = study.write_page(file, tmp_path / "pages", draw=False)[0].read_text()
+    assert "3 of 4 runs finished; 1 are left to run" in page
+    assert "| `one` | 1.125 ± 1.588 (2) |" in page
+    assert "## large" not in page
+    run("study", file, "--scale", "large", "--out", tmp_path / "other")
+    monkeypatch.setattr("polymgnet.study.page._draw", lambda *_, **__: None)
+    words = ("--out", tmp_path / "other", "--report", tmp_path / "others")
+    assert run("study", file, *words).status == 0
+    assert "3 of 3 runs finished" in (tmp_path / "others" / "which.md").read_text()
+
+
+def test_finished_folders_without_a_row_are_told_of(run, refused, file, trained, tmp_path):
+    run("study", file, "--scale", "small")
+    rows = file.parent / "rows" / "which-small.jsonl"
+    rows.unlink()
+    said = refused("study", file, "--report", tmp_path / "pages")
+    where = tmp_path / "runs" / "small"
+    assert f"rows in {rows} (3 finished in {where}: without --report they get rows)" in said
+    assert said.rstrip().endswith("which-large.jsonl")  # none of those is finished
+
+
+def test_two_scales_in_one_folder_have_a_page_each(run, file, trained, tmp_path, monkeypatch):
+    """Each names its own, and what makes it again from its own runs."""
+    asked = []
+
+    def page(runs, target, *, again, **_):
+        asked.append((runs, target, again))
+
+    monkeypatch.setattr("polymgnet.commands.study.page_at_end", page)
+
+    def pages(*words):
+        """Trained, and once more when the folders have what real ones do."""
+        asked.clear()
+        for scale in ("small", "large", "large", "small"):
+            run("study", file, "--scale", scale, *words)
+            for summary in tmp_path.glob("*/**/summary.json"):
+                summary.with_name("config.json").touch()
+        return asked[-2:]
+
+    out = tmp_path / "here"
+    (large, of_large, _), (small, of_small, again) = pages("--out", out)
+    assert (of_small, of_large) == (out / "report-small.html", out / "report-large.html")
+    assert (len(small), len(large)) == (3, 3)
+    assert not set(small) & set(large)
+    assert again == f"polymgnet report {' '.join(map(str, small))} --out {of_small}"
+    (file.parent / "rows" / "which-small.jsonl").unlink()
+    (file.parent / "rows" / "which-large.jsonl").unlink()
+    (_, of_small, again) = pages()[-1]
+    assert of_small == tmp_path / "runs" / "small" / "report.html"
+    assert again == f"polymgnet report {file} --scale small"
+
+
 def test_wrong_files(refused, file, tmp_path):
     good = file.read_text()
     assert "no scale is given, allowed are small, large (--scale)" in refused("study", file)

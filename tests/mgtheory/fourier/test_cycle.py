@@ -1,0 +1,93 @@
+"""The matrices of coupled harmonics against the whole cycle on a periodic grid."""
+
+import numpy as np
+import pytest
+
+from mgtheory.fourier.analysis import cycle_factor
+from mgtheory.fourier.cycle import LocalCycle
+from mgtheory.polynomials.classical import chebyshev, chebyshev4
+from mgtheory.polynomials.residual import ResidualPolynomial
+from mgtheory.problems.stencils import Stencil, laplacian, multilinear
+from mgtheory.smoothers import GaussSeidel
+from mgtheory.verification import PeriodicCycle
+
+L2 = laplacian(2)
+CYCLES = {
+    "polynomials": {
+        "smoother": ResidualPolynomial(np.array([3 + 1j, 3 - 1j, 7.0])),
+        "post_smoother": chebyshev4(2, lmax=9.0),
+        "pre": 2,
+    },
+    "diagonal": {"smoother": chebyshev(2, interval=(0.5, 2.2)), "scaling": "diagonal", "post": 0},
+    "red_black": {
+        "smoother": "red_black",
+        "post_smoother": GaussSeidel("red-black", omega=1.2, backward=True),
+        "restriction": "half",
+    },
+    "multicolour": {
+        "smoother": "multicolour",
+        "post_smoother": GaussSeidel("multicolour", backward=True, omega=0.9),
+    },
+    "rediscretised": {
+        "smoother": "jacobi",
+        "coarsening": "rediscretise",
+        "order": 2,
+        "pre": 0,
+        "interpolation": "cubic",
+    },
+    "injection": {
+        "smoother": "red_black",
+        "restriction": "injection",
+        "coarsening": "rediscretise",
+        "order": 2,
+    },
+    "three grids": {"smoother": "red_black", "levels": 3, "cycle": "W"},
+}
+
+
+def operators():
+    rng = np.random.default_rng(8)
+    shifted = Stencil(((0, 0),), np.array([0.7]))
+    noise = Stencil.from_array(0.2 * rng.standard_normal((2, 2, 3, 3)))
+    pair = Stencil(L2.offsets, L2.values[:, None, None] * np.eye(2)) + Stencil(
+        ((0, 0),), 1.5 * np.eye(2)[None]
+    )
+    return {
+        "scalar": L2 + shifted,
+        "unsymmetric": multilinear(2) + shifted + Stencil(((0, 1),), np.array([-0.3])),
+        "system": pair + noise,
+    }
+
+
+class TestDenseTwin:
+    """On a periodic grid with regular A, the harmonics' matrices are the whole cycle: all
+    eigenvalues and the norm agree."""
+
+    @pytest.mark.parametrize("operator", ["scalar", "unsymmetric", "system"])
+    @pytest.mark.parametrize("name", CYCLES)
+    def test_whole_spectrum(self, operator, name):
+        cycle, shape = LocalCycle(operators()[operator], **CYCLES[name]), (8, 4)
+        run = PeriodicCycle(cycle, shape)
+        size = run.levels[0].size
+        dense = np.stack([run.apply(column, np.zeros(size)) for column in np.eye(size)], axis=1)
+        theta = cycle.base_frequencies(shape).reshape(-1, 2)
+        blocks = cycle.error_operator(theta)
+        for power in (1, 2, 3, 4):  # traces fix the eigenvalues and are well conditioned
+            expected = np.trace(np.linalg.matrix_power(dense, power))
+            found = np.trace(np.linalg.matrix_power(blocks, power), axis1=1, axis2=2).sum()
+            assert found == pytest.approx(expected, abs=1e-10 * size)
+        factor = cycle_factor(cycle, samples=shape, refine=False, zero="remove")
+        assert factor.factor == pytest.approx(np.abs(np.linalg.eigvals(dense)).max(), rel=1e-6)
+        assert factor.norm == pytest.approx(np.linalg.norm(dense, 2), rel=1e-10)
+
+    @pytest.mark.parametrize("dim", [1, 3])
+    def test_other_dimensions(self, dim):
+        operator = laplacian(dim) + Stencil(((0,) * dim,), np.array([0.5]))
+        cycle, shape = LocalCycle(operator, "red_black"), (8,) if dim == 1 else (4, 2, 4)
+        run = PeriodicCycle(cycle, shape)
+        dense = np.stack(
+            [run.apply(column, np.zeros(len(column))) for column in np.eye(run.levels[0].size)],
+            axis=1,
+        )
+        found = cycle_factor(cycle, samples=shape, refine=False, zero="remove")
+        assert found.norm == pytest.approx(np.linalg.norm(dense, 2), rel=1e-10)

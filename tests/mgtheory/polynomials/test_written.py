@@ -1,0 +1,39 @@
+"""Roots without padding, and one rule for the numbers of formulas."""
+
+import numpy as np
+import pytest
+
+from mgtheory.polynomials.residual import ResidualPolynomial
+
+
+@pytest.mark.parametrize(
+    ("roots", "shown"),
+    [
+        ([12.5, 1 / 3], "12.5, 0.333333"),
+        ([1 + 2j, 1 - 2j, 3.0], "3, 1+2j, 1-2j"),
+        ([1e-5, np.inf, 1.0], "1, 1e-05, inf"),
+        (np.arange(1.0, 31.0), "30, 1, 16, ..., 20, 13, 17"),
+    ],
+)
+def test_roots_are_listed_without_padding(roots, shown):
+    """Of 30 the first and last three; a wide number beside a short one leaves no gap."""
+    text = repr(ResidualPolynomial(roots))
+    assert text == f"ResidualPolynomial(degree={len(roots)}, roots=[{shown}])"
+    assert "  " not in text
+    assert text.count(",") == min(len(roots), 7)
+
+
+@pytest.mark.parametrize(
+    ("weight", "shown"),
+    [
+        (0.0002609, r"2.609 \cdot 10^{-4}"),
+        (5e-6, r"5 \cdot 10^{-6}"),
+        (0.001234, "0.001234"),
+        (1234.0, "1234"),
+        (9999.9, r"1 \cdot 10^{4}"),
+        (12340.0, r"1.234 \cdot 10^{4}"),
+    ],
+)
+def test_formulas_have_powers_of_ten_beyond_four_digits(weight, shown):
+    q = ResidualPolynomial.from_weights([weight])
+    assert q._repr_latex_() == f"$q(t) = (1 - {shown} t)$"

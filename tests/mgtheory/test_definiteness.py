@@ -1,0 +1,70 @@
+"""Indefinite and negative definite operators, and what their owners are told."""
+
+import numpy as np
+import pytest
+
+import mgtheory
+from mgtheory import derive
+from mgtheory.problems.catalogue import create, poisson
+from mgtheory.problems.record import operator_record
+from mgtheory.problems.stencils import laplacian
+
+
+@pytest.mark.parametrize("family", ["chebyshev4", "chebyshev", "mls"])
+def test_a_negative_definite_stencil_is_refused_like_its_matrix(family):
+    stencil = poisson((15, 15)).stencil
+    assert (derive(family, 4, stencil).roots.real > 0).all()
+    with pytest.raises(ValueError, match="negative definite A must change its sign"):
+        derive(family, 4, -1.0 * stencil)
+
+
+def helmholtz(k2, sign=1.0, n=63):
+    laplacian = poisson((n, n)).stencil
+    return mgtheory.Problem.from_stencil(
+        sign * (laplacian - mgtheory.Stencil([(0, 0)], [k2])), (n, n), name="helmholtz"
+    )
+
+
+def test_helmholtz_is_not_told_to_change_its_sign():
+    """-Laplace - k^2 with sqrt(2) k h > 2 is indefinite on the high frequencies of a level; with
+    k h > sqrt(8) negative definite."""
+    h = 1 / 64
+    for k2, level, way in (
+        (1000.0, 2, "end the levels here, max_levels=3"),
+        (5000.0, 1, "end the levels here, max_levels=2"),
+        (2.5 / h**2, 0, "take a finer grid"),
+    ):
+        problem = helmholtz(k2)
+        for build in (mgtheory.Hierarchy.build, mgtheory.StencilHierarchy.build):
+            with pytest.raises(
+                ValueError, match=rf"^level {level}: .* indefinite.*{way}"
+            ) as refusal:
+                build(problem, smoother="chebyshev4", coarsest=9)
+            assert "sign" not in str(refusal.value)
+        if level:
+            mgtheory.Hierarchy.build(problem, smoother="chebyshev4", max_levels=level + 1)
+            assert derive("chebyshev4", 2, problem).interval[1] == pytest.approx(8 / h**2 - k2)
+        else:
+            for of in (problem, problem.stencil):
+                with pytest.raises(ValueError, match=rf"indefinite there, .*{way}"):
+                    derive("chebyshev4", 2, of)
+
+
+@pytest.mark.parametrize("family", ["chebyshev", "chebyshev4", "minimax"])
+def test_a_negative_definite_operator_is_told_to(family):
+    problem = helmholtz(100.0, sign=-1.0)
+    for of in (problem, problem.stencil, -laplacian(2)):
+        with pytest.raises(ValueError, match="a negative definite A must change its sign"):
+            derive(family, 2, of)
+
+
+def test_an_indefinite_matrix_is_no_positive_one():
+    """Up to its largest eigenvalue alone, q would amplify all that is below zero."""
+    problem = helmholtz(200.0, n=15)
+    for A in (problem.A, -problem.A):
+        with pytest.raises(ValueError, match=r"cannot be derived .*symmetric positive matrix"):
+            derive("chebyshev4", 2, A)
+        record = operator_record(A)
+        assert not record.positive
+        assert record.upper >= np.abs(np.linalg.eigvalsh(A.toarray())).max()
+    assert operator_record(create("poisson2d", n=15, boundary="neumann").A).positive

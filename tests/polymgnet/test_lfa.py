@@ -1,0 +1,51 @@
+"""lfa: published factors, verification, and coefficients from files."""
+
+import pytest
+
+
+@pytest.mark.parametrize(("degree", "mu"), [(1, 2 / 3), (2, 0.25), (3, 0.233)])
+def test_lfa_smoothing_factor(document, degree, mu):
+    data = document("lfa", "--family", "chebyshev4", "--degree", degree)
+    assert data["smoothing_factor"] == pytest.approx(mu, abs=5e-4)
+    assert 0 < data["two_grid_factor"] < 1
+
+
+def test_lfa_verify_agrees(document):
+    run = document("lfa", "--family", "chebyshev", "--degree", 2, "--verify", "--n", 32)[
+        "verification"
+    ]
+    assert run["agree"]
+    assert run["measured"] == pytest.approx(run["predicted"], rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("options", "factor"), [(("--restriction", "half"), 0.125), (("--restriction", "full"), 0.074)]
+)
+def test_lfa_red_black(document, options, factor):
+    data = document("lfa", "--smoother", "red-black", "--coarsening", "rediscretise", *options)
+    assert data["two_grid_factor"] == pytest.approx(factor, abs=5e-4)
+
+
+def test_lfa_takes_derived_coefficients(run, document, tmp_path):
+    """Derived on another grid, moved to the infinite one: the fourth kind is the fourth kind."""
+    path = tmp_path / "init.json"
+    run("derive", "--family", "chebyshev4", "--degree", 2, "--out", path)
+    assert document("lfa", "--init", path)["smoothing_factor"] == pytest.approx(0.25, abs=1e-9)
+
+
+def test_lfa_and_solve_take_and_refuse_the_same_files(run, document, refused, tmp_path):
+    """An interval's polynomial belongs to one scale: 8/h^2 with h = 1/64, not to mesh width 1."""
+    fits, small = tmp_path / "fits.json", tmp_path / "small.json"
+    run("derive", "--family", "chebyshev4", "--degree", 2, "--lmax", 8 * 64**2, "--out", fits)
+    run("derive", "--family", "chebyshev4", "--degree", 2, "--lmax", 8, "--out", small)
+    assert document("solve", "--n", 63, "--init", fits)["iterations"] <= 9
+    predicted = document("lfa", "--n", 64, "--init", fits)
+    assert predicted["smoothing_factor"] == pytest.approx(0.25, abs=1e-9)
+    for words in (["solve", "--n", 63], ["lfa"], ["lfa", "--n", 128]):
+        assert "amplifies" in refused(*words, "--init", small)
+    assert "amplifies" in refused("lfa", "--n", 128, "--init", fits)
+
+
+@pytest.mark.parametrize("axes", ["w", "xx", "0", "y,x"])
+def test_axes_are_letters(refused, axes):
+    assert "allowed are auto, all, or letters" in refused("lfa", "--axes", axes)
