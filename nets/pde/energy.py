@@ -61,6 +61,9 @@ BFGS = 30  # steps on one span
 SPREAD = 20
 WIDE = 16  # columns at a time, which stay in the cache
 APART = 1e-8  # squared energy norm of what a unit vector adds to a span, below which it is in it
+FLAT = (
+    1e-6  # energy, relative to the most, of a vector that is one of the nullspace but for rounding
+)
 LIGHT = 1e-6  # weight in a gradient, relative, that is left out
 
 
@@ -102,7 +105,7 @@ class EnergyCycle(ErrorOperator):
     @property
     def entries(self) -> int:
         """A column for each unknown."""
-        return self.size * self.unknowns
+        return int(self.size * self.unknowns)
 
     def columns(self, c: Any, *, exchanged: bool = False) -> Map:
         """E on columns of errors, shape (n, m), arrays or tensors as the coefficients c are, of
@@ -110,10 +113,12 @@ class EnergyCycle(ErrorOperator):
         `exchanged` legs, what smooths after smooths before."""
         levels: list[Any] = []
         for i, A in enumerate(self.A):
-            legs = [partial(self._correct, i, c[..., k, :]) for k in self.which[i]]
-            order = -1 if exchanged else 1
-            often = (self.pre, self.post)[::order]
-            levels.append(Smoothed(A, *legs[::order], self.R[i], self.P[i], *often))
+            often = self.pre, self.post
+            legs = [
+                (partial(self._correct, i, c[..., k, :]), n) for k, n in zip(self.which[i], often)
+            ]
+            (before, pre), (after, post) = legs[::-1] if exchanged else legs
+            levels.append(Smoothed(A, before, after, self.R[i], self.P[i], pre, post))
         levels.append(Solved(self.inverse))
         return lambda e: self._without(e - run_cycle(levels, self.A[0](e), self.kind))
 
@@ -143,7 +148,8 @@ class EnergyCycle(ErrorOperator):
     def matrices(self, c: Tensor) -> Tensor:
         """E, shape (1, n, n)."""
         identity = self._without(torch.eye(self.size, dtype=torch.float64))
-        return self.columns(c.reshape(self.sets, self.degree))(identity)[None]
+        E: Tensor = self.columns(c.reshape(self.sets, self.degree))(identity)
+        return E[None]
 
     def expand(self, e: Tensor) -> Tensor:
         """In C order."""
@@ -151,7 +157,8 @@ class EnergyCycle(ErrorOperator):
 
     def project(self, e: Tensor) -> Tensor:
         """e without its part in the nullspace."""
-        return self._without(e.reshape(-1, self.size).T).T.reshape(e.shape)
+        kept: Tensor = self._without(e.reshape(-1, self.size).T)
+        return kept.T.reshape(e.shape)
 
     def pieces(self, c: Float) -> tuple[Float, Float]:
         """The largest |eigenvalues| and their gradients, shapes (m,) and (m, sets * degree)."""
@@ -283,7 +290,7 @@ class EnergyCycle(ErrorOperator):
             found = np.hstack([found, v])
         for P in reversed(self.P[:i]):
             found = P(found)
-        return self._without(found)
+        return np.asarray(self._without(found))
 
     def _sum_of_powers(self, span: Span, power: float, c: Float) -> tuple[float, Float]:
         """log (sum_i |lambda_i|^p)^(1/p) over the eigenvalues on a span, and its gradient."""
@@ -305,7 +312,7 @@ class EnergyCycle(ErrorOperator):
 
 
 def _even(M: Float) -> Float:
-    return 0.5 * (M + M.T)
+    return np.asarray(0.5 * (M + M.T))
 
 
 class Linear:
@@ -321,7 +328,8 @@ class Linear:
 
     def __call__(self, v: Any) -> Any:
         """M v."""
-        return self.matrix @ v if isinstance(v, np.ndarray) else _Product.apply(v, self)
+        product: Any = _Product
+        return self.matrix @ v if isinstance(v, np.ndarray) else product.apply(v, self)
 
 
 class _Product(torch.autograd.Function):
@@ -344,7 +352,9 @@ class Span:
 
     def add(self, x: Float) -> None:
         """What x has beside."""
-        x = x.real / np.sqrt(np.maximum(np.einsum("ij,ij->j", x.real, self.A(x.real)), 1e-300))
+        x = x.real
+        sizes = np.einsum("ij,ij->j", x, self.A(x))
+        x = x / np.sqrt(np.maximum(sizes, FLAT * sizes.max()))
         for _ in range(2):  # once is not orthogonal to the last digit
             x = x - self.x @ (self.image.T @ x)
             sizes, turn = np.linalg.eigh(_even(x.T @ self.A(x)))

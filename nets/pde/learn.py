@@ -8,13 +8,15 @@ power,
 
 the mean over all errors z: smooth in the coefficients, so that a quasi-Newton method applies. The
 loss ``worst`` is the spectral radius itself, the factor of the error that falls slowest: a maximum
-of smooth functions, the moduli of eigenvalues, minimised by sequential quadratic programming as
-`mgtheory.fourier.optimal` does for two grids. Both are exact and without chance where A is constant
-and the grids nest, for in the eigenvectors of A the operator E is small blocks (`nets.pde.modes`).
-Elsewhere the worst case is that of the sparse solver's own cycle, on grids of any size
-(`nets.pde.energy`). Where E is so large that not all of it can be had, E^m is applied to some
-random errors in place of all for the mean; of large blocks the worst case is then the largest
-||E^m z||^2 / ||z||^2 of these.
+of smooth functions, the moduli of eigenvalues.
+
+Where A is constant and the grids nest, E is small blocks in the eigenvectors of A
+(`nets.pde.modes`): both losses are exact, and the maximum is minimised by sequential quadratic
+programming as `mgtheory.fourier.optimal` does for two grids. Where these blocks are large, E^m is
+applied to some random errors in place of all; the worst case is then the largest ||E^m z||^2 /
+||z||^2 of these. Elsewhere E is that of the sparse solver's own cycle (`nets.pde.energy`): the
+worst case is had without chance on grids of any size, by descents on spans of its leading
+eigenvectors, the mean on small ones alone.
 
 The loss is not the factor that a run measures: what is returned is the iterate that measures best,
 the start among them.
@@ -53,7 +55,7 @@ from nets.pde.modes import ModalCycle
 
 Float = NDArray[np.float64]
 
-# numbers in the sums of modes by which all blocks of E are had, up to which the losses are exact
+# numbers in the sums of modes by which all blocks of E are had, up to which the mean is exact
 EXACT = 2**18
 # options of `mgtheory.Hierarchy.build` that `MultigridCycle` knows
 CONVOLVED = {"axes", "coarsening", "coarsest", "max_levels"}
@@ -74,7 +76,8 @@ class LearnedSmoother:
         The learned polynomials of each level but the coarsest, before and after the coarse-grid
         correction, for the BA of that level.
     hierarchy
-        The sparse solver smoothed by them.
+        The sparse solver smoothed by them; another kind of cycle than V is an argument of its
+        `solve`.
     start
         The polynomial it started from.
     losses, factors

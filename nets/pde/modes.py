@@ -98,12 +98,12 @@ class ModalCycle(ErrorOperator):
         levels: list[Any] = []
         for i, (t, table) in enumerate(zip(self.eigenvalues, self.tables)):
             flat = table.to(c.dtype).reshape(self.degree, -1)
-            before, after = (
+            legs = (
                 (c[..., k, :] @ flat).reshape(*c.shape[:-2], 1, *t.shape) for k in self.which[i]
             )
-            parts = (partial(torch.mul, factor) for factor in (t, before, after))
-            moves = partial(self.restrict, level=i), partial(self.interpolate, level=i)
-            levels.append(Smoothed(*parts, *moves, self.pre, self.post))
+            A, before, after = (partial(torch.mul, factor) for factor in (t, *legs))
+            R, P = partial(self.restrict, level=i), partial(self.interpolate, level=i)
+            levels.append(Smoothed(A, before, after, R, P, self.pre, self.post))
         levels.append(Solved(partial(torch.mul, self.inverse)))
 
         def reduced(e: Tensor) -> Tensor:
