@@ -15,7 +15,7 @@ takes hundreds of cycles. The descent therefore runs on a span of few vectors, w
 symmetric matrix; its eigenvalues are bounds of those of E from within, with the values and
 derivatives of E itself where the span has its leading eigenvectors. Where a descent ends the
 leading eigenvectors join the span, until nothing of E is larger there than on the span [Kangal,
-Meerbergen, Mengi, Michiels, SIAM J. Matrix Anal. Appl. 39 (2018) 48-82]. Eigenvalues repel each
+Meerbergen, Mengi, Michiels, SIAM J. Matrix Anal. Appl. 39 (2018)]. Eigenvalues repel each
 other as coefficients change, and their maximum has sharp bends; what falls is (sum_i
 |lambda_i|^p)^(1/p), with p growing.
 """
@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cached_property, partial
 from typing import Any
 
@@ -195,12 +196,13 @@ class EnergyCycle(ErrorOperator):
         x = self._arnoldi(E, count)
         adjoint = self._adjoint(sets, E)
         if adjoint is E:
-            x = scipy.linalg.qr(np.hstack([x.real, x.imag]), mode="economic", pivoting=True)[0]
-            x = np.ascontiguousarray(x[:, :count])
-            image = self.A[0](x)
-            values, turn = scipy.linalg.eigh(_even(image.T @ E(x)), _even(image.T @ x))
-            order = np.argsort(-np.abs(values))
-            return values[order], x @ turn[:, order], image @ turn[:, order]
+            v = scipy.linalg.qr(np.hstack([x.real, x.imag]), mode="economic", pivoting=True)[0]
+            v = np.ascontiguousarray(v[:, :count])
+            image = self.A[0](v)
+            with suppress(np.linalg.LinAlgError):  # A is indefinite: no inner product
+                values, turn = scipy.linalg.eigh(_even(image.T @ E(v)), _even(image.T @ v))
+                order = np.argsort(-np.abs(values))
+                return values[order], v @ turn[:, order], image @ turn[:, order]
         if adjoint is None:
             y = self._arnoldi(self._transposed(sets), count)
         else:
