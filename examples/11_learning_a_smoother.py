@@ -17,7 +17,7 @@ import numpy as np
 import polymgnet
 
 problem = polymgnet.poisson((127,))
-learned = polymgnet.learn_smoother(problem, 2, start="chebyshev", loss="worst", max_levels=2)
+learned = polymgnet.learn_smoother(problem, 2, start="chebyshev", max_levels=2)
 theory = polymgnet.derive("chebyshev4", 2, problem)
 b = theory.operator.upper
 print(f"factor  {learned.factor_start:.4f} -> {learned.factor:.4f}   theory {1 / 25:.4f}")

@@ -7,18 +7,16 @@ smoothing is an elementwise product, and the error operator E of a whole cycle f
 blocks, one for each set of aliases. All blocks are had at once, by one cycle on few sums of
 eigenvectors of different blocks.
 
-The unknowns are those of `mgtheory.polynomials.series`, one set of coefficients for all levels or
-one for each level and leg. E is a polynomial in them, so that the imaginary part at c + i h gives
+E is a polynomial in the coefficients that are learned, so that the imaginary part at c + i h gives
 its derivative to the last digit, however small h is.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, cast
+from collections.abc import Callable
+from functools import cached_property, partial
+from typing import Any
 
 import numpy as np
 import scipy.fft
@@ -29,44 +27,20 @@ from torch import Tensor
 from mgtheory.multigrid.cycle import run_cycle
 from mgtheory.multigrid.hierarchy import Hierarchy
 from mgtheory.multigrid.solution import Cycle
-from mgtheory.polynomials.residual import ResidualPolynomial
-from mgtheory.polynomials.series import basis, coefficients, from_coefficients
+from mgtheory.polynomials.series import basis
 from mgtheory.problems.grids import Boundary
 from mgtheory.problems.problem import Problem
-from nets.pde.cycle import CYCLES, reduction
+from nets.pde.error import SYMMETRIC, ErrorOperator, Smoothed, Solved, eigenvectors
 
 Float = NDArray[np.float64]
 
-# whose coefficients are one set -> which set smooths before and which after on level l of so many
-SETS: dict[str, Callable[[int, int], tuple[int, int]]] = {
-    "cycle": lambda l, count: (0, 0),
-    "level": lambda l, count: (l, l),
-    "leg": lambda l, count: (l, count + l),
-}
 TINY = 1e-30  # the imaginary step
 PIECES = 3  # eigenvalues of each block that take part, largest first
-# relative asymmetry that is rounding
-SYMMETRIC = 1e-10
 
 
-class ModalCycle:
-    """e -> E e of a cycle with given coefficients, on coefficients of eigenvectors.
-
-    Parameters
-    ----------
-    hierarchy
-        As `MultigridCycle` builds it: nested grids, full weighting, constant coefficients.
-    degree, pre, post, kind
-        Of the smoothing polynomials, and as for `MultigridCycle`.
-    per
-        What has a set of coefficients of its own, a name of `SETS`.
-
-    Attributes
-    ----------
-    sets
-        How many sets of coefficients there are.
-    unknowns
-        How many modes are errors.
+class ModalCycle(ErrorOperator):
+    """e -> E e of a cycle with given coefficients, on coefficients of eigenvectors: of a hierarchy
+    as `MultigridCycle` builds it, with nested grids, full weighting and constant coefficients.
     """
 
     def __init__(
@@ -80,13 +54,10 @@ class ModalCycle:
         kind: Cycle = Cycle.V,
         per: str = "cycle",
     ) -> None:
+        super().__init__(hierarchy, degree, pre=pre, post=post, kind=kind, per=per)
         levels = hierarchy.levels
         self.periodic = problem.boundary is Boundary.PERIODIC
         self.singular = problem.nullspace is not None
-        self.pre, self.post, self.kind, self.degree = pre, post, kind, degree
-        count = len(levels) - 1
-        self.which = [SETS[per](l, count) for l in range(count)]
-        self.sets = 1 + max(after for _, after in self.which)
         self.shapes = [tuple(level.shape) for level in levels]
         self.axes = [tuple(level.axes) for level in levels[:-1]]
         dim = len(self.shapes[0])
@@ -97,7 +68,7 @@ class ModalCycle:
         ]
         self.eigenvalues = [torch.from_numpy(self._eigenvalues(level)) for level in levels]
         # p(t) of a level is -(sum_i c_i T_i) / b: what q leaves of an error is 1 - t p(t)
-        self.tables, self.bounds = [], [level.smoothing_interval()[1] for level in levels[:-1]]
+        self.tables = []
         for b, t in zip(self.bounds, self.eigenvalues):
             table = basis(t.numpy().ravel(), b, degree, divided=True)
             self.tables.append(torch.from_numpy(-table.T.reshape(degree, *t.shape).copy()))
@@ -122,60 +93,34 @@ class ModalCycle:
             t[(0,) * t.ndim] = 0.0
         return t
 
-    def __call__(self, c: Tensor, e: Tensor) -> Tensor:
-        """E e for coefficients of shape (..., sets, degree) and e of shape (batch, *grid): shape
-        (..., batch, *grid)."""
-        return self.map(c)(e)
-
     def map(self, c: Tensor) -> Callable[[Tensor], Tensor]:
         """e -> E e for coefficients of shape (..., sets, degree)."""
         levels: list[Any] = []
         for i, (t, table) in enumerate(zip(self.eigenvalues, self.tables)):
             flat = table.to(c.dtype).reshape(self.degree, -1)
-            before, after = (
+            legs = (
                 (c[..., k, :] @ flat).reshape(*c.shape[:-2], 1, *t.shape) for k in self.which[i]
             )
-            levels.append(_Modal(self, i, t, before, after))
-        levels.append(_Modal(self, len(levels), self.eigenvalues[-1], self.inverse, self.inverse))
+            A, before, after = (partial(torch.mul, factor) for factor in (t, *legs))
+            R, P = partial(self.restrict, level=i), partial(self.interpolate, level=i)
+            levels.append(Smoothed(A, before, after, R, P, self.pre, self.post))
+        levels.append(Solved(partial(torch.mul, self.inverse)))
 
         def reduced(e: Tensor) -> Tensor:
-            e = e - run_cycle(levels, self.eigenvalues[0] * e, self.kind)
-            return e if self.kept is None else e * self.kept
+            return self.project(e - run_cycle(levels, self.eigenvalues[0] * e, self.kind))
 
         return reduced
 
-    def factors(self, c: Float, e: Tensor) -> list[float]:
-        """As `MultigridCycle.convergence_factor` measures it from the grid function e, of each of
-        several coefficients, shape (m, sets * degree)."""
+    def project(self, e: Tensor) -> Tensor:
+        """e without the constant."""
+        return e if self.kept is None else e * self.kept
+
+    def expand(self, e: Tensor) -> Tensor:
+        """Coefficients of the eigenvectors."""
         kind: Any = {"norm": "ortho"}
         grid = e.numpy()
         modes = scipy.fft.fftn(grid, **kind) if self.periodic else scipy.fft.dstn(grid, 1, **kind)
-        first = torch.from_numpy(modes)
-        if self.kept is not None:
-            first = first * self.kept
-        sets = torch.from_numpy(np.array(c)).reshape(len(c), self.sets, self.degree)
-        found: list[float] = reduction(self.map(sets), first, CYCLES).ravel().tolist()
-        return found
-
-    def coefficients(self, polynomials: Sequence[ResidualPolynomial]) -> Float:
-        """c, shape (sets * degree,), of the polynomials of each set, for the A of the first level
-        that it serves."""
-        return np.concatenate([coefficients(q, b) for q, b in zip(polynomials, self._own_bounds)])
-
-    def polynomials(self, c: Float) -> list[ResidualPolynomial]:
-        """The inverse."""
-        sets = c.reshape(self.sets, self.degree)
-        return [from_coefficients(row, b) for row, b in zip(sets, self._own_bounds)]
-
-    @property
-    def _own_bounds(self) -> list[float]:
-        count = len(self.bounds)
-        return [self.bounds[k % count] for k in range(self.sets)]
-
-    def legs(self, polynomials: Sequence[ResidualPolynomial]) -> tuple[list[Any], list[Any]]:
-        """The polynomials before and after the coarse-grid correction, of each level."""
-        before, after = ([polynomials[pair[k]] for pair in self.which] for k in range(2))
-        return before, after
+        return torch.from_numpy(modes)
 
     def restrict(self, r: Tensor, level: int) -> Tensor:
         """Full weighting: a mode and its alias, by cos^2 and sin^2 of half its angle."""
@@ -230,6 +175,11 @@ class ModalCycle:
         table = np.full(counts, -1)
         table[block.ravel(), member.ravel()] = np.arange(block.size)
         return table
+
+    @property
+    def entries(self) -> int:
+        """One sum for each mode of a block."""
+        return int(self.blocks.shape[1]) * self.unknowns
 
     @cached_property
     def probes(self) -> Tensor:
@@ -300,41 +250,4 @@ class ModalCycle:
             if np.abs(balanced - turned).max() <= SYMMETRIC * np.abs(balanced).max():
                 values, x = np.linalg.eigh(0.5 * (balanced + turned))
                 return values, x / D[:, :, None], x * D[:, :, None]
-        values, x = np.linalg.eig(E)
-        try:
-            inverse = np.linalg.inv(x)
-        except np.linalg.LinAlgError:  # a defective block has too few eigenvectors
-            inverse = np.linalg.pinv(x)
-        return values, x, inverse.swapaxes(1, 2)
-
-
-@dataclass(frozen=True)
-class _Modal:
-    """One level as `mgtheory.multigrid.cycle` asks for it: its eigenvalues t, and p(t) before and
-    after; of the coarsest, 1/t."""
-
-    cycle: ModalCycle
-    index: int
-    t: Tensor
-    before: Tensor
-    after: Tensor
-
-    def down(self, r: Tensor, start: Tensor | None) -> tuple[Any, Tensor]:
-        """Smooth A e = r, and restrict the residual."""
-        e = start
-        for _ in range(self.cycle.pre):
-            e = self.before * r if e is None else e + self.before * (r - self.t * e)
-        return (r, e), self.cycle.restrict(r if e is None else r - self.t * e, self.index)
-
-    def up(self, state: Any, coarse: Tensor) -> Tensor:
-        """Add the interpolated correction and smooth."""
-        r, e = state
-        step = self.cycle.interpolate(coarse, self.index)
-        e = step if e is None else e + step
-        for _ in range(self.cycle.post):
-            e = e + self.after * (r - self.t * e)
-        return cast("Tensor", e)
-
-    def solve(self, r: Tensor) -> Tensor:
-        """The solution on the coarsest grid."""
-        return self.before * r
+        return eigenvectors(E)

@@ -1,6 +1,7 @@
 """A run of a study of smoothers: a polynomial, of a family or learned on the equation, in a V-cycle
 whose convergence factor is measured."""
 
+import functools
 import inspect
 import time
 from collections.abc import Callable
@@ -19,15 +20,11 @@ SETTINGS: dict[str, type] = {
 GIVEN = ("problem", "n", "degree", "smoother")
 LEARNED = "learned"
 OF_LEARNING = ("start", "per", "loss", "power", "steps")
-# a problem without constant coefficients is smoothed by what was learned on this one, where that is
-# better there than the families that it began from
-RELATIVES = {2: "poisson2d"}
 CYCLES = 30
 
 
 class SmootherRun(Run):
-    """One smoother on one problem at one degree. `seed` draws the error that is reduced, and those
-    that are learned from."""
+    """One smoother on one problem at one degree. `seed` draws the error that is reduced."""
 
     devices = (1, 1)
 
@@ -53,8 +50,8 @@ class SmootherRun(Run):
         """ValueError for a setting that does not exist, is missing or has a wrong value."""
         from mgtheory.families import FAMILIES
         from mgtheory.problems.catalogue import PROBLEMS, find_problem
+        from nets.pde.error import SETS
         from nets.pde.learn import LOSSES
-        from nets.pde.modes import SETS
 
         for key, value in self.settings.items():
             if key not in SETTINGS:
@@ -130,37 +127,21 @@ def measure(
         return {"refused": one_line(error)}
     if smoother != LEARNED:
         return {"factor": factor(classical)}
+    found = learned(problem, n, degree, boundary=boundary, **around, **learning)
+    legs = [lambda level, leg=leg: leg[level.index] for leg in (found.before, found.after)]
+    return {"factor": factor(*legs), "factor_start": factor(classical), "reason": found.reason}
+
+
+@functools.lru_cache(maxsize=64)  # the runs that differ in their seed learn the same
+def learned(problem: str, n: int, degree: int, *, boundary: str, **options: Any) -> Any:
+    """What `nets.learn_smoother` finds, from the same random errors where it needs any."""
     import torch
 
+    from mgtheory import problems
     from nets.pde.learn import learn_smoother
 
-    learned_on, transferred = given, given.polynomial is None
-    if transferred:  # levels of another operator differ in another way: one polynomial for all
-        learned_on = problems.create(RELATIVES[given.dim], n, boundary=boundary)
-        learning["per"] = "cycle"
-    found = learn_smoother(
-        learned_on, degree, generator=torch.Generator().manual_seed(seed), **around, **learning
-    )
-    scales = learned_on.smoothing_interval().b * np.array(found.cycle.scales)
-
-    def leg(level: Any, post: bool) -> Any:
-        """What was learned for a level, in units of the largest eigenvalue of this one."""
-        q, record = found.cycle.polynomial(level.index, post=post), level.operator_record()
-        return q.scaled(record.upper / scales[level.index]).of(record)
-
-    reason = found.reason
-    learned: list[Any] = [lambda level: leg(level, False), lambda level: leg(level, True)]
-    if transferred:  # as where it was learned: not what is worse than where it began
-        held_out = [seed, 1]
-        begun = {
-            name: derived(given, name, degree, axes="auto", around=around)
-            for name in (family, *learning["also"])
-        }
-        least = min(begun, key=lambda name: factor(begun[name], draw=held_out))
-        if factor(*learned, draw=held_out) > factor(begun[least], draw=held_out):
-            learned = [begun[least]]
-            reason = f"what was learned on {learned_on.name} is worse here than {least}, taken"
-    return {"factor": factor(*learned), "factor_start": factor(classical), "reason": reason}
+    given = problems.create(problem, n, boundary=boundary)
+    return learn_smoother(given, degree, generator=torch.Generator().manual_seed(0), **options)
 
 
 def measured_factor(problem: Any, hierarchy: Any, rng: Any) -> float:

@@ -357,8 +357,8 @@ def test_a_smoother_is_found_by_what_its_learning_does(monkeypatch, tmp_path):
         return SmootherRun({}, "", given | settings, tmp_path).digest
 
     before, classical = digest(), digest(smoother="chebyshev4")
-    assert digest(power=12, loss="mean", start="chebyshev4", steps=15) == before
-    assert len({before, digest(power=13), digest(loss="worst"), classical}) == 4
+    assert digest(power=12, loss="worst", start="chebyshev4", steps=15) == before
+    assert len({before, digest(power=13), digest(loss="mean"), classical}) == 4
     monkeypatch.setitem(inspect.unwrap(learn_smoother).__kwdefaults__, "batch", 9)
     assert digest() != before
     assert digest(smoother="chebyshev4") == classical

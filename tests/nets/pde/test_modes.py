@@ -8,8 +8,9 @@ import torch
 
 import nets
 from mgtheory import problems
+from nets.pde.error import SETS
 from nets.pde.learn import Objective, contraction
-from nets.pde.modes import SETS, ModalCycle
+from nets.pde.modes import ModalCycle
 
 CASES = {
     "1d": (lambda: problems.poisson((15,)), {"coarsest": 3}),
