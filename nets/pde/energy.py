@@ -61,10 +61,11 @@ BFGS = 30  # steps on one span
 # what the span does not see
 SPREAD = 20
 WIDE = 16  # columns at a time, which stay in the cache
-APART = 1e-8  # squared energy norm of what a unit vector adds to a span, below which it is in it
-FLAT = (
-    1e-6  # energy, relative to the most, of a vector that is one of the nullspace but for rounding
-)
+# squared energy norm of what a unit vector adds to a span, below which it is in it; eigenvalues are
+# then missed by so much at most
+APART = 1e-8
+# energy, relative to the most, of a vector that is one of the nullspace but for rounding
+FLAT = 1e-6
 LIGHT = 1e-6  # weight in a gradient, relative, that is left out
 
 
@@ -206,7 +207,7 @@ class EnergyCycle(ErrorOperator):
         if adjoint is None:
             y = self._arnoldi(self._transposed(sets), count)
         else:
-            y = self.A[0](self._arnoldi(adjoint, count))
+            y = self.A[0](x if adjoint is E else self._arnoldi(adjoint, count))
         y = y @ np.linalg.pinv(x.T @ y)  # y^T x = 1, and the values to the square of both residuals
         values, turn, back = eigenvectors(y.T @ E(x))
         return values, x @ turn, y @ back
@@ -251,18 +252,23 @@ class EnergyCycle(ErrorOperator):
         return product
 
     def minimise(self, c: Float, iterations: int, tolerance: float) -> LeastMaximum:
-        """See `ErrorOperator.minimise`; where E is symmetric by descents on spans."""
+        """See `ErrorOperator.minimise`; where E is symmetric by descents on spans, of so many
+        iterations for each power."""
         sets = self._of_sets(c)
         E = self.columns(sets)
-        if self._adjoint(sets, E) is not E:
-            return super().minimise(c, iterations, tolerance)
-        values, x, _ = self.leading(sets)
+        if self._adjoint(sets, E) is E:
+            with suppress(np.linalg.LinAlgError):  # A is indefinite: no inner product
+                return self._minimise_on_spans(c, iterations, tolerance)
+        return super().minimise(c, iterations, tolerance)
+
+    def _minimise_on_spans(self, c: Float, iterations: int, tolerance: float) -> LeastMaximum:
+        values, x, _ = self.leading(self._of_sets(c))
         span, least, inverse, total = Span(self.A[0]), float(abs(values[0])), None, 0
         for i in range(len(self.A)):
             span.add(self._spread(i))
         span.add(x)
         for power in POWERS:
-            taken, whole = 0, False
+            taken, whole, least_sum = 0, False, False
             while not whole and taken < iterations:
                 options = {"maxiter": BFGS, "gtol": tolerance, "hess_inv0": inverse}
                 with np.errstate(all="ignore"):  # a long step of a line search, taken back
@@ -277,9 +283,11 @@ class EnergyCycle(ErrorOperator):
                 reached = float(abs(values[0]))
                 if reached < least:
                     c, least = end.x, reached
-                whole = reached <= math.exp(end.fun)  # the sum is larger than its largest part
+                # the sum is larger than its largest part, but for rounding
+                whole = reached <= math.exp(end.fun) * (1 + APART)
+                least_sum = end.nit < BFGS
             total += taken
-        return LeastMaximum(np.array(c), least, total, whole)
+        return LeastMaximum(np.array(c), least, total, whole and least_sum)
 
     def _spread(self, i: int) -> Float:
         """Vectors on the finest grid that have parts of all of the spectrum of BA on level i."""
@@ -353,10 +361,14 @@ class Span:
         self.x = self.image = np.zeros((A.matrix.shape[0], 0))
 
     def add(self, x: Float) -> None:
-        """What x has beside."""
-        x = x.real
+        """What x has beside; LinAlgError where a column's energy is negative."""
+        if np.iscomplexobj(x):  # of a pair that is equal but for rounding
+            x = np.hstack([x.real, x.imag])
         sizes = np.einsum("ij,ij->j", x, self.A(x))
-        x = x / np.sqrt(np.maximum(sizes, FLAT * sizes.max()))
+        flat = FLAT * np.abs(sizes).max()
+        if sizes.min() < -flat:
+            raise np.linalg.LinAlgError("A is indefinite")
+        x = x / np.sqrt(np.maximum(sizes, flat))
         for _ in range(2):  # once is not orthogonal to the last digit
             x = x - self.x @ (self.image.T @ x)
             sizes, turn = np.linalg.eigh(_even(x.T @ self.A(x)))

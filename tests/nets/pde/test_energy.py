@@ -9,7 +9,7 @@ import torch
 import nets
 from mgtheory import Hierarchy, ResidualPolynomial, derive, problems
 from mgtheory.multigrid.solution import Cycle
-from nets.pde.energy import EnergyCycle, Span
+from nets.pde.energy import EnergyCycle, Linear, Span
 from nets.pde.error import smoothing
 from nets.pde.learn import Objective
 from nets.pde.modes import ModalCycle
@@ -123,6 +123,45 @@ def test_the_sum_over_a_span_has_the_values_and_the_gradient_of_E(krylov):
     assert value == pytest.approx(total, rel=1e-9)
     np.testing.assert_allclose(slope, expected, rtol=0, atol=1e-5 * abs(slope).max())
     assert energy._sum_of_powers(span, 60, 1.1 * c)[0] < largest(energy.pieces, 1.1 * c, 60)[1]
+
+
+def test_an_indefinite_A_has_no_energy_inner_product(krylov):
+    """The eigenvalues are those of the matrix all the same, differences confirm their derivatives,
+    and the descent does without a span, on which E would lack what has a negative energy."""
+    A = problems.create("variable2d", 7).A - 40.0 * sp.eye_array(49)
+    assert (np.linalg.eigvalsh(A.toarray()) < 0).sum() == 3
+    options = {"shape": (7, 7), "coarsest": 9}
+    _, energy, c, _ = cycle_of(sp.csr_array(A), options)
+    sets = energy._of_sets(c)
+    E = energy.columns(sets)
+    assert energy._adjoint(sets, E) is E
+    exact = np.sort(abs(np.linalg.eigvals(E(np.eye(49)))))[::-1]
+    value, _, slope = largest(energy.pieces, c)
+    assert value == pytest.approx(exact[0], rel=1e-9)
+    step = np.array([1e-6, 0.0])
+    more, less = (largest(energy.pieces, c + s)[1] for s in (step, -step))
+    assert slope[0] == pytest.approx((more - less) / 2e-6, rel=1e-5)
+    with pytest.raises(np.linalg.LinAlgError):
+        energy._minimise_on_spans(c, 20, 1e-5)
+    least = energy.minimise(c, 20, 1e-5)
+    assert least.value == pytest.approx(energy.pieces(least.c)[0].max(), rel=1e-9)
+    assert least.value < 0.99 * value
+
+
+def test_a_span_that_is_all_ends_the_descent():
+    """On it the largest eigenvalue is that of E but for rounding, which is nothing to join it."""
+    problem = problems.poisson((16,), coefficient=lambda x: 1 + x)
+    _, energy, c, _ = cycle_of(problem, {"coarsest": 3})
+    least = energy.minimise(c, 100, 1e-5)
+    assert least.converged
+    assert least.iterations < 100
+
+
+def test_a_span_has_both_vectors_of_a_complex_pair():
+    """Which two equal eigenvalues are but for rounding."""
+    span = Span(Linear(np.diag([1.0, 2.0, 3.0])))
+    span.add(np.array([[1.0], [1.0j], [0.0]]))
+    np.testing.assert_allclose(span.x[:2] @ span.image[:2].T, np.eye(2), atol=1e-15)
 
 
 def test_the_least_radius_is_the_one_in_modes():
