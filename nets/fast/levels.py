@@ -87,7 +87,7 @@ def as_single(depthwise: nn.Conv2d, x: Tensor) -> Tensor:
     if memory_format(x) == torch.channels_last:
         last = torch.stack([y.permute(0, 2, 3, 1) for y in found], dim=-1)
         return last.flatten(3).permute(0, 3, 1, 2)
-    return torch.stack(found, dim=2).flatten(1, 2)
+    return torch.stack(found, dim=-3).flatten(-4, -3)  # also of one image without a batch
 
 
 def dense_weight(depthwise: nn.Conv2d) -> Tensor:

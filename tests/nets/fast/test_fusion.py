@@ -255,6 +255,9 @@ def test_a_cpus_transfers_are_the_depthwise_ones(layout, fine, coarse, kernel_si
     gradients = [torch.autograd.grad(found, inputs, seeds) for found in results]
     for one, other in zip(*gradients, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-13)
+    for few in ((u[0], r[0]), (u[:0], r[:0])):  # an image without a batch, a batch without images
+        for one, other in zip(split(*few), plain(*few), strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-13)
 
 
 @pytest.mark.parametrize("compiled", [False, True])
