@@ -111,10 +111,7 @@ class MultigridCycle(nn.Module):
                 f"{problem.name} has {has}; allowed are problems with constant ones, as a"
                 " convolution has them, even along every axis"
             )
-        if pre < 0 or post < 0 or pre + post == 0:
-            raise ValueError(
-                f"pre is {pre}, post is {post}: neither may be negative and one must be positive"
-            )
+        check_smoothings(pre, post)
         if smoother is not None and not isinstance(described(smoother), Polynomial):
             raise ValueError(
                 f"smoother is {smoother!r}; a cycle learns a polynomial in A: give a"
@@ -348,6 +345,14 @@ class MultigridCycle(nn.Module):
 
             e = e if self.problem.nullspace is None else e - e.mean()
             return float(reduction(reduced, e, cycles))
+
+
+def check_smoothings(pre: int, post: int) -> None:
+    """ValueError where a cycle has a negative number of smoothings, or none at all."""
+    if pre < 0 or post < 0 or pre + post == 0:
+        raise ValueError(
+            f"pre is {pre}, post is {post}: neither may be negative and one must be positive"
+        )
 
 
 def reduction(reduced: Callable[[Tensor], Tensor], e: Tensor, cycles: int) -> NDArray[np.float64]:

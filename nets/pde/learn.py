@@ -48,7 +48,7 @@ from mgtheory.problems.record import operator_record
 from mgtheory.smoothers import Polynomial
 from mgtheory.smoothers import smoother as described
 from nets.defaults import own_defaults
-from nets.pde.cycle import CYCLES, MultigridCycle, reduction
+from nets.pde.cycle import CYCLES, MultigridCycle, check_smoothings, reduction
 from nets.pde.energy import EnergyCycle
 from nets.pde.error import SETS, ErrorOperator, smoothing
 from nets.pde.modes import ModalCycle
@@ -324,6 +324,12 @@ def learn_smoother(
     for name, number in positive.items():
         if not number > 0:
             raise ValueError(f"{name} is {number}, must be positive")
+    check_smoothings(pre, post)
+    if taken := {"smoother", "post_smoother", "degree"} & set(options):
+        raise ValueError(
+            f"{', '.join(sorted(taken))}: the smoother is what is learned, give the one to start"
+            " from as start="
+        )
     start = start.polynomial if isinstance(start, InitialCoefficients) else start
     own = start.degree if isinstance(start, ResidualPolynomial) else None
     if own not in (None, degree):

@@ -238,6 +238,10 @@ def test_what_cannot_be_learned_on():
     A = problems.poisson((15, 15)).A
     with pytest.raises(ValueError, match="A is complex128, what is learned is real"):
         nets.learn_smoother(A * (1 + 0j), 1, start=ResidualPolynomial([1200.0]), shape=(15, 15))
+    with pytest.raises(ValueError, match="pre is 0, post is 0"):
+        nets.learn_smoother(A, 1, shape=(15, 15), pre=0, post=0)
+    with pytest.raises(ValueError, match="post_smoother: the smoother is what is learned"):
+        nets.learn_smoother(A, 1, shape=(15, 15), post_smoother="jacobi")
     with pytest.raises(ValueError, match="has no coarser one"):
         nets.learn_smoother(sp.csr_array(A), 1, shape=(15, 15), max_levels=1)
     with pytest.raises(ValueError, match=r"smoother is 'jacobi'; .* name of a family"):
