@@ -60,6 +60,7 @@ EXACT = 2**18
 # options of `mgtheory.Hierarchy.build` that `MultigridCycle` knows
 CONVOLVED = {"axes", "coarsening", "coarsest", "max_levels"}
 ITERATIONS, MINIMAX = 10, 100  # of one step, of the two methods
+FALLS = 1 - 1e-9  # a loss times this is no smaller one but for rounding
 FLAT = 100  # where nothing falls any more a gradient of so many tolerances is rounding
 
 
@@ -301,10 +302,10 @@ def learn_smoother(
         than 22 x 22, where all of E is one block, as of coefficients that vary. There the worst
         case does without. Where the factors stop falling before the mean does, a larger m goes on.
     steps, tolerance
-        At most this many outer steps (of up to 10 iterations each, of the worst case up to 100);
-        it ends when every component of the relative gradient, in coefficients of Chebyshev
-        polynomials, or the relative decrease of the worst case is below the tolerance, or the loss
-        no longer falls.
+        At most this many outer steps (of up to 10 iterations each, of the worst case up to 100, and
+        of the sparse solver's E some times as many); it ends when every component of the relative
+        gradient, in coefficients of Chebyshev polynomials, or the relative decrease of the worst
+        case is below the tolerance, or the loss no longer falls.
     options
         Of `MultigridCycle`, and of `mgtheory.Hierarchy.build`; ``shared=False`` is one polynomial
         per leg.
@@ -417,7 +418,9 @@ def learn_smoother(
             "the cycle with the starting polynomial does not converge (contraction"
             f" {losses[0]:.3g}); start from another one"
         )
-    beginning = min(began, key=lambda name: began[name].value)  # the start where they tie
+    beginning = min(began, key=lambda name: began[name].value)
+    if began[beginning].value > losses[0] * FALLS:  # they tie
+        beginning = "start"
     state = began[beginning]
     if beginning != "start":
         losses.append(state.value)
@@ -425,7 +428,7 @@ def learn_smoother(
     converged, reason = False, f"{steps} steps were used up"
     for _ in range(steps):
         state = objective.descend(state, tolerance)
-        if not np.isfinite(state.value) or state.value > losses[-1] * (1 - 1e-9):
+        if not np.isfinite(state.value) or state.value > losses[-1] * FALLS:
             reason = "the loss no longer falls"
             converged = bool(np.isfinite(state.value)) and state.flat
             break

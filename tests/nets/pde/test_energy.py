@@ -224,6 +224,16 @@ def test_learning_on_what_convolutions_have_not(of, options, short):
     assert learned.factor < 0.97 * learned.factor_start
 
 
+def test_a_start_that_ties_with_the_best_is_kept():
+    """Families that agree but for rounding: nothing is learned, and no other loss was smaller."""
+    problem = problems.poisson((3,), coefficient=lambda x: 1 + x)
+    learned = nets.learn_smoother(problem, 1, coarsest=1)
+    assert learned.losses == pytest.approx((1 / 9,))
+    assert learned.factors == pytest.approx((1 / 9,))
+    assert learned.converged
+    assert learned.reason == "the loss no longer falls"
+
+
 def test_a_start_keeps_its_scaling(short):
     """A polynomial in A itself stays one, where coefficients vary too, and so do the others."""
     problem = problems.poisson((7, 7), coefficient=lambda x, y: 1 + x)
