@@ -53,7 +53,11 @@ class _Worker:
         self._ended: tuple[Any, BaseException | None] = None, None
         self._processors: frozenset[int] = frozenset()  # that it was given last
         self.left = False
-        threading.Thread(target=self._serve, name="sweep", daemon=True).start()
+        try:
+            threading.Thread(target=self._serve, name="sweep", daemon=True).start()
+        except BaseException:  # Ctrl-C may come when it runs already
+            self.dismiss()
+            raise
 
     def _serve(self) -> None:
         while (task := self._tasks.get()) is not None:
@@ -107,10 +111,11 @@ def run_blocks(kernel: Callable[..., Any], blocks: Sequence[tuple[Any, ...]]) ->
     """
     if len(blocks) == 1 or not _threads_start():
         return [kernel(*block) for block in blocks]
-    elsewhere, workers = _other_processors(), [_worker() for _ in blocks[1:]]
+    elsewhere, workers = _other_processors(), list[_Worker]()
     try:
-        for worker, block in zip(workers, blocks[1:], strict=True):
-            worker.begin(kernel, block, elsewhere)
+        for block in blocks[1:]:
+            workers.append(_worker())
+            workers[-1].begin(kernel, block, elsewhere)
         first = kernel(*blocks[0])
         ended = [worker.end() for worker in workers]
     except BaseException:

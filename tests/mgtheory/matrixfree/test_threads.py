@@ -96,6 +96,27 @@ def test_ctrl_c_between_two_that_are_begun(monkeypatch):
     assert ended == [1]
 
 
+def test_ctrl_c_while_a_worker_starts_leaves_none(monkeypatch):
+    """Neither the one before, nor itself, which runs already."""
+    monkeypatch.setattr(threads, "_idle", [])
+    monkeypatch.setattr(threads, "_threads_start", lambda: True)
+    start, started = threading.Thread.start, []
+
+    def interrupted(self):
+        start(self)
+        started.append(self)
+        if len(started) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run_blocks(lambda k: k, [(0,), (1,), (2,)])
+    assert len(started) == 2
+    for thread in started:
+        thread.join(5)
+    assert not any(thread.is_alive() for thread in started)
+
+
 def test_callers_in_several_threads_have_workers_of_their_own():
     """A worker for two of them would wait for the other's barrier."""
     barrier, seen = threading.Barrier(4), {}
