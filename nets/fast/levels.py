@@ -78,8 +78,8 @@ class DenseTransfer(Transfer):
 
 def as_single(depthwise: nn.Conv2d, x: Tensor) -> Tensor:
     """A depthwise convolution by those of one filter a channel, in the memory format of x."""
-    channels = depthwise.in_channels
-    filters = depthwise.weight.unflatten(0, (channels, -1)).unbind(1)
+    channels, weight = depthwise.in_channels, depthwise.weight
+    filters = weight.view(channels, -1, *weight.shape[1:]).unbind(1)
     if len(filters) == 1 or depthwise.bias is not None:
         return cast("Tensor", depthwise(x))
     stride, padding = depthwise.stride, depthwise.padding
