@@ -36,6 +36,23 @@ def test_names_stand_beside_their_points_and_apart():
         np.testing.assert_allclose(ends, [[1e4, 0.5], [2e5, 0.4]])
 
 
+def test_names_keep_off_the_frame():
+    """The nearest place of the first lies between its point and the axis, and fills that."""
+    nets = {"q2": [(29_000, 3.0), (29_000, 3.26)], "g4": [(56_600, 2.6)]}
+    rows = [
+        ({"seed": seed, "net": name}, {"train_loss": y, "parameters": x, "flops_per_image": x})
+        for name, runs in nets.items()
+        for seed, (x, y) in enumerate(runs)
+    ]
+    with paper():
+        made = study_figure(Grid.of(rows, "net"), QUESTION)
+        for ax in made.axes:
+            frame = ax.get_window_extent()
+            for one in (text.get_window_extent() for text in ax.texts if text.get_gid()):
+                assert (one.min > frame.min + 1).all()
+                assert (one.max < frame.max - 1).all()
+
+
 def test_names_make_room_for_one_another():
     """The first has a place as good as the one that leaves the second nothing near."""
     near, far, aside = (0.0, 0.0, 4.0, 2.0), (0.0, 20.0, 4.0, 22.0), (5.0, 0.0, 9.0, 2.0)
