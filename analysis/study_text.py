@@ -276,8 +276,8 @@ def _rank_correlation(grid: Grid, place: Place, measure: str) -> float | None:
         for cell in grid.cells[place].values()
         if cell.max_modulus and (found := cell.estimate(measure)) is not None
     ]
-    found = rank_correlation(*zip(*pairs)) if pairs else None
-    return found[0] if found else None
+    ranks = rank_correlation(*zip(*pairs)) if pairs else None
+    return ranks[0] if ranks else None
 
 
 def verdict_of(difference: Estimate, measure: Measure) -> str:

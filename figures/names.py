@@ -22,6 +22,7 @@ IF_ROOM = "name of a point, if there is room"
 COVER = 2.0  # what a place is worse, in typographic points, for a square point that it covers
 OF_OWN = 0.3  # as much of that counts where it is the interval of its own point
 ASTRAY = 8.0  # what a place is worse, in typographic points, that is nearer to another point
+EDGE = 2.0  # typographic points between a name and the frame
 NEAR = 10.0  # typographic points from its own, beyond which a name needs a line to it
 # of a name from its point in typographic points, and the part of its width that lies left of there
 PLACES = [
@@ -58,7 +59,8 @@ def place_names(made: Figure) -> None:
         weights = np.ones((len(names), len(taken)))
         for at, where in intervals.items():
             weights[[one.xy == at for one in names], where] = OF_OWN
-        covered = _covered(boxes, taken, weights, ax.get_window_extent()) / pixels**2
+        inside = ax.get_window_extent().padded(-EDGE * pixels)
+        covered = _covered(boxes, taken, weights, inside) / pixels**2
         # in points: so much farther is a place taken as the near ones are covered
         costs = COVER * covered + AWAY
         for k, own in enumerate(boxes):
@@ -160,7 +162,7 @@ def _overlap(boxes: Any, others: Any) -> Any:
 
 def _covered(boxes: Any, taken: Sequence[Bbox], weights: Any, inside: Bbox) -> Any:
     """What each name covers at each place, in square pixels times its `weights` of what there is;
-    outside of the axes nothing may be."""
+    outside of `inside` nothing may be."""
     found = _overlap(boxes.reshape(-1, 4), [one.extents for one in taken])
     found = np.einsum("kpi,ki->kp", found.reshape(*boxes.shape[:2], -1), weights)
     out = (boxes[..., :2] < inside.min).any(axis=2), (boxes[..., 2:] > inside.max).any(axis=2)

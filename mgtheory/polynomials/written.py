@@ -25,18 +25,20 @@ def listed(roots: NDArray[np.complex128]) -> str:
 
 
 def tex(factors: Sequence[Factor]) -> str:
-    """q(t) as the product of its real factors, the first six of many, between dollars."""
-    signs, shown = {True: "-", False: "+"}, factors[:FACTORS]
-    product = [
+    """q(t) as the product of its real factors but those that are 1 (roots at infinity), the first
+    six of many, between dollars."""
+    signs = {True: "-", False: "+"}
+    terms = [
         "".join(
             f" {signs[c < 0]} {number(abs(c))} t{f'^{j}' * (j > 1)}"
             for j, c in enumerate(factor.coefficients)
             if j and c
         )
-        for factor in shown
+        for factor in factors
     ]
-    dots = r" \cdots" if len(factors) > len(shown) else ""
-    return f"$q(t) = {' '.join(f'(1{terms})' for terms in product if terms) or 1}{dots}$"
+    product = [f"(1{one})" for one in terms if one]
+    dots = r" \cdots" if len(product) > FACTORS else ""
+    return f"$q(t) = {' '.join(product[:FACTORS]) or 1}{dots}$"
 
 
 def number(value: float) -> str:

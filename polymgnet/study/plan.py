@@ -5,6 +5,7 @@ that a study that is started again, or whose grid has grown, does what is missin
 """
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ TABLES = ("set", "grid", "slurm", "scale", "report")
 KEYS = ("kind", "config", "out", "rows", "exclude", *TABLES)
 OF_SCALE = ("config", "about", "set", "grid")  # keys of [scale.NAME]
 KINDS: dict[str, type[Run]] = {"train": Run, "smoother": SmootherRun}
-MAX_RUNS = 10_000
+MAX_RUNS, MOST_POINTS = 10_000, 1_000_000  # what is left out is gone through too
 
 
 @dataclass(frozen=True)
@@ -162,13 +163,22 @@ def _check_report(path: Path, given: Mapping[str, Any], grid: Mapping[str, Any])
     names a value that no scale has."""
     from analysis.studies import Question
 
-    grids = [_read(path, scale)["grid"] for scale in scales_of(path)]
+    known = _known(path)
     try:
         question = Question.of(given)
-        listed = [one for own in grids for one in _listed(own.get(question.compare, []))]
-        question.check(grid, list(dict.fromkeys(str(_labelled(one)[0]) for one in listed)))
+        question.check(grid, known.get(question.compare, []))
     except ValueError as error:
         raise _wrong(path, str(error)) from None
+
+
+def _known(path: Path) -> dict[str, list[str]]:
+    """Every key of the grids of all scales, and what their values are called."""
+    found: dict[str, dict[str, None]] = {}
+    for scale in scales_of(path):
+        for key, value in _read(path, scale)["grid"].items():
+            names = (str(_labelled(one)[0]) for one in _listed(value))
+            found.setdefault(key, {}).update(dict.fromkeys(names))
+    return {key: list(names) for key, names in found.items()}
 
 
 def _listed(value: Any) -> list[Any]:
@@ -185,21 +195,24 @@ def _labelled(value: Any) -> tuple[Any, Any]:
 
 def _excluded(path: Path, data: Mapping[str, Any]) -> list[dict[str, list[str]]]:
     """The parts of the grid that are left out, each of the points that agree with all its keys; a
-    value that no scale has is refused."""
+    key or a value that no scale has is refused."""
     rules = data.get("exclude", [])
     if not isinstance(rules, list) or not all(isinstance(rule, dict) and rule for rule in rules):
         raise _wrong(path, f"exclude is {rules!r}, must be tables [[exclude]] of keys of the grid")
-    grids = [_read(path, scale)["grid"] for scale in scales_of(path)]
+    known = _known(path) if rules else {}
     found = [
         {key: [str(one) for one in _listed(value)] for key, value in _joined(rule).items()}
         for rule in rules
     ]
-    for rule in found:
-        for key, values in rule.items():
-            known = [str(_labelled(one)[0]) for own in grids for one in _listed(own.get(key, []))]
-            if wrong := [value for value in values if value not in known]:
-                allowed = ", ".join(dict.fromkeys(known)) or "none, as no grid has this key"
-                raise _wrong(path, f"exclude has {key} {wrong[0]!r}, allowed are {allowed}")
+    for key, values in (item for rule in found for item in rule.items()):
+        if key not in known:
+            allowed = ", ".join(known) or "none"
+            raise _wrong(path, f"exclude has the key {key!r}, the grid has {allowed}")
+        if not values:
+            raise _wrong(path, f"exclude {key} is an empty list, needs at least one value")
+        if wrong := [value for value in values if value not in known[key]]:
+            allowed = ", ".join(known[key])
+            raise _wrong(path, f"exclude has {key} {wrong[0]!r}, allowed are {allowed}")
     return found
 
 
@@ -252,6 +265,10 @@ def load_study(
     if data["report"]:
         _check_report(path, data["report"], grid)
     excluded = _excluded(path, data)
+    if (points := math.prod(map(len, grid.values()))) > MOST_POINTS:
+        raise _wrong(
+            path, f"the grid has {points:,} points, at most {MOST_POINTS:,} are gone through"
+        )
     of_devices = _of_devices(path, data["slurm"]) if data["kind"] == "train" else {}
     runs = []
     for values in itertools.product(*grid.values()):

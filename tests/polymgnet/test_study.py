@@ -510,7 +510,21 @@ WRONG = {
     ),
     "excluded key": (
         'config = "q2"\nout = "x"\n[grid]\nseed = [0, 1]\n[[exclude]]\nwidth = 2',
-        "exclude has width '2', allowed are none, as no grid has this key",
+        "exclude has the key 'width', the grid has seed\n",
+    ),
+    "excluded short key": (  # as the grid has it
+        'config = "q2"\nout = "x"\n[grid]\nseed = 0\nmodel.name = ["q2"]\n[[exclude]]\nname = "q2"',
+        "exclude has the key 'name', the grid has seed, model.name\n",
+    ),
+    "excluded nothing": (
+        'config = "q2"\nout = "x"\n[grid]\nseed = [0, 1]\n[[exclude]]\nseed = []',
+        "exclude seed is an empty list",
+    ),
+    "excluded without end": (
+        'config = "q2"\nout = "x"\n[grid]\n'
+        + "".join(f"k{k} = [{', '.join(map(str, range(200)))}]\n" for k in range(3))
+        + "[[exclude]]\nk0 = 0",
+        "the grid has 8,000,000 points, at most 1,000,000",
     ),
     "all excluded": (
         'config = "q2"\nout = "x"\n[grid]\nseed = 0\n[[exclude]]\nseed = 0',

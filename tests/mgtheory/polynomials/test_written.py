@@ -37,3 +37,18 @@ def test_roots_are_listed_without_padding(roots, shown):
 def test_formulas_have_powers_of_ten_beyond_four_digits(weight, shown):
     q = ResidualPolynomial.from_weights([weight])
     assert q._repr_latex_() == f"$q(t) = (1 - {shown} t)$"
+
+
+@pytest.mark.parametrize(
+    ("finite", "shown"),
+    [
+        (0, "1"),
+        (1, "(1 - 0.5 t)"),
+        (6, " ".join(["(1 - 0.5 t)"] * 6)),
+        (7, " ".join(["(1 - 0.5 t)"] * 6) + r" \cdots"),
+    ],
+)
+def test_dots_stand_for_factors_alone(finite, shown):
+    """Not for roots at infinity, which are none."""
+    q = ResidualPolynomial([2.0] * finite + [np.inf] * 9)
+    assert q._repr_latex_() == f"$q(t) = {shown}$"

@@ -1,0 +1,85 @@
+"""Names beside points: near their own, apart from one another, and left out where there is no
+room."""
+
+import numpy as np
+
+from analysis.studies import Grid, Question
+from figures.names import _together
+from figures.studies import study_figure
+from figures.style import BLACK, GREY, paper
+
+QUESTION = Question.of({"title": "x", "compare": "net", "measures": ["train_loss"]})
+
+
+def test_names_stand_beside_their_points_and_apart():
+    """Twelve networks in a heap: no name covers another's middle, none is far from its point."""
+    rows = [
+        ({"seed": seed, "net": f"q{k}"}, {"train_loss": 0.5 + 0.002 * (k % 4), "parameters": 1e4})
+        for k in range(9)
+        for seed in (0, 1)
+    ]
+    rows += [({"seed": 0, "net": "ResNet-8"}, {"train_loss": 0.4, "parameters": 2e5})]
+    with paper():
+        made = study_figure(Grid.of(rows, "net"), QUESTION)
+        (ax,) = made.axes
+        names = [one for one in ax.texts if one.get_text()[0] in "qR"]
+        assert len(names) == 10
+        # those on the line, and the others where there is room
+        shown = [one for one in names if one.get_visible()]
+        assert {"q0: 10 k", "q4: 10 k", "q8: 10 k"} <= {one.get_text() for one in shown}
+        boxes = [one.get_window_extent() for one in shown]
+        for k, one in enumerate(boxes):
+            for other in boxes[:k]:
+                assert not other.contains(*one.get_points().mean(axis=0))
+        line = next(one for one in ax.lines if one.get_label().startswith("no other"))
+        ends = line.get_xydata()[[0, -1]]  # equal ones are all of it
+        np.testing.assert_allclose(ends, [[1e4, 0.5], [2e5, 0.4]])
+
+
+def test_names_keep_off_the_frame():
+    """The nearest place of the first lies between its point and the axis, and fills that."""
+    nets = {"q2": [(29_000, 3.0), (29_000, 3.26)], "g4": [(56_600, 2.6)]}
+    rows = [
+        ({"seed": seed, "net": name}, {"train_loss": y, "parameters": x, "flops_per_image": x})
+        for name, runs in nets.items()
+        for seed, (x, y) in enumerate(runs)
+    ]
+    with paper():
+        made = study_figure(Grid.of(rows, "net"), QUESTION)
+        for ax in made.axes:
+            frame = ax.get_window_extent()
+            for one in (text.get_window_extent() for text in ax.texts if text.get_gid()):
+                assert (one.min > frame.min + 1).all()
+                assert (one.max < frame.max - 1).all()
+
+
+def test_names_make_room_for_one_another():
+    """The first has a place as good as the one that leaves the second nothing near."""
+    near, far, aside = (0.0, 0.0, 4.0, 2.0), (0.0, 20.0, 4.0, 22.0), (5.0, 0.0, 9.0, 2.0)
+    boxes = np.array([[near, aside], [near, far]])
+    costs = np.array([[5.0, 14.0], [5.0, 22.0]])
+    assert _together(boxes, costs, 1.0) == [1, 0]
+    assert _together(boxes[:, ::-1], costs[:, ::-1], 1.0) == [0, 1]
+    assert _together(boxes, np.array([[5.0, 24.0], [5.0, 9.0]]), 1.0) == [0, 1]
+
+
+def test_a_heap_keeps_the_names_that_the_panel_needs():
+    """The line's and the best of each kind, with their costs; none of the others covers a thing."""
+    nets = {"q2": (10_000, 0.50), "ResNet-8": (75_002, 0.502), "MgNet": (10_400, 0.56)}
+    nets |= {f"g{k}": (10_000 + 30 * k, 0.55 + 0.0005 * k) for k in range(12)}
+    rows = [
+        ({"seed": 0, "net": name}, {"train_loss": loss, "parameters": cost})
+        for name, (cost, loss) in nets.items()
+    ]
+    with paper():
+        made = study_figure(Grid.of(rows, "net"), QUESTION)
+        (ax,) = made.axes
+        shown = [one for one in ax.texts if one.get_visible() and one.get_text()[0] in "qgRM"]
+        texts = [one.get_text() for one in shown]
+        assert texts[:3] == ["q2: 10 k", "ResNet-8: 75 k", "MgNet: 10.4 k"]
+        assert [one.get_color() for one in shown[:2]] == [BLACK, GREY]  # beaten by q2 in both
+        assert len(texts) < 12
+        boxes = [one.get_window_extent() for one in shown]
+        for k, box in enumerate(boxes[3:], 3):
+            assert not box.overlaps(boxes[0])
+            assert sum(box.overlaps(other) for other in boxes[3:]) == 1, texts[k]
