@@ -262,6 +262,8 @@ def load_study(
             raise _wrong(path, f"grid {key} is an empty list, needs at least one value")
         if key in data["set"]:
             raise _wrong(path, f"{key} stands in both set and grid; only one is allowed")
+        if key == "exclude":
+            raise _wrong(path, "exclude stands in grid, must be tables [[exclude]] of the file")
     if data["report"]:
         _check_report(path, data["report"], grid)
     excluded = _excluded(path, data)

@@ -526,6 +526,10 @@ WRONG = {
         + "[[exclude]]\nk0 = 0",
         "the grid has 8,000,000 points, at most 1,000,000",
     ),
+    "exclude in the grid": (
+        'config = "q2"\nout = "x"\n[grid]\nseed = [0, 1]\n[[grid.exclude]]\nseed = 0',
+        "exclude stands in grid, must be tables [[exclude]]",
+    ),
     "all excluded": (
         'config = "q2"\nout = "x"\n[grid]\nseed = 0\n[[exclude]]\nseed = 0',
         "exclude leaves no run",
