@@ -24,16 +24,15 @@ the start among them.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 from torch import Tensor
 
 from mgtheory._html import html_table
@@ -44,24 +43,20 @@ from mgtheory.multigrid.solution import Cycle, check_cycle
 from mgtheory.multigrid.solve import without
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.problems.problem import Problem
-from mgtheory.problems.record import operator_record
+from mgtheory.problems.record import OperatorRecord, operator_record
 from mgtheory.smoothers import Polynomial
 from mgtheory.smoothers import smoother as described
 from nets.defaults import own_defaults
 from nets.pde.cycle import CYCLES, MultigridCycle, check_smoothings, reduction
+from nets.pde.descent import LOSSES, Objective
 from nets.pde.energy import EnergyCycle
 from nets.pde.error import SETS, ErrorOperator, smoothing
 from nets.pde.modes import ModalCycle
 
 Float = NDArray[np.float64]
 
-# numbers in the sums of modes by which all blocks of E are had, up to which the mean is exact
-EXACT = 2**18
 # options of `mgtheory.Hierarchy.build` that `MultigridCycle` knows
 CONVOLVED = {"axes", "coarsening", "coarsest", "max_levels"}
-ITERATIONS, MINIMAX = 10, 100  # of one step, of the two methods
-FALLS = 1 - 1e-9  # a loss times this is no smaller one but for rounding
-FLAT = 100  # where nothing falls any more a gradient of so many tolerances is rounding
 
 
 @dataclass(frozen=True)
@@ -133,109 +128,138 @@ class LearnedSmoother:
         return html_table(["step", "loss", "measured factor"], rows, [repr(self)])
 
 
-LOSSES: dict[str, Callable[[Tensor], Tensor]] = {"mean": torch.mean, "worst": torch.amax}
-
-
-def contraction(cycle: MultigridCycle, errors: Tensor, power: int, *, loss: str = "mean") -> Tensor:
-    """(mean ||E^m z||^2 / mean ||z||^2)^(1/(2m)) over the batch of errors z, shape (batch,
-    *grid); with `loss` worst, max (||E^m z||^2 / ||z||^2)^(1/(2m))."""
-    axes = tuple(range(1, errors.ndim))
-
-    def reduced(e: Tensor) -> Tensor:
-        e = cycle(torch.zeros_like(e), e)
-        return e if cycle.problem.nullspace is None else e - e.mean(dim=axes, keepdim=True)
-
-    return _contraction(reduced, errors, power, loss).exp()
-
-
-def _contraction(
-    reduced: Callable[[Tensor], Tensor], errors: Tensor, power: int, loss: str
-) -> Tensor:
-    """The logarithm of it, for the map e -> E e."""
-    axes = tuple(range(1, errors.ndim))
-    e = errors
-    if loss == "worst":  # each error counts alike, whatever its size
-        e = errors / errors.square().mean(dim=axes, keepdim=True).sqrt()
-    log = e.new_zeros(())
-    first = 0.5 * e.square().mean().log()
-    for _ in range(power):
-        e = reduced(e)
-        size = e.square().mean().sqrt()
-        log = log + size.log()
-        e = e / size
-    last = 0.5 * LOSSES[loss](e.square().mean(dim=axes)).log()  # 0 for the mean
-    return (log + last - first) / power
-
-
 @dataclass(frozen=True)
-class Descent:
-    """Where a descent ended: the coefficients, shape (n,), the loss there, whether it stopped by
-    its own criterion or its gradient is but rounding, and the inverse Hessian that it collected."""
+class _Cycle:
+    """The cycle in which something is learned: its grids and its error operator, and what
+    polynomials are on them. Of several ones the order is that of `ErrorOperator.legs`.
 
-    c: Float
-    value: float
-    converged: bool = False
-    flat: bool = False
-    inverse: Float | None = None
-
-
-class Objective:
-    """A loss as a function of the coefficients of all polynomials, shape (n,), and its descent.
-
-    Parameters
+    Attributes
     ----------
-    operator
-        E of the cycle.
-    loss, power
-        As for `learn_smoother`.
-    errors
-        Random errors in the unknowns of E, in a batch, where not all of it can be had.
+    hierarchy, operator
+        The sparse solver's, smoothed by the start; E of the cycle.
+    around, options
+        The numbers of smoothings; options of `MultigridCycle` with which it computes the same
+        cycle, None where it cannot.
     """
 
-    def __init__(self, operator: ErrorOperator, loss: str, power: int, errors: Tensor) -> None:
-        self.operator, self.loss, self.power = operator, loss, power
-        self.errors = operator.project(errors)
-        self.exact = operator.entries <= EXACT
-        self.minimax = loss == "worst" and (self.exact or operator.iterative)
+    problem: Any
+    hierarchy: Hierarchy
+    operator: ErrorOperator
+    per: str
+    kind: Cycle
+    around: Mapping[str, int]
+    options: Mapping[str, Any] | None
 
-    def __call__(self, c: Float) -> float:
-        """The loss."""
-        if self.minimax:
-            return float(self.operator.pieces(c)[0].max())
-        return math.exp(self.logarithm(c)[0])
+    @classmethod
+    def of(
+        cls,
+        problem: Any,
+        degree: int,
+        start: ResidualPolynomial | str,
+        *,
+        per: str,
+        around: Mapping[str, int],
+        options: dict[str, Any],
+    ) -> _Cycle:
+        """From what `learn_smoother` is given."""
+        kind = check_cycle(options.pop("cycle", "V"), without=(Cycle.FMG,))
+        of_torch = {"parameterisation": options.pop("parameterisation", "weights"), "cycle": kind}
+        named = None if isinstance(start, ResidualPolynomial) else degree
+        hierarchy = Hierarchy.build(problem, smoother=start, degree=named, **around, **options)
+        if len(hierarchy.levels) == 1:
+            raise ValueError(
+                f"the grid {hierarchy.levels[0].shape} has no coarser one: give a larger grid, or"
+                " coarsest=, up to how many unknowns are solved directly"
+            )
+        how: dict[str, Any] = {**around, "kind": kind, "per": per}
+        of_torch = {**around, **of_torch, **options}
+        operator: ErrorOperator
+        if _convolves(problem, start, named, of_torch, options):
+            operator = ModalCycle(problem, hierarchy, degree, **how)
+            return cls(problem, hierarchy, operator, per, kind, around, of_torch)
+        operator = EnergyCycle(hierarchy, degree, **how)
+        return cls(problem, hierarchy, operator, per, kind, around, None)
 
-    def logarithm(self, c: Float) -> tuple[float, Float]:
-        """log of the loss, and its gradient, shape (n,)."""
-        given = torch.from_numpy(np.array(c)).requires_grad_()
-        sets = given.reshape(self.operator.sets, self.operator.degree)
-        if self.exact:  # of all errors, which have as many parts as there are modes
-            E = self.operator.matrices(sets)
-            scale = E.detach().square().sum().sqrt()
-            power = torch.linalg.matrix_power(E / scale, self.power)
-            mean = power.square().sum() / self.operator.unknowns
-            value = scale.log() + 0.5 * mean.log() / self.power
-        else:
-            value = _contraction(self.operator.map(sets), self.errors, self.power, self.loss)
-        (gradient,) = torch.autograd.grad(value, given)
-        return float(value.detach()), gradient.numpy()
+    @cached_property
+    def records(self) -> list[OperatorRecord]:
+        """Of BA on all levels but the coarsest one."""
+        return [level.record(smoothing(level).B) for level in self.hierarchy.levels[:-1]]
 
-    def descend(self, state: Descent, tolerance: float) -> Descent:
-        """Up to `ITERATIONS`, or `MINIMAX`, from where another ended."""
-        if self.minimax:
-            found = self.operator.minimise(state.c, MINIMAX, tolerance)
-            return Descent(found.c, found.value, found.converged, found.converged)
-        options = {"maxiter": ITERATIONS, "gtol": tolerance, "hess_inv0": state.inverse}
-        with np.errstate(all="ignore"):  # a long step of a line search, which is taken back
-            end = minimize(self.logarithm, state.c, jac=True, method="BFGS", options=options)
-        slope = float(np.abs(end.jac).max())
-        inverse = 0.5 * (end.hess_inv + end.hess_inv.T)  # to the last bit symmetric
-        return Descent(
-            end.x, math.exp(end.fun), slope < tolerance, slope < FLAT * tolerance, inverse
+    @property
+    def scaling(self) -> str:
+        """That of B, by its name."""
+        return self.records[0].scaling or "auto"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of an error, as the measured cycle takes it."""
+        levels = self.hierarchy.levels
+        return (levels[0].size,) if self.options is None else self.problem.shape
+
+    def starts(
+        self, start: ResidualPolynomial | str, also: Sequence[str], degree: int
+    ) -> dict[str, list[ResidualPolynomial]]:
+        """The start's polynomials first, then those of the families that exist here."""
+        levels = self.hierarchy.levels[:-1]
+        starts = {"start": self._sets([smoothing(level).polynomial for level in levels])}
+        for family in [get_family(name).name for name in also]:
+            with suppress(ValueError):  # it has no such degree, or none for this problem
+                starts[family] = self._sets(self._of_family(family, degree))
+        if self.per == "leg" and all(self.around.values()):
+            # equal legs have equal gradients, and would stay equal: two that together have the
+            # roots of one polynomial of twice the degree
+            for name in [start, *also] if isinstance(start, str) else also:
+                with suppress(ValueError):
+                    pairs = [np.sort(q.roots.real) for q in self._of_family(name, 2 * degree)]
+                    halves = [roots[k::2] for k in range(2) for roots in pairs]
+                    starts[f"{name}, halved"] = [ResidualPolynomial(half) for half in halves]
+        return starts
+
+    def _of_family(self, family: str, degree: int) -> list[ResidualPolynomial]:
+        named = Polynomial(family, degree, scaling=self.scaling)
+        made = self.hierarchy.with_smoothers(named, **self.around)
+        return [smoothing(level).polynomial for level in made.levels[:-1]]
+
+    def _sets(self, of_levels: list[ResidualPolynomial]) -> list[ResidualPolynomial]:
+        if self.per == "cycle":
+            return of_levels[:1]
+        return of_levels if self.per == "level" else of_levels * 2
+
+    def on_levels(self, polynomials: list[ResidualPolynomial]) -> list[list[ResidualPolynomial]]:
+        """Before and after the correction, each with the record of its BA."""
+        legs = self.operator.legs(polynomials)
+        return [[q.of(r) for q, r in zip(leg, self.records)] for leg in legs]
+
+    def solver(self, polynomials: list[ResidualPolynomial]) -> Hierarchy:
+        """The sparse solver's hierarchy, smoothed by these."""
+        before, after = self.on_levels(polynomials)
+        return self.hierarchy.with_smoothers(
+            lambda level: before[level.index], lambda level: after[level.index], **self.around
         )
+
+    def module(self, polynomials: list[ResidualPolynomial]) -> MultigridCycle | None:
+        """The cycle in convolutions, or None."""
+        if self.options is None:
+            return None
+        shared = self.per == "cycle"
+        made = MultigridCycle(self.problem, smoother=polynomials[0], shared=shared, **self.options)
+        if not shared:
+            made.set_polynomials(*self.operator.legs(polynomials))
+        return made
+
+    def error(self) -> Tensor:
+        """The one that factors are measured with, which is in no loss but by chance."""
+        return torch.randn(self.shape, generator=_held_out(), dtype=torch.float64)
+
+    def measured(self, polynomials: list[ResidualPolynomial]) -> float:
+        """The convergence factor as a run measures it, from `error`."""
+        module = self.module(polynomials)
+        if module is not None:
+            return module.convergence_factor(generator=_held_out())
+        return _factor_of(self.solver(polynomials), self.kind, self.error().numpy())
 
 
 def _held_out() -> torch.Generator:
-    """Draws the error that factors are measured with, which is in no loss but by chance."""
     return torch.Generator().manual_seed(0)
 
 
@@ -332,127 +356,43 @@ def learn_smoother(
             " from as start="
         )
     start = start.polynomial if isinstance(start, InitialCoefficients) else start
-    own = start.degree if isinstance(start, ResidualPolynomial) else None
-    if own not in (None, degree):
-        raise ValueError(f"the start has degree {own}, asked is {degree}")
+    if isinstance(start, ResidualPolynomial) and start.degree != degree:
+        raise ValueError(f"the start has degree {start.degree}, asked is {degree}")
     if not isinstance(described(start), Polynomial):
         raise ValueError(
             f"smoother is {start!r}; what is learned is a polynomial: start from a"
             f" ResidualPolynomial or the name of a family, {', '.join(FAMILIES)}"
         )
-    kind = check_cycle(options.pop("cycle", "V"), without=(Cycle.FMG,))
-    of_torch = {"parameterisation": options.pop("parameterisation", "weights"), "cycle": kind}
-    of_family = degree if own is None else None
-    around: dict[str, Any] = {"pre": pre, "post": post}
-    hierarchy = Hierarchy.build(problem, smoother=start, degree=of_family, **around, **options)
-    levels = hierarchy.levels[:-1]
-    if not levels:
-        raise ValueError(
-            f"the grid {hierarchy.levels[0].shape} has no coarser one: give a larger grid, or"
-            " coarsest=, up to how many unknowns are solved directly"
-        )
-    records = [level.record(smoothing(level).B) for level in levels]
-    scaling = records[0].scaling or "auto"
-
-    def cycle_of(polynomials: list[ResidualPolynomial]) -> MultigridCycle:
-        shared = {"shared": per == "cycle", **of_torch}
-        made = MultigridCycle(problem, smoother=polynomials[0], **shared, **around, **options)
-        if per != "cycle":
-            made.set_polynomials(*operator.legs(polynomials))
-        return made
-
-    def on_levels(polynomials: list[ResidualPolynomial]) -> list[list[ResidualPolynomial]]:
-        """Before and after the correction, each with the record of its BA."""
-        return [[q.of(r) for q, r in zip(leg, records)] for leg in operator.legs(polynomials)]
-
-    def hierarchy_of(polynomials: list[ResidualPolynomial]) -> Hierarchy:
-        before, after = on_levels(polynomials)
-        return hierarchy.with_smoothers(
-            lambda level: before[level.index], lambda level: after[level.index], **around
-        )
-
-    def measured(polynomials: list[ResidualPolynomial]) -> float:
-        if convolved:
-            return cycle_of(polynomials).convergence_factor(generator=_held_out())
-        return _factor_of(hierarchy_of(polynomials), kind, error.numpy())
-
-    operator: ErrorOperator
-    how: dict[str, Any] = {**around, "kind": kind, "per": per}
-    if convolved := _convolved(problem, start, of_family, {**around, **of_torch}, options):
-        operator = ModalCycle(problem, hierarchy, degree, **how)
-        shape = problem.shape
-    else:
-        operator = EnergyCycle(hierarchy, degree, **how)
-        shape = (hierarchy.levels[0].size,)
-
-    def of_levels(family: str, degree: int) -> list[ResidualPolynomial]:
-        named = Polynomial(family, degree, scaling=scaling)
-        made = hierarchy.with_smoothers(named, **around)
-        return [smoothing(level).polynomial for level in made.levels[:-1]]
-
-    def of_sets(found: list[ResidualPolynomial]) -> list[ResidualPolynomial]:
-        return [found[0]] if per == "cycle" else (found if per == "level" else found * 2)
-
-    starts = {"start": of_sets([smoothing(level).polynomial for level in levels])}
-    for family in [get_family(name).name for name in also]:
-        with suppress(ValueError):  # it has no such degree, or none for this problem
-            starts[family] = of_sets(of_levels(family, degree))
-    if per == "leg" and pre and post:
-        # equal legs have equal gradients, and would stay equal: two that together have the roots of
-        # one polynomial of twice the degree
-        for name in [start, *also] if isinstance(start, str) else also:
-            with suppress(ValueError):
-                pairs = [np.sort(q.roots.real) for q in of_levels(name, 2 * degree)]
-                halves = [roots[k::2] for k in range(2) for roots in pairs]
-                starts[f"{name}, halved"] = [ResidualPolynomial(half) for half in halves]
-
-    errors = torch.randn((batch, *shape), generator=generator, dtype=torch.float64)
+    around = {"pre": pre, "post": post}
+    axes = options.get("axes", "auto")
+    cycle = _Cycle.of(problem, degree, start, per=per, around=around, options=options)
+    operator = cycle.operator
+    errors = torch.randn((batch, *cycle.shape), generator=generator, dtype=torch.float64)
     objective = Objective(operator, loss, power, errors)
-    began = {
-        name: Descent(c, objective(c))
-        for name, c in ((name, operator.coefficients(given)) for name, given in starts.items())
-    }
-    losses, iterates = [began["start"].value], [starts["start"]]
-    if not losses[0] < 1.0:
-        raise ValueError(
-            "the cycle with the starting polynomial does not converge (contraction"
-            f" {losses[0]:.3g}); start from another one"
-        )
-    beginning = min(began, key=lambda name: began[name].value)
-    if began[beginning].value > losses[0] * FALLS:  # they tie
-        beginning = "start"
-    state = began[beginning]
-    if beginning != "start":
-        losses.append(state.value)
-        iterates.append(starts[beginning])
-    converged, reason = False, f"{steps} steps were used up"
-    for _ in range(steps):
-        state = objective.descend(state, tolerance)
-        if not np.isfinite(state.value) or state.value > losses[-1] * FALLS:
-            reason = "the loss no longer falls"
-            converged = bool(np.isfinite(state.value)) and state.flat
-            break
-        losses.append(state.value)
-        iterates.append(operator.polynomials(state.c))
-        if state.converged:
-            converged, reason = True, "the gradient is small"
-            if objective.minimax:
-                reason = "no change of the coefficients makes the largest eigenvalue smaller"
-            break
+    starts = cycle.starts(start, also, degree)
+    course = objective.minimised(
+        {name: operator.coefficients(given) for name, given in starts.items()},
+        steps=steps,
+        tolerance=tolerance,
+    )
+    iterates = [
+        operator.polynomials(c) if name is None else starts[name]
+        for name, c in zip(course.names, course.coefficients, strict=True)
+    ]
     # as fast as E has it; then the start and the best as the grids have them
-    error = torch.randn(shape, generator=_held_out(), dtype=torch.float64)
-    factors = operator.factors(np.array([operator.coefficients(q) for q in iterates]), error)
+    factors = operator.factors(np.array(course.coefficients), cycle.error())
     best = int(np.argmin(factors))
-    smallest = measured(iterates[best])
+    smallest = cycle.measured(iterates[best])
     factors = [max(f, smallest) for f in factors]  # of equal ones, rounding may be either
     factors[best] = smallest
     if best:
-        factors[0] = max(smallest, measured(iterates[0]))
+        factors[0] = max(smallest, cycle.measured(iterates[0]))
+    converged, reason = course.converged, course.reason
     if best + 1 < len(factors):  # the loss is not the factor, but tends to it with the power
         converged = False
         reason += (
-            f"; the loss fell further, to {losses[-1]:.4g}, but the measured factor was smallest,"
-            f" {factors[best]:.4g}, after {best} of {len(factors) - 1} steps (at the end"
+            f"; the loss fell further, to {course.losses[-1]:.4g}, but the measured factor was"
+            f" smallest, {factors[best]:.4g}, after {best} of {len(factors) - 1} steps (at the end"
             f" {factors[-1]:.4g})"
         )
         if not objective.minimax:
@@ -460,39 +400,39 @@ def learn_smoother(
     asked = {**around, "loss": loss, "power": power, "batch": batch, "per": per}
     learned = {
         "formula": "learned on the equation: smallest contraction of the multigrid cycle",
-        "options": asked | {"contraction": losses[best]},
+        "options": asked | {"contraction": course.losses[best]},
         "degree_asked": degree,
         "versions": versions() | {"torch": torch.__version__},
     }
     before, after = (
         tuple(InitialCoefficients(q, "learned", learned) for q in leg)
-        for leg in on_levels(iterates[best])
+        for leg in cycle.on_levels(iterates[best])
     )
     initial = (before if pre else after)[0]
     if isinstance(problem, Problem):
-        record = operator_record(problem, scaling=scaling, axes=options.get("axes", "auto"))
+        record = operator_record(problem, scaling=cycle.scaling, axes=axes)
         initial = replace(initial, polynomial=initial.polynomial.of(record))
     return LearnedSmoother(
         initial=initial,
         before=before,
         after=after,
         start=iterates[0][0],
-        losses=tuple(losses),
+        losses=course.losses,
         factors=tuple(factors),
-        hierarchy=hierarchy_of(iterates[best]),
-        cycle=cycle_of(iterates[best]) if convolved else None,
+        hierarchy=cycle.solver(iterates[best]),
+        cycle=cycle.module(iterates[best]),
         converged=converged,
         reason=reason,
     )
 
 
-def _convolved(
-    problem: Any, start: Any, degree: int | None, cycle: dict[str, Any], options: dict[str, Any]
+def _convolves(
+    problem: Any, start: Any, degree: int | None, given: dict[str, Any], options: dict[str, Any]
 ) -> bool:
     """Whether `MultigridCycle` has the problem and all options of a hierarchy that exists."""
     if not isinstance(problem, Problem) or not CONVOLVED.issuperset(options):
         return False
     with suppress(ValueError):
-        MultigridCycle(problem, smoother=start, degree=degree, **cycle, **options)
+        MultigridCycle(problem, smoother=start, degree=degree, **given)
         return True
     return False

@@ -50,8 +50,8 @@ class SmootherRun(Run):
         """ValueError for a setting that does not exist, is missing or has a wrong value."""
         from mgtheory.families import FAMILIES
         from mgtheory.problems.catalogue import PROBLEMS, find_problem
+        from nets.pde.descent import LOSSES
         from nets.pde.error import SETS
-        from nets.pde.learn import LOSSES
 
         for key, value in self.settings.items():
             if key not in SETTINGS:

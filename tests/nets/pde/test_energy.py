@@ -9,9 +9,9 @@ import torch
 import nets
 from mgtheory import Hierarchy, ResidualPolynomial, derive, problems
 from mgtheory.multigrid.solution import Cycle
+from nets.pde.descent import Objective
 from nets.pde.energy import EnergyCycle, Linear, Span
 from nets.pde.error import smoothing
-from nets.pde.learn import Objective
 from nets.pde.modes import ModalCycle
 
 CONSTANT = {

@@ -7,7 +7,7 @@ import torch
 
 import nets
 from mgtheory import problems
-from nets.pde.learn import LOSSES, contraction
+from nets.pde.descent import LOSSES, contraction
 
 PROBLEMS = {
     "dirichlet": (lambda: problems.poisson((7, 7)), {"coarsest": 9}),

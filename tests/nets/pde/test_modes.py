@@ -8,8 +8,8 @@ import torch
 
 import nets
 from mgtheory import problems
+from nets.pde.descent import Objective, contraction
 from nets.pde.error import SETS
-from nets.pde.learn import Objective, contraction
 from nets.pde.modes import ModalCycle
 
 CASES = {
@@ -131,7 +131,7 @@ def test_the_mean_over_all_errors_is_that_over_many(name):
 @pytest.mark.parametrize("loss", ["mean", "worst"])
 def test_a_batch_stands_for_all_errors_where_the_blocks_are_large(loss, monkeypatch):
     """The loss is then that of the batch on grids, and learning goes on."""
-    monkeypatch.setattr("nets.pde.learn.EXACT", 1)
+    monkeypatch.setattr("nets.pde.descent.EXACT", 1)
     cycle, modal, c = modal_of("2d")
     errors = torch.randn(3, *cycle.problem.shape, dtype=torch.float64)
     grids = torch.from_numpy(scipy.fft.idstn(errors.numpy(), 1, axes=(1, 2), norm="ortho"))
