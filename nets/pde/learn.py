@@ -43,9 +43,10 @@ from mgtheory.multigrid.solution import Cycle, check_cycle
 from mgtheory.multigrid.solve import without
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.problems.problem import Problem
-from mgtheory.problems.record import OperatorRecord, operator_record
+from mgtheory.problems.record import operator_record
 from mgtheory.smoothers import Polynomial
 from mgtheory.smoothers import smoother as described
+from mgtheory.spectra.record import OperatorRecord
 from nets.defaults import own_defaults
 from nets.pde.cycle import CYCLES, MultigridCycle, check_smoothings, reduction
 from nets.pde.descent import LOSSES, Objective
