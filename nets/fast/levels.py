@@ -40,7 +40,7 @@ class SplitTransfer(Transfer):
     interleaved.
 
     oneDNN's fast depthwise kernels have one filter a channel; two of them go to a reference kernel
-    that is several times slower than both one by one (a quarter of a step of q2 on a CPU).
+    that is several times slower than both one by one (an eighth of a step of q2 on a CPU).
     """
 
     def forward(self, u: Tensor, residual: Tensor) -> tuple[Tensor, Tensor]:
