@@ -1,5 +1,5 @@
 """Imported first: what stands beside this folder is then imported from there, where nothing is
-installed but torch, NumPy and SciPy, as on a machine with a GPU that is lent for minutes.
+installed but torch, NumPy and SciPy, as in the image of a machine with a GPU.
 
 The package `nets` gathers its public names, and with them what training needs. Without pydantic it
 is entered by its folder alone: ``nets.pde.device`` is there, ``nets.train`` is not.
