@@ -26,6 +26,7 @@ from nets.models.polymgnet import coefficient_parameters
 from nets.models.registry import count_flops, count_parameters
 from nets.settings import TrainConfig
 from nets.start.report import InitReport, roots_at_guard
+from nets.training.bursts import bursts
 from nets.training.checkpoint import Checkpoints, save_model
 from nets.training.folder import Summary, environment, write_metrics
 from nets.training.history import History
@@ -241,6 +242,14 @@ class Run:
         chosen = trainer.best_row or trainer.rows[-1]
         with trainer.at(weights) as model:
             events = roots_at_guard(model, InitReport.from_dict(self.report))
+        for line in bursts(
+            trainer.rows,
+            clip=self.config.optim.clip,
+            classes=len(trainer.data.classes),
+            test_loss=loss,
+            test_accuracy=accuracy,
+        ):
+            self._note(line)
         tested = {"test_loss": loss, "test_accuracy": accuracy, "best_epoch": chosen["epoch"]}
         summary = self.summary(finished=True, roots_at_guard=events, **tested)
         if self.first:

@@ -1,0 +1,46 @@
+"""Bursts of the gradient, told from what training measures anyway: a few steps in which weights are
+thrown away, after which the run goes on from a worse place and says nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+FALL = 0.05  # of the training accuracy from an epoch to the next: more than a rate's rise costs
+BEYOND = 10.0  # times the loss of guessing: no calibration explains it beside a good accuracy
+
+
+def bursts(
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    clip: float,
+    classes: int,
+    test_loss: float | None = None,
+    test_accuracy: float | None = None,
+) -> Iterator[str]:
+    """What a user is told of them at the end of a run, a line each.
+
+    rows: of metrics.csv, one an epoch. classes: C; to guess costs a loss of ln C. A mean test loss
+    of more than 10 ln C beside an accuracy above 1/C is that of few images on which the network's
+    output is larger than on all others by orders of magnitude."""
+    advice = f"a smaller optim.clip (it is {clip:g})" if clip else "clipping it (optim.clip=2, say)"
+    for before, row in pairwise(rows):
+        old, new = before["train_accuracy"], row["train_accuracy"]
+        if new < old - FALL and row["train_loss"] > before["train_loss"]:
+            yield (
+                f"training fell back in epoch {row['epoch']:.0f}, from {100 * old:.1f} to"
+                f" {100 * new:.1f} % of its images and from a loss of {before['train_loss']:.3f} to"
+                f" {row['train_loss']:.3f}, as after a burst of the gradient; {advice} or a smaller"
+                f" optim.lr prevents one"
+            )
+            break
+    if test_loss is None or test_accuracy is None or test_accuracy <= 1 / classes:
+        return
+    if test_loss > BEYOND * math.log(classes):
+        yield (
+            f"the mean test loss is {test_loss:.3g}, where to guess costs {math.log(classes):.2f},"
+            f" though {100 * test_accuracy:.1f} % are right: the network's output is immense on"
+            " single images; what its levels amplify by, polymgnet analyze says"
+        )

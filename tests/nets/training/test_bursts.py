@@ -1,0 +1,73 @@
+"""Bursts of the gradient: the run that showed them, and runs that are none."""
+
+import nets
+from nets.config import load_config
+from nets.training import run as running
+from nets.training.bursts import bursts
+
+# training loss and accuracy of q4 on CIFAR-10 at 16 x 16, SGD at 0.1 unclipped: its epochs 1 to 6
+BURST = [
+    *(
+        (1.953, 0.322),
+        (1.813, 0.388),
+        (1.728, 0.428),
+        (1.859, 0.362),
+        (1.786, 0.398),
+        (1.704, 0.439),
+    )
+]
+
+
+def rows(pairs):
+    return [
+        {"epoch": i, "lr": 0.1, "train_loss": loss, "train_accuracy": accuracy}
+        for i, (loss, accuracy) in enumerate(pairs, 1)
+    ]
+
+
+def told(pairs, **options):
+    return list(bursts(rows(pairs), **({"clip": 0.0, "classes": 10} | options)))
+
+
+def test_the_epoch_in_which_training_fell_back_is_named():
+    (line,) = told(BURST)
+    assert "in epoch 4, from 42.8 to 36.2 % of its images" in line
+    assert "clipping it (optim.clip=2, say)" in line
+    (line,) = told(BURST, clip=5.0)
+    assert "a smaller optim.clip (it is 5)" in line
+
+
+def test_one_line_for_many_bursts_and_none_for_ordinary_training():
+    assert len(told([*BURST, *BURST])) == 1
+    assert not told(BURST[:3] + BURST[4:])  # smaller again, but by three points
+    assert not told([(0.50, 0.90), (0.49, 0.80)])  # more are wrong, by a smaller loss
+    assert not told([(0.50, 0.80), (0.60, 0.90)])
+    assert not told([])
+    assert not told(BURST[:1])
+
+
+def test_a_test_loss_of_single_images_is_told_from_one_of_guessing():
+    (line,) = told(BURST[:1], test_loss=1062.8, test_accuracy=0.6)
+    assert line.startswith(
+        "the mean test loss is 1.06e+03, where to guess costs 2.30, though 60.0 %"
+    )
+    assert not told(BURST[:1], test_loss=5.0, test_accuracy=0.6)  # too sure of itself, no more
+    assert not told(BURST[:1], test_loss=1062.8, test_accuracy=0.1)  # nothing was learned at all
+    assert not told(BURST[:1], test_loss=None, test_accuracy=None)  # no test part
+
+
+def test_a_run_notes_them_at_its_end(tmp_path, monkeypatch, capsys):
+    seen = {}
+
+    def told(rows, **found):
+        seen.update(found, epochs=[row["epoch"] for row in rows])
+        yield "training fell back"
+
+    monkeypatch.setattr(running, "bursts", told)
+    sets = ["width=4", "levels=2", "batch_size=512", "epochs=2", "tensorboard=false", "clip=3"]
+    summary = nets.train(load_config("digits", sets), tmp_path / "run", progress=True)
+    assert summary.notes == ["training fell back"]
+    assert "training fell back" in capsys.readouterr().err
+    assert (seen["epochs"], seen["clip"], seen["classes"]) == ([1, 2], 3, 10)
+    assert seen["test_loss"] == summary.test_loss
+    assert seen["test_accuracy"] == summary.test_accuracy
