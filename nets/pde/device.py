@@ -34,7 +34,8 @@ from mgtheory.multigrid.options import Options, takes_options
 from mgtheory.multigrid.solution import Cycle, Solution, check_cycle
 from mgtheory.multigrid.solve import Plan, Stop, Unfit, drive
 from nets.defaults import own_defaults
-from nets.pde.levels import DENSE, TorchLevel
+from nets.pde.faces import TorchFaceLevel
+from nets.pde.levels import DENSE, DeviceLevel, TorchLevel
 from nets.pde.loop import Loop, Refined, scale_of, scaled_down
 
 _READY: set[str] = set()  # hierarchies whose kernels this process has compiled
@@ -77,7 +78,7 @@ class DeviceHierarchy(StencilHierarchy):
         self.work = DTYPES[_type_name(options.dtype)]
         self.threads, self.compile_seconds, self._compiling = 1, 0.0, 0.0
         self.levels = []
-        kind = TorchLevel
+        kind: type[DeviceLevel] = TorchFaceLevel if operators[0].varies else TorchLevel
         if kernels == "triton":
             kind = import_module("nets.pde.fused").FusedLevel
         self._connect(lambda operator, coarse: kind(operator, coarse, device, self.work), options)
@@ -100,16 +101,16 @@ class DeviceHierarchy(StencilHierarchy):
         Parameters
         ----------
         problem, h
-            As of `mgtheory.StencilHierarchy.build`; coefficients must be constant.
+            As of `mgtheory.StencilHierarchy.build`.
         device
             A device of torch or its name.
         kernels
-            ``"triton"``, the default on a GPU where Triton is installed, or ``"torch"``, plain
-            operations, several times slower there.
+            ``"triton"``, the default on a GPU where Triton is installed and coefficients are
+            constant, or ``"torch"``, plain operations, several times slower there.
         options
-            As of `mgtheory.StencilHierarchy.build`, but ``coarsest`` is 2^18 by default (1024 with
-            one axis), and ``dtype`` may be ``"float32"``: then cycles are computed in it, under
-            residuals in float64 for systems given so.
+            As of `mgtheory.StencilHierarchy.build`, but with constant coefficients ``coarsest`` is
+            2^18 by default (1024 with one axis), and ``dtype`` may be ``"float32"``: then cycles
+            are computed in it, under residuals in float64 for systems given so.
 
         Raises
         ------
@@ -117,20 +118,22 @@ class DeviceHierarchy(StencilHierarchy):
             For what is not supported, or a device that is not there.
         """
         start = time.perf_counter()
-        if getattr(problem, "coefficient", None) is not None:
-            raise ValueError(
-                f"{problem.name} has variable coefficients, on a device they must be constant: take"
-                " backend 'stencil', mgtheory.StencilHierarchy without a device"
-            )
-        if options.coarsest is None:
+        varies = getattr(problem, "coefficient", None) is not None
+        if options.coarsest is None and not varies:
             shape: Any = getattr(problem, "shape", options.shape)
             options = replace(options, coarsest=COARSEST.get(np.size(shape), 2**18))
         # what no device would take is refused before one is looked for
         operators = operators_of(problem, options, h, fixed=ALLOWED)
         place = _device(device)
         if kernels is None:
-            kernels = "triton" if place.type == "cuda" and find_spec("triton") else "torch"
+            fused = place.type == "cuda" and find_spec("triton") and not varies
+            kernels = "triton" if fused else "torch"
         check_name(kernels, KERNELS, "kernels")
+        if kernels == "triton" and varies:
+            raise ValueError(
+                f"kernels is 'triton', which has constant coefficients alone, {problem.name} has"
+                " variable ones: leave kernels out, or take 'torch'"
+            )
         made = cls(operators, options, place, kernels)
         made.setup_seconds = time.perf_counter() - start
         made.compile_seconds = made._compiled()
@@ -160,10 +163,10 @@ class DeviceHierarchy(StencilHierarchy):
         _READY.add(key)
         return time.perf_counter() - start
 
-    def in_float64(self) -> TorchLevel:
+    def in_float64(self) -> DeviceLevel:
         """The finest level, for residuals."""
         finest = self.levels[0]
-        made: TorchLevel = type(finest)(
+        made: DeviceLevel = type(finest)(
             self.operators[0], finest.coarse, self.device, torch.float64
         )
         return made
@@ -277,12 +280,13 @@ class DeviceHierarchy(StencilHierarchy):
             ended = drive(run.step, run.first, run.size, stop, floor=run.floor)
             x = run.x
         said = self._said
-        return Solution(back(x), *ended, warnings=said, work_units=run.work)
+        return self._advised(Solution(back(x), *ended, warnings=said, work_units=run.work))
 
     @property
     def _said(self) -> tuple[str, ...]:
         """What slows this hierarchy down, in a sentence."""
-        if self.device.type == "cuda" and self.kernels == "torch" and not find_spec("triton"):
+        varies = self.operators[0].varies
+        if not (varies or self.device.type != "cuda" or find_spec("triton")):
             return (
                 "Triton is not installed: the cycle runs in plain operations of torch, several"
                 " times slower",
@@ -351,8 +355,9 @@ class DeviceHierarchy(StencilHierarchy):
     @property
     def memory_bytes(self) -> int:
         """What a solve of one system takes beside x and b, all grids together: three vectors of
-        each."""
-        return 3 * self.work.itemsize * int(sum(level.size for level in self.levels))
+        each, and the coefficients where they vary."""
+        vectors = 3 * self.work.itemsize * int(sum(level.size for level in self.levels))
+        return vectors + sum(level.held_bytes for level in self.levels)
 
     def __str__(self) -> str:
         how = "Triton's kernels" if self.kernels == "triton" else "plain torch"
