@@ -60,6 +60,8 @@ def pair(problem, **options):
         ((15, 8, 9), "smooth", {"pre": 0}),
         ((8, 7, 9), "rough", {}),
         ((15, 16, 9), "jump", {}),
+        ((9, 1, 8), "smooth", {}),
+        ((1, 1, 9), "rough", {"pre": 0}),
         ((3, 2), "rough", {}),
     ],
 )
