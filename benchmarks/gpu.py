@@ -250,6 +250,13 @@ def variable_rows(clock: Clock, n: int, *, cpu: bool) -> None:
     said("  set-up, most of it the host's", f"{setup:.3f} s")
     if told := clock.busy(run):
         said("  device busy", told)
+    level = ours.levels[0]
+    level.b = b.reshape(1, *level.grid)
+    x, out = (torch.empty_like(level.b).normal_() for _ in range(2))
+    ones = clock({"copy": lambda: out.copy_(x), "step": lambda: level.step(x, 0.5)})
+    rate = (3 + problem.dim) / 2 * ones["copy"] / ones["step"]  # of vectors that are needed
+    said("  one degree, part of a copy's bandwidth", f"{1e3 * ones['step']:.3f} ms {rate:.2f}")
+    level.release()
     if cpu and _there("numba"):
         theirs = StencilHierarchy.build(problem, **options)
         there: dict[str, Any] = {}

@@ -70,9 +70,11 @@ class DeviceHierarchy(StencilHierarchy):
         self.work = DTYPES[_type_name(options.dtype)]
         self.threads, self.compile_seconds, self._compiling = 1, 0.0, 0.0
         self.levels = []
-        kind: type[DeviceLevel] = TorchFaceLevel if operators[0].varies else TorchLevel
+        varies = operators[0].varies
+        kind: type[DeviceLevel] = TorchFaceLevel if varies else TorchLevel
         if kernels == "triton":
-            kind = import_module("nets.pde.fused").FusedLevel
+            fused = import_module("nets.pde.fused")
+            kind = fused.FusedFaceLevel if varies else fused.FusedLevel
         self._connect(lambda operator, coarse: kind(operator, coarse, device, self.work), options)
         self._lock = threading.Lock()
 
@@ -97,8 +99,8 @@ class DeviceHierarchy(StencilHierarchy):
         device
             A device of torch or its name.
         kernels
-            ``"triton"``, the default on a GPU where Triton is installed and coefficients are
-            constant, or ``"torch"``, plain operations, several times slower there.
+            ``"triton"``, the default on a GPU where Triton is installed, or ``"torch"``, plain
+            operations, several times slower there.
         options
             As of `mgtheory.StencilHierarchy.build`, but with constant coefficients ``coarsest`` is
             2^18 by default (1024 with one axis), and ``dtype`` may be ``"float32"``: then cycles
@@ -118,14 +120,8 @@ class DeviceHierarchy(StencilHierarchy):
         operators = operators_of(problem, options, h, fixed=ALLOWED)
         place = _device(device)
         if kernels is None:
-            fused = place.type == "cuda" and find_spec("triton") and not varies
-            kernels = "triton" if fused else "torch"
+            kernels = "triton" if place.type == "cuda" and find_spec("triton") else "torch"
         check_name(kernels, KERNELS, "kernels")
-        if kernels == "triton" and varies:
-            raise ValueError(
-                f"kernels is 'triton', which has constant coefficients alone, {problem.name} has"
-                " variable ones: leave kernels out, or take 'torch'"
-            )
         made = cls(operators, options, place, kernels)
         made.setup_seconds = time.perf_counter() - start
         made.compile_seconds = made._compiled()
@@ -138,7 +134,7 @@ class DeviceHierarchy(StencilHierarchy):
             return 0.0
         passes = ([len(s) for s in (*level.before, *level.after)] for level in self.levels)
         grids = zip((level.shape for level in self.levels), passes)
-        key = f"{self.device} {self.work} {[*grids]} {self.levels[0].c.astype(bool)}"
+        key = f"{self.device} {self.work} {[*grids]} {self.levels[0].pattern}"
         if key in _READY:
             return 0.0
         start = time.perf_counter()
@@ -250,8 +246,7 @@ class DeviceHierarchy(StencilHierarchy):
     @property
     def _said(self) -> tuple[str, ...]:
         """What slows this hierarchy down, in a sentence."""
-        varies = self.operators[0].varies
-        if not (varies or self.device.type != "cuda" or find_spec("triton")):
+        if self.device.type == "cuda" and self.kernels == "torch" and not find_spec("triton"):
             return (
                 "Triton is not installed: the cycle runs in plain operations of torch, several"
                 " times slower",
@@ -322,7 +317,7 @@ class DeviceHierarchy(StencilHierarchy):
         """What a solve of one system takes beside x and b, all grids together: three vectors of
         each, and the coefficients where they vary."""
         vectors = 3 * self.work.itemsize * int(sum(level.size for level in self.levels))
-        return vectors + sum(level.held_bytes for level in self.levels)
+        return vectors + int(sum(level.held_bytes for level in self.levels))
 
     def __str__(self) -> str:
         how = "Triton's kernels" if self.kernels == "triton" else "plain torch"

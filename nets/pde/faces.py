@@ -3,8 +3,8 @@ that follow the flux, and the level that smooths with them. The formulas are tho
 `mgtheory.matrixfree.kernels.faces`, batched.
 
 Where every point has a stencil of its own, no power of A is known beforehand, and several degrees
-are no single pass over memory, as they are where it is constant (`nets.pde.fused`): with d axes
-each degree moves 8 + 8 d vectors, of which a kernel for one degree would need 3 + d.
+are no single pass over memory, as they are where it is constant: with d axes each degree moves
+8 + 8 d vectors here, and 3 + d in the kernel of `nets.pde.fused`.
 """
 
 from __future__ import annotations
@@ -259,7 +259,7 @@ def inverse_of(
 class TorchFaceLevel(DeviceLevel):
     """One grid of -div(k grad u) on a device; a step is x + omega D^-1 (b - A x)."""
 
-    coarsest = "inverse of A"
+    coarsest, pattern = "inverse of A", "faces"
 
     def __init__(
         self, operator: FaceOperator, coarse: Shape | None, device: torch.device, dtype: torch.dtype
@@ -295,16 +295,18 @@ class TorchFaceLevel(DeviceLevel):
 
     def step(self, x: Tensor | None, omega: float) -> Tensor:
         """See `DeviceLevel.step`."""
+        b: Tensor = self.b
         if x is None:
-            return (self.b / self.k.diagonal).mul_(omega)
-        flux = self.k.add_neighbours(self.b.clone(), x)
+            return (b / self.k.diagonal).mul_(omega)
+        flux = self.k.add_neighbours(b.clone(), x)
         return torch.lerp(x, flux.div_(self.k.diagonal), omega)
 
     def rest(self, x: Tensor | None) -> Tensor:
         """See `DeviceLevel.rest`."""
+        b: Tensor = self.b
         if x is None:
-            return self.b
-        r = torch.addcmul(self.b, self.k.diagonal, x, value=-1.0)
+            return b
+        r = torch.addcmul(b, self.k.diagonal, x, value=-1.0)
         return self.k.add_neighbours(r, x)
 
     def restricted(self, r: Tensor) -> Tensor:

@@ -5,6 +5,9 @@ restriction and its norm.
 A smoothing of k degrees is x <- Q x + P b, with Q = q(A) and P = p(A) known as stencils that reach
 k and k - 1 points. Beyond a Dirichlet boundary a grid function is continued oddly, which every
 symmetric stencil keeps, so that Q and P are the same stencils at every point.
+
+Where the coefficient varies, Q and P are known nowhere: each degree is a pass, and so is the
+residual with its norm; transfers, which follow the flux, are those of plain torch.
 """
 
 from __future__ import annotations
@@ -18,9 +21,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mgtheory.matrixfree.operators import as_grid
 from mgtheory.matrixfree.swept import joined
 from mgtheory.matrixfree.tables import CACHED, Grid, cubic, linear, restriction
-from nets.pde.kernels import interpolate, restrict, smooth
+from mgtheory.problems.grids import Shape
+from nets.pde.faces import TorchFaceLevel
+from nets.pde.kernels import flux, interpolate, restrict, smooth
 from nets.pde.levels import TorchLevel, transfer
 
 Array = NDArray[np.float64]
@@ -114,6 +120,15 @@ def programs(grid: Grid, tile: dict[str, int], systems: int) -> tuple[int, int]:
     return math.prod(-(-n // t) for n, t in zip(grid, tile.values(), strict=True)), systems
 
 
+def check_reach(shape: Shape, size: int) -> None:
+    """Refuse a grid with as many numbers as the kernels' indices do not reach."""
+    if size >= 2**31:
+        raise ValueError(
+            f"the grid {shape} has {size:,} numbers, the kernels reach 2^31 - 1: take"
+            " kernels='torch'"
+        )
+
+
 class Axes(NamedTuple):
     """A transfer's tables as the kernels take them: of planes, rows and columns, each with the
     first point, the weights, and what counts in a norm, (taps, targets); and the numbers of taps.
@@ -158,11 +173,7 @@ class FusedLevel(TorchLevel):
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
-        if self.size >= 2**31:
-            raise ValueError(
-                f"the grid {self.shape} has {self.size:,} unknowns, the kernels reach 2^31 - 1:"
-                " take kernels='torch'"
-            )
+        check_reach(self.shape, self.size)
         self.like = (self.device, self.dtype)
         self.stencil = table(self.c.tobytes(), *self.like)
         self.used = tuple(bool(self.c.take(1, axis).any()) for axis in range(3))
@@ -231,7 +242,7 @@ class FusedLevel(TorchLevel):
         self, x: Tensor | None, b: Tensor, to: Tensor | None, *, norm: bool
     ) -> Tensor | float:
         """R (b - A x) into `to`, R = I for one of this grid, and the square sums."""
-        coarse: Grid = self.grid if to is None else tuple(to.shape[1:])
+        coarse = self.grid if to is None else as_grid(to.shape[1:])
         made = axes(restriction, self.grid, coarse, False, *self.like)
         tile = block(coarse)
         grid = programs(coarse, tile, len(b))
@@ -242,3 +253,59 @@ class FusedLevel(TorchLevel):
             STORE=to is not None, NORM=norm, **self.constants, **made.taps, **tile, num_warps=WARPS,
         )  # fmt: skip
         return partial.sum(dim=1) if norm else 0.0
+
+
+class FusedFaceLevel(TorchFaceLevel):
+    """A level of -div(k grad u) whose smoothing steps and residuals are a kernel of Triton.
+
+    Raises
+    ------
+    ValueError
+        For a grid that the kernel's indices do not reach.
+    """
+
+    how = "Triton"
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        check_reach(self.shape, max(k.numel() for k in self.k.faces if k is not None))
+
+    def _passed(
+        self, x: Tensor, out: Tensor | None, omega: float | None = None, *, norm: bool = False
+    ) -> Tensor | float:
+        """A step from x into `out`, or without omega the residual, and its square sums."""
+        tile = block(self.grid)
+        grid = programs(self.grid, tile, len(x))
+        partial = x.new_empty((len(x), grid[0]), dtype=torch.float64)
+        factor = table(np.float64(omega or 0.0).tobytes(), self.device, self.dtype)
+        flux[grid](
+            x, self.b, x if out is None else out, partial,
+            *(x if k is None else k for k in self.k.faces), factor, *self.grid,
+            **{f"A{axis}": k is not None for axis, k in enumerate(self.k.faces)},
+            SMOOTH=omega is not None, STORE=out is not None, NORM=norm, **tile, num_warps=WARPS,
+        )  # fmt: skip
+        return partial.sum(dim=1) if norm else 0.0
+
+    def step(self, x: Tensor | None, omega: float) -> Tensor:
+        """See `DeviceLevel.step`."""
+        if x is None:
+            return super().step(x, omega)
+        out = torch.empty_like(x)
+        self._passed(x, out, omega)
+        return out
+
+    def remainder(self, x: Tensor) -> tuple[Tensor, Any]:
+        """See `DeviceLevel.remainder`."""
+        r = torch.empty_like(x)
+        return r, self._passed(x, r, norm=True)
+
+    def residual(self, x: Tensor | None, to: Tensor | None, *, norm: bool) -> Tensor | float:
+        """See `DeviceLevel.residual`."""
+        if x is None:
+            return super().residual(x, to, norm=norm)
+        if to is None:
+            return self._passed(x, None, norm=norm)
+        r = torch.empty_like(x)
+        square = self._passed(x, r, norm=norm)
+        to.copy_(self.restricted(r))
+        return square

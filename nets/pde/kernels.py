@@ -1,7 +1,8 @@
 """Triton's kernels of `nets.pde.fused`: a smoothing of several degrees, the residual with its
-restriction and its norm, interpolation with its sum.
+restriction and its norm, interpolation with its sum; where coefficients vary a smoothing of one
+degree, or the residual.
 
-A program of the smoothing marches along the planes over a strip of rows and columns: it reads each
+A program of the first marches along the planes over a strip of rows and columns: it reads each
 plane of x and b at every shift along rows and columns, and adds it to the 2 k + 1 planes of the
 result that it is part of, which stay in registers. No thread needs what another one has computed:
 Triton has no way to hand it over.
@@ -235,3 +236,63 @@ def interpolate(
                 # whole warps of nested grids have no weight on a plane or row
                 total += w * tl.load(e + source, mask=w != 0.0, other=0.0)
     tl.store(out + place, total, mask=inside)
+
+
+@triton.jit
+def through(s, total, v, k, point, before, behind, stride, first, last, inside):
+    """s and total with k v and k of an axis's two faces added, which k has at `before` and
+    `behind`; v is 0 before the first point and behind the last."""
+    one = tl.load(k + before, mask=inside, other=1.0)  # of points that are none: no 0 / 0
+    two = tl.load(k + behind, mask=inside, other=1.0)
+    s += one * tl.load(v + point - stride, mask=inside & (first == 0), other=0.0)
+    s += two * tl.load(v + point + stride, mask=inside & (last == 0), other=0.0)
+    return s, total + (one + two)
+
+
+@triton.jit
+def flux(
+    x, b, out, partial, k0, k1, k2, omega, n0, n1, n2,
+    A0: tl.constexpr, A1: tl.constexpr, A2: tl.constexpr, SMOOTH: tl.constexpr,
+    STORE: tl.constexpr, NORM: tl.constexpr, TZ: tl.constexpr, TY: tl.constexpr, TX: tl.constexpr,
+):  # fmt: skip
+    """-div(k grad u): out = x + omega D^-1 (b - A x) if SMOOTH, else b - A x and its square sum.
+
+    x, b            (systems, n0, n1, n2); out too, where STORE.
+    partial         (systems, programs), where NORM.
+    k0, k1, k2      the faces along planes, rows and columns, (n0 + 1, n1, n2), (n0, n1 + 1, n2) and
+                    (n0, n1, n2 + 1), along axes with A0, A1, A2.
+    omega           one number, in memory: as an argument it would be in float32.
+    """
+    lane = tl.arange(0, TZ * TY * TX)
+    across, strips = tl.cdiv(n2, TX), tl.cdiv(n1, TY)
+    line = tl.program_id(0) // across
+    z = line // strips * TZ + lane // (TY * TX)
+    y = line % strips * TY + lane // TX % TY
+    c = tl.program_id(0) % across * TX + lane % TX
+    inside = (z < n0) & (y < n1) & (c < n2)
+    system = tl.program_id(1).to(tl.int64)
+    place = (z * n1 + y) * n2 + c
+    point = system * n0 * n1 * n2 + place
+    s = tl.load(b + point, mask=inside, other=0.0)
+    centre = tl.load(x + point, mask=inside, other=0.0)
+    total = tl.zeros((TZ * TY * TX,), b.dtype.element_ty)
+    if A0:
+        step = n1 * n2
+        s, total = through(
+            s, total, x, k0, point, place, place + step, step, z == 0, z == n0 - 1, inside
+        )
+    if A1:
+        face = place + z * n2
+        s, total = through(s, total, x, k1, point, face, face + n2, n2, y == 0, y == n1 - 1, inside)
+    if A2:
+        face = place + z * n1 + y
+        s, total = through(s, total, x, k2, point, face, face + 1, 1, c == 0, c == n2 - 1, inside)
+    if SMOOTH:
+        tl.store(out + point, centre + tl.load(omega) * (s / total - centre), mask=inside)
+    else:
+        r = tl.where(inside, s - total * centre, 0.0)
+        if STORE:
+            tl.store(out + point, r, mask=inside)
+        if NORM:
+            here = system * tl.num_programs(0) + tl.program_id(0)
+            tl.store(partial + here, tl.sum(r.to(tl.float64) * r.to(tl.float64), axis=0))

@@ -221,11 +221,14 @@ class DeviceLevel(SweptLevel):
     ----------
     direct
         The solver of the coarsest grid.
+    pattern
+        Of two levels of equal grids and steps that differ in it, kernels are compiled for each.
     held_bytes
         What it holds of the operator for its sweeps, where that is as long as a vector.
     """
 
     how = "plain torch"
+    pattern: str
     direct: Callable[[Tensor], Tensor] | None = None
     held_bytes = 0
 
@@ -339,6 +342,7 @@ class TorchLevel(DeviceLevel):
     ) -> None:
         super().__init__(operator, coarse, device, dtype)
         self.c, self.largest = operator.c, float(np.abs(operator.c).max())
+        self.pattern = str(self.c.astype(bool))
         if coarse is None:
             self.direct = sine_transform(self.c.tobytes(), self.grid, device, dtype)
         else:
@@ -350,11 +354,13 @@ class TorchLevel(DeviceLevel):
 
     def step(self, x: Tensor | None, omega: float) -> Tensor:
         """See `DeviceLevel.step`."""
-        return omega * self.b if x is None else x.add(self.rest(x), alpha=omega)
+        r = self.rest(x)
+        return omega * r if x is None else x.add(r, alpha=omega)
 
     def rest(self, x: Tensor | None) -> Tensor:
         """See `DeviceLevel.rest`."""
-        return self.b if x is None else self.b - product(self.c, x)
+        b: Tensor = self.b
+        return b if x is None else b - product(self.c, x)
 
     def restricted(self, r: Tensor) -> Tensor:
         """See `DeviceLevel.restricted`."""

@@ -194,8 +194,6 @@ def test_slow_cycles_advise_a_krylov_method():
 def test_what_it_takes_and_refuses():
     problem = create("variable2d", 15)
     assert "inverse of A" in str(DeviceHierarchy.build(problem, device="cpu"))
-    with pytest.raises(ValueError, match="'triton', which has constant coefficients alone"):
-        DeviceHierarchy.build(problem, device="cpu", kernels="triton")
     with pytest.raises(ValueError, match="coarsening is 'galerkin'"):
         DeviceHierarchy.build(problem, device="cpu", coarsening="galerkin")
     with pytest.raises(ValueError, match="cuda:77"):
