@@ -20,7 +20,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import math
-import statistics
 import sys
 import time
 import traceback
@@ -34,15 +33,15 @@ import _checkout  # noqa: F401  before what it makes importable
 import algorithms
 import numpy as np
 import torch
-from algorithms import CYCLE, PASS
+from algorithms import CYCLE, PASS, VARIABLE
+from gpu_clock import Clock, said
+from gpu_operations import operations, tune
 from torch import Tensor
-from torch.autograd import DeviceType
-from torch.profiler import ProfilerActivity, profile
 
 from mgtheory.matrixfree import StencilHierarchy
-from mgtheory.matrixfree.operators import Operator, as_grid, eight_numbers
+from mgtheory.matrixfree.operators import Operator, eight_numbers
 from mgtheory.multigrid import transfer
-from mgtheory.problems.catalogue import poisson
+from mgtheory.problems.catalogue import create, poisson
 from mgtheory.problems.grids import Boundary
 from mgtheory.problems.stencils import laplacian
 from nets.pde.cycle import MultigridCycle
@@ -58,160 +57,6 @@ def smooth_problem(n: int, dim: int, device: torch.device) -> tuple[Tensor, Tens
     """Solution and right-hand side on n^dim points, on the device."""
     u, b = (torch.from_numpy(v).to(device) for v in algorithms.smooth_problem(n, dim))
     return u, b
-
-
-class Clock:
-    """Medians of synchronised runs."""
-
-    def __init__(self, device: torch.device, repeats: int) -> None:
-        self.device, self.repeats = device, repeats
-
-    def once(self, run: Callable[[], Any]) -> float:
-        """Seconds of one run."""
-        self.wait()
-        start = time.perf_counter()
-        run()
-        self.wait()
-        return time.perf_counter() - start
-
-    def wait(self) -> None:
-        """Until the device has nothing left to do."""
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-
-    def __call__(self, runs: dict[str, Callable[[], Any]]) -> dict[str, float]:
-        """Median seconds of each, after one run that is not counted."""
-        seconds: dict[str, list[float]] = {name: [] for name in runs}
-        for i in range(self.repeats + 1):
-            for name, run in runs.items():
-                one = self.once(run)
-                if i:
-                    seconds[name].append(one)
-        return {name: statistics.median(values) for name, values in seconds.items()}
-
-    def busy(self, run: Callable[[], Any]) -> str:
-        """Launches of one run, and the milliseconds that they keep the device busy; empty on a
-        processor."""
-        if self.device.type != "cuda":
-            return ""
-        try:
-            with profile(activities=[ProfilerActivity.CUDA]) as seen:
-                self.once(run)
-        except RuntimeError as error:  # a container may forbid it
-            return str(error).splitlines()[0]
-        events = [e for e in seen.key_averages() if e.device_type is DeviceType.CUDA]
-        ms = 1e-3 * sum(e.self_device_time_total for e in events)
-        return f"{sum(e.count for e in events)} launches, {ms:.3f} ms"
-
-
-def said(what: str, value: str, asked: str = "", met: bool | None = None) -> None:
-    """A line of the table."""
-    mark = "" if met is None else ("  met" if met else "  MISSED")
-    print(f"{what:<58} {value:>24}  {asked}{mark}", flush=True)
-
-
-def operations(clock: Clock, n: int, dim: int, kernels: list[str]) -> None:
-    """Bandwidth of each operation on n^dim points, beside that of a copy and of torch alone; and
-    how far from torch's its result is, which finds an offset that overflows."""
-    device, shape = clock.device, (n,) * dim
-    grid, below = as_grid(shape), tuple(m // 2 for m in shape)
-    c = eight_numbers(laplacian(dim).to_array().astype(float)) * (n + 1) ** 2
-    x, b = (torch.randn((1, *grid), dtype=torch.float64, device=device) for _ in range(2))
-    e = torch.randn((1, *as_grid(below)), dtype=torch.float64, device=device)
-    to, out, coarse = torch.empty_like(e), torch.empty_like(b), 8 / 2**dim
-    steps = np.array([[0.8 / (dim * 4 * (n + 1) ** 2), 0.0]] * 4)
-    degrees = [k for k in (1, 2, 4) if dim == 2 or k < 4]
-    runs: dict[str, Callable[[], Any]] = {"copy": lambda: out.copy_(x)}
-    moved: dict[str, float] = {"copy": 16}
-
-    def restricted(level: Any) -> Tensor:
-        level.residual(x, to, norm=True)
-        return to
-
-    for kind in kernels:
-        level: Any = level_kind(kind)(Operator(shape, c), below, device, x.dtype)
-        level.b = b
-        for k in degrees:
-            name = f"smoothing of degree {k}, {kind}"
-            moved[name] = 24
-            runs[name] = lambda level=level, k=k: level.smoothed(x, steps[:k])
-        for full in (False, True):
-            name = f"x + P e, {'cubic' if full else 'linear'}, {kind}"
-            moved[name] = 16 + coarse
-            runs[name] = lambda level=level, full=full: level.interpolated(e, full=full, onto=x)
-        name = f"residual, norm, restriction, {kind}"
-        moved[name] = 16 + coarse
-        runs[name] = lambda level=level: restricted(level)
-        name = f"norm of the residual, {kind}"
-        moved[name] = 16
-        runs[name] = lambda level=level: level.residual(x, None, norm=True)
-    seconds = clock(runs)
-    copy = 16 * n**dim / seconds["copy"]
-    print(
-        f"\n{' x '.join([str(n)] * dim)}, float64, one operation: GB/s, part of a copy's"
-        f" {copy / 1e9:.0f} GB/s"
-    )
-    for name, one in seconds.items():
-        rate = moved[name] * n**dim / one
-        asked, met = "", None
-        if dim == 2 and name == f"smoothing of degree 1, {kernels[0]}":
-            asked, met = ">= 0.7", rate >= 0.7 * copy
-        value = f"{1e3 * one:.3f} ms {rate / copy:.2f}"
-        said(f"{name}, {moved[name]:g} bytes", value, asked, met)
-    ratio = seconds[f"smoothing of degree {degrees[-1]}, {kernels[0]}"]
-    ratio /= seconds[f"smoothing of degree 1, {kernels[0]}"]
-    asked = "<= 2" if dim == 2 else ""
-    said(
-        f"degree {degrees[-1]} over degree 1", f"{ratio:.2f}", asked, ratio <= 2 if asked else None
-    )
-    for name in [n for n in runs if n.endswith(f", {kernels[0]}") and len(kernels) > 1]:
-        one = runs[name]().clone()  # the same memory holds the next one's
-        two = runs[name.replace(kernels[0], kernels[1])]()
-        far = float((one - two).abs().max() / two.abs().max()) / torch.finfo(x.dtype).eps
-        said(f"{name}, from {kernels[1]}'s", f"{far:.1f} eps", "<= 100", far <= 100)
-
-
-def tune(clock: Clock, n: int, dim: int) -> None:
-    """The kernels' times for points of a program, warps and planes on their way."""
-    from nets.pde import fused
-
-    shape, device = (n,) * dim, clock.device
-    c = eight_numbers(laplacian(dim).to_array().astype(float)) * (n + 1) ** 2
-    level = fused.FusedLevel(
-        Operator(shape, c), tuple(m // 2 for m in shape), device, torch.float64
-    )
-    x, level.b = (torch.randn((1, *level.grid), dtype=torch.float64, device=device) for _ in "xb")
-    below = [m // 2 if m > 1 else 1 for m in level.grid]
-    e = torch.randn((1, *below), dtype=torch.float64, device=device)
-    to, steps = torch.empty_like(e), np.array([[0.1 / (n + 1) ** 2, 0.0]] * 4)
-    kept = fused.LANES, fused.WARPS, fused.UNROLL
-    began = time.perf_counter()
-    print(
-        f"\n{' x '.join(map(str, shape))}, ms: points, warps, planes; degrees 1, 2, 4; x + P e; R r"
-    )
-    for lanes, warps, unroll in itertools.product((128, 256, 512), (4, 8), (1, 2)):
-        if time.perf_counter() - began > 60:
-            print("the rest is left out: a minute is over", flush=True)
-            break
-        fused.LANES, fused.WARPS, fused.UNROLL = lanes, warps, unroll
-        degrees = [k for k in (1, 2, 4) if k <= fused.DEGREES[dim]]
-        runs: dict[str, Callable[[], Any]] = {
-            str(k): lambda k=k: level.smoothed(x, steps[:k]) for k in degrees
-        }
-        runs["e"] = lambda: level.interpolated(e, full=False, onto=x)
-        runs["r"] = lambda: level.residual(x, to, norm=True)
-        times = [f"{1e3 * one:8.3f}" for one in clock(runs).values()]
-        print(f"{lanes:>6} {warps:>3} {unroll:>3}  {' '.join(times)}", flush=True)
-    fused.LANES, fused.WARPS, fused.UNROLL = kept
-
-
-def level_kind(kernels: str) -> type[TorchLevel]:
-    """The class of levels."""
-    if kernels == "torch":
-        return TorchLevel
-    from nets.pde.fused import FusedLevel
-
-    return FusedLevel
 
 
 def sine_solver(n: int, dim: int, device: torch.device) -> Callable[[Tensor], Tensor]:
@@ -384,6 +229,46 @@ def peer_rows(clock: Clock, n: int, kernels: str, *, cpu: bool) -> None:
         said("  PyAMG, smoothed aggregation with cg, over it", f"{theirs / seconds['solve']:.1f}")
 
 
+def variable_rows(clock: Clock, n: int, *, cpu: bool) -> None:
+    """-div(k grad u) to 1e-8 beside the processor's sweeps; the set-up, in which the host evaluates
+    and coarsens k, stands apart on both sides."""
+    device, name = clock.device, "variable2d"
+    problem, options = create(name, n), SMALL | VARIABLE[name]
+    right = problem.b.reshape(problem.shape)
+    b, made = torch.from_numpy(right).to(device), list[Any]()
+    setup = clock.once(
+        lambda: made.append(DeviceHierarchy.build(problem, device=device, **options))
+    )
+    ours = made[0]
+
+    def run() -> Any:
+        return ours.solve(b, cycle="FMG", tol=TOL)
+
+    ms, found = 1e3 * clock({"ours": run})["ours"], run()
+    print(f"\n{n} x {n}, float64, {name}, {ours.kernels}")
+    said(f"to 1e-8, {found.iterations} cycles", f"{ms:.3f} ms", "", found.converged)
+    said("  set-up, most of it the host's", f"{setup:.3f} s")
+    if told := clock.busy(run):
+        said("  device busy", told)
+    level = ours.levels[0]
+    level.b = b.reshape(1, *level.grid)
+    x, out = (torch.empty_like(level.b).normal_() for _ in range(2))
+    ones = clock({"copy": lambda: out.copy_(x), "step": lambda: level.step(x, 0.5)})
+    rate = (3 + problem.dim) / 2 * ones["copy"] / ones["step"]  # of vectors that are needed
+    said("  one degree, part of a copy's bandwidth", f"{1e3 * ones['step']:.3f} ms {rate:.2f}")
+    level.release()
+    if cpu and _there("numba"):
+        theirs = StencilHierarchy.build(problem, **options)
+        there: dict[str, Any] = {}
+        once = Clock(torch.device("cpu"), 3)(
+            {"cpu": lambda: there.update(x=theirs.solve(right, cycle="FMG", tol=TOL).x)}
+        )["cpu"]
+        said("  compiled sweeps on the processor, over it", f"{1e3 * once / ms:.1f}")
+        said("  their set-up", f"{theirs.setup_seconds:.3f} s")
+        far = float(np.abs(found.x.cpu().numpy() - there["x"]).max() / np.abs(there["x"]).max())
+        said("  from their solution", f"{far:.1e}", "<= 1e-10", far <= 1e-10)
+
+
 def module_rows(clock: Clock, n: int) -> None:
     """A cycle of the differentiable module; the matrices that it is made from take longer."""
     module = MultigridCycle(poisson((n, n)), degree=2).to(clock.device)
@@ -460,6 +345,10 @@ def solver(options: argparse.Namespace) -> int:
             lambda: poisson_rows(clock, cube, 3, kernels, (3.0, 12.0)),
             lambda: sizes(clock, others, kernels),
             lambda: module_rows(clock, 127 if small else 1023),
+            *(
+                lambda n=n: variable_rows(clock, n, cpu=cpu)
+                for n in ((127,) if small else (511, 4095))
+            ),
             lambda: peer_rows(clock, 127 if small else 2047, kernels, cpu=cpu),
         ]
     failed = 0

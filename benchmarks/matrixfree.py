@@ -24,7 +24,7 @@ from typing import Any
 import algorithms
 import numpy as np
 import scipy.fft
-from algorithms import smooth_problem
+from algorithms import VARIABLE, smooth_problem
 from peers import TOL, peers
 from table import Row, interleaved, machine, print_rows, relative_residual
 
@@ -38,9 +38,6 @@ from mgtheory.solving import solve
 COARSEST: dict[int, dict[str, Any]] = {2: {}, 3: {"coarsest": 32768}}
 CYCLE = {dim: algorithms.CYCLE[dim] | COARSEST[dim] for dim in COARSEST}
 PASS = {dim: algorithms.PASS[dim] | COARSEST[dim] for dim in COARSEST}
-# the same for -div(k grad u) at 511^2, in processor time on one thread: of degrees 3 to 6, growing
-# or not, and coarsest grids of 64 to 1024 unknowns (38 ms, others to 50)
-VARIABLE = {"variable2d": {"pre": 0, "degree": (3, 4, 5, 6)}, "jump2d": {"degree": (3, 4, 5, 6)}}
 
 
 def sine_solver(n: int, dim: int) -> Callable[[np.ndarray, int], np.ndarray]:

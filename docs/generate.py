@@ -17,7 +17,8 @@ from typer.cli import get_docs_for_click
 from polymgnet import cli, commands
 
 PACKAGES = ("mgtheory", "nets", "analysis", "figures", "polymgnet")
-WITHOUT = ("nets.pde.fused",)  # the kernels of `nets.DeviceHierarchy`: they import Triton
+# what `nets.DeviceHierarchy` has of Triton, and imports it
+WITHOUT = ("nets.pde.fused", "nets.pde.kernels")
 
 
 @cache

@@ -222,7 +222,10 @@ class StencilHierarchy(GridHierarchy):
         x = np.empty(finest.grid) if x0 is None else finest.fitted(x0, "x0", copy=True)
         with self._working_on(x, right):
             ended, work = solve_grids(self.levels, stop, plan, zero=x0 is None)
-        found = Solution(x.reshape(np.shape(b)), *ended, work_units=work)
+        return self._advised(Solution(x.reshape(np.shape(b)), *ended, work_units=work))
+
+    def _advised(self, found: Solution) -> Solution:
+        """The solution with a word on what to take instead, where its cycles were slow."""
         if not (self.operators[0].varies and found.factor > SLOW) or "rounding" in found.message:
             return found
         said = (
@@ -230,7 +233,8 @@ class StencilHierarchy(GridHierarchy):
             " coarser grids fit this one badly; take it as a preconditioner, krylov='cg', or"
             " backend 'sparse', which forms Galerkin products"
         )
-        return replace(found, message=f"{found.message}; {said}", warnings=(said,))
+        message, warnings = f"{found.message}; {said}", (*found.warnings, said)
+        return replace(found, message=message, warnings=warnings)
 
     def smooth(self, x: ArrayLike, b: ArrayLike, *, out: Array | None = None) -> Array:
         """x + p(A) (b - A x) on the finest grid: what is done before the coarse-grid correction, or

@@ -15,12 +15,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any, NamedTuple, Self, cast
+from typing import Any, Self, cast
 
 import numpy as np
 import torch
@@ -34,22 +34,15 @@ from mgtheory.multigrid.options import Options, takes_options
 from mgtheory.multigrid.solution import Cycle, Solution, check_cycle
 from mgtheory.multigrid.solve import Plan, Stop, Unfit, drive
 from nets.defaults import own_defaults
-from nets.pde.levels import DENSE, TorchLevel
+from nets.pde.arrays import DTYPES, Systems, taken
+from nets.pde.faces import TorchFaceLevel
+from nets.pde.levels import DENSE, DeviceLevel, TorchLevel
 from nets.pde.loop import Loop, Refined, scale_of, scaled_down
 
 _READY: set[str] = set()  # hierarchies whose kernels this process has compiled
 COARSEST = {1: DENSE, 2: 2**18, 3: 2**18}  # unknowns by the number of axes
 KERNELS = ("triton", "torch")
-DTYPES = {"float64": torch.float64, "float32": torch.float32}
 ALLOWED = FIXED | {"dtype": (*FIXED["dtype"], "float32", np.float32, np.dtype(np.float32))}
-
-
-class Systems(NamedTuple):
-    """Right-hand sides as a tensor (systems, planes, rows, columns), and what gives a tensor of
-    theirs back in the caller's kind of array, shape and device."""
-
-    values: Tensor
-    back: Callable[[Tensor], Any]
 
 
 class DeviceHierarchy(StencilHierarchy):
@@ -77,9 +70,11 @@ class DeviceHierarchy(StencilHierarchy):
         self.work = DTYPES[_type_name(options.dtype)]
         self.threads, self.compile_seconds, self._compiling = 1, 0.0, 0.0
         self.levels = []
-        kind = TorchLevel
+        varies = operators[0].varies
+        kind: type[DeviceLevel] = TorchFaceLevel if varies else TorchLevel
         if kernels == "triton":
-            kind = import_module("nets.pde.fused").FusedLevel
+            fused = import_module("nets.pde.fused")
+            kind = fused.FusedFaceLevel if varies else fused.FusedLevel
         self._connect(lambda operator, coarse: kind(operator, coarse, device, self.work), options)
         self._lock = threading.Lock()
 
@@ -100,16 +95,16 @@ class DeviceHierarchy(StencilHierarchy):
         Parameters
         ----------
         problem, h
-            As of `mgtheory.StencilHierarchy.build`; coefficients must be constant.
+            As of `mgtheory.StencilHierarchy.build`.
         device
             A device of torch or its name.
         kernels
             ``"triton"``, the default on a GPU where Triton is installed, or ``"torch"``, plain
             operations, several times slower there.
         options
-            As of `mgtheory.StencilHierarchy.build`, but ``coarsest`` is 2^18 by default (1024 with
-            one axis), and ``dtype`` may be ``"float32"``: then cycles are computed in it, under
-            residuals in float64 for systems given so.
+            As of `mgtheory.StencilHierarchy.build`, but with constant coefficients ``coarsest`` is
+            2^18 by default (1024 with one axis), and ``dtype`` may be ``"float32"``: then cycles
+            are computed in it, under residuals in float64 for systems given so.
 
         Raises
         ------
@@ -117,12 +112,8 @@ class DeviceHierarchy(StencilHierarchy):
             For what is not supported, or a device that is not there.
         """
         start = time.perf_counter()
-        if getattr(problem, "coefficient", None) is not None:
-            raise ValueError(
-                f"{problem.name} has variable coefficients, on a device they must be constant: take"
-                " backend 'stencil', mgtheory.StencilHierarchy without a device"
-            )
-        if options.coarsest is None:
+        varies = getattr(problem, "coefficient", None) is not None
+        if options.coarsest is None and not varies:
             shape: Any = getattr(problem, "shape", options.shape)
             options = replace(options, coarsest=COARSEST.get(np.size(shape), 2**18))
         # what no device would take is refused before one is looked for
@@ -143,7 +134,7 @@ class DeviceHierarchy(StencilHierarchy):
             return 0.0
         passes = ([len(s) for s in (*level.before, *level.after)] for level in self.levels)
         grids = zip((level.shape for level in self.levels), passes)
-        key = f"{self.device} {self.work} {[*grids]} {self.levels[0].c.astype(bool)}"
+        key = f"{self.device} {self.work} {[*grids]} {self.levels[0].pattern}"
         if key in _READY:
             return 0.0
         start = time.perf_counter()
@@ -160,10 +151,10 @@ class DeviceHierarchy(StencilHierarchy):
         _READY.add(key)
         return time.perf_counter() - start
 
-    def in_float64(self) -> TorchLevel:
+    def in_float64(self) -> DeviceLevel:
         """The finest level, for residuals."""
         finest = self.levels[0]
-        made: TorchLevel = type(finest)(
+        made: DeviceLevel = type(finest)(
             self.operators[0], finest.coarse, self.device, torch.float64
         )
         return made
@@ -180,34 +171,7 @@ class DeviceHierarchy(StencilHierarchy):
     def _taken(self, given: Any, name: str, dtype: torch.dtype | None = None) -> Systems:
         """Systems of the caller as tensors here; in the given type, or in float32 where they and
         the cycles are in that, else in float64."""
-        finest, back = self.levels[0], _back(given)
-        v = given
-        if not isinstance(v, Tensor):
-            if hasattr(v, "__dlpack__") and not isinstance(v, np.ndarray):
-                v = torch.utils.dlpack.from_dlpack(v)
-            else:
-                array = np.ascontiguousarray(v)  # torch knows no negative strides
-                if array.dtype.kind not in "iuf":
-                    raise ValueError(f"{name} has type {array.dtype}, must be real")
-                kept = array.dtype in (np.float32, np.float64) and array.flags.writeable
-                v = torch.from_numpy(array if kept else array.astype(np.float64)).to(self.device)
-        if v.device != self.device:
-            raise ValueError(
-                f"{name} is on {v.device}, the hierarchy on {self.device}: take"
-                f" {name}.to({str(self.device)!r}), or build with device={str(v.device)!r}"
-            )
-        if v.dtype not in (*DTYPES.values(), torch.int32, torch.int64):
-            raise ValueError(f"{name} has type {v.dtype}, must be float64 or float32")
-        shape = tuple(v.shape)
-        if shape != (finest.size,) and shape[-len(finest.shape) :] != finest.shape:
-            raise ValueError(
-                f"{name} has shape {shape}, must be ({finest.size},) or {finest.shape}, or have"
-                f" axes of systems before {finest.shape}"
-            )
-        if dtype is None:
-            dtype = self.work if v.dtype == torch.float32 else torch.float64
-        values = v.detach().to(dtype).reshape(-1, *finest.grid).contiguous()
-        return Systems(values, lambda x: back(x.reshape(shape)))
+        return taken(given, name, self.levels[0], dtype)
 
     def _start(self, x: Any, name: str, b: Tensor) -> Systems:
         """A starting value of the caller for systems taken, of their number and type."""
@@ -277,7 +241,7 @@ class DeviceHierarchy(StencilHierarchy):
             ended = drive(run.step, run.first, run.size, stop, floor=run.floor)
             x = run.x
         said = self._said
-        return Solution(back(x), *ended, warnings=said, work_units=run.work)
+        return self._advised(Solution(back(x), *ended, warnings=said, work_units=run.work))
 
     @property
     def _said(self) -> tuple[str, ...]:
@@ -351,8 +315,9 @@ class DeviceHierarchy(StencilHierarchy):
     @property
     def memory_bytes(self) -> int:
         """What a solve of one system takes beside x and b, all grids together: three vectors of
-        each."""
-        return 3 * self.work.itemsize * int(sum(level.size for level in self.levels))
+        each, and the coefficients where they vary."""
+        vectors = 3 * self.work.itemsize * int(sum(level.size for level in self.levels))
+        return vectors + int(sum(level.held_bytes for level in self.levels))
 
     def __str__(self) -> str:
         how = "Triton's kernels" if self.kernels == "triton" else "plain torch"
@@ -391,15 +356,3 @@ def _device(given: Any) -> torch.device:
 def _type_name(given: Any) -> str:
     """The name of an allowed type; float64 for "auto" and by default."""
     return "float64" if given in (None, "auto") else str(np.dtype(given))
-
-
-def _back(given: Any) -> Callable[[Tensor], Any]:
-    """What makes an array like `given` of a tensor."""
-    if isinstance(given, Tensor):
-        return lambda x: x
-    if hasattr(given, "__array_namespace__") and not isinstance(given, np.ndarray):
-        space = given.__array_namespace__()  # DLPack, of any library of the array standard
-        return lambda x: space.from_dlpack(x)
-    if hasattr(given, "__dlpack__") and not isinstance(given, np.ndarray):
-        return lambda x: x
-    return lambda x: x.cpu().numpy()

@@ -3,13 +3,17 @@ the compiled sweeps of `mgtheory.matrixfree.kernels`, batched.
 
 Tensors have the shape (systems, planes, rows, columns). Each operation passes over memory by
 itself, so that this is the definition of a level and what runs where Triton does not;
-`nets.pde.fused` has the three operations that cost the time as kernels.
+`nets.pde.fused` has the three operations that cost the time as kernels. `DeviceLevel` is what every
+level on a device shares, `TorchLevel` one with a constant stencil; `nets.pde.faces` has the one
+where a coefficient varies.
 """
 
 from __future__ import annotations
 
 import functools
 import math
+from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -201,37 +205,55 @@ def square_sum(r: Tensor) -> Tensor:
     return norms.square_()
 
 
-class TorchLevel(SweptLevel):
-    """One grid with a constant stencil on a device. A sweep is made of three operations,
-    `smoothed`, `interpolated` and `residual`, which a faster kind of level has in kernels.
+class DeviceLevel(SweptLevel):
+    """One grid on a device. A sweep is made of three operations, `smoothed`, `interpolated` and
+    `residual`, which a faster kind of level has in kernels; the first and the last are here made of
+    `step`, `rest` and `restricted`.
 
     Parameters
     ----------
     operator, coarse
-        The stencil, and the shape of the next coarser grid; None on the coarsest.
+        That of the grid, and the shape of the next coarser one; None on the coarsest.
     device, dtype
         Where and in which type its tensors are.
+
+    Attributes
+    ----------
+    direct
+        The solver of the coarsest grid.
+    pattern
+        Of two levels of equal grids and steps that differ in it, kernels are compiled for each.
+    held_bytes
+        What it holds of the operator for its sweeps, where that is as long as a vector.
     """
 
-    coarsest = "sine transform"
     how = "plain torch"
+    pattern: str
+    direct: Callable[[Tensor], Tensor] | None = None
+    held_bytes = 0
 
     def __init__(
-        self, operator: Operator, coarse: Shape | None, device: torch.device, dtype: torch.dtype
+        self, operator: Any, coarse: Shape | None, device: torch.device, dtype: torch.dtype
     ) -> None:
         self.shape, self.coarse, self.grid = operator.shape, coarse, as_grid(operator.shape)
-        self.c, self.largest = operator.c, float(np.abs(operator.c).max())
         self.device, self.dtype = device, dtype
-        self.direct: SineTransform | None = None
-        if coarse is None:
-            self.direct = sine_transform(self.c.tobytes(), self.grid, device, dtype)
-        else:
-            below = as_grid(coarse)
-            self.P, self.C = (
-                transfer(make, self.grid, below, True, device, dtype) for make in (linear, cubic)
-            )
-            self.R = transfer(restriction, self.grid, below, False, device, dtype)
         self.release()
+
+    @abstractmethod
+    def step(self, x: Tensor | None, omega: float) -> Tensor:
+        """A smoothing step from x (None is 0) without its momentum, a new tensor."""
+
+    @abstractmethod
+    def rest(self, x: Tensor | None) -> Tensor:
+        """b - A x."""
+
+    @abstractmethod
+    def restricted(self, r: Tensor) -> Tensor:
+        """R r."""
+
+    @abstractmethod
+    def interpolated(self, e: Tensor, *, full: bool, onto: Tensor | None) -> Tensor:
+        """P e, or x + P e for x = `onto`, a new tensor; to the order of solutions if `full`."""
 
     def release(self) -> None:
         """Forget the tensors of a solve."""
@@ -257,33 +279,25 @@ class TorchLevel(SweptLevel):
         return v.to(self.device, self.dtype).reshape(-1, *self.grid)
 
     def smoothed(self, x: Tensor | None, steps: Array) -> Tensor | None:
-        """The last of x_i = x_{i-1} + omega (b - A x_{i-1}) + mu (x_{i-1} - x_{i-2}), from x (None
-        is 0)."""
+        """The last of x_i = step(x_{i-1}, omega) + mu (x_{i-1} - x_{i-2}), from x (None is 0)."""
         last = None
         for omega, mu in steps.tolist():
-            r = self.b if x is None else self.b - product(self.c, x)
-            new = omega * r if x is None else x.add(r, alpha=omega)
+            new = self.step(x, omega)
             if mu and x is not None:
                 new.add_(x if last is None else x - last, alpha=mu)
             x, last = new, x
         return x
 
-    def interpolated(self, e: Tensor, *, full: bool, onto: Tensor | None) -> Tensor:
-        """P e, or x + P e for x = `onto`; cubic if `full`."""
-        # the longest axis of memory last: the others are done on smaller grids
-        step = moved(e, self.C if full else self.P)
-        return step if onto is None else step.add_(onto)
-
     def residual(self, x: Tensor | None, to: Tensor | None, *, norm: bool) -> Tensor | float:
         """||b - A x||_2^2 of each system if `norm`; restricts the residual to `to`."""
-        r = self.b if x is None else self.b - product(self.c, x)
+        r = self.rest(x)
         if to is not None:
-            to.copy_(moved(r, self.R))
+            to.copy_(self.restricted(r))
         return square_sum(r) if norm else 0.0
 
     def remainder(self, x: Tensor) -> tuple[Tensor, Any]:
         """b - A x, and its square sum of each system."""
-        r = self.b - product(self.c, x)
+        r = self.rest(x)
         return r, square_sum(r)
 
     def sweep(
@@ -316,3 +330,44 @@ class TorchLevel(SweptLevel):
         new = self.direct(self.b)
         self.x = self.x + new if add else new
         return KEEP
+
+
+class TorchLevel(DeviceLevel):
+    """One grid with a constant stencil on a device; a step is x + omega (b - A x)."""
+
+    coarsest = "sine transform"
+
+    def __init__(
+        self, operator: Operator, coarse: Shape | None, device: torch.device, dtype: torch.dtype
+    ) -> None:
+        super().__init__(operator, coarse, device, dtype)
+        self.c, self.largest = operator.c, float(np.abs(operator.c).max())
+        self.pattern = str(self.c.astype(bool))
+        if coarse is None:
+            self.direct = sine_transform(self.c.tobytes(), self.grid, device, dtype)
+        else:
+            below = as_grid(coarse)
+            self.P, self.C = (
+                transfer(make, self.grid, below, True, device, dtype) for make in (linear, cubic)
+            )
+            self.R = transfer(restriction, self.grid, below, False, device, dtype)
+
+    def step(self, x: Tensor | None, omega: float) -> Tensor:
+        """See `DeviceLevel.step`."""
+        r = self.rest(x)
+        return omega * r if x is None else x.add(r, alpha=omega)
+
+    def rest(self, x: Tensor | None) -> Tensor:
+        """See `DeviceLevel.rest`."""
+        b: Tensor = self.b
+        return b if x is None else b - product(self.c, x)
+
+    def restricted(self, r: Tensor) -> Tensor:
+        """See `DeviceLevel.restricted`."""
+        return moved(r, self.R)
+
+    def interpolated(self, e: Tensor, *, full: bool, onto: Tensor | None) -> Tensor:
+        """See `DeviceLevel.interpolated`; cubic if `full`."""
+        # the longest axis of memory last: the others are done on smaller grids
+        step = moved(e, self.C if full else self.P)
+        return step if onto is None else step.add_(onto)

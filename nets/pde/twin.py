@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from mgtheory.multigrid.setup import COARSEST
 from mgtheory.problems.grids import Boundary
-from nets.pde.device import DTYPES, DeviceHierarchy
+from nets.pde.arrays import DTYPES
+from nets.pde.device import DeviceHierarchy
 
 # unknowns from which on a processor runs the twin faster than the convolutions: half of the time on
 # 511 x 511, twice on 127 x 127, where the single calls decide

@@ -61,7 +61,7 @@ def solve(
         option(
             "--backend NAME",
             "{backends}: sparse matrices, compiled stencils without matrices (needs numba),"
-            " convolutions of torch, or stencils on a GPU (constant coefficients).",
+            " convolutions of torch, or what stencil does on a GPU.",
         ),
     ] = "sparse",
     device: Annotated[

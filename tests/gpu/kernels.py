@@ -24,8 +24,9 @@ import numpy as np
 import torch
 
 from mgtheory import poisson
+from mgtheory.problems.manufactured import SmoothCoefficient
 
-# nested, uneven and tiny axes; star and box stencils; one to three axes
+# nested, uneven and tiny axes; star and box stencils, and faces; one to three axes
 GRIDS = {
     "1d": ((300,), "standard"),
     "nested": ((15, 31), "standard"),
@@ -36,8 +37,12 @@ GRIDS = {
     "19-point": ((3, 5, 7), "19-point"),
     "q1": ((6, 5, 4), "q1"),
     "flat": ((1, 1, 5), "standard"),
+    "faces 1d": ((300,), "faces"),
+    "faces": ((15, 40), "faces"),
+    "faces 3d": ((7, 6, 5), "faces"),
 }
-ON_GPU = ("nested", "uneven", "3d", "q1")  # compiling the others takes minutes
+# compiling the others takes minutes
+ON_GPU = ("nested", "uneven", "3d", "q1", "faces", "faces 3d")
 TARGET = ("cuda", 90, 32)
 
 
@@ -45,6 +50,8 @@ def problem(name):
     shape, kind = GRIDS[name]
     if kind == "semi":
         return poisson(shape, weights=(1.0, 0.01))
+    if kind == "faces":
+        return poisson(shape, coefficient=SmoothCoefficient())
     return poisson(shape) if kind == "standard" else poisson(shape, stencil=kind)
 
 
@@ -86,9 +93,10 @@ def compare(names, device) -> None:
             kind = {"dtype": plain.dtype, "generator": torch.Generator().manual_seed(0)}
             x, b = (torch.randn((2, *plain.grid), **kind).to(device) for _ in range(2))
             plain.b = fused.b = b
-            omega = 1.0 / plain.largest
+            omega = 1.0 if GRIDS[name][1] == "faces" else 1.0 / plain.largest  # of D^-1 A, or A
             limit = max(len(s) for s in fused.cut([np.array([[omega, 0.0]])] * 5))
             steps = omega * np.array([[0.7, 0.0], [0.9, 0.3 / omega], [0.4, 0.0], [1.1, 0.0]])
+            limit = min(limit, len(steps))  # plain sweeps have no limit
             for k, given in ((1, x), (limit, x), (limit, None)):
                 same(fused.smoothed(given, steps[:k]), plain.smoothed(given, steps[:k]))
             if below:
@@ -209,6 +217,19 @@ def launches(fused):
                 )
         for dim in (2, 3):
             used = (1, int(dim == 3), 1)
+            for smooths in (True, False):
+                flags = {"SMOOTH": smooths, "STORE": True, "NORM": not smooths}
+                yield (
+                    f"{'step' if smooths else 'residual'}, faces, {dim}D {short}",
+                    fused.flux,
+                    [v, v, v, "*fp64", *[v] * 4],
+                    {
+                        **({"n1": 1} if dim == 2 else {}),
+                        **{f"A{a}": bool(u) for a, u in enumerate(used)},
+                        **flags,
+                        **tiles[dim],
+                    },
+                )
             flat = {"n1": 1, "m1": 1} if dim == 2 else {}
             for taps, form in ((2, "linear"), (4, "cubic")):
                 all_taps = {f"T{a}": taps if u else 1 for a, u in enumerate(used)}

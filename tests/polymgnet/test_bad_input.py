@@ -104,9 +104,9 @@ WRONG = {
     "solve --n 16 --backend torch": ("16",),
     "solve --n 15 --backend gpu --device nonsense": ("nonsense", "cpu"),
     "solve --n 15 --device cpu": ("--backend gpu",),
-    "solve --problem variable2d --n 15 --backend gpu": (  # before a device is looked for
-        "variable coefficients",
-        "take --backend stencil\n",
+    "solve --problem variable2d --n 15 --coarsening galerkin --backend gpu": (  # before a device is
+        "coarsening is 'galerkin'",
+        "--backend sparse has others",
     ),
     "solve --problem convection2d --n 15 --backend gpu": ("; --backend sparse takes others",),
     "solve --n 16 --boundary periodic --backend gpu": ("; --backend sparse takes all",),

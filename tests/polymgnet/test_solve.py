@@ -30,6 +30,18 @@ def test_solve_backends(document, backend):
     assert data["solve_seconds"] > 0
 
 
+@pytest.mark.parametrize("problem", ["variable2d", "jump2d"])
+def test_variable_coefficients_on_a_device(document, problem):
+    """As the compiled sweeps solve them, residual by residual."""
+    pytest.importorskip("numba")
+    words = ("solve", "--problem", problem, "--n", 40, "--tol", "1e-6", "--backend")
+    ours, device = document(*words, "stencil"), document(*words, "gpu", "--device", "cpu")
+    assert device["converged"]
+    assert device["residual_norms"] == pytest.approx(ours["residual_norms"], rel=1e-4)
+    if problem == "variable2d":  # the other has no known solution
+        assert device["error"] == pytest.approx(ours["error"], rel=1e-4)
+
+
 def test_compiling_is_said_and_a_document_stays_alone(run, monkeypatch):
     pytest.importorskip("numba")
     from mgtheory.matrixfree.kernels import compiling

@@ -54,6 +54,12 @@ def apply_plane(out, below, plane, above, b, faces, r, omega, smooth):
                 flux = (kw[j] * w[j] + ke[j] * e[j]) + (kd[j] * d[j] + ku[j] * u[j])
                 flux += f[j] + (ks[j] * s[j] + kn[j] * n[j])
                 row[j] = keep * c[j] + omega * flux / total if smooth else flux - total * c[j]
+        elif k1.shape[0] > 0:  # a single row of three axes: the boundary lies behind either face
+            ks, kn = k1[r, 0], k1[r, 1]
+            for j in range(n2):
+                total = (kw[j] + ke[j]) + (kd[j] + ku[j]) + (ks[j] + kn[j])
+                flux = f[j] + (kw[j] * w[j] + ke[j] * e[j]) + (kd[j] * d[j] + ku[j] * u[j])
+                row[j] = keep * c[j] + omega * flux / total if smooth else flux - total * c[j]
         else:
             for j in range(n2):
                 total = (kw[j] + ke[j]) + (kd[j] + ku[j])

@@ -117,6 +117,7 @@ class Twin:
         ((37,), (1, 1)),
         ((8, 7, 9), (0, 1)),
         ((7, 3, 6), (1, 1)),
+        ((8, 1, 9), (1, 1)),
     ],
 )
 def test_cycles_equal_their_definition(shape, counts, monkeypatch):

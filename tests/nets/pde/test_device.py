@@ -11,7 +11,6 @@ import nets
 from mgtheory import poisson
 from mgtheory.matrixfree import StencilHierarchy, hierarchy
 from mgtheory.polynomials.residual import ResidualPolynomial
-from mgtheory.problems.catalogue import create
 from mgtheory.problems.stencils import laplacian
 from mgtheory.smoothers import Jacobi
 from mgtheory.solving import solve
@@ -262,9 +261,6 @@ def test_what_belongs_to_a_processor_is_refused(option):
 
 
 def test_refused_systems():
-    for device in ("cpu", "cuda:77"):  # which it would not be solved on either
-        with pytest.raises(ValueError, match=r"variable coefficients.* backend 'stencil'"):
-            DeviceHierarchy.build(create("variable2d", 15), device=device)
     _, device = pair(PROBLEMS["nested"])
     b = torch.zeros(31, 31, dtype=torch.float64)
     for wrong, words in (

@@ -18,7 +18,8 @@ def bench(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     before = set(sys.modules)
     yield importlib.import_module
-    for name in {"_checkout", "algorithms", "gpu", "matrixfree", "peers", "table"} - before:
+    made = {"_checkout", "algorithms", "gpu", "gpu_clock", "gpu_operations"}
+    for name in (made | {"matrixfree", "peers", "table"}) - before:
         sys.modules.pop(name, None)
 
 
@@ -39,12 +40,13 @@ def test_a_part_that_fails_leaves_the_others(bench, monkeypatch, capsys):
 
     gpu, done = bench("gpu"), []
     monkeypatch.setattr(gpu, "operations", broken)
-    for name in ("poisson_rows", "module_rows", "peer_rows"):
+    for name in ("poisson_rows", "module_rows", "variable_rows", "peer_rows"):
         monkeypatch.setattr(gpu, name, lambda *given, name=name, **options: done.append(name))
     options = argparse.Namespace(rehearse=True, tune=False, no_cpu=True, repeats=1)
     assert gpu.solver(options) == 2
     said = capsys.readouterr().out
-    assert done == ["poisson_rows", "poisson_rows", "module_rows", "peer_rows"]
+    rows = ["module_rows", "variable_rows", "peer_rows"]
+    assert done == ["poisson_rows", "poisson_rows", *rows]
     assert said.count("RuntimeError: out of memory") == 2
     assert "63 x 63" in said
 
