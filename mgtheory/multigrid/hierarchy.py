@@ -53,6 +53,7 @@ from mgtheory.multigrid.setup import Coarsening
 from mgtheory.multigrid.solution import Cycle, Reason, Solution, check_cycle
 from mgtheory.multigrid.solve import Plan, Stop, in_cycle_type, norm, rounding_floor, solve_levels
 from mgtheory.problems.problem import Problem
+from mgtheory.spectra.symmetry import ANY_M
 
 
 class Hierarchy(GridHierarchy):
@@ -362,5 +363,5 @@ def check_symmetry(
     if not difference <= tolerance:
         raise ValueError(
             f"the cycle is not symmetric (relative difference {difference:.1e}): needs R = c P^T,"
-            " symmetric A and coarse solver; for gmres pass symmetric=False"
+            f" symmetric A and coarse solver; {ANY_M}"
         )
