@@ -65,7 +65,7 @@ WIDE = 16  # columns at a time, which stay in the cache
 # then missed by so much at most
 APART = 1e-8
 # energy, relative to the most, of a vector that is one of the nullspace but for rounding
-FLAT = 1e-6
+NULL = 1e-6
 LIGHT = 1e-6  # weight in a gradient, relative, that is left out
 
 
@@ -365,7 +365,7 @@ class Span:
         if np.iscomplexobj(x):  # of a pair that is equal but for rounding
             x = np.hstack([x.real, x.imag])
         sizes = np.einsum("ij,ij->j", x, self.A(x))
-        flat = FLAT * np.abs(sizes).max()
+        flat = NULL * np.abs(sizes).max()
         if sizes.min() < -flat:
             raise np.linalg.LinAlgError("A is indefinite")
         x = x / np.sqrt(np.maximum(sizes, flat))
