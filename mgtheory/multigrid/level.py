@@ -12,8 +12,9 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from mgtheory.multigrid.applied import Smoothing, smoothing
+from mgtheory.multigrid.applied import smoothing
 from mgtheory.multigrid.options import Options
+from mgtheory.multigrid.smoothings import Smoothing
 from mgtheory.problems.grids import Shape
 from mgtheory.problems.problem import Problem
 from mgtheory.problems.record import VARIES, choose_scaling, matrix_interval

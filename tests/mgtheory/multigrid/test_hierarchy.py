@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from mgtheory.multigrid.applied import Smoothing
 from mgtheory.multigrid.hierarchy import Hierarchy
 from mgtheory.multigrid.level import diagonal_storage
+from mgtheory.multigrid.smoothings import Smoothing
 from mgtheory.problems.catalogue import PROBLEMS, create, poisson
 from mgtheory.problems.grids import Boundary
 from mgtheory.problems.tensorform import recognise
