@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -56,18 +55,19 @@ def place_names(made: Figure) -> None:
         sizes = np.array([(size.width, size.height) for one in names for size in [_size(one)]])
         boxes = _boxes(points, sizes, pixels)
         taken, intervals = _marks(ax, pixels)
-        weights = np.ones((len(names), len(taken)))
-        for at, where in intervals.items():
-            weights[[one.xy == at for one in names], where] = OF_OWN
         inside = ax.get_window_extent().padded(-EDGE * pixels)
-        covered = _covered(boxes, taken, weights, inside) / pixels**2
+        covered = np.array(
+            [_covered(own, taken, intervals.get(one.xy), inside) for own, one in zip(boxes, names)]
+        )
+        covered /= pixels**2
         # in points: so much farther is a place taken as the near ones are covered
-        costs = COVER * covered + AWAY
-        for k, own in enumerate(boxes):
-            costs[k] += [ASTRAY * _astray(Bbox.from_extents(box), points[k], points) for box in own]
-        needed = [k for k, one in enumerate(names) if one.get_gid() == NAME]
+        astray = np.array([_astray(own, point, points) for own, point in zip(boxes, points)])
+        costs = COVER * covered + AWAY + ASTRAY * astray
+        needed = np.array([k for k, one in enumerate(names) if one.get_gid() == NAME], dtype=int)
+        # the best that would fill half of the panel: more hardly stand, and push one another about
+        needed = needed[2.0 * sizes[needed].prod(axis=1).cumsum() <= np.prod(inside.size)]
         chosen = _together(boxes[needed], costs[needed], pixels)
-        placed = dict(zip(needed, chosen))
+        placed = dict(zip(needed.tolist(), chosen))
         for k, text in enumerate(names):
             others = [boxes[j, place] for j, place in placed.items() if j != k]
             by_names = _overlap(boxes[k], others).sum(axis=1) / pixels**2
@@ -90,40 +90,61 @@ def place_names(made: Figure) -> None:
 def _together(boxes: Any, costs: Any, pixels: float) -> list[int]:
     """Of each name the place: one after the other the least that it costs beside those before it,
     then two at a time the least that both cost beside all others. A name alone finds no other place
-    while the one that stands in its way has no reason to move."""
-    count, places = costs.shape
-    between = np.zeros((count, places, count, places))
-    for j, own in enumerate(boxes):
-        for k in range(j):
-            between[j, :, k] = COVER * _overlap(own, boxes[k]) / pixels**2
-            between[k, :, j] = between[j, :, k].T
-    chosen: list[int] = []
-    for j in range(count):
-        beside = sum(between[j, :, k, place] for k, place in enumerate(chosen))
-        chosen.append(int(np.argmin(costs[j] + beside)))
+    while the one that stands in its way has no reason to move. Only names within reach of one
+    another are two, and what their places share is computed where it is needed: of a thousand names
+    there are a thousand million pairs of places."""
+    low, high = _reach(boxes)
+    names = range(len(boxes))
+    near = [
+        np.flatnonzero(
+            ((low < high[j]) & (low[j] < high)).all(axis=1) & (np.arange(len(boxes)) != j)
+        )
+        for j in names
+    ]
+    chosen = np.zeros(len(boxes), dtype=int)
 
-    def all_beside() -> Any:
-        """What every place of every name costs beside the others where they are."""
-        return costs + sum(between[:, :, i, place] for i, place in enumerate(chosen))
+    def shared(own: Any, others: Any) -> Any:
+        return COVER * _overlap(own, others) / pixels**2
 
+    def beside(j: int, others: Any) -> Any:
+        """What every place of a name costs beside others where they are."""
+        return costs[j] + shared(boxes[j], boxes[others, chosen[others]]).sum(axis=1)
+
+    def hopeful(j: int, others: Any) -> Any:
+        """Those of others with which a name would have better places, were both alone there."""
+        mine = around[j] - shared(boxes[j], boxes[others, chosen[others]]).T
+        theirs = shared(boxes[others].reshape(-1, 4), boxes[j, chosen[j]])
+        theirs = around[others] - theirs.reshape(around[others].shape)
+        now = around[j, chosen[j]] + theirs[np.arange(len(others)), chosen[others]]
+        return others[mine.min(axis=1) + theirs.min(axis=1) < now - 1e-9]
+
+    def move(j: int, k: int) -> None:
+        """Give two names the places that are the best of both together."""
+        between = shared(boxes[j], boxes[k])
+        mine, theirs = around[j] - between[:, chosen[k]], around[k] - between[chosen[j]]
+        both = mine[:, None] + theirs + between
+        if both.min() < both[chosen[j], chosen[k]] - 1e-9:
+            for name, place in zip((j, k), np.unravel_index(both.argmin(), both.shape)):
+                ends = boxes[name, [chosen[name], place]]
+                change = shared(boxes[near[name]].reshape(-1, 4), ends) @ [-1.0, 1.0]
+                around[near[name]] += change.reshape(around[near[name]].shape)
+                chosen[name] = place
+
+    for j in names:
+        chosen[j] = np.argmin(beside(j, near[j][near[j] < j]))
     for _ in range(ROUNDS):
-        before, beside = list(chosen), all_beside()
-        for j in range(count):
-            for k in range(j):
-                mine = beside[j] - between[j, :, k, chosen[k]]
-                other = beside[k] - between[k, :, j, chosen[j]]
-                both = mine[:, None] + other[None, :] + between[j, :, k]
-                if both.min() < both[chosen[j], chosen[k]] - 1e-9:
-                    chosen[j], chosen[k] = map(int, np.unravel_index(both.argmin(), both.shape))
-                    beside = all_beside()
-        if chosen == before:
+        before, around = chosen.copy(), np.array([beside(j, near[j]) for j in names])
+        for j in names:
+            for k in hopeful(j, near[j][near[j] < j]):
+                move(j, k)
+        if (chosen == before).all():
             break
-    return chosen
+    return chosen.tolist()
 
 
-def _marks(ax: Axes, pixels: float) -> tuple[list[Bbox], dict[tuple[float, float], int]]:
-    """What a name must not cover, in pixels: points, intervals, and the line in small pieces; and
-    point -> which of them is its interval."""
+def _marks(ax: Axes, pixels: float) -> tuple[Any, dict[tuple[float, float], int]]:
+    """What a name must not cover, in pixels, shape (m, 4): points, intervals, and the line in small
+    pieces; and point -> which of them is its interval."""
     taken, intervals = list[Bbox](), dict[tuple[float, float], int]()
     bars: list[Any] = list(ax.containers)
     for marker, _, (interval,) in (bar.lines for bar in bars):
@@ -137,7 +158,7 @@ def _marks(ax: Axes, pixels: float) -> tuple[list[Bbox], dict[tuple[float, float
             for low, high in pairwise(ends):
                 steps = max(2, int(np.hypot(*(high - low)) / (2 * pixels)))
                 taken += [Bbox([at, at]).padded(pixels) for at in np.linspace(low, high, steps)]
-    return taken, intervals
+    return np.array([one.extents for one in taken]), intervals
 
 
 def _size(text: Any) -> Bbox:
@@ -160,18 +181,33 @@ def _overlap(boxes: Any, others: Any) -> Any:
     return np.clip(high - low, 0.0, None).prod(axis=2)
 
 
-def _covered(boxes: Any, taken: Sequence[Bbox], weights: Any, inside: Bbox) -> Any:
-    """What each name covers at each place, in square pixels times its `weights` of what there is;
+def _covered(boxes: Any, taken: Any, interval: int | None, inside: Bbox) -> Any:
+    """What a name covers at each of its places, in square pixels, of its own interval a part;
     outside of `inside` nothing may be."""
-    found = _overlap(boxes.reshape(-1, 4), [one.extents for one in taken])
-    found = np.einsum("kpi,ki->kp", found.reshape(*boxes.shape[:2], -1), weights)
-    out = (boxes[..., :2] < inside.min).any(axis=2), (boxes[..., 2:] > inside.max).any(axis=2)
-    areas = (boxes[..., 2:] - boxes[..., :2]).prod(axis=2)
+    low, high = _reach(boxes)
+    near = (taken[:, :2] < high).all(axis=1) & (low < taken[:, 2:]).all(axis=1)
+    part = np.ones(len(taken))
+    if interval is not None:
+        part[interval] = OF_OWN
+    found = _overlap(boxes, taken[near]) @ part[near]
+    out = (boxes[:, :2] < inside.min).any(axis=1), (boxes[:, 2:] > inside.max).any(axis=1)
+    areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
     return found + areas * np.sum(out, axis=0)
 
 
-def _astray(box: Bbox, own: Any, points: Any) -> bool:
-    """Whether a name there is nearer to another point than to its own."""
-    ends = np.clip(np.vstack([own, points]), box.min, box.max)
-    away = np.linalg.norm(np.vstack([own, points]) - ends, axis=1)
-    return bool((away[1:] < away[0] - 1e-9).any())
+def _astray(boxes: Any, own: Any, points: Any) -> Any:
+    """At which of its places a name is nearer to another point than to its own."""
+
+    def away(ends: Any, low: Any, high: Any) -> Any:
+        return np.linalg.norm(ends - np.clip(ends, low, high), axis=-1)
+
+    allowed = away(own, boxes[:, :2], boxes[:, 2:])
+    others = points[away(points, *_reach(boxes)) < allowed.max()]
+    found = away(others, boxes[:, None, :2], boxes[:, None, 2:])
+    return (found < allowed[:, None] - 1e-9).any(axis=1)
+
+
+def _reach(boxes: Any) -> tuple[Any, Any]:
+    """The corners of what a name may cover, over all places: shape (2,) of one name's boxes, (n, 2)
+    of n names'."""
+    return boxes[..., :2].min(axis=-2), boxes[..., 2:].max(axis=-2)

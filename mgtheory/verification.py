@@ -32,10 +32,11 @@ from mgtheory._checks import check_generator, check_kind, check_shape, check_who
 from mgtheory.fourier.analysis import cycle_factor
 from mgtheory.fourier.cycle import LocalCycle
 from mgtheory.fourier.relaxation import splitting
-from mgtheory.multigrid.applied import Smoothing, smoothing
+from mgtheory.multigrid.applied import smoothing
 from mgtheory.multigrid.cycle import run_cycle
 from mgtheory.multigrid.level import Level
 from mgtheory.multigrid.options import Schedule
+from mgtheory.multigrid.smoothings import Smoothing
 from mgtheory.multigrid.solution import check_cycle
 from mgtheory.problems.stencils import Stencil
 from mgtheory.smoothers import GaussSeidel, Polynomial

@@ -30,6 +30,12 @@ def list_recipes() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in RECIPES.glob("*.json")))
 
 
+def _is_recipe(name: str) -> bool:
+    """Whether it is one of `list_recipes`, which a study of a thousand runs need not list for
+    each."""
+    return Path(name).name == name and (RECIPES / f"{name}.json").is_file()
+
+
 @dataclass(frozen=True)
 class Setting:
     """One key of a configuration: its value, and in words what it may be and what it means."""
@@ -53,7 +59,7 @@ def load_config(name_or_path: str | Path, sets: Sequence[str] = ()) -> TrainConf
     """The configuration of a shipped name or a JSON or TOML file, with `key=value` settings applied
     in order; a ValueError of one line says what was given and what is allowed."""
     data = _read(str(name_or_path), seen=())
-    file = None if str(name_or_path) in list_recipes() else copy.deepcopy(data)
+    file = None if _is_recipe(str(name_or_path)) else copy.deepcopy(data)
     for setting in sets:
         key, sign, text = setting.partition("=")
         if not sign or not key.strip():
@@ -172,7 +178,7 @@ def _allowed(schema: Mapping[str, Any]) -> str:
 
 def _read(name_or_path: str, *, seen: tuple[str, ...]) -> dict[str, Any]:
     """Plain sections of a recipe or file, its base's under its own."""
-    shipped = name_or_path in list_recipes()
+    shipped = _is_recipe(name_or_path)
     path = RECIPES / f"{name_or_path}.json" if shipped else Path(name_or_path).expanduser()
     if path.is_dir() or not path.exists():  # a pipe is read, as of <(...) in a shell
         raise FileNotFoundError(

@@ -82,7 +82,7 @@ def _of_command(text: str) -> str:
 def smoothing_of(hierarchy: Any, label: str, given: Any) -> tuple[str, Any]:
     """Name and polynomial of the finest level's smoother where A was found not to be symmetric, and
     another family stands in the place of the default one; else what is given."""
-    from mgtheory.multigrid.applied import PolynomialSmoothing
+    from mgtheory.multigrid.smoothings import PolynomialSmoothing
 
     level = hierarchy.levels[0] if hasattr(hierarchy, "levels") else None
     found = getattr(level, "pre", None) or getattr(level, "post", None)

@@ -58,6 +58,7 @@ from mgtheory.multigrid.solution import Cycle, Solution, check_cycle
 from mgtheory.multigrid.solve import Plan, Stop
 from mgtheory.problems.problem import Problem
 from mgtheory.problems.stencils import Stencil
+from mgtheory.spectra.symmetry import ANY_M
 
 Array = NDArray[np.float64]
 SLOW = 0.5  # factor of a cycle from which on a Krylov method is advised
@@ -277,7 +278,7 @@ class StencilHierarchy(GridHierarchy):
             if not level.same:
                 raise ValueError(
                     f"level {index}: different smoothers before and after, a symmetric cycle needs"
-                    " one; for gmres pass symmetric=False"
+                    f" one; {ANY_M}"
                 )
         return self
 

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from mgtheory.multigrid.level import Level, is_symmetric
+from mgtheory.multigrid.level import Level
+from mgtheory.spectra.symmetry import is_symmetric
 
 # a/b is the part of the unknowns that is left, which in 2D is the part of the spectrum below a
 # (Weyl's law), within these ends. Degree 2 took 93 steps of cg in all on aggregates of ten matrices

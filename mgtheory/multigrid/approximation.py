@@ -36,6 +36,7 @@ from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, SuperLU, ei
 from mgtheory._checks import check_array, check_number
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.polynomials.scores import gamma
+from mgtheory.spectra.symmetry import is_symmetric
 
 Array = NDArray[np.float64]
 
@@ -45,8 +46,9 @@ DENSE = 300
 BASIS = 40
 # relative; what an iteration finds lies below the eigenvalue by up to this, and a bound adds it
 ACCURACY = 1e-5
-# relative to A's largest entry: asymmetry, and what is left of a nullspace
-SYMMETRY, NULL = 1e-8, 1e-10
+# relative to the largest entry: what a multiple of another matrix differs by, and what is left of a
+# nullspace
+MULTIPLE, NULL = 1e-8, 1e-10
 DEFINITE = "symmetric positive definite, or semidefinite with the constants as its nullspace"
 
 
@@ -87,8 +89,9 @@ def approximation_constant(
             " 0 < m < n"
         )
     largest_entry = abs(matrix).max()
-    if abs(matrix - matrix.T).max() > SYMMETRY * largest_entry:
+    if not is_symmetric(scipy.sparse.csr_array(matrix)):
         raise ValueError(f"A differs from its transpose, must be {DEFINITE}")
+    matrix = scipy.sparse.csc_array(0.5 * (matrix + matrix.T))
     diagonal = np.ones(n) if B is None else check_array(B, "B", real=True)
     if diagonal.shape != (n,) or not (np.isfinite(diagonal) & (diagonal > 0)).all():
         raise ValueError(f"B must be a positive diagonal of shape ({n},)")
@@ -185,13 +188,13 @@ def _parts(hierarchy: Any) -> Iterator[tuple[float, float, ResidualPolynomial]]:
         P = scipy.sparse.csr_array(fine.P.tocsr())
         galerkin = P.T @ fine.A @ P
         factor = abs(coarse.A).sum() / abs(galerkin).sum()
-        if abs(coarse.A - factor * galerkin).max() > SYMMETRY * abs(coarse.A).max():
+        if abs(coarse.A - factor * galerkin).max() > MULTIPLE * abs(coarse.A).max():
             raise ValueError(
                 f"level {coarse.index} is not a multiple of P^T A P: the bound needs"
                 " coarsening='galerkin'"
             )
         R = scipy.sparse.csr_array(fine.R.tocsr())
-        if abs(R - factor * P.T).max() > SYMMETRY * abs(R).max():
+        if abs(R - factor * P.T).max() > MULTIPLE * abs(R).max():
             raise ValueError(
                 f"level {fine.index}: the restriction is not the multiple of P^T that"
                 f" {factor:.3g} P^T A P belongs to: the bound needs it to be"

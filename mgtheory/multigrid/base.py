@@ -17,6 +17,7 @@ from mgtheory._checks import own_errors
 from mgtheory.multigrid.options import Counts, Options
 from mgtheory.multigrid.solution import Cycle, Solution, check_cycle
 from mgtheory.multigrid.solve import Loads, Plan, Stop, solve_fitted, without
+from mgtheory.spectra.symmetry import ANY_M
 
 
 class MultigridSolver(ABC):
@@ -181,16 +182,13 @@ class GridHierarchy(MultigridSolver):
         kind, chosen, N = check_cycle(cycle, without=(Cycle.FMG,)), self, self.nullspace
         if symmetric:
             if kind is Cycle.F:
-                raise ValueError(
-                    "an F-cycle is not symmetric, allowed are V and W; for gmres pass"
-                    " symmetric=False"
-                )
+                raise ValueError(f"an F-cycle is not symmetric, allowed are V and W; {ANY_M}")
             for index, level in enumerate(self.levels[:-1]):
                 before, after = level.counts
                 if before != after or before == 0:
                     raise ValueError(
                         f"level {index}: smoothings {before} before and {after} after, a symmetric"
-                        " cycle needs equally many, at least 1; for gmres pass symmetric=False"
+                        f" cycle needs equally many, at least 1; {ANY_M}"
                     )
             chosen = self._symmetrised()
 

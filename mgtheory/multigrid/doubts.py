@@ -10,9 +10,10 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from mgtheory.multigrid.level import Level, is_symmetric, row_maxima
+from mgtheory.multigrid.level import Level
 from mgtheory.problems.grids import Boundary, Shape
 from mgtheory.spectra.bounds import row_sums
+from mgtheory.spectra.symmetry import EXACT, is_symmetric, row_maxima
 
 # entries below this part of the others of their row are rounding
 ROUNDING = 1e-12
@@ -188,6 +189,16 @@ def _about_scales(level: Level) -> str:
     if np.mean(excess > HOPELESS) > MANY:
         raise ValueError(what)
     return what
+
+
+def about_symmetry(level: Level) -> tuple[str, ...]:
+    """If A is symmetric but for rounding of its entries, how it is taken."""
+    if not level.symmetric or level.rows is not None or level.asymmetry <= EXACT:
+        return ()
+    return (
+        f"level 0: A and its transpose differ by up to {level.asymmetry:.0e} of the largest entries"
+        " of a row, as by few printed digits: A is taken as symmetric",
+    )
 
 
 def coupling_ratio(A: sp.csr_array) -> NDArray[np.float64]:

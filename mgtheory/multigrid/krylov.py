@@ -24,8 +24,10 @@ from mgtheory.multigrid.solve import (
     rounding_floor,
     without,
 )
+from mgtheory.spectra.symmetry import ANY_M
 
-KRYLOV = ("cg", "minres", "gmres")
+# each with whether it needs a symmetric cycle
+KRYLOV = {"cg": True, "minres": True, "gmres": False}
 RESTART = 10  # steps of gmres between two looks at the true residual
 
 
@@ -66,7 +68,7 @@ def krylov(
     ValueError
         For an unknown method, or a cycle that does not fit it.
     """
-    check_name(method, KRYLOV, "Krylov method")
+    check_name(method, tuple(KRYLOV), "Krylov method")
     stop = Stop(tol, maxiter, callback, atol)
     if method == "minres" and any(np.iscomplexobj(np.asarray(v)) for v in (b, x0)):
         raise ValueError(
@@ -80,6 +82,16 @@ def krylov(
 
     run = partial(_run, hierarchy, A, method)
     return hierarchy.fitted(run, b, x0, stop, Plan(check_cycle(cycle)))
+
+
+def _preconditioner(hierarchy: MultigridSolver, method: str, cycle: Cycle) -> Any:
+    """One cycle, or a ValueError that names the methods which take it."""
+    try:
+        return hierarchy.as_preconditioner(cycle, symmetric=KRYLOV[method])
+    except ValueError as error:
+        any_cycle = " or ".join(name for name, symmetric in KRYLOV.items() if not symmetric)
+        remedy = f"take krylov {any_cycle}, or cycles alone without a Krylov method"
+        raise ValueError(f"krylov {method}: {str(error).replace(ANY_M, remedy)}") from None
 
 
 @np.errstate(over="ignore", invalid="ignore")
@@ -97,7 +109,7 @@ def _run(
     x = np.zeros_like(right) if x0 is None else check_vector(x0, right.size, right.dtype, "x0")
     N, size, cycle = hierarchy.nullspace, norm(right), plan.cycle
     split = range_split(A, N, right)
-    M = hierarchy.as_preconditioner(cycle, symmetric=method != "gmres")
+    M = _preconditioner(hierarchy, method, cycle)
     lost, inside, whole = 0.0, list[float](), list[float]()
 
     def floor(x: NDArray[Any]) -> float:

@@ -12,8 +12,9 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from mgtheory.multigrid.applied import Smoothing, smoothing
+from mgtheory.multigrid.applied import smoothing
 from mgtheory.multigrid.options import Options
+from mgtheory.multigrid.smoothings import Smoothing
 from mgtheory.problems.grids import Shape
 from mgtheory.problems.problem import Problem
 from mgtheory.problems.record import VARIES, choose_scaling, matrix_interval
@@ -22,6 +23,7 @@ from mgtheory.problems.tensorform import TensorForm
 from mgtheory.smoothers import GaussSeidel
 from mgtheory.spectra.bounds import largest_eigenvalue, quick_ritz
 from mgtheory.spectra.record import Form, OperatorRecord, check_positive, stencil_form
+from mgtheory.spectra.symmetry import EXACT, ROUNDED, asymmetry
 
 MAX_DIAGONALS = 27
 # a matrix is stored by diagonals if that stores at most this many numbers per non-zero
@@ -188,12 +190,16 @@ class Level:
 
     @property
     def symmetric(self) -> bool:
-        """Whether A is Hermitian but for scales of its rows."""
-        return self._hermitian or (self.rows is not None and self._balanced_hermitian)
+        """Whether A is Hermitian but for scales of its rows, and for rounding of its entries: a
+        matrix may come from a file with few digits, the entries of a problem are exact."""
+        most = ROUNDED if self.finest.problem is None else EXACT
+        return self.asymmetry <= most or (
+            self.rows is not None and self._balanced_asymmetry <= most
+        )
 
     @cached_property
-    def _hermitian(self) -> bool:
-        """Of A itself; constant stencils with a tensor form are even."""
+    def asymmetry(self) -> float:
+        """Of A itself; 0 where it surely is: constant stencils with a tensor form are even."""
         exact = self.exact
         known = self.tensor is not None or (
             isinstance(exact, sp.dia_array)
@@ -202,12 +208,12 @@ class Level:
                 for k in set(np.abs(exact.offsets))
             )
         )
-        return known or is_symmetric(self.A)
+        return 0.0 if known else asymmetry(self.A)
 
     @cached_property
-    def _balanced_hermitian(self) -> bool:
+    def _balanced_asymmetry(self) -> float:
         """Of A without the scales of its rows."""
-        return is_symmetric(self.balanced)
+        return asymmetry(self.balanced)
 
     @cached_property
     def balanced(self) -> sp.csr_array:
@@ -331,22 +337,6 @@ class Level:
             return self.interval[1]
         found = quick_ritz(self.A, B)
         return None if found is None else found.largest
-
-
-def row_maxima(A: sp.csr_array) -> NDArray[Any]:
-    """max_j |a_ij| of every row; 0 where it is empty."""
-    result = np.zeros(A.shape[0], dtype=A.data.real.dtype)
-    filled = np.diff(A.indptr) > 0
-    result[filled] = np.maximum.reduceat(np.abs(A.data), A.indptr[:-1][filled])
-    return result
-
-
-def is_symmetric(A: sp.csr_array) -> bool:
-    """Whether A is Hermitian, each entry beside the largest of its row and of its column."""
-    largest = row_maxima(A)
-    scale = 1.0 / np.sqrt(np.where(largest > 0.0, largest, 1.0))
-    difference = scale[:, None] * abs(A - A.conj().T) * scale
-    return bool(difference.max() <= 1e-8)
 
 
 def diagonal_storage(A: sp.csr_array) -> Any:

@@ -7,8 +7,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from mgtheory.multigrid.applied import PolynomialSmoothing, Smoothing
 from mgtheory.multigrid.hierarchy import Hierarchy
+from mgtheory.multigrid.smoothings import PolynomialSmoothing, Smoothing
 
 
 @dataclass(frozen=True)

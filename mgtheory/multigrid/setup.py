@@ -14,9 +14,9 @@ from mgtheory._checks import check_whole
 from mgtheory.multigrid import blackbox, transfer
 from mgtheory.multigrid.aggregates import Aggregates, aggregates, pseudo_inverse
 from mgtheory.multigrid.coarse import DENSE, DirectSolver
-from mgtheory.multigrid.doubts import JUMP, coupling_ratio, doubts, row_scales
+from mgtheory.multigrid.doubts import JUMP, about_symmetry, coupling_ratio, doubts, row_scales
 from mgtheory.multigrid.given import Given
-from mgtheory.multigrid.level import STORED, Level, diagonal_storage, row_maxima
+from mgtheory.multigrid.level import STORED, Level, diagonal_storage
 from mgtheory.multigrid.nullspace import coarse_nullspace
 from mgtheory.multigrid.options import BLACKBOX, PYAMG, Options
 from mgtheory.multigrid.transfer import TensorOperator
@@ -25,6 +25,7 @@ from mgtheory.problems.problem import Problem
 from mgtheory.problems.symbols import complex_symbols
 from mgtheory.problems.tensorform import TensorForm, recognise
 from mgtheory.spectra.bounds import couplings
+from mgtheory.spectra.symmetry import row_maxima
 
 COARSEST = 64  # unknowns of the coarsest level by default
 # couplings over the diagonal, of that in most rows, below which a value is fixed
@@ -110,6 +111,7 @@ class Coarsening:
             level.rows = row_scales(level)
             if self.transfers is None:  # else it need not be a grid
                 level.doubts = doubts(level, self.given.boundary)
+            level.doubts += about_symmetry(level)
         return level
 
     @cached_property

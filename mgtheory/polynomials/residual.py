@@ -32,6 +32,7 @@ from mgtheory.polynomials.roots import leja_weights, reciprocals, roots_from_jso
 from mgtheory.polynomials.written import listed, sympy_product, tex
 from mgtheory.spectra.record import OperatorRecord
 from mgtheory.spectra.ritz import lanczos, square_operator
+from mgtheory.spectra.symmetry import ANY_M
 
 if TYPE_CHECKING:
     import sympy
@@ -277,11 +278,11 @@ class ResidualPolynomial(ReadOnlyArrays):
         try:
             found = lanczos(A, B=B)
         except ValueError as error:
-            raise ValueError(f"{error}; for gmres pass symmetric=False") from None
+            raise ValueError(f"{error}; {ANY_M}") from None
         if found.smallest < -1e-9 * found.largest:
             raise ValueError(
                 f"A has eigenvalues from {found.smallest:.3g} to {found.largest:.3g}, must be"
-                " positive; for gmres pass symmetric=False"
+                f" positive; {ANY_M}"
             )
         b, own = found.largest, self.operator
         if own is not None:
@@ -295,7 +296,7 @@ class ResidualPolynomial(ReadOnlyArrays):
             raise ValueError(
                 f"q({worst:.4g}) = {float(self(worst)):.4g} within the spectrum, which ends at"
                 f" {b:.4g}: a preconditioner for cg needs q < 1 there; derive a polynomial for this"
-                " A, or for gmres pass symmetric=False"
+                f" A, or {ANY_M}"
             )
 
     def smooth(self, A: Any, x: Any, b: Any, B: Any = None) -> Any:

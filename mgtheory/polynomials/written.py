@@ -30,7 +30,7 @@ def tex(factors: Sequence[Factor]) -> str:
     signs = {True: "-", False: "+"}
     terms = [
         "".join(
-            f" {signs[c < 0]} {number(abs(c))} t{f'^{j}' * (j > 1)}"
+            f" {signs[c < 0]} {number(abs(c))} t{f'^{j}' * (j > 1)}".replace(" 1 t", " t")
             for j, c in enumerate(factor.coefficients)
             if j and c
         )

@@ -26,6 +26,7 @@ from mgtheory.spectra.bounds import couplings, largest_eigenvalue
 from mgtheory.spectra.interval import Interval
 from mgtheory.spectra.record import Form, OperatorRecord, check_positive, stencil_form
 from mgtheory.spectra.ritz import arnoldi, lanczos
+from mgtheory.spectra.symmetry import EXACT
 
 Scaling = Literal["identity", "diagonal"]
 ROUNDING = 1e-9  # relative size of a negative eigenvalue that stands for 0
@@ -139,6 +140,8 @@ def _of_matrix(A: Any, scaling: str) -> OperatorRecord:
     try:
         estimate = lanczos(A, B=B)
         found = f"Lanczos, {estimate.steps} steps, an estimate with its error and 1 %"
+        if estimate.asymmetry > EXACT:
+            found += f"; A is symmetric up to {estimate.asymmetry:.0e}, and taken as symmetric"
         # Ritz values lie in the spectrum: a negative one is no estimate's fault
         positive = estimate.smallest > -ROUNDING * estimate.largest
         b = estimate.upper if positive else estimate.radius

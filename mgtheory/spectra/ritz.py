@@ -24,6 +24,7 @@ from scipy.sparse.linalg import LinearOperator
 from mgtheory._checks import check_array, check_generator, check_number, check_whole, own_errors
 from mgtheory._frozen import ReadOnlyArrays
 from mgtheory.spectra.arnoldi import Arnoldi, arnoldi_process, linear_operator, product
+from mgtheory.spectra.symmetry import ROUNDED
 
 Operator = Any  # a sparse or dense array, or a LinearOperator, of shape (n, n)
 
@@ -43,6 +44,9 @@ class LanczosEstimate:
         Products with A taken for the Krylov space.
     converged
         Whether both errors are at most the tolerance times the largest modulus.
+    asymmetry
+        ||H - H^*||/||H|| of A on the Krylov space: rounding, or what `mgtheory.spectra.symmetry`
+        lets pass; the values are then those of (A + A^*)/2.
     safety
         The factor by which each end is widened, beside its error.
     size
@@ -56,6 +60,7 @@ class LanczosEstimate:
     converged: bool
     safety: float
     size: int
+    asymmetry: float = 0.0
 
     @property
     def lower(self) -> float:
@@ -141,19 +146,22 @@ def lanczos(
     start = start_vector(operator, generator)
     process = arnoldi_process(apply, start, min(steps, start.size))
     H = process.H[: process.steps]
-    if np.linalg.norm(H - H.conj().T) > 1e-8 * np.linalg.norm(H):
+    whole = float(np.linalg.norm(H))
+    asymmetry = float(np.linalg.norm(H - H.conj().T)) / (whole or 1.0)
+    if not asymmetry <= ROUNDED:
         raise ValueError(
             "the operator is not symmetric, lanczos needs A = A^T (and B a positive diagonal); use"
             " arnoldi"
         )
-    theta, Y = np.linalg.eigh(H)
+    theta, Y = np.linalg.eigh(0.5 * (H + H.conj().T))
     errors = [_residual(apply, process, theta[i], Y[:, i]) for i in (0, -1)]
     converged = max(errors) <= tolerance * float(np.abs(theta).max())
     smallest, largest, below, above = (
         float(process.scale * number) for number in (theta[0], theta[-1], *errors)
     )
     return LanczosEstimate(
-        smallest, largest, (below, above), process.steps, converged, float(safety), start.size
+        *(smallest, largest, (below, above), process.steps, converged, float(safety), start.size),
+        asymmetry,
     )
 
 

@@ -27,9 +27,9 @@ from torch import Tensor, nn
 
 from mgtheory._checks import check_whole
 from mgtheory.families import FAMILIES
-from mgtheory.multigrid.applied import PolynomialSmoothing
 from mgtheory.multigrid.cycle import run_cycle
 from mgtheory.multigrid.hierarchy import Hierarchy
+from mgtheory.multigrid.smoothings import PolynomialSmoothing
 from mgtheory.multigrid.solution import Cycle, check_cycle
 from mgtheory.multigrid.solve import Loads
 from mgtheory.polynomials.residual import ResidualPolynomial

@@ -50,7 +50,10 @@ from nets.pde.error import (
     smoothing,
 )
 
-DENSE = 200  # unknowns up to which E is formed for its eigenvalues
+DENSE = 200  # unknowns up to which E is formed for all of its eigenvalues
+# unknowns up to which E is formed for the hundreds of products by which the largest are found, and
+# E^T with it: of 529 a thousand products take a quarter of the time of as many cycles, of 961 most
+FORMED = 700
 # eigenvalues that are found, for each coefficient and besides: at a least maximum about as many as
 # there are coefficients are largest together, some in pairs
 EACH, BESIDES = 2, 10
@@ -65,7 +68,7 @@ WIDE = 16  # columns at a time, which stay in the cache
 # then missed by so much at most
 APART = 1e-8
 # energy, relative to the most, of a vector that is one of the nullspace but for rounding
-FLAT = 1e-6
+NULL = 1e-6
 LIGHT = 1e-6  # weight in a gradient, relative, that is left out
 
 
@@ -194,9 +197,12 @@ class EnergyCycle(ErrorOperator):
             values, x, y = eigenvectors(E(np.eye(n)))
             order = np.argsort(-np.abs(values), kind="stable")[:count]
             return values[order], x[:, order], y[:, order]
-        x = self._arnoldi(E, count)
         adjoint = self._adjoint(sets, E)
-        if adjoint is E:
+        symmetric = adjoint is E
+        if n <= FORMED:
+            E = Linear(_in_parts(E, np.eye(n)))
+        x = self._arnoldi(E, count)
+        if symmetric:
             v = scipy.linalg.qr(np.hstack([x.real, x.imag]), mode="economic", pivoting=True)[0]
             v = np.ascontiguousarray(v[:, :count])
             image = self.A[0](v)
@@ -204,10 +210,14 @@ class EnergyCycle(ErrorOperator):
                 values, turn = scipy.linalg.eigh(_even(image.T @ E(v)), _even(image.T @ v))
                 order = np.argsort(-np.abs(values))
                 return values[order], v @ turn[:, order], image @ turn[:, order]
-        if adjoint is None:
+        if symmetric:
+            y = self.A[0](x)
+        elif isinstance(E, Linear):
+            y = self._arnoldi(E.transposed, count)
+        elif adjoint is None:
             y = self._arnoldi(self._transposed(sets), count)
         else:
-            y = self.A[0](x if adjoint is E else self._arnoldi(adjoint, count))
+            y = self.A[0](self._arnoldi(adjoint, count))
         y = y @ np.linalg.pinv(x.T @ y)  # y^T x = 1, and the values to the square of both residuals
         values, turn, back = eigenvectors(y.T @ E(x))
         return values, x @ turn, y @ back
@@ -306,8 +316,7 @@ class EnergyCycle(ErrorOperator):
         """log (sum_i |lambda_i|^p)^(1/p) over the eigenvalues on a span, and its gradient."""
         sets = self._of_sets(c)
         E = self.columns(sets)
-        parts = [span.x[:, k : k + WIDE] for k in range(0, span.x.shape[1], WIDE)]
-        matrix = _even(span.image.T @ np.hstack([E(np.ascontiguousarray(x)) for x in parts]))
+        matrix = _even(span.image.T @ _in_parts(E, span.x))
         if not np.isfinite(matrix).all():
             return math.inf, np.zeros(c.size)
         values, turn = np.linalg.eigh(matrix)
@@ -319,6 +328,12 @@ class EnergyCycle(ErrorOperator):
         x, y = (v @ turn[:, heavy] for v in (span.x, span.image))
         slope = self._slope(sets, x, weights[heavy] * y)
         return math.log(largest) + math.log(total) / power, slope.ravel()
+
+
+def _in_parts(E: Map, x: Float) -> Float:
+    """E x, some columns at a time."""
+    parts = (x[:, k : k + WIDE] for k in range(0, x.shape[1], WIDE))
+    return np.hstack([E(np.ascontiguousarray(part)) for part in parts])
 
 
 def _even(M: Float) -> Float:
@@ -365,7 +380,7 @@ class Span:
         if np.iscomplexobj(x):  # of a pair that is equal but for rounding
             x = np.hstack([x.real, x.imag])
         sizes = np.einsum("ij,ij->j", x, self.A(x))
-        flat = FLAT * np.abs(sizes).max()
+        flat = NULL * np.abs(sizes).max()
         if sizes.min() < -flat:
             raise np.linalg.LinAlgError("A is indefinite")
         x = x / np.sqrt(np.maximum(sizes, flat))

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mgtheory.fourier.descent import LeastMaximum, minimise_maximum
-from mgtheory.multigrid.applied import PolynomialSmoothing
 from mgtheory.multigrid.hierarchy import Hierarchy
+from mgtheory.multigrid.smoothings import PolynomialSmoothing
 from mgtheory.multigrid.solution import Cycle
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.polynomials.series import coefficients, from_coefficients

@@ -56,7 +56,7 @@ def study(
         option(
             "--report DIR",
             "Train nothing: write the page of all scales, its tables and figures, from rows; of a"
-            " study without rows, from the folders of its runs.",
+            " study without rows, from the folders of its runs. With --scale NAME, that of one.",
         ),
     ] = None,
     status: Annotated[
@@ -113,7 +113,7 @@ def study(
             " again"
         )
     if report is not None:
-        paths = work.write_page(file, report, out=out, force=force)
+        paths = work.write_page(file, report, scale=scale, out=out, force=force)
         if as_json:
             console.emit({"page": paths[0], "figures": paths[1:]})
         for path in () if as_json else paths:

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from polymgnet.study.plan import Study, load_study, scales_of
+from polymgnet.study.plan import Study, load_study, name_of, scales_of
 from polymgnet.study.rows import row_of
 
 DPI = 100  # 700 pixels for the width of a page
@@ -16,6 +16,7 @@ def write_page(
     file: Path,
     folder: Path,
     *,
+    scale: str | None = None,
     out: Path | None = None,
     draw: bool = True,
     force: bool = False,
@@ -27,11 +28,15 @@ def write_page(
 
     Parameters
     ----------
+    scale
+        This one alone, on a page NAME-SCALE.md: that of all scales stays whole.
     out
         As of `load_study`: where the runs of a study without rows lie.
     """
-    target = folder / f"{file.stem}.md"
-    ours = force or target.is_file()  # and then so are the figures beside it
+    whole = folder / f"{file.stem}.md"
+    target = whole if scale is None else folder / f"{name_of(file, scale)}.md"
+    # and then so are the figures beside it
+    ours = force or target.is_file() or whole.is_file()
     from analysis.studies import Grid, Question
     from analysis.study_along import along_section
     from analysis.study_text import page, scale_text
@@ -40,8 +45,8 @@ def write_page(
     sections: dict[str, str] = {}
     looked: list[str] = []
     figures: list[tuple[Path, Any]] = []
-    for scale in scales_of(file):
-        plan = load_study(file, scale=scale, out=out, check=False)
+    for one in scales_of(file) if scale is None else [scale]:
+        plan = load_study(file, scale=one, out=out, check=False)
         try:
             question = Question.of(plan.report)
         except ValueError as error:
@@ -57,7 +62,7 @@ def write_page(
         if not grid.cells:
             looked.append(_missing(plan))
             continue
-        name = "-".join(filter(None, (file.stem, scale)))
+        name = name_of(file, one)
         text = [plan.about.strip()]
         # ending of the file's name -> function of `figures.studies`, and what it shows
         pictures = {"": ("study_figure", "means")}
@@ -75,7 +80,7 @@ def write_page(
         points, there = [run.point for run in plan.runs], "have rows" if plan.rows else "finished"
         text.append(scale_text(grid, question, points=points, there=there))
         text.append(along_section(grid))
-        sections[scale or ""] = "\n\n".join(part for part in text if part)
+        sections[one or ""] = "\n\n".join(part for part in text if part)
     if not sections:
         raise ValueError(
             f"study file {file}: no run has finished, so there is nothing to report; looked for"

@@ -158,6 +158,11 @@ def scales_of(path: Path) -> list[str | None]:
     return list(data.get("scale", {})) or [None]
 
 
+def name_of(path: Path, scale: str | None) -> str:
+    """What the files of one scale are called: STUDY-SCALE, or STUDY where the file has none."""
+    return "-".join(filter(None, (path.stem, scale)))
+
+
 def _check_report(path: Path, given: Mapping[str, Any], grid: Mapping[str, Any]) -> None:
     """ValueError where the table [report] asks for what the grid of this scale does not have, or
     names a value that no scale has."""
@@ -299,7 +304,6 @@ def load_study(
             run.check()
     rows = data.get("rows")
     if rows is not None:
-        name = "-".join(filter(None, (path.stem, scale)))
-        rows = Rows(path.parent / rows / f"{name}.jsonl")
+        rows = Rows(path.parent / rows / f"{name_of(path, scale)}.jsonl")
     about = str(data.get("about", ""))
     return Study(where, tuple(runs), data["slurm"], rows, data["report"], about)

@@ -1,10 +1,12 @@
 """Names beside points: near their own, apart from one another, and left out where there is no
 room."""
 
+import tracemalloc
+
 import numpy as np
 
 from analysis.studies import Grid, Question
-from figures.names import _together
+from figures.names import AWAY, _boxes, _size, _together
 from figures.studies import study_figure
 from figures.style import BLACK, GREY, paper
 
@@ -61,6 +63,39 @@ def test_names_make_room_for_one_another():
     assert _together(boxes, costs, 1.0) == [1, 0]
     assert _together(boxes[:, ::-1], costs[:, ::-1], 1.0) == [0, 1]
     assert _together(boxes, np.array([[5.0, 24.0], [5.0, 9.0]]), 1.0) == [0, 1]
+
+
+def test_memory_grows_with_the_number_of_names():
+    """Not with its square: of 300 names with 60 places each, all pairs of places are 2.6 GB."""
+    points = np.stack(np.meshgrid(60.0 * np.arange(15), 40.0 * np.arange(20)), axis=-1)
+    boxes = _boxes(points.reshape(-1, 2), np.tile([[30.0, 8.0]], (300, 1)), 1.0)
+    costs = np.tile(AWAY, (300, 1))
+    tracemalloc.start()
+    chosen = _together(boxes, costs, 1.0)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert chosen == [0] * 300  # each has room for its name at the nearest of its places
+    assert most < 5e6
+
+
+def test_more_names_than_a_panel_holds():
+    """Long ones: the best stand, in spite of the many; none covers another's middle."""
+    rows = [
+        ({"seed": 0, "net": f"{k} {'long ' * 12}"}, {"train_loss": 0.5 + 0.01 * k})
+        for k in range(40)
+    ]
+    for k, (_, row) in enumerate(rows):
+        row["parameters"] = 1e4 + 1e3 * (k * 7 % 40)
+    with paper():
+        made = study_figure(Grid.of(rows, "net"), QUESTION)
+        (ax,) = made.axes
+        shown = [one for one in ax.texts if one.get_gid() and one.get_visible()]
+        assert 10 <= len(shown) < 40
+        assert shown[0].get_text().startswith("0 long")
+        boxes = [_size(one) for one in shown]
+        for k, one in enumerate(boxes):
+            for other in boxes[:k]:
+                assert not other.contains(*one.get_points().mean(axis=0))
 
 
 def test_a_heap_keeps_the_names_that_the_panel_needs():

@@ -70,3 +70,25 @@ def wide_tables(monkeypatch):
     """Parallel test workers set COLUMNS to a terminal's width, which folds tables; without it they
     keep their own."""
     monkeypatch.delenv("COLUMNS", raising=False)
+
+
+STUDY = """
+config = "q2"
+out = "{out}"
+[set]
+epochs = 1
+width = 2
+tensorboard = false
+"optim.lr" = 0.05
+[grid]
+"init.scheme" = ["constant", "chebyshev4"]
+seed = [0, 1]
+"""
+
+
+@pytest.fixture
+def study_file(tmp_path):
+    """A study of two starts and two seeds, each run an epoch on the digits."""
+    path = tmp_path / "study.toml"
+    path.write_text(STUDY.format(out=tmp_path / "runs"))
+    return path

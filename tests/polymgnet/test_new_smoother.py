@@ -11,7 +11,8 @@ import mgtheory
 from mgtheory import fourier
 from mgtheory.fourier.cycle import LocalCycle
 from mgtheory.fourier.relaxation import step_symbols
-from mgtheory.multigrid.applied import DiagonalSmoothing, set_up
+from mgtheory.multigrid.applied import set_up
+from mgtheory.multigrid.smoothings import DiagonalSmoothing
 from mgtheory.problems.stencils import laplacian
 from mgtheory.problems.symbols import harmonic_symbols
 from mgtheory.smoothers import SMOOTHERS, Jacobi, Smoother

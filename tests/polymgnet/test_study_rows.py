@@ -229,6 +229,26 @@ def test_without_rows_the_page_is_of_the_folders(
     assert "3 of 3 runs finished" in (tmp_path / "others" / "which.md").read_text()
 
 
+def test_the_page_of_one_scale(run, refused, file, trained, tmp_path, monkeypatch):
+    """--scale beside --report: that scale alone, on a page of its own; that of all stays whole."""
+    monkeypatch.setattr("polymgnet.study.page._draw", lambda *_, **__: None)
+    pages = tmp_path / "pages"
+    for scale in ("small", "large"):
+        run("study", file, "--scale", scale)
+    run("study", file, "--report", pages)
+    whole = (pages / "which.md").read_text()
+    (pages / "which-small.png").touch()  # of the whole page, drawn anew with this one
+    result = run("study", file, "--report", pages, "--scale", "small")
+    assert result.status == 0, result.err
+    assert result.out.splitlines() == [str(pages / f"which-small.{end}") for end in ("md", "png")]
+    before, _, after = whole.partition("## large\n")
+    assert after
+    assert (pages / "which-small.md").read_text() == before.rstrip("\n") + "\n"
+    assert (pages / "which.md").read_text() == whole
+    said = refused("study", file, "--report", pages, "--scale", "huge")
+    assert "scale is 'huge', allowed are small, large (--scale)" in said
+
+
 def test_finished_folders_without_a_row_are_told_of(run, refused, file, trained, tmp_path):
     run("study", file, "--scale", "small")
     rows = file.parent / "rows" / "which-small.jsonl"

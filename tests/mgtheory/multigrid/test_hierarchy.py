@@ -1,5 +1,5 @@
-"""Hierarchies: what build makes of problems and matrices, Galerkin twins, intervals, complexity,
-own parts, types, pickling."""
+"""Hierarchies: what build makes of problems and matrices, Galerkin twins, intervals, types,
+pickling."""
 
 import copy
 import pickle
@@ -8,13 +8,11 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from mgtheory.multigrid.applied import Smoothing
 from mgtheory.multigrid.hierarchy import Hierarchy
 from mgtheory.multigrid.level import diagonal_storage
 from mgtheory.problems.catalogue import PROBLEMS, create, poisson
 from mgtheory.problems.grids import Boundary
 from mgtheory.problems.tensorform import recognise
-from mgtheory.smoothers import Jacobi
 from mgtheory.spectra.bounds import couplings, largest_eigenvalue
 
 # symmetric ones; convection in ../problems/test_plane.py
@@ -133,184 +131,6 @@ def test_weakly_coupled_axes_are_not_coarsened():
     A = create("anisotropic2d", 31).A
     assert couplings(A, (31, 31)) == pytest.approx([1024, 10.24], rel=0.05)
     assert Hierarchy.build(A, shape=(31, 31)).levels[1].shape == (15, 31)
-
-
-def test_complexities_and_printout():
-    """Numbers by hand for 31 x 31, 15 x 15, 7 x 7: 5 n^2 - 4 n non-zeros; degree 2 costs 2 products
-    before and 2 after."""
-    hierarchy = Hierarchy.build(poisson((31, 31)), degree=2)
-    nonzeros = np.array([5 * n * n - 4 * n for n in (31, 15, 7)])
-    assert hierarchy.operator_complexity == pytest.approx(nonzeros.sum() / nonzeros[0])
-    assert hierarchy.grid_complexity == pytest.approx((31**2 + 15**2 + 7**2) / 31**2)
-    assert hierarchy.cycle_complexity("V") == pytest.approx(
-        (2 * nonzeros[0] + 2 * nonzeros[1] + nonzeros[2]) / nonzeros[0]
-    )
-    assert hierarchy.cycle_complexity("W") == pytest.approx(
-        (2 * nonzeros[0] + 4 * nonzeros[1] + 2 * nonzeros[2]) / nonzeros[0]
-    )
-    assert hierarchy.work_units("V") == pytest.approx(4 * (nonzeros[0] + nonzeros[1]) / nonzeros[0])
-    assert hierarchy.work_units("W") == pytest.approx(4 + 9 * nonzeros[1] / nonzeros[0])
-    assert hierarchy.work_units("F") == hierarchy.work_units("W")
-    text = str(hierarchy)
-    for part in (
-        "3 levels",
-        "31x31",
-        str(nonzeros[0]),
-        "1 + 1 chebyshev(2)",
-        f"operator complexity {hierarchy.operator_complexity:.3f}",
-    ):
-        assert part in text
-
-
-class Counting:
-    """A x with products counted."""
-
-    def __init__(self, A):
-        self.A, self.dtype, self.shape, self.format, self.count = A, A.dtype, A.shape, "csr", 0
-
-    def __matmul__(self, x):
-        self.count += 1
-        return self.A @ x
-
-    def diagonal(self):
-        return self.A.diagonal()
-
-
-@pytest.mark.parametrize(
-    "smoother", [("chebyshev", 3), ("chebyshev4_opt", 2), ("chebyshev", 8), ("jacobi", None)]
-)
-@pytest.mark.parametrize(("pre", "post"), [(1, 1), (2, 1), (0, 2), (1, 0)])
-@pytest.mark.parametrize("cycle", ["V", "W", "F"])
-def test_work_units_are_what_is_done(cycle, pre, post, smoother):
-    hierarchy = Hierarchy.build(
-        poisson((31, 31)), smoother=smoother[0], degree=smoother[1], pre=pre, post=post
-    )
-    done = counted(hierarchy)
-    hierarchy.apply(np.ones(961), cycle)
-    assert hierarchy.work_units(cycle) == pytest.approx(done())
-
-
-@pytest.mark.parametrize("cycle", ["V", "W"])
-@pytest.mark.parametrize("cycles", [1, 2])
-def test_work_units_of_full_multigrid(cycle, cycles):
-    """The pass from a residual on each level, and the residual after it; then V-cycles with
-    theirs."""
-    hierarchy = Hierarchy.build(poisson((31, 31)))
-    done = counted(hierarchy)
-    assert hierarchy.full_multigrid(
-        np.ones(961), cycle=cycle, cycles=cycles
-    ).work_units == pytest.approx(done())
-    done = counted(hierarchy)
-    assert hierarchy.solve(np.ones(961), cycle="FMG", maxiter=3).work_units == pytest.approx(done())
-
-
-def counted(hierarchy):
-    """Products with A are counted from now on; the result says how many, in work units."""
-    for level in hierarchy.levels:
-        level.operator = level.exact = Counting(level.operator)
-        for smoothing in (level.pre, level.post):
-            if smoothing is not None:
-                smoothing.A = level.operator
-    return lambda: (
-        sum(level.operator.count * level.A.nnz for level in hierarchy.levels)
-        / hierarchy.levels[0].A.nnz
-    )
-
-
-def test_counts_per_level():
-    hierarchy = Hierarchy.build(poisson((63, 63)), pre=[1, 2], post=lambda l: l)
-    assert [(level.pre_count, level.post_count) for level in hierarchy.levels[:-1]] == [
-        (1, 0),
-        (2, 1),
-        (2, 2),
-    ]
-    assert hierarchy.levels[0].post is None
-
-
-class Half(Smoothing):
-    """An own smoothing: half of Jacobi."""
-
-    def correct(self, r):
-        return 0.5 * r / self.A.diagonal()
-
-
-class Minimal:
-    """The least that a smoothing needs."""
-
-    def __init__(self, level):
-        self.diagonal = level.A.diagonal()
-
-    def correct(self, r):
-        return 0.5 * r / self.diagonal
-
-
-def test_own_parts():
-    """Smoother on one level, transfers, coarse solver: replaced by own objects, the cycle is the
-    same linear map."""
-    problem = poisson((15, 15))
-    r = np.random.default_rng(0).standard_normal(225)
-    plain = Hierarchy.build(problem, smoother=Jacobi(0.5), coarsest=20, coarsening="galerkin")
-    mixed = Hierarchy.build(
-        problem,
-        smoother=lambda l: Jacobi(0.5) if l.index else Half(l.operator),
-        coarsest=20,
-        coarsening="galerkin",
-    )
-    minimal = Hierarchy.build(problem, smoother=Minimal, coarsest=20, coarsening="galerkin")
-    calls = []
-
-    def solver(A):
-        dense = np.linalg.inv(A.toarray())
-        return lambda v: calls.append(v.size) or dense @ v
-
-    def transfers(level):
-        if level.index == len(plain.levels) - 1:
-            return None, None, level.shape
-        twin = plain.levels[level.index]
-        return twin.P.tocsr(), twin.R.tocsr(), plain.levels[level.index + 1].shape
-
-    own = Hierarchy.build(problem, smoother=Jacobi(0.5), transfers=transfers, coarse_solver=solver)
-    for other in (mixed, minimal, own):
-        for cycle in "VWF":
-            np.testing.assert_allclose(other.apply(r, cycle), plain.apply(r, cycle), atol=1e-13)
-    assert calls == [9] * 5  # one in V, two in W and F on three levels
-    assert "Minimal" in str(minimal)
-
-
-def test_own_transfers_on_one_level():
-    """None leaves a level to the default."""
-    problem = poisson((31, 31))
-    plain = Hierarchy.build(problem, coarsening="galerkin")
-    twin = plain.levels[1]
-
-    def second(level):
-        return (2 * twin.P.tocsr(), twin.R.tocsr(), (7, 7)) if level.index == 1 else None
-
-    own = Hierarchy.build(problem, transfers=second)
-    assert [level.shape for level in own.levels] == [(31, 31), (15, 15), (7, 7)]
-    assert abs(own.levels[2].A - 2 * plain.levels[2].A).max() < 1e-9
-    r = np.random.default_rng(0).standard_normal(961)
-    # P doubled and the coarse operator too
-    np.testing.assert_allclose(own.apply(r), plain.apply(r), atol=1e-13)
-    single = Hierarchy.build(problem, transfers=second, dtype=np.float32)
-    # own objects stay what they are
-    assert [level.P.dtype for level in single.levels[:2]] == [np.float32, np.float64]
-
-
-def test_own_transfers_need_no_grid():
-    """Unknowns in random order couple no neighbours, which speaks against the default's transfers
-    alone: with those of the grid in the same order the cycle is the grid's."""
-    problem, options = poisson((15, 15)), {"smoother": Jacobi(0.5), "coarsening": "galerkin"}
-    plain, order = Hierarchy.build(problem, **options), np.random.default_rng(0).permutation(225)
-    A, P = sp.csr_array(problem.A[order][:, order]), plain.levels[0].P.tocsr()[order]
-
-    def transfers(level):
-        return (None, None, level.shape) if level.index else (P, sp.csr_array(P.T) / 4, 49)
-
-    own, r = Hierarchy.build(A, shape=225, transfers=transfers, **options), np.arange(225.0)
-    np.testing.assert_allclose(own.apply(r[order]), plain.apply(r)[order], atol=1e-13)
-    assert own.doubts == ()
-    assert "does not couple neighbours on the grid 225" in Hierarchy.build(A, shape=225).doubts[0]
 
 
 def test_types_and_formats():

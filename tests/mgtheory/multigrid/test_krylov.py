@@ -70,3 +70,30 @@ def test_when_it_ends():
     ):
         with pytest.raises(ValueError, match=said):
             krylov(hierarchy, A, b, **wrong)
+
+
+@pytest.mark.parametrize("method", [name for name, symmetric in KRYLOV.items() if symmetric])
+def test_a_refusal_names_the_methods_that_take_a_wind(method):
+    problem = create("convection2d", 15)
+    hierarchy = Hierarchy.build(problem)
+    with pytest.raises(ValueError, match=f"^krylov {method}: the cycle is not symmetric") as caught:
+        krylov(hierarchy, problem.A, problem.b, method=method)
+    assert str(caught.value).endswith("take krylov gmres, or cycles alone without a Krylov method")
+    assert krylov(hierarchy, problem.A, problem.b, method="gmres").converged
+    assert hierarchy.solve(problem.b).converged
+
+
+def test_what_the_refusal_of_a_preconditioner_names_takes_it():
+    """Methods of SciPy, which have M alone."""
+    problem = create("convection2d", 15)
+    hierarchy = Hierarchy.build(problem)
+    with pytest.raises(ValueError, match="the cycle is not symmetric") as caught:
+        hierarchy.as_preconditioner()
+    named = str(caught.value).partition("; for ")[2].removesuffix(" pass symmetric=False")
+    methods = named.replace(" or ", ", ").split(", ")
+    assert len(methods) == 5
+    M = hierarchy.as_preconditioner(symmetric=False)
+    for name in methods:
+        x, failed = getattr(sla, name)(problem.A, problem.b, M=M, rtol=1e-8, maxiter=30)
+        assert not failed
+        assert np.linalg.norm(problem.b - problem.A @ x) <= 1e-6 * np.linalg.norm(problem.b)

@@ -31,12 +31,20 @@ def test_roots_are_listed_without_padding(roots, shown):
         (0.001234, "0.001234"),
         (1234.0, "1234"),
         (9999.9, r"1 \cdot 10^{4}"),
+        (11.0, "11"),
         (12340.0, r"1.234 \cdot 10^{4}"),
     ],
 )
 def test_formulas_have_powers_of_ten_beyond_four_digits(weight, shown):
     q = ResidualPolynomial.from_weights([weight])
     assert q._repr_latex_() == f"$q(t) = (1 - {shown} t)$"
+
+
+def test_a_coefficient_of_one_is_not_written():
+    assert ResidualPolynomial([-1.0])._repr_latex_() == "$q(t) = (1 + t)$"
+    assert ResidualPolynomial([1.0])._repr_latex_() == "$q(t) = (1 - t)$"
+    turned = ResidualPolynomial([1j, -1j])  # of modulus 1: 1 + t^2
+    assert turned._repr_latex_() == "$q(t) = (1 + t^2)$"
 
 
 @pytest.mark.parametrize(

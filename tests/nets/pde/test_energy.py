@@ -33,6 +33,7 @@ def short(monkeypatch):
 def krylov(monkeypatch):
     """Small grids as if they were large."""
     monkeypatch.setattr("nets.pde.energy.DENSE", 0)
+    monkeypatch.setattr("nets.pde.energy.FORMED", 0)
 
 
 def cycle_of(problem, options, kind="V", pre=1, post=1, per="level", degree=2):
@@ -108,6 +109,31 @@ def test_with_any_coefficients_it_is_the_sparse_solvers_cycle(cycle, krylov):
         more, less = (largest(energy.pieces, c + s, 200)[1] for s in (step, -step))
         expected = (more - less) / 2e-6
         assert slope[i] == pytest.approx(expected, rel=1e-4, abs=1e-4 * abs(slope).max())
+
+
+@pytest.mark.parametrize("cycle", CYCLES)
+def test_E_is_formed_where_that_takes_fewer_cycles_than_its_eigenvalues(cycle, krylov, monkeypatch):
+    """The same values and slopes, from as few calls of the cycle as columns fit the cache."""
+    kind, pre, post, per = CYCLES[cycle]
+    _, operator, c, _ = cycle_of(problems.create("jump2d", 15), {}, kind, pre, post, per)
+    wanted = largest(operator.pieces, c)
+    monkeypatch.setattr("nets.pde.energy.FORMED", operator.size)
+    calls, columns = [], operator.columns
+
+    def counted(sets, **options):
+        E = columns(sets, **options)
+
+        def counting(e):
+            calls.append(e.shape)
+            return E(e)
+
+        return counting
+
+    monkeypatch.setattr(operator, "columns", counted)
+    found = largest(operator.pieces, c)
+    for one, other in zip(found, wanted):
+        np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-7)
+    assert len(calls) < 20  # 15 parts of 225 columns, the adjoint's test, the slope
 
 
 def test_the_sum_over_a_span_has_the_values_and_the_gradient_of_E(krylov):

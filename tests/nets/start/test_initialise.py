@@ -1,4 +1,4 @@
-"""The start of a network: every scheme on every model and placement, the scaling and factor rules,
+"""The start of a network: every scheme on every model and placement, the rules of scaling,
 provenance, refusals."""
 
 import copy
@@ -13,7 +13,6 @@ import nets
 from mgtheory import derive
 from mgtheory.polynomials.residual import ResidualPolynomial
 from nets.models.placements import PLACEMENTS
-from nets.start.operators import operator_spectra
 from nets.start.report import InitReport, roots_at_guard
 from nets.start.schemes import list_schemes
 from nets.start.spectrum import convolution_spectrum
@@ -21,19 +20,6 @@ from nets.start.spectrum import convolution_spectrum
 SCHEMES = list_schemes()
 # degrees 4, 7, 10; no polynomial for A^2
 REFUSED = {"mls": ("q2", "g4", "g6", "g8", "p3"), "two_grid_optimal": ("g4", "g6", "g8")}
-
-
-def started(name="q2", scheme="chebyshev4", *, seed=0, model_options=None, **options):
-    model = nets.create_model(
-        name,
-        generator=torch.Generator().manual_seed(seed),
-        **({"width": 4, "levels": 2} | (model_options or {})),
-    )
-    return model, nets.initialise(
-        model,
-        scheme,
-        **({"size": (8, 8), "generator": torch.Generator().manual_seed(seed)} | options),
-    )
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +33,7 @@ def init_file(tmp_path_factory):
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_every_model_and_placement_starts_finite(scheme):
+def test_every_model_and_placement_starts_finite(started, scheme):
     """Finite loss and gradients at the placements that suit the factors; a scheme that cannot serve
     a model says why.
 
@@ -87,17 +73,17 @@ def placed_model(name, placement):
 
 
 @pytest.mark.parametrize("family", ["chebyshev", "chebyshev4", "chebyshev4_opt"])
-def test_scaling_by_the_spectral_radius(family):
+def test_scaling_by_the_spectral_radius(started, family):
     """Linear steps: the family on (0, 1], lower end 1/4, times b of the level's own A: of twice the
     Laplacian / 8 it is 2 on a periodic grid, 2 cos(pi / (2n + 2))^2 on n x n points."""
     for padding, grids, radii in (
         ("periodic", [(16, 16)] * 2, [2.0, 2.0]),
         ("applied", [(8, 8), (4, 4)], [2 * np.cos(np.pi / (2 * n + 2)) ** 2 for n in (8, 4)]),
     ):
-        check_scaling(family, padding, grids, radii)
+        check_scaling(started, family, padding, grids, radii)
 
 
-def check_scaling(family, padding, grids, radii):
+def check_scaling(started, family, padding, grids, radii):
     model, report = started(
         "q2", family, operator="laplacian", small=0.0, scale=2.0, padding=padding
     )
@@ -115,7 +101,7 @@ def check_scaling(family, padding, grids, radii):
         assert not described.fitted
 
 
-def test_known_smoothing_factors():
+def test_known_smoothing_factors(started):
     """On a pure Laplacian Chebyshev on [b/4, b] of degree 2 and the fourth kind have the oracles
     0.2195 and 1/4.
 
@@ -132,7 +118,7 @@ def test_known_smoothing_factors():
         assert report.levels[0].max_modulus == pytest.approx(1.0, abs=1e-6)
 
 
-def test_reported_modulus_is_that_of_the_true_spectrum():
+def test_reported_modulus_is_that_of_the_true_spectrum(started):
     model, report = started("g6", "chebyshev", operator="shifted")
     for level, described in zip(model.levels, report.levels):
         values = np.linalg.eigvals(matrix_of(level.A, described.grid))
@@ -165,7 +151,9 @@ def matrix_of(module, grid):
     ],
 )
 @pytest.mark.parametrize("operator", ["random", "laplacian", "shifted"])
-def test_reported_numbers_are_those_of_what_the_network_applies(name, size, options, operator):
+def test_reported_numbers_are_those_of_what_the_network_applies(
+    started, name, size, options, operator
+):
     """b and max |q| of the matrix of the very operation that a forward pass does, on its grid."""
     model, report = started(name, "chebyshev4", operator=operator, size=size, model_options=options)
     seen = {}
@@ -196,7 +184,7 @@ def test_reported_numbers_are_those_of_what_the_network_applies(name, size, opti
             assert values.real.min() > 0
 
 
-def test_start_on_digits_by_the_true_radius():
+def test_start_on_digits_by_the_true_radius(started):
     """What a start scaled by the periodic radius has on 8 x 8 images, and what it reported."""
     options = {"width": 8, "levels": 4, "in_channels": 1}
 
@@ -228,164 +216,13 @@ def test_start_on_digits_by_the_true_radius():
     assert right.radius == pytest.approx(0.19, abs=0.005)
 
 
-def test_padding_is_checked():
+def test_padding_is_checked(started):
     with pytest.raises(ValueError, match="applied"):
         started("q2", padding="zeros")
 
 
-def test_symmetric_pairs_take_the_family_on_the_square():
-    """kappa_i = 1/r_i with r_i the family's roots on (0, b^2], lower end (1/4)^2."""
-    model, report = started(
-        "g4", "chebyshev", operator="laplacian", small=0.0, scale=3.0, padding="periodic"
-    )
-    expected = 1 / (9.0 * derive("chebyshev", 2, (1 / 16, 1.0)).roots.real)
-    found = [step.factor().kappa for step in model.levels[0].steps]
-    np.testing.assert_allclose(sorted(found), sorted(expected), rtol=1e-6)
-    assert not report.levels[0].fitted
-
-
-def test_complex_pair_takes_the_mean_of_real_roots_and_says_so():
-    model, report = started("g6", "chebyshev4", operator="laplacian", small=0.0, padding="periodic")
-    roots = derive("chebyshev4", 2, 1.0).roots.real
-    pair = model.levels[0].steps[2].factor()
-    assert pair.roots[0].real == pytest.approx(roots.mean(), rel=1e-6)
-    assert 0 < pair.roots[0].imag < 0.02 * pair.roots[0].real
-    assert report.levels[0].fitted
-    assert "mean of two" in report.levels[0].reasons[0]
-
-
-def test_complex_pair_takes_a_conjugate_pair_where_there_is_one():
-    model, report = started("q2", "spectral", model_options={"factors": ["complex_pair", "linear"]})
-    values = operator_spectra([model.levels[0].A], [(8, 8)])[0].values
-    outermost = np.abs(values[np.abs(values.imag) > 1e-6]).max()
-    assert np.abs(model.levels[0].steps[0].factor().roots[0]) == pytest.approx(outermost, rel=1e-5)
-    assert not report.levels[0].fitted
-
-
-def test_spectral_takes_the_extreme_real_eigenvalues():
-    model, _ = started("q2", "spectral")
-    values = operator_spectra([model.levels[0].A], [(8, 8)])[0].values
-    real = values.real[np.abs(values.imag) < 1e-9]
-    found = sorted(1 / step.factor().w for step in model.levels[0].steps)
-    np.testing.assert_allclose(found, [real.min(), real.max()], rtol=1e-5)
-
-
-def test_symmetric_pairs_take_squares_of_eigenvalues_and_ritz_values_of_the_square():
-    model, _ = started("g4", "spectral")
-    A = model.levels[0].A
-    values = operator_spectra([A], [(8, 8)])[0].values
-    real = values.real[np.abs(values.imag) < 1e-9]
-    kappas = sorted(step.factor().kappa for step in model.levels[0].steps)
-    np.testing.assert_allclose(
-        kappas, sorted(1 / np.array([real.min(), real.max()]) ** 2), rtol=1e-5
-    )
-    model, report = started("g4", "harmonic_ritz", operator="laplacian", small=0.0)
-    roots = np.array([1 / step.factor().kappa for step in model.levels[0].steps])
-    assert ((roots > 0) & (roots < 1)).all()
-    np.testing.assert_allclose(np.sort(roots), np.sort(report.sources[0].roots.real), rtol=1e-5)
-    operator = operator_spectra([model.levels[0].A], [(8, 8)])[0].A
-    start = started_vector(operator.shape[0])
-    used = derive("harmonic_ritz", 2, operator @ operator, start=start, copies=False)
-    np.testing.assert_allclose(np.sort(roots), np.sort(used.roots.real), rtol=1e-4)
-
-
-def started_vector(n):
-    """What `started` draws for the first level's Krylov space, after the weights of both levels'
-    operators (4 and 8 channels)."""
-    generator = torch.Generator().manual_seed(0)
-    for channels in (4, 8):
-        torch.empty(channels, channels, 3, 3).uniform_(-1, 1, generator=generator)
-    return torch.randn(n, generator=generator, dtype=torch.float64).numpy()
-
-
-def test_real_pairs_and_linear_steps_take_roots_in_leja_order():
-    expected = derive("chebyshev", 4, (0.25, 1.0)).roots.real
-    pure = {"operator": "laplacian", "small": 0.0, "padding": "periodic"}
-    model, _ = started("r4", "chebyshev", **pure)
-    pairs = [step.factor() for step in model.levels[0].steps]
-    np.testing.assert_allclose(
-        [root for pair in pairs for root in sorted(pair.roots.real)],
-        [*sorted(expected[:2]), *sorted(expected[2:])],
-        rtol=1e-6,
-    )
-    model, _ = started("q4", "chebyshev", **pure)
-    np.testing.assert_allclose(
-        [1 / step.factor().w for step in model.levels[0].steps], expected, rtol=1e-6
-    )
-
-
-def test_uniform_keeps_the_sign_of_a_root_at_the_guard():
-    for seed in range(400):
-        model, report = started(
-            "q8", "uniform:a=-1,b=1", seed=seed, model_options={"width": 1, "levels": 1}
-        )
-        roots = np.array([1 / step.factor().w for step in model.levels[0].steps])
-        assert np.abs(roots).min() > 0.01 * (1 - 1e-6)
-        at_guard = roots[np.abs(np.abs(roots) - 0.01) < 1e-6]
-        if (at_guard < 0).any():
-            assert report.levels[0].fitted
-            return
-    raise AssertionError("no negative root was drawn inside the guard in 400 tries of 8 at 1 %")
-
-
-def test_the_mean_of_two_roots_is_kept_from_zero_too():
-    """A complex pair takes the mean of two real roots, which may nearly cancel: max |q| was
-    2.6e7."""
-    least = []
-    for seed in range(200):
-        model, report = started(
-            "g6", "uniform:a=-1,b=1", seed=seed, model_options={"width": 1, "levels": 1}
-        )
-        pair = model.levels[0].steps[2].factor()
-        least.append(abs(pair.roots[0]))
-        assert least[-1] > 0.01 * (1 - 1e-6)
-        if least[-1] < 0.0101:
-            assert any("moved out" in reason for reason in report.levels[0].reasons)
-            return
-    raise AssertionError("no mean of two roots was drawn inside the guard in 200 tries at 1 %")
-
-
-@pytest.mark.parametrize("scheme", ["constant:value=2", "richardson", "uniform:a=2,b=2.0000001"])
-def test_equal_roots_of_a_real_pair_part_in_training(scheme):
-    """Equal ones would have equal gradients for ever; a start a little apart changes q by 1e-4 of
-    its leading term."""
-    model, report = started("r4", scheme, model_options={"width": 2, "levels": 2})
-    pairs = [step.coefficients for step in model.levels[0].steps]
-    assert any("apart" in reason for reason in report.levels[0].reasons)
-    before = [abs(float(pair.w1.detach() - pair.w2.detach())) for pair in pairs]
-    assert all(
-        0.019 < gap / abs(float(pair.w1.detach())) < 0.021
-        for gap, pair in zip(before, pairs, strict=True)
-    )
-    model(
-        torch.randn(16, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-    ).square().sum().backward()
-    assert all(float(pair.w1.grad) != float(pair.w2.grad) for pair in pairs)
-
-
-def test_complex_roots_on_linear_steps_become_their_modulus():
-    general, exact = started("p2", "harmonic_ritz", seed=1)
-    roots = general.levels[0].polynomial().roots
-    assert np.abs(roots.imag).min() > 0  # a general polynomial keeps them
-    assert not exact.levels[0].fitted
-    model, report = started("q2", "harmonic_ritz", seed=1)
-    np.testing.assert_allclose(
-        [1 / step.factor().w for step in model.levels[0].steps], np.abs(roots), rtol=1e-5
-    )
-    assert report.levels[0].fitted
-    assert "modulus" in report.levels[0].reasons[0]
-
-
-def test_general_steps_take_the_polynomial_exactly():
-    model, _ = started("p4", "chebyshev", operator="laplacian", small=0.0, padding="periodic")
-    expected = derive("chebyshev", 4, (0.25, 1.0)).polynomial.correction_coefficients
-    np.testing.assert_allclose(
-        model.levels[0].steps[0].coefficients.c.detach(), expected, rtol=1e-5
-    )
-
-
 @pytest.mark.parametrize("scheme", ["xavier", "abs_xavier"])
-def test_published_start(scheme):
+def test_published_start(started, scheme):
     """Roots within ±sqrt(3/c), none nearer to 0 than a hundredth of it; both signs, or the same
     sizes and positive."""
     draws = [started("q8", scheme, seed=seed) for seed in range(12)]
@@ -402,7 +239,7 @@ def test_published_start(scheme):
     np.testing.assert_allclose(np.sort(np.abs(signed)), np.sort(positive.real), rtol=1e-6)
 
 
-def test_published_complex_pair_is_the_reciprocal():
+def test_published_complex_pair_is_the_reciprocal(started):
     """The published code stores 1/v and takes a = |1/v|."""
     pair = started("g6", "xavier")[0].levels[0].steps[2].factor()
     root = pair.roots[0]
@@ -410,14 +247,14 @@ def test_published_complex_pair_is_the_reciprocal():
     assert root.imag == pytest.approx(0.01 * root.real, rel=1e-5)
 
 
-def test_constant_and_uniform():
+def test_constant_and_uniform(started):
     model, _ = started("q2", "constant:value=0.5")
     assert [step.factor().w for step in model.levels[0].steps] == [2.0, 2.0]
     model, _ = started("q8", "uniform:a=2,b=3")
     assert all(1 / 3 <= step.factor().w <= 1 / 2 for step in model.levels[1].steps)
 
 
-def test_file_scheme(init_file):
+def test_file_scheme(started, init_file):
     source = init_file(2, family="chebyshev", of=(2.0, 8.0))
     pure = {"operator": "laplacian", "small": 0.0, "padding": "periodic"}
     model, report = started("q2", source, **pure)
@@ -440,7 +277,7 @@ def test_file_scheme(init_file):
             started(name, source)
 
 
-def test_shared_coefficients_are_started_once():
+def test_shared_coefficients_are_started_once(started):
     model, report = started(
         "q3",
         "chebyshev4",
@@ -454,7 +291,7 @@ def test_shared_coefficients_are_started_once():
     assert len(report.levels[0].factors) == 3
 
 
-def test_report_round_trip_and_repetition():
+def test_report_round_trip_and_repetition(started):
     (a, first), (b, second) = (
         started("g6", "chebyshev:lower=0.1", operator="laplacian", small=0.2) for _ in range(2)
     )
@@ -474,7 +311,7 @@ def test_report_round_trip_and_repetition():
             InitReport.from_dict(broken)
 
 
-def test_a_report_of_the_first_schema_is_read():
+def test_a_report_of_the_first_schema_is_read(started):
     """It said nothing of padding, which was periodic."""
     _, report = started("g6", "chebyshev", operator="laplacian", padding="periodic")
     document = report.to_dict() | {"schema": 1}
@@ -485,7 +322,7 @@ def test_a_report_of_the_first_schema_is_read():
     assert InitReport.from_dict(json.loads(json.dumps(document))) == report
 
 
-def test_roots_at_guard_are_reported():
+def test_roots_at_guard_are_reported(started):
     model, report = started("g6", "chebyshev4", operator="laplacian")
     assert roots_at_guard(model, report) == []
     with torch.no_grad():
@@ -495,7 +332,7 @@ def test_roots_at_guard_are_reported():
     assert "sign" in event["message"]
 
 
-def test_models_without_coefficients():
+def test_models_without_coefficients(started):
     for name in ("mgnet", "resnet20"):
         _, report = started(name, "none")
         assert all(level.factors == () for level in report.levels)
@@ -530,17 +367,17 @@ def test_models_without_coefficients():
         ("chebyshev4", {"operator": "shifted", "small": 1.0}, "small"),
     ],
 )
-def test_bad_input(scheme, options, message):
+def test_bad_input(started, scheme, options, message):
     with pytest.raises(ValueError, match=message):
         started("q2", scheme, **options)
 
 
-def test_missing_file():
+def test_missing_file(started):
     with pytest.raises(FileNotFoundError):
         started("q2", "file:nowhere.json")
 
 
-def test_a_file_may_lie_at_home(tmp_path, monkeypatch):
+def test_a_file_may_lie_at_home(started, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     derive("chebyshev4", 2, 8.0).save(tmp_path / "init.json")
     model, _ = started("q2", "file:~/init.json")

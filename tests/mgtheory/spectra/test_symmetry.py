@@ -1,0 +1,107 @@
+"""Entries that were rounded, by printing or in single precision, leave a matrix symmetric wherever
+that is asked; a wind does not."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from mgtheory import Hierarchy, Problem, Stencil, derive, poisson
+from mgtheory.multigrid.approximation import approximation_constant
+from mgtheory.multigrid.krylov import krylov
+from mgtheory.spectra.ritz import lanczos
+from mgtheory.spectra.symmetry import EXACT, ROUNDED, asymmetry, is_symmetric
+
+GRID = (31, 31)
+
+
+@pytest.fixture(scope="module")
+def printed():
+    """-u_xx - u_yy times 1.2345678, each entry printed to 6 digits in one of two ways: half of the
+    couplings differ from those back by one unit of the last digit."""
+    A = sp.coo_array(1.2345678 * poisson(GRID).A)
+    ways = 1 + 4e-6 * np.random.default_rng(0).uniform(-1, 1, A.nnz)
+    entries = [float(f"{value:.6g}") for value in A.data * ways]
+    return sp.csr_array(sp.coo_array((entries, (A.row, A.col)), shape=A.shape))
+
+
+def with_wind(relative):
+    """The couplings to the east and to the west differ by this part of the diagonal."""
+    east = sp.diags_array([1.0, -1.0], offsets=[1, -1], shape=(31, 31))
+    A = poisson(GRID).A
+    wind = 0.5 * relative * A.diagonal().max() * sp.kron(sp.eye_array(31), east)
+    return sp.csr_array(A + wind)
+
+
+def test_asymmetry_is_relative_to_the_largest_of_row_and_column():
+    A = np.array([[4.0, -1.0], [-1.5, 16.0]])
+    assert asymmetry(sp.csr_array(A)) == pytest.approx(0.5 / 8.0)
+    turned = np.array([[2.0, 1.0j], [-1.0j, 2.0]])
+    assert asymmetry(sp.csr_array(turned)) == 0.0
+    assert asymmetry(sp.csr_array(abs(turned) * [[1, 1j], [1j, 1]])) == pytest.approx(1.0)
+    assert asymmetry(sp.csr_array((3, 3))) == 0.0
+
+
+def test_a_printed_matrix_is_solved_as_a_symmetric_one(printed):
+    """The default of symmetric matrices, with one line that says so; cg too."""
+    assert EXACT < asymmetry(printed) < ROUNDED
+    hierarchy = Hierarchy.build(printed, shape=GRID)
+    assert hierarchy.levels[0].pre.label == "chebyshev(2)"
+    (said,) = hierarchy.warnings
+    assert "differ by up to 2e-06 of the largest entries" in said
+    assert said.endswith("A is taken as symmetric")
+    b = printed @ np.random.default_rng(1).standard_normal(printed.shape[0])
+    exact = Hierarchy.build(sp.csr_array(0.5 * (printed + printed.T)), shape=GRID)
+    assert not exact.warnings
+    assert hierarchy.solve(b).iterations == exact.solve(b).iterations
+    assert krylov(hierarchy, printed, b, method="cg").converged
+    # a matrix in single precision is one too
+    single = sp.csr_array(printed.astype(np.float32) * np.float32(1 / 3))
+    half = sp.triu(single, 1) * np.float32(1 + 1e-7)
+    assert is_symmetric(sp.csr_array(sp.tril(single) + half))
+
+
+def test_a_wind_is_none_of_printing():
+    hierarchy = Hierarchy.build(with_wind(1e-4), shape=GRID)
+    assert hierarchy.levels[0].pre.label == "harmonic_ritz(3)"
+    assert not hierarchy.warnings
+    with pytest.raises(ValueError, match="the cycle is not symmetric"):
+        hierarchy.as_preconditioner()
+    with pytest.raises(ValueError, match="A differs from its transpose"):
+        approximation_constant(with_wind(1e-4), sp.eye_array(961, 400))
+    with pytest.raises(ValueError, match="lanczos needs A = A"):
+        lanczos(with_wind(1e-4))
+    # a problem's numbers are exact, however weak its wind
+    weak = poisson(GRID).stencil + Stencil([(0, 1), (0, -1)], [1e-3, -1e-3])
+    problem = Problem.from_stencil(weak, GRID)
+    assert EXACT < asymmetry(problem.A) < ROUNDED
+    assert not Hierarchy.build(problem).levels[0].symmetric
+
+
+def test_spectra_are_those_of_the_symmetric_part(printed):
+    symmetric = sp.csr_array(0.5 * (printed + printed.T))
+    found, wanted = lanczos(printed), lanczos(symmetric)
+    assert found.largest == pytest.approx(wanted.largest, rel=1e-7)
+    assert found.smallest == pytest.approx(wanted.smallest, rel=1e-4)
+    assert EXACT < found.asymmetry < 1e-5
+    assert wanted.asymmetry < 1e-12
+    # a part of A is skew: it belongs to the error of a Ritz vector that is an eigenvector else
+    rotated = np.diag([1.0, 2.0]) + 5e-6 * np.array([[0.0, 1.0], [-1.0, 0.0]])
+    assert lanczos(rotated).errors == pytest.approx((5e-6, 5e-6), rel=1e-4)
+    assert lanczos(rotated).largest == pytest.approx(2.0, abs=1e-12)
+
+
+def test_polynomials_are_derived_for_a_printed_matrix(printed):
+    start = derive("chebyshev4", 2, printed)
+    assert start.operator.positive
+    assert "A is symmetric up to" in start.operator.found
+    symmetric = derive("chebyshev4", 2, sp.csr_array(0.5 * (printed + printed.T)))
+    assert "symmetric" not in symmetric.operator.found
+    assert start.roots == pytest.approx(symmetric.roots, rel=1e-6)
+
+
+def test_the_approximation_constant_of_a_printed_matrix(printed):
+    P = Hierarchy.build(poisson(GRID), max_levels=2).levels[0].P.tocsr()
+    symmetric = 0.5 * (printed + printed.T)
+    assert approximation_constant(printed, P) == pytest.approx(
+        approximation_constant(symmetric, P), rel=1e-9
+    )

@@ -1,0 +1,132 @@
+"""A study on Slurm, whose commands stand in as scripts; a real one is in tests/slurm."""
+
+import json
+import os
+
+import pytest
+
+from polymgnet import study
+from polymgnet.errors import Failure
+from polymgnet.study.queue import End
+from polymgnet.study.rows import Rows
+from polymgnet.study.slurm import error_of
+
+
+@pytest.fixture
+def file(study_file):
+    return study_file
+
+
+# Slurm's commands, as a cluster in which every job has run by the time it is queued
+STAND_IN = {
+    "sbatch": """
+for word; do
+  case $word in
+    --test-only) exit 0 ;;
+    --array=0-*) last=${word#--array=0-} ;;
+    --output=*) output=${word#--output=} ;;
+  esac
+done
+job=$(($(wc -l < jobs) + 1))
+for task in $(seq 0 $last); do
+  log=${output/\\%A/$job}
+  SLURM_JOB_ID=$job SLURM_ARRAY_TASK_ID=$task bash $word > ${log/\\%a/$task} 2>&1
+  status=$?
+  [ $status = 0 ] && state=COMPLETED || state=FAILED
+  echo "${job}_$task|$state|None|$word|$status" >> jobs
+done
+echo $job
+""",
+    "srun": 'while [ "${1#--}" != "$1" ]; do shift; done\nexec "$@"',
+    "squeue": "cut -d'|' -f1-4 jobs",
+    "scontrol": """
+while IFS='|' read job state reason script status; do
+  [ "$3" = $job ] && echo JobId=7 JobState=$state ExitCode=$status:0 Command=$script WorkDir=/
+done < jobs
+true
+""",
+    "scancel": "exit 1",
+}
+
+
+@pytest.fixture
+def stand_in(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "jobs").touch()
+    (tmp_path / "bin").mkdir()
+    for name, text in STAND_IN.items():
+        program = tmp_path / "bin" / name
+        program.write_text(f"#!/bin/bash\n{text}\n")
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    monkeypatch.setattr("polymgnet.study.queue.WAIT", 600)
+
+
+def test_slurm_path_in_local_processes(file, stand_in):
+    """The Slurm engine with commands that stand in for Slurm's: submits once, waits, and finds
+    everything done the second time."""
+    file.write_text(
+        file.read_text().replace('"constant", "chebyshev4"', '"constant"').replace("[0, 1]", "[0]")
+    )
+    plan = study.load_study(file)
+    assert study.run_slurm(plan, poll=0.2) == {}
+    assert plan.missing == ()
+    book = (plan.out / "jobs.json").read_text()
+    assert list(json.loads(book).values()) == ["1_0"]
+    assert study.run_slurm(plan, poll=0.2) == {}
+    assert (plan.out / "jobs.json").read_text() == book
+
+
+def test_a_diverged_job_has_its_row(file, tmp_path, stand_in):
+    """By the last line of its log, in which an earlier error may stand too."""
+    text = file.read_text().replace('"constant", "chebyshev4"', '"constant"')
+    text = text.replace("[0, 1]", "[0]").replace('lr" = 0.05', 'lr" = 1e30')
+    file.write_text('rows = "rows"\n' + text)
+    plan = study.load_study(file)
+    failed = study.run_slurm(plan, poll=0.2)
+    (name,) = failed
+    assert failed[name].startswith("FloatingPointError: ")
+    (row,) = Rows(tmp_path / "rows" / "study.jsonl").known.values()
+    assert "not finite" in row["diverged"]
+    assert "\n" not in row["diverged"]
+    assert study.load_study(file).missing == ()
+
+    log = tmp_path / "log"
+    log.write_text("FloatingPointError: x\nDuring its handling:\npolymgnet: OSError: disk full\n")
+    error = error_of(End("1_0", "FAILED", "1:0"), log)
+    assert isinstance(error, Failure)
+    assert str(error) == (
+        "job 1_0 failed (state FAILED, exit code 1); last line: OSError: disk full; log " + str(log)
+    )
+
+
+@pytest.mark.parametrize(
+    ("lines", "devices"),
+    [
+        ("ntasks_per_node = 2", (2, 1)),
+        ('gpus_per_node = "a100:4"', (4, 1)),
+        ("gpus-per-node = 2\nnodes = 3", (2, 3)),
+        ("gpus_per_node = 1", (1, 1)),
+        ('mem = "1G"', (1, 1)),
+    ],
+)
+def test_devices_of_jobs_are_those_of_runs(file, lines, devices):
+    """One line of [slurm]; where the file says train.devices itself, that stands."""
+    text = file.read_text()
+    before = {run.digest for run in study.load_study(file).runs}
+    file.write_text(f"{text}[slurm]\n{lines}\n")
+    plan = study.load_study(file, check=False)
+    assert {run.devices for run in plan.runs} == {devices}
+    assert (before == {run.digest for run in plan.runs}) == (devices == (1, 1))
+    file.write_text(file.read_text().replace("[grid]", '"train.devices" = 3\n[grid]'))
+    assert {run.devices for run in study.load_study(file, check=False).runs} == {(3, devices[1])}
+
+
+def test_slurm_where_there_is_none(file, monkeypatch):
+    plan = study.load_study(file)
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    with pytest.raises(
+        ValueError, match=r"engine slurm needs Slurm's commands .* allowed here is local"
+    ):
+        study.run_slurm(plan)
+    assert not plan.out.exists()

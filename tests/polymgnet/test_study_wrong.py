@@ -1,0 +1,71 @@
+"""A wrong study file is refused in one line before anything is trained or written."""
+
+import pytest
+
+WRONG = {
+    "not toml": ("config = ", "is not TOML"),
+    "unknown key": ('config = "q2"\nout = "x"\nnonsense = 1', "nonsense"),
+    "no config": ('out = "x"', "config is None"),
+    "no out": ('config = "q2"', "out is None"),
+    "unknown recipe": ('config = "nonsense"\nout = "x"', "nonsense"),
+    "unknown setting": ('config = "q2"\nout = "x"\n[set]\nnonsense = 1', "nonsense"),
+    "wrong value": ('config = "q2"\nout = "x"\n[grid]\nepochs = [1, 0]', "epochs is 0"),
+    "wrong seed": ('config = "q2"\nout = "x"\n[grid]\nseed = [0, -1]', "seed is -1"),
+    "unknown scheme": ('config = "q2"\nout = "x"\n[grid]\ninit = ["xavier", "cheb"]', "cheb"),
+    "unknown placement": (
+        'config = "q2"\nout = "x"\n[grid]\nplacement = ["regular", "inside"]',
+        "inside",
+    ),
+    "missing coefficients": (
+        'config = "q2"\nout = "x"\n[set]\ninit = "file:none.json"',
+        "none.json",
+    ),
+    "empty list": ('config = "q2"\nout = "x"\n[grid]\nseed = []', "seed is an empty list"),
+    "twice": ('config = "q2"\nout = "x"\n[grid]\nseed = [1, 1]', "same run twice"),
+    "set and grid": (
+        'config = "q2"\nout = "x"\n[set]\nseed = 1\n[grid]\nseed = [1]',
+        "both set and grid",
+    ),
+    "exclude": ('config = "q2"\nout = "x"\nexclude = "seed"\n[grid]\nseed = 1', "must be tables"),
+    "excluded value": (
+        'config = "q2"\nout = "x"\n[grid]\nseed = [0, 1]\n[[exclude]]\nseed = 2',
+        "exclude has seed '2', allowed are 0, 1",
+    ),
+    "excluded key": (
+        'config = "q2"\nout = "x"\n[grid]\nseed = [0, 1]\n[[exclude]]\nwidth = 2',
+        "exclude has the key 'width', the grid has seed\n",
+    ),
+    "excluded short key": (  # as the grid has it
+        'config = "q2"\nout = "x"\n[grid]\nseed = 0\nmodel.name = ["q2"]\n[[exclude]]\nname = "q2"',
+        "exclude has the key 'name', the grid has seed, model.name\n",
+    ),
+    "excluded nothing": (
+        'config = "q2"\nout = "x"\n[grid]\nseed = [0, 1]\n[[exclude]]\nseed = []',
+        "exclude seed is an empty list",
+    ),
+    "excluded without end": (
+        'config = "q2"\nout = "x"\n[grid]\n'
+        + "".join(f"k{k} = [{', '.join(map(str, range(200)))}]\n" for k in range(3))
+        + "[[exclude]]\nk0 = 0",
+        "the grid has 8,000,000 points, at most 1,000,000",
+    ),
+    "exclude in the grid": (
+        'config = "q2"\nout = "x"\n[grid]\nseed = [0, 1]\n[[grid.exclude]]\nseed = 0',
+        "exclude stands in grid, must be tables [[exclude]]",
+    ),
+    "all excluded": (
+        'config = "q2"\nout = "x"\n[grid]\nseed = 0\n[[exclude]]\nseed = 0',
+        "exclude leaves no run",
+    ),
+    "not a table": ('config = "q2"\nout = "x"\ngrid = 1', "must be a table"),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG)
+def test_wrong_file(refused, monkeypatch, tmp_path, kind):
+    monkeypatch.chdir(tmp_path)
+    text, said = WRONG[kind]
+    path = tmp_path / "study.toml"
+    path.write_text(text)
+    assert said in refused("study", path)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["study.toml"]
