@@ -169,7 +169,7 @@ def paired(a: Mapping[Key, float], b: Mapping[Key, float]) -> Comparison:
         elif not different:
             p_value = 1.0
     if different >= WILCOXON_AT_LEAST:
-        wilcoxon = _signed_rank(difference[difference != 0])
+        wilcoxon = _signed_rank(difference[difference != 0], rounding)
     return Comparison(
         estimate(difference),
         p_value,
@@ -180,18 +180,21 @@ def paired(a: Mapping[Key, float], b: Mapping[Key, float]) -> Comparison:
     )
 
 
-def _signed_rank(difference: NDArray[np.float64]) -> float:
+def _signed_rank(difference: NDArray[np.float64], rounding: float) -> float:
     """P(W as far out) over all signs of the ranks of |difference|, two-sided [F. Wilcoxon, Biom.
-    Bull. 1 (1945) 80-83].
+    Bull. 1 (1945) 80-83]. Sizes that are apart by rounding alone, as 0.3 - 0.1 and 0.2, are equal.
 
-    SciPy's is the same. Where differences are equal, as those of accuracies on a few hundred images
-    are, it goes through the 2^n signs, in a quarter of a second; the numbers of signs with the same
-    sum need n additions.
+    SciPy's is the same where sizes are not equal. Where they are, as those of accuracies on a few
+    hundred images, it goes through the 2^n signs, in a quarter of a second, or from n = 14 on takes
+    the normal distribution; the numbers of signs with the same sum need n additions.
     """
-    n = difference.size
-    if n > WILCOXON_EXACT:
-        return float(scipy.stats.wilcoxon(difference).pvalue)
-    _, place, count = np.unique(np.abs(difference), return_inverse=True, return_counts=True)
+    n, sizes = difference.size, np.abs(difference)
+    order = np.argsort(sizes)
+    place = np.empty(n, dtype=int)
+    place[order] = np.cumsum(np.diff(sizes[order], prepend=sizes[order[0]]) > rounding)
+    if n > WILCOXON_EXACT:  # which ranks alone decide
+        return float(scipy.stats.wilcoxon(np.sign(difference) * (place + 1)).pvalue)
+    count = np.bincount(place)
     ranks = (2 * np.cumsum(count) - count + 1)[place]  # times 2: those of equal ones are whole too
     ways = np.zeros(int(ranks.sum()) + 1)
     ways[0] = 1.0

@@ -99,6 +99,21 @@ def test_the_signed_rank_test_is_exact(ties, monkeypatch):
     assert paired(dict.fromkeys(range(6), 0.5), dict.fromkeys(range(6), 0.25)).wilcoxon_p == 2 / 64
 
 
+def test_signed_ranks_do_not_tell_rounding_apart():
+    """0.3 - 0.1 is less than 0.9 - 0.7: of right images out of ten the ranks are those of whole
+    numbers, by the signs of which 16 of 128 sums are as far out."""
+    right, left = [3, 7, 6, 9, 8, 2, 5, 5], [1, 5, 3, 7, 9, 4, 2, 4]
+    sides = [{k: n / 10 for k, n in enumerate(side)} for side in (right, left)]
+    difference = np.subtract(right, left)
+    signs = np.array(list(np.ndindex(*[2] * 8))) @ stats.rankdata(np.abs(difference))
+    own = stats.rankdata(np.abs(difference))[difference > 0].sum()
+    assert paired(*sides).wilcoxon_p == 2 * min((signs >= own).mean(), (signs <= own).mean())
+    # as of more pairs, which SciPy takes
+    large = [{k: side[k % 8] + k // 8 * 1e-9 for k in range(64)} for side in sides]
+    whole = np.tile(difference, 8)
+    assert paired(*large).wilcoxon_p == pytest.approx(stats.wilcoxon(whole).pvalue)
+
+
 def test_paired_uses_shared_seeds_alone():
     found = paired({0: 1.0, 1: 2.0, 7: 100.0}, {1: 1.0, 0: 1.0, 3: -5.0})
     assert (found.difference.n, found.difference.mean, found.wins, found.ties) == (2, 0.5, 1, 1)
