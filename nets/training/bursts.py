@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 FALL = 0.05  # of the training accuracy from an epoch to the next: more than a rate's rise costs
-BEYOND = 10.0  # times the loss of guessing: no calibration explains it beside a good accuracy
+BEYOND = 10.0  # times the loss of guessing: more than a network costs that is too sure of itself
 
 
 def bursts(
@@ -23,8 +23,9 @@ def bursts(
     """What a user is told of them at the end of a run, a line each.
 
     rows: of metrics.csv, one an epoch. classes: C; to guess costs a loss of ln C. A mean test loss
-    of more than 10 ln C beside an accuracy above 1/C is that of few images on which the network's
-    output is larger than on all others by orders of magnitude."""
+    of more than 10 ln C beside an accuracy above 1/C is that of an immense output, after a burst on
+    few images, larger there than on all others by orders of magnitude; which it is, a mean does not
+    say."""
     advice = f"a smaller optim.clip (it is {clip:g})" if clip else "clipping it (optim.clip=2, say)"
     for before, row in pairwise(rows):
         old, new = before["train_accuracy"], row["train_accuracy"]
@@ -33,7 +34,7 @@ def bursts(
                 f"training fell back in epoch {row['epoch']:.0f}, from {100 * old:.1f} to"
                 f" {100 * new:.1f} % of its images and from a loss of {before['train_loss']:.3f} to"
                 f" {row['train_loss']:.3f}, as after a burst of the gradient; {advice} or a smaller"
-                f" optim.lr prevents one"
+                f" optim.lr may prevent one"
             )
             break
     if test_loss is None or test_accuracy is None or test_accuracy <= 1 / classes:
@@ -41,6 +42,6 @@ def bursts(
     if test_loss > BEYOND * math.log(classes):
         yield (
             f"the mean test loss is {test_loss:.3g}, where to guess costs {math.log(classes):.2f},"
-            f" though {100 * test_accuracy:.1f} % are right: the network's output is immense on"
-            " single images; what its levels amplify by, polymgnet analyze says"
+            f" though {100 * test_accuracy:.1f} % are right: the network's output is immense,"
+            " perhaps on few images alone; what its levels amplify by, polymgnet analyze says"
         )

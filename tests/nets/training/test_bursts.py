@@ -51,6 +51,7 @@ def test_a_test_loss_of_single_images_is_told_from_one_of_guessing():
     assert line.startswith(
         "the mean test loss is 1.06e+03, where to guess costs 2.30, though 60.0 %"
     )
+    assert "immense, perhaps on few images alone" in line  # a mean does not say on how many
     assert not told(BURST[:1], test_loss=5.0, test_accuracy=0.6)  # too sure of itself, no more
     assert not told(BURST[:1], test_loss=1062.8, test_accuracy=0.1)  # nothing was learned at all
     assert not told(BURST[:1], test_loss=None, test_accuracy=None)  # no test part
