@@ -192,11 +192,12 @@ def _about_scales(level: Level) -> str:
 
 
 def about_symmetry(level: Level) -> tuple[str, ...]:
-    """If A is symmetric but for rounding of its entries, how it is taken."""
+    """If A is symmetric but for rounding of its entries, how it is taken; no doubt about a level,
+    after which nothing more would be said of that."""
     if not level.symmetric or level.rows is not None or level.asymmetry <= EXACT:
         return ()
     return (
-        f"level 0: A and its transpose differ by up to {level.asymmetry:.0e} of the largest entries"
+        f"A and its transpose differ by up to {level.asymmetry:.0e} of the largest entries"
         " of a row, as by few printed digits: A is taken as symmetric",
     )
 

@@ -25,7 +25,7 @@ from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, aslinearope
 
 from mgtheory._checks import check_array, check_whole
 from mgtheory._frozen import ReadOnlyArrays
-from mgtheory.spectra.arnoldi import product
+from mgtheory.spectra.arnoldi import linear_operator, product
 from mgtheory.spectra.ritz import LanczosEstimate, Operator, lanczos, square_operator, start_vector
 
 # steps of a quick look at a spectrum: the bound is then 1.00 to 1.03 times the largest eigenvalue
@@ -217,10 +217,11 @@ def row_sums(A: sp.csr_array) -> NDArray[Any]:
 def quick_ritz(
     A: sp.csr_array, B: NDArray[Any] | None, steps: int = QUICK
 ) -> LanczosEstimate | None:
-    """The extreme Ritz values of BA after a few steps; None if not symmetric or not finite."""
+    """The extreme Ritz values of BA after a few steps; None if not symmetric on their Krylov space,
+    or not finite."""
     if B is not None and (np.iscomplexobj(B) or np.min(B) <= 0):
         return None
     try:
-        return lanczos(A, B=B, steps=steps)
+        return lanczos(linear_operator(A), B=B, steps=steps)  # entries take as long as the steps
     except ValueError:
         return None

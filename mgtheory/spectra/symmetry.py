@@ -3,9 +3,10 @@
 A = S + K, S its Hermitian and K its skew part: the eigenvalues of A lie in the box of the real
 interval from the smallest to the largest eigenvalue of S, and ||K||_2 high [I. Bendixson, Acta
 Math. 25 (1902) 359-365]. A polynomial of degree n made for an interval (a, b) of S changes on that
-box by a part of about n ||K||_2/(b - a). So whatever it comes from, a K of `ROUNDED` beside A
-changes nothing that is derived for real intervals, and A is taken as S where a spectrum is needed.
-Products and residuals are of A as it is given.
+box by a part of about 2 n ||K||_2/(b - a), at the ends of the interval 2 n^2 ||K||_2/(b - a). So a
+K of `ROUNDED` beside A changes nothing that is derived for the interval of a smoother, and A is
+taken as S where a spectrum is needed. Eigenvalues of S below ||K||_2 are another matter: A^-1 can
+be far from S^-1 there, and products and residuals are of A as it is given.
 """
 
 from __future__ import annotations

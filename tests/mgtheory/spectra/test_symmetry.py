@@ -8,6 +8,8 @@ import scipy.sparse as sp
 from mgtheory import Hierarchy, Problem, Stencil, derive, poisson
 from mgtheory.multigrid.approximation import approximation_constant
 from mgtheory.multigrid.krylov import krylov
+from mgtheory.multigrid.solve import Watch
+from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.spectra.ritz import lanczos
 from mgtheory.spectra.symmetry import EXACT, ROUNDED, asymmetry, is_symmetric
 
@@ -24,11 +26,11 @@ def printed():
     return sp.csr_array(sp.coo_array((entries, (A.row, A.col)), shape=A.shape))
 
 
-def with_wind(relative):
+def with_wind(relative, n=31):
     """The couplings to the east and to the west differ by this part of the diagonal."""
-    east = sp.diags_array([1.0, -1.0], offsets=[1, -1], shape=(31, 31))
-    A = poisson(GRID).A
-    wind = 0.5 * relative * A.diagonal().max() * sp.kron(sp.eye_array(31), east)
+    east = sp.diags_array([1.0, -1.0], offsets=[1, -1], shape=(n, n))
+    A = poisson((n, n)).A
+    wind = 0.5 * relative * A.diagonal().max() * sp.kron(sp.eye_array(n), east)
     return sp.csr_array(A + wind)
 
 
@@ -52,6 +54,10 @@ def test_a_printed_matrix_is_solved_as_a_symmetric_one(printed):
     b = printed @ np.random.default_rng(1).standard_normal(printed.shape[0])
     exact = Hierarchy.build(sp.csr_array(0.5 * (printed + printed.T)), shape=GRID)
     assert not exact.warnings
+    # and is no reason to be silent about a smoothing that amplifies
+    watch = Watch(hierarchy.warnings)
+    watch(hierarchy.levels[0], np.ones(961), 3.0 * np.ones(961))
+    assert any("multiplied the residual by 3" in said for said in watch.warnings)
     assert hierarchy.solve(b).iterations == exact.solve(b).iterations
     assert krylov(hierarchy, printed, b, method="cg").converged
     # a matrix in single precision is one too
@@ -70,6 +76,13 @@ def test_a_wind_is_none_of_printing():
         approximation_constant(with_wind(1e-4), sp.eye_array(961, 400))
     with pytest.raises(ValueError, match="lanczos needs A = A"):
         lanczos(with_wind(1e-4))
+    # the Krylov space sees its boundary alone, a 40th of it here; entries say what it is
+    wide = with_wind(2e-4, 63)
+    with pytest.raises(ValueError, match="or a symmetric positive matrix"):
+        derive("chebyshev4", 2, wide)
+    with pytest.raises(ValueError, match="not symmetric"):
+        ResidualPolynomial([1e3, 1e4]).as_preconditioner(wide)
+    assert lanczos(with_wind(1e-5, 63)).asymmetry == pytest.approx(1e-5)
     # a problem's numbers are exact, however weak its wind
     weak = poisson(GRID).stencil + Stencil([(0, 1), (0, -1)], [1e-3, -1e-3])
     problem = Problem.from_stencil(weak, GRID)
