@@ -58,6 +58,9 @@ FORMED = 700
 # there are coefficients are largest together, some in pairs
 EACH, BESIDES = 2, 10
 RESIDUAL = 1e-7  # of an eigenvector, relative: that of a symmetric problem's value is its square
+# relative singular value of y^T x below which it is rounding: of equal eigenvalues, as of a square,
+# x and y may have different numbers, and a part of one has no partner in the other
+PAIRED = 1e-6
 POWERS = (25, 100, 400, 1600)  # p; of 20 equal eigenvalues the last leaves 2 in 1000
 BFGS = 30  # steps on one span
 # vectors of each level that a span begins with. Without them a descent goes to where E amplifies
@@ -218,7 +221,8 @@ class EnergyCycle(ErrorOperator):
             y = self._arnoldi(self._transposed(sets), count)
         else:
             y = self.A[0](self._arnoldi(adjoint, count))
-        y = y @ np.linalg.pinv(x.T @ y)  # y^T x = 1, and the values to the square of both residuals
+        # y^T x = 1, and the values to the square of both residuals
+        y = y @ np.linalg.pinv(x.T @ y, rcond=PAIRED)
         values, turn, back = eigenvectors(y.T @ E(x))
         return values, x @ turn, y @ back
 

@@ -111,6 +111,20 @@ def test_with_any_coefficients_it_is_the_sparse_solvers_cycle(cycle, krylov):
         assert slope[i] == pytest.approx(expected, rel=1e-4, abs=1e-4 * abs(slope).max())
 
 
+def test_eigenvectors_without_a_partner_have_no_slope():
+    """On a square eigenvalues are equal in pairs, of which x and y may find one or both: what is
+    left of y^T x there is rounding, and divided by it slopes were 1e10."""
+    square = problems.poisson((18, 18), boundary="neumann")
+    start = derive("chebyshev4", 2, square)
+    hierarchy = Hierarchy.build(square, smoother=start, pre=1, post=1)
+    operator = EnergyCycle(hierarchy, 2, pre=1, post=1, kind=Cycle.F, per="leg")
+    c = np.tile([0.95, -0.55], operator.sets)
+    sizes, slopes = operator.pieces(c)
+    E = operator.matrices(torch.from_numpy(c))[0].numpy()
+    assert sizes.max() == pytest.approx(np.abs(np.linalg.eigvals(E)).max(), rel=1e-8)
+    assert np.abs(slopes).max() < 100.0
+
+
 @pytest.mark.parametrize("cycle", CYCLES)
 def test_E_is_formed_where_that_takes_fewer_cycles_than_its_eigenvalues(cycle, krylov, monkeypatch):
     """The same values and slopes, from as few calls of the cycle as columns fit the cache."""
