@@ -49,6 +49,7 @@ from mgtheory.matrixfree.operators import (
     make_operator,
     steps_on,
 )
+from mgtheory.matrixfree.refined import Refinement
 from mgtheory.matrixfree.tables import KEEP
 from mgtheory.matrixfree.threads import thread_count
 from mgtheory.multigrid.base import GridHierarchy
@@ -93,6 +94,12 @@ class StencilHierarchy(GridHierarchy):
         if any(level.defect_known and not level.smooths_before for level in self.levels):
             self.compile_seconds += StencilLevel.compiled_defect()
         self._compiling += time.perf_counter() - began
+        self.refinement: Refinement | None = None
+        if is_single(options.dtype) and len(self.levels) > 1:
+            began = time.perf_counter()
+            self.compile_seconds += StencilLevel.compiled_single()
+            self._compiling += time.perf_counter() - began
+            self.refinement = Refinement(self.levels)
         self._lock = threading.Lock()
 
     def _connect(self, make: Callable[..., Any], options: Options) -> None:
@@ -209,7 +216,8 @@ class StencilHierarchy(GridHierarchy):
 
     def _smoothed(self, options: Options) -> Self:
         """Operators are shared; the workspace is its own."""
-        made = type(self)(self.operators, options, self.threads)
+        dtype = None if self.refinement is None else "float32"
+        made = type(self)(self.operators, replace(options, dtype=dtype), self.threads)
         made.setup_seconds = self.setup_seconds
         return made
 
@@ -221,7 +229,9 @@ class StencilHierarchy(GridHierarchy):
         right = finest.fitted(b, "b")
         x = np.empty(finest.grid) if x0 is None else finest.fitted(x0, "x0", copy=True)
         with self._working_on(x, right):
-            ended, work = solve_grids(self.levels, stop, plan, zero=x0 is None)
+            ended, work = solve_grids(
+                self.levels, stop, plan, zero=x0 is None, single=self.refinement
+            )
         found = Solution(x.reshape(np.shape(b)), *ended, work_units=work)
         if not (self.operators[0].varies and found.factor > SLOW) or "rounding" in found.message:
             return found
@@ -263,9 +273,12 @@ class StencilHierarchy(GridHierarchy):
         """The correction of one cycle for the residual r, a linear map with zero start; shape of
         r."""
         kind = check_cycle(cycle, without=(Cycle.FMG,))
-        x = np.empty(self.levels[0].grid)
-        with self._working_on(x, self.levels[0].fitted(r, "r")):
-            run_cycle(self.levels, kind)
+        x, right = np.empty(self.levels[0].grid), self.levels[0].fitted(r, "r")
+        with self._working_on(x, right):
+            if self.refinement is None:
+                run_cycle(self.levels, kind)
+            else:
+                self.refinement.apply(right, kind, out=x)
         return x.reshape(np.shape(r))
 
     def _symmetrised(self) -> Self:
@@ -286,7 +299,8 @@ class StencilHierarchy(GridHierarchy):
     def memory_bytes(self) -> int:
         """What the hierarchy holds beside x and b: the coarser grids, the workspace of the sweeps,
         the tables."""
-        return sum(level.memory_bytes for level in self.levels)
+        single = 0 if self.refinement is None else self.refinement.memory_bytes
+        return single + sum(level.memory_bytes for level in self.levels)
 
     def work_units(self, cycle: str = "V") -> float:
         """Products with A in one cycle on all levels, the residuals included, in units of one on
@@ -308,6 +322,8 @@ class StencilHierarchy(GridHierarchy):
         return "\n".join(lines)
 
 
+# types of the cycle, float32 last
+WORK = (np.float64, np.dtype(np.float64), np.float32, np.dtype(np.float32))
 # what `mgtheory.Hierarchy.build` lets one choose and this cycle does in one way alone
 FIXED: dict[str, tuple[Any, ...]] = {
     "boundary": (None, "dirichlet"),
@@ -317,7 +333,7 @@ FIXED: dict[str, tuple[Any, ...]] = {
     "transfers": (None,),
     "coarse_solver": (None,),
     "nullspace": ("auto", None),
-    "dtype": (None, "auto", "float64", float, np.float64, np.dtype(np.float64)),
+    "dtype": ("float64", "float32", "auto", None, float, *WORK),
 }
 
 
@@ -325,6 +341,7 @@ FIXED: dict[str, tuple[Any, ...]] = {
 VARYING: dict[str, tuple[Any, ...]] = {
     "coarsening": (None,),
     "interpolation": (None, "black-box"),
+    "dtype": ("float64", "auto", None, float, *WORK[:2]),
 }
 
 
@@ -346,6 +363,11 @@ def operators_of(
         if not schedule.is_callable:  # what a callable gives is seen on its level
             described_on(schedule, finest)
     return coarsened(finest, rule, options.max_levels)
+
+
+def is_single(dtype: Any) -> bool:
+    """Whether a type that the options allow is float32."""
+    return dtype not in (None, "auto") and np.dtype(dtype) == np.float32
 
 
 def _check_fixed(options: Options, fixed: dict[str, tuple[Any, ...]]) -> None:
