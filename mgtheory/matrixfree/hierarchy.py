@@ -11,7 +11,8 @@ Supported: 1 to 3 axes of any length, Dirichlet boundaries, real constant coeffi
 that reach one point and are symmetric in every axis (3, 5, 7, 9, 19 and 27 points, finite elements,
 anisotropy), and -div(k grad u) with a variable k; polynomial smoothers of any roots, complex pairs
 included, and damped Jacobi. Other boundaries and Gauss-Seidel are the task of `mgtheory.Hierarchy`.
-The arithmetic is float64.
+The arithmetic is float64; with ``dtype="float32"`` that of the cycles is float32, under residuals
+in float64 (`mgtheory.matrixfree.refined`), for constant coefficients.
 
 Where k varies, each grid keeps it on its faces (`mgtheory.matrixfree.faces`): coarse faces are
 averages, where `mgtheory.Hierarchy` forms Galerkin products, interpolation follows the flux, and
@@ -73,12 +74,15 @@ class StencilHierarchy(GridHierarchy):
         The stencil of every grid, or k on its faces, the finest first.
     levels
         `StencilLevel` or `FaceLevel` objects: what each operator needs for its sweeps.
+    refinement
+        The same levels for cycles in float32, if asked for.
     setup_seconds, compile_seconds
         Wall-clock time of `build`, and of compiling (or loading) the kernels, which happens once in
         a process and is not part of it.
     """
 
     PASS_CYCLES: ClassVar[int] = 1
+    refinement: Refinement | None = None
 
     def __init__(self, operators: Sequence[Any], options: Options, threads: int) -> None:
         self.operators, self.threads = list(operators), threads
@@ -94,7 +98,6 @@ class StencilHierarchy(GridHierarchy):
         if any(level.defect_known and not level.smooths_before for level in self.levels):
             self.compile_seconds += StencilLevel.compiled_defect()
         self._compiling += time.perf_counter() - began
-        self.refinement: Refinement | None = None
         if is_single(options.dtype) and len(self.levels) > 1:
             began = time.perf_counter()
             self.compile_seconds += StencilLevel.compiled_single()
@@ -179,9 +182,11 @@ class StencilHierarchy(GridHierarchy):
             callable is given a level's operator; ``pre=0`` is the cheapest cycle, a symmetric
             preconditioner needs pre = post. ``"galerkin"`` needs odd sizes on the coarsened axes,
             else the coarse stencil is not constant. A full multigrid pass gains from a fine
-            coarsest grid: there V-cycles reduce smooth errors least. Boundary, transfers and type
-            are fixed, and other ones refused: zero boundary values, linear interpolation, full
-            weighting, float64.
+            coarsest grid: there V-cycles reduce smooth errors least. Boundary and transfers are
+            fixed, and other ones refused: zero boundary values, linear interpolation, full
+            weighting. ``dtype="float32"`` computes cycles in it and residuals in float64: x has the
+            same digits after as many cycles, in 3D a fifth sooner, for a second set of kernels to
+            compile and another vector of memory. ``"auto"`` is float64.
 
         Raises
         ------
@@ -292,7 +297,7 @@ class StencilHierarchy(GridHierarchy):
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """float64."""
+        """That of x, float64."""
         return np.dtype(np.float64)
 
     @property

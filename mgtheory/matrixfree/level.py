@@ -38,8 +38,8 @@ LINE = 64  # bytes of a cache line
 # bytes of a thread's planes, about half of a core's share of a last-level cache; longer smoothings
 # take several sweeps
 CACHE = 8 * 2**20
-# numbers that a loop over float32 takes at once; the rest of a row goes one by one, for 31 as long as
-# for three times as many
+# numbers that a loop over float32 takes at once; the rest of a row goes one by one, and 31 take as
+# long as three times 32
 VECTORS = 32
 # in one sweep: beyond, the recomputed planes of the neighbours cost more than the memory traffic
 # saved

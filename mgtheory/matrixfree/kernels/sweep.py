@@ -356,9 +356,7 @@ def sweep(
         if residual and lo <= r <= last:
             plane, before = final[r % 4], ring[k]
             if bare and k == 0:
-                bare_plane(
-                    plane, x, halo, block, r, b[r], zero, columns, stencil, -1.0, 1.0, 0.0
-                )
+                bare_plane(plane, x, halo, block, r, b[r], zero, columns, stencil, -1.0, 1.0, 0.0)
             elif direct:
                 total += written_residual(
                     plane, kept, x, before, block, r, b[r], py, zero, columns, stencil
@@ -376,9 +374,7 @@ def sweep(
                     scale_row(rest[r, y, :columns], plane[y + py, PAD : PAD + columns], unit)
                     clear(rest[r, y], columns)
             while j0 < j1 and last_tap(down, j0) <= r:
-                restrict_plane(
-                    rc[j0], final, n2, coarse_columns, j0, 4, PAD, py, scratch[2:], down
-                )
+                restrict_plane(rc[j0], final, n2, coarse_columns, j0, 4, PAD, py, scratch[2:], down)
                 j0 += 1
     if pending >= 0:
         store_plane(x[pending], ring[1, pending % 3], py, False)

@@ -122,9 +122,10 @@ def test_a_preconditioner_of_float32():
     other = short.with_smoothers("chebyshev", degree=4)
     assert other.refinement is not None
     np.testing.assert_array_equal(
-        other.apply(r), StencilHierarchy.build(
+        other.apply(r),
+        StencilHierarchy.build(
             problem, coarsest=60, dtype="float32", smoother="chebyshev", degree=4
-        ).apply(r)
+        ).apply(r),
     )
 
 
