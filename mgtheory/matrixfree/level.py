@@ -145,7 +145,8 @@ class KernelLevel(SweptLevel):
     ) -> None:
         """See `SweptLevel.set_smoothing`; the workspace is for these steps."""
         super().set_smoothing(before, counts, after)
-        self._deep, self._workspace = -1, []
+        self._deep = -1  # of what is made
+        self._workspace: list[tuple[Array, ...]] = []
 
     def workspace(self, steps: int) -> list[tuple[Array, ...]]:
         """Ring, expanded planes, scratch and neighbours of each block, for so many steps: made on
