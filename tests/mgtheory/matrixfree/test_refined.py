@@ -137,11 +137,18 @@ def test_where_float32_has_no_digits_cycles_are_in_float64():
     np.testing.assert_array_equal(*(one.solve(problem.b, tol=1e-7).x for one in (short, exact)))
     runs = [one.solve(problem.b, tol=1e-7, cycle="FMG") for one in (short, exact)]
     np.testing.assert_allclose(*(run.residual_norms for run in runs), rtol=0.02)
-    # a random b has a smooth part too, which is found out
+    # that of a random b is: every cycle has a residual in float64 of its own
     b = noise(10000)
     found, expected = (one.solve(b, tol=1e-9, cycle="FMG") for one in (short, exact))
     assert found.converged
     assert found.iterations <= expected.iterations + 1
+    # and where it was not known before, the first cycle tells
+    short.refinement.fits = True
+    found, expected = (one.solve(problem.b, tol=1e-7) for one in (short, exact))
+    assert not short.refinement.serves
+    assert found.converged
+    assert found.iterations <= expected.iterations + 2
+    np.testing.assert_allclose(found.x, expected.x, atol=1e-6 * np.abs(expected.x).max())
 
 
 def test_refusals():
