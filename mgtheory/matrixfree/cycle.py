@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -33,6 +34,7 @@ def run_cycle(
     norm: bool = False,
     restricted: bool = False,
     add: bool = False,
+    full: bool = False,
 ) -> float:
     """One cycle on level l for A x = b, from x (KEEP) or 0 (ZERO).
 
@@ -45,6 +47,8 @@ def run_cycle(
         restricted residual already; it is again afterwards.
     add
         From ZERO, without smoothing before: add the result to what x holds.
+    full
+        Interpolate the correction cubically.
     """
     level = levels[l]
     if l + 1 == len(levels):
@@ -54,11 +58,11 @@ def run_cycle(
         start, _ = level.down(None, start)
     visit_below(levels, None, kind, l)
     to = level.below.b if norm and not level.smooths_before else None
-    level.up(start, norm=norm, to=to, add=add)
+    level.up(start, norm=norm, to=to, add=add, full=full)
     return level.square
 
 
-def _correct_below(levels: Levels, l: int, *, loaded: bool) -> bool:
+def correct_below(levels: Levels, l: int, *, loaded: bool) -> bool:
     """Correct the solution x of level l + 1 for its use on level l: by a V-cycle for R (b - A P x),
     never visiting level l.
 
@@ -77,7 +81,9 @@ def _correct_below(levels: Levels, l: int, *, loaded: bool) -> bool:
     return True
 
 
-def run_full_multigrid(levels: Levels, plan: Plan, *, restricted: bool, again: bool) -> float:
+def run_full_multigrid(
+    levels: Levels, plan: Plan, *, restricted: bool, again: bool, finest: int = 0
+) -> float:
     """x from the coarsest grid upwards, and ||b - A x||_2^2: cubic interpolation of the solution,
     then `plan.cycles` cycles on each grid.
 
@@ -90,6 +96,8 @@ def run_full_multigrid(levels: Levels, plan: Plan, *, restricted: bool, again: b
     again
         Another cycle will follow on the finest grid: leave the restricted residual as `run_cycle`
         takes it.
+    finest
+        The level to end at; norms are of level 0 alone.
     """
     for l, below in enumerate(levels[1:]):
         if plan.loads is not None and all(level.aligned for level in levels[: l + 1]):
@@ -97,24 +105,29 @@ def run_full_multigrid(levels: Levels, plan: Plan, *, restricted: bool, again: b
         elif l or not restricted:
             levels[l].residual_square(ZERO, norm=False, to=below.b)
     levels[-1].solve()
-    for l in reversed(range(len(levels) - 1)):
+    for l in reversed(range(finest, len(levels) - 1)):
         for i in range(plan.cycles):
             level, last = levels[l], l == 0 and i + 1 == plan.cycles
             start, full = KEEP, i == 0
             loaded = plan.loads is not None
-            if full and plan.inner is Cycle.V and _correct_below(levels, l, loaded=loaded):
+            if full and plan.inner is Cycle.V and correct_below(levels, l, loaded=loaded):
                 start = SET
             else:
                 level.down(None, SET if full else KEEP, full=full)
                 visit_below(levels, None, plan.inner, l)
             to = level.below.b if last and again and not level.smooths_before else None
             level.up(start, norm=last, to=to, full=full)
+    if finest:
+        return math.nan
     return levels[0].square if len(levels) > 1 else levels[0].residual_square()
 
 
-def solve_grids(levels: Levels, stop: Stop, plan: Plan, *, zero: bool) -> tuple[Ended, float]:
+def solve_grids(
+    levels: Levels, stop: Stop, plan: Plan, *, zero: bool, single: Any = None
+) -> tuple[Ended, float]:
     """Cycles on the finest x (0 at first if `zero`) and b: how they ended, and their products with
-    A.
+    A. In float32 where `single` has the levels for that
+    (`mgtheory.matrixfree.refined.Refinement`).
 
     Raises
     ------
@@ -128,26 +141,48 @@ def solve_grids(levels: Levels, stop: Stop, plan: Plan, *, zero: bool) -> tuple[
     size = math.sqrt(finest.residual_square(ZERO, to=levels[1].b if fused else None))
     first = size if zero else math.sqrt(finest.residual_square())
     check_sizes(finest.b, size, first, zero=zero)
-    if zero and (first <= stop.target(size, first) or stop.maxiter == 0):
+    target = stop.target(size, first)
+    if zero and (first <= target or stop.maxiter == 0):
         finest.x[...] = 0.0
-    work = 0.0
+    work, known = 0.0, False
+    # what one cycle gains is less than a residual in float64 takes
+    if single is not None and (stop.maxiter < 2 or not (passing or single.fits)):
+        single = None
+
+    def short(once: bool, norms: list[float]) -> float:
+        if once and passing:
+            norm = single.begin_pass(levels, plan, size, restricted=fused)
+        else:
+            if once:
+                if zero:
+                    finest.x[...] = 0.0
+                single.begin(first)
+            norm = single.cycle(plan.repeated)
+        done = norm <= target or len(norms) == stop.maxiter
+        return single.refine(norm) if single.ended(norm) or done else norm
 
     def step(norms: list[float]) -> float:
-        nonlocal work
+        nonlocal work, known
         once = len(norms) == 1
         work += cycle_products(levels, plan.cycle if once else plan.repeated)
+        if single is not None and (once or single.serves):
+            return short(once, norms)
+        restricted, known = known, not finest.smooths_before
         if once and passing:
             again = stop.maxiter > 1
             return math.sqrt(run_full_multigrid(levels, plan, restricted=fused, again=again))
         start = ZERO if zero and once else KEEP
         # from the second cycle on the last sweep has restricted the residual
-        known = not once and not finest.smooths_before
-        return math.sqrt(run_cycle(levels, plan.repeated, start=start, norm=True, restricted=known))
+        square = run_cycle(levels, plan.repeated, start=start, norm=True, restricted=restricted)
+        return math.sqrt(square)
 
     def floor() -> float:
         return float(np.finfo(float).eps * finest.largest * np.linalg.norm(finest.x))
 
-    return drive(step, first, size, stop, floor=floor), work
+    ended = drive(step, first, size, stop, floor=floor)
+    if single is not None and len(ended.norms) > 1:
+        single.finish()
+    return ended, work
 
 
 def cycle_products(levels: Levels, kind: Cycle) -> float:

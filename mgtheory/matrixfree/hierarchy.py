@@ -11,7 +11,8 @@ Supported: 1 to 3 axes of any length, Dirichlet boundaries, real constant coeffi
 that reach one point and are symmetric in every axis (3, 5, 7, 9, 19 and 27 points, finite elements,
 anisotropy), and -div(k grad u) with a variable k; polynomial smoothers of any roots, complex pairs
 included, and damped Jacobi. Other boundaries and Gauss-Seidel are the task of `mgtheory.Hierarchy`.
-The arithmetic is float64.
+The arithmetic is float64; with ``dtype="float32"`` that of the cycles is float32, under residuals
+in float64 (`mgtheory.matrixfree.refined`), for constant coefficients.
 
 Where k varies, each grid keeps it on its faces (`mgtheory.matrixfree.faces`): coarse faces are
 averages, where `mgtheory.Hierarchy` forms Galerkin products, interpolation follows the flux, and
@@ -49,6 +50,7 @@ from mgtheory.matrixfree.operators import (
     make_operator,
     steps_on,
 )
+from mgtheory.matrixfree.refined import Refinement
 from mgtheory.matrixfree.tables import KEEP
 from mgtheory.matrixfree.threads import thread_count
 from mgtheory.multigrid.base import GridHierarchy
@@ -73,12 +75,15 @@ class StencilHierarchy(GridHierarchy):
         The stencil of every grid, or k on its faces, the finest first.
     levels
         `StencilLevel` or `FaceLevel` objects: what each operator needs for its sweeps.
+    refinement
+        The same levels for cycles in float32, if asked for.
     setup_seconds, compile_seconds
         Wall-clock time of `build`, and of compiling (or loading) the kernels, which happens once in
         a process and is not part of it.
     """
 
     PASS_CYCLES: ClassVar[int] = 1
+    refinement: Refinement | None = None
 
     def __init__(self, operators: Sequence[Any], options: Options, threads: int) -> None:
         self.operators, self.threads = list(operators), threads
@@ -94,6 +99,11 @@ class StencilHierarchy(GridHierarchy):
         if any(level.defect_known and not level.smooths_before for level in self.levels):
             self.compile_seconds += StencilLevel.compiled_defect()
         self._compiling += time.perf_counter() - began
+        if is_single(options.dtype) and len(self.levels) > 1:
+            began = time.perf_counter()
+            self.compile_seconds += StencilLevel.compiled_single()
+            self._compiling += time.perf_counter() - began
+            self.refinement = Refinement(self.levels)
         self._lock = threading.Lock()
 
     def _connect(self, make: Callable[..., Any], options: Options) -> None:
@@ -173,9 +183,11 @@ class StencilHierarchy(GridHierarchy):
             callable is given a level's operator; ``pre=0`` is the cheapest cycle, a symmetric
             preconditioner needs pre = post. ``"galerkin"`` needs odd sizes on the coarsened axes,
             else the coarse stencil is not constant. A full multigrid pass gains from a fine
-            coarsest grid: there V-cycles reduce smooth errors least. Boundary, transfers and type
-            are fixed, and other ones refused: zero boundary values, linear interpolation, full
-            weighting, float64.
+            coarsest grid: there V-cycles reduce smooth errors least. Boundary and transfers are
+            fixed, and other ones refused: zero boundary values, linear interpolation, full
+            weighting. ``dtype="float32"`` computes cycles in it and residuals in float64: x has the
+            same digits after as many cycles, in 3D a fifth sooner, for a second set of kernels to
+            compile and another vector of memory. ``"auto"`` is float64.
 
         Raises
         ------
@@ -210,7 +222,8 @@ class StencilHierarchy(GridHierarchy):
 
     def _smoothed(self, options: Options) -> Self:
         """Operators are shared; the workspace is its own."""
-        made = type(self)(self.operators, options, self.threads)
+        dtype = None if self.refinement is None else "float32"
+        made = type(self)(self.operators, replace(options, dtype=dtype), self.threads)
         made.setup_seconds = self.setup_seconds
         return made
 
@@ -222,7 +235,9 @@ class StencilHierarchy(GridHierarchy):
         right = finest.fitted(b, "b")
         x = np.empty(finest.grid) if x0 is None else finest.fitted(x0, "x0", copy=True)
         with self._working_on(x, right):
-            ended, work = solve_grids(self.levels, stop, plan, zero=x0 is None)
+            ended, work = solve_grids(
+                self.levels, stop, plan, zero=x0 is None, single=self.refinement
+            )
         return self._advised(Solution(x.reshape(np.shape(b)), *ended, work_units=work))
 
     def _advised(self, found: Solution) -> Solution:
@@ -268,9 +283,12 @@ class StencilHierarchy(GridHierarchy):
         """The correction of one cycle for the residual r, a linear map with zero start; shape of
         r."""
         kind = check_cycle(cycle, without=(Cycle.FMG,))
-        x = np.empty(self.levels[0].grid)
-        with self._working_on(x, self.levels[0].fitted(r, "r")):
-            run_cycle(self.levels, kind)
+        x, right = np.empty(self.levels[0].grid), self.levels[0].fitted(r, "r")
+        with self._working_on(x, right):
+            if self.refinement is None:
+                run_cycle(self.levels, kind)
+            else:
+                self.refinement.apply(right, kind, out=x)
         return x.reshape(np.shape(r))
 
     def _symmetrised(self) -> Self:
@@ -284,14 +302,15 @@ class StencilHierarchy(GridHierarchy):
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """float64."""
+        """That of x, float64."""
         return np.dtype(np.float64)
 
     @property
     def memory_bytes(self) -> int:
         """What the hierarchy holds beside x and b: the coarser grids, the workspace of the sweeps,
         the tables."""
-        return sum(level.memory_bytes for level in self.levels)
+        single = 0 if self.refinement is None else self.refinement.memory_bytes
+        return single + sum(level.memory_bytes for level in self.levels)
 
     def work_units(self, cycle: str = "V") -> float:
         """Products with A in one cycle on all levels, the residuals included, in units of one on
@@ -313,6 +332,8 @@ class StencilHierarchy(GridHierarchy):
         return "\n".join(lines)
 
 
+# types of the cycle, float32 last
+WORK = (np.float64, np.dtype(np.float64), np.float32, np.dtype(np.float32))
 # what `mgtheory.Hierarchy.build` lets one choose and this cycle does in one way alone
 FIXED: dict[str, tuple[Any, ...]] = {
     "boundary": (None, "dirichlet"),
@@ -322,7 +343,7 @@ FIXED: dict[str, tuple[Any, ...]] = {
     "transfers": (None,),
     "coarse_solver": (None,),
     "nullspace": ("auto", None),
-    "dtype": (None, "auto", "float64", float, np.float64, np.dtype(np.float64)),
+    "dtype": ("float64", "float32", "auto", None, float, *WORK),
 }
 
 
@@ -330,6 +351,7 @@ FIXED: dict[str, tuple[Any, ...]] = {
 VARYING: dict[str, tuple[Any, ...]] = {
     "coarsening": (None,),
     "interpolation": (None, "black-box"),
+    "dtype": ("float64", "auto", None, float, *WORK[:2]),
 }
 
 
@@ -338,12 +360,16 @@ ON_DEVICES: list[Any] = []
 
 
 def operators_of(
-    problem: Any, options: Options, h: float | None, *, fixed: dict[str, tuple[Any, ...]] = FIXED
+    problem: Any,
+    options: Options,
+    h: float | None,
+    *,
+    varying: dict[str, tuple[Any, ...]] = VARYING,
 ) -> list[Any]:
-    """The operators of all grids, the finest first; `fixed` are the values that options which
-    cannot be chosen may have. A ValueError for what is not supported."""
+    """The operators of all grids, the finest first; `varying` are the values that options which
+    cannot be chosen may have where coefficients vary. A ValueError for what is not supported."""
     varies = isinstance(problem, Problem) and problem.coefficient is not None
-    _check_fixed(options, fixed | VARYING if varies else fixed)
+    _check_fixed(options, FIXED | varying if varies else FIXED)
     rule: Any = FaceCoarsening(options) if varies else Coarsening(options)
     make: Any = FaceOperator.of if varies else make_operator
     finest = rule.from_here(make(problem, options.shape, h))
@@ -351,6 +377,11 @@ def operators_of(
         if not schedule.is_callable:  # what a callable gives is seen on its level
             described_on(schedule, finest)
     return coarsened(finest, rule, options.max_levels)
+
+
+def is_single(dtype: Any) -> bool:
+    """Whether a type that the options allow is float32."""
+    return dtype not in (None, "auto") and np.dtype(dtype) == np.float32
 
 
 def _check_fixed(options: Options, fixed: dict[str, tuple[Any, ...]]) -> None:

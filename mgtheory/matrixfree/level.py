@@ -9,6 +9,7 @@ import math
 import time
 from abc import abstractmethod
 from collections.abc import Callable
+from copy import copy
 from importlib import import_module
 from typing import Any
 
@@ -20,8 +21,10 @@ from mgtheory.matrixfree.swept import SweptLevel, joined
 from mgtheory.matrixfree.tables import (
     ADD,
     KEEP,
+    SET,
     bands,
     cubic,
+    in_float32,
     linear,
     restriction,
 )
@@ -29,10 +32,15 @@ from mgtheory.matrixfree.threads import Block, run_blocks
 from mgtheory.problems.grids import Shape
 
 Array = NDArray[np.float64]
+Array32 = NDArray[np.float32]
 PAD = 8  # as in rows.py, which needs numba
+LINE = 64  # bytes of a cache line
 # bytes of a thread's planes, about half of a core's share of a last-level cache; longer smoothings
 # take several sweeps
 CACHE = 8 * 2**20
+# numbers that a loop over float32 takes at once; the rest of a row goes one by one, and 31 take as
+# long as three times 32
+VECTORS = 32
 # in one sweep: beyond, the recomputed planes of the neighbours cost more than the memory traffic
 # saved
 MAX_STEPS = 8
@@ -61,12 +69,14 @@ def imported(name: str) -> Any:
         raise ModuleNotFoundError(message, name="numba") from None
 
 
-def _aligned(shape: tuple[int, ...]) -> Array:
+def _aligned(shape: tuple[int, ...], dtype: Any = np.float64) -> NDArray[Any]:
     """Zeros on a cache line's boundary."""
-    size = math.prod(shape)
-    raw = np.zeros(size + 8)
-    start = (-raw.ctypes.data // 8) % 8
-    return raw[start : start + size].reshape(shape)
+    size, line = math.prod(shape), LINE // np.dtype(dtype).itemsize
+    raw = np.empty(size + line, dtype)
+    start = (-raw.ctypes.data // raw.itemsize) % line
+    found = raw[start : start + size].reshape(shape)
+    found[...] = 0.0  # np.zeros would keep other threads waiting
+    return found
 
 
 class KernelLevel(SweptLevel):
@@ -84,15 +94,23 @@ class KernelLevel(SweptLevel):
     ----------
     direct
         The solver of the coarsest grid.
+    dtype, width
+        Of x, b and the workspace: their type, and the columns of their rows, of which those beyond
+        the grid are 0.
+    residuals_only
+        Whether another level does the smoothing, so that this one needs little workspace.
     """
 
     direct: Callable[[Array], Array] | None = None
+    dtype: np.dtype[Any] = np.dtype(np.float64)
+    residuals_only = False
 
     def __init__(self, shape: Shape, coarse: Shape | None, threads: int) -> None:
         self.shape, self.coarse = shape, coarse
         self.grid = as_grid(shape)
+        self.width = self.grid[2]
         self.blocks = max(1, min(threads, self.grid[0] // 8)) if self._shared(MAX_STEPS) else 1
-        self._nothing = np.empty((0, 1, 1))
+        self._nothing = np.empty((0, 1, 1), self.dtype)
         self.release()
 
     @staticmethod
@@ -125,18 +143,32 @@ class KernelLevel(SweptLevel):
     def set_smoothing(
         self, before: list[Array], counts: tuple[int, int], after: list[Array] | None = None
     ) -> None:
-        """See `SweptLevel.set_smoothing`; makes the workspace too."""
+        """See `SweptLevel.set_smoothing`; the workspace is for these steps."""
         super().set_smoothing(before, counts, after)
-        longest = max(len(sweep) for sweep in [*self.before, *self.after])
-        _, n1, n2 = self.grid
-        columns = -(-(n2 + 2 * PAD) // 8) * 8
+        self._deep = -1  # of what is made
+        self._workspace: list[tuple[Array, ...]] = []
+
+    def workspace(self, steps: int) -> list[tuple[Array, ...]]:
+        """Ring, expanded planes, scratch and neighbours of each block, for so many steps: made on
+        first use, and by the threads that will use it, for it takes as long as a sweep."""
+        if steps > self._deep:
+            longest = max(len(sweep) for sweep in [*self.before, *self.after])
+            self._deep = max(steps, 0 if self.residuals_only else longest)
+            self._workspace = run_blocks(self._made, [(self._deep,)] * self.blocks)
+        return self._workspace
+
+    def _made(self, steps: int) -> tuple[Array, ...]:
+        """The workspace of a block."""
+        n1, n2 = self.grid[1], self.width
+        line = LINE // self.dtype.itemsize
+        columns = -(-(n2 + 2 * PAD) // line) * line
         # rows a multiple of 4 KiB apart would share their cache sets
-        columns += 8 * (columns % 512 == 0)
-        ring = _aligned((self.blocks, longest + 2, 4, n1 + 2 * (n1 > 1), columns))
-        expanded = _aligned((self.blocks, 4 if self.coarse else 0, n1, columns))
-        scratch = _aligned((self.blocks, 4, columns))
-        halo = _aligned((self.blocks, 2, longest + 4 if self.blocks > 1 else 0, n1, n2))
-        self._workspace = list(zip(ring, expanded, scratch, halo, strict=True))  # of each block
+        columns += line * (columns % (64 * line) == 0)
+        ring = _aligned((steps + 2, 4, n1 + 2 * (n1 > 1), columns), self.dtype)
+        expanded = _aligned((4 if self.coarse else 0, n1, columns), self.dtype)
+        scratch = _aligned((4, columns), self.dtype)
+        deep = steps + 4 if self.blocks > 1 else 0
+        return ring, expanded, scratch, np.empty((2, deep, n1, n2), self.dtype)
 
     def fitted(self, given: ArrayLike, name: str, *, copy: bool = False) -> Array:
         """A real vector of shape (n,) or that of the grid as the kernels read it, float64 in the
@@ -154,16 +186,18 @@ class KernelLevel(SweptLevel):
 
     def allocate(self) -> None:
         """Memory for x and b of a coarse grid."""
-        self.x, self.b = np.empty(self.grid), np.empty(self.grid)
+        shape = (*self.grid[:2], self.width)
+        self.x, self.b = np.empty(shape, self.dtype), np.empty(shape, self.dtype)
 
     def release(self) -> None:
         """Forget the caller's arrays."""
-        self.x = self.b = np.empty((0, 0, 0))
+        self.x = self.b = np.empty((0, 0, 0), self.dtype)
 
     @property
     def memory_bytes(self) -> int:
         """x and b (of a coarse grid), workspace and tables."""
-        arrays = [self.x, self.b, *itertools.chain(*self._workspace), *self._tables()]
+        spaces = self.workspace(0 if self.residuals_only else MAX_STEPS)
+        arrays = [self.x, self.b, *itertools.chain(*spaces), *self._tables()]
         return sum(array.nbytes for array in arrays)
 
     def cut(self, factors: list[Array]) -> list[Array]:
@@ -188,20 +222,20 @@ class KernelLevel(SweptLevel):
         sum."""
         run, (operator, transfers) = self._kernel(), self._data(full)
         total = 0.0
-        for i, steps in enumerate(sweeps):
-            last = i + 1 == len(sweeps)
+        for i, given in enumerate(sweeps):
+            last, steps = i + 1 == len(sweeps), given.astype(self.dtype, copy=False)
             target = to if last and to is not None else self._nothing
             grids = self.x, self.b, self._nothing if e is None else e, target
             task = start, *operator, steps, write, norm and last, *transfers
-            blocks = self._blocks(target.shape[0], len(steps))
+            blocks, spaces = self._blocks(target.shape[0], len(steps)), self.workspace(len(steps))
             if start in (KEEP, ADD) and len(blocks) > 1:
-                self._copy_neighbours(blocks, len(steps) + 4)
+                self._copy_neighbours(blocks, len(steps) + 4, spaces)
             total = sum(
                 run_blocks(
                     run,
                     [
                         (*grids, *task, *block, *workspace)
-                        for block, workspace in zip(blocks, self._workspace, strict=False)
+                        for block, workspace in zip(blocks, spaces, strict=False)
                     ],
                 )
             )
@@ -221,10 +255,12 @@ class KernelLevel(SweptLevel):
             fine[1:-1] = [self._first(j) for j in coarse[1:-1]]
         return list(map(Block, fine[:-1], fine[1:], coarse[:-1], coarse[1:]))
 
-    def _copy_neighbours(self, blocks: list[Block], depth: int) -> None:
+    def _copy_neighbours(
+        self, blocks: list[Block], depth: int, spaces: list[tuple[Array, ...]]
+    ) -> None:
         """Copy `depth` planes of x on either side of each block, before anything is overwritten."""
         n = self.grid[0]
-        for block, (_, _, _, halo) in zip(blocks, self._workspace, strict=False):
+        for block, (_, _, _, halo) in zip(blocks, spaces, strict=False):
             first, end = max(block.lo - depth, 0), min(block.hi + depth, n)
             halo[0, halo.shape[1] - (block.lo - first) :] = self.x[first : block.lo]
             halo[1, : end - block.hi] = self.x[block.hi : end]
@@ -232,10 +268,12 @@ class KernelLevel(SweptLevel):
     def solve(self, r: None = None, *, add: bool = False) -> int:
         """x = A^-1 b on the coarsest grid, or x += A^-1 b."""
         assert self.direct is not None
+        x, b = self.x[..., : self.grid[2]], self.b[..., : self.grid[2]]
         if add:
-            self.x += self.direct(self.b)
+            x += self.direct(b)
         else:
-            self.x[...] = self.direct(self.b)
+            x[...] = self.direct(b)
+            self.x[..., self.grid[2] :] = 0.0
         return KEEP
 
 
@@ -250,6 +288,8 @@ class StencilLevel(KernelLevel):
         super().__init__(operator.shape, coarse, threads)
         self.c, self.largest = operator.c, float(np.abs(operator.c).max())
         below = self.grid if coarse is None else as_grid(coarse)
+        self._columns = self.grid[2], below[2]
+        self._rest: tuple[Array32, float] = np.empty((0, 1, 1), np.float32), 1.0
         self.P, self.R = linear(self.grid, below), restriction(self.grid, below)
         self.C = cubic(self.grid, below)
         self.bands = None if coarse is None else bands(self.grid, below)
@@ -282,12 +322,28 @@ class StencilLevel(KernelLevel):
         level.subtract_product(below)
         return time.perf_counter() - start
 
+    @staticmethod
+    @functools.cache
+    def compiled_single() -> float:
+        """The same for cycles in float32 and what refines by them."""
+        start = time.perf_counter()
+        fine, coarse = (Operator((n,), np.ones((2, 2, 2))) for n in (3, 1))
+        level, below = StencilLevel(fine, coarse.shape, 1), StencilLevel(coarse, None, 1)
+        for each in (level, below):
+            each.set_smoothing([], (0, 0))
+            each.allocate()
+        made, made.below = level.single(1.0), below.single(1.0)
+        level.refine(made.x, 1.0, made.b, 1.0)
+        made.residual_square()
+        return time.perf_counter() - start
+
     def _kernel(self) -> Callable[..., float]:
         run: Callable[..., float] = imported("sweep").sweep
         return run
 
     def _data(self, full: bool) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-        return (self.c,), (*(self.C if full else self.P), *self.R)
+        operator = *self._rest, *self._columns, self.c
+        return operator, (*(self.C if full else self.P), *self.R)
 
     def _tables(self) -> list[NDArray[Any]]:
         tables = [a for t in (self.P, self.R, self.C) for a in (t.first, t.weights)]
@@ -295,6 +351,59 @@ class StencilLevel(KernelLevel):
 
     def _first(self, j: int) -> int:
         return int(self.R.first[0, j])
+
+    def single(self, unit: float) -> StencilLevel:
+        """The same for A / unit in float32, with memory of its own, and the solver of the coarsest
+        grid likewise; `below` is for the caller to give."""
+        made = copy(self)
+        made.dtype = np.dtype(np.float32)
+        n = self.grid[2]
+        if (spare := -n % VECTORS) <= max(1, n // 16):
+            made.width = n + spare
+        made._nothing = np.empty((0, 1, 1), made.dtype)
+        made.c, made.largest = (self.c / unit).astype(made.dtype), self.largest / unit
+        made.P, made.R, made.C = map(in_float32, (self.P, self.R, self.C))
+        made.before, made.after = (
+            [steps * (unit, 1.0) for steps in sweeps] for sweeps in (self.before, self.after)
+        )
+        made._deep, made._workspace, made.residuals_only = -1, [], False
+        made.allocate()
+        made.bands, made.defect_known = None, False
+        if isinstance(self.direct, SineSolver):
+            made.direct = self.direct.single(unit)
+        return made
+
+    def take(self, b: Array, unit: float) -> None:
+        """Another b, times `unit`, in this level's type."""
+        np.multiply(b, unit, out=self.b[..., : self.grid[2]], casting="same_kind")
+        self.b[..., self.grid[2] :] = 0.0
+
+    @property
+    def diagonal(self) -> float:
+        """The modulus of that of A."""
+        return abs(float(self.c[0, 0, 0]))
+
+    def interpolate(self, rest: Array32, unit: float, *, restrict: bool) -> None:
+        """x = P below.x, cubic, and rest = unit (b - A x), of which below.b is the restriction if
+        asked for, without the factor."""
+        nothing, self._rest = self._rest, (rest, unit)
+        try:
+            to = self.below.b if restrict else None
+            self.sweep(SET, [np.empty((0, 2))], e=self.below.x, full=True, to=to)
+        finally:
+            self._rest = nothing
+
+    def refine(self, e: Array32 | None, factor: float, rest: Array32, unit: float) -> float:
+        """x += factor e, unless e is None, and rest = unit (b - A x); ||b - A x||_2^2."""
+        run, blocks, spaces = imported("refine").refine, self._blocks(0, 2), self.workspace(0)
+        if len(blocks) > 1:
+            self._copy_neighbours(blocks, 1, spaces)
+        task = self.x, rest if e is None else e, self.b, rest, e is not None, factor, unit, self.c
+        parts = [
+            (*task, block.lo, block.hi, ring, halo)
+            for block, (ring, _, _, halo) in zip(blocks, spaces, strict=False)
+        ]
+        return float(sum(run_blocks(run, parts)))
 
     def subtract_product(self, below: StencilLevel) -> None:
         """below.b -= R A P below.x, with this level's A and the cubic P, on the coarse grid

@@ -85,7 +85,7 @@ def as_grid(shape: Sequence[int]) -> Grid:
     return grid[0], grid[1], grid[2]
 
 
-def _evaluate(c: Array, doubled_cosines: Sequence[Array]) -> Array:
+def symbol_values(c: Array, doubled_cosines: Sequence[Array]) -> Array:
     """sum c[i, j, k] u_0^i u_1^j u_2^k on the tensor grid of three arrays u."""
     for u in doubled_cosines:  # each takes the place of the first axis, at the end
         c = np.tensordot(c, np.stack([np.ones_like(u), u]), axes=(0, 0))
@@ -101,7 +101,7 @@ def _known(taps: tuple[float, ...], dim: int, axes: tuple[int, ...]) -> tuple[fl
     """
     c, used = np.reshape(taps, (2, 2, 2)), places(dim)
     # multi-affine in u = 2 cos t, so extreme where every u is 2, 0 (at pi/2) or -2
-    corners = _evaluate(c, [np.array([2.0, 0.0, -2.0])] * 3)
+    corners = symbol_values(c, [np.array([2.0, 0.0, -2.0])] * 3)
     high = np.zeros((3, 3, 3), dtype=bool)
     for j in axes or range(dim):
         np.moveaxis(high, used[j], 0)[1:] = True
@@ -407,7 +407,7 @@ class SineSolver:
 
     def __init__(self, c: Array, grid: Grid) -> None:
         angles = [np.pi * np.arange(1, n + 1) / (n + 1) for n in grid]
-        eigenvalues = _evaluate(c, [2.0 * np.cos(t) for t in angles])
+        eigenvalues = symbol_values(c, [2.0 * np.cos(t) for t in angles])
         if np.min(np.abs(eigenvalues)) <= 1e-14 * np.max(np.abs(eigenvalues)):
             raise ValueError("the coarsest operator is singular")
         self._inverse = 1.0 / eigenvalues
@@ -417,6 +417,14 @@ class SineSolver:
                 np.sqrt(2.0 / (n + 1)) * np.sin(np.outer(np.arange(1, n + 1), t))
                 for n, t in zip(grid, angles, strict=True)
             ]
+
+    def single(self, unit: float) -> SineSolver:
+        """The same for A / unit in float32."""
+        made = object.__new__(SineSolver)
+        made._inverse = (self._inverse * unit).astype(np.float32)
+        matrices = self._matrices
+        made._matrices = None if matrices is None else [s.astype(np.float32) for s in matrices]
+        return made
 
     def _transform(self, v: Array) -> Array:
         if self._matrices is None:

@@ -148,6 +148,11 @@ def restriction(fine: Grid, coarse: Grid) -> Tables:
     return _tables(_restriction, NESTED, fine, coarse)
 
 
+def in_float32(tables: Tables) -> Tables:
+    """The same in float32."""
+    return tables._replace(weights=tables.weights.astype(np.float32))
+
+
 @functools.cache
 def _small_bands(m: int) -> Weights:
     """The bands of one axis of 2 m + 1 and m points, (2, 2 REACH + 1, m): P cubic, R full

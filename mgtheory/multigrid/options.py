@@ -142,7 +142,8 @@ class Options:
     dtype
         Type in which the cycle computes; A's own by default. float32 is about twice as fast, and
         the residuals stay in A's type; it converges like float64 as long as cond(A) is below about
-        1e6 (1023 unknowns per axis in 2D). ``"auto"`` takes it where a problem is known to be so.
+        1e6 (1023 unknowns per axis in 2D). ``"auto"`` takes it where a problem is known to be so,
+        and with matrices alone.
 
     Raises
     ------

@@ -28,7 +28,7 @@ from torch import Tensor
 
 from mgtheory._checks import check_name, own_errors
 from mgtheory.matrixfree.cycle import run_cycle, run_full_multigrid
-from mgtheory.matrixfree.hierarchy import FIXED, ON_DEVICES, StencilHierarchy, operators_of
+from mgtheory.matrixfree.hierarchy import FIXED, ON_DEVICES, VARYING, StencilHierarchy, operators_of
 from mgtheory.matrixfree.tables import KEEP
 from mgtheory.multigrid.options import Options, takes_options
 from mgtheory.multigrid.solution import Cycle, Solution, check_cycle
@@ -42,7 +42,7 @@ from nets.pde.loop import Loop, Refined, scale_of, scaled_down
 _READY: set[str] = set()  # hierarchies whose kernels this process has compiled
 COARSEST = {1: DENSE, 2: 2**18, 3: 2**18}  # unknowns by the number of axes
 KERNELS = ("triton", "torch")
-ALLOWED = FIXED | {"dtype": (*FIXED["dtype"], "float32", np.float32, np.dtype(np.float32))}
+ALLOWED = VARYING | {"dtype": FIXED["dtype"]}  # the compiled sweeps of these have no float32
 
 
 class DeviceHierarchy(StencilHierarchy):
@@ -117,7 +117,7 @@ class DeviceHierarchy(StencilHierarchy):
             shape: Any = getattr(problem, "shape", options.shape)
             options = replace(options, coarsest=COARSEST.get(np.size(shape), 2**18))
         # what no device would take is refused before one is looked for
-        operators = operators_of(problem, options, h, fixed=ALLOWED)
+        operators = operators_of(problem, options, h, varying=ALLOWED)
         place = _device(device)
         if kernels is None:
             kernels = "triton" if place.type == "cuda" and find_spec("triton") else "torch"

@@ -14,6 +14,7 @@ from mgtheory.matrixfree.kernels.rows import (
     PAD,
     add_row,
     borrowed,
+    clear,
     copy_row,
     expand,
     expand_cubic,
@@ -51,17 +52,18 @@ def blend(out, v, first, weights, i, end):
 
 
 @planewise
-def expand_plane(out, e, n2, scratch, tables):
-    """The coarse plane e interpolated along its rows and columns; `scratch` is a padded row."""
+def expand_plane(out, e, n2, m2, scratch, tables):
+    """The coarse plane e of m2 columns interpolated along its rows and columns, to n2; `scratch` is
+    a padded row."""
     out, e, scratch, tables = borrowed(out, e, scratch, tables)
     first, weights, kind = tables
-    m1, m2 = e.shape
+    m1 = e.shape[0]
     for y in range(out.shape[0]):
         target = out[y, PAD : PAD + n2]
-        row = e[first[1, y]]
+        row = e[first[1, y], :m2]
         if weights[1, 0, y] != 1.0:
             row = scratch[PAD : PAD + m2]
-            blend(row, e, first[1], weights[1], y, m1)
+            blend(row, e[:, :m2], first[1], weights[1], y, m1)
         elif kind == GENERAL:
             copy_row(scratch[PAD : PAD + m2], row)
         if kind == NESTED:
@@ -85,7 +87,8 @@ def interpolate_plane(out, n2, expanded, t, py, tables, add, source):
     p0, p1, p2, p3 = w[0, 0, t], w[0, 1, t], w[0, 2, t], w[0, 3, t]
     # a plane of the nested cubic interpolation that is a coarse one
     if p0 == 0.0 and p2 == 0.0 and p3 == 0.0:
-        k, p0, p1 = k + 1, p1, 0.0
+        k, p0, p1 = k + 1, p1, p0
+    one = out.dtype.type(1.0)
     for y in range(out.shape[0] - 2 * py):
         target = out[y + py, PAD : PAD + n2]
         a, b = expanded[k % 4, y, PAD : PAD + n2], expanded[(k + 1) % 4, y, PAD : PAD + n2]
@@ -96,25 +99,24 @@ def interpolate_plane(out, n2, expanded, t, py, tables, add, source):
             if add:
                 add_row(target, source[y])
         elif p1 == 0.0 and add:
-            mix2(target, a, source[y], p0, 1.0)
+            mix2(target, a, source[y], p0, one)
         elif p1 == 0.0:
             scale_row(target, a, p0)
         elif add:
-            mix3(target, a, b, source[y], p0, p1, 1.0)
+            mix3(target, a, b, source[y], p0, p1, one)
         else:
             mix2(target, a, b, p0, p1)
 
 
 @planewise
-def restrict_plane(out, planes, n2, i, modulus, off, py, scratch, tables):
-    """Coarse plane i of the restriction.
+def restrict_plane(out, planes, n2, m2, i, modulus, off, py, scratch, tables):
+    """Coarse plane i of the restriction, m2 columns.
 
     Fine plane r is planes[r % modulus], its row y starts at [y + py, off]; `scratch` holds two
     rows, zero beyond their n2 values.
     """
     out, planes, scratch, tables = borrowed(out, planes, scratch, tables)
     first, weights, kind = tables
-    m2 = out.shape[1]
     total, row = scratch[0], scratch[1]
     k, z = first[0, i], off + n2
     a, b = planes[k % modulus], planes[(k + 1) % modulus]
@@ -137,8 +139,9 @@ def restrict_plane(out, planes, n2, i, modulus, off, py, scratch, tables):
             if q > 0:
                 add_row(total[PAD : PAD + n2], target)
         if kind == NESTED:
-            full_weight(out[y], total[PAD : PAD + n2])
+            full_weight(out[y, :m2], total[PAD : PAD + n2])
         elif kind == COPY:
-            copy_row(out[y], total[PAD : PAD + m2])
+            copy_row(out[y, :m2], total[PAD : PAD + m2])
         else:
-            gather(out[y], total[PAD:], first[2], weights[2])
+            gather(out[y, :m2], total[PAD:], first[2], weights[2])
+        clear(out[y], m2)

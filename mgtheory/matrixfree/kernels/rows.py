@@ -80,7 +80,7 @@ def step5_bare(out, c, s, n, b, k):
         out[0] = kc * c[0] + kx * c[1] + ky * (s[0] + n[0]) + kb * b[0]
         i, w, e = slice(1, last), slice(0, last - 1), slice(2, last + 1)
         step5(out[i], c[i], c[w], c[e], s[i], n[i], b[i], k)
-    west = c[last - 1] if last > 0 else 0.0
+    west = c[last - 1] if last > 0 else c.dtype.type(0.0)
     out[last] = kc * c[last] + kx * west + ky * (s[last] + n[last]) + kb * b[last]
 
 
@@ -110,7 +110,7 @@ def step7_bare(out, c, s, n, d, u, b, k):
         out[0] = _end7(0, c[1], c, s, n, d, u, b, k)
         i, w, e = slice(1, last), slice(0, last - 1), slice(2, last + 1)
         step7(out[i], c[i], c[w], c[e], s[i], n[i], d[i], u[i], b[i], k)
-    out[last] = _end7(last, c[last - 1] if last > 0 else 0.0, c, s, n, d, u, b, k)
+    out[last] = _end7(last, c[last - 1] if last > 0 else c.dtype.type(0.0), c, s, n, d, u, b, k)
 
 
 @compiled
@@ -118,7 +118,7 @@ def square5(c, s, n, b, k):
     """The sum of the squares of what `step5_bare` stores, none of them stored."""
     kc, kx, ky, kb = k
     last = c.size - 1
-    west = c[last - 1] if last > 0 else 0.0
+    west = c[last - 1] if last > 0 else c.dtype.type(0.0)
     total = (kc * c[last] + kx * west + ky * (s[last] + n[last]) + kb * b[last]) ** 2
     if last > 0:
         total += (kc * c[0] + kx * c[1] + ky * (s[0] + n[0]) + kb * b[0]) ** 2
@@ -134,7 +134,7 @@ def square7(c, s, n, d, u, b, k):
     """The sum of the squares of what `step7_bare` stores, none of them stored."""
     kc, kx, ky, kz, kb = k
     last = c.size - 1
-    total = _end7(last, c[last - 1] if last > 0 else 0.0, c, s, n, d, u, b, k) ** 2
+    total = _end7(last, c[last - 1] if last > 0 else c.dtype.type(0.0), c, s, n, d, u, b, k) ** 2
     if last > 0:
         total += _end7(0, c[1], c, s, n, d, u, b, k) ** 2
     i = slice(1, last)
@@ -162,9 +162,16 @@ def three_term(out, c, p, mu):
 
 @compiled
 def scale_row(out, a, factor):
-    """out = factor a."""
+    """out = factor a, which may have another type."""
     for j in range(out.size):
         out[j] = factor * a[j]
+
+
+@compiled
+def clear(out, n):
+    """Zeros from entry n on: what a row has beyond its grid, so that it ends with whole vectors."""
+    for j in range(n, out.size):
+        out[j] = 0.0
 
 
 @compiled
@@ -179,6 +186,23 @@ def add_row(out, a):
     """out += a."""
     for j in range(out.size):
         out[j] += a[j]
+
+
+@compiled
+def sum_row(out, a, e, factor):
+    """out = a + factor e, e in a shorter type."""
+    for j in range(out.size):
+        out[j] = a[j] + factor * e[j]
+
+
+@compiled
+def multiple_square(out, a, factor):
+    """out = factor a, and the sum of the squares of a row a."""
+    total = 0.0
+    for j in range(a.size):
+        out[j] = factor * a[j]
+        total += a[j] * a[j]
+    return total
 
 
 @compiled
@@ -205,7 +229,7 @@ def mix4(out, a, b, c, d, p, q, r, s):
 @compiled
 def square_sum(a):
     """The sum of the squares of a row."""
-    total = 0.0
+    total = a.dtype.type(0.0)
     for j in range(a.size):
         total += a[j] * a[j]
     return total
@@ -224,23 +248,23 @@ def gather(out, v, first, weights):
 @compiled
 def expand(out, v):
     """Linear interpolation along a row from m to 2 m + 1 values, nested, zero beyond the ends."""
-    m = v.size
-    out[0], out[1] = 0.5 * v[0], v[0]
+    m, half = v.size, v.dtype.type(0.5)
+    out[0], out[1] = half * v[0], v[0]
     west, east = v[: m - 1], v[1:]
     for j in range(m - 1):
-        out[2 * j + 2] = 0.5 * (west[j] + east[j])
+        out[2 * j + 2] = half * (west[j] + east[j])
         out[2 * j + 3] = east[j]
-    out[2 * m] = 0.5 * v[m - 1]
+    out[2 * m] = half * v[m - 1]
 
 
 @compiled
 def expand_cubic(out, v):
     """Cubic interpolation along a row from m >= 4 to 2 m + 1 values, nested; out[0], [2], [2 m - 2]
     and [2 m] are not its task."""
-    m = v.size
+    m, near, far = v.size, v.dtype.type(0.5625), v.dtype.type(0.0625)
     a, b, c, d = v[: m - 3], v[1 : m - 2], v[2 : m - 1], v[3:]
     for j in range(m - 3):
-        out[2 * j + 4] = 0.5625 * (b[j] + c[j]) - 0.0625 * (a[j] + d[j])
+        out[2 * j + 4] = near * (b[j] + c[j]) - far * (a[j] + d[j])
         out[2 * j + 5] = c[j]
     out[1], out[3] = v[0], v[1]
     out[2 * m - 1] = v[m - 1]
@@ -287,5 +311,6 @@ def subtract10(out, ps, qs, k, l):
 def full_weight(out, a):
     """out_j = (a_2j + 2 a_2j+1 + a_2j+2) / 4: restriction along a row, nested, from 2 m + 1 to m
     values."""
+    half, quarter = a.dtype.type(0.5), a.dtype.type(0.25)
     for j in range(out.size):
-        out[j] = 0.25 * a[2 * j] + 0.5 * a[2 * j + 1] + 0.25 * a[2 * j + 2]
+        out[j] = quarter * a[2 * j] + half * a[2 * j + 1] + quarter * a[2 * j + 2]

@@ -34,6 +34,7 @@ from mgtheory.matrixfree.kernels.rows import (
     add_pair,
     add_row,
     borrowed,
+    clear,
     copy_row,
     scale_row,
     square5,
@@ -51,13 +52,15 @@ from mgtheory.matrixfree.threads import Block
 
 
 @compiled
-def stencil_plane(out, below, plane, above, b, py, stencil, factor, omega, centre):
+def stencil_plane(out, below, plane, above, b, py, columns, stencil, factor, omega, centre):
     """out = centre plane + factor (stencil applied to the three planes) + omega b, on padded
-    planes; out may be without padding."""
+    planes of so many columns; out may be without padding."""
     n1, n2 = b.shape
     off = out.shape[1] - n2  # 0 for a plane of x itself, 2 PAD for one of the workspace
     first, top = (PAD, py) if off else (0, 0)
-    kc, kx = centre + factor * stencil[0, 0, 0], factor * stencil[0, 0, 1]
+    of = out.dtype.type  # a literal would make doubles of them
+    factor, omega = of(factor), of(omega)
+    kc, kx = of(centre) + factor * stencil[0, 0, 0], factor * stencil[0, 0, 1]
     ky, kxy = factor * stencil[0, 1, 0], factor * stencil[0, 1, 1]
     kz, kxz = factor * stencil[1, 0, 0], factor * stencil[1, 0, 1]
     kyz, kxyz = factor * stencil[1, 1, 0], factor * stencil[1, 1, 1]
@@ -73,6 +76,7 @@ def stencil_plane(out, below, plane, above, b, py, stencil, factor, omega, centr
             else:
                 s, n = plane[i - 1, a:z], plane[i + 1, a:z]
                 step7(row, c, w, e, s, n, d, u, b[y], (kc, kx, ky, kz, omega))
+            clear(row, columns)
             continue
         step3(row, c, w, e, b[y], kc, kx, omega)
         dw, de = below[i, a - 1 : z - 1], below[i, a + 1 : z + 1]
@@ -82,6 +86,7 @@ def stencil_plane(out, below, plane, above, b, py, stencil, factor, omega, centr
                 s, n = p[i - 1], p[i + 1]
                 sw, se = s[a - 1 : z - 1], s[a + 1 : z + 1]
                 add_pair(row, s[a:z], sw, se, n[a:z], n[a - 1 : z - 1], n[a + 1 : z + 1], k, kk)
+        clear(row, columns)
 
 
 @compiled
@@ -94,12 +99,14 @@ def source_plane(x, halo, block, t):
 
 
 @compiled
-def bare_plane(out, x, halo, block, r, b, zero, stencil, factor, omega, centre):
+def bare_plane(out, x, halo, block, r, b, zero, columns, stencil, factor, omega, centre):
     """`stencil_plane` for plane r with a (2 d + 1)-point stencil, straight from x; `zero` is a row
     of zeros, out a padded plane or not."""
     n0, n1, n2 = x.shape
     off, top = (PAD, 1 if n1 > 1 else 0) if out.shape[1] > n2 else (0, 0)
-    kc, kx = centre + factor * stencil[0, 0, 0], factor * stencil[0, 0, 1]
+    of = out.dtype.type
+    factor, omega = of(factor), of(omega)
+    kc, kx = of(centre) + factor * stencil[0, 0, 0], factor * stencil[0, 0, 1]
     ky, kz = factor * stencil[0, 1, 0], factor * stencil[1, 0, 0]
     plane = source_plane(x, halo, block, r)
     below = source_plane(x, halo, block, r - 1) if r > 0 else plane
@@ -112,6 +119,7 @@ def bare_plane(out, x, halo, block, r, b, zero, stencil, factor, omega, centre):
         else:
             s, n = plane[y - 1] if y > 0 else zero, plane[y + 1] if y + 1 < n1 else zero
             step7_bare(row, plane[y], s, n, d, u, b[y], (kc, kx, ky, kz, omega))
+        clear(row, columns)
 
 
 @planewise
@@ -144,13 +152,15 @@ def written_row(x, planes, block, r, y, py):
 
 
 @planewise
-def written_residual(out, store, x, planes, block, r, b, py, zero, stencil):
+def written_residual(out, store, x, planes, block, r, b, py, zero, columns, stencil):
     """The residual b - A x of plane r with a (2 d + 1)-point stencil, into the padded plane out if
     `store`, else its square sum."""
     out, x, planes, b, zero = borrowed(out, x, planes, b, zero)
     n1, n2 = b.shape
+    m = n2 if store else columns
     kc, kx, ky, kz = -stencil[0, 0, 0], -stencil[0, 0, 1], -stencil[0, 1, 0], -stencil[1, 0, 0]
-    k5, k7 = (kc, kx, kz, 1.0), (kc, kx, ky, kz, 1.0)
+    one = out.dtype.type(1.0)
+    k5, k7 = (kc, kx, kz, one), (kc, kx, ky, kz, one)
     total = 0.0
     for y in range(n1):
         row, c = out[y + py, PAD : PAD + n2], written_row(x, planes, block, r, y, py)
@@ -159,19 +169,21 @@ def written_residual(out, store, x, planes, block, r, b, py, zero, stencil):
         if n1 == 1 and store:
             step5_bare(row, c, d, u, b[y], k5)
         elif n1 == 1:
-            total += square5(c, d, u, b[y], k5)
+            total += square5(c[:m], d[:m], u[:m], b[y, :m], k5)
         else:
             s = written_row(x, planes, block, r, y - 1, py) if y > 0 else zero
             n = written_row(x, planes, block, r, y + 1, py) if y + 1 < n1 else zero
             if store:
                 step7_bare(row, c, s, n, d, u, b[y], k7)
             else:
-                total += square7(c, s, n, d, u, b[y], k7)
+                total += square7(c[:m], s[:m], n[:m], d[:m], u[:m], b[y, :m], k7)
+        if store:
+            clear(row, columns)
     return total
 
 
 @compiled
-def smooth_plane(target, ring, i, r, start, b, stencil, omega, mu):
+def smooth_plane(target, ring, i, r, start, b, columns, stencil, omega, mu):
     """Stage i of plane r, from the planes of stage i - 1 (and i - 2) in the ring, into target."""
     n1, n2 = b.shape
     py = 1 if ring.shape[2] > 1 else 0
@@ -182,7 +194,7 @@ def smooth_plane(target, ring, i, r, start, b, stencil, omega, mu):
         for y in range(n1):
             scale_row(target[y + top, off : off + n2], b[y], omega)
     else:
-        stencil_plane(target, below, plane, above, b, py, stencil, -omega, omega, 1.0)
+        stencil_plane(target, below, plane, above, b, py, columns, stencil, -omega, omega, 1.0)
     if mu != 0.0:
         last = ring[i - 2, r % 3]
         for y in range(n1):
@@ -191,7 +203,7 @@ def smooth_plane(target, ring, i, r, start, b, stencil, omega, mu):
 
 
 @planewise
-def restrict_b(b, rc, norm, down, block, scratch):
+def restrict_b(b, rc, norm, columns, down, block, scratch):
     """Restrict b to the block's coarse planes; the square sum of its own planes if `norm`."""
     b, rc, down = borrowed(b, rc, down)
     total = 0.0
@@ -202,7 +214,7 @@ def restrict_b(b, rc, norm, down, block, scratch):
                 for y in range(b.shape[1]):
                     total += square_sum(b[r, y])
                 r += 1
-        restrict_plane(rc[j], b, b.shape[2], j, b.shape[0], 0, 0, scratch, down)
+        restrict_plane(rc[j], b, b.shape[2], columns, j, b.shape[0], 0, 0, scratch, down)
     if norm:
         for i in range(r, block.hi):
             for y in range(b.shape[1]):
@@ -217,6 +229,10 @@ def sweep(
     e,
     rc,
     start,
+    rest,
+    unit,
+    columns,
+    coarse_columns,
     stencil,
     steps,
     write,
@@ -245,6 +261,9 @@ def sweep(
     x, b            (n0, n1, n2), C order. Rows and planes beyond the ends count as zero.
     e               correction or start on the coarse grid, (m0, m1, m2); where `start` says so.
     rc              receives the restricted residual, if j1 > j0.
+    rest            receives the residual times `unit`, if it has any planes; it may be float32.
+    columns         the grid's; beyond them rows of x, b and rest may have zeros, which remain.
+    coarse_columns  likewise of e and rc.
     start           KEEP, ZERO, ADD or SET.
     stencil         (2, 2, 2): the coefficient by the absolute offsets along planes, rows, columns.
     steps           (k, 2): omega and mu of
@@ -259,7 +278,7 @@ def sweep(
     halo            (2, >= k + 4, n1, n2): copies of the planes of x that end below lo, and
                     of those from hi on.
     """
-    x, b, e, rc, stencil, steps = borrowed(x, b, e, rc, stencil, steps)
+    x, b, e, rc, rest, stencil, steps = borrowed(x, b, e, rc, rest, stencil, steps)
     ring, expanded, scratch, halo = borrowed(ring, expanded, scratch, halo)
     # packed here: numba takes microseconds to read a tuple of Python's, as long as a small sweep
     up, down = borrowed(Tables(pi, pw, pk), Tables(ri, rw, rk))
@@ -268,8 +287,9 @@ def sweep(
     py = 1 if n1 > 1 else 0
     k, restrict = steps.shape[0], j1 > j0
     if start == ZERO and k == 0 and write == 0:
-        return restrict_b(b, rc, norm, down, block, scratch[2:])
-    residual = 1 if (restrict or norm) else 0
+        return restrict_b(b, rc, norm, coarse_columns, down, block, scratch[2:])
+    kept = restrict or rest.shape[0] > 0
+    residual = 1 if (kept or norm) else 0
     # the last plane whose residual is needed
     last = max(hi - 1, last_tap(down, j1 - 1)) if restrict else hi - 1
     # no stage needs the zero planes of stage 0
@@ -311,12 +331,16 @@ def sweep(
                     loaded = max(loaded, pi[0, r] - 1)
                     while loaded < last_tap(up, r):
                         loaded += 1
-                        expand_plane(expanded[loaded % 4], e[loaded], n2, scratch[1], up)
+                        expand_plane(
+                            expanded[loaded % 4], e[loaded], columns, coarse_columns, scratch[1], up
+                        )
                     source = source_plane(x, halo, block, r)
                     interpolate_plane(plane, n2, expanded, r, py, up, start == ADD, source)
             elif i == 1 and bare:
                 omega = steps[0, 0]
-                bare_plane(plane, x, halo, block, r, b[r], zero, stencil, -omega, omega, 1.0)
+                bare_plane(
+                    plane, x, halo, block, r, b[r], zero, columns, stencil, -omega, omega, 1.0
+                )
                 if late:
                     if pending >= 0:
                         store_plane(x[pending], ring[1, pending % 3], py, False)
@@ -325,26 +349,32 @@ def sweep(
             else:
                 target = x[r] if (mine and direct) else plane
                 omega, mu = steps[i - 1, 0], steps[i - 1, 1]
-                smooth_plane(target, ring, i, r, start, b[r], stencil, omega, mu)
+                smooth_plane(target, ring, i, r, start, b[r], columns, stencil, omega, mu)
             if mine and not direct:
                 store_plane(x[r], plane, py, write == 2)
         r = t - k - 1
         if residual and lo <= r <= last:
             plane, before = final[r % 4], ring[k]
             if bare and k == 0:
-                bare_plane(plane, x, halo, block, r, b[r], zero, stencil, -1.0, 1.0, 0.0)
+                bare_plane(plane, x, halo, block, r, b[r], zero, columns, stencil, -1.0, 1.0, 0.0)
             elif direct:
                 total += written_residual(
-                    plane, restrict, x, before, block, r, b[r], py, zero, stencil
+                    plane, kept, x, before, block, r, b[r], py, zero, columns, stencil
                 )
             else:
                 below, centre, above = before[(r - 1) % 3], before[r % 3], before[(r + 1) % 3]
-                stencil_plane(plane, below, centre, above, b[r], py, stencil, -1.0, 1.0, 0.0)
-            if norm and r < hi and (restrict or not direct):
+                stencil_plane(
+                    plane, below, centre, above, b[r], py, columns, stencil, -1.0, 1.0, 0.0
+                )
+            if norm and r < hi and (kept or not direct):
                 for y in range(n1):
                     total += square_sum(plane[y + py, PAD : PAD + n2])
+            if rest.shape[0] > 0 and r < hi:
+                for y in range(n1):
+                    scale_row(rest[r, y, :columns], plane[y + py, PAD : PAD + columns], unit)
+                    clear(rest[r, y], columns)
             while j0 < j1 and last_tap(down, j0) <= r:
-                restrict_plane(rc[j0], final, n2, j0, 4, PAD, py, scratch[2:], down)
+                restrict_plane(rc[j0], final, n2, coarse_columns, j0, 4, PAD, py, scratch[2:], down)
                 j0 += 1
     if pending >= 0:
         store_plane(x[pending], ring[1, pending % 3], py, False)
