@@ -390,8 +390,9 @@ def _check_fixed(options: Options, fixed: dict[str, tuple[Any, ...]]) -> None:
         value = getattr(options, name)
         # by identity, unless a text: a basis of the nullspace is an array
         if not any(value is one or (isinstance(value, str) and value == one) for one in known):
+            named = [repr(one) for one in known if one is None or isinstance(one, str)]
             raise ValueError(
                 f"{name} is {value!r}, the matrix-free cycle has"
-                f" {', '.join(map(repr, known[:3]))}; mgtheory.Hierarchy has others"
+                f" {', '.join(named)}; mgtheory.Hierarchy has others"
                 " (backend 'sparse')"
             )

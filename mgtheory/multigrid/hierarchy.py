@@ -53,7 +53,7 @@ from mgtheory.multigrid.setup import Coarsening
 from mgtheory.multigrid.solution import Cycle, Reason, Solution, check_cycle
 from mgtheory.multigrid.solve import Plan, Stop, in_cycle_type, norm, rounding_floor, solve_levels
 from mgtheory.problems.problem import Problem
-from mgtheory.spectra.symmetry import ANY_M
+from mgtheory.spectra.symmetry import ANY_M, NEARLY
 
 
 class Hierarchy(GridHierarchy):
@@ -251,7 +251,8 @@ class Hierarchy(GridHierarchy):
             # an A with rounded entries hands its asymmetry on to M, measured: a tenth of it
             rounded = finest.asymmetry if finest.symmetric and finest.rows is None else 0.0
             tolerance = max(1e4 * eps, 1e2 * rounded)
-            check_symmetry(M.matvec, M.shape[0], np.iscomplexobj(self.given.A.data), tolerance)
+            kind = np.iscomplexobj(self.given.A.data)
+            check_symmetry(M.matvec, M.shape[0], kind, tolerance, _nearly(finest))
         return M
 
     def _symmetrised(self) -> Self:
@@ -351,9 +352,13 @@ class Hierarchy(GridHierarchy):
 
 
 def check_symmetry(
-    matvec: Callable[[NDArray[Any]], NDArray[Any]], n: int, complex_: bool, tolerance: float
+    matvec: Callable[[NDArray[Any]], NDArray[Any]],
+    n: int,
+    complex_: bool,
+    tolerance: float,
+    hint: str = "",
 ) -> None:
-    """<M x, y> = <x, M y> for two seeded random vectors, or a ValueError."""
+    """<M x, y> = <x, M y> for two seeded random vectors, or a ValueError that has the hint."""
     generator = np.random.default_rng(0)
     x, y = generator.standard_normal(n), generator.standard_normal(n)
     if complex_:
@@ -363,5 +368,15 @@ def check_symmetry(
     if not difference <= tolerance:
         raise ValueError(
             f"the cycle is not symmetric (relative difference {difference:.1e}): needs R = c P^T,"
-            f" symmetric A and coarse solver; {ANY_M}"
+            f" symmetric A and coarse solver{hint}; {ANY_M}"
         )
+
+
+def _nearly(finest: Level) -> str:
+    """What a refusal says of an A that few printed digits may have kept from being symmetric."""
+    if finest.symmetric or finest.asymmetry > NEARLY:
+        return ""
+    return (
+        f"; A and its transpose differ by up to {finest.asymmetry:.0e} of the largest entries of a"
+        " row: if that is rounding, give (A + A^T)/2"
+    )

@@ -161,4 +161,6 @@ def _run(
     message = f"residual {whole[-1]:.2e} (wanted {wanted:.2e}) after {count} {what}"
     if reason is Reason.INCOMPATIBLE:
         message += "; A is singular and the rest of it is outside its range"
-    return Solution(x, tuple(whole), reason, message, incompatibility=missing)
+    said: tuple[str, ...] = getattr(hierarchy, "warnings", ())  # of a matrix and its grid
+    message = "; ".join([message, *said])
+    return Solution(x, tuple(whole), reason, message, said, incompatibility=missing)

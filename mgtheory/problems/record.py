@@ -141,7 +141,8 @@ def _of_matrix(A: Any, scaling: str) -> OperatorRecord:
         estimate = lanczos(A, B=B)
         found = f"Lanczos, {estimate.steps} steps, an estimate with its error and 1 %"
         if estimate.asymmetry > EXACT:
-            found += f"; A is symmetric up to {estimate.asymmetry:.0e}, and taken as symmetric"
+            part = f"{estimate.asymmetry:.0e}"
+            found += f"; A is symmetric up to {part} of its norm, and taken as symmetric"
         # Ritz values lie in the spectrum: a negative one is no estimate's fault
         positive = estimate.smallest > -ROUNDING * estimate.largest
         b = estimate.upper if positive else estimate.radius

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 # of `asymmetry`: what computing in double precision leaves, and what computing in single precision
 # or printing 6 digits does, of which one unit in the last is at most 1e-5 of a number
 EXACT, ROUNDED = 1e-8, 1.1e-5
+NEARLY = 1e-2  # what printing 3 digits leaves: a refusal then names the symmetric part
 
 # what a refusal of an M for cg and minres ends in: methods of SciPy that take any. Its tfqmr does
 # not end at the residual that is asked for: of a wind at a tenth of b, measured

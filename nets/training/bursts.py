@@ -34,7 +34,7 @@ def bursts(
                 f"training fell back in epoch {row['epoch']:.0f}, from {100 * old:.1f} to"
                 f" {100 * new:.1f} % of its images and from a loss of {before['train_loss']:.3f} to"
                 f" {row['train_loss']:.3f}, as after a burst of the gradient; {advice} or a smaller"
-                f" optim.lr may prevent one"
+                f" optim.lr may prevent one"  # with AdamW a clip of every step changes nothing
             )
             break
     if test_loss is None or test_accuracy is None or test_accuracy <= 1 / classes:

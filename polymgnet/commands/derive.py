@@ -199,7 +199,10 @@ def derive(
         factors = [factor.to_dict() for factor in coefficients.polynomial.factors]
         operator = coefficients.operator.to_dict()
         console.emit(
-            {**document, "gamma": gamma, "factors": factors, "operator": operator, "out": out}
+            {
+                **{**document, "gamma": gamma, "factors": factors, "operator": operator},
+                **{"warnings": doubts, "out": out},
+            }
         )
         return
     if spread:
@@ -216,12 +219,15 @@ def derive(
         )
         if gamma is not None and math.isinf(gamma):
             bound = "no smoother for a V-cycle: |q| reaches 1 or more within (0, b]"
+        elif matrix is not None and not record.positive:
+            bound = "of (0, b]; it bounds no V-cycle here, A is not symmetric positive definite"
         measure = ("gamma", f"{console.number(gamma, 6)}   ({bound})")
     remark = coefficients.provenance["result"].get("message")
     console.facts(
         f"{coefficients.family}, degree {coefficients.degree}",
         [
             ("spectrum", spectrum),
+            *([("found by", record.found)] if matrix is not None and record.found else []),
             ("roots", console.numbers(coefficients.roots)),
             ("step sizes", console.numbers(coefficients.weights)),
             measure,

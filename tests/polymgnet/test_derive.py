@@ -163,6 +163,26 @@ def test_what_is_derived_for_a_matrix_names_its_file(document, refused, run, tmp
     assert "variable2d.npz" in line
 
 
+def test_a_printed_matrix_is_said_to_be_taken_as_symmetric(document, run, tmp_path):
+    """With its grid and without; on the page and in the document."""
+    A = scipy.sparse.coo_array(1.2345678 * problems.create("poisson2d", n=15).A)
+    upper = A.data * np.where(A.row < A.col, 1 + 4e-6, 1)
+    A = scipy.sparse.csr_array((upper, (A.row, A.col)), shape=A.shape)
+    scipy.sparse.save_npz(path := tmp_path / "A.npz", A)
+    words = ("derive", "--family", "chebyshev4", "--degree", 2, "--matrix", path)
+    assert "of its norm, and taken as symmetric" in " ".join(run(*words).out.split())
+    assert document(*words)["warnings"] == []
+    (said,) = document(*words, "--shape", "15x15")["warnings"]
+    assert said.endswith("A is taken as symmetric")
+
+
+def test_no_bound_of_the_v_cycle_is_said_where_a_matrix_has_a_wind(run, tmp_path):
+    scipy.sparse.save_npz(path := tmp_path / "A.npz", problems.create("convection2d", n=15).A)
+    out = run("derive", "--family", "harmonic_ritz", "--degree", 2, "--matrix", path).out
+    assert "it bounds no V-cycle here" in " ".join(out.split())
+    assert "contracts the energy norm" not in out
+
+
 def test_no_smoother_for_a_v_cycle_is_said(run, document, tmp_path):
     """q is small at 1 to 1.2 and at 8, and large between them."""
     path = tmp_path / "points.txt"

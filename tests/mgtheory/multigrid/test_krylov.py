@@ -83,6 +83,38 @@ def test_a_refusal_names_the_methods_that_take_a_wind(method):
     assert hierarchy.solve(problem.b).converged
 
 
+def printed(digits):
+    """-u_xx - u_yy times 1.2345678 with entries of few digits that differ from those back."""
+    A = sp.coo_array(1.2345678 * poisson((15, 15)).A)
+    ways = 1 + 10.0**-digits * np.random.default_rng(0).uniform(-0.5, 0.5, A.nnz)
+    entries = [float(f"{value:.{digits}g}") for value in A.data * ways]
+    return sp.csr_array(sp.coo_array((entries, (A.row, A.col)), shape=A.shape))
+
+
+@pytest.mark.parametrize("method", KRYLOV)
+def test_what_is_noticed_of_a_matrix_is_said_of_its_steps_too(method):
+    A = printed(6)
+    hierarchy = Hierarchy.build(A, shape=(15, 15), coarsest=20)
+    found = krylov(hierarchy, A, A @ np.ones(225), method=method)
+    assert found.warnings == hierarchy.warnings
+    (said,) = found.warnings
+    assert "A is taken as symmetric" in said
+    assert found.message.endswith(f"; {said}")
+
+
+def test_a_refusal_of_a_nearly_symmetric_matrix_names_its_symmetric_part():
+    A = printed(4)
+    hierarchy = Hierarchy.build(A, shape=(15, 15), coarsest=20)
+    with pytest.raises(ValueError, match=r"differ by up to 8e-05 .* give \(A \+ A\^T\)/2; take"):
+        krylov(hierarchy, A, A @ np.ones(225), method="cg")
+    A = sp.csr_array(0.5 * (A + A.T))
+    hierarchy = Hierarchy.build(A, shape=(15, 15), coarsest=20)
+    assert krylov(hierarchy, A, A @ np.ones(225), method="cg").converged
+    wind = create("convection2d", 15)  # no rounding
+    with pytest.raises(ValueError, match="symmetric A and coarse solver; take krylov gmres"):
+        krylov(Hierarchy.build(wind, coarsest=20), wind.A, wind.b, method="cg")
+
+
 def test_what_the_refusal_of_a_preconditioner_names_takes_it():
     """Methods of SciPy, which have M alone."""
     problem = create("convection2d", 15)

@@ -245,6 +245,7 @@ def test_the_other_door_and_other_smoothers():
         ({"device": "cuda:77"}, "cuda:77"),
         ({"kernels": "cuda"}, "triton, torch"),
         ({"dtype": "float16"}, "float16"),
+        ({"dtype": "float16"}, "'float64'.* 'float32'.*; mgtheory"),
         ({"coarse_solver": lambda A: A}, "coarse_solver"),
         ({"device": "meta"}, "torch has cpu"),
     ],

@@ -35,6 +35,7 @@ def test_the_epoch_in_which_training_fell_back_is_named():
     assert "clipping it (optim.clip=2, say)" in line
     (line,) = told(BURST, clip=5.0)
     assert "a smaller optim.clip (it is 5)" in line
+    assert line.endswith("may prevent one")  # AdamW at 0.8 fell back as much under a clip of 0.1
 
 
 def test_one_line_for_many_bursts_and_none_for_ordinary_training():
