@@ -23,7 +23,7 @@ shift
 here=$(cd "$(dirname "$0")" && pwd)
 scale=${SCALE:-gpu}
 if [ $# -eq 0 ]; then
-    set -- "$here"/starts.toml "$here"/pareto.toml "$here"/degree.toml "$here"/placement.toml "$here"/operator.toml
+    set -- "$here"/starts.toml "$here"/levels.toml "$here"/pareto.toml "$here"/degree.toml "$here"/placement.toml "$here"/operator.toml
 fi
 # compiled code is kept by model, for all processes and for the next call
 export TORCHINDUCTOR_CACHE_DIR=${TORCHINDUCTOR_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/polymgnet/inductor}

@@ -59,7 +59,8 @@ def initialise(
     scheme
         ``name``, ``name:option=value,...`` (see `list_schemes`), ``file:init.json`` or ``none``; by
         default ``bounded``: on a level of linear steps equal roots, with max |q| = 8 on the disc
-        |z| <= b that holds the spectrum; a general step p_d has at most 3 by itself.
+        |z| <= b that holds the spectrum; a general step p_d has at most 3 by itself. L levels
+        together amplify by up to M^L: with four, ``bounded:amplification=2`` trains better.
     operator
         Start of every A: ``random``, ``laplacian`` (options `small`, `scale`), ``shifted`` (option
         `margin`) or ``keep``.
