@@ -8,7 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-FALL = 0.05  # of the training accuracy from an epoch to the next: more than a rate's rise costs
+# of the training accuracy from an epoch to the next: more than a rate's rise costs, and than three
+# standard deviations, sqrt(1/(2 n)) at most, of the difference of two such parts of n images
+FALL, DEVIATIONS = 0.05, 3.0
 BEYOND = 10.0  # times the loss of guessing: more than a network costs that is too sure of itself
 
 
@@ -16,20 +18,22 @@ def bursts(
     rows: Sequence[Mapping[str, Any]],
     *,
     clip: float,
+    images: int,
     classes: int,
     test_loss: float | None = None,
     test_accuracy: float | None = None,
 ) -> Iterator[str]:
     """What a user is told of them at the end of a run, a line each.
 
-    rows: of metrics.csv, one an epoch. classes: C; to guess costs a loss of ln C. A mean test loss
-    of more than 10 ln C beside an accuracy above 1/C is that of an immense output, after a burst on
-    few images, larger there than on all others by orders of magnitude; which it is, a mean does not
-    say."""
+    rows: of metrics.csv, one an epoch. images: of the training part. classes: C; to guess costs a
+    loss of ln C. A mean test loss of more than 10 ln C beside an accuracy above 1/C is that of an
+    immense output, after a burst on few images, larger there than on all others by orders of
+    magnitude; which it is, a mean does not say."""
     advice = f"a smaller optim.clip (it is {clip:g})" if clip else "clipping it (optim.clip=2, say)"
+    least = max(FALL, DEVIATIONS * math.sqrt(0.5 / images))
     for before, row in pairwise(rows):
         old, new = before["train_accuracy"], row["train_accuracy"]
-        if new < old - FALL and row["train_loss"] > before["train_loss"]:
+        if new < old - least and row["train_loss"] > before["train_loss"]:
             yield (
                 f"training fell back in epoch {row['epoch']:.0f}, from {100 * old:.1f} to"
                 f" {100 * new:.1f} % of its images and from a loss of {before['train_loss']:.3f} to"

@@ -245,6 +245,7 @@ class Run:
         for line in bursts(
             trainer.rows,
             clip=self.config.optim.clip,
+            images=len(trainer.data.train),
             classes=len(trainer.data.classes),
             test_loss=loss,
             test_accuracy=accuracy,

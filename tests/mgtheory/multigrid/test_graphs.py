@@ -190,7 +190,8 @@ def test_pyamg_is_a_twin(make):
         own.presmoother = own.postsmoother = smooth
     expected = history()
     found = hierarchy.solve(b, tol=1e-9, maxiter=20)  # slow on the graph: its diagonal varies
-    np.testing.assert_allclose(found.residual_norms, expected, rtol=1e-6)
+    rounding = 1e-14 * expected[0]  # the last of these norms has few digits above it
+    np.testing.assert_allclose(found.residual_norms, expected, rtol=1e-6, atol=rounding)
 
     for name, degree in (("chebyshev4", 3), ("chebyshev", 2)):
         change_smoothers(ml, name, degree=degree)

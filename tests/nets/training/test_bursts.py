@@ -26,7 +26,7 @@ def rows(pairs):
 
 
 def told(pairs, **options):
-    return list(bursts(rows(pairs), **({"clip": 0.0, "classes": 10} | options)))
+    return list(bursts(rows(pairs), **({"clip": 0.0, "images": 45_000, "classes": 10} | options)))
 
 
 def test_the_epoch_in_which_training_fell_back_is_named():
@@ -44,6 +44,9 @@ def test_one_line_for_many_bursts_and_none_for_ordinary_training():
     assert not told([(0.50, 0.90), (0.49, 0.80)])  # more are wrong, by a smaller loss
     assert not told([(0.50, 0.80), (0.60, 0.90)])
     assert not told([])
+    fall = [(0.64, 0.70), (0.73, 0.55)]
+    assert told(fall, images=1000)
+    assert not told(fall, images=20)  # three images
     assert not told(BURST[:1])
 
 
@@ -71,5 +74,6 @@ def test_a_run_notes_them_at_its_end(tmp_path, monkeypatch, capsys):
     assert summary.notes == ["training fell back"]
     assert "training fell back" in capsys.readouterr().err
     assert (seen["epochs"], seen["clip"], seen["classes"]) == ([1, 2], 3, 10)
+    assert seen["images"] == 1295  # of 1,797, less the parts to test and validate on
     assert seen["test_loss"] == summary.test_loss
     assert seen["test_accuracy"] == summary.test_accuracy
