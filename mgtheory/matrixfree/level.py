@@ -302,11 +302,7 @@ class StencilLevel(KernelLevel):
     def compiled() -> float:
         """See `KernelLevel.compiled`."""
         start = time.perf_counter()
-        fine, coarse = (Operator((n,), np.ones((2, 2, 2))) for n in (3, 1))
-        level, below = StencilLevel(fine, coarse.shape, 1), StencilLevel(coarse, None, 1)
-        for each in (level, below):
-            each.set_smoothing([], (0, 0))
-            each.allocate()
+        level, _ = _smallest()
         level.residual_square()
         return time.perf_counter() - start
 
@@ -316,9 +312,7 @@ class StencilLevel(KernelLevel):
         """The same for `subtract_product`, which cycles that smooth before the correction never
         ask."""
         start = time.perf_counter()
-        fine, coarse = (Operator((n,), np.ones((2, 2, 2))) for n in (3, 1))
-        level, below = StencilLevel(fine, coarse.shape, 1), StencilLevel(coarse, None, 1)
-        below.allocate()
+        level, below = _smallest()
         level.subtract_product(below)
         return time.perf_counter() - start
 
@@ -327,11 +321,7 @@ class StencilLevel(KernelLevel):
     def compiled_single() -> float:
         """The same for cycles in float32 and what refines by them."""
         start = time.perf_counter()
-        fine, coarse = (Operator((n,), np.ones((2, 2, 2))) for n in (3, 1))
-        level, below = StencilLevel(fine, coarse.shape, 1), StencilLevel(coarse, None, 1)
-        for each in (level, below):
-            each.set_smoothing([], (0, 0))
-            each.allocate()
+        level, below = _smallest()
         made, made.below = level.single(1.0), below.single(1.0)
         level.refine(made.x, 1.0, made.b, 1.0)
         made.residual_square()
@@ -424,3 +414,13 @@ class StencilLevel(KernelLevel):
             stack = _aligned((2, 2, n1 if n1 > 1 else 0, 1, n2))
             blocks.append((*shared, block.lo, block.hi, ring, stack))
         run_blocks(run, blocks)
+
+
+def _smallest() -> tuple[StencilLevel, StencilLevel]:
+    """Two grids of 3 and 1 unknowns, ready to be worked on: what kernels are compiled by."""
+    fine, coarse = (Operator((n,), np.ones((2, 2, 2))) for n in (3, 1))
+    levels = StencilLevel(fine, coarse.shape, 1), StencilLevel(coarse, None, 1)
+    for level in levels:
+        level.set_smoothing([], (0, 0))
+        level.allocate()
+    return levels
