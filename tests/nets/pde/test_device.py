@@ -17,6 +17,8 @@ from mgtheory.solving import solve
 from nets.pde.device import DeviceHierarchy
 from nets.pde.levels import SineTransform
 
+from .pairs import noise, pair, relative
+
 COMPLEX = ResidualPolynomial(np.array([2.0, 7.0, 4.0 + 2.0j, 4.0 - 2.0j]) * 32**2)
 PROBLEMS = {
     "1d": poisson((100,)),
@@ -30,22 +32,6 @@ PROBLEMS = {
     "tiny": poisson((3, 2)),
     "flat": poisson((1, 1, 5)),
 }
-
-
-def noise(n, seed=0):
-    return np.random.default_rng(seed).standard_normal(n)
-
-
-def relative(x, y):
-    return float(np.max(np.abs(np.asarray(x) - np.asarray(y))) / np.max(np.abs(np.asarray(y))))
-
-
-def pair(problem, **options):
-    """The compiled sweeps and the device's, of the same options."""
-    options = {"coarsest": 30 if problem.unknowns > 60 else 1, **options}
-    return StencilHierarchy.build(problem, threads=1, **options), StencilHierarchy.build(
-        problem, device="cpu", **options
-    )
 
 
 @pytest.mark.parametrize(

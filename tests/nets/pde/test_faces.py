@@ -19,6 +19,8 @@ from mgtheory.solving import solve
 from nets.pde import faces
 from nets.pde.device import DeviceHierarchy
 
+from .pairs import noise, pair, relative
+
 CPU, F64 = torch.device("cpu"), torch.float64
 
 
@@ -29,22 +31,6 @@ def rough(*x):
 
 
 KINDS = {"smooth": SmoothCoefficient(), "jump": JumpCoefficient(), "rough": rough}
-
-
-def noise(n, seed=0):
-    return np.random.default_rng(seed).standard_normal(n)
-
-
-def relative(x, y):
-    return float(np.max(np.abs(np.asarray(x) - np.asarray(y))) / np.max(np.abs(np.asarray(y))))
-
-
-def pair(problem, **options):
-    """The compiled sweeps and the device's, of the same options."""
-    options = {"coarsest": 30 if problem.unknowns > 60 else 1, **options}
-    return StencilHierarchy.build(problem, threads=1, **options), StencilHierarchy.build(
-        problem, device="cpu", **options
-    )
 
 
 @pytest.mark.parametrize(
