@@ -18,7 +18,7 @@ from pydantic_core import PydanticCustomError
 
 from mgtheory._html import html_table
 
-DEFAULT_SCHEME = "bounded"  # docs/studies/starts.md compares it with the others
+DEFAULT_SCHEME = "bounded:features=0.6"  # docs/studies/starts.md and levels.md compare it
 
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]

@@ -14,12 +14,18 @@ if TYPE_CHECKING:
 
 
 class ImageModel(nn.Module):
-    """A classifier of images: features (images, channels, height, width), their average over the
-    image, and a linear layer `fc`. `create_model` sets `spec`, the name and options that rebuild
-    it."""
+    """A classifier of images: a convolution `stem` first, features (images, channels, height,
+    width), their average over the image, and a linear layer `fc`. `create_model` sets `spec`, the
+    name and options that rebuild it."""
 
     spec: ModelSpec | None = None
+    stem: nn.Conv2d
     fc: nn.Linear
+
+    @property
+    def in_channels(self) -> int:
+        """Channels of the images."""
+        return self.stem.in_channels
 
     @property
     def num_classes(self) -> int:

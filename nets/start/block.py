@@ -19,7 +19,6 @@ from nets.defaults import own_defaults
 from nets.models.blocks import CONVOLUTIONS, LevelOptions
 from nets.models.options import check_counts, per_level
 from nets.models.placements import Placement
-from nets.settings import DEFAULT_SCHEME
 from nets.start.initialise import start_level
 from nets.start.operators import start_operators, start_options
 from nets.start.report import LevelReport
@@ -40,7 +39,8 @@ class PolynomialBlock(nn.Module):
     start
         A scheme of `nets.initialise`, with its options; ``none`` leaves the coefficients at 1. With
         a norm behind each correction (``regular``) the size of a linear step's weight has no
-        effect in training, and so its start has none; with ``relu_outside_nobn`` it has.
+        effect in training, and so its start has none; with ``relu_outside_nobn`` it has. The option
+        ``features`` is a network's: no block knows what is read at the end.
     start_size
         The grid, a number of points for each dimension, for which it is started now; None: at the
         first forward pass, for the grid of its input. Other sizes are welcome later: on more than a
@@ -78,7 +78,7 @@ class PolynomialBlock(nn.Module):
         channels: int,
         factors: Sequence[str] = ("linear", "linear"),
         placement: str | Placement | Mapping[str, str | Placement] = "regular",
-        start: str = DEFAULT_SCHEME,
+        start: str = "bounded",
         *,
         start_size: Sequence[int] | None = None,
         operator: str = "keep",
@@ -93,7 +93,12 @@ class PolynomialBlock(nn.Module):
             raise ValueError(f"dim is {dim!r}, allowed are: {', '.join(map(str, CONVOLUTIONS))}")
         start_options(operator)  # refuses an unknown one
         self.scheme = start
-        find_scheme(start)  # refuses an unknown one
+        scheme = find_scheme(start)  # refuses an unknown one
+        if scheme is not None and scheme.features is not None:
+            raise ValueError(
+                f"start is {start!r}: features is measured at the end of a network of"
+                f" create_model; a block takes {scheme.name}:amplification=M"
+            )
         self.level = LevelOptions(placement, **options).polynomial_level(
             channels,
             *per_level(factors, 1, what="factors"),

@@ -20,7 +20,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from nets.models.blocks import Level
 from nets.models.classifier import MultigridClassifier
@@ -28,13 +28,15 @@ from nets.models.coefficients import Coefficients
 from nets.settings import DEFAULT_SCHEME
 from nets.start.amplification import level_amplification
 from nets.start.factors import level_factors
+from nets.start.features import Features, fitted_amplification
 from nets.start.operators import level_grids, start_operators, start_options
 from nets.start.report import InitReport, LevelReport
 from nets.start.scheme import Notes, Rng, Scheme
 from nets.start.schemes import find_scheme
 from nets.start.spectrum import LevelSpectrum
 
-FORMER_DEFAULT = "xavier"  # as old configurations have it, of models without coefficients too
+# as old configurations have them, of models without coefficients too
+FORMER_DEFAULTS = ("xavier", "bounded")
 
 
 def initialise(
@@ -45,7 +47,8 @@ def initialise(
     padding: str = "applied",
     generator: torch.Generator | None = None,
     size: Sequence[int] = (32, 32),
-    images: torch.Tensor | None = None,
+    images: Tensor | None = None,
+    sample: Tensor | None = None,
     **options: Any,
 ) -> InitReport:
     """Start the operators A and the polynomial coefficients of a model, in place.
@@ -58,9 +61,10 @@ def initialise(
         scheme, and an option, is refused.
     scheme
         ``name``, ``name:option=value,...`` (see `list_schemes`), ``file:init.json`` or ``none``; by
-        default ``bounded``: on a level of linear steps equal roots, with max |q| = 8 on the disc
-        |z| <= b that holds the spectrum; a general step p_d has at most 3 by itself. L levels
-        together amplify by up to M^L: with four, ``bounded:amplification=2`` trains better.
+        default ``bounded:features=0.6``: on a level of linear steps equal roots, with one max |q| =
+        M on every level's disc |z| <= b, the M at which what the classifier reads has the size 0.6
+        (`nets.start.features`); a general step p_d has at most 3 by itself. ``bounded`` alone takes
+        M = 8, ``bounded:amplification=M`` any other.
     operator
         Start of every A: ``random``, ``laplacian`` (options `small`, `scale`), ``shifted`` (option
         `margin`) or ``keep``.
@@ -75,14 +79,20 @@ def initialise(
     images
         A batch of them, on which the report is to say every level's amplification as it is, with
         norms and activations, beside max |q|; that takes longer than the start.
+    sample
+        Some of them, as the model takes them, on which the features' size is measured; None takes
+        `images`, or without any random ones with the spectrum of photographs, which give it within
+        a factor of 2, of 3 with one level.
     **options
         Of the scheme or of the operator's start, in place of or beside those in the scheme's text;
-        every scheme has ``amplification``, what max |q| on a level's spectrum is scaled to.
+        every scheme has ``amplification``, what max |q| on a level's spectrum is scaled to, and
+        ``features``, a size of the features in place of it.
 
     Returns
     -------
     InitReport
-        Levels with factors, scale, max |q| on the true spectrum, and what was fitted and why.
+        Levels with factors, scale, max |q| on the true spectrum, what was fitted and why, and the
+        size of the features.
 
     Raises
     ------
@@ -101,6 +111,9 @@ def initialise(
         generator=generator,
         **for_operator,
     )
+    features = Features.of(model, images if sample is None else sample, size)
+    if features is not None and chosen is not None and chosen.features is not None:
+        chosen = _fitted(features, chosen, levels, spectra, generator)
     reports, notes = [], Notes()
     for i, (level, spectrum) in enumerate(zip(levels, spectra), start=1):
         report, said = start_level(i, level, chosen, spectrum, generator)
@@ -117,6 +130,7 @@ def initialise(
         (size[0], size[1]),
         tuple(reports),
         notes.sources,
+        None if features is None else features.size(),
     )
 
 
@@ -145,7 +159,7 @@ def resolve_start(
     name = spec.name if spec is not None else type(model).__name__
     levels = model.multigrid_levels if isinstance(model, MultigridClassifier) else []
     if not any(isinstance(module, Coefficients) for module in model.modules()):
-        if for_scheme or scheme not in ("none", DEFAULT_SCHEME, FORMER_DEFAULT):
+        if for_scheme or scheme not in ("none", DEFAULT_SCHEME, *FORMER_DEFAULTS):
             raise ValueError(
                 f"scheme {scheme} starts polynomial coefficients and {name} has none; use none"
             )
@@ -163,9 +177,35 @@ def start_level(
 ) -> tuple[LevelReport, Notes]:
     """Set the coefficients of a level whose A has that spectrum by a scheme, in place (None: they
     stay), and report; with what is to be said of them."""
-    notes = Notes()
-    if scheme is not None:
-        factors, notes = level_factors(level, scheme, spectrum, rng)
-        for step, factor in zip(level.smoothing_steps, factors):
-            cast("Coefficients", step.coefficients).set_factor(factor)
+    notes = Notes() if scheme is None else _set_factors(level, scheme, spectrum, rng)
     return LevelReport.of(number, level, spectrum, notes), notes
+
+
+def _set_factors(level: Level, scheme: Scheme, spectrum: LevelSpectrum, rng: Rng) -> Notes:
+    factors, notes = level_factors(level, scheme, spectrum, rng)
+    for step, factor in zip(level.smoothing_steps, factors):
+        cast("Coefficients", step.coefficients).set_factor(factor)
+    return notes
+
+
+def _fitted(
+    features: Features,
+    scheme: Scheme,
+    levels: Sequence[Level],
+    spectra: Sequence[LevelSpectrum],
+    rng: Rng,
+) -> Scheme:
+    """The scheme with the amplification at which the features have the size that it asks for; as it
+    is where they hardly depend on it."""
+    source = torch.default_generator if rng is None else rng
+    state = source.get_state()
+
+    def measure(M: float) -> float:
+        source.set_state(state)  # every time from the same random numbers
+        for level, spectrum in zip(levels, spectra):
+            _set_factors(level, scheme.amplifying(M), spectrum, rng)
+        return features.size()
+
+    M = fitted_amplification(measure, cast("float", scheme.features))
+    source.set_state(state)
+    return scheme if M is None else scheme.amplifying(M)

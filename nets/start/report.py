@@ -125,8 +125,8 @@ def _shown(value: float | None) -> str | None:
 
 @dataclass(frozen=True, repr=False)
 class InitReport:
-    """How a model was started: scheme, options, operators, each level, and the initial coefficients
-    that were used."""
+    """How a model was started: scheme, options, operators, each level, the initial coefficients
+    that were used, and the size of the features that the classifier reads (None: not measured)."""
 
     model: Mapping[str, Any] | None
     scheme: str
@@ -135,6 +135,7 @@ class InitReport:
     size: tuple[int, int]
     levels: tuple[LevelReport, ...]
     sources: tuple[InitialCoefficients, ...] = ()
+    features: float | None = None
 
     def __repr__(self) -> str:
         """One line; `to_dict` has all of it."""
@@ -177,7 +178,8 @@ class InitReport:
                 f"not a report of a network's start: needs kind {KIND!r} and schema 1 or {SCHEMA}"
             )
         try:
-            values = {field.name: data[field.name] for field in fields(cls)}
+            former = {"features": None}  # reports of older versions do not have it
+            values = {field.name: ({**former, **data})[field.name] for field in fields(cls)}
             values["size"] = int(data["size"][0]), int(data["size"][1])
             values["levels"] = tuple(map(LevelReport.from_dict, data["levels"]))
             values["sources"] = tuple(map(InitialCoefficients.from_dict, data["sources"]))

@@ -106,6 +106,9 @@ class Scheme:
     amplification
         M where it was asked for: what the level's q is scaled to (`nets.start.factors`), unless the
         scheme bounds it.
+    features
+        The size of the network's features where it was asked for: what M is fitted to
+        (`nets.start.features`).
     """
 
     name: str
@@ -116,6 +119,7 @@ class Scheme:
     draw_pairs: Draw | None = None
     exact: bool = False
     amplification: float | None = None
+    features: float | None = None
 
     @property
     def bounds(self) -> bool:
@@ -124,15 +128,23 @@ class Scheme:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The options, and the amplification where it was asked for."""
-        asked = {} if self.amplification is None else {"amplification": self.amplification}
-        return {**self.options, **asked}
+        """The options, and amplification and size of the features where they were asked for."""
+        asked = {"amplification": self.amplification, "features": self.features}
+        return {**self.options, **{key: value for key, value in asked.items() if value is not None}}
+
+    def amplifying(self, M: float) -> Scheme:
+        """The scheme with that amplification, as one that was not asked for where it bounds it."""
+        if self.bounds:
+            return replace(self, options={**self.options, "amplification": M})
+        return replace(self, amplification=M)
 
     def with_options(self, given: Mapping[str, Any], *, beside: Sequence[str] = ()) -> Scheme:
         """The scheme with these values of its options; ValueError for one that it does not have (it
         names those and the ones `beside` them), for a value that is not a finite number, a relative
-        lower end beyond (0, 1), and an amplification that is not larger than 1."""
-        allowed = dict.fromkeys([*self.options, *self.further, *beside, "amplification"])
+        lower end beyond (0, 1), an amplification that is not larger than 1, a size of the features
+        that is not positive, and for both of these."""
+        every = ("amplification", "features")
+        allowed = dict.fromkeys([*self.options, *self.further, *beside, *every])
         for key, value in given.items():
             if key not in allowed or key in beside:
                 raise ValueError(
@@ -146,11 +158,23 @@ class Scheme:
                     f"{self.name}: lower is {value:g}, the relative lower end must be between 0 and"
                     " 1"
                 )
-        asked = given.get("amplification", self.amplification)
+        asked, features = given.get("amplification"), given.get("features")
+        if asked is not None and features is not None:
+            raise ValueError(
+                f"scheme {self.name} has amplification {asked:g} and features {features:g}; the"
+                " size of the features decides the amplification: give one of them"
+            )
         if asked is not None:
             check_amplification(asked)
-        own = {k: v for k, v in given.items() if self.bounds or k != "amplification"}
-        return replace(self, options={**self.options, **own}, amplification=asked)
+        if features is not None and features <= 0.0:
+            raise ValueError(f"{self.name}: features is {features:g}, must be positive")
+        common = ("features",) if self.bounds else ("amplification", "features")
+        own = {key: value for key, value in given.items() if key not in common}
+        if asked is features is None:  # else the later of the two counts
+            asked, features = self.amplification, self.features
+        return replace(
+            self, options={**self.options, **own}, amplification=asked, features=features
+        )
 
     def roots(self, target: Target, n: int, rng: Rng) -> Drawn:
         """n roots for the target."""

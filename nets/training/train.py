@@ -20,6 +20,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from mgtheory._files import read_json
 from nets.config import absolute
+from nets.data.augment import normalise
 from nets.data.sources import DataSet, find_source, load_data
 from nets.defaults import own_defaults
 from nets.models.norms import convert_ghost_batchnorm
@@ -167,6 +168,9 @@ def _options(config: TrainConfig) -> dict[str, Any]:
     return given
 
 
+SAMPLE = 64  # training images by which the start measures the features
+
+
 def build(
     config: TrainConfig, data: DataSet, *, report: Callable[[str], None] = warnings.warn
 ) -> tuple[nn.Module, dict[str, Any]]:
@@ -184,8 +188,11 @@ def build(
     init = config.init
     if init.weights is not None:
         report(_take(model, init.weights, data))
+    moments = config.data.mean or data.mean, config.data.std or data.std
+    sample = normalise(torch.from_numpy(data.images[data.train[:SAMPLE]]), *moments)
     options = {"operator": init.operator, "size": (height, width), **init.options}
-    return model, initialise(model, init.scheme, generator=generator, **options).to_dict()
+    started = initialise(model, init.scheme, generator=generator, sample=sample, **options)
+    return model, started.to_dict()
 
 
 def _source(path: str) -> nn.Module:

@@ -23,8 +23,9 @@ def row_of(run: Any, *, diverged: str = "") -> dict[str, Any]:
     """The row of a finished run, or of one whose loss was not finite.
 
     Beside the numbers of its summary it has max |q| and the smoothing factor of every level at the
-    start, on the true spectrum, and the number of test images. Where a level starts as a smoother,
-    what became of max |q| and the factors is measured on the learned weights.
+    start, on the true spectrum, the size of the features there, and the number of test images.
+    Where a level starts as a smoother, what became of max |q| and the factors is measured on the
+    learned weights.
     """
     from mgtheory._files import read_json
 
@@ -34,7 +35,7 @@ def row_of(run: Any, *, diverged: str = "") -> dict[str, Any]:
     summary = run.summary()
     row |= {key: summary[key] for key in MEASURED if summary.get(key) is not None}
     if (run.folder / "init.json").is_file():
-        row |= _of_levels(run.folder)
+        row |= _of_start(run.folder)
     if (run.folder / "data.json").is_file():
         row["test_images"] = read_json(run.folder / "data.json", "data of a run")["images"]["test"]
     return row | {key: summary["environment"][key] for key in BY if "environment" in summary}
@@ -42,20 +43,22 @@ def row_of(run: Any, *, diverged: str = "") -> dict[str, Any]:
 
 def max_moduli(folder: Path) -> list[float | None]:
     """max |q| of every level of a run at the start."""
-    return [level["max_modulus"] for level in _start_levels(folder)]
+    return [level["max_modulus"] for level in _start(folder)["levels"]]
 
 
-def _start_levels(folder: Path) -> list[dict[str, Any]]:
+def _start(folder: Path) -> dict[str, Any]:
     from mgtheory._files import read_json
 
-    levels: list[dict[str, Any]] = read_json(folder / "init.json", "start of a run")["levels"]
-    return levels
+    return read_json(folder / "init.json", "start of a run")
 
 
-def _of_levels(folder: Path) -> dict[str, Any]:
-    levels = _start_levels(folder)
+def _of_start(folder: Path) -> dict[str, Any]:
+    start = _start(folder)
+    levels = start["levels"]
     names = [name for name in ("max_modulus", "smoothing_factor") if levels and name in levels[0]]
     row: dict[str, Any] = {name: [level[name] for level in levels] for name in names}
+    if start.get("features") is not None:
+        row["features"] = start["features"]
     starts = [mu for mu in row.get("smoothing_factor", ()) if mu is not None]
     if any(mu < 1 for mu in starts):
         from analysis.along import learned_factors

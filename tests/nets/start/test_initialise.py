@@ -385,20 +385,22 @@ def test_a_file_may_lie_at_home(started, tmp_path, monkeypatch):
 
 
 def test_default_start_is_one(tmp_path):
-    """The same at every door: the function, a configuration, the recipe of the digits and a layer;
-    the published recipe keeps its own."""
+    """The same at every door: the function, a configuration, the digits recipe; a layer, which
+    does not know what is read at the end, and the published recipe keep their own."""
     import inspect
 
     from nets.settings import DEFAULT_SCHEME as DEFAULT
     from nets.settings import InitSection
 
-    assert DEFAULT == "bounded"
+    assert DEFAULT == "bounded:features=0.6"
     assert inspect.signature(nets.initialise).parameters["scheme"].default == DEFAULT
-    assert inspect.signature(nets.PolynomialBlock).parameters["start"].default == DEFAULT
+    assert inspect.signature(nets.PolynomialBlock).parameters["start"].default == "bounded"
     assert InitSection().scheme == DEFAULT
     assert nets.load_config("digits", []).init.scheme == DEFAULT
     assert nets.load_config("paper", []).init.scheme == "xavier"
-    model = nets.create_model("q4", width=4, levels=1)
+    model = nets.create_model("q4", width=4, levels=1, placement="plain")
     report = nets.initialise(model, size=(4, 4))
-    roots = report.levels[0].radius / (8 ** (1 / 4) - 1)
+    assert report.features == pytest.approx(0.6, rel=0.03)
+    M = report.options["amplification"]
+    roots = report.levels[0].radius / (M ** (1 / 4) - 1)
     assert model.levels[0].polynomial().roots == pytest.approx([roots] * 4, rel=1e-5)
