@@ -16,7 +16,8 @@ from typing import Any
 from scipy import stats
 
 from analysis.stats import Estimate, estimate, holm, paired
-from nets.settings import is_seed
+from mgtheory.polynomials.bounded import AMPLIFICATION
+from nets.settings import FEATURES, is_seed
 
 LEVEL = 0.01  # below this adjusted p-value a difference is called significant
 
@@ -56,6 +57,48 @@ MEASURES = {
     "images_per_second": Measure("images/s", 1.0, 0),
 }
 COSTS = {"parameters": "weights", "flops_per_image": "FLOPs an image", "seconds": "time (s)"}
+
+
+@dataclass(frozen=True)
+class AtStart:
+    """A number of a run's start.
+
+    Attributes
+    ----------
+    title, short
+        In tables and figures, and in the names of files.
+    meaning
+        A sentence.
+    best
+        What the studies found to be good.
+    shown
+        The ends of a figure's axis, at which stands what lies beyond them.
+    """
+
+    title: str
+    short: str
+    meaning: str
+    best: float
+    shown: tuple[float, float]
+
+
+STARTS = {
+    "max_modulus": AtStart(
+        "max |q|",
+        "modulus",
+        "The largest max |q| of a level, on the true spectrum of its A as the network applies it.",
+        AMPLIFICATION,
+        (1.0, 1e6),
+    ),
+    "features": AtStart(
+        "size of the features",
+        "features",
+        "What the classifier reads of 64 training images: the root mean square over channels of its"
+        " standard deviation over the images.",
+        FEATURES,
+        (1e-2, 1e2),
+    ),
+}
 
 Place = tuple[tuple[str, Any], ...]
 
@@ -189,11 +232,15 @@ class Cell:
     @property
     def max_modulus(self) -> float | None:
         """max |q| over the levels at the start, geometric mean over the runs."""
-        found = [
-            max(levels)
-            for row in self.rows
-            if (levels := [m for m in row.get("max_modulus", ()) if m is not None])
-        ]
+        return self.at_start("max_modulus")
+
+    def at_start(self, name: str) -> float | None:
+        """A number of `STARTS`, of several levels the largest, geometric mean over the runs."""
+        found = []
+        for row in self.rows:
+            values = row.get(name)
+            known = [v for v in (values if isinstance(values, list) else [values]) if v is not None]
+            found += [max(known)] if known else []
         return math.exp(sum(map(math.log, found)) / len(found)) if found else None
 
 
@@ -278,14 +325,17 @@ class Grid:
         return [name for name in MEASURES if name in found]
 
     @property
-    def moduli_differ(self) -> bool:
-        """Whether max |q| at the start depends, somewhere, on what is compared: where it does not,
-        as for placements, there is nothing to show."""
-        found = (
-            {f"{c.max_modulus:.6g}" for c in cells.values() if c.max_modulus is not None}
-            for cells in self.cells.values()
-        )
-        return any(len(moduli) > 1 for moduli in found)
+    def starts(self) -> list[str]:
+        """The names of `STARTS` that depend, somewhere, on what is compared: of the others, as max
+        |q| of placements, there is nothing to show."""
+        return [
+            name
+            for name in STARTS
+            if any(
+                len({f"{v:.6g}" for c in cells.values() if (v := c.at_start(name)) is not None}) > 1
+                for cells in self.cells.values()
+            )
+        ]
 
     def tests(self, measure: str, candidate: str) -> list[Test]:
         """The candidate against every other value at every place where they share two seeds, Holm's

@@ -13,6 +13,7 @@ from analysis.studies import (
     COSTS,
     LEVEL,
     MEASURES,
+    STARTS,
     Cell,
     Grid,
     Measure,
@@ -21,7 +22,6 @@ from analysis.studies import (
     Test,
     place_of,
 )
-from mgtheory.polynomials.bounded import AMPLIFICATION
 
 
 def scale_text(
@@ -58,7 +58,8 @@ def scale_text(
     if question.along is None:
         parts.append(cost_table(grid))
     else:
-        add(*modulus_text(grid, question), "max |q|")
+        for name in grid.starts:
+            add(*start_text(grid, question, name), STARTS[name].title)
     first = [progress_text(grid, question, points=points, there=there), "\n".join(findings)]
     return "\n\n".join(part for part in [*first, *parts] if part)
 
@@ -232,21 +233,20 @@ def yardstick_text(grid: Grid, question: Question, name: str) -> tuple[str, str]
     )
 
 
-def modulus_text(grid: Grid, question: Question) -> tuple[str, str]:
-    """max |q| of every compared value at the start, and whether it goes with the first measure."""
+def start_text(grid: Grid, question: Question, name: str) -> tuple[str, str]:
+    """A number of `STARTS` for every compared value, and whether it goes with the first measure."""
     measure, parts, all_ranks = question.measures[0], [], []
-    if not grid.moduli_differ:
-        return "", ""
+    start = STARTS[name]
     for panel, places in question.panels(grid).items():
         body = []
         for value in grid.compared:
             cells = [grid.cells[place].get(value) for place in places.values()]
-            found = [cell.max_modulus if cell else None for cell in cells]
+            found = [cell.at_start(name) if cell else None for cell in cells]
             if any(m is not None for m in found):
                 body.append([f"`{value}`", *("" if m is None else f"{m:.3g}" for m in found)])
         if not body:
             continue
-        ranks = [_rank_correlation(grid, place, measure) for place in places.values()]
+        ranks = [_rank_correlation(grid, place, measure, name) for place in places.values()]
         all_ranks += [rank for rank in ranks if rank is not None]
         body.append(["*rank correlation*", *("" if r is None else f"{r:+.2f}" for r in ranks)])
         title = f"{place_text(panel)}: " if panel else ""
@@ -255,26 +255,28 @@ def modulus_text(grid: Grid, question: Question) -> tuple[str, str]:
     if not parts:
         return "", ""
     correlated = (
-        f"Spearman's correlation over what is compared of \\|ln(max \\|q\\| / {AMPLIFICATION:g})\\|"
-        f" with the {MEASURES[measure].title}"
+        f"Spearman's correlation over what is compared of \\|ln({_escaped(start.title)} /"
+        f" {start.best:g})\\| with the {MEASURES[measure].title}"
     )
-    asked = (
-        "The largest max |q| of a level, on the true spectrum of its A as the network applies it."
-        f" Last line: {correlated}."
-    )
+    asked = f"{start.meaning} Last line: {correlated}."
     finding = ""
     if all_ranks:
         finding = f"{correlated} is {min(all_ranks):+.2f} to {max(all_ranks):+.2f} at each place."
-    return "\n\n".join(["### max |q| at the start", asked, *parts]), finding
+    title = f"### {start.title[0].upper()}{start.title[1:]} at the start"
+    return "\n\n".join([title, asked, *parts]), finding
 
 
-def _rank_correlation(grid: Grid, place: Place, measure: str) -> float | None:
+def _escaped(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _rank_correlation(grid: Grid, place: Place, measure: str, name: str) -> float | None:
     """By ranks, so that what has diverged runs is the worst, whatever its survivors reached."""
     worst = math.inf if MEASURES[measure].smaller_is_better else -math.inf
     pairs = [
-        (abs(math.log(cell.max_modulus / AMPLIFICATION)), worst if cell.diverged else found.mean)
+        (abs(math.log(value / STARTS[name].best)), worst if cell.diverged else found.mean)
         for cell in grid.cells[place].values()
-        if cell.max_modulus and (found := cell.estimate(measure)) is not None
+        if (value := cell.at_start(name)) and (found := cell.estimate(measure)) is not None
     ]
     ranks = rank_correlation(*zip(*pairs)) if pairs else None
     return ranks[0] if ranks else None

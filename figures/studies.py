@@ -3,6 +3,7 @@ and against what a run costs."""
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from analysis.studies import COSTS, MEASURES, Grid, Measure, Place, Question
+from analysis.studies import COSTS, MEASURES, STARTS, Grid, Measure, Place, Question
 from analysis.study_text import axis_text, place_text
 from figures.names import FRONT, IF_ROOM, NAME, place_names
 from figures.style import (
@@ -34,9 +35,8 @@ from figures.style import (
     panel_letters,
     panels,
 )
-from mgtheory.polynomials.bounded import AMPLIFICATION
 
-FARTHEST = 1e6
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 OTHERS = [k for k, colour in enumerate(COLOURS) if colour != BLACK]
 ACROSS = 4  # panels of one measure beside one another
 # colour by what a network is
@@ -123,13 +123,13 @@ def draw_along(
     return finished(ax, axis_text(question.along or ""), measure.title, legend=False)
 
 
-def modulus_figure(grid: Grid, question: Question) -> Figure:
-    """The first measure against max |q| at the start, a panel for each place."""
+def start_figure(grid: Grid, question: Question, start: str) -> Figure:
+    """The first measure against a number of `STARTS`, a panel for each place."""
     places = list(grid.cells)
     shape: Any = {"width": DOUBLE, "height": 1.9, "extra": 0.7}
     made, axes = panels(len(places), ACROSS + 1, sharey=True, **shape)
     for ax, place in zip(axes.flat, places):
-        draw_modulus(ax, grid, place, question=question)
+        draw_start(ax, grid, place, start, question=question)
         ax.set_title(place_text(place).replace(", ", "\n"))
     for ax in axes[:, 1:].flat:
         ax.set_ylabel("")
@@ -141,14 +141,16 @@ def modulus_figure(grid: Grid, question: Question) -> Figure:
     return made
 
 
-def draw_modulus(ax: Axes, grid: Grid, place: Place, *, question: Question) -> Axes:
-    """A point for everything that is compared: the mean of the first measure against max |q| at the
-    start; the dashed line is the one that `bounded` takes by itself."""
+def draw_start(ax: Axes, grid: Grid, place: Place, start: str, *, question: Question) -> Axes:
+    """A point for everything that is compared: the mean of the first measure against a number of
+    the start; the dashed line is the value that the studies found to be good."""
     name, others = question.measures[0], _others(grid, question)
+    about, (low, high) = STARTS[start], STARTS[start].shown
     measure = MEASURES[name]
     for value in grid.compared:
         cell = grid.cells[place].get(value)
-        if cell is None or cell.max_modulus is None or (found := cell.estimate(name)) is None:
+        at = None if cell is None else cell.at_start(start)
+        if cell is None or at is None or (found := cell.estimate(name)) is None:
             continue
         if value == question.candidate:
             style: dict[str, Any] = {"color": BLACK, "marker": "o", "zorder": 5, "label": value}
@@ -157,14 +159,21 @@ def draw_modulus(ax: Axes, grid: Grid, place: Place, *, question: Question) -> A
         else:
             style = _look(others.index(value)).points | {"mfc": "white", "label": value}
         # beyond the axis a polynomial of degree 16 and more says no more
-        at = min(max(cell.max_modulus, 1.0), FARTHEST)
+        at = min(max(at, low), high)
         ax.plot([at], [measure.unit * found.mean], **{"linestyle": "none"} | style)
-    ax.axvline(AMPLIFICATION, **GUIDE)
+    ax.axvline(about.best, **GUIDE)
     ax.set_xscale("log")
-    ax.set_xlim(0.8, 1.25 * FARTHEST)
-    ax.set_xticks([1, 1e2, 1e4, FARTHEST], ["1", "10²", "10⁴", "≥ 10⁶"])
+    ax.set_xlim(0.8 * low, 1.25 * high)
+    ticks = [high / 100**k for k in range(4) if high / 100**k >= 0.99 * low]
+    ax.set_xticks(ticks, [f"{'≥ ' * (one == high)}{_power(one)}" for one in ticks])
     ax.minorticks_off()
-    return finished(ax, "max |q| at the start", measure.title, legend=False)
+    return finished(ax, f"{about.title} at the start", measure.title, legend=False)
+
+
+def _power(value: float) -> str:
+    """A power of ten in digits, as 10⁶ and 0.01."""
+    exponent = round(math.log10(value))
+    return f"{value:g}" if abs(exponent) < 3 else f"10{str(exponent).translate(RAISED)}"
 
 
 def _cut(

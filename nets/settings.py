@@ -18,7 +18,10 @@ from pydantic_core import PydanticCustomError
 
 from mgtheory._html import html_table
 
-DEFAULT_SCHEME = "bounded:features=0.6"  # docs/studies/starts.md and levels.md compare it
+# the size of what the classifier reads at which networks of one to four levels learn well, and the
+# scheme that starts with it: docs/studies/levels.md and starts.md compare
+FEATURES = 0.6
+DEFAULT_SCHEME = f"bounded:features={FEATURES}"
 
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]

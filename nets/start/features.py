@@ -26,7 +26,6 @@ from torch import Tensor, nn
 from mgtheory.polynomials.bounded import AMPLIFICATION
 from nets.models.base import ImageModel
 
-FEATURES = 0.6  # the size at which networks of one to four levels learn well (docs/theory.md)
 IMAGES = 32
 SEED = 0
 CLOSE = 0.03  # of the size, relative

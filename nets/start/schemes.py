@@ -198,8 +198,8 @@ def _longest_step(target: Target, n: int, M: float, reasons: tuple[str, ...] = (
 
 
 @_scheme(
-    "equal roots, max |q| = amplification on the disc |z| <= b; optimal=1: the longest step with it"
-    " on the level's own spectrum"
+    "equal roots, max |q| = amplification on the disc |z| <= b, 8 if not given; optimal=1: the"
+    " longest step with it on the level's own spectrum"
 )
 def _bounded(
     target: Target, n: int, rng: Rng, *, amplification: float = AMPLIFICATION, optimal: float = 0

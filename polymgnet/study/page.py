@@ -37,7 +37,7 @@ def write_page(
     target = whole if scale is None else folder / f"{name_of(file, scale)}.md"
     # and then so are the figures beside it
     ours = force or target.is_file() or whole.is_file()
-    from analysis.studies import Grid, Question
+    from analysis.studies import STARTS, Grid, Question
     from analysis.study_along import along_section
     from analysis.study_text import page, scale_text
     from mgtheory._files import write_atomically
@@ -64,14 +64,15 @@ def write_page(
             continue
         name = name_of(file, one)
         text = [plan.about.strip()]
-        # ending of the file's name -> function of `figures.studies`, and what it shows
-        pictures = {"": ("study_figure", "means")}
-        if question.along is not None and grid.moduli_differ:
-            pictures["-modulus"] = ("modulus_figure", "max |q| at the start")
-        for ending, (kind, shown) in pictures.items():
+        # ending of the file's name -> the number of the start, if any, and what is shown
+        pictures = {"": ("", "means")}
+        if question.along is not None:
+            for key in grid.starts:
+                pictures[f"-{STARTS[key].short}"] = (key, f"{STARTS[key].title} at the start")
+        for ending, (start, shown) in pictures.items():
             picture = folder / f"{name}{ending}.png"
             text.append(f"![{question.title}, {shown}]({picture.name})")
-            figures.append((picture, partial(_draw, grid, question, picture, kind=kind)))
+            figures.append((picture, partial(_draw, grid, question, picture, start=start)))
             if draw and not ours and picture.exists():
                 raise FileExistsError(
                     f"{picture} exists, and no page of {file} beside it; give another folder, or"
@@ -111,20 +112,21 @@ def _missing(plan: Study) -> str:
     return f"rows in {plan.rows.path}{collected if folders else ''}"
 
 
-def _draw(grid: Any, question: Any, target: Path, *, kind: str) -> None:
-    """One figure, without a date, at screen resolution and in 256 colours: it is committed anew
-    whenever rows are."""
+def _draw(grid: Any, question: Any, target: Path, *, start: str) -> None:
+    """One figure, of the means or against a number of the start, without a date, at screen
+    resolution and in 256 colours: it is committed anew whenever rows are."""
     import io
 
     from PIL import Image
 
-    import figures.studies
+    from figures.studies import start_figure, study_figure
     from figures.style import paper
     from mgtheory._files import write_atomically
 
     drawn = io.BytesIO()
     with paper():
-        getattr(figures.studies, kind)(grid, question).savefig(drawn, format="png", dpi=DPI)
+        made = start_figure(grid, question, start) if start else study_figure(grid, question)
+        made.savefig(drawn, format="png", dpi=DPI)
     target.parent.mkdir(parents=True, exist_ok=True)
     few = Image.open(drawn).convert("RGB").quantize(256, dither=Image.Dither.NONE)
     packed = io.BytesIO()

@@ -19,7 +19,7 @@ from polymgnet.study.smoothers import SmootherRun
 
 TABLES = ("set", "grid", "slurm", "scale", "report")
 KEYS = ("kind", "config", "out", "rows", "exclude", *TABLES)
-OF_SCALE = ("config", "about", "set", "grid")  # keys of [scale.NAME]
+OF_SCALE = ("config", "about", "set", "grid", "report")  # keys of [scale.NAME]
 KINDS: dict[str, type[Run]] = {"train": Run, "smoother": SmootherRun}
 MAX_RUNS, MOST_POINTS = 10_000, 1_000_000  # what is left out is gone through too
 

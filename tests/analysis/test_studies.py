@@ -10,10 +10,10 @@ from analysis.studies import MEASURES, Grid, Question
 from analysis.study_text import (
     cost_table,
     measure_table,
-    modulus_text,
     progress_text,
     rivals_text,
     scale_text,
+    start_text,
     verdict_of,
     yardstick_text,
 )
@@ -128,18 +128,20 @@ def test_max_modulus_goes_with_the_loss():
     question = Question.of(
         {"title": "x", "compare": "start", "along": "k", "measures": ["train_loss"]}
     )
-    text, finding = modulus_text(found, question)
+    text, finding = start_text(found, question, "max_modulus")
     assert "| `a` | 8 |" in text
     assert "| `f` | 0.2 |" in text  # sqrt(0.1 * 0.4)
     # by rank: distances 0, ln 2, ln 1.8, ln 4.06, ln 4.2, ln 40; one pair is exchanged
     assert "| *rank correlation* | +0.94 |" in text
     assert "is +0.94 to +0.94 at each place" in finding
-    assert modulus_text(Grid.of(results(), "start"), question) == ("", "")
+    assert Grid.of(results(), "start").starts == []
     # the same for all that is compared: nothing to show, no correlation with a constant
     alike = [(point, row | {"max_modulus": [point["seed"] + 1.0]}) for point, row in given]
-    assert modulus_text(Grid.of(alike, "start"), question) == ("", "")
+    assert Grid.of(alike, "start").starts == []
     alike[0][1]["max_modulus"] = [2.0]
-    assert "| `a` | 2 |" in modulus_text(Grid.of(alike, "start"), question)[0]
+    found = Grid.of(alike, "start")
+    assert found.starts == ["max_modulus"]
+    assert "| `a` | 2 |" in start_text(found, question, "max_modulus")[0]
 
 
 def test_diverged_runs_are_counted_and_not_averaged():

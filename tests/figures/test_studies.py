@@ -9,7 +9,7 @@ from figures.studies import (
     _look,
     draw_along,
     draw_costs,
-    draw_modulus,
+    draw_start,
     kind_of,
     study_figure,
     undominated,
@@ -74,7 +74,7 @@ def test_max_modulus(ax):
         for start, loss, M in (("mine", 0.5, 8.0), ("a", 0.6, 2.0), ("other", 0.7, 1e30))
     ]
     made = Grid.of(given, "start")
-    draw_modulus(ax, made, (("k", 2),), question=QUESTION)
+    draw_start(ax, made, (("k", 2),), "max_modulus", question=QUESTION)
     expected = {"mine": (8.0, 0.5), "each searched": (2.0, 0.6), "other": (1e6, 0.7)}
     assert [one.get_label() for one in ax.lines[:-1]] == list(expected)
     for one in ax.lines[:-1]:
