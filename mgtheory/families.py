@@ -187,8 +187,11 @@ class Family:
         shaped = record if amplification is None else replace(record, positive=True)
         arguments = need.arguments(shaped)
         if arguments is None:
+            # of a matrix that is nearly symmetric, what it lacks
+            lacking = record.found.partition("; ")[2] if record.kind == "matrix" else ""
             raise ValueError(
                 f"family {self.name} cannot be derived from {record}, it needs {need.sources}"
+                + f"; {lacking}" * bool(lacking)
             )
         if options:  # to read a signature takes as long as a formula
             known = inspect.signature(self.function).parameters.values()

@@ -181,12 +181,15 @@ Post = Annotated[int, option("--post V2", "Smoothings after the coarse-grid corr
 Init = Annotated[
     Path | None, option("--init FILE", "Take the polynomial from a file that derive --out wrote.")
 ]
+COARSE_OPERATORS = (
+    "Coarse operators: rediscretise (the scheme on the coarse grid) or galerkin (R A P); by default"
+    " what suits the problem."
+)
 Coarsening = Annotated[
     str | None,
     option(
         "--coarsening KIND",
-        "Coarse operators: rediscretise (the scheme on the coarse grid) or galerkin (R A P); by"
-        " default what suits the problem. pyamg: for --matrix without a grid, as a graph's.",
+        f"{COARSE_OPERATORS} pyamg: for --matrix without a grid, as a graph's.",
     ),
 ]
 Axes = Annotated[

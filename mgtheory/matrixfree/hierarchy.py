@@ -369,7 +369,8 @@ def operators_of(
     """The operators of all grids, the finest first; `varying` are the values that options which
     cannot be chosen may have where coefficients vary. A ValueError for what is not supported."""
     varies = isinstance(problem, Problem) and problem.coefficient is not None
-    _check_fixed(options, FIXED | varying if varies else FIXED)
+    where = " where coefficients vary" if varies else ""
+    _check_fixed(options, FIXED | varying if varies else FIXED, where)
     rule: Any = FaceCoarsening(options) if varies else Coarsening(options)
     make: Any = FaceOperator.of if varies else make_operator
     finest = rule.from_here(make(problem, options.shape, h))
@@ -384,15 +385,16 @@ def is_single(dtype: Any) -> bool:
     return dtype not in (None, "auto") and np.dtype(dtype) == np.float32
 
 
-def _check_fixed(options: Options, fixed: dict[str, tuple[Any, ...]]) -> None:
+def _check_fixed(options: Options, fixed: dict[str, tuple[Any, ...]], where: str) -> None:
     """Refuse other values of what cannot be chosen here."""
     for name, known in fixed.items():
         value = getattr(options, name)
         # by identity, unless a text: a basis of the nullspace is an array
-        if not any(value is one or (isinstance(value, str) and value == one) for one in known):
-            named = [repr(one) for one in known if one is None or isinstance(one, str)]
-            raise ValueError(
-                f"{name} is {value!r}, the matrix-free cycle has"
-                f" {', '.join(named)}; mgtheory.Hierarchy has others"
-                " (backend 'sparse')"
-            )
+        if any(value is one or (isinstance(value, str) and value == one) for one in known):
+            continue
+        named = ", ".join(repr(one) for one in known if isinstance(one, str))
+        allowed = f"allowed: {named}" if named else f"which has its own: leave {name} out"
+        raise ValueError(
+            f"{name} is {value!r} for the matrix-free cycle{where}, {allowed};"
+            " mgtheory.Hierarchy has others (backend 'sparse')"
+        )

@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 from mgtheory.multigrid.level import Level
 from mgtheory.problems.grids import Boundary, Shape
 from mgtheory.spectra.bounds import row_sums
-from mgtheory.spectra.symmetry import EXACT, is_symmetric, row_maxima
+from mgtheory.spectra.symmetry import (
+    EXACT,
+    NEARLY,
+    advice_said,
+    difference_said,
+    is_symmetric,
+    row_maxima,
+)
 
 # entries below this part of the others of their row are rounding
 ROUNDING = 1e-12
@@ -192,13 +199,16 @@ def _about_scales(level: Level) -> str:
 
 
 def about_symmetry(level: Level) -> tuple[str, ...]:
-    """If A is symmetric but for rounding of its entries, how it is taken; no doubt about a level,
-    after which nothing more would be said of that."""
-    if not level.symmetric or level.rows is not None or level.asymmetry <= EXACT:
+    """If A is symmetric but for rounding of its entries, or for little more, how it is taken; no
+    doubt about a level, after which nothing more would be said of that."""
+    if level.rows is not None or not EXACT < level.asymmetry <= NEARLY:
         return ()
+    differ = difference_said(level.asymmetry)
+    if level.symmetric:
+        return (f"{differ}, as by few printed digits: A is taken as symmetric",)
     return (
-        f"A and its transpose differ by up to {level.asymmetry:.0e} of the largest entries"
-        " of a row, as by few printed digits: A is taken as symmetric",
+        f"{differ}, more than 6 printed digits leave: A is not taken as symmetric; "
+        f"{advice_said(level.A)}",
     )
 
 

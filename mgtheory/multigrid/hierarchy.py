@@ -53,7 +53,7 @@ from mgtheory.multigrid.setup import Coarsening
 from mgtheory.multigrid.solution import Cycle, Reason, Solution, check_cycle
 from mgtheory.multigrid.solve import Plan, Stop, in_cycle_type, norm, rounding_floor, solve_levels
 from mgtheory.problems.problem import Problem
-from mgtheory.spectra.symmetry import ANY_M, NEARLY
+from mgtheory.spectra.symmetry import ANY_M, NEARLY, advice_said, difference_said
 
 
 class Hierarchy(GridHierarchy):
@@ -376,7 +376,4 @@ def _nearly(finest: Level) -> str:
     """What a refusal says of an A that few printed digits may have kept from being symmetric."""
     if finest.symmetric or finest.asymmetry > NEARLY:
         return ""
-    return (
-        f"; A and its transpose differ by up to {finest.asymmetry:.0e} of the largest entries of a"
-        " row: if that is rounding, give (A + A^T)/2"
-    )
+    return f"; {difference_said(finest.asymmetry)}: {advice_said(finest.A)}"

@@ -23,7 +23,7 @@ from mgtheory.problems.tensorform import TensorForm
 from mgtheory.smoothers import GaussSeidel
 from mgtheory.spectra.bounds import largest_eigenvalue, quick_ritz
 from mgtheory.spectra.record import Form, OperatorRecord, check_positive, stencil_form
-from mgtheory.spectra.symmetry import EXACT, ROUNDED, asymmetry
+from mgtheory.spectra.symmetry import EXACT, NEARLY, ROUNDED, asymmetry
 
 MAX_DIAGONALS = 27
 # a matrix is stored by diagonals if that stores at most this many numbers per non-zero
@@ -191,8 +191,12 @@ class Level:
     @property
     def symmetric(self) -> bool:
         """Whether A is Hermitian but for scales of its rows, and for rounding of its entries: a
-        matrix may come from a file with few digits, the entries of a problem are exact."""
+        matrix may come from a file with few digits, the entries of a problem are exact. What the
+        finest grid's entries were rounded by grows from grid to grid, as R A P cancels and what
+        rounding leaves does not."""
         most = ROUNDED if self.finest.problem is None else EXACT
+        if self.index and self.finest.symmetric and self.finest.asymmetry > EXACT:
+            most = NEARLY
         return self.asymmetry <= most or (
             self.rows is not None and self._balanced_asymmetry <= most
         )

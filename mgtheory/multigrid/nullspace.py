@@ -92,9 +92,11 @@ def rounded_image(A: sp.csr_array) -> float:
 def nearly_singular(x: NDArray[Any], image: float, below: float) -> str:
     """A sentence if A makes nearly nothing of the constants, `image` (0 is none), and x is little
     else than one. Else empty."""
+    if not image:  # then x may be so large that its squares overflow
+        return ""
     mean = np.mean(x)
     along, rest = abs(mean) * x.size**0.5, float(np.linalg.norm(x - mean))
-    if not (image and along > DOMINANT * rest):
+    if not along > DOMINANT * rest:
         return ""
     return (
         f"A times constants is {image:.1e} of |A| (it counts as 0 up to {below:.1e}), and x is"

@@ -47,7 +47,8 @@ def number(value: float) -> str:
     digits, _, exponent = f"{value:.3e}".partition("e")
     if -3 <= int(exponent) <= 3:
         return f"{value:.4g}"
-    return rf"{float(digits):g} \cdot 10^{{{int(exponent)}}}"
+    power = f"10^{{{int(exponent)}}}"
+    return power if float(digits) == 1.0 else rf"{float(digits):g} \cdot {power}"
 
 
 def sympy_product(factors: Sequence[Factor], t: sympy.Symbol | None = None) -> sympy.Expr:

@@ -26,7 +26,14 @@ from mgtheory.spectra.bounds import couplings, largest_eigenvalue
 from mgtheory.spectra.interval import Interval
 from mgtheory.spectra.record import Form, OperatorRecord, check_positive, stencil_form
 from mgtheory.spectra.ritz import arnoldi, lanczos
-from mgtheory.spectra.symmetry import EXACT
+from mgtheory.spectra.symmetry import (
+    EXACT,
+    NEARLY,
+    ROUNDED,
+    advice_said,
+    asymmetry,
+    difference_said,
+)
 
 Scaling = Literal["identity", "diagonal"]
 ROUNDING = 1e-9  # relative size of a negative eigenvalue that stands for 0
@@ -148,6 +155,7 @@ def _of_matrix(A: Any, scaling: str) -> OperatorRecord:
         b = estimate.upper if positive else estimate.radius
     except ValueError:  # not symmetric: real-interval families then have no interval to stand on
         b, found, positive = arnoldi(operator).radius, "Arnoldi, with its error and a margin", False
+        found += _nearly_symmetric(A)
     return OperatorRecord(
         "matrix",
         f"a matrix of {n} rows",
@@ -157,6 +165,18 @@ def _of_matrix(A: Any, scaling: str) -> OperatorRecord:
         positive=positive,
         source=A if B is None else operator,
     )
+
+
+def _nearly_symmetric(A: Any) -> str:
+    """Where the entries of an A that does not count as symmetric are nearly so, how much is
+    missing; else empty."""
+    if not (sp.issparse(A) or isinstance(A, np.ndarray)):
+        return ""
+    A = sp.csr_array(A)
+    differs = asymmetry(A)
+    if not ROUNDED < differs <= NEARLY:
+        return ""
+    return f"; {difference_said(differs)}: {advice_said(A)}"
 
 
 def _of_problem(problem: Problem, scaling: str, axes: Sequence[int] | str) -> OperatorRecord:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 # of `asymmetry`: what computing in double precision leaves, and what computing in single precision
 # or printing 6 digits does, of which one unit in the last is at most 1e-5 of a number
 EXACT, ROUNDED = 1e-8, 1.1e-5
-NEARLY = 1e-2  # what printing 3 digits leaves: a refusal then names the symmetric part
+NEARLY = 1e-2  # what printing 3 digits leaves: the symmetric part is then named
 
 # what a refusal of an M for cg and minres ends in: methods of SciPy that take any. Its tfqmr does
 # not end at the residual that is asked for: of a wind at a tenth of b, measured
@@ -39,6 +39,17 @@ def asymmetry(A: sp.csr_array) -> float:
 def is_symmetric(A: sp.csr_array) -> bool:
     """Whether A counts as Hermitian: up to `ROUNDED`."""
     return asymmetry(A) <= ROUNDED
+
+
+def difference_said(found: float) -> str:
+    """The sentence that an `asymmetry` is told with."""
+    return f"A and its transpose differ by up to {found:.0e} of the largest entries of a row"
+
+
+def advice_said(A: sp.csr_array) -> str:
+    """What helps where an A is `NEARLY` symmetric and does not count as symmetric."""
+    other = "A^H" if np.iscomplexobj(A.data) else "A^T"
+    return f"if that is rounding, give (A + {other})/2"
 
 
 def row_maxima(A: sp.csr_array) -> NDArray[Any]:

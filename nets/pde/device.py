@@ -122,6 +122,11 @@ class DeviceHierarchy(StencilHierarchy):
         if kernels is None:
             kernels = "triton" if place.type == "cuda" and find_spec("triton") else "torch"
         check_name(kernels, KERNELS, "kernels")
+        if kernels == "triton" and not find_spec("triton"):
+            raise ValueError(
+                "kernels is 'triton', which is not installed here; allowed: 'torch', or None for"
+                " what is there"
+            )
         made = cls(operators, options, place, kernels)
         made.setup_seconds = time.perf_counter() - start
         made.compile_seconds = made._compiled()

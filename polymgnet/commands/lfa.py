@@ -25,7 +25,7 @@ def lfa(
     pre: options.Pre = 1,
     post: options.Post = 1,
     cycle: Annotated[str, option("--cycle KIND", "V or W, for the three-grid factor.")] = "V",
-    coarsening: options.Coarsening = None,
+    coarsening: Annotated[str | None, option("--coarsening KIND", options.COARSE_OPERATORS)] = None,
     restriction: Annotated[
         str,
         option(
@@ -169,6 +169,8 @@ def _inside(A: Any, sizes: Any) -> Any:
     from mgtheory.problems.grids import Boundary
 
     for boundary in Boundary:
+        if boundary is not Boundary.DIRICHLET and min(sizes) == 1:
+            continue  # which these do not have, and nobody has asked for them
         of = grid_operator(A, Options(shape=sizes, boundary=str(boundary)))
         if isinstance(of, Problem) and of.stencil is not None:
             grid = (SIZE[of.dim],) * of.dim

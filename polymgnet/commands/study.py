@@ -113,6 +113,7 @@ def study(
             " again"
         )
     if report is not None:
+        _check_untrained(context)
         paths = work.write_page(file, report, scale=scale, out=out, force=force)
         if as_json:
             console.emit({"page": paths[0], "figures": paths[1:]})
@@ -194,6 +195,14 @@ def study(
             f"{len(failed)} of {len(plan.runs)} runs failed, first {first}: {failed[first]}; the"
             " same command tries them again"
         )
+
+
+def _check_untrained(context: Any) -> None:
+    """Refuse beside --report what says how to train."""
+    for given in ("engine", "jobs", "no_report"):
+        if context.get_parameter_source(given).name != "DEFAULT":
+            option = f"--{given.replace('_', '-')}"
+            raise ValueError(f"--report trains nothing, {option} goes with training: leave one out")
 
 
 def _page(plan: Any, context: Any, *, show: bool, wanted: bool) -> tuple[Path | None, str]:

@@ -49,3 +49,18 @@ def test_lfa_and_solve_take_and_refuse_the_same_files(run, document, refused, tm
 @pytest.mark.parametrize("axes", ["w", "xx", "0", "y,x"])
 def test_axes_are_letters(refused, axes):
     assert "allowed are auto, all, or letters" in refused("lfa", "--axes", axes)
+
+
+def test_lfa_offers_the_coarsenings_that_it_takes(run, refused):
+    said = refused("lfa", "--coarsening", "pyamg")
+    assert "allowed are galerkin, rediscretise" in said
+    assert "pyamg" not in run("lfa", "--help").out
+
+
+def test_a_matrix_of_one_unknown_is_no_stencil(refused, tmp_path):
+    """And nothing is said of boundaries that were not asked for."""
+    (tmp_path / "one.mtx").write_text(
+        "%%MatrixMarket matrix coordinate real general\n1 1 1\n1 1 2.0\n"
+    )
+    said = refused("lfa", "--matrix", tmp_path / "one.mtx", "--shape", "1")
+    assert "no constant stencil, even along every axis, on the grid 1," in said

@@ -258,3 +258,16 @@ def test_a_matrix_without_a_grid(document, refused, tmp_path):
     compared = ("compare-smoothers", *words[1:], "--degrees", "1", "--family", "chebyshev")
     assert document(*compared, "--coarsening", "pyamg")["boundary"] is None  # a graph has no sides
     assert document(*compared, *GRID)["boundary"] == "dirichlet"
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_a_tiny_matrix_is_solved_without_a_word(run, tmp_path):
+    """Of a regular A nothing is asked of x, whose squares overflow: x is b times 1e300."""
+    A = sp.csr_array(1e-300 * sp.diags_array([-1.0, 2.0, -1.0], offsets=[-1, 0, 1], shape=(9, 9)))
+    sp.save_npz(tmp_path / "tiny.npz", sp.csr_matrix(A))
+    np.save(tmp_path / "b.npy", np.ones(9))
+    words = ("--matrix", tmp_path / "tiny.npz", "--shape", "9", "--rhs", tmp_path / "b.npy")
+    found = run("solve", *words, "--out", tmp_path / "x.npy")
+    assert found.status == 0, found.err
+    x = np.load(tmp_path / "x.npy") * 1e-300
+    assert x == pytest.approx([0.5 * k * (10 - k) for k in range(1, 10)], rel=1e-8)

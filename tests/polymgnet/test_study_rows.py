@@ -249,6 +249,14 @@ def test_the_page_of_one_scale(run, refused, file, trained, tmp_path, monkeypatc
     assert "scale is 'huge', allowed are small, large (--scale)" in said
 
 
+@pytest.mark.parametrize("training", [("--engine", "slurm"), ("--jobs", "2"), ("--no-report",)])
+def test_a_page_is_not_told_how_to_train(refused, file, tmp_path, training):
+    """Not even by the default's own value."""
+    said = refused("study", file, "--report", tmp_path / "pages", *training)
+    assert f"--report trains nothing, {training[0]} goes with training" in said
+    assert "--engine goes" in refused("study", file, "--report", tmp_path, "--engine", "local")
+
+
 def test_finished_folders_without_a_row_are_told_of(run, refused, file, trained, tmp_path):
     run("study", file, "--scale", "small")
     rows = file.parent / "rows" / "which-small.jsonl"

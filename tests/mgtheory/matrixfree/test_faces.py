@@ -259,7 +259,7 @@ def test_it_is_a_backend_like_the_others():
     ("options", "message"),
     [
         ({"coarsening": "galerkin"}, "coarsening is 'galerkin'.*mgtheory.Hierarchy"),
-        ({"coarsening": "rediscretise"}, "coarsening is 'rediscretise'"),
+        ({"coarsening": "rediscretise"}, "vary, which has its own: leave coarsening out"),
         ({"interpolation": "linear"}, "interpolation is 'linear'.*'black-box'"),
         ({"smoother": Polynomial("chebyshev", scaling="identity")}, "scaling='diagonal'"),
         ({"shape": (9, 9)}, "bare stencil"),

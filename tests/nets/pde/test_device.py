@@ -241,6 +241,12 @@ def test_refused_options(change, words):
         DeviceHierarchy.build(PROBLEMS["nested"], **{"device": "cpu", **change})
 
 
+def test_kernels_of_triton_are_refused_where_it_is_not_installed(monkeypatch):
+    monkeypatch.setattr("nets.pde.device.find_spec", lambda name: None)
+    with pytest.raises(ValueError, match="'triton', which is not installed here; allowed: 'torch'"):
+        DeviceHierarchy.build(PROBLEMS["nested"], device="cpu", kernels="triton")
+
+
 @pytest.mark.parametrize("option", [{"threads": 1}, {"tell": print}])
 def test_what_belongs_to_a_processor_is_refused(option):
     with pytest.raises(ValueError, match=f"leave out {next(iter(option))} or device"):
