@@ -44,6 +44,8 @@ VECTORS = 32
 # in one sweep: beyond, the recomputed planes of the neighbours cost more than the memory traffic
 # saved
 MAX_STEPS = 8
+# unknowns of a product that numpy forms by itself: they stay in a core's own cache
+CHUNK = 2**15
 # unknowns times (1 + 2 steps) of a sweep, about half a nanosecond each, below which a second thread
 # costs more than it brings: 0.1 ms for waking it and for what it has not in its cache
 SMALL = 2**19
@@ -276,6 +278,12 @@ class KernelLevel(SweptLevel):
             self.x[..., self.grid[2] :] = 0.0
         return KEEP
 
+    def add_b(self, factor: float) -> None:
+        """x += factor b."""
+        planes = max(1, CHUNK // math.prod(self.x.shape[1:]))
+        for i in range(0, self.grid[0], planes):  # without a vector for the product
+            self.x[i : i + planes] += self.b[i : i + planes] * factor
+
 
 class StencilLevel(KernelLevel):
     """One grid with a constant stencil: that, the transfers to the next coarser one, and the sine
@@ -352,6 +360,7 @@ class StencilLevel(KernelLevel):
             made.width = n + spare
         made._nothing = np.empty((0, 1, 1), made.dtype)
         made.c, made.largest = (self.c / unit).astype(made.dtype), self.largest / unit
+        made.shift = self.shift * unit
         made.P, made.R, made.C = map(in_float32, (self.P, self.R, self.C))
         made.before, made.after = (
             [steps * (unit, 1.0) for steps in sweeps] for sweeps in (self.before, self.after)
