@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mgtheory.matrixfree.operators import Operator, SineSolver, as_grid
+from mgtheory.matrixfree.operators import Operator, SineSolver, as_grid, sine_solver
 from mgtheory.matrixfree.swept import SweptLevel, joined
 from mgtheory.matrixfree.tables import (
     ADD,
@@ -148,16 +148,31 @@ class KernelLevel(SweptLevel):
         """See `SweptLevel.set_smoothing`; the workspace is for these steps."""
         super().set_smoothing(before, counts, after)
         self._deep = -1  # of what is made
-        self._workspace: list[tuple[Array, ...]] = []
+        self._workspace: list[tuple[Array, ...] | None] = []
 
     def workspace(self, steps: int) -> list[tuple[Array, ...]]:
-        """Ring, expanded planes, scratch and neighbours of each block, for so many steps: made on
-        first use, and by the threads that will use it, for it takes as long as a sweep."""
+        """Ring, expanded planes, scratch and neighbours of each block, for so many steps."""
+        self._deepen(steps)
+        return run_blocks(self._space, [(p,) for p in range(self.blocks)])
+
+    def _deepen(self, steps: int) -> None:
+        """Let the workspace be for so many steps at least."""
         if steps > self._deep:
             longest = max(len(sweep) for sweep in [*self.before, *self.after])
             self._deep = max(steps, 0 if self.residuals_only else longest)
-            self._workspace = run_blocks(self._made, [(self._deep,)] * self.blocks)
-        return self._workspace
+            self._workspace = [None] * self.blocks
+
+    def _space(self, p: int) -> tuple[Array, ...]:
+        """The workspace of block p: made on first use, and by the thread that will use it, for it
+        takes as long as a sweep."""
+        found = self._workspace[p]
+        if found is None:
+            found = self._workspace[p] = self._made(self._deep)
+        return found
+
+    def _swept(self, run: Callable[..., float], p: int, task: tuple[Any, ...]) -> float:
+        """The sweep of block p."""
+        return run(*task, *self._space(p))
 
     def _made(self, steps: int) -> tuple[Array, ...]:
         """The workspace of a block."""
@@ -229,18 +244,12 @@ class KernelLevel(SweptLevel):
             target = to if last and to is not None else self._nothing
             grids = self.x, self.b, self._nothing if e is None else e, target
             task = start, *operator, steps, write, norm and last, *transfers
-            blocks, spaces = self._blocks(target.shape[0], len(steps)), self.workspace(len(steps))
+            blocks = self._blocks(target.shape[0], len(steps))
+            self._deepen(len(steps))
             if start in (KEEP, ADD) and len(blocks) > 1:
-                self._copy_neighbours(blocks, len(steps) + 4, spaces)
-            total = sum(
-                run_blocks(
-                    run,
-                    [
-                        (*grids, *task, *block, *workspace)
-                        for block, workspace in zip(blocks, spaces, strict=False)
-                    ],
-                )
-            )
+                self._copy_neighbours(blocks, len(steps) + 4, self.workspace(len(steps)))
+            parts = [(run, p, (*grids, *task, *block)) for p, block in enumerate(blocks)]
+            total = sum(run_blocks(self._swept, parts))
             start = KEEP
         return total
 
@@ -303,7 +312,7 @@ class StencilLevel(KernelLevel):
         self.bands = None if coarse is None else bands(self.grid, below)
         self.defect_known = self.bands is not None
         if coarse is None:
-            self.direct = SineSolver(self.c, self.grid)
+            self.direct = sine_solver(self.c.tobytes(), self.grid)
 
     @staticmethod
     @functools.cache
