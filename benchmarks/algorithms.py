@@ -23,9 +23,9 @@ CYCLE: dict[int, dict[str, Any]] = {
     3: {"pre": 0, "smoother": EIGHTH},
 }
 # in float32, where a step takes half as long beside the rest of a sweep: three cycles of degree 6
-# with shifted corrections (mgtheory/matrixfree/shift.py) in place of four of degree 4, a tenth or
-# more of the processor time at 127^3; in float64 they take as long. Without the shift there are
-# four of degree 6 too
+# with shifted corrections (mgtheory/matrixfree/shift.py) in place of four of degree 4, in 3 to 20 %
+# less processor time at 127^3; in float64 they take longer. Without the shift there are four of
+# degree 6 too
 SINGLE: dict[int, dict[str, Any]] = {
     2: {},
     3: {
