@@ -103,6 +103,7 @@ def predicted_factor(
     shape: Any = None,
     boundary: str | None = None,
     dtype: Any = None,
+    shift: float = 0.0,
 ) -> float | None:
     """What a cycle of two grids leaves of the worst error, by Fourier analysis; None where the
     operator is not the same at every point, or the analysis does not know the smoother.
@@ -123,10 +124,18 @@ def predicted_factor(
         return None
     given = smoothers.smoother(smoothers.DEFAULT) if smoothing is None else smoothing
     around: dict[str, Any] = {"pre": pre, "post": post, "axes": axes, "coarsening": coarsening}
+    around["shift"] = shift
     try:
         return float(fourier.two_grid_factor(of, given, **around).factor)
     except ValueError:
         return None
+
+
+def shift_of(hierarchy: Any) -> float:
+    """The shift of a hierarchy's first correction as Fourier analysis takes it."""
+    finest = getattr(hierarchy, "levels", [None])[0]
+    shift = getattr(finest, "shift", 0.0)
+    return float(shift * finest.largest) if finest is not None and shift else 0.0
 
 
 def levels_of(hierarchy: Any) -> list[dict[str, Any]]:

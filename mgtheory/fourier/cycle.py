@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mgtheory._checks import check_name, check_shape, check_whole
+from mgtheory._checks import check_name, check_number, check_shape, check_whole
 from mgtheory.fourier.coarsening import Axes, coarsen
 from mgtheory.fourier.relaxation import Turns, couples, described, inverse, on_level, step_symbols
 from mgtheory.problems.problem import Problem
@@ -85,6 +85,9 @@ class LocalCycle:
         `all`, or the axes.
     degree
         Of a family given by its name as `smoother`.
+    shift
+        beta of a correction P (A_H^-1 + beta) R, over the largest entry of the stencil of A, on
+        every level (`mgtheory.matrixfree.shift`).
 
     Attributes
     ----------
@@ -115,6 +118,7 @@ class LocalCycle:
     scaling: str = "auto"
     axes: Sequence[int] | str = "auto"
     degree: int | None = None
+    shift: float = 0.0
     stencils: tuple[Stencil, ...] = field(init=False)
     coarsened: tuple[Axes, ...] = field(init=False)
     R: tuple[Stencil, ...] = field(init=False)
@@ -130,6 +134,7 @@ class LocalCycle:
         if self.order is not None:
             check_whole(self.order, "order", 0)
         check_name(self.cycle, tuple(CYCLES), "cycle")
+        check_number(self.shift, "shift", "of any sign")
         names = ("coarsening", "restriction", "interpolation", "order", "axes")
         options = {name: getattr(self, name) for name in names}
         self.__dict__.update(coarsen(self.operator, self.levels, **options))
@@ -195,6 +200,9 @@ class LocalCycle:
         )
         doubled = theta * [2.0 if j in axes else 1.0 for j in range(self.dim)]
         coarse = self._coarse_correction(level + 1, doubled, removed)
+        if self.shift:
+            beta = self.shift / np.abs(stencil.matrices).max()
+            coarse = coarse + beta * np.eye(coarse.shape[-1])
         # its entries of what the harmonics are on the coarser grid: on a coarsened axis theta + 2
         # pi a / n_j is 2 theta + 2 pi a / (n_j / 2), a mod n_j / 2
         coarser = self.counts[level + 1]

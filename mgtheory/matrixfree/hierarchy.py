@@ -51,6 +51,7 @@ from mgtheory.matrixfree.operators import (
     steps_on,
 )
 from mgtheory.matrixfree.refined import Refinement
+from mgtheory.matrixfree.shift import shift_of
 from mgtheory.matrixfree.tables import KEEP
 from mgtheory.matrixfree.threads import thread_count
 from mgtheory.multigrid.base import GridHierarchy
@@ -75,6 +76,8 @@ class StencilHierarchy(GridHierarchy):
         The stencil of every grid, or k on its faces, the finest first.
     levels
         `StencilLevel` or `FaceLevel` objects: what each operator needs for its sweeps.
+    shift
+        As in the options.
     refinement
         The same levels for cycles in float32, if asked for.
     setup_seconds, compile_seconds
@@ -107,8 +110,9 @@ class StencilHierarchy(GridHierarchy):
         self._lock = threading.Lock()
 
     def _connect(self, make: Callable[..., Any], options: Options) -> None:
-        """Make a level of each operator and the coarser shape, give it its smoothing, and join
-        it to the next."""
+        """Make a level of each operator and the coarser shape, give it its smoothing and its
+        shift, and join it to the next."""
+        self.shift = options.shift
         for operator, below in zip(self.operators, [*self.operators[1:], None], strict=True):
             level = make(operator, None if below is None else below.shape)
             if below is None:
@@ -118,6 +122,10 @@ class StencilHierarchy(GridHierarchy):
                 same = options.after is options.before
                 after = before if same else steps_on(options.after, operator)
                 level.set_smoothing(before, options.counts(operator.index), after)
+                if self.shift and not operator.varies:
+                    sweeps = level.before, level.after
+                    only = self.shift == "auto"
+                    level.shift = shift_of(operator, below, *sweeps, symmetric=only)
             if self.levels:
                 self.levels[-1].below = level
             self.levels.append(level)
@@ -223,7 +231,8 @@ class StencilHierarchy(GridHierarchy):
     def _smoothed(self, options: Options) -> Self:
         """Operators are shared; the workspace is its own."""
         dtype = None if self.refinement is None else "float32"
-        made = type(self)(self.operators, replace(options, dtype=dtype), self.threads)
+        options = replace(options, dtype=dtype, shift=self.shift)
+        made = type(self)(self.operators, options, self.threads)
         made.setup_seconds = self.setup_seconds
         return made
 
@@ -351,6 +360,7 @@ FIXED: dict[str, tuple[Any, ...]] = {
 VARYING: dict[str, tuple[Any, ...]] = {
     "coarsening": (None,),
     "interpolation": (None, "black-box"),
+    "shift": (False, "auto"),
     "dtype": ("float64", "auto", None, float, *WORK[:2]),
 }
 

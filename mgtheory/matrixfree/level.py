@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mgtheory.matrixfree.operators import Operator, SineSolver, as_grid
+from mgtheory.matrixfree.operators import Operator, SineSolver, as_grid, sine_solver
 from mgtheory.matrixfree.swept import SweptLevel, joined
 from mgtheory.matrixfree.tables import (
     ADD,
@@ -44,6 +44,8 @@ VECTORS = 32
 # in one sweep: beyond, the recomputed planes of the neighbours cost more than the memory traffic
 # saved
 MAX_STEPS = 8
+# unknowns of a product that numpy forms by itself: they stay in a core's own cache
+CHUNK = 2**15
 # unknowns times (1 + 2 steps) of a sweep, about half a nanosecond each, below which a second thread
 # costs more than it brings: 0.1 ms for waking it and for what it has not in its cache
 SMALL = 2**19
@@ -146,16 +148,31 @@ class KernelLevel(SweptLevel):
         """See `SweptLevel.set_smoothing`; the workspace is for these steps."""
         super().set_smoothing(before, counts, after)
         self._deep = -1  # of what is made
-        self._workspace: list[tuple[Array, ...]] = []
+        self._workspace: list[tuple[Array, ...] | None] = []
 
     def workspace(self, steps: int) -> list[tuple[Array, ...]]:
-        """Ring, expanded planes, scratch and neighbours of each block, for so many steps: made on
-        first use, and by the threads that will use it, for it takes as long as a sweep."""
+        """Ring, expanded planes, scratch and neighbours of each block, for so many steps."""
+        self._deepen(steps)
+        return run_blocks(self._space, [(p,) for p in range(self.blocks)])
+
+    def _deepen(self, steps: int) -> None:
+        """Let the workspace be for so many steps at least."""
         if steps > self._deep:
             longest = max(len(sweep) for sweep in [*self.before, *self.after])
             self._deep = max(steps, 0 if self.residuals_only else longest)
-            self._workspace = run_blocks(self._made, [(self._deep,)] * self.blocks)
-        return self._workspace
+            self._workspace = [None] * self.blocks
+
+    def _space(self, p: int) -> tuple[Array, ...]:
+        """The workspace of block p: made on first use, and by the thread that will use it, for it
+        takes as long as a sweep."""
+        found = self._workspace[p]
+        if found is None:
+            found = self._workspace[p] = self._made(self._deep)
+        return found
+
+    def _swept(self, run: Callable[..., float], p: int, task: tuple[Any, ...]) -> float:
+        """The sweep of block p."""
+        return run(*task, *self._space(p))
 
     def _made(self, steps: int) -> tuple[Array, ...]:
         """The workspace of a block."""
@@ -227,18 +244,12 @@ class KernelLevel(SweptLevel):
             target = to if last and to is not None else self._nothing
             grids = self.x, self.b, self._nothing if e is None else e, target
             task = start, *operator, steps, write, norm and last, *transfers
-            blocks, spaces = self._blocks(target.shape[0], len(steps)), self.workspace(len(steps))
+            blocks = self._blocks(target.shape[0], len(steps))
+            self._deepen(len(steps))
             if start in (KEEP, ADD) and len(blocks) > 1:
-                self._copy_neighbours(blocks, len(steps) + 4, spaces)
-            total = sum(
-                run_blocks(
-                    run,
-                    [
-                        (*grids, *task, *block, *workspace)
-                        for block, workspace in zip(blocks, spaces, strict=False)
-                    ],
-                )
-            )
+                self._copy_neighbours(blocks, len(steps) + 4, self.workspace(len(steps)))
+            parts = [(run, p, (*grids, *task, *block)) for p, block in enumerate(blocks)]
+            total = sum(run_blocks(self._swept, parts))
             start = KEEP
         return total
 
@@ -276,6 +287,12 @@ class KernelLevel(SweptLevel):
             self.x[..., self.grid[2] :] = 0.0
         return KEEP
 
+    def add_b(self, factor: float) -> None:
+        """x += factor b."""
+        planes = max(1, CHUNK // math.prod(self.x.shape[1:]))
+        for i in range(0, self.grid[0], planes):  # without a vector for the product
+            self.x[i : i + planes] += self.b[i : i + planes] * factor
+
 
 class StencilLevel(KernelLevel):
     """One grid with a constant stencil: that, the transfers to the next coarser one, and the sine
@@ -295,7 +312,7 @@ class StencilLevel(KernelLevel):
         self.bands = None if coarse is None else bands(self.grid, below)
         self.defect_known = self.bands is not None
         if coarse is None:
-            self.direct = SineSolver(self.c, self.grid)
+            self.direct = sine_solver(self.c.tobytes(), self.grid)
 
     @staticmethod
     @functools.cache
@@ -352,6 +369,7 @@ class StencilLevel(KernelLevel):
             made.width = n + spare
         made._nothing = np.empty((0, 1, 1), made.dtype)
         made.c, made.largest = (self.c / unit).astype(made.dtype), self.largest / unit
+        made.shift = self.shift * unit
         made.P, made.R, made.C = map(in_float32, (self.P, self.R, self.C))
         made.before, made.after = (
             [steps * (unit, 1.0) for steps in sweeps] for sweeps in (self.before, self.after)

@@ -54,8 +54,10 @@ def eight_numbers(stencil: Array) -> Array:
             f" {given.shape}"
         )
     full = np.pad(given, [((3 - n) // 2,) * 2 for n in given.shape])
+    size = np.abs(full).max()
     for axis in range(given.ndim):
-        if not np.allclose(full, np.flip(full, axis), rtol=1e-12, atol=1e-14 * np.abs(full).max()):
+        mirrored = np.flip(full, axis)
+        if not (np.abs(full - mirrored) <= 1e-12 * np.abs(mirrored) + 1e-14 * size).all():
             raise ValueError(
                 "the matrix-free cycle takes stencils that are symmetric in every axis, this one"
                 f" is not along axis {axis}"
@@ -233,18 +235,27 @@ class Operator(OnGrid):
                 check_positive(a * size, b * size, f"level {self.index}", self.index)
             a, b = 0.0, max(abs(a), abs(b))
         what = "a stencil" if self.problem is None else self.problem.name
-        return OperatorRecord(
-            "problem",
-            f"the grids of {what}",
-            b,
-            a,
-            scaling="diagonal",
-            axes=self.axes or None,
-            padding="dirichlet",
-            found="the symbol, exact",
-            positive=positive,
-            form=form,  # and no source: caches hold the record, not the problem's matrix
-        )
+        return _record(f"the grids of {what}", b, a, self.axes or None, positive, form)
+
+
+@functools.lru_cache(maxsize=CACHED)
+def _record(
+    name: str, b: float, a: float, axes: tuple[int, ...] | None, positive: bool, form: Form
+) -> OperatorRecord:
+    """The record of a |D|^-1 A with the spectrum [a, b]; kept, for its checks take longer than a
+    small grid."""
+    return OperatorRecord(
+        "problem",
+        name,
+        b,
+        a,
+        scaling="diagonal",
+        axes=axes,
+        padding="dirichlet",
+        found="the symbol, exact",
+        positive=positive,
+        form=form,  # and no source: caches hold the record, not the problem's matrix
+    )
 
 
 @dataclass(frozen=True)
@@ -442,3 +453,9 @@ class SineSolver:
     def __call__(self, r: Array) -> Array:
         """A^-1 r, shape of the grid."""
         return self._transform(self._transform(r) * self._inverse)
+
+
+@functools.lru_cache(maxsize=4)  # each has a vector of its grid
+def sine_solver(c: bytes, grid: Grid) -> SineSolver:
+    """That of a stencil's eight numbers, kept for the next set-up."""
+    return SineSolver(np.frombuffer(c).reshape(2, 2, 2), grid)

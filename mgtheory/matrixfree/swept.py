@@ -54,6 +54,9 @@ class SweptLevel(ABC):
         How the coarsest grid is solved, in words.
     defect_known
         Whether `subtract_product` can be asked.
+    shift
+        What is added to the correction from the grid below, as a multiple of its b: beta of
+        `mgtheory.matrixfree.shift`.
     square
         ||b - A x||_2^2, where the last `up` was asked for it.
     """
@@ -72,6 +75,7 @@ class SweptLevel(ABC):
     square: Any
     aligned = True
     defect_known = False
+    shift = 0.0
     coarsest: ClassVar[str]
 
     @abstractmethod
@@ -104,6 +108,10 @@ class SweptLevel(ABC):
     def solve(self, r: None = None, *, add: bool = False) -> int:
         """x = A^-1 b on the coarsest grid, or x += A^-1 b."""
 
+    @abstractmethod
+    def add_b(self, factor: float) -> None:
+        """x += factor b."""
+
     def set_smoothing(
         self, before: list[Array], counts: tuple[int, int], after: list[Array] | None = None
     ) -> None:
@@ -125,8 +133,9 @@ class SweptLevel(ABC):
 
     @property
     def smoothing(self) -> str:
-        """Products with A before + after the correction, in words."""
-        return f"degree {sum(map(len, self.before))} + {sum(map(len, self.after))}"
+        """Products with A before + after the correction, and its shift, in words."""
+        shifted = ", shifted" if self.shift else ""
+        return f"degree {sum(map(len, self.before))} + {sum(map(len, self.after))}{shifted}"
 
     def down(self, r: None, start: int | None, *, full: bool = False) -> tuple[int, None]:
         """Smooth, and restrict the residual to the b of the grid below, in one sweep."""
@@ -146,7 +155,7 @@ class SweptLevel(ABC):
         full: bool = False,
         add: bool = False,
     ) -> int:
-        """Add the interpolated correction and smooth, in one sweep.
+        """Add the interpolated correction, shifted if it is linear, and smooth, in one sweep.
 
         Parameters
         ----------
@@ -159,6 +168,8 @@ class SweptLevel(ABC):
         add
             Add the result to what x holds.
         """
+        if self.shift and not full:
+            self.below.add_b(self.shift)
         start, write = ADD if state == KEEP else SET, 1 + add
         self.square = self.sweep(
             start, self.after, e=self.below.x, full=full, norm=norm, to=to, write=write

@@ -187,6 +187,11 @@ class Hierarchy(GridHierarchy):
 
     @classmethod
     def _of(cls, problem: Any, options: Options, known: Aggregates | None = None) -> Self:
+        if options.shift is True:
+            raise ValueError(
+                "shift is True, corrections are shifted with backend 'stencil' alone"
+                " (mgtheory.StencilHierarchy); allowed here are False and 'auto', which shifts none"
+            )
         given = Given.of(problem, options)
         start = time.perf_counter()
         rule = Coarsening(given, options, known)

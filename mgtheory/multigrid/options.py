@@ -139,6 +139,11 @@ class Options:
     nullspace
         Basis of A's nullspace, shape (n, m); None for regular; ``"auto"``: the problem's, or the
         constants where A 1 = 0.
+    shift
+        True: correct by P (A_H^-1 + beta) R, which leaves less of a smooth error, with constant
+        coefficients and on a `mgtheory.StencilHierarchy`, where a nested grid's factor with its
+        smoother is not larger for it (`mgtheory.matrixfree.shift`). ``"auto"``: the same where the
+        smoothings before and after are equal, so that this factor bounds every cycle.
     dtype
         Type in which the cycle computes; A's own by default. float32 is about twice as fast, and
         the residuals stay in A's type; it converges like float64 as long as cond(A) is below about
@@ -167,6 +172,7 @@ class Options:
     transfers: Callable[[Any], tuple[Any, Any, tuple[int, ...]] | None] | None = None
     coarse_solver: Callable[[Any], Callable[[NDArray[Any]], NDArray[Any]]] | None = None
     nullspace: NDArray[Any] | str | None = "auto"
+    shift: bool | str = False
     dtype: Any = None
 
     def __post_init__(self) -> None:
@@ -183,6 +189,8 @@ class Options:
         if self.interpolation is not None:
             check_name(self.interpolation, [*INTERPOLATIONS, BLACKBOX], "interpolation")
         check_name(self.restriction, list(RESTRICTIONS), "restriction")
+        if self.shift not in (False, True, "auto"):
+            raise ValueError(f"shift is {self.shift!r}, allowed are False, True and 'auto'")
         check_callable(self.transfers, "transfers")
         check_callable(self.coarse_solver, "coarse_solver")
 

@@ -166,7 +166,7 @@ class DeviceHierarchy(StencilHierarchy):
 
     def _smoothed(self, options: Options) -> Self:
         """Operators are shared."""
-        options = replace(options, dtype=self.dtype)
+        options = replace(options, dtype=self.dtype, shift=self.shift)
         made = type(self)(self.operators, options, self.device, self.kernels)
         made.setup_seconds = self.setup_seconds
         return made

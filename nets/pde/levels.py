@@ -331,6 +331,10 @@ class DeviceLevel(SweptLevel):
         self.x = self.x + new if add else new
         return KEEP
 
+    def add_b(self, factor: float) -> None:
+        """See `SweptLevel.add_b`; a new tensor."""
+        self.x = self.x.add(self.b, alpha=factor)
+
 
 class TorchLevel(DeviceLevel):
     """One grid with a constant stencil on a device; a step is x + omega (b - A x)."""

@@ -152,6 +152,7 @@ def solve(
             sizes, told = A.shape[:1], None
     if backend != "torch":  # a module has parameters in float64 and runs one kind of cycle
         around["dtype"] = FASTEST["dtype"]
+        around["shift"] = FASTEST["shift"] if krylov is None else False
     kind = cycle or ("V" if krylov or backend == "torch" else FASTEST["cycle"])
     hierarchy = solving.build(
         backend,
@@ -203,6 +204,7 @@ def solve(
         from figures.page.write import write
 
         around |= {"axes": options.axes_of(axes), "backend": backend}
+        around["shift"] = solving.shift_of(hierarchy)
         document["predicted_factor"] = solving.predicted_factor(model, smoothing, **around)
         document |= {"levels": solving.levels_of(hierarchy), "report": report}
         page: dict[str, Any] = {"method": _method(document), "exact": reference, "tol": tol}

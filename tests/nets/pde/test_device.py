@@ -39,6 +39,8 @@ PROBLEMS = {
     [
         *((name, {"pre": 0, "degree": 3}) for name in PROBLEMS),
         *((name, {}) for name in ("nested", "tiny")),
+        *((name, {"pre": 0, "degree": 4, "shift": True}) for name in ("nested", "semi")),
+        *((name, {"shift": "auto"}) for name in ("9-point", "19-point", "uneven")),
         ("uneven", {"post": 0}),
     ],
 )
