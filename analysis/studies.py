@@ -65,8 +65,8 @@ class AtStart:
 
     Attributes
     ----------
-    title, short
-        In tables and figures, and in the names of files.
+    title, axis, short
+        In words, on an axis, and in the names of files.
     meaning
         A sentence.
     best
@@ -76,6 +76,7 @@ class AtStart:
     """
 
     title: str
+    axis: str
     short: str
     meaning: str
     best: float
@@ -85,6 +86,7 @@ class AtStart:
 STARTS = {
     "max_modulus": AtStart(
         "max |q|",
+        "max |q|",
         "modulus",
         "The largest max |q| of a level, on the true spectrum of its A as the network applies it.",
         AMPLIFICATION,
@@ -92,6 +94,7 @@ STARTS = {
     ),
     "features": AtStart(
         "size of the features",
+        "features",
         "features",
         "What the classifier reads of 64 training images: the root mean square over channels of its"
         " standard deviation over the images.",

@@ -167,7 +167,7 @@ def draw_start(ax: Axes, grid: Grid, place: Place, start: str, *, question: Ques
     ticks = [high / 100**k for k in range(4) if high / 100**k >= 0.99 * low]
     ax.set_xticks(ticks, [f"{'≥ ' * (one == high)}{_power(one)}" for one in ticks])
     ax.minorticks_off()
-    return finished(ax, f"{about.title} at the start", measure.title, legend=False)
+    return finished(ax, f"{about.axis} at the start", measure.title, legend=False)
 
 
 def _power(value: float) -> str:
