@@ -61,12 +61,18 @@ class Study:
                 yield run, run.summary()
 
     def collect(self) -> None:
-        """Add the rows of runs that finished without one: their process was killed, or knew of no
-        rows."""
-        if self.rows is not None:
-            for run in self.runs:
-                if run.finished and run.digest not in self.rows.known:
-                    self.rows.append(row_of(run))
+        """Add the rows of runs that finished without one, since their process was killed or knew of
+        no rows, and those that a study beside this one has."""
+        if self.rows is None:
+            return
+        elsewhere = self.rows.elsewhere()
+        for run in self.runs:
+            if run.digest in self.rows.known:
+                continue
+            if run.finished:
+                self.rows.append(row_of(run))
+            elif run.digest in elsewhere:
+                self.rows.append(elsewhere[run.digest] | {"point": dict(run.point)})
 
     @contextmanager
     def attempt(self, run: Run, failed: dict[str, str]) -> Iterator[None]:

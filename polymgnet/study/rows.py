@@ -91,6 +91,17 @@ class Rows:
                 ) from None
         return known
 
+    def elsewhere(self) -> dict[str, dict[str, Any]]:
+        """Digest -> row of the studies beside this one, each with its file's name as `of`: a run
+        that two studies ask for is done once."""
+        files = sorted(self.path.parent.glob("*.jsonl"))
+        found: dict[str, dict[str, Any]] = {}
+        for path in files:
+            if path.name != self.path.name:
+                for digest, row in Rows(path).known.items():
+                    found.setdefault(digest, {"of": path.stem, **row})
+        return found
+
     def append(self, row: Mapping[str, Any]) -> None:
         """Add a row in one write, behind whole lines, unless its run has one already here."""
         if row["digest"] in self.known:

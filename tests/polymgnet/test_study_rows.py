@@ -137,6 +137,26 @@ def test_rows_are_found_by_the_configuration(file, trained, run):
     assert len(study.load_study(file, scale="small").missing) == 4
 
 
+def test_a_run_that_another_study_has_done_is_not_done_again(file, trained, run, tmp_path):
+    """Its row is taken over under this study's point, and says whose it is; what has no row there
+    is trained."""
+    run("study", file, "--scale", "small")
+    done = {row["digest"]: row for row in lines(file) if row["point"]["start"] == "one"}
+    other = tmp_path / "again.toml"
+    text = FILE.format(out=tmp_path / "others").replace('"one"', '"first"')
+    second = '"init.scheme" = "chebyshev4", "model.placement" = "plain"'
+    other.write_text(text.replace(second, '"init.scheme" = "xavier"'))
+    run("study", other, "--scale", "small")
+    taken = [row for row in lines(other) if "of" in row]
+    assert len(trained) == 4 + 2
+    assert {row["digest"] for row in taken} == set(done)
+    for row in taken:
+        assert row == done[row["digest"]] | {
+            "of": "which-small",
+            "point": {"seed": row["point"]["seed"], "start": "first"},
+        }
+
+
 def test_finished_folders_get_their_rows(file, trained, run):
     run("study", file, "--scale", "large")
     target = file.parent / "rows" / "which-large.jsonl"
