@@ -2,7 +2,6 @@
 being killed.
 
     DIR/demo.json         what this demo is: its settings, written first
-    DIR/bounded.json      coefficients derived for a disc around 0, as of a random convolution
     DIR/chebyshev4.json   coefficients derived from the 2D Poisson problem
     DIR/runs/NAME-SEED    a run folder for every network and seed
     DIR/pictures          the figure of the starts, and pictures of the analysed runs
@@ -11,8 +10,9 @@ being killed.
 Every file appears whole or not at all, and a stage whose file is there is not done again; a run
 that was interrupted goes on from its last checkpoint. The deep networks see the same data in the
 same order from the same random A at each seed and differ in the start of their coefficients alone.
-Their configuration was not tuned on any of the starts. `smoother` is a network of degree 2 whose
-A starts as a Laplacian, where the classical theory applies; `resnet` is there for scale.
+Their configuration was not tuned on any of the starts. `bounded` is the default start, derived for
+the disc around 0 that the spectrum of a random A fills; `smoother` is a network of degree 2 whose A
+starts as a Laplacian, where the classical theory applies; `resnet` is there for scale.
 """
 
 import os
@@ -29,8 +29,8 @@ from polymgnet.console import write_json
 from polymgnet.errors import Failure
 from polymgnet.study.rows import max_moduli
 
-KIND, SCHEMA = "polymgnet demo", 2
-# "figures" and "init.json" are what earlier versions wrote
+KIND, SCHEMA = "polymgnet demo", 3
+# "figures", "bounded.json" and "init.json" are what earlier versions wrote
 CONTENT = (
     *("demo.json", "bounded.json", "chebyshev4.json", "init.json"),
     *("runs", "pictures", "figures", "result.json", "report.html"),
@@ -194,25 +194,22 @@ def prepare(out: Path, mark: Mapping[str, Any], *, force: bool) -> Path:
 
 
 def derive_coefficients(folder: Path, settings: Settings) -> None:
-    """bounded.json: equal roots with max |q| = 8 on the unit disc; chebyshev4.json: the fourth kind
-    for the 5-point Laplacian on the unit square."""
+    """chebyshev4.json: the fourth kind for the 5-point Laplacian on the unit square."""
     import mgtheory
     from mgtheory import problems
 
-    made: dict[str, tuple[int, Any]] = {
-        DERIVED: (settings.degree, 1.0),
-        "chebyshev4": (settings.smoothing_degree, problems.create("poisson2d", settings.grid)),
-    }
-    for family, (degree, of) in made.items():
-        path = folder / f"{family}.json"
-        if path.exists():
-            mgtheory.InitialCoefficients.load(path)
-        else:
-            mgtheory.derive(family, degree, of).save(path)
+    path = folder / "chebyshev4.json"
+    if path.exists():
+        mgtheory.InitialCoefficients.load(path)
+    else:
+        problem = problems.create("poisson2d", settings.grid)
+        mgtheory.derive("chebyshev4", settings.smoothing_degree, problem).save(path)
 
 
 def network_settings(folder: Path, name: str, settings: Settings) -> tuple[str, dict[str, Any]]:
     """Recipe and settings of one network: those of the starts are alike but for the scheme."""
+    from nets.settings import DEFAULT_SCHEME
+
     given: dict[str, Any] = {
         "epochs": settings.epochs,
         "batch_size": settings.batch_size,
@@ -228,7 +225,7 @@ def network_settings(folder: Path, name: str, settings: Settings) -> tuple[str, 
         "levels": settings.levels,
         "placement": "relu_outside_nobn",  # no batch norm takes a coefficient's meaning away
         "model": f"q{settings.degree}",
-        "init.scheme": f"file:{folder / 'bounded.json'}" if name == DERIVED else name,
+        "init.scheme": DEFAULT_SCHEME if name == DERIVED else name,
     }
     if name == SMOOTHER:
         given["model"] = f"q{settings.smoothing_degree}"

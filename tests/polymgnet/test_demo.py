@@ -64,8 +64,7 @@ def test_table(finished):
         assert len(entry["test_accuracy"]) == TINY.seeds
         assert all(0 <= value <= 1 for value in entry["test_accuracy"])
         assert entry["parameters"] > 0
-    # what was derived for the disc keeps to it: max |q| = 8, that of the file, on b of each level
-    assert 1 < table["bounded"]["amplification"] < 8 * 1.001
+    assert 1 < table["bounded"]["amplification"] < 1000
     assert table["resnet"]["amplification"] is None
     assert table["smoother"]["smoothing_factors"]["start"] < 0.5
     assert result["nearest_neighbour"]["test_accuracy"] > 0.95
@@ -162,23 +161,30 @@ def test_starts_differ_in_their_start_alone(finished):
 
 
 def test_networks_start_from_what_was_derived(finished):
-    """Level 1: k equal roots b/(8^(1/k) - 1); and the fourth kind on (0, b], roots b sin^2(pi
-    i/5)."""
+    """k equal roots b/(M^(1/k) - 1), with one M for all levels, at which the features have the
+    default's size; and the fourth kind on (0, b], roots b sin^2(pi i/5)."""
     import math
 
     import nets
+    from nets.settings import FEATURES
 
     folder, *_ = finished
-    k = TINY.degree
-    expected = {
-        "bounded-0": [1 / (8 ** (1 / k) - 1)] * k,
-        "smoother-0": [math.sin(math.pi * i / 5) ** 2 for i in (1, 2)],
-    }
-    for name, roots in expected.items():
-        level = nets.load(folder / "runs" / name, which="start").levels[0]
-        start = json.loads((folder / "runs" / name / "init.json").read_text())["levels"][0]
-        found = sorted(level.polynomial().roots.real)
-        assert found == pytest.approx([start["radius"] * r for r in roots], rel=1e-5)
+
+    def start(name):
+        model = nets.load(folder / "runs" / name, which="start")
+        data = json.loads((folder / "runs" / name / "init.json").read_text())
+        roots = [sorted(level.polynomial().roots.real) for level in model.levels]
+        return roots, [level["radius"] for level in data["levels"]], data["features"]
+
+    roots, radii, features = start("bounded-0")
+    k, (M, *others) = TINY.degree, [(1 + b / r[0]) ** TINY.degree for r, b in zip(roots, radii)]
+    assert features == pytest.approx(FEATURES, rel=0.05)
+    assert others == pytest.approx([M], rel=1e-4)
+    for found, b in zip(roots, radii):
+        assert found == pytest.approx([b / (M ** (1 / k) - 1)] * k, rel=1e-5)
+    roots, radii, _ = start("smoother-0")
+    smoothing = [radii[0] * math.sin(math.pi * i / 5) ** 2 for i in (1, 2)]
+    assert roots[0] == pytest.approx(smoothing, rel=1e-5)
 
 
 def test_finished_demo_is_left_alone(finished, monkeypatch):
@@ -218,7 +224,7 @@ def test_killed_demo_goes_on(forked, finished, tmp_path):
     of the demo that was never killed."""
     folder, kills = tmp_path / "demo", 0
     reference, *_ = finished
-    marks = ["bounded.json", "runs/bounded-0/checkpoint", "runs/constant-0/start.safetensors"]
+    marks = ["chebyshev4.json", "runs/bounded-0/checkpoint", "runs/constant-0/start.safetensors"]
     for mark in marks:
         process = forked(_run_tiny, folder)
         while not (folder / mark).exists() and process.is_alive():
