@@ -3,6 +3,8 @@ cleanly by SIGTERM and SIGUSR1."""
 
 from __future__ import annotations
 
+import atexit
+import gc
 import logging
 import os
 import signal
@@ -303,7 +305,18 @@ def _fabric(section: TrainSection, request: StopRequest | None = None) -> Fabric
             waits = world > 1 or section.nodes > 1 or (several and "SLURM_PROCID" in os.environ)
             with _ending_at_once(request) if waits else nullcontext():
                 fabric.launch()
+            if several:
+                atexit.unregister(_leave)  # of a run before in this process
+                atexit.register(_leave)
     return fabric
+
+
+def _leave() -> None:
+    """Leave the other processes before this one ends: gloo's threads are joined, of which one that
+    still lets go of a tensor when the interpreter ends aborts it."""
+    if torch.distributed.is_initialized():
+        gc.collect()  # the trained model, which holds the group too
+        torch.distributed.destroy_process_group()
 
 
 def _launched(name: str) -> int | None:
