@@ -14,7 +14,9 @@ from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -189,10 +191,16 @@ def build(
     if init.weights is not None:
         report(_take(model, init.weights, data))
     moments = config.data.mean or data.mean, config.data.std or data.std
-    sample = normalise(torch.from_numpy(data.images[data.train[:SAMPLE]]), *moments)
+    sample = normalise(torch.from_numpy(data.images[_spread(data.train, SAMPLE)]), *moments)
     options = {"operator": init.operator, "size": (height, width), **init.options}
     started = initialise(model, init.scheme, generator=generator, sample=sample, **options)
     return model, started.to_dict()
+
+
+def _spread(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """So many of them, evenly: those of a folder are in the order of their classes."""
+    evenly = np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(np.int64)
+    return np.take(rows, evenly)
 
 
 def _source(path: str) -> nn.Module:
