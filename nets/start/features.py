@@ -27,6 +27,7 @@ from mgtheory.polynomials.bounded import AMPLIFICATION
 from nets.models.base import ImageModel
 
 IMAGES = 32
+FEWEST, PIXELS = 8, 2**19  # images, and pixels of all of them, where these are large
 SEED = 0
 CLOSE = 0.03  # of the size, relative
 MAX_MEASUREMENTS = 12
@@ -50,7 +51,7 @@ class Features:
         if not isinstance(model, ImageModel):
             return None
         if images is None:
-            images = natural_images(model.in_channels, size)
+            images = natural_images(model.in_channels, size, affordable(IMAGES, size))
         if images.ndim != 4 or images.shape[1] != model.in_channels:
             raise ValueError(
                 f"the images have shape {tuple(images.shape)}, the model takes (images,"
@@ -69,6 +70,12 @@ class Features:
             read = twin.forward_head(twin.features(self.images), pre_logits=True)
         found = float(read.double().var(0).mean().sqrt())
         return math.inf if math.isnan(found) else found
+
+
+def affordable(images: int, size: Sequence[int]) -> int:
+    """How many images of this (height, width) are measured: of large ones fewer, for a start is
+    measured on the CPU, where 64 images of 224 x 224 take gigabytes."""
+    return max(FEWEST, min(images, PIXELS // math.prod(size)))
 
 
 def natural_images(channels: int, size: Sequence[int], count: int = IMAGES) -> Tensor:

@@ -28,6 +28,7 @@ from nets.defaults import own_defaults
 from nets.models.norms import convert_ghost_batchnorm
 from nets.models.registry import create_model, model_options
 from nets.settings import TrainConfig, TrainSection
+from nets.start.features import affordable
 from nets.start.initialise import initialise, resolve_start
 from nets.start.report import InitReport
 from nets.training.checkpoint import load_model
@@ -170,7 +171,7 @@ def _options(config: TrainConfig) -> dict[str, Any]:
     return given
 
 
-SAMPLE = 64  # training images by which the start measures the features
+SAMPLE = 64  # training images by which the start measures the features, of large ones fewer
 
 
 def build(
@@ -191,7 +192,8 @@ def build(
     if init.weights is not None:
         report(_take(model, init.weights, data))
     moments = config.data.mean or data.mean, config.data.std or data.std
-    sample = normalise(torch.from_numpy(data.images[_spread(data.train, SAMPLE)]), *moments)
+    rows = _spread(data.train, affordable(SAMPLE, (height, width)))
+    sample = normalise(torch.from_numpy(data.images[rows]), *moments)
     options = {"operator": init.operator, "size": (height, width), **init.options}
     started = initialise(model, init.scheme, generator=generator, sample=sample, **options)
     return model, started.to_dict()

@@ -16,6 +16,7 @@ from nets.start.features import (
     MAX_MEASUREMENTS,
     SMALLEST,
     Features,
+    affordable,
     fitted_amplification,
     natural_images,
 )
@@ -178,6 +179,23 @@ def test_a_general_step_is_fitted_below_its_own_limit():
     beyond = start(model, f"bounded:features={1.5 * most}")
     assert beyond.features == pytest.approx(most, rel=1e-3)
     assert [level.max_modulus for level in beyond.levels] == pytest.approx([3.0] * 2, rel=1e-4)
+
+
+@pytest.mark.parametrize(("side", "count"), [(8, 32), (128, 32), (181, 16), (512, 8)])
+def test_of_large_images_there_are_fewer(side, count):
+    """At most half a million pixels, but for eight images."""
+    assert affordable(32, (side, side)) == count
+    assert len(Features.of(created(1), None, (side, side)).images) == count
+
+
+def test_given_images_count():
+    model = created(2)
+    large = 10 * torch.randn(8, 3, 8, 8, generator=torch.Generator().manual_seed(3))
+    sampled = start(model, "bounded:features=0.6", sample=large)
+    assert sampled.features == pytest.approx(0.6, rel=1.05 * CLOSE)
+    assert sampled.options["amplification"] != pytest.approx(
+        start(model, "bounded:features=0.6").options["amplification"], rel=0.02
+    )
 
 
 def test_images_that_no_size_can_be_measured_on():
