@@ -4,13 +4,13 @@ size.
 A level's correction is u = p(A) f, relus left aside, and the mean of p over a disc around 0 is
 p(0), the step: so the features grow with the step that a start takes, in every level of a network
 alike, and with what their average over the last grid leaves of them, of many points less than of
-few. Behind them stands a linear layer, whose gradient they are. One M for all networks makes them
-twenty times as large with four levels as with one; their size over images,
+few. Behind them stands a linear layer, whose gradient is proportional to them. On 8 x 8 points one
+M makes them twenty times as large with four levels as with one; their size over images,
 
     size^2 = mean over channels of the variance over images of the average of u,
 
-is what a start is fitted to. An activation and a norm behind a correction (as in the placement
-`regular`) leave no trace of its step's size, and there is nothing to fit.
+is what a start is fitted to. A norm behind a correction (as in the placement `regular`) leaves
+little trace of its step's size, and there is nothing to fit.
 """
 
 from __future__ import annotations
@@ -27,11 +27,13 @@ from mgtheory.polynomials.bounded import AMPLIFICATION
 from nets.models.base import ImageModel
 
 IMAGES = 32
+FEWEST, PIXELS = 8, 2**19  # images, and pixels of all of them, where these are large
 SEED = 0
 CLOSE = 0.03  # of the size, relative
 MAX_MEASUREMENTS = 12
 SMALLEST, LARGEST = 1.01, 1e6  # of M
-FLAT = 0.05  # exponent of the size in ln M below which it does not depend on M
+# exponent of the size in ln M: of the step it is 1 or more, without norms 0.5 or more were measured
+FLAT = 0.3
 
 
 @dataclass(frozen=True)
@@ -43,21 +45,37 @@ class Features:
 
     @classmethod
     def of(cls, model: nn.Module, images: Tensor | None, size: Sequence[int]) -> Features | None:
-        """Of these images, or of random ones of that (height, width); None for a model whose
-        features are not known."""
+        """Of these images, or of random ones of that (height, width); None of a single image, and
+        for a model whose features are not known. ValueError for images that the model does not
+        take."""
         if not isinstance(model, ImageModel):
             return None
         if images is None:
-            images = natural_images(model.in_channels, size)
-        return cls(model, images.to(next(model.parameters())))
+            images = natural_images(model.in_channels, size, affordable(IMAGES, size))
+        if images.ndim != 4 or images.shape[1] != model.in_channels:
+            raise ValueError(
+                f"the images have shape {tuple(images.shape)}, the model takes (images,"
+                f" {model.in_channels}, height, width)"
+            )
+        if not images.isfinite().all():
+            raise ValueError("the images have values that are not finite, which no start can go by")
+        return cls(model, images.to(next(model.parameters()))) if len(images) > 1 else None
 
     def size(self) -> float:
         """Root mean square over channels of the standard deviation over the images of the features'
-        average, norms with the statistics of these images. The model is left as it is."""
+        average, norms with the statistics of these images; infinite beyond the range of numbers.
+        The model is left as it is."""
         twin = copy.deepcopy(self.model).train()  # its norms would move their running means
         with torch.no_grad():
             read = twin.forward_head(twin.features(self.images), pre_logits=True)
-        return float(read.double().var(0).mean().sqrt())
+        found = float(read.double().var(0).mean().sqrt())
+        return math.inf if math.isnan(found) else found
+
+
+def affordable(images: int, size: Sequence[int]) -> int:
+    """How many images of this (height, width) are measured: of large ones fewer, for a start is
+    measured on the CPU, where 64 images of 224 x 224 take gigabytes."""
+    return max(FEWEST, min(images, PIXELS // math.prod(size)))
 
 
 def natural_images(channels: int, size: Sequence[int], count: int = IMAGES) -> Tensor:
@@ -78,29 +96,32 @@ def natural_images(channels: int, size: Sequence[int], count: int = IMAGES) -> T
 def fitted_amplification(
     measure: Callable[[float], float], size: float, *, first: float = AMPLIFICATION
 ) -> float | None:
-    """M, between 1.01 and 1e6, at which ``measure(M)`` is within 3 % of the size, or as near as M
-    may go; None where it hardly depends on M.
+    """M, between 1.01 and 1e6, at which ``measure(M)`` is within 3 % of the size; None where none
+    of `MAX_MEASUREMENTS` is, and where it hardly depends on M.
 
     The secant method for ln size as a function of ln ln M: for many factors or small M the step
     p(0) = k (M^(1/k) - 1)/b is nearly ln M/b.
     """
     low, high = (math.log(math.log(M)) for M in (SMALLEST, LARGEST))
-    x, slope = math.log(math.log(first)), 1.0
-    y = _off(measure(first), size)
+    M, x, slope = first, math.log(math.log(first)), 1.0
+    off = _off(measure(M), size)
     for count in range(1, MAX_MEASUREMENTS):
-        new = min(max(x - min(max(y / slope, -2.0), 2.0), low), high)
-        if abs(y) <= CLOSE or new == x:
-            break
-        found = _off(measure(math.exp(math.exp(new))), size)
-        slope = (found - y) / (new - x)
-        if count == 1 and abs(slope) < FLAT:
+        if abs(off) <= CLOSE:
+            return M
+        new = min(max(x - min(max(off / slope, -2.0), 2.0), low), high)
+        if new == x:  # as far as M may go
             return None
-        x, y, slope = new, found, max(slope, 0.2)
-    return math.exp(math.exp(x))
+        M = math.exp(math.exp(new))
+        found = _off(measure(M), size)
+        slope = (found - off) / (new - x)
+        if count == 1 and slope < FLAT:
+            return None
+        x, off, slope = new, found, max(slope, 0.2)
+    return M if abs(off) <= CLOSE else None
 
 
 def _off(found: float, size: float) -> float:
     """ln(found / size), within what a logarithm takes."""
-    if not found < math.inf:
+    if found == math.inf:
         return math.log(1e9)
     return math.log(max(found, 1e-9) / size)

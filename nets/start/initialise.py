@@ -22,12 +22,15 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from mgtheory.polynomials.bounded import AMPLIFICATION
+from mgtheory.polynomials.factors import FACTORS
+from nets.defaults import own_defaults
 from nets.models.blocks import Level
 from nets.models.classifier import MultigridClassifier
 from nets.models.coefficients import Coefficients
 from nets.settings import DEFAULT_SCHEME
 from nets.start.amplification import level_amplification
-from nets.start.factors import level_factors
+from nets.start.factors import GENERAL, level_factors
 from nets.start.features import Features, fitted_amplification
 from nets.start.operators import level_grids, start_operators, start_options
 from nets.start.report import InitReport, LevelReport
@@ -39,6 +42,7 @@ from nets.start.spectrum import LevelSpectrum
 FORMER_DEFAULTS = ("xavier", "bounded")
 
 
+@own_defaults()
 def initialise(
     model: nn.Module,
     scheme: str = DEFAULT_SCHEME,
@@ -63,8 +67,8 @@ def initialise(
         ``name``, ``name:option=value,...`` (see `list_schemes`), ``file:init.json`` or ``none``; by
         default ``bounded:features=0.6``: on a level of linear steps equal roots, with one max |q| =
         M on every level's disc |z| <= b, the M at which what the classifier reads has the size 0.6
-        (`nets.start.features`); a general step p_d has at most 3 by itself. ``bounded`` alone takes
-        M = 8, ``bounded:amplification=M`` any other.
+        (`nets.start.features`), or 8 where no M gives it, as behind norms; a general step p_d has
+        at most 3 by itself. ``bounded`` alone takes M = 8, ``bounded:amplification=M`` any other.
     operator
         Start of every A: ``random``, ``laplacian`` (options `small`, `scale`), ``shifted`` (option
         `margin`) or ``keep``.
@@ -80,9 +84,9 @@ def initialise(
         A batch of them, on which the report is to say every level's amplification as it is, with
         norms and activations, beside max |q|; that takes longer than the start.
     sample
-        Some of them, as the model takes them, on which the features' size is measured; None takes
-        `images`, or without any random ones with the spectrum of photographs, which give it within
-        a factor of 2, of 3 with one level.
+        Two of them or more, as the model takes them, on which the features' size is measured; None
+        takes `images`, or without any random ones with the spectrum of photographs, which give it
+        within a factor of 2, of 3 with one level.
     **options
         Of the scheme or of the operator's start, in place of or beside those in the scheme's text;
         every scheme has ``amplification``, what max |q| on a level's spectrum is scaled to, and
@@ -112,7 +116,11 @@ def initialise(
         **for_operator,
     )
     features = Features.of(model, images if sample is None else sample, size)
-    if features is not None and chosen is not None and chosen.features is not None:
+    if levels and chosen is not None and chosen.features is not None:
+        if features is None:
+            raise ValueError(
+                f"scheme {scheme} goes by what differs between images: give two or more as sample"
+            )
         chosen = _fitted(features, chosen, levels, spectra, generator)
     reports, notes = [], Notes()
     for i, (level, spectrum) in enumerate(zip(levels, spectra), start=1):
@@ -196,7 +204,7 @@ def _fitted(
     rng: Rng,
 ) -> Scheme:
     """The scheme with the amplification at which the features have the size that it asks for; as it
-    is where they hardly depend on it."""
+    is where none gives it."""
     source = torch.default_generator if rng is None else rng
     state = source.get_state()
 
@@ -206,6 +214,11 @@ def _fitted(
             _set_factors(level, scheme.amplifying(M), spectrum, rng)
         return features.size()
 
-    M = fitted_amplification(measure, cast("float", scheme.features))
+    # beyond its own limit a general step does not follow M
+    general = any(
+        FACTORS[step.kind].parameters is None for one in levels for step in one.smoothing_steps
+    )
+    first = GENERAL if general and scheme.bounds else AMPLIFICATION
+    M = fitted_amplification(measure, cast("float", scheme.features), first=first)
     source.set_state(state)
     return scheme if M is None else scheme.amplifying(M)

@@ -141,8 +141,12 @@ class InitReport:
         """One line; `to_dict` has all of it."""
         b = ", ".join(f"{level.radius:.3g}" for level in self.levels)
         return (
-            f"InitReport({self.scheme}, operator {self.operator}, {len(self.levels)} levels, b {b})"
+            f"InitReport({self.scheme}, operator {self.operator}, {len(self.levels)} levels, b {b}"
+            f"{self._read()})"
         )
+
+    def _read(self) -> str:
+        return "" if self.features is None else f", features {self.features:.2g}"
 
     def _repr_html_(self) -> str:
         """For notebooks: a row a level."""
@@ -152,7 +156,7 @@ class InitReport:
             for numbers in [(one.radius, one.max_modulus, one.smoothing_factor)]
         ]
         head = ("level", "degree", "b", "max |q|", "µ")
-        return html_table(head, rows, [f"{self.scheme}, operator {self.operator}"])
+        return html_table(head, rows, [f"{self.scheme}, operator {self.operator}{self._read()}"])
 
     def to_dict(self) -> dict[str, Any]:
         """JSON types. ``source`` is the first of ``sources``: the file's coefficients, or the

@@ -170,7 +170,7 @@ class Scheme:
             raise ValueError(f"{self.name}: features is {features:g}, must be positive")
         common = ("features",) if self.bounds else ("amplification", "features")
         own = {key: value for key, value in given.items() if key not in common}
-        if asked is features is None:  # else the later of the two counts
+        if asked is None and features is None:  # else the later of the two counts
             asked, features = self.amplification, self.features
         return replace(
             self, options={**self.options, **own}, amplification=asked, features=features

@@ -304,6 +304,8 @@ def find_scheme(text: str) -> Scheme | None:
     name, _, rest = text.partition(":")
     if text == "none":
         return None
+    if name == "none":
+        raise ValueError(f"scheme {text!r}: none leaves the coefficients and takes no option")
     if name == "file":
         return _of_file(rest)
     if name not in (known := _known_schemes()):

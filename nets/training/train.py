@@ -16,7 +16,9 @@ from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -28,6 +30,7 @@ from nets.defaults import own_defaults
 from nets.models.norms import convert_ghost_batchnorm
 from nets.models.registry import create_model, model_options
 from nets.settings import TrainConfig, TrainSection
+from nets.start.features import affordable
 from nets.start.initialise import initialise, resolve_start
 from nets.start.report import InitReport
 from nets.training.checkpoint import load_model
@@ -170,7 +173,7 @@ def _options(config: TrainConfig) -> dict[str, Any]:
     return given
 
 
-SAMPLE = 64  # training images by which the start measures the features
+SAMPLE = 64  # training images by which the start measures the features, of large ones fewer
 
 
 def build(
@@ -191,10 +194,17 @@ def build(
     if init.weights is not None:
         report(_take(model, init.weights, data))
     moments = config.data.mean or data.mean, config.data.std or data.std
-    sample = normalise(torch.from_numpy(data.images[data.train[:SAMPLE]]), *moments)
+    rows = _spread(data.train, affordable(SAMPLE, (height, width)))
+    sample = normalise(torch.from_numpy(data.images[rows]), *moments)
     options = {"operator": init.operator, "size": (height, width), **init.options}
     started = initialise(model, init.scheme, generator=generator, sample=sample, **options)
     return model, started.to_dict()
+
+
+def _spread(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """So many of them, evenly: those of a folder are in the order of their classes."""
+    evenly = np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(np.int64)
+    return np.take(rows, evenly)
 
 
 def _source(path: str) -> nn.Module:

@@ -2,6 +2,7 @@
 grows over time and from machine to machine, and every table and figure is drawn from it alone."""
 
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -56,15 +57,20 @@ def _of_start(folder: Path) -> dict[str, Any]:
     start = _start(folder)
     levels = start["levels"]
     names = [name for name in ("max_modulus", "smoothing_factor") if levels and name in levels[0]]
-    row: dict[str, Any] = {name: [level[name] for level in levels] for name in names}
-    if start.get("features") is not None:
-        row["features"] = start["features"]
+    row: dict[str, Any] = {name: [_number(level[name]) for level in levels] for name in names}
+    if (features := _number(start.get("features"))) is not None:
+        row["features"] = features
     starts = [mu for mu in row.get("smoothing_factor", ()) if mu is not None]
     if any(mu < 1 for mu in starts):
         from analysis.along import learned_factors
 
         row["learned"] = learned_factors(folder)
     return row
+
+
+def _number(value: float | None) -> float | None:
+    """As JSON has it: none where a start goes beyond the range of numbers."""
+    return value if value is not None and math.isfinite(value) else None
 
 
 @dataclass(frozen=True)

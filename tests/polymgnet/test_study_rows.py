@@ -127,6 +127,19 @@ def test_the_end_is_measured_where_a_level_starts_as_a_smoother(
     assert row.get("learned") == ends
 
 
+def test_a_start_beyond_the_range_of_numbers_is_a_row(tmp_path):
+    """JSON has no infinity: what such a start has of it is left out, and the row is written."""
+    start = {"levels": [{"max_modulus": float("inf")}, {"max_modulus": 2.0}]}
+    run = SimpleNamespace(digest="x", point={}, folder=tmp_path, summary=dict)
+    for features, known in ((float("inf"), {}), (None, {}), (0.5, {"features": 0.5})):
+        (tmp_path / "init.json").write_text(json.dumps(start | {"features": features}))
+        rows = Rows(tmp_path / f"{features}.jsonl")
+        rows.append(row_of(run))
+        expected = {"digest": "x", "max_modulus": [None, 2.0], **known}
+        assert Rows(rows.path).known["x"].items() >= expected.items()
+        assert ("features" in rows.known["x"]) == bool(known)
+
+
 def test_rows_are_found_by_the_configuration(file, trained, run):
     """Wherever a value stands, and whatever its label: not by the text of the file."""
     run("study", file, "--scale", "small")

@@ -13,8 +13,10 @@ from mgtheory.polynomials.bounded import bounded
 from nets.start.features import (
     CLOSE,
     LARGEST,
+    MAX_MEASUREMENTS,
     SMALLEST,
     Features,
+    affordable,
     fitted_amplification,
     natural_images,
 )
@@ -105,13 +107,36 @@ def test_fitted_amplification_solves_for_the_step(degree, size):
 
 
 def test_fitted_amplification_at_its_ends():
-    assert fitted_amplification(lambda M: 2.0 + 1e-3 * np.log(M), 0.6) is None
-    assert fitted_amplification(lambda M: np.log(M), 1e-9) == pytest.approx(SMALLEST)
-    assert fitted_amplification(lambda M: np.log(M), 1e9) == pytest.approx(LARGEST)
+    assert fitted_amplification(lambda M: np.log(M), np.log(8.0)) == 8.0  # as it is given
+    assert fitted_amplification(lambda M: np.log(M), 1.02 * np.log(SMALLEST)) is not None
+    assert fitted_amplification(lambda M: np.log(M), 0.9 * np.log(SMALLEST)) is None
+    assert fitted_amplification(lambda M: np.log(M), 0.98 * np.log(LARGEST)) is not None
+    assert fitted_amplification(lambda M: np.log(M), 1.1 * np.log(LARGEST)) is None
     # beyond what numbers can hold: it turns back
     assert fitted_amplification(lambda M: np.inf if M > 4 else np.log(M), 0.6) == pytest.approx(
         np.exp(0.6), rel=0.05
     )
+
+
+@pytest.mark.parametrize("exponent", [0.0, 0.2, -1.0])
+def test_of_what_does_not_grow_with_m_there_is_no_fit(exponent):
+    """Behind norms the size goes like a low power of ln M, up or down, if it depends on M at all:
+    an M of a million that reaches it all the same would be no start."""
+    calls = []
+
+    def measure(M):
+        calls.append(M)
+        return np.log(M) ** exponent
+
+    assert fitted_amplification(measure, 1.5) is None
+    assert len(calls) == 2
+
+
+def test_a_fit_ends():
+    """Where no M gives the size: of a jump across it, and of one number after another."""
+    draws = iter(np.random.default_rng(0).uniform(1.0, 2.0, MAX_MEASUREMENTS))
+    assert fitted_amplification(lambda M: np.log(M) + 2.0 * (M > 3.0), 2.0) is None
+    assert fitted_amplification(lambda M: np.exp(np.log(M) * next(draws)), 40.0) is None
 
 
 def test_natural_images_have_the_spectrum_of_photographs():
@@ -130,6 +155,39 @@ def test_natural_images_have_the_spectrum_of_photographs():
     assert [float(b / a) for a, b in pairwise(octaves)] == pytest.approx([0.5] * 2, abs=0.1)
 
 
+@pytest.mark.parametrize("seed", [0, 1])
+def test_norms_that_leave_a_trace_of_the_step_take_no_huge_one(seed):
+    """g8 as published, on four levels of 32 x 32 points: its size goes like (ln M)^0.1 and is never
+    0.6."""
+    model = nets.create_model("g8", width=0.125, generator=torch.Generator().manual_seed(seed))
+    generator = torch.Generator().manual_seed(seed)
+    report = nets.initialise(model, generator=generator)
+    assert report.features < 0.5
+    assert report.options["amplification"] == 8.0
+    assert all(level.max_modulus < 8.1 for level in report.levels)
+    assert f"features {report.features:.2g}" in repr(report)
+
+
+def test_a_general_step_is_fitted_below_its_own_limit():
+    """Which is 3, unless an amplification is asked for: above it M changes nothing."""
+    model = created(2, "p4")
+    most = start(model, "bounded").features
+    for size in (0.95 * most, 0.3 * most):
+        report = start(model, f"bounded:features={size}")
+        assert report.features == pytest.approx(size, rel=1.05 * CLOSE)
+        assert all(1.0 < level.max_modulus < 2.99 for level in report.levels)
+    beyond = start(model, f"bounded:features={1.5 * most}")
+    assert beyond.features == pytest.approx(most, rel=1e-3)
+    assert [level.max_modulus for level in beyond.levels] == pytest.approx([3.0] * 2, rel=1e-4)
+
+
+@pytest.mark.parametrize(("side", "count"), [(8, 32), (128, 32), (181, 16), (512, 8)])
+def test_of_large_images_there_are_fewer(side, count):
+    """At most half a million pixels, but for eight images."""
+    assert affordable(32, (side, side)) == count
+    assert len(Features.of(created(1), None, (side, side)).images) == count
+
+
 def test_given_images_count():
     model = created(2)
     large = 10 * torch.randn(8, 3, 8, 8, generator=torch.Generator().manual_seed(3))
@@ -138,6 +196,44 @@ def test_given_images_count():
     assert sampled.options["amplification"] != pytest.approx(
         start(model, "bounded:features=0.6").options["amplification"], rel=0.02
     )
+
+
+def test_images_that_no_size_can_be_measured_on():
+    model, images = created(2), torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(3))
+    for few in (images[:1], images[:0]):
+        with pytest.raises(ValueError, match="give two or more as sample"):
+            start(model, "bounded:features=0.6", sample=few)
+    assert start(model, "bounded", sample=images[:1]).features is None
+    assert start(model, "bounded", images=images[:1]).levels[0].amplification > 1
+    for other in (images[:, :1], images[0]):
+        with pytest.raises(ValueError, match=r"the model takes \(images, 3, height, width\)"):
+            start(model, "bounded", sample=other)
+    images[0, 0, 0, 0] = np.nan
+    with pytest.raises(ValueError, match="not finite"):
+        start(model, "bounded", sample=images)
+    # alike: there is nothing to fit
+    alike = start(model, "bounded:features=0.6", sample=images[1:2].expand(8, 3, 8, 8))
+    assert (alike.options["amplification"], alike.features) == (8.0, pytest.approx(0.0, abs=1e-6))
+
+
+def test_beyond_the_range_of_numbers_it_is_infinite():
+    assert start(created(2, "q2"), "bounded:amplification=1e76").features == np.inf
+
+
+def test_the_callers_program_changes_no_size():
+    """Default type, device and autocast of torch are as imported while a start is measured, and the
+    global random numbers go on as they would."""
+    expected = start(created(2), "bounded:features=0.6")
+    model = created(2)
+    state = torch.get_rng_state()
+    torch.set_default_dtype(torch.float64)
+    try:
+        with torch.device("meta"), torch.autocast("cpu"), torch.inference_mode():
+            report = start(model, "bounded:features=0.6")
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert report.to_dict() == expected.to_dict()
+    assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_of_features_and_amplification_the_later_counts():
@@ -149,6 +245,8 @@ def test_of_features_and_amplification_the_later_counts():
         start(model, "bounded:amplification=3,features=0.6")
     with pytest.raises(ValueError, match="features is -1, must be positive"):
         start(model, "bounded:features=-1")
+    with pytest.raises(ValueError, match="none leaves the coefficients and takes no option"):
+        start(model, "none:features=0.6")
     with pytest.raises(ValueError, match="a block takes bounded:amplification=M"):
         nets.PolynomialBlock(4, start="bounded:features=0.6")
 
@@ -159,7 +257,8 @@ def test_a_run_measures_them_on_its_own_images(tmp_path):
     told = json.loads((tmp_path / "run" / "init.json").read_text())
     assert told["features"] == pytest.approx(0.6, rel=1.05 * CLOSE)
     data = nets.load_data("digits")
-    pixels = torch.from_numpy(data.images[data.train[:64]]).float() / 255
+    chosen = data.train[np.arange(64) * (len(data.train) - 1) // 63]  # evenly, of every class
+    pixels = torch.from_numpy(data.images[chosen]).float() / 255
     images = (pixels - torch.tensor(data.mean)) / torch.tensor(data.std)
     started = load_model(tmp_path / "run" / "start.safetensors")
     assert Features(started, images).size() == pytest.approx(told["features"], rel=1e-4)
