@@ -224,20 +224,29 @@ Settings = Annotated[
 ]
 
 
-def size(problem: str, n: int | None, default: dict[int, int]) -> int:
-    """n, or the default of the problem's dimension where none was given."""
-    from mgtheory.problems.catalogue import find_problem
+def model_problem(name: str, n: int | None, default: Mapping[int, int], boundary: str) -> Any:
+    """The problem of --problem, --n and --boundary; without --n of the default size of its
+    dimension."""
+    from mgtheory.problems import grids
+    from mgtheory.problems.catalogue import create, find_problem
 
-    return n if n is not None else default[find_problem(problem)[0].dim]
+    entry, _ = find_problem(name)
+    if n is None:
+        n = default[entry.dim]
+    grids.check_points(n, grids.check_boundary(boundary), "--n")
+    return create(name, n=n, boundary=boundary)
 
 
-def axes_of(text: str) -> str | tuple[int, ...]:
-    """What --axes names: auto, all, or numbers from letters."""
+def axes_of(text: str, dim: int | None = None) -> str | tuple[int, ...]:
+    """What --axes names: auto, all, or numbers from letters, those of `dim` axes where that is
+    known."""
     if text in ("auto", "all"):
         return text
-    if not text or set(text) - set("xyz") or len(set(text)) < len(text):
-        raise ValueError(f"axes are {text!r}, allowed are auto, all, or letters such as x or xz")
-    return tuple(sorted("xyz".index(letter) for letter in text))
+    letters = "xyz"[:dim]
+    if not text or set(text) - set(letters) or len(set(text)) < len(text):
+        several = "letters such as x or xz" if dim is None else f"letters of {letters}, each once"
+        raise ValueError(f"--axes is {text!r}, allowed are auto, all, or {several}")
+    return tuple(sorted(letters.index(letter) for letter in text))
 
 
 def one_of(options: Mapping[str, Any]) -> list[str]:

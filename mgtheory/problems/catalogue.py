@@ -293,8 +293,10 @@ def create(
     1
     """
     entry, given = find_problem(name)
-    sizes: Any = (n,) * entry.dim if is_whole(n := plain(n)) else n
-    shape = grids.check_shape(sizes, grids.check_boundary(boundary))
+    kind = grids.check_boundary(boundary)
+    whole = is_whole(n := plain(n))
+    sizes: Any = (grids.check_points(n, kind),) * entry.dim if whole else n
+    shape = grids.check_shape(sizes, kind)
     if len(shape) != entry.dim:
         raise ValueError(f"{name} has {entry.dim} axes, got the shape {shape}")
     for key, value in parameters.items():

@@ -26,16 +26,16 @@ def parse_degrees(text: str) -> list[int]:
             ends = int(first), int(last if dash else first)
         except ValueError:
             allowed = "whole numbers such as 1,2,3 or 1-4"
-            raise ValueError(f"degrees is {text!r}, allowed are {allowed}") from None
+            raise ValueError(f"--degrees is {text!r}, allowed are {allowed}") from None
         for end in ends:
             check_degree(end)
         if ends[1] < ends[0]:
             raise ValueError(
-                f"degrees is {text!r}, {part.strip()} runs downwards; write {ends[1]}-{ends[0]}"
+                f"--degrees is {text!r}, {part.strip()} runs downwards; write {ends[1]}-{ends[0]}"
             )
         degrees += range(ends[0], ends[1] + 1)
     if len(set(degrees)) < len(degrees):
-        raise ValueError(f"degrees is {text!r}, a degree stands there twice; give each once")
+        raise ValueError(f"--degrees is {text!r}, a degree stands there twice; give each once")
     return degrees
 
 
@@ -91,7 +91,7 @@ def compare_smoothers(
 
     Example: polymgnet compare-smoothers --problem poisson2d --n 255 --degrees 1-4
     """
-    from mgtheory import comparison, problems
+    from mgtheory import comparison
     from mgtheory.families import FAMILIES, get_family
     from mgtheory.multigrid.solution import Cycle, check_cycle
     from mgtheory.smoothers import SMOOTHERS
@@ -100,7 +100,7 @@ def compare_smoothers(
     console.check_page(report, force=force)
     wanted = [get_family(name).name for name in families or FAMILIES]
     if len(set(wanted)) < len(wanted):
-        raise ValueError(f"families are {', '.join(wanted)}, must be each once")
+        raise ValueError(f"--family names {', '.join(wanted)}, must be each once")
     several = parse_degrees(degrees)
     check_cycle(cycle, without=(Cycle.FMG,))
     A, sizes = of_command(
@@ -112,8 +112,9 @@ def compare_smoothers(
     )
     problem, sides = str(matrix or problem or options.MODEL), boundary or options.SIDES
     if A is None:
-        model = problems.create(problem, n=options.size(problem, n, SIZE), boundary=sides)
+        model = options.model_problem(problem, n, SIZE, sides)
         solving.check_size(model, backend)
+        sizes = model.shape
     else:
         solving.check_takes_matrix(backend)
     with console.progress(
@@ -121,14 +122,14 @@ def compare_smoothers(
     ) as step:
         result = comparison.compare_smoothers(
             model if A is None else A,
-            shape=sizes,
+            shape=None if A is None else sizes,
             boundary=boundary if A is not None else None,
             families=wanted,
             degrees=several,
             pre=pre,
             post=post,
             coarsening=coarsening,
-            axes=options.axes_of(axes),
+            axes=options.axes_of(axes, len(sizes or A.shape[:1])),
             cycle=cycle,
             repeats=repeats,
             build=partial(solving.build, backend, cycle, show=not as_json),

@@ -19,6 +19,7 @@ from polymgnet.options import (
     Matrix,
     Shape,
     axes_of,
+    model_problem,
     one_of,
     option,
 )
@@ -147,7 +148,6 @@ def derive(
     Example: polymgnet derive --family chebyshev4_opt --degree 3 --problem poisson2d --out init.json
     """
     import mgtheory
-    from mgtheory import problems
     from mgtheory._checks import check_name
     from mgtheory.families import get_family, high_symbol
     from mgtheory.multigrid.level import Level
@@ -162,6 +162,11 @@ def derive(
         on_grid = name == "--boundary" and shape is not None
         if value is not None and given not in ([], ["--problem"]) and not on_grid:
             raise ValueError(f"{given[0]} and {name} are given; {name} belongs to --problem")
+    if axes != "auto" and given not in ([], ["--problem"]) and shape is None:
+        raise ValueError(
+            f"{given[0]} and --axes are given; --axes belongs to a grid, that of --problem or"
+            " --shape"
+        )
     A, sizes = of_command(matrix, shape, instead={}, needs_shape=False)
     if out is not None:
         refuse_existing(out, force=force)
@@ -169,15 +174,17 @@ def derive(
     if points is not None:
         of = _read_points(points)
     elif sizes is not None:
-        of = grid_operator(A, Options(shape=sizes, boundary=boundary, axes=axes_of(axes)))
+        chosen = axes_of(axes, len(sizes))
+        of = grid_operator(A, Options(shape=sizes, boundary=boundary, axes=chosen))
     elif A is not None:
         of = A
     elif of is None:
-        of = problems.create(problem or MODEL, n=63 if n is None else n, boundary=boundary or SIDES)
+        of = model_problem(problem or MODEL, n, dict.fromkeys((1, 2, 3), 63), boundary or SIDES)
     doubts = of.doubts if isinstance(of, Level) else ()
     if isinstance(of, Level):
         of = of.record(of.inverse_diagonal(check_name(scaling, SCALINGS, "scaling")))
-    record = operator_record(of, scaling=scaling, axes=axes_of(axes))
+    dim = len(sizes) if sizes is not None else getattr(of, "dim", None)
+    record = operator_record(of, scaling=scaling, axes=axes_of(axes, dim))
     if matrix is not None:  # by which refusals and exported files know it
         size = f"{A.shape[0]} rows" if sizes is None else " x ".join(map(str, sizes))
         record = replace(record, name=f"{matrix.name}, {size}")

@@ -101,7 +101,6 @@ def solve(
     """
     import numpy as np
 
-    from mgtheory import problems
     from mgtheory.smoothers import DEFAULT_DEGREE
     from mgtheory.solving import FASTEST
     from mgtheory.solving import solve as solve_problem
@@ -129,7 +128,7 @@ def solve(
     told: str | None = sides
     given: dict[str, Any] = {}
     if A is None:
-        model = problems.create(problem, n=255 if n is None else n, boundary=sides)
+        model = options.model_problem(problem, n, dict.fromkeys((1, 2, 3), 255), sides)
         solving.check_size(model, backend)
         exact, sizes = model.exact, model.shape
     else:
@@ -150,6 +149,7 @@ def solve(
         around |= {"shape": sizes, "boundary": sides}
         if sizes is None:  # a graph has no sides
             sizes, told = A.shape[:1], None
+    coarsened = options.axes_of(axes, len(sizes or A.shape[:1]))
     if backend != "torch":  # a module has parameters in float64 and runs one kind of cycle
         around["dtype"] = FASTEST["dtype"]
         around["shift"] = FASTEST["shift"] if krylov is None else False
@@ -161,7 +161,7 @@ def solve(
         show=not as_json,
         smoother=None if by_default else smoothing,
         degree=degree if by_default else None,
-        axes=options.axes_of(axes),
+        axes=coarsened,
         device=device,
         **around,
     )
@@ -203,7 +203,7 @@ def solve(
         from figures.page.solving import solve_page
         from figures.page.write import write
 
-        around |= {"axes": options.axes_of(axes), "backend": backend}
+        around |= {"axes": coarsened, "backend": backend}
         around["shift"] = solving.shift_of(hierarchy)
         document["predicted_factor"] = solving.predicted_factor(model, smoothing, **around)
         document |= {"levels": solving.levels_of(hierarchy), "report": report}
