@@ -12,6 +12,7 @@ from polymgnet.errors import reason
 from polymgnet.options import Force, Json, option
 
 PAGE = "report.html"
+STUDY_FILES = (".toml", ".json")
 MOST = 12  # runs on the page that a study ends with; each takes some seconds to be analysed
 NoReport = Annotated[
     bool, option("--no-report", "Make no page for the browser at the end, which takes seconds.")
@@ -52,6 +53,8 @@ def report(
 
     Example: polymgnet report runs/q2
     """
+    if out is not None and out.suffix != ".html":
+        raise ValueError(f"--out is {out}, a name ends in .html")
     if out is not None and out.exists():
         console.refuse_existing(out, force=force)
     runs, default = folders(given, scale=scale)
@@ -126,18 +129,28 @@ def folders(given: list[Path], *, scale: str | None = None) -> tuple[list[Path],
     ValueError, FileNotFoundError
         Neither a run nor something that holds finished runs: one line.
     """
-    if scale is not None and not any(path.suffix == ".toml" for path in given):
+    if scale is not None and not any(path.suffix in STUDY_FILES for path in given):
         raise ValueError(f"--scale is {scale!r}, which belongs to a study's file; give one")
     found, place = list[Path](), Path(PAGE)
     for path in given:
-        if path.is_file() and path.suffix == ".toml":
+        if path.is_file() and path.suffix in STUDY_FILES:
             from polymgnet.study import load_study
 
             study = load_study(path, scale=scale, check=False)
             inside, where = [run.folder for run in study.runs if run.finished], study.out
+            if not inside:
+                raise ValueError(
+                    f"{path}: none of its {len(study.runs)} runs is finished in {where}; polymgnet"
+                    f" study {path} trains them"
+                )
+        elif path.is_file():
+            raise ValueError(
+                f"{path} is a file; allowed are folders of runs, and a study's file"
+                f" ({' or '.join(STUDY_FILES)})"
+            )
         elif not path.exists():
             raise FileNotFoundError(f"{path}: there is no such folder or study file")
-        elif path.is_file() or (path / "config.json").exists():
+        elif (path / "config.json").exists():
             inside, where = [path], path / "report"  # whoever reads it says what is wrong
         else:
             where = path

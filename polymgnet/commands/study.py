@@ -112,8 +112,10 @@ def study(
             "--force goes with --report: finished runs are kept; remove a run's folder to train it"
             " again"
         )
+    for asked, name in ((report, "--report"), (status, "--status"), (cancel, "--cancel")):
+        if asked:
+            _check_untrained(context, name)
     if report is not None:
-        _check_untrained(context)
         paths = work.write_page(file, report, scale=scale, out=out, force=force)
         if as_json:
             console.emit({"page": paths[0], "figures": paths[1:]})
@@ -197,12 +199,12 @@ def study(
         )
 
 
-def _check_untrained(context: Any) -> None:
-    """Refuse beside --report what says how to train."""
+def _check_untrained(context: Any, asked: str) -> None:
+    """Refuse beside an option that trains nothing what says how to train."""
     for given in ("engine", "jobs", "no_report"):
         if context.get_parameter_source(given).name != "DEFAULT":
-            option = f"--{given.replace('_', '-')}"
-            raise ValueError(f"--report trains nothing, {option} goes with training: leave one out")
+            name = f"--{given.replace('_', '-')}"
+            raise ValueError(f"{asked} trains nothing, {name} goes with training: leave one out")
 
 
 def _page(plan: Any, context: Any, *, show: bool, wanted: bool) -> tuple[Path | None, str]:
