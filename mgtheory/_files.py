@@ -83,6 +83,14 @@ def check_folder(folder: Path) -> None:
             raise NotADirectoryError(f"{path} is a file; give the name of a folder")
 
 
+def check_is_file(path: Path, what: str) -> None:
+    """IsADirectoryError or FileNotFoundError for what cannot be read as a file; a pipe can."""
+    if path.is_dir():
+        raise IsADirectoryError(f"{what}: {path} is a folder, a file is needed")
+    if not path.exists():
+        raise FileNotFoundError(f"{what}: there is no file {path}")
+
+
 def parse_json(text: str) -> Any:
     """The document in a JSON text; ValueError also for a key that stands twice, of which Python
     takes the last, for a whole number beyond the doubles, which every later sum would trip over,
@@ -120,8 +128,7 @@ def read_json(path: str | os.PathLike[str], what: str, *, toml: bool = False) ->
     not an object (truncated, or another kind of file), or if a key stands twice in it.
     """
     path = Path(path)
-    if path.is_dir() or not path.exists():
-        raise FileNotFoundError(f"{what}: there is no file {path}")
+    check_is_file(path, what)
     kind, loads = ("TOML", _parse_toml) if toml else ("JSON", parse_json)
     try:
         # some editors write a byte order mark before UTF-8, which neither format has

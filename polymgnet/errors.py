@@ -148,7 +148,8 @@ def _end(error: Exception, command: str) -> tuple[int, str]:
         return 1, line
     # torch has no class of its own for the memory of a CPU
     if isinstance(error, MemoryError) or "can't allocate memory: " in line:
-        return 1, f"out of memory: {line.rpartition('allocate memory: ')[2]}"
+        about = line.rpartition("allocate memory: ")[2].removeprefix("MemoryError")
+        return 1, f"out of memory: {about}".removesuffix(": ")
     # OSError: a full disk, a broken device; of ArithmeticError the class itself, which iterations
     # raise, and not a division by zero
     if isinstance(error, Failure | FloatingPointError | OSError) or type(error) is ArithmeticError:

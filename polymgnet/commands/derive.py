@@ -30,9 +30,10 @@ def _read_points(path: Path) -> Any:
     part; # begins a comment."""
     import numpy as np
 
+    from mgtheory._files import check_is_file
+
     rule = "a line is a real part and, optionally, an imaginary part"
-    if path.is_dir() or not path.exists():
-        raise FileNotFoundError(f"points: there is no file {path}")
+    check_is_file(path, "points")
     points = []
     for number, line in enumerate(
         path.read_text(encoding="utf-8-sig", errors="replace").splitlines(), start=1
@@ -46,6 +47,10 @@ def _read_points(path: Path) -> Any:
             raise ValueError(
                 f"points file {path}, line {number} is {line[:60]!r}; {rule}"
             ) from None
+        if not all(map(math.isfinite, values)):
+            raise ValueError(
+                f"points file {path}, line {number} is {line[:60]!r}; numbers must be finite"
+            )
         if values:
             points.append(complex(*values))
     if not points:
@@ -148,7 +153,7 @@ def derive(
     Example: polymgnet derive --family chebyshev4_opt --degree 3 --problem poisson2d --out init.json
     """
     import mgtheory
-    from mgtheory._checks import check_name
+    from mgtheory._checks import check_name, check_number
     from mgtheory.families import get_family, high_symbol
     from mgtheory.multigrid.level import Level
     from mgtheory.multigrid.options import Options
@@ -167,6 +172,8 @@ def derive(
             f"{given[0]} and --axes are given; --axes belongs to a grid, that of --problem or"
             " --shape"
         )
+    if lmax is not None:
+        check_number(lmax, "--lmax", "larger than 0")
     A, sizes = of_command(matrix, shape, instead={}, needs_shape=False)
     if out is not None:
         refuse_existing(out, force=force)

@@ -304,7 +304,7 @@ def load_study(
             seeds = {text_of(list(run.seeds.values())): run for run in reversed(runs)}
             for run in (*alike.values(), *seeds.values()):
                 run.check()
-        except (ValueError, FileNotFoundError) as error:
+        except (ValueError, FileNotFoundError, IsADirectoryError) as error:
             raise _wrong(path, one_line(error)) from error
     rows = data.get("rows")
     if rows is not None:
