@@ -23,6 +23,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=(
         "Start with: polymgnet demo. Every command explains itself, as in: polymgnet derive --help."
+        " Of an option that is given twice the last counts, unless its help says that it may be"
+        " repeated."
         " Exit status: 0 done, 1 the work failed, 2 a wrong value, 130 interrupted by Ctrl-C, 143"
         " stopped by SIGTERM."
     ),

@@ -12,6 +12,7 @@ from polymgnet.errors import Failure
 from polymgnet.matrices import of_command
 from polymgnet.options import option
 
+MOST = 10_000  # timed runs of a smoother
 SIZE = {1: 1023, 2: 255, 3: 31}  # unknowns per axis, by dimension
 
 
@@ -68,7 +69,8 @@ def compare_smoothers(
         str, option("--backend NAME", "What runs the cycle: {backends}.")
     ] = "sparse",
     repeats: Annotated[
-        int, option("--repeats N", "Timed runs of each smoother; the median counts.", min=1)
+        int,
+        option("--repeats N", "Timed runs of each smoother; the median counts.", min=1, max=MOST),
     ] = 3,
     report: options.Report = None,
     force: options.Force = False,
@@ -103,6 +105,7 @@ def compare_smoothers(
         raise ValueError(f"--family names {', '.join(wanted)}, must be each once")
     several = parse_degrees(degrees)
     check_cycle(cycle, without=(Cycle.FMG,))
+    options.check_coarsening(coarsening, matrix, backend)
     A, sizes = of_command(
         matrix,
         shape,

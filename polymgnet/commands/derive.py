@@ -102,7 +102,11 @@ def derive(
     ] = None,
     lmax: Annotated[
         float | None,
-        option("--lmax B", "Derive for a spectrum in (0, B]; fourth kinds and mls need no more."),
+        option(
+            "--lmax B",
+            "Derive for a spectrum in (0, B]; chebyshev4, chebyshev4_opt, mls and bounded need no"
+            " more.",
+        ),
     ] = None,
     points: Annotated[
         Path | None,

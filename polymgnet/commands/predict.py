@@ -57,6 +57,8 @@ def _files(path: Path) -> list[Path]:
     from nets.data.archives import hidden_part
     from nets.data.folders import IMAGES
 
+    if not path.exists():  # before the others are looked at
+        raise FileNotFoundError(f"{path}: there is no such image or folder")
     if not path.is_dir():
         return [path]
     found = [

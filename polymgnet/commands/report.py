@@ -1,6 +1,5 @@
 """`report`: one page on runs, to be opened in a browser."""
 
-import os
 import shlex
 from pathlib import Path
 from typing import Annotated
@@ -35,8 +34,8 @@ def report(
         Path | None,
         option(
             "--out FILE",
-            "The page; without it report.html: of a run in its folder report, of a study or demo in"
-            " its folder, else here.",
+            "The page, a .html file; without it report.html: of a run in its folder report, of a"
+            " study or demo in its folder, else here.",
         ),
     ] = None,
     scale: Scale = None,
@@ -113,12 +112,11 @@ def page_at_end(
 
 
 def refuse_read_only(folder: Path, *, given: Path | None) -> None:
-    """PermissionError for a folder of a run, or one that would be made there, that is for reading
-    alone; names --out where it was not `given`."""
-    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
-    if not os.access(there, os.W_OK):
-        way = "give another place" if given else "--out writes elsewhere"
-        raise PermissionError(f"{there} is for reading alone; {way}")
+    """PermissionError for a folder that is for reading alone; names --out where it was not
+    `given`."""
+    from mgtheory._files import check_writable
+
+    check_writable(folder, way="give another place" if given else "--out writes elsewhere")
 
 
 def folders(given: list[Path], *, scale: str | None = None) -> tuple[list[Path], Path]:

@@ -101,6 +101,7 @@ def solve(
     """
     import numpy as np
 
+    from mgtheory._files import write_atomically
     from mgtheory.smoothers import DEFAULT_DEGREE
     from mgtheory.solving import FASTEST
     from mgtheory.solving import solve as solve_problem
@@ -115,6 +116,7 @@ def solve(
         if out.suffix != ".npy":
             raise ValueError(f"--out is {out}, a name ends in .npy")
         console.refuse_existing(out, force=force)
+    options.check_coarsening(coarsening, matrix, backend)
     beside: dict[str, Any] = {"--problem": problem, "--n": n}
     A, sizes = of_command(
         matrix,
@@ -173,7 +175,7 @@ def solve(
         limits["callback"] = Watch(step, tol, maxiter)
         solution = solve_problem(model, hierarchy, cycle=kind, krylov=krylov, **given, **limits)
     if out is not None:
-        np.save(out, solution.x)
+        write_atomically(out, lambda file: np.save(file, solution.x))
     error = None
     if exact is not None and (A is None or hierarchy.nullspace is None):
         error = float(np.linalg.norm(solution.x - exact) / np.linalg.norm(exact))
@@ -196,6 +198,8 @@ def solve(
         "error": error,
         "out": out,
     }
+    if levels or report is not None:
+        document["levels"] = solving.levels_of(hierarchy)
     reference = "the exact solution" + " of the differential equation" * (A is None)
     if plot is not None:
         _draw(document, tol, plot)
@@ -206,7 +210,7 @@ def solve(
         around |= {"axes": coarsened, "backend": backend}
         around["shift"] = solving.shift_of(hierarchy)
         document["predicted_factor"] = solving.predicted_factor(model, smoothing, **around)
-        document |= {"levels": solving.levels_of(hierarchy), "report": report}
+        document["report"] = report
         page: dict[str, Any] = {"method": _method(document), "exact": reference, "tol": tol}
         write(
             solve_page(document, solution.x, **page), report, command=console.command_line(context)
@@ -215,7 +219,7 @@ def solve(
         console.emit(document)
     else:
         if levels:
-            _show_levels(hierarchy, solving.levels_of(hierarchy))
+            _show_levels(hierarchy, document["levels"])
         _show(document, reference)
     if not solution.converged:
         message = solution.message if as_json else _ended(document)

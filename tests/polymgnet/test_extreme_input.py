@@ -1,6 +1,8 @@
 """Sizes, numbers and lists at the edge of what is allowed and beyond: one line that names the
 option or the entry, the value, and what is allowed; no warning of a library."""
 
+import os
+
 import numpy as np
 import pytest
 import scipy.io
@@ -107,3 +109,92 @@ def test_a_folder_in_the_place_of_a_file(refused, tmp_path):
 def test_a_run_folder_in_the_place_of_a_configuration(refused, tmp_path):
     (tmp_path / "config.json").write_text("{}")
     assert f"the configuration of that run is {tmp_path}/config.json" in refused("config", tmp_path)
+
+
+ENDLESS = {
+    "solve --n 7 --pre 99999999999999999999": "--pre",
+    "lfa --post 1001": "--post",
+    "compare-smoothers --n 7 --repeats 99999999999": "--repeats",
+    "models q2 --size 99999999999999999999": "--size",
+    "models resnet18 --size 1000000000": "--size",
+    "models q2 --channels 99999999999999999999": "--channels",
+    "models q2 --classes 99999999999999999999": "--classes",
+}
+
+
+@pytest.mark.parametrize("line", ENDLESS)
+def test_counts_that_no_machine_works_off(refused, line):
+    said = refused(*line.split())
+    assert f"'{ENDLESS[line]}': Input should be less than or equal to" in said
+    assert said.split("got ")[1].startswith(repr(line.split()[-1]))
+
+
+def test_a_model_has_no_more_channels_than_torch_takes():
+    import nets
+
+    for option in ("in_channels", "num_classes"):
+        with pytest.raises(ValueError, match=f"{option} is 10{{20}}, must be .* at most 1,048,576"):
+            nets.create_model("q2", **{option: 10**20})
+
+
+def test_what_is_offered_is_what_is_taken(refused):
+    """A family's name is refused as --smoother, so that it is not offered there."""
+    said = refused("solve", "--n", 7, "--smoother", "line")
+    assert said.endswith("known are: jacobi, gauss_seidel, red_black, multicolour\n")
+    for command in ("solve", "compare-smoothers"):
+        said = refused(command, "--n", 7, "--coarsening", "pyamg")
+        assert "--coarsening is pyamg, which belongs to --matrix; of a model problem" in said
+
+
+def test_levels_stand_in_the_document_too(document):
+    found = document("solve", "--n", 31, "--levels")
+    assert [level["grid"] for level in found["levels"]][:2] == [[31, 31], [15, 15]]
+
+
+def test_an_empty_value_before_the_command(refused):
+    assert "--import has an empty value" in refused("--import", "", "config")
+
+
+WRITES = {
+    "derive --family chebyshev4 --degree 2 --out a.json": ("mgtheory.derive",),
+    "solve --n 7 --out x.npy": ("mgtheory.solving.solve",),
+    "solve --n 7 --plot x.png": ("mgtheory.solving.solve",),
+    "lfa --report x.html": ("mgtheory.fourier.smoothing_factor",),
+    "compare-smoothers --n 7 --report x.html": ("mgtheory.comparison.compare_smoothers",),
+    "export init.json --to petsc --out x": ("mgtheory.InitialCoefficients.load",),
+    "study study.toml": ("polymgnet.study.run_local",),
+}
+
+
+@pytest.mark.parametrize("line", WRITES)
+def test_a_place_for_reading_alone_is_refused_before_the_work(refused, monkeypatch, tmp_path, line):
+    """As for a user, not for root, who may write anywhere."""
+
+    def work(*_, **__):
+        raise AssertionError("the work was begun")
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "study.toml").write_text('config = "q2"\nout = "runs"\n')
+    monkeypatch.setattr(WRITES[line][0], work)
+    monkeypatch.setattr("mgtheory._files.os.access", lambda _, mode, **__: mode != os.W_OK)
+    assert "is for reading alone; " in refused(*line.split())
+    assert [path.name for path in tmp_path.iterdir()] == ["study.toml"]
+
+
+def test_a_solution_is_whole_or_not_there(monkeypatch, run, tmp_path):
+    """A full disk leaves what was there before."""
+    out = tmp_path / "x.npy"
+    assert run("solve", "--n", 7, "--out", out).status == 0
+    before = out.read_bytes()
+    assert np.load(out).shape == (49,)
+
+    def full(file, array):
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "save", full)
+    result = run("solve", "--n", 7, "--out", out, "--force")
+    assert result.status == 1
+    assert "No space left on device" in result.err
+    assert out.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [out]
