@@ -1,6 +1,7 @@
 """Sizes, numbers and lists at the edge of what is allowed and beyond: one line that names the
 option or the entry, the value, and what is allowed; no warning of a library."""
 
+import json
 import os
 
 import numpy as np
@@ -198,3 +199,24 @@ def test_a_solution_is_whole_or_not_there(monkeypatch, run, tmp_path):
     assert "No space left on device" in result.err
     assert out.read_bytes() == before
     assert list(tmp_path.iterdir()) == [out]
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("width=0", "width is 0, must be a whole number of channels"),
+        ("model.name=q0", "unknown model 'q0'"),
+        ("init=constant:value=nan", "value of scheme constant is nan"),
+        ("data=nope", "unknown data set 'nope'"),
+    ],
+)
+def test_a_configuration_that_cannot_be_trained_is_not_written(refused, setting, said):
+    assert said in refused("config", "--set", setting, "--json")
+
+
+def test_a_configuration_is_shown_where_its_files_are_not(run):
+    result = run("config", "--set", "init=file:gone.json", "--json")
+    assert result.status == 0
+    assert "warning: training would not start here: " in result.err
+    assert "gone.json" in result.err
+    assert json.loads(result.out)["init"]["scheme"] == "file:gone.json"
