@@ -11,7 +11,7 @@ import typer
 
 from polymgnet import __version__
 from polymgnet.console import open_streams, short_warnings
-from polymgnet.errors import guarded
+from polymgnet.errors import INTERRUPTED, guarded
 from polymgnet.options import Group, option
 from polymgnet.packages import load_own, prefer_own
 
@@ -85,4 +85,6 @@ def _run(words: Sequence[str]) -> int | None:
     commands.register(app)
     given = {"args": words, "obj": words}  # the latter for pages, which name their command
     status: int | None = app(**given, prog_name="polymgnet", standalone_mode=False)
+    if status == INTERRUPTED:  # typer's answer to Ctrl-C, without a line
+        raise KeyboardInterrupt
     return status

@@ -29,7 +29,8 @@ WRONG_VALUE = (
 )
 NO_NAME = (errno.ENAMETOOLONG, errno.ELOOP)  # what a path of the user's may be too
 GO_ON = "finished work and the last checkpoints are kept, the same command goes on"
-BROKEN_PIPE = 141  # as a shell has it: 128 and the number of SIGPIPE
+# as a shell has them: 128 and the number of SIGINT, of SIGPIPE
+INTERRUPTED, BROKEN_PIPE = 130, 141
 # the common base of all usage errors, wherever this typer keeps it
 CLICK = typer.BadParameter.__mro__[2]
 
@@ -111,7 +112,7 @@ def guarded(
         _silence(sys.stdout)
         return BROKEN_PIPE
     except (KeyboardInterrupt, typer.Abort):
-        status, line = 130, "interrupted"
+        status, line = INTERRUPTED, "interrupted"
     except Exception as error:
         if full or os.environ.get(TRACEBACK, "") not in ("", "0"):
             traceback.print_exc()
