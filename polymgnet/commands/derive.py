@@ -164,6 +164,7 @@ def derive(
     from mgtheory.multigrid.setup import grid_operator
     from mgtheory.polynomials import scores
     from mgtheory.problems.record import SCALINGS, operator_record
+    from polymgnet.solving import check_size
 
     sources = {"--problem": problem, "--interval": interval, "--lmax": lmax, "--points": points}
     given = one_of({**sources, "--matrix": matrix})
@@ -191,6 +192,8 @@ def derive(
         of = A
     elif of is None:
         of = model_problem(problem or MODEL, n, dict.fromkeys((1, 2, 3), 63), boundary or SIDES)
+        if get_family(family).needs == "operator":  # its matrix is made
+            check_size(of, "sparse", chosen=False)
     doubts = of.doubts if isinstance(of, Level) else ()
     if isinstance(of, Level):
         of = of.record(of.inverse_diagonal(check_name(scaling, SCALINGS, "scaling")))

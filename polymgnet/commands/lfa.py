@@ -66,6 +66,7 @@ def lfa(
     from mgtheory.fourier.cycle import LocalCycle
     from mgtheory.problems.record import operator_record
     from mgtheory.problems.transfers import RESTRICTIONS
+    from polymgnet.solving import check_size
 
     console.check_page(report, force=force)
     for name, value, allowed in (
@@ -83,6 +84,8 @@ def lfa(
     problem = str(matrix or problem or options.MODEL)
     default = SIZE, "periodic"
     model = _inside(A, sizes) if A is not None else options.model_problem(problem, n, *default)
+    if verify and A is None:
+        check_size(model, "sparse", chosen=False)
     if model.stencil is None:
         raise ValueError(
             f"{problem} has variable coefficients; Fourier analysis needs constant ones, e.g."

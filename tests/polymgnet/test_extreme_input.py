@@ -220,3 +220,11 @@ def test_a_configuration_is_shown_where_its_files_are_not(run):
     assert "warning: training would not start here: " in result.err
     assert "gone.json" in result.err
     assert json.loads(result.out)["init"]["scheme"] == "file:gone.json"
+
+
+@pytest.mark.parametrize("line", ["lfa --verify", "derive --family harmonic_ritz --degree 2"])
+def test_a_grid_beyond_the_memory(refused, line):
+    said = refused(*line.split(), "--n", 10**7)
+    assert "poisson2d has 100,000,000,000,000 unknowns, which take" in said
+    assert "at most --n" in said
+    assert "backend" not in said  # which these commands do not have
