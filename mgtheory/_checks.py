@@ -63,15 +63,20 @@ def check_whole(value: Any, name: str, least: int) -> int:
     return int(value)
 
 
-def check_number(value: Any, name: str, allowed: str = "from 0 on") -> float:
+def check_number(
+    value: Any, name: str, allowed: str = "from 0 on", *, most: float = np.inf
+) -> float:
     """A finite real number, ``"from 0 on"``, ``"larger than 0"`` or ``"of any sign"``; more words
-    may follow."""
+    may follow, and the largest modulus does where it is given."""
     value = plain(value)
+    if most < np.inf:
+        allowed += f", of modulus up to {most:g}"
     if (
         not is_number(value)
         or not np.isfinite(float(value))
         or (value < 0 and not allowed.startswith("of any sign"))
         or (value == 0 and allowed.startswith("larger than 0"))
+        or abs(value) > most
     ):
         raise ValueError(f"{name} is {value!r}, must be a number {allowed}".replace("\n", ""))
     return float(value)
@@ -91,6 +96,41 @@ def check_array(value: Any, name: str, *, real: bool = False) -> NDArray[Any]:
         kind = f"type {array.dtype}" if isinstance(value, np.ndarray) else _article(value)
         raise ValueError(f"{name} is {kind}, must be {'real ' if real else ''}numbers")
     return array.astype(complex if array.dtype.kind == "c" else float, copy=False)
+
+
+def check_finite(values: Any, name: str) -> None:
+    """ValueError for an array, dense or sparse, with an entry that is infinite or not a number: the
+    first one and where it stands, counted from 0."""
+    flat = values.data if hasattr(values, "nnz") else np.asarray(values)
+    bad = ~np.isfinite(flat)
+    if not bad.any():
+        return
+    if hasattr(values, "nnz"):
+        entries = values.tocoo()
+        k = int(np.flatnonzero(~np.isfinite(entries.data))[0])
+        value, where = entries.data[k], [int(axis[k]) for axis in (entries.row, entries.col)]
+    else:
+        where = np.argwhere(bad)[0].tolist()
+        value = flat[tuple(where)]
+    place = f"entry {where[0]}" if len(where) == 1 else f"entry {tuple(where)}" if where else "it"
+    raise ValueError(
+        f"{name} has entries that are infinite or not a number: {place}, counted from 0, is"
+        f" {value.item():g}"
+    )
+
+
+def named_values(text: str, what: str) -> dict[str, str]:
+    """The texts of key=value,key=value by their keys; ValueError, which calls the whole `what`, for
+    a part without = and a key that stands twice."""
+    found: dict[str, str] = {}
+    for part in text.split(","):
+        key, sign, value = (word.strip() for word in part.partition("="))
+        if not (key and sign):
+            raise ValueError(f"{what}: {part.strip()!r} is not key=value")
+        if key in found:
+            raise ValueError(f"{what}: {key} stands there twice; give it once")
+        found[key] = value
+    return found
 
 
 def _article(value: Any) -> str:
@@ -165,8 +205,8 @@ def check_vector(given: Any, n: int, dtype: Any, name: str, *, finite: bool = Tr
     ):
         raise ValueError(f"{name} has type {vector.dtype}, must be real or complex floating")
     vector = vector.reshape(n).astype(np.promote_types(vector.dtype, dtype), copy=finite)
-    if finite and not np.isfinite(vector).all():
-        raise ValueError(f"{name} has entries that are infinite or not a number")
+    if finite:
+        check_finite(vector, name)
     return vector
 
 

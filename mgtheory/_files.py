@@ -9,28 +9,33 @@ import json
 import os
 import time
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 HALF = 60.0  # s from which on a temporary file is no longer being written
+Data = str | bytes | Callable[[IO[bytes]], object]  # what a file holds, or what writes it
 
 
-def write_atomically(path: str | os.PathLike[str], data: str | bytes) -> None:
+def write_atomically(path: str | os.PathLike[str], data: Data) -> None:
     """The file has either its old content or all of the new, whatever happens: temporary file,
-    fsync, rename, fsync of the folder. What killed processes had half written of it goes. Of a link
-    the target is written; what is no file (a pipe, /dev/null) is written as it is, where a rename
-    would put a file in its place. An OSError is of the kind of the failure (FileNotFoundError for a
-    missing folder, say), with the path."""
-    path, content = Path(path), data.encode() if isinstance(data, str) else data
+    fsync, rename, fsync of the folder. The data may be a function that writes into a file. What
+    killed processes had half written of it goes. Of a link the target is written; what is no file
+    (a pipe, /dev/null) is written as it is, where a rename would put a file in its place. An
+    OSError is of the kind of the failure (FileNotFoundError for a missing folder, say), with the
+    path."""
+    path = Path(path)
+    fill = data if callable(data) else _filler(data)
     # before its links are followed: that of a pipe, as /dev/stdout has it, leads to no path
     if path.exists() and not (path.is_file() or path.is_dir()):
-        path.write_bytes(content)
+        with path.open("wb") as file:
+            fill(file)
         return
     path = path.resolve()
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
-            file.write(content)
+            fill(file)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -51,6 +56,23 @@ def write_atomically(path: str | os.PathLike[str], data: str | bytes) -> None:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+def _filler(data: str | bytes) -> Callable[[IO[bytes]], object]:
+    content = data.encode() if isinstance(data, str) else data
+    return lambda file: file.write(content)
+
+
+def check_writable(path: Path, *, way: str = "give another place") -> None:
+    """PermissionError for a folder, or one that would be made there, that is for reading alone; of
+    a file its folder, where it is written by a rename."""
+    if path.is_file() or not path.exists():  # a pipe leads to no path
+        path = path.resolve()
+    if path.is_file():
+        path = path.parent
+    there = next(place for place in (path, *path.absolute().parents) if place.exists())
+    if not os.access(there, os.W_OK):
+        raise PermissionError(f"{there} is for reading alone; {way}")
 
 
 def _remove_halves(path: Path) -> None:
@@ -81,6 +103,14 @@ def check_folder(folder: Path) -> None:
     for path in (folder, *folder.parents):
         if path.exists() and not path.is_dir():
             raise NotADirectoryError(f"{path} is a file; give the name of a folder")
+
+
+def check_is_file(path: Path, what: str) -> None:
+    """IsADirectoryError or FileNotFoundError for what cannot be read as a file; a pipe can."""
+    if path.is_dir():
+        raise IsADirectoryError(f"{what}: {path} is a folder, a file is needed")
+    if not path.exists():
+        raise FileNotFoundError(f"{what}: there is no file {path}")
 
 
 def parse_json(text: str) -> Any:
@@ -120,8 +150,7 @@ def read_json(path: str | os.PathLike[str], what: str, *, toml: bool = False) ->
     not an object (truncated, or another kind of file), or if a key stands twice in it.
     """
     path = Path(path)
-    if path.is_dir() or not path.exists():
-        raise FileNotFoundError(f"{what}: there is no file {path}")
+    check_is_file(path, what)
     kind, loads = ("TOML", _parse_toml) if toml else ("JSON", parse_json)
     try:
         # some editors write a byte order mark before UTF-8, which neither format has

@@ -22,6 +22,7 @@ from pydantic import ValidationError
 from mgtheory._files import parse_json, read_json
 from nets.settings import SECTIONS, TrainConfig
 
+LARGEST = 1e30  # of a number: float32 ends at 3.4e38
 RECIPES = Path(__file__).with_name("recipes")
 
 
@@ -137,10 +138,17 @@ def config_from_dict(data: Mapping[str, Any]) -> TrainConfig:
 
 
 def _countable(config: TrainConfig) -> TrainConfig:
-    """The configuration, unless a whole number in it is one that no machine counts to: as text it
-    passes the parsers, and every product with a float would fail."""
+    """The configuration, unless a number in it is one that no machine counts to, or that leaves
+    float32, in which networks compute: it passes the parsers, and every product with it would
+    fail."""
     for section, fields in config.to_dict().items():
         for key, value in fields.items():
+            numbers = value if isinstance(value, list) else [value]
+            if large := [n for n in numbers if isinstance(n, float) and abs(n) > LARGEST]:
+                raise ValueError(
+                    f"{section}.{key} is {large[0]:g}; allowed are numbers of modulus up to"
+                    f" {LARGEST:g}"
+                )
             if isinstance(value, int) and abs(value) >= 2**64:
                 raise ValueError(
                     f"{section}.{key} is a whole number of {len(str(abs(value)))} digits; allowed"
@@ -181,9 +189,12 @@ def _read(name_or_path: str, *, seen: tuple[str, ...]) -> dict[str, Any]:
     shipped = _is_recipe(name_or_path)
     path = RECIPES / f"{name_or_path}.json" if shipped else Path(name_or_path).expanduser()
     if path.is_dir() or not path.exists():  # a pipe is read, as of <(...) in a shell
+        hint = ""
+        if (path / "config.json").is_file():
+            hint = f"; the configuration of that run is {path / 'config.json'}"
         raise FileNotFoundError(
             f"config {name_or_path!r} is neither a file nor a shipped name; known names are"
-            f" {', '.join(list_recipes())}"
+            f" {', '.join(list_recipes())}{hint}"
         )
     data = read_json(path, "configuration", toml=path.suffix.lower() == ".toml")
     if not all(isinstance(v, dict) for k, v in data.items() if k in SECTIONS):

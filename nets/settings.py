@@ -79,7 +79,7 @@ class DataSection(_Section):
     """A data set by name, or the directory or tar of a folder of images."""
     root: str | None = None
     """Folder of the data sets' files; the user's cache if not given."""
-    size: Count | None = None
+    size: int | None = Field(default=None, ge=1, le=16384)
     """folder:PATH alone: side to which images are scaled and cut; without it all must have one
     size."""
     validation: Fraction = 0.1

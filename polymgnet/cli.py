@@ -11,7 +11,7 @@ import typer
 
 from polymgnet import __version__
 from polymgnet.console import open_streams, short_warnings
-from polymgnet.errors import guarded
+from polymgnet.errors import INTERRUPTED, guarded
 from polymgnet.options import Group, option
 from polymgnet.packages import load_own, prefer_own
 
@@ -23,6 +23,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=(
         "Start with: polymgnet demo. Every command explains itself, as in: polymgnet derive --help."
+        " Of an option that is given twice the last counts, unless its help says that it may be"
+        " repeated."
         " Exit status: 0 done, 1 the work failed, 2 a wrong value, 130 interrupted by Ctrl-C, 143"
         " stopped by SIGTERM."
     ),
@@ -83,4 +85,6 @@ def _run(words: Sequence[str]) -> int | None:
     commands.register(app)
     given = {"args": words, "obj": words}  # the latter for pages, which name their command
     status: int | None = app(**given, prog_name="polymgnet", standalone_mode=False)
+    if status == INTERRUPTED:  # typer's answer to Ctrl-C, without a line
+        raise KeyboardInterrupt
     return status

@@ -251,8 +251,9 @@ def progress(text: str, total: int | None = None, *, show: bool = True) -> Itera
 
 
 def refuse_existing(path: Path, *, force: bool) -> None:
-    """FileExistsError for a file that is there without `force`; its folder must be there."""
-    from mgtheory._files import check_folder
+    """FileExistsError for a file that is there without `force`; its folder must be there, and one
+    that can be written into: no result is lost at the end of the work."""
+    from mgtheory._files import check_folder, check_writable
 
     check_folder(path.parent)
     if path.is_dir():
@@ -261,6 +262,7 @@ def refuse_existing(path: Path, *, force: bool) -> None:
         raise FileExistsError(f"{path} exists; give another name, or --force to overwrite it")
     if not path.absolute().parent.is_dir():
         raise FileNotFoundError(f"folder {path.parent} does not exist; make it first")
+    check_writable(path if path.exists() else path.parent)
 
 
 def check_page(path: Path | None, *, force: bool) -> None:

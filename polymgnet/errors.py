@@ -29,7 +29,8 @@ WRONG_VALUE = (
 )
 NO_NAME = (errno.ENAMETOOLONG, errno.ELOOP)  # what a path of the user's may be too
 GO_ON = "finished work and the last checkpoints are kept, the same command goes on"
-BROKEN_PIPE = 141  # as a shell has it: 128 and the number of SIGPIPE
+# as a shell has them: 128 and the number of SIGINT, of SIGPIPE
+INTERRUPTED, BROKEN_PIPE = 130, 141
 # the common base of all usage errors, wherever this typer keeps it
 CLICK = typer.BadParameter.__mro__[2]
 
@@ -111,7 +112,7 @@ def guarded(
         _silence(sys.stdout)
         return BROKEN_PIPE
     except (KeyboardInterrupt, typer.Abort):
-        status, line = 130, "interrupted"
+        status, line = INTERRUPTED, "interrupted"
     except Exception as error:
         if full or os.environ.get(TRACEBACK, "") not in ("", "0"):
             traceback.print_exc()
@@ -148,7 +149,8 @@ def _end(error: Exception, command: str) -> tuple[int, str]:
         return 1, line
     # torch has no class of its own for the memory of a CPU
     if isinstance(error, MemoryError) or "can't allocate memory: " in line:
-        return 1, f"out of memory: {line.rpartition('allocate memory: ')[2]}"
+        about = line.rpartition("allocate memory: ")[2].removeprefix("MemoryError")
+        return 1, f"out of memory: {about}".removesuffix(": ")
     # OSError: a full disk, a broken device; of ArithmeticError the class itself, which iterations
     # raise, and not a division by zero
     if isinstance(error, Failure | FloatingPointError | OSError) or type(error) is ArithmeticError:

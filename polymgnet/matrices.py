@@ -55,8 +55,10 @@ def of_command(
 def _sizes(text: str) -> tuple[int, ...]:
     """The numbers in 63x63 or 63,63."""
     words = text.lower().replace(",", "x").split("x")
-    if not all(word.strip().isdecimal() and len(word) < 19 for word in words):
-        raise ValueError(f"--shape is {text!r}, allowed are sizes such as 63x63, or 3969")
+    if not all(word.strip().isdecimal() and len(word) < 19 and int(word) for word in words):
+        raise ValueError(f"--shape is {text!r}, allowed are sizes from 1 on such as 63x63, or 3969")
+    if len(words) > 3:
+        raise ValueError(f"--shape is {text!r}, allowed are 1 to 3 sizes, one for each axis")
     return tuple(map(int, words))
 
 

@@ -30,7 +30,9 @@ NAMES = {
 # what may stand beside the registered names
 BESIDE = {
     "data": "folder:PATH",
-    "problems": "numbers of one's own as rotated2d:epsilon=0.01,angle=30 or convection2d:peclet=9",
+    "problems": (
+        "with numbers of your own as rotated2d:epsilon=0.01,angle=30 or convection2d:peclet=9"
+    ),
     "schemes": "none (they stay at 1), file:PATH",
 }
 
@@ -43,32 +45,37 @@ def names(kind: str) -> str:
     return ", ".join([*listed, *([BESIDE[kind]] if kind in BESIDE else [])])
 
 
-def filled(text: str | None) -> str | None:
-    """The text with the registered names in the place of each {name} of `NAMES`."""
+def filled(text: str | None, *, markdown: bool = False) -> str | None:
+    """The text with the registered names in the place of each {name} of `NAMES`; in Markdown a <d>
+    within them is no tag."""
     for kind in NAMES:
         if text and f"{{{kind}}}" in text:
-            text = text.replace(f"{{{kind}}}", names(kind))
+            listed = names(kind)
+            text = text.replace(f"{{{kind}}}", listed.replace("<", r"\<") if markdown else listed)
     return text
 
 
+def refuse_empty(words: list[str]) -> None:
+    """ValueError for an empty value, as an unset variable of a shell leaves it, and which Path
+    takes for the working directory."""
+    for before, word in zip(["", *words], words):
+        name, sign, value = word.partition("=")
+        if word and not (name.startswith("--") and sign and not value):
+            continue
+        name = name or (before if before.startswith("-") else "an argument")
+        raise ValueError(f"{name} has an empty value; give one, or leave it out")
+
+
 class Command(TyperCommand):
-    """A subcommand whose help may name a registry, as in `{families}`, and whose options are not
-    empty."""
+    """A subcommand whose help may name a registry, as in `{families}`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read the words; ValueError for an empty value, as an unset variable of a shell leaves it,
-        and which Path takes for the working directory."""
+        """Read the words; ValueError for --import, which is the command's own."""
         if any(word.partition("=")[0] == "--import" for word in args):
             raise ValueError(
                 "--import stands before the command: polymgnet --import FILE.py"
                 f" {ctx.info_name} ..."
             )
-        for before, word in zip(["", *args], args):
-            name, sign, value = word.partition("=")
-            if word and not (name.startswith("--") and sign and not value):
-                continue
-            name = name or (before if before.startswith("-") else "an argument")
-            raise ValueError(f"{name} has an empty value; give one, or leave it out")
         return super().parse_args(ctx, args)
 
     def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
@@ -84,7 +91,7 @@ class Command(TyperCommand):
         params: list[Any] = self.get_params(ctx)
         for param in params:
             if hasattr(param, "help"):
-                param.help = filled(param.help)
+                param.help = filled(param.help, markdown=True)
             if "{" in (param.metavar or ""):  # a choice; broken between its words
                 param.metavar = str(filled(param.metavar)).replace(", ", " | ")
             if getattr(param, "is_flag", False):
@@ -101,7 +108,12 @@ class Command(TyperCommand):
 
 
 class Group(TyperGroup):
-    """The command itself, whose flags take no value."""
+    """The command itself, whose flags take no value, and whose words are not empty."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the words; ValueError for an empty value."""
+        refuse_empty(args)
+        return super().parse_args(ctx, args)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help without `<bool>` behind the flags."""
@@ -176,8 +188,9 @@ Shape = Annotated[
     ),
 ]
 MODEL, SIDES = "poisson2d", "dirichlet"  # where neither a problem nor a matrix is given
-Pre = Annotated[int, option("--pre V1", "Smoothings before the coarse-grid correction.", min=0)]
-Post = Annotated[int, option("--post V2", "Smoothings after the coarse-grid correction.", min=0)]
+STEPS: dict[str, Any] = {"min": 0, "max": 1000}  # smoothings; more is no cycle, and never ends
+Pre = Annotated[int, option("--pre V1", "Smoothings before the coarse-grid correction.", **STEPS)]
+Post = Annotated[int, option("--post V2", "Smoothings after the coarse-grid correction.", **STEPS)]
 Init = Annotated[
     Path | None, option("--init FILE", "Take the polynomial from a file that derive --out wrote.")
 ]
@@ -197,7 +210,7 @@ Axes = Annotated[
     option(
         "--axes AXES",
         "Axes that are coarsened: auto (the strongly coupled ones), all, or their letters, as x"
-        " or xz.",
+        " or xz; x is the first.",
     ),
 ]
 Report = Annotated[
@@ -224,20 +237,38 @@ Settings = Annotated[
 ]
 
 
-def size(problem: str, n: int | None, default: dict[int, int]) -> int:
-    """n, or the default of the problem's dimension where none was given."""
-    from mgtheory.problems.catalogue import find_problem
+def model_problem(name: str, n: int | None, default: Mapping[int, int], boundary: str) -> Any:
+    """The problem of --problem, --n and --boundary; without --n of the default size of its
+    dimension."""
+    from mgtheory.problems import grids
+    from mgtheory.problems.catalogue import create, find_problem
 
-    return n if n is not None else default[find_problem(problem)[0].dim]
+    entry, _ = find_problem(name)
+    if n is None:
+        n = default[entry.dim]
+    grids.check_points(n, grids.check_boundary(boundary), "--n")
+    return create(name, n=n, boundary=boundary)
 
 
-def axes_of(text: str) -> str | tuple[int, ...]:
-    """What --axes names: auto, all, or numbers from letters."""
+def axes_of(text: str, dim: int | None = None) -> str | tuple[int, ...]:
+    """What --axes names: auto, all, or numbers from letters, those of `dim` axes where that is
+    known."""
     if text in ("auto", "all"):
         return text
-    if not text or set(text) - set("xyz") or len(set(text)) < len(text):
-        raise ValueError(f"axes are {text!r}, allowed are auto, all, or letters such as x or xz")
-    return tuple(sorted("xyz".index(letter) for letter in text))
+    letters = "xyz"[:dim]
+    if not text or set(text) - set(letters) or len(set(text)) < len(text):
+        several = "letters such as x or xz" if dim is None else f"letters of {letters}, each once"
+        raise ValueError(f"--axes is {text!r}, allowed are auto, all, or {several}")
+    return tuple(sorted(letters.index(letter) for letter in text))
+
+
+def check_coarsening(coarsening: str | None, matrix: Path | None, backend: str) -> None:
+    """ValueError for --coarsening pyamg of a model problem; other backends have none at all."""
+    if coarsening == "pyamg" and matrix is None and backend == "sparse":
+        raise ValueError(
+            "--coarsening is pyamg, which belongs to --matrix; of a model problem allowed are"
+            " rediscretise and galerkin"
+        )
 
 
 def one_of(options: Mapping[str, Any]) -> list[str]:
@@ -256,6 +287,7 @@ def chosen(
     """What to call the one smoother that was asked for, and its description or coefficients; None
     for the default of a hierarchy, whose degrees grow, if nothing was."""
     from mgtheory import InitialCoefficients, smoothers
+    from mgtheory._checks import check_name
     from mgtheory.families import FAMILIES
 
     given = one_of({"--family": family, "--init": init, "--smoother": smoother})
@@ -266,6 +298,7 @@ def chosen(
     if smoother is not None:
         if smoother in FAMILIES:
             raise ValueError(f"{smoother!r} is a polynomial family; write --family {smoother}")
+        check_name(smoothers.spelled(smoother), list(smoothers.SMOOTHERS), "smoother")
         return smoothers.spelled(smoother), smoothers.smoother(smoother)
     if family is None and degree is None:
         return smoothers.DEFAULT, None

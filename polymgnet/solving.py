@@ -194,14 +194,18 @@ def check_takes_matrix(backend: str) -> None:
         raise ValueError(f"--matrix goes with --backend sparse, not {backend}, which has no matrix")
 
 
-def check_size(problem: Any, backend: str) -> None:
-    """ValueError where the machine's memory is less than the backend needs for the unknowns."""
+def check_size(problem: Any, backend: str, *, chosen: bool = True) -> None:
+    """ValueError where the machine's memory is less than the backend needs for the unknowns; it is
+    told of where it is `chosen` by the command's user."""
     least, there = find(backend).least_bytes, memory()
     if problem.unknowns * least > there:
         most = math.floor((there / least) ** (1 / problem.dim))
         need, have = problem.unknowns * least / 2**30, there / 2**30
-        lean = "" if backend in ("stencil", "gpu") else ", with --backend stencil more"
+        lean = (
+            "" if backend in ("stencil", "gpu") or not chosen else ", with --backend stencil more"
+        )
+        run_by = f" with backend {backend}" if chosen else ""
         raise ValueError(
             f"{problem.name} has {problem.unknowns:,} unknowns, which take {need:,.0f} GiB or more"
-            f" with backend {backend}; this machine has {have:,.0f}: at most --n {most:,}{lean}"
+            f"{run_by}; this machine has {have:,.0f}: at most --n {most:,}{lean}"
         )

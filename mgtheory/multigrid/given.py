@@ -12,7 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from mgtheory._checks import FLOATING
+from mgtheory._checks import FLOATING, check_finite
 from mgtheory.multigrid.nullspace import find_nullspace, rounded_image
 from mgtheory.multigrid.options import PYAMG, Options
 from mgtheory.problems.catalogue import poisson
@@ -115,8 +115,7 @@ def check_matrix(A: Any) -> sp.csr_array:
     if not matrix.has_canonical_format:
         matrix = matrix.copy()
         matrix.sum_duplicates()
-    if not np.isfinite(matrix.data).all():
-        raise ValueError("A has entries that are infinite or not a number")
+    check_finite(matrix, "A")
     if not matrix.data.any():
         raise ValueError("A is zero")
     return matrix

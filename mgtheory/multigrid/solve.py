@@ -12,7 +12,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mgtheory._checks import check_callable, check_number, check_vector, check_whole, own_errors
+from mgtheory._checks import (
+    check_callable,
+    check_finite,
+    check_number,
+    check_vector,
+    check_whole,
+    own_errors,
+)
 from mgtheory.multigrid.cycle import cycle_products, full_pass_products, run_cycle
 from mgtheory.multigrid.level import Level
 from mgtheory.multigrid.nullspace import NULLSPACE, relative_image
@@ -112,6 +119,9 @@ def solve_fitted(
         return run(b, x0, stop, plan)
     right, start = np.asarray(b), None if x0 is None else np.asarray(x0)
     size, other = (0.0 if v is None else float(np.max(np.abs(v))) for v in (right, start))
+    for name, vector in (("b", right), ("x0", start)):
+        if vector is not None:
+            check_finite(vector, name)
     if not math.isfinite(size + other):
         raise ValueError("b or x0 has entries that are infinite or not a number")
     dtype = np.result_type(right.dtype, np.float32)

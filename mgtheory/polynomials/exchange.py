@@ -25,7 +25,7 @@ import scipy.linalg
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import linprog
 
-from mgtheory._checks import check_array
+from mgtheory._checks import check_array, check_finite
 from mgtheory.polynomials.peaks import angular_grid, local_maxima
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.spectra.interval import Interval
@@ -170,8 +170,9 @@ def sampled(points: Any, degree: int, family: str) -> tuple[tuple[Interval, ...]
         z = np.atleast_1d(check_array(points, "points").astype(complex)).ravel()
     except ValueError as error:
         raise ValueError(f"{error}, an Interval or a list of Intervals") from None
-    if not z.size or not np.isfinite(z).all():
-        raise ValueError(f"points: {z.size} given, {family} needs finite ones")
+    check_finite(z, "the array of points")
+    if not z.size:
+        raise ValueError(f"points: none given, {family} needs some")
     return (), np.unique(z.real + 1j * np.abs(z.imag))
 
 

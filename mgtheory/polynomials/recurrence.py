@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mgtheory._checks import check_array, check_number
+from mgtheory._checks import check_array, check_finite, check_number
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,11 @@ class Recurrence:
     def __post_init__(self) -> None:
         for name in ("a", "b", "beta"):
             values = check_array(getattr(self, name), f"recurrence: {name}", real=True)
-            if values.ndim != 1 or not np.isfinite(values).all():
+            if values.ndim != 1:
                 raise ValueError(
-                    f"recurrence: {name} has shape {values.shape}, must be one-dimensional and"
-                    " finite"
+                    f"recurrence: {name} has shape {values.shape}, must be one-dimensional"
                 )
+            check_finite(values, f"recurrence: {name}")
             object.__setattr__(self, name, tuple(values.tolist()))
         if not len(self.a) == len(self.b) == len(self.beta) > 0:
             raise ValueError(

@@ -23,7 +23,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.linalg import LinearOperator
 
-from mgtheory._checks import check_array, check_kind, check_number, is_whole, own_errors, plain
+from mgtheory._checks import (
+    check_array,
+    check_finite,
+    check_kind,
+    check_number,
+    is_whole,
+    own_errors,
+    plain,
+)
 from mgtheory._files import parse_json
 from mgtheory._frozen import ReadOnlyArrays
 from mgtheory.polynomials.factors import FACTORS, Factor, General
@@ -358,8 +366,7 @@ class ResidualPolynomial(ReadOnlyArrays):
     def from_weights(cls, weights: ArrayLike, recurrence: Recurrence | None = None) -> Self:
         """From the step sizes w_i = 1/r_i; a weight 0 is a root at infinity."""
         values = np.atleast_1d(check_array(weights, "weights").astype(complex))
-        if not np.isfinite(values).all():
-            raise ValueError("a weight is infinite or not a number, weights must be finite")
+        check_finite(values, "weights")
         self = cls.__new__(cls)
         self._settle(_in_pairs(values.reshape(-1), "weight"), recurrence)
         return self

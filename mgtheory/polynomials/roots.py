@@ -25,8 +25,12 @@ def leja_order(roots: ArrayLike) -> Complex:
     lost.
     """
     given = check_array(roots, "roots").astype(complex).reshape(-1)
-    if (given == 0).any() or np.isnan(given).any():
-        raise ValueError("a root is 0 or not a number; roots must be non-zero, because q(0) = 1")
+    if (wrong := (given == 0) | np.isnan(given)).any():
+        k = int(np.flatnonzero(wrong)[0])
+        raise ValueError(
+            f"a root is 0 or not a number, entry {k} counted from 0; roots must be non-zero,"
+            " because q(0) = 1"
+        )
     finite = given[np.isfinite(given)]
     upper = finite[finite.imag >= 0]
     infinite = np.full(given.size - finite.size, complex(np.inf, 0.0))

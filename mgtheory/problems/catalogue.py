@@ -10,13 +10,15 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from mgtheory._checks import check_callable, check_name, check_number, is_whole, plain
+from mgtheory._checks import check_callable, check_name, check_number, is_whole, named_values, plain
 from mgtheory.problems import grids, manufactured
 from mgtheory.problems.equation import Equation, PlaneEquation
 from mgtheory.problems.grids import Boundary
 from mgtheory.problems.problem import Problem
 from mgtheory.problems.schemes import SCHEMES
 from mgtheory.problems.stencils import turned
+
+MOST = 1e100  # of a ratio of coefficients: products of them stay within the doubles
 
 
 def poisson(
@@ -90,11 +92,13 @@ def poisson(
 def _weights(weights: Sequence[float] | None, dim: int) -> tuple[float, ...]:
     given = (1.0,) * dim if weights is None else weights
     try:
-        a = tuple(check_number(w, "a weight", "larger than 0") for w in given)
+        a = tuple(check_number(w, "a weight", "larger than 0", most=MOST) for w in given)
     except (TypeError, ValueError):
         a = ()
     if len(a) != dim:
-        raise ValueError(f"weights are {weights!r}, must be {dim} positive numbers")
+        raise ValueError(
+            f"weights are {weights!r}, must be {dim} positive numbers of at most {MOST:g}"
+        )
     return a
 
 
@@ -119,7 +123,7 @@ def rotated(
     Dirichlet and periodic boundaries. [U. Trottenberg, C. W. Oosterlee, A. Schuller, Multigrid,
     Academic Press (2001), ch. 7]
     """
-    check_number(epsilon, "epsilon", "larger than 0")
+    check_number(epsilon, "epsilon", "larger than 0", most=MOST)
     c, s = _direction(angle)
     weights, mixed = turned(epsilon, math.atan2(s, c))
     if 0.0 in (c, s):
@@ -148,14 +152,14 @@ def convection_diffusion(
     Oosterlee, A. Schuller, Multigrid, Academic Press (2001), ch. 7; of coarse grids A. Brandt, I.
     Yavneh, SIAM J. Sci. Comput. 14 (1993) 607-626]
     """
-    size = check_number(peclet, "peclet", "at least 0")
+    size = check_number(peclet, "peclet", "at least 0", most=MOST)
     c, s = _direction(angle)
     return _plane(shape, (1.0, 1.0), 0.0, (size * c, size * s), boundary, solution, name)
 
 
 def _direction(angle: float) -> tuple[float, float]:
     """Cosine and sine of an angle in degrees, exact along the axes."""
-    turn = math.radians(check_number(angle, "angle", "of any sign"))
+    turn = math.radians(check_number(angle, "angle", "of any sign", most=360.0))
     c, s = (
         0.0 if abs(v) < 1e-15 * max(1.0, abs(turn)) else v for v in (math.cos(turn), math.sin(turn))
     )
@@ -264,8 +268,7 @@ def find_problem(name: str) -> tuple[ProblemEntry, dict[str, float]]:
     known, colon, text = name.partition(":") if isinstance(name, str) else (name, "", "")
     entry = PROBLEMS[check_name(known, list(PROBLEMS), "problem")]
     given: dict[str, float] = {}
-    for part in text.split(",") if colon else []:
-        key, _, value = (word.strip() for word in part.partition("="))
+    for key, value in named_values(text, f"problem {name!r}").items() if colon else ():
         check_name(key, list(entry.parameters) or ["none"], f"parameter of {known}")
         try:
             given[key] = float(value)
@@ -293,8 +296,10 @@ def create(
     1
     """
     entry, given = find_problem(name)
-    sizes: Any = (n,) * entry.dim if is_whole(n := plain(n)) else n
-    shape = grids.check_shape(sizes, grids.check_boundary(boundary))
+    kind = grids.check_boundary(boundary)
+    whole = is_whole(n := plain(n))
+    sizes: Any = (grids.check_points(n, kind),) * entry.dim if whole else n
+    shape = grids.check_shape(sizes, kind)
     if len(shape) != entry.dim:
         raise ValueError(f"{name} has {entry.dim} axes, got the shape {shape}")
     for key, value in parameters.items():

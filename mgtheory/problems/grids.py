@@ -41,10 +41,25 @@ def check_boundary(boundary: str) -> Boundary:
     return Boundary(check_name(boundary, list(Boundary), "boundary"))
 
 
+def least_points(boundary: Boundary) -> int:
+    """The fewest unknowns along an axis: 1 (Dirichlet) or 2 (Neumann, periodic)."""
+    return 1 if boundary is Boundary.DIRICHLET else 2
+
+
+def check_points(n: Any, boundary: Boundary, name: str = "n") -> int:
+    """Unknowns per axis, a whole number of at least `least_points`; errors call it `name`."""
+    least = least_points(boundary)
+    if not _checks.is_whole(n) or n < least:
+        raise ValueError(
+            f"{name} is {n!r}, allowed are whole numbers, each at least {least} with {boundary}"
+            " boundaries"
+        )
+    return int(n)
+
+
 def check_shape(shape: int | Sequence[int], boundary: Boundary) -> Shape:
-    """The shape as a tuple of 1 to 3 whole numbers, each at least 1 (Dirichlet) or 2 (Neumann,
-    periodic)."""
-    least = 1 if boundary is Boundary.DIRICHLET else 2
+    """The shape as a tuple of 1 to 3 whole numbers, each at least `least_points`."""
+    least = least_points(boundary)
     try:
         sizes = _checks.check_shape(shape, "shape")
     except ValueError:

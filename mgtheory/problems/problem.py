@@ -18,7 +18,7 @@ import scipy.sparse as sp
 import scipy.sparse.linalg as sla
 from numpy.typing import ArrayLike, NDArray
 
-from mgtheory._checks import check_axes, check_name
+from mgtheory._checks import check_axes, check_finite, check_name
 from mgtheory.problems import grids, manufactured, tensor
 from mgtheory.problems.equation import Equation, StencilEquation
 from mgtheory.problems.grids import Boundary, Shape
@@ -79,10 +79,9 @@ class Problem:
         right = None
         if b is not None:
             right = np.asarray(b, dtype=np.float64).reshape(-1)
-            if right.size != math.prod(grid) or not np.isfinite(right).all():
-                raise ValueError(
-                    f"b has {right.size} entries, must be {math.prod(grid)} finite ones"
-                )
+            if right.size != math.prod(grid):
+                raise ValueError(f"b has {right.size} entries, must be {math.prod(grid)}")
+            check_finite(right, "b")
         return cls(name, StencilEquation.of(own, grid, kind, right), grid)
 
     @cached_property

@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from mgtheory._checks import check_array, check_name, is_number, plain
+from mgtheory._checks import check_array, check_finite, check_name, is_number, plain
 from mgtheory.polynomials.exchange import intervals_of
 from mgtheory.problems.grids import choose_axes
 from mgtheory.problems.problem import Problem
@@ -125,9 +125,12 @@ def _of_interval(a: Any, b: Any) -> OperatorRecord:
 
 
 def _of_points(points: NDArray[Any]) -> OperatorRecord:
-    modulus, name = np.abs(points), f"{points.size} points of a spectrum"
-    if points.size < 2 or not np.isfinite(modulus).all():
-        raise ValueError(f"points: {points.size} given, at least two finite ones are needed")
+    with np.errstate(over="ignore"):  # refused by the record
+        modulus = np.abs(points)
+    name = f"{points.size} points of a spectrum"
+    check_finite(points, "the array of points")
+    if points.size < 2:
+        raise ValueError(f"points: {points.size} given, at least two are needed")
     positive = bool(np.all(points.imag == 0) and np.all(points.real > 0))
     a, b = modulus.min(), modulus.max()
     return OperatorRecord("points", name, b, a if a < b else 0.0, positive=positive, source=points)

@@ -22,6 +22,7 @@ import scipy.sparse
 
 from mgtheory._checks import (
     check_array,
+    check_finite,
     check_kind,
     check_name,
     check_number,
@@ -69,8 +70,7 @@ class Stencil(ReadOnlyArrays):
                 f"values must have shape ({len(offsets)},) or ({len(offsets)}, c, c), got"
                 f" {values.shape}"
             )
-        if not np.isfinite(values).all():
-            raise ValueError("values must be finite")
+        check_finite(values, "values")
         self.__dict__.update(offsets=offsets, values=values)
         super().__post_init__()
 

@@ -23,7 +23,7 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, aslinearoperator, eigsh
 
-from mgtheory._checks import check_array, check_whole
+from mgtheory._checks import check_array, check_finite, check_whole
 from mgtheory._frozen import ReadOnlyArrays
 from mgtheory.spectra.arnoldi import linear_operator, product
 from mgtheory.spectra.ritz import LanczosEstimate, Operator, lanczos, square_operator, start_vector
@@ -71,8 +71,7 @@ def gershgorin(A: Operator, *, B: ArrayLike | None = None) -> Gershgorin:
     n = matrix.shape[0]
     if matrix.shape != (n, n) or not n:
         raise ValueError(f"A has shape {matrix.shape}, must be square")
-    if not np.isfinite(matrix.data).all():
-        raise ValueError("A has entries that are infinite or not a number")
+    check_finite(matrix, "A")
     scale = np.ones(n) if B is None else check_array(B, "B")
     if scale.shape != (n,):
         raise ValueError(f"B has shape {scale.shape}, must be the diagonal of B, ({n},)")

@@ -25,7 +25,7 @@ Form = tuple[tuple[tuple[int, ...], float], ...] | str
 Kind = Literal["problem", "stencil", "matrix", "interval", "points", "level"]
 # an upper end that is estimated twice may differ by this much; |q| stays below 1 there
 SLACK = 1.02
-LEAST = 1e-300  # of b, as of the moduli of roots
+LEAST, MOST = 1e-300, 1e300  # of b, as of the moduli of roots
 # where operators cannot be compared, their upper ends are: bounds (Gershgorin, a margin of Lanczos)
 # lie up to a quarter above the spectrum, while another grid or scaling is a factor of 4 and more
 LOOSE = 0.75
@@ -81,9 +81,9 @@ class OperatorRecord:
     def __post_init__(self) -> None:
         lower = check_number(self.lower, f"{self.name}: the lower end to damp")
         upper = check_number(self.upper, f"{self.name}: the upper end", "larger than 0")
-        if upper < LEAST:
+        if not LEAST <= upper <= MOST:
             raise ValueError(
-                f"{self.name}: the upper end is {upper:g}, allowed are {LEAST:g} and more: scale"
+                f"{self.name}: the upper end is {upper:g}, allowed are {LEAST:g} to {MOST:g}: scale"
                 " the operator"
             )
         if lower > upper:

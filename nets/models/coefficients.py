@@ -196,6 +196,11 @@ class Coefficients(nn.Module):
                         f" {parameter.dtype}"
                     )
                 parameter.fill_(value)
+                if value and not parameter:
+                    raise ValueError(
+                        f"{self.kind} coefficient {name} would be {value:g}, which is 0 in"
+                        f" {parameter.dtype}: scale the operator"
+                    )
 
 
 def _scaled(term: Any, r: Tensor) -> Tensor:

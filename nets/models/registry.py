@@ -30,6 +30,8 @@ from nets.models.pretrained import find_pretrained
 from nets.models.resnet import ResNet
 from nets.models.spec import ModelSpec
 
+MOST = 2**20  # channels, classes and the like, of which torch would make a tensor
+
 
 @dataclass(frozen=True)
 class ModelEntry:
@@ -311,8 +313,10 @@ def create_model(
         options["factors"] = [[factors[0]] * count for count in counts]
     for option in ("in_channels", "num_classes", "kernel_size", "groups"):
         value = options.get(option, 1)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"{option} is {value!r}, must be a positive whole number")
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST:
+            raise ValueError(
+                f"{option} is {value!r}, must be a positive whole number, at most {MOST:,}"
+            )
     for option in ("train_coefficients", "preactivation"):
         if not isinstance(options.get(option, True), bool):
             raise ValueError(f"{option} is {options[option]!r}, allowed are: true, false")

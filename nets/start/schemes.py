@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 
 from mgtheory import InitialCoefficients, derive, problems
+from mgtheory._checks import named_values
 from mgtheory.families import FAMILIES, Family
 from mgtheory.polynomials.bounded import AMPLIFICATION
 from nets.start.padded import DOUBLE
@@ -313,12 +314,7 @@ def find_scheme(text: str) -> Scheme | None:
             f"unknown scheme {name!r}, known are: {', '.join([*known, 'file:init.json', 'none'])}"
         )
     options: dict[str, Any] = {}
-    for item in filter(None, rest.split(",")):
-        key, sign, value = (part.strip() for part in item.partition("="))
-        if not sign:
-            raise ValueError(
-                f"scheme {text!r}: {item!r} is not an option, write {name}:option=value"
-            )
+    for key, value in named_values(rest, f"scheme {text!r}").items() if rest else ():
         options[key] = value
         for number in (float, int):  # the last that reads it: a degree stays whole
             with contextlib.suppress(ValueError):

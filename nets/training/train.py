@@ -102,9 +102,10 @@ def train(
         torch.manual_seed(config.train.seed)
         state = check_run(out, config, resume=resume, force=force)
         if state == "finished":
+            summary = read_summary(out)
             if progress:
                 print(f"{out}: finished before, nothing was done", file=sys.stderr)
-            return read_summary(out)
+            return summary
         fabric = _fabric(config.train, request)
         if state == "resume" and fabric.global_rank == 0:
             with lock_run(out):  # a study asks again and again: refused before data and spectra
@@ -244,7 +245,7 @@ def _begun(out: Path) -> tuple[nn.Module, dict[str, Any]] | None:
     try:
         report = InitReport.from_dict(read_json(out / "init.json", "report of the start")).to_dict()
         return load_model(out / "start.safetensors").train(), report
-    except (FileNotFoundError, ValueError):
+    except (OSError, ValueError):
         return None
 
 
@@ -265,6 +266,9 @@ LAUNCHED = ("SLURM_", "JSM_", "LSB_", "LT_", "TORCHELASTIC_")
 COUNTS = ("WORLD_SIZE", "LOCAL_WORLD_SIZE", "RANK", "LOCAL_RANK", "GROUP_RANK", "NODE_RANK")
 
 
+LEAST_PROCESSES = 4  # that any machine may be asked for, to try them
+
+
 def _fabric(section: TrainSection, request: StopRequest | None = None) -> Fabric:
     """A launched Fabric; several devices run as DDP, started here or by torchrun or Slurm."""
     named: dict[str, Any] = {"cuda": torch.cuda, "mps": torch.backends.mps}
@@ -283,6 +287,17 @@ def _fabric(section: TrainSection, request: StopRequest | None = None) -> Fabric
     if devices == "auto" and world == section.nodes == 1:
         devices = max(1, torch.cuda.device_count()) if kind in ("auto", "cuda") else 1
     several = world > 1 or section.nodes > 1 or devices != 1
+    if (
+        world == 1
+        and devices != "auto"
+        and not (torch.cuda.is_available() or torch.backends.mps.is_available())
+    ):
+        most = max(os.cpu_count() or 1, LEAST_PROCESSES)
+        if devices > most:
+            raise ValueError(
+                f"train.devices is {devices}, a process each; allowed are 1 to {most} on the"
+                f" {os.cpu_count()} cores here"
+            )
     if several:
         for name in COUNTS:
             _launched(name)

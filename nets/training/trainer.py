@@ -65,6 +65,12 @@ class Trainer:
         self.augment = Augment.resolve(
             config.augment, data.source, seed=section.seed, classes=classes, **moments
         )
+        side = min(data.shape[-2:])
+        for name in ("crop", "cutout"):  # beyond it nothing is left of an image
+            if (value := getattr(self.augment, name)) > side:
+                raise ValueError(
+                    f"augment.{name} is {value}; allowed are 0 to {side}, the side of the images"
+                )
         self.steps_per_epoch = steps_per_epoch(section, len(data.train), self.world)
         self.format = torch.channels_last if section.channels_last else torch.contiguous_format
         self.raw = model.to(device=self.device)

@@ -12,6 +12,7 @@ from polymgnet.errors import Failure
 from polymgnet.matrices import of_command
 from polymgnet.options import option
 
+MOST = 10_000  # timed runs of a smoother
 SIZE = {1: 1023, 2: 255, 3: 31}  # unknowns per axis, by dimension
 
 
@@ -26,16 +27,16 @@ def parse_degrees(text: str) -> list[int]:
             ends = int(first), int(last if dash else first)
         except ValueError:
             allowed = "whole numbers such as 1,2,3 or 1-4"
-            raise ValueError(f"degrees is {text!r}, allowed are {allowed}") from None
+            raise ValueError(f"--degrees is {text!r}, allowed are {allowed}") from None
         for end in ends:
             check_degree(end)
         if ends[1] < ends[0]:
             raise ValueError(
-                f"degrees is {text!r}, {part.strip()} runs downwards; write {ends[1]}-{ends[0]}"
+                f"--degrees is {text!r}, {part.strip()} runs downwards; write {ends[1]}-{ends[0]}"
             )
         degrees += range(ends[0], ends[1] + 1)
     if len(set(degrees)) < len(degrees):
-        raise ValueError(f"degrees is {text!r}, a degree stands there twice; give each once")
+        raise ValueError(f"--degrees is {text!r}, a degree stands there twice; give each once")
     return degrees
 
 
@@ -68,7 +69,8 @@ def compare_smoothers(
         str, option("--backend NAME", "What runs the cycle: {backends}.")
     ] = "sparse",
     repeats: Annotated[
-        int, option("--repeats N", "Timed runs of each smoother; the median counts.", min=1)
+        int,
+        option("--repeats N", "Timed runs of each smoother; the median counts.", min=1, max=MOST),
     ] = 3,
     report: options.Report = None,
     force: options.Force = False,
@@ -91,7 +93,7 @@ def compare_smoothers(
 
     Example: polymgnet compare-smoothers --problem poisson2d --n 255 --degrees 1-4
     """
-    from mgtheory import comparison, problems
+    from mgtheory import comparison
     from mgtheory.families import FAMILIES, get_family
     from mgtheory.multigrid.solution import Cycle, check_cycle
     from mgtheory.smoothers import SMOOTHERS
@@ -100,9 +102,10 @@ def compare_smoothers(
     console.check_page(report, force=force)
     wanted = [get_family(name).name for name in families or FAMILIES]
     if len(set(wanted)) < len(wanted):
-        raise ValueError(f"families are {', '.join(wanted)}, must be each once")
+        raise ValueError(f"--family names {', '.join(wanted)}, must be each once")
     several = parse_degrees(degrees)
     check_cycle(cycle, without=(Cycle.FMG,))
+    options.check_coarsening(coarsening, matrix, backend)
     A, sizes = of_command(
         matrix,
         shape,
@@ -112,8 +115,9 @@ def compare_smoothers(
     )
     problem, sides = str(matrix or problem or options.MODEL), boundary or options.SIDES
     if A is None:
-        model = problems.create(problem, n=options.size(problem, n, SIZE), boundary=sides)
+        model = options.model_problem(problem, n, SIZE, sides)
         solving.check_size(model, backend)
+        sizes = model.shape
     else:
         solving.check_takes_matrix(backend)
     with console.progress(
@@ -121,14 +125,14 @@ def compare_smoothers(
     ) as step:
         result = comparison.compare_smoothers(
             model if A is None else A,
-            shape=sizes,
+            shape=None if A is None else sizes,
             boundary=boundary if A is not None else None,
             families=wanted,
             degrees=several,
             pre=pre,
             post=post,
             coarsening=coarsening,
-            axes=options.axes_of(axes),
+            axes=options.axes_of(axes, len(sizes or A.shape[:1])),
             cycle=cycle,
             repeats=repeats,
             build=partial(solving.build, backend, cycle, show=not as_json),

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from polymgnet import console
+from polymgnet.errors import one_line
 from polymgnet.options import Json, Settings, filled
 
 # key -> what it may be, where a registry knows it and the schema says text alone
@@ -30,15 +31,21 @@ def config(
 ) -> None:
     """Show a configuration: every key that --set and a file may give.
 
-    With --json the whole configuration as a document that is itself a file for --config.
+    What training would refuse at its start is refused here too. With --json the whole configuration
+    as a document that is itself a file for --config.
 
     Example: polymgnet config fast --set lr=0.2 --json > mine.json
     """
     from nets.config import list_settings, load_config
     from nets.settings import SECTIONS
+    from nets.training.train import check_start
     from polymgnet.study.run import text_of
 
     chosen = load_config(name, settings or [])
+    try:
+        check_start(chosen)
+    except OSError as error:  # it may be meant for another place, where its files are
+        console.note(f"polymgnet: warning: training would not start here: {one_line(error)}")
     if as_json:
         console.emit(chosen.to_dict())
         return

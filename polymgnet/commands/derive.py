@@ -19,6 +19,7 @@ from polymgnet.options import (
     Matrix,
     Shape,
     axes_of,
+    model_problem,
     one_of,
     option,
 )
@@ -29,9 +30,10 @@ def _read_points(path: Path) -> Any:
     part; # begins a comment."""
     import numpy as np
 
+    from mgtheory._files import check_is_file
+
     rule = "a line is a real part and, optionally, an imaginary part"
-    if path.is_dir() or not path.exists():
-        raise FileNotFoundError(f"points: there is no file {path}")
+    check_is_file(path, "points")
     points = []
     for number, line in enumerate(
         path.read_text(encoding="utf-8-sig", errors="replace").splitlines(), start=1
@@ -45,6 +47,10 @@ def _read_points(path: Path) -> Any:
             raise ValueError(
                 f"points file {path}, line {number} is {line[:60]!r}; {rule}"
             ) from None
+        if not all(map(math.isfinite, values)):
+            raise ValueError(
+                f"points file {path}, line {number} is {line[:60]!r}; numbers must be finite"
+            )
         if values:
             points.append(complex(*values))
     if not points:
@@ -96,7 +102,11 @@ def derive(
     ] = None,
     lmax: Annotated[
         float | None,
-        option("--lmax B", "Derive for a spectrum in (0, B]; fourth kinds and mls need no more."),
+        option(
+            "--lmax B",
+            "Derive for a spectrum in (0, B]; chebyshev4, chebyshev4_opt, mls and bounded need no"
+            " more.",
+        ),
     ] = None,
     points: Annotated[
         Path | None,
@@ -147,14 +157,14 @@ def derive(
     Example: polymgnet derive --family chebyshev4_opt --degree 3 --problem poisson2d --out init.json
     """
     import mgtheory
-    from mgtheory import problems
-    from mgtheory._checks import check_name
+    from mgtheory._checks import check_name, check_number
     from mgtheory.families import get_family, high_symbol
     from mgtheory.multigrid.level import Level
     from mgtheory.multigrid.options import Options
     from mgtheory.multigrid.setup import grid_operator
     from mgtheory.polynomials import scores
     from mgtheory.problems.record import SCALINGS, operator_record
+    from polymgnet.solving import check_size
 
     sources = {"--problem": problem, "--interval": interval, "--lmax": lmax, "--points": points}
     given = one_of({**sources, "--matrix": matrix})
@@ -162,6 +172,13 @@ def derive(
         on_grid = name == "--boundary" and shape is not None
         if value is not None and given not in ([], ["--problem"]) and not on_grid:
             raise ValueError(f"{given[0]} and {name} are given; {name} belongs to --problem")
+    if axes != "auto" and given not in ([], ["--problem"]) and shape is None:
+        raise ValueError(
+            f"{given[0]} and --axes are given; --axes belongs to a grid, that of --problem or"
+            " --shape"
+        )
+    if lmax is not None:
+        check_number(lmax, "--lmax", "larger than 0")
     A, sizes = of_command(matrix, shape, instead={}, needs_shape=False)
     if out is not None:
         refuse_existing(out, force=force)
@@ -169,15 +186,19 @@ def derive(
     if points is not None:
         of = _read_points(points)
     elif sizes is not None:
-        of = grid_operator(A, Options(shape=sizes, boundary=boundary, axes=axes_of(axes)))
+        chosen = axes_of(axes, len(sizes))
+        of = grid_operator(A, Options(shape=sizes, boundary=boundary, axes=chosen))
     elif A is not None:
         of = A
     elif of is None:
-        of = problems.create(problem or MODEL, n=63 if n is None else n, boundary=boundary or SIDES)
+        of = model_problem(problem or MODEL, n, dict.fromkeys((1, 2, 3), 63), boundary or SIDES)
+        if get_family(family).needs == "operator":  # its matrix is made
+            check_size(of, "sparse", chosen=False)
     doubts = of.doubts if isinstance(of, Level) else ()
     if isinstance(of, Level):
         of = of.record(of.inverse_diagonal(check_name(scaling, SCALINGS, "scaling")))
-    record = operator_record(of, scaling=scaling, axes=axes_of(axes))
+    dim = len(sizes) if sizes is not None else getattr(of, "dim", None)
+    record = operator_record(of, scaling=scaling, axes=axes_of(axes, dim))
     if matrix is not None:  # by which refusals and exported files know it
         size = f"{A.shape[0]} rows" if sizes is None else " x ".join(map(str, sizes))
         record = replace(record, name=f"{matrix.name}, {size}")

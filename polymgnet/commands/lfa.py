@@ -60,12 +60,13 @@ def lfa(
     """
     import numpy as np
 
-    from mgtheory import fourier, problems, smoothers, verification
+    from mgtheory import fourier, smoothers, verification
     from mgtheory.comparison import derived
     from mgtheory.fourier.coarsening import COARSENINGS
     from mgtheory.fourier.cycle import LocalCycle
     from mgtheory.problems.record import operator_record
     from mgtheory.problems.transfers import RESTRICTIONS
+    from polymgnet.solving import check_size
 
     console.check_page(report, force=force)
     for name, value, allowed in (
@@ -81,10 +82,10 @@ def lfa(
         )
     A, sizes = of_command(matrix, shape, instead={"--problem": problem, "--n": n})
     problem = str(matrix or problem or options.MODEL)
-    if A is None:
-        model = problems.create(problem, n=options.size(problem, n, SIZE), boundary="periodic")
-    else:
-        model = _inside(A, sizes)
+    default = SIZE, "periodic"
+    model = _inside(A, sizes) if A is not None else options.model_problem(problem, n, *default)
+    if verify and A is None:
+        check_size(model, "sparse", chosen=False)
     if model.stencil is None:
         raise ValueError(
             f"{problem} has variable coefficients; Fourier analysis needs constant ones, e.g."
@@ -92,7 +93,7 @@ def lfa(
         )
     stencil = model.stencil
     analysed = model if A is None else stencil  # coarse operators of a matrix are R A P
-    record = operator_record(model, axes=options.axes_of(axes))
+    record = operator_record(model, axes=options.axes_of(axes, model.dim))
     coarsened = record.axes or ()
     around: dict[str, Any] = {"pre": pre, "post": post, "coarsening": coarsening}
     around["restriction"] = restriction
@@ -189,7 +190,9 @@ def _title(document: dict[str, Any]) -> str:
 
 def _show(document: dict[str, Any]) -> None:
     cycle = f"{document['cycle']}({document['pre']},{document['post']})"
-    what = f"{document['coarsening']}, {document['restriction']} weighting"
+    kind = document["restriction"]
+    how = f"{kind} weighting" if kind in ("full", "half") else f"restriction by {kind}"
+    what = f"{document['coarsening']}, {how}"
     mu, two, three = (
         document[f"{name}_factor"] for name in ("smoothing", "two_grid", "three_grid")
     )

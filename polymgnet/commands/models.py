@@ -7,6 +7,9 @@ import typer
 from polymgnet import console
 from polymgnet.options import Json, option
 
+SIDE: dict[str, Any] = {"min": 1, "max": 16_384}
+CLASSES: dict[str, Any] = {"min": 1, "max": 1_000_000}
+
 
 def models(
     names: Annotated[
@@ -16,12 +19,12 @@ def models(
         ),
     ] = None,
     size: Annotated[
-        int, option("--size N", "Side of the images that the operations are counted on.", min=1)
+        int, option("--size N", "Side of the images that the operations are counted on.", **SIDE)
     ] = 32,
     channels: Annotated[
-        int, option("--channels C", "Their channels: 1 grey, 3 colour.", min=1)
+        int, option("--channels C", "Their channels: 1 grey, 3 colour.", **SIDE)
     ] = 3,
-    classes: Annotated[int, option("--classes K", "Number of classes.", min=1)] = 10,
+    classes: Annotated[int, option("--classes K", "Number of classes.", **CLASSES)] = 10,
     width: Annotated[
         int | None, option("--width C1", "Channels of the first level, the others in proportion.")
     ] = None,

@@ -29,8 +29,8 @@ def predict(
     """
     import nets
 
-    paths = [path for one in images for path in _files(one)]
     classifier = nets.load_classifier(run)
+    paths = [path for one in images for path in _files(one)]
     with console.progress("predict", total=len(paths), show=not as_json) as step:
         found = []
         for path in paths:
@@ -57,6 +57,8 @@ def _files(path: Path) -> list[Path]:
     from nets.data.archives import hidden_part
     from nets.data.folders import IMAGES
 
+    if not path.exists():  # before the others are looked at
+        raise FileNotFoundError(f"{path}: No such file or directory")
     if not path.is_dir():
         return [path]
     found = [

@@ -1,6 +1,5 @@
 """`report`: one page on runs, to be opened in a browser."""
 
-import os
 import shlex
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +11,7 @@ from polymgnet.errors import reason
 from polymgnet.options import Force, Json, option
 
 PAGE = "report.html"
+STUDY_FILES = (".toml", ".json")
 MOST = 12  # runs on the page that a study ends with; each takes some seconds to be analysed
 NoReport = Annotated[
     bool, option("--no-report", "Make no page for the browser at the end, which takes seconds.")
@@ -34,8 +34,8 @@ def report(
         Path | None,
         option(
             "--out FILE",
-            "The page; without it report.html: of a run in its folder report, of a study or demo in"
-            " its folder, else here.",
+            "The page, a .html file; without it report.html: of a run in its folder report, of a"
+            " study or demo in its folder, else here.",
         ),
     ] = None,
     scale: Scale = None,
@@ -52,6 +52,8 @@ def report(
 
     Example: polymgnet report runs/q2
     """
+    if out is not None and out.suffix != ".html":
+        raise ValueError(f"--out is {out}, a name ends in .html")
     if out is not None and out.exists():
         console.refuse_existing(out, force=force)
     runs, default = folders(given, scale=scale)
@@ -110,12 +112,11 @@ def page_at_end(
 
 
 def refuse_read_only(folder: Path, *, given: Path | None) -> None:
-    """PermissionError for a folder of a run, or one that would be made there, that is for reading
-    alone; names --out where it was not `given`."""
-    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
-    if not os.access(there, os.W_OK):
-        way = "give another place" if given else "--out writes elsewhere"
-        raise PermissionError(f"{there} is for reading alone; {way}")
+    """PermissionError for a folder that is for reading alone; names --out where it was not
+    `given`."""
+    from mgtheory._files import check_writable
+
+    check_writable(folder, way="give another place" if given else "--out writes elsewhere")
 
 
 def folders(given: list[Path], *, scale: str | None = None) -> tuple[list[Path], Path]:
@@ -126,18 +127,28 @@ def folders(given: list[Path], *, scale: str | None = None) -> tuple[list[Path],
     ValueError, FileNotFoundError
         Neither a run nor something that holds finished runs: one line.
     """
-    if scale is not None and not any(path.suffix == ".toml" for path in given):
+    if scale is not None and not any(path.suffix in STUDY_FILES for path in given):
         raise ValueError(f"--scale is {scale!r}, which belongs to a study's file; give one")
     found, place = list[Path](), Path(PAGE)
     for path in given:
-        if path.is_file() and path.suffix == ".toml":
+        if path.is_file() and path.suffix in STUDY_FILES:
             from polymgnet.study import load_study
 
             study = load_study(path, scale=scale, check=False)
             inside, where = [run.folder for run in study.runs if run.finished], study.out
+            if not inside:
+                raise ValueError(
+                    f"{path}: none of its {len(study.runs)} runs is finished in {where}; polymgnet"
+                    f" study {path} trains them"
+                )
+        elif path.is_file():
+            raise ValueError(
+                f"{path} is a file; allowed are folders of runs, and a study's file"
+                f" ({' or '.join(STUDY_FILES)})"
+            )
         elif not path.exists():
             raise FileNotFoundError(f"{path}: there is no such folder or study file")
-        elif path.is_file() or (path / "config.json").exists():
+        elif (path / "config.json").exists():
             inside, where = [path], path / "report"  # whoever reads it says what is wrong
         else:
             where = path

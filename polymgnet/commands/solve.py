@@ -101,7 +101,7 @@ def solve(
     """
     import numpy as np
 
-    from mgtheory import problems
+    from mgtheory._files import write_atomically
     from mgtheory.smoothers import DEFAULT_DEGREE
     from mgtheory.solving import FASTEST
     from mgtheory.solving import solve as solve_problem
@@ -116,6 +116,7 @@ def solve(
         if out.suffix != ".npy":
             raise ValueError(f"--out is {out}, a name ends in .npy")
         console.refuse_existing(out, force=force)
+    options.check_coarsening(coarsening, matrix, backend)
     beside: dict[str, Any] = {"--problem": problem, "--n": n}
     A, sizes = of_command(
         matrix,
@@ -129,7 +130,7 @@ def solve(
     told: str | None = sides
     given: dict[str, Any] = {}
     if A is None:
-        model = problems.create(problem, n=255 if n is None else n, boundary=sides)
+        model = options.model_problem(problem, n, dict.fromkeys((1, 2, 3), 255), sides)
         solving.check_size(model, backend)
         exact, sizes = model.exact, model.shape
     else:
@@ -150,6 +151,7 @@ def solve(
         around |= {"shape": sizes, "boundary": sides}
         if sizes is None:  # a graph has no sides
             sizes, told = A.shape[:1], None
+    coarsened = options.axes_of(axes, len(sizes or A.shape[:1]))
     if backend != "torch":  # a module has parameters in float64 and runs one kind of cycle
         around["dtype"] = FASTEST["dtype"]
         around["shift"] = FASTEST["shift"] if krylov is None else False
@@ -161,7 +163,7 @@ def solve(
         show=not as_json,
         smoother=None if by_default else smoothing,
         degree=degree if by_default else None,
-        axes=options.axes_of(axes),
+        axes=coarsened,
         device=device,
         **around,
     )
@@ -173,7 +175,7 @@ def solve(
         limits["callback"] = Watch(step, tol, maxiter)
         solution = solve_problem(model, hierarchy, cycle=kind, krylov=krylov, **given, **limits)
     if out is not None:
-        np.save(out, solution.x)
+        write_atomically(out, lambda file: np.save(file, solution.x))
     error = None
     if exact is not None and (A is None or hierarchy.nullspace is None):
         error = float(np.linalg.norm(solution.x - exact) / np.linalg.norm(exact))
@@ -196,6 +198,8 @@ def solve(
         "error": error,
         "out": out,
     }
+    if levels or report is not None:
+        document["levels"] = solving.levels_of(hierarchy)
     reference = "the exact solution" + " of the differential equation" * (A is None)
     if plot is not None:
         _draw(document, tol, plot)
@@ -203,10 +207,10 @@ def solve(
         from figures.page.solving import solve_page
         from figures.page.write import write
 
-        around |= {"axes": options.axes_of(axes), "backend": backend}
+        around |= {"axes": coarsened, "backend": backend}
         around["shift"] = solving.shift_of(hierarchy)
         document["predicted_factor"] = solving.predicted_factor(model, smoothing, **around)
-        document |= {"levels": solving.levels_of(hierarchy), "report": report}
+        document["report"] = report
         page: dict[str, Any] = {"method": _method(document), "exact": reference, "tol": tol}
         write(
             solve_page(document, solution.x, **page), report, command=console.command_line(context)
@@ -215,7 +219,7 @@ def solve(
         console.emit(document)
     else:
         if levels:
-            _show_levels(hierarchy, solving.levels_of(hierarchy))
+            _show_levels(hierarchy, document["levels"])
         _show(document, reference)
     if not solution.converged:
         message = solution.message if as_json else _ended(document)

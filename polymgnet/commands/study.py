@@ -13,7 +13,7 @@ import typer
 from polymgnet import console
 from polymgnet.commands.report import PAGE, NoReport, page_at_end
 from polymgnet.errors import GO_ON, Failure, on_interrupt
-from polymgnet.options import Force, Json, option
+from polymgnet.options import Json, option
 
 # heading -> key of a row of `study.differences`, whose fractions are shown in per cent
 PAIR_COLUMNS = {
@@ -68,7 +68,9 @@ def study(
     jobs: Annotated[
         int, option("--jobs N", "Local runs at a time; they share the cores.", min=1)
     ] = 1,
-    force: Force = False,
+    force: Annotated[
+        bool, option("--force", "With --report: overwrite what is there; runs are never.")
+    ] = False,
     no_report: NoReport = False,
     as_json: Json = False,
 ) -> None:
@@ -103,6 +105,7 @@ def study(
     Exit status: 0 all runs are finished, 1 a run failed, 143 (SIGTERM) or 138 (SIGUSR1) stopped
     with every state saved, 130 interrupted by Ctrl-C; the same command goes on.
     """
+    from mgtheory._files import check_writable
     from polymgnet import study as work
 
     if sum((report is not None, status, cancel)) > 1:
@@ -112,8 +115,10 @@ def study(
             "--force goes with --report: finished runs are kept; remove a run's folder to train it"
             " again"
         )
+    for asked, name in ((report, "--report"), (status, "--status"), (cancel, "--cancel")):
+        if asked:
+            _check_untrained(context, name)
     if report is not None:
-        _check_untrained(context)
         paths = work.write_page(file, report, scale=scale, out=out, force=force)
         if as_json:
             console.emit({"page": paths[0], "figures": paths[1:]})
@@ -124,6 +129,8 @@ def study(
     if status or cancel:
         _standing(plan, cancel=cancel, as_json=as_json)
         return
+    if plan.missing:
+        check_writable(plan.out, way="--out names another folder")
     plan.collect()
     with (
         on_interrupt(GO_ON if engine is Engine.LOCAL else work.JOBS_GO_ON),
@@ -197,12 +204,12 @@ def study(
         )
 
 
-def _check_untrained(context: Any) -> None:
-    """Refuse beside --report what says how to train."""
+def _check_untrained(context: Any, asked: str) -> None:
+    """Refuse beside an option that trains nothing what says how to train."""
     for given in ("engine", "jobs", "no_report"):
         if context.get_parameter_source(given).name != "DEFAULT":
-            option = f"--{given.replace('_', '-')}"
-            raise ValueError(f"--report trains nothing, {option} goes with training: leave one out")
+            name = f"--{given.replace('_', '-')}"
+            raise ValueError(f"{asked} trains nothing, {name} goes with training: leave one out")
 
 
 def _page(plan: Any, context: Any, *, show: bool, wanted: bool) -> tuple[Path | None, str]:

@@ -129,7 +129,8 @@ def _read(path: Path, scale: str | None) -> dict[str, Any]:
         raise _wrong(path, f"rows is {data['rows']!r}, must name a folder beside the file")
     config = data.setdefault("config", "" if data["kind"] == "smoother" else None)
     if not isinstance(config, str):
-        raise _wrong(path, f"config is {config!r}, must be the name of a recipe or a file")
+        given = "there is no config, it" if config is None else f"config is {config!r},"
+        raise _wrong(path, f"{given} must be the name of a recipe or a file")
     return data
 
 
@@ -304,10 +305,13 @@ def load_study(
     if len({run.folder for run in runs}) < len(runs):
         raise _wrong(path, "the grid holds the same run twice; every value of a list must differ")
     if check:  # one run for all that differ in the seed, and one for every seed
-        alike = {run.alike: run for run in runs}
-        seeds = {text_of(list(run.seeds.values())): run for run in reversed(runs)}
-        for run in (*alike.values(), *seeds.values()):
-            run.check()
+        try:
+            alike = {run.alike: run for run in runs}
+            seeds = {text_of(list(run.seeds.values())): run for run in reversed(runs)}
+            for run in (*alike.values(), *seeds.values()):
+                run.check()
+        except (ValueError, FileNotFoundError, IsADirectoryError) as error:
+            raise _wrong(path, one_line(error)) from error
     rows = data.get("rows")
     if rows is not None:
         rows = Rows(path.parent / rows / f"{name_of(path, scale)}.jsonl")

@@ -43,6 +43,7 @@ SET_HERE = (
     *("test_only", "wait", "wrap"),
 )
 LARGEST = 1000  # jobs of an array, where the cluster does not say
+JOBS = "jobs.json"  # run -> its last job
 JOBS_GO_ON = "the jobs go on; the same command waits for them, --cancel ends them"
 SCRIPT = """\
 #!/bin/bash
@@ -97,7 +98,7 @@ def run_slurm(study: Study, *, poll: float | None = None, report: Step = silent)
             for some, job in _queued(study, alike, options[devices]):
                 waiting |= {run.folder.name: f"{job}_{k}" for k, run in enumerate(some)}
                 book |= waiting
-                write_json(study.out / "jobs.json", book)
+                write_json(study.out / JOBS, book)
     failed: dict[str, str] = {}
     seen: dict[str, float] = {}  # run -> when its job was first seen to have ended
     answered = time.monotonic()
@@ -189,6 +190,8 @@ def standing(study: Study) -> list[Standing]:
 
 def cancel(study: Study) -> list[str]:
     """The jobs of a study that were on their way and are ended: those that run save first."""
+    if not (study.out / JOBS).is_file():  # nothing is made where nothing was submitted
+        return []
     with _book(study) as book:
         missing = {run.folder.name for run in study.missing}
         asked = {name: job for name, job in book.items() if name in missing}
@@ -318,5 +321,5 @@ def _book(study: Study) -> Iterator[dict[str, str]]:
 def _read(study: Study) -> dict[str, str]:
     from mgtheory._files import read_json
 
-    path = study.out / "jobs.json"
+    path = study.out / JOBS
     return read_json(path, "list of a study's jobs") if path.is_file() else {}

@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
 from mgtheory._checks import (
     check_array,
     check_axes,
     check_callable,
+    check_finite,
     check_generator,
     check_kind,
     check_name,
@@ -14,6 +16,7 @@ from mgtheory._checks import (
     check_shape,
     check_vector,
     check_whole,
+    named_values,
     on_grid,
 )
 
@@ -127,7 +130,19 @@ def test_functions_on_a_grid():
             lambda: check_vector(np.ones(1, np.longdouble), 1, float, "b"),
             "must be real or complex floating",
         ),
-        (lambda: check_vector([np.inf], 1, float, "b"), "infinite or not a number"),
+        (
+            lambda: check_vector([0.0, np.inf], 2, float, "b"),
+            "b has entries that are infinite or not a number: entry 1, counted from 0, is inf",
+        ),
+        (lambda: check_finite(np.array([[1.0, 2.0], [np.nan, 3.0]]), "A"), r"entry \(1, 0\)"),
+        (lambda: check_finite(sp.csr_array([[1, 0], [0, np.nan]]), "A"), r"entry \(1, 1\), .* nan"),
+        (lambda: check_finite(sp.csc_array([[1, np.inf], [0, 2]]), "A"), r"entry \(0, 1\), .* inf"),
+        (lambda: check_finite(np.array(np.nan), "x"), "it, counted from 0, is nan"),
+        (lambda: check_number(2.0, "x", most=1.0), "x is 2.0, must be a number from 0 on, of mod"),
+        (lambda: check_number(-2.0, "x", "of any sign", most=1.0), "of modulus up to 1"),
+        (lambda: named_values("a=1,a=2", "text"), "text: a stands there twice; give it once"),
+        (lambda: named_values("a", "text"), "text: 'a' is not key=value"),
+        (lambda: named_values("a=1,", "text"), "text: '' is not key=value"),
         (
             lambda: on_grid(lambda x: 1j * x, [np.ones(3)], (3,), "k"),
             "k gives values of type complex128, must be real",

@@ -168,7 +168,16 @@ def test_harmonic_ritz_of_a_problem_is_a_smoother():
     np.testing.assert_allclose(start.roots, derive("harmonic_ritz", 3, problem).roots)
 
 
+@pytest.mark.parametrize("family", ["chebyshev4", "mls", "bounded"])
+def test_a_spectrum_above_the_doubles_is_refused(family):
+    """Before a formula overflows, which a warning would tell of."""
+    for b in (1e301, 1.7e308):
+        with pytest.raises(ValueError, match=r"allowed are 1e-300 to 1e\+300: scale"):
+            derive(family, 4, b)
+    assert derive("chebyshev4", 256, 1e300).polynomial.roots.real.max() < 1e300
+
+
 def test_a_spectrum_below_the_doubles_is_refused():
-    with pytest.raises(ValueError, match="upper end is 1e-310, allowed are 1e-300 and more"):
+    with pytest.raises(ValueError, match="upper end is 1e-310, allowed are 1e-300 to"):
         derive("chebyshev4", 3, 1e-310)
     assert derive("chebyshev4", 3, 1e-299).polynomial.roots.real.max() < 1e-299

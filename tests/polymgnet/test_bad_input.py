@@ -53,7 +53,7 @@ WRONG = {
     "study nowhere.toml --engine zebra": (
         "'--engine': 'zebra' is not one of 'local', 'slurm' (see polymgnet study --help)\n",
     ),
-    "derive --family minimax --degree 2 --points .": ("points: there is no file .",),
+    "derive --family minimax --degree 2 --points .": ("points: . is a folder, a file is needed",),
     "lfa --restriction nonsense": (
         "--restriction is 'nonsense'; allowed are full, half, injection, cells\n",
     ),

@@ -117,3 +117,13 @@ def test_signal_ends_a_study(failed, tmp_path, monkeypatch):
     assert len(begun) == 1
     assert "0 of 3 runs are finished" in said
     assert "the same command goes on" in said
+
+
+@pytest.mark.parametrize("line", ["solve --n 7", "lfa --n 8", "figures --theory --out {}"])
+def test_ctrl_c_has_a_line_everywhere(failed, monkeypatch, tmp_path, line):
+    """Also of a command that has nothing to go on with; typer alone would end without a word."""
+    for name in ("mgtheory.solving.solve", "mgtheory.fourier.smoothing_factor"):
+        monkeypatch.setattr(name, lambda *_, **__: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr("figures.make_gallery", lambda *_, **__: signal.raise_signal(signal.SIGINT))
+    said = failed(*line.format(tmp_path / "pictures").split(), status=130)
+    assert said == "polymgnet: interrupted\n"

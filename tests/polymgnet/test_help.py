@@ -7,6 +7,7 @@ import pytest
 
 from mgtheory.families import FAMILIES
 from mgtheory.problems.catalogue import PROBLEMS
+from nets.models.registry import PATTERNS
 from polymgnet.commands import COMMANDS
 
 
@@ -17,8 +18,17 @@ def test_help_of_every_command(run, command):
     assert "Usage: polymgnet " + command in result.out
     assert "--json" in result.out
     assert not set("{}") & set(result.out)
-    assert not re.search(r"<\w+[\[>]", result.out)  # a type of Python's, as <list[Path]>
+    out = re.sub("|".join(map(re.escape, PATTERNS)), "", result.out)
+    assert not re.search(r"<\w+[\[>]", out)  # a type of Python's, as <list[Path]>
     assert run(command, "-h").out == result.out
+
+
+def test_help_shows_patterns_whole(run, monkeypatch):
+    """Of p<d>, the <d> is no tag of HTML that Markdown leaves out."""
+    monkeypatch.setenv("COLUMNS", "200")
+    out = run("models", "--help").out
+    assert all(pattern in out for pattern in PATTERNS)
+    assert "\\" not in out
 
 
 def test_help_lists_every_command(run):

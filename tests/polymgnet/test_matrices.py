@@ -250,7 +250,8 @@ def test_a_matrix_without_a_grid(document, refused, tmp_path):
     words = ("solve", "--matrix", tmp_path / "graph.npz")
     (said,) = document(*words, *GRID)["warnings"]
     assert "coarsening='pyamg'" in said
-    assert "bare matrix" in refused("solve", "--n", "15", "--coarsening", "pyamg")
+    said = refused("solve", "--n", "15", "--coarsening", "pyamg")
+    assert "--coarsening is pyamg, which belongs to --matrix" in said
     pytest.importorskip("pyamg")
     found = document(*words, "--coarsening", "pyamg", "--krylov", "cg")
     assert found["error"] < 1e-6

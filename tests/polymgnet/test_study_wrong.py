@@ -5,7 +5,7 @@ import pytest
 WRONG = {
     "not toml": ("config = ", "is not TOML"),
     "unknown key": ('config = "q2"\nout = "x"\nnonsense = 1', "nonsense"),
-    "no config": ('out = "x"', "config is None"),
+    "no config": ('out = "x"', "there is no config, it must be"),
     "no out": ('config = "q2"', "out is None"),
     "unknown recipe": ('config = "nonsense"\nout = "x"', "nonsense"),
     "unknown setting": ('config = "q2"\nout = "x"\n[set]\nnonsense = 1', "nonsense"),
@@ -69,3 +69,34 @@ def test_wrong_file(refused, monkeypatch, tmp_path, kind):
     path.write_text(text)
     assert said in refused("study", path)
     assert [entry.name for entry in tmp_path.iterdir()] == ["study.toml"]
+
+
+def test_what_a_setting_refuses_is_of_the_file(refused, monkeypatch, tmp_path):
+    """A setting that the configuration refuses names the file that it stands in."""
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "study.toml"
+    for grid in ("lr = [0.1, nan]", "nope = [1]", "width = [0]"):
+        path.write_text(f'config = "q2"\nout = "x"\n[grid]\n{grid}\n')
+        assert f"study file {path}: " in refused("study", path)
+
+
+@pytest.mark.parametrize("asked", ["--status", "--cancel"])
+@pytest.mark.parametrize("beside", ["--engine slurm", "--jobs 2", "--no-report"])
+def test_what_trains_nothing_takes_no_options_of_training(refused, study_file, asked, beside):
+    said = refused("study", study_file, asked, *beside.split())
+    option = beside.split()[0]
+    assert f"{asked} trains nothing, {option} goes with training: leave one out\n" in said
+
+
+@pytest.mark.parametrize("command", ["analyze", "figures", "report"])
+def test_a_study_without_finished_runs_is_one(refused, study_file, command):
+    """It is not taken for another kind of file; a file that is no study's is."""
+    assert "none of its 4 runs is finished" in refused(command, study_file)
+    notes = study_file.with_name("notes.txt")
+    notes.write_text("mine")
+    assert "is a file; allowed are folders of runs, and a study's file" in refused(command, notes)
+
+
+def test_cancel_makes_no_folder_of_a_study_that_was_not_begun(run, study_file):
+    assert run("study", study_file, "--cancel").status == 0
+    assert [path.name for path in study_file.parent.iterdir()] == ["study.toml"]

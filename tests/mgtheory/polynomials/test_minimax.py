@@ -267,7 +267,7 @@ def test_degree_16_takes_less_than_5_seconds():
         ([1.0, 2.0 + 1j], "a polynomial of degree 3 vanishes on the 3 points"),
         ([1.0, 2.0 + 1j, 2.0 - 1j], "a polynomial of degree 3 vanishes on the 3 points"),
         (1 + 1e-15 * np.arange(9), "vanishes on the points up to rounding"),
-        ([], "0 given"),
+        ([], "none given"),
         ([1.0, np.nan, 3.0], "finite"),
         ("disc", "points is a str, must be numbers, an Interval or a list of Intervals"),
         (None, "points is a NoneType, must be numbers"),

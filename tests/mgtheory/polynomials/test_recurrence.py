@@ -61,7 +61,7 @@ def test_products_are_one_less_than_the_degree():
 def test_what_is_refused():
     with pytest.raises(ValueError, match="lengths 1, 2 and 1"):
         Recurrence((1.0,), (1.0, 2.0), (1.0,))
-    with pytest.raises(
-        ValueError, match=r"recurrence: b has shape .*must be one-dimensional and finite"
-    ):
+    with pytest.raises(ValueError, match=r"recurrence: b has entries .* entry 0, .* is nan"):
         Recurrence((1.0,), (np.nan,), (1.0,))
+    with pytest.raises(ValueError, match=r"recurrence: b has shape \(1, 1\), must be one-dim"):
+        Recurrence((1.0,), ((1.0,),), (1.0,))

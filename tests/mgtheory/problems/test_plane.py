@@ -241,7 +241,7 @@ def test_the_record_of_a_wind():
         (lambda: create("convection2d:wind=3"), "unknown parameter of convection2d 'wind', known"),
         (lambda: create("poisson2d:angle=3"), "unknown parameter of poisson2d 'angle', known are:"),
         (lambda: create("poisson2d", angle=3), "unknown parameter of poisson2d 'angle'"),
-        (lambda: create("rotated2d:angle"), "angle is '', must be a number"),
+        (lambda: create("rotated2d:angle"), "'angle' is not key=value"),
         (lambda: create("rotated2d:angle=nan"), "angle is nan"),
         (lambda: create("rotated2d", angle="x"), "angle is 'x', must be a number of any sign"),
         (lambda: create("rotated2d", (3, 3, 3)), "has 2 axes"),

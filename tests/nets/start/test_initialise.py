@@ -355,7 +355,7 @@ def test_models_without_coefficients(started):
     ("scheme", "options", "message"),
     [
         ("chebychev", {}, "known are: xavier"),
-        ("chebyshev:lower", {}, "option=value"),
+        ("chebyshev:lower", {}, "is not key=value"),
         ("chebyshev:lower=2", {}, "between 0 and 1"),
         ("chebyshev4:upper=2", {}, "upper"),
         ("xavier:lower=0.1", {}, "unknown option 'lower'"),
