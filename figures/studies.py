@@ -45,6 +45,7 @@ KINDS = {
     "MgNet": Look(GREEN, "none", "D"),
     "ResNet": Look(VERMILION, "none", "s"),
 }
+BESIDE = 0.4  # half the width of a single place's points
 # of all means: the worst lie beyond the axis where they would make the rest so many times smaller
 SHOWN, HIDES = 0.8, 2.5
 
@@ -81,7 +82,7 @@ def draw_along(
     ax: Axes, grid: Grid, places: Mapping[Any, Place], name: str, *, question: Question
 ) -> Axes:
     """A curve for everything that is compared: means with 95 % intervals at every value along the
-    axis.
+    axis; beside one another where there is but one.
 
     The candidate is thick and black; the values that were searched are grey, and a dashed line
     joins the best of them at each place. The axis is cut where the worst means would hide the rest,
@@ -91,15 +92,17 @@ def draw_along(
     means: list[float] = []
     needed: list[float] = []
     others = _others(grid, question)
-    for value in (*question.searched, *others, question.candidate or ""):
+    values = (*question.searched, *others, question.candidate or "")
+    spread = BESIDE if len(places) == 1 else 0.0
+    for value, shift in zip(values, np.linspace(-spread, spread, len(values))):
         cells = [grid.cells[place].get(value) for place in places.values()]
         found = [cell.estimate(name) if cell else None for cell in cells]
         known = {k: one for k, one in enumerate(found) if one is not None}
         if not known:
             continue
         y = measure.unit * np.array([one.mean for one in known.values()])
-        half = [measure.unit * (one.half or 0.0) for one in known.values()]
-        means += y.tolist()
+        half = np.array([measure.unit * (one.half or 0.0) for one in known.values()])
+        means += [*(y - half), *(y + half)] if spread else y.tolist()
         style: dict[str, Any] = {"label": value, "capsize": 1.5, "elinewidth": 0.7}
         if value == question.candidate:
             style |= {"color": BLACK, "linewidth": 2.2, "marker": "o", "zorder": 5}
@@ -108,7 +111,7 @@ def draw_along(
             style |= {"color": LIGHT_GREY, "linewidth": 0.8, "label": "each searched", "zorder": 2}
         else:
             style |= _look(others.index(value)).marked | {"zorder": 3}
-        ax.errorbar(list(known), y, yerr=half, **style)
+        ax.errorbar(np.array(list(known)) + shift, y, yerr=half, **style)
     if question.searched:
         best = {
             k: grid.cells[place][pick].estimate(name)
@@ -120,6 +123,8 @@ def draw_along(
         ax.plot(list(best), joined, label="best of the searched", **line)
     _cut(ax, means, measure, needed=needed)
     ax.set_xticks(range(len(where)), [str(one) for one in where])
+    if spread:
+        ax.set_xlim(-0.5, 0.5)
     return finished(ax, axis_text(question.along or ""), measure.title, legend=False)
 
 

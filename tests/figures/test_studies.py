@@ -51,6 +51,28 @@ def test_along(ax):
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("model", "training loss")
 
 
+def test_values_at_a_single_place_stand_beside_one_another(ax):
+    """Each apart, in the order of the legend, within the axes with its whole interval."""
+    made = Grid.of(
+        [
+            ({"seed": seed, "model.name": "q2", "start": start}, {"train_loss": losses[0] + seed})
+            for start, losses in LOSSES.items()
+            for seed in (0, 1, 2)
+        ],
+        "start",
+    )
+    (places,) = QUESTION.panels(made).values()
+    draw_along(ax, made, places, "train_loss", question=QUESTION)
+    at = {box.get_label(): box.lines[0].get_xdata().item() for box in ax.containers[1:]}
+    assert np.diff(list(at.values())).min() > 0.1
+    low, high = ax.get_ylim()
+    for box in ax.containers:
+        (bar,) = box.lines[2]
+        ((_, bottom), (_, top)) = bar.get_segments()[0]
+        assert low < bottom < top < high
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["q2"]
+
+
 @pytest.mark.parametrize("worst", ["mine", "other"])
 @pytest.mark.parametrize("far", [0.9, 9.0])
 def test_what_is_cut(ax, far, worst):
