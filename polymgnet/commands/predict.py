@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from polymgnet import console
+from polymgnet.errors import Failure, one_line
 from polymgnet.options import Json, Run
 
 
@@ -25,31 +26,50 @@ def predict(
     Images are scaled and cut to the size that the network was trained with, and brought to its
     channels. The probability is softmax of the scores, which is no measured frequency.
 
+    Of several images those that cannot be read are named behind the classes of the others; exit
+    status 1 then.
+
     Example: polymgnet predict runs/q2 photo.png pictures/
     """
     import nets
 
     classifier = nets.load_classifier(run)
     paths = [path for one in images for path in _files(one)]
+    found: dict[Path, list[float]] = {}
+    unread: dict[Path, str] = {}
     with console.progress("predict", total=len(paths), show=not as_json) as step:
-        found = []
-        for path in paths:
-            found.append(classifier.probabilities(path)[0].tolist())
-            step(len(found))
+        for count, path in enumerate(paths, start=1):
+            try:
+                found[path] = classifier.probabilities(path)[0].tolist()
+            except (ValueError, OSError) as error:
+                if len(paths) == 1:
+                    raise
+                unread[path] = one_line(error)
+            step(count)
     names = classifier.classes
-    best = [max(range(len(p)), key=p.__getitem__) for p in found]
+    best = {path: max(range(len(p)), key=p.__getitem__) for path, p in found.items()}
     if as_json:
         rows = [
-            {"image": path, "class": names[k], "probability": p[k], "probabilities": p}
-            for path, p, k in zip(paths, found, best, strict=True)
+            {
+                "image": path,
+                "class": names[best[path]],
+                "probability": p[best[path]],
+                "probabilities": p,
+            }
+            for path, p in found.items()
         ]
-        console.emit({"run": run, "classes": names, "images": rows})
-        return
-    console.table(
-        f"{len(paths)} images by {run}",
-        ["image", "class", "probability (%)"],
-        [[str(path), names[k], 100 * p[k]] for path, p, k in zip(paths, found, best, strict=True)],
-    )
+        failed = [{"image": path, "reason": line} for path, line in unread.items()]
+        console.emit({"run": run, "classes": names, "images": rows, "unread": failed})
+    elif found:
+        console.table(
+            f"{len(found)} images by {run}",
+            ["image", "class", "probability (%)"],
+            [[str(path), names[best[path]], 100 * p[best[path]]] for path, p in found.items()],
+        )
+    if unread:
+        raise Failure(
+            f"{len(unread)} of {len(paths)} images could not be read: {'; '.join(unread.values())}"
+        )
 
 
 def _files(path: Path) -> list[Path]:

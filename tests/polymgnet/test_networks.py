@@ -78,6 +78,22 @@ def test_predict_says_what_the_network_says(trained, pictures, document, run):
     assert "large.png" in run("predict", out, pictures.parent / "large.png").out
 
 
+def test_an_image_that_cannot_be_read_leaves_the_others(trained, pictures, run):
+    """They have their classes, and the end says which one has none, and why."""
+    out, _ = trained
+    (pictures / "broken.png").write_bytes(b"no picture")
+    shown = run("predict", out, pictures)
+    assert shown.status == 1
+    assert shown.out.count(".png") == 5
+    assert "1 of 6 images could not be read: " in shown.err
+    assert "broken.png: not a readable image" in shown.err
+    found = json.loads(run("predict", out, pictures, "--json").out)
+    assert len(found["images"]) == 5
+    (one,) = found["unread"]
+    assert one["image"] == str(pictures / "broken.png")
+    assert one["reason"] in shown.err
+
+
 def test_evaluate_is_the_summary_s(trained, pictures, document, run):
     out, data = trained
     found = document("evaluate", out)
