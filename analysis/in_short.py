@@ -256,10 +256,12 @@ def _difference(found: RunComparison) -> str:
         if {row["first"], row["second"]} == set(names) and pd.notna(row["p_holm"]):
             beyond = row["p_holm"] < 0.05
             told = "is more than chance explains" if beyond else "may be chance"
-            size = abs(100 * row["difference"])
+            size = 100 * row["difference"] * (1 if row["first"] == names[0] else -1)
+            # all seeds decide which mean is larger, those that both have decide the difference
+            other = f", on which {names[1]} is ahead" if size < 0 else ""
             return (
-                f"The difference between these two, {size:.2f} points over {row['seeds']} shared"
-                f" seeds, {told} (p = {number(row['p_holm'], 2)}, adjusted for"
+                f"The difference between these two, {abs(size):.2f} points over {row['seeds']}"
+                f" shared seeds{other}, {told} (p = {number(row['p_holm'], 2)}, adjusted for"
                 f" {len(pairs)} comparison{'s' if len(pairs) > 1 else ''})."
             )
     if len(names) < 2:

@@ -1,12 +1,14 @@
 """Several runs in one table: grouped by configuration, spread over seeds, paired differences."""
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from analysis.comparison import compare, write_comparison
+from analysis.in_short import runs_in_short
 from analysis.numbers import number
 from analysis.text import comparison_text, markdown
 
@@ -34,6 +36,22 @@ def runs(tmp_path_factory):
                 )
             )
     return found
+
+
+def test_a_lead_that_the_shared_seeds_do_not_have_is_said(tmp_path):
+    """constant has the larger mean by its third seed alone, and uniform is ahead by 2.5 points on
+    the two that both have; with these alone it leads, and nothing is to be explained."""
+    model, found = planted_model([[0.2], [0.2, 0.2]]), []
+    for scheme, accuracies in (("constant", (0.90, 0.92, 0.99)), ("uniform", (0.92, 0.95))):
+        for seed, accuracy in enumerate(accuracies):
+            options = {"scheme": scheme, "seed": seed, "accuracy": accuracy}
+            found.append(write_run(tmp_path / f"{scheme}-{seed}", model, model, **options))
+    first, difference, _ = runs_in_short(compare(found))
+    assert re.search("constant .* names the most .* before .*uniform", first)
+    assert re.search("2.50 points over 2 shared seeds, on which .*uniform is ahead, ", difference)
+    first, difference, _ = runs_in_short(compare(found[:2] + found[3:]))
+    assert re.search("uniform .* names the most", first)
+    assert "over 2 shared seeds, may be" in difference or "seeds, is more" in difference
 
 
 def test_groups_and_pairs(runs, tmp_path):
