@@ -19,6 +19,7 @@ from mgtheory.polynomials.roots import roots_to_json
 from nets.models.blocks import Level
 from nets.models.classifier import MultigridClassifier
 from nets.models.coefficients import Coefficients, root_warnings
+from nets.start.features import CLOSE
 from nets.start.padded import DOUBLE
 from nets.start.scheme import Notes
 from nets.start.spectrum import LevelSpectrum
@@ -145,8 +146,36 @@ class InitReport:
             f"{self._read()})"
         )
 
+    @property
+    def missed(self) -> float | None:
+        """The size of the features that was asked for, where the start has not come to it: no
+        amplification gives it, as behind norms, and M is the family's own."""
+        asked = self.options.get("features")
+        if asked is None or self.features is None or not self.levels:
+            return None
+        return asked if abs(self.features - asked) > 2.0 * CLOSE * asked else None
+
+    def about(self) -> str:
+        """One line: by how much a level amplifies, and how large the features are."""
+        M = self.options.get("amplification")
+        moduli = [one.max_modulus for one in self.levels if one.max_modulus is not None]
+        said = []
+        if moduli:
+            given = "" if M is None else f" (amplification M = {M:.3g})"
+            said.append(f"max |q| of a level is up to {max(moduli):.3g}{given}")
+        if self.features is not None:
+            short = "" if self.missed is None else f", no M gives {self.missed:g}"
+            said.append(
+                f"the features that the classifier reads have size {self.features:.2g}{short}"
+            )
+        return "; ".join(said)
+
     def _read(self) -> str:
-        return "" if self.features is None else f", features {self.features:.2g}"
+        M, missed = self.options.get("amplification"), self.missed
+        said = "" if M is None else f", amplification {M:.3g}"
+        if self.features is not None:
+            said += f", features {self.features:.2g}"
+        return said + ("" if missed is None else f" (no M gives {missed:g})")
 
     def _repr_html_(self) -> str:
         """For notebooks: a row a level."""

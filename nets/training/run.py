@@ -170,6 +170,8 @@ class Run:
             self._say(note)
         if self.opening is not None and self.verbose:
             self._say(self.opening(trainer.raw, trainer.data))
+            if not trainer.step and (started := InitReport.from_dict(self.report).about()):
+                self._say(f"start: {started}")
         with self._progress() as tick, self._tensorboard() as board:
             while trainer.epoch < config.train.epochs:
                 halted = trainer.run_epoch(stop=stop, tick=tick, save=self.save)

@@ -1,6 +1,7 @@
 """`train --resume`: settings apply to the run's own configuration."""
 
 import json
+import re
 
 import pytest
 from PIL import Image
@@ -21,16 +22,21 @@ def trained(document, tmp_path):
 
 
 def test_what_is_trained_is_said_before_the_first_step(run, tmp_path):
-    """Data, split and which coefficients the default placement makes meaningless."""
+    """Data, split, which coefficients the default placement makes meaningless, and the start."""
     sets = ("--set", "epochs=1", "--set", "placement=regular", "--set", "levels=2")
-    first, data, coefficients, epoch = run(
+    first, data, coefficients, start, epoch = run(
         *WORDS, *SETS, *sets, "--out", tmp_path / "run"
-    ).err.splitlines()[:4]
+    ).err.splitlines()[:5]
     assert first.startswith("q2 on digits, init constant")
     assert data.startswith(
         "1,797 images 8 x 8 of 1 grey channel, 10 classes (0, 1, 2, 3, 4, 5, ..."
     )
     assert coefficients.startswith("coefficients: all 4 will have no meaning of their own")
+    assert re.fullmatch(
+        r"start: max \|q\| of a level is up to [\d.]+; the features that the classifier reads have"
+        r" size [\d.]+",
+        start,
+    )
     assert epoch.startswith("epoch 1/1")
 
 

@@ -76,6 +76,7 @@ def test_every_scheme_comes_to_the_size(levels, scheme):
     report = start(model, f"{scheme}:features=0.3")
     assert report.features == pytest.approx(0.3, rel=1.05 * CLOSE)
     assert report.options["amplification"] > 1.0
+    assert report.missed is None
     for before, after in zip(plain.levels, report.levels):
         ratio = after.roots / before.roots
         assert ratio == pytest.approx(np.full(len(ratio), ratio[0]), rel=1e-4)
@@ -89,6 +90,12 @@ def test_behind_norms_there_is_nothing_to_fit():
     report = start(created(2, placement="regular"), "bounded:features=0.01")
     assert report.options["amplification"] == 8.0
     assert report.features > 0.1
+    assert report.missed == 0.01
+    assert repr(report).endswith(
+        f"amplification 8, features {report.features:.2g} (no M gives 0.01))"
+    )
+    assert "(amplification M = 8)" in report.about()
+    assert report.about().endswith(f"{report.features:.2g}, no M gives 0.01")
 
 
 @pytest.mark.parametrize("degree", [1, 2, 8, 64])
