@@ -199,9 +199,9 @@ def check_positive(a: float, b: float, name: str, level: int = 0) -> None:
     if 0.0 <= a <= b and b > 0.0:
         return
     found = f"{name}: the high frequencies of A lie in [{a:g}, {b:g}], a derived polynomial needs"
-    if b <= 0.0:
+    if b <= 0.0 and not level:
         raise ValueError(f"{found} them positive; a negative definite A must change its sign")
-    if -a > b:
+    if -a > b and not level:  # coarser grids than one that is positive are no matter of sign
         raise ValueError(f"{found} them positive; most of A is negative: change its sign first")
     # Helmholtz: -Laplace less k^2 passes 0 where the grid has fewer than about six points a wave
     here = f"end the levels here, max_levels={level + 1}" if level else "take a finer grid"

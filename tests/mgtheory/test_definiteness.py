@@ -32,6 +32,7 @@ def test_helmholtz_is_not_told_to_change_its_sign():
     for k2, level, way in (
         (1000.0, 2, "end the levels here, max_levels=3"),
         (5000.0, 1, "end the levels here, max_levels=2"),
+        (7000.0, 1, "end the levels here, max_levels=2"),  # most of level 1 is negative
         (2.5 / h**2, 0, "take a finer grid"),
     ):
         problem = helmholtz(k2)
