@@ -187,12 +187,12 @@ class Family:
         shaped = record if amplification is None else replace(record, positive=True)
         arguments = need.arguments(shaped)
         if arguments is None:
-            # of a matrix that is nearly symmetric, what it lacks
-            lacking = record.found.partition("; ")[2] if record.kind == "matrix" else ""
-            raise ValueError(
-                f"family {self.name} cannot be derived from {record}, it needs {need.sources}"
-                + f"; {lacking}" * bool(lacking)
-            )
+            said = f"family {self.name} cannot be derived from {record}, it needs {need.sources}"
+            if record.kind == "matrix":  # of one that is nearly symmetric, what it lacks
+                lacking = record.found.partition("; ")[2]
+                others = [one.name for one in FAMILIES.values() if one.needs == "operator"]
+                said += f"; {lacking}" * bool(lacking) + f"; of any matrix: {', '.join(others)}"
+            raise ValueError(said)
         if options:  # to read a signature takes as long as a formula
             known = inspect.signature(self.function).parameters.values()
             allowed = [p.name for p in known if p.kind is p.KEYWORD_ONLY and p.name not in NEEDS]

@@ -235,6 +235,7 @@ def derive(
         measure = ("max |q|", f"{largest}   (on the points; below 1 damps all)")
     else:
         spectrum = "[{}, {}]".format(*(console.number(end, 6) for end in coefficients.interval))
+        spectrum += " of D^-1 A, D the diagonal of A" * (record.scaling == "diagonal")
         bound = (
             "smaller is better; the V-cycle contracts the energy norm by at most C/(C + 1/gamma)"
         )

@@ -136,6 +136,10 @@ def test_the_recorded_polynomial_is_that_of_the_function(family):
             ("chebyshev4", 2, np.array([1.0, 2.0, 2.0 + 1j, 2.0 - 1j])),
             "cannot be derived from 4 points",
         ),
+        (
+            ("chebyshev4", 2, sp.csr_array([[2.0, -1.0], [0.0, 2.0]])),
+            "a symmetric positive matrix; of any matrix: harmonic_ritz",
+        ),
         (("chebyshev4", 2, "poisson2d"), "a str is no operator"),
     ],
 )

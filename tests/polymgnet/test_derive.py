@@ -135,6 +135,9 @@ def test_derive_takes_the_scaling_that_its_refusals_name(document, run, refused,
     identity = document(*varying, "--scaling", "identity")["operator"]
     assert (identity["scaling"], identity["upper"] > 1e4) == ("identity", True)
     assert document(*varying)["operator"]["scaling"] == "diagonal"
+    for kind in ("identity", "diagonal"):
+        shown = "] of D^-1 A, D the diagonal of A" in run(*varying, "--scaling", kind).out
+        assert shown == (kind == "diagonal")
     init, out = tmp_path / "init.json", tmp_path / "smoother.petsc"
     document(*words, "--interval", 0.5, 2, "--out", init)
     assert "of which BA is not said" in refused("export", init, "--to", "petsc", "--out", out)
