@@ -60,9 +60,10 @@ def initialise(
     Parameters
     ----------
     model
-        Of `create_model`. A model without polynomial coefficients (MgNet, ResNet) takes ``none`` or
-        the default of this or of earlier versions, which have nothing to start there; every other
-        scheme, and an option, is refused.
+        Of `create_model`. A model without polynomial coefficients (MgNet, ResNet), or with those of
+        `PolynomialBlock` alone, which start themselves, takes ``none`` or the default of this or of
+        earlier versions, which have nothing to start there; every other scheme, and an option, is
+        refused.
     scheme
         ``name``, ``name:option=value,...`` (see `list_schemes`), ``file:init.json`` or ``none``; by
         default ``bounded:features=0.6``: on a level of linear steps equal roots, with one max |q| =
@@ -166,11 +167,13 @@ def resolve_start(
     spec = getattr(model, "spec", None)
     name = spec.name if spec is not None else type(model).__name__
     levels = model.multigrid_levels if isinstance(model, MultigridClassifier) else []
-    if not any(isinstance(module, Coefficients) for module in model.modules()):
+    coefficients = any(isinstance(module, Coefficients) for module in model.modules())
+    if not (levels and coefficients):
         if for_scheme or scheme not in ("none", DEFAULT_SCHEME, *FORMER_DEFAULTS):
-            raise ValueError(
-                f"scheme {scheme} starts polynomial coefficients and {name} has none; use none"
-            )
+            has = f"and {name} has none"
+            if coefficients:
+                has = f"of levels, {has}: a PolynomialBlock starts itself, by its own start="
+            raise ValueError(f"scheme {scheme} starts polynomial coefficients {has}; use none")
         chosen = None
     if not levels and operator not in ("random", "keep"):
         raise ValueError(

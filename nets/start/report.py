@@ -141,10 +141,8 @@ class InitReport:
     def __repr__(self) -> str:
         """One line; `to_dict` has all of it."""
         b = ", ".join(f"{level.radius:.3g}" for level in self.levels)
-        return (
-            f"InitReport({self.scheme}, operator {self.operator}, {len(self.levels)} levels, b {b}"
-            f"{self._read()})"
-        )
+        levels = f"{len(self.levels)} levels" + f", b {b}" * bool(b)
+        return f"InitReport({self.scheme}, operator {self.operator}, {levels}{self._read()})"
 
     @property
     def missed(self) -> float | None:

@@ -228,3 +228,16 @@ def test_bad_options_are_refused(options, message):
         nets.PolynomialBlock(**({"channels": 4} | options))
     with pytest.raises(ValueError, match="dim=2 needs 4 axes"):
         block()(random(2, 3, 8))
+
+
+def test_a_network_of_blocks_is_not_started_by_a_scheme():
+    """Its blocks are by their own `start`: a scheme that would do nothing is refused, the default,
+    with which every model can be trained, leaves them."""
+    network = nn.Sequential(block(2, start_size=(8, 8)), nn.Flatten())
+    before = copy.deepcopy(network.state_dict())
+    for scheme in ("chebyshev4", "bounded:amplification=3", "constant"):
+        with pytest.raises(ValueError, match="a PolynomialBlock starts itself, by its own start="):
+            nets.initialise(network, scheme, size=(8, 8))
+    report = nets.initialise(network, size=(8, 8))
+    assert (report.levels, report.options) == ((), {})
+    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
