@@ -137,9 +137,14 @@ def folders(given: list[Path], *, scale: str | None = None) -> tuple[list[Path],
             study = load_study(path, scale=scale, check=False)
             inside, where = [run.folder for run in study.runs if run.finished], study.out
             if not inside:
+                known = study.rows.known if study.rows is not None else {}
+                rows = sum(run.digest in known for run in study.runs)
+                way = f"polymgnet study {path} trains them"
+                if rows:  # and study would train nothing
+                    page = f"polymgnet study {path} --report DIR makes a page"
+                    way = f"{rows} are rows, of which {page}"
                 raise ValueError(
-                    f"{path}: none of its {len(study.runs)} runs is finished in {where}; polymgnet"
-                    f" study {path} trains them"
+                    f"{path}: none of its {len(study.runs)} runs is finished in {where}; {way}"
                 )
         elif path.is_file():
             raise ValueError(

@@ -170,6 +170,16 @@ def test_a_run_that_another_study_has_done_is_not_done_again(file, trained, run,
         }
 
 
+def test_the_page_of_runs_is_not_told_to_train_what_has_rows(file, trained, run, refused):
+    """`study` would train nothing of them, on a machine that has the rows alone."""
+    run("study", file, "--scale", "small")
+    for folder in (file.parent / "runs").iterdir():
+        shutil.rmtree(folder)
+    said = refused("report", file, "--scale", "small")
+    assert "4 are rows, of which polymgnet study" in said
+    assert "trains them" not in said
+
+
 def test_finished_folders_get_their_rows(file, trained, run):
     run("study", file, "--scale", "large")
     target = file.parent / "rows" / "which-large.jsonl"
