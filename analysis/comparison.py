@@ -106,6 +106,7 @@ def unique_labels(reports: Sequence[SpectralReport]) -> list[str]:
     labels = [report.label for report in reports]
     for fact in DISTINGUISHING:
         values = [report.model if fact == "model" else report.facts[fact] for report in reports]
+        values = _last_parts(values) if fact == "data" else values
         found = set(zip(labels, map(str, values)))
         differing = {
             name for name, count in Counter(name for name, _ in found).items() if count > 1
@@ -115,6 +116,12 @@ def unique_labels(reports: Sequence[SpectralReport]) -> list[str]:
             for label, value in zip(labels, values)
         ]
     return numbered(labels, " #")
+
+
+def _last_parts(data: list[str]) -> list[str]:
+    """folder:/home/me/photos as folder:photos, where that tells the folders apart."""
+    short = [f"folder:{Path(name).name}" if name.startswith("folder:") else name for name in data]
+    return short if len(set(short)) == len(set(data)) else data
 
 
 def numbered(names: Sequence[str], mark: str) -> list[str]:

@@ -2,12 +2,13 @@
 
 import json
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.comparison import compare, write_comparison
+from analysis.comparison import DISTINGUISHING, compare, unique_labels, write_comparison
 from analysis.in_short import runs_in_short
 from analysis.numbers import number
 from analysis.text import comparison_text, markdown
@@ -52,6 +53,22 @@ def test_a_lead_that_the_shared_seeds_do_not_have_is_said(tmp_path):
     first, difference, _ = runs_in_short(compare(found[:2] + found[3:]))
     assert re.search("uniform .* names the most", first)
     assert "over 2 shared seeds, may be" in difference or "seeds, is more" in difference
+
+
+@pytest.mark.parametrize(
+    ("data", "names"),
+    [
+        (("folder:/a/cats", "folder:/b/dogs"), ("folder:cats", "folder:dogs")),
+        (("folder:/a/cats", "folder:/b/cats"), ("folder:/a/cats", "folder:/b/cats")),
+        (("folder:/a/cats", "digits"), ("folder:cats", "digits")),
+    ],
+)
+def test_folders_are_named_by_their_last_part_where_that_is_enough(data, names):
+    reports = [
+        SimpleNamespace(label="q2", model="q2", facts=dict.fromkeys(DISTINGUISHING) | {"data": one})
+        for one in data
+    ]
+    assert unique_labels(reports) == [f"q2 {name}" for name in names]
 
 
 def test_groups_and_pairs(runs, tmp_path):
