@@ -50,10 +50,15 @@ class Setting:
 def list_settings(config: TrainConfig) -> list[Setting]:
     """Every key of the configuration, section by section."""
     return [
-        Setting(f"{name}.{field}", values[field], _allowed(schema), schema.get("description", ""))
+        Setting(f"{name}.{field}", values[field], _allowed(schema), _meaning(schema))
         for name, values in config.to_dict().items()
         for field, schema in SECTIONS[name].model_json_schema()["properties"].items()
     ]
+
+
+def _meaning(schema: Mapping[str, Any]) -> str:
+    """As one line, wherever the source breaks it."""
+    return " ".join(schema.get("description", "").split())
 
 
 def load_config(name_or_path: str | Path, sets: Sequence[str] = ()) -> TrainConfig:

@@ -107,6 +107,7 @@ def test_every_key_is_listed_with_what_it_means():
         section, field = key.split(".")
         assert row.value == plain[section][field]
         assert row.meaning.endswith(".")
+        assert "\n" not in row.meaning
     assert listed["optim.lr"].value == 0.3
     assert listed["optim.momentum"].allowed == "a number x with 0 <= x < 1"
     with pytest.raises(ValueError, match=listed["optim.momentum"].allowed):
