@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from analysis.numbers import plain
+from figures.page.glossary import OF_SOLVING
 from figures.page.traces import LEGEND_OF_MANY, MARKS, Data, Picture, cloud, curve, log_axis, short
 from figures.page.write import Page, Section, Table
 from figures.style import GREEN, GREY, looks
@@ -33,7 +34,11 @@ def comparison_page(
     """The page of what `polymgnet compare-smoothers` found; `numbers` is its JSON document."""
     timed = [row for row in found.rows if row.seconds_per_digit]
     timed.sort(key=lambda row: row.seconds_per_digit or 0.0)
-    left = [(f"{row.family} {row.degree}", row.refused) for row in found.rows if row.refused]
+    left = [
+        ("left out", f"{row.family} {row.degree}: {row.refused}")
+        for row in found.rows
+        if row.refused
+    ]
     sections = [
         Section("table", "All numbers", facts=left, tables=[Table(list(COLUMNS), found.table)])
     ]
@@ -50,6 +55,7 @@ def comparison_page(
         sections,
         plain(dict(numbers)),
         printed_by="polymgnet compare-smoothers --json",
+        glossary=OF_SOLVING,
         meanings=MEANINGS,
         notes=[f"{line[0].upper()}{line[1:]}." for line in found.losses],
     )

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.numbers import number, plain
+from figures.page.glossary import OF_SOLVING
 from figures.page.traces import LINEAR_UP_TO, LOG, Data, Picture, cloud, curve, guide, short, tone
 from figures.page.waves import damped_waves
 from figures.page.write import Page, Section, Table
@@ -98,6 +99,7 @@ def fourier_page(
         ],
         plain(dict(result)),
         printed_by="polymgnet lfa --json",
+        glossary=OF_SOLVING,
     )
 
 

@@ -68,3 +68,12 @@ GLOSSARY = {
     "smoothing norm": "the largest growth in one pass, which µ, a mean over many, may hide",
     "p": "how often chance alone gives such a difference; adjusted (Holm) for many comparisons",
 }
+
+# of a page on smoothers or a solve: "start" and "theory" there are not what they are in a report
+OF_RUNS = {
+    *("amplification", "theory", "start", "learned", "effective", "identifiable", "norm", "norms"),
+    *("placement", "scheme", "operator", "epoch", "seed", "seeds", "configuration", "weights"),
+    *("training loss", "accuracy", "validation", "test accuracy", "95 % interval"),
+    *("smoothing norm", "p"),
+}
+OF_SOLVING = {word: meaning for word, meaning in GLOSSARY.items() if word not in OF_RUNS}

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.numbers import number, plain
+from figures.page.glossary import OF_SOLVING
 from figures.page.traces import LOG, Data, Picture, curve, guide, short
 from figures.page.write import Page, Section, Table
 from figures.style import BLUE, GREEN, GREY, ORANGE
@@ -89,6 +90,7 @@ def solve_page(
         ],
         plain(dict(result)),
         printed_by="polymgnet solve --json",
+        glossary=OF_SOLVING,
         meanings=MEANINGS,
     )
 

@@ -22,12 +22,6 @@ from figures.page.glossary import GLOSSARY
 from figures.page.traces import Picture
 from mgtheory._files import write_atomically
 
-LONG_FIRST = sorted(GLOSSARY, key=len, reverse=True)
-# "A" that begins a sentence is an article
-TERMS = re.compile(
-    rf"(?<![\w.])(?!(?:(?<=^)|(?<=[.;:] ))A )(?:{'|'.join(map(re.escape, LONG_FIRST))})(?![\w|])"
-)
-
 
 @dataclass(frozen=True)
 class Table:
@@ -66,6 +60,8 @@ class Page:
         Three sentences anyone understands.
     numbers, printed_by
         Every number in full, as JSON types, and the command that prints the same.
+    glossary
+        The terms that it explains.
     meanings
         Heading of a column -> what it means, beside the glossary.
     papers
@@ -77,6 +73,7 @@ class Page:
     sections: Sequence[Section]
     numbers: Any
     printed_by: str
+    glossary: Mapping[str, str] = field(default_factory=lambda: GLOSSARY)
     meanings: Mapping[str, str] = field(default_factory=dict)
     notes: Sequence[str] = ()
     papers: Sequence[tuple[str, str]] = ()
@@ -98,8 +95,8 @@ def write(page: Page, out: str | os.PathLike[str], *, command: str, title: str =
         title=title or page.title,
         command=command,
         version=_version(),
-        glossary=GLOSSARY,
-        meanings=GLOSSARY | dict(page.meanings),
+        glossary=page.glossary,
+        meanings={**page.glossary, **page.meanings},
         numbers_link=base64.b64encode(numbers).decode(),
         library=_library(),
     )
@@ -127,18 +124,26 @@ def _template() -> jinja2.Template:
     return environment.get_template("page.html")
 
 
-def _with_terms(text: Any) -> Markup:
-    """Terms of the glossary explained on hover, each where it stands first."""
-    seen = set[str]()
+@lru_cache(maxsize=2)
+def _terms(words: tuple[str, ...]) -> re.Pattern[str]:
+    """These words, the longest first; "A" that begins a sentence is an article."""
+    any_of = "|".join(map(re.escape, sorted(words, key=len, reverse=True)))
+    return re.compile(rf"(?<![\w.])(?!(?:(?<=^)|(?<=[.;:] ))A )(?:{any_of})(?![\w|])")
+
+
+@jinja2.pass_context
+def _with_terms(context: jinja2.runtime.Context, text: Any) -> Markup:
+    """Terms of the page's glossary explained on hover, each where it stands first."""
+    glossary, seen = context["glossary"], set[str]()
 
     def explained(match: re.Match[str]) -> str:
         word = match[0]
         if word in seen:
             return word
         seen.add(word)
-        return f'<abbr title="{escape(GLOSSARY[word])}">{word}</abbr>'
+        return f'<abbr title="{escape(glossary[word])}">{word}</abbr>'
 
-    return Markup(TERMS.sub(explained, str(escape(text))))
+    return Markup(_terms(tuple(glossary)).sub(explained, str(escape(text))))
 
 
 def _version() -> str:

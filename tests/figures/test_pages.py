@@ -73,6 +73,16 @@ def test_solve(page):
     assert '<td class="n">961</td>' in text
 
 
+def test_terms_are_those_of_solving(page):
+    """Words of runs are not explained there, and a prediction by theory is no polynomial of a
+    report on a network; A, which both have, is."""
+    text, _, _ = page("lfa --problem poisson1d --family chebyshev4 --degree 2 --verify")
+    assert "where theory says" in text
+    terms = re.findall("<dt>(.*?)</dt><dd>", text.split('class="glossary"')[1])
+    assert {"A", "cycle", "smoother"} < set(terms)
+    assert not {"theory", "epoch", "placement"} & set(terms)
+
+
 def test_solve_without_a_prediction_and_without_convergence(page):
     text, _, found = page("solve --problem jump2d --n 31 --krylov cg")
     assert found["predicted_factor"] is None
