@@ -125,6 +125,7 @@ def analyse_record(
         "data": config.data.name,
         "scheme": record.scheme,
         "given": config.init.scheme,
+        "came_to": record.init.about(),
         "operator": config.init.operator,
         "placement": config.model.placement,
         "seed": config.train.seed,

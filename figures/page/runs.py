@@ -185,6 +185,8 @@ def _facts(report: SpectralReport) -> list[tuple[str, str]]:
         "network": f"{report.model}, {facts['parameters']:,} weights, {len(report.levels)} levels",
         "images": facts["data"],
         "scheme": facts["given"] if theory["origin"] != "none" else None,
+        # what an earlier version wrote has not
+        "start": facts.get("came_to") if theory["origin"] != "none" else None,
         "operator": f"{facts['operator']} at the start",
         "placement": facts["placement"],
         "theory": f"{theory['name']} ({ORIGINS[theory['origin']]})" if theory["name"] else None,

@@ -51,6 +51,8 @@ def test_numbers_are_those_of_the_analysis(runs, page):
         for view in level.views.values():
             assert f'<td class="n">{number(view.smoothing_factor)}</td>' in page
     assert f"{100 * report.facts['test_accuracy']:.2f} % of {report.facts['tested_on']}" in page
+    largest = max(level.views["start"].max_modulus for level in report.levels)
+    assert f"max |q| of a level is up to {largest:.3g}" in page
 
 
 def test_page_refers_to_nothing_outside_and_is_small(page):
