@@ -79,12 +79,14 @@ def draw_roots(ax: Axes, found: Along, level: int, *, legend: bool = True) -> Ax
     """The roots of a level's q after every epoch, as they stand, with the disc |z| <= b that holds
     the spectrum: in the complex plane, or against the epoch where all are real.
 
-    Equal roots that move together lie over one another. Roots beyond `FAR` radii are out of view.
+    Equal roots that move together lie over one another. Roots beyond `FAR` radii are out of view,
+    beyond `FAR` times the nearest one where all lie far out, as those of a high degree.
     """
     paths, moments = found.paths(level), found.of(level)
     epochs, b = [one.epoch for one in moments], np.array([one.radius for one in moments])
     ends = {"start": b[0], "learned": b[epochs.index(found.end)]}
-    reach = FAR * max(b)
+    sizes = np.abs(paths[np.isfinite(paths)])
+    reach = FAR * max(max(b), sizes.min() if sizes.size else 0.0)
     shown = np.where(np.abs(paths) <= reach, paths, np.nan)
     if np.isfinite(paths.real).any() and np.all(paths.imag[np.isfinite(paths)] == 0):
         line: dict[str, Any] = {"color": LIGHT_GREY, "linewidth": 0.9, "zorder": 2}

@@ -45,9 +45,11 @@ def starts(
     shown: Any = {"log": True, "counted": False, "legend": False}
     draw_training(axes[0, 0], losses, ylabel="training loss", **shown)
     axes[0, 0].lines[0].set_linewidth(2.2)  # the start that is compared with the others
-    # where the lowest are told apart; what starts far above enters from the top
+    # where the lowest are told apart; what starts far above enters from the top, at its end at last
     lowest = min(float(np.min(run)) for runs in losses.values() for run in runs)
-    axes[0, 0].set_ylim(0.9 * lowest, min(LARGEST * lowest, axes[0, 0].get_ylim()[1]))
+    last = max(float(np.mean([np.ravel(run)[-1] for run in runs])) for runs in losses.values())
+    top = min(max(LARGEST * lowest, 1.5 * last), axes[0, 0].get_ylim()[1])
+    axes[0, 0].set_ylim(0.9 * lowest, top)
     plain_labels(axes[0, 0])
     draw_amplifications(axes[0, 1], amplifications)
     draw_damped(axes[0, 2], damped)

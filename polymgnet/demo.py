@@ -10,7 +10,7 @@ being killed.
 Every file appears whole or not at all, and a stage whose file is there is not done again; a run
 that was interrupted goes on from its last checkpoint. The deep networks see the same data in the
 same order from the same random A at each seed and differ in the start of their coefficients alone.
-Their configuration was not tuned on any of the starts. `bounded` is the default start, derived for
+Their configuration was not tuned on any of the starts. `derived` is the default start, derived for
 the disc around 0 that the spectrum of a random A fills; `smoother` is a network of degree 2 whose A
 starts as a Laplacian, where the classical theory applies; `resnet` is there for scale.
 """
@@ -36,7 +36,7 @@ CONTENT = (
     *("runs", "pictures", "figures", "result.json", "report.html"),
 )
 # the start that is shown, and those that it is compared with
-DERIVED, OTHERS = "bounded", ("constant", "xavier", "chebyshev4")
+DERIVED, OTHERS = "derived", ("constant", "xavier", "chebyshev4")
 STARTS = (DERIVED, *OTHERS)
 SMOOTHER, RESNET = "smoother", "resnet"
 NETWORKS = (*STARTS, SMOOTHER, RESNET)
@@ -50,11 +50,11 @@ MOST_JOBS = 8  # each takes half a gigabyte
 class Settings:
     """How large the demo is; degrees of the deep networks and of the one that smooths."""
 
-    epochs: int = 8
+    epochs: int = 4
     batch_size: int = 32
     width: int = 16
     levels: int = 2
-    degree: int = 16
+    degree: int = 32
     smoothing_degree: int = 2
     seeds: int = 3
     grid: int = 63

@@ -63,6 +63,7 @@ def demo(
 def verdict(table: Sequence[dict[str, Any]], floor: float, images: int) -> list[str]:
     """What was measured, whoever won, and how far a few seeds and test images carry."""
     from analysis.stats import fraction_interval
+    from nets.settings import DEFAULT_SCHEME
     from polymgnet.demo import DERIVED, OTHERS, SMOOTHER, STARTS
 
     rows = {entry["name"]: entry for entry in table}
@@ -79,7 +80,8 @@ def verdict(table: Sequence[dict[str, Any]], floor: float, images: int) -> list[
     above = [name for name, entry in rows.items() if fmean(entry["test_accuracy"]) > floor]
     low, high = fraction_interval(floor, images)
     return [
-        f"Training loss of {DERIVED}, the start derived for the disc, is below that of {counts}.",
+        f"Training loss of {DERIVED}, the default start {DEFAULT_SCHEME}, is below that of"
+        f" {counts}.",
         "At the start max |q| of a level is up to"
         f" {', '.join(f'{name} {M:.3g}' for name, M in amplified if M is not None)}.",
         f"{SMOOTHER}, whose A starts as a Laplacian, {starts} on every level (largest smoothing"

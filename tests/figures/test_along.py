@@ -58,6 +58,14 @@ def test_far_roots_do_not_hide_the_others(ax):
     assert ax.get_xlim()[1] < FAR * 1.5
 
 
+def test_roots_that_all_lie_far_out_are_in_view(ax):
+    """As the equal roots of a high degree: b/(M^(1/32) - 1) is 15 b for M = 8."""
+    draw_roots(ax, run([[15.0, 16.0, 100.0]] * 2), 1)
+    shown = [one.get_ydata()[0] for one in ax.lines if list(one.get_xdata()) == [0, 1]]
+    np.testing.assert_allclose(sorted(shown)[:2], [15.0, 16.0])
+    assert 16 < ax.get_ylim()[1] < 100
+
+
 def test_course_shows_every_factor(ax):
     draw_course(ax, run([[0.5]] * 3), 1)
     for label, values in (("max |q|", [8, 9, 10]), ("µ", [0.5, 1.5, 2.5])):

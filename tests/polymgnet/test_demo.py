@@ -64,7 +64,7 @@ def test_table(finished):
         assert len(entry["test_accuracy"]) == TINY.seeds
         assert all(0 <= value <= 1 for value in entry["test_accuracy"])
         assert entry["parameters"] > 0
-    assert 1 < table["bounded"]["amplification"] < 1000
+    assert 1 < table["derived"]["amplification"] < 1000
     assert table["resnet"]["amplification"] is None
     assert table["smoother"]["smoothing_factors"]["start"] < 0.5
     assert result["nearest_neighbour"]["test_accuracy"] > 0.95
@@ -89,7 +89,7 @@ def test_progress_is_a_line_a_stage(finished):
     states = [state for _, state, _ in steps]
     assert [state for state in states if state in titles] == titles
     assert "2/6 train, 5 of 12 networks: resnet-0, epoch 2/2" in states
-    assert any(state.startswith("3/6 analyse bounded, level 2") for state in states)
+    assert any(state.startswith("3/6 analyse derived, level 2") for state in states)
 
 
 def test_a_stage_of_an_earlier_call_says_so(finished, monkeypatch):
@@ -128,7 +128,7 @@ def test_verdict_says_what_was_measured():
     """Seeds are compared one by one, a draw is no win, and a level that no longer smooths is said
     to."""
     table = [
-        entry("bounded", [0.6, 0.7, 0.8], [1.0, 1.0, 1.0], 8.0),
+        entry("derived", [0.6, 0.7, 0.8], [1.0, 1.0, 1.0], 8.0),
         entry("constant", [0.7, 0.6, 0.9], [0.9, 0.9, 0.9], 300.0),
         entry("xavier", [0.5, 0.7, 0.7], [0.8, 0.8, 0.8], 20.0),
         entry("chebyshev4", [2.0, 2.0, 2.0], [0.5, 0.5, 0.5], 1e4),
@@ -137,10 +137,10 @@ def test_verdict_says_what_was_measured():
     ]
     compared, amplified, smooths, above = verdict(table, 350 / 359, 359)
     assert "constant on 2 of 3 seeds, xavier on 0 of 3 seeds, chebyshev4 on 3 of 3" in compared
-    assert "bounded 8, constant 300, xavier 20, chebyshev4 1e+04" in amplified
+    assert "derived 8, constant 300, xavier 20, chebyshev4 1e+04" in amplified
     assert "is a smoother at the start" in smooths
     assert "0.25) and does not stay one (1.5)" in smooths
-    assert "mean test accuracy: bounded, resnet." in above
+    assert "mean test accuracy: derived, resnet." in above
     assert "One of the 359 test images is 0.28 %" in above
     table[4]["smoothing_factors"] = {"start": 0.25, "learned": 0.3}
     assert "and still is one after training (0.3)" in verdict(table, 1.0, 359)[2]
@@ -176,7 +176,7 @@ def test_networks_start_from_what_was_derived(finished):
         roots = [sorted(level.polynomial().roots.real) for level in model.levels]
         return roots, [level["radius"] for level in data["levels"]], data["features"]
 
-    roots, radii, features = start("bounded-0")
+    roots, radii, features = start("derived-0")
     k, (M, *others) = TINY.degree, [(1 + b / r[0]) ** TINY.degree for r, b in zip(roots, radii)]
     assert features == pytest.approx(FEATURES, rel=0.05)
     assert others == pytest.approx([M], rel=1e-4)
@@ -213,7 +213,7 @@ def test_show_prints_everything(finished, capsys):
         for name in (
             *demo.NETWORKS,
             "1-nearest neighbour",
-            "Training loss of bounded",
+            "Training loss of derived",
             str(folder / "pictures" / "starts.png"),
         )
     )
@@ -224,7 +224,7 @@ def test_killed_demo_goes_on(forked, finished, tmp_path):
     of the demo that was never killed."""
     folder, kills = tmp_path / "demo", 0
     reference, *_ = finished
-    marks = ["chebyshev4.json", "runs/bounded-0/checkpoint", "runs/constant-0/start.safetensors"]
+    marks = ["chebyshev4.json", "runs/derived-0/checkpoint", "runs/constant-0/start.safetensors"]
     for mark in marks:
         process = forked(_run_tiny, folder)
         while not (folder / mark).exists() and process.is_alive():
