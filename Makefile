@@ -27,7 +27,7 @@ $(COMPILED): $(INSTALLED)
 	@$(BIN)/python -m compileall -qq -j 0 -x '/tests/' $(VENV)/lib || true  # as pip does, on every core; some files are templates
 	@touch $@
 
-demo: $(COMPILED)  ## what a derived start is worth, on the bundled digits (3 to 4 minutes on 2 cores)
+demo: $(COMPILED)  ## what a derived start is worth, on the bundled digits (2 to 4 minutes on 2 cores)
 	$(BIN)/polymgnet demo --out $(DEMO_OUT)
 
 test: $(INSTALLED)  ## lint, types and all tests, the sensitive ones under several BLAS kernels
