@@ -46,8 +46,8 @@ class Study:
 
     @property
     def missing(self) -> tuple[Run, ...]:
-        """The runs that have neither a row nor a finished folder."""
-        known = self.rows.known if self.rows else {}
+        """The runs that have neither a row, here or beside, nor a finished folder."""
+        known = self.rows.elsewhere | self.rows.known if self.rows else {}
         return tuple(run for run in self.runs if run.digest not in known and not run.finished)
 
     @property
@@ -65,14 +65,13 @@ class Study:
         no rows, and those that a study beside this one has."""
         if self.rows is None:
             return
-        elsewhere = self.rows.elsewhere()
         for run in self.runs:
             if run.digest in self.rows.known:
                 continue
             if run.finished:
                 self.rows.append(row_of(run))
-            elif run.digest in elsewhere:
-                self.rows.append(elsewhere[run.digest] | {"point": dict(run.point)})
+            elif run.digest in self.rows.elsewhere:
+                self.rows.append(self.rows.elsewhere[run.digest] | {"point": dict(run.point)})
 
     @contextmanager
     def attempt(self, run: Run, failed: dict[str, str]) -> Iterator[None]:

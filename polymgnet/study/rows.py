@@ -97,6 +97,7 @@ class Rows:
                 ) from None
         return known
 
+    @cached_property
     def elsewhere(self) -> dict[str, dict[str, Any]]:
         """Digest -> row of the studies beside this one, each with its file's name as `of`: a run
         that two studies ask for is done once."""

@@ -159,6 +159,7 @@ def test_a_run_that_another_study_has_done_is_not_done_again(file, trained, run,
     text = FILE.format(out=tmp_path / "others").replace('"one"', '"first"')
     second = '"init.scheme" = "chebyshev4", "model.placement" = "plain"'
     other.write_text(text.replace(second, '"init.scheme" = "xavier"'))
+    assert len(study.load_study(other, scale="small").missing) == 2
     run("study", other, "--scale", "small")
     taken = [row for row in lines(other) if "of" in row]
     assert len(trained) == 4 + 2
