@@ -98,13 +98,16 @@ def smoother_text(found: Smoother) -> str:
     (epoch, mu), smooths, turns = found.first, found.starts, []
     if found.first == found.last:
         return f"{'a' if smooths else 'no'} smoother at the end (µ {number(mu, 3)})"
-    begins = f"{'a' if smooths else 'no'} smoother at {f'epoch {epoch}' if epoch else 'the start'}"
+    when = f"epoch {epoch}" if epoch else "the start"
+    if not found.changes:
+        always = "a smoother throughout" if smooths else "never a smoother"
+        return f"{always}: µ {number(mu, 3)} at {when}, {number(found.last[1], 3)} at the end"
+    begins = f"{'a' if smooths else 'no'} smoother at {when}"
     for at, there in found.changes:
         smooths = not smooths
         turns.append(f"{'one' if smooths else 'none'} at epoch {at} (µ {number(there, 3)})")
-    stays = ["and stays one" if found.starts else "and never one"]
     end = f"{number(found.last[1], 3)} at the end"
-    return f"{begins} (µ {number(mu, 3)}), {', '.join(turns or stays)}, {end}"
+    return f"{begins} (µ {number(mu, 3)}), {', '.join(turns)}, {end}"
 
 
 def several_text(found: Mapping[str, Along], accuracies: Mapping[str, float | None]) -> str:

@@ -59,7 +59,8 @@ def damped_waves(
         "ticktext": ["0", "0.5", "1", *map(str, between), *(f"10<sup>{k}</sup>" for k in decades)]
     }
     if limit > 1.0:
-        bar["title"] = {"text": "linear below 1,<br>logarithmic above", "font": {"size": 10}}
+        text = "linear below 1, logarithmic above"
+        bar["title"] = {"text": text, "font": {"size": 10}, "side": "right"}
     if reach < 1.0 and limit <= 1.0:  # what a good cycle leaves is all near 0
         top = max(float(np.max(list(maps.values()))), 1e-12)
         bar = dict(BAR)

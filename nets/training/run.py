@@ -406,8 +406,8 @@ def _about_roots(events: list[dict[str, Any]]) -> str:
     """One line on the roots that lost their meaning."""
     if not events:
         return (
-            "roots: none reached a guard or changed its sign; which coefficients have a meaning,"
-            " polymgnet analyze says"
+            "roots: none came near 0, grew without bound or changed its sign; which coefficients"
+            " have a meaning, polymgnet analyze says"
         )
     first, more = events[0], f"; {len(events) - 1} more in summary.json" if len(events) > 1 else ""
     where = f"level {first['level']}, step {first['step']} ({first['kind']})"
