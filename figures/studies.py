@@ -45,7 +45,7 @@ KINDS = {
     "MgNet": Look(GREEN, "none", "D"),
     "ResNet": Look(VERMILION, "none", "s"),
 }
-BESIDE = 0.4  # half the width of a single place's points
+BESIDE = 0.4  # half the width of a single place's points; of n places a part 1/n^2 of it
 # of all means: the worst lie beyond the axis where they would make the rest so many times smaller
 SHOWN, HIDES = 0.8, 2.5
 
@@ -82,7 +82,7 @@ def draw_along(
     ax: Axes, grid: Grid, places: Mapping[Any, Place], name: str, *, question: Question
 ) -> Axes:
     """A curve for everything that is compared: means with 95 % intervals at every value along the
-    axis; beside one another where there is but one.
+    axis; at few values they stand beside one another.
 
     The candidate is thick and black; the values that were searched are grey, and a dashed line
     joins the best of them at each place. The axis is cut where the worst means would hide the rest,
@@ -93,7 +93,7 @@ def draw_along(
     needed: list[float] = []
     others = _others(grid, question)
     values = (*question.searched, *others, question.candidate or "")
-    spread = BESIDE if len(places) == 1 else 0.0
+    alone, spread = len(places) == 1, BESIDE / len(places) ** 2
     for value, shift in zip(values, np.linspace(-spread, spread, len(values))):
         cells = [grid.cells[place].get(value) for place in places.values()]
         found = [cell.estimate(name) if cell else None for cell in cells]
@@ -102,7 +102,7 @@ def draw_along(
             continue
         y = measure.unit * np.array([one.mean for one in known.values()])
         half = np.array([measure.unit * (one.half or 0.0) for one in known.values()])
-        means += [*(y - half), *(y + half)] if spread else y.tolist()
+        means += [*(y - half), *(y + half)] if alone else y.tolist()
         style: dict[str, Any] = {"label": value, "capsize": 1.5, "elinewidth": 0.7}
         if value == question.candidate:
             style |= {"color": BLACK, "linewidth": 2.2, "marker": "o", "zorder": 5}
@@ -123,7 +123,7 @@ def draw_along(
         ax.plot(list(best), joined, label="best of the searched", **line)
     _cut(ax, means, measure, needed=needed)
     ax.set_xticks(range(len(where)), [str(one) for one in where])
-    if spread:
+    if alone:
         ax.set_xlim(-0.5, 0.5)
     return finished(ax, axis_text(question.along or ""), measure.title, legend=False)
 
