@@ -232,11 +232,6 @@ class Cell:
         found = [row[name] for row in self.rows if row.get(name) is not None]
         return min(found, default=None)
 
-    @property
-    def max_modulus(self) -> float | None:
-        """max |q| over the levels at the start, geometric mean over the runs."""
-        return self.at_start("max_modulus")
-
     def at_start(self, name: str) -> float | None:
         """A number of `STARTS`, of several levels the largest, geometric mean over the runs."""
         found = []

@@ -43,7 +43,8 @@ def ranks_text(grid: Grid) -> str:
             for name in names
         ]
         if any(cells):
-            known = sum(cell.max_modulus is not None for cell in grid.cells[place].values())
+            at_start = [cell.at_start("max_modulus") for cell in grid.cells[place].values()]
+            known = sum(value is not None for value in at_start)
             body.append([place_text(place) or "all", known, *cells])
     columns = ["place", grid.compare, *(MEASURES[name].title for name in names)]
     return (
@@ -60,9 +61,10 @@ def modulus_ranks(grid: Grid, place: Place, measure: str) -> tuple[float, float]
     that what has diverged runs is the worst; None where too few are known."""
     worst = math.inf if MEASURES[measure].smaller_is_better else -math.inf
     pairs = [
-        (cell.max_modulus, worst if cell.diverged else found.mean)
+        (value, worst if cell.diverged else found.mean)
         for cell in grid.cells[place].values()
-        if cell.max_modulus is not None and (found := cell.estimate(measure)) is not None
+        if (value := cell.at_start("max_modulus")) is not None
+        and (found := cell.estimate(measure)) is not None
     ]
     return rank_correlation(*zip(*pairs)) if pairs else None
 
