@@ -118,12 +118,12 @@ def solve_fitted(
     with suppress(Unfit):
         return run(b, x0, stop, plan)
     right, start = np.asarray(b), None if x0 is None else np.asarray(x0)
-    size, other = (0.0 if v is None else float(np.max(np.abs(v))) for v in (right, start))
     for name, vector in (("b", right), ("x0", start)):
         if vector is not None:
             check_finite(vector, name)
+    size, other = (0.0 if v is None else float(np.max(np.abs(v))) for v in (right, start))
     if not math.isfinite(size + other):
-        raise ValueError("b or x0 has entries that are infinite or not a number")
+        raise ValueError("b or x0 leaves the range of numbers in modulus; scale the equation")
     dtype = np.result_type(right.dtype, np.float32)
     low, high = _range(dtype)
     largest, unit = size or other or 1.0, 1.0
