@@ -1,7 +1,6 @@
 """A study with rows: each finished run adds one line, which stands for it on every machine; the
 page is drawn from the rows alone."""
 
-import inspect
 import json
 import os
 import shutil
@@ -13,11 +12,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from nets.pde.learn import learn_smoother
 from polymgnet import study
 from polymgnet.study.plan import scales_of
 from polymgnet.study.rows import Rows, row_of
-from polymgnet.study.smoothers import SmootherRun
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDIES = sorted((ROOT / "studies").glob("*.toml"))
@@ -375,83 +372,6 @@ def test_wrong_files(refused, file, tmp_path):
     file.write_text(good.replace('candidate = "one"', 'candidate = "other"'))  # of another scale
     assert len(study.load_study(file, scale="large", check=False).runs) == 3
     assert not (tmp_path / "p").exists()
-
-
-def test_a_study_of_smoothers(document, tmp_path):
-    """Its rows have the measured factor: of damping all but the smooth errors of poisson1d, and of
-    what is learned from there, which is no larger; a family without that degree says so."""
-    file = tmp_path / "smooth.toml"
-    file.write_text(
-        'kind = "smoother"\nout = "%s"\nrows = "."\n' % (tmp_path / "runs")
-        + '[set]\nproblem = "poisson2d"\nn = 15\nseed = 0\n[grid]\ndegree = [2]\n'
-        + 'smoother = ["chebyshev4", "mls",'
-        + ' { label = "l", smoother = "learned", steps = 1, power = 4 }]\n'
-    )
-    data = document("study", file, "--jobs", 1)
-    classical, refused, learned = (entry["summary"] for entry in data["runs"])
-    assert learned["factor_start"] == classical["factor"]
-    assert 0 < learned["factor"] < classical["factor"] < 0.3
-    assert "factor" not in refused
-    assert "mls" in refused["refused"]
-    assert len((tmp_path / "smooth.jsonl").read_text().splitlines()) == 3
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "said"),
-    [
-        ("n = 15", "m = 15", "unknown setting 'm'"),
-        ("n = 15", 'n = "15"', "n is '15', must be a whole number"),
-        ("n = 15\n", "", "n is missing"),
-        ("chebyshev4", "jacobi", "unknown smoother 'jacobi', allowed are learned"),
-        ("poisson2d", "poison2d", "unknown problem 'poison2d', allowed are"),
-        ("n = 15", 'n = 15\nloss = "mean"', "loss is given for the smoother 'chebyshev4'"),
-        ("n = 15", "n = 15\npower = 2", "power is given for the smoother 'chebyshev4'"),
-        ("n = 15", 'n = 15\nloss = "nonsense"', "unknown loss 'nonsense', allowed are mean, worst"),
-        ("n = 15", 'n = 15\nstart = "cheb"', "unknown start 'cheb', allowed are"),
-    ],
-)
-def test_a_wrong_study_of_smoothers(refused, tmp_path, old, new, said):
-    text = (
-        'kind = "smoother"\nout = "x"\n[set]\nproblem = "poisson2d"\nn = 15\n'
-        '[grid]\ndegree = [2]\nsmoother = ["chebyshev4"]\n'
-    )
-    assert old in text
-    file = tmp_path / "smooth.toml"
-    file.write_text(text.replace(old, new))
-    assert said in refused("study", file)
-
-
-def test_a_smoother_is_found_by_what_its_learning_does(monkeypatch, tmp_path):
-    """A default that is given is the same run; where the default is another, it is another run."""
-    given = {"problem": "poisson2d", "n": 15, "degree": 2, "smoother": "learned"}
-
-    def digest(**settings):
-        return SmootherRun({}, "", given | settings, tmp_path).digest
-
-    before, classical = digest(), digest(smoother="chebyshev4")
-    assert digest(power=12, loss="worst", start="chebyshev4", steps=15) == before
-    assert len({before, digest(power=13), digest(loss="mean"), classical}) == 4
-    monkeypatch.setitem(inspect.unwrap(learn_smoother).__kwdefaults__, "batch", 9)
-    assert digest() != before
-    assert digest(smoother="chebyshev4") == classical
-
-
-def test_a_fault_is_no_row(run, tmp_path, monkeypatch):
-    """What has gone wrong on the way is a failure, to be tried again; not a refusal to commit."""
-    file = tmp_path / "smooth.toml"
-    file.write_text(
-        'kind = "smoother"\nout = "%s"\nrows = "."\n' % (tmp_path / "runs")
-        + '[set]\nproblem = "poisson2d"\nn = 15\nsmoother = "chebyshev4"\n[grid]\ndegree = [2]\n'
-    )
-
-    def broken(*given):
-        raise ValueError("array must not contain infs or NaNs")
-
-    monkeypatch.setattr("polymgnet.study.smoothers.measured_factor", broken)
-    result = run("study", file)
-    assert result.status == 1
-    assert "array must not contain infs" in result.err
-    assert not (tmp_path / "smooth.jsonl").exists()
 
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
