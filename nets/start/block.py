@@ -9,6 +9,7 @@ applied to, which is known at the first forward pass.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -67,8 +68,9 @@ class PolynomialBlock(nn.Module):
     Notes
     -----
     The start sets parameters in place. Let it come first where more than one process trains (DDP
-    compares the processes' weights when it wraps a model, not later), and before torch.compile: by
-    `start_size`, by `start`, or by one batch.
+    compares the processes' weights when it wraps a model, not later), where a running mean of the
+    weights begins, and before torch.export or a torch.compile of the full graph: by `start_size`,
+    by `start`, or by one batch.
     """
 
     started: Tensor
@@ -111,7 +113,7 @@ class PolynomialBlock(nn.Module):
         self.report: LevelReport | None = None
         self.register_buffer("started", torch.tensor(False))
         self._waits = True  # `started` without a look at a tensor, for which a GPU would wait
-        if start_size is not None:
+        if start_size is not None and not self.started.is_meta:
             self.start(start_size)
 
     @own_defaults()
@@ -141,10 +143,24 @@ class PolynomialBlock(nn.Module):
                 f" {self.dim + 2} axes: (images, channels, grid); give dim to the block"
             )
         if self._waits and not x.is_meta:
-            self.start(x.shape[2:])
+            self._start_once(x.shape[2:])
         residual = -self.level.A(x)
         return cast("Tensor", self.level(residual if f is None else f + residual, x)[0])
 
+    def _start_once(self, size: Sequence[int]) -> None:
+        """The start, unless `started` says that it was: a copy made before it may since have got
+        the weights of a started block, as a running mean of weights does."""
+        if torch.compiler.is_compiling():
+            raise RuntimeError(
+                "a PolynomialBlock that was not started cannot be traced: give start_size, call"
+                " start(size) or pass one batch before torch.compile or torch.export"
+            )
+        if not self.started:
+            # a compiled network takes over behind this: nothing of the start is for its tracer
+            traced = "torch._dynamo" in sys.modules
+            (torch.compiler.disable(self.start) if traced else self.start)(size)
+        self._waits = False
+
     def _load_from_state_dict(self, *arguments: Any) -> None:
         super()._load_from_state_dict(*arguments)
-        self._waits = not bool(self.started)
+        self._waits = self.started.is_meta or not self.started

@@ -152,6 +152,50 @@ def test_compiled_after_its_start():
     torch.testing.assert_close(compiled(x), made(x))
 
 
+def test_compiled_before_its_start():
+    """Its start is not traced: the first batch breaks the graph, the next ones do not."""
+    made, x = block().eval(), random(2, 3, 6, 7)
+    compiled = torch.compile(made, backend="eager")
+    y = compiled(x)
+    assert made.report == block(start_size=(6, 7)).report
+    torch.testing.assert_close(y, made(x))
+    torch.testing.assert_close(compiled(2 * x), made(2 * x))
+    with pytest.raises(RuntimeError, match=r"not started cannot be traced: give start_size"):
+        torch.export.export(block().eval(), (x,))
+
+
+def test_exported_for_any_batch_and_grid():
+    made = block(start_size=(6, 7)).eval()
+    free = {"x": {axis: torch.export.Dim.DYNAMIC for axis in (0, 2, 3)}}
+    program = torch.export.export(made, (random(2, 3, 6, 7),), dynamic_shapes=free)
+    x = random(4, 3, 8, 5, seed=1)
+    torch.testing.assert_close(program.module()(x), made(x))
+
+
+def test_a_running_mean_made_before_the_start_is_not_started_again():
+    """It takes over `started` with the weights, and no start may come over these."""
+    made, x = block(placement="relu_outside_nobn"), random(2, 3, 6, 7)
+    mean = torch.optim.swa_utils.AveragedModel(made)
+    made(x)
+    with torch.no_grad():
+        for parameter in made.parameters():
+            parameter.mul_(1.3)
+    mean.update_parameters(made)
+    mean(x)
+    for own, other in zip(mean.module.parameters(), made.parameters(), strict=True):
+        assert torch.equal(own, other)
+    assert mean.module.report is None
+
+
+def test_on_the_device_meta_it_waits_for_its_weights():
+    x, made = random(2, 3, 6, 7), block(start_size=(6, 7)).eval()
+    with torch.device("meta"):
+        empty = nets.PolynomialBlock(3, start_size=(6, 7)).eval()
+    empty.load_state_dict(made.state_dict())  # of no effect, as torch warns
+    empty.load_state_dict(made.state_dict(), assign=True)
+    assert torch.equal(empty(x), made(x))
+
+
 def resnet20():
     """ResNet-20 with blocks of two steps in place of those of two convolutions."""
 
