@@ -35,6 +35,14 @@ def _mix(x: Word) -> Word:
     return x ^ (x >> 16)
 
 
+def keyed_word(*address: int) -> int:
+    """A uniform 32-bit word of an address of integers, of which the low 32 bits count."""
+    key = 0x9E3779B9
+    for word in address:
+        key = _mix(_mix(key ^ (word & _MASK)) + 0x85EBCA6B & _MASK)
+    return key
+
+
 def keyed_bits(samples: Tensor, count: int, *, seed: int, epoch: int, stream: int = 0) -> Tensor:
     """h(seed, epoch, stream, sample, draw) -> int64 tensor (n, count) of uniform 32-bit words, on
     the device of the sample numbers, int64 (n,).
@@ -43,9 +51,7 @@ def keyed_bits(samples: Tensor, count: int, *, seed: int, epoch: int, stream: in
     at most 64 bits.
     """
     device = samples.device
-    key = 0x9E3779B9
-    for word in (seed, seed >> 32, epoch, stream):
-        key = _mix(_mix(key ^ (word & _MASK)) + 0x85EBCA6B & _MASK)
+    key = keyed_word(seed, seed >> 32, epoch, stream)
     rows = _mix(_mix((samples & _MASK) ^ key) ^ (samples >> 32 & _MASK))
     draws = _mix(torch.arange(1, count + 1, device=device) * 0x9E3779B1 & _MASK)
     return _mix(_mix(rows[:, None] ^ draws[None, :]) + key & _MASK)

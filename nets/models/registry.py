@@ -165,6 +165,7 @@ def register_model(
     ----------
     build
         Its class, which takes its options as keywords, `in_channels` and `num_classes` among them.
+        Its constructor draws the weights, from torch's global generator, which a run seeds.
     summary
         One line on what it is.
     defaults
@@ -320,10 +321,8 @@ def create_model(
     for option in ("train_coefficients", "preactivation"):
         if not isinstance(options.get(option, True), bool):
             raise ValueError(f"{option} is {options[option]!r}, allowed are: true, false")
-    model = entry.build(**options)
+    model = _built(entry.build, options, generator)
     model.spec = spec  # type: ignore[assignment]
-    if generator is not None:
-        reset_weights(model, generator=generator)
     if weights is not None:
         weights.fill(model)
         if isinstance(model, ImageModel) and asked not in (None, model.num_classes):
@@ -333,6 +332,21 @@ def create_model(
     if not isinstance(model, ImageModel):
         raise ValueError(f"{name} is no ImageModel: it has no feature maps for features_only")
     return FeatureMaps(model)
+
+
+def _built(
+    build: type[nn.Module], options: Mapping[str, Any], generator: torch.Generator | None
+) -> nn.Module:
+    """The model, its weights drawn by the generator. A class of a user's may start in a way of its
+    own, which a fresh draw would undo: its constructor draws, torch's global generator seeded."""
+    if generator is None or build in (PolyMgNet, MgNet, ResNet):
+        model = build(**options)
+        if generator is not None:
+            reset_weights(model, generator=generator)
+        return model
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+        return build(**options)
 
 
 def reset_weights(model: nn.Module, *, generator: torch.Generator | None = None) -> None:

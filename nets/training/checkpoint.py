@@ -12,6 +12,7 @@ import hashlib
 import json
 import re
 import warnings
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,10 @@ def _digest(tensors: Mapping[str, Tensor], info: str) -> str:
 def _pack(tensors: Mapping[str, Tensor], info: dict[str, Any]) -> bytes:
     """One safetensors file; a single metadata entry, because the order of several is not fixed."""
     plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    places = Counter(value.untyped_storage().data_ptr() for value in plain.values())
+    for name, value in plain.items():  # what has two names, as weights that are shared, is two
+        if places[value.untyped_storage().data_ptr()] > 1:
+            plain[name] = value.clone()
     text = json.dumps(info)
     outer = json.dumps({"digest": _digest(plain, text), "info": text}, sort_keys=True)
     return save(plain, metadata={"polymgnet": outer})

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nets.data.augment import Augment, normalise
-from nets.data.order import shares, steps_per_epoch
+from nets.data.order import keyed_word, shares, steps_per_epoch
 from nets.data.sources import DataSet
 from nets.fast.capture import CapturedStep, may_capture
 from nets.fast.fusion import compiled, prepare
@@ -158,6 +158,7 @@ class Trainer:
         lr = learning_rate(self.config.optim, self.step, **counts)
         set_learning_rate(self.optimizer, lr)
         self.number.fill_(self.step)
+        self._seed_modules()
         if self.captured is None:
             self._update(x, target, labels, total)
         else:
@@ -165,6 +166,15 @@ class Trainer:
         if self.ema:
             self.ema.update()
         self.step += 1
+
+    def _seed_modules(self) -> None:
+        """Torch's generators by (seed, step, rank): what a module of a user's draws, as a dropout,
+        is then that of an uninterrupted run, and another on every rank."""
+        seed = self.config.train.seed
+        word = keyed_word(seed, seed >> 32, self.step, self.rank)
+        torch.default_generator.manual_seed(word)
+        if self.device.type != "cpu":
+            torch.get_device_module(self.device).manual_seed(word)
 
     def _update(self, x: Tensor, target: Tensor, labels: Tensor, total: int) -> None:
         """The part of a step that is captured: what changes from step to step is in tensors."""

@@ -74,6 +74,58 @@ def test_a_model_is_one_entry(tmp_path, monkeypatch):
     assert not (tmp_path / "other").exists()
 
 
+class Own(nn.Module):
+    """Weights that start in a way of their own, a dropout, and one block under two names."""
+
+    def __init__(self, *, in_channels: int = 3, num_classes: int = 10) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(in_channels, 3, 3, padding=1)
+        nn.init.constant_(self.stem.weight, 0.125)
+        block = nets.PolynomialBlock(3, placement="relu_outside_nobn", start_size=(8, 8))
+        self.blocks = nn.Sequential(block, nn.Dropout(0.5), block)
+        self.fc = nn.Linear(3, num_classes)
+
+    def forward(self, x):
+        return self.fc(self.blocks(self.stem(x)).mean(dim=(2, 3)))
+
+
+@pytest.fixture
+def own(monkeypatch):
+    monkeypatch.setitem(MODELS, "own", ModelEntry(Own, "as torch's users write them"))
+    none = [f"{key}=null" for key in ("width", "levels", "placement")]
+    return ["model=own", *none, "ema=0.5", "checkpoint_steps=1", "epochs=2"]
+
+
+def test_a_model_starts_as_its_constructor_does(tmp_path, own):
+    """A generator seeds it, leaves the global one, and a block's coefficients fit its A."""
+    state = torch.get_rng_state()
+    one, two, other = (
+        nets.create_model("own", generator=torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)
+    )
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(map(torch.equal, one.parameters(), two.parameters()))
+    assert not torch.equal(one.fc.weight, other.fc.weight)
+    trained(tmp_path / "run", *own, "epochs=1")
+    for model in (one, nets.load(tmp_path / "run", which="start")):
+        assert (model.stem.weight == 0.125).all()
+        block = model.blocks[0]
+        started = [step.factor() for step in block.level.steps]
+        block.start((8, 8))
+        assert [step.factor() for step in block.level.steps] == started
+
+
+def test_a_model_that_draws_and_shares_goes_on_to_the_bit(tmp_path, own):
+    config = nets.load_config("digits", [*SETS, *own])
+    nets.train(config, tmp_path / "whole", progress=False)
+    for steps in (2, 1, 9):
+        asked = iter(range(1, 100))
+        stop = lambda asked=asked, steps=steps: next(asked) == steps  # noqa: E731
+        summary = nets.train(config, tmp_path / "parts", progress=False, resume=True, stop=stop)
+    assert (summary.finished, summary.resumed) == (True, 2)
+    whole, parts = (tmp_path / name / "model.safetensors" for name in ("whole", "parts"))
+    assert whole.read_bytes() == parts.read_bytes()
+
+
 def test_a_data_set_is_one_entry(tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     images, labels = rng.integers(0, 256, (1250, 1, 8, 8), dtype=np.uint8), np.arange(1250) % 10
