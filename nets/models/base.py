@@ -3,6 +3,8 @@ feature maps of all resolutions."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
@@ -11,6 +13,19 @@ from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from nets.models.spec import ModelSpec
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Eval mode within; at the end every module has its own mode again, as one that is kept in eval
+    mode in a network that trains."""
+    training = [module for module in model.modules() if module.training]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
 
 
 class ImageModel(nn.Module):

@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from mgtheory.polynomials.factors import FACTORS
-from nets.models.base import FeatureMaps, ImageModel
+from nets.models.base import FeatureMaps, ImageModel, evaluating
 from nets.models.blocks import LevelOptions
 from nets.models.classifier import MultigridClassifier
 from nets.models.coefficients import MAX_GENERAL_DEGREE
@@ -377,11 +377,9 @@ def count_flops(model: nn.Module, shape: Sequence[int]) -> int:
     mode; a multiply-add is two. On the device ``meta`` nothing is computed."""
     from torch.utils.flop_counter import FlopCounterMode
 
-    weight, was_training = next(model.parameters()), model.training
-    model.eval()
-    with FlopCounterMode(display=False) as counter:
+    weight = next(model.parameters())
+    with evaluating(model), FlopCounterMode(display=False) as counter:
         model(torch.zeros(1, *shape, device=weight.device, dtype=weight.dtype))
-    model.train(was_training)
     return int(counter.get_total_flops())
 
 

@@ -3,6 +3,7 @@ is loaded again and compared before it is written."""
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import logging
@@ -71,8 +72,9 @@ def export(classifier: Classifier, path: str | Path, kind: str) -> float:
         raise ValueError("the classifier does not know its size; nets.load_classifier gives one")
     shape = (len(classifier.mean), *classifier.size)
     facts = {"classes": list(classifier.classes), "shape": list(shape)}
-    module = _Pixels(classifier).eval()
-    content, scores = kinds[kind](module, torch.zeros(2, *shape), facts)
+    # the caller's keeps its mode, and its device, of which the file is free
+    classifier = copy.deepcopy(classifier).cpu().eval()
+    content, scores = kinds[kind](_Pixels(classifier), torch.zeros(2, *shape), facts)
     worst = 0.0
     for n in (1, 5):
         images = np.random.default_rng(n).random((n, *shape), dtype=np.float32)

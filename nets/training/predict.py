@@ -23,6 +23,7 @@ from mgtheory._files import write_atomically
 from nets.data.augment import normalise
 from nets.data.folders import decode, pixels
 from nets.data.sources import DataSet, load_data
+from nets.models.base import evaluating
 from nets.training.folder import load, read_config
 from nets.training.records import STRICT, read_record
 
@@ -125,8 +126,8 @@ class Classifier(nn.Module):
     Examples
     --------
     >>> import nets
-    >>> model = nets.create_model("q2", width=4, in_channels=1).eval()
-    >>> classifier = nets.Classifier(model, mean=(0.3,), std=(0.4,))
+    >>> model = nets.create_model("q2", width=4, in_channels=1)
+    >>> classifier = nets.Classifier(model, mean=(0.3,), std=(0.4,)).eval()
     >>> images = torch.randint(256, (5, 1, 8, 8), dtype=torch.uint8)
     >>> classifier(images).shape
     torch.Size([5, 10])
@@ -180,7 +181,7 @@ class Classifier(nn.Module):
         return self._scores(images).argmax(1)
 
     def probabilities(self, images: Any) -> Tensor:
-        """Softmax of the scores (n, classes), `BATCH` images at a time.
+        """Softmax of the scores (n, classes) in eval mode, `BATCH` images at a time.
 
         Parameters
         ----------
@@ -200,7 +201,8 @@ class Classifier(nn.Module):
 
     @torch.no_grad()
     def _scores(self, images: Any) -> Tensor:
-        return torch.cat([self(part) for part in torch.split(self.batch(images), BATCH)])
+        with evaluating(self):  # whatever mode the network is in, as after create_model
+            return torch.cat([self(part) for part in torch.split(self.batch(images), BATCH)])
 
     def batch(self, images: Any) -> Tensor:
         """What `probabilities` takes, as one batch (n, channels, height, width)."""
@@ -263,7 +265,8 @@ class Evaluation:
 
 
 def evaluate(classifier: Classifier, data: DataSet, part: str = "test") -> Evaluation:
-    """A classifier on a part of a data set: ``train``, ``validation``, ``test`` or ``all``.
+    """A classifier in eval mode on a part of a data set: ``train``, ``validation``, ``test`` or
+    ``all``.
 
     The classes are told by their names: the data may have fewer of them, or in another order. Grey
     images are repeated for a network of several channels.

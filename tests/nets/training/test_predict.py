@@ -12,9 +12,10 @@ from PIL import Image
 
 import nets
 from nets.data.sources import load_data
+from nets.models.registry import count_flops
 from nets.training.checkpoint import load_model
 from nets.training.folder import read_config
-from nets.training.predict import DATA_FILE, DataFacts, check_data, read_data_facts
+from nets.training.predict import DATA_FILE, DataFacts, check_data, evaluate, read_data_facts
 
 SETS = ["epochs=4", "width=4", "levels=2", "batch_size=64", "tensorboard=false"]
 
@@ -143,6 +144,24 @@ def test_every_form_of_an_image(colours, tmp_path):
         colours.predict([first, first[:4]])
     with pytest.raises(ValueError, match=r"shape \(8, 6\); allowed are \(n, 3, height, width\)"):
         colours.predict(first[..., 0])
+
+
+def test_prediction_is_in_eval_mode_whatever_mode_it_is_called_in(run, data):
+    """One image alone has the scores it has among others, and no running mean moves; afterwards
+    every module is in the mode it was in."""
+    classifier = nets.load_classifier(run[0])
+    images = data.images[data.test]
+    expected = classifier.probabilities(images)
+    whole = evaluate(classifier, data)
+    classifier.train()
+    classifier.model.stem_norm.eval()  # as of a network that is trained on with a frozen start
+    modes = [module.training for module in classifier.modules()]
+    before = {name: value.clone() for name, value in classifier.state_dict().items()}
+    torch.testing.assert_close(classifier.probabilities(images[:1]), expected[:1])
+    assert evaluate(classifier, data) == whole
+    count_flops(classifier.model, data.shape)
+    assert [module.training for module in classifier.modules()] == modes
+    assert all(torch.equal(value, before[k]) for k, value in classifier.state_dict().items())
 
 
 def test_pictures_are_brought_to_the_size_of_the_run(run):
