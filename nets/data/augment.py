@@ -86,6 +86,7 @@ class Augment(AugmentSection):
             x = pool[rows].float()
         if self.policy != "none":
             ops, magnitude = self.randaugment_ops, self.randaugment_magnitude
+            x = x.round()  # bytes, which its tables are of; between them is what was interpolated
             x = apply_policy(self.policy, x, u["policy"], ops=ops, magnitude=magnitude)
         x = normalise(x, self.mean, self.std)
         return self._cut(x, u) if self.cutout else x

@@ -158,7 +158,8 @@ class PolynomialBlock(nn.Module):
         if not self.started:
             # a compiled network takes over behind this: nothing of the start is for its tracer
             traced = "torch._dynamo" in sys.modules
-            (torch.compiler.disable(self.start) if traced else self.start)(size)
+            start = torch.compiler.disable(self.start) if traced else self.start  # type: ignore[no-untyped-call]
+            start(size)
         self._waits = False
 
     def _load_from_state_dict(self, *arguments: Any) -> None:

@@ -100,7 +100,8 @@ def test_a_model_starts_as_its_constructor_does(tmp_path, own):
     """A generator seeds it, leaves the global one, and a block's coefficients fit its A."""
     state = torch.get_rng_state()
     one, two, other = (
-        nets.create_model("own", generator=torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)
+        nets.create_model("own", generator=torch.Generator().manual_seed(seed))
+        for seed in (1, 1, 2)
     )
     assert torch.equal(torch.get_rng_state(), state)
     assert all(map(torch.equal, one.parameters(), two.parameters()))

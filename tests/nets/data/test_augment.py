@@ -359,6 +359,37 @@ def test_warp_shifts_and_zooms_by_what_was_drawn(axis):
     assert turned.max() == pytest.approx(1, abs=1e-4)  # a true rotation: the pixel stays one pixel
 
 
+def test_a_warped_image_is_mirrored_as_a_whole():
+    """Turned, scaled and shifted, and then the columns in the other order."""
+    x, shape = pool(20, 2, 7, 10).float(), (20,)
+    u = augment(rotate=30.0, scale=0.2, crop=2).draws(torch.arange(20), 0)
+    one, other = (
+        augment(rotate=30.0, scale=0.2, crop=2, flip="random")._warp(x, u | {"flip": side})
+        for side in (torch.zeros(shape), torch.ones(shape))
+    )
+    torch.testing.assert_close(other, one.flip(3), rtol=0, atol=0.02)  # of bytes
+
+
+def test_a_policy_rounds_what_was_interpolated():
+    """Turned and scaled a constant image is constant up to rounding, and so is what a policy of no
+    magnitude makes of it; turned noise is as bright on average as before."""
+    turned = {"rotate": 8.0, "scale": 0.08, "pad": "reflect"}
+    plain, policy = (
+        augment(**turned),
+        augment(**turned, policy="randaugment", randaugment_ops=1, randaugment_magnitude=0.0),
+    )
+    images, rows = torch.full((200, 1, 9, 9), 100, dtype=torch.uint8), torch.arange(200)
+    u = policy.draws(rows, 0)
+    bytes_ = policy.images(images, rows, u)
+    kept = (u["policy"][:, 0] * 14).long() == 0  # the identity
+    assert kept.sum() > 5
+    torch.testing.assert_close(bytes_[kept], torch.full_like(bytes_[kept], 100))
+    noise = pool(200, 1)
+    found, expected = (one.images(noise, rows, u)[kept] for one in (policy, plain))
+    assert (found - expected).abs().max() < 0.501
+    assert (found - expected).mean().abs() < 0.05
+
+
 def test_wrong_options():
     with pytest.raises(
         ValueError, match=r"policy\n.* 'none', 'autoaugment' or 'randaugment' .*'trivial'"

@@ -59,6 +59,8 @@ def test_schedule_starts_peaks_and_ends_where_it_should(name):
     assert max(values) == pytest.approx(2, rel=1e-3)
     if name == "onecycle":
         assert int(np.argmax(values)) == 300
+        # from the peak a cosine down to 1e-4 of it: half way the mean of both
+        assert values[650] == pytest.approx(2 * (1 + 1e-4) / 2, rel=1e-6)
     if name == "cosine":
         assert values[500] == pytest.approx(1)
 
