@@ -308,6 +308,7 @@ def test_shared_coefficients():
     [
         ({"width": 8}, [8, 16, 32, 32]),
         ({"width": 0.5}, [32, 64, 128, 128]),
+        ({"width": 0.12}, [8, 16, 32, 32]),
         ({"width": 1.0, "levels": 2}, [64, 128]),
         ({"levels": 5}, [64, 128, 256, 256, 256]),
         ({"channels": [4, 4, 8]}, [4, 4, 8]),
@@ -362,6 +363,19 @@ def test_generator_decides_the_weights():
     ]
     assert torch.equal(models[0].levels[0].A.weight, models[1].levels[0].A.weight)
     assert not torch.equal(models[0].levels[0].A.weight, models[2].levels[0].A.weight)
+
+
+@pytest.mark.parametrize("name", ["q2", "mgnet", "resnet20"])
+def test_drawn_weights_are_uniform_as_torch_draws_them(name):
+    """In ±fan_in^(-1/2), of mean square 1/(3 fan_in), within five standard deviations."""
+    model = nets.create_model(name, width=32, generator=torch.Generator().manual_seed(0))
+    drawn = [module for module in model.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
+    for module in drawn:
+        weight = (module.weight * module.weight[0].numel() ** 0.5).detach().double()
+        assert 0.97 < weight.abs().max() <= 1 + 1e-6
+        deviation = (4 / 45 / weight.numel()) ** 0.5
+        assert weight.square().mean() == pytest.approx(1 / 3, abs=5 * deviation)
+        assert weight.mean() == pytest.approx(0, abs=5 * (3 * weight.numel()) ** -0.5)
 
 
 class Pixels(nn.Module):

@@ -203,6 +203,25 @@ def test_every_step_has_the_rate_of_its_number(make):
     assert [line["lr"] for line in lines] == pytest.approx(expected[STEPS - 1 :: STEPS])
 
 
+def test_what_a_module_draws_is_that_of_the_seed_the_step_and_the_rank(make):
+    """As of a dropout, whatever was drawn before; no two are equal."""
+
+    def drawn(seed, step, rank):
+        t = trainers[seed]
+        t.step, t.rank, t.world, found = step, rank, 2, []
+        hook = t.model.register_forward_pre_hook(lambda *_: found.append(torch.rand(()).item()))
+        t.train_step(*next(t.batches()))
+        hook.remove()
+        return found[0]
+
+    with torch.random.fork_rng(devices=[]):
+        trainers = {seed: make(f"seed={seed}") for seed in (0, 1, 2**40)}
+        addresses = [(0, 0, 0), (0, 1, 0), (0, 0, 1), (1, 0, 0), (2**40, 0, 0)]
+        first = [drawn(*one) for one in addresses]
+        assert first == [drawn(*one) for one in addresses]
+    assert len(set(first)) == len(addresses)
+
+
 @pytest.mark.parametrize("clip", [0.0, 0.01])
 def test_the_last_smaller_batch_counts_its_own_images(make, clip):
     """Without momentum and decay a step is -lr times the gradient of the mean over the batch, cut
