@@ -47,6 +47,9 @@ def test_one_line_for_many_bursts_and_none_for_ordinary_training():
     fall = [(0.64, 0.70), (0.73, 0.55)]
     assert told(fall, images=1000)
     assert not told(fall, images=20)  # three images
+    # three standard deviations of the difference of two parts of 100, sqrt(1/200) each at most
+    assert told([(0.64, 0.70), (0.73, 0.70 - 0.213)], images=100)
+    assert not told([(0.64, 0.70), (0.73, 0.70 - 0.211)], images=100)
     assert not told(BURST[:1])
 
 

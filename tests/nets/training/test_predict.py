@@ -16,6 +16,7 @@ from nets.models.registry import count_flops
 from nets.training.checkpoint import load_model
 from nets.training.folder import read_config
 from nets.training.predict import DATA_FILE, DataFacts, check_data, evaluate, read_data_facts
+from nets.training.train import _take
 
 SETS = ["epochs=4", "width=4", "levels=2", "batch_size=64", "tensorboard=false"]
 
@@ -144,6 +145,17 @@ def test_every_form_of_an_image(colours, tmp_path):
         colours.predict([first, first[:4]])
     with pytest.raises(ValueError, match=r"shape \(8, 6\); allowed are \(n, 3, height, width\)"):
         colours.predict(first[..., 0])
+
+
+def test_weights_of_as_many_other_classes_leave_the_last_layer(run, data):
+    there = nets.load(run[0])
+    for classes, same in ((data.classes, True), (data.classes[::-1], False)):
+        model = nets.create_model(there.spec.name, **there.spec.overrides)
+        own = model.fc.weight.clone()
+        said = _take(model, str(run[0]), replace(data, classes=classes))
+        assert torch.equal(model.fc.weight, there.fc.weight if same else own)
+        assert torch.equal(model.stem.weight, there.stem.weight)
+        assert ("drawn anew: fc.weight, fc.bias (10 other classes)" in said) != same
 
 
 def test_prediction_is_in_eval_mode_whatever_mode_it_is_called_in(run, data):
