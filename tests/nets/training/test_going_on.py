@@ -96,6 +96,8 @@ def test_a_begun_run_may_become_longer_or_shorter_but_not_than_it_is(tmp_path):
     assert read_config(out).train.epochs == 4
     shorter = run(out, 3, resume=True)
     assert (shorter.epochs, read_config(out).train.epochs) == (3, 3)
+    said = f"train.epochs and its schedule: 4 from step 0, 3 from step {2 * each + 1}"
+    assert shorter.notes == [said]
     with pytest.raises(ValueError, match=r"has trained 3 epochs; train.epochs is 2, give more"):
         run(out, 2, resume=True)
     assert run(out, 3, resume=True) == shorter
