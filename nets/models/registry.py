@@ -345,7 +345,9 @@ def _built(
             reset_weights(model, generator=generator)
         return model
     with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+        torch.default_generator.manual_seed(
+            int(torch.randint(2**62, (), generator=generator, device="cpu"))
+        )
         return build(**options)
 
 
