@@ -134,7 +134,7 @@ def folders(given: list[Path], *, scale: str | None = None) -> tuple[list[Path],
         if path.is_file() and path.suffix in STUDY_FILES:
             from polymgnet.study import load_study
 
-            study = load_study(path, scale=scale, check=False)
+            study = load_study(path, scale=scale, trains=False)
             inside, where = [run.folder for run in study.runs if run.finished], study.out
             if not inside:
                 known = study.rows.known if study.rows is not None else {}

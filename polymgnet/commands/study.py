@@ -125,7 +125,7 @@ def study(
         for path in () if as_json else paths:
             print(path)
         return
-    plan = work.load_study(file, scale=scale, out=out, check=not (status or cancel))
+    plan = work.load_study(file, scale=scale, out=out, trains=not cancel)
     if status or cancel:
         _standing(plan, cancel=cancel, as_json=as_json)
         return

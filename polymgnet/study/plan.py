@@ -255,10 +255,10 @@ def _of_devices(path: Path, slurm: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def load_study(
-    path: Path, *, scale: str | None = None, out: Path | None = None, check: bool = True
+    path: Path, *, scale: str | None = None, out: Path | None = None, trains: bool = True
 ) -> Study:
-    """Read and check a study file, every run's configuration too, before training starts; without
-    `check`, whether the networks can be made is left out, which takes longest."""
+    """Read and check a study file, every run's configuration and network too; ValueError names what
+    is wrong. Where nothing `trains`, the files that a start is read from may be elsewhere."""
     from mgtheory._files import check_folder
 
     data = _read(path, scale)
@@ -303,14 +303,14 @@ def load_study(
         raise _wrong(path, "exclude leaves no run of the grid")
     if len({run.folder for run in runs}) < len(runs):
         raise _wrong(path, "the grid holds the same run twice; every value of a list must differ")
-    if check:  # one run for all that differ in the seed, and one for every seed
-        try:
-            alike = {run.alike: run for run in runs}
-            seeds = {text_of(list(run.seeds.values())): run for run in reversed(runs)}
-            for run in (*alike.values(), *seeds.values()):
-                run.check()
-        except (ValueError, FileNotFoundError, IsADirectoryError) as error:
-            raise _wrong(path, one_line(error)) from error
+    # one run for all that differ in the seed, and one for every seed
+    alike = {run.alike: run for run in runs}
+    seeds = {text_of(list(run.seeds.values())): run for run in reversed(runs)}
+    try:
+        for run in (*alike.values(), *seeds.values()):
+            run.check(trains=trains)
+    except (ValueError, FileNotFoundError, IsADirectoryError) as error:
+        raise _wrong(path, one_line(error)) from error
     rows = data.get("rows")
     if rows is not None:
         rows = Rows(path.parent / rows / f"{name_of(path, scale)}.jsonl")

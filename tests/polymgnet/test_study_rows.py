@@ -370,7 +370,7 @@ def test_wrong_files(refused, file, tmp_path):
         assert said in refused("study", file, "--scale", "large")
         assert said in refused("study", file, "--report", tmp_path / "p")
     file.write_text(good.replace('candidate = "one"', 'candidate = "other"'))  # of another scale
-    assert len(study.load_study(file, scale="large", check=False).runs) == 3
+    assert len(study.load_study(file, scale="large").runs) == 3
     assert not (tmp_path / "p").exists()
 
 
@@ -385,7 +385,7 @@ def test_shipped_studies(path, tmp_path):
         )
         assert all((committed.parent / figure.name).exists() for figure in figures)
     scale = scales_of(path)[-1]
-    runs = study.load_study(path, scale=scale, check=False).runs
+    runs = study.load_study(path, scale=scale).runs
     for run in {run.settings.get("model.name"): run for run in runs}.values():
         run.check()
 
