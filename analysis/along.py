@@ -43,7 +43,7 @@ from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.polynomials.roots import roots_from_json, roots_to_json
 from nets.data.augment import normalise
 from nets.data.sources import load_data
-from nets.start.amplification import level_amplification
+from nets.start.jacobian import jacobian_norms
 from nets.start.padded import high_part, spectral_radius
 from nets.start.report import InitReport
 from nets.start.spectrum import LevelSpectrum, convolution_spectra
@@ -52,7 +52,7 @@ from nets.training.folder import load
 from nets.training.history import COEFFICIENTS, Levels, kept_models, load_kept, read_coefficients
 from nets.training.predict import DATA_FILE, read_data_facts
 
-KIND, SCHEMA, FILE = "along_training", 1, "along.json"
+KIND, SCHEMA, FILE = "along_training", 2, "along.json"
 NOTHING_KEPT = (
     "the run kept no coefficients of its epochs (an earlier version, or train.record is false):"
     " start and end alone"
@@ -61,7 +61,7 @@ NOT_BETWEEN = (
     "b, µ and max |q| are those of the report, at the start and the end; polymgnet report {run}"
     " measures the epochs in between"
 )
-NO_IMAGES = "amplification is not measured: the run's images are not here, or of another size"
+NO_IMAGES = "‖J‖ is not measured: the run's images are not here, or of another size"
 # features of the first level that the Jacobian is taken on, over all images: a product with it is a
 # few forward and backward passes
 FEATURES, MOST_IMAGES = 8192, 4
@@ -84,9 +84,9 @@ class Moment:
     effective_factor
         mu with the batch norms folded in; None without norms, and at the start, where they have no
         statistics yet.
-    amplification
-        Of the level's Jacobian, on images, with their batch's statistics in the norms (see
-        `nets.start.amplification`): at start and end; None elsewhere, and without images.
+    jacobian_norm
+        |J|_2 of the level's Jacobian, on images, with their batch's statistics in the norms (see
+        `nets.start.jacobian`): at start and end; None elsewhere, and without images.
     identifiable
         Whether every coefficient has a meaning (`analysis.identifiability`).
     nearest
@@ -102,7 +102,7 @@ class Moment:
     smoothing_factor: float
     identifiable: bool
     effective_factor: float | None = None
-    amplification: float | None = None
+    jacobian_norm: float | None = None
     nearest: Nearest | None = None
 
 
@@ -373,14 +373,14 @@ def _measured(
 
     moments = in_threads(measure, work)
     notes: tuple[str, ...] = () if coefficients else (NOTHING_KEPT,)
-    say("amplification of the Jacobians")
-    amplified = {e: _amplifications(record, w) for e, w in ((0, "start"), (end, "learned"))}
-    if None in amplified.values():
+    say("norms of the Jacobians")
+    norms = {e: _jacobian_norms(record, w) for e, w in ((0, "start"), (end, "learned"))}
+    if None in norms.values():
         notes += (NO_IMAGES,)
     else:
         moments = [
-            replace(one, amplification=found[one.level - 1])
-            if (found := amplified.get(one.epoch))
+            replace(one, jacobian_norm=found[one.level - 1])
+            if (found := norms.get(one.epoch))
             else one
             for one in moments
         ]
@@ -428,13 +428,13 @@ def _moment(
     )
 
 
-def _amplifications(record: RunRecord, which: str) -> list[float] | None:
+def _jacobian_norms(record: RunRecord, which: str) -> list[float] | None:
     """Of every level at the start or learned, on a few images of the run; None without them."""
     images = _images(record)
     if images is None:
         return None
     with torch.random.fork_rng(devices=[]):
-        return level_amplification(load(record.path, which=which).train(), images)
+        return jacobian_norms(load(record.path, which=which).train(), images)
 
 
 def _images(record: RunRecord) -> torch.Tensor | None:
