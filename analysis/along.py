@@ -301,8 +301,8 @@ def learned_factors(run: str | os.PathLike[str]) -> dict[str, list[float | None]
     """max |q|, mu and mu with the norms folded in of a finished run's levels at its end, by the
     names of `Moment`; empty for a model without polynomials."""
     path = Path(run)
-    size = InitReport.from_dict(read_json(path / "init.json", "start of the run")).size
-    states = level_states(load(path), size)
+    start = InitReport.from_dict(read_json(path / "init.json", "start of the run"))
+    states = level_states(load(path), start)
     if not states or not states[0].factors:
         return {}
     spectra = convolution_spectra([(one.A, one.size, one.padding) for one in states])
@@ -357,7 +357,7 @@ def _measured(
     states = {0: record.start}
     for epoch, file in kept.items():
         if epoch != end:
-            states[epoch] = level_states(load_kept(file), record.init.size)
+            states[epoch] = level_states(load_kept(file), record.init)
             _check(file, record, states[epoch])
     states[end] = record.learned
     items = [(epoch, k) for epoch in sorted(states) for k in range(len(record.learned))]

@@ -17,7 +17,7 @@ from mgtheory.polynomials.factors import Factor, factor_from_dict
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.polynomials.roots import roots_to_json
 from nets.models.blocks import Level
-from nets.models.classifier import MultigridClassifier
+from nets.models.classifier import levels_of
 from nets.models.coefficients import Coefficients, root_warnings
 from nets.start.features import CLOSE
 from nets.start.padded import DOUBLE
@@ -226,12 +226,12 @@ class InitReport:
 
 
 def roots_at_guard(model: nn.Module, start: InitReport | None = None) -> list[dict[str, Any]]:
-    """The steps of a Poly-MgNet whose roots reached a guard, infinity, or passed through it: level,
+    """The polynomial steps whose roots reached a guard, infinity, or passed through it: level,
     step, kind and what happened; changes of sign too where the report of the start is given."""
     found = []
-    levels = model.multigrid_levels if isinstance(model, MultigridClassifier) else []
-    for i, level in enumerate(levels):
-        factors = start.levels[i].factors if start is not None else ()
+    for i, level in enumerate(levels_of(model)):
+        # of blocks earlier versions wrote no levels
+        factors = start.levels[i].factors if start is not None and start.levels else ()
         for j, step in enumerate(level.smoothing_steps):
             if not isinstance(step.coefficients, Coefficients):
                 continue

@@ -12,6 +12,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ from nets.defaults import own_defaults
 from nets.models.norms import convert_ghost_batchnorm
 from nets.models.registry import create_model, model_options
 from nets.settings import TrainConfig, TrainSection
+from nets.start.block import start_blocks
 from nets.start.features import affordable
 from nets.start.initialise import initialise, resolve_start
 from nets.start.report import InitReport
@@ -199,6 +201,9 @@ def build(
     sample = normalise(torch.from_numpy(data.images[rows]), *moments)
     options = {"operator": init.operator, "size": (height, width), **init.options}
     started = initialise(model, init.scheme, generator=generator, sample=sample, **options)
+    if not started.levels:  # blocks of polynomials start here, the same in every process
+        levels = start_blocks(model, sample[:1], generator=generator)
+        started = replace(started, levels=levels, scheme="none" if levels else init.scheme)
     return model, started.to_dict()
 
 

@@ -76,12 +76,14 @@ def _facts(name: str, given: dict[str, Any], size: int) -> dict[str, Any]:
     import torch
 
     import nets
-    from nets.models.polymgnet import PolyMgNet
+    from nets.models.classifier import levels_of
+    from nets.models.coefficients import Coefficients
     from nets.models.registry import count_flops, count_parameters, model_entry
 
     with torch.device("meta"):
         model = nets.create_model(name, **given)
-    levels = model.multigrid_levels if isinstance(model, PolyMgNet) else []
+    polynomial = any(isinstance(module, Coefficients) for module in model.modules())
+    levels = levels_of(model) if polynomial else []
     return {
         "name": name,
         "weights": count_parameters(model),
