@@ -282,6 +282,6 @@ def _number(r: complex) -> str:
     return f"{r.real:.10g}" if not r.imag else f"{r.real:.10g}{r.imag:+.10g}i"
 
 
-def commented(text: str, mark: str = "#") -> str:
+def commented(text: str) -> str:
     """The text as lines of a comment."""
-    return indent(text, f"{mark} ", lambda line: True).replace(f"{mark} \n", f"{mark}\n") + "\n"
+    return indent(text, "# ", lambda line: True).replace("# \n", "#\n") + "\n"

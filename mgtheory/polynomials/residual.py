@@ -68,11 +68,12 @@ class ResidualPolynomial(ReadOnlyArrays):
         zero not. `from_weights` takes their reciprocals.
     recurrence
         A recurrence with the same q, by which it is then applied.
-    operator
-        The record of the operator BA it was derived for; None for a polynomial made by hand.
 
     Attributes
     ----------
+    operator
+        The record of the operator BA it was derived for, see `of`; None for a polynomial made by
+        hand.
     weights
         The step sizes w_i = 1/r_i, complex, shape (degree,), in the Leja order of their roots:
         conjugates adjacent, weights 0 (infinite roots) last.
@@ -94,12 +95,7 @@ class ResidualPolynomial(ReadOnlyArrays):
     operator: OperatorRecord | None = None
 
     @own_errors
-    def __init__(
-        self,
-        roots: ArrayLike,
-        recurrence: Recurrence | None = None,
-        operator: OperatorRecord | None = None,
-    ) -> None:
+    def __init__(self, roots: ArrayLike, recurrence: Recurrence | None = None) -> None:
         given = check_array(roots, "roots").astype(complex)
         if given.ndim != 1:
             raise ValueError(f"roots have shape {given.shape}, must be one-dimensional")
@@ -107,7 +103,6 @@ class ResidualPolynomial(ReadOnlyArrays):
             raise ValueError(
                 "a root is 0 or not a number; roots must be non-zero, because q(0) = 1"
             )
-        object.__setattr__(self, "operator", operator)
         self._settle(reciprocals(_in_pairs(given, "root")), recurrence)
 
     def _settle(self, weights: NDArray[np.complex128], recurrence: Recurrence | None) -> None:
@@ -326,7 +321,7 @@ class ResidualPolynomial(ReadOnlyArrays):
         )
         return moved.of(self.operator and self.operator.times(factor))
 
-    def of(self, record: OperatorRecord | None) -> ResidualPolynomial:
+    def of(self, record: OperatorRecord | None) -> Self:
         """The same polynomial with the record of the operator it was derived for, without the
         operator itself: a polynomial keeps no matrix alive."""
         moved = copy.copy(self)
@@ -407,15 +402,13 @@ class ResidualPolynomial(ReadOnlyArrays):
                 else reciprocals(roots_from_json(data["roots"]))
             )
             recurrence = Recurrence(**data["recurrence"]) if data.get("recurrence") else None
-            operator = data.get("operator") and OperatorRecord.from_dict(data["operator"])
+            record = data.get("operator") and OperatorRecord.from_dict(data["operator"])
         except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
             raise ValueError(
                 "not a residual polynomial: needs 'weights', a list of [re, im] (or 'roots' with"
                 " null for infinity)"
             ) from error
-        self = cls.from_weights(np.array(weights, dtype=complex), recurrence)
-        object.__setattr__(self, "operator", operator)
-        return self
+        return cls.from_weights(np.array(weights, dtype=complex), recurrence).of(record or None)
 
     def to_json(self) -> str:
         """`to_dict` as JSON text; numbers round-trip exactly."""

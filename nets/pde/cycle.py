@@ -338,13 +338,17 @@ class MultigridCycle(nn.Module):
             e = torch.randn(self.shapes[0], generator=generator, dtype=torch.float64).to(
                 self.coarse_inverse
             )
+            return float(reduction(self.reduced, self._proper(e), cycles))
 
-            def reduced(e: Tensor) -> Tensor:
-                e = self(torch.zeros_like(e), e)
-                return e if self.problem.nullspace is None else e - e.mean()
+    def reduced(self, e: Tensor) -> Tensor:
+        """E e: what one cycle leaves of errors of shape (..., *grid), without their part in the
+        nullspace of A, which is no error."""
+        return self._proper(self(torch.zeros_like(e), e))
 
-            e = e if self.problem.nullspace is None else e - e.mean()
-            return float(reduction(reduced, e, cycles))
+    def _proper(self, e: Tensor) -> Tensor:
+        if self.problem.nullspace is None:
+            return e
+        return e - e.mean(dim=tuple(range(-len(self.shapes[0]), 0)), keepdim=True)
 
 
 def check_smoothings(pre: int, post: int) -> None:
