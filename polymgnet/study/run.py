@@ -72,7 +72,7 @@ class Run:
 
     def check(self) -> None:
         """ValueError or FileNotFoundError where it cannot be trained as it is described."""
-        from nets.training.train import check_start
+        from nets.training.build import check_start
 
         check_start(self.train_config)
 
