@@ -18,9 +18,9 @@ from mgtheory.families import FAMILIES, get_family
 from mgtheory.multigrid.approximation import approximation_constants
 from mgtheory.multigrid.hierarchy import Hierarchy
 from mgtheory.multigrid.level import Level
+from mgtheory.multigrid.nullspace import without
 from mgtheory.multigrid.options import Options
 from mgtheory.multigrid.setup import grid_operator
-from mgtheory.multigrid.solve import without
 from mgtheory.multigrid.transfer import coarse_size
 from mgtheory.polynomials import scores
 from mgtheory.problems.grids import check_boundary

@@ -52,9 +52,9 @@ from mgtheory.matrixfree.steps import steps_on
 from mgtheory.matrixfree.tables import KEEP
 from mgtheory.matrixfree.threads import thread_count
 from mgtheory.multigrid.base import GridHierarchy
+from mgtheory.multigrid.loop import Plan, Stop
 from mgtheory.multigrid.options import Options, takes_options
 from mgtheory.multigrid.solution import Cycle, Solution, check_cycle
-from mgtheory.multigrid.solve import Plan, Stop
 from mgtheory.problems.problem import Problem
 from mgtheory.problems.stencils import Stencil
 from mgtheory.spectra.symmetry import ANY_M

@@ -29,9 +29,9 @@ from mgtheory._checks import check_whole
 from mgtheory.families import FAMILIES
 from mgtheory.multigrid.cycle import run_cycle
 from mgtheory.multigrid.hierarchy import Hierarchy
+from mgtheory.multigrid.loop import Loads
 from mgtheory.multigrid.smoothings import PolynomialSmoothing
 from mgtheory.multigrid.solution import Cycle, check_cycle
-from mgtheory.multigrid.solve import Loads
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.problems.grids import Boundary
 from mgtheory.problems.problem import Problem
