@@ -33,7 +33,7 @@ def draw_damping(
     ----------
     damping
         Shape (H, W), both at least 2: what one smoothing leaves of the modes of a periodic grid, in
-        the order of `mgtheory.fourier.analysis.grid_frequencies`, ascending in (-pi, pi]. The modes
+        the order of `mgtheory.fourier.grid_frequencies`, ascending in (-pi, pi]. The modes
         at pi are drawn at -pi too.
     limit
         Upper end of the colour scale, so that several panels share one: `colour_limit` of all of

@@ -14,8 +14,9 @@ import numpy as np
 
 from mgtheory._checks import check_number
 from mgtheory._files import write_atomically
-from mgtheory.fourier.analysis import smoothing_factor, two_grid_factor
+from mgtheory.fourier.analysis import two_grid_factor
 from mgtheory.fourier.cycle import LocalCycle
+from mgtheory.fourier.smoothing import smoothing_factor
 from mgtheory.polynomials.classical import chebyshev, chebyshev4, chebyshev4_opt
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.polynomials.scores import gamma

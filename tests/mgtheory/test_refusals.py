@@ -6,13 +6,13 @@ import pytest
 
 from mgtheory import InitialCoefficients, Interval, ResidualPolynomial, Stencil, derive
 from mgtheory.families import FAMILIES, get_family
-from mgtheory.fourier import exact as symbolic
-from mgtheory.fourier.analysis import (
+from mgtheory.fourier import (
     cycle_factor,
     smoothing_factor,
     three_grid_factor,
     two_grid_factor,
 )
+from mgtheory.fourier import exact as symbolic
 from mgtheory.fourier.cycle import LocalCycle
 from mgtheory.fourier.optimal import optimise_two_grid
 from mgtheory.fourier.relaxation import described, on_level
