@@ -13,7 +13,8 @@ from typing import Any
 import pandas as pd
 
 from analysis import dampings
-from analysis.along import Along, along_recorded, along_training
+from analysis.along import along_recorded, along_training
+from analysis.along_results import Along
 from analysis.along_text import MEANINGS as ALONG
 from analysis.along_text import smoothers_in_lines
 from analysis.comparison import compare

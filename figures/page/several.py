@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.along import Along
+from analysis.along_results import Along
 from analysis.in_short import judged as judged_view
 from analysis.results import RunComparison, SpectralReport
 from analysis.stats import fraction_interval
