@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
@@ -32,6 +33,8 @@ from mgtheory.spectra.ritz import arnoldi
 COARSEST = 64  # unknowns that are solved directly, as `Hierarchy.build` has it
 TOLERANCE = 1e-11  # of the measured runs: low enough for the asymptotic factor, above rounding
 CYCLES = 60
+ROUNDED = "rounding allows no less"  # what a solve says that ended there
+ABOVE = 10.0  # times the smallest residual of such a run: larger ones are those of the cycle
 STEPS = 16  # of Arnoldi for a two-grid factor
 MOST = 1 << 17  # unknowns up to which its coarse grid is factorised
 # dimension -> points per axis of the periodic grid on which the approximation constant is computed:
@@ -245,12 +248,25 @@ def ritz_factor(hierarchy: Hierarchy, nullspace: NDArray[np.float64] | None = No
 def measure(
     hierarchy: Any, b: NDArray[np.float64], cycle: str, seconds: list[float]
 ) -> dict[str, Any]:
-    """One run to `TOLERANCE`: the factor from its second half; the time of a cycle, from all of it,
-    is added to `seconds`."""
+    """One run to `TOLERANCE`, or as far as rounding lets it: the factor from its second half; the
+    time of a cycle, from all of it, is added to `seconds`."""
     solution = hierarchy.solve(b, tol=TOLERANCE, maxiter=CYCLES, cycle=cycle)
-    norms, done = solution.residual_norms, solution.iterations
-    if done < 2 or solution.reason in ("diverged", "stagnated") or not np.isfinite(norms).all():
+    norms = solution.residual_norms
+    rounded = ROUNDED in solution.message
+    if rounded:  # an ill-conditioned A, as of a coefficient that jumps
+        norms = tuple(itertools.takewhile(lambda norm: norm > ABOVE * min(norms), norms))
+    done = len(norms) - 1
+    failed = solution.reason in ("diverged", "stagnated") and not rounded
+    if done < 2 or failed or not np.isfinite(norms).all():
         once = "solved in one cycle, so there is no factor to measure; a larger grid has one"
-        return {"refused": once if solution.converged else str(solution.message)}
-    seconds.append(solution.solve_seconds / done)
+        return {"refused": once if solution.converged else _ended(solution)}
+    seconds.append(solution.solve_seconds / solution.iterations)
     return {"measured_factor": (norms[-1] / norms[done // 2]) ** (1 / (done - done // 2))}
+
+
+def _ended(solution: Any) -> str:
+    """Why a solve ended; of warnings, which every level may repeat, the first."""
+    text = str(solution.message)
+    for warning in solution.warnings[1:]:
+        text = text.replace(f"; {warning}", "")
+    return text

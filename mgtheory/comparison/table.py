@@ -171,10 +171,22 @@ class SmootherComparison:
             )
             for line in cells
         ]
-        left = [f"left out: {r.family} {r.degree}: {r.refused}" for r in self.rows if r.refused]
+        left = [f"left out: {text}" for text in self.left_out]
         title = f"{self.problem}, {' x '.join(map(str, self.shape))}"
         doubts = [f"warning: {text}" for text in self.doubts]
         return "\n".join([title, *lines, *left, *doubts, *self.verdict])
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """The rows without a result, those of a family that have one reason together."""
+        degrees: dict[tuple[str, str], list[int]] = {}
+        for row in self.rows:
+            if row.refused:
+                why = row.refused.removeprefix(f"degree is {row.degree}, ")
+                degrees.setdefault((row.family, why), []).append(row.degree)
+        return tuple(
+            f"{family} {', '.join(map(str, of))}: {why}" for (family, why), of in degrees.items()
+        )
 
     @property
     def losses(self) -> tuple[str, ...]:

@@ -191,9 +191,8 @@ def _show(result: Any, title: str) -> None:
         console.table(title, list(shown), cells, keys=2, caption="\n".join(caption))
     if remark := console.coarsened_remark(result.axes, len(result.shape)):
         console.say(f"note: {remark}")
-    for row in result.rows:
-        if row.refused:
-            console.say(f"left out: {row.family} {row.degree}: {row.refused}")
+    for text in result.left_out:
+        console.say(f"left out: {text}")
     for text in result.doubts:
         console.say(f"warning: {text}")
     for line in result.verdict:

@@ -53,12 +53,13 @@ def test_a_tie_is_no_loss(low, lost):
 
 
 def test_the_table_in_text():
-    lines = str(compared(BEST, Row("mls", 2, refused="degree is 2"))).splitlines()
+    left = [Row("mls", k, refused=f"degree is {k}, mls allows 4, 7, ..") for k in (2, 3)]
+    lines = str(compared(BEST, *left, Row("bounded", 3, refused="it grew"))).splitlines()
     assert lines[0] == "poisson2d, 31 x 31"
     assert lines[1].split("  ")[0] == "family"
     assert len(lines[1]) == len(lines[2])
     assert lines[2].split() == ["chebyshev", "2", *"––––", "0.1", "5", "1", "1", "25"]
-    assert lines[3] == "left out: mls 2: degree is 2"
+    assert lines[3:5] == ["left out: mls 2, 3: mls allows 4, 7, ..", "left out: bounded 3: it grew"]
     assert len(COLUMNS) == 11
 
 
@@ -69,6 +70,18 @@ def test_repeats_have_a_range(monkeypatch):
     low, high = one.seconds_range
     assert low <= one.seconds_per_digit <= high
     assert one.spread == pytest.approx((high - low) / 2 / one.seconds_per_digit)
+
+
+def test_a_run_that_rounding_ends_is_measured_above_it(monkeypatch):
+    """With 1e-30 in the place of the tolerance every run ends at rounding; the factor stays what it
+    is with the usual one."""
+    monkeypatch.setattr("mgtheory.comparison.compare.SMOOTHERS", {})
+    asked = {"families": ["chebyshev4"], "degrees": [2], "repeats": 1}
+    usual = compare_smoothers(poisson((31, 31)), **asked).rows[0].measured_factor
+    monkeypatch.setattr("mgtheory.comparison.compare.TOLERANCE", 1e-30)
+    (row,) = compare_smoothers(poisson((31, 31)), **asked).rows
+    assert row.refused == ""
+    assert row.measured_factor == pytest.approx(usual, rel=0.03)
 
 
 @pytest.mark.parametrize("boundary", ["dirichlet", "neumann"])
