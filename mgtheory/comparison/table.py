@@ -42,7 +42,8 @@ class Row:
         on this very grid, which is no prediction for another one.
     gamma, bound
         Of scores: gamma of the polynomial, and C/(C + 1/gamma), proved for Galerkin coarsening, one
-        smoothing before and one after.
+        smoothing before and one after; with variable coefficients of this very grid, with C and
+        gamma of the level where they are largest.
     measured_factor
         Geometric mean of the residual's reduction over the second half of the cycles, from a random
         right-hand side.
