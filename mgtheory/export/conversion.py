@@ -193,7 +193,8 @@ def _of_diagonal(
     if not isinstance(record.form, tuple):
         raise ValueError(
             f"the polynomial is for {record}, B = I, and the engines apply D^-1 A, another"
-            " operator: derive it with scaling='diagonal', or give lmax, its largest eigenvalue"
+            " operator: derive it with scaling='diagonal' (--scaling diagonal), or give lmax, its"
+            " largest eigenvalue"
         )
     taps = dict(record.form)
     centre = taps.get((0,) * len(next(iter(taps))), 0.0)
