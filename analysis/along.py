@@ -37,7 +37,7 @@ from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.polynomials.roots import roots_to_json
 from nets.data.augment import normalise
 from nets.data.sources import load_data
-from nets.start.amplification import level_amplification
+from nets.start.jacobian import jacobian_norms
 from nets.start.padded import high_part, spectral_radius
 from nets.start.report import InitReport
 from nets.start.spectrum import LevelSpectrum, convolution_spectra
@@ -55,7 +55,7 @@ NOT_BETWEEN = (
     "b, µ and max |q| are those of the report, at the start and the end; polymgnet report {run}"
     " measures the epochs in between"
 )
-NO_IMAGES = "amplification is not measured: the run's images are not here, or of another size"
+NO_IMAGES = "‖J‖ is not measured: the run's images are not here, or of another size"
 # features of the first level that the Jacobian is taken on, over all images: a product with it is a
 # few forward and backward passes
 FEATURES, MOST_IMAGES = 8192, 4
@@ -211,14 +211,14 @@ def _measured(
 
     moments = in_threads(measure, work)
     notes: tuple[str, ...] = () if coefficients else (NOTHING_KEPT,)
-    say("amplification of the Jacobians")
-    amplified = {e: _amplifications(record, w) for e, w in ((0, "start"), (end, "learned"))}
-    if None in amplified.values():
+    say("norms of the Jacobians")
+    norms = {e: _jacobian_norms(record, w) for e, w in ((0, "start"), (end, "learned"))}
+    if None in norms.values():
         notes += (NO_IMAGES,)
     else:
         moments = [
-            replace(one, amplification=found[one.level - 1])
-            if (found := amplified.get(one.epoch))
+            replace(one, jacobian_norm=found[one.level - 1])
+            if (found := norms.get(one.epoch))
             else one
             for one in moments
         ]
@@ -266,13 +266,13 @@ def _moment(
     )
 
 
-def _amplifications(record: RunRecord, which: str) -> list[float] | None:
+def _jacobian_norms(record: RunRecord, which: str) -> list[float] | None:
     """Of every level at the start or learned, on a few images of the run; None without them."""
     images = _images(record)
     if images is None:
         return None
     with torch.random.fork_rng(devices=[]):
-        return level_amplification(load(record.path, which=which).train(), images)
+        return jacobian_norms(load(record.path, which=which).train(), images)
 
 
 def _images(record: RunRecord) -> torch.Tensor | None:

@@ -20,7 +20,7 @@ from analysis.verdict import Nearest
 from mgtheory._files import read_json
 from mgtheory.polynomials.roots import roots_from_json
 
-KIND, SCHEMA = "along_training", 1
+KIND, SCHEMA = "along_training", 2
 
 
 @checked(frozen=True)
@@ -39,9 +39,9 @@ class Moment:
     effective_factor
         mu with the batch norms folded in; None without norms, and at the start, where they have no
         statistics yet.
-    amplification
-        Of the level's Jacobian, on images, with their batch's statistics in the norms (see
-        `nets.start.amplification`): at start and end; None elsewhere, and without images.
+    jacobian_norm
+        |J|_2 of the level's Jacobian, on images, with their batch's statistics in the norms (see
+        `nets.start.jacobian`): at start and end; None elsewhere, and without images.
     identifiable
         Whether every coefficient has a meaning (`analysis.identifiability`).
     nearest
@@ -57,7 +57,7 @@ class Moment:
     smoothing_factor: float
     identifiable: bool
     effective_factor: float | None = None
-    amplification: float | None = None
+    jacobian_norm: float | None = None
     nearest: Nearest | None = None
 
 

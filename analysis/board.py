@@ -1,4 +1,4 @@
-"""What was measured of a run, for TensorBoard beside its curves: b, max |q|, mu and amplification
+"""What was measured of a run, for TensorBoard beside its curves: b, max |q|, mu and |J|
 of every level along training, and figures.
 
 They are written when a run is analysed and when it is drawn: the spectra of A take as long as some
@@ -24,7 +24,7 @@ TAGS = {
     "max_q": "max_modulus",
     "mu": "smoothing_factor",
     "mu_effective": "effective_factor",
-    "amplification": "amplification",
+    "jacobian_norm": "jacobian_norm",
 }
 
 

@@ -129,7 +129,8 @@ class MultigridCycle(nn.Module):
         if len(hierarchy.levels) < 2:
             raise ValueError(
                 f"the grid {problem.shape} has no coarser one: a cycle needs at least two levels;"
-                " give a larger grid, or coarsest=, up to how many unknowns are solved directly"
+                " give a larger grid, a smaller coarsest, up to how many unknowns are solved"
+                " directly, or max_levels from 2 on"
             )
         periodic = self.periodic = problem.boundary is Boundary.PERIODIC
         self.parameterisation = parameterisation

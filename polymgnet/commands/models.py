@@ -43,8 +43,8 @@ def models(
 
     given = {"in_channels": channels, "num_classes": classes}
     given |= {} if width is None else {"width": width}
-    rows = [_facts(name, given, size) for name in names or nets.list_models()]
-    shown = names or nets.list_models()
+    shown = dict.fromkeys(names or nets.list_models())  # each once
+    rows = [_facts(name, given, size) for name in shown]
     cards = [dict(one.card) for one in list_pretrained() if one.model in shown]
     if as_json:
         console.emit({"size": size, **given, "models": rows, "pretrained": cards})

@@ -50,6 +50,10 @@ def solve(
     post: options.Post = 1,
     coarsening: options.Coarsening = None,
     axes: options.Axes = "auto",
+    max_levels: Annotated[
+        int | None,
+        option("--max-levels N", "Most levels; the last is solved directly.", min=1),
+    ] = None,
     tol: Annotated[
         float, option("--tol T", "Stop at ||b - A x|| <= max(T ||b||, T2), 2-norms.")
     ] = 1e-8,
@@ -166,6 +170,7 @@ def solve(
         degree=degree if by_default else None,
         axes=coarsened,
         device=device,
+        max_levels=max_levels,
         **around,
     )
     grows = smoothing is None

@@ -98,6 +98,24 @@ def test_derive_takes_an_amplification(tmp_path, document):
     assert data["provenance"]["result"]["scale"] < 0.1
 
 
+def test_an_amplification_without_effect_is_said(run):
+    """Of a positive spectrum, where max |q| = 1 anyway; around 0 by how much, 1 over the scale."""
+    words = ("derive", "--family", "chebyshev4", "--degree", 2, "--amplification", 3)
+    assert "stretched   not: |q| is at most 3\n" in run(*words, "--lmax", 8).out
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_lower_end_that_is_not_taken_is_said(run, family):
+    """Exactly where the polynomial does not change with it."""
+    words = ("derive", "--family", family, "--degree", 4, "--interval")
+    two, one = (run(*words, lower, 8) for lower in (2, 1))
+    if two.status:  # needs more than an interval
+        return
+    roots = [[line for line in x.out.splitlines() if "roots" in line] for x in (two, one)]
+    assert ("takes the upper end alone, not 2\n" in two.out) == (roots[0] == roots[1])
+    assert "upper end alone" not in run(*words, 0, 8).out
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_derive_says_what_a_family_needs(run, refused, family, tmp_path):
     """A source that has not what the family needs is refused with both; every other is taken."""

@@ -30,6 +30,17 @@ def test_solve_backends(document, backend):
     assert data["solve_seconds"] > 0
 
 
+def test_levels_end_where_they_are_told_to(document, refused):
+    """One is solved directly, as refusals of Helmholtz problems advise."""
+    words = ("solve", *SMALL, "--levels", "--max-levels")
+    for levels in (1, 2, 3):
+        data = document(*words, levels)
+        assert len(data["levels"]) == levels
+        assert (data["iterations"] < 3) == (levels == 1)
+    assert "max_levels from 2 on" in refused(*words, 1, "--backend", "torch")
+    assert "--max-levels" in refused(*words, 0)
+
+
 @pytest.mark.parametrize("problem", ["variable2d", "jump2d"])
 def test_variable_coefficients_on_a_device(document, problem):
     """As the compiled sweeps solve them, residual by residual."""
