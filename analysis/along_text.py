@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.along import Along, Moment, Smoother
+from analysis.along_results import Along, Moment, Smoother
 from analysis.numbers import number
 from analysis.stats import rank_correlation
 from analysis.text import filled, markdown

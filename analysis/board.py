@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 BOARD = "tensorboard"
-# tag -> attribute of an `analysis.along.Moment`
+# tag -> attribute of an `analysis.along_results.Moment`
 TAGS = {
     "b": "radius",
     "max_q": "max_modulus",

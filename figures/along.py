@@ -14,7 +14,8 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from analysis.along import NOTHING_KEPT, Along, along_training
+from analysis.along import NOTHING_KEPT, along_training
+from analysis.along_results import Along
 from analysis.results import SpectralReport
 from figures.curves import plain_labels
 from figures.spectra import DAMPED

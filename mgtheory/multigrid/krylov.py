@@ -14,16 +14,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from mgtheory._checks import check_name, check_vector
 from mgtheory.multigrid.base import MultigridSolver
+from mgtheory.multigrid.fitted import check_sizes
+from mgtheory.multigrid.loop import Plan, Stop, norm
+from mgtheory.multigrid.nullspace import range_split, without
 from mgtheory.multigrid.solution import Cycle, Reason, Solution, check_cycle
-from mgtheory.multigrid.solve import (
-    Plan,
-    Stop,
-    check_sizes,
-    norm,
-    range_split,
-    rounding_floor,
-    without,
-)
+from mgtheory.multigrid.solve import rounding_floor
 from mgtheory.spectra.symmetry import ANY_M
 
 # each with whether it needs a symmetric cycle

@@ -196,7 +196,7 @@ def derive(
             check_size(of, "sparse", chosen=False)
     doubts = of.doubts if isinstance(of, Level) else ()
     if isinstance(of, Level):
-        of = of.record(of.inverse_diagonal(check_name(scaling, SCALINGS, "scaling")))
+        of = of.operator_record(check_name(scaling, SCALINGS, "scaling"))
     dim = len(sizes) if sizes is not None else getattr(of, "dim", None)
     record = operator_record(of, scaling=scaling, axes=axes_of(axes, dim))
     if matrix is not None:  # by which refusals and exported files know it

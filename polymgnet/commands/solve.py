@@ -17,6 +17,7 @@ REPORTED = (
     *("iterations", "residual_norms", "converged", "reason", "message", "warnings", "factor"),
     *("setup_seconds", "solve_seconds"),
 )
+SLOW = 0.5  # of the residual left by a cycle: beyond, something else is worth a try
 
 
 def solve(
@@ -228,7 +229,21 @@ def solve(
         _show(document, reference)
     if not solution.converged:
         message = solution.message if as_json else _ended(document)
-        raise Failure(f"{solution.reason}: {message}")
+        raise Failure(f"{solution.reason}: {message}{_way_on(document)}")
+
+
+def _way_on(result: dict[str, Any]) -> str:
+    """What helps cycles that converge, and slowly."""
+    norms = result["residual_norms"]
+    if result["reason"] != "maxiter" or result["krylov"] or len(norms) < 3:
+        return ""
+    left = norms[-1] / norms[-2]
+    if not SLOW < left < 1:
+        return ""
+    return (
+        f"; a cycle leaves {left:.2f} of it: --krylov cg (gmres, where A is not symmetric) may need"
+        " far fewer, and compare-smoothers shows other smoothers"
+    )
 
 
 def _ended(result: dict[str, Any]) -> str:

@@ -73,7 +73,7 @@ class Run:
     def check(self, *, trains: bool = True) -> None:
         """ValueError or FileNotFoundError where it cannot be trained as it is described; where
         nothing `trains`, the files that its start is read from may be elsewhere."""
-        from nets.training.train import check_start
+        from nets.training.build import check_start
 
         config = self.train_config
         try:

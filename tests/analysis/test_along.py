@@ -11,13 +11,11 @@ import nets
 from analysis.along import (
     NO_IMAGES,
     NOTHING_KEPT,
-    Along,
-    Moment,
-    Smoother,
     along_recorded,
     along_training,
     learned_factors,
 )
+from analysis.along_results import Along, Moment, Smoother
 from analysis.along_text import along_text, several_text, smoother_text
 from analysis.report import analyse
 from nets.config import load_config

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from analysis.along import Moment
+from analysis.along_results import Moment
 from analysis.board import write_moments, write_pictures
 
 

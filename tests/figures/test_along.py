@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from analysis.along import Along, Moment
+from analysis.along_results import Along, Moment
 from figures.along import FAR, along_figure, draw_course, draw_roots
 from figures.style import paper
 

@@ -170,6 +170,10 @@ def test_solve_says_why_it_did_not_converge(run):
     assert not json.loads(result.out)["converged"]
     assert result.err.startswith("polymgnet: maxiter: ")
     assert result.err.count("\n") == 1
+    assert "--krylov" not in result.err
+    slow = ("--problem", "anisotropic2d", "--n", 15, "--axes", "all", "--maxiter", 9)
+    assert "a cycle leaves 0.9" in run("solve", *slow).err
+    assert "a cycle leaves" not in run("solve", *slow, "--krylov", "cg").err
 
 
 def test_solve_prints_history(run):
