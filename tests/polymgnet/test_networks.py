@@ -1,6 +1,7 @@
 """Networks from the command line: their list, and what is done with a trained one."""
 
 import json
+import re
 from dataclasses import replace
 from importlib.util import find_spec
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from sklearn.metrics import confusion_matrix
 
 import nets
 import nets.training.export
@@ -102,7 +104,17 @@ def test_evaluate_is_the_summary_s(trained, pictures, document, run):
     assert found["loss"] == pytest.approx(summary.test_loss, rel=1e-6)
     assert sum(one["right"] for one in found["classes"].values()) == found["right"]
     assert found["interval"][0] < found["accuracy"] < found["interval"][1]
-    assert f"{100 * found['accuracy']:.2f} %" in run("evaluate", out).out
+    # as scikit-learn counts: a row a true class
+    told = nets.load_classifier(out).predict(data.images[data.test]).numpy()
+    matrix = confusion_matrix(data.labels[data.test], told)
+    rows = [[row.get(one, 0) for one in data.classes] for row in found["confusion"].values()]
+    assert (list(found["confusion"]), rows) == (list(data.classes), matrix.tolist())
+    shown = run("evaluate", out).out
+    assert f"{100 * found['accuracy']:.2f} %" in shown
+    np.fill_diagonal(matrix, 0)
+    for row, name in zip(matrix, data.classes):
+        (line,) = re.findall(rf"^ {name} +\d+ +[\d.]+ +(.*?) *$", shown, re.MULTILINE)
+        assert line.startswith(f"{data.classes[row.argmax()]} {row.max()}" if row.any() else "")
     # the run's own data by its name: not what it was trained on
     assert document("evaluate", out, "--data", "digits")["images"] == len(data.test)
     # classes in a folder are told by their names: here a few of them, whose numbers differ
