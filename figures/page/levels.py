@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.along import Along
+from analysis.along_results import Along
 from analysis.level_report import LevelReport
 from analysis.numbers import number
 from figures.along import CURVES

@@ -96,8 +96,6 @@ def slider(
     moves: Sequence[tuple[Data, str]],
     traces: Sequence[int],
     axis: str,
-    *,
-    prefix: str = "epoch ",
     **given: Any,
 ) -> Data:
     """A slider that changes these traces, and tells below the axis what is shown; it stands at its
@@ -109,8 +107,7 @@ def slider(
         for label, (data, _), title in zip(labels, moves, titles, strict=True)
     ]
     # the words below the axis say what is shown
-    now = {"prefix": prefix, "visible": False}
-    slider = {"active": len(steps) - 1, "steps": steps, "currentvalue": now}
+    slider = {"active": len(steps) - 1, "steps": steps, "currentvalue": {"visible": False}}
     pad = {"pad": {"t": 94, "b": 8}}
     xaxis = {"title": {"text": titles[-1]}, **given}
     return {"sliders": [slider | pad], "xaxis": xaxis, "height": HEIGHT}

@@ -56,7 +56,7 @@ def models(
         raise ValueError("--width and --weights are given; only one is allowed")
     given = {"in_channels": channels, "num_classes": classes}
     given |= {} if width is None else {"width": width}
-    shown = names or nets.list_models()
+    shown = dict.fromkeys(names or nets.list_models())  # each once
     rows = [_facts(name, given, size, levels=levels, weights=weights) for name in shown]
     cards = [dict(one.card) for one in list_pretrained() if one.model in shown]
     if as_json:

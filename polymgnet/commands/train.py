@@ -81,8 +81,8 @@ def train(
     """
     import nets
     from nets.training.folder import read_config
-    from nets.training.run import StopRequest
-    from nets.training.train import is_first_rank
+    from nets.training.launch import is_first_rank
+    from nets.training.signals import StopRequest
 
     again = f"train --resume --out {out} goes on"
     if resume and force:

@@ -22,7 +22,9 @@ from polymgnet.commands.models import nearest
 
 def test_models_are_those_of_the_registry_with_what_they_cost(document, run, monkeypatch):
     """A level of c channels costs 2 * 9 c^2 operations a pixel and product with A."""
-    data = document("models", "q2", "q3", "resnet20", "--size", 8, "--channels", 1, "--width", 16)
+    data = document(
+        "models", "q2", "q3", "resnet20", "q2", "--size", 8, "--channels", 1, "--width", 16
+    )
     q2, q3, resnet = data["models"]
     assert [one["name"] for one in data["models"]] == ["q2", "q3", "resnet20"]
     assert (q2["degree"], q3["degree"], resnet["degree"]) == ([2] * 4, [3] * 4, [])
