@@ -131,4 +131,4 @@ def draw_compared(
     ax.axhline(1.0, **GUIDE)
     ax.set_xlim(0.0, 1.0)
     plain_labels(ax)
-    return finished(ax, "t / b", "|q| as learned", legend=legend)
+    return finished(ax, "t / b", f"max(|q|, {SMALLEST:g}), as learned", legend=legend)

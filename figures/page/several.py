@@ -22,6 +22,7 @@ from figures.page.traces import (
     HEIGHT,
     LINEAR_UP_TO,
     LOG,
+    SIZES,
     SYMBOLS,
     Data,
     Picture,
@@ -296,7 +297,7 @@ def _curves_of(groups: Mapping[str, Sequence[SpectralReport]], steps: Steps, k: 
     for index, (name, own) in enumerate(ends.items()):
         if own:
             data += banded(name, t, shown(own), index, mode="lines")
-    axis: Data = {"title": {"text": "|q|, logarithmic" if log else "q"}}
+    axis: Data = {"title": {"text": SIZES if log else "q"}}
     axis |= LOG if log else {}
     layout = {"xaxis": {"title": {"text": "t / b"}}, "yaxis": axis}
     layout |= steps.slider(data, ends, change, "t / b")

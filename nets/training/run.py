@@ -211,8 +211,8 @@ class Run:
         self._say(f"{self.about()}; {summary.images_per_second:,.0f} images/s")
         if accuracy is not None:
             self._say(
-                f"test accuracy {100 * accuracy:.2f} % after {trainer.epoch} epochs,"
-                f" {trainer.seconds:.1f} s; {self.out}"
+                f"test accuracy {100 * accuracy:.2f} % after {trainer.epoch}"
+                f" epoch{'s' * (trainer.epoch > 1)}, {trainer.seconds:.1f} s; {self.out}"
             )
         if coefficient_parameters(trainer.raw):
             self._say(_about_roots(events))
@@ -245,8 +245,9 @@ class Run:
         """One line: what is trained on what, on which device, by which code."""
         env, trainer, config = self.environment, self.trainer, self.config
         left_out = f" (left out: {trainer.data.left_out})" if trainer.data.left_out else ""
+        start = f", init {config.init.scheme}" if self.report["levels"] else ""
         return (
-            f"{config.model.name} on {config.data.name}{left_out}, init {config.init.scheme}:"
+            f"{config.model.name} on {config.data.name}{left_out}{start}:"
             f" {count_parameters(trainer.raw):,} weights,"
             f" {self.flops / 1e6:.1f} MFLOP an image forward;"
             f" {env['device']} x {trainer.world}, {env['threads']} threads, torch {env['torch']},"

@@ -19,6 +19,7 @@ from figures import (
     draw_time_per_unknown,
     draw_training,
 )
+from figures.curves import plain_labels
 from figures.damping import amplified, colour_bar, colour_limit, draw_amplified
 from figures.gallery import GALLERY
 from figures.spectra import draw_root_strip, piled_up
@@ -321,6 +322,20 @@ def test_axis_that_is_linear_then_logarithmic_says_so(ax):
     named = {text.get_text() for text in ax.yaxis.get_minorticklabels()}
     assert {"−2", "−5"} <= named
     assert "−3" not in named
+
+
+@pytest.mark.parametrize("low", [0.51, 0.99, 1.01, 2.01, 5.1])
+@pytest.mark.parametrize("ratio", [1.3, 2.0, 5.0, 30.0, 99.0])
+def test_a_logarithmic_axis_has_two_numbers_or_more(ax, low, ratio):
+    ax.set_yscale("log")
+    ax.set_ylim(low, ratio * low)
+    plain_labels(ax)
+    ax.get_figure().canvas.draw()
+    at = ax.yaxis.get_majorticklocs()
+    shown = [text.get_text() for text in ax.yaxis.get_majorticklabels()]
+    inside = [(y, text) for y, text in zip(at, shown) if low <= y <= ratio * low]
+    assert 2 <= len(inside) <= 7
+    assert all(float(text) == pytest.approx(y) for y, text in inside)
 
 
 def test_amplified_everywhere_is_numbers(ax):
