@@ -14,20 +14,17 @@ from numpy.typing import ArrayLike, NDArray
 
 from mgtheory._checks import check_name, check_vector
 from mgtheory.multigrid.base import MultigridSolver
+from mgtheory.multigrid.fitted import check_sizes
+from mgtheory.multigrid.loop import Plan, Stop, norm
+from mgtheory.multigrid.nullspace import range_split, without
 from mgtheory.multigrid.solution import Cycle, Reason, Solution, check_cycle
-from mgtheory.multigrid.solve import (
-    Plan,
-    Stop,
-    check_sizes,
-    norm,
-    range_split,
-    rounding_floor,
-    without,
-)
+from mgtheory.multigrid.solve import rounding_floor
 from mgtheory.spectra.symmetry import ANY_M
 
 # each with whether it needs a symmetric cycle
 KRYLOV = {"cg": True, "minres": True, "gmres": False}
+# what SciPy's minres says of a preconditioner with M v . v < 0
+INDEFINITE = ("non-symmetric matrix", "indefinite preconditioner")
 RESTART = 10  # steps of gmres between two looks at the true residual
 
 
@@ -149,6 +146,13 @@ def _run(
                 del inside[-1], whole[-1]
         except _Done as done:
             e = done.args[0]
+        except ValueError as error:
+            if str(error) not in INDEFINITE:
+                raise
+            raise ValueError(
+                f"krylov {method}: the cycle is no positive definite preconditioner, as where A is"
+                " indefinite; take krylov gmres"
+            ) from None
         x = x + e
     x = x if N is None else without(N, x)
     what = f"restarts of gmres({RESTART})" if gmres else f"steps of {method}"

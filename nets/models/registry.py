@@ -383,8 +383,3 @@ def count_flops(model: nn.Module, shape: Sequence[int]) -> int:
     with evaluating(model), FlopCounterMode(display=False) as counter:
         model(torch.zeros(1, *shape, device=weight.device, dtype=weight.dtype))
     return int(counter.get_total_flops())
-
-
-def is_multigrid(model: nn.Module) -> bool:
-    """Whether the model has levels with an operator A (Poly-MgNet and MgNet), and not a ResNet."""
-    return isinstance(model, MultigridClassifier)
