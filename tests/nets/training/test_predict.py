@@ -13,10 +13,10 @@ from PIL import Image
 import nets
 from nets.data.sources import load_data
 from nets.models.registry import count_flops
+from nets.training.build import _take
 from nets.training.checkpoint import load_model
 from nets.training.folder import read_config
 from nets.training.predict import DATA_FILE, DataFacts, check_data, evaluate, read_data_facts
-from nets.training.train import _take
 
 SETS = ["epochs=4", "width=4", "levels=2", "batch_size=64", "tensorboard=false"]
 
