@@ -181,14 +181,25 @@ def _largest_eigenvector(
 
 
 def couplings(A: sp.csr_array, shape: Sequence[int]) -> tuple[float, ...]:
-    """Mean |A[x, x +- e_j]| for each axis j, of both triangles; 0 along an axis of one unknown."""
-    strides = [math.prod(shape[j + 1 :]) for j in range(len(shape))]
+    """Mean |A[x, x +- e_j]| for each axis j, of both triangles, over the points x that have such a
+    neighbour; 0 along an axis of one unknown."""
     return tuple(
-        sum(float(np.abs(A.diagonal(k)).sum()) for k in (s, -s)) / (2 * (A.shape[0] - s))
+        float(sum(between_neighbours(A, shape, j, way).mean() for way in (1, -1)) / 2)
         if n > 1
         else 0.0
-        for s, n in zip(strides, shape, strict=True)
+        for j, n in enumerate(shape)
     )
+
+
+def between_neighbours(
+    A: sp.csr_array, shape: Sequence[int], axis: int, way: int = 1
+) -> NDArray[np.float64]:
+    """|A[x, x + e_j]| for the points x with a next one along axis j, shape (..., n_j - 1) with that
+    axis last; |A[x + e_j, x]| for `way` -1."""
+    stride = math.prod(shape[axis + 1 :])
+    line = np.zeros(A.shape[0])
+    line[: A.shape[0] - stride] = np.abs(A.diagonal(way * stride))
+    return np.moveaxis(line.reshape(shape), axis, -1)[..., :-1]
 
 
 def largest_eigenvalue(

@@ -11,7 +11,7 @@ import scipy.sparse.linalg as sla
 
 import mgtheory
 from mgtheory import Hierarchy, StencilHierarchy
-from mgtheory.problems import grids, tensor, variable
+from mgtheory.problems import grids, record, tensor, variable
 from mgtheory.problems.catalogue import PROBLEMS, create, poisson
 from mgtheory.problems.grids import Boundary
 from mgtheory.problems.manufactured import SOLUTIONS, JumpCoefficient, SmoothCoefficient
@@ -433,3 +433,20 @@ def test_both_hierarchies_solve_a_stencil_of_ones_own():
 def test_stencils_that_do_not_fit(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+def test_an_axis_without_a_coarse_grid_sets_no_measure():
+    assert grids.choose_axes((100.0, 1.0), (2, 65), "auto") == (0, 1)
+    assert grids.choose_axes((100.0, 1.0), (3, 65), "auto") == (0,)
+    assert grids.choose_axes((100.0, 50.0, 49.9), None, "auto") == (0, 1)
+
+
+@pytest.mark.parametrize("weights", [(1.0,), (1.0, 1.0), (1.0, 4.0), (1.0, 1.0, 1.0)])
+def test_the_interval_of_a_matrix_is_that_of_its_problem(weights):
+    """[b min_j s_j / (2 sum_j s_j), b] with couplings s_j; b is that of the infinite grid."""
+    problem = poisson((9,) * len(weights), weights=weights)
+    axes = grids.choose_axes(problem.couplings(), problem.shape, "auto")
+    bare = problem.A.diagonal()[0]
+    for B, scale in ((None, 1.0), (1 / problem.A.diagonal(), bare)):
+        a, b = record.matrix_interval(problem.A, problem.shape, axes, B)
+        assert (a, b) == pytest.approx([end / scale for end in problem.smoothing_interval(axes)])
