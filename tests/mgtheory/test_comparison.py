@@ -69,6 +69,7 @@ def test_repeats_have_a_range(monkeypatch):
     low, high = one.seconds_range
     assert low <= one.seconds_per_digit <= high
     assert one.spread == pytest.approx((high - low) / 2 / one.seconds_per_digit)
+    assert one.measured_factor == pytest.approx(one.two_grid_factor, rel=0.1)
 
 
 @pytest.mark.parametrize("boundary", ["dirichlet", "neumann"])
