@@ -303,6 +303,13 @@ def test_pyamg_takes_pairs_and_columns():
         np.testing.assert_allclose(x, q.smooth(A, np.ones_like(b), b, B), rtol=1e-11)
 
 
+def test_roots_at_infinity_cost_no_product():
+    start = ours.by_hand(1.8, np.inf, 0.7, 0.2)
+    text = start.export("petsc").text
+    assert words(text)["mg_levels_pc_composite_pcs"] == "ksp,ksp,ksp"
+    np.testing.assert_allclose(by_petsc(text, T), start.polynomial(T), rtol=1e-11)
+
+
 # ----------------------------------------------------------- which operator, and what is said of it
 
 
