@@ -24,7 +24,7 @@ from mgtheory.problems.grids import Shape, choose_axes
 from mgtheory.problems.problem import Problem
 from mgtheory.problems.symbols import complex_symbols
 from mgtheory.problems.tensorform import TensorForm, recognise
-from mgtheory.spectra.bounds import between_neighbours, couplings
+from mgtheory.spectra.bounds import couplings, entries
 from mgtheory.spectra.symmetry import row_maxima
 
 COARSEST = 64  # unknowns of the coarsest level by default
@@ -294,7 +294,8 @@ def grid_operator(A: Any, options: Options) -> Problem | Level:
 def _jumps(A: sp.csr_array, shape: Shape) -> bool:
     """Whether couplings along an axis change by a factor of `JUMP` from one point to the next."""
     for j in range(len(shape)):
-        couplings = between_neighbours(A, shape, j)
+        unit = [int(i == j) for i in range(len(shape))]
+        couplings = np.moveaxis(np.abs(entries(A, shape, unit)), j, -1)[..., :-1]
         one, next_ = couplings[..., :-1], couplings[..., 1:]
         if np.any(np.maximum(one, next_) > JUMP * np.minimum(one, next_)):
             return True
