@@ -10,7 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from analysis.along import Along, along_training
+    from analysis.along import along_training
+    from analysis.along_results import Along
     from analysis.comparison import compare
     from analysis.report import analyse
     from analysis.results import RunComparison, SpectralReport
@@ -31,7 +32,7 @@ __all__ = [
 _HOMES = {
     **dict.fromkeys(("RunComparison", "SpectralReport"), "results"),
     **dict.fromkeys(("comparison_text", "report_text"), "text"),
-    **dict.fromkeys(("Along", "along_training"), "along"),
+    **{"Along": "along_results", "along_training": "along"},
     **{"analyse": "report", "compare": "comparison"},
 }
 

@@ -13,20 +13,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
-from numpy.typing import NDArray
-from pydantic import TypeAdapter
-from pydantic.dataclasses import dataclass as checked
 
+from analysis.along_results import Along, Moment, Root, load_along
 from analysis.board import write_moments
 from analysis.effective import applied_pass, has_norms
 from analysis.identifiability import readings
@@ -36,14 +31,13 @@ from analysis.numbers import plain
 from analysis.records import REFERENCE, RunRecord, read_run
 from analysis.report import FOLDER, can_write, write_files
 from analysis.results import SpectralReport
-from analysis.spectra import SMOOTHER, verdict_of
-from analysis.verdict import Nearest, nearest_classical
+from analysis.verdict import nearest_classical
 from mgtheory._files import read_json
 from mgtheory.polynomials.residual import ResidualPolynomial
-from mgtheory.polynomials.roots import roots_from_json, roots_to_json
+from mgtheory.polynomials.roots import roots_to_json
 from nets.data.augment import normalise
 from nets.data.sources import load_data
-from nets.start.amplification import level_amplification
+from nets.start.jacobian import jacobian_norms
 from nets.start.padded import high_part, spectral_radius
 from nets.start.report import InitReport
 from nets.start.spectrum import LevelSpectrum, convolution_spectra
@@ -52,7 +46,7 @@ from nets.training.folder import load
 from nets.training.history import COEFFICIENTS, Levels, kept_models, load_kept, read_coefficients
 from nets.training.predict import DATA_FILE, read_data_facts
 
-KIND, SCHEMA, FILE = "along_training", 1, "along.json"
+FILE = "along.json"
 NOTHING_KEPT = (
     "the run kept no coefficients of its epochs (an earlier version, or train.record is false):"
     " start and end alone"
@@ -61,160 +55,11 @@ NOT_BETWEEN = (
     "b, µ and max |q| are those of the report, at the start and the end; polymgnet report {run}"
     " measures the epochs in between"
 )
-NO_IMAGES = "amplification is not measured: the run's images are not here, or of another size"
+NO_IMAGES = "‖J‖ is not measured: the run's images are not here, or of another size"
 # features of the first level that the Jacobian is taken on, over all images: a product with it is a
 # few forward and backward passes
 FEATURES, MOST_IMAGES = 8192, 4
 Progress = Callable[[str], None]
-
-
-@checked(frozen=True)
-class Moment:
-    """One level after one epoch.
-
-    Attributes
-    ----------
-    epoch, level
-        0 is the start; levels from 1.
-    radius
-        b, the spectral radius of A then.
-    max_modulus, smoothing_factor
-        max |q| and mu of the coefficients as they stand, on the spectrum of A as the network
-        applies it.
-    effective_factor
-        mu with the batch norms folded in; None without norms, and at the start, where they have no
-        statistics yet.
-    amplification
-        Of the level's Jacobian, on images, with their batch's statistics in the norms (see
-        `nets.start.amplification`): at start and end; None elsewhere, and without images.
-    identifiable
-        Whether every coefficient has a meaning (`analysis.identifiability`).
-    nearest
-        The classical polynomial nearest to q on the level's own spectrum, in units of b: on the
-        eigenvalues, or on a curve around them where they are not all known. None where a
-        coefficient has no meaning.
-    """
-
-    epoch: int
-    level: int
-    radius: float
-    max_modulus: float
-    smoothing_factor: float
-    identifiable: bool
-    effective_factor: float | None = None
-    amplification: float | None = None
-    nearest: Nearest | None = None
-
-
-Root = tuple[float, float] | None  # None at infinity
-
-
-@checked(frozen=True, eq=False)
-class Along:
-    """A run's polynomials along training.
-
-    Attributes
-    ----------
-    run
-        The folder.
-    epochs
-        Those whose coefficients are known, from 0, the start.
-    roots
-        Of q: epoch -> level -> root as (re, im), in the order of the steps.
-    moments
-        What was measured, by epoch and level.
-    end
-        The epoch of the run's final weights.
-    notes
-        What is missing, a line each.
-    fingerprint
-        Of the files it was computed from.
-    """
-
-    run: str
-    epochs: tuple[int, ...]
-    roots: tuple[tuple[tuple[Root, ...], ...], ...]
-    moments: tuple[Moment, ...]
-    end: int
-    notes: tuple[str, ...]
-    fingerprint: str
-
-    @property
-    def levels(self) -> int:
-        """Number of levels."""
-        return len(self.roots[0])
-
-    def of(self, level: int) -> list[Moment]:
-        """The moments of a level (from 1), by epoch."""
-        return [moment for moment in self.moments if moment.level == level]
-
-    def paths(self, level: int) -> NDArray[np.complex128]:
-        """The roots of a level (from 1), shape (epochs, degree); infinite ones too."""
-        return np.array([roots_from_json(roots[level - 1]) for roots in self.roots])
-
-    def table(self) -> pd.DataFrame:
-        """A row for every moment."""
-        rows = []
-        for one in self.moments:
-            numbers = {name: value for name, value in vars(one).items() if name != "nearest"}
-            found: dict[str, Any] = {"nearest": "", "nearest_at": None}
-            if one.nearest is not None:
-                found = {"nearest": str(one.nearest), "nearest_at": one.nearest.distance}
-            rows.append({**numbers, **found})
-        return pd.DataFrame(rows)
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON types."""
-        return {"kind": KIND, "schema": SCHEMA, **STORED.dump_python(self, mode="json")}
-
-    def smoothers(self, *, folded: bool = False) -> list[Smoother]:
-        """Of every level, whether it smooths: by mu of the coefficients as they stand, or with the
-        norms folded in."""
-        return [Smoother.of(self.of(level), folded=folded) for level in range(1, self.levels + 1)]
-
-
-STORED = TypeAdapter(Along)
-
-
-@dataclass(frozen=True)
-class Smoother:
-    """Whether a level that starts as a smoother stays one.
-
-    Attributes
-    ----------
-    first, last
-        (epoch, mu) of the first and last moment at which it can be said; None where there is none.
-    changes
-        (epoch, mu) of the moments at which the answer differs from that of the moment before.
-    """
-
-    first: tuple[int, float] | None
-    last: tuple[int, float] | None
-    changes: tuple[tuple[int, float], ...]
-
-    @classmethod
-    def of(cls, moments: Sequence[Moment], *, folded: bool = False) -> Smoother:
-        """From a level's moments: mu as the coefficients stand, where they have a meaning, or with
-        the norms folded in, where there are any."""
-        known = [
-            (one.epoch, mu)
-            for one in moments
-            if (mu := one.effective_factor if folded else one.smoothing_factor) is not None
-            and (folded or one.identifiable)
-        ]
-        pairs = pairwise(known)
-        changes = tuple(b for a, b in pairs if verdict_of(a[1]) != verdict_of(b[1]))
-        return cls(known[0] if known else None, known[-1] if known else None, changes)
-
-    @property
-    def starts(self) -> bool:
-        """Whether it smooths at the first moment."""
-        return self.first is not None and verdict_of(self.first[1]) == SMOOTHER
-
-    @property
-    def stays(self) -> bool:
-        """Whether it smooths at all of them."""
-        return self.starts and not self.changes
 
 
 def along_training(
@@ -301,8 +146,8 @@ def learned_factors(run: str | os.PathLike[str]) -> dict[str, list[float | None]
     """max |q|, mu and mu with the norms folded in of a finished run's levels at its end, by the
     names of `Moment`; empty for a model without polynomials."""
     path = Path(run)
-    size = InitReport.from_dict(read_json(path / "init.json", "start of the run")).size
-    states = level_states(load(path), size)
+    start = InitReport.from_dict(read_json(path / "init.json", "start of the run"))
+    states = level_states(load(path), start)
     if not states or not states[0].factors:
         return {}
     spectra = convolution_spectra([(one.A, one.size, one.padding) for one in states])
@@ -323,7 +168,7 @@ def _fingerprint(run: Path, of_run: str) -> str:
 def _known(run: Path, fingerprint: str) -> Along | None:
     """What is in the run's folder, if it fits; one that is damaged is computed and replaced."""
     with suppress(FileNotFoundError, ValueError):
-        found = _load(run / FOLDER / FILE)
+        found = load_along(run / FOLDER / FILE)
         if (found.fingerprint, found.run) == (fingerprint, str(run)):
             return found
     return None
@@ -339,13 +184,6 @@ def _roots(roots: Iterable[complex]) -> tuple[Root, ...]:
     return tuple((z[0], z[1]) if z else None for z in roots_to_json(np.array(list(roots))))
 
 
-def _load(path: Path) -> Along:
-    data = read_json(path, "a run along training")
-    if data.pop("kind", None) != KIND or data.pop("schema", None) != SCHEMA:
-        raise ValueError(f"{path}: another kind of file, or of another version")
-    return STORED.validate_python(data)
-
-
 def _measured(
     record: RunRecord,
     coefficients: dict[int, Levels],
@@ -357,7 +195,7 @@ def _measured(
     states = {0: record.start}
     for epoch, file in kept.items():
         if epoch != end:
-            states[epoch] = level_states(load_kept(file), record.init.size)
+            states[epoch] = level_states(load_kept(file), record.init)
             _check(file, record, states[epoch])
     states[end] = record.learned
     items = [(epoch, k) for epoch in sorted(states) for k in range(len(record.learned))]
@@ -373,14 +211,14 @@ def _measured(
 
     moments = in_threads(measure, work)
     notes: tuple[str, ...] = () if coefficients else (NOTHING_KEPT,)
-    say("amplification of the Jacobians")
-    amplified = {e: _amplifications(record, w) for e, w in ((0, "start"), (end, "learned"))}
-    if None in amplified.values():
+    say("norms of the Jacobians")
+    norms = {e: _jacobian_norms(record, w) for e, w in ((0, "start"), (end, "learned"))}
+    if None in norms.values():
         notes += (NO_IMAGES,)
     else:
         moments = [
-            replace(one, amplification=found[one.level - 1])
-            if (found := amplified.get(one.epoch))
+            replace(one, jacobian_norm=found[one.level - 1])
+            if (found := norms.get(one.epoch))
             else one
             for one in moments
         ]
@@ -428,13 +266,13 @@ def _moment(
     )
 
 
-def _amplifications(record: RunRecord, which: str) -> list[float] | None:
+def _jacobian_norms(record: RunRecord, which: str) -> list[float] | None:
     """Of every level at the start or learned, on a few images of the run; None without them."""
     images = _images(record)
     if images is None:
         return None
     with torch.random.fork_rng(devices=[]):
-        return level_amplification(load(record.path, which=which).train(), images)
+        return jacobian_norms(load(record.path, which=which).train(), images)
 
 
 def _images(record: RunRecord) -> torch.Tensor | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.along import Along, Moment, Smoother
+from analysis.along_results import Along, Moment, Smoother
 from analysis.numbers import number
 from analysis.stats import rank_correlation
 from analysis.text import filled, markdown
@@ -18,9 +18,9 @@ MEANINGS = {
     "max modulus": "max |q| on its spectrum, of the coefficients as they stand",
     "µ": "smoothing factor, what a perfect coarse level leaves of q(A)",
     "µ effective": "the same with the batch norms folded in, which have no statistics at the start",
-    "amplification": (
-        "of the level's Jacobian with its norms and activations, on a few images: max modulus where"
-        " there are none of them and A is normal"
+    "‖J‖": (
+        "2-norm of the level's Jacobian with its norms and activations, on a few images: max"
+        " modulus where there are none of them and A is normal"
     ),
     "nearest": (
         "the classical polynomial nearest to q on the level's own spectrum; none where a batch norm"
@@ -55,7 +55,7 @@ def _row(one: Moment) -> dict[str, Any]:
     return {
         **{"level": one.level, "epoch": one.epoch, "b": one.radius},
         "max modulus": one.max_modulus,
-        "amplification": one.amplification,
+        "‖J‖": one.jacobian_norm,
         **{"µ": one.smoothing_factor, "µ effective": one.effective_factor},
         "nearest": "" if near is None else str(near),
         "distance": "" if near is None else number(near.distance, 2),

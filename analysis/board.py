@@ -1,4 +1,4 @@
-"""What was measured of a run, for TensorBoard beside its curves: b, max |q|, mu and amplification
+"""What was measured of a run, for TensorBoard beside its curves: b, max |q|, mu and |J|
 of every level along training, and figures.
 
 They are written when a run is analysed and when it is drawn: the spectra of A take as long as some
@@ -18,13 +18,13 @@ import numpy as np
 from PIL import Image
 
 BOARD = "tensorboard"
-# tag -> attribute of an `analysis.along.Moment`
+# tag -> attribute of an `analysis.along_results.Moment`
 TAGS = {
     "b": "radius",
     "max_q": "max_modulus",
     "mu": "smoothing_factor",
     "mu_effective": "effective_factor",
-    "amplification": "amplification",
+    "jacobian_norm": "jacobian_norm",
 }
 
 

@@ -8,9 +8,10 @@ share.
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from analysis.verdict import TOLERANCE
 from nets.training.folder import read_config
 
 MEASURE = "test_accuracy"
-DISTINGUISHING = ("model", "scheme", "operator", "placement", "data", "epochs")
+DISTINGUISHING = ("model", "scheme", "operator", "placement", "data")
 
 
 def compare(
@@ -78,7 +79,8 @@ def configuration_of(run: str | os.PathLike[str]) -> str:
 def compare_reports(reports: Sequence[SpectralReport], keys: Sequence[str]) -> RunComparison:
     """The comparison of reports, grouped by the keys of their configurations."""
     grouped = groups_of(zip(reports, keys, strict=True), lambda item: item[1])
-    names = dict(zip(grouped, unique_labels([members[0][0] for members in grouped.values()])))
+    firsts = [members[0][0] for members in grouped.values()]
+    names = dict(zip(grouped, unique_labels(firsts, list(grouped))))
     rows = [{"configuration": names[key], **_row(report)} for report, key in zip(reports, keys)]
     groups, accuracies = [], {}
     for key, members in grouped.items():
@@ -100,22 +102,39 @@ def seed_accuracies(reports: Sequence[SpectralReport]) -> dict[int, float]:
     return {seed: sum(values) / len(values) for seed, values in found.items()}
 
 
-def unique_labels(reports: Sequence[SpectralReport]) -> list[str]:
-    """A short name for each configuration: its label, with those facts added in which equal labels
-    differ, else a number."""
+def unique_labels(reports: Sequence[SpectralReport], keys: Sequence[str]) -> list[str]:
+    """A short name for each configuration: its label, with those facts, and then settings of its
+    key, added in which equal labels differ (q2 constant lr=0.02)."""
     labels = [report.label for report in reports]
     for fact in DISTINGUISHING:
         values = [report.model if fact == "model" else report.facts[fact] for report in reports]
-        values = _last_parts(values) if fact == "data" else values
-        found = set(zip(labels, map(str, values)))
-        differing = {
-            name for name, count in Counter(name for name, _ in found).items() if count > 1
-        }
-        labels = [
-            f"{label} {value}" if label in differing and value is not None else label
-            for label, value in zip(labels, values)
-        ]
+        labels = _told_apart(labels, _last_parts(values) if fact == "data" else values)
+    settings = [_leaves(json.loads(key)) for key in keys]
+    known = dict.fromkeys(key for one in settings for key in one)
+    short = Counter(key.rpartition(".")[2] for key in known)
+    for key in known:
+        name = last if short[last := key.rpartition(".")[2]] == 1 else key
+        values = [one.get(key) for one in settings]
+        labels = _told_apart(labels, [v if v is None else f"{name}={v}" for v in values])
     return numbered(labels, " #")
+
+
+def _told_apart(labels: Sequence[str], values: Sequence[Any]) -> list[str]:
+    """The labels, with its value behind each that stands with different values."""
+    found = Counter(label for label, _ in set(zip(labels, map(str, values))))
+    return [
+        f"{label} {value}" if found[label] > 1 and value is not None else label
+        for label, value in zip(labels, values)
+    ]
+
+
+def _leaves(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Dotted key -> value of nested tables."""
+    found: dict[str, Any] = {}
+    for key, value in config.items():
+        inner = isinstance(value, Mapping)
+        found |= _leaves(value, f"{prefix}{key}.") if inner else {f"{prefix}{key}": value}
+    return found
 
 
 def _last_parts(data: list[str]) -> list[str]:

@@ -21,8 +21,8 @@ def kept_dampings(run: str | Path) -> dict[int, list[NDArray[np.float64]]]:
     kept = kept_models(run)
     if not kept:
         return {}
-    size = InitReport.from_dict(read_json(Path(run) / "init.json", "start of the run")).size
-    states = {epoch: level_states(load_kept(file), size) for epoch, file in kept.items()}
+    start = InitReport.from_dict(read_json(Path(run) / "init.json", "start of the run"))
+    states = {epoch: level_states(load_kept(file), start) for epoch, file in kept.items()}
     return {epoch: [_modulus(one) for one in own] for epoch, own in states.items()}
 
 

@@ -15,11 +15,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
 from mgtheory.polynomials.factors import Factor
 from mgtheory.polynomials.residual import ResidualPolynomial
+from nets.models.classifier import MultigridClassifier, levels_of
 from nets.models.paddings import padding_of
 from nets.start.operators import dense_kernel
+from nets.start.report import InitReport
 from nets.start.spectrum import MINIMUM_GRID, LevelSpectrum, convolution_spectrum
 
 NORM_POSITIONS = ("nowhere", "correction", "sum", "operator")
@@ -183,30 +186,36 @@ class LevelState:
         return sum(factor.degree for factor in self.factors) if self.factors else None
 
 
-def level_states(model: Any, size: tuple[int, int]) -> tuple[LevelState, ...]:
-    """The levels of a nets model as arrays; empty for a model without levels (ResNet).
+def level_states(model: nn.Module, start: InitReport | tuple[int, int]) -> tuple[LevelState, ...]:
+    """The levels of a network as arrays, those of `nets.models.classifier.levels_of`; empty for a
+    network without any (ResNet).
 
     Parameters
     ----------
     model
-        A model of `nets.create_model`: PolyMgNet, MgNet or a ResNet.
-    size
-        (H, W) of the input images in pixels; each level after the first halves it, rounding up.
+        PolyMgNet, MgNet, or any with blocks of polynomials.
+    start
+        The report of its start, or (H, W) of the input images in pixels: each level of a multigrid
+        classifier after the first halves it, rounding up. The grids of blocks are those of the
+        report; without one they are unknown, and there are no levels.
     """
-    states, (height, width) = [], size
-    for number, level in enumerate(getattr(model, "levels", ())):
-        if number:
-            height, width = -(-height // 2), -(-width // 2)
-        states.append(
-            LevelState(
-                A=dense_kernel(level.A),
-                steps=tuple(_step(step) for step in level.steps),
-                size=(height, width),
-                starts_from_zero=number == 0,
-                end_norm=_norm(level.norm),
-                padding=padding_of(level.A.padding_mode),
-            )
+    (height, width), grids = start if isinstance(start, tuple) else start.size, []
+    levels = levels_of(model)
+    if isinstance(model, MultigridClassifier):
+        grids = [(-(-height // 2**k), -(-width // 2**k)) for k in range(len(levels))]
+    elif isinstance(start, InitReport):
+        grids = [(one.grid[0], one.grid[1]) for one in start.levels]
+    states = [
+        LevelState(
+            A=dense_kernel(level.A),
+            steps=tuple(_step(step) for step in level.steps),
+            size=grid,
+            starts_from_zero=isinstance(model, MultigridClassifier) and level is levels[0],
+            end_norm=_norm(level.norm),
+            padding=padding_of(level.A.padding_mode),
         )
+        for level, grid in zip(levels, grids)
+    ]
     return tuple(states)
 
 

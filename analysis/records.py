@@ -23,7 +23,7 @@ from analysis.level_state import LevelState, level_states
 from mgtheory._files import read_json
 from mgtheory.families import FAMILIES
 from mgtheory.polynomials.residual import ResidualPolynomial
-from nets.models.registry import is_multigrid
+from nets.models.classifier import levels_of
 from nets.settings import TrainConfig
 from nets.start.factors import level_factors
 from nets.start.report import InitReport
@@ -103,7 +103,7 @@ class RunRecord:
         """The scheme of the coefficients; of a file, the family in it."""
         if self.config.init.scheme.startswith("file:") and self.init.sources:
             return self.init.sources[0].family
-        return self.config.init.scheme
+        return self.init.scheme
 
 
 def tested_on(run: str | os.PathLike[str]) -> int | None:
@@ -150,7 +150,7 @@ def read_run(run: str | os.PathLike[str], *, reference: str = REFERENCE) -> RunR
             f"run {path}: start.safetensors and model.safetensors hold different models; the folder"
             " is a mixture of two runs"
         )
-    start, learned = (level_states(models[which], init.size) for which in ("start", "learned"))
+    start, learned = (level_states(models[which], init) for which in ("start", "learned"))
     if len(init.levels) != len(start):
         raise ValueError(
             f"run {path}: init.json has {len(init.levels)} levels and the model {len(start)}; the"
@@ -212,9 +212,9 @@ def theory_of(model: Any, init: InitReport, *, reference: str = REFERENCE) -> Th
     reference
         Family for all other runs, e.g. "chebyshev4" or "chebyshev:lower=0.1".
     """
-    levels = list(model.levels) if is_multigrid(model) else []
-    if not levels or not init.levels[0].factors:
-        return Theory("none", "", (None,) * len(levels))
+    levels = levels_of(model)
+    if not init.levels or not init.levels[0].factors:
+        return Theory("none", "", (None,) * len(init.levels))
     if init.sources:
         own = [ResidualPolynomial.from_factors(level.factors) for level in init.levels]
         polynomials = tuple(

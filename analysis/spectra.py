@@ -10,7 +10,7 @@ A network pads with zeros, where there are no such modes: maps over frequencies 
 while b, max |q| and mu of a level are those of A as it is applied (`nets.start.spectrum`).
 
 Order everywhere: frequencies ascending in (-pi, pi] as in
-`mgtheory.fourier.analysis.grid_frequencies`, axis 0 along H and axis 1 along W.
+`mgtheory.fourier.grid_frequencies`, axis 0 along H and axis 1 along W.
 """
 
 from __future__ import annotations

@@ -118,7 +118,7 @@ class Question:
         The key of the grid whose values are compared.
     along
         The key that runs along the axis of the figure, such as the degree; without one, the figure
-        shows the measure against what a run costs.
+        shows the measure against what a run costs, where that differs.
     measures
         What is compared, of `MEASURES`.
     candidate

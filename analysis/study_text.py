@@ -223,8 +223,9 @@ def yardstick_text(grid: Grid, question: Question, name: str) -> tuple[str, str]
     counted = Counter(verdicts)
     summary = ", ".join(f"{verdict} at {count}" for verdict, count in counted.items())
     columns = ["place", "best of the searched", "difference", "seeds", "verdict"]
+    here = sum(value in grid.compared for value in question.searched)  # a scale may have a part
     return (
-        f"`{candidate}` minus the best of the {len(question.searched)} searched values at"
+        f"`{candidate}` minus the best of the {here} searched values at"
         f' each place. The best is chosen with the same seeds, which favours it; "not worse" says'
         f" that the whole 95 % interval lies within {margin} on the worse side\n\n"
         f"{markdown(columns, body)}",

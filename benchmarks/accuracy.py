@@ -27,7 +27,9 @@ import nets
 from nets.config import load_config
 from nets.data.sources import DataSet, load_data
 from nets.settings import TrainConfig
-from nets.training.train import _fabric, _settings, build
+from nets.training.build import build
+from nets.training.launch import launched_fabric
+from nets.training.train import _settings
 from nets.training.trainer import Trainer
 
 STARTS: dict[str, list[str]] = {
@@ -107,7 +109,7 @@ def measure(args: argparse.Namespace, case: Case, data: DataSet, *, steps: int =
 
     def made() -> Trainer:
         model, _ = build(config, data)
-        t = Trainer(config, _fabric(config.train), model, data)
+        t = Trainer(config, launched_fabric(config.train), model, data)
         t.model.train()
         some(t, 1)
         return t

@@ -42,9 +42,11 @@ import nets
 from nets.config import load_config
 from nets.data.sources import SOURCES, DataSet
 from nets.settings import TrainConfig
+from nets.training.build import build
 from nets.training.folder import environment
+from nets.training.launch import launched_fabric
 from nets.training.run import flops_per_image
-from nets.training.train import _fabric, _settings, build
+from nets.training.train import _settings
 from nets.training.trainer import Trainer
 
 
@@ -72,7 +74,7 @@ def synthetic(count: int, side: int) -> DataSet:
 def trainer(config: TrainConfig, data: DataSet) -> Trainer:
     """Our trainer on its device, ready to step."""
     model, _ = build(config, data)
-    return Trainer(config, _fabric(config.train), model, data)
+    return Trainer(config, launched_fabric(config.train), model, data)
 
 
 def print_table(

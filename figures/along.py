@@ -14,7 +14,8 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from analysis.along import NOTHING_KEPT, Along, along_training
+from analysis.along import NOTHING_KEPT, along_training
+from analysis.along_results import Along
 from analysis.results import SpectralReport
 from figures.curves import plain_labels
 from figures.spectra import DAMPED
@@ -41,7 +42,7 @@ CURVES = {
     "max |q|": ("max_modulus", Look(BLACK, "-", "o")),
     "µ": ("smoothing_factor", Look(VERMILION, (0, (5, 1.5)), "v")),
     "µ, norms folded in": ("effective_factor", ROLES["effective"]),
-    "amplification, with norms and activations": ("amplification", Look(PURPLE, "none", "P")),
+    "‖J‖, with norms and activations": ("jacobian_norm", Look(PURPLE, "none", "P")),
 }
 
 
@@ -137,7 +138,7 @@ def _followed(paths: NDArray[np.complex128]) -> NDArray[np.complex128]:
 
 
 def draw_course(ax: Axes, found: Along, level: int, *, legend: bool = True) -> Axes:
-    """max |q|, smoothing factor and amplification of a level against the epoch, logarithmic; below
+    """max |q|, smoothing factor and |J| of a level against the epoch, logarithmic; below
     the line at 1 a level smooths."""
     moments = found.of(level)
     for label, (name, own) in CURVES.items():

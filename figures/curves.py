@@ -168,9 +168,15 @@ def draw_time_per_unknown(
 
 
 def plain_labels(ax: Axes) -> None:
-    """Plain numbers at 1, 2 and 5 of each decade on a logarithmic axis of less than two."""
+    """Plain numbers on a logarithmic axis of less than two decades: at 1, 2 and 5 of each, or,
+    where less than two of these may be seen, at equal distances."""
     low, high = ax.get_ylim()
     if high / low < 100.0:
-        ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        seen = (
+            LogLocator(subs=(1.0, 2.0, 5.0))
+            if high / low >= 5.0
+            else MaxNLocator(5, steps=[1, 2, 5, 10])
+        )
+        ax.yaxis.set_major_locator(seen)
         ax.yaxis.set_major_formatter(FuncFormatter(lambda value, position: f"{value:g}"))
         ax.yaxis.set_minor_formatter(NullFormatter())

@@ -24,7 +24,7 @@ LOWER_PART = 0.6
 
 
 def draw_damping(
-    ax: Axes, damping: ArrayLike, *, limit: float | None = None, title: str = "", mark: bool = True
+    ax: Axes, damping: ArrayLike, *, limit: float | None = None, title: str = ""
 ) -> Axes:
     """|q| of each mode in colour, linear from 0 to 1; amplified modes (above 1) in reds by their
     logarithm, with a black outline.
@@ -33,15 +33,13 @@ def draw_damping(
     ----------
     damping
         Shape (H, W), both at least 2: what one smoothing leaves of the modes of a periodic grid, in
-        the order of `mgtheory.fourier.analysis.grid_frequencies`, ascending in (-pi, pi]. The modes
+        the order of `mgtheory.fourier.grid_frequencies`, ascending in (-pi, pi]. The modes
         at pi are drawn at -pi too.
     limit
         Upper end of the colour scale, so that several panels share one: `colour_limit` of all of
         them. By default that of this one.
     title
         A short line above the panel.
-    mark
-        Whether the border |theta_j| = pi/2 between low and high frequencies is drawn.
     """
     values = np.asarray(damping, dtype=float)
     if values.ndim != 2 or min(values.shape) < 2:
@@ -65,10 +63,9 @@ def draw_damping(
     ax.grid(False)
     ax.pcolormesh(edges[1], edges[0], values, cmap=colours, norm=_norm(upper), rasterized=True)
     _outline(ax, values > 1.0, edges)
-    if mark:
-        # white below black dashes: seen on dark and on light cells
-        for border in ({"edgecolor": "white"}, {"edgecolor": BLACK, "linestyle": (0, (3, 3))}):
-            ax.add_patch(Rectangle((-0.5, -0.5), 1.0, 1.0, fill=False, linewidth=1.2, **border))
+    # white below black dashes: seen on dark and on light cells
+    for border in ({"edgecolor": "white"}, {"edgecolor": BLACK, "linestyle": (0, (3, 3))}):
+        ax.add_patch(Rectangle((-0.5, -0.5), 1.0, 1.0, fill=False, linewidth=1.2, **border))
     ticks, labels = (-1.0, 0.0, 1.0), ("−π", "0", "π")
     ax.set(xlim=(-1.0, 1.0), ylim=(-1.0, 1.0), aspect="equal")
     ax.set_xticks(ticks, labels)

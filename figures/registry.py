@@ -110,9 +110,9 @@ def make(
             (prefix + name, partial(_signed, draw, one.report, whose), _about(draw, whose))
             for name, draw in RUN_FIGURES.items()
         ]
-    grouped = groups_of(loaded, lambda run: run.key).values()
-    labels = unique_labels([members[0].report for members in grouped])
-    together = Together(dict(zip(labels, grouped)), floors or {})
+    grouped = groups_of(loaded, lambda run: run.key)
+    labels = unique_labels([members[0].report for members in grouped.values()], list(grouped))
+    together = Together(dict(zip(labels, grouped.values())), floors or {})
     whose = ", ".join(labels)
     jobs += [
         (name, partial(draw, together), _about(draw, whose))

@@ -51,20 +51,21 @@ SHOWN, HIDES = 0.8, 2.5
 
 
 def study_figure(grid: Grid, question: Question) -> Figure:
-    """The figure of one scale: a row a measure; a column for every panel, or for every cost."""
+    """The figure of one scale: a row a measure; a column for every panel, or, where nothing runs
+    along an axis and weights or operations differ, for every cost."""
     names = [name for name in question.measures if name in grid.measures]
     places = question.panels(grid)
-    if question.along is None:
-        # the time, of this machine, stands in the table alone where there is room for two
-        columns: list[Any] = [cost for cost in COSTS if _costs(grid, cost)][:2]
-    else:
-        columns = list(places)
+    # the time, of this machine, stands in the table alone where there is room for two
+    costs = [cost for cost in COSTS if _costs(grid, cost)][:2] if question.along is None else []
+    if all(len({x for _, x, _ in _costs(grid, cost)}) < 2 for cost in costs if cost != "seconds"):
+        costs = []
+    columns: list[Any] = costs or list(places)
     cells = [(name, column) for name in names for column in columns]
     across = len(columns) if len(names) > 1 else ACROSS
-    height = 2.1 if question.along is not None else 3.1
+    height = 3.1 if costs else 2.1
     made, axes = panels(len(cells), across, width=DOUBLE, height=height, extra=0.7)
     for ax, (name, column) in zip(axes.flat, cells):
-        if question.along is None:
+        if costs:
             draw_costs(ax, grid, name, column)
             continue
         draw_along(ax, grid, places[column], name, question=question)
@@ -73,7 +74,7 @@ def study_figure(grid: Grid, question: Question) -> Figure:
     if any(ax.get_legend_handles_labels()[1] for ax in axes.flat):
         figure_legend(made)
     panel_letters(axes.flat[: len(cells)])
-    if question.along is None:
+    if costs:
         place_names(made)
     return made
 
@@ -125,7 +126,7 @@ def draw_along(
     ax.set_xticks(range(len(where)), [str(one) for one in where])
     if alone:
         ax.set_xlim(-0.5, 0.5)
-    return finished(ax, axis_text(question.along or ""), measure.title, legend=False)
+    return finished(ax, axis_text(question.along or question.compare), measure.title, legend=False)
 
 
 def start_figure(grid: Grid, question: Question, start: str) -> Figure:

@@ -80,7 +80,6 @@ def draw_level_factors(
     ax: Axes,
     factors: Mapping[str, Sequence[float | None]],
     *,
-    ylabel: str = "smoothing factor µ",
     legend: bool = True,
 ) -> Axes:
     """The smoothing factor of each level, by role (theory, start, learned, effective); above the
@@ -108,7 +107,7 @@ def draw_level_factors(
         ax.set_ylim(bottom=0.0)
     ax.set_xlim(0.5, levels + 0.5)
     ax.set_xticks(range(1, levels + 1))
-    return finished(ax, "level", ylabel, legend=legend)
+    return finished(ax, "level", "smoothing factor µ", legend=legend)
 
 
 def draw_compared(
@@ -132,4 +131,4 @@ def draw_compared(
     ax.axhline(1.0, **GUIDE)
     ax.set_xlim(0.0, 1.0)
     plain_labels(ax)
-    return finished(ax, "t / b", "|q| as learned", legend=legend)
+    return finished(ax, "t / b", f"max(|q|, {SMALLEST:g}), as learned", legend=legend)

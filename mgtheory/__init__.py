@@ -16,7 +16,8 @@ The chapters, each building on those before it: `spectra`, `polynomials`, `probl
 from mgtheory.comparison import compare_smoothers
 from mgtheory.derive import InitialCoefficients, derive
 from mgtheory.families import FAMILIES
-from mgtheory.fourier.analysis import smoothing_factor, three_grid_factor, two_grid_factor
+from mgtheory.fourier.analysis import three_grid_factor, two_grid_factor
+from mgtheory.fourier.smoothing import smoothing_factor
 from mgtheory.matrixfree import StencilHierarchy
 from mgtheory.multigrid.hierarchy import Hierarchy
 from mgtheory.multigrid.pyamg_smoothers import change_smoothers

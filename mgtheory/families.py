@@ -166,6 +166,11 @@ class Family:
         """Whether the amplification is a parameter of its own."""
         return "amplification" in inspect.signature(self.function).parameters
 
+    @property
+    def takes_upper_end(self) -> bool:
+        """Whether b is all that it takes of an interval [a, b]."""
+        return self.needs in ("lmax", "radius")
+
     def on(
         self,
         degree: int,
@@ -208,7 +213,7 @@ class Family:
             scale = amplification_scale(polynomial, record, amplification)
             polynomial, came_about = polynomial.scaled(1 / scale), came_about | {"scale": scale}
         # a lower end that plays no part must not refuse a conversion
-        lower = 0.0 if self.needs in ("lmax", "operator") else record.lower
+        lower = 0.0 if self.takes_upper_end or self.needs == "operator" else record.lower
         used = replace(record, lower=lower, source=None)
         return polynomial.of(used), came_about
 

@@ -10,7 +10,6 @@ loaded when it is asked for:
 True
 """
 
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from polymgnet.packages import attribute
@@ -21,10 +20,7 @@ if TYPE_CHECKING:
     from mgtheory import *
     from nets import *
 
-try:
-    __version__ = version("polymgnet")
-except PackageNotFoundError:  # run from a source tree that was not installed
-    __version__ = "0+unknown"
+    __version__: str
 
 _OFFERED = {
     "mgtheory": (
@@ -50,7 +46,19 @@ _HOMES = {name: package for package, names in _OFFERED.items() for name in names
 __all__ = ["__version__", *_HOMES]  # noqa: PLE0604
 
 
+def _version() -> str:
+    """Read where it is asked for: the metadata take a third of the time to load the command."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("polymgnet")
+    except PackageNotFoundError:  # run from a source tree that was not installed
+        return "0+unknown"
+
+
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return _version()
     if name not in _HOMES:
         raise AttributeError(f"module 'polymgnet' has no attribute {name!r}")
     return attribute(_HOMES[name], name)

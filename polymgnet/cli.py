@@ -9,7 +9,6 @@ from typing import Annotated
 
 import typer
 
-from polymgnet import __version__
 from polymgnet.console import open_streams, short_warnings
 from polymgnet.errors import INTERRUPTED, guarded
 from polymgnet.options import Group, option
@@ -54,6 +53,8 @@ def start(
     start networks from them, and see what training made of them.
     """
     if version:
+        from polymgnet import __version__
+
         print(f"polymgnet {__version__}")
         raise typer.Exit
     if own is not None:

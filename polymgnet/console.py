@@ -81,9 +81,9 @@ def number(value: Any, digits: int = 4) -> str:
     return number(value, digits, missing="–")
 
 
-def numbers(values: Any, digits: int = 6) -> str:
+def numbers(values: Any) -> str:
     """Several numbers, of an array or a sequence, in one line."""
-    return "  ".join(number(value, digits) for value in values)
+    return "  ".join(number(value, 6) for value in values)
 
 
 def _console(*, stderr: bool = False) -> Any:

@@ -81,9 +81,7 @@ def one_line(error: BaseException) -> str:
     return " ".join(text.split()) or type(error).__name__
 
 
-def guarded(
-    work: Callable[[], int | None], *, command: str = "polymgnet", full: bool = False
-) -> int:
+def guarded(work: Callable[[], int | None], *, full: bool = False) -> int:
     """Run the work and turn every way it can end into an exit status, with one line on stderr where
     it is not 0.
 
@@ -91,8 +89,6 @@ def guarded(
     ----------
     work
         Returns an exit status, None for 0.
-    command
-        What the line begins with.
     full
         Show the whole traceback; the environment variable POLYMGNET_TRACEBACK asks for it too.
     """
@@ -116,9 +112,9 @@ def guarded(
     except Exception as error:
         if full or os.environ.get(TRACEBACK, "") not in ("", "0"):
             traceback.print_exc()
-        status, line = _end(error, command)
+        status, line = _end(error)
     try:
-        print(f"{command}: {line}", file=sys.stderr)
+        print(f"polymgnet: {line}", file=sys.stderr)
     except OSError:  # nobody reads stderr; the status says it
         _silence(sys.stderr)
     return status
@@ -129,13 +125,13 @@ def _silence(stream: Any) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def _end(error: Exception, command: str) -> tuple[int, str]:
+def _end(error: Exception) -> tuple[int, str]:
     """Exit status and line of an error: 2 for what the user gave, 1 for what the work or the
     machine met, 70 for a fault of the program."""
     line, torch = one_line(error), sys.modules.get("torch")
     if isinstance(error, CLICK):
         context = getattr(error, "ctx", None)
-        path = command if context is None else context.command_path
+        path = "polymgnet" if context is None else context.command_path
         # pydantic's, whose value typer leaves out
         checked: list[Any] = getattr(error.__cause__, "errors", list)()
         line = line.replace("Value error, ", "").rstrip(".")

@@ -34,11 +34,7 @@ def comparison_page(
     """The page of what `polymgnet compare-smoothers` found; `numbers` is its JSON document."""
     timed = [row for row in found.rows if row.seconds_per_digit]
     timed.sort(key=lambda row: row.seconds_per_digit or 0.0)
-    left = [
-        ("left out", f"{row.family} {row.degree}: {row.refused}")
-        for row in found.rows
-        if row.refused
-    ]
+    left = [("left out", text) for text in found.left_out]
     sections = [
         Section("table", "All numbers", facts=left, tables=[Table(list(COLUMNS), found.table)])
     ]

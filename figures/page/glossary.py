@@ -39,7 +39,7 @@ GLOSSARY = {
     "eigenvalues": "the numbers by which A multiplies its own patterns; together, its spectrum",
     "spectral radius": "b, the largest modulus of the eigenvalues of A",
     "max |q|": "the largest factor of a pass on the whole spectrum; above 1 it amplifies",
-    "amplification": "the largest factor of a level with its norms and activations",
+    "‖J‖": "the largest factor of a level with its norms and activations, of its Jacobian",
     "theory": "the polynomial that mathematics gives for this spectrum, scaled to the learned A",
     "start": "the network before training",
     "learned": "the network after training, its coefficients as they stand",
@@ -71,7 +71,7 @@ GLOSSARY = {
 
 # of a page on smoothers or a solve: "start" and "theory" there are not what they are in a report
 OF_RUNS = {
-    *("amplification", "theory", "start", "learned", "effective", "identifiable", "norm", "norms"),
+    *("‖J‖", "theory", "start", "learned", "effective", "identifiable", "norm", "norms"),
     *("placement", "scheme", "operator", "epoch", "seed", "seeds", "configuration", "weights"),
     *("training loss", "accuracy", "validation", "test accuracy", "95 % interval"),
     *("smoothing norm", "p"),

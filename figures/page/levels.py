@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.along import Along
+from analysis.along_results import Along
 from analysis.level_report import LevelReport
 from analysis.numbers import number
 from figures.along import CURVES
@@ -21,6 +21,7 @@ from figures.page.traces import (
     LOG,
     MARKS,
     POINTS,
+    SIZES,
     Data,
     Picture,
     cloud,
@@ -114,7 +115,7 @@ def _polynomials(level: LevelReport, moving: Moving | None) -> Picture:
     axis = "t / b; points: |λ| / b"
     layout: Data = {
         "xaxis": {"title": {"text": axis}, "range": [0, 1.02]},
-        "yaxis": {"title": {"text": "|q|, logarithmic" if log else "q of curves, |q| of points"}},
+        "yaxis": {"title": {"text": SIZES if log else "q of curves, |q| of points"}},
     }
     if log:
         layout["yaxis"] |= LOG

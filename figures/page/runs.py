@@ -13,7 +13,8 @@ from typing import Any
 import pandas as pd
 
 from analysis import dampings
-from analysis.along import Along, along_recorded, along_training
+from analysis.along import along_recorded, along_training
+from analysis.along_results import Along
 from analysis.along_text import MEANINGS as ALONG
 from analysis.along_text import smoothers_in_lines
 from analysis.comparison import compare
@@ -42,7 +43,6 @@ def write_page(
     out: str | os.PathLike[str],
     *,
     command: str,
-    title: str = "",
     brief: bool = False,
     progress: Progress | None = None,
 ) -> Path:
@@ -54,8 +54,6 @@ def write_page(
         Finished run folders; they are analysed first where they have not been.
     command
         What makes the page, for its end.
-    title
-        By default of the runs.
     brief
         Leave out what was not yet measured at the epochs in between and takes as long as all else:
         b, µ and max |q| there, the largest factors of the Jacobians, maps of damped waves.
@@ -82,7 +80,7 @@ def write_page(
     if brief:  # what `analyze` prints has all epochs
         page = replace(page, printed_by="polymgnet analyze --json (along: every epoch)")
     say(len(runs), "write the page")
-    return write(page, out, command=command, title=title)
+    return write(page, out, command=command)
 
 
 def _of_run(

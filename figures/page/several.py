@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.along import Along
+from analysis.along_results import Along
 from analysis.in_short import judged as judged_view
 from analysis.results import RunComparison, SpectralReport
 from analysis.stats import fraction_interval
@@ -22,6 +22,7 @@ from figures.page.traces import (
     HEIGHT,
     LINEAR_UP_TO,
     LOG,
+    SIZES,
     SYMBOLS,
     Data,
     Picture,
@@ -271,7 +272,7 @@ class Steps:
             moves.append(({key: [one[key] for one in new] for key in new[0]}, label))
         now = [{key: data[k][key] for key in moves[0][0]} for k in traces]
         moves.append(({key: [one[key] for one in now] for key in now[0]}, "learned"))
-        return slider(self.labels, moves, traces, axis, prefix="", **given)
+        return slider(self.labels, moves, traces, axis, **given)
 
 
 def _curves_of(groups: Mapping[str, Sequence[SpectralReport]], steps: Steps, k: int) -> Picture:
@@ -296,7 +297,7 @@ def _curves_of(groups: Mapping[str, Sequence[SpectralReport]], steps: Steps, k: 
     for index, (name, own) in enumerate(ends.items()):
         if own:
             data += banded(name, t, shown(own), index, mode="lines")
-    axis: Data = {"title": {"text": "|q|, logarithmic" if log else "q"}}
+    axis: Data = {"title": {"text": SIZES if log else "q"}}
     axis |= LOG if log else {}
     layout = {"xaxis": {"title": {"text": "t / b"}}, "yaxis": axis}
     layout |= steps.slider(data, ends, change, "t / b")

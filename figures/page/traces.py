@@ -22,7 +22,8 @@ HEIGHT = 560
 FEW = 10  # epochs, each of which has its number at the axis
 LINE = 34  # letters below an axis on a phone
 LINEAR_UP_TO = 2.0  # larger polynomials are shown by |q|, logarithmically
-FLOOR = 1e-3  # of that axis
+FLOOR = 1e-3  # of that axis, at which curves lie that are smaller
+SIZES = f"max(|q|, {FLOOR:g}), logarithmic"
 FAR = 3.0  # roots up to this many radii from 0 are in view
 # matplotlib's marks and dashes, by their names in Plotly
 MARKS = {"x": "x", "s": "square-open", "D": "diamond-open", "^": "triangle-up-open"}
@@ -95,8 +96,6 @@ def slider(
     moves: Sequence[tuple[Data, str]],
     traces: Sequence[int],
     axis: str,
-    *,
-    prefix: str = "epoch ",
     **given: Any,
 ) -> Data:
     """A slider that changes these traces, and tells below the axis what is shown; it stands at its
@@ -108,8 +107,7 @@ def slider(
         for label, (data, _), title in zip(labels, moves, titles, strict=True)
     ]
     # the words below the axis say what is shown
-    now = {"prefix": prefix, "visible": False}
-    slider = {"active": len(steps) - 1, "steps": steps, "currentvalue": now}
+    slider = {"active": len(steps) - 1, "steps": steps, "currentvalue": {"visible": False}}
     pad = {"pad": {"t": 94, "b": 8}}
     xaxis = {"title": {"text": titles[-1]}, **given}
     return {"sliders": [slider | pad], "xaxis": xaxis, "height": HEIGHT}

@@ -32,7 +32,6 @@ def damped_waves(
     axes: tuple[int, ...] = (0, 1),
     reach: float = 1.0,
     rough: bool = True,
-    prefix: str = "",
 ) -> Picture:
     """Heat maps of one shape, one at a time by a slider; the last is shown first.
 
@@ -44,8 +43,6 @@ def damped_waves(
         Those that are coarsened, whose high frequencies lie outside of the dashed lines.
     rough
         Whether the rough waves are told apart: those of a slice through three frequencies are not.
-    prefix
-        Before what the slider says.
     """
     limit = colour_limit(list(maps.values()))
     top = 1.0 + np.log10(limit) if limit > 1.0 else 1.0
@@ -86,7 +83,7 @@ def damped_waves(
             **{"title": {"text": "θ₁"}, "scaleanchor": "x", **square},
             "constraintoward": "top",
         },
-        **slider(list(maps), moves, [0], "θ₂", prefix=prefix, **square),
+        **slider(list(maps), moves, [0], "θ₂", **square),
     }
     if len(maps) < 2:
         del layout["sliders"]

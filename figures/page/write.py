@@ -79,20 +79,18 @@ class Page:
     papers: Sequence[tuple[str, str]] = ()
 
 
-def write(page: Page, out: str | os.PathLike[str], *, command: str, title: str = "") -> Path:
+def write(page: Page, out: str | os.PathLike[str], *, command: str) -> Path:
     """Write the page to the file `out`, whole or not at all; returns its path.
 
     Parameters
     ----------
     command
         What makes the page, for its end.
-    title
-        Instead of the page's own.
     """
     numbers = json.dumps(page.numbers, allow_nan=False).encode()
     text = _template().render(
         page=page,
-        title=title or page.title,
+        title=page.title,
         command=command,
         version=_version(),
         glossary=page.glossary,

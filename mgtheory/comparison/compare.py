@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
@@ -15,12 +16,16 @@ from mgtheory import fourier
 from mgtheory.comparison.table import OPTIMISED, Row, SmootherComparison
 from mgtheory.derive import InitialCoefficients, derive
 from mgtheory.families import FAMILIES, get_family
-from mgtheory.multigrid.approximation import approximation_constants
+from mgtheory.multigrid.approximation import (
+    approximation_constants,
+    constants_and_ends,
+    energy_bound,
+)
 from mgtheory.multigrid.hierarchy import Hierarchy
 from mgtheory.multigrid.level import Level
+from mgtheory.multigrid.nullspace import without
 from mgtheory.multigrid.options import Options
 from mgtheory.multigrid.setup import grid_operator
-from mgtheory.multigrid.solve import without
 from mgtheory.multigrid.transfer import coarse_size
 from mgtheory.polynomials import scores
 from mgtheory.problems.grids import check_boundary
@@ -32,8 +37,13 @@ from mgtheory.spectra.ritz import arnoldi
 COARSEST = 64  # unknowns that are solved directly, as `Hierarchy.build` has it
 TOLERANCE = 1e-11  # of the measured runs: low enough for the asymptotic factor, above rounding
 CYCLES = 60
+ROUNDED = "rounding allows no less"  # what a solve says that ended there
+ABOVE = 10.0  # times the smallest residual of such a run: larger ones are those of the cycle
 STEPS = 16  # of Arnoldi for a two-grid factor
 MOST = 1 << 17  # unknowns up to which its coarse grid is factorised
+# dimension -> unknowns up to which the approximation constants of this very grid are computed: its
+# matrices are factorised
+BOUNDED = {1: 1 << 15, 2: 1 << 15, 3: 1 << 13}
 # dimension -> points per axis of the periodic grid on which the approximation constant is computed:
 # with a multiple of 4 it has the frequencies of the supremum, which a Dirichlet grid comes near to
 # from below (3 % at 31 x 31)
@@ -67,7 +77,8 @@ def compare_smoothers(
     problem
         What is solved: a `Problem`, or a sparse matrix with the `shape` of its grid (`boundary`
         is ``"dirichlet"`` by default), or with ``coarsening="pyamg"``. Fourier analysis needs
-        constant coefficients; with others, up to 131,072 unknowns, the two-grid factor is computed.
+        constant coefficients; with others the two-grid factor is computed, up to 131,072 unknowns,
+        and the bound, up to 32,768 (8,192 in 3D).
     families, degrees
         All of `FAMILIES` by default.
     pre, post, coarsening, axes, cycle
@@ -108,6 +119,9 @@ def compare_smoothers(
     first = build(problem, smoother=Polynomial(OPTIMISED, 1), **options)
     constant = approximation(of, axes) if pre == post == 1 else None
     even = of if isinstance(of, Problem) and of.stencil is not None else None
+    known = here(first) if even is None and pre == post == 1 else None
+    if known is not None:
+        constant = max(C for C, _ in known)
     kept = problem.nullspace if isinstance(problem, Problem) else first.nullspace
     two = None
     if even is None and math.prod(of.shape) <= MOST:
@@ -131,6 +145,8 @@ def compare_smoothers(
             if two is not None:
                 smoothed = two.with_smoothers(smoother, pre=pre, post=post)
                 row["two_grid_computed"] = ritz_factor(smoothed, kept)
+            if known is not None and family not in SMOOTHERS:
+                row["bound"] = energy_bound(hierarchies[done], known=known)
             row["work_units"] = hierarchies[done].work_units(cycle)
         except ValueError as error:
             row["refused"] = " ".join(str(error).split())
@@ -173,6 +189,20 @@ def approximation(problem: Problem | Level, axes: Sequence[int] | str = "auto") 
         hierarchy = Hierarchy.build(periodic, coarsening="galerkin", axes=axes)
         return max(approximation_constants(hierarchy))
     except ValueError:
+        return None
+
+
+def here(hierarchy: Any) -> tuple[tuple[float, float], ...] | None:
+    """C and lmax of the levels of this very hierarchy; None where there is no bound, and where it
+    is too large or has no matrices."""
+    if not isinstance(hierarchy, Hierarchy):
+        return None
+    fine = hierarchy.levels[0]
+    if fine.size > BOUNDED[min(len(fine.shape), 3)]:
+        return None
+    try:
+        return constants_and_ends(hierarchy)
+    except (ValueError, ArithmeticError):
         return None
 
 
@@ -245,12 +275,25 @@ def ritz_factor(hierarchy: Hierarchy, nullspace: NDArray[np.float64] | None = No
 def measure(
     hierarchy: Any, b: NDArray[np.float64], cycle: str, seconds: list[float]
 ) -> dict[str, Any]:
-    """One run to `TOLERANCE`: the factor from its second half; the time of a cycle, from all of it,
-    is added to `seconds`."""
+    """One run to `TOLERANCE`, or as far as rounding lets it: the factor from its second half; the
+    time of a cycle, from all of it, is added to `seconds`."""
     solution = hierarchy.solve(b, tol=TOLERANCE, maxiter=CYCLES, cycle=cycle)
-    norms, done = solution.residual_norms, solution.iterations
-    if done < 2 or solution.reason in ("diverged", "stagnated") or not np.isfinite(norms).all():
+    norms = solution.residual_norms
+    rounded = ROUNDED in solution.message
+    if rounded:  # an ill-conditioned A, as of a coefficient that jumps
+        norms = tuple(itertools.takewhile(lambda norm: norm > ABOVE * min(norms), norms))
+    done = len(norms) - 1
+    failed = solution.reason in ("diverged", "stagnated") and not rounded
+    if done < 2 or failed or not np.isfinite(norms).all():
         once = "solved in one cycle, so there is no factor to measure; a larger grid has one"
-        return {"refused": once if solution.converged else str(solution.message)}
-    seconds.append(solution.solve_seconds / done)
+        return {"refused": once if solution.converged else _ended(solution)}
+    seconds.append(solution.solve_seconds / solution.iterations)
     return {"measured_factor": (norms[-1] / norms[done // 2]) ** (1 / (done - done // 2))}
+
+
+def _ended(solution: Any) -> str:
+    """Why a solve ended; of warnings, which every level may repeat, the first."""
+    text = str(solution.message)
+    for warning in solution.warnings[1:]:
+        text = text.replace(f"; {warning}", "")
+    return text

@@ -42,7 +42,8 @@ class Row:
         on this very grid, which is no prediction for another one.
     gamma, bound
         Of scores: gamma of the polynomial, and C/(C + 1/gamma), proved for Galerkin coarsening, one
-        smoothing before and one after.
+        smoothing before and one after; with variable coefficients of this very grid, with C and
+        gamma of the level where they are largest.
     measured_factor
         Geometric mean of the residual's reduction over the second half of the cycles, from a random
         right-hand side.
@@ -171,10 +172,22 @@ class SmootherComparison:
             )
             for line in cells
         ]
-        left = [f"left out: {r.family} {r.degree}: {r.refused}" for r in self.rows if r.refused]
+        left = [f"left out: {text}" for text in self.left_out]
         title = f"{self.problem}, {' x '.join(map(str, self.shape))}"
         doubts = [f"warning: {text}" for text in self.doubts]
         return "\n".join([title, *lines, *left, *doubts, *self.verdict])
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """The rows without a result, those of a family that have one reason together."""
+        degrees: dict[tuple[str, str], list[int]] = {}
+        for row in self.rows:
+            if row.refused:
+                why = row.refused.removeprefix(f"degree is {row.degree}, ")
+                degrees.setdefault((row.family, why), []).append(row.degree)
+        return tuple(
+            f"{family} {', '.join(map(str, of))}: {why}" for (family, why), of in degrees.items()
+        )
 
     @property
     def losses(self) -> tuple[str, ...]:

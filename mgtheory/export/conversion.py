@@ -14,8 +14,9 @@ import numpy as np
 
 from mgtheory._checks import check_number
 from mgtheory._files import write_atomically
-from mgtheory.fourier.analysis import smoothing_factor, two_grid_factor
+from mgtheory.fourier.analysis import two_grid_factor
 from mgtheory.fourier.cycle import LocalCycle
+from mgtheory.fourier.smoothing import smoothing_factor
 from mgtheory.polynomials.classical import chebyshev, chebyshev4, chebyshev4_opt
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.polynomials.scores import gamma
@@ -192,7 +193,8 @@ def _of_diagonal(
     if not isinstance(record.form, tuple):
         raise ValueError(
             f"the polynomial is for {record}, B = I, and the engines apply D^-1 A, another"
-            " operator: derive it with scaling='diagonal', or give lmax, its largest eigenvalue"
+            " operator: derive it with scaling='diagonal' (--scaling diagonal), or give lmax, its"
+            " largest eigenvalue"
         )
     taps = dict(record.form)
     centre = taps.get((0,) * len(next(iter(taps))), 0.0)
@@ -282,6 +284,6 @@ def _number(r: complex) -> str:
     return f"{r.real:.10g}" if not r.imag else f"{r.real:.10g}{r.imag:+.10g}i"
 
 
-def commented(text: str, mark: str = "#") -> str:
+def commented(text: str) -> str:
     """The text as lines of a comment."""
-    return indent(text, f"{mark} ", lambda line: True).replace(f"{mark} \n", f"{mark}\n") + "\n"
+    return indent(text, "# ", lambda line: True).replace("# \n", "#\n") + "\n"

@@ -18,10 +18,8 @@ from typing import Any
 import sympy
 
 from mgtheory._checks import check_kind, check_name, check_whole, is_whole
-from mgtheory.fourier.relaxation import splitting
 from mgtheory.polynomials.classical import CLOSED_FORMS, MLS_DEGREES
 from mgtheory.problems.symbols import the_stencil
-from mgtheory.smoothers import GaussSeidel
 
 MAX_SYMBOLIC_DEGREE = 32
 
@@ -62,17 +60,6 @@ def symbol(operator: Any, theta: Sequence[sympy.Expr] | None = None) -> Any:
         total += sympy.Matrix(size, size, [_exact(a) * wave for a in value.ravel()])
     matrix = total.applyfunc(sympy.expand)
     return matrix if stencil.values.ndim == 3 else matrix[0, 0]
-
-
-def gauss_seidel_symbol(operator: Any, theta: Sequence[sympy.Expr] | None = None) -> sympy.Expr:
-    """1 - Ahat / (D + L)hat of lexicographic Gauss-Seidel for a scalar stencil."""
-    stencil = the_stencil(operator)
-    if stencil.channels > 1:
-        raise ValueError(
-            f"the symbolic Gauss-Seidel needs a scalar stencil, got {stencil.channels} channels"
-        )
-    earlier = symbol(splitting(GaussSeidel(), stencil), theta)[0, 0]
-    return (earlier - symbol(stencil, theta)) / earlier
 
 
 def _expressions(values: Sequence[Any], name: str) -> tuple[sympy.Expr, ...]:
@@ -241,20 +228,4 @@ def smoothing_factor(
         residual_polynomial(family, degree, interval=high if interval is None else interval, t=t),
         t,
         high,
-    )
-
-
-def jacobi_smoothing_factor(omega: Any = None, *, dim: int = 2) -> sympy.Expr:
-    """max(|1 - omega/d|, |1 - 2 omega|) for the (2d+1)-point Laplacian; least, (2d-1)/(2d+1), at
-    omega = 2d/(2d+1).
-
-    >>> jacobi_smoothing_factor(sympy.Rational(4, 5))
-    3/5
-    """
-    low, high = high_frequency_range(dim)
-    weight = sympy.Symbol("omega", positive=True)
-    if omega is not None:
-        weight = sympy.nsimplify(*_expressions([omega], "omega"), rational=True)
-    return sympy.Max(
-        sympy.Abs(1 - weight * low / (2 * dim)), sympy.Abs(1 - weight * high / (2 * dim))
     )

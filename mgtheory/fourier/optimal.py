@@ -26,9 +26,10 @@ import numpy as np
 
 from mgtheory._checks import check_whole
 from mgtheory.families import Family, Recorded, register
-from mgtheory.fourier.analysis import FourierFactor, cycle_factor, off_zero, orbits
+from mgtheory.fourier.analysis import cycle_factor, off_zero, orbits
 from mgtheory.fourier.cycle import NEAR, LocalCycle, directions, whole
 from mgtheory.fourier.descent import EXACT, LeastMaximum, minimise_maximum
+from mgtheory.fourier.factor import FourierFactor
 from mgtheory.fourier.relaxation import scaled_symbols
 from mgtheory.fourier.supremum import ROUNDING, climb, grid_peaks, largest_limit
 from mgtheory.polynomials import series

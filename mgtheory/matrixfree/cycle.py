@@ -19,8 +19,9 @@ import numpy as np
 from mgtheory.matrixfree.swept import SweptLevel
 from mgtheory.matrixfree.tables import KEEP, SET, ZERO
 from mgtheory.multigrid.cycle import visit_below, visits
+from mgtheory.multigrid.fitted import check_sizes
+from mgtheory.multigrid.loop import Ended, Plan, Stop, drive
 from mgtheory.multigrid.solution import Cycle
-from mgtheory.multigrid.solve import Ended, Plan, Stop, check_sizes, drive
 
 Levels = Sequence[SweptLevel]
 
@@ -132,7 +133,7 @@ def solve_grids(
     Raises
     ------
     Unfit
-        See `mgtheory.multigrid.solve.check_sizes`.
+        See `mgtheory.multigrid.fitted.check_sizes`.
     """
     finest = levels[0]
     passing = plan.cycle is Cycle.FMG

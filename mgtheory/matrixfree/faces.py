@@ -25,7 +25,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from mgtheory.matrixfree.level import KernelLevel, imported
+from mgtheory.matrixfree.kernel_level import KernelLevel, imported
 from mgtheory.matrixfree.operators import OnGrid, as_grid, check_problem, places
 from mgtheory.matrixfree.tables import CACHED, KEEP, SET, Grid
 from mgtheory.multigrid.coarse import DirectSolver

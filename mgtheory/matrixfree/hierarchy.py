@@ -42,28 +42,26 @@ from numpy.typing import ArrayLike, NDArray
 
 from mgtheory._checks import own_errors
 from mgtheory.matrixfree.cycle import cycle_products, run_cycle, solve_grids
-from mgtheory.matrixfree.faces import FaceCoarsening, FaceLevel, FaceOperator
-from mgtheory.matrixfree.level import StencilLevel, imported
-from mgtheory.matrixfree.operators import (
-    Coarsening,
-    described_on,
-    make_operator,
-    steps_on,
-)
+from mgtheory.matrixfree.faces import FaceLevel
+from mgtheory.matrixfree.kernel_level import imported
+from mgtheory.matrixfree.level import StencilLevel
 from mgtheory.matrixfree.refined import Refinement
+from mgtheory.matrixfree.setup import is_single, operators_of
 from mgtheory.matrixfree.shift import shift_of
+from mgtheory.matrixfree.steps import steps_on
 from mgtheory.matrixfree.tables import KEEP
 from mgtheory.matrixfree.threads import thread_count
 from mgtheory.multigrid.base import GridHierarchy
+from mgtheory.multigrid.loop import Plan, Stop
 from mgtheory.multigrid.options import Options, takes_options
-from mgtheory.multigrid.setup import coarsened
 from mgtheory.multigrid.solution import Cycle, Solution, check_cycle
-from mgtheory.multigrid.solve import Plan, Stop
 from mgtheory.problems.problem import Problem
 from mgtheory.problems.stencils import Stencil
 from mgtheory.spectra.symmetry import ANY_M
 
 Array = NDArray[np.float64]
+# the hierarchy on devices, entered by the module that has it: torch is never imported here
+ON_DEVICES: list[Any] = []
 SLOW = 0.5  # factor of a cycle from which on a Krylov method is advised
 
 
@@ -339,72 +337,3 @@ class StencilHierarchy(GridHierarchy):
                 f" {level.blocks:>7}  {how}"
             )
         return "\n".join(lines)
-
-
-# types of the cycle, float32 last
-WORK = (np.float64, np.dtype(np.float64), np.float32, np.dtype(np.float32))
-# what `mgtheory.Hierarchy.build` lets one choose and this cycle does in one way alone
-FIXED: dict[str, tuple[Any, ...]] = {
-    "boundary": (None, "dirichlet"),
-    "coarsening": (None, "rediscretise", "galerkin"),
-    "interpolation": (None, "linear"),
-    "restriction": ("full",),
-    "transfers": (None,),
-    "coarse_solver": (None,),
-    "nullspace": ("auto", None),
-    "dtype": ("float64", "float32", "auto", None, float, *WORK),
-}
-
-
-# where coefficients vary, these instead
-VARYING: dict[str, tuple[Any, ...]] = {
-    "coarsening": (None,),
-    "interpolation": (None, "black-box"),
-    "shift": (False, "auto"),
-    "dtype": ("float64", "auto", None, float, *WORK[:2]),
-}
-
-
-# the hierarchy on devices, entered by the module that has it: torch is never imported here
-ON_DEVICES: list[Any] = []
-
-
-def operators_of(
-    problem: Any,
-    options: Options,
-    h: float | None,
-    *,
-    varying: dict[str, tuple[Any, ...]] = VARYING,
-) -> list[Any]:
-    """The operators of all grids, the finest first; `varying` are the values that options which
-    cannot be chosen may have where coefficients vary. A ValueError for what is not supported."""
-    varies = isinstance(problem, Problem) and problem.coefficient is not None
-    where = " where coefficients vary" if varies else ""
-    _check_fixed(options, FIXED | varying if varies else FIXED, where)
-    rule: Any = FaceCoarsening(options) if varies else Coarsening(options)
-    make: Any = FaceOperator.of if varies else make_operator
-    finest = rule.from_here(make(problem, options.shape, h))
-    for schedule in (options.before, options.after):
-        if not schedule.is_callable:  # what a callable gives is seen on its level
-            described_on(schedule, finest)
-    return coarsened(finest, rule, options.max_levels)
-
-
-def is_single(dtype: Any) -> bool:
-    """Whether a type that the options allow is float32."""
-    return dtype not in (None, "auto") and np.dtype(dtype) == np.float32
-
-
-def _check_fixed(options: Options, fixed: dict[str, tuple[Any, ...]], where: str) -> None:
-    """Refuse other values of what cannot be chosen here."""
-    for name, known in fixed.items():
-        value = getattr(options, name)
-        # by identity, unless a text: a basis of the nullspace is an array
-        if any(value is one or (isinstance(value, str) and value == one) for one in known):
-            continue
-        named = ", ".join(repr(one) for one in known if isinstance(one, str))
-        allowed = f"allowed: {named}" if named else f"which has its own: leave {name} out"
-        raise ValueError(
-            f"{name} is {value!r} for the matrix-free cycle{where}, {allowed};"
-            " mgtheory.Hierarchy has others (backend 'sparse')"
-        )

@@ -1,5 +1,5 @@
 """Constant stencils that reach one point and are symmetric in every axis: eight numbers, their
-symbol, coarse operators, smoothing steps and inverse.
+symbol and coarse operators.
 
 Every grid is seen as (planes, rows, columns): (n,) is (1, 1, n), (n0, n1) is (n0, 1, n1). The
 stencil is c[i, j, k] for the absolute offsets; its symbol sum c[i, j, k] (2 cos t_0)^i (2 cos
@@ -18,20 +18,15 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import scipy.fft
 from numpy.typing import NDArray
 
 from mgtheory._checks import check_number
-from mgtheory.families import FAMILIES
 from mgtheory.matrixfree.tables import CACHED, Grid, coarse_points
-from mgtheory.multigrid.options import Options, Schedule
-from mgtheory.polynomials.factors import Factor
-from mgtheory.polynomials.residual import ResidualPolynomial
+from mgtheory.multigrid.options import Options
 from mgtheory.problems import tensor
 from mgtheory.problems.grids import Boundary, Shape, check_shape, choose_axes
 from mgtheory.problems.problem import Problem
 from mgtheory.problems.stencils import Stencil
-from mgtheory.smoothers import Jacobi, Polynomial
 from mgtheory.spectra.record import Form, OperatorRecord, check_positive
 
 Array = NDArray[np.float64]
@@ -127,31 +122,6 @@ def galerkin(c: Array, axes: Sequence[int]) -> Array:
         taps = np.array([[4.0, 1.0, 0.0], [4.0, 6.0, 4.0], [0.0, 1.0, 4.0]]) / 8.0
         full = np.moveaxis(np.tensordot(taps, full, axes=(1, a)), 0, a)
     return np.ascontiguousarray(full[1:, 1:, 1:])
-
-
-def smoothing_steps(polynomial: ResidualPolynomial) -> list[Array]:
-    """The polynomial as steps x_i = x_{i-1} + omega r_{i-1} + mu (x_{i-1} - x_{i-2}), one array of
-    (omega, mu) rows for each real factor.
-
-    A pair with correction c_0 r + c_1 A r, c_1 < 0 (a conjugate one), is two steps with omega =
-    (-c_1)^(1/2), the second with mu = c_0/omega - 2: the first gives A r = (r_0 - r_1)/omega
-    without another product.
-    """
-    return [
-        _factor_steps(factor)
-        for factor in polynomial.factors
-        if any(factor.correction_coefficients)
-    ]
-
-
-def _factor_steps(factor: Factor) -> Array:
-    c = factor.correction_coefficients
-    if len(c) == 1:
-        return np.array([[c[0], 0.0]])
-    if len(c) > 2 or c[1] >= 0.0:
-        raise TypeError(f"no steps for a {factor.kind} factor with the terms {c}")
-    omega = (-c[1]) ** 0.5
-    return np.array([[omega, 0.0], [omega, c[0] / omega - 2.0]])
 
 
 class OnGrid:
@@ -347,116 +317,3 @@ def make_operator(problem: Any, shape: int | Sequence[int] | None, h: float | No
         raise ValueError(f"the stencil has {problem.dim} axes, the shape {grid} has {len(grid)}")
     width = 1.0 / (grid[0] + 1) if h is None else check_number(h, "h", "larger than 0")
     return Operator(grid, eight_numbers(problem.to_array().astype(float)) / width**2)
-
-
-def described_on(schedule: Schedule, operator: Any) -> tuple[Polynomial | Jacobi, bool]:
-    """What smooths on a level, and whether it was made for this very level; refused where it needs
-    a matrix."""
-    made, own = schedule.on(operator)
-    if not isinstance(made, Polynomial | Jacobi):
-        raise ValueError(
-            f"the matrix-free cycle smooths by polynomials or Jacobi, got {schedule.given!r};"
-            " mgtheory.Hierarchy has others (backend 'sparse')"
-        )
-    if isinstance(made, Polynomial) and made.polynomial is None:
-        assert made.family is not None
-        if FAMILIES[made.family].needs == "operator":
-            raise ValueError(
-                f"{made.family} needs the level's matrix, which the matrix-free cycle has not:"
-                " derive it first and pass its polynomial; mgtheory.Hierarchy derives it itself"
-                " (backend 'sparse')"
-            )
-    return made, own
-
-
-def steps_on(schedule: Schedule, operator: Any) -> list[Array]:
-    """The steps (omega, mu) that smooth a level's A, see `smoothing_steps`; D^-1 A where the
-    coefficients of the operator vary."""
-    described, own = described_on(schedule, operator)
-    if isinstance(described, Jacobi):
-        return [np.array([[described.omega / operator.diagonal, 0.0]])]
-    if operator.varies and described.scaling == "identity":
-        raise ValueError(
-            f"level {operator.index}: a polynomial of A itself was given, the matrix-free cycle"
-            " smooths variable coefficients by those of D^-1 A: take scaling='diagonal'"
-        )
-    finest = operator if own or operator.finest is None else operator.finest
-    if described.polynomial is not None:
-        described = replace(described, polynomial=_of_unit_diagonal(described, finest))
-    steps = _steps(
-        replace(described, scaling="diagonal"),
-        operator.record(signed=described.signed),
-        None if finest is operator else finest.record(signed=described.signed),
-    )
-    return [step * (1.0 / abs(operator.diagonal), 1.0) for step in steps]
-
-
-def _of_unit_diagonal(described: Polynomial, finest: Any) -> ResidualPolynomial:
-    """The given polynomial for D^-1 A of the finest level: where D is a number, that is a factor
-    like any other."""
-    q, unit = described.polynomial, finest.record(signed=described.signed)
-    assert q is not None
-    if described.scaling == "diagonal" or finest.varies:
-        return q.on(unit)
-    size = abs(finest.diagonal)
-    a, b = (end * size for end in unit.interval)
-    moved = q.on(replace(unit, lower=a, upper=b, scaling="identity"))
-    scaled = moved.scaled(1.0 / size)
-    return scaled if moved.operator is None else scaled.of(unit)
-
-
-@functools.lru_cache(maxsize=CACHED)
-def _steps(
-    described: Polynomial, record: OperatorRecord, finest: OperatorRecord | None
-) -> list[Array]:
-    """Steps for D^-1 A of a record; kept for the next level and the next set-up."""
-    return smoothing_steps(described.on(record, finest))
-
-
-class SineSolver:
-    """e = A^-1 r by the sine transform, exact for these stencils: products with sine matrices where
-    all axes are short, else SciPy's."""
-
-    def __init__(self, c: Array, grid: Grid) -> None:
-        angles = [np.pi * np.arange(1, n + 1) / (n + 1) for n in grid]
-        eigenvalues = symbol_values(c, [2.0 * np.cos(t) for t in angles])
-        if np.min(np.abs(eigenvalues)) <= 1e-14 * np.max(np.abs(eigenvalues)):
-            raise ValueError("the coarsest operator is singular")
-        self._inverse = 1.0 / eigenvalues
-        self._matrices: list[Array] | None = None
-        if max(grid) <= 96:
-            self._matrices = [
-                np.sqrt(2.0 / (n + 1)) * np.sin(np.outer(np.arange(1, n + 1), t))
-                for n, t in zip(grid, angles, strict=True)
-            ]
-
-    def single(self, unit: float) -> SineSolver:
-        """The same for A / unit in float32."""
-        made = object.__new__(SineSolver)
-        made._inverse = (self._inverse * unit).astype(np.float32)
-        matrices = self._matrices
-        made._matrices = None if matrices is None else [s.astype(np.float32) for s in matrices]
-        return made
-
-    def _transform(self, v: Array) -> Array:
-        if self._matrices is None:
-            return np.asarray(scipy.fft.dstn(v, type=1, norm="ortho"))
-        s0, s1, s2 = self._matrices
-        if v.shape[1] == 1:
-            return (s0 @ v[:, 0] @ s2)[:, None]
-        # plane by plane: a BLAS shares the products of all of them between threads of its own,
-        # which wait for each other longer than it takes, 100 times as long on a busy machine
-        v = np.matmul(np.matmul(s1, v), s2)
-        result = np.empty_like(v)
-        np.matmul(s0, v.transpose(1, 0, 2), out=result.transpose(1, 0, 2))
-        return result
-
-    def __call__(self, r: Array) -> Array:
-        """A^-1 r, shape of the grid."""
-        return self._transform(self._transform(r) * self._inverse)
-
-
-@functools.lru_cache(maxsize=4)  # each has a vector of its grid
-def sine_solver(c: bytes, grid: Grid) -> SineSolver:
-    """That of a stencil's eight numbers, kept for the next set-up."""
-    return SineSolver(np.frombuffer(c).reshape(2, 2, 2), grid)

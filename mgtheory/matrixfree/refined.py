@@ -20,8 +20,8 @@ from mgtheory.matrixfree.cycle import Levels, correct_below, run_cycle, run_full
 from mgtheory.matrixfree.level import StencilLevel
 from mgtheory.matrixfree.operators import symbol_values
 from mgtheory.matrixfree.tables import KEEP, ZERO
+from mgtheory.multigrid.loop import Plan
 from mgtheory.multigrid.solution import Cycle
-from mgtheory.multigrid.solve import Plan
 
 EPS = float(np.finfo(np.float32).eps)
 # times the rounding of a residual in float32: down to the first its norm is that in float64 to one

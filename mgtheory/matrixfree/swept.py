@@ -1,5 +1,5 @@
 """`SweptLevel`: one grid as the cycles see it, whatever computes its sweeps: compiled kernels
-(`mgtheory.matrixfree.level`) or a device (`nets.pde.levels`)."""
+(`mgtheory.matrixfree.kernel_level`) or a device (`nets.pde.levels`)."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -144,47 +144,13 @@ def approximation_constants(hierarchy: Any) -> tuple[float, ...]:
     return tuple(C for C, _, _ in _parts(hierarchy))
 
 
-def energy_bound(hierarchy: Any) -> float:
-    """C/(C + 1/gamma) >= ||E||_A of the V-cycle with as many smoothings before as after, with the
-    largest C gamma of the levels; +infinity where a gamma is: nothing is proved there, and the
-    cycle may diverge.
-
-    Raises
-    ------
-    ValueError
-        As `approximation_constants`, or if smoothings before and after differ.
-
-    Examples
-    --------
-    >>> from mgtheory import Hierarchy, poisson
-    >>> build = {"smoother": "chebyshev4", "degree": 1, "coarsening": "galerkin"}
-    >>> energy_bound(Hierarchy.build(poisson((15,)), coarsest=7, **build)) < 0.45
-    True
-    """
-    worst = 0.0
-    for (C, lmax, q), level in zip(_parts(hierarchy), hierarchy.levels, strict=False):
-        if level.pre is not level.post or level.pre_count != level.post_count:
-            raise ValueError(
-                f"level {level.index}: the bound needs the same smoothing before and after"
-            )
-        if level.pre_count != 1:
-            q = ResidualPolynomial(np.tile(q.roots, level.pre_count))
-        worst = max(worst, C * gamma(q, lmax=lmax) * (1.0 + (level.size > DENSE) * 2 * ACCURACY))
-    return worst / (1.0 + worst) if worst < math.inf else math.inf
-
-
-def _parts(hierarchy: Any) -> Iterator[tuple[float, float, ResidualPolynomial]]:
-    """C, lmax and q of every level but the coarsest."""
+def constants_and_ends(hierarchy: Any) -> tuple[tuple[float, float], ...]:
+    """(C, lmax) of every level but the coarsest, lmax the largest eigenvalue of its BA."""
     if not hasattr(hierarchy, "levels"):
         raise ValueError(f"hierarchy is a {type(hierarchy).__name__}, must be a Hierarchy")
+    found = []
     for fine, coarse in itertools.pairwise(hierarchy.levels):
-        smoothing = fine.pre or fine.post
-        q = getattr(smoothing, "polynomial", None)
-        if not isinstance(q, ResidualPolynomial):
-            raise ValueError(
-                f"level {fine.index}: the bound is one of polynomial smoothers, this one is"
-                f" {getattr(smoothing, 'label', smoothing)}"
-            )
+        _polynomial(fine)
         P = scipy.sparse.csr_array(fine.P.tocsr())
         galerkin = P.T @ fine.A @ P
         factor = abs(coarse.A).sum() / abs(galerkin).sum()
@@ -199,11 +165,69 @@ def _parts(hierarchy: Any) -> Iterator[tuple[float, float, ResidualPolynomial]]:
                 f"level {fine.index}: the restriction is not the multiple of P^T that"
                 f" {factor:.3g} P^T A P belongs to: the bound needs it to be"
             )
-        B = np.ones(fine.size) if smoothing.B is None else np.asarray(smoothing.B, dtype=float)
-        largest = _largest(_real_matrix(fine.A, "A"), B)
+        given = (fine.pre or fine.post).B
+        B = np.ones(fine.size) if given is None else np.asarray(given, dtype=float)
+        lmax = _largest(_real_matrix(fine.A, "A"), B)
+        found.append((approximation_constant(fine.A, P, B=given, lmax=lmax), lmax))
+    return tuple(found)
+
+
+def energy_bound(hierarchy: Any, *, known: Sequence[tuple[float, float]] | None = None) -> float:
+    """C/(C + 1/gamma) >= ||E||_A of the V-cycle with as many smoothings before as after, with the
+    largest C gamma of the levels; +infinity where a gamma is: nothing is proved there, and the
+    cycle may diverge.
+
+    Parameters
+    ----------
+    known
+        `constants_and_ends` of a hierarchy that differs in its polynomials alone: these numbers are
+        what takes time.
+
+    Raises
+    ------
+    ValueError
+        As `approximation_constants`, or if smoothings before and after differ.
+
+    Examples
+    --------
+    >>> from mgtheory import Hierarchy, poisson
+    >>> build = {"smoother": "chebyshev4", "degree": 1, "coarsening": "galerkin"}
+    >>> energy_bound(Hierarchy.build(poisson((15,)), coarsest=7, **build)) < 0.45
+    True
+    """
+    worst = 0.0
+    for (C, lmax, q), level in zip(_parts(hierarchy, known), hierarchy.levels, strict=False):
+        if level.pre is not level.post or level.pre_count != level.post_count:
+            raise ValueError(
+                f"level {level.index}: the bound needs the same smoothing before and after"
+            )
+        if level.pre_count != 1:
+            q = ResidualPolynomial(np.tile(q.roots, level.pre_count))
+        worst = max(worst, C * gamma(q, lmax=lmax) * (1.0 + (level.size > DENSE) * 2 * ACCURACY))
+    return worst / (1.0 + worst) if worst < math.inf else math.inf
+
+
+def _parts(
+    hierarchy: Any, known: Sequence[tuple[float, float]] | None = None
+) -> Iterator[tuple[float, float, ResidualPolynomial]]:
+    """C, lmax and q of every level but the coarsest."""
+    pairs = constants_and_ends(hierarchy) if known is None else known
+    for level, (C, largest) in zip(hierarchy.levels, pairs, strict=False):
+        q = _polynomial(level)
         # beyond the end that q was derived for nothing is known, so it must not lie too low
         lmax = largest if q.operator is None else max(q.operator.upper, largest)
-        yield approximation_constant(fine.A, P, B=smoothing.B, lmax=lmax), lmax, q
+        yield C * lmax / largest, lmax, q
+
+
+def _polynomial(level: Any) -> ResidualPolynomial:
+    smoothing = level.pre or level.post
+    q = getattr(smoothing, "polynomial", None)
+    if not isinstance(q, ResidualPolynomial):
+        raise ValueError(
+            f"level {level.index}: the bound is one of polynomial smoothers, this one is"
+            f" {getattr(smoothing, 'label', smoothing)}"
+        )
+    return q
 
 
 def _real_matrix(given: Any, name: str) -> scipy.sparse.csc_array:

@@ -14,9 +14,11 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.linalg import LinearOperator
 
 from mgtheory._checks import own_errors
+from mgtheory.multigrid.fitted import solve_fitted
+from mgtheory.multigrid.loop import Loads, Plan, Stop
+from mgtheory.multigrid.nullspace import without
 from mgtheory.multigrid.options import Counts, Options
 from mgtheory.multigrid.solution import Cycle, Solution, check_cycle
-from mgtheory.multigrid.solve import Loads, Plan, Stop, solve_fitted, without
 from mgtheory.spectra.symmetry import ANY_M
 
 
@@ -121,7 +123,7 @@ class MultigridSolver(ABC):
         stop: Stop,
         plan: Plan,
     ) -> Solution:
-        """`mgtheory.multigrid.solve.solve_fitted`, with the seconds that it and the set-up took."""
+        """`solve_fitted`, with the seconds that it and the set-up took."""
         began = time.perf_counter()
         found = solve_fitted(run, b, x0, stop, plan)
         seconds = time.perf_counter() - began

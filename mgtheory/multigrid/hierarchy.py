@@ -42,6 +42,7 @@ from mgtheory.multigrid.base import GridHierarchy
 from mgtheory.multigrid.cycle import cycle_products, visits
 from mgtheory.multigrid.given import Given
 from mgtheory.multigrid.level import Level
+from mgtheory.multigrid.loop import Plan, Stop, norm
 from mgtheory.multigrid.nullspace import (
     barely_singular,
     dominated_by_rounding,
@@ -51,7 +52,7 @@ from mgtheory.multigrid.nullspace import (
 from mgtheory.multigrid.options import PYAMG, Counts, Options, takes_options
 from mgtheory.multigrid.setup import Coarsening
 from mgtheory.multigrid.solution import Cycle, Reason, Solution, check_cycle
-from mgtheory.multigrid.solve import Plan, Stop, in_cycle_type, norm, rounding_floor, solve_levels
+from mgtheory.multigrid.solve import in_cycle_type, rounding_floor, solve_levels
 from mgtheory.problems.problem import Problem
 from mgtheory.spectra.symmetry import ANY_M, NEARLY, advice_said, difference_said
 

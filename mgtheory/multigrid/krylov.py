@@ -14,26 +14,23 @@ from numpy.typing import ArrayLike, NDArray
 
 from mgtheory._checks import check_name, check_vector
 from mgtheory.multigrid.base import MultigridSolver
+from mgtheory.multigrid.fitted import check_sizes
+from mgtheory.multigrid.loop import Plan, Stop, norm
+from mgtheory.multigrid.nullspace import range_split, without
 from mgtheory.multigrid.solution import Cycle, Reason, Solution, check_cycle
-from mgtheory.multigrid.solve import (
-    Plan,
-    Stop,
-    check_sizes,
-    norm,
-    range_split,
-    rounding_floor,
-    without,
-)
+from mgtheory.multigrid.solve import rounding_floor
 from mgtheory.spectra.symmetry import ANY_M
 
 # each with whether it needs a symmetric cycle
 KRYLOV = {"cg": True, "minres": True, "gmres": False}
+# what SciPy's minres says of a preconditioner with M v . v < 0
+INDEFINITE = ("non-symmetric matrix", "indefinite preconditioner")
 RESTART = 10  # steps of gmres between two looks at the true residual
 NOT_POSITIVE = (
-    "the cycle is symmetric but not positive definite: a smoothing amplifies, or A is indefinite;"
-    " take krylov gmres, or another smoother"
+    "the cycle is no positive definite preconditioner, as where A is indefinite or a smoothing"
+    " amplifies; take krylov gmres, or another smoother"
 )
-INDEFINITE = -1e-6  # a cosine between r and M r that is no rounding of a positive one
+NEGATIVE = -1e-6  # a cosine between r and M r that is no rounding of a positive one
 
 
 class _Done(Exception):
@@ -103,17 +100,15 @@ def _preconditioner(hierarchy: MultigridSolver, method: str, cycle: Cycle) -> An
 
 class _Watched:
     """A preconditioner M as `operator`, and the `least` cosine between r and M r that was seen:
-    positive where M is positive definite. If `strict`, a negative one is a ValueError."""
+    positive where M is positive definite."""
 
-    def __init__(self, M: sla.LinearOperator, *, strict: bool) -> None:
-        self.M, self.strict, self.least = M, strict, math.inf
+    def __init__(self, M: sla.LinearOperator) -> None:
+        self.M, self.least = M, math.inf
         self.operator = sla.LinearOperator(M.shape, matvec=self._apply, dtype=M.dtype)
 
     def _apply(self, r: NDArray[Any]) -> NDArray[Any]:
         z = self.M @ r
         product, sizes = float(np.vdot(r, z).real), norm(r) * norm(z)
-        if self.strict and product < 0.0:  # SciPy's minres says that A is not symmetric
-            raise ValueError(f"krylov minres: {NOT_POSITIVE}")
         self.least = min(self.least, product / sizes if sizes > 0.0 else math.inf)
         return z
 
@@ -133,7 +128,7 @@ def _run(
     x = np.zeros_like(right) if x0 is None else check_vector(x0, right.size, right.dtype, "x0")
     N, size = hierarchy.nullspace, norm(right)
     split = range_split(A, N, right)
-    M = _Watched(_preconditioner(hierarchy, method, plan.cycle), strict=method == "minres")
+    M = _Watched(_preconditioner(hierarchy, method, plan.cycle))
     lost, inside, whole = 0.0, list[float](), list[float]()
 
     def floor(x: NDArray[Any]) -> float:
@@ -173,6 +168,10 @@ def _run(
                 del inside[-1], whole[-1]
         except _Done as done:
             e = done.args[0]
+        except ValueError as error:
+            if str(error) not in INDEFINITE:
+                raise
+            raise ValueError(f"krylov {method}: {NOT_POSITIVE}") from None
         x = x + e
     x = x if N is None else without(N, x)
     what = f"restarts of gmres({RESTART})" if gmres else f"steps of {method}"
@@ -186,7 +185,7 @@ def _run(
     if reason is Reason.INCOMPATIBLE:
         message += "; A is singular and the rest of it is outside its range"
     said: tuple[str, ...] = getattr(hierarchy, "warnings", ())  # of a matrix and its grid
-    if KRYLOV[method] and M.least < INDEFINITE and reason in (Reason.MAXITER, Reason.STAGNATED):
+    if KRYLOV[method] and M.least < NEGATIVE and reason in (Reason.MAXITER, Reason.STAGNATED):
         said = (*said, NOT_POSITIVE)
     message = "; ".join([message, *said])
     return Solution(x, tuple(whole), reason, message, said, incompatibility=missing)

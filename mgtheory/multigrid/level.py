@@ -4,7 +4,7 @@ interval a smoother needs."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -316,9 +316,11 @@ class Level:
             source=self,
         )
 
-    def operator_record(self) -> OperatorRecord:
-        """The record with the B that a smoother takes by default: `derive` takes a level too."""
-        return self.record(self.inverse_diagonal("auto"))
+    def operator_record(self, scaling: str = "auto") -> OperatorRecord:
+        """The record for `derive`, which takes a level too, by default with the B that a smoother
+        takes: gamma and its bound belong to a symmetric A."""
+        found = self.record(self.inverse_diagonal(scaling))
+        return replace(found, positive=found.positive and self.symmetric)
 
     def growth(self, scaling: str) -> float:
         """The largest eigenvalue of BA here over that on the finest level, by estimates of one

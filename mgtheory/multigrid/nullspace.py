@@ -1,8 +1,9 @@
-"""The nullspace of an operator: found, checked, and carried to the coarsest level."""
+"""The nullspace of an operator: found, checked, carried to the coarsest level, and split from a
+residual."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -147,3 +148,30 @@ def coarse_nullspace(
     if basis.shape[1] == 1 and np.ptp(np.abs(basis)) <= 1e-6 * np.max(np.abs(basis)):
         coarse = np.ones_like(coarse)
     return np.linalg.qr(coarse)[0]
+
+
+def without(N: NDArray[Any], v: NDArray[Any]) -> NDArray[Any]:
+    """v without its component in the span of N's orthonormal columns."""
+    return v - N @ (N.conj().T @ v)
+
+
+def range_split(
+    A: Any, N: NDArray[Any] | None, b: NDArray[Any]
+) -> Callable[[NDArray[Any]], tuple[NDArray[Any], float]]:
+    """What splits a residual into its part in the range of A, which cycles reduce, and the norm of
+    the rest along the nullspace N, 0 where it is rounding beside b.
+
+    The rest is what no x reduces: b's own, and what rounding of A's entries leaves of A x. So it is
+    where N is orthogonal to the range, A^* N = 0, as for every Hermitian A. If not, or where A is
+    regular, all counts as inside.
+    """
+    if N is None or relative_image(A.conj().T, N) > NULLSPACE:
+        return lambda v: (v, 0.0)
+    rounding = 1e2 * float(np.finfo(b.dtype).eps) * float(np.linalg.norm(b))
+
+    def split(v: NDArray[Any]) -> tuple[NDArray[Any], float]:
+        along = N.conj().T @ v
+        rest = float(np.linalg.norm(along))
+        return v - N @ along, rest if rest > rounding else 0.0
+
+    return split

@@ -98,13 +98,11 @@ def horner(
     s: Any,
     *,
     times: Callable[[Any, Any], Any] = operator.mul,
-    add: Callable[[Any, Any], Any] = operator.add,
 ) -> Any:
     """c = p(M) s = sum_j terms[j] M^j s by Horner's rule, ``len(terms) - 1`` products with M.
 
     `apply` is v -> M v; s is of any array type, or a number; a term that is a number 0 costs
-    nothing. `times` (term, s) -> term s and `add` (M c, term s) -> M c + term s are for arrays that
-    have better ways: `operator.iadd` works in place where `apply` returns memory of its own.
+    nothing. `times` (term, s) -> term s is for arrays that have a better way.
 
     Examples
     --------
@@ -117,7 +115,7 @@ def horner(
         c = apply(c)
         # only a plain number: whether a tensor is 0 must not be asked while a graph is recorded
         if not (isinstance(term, int | float) and term == 0):
-            c = add(c, times(term, s))
+            c = c + times(term, s)
     return c
 
 

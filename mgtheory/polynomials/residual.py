@@ -36,7 +36,7 @@ from mgtheory._files import parse_json
 from mgtheory._frozen import ReadOnlyArrays
 from mgtheory.polynomials.factors import FACTORS, Factor, General
 from mgtheory.polynomials.recurrence import Recurrence
-from mgtheory.polynomials.roots import leja_weights, reciprocals, roots_from_json, symmetrised
+from mgtheory.polynomials.roots import in_pairs, leja_weights, reciprocals, roots_from_json
 from mgtheory.polynomials.written import listed, sympy_product, tex
 from mgtheory.spectra.record import OperatorRecord
 from mgtheory.spectra.ritz import lanczos, square_operator
@@ -49,9 +49,6 @@ MAX_DEGREE = 256
 # on (0, 1] the coefficients grow like (3 + sqrt 8)^k: 4e7 at k = 10, where half of a double's
 # digits are left
 POWER_BASIS_DEGREE = 10
-# largest modulus, and reciprocal of the smallest, of a real root and of a pair: doubles hold
-# 1/|r|^2
-REAL_RANGE, PAIR_RANGE = 1e300, 1e150
 # a recurrence of degree 256 and its roots agree to about 1e-11; another polynomial differs by far
 # more
 RECURRENCE_TOLERANCE = 1e-8
@@ -68,11 +65,12 @@ class ResidualPolynomial(ReadOnlyArrays):
         zero not. `from_weights` takes their reciprocals.
     recurrence
         A recurrence with the same q, by which it is then applied.
-    operator
-        The record of the operator BA it was derived for; None for a polynomial made by hand.
 
     Attributes
     ----------
+    operator
+        The record of the operator BA it was derived for, see `of`; None for a polynomial made by
+        hand.
     weights
         The step sizes w_i = 1/r_i, complex, shape (degree,), in the Leja order of their roots:
         conjugates adjacent, weights 0 (infinite roots) last.
@@ -94,12 +92,7 @@ class ResidualPolynomial(ReadOnlyArrays):
     operator: OperatorRecord | None = None
 
     @own_errors
-    def __init__(
-        self,
-        roots: ArrayLike,
-        recurrence: Recurrence | None = None,
-        operator: OperatorRecord | None = None,
-    ) -> None:
+    def __init__(self, roots: ArrayLike, recurrence: Recurrence | None = None) -> None:
         given = check_array(roots, "roots").astype(complex)
         if given.ndim != 1:
             raise ValueError(f"roots have shape {given.shape}, must be one-dimensional")
@@ -107,8 +100,7 @@ class ResidualPolynomial(ReadOnlyArrays):
             raise ValueError(
                 "a root is 0 or not a number; roots must be non-zero, because q(0) = 1"
             )
-        object.__setattr__(self, "operator", operator)
-        self._settle(reciprocals(_in_pairs(given, "root")), recurrence)
+        self._settle(reciprocals(in_pairs(given, "root")), recurrence)
 
     def _settle(self, weights: NDArray[np.complex128], recurrence: Recurrence | None) -> None:
         check_degree(weights.size)
@@ -326,7 +318,7 @@ class ResidualPolynomial(ReadOnlyArrays):
         )
         return moved.of(self.operator and self.operator.times(factor))
 
-    def of(self, record: OperatorRecord | None) -> ResidualPolynomial:
+    def of(self, record: OperatorRecord | None) -> Self:
         """The same polynomial with the record of the operator it was derived for, without the
         operator itself: a polynomial keeps no matrix alive."""
         moved = copy.copy(self)
@@ -368,7 +360,7 @@ class ResidualPolynomial(ReadOnlyArrays):
         values = np.atleast_1d(check_array(weights, "weights").astype(complex))
         check_finite(values, "weights")
         self = cls.__new__(cls)
-        self._settle(_in_pairs(values.reshape(-1), "weight"), recurrence)
+        self._settle(in_pairs(values.reshape(-1), "weight"), recurrence)
         return self
 
     @classmethod
@@ -407,15 +399,13 @@ class ResidualPolynomial(ReadOnlyArrays):
                 else reciprocals(roots_from_json(data["roots"]))
             )
             recurrence = Recurrence(**data["recurrence"]) if data.get("recurrence") else None
-            operator = data.get("operator") and OperatorRecord.from_dict(data["operator"])
+            record = data.get("operator") and OperatorRecord.from_dict(data["operator"])
         except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
             raise ValueError(
                 "not a residual polynomial: needs 'weights', a list of [re, im] (or 'roots' with"
                 " null for infinity)"
             ) from error
-        self = cls.from_weights(np.array(weights, dtype=complex), recurrence)
-        object.__setattr__(self, "operator", operator)
-        return self
+        return cls.from_weights(np.array(weights, dtype=complex), recurrence).of(record or None)
 
     def to_json(self) -> str:
         """`to_dict` as JSON text; numbers round-trip exactly."""
@@ -457,21 +447,6 @@ def check_degree(
     if not is_whole(degree := plain(degree)) or not 1 <= degree <= most:
         raise ValueError(f"degree is {degree!r}, {family} allows whole numbers from 1 to {most}")
     return int(degree)
-
-
-def _in_pairs(values: NDArray[np.complex128], what: str) -> NDArray[np.complex128]:
-    """Roots or weights as exact conjugate pairs, their factors in the range of double precision."""
-    values = symmetrised(values, what)
-    modulus, real = np.abs(values), values.imag == 0
-    limit = np.where(real, REAL_RANGE, PAIR_RANGE)
-    proper = (modulus == 0) | np.isinf(modulus) | ((1 / limit <= modulus) & (modulus <= limit))
-    if not proper.all():
-        i = int(np.argmin(proper))
-        raise ValueError(
-            f"a {'' if real[i] else 'complex '}{what} has modulus {modulus[i]:.1e}, allowed are"
-            f" {1 / limit[i]:g} to {limit[i]:g}: scale the operator"
-        )
-    return values
 
 
 def _multiplication(B: Any) -> Callable[[Any], Any]:

@@ -14,6 +14,9 @@ from mgtheory._checks import check_array
 Complex = NDArray[np.complex128]
 # relative distance at which two roots count as conjugates of each other
 CONJUGATE_TOLERANCE = 1e-10
+# largest modulus, and reciprocal of the smallest, of a real root and of a pair: doubles hold
+# 1/|r|^2
+REAL_RANGE, PAIR_RANGE = 1e300, 1e150
 
 
 def leja_order(roots: ArrayLike) -> Complex:
@@ -106,6 +109,21 @@ def symmetrised(roots: Complex, what: str = "root") -> Complex:
     pairs = _with_conjugates(np.array(upper, dtype=complex))
     at_infinity = np.full(infinite.sum(), complex(np.inf, 0.0))
     return np.concatenate([finite[real].real, pairs, at_infinity])
+
+
+def in_pairs(values: Complex, what: str) -> Complex:
+    """Roots or weights as exact conjugate pairs, their factors in the range of double precision."""
+    values = symmetrised(values, what)
+    modulus, real = np.abs(values), values.imag == 0
+    limit = np.where(real, REAL_RANGE, PAIR_RANGE)
+    proper = (modulus == 0) | np.isinf(modulus) | ((1 / limit <= modulus) & (modulus <= limit))
+    if not proper.all():
+        i = int(np.argmin(proper))
+        raise ValueError(
+            f"a {'' if real[i] else 'complex '}{what} has modulus {modulus[i]:.1e}, allowed are"
+            f" {1 / limit[i]:g} to {limit[i]:g}: scale the operator"
+        )
+    return values
 
 
 def reciprocals(values: Complex) -> Complex:

@@ -38,7 +38,6 @@ from mgtheory._checks import (
     plain,
 )
 from mgtheory.polynomials.classical import MLS_DEGREES, chebyshev4, chebyshev4_opt, closed_form, mls
-from mgtheory.polynomials.fourthkind import optimised_roots
 from mgtheory.polynomials.peaks import angular_grid, local_maxima
 from mgtheory.polynomials.residual import ResidualPolynomial, check_degree
 from mgtheory.spectra.interval import Interval
@@ -138,39 +137,6 @@ def damping_number(
     return float(local_maxima(lambda t: np.abs(polynomial(t)), grid)[1].max())
 
 
-def equivalent_degrees(polynomial: ResidualPolynomial, *, lmax: float = 1.0) -> dict[str, float]:
-    """The real degree at which a classical family has the same gamma.
-
-    Keys are chebyshev4 (1/gamma = (4/3) k (k + 1)), chebyshev4_opt (interpolated in sqrt(1/gamma +
-    2/3), which is almost linear in k; below degree 1 continued) and richardson with 1/lmax (1/gamma
-    = 2k). All are 0 where gamma is infinite: q does not smooth.
-
-    Examples
-    --------
-    >>> degrees = equivalent_degrees(chebyshev4_opt(4, lmax=1.0))
-    >>> {name: round(degree, 2) for name, degree in degrees.items()}
-    {'richardson': 16.08, 'chebyshev4': 4.44, 'chebyshev4_opt': 4.0}
-    """
-    inverse = 1 / gamma(polynomial, lmax=lmax)
-    wanted = math.sqrt(inverse + 2 / 3)
-    k = max(1, math.floor(0.25 * math.pi * wanted - 0.5))
-    k -= k > 1 and _optimised_rate(k) > wanted
-    optimised = k + (wanted - _optimised_rate(k)) / (_optimised_rate(k + 1) - _optimised_rate(k))
-    return {
-        "richardson": 0.5 * inverse,
-        "chebyshev4": 0.5 * (math.sqrt(1 + 3 * inverse) - 1),
-        "chebyshev4_opt": max(optimised, 0.0) if inverse > 0 else 0.0,
-    }
-
-
-def _optimised_rate(degree: int) -> float:
-    """sqrt(1/gamma + 2/3) of the optimised fourth kind; above degree 64 by its asymptotic form 2
-    (2k + 1)/pi, right to 1e-7."""
-    if degree > 64:
-        return 2 * (2 * degree + 1) / math.pi
-    return math.sqrt(2 * float(np.sum(1 / optimised_roots(degree))) + 2 / 3)
-
-
 @dataclass(frozen=True)
 class Match:
     """A classical polynomial and its distance max |q - classical| from a given q, over (0, lmax] or
@@ -247,10 +213,6 @@ _FITTED: dict[str, tuple[Callable[[float], tuple[float, float]], Array]] = {
         np.append(np.geomspace(1e-4, 0.5, 40), np.linspace(0.52, 0.98, 24)),
     ),
 }
-
-
-def _distance(values: Array, others: Array) -> float:
-    return float(np.abs(values - others).max())
 
 
 def _fit(name: str, k: int, t: Array, values: Array) -> tuple[float, float]:

@@ -203,11 +203,15 @@ def check_positive(a: float, b: float, name: str, level: int = 0) -> None:
         raise ValueError(f"{found} them positive; a negative definite A must change its sign")
     if -a > b and not level:  # coarser grids than one that is positive are no matter of sign
         raise ValueError(f"{found} them positive; most of A is negative: change its sign first")
-    # Helmholtz: -Laplace less k^2 passes 0 where the grid has fewer than about six points a wave
-    here = f"end the levels here, max_levels={level + 1}" if level else "take a finer grid"
+    # Helmholtz: -Laplace less k^2 passes 0 where the grid has fewer than about six points a wave;
+    # cycles that end before that grid diverge too, and restarts of gmres help where it has many
+    way = "take a finer grid"
+    if level:
+        way = "solve directly with max_levels=1"
+        way += ", or try max_levels=2 with krylov gmres" * (level > 1)
     raise ValueError(
         f"{found} them positive; A is indefinite there, as of a wave that this grid does not"
-        f" resolve: {here}"
+        f" resolve: {way}"
     )
 
 

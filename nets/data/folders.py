@@ -26,6 +26,8 @@ _FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "PPM", "TIFF", "GIF")
 _MODES = dict.fromkeys(("1", "L", "LA"), "L")
 _MODES |= dict.fromkeys(("P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"), "RGB")
 EXPECTED = f"expected [train|val|test/]class/image with {', '.join(IMAGES)}"
+DEEP = "; only 8-bit images are allowed: scale the values to 0 to 255"
+SHOWN = 10  # of the images that cannot be read
 _NOTES = "val_annotations.txt"
 _SPLITS = {"train": "train", "training": "train", "test": "test", "testing": "test"}
 _SPLITS |= dict.fromkeys(("val", "valid", "validation"), "validation")
@@ -73,7 +75,7 @@ def decode(
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             if image.mode in _MODES and _bits(image, data) > 8:
-                raise ValueError(f"{image.mode} pixels; only 8-bit images are allowed")
+                raise ValueError(f"{image.mode} pixels{DEEP}")
             further = getattr(image, "n_frames", 1) - 1
             return pixels(image, size), further
     except MemoryError:
@@ -94,7 +96,7 @@ def pixels(image: Image.Image, size: int | tuple[int, int] | None = None) -> NDA
     transparency, and grey where all of its palette's colours are; with `size`, a side or (height,
     width), scaled and cut to it. ValueError for more than 8 bits a channel."""
     if image.mode not in _MODES:
-        raise ValueError(f"{image.mode} pixels; only 8-bit images are allowed")
+        raise ValueError(f"{image.mode} pixels{DEEP}")
     picture = ImageOps.exif_transpose(image).convert(_MODES[image.mode])
     if image.mode in ("P", "PA"):
         colours = np.asarray(picture)
@@ -137,13 +139,23 @@ class _Listing:
             self.left_out[pure.suffix.lower() or "without suffix"] += 1
             return False
 
+        unread: list[str] = []
         for name, content in members(path, wanted=wanted):
             if PurePosixPath(name).name == _NOTES:
                 lines = content.decode("utf-8-sig", errors="replace").splitlines()
                 self.notes = dict(line.split("\t")[:2] for line in lines if "\t" in line)
-            else:
+                continue
+            try:
                 self.pictures[name], further = decode(name, content, size)
-                self.left_out["further frames"] += further
+            except ValueError as error:
+                unread.append(str(error))
+                continue
+            self.left_out["further frames"] += further
+        if len(unread) == 1:
+            raise ValueError(f"{unread[0]}; mend or remove it")
+        if unread:  # all at once: reading them takes a while
+            shown = "; ".join([*unread[:SHOWN], *["..."] * (len(unread) > SHOWN)])
+            raise ValueError(f"{path}: {len(unread)} images to mend or to remove: {shown}")
         self.left_out["hidden"] += len(hidden)
 
     def labelled(self) -> list[tuple[str, str, str, NDArray[np.uint8]]]:

@@ -57,9 +57,9 @@ def keyed_uniform(samples: Tensor, count: int, *, seed: int, epoch: int, stream:
     return (bits >> 8).to(torch.float32) * 2.0**-24
 
 
-def keyed_order(samples: Tensor, *, seed: int, epoch: int, stream: int = 0) -> Tensor:
+def keyed_order(samples: Tensor, *, seed: int, epoch: int) -> Tensor:
     """The samples sorted by 62 hashed bits: an order of (seed, epoch), not of rank or history."""
-    bits = keyed_bits(samples, 2, seed=seed, epoch=epoch, stream=stream)
+    bits = keyed_bits(samples, 2, seed=seed, epoch=epoch)
     return samples[torch.argsort((bits[:, 0] >> 1 << 31) | (bits[:, 1] >> 1), stable=True)]
 
 

@@ -1,4 +1,4 @@
-"""Readers of published data sets: CIFAR (binary and pickled) and IDX; nothing is run.
+"""Readers of published data sets: CIFAR (binary and pickled), IDX and the digits; nothing is run.
 
 Every reader yields uint8 images (N, C, H, W) and int64 labels. The CIFAR pickles go through an
 unpickler that knows five names, all of them bound to inert functions of this file, so that a
@@ -13,6 +13,7 @@ import pickle
 import struct
 import zlib
 from collections.abc import Mapping
+from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 
 from nets.data.archives import members
 
+DIGITS = "data/digits.csv.gz"  # in scikit-learn
 Part = tuple[NDArray[np.uint8], NDArray[np.int64]]  # images (N, C, H, W) and labels (N,)
 
 
@@ -165,7 +167,7 @@ def _cifar(path: Path, classes: int) -> Pool:
     return Pool.of(splits, names)
 
 
-# IDX (MNIST, Fashion-MNIST) -----------------------------------------------------------------------
+# IDX (MNIST, Fashion-MNIST), and the digits -------------------------------------------------------
 
 
 def read_idx(path: Path) -> NDArray[np.uint8]:
@@ -183,3 +185,33 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
     if body.size != int(np.prod(shape)):
         raise ValueError(f"{path.name}: truncated, {body.size} bytes for the shape {shape}")
     return body.reshape(shape)
+
+
+def read_mnist(paths: list[Path], classes: tuple[str, ...]) -> Pool:
+    """Images and labels of both parts, four IDX files, of MNIST or what has its form."""
+    arrays = [read_idx(path) for path in paths]
+    splits = {}
+    for part, images, labels in zip(("train", "test"), arrays[::2], arrays[1::2]):
+        shaped = images.ndim == 3 and labels.shape == images.shape[:1]
+        if not shaped or labels.max(initial=0) >= len(classes):
+            raise ValueError(
+                f"{paths[0].name}: images {images.shape} and labels {labels.shape} do not belong"
+                " together"
+            )
+        splits[part] = (images[:, None], labels.astype(np.int64))
+    return Pool.of(splits, classes)
+
+
+def read_digits(_: list[Path]) -> Pool:
+    """scikit-learn's 1,797 handwritten digits, 8x8, values 0 to 16 [Alpaydin, Kaynak 1998]."""
+    spec = find_spec("sklearn")
+    file = Path((spec and spec.origin) or "sklearn").with_name("datasets") / DIGITS
+    if file.is_file():  # what `load_digits` reads; its import takes longer than a short run
+        table = np.loadtxt(file, delimiter=",")
+        pixels, labels = table[:, :-1], table[:, -1]
+    else:
+        from sklearn.datasets import load_digits
+
+        pixels, labels = load_digits(return_X_y=True)
+    images = np.round(pixels.reshape(-1, 1, 8, 8) * (255 / 16)).astype(np.uint8)
+    return Pool.of({"all": (images, labels.astype(np.int64))}, tuple("0123456789"))

@@ -14,7 +14,6 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +23,8 @@ from numpy.typing import NDArray
 from nets.data.archives import is_archive
 from nets.data.cache import cache_folder, cached, folder_mark
 from nets.data.folders import read_folder
-from nets.data.readers import Pool, read_cifar, read_idx
+from nets.data.readers import Pool, read_cifar, read_digits, read_mnist
+from nets.data.splits import cut, moments
 
 TEST_FRACTION = 0.2  # of a source that has no test part of its own, where no other is asked for
 TEST_SEED = 2025  # fixed: the test part of such a source never moves with the run's seeds
@@ -119,38 +119,6 @@ class DataSet:
         )
 
 
-DIGITS = "data/digits.csv.gz"
-
-
-def _digits(_: list[Path]) -> Pool:
-    """scikit-learn's 1,797 handwritten digits, 8x8, values 0 to 16 [Alpaydin, Kaynak 1998]."""
-    spec = find_spec("sklearn")
-    file = Path((spec and spec.origin) or "sklearn").with_name("datasets") / DIGITS
-    if file.is_file():  # what `load_digits` reads; its import takes longer than a short run
-        table = np.loadtxt(file, delimiter=",")
-        pixels, labels = table[:, :-1], table[:, -1]
-    else:
-        from sklearn.datasets import load_digits
-
-        pixels, labels = load_digits(return_X_y=True)
-    images = np.round(pixels.reshape(-1, 1, 8, 8) * (255 / 16)).astype(np.uint8)
-    return Pool.of({"all": (images, labels.astype(np.int64))}, tuple("0123456789"))
-
-
-def _idx(paths: list[Path], classes: tuple[str, ...]) -> Pool:
-    arrays = [read_idx(path) for path in paths]
-    splits = {}
-    for part, images, labels in zip(("train", "test"), arrays[::2], arrays[1::2]):
-        shaped = images.ndim == 3 and labels.shape == images.shape[:1]
-        if not shaped or labels.max(initial=0) >= len(classes):
-            raise ValueError(
-                f"{paths[0].name}: images {images.shape} and labels {labels.shape} do not belong"
-                " together"
-            )
-        splits[part] = (images[:, None], labels.astype(np.int64))
-    return Pool.of(splits, classes)
-
-
 CLOTHES = (
     *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
     *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
@@ -164,7 +132,7 @@ def _mnist(
     kinds = ("images-idx3", "labels-idx1")
     files = (f"{part}-{kind}-ubyte.gz" for part in ("train", "t10k") for kind in kinds)
     choice = dict(zip(files, md5, strict=True))
-    read = partial(_idx, classes=classes)
+    read = partial(read_mnist, classes=classes)
     return Source(name, read, url, (choice,), flip=flip, crop=2, about=about)
 
 
@@ -187,7 +155,7 @@ SOURCES: dict[str, Source] = {
     for source in (
         Source(
             "digits",
-            _digits,
+            read_digits,
             crop=1,
             rotate=8.0,
             scale=0.08,
@@ -294,21 +262,6 @@ def _located(source: Source, root: Path, *, download: bool) -> list[Path]:
         ) from error
 
 
-def stratified(
-    labels: NDArray[np.int64], fraction: float, *, seed: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(rest, chosen), sorted: the same fraction in [0, 1) of every class by seed alone, rounded, at
-    least one remains."""
-    if isinstance(fraction, str) or not 0 <= fraction < 1:
-        raise ValueError(f"fraction is {fraction!r}; allowed is 0 <= fraction < 1")
-    rng = np.random.Generator(np.random.PCG64(seed))
-    chosen = np.zeros(len(labels), bool)
-    for label in np.unique(labels):
-        members = rng.permutation(np.flatnonzero(labels == label))
-        chosen[members[: min(round(fraction * len(members)), len(members) - 1)]] = True
-    return np.flatnonzero(~chosen), np.flatnonzero(chosen)
-
-
 def load_data(
     name: str,
     *,
@@ -393,38 +346,14 @@ def _assemble(
     test = index.get("test")
     if test is None:
         fraction = TEST_FRACTION if tested is None else tested
-        rest, test = _cut(rest, pool.labels, fraction, TEST_SEED)
+        rest, test = cut(rest, pool.labels, fraction, TEST_SEED)
     elif tested is not None:
         raise ValueError(
             f"data.test is {tested:g}; {name} has a test part of its own, leave data.test out"
         )
     train, held = rest, index.get("validation")
     if held is None:
-        train, held = _cut(rest, pool.labels, validation, split_seed)
+        train, held = cut(rest, pool.labels, validation, split_seed)
     drawn = tuple(part for part in ("validation", "test") if part not in index)
-    moments = _moments(pool.images, train)
     parts = pool.images, pool.labels, train, held, test, pool.classes
-    return DataSet(name, *parts, *moments, source, pool.left_out, drawn)
-
-
-def _cut(
-    pool: NDArray[np.int64], labels: NDArray[np.int64], fraction: float, seed: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    rest, chosen = stratified(labels[pool], fraction, seed=seed)
-    return pool[rest], pool[chosen]
-
-
-def _moments(
-    images: NDArray[np.uint8], train: NDArray[np.int64]
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Per-channel mean and standard deviation of pixels / 255, exact, from histograms of bytes."""
-    counts = np.zeros((images.shape[1], 256), np.int64)
-    for start in range(0, len(train), 4096):
-        block = images[train[start : start + 4096]]
-        for channel in range(len(counts)):
-            counts[channel] += np.bincount(block[:, channel].ravel(), minlength=256)
-    levels = np.arange(256) / 255
-    weights = counts / counts.sum(1, keepdims=True)
-    mean = weights @ levels
-    std = np.sqrt(np.maximum(weights @ levels**2 - mean**2, 1e-12))
-    return tuple(mean.tolist()), tuple(std.tolist())
+    return DataSet(name, *parts, *moments(pool.images, train), source, pool.left_out, drawn)

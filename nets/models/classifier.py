@@ -67,3 +67,12 @@ class MultigridClassifier(ImageModel):
             if transfer is not None:
                 u, g = transfer(u, residual)
         return found
+
+
+def levels_of(model: nn.Module) -> list[Level]:
+    """The levels of a multigrid classifier; of another network those of its `PolynomialBlock`s for
+    images, in the order in which it has them."""
+    if isinstance(model, MultigridClassifier):
+        return model.multigrid_levels
+    found = [module for module in model.modules() if isinstance(module, Level)]
+    return [level for level in found if level.A.weight.ndim == 4]

@@ -369,8 +369,3 @@ def count_flops(model: nn.Module, shape: Sequence[int]) -> int:
         model(torch.zeros(1, *shape, device=weight.device, dtype=weight.dtype))
     model.train(was_training)
     return int(counter.get_total_flops())
-
-
-def is_multigrid(model: nn.Module) -> bool:
-    """Whether the model has levels with an operator A (Poly-MgNet and MgNet), and not a ResNet."""
-    return isinstance(model, MultigridClassifier)

@@ -29,9 +29,9 @@ from mgtheory._checks import check_whole
 from mgtheory.families import FAMILIES
 from mgtheory.multigrid.cycle import run_cycle
 from mgtheory.multigrid.hierarchy import Hierarchy
+from mgtheory.multigrid.loop import Loads
 from mgtheory.multigrid.smoothings import PolynomialSmoothing
 from mgtheory.multigrid.solution import Cycle, check_cycle
-from mgtheory.multigrid.solve import Loads
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.problems.grids import Boundary
 from mgtheory.problems.problem import Problem
@@ -129,7 +129,8 @@ class MultigridCycle(nn.Module):
         if len(hierarchy.levels) < 2:
             raise ValueError(
                 f"the grid {problem.shape} has no coarser one: a cycle needs at least two levels;"
-                " give a larger grid, or coarsest=, up to how many unknowns are solved directly"
+                " give a larger grid, a smaller coarsest, up to how many unknowns are solved"
+                " directly, or max_levels from 2 on"
             )
         periodic = self.periodic = problem.boundary is Boundary.PERIODIC
         self.parameterisation = parameterisation
@@ -338,13 +339,17 @@ class MultigridCycle(nn.Module):
             e = torch.randn(self.shapes[0], generator=generator, dtype=torch.float64).to(
                 self.coarse_inverse
             )
+            return float(reduction(self.reduced, self._proper(e), cycles))
 
-            def reduced(e: Tensor) -> Tensor:
-                e = self(torch.zeros_like(e), e)
-                return e if self.problem.nullspace is None else e - e.mean()
+    def reduced(self, e: Tensor) -> Tensor:
+        """E e: what one cycle leaves of errors of shape (..., *grid), without their part in the
+        nullspace of A, which is no error."""
+        return self._proper(self(torch.zeros_like(e), e))
 
-            e = e if self.problem.nullspace is None else e - e.mean()
-            return float(reduction(reduced, e, cycles))
+    def _proper(self, e: Tensor) -> Tensor:
+        if self.problem.nullspace is None:
+            return e
+        return e - e.mean(dim=tuple(range(-len(self.shapes[0]), 0)), keepdim=True)
 
 
 def check_smoothings(pre: int, post: int) -> None:

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from torch import Tensor
 
-from nets.pde.cycle import MultigridCycle
 from nets.pde.error import ErrorOperator
 
 Float = NDArray[np.float64]
@@ -31,22 +30,11 @@ FLAT = 100  # where nothing falls any more a gradient of so many tolerances is r
 LOSSES: dict[str, Callable[[Tensor], Tensor]] = {"mean": torch.mean, "worst": torch.amax}
 
 
-def contraction(cycle: MultigridCycle, errors: Tensor, power: int, *, loss: str = "mean") -> Tensor:
-    """(mean ||E^m z||^2 / mean ||z||^2)^(1/(2m)) over the batch of errors z, shape (batch,
-    *grid); with `loss` worst, max (||E^m z||^2 / ||z||^2)^(1/(2m))."""
-    axes = tuple(range(1, errors.ndim))
-
-    def reduced(e: Tensor) -> Tensor:
-        e = cycle(torch.zeros_like(e), e)
-        return e if cycle.problem.nullspace is None else e - e.mean(dim=axes, keepdim=True)
-
-    return _contraction(reduced, errors, power, loss).exp()
-
-
-def _contraction(
-    reduced: Callable[[Tensor], Tensor], errors: Tensor, power: int, loss: str
+def log_contraction(
+    reduced: Callable[[Tensor], Tensor], errors: Tensor, power: int, loss: str = "mean"
 ) -> Tensor:
-    """The logarithm of it, for the map e -> E e."""
+    """log (mean ||E^m z||^2 / mean ||z||^2)^(1/(2m)) over the batch of errors z, shape (batch,
+    *grid), for the map e -> E e; with `loss` worst, of max (||E^m z||^2 / ||z||^2)^(1/(2m))."""
     axes = tuple(range(1, errors.ndim))
     e = errors
     if loss == "worst":  # each error counts alike, whatever its size
@@ -132,7 +120,7 @@ class Objective:
             mean = power.square().sum() / self.operator.unknowns
             value = scale.log() + 0.5 * mean.log() / self.power
         else:
-            value = _contraction(self.operator.map(sets), self.errors, self.power, self.loss)
+            value = log_contraction(self.operator.map(sets), self.errors, self.power, self.loss)
         (gradient,) = torch.autograd.grad(value, given)
         return float(value.detach()), gradient.numpy()
 

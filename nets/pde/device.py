@@ -28,11 +28,13 @@ from torch import Tensor
 
 from mgtheory._checks import check_name, own_errors
 from mgtheory.matrixfree.cycle import run_cycle, run_full_multigrid
-from mgtheory.matrixfree.hierarchy import FIXED, ON_DEVICES, VARYING, StencilHierarchy, operators_of
+from mgtheory.matrixfree.hierarchy import ON_DEVICES, StencilHierarchy
+from mgtheory.matrixfree.setup import FIXED, VARYING, operators_of
 from mgtheory.matrixfree.tables import KEEP
+from mgtheory.multigrid.fitted import Unfit
+from mgtheory.multigrid.loop import Plan, Stop, drive
 from mgtheory.multigrid.options import Options, takes_options
 from mgtheory.multigrid.solution import Cycle, Solution, check_cycle
-from mgtheory.multigrid.solve import Plan, Stop, Unfit, drive
 from nets.defaults import own_defaults
 from nets.pde.arrays import DTYPES, Systems, taken
 from nets.pde.faces import TorchFaceLevel

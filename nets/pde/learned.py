@@ -16,8 +16,8 @@ from torch import Tensor
 
 from mgtheory.families import get_family
 from mgtheory.multigrid.hierarchy import Hierarchy
+from mgtheory.multigrid.nullspace import without
 from mgtheory.multigrid.solution import Cycle, check_cycle
-from mgtheory.multigrid.solve import without
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.problems.problem import Problem
 from mgtheory.smoothers import Polynomial

@@ -98,10 +98,9 @@ def transfer(
     return tuple(made)
 
 
-def moved(v: Tensor, along: Transfer, axes: tuple[int, ...] = (0, 1, 2)) -> Tensor:
+def moved(v: Tensor, along: Transfer) -> Tensor:
     """The transfer of a tensor (systems, planes, rows, columns), in the order of the axes."""
-    for axis in axes:
-        step = along[axis]
+    for axis, step in enumerate(along):
         if step is not None:
             v = step(v, axis + 1)
     return v

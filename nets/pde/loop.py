@@ -13,8 +13,9 @@ from torch import Tensor
 
 from mgtheory.matrixfree.cycle import cycle_products, run_cycle, run_full_multigrid
 from mgtheory.matrixfree.tables import KEEP, ZERO
+from mgtheory.multigrid.fitted import check_sizes
+from mgtheory.multigrid.loop import Plan, Stop
 from mgtheory.multigrid.solution import Cycle
-from mgtheory.multigrid.solve import Plan, Stop, check_sizes
 from nets.pde.levels import square_sum
 
 

@@ -26,7 +26,6 @@ from torch import Tensor
 
 from mgtheory.multigrid.cycle import run_cycle
 from mgtheory.multigrid.hierarchy import Hierarchy
-from mgtheory.multigrid.solution import Cycle
 from mgtheory.polynomials.series import basis
 from mgtheory.problems.grids import Boundary
 from mgtheory.problems.problem import Problem
@@ -43,18 +42,8 @@ class ModalCycle(ErrorOperator):
     as `MultigridCycle` builds it, with nested grids, full weighting and constant coefficients.
     """
 
-    def __init__(
-        self,
-        problem: Problem,
-        hierarchy: Hierarchy,
-        degree: int,
-        *,
-        pre: int,
-        post: int,
-        kind: Cycle = Cycle.V,
-        per: str = "cycle",
-    ) -> None:
-        super().__init__(hierarchy, degree, pre=pre, post=post, kind=kind, per=per)
+    def __init__(self, problem: Problem, hierarchy: Hierarchy, degree: int, **around: Any) -> None:
+        super().__init__(hierarchy, degree, **around)
         levels = hierarchy.levels
         self.periodic = problem.boundary is Boundary.PERIODIC
         self.singular = problem.nullspace is not None

@@ -11,8 +11,9 @@ from numpy.typing import ArrayLike
 
 from mgtheory.multigrid.base import MultigridSolver
 from mgtheory.multigrid.cycle import full_pass_products
+from mgtheory.multigrid.fitted import check_sizes
+from mgtheory.multigrid.loop import Plan, Stop, drive
 from mgtheory.multigrid.solution import Cycle, Solution
-from mgtheory.multigrid.solve import Plan, Stop, check_sizes, drive
 from mgtheory.problems.problem import Problem
 from nets.defaults import own_defaults
 from nets.pde.cycle import MultigridCycle

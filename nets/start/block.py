@@ -10,6 +10,7 @@ applied to, which is known at the first forward pass.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import torch
@@ -148,3 +149,48 @@ class PolynomialBlock(nn.Module):
     def _load_from_state_dict(self, *arguments: Any) -> None:
         super()._load_from_state_dict(*arguments)
         self._waits = not bool(self.started)
+
+
+@own_defaults()
+def start_blocks(
+    model: nn.Module, images: Tensor, *, generator: torch.Generator | None = None
+) -> tuple[LevelReport, ...]:
+    """Start the blocks of a network that wait for their first input by these images, in place.
+
+    Returns
+    -------
+    tuple of LevelReport
+        Of the blocks for images, numbered in the order in which the network has them: what each
+        started from, or is, where it had been started before. Empty where one of them was given
+        none of what the images become.
+    """
+    blocks = [one for one in model.modules() if isinstance(one, PolynomialBlock) and one.dim == 2]
+    if not blocks:
+        return ()
+    sizes: dict[nn.Module, Sequence[int]] = {}
+
+    def meet(block: nn.Module, given: tuple[Tensor, ...]) -> None:
+        sizes.setdefault(block, given[0].shape[2:])
+        if cast("PolynomialBlock", block)._waits:
+            cast("PolynomialBlock", block).start(given[0].shape[2:], generator=generator)
+
+    handles = [block.register_forward_pre_hook(meet) for block in blocks]
+    training = model.training
+    try:
+        with torch.no_grad():
+            model.eval()(images)  # which moves no norm's statistics
+    finally:
+        model.train(training)
+        for handle in handles:
+            handle.remove()
+    if len(sizes) < len(blocks):
+        return ()
+    return tuple(
+        replace(block.report or _as_it_is(block, sizes[block]), level=number)
+        for number, block in enumerate(blocks, start=1)
+    )
+
+
+def _as_it_is(block: PolynomialBlock, size: Sequence[int]) -> LevelReport:
+    (spectrum,) = start_operators([block.level.A], "keep", [size])
+    return start_level(1, block.level, None, spectrum, None)[0]

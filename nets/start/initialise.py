@@ -10,7 +10,7 @@ factors. Every level reports max |q| over that spectrum: below 1 (but for q(0) =
 The spectrum is that of A alone. A batch norm inside rho divides the residual by its standard
 deviation s: a linear step then changes the next residual by up to w b in units of s, and near given
 images its factor is 1 - (w/s) t where the relu passes, 1 elsewhere. How much a level amplifies with
-its norms and relus is the report's `amplification`, measured where images are given.
+its norms and relus is the report's `jacobian_norm`, measured where images are given.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from nets.models.blocks import Level
 from nets.models.classifier import MultigridClassifier
 from nets.models.coefficients import Coefficients
 from nets.settings import DEFAULT_SCHEME
-from nets.start.amplification import level_amplification
 from nets.start.factors import GENERAL, level_factors
 from nets.start.features import Features, fitted_amplification
+from nets.start.jacobian import jacobian_norms
 from nets.start.operators import level_grids, start_operators, start_options
 from nets.start.report import InitReport, LevelReport
 from nets.start.scheme import Notes, Rng, Scheme
@@ -82,8 +82,8 @@ def initialise(
     size
         (height, width) of the input images.
     images
-        A batch of them, on which the report is to say every level's amplification as it is, with
-        norms and activations, beside max |q|; that takes longer than the start.
+        A batch of them, on which the report is to say |J|_2 of every level as it is, with norms
+        and activations, beside max |q|; that takes longer than the start.
     sample
         Two of them or more, as the model takes them, on which the features' size is measured; None
         takes `images`, or without any random ones with the spectrum of photographs, which give it
@@ -129,8 +129,8 @@ def initialise(
         reports.append(report)
         notes += said
     if images is not None:
-        measured = level_amplification(model, images)
-        reports = [replace(one, amplification=value) for one, value in zip(reports, measured)]
+        measured = jacobian_norms(model, images)
+        reports = [replace(one, jacobian_norm=value) for one, value in zip(reports, measured)]
     return InitReport(
         spec and spec.to_dict(),
         scheme,

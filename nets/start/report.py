@@ -17,14 +17,14 @@ from mgtheory.polynomials.factors import Factor, factor_from_dict
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.polynomials.roots import roots_to_json
 from nets.models.blocks import Level
-from nets.models.classifier import MultigridClassifier
+from nets.models.classifier import levels_of
 from nets.models.coefficients import Coefficients, root_warnings
 from nets.start.features import CLOSE
 from nets.start.padded import DOUBLE
 from nets.start.scheme import Notes
 from nets.start.spectrum import LevelSpectrum
 
-SCHEMA = 2
+SCHEMA = 3
 KIND = "start"
 
 
@@ -54,9 +54,9 @@ class LevelReport:
     smoothing_factor
         mu, what a perfect coarse level leaves of q(A) there (see `nets.start.spectrum`); None
         without a polynomial.
-    amplification
-        Of the level's map with its norms and activations, on the images that were given (see
-        `nets.start.amplification`); None without images.
+    jacobian_norm
+        |J|_2 of the level's map with its norms and activations, on the images that were given (see
+        `nets.start.jacobian`); None without images.
     found, error
         How the spectrum was found, in words, and the relative error of b (see `LevelSpectrum`).
     """
@@ -73,7 +73,7 @@ class LevelReport:
     padding: str
     found: str
     error: float
-    amplification: float | None = None
+    jacobian_norm: float | None = None
 
     @classmethod
     def of(cls, number: int, level: Level, spectrum: LevelSpectrum, notes: Notes) -> LevelReport:
@@ -112,10 +112,12 @@ class LevelReport:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> LevelReport:
         """The inverse of `to_dict`. A report of schema 1 says nothing of padding: it was
-        periodic."""
+        periodic; up to schema 2 the Jacobian's norm was called amplification."""
         former = {"padding": "periodic", "found": "all eigenvalues, by Fourier symbols"}
         values = {"error": DOUBLE, **former, **data}
         del values["roots"]
+        if "amplification" in values:
+            values["jacobian_norm"] = values.pop("amplification")
         values |= {key: tuple(data[key]) for key in ("grid", "reasons")}
         return cls(**values | {"factors": tuple(map(factor_from_dict, data["factors"]))})
 
@@ -204,9 +206,9 @@ class InitReport:
         """The inverse of `to_dict`; ValueError for another kind or schema, or a damaged
         document."""
         head = (data.get("kind"), data.get("schema")) if isinstance(data, Mapping) else ()
-        if head not in ((KIND, 1), (KIND, SCHEMA)):
+        if head not in tuple((KIND, one) for one in range(1, SCHEMA + 1)):
             raise ValueError(
-                f"not a report of a network's start: needs kind {KIND!r} and schema 1 or {SCHEMA}"
+                f"not a report of a network's start: needs kind {KIND!r} and schema 1 to {SCHEMA}"
             )
         try:
             former = {"features": None}  # reports of older versions do not have it
@@ -224,12 +226,12 @@ class InitReport:
 
 
 def roots_at_guard(model: nn.Module, start: InitReport | None = None) -> list[dict[str, Any]]:
-    """The steps of a Poly-MgNet whose roots reached a guard, infinity, or passed through it: level,
+    """The polynomial steps whose roots reached a guard, infinity, or passed through it: level,
     step, kind and what happened; changes of sign too where the report of the start is given."""
     found = []
-    levels = model.multigrid_levels if isinstance(model, MultigridClassifier) else []
-    for i, level in enumerate(levels):
-        factors = start.levels[i].factors if start is not None else ()
+    for i, level in enumerate(levels_of(model)):
+        # of blocks earlier versions wrote no levels
+        factors = start.levels[i].factors if start is not None and start.levels else ()
         for j, step in enumerate(level.smoothing_steps):
             if not isinstance(step.coefficients, Coefficients):
                 continue

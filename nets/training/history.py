@@ -22,7 +22,7 @@ from torch import nn
 
 from mgtheory._files import write_atomically
 from mgtheory.polynomials.factors import Factor, factor_from_dict
-from nets.models.classifier import MultigridClassifier
+from nets.models.classifier import levels_of
 from nets.models.coefficients import Coefficients
 from nets.training.checkpoint import load_model, save_model
 
@@ -99,10 +99,11 @@ def _file(folder: Path, epoch: int) -> Path:
 
 def _line(epoch: int, model: nn.Module) -> str:
     """A model's factors as a line; empty without polynomial coefficients."""
-    levels = model.multigrid_levels if isinstance(model, MultigridClassifier) else []
     if not any(isinstance(module, Coefficients) for module in model.modules()):
         return ""
-    steps = [[step.factor().to_dict() for step in level.smoothing_steps] for level in levels]
+    steps = [
+        [step.factor().to_dict() for step in level.smoothing_steps] for level in levels_of(model)
+    ]
     return json.dumps({"epoch": epoch, "levels": steps}, allow_nan=False) + "\n"
 
 

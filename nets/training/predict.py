@@ -247,19 +247,26 @@ class Evaluation:
         How many there are, and how many of them are classified right.
     loss
         Mean cross-entropy.
-    classes
-        Class -> (right, images) of those that have images.
+    confusion
+        Class -> what its images are taken for -> how many of them; both in the network's order,
+        without zeros.
     """
 
     images: int
     right: int
     loss: float
-    classes: dict[str, tuple[int, int]]
+    confusion: dict[str, dict[str, int]]
 
     @property
     def accuracy(self) -> float:
         """right / images."""
         return self.right / self.images
+
+    @property
+    def classes(self) -> dict[str, tuple[int, int]]:
+        """Class -> (right, images) of those that have images."""
+        rows = self.confusion.items()
+        return {name: (row.get(name, 0), sum(row.values())) for name, row in rows}
 
 
 def evaluate(classifier: Classifier, data: DataSet, part: str = "test") -> Evaluation:
@@ -288,20 +295,19 @@ def evaluate(classifier: Classifier, data: DataSet, part: str = "test") -> Evalu
     if not len(chosen):
         raise ValueError(f"{data.name} has no {part} images; take another part, or all")
     index = np.array([known.index(name) for name in data.classes])
-    loss, hits = 0.0, []
+    loss, counts = 0.0, np.zeros((len(known), len(known)), np.int64)
     for some in np.array_split(chosen, -(-len(chosen) // BATCH)):
         images = np.repeat(data.images[some], channels // data.shape[0], axis=1)
         labels = torch.from_numpy(index[data.labels[some]])
         scores = classifier._scores(images).cpu()
         loss += float(F.cross_entropy(scores.double(), labels, reduction="sum"))
-        hits.append((scores.argmax(1) == labels).numpy())
-    right, labels_all = np.concatenate(hits), data.labels[chosen]
-    counted = {
-        name: (int(right[labels_all == k].sum()), int((labels_all == k).sum()))
-        for k, name in enumerate(data.classes)
-        if (labels_all == k).any()
+        np.add.at(counts, (labels.numpy(), scores.argmax(1).numpy()), 1)
+    confusion = {
+        name: {known[k]: int(row[k]) for k in np.flatnonzero(row)}
+        for name, row in zip(known, counts)
+        if row.any()
     }
-    return Evaluation(len(chosen), int(right.sum()), loss / len(chosen), counted)
+    return Evaluation(len(chosen), int(counts.trace()), loss / len(chosen), confusion)
 
 
 def _with_channels(picture: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:

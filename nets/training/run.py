@@ -1,18 +1,15 @@
-"""A run on its way: from the newest state to the end or the next signal, with its files, its
-progress and its TensorBoard."""
+"""A run on its way: from the newest state to the end or the next signal, with its files and its
+progress."""
 
 from __future__ import annotations
 
 import json
 import math
-import shutil
-import signal
 import sys
-import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +18,6 @@ from torch import nn
 from mgtheory._files import write_atomically
 from nets.data.order import one_step_an_epoch
 from nets.data.sources import DataSet
-from nets.models.coefficients import Coefficients
 from nets.models.polymgnet import coefficient_parameters
 from nets.models.registry import count_flops, count_parameters
 from nets.settings import TrainConfig
@@ -32,6 +28,8 @@ from nets.training.folder import Summary, environment, write_metrics
 from nets.training.history import History
 from nets.training.notebook import Bar, in_notebook
 from nets.training.predict import DataFacts
+from nets.training.signals import StopRequest
+from nets.training.tensorboard import add_epoch, write_settings, writer
 from nets.training.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -40,53 +38,6 @@ if TYPE_CHECKING:
 
 # seconds between two lines of progress where there is no terminal; an epoch's end has its own
 EVERY = 30.0
-
-
-@contextmanager
-def handled(names: Sequence[str], handler: Any) -> Iterator[dict[int, Any]]:
-    """The handler of these signals within; yields those from before, which come back at the end.
-    Python takes handlers in the main thread alone, elsewhere nothing is done."""
-    before: dict[int, Any] = {}
-    if threading.current_thread() is threading.main_thread():
-        for name in names:
-            if number := getattr(signal, name, None):  # not every system has all
-                before[number] = signal.signal(number, handler)
-    try:
-        yield before
-    finally:
-        for number, earlier in before.items():
-            signal.signal(number, earlier)
-
-
-class StopRequest:
-    """Notes SIGTERM and SIGUSR1; the loop looks at it between steps and does the saving, the
-    handler does nothing else. `further` is asked as well.
-
-    `signal` is the number of the signal that came, None where none did; a request around this one
-    (`with` within `with`) notes it as well.
-    """
-
-    def __init__(self, further: Callable[[], bool] | None = None) -> None:
-        self.signal: int | None = None
-        self.further = further
-
-    def __call__(self) -> bool:
-        """Whether a signal came, or the further cause says so."""
-        return self.signal is not None or (self.further is not None and self.further())
-
-    def __enter__(self) -> StopRequest:
-        self._handled = handled(("SIGTERM", "SIGUSR1"), self._note)
-        self._before = self._handled.__enter__()
-        return self
-
-    def __exit__(self, *end: Any) -> None:
-        self._handled.__exit__(*end)
-
-    def _note(self, number: int, frame: object) -> None:
-        self.signal = number
-        around = getattr(self._before.get(number), "__self__", None)
-        if isinstance(around, StopRequest):
-            around._note(number, frame)
 
 
 class Run:
@@ -172,7 +123,7 @@ class Run:
             self._say(self.opening(trainer.raw, trainer.data))
             if not trainer.step and (started := InitReport.from_dict(self.report).about()):
                 self._say(f"start: {started}")
-        with self._progress() as tick, self._tensorboard() as board:
+        with self._progress() as tick, self._board() as board:
             while trainer.epoch < config.train.epochs:
                 halted = trainer.run_epoch(stop=stop, tick=tick, save=self.save)
                 if not halted:
@@ -202,11 +153,7 @@ class Run:
             return
         write_metrics(self.out / "metrics.csv", trainer.rows)
         if board is not None:
-            for key, value in row.items():
-                if key not in ("epoch", "step") and value is not None:
-                    board.add_scalar(key, value, trainer.epoch)
-            for name, value in _coefficients(trainer.raw):
-                board.add_scalar(f"coefficients/{name}", value, trainer.epoch)
+            add_epoch(board, row, trainer.raw)
         part, accuracy = "validation", row["val_accuracy"]
         if accuracy is None:
             part, accuracy = "training", row["train_accuracy"]
@@ -257,44 +204,19 @@ class Run:
         summary = self.summary(finished=True, roots_at_guard=events, **tested)
         if self.first:
             save_model(self.out / "model.safetensors", trainer.raw, weights=weights)
-            self._write_settings(summary)
+            if self.config.train.tensorboard:
+                write_settings(self.out, self.config, summary)
             self._write("summary.json", summary.to_dict())
         self.fabric.barrier("finished")
         self._say(f"{self.about()}; {summary.images_per_second:,.0f} images/s")
         if accuracy is not None:
             self._say(
-                f"test accuracy {100 * accuracy:.2f} % after {trainer.epoch} epochs,"
-                f" {trainer.seconds:.1f} s; {self.out}"
+                f"test accuracy {100 * accuracy:.2f} % after {trainer.epoch}"
+                f" epoch{'s' * (trainer.epoch > 1)}, {trainer.seconds:.1f} s; {self.out}"
             )
         if coefficient_parameters(trainer.raw):
             self._say(_about_roots(events))
         return summary
-
-    def _write_settings(self, summary: Summary) -> None:
-        """The configuration with what came of it, for TensorBoard's table of runs (HParams)."""
-        if not self.config.train.tensorboard:
-            return
-        from torch.utils.tensorboard import SummaryWriter
-        from torch.utils.tensorboard.summary import hparams
-
-        keys = {
-            f"{section}.{key}": value
-            for section, fields in self.config.to_dict().items()
-            for key, value in fields.items()
-        }
-        plain = {
-            k: v if isinstance(v, bool | int | float | str) else str(v) for k, v in keys.items()
-        }
-        measured = ("test_accuracy", "val_accuracy", "train_loss")
-        reached = {name: getattr(summary, name) for name in measured}
-        found = {f"final/{name}": value for name, value in reached.items() if value is not None}
-        folder = self.out / "tensorboard/settings"
-        shutil.rmtree(folder, ignore_errors=True)  # of the run before it was made longer
-        with SummaryWriter(str(folder)) as board:
-            for part in hparams(plain, found):  # type: ignore[no-untyped-call]
-                board._get_file_writer().add_summary(part)
-            for name, value in found.items():
-                board.add_scalar(name, value, summary.epochs)
 
     def summary(self, *, finished: bool, **values: Any) -> Summary:
         """The present numbers; validation and training loss are those of the chosen epoch."""
@@ -323,8 +245,9 @@ class Run:
         """One line: what is trained on what, on which device, by which code."""
         env, trainer, config = self.environment, self.trainer, self.config
         left_out = f" (left out: {trainer.data.left_out})" if trainer.data.left_out else ""
+        start = f", init {config.init.scheme}" if self.report["levels"] else ""
         return (
-            f"{config.model.name} on {config.data.name}{left_out}, init {config.init.scheme}:"
+            f"{config.model.name} on {config.data.name}{left_out}{start}:"
             f" {count_parameters(trainer.raw):,} weights,"
             f" {self.flops / 1e6:.1f} MFLOP an image forward;"
             f" {env['device']} x {trainer.world}, {env['threads']} threads, torch {env['torch']},"
@@ -379,27 +302,11 @@ class Run:
             yield lambda: bar.advance(self.task)
         self.bar = None
 
-    @contextmanager
-    def _tensorboard(self) -> Iterator[Any]:
+    def _board(self) -> AbstractContextManager[Any]:
+        """TensorBoard's writer, or None on other ranks and where none is asked for."""
         if not self.first or not self.config.train.tensorboard:
-            yield None
-            return
-        from torch.utils.tensorboard import SummaryWriter
-
-        again = self.trainer.epoch + 1 if self.trainer.epoch else None
-        board = SummaryWriter(str(self.out / "tensorboard"), purge_step=again)
-        try:
-            yield board
-        finally:
-            board.close()
-
-
-def _coefficients(model: nn.Module) -> Iterator[tuple[str, float]]:
-    for path, module in model.named_modules():
-        if isinstance(module, Coefficients):
-            for name, value in module.named_parameters():
-                for i, entry in enumerate(value.detach().reshape(-1).tolist()):
-                    yield f"{path}.{name}" + (f".{i}" if value.numel() > 1 else ""), entry
+            return nullcontext()
+        return writer(self.out, self.trainer.epoch + 1 if self.trainer.epoch else None)
 
 
 def _about_roots(events: list[dict[str, Any]]) -> str:

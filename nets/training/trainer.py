@@ -12,7 +12,7 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
@@ -209,7 +209,7 @@ class Trainer:
         coming = self.shares()
         while several := list(itertools.islice(coming, self.ahead)):
             samples, partners, totals = zip(*several)
-            together, follow = _joined(samples), _joined(partners)
+            together, follow = torch.cat(samples), torch.cat(partners)
             counts = [len(share) for share in samples]
             parts = (*self.batch(together, follow), self.labels[together])
             yield from zip(*(torch.split(part, counts) for part in parts), totals)
@@ -429,8 +429,3 @@ class Trainer:
         """In place: a captured step adds to the tensors that it has seen."""
         for name, value in values.items():
             self.sums[name].copy_(value)
-
-
-def _joined(parts: Sequence[Tensor]) -> Tensor:
-    """One tensor of all parts; a single one is not copied."""
-    return parts[0] if len(parts) == 1 else torch.cat(list(parts))

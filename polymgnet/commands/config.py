@@ -38,7 +38,7 @@ def config(
     """
     from nets.config import list_settings, load_config
     from nets.settings import SECTIONS
-    from nets.training.train import check_start
+    from nets.training.build import check_start
     from polymgnet.study.run import text_of
 
     chosen = load_config(name, settings or [])

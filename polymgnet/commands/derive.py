@@ -196,7 +196,7 @@ def derive(
             check_size(of, "sparse", chosen=False)
     doubts = of.doubts if isinstance(of, Level) else ()
     if isinstance(of, Level):
-        of = of.record(of.inverse_diagonal(check_name(scaling, SCALINGS, "scaling")))
+        of = of.operator_record(check_name(scaling, SCALINGS, "scaling"))
     dim = len(sizes) if sizes is not None else getattr(of, "dim", None)
     record = operator_record(of, scaling=scaling, axes=axes_of(axes, dim))
     if matrix is not None:  # by which refusals and exported files know it
@@ -236,6 +236,8 @@ def derive(
     else:
         spectrum = "[{}, {}]".format(*(console.number(end, 6) for end in coefficients.interval))
         spectrum += " of D^-1 A, D the diagonal of A" * (record.scaling == "diagonal")
+        if given in (["--interval"], ["--points"]) and record.lower > coefficients.interval[0]:
+            spectrum += f"; {family} takes the upper end alone, not {record.lower:.6g}"
         bound = (
             "smaller is better; the V-cycle contracts the energy norm by at most C/(C + 1/gamma)"
         )
@@ -244,7 +246,11 @@ def derive(
         elif matrix is not None and not record.positive:
             bound = "of (0, b]; it bounds no V-cycle here, A is not symmetric positive definite"
         measure = ("gamma", f"{console.number(gamma, 6)}   ({bound})")
-    remark = coefficients.provenance["result"].get("message")
+    result = coefficients.provenance["result"]
+    stretched = {}  # by the amplification, where it is no parameter of the family
+    if (scale := result.get("scale")) is not None:
+        by = f"by {console.number(1 / scale, 6)}, to max |q| = {amplification:g}"
+        stretched = {"stretched": by if scale != 1 else f"not: |q| is at most {amplification:g}"}
     console.facts(
         f"{coefficients.family}, degree {coefficients.degree}",
         [
@@ -253,7 +259,8 @@ def derive(
             ("roots", console.numbers(coefficients.roots)),
             ("step sizes", console.numbers(coefficients.weights)),
             measure,
-            *([("search", remark)] if remark else []),
+            *([("search", result["message"])] if result.get("message") else []),
+            *stretched.items(),
             *(("warning", text) for text in doubts),
             *([("written to", str(out))] if out else []),
         ],

@@ -23,10 +23,12 @@ def evaluate(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Measure a trained network: accuracy with its interval, loss, and the accuracy of each class.
+    """Measure a trained network: accuracy with its interval, loss, and what its classes are taken
+    for.
 
-    Images of other data in a folder are scaled and cut to the size of the run's. The interval is
-    what the number of images allows (95 %, Wilson); it knows nothing of another training.
+    With --json the latter is the confusion matrix: class, answer, number of images. Images of other
+    data in a folder are scaled and cut to the size of the run's. The interval is what the number of
+    images allows (95 %, Wilson); it knows nothing of another training.
 
     Example: polymgnet evaluate runs/q2 --data folder:others
     """
@@ -53,7 +55,9 @@ def evaluate(
         counts = {"images": found.images, "right": found.right}
         classes = {name: {"right": k, "images": n} for name, (k, n) in found.classes.items()}
         where = {"run": run, "data": section.name, "part": part}
-        console.emit({**where, **counts, **numbers, "classes": classes})
+        console.emit(
+            {**where, **counts, **numbers, "classes": classes, "confusion": found.confusion}
+        )
         return
     console.facts(
         f"{run} on {section.name}, {part}",
@@ -63,5 +67,14 @@ def evaluate(
             ("loss", console.number(found.loss)),
         ],
     )
-    rows = [[name, n, f"{100 * k / n:.1f}"] for name, (k, n) in found.classes.items()]
-    console.table("", ["class", "images", "right (%)"], rows)
+    rows = [
+        [name, n, f"{100 * k / n:.1f}", _others(name, found.confusion[name])]
+        for name, (k, n) in found.classes.items()
+    ]
+    console.table("", ["class", "images", "right (%)", "taken for"], rows)
+
+
+def _others(name: str, row: dict[str, int]) -> str:
+    """The wrong answers of a row of the confusion matrix, the most frequent first."""
+    wrong = sorted(((n, other) for other, n in row.items() if other != name), key=lambda x: -x[0])
+    return ", ".join(f"{other} {n}" for n, other in wrong)

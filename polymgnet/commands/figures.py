@@ -28,8 +28,8 @@ def figures(
         Path | None,
         option(
             "--out DIR",
-            "Folder of the figures; without it pictures in the folder of the run, the study or the"
-            " demo, of several in that of the first.",
+            "Folder of the figures; without it pictures in the folder of the run, of runs or the"
+            " demo, of several in that of the first; of a study's file pictures-STUDY in its out.",
         ),
     ] = None,
     force: Force = False,
@@ -50,7 +50,8 @@ def figures(
         raise ValueError(f"{what}; allowed are run folders, or --theory with --out DIR")
     given, place = folders(runs or [], scale=scale)
     whole = len(runs or []) == 1 and given != runs  # of a study or demo, whose folder has the page
-    folder = out or (place.parent if whole else given[0]) / "pictures"
+    beside = place.with_name(place.stem.replace("report", "pictures", 1))
+    folder = out or (beside if whole else given[0] / "pictures")
     import figures as drawing
     from mgtheory._files import check_folder
 

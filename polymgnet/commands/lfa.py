@@ -178,8 +178,9 @@ def _inside(A: Any, sizes: Any) -> Any:
             return Problem.from_stencil(of.stencil, grid, boundary="periodic")
     given = " x ".join(map(str, sizes))
     raise ValueError(
-        f"A is no constant stencil, even along every axis, on the grid {given}, as Fourier analysis"
-        " needs it; solve and compare-smoothers take it as it is"
+        f"on the grid {given} A is not one stencil at all points, with equal weights on both sides"
+        " of each axis, as Fourier analysis of a matrix needs it; solve and compare-smoothers take"
+        " it as it is; of a stencil with a wind Python has two_grid_factor(Stencil.from_array(...))"
     )
 
 

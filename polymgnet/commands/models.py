@@ -1,5 +1,7 @@
 """`models`: the networks by name, with what each costs."""
 
+from bisect import bisect_left
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -28,6 +30,15 @@ def models(
     width: Annotated[
         int | None, option("--width C1", "Channels of the first level, the others in proportion.")
     ] = None,
+    levels: Annotated[
+        int | None, option("--levels L", "Number of levels, of networks that take one.", **SIDE)
+    ] = None,
+    weights: Annotated[
+        int | None,
+        option(
+            "--weights N", "In place of --width, that with the nearest number of weights.", min=1
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """List the networks: weights, operations of an image, degree of q on each level.
@@ -41,10 +52,12 @@ def models(
     import nets
     from nets.models.pretrained import list_pretrained
 
+    if width is not None and weights is not None:
+        raise ValueError("--width and --weights are given; only one is allowed")
     given = {"in_channels": channels, "num_classes": classes}
     given |= {} if width is None else {"width": width}
-    rows = [_facts(name, given, size) for name in names or nets.list_models()]
-    shown = names or nets.list_models()
+    shown = dict.fromkeys(names or nets.list_models())  # each once
+    rows = [_facts(name, given, size, levels=levels, weights=weights) for name in shown]
     cards = [dict(one.card) for one in list_pretrained() if one.model in shown]
     if as_json:
         console.emit({"size": size, **given, "models": rows, "pretrained": cards})
@@ -52,10 +65,11 @@ def models(
     many = "s" * (len(rows) > 1)
     console.table(
         f"{len(rows)} network{many}, images {channels} x {size} x {size}, {classes} classes",
-        ["name", "weights", "MFLOP", "degree", "what it is"],
+        ["name", *(["width"] if weights else []), "weights", "MFLOP", "degree", "what it is"],
         [
             [
-                *(row["name"], f"{row['weights']:,}", f"{row['flops'] / 1e6:,.1f}"),
+                *(row["name"], *([row["width"]] if weights else [])),
+                *(f"{row['weights']:,}", f"{row['flops'] / 1e6:,.1f}"),
                 *(_short(row["degree"]), row["about"]),
             ]
             for row in rows
@@ -71,24 +85,46 @@ def models(
         )
 
 
-def _facts(name: str, given: dict[str, Any], size: int) -> dict[str, Any]:
+def _facts(
+    name: str, given: dict[str, Any], size: int, *, levels: int | None, weights: int | None
+) -> dict[str, Any]:
     """What one network is and costs; nothing is computed, on a device that holds no numbers."""
     import torch
 
     import nets
-    from nets.models.polymgnet import PolyMgNet
-    from nets.models.registry import count_flops, count_parameters, model_entry
+    from nets.models.classifier import levels_of
+    from nets.models.coefficients import Coefficients
+    from nets.models.registry import count_flops, count_parameters, model_entry, model_options
 
+    if levels is not None and "levels" in model_options(name):
+        given = given | {"levels": levels}
     with torch.device("meta"):
+        if weights is not None:
+            width = nearest(
+                lambda c: count_parameters(nets.create_model(name, **{**given, "width": c})),
+                weights,
+            )
+            given = given | {"width": width}
         model = nets.create_model(name, **given)
-    levels = model.multigrid_levels if isinstance(model, PolyMgNet) else []
+    polynomial = any(isinstance(module, Coefficients) for module in model.modules())
+    found = levels_of(model) if polynomial else []
     return {
         "name": name,
+        "width": given.get("width"),
         "weights": count_parameters(model),
         "flops": count_flops(model, (given["in_channels"], size, size)),
-        "degree": [level.degree for level in levels],
+        "degree": [level.degree for level in found],
         "about": model_entry(name).summary,
     }
+
+
+def nearest(count: Callable[[int], int], target: int) -> int:
+    """The n >= 1 whose count, which rises with n, is nearest to the target."""
+    high = 1
+    while count(high) < target:
+        high *= 2
+    high = bisect_left(range(high + 1), target, lo=1, key=count)
+    return min(high, max(high - 1, 1), key=lambda n: abs(count(n) - target))
 
 
 def _short(degrees: list[int]) -> str:

@@ -35,7 +35,8 @@ def report(
         option(
             "--out FILE",
             "The page, a .html file; without it report.html: of a run in its folder report, of a"
-            " study or demo in its folder, else here.",
+            " folder of runs or a demo there, else here; of a study's file report-STUDY.html in its"
+            " out.",
         ),
     ] = None,
     scale: Scale = None,
@@ -129,22 +130,22 @@ def folders(given: list[Path], *, scale: str | None = None) -> tuple[list[Path],
     """
     if scale is not None and not any(path.suffix in STUDY_FILES for path in given):
         raise ValueError(f"--scale is {scale!r}, which belongs to a study's file; give one")
-    found, place = list[Path](), Path(PAGE)
+    found, page = list[Path](), Path(PAGE)
     for path in given:
         if path.is_file() and path.suffix in STUDY_FILES:
             from polymgnet.study import load_study
 
-            study = load_study(path, scale=scale, check=False)
-            inside, where = [run.folder for run in study.runs if run.finished], study.out
+            study = load_study(path, scale=scale, trains=False)
+            inside, page = [run.folder for run in study.runs if run.finished], study.page
             if not inside:
                 known = study.rows.known if study.rows is not None else {}
                 rows = sum(run.digest in known for run in study.runs)
                 way = f"polymgnet study {path} trains them"
                 if rows:  # and study would train nothing
-                    page = f"polymgnet study {path} --report DIR makes a page"
-                    way = f"{rows} are rows, of which {page}"
+                    makes = f"polymgnet study {path} --report DIR makes a page"
+                    way = f"{rows} are rows, of which {makes}"
                 raise ValueError(
-                    f"{path}: none of its {len(study.runs)} runs is finished in {where}; {way}"
+                    f"{path}: none of its {len(study.runs)} runs is finished in {study.out}; {way}"
                 )
         elif path.is_file():
             raise ValueError(
@@ -154,9 +155,9 @@ def folders(given: list[Path], *, scale: str | None = None) -> tuple[list[Path],
         elif not path.exists():
             raise FileNotFoundError(f"{path}: there is no such folder or study file")
         elif (path / "config.json").exists():
-            inside, where = [path], path / "report"  # whoever reads it says what is wrong
+            inside, page = [path], path / "report" / PAGE  # whoever reads it says what is wrong
         else:
-            where = path
+            page = path / PAGE
             inside = [one.parent for one in sorted(path.glob("*/summary.json"))]
             inside = inside or [one.parent for one in sorted(path.glob("runs/*/summary.json"))]
         if not inside:
@@ -164,6 +165,5 @@ def folders(given: list[Path], *, scale: str | None = None) -> tuple[list[Path],
                 f"{path} is no run, study or demo: it is not a run folder and holds no finished"
                 " run; give a folder that train, study or demo wrote, or a study's file"
             )
-        place = where / PAGE
         found += inside
-    return found, place if len(given) == 1 else Path(PAGE)
+    return found, page if len(given) == 1 else Path(PAGE)

@@ -17,6 +17,7 @@ REPORTED = (
     *("iterations", "residual_norms", "converged", "reason", "message", "warnings", "factor"),
     *("setup_seconds", "solve_seconds"),
 )
+SLOW = 0.5  # of the residual left by a cycle: beyond, something else is worth a try
 
 
 def solve(
@@ -49,6 +50,10 @@ def solve(
     post: options.Post = 1,
     coarsening: options.Coarsening = None,
     axes: options.Axes = "auto",
+    max_levels: Annotated[
+        int | None,
+        option("--max-levels N", "Most levels; the last is solved directly.", min=1),
+    ] = None,
     tol: Annotated[
         float, option("--tol T", "Stop at ||b - A x|| <= max(T ||b||, T2), 2-norms.")
     ] = 1e-8,
@@ -165,6 +170,7 @@ def solve(
         degree=degree if by_default else None,
         axes=coarsened,
         device=device,
+        max_levels=max_levels,
         **around,
     )
     grows = smoothing is None
@@ -223,7 +229,21 @@ def solve(
         _show(document, reference)
     if not solution.converged:
         message = solution.message if as_json else _ended(document)
-        raise Failure(f"{solution.reason}: {message}")
+        raise Failure(f"{solution.reason}: {message}{_way_on(document)}")
+
+
+def _way_on(result: dict[str, Any]) -> str:
+    """What helps cycles that converge, and slowly."""
+    norms = result["residual_norms"]
+    if result["reason"] != "maxiter" or result["krylov"] or len(norms) < 3:
+        return ""
+    left = norms[-1] / norms[-2]
+    if not SLOW < left < 1:
+        return ""
+    return (
+        f"; a cycle leaves {left:.2f} of it: --krylov cg (gmres, where A is not symmetric) may need"
+        " far fewer, and compare-smoothers shows other smoothers"
+    )
 
 
 def _ended(result: dict[str, Any]) -> str:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from polymgnet import console
-from polymgnet.commands.report import PAGE, NoReport, page_at_end
+from polymgnet.commands.report import NoReport, page_at_end
 from polymgnet.errors import GO_ON, Failure, on_interrupt
 from polymgnet.options import Json, option
 
@@ -125,7 +125,7 @@ def study(
         for path in () if as_json else paths:
             print(path)
         return
-    plan = work.load_study(file, scale=scale, out=out, check=not (status or cancel))
+    plan = work.load_study(file, scale=scale, out=out, trains=not cancel)
     if status or cancel:
         _standing(plan, cancel=cancel, as_json=as_json)
         return
@@ -221,18 +221,17 @@ def _page(plan: Any, context: Any, *, show: bool, wanted: bool) -> tuple[Path | 
         return None, ""
     given = context.params
     file, scale, out = given["file"], given["scale"], given["out"]
-    target, words = plan.out / PAGE, [file, *(["--scale", scale] if scale else [])]
-    if out is not None:  # `report` does not know of it, and two scales may share it
-        target = out / (f"report-{scale}.html" if scale else PAGE)
+    words = [file, *(["--scale", scale] if scale else [])]
+    if out is not None:  # `report` does not know of it
         own = {folder.name for folder in runs}
         alone = all(one.parent.name in own for one in out.glob("*/summary.json"))
-        words = [*([out] if alone else runs), "--out", target]
+        words = [*([out] if alone else runs), "--out", plan.page]
     again = shlex.join(["polymgnet", "report", *map(str, words)])
     if not wanted:
         return None, again
     with on_interrupt(f"the runs are kept, {again} makes their page"):
         command = console.command_line(context)
-        return page_at_end(runs, target, command=command, again=again, show=show), again
+        return page_at_end(runs, plan.page, command=command, again=again, show=show), again
 
 
 def _standing(plan: Any, *, cancel: bool, as_json: bool) -> None:

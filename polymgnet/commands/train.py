@@ -1,5 +1,6 @@
 """`train`: a network, and everything about it in one folder."""
 
+import json
 import signal
 from pathlib import Path
 from typing import Annotated, Any
@@ -42,10 +43,11 @@ def train(
     source: Annotated[
         str | None,
         option(
-            "--from RUN|FILE",
-            "Fine-tune: start from the weights of a run or a model.safetensors that have equal"
-            " shapes; the last layer is drawn anew where the classes are others. Without --config"
-            " the configuration is that of the run, or beside the file.",
+            "--from RUN|FILE|NAME",
+            "Fine-tune: start from the weights of a run, of a model.safetensors or, as q2-digits,"
+            " of the package, where shapes agree; the last layer is drawn anew for other classes."
+            " Without --config the configuration is that of the run, or beside the file; else q2's,"
+            " with the network of the weights.",
         ),
     ] = None,
     resume: Annotated[
@@ -79,8 +81,8 @@ def train(
     """
     import nets
     from nets.training.folder import read_config
-    from nets.training.run import StopRequest
-    from nets.training.train import is_first_rank
+    from nets.training.launch import is_first_rank
+    from nets.training.signals import StopRequest
 
     again = f"train --resume --out {out} goes on"
     if resume and force:
@@ -91,13 +93,17 @@ def train(
     named = {"data.name": data, "init.scheme": init}
     sets = [f"{key}={value}" for key, value in named.items() if value is not None]
     sets += settings or []
+    source = source and _shipped(source)
     if source is not None:
         # before what is said explicitly, and after a recipe's values
         kept = [] if init else ["init.scheme=none", "init.options={}"]
         sets = [f"init.weights={source}", "init.operator=keep", *kept, *sets]
         folder = Path(source) if Path(source).is_dir() else Path(source).parent
         before = folder / "config.json"
-        config = config or (str(before) if before.is_file() else None)
+        if config is None and before.is_file():
+            config = str(before)
+        elif config is None:
+            sets = [*_network_of(source), *sets]
     own = out / "config.json"
     if resume and config is None and own.is_file():
         read_config(out)  # refused in its own words where it is damaged
@@ -115,8 +121,7 @@ def train(
         where = f"after step {result.steps}, {epochs}"
         raise Stopped(f"stopped as asked {where}; the state is saved, {again}", number)
     if not as_json:
-        title = f"{checked.model.name} on {checked.data.name}, started by {checked.init.scheme}"
-        console.facts(title, _facts(result))
+        console.facts(f"{checked.model.name} on {checked.data.name}{_start(own)}", _facts(result))
     made, again = None, f"polymgnet report {out}"
     if not no_report:
         with on_interrupt(f"the run is finished, {again} makes its page"):
@@ -127,6 +132,44 @@ def train(
         return
     console.say(f"Next: polymgnet analyze {out}, polymgnet figures {out}")
     console.say(f"One page on it: {made or again}")
+
+
+def _start(config: Path) -> str:
+    """How the coefficients of a run started, in words; nothing where it has none, or kept them."""
+    started = json.loads((config.parent / "init.json").read_text(encoding="utf-8"))
+    scheme, levels = started["scheme"], started["levels"]
+    return f", started by {scheme}" if levels and scheme != "none" else ""
+
+
+def _shipped(source: str) -> str:
+    """The file of weights that come with the package by its name, as q2-digits; else what was
+    given."""
+    from nets.models.pretrained import list_pretrained
+
+    files = {one.file.stem: str(one.file) for one in list_pretrained()}
+    if Path(source).exists() or Path(source).suffix:
+        return source
+    if source not in files:
+        raise FileNotFoundError(
+            f"{source}: no such run or file, and no weights of the package, which has"
+            f" {', '.join(files)}"
+        )
+    return files[source]
+
+
+def _network_of(file: str) -> list[str]:
+    """The settings of the network whose weights a file holds."""
+    from nets.settings import ModelSection
+    from nets.training.checkpoint import load_model
+
+    spec: Any = load_model(Path(file)).spec
+    fields = dict.fromkeys(ModelSection.model_fields) | {"options": {}}
+    given = {**fields, **spec.overrides, "name": spec.name}
+    return [
+        f"model.{'' if key in fields else 'options.'}{key}={json.dumps(value)}"
+        for key, value in given.items()
+        if key not in ("in_channels", "num_classes")  # the data have them
+    ]
 
 
 def _outlook(model: Any, data: Any) -> str:

@@ -30,7 +30,7 @@ def work(book: Path, index: int) -> int:
     """The exit status: 0 finished, `AGAIN` saved before its time limit, 128 + n stopped by another
     signal; Failure with the reason otherwise."""
     from mgtheory._files import read_json
-    from nets.training.run import StopRequest
+    from nets.training.signals import StopRequest
     from polymgnet.errors import Failure, Stopped, reason
     from polymgnet.study.plan import KINDS
 

@@ -27,7 +27,7 @@ def run_local(study: Study, *, jobs: int = 1, report: Step = silent) -> dict[str
     Stopped, with its number, where SIGTERM or SIGUSR1 came to this process or a worker: every run
     on its way has saved its state. Workers whose study was killed save and end by themselves.
     """
-    from nets.training.run import StopRequest
+    from nets.training.signals import StopRequest
 
     failed: dict[str, str] = {}
     missing = study.missing

@@ -46,7 +46,7 @@ def write_page(
     looked: list[str] = []
     figures: list[tuple[Path, Any]] = []
     for one in scales_of(file) if scale is None else [scale]:
-        plan = load_study(file, scale=one, out=out, check=False)
+        plan = load_study(file, scale=one, out=out, trains=False)
         try:
             question = Question.of(plan.report)
         except ValueError as error:

@@ -1,7 +1,8 @@
 """A study: a grid of runs from one file, which `polymgnet study --help` describes.
 
-A run's folder is named after its settings, and its row carries a digest of its configuration, so
-that a study that is started again, or whose grid has grown, does what is missing alone.
+A run's folder is named after its settings, by whose hash it is found again, and its row carries a
+digest of its configuration, so that a study that is started again, or whose grid has grown, does
+what is missing alone.
 """
 
 import itertools
@@ -31,6 +32,8 @@ class Study:
 
     Attributes
     ----------
+    name
+        What its files are called, for several studies may share `out`.
     rows
         The committed rows; None for a study that has its folders alone.
     report, about
@@ -39,10 +42,16 @@ class Study:
 
     out: Path
     runs: tuple[Run, ...]
+    name: str = ""
     slurm: Mapping[str, Any] = field(default_factory=dict)
     rows: Rows | None = None
     report: Mapping[str, Any] = field(default_factory=dict)
     about: str = ""
+
+    @property
+    def page(self) -> Path:
+        """For the browser, on its runs that are here."""
+        return self.out / f"report-{self.name}.html"
 
     @property
     def missing(self) -> tuple[Run, ...]:
@@ -237,6 +246,11 @@ def _name(point: Mapping[str, Any], config: str, settings: Mapping[str, Any]) ->
     return f"{safe[:120]}_{digest}" if safe else digest
 
 
+def _hash_in(name: str) -> str:
+    """The hash of all settings, with which a run's folder ends."""
+    return name.rpartition("_")[2]
+
+
 def _of_devices(path: Path, slurm: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that follow from [slurm]: as many devices as its jobs have GPUs or tasks on a
     node, and as many nodes. They change what is trained, so that they hold wherever that is."""
@@ -255,10 +269,10 @@ def _of_devices(path: Path, slurm: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def load_study(
-    path: Path, *, scale: str | None = None, out: Path | None = None, check: bool = True
+    path: Path, *, scale: str | None = None, out: Path | None = None, trains: bool = True
 ) -> Study:
-    """Read and check a study file, every run's configuration too, before training starts; without
-    `check`, whether the networks can be made is left out, which takes longest."""
+    """Read and check a study file, every run's configuration and network too; ValueError names what
+    is wrong. Where nothing `trains`, the files that a start is read from may be elsewhere."""
     from mgtheory._files import check_folder
 
     data = _read(path, scale)
@@ -283,6 +297,7 @@ def load_study(
             path, f"the grid has {points:,} points, at most {MOST_POINTS:,} are gone through"
         )
     of_devices = _of_devices(path, data["slurm"]) if data["kind"] == "train" else {}
+    there = {_hash_in(folder.name): folder for folder in sorted(where.glob("*"))}
     runs = []
     for values in itertools.product(*grid.values()):
         point, settings = {}, dict(data["set"])
@@ -294,25 +309,26 @@ def load_study(
         given = {key.rpartition(".")[2] for key in settings}
         settings |= {k: v for k, v in of_devices.items() if k.rpartition(".")[2] not in given}
         config = str(settings.pop("config", data["config"]))
-        runs.append(
-            KINDS[data["kind"]](point, config, settings, where / _name(point, config, settings))
-        )
+        folder = where / _name(point, config, settings)
+        if not folder.exists():  # another study may have named it, or this one with a smaller grid
+            folder = there.get(_hash_in(folder.name), folder)
+        runs.append(KINDS[data["kind"]](point, config, settings, folder))
         if len(runs) > MAX_RUNS:
             raise _wrong(path, f"asks for more than {MAX_RUNS} runs")
     if not runs:
         raise _wrong(path, "exclude leaves no run of the grid")
     if len({run.folder for run in runs}) < len(runs):
         raise _wrong(path, "the grid holds the same run twice; every value of a list must differ")
-    if check:  # one run for all that differ in the seed, and one for every seed
-        try:
-            alike = {run.alike: run for run in runs}
-            seeds = {text_of(list(run.seeds.values())): run for run in reversed(runs)}
-            for run in (*alike.values(), *seeds.values()):
-                run.check()
-        except (ValueError, FileNotFoundError, IsADirectoryError) as error:
-            raise _wrong(path, one_line(error)) from error
-    rows = data.get("rows")
+    # one run for all that differ in the seed, and one for every seed
+    alike = {run.alike: run for run in runs}
+    seeds = {text_of(list(run.seeds.values())): run for run in reversed(runs)}
+    try:
+        for run in (*alike.values(), *seeds.values()):
+            run.check(trains=trains)
+    except (ValueError, FileNotFoundError, IsADirectoryError) as error:
+        raise _wrong(path, one_line(error)) from error
+    name, rows = name_of(path, scale), data.get("rows")
     if rows is not None:
-        rows = Rows(path.parent / rows / f"{name_of(path, scale)}.jsonl")
+        rows = Rows(path.parent / rows / f"{name}.jsonl")
     about = str(data.get("about", ""))
-    return Study(where, tuple(runs), data["slurm"], rows, data["report"], about)
+    return Study(where, tuple(runs), name, data["slurm"], rows, data["report"], about)

@@ -70,11 +70,17 @@ class Run:
             "folder": str(self.folder.absolute()),
         }
 
-    def check(self) -> None:
-        """ValueError or FileNotFoundError where it cannot be trained as it is described."""
-        from nets.training.train import check_start
+    def check(self, *, trains: bool = True) -> None:
+        """ValueError or FileNotFoundError where it cannot be trained as it is described; where
+        nothing `trains`, the files that its start is read from may be elsewhere."""
+        from nets.training.build import check_start
 
-        check_start(self.train_config)
+        config = self.train_config
+        try:
+            check_start(config)
+        except OSError:
+            if trains:
+                raise
 
     def summary(self) -> dict[str, Any]:
         """What the finished run measured."""

@@ -77,7 +77,7 @@ def run_slurm(study: Study, *, poll: float | None = None, report: Step = silent)
     Stopped
         SIGTERM or SIGUSR1 came: the jobs go on.
     """
-    from nets.training.run import StopRequest
+    from nets.training.signals import StopRequest
 
     queue.check_here()
     scripts = study.out / "jobs"

@@ -46,7 +46,7 @@ class SmootherRun(Run):
         others."""
         return digest_of(["smoother", self._given])
 
-    def check(self) -> None:
+    def check(self, *, trains: bool = True) -> None:
         """ValueError for a setting that does not exist, is missing or has a wrong value."""
         from mgtheory.families import FAMILIES
         from mgtheory.problems.catalogue import PROBLEMS, find_problem
@@ -116,9 +116,9 @@ def measure(
     given = problems.create(problem, n, boundary=boundary)
     around: dict[str, Any] = {"pre": pre, "post": post}
 
-    def factor(before: Any, after: Any = None, *, draw: Any = seed) -> float:
+    def factor(before: Any, after: Any = None) -> float:
         hierarchy = Hierarchy.build(given, smoother=before, post_smoother=after, **around)
-        return measured_factor(given, hierarchy, np.random.default_rng(draw))
+        return measured_factor(given, hierarchy, np.random.default_rng(seed))
 
     family = learning["start"] if smoother == LEARNED else smoother
     try:

@@ -11,13 +11,11 @@ import nets
 from analysis.along import (
     NO_IMAGES,
     NOTHING_KEPT,
-    Along,
-    Moment,
-    Smoother,
     along_recorded,
     along_training,
     learned_factors,
 )
+from analysis.along_results import Along, Moment, Smoother
 from analysis.along_text import along_text, several_text, smoother_text
 from analysis.report import analyse
 from nets.config import load_config
@@ -85,9 +83,9 @@ def test_what_does_not_move_is_what_the_start_reports(still):
             # the weights are in single precision
             assert (one.nearest.family, one.nearest.degree) == ("chebyshev4", 4)
             assert one.nearest.distance < 1e-5
-        assert moments[0].amplification == pytest.approx(moments[-1].amplification, rel=1e-2)
-        assert moments[0].amplification > 0
-        assert [one.amplification for one in moments[1:-1]] == [None, None]
+        assert moments[0].jacobian_norm == pytest.approx(moments[-1].jacobian_norm, rel=1e-2)
+        assert moments[0].jacobian_norm > 0
+        assert [one.jacobian_norm for one in moments[1:-1]] == [None, None]
     assert all(one.stays for one in found.smoothers())
     assert "a smoother throughout: µ" in along_text(found)
 
@@ -180,7 +178,7 @@ def test_a_run_that_kept_nothing(planted):
         assert one.radius == pytest.approx(values.max(), rel=1e-12)
         assert one.max_modulus == pytest.approx(np.abs(1 - values / 5).max(), rel=1e-12)
         assert one.smoothing_factor == pytest.approx(np.abs(1 - values / 5)[high].max(), rel=1e-12)
-        assert one.amplification is None
+        assert one.jacobian_norm is None
         # of degree 1 every family with a parameter is the same
         assert (one.nearest.degree, one.nearest.distance < 1e-6) == (1, True)
     assert NOTHING_KEPT in along_text(found)

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from analysis.along import Moment
+from analysis.along_results import Moment
 from analysis.board import write_moments, write_pictures
 
 
@@ -17,7 +17,7 @@ def test_moments_are_scalars_over_the_epochs(tmp_path):
     (tmp_path / "tensorboard").mkdir()
     first = [moment(0, 1, 0.9), moment(7, 1, 0.1)]
     found = [
-        *(moment(0, 1, 0.3, amplification=5.0), moment(4, 1, 0.4, effective_factor=0.6)),
+        *(moment(0, 1, 0.3, jacobian_norm=5.0), moment(4, 1, 0.4, effective_factor=0.6)),
         moment(0, 2, 0.8),
     ]
     for moments in (first, found):  # the second in the place of the first
@@ -29,9 +29,9 @@ def test_moments_are_scalars_over_the_epochs(tmp_path):
     assert values["level1/mu"] == [(0, pytest.approx(0.3)), (4, pytest.approx(0.4))]
     assert values["level1/b"] == [(0, 0.5), (4, 4.5)]
     assert values["level1/mu_effective"] == [(4, pytest.approx(0.6))]
-    assert values["level1/amplification"] == [(0, 5.0)]
+    assert values["level1/jacobian_norm"] == [(0, 5.0)]
     assert values["level2/mu"] == [(0, pytest.approx(0.8))]
-    assert "level2/amplification" not in values
+    assert "level2/jacobian_norm" not in values
 
 
 def test_pictures_are_those_of_the_files(tmp_path):

@@ -11,6 +11,7 @@ import pytest
 from analysis.comparison import DISTINGUISHING, compare, unique_labels, write_comparison
 from analysis.in_short import runs_in_short
 from analysis.numbers import number
+from analysis.stats import configuration_key
 from analysis.text import comparison_text, markdown
 
 from .conftest import planted_model, write_run
@@ -68,7 +69,28 @@ def test_folders_are_named_by_their_last_part_where_that_is_enough(data, names):
         SimpleNamespace(label="q2", model="q2", facts=dict.fromkeys(DISTINGUISHING) | {"data": one})
         for one in data
     ]
-    assert unique_labels(reports) == [f"q2 {name}" for name in names]
+    assert unique_labels(reports, ["{}", "{}"]) == [f"q2 {name}" for name in names]
+
+
+def test_what_differs_in_settings_alone_is_named_by_them():
+    """By those that are needed, and by their short keys where these are plain."""
+    facts = dict.fromkeys(DISTINGUISHING) | {"data": "digits"}
+    reports = [SimpleNamespace(label="q2", model="q2", facts=facts)] * 4
+    given: list[dict] = [
+        {"model": {"name": "q2", "width": width}, "optim": {"name": "sgd", "lr": lr, "gamma": lr}}
+        for width in (None, 8)
+        for lr in (0.02, 0.1)
+    ]
+    keys = [configuration_key(one) for one in given]
+    names = ["q2 gamma=0.02", "q2 gamma=0.1", "q2 width=8 gamma=0.02", "q2 width=8 gamma=0.1"]
+    assert unique_labels(reports, keys) == names
+    given[1]["optim"]["name"] = "adamw"
+    keys = [configuration_key(one) for one in given[:2]]
+    assert unique_labels(reports[:2], keys) == ["q2 gamma=0.02", "q2 gamma=0.1"]
+    del given[0]["optim"]["gamma"], given[1]["optim"]["gamma"]
+    given[1]["optim"]["lr"] = 0.02
+    keys = [configuration_key(one) for one in given[:2]]
+    assert unique_labels(reports[:2], keys) == ["q2 optim.name=sgd", "q2 optim.name=adamw"]
 
 
 def test_groups_and_pairs(runs, tmp_path):

@@ -190,7 +190,7 @@ def test_one_lost_coefficient_silences_its_level(tmp_path):
     assert [reading.identifiable for reading in first.readings] == [False, True]
     assert first.verdict.word == "not identifiable"
     assert second.verdict.word != "not identifiable"
-    row = compare_reports([found], ["one"]).runs.iloc[0]
+    row = compare_reports([found], ["{}"]).runs.iloc[0]
     assert row["mu_learned"] is None
     assert row["mu_effective"] > 0
 
@@ -216,7 +216,7 @@ def test_a_run_that_moved_nothing_left_nothing(tmp_path):
     found = analyse(write_run(tmp_path / "still", model, model), write=False)
     assert [level.verdict.moved for level in found.levels] == [0.0, 0.0]
     assert {level.effective_verdict.word for level in found.levels} == {"away from theory"}
-    row = compare_reports([found], ["one"]).runs.iloc[0]
+    row = compare_reports([found], ["{}"]).runs.iloc[0]
     assert "left" not in row["training"]
     assert row["norms_folded"] == "away from theory"
 

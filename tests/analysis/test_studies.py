@@ -105,6 +105,13 @@ def test_the_page_says_what_the_numbers_say(grid):
     assert "Significantly better than `mine` somewhere: `near`." in text
 
 
+def test_what_was_searched_is_counted_at_the_scale_that_is_shown():
+    part = {start: own for start, own in LOSSES.items() if start != "far"}
+    for losses, count in ((LOSSES, 2), (part, 1)):
+        text, _ = yardstick_text(Grid.of(results(losses), "start"), QUESTION, "train_loss")
+        assert f"`mine` minus the best of the {count} searched values" in text
+
+
 def test_the_best_of_a_column_is_bold(grid):
     lines = measure_table(grid, QUESTION, "train_loss", ()).splitlines()
     assert lines[2] == "| start | 2 | 4 |"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from analysis.along import Along, Moment
+from analysis.along_results import Along, Moment
 from figures.along import FAR, along_figure, draw_course, draw_roots
 from figures.style import paper
 
@@ -71,7 +71,7 @@ def test_course_shows_every_factor(ax):
     for label, values in (("max |q|", [8, 9, 10]), ("µ", [0.5, 1.5, 2.5])):
         np.testing.assert_allclose(line(ax, label).get_data(), [[0, 1, 2], values])
     np.testing.assert_allclose(line(ax, "µ, norms folded in").get_data(), [[1, 2], [1, 2]])
-    assert "amplification, with norms and activations" not in ax.get_legend_handles_labels()[1]
+    assert "‖J‖, with norms and activations" not in ax.get_legend_handles_labels()[1]
 
 
 @pytest.mark.parametrize("levels", [1, 2, 5])

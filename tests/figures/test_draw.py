@@ -19,6 +19,7 @@ from figures import (
     draw_time_per_unknown,
     draw_training,
 )
+from figures.curves import plain_labels
 from figures.damping import amplified, colour_bar, colour_limit, draw_amplified
 from figures.gallery import GALLERY
 from figures.spectra import draw_root_strip, piled_up
@@ -323,6 +324,20 @@ def test_axis_that_is_linear_then_logarithmic_says_so(ax):
     assert "−3" not in named
 
 
+@pytest.mark.parametrize("low", [0.51, 0.99, 1.01, 2.01, 5.1])
+@pytest.mark.parametrize("ratio", [1.3, 2.0, 5.0, 30.0, 99.0])
+def test_a_logarithmic_axis_has_two_numbers_or_more(ax, low, ratio):
+    ax.set_yscale("log")
+    ax.set_ylim(low, ratio * low)
+    plain_labels(ax)
+    ax.get_figure().canvas.draw()
+    at = ax.yaxis.get_majorticklocs()
+    shown = [text.get_text() for text in ax.yaxis.get_majorticklabels()]
+    inside = [(y, text) for y, text in zip(at, shown) if low <= y <= ratio * low]
+    assert 2 <= len(inside) <= 7
+    assert all(float(text) == pytest.approx(y) for y, text in inside)
+
+
 def test_amplified_everywhere_is_numbers(ax):
     values = np.array([[2.0, 3.0], [4.0, 50.0]])
     assert amplified(values)
@@ -380,8 +395,8 @@ def test_gallery_draws_the_numbers_of_theory(monkeypatch):
         line(ax, "chebyshev4").get_ydata()[:3], [2 / 3, 0.25, 0.233], atol=5e-4
     )
     assert [text.get_text() for text in smoothing.legends[0].get_texts()] == [
-        name for name in FAMILIES if name != "mls"
-    ]  # from degree 4 on
+        name for name in FAMILIES if name not in ("mls", "bounded")
+    ]  # from degree 4 on; no smoother
     monkeypatch.setattr("figures.gallery.STEP_DEGREES", (1, 2, 4, 8))
     steps = GALLERY["bounded_amplification"]().axes[2]
     np.testing.assert_allclose(

@@ -131,6 +131,26 @@ def test_a_panel_for_every_combination_of_the_other_keys(panels, count):
         assert len(study_figure(grid(panels), flat).axes) == 2  # weights and time
 
 
+def test_what_costs_the_same_stands_beside_one_another():
+    """As learning rates do: a mean and its interval for each value, named by the legend."""
+    rates = (0.01, 0.1)
+    made = Grid.of(
+        [
+            ({"seed": k, "lr": lr}, {"train_loss": lr + k, "parameters": 8, "seconds": 1.0 + k})
+            for lr in rates
+            for k in (0, 1)
+        ],
+        "lr",
+    )
+    question = Question.of({"title": "x", "compare": "lr", "measures": ["train_loss"]})
+    with paper():
+        (ax,) = (ax for ax in study_figure(made, question).axes if ax.get_visible())
+    assert ax.get_xlabel() == "lr"
+    assert [box.get_label() for box in ax.containers] == [str(lr) for lr in rates]
+    means = [box.lines[0].get_ydata().item() for box in ax.containers]
+    assert means == pytest.approx([lr + 0.5 for lr in rates])
+
+
 def test_what_nothing_beats_in_both():
     """Cheap and good, by either direction of the measure; of equal points all."""
     points = [(1.0, 0.5), (2.0, 0.7), (3.0, 0.6), (2.0, 0.7), (1.0, 0.4)]

@@ -30,9 +30,9 @@ def test_helmholtz_is_not_told_to_change_its_sign():
     k h > sqrt(8) negative definite."""
     h = 1 / 64
     for k2, level, way in (
-        (1000.0, 2, "end the levels here, max_levels=3"),
-        (5000.0, 1, "end the levels here, max_levels=2"),
-        (7000.0, 1, "end the levels here, max_levels=2"),  # most of level 1 is negative
+        (1000.0, 2, "solve directly with max_levels=1, or try max_levels=2 with krylov gmres"),
+        (5000.0, 1, "solve directly with max_levels=1$"),
+        (7000.0, 1, "solve directly with max_levels=1$"),  # most of level 1 is negative
         (2.5 / h**2, 0, "take a finer grid"),
     ):
         problem = helmholtz(k2)
@@ -43,12 +43,26 @@ def test_helmholtz_is_not_told_to_change_its_sign():
                 build(problem, smoother="chebyshev4", coarsest=9)
             assert "sign" not in str(refusal.value)
         if level:
-            mgtheory.Hierarchy.build(problem, smoother="chebyshev4", max_levels=level + 1)
+            assert mgtheory.solve(problem, max_levels=1).iterations == 1
             assert derive("chebyshev4", 2, problem).interval[1] == pytest.approx(8 / h**2 - k2)
         else:
             for of in (problem, problem.stencil):
                 with pytest.raises(ValueError, match=rf"indefinite there, .*{way}"):
                     derive("chebyshev4", 2, of)
+
+
+def test_a_helmholtz_problem_that_is_refused_is_solved_as_the_refusal_says():
+    """With 13 points a wave: two grids, whose cycles alone diverge, under gmres."""
+    problem = helmholtz(1000.0)
+    with pytest.raises(ValueError, match="try max_levels=2 with krylov gmres"):
+        mgtheory.solve(problem)
+    found = mgtheory.solve(problem, max_levels=2, krylov="gmres")
+    assert found.converged
+    x = np.linalg.solve(problem.A.toarray(), problem.b)
+    np.testing.assert_allclose(found.x, x, atol=1e-6 * np.abs(x).max())
+    assert not mgtheory.solve(problem, max_levels=2).converged
+    with pytest.raises(ValueError, match=r"minres: the cycle is no positive .*take krylov gmres"):
+        mgtheory.solve(problem, max_levels=2, krylov="minres")
 
 
 @pytest.mark.parametrize("family", ["chebyshev", "chebyshev4", "minimax"])

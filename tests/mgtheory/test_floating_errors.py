@@ -16,7 +16,6 @@ from mgtheory import (
 from mgtheory.polynomials.classical import chebyshev, closed_form
 from mgtheory.polynomials.scores import (
     damping_number,
-    equivalent_degrees,
     gamma,
     nearest_families,
     smoothing_number,
@@ -69,7 +68,6 @@ def test_polynomials_whose_values_leave_the_doubles():
     alike(lambda: damping_number(q, interval=(1, 1.0001)))
     alike(lambda: q.amplification(t))
     alike(lambda: q.apply(np.diag(t), np.ones(9)))
-    alike(lambda: list(equivalent_degrees(q, lmax=1.0001).values()))
     near = q.scaled(1 / 1.0001)
     alike(lambda: [match.distance for match in nearest_families(near, degrees=[4])])
     with np.errstate(over="ignore", invalid="ignore"):

@@ -8,7 +8,7 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from mgtheory.fourier.analysis import smoothing_factor
+from mgtheory.fourier import smoothing_factor
 from mgtheory.fourier.descent import minimise_maximum
 from mgtheory.polynomials.classical import chebyshev4
 from mgtheory.polynomials.gmres import gmres_polynomial

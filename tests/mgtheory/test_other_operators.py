@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import mgtheory
-from mgtheory import Hierarchy, derive
+from mgtheory import FAMILIES, Hierarchy, derive
 from mgtheory.problems.catalogue import create, poisson
 from mgtheory.problems.problem import Problem
 from mgtheory.problems.record import operator_record
@@ -85,9 +85,12 @@ def test_other_coarsened_axes_are_refused_both_ways(family):
     assert Hierarchy.build(problem, smoother=whole, axes="all")
 
 
-def test_families_of_b_alone_do_not_ask_for_axes():
+@pytest.mark.parametrize("family", [one for one in FAMILIES if FAMILIES[one].takes_upper_end])
+def test_families_of_b_alone_do_not_ask_for_axes(family):
     problem = create("anisotropic2d", n=15)
-    assert derive("chebyshev4", 3, problem).on(problem, axes="all")
+    made = derive(family, 4, problem)
+    np.testing.assert_array_equal(derive(family, 4, problem, axes="all").roots, made.roots)
+    assert made.on(problem, axes="all")
 
 
 def test_a_problem_of_a_rotated_stencil_has_the_record_of_its_stencil():

@@ -6,13 +6,13 @@ import pytest
 
 from mgtheory import InitialCoefficients, Interval, ResidualPolynomial, Stencil, derive
 from mgtheory.families import FAMILIES, get_family
-from mgtheory.fourier import exact as symbolic
-from mgtheory.fourier.analysis import (
+from mgtheory.fourier import (
     cycle_factor,
     smoothing_factor,
     three_grid_factor,
     two_grid_factor,
 )
+from mgtheory.fourier import exact as symbolic
 from mgtheory.fourier.cycle import LocalCycle
 from mgtheory.fourier.optimal import optimise_two_grid
 from mgtheory.fourier.relaxation import described, on_level
@@ -30,7 +30,6 @@ from mgtheory.polynomials.recurrence import Recurrence, fourth_kind_recurrence
 from mgtheory.polynomials.roots import leja_order
 from mgtheory.polynomials.scores import (
     damping_number,
-    equivalent_degrees,
     gamma,
     nearest_families,
     smoothing_number,
@@ -167,7 +166,7 @@ CALLS = {
     "gamma q": (gamma, OBJECTS),
     **{
         f"{score.__name__} lmax": (keyword(score, "lmax", q), [*NUMBERS, 0, np.inf])
-        for score in (gamma, smoothing_number, equivalent_degrees, nearest_families)
+        for score in (gamma, smoothing_number, nearest_families)
     },
     "constant": (keyword(v_cycle_bound, "constant", q, lmax=9.0), [*NUMBERS, 0]),
     "power": (keyword(smoothing_number, "power", q), [*COUNTS, 0]),
@@ -319,7 +318,6 @@ CALLS = {
         [*NEVER, None, 3, [], (2, 1), (1, object())],
     ),
     "symbolic dim": (keyword(symbolic.smoothing_factor, "dim", "chebyshev", 2), [*COUNTS, 0, 4]),
-    "symbolic omega": (symbolic.jacobi_smoothing_factor, [*NEVER, []]),
     "symbolic theta": (lambda v: symbolic.symbol(L2, v), [*NEVER, [], 3, [1]]),
     "symbolic operator": (symbolic.symbol, OBJECTS),
     "symbolic q": (

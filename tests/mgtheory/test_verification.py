@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mgtheory.fourier.analysis import cycle_factor, two_grid_factor
+from mgtheory.fourier import cycle_factor, two_grid_factor
 from mgtheory.fourier.cycle import LocalCycle
 from mgtheory.multigrid.hierarchy import Hierarchy
 from mgtheory.polynomials.classical import chebyshev, chebyshev4

@@ -98,6 +98,24 @@ def test_derive_takes_an_amplification(tmp_path, document):
     assert data["provenance"]["result"]["scale"] < 0.1
 
 
+def test_an_amplification_without_effect_is_said(run):
+    """Of a positive spectrum, where max |q| = 1 anyway; around 0 by how much, 1 over the scale."""
+    words = ("derive", "--family", "chebyshev4", "--degree", 2, "--amplification", 3)
+    assert "stretched   not: |q| is at most 3\n" in run(*words, "--lmax", 8).out
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_lower_end_that_is_not_taken_is_said(run, family):
+    """Exactly where the polynomial does not change with it."""
+    words = ("derive", "--family", family, "--degree", 4, "--interval")
+    two, one = (run(*words, lower, 8) for lower in (2, 1))
+    if two.status:  # needs more than an interval
+        return
+    roots = [[line for line in x.out.splitlines() if "roots" in line] for x in (two, one)]
+    assert ("takes the upper end alone, not 2\n" in two.out) == (roots[0] == roots[1])
+    assert "upper end alone" not in run(*words, 0, 8).out
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_derive_says_what_a_family_needs(run, refused, family, tmp_path):
     """A source that has not what the family needs is refused with both; every other is taken."""
@@ -181,9 +199,10 @@ def test_a_printed_matrix_is_said_to_be_taken_as_symmetric(document, run, tmp_pa
 
 def test_no_bound_of_the_v_cycle_is_said_where_a_matrix_has_a_wind(run, tmp_path):
     scipy.sparse.save_npz(path := tmp_path / "A.npz", problems.create("convection2d", n=15).A)
-    out = run("derive", "--family", "harmonic_ritz", "--degree", 2, "--matrix", path).out
-    assert "it bounds no V-cycle here" in " ".join(out.split())
-    assert "contracts the energy norm" not in out
+    for grid in ((), ("--shape", "15x15")):
+        out = run("derive", "--family", "harmonic_ritz", "--degree", 2, "--matrix", path, *grid).out
+        assert "it bounds no V-cycle here" in " ".join(out.split())
+        assert "contracts the energy norm" not in out
 
 
 def test_no_smoother_for_a_v_cycle_is_said(run, document, tmp_path):

@@ -4,6 +4,9 @@ lost."""
 import errno
 import os
 import signal
+import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -77,6 +80,24 @@ def test_a_stop_is_said_once(run, tmp_path, monkeypatch):
     assert heading.startswith("q2 on digits")
     assert not any("stopped" in line for line in found)
     assert "stopped as asked after step 1" in reason
+
+
+def test_ctrl_c_while_the_command_is_loaded(monkeypatch, capsys):
+    """In the first tenth of a second, from the console script and by python -m alike."""
+    from polymgnet.__main__ import main
+
+    class Interrupted:
+        @staticmethod
+        def find_spec(name, path=None, target=None):
+            if name == "polymgnet.cli":
+                raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "polymgnet.cli")
+    monkeypatch.setattr(sys, "meta_path", [Interrupted, *sys.meta_path])
+    assert main() == 130
+    assert capsys.readouterr() == ("", "polymgnet: interrupted\n")
+    script = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
+    assert script["project"]["scripts"] == {"polymgnet": f"{main.__module__}:main"}
 
 
 def test_ctrl_c(failed, tmp_path, monkeypatch):

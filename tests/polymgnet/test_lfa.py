@@ -63,4 +63,4 @@ def test_a_matrix_of_one_unknown_is_no_stencil(refused, tmp_path):
         "%%MatrixMarket matrix coordinate real general\n1 1 1\n1 1 2.0\n"
     )
     said = refused("lfa", "--matrix", tmp_path / "one.mtx", "--shape", "1")
-    assert "no constant stencil, even along every axis, on the grid 1," in said
+    assert "on the grid 1 A is not one stencil at all points" in said

@@ -1,6 +1,7 @@
 """Networks from the command line: their list, and what is done with a trained one."""
 
 import json
+import re
 from dataclasses import replace
 from importlib.util import find_spec
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from sklearn.metrics import confusion_matrix
 
 import nets
 import nets.training.export
@@ -15,11 +17,14 @@ from analysis.records import read_run
 from mgtheory import derive
 from mgtheory.export import TARGETS, Export
 from nets import training
+from polymgnet.commands.models import nearest
 
 
 def test_models_are_those_of_the_registry_with_what_they_cost(document, run, monkeypatch):
     """A level of c channels costs 2 * 9 c^2 operations a pixel and product with A."""
-    data = document("models", "q2", "q3", "resnet20", "--size", 8, "--channels", 1, "--width", 16)
+    data = document(
+        "models", "q2", "q3", "resnet20", "q2", "--size", 8, "--channels", 1, "--width", 16
+    )
     q2, q3, resnet = data["models"]
     assert [one["name"] for one in data["models"]] == ["q2", "q3", "resnet20"]
     assert (q2["degree"], q3["degree"], resnet["degree"]) == ([2] * 4, [3] * 4, [])
@@ -31,6 +36,26 @@ def test_models_are_those_of_the_registry_with_what_they_cost(document, run, mon
     monkeypatch.setattr(nets, "list_models", lambda: ["q2"])
     line = run("models", "--size", 8, "--channels", 1, "--width", 16).out.splitlines()[4]
     assert line.split()[:4] == ["q2", f"{q2['weights']:,}", f"{q2['flops'] / 1e6:.1f}", "2"]
+
+
+@pytest.mark.parametrize("target", [1, 9, 10, 13, 30, 1000])
+def test_the_nearest_count(target):
+    counts = {n: 2 * n**2 + 3 for n in range(1, 40)}  # 5, 11, 21, 35, ...
+    best = min(counts, key=lambda n: abs(counts[n] - target))
+    assert nearest(counts.__getitem__, target) == best
+
+
+def test_the_width_with_as_many_weights(document, run, refused):
+    words = ("models", "resnet8", "q4", "--channels", 1, "--levels", 2, "--weights", 13_386)
+    resnet, q4 = document(*words)["models"]
+    assert (q4["degree"], q4["width"]) == ([4, 4], 16)
+    for one in (resnet, q4):
+        for width in (one["width"] - 1, one["width"] + 1):
+            other = nets.create_model(one["name"], width=width, levels=2, in_channels=1)
+            count = sum(p.numel() for p in other.parameters())
+            assert abs(count - 13_386) > abs(one["weights"] - 13_386)
+    assert re.search(rf"q4 +16 +{q4['weights']:,} ", run(*words).out)
+    assert "only one is allowed" in refused(*words, "--width", 4)
 
 
 def test_an_unknown_network_is_refused(refused):
@@ -102,7 +127,17 @@ def test_evaluate_is_the_summary_s(trained, pictures, document, run):
     assert found["loss"] == pytest.approx(summary.test_loss, rel=1e-6)
     assert sum(one["right"] for one in found["classes"].values()) == found["right"]
     assert found["interval"][0] < found["accuracy"] < found["interval"][1]
-    assert f"{100 * found['accuracy']:.2f} %" in run("evaluate", out).out
+    # as scikit-learn counts: a row a true class
+    told = nets.load_classifier(out).predict(data.images[data.test]).numpy()
+    matrix = confusion_matrix(data.labels[data.test], told)
+    rows = [[row.get(one, 0) for one in data.classes] for row in found["confusion"].values()]
+    assert (list(found["confusion"]), rows) == (list(data.classes), matrix.tolist())
+    shown = run("evaluate", out).out
+    assert f"{100 * found['accuracy']:.2f} %" in shown
+    np.fill_diagonal(matrix, 0)
+    for row, name in zip(matrix, data.classes):
+        (line,) = re.findall(rf"^ {name} +\d+ +[\d.]+ +(.*?) *$", shown, re.MULTILINE)
+        assert line.startswith(f"{data.classes[row.argmax()]} {row.max()}" if row.any() else "")
     # the run's own data by its name: not what it was trained on
     assert document("evaluate", out, "--data", "digits")["images"] == len(data.test)
     # classes in a folder are told by their names: here a few of them, whose numbers differ

@@ -30,6 +30,17 @@ def test_solve_backends(document, backend):
     assert data["solve_seconds"] > 0
 
 
+def test_levels_end_where_they_are_told_to(document, refused):
+    """One is solved directly, as refusals of Helmholtz problems advise."""
+    words = ("solve", *SMALL, "--levels", "--max-levels")
+    for levels in (1, 2, 3):
+        data = document(*words, levels)
+        assert len(data["levels"]) == levels
+        assert (data["iterations"] < 3) == (levels == 1)
+    assert "max_levels from 2 on" in refused(*words, 1, "--backend", "torch")
+    assert "--max-levels" in refused(*words, 0)
+
+
 @pytest.mark.parametrize("problem", ["variable2d", "jump2d"])
 def test_variable_coefficients_on_a_device(document, problem):
     """As the compiled sweeps solve them, residual by residual."""
@@ -159,6 +170,10 @@ def test_solve_says_why_it_did_not_converge(run):
     assert not json.loads(result.out)["converged"]
     assert result.err.startswith("polymgnet: maxiter: ")
     assert result.err.count("\n") == 1
+    assert "--krylov" not in result.err
+    slow = ("--problem", "anisotropic2d", "--n", 15, "--axes", "all", "--maxiter", 9)
+    assert "a cycle leaves 0.9" in run("solve", *slow).err
+    assert "a cycle leaves" not in run("solve", *slow, "--krylov", "cg").err
 
 
 def test_solve_prints_history(run):

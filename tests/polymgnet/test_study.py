@@ -77,6 +77,39 @@ def test_dotted_keys_need_no_quotes(file, tmp_path):
     assert (model.name, model.width, model.options) == ("q3", 4, {"kernel_size": 5, "groups": 2})
 
 
+def test_studies_of_one_folder_share_runs_and_have_pages_of_their_own(
+    file, trained, document, monkeypatch
+):
+    """A run is found by its settings, wherever in the file they stand: those of a grid with another
+    key, and of the same study after its grid grew."""
+    asked = []
+    monkeypatch.setattr(
+        "polymgnet.commands.study.page_at_end", lambda runs, page, **_: asked.append(page)
+    )
+    document("study", file)
+    first = set(trained)
+    assert len(first) == 4
+    for path in file.parent.glob("runs/*"):
+        (path / "config.json").touch()
+    text = file.read_text()
+    other = file.with_name("other.toml")
+    other.write_text(text.replace("width = 2\n", "").replace("seed =", "width = [2, 3]\nseed ="))
+    assert len(document("study", other)["runs"]) == 8
+    new = trained[4:]
+    assert len(new) == 4
+    assert all("width-3" in name for name in new)
+    assert {run.folder.name for run in study.load_study(other).runs} == {*first, *new}
+    assert asked == [file.parent / "runs" / "report-other.html"]
+    assert study.load_study(file).page == file.parent / "runs" / "report-study.html"
+    monkeypatch.setattr("figures.make", lambda runs, out, **_: [out])
+    monkeypatch.setattr("polymgnet.commands.figures.analysed", lambda *_, **__: None)
+    drawn = document("figures", other)["figures"]
+    assert drawn == [str(file.parent / "runs" / "pictures-other")]
+    # what the settings do not share is another run
+    file.write_text(text.replace("width = 2", "width = 5"))
+    assert not {run.folder.name for run in study.load_study(file).runs} & {*first, *new}
+
+
 def test_exclude_leaves_out_what_agrees_with_all_its_keys(file):
     whole = [tuple(run.point.values()) for run in study.load_study(file).runs]
     given = file.read_text()

@@ -328,14 +328,16 @@ def test_two_scales_in_one_folder_have_a_page_each(run, file, trained, tmp_path,
 
     out = tmp_path / "here"
     (large, of_large, _), (small, of_small, again) = pages("--out", out)
-    assert (of_small, of_large) == (out / "report-small.html", out / "report-large.html")
+    assert (of_small, of_large) == tuple(
+        out / f"report-{file.stem}-{scale}.html" for scale in ("small", "large")
+    )
     assert (len(small), len(large)) == (3, 3)
     assert not set(small) & set(large)
     assert again == f"polymgnet report {' '.join(map(str, small))} --out {of_small}"
     (file.parent / "rows" / "which-small.jsonl").unlink()
     (file.parent / "rows" / "which-large.jsonl").unlink()
     (_, of_small, again) = pages()[-1]
-    assert of_small == tmp_path / "runs" / "small" / "report.html"
+    assert of_small == tmp_path / "runs" / "small" / f"report-{file.stem}-small.html"
     assert again == f"polymgnet report {file} --scale small"
 
 
@@ -370,7 +372,7 @@ def test_wrong_files(refused, file, tmp_path):
         assert said in refused("study", file, "--scale", "large")
         assert said in refused("study", file, "--report", tmp_path / "p")
     file.write_text(good.replace('candidate = "one"', 'candidate = "other"'))  # of another scale
-    assert len(study.load_study(file, scale="large", check=False).runs) == 3
+    assert len(study.load_study(file, scale="large").runs) == 3
     assert not (tmp_path / "p").exists()
 
 
@@ -385,7 +387,7 @@ def test_shipped_studies(path, tmp_path):
         )
         assert all((committed.parent / figure.name).exists() for figure in figures)
     scale = scales_of(path)[-1]
-    runs = study.load_study(path, scale=scale, check=False).runs
+    runs = study.load_study(path, scale=scale).runs
     for run in {run.settings.get("model.name"): run for run in runs}.values():
         run.check()
 

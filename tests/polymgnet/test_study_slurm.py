@@ -115,11 +115,11 @@ def test_devices_of_jobs_are_those_of_runs(file, lines, devices):
     text = file.read_text()
     before = {run.digest for run in study.load_study(file).runs}
     file.write_text(f"{text}[slurm]\n{lines}\n")
-    plan = study.load_study(file, check=False)
+    plan = study.load_study(file)
     assert {run.devices for run in plan.runs} == {devices}
     assert (before == {run.digest for run in plan.runs}) == (devices == (1, 1))
     file.write_text(file.read_text().replace("[grid]", '"train.devices" = 3\n[grid]'))
-    assert {run.devices for run in study.load_study(file, check=False).runs} == {(3, devices[1])}
+    assert {run.devices for run in study.load_study(file).runs} == {(3, devices[1])}
 
 
 def test_slurm_where_there_is_none(file, monkeypatch):

@@ -67,8 +67,21 @@ def test_wrong_file(refused, monkeypatch, tmp_path, kind):
     text, said = WRONG[kind]
     path = tmp_path / "study.toml"
     path.write_text(text)
-    assert said in refused("study", path)
+    words = [["study", path], ["study", path, "--status"]]
+    if kind != "missing coefficients":  # they may be where the runs are
+        words += [["study", path, "--cancel"]]
+        words += [[command, path] for command in ("report", "analyze", "figures")]
+    for given in words:
+        assert said in refused(*given)
     assert [entry.name for entry in tmp_path.iterdir()] == ["study.toml"]
+
+
+def test_coefficients_that_are_elsewhere_do_not_keep_jobs_going(run, monkeypatch, tmp_path):
+    """`--cancel` ends the jobs of a study, whatever has become of the file that its runs began
+    with."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "study.toml").write_text(WRONG["missing coefficients"][0])
+    assert "0 jobs cancelled; 1 not begun" in run("study", "study.toml", "--cancel").out
 
 
 def test_what_a_setting_refuses_is_of_the_file(refused, monkeypatch, tmp_path):

@@ -6,6 +6,8 @@ import re
 import pytest
 from PIL import Image
 
+import nets
+
 WORDS = ("train", "--config", "digits", "--data", "digits")
 SETS = [
     word
@@ -115,10 +117,22 @@ def test_fine_tuning_starts_from_the_weights_of_a_run(document, run, trained, tm
     start = load_model(other / "start.safetensors")
     assert start.levels[0].A.weight.equal(learned.levels[0].A.weight)
     assert start.fc.weight.shape == (2, 2)
+    # weights of the package bring their network
+    words = ("--data", f"folder:{tmp_path / 'few'}", "--set", "batch_size=4", "--set", "epochs=1")
+    shown = run(
+        "train", "--from", "q2-digits", *words, "--no-report", "--out", tmp_path / "shipped"
+    )
+    assert "drawn anew: fc.weight, fc.bias" in shown.err
+    assert "few\n  test" in shown.out  # started by nothing
+    start = load_model(tmp_path / "shipped/start.safetensors")
+    shipped = nets.create_model("q2", pretrained="digits", num_classes=2)
+    assert start.spec.overrides == shipped.spec.overrides
+    assert all(one.A.weight.equal(two.A.weight) for one, two in zip(start.levels, shipped.levels))
 
 
 def test_weights_that_do_not_fit_are_refused(refused, trained, tmp_path):
     words = ("train", "--out", tmp_path / "new", "--from")
     assert "only 3 of 12 tensors" in refused(*words, trained, "--set", "width=4")
-    assert "nowhere: no such file" in refused(*words, tmp_path / "nowhere", "--config", "digits")
+    assert "nowhere: no such run or file" in refused(*words, tmp_path / "nowhere")
+    assert "the package, which has q2-cifar10-16, q2-digits" in refused(*words, "q2-mnist")
     assert not (tmp_path / "new").exists()

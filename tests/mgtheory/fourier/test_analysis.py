@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mgtheory.fourier.analysis import smoothing_factor, three_grid_factor, two_grid_factor
+from mgtheory.fourier import smoothing_factor, three_grid_factor, two_grid_factor
 from mgtheory.fourier.cycle import LocalCycle
 from mgtheory.fourier.relaxation import on_level
 from mgtheory.polynomials.classical import chebyshev, chebyshev4

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mgtheory.fourier.analysis import (
+from mgtheory.fourier import (
     cycle_factor,
     smoothing_factor,
     three_grid_factor,

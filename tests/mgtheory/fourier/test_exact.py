@@ -7,10 +7,8 @@ import sympy
 from mgtheory.families import FAMILIES
 from mgtheory.fourier import exact as symbolic
 from mgtheory.fourier import smoothing_factor, symbol
-from mgtheory.fourier.relaxation import step_symbols
 from mgtheory.polynomials.classical import CLOSED_FORMS
 from mgtheory.problems.stencils import STENCILS, Stencil, laplacian, named
-from mgtheory.smoothers import GaussSeidel
 
 T = sympy.Symbol("t", real=True)
 
@@ -122,34 +120,6 @@ def test_chebyshev_factor_is_one_over_t_k():
     for degree in (2, 5, 9):
         expected = 1 / sympy.chebyshevt(degree, sympy.Rational(5, 3))
         assert symbolic.smoothing_factor("chebyshev", degree) == expected
-
-
-@pytest.mark.parametrize("dim", [1, 2, 3])
-def test_jacobi_optimum(dim):
-    best = sympy.Rational(2 * dim, 2 * dim + 1)
-    assert symbolic.jacobi_smoothing_factor(best, dim=dim) == sympy.Rational(
-        2 * dim - 1, 2 * dim + 1
-    )
-    omega = sympy.Symbol("omega", positive=True)
-    near = symbolic.jacobi_smoothing_factor(dim=dim)
-    assert (
-        near.subs(omega, best + sympy.Rational(1, 100))
-        > near.subs(omega, best)
-        < near.subs(omega, best - sympy.Rational(1, 100))
-    )
-
-
-def test_gauss_seidel_attains_one_half():
-    theta = [sympy.pi / 2, sympy.acos(sympy.Rational(4, 5))]
-    value = symbolic.gauss_seidel_symbol(laplacian(2), theta)
-    assert sympy.simplify(sympy.Abs(value)) == sympy.Rational(1, 2)
-    found = step_symbols(
-        GaussSeidel(), laplacian(2), np.array([[0.4, -1.9]]), np.zeros((1, 2), np.int64), 2
-    )
-    exact = symbolic.gauss_seidel_symbol(
-        laplacian(2), [sympy.Float(0.4, 20), sympy.Float(-1.9, 20)]
-    )
-    assert complex(exact) == pytest.approx(complex(found[0, 0, 0, 0]), abs=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import lambertw
 
-from mgtheory.fourier import optimal
-from mgtheory.fourier.analysis import two_grid_factor
+from mgtheory.fourier import optimal, two_grid_factor
 from mgtheory.fourier.cycle import LocalCycle
 from mgtheory.fourier.descent import EXACT, minimise_maximum
 from mgtheory.fourier.optimal import optimise_two_grid, two_grid_optimal

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mgtheory.derive import derive
-from mgtheory.fourier.analysis import smoothing_factor, two_grid_factor
+from mgtheory.fourier import smoothing_factor, two_grid_factor
 from mgtheory.fourier.cycle import LocalCycle
 from mgtheory.fourier.relaxation import described, on_level, step_symbols
 from mgtheory.problems.catalogue import create, poisson

@@ -5,8 +5,9 @@ import itertools
 import numpy as np
 import pytest
 
-from mgtheory.fourier.analysis import cycle_factor, smoothing_factor, spectral_norm, two_grid_factor
+from mgtheory.fourier import cycle_factor, smoothing_factor, two_grid_factor
 from mgtheory.fourier.cycle import LocalCycle
+from mgtheory.fourier.factor import spectral_norm
 from mgtheory.fourier.supremum import grid_peaks, quadratic_steps, search, supremum
 from mgtheory.polynomials.classical import chebyshev
 from mgtheory.polynomials.residual import ResidualPolynomial

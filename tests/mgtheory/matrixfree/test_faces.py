@@ -12,8 +12,7 @@ import scipy.sparse as sp
 import scipy.sparse.linalg as sla
 
 from mgtheory import derive
-from mgtheory.matrixfree import StencilHierarchy, faces
-from mgtheory.matrixfree import level as levels
+from mgtheory.matrixfree import StencilHierarchy, faces, kernel_level
 from mgtheory.multigrid import transfer
 from mgtheory.multigrid.hierarchy import Hierarchy
 from mgtheory.polynomials.residual import ResidualPolynomial
@@ -123,7 +122,7 @@ class Twin:
 def test_cycles_equal_their_definition(shape, counts, monkeypatch):
     """At every size, of coefficients without any order, a complex pair in the smoother; the same
     from one thread and from three."""
-    monkeypatch.setattr(levels, "SMALL", 1)
+    monkeypatch.setattr(kernel_level, "SMALL", 1)
     problem = poisson(shape, coefficient=rough)
     options = {"smoother": Polynomial(polynomial=Q, scaling="diagonal"), "coarsest": 12}
     options |= {"pre": counts[0], "post": counts[1]}

@@ -10,8 +10,7 @@ import scipy.sparse as sp
 import scipy.sparse.linalg as sla
 
 from mgtheory import families
-from mgtheory.matrixfree import StencilHierarchy, tables
-from mgtheory.matrixfree import level as levels
+from mgtheory.matrixfree import StencilHierarchy, kernel_level, tables
 from mgtheory.multigrid import transfer
 from mgtheory.multigrid.hierarchy import Hierarchy
 from mgtheory.polynomials.residual import ResidualPolynomial
@@ -176,7 +175,7 @@ def test_equals_the_sparse_hierarchy(smoother):
 
 @pytest.mark.parametrize("name", ["nested", "uneven", "9-point", "3d", "q1-3d"])
 def test_blocks_of_threads_change_nothing(name, monkeypatch):
-    monkeypatch.setattr(levels, "SMALL", 1)
+    monkeypatch.setattr(kernel_level, "SMALL", 1)
     problem = PROBLEMS[name]
     b = noise(problem.A.shape[0])
     for options in ({}, {"pre": 0, "degree": 5}, {"post": 0, "degree": 1}):

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from mgtheory.matrixfree import StencilHierarchy
-from mgtheory.matrixfree import level as levels
+from mgtheory.matrixfree import StencilHierarchy, kernel_level
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.problems.catalogue import create, poisson
 from mgtheory.problems.stencils import laplacian
@@ -76,7 +75,7 @@ def test_complex_pairs_starts_and_transfers_of_loads():
 
 @pytest.mark.parametrize("name", ["nested", "uneven", "q1-3d"])
 def test_blocks_of_threads_change_nothing(name, monkeypatch):
-    monkeypatch.setattr(levels, "SMALL", 1)
+    monkeypatch.setattr(kernel_level, "SMALL", 1)
     problem = PROBLEMS[name]
     for options in ({}, {"pre": 0}):
         one, *others = (

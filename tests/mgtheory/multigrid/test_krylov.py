@@ -143,9 +143,9 @@ def test_a_cycle_that_is_symmetric_and_not_positive():
     b = np.random.default_rng(0).standard_normal(problem.unknowns)
     found = krylov(hierarchy, problem.A, b, maxiter=40)
     assert not found.converged
-    assert "not positive definite: a smoothing amplifies" in found.message
+    assert "no positive definite preconditioner" in found.message
     assert found.warnings[0] in found.message
-    with pytest.raises(ValueError, match=r"^krylov minres: .* not positive definite"):
+    with pytest.raises(ValueError, match=r"^krylov minres: .* no positive definite"):
         krylov(hierarchy, problem.A, b, method="minres")
 
 

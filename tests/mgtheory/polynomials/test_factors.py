@@ -2,7 +2,6 @@
 
 import copy
 import json
-import operator as operator_module
 import pickle
 from fractions import Fraction
 
@@ -158,7 +157,7 @@ def test_parameters_carry_the_powers_of_the_scale_they_name(factor):
         factor.r3  # noqa: B018
 
 
-def test_horner_skips_plain_zeros_alone_and_works_in_place():
+def test_horner_skips_plain_zeros_alone():
     calls = []
 
     def times(term, s):
@@ -166,10 +165,9 @@ def test_horner_skips_plain_zeros_alone_and_works_in_place():
         return term * s
 
     s = np.array([1.0, 2.0])
-    c = horner(lambda v: 10 * v, (0, np.array(0.0), 2.0), s, times=times, add=operator_module.iadd)
+    c = horner(lambda v: 10 * v, (0, np.array(0.0), 2.0), s, times=times)
     np.testing.assert_array_equal(c, 200 * s)
     assert calls == [2.0, 0.0]  # the array 0 is used, as a parameter that happens to be 0
-    np.testing.assert_array_equal(s, [1.0, 2.0])
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,6 @@ from mgtheory.polynomials.classical import chebyshev, chebyshev4, chebyshev4_opt
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.polynomials.scores import (
     damping_number,
-    equivalent_degrees,
     gamma,
     nearest_families,
     smoothing_number,
@@ -81,7 +80,6 @@ def test_gamma_scales_with_lmax():
 def test_gamma_is_infinite_where_q_does_not_damp(roots):
     assert gamma(ResidualPolynomial(roots)) == math.inf
     assert v_cycle_bound(ResidualPolynomial(roots), constant=2.0) == math.inf
-    assert set(equivalent_degrees(ResidualPolynomial(roots)).values()) == {0.0}
 
 
 def test_an_underestimated_lmax_is_seen():
@@ -235,15 +233,6 @@ def test_a_flipped_sign_is_far_from_every_family():
     roots = chebyshev4(3, lmax=1.0).roots.copy()
     roots[0] *= -1
     assert nearest_families(ResidualPolynomial(roots))[0].distance > 0.5
-
-
-@pytest.mark.parametrize("k", [1, 2, 3, 10, 64, 65, 100])
-def test_equivalent_degrees_invert_gamma(k):
-    optimised = equivalent_degrees(chebyshev4_opt(k, lmax=1.0))["chebyshev4_opt"]
-    assert optimised == pytest.approx(k, abs=1e-6)
-    fourth = equivalent_degrees(chebyshev4(k, lmax=2.0), lmax=2.0)
-    assert fourth["chebyshev4"] == pytest.approx(k, rel=1e-10)
-    assert fourth["richardson"] == pytest.approx(2 / 3 * k * (k + 1), rel=1e-10)
 
 
 @pytest.mark.parametrize("score", [gamma, smoothing_number, nearest_families])

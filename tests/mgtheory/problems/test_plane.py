@@ -8,7 +8,7 @@ import scipy.sparse.linalg as sla
 import mgtheory
 from mgtheory import Hierarchy, StencilHierarchy, fourier
 from mgtheory.families import FAMILIES
-from mgtheory.fourier.analysis import cycle_factor
+from mgtheory.fourier import cycle_factor
 from mgtheory.fourier.cycle import LocalCycle
 from mgtheory.polynomials.minimax import minimax
 from mgtheory.problems.catalogue import create, poisson

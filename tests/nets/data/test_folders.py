@@ -339,6 +339,21 @@ def test_every_fault_of_a_decoder_names_the_file(tmp_path):
         assert "\n" not in str(error.value)
 
 
+def test_all_that_cannot_be_read_is_named_at_once(tmp_path):
+    folder = tree(tmp_path / "d", ["cat/x.png", "dog/x.png"])
+    tree(folder, ["cat/a.png", "dog/b.png"], picture()[:40])
+    tree(folder, ["dog/deep.png"], png16(0, 1))
+    with pytest.raises(ValueError, match="d: 3 images to mend or to remove: ") as error:
+        read_folder(folder)
+    for name in ("cat/a", "dog/b", "dog/deep"):
+        assert f"{name}.png: not a readable image (" in str(error.value)
+    assert "x.png" not in str(error.value)
+    tree(folder, [f"cat/{k:02}.png" for k in range(20)], b"")
+    with pytest.raises(ValueError, match=r"23 images .*cat/09.png.*; \.\.\.$") as error:
+        read_folder(folder)
+    assert "cat/10.png" not in str(error.value)
+
+
 def test_truncated_images_are_refused_whatever_pillow_was_told(tmp_path, monkeypatch):
     jpeg = io.BytesIO()
     rng = np.random.default_rng(0)

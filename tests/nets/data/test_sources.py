@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
+from nets.data import readers
 from nets.data import sources as data_module
 from nets.data.folders import read_folder
 from nets.data.readers import read_cifar, read_idx, restricted_unpickle
-from nets.data.sources import SOURCES, load_data, stratified
+from nets.data.sources import SOURCES, load_data
+from nets.data.splits import stratified
 
 from ..conftest import png, tar
 
@@ -399,11 +401,11 @@ def test_decoded_once_and_made_anew_when_damaged(tmp_path, monkeypatch):
     assert not halves[1].exists()
 
 
-@pytest.mark.parametrize("file", [data_module.DIGITS, "nowhere.csv.gz"])
+@pytest.mark.parametrize("file", [readers.DIGITS, "nowhere.csv.gz"])
 def test_digits_are_scikit_learns_whether_it_is_imported_or_not(monkeypatch, file):
     pixels, labels = load_digits(return_X_y=True)
-    monkeypatch.setattr(data_module, "DIGITS", file)
-    found = data_module._digits([])
+    monkeypatch.setattr(readers, "DIGITS", file)
+    found = readers.read_digits([])
     np.testing.assert_array_equal(found.images[:, 0], np.round(pixels * 255 / 16).reshape(-1, 8, 8))
     np.testing.assert_array_equal(found.labels, labels)
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from nets.config import load_config
-from nets.training.train import _fabric, _leave
+from nets.training.launch import launched_fabric, leave
 
 SETS = [
     *("width=2", "levels=1", "batch_size=1024", "epochs=1", "tensorboard=false", "init=constant"),
@@ -54,7 +54,7 @@ def _surroundings():
 @pytest.mark.parametrize("kind", SURROUNDINGS)
 def test_one_process_is_one(set_to, kind, devices):
     before = set_to(SURROUNDINGS[kind])
-    fabric = _fabric(load_config("digits", [*SETS, f"devices={devices}"]).train)
+    fabric = launched_fabric(load_config("digits", [*SETS, f"devices={devices}"]).train)
     assert (fabric.world_size, fabric.global_rank) == (1, 0)
     assert _surroundings() == before
 
@@ -92,7 +92,7 @@ def _train(out):
 def test_what_is_wrong_is_named(set_to, variables, sets, message):
     set_to(variables)
     with pytest.raises(ValueError, match=message) as error:
-        _fabric(load_config("digits", [*SETS, *sets]).train)
+        launched_fabric(load_config("digits", [*SETS, *sets]).train)
     assert "\n" not in str(error.value)
 
 
@@ -100,6 +100,6 @@ def test_a_process_leaves_the_others_before_it_ends():
     """Threads of gloo that a process leaves behind abort it at its end, now and then."""
     group = torch.distributed
     group.init_process_group("gloo", store=group.HashStore(), rank=0, world_size=1)
-    _leave()
+    leave()
     assert not group.is_initialized()
-    _leave()  # nothing to leave
+    leave()  # nothing to leave

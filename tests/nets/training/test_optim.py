@@ -19,7 +19,7 @@ from nets.training.optim import (
     parameter_groups,
     set_learning_rate,
 )
-from nets.training.run import _coefficients
+from nets.training.tensorboard import coefficients
 
 
 def test_groups_decay_weights_alone_and_coefficients_have_their_own_rate():
@@ -36,7 +36,7 @@ def test_groups_decay_weights_alone_and_coefficients_have_their_own_rate():
     assert all(p.ndim > 1 for p in groups["weights"]["params"])
     assert sum(p.numel() for p in groups["coefficients"]["params"]) == 2 * (1 + 1 + 2)
     assert sum(len(g["params"]) for g in groups.values()) == len(list(model.parameters()))
-    assert len(list(_coefficients(model))) == 8
+    assert len(list(coefficients(model))) == 8
     frozen = parameter_groups(
         nets.create_model("g6", width=4, levels=2, train_coefficients=False), OptimSection()
     )

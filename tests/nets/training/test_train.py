@@ -18,9 +18,10 @@ from nets.config import load_config
 from nets.data.order import one_step_an_epoch
 from nets.data.sources import load_data
 from nets.models.norms import convert_ghost_batchnorm
+from nets.training.build import build
 from nets.training.checkpoint import load_model
 from nets.training.folder import read_config, read_summary
-from nets.training.train import _fabric, build
+from nets.training.launch import launched_fabric
 from nets.training.trainer import Trainer
 
 TINY = [
@@ -51,7 +52,9 @@ def trainer(*sets):
     c = config(*sets)
     data = load_data(c.data.name, validation=c.data.validation)
     model, _ = build(c, data)
-    return Trainer(c, _fabric(c.train), convert_ghost_batchnorm(model, c.train.ghost_groups), data)
+    return Trainer(
+        c, launched_fabric(c.train), convert_ghost_batchnorm(model, c.train.ghost_groups), data
+    )
 
 
 def rows(out):

@@ -18,9 +18,10 @@ from nets.fast.levels import DenseTransfer, FusedLevel, SingleTransfer
 from nets.fast.norms import FusedBatchNorm2d
 from nets.models.blocks import Level
 from nets.models.transfers import Transfer
+from nets.training.build import build
 from nets.training.checkpoint import load_model, save_model
+from nets.training.launch import launched_fabric
 from nets.training.optim import learning_rate
-from nets.training.train import _fabric, build
 from nets.training.trainer import Trainer
 
 SETS = [
@@ -48,7 +49,7 @@ def make(data):
 
     def made(*sets):
         config = load_config("digits", [*SETS, *sets])
-        return Trainer(config, _fabric(config.train), build(config, data)[0], data)
+        return Trainer(config, launched_fabric(config.train), build(config, data)[0], data)
 
     return made
 
@@ -338,7 +339,9 @@ def test_one_image_alone_makes_no_batch(data):
     ):
         config = load_config("digits", [*SETS, "batch_size=2", *sets])
         assert (
-            Trainer(config, _fabric(config.train), build(config, few)[0], few).steps_per_epoch
+            Trainer(
+                config, launched_fabric(config.train), build(config, few)[0], few
+            ).steps_per_epoch
             == steps
         )
 

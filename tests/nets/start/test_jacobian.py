@@ -9,7 +9,7 @@ import torch
 
 import nets
 from mgtheory.polynomials.residual import ResidualPolynomial
-from nets.start.amplification import level_amplification
+from nets.start.jacobian import jacobian_norms
 
 LINEAR = {"placement": "plain", "residual": "identity"}
 
@@ -35,7 +35,7 @@ def matrix_of(A, grid):
 @pytest.mark.parametrize("training", [True, False])
 def test_without_norms_and_activations_it_is_the_norm_of_q(training):
     made = model("q4", **LINEAR).train(training)
-    found = level_amplification(made, random(2, 3, 5, 4))
+    found = jacobian_norms(made, random(2, 3, 5, 4))
     for level, grid, value in zip(made.levels, [(5, 4), (3, 2)], found, strict=True):
         A, q = matrix_of(level.A, grid), level.polynomial()
         norm = np.linalg.norm(np.eye(len(A)) - A @ q.apply(A, np.eye(len(A))), 2)
@@ -48,7 +48,7 @@ def test_of_a_normal_operator_it_is_max_q():
     report = nets.initialise(
         made, "bounded", operator="laplacian", small=0.0, size=(8, 8), amplification=3.0
     )
-    found = level_amplification(made, random(1, 3, 8, 8))
+    found = jacobian_norms(made, random(1, 3, 8, 8))
     assert found == pytest.approx([level.max_modulus for level in report.levels], rel=2e-3)
 
 
@@ -57,7 +57,7 @@ def test_of_a_normal_operator_it_is_max_q():
 def test_with_norms_and_relus_it_is_the_norm_of_the_whole_jacobian(placement, training):
     made, images = model(placement=placement).train(training), random(3, 3, 5, 4)
     state = {name: value.clone() for name, value in made.state_dict().items()}
-    found = level_amplification(made, images)
+    found = jacobian_norms(made, images)
     assert all(torch.equal(state[name], value) for name, value in made.state_dict().items())
     twin = copy.deepcopy(made).double()
     seen = []
@@ -81,19 +81,23 @@ def test_with_norms_and_relus_it_is_the_norm_of_the_whole_jacobian(placement, tr
 def test_of_a_block_in_another_network():
     block = nets.PolynomialBlock(2, start_size=(6,), dim=1, **LINEAR)
     network = torch.nn.Sequential(torch.nn.Conv1d(1, 2, 1), torch.nn.ReLU(), block)
-    (found,) = level_amplification(network, random(2, 1, 6))
+    (found,) = jacobian_norms(network, random(2, 1, 6))
     A, q = matrix_of(block.level.A, (6,)), block.level.polynomial()
     norm = np.linalg.norm(np.eye(12) - A @ q.apply(A, np.eye(12)), 2)
     assert found == pytest.approx(norm, rel=2e-3)
     assert isinstance(q, ResidualPolynomial)
-    assert level_amplification(torch.nn.Linear(2, 2), random(3, 2)) == []
+    assert jacobian_norms(torch.nn.Linear(2, 2), random(3, 2)) == []
 
 
 def test_the_report_of_the_start_has_it_where_images_are_given():
     made, images = model(), random(2, 3, 5, 4)
     report = nets.initialise(made, "bounded", size=(5, 4), images=images)
-    found = [level.amplification for level in report.levels]
-    assert found == level_amplification(made, images)
+    found = [level.jacobian_norm for level in report.levels]
+    assert found == jacobian_norms(made, images)
     again = type(report).from_dict(report.to_dict())
-    assert [level.amplification for level in again.levels] == found
-    assert nets.initialise(made, "bounded", size=(5, 4)).levels[0].amplification is None
+    assert [level.jacobian_norm for level in again.levels] == found
+    former = report.to_dict() | {"schema": 2}  # which called it as M is called
+    for level in former["levels"]:
+        level["amplification"] = level.pop("jacobian_norm")
+    assert [level.jacobian_norm for level in type(report).from_dict(former).levels] == found
+    assert nets.initialise(made, "bounded", size=(5, 4)).levels[0].jacobian_norm is None

@@ -3,7 +3,7 @@
 A level maps its first features u_0 at fixed data f = g + A u_0 to the features u at its end. With
 neither norm nor activation du/du_0 = q(A), whatever f and u_0 are; else
 
-    J(u_0) = du/du_0 at fixed f,     amplification = max over v of |J v|_2 / |v|_2,
+    J(u_0) = du/du_0 at fixed f,     |J|_2 = max over v of |J v|_2 / |v|_2,
 
 the largest singular value of J, at the features that the images have there. It is that of all
 images together: in training mode a batch norm couples them. For a normal A and q(A) itself it is
@@ -27,8 +27,8 @@ TOLERANCE = 1e-3  # of the singular value, relative
 
 
 @own_defaults()
-def level_amplification(model: nn.Module, images: Tensor) -> list[float]:
-    """The amplification of every level, in the order in which they are computed.
+def jacobian_norms(model: nn.Module, images: Tensor) -> list[float]:
+    """|J|_2 of every level, in the order in which they are computed.
 
     Parameters
     ----------

@@ -1,0 +1,143 @@
+"""The model of a run, built and started as its configuration says, or as a begun run left it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from mgtheory._files import read_json
+from nets.data.augment import normalise
+from nets.data.sources import DataSet, find_source
+from nets.models.norms import convert_ghost_batchnorm
+from nets.models.registry import create_model, model_options
+from nets.settings import TrainConfig, TrainSection
+from nets.start.block import start_blocks
+from nets.start.features import affordable
+from nets.start.initialise import initialise, resolve_start
+from nets.start.report import InitReport
+from nets.training.checkpoint import load_model
+from nets.training.folder import load
+from nets.training.predict import read_data_facts
+
+SAMPLE = 64  # training images by which the start measures the features, of large ones fewer
+
+
+def check_start(config: TrainConfig) -> None:
+    """ValueError or FileNotFoundError where the model or its start cannot be what the configuration
+    says, found without data or weights."""
+    with torch.device("meta"):
+        model = create_model(config.model.name, **_options(config))
+    resolve_start(model, config.init.scheme, config.init.operator, config.init.options)
+    find_source(config.data.name)
+    if config.init.weights is not None:
+        _source(config.init.weights)
+
+
+def _options(config: TrainConfig) -> dict[str, Any]:
+    """The model's options; ValueError for keys of the configuration that it does not take, as where
+    a recipe made for another model gives them, with the settings that take them out."""
+    given, taken = config.model.overrides(), model_options(config.model.name)
+    keys = [key for key in given if key not in taken and key not in config.model.options]
+    if keys:
+        fix = " ".join(f"--set {key}=null" for key in keys)
+        raise ValueError(
+            f"{config.model.name} has no option {', '.join(map(repr, keys))}, which the"
+            f" configuration gives: take it out by {fix}; it takes: {', '.join(taken)}"
+        )
+    return given
+
+
+def build(
+    config: TrainConfig, data: DataSet, *, report: Callable[[str], None] = warnings.warn
+) -> tuple[nn.Module, dict[str, Any]]:
+    """(model, report): the configured model for a data set, started by its seed; with
+    `init.weights`, one line to `report` says which of them were taken."""
+    generator = torch.Generator().manual_seed(config.train.seed)
+    channels, height, width = data.shape
+    given = {"in_channels": channels, "num_classes": len(data.classes)} | _options(config)
+    model = create_model(config.model.name, generator=generator, **given)
+    if given["in_channels"] != channels or given["num_classes"] < len(data.classes):
+        raise ValueError(
+            f"{data.name} has {channels} channels and {len(data.classes)} classes; the model"
+            " options say otherwise"
+        )
+    init = config.init
+    if init.weights is not None:
+        report(_take(model, init.weights, data))
+    moments = config.data.mean or data.mean, config.data.std or data.std
+    rows = _spread(data.train, affordable(SAMPLE, (height, width)))
+    sample = normalise(torch.from_numpy(data.images[rows]), *moments)
+    options = {"operator": init.operator, "size": (height, width), **init.options}
+    started = initialise(model, init.scheme, generator=generator, sample=sample, **options)
+    if not started.levels:  # blocks of polynomials start here, the same in every process
+        levels = start_blocks(model, sample[:1], generator=generator)
+        started = replace(started, levels=levels, scheme="none" if levels else init.scheme)
+    return model, started.to_dict()
+
+
+def _spread(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """So many of them, evenly: those of a folder are in the order of their classes."""
+    evenly = np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(np.int64)
+    return np.take(rows, evenly)
+
+
+def _source(path: str) -> nn.Module:
+    """The model of a run's folder, at its trained weights, or of a file."""
+    return load(path) if Path(path).is_dir() else load_model(Path(path))
+
+
+def _take(model: nn.Module, path: str, data: DataSet) -> str:
+    """Copy weights of equal name and shape into a model, in place, and say in one line what stays
+    as it was drawn; the last layer's do where the classes are others. ValueError where less than
+    half of them fit."""
+    there, here = _source(path).state_dict(), model.state_dict()
+    run = Path(path) if Path(path).is_dir() else Path(path).parent
+    known = (run / "config.json").is_file()
+    classes = read_data_facts(run).classes if known else data.classes
+    head = () if classes == data.classes else ("fc.weight", "fc.bias")
+    fits = [
+        name
+        for name, value in here.items()
+        if name in there and there[name].shape == value.shape and name not in head
+    ]
+    weights = [name for name, _ in model.named_parameters()]
+    new = [name for name in weights if name not in fits]
+    count = f"{len(weights) - len(new)} of {len(weights)} tensors of weights from {path}"
+    if 2 * len(new) > len(weights):
+        raise ValueError(f"init.weights: only {count} fit; give the model and the width of its run")
+    with torch.no_grad():
+        for name in fits:
+            here[name].copy_(there[name])
+    others = "" if classes == data.classes else f" ({len(data.classes)} other classes)"
+    rest = f"; drawn anew: {', '.join(new[:4])}{', ...' if len(new) > 4 else ''}{others}"
+    return count + (rest if new else "")
+
+
+def begun_model(out: Path) -> tuple[nn.Module, dict[str, Any]] | None:
+    """(model, report) as a begun run left them, without measuring again; None where damaged."""
+    try:
+        report = InitReport.from_dict(read_json(out / "init.json", "report of the start")).to_dict()
+        return load_model(out / "start.safetensors").train(), report
+    except (OSError, ValueError):
+        return None
+
+
+def with_norms(model: nn.Module, section: TrainSection) -> nn.Module:
+    """The model with the batch norms of ghost groups, or of all ranks, where they are asked for."""
+    if section.sync_batchnorm:
+        if not torch.cuda.is_available():
+            raise ValueError(
+                "train.sync_batchnorm needs CUDA devices; on CPUs use train.ghost_groups or neither"
+            )
+        converted: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
+        return converted
+    groups = section.ghost_groups
+    return convert_ghost_batchnorm(model, groups) if groups > 1 else model

@@ -1,0 +1,166 @@
+"""The processes of a run: one, several that are started here, or those of torchrun or Slurm."""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import logging
+import os
+import signal
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from inspect import signature
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.nn.parallel import DistributedDataParallel
+
+from nets.settings import TrainSection
+from nets.training.signals import StopRequest, handled
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+# what launchers leave in the environment, in whose every process it is, of several or of one alone
+LAUNCHED = ("SLURM_", "JSM_", "LSB_", "LT_", "TORCHELASTIC_")
+COUNTS = ("WORLD_SIZE", "LOCAL_WORLD_SIZE", "RANK", "LOCAL_RANK", "GROUP_RANK", "NODE_RANK")
+LEAST_PROCESSES = 4  # that any machine may be asked for, to try them
+
+
+def is_first_rank() -> bool:
+    """Whether this process is the only one of its run or the first, which writes and reports."""
+    group = torch.distributed
+    return not (group.is_available() and group.is_initialized() and group.get_rank() > 0)
+
+
+def launched_fabric(section: TrainSection, request: StopRequest | None = None) -> Fabric:
+    """A launched Fabric; several devices run as DDP, started here or by torchrun or Slurm."""
+    named: dict[str, Any] = {"cuda": torch.cuda, "mps": torch.backends.mps}
+    kind, devices = section.accelerator, section.devices
+    if kind in named and not named[kind].is_available():
+        raise ValueError(
+            f"train.accelerator is {kind}; no {kind.upper()} device is available here, allowed are"
+            " auto, cpu"
+        )
+    world = _launched("WORLD_SIZE") or 1
+    if world > 1 and devices != "auto" and world != devices * section.nodes:
+        raise ValueError(
+            f"train.devices is {devices} on {section.nodes} nodes, but {world} processes were"
+            " started: the environment variable WORLD_SIZE says so; unset it if this is one alone"
+        )
+    if devices == "auto" and world == section.nodes == 1:
+        devices = max(1, torch.cuda.device_count()) if kind in ("auto", "cuda") else 1
+    several = world > 1 or section.nodes > 1 or devices != 1
+    if (
+        world == 1
+        and devices != "auto"
+        and not (torch.cuda.is_available() or torch.backends.mps.is_available())
+    ):
+        most = max(os.cpu_count() or 1, LEAST_PROCESSES)
+        if devices > most:
+            raise ValueError(
+                f"train.devices is {devices}, a process each; allowed are 1 to {most} on the"
+                f" {os.cpu_count()} cores here"
+            )
+    if several:
+        for name in COUNTS:
+            _launched(name)
+    # Fabric takes one process in a job of Slurm for one of many
+    with nullcontext() if several else _without_launcher():
+        from lightning_fabric import Fabric
+        from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+        from lightning_fabric.strategies.ddp import DDPStrategy
+
+        newer = "forward_sync_buffers" in signature(DistributedDataParallel).parameters
+        unsynced: dict[str, Any] = {"forward_sync_buffers" if newer else "broadcast_buffers": False}
+        with warnings.catch_warnings(), _hushed("lightning_fabric"):
+            # advice about machines that have more devices than are asked for
+            warnings.simplefilter("ignore")
+            try:
+                fabric = Fabric(
+                    accelerator=kind,
+                    devices=devices,
+                    num_nodes=section.nodes,
+                    # "64": the trainer's doubles pass through unchanged
+                    precision="bf16-mixed" if section.precision == "bf16" else "32-true",
+                    strategy=DDPStrategy(**unsynced) if several else "auto",
+                    plugins=None if several else LightningEnvironment(),
+                )
+            except (RuntimeError, ValueError, KeyError) as error:
+                raise ValueError(
+                    f"train.devices is {devices} on {section.nodes} nodes, which does not fit what"
+                    f" is here: {' '.join(str(error).split())}"
+                ) from error
+            waits = world > 1 or section.nodes > 1 or (several and "SLURM_PROCID" in os.environ)
+            with _ending_at_once(request) if waits else nullcontext():
+                fabric.launch()
+            if several:
+                atexit.unregister(leave)  # of a run before in this process
+                atexit.register(leave)
+    return fabric
+
+
+def leave() -> None:
+    """Leave the other processes before this one ends: gloo's threads are joined, of which one that
+    still lets go of a tensor when the interpreter ends aborts it."""
+    if torch.distributed.is_initialized():
+        gc.collect()  # the trained model, which holds the group too
+        torch.distributed.destroy_process_group()
+
+
+def _launched(name: str) -> int | None:
+    """A number in the environment that a launcher has set; None where it is not set or empty."""
+    text = os.environ.get(name, "").strip()
+    if text and not text.isdecimal():
+        raise ValueError(
+            f"the environment variable {name} is {text!r}; allowed is a whole number as torchrun"
+            " sets it, unset it for one process alone"
+        )
+    return int(text) if text else None
+
+
+@contextmanager
+def _without_launcher() -> Iterator[None]:
+    """The environment without what launchers set, which comes back."""
+    names = [name for name in os.environ if name in COUNTS or name.startswith(LAUNCHED)]
+    hidden = {name: os.environ.pop(name) for name in names}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
+
+
+@contextmanager
+def together(world: int) -> Iterator[None]:
+    """ConnectionError, with a line to read, where another process of the run has ended: the
+    library's own errors are many."""
+    try:
+        yield
+    except RuntimeError as error:
+        if world > 1 and any(name in str(error) for name in ("gloo", "NCCL", "Connection")):
+            raise ConnectionError(
+                "another process of this run has failed or was killed; what was saved is kept"
+            ) from error
+        raise
+
+
+@contextmanager
+def _ending_at_once(request: StopRequest | None) -> Iterator[None]:
+    """Signals end the process, earlier ones too: it waits for others, perhaps forever."""
+    with handled(("SIGTERM", "SIGINT", "SIGUSR1"), signal.SIG_DFL):
+        if request is not None and request.signal is not None:
+            signal.raise_signal(request.signal)
+        yield
+
+
+@contextmanager
+def _hushed(name: str) -> Iterator[None]:
+    """A library's logger without its announcements; warnings pass."""
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(max(before, logging.WARNING))
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
