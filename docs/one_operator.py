@@ -44,10 +44,11 @@ def cycles(problem: Problem, smoother: object, degree: int | None = None) -> str
     return str(solution.iterations) if solution.converged else "none"
 
 
-def cell(problem: Problem, family: str) -> str:
+def cell(name: str, boundary: Boundary, family: str) -> str:
     """Predicted and measured factor; cycles by name and from the file."""
     degree = DEGREES[family]
     try:
+        problem = on(name, boundary)
         start = derive(family, degree, problem)
     except ValueError:
         return f"{'refused':>20}"
@@ -63,7 +64,7 @@ def table(names: Sequence[str]) -> Iterator[str]:
     for name in names:
         yield f"{name:21}" + "".join(f"  {boundary!s:>20}" for boundary in Boundary)
         for family, degree in DEGREES.items():
-            row = "  ".join(cell(on(name, boundary), family) for boundary in Boundary)
+            row = "  ".join(cell(name, boundary, family) for boundary in Boundary)
             yield f"  {family:17} {degree}  {row}"
 
 

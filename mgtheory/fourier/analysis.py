@@ -34,6 +34,8 @@ from mgtheory.problems.symbols import Complex, Float, mirrored, spectral_radius
 SAMPLING = ("samples", "refine", "zero")  # the options of `cycle_factor`
 MANY = 16  # modes from which it takes longer to solve for two equal frequencies than to find them
 RESOLVED = 1e-14  # frequencies that differ by less are one
+# a norm that is so many times larger at half the distance from 0, and no rounding, is unbounded
+GROWING, LEAST = 1.5, 1e-3
 REACH = 4 * NEAR  # a search along directions may leave their sphere by so much
 
 
@@ -122,6 +124,10 @@ def cycle_factor(
             basis.conj().T @ cycle.error_operator(flat[origin : origin + 1], removed=True) @ basis
         )
     radius[origin], norm[origin] = spectral_radius(near).max(), spectral_norm(near).max()
+    if zero == "limit":
+        twice = spectral_norm(cycle.error_operator(2 * NEAR * directions(cycle.dim)))
+        growing = spectral_norm(near) > np.maximum(GROWING * twice, LEAST)
+        norm[origin] = np.inf if growing.any() else norm[origin]
     norm[norm > 0.1 / NEAR] = np.inf
     worst = int(solved[np.argmax(radius[solved])])
     factor, frequency, direction = float(radius[worst]), flat[worst], None

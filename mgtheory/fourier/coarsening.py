@@ -18,7 +18,13 @@ from mgtheory.problems.grids import Boundary, choose_axes
 from mgtheory.problems.problem import Problem
 from mgtheory.problems.stencils import Stencil
 from mgtheory.problems.symbols import ROW_SUM, the_stencil
-from mgtheory.problems.transfers import INTERPOLATIONS, RESTRICTIONS, Transfer
+from mgtheory.problems.transfers import (
+    CELL_INTERPOLATIONS,
+    CELL_RESTRICTIONS,
+    INTERPOLATIONS,
+    RESTRICTIONS,
+    Transfer,
+)
 
 COARSENINGS = ("galerkin", "rediscretise")
 Axes = tuple[int, ...]
@@ -37,12 +43,10 @@ def coarsen(
     """The grids below an operator, as fields of `mgtheory.fourier.cycle.LocalCycle`, which has the
     options too; `coarsening` is then the name of the rule that was taken, or the given stencils."""
     fine, problem = the_stencil(operator), operator if isinstance(operator, Problem) else None
-    h = (1.0,) * fine.dim
-    if problem is not None:
-        h = problem.h
-        if problem.boundary is Boundary.NEUMANN:
-            restriction = "cells" if restriction == "full" else restriction
-            interpolation = "cells" if interpolation == "linear" else interpolation
+    h = (1.0,) * fine.dim if problem is None else problem.h
+    downwards, upwards = RESTRICTIONS, INTERPOLATIONS
+    if problem is not None and problem.boundary is Boundary.NEUMANN:
+        downwards, upwards = CELL_RESTRICTIONS, CELL_INTERPOLATIONS
     given = _given_stencils(coarsening, fine, levels)
     rule = coarsening if given is None else "given"
     stencils, coarsened, R, P = [fine], [], [], []
@@ -52,8 +56,8 @@ def coarsen(
         )
         chosen = choose_axes(couplings, None, axes)
         coarsened.append(chosen)
-        R.append(_transfer("restriction", restriction, RESTRICTIONS, fine, chosen))
-        P.append(_transfer("interpolation", interpolation, INTERPOLATIONS, fine, chosen))
+        R.append(_transfer("restriction", restriction, downwards, fine, chosen))
+        P.append(_transfer("interpolation", interpolation, upwards, fine, chosen))
         steps = [2 if j in chosen else 1 for j in range(fine.dim)]
         h = tuple(h_j * step for h_j, step in zip(h, steps))
         coarse = None if given is None else given[l]

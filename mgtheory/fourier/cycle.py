@@ -75,7 +75,8 @@ class LocalCycle:
         differential operator of one order, else Galerkin. By its name each is the same for both.
     restriction, interpolation
         Names in `mgtheory.problems.transfers`, or stencils (with c x c values for c channels,
-        if you like). On the cells of a Neumann problem `full` and `linear` are those of `cells`.
+        if you like). On the cells of a Neumann problem `full`, `linear` and `cubic` are those of
+        cells, and others are refused: they need nested grids.
     order
         Order of the differential operator, for `rediscretise`; None to read it off the stencil.
     scaling

@@ -177,11 +177,12 @@ class Operator(OnGrid):
 
     @property
     def couplings(self) -> tuple[float, ...]:
-        """The strength of the coupling along each axis."""
+        """The strength of the coupling along each axis, as `Stencil.couplings`."""
         if self.problem is not None:
             return self.problem.couplings(self.shape)
-        unit = [tuple(int(a == p) for a in range(3)) for p in places(len(self.shape))]
-        return tuple(abs(float(self.c[u])) for u in unit)
+        both = np.array([1.0, 2.0])  # a number stands for two taps, but at the centre
+        lines = (np.moveaxis(self.c, p, -1)[..., 1] for p in places(len(self.shape)))
+        return tuple(abs(float(both @ taps @ both)) for taps in lines)
 
     @cached_property
     def _spectrum(self) -> tuple[float, float, Form]:

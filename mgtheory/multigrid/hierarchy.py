@@ -242,7 +242,9 @@ class Hierarchy(GridHierarchy):
         ----------
         symmetric
             For cg and minres: post-smoothing is replaced by the adjoint of pre-smoothing, so that M
-            is symmetric, and this is checked. False for gmres: the hierarchy's own cycle.
+            is symmetric, and this is checked; positive it is for positive A where no smoothing
+            amplifies (`mgtheory.multigrid.krylov` watches r^* M r). False for gmres: the
+            hierarchy's own cycle.
 
         Raises
         ------

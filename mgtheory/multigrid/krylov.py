@@ -26,6 +26,11 @@ KRYLOV = {"cg": True, "minres": True, "gmres": False}
 # what SciPy's minres says of a preconditioner with M v . v < 0
 INDEFINITE = ("non-symmetric matrix", "indefinite preconditioner")
 RESTART = 10  # steps of gmres between two looks at the true residual
+NOT_POSITIVE = (
+    "the cycle is no positive definite preconditioner, as where A is indefinite or a smoothing"
+    " amplifies; take krylov gmres, or another smoother"
+)
+NEGATIVE = -1e-6  # a cosine between r and M r that is no rounding of a positive one
 
 
 class _Done(Exception):
@@ -63,7 +68,9 @@ def krylov(
     Raises
     ------
     ValueError
-        For an unknown method, or a cycle that does not fit it.
+        For an unknown method, or a cycle that does not fit it: one that is not symmetric, and for
+        minres one with r^* M r < 0, as of smoothings that amplify. Of cg the message says so where
+        it does not converge.
     """
     check_name(method, tuple(KRYLOV), "Krylov method")
     stop = Stop(tol, maxiter, callback, atol)
@@ -91,6 +98,21 @@ def _preconditioner(hierarchy: MultigridSolver, method: str, cycle: Cycle) -> An
         raise ValueError(f"krylov {method}: {str(error).replace(ANY_M, remedy)}") from None
 
 
+class _Watched:
+    """A preconditioner M as `operator`, and the `least` cosine between r and M r that was seen:
+    positive where M is positive definite."""
+
+    def __init__(self, M: sla.LinearOperator) -> None:
+        self.M, self.least = M, math.inf
+        self.operator = sla.LinearOperator(M.shape, matvec=self._apply, dtype=M.dtype)
+
+    def _apply(self, r: NDArray[Any]) -> NDArray[Any]:
+        z = self.M @ r
+        product, sizes = float(np.vdot(r, z).real), norm(r) * norm(z)
+        self.least = min(self.least, product / sizes if sizes > 0.0 else math.inf)
+        return z
+
+
 @np.errstate(over="ignore", invalid="ignore")
 def _run(
     hierarchy: MultigridSolver,
@@ -104,9 +126,9 @@ def _run(
     """The steps, on an equation of sizes that fit."""
     right = check_vector(b, A.shape[0], A.dtype, "b")
     x = np.zeros_like(right) if x0 is None else check_vector(x0, right.size, right.dtype, "x0")
-    N, size, cycle = hierarchy.nullspace, norm(right), plan.cycle
+    N, size = hierarchy.nullspace, norm(right)
     split = range_split(A, N, right)
-    M = _preconditioner(hierarchy, method, cycle)
+    M = _Watched(_preconditioner(hierarchy, method, plan.cycle))
     lost, inside, whole = 0.0, list[float](), list[float]()
 
     def floor(x: NDArray[Any]) -> float:
@@ -139,7 +161,7 @@ def _run(
         own = target / inside[0] * (1.0 if gmres else 1e-4)
         try:
             e, _ = getattr(sla, method)(
-                A, residual, rtol=own, maxiter=stop.maxiter, M=M, callback=note, **extra
+                A, residual, rtol=own, maxiter=stop.maxiter, M=M.operator, callback=note, **extra
             )
             look(right - A @ (x + e))  # gmres may end within a restart
             if inside[-1] == inside[-2]:
@@ -149,10 +171,7 @@ def _run(
         except ValueError as error:
             if str(error) not in INDEFINITE:
                 raise
-            raise ValueError(
-                f"krylov {method}: the cycle is no positive definite preconditioner, as where A is"
-                " indefinite; take krylov gmres"
-            ) from None
+            raise ValueError(f"krylov {method}: {NOT_POSITIVE}") from None
         x = x + e
     x = x if N is None else without(N, x)
     what = f"restarts of gmres({RESTART})" if gmres else f"steps of {method}"
@@ -166,5 +185,7 @@ def _run(
     if reason is Reason.INCOMPATIBLE:
         message += "; A is singular and the rest of it is outside its range"
     said: tuple[str, ...] = getattr(hierarchy, "warnings", ())  # of a matrix and its grid
+    if KRYLOV[method] and M.least < NEGATIVE and reason in (Reason.MAXITER, Reason.STAGNATED):
+        said = (*said, NOT_POSITIVE)
     message = "; ".join([message, *said])
     return Solution(x, tuple(whole), reason, message, said, incompatibility=missing)

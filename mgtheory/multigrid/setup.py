@@ -24,7 +24,7 @@ from mgtheory.problems.grids import Shape, choose_axes
 from mgtheory.problems.problem import Problem
 from mgtheory.problems.symbols import complex_symbols
 from mgtheory.problems.tensorform import TensorForm, recognise
-from mgtheory.spectra.bounds import couplings
+from mgtheory.spectra.bounds import couplings, entries
 from mgtheory.spectra.symmetry import row_maxima
 
 COARSEST = 64  # unknowns of the coarsest level by default
@@ -293,11 +293,9 @@ def grid_operator(A: Any, options: Options) -> Problem | Level:
 
 def _jumps(A: sp.csr_array, shape: Shape) -> bool:
     """Whether couplings along an axis change by a factor of `JUMP` from one point to the next."""
-    for j, n in enumerate(shape):
-        stride = int(np.prod(shape[j + 1 :]))
-        line = np.zeros(A.shape[0])
-        line[: A.shape[0] - stride] = np.abs(A.diagonal(stride))
-        couplings = np.moveaxis(line.reshape(shape), j, -1)[..., : n - 1]
+    for j in range(len(shape)):
+        unit = [int(i == j) for i in range(len(shape))]
+        couplings = np.moveaxis(np.abs(entries(A, shape, unit)), j, -1)[..., :-1]
         one, next_ = couplings[..., :-1], couplings[..., 1:]
         if np.any(np.maximum(one, next_) > JUMP * np.minimum(one, next_)):
             return True

@@ -144,11 +144,18 @@ class Stencil(ReadOnlyArrays):
         return taps.get((0,) * self.dim, np.zeros((self.channels, self.channels)))
 
     def couplings(self) -> tuple[float, ...]:
-        """Mean modulus of the two taps next to the centre along each axis; of matrices the norm."""
-        size = dict(zip(self.offsets, np.linalg.norm(self.matrices, axis=(1, 2))))
-        unit = np.eye(self.dim, dtype=int).tolist()
+        """The strength of the coupling along each axis: the stencil summed over the other axes,
+        mean modulus of its two taps next to the centre; of matrices the norm.
+
+        Of a discretised second derivative it is a_j/h_j^2, whatever corners the stencil has.
+        """
+        k = np.array(self.offsets)
         return tuple(
-            float(sum(size.get(tuple(s * j for j in e), 0.0) for s in (1, -1)) / 2) for e in unit
+            float(
+                sum(np.linalg.norm(self.matrices[k[:, j] == way].sum(axis=0)) for way in (1, -1))
+                / 2
+            )
+            for j in range(self.dim)
         )
 
     @property

@@ -23,6 +23,7 @@ CUBIC: Taps = (-1 / 16, 0.0, 9 / 16, 1.0, 9 / 16, 0.0, -1 / 16)
 # of cells (the unknowns of Neumann problems) the coarse one lies between the fine ones 0 and 1: 1/4
 # and 3/4 of its own and the next coarse value
 CELLS: Taps = (0.25, 0.75, 0.75, 0.25, 0.0)
+CUBIC_CELLS: Taps = tuple(n / 128 for n in (-5, -7, 35, 105, 105, 35, -7, -5, 0))
 FULL_WEIGHTING, CELL_WEIGHTING = (
     tuple(weight / 2 for weight in reversed(line)) for line in (LINEAR, CELLS)
 )
@@ -52,4 +53,11 @@ INTERPOLATIONS: dict[str, Transfer] = {
     "linear": along(LINEAR),
     "cubic": along(CUBIC),
     "cells": along(CELLS),
+}
+# by the names that they have on the points of other grids; others need nested ones
+CELL_RESTRICTIONS: dict[str, Transfer] = dict.fromkeys(("full", "cells"), RESTRICTIONS["cells"])
+CELL_INTERPOLATIONS: dict[str, Transfer] = {
+    "linear": INTERPOLATIONS["cells"],
+    "cubic": along(CUBIC_CELLS),
+    "cells": INTERPOLATIONS["cells"],
 }

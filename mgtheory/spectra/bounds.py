@@ -12,6 +12,7 @@ repeat.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -181,14 +182,40 @@ def _largest_eigenvector(
 
 
 def couplings(A: sp.csr_array, shape: Sequence[int]) -> tuple[float, ...]:
-    """Mean |A[x, x +- e_j]| for each axis j, of both triangles; 0 along an axis of one unknown."""
-    strides = [math.prod(shape[j + 1 :]) for j in range(len(shape))]
-    return tuple(
-        sum(float(np.abs(A.diagonal(k)).sum()) for k in (s, -s)) / (2 * (A.shape[0] - s))
-        if n > 1
-        else 0.0
-        for s, n in zip(strides, shape, strict=True)
-    )
+    """The strength of the coupling along each axis: mean |sum of A[x, y] over y with y_j = x_j +-
+    1, other indices the same or one apart|, over both signs and the points x that have such
+    neighbours; 0 along an axis of one unknown.
+
+    Of a discretised second derivative it is a_j/h_j^2, whatever corners the stencil has: of
+    trilinear elements with cubic cells the next entries themselves are 0.
+    """
+    dim = len(shape)
+    compact = A.nnz <= (2 * dim + 1) * A.shape[0]
+    sums = {(j, way): np.zeros(shape, A.dtype) for j in range(dim) for way in (1, -1)}
+    for offset in itertools.product((-1, 0, 1), repeat=dim):
+        axes = [j for j, way in enumerate(offset) if way]
+        if axes and not (compact and len(axes) > 1):
+            values = entries(A, shape, offset)
+            for j in axes:
+                sums[j, offset[j]] += values
+
+    def mean(axis: int, way: int) -> float:
+        inside = slice(None, -1) if way > 0 else slice(1, None)
+        return float(np.abs(np.moveaxis(sums[axis, way], axis, 0)[inside]).mean())
+
+    return tuple((mean(j, 1) + mean(j, -1)) / 2 if n > 1 else 0.0 for j, n in enumerate(shape))
+
+
+def entries(A: sp.csr_array, shape: Sequence[int], offset: Sequence[int]) -> NDArray[Any]:
+    """A[x, x + offset] for every point x, shape as the grid; 0 where x + offset lies outside."""
+    result, line = np.zeros(shape, A.dtype), np.zeros(A.shape[0], A.dtype)
+    step = sum(o * math.prod(shape[j + 1 :]) for j, o in enumerate(offset))
+    first = max(-step, 0)
+    if abs(step) < A.shape[0]:
+        line[first : first + A.shape[0] - abs(step)] = A.diagonal(step)
+    inside = tuple(slice(max(-o, 0), n - max(o, 0)) for o, n in zip(offset, shape, strict=True))
+    result[inside] = line.reshape(shape)[inside]
+    return result
 
 
 def largest_eigenvalue(

@@ -92,7 +92,7 @@ def test_study_of_the_howto_is_read(tmp_path, monkeypatch):
     assert len(load_study(Path("study.toml")).runs) == 9
 
 
-@pytest.mark.parametrize("name", ["poisson1d", "poisson2d", "anisotropic2d", "jump2d"])
+@pytest.mark.parametrize("name", ["poisson1d", "poisson2d", "anisotropic2d", "jump2d", "rotated2d"])
 def test_table_of_one_operator_is_what_its_command_prints(name):
     """Words alike, factors to two units of their last digit and cycles to one: as far as the
     kernels of BLAS agree on a power iteration."""

@@ -16,6 +16,7 @@ from pyamg.relaxation.smoothing import change_smoothers
 import mgtheory
 from mgtheory import InitialCoefficients, ResidualPolynomial, derive
 from mgtheory.export import PYTHON_PC, kind, predicted
+from mgtheory.export.conversion import Kind
 from mgtheory.polynomials.fourthkind import optimised_beta
 from mgtheory.problems.catalogue import PROBLEMS, create
 from mgtheory.problems.record import operator_record
@@ -294,10 +295,19 @@ def test_pyamg_takes_pairs_and_columns():
     start, space = ours.CASES["python"], {}
     exec(start.export("pyamg").text, space)
     A, b = POISSON.A.tocsr(), np.arange(225.0)[:, None] % 7
-    x = np.ones_like(b)
-    space["smoother_of"](A)(A, x, b)
-    B = 1 / A.diagonal()
-    np.testing.assert_allclose(x, start.polynomial.smooth(A, np.ones_like(b), b, B), rtol=1e-11)
+    B, upper = 1 / A.diagonal(), start.operator.upper
+    for lmax, factor in (((), 1.0), ((None,), space["rho_D_inv_A"](A) / upper)):
+        x = np.ones_like(b)
+        space["smoother_of"](A, *lmax)(A, x, b)
+        q = start.polynomial.scaled(factor)
+        np.testing.assert_allclose(x, q.smooth(A, np.ones_like(b), b, B), rtol=1e-11)
+
+
+def test_roots_at_infinity_cost_no_product():
+    start = ours.by_hand(1.8, np.inf, 0.7, 0.2)
+    text = start.export("petsc").text
+    assert words(text)["mg_levels_pc_composite_pcs"] == "ksp,ksp,ksp"
+    np.testing.assert_allclose(by_petsc(text, T), start.polynomial(T), rtol=1e-11)
 
 
 # ----------------------------------------------------------- which operator, and what is said of it
@@ -337,6 +347,9 @@ def test_the_head_says_what_must_be_known(monkeypatch):
     assert "Beside a Neumann boundary the diagonal" in neumann.export("petsc").text
     one = derive("chebyshev", 2, (0.5, 2.0)).export("petsc", scaling="diagonal").text
     assert "max |q| 0.2195 on [0.5, 2]" in one
+    hypre = derive("chebyshev", 2, (0.5, 2.0)).export("hypre", scaling="diagonal").text
+    said = "[0.5, 2], for which the polynomial was made, where the estimates are 1.818 and about 0"
+    assert said in " ".join(hypre.replace(" * ", " ").split())
     mls = derive("mls", 4, 2.0).export("petsc", scaling="diagonal").text
     assert "and for no KSP of a level" in " ".join(mls.replace("#", " ").split())
     assert "C/(C + 8)" in derive("chebyshev4", 2, 2.0).export("petsc", scaling="diagonal").text
@@ -355,6 +368,8 @@ def test_lmax_stretches_the_polynomial_to_another_end(monkeypatch):
 def test_a_known_kind_is_found_whatever_made_it():
     q = mgtheory.polynomials.classical
     assert kind(q.chebyshev(5, interval=(1, 3))).upper == pytest.approx(3, rel=1e-13)
+    one = derive("chebyshev", 1, (0.5, 2.0)).polynomial  # any interval with its centre would do
+    assert kind(one, "chebyshev") == Kind("first", 0.5, 2.0)
     assert kind(q.chebyshev4(7, lmax=3)).name == "fourth"
     assert kind(q.chebyshev4_opt(7, lmax=3)).upper == pytest.approx(3, rel=1e-13)
     assert kind(derive("chebyshev4", 3, 2.0, amplification=1.5).polynomial).name == "fourth"

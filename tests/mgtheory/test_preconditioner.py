@@ -12,6 +12,8 @@ from mgtheory.problems import create
 N = 15
 PROBLEM = poisson((N, N))
 DENSE = PROBLEM.A.toarray()
+# q = 1 - t (t - 600) (t - 1200)/1e10 is above 1 between 600 and 1200, and below at both ends
+BETWEEN = ResidualPolynomial.from_coefficients([1.0, -7.2e-5, 1.8e-7, -1e-10]).roots
 
 
 def energy_errors(A, b, M=None, steps=12):
@@ -78,6 +80,7 @@ def test_the_record_is_honoured():
     [
         (DENSE, [-100.0], "needs q < 1"),
         (DENSE, [600.0, 600.0], "needs q < 1"),  # q(b) = 4: t beyond 2/w
+        (DENSE, BETWEEN, "needs q < 1"),
         (-DENSE, [2000.0], "must be positive"),
         (DENSE - 100 * np.eye(N * N), [2000.0], "must be positive"),
         (DENSE + np.triu(DENSE, 1), [2000.0], "not symmetric"),

@@ -214,6 +214,23 @@ def test_the_two_grid_optimum_of_cells_is_the_same_by_name(name):
     )
 
 
+def test_cells_have_cubic_interpolation_of_their_own():
+    """Dense eigenvalues on 64 cells; the solver refuses what needs nested grids, and so does
+    Fourier analysis."""
+    problem = create("poisson1d", 64, boundary="neumann")
+    options = {"interpolation": "cubic", "max_levels": 2, "coarsest": 1}
+    hierarchy = Hierarchy.build(problem, smoother="chebyshev", degree=2, **options)
+    left = np.eye(64) - [hierarchy.apply(column) for column in problem.A.toarray()]
+    measured = np.sort(abs(np.linalg.eigvals(left)))[-2]  # the constants stay as they are
+    found = two_grid_factor(problem, "chebyshev", degree=2, interpolation="cubic").factor
+    assert 0.98 * found < measured < found
+    for restriction in ("half", "injection"):
+        with pytest.raises(ValueError, match="known: full, cells, or a Stencil"):
+            two_grid_factor(problem, "chebyshev", degree=2, restriction=restriction)
+        with pytest.raises(ValueError, match="need nested grids"):
+            Hierarchy.build(problem, restriction=restriction, coarsest=1)
+
+
 @pytest.mark.parametrize("scaling", ["auto", "identity", "diagonal"])
 @pytest.mark.parametrize("name", ["poisson2d", "variable2d"])
 def test_one_rule_for_b(name, scaling):

@@ -16,7 +16,7 @@ from mgtheory.polynomials.classical import chebyshev
 from mgtheory.polynomials.residual import ResidualPolynomial
 from mgtheory.problems.catalogue import create, poisson
 from mgtheory.problems.manufactured import SmoothCoefficient
-from mgtheory.smoothers import SMOOTHERS, GaussSeidel, Jacobi, Polynomial, smoother
+from mgtheory.smoothers import SMOOTHERS, GaussSeidel, Jacobi, Polynomial, growing, smoother
 
 FOR_LEVELS = [
     name for name, entry in FAMILIES.items() if entry.needs in ("interval", "lmax", "operator")
@@ -227,3 +227,7 @@ def test_refusals(call, words):
 
 
 ZERO = sp.csr_array((4, 4))
+
+
+def test_degrees_grow_by_one_a_level_up_to_six():
+    assert [growing(level) for level in range(7)] == [2, 3, 4, 5, 6, 6, 6]

@@ -17,6 +17,7 @@ from mgtheory.problems.stencils import (
     mehrstellen,
     multilinear,
     named,
+    plane_stencil,
 )
 from mgtheory.problems.transfers import INTERPOLATIONS, RESTRICTIONS
 from mgtheory.smoothers import SMOOTHERS, GaussSeidel, Jacobi, Polynomial
@@ -213,6 +214,18 @@ class TestTwoGrids:
         assert found.factor == pytest.approx(1 / 3, abs=LIMIT)
         assert found.frequency == (0.0, 0.0)
         assert two_grid_factor(L2, "jacobi", restriction="half").norm == np.inf
+
+    def test_a_norm_that_grows_slowly_towards_zero_is_infinite(self):
+        """Half weighting leaves other harmonics in, and across a wind the coarse operator is small:
+        1/theta, times the little that Gauss-Seidel in the direction of the wind leaves."""
+        wind = plane_stencil((0.01, 0.01), 0.0, (1.0, 0.5), (1.0, 1.0))
+        given = {"restriction": "half", "coarsening": "galerkin", "axes": "all"}
+        cycle = LocalCycle(wind, "gauss_seidel", **given)
+        theta = np.array([[1e-4, -2e-4], [1e-5, -2e-5]])
+        far, near = np.linalg.norm(cycle.error_operator(theta), 2, axis=(1, 2))
+        assert near == pytest.approx(10 * far, rel=0.01)
+        assert near < 1e4
+        assert two_grid_factor(wind, "gauss_seidel", **given).norm == np.inf
 
     def test_a_singular_coarse_operator_gives_infinity(self):
         assert two_grid_factor(L2, "jacobi", coarsening=0 * L2).factor == np.inf

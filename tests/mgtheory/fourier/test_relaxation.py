@@ -20,6 +20,18 @@ def test_smoother_objects_pass_through():
     assert on_level(described("red_black"), L2, "auto") == GaussSeidel("red-black")
 
 
+@pytest.mark.parametrize("omega", [0.7, 1.0, 1.5])
+def test_the_symbol_of_over_relaxation(omega):
+    """1 - Ahat/(4/omega - exp(-i theta_1) - exp(-i theta_2)); backward its conjugate."""
+    theta = np.random.default_rng(0).uniform(-np.pi, np.pi, (5, 2))
+    before = np.exp(-1j * theta).sum(axis=1)
+    expected = 1 - (4 - 2 * before.real) / (4 / omega - before)
+    for backward, values in ((False, expected), (True, expected.conj())):
+        one = GaussSeidel(omega=omega, backward=backward)
+        found = step_symbols(one, L2, theta, np.zeros((1, 2), np.int64), 2)
+        np.testing.assert_allclose(found.ravel(), values, rtol=1e-13)
+
+
 class Nothing:
     """A smoother of one's own, which does nothing."""
 

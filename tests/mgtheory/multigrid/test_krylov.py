@@ -9,6 +9,7 @@ from mgtheory import Hierarchy, poisson
 from mgtheory.multigrid.krylov import KRYLOV, krylov
 from mgtheory.multigrid.solution import Reason
 from mgtheory.problems import create
+from mgtheory.smoothers import Jacobi
 
 
 @pytest.mark.parametrize("method", KRYLOV)
@@ -129,3 +130,28 @@ def test_what_the_refusal_of_a_preconditioner_names_takes_it():
         x, failed = getattr(sla, name)(problem.A, problem.b, M=M, rtol=1e-8, maxiter=30)
         assert not failed
         assert np.linalg.norm(problem.b - problem.A @ x) <= 1e-6 * np.linalg.norm(problem.b)
+
+
+def test_a_cycle_that_is_symmetric_and_not_positive():
+    """Jacobi with omega > 1 amplifies the highest frequencies: of 1 - omega t on (0, 2), 1.8 at the
+    end. SciPy's minres then says that A is not symmetric, and cg says nothing."""
+    problem = poisson((31, 31))
+    hierarchy = Hierarchy.build(problem, smoother=Jacobi(1.4))
+    M = hierarchy.as_preconditioner()
+    columns = np.column_stack([M @ e for e in np.eye(problem.unknowns)])
+    assert np.linalg.eigvalsh(columns)[0] < 0
+    b = np.random.default_rng(0).standard_normal(problem.unknowns)
+    found = krylov(hierarchy, problem.A, b, maxiter=40)
+    assert not found.converged
+    assert "no positive definite preconditioner" in found.message
+    assert found.warnings[0] in found.message
+    with pytest.raises(ValueError, match=r"^krylov minres: .* no positive definite"):
+        krylov(hierarchy, problem.A, b, method="minres")
+
+
+@pytest.mark.parametrize("boundary", ["dirichlet", "neumann"])
+def test_a_positive_cycle_is_not_blamed(boundary):
+    problem = poisson((31, 31), boundary=boundary)
+    found = krylov(Hierarchy.build(problem), problem.A, problem.b + 1.0, maxiter=2)
+    assert found.reason == "maxiter"
+    assert "positive" not in found.message

@@ -11,11 +11,12 @@ import scipy.sparse.linalg as sla
 
 import mgtheory
 from mgtheory import Hierarchy, StencilHierarchy
-from mgtheory.problems import grids, tensor, variable
+from mgtheory.problems import grids, record, tensor, variable
 from mgtheory.problems.catalogue import PROBLEMS, create, poisson
 from mgtheory.problems.grids import Boundary
 from mgtheory.problems.manufactured import SOLUTIONS, JumpCoefficient, SmoothCoefficient
 from mgtheory.problems.problem import Problem
+from mgtheory.spectra import bounds
 from mgtheory.spectra.record import proportional
 
 ALL = [
@@ -433,3 +434,56 @@ def test_both_hierarchies_solve_a_stencil_of_ones_own():
 def test_stencils_that_do_not_fit(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+def test_an_axis_without_a_coarse_grid_sets_no_measure():
+    assert grids.choose_axes((100.0, 1.0), (2, 65), "auto") == (0, 1)
+    assert grids.choose_axes((100.0, 1.0), (3, 65), "auto") == (0,)
+    assert grids.choose_axes((100.0, 50.0, 49.9), None, "auto") == (0, 1)
+
+
+@pytest.mark.parametrize("weights", [(1.0,), (1.0, 1.0), (1.0, 4.0), (1.0, 1.0, 1.0)])
+def test_the_interval_of_a_matrix_is_that_of_its_problem(weights):
+    """[b min_j s_j / (2 sum_j s_j), b] with couplings s_j; b is that of the infinite grid."""
+    problem = poisson((9,) * len(weights), weights=weights)
+    axes = grids.choose_axes(problem.couplings(), problem.shape, "auto")
+    bare = problem.A.diagonal()[0]
+    for B, scale in ((None, 1.0), (1 / problem.A.diagonal(), bare)):
+        a, b = record.matrix_interval(problem.A, problem.shape, axes, B)
+        assert (a, b) == pytest.approx([end / scale for end in problem.smoothing_interval(axes)])
+
+
+@pytest.mark.parametrize("weights", [(1.0, 1.0), (1.0, 2.0), (1.0, 1.0, 1.0), (1.0, 0.7, 1.3)])
+@pytest.mark.parametrize("scheme", ["standard", "compact", "q1"])
+@pytest.mark.parametrize("boundary", ["dirichlet", "periodic"])
+def test_couplings_are_those_of_the_equation(boundary, scheme, weights):
+    """Of the stencil and of the bare matrix, whatever corners the scheme has: of trilinear elements
+    with cubic cells the next entries are 0, and rounding chose the axes."""
+    dim = len(weights)
+    name = {"compact": {2: "9-point", 3: "19-point"}[dim], "standard": None}.get(scheme, scheme)
+    shape = (16, 12, 9)[:dim]
+    problem = poisson(shape, stencil=name, weights=weights, boundary=boundary)
+    assert problem.stencil.couplings() == pytest.approx(problem.couplings(), rel=1e-12)
+    inside = bounds.couplings(problem.A[:, :], shape)
+    if scheme == "standard":
+        assert inside == pytest.approx(problem.couplings(), rel=1e-12)
+    elif boundary == "dirichlet":  # beside the boundary corners are missing
+        assert inside == pytest.approx(problem.couplings(), rel=0.5)
+    if boundary == "dirichlet" and scheme == "q1":
+        own = problem.A.toarray()
+        for j in range(dim):  # the definition, point by point
+            x = np.indices(shape).reshape(dim, -1)
+            near = np.abs(x[:, :, None] - x[:, None, :]).max(axis=0) <= 1
+            sums = []
+            for way in (1, -1):
+                there = near & (x[j][None, :] - x[j][:, None] == way)
+                sums.append(np.abs((own * there).sum(axis=1))[there.any(axis=1)].mean())
+            assert inside[j] == pytest.approx(np.mean(sums), rel=1e-12)
+
+
+@pytest.mark.parametrize("build", [Hierarchy.build, StencilHierarchy.build])
+def test_a_bare_matrix_of_trilinear_elements_is_coarsened_along_all_axes(build):
+    problem = poisson((15, 15, 15), stencil="q1")
+    given = problem.A if build == Hierarchy.build else problem.stencil
+    levels = build(given, shape=problem.shape, coarsest=9).levels
+    assert [tuple(level.shape) for level in levels[:2]] == [(15, 15, 15), (7, 7, 7)]

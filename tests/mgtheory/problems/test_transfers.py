@@ -6,30 +6,36 @@ import pytest
 from mgtheory.matrixfree import tables
 from mgtheory.multigrid.transfer import interpolation, restriction
 from mgtheory.problems.grids import Boundary
-from mgtheory.problems.transfers import INTERPOLATIONS, RESTRICTIONS
+from mgtheory.problems.transfers import (
+    CELL_INTERPOLATIONS,
+    CELL_RESTRICTIONS,
+    INTERPOLATIONS,
+    RESTRICTIONS,
+)
 
 GRIDS = {Boundary.DIRICHLET: (31, 15), Boundary.PERIODIC: (32, 16), Boundary.NEUMANN: (32, 16)}
 NODES = [Boundary.DIRICHLET, Boundary.PERIODIC]
 KINDS = [
     *(
-        (make, kind, kind, b)
+        (make, kind, known, b)
         for b in NODES
-        for make, kind in [
-            (restriction, "full"),
-            (restriction, "half"),
-            (restriction, "injection"),
-            (interpolation, "linear"),
-            (interpolation, "cubic"),
+        for make, kind, known in [
+            (restriction, "full", RESTRICTIONS),
+            (restriction, "half", RESTRICTIONS),
+            (restriction, "injection", RESTRICTIONS),
+            (interpolation, "linear", INTERPOLATIONS),
+            (interpolation, "cubic", INTERPOLATIONS),
         ]
     ),
-    (restriction, "full", "cells", Boundary.NEUMANN),
-    (interpolation, "linear", "cells", Boundary.NEUMANN),
+    (restriction, "full", CELL_RESTRICTIONS, Boundary.NEUMANN),
+    (interpolation, "linear", CELL_INTERPOLATIONS, Boundary.NEUMANN),
+    (interpolation, "cubic", CELL_INTERPOLATIONS, Boundary.NEUMANN),
 ]
 
 
-@pytest.mark.parametrize(("make", "kind", "taps", "boundary"), KINDS)
+@pytest.mark.parametrize(("make", "kind", "known", "boundary"), KINDS)
 @pytest.mark.parametrize("axes", [(0,), (1,), (0, 1)])
-def test_matrices_on_nested_grids_have_the_taps(make, kind, taps, boundary, axes):
+def test_matrices_on_nested_grids_have_the_taps(make, kind, known, boundary, axes):
     """R takes from the fine point x + k, P gives a coarse value to x - k, with the tap of k."""
     n, m = GRIDS[boundary]
     fine, coarse = ([(n, m)[i] if j in axes else 5 for j in range(2)] for i in (0, 1))
@@ -39,8 +45,8 @@ def test_matrices_on_nested_grids_have_the_taps(make, kind, taps, boundary, axes
     matrix = make(tuple(fine), tuple(coarse), boundary, kind=kind).toarray()
     place = np.ravel_multi_index(middle, coarse)
     found = (matrix[place] if make is restriction else matrix[:, place]).reshape(fine)
-    known, sign = (RESTRICTIONS, 1) if make is restriction else (INTERPOLATIONS, -1)
-    stencil, expected = known[taps](2, axes), np.zeros(fine)
+    sign = 1 if make is restriction else -1
+    stencil, expected = known[kind](2, axes), np.zeros(fine)
     for k, value in zip(stencil.offsets, stencil.values):
         expected[tuple(c + sign * i for c, i in zip(centre, k))] = value
     np.testing.assert_allclose(found, expected, atol=1e-15)

@@ -7,7 +7,7 @@ import scipy.sparse as sp
 from scipy.sparse.linalg import LinearOperator
 
 from mgtheory import problems
-from mgtheory.spectra.ritz import arnoldi, lanczos
+from mgtheory.spectra.ritz import LanczosEstimate, arnoldi, lanczos
 
 RNG = np.random.default_rng(0)
 Q, _ = np.linalg.qr(RNG.standard_normal((80, 80)))
@@ -82,6 +82,17 @@ def test_a_planted_eigenvalue_is_below_the_bound(above, steps):
         missed += result.upper < 1 + above
     assert (missed > 5) == (steps == 12 and above == 0.03)
     assert result.bound(1e-6) > result.bound() > result.largest
+
+
+@pytest.mark.parametrize("failure", [0.1, 1e-3])
+def test_the_bound_is_that_of_the_theorem(failure):
+    """Each end is missed by more than e times the width of the spectrum with the probability 1.648
+    sqrt(n) exp(-(2k - 1) sqrt(e)) at most [Kuczynski, Wozniakowski 1992, theorem 3.2]."""
+    found = LanczosEstimate(1.0, 3.0, (0.0, 0.0), 25, True, 1.0, 400)
+    beyond = found.bound(failure) - found.largest
+    width = found.largest - found.smallest + 2 * beyond  # as far below the smallest
+    missed = 1.648 * np.sqrt(400) * np.exp(-(2 * 25 - 1) * np.sqrt(beyond / width))
+    assert 2 * missed == pytest.approx(failure, rel=1e-12)
 
 
 def test_the_bound_closes_in_with_the_steps():
