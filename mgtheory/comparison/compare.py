@@ -121,7 +121,7 @@ def compare_smoothers(
     even = of if isinstance(of, Problem) and of.stencil is not None else None
     known = here(first) if even is None and pre == post == 1 else None
     if known is not None:
-        constant = max(C for C, _ in known)
+        constant = max((C for C, _ in known), default=None)
     kept = problem.nullspace if isinstance(problem, Problem) else first.nullspace
     two = None
     if even is None and math.prod(of.shape) <= MOST:

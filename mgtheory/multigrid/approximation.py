@@ -153,7 +153,8 @@ def constants_and_ends(hierarchy: Any) -> tuple[tuple[float, float], ...]:
         _polynomial(fine)
         P = scipy.sparse.csr_array(fine.P.tocsr())
         galerkin = P.T @ fine.A @ P
-        factor = abs(coarse.A).sum() / abs(galerkin).sum()
+        size = abs(galerkin).sum()  # 0 where P is, as of a diagonal matrix
+        factor = abs(coarse.A).sum() / size if size else 0.0
         if abs(coarse.A - factor * galerkin).max() > MULTIPLE * abs(coarse.A).max():
             raise ValueError(
                 f"level {coarse.index} is not a multiple of P^T A P: the bound needs"

@@ -141,6 +141,16 @@ def test_with_variable_coefficients_the_bound_is_that_of_this_grid(monkeypatch):
     assert compare_smoothers(A, families=[OPTIMISED], **asked).rows[0].bound is None
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_grid_without_a_coarser_one_or_couplings_has_no_bound():
+    asked = {"families": [OPTIMISED], "degrees": [1], "repeats": 1}
+    small = compare_smoothers(create("variable2d", n=2), **asked)
+    assert small.constant is None
+    assert small.rows[0].refused.startswith("solved in one cycle")
+    alone = sp.diags_array(np.arange(1.0, 51.0)).tocsr()
+    assert compare_smoothers(alone, coarsening="pyamg", **asked).rows[0].bound is None
+
+
 def test_what_a_notebook_shows():
     """Short texts, formulas and a table; no array."""
     found = compared(BEST, row("a<b", 3e-3, 2e-3, 4e-3), Row("mls", 2, refused="degree is 2"))
