@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from nets.defaults import own_defaults
 from nets.models.base import evaluating
 from nets.models.blocks import CONVOLUTIONS, LevelOptions
+from nets.models.classifier import levels_of
 from nets.models.options import check_counts, per_level
 from nets.models.placements import Placement
 from nets.start.initialise import start_level
@@ -180,26 +181,27 @@ def start_blocks(
     tuple of LevelReport
         Of the blocks for images, numbered in the order in which the network has them: what each
         started from, or is, where it had been started before. Empty where one of them was given
-        none of what the images become.
+        none of what the images become, or the network has other levels too.
     """
     blocks = [one for one in model.modules() if isinstance(one, PolynomialBlock) and one.dim == 2]
     if not blocks:
         return ()
     sizes: dict[nn.Module, Sequence[int]] = {}
 
-    def meet(block: nn.Module, given: tuple[Tensor, ...]) -> None:
-        sizes.setdefault(block, given[0].shape[2:])
+    def meet(block: nn.Module, given: tuple[Tensor, ...], named: dict[str, Tensor]) -> None:
+        size = (given[0] if given else named["x"]).shape[2:]
+        sizes.setdefault(block, size)
         if not block.started:
-            cast("PolynomialBlock", block).start(given[0].shape[2:], generator=generator)
+            cast("PolynomialBlock", block).start(size, generator=generator)
 
-    handles = [block.register_forward_pre_hook(meet) for block in blocks]
+    handles = [block.register_forward_pre_hook(meet, with_kwargs=True) for block in blocks]
     try:
         with torch.no_grad(), evaluating(model):  # which moves no norm's statistics
             model(images)
     finally:
         for handle in handles:
             handle.remove()
-    if len(sizes) < len(blocks):
+    if len(sizes) < len(blocks) or [block.level for block in blocks] != levels_of(model):
         return ()
     return tuple(
         replace(block.report or _as_it_is(block, sizes[block]), level=number)

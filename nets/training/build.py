@@ -77,9 +77,9 @@ def build(
     sample = normalise(torch.from_numpy(data.images[rows]), *moments)
     options = {"operator": init.operator, "size": (height, width), **init.options}
     started = initialise(model, init.scheme, generator=generator, sample=sample, **options)
-    if not started.levels:  # blocks of polynomials start here, the same in every process
-        levels = start_blocks(model, sample[:1], generator=generator)
-        started = replace(started, levels=levels, scheme="none" if levels else init.scheme)
+    # blocks of polynomials start here, the same in every process
+    if levels := start_blocks(model, sample[:1], generator=generator):
+        started = replace(started, levels=levels, scheme="none")
     return model, started.to_dict()
 
 

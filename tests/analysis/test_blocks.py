@@ -31,7 +31,20 @@ class Blocks(nn.Module):
         self.fc = nn.Linear(3, num_classes)
 
     def forward(self, x):
-        return self.fc(self.coarse(self.down(self.fine(self.stem(x)))).mean((2, 3)))
+        return self.fc(self.coarse(self.down(self.fine(x=self.stem(x)))).mean((2, 3)))
+
+
+class Mixed(nn.Module):
+    """A block behind a network that has levels of its own."""
+
+    def __init__(self, *, in_channels=1, num_classes=10):
+        super().__init__()
+        self.body = nets.create_model("q2", width=2, in_channels=in_channels, features_only=True)
+        self.block = nets.PolynomialBlock(2)
+        self.fc = nn.Linear(2, num_classes)
+
+    def forward(self, x):
+        return self.fc(self.block(self.body(x)[0]).mean((2, 3)))
 
 
 def dense(A, side):
@@ -46,6 +59,7 @@ def dense(A, side):
 def known(monkeypatch):
     monkeypatch.setattr("nets.models.registry.MODELS", dict(MODELS))
     nets.register_model("blocks", Blocks, "two polynomial blocks")
+    nets.register_model("mixed", Mixed, "q2 and a polynomial block")
 
 
 def train(run, *sets):
@@ -91,7 +105,7 @@ def test_a_start_is_the_seed_s_and_goes_on_where_it_was(known, tmp_path):
     assert len(analysis.analyse(tmp_path / "one").levels) == 2
 
 
-def test_runs_of_earlier_versions_and_idle_blocks_have_no_levels(known, tmp_path):
+def test_runs_of_earlier_versions_idle_blocks_and_other_levels_have_none(known, tmp_path):
     run = tmp_path / "run"
     train(run, "epochs=1")
     path = run / "init.json"
@@ -99,3 +113,6 @@ def test_runs_of_earlier_versions_and_idle_blocks_have_no_levels(known, tmp_path
     assert analysis.analyse(run).levels == ()
     train(tmp_path / "idle", "epochs=1", 'model.options={"idle": true}')
     assert analysis.analyse(tmp_path / "idle").levels == ()
+    train(tmp_path / "mixed", "epochs=1", "model=mixed")
+    assert analysis.analyse(tmp_path / "mixed").levels == ()
+    assert nets.load(tmp_path / "mixed", which="start").block.started
