@@ -189,15 +189,16 @@ def couplings(A: sp.csr_array, shape: Sequence[int]) -> tuple[float, ...]:
     Of a discretised second derivative it is a_j/h_j^2, whatever corners the stencil has: of
     trilinear elements with cubic cells the next entries themselves are 0.
     """
-    dim = len(shape)
-    compact = A.nnz <= (2 * dim + 1) * A.shape[0]
+    dim, left = len(shape), A.nnz
     sums = {(j, way): np.zeros(shape, A.dtype) for j in range(dim) for way in (1, -1)}
-    for offset in itertools.product((-1, 0, 1), repeat=dim):
-        axes = [j for j, way in enumerate(offset) if way]
-        if axes and not (compact and len(axes) > 1):
-            values = entries(A, shape, offset)
-            for j in axes:
-                sums[j, offset[j]] += values
+    for offset in sorted(itertools.product((-1, 0, 1), repeat=dim), key=np.count_nonzero):
+        values = entries(A, shape, offset)
+        for j, way in enumerate(offset):
+            if way:
+                sums[j, way] += values
+        left -= np.count_nonzero(values)
+        if not left:  # as of compact stencils, which have no corners
+            break
 
     def mean(axis: int, way: int) -> float:
         inside = slice(None, -1) if way > 0 else slice(1, None)

@@ -481,6 +481,16 @@ def test_couplings_are_those_of_the_equation(boundary, scheme, weights):
             assert inside[j] == pytest.approx(np.mean(sums), rel=1e-12)
 
 
+def test_corners_alone_couple_too():
+    """The Laplacian turned by 45 degrees, with as many entries as the 5-point one: a point has one
+    corner or two on each side."""
+    S = mgtheory.Stencil.from_array([[-1, 0, -1], [0, 4, 0], [-1, 0, -1]])
+    A = Problem.from_stencil(S, (7, 31)).A
+    A.eliminate_zeros()
+    assert bounds.couplings(A, (7, 31)) == pytest.approx((2 * 30 / 31, 2 * 6 / 7), rel=1e-12)
+    assert S.couplings() == (2.0, 2.0)
+
+
 @pytest.mark.parametrize("build", [Hierarchy.build, StencilHierarchy.build])
 def test_a_bare_matrix_of_trilinear_elements_is_coarsened_along_all_axes(build):
     problem = poisson((15, 15, 15), stencil="q1")
