@@ -25,6 +25,9 @@ from mgtheory.spectra.symmetry import ANY_M
 KRYLOV = {"cg": True, "minres": True, "gmres": False}
 # what SciPy's minres says of a preconditioner with M v . v < 0
 INDEFINITE = ("non-symmetric matrix", "indefinite preconditioner")
+# of the first residual: beyond, the methods' own residual is none of x, and 0 at last, as are their
+# quotients
+LEAST = 1e-30
 RESTART = 10  # steps of gmres between two looks at the true residual
 NOT_POSITIVE = (
     "the cycle is no positive definite preconditioner, as where A is indefinite or a smoothing"
@@ -158,7 +161,7 @@ def _run(
     gmres = method == "gmres"
     extra: dict[str, Any] = {"restart": RESTART, "callback_type": "x"} if gmres else {}
     if inside[0] > target and stop.maxiter:  # SciPy's gmres cannot take no step
-        own = target / inside[0] * (1.0 if gmres else 1e-4)
+        own = max(target / inside[0] * (1.0 if gmres else 1e-4), LEAST)
         try:
             e, _ = getattr(sla, method)(
                 A, residual, rtol=own, maxiter=stop.maxiter, M=M.operator, callback=note, **extra

@@ -35,6 +35,15 @@ def test_solutions_and_norms_are_true(method, start):
     assert x0 is None or (x0 == kept).all()
 
 
+@pytest.mark.parametrize("method", ["cg", "minres"])
+def test_asked_for_the_impossible_it_ends_at_rounding(method):
+    """With tol = 0; on 3 x 3 points the recurrences of cg came to 0/0."""
+    problem = poisson((3, 3))
+    found = krylov(Hierarchy.build(problem), problem.A, problem.b, method=method, tol=0.0)
+    assert found.reason is Reason.STAGNATED
+    np.testing.assert_allclose(found.x, sla.spsolve(sp.csc_array(problem.A), problem.b), rtol=1e-12)
+
+
 @pytest.mark.parametrize("method", KRYLOV)
 def test_singular_operators(method):
     problem = poisson((16, 16), boundary="neumann")
