@@ -17,6 +17,7 @@ from mgtheory._files import read_json
 from nets.data.augment import normalise
 from nets.data.sources import DataSet, find_source
 from nets.models.norms import convert_ghost_batchnorm
+from nets.models.pretrained import list_pretrained
 from nets.models.registry import create_model, model_options
 from nets.settings import TrainConfig, TrainSection
 from nets.start.block import start_blocks
@@ -94,14 +95,22 @@ def _source(path: str) -> nn.Module:
     return load(path) if Path(path).is_dir() else load_model(Path(path))
 
 
+def _classes_of(path: Path) -> tuple[str, ...]:
+    """What the weights of a run, of a file in its folder or of the package tell apart; empty where
+    it is not known."""
+    cards = {one.file: one.card for one in list_pretrained()}
+    if card := cards.get(path.resolve()):
+        return tuple(card["classes"])
+    run = path if path.is_dir() else path.parent
+    return read_data_facts(run).classes if (run / "config.json").is_file() else ()
+
+
 def _take(model: nn.Module, path: str, data: DataSet) -> str:
     """Copy weights of equal name and shape into a model, in place, and say in one line what stays
     as it was drawn; the last layer's do where the classes are others. ValueError where less than
     half of them fit."""
     there, here = _source(path).state_dict(), model.state_dict()
-    run = Path(path) if Path(path).is_dir() else Path(path).parent
-    known = (run / "config.json").is_file()
-    classes = read_data_facts(run).classes if known else data.classes
+    classes = _classes_of(Path(path)) or data.classes
     head = () if classes == data.classes else ("fc.weight", "fc.bias")
     fits = [
         name

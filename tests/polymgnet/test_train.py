@@ -122,12 +122,16 @@ def test_fine_tuning_starts_from_the_weights_of_a_run(document, run, trained, tm
     shown = run(
         "train", "--from", "q2-digits", *words, "--no-report", "--out", tmp_path / "shipped"
     )
-    assert "drawn anew: fc.weight, fc.bias" in shown.err
+    assert "drawn anew: fc.weight, fc.bias (2 other classes)" in shown.err
     assert "few\n  test" in shown.out  # started by nothing
     start = load_model(tmp_path / "shipped/start.safetensors")
     shipped = nets.create_model("q2", pretrained="digits", num_classes=2)
     assert start.spec.overrides == shipped.spec.overrides
     assert all(one.A.weight.equal(two.A.weight) for one, two in zip(start.levels, shipped.levels))
+    # ten digits are no ten kinds of animals and vehicles
+    words = ("--data", "digits", "--set", "epochs=1", "--no-report", "--out", tmp_path / "ten")
+    (note,) = document("train", "--from", "q2-cifar10-16", *words)["notes"]
+    assert note.endswith("drawn anew: stem.weight, fc.weight, fc.bias (10 other classes)")
 
 
 def test_weights_that_do_not_fit_are_refused(refused, trained, tmp_path):
