@@ -217,9 +217,11 @@ class Hierarchy(GridHierarchy):
         said = [nearly_singular(found.x, self.given.on_constants, singular_below(A))]
         if found.reason is Reason.INCOMPATIBLE:
             said.append(barely_singular(A, self.nullspace))
-        if found.reason in (Reason.STAGNATED, Reason.DIVERGED):
+        left = found.residual_norms[-1] / stop.unit
+        if found.reason in (Reason.STAGNATED, Reason.DIVERGED) and np.isfinite(left):
             floor = rounding_floor(A, found.x)
-            said.append(dominated_by_rounding(found.x, floor, norm(np.asarray(b))))
+            if left <= 100 * floor:  # else x is so large because cycles amplify
+                said.append(dominated_by_rounding(found.x, floor, norm(np.asarray(b))))
         said = [*filter(None, said)]
         return replace(
             found,
