@@ -312,13 +312,14 @@ def test_bad_options_are_refused(options, message):
 
 
 def test_a_network_of_blocks_is_not_started_by_a_scheme():
-    """Its blocks are by their own `start`: a scheme that would do nothing is refused, the default,
-    with which every model can be trained, leaves them."""
+    """Its blocks are by their own `start`: a scheme would do nothing, and is refused."""
     network = nn.Sequential(block(2, start_size=(8, 8)), nn.Flatten())
     before = copy.deepcopy(network.state_dict())
-    for scheme in ("chebyshev4", "bounded:amplification=3", "constant"):
+    for scheme in ("chebyshev4", "bounded:amplification=3", "bounded", "xavier"):
         with pytest.raises(ValueError, match="a PolynomialBlock starts itself, by its own start="):
             nets.initialise(network, scheme, size=(8, 8))
-    report = nets.initialise(network, size=(8, 8))
+    with pytest.raises(ValueError, match="a PolynomialBlock starts itself, by its own start="):
+        nets.initialise(network, size=(8, 8))
+    report = nets.initialise(network, "none", size=(8, 8))
     assert (report.levels, report.options) == ((), {})
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
