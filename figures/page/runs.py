@@ -27,6 +27,7 @@ from analysis.results import RunComparison, SpectralReport
 from analysis.stats import fraction_interval, groups_of
 from analysis.text import MEANINGS, filled, in_percent
 from figures.page import levels, several
+from figures.page.mistakes import mistakes
 from figures.page.write import Page, Section, Table, write
 
 TITLES = {
@@ -55,8 +56,8 @@ def write_page(
     command
         What makes the page, for its end.
     brief
-        Leave out what was not yet measured at the epochs in between and takes as long as all else:
-        b, µ and max |q| there, the largest factors of the Jacobians, maps of damped waves.
+        Leave out what was not yet measured and takes as long as all else: b, µ and max |q| at the
+        epochs in between, the largest factors of the Jacobians, maps of damped waves, mistakes.
     progress
         Called with (number of parts done, what is being done).
 
@@ -74,6 +75,7 @@ def write_page(
         for done, (run, report) in enumerate(zip(runs, found.reports, strict=True))
     ]
     if len(runs) == 1:
+        say(0, "find its mistakes")
         page = _of_run(found, runs[0], ways[0], brief=brief)
     else:
         page = _of_runs(found, runs, ways)
@@ -93,6 +95,7 @@ def _of_run(
     sections = [
         Section("what", "What was trained on what", facts=_facts(report)),
         Section("training", "Training", several.training({report.label: [read_metrics(run)]})),
+        *([] if brief else mistakes(run)),
         *(
             Section(
                 f"level{one.level}",

@@ -45,8 +45,9 @@ def report(
 ) -> None:
     """Write one page on runs, which opens in a browser without a network.
 
-    On top three sentences; then what was trained, training curves, and of every level what one pass
-    does to errors, roots and damped waves, with sliders over the epochs of training. Several runs,
+    On top three sentences; then what was trained, training curves, up to 20 test images that are
+    taken for another class, and of every level what one pass does to errors, roots and damped
+    waves, with sliders over the epochs of training. Several runs,
     a study or a demo are compared: accuracies and their price, roots, polynomials and smoothing
     factors, several seeds of a configuration as a band. A glossary explains every term, and every
     picture can be saved.
