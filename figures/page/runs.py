@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -45,6 +45,7 @@ def write_page(
     *,
     command: str,
     brief: bool = False,
+    labels: Mapping[Path, str] | None = None,
     progress: Progress | None = None,
 ) -> Path:
     """Write the page on one run, or on several side by side, to the file `out`; returns its path.
@@ -58,6 +59,8 @@ def write_page(
     brief
         Leave out what was not yet measured and takes as long as all else: b, µ and max |q| at the
         epochs in between, the largest factors of the Jacobians, maps of damped waves, mistakes.
+    labels
+        Run folder -> what its configuration is called; the others by their settings.
     progress
         Called with (number of parts done, what is being done).
 
@@ -67,7 +70,8 @@ def write_page(
         No run, or a folder that is missing, unfinished, truncated or foreign: one line.
     """
     say = progress or (lambda done, word: None)
-    found = compare(runs, progress=say)
+    labels = labels or {}
+    found = compare(runs, labels=[labels.get(Path(run), "") for run in runs], progress=say)
     ways = [
         along_recorded(report)
         if brief
@@ -128,8 +132,11 @@ def _of_runs(
     names = found.runs["configuration"].tolist()
     reports = _grouped(names, found.reports)
     metrics = _grouped(names, [read_metrics(run) for run in runs])
+    # a study's own label need not say what another name does
+    said = all(name.startswith(one.label) for name, one in zip(names, found.reports))
     same = [name for name in ("operator", "placement") if found.runs[name].nunique() < 2]
-    shown = found.runs.drop(columns=["run", "model", "scheme", *same])
+    same += [name for name in ("model", "scheme") if said or found.runs[name].nunique() < 2]
+    shown = found.runs.drop(columns=["run", *same])
     accuracies = {"val_accuracy": "validation", "test_accuracy": "test accuracy"}
     tables = {"Runs": in_percent(shown, accuracies)}
     if (found.groups["n"] > 1).any():
