@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mgtheory.families import FAMILIES
-from mgtheory.fourier import analysis
+from mgtheory.fourier import factor
 from mgtheory.problems.catalogue import PROBLEMS
 from mgtheory.smoothers import SMOOTHERS
 from polymgnet.cli import main
@@ -77,7 +77,7 @@ def test_solve(problem, smoother, around, options):
 @pytest.fixture
 def few_samples(monkeypatch):
     """Half the frequencies an axis: the run is compared with those of its own grid."""
-    monkeypatch.setattr(analysis, "SAMPLES", {dim: n // 2 for dim, n in analysis.SAMPLES.items()})
+    monkeypatch.setattr(factor, "SAMPLES", {dim: n // 2 for dim, n in factor.SAMPLES.items()})
 
 
 @pytest.mark.usefixtures("few_samples")

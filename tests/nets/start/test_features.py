@@ -211,7 +211,7 @@ def test_images_that_no_size_can_be_measured_on():
         with pytest.raises(ValueError, match="give two or more as sample"):
             start(model, "bounded:features=0.6", sample=few)
     assert start(model, "bounded", sample=images[:1]).features is None
-    assert start(model, "bounded", images=images[:1]).levels[0].amplification > 1
+    assert start(model, "bounded", images=images[:1]).levels[0].jacobian_norm > 1
     for other in (images[:, :1], images[0]):
         with pytest.raises(ValueError, match=r"the model takes \(images, 3, height, width\)"):
             start(model, "bounded", sample=other)
