@@ -13,6 +13,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ DISTINGUISHING = ("model", "scheme", "operator", "placement", "data")
 def compare(
     runs: Sequence[str | os.PathLike[str]],
     *,
+    labels: Sequence[str] = (),
     reference: str = REFERENCE,
     tolerance: float = TOLERANCE,
     progress: Callable[[int, str], None] | None = None,
@@ -43,6 +45,9 @@ def compare(
     ----------
     runs
         Run folders, at least one.
+    labels
+        What the configuration of each run is called; where none is given, or it is empty, network
+        and scheme. Those that are alike are told apart by what differs.
     reference, tolerance
         As in `analyse`.
     progress
@@ -68,7 +73,7 @@ def compare(
         analyse(run, reference=reference, tolerance=tolerance, progress=partial(step, done))
         for done, run in enumerate(runs)
     ]
-    return compare_reports(reports, [configuration_of(run) for run in runs])
+    return compare_reports(reports, [configuration_of(run) for run in runs], labels)
 
 
 def configuration_of(run: str | os.PathLike[str]) -> str:
@@ -76,11 +81,16 @@ def configuration_of(run: str | os.PathLike[str]) -> str:
     return configuration_key(read_config(Path(run)).to_dict())
 
 
-def compare_reports(reports: Sequence[SpectralReport], keys: Sequence[str]) -> RunComparison:
-    """The comparison of reports, grouped by the keys of their configurations."""
+def compare_reports(
+    reports: Sequence[SpectralReport], keys: Sequence[str], labels: Sequence[str] = ()
+) -> RunComparison:
+    """The comparison of reports, grouped by the keys of their configurations; labels as in
+    `compare`."""
     grouped = groups_of(zip(reports, keys, strict=True), lambda item: item[1])
     firsts = [members[0][0] for members in grouped.values()]
-    names = dict(zip(grouped, unique_labels(firsts, list(grouped))))
+    called = dict(zip(keys, labels, strict=bool(labels)))
+    own = [called.get(key, "") for key in grouped]
+    names = dict(zip(grouped, unique_labels(firsts, list(grouped), own)))
     rows = [{"configuration": names[key], **_row(report)} for report, key in zip(reports, keys)]
     groups, accuracies = [], {}
     for key, members in grouped.items():
@@ -102,10 +112,13 @@ def seed_accuracies(reports: Sequence[SpectralReport]) -> dict[int, float]:
     return {seed: sum(values) / len(values) for seed, values in found.items()}
 
 
-def unique_labels(reports: Sequence[SpectralReport], keys: Sequence[str]) -> list[str]:
-    """A short name for each configuration: its label, with those facts, and then settings of its
-    key, added in which equal labels differ (q2 constant lr=0.02)."""
-    labels = [report.label for report in reports]
+def unique_labels(
+    reports: Sequence[SpectralReport], keys: Sequence[str], own: Sequence[str] = ()
+) -> list[str]:
+    """A short name for each configuration: its own label if it has one, else its report's, with
+    those facts, and then settings of its key, added in which equal labels differ (q2 constant
+    lr=0.02)."""
+    labels = [given or report.label for given, report in zip_longest(own, reports)]
     for fact in DISTINGUISHING:
         values = [report.model if fact == "model" else report.facts[fact] for report in reports]
         labels = _told_apart(labels, _last_parts(values) if fact == "data" else values)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -27,6 +27,7 @@ from analysis.results import RunComparison, SpectralReport
 from analysis.stats import fraction_interval, groups_of
 from analysis.text import MEANINGS, filled, in_percent
 from figures.page import levels, several
+from figures.page.mistakes import mistakes
 from figures.page.write import Page, Section, Table, write
 
 TITLES = {
@@ -44,6 +45,7 @@ def write_page(
     *,
     command: str,
     brief: bool = False,
+    labels: Mapping[Path, str] | None = None,
     progress: Progress | None = None,
 ) -> Path:
     """Write the page on one run, or on several side by side, to the file `out`; returns its path.
@@ -55,8 +57,10 @@ def write_page(
     command
         What makes the page, for its end.
     brief
-        Leave out what was not yet measured at the epochs in between and takes as long as all else:
-        b, µ and max |q| there, the largest factors of the Jacobians, maps of damped waves.
+        Leave out what was not yet measured and takes as long as all else: b, µ and max |q| at the
+        epochs in between, the largest factors of the Jacobians, maps of damped waves, mistakes.
+    labels
+        Run folder -> what its configuration is called; the others by their settings.
     progress
         Called with (number of parts done, what is being done).
 
@@ -66,7 +70,8 @@ def write_page(
         No run, or a folder that is missing, unfinished, truncated or foreign: one line.
     """
     say = progress or (lambda done, word: None)
-    found = compare(runs, progress=say)
+    labels = labels or {}
+    found = compare(runs, labels=[labels.get(Path(run), "") for run in runs], progress=say)
     ways = [
         along_recorded(report)
         if brief
@@ -74,6 +79,7 @@ def write_page(
         for done, (run, report) in enumerate(zip(runs, found.reports, strict=True))
     ]
     if len(runs) == 1:
+        say(0, "find its mistakes")
         page = _of_run(found, runs[0], ways[0], brief=brief)
     else:
         page = _of_runs(found, runs, ways)
@@ -93,6 +99,7 @@ def _of_run(
     sections = [
         Section("what", "What was trained on what", facts=_facts(report)),
         Section("training", "Training", several.training({report.label: [read_metrics(run)]})),
+        *([] if brief else mistakes(run)),
         *(
             Section(
                 f"level{one.level}",
@@ -125,8 +132,11 @@ def _of_runs(
     names = found.runs["configuration"].tolist()
     reports = _grouped(names, found.reports)
     metrics = _grouped(names, [read_metrics(run) for run in runs])
+    # a study's own label need not say what another name does
+    said = all(name.startswith(one.label) for name, one in zip(names, found.reports))
     same = [name for name in ("operator", "placement") if found.runs[name].nunique() < 2]
-    shown = found.runs.drop(columns=["run", "model", "scheme", *same])
+    same += [name for name in ("model", "scheme") if said or found.runs[name].nunique() < 2]
+    shown = found.runs.drop(columns=["run", *same])
     accuracies = {"val_accuracy": "validation", "test_accuracy": "test accuracy"}
     tables = {"Runs": in_percent(shown, accuracies)}
     if (found.groups["n"] > 1).any():

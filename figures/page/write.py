@@ -39,6 +39,16 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Thumbnail:
+    """A small picture as a data URI, its name, and two lines below it."""
+
+    name: str
+    said: str
+    number: str
+    href: str
+
+
+@dataclass(frozen=True)
 class Section:
     """A part of a page under a heading; `name` is its anchor, and stands in its pictures' ids."""
 
@@ -48,6 +58,7 @@ class Section:
     words: str = ""
     facts: Sequence[tuple[str, str]] = ()
     tables: Sequence[Table] = ()
+    thumbnails: Sequence[Thumbnail] = ()
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,8 @@ def cached(key: str, make: Callable[[], Pool]) -> Pool:
     try:
         np.save(temporary / "images.npy", pool.images)
         np.save(temporary / "labels.npy", pool.labels)
-        meta = {"parts": pool.parts, "classes": pool.classes, "left_out": pool.left_out}
+        kept = ("parts", "classes", "left_out", "names")
+        meta = {name: getattr(pool, name) for name in kept}
         (temporary / "meta.json").write_text(json.dumps(meta))
         shutil.rmtree(folder, ignore_errors=True)
         with contextlib.suppress(OSError):  # another process was first: its copy is as good
@@ -72,4 +73,5 @@ def _read_cache(folder: Path) -> Pool:
     images = np.load(folder / "images.npy", mmap_mode="c")
     parts = {name: (start, stop) for name, (start, stop) in meta["parts"].items()}
     labels = np.load(folder / "labels.npy")
-    return Pool(images, labels, parts, tuple(meta["classes"]), meta["left_out"])
+    classes, names = tuple(meta["classes"]), tuple(meta.get("names", ()))
+    return Pool(images, labels, parts, classes, meta["left_out"], names)

@@ -268,9 +268,10 @@ def read_folder(path: Path, *, size: int | None = None) -> Pool:
         raise ValueError(f"{path}: there is no training part, only {found[0][1]}; {EXPECTED}")
     index = {label: i for i, label in enumerate(classes)}
     colour = any(entry[3].ndim == 3 for entry in found)
-    splits = {}
+    splits, names = {}, list[str]()
     for part in sorted({entry[1] for entry in found}):
         chosen = sorted((entry for entry in found if entry[1] == part), key=lambda entry: entry[0])
+        names += [entry[0] for entry in chosen]
         unknown = sorted({label for _, _, label, _ in chosen} - set(classes))
         if unknown:
             raise ValueError(
@@ -285,4 +286,4 @@ def read_folder(path: Path, *, size: int | None = None) -> Pool:
         raise ValueError(
             f"{path}: one class alone, {classes[0]!r}; two or more are needed, {EXPECTED}"
         )
-    return Pool.of(splits, classes, listing.besides())
+    return Pool.of(splits, classes, listing.besides(), tuple(names))

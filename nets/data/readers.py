@@ -30,21 +30,29 @@ Part = tuple[NDArray[np.uint8], NDArray[np.int64]]  # images (N, C, H, W) and la
 class Pool(NamedTuple):
     """All parts of a data set in one array: images (N, C, H, W), labels (N,), first and last+1
     index of every part ("train", "validation", "test", or "all" where there is no split), class
-    names, and in words how many files of which kind were left out."""
+    names, in words how many files of which kind were left out, and of a folder the images' names,
+    relative to it (N,)."""
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
     parts: dict[str, tuple[int, int]]
     classes: tuple[str, ...]
     left_out: str = ""
+    names: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, parts: Mapping[str, Part], classes: tuple[str, ...], left_out: str = "") -> Pool:
+    def of(
+        cls,
+        parts: Mapping[str, Part],
+        classes: tuple[str, ...],
+        left_out: str = "",
+        names: tuple[str, ...] = (),
+    ) -> Pool:
         """The parts one after another."""
         images, labels = (np.concatenate(arrays) for arrays in zip(*parts.values(), strict=True))
         ends = np.cumsum([len(part[1]) for part in parts.values()]).tolist()
         places = dict(zip(parts, pairwise([0, *ends]), strict=True))
-        return cls(images, labels, places, classes, left_out)
+        return cls(images, labels, places, classes, left_out, names)
 
     def part(self, name: str) -> Part:
         """Images and labels of one part."""

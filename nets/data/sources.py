@@ -76,6 +76,8 @@ class DataSet:
         How many files of an image folder were not read, by kind, in words; empty if none.
     drawn
         The parts that the source does not have and that were drawn from its images.
+    names
+        Of the images of a folder, relative to it (N,); of other data there are none.
     """
 
     name: str
@@ -90,6 +92,7 @@ class DataSet:
     source: Source
     left_out: str = ""
     drawn: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
     @cached_property
     def digest(self) -> str:
@@ -307,7 +310,8 @@ def load_data(
             raise FileNotFoundError(
                 f"{path}: no directory or archive (.tar, .tar.gz, .tar.xz, .zip) there"
             )
-        key = f"folder-{folder_mark(path)}-{size or 'asis'}"
+        # earlier versions filed folders without their names under "folder-"
+        key = f"images-{folder_mark(path)}-{size or 'asis'}"
         pool = cached(key, lambda: read_folder(path, size=size))
     elif size is not None:
         raise ValueError(f"data.size is for folder:PATH; {name} has its own size")
@@ -356,4 +360,5 @@ def _assemble(
         train, held = cut(rest, pool.labels, validation, split_seed)
     drawn = tuple(part for part in ("validation", "test") if part not in index)
     parts = pool.images, pool.labels, train, held, test, pool.classes
-    return DataSet(name, *parts, *moments(pool.images, train), source, pool.left_out, drawn)
+    mean, std = moments(pool.images, train)
+    return DataSet(name, *parts, mean, std, source, pool.left_out, drawn, pool.names)

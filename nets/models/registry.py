@@ -8,6 +8,7 @@ are plain ``nn.Module`` objects.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import inspect
 import re
@@ -31,6 +32,7 @@ from nets.models.resnet import ResNet
 from nets.models.spec import ModelSpec
 
 MOST = 2**20  # channels, classes and the like, of which torch would make a tensor
+MOST_LINEAR = 64  # steps of q<n>
 
 
 @dataclass(frozen=True)
@@ -73,10 +75,10 @@ def _general(degree: int) -> ModelEntry:
 
 
 def _linear(steps: int) -> ModelEntry:
-    if not 2 <= steps <= 64:
+    if not 2 <= steps <= MOST_LINEAR:
         raise ValueError(
-            f"model q{steps}: the number of linear steps must be from 2 to 64 (with 1, the last"
-            " level's A would have no effect)"
+            f"model q{steps}: the number of linear steps must be from 2 to {MOST_LINEAR} (with 1,"
+            " the last level's A would have no effect)"
         )
     return _poly(f"Poly-MgNet, {steps} linear steps a level", *["linear"] * steps)
 
@@ -153,6 +155,32 @@ def model_options(name: str) -> list[str]:
         *(["width", "levels"] if "channels" in own else []),
         *(["steps"] if build is PolyMgNet else []),
     ]
+
+
+def level_steps(steps: str | Sequence[str]) -> Mapping[str, Any]:
+    """`factors` of one level and, of a network that has one of its own, `placement`: from the kinds
+    of the steps, or the name of a Poly-MgNet with the same steps on every level. ValueError for
+    anything else, with the names."""
+    if isinstance(steps, list | tuple) and steps and all(isinstance(one, str) for one in steps):
+        return {"factors": tuple(steps)}
+    poly = [name for name, entry in MODELS.items() if _has_steps(entry)]
+    if isinstance(steps, str):
+        with contextlib.suppress(ValueError):
+            entry = model_entry(steps)
+            if _has_steps(entry):
+                own = entry.defaults
+                return {key: own[key] for key in ("factors", "placement") if key in own}
+    raise ValueError(
+        f'factors is {steps!r}, must be a list of kinds, such as ["linear", "linear"], or the name'
+        f" of a network with these steps on each level: {', '.join(poly)}, p<d> (d from 2 to"
+        f" {MAX_GENERAL_DEGREE}), q<n> (n from 2 to {MOST_LINEAR})"
+    )
+
+
+def _has_steps(entry: ModelEntry) -> bool:
+    """Whether it is a Poly-MgNet with the same steps on every level."""
+    kinds = entry.defaults.get("factors", ())
+    return issubclass(entry.build, PolyMgNet) and {type(kind) for kind in kinds} == {str}
 
 
 def register_model(

@@ -21,8 +21,9 @@ from nets.defaults import own_defaults
 from nets.models.base import evaluating
 from nets.models.blocks import CONVOLUTIONS, LevelOptions
 from nets.models.classifier import levels_of
-from nets.models.options import check_counts, per_level
+from nets.models.options import check_counts
 from nets.models.placements import Placement
+from nets.models.registry import level_steps
 from nets.start.initialise import start_level
 from nets.start.operators import start_operators, start_options
 from nets.start.report import LevelReport
@@ -37,9 +38,11 @@ class PolynomialBlock(nn.Module):
     channels
         Of input and output.
     factors
-        Kinds of the steps, such as ``linear``, ``symmetric_pair`` or ``general4``.
+        Kinds of the steps, such as ``linear``, ``symmetric_pair`` or ``general4``; or the name of a
+        network whose steps of one level these are: ``q4`` (4 linear steps), ``g6``, ``r4``, ``p4``.
     placement
-        Where norm and activation stand: a placement, or a mapping kind of factor -> placement.
+        Where norm and activation stand: a placement, or a mapping kind of factor -> placement. None
+        is that of the network named in `factors`, else ``regular``.
     start
         A scheme of `nets.initialise`, with its options; ``none`` leaves the coefficients at 1. With
         a norm behind each correction (``regular``) the size of a linear step's weight has no
@@ -81,8 +84,8 @@ class PolynomialBlock(nn.Module):
     def __init__(
         self,
         channels: int,
-        factors: Sequence[str] = ("linear", "linear"),
-        placement: str | Placement | Mapping[str, str | Placement] = "regular",
+        factors: str | Sequence[str] = "q2",
+        placement: str | Placement | Mapping[str, str | Placement] | None = None,
         start: str = "bounded",
         *,
         start_size: Sequence[int] | None = None,
@@ -104,9 +107,11 @@ class PolynomialBlock(nn.Module):
                 f"start is {start!r}: features is measured at the end of a network of"
                 f" create_model; a block takes {scheme.name}:amplification=M"
             )
-        self.level = LevelOptions(placement, **options).polynomial_level(
+        steps = level_steps(factors)
+        where = steps.get("placement", "regular") if placement is None else placement
+        self.level = LevelOptions(where, **options).polynomial_level(
             channels,
-            *per_level(factors, 1, what="factors"),
+            steps["factors"],
             coefficients=coefficients,
             parameterisation=parameterisation,
             last=True,

@@ -38,9 +38,6 @@ from nets.start.scheme import Notes, Rng, Scheme
 from nets.start.schemes import find_scheme
 from nets.start.spectrum import LevelSpectrum
 
-# as old configurations have them, of models without coefficients too
-FORMER_DEFAULTS = ("xavier", "bounded")
-
 
 @own_defaults()
 def initialise(
@@ -61,9 +58,8 @@ def initialise(
     ----------
     model
         Of `create_model`. A model without polynomial coefficients (MgNet, ResNet), or with those of
-        `PolynomialBlock` alone, which start themselves, takes ``none`` or the default of this or of
-        earlier versions, which have nothing to start there; every other scheme, and an option, is
-        refused.
+        `PolynomialBlock` alone, which start themselves, takes ``none``: a scheme would have nothing
+        to start there, and is refused.
     scheme
         ``name``, ``name:option=value,...`` (see `list_schemes`), ``file:init.json`` or ``none``; by
         default ``bounded:features=0.6``: on a level of linear steps equal roots, with one max |q| =
@@ -167,20 +163,23 @@ def resolve_start(
     spec = getattr(model, "spec", None)
     name = spec.name if spec is not None else type(model).__name__
     levels = model.multigrid_levels if isinstance(model, MultigridClassifier) else []
-    coefficients = any(isinstance(module, Coefficients) for module in model.modules())
-    if not (levels and coefficients):
-        if for_scheme or scheme not in ("none", DEFAULT_SCHEME, *FORMER_DEFAULTS):
-            has = f"and {name} has none"
-            if coefficients:
-                has = f"of levels, {has}: a PolynomialBlock starts itself, by its own start="
-            raise ValueError(f"scheme {scheme} starts polynomial coefficients {has}; use none")
-        chosen = None
+    if chosen is not None and not takes_scheme(model):
+        has = f"and {name} has none"
+        if any(isinstance(module, Coefficients) for module in model.modules()):
+            has = f"of levels, {has}: a PolynomialBlock starts itself, by its own start="
+        raise ValueError(f"scheme {scheme} starts polynomial coefficients {has}; use none")
     if not levels and operator not in ("random", "keep"):
         raise ValueError(
             f"operator {operator} starts the operators A of multigrid levels and {name} has none;"
             " use random"
         )
     return chosen, for_operator
+
+
+def takes_scheme(model: nn.Module) -> bool:
+    """Whether it has levels with polynomial coefficients, which a scheme starts."""
+    modules = model.modules() if isinstance(model, MultigridClassifier) else ()
+    return any(isinstance(module, Coefficients) for module in modules)
 
 
 def start_level(

@@ -19,15 +19,16 @@ from nets.data.sources import DataSet, find_source
 from nets.models.norms import convert_ghost_batchnorm
 from nets.models.pretrained import list_pretrained
 from nets.models.registry import create_model, model_options
-from nets.settings import TrainConfig, TrainSection
+from nets.settings import DEFAULT_SCHEME, TrainConfig, TrainSection
 from nets.start.block import start_blocks
 from nets.start.features import affordable
-from nets.start.initialise import initialise, resolve_start
+from nets.start.initialise import initialise, resolve_start, takes_scheme
 from nets.start.report import InitReport
 from nets.training.checkpoint import load_model
 from nets.training.folder import load
 from nets.training.predict import read_data_facts
 
+FORMER_DEFAULTS = ("xavier", "bounded")  # of `init.scheme`
 SAMPLE = 64  # training images by which the start measures the features, of large ones fewer
 
 
@@ -36,10 +37,17 @@ def check_start(config: TrainConfig) -> None:
     says, found without data or weights."""
     with torch.device("meta"):
         model = create_model(config.model.name, **_options(config))
-    resolve_start(model, config.init.scheme, config.init.operator, config.init.options)
+    resolve_start(model, _scheme(model, config), config.init.operator, config.init.options)
     find_source(config.data.name)
     if config.init.weights is not None:
         _source(config.init.weights)
+
+
+def _scheme(model: nn.Module, config: TrainConfig) -> str:
+    """That of the configuration; ``none`` for a default, of this or an earlier version, where the
+    model has nothing to start by it, so that one recipe is for all models."""
+    default = config.init.scheme in (DEFAULT_SCHEME, *FORMER_DEFAULTS)
+    return "none" if default and not takes_scheme(model) else config.init.scheme
 
 
 def _options(config: TrainConfig) -> dict[str, Any]:
@@ -77,11 +85,12 @@ def build(
     rows = _spread(data.train, affordable(SAMPLE, (height, width)))
     sample = normalise(torch.from_numpy(data.images[rows]), *moments)
     options = {"operator": init.operator, "size": (height, width), **init.options}
-    started = initialise(model, init.scheme, generator=generator, sample=sample, **options)
+    scheme = _scheme(model, config)
+    started = initialise(model, scheme, generator=generator, sample=sample, **options)
     # blocks of polynomials start here, the same in every process
-    if levels := start_blocks(model, sample[:1], generator=generator):
-        started = replace(started, levels=levels, scheme="none")
-    return model, started.to_dict()
+    blocks = start_blocks(model, sample[:1], generator=generator)
+    said: dict[str, Any] = {"levels": blocks} if blocks else {"scheme": init.scheme}
+    return model, replace(started, **said).to_dict()
 
 
 def _spread(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:

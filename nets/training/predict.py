@@ -30,6 +30,7 @@ from nets.training.records import STRICT, read_record
 DATA_FILE = "data.json"
 PARTS = ("train", "validation", "test")
 BATCH = 1000  # images at a time
+MISTAKES = 20  # shown of the images that are classified wrongly
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -240,6 +241,34 @@ class Classifier(nn.Module):
 
 
 @dataclass(frozen=True)
+class Mistake:
+    """An image that is classified wrongly.
+
+    Attributes
+    ----------
+    index
+        Of the image in the data set's `images`.
+    name
+        Of its file, relative to the folder; None for other data.
+    truth, answer
+        Its class, and what it is taken for.
+    probability
+        Softmax of the answer's score.
+    """
+
+    index: int
+    name: str | None
+    truth: str
+    answer: str
+    probability: float
+
+    @property
+    def image(self) -> str:
+        """Its name, or its index."""
+        return str(self.index) if self.name is None else self.name
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """What a network makes of labelled images.
 
@@ -252,12 +281,15 @@ class Evaluation:
     confusion
         Class -> what its images are taken for -> how many of them; both in the network's order,
         without zeros.
+    mistakes
+        At most `MISTAKES` of the wrong ones, the most probable answer first.
     """
 
     images: int
     right: int
     loss: float
     confusion: dict[str, dict[str, int]]
+    mistakes: tuple[Mistake, ...]
 
     @property
     def accuracy(self) -> float:
@@ -269,6 +301,14 @@ class Evaluation:
         """Class -> (right, images) of those that have images."""
         rows = self.confusion.items()
         return {name: (row.get(name, 0), sum(row.values())) for name, row in rows}
+
+    def about_mistakes(self) -> str:
+        """How many images are classified wrongly, and which of them are in `mistakes`, in words."""
+        wrong, shown = self.images - self.right, len(self.mistakes)
+        said = (
+            f"{wrong:,} of {self.images:,} images {'is' if wrong == 1 else 'are'} taken for another"
+        )
+        return f"{said} class" + (f"; the {shown} surest answers" if wrong > shown else "")
 
 
 def evaluate(classifier: Classifier, data: DataSet, part: str = "test") -> Evaluation:
@@ -297,20 +337,36 @@ def evaluate(classifier: Classifier, data: DataSet, part: str = "test") -> Evalu
         )
     if not len(chosen):
         raise ValueError(f"{data.name} has no {part} images; take another part, or all")
-    index = np.array([known.index(name) for name in data.classes])
-    loss, counts = 0.0, np.zeros((len(known), len(known)), np.int64)
-    for some in np.array_split(chosen, -(-len(chosen) // BATCH)):
-        images = np.repeat(data.images[some], channels // data.shape[0], axis=1)
-        labels = torch.from_numpy(index[data.labels[some]])
+    labels = np.array([known.index(name) for name in data.classes])[data.labels[chosen]]
+    loss, taken, sure = 0.0, list[NDArray[np.int64]](), list[NDArray[np.float64]]()
+    for part_of in np.array_split(np.arange(len(chosen)), -(-len(chosen) // BATCH)):
+        images = np.repeat(data.images[chosen[part_of]], channels // data.shape[0], axis=1)
         scores = classifier._scores(images).cpu()
-        loss += float(F.cross_entropy(scores.double(), labels, reduction="sum"))
-        np.add.at(counts, (labels.numpy(), scores.argmax(1).numpy()), 1)
+        truth = torch.from_numpy(labels[part_of])
+        loss += float(F.cross_entropy(scores.double(), truth, reduction="sum"))
+        taken.append(scores.argmax(1).numpy())
+        sure.append(scores.double().softmax(1).amax(1).numpy())
+    answers, probabilities = np.concatenate(taken), np.concatenate(sure)
+    counts = np.zeros((len(known), len(known)), np.int64)
+    np.add.at(counts, (labels, answers), 1)
     confusion = {
         name: {known[k]: int(row[k]) for k in np.flatnonzero(row)}
         for name, row in zip(known, counts)
         if row.any()
     }
-    return Evaluation(len(chosen), int(counts.trace()), loss / len(chosen), confusion)
+    wrong = np.flatnonzero(answers != labels)
+    mistakes = tuple(
+        Mistake(
+            int(chosen[k]),
+            data.names[chosen[k]] if data.names else None,
+            known[labels[k]],
+            known[answers[k]],
+            float(probabilities[k]),
+        )
+        for k in wrong[np.argsort(-probabilities[wrong], kind="stable")[:MISTAKES]]
+    )
+    right = int(counts.trace())
+    return Evaluation(len(chosen), right, loss / len(chosen), confusion, mistakes)
 
 
 def _with_channels(picture: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:

@@ -39,7 +39,7 @@ def analyze(
 
     Example: polymgnet analyze runs/q2
     """
-    given, _ = folders(runs, scale=scale)
+    given, _, _ = folders(runs, scale=scale)
     if out is not None:
         from mgtheory._files import check_folder
 

@@ -23,10 +23,11 @@ def evaluate(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Measure a trained network: accuracy with its interval, loss, and what its classes are taken
-    for.
+    """Measure a trained network: accuracy with its interval, loss, what its classes are taken for,
+    and which images it takes for another class, at most 20, the surest answers first.
 
-    With --json the latter is the confusion matrix: class, answer, number of images. Images of other
+    An image of a folder has its name, another its index in `load_data(NAME).images`. With --json
+    there is the confusion matrix: class, answer, number of images. Images of other
     data in a folder are scaled and cut to the size of the run's. The interval is what the number of
     images allows (95 %, Wilson); it knows nothing of another training.
 
@@ -55,9 +56,18 @@ def evaluate(
         counts = {"images": found.images, "right": found.right}
         classes = {name: {"right": k, "images": n} for name, (k, n) in found.classes.items()}
         where = {"run": run, "data": section.name, "part": part}
-        console.emit(
-            {**where, **counts, **numbers, "classes": classes, "confusion": found.confusion}
-        )
+        mistakes = [
+            {
+                "index": one.index,
+                "image": one.name,
+                "class": one.truth,
+                "taken_for": one.answer,
+                "probability": one.probability,
+            }
+            for one in found.mistakes
+        ]
+        shown = {"classes": classes, "confusion": found.confusion, "mistakes": mistakes}
+        console.emit({**where, **counts, **numbers, **shown})
         return
     console.facts(
         f"{run} on {section.name}, {part}",
@@ -72,6 +82,12 @@ def evaluate(
         for name, (k, n) in found.classes.items()
     ]
     console.table("", ["class", "images", "right (%)", "taken for"], rows)
+    if found.mistakes:
+        console.table(
+            found.about_mistakes(),
+            ["image", "class", "taken for", "probability (%)"],
+            [[m.image, m.truth, m.answer, f"{100 * m.probability:.1f}"] for m in found.mistakes],
+        )
 
 
 def _others(name: str, row: dict[str, int]) -> str:

@@ -48,7 +48,7 @@ def figures(
         what = "--theory without --out" if theory else "nothing is given"
         what = "run folders and --theory are both given" if runs else what
         raise ValueError(f"{what}; allowed are run folders, or --theory with --out DIR")
-    given, place = folders(runs or [], scale=scale)
+    given, place, _ = folders(runs or [], scale=scale)
     whole = len(runs or []) == 1 and given != runs  # of a study or demo, whose folder has the page
     beside = place.with_name(place.stem.replace("report", "pictures", 1))
     folder = out or (beside if whole else given[0] / "pictures")

@@ -1,8 +1,9 @@
 """`report`: one page on runs, to be opened in a browser."""
 
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -45,8 +46,9 @@ def report(
 ) -> None:
     """Write one page on runs, which opens in a browser without a network.
 
-    On top three sentences; then what was trained, training curves, and of every level what one pass
-    does to errors, roots and damped waves, with sliders over the epochs of training. Several runs,
+    On top three sentences; then what was trained, training curves, up to 20 test images that are
+    taken for another class, and of every level what one pass does to errors, roots and damped
+    waves, with sliders over the epochs of training. Several runs,
     a study or a demo are compared: accuracies and their price, roots, polynomials and smoothing
     factors, several seeds of a configuration as a band. A glossary explains every term, and every
     picture can be saved.
@@ -57,7 +59,7 @@ def report(
         raise ValueError(f"--out is {out}, a name ends in .html")
     if out is not None and out.exists():
         console.refuse_existing(out, force=force)
-    runs, default = folders(given, scale=scale)
+    runs, default, labels = folders(given, scale=scale)
     if out is None:
         console.refuse_foreign(default, force=force)
     target = out or default
@@ -68,7 +70,7 @@ def report(
 
     with console.progress("report", total=len(runs), show=not as_json) as step:
         command = shlex.join(["polymgnet", "report", *words])
-        path = write_page(runs, target, command=command, progress=step)
+        path = write_page(runs, target, command=command, labels=labels, progress=step)
     if as_json:
         console.emit({"page": path, "runs": runs})
     else:
@@ -76,7 +78,13 @@ def report(
 
 
 def page_at_end(
-    runs: list[Path], target: Path, *, command: str, again: str, show: bool
+    runs: list[Path],
+    target: Path,
+    *,
+    command: str,
+    again: str,
+    show: bool,
+    labels: Mapping[Path, str] | None = None,
 ) -> Path | None:
     """The page that finished work ends with; None, after one line on stderr, where it could not be
     made: what is finished stays so.
@@ -88,6 +96,8 @@ def page_at_end(
     ----------
     again
         What makes the whole page, for that line and the reader.
+    labels
+        As of a study.
     """
     try:
         made = max(run.joinpath("summary.json").stat().st_mtime for run in runs)
@@ -103,7 +113,8 @@ def page_at_end(
             console.note(f"a page on {len(runs)} configurations takes a while: {again}")
             return None
         with console.progress("report", total=len(runs), show=show) as step:
-            return write_page(runs, target, command=command, brief=True, progress=step)
+            ways: dict[str, Any] = {"labels": labels, "progress": step}
+            return write_page(runs, target, command=command, brief=True, **ways)
     except Exception as error:  # whatever it is
         console.note(
             f"polymgnet: warning: everything is finished, but no page could be made"
@@ -120,8 +131,11 @@ def refuse_read_only(folder: Path, *, given: Path | None) -> None:
     check_writable(folder, way="give another place" if given else "--out writes elsewhere")
 
 
-def folders(given: list[Path], *, scale: str | None = None) -> tuple[list[Path], Path]:
-    """The run folders that are meant, and where their page goes by default.
+def folders(
+    given: list[Path], *, scale: str | None = None
+) -> tuple[list[Path], Path, dict[Path, str]]:
+    """The run folders that are meant, where their page goes by default, and what studies call them
+    by labels of their own.
 
     Raises
     ------
@@ -130,13 +144,14 @@ def folders(given: list[Path], *, scale: str | None = None) -> tuple[list[Path],
     """
     if scale is not None and not any(path.suffix in STUDY_FILES for path in given):
         raise ValueError(f"--scale is {scale!r}, which belongs to a study's file; give one")
-    found, page = list[Path](), Path(PAGE)
+    found, page, labels = list[Path](), Path(PAGE), dict[Path, str]()
     for path in given:
         if path.is_file() and path.suffix in STUDY_FILES:
             from polymgnet.study import load_study
 
             study = load_study(path, scale=scale, trains=False)
             inside, page = [run.folder for run in study.runs if run.finished], study.page
+            labels |= study.labels
             if not inside:
                 known = study.rows.known if study.rows is not None else {}
                 rows = sum(run.digest in known for run in study.runs)
@@ -166,4 +181,4 @@ def folders(given: list[Path], *, scale: str | None = None) -> tuple[list[Path],
                 " run; give a folder that train, study or demo wrote, or a study's file"
             )
         found += inside
-    return found, page if len(given) == 1 else Path(PAGE)
+    return found, page if len(given) == 1 else Path(PAGE), labels

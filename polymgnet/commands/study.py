@@ -231,7 +231,8 @@ def _page(plan: Any, context: Any, *, show: bool, wanted: bool) -> tuple[Path | 
         return None, again
     with on_interrupt(f"the runs are kept, {again} makes their page"):
         command = console.command_line(context)
-        return page_at_end(runs, plan.page, command=command, again=again, show=show), again
+        ends: dict[str, Any] = {"command": command, "again": again, "show": show}
+        return page_at_end(runs, plan.page, labels=plan.labels, **ends), again
 
 
 def _standing(plan: Any, *, cancel: bool, as_json: bool) -> None:

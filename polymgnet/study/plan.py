@@ -38,6 +38,8 @@ class Study:
         The committed rows; None for a study that has its folders alone.
     report, about
         What its page says, as the file has it, and what it says of this scale.
+    labels
+        Folder of a run -> what the grid calls it, of runs whose point has values with a label.
     """
 
     out: Path
@@ -47,6 +49,7 @@ class Study:
     rows: Rows | None = None
     report: Mapping[str, Any] = field(default_factory=dict)
     about: str = ""
+    labels: Mapping[Path, str] = field(default_factory=dict)
 
     @property
     def page(self) -> Path:
@@ -298,7 +301,7 @@ def load_study(
         )
     of_devices = _of_devices(path, data["slurm"]) if data["kind"] == "train" else {}
     there = {_hash_in(folder.name): folder for folder in sorted(where.glob("*"))}
-    runs = []
+    runs, labels = [], dict[Path, str]()
     for values in itertools.product(*grid.values()):
         point, settings = {}, dict(data["set"])
         for key, value in zip(grid, values, strict=True):
@@ -313,6 +316,8 @@ def load_study(
         if not folder.exists():  # another study may have named it, or this one with a smaller grid
             folder = there.get(_hash_in(folder.name), folder)
         runs.append(KINDS[data["kind"]](point, config, settings, folder))
+        if own := [point[key] for key, value in zip(grid, values) if isinstance(value, dict)]:
+            labels[folder] = ", ".join(map(str, own))
         if len(runs) > MAX_RUNS:
             raise _wrong(path, f"asks for more than {MAX_RUNS} runs")
     if not runs:
@@ -331,4 +336,5 @@ def load_study(
     if rows is not None:
         rows = Rows(path.parent / rows / f"{name}.jsonl")
     about = str(data.get("about", ""))
-    return Study(where, tuple(runs), name, data["slurm"], rows, data["report"], about)
+    texts = data["slurm"], rows, data["report"], about
+    return Study(where, tuple(runs), name, *texts, labels)

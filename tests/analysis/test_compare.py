@@ -93,11 +93,24 @@ def test_what_differs_in_settings_alone_is_named_by_them():
     assert unique_labels(reports[:2], keys) == ["q2 optim.name=sgd", "q2 optim.name=adamw"]
 
 
+def test_a_label_of_one_s_own_stands_for_network_and_scheme():
+    """Of the runs that have one; those that are alike are told apart as the others."""
+    facts = dict.fromkeys(DISTINGUISHING) | {"data": "digits"}
+    reports = [SimpleNamespace(label="q2", model="q2", facts=facts)] * 4
+    keys = [configuration_key({"optim": {"lr": lr}}) for lr in (0.02, 0.1, 0.3, 0.4)]
+    own = ["small", "few, weights", "few, weights", ""]
+    names = ["small", "few, weights lr=0.1", "few, weights lr=0.3", "q2"]
+    assert unique_labels(reports, keys, own) == names
+
+
 def test_groups_and_pairs(runs, tmp_path):
     found = compare(runs)
     assert found.runs["seed"].tolist() == [0, 1, 2, 0, 1, 2]
     assert found.groups["configuration"].tolist() == ["q2 constant", "q2 uniform"]
     assert found.groups["n"].tolist() == [3, 3]
+    named = compare(runs, labels=["", "", "", *["mine"] * 3])
+    assert named.groups["configuration"].tolist() == ["q2 constant", "mine"]
+    assert named.pairs["second"].tolist() == ["mine"]
     assert found.groups["mean"].tolist() == pytest.approx([0.955, 0.90833333])
     assert found.groups["std"].iloc[0] == pytest.approx(0.005)
     # |1 - b/5| on 16 x 16 points, of the symbol 0.6

@@ -2,6 +2,7 @@
 pictures, and it says in words what was measured."""
 
 import base64
+import io
 import json
 import re
 import shutil
@@ -10,13 +11,16 @@ from dataclasses import replace
 import numpy as np
 import plotly.graph_objects as go
 import pytest
+from PIL import Image
 
 import analysis
 from analysis.along import NOTHING_KEPT
 from analysis.in_short import run_in_short, runs_in_short
+from analysis.mistakes import measured_again
 from analysis.numbers import number, plain
 from figures.page import write
 from figures.page.levels import Moving
+from figures.page.mistakes import png
 from figures.page.runs import write_page
 
 MEGABYTE = 1e6
@@ -62,6 +66,28 @@ def test_page_refers_to_nothing_outside_and_is_small(page):
     assert len(own) < MEGABYTE
     assert len(page) < 3 * MEGABYTE
     assert "polymgnet report &lt;a run&gt;" in own
+
+
+def test_mistakes_are_shown_as_they_are_in_the_data(runs, page, tmp_path):
+    """At most 20 small pictures, of the very pixels; none on a brief page, nor without the data."""
+    tested, data = measured_again(runs["theory"])
+    (part,) = re.findall(r'<ul class="thumbnails">(.*?)</ul>', page, re.S)
+    shown = re.findall(r'base64,([^"]*)" alt="(\d+)">(\d), taken for (\d)<br>([\d.]+) %', part)
+    assert len(shown) == len(tested.mistakes) == 20
+    assert (len(data.test), tested.right) == (359, round(359 * tested.accuracy))
+    for (held, *said), one in zip(shown, tested.mistakes, strict=True):
+        with Image.open(io.BytesIO(base64.b64decode(held))) as picture:
+            assert np.array_equal(picture, data.images[one.index][0])
+        assert said == [one.image, one.truth, one.answer, f"{100 * one.probability:.1f}"]
+    large = base64.b64decode(png(np.zeros((3, 400, 200), np.uint8)).partition(",")[2])
+    with Image.open(io.BytesIO(large)) as picture:
+        assert (picture.size, picture.mode) == ((32, 64), "RGB")
+    brief = write_page([runs["theory"]], tmp_path / "brief.html", command="", brief=True)
+    assert "Mistakes" not in brief.read_text(encoding="utf-8")
+    other = shutil.copytree(runs["theory"], tmp_path / "other")
+    facts = json.loads((other / "data.json").read_text())
+    (other / "data.json").write_text(json.dumps(facts | {"digest": "0"}))
+    assert measured_again(other) is None
 
 
 def test_plotly_takes_every_picture(page):

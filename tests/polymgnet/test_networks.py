@@ -145,6 +145,17 @@ def test_evaluate_is_the_summary_s(trained, pictures, document, run):
     expected = nets.load_classifier(out).predict(data.images[data.test[:5]]).numpy()
     assert (other["part"], other["images"]) == ("all", 5)
     assert other["right"] == int((expected == data.labels[data.test[:5]]).sum())
+    # which they are: by their files' names of a folder, else by their place in the data
+    for one in found["mistakes"]:
+        k = one["index"]
+        assert (one["image"], one["class"]) == (None, data.classes[data.labels[k]])
+        assert one["taken_for"] == data.classes[told[list(data.test).index(k)]] != one["class"]
+        assert re.search(rf"^ {k} +{one['class']} +{one['taken_for']} ", shown, re.MULTILINE)
+    wrong = [k for k, own in zip(data.test[:5], expected, strict=True) if own != data.labels[k]]
+    names = sorted(f"{data.classes[data.labels[k]]}/{k}.png" for k in wrong)
+    assert sorted(one["image"] for one in other["mistakes"]) == names
+    listed = run("evaluate", out, "--data", f"folder:{pictures}").out
+    assert all(name in listed for name in names)
 
 
 def test_export_is_loaded_again_and_compared(trained, document, tmp_path, monkeypatch):

@@ -98,6 +98,31 @@ def test_of_many_runs_a_seed_of_each_configuration(trained, tmp_path, monkeypatc
     assert "polymgnet report here" in capsys.readouterr().err
 
 
+def test_a_study_s_labels_are_on_its_page(run, tmp_path, pages):
+    """Where its grid has some: at the end of the study, and by `report`; two that are alike but for
+    another key are told apart by it. Without a label network and scheme are the name."""
+    file = tmp_path / "study.toml"
+    file.write_text(
+        f'config = "digits"\nout = "{tmp_path / "runs"}"\n[set]\nepochs = 1\nlevels = 2\n'
+        'width = 2\nbatch_size = 500\ntensorboard = false\nplacement = "plain"\n[grid]\n'
+        "lr = [0.01, 0.02]\n"
+        'start = [{ label = "all roots 1, as ever", init = "constant" }]\n'
+    )
+    text = file.read_text()
+    run("study", file)
+    run("report", file, "--out", tmp_path / "other.html")
+    names = [f"all roots 1, as ever lr={lr}" for lr in (0.01, 0.02)]
+    for made in (tmp_path / "runs/report-study.html", tmp_path / "other.html"):
+        runs = numbers_in(made)["comparison"]["runs"]
+        assert [one["configuration"] for one in runs] == names
+        page = made.read_text(encoding="utf-8")
+        assert all(f"<td>{name}</td>" in page for name in names)
+    file.write_text(text.replace("start = [{", "# ") + 'init = ["constant"]\n')
+    run("report", file, "--out", tmp_path / "plain.html")
+    runs = numbers_in(tmp_path / "plain.html")["comparison"]["runs"]
+    assert [one["configuration"] for one in runs] == ["q2 constant lr=0.01", "q2 constant lr=0.02"]
+
+
 @pytest.mark.parametrize("command", ["report", "figures"])
 def test_of_a_run_for_reading_alone_out_is_named(refused, original, monkeypatch, command):
     monkeypatch.setattr("os.access", lambda path, mode: mode != os.W_OK)

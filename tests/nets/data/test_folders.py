@@ -167,6 +167,25 @@ def test_frames_behind_a_first_are_counted(tmp_path):
     assert set(pool.images.ravel().tolist()) == {10}
 
 
+@pytest.mark.parametrize("form", ["directory", "zip"])
+def test_every_image_has_its_name(tmp_path, monkeypatch, form):
+    """Also out of the cache, and with parts that are not in the order of the names."""
+    monkeypatch.setenv("POLYMGNET_CACHE", str(tmp_path / "cache"))
+    values = {"val/cat/b.png": 1, "train/cat/z.png": 2, "train/dog/a.png": 3, "test/dog/q/x.png": 4}
+    for name, value in values.items():
+        tree(tmp_path / "d", [name], picture(value))
+    path = tmp_path / "d"
+    if form == "zip":
+        path = tmp_path / "d.zip"
+        with zipfile.ZipFile(path, "w") as archive:
+            for name in reversed(values):
+                archive.write(tmp_path / "d" / name, name)
+    for _ in range(2):
+        data = load_data(f"folder:{path}")
+        assert {name: data.images[k].max() for k, name in enumerate(data.names)} == values
+        assert [data.names[k] for k in data.test] == ["test/dog/q/x.png"]
+
+
 def test_the_count_is_cached_and_an_empty_folder_is_seen_later(tmp_path, monkeypatch):
     monkeypatch.setenv("POLYMGNET_CACHE", str(tmp_path / "cache"))
     path = tree(tmp_path / "d", ["cat/x.png", "dog/x.png", "dog/x.tga"])

@@ -13,6 +13,8 @@ from torch.nn import functional as F
 
 import nets
 from mgtheory.polynomials.residual import ResidualPolynomial
+from nets.models.polymgnet import PolyMgNet
+from nets.models.registry import MODELS
 from nets.start.operators import dense_kernel, start_operators
 from nets.start.spectrum import convolution_spectrum
 
@@ -91,6 +93,32 @@ def test_it_starts_as_the_same_level_of_a_model(scheme):
     assert report == started.levels[0]
     for own, other in zip(made.level.steps, model.levels[0].steps):
         assert own.factor() == other.factor()
+
+
+@pytest.mark.parametrize("name", ["q2", "q4", "g6", "g8", "p4", "r4"])
+def test_the_name_of_a_network_gives_the_steps_of_its_levels(name):
+    """The same module as a level of that network, with its placements, and so the same function."""
+    model = nets.create_model(name, width=4, levels=1)
+    made, level = block(4, name).eval(), model.levels[0].eval()
+    made.level.load_state_dict(level.state_dict())
+    for own, other in zip(made.level.steps, level.steps, strict=True):
+        assert (own.kind, own.placement) == (other.kind, other.placement)
+    made.start((6, 5))
+    level.load_state_dict(made.level.state_dict())
+    x = random(2, 4, 6, 5)
+    assert torch.equal(made(x), level(-level.A(x), x)[0])
+    plain = block(4, name, "plain").level.steps
+    assert {step.placement.name for step in plain} == {"plain"}
+
+
+def test_the_name_of_a_registered_network_with_steps_per_level_is_refused(monkeypatch):
+    monkeypatch.setattr("nets.models.registry.MODELS", dict(MODELS))
+    kinds = {"same": ["linear"] * 3, "unlike": [["linear"] * 3, ["linear"] * 2]}
+    for name, factors in kinds.items():
+        nets.register_model(name, PolyMgNet, "mine", channels=(4, 4), factors=factors)
+    assert len(block(4, "same").level.steps) == 3
+    with pytest.raises(ValueError, match=r"factors is 'unlike', .* r4, p2, p3, p4, same, p<d>"):
+        block(4, "unlike")
 
 
 def test_the_first_input_starts_it_and_none_after_it():
@@ -262,7 +290,15 @@ def test_networks_of_blocks_train(make, shape, loss):
         ({"channels": 0}, r"channels is \[0\], must be positive"),
         ({"start": "best"}, "unknown scheme 'best'"),
         ({"operator": "best"}, "unknown operator start 'best'"),
-        ({"factors": []}, "factors"),
+        ({"factors": []}, r"factors is \[\], must be a list of kinds"),
+        (
+            {"factors": 2},
+            r"factors is 2, must be a list of kinds, .* or the name of .*q2, g4, g6, g",
+        ),
+        ({"factors": "resnet20"}, "factors is 'resnet20', must be .* name of a network with these"),
+        ({"factors": "q1"}, r"factors is 'q1', .* q<n> \(n from 2 to 64\)"),
+        ({"factors": [["linear"]]}, "must be a list of kinds"),
+        ({"factors": ["q4"]}, "unknown kind of step 'q4', known are: linear, "),
         ({"start_size": (4,)}, "dim=2"),
         ({"start_size": (4, 0)}, "size is"),
         ({"placement": "best"}, "unknown placement"),
@@ -276,13 +312,14 @@ def test_bad_options_are_refused(options, message):
 
 
 def test_a_network_of_blocks_is_not_started_by_a_scheme():
-    """Its blocks are by their own `start`: a scheme that would do nothing is refused, the default,
-    with which every model can be trained, leaves them."""
+    """Its blocks are by their own `start`: a scheme would do nothing, and is refused."""
     network = nn.Sequential(block(2, start_size=(8, 8)), nn.Flatten())
     before = copy.deepcopy(network.state_dict())
-    for scheme in ("chebyshev4", "bounded:amplification=3", "constant"):
+    for scheme in ("chebyshev4", "bounded:amplification=3", "bounded", "xavier"):
         with pytest.raises(ValueError, match="a PolynomialBlock starts itself, by its own start="):
             nets.initialise(network, scheme, size=(8, 8))
-    report = nets.initialise(network, size=(8, 8))
+    with pytest.raises(ValueError, match="a PolynomialBlock starts itself, by its own start="):
+        nets.initialise(network, size=(8, 8))
+    report = nets.initialise(network, "none", size=(8, 8))
     assert (report.levels, report.options) == ((), {})
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())

@@ -336,9 +336,7 @@ def test_models_without_coefficients(started):
     for name in ("mgnet", "resnet20"):
         _, report = started(name, "none")
         assert all(level.factors == () for level in report.levels)
-        for default in ("bounded", "xavier"):  # of this version, and of old configurations
-            started(name, default)
-        for scheme in ("chebyshev4", "bounded:amplification=4"):
+        for scheme in ("bounded", "xavier", "chebyshev4", "bounded:features=0.6"):
             with pytest.raises(ValueError, match="has none; use none"):
                 started(name, scheme)
     _, report = started("mgnet", "none", operator="laplacian", small=0.0, padding="periodic")

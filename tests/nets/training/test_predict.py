@@ -13,6 +13,7 @@ from PIL import Image
 import nets
 from nets.data.sources import load_data
 from nets.models.registry import count_flops
+from nets.training import predict
 from nets.training.build import _take
 from nets.training.checkpoint import load_model
 from nets.training.folder import read_config
@@ -174,6 +175,36 @@ def test_prediction_is_in_eval_mode_whatever_mode_it_is_called_in(run, data):
     count_flops(classifier.model, data.shape)
     assert [module.training for module in classifier.modules()] == modes
     assert all(torch.equal(value, before[k]) for k, value in classifier.state_dict().items())
+
+
+def test_mistakes_are_the_surest_wrong_answers(run, data, monkeypatch):
+    """Of all of them, whichever piece they are predicted in, by the probabilities of the network;
+    the names are those of their classes, in whatever order the data have them."""
+    monkeypatch.setattr(predict, "BATCH", 100)
+    classifier = nets.load_classifier(run[0])
+    p = classifier.probabilities(data.images).double().numpy()
+    answers, sure = p.argmax(1), p.max(1)
+    wrong = np.flatnonzero(answers != data.labels)
+    found = evaluate(classifier, data, "all")
+    assert len(wrong) == found.images - found.right > len(found.mistakes) == 20
+    assert f"{len(wrong):,} of 1,797 images" in found.about_mistakes()
+    assert "the 20 surest" in found.about_mistakes()
+    assert {one.index for one in found.mistakes} == set(wrong[np.argsort(-sure[wrong])[:20]])
+    given = [one.probability for one in found.mistakes]
+    assert given == sorted(given, reverse=True)
+    for one in found.mistakes:
+        k = one.index
+        assert (one.name, one.image) == (None, str(k))
+        assert (one.truth, one.answer) == (str(data.labels[k]), str(answers[k]))
+        assert one.probability == pytest.approx(sure[k], rel=1e-5)
+    names = tuple(f"{k}.png" for k in range(len(data.images)))
+    turned = replace(data, classes=data.classes[::-1], labels=9 - data.labels, names=names)
+    again = evaluate(classifier, turned, "all").mistakes
+    assert [replace(one, name=None) for one in again] == list(found.mistakes)
+    assert [one.image for one in again] == [f"{one.index}.png" for one in found.mistakes]
+    few = evaluate(classifier, replace(data, test=wrong[:2]))
+    assert len(few.mistakes) == 2
+    assert few.about_mistakes() == "2 of 2 images are taken for another class"
 
 
 def test_pictures_are_brought_to_the_size_of_the_run(run):

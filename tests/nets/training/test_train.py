@@ -18,7 +18,7 @@ from nets.config import load_config
 from nets.data.order import one_step_an_epoch
 from nets.data.sources import load_data
 from nets.models.norms import convert_ghost_batchnorm
-from nets.training.build import build
+from nets.training.build import build, check_start
 from nets.training.checkpoint import load_model
 from nets.training.folder import read_config, read_summary
 from nets.training.launch import launched_fabric
@@ -272,6 +272,17 @@ def test_wrong_input_writes_nothing(tmp_path, sets, message):
         run(tmp_path / "run", *sets)
     assert "\n" not in str(error.value)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("default", ["bounded:features=0.6", "bounded", "xavier"])
+def test_a_recipe_s_default_scheme_is_for_networks_without_coefficients_too(default):
+    """Of this version and of earlier ones, as old configurations have them; it starts nothing."""
+    sets = ["model=resnet8", "placement=null", f"init={default}"]
+    c, data = config(*sets), load_data("digits")
+    check_start(c)
+    (model, report), (other, _) = build(c, data), build(config(*sets, "init=none"), data)
+    assert (report["scheme"], report["levels"]) == (default, [])
+    assert all(map(torch.equal, model.state_dict().values(), other.state_dict().values()))
 
 
 def test_broken_run_folders_are_named(tmp_path):
