@@ -47,7 +47,7 @@ def train(
             "Fine-tune: start from the weights of a run, of a model.safetensors or, as q2-digits,"
             " of the package, where shapes agree; the last layer is drawn anew for other classes."
             " Without --config the configuration is that of the run, or beside the file; else q2's,"
-            " with the network of the weights.",
+            " with the network of the weights; take a smaller rate, such as --set lr=0.02.",
         ),
     ] = None,
     resume: Annotated[
