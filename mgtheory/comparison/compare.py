@@ -23,6 +23,7 @@ from mgtheory.multigrid.approximation import (
 )
 from mgtheory.multigrid.hierarchy import Hierarchy
 from mgtheory.multigrid.level import Level
+from mgtheory.multigrid.loop import ROUNDED
 from mgtheory.multigrid.nullspace import without
 from mgtheory.multigrid.options import Options
 from mgtheory.multigrid.setup import grid_operator
@@ -37,7 +38,6 @@ from mgtheory.spectra.ritz import arnoldi
 COARSEST = 64  # unknowns that are solved directly, as `Hierarchy.build` has it
 TOLERANCE = 1e-11  # of the measured runs: low enough for the asymptotic factor, above rounding
 CYCLES = 60
-ROUNDED = "rounding allows no less"  # what a solve says that ended there
 ABOVE = 10.0  # times the smallest residual of such a run: larger ones are those of the cycle
 STEPS = 16  # of Arnoldi for a two-grid factor
 MOST = 1 << 17  # unknowns up to which its coarse grid is factorised

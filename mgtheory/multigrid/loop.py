@@ -18,6 +18,7 @@ from mgtheory.problems.grids import Shape
 SOLVED = 1e-2  # of ||b||: a residual of this size is one, whatever rounding allows
 GROWTH = 1e3  # the residual may grow to this multiple of its smallest value
 WINDOW = 20  # cycles in which the residual must fall by 1 %
+ROUNDED = "rounding allows no less"  # the message of a solve that ended there has it
 Loads = Callable[[Shape], ArrayLike]
 
 
@@ -158,7 +159,7 @@ def _message(reason: Reason, norms: list[float], target: float, lost: float, rou
         case Reason.DIVERGED:
             return f"the residual grew from {min(norms):.2e} to {last:.2e} in {count} cycles"
         case Reason.STAGNATED:
-            cause = "rounding allows no less" if rounding else "the cycle does not reduce it"
+            cause = ROUNDED if rounding else "the cycle does not reduce it"
             return f"the residual stays at {last:.2e} (wanted {target:.2e}); {cause}"
         case Reason.MAXITER:
             return f"residual {last:.2e} (wanted {target:.2e}) after the {count} cycles allowed"
