@@ -324,15 +324,20 @@ class Grid:
 
     @property
     def starts(self) -> list[str]:
-        """The names of `STARTS` that depend, somewhere, on what is compared: of the others, as max
-        |q| of placements, there is nothing to show."""
+        """The names of `STARTS` that most cells have and that depend, somewhere, on what is
+        compared: of the others, as max |q| of placements or what earlier versions did not measure,
+        there is nothing to show."""
+
+        def known(name: str) -> list[list[float]]:
+            values = [[c.at_start(name) for c in place.values()] for place in self.cells.values()]
+            return [[v for v in place if v is not None] for place in values]
+
+        most = sum(map(len, self.cells.values())) / 2
         return [
             name
             for name in STARTS
-            if any(
-                len({f"{v:.6g}" for c in cells.values() if (v := c.at_start(name)) is not None}) > 1
-                for cells in self.cells.values()
-            )
+            if sum(map(len, places := known(name))) > most
+            and any(len({f"{v:.6g}" for v in place}) > 1 for place in places)
         ]
 
     def tests(self, measure: str, candidate: str) -> list[Test]:

@@ -262,7 +262,8 @@ def start_text(grid: Grid, question: Question, name: str) -> tuple[str, str]:
     asked = f"{start.meaning} Last line: {correlated}."
     finding = ""
     if all_ranks:
-        finding = f"{correlated} is {min(all_ranks):+.2f} to {max(all_ranks):+.2f} at each place."
+        low, high = f"{min(all_ranks):+.2f}", f"{max(all_ranks):+.2f}"
+        finding = f"{correlated} is {low if low == high else f'{low} to {high} at each place'}."
     title = f"### {start.title[0].upper()}{start.title[1:]} at the start"
     return "\n\n".join([title, asked, *parts]), finding
 

@@ -140,7 +140,7 @@ def test_max_modulus_goes_with_the_loss():
     assert "| `f` | 0.2 |" in text  # sqrt(0.1 * 0.4)
     # by rank: distances 0, ln 2, ln 1.8, ln 4.06, ln 4.2, ln 40; one pair is exchanged
     assert "| *rank correlation* | +0.94 |" in text
-    assert "is +0.94 to +0.94 at each place" in finding
+    assert finding.endswith(" is +0.94.")
     assert Grid.of(results(), "start").starts == []
     # the same for all that is compared: nothing to show, no correlation with a constant
     alike = [(point, row | {"max_modulus": [point["seed"] + 1.0]}) for point, row in given]
@@ -149,6 +149,19 @@ def test_max_modulus_goes_with_the_loss():
     found = Grid.of(alike, "start")
     assert found.starts == ["max_modulus"]
     assert "| `a` | 2 |" in start_text(found, question, "max_modulus")[0]
+
+
+@pytest.mark.parametrize(("known", "shown"), [(3, []), (4, ["features"])])
+def test_a_number_that_few_cells_have_is_not_shown(known, shown):
+    """As of rows that were committed before it was measured: of six starts, three or four."""
+    given = [
+        (
+            {"seed": 0, "start": str(n)},
+            {"train_loss": 1.0, "features": n + 0.5 if n < known else None},
+        )
+        for n in range(6)
+    ]
+    assert Grid.of(given, "start").starts == shown
 
 
 def test_diverged_runs_are_counted_and_not_averaged():
