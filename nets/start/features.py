@@ -85,7 +85,8 @@ def natural_images(channels: int, size: Sequence[int], count: int = IMAGES) -> T
     height, width = (2 * n for n in size)
     generator = torch.Generator().manual_seed(SEED)
     noise = torch.randn(count, channels, height, width, generator=generator)
-    waves = torch.fft.fftfreq(height, 1 / height)[:, None], torch.fft.rfftfreq(width, 1 / width)
+    side = max(height, width)  # the unit of both frequencies: what is seen is not stretched
+    waves = torch.fft.fftfreq(height, 1 / side)[:, None], torch.fft.rfftfreq(width, 1 / side)
     frequency = torch.hypot(*waves).clamp_min(1.0)  # of the mean as of the longest waves
     made = torch.fft.irfft2(torch.fft.rfft2(noise) / frequency, s=(height, width))
     cut: Tensor = made[..., : size[0], : size[1]]

@@ -162,6 +162,13 @@ def test_natural_images_have_the_spectrum_of_photographs():
     assert [float(b / a) for a, b in pairwise(octaves)] == pytest.approx([0.5] * 2, abs=0.1)
 
 
+def test_natural_images_are_alike_along_both_axes():
+    """Of any shape: from a pixel to its neighbour they change by as much down as across."""
+    images = natural_images(1, (96, 24), count=128)
+    down, across = (images.diff(dim=axis).square().mean() for axis in (2, 3))
+    assert float(down / across) == pytest.approx(1.0, abs=0.05)
+
+
 @pytest.mark.parametrize("seed", [0, 1])
 def test_norms_that_leave_a_trace_of_the_step_take_no_huge_one(seed):
     """g8 as published, on four levels of 32 x 32 points: its size goes like (ln M)^0.1 and is never
@@ -188,11 +195,14 @@ def test_a_general_step_is_fitted_below_its_own_limit():
     assert [level.max_modulus for level in beyond.levels] == pytest.approx([3.0] * 2, rel=1e-4)
 
 
-@pytest.mark.parametrize(("side", "count"), [(8, 32), (128, 32), (181, 16), (512, 8)])
-def test_of_large_images_there_are_fewer(side, count):
+@pytest.mark.parametrize(
+    ("size", "count"),
+    [((8, 8), 32), ((128, 128), 32), ((181, 181), 16), ((1024, 32), 16), ((512, 512), 8)],
+)
+def test_of_large_images_there_are_fewer(size, count):
     """At most half a million pixels, but for eight images."""
-    assert affordable(32, (side, side)) == count
-    assert len(Features.of(created(1), None, (side, side)).images) == count
+    assert affordable(32, size) == count
+    assert len(Features.of(created(1), None, size).images) == count
 
 
 def test_given_images_count():
