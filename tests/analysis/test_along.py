@@ -3,6 +3,7 @@ the report, and every turn of a smoother is told."""
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -144,6 +145,10 @@ def test_smoother_of_moments():
     )
     never = Smoother.of(moments(0.3, 0.4, folded=(1.5, 2.5)), folded=True)
     assert smoother_text(never) == "never a smoother: µ 1.5 at epoch 1, 2.5 at the end"
+    # what has no meaning as it stands has one with the norms folded in
+    lost = [replace(one, identifiable=False) for one in moments(0.3, 0.4, folded=(0.5, 0.6))]
+    assert Smoother.of(lost).first is None
+    assert Smoother.of(lost, folded=True).last == (2, 0.6)
     nothing = Smoother.of(moments(0.3), folded=True)
     assert (nothing.first, nothing.starts) == (None, False)
 
@@ -185,6 +190,21 @@ def test_a_run_that_kept_nothing(planted):
     assert analyse(planted, write=False).levels  # and everything else works
 
 
+def test_the_end_is_the_epoch_of_the_weights_and_every_level_has_its_own_jacobian(
+    planted, tmp_path, monkeypatch
+):
+    run = shutil.copytree(planted, tmp_path / "run")
+    summary = json.loads((run / "summary.json").read_text()) | {"best_epoch": 2}
+    (run / "summary.json").write_text(json.dumps(summary))
+    norms = {"start": [1.5, 2.5], "learned": [3.5, 4.5]}
+    monkeypatch.setattr("analysis.along._jacobian_norms", lambda record, which: norms[which])
+    found = along_training(run, write=False)
+    assert (found.end, found.epochs) == (2, (0, 2))
+    for level in (1, 2):
+        measured = {one.epoch: one.jacobian_norm for one in found.of(level)}
+        assert measured == {0: norms["start"][level - 1], 2: norms["learned"][level - 1]}
+
+
 def test_what_was_measured_is_kept_while_the_run_is_the_same(moving, tmp_path, monkeypatch):
     run = shutil.copytree(moving, tmp_path / "run")
     first = along_training(run)
@@ -192,6 +212,12 @@ def test_what_was_measured_is_kept_while_the_run_is_the_same(moving, tmp_path, m
     assert along_training(run).to_dict() == first.to_dict()
     table = (run / "report" / "along.csv").read_text().splitlines()
     assert len(table) == 1 + len(first.moments) == 1 + 2 * 4
+    kept = kept_models(run)
+    own = kept[1].read_bytes()
+    kept[1].write_bytes(kept[2].read_bytes())
+    with pytest.raises(TypeError):  # measured again
+        along_training(run)
+    kept[1].write_bytes(own)
     (run / "coefficients.jsonl").write_text("no coefficients")
     with pytest.raises(ValueError, match="line 1: no coefficients of an epoch"):
         along_training(run)

@@ -188,5 +188,9 @@ def test_runs_of_one_seed_are_one_sample_and_one_folder_is_no_two(tmp_path):
     assert group["mean"] == pytest.approx((0.92 + 0.97) / 2)
     # t_1 at 97.5 %; cut at 100 %
     assert (group["low"], group["high"]) == (pytest.approx(0.945 - 12.7062 * 0.025, rel=1e-3), 1.0)
+    for k, accuracy in ((0, 0.05), (2, 0.02)):  # cut at 0 as well
+        write_run(tmp_path / f"low {k}", model, model, seed=k, accuracy=accuracy)
+    low = compare([tmp_path / "low 0", tmp_path / "low 2"]).groups.iloc[0]
+    assert (low["low"], low["high"]) == (0.0, pytest.approx(0.035 + 12.7062 * 0.015, rel=1e-3))
     with pytest.raises(ValueError, match="given twice"):
         compare([runs[0], runs[0]])

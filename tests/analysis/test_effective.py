@@ -124,12 +124,16 @@ def test_without_norms_it_is_the_polynomial_on_the_eigenvalues(factor):
 
 
 def test_effective_weight_of_a_linear_step():
-    gamma, var = np.array([2.0, -1.0]), np.array([4.0, 0.25])
-    state = NormState(gamma, np.zeros(2), np.zeros(2), var, 1e-5)
-    step = StepState(Linear(0.2), norm=state, norm_position="correction")
+    """w by what both norms divide and multiply by."""
+    gammas, variances = np.array([[2.0, -1.0], [3.0, 0.5]]), np.array([[4.0, 0.25], [1.0, 9.0]])
+    outer, inner = (
+        NormState(gamma, np.zeros(2), np.zeros(2), var, 1e-5)
+        for gamma, var in zip(gammas, variances)
+    )
+    step = StepState(Linear(0.2), norm=outer, norm_position="correction", residual_norm=inner)
     (effective,) = effective_steps(LevelState(np.zeros((2, 2, 3, 3)), (step,), SHAPE))
-    expected = gamma * 0.2 / np.sqrt(var + 1e-5)
-    np.testing.assert_allclose(effective.coefficients[:, 0], expected, rtol=1e-15)
+    expected = 0.2 * (gammas / np.sqrt(variances + 1e-5)).prod(axis=0)
+    np.testing.assert_allclose(effective.coefficients[:, 0], expected, rtol=1e-14)
     np.testing.assert_allclose(
         [effective.mean[0], effective.spread[0]], [expected.mean(), expected.std()], rtol=1e-14
     )

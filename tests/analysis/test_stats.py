@@ -87,7 +87,8 @@ def test_the_signed_rank_test_is_exact(ties, monkeypatch):
     for n in (6, 8):
         first = rng.integers(0, 4, n) / 4.0 if ties else rng.standard_normal(n)
         second = rng.integers(0, 3, n) / 4.0 if ties else rng.standard_normal(n)
-        second[:6] = first[:6] - [0.25, 0.5, -0.25, 0.75, 0.5, 1.0] if ties else second[:6]
+        if ties:
+            second[:6], second[7:] = first[:6] - [0.25, 0.5, -0.25, 0.75, 0.5, 1.0], first[7:]
         twin = stats.wilcoxon(first, second).pvalue
         a, b = (dict(enumerate(side.tolist())) for side in (first, second))
         assert paired(a, b).wilcoxon_p == pytest.approx(twin, rel=1e-12)

@@ -225,6 +225,21 @@ def test_a_diverged_run_is_a_lost_pair():
     assert "lost by that side: there p is of the exact sign test" in rivals
 
 
+def test_a_seed_at_which_both_diverge_is_no_one_s():
+    """Of eight pairs one is lost, one is neither's, and the candidate wins or loses the others by
+    what they reached."""
+    lost = {"mine": (0, 1), "near": (1,)}
+    given = [
+        (point, {"diverged": "x"} if point["train.seed"] in lost.get(point["start"], ()) else row)
+        for point, row in results()
+    ]
+    test = Grid.of(given, "start").test("train_loss", (("degree", 4),), "mine", "near")
+    below = (LOSSES["mine"][4] < LOSSES["near"][4])[2:]
+    assert (test.diverged, test.other_diverged, test.pairs) == (2, 1, 8)
+    assert (test.wins, test.losses) == (below.sum(), 1 + (~below).sum())
+    assert test.p_value == pytest.approx(stats.binomtest(test.wins, 7).pvalue)
+
+
 def test_all_runs_of_the_candidate_may_diverge():
     found = Grid.of(unstable("mine", SEEDS), "start")
     assert "diverges 8 of 8 at 2 of 2" in yardstick_text(found, QUESTION, "train_loss")[1]

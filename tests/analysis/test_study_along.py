@@ -41,6 +41,10 @@ def test_diverged_is_the_worst_and_few_are_no_sample():
     # 0, 1, ..., 5 with 0 moved to the end
     exact = stats.spearmanr(range(6), [5, 0, 1, 2, 3, 4])
     assert modulus_ranks(grid, (("k", 2),), "train_loss") == pytest.approx(tuple(exact))
+    # of accuracies, which go the other way, it is the worst too
+    given = [(point, row | {"test_accuracy": 1 - row["train_loss"] / 10}) for point, row in given]
+    found = modulus_ranks(Grid.of([*given, lost], "start"), (("k", 2),), "test_accuracy")
+    assert found == pytest.approx((-exact.statistic, exact.pvalue))
     assert ranks_text(Grid.of(rows(lambda k, place: k, count=4), "start")) == ""
     assert ranks_text(Grid.of(rows(lambda k, place: 1.0), "start")) == ""
 

@@ -90,6 +90,25 @@ def test_nearest_classical_in_the_square(half, text):
     assert found.distance < 1e-7
 
 
+@pytest.mark.parametrize("stretch", [1.1, 1.6])
+def test_nearest_classical_at_points(stretch):
+    """The distance is that of q(z) from p(z^2) at the points z; none of richardson's is less."""
+    pairs = [SymmetricPair(stretch / root) for root in chebyshev4(2, lmax=1.0).roots.real]
+    q = ResidualPolynomial.from_factors(pairs)
+    z = np.exp(1j * np.linspace(0.0, 0.4, 9)) * np.linspace(0.2, 1.0, 9)
+    found = nearest_classical(q, points=z)
+    assert found.squared
+    if found.fitted is None:
+        p = FAMILIES[found.family].function(2, lmax=1.0)
+    elif found.family == "chebyshev":
+        p = chebyshev(found.degree // 2, interval=(found.fitted, 1.0))
+    else:
+        p = ResidualPolynomial([found.fitted] * (found.degree // 2))
+    assert found.distance == pytest.approx(np.abs(q(z) - p(z**2)).max())
+    others = np.linspace(0.3, 2.0, 50)[:, None]
+    assert found.distance <= np.abs(q(z) - (1 - z**2 / others) ** 2).max(axis=1).min()
+
+
 def test_square_of_symmetric_pairs_alone():
     """Roots 1, -1, 2, 3 and a pair of equal roots are no polynomials in A^2, whatever their
     weights' squares."""

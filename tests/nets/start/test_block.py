@@ -15,6 +15,7 @@ import nets
 from mgtheory.polynomials.residual import ResidualPolynomial
 from nets.models.polymgnet import PolyMgNet
 from nets.models.registry import MODELS
+from nets.start.block import start_blocks
 from nets.start.operators import dense_kernel, start_operators
 from nets.start.spectrum import convolution_spectrum
 
@@ -323,3 +324,19 @@ def test_a_network_of_blocks_is_not_started_by_a_scheme():
     report = nets.initialise(network, "none", size=(8, 8))
     assert (report.levels, report.options) == ((), {})
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+
+
+def test_blocks_of_a_network_start_at_what_they_meet_first_and_nothing_else_moves():
+    """A block that stands twice, before and behind a pooling, starts on the larger grid; norms keep
+    their statistics and every module its mode."""
+    made = block(3, **LINEAR)
+    network = nn.Sequential(nn.BatchNorm2d(3), made, nn.AvgPool2d(2), made, nn.BatchNorm2d(3))
+    network[4].eval()
+    before = {name: value.clone() for name, value in network.named_buffers()}
+    (report,) = start_blocks(network, random(2, 3, 8, 6))
+    assert (report.level, report.grid) == (1, (8, 6))
+    for name, value in network.named_buffers():
+        assert "started" in name or torch.equal(value, before[name]), name
+    assert (network.training, network[4].training) == (True, False)
+    (again,) = start_blocks(network, random(2, 3, 4, 4))  # started: it is as it is
+    assert again == report

@@ -275,6 +275,19 @@ def test_minimax_on_a_level_that_leaves_0_out():
     assert values["minimax"] == pytest.approx(best, rel=1e-3)
 
 
+def test_minimax_of_symmetric_pairs_is_that_of_the_squares():
+    """From b/4 on, which is (b/4)^2 for A^2."""
+    generator = torch.Generator().manual_seed(1)
+    model = nets.create_model("g4", width=4, levels=1, placement="plain")
+    options = {"operator": "laplacian", "small": 0.3, "size": (8, 8), "generator": generator}
+    b = nets.initialise(model, "minimax", **options).levels[0].radius
+    kernel = model.levels[0].A.weight.detach().double().numpy()
+    z = convolution_spectrum(kernel, (8, 8)).values
+    z = z[np.abs(z) >= 0.25 * b]
+    best = derive("minimax", 2, z**2).provenance["result"]["value"]
+    assert np.abs(model.levels[0].polynomial()(z)).max() == pytest.approx(best, rel=1e-3)
+
+
 def test_fixup_divides_by_the_root_of_the_number_of_steps():
     for name, power, count in (("q8", 1, 8), ("16 symmetric pairs", 2, 16)):
         model = created(name, placement="plain")
@@ -308,6 +321,9 @@ def test_the_outline_of_a_wide_level_lies_around_its_spectrum(operator, monkeypa
     if operator == "laplacian":
         q = derive("chebyshev4", 4, wide.radius).polynomial
         assert np.abs(q(outline)).max() < 2 * np.abs(q(all_of_it)).max()
+        # that of -A is flat too, and to the left of 0
+        other, mirrored = convolution_spectrum(-kernel, grid).outline, ResidualPolynomial(-q.roots)
+        assert np.abs(mirrored(other)).max() == pytest.approx(np.abs(q(outline)).max(), rel=1e-3)
 
 
 def test_minimax_says_what_it_lacks():

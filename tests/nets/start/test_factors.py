@@ -19,6 +19,16 @@ def test_symmetric_pairs_take_the_family_on_the_square(started):
     assert not report.levels[0].fitted
 
 
+def test_linear_steps_take_their_roots_in_leja_order(started):
+    """Of roots in the order of their draws too: the largest first, then each farthest from those
+    before it."""
+    for level in started("q8", "uniform")[1].levels:
+        roots = level.roots
+        for k in range(len(roots)):
+            far = np.abs(roots[k:, None] - roots[:k]).prod(axis=1) if k else np.abs(roots)
+            assert far.argmax() == 0
+
+
 def test_complex_pair_takes_the_mean_of_real_roots_and_says_so(started):
     model, report = started("g6", "chebyshev4", operator="laplacian", small=0.0, padding="periodic")
     roots = derive("chebyshev4", 2, 1.0).roots.real

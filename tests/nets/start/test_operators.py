@@ -74,6 +74,15 @@ def test_spectrum_equals_the_dense_one(grid, groups, k):
     )
 
 
+def test_channels_that_meet_in_one_tap_alone_are_of_one_block():
+    """Two channels that a quarter of a turn couples in the centre have i and -i for eigenvalues."""
+    kernel = np.zeros((2, 2, 3, 3))
+    kernel[0, 1, 1, 1], kernel[1, 0, 1, 1] = 1.0, -1.0
+    for padding in PADDINGS:
+        found = convolution_spectrum(kernel, (3, 3), padding=padding).values
+        np.testing.assert_allclose(np.sort(found.imag.ravel()), np.repeat([-1.0, 1.0], 9))
+
+
 def test_spectrum_equals_the_theorys():
     operator, grid = conv(), (5, 8)
     expected = channel_eigenvalues(operator.weight.detach().double().numpy(), grid)
@@ -292,6 +301,22 @@ def test_arnoldi_is_within_its_stated_error(monkeypatch, name, seed):
     assert found.max_modulus(q) == pytest.approx(exact.max_modulus(q), rel=1e-2)
     assert found.smoothing_factor(q) == pytest.approx(exact.smoothing_factor(q), rel=1e-2)
     engine._measured.cache_clear()
+
+
+def test_b_is_the_same_whichever_of_a_conjugate_pair_is_found(monkeypatch):
+    """By A the one and by its transpose the other: to rounding, far below the error of each."""
+    operator, grid, original = conv(12), (8, 9), padded.outermost
+    (found,) = spectra_of([operator], [grid])
+
+    def conjugated(*given, seed, **options):
+        values, vectors = original(*given, seed=seed, **options)
+        return (values.conj(), vectors.conj()) if seed % 2 else (values, vectors)
+
+    monkeypatch.setattr(padded, "outermost", conjugated)
+    engine._measured.cache_clear()
+    outermost = found.measured[np.abs(found.measured).argmax()]
+    assert abs(outermost.imag) > 0.01 * found.radius
+    assert spectra_of([operator], [grid])[0].radius == pytest.approx(found.radius, rel=1e-10)
 
 
 @pytest.mark.parametrize("name", ["random", "laplacian"])
