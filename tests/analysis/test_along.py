@@ -18,6 +18,7 @@ from analysis.along import (
 )
 from analysis.along_results import Along, Moment, Smoother
 from analysis.along_text import along_text, several_text, smoother_text
+from analysis.dampings import kept_dampings
 from analysis.report import analyse
 from nets.config import load_config
 from nets.start.report import InitReport
@@ -89,6 +90,17 @@ def test_what_does_not_move_is_what_the_start_reports(still):
         assert [one.jacobian_norm for one in moments[1:-1]] == [None, None]
     assert all(one.stays for one in found.smoothers())
     assert "a smoother throughout: µ" in along_text(found)
+
+
+def test_maps_on_the_way_are_those_of_the_report(still):
+    """Of what does not move; on the grid of the symbol, which is no smaller than 16 x 16."""
+    maps, report = kept_dampings(still), analyse(still)
+    assert list(maps) == [1, 2]
+    for own in maps.values():
+        for found, level in zip(own, report.levels, strict=True):
+            expected = level.arrays["damping/learned"]
+            assert found.shape == expected.shape == (16, 16)
+            np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
 
 
 def test_the_end_is_that_of_the_report(moving):

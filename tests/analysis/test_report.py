@@ -12,10 +12,14 @@ import torch
 
 import nets
 from analysis.comparison import compare_reports
+from analysis.in_short import level_rows
+from analysis.level_report import Operator, known_eigenvalues
+from analysis.numbers import number
 from analysis.records import read_run
 from analysis.report import analyse, analyse_record
 from analysis.results import SpectralReport
 from analysis.text import report_text
+from analysis.verdict import Nearest
 from mgtheory import derive
 from mgtheory.polynomials.classical import chebyshev4
 from nets.start.spectrum import convolution_spectrum
@@ -311,3 +315,34 @@ def test_every_polynomial_model_is_analysed(tmp_path, name):
             np.abs(built.polynomial()(spectrum.values)).max(), rel=1e-6
         )
         assert learned.smoothing_norm >= learned.symbol_factor * (1 - 1e-12)
+
+
+def test_ends_of_a_wide_spectrum_are_looked_for(monkeypatch):
+    """Of a Laplacian whose largest eigenvalues alone are at hand: the least real part is that of
+    the smoothest mode, 2 sum (1 - cos(pi/(n + 1)))."""
+    for limit in ("SMALL", "DENSE"):
+        monkeypatch.setattr(f"nets.start.padded.{limit}", 64)
+    kernel = np.array([[0.0, -1.0, 0.0], [-1.0, 4.0, -1.0], [0.0, -1.0, 0.0]])
+    spectrum = convolution_spectrum(kernel[None, None], (13, 17))  # not measured before
+    found = Operator.of(spectrum, known_eigenvalues(spectrum))
+    ends = [4 + sign * sum(2 * np.cos(np.pi / (n + 1)) for n in (13, 17)) for sign in (-1, 1)]
+    assert not spectrum.complete
+    assert [found.real_min, found.real_max] == pytest.approx(ends, abs=2e-3 * ends[1])
+
+
+def test_rows_for_a_terminal_are_of_the_end(planted):
+    """b, mu and max |q| with the norms folded in; the nearest is that of q as it stands where this
+    has one."""
+    level = analyse(planted, write=False).levels[0]
+    own, folded = (Nearest("chebyshev", k, 0.1, False, k / 10) for k in (2, 3))
+    verdicts = {"verdict": own, "effective_verdict": folded}
+    given = {name: replace(getattr(level, name), nearest=near) for name, near in verdicts.items()}
+    given["views"] = {
+        role: replace(view, smoothing_factor=k / 8, max_modulus=k / 4.0)
+        for k, (role, view) in enumerate(level.views.items())
+    }
+    report = replace(analyse(planted, write=False), levels=(replace(level, **given),))
+    start, end = (list(level.views).index(role) for role in ("start", "effective"))
+    (row,) = level_rows(report)
+    numbers = (level.operators["learned"].radius, start / 8, end / 8, end / 4)
+    assert row == [1, *(number(x, 3) for x in numbers), "chebyshev 2", "0.2"]

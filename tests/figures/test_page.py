@@ -171,18 +171,23 @@ def test_page_of_every_kind_of_run(runs, tmp_path, name):
 def test_words_follow_the_numbers(runs):
     report = analysis.analyse(runs["theory"])
 
-    def with_mu(mu):
+    def with_mu(*given):
         levels = [
             replace(
                 level,
                 views={r: replace(v, smoothing_factor=mu) for r, v in level.views.items()},
             )
-            for level in report.levels
+            for level, mu in zip(report.levels, given * 2)
         ]
         return run_in_short(replace(report, levels=tuple(levels)))
 
     assert with_mu(0.5)[2].startswith("Every level is a smoother")
     assert "0.5 of the errors" in with_mu(0.5)[2]
     assert with_mu(1.5)[2].startswith("No level is a smoother")
+    # the level that is named is the one that smooths least, which decides
+    first, second = with_mu(0.5, 0.7)[2], with_mu(0.7, 0.5)[2]
+    assert ("at most 0.7" in first, "largest at level 2" in first) == (True, True)
+    assert ("at most 0.7" in second, "largest at level 1" in second) == (True, True)
+    assert with_mu(0.5, 1.5)[2].startswith("Only level 1 of 2 levels is a smoother")
     unknown = replace(report, facts={**report.facts, "test_accuracy": None})
     assert "not tested" in run_in_short(unknown)[0]

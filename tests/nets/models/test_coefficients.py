@@ -158,6 +158,9 @@ def test_events_are_reported():
     assert root_warnings(made("linear", factor=Linear(0.0)), start=Linear(1.0)) == root_warnings(
         made("linear", factor=Linear(0.0))
     )
+    # a real root that changes its sign stays on its axis
+    (changed,) = root_warnings(made("linear", factor=Linear(1.0)), start=Linear(-1.0))
+    assert changed == "the real part of 1 root(s) changed its sign since the start"
     assert "weight" in root_warnings(made("linear", factor=Linear(1e4)))[0]
     assert "infinity" in root_warnings(made("linear", factor=Linear(0.0)))[0]
     assert (

@@ -372,6 +372,14 @@ def replicate(monkeypatch):
     engine._measured.cache_clear()
 
 
+@pytest.mark.parametrize("name", PADDINGS)
+def test_a_kernel_may_be_longer_along_one_axis(name):
+    padding, u = PADDINGS[name], torch.randn(2, 3, 6, 7)
+    options = {"padding": (1, 2), "padding_mode": padding.mode, "bias": False}
+    module = nn.Conv2d(3, 3, (3, 5), **options).requires_grad_(False)
+    assert torch.allclose(padding.convolve(u, module.weight), module(u), atol=1e-5)
+
+
 @pytest.mark.parametrize("k", [3, 5])
 @pytest.mark.parametrize("grid", [(5, 5), (2, 2), (1, 1), (1, 4)])
 def test_a_padding_is_one_entry(replicate, grid, k):
