@@ -3,7 +3,7 @@ name every curve."""
 
 import numpy as np
 import pytest
-from matplotlib.collections import QuadMesh
+from matplotlib.collections import LineCollection, QuadMesh
 from matplotlib.contour import ContourSet
 from matplotlib.figure import Figure
 
@@ -20,7 +20,7 @@ from figures import (
     draw_training,
 )
 from figures.curves import plain_labels
-from figures.damping import amplified, colour_bar, colour_limit, draw_amplified
+from figures.damping import amplified, colour_bar, colour_limit, draw_amplified, draw_disc
 from figures.gallery import GALLERY
 from figures.spectra import draw_root_strip, piled_up
 from figures.study import draw_compared
@@ -174,6 +174,17 @@ def test_damping_above_one_has_its_own_colours(ax):
         rtol=1e-8,
     )
     assert colour_limit([[0.3], [1.0 + 1e-12]]) == 1.0
+    # around the cell of (-pi/2, -pi/2), and no other
+    (border,) = (c for c in ax.collections if isinstance(c, LineCollection))
+    sides = {frozenset(map(tuple, np.round(one, 9).tolist())) for one in border.get_segments()}
+    corners = [(-0.75, -0.75), (-0.75, -0.25), (-0.25, -0.25), (-0.25, -0.75)]
+    assert sides == {frozenset(one) for one in zip(corners, [*corners[1:], corners[0]])}
+
+
+def test_a_disc_has_the_colours_of_the_highest_degree(ax):
+    """(1 + 2)^3 is the largest |1 - 2z|^3 on it, (1 + 1/2) that of the other."""
+    draw_disc(ax, {3: ResidualPolynomial([0.5] * 3), 1: ResidualPolynomial([2.0])})
+    assert np.max(mesh_of(ax).get_array()) == pytest.approx(27.0)
 
 
 def test_damping_refuses_other_shapes(ax):
@@ -195,11 +206,11 @@ def test_training(ax):
 
 
 def test_convergence(ax):
-    histories = {"chebyshev": [8.0, 2.0, 0.5], "richardson": [4.0, 2.0, 1.0, 4.5]}
+    histories = {"chebyshev": [8.0, 0.2, 0.5], "richardson": [4.0, 2.0, 9.0, 4.5]}
     assert draw_convergence(ax, histories) is ax
     x, y = line(ax, "chebyshev").get_data()
     np.testing.assert_array_equal(x, [0, 1, 2])
-    np.testing.assert_array_equal(y, [1.0, 0.25, 0.0625])
+    np.testing.assert_allclose(y, [1.0, 0.025, 0.0625])
     assert ax.get_yscale() == "log"
     assert "‖b − Ax‖₂" in ax.get_ylabel()
     assert ax.get_xlabel() == "cycles"
@@ -352,6 +363,7 @@ def test_roots_that_pile_up_stand_apart_in_a_strip(ax):
     roots = {"theory": [0.5, 1.0], "learned": [0.52 + 0.01j, 40.0, np.inf]}
     assert piled_up(roots)
     assert not piled_up({"theory": [0.5], "learned": [0.6]})
+    assert piled_up({"theory": [0.5], "start": [3.0], "learned": [3.01]})  # any two
     draw_root_strip(ax, roots)
     x, y = line(ax, "_strip learned").get_data()
     np.testing.assert_allclose(x, [0.52, 40.0])

@@ -51,6 +51,20 @@ def test_along(ax):
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("model", "training loss")
 
 
+def test_intervals_have_the_unit_of_the_means(ax):
+    """Accuracies 0.80, 0.82 are 81 +- t_1 1 %, in per cent as their mean."""
+    made = Grid.of(
+        [({"seed": k, "start": "mine"}, {"test_accuracy": 0.80 + 0.02 * k}) for k in (0, 1)],
+        "start",
+    )
+    question = Question.of({**GIVEN, "measures": ["test_accuracy"]})
+    draw_along(ax, made, {"": ()}, "test_accuracy", question=question)
+    (box,) = ax.containers
+    ((_, bottom), (_, top)) = box.lines[2][0].get_segments()[0]
+    assert box.lines[0].get_ydata() == pytest.approx([81.0])
+    assert (top - 81.0, 81.0 - bottom) == pytest.approx((12.7062, 12.7062), rel=1e-4)
+
+
 def test_values_at_a_single_place_stand_beside_one_another(ax):
     """Each apart, in the order of the legend, within the axes with its whole interval."""
     made = Grid.of(

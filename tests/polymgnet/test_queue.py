@@ -80,6 +80,11 @@ def test_the_line_that_says_most(tmp_path, kind):
             "polymgnet: ValueError: x\nslurmstepd: error: Detected 1 oom_kill event\n",
             "failed (state FAILED, exit code 1); last line: ValueError: x; log ",
         ),
+        (
+            End("7_2", "TIMEOUT", "0:0"),  # a step of it was killed before, and it went on
+            "slurmstepd: error: Detected 1 oom_kill event\n",
+            "reached its time limit (state TIMEOUT, exit code 0)",
+        ),
         (End("7_2", "NODE_FAIL", ""), "", "lost its node (state NODE_FAIL); log "),
         (End("7_2", "DEADLINE", "0:0"), "", "ended (state DEADLINE, exit code 0); log "),
         (End("7_2", queue.UNKNOWN), None, "is no longer known to Slurm; it left no log"),

@@ -177,6 +177,18 @@ def test_cutmix_box_has_the_shape_of_the_image():
     assert difference[inner].abs().max() <= 0.5 / 6 + 0.5 / 18 + 1e-6
 
 
+def test_cutmix_pastes_as_much_as_was_drawn():
+    """Of every image, where it is the only mixing: 1 - lambda of Beta(1, 1), which is uniform, by a
+    box that is clipped at no border."""
+    x, other = torch.zeros(500, 1, 64, 64), torch.ones(500, 1, 64, 64)
+    u = augment().draws(torch.arange(500), 0)
+    u |= dict.fromkeys(("mix_y", "mix_x"), torch.full((500,), 0.5))
+    labels = torch.zeros(500, dtype=torch.long)
+    pasted = augment(cutmix=1.0).mix(x, labels, other, labels + 1, u)[0].mean((1, 2, 3))
+    # sides are rounded by up to half of a pixel
+    torch.testing.assert_close(pasted, 1 - u["mix"], rtol=0, atol=1 / 64 + 1e-3)
+
+
 def test_normalise():
     x = pool(5, 3)
     mean, std = (0.4, 0.5, 0.6), (0.1, 0.2, 0.3)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile, PngImagePlugin
 
-from nets.data.folders import read_folder
+from nets.data.folders import pixels, read_folder
 from nets.data.sources import load_data
 
 
@@ -318,6 +318,15 @@ def test_exif_turns_an_image_upright(tmp_path):
     cat, dog = read_folder(tmp_path / "d").images[:, 0]
     np.testing.assert_array_equal(cat, stored)
     np.testing.assert_array_equal(dog, stored)
+
+
+def test_an_image_is_cut_and_not_squeezed():
+    """Of three squares beside one another, black, grey and white, the middle one is left."""
+    three = np.repeat(np.array([[0, 100, 255]], np.uint8), 12, axis=1).repeat(12, axis=0)
+    for image in (three, three.T):
+        found = pixels(Image.fromarray(image), 6)
+        assert found.shape == (6, 6)
+        assert np.abs(found[1:-1, 1:-1] - 100.0).max() < 5  # the filter reaches over the edges
 
 
 def noted():

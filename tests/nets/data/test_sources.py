@@ -15,6 +15,7 @@ from sklearn.datasets import load_digits
 
 from nets.data import readers
 from nets.data import sources as data_module
+from nets.data.cache import folder_mark
 from nets.data.folders import read_folder
 from nets.data.readers import read_cifar, read_idx, restricted_unpickle
 from nets.data.sources import SOURCES, load_data
@@ -93,6 +94,39 @@ def test_cifar_binary_and_python_forms_agree(tmp_path, classes):
             arrays.part("test")[0], next(parts[name] for name in parts if "test" in name)[0]
         )
     assert one.classes[:2] == ("c0", "c1")
+
+
+def test_arrays_of_either_order_of_memory_are_read(tmp_path):
+    """As numpy pickles a table whose columns lie together."""
+    _, parts = cifar_binary(tmp_path / "b.tar.gz")
+    rows = {name: images.reshape(len(images), -1) for name, (images, _) in parts.items()}
+    contents = {
+        name: pickle.dumps({b"data": np.asfortranarray(own), b"labels": parts[name][1].tolist()})
+        for name, own in rows.items()
+    }
+    found = read_cifar(tar(tmp_path / "p.tar.gz", contents.items()), classes=10)
+    np.testing.assert_array_equal(found.part("test")[0], parts["test_batch"][0])
+
+
+@pytest.mark.parametrize(
+    ("name", "flip", "crop"),
+    [("cifar10", "random", 4), ("cifar100", "random", 4), ("mnist", "none", 2)],
+)
+def test_natural_augmentation_is_that_of_the_literature(name, flip, crop):
+    """CIFAR: 4 pixels and mirror images [He et al. 2016, section 4.2]; a mirrored digit is none."""
+    assert (SOURCES[name].flip, SOURCES[name].crop) == (flip, crop)
+
+
+def test_a_file_of_the_same_size_that_was_written_later_is_another(tmp_path):
+    path = tmp_path / "class" / "1.png"
+    path.parent.mkdir()
+    path.write_bytes(b"first")
+    os.utime(path, ns=(10**18, 10**18))
+    first = folder_mark(tmp_path)
+    assert folder_mark(tmp_path) == first
+    path.write_bytes(b"later")
+    os.utime(path, ns=(10**18, 10**18 + 1))
+    assert folder_mark(tmp_path) != first
 
 
 class Bomb:
@@ -276,6 +310,7 @@ def test_tiny_imagenet_layout(tmp_path):
     assert found.classes == ("n0", "n1")
     assert (len(found.train), len(found.test)) == (6, 2)
     np.testing.assert_array_equal(found.labels[found.test], [1, 0])
+    assert found.validation.size == 0  # the published part is the one that is reported on
 
 
 def test_no_image_is_dropped_in_silence(tmp_path):

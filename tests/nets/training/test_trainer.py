@@ -297,6 +297,29 @@ def test_hits_of_mixed_images_are_those_of_the_first_image(make):
 # ------------------------------------------------------------------------------------------
 
 
+def test_a_partner_is_augmented_as_it_is_by_itself(make):
+    """Mixed images are s of the one and 1 - s of the other as an epoch without mixing has them."""
+    mixing, plain = make("mixup=1"), make()
+    samples, partners, _ = next(mixing.shares())
+    x, target = mixing.batch(samples, partners)
+    (own, labels), (other, others) = (plain.batch(part, part) for part in (samples, partners))
+    apart = labels != others
+    share = target.gather(1, labels[:, None])[:, :, None, None]
+    torch.testing.assert_close(x[apart], (other + share * (own - other))[apart], rtol=0, atol=1e-5)
+
+
+def test_every_step_enters_the_mean_of_weights(make):
+    """d w_ema + (1 - d) w behind each of them, d = (1 + n)/(10 + n) after n."""
+    t, name = make("ema=0.9", "lr=0.1"), "stem.weight"
+    mean, *seen = [t.raw.state_dict()[name].clone()]
+    spied(t, lambda *batch: seen.append(t.raw.state_dict()[name].clone()))
+    epoch(t)
+    assert len(seen) == STEPS
+    for n, weights in enumerate(seen):
+        mean = ((1 + n) * mean + 9 * weights) / (10 + n)
+    torch.testing.assert_close(t.ema.weights[name], mean, rtol=1e-12, atol=0)
+
+
 @pytest.mark.parametrize("ema", [0.0, 0.5])
 def test_evaluation_leaves_the_model_as_it_was(make, ema):
     t = make(f"ema={ema}")
