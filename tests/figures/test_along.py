@@ -1,5 +1,7 @@
 """The figure of a run along its training: every root and every factor is where the data have it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -40,6 +42,11 @@ def test_complex_roots_are_followed_whatever_their_order(ax):
         x, y = line(ax, f"roots, {role}").get_data()
         np.testing.assert_allclose(sorted(x + 1j * y), sorted([at.conjugate(), at]))
     assert [patch.radius for patch in ax.patches] == [1.0, 2.5]  # b at start and end
+    ax.clear()
+    draw_roots(ax, replace(run(stored), end=2), 1)  # the weights that count are of epoch 2
+    assert [patch.radius for patch in ax.patches] == [1.0, 2.0]
+    x, y = line(ax, "roots, learned").get_data()
+    np.testing.assert_allclose(sorted(x + 1j * y), sorted([path[2].conjugate(), path[2]]))
 
 
 def test_real_roots_are_drawn_against_the_epoch(ax):

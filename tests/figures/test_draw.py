@@ -139,6 +139,11 @@ def test_spectrum_shows_roots_that_are_far_away(ax):
     right = [one.get_xdata()[0] for one in edges[:2]]
     assert all(0.9 * ax.get_xlim()[1] < x < ax.get_xlim()[1] for x in right)
     assert edges[2].get_ydata()[0] < -1.0 < 1.0 < edges[3].get_ydata()[0]
+    # of a flat panel as well
+    ax.clear()
+    draw_spectrum(ax, np.array([0.0, 1.0]), roots={"learned": np.array([0.5 + 40j])})
+    (edge,) = (one for one in ax.lines if one.get_label() == "_edge")
+    assert 0.9 * ax.get_ylim()[1] < edge.get_ydata()[0] < ax.get_ylim()[1]
 
 
 def mesh_of(ax):

@@ -13,7 +13,7 @@ import pytest
 from figures.page import write
 from figures.page.comparing import comparison_page
 from figures.page.fourier import fourier_page
-from figures.page.traces import LINE, log_axis
+from figures.page.traces import LINE, banded, log_axis, spread
 from figures.page.waves import damped_waves
 from mgtheory import Hierarchy, fourier, poisson
 from mgtheory.comparison import Row, SmootherComparison
@@ -66,6 +66,7 @@ def test_solve(page):
     np.testing.assert_allclose(drawn[0]["y"], norms / norms[0], rtol=1e-3)
     ahead = np.array(drawn[1]["y"])
     np.testing.assert_allclose(ahead[1:] / ahead[:-1], predicted, rtol=2e-3)
+    assert ahead[0] == pytest.approx(norms[1] / norms[0], rel=1e-3)  # from the first cycle on
     bars = made["convergence-factors"]["data"][0]["y"]
     np.testing.assert_allclose(bars, norms[1:] / norms[:-1], rtol=1e-3)
     assert [one["unknowns"] for one in found["levels"]] == [961, 225, 49]
@@ -174,6 +175,7 @@ def test_comparison_names_the_fastest_and_what_ties():
     assert drawn["tie within noise"]["y"] == ["chebyshev4 2"]
     assert drawn["slower"]["x"] == [9.0]
     assert drawn["slower"]["error_x"]["arrayminus"] == [1.0]
+    assert drawn["tie within noise"]["error_x"]["array"] == [1.0]  # from 3 ms to 4
     alone = replace(found, rows=rows[:1])
     page = comparison_page(alone, alone.to_dict(), title="t", repeats=3)
     assert "No other comes as near" in page.verdict[1]
@@ -190,6 +192,25 @@ def test_map_that_is_amplified_everywhere_says_its_numbers():
     assert "every rough wave is amplified, 3 to 30 times" in words.replace("<br>", " ")
     assert max(map(len, words.removesuffix("</b>").split("<br>"))) <= LINE  # of a phone
     assert "sliders" not in made.layout
+    # 1 + log10 of what is larger than 1
+    assert made.data[0]["z"][0][:2] == pytest.approx([1 + np.log10(30), 1 + np.log10(3)], rel=1e-3)
+
+
+@pytest.mark.parametrize(("axes", "ends"), [((0, 1), (0.5, 0.5)), ((0,), (1.0, 0.5))])
+def test_smooth_waves_lie_within_the_dashed_lines(axes, ends):
+    """Coarsened along the first axis alone, which stands upright, all of theta_2 is within."""
+    made = damped_waves({"one": np.full((8, 8), 0.5)}, caption="c", axes=axes)
+    for shape in made.layout["shapes"]:
+        assert (shape["x1"], shape["y1"]) == (-shape["x0"], -shape["y0"]) == ends
+
+
+def test_a_band_is_the_outline_of_its_rows():
+    """There along the lowest and back along the highest, and the mean."""
+    outline, mean = spread(np.array([[1.0, 4.0, 2.0], [3.0, 2.0, 9.0]]))
+    assert outline.tolist() == [1.0, 2.0, 2.0, 9.0, 4.0, 3.0]
+    assert mean.tolist() == [2.0, 3.0, 5.5]
+    area, drawn = banded("a", np.arange(3), np.array([[1.0, 4.0, 2.0], [3.0, 2.0, 9.0]]), 0)
+    assert (area["x"], drawn["y"]) == ([0, 1, 2, 2, 1, 0], mean.tolist())
 
 
 def test_ticks_of_a_short_logarithmic_axis():

@@ -9,6 +9,7 @@ import pytest
 
 from nets.training.folder import Busy
 from polymgnet import study
+from polymgnet.study.summary import Row, differences, tested_on
 
 
 @pytest.fixture
@@ -254,3 +255,22 @@ def test_json_file(document, tmp_path, trained):
     assert document("study", path, "--out", tmp_path / "elsewhere")["out"] == str(
         tmp_path / "elsewhere"
     )
+
+
+def test_two_points_are_compared_over_two_shared_seeds_or_more():
+    def row(name, **by_seed):
+        return Row({"start": name}, {}, {"test_accuracy": by_seed}, len(by_seed))
+
+    (found,) = differences([row("a", x=0.9, y=0.8), row("b", x=0.7, y=0.75), row("c", x=0.6)])
+    assert (found["first"], found["second"], found["seeds"]) == ("start a", "start b", 2)
+    assert found["difference"] == pytest.approx((0.2 + 0.05) / 2)
+
+
+def test_the_number_of_test_images_is_that_of_all_runs_or_unknown():
+    def count(*rows):
+        return tested_on((None, row) for row in rows)
+
+    known = {"test_images": 360}
+    assert count(known, known, {"diverged": "at step 1"}) == 360
+    assert count(known, {"test_images": 10_000}) is None
+    assert count() is None

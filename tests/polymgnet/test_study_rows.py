@@ -12,9 +12,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from nets.settings import WITHOUT_EFFECT
 from polymgnet import study
 from polymgnet.study.plan import scales_of
 from polymgnet.study.rows import Rows, row_of
+from polymgnet.study.run import Run
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDIES = sorted((ROOT / "studies").glob("*.toml"))
@@ -145,6 +147,33 @@ def test_rows_are_found_by_the_configuration(file, trained, run):
     assert study.load_study(file, scale="small").missing == ()
     file.write_text(file.read_text().replace("epochs = [1]", "epochs = [2]"))
     assert len(study.load_study(file, scale="small").missing) == 4
+
+
+def test_the_digest_is_of_what_may_change_the_numbers(tmp_path):
+    def digest(**settings):
+        given = {key.replace("_of_", ".", 1): value for key, value in settings.items()}
+        return Run({}, "digits", given, tmp_path).digest
+
+    own = digest()
+    other = {"accelerator": "cpu", "checkpoint_epochs": 7, "checkpoint_steps": 9}
+    other |= {"tensorboard": False, "record": False, "root": "elsewhere", "download": False}
+    other |= {"on_device": "never"}
+    for section, keys in WITHOUT_EFFECT.items():
+        for key in keys:
+            assert digest(**{f"{section}_of_{key}": other[key]}) == own, key
+    found = {digest(train_of_seed=7), digest(optim_of_lr=0.7), digest(data_of_test=0.3)}
+    found |= {digest(data_of_test=0.4), digest(init_of_weights="q2.safetensors")}
+    assert len(found | {own}) == 6
+
+
+def test_of_two_rows_of_one_run_the_first_counts(tmp_path):
+    """As two processes may have written them; those of a study are not those beside it."""
+    path = tmp_path / "study.jsonl"
+    path.write_text("".join(json.dumps({"digest": "d", "factor": k}) + "\n" for k in (1, 2)))
+    assert Rows(path).known == {"d": {"digest": "d", "factor": 1}}
+    assert Rows(path).elsewhere == {}
+    of = {"d": {"digest": "d", "factor": 1, "of": "study"}}
+    assert Rows(tmp_path / "other.jsonl").elsewhere == of
 
 
 def test_a_run_that_another_study_has_done_is_not_done_again(file, trained, run, tmp_path):

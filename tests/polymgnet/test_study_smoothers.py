@@ -1,11 +1,13 @@
 """A study of smoothers: what its rows measure, what it refuses, and by what a run is found."""
 
 import inspect
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from nets.pde.learn import learn_smoother
-from polymgnet.study.smoothers import SmootherRun
+from polymgnet.study.smoothers import SmootherRun, measure, measured_factor
 
 
 def test_a_study_of_smoothers(document, tmp_path):
@@ -83,3 +85,33 @@ def test_a_fault_is_no_row(run, tmp_path, monkeypatch):
     assert result.status == 1
     assert "array must not contain infs" in result.err
     assert not (tmp_path / "smooth.jsonl").exists()
+
+
+@pytest.mark.parametrize("constant", [False, True])
+def test_the_factor_is_that_of_the_error_in_the_long_run(constant):
+    """Of a cycle that leaves 0.9 of one part and 0.5 of 99 others: 0.9; and 0.5 where that one is
+    the constant, which a singular problem does not have."""
+    n = 100
+    Q = np.linalg.qr(np.c_[np.ones(n), np.eye(n)[:, 1:]])[0]
+    keeps = Q @ np.diag([0.9] + [0.5] * (n - 1)) @ Q.T
+    problem = SimpleNamespace(unknowns=n, A=np.eye(n), nullspace=np.ones(n) if constant else None)
+    cycle = SimpleNamespace(apply=lambda r: r - keeps @ r)
+    found = measured_factor(problem, cycle, np.random.default_rng(0))
+    assert found == pytest.approx(0.5 if constant else 0.9, rel=1e-6)
+
+
+def test_what_was_learned_for_a_leg_smooths_on_that_leg(monkeypatch, tmp_path):
+    """Before the correction one polynomial of every level, after it another."""
+    learned = SimpleNamespace(before="abc", after="xyz", reason="")
+    seen = []
+
+    def build(problem, *, smoother, post_smoother, **around):
+        seen.append((smoother, post_smoother))
+
+    monkeypatch.setattr("polymgnet.study.smoothers.learned", lambda *given, **options: learned)
+    monkeypatch.setattr("polymgnet.study.smoothers.measured_factor", lambda *given: 0.5)
+    monkeypatch.setattr("mgtheory.Hierarchy.build", build)
+    given = {"problem": "poisson1d", "n": 7, "degree": 1, "smoother": "learned"}
+    measure(**SmootherRun({}, "", given, tmp_path)._given)
+    level = SimpleNamespace(index=1)
+    assert [leg(level) for leg in seen[0]] == ["b", "y"]

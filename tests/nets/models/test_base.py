@@ -30,6 +30,15 @@ def test_features_and_head_are_the_network(name):
     assert torch.equal(model.fc(pooled), model(X))
 
 
+@pytest.mark.parametrize("kernel_size", [1, 3, 5])
+@pytest.mark.parametrize("name", ["q2", "mgnet", "resnet20"])
+def test_every_resolution_halves_the_one_before_rounding_up(name, kernel_size):
+    """Whatever the kernel: the first has a place for every pixel."""
+    maps = nets.create_model(name, width=4, levels=3, kernel_size=kernel_size).feature_maps
+    sizes = [tuple(one.shape[2:]) for one in maps(torch.zeros(2, 3, 9, 14))]
+    assert sizes == [(9, 14), (5, 7), (3, 4)]
+
+
 def test_a_new_head_leaves_the_rest_and_is_saved(tmp_path):
     model, before = made("q2", levels=2), made("q2", levels=2).state_dict()
     model.reset_classifier(5, generator=torch.Generator().manual_seed(3))

@@ -93,6 +93,7 @@ def test_nothing_is_recorded_where_there_is_nothing_or_it_is_off(tmp_path):
     [
         (lambda lines: [*lines[:2], lines[2][:50]], "line 3: no coefficients of an epoch"),
         (lambda lines: [lines[0], lines[2], lines[1]], "line 3: .*epochs out of order"),
+        (lambda lines: [*lines[:2], lines[1]], "line 3: .*epochs out of order"),
         (lambda lines: [lines[0], lines[1].replace("linear", "cubic")], "line 2: .*'cubic'"),
         (lambda lines: [lines[0], json.dumps({"epoch": 1})], "line 2: .*'levels'"),
         (lambda lines: [lines[0], "[1]"], "line 2: "),
