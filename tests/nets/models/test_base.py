@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 import nets
-from nets.models.registry import MODELS
+from nets.models.registry import MODELS, count_flops
 from nets.training.checkpoint import load_model, save_model
 
 X = torch.rand(3, 3, 16, 12, generator=torch.Generator().manual_seed(1))
@@ -37,6 +37,17 @@ def test_every_resolution_halves_the_one_before_rounding_up(name, kernel_size):
     maps = nets.create_model(name, width=4, levels=3, kernel_size=kernel_size).feature_maps
     sizes = [tuple(one.shape[2:]) for one in maps(torch.zeros(2, 3, 9, 14))]
     assert sizes == [(9, 14), (5, 7), (3, 4)]
+
+
+def test_counting_operations_leaves_the_model_as_it_is():
+    """Four times as many for four times the pixels, but for the last layer; norms see nothing of
+    the image that is passed through."""
+    model = made("q2", levels=2).train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    wider = count_flops(model, (3, 8, 8))
+    assert wider == 4 * count_flops(model, (3, 4, 4)) - 3 * 2 * model.fc.weight.numel()
+    assert model.training
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
 
 
 def test_a_new_head_leaves_the_rest_and_is_saved(tmp_path):
