@@ -7,6 +7,7 @@ import pytest
 
 from analysis.along_results import Along, Moment
 from figures.along import FAR, along_figure, draw_course, draw_roots
+from figures.page.levels import Moving
 from figures.style import paper
 
 from .test_make import inside_and_apart, line
@@ -47,6 +48,19 @@ def test_complex_roots_are_followed_whatever_their_order(ax):
     assert [patch.radius for patch in ax.patches] == [1.0, 2.0]
     x, y = line(ax, "roots, learned").get_data()
     np.testing.assert_allclose(sorted(x + 1j * y), sorted([path[2].conjugate(), path[2]]))
+
+
+def test_a_level_moves_between_the_epochs_that_were_measured():
+    """b by its logarithm, and q(t b) by the recorded roots: at 0 it is 1, at root/b it is 0."""
+    roots = np.array([[0.5, 2.0], [0.6, np.inf], [0.7, 3.0], [0.8, 4.0]])
+    found = run(roots)
+    ends = tuple(one for one in found.moments if one.epoch in (0, 3))
+    moving = Moving(replace(found, moments=ends), 1)
+    assert moving.radii == pytest.approx(2.5 ** (np.arange(4) / 3))
+    assert [moving.at(epoch) for epoch in (-1, 0, 1, 3, 7)] == [0, 0, 1, 3, 3]
+    for k, own in enumerate(roots):
+        values = moving.values(k, np.array([0.0, own[0] / moving.radii[k]]))
+        assert values == pytest.approx([1.0, 0.0], abs=1e-12)
 
 
 def test_real_roots_are_drawn_against_the_epoch(ax):

@@ -132,6 +132,15 @@ def test_damping_has_a_row_for_each_role_and_the_reports_factors(runs):
     assert not any("learned" in ax.get_ylabel() for ax in regular.axes)
 
 
+def test_convergence_is_on_the_problems_own_scale(runs):
+    """A start from theory on a Laplacian solves Poisson's problem: V(1,1) leaves a third at most."""
+    with paper():
+        ax = RUN_FIGURES["convergence"](analysis.analyse(runs["theory"])).axes[0]
+    for role in ("theory", "start"):
+        norms = line(ax, role).get_ydata()
+        assert norms[-1] < (1 / 3) ** (len(norms) - 1)
+
+
 def test_convergence_uses_effective_where_coefficients_are_lost(runs):
     with paper():
         labels = {

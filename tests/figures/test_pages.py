@@ -5,14 +5,18 @@ import base64
 import json
 import re
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
 from figures.page import write
 from figures.page.comparing import comparison_page
 from figures.page.fourier import fourier_page
+from figures.page.levels import EIGENVALUES, _spectrum
+from figures.page.several import _price
 from figures.page.traces import LINE, banded, log_axis, spread
 from figures.page.waves import damped_waves
 from mgtheory import Hierarchy, fourier, poisson
@@ -227,3 +231,32 @@ def test_report_is_a_page(tmp_path, capsys, name):
     assert main(["lfa", "--report", str(tmp_path / "x.html")]) == 2
     assert "--force" in capsys.readouterr().err
     assert (tmp_path / "x.html").read_text() == "mine"
+
+
+def test_what_no_other_beats_in_accuracy_and_price():
+    """Of two that cost the same the better one, of two that are as good the cheaper one; bars go
+    from the mean to each end."""
+    rows = {"a": (10, 0.8), "b": (10, 0.9), "c": (20, 0.9), "d": (30, 0.95), "e": (40, 0.94)}
+    frame = pd.DataFrame(
+        [
+            {"configuration": k, "parameters": n, "mean": m, "low": m - 0.2, "high": m + 0.01}
+            for k, (n, m) in rows.items()
+        ]
+    ).assign(seconds=1.0)
+    made = _price(SimpleNamespace(groups=frame), dict.fromkeys(rows, ()))
+    front, *points = made.data
+    assert list(zip(front["x"], front["y"])) == [(10.0, 90.0), (30.0, 95.0)]
+    for one in points:
+        assert one["error_y"]["array"] == pytest.approx([1.0])
+        assert one["error_y"]["arrayminus"] == pytest.approx([20.0])
+
+
+def test_of_many_eigenvalues_the_largest_is_shown():
+    values = 3.0 * np.exp(1j * np.arange(1300)) * np.linspace(0.01, 1.0, 1300)
+    level = SimpleNamespace(
+        arrays={"eigenvalues/learned": values}, operators={"learned": SimpleNamespace(radius=3.0)}
+    )
+    shown = _spectrum(level)
+    assert len(shown) <= EIGENVALUES
+    assert np.abs(shown).max() == pytest.approx(1.0)
+    assert np.isin(np.round(shown, 9), np.round(values / 3.0, 9)).all()

@@ -340,3 +340,6 @@ def test_blocks_of_a_network_start_at_what_they_meet_first_and_nothing_else_move
     assert (network.training, network[4].training) == (True, False)
     (again,) = start_blocks(network, random(2, 3, 4, 4))  # started: it is as it is
     assert again == report
+    loaded = nn.Sequential(nn.BatchNorm2d(3), twin := block(3, **LINEAR), nn.AvgPool2d(2), twin)
+    loaded.load_state_dict(network[:4].state_dict())
+    assert start_blocks(loaded, random(2, 3, 8, 6))[0].grid == (8, 6)

@@ -308,6 +308,18 @@ def test_a_partner_is_augmented_as_it_is_by_itself(make):
     torch.testing.assert_close(x[apart], (other + share * (own - other))[apart], rtol=0, atol=1e-5)
 
 
+def test_a_length_that_no_step_was_trained_with_is_forgotten(make):
+    """A run of 3 epochs is made 5 long at step 4, and 9 before it has gone on from there."""
+    t = make("epochs=9")
+    state = t.state()
+    state.info.update(step=4, lengths=[[0, 3], [4, 5]])
+    t.restore(state)
+    assert t.lengths == [[0, 3], [4, 9]]
+    state.info.update(step=5)
+    t.restore(state)
+    assert t.lengths == [[0, 3], [4, 5], [5, 9]]
+
+
 def test_every_step_enters_the_mean_of_weights(make):
     """d w_ema + (1 - d) w behind each of them, d = (1 + n)/(10 + n) after n."""
     t, name = make("ema=0.9", "lr=0.1"), "stem.weight"
@@ -333,6 +345,10 @@ def test_evaluation_leaves_the_model_as_it_was(make, ema):
     assert (loss, accuracy) == t.evaluate(t.validation, counted)
     if ema:
         assert loss != t.evaluate(t.validation, before)[0]
+    t.raw.eval()
+    t.evaluate(t.validation)
+    assert not t.raw.training
+    t.raw.train()
     t.images = t.images.expand(-1, 2, -1, -1)  # the forward pass fails
     with pytest.raises(RuntimeError, match="channels"):
         t.evaluate(t.validation, counted)
