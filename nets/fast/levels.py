@@ -26,9 +26,8 @@ class FusedLevel(Level):
         """g + (-A) e: then g and A e have one and the same gradient, which is written once."""
         if e is None:
             return g
-        bias = None if self.A.bias is None else -self.A.bias
         # private, but the only way to another weight at the same padding mode
-        return g + cast("Tensor", self.A._conv_forward(e, -self.A.weight, bias))
+        return g + cast("Tensor", self.A._conv_forward(e, -self.A.weight, None))
 
     def add(self, x: Tensor | None, y: Tensor) -> Tensor:
         """x + y, read by the next residual and by the next sum."""

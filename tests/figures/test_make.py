@@ -133,7 +133,7 @@ def test_damping_has_a_row_for_each_role_and_the_reports_factors(runs):
 
 
 def test_convergence_is_on_the_problems_own_scale(runs):
-    """A start from theory on a Laplacian solves Poisson's problem: V(1,1) leaves a third at most."""
+    """A start from theory on a Laplacian solves Poisson's problem: V(1,1) leaves a third."""
     with paper():
         ax = RUN_FIGURES["convergence"](analysis.analyse(runs["theory"])).axes[0]
     for role in ("theory", "start"):
