@@ -64,6 +64,17 @@ def test_polynomials_on_a_complex_spectrum(ax):
     assert "|q(λ)| on the spectrum of A, q learned" in legend_texts(ax)
 
 
+def test_points_are_of_the_polynomial_that_is_named(ax):
+    """Not of the last; of very many eigenvalues the largest is drawn too."""
+    values = np.random.default_rng(0).permutation(np.linspace(0.0, 1.0, 9001))
+    curves = {"start": ResidualPolynomial([0.5]), "learned": ResidualPolynomial([0.25])}
+    draw_polynomials(ax, curves, eigenvalues=values, spectrum_of="start")
+    x, y = line(ax, "_points").get_data()
+    assert len(x) < len(values)
+    assert (x.min(), x.max()) == (0.0, 1.0)
+    np.testing.assert_allclose(y, np.abs(1 - 2 * x), atol=1e-12)
+
+
 def test_the_largest_eigenvalues_alone_are_called_so(ax):
     """The light curve is max |q| on |z| = t, 1 + 2 t of 1 + 2 z; no point is above it."""
     q, values = ResidualPolynomial([-0.5]), np.array([0.6 + 0.8j, 0.6 - 0.8j])

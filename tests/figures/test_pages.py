@@ -252,7 +252,7 @@ def test_what_no_other_beats_in_accuracy_and_price():
 
 
 def test_of_many_eigenvalues_the_largest_is_shown():
-    values = 3.0 * np.exp(1j * np.arange(1300)) * np.linspace(0.01, 1.0, 1300)
+    values = 3.0 * np.exp(1j * np.arange(1301)) * np.linspace(0.01, 1.0, 1301)
     level = SimpleNamespace(
         arrays={"eigenvalues/learned": values}, operators={"learned": SimpleNamespace(radius=3.0)}
     )
