@@ -134,6 +134,16 @@ def test_roots_that_lost_their_meaning_are_in_the_summary_and_said(tmp_path, mon
     assert (event["level"], event["step"], event["kind"]) == (2, 1, "linear")
     lines = capsys.readouterr().err.splitlines()
     assert lines[-1] == f"roots: level 2, step 1 (linear): {event['message']}"
+
+    def at_last(self, *args):  # behind the mean of weights, which counts where there is one
+        step(self, *args)
+        if self.step == self.total_steps:
+            with torch.no_grad():
+                self.raw.levels[1].steps[0].coefficients.w.neg_()
+
+    monkeypatch.setattr(Trainer, "train_step", at_last)
+    assert len(run(tmp_path / "live", "coefficient_lr=0").roots_at_guard) == 1
+    assert run(tmp_path / "mean", "coefficient_lr=0", "ema=0.5").roots_at_guard == []
     # what is trained, its data, two epochs, what was trained and how fast, accuracy, roots
     assert len(lines) == 7
     assert re.fullmatch(
