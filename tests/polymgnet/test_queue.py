@@ -172,3 +172,17 @@ def test_commands_that_fail(tmp_path, monkeypatch):
         queue.call("silent")
     with pytest.raises(queue.Unreachable, match=r"^away: Unable to contact"):
         queue.call("away")
+
+
+def test_a_limit_is_the_jobs_own_else_the_partitions_and_no_longer_than_it_takes(monkeypatch):
+    limits = {"MaxTime": "1:00:00", "DefaultTime": "30:00"}
+    monkeypatch.setattr(queue, "partition_limits", lambda name: limits)
+    assert queue.limit_of({"time": "10"}) == (600.0, 3600.0)
+    assert queue.limit_of({}) == (1800.0, 3600.0)
+    queue._check_time({"time": "1:00:00"})  # as long as it takes
+    with pytest.raises(ValueError, match=r"'1:00:01'; the partition takes at most 1:00:00"):
+        queue._check_time({"time": "1:00:01"})
+    limits["DefaultTime"] = "NONE"
+    assert queue.limit_of({}) == (3600.0, 3600.0)
+    limits["MaxTime"] = "UNLIMITED"
+    assert queue.limit_of({}) == (None, None)

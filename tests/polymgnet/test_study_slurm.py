@@ -9,7 +9,7 @@ from polymgnet import study
 from polymgnet.errors import Failure
 from polymgnet.study.queue import End
 from polymgnet.study.rows import Rows
-from polymgnet.study.slurm import error_of
+from polymgnet.study.slurm import _queued, error_of
 
 
 @pytest.fixture
@@ -130,3 +130,19 @@ def test_slurm_where_there_is_none(file, monkeypatch):
     ):
         study.run_slurm(plan)
     assert not plan.out.exists()
+
+
+@pytest.mark.parametrize(("limit", "grace"), [(40.0, 10), (3600.0, 90), (None, 90)])
+def test_arrays_are_as_long_as_the_cluster_takes_and_told_in_time(file, monkeypatch, limit, grace):
+    """Of MaxArraySize 3 the last index is 2; the signal comes a quarter of a short limit before its
+    end."""
+    plan, given = study.load_study(file), []
+    monkeypatch.setattr("polymgnet.study.queue.call", lambda *words: "MaxArraySize = 3\n")
+    monkeypatch.setattr("polymgnet.study.queue.limit_of", lambda options: (limit, None))
+    monkeypatch.setattr(
+        "polymgnet.study.queue.submit", lambda script, options: given.append(options) or "7"
+    )
+    found = list(_queued(plan, plan.runs, {}))
+    assert [len(runs) for runs, _ in found] == [3, 1]
+    assert [one["array"] for one in given] == ["0-2", "0-0"]
+    assert {one["signal"] for one in given} == {f"USR1@{grace}"}
