@@ -1,11 +1,12 @@
 """How large the features are that the classifier reads, and the amplification that gives them a
 size.
 
-A level's correction is u = p(A) f, relus left aside, and the mean of p over a disc around 0 is
-p(0), the step: so the features grow with the step that a start takes, in every level of a network
-alike, and with what their average over the last grid leaves of them, of many points less than of
-few. Behind them stands a linear layer, whose gradient is proportional to them. On 8 x 8 points one
-M makes them twenty times as large with four levels as with one; their size over images,
+A level's correction is u = p(A) f, relus left aside, and over random A with many channels its mean
+is p(0) f, p(0) the step: so the features grow with the step that a start takes, in every level of a
+network alike, and with what their average over the last grid leaves of them, of many points less
+than of few. Behind them stands a linear layer, whose gradient is proportional to them. With four
+levels one M makes those of the digits, 8 x 8 points, more than twenty times as large as with one,
+those of random images eight times; their size over images,
 
     size^2 = mean over channels of the variance over images of the average of u,
 
