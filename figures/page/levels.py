@@ -232,7 +232,7 @@ def _course(level: LevelReport, way: Along) -> Picture:
     return Picture(
         "along",
         "Along training",
-        "Below the dashed line at 1 the level is a smoother (µ), and amplifies nothing (max |q|)."
+        "Below the dashed line at 1 the level is a smoother (µ), and its passes converge (max |q|)."
         " Measured at the start, at the epochs whose weights were kept, and at the end.",
         data,
         layout,
